@@ -1,0 +1,109 @@
+//! Runner labels: compared without case, kept as a sorted set.
+
+use std::fmt;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+/// A set of labels in lower case, sorted, each once.
+///
+/// GitHub compares labels without case, so the set keeps the lower-case form:
+/// two spellings of the same `runs-on` are the same pool.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(from = "Vec<String>", into = "Vec<String>")]
+pub struct Labels(Arc<[Arc<str>]>);
+
+impl Labels {
+    /// The set of the labels given, whatever their case, order and repeats.
+    pub fn new<I, T>(labels: I) -> Self
+    where
+        I: IntoIterator<Item = T>,
+        T: AsRef<str>,
+    {
+        let mut set: Vec<Arc<str>> =
+            labels.into_iter().map(|label| Arc::from(label.as_ref().trim().to_lowercase())).collect();
+        set.sort_unstable();
+        set.dedup();
+        Self(set.into())
+    }
+
+    /// Whether there is none: a job that names only a runner group.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The labels in order.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = &str> {
+        self.0.iter().map(AsRef::as_ref)
+    }
+
+    /// Whether `label`, given in lower case, is among them.
+    #[must_use]
+    pub fn contains(&self, label: &str) -> bool {
+        self.0.binary_search_by(|have| have.as_ref().cmp(label)).is_ok()
+    }
+
+    /// Whether every label of `other` is among these.
+    #[must_use]
+    pub fn is_superset(&self, other: &Self) -> bool {
+        other.iter().all(|label| self.contains(label))
+    }
+
+    /// The labels of `other` that are not among these.
+    pub fn missing_from<'a>(&'a self, other: &'a Self) -> impl Iterator<Item = &'a str> {
+        other.iter().filter(|label| !self.contains(label))
+    }
+}
+
+impl fmt::Display for Labels {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, label) in self.iter().enumerate() {
+            if i > 0 {
+                f.write_str(",")?;
+            }
+            f.write_str(label)?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Labels {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "labels:{self}")
+    }
+}
+
+impl From<Vec<String>> for Labels {
+    fn from(labels: Vec<String>) -> Self {
+        Self::new(labels)
+    }
+}
+
+impl From<Labels> for Vec<String> {
+    fn from(labels: Labels) -> Self {
+        labels.iter().map(str::to_owned).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labels_compare_without_case_order_or_repeats() {
+        let a = Labels::new(["Linux", "self-hosted", "CLASS:Large", "linux"]);
+        let b = Labels::new(["class:large", "linux", "SELF-HOSTED"]);
+        assert_eq!(a, b);
+        assert_eq!(a.to_string(), "class:large,linux,self-hosted");
+    }
+
+    #[test]
+    fn a_set_fits_a_job_whose_labels_it_contains() {
+        let runner = Labels::new(["self-hosted", "linux", "x64"]);
+        assert!(runner.is_superset(&Labels::new(["Self-Hosted", "X64"])));
+        assert!(!runner.is_superset(&Labels::new(["self-hosted", "arm64"])));
+        let job = Labels::new(["self-hosted", "gpu", "arm64"]);
+        assert_eq!(runner.missing_from(&job).collect::<Vec<_>>(), ["arm64", "gpu"]);
+    }
+}

@@ -1,0 +1,160 @@
+//! What may run here, judged twice: when a webhook asks for a runner, and in
+//! the runner before a job's first step, since GitHub may give a refused job
+//! to a runner of the same labels.
+//!
+//! A policy is the deployment's rule. It never holds the facts of the job that
+//! caused a launch, since runners of a pool are fungible.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::id::{ParseIdError, Repository, is_owner};
+
+/// `owner/name`, `owner/*` or `*`.
+#[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct RepositoryPattern(String);
+
+impl RepositoryPattern {
+    /// Parses a pattern.
+    ///
+    /// # Errors
+    ///
+    /// Anything but `owner/name`, `owner/*` and `*`.
+    pub fn parse(text: &str) -> Result<Self, ParseIdError> {
+        let valid =
+            text == "*" || Repository::parse(text).is_ok() || text.strip_suffix("/*").is_some_and(is_owner);
+        if valid {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(ParseIdError::new("repository pattern", text, "`owner/name`, `owner/*` or `*` is expected"))
+        }
+    }
+
+    /// Whether it names one repository, and which.
+    #[must_use]
+    pub fn exact(&self) -> Option<Repository> {
+        Repository::parse(&self.0).ok()
+    }
+
+    /// Whether the repository is one that it means.
+    #[must_use]
+    pub fn matches(&self, repository: &Repository) -> bool {
+        match self.0.strip_suffix('*') {
+            Some("") => true,
+            Some(owner) => owner.trim_end_matches('/').eq_ignore_ascii_case(repository.owner()),
+            None => self.0.eq_ignore_ascii_case(repository.as_str()),
+        }
+    }
+}
+
+impl fmt::Display for RepositoryPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for RepositoryPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "repository pattern:{}", self.0)
+    }
+}
+
+impl TryFrom<String> for RepositoryPattern {
+    type Error = ParseIdError;
+
+    fn try_from(text: String) -> Result<Self, ParseIdError> {
+        Self::parse(&text)
+    }
+}
+
+impl From<RepositoryPattern> for String {
+    fn from(pattern: RepositoryPattern) -> String {
+        pattern.0
+    }
+}
+
+/// The deployment's rule on what may run.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Policy {
+    /// Repositories whose jobs may run; none matches where the list is empty.
+    pub repositories: Vec<RepositoryPattern>,
+    /// Whether jobs of public repositories may run: anybody can open a pull request there.
+    #[serde(default)]
+    pub public_repositories: bool,
+    /// Whether a run whose head is in another repository (a fork's pull request) may run.
+    #[serde(default)]
+    pub forks: bool,
+    /// Names of the events that may start a run; every event where the list is empty.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub events: Vec<String>,
+}
+
+/// What is known of a job when it is judged. What is not known is not judged:
+/// a webhook tells no event or head, a runner's event file no labels.
+#[derive(Clone, Copy, Debug)]
+pub struct Subject<'a> {
+    /// The repository that the job belongs to.
+    pub repository: &'a Repository,
+    /// Whether that repository is private or internal.
+    pub private: Option<bool>,
+    /// The event that started the run, such as `push`.
+    pub event: Option<&'a str>,
+    /// The repository that the run's head commit is in.
+    pub head_repository: Option<&'a Repository>,
+}
+
+/// Why policy refuses a job.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum Refusal {
+    /// The repository is not on the list.
+    #[error("repository `{0}` is not allowed on this deployment")]
+    Repository(Repository),
+    /// The repository is public.
+    #[error("repository `{0}` is public, and this deployment refuses public repositories")]
+    Public(Repository),
+    /// The head commit is a fork's.
+    #[error("the run's head is in the fork `{0}`, and this deployment refuses forks")]
+    Fork(Repository),
+    /// The event is not on the list.
+    #[error("event `{0}` is not allowed on this deployment")]
+    Event(String),
+}
+
+impl Policy {
+    /// Judges a job by what is known of it.
+    ///
+    /// # Errors
+    ///
+    /// The first rule that refuses it.
+    pub fn judge(&self, job: &Subject<'_>) -> Result<(), Refusal> {
+        if !self.repositories.iter().any(|pattern| pattern.matches(job.repository)) {
+            return Err(Refusal::Repository(job.repository.clone()));
+        }
+        if job.private == Some(false) && !self.public_repositories {
+            return Err(Refusal::Public(job.repository.clone()));
+        }
+        if let Some(head) = job.head_repository
+            && !self.forks
+            && head != job.repository
+        {
+            return Err(Refusal::Fork(head.clone()));
+        }
+        if let Some(event) = job.event
+            && !self.events.is_empty()
+            && !self.events.iter().any(|allowed| allowed == event)
+        {
+            return Err(Refusal::Event(event.to_owned()));
+        }
+        Ok(())
+    }
+
+    /// Whether judging a job completely takes a look-up of its run, which
+    /// alone tells the event and the head repository.
+    #[must_use]
+    pub fn needs_run(&self) -> bool {
+        !self.events.is_empty()
+    }
+}

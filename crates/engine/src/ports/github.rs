@@ -1,0 +1,192 @@
+//! GitHub's API, as far as the engine needs it.
+
+use std::error::Error;
+use std::future::Future;
+use std::time::Duration;
+
+use ecsrunner_core::id::{JobId, Repository, RunId, RunnerId, RunnerName};
+use ecsrunner_core::pool::Scope;
+use jiff::Timestamp;
+use secrecy::SecretString;
+
+use super::Disposition;
+
+/// GitHub's REST API. Every call has a timeout of its own.
+pub trait GitHub: Send + Sync {
+    /// Makes a just-in-time runner configuration: registers the runner at once,
+    /// with exactly these labels, in this scope.
+    fn generate_jitconfig(
+        &self,
+        scope: &Scope,
+        runner: &RunnerName,
+        labels: &[String],
+    ) -> impl Future<Output = Result<JitConfig, GitHubError>> + Send;
+
+    /// The registration of that name. `None` only after a control read in the
+    /// same scope has succeeded, so that lost permissions never look like an
+    /// absent runner.
+    fn runner(
+        &self,
+        scope: &Scope,
+        runner: &RunnerName,
+    ) -> impl Future<Output = Result<Option<Registration>, GitHubError>> + Send;
+
+    /// Deletes a registration. A busy runner's is not deleted.
+    fn delete_runner(
+        &self,
+        scope: &Scope,
+        id: RunnerId,
+    ) -> impl Future<Output = Result<Deletion, GitHubError>> + Send;
+
+    /// A workflow job as GitHub has it now; `None` under the same rule as [`Self::runner`].
+    fn job(
+        &self,
+        repository: &Repository,
+        job: JobId,
+    ) -> impl Future<Output = Result<Option<RemoteJob>, GitHubError>> + Send;
+
+    /// A workflow run as GitHub has it now; `None` under the same rule as [`Self::runner`].
+    fn run(
+        &self,
+        repository: &Repository,
+        run: RunId,
+    ) -> impl Future<Output = Result<Option<RemoteRun>, GitHubError>> + Send;
+
+    /// The queued jobs of a repository's queued and running runs, oldest run first.
+    fn queued_jobs(
+        &self,
+        repository: &Repository,
+    ) -> impl Future<Output = Result<Vec<RemoteJob>, GitHubError>> + Send;
+}
+
+/// A just-in-time configuration: usable once, by whoever holds it.
+#[derive(Debug)]
+pub struct JitConfig {
+    /// GitHub's id of the registration that came with it.
+    pub runner_id: RunnerId,
+    /// The encoded configuration: a secret.
+    pub encoded: SecretString,
+}
+
+/// A registered self-hosted runner.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Registration {
+    /// GitHub's id.
+    pub id: RunnerId,
+    /// Whether it runs a job; GitHub's answer can lag.
+    pub busy: bool,
+    /// Whether its listener is connected.
+    pub online: bool,
+}
+
+/// What deleting a registration brought about.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Deletion {
+    /// It was there and is gone. Proves nothing about a job on its way to the runner.
+    Deleted,
+    /// It was not there, and a control read in the same scope succeeded.
+    Absent,
+    /// It runs a job (GitHub's 422) and stays.
+    Busy,
+}
+
+/// A workflow job as GitHub's API tells it. The same facts as the webhook's.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RemoteJob {
+    /// GitHub's id.
+    pub id: JobId,
+    /// The run that it belongs to.
+    pub run: RunId,
+    /// The run's attempt, from 1.
+    pub attempt: u32,
+    /// The name as shown in GitHub's pages.
+    pub name: String,
+    /// The workflow's name.
+    pub workflow: Option<String>,
+    /// The branch of the run's head.
+    pub head_branch: Option<String>,
+    /// The labels of `runs-on`, as spelt.
+    pub labels: Vec<String>,
+    /// `queued`, `in_progress`, `completed`, `waiting`, or what GitHub adds.
+    pub status: String,
+    /// `success`, `failure`, …, once completed.
+    pub conclusion: Option<String>,
+    /// The runner that took it.
+    pub runner_name: Option<String>,
+    /// When it was queued.
+    pub created_at: Option<Timestamp>,
+    /// When a runner began it.
+    pub started_at: Option<Timestamp>,
+    /// When it ended.
+    pub completed_at: Option<Timestamp>,
+}
+
+/// A workflow run as GitHub's API tells it: the only source of what started it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RemoteRun {
+    /// The event that started it, such as `pull_request`.
+    pub event: String,
+    /// The repository that its head commit is in; a deleted fork has none.
+    pub head_repository: Option<Repository>,
+    /// Who started it.
+    pub actor: Option<String>,
+}
+
+/// Why a call to GitHub brought nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum GitHubError {
+    /// No answer, or none that could be read.
+    #[error("no usable answer from GitHub to {operation}")]
+    Unreachable {
+        /// What was asked, such as `generate-jitconfig of acme/app`.
+        operation: String,
+        /// What went wrong below.
+        #[source]
+        source: Box<dyn Error + Send + Sync>,
+    },
+    /// GitHub's own fault (5xx).
+    #[error("GitHub answered {status} to {operation}")]
+    Server {
+        /// What was asked.
+        operation: String,
+        /// The HTTP status.
+        status: u16,
+    },
+    /// A rate limit, primary or secondary.
+    #[error("GitHub's rate limit holds {operation} back for {} s", after.as_secs())]
+    Throttled {
+        /// What was asked.
+        operation: String,
+        /// `retry-after`, the limit's reset, or 60 s where GitHub says neither.
+        after: Duration,
+    },
+    /// A runner of that name is registered already (409).
+    #[error("a runner of that name is registered already")]
+    NameTaken,
+    /// 401, 403, 404 or 422 without a wish to be asked again.
+    #[error("GitHub refuses {operation} with {status}: {message}")]
+    Refused {
+        /// What was asked.
+        operation: String,
+        /// The HTTP status.
+        status: u16,
+        /// GitHub's `message`.
+        message: String,
+    },
+    /// The configured credentials cannot be used.
+    #[error("the GitHub credentials cannot be used: {0}")]
+    Credentials(String),
+}
+
+impl GitHubError {
+    /// What a caller can do about it.
+    #[must_use]
+    pub fn disposition(&self) -> Disposition {
+        match self {
+            Self::Unreachable { .. } | Self::Server { .. } => Disposition::Retry { after: None },
+            Self::Throttled { after, .. } => Disposition::Retry { after: Some(*after) },
+            Self::NameTaken => Disposition::AlreadyDone,
+            Self::Refused { .. } | Self::Credentials(_) => Disposition::Permanent,
+        }
+    }
+}
