@@ -4,6 +4,7 @@
 //! AWS's. `clippy.toml` beside this crate bans what would.
 
 pub mod boot;
+pub mod exit;
 pub mod id;
 pub mod labels;
 pub mod policy;

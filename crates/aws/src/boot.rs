@@ -1,0 +1,1 @@
+//! The agent takes its boot item.
