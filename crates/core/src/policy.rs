@@ -9,7 +9,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::{ParseIdError, Repository, is_owner};
+use crate::id::{Organization, ParseIdError, Repository, is_owner};
 
 /// `owner/name`, `owner/*` or `*`.
 #[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -36,6 +36,12 @@ impl RepositoryPattern {
     #[must_use]
     pub fn exact(&self) -> Option<Repository> {
         Repository::parse(&self.0).ok()
+    }
+
+    /// Whether it means repositories of this organization alone.
+    #[must_use]
+    pub fn is_within(&self, organization: &Organization) -> bool {
+        self.0.split_once('/').is_some_and(|(owner, _)| owner.eq_ignore_ascii_case(organization.as_str()))
     }
 
     /// Whether the repository is one that it means.
@@ -149,12 +155,5 @@ impl Policy {
             return Err(Refusal::Event(event.to_owned()));
         }
         Ok(())
-    }
-
-    /// Whether judging a job completely takes a look-up of its run, which
-    /// alone tells the event and the head repository.
-    #[must_use]
-    pub fn needs_run(&self) -> bool {
-        !self.events.is_empty()
     }
 }

@@ -1,0 +1,354 @@
+//! Runner classes: the catalogue, held to what Fargate offers.
+
+pub mod size;
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::id::{ClassName, ParseIdError, Repository};
+use crate::labels::Labels;
+use crate::policy::RepositoryPattern;
+use size::{Arch, Size, SizeError};
+
+/// How a class is bought.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Capacity {
+    /// Fargate's On-Demand capacity.
+    #[default]
+    OnDemand,
+    /// Spot alone: jobs wait while there is none.
+    Spot,
+    /// Spot, and On-Demand where there is none.
+    SpotThenOnDemand,
+}
+
+/// A class as the catalogue writes it, before anything is checked.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClassEntry {
+    /// CPU units; 1024 are one vCPU.
+    pub cpu: u32,
+    /// Memory in MiB.
+    pub memory: u32,
+    /// Default `x64`.
+    #[serde(default)]
+    pub arch: Arch,
+    /// Default `on-demand`.
+    #[serde(default)]
+    pub capacity: Capacity,
+    /// Default 20, the most that costs nothing.
+    #[serde(default)]
+    pub ephemeral_storage_gib: Option<u32>,
+    /// Default: the deployment's limit.
+    #[serde(default)]
+    pub max_runners: Option<u32>,
+    /// Default: the deployment's `max_job_minutes`.
+    #[serde(default)]
+    pub max_job_minutes: Option<u32>,
+    /// Labels beside `self-hosted`, `linux`, the architecture and `class:<name>`.
+    #[serde(default)]
+    pub labels: Vec<String>,
+    /// Name of an image of the deployment's; default: the deployment's own.
+    #[serde(default)]
+    pub image: Option<String>,
+    /// Repositories that may use it; default: all that policy allows.
+    #[serde(default)]
+    pub repositories: Option<Vec<String>>,
+    /// Whether ECS Exec may open a shell in it; default true.
+    #[serde(default = "yes")]
+    pub exec: bool,
+    /// Whether it serves jobs that name no class; at most one does.
+    #[serde(default)]
+    pub default: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// A class that is sound.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Class {
+    /// Its name.
+    pub name: ClassName,
+    /// CPU, memory, storage and architecture.
+    pub size: Size,
+    /// How it is bought.
+    pub capacity: Capacity,
+    /// The most runners of this class at once.
+    pub max_runners: Option<u32>,
+    /// Minutes after which a job is cancelled.
+    pub max_job_minutes: Option<u32>,
+    /// Every label that it offers, its own and the built-in ones.
+    pub offers: Labels,
+    /// The image's name, where it is not the deployment's own.
+    pub image: Option<String>,
+    /// Repositories that may use it; `None` for all.
+    pub repositories: Option<Vec<RepositoryPattern>>,
+    /// Whether ECS Exec is on.
+    pub exec: bool,
+}
+
+impl Class {
+    /// Whether the repository's jobs may use it.
+    #[must_use]
+    pub fn allows(&self, repository: &Repository) -> bool {
+        self.repositories
+            .as_ref()
+            .is_none_or(|patterns| patterns.iter().any(|pattern| pattern.matches(repository)))
+    }
+}
+
+/// A mistake in the catalogue.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum ClassError {
+    /// The class's name.
+    #[error(transparent)]
+    Name(ParseIdError),
+    /// A size that Fargate does not offer.
+    #[error("class `{class}`: {source}")]
+    Size {
+        /// The class.
+        class: String,
+        /// What is offered.
+        source: SizeError,
+    },
+    /// A repository pattern.
+    #[error("class `{class}`: {source}")]
+    Repository {
+        /// The class.
+        class: String,
+        /// What is wrong with the pattern.
+        source: ParseIdError,
+    },
+    /// A label that GitHub or the class grammar does not allow.
+    #[error("class `{class}`: label `{label}` is not valid: {expected}")]
+    Label {
+        /// The class.
+        class: String,
+        /// The label.
+        label: String,
+        /// What would be right.
+        expected: &'static str,
+    },
+    /// Labels too long, taken together.
+    #[error("class `{class}`: its labels take {len} characters together, at most {max} are possible")]
+    Labels {
+        /// The class.
+        class: String,
+        /// Their length.
+        len: usize,
+        /// The most.
+        max: usize,
+    },
+    /// A limit of nothing.
+    #[error("class `{class}`: {key} is 0, at least 1 is needed")]
+    Zero {
+        /// The class.
+        class: String,
+        /// The key.
+        key: &'static str,
+    },
+    /// Two default classes.
+    #[error("classes `{first}` and `{second}` are both the default, at most one can be")]
+    TwoDefaults {
+        /// One of them.
+        first: ClassName,
+        /// The other.
+        second: ClassName,
+    },
+}
+
+/// The classes of a deployment. One with a mistake is set aside by name, so
+/// that a job which asks for it hears what is wrong.
+#[derive(Clone, Debug, Default)]
+pub struct Catalogue {
+    classes: BTreeMap<ClassName, Class>,
+    invalid: BTreeMap<ClassName, ClassError>,
+    default: Option<ClassName>,
+}
+
+impl Catalogue {
+    /// Bytes that the labels of a class may take together: open records stay small.
+    pub const LABELS_LEN: usize = 120;
+
+    /// Reads a catalogue, and tells every mistake in it.
+    #[must_use]
+    pub fn read(entries: &BTreeMap<String, ClassEntry>) -> (Self, Vec<ClassError>) {
+        let mut catalogue = Self::default();
+        let mut errors = Vec::new();
+        for (name, entry) in entries {
+            let name = match ClassName::parse(name) {
+                Ok(name) => name,
+                Err(error) => {
+                    errors.push(ClassError::Name(error));
+                    continue;
+                }
+            };
+            match Class::read(&name, entry) {
+                Ok(class) => {
+                    if entry.default {
+                        match &catalogue.default {
+                            None => catalogue.default = Some(name.clone()),
+                            Some(first) => errors
+                                .push(ClassError::TwoDefaults { first: first.clone(), second: name.clone() }),
+                        }
+                    }
+                    catalogue.classes.insert(name, class);
+                }
+                Err(mistakes) => {
+                    if let Some(first) = mistakes.first() {
+                        catalogue.invalid.insert(name, first.clone());
+                    }
+                    errors.extend(mistakes);
+                }
+            }
+        }
+        (catalogue, errors)
+    }
+
+    /// A class by name.
+    #[must_use]
+    pub fn get(&self, name: &ClassName) -> Option<&Class> {
+        self.classes.get(name)
+    }
+
+    /// What is wrong with a class that is in the catalogue and cannot be used.
+    #[must_use]
+    pub fn invalid(&self, name: &ClassName) -> Option<&ClassError> {
+        self.invalid.get(name)
+    }
+
+    /// The class of jobs that name none.
+    #[must_use]
+    pub fn default_class(&self) -> Option<&Class> {
+        self.default.as_ref().and_then(|name| self.classes.get(name))
+    }
+
+    /// The sound classes, by name.
+    pub fn iter(&self) -> impl Iterator<Item = &Class> {
+        self.classes.values()
+    }
+
+    /// The names of the sound classes, for a sentence.
+    #[must_use]
+    pub fn names(&self) -> String {
+        if self.classes.is_empty() {
+            return "none".to_owned();
+        }
+        self.classes.keys().map(ClassName::as_str).collect::<Vec<_>>().join(", ")
+    }
+}
+
+impl Class {
+    fn read(name: &ClassName, entry: &ClassEntry) -> Result<Self, Vec<ClassError>> {
+        let mut errors = Vec::new();
+        let class = || name.to_string();
+        let size = Size::new(entry.cpu, entry.memory, entry.ephemeral_storage_gib, entry.arch)
+            .map_err(|source| errors.push(ClassError::Size { class: class(), source }))
+            .ok();
+        for label in &entry.labels {
+            if let Some(expected) = label_mistake(label) {
+                errors.push(ClassError::Label { class: class(), label: label.clone(), expected });
+            }
+        }
+        let built_in = [
+            "self-hosted".to_owned(),
+            "linux".to_owned(),
+            entry.arch.label().to_owned(),
+            format!("class:{name}"),
+        ];
+        let offers = Labels::new(built_in.iter().chain(&entry.labels));
+        let len = offers.to_string().len();
+        if len > Catalogue::LABELS_LEN {
+            errors.push(ClassError::Labels { class: class(), len, max: Catalogue::LABELS_LEN });
+        }
+        for (key, value) in [("max_runners", entry.max_runners), ("max_job_minutes", entry.max_job_minutes)] {
+            if value == Some(0) {
+                errors.push(ClassError::Zero { class: class(), key });
+            }
+        }
+        let mut patterns = Vec::new();
+        for text in entry.repositories.iter().flatten() {
+            match RepositoryPattern::parse(text) {
+                Ok(pattern) => patterns.push(pattern),
+                Err(source) => errors.push(ClassError::Repository { class: class(), source }),
+            }
+        }
+        match size {
+            Some(size) if errors.is_empty() => Ok(Self {
+                name: name.clone(),
+                size,
+                capacity: entry.capacity,
+                max_runners: entry.max_runners,
+                max_job_minutes: entry.max_job_minutes,
+                offers,
+                image: entry.image.clone(),
+                repositories: entry.repositories.is_some().then_some(patterns),
+                exec: entry.exec,
+            }),
+            _ => Err(errors),
+        }
+    }
+}
+
+fn label_mistake(label: &str) -> Option<&'static str> {
+    let lower = label.to_lowercase();
+    if label.is_empty() || label.trim() != label || label.contains(',') || label.chars().any(char::is_control)
+    {
+        Some("a label is not empty and holds no comma, control character or outer space")
+    } else if lower.starts_with("class:") || lower.starts_with("ecsrunner:") {
+        Some("labels that begin with `class:` or `ecsrunner:` are made by ecsrunner")
+    } else {
+        None
+    }
+}
+
+impl fmt::Display for Capacity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::OnDemand => "on-demand",
+            Self::Spot => "spot",
+            Self::SpotThenOnDemand => "spot-then-on-demand",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(json: &str) -> (Catalogue, Vec<String>) {
+        let entries: BTreeMap<String, ClassEntry> = serde_json::from_str(json).unwrap();
+        let (catalogue, errors) = Catalogue::read(&entries);
+        (catalogue, errors.iter().map(ToString::to_string).collect())
+    }
+
+    #[test]
+    fn cpu_and_memory_alone_make_a_class() {
+        let (catalogue, errors) = read(r#"{"small": {"cpu": 512, "memory": 1024}}"#);
+        assert_eq!(errors, Vec::<String>::new());
+        let small = catalogue.get(&ClassName::parse("small").unwrap()).unwrap();
+        assert_eq!(small.offers.to_string(), "class:small,linux,self-hosted,x64");
+        assert_eq!(small.capacity, Capacity::OnDemand);
+        assert!(small.exec);
+        assert!(catalogue.default_class().is_none());
+    }
+
+    #[test]
+    fn every_mistake_is_told_and_the_sound_classes_stay() {
+        let (catalogue, errors) = read(
+            r#"{"a": {"cpu": 512, "memory": 1024, "default": true},
+                "b": {"cpu": 512, "memory": 1024, "default": true},
+                "c": {"cpu": 512, "memory": 8192, "max_runners": 0, "labels": ["class:x"], "repositories": ["nope"]}}"#,
+        );
+        assert_eq!(errors.len(), 5, "{errors:#?}");
+        assert_eq!(errors[0], "classes `a` and `b` are both the default, at most one can be");
+        assert!(errors[1].contains("512"), "{}", errors[1]);
+        assert!(catalogue.get(&ClassName::parse("a").unwrap()).is_some());
+        assert!(catalogue.invalid(&ClassName::parse("c").unwrap()).is_some());
+    }
+}

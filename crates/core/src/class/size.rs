@@ -1,0 +1,183 @@
+//! The sizes that Fargate offers.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// A CPU architecture, under GitHub's label for it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Arch {
+    /// AMD64.
+    #[default]
+    X64,
+    /// AWS Graviton.
+    Arm64,
+}
+
+impl Arch {
+    /// The label that the official runner gives itself.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::X64 => "x64",
+            Self::Arm64 => "arm64",
+        }
+    }
+}
+
+/// A size that Fargate offers.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Size {
+    cpu: u32,
+    memory: u32,
+    ephemeral_storage_gib: u32,
+    arch: Arch,
+}
+
+/// A row of AWS's table "Task CPU and memory" (Fargate task definitions,
+/// read 2026-11): CPU units, and the memory that goes with them in MiB.
+struct Row {
+    cpu: u32,
+    memory: Memory,
+}
+
+enum Memory {
+    Listed(&'static [u32]),
+    /// From, to and step, in MiB.
+    Range(u32, u32, u32),
+}
+
+const GIB: u32 = 1024;
+
+const TABLE: [Row; 8] = [
+    Row { cpu: 256, memory: Memory::Listed(&[512, GIB, 2 * GIB]) },
+    Row { cpu: 512, memory: Memory::Range(GIB, 4 * GIB, GIB) },
+    Row { cpu: 1024, memory: Memory::Range(2 * GIB, 8 * GIB, GIB) },
+    Row { cpu: 2048, memory: Memory::Range(4 * GIB, 16 * GIB, GIB) },
+    Row { cpu: 4096, memory: Memory::Range(8 * GIB, 30 * GIB, GIB) },
+    Row { cpu: 8192, memory: Memory::Range(16 * GIB, 60 * GIB, 4 * GIB) },
+    Row { cpu: 16384, memory: Memory::Range(32 * GIB, 120 * GIB, 8 * GIB) },
+    Row { cpu: 32768, memory: Memory::Listed(&[60 * GIB, 120 * GIB, 244 * GIB]) },
+];
+
+impl Memory {
+    fn offers(&self, memory: u32) -> bool {
+        match *self {
+            Self::Listed(list) => list.contains(&memory),
+            Self::Range(from, to, step) => {
+                (from..=to).contains(&memory) && (memory - from).is_multiple_of(step)
+            }
+        }
+    }
+}
+
+impl fmt::Display for Memory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::Listed(list) => {
+                let list: Vec<String> = list.iter().map(ToString::to_string).collect();
+                f.write_str(&list.join(", "))
+            }
+            Self::Range(from, to, step) => write!(f, "{from} to {to} in steps of {step}"),
+        }
+    }
+}
+
+/// A size that Fargate does not offer.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum SizeError {
+    /// No such CPU.
+    #[error(
+        "cpu {0} is not a size of Fargate's: 256, 512, 1024, 2048, 4096, 8192, 16384 or 32768 is expected"
+    )]
+    Cpu(u32),
+    /// No such memory with that CPU.
+    #[error("memory {memory} does not go with cpu {cpu}: Fargate offers {offered} MiB")]
+    Memory {
+        /// CPU units.
+        cpu: u32,
+        /// MiB asked for.
+        memory: u32,
+        /// What goes with that CPU.
+        offered: String,
+    },
+    /// Ephemeral storage out of range.
+    #[error("ephemeral_storage_gib {0} is not offered: 21 to 200 is expected, or nothing for 20")]
+    Storage(u32),
+}
+
+impl Size {
+    /// The storage in GiB that each task has without extra cost.
+    pub const FREE_STORAGE_GIB: u32 = 20;
+
+    /// A size: CPU units, memory in MiB, ephemeral storage in GiB.
+    ///
+    /// # Errors
+    ///
+    /// A size that Fargate does not offer, with those that it does.
+    pub fn new(cpu: u32, memory: u32, storage: Option<u32>, arch: Arch) -> Result<Self, SizeError> {
+        let row = TABLE.iter().find(|row| row.cpu == cpu).ok_or(SizeError::Cpu(cpu))?;
+        if !row.memory.offers(memory) {
+            return Err(SizeError::Memory { cpu, memory, offered: row.memory.to_string() });
+        }
+        let ephemeral_storage_gib = storage.unwrap_or(Self::FREE_STORAGE_GIB);
+        if !(Self::FREE_STORAGE_GIB..=200).contains(&ephemeral_storage_gib) {
+            return Err(SizeError::Storage(ephemeral_storage_gib));
+        }
+        Ok(Self { cpu, memory, ephemeral_storage_gib, arch })
+    }
+
+    /// CPU units; 1024 are one vCPU.
+    #[must_use]
+    pub const fn cpu(self) -> u32 {
+        self.cpu
+    }
+
+    /// Memory in MiB.
+    #[must_use]
+    pub const fn memory(self) -> u32 {
+        self.memory
+    }
+
+    /// Ephemeral storage in GiB, the free 20 included.
+    #[must_use]
+    pub const fn ephemeral_storage_gib(self) -> u32 {
+        self.ephemeral_storage_gib
+    }
+
+    /// The architecture.
+    #[must_use]
+    pub const fn arch(self) -> Arch {
+        self.arch
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fargate_offers_77_pairs_of_cpu_and_memory() {
+        let offered = |cpu| {
+            (512..=244 * GIB)
+                .step_by(512)
+                .filter(|memory| Size::new(cpu, *memory, None, Arch::X64).is_ok())
+                .count()
+        };
+        let counts = [256, 512, 1024, 2048, 4096, 8192, 16384, 32768].map(offered);
+        assert_eq!(counts, [3, 4, 7, 13, 23, 12, 12, 3]);
+    }
+
+    #[test]
+    fn a_size_that_is_not_offered_is_refused_with_those_that_are() {
+        let error = Size::new(512, 8192, None, Arch::X64).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "memory 8192 does not go with cpu 512: Fargate offers 1024 to 4096 in steps of 1024 MiB"
+        );
+        assert!(Size::new(500, 1024, None, Arch::X64).is_err());
+        assert!(Size::new(512, 1024, Some(201), Arch::X64).is_err());
+        assert_eq!(Size::new(512, 1024, Some(60), Arch::Arm64).unwrap().ephemeral_storage_gib(), 60);
+    }
+}

@@ -1,0 +1,202 @@
+//! What happened, in our words: the one form in which webhooks, task state
+//! changes and GitHub's answers reach [`crate::record::record`].
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use crate::exit::AgentExit;
+use crate::id::{JobId, RunnerId, RunnerName, TaskId, Version};
+use crate::job::{Conclusion, JobFacts, TakenBy};
+
+/// Something that happened.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Event {
+    /// GitHub told of a job, unasked.
+    Job(JobEvent),
+    /// GitHub was asked about a job, and answered.
+    JobAnswer(JobAnswer),
+    /// A task changed its state.
+    Task(TaskEvent),
+    /// GitHub was asked about a registration, and answered.
+    RegistrationAnswer(RegistrationAnswer),
+}
+
+/// The records that an event is about.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct Keys {
+    /// A job.
+    pub job: Option<JobId>,
+    /// A runner of ours.
+    pub runner: Option<RunnerName>,
+}
+
+impl Event {
+    /// The records to load before it is recorded.
+    #[must_use]
+    pub fn keys(&self) -> Keys {
+        match self {
+            Self::Job(event) => event.keys(),
+            Self::JobAnswer(answer) => match &answer.outcome {
+                JobOutcome::Found(event) => event.keys(),
+                JobOutcome::Absent => Keys { job: Some(answer.job), runner: None },
+            },
+            Self::Task(event) => Keys { job: None, runner: Some(event.runner.clone()) },
+            Self::RegistrationAnswer(answer) => Keys { job: None, runner: Some(answer.runner.clone()) },
+        }
+    }
+}
+
+/// A `workflow_job` event.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct JobEvent {
+    /// What happened.
+    pub action: JobAction,
+    /// What GitHub said of the job.
+    pub facts: Arc<JobFacts>,
+    /// Whether the repository is private or internal, where GitHub said.
+    pub private: Option<bool>,
+    /// When GitHub made the job.
+    pub created_at: Option<Timestamp>,
+    /// When this reached us.
+    pub received_at: Timestamp,
+}
+
+impl JobEvent {
+    fn keys(&self) -> Keys {
+        let runner = match &self.action {
+            JobAction::InProgress { runner, .. } | JobAction::Completed { runner, .. } => {
+                runner.ours().cloned()
+            }
+            JobAction::Waiting | JobAction::Queued => None,
+        };
+        Keys { job: Some(self.facts.id), runner }
+    }
+
+    /// When it happened: by our clock, which is finer, unless the event came late.
+    #[must_use]
+    pub fn happened_at(&self) -> Timestamp {
+        const FRESH_SECS: i64 = 3;
+        let by_github = match &self.action {
+            JobAction::Waiting | JobAction::Queued => self.created_at,
+            JobAction::InProgress { started_at, .. } => *started_at,
+            JobAction::Completed { completed_at, .. } => *completed_at,
+        };
+        match by_github {
+            Some(at) if self.received_at.duration_since(at).as_secs() > FRESH_SECS => at,
+            _ => self.received_at,
+        }
+    }
+}
+
+/// The actions of `workflow_job`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum JobAction {
+    /// GitHub waits for an approval.
+    Waiting,
+    /// It waits for a runner.
+    Queued,
+    /// A runner began it.
+    InProgress {
+        /// Which.
+        runner: TakenBy,
+        /// When, by GitHub's clock.
+        started_at: Option<Timestamp>,
+    },
+    /// It ended.
+    Completed {
+        /// On which runner, if any.
+        runner: TakenBy,
+        /// How.
+        conclusion: Conclusion,
+        /// When, by GitHub's clock.
+        completed_at: Option<Timestamp>,
+    },
+}
+
+/// GitHub's answer to a question about a job.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct JobAnswer {
+    /// The job asked about.
+    pub job: JobId,
+    /// Its record's version before the question: an answer to an older one is dropped.
+    pub asked: Version,
+    /// A runner that completed an unnamed job, for which this was the question.
+    pub on_behalf_of: Option<RunnerName>,
+    /// What GitHub said.
+    pub outcome: JobOutcome,
+}
+
+/// What GitHub said of a job.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum JobOutcome {
+    /// The job as it is now.
+    Found(JobEvent),
+    /// There is no such job, and a control read succeeded.
+    Absent,
+}
+
+/// GitHub's answer to a question about a registration.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RegistrationAnswer {
+    /// The runner asked about.
+    pub runner: RunnerName,
+    /// Its record's version before the question.
+    pub asked: Version,
+    /// What GitHub said.
+    pub outcome: RegistrationOutcome,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// What GitHub said of a registration.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum RegistrationOutcome {
+    /// It runs a job.
+    Busy(RunnerId),
+    /// It waits for one.
+    Idle,
+    /// There is none, and a control read succeeded.
+    Absent,
+}
+
+/// A task's state change.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct TaskEvent {
+    /// The runner that the task is.
+    pub runner: RunnerName,
+    /// The task.
+    pub task: TaskId,
+    /// Monotonic for each task: an older one is dropped.
+    pub version: u64,
+    /// The change.
+    pub change: TaskChange,
+    /// When it happened.
+    pub at: Timestamp,
+}
+
+/// What became of a task.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum TaskChange {
+    /// Its container runs.
+    Running,
+    /// It has stopped.
+    Stopped(StopCause),
+}
+
+/// Why a task stopped.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum StopCause {
+    /// The agent ended with a code of its own.
+    Agent(AgentExit),
+    /// The agent ended with another code, or none was told.
+    Unknown(Arc<str>),
+    /// The task never started.
+    FailedToStart(Arc<str>),
+    /// AWS took the Spot capacity back.
+    SpotInterrupted,
+    /// It was stopped by us or by an operator.
+    StoppedByUser,
+    /// It is no longer there, and how it ended is not known.
+    Missing,
+}

@@ -1,0 +1,60 @@
+//! What a deployment may use at most, and how long things may take.
+
+use jiff::SignedDuration;
+use serde::{Deserialize, Serialize};
+
+/// Limits that keep a bill small. Counted from what is open, never kept in counters.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// The most runners at once. A place is held until the runner's task has stopped.
+    pub max_runners: u32,
+    /// The most runners at once for one repository; default: no limit of its own.
+    pub max_runners_per_repository: Option<u32>,
+    /// Minutes after which a job is cancelled, where its class says nothing else.
+    pub max_job_minutes: u32,
+    /// Seconds from a task's start until its boot item must be there.
+    pub boot_limit_secs: u32,
+    /// Seconds until the listener must be connected to GitHub.
+    pub connect_limit_secs: u32,
+    /// Seconds that a connected runner waits for a job; at least 600.
+    pub idle_limit_secs: u32,
+    /// Seconds that a surplus must last before a runner is retired.
+    pub surplus_grace_secs: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            max_runners: 50,
+            max_runners_per_repository: None,
+            max_job_minutes: 360,
+            boot_limit_secs: 300,
+            connect_limit_secs: 120,
+            idle_limit_secs: 900,
+            surplus_grace_secs: 30,
+        }
+    }
+}
+
+impl Limits {
+    /// The least idle limit. An agent ends by itself when its registration is
+    /// gone and no job runs; a shorter limit would end it while a job is on its way.
+    pub const LEAST_IDLE_SECS: u32 = 600;
+
+    /// The longest that a task which took its boot item can be at work.
+    #[must_use]
+    pub fn longest_life(&self, max_job_minutes: u32) -> SignedDuration {
+        let margin_secs = 5 * 60;
+        SignedDuration::from_secs(
+            i64::from(self.boot_limit_secs)
+                + i64::from(self.idle_limit_secs)
+                + i64::from(max_job_minutes) * 60
+                + margin_secs,
+        )
+    }
+
+    pub(crate) fn surplus_grace(&self) -> SignedDuration {
+        SignedDuration::from_secs(i64::from(self.surplus_grace_secs))
+    }
+}

@@ -1,0 +1,139 @@
+//! One pool's demand and supply.
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::{DOUBT, Mark, Plan, Question, Retirement, wait};
+use crate::job::{Job, JobStage};
+use crate::reason::{Code, Reason};
+use crate::runner::{Custody, Ending, EndingKind, Runner, RunnerStage, RunnerState, Served};
+
+/// A job that no supply covers.
+pub(super) struct Deficit<'a> {
+    pub(super) job: &'a Job,
+    pub(super) reason: Reason,
+}
+
+#[derive(Default)]
+pub(super) struct PoolLevel<'a> {
+    pub(super) jobs: Vec<&'a Job>,
+    supply: Vec<&'a Runner>,
+    /// Runners that completed a job which nobody has named yet.
+    unnamed: Vec<&'a Runner>,
+}
+
+impl<'a> PoolLevel<'a> {
+    pub(super) fn add_runner(&mut self, runner: &'a Runner, now: Timestamp) {
+        if runner.is_supply() {
+            self.supply.push(runner);
+        } else if let RunnerState::Ending(Ending { served: Served::Unnamed, .. }) = &runner.state
+            && runner.timeline.at(RunnerStage::Ending).is_some_and(|at| now < at + DOUBT)
+        {
+            self.unnamed.push(runner);
+        }
+    }
+
+    /// Covers the oldest jobs with what is there, and returns those that are left.
+    pub(super) fn compare(
+        &mut self,
+        plan: &mut Plan,
+        grace: SignedDuration,
+        now: Timestamp,
+    ) -> Vec<Deficit<'a>> {
+        self.jobs.sort_unstable_by_key(|job| (job.created_at, job.id()));
+        self.mark_surplus(plan, grace, now);
+        let mut jobs = self.jobs.iter().copied();
+        for (runner, job) in self.unnamed.iter().zip(jobs.by_ref()) {
+            let on_behalf_of = Some(runner.name().clone());
+            plan.questions.push(Question::Job { job: job.id(), on_behalf_of });
+            plan.wake_at(runner.timeline.at(RunnerStage::Ending).unwrap_or(now) + DOUBT);
+            wait(plan, job, Code::MaybeTaken.into());
+        }
+        let doubtful = self.doubtful(plan, now);
+        let idle = self.idle(&doubtful);
+        let sound = self.supply.len() - doubtful.len();
+        for (i, job) in jobs.by_ref().take(sound).enumerate() {
+            wait(plan, job, if i < idle { Code::RunnerIdle } else { Code::RunnerStarting }.into());
+        }
+        let (demand, supply) = (self.jobs.len(), self.supply.len());
+        let mut deficits = Vec::new();
+        for job in jobs {
+            let launched = self.supply.iter().filter(|runner| runner.facts.launched_for == job.id());
+            match (doubtful.is_empty(), launched.count()) {
+                (true, _) => deficits.push(Deficit {
+                    job,
+                    reason: Reason::with(Code::Demand, format_args!("{demand}, supply {supply}")),
+                }),
+                // One replacement for each job: a runner that takes none may well be
+                // GitHub's fault, and a second replacement would share it.
+                (false, 0 | 1) => deficits.push(Deficit {
+                    job,
+                    reason: Reason::with(
+                        Code::SupplyDoubtful,
+                        format_args!("demand {demand}, supply {supply}, {} of it doubtful", doubtful.len()),
+                    ),
+                }),
+                (false, _) => wait(plan, job, Code::RunnerIdle.into()),
+            }
+        }
+        deficits
+    }
+
+    fn idle(&self, doubtful: &[&Runner]) -> usize {
+        self.supply.iter().filter(|runner| runner.stage() == RunnerStage::Booted).count() - doubtful.len()
+    }
+
+    /// Runners that have stood beside a queued job for too long.
+    fn doubtful(&self, plan: &mut Plan, now: Timestamp) -> Vec<&'a Runner> {
+        let Some(oldest) = self.jobs.iter().filter_map(|job| job.timeline.at(JobStage::Queued)).min() else {
+            return Vec::new();
+        };
+        let mut doubtful = Vec::new();
+        for &runner in &self.supply {
+            let RunnerState::Booted { custody: Custody::Issued(_) | Custody::Taken(_), .. } = runner.state
+            else {
+                continue;
+            };
+            let Some(booted) = runner.timeline.at(RunnerStage::Booted) else { continue };
+            let doubted = booted.max(oldest) + DOUBT;
+            if now < doubted {
+                plan.wake_at(doubted);
+            } else {
+                plan.questions.push(Question::Runner(runner.name().clone()));
+                doubtful.push(runner);
+            }
+        }
+        doubtful
+    }
+
+    fn mark_surplus(&mut self, plan: &mut Plan, grace: SignedDuration, now: Timestamp) {
+        let (demand, supply) = (self.jobs.len(), self.supply.len());
+        // The youngest unbooked go first: least is lost with them.
+        self.supply.sort_unstable_by_key(|runner| {
+            (runner.stage() == RunnerStage::Booted, std::cmp::Reverse(runner.timeline.began()), runner.name())
+        });
+        let surplus = supply.saturating_sub(demand);
+        for (i, runner) in self.supply.iter().enumerate() {
+            let name = || runner.name().clone();
+            match (i < surplus, runner.surplus_since) {
+                (true, None) => {
+                    plan.marks.push(Mark { runner: name(), surplus_since: Some(now) });
+                    plan.wake_at(now + grace);
+                }
+                // A reserved runner's task may have been asked for a moment ago:
+                // it is retired once that has been answered.
+                (true, Some(since)) if now >= since + grace => {
+                    if runner.stage() != RunnerStage::Reserved {
+                        plan.retirements.push(Retirement {
+                            runner: name(),
+                            kind: EndingKind::Surplus,
+                            reason: Reason::with(Code::Surplus, format_args!("{supply}, demand {demand}")),
+                        });
+                    }
+                }
+                (true, Some(since)) => plan.wake_at(since + grace),
+                (false, Some(_)) => plan.marks.push(Mark { runner: name(), surplus_since: None }),
+                (false, None) => {}
+            }
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! An event becomes facts: in any order, any number of times.
+//!
+//! What is to be done about the facts does not belong here but in [`crate::plan`].
+
+mod job;
+mod runner;
+
+use crate::class::Catalogue;
+use crate::event::{Event, JobOutcome};
+use crate::job::{EndedJob, Job, JobRecord};
+use crate::reason::{Code, Reason};
+use crate::runner::{EndedRunner, Runner};
+use crate::settings::Settings;
+
+/// What the store has of an event's [`crate::event::Keys`].
+#[derive(Clone, Default, Debug)]
+pub struct Records {
+    /// The job.
+    pub job: Option<JobRecord>,
+    /// The runner, if it is open.
+    pub runner: Option<Runner>,
+}
+
+/// The rules by which events are judged.
+#[derive(Clone, Copy, Debug)]
+pub struct Rules<'a> {
+    /// The deployment's settings.
+    pub settings: &'a Settings,
+    /// Its classes.
+    pub catalogue: &'a Catalogue,
+}
+
+/// One write. Each carries the version that it makes: the store holds the
+/// record to the version before.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Change {
+    /// An open job, new or changed.
+    Job(Job),
+    /// A job that was open, or never known, is history.
+    JobEnded(EndedJob),
+    /// More became known of a job in history.
+    JobAmended(EndedJob),
+    /// An open runner, new or changed.
+    Runner(Runner),
+    /// A runner is gone.
+    RunnerGone(Box<EndedRunner>),
+}
+
+/// What an event came to.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Recorded {
+    /// The writes, all or none.
+    pub changes: Vec<Change>,
+    /// Whether they can alter the plan.
+    pub replan: bool,
+    /// What to tell the sender.
+    pub outcome: Outcome,
+}
+
+/// What became of an event.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Outcome {
+    /// It told something new.
+    Accepted(Reason),
+    /// It told nothing that matters here.
+    Ignored(Reason),
+    /// The job is not served here.
+    Refused(Reason),
+}
+
+impl Outcome {
+    /// The reason.
+    #[must_use]
+    pub fn reason(&self) -> &Reason {
+        match self {
+            Self::Accepted(reason) | Self::Ignored(reason) | Self::Refused(reason) => reason,
+        }
+    }
+
+    /// The wire form of the kind.
+    #[must_use]
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Accepted(_) => "accepted",
+            Self::Ignored(_) => "ignored",
+            Self::Refused(_) => "refused",
+        }
+    }
+}
+
+impl Recorded {
+    fn nothing(code: Code) -> Self {
+        Self { changes: Vec::new(), replan: false, outcome: Outcome::Ignored(code.into()) }
+    }
+
+    fn accepted(changes: Vec<Change>, replan: bool) -> Self {
+        if changes.is_empty() {
+            return Self::nothing(Code::NothingNew);
+        }
+        Self { changes, replan, outcome: Outcome::Accepted(Code::Recorded.into()) }
+    }
+}
+
+/// Records an event.
+#[must_use]
+pub fn record(event: &Event, records: &Records, rules: Rules<'_>) -> Recorded {
+    match event {
+        Event::Job(event) => job::record(event, records, rules),
+        Event::JobAnswer(answer) => {
+            let current = match &records.job {
+                Some(JobRecord::Open(job)) => Some(job),
+                _ => None,
+            };
+            match current.filter(|job| job.version == answer.asked) {
+                // The record moved on while GitHub was asked.
+                None => Recorded::nothing(Code::NothingNew),
+                Some(job) => match &answer.outcome {
+                    JobOutcome::Found(event) => job::record_answer(job, event, records, rules),
+                    JobOutcome::Absent => job::record_absent(job),
+                },
+            }
+        }
+        Event::Task(event) => runner::record_task(event, records),
+        Event::RegistrationAnswer(answer) => runner::record_registration(answer, records),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,242 @@
+//! What GitHub tells of jobs.
+
+use jiff::SignedDuration;
+
+use super::{Change, Outcome, Recorded, Records, Rules, runner};
+use crate::admit::admit;
+use crate::event::{JobAction, JobEvent};
+use crate::id::Version;
+use crate::job::{Conclusion, EndedJob, Job, JobEnding, JobRecord, JobStage, JobState, Place, TakenBy};
+use crate::reason::{Code, Reason};
+use crate::timeline::Timeline;
+
+/// Older `queued` events (a redelivery, a replay) are believed only after GitHub confirms them.
+const FRESH: SignedDuration = SignedDuration::from_mins(10);
+
+pub(super) fn record(event: &JobEvent, records: &Records, rules: Rules<'_>) -> Recorded {
+    match &event.action {
+        JobAction::Waiting => waiting(event, records, rules),
+        JobAction::Queued => queued(event, records, rules),
+        JobAction::InProgress { runner, .. } => in_progress(event, runner, records, rules),
+        JobAction::Completed { runner, conclusion, .. } => {
+            completed(event, runner, conclusion, records, rules)
+        }
+    }
+}
+
+fn waiting(event: &JobEvent, records: &Records, rules: Rules<'_>) -> Recorded {
+    if records.job.is_some() {
+        return Recorded::nothing(Code::NothingNew);
+    }
+    match admit(&event.facts, event.private, rules.settings, rules.catalogue) {
+        Err(reason) => refuse(event, reason),
+        Ok(_) => {
+            Recorded::accepted(vec![Change::Job(new_job(event, JobStage::Waiting, JobState::Waiting))], false)
+        }
+    }
+}
+
+fn queued(event: &JobEvent, records: &Records, rules: Rules<'_>) -> Recorded {
+    let waiting = match &records.job {
+        None => None,
+        Some(JobRecord::Open(job)) if job.state == JobState::Waiting => Some(job),
+        Some(_) => return Recorded::nothing(Code::NothingNew),
+    };
+    let place = match admit(&event.facts, event.private, rules.settings, rules.catalogue) {
+        Err(reason) => return refuse_open(event, waiting, reason),
+        Ok(place) => place,
+    };
+    // A job that waited for an approval is old without being stale.
+    let stale = waiting.is_none()
+        && event.created_at.is_some_and(|created| event.received_at.duration_since(created) > FRESH);
+    let wait = Reason::from(if stale { Code::ToConfirm } else { Code::ToPlan });
+    let state = JobState::Queued { place, wait };
+    let job = match waiting {
+        None => new_job(event, JobStage::Queued, state),
+        Some(job) => advance(job, event, JobStage::Queued, state),
+    };
+    Recorded::accepted(vec![Change::Job(job)], true)
+}
+
+fn in_progress(event: &JobEvent, taken: &TakenBy, records: &Records, rules: Rules<'_>) -> Recorded {
+    let mut changes = Vec::new();
+    let mut replan = false;
+    let state = |place| JobState::InProgress { place, runner: taken.clone() };
+    match &records.job {
+        // A job that is neither ours to run nor on a runner of ours leaves no record.
+        None => match admit(&event.facts, event.private, rules.settings, rules.catalogue) {
+            Err(_) if taken.ours().is_none() => return Recorded::nothing(Code::NotOurs),
+            place => changes.push(Change::Job(new_job(event, JobStage::InProgress, state(place.ok())))),
+        },
+        Some(JobRecord::Open(job)) => match &job.state {
+            JobState::InProgress { runner, .. } if runner == taken => {}
+            JobState::InProgress { place, .. } => {
+                // GitHub had queued it again: the later start is the truth.
+                if event.happened_at() > job.timeline.latest() {
+                    changes.push(Change::Job(advance(
+                        job,
+                        event,
+                        JobStage::InProgress,
+                        state(place.clone()),
+                    )));
+                    replan = true;
+                }
+            }
+            JobState::Waiting | JobState::Queued { .. } => {
+                let place = job.place().cloned();
+                changes.push(Change::Job(advance(job, event, JobStage::InProgress, state(place))));
+                // Taken by a runner that was on its way for it: what is supplied and
+                // demanded fall by one each, and the plan stays as it is.
+                replan = !runner::expects(records.runner.as_ref(), job);
+            }
+        },
+        Some(JobRecord::Ended(_)) => {}
+    }
+    if let Some(runner) = &records.runner
+        && let Some(busy) = runner::takes(runner, event.facts.id, event.happened_at())
+    {
+        changes.push(Change::Runner(busy));
+    }
+    Recorded::accepted(changes, replan)
+}
+
+fn completed(
+    event: &JobEvent,
+    taken: &TakenBy,
+    conclusion: &Conclusion,
+    records: &Records,
+    rules: Rules<'_>,
+) -> Recorded {
+    let mut changes = Vec::new();
+    let ending = JobEnding::Completed { conclusion: conclusion.clone(), runner: taken.clone() };
+    match &records.job {
+        None => match admit(&event.facts, event.private, rules.settings, rules.catalogue) {
+            Err(_) if taken.ours().is_none() => return Recorded::nothing(Code::NotOurs),
+            place => changes.push(Change::JobEnded(EndedJob {
+                facts: event.facts.clone(),
+                version: Version::FIRST,
+                created_at: event.created_at.unwrap_or(event.received_at),
+                timeline: Timeline::begin(JobStage::Completed, event.happened_at()),
+                place: place.ok(),
+                ending,
+            })),
+        },
+        Some(JobRecord::Open(job)) => changes.push(Change::JobEnded(end(job, event, ending))),
+        Some(JobRecord::Ended(ended)) => {
+            if let JobEnding::Refused { reason, after: None } = &ended.ending {
+                changes.push(Change::JobAmended(EndedJob {
+                    version: ended.version.next(),
+                    ending: JobEnding::Refused {
+                        reason: reason.clone(),
+                        after: Some((conclusion.clone(), taken.clone())),
+                    },
+                    ..ended.clone()
+                }));
+            }
+        }
+    }
+    if let Some(runner) = &records.runner
+        && let Some(ending) = runner::completes(runner, event.facts.id, event.happened_at())
+    {
+        changes.push(Change::Runner(ending));
+    }
+    Recorded::accepted(changes, true)
+}
+
+/// What GitHub answered about an open job whose record has not changed meanwhile.
+pub(super) fn record_answer(job: &Job, event: &JobEvent, records: &Records, rules: Rules<'_>) -> Recorded {
+    match (&event.action, &job.state) {
+        (JobAction::Queued, JobState::Queued { place, wait }) => {
+            // Confirmed. The version moves on, so that whoever waits for the
+            // confirmation sees it.
+            let wait = if wait.code() == Code::ToConfirm { Code::ToPlan.into() } else { wait.clone() };
+            let state = JobState::Queued { place: place.clone(), wait };
+            Recorded::accepted(vec![Change::Job(job.with_state(state))], true)
+        }
+        // GitHub queued it again: its runner took it and never began.
+        (JobAction::Queued, JobState::InProgress { .. }) => {
+            match admit(&job.facts, event.private, rules.settings, rules.catalogue) {
+                Err(reason) => refuse_open(event, Some(job), reason),
+                Ok(place) => {
+                    let state = JobState::Queued { place, wait: Code::ToPlan.into() };
+                    Recorded::accepted(vec![Change::Job(advance(job, event, JobStage::Queued, state))], true)
+                }
+            }
+        }
+        (JobAction::Waiting, _) => Recorded::nothing(Code::NothingNew),
+        _ => record(event, records, rules),
+    }
+}
+
+/// GitHub does not know the job any more: its run was deleted.
+pub(super) fn record_absent(job: &Job) -> Recorded {
+    let ended = EndedJob {
+        facts: job.facts.clone(),
+        version: job.version.next(),
+        created_at: job.created_at,
+        timeline: job.timeline.clone(),
+        place: job.place().cloned(),
+        ending: JobEnding::Completed {
+            conclusion: Conclusion::Other("deleted".into()),
+            runner: TakenBy::Other(None),
+        },
+    };
+    Recorded::accepted(vec![Change::JobEnded(ended)], true)
+}
+
+fn new_job(event: &JobEvent, stage: JobStage, state: JobState) -> Job {
+    Job {
+        facts: event.facts.clone(),
+        version: Version::FIRST,
+        created_at: event.created_at.unwrap_or(event.received_at),
+        timeline: Timeline::begin(stage, event.happened_at()),
+        state,
+    }
+}
+
+fn advance(job: &Job, event: &JobEvent, stage: JobStage, state: JobState) -> Job {
+    let mut next = job.with_state(state);
+    next.timeline.push(stage, event.happened_at());
+    next
+}
+
+fn end(job: &Job, event: &JobEvent, ending: JobEnding) -> EndedJob {
+    let mut timeline = job.timeline.clone();
+    let stage = match ending {
+        JobEnding::Completed { .. } => JobStage::Completed,
+        JobEnding::Refused { .. } => JobStage::Refused,
+    };
+    timeline.push(stage, event.happened_at());
+    EndedJob {
+        facts: job.facts.clone(),
+        version: job.version.next(),
+        created_at: job.created_at,
+        timeline,
+        place: job.place().cloned(),
+        ending,
+    }
+}
+
+fn refuse(event: &JobEvent, reason: Reason) -> Recorded {
+    refuse_open(event, None, reason)
+}
+
+fn refuse_open(event: &JobEvent, open: Option<&Job>, reason: Reason) -> Recorded {
+    let ending = JobEnding::Refused { reason: reason.clone(), after: None };
+    let ended = match open {
+        Some(job) => end(job, event, ending),
+        None => EndedJob {
+            facts: event.facts.clone(),
+            version: Version::FIRST,
+            created_at: event.created_at.unwrap_or(event.received_at),
+            timeline: Timeline::begin(JobStage::Refused, event.happened_at()),
+            place: None::<Place>,
+            ending,
+        },
+    };
+    Recorded {
+        changes: vec![Change::JobEnded(ended)],
+        replan: open.is_some(),
+        outcome: Outcome::Refused(reason),
+    }
+}

@@ -1,0 +1,264 @@
+//! What tasks, jobs and GitHub tell of runners.
+
+use jiff::Timestamp;
+
+use super::{Change, Recorded, Records};
+use crate::event::{RegistrationAnswer, RegistrationOutcome, StopCause, TaskChange, TaskEvent};
+use crate::exit::AgentExit;
+use crate::id::{JobId, RunnerId};
+use crate::job::Job;
+use crate::reason::{Code, Reason};
+use crate::runner::{
+    Custody, Ending, EndingKind, RegistrationLeft, Runner, RunnerState, Served, Task, TaskLeft,
+};
+
+/// Whether `job` was taken by a runner of its pool that was on its way.
+pub(super) fn expects(runner: Option<&Runner>, job: &Job) -> bool {
+    runner.is_some_and(|runner| {
+        runner.is_supply() && job.place().is_some_and(|place| place.pool == runner.facts.pool)
+    })
+}
+
+/// A webhook says that the runner has begun this job.
+pub(super) fn takes(runner: &Runner, job: JobId, at: Timestamp) -> Option<Runner> {
+    let busy = |task: &Task, registration| {
+        let state = RunnerState::Busy { task: task.clone(), registration, job: Some(job) };
+        Some(runner.with_state(state, at))
+    };
+    match &runner.state {
+        RunnerState::Starting { task, custody } | RunnerState::Booted { task, custody } => {
+            // Only whoever was handed the configuration can be given a job.
+            busy(task, custody.registration()?)
+        }
+        RunnerState::Busy { task, registration, job: None } => busy(task, *registration),
+        RunnerState::Reserved { .. } | RunnerState::Busy { .. } => None,
+        RunnerState::Ending(ending) => match (&ending.task, ending.custody) {
+            // The job came while it was being retired: it lives.
+            (TaskLeft::Running(task), Custody::Issued(id) | Custody::Taken(id))
+                if !ending.kind.overrides_job() && ending.kind != EndingKind::Completed =>
+            {
+                busy(task, id)
+            }
+            _ if ending.served == Served::Job(job) => None,
+            _ => ended_with(runner, Ending { served: Served::Job(job), ..ending.clone() }, at),
+        },
+    }
+}
+
+/// A webhook says that the runner's job has ended: the same as having begun
+/// it, and then this.
+pub(super) fn completes(runner: &Runner, job: JobId, at: Timestamp) -> Option<Runner> {
+    let ending = match &runner.state {
+        RunnerState::Starting { task, custody } | RunnerState::Booted { task, custody } => {
+            completing(task, custody.registration()?, job)
+        }
+        RunnerState::Busy { task, registration, job: named } if named.is_none_or(|named| named == job) => {
+            completing(task, *registration, job)
+        }
+        RunnerState::Reserved { .. } | RunnerState::Busy { .. } => return None,
+        RunnerState::Ending(ending) => {
+            let mut ending = ending.clone();
+            ending.served = Served::Job(job);
+            ending.custody = taken(ending.custody);
+            ending.registration = match ending.registration {
+                RegistrationLeft::Unproved => RegistrationLeft::JobCompleted,
+                RegistrationLeft::AgentCompleted => RegistrationLeft::Deleted,
+                proved => proved,
+            };
+            if !ending.kind.overrides_job() {
+                ending.kind = EndingKind::Completed;
+            }
+            ending
+        }
+    };
+    ended_with(runner, ending, at)
+}
+
+fn completing(task: &Task, registration: RunnerId, job: JobId) -> Ending {
+    Ending {
+        kind: EndingKind::Completed,
+        note: None,
+        served: Served::Job(job),
+        task: TaskLeft::Running(task.clone()),
+        custody: Custody::Taken(registration),
+        registration: RegistrationLeft::JobCompleted,
+    }
+}
+
+/// The runner with this ending, unless it has it already.
+fn ended_with(runner: &Runner, ending: Ending, at: Timestamp) -> Option<Runner> {
+    let state = RunnerState::Ending(ending);
+    (runner.state != state).then(|| runner.with_state(state, at))
+}
+
+fn taken(custody: Custody) -> Custody {
+    custody.registration().map_or(custody, Custody::Taken)
+}
+
+pub(super) fn record_task(event: &TaskEvent, records: &Records) -> Recorded {
+    let Some(runner) = &records.runner else {
+        return Recorded::nothing(Code::NothingNew);
+    };
+    if is_stale(runner, event) {
+        return Recorded::nothing(Code::NothingNew);
+    }
+    let next = match &event.change {
+        TaskChange::Running => running(runner, event),
+        TaskChange::Stopped(cause) => stopped(runner, event, cause),
+    };
+    // A container that runs alters no plan; one that stopped frees its place.
+    let replan = matches!(event.change, TaskChange::Stopped(_));
+    Recorded::accepted(next.map(Change::Runner).into_iter().collect(), replan)
+}
+
+fn is_stale(runner: &Runner, event: &TaskEvent) -> bool {
+    let heard = match &runner.state {
+        RunnerState::Reserved { .. } => None,
+        RunnerState::Starting { task, .. }
+        | RunnerState::Booted { task, .. }
+        | RunnerState::Busy { task, .. } => Some(task),
+        RunnerState::Ending(ending) => match &ending.task {
+            TaskLeft::Unanswered { .. } => None,
+            TaskLeft::Running(task) => Some(task),
+            TaskLeft::Stopped { .. } => return true,
+        },
+    };
+    heard.is_some_and(|task| task.id != event.task || event.version <= task.heard)
+}
+
+fn running(runner: &Runner, event: &TaskEvent) -> Option<Runner> {
+    let task = Task { id: event.task.clone(), heard: event.version };
+    let state = match &runner.state {
+        RunnerState::Reserved { .. } => RunnerState::Booted { task, custody: Custody::Unissued },
+        RunnerState::Starting { custody, .. } => RunnerState::Booted { task, custody: *custody },
+        RunnerState::Booted { .. } | RunnerState::Busy { .. } => return None,
+        RunnerState::Ending(ending) => match ending.task {
+            TaskLeft::Unanswered { .. } => {
+                RunnerState::Ending(Ending { task: TaskLeft::Running(task), ..ending.clone() })
+            }
+            _ => return None,
+        },
+    };
+    Some(runner.with_state(state, event.at))
+}
+
+fn stopped(runner: &Runner, event: &TaskEvent, cause: &StopCause) -> Option<Runner> {
+    let (kind, note) = kind_of(cause, runner);
+    let ended = runner.end(kind, note, event.at);
+    let RunnerState::Ending(mut ending) = ended.state.clone() else { return None };
+    ending.task = TaskLeft::Stopped { task: Some(event.task.clone()), at: event.at };
+    if took_its_item(cause) {
+        ending.custody = taken(ending.custody);
+    }
+    let exit = match cause {
+        StopCause::Agent(exit) => Some(*exit),
+        _ => None,
+    };
+    if exit == Some(AgentExit::Completed) {
+        ending.registration = match ending.registration {
+            RegistrationLeft::Unproved => RegistrationLeft::AgentCompleted,
+            RegistrationLeft::JobCompleted => RegistrationLeft::Deleted,
+            proved => proved,
+        };
+        if ending.served == Served::Nothing {
+            ending.served = Served::Unnamed;
+        }
+    }
+    if let RunnerState::Ending(before) = &runner.state {
+        // Why it was to end stays the reason, unless it turned out to have worked.
+        let worked = exit == Some(AgentExit::Completed) && !before.kind.overrides_job();
+        if !worked {
+            ending.kind = before.kind;
+            ending.note = before.note.clone();
+        }
+    }
+    Some(Runner { surplus_since: None, ..runner.with_state(RunnerState::Ending(ending), event.at) })
+}
+
+/// Whether an agent that ended so had taken its boot item.
+fn took_its_item(cause: &StopCause) -> bool {
+    match cause {
+        StopCause::Agent(exit) => match exit {
+            AgentExit::Completed
+            | AgentExit::ListenerMissing
+            | AgentExit::NotConnected
+            | AgentExit::ImageTooOld
+            | AgentExit::NoJob
+            | AgentExit::RegistrationLost
+            | AgentExit::ListenerCrashed
+            | AgentExit::JobTimeout
+            | AgentExit::JobRefused
+            | AgentExit::InterruptedBusy => true,
+            AgentExit::Failed
+            | AgentExit::NoBootItem
+            | AgentExit::BootFailed
+            | AgentExit::BootAmbiguous
+            | AgentExit::Interrupted => false,
+        },
+        _ => false,
+    }
+}
+
+fn kind_of(cause: &StopCause, runner: &Runner) -> (EndingKind, Option<Reason>) {
+    let busy = matches!(runner.state, RunnerState::Busy { .. });
+    let crashed = |what: &str| {
+        if busy || matches!(runner.state, RunnerState::Booted { custody: Custody::Issued(_), .. }) {
+            (EndingKind::AgentCrashed, Some(Reason::with(Code::AgentCrashed, what)))
+        } else {
+            (EndingKind::BootFailed, Some(Reason::with(Code::BootFailed, what)))
+        }
+    };
+    let boot_failed = |what: &str| (EndingKind::BootFailed, Some(Reason::with(Code::BootFailed, what)));
+    match cause {
+        StopCause::Agent(exit) => match exit {
+            AgentExit::Completed | AgentExit::JobRefused => (EndingKind::Completed, None),
+            AgentExit::NoJob => (EndingKind::IdleTimeout, None),
+            AgentExit::RegistrationLost => (EndingKind::RegistrationLost, None),
+            AgentExit::JobTimeout => (EndingKind::JobTimeout, None),
+            AgentExit::NoBootItem => boot_failed("its boot item never came"),
+            AgentExit::BootFailed => boot_failed("its boot item could not be read"),
+            AgentExit::BootAmbiguous => boot_failed("taking its boot item got no answer"),
+            AgentExit::ListenerMissing => boot_failed("the image has no listener that can be started"),
+            AgentExit::NotConnected => boot_failed("the listener did not connect to GitHub"),
+            AgentExit::ImageTooOld => boot_failed("GitHub refuses the image's runner version as too old"),
+            AgentExit::ListenerCrashed => crashed("the listener crashed"),
+            AgentExit::Failed => crashed("the agent failed"),
+            AgentExit::Interrupted | AgentExit::InterruptedBusy => crashed("it was interrupted"),
+        },
+        StopCause::Unknown(what) => crashed(what),
+        StopCause::FailedToStart(what) => boot_failed(what),
+        StopCause::SpotInterrupted => (EndingKind::SpotInterrupted, None),
+        StopCause::StoppedByUser => (EndingKind::StoppedByOperator, None),
+        StopCause::Missing => crashed("its task is no longer there"),
+    }
+}
+
+pub(super) fn record_registration(answer: &RegistrationAnswer, records: &Records) -> Recorded {
+    let Some(runner) = records.runner.as_ref().filter(|runner| runner.version == answer.asked) else {
+        return Recorded::nothing(Code::NothingNew);
+    };
+    let next = match answer.outcome {
+        RegistrationOutcome::Idle => None,
+        RegistrationOutcome::Busy(registration) => is_busy(runner, registration, answer.at),
+        RegistrationOutcome::Absent => match &runner.state {
+            RunnerState::Booted { custody: Custody::Issued(_) | Custody::Taken(_), .. } => {
+                Some(runner.end(EndingKind::RegistrationLost, None, answer.at))
+            }
+            _ => None,
+        },
+    };
+    Recorded::accepted(next.map(Change::Runner).into_iter().collect(), true)
+}
+
+/// GitHub says that the runner runs a job, which nobody has named yet.
+fn is_busy(runner: &Runner, registration: RunnerId, at: Timestamp) -> Option<Runner> {
+    let task = match &runner.state {
+        RunnerState::Starting { task, .. } | RunnerState::Booted { task, .. } => task,
+        RunnerState::Ending(Ending { task: TaskLeft::Running(task), kind, .. }) if !kind.overrides_job() => {
+            task
+        }
+        _ => return None,
+    };
+    let state = RunnerState::Busy { task: task.clone(), registration, job: None };
+    Some(runner.with_state(state, at))
+}

@@ -1,0 +1,425 @@
+//! Runners: where one stands, who holds its configuration, what is left to
+//! clean, and what to do next with it.
+//!
+//! How each step is carried out belongs in the engine.
+
+pub mod step;
+
+use jiff::Timestamp;
+
+use crate::class::size::Size;
+use crate::cost::{Market, task_usd};
+use crate::id::{ClassName, Epoch, JobId, PoolId, Repository, RunnerId, RunnerName, TaskId, Version};
+use crate::labels::Labels;
+use crate::pool::Scope;
+use crate::reason::{Code, Reason};
+use crate::timeline::Timeline;
+
+/// The stages of a runner's time line.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum RunnerStage {
+    /// Recorded, with a place in the limits.
+    Reserved,
+    /// Its task was asked for.
+    Starting,
+    /// Its container runs.
+    Booted,
+    /// It executes a job.
+    Busy,
+    /// It has ended, or is to end; something is left to clean.
+    Ending,
+    /// Task, registration and boot item are gone.
+    Gone,
+}
+
+impl RunnerStage {
+    /// Every stage.
+    pub const ALL: [Self; 6] =
+        [Self::Reserved, Self::Starting, Self::Booted, Self::Busy, Self::Ending, Self::Gone];
+
+    /// The wire form, pinned.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Reserved => "reserved",
+            Self::Starting => "starting",
+            Self::Booted => "booted",
+            Self::Busy => "busy",
+            Self::Ending => "ending",
+            Self::Gone => "gone",
+        }
+    }
+}
+
+/// What a runner was launched as, and never changes.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RunnerFacts {
+    /// Its name.
+    pub name: RunnerName,
+    /// Its class.
+    pub class: ClassName,
+    /// The class's size when it was launched.
+    pub size: Size,
+    /// How its capacity was bought.
+    pub market: Market,
+    /// Its pool.
+    pub pool: PoolId,
+    /// Where it registers.
+    pub scope: Scope,
+    /// The pool's labels.
+    pub labels: Labels,
+    /// The repository whose job it was launched for.
+    pub repository: Repository,
+    /// The job it was launched for: a hint, since runners of a pool are fungible.
+    pub launched_for: JobId,
+    /// Minutes after which its job is cancelled.
+    pub max_job_minutes: u32,
+}
+
+/// A runner that is not gone.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Runner {
+    /// What it was launched as.
+    pub facts: RunnerFacts,
+    /// The record's version.
+    pub version: Version,
+    /// The dispatcher's term in which it was last claimed.
+    pub epoch: Epoch,
+    /// What it went through.
+    pub timeline: Timeline<RunnerStage>,
+    /// Since when its pool has had more supply than demand, with this one to go first.
+    pub surplus_since: Option<Timestamp>,
+    /// Where it stands.
+    pub state: RunnerState,
+}
+
+/// Where an open runner stands.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum RunnerState {
+    /// It has a place; `RunTask` of this try may have been called.
+    Reserved {
+        /// The try, from 1: a part of the client token.
+        attempt: u32,
+    },
+    /// Its task was accepted.
+    Starting {
+        /// The task.
+        task: Task,
+        /// Who holds its configuration.
+        custody: Custody,
+    },
+    /// Its container runs.
+    Booted {
+        /// The task.
+        task: Task,
+        /// Who holds its configuration.
+        custody: Custody,
+    },
+    /// It executes a job, or GitHub says that it does.
+    Busy {
+        /// The task.
+        task: Task,
+        /// GitHub's id of its registration.
+        registration: RunnerId,
+        /// The job, once a webhook or GitHub has named it.
+        job: Option<JobId>,
+    },
+    /// It is to go.
+    Ending(Ending),
+}
+
+/// A task, and the last state change heard of it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Task {
+    /// Its id.
+    pub id: TaskId,
+    /// The monotonic version of the last event heard; older ones are dropped.
+    pub heard: u64,
+}
+
+/// Who holds a runner's just-in-time configuration.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Custody {
+    /// Nobody: none was handed over. One may have been made and lost.
+    Unissued,
+    /// The boot table, or the task that took it since.
+    Issued(RunnerId),
+    /// Nobody: the boot item came back to us.
+    Revoked(RunnerId),
+    /// The task.
+    Taken(RunnerId),
+}
+
+impl Custody {
+    /// GitHub's id of the registration, where it is known.
+    #[must_use]
+    pub fn registration(self) -> Option<RunnerId> {
+        match self {
+            Self::Unissued => None,
+            Self::Issued(id) | Self::Revoked(id) | Self::Taken(id) => Some(id),
+        }
+    }
+}
+
+/// What is left to clean before a runner is gone.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Ending {
+    /// Why it ended.
+    pub kind: EndingKind,
+    /// More on that.
+    pub note: Option<Reason>,
+    /// What it executed.
+    pub served: Served,
+    /// The task.
+    pub task: TaskLeft,
+    /// Who holds the configuration; `Issued` means that the boot item may be there.
+    pub custody: Custody,
+    /// The registration.
+    pub registration: RegistrationLeft,
+}
+
+/// What an ending runner executed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Served {
+    /// This job.
+    Job(JobId),
+    /// Some job that nobody has named yet.
+    Unnamed,
+    /// Nothing, as far as is known.
+    Nothing,
+}
+
+/// What is left of a task.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum TaskLeft {
+    /// `RunTask` of this try may have been called, and was not answered.
+    Unanswered {
+        /// The try.
+        attempt: u32,
+    },
+    /// It runs, as far as is known.
+    Running(Task),
+    /// It has stopped, or never was.
+    Stopped {
+        /// The task, where there was one.
+        task: Option<TaskId>,
+        /// When that was heard.
+        at: Timestamp,
+    },
+}
+
+/// What is left of a registration.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum RegistrationLeft {
+    /// It may be there.
+    Unproved,
+    /// The agent says that its job completed; the webhook that says so too is still to come.
+    AgentCompleted,
+    /// GitHub says that the job completed; the agent's word is still to come.
+    JobCompleted,
+    /// It is gone.
+    Deleted,
+}
+
+/// Why a runner ended.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum EndingKind {
+    /// It executed its job.
+    Completed,
+    /// Its pool had more supply than demand.
+    Surplus,
+    /// No job came.
+    IdleTimeout,
+    /// It did not come up.
+    BootFailed,
+    /// It ended without an ending of its own.
+    AgentCrashed,
+    /// AWS took the capacity back.
+    SpotInterrupted,
+    /// GitHub no longer knows it.
+    RegistrationLost,
+    /// Its job ran longer than its limit.
+    JobTimeout,
+    /// An operator stopped it.
+    StoppedByOperator,
+}
+
+impl EndingKind {
+    /// Every kind.
+    pub const ALL: [Self; 9] = [
+        Self::Completed,
+        Self::Surplus,
+        Self::IdleTimeout,
+        Self::BootFailed,
+        Self::AgentCrashed,
+        Self::SpotInterrupted,
+        Self::RegistrationLost,
+        Self::JobTimeout,
+        Self::StoppedByOperator,
+    ];
+
+    /// The reason of the same name.
+    #[must_use]
+    pub const fn code(self) -> Code {
+        match self {
+            Self::Completed => Code::Completed,
+            Self::Surplus => Code::Surplus,
+            Self::IdleTimeout => Code::IdleTimeout,
+            Self::BootFailed => Code::BootFailed,
+            Self::AgentCrashed => Code::AgentCrashed,
+            Self::SpotInterrupted => Code::SpotInterrupted,
+            Self::RegistrationLost => Code::RegistrationLost,
+            Self::JobTimeout => Code::JobTimeout,
+            Self::StoppedByOperator => Code::StoppedByOperator,
+        }
+    }
+
+    /// The wire form, pinned.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        self.code().as_str()
+    }
+
+    /// Whether the task may be stopped although it took its configuration and a job may run in it.
+    #[must_use]
+    pub const fn overrides_job(self) -> bool {
+        matches!(self, Self::JobTimeout | Self::StoppedByOperator)
+    }
+}
+
+impl Runner {
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &RunnerName {
+        &self.facts.name
+    }
+
+    /// The stage that its state is.
+    #[must_use]
+    pub fn stage(&self) -> RunnerStage {
+        match self.state {
+            RunnerState::Reserved { .. } => RunnerStage::Reserved,
+            RunnerState::Starting { .. } => RunnerStage::Starting,
+            RunnerState::Booted { .. } => RunnerStage::Booted,
+            RunnerState::Busy { .. } => RunnerStage::Busy,
+            RunnerState::Ending(_) => RunnerStage::Ending,
+        }
+    }
+
+    /// The job that it names, whatever that job's own record says.
+    #[must_use]
+    pub fn names_job(&self) -> Option<JobId> {
+        match &self.state {
+            RunnerState::Busy { job, .. } => *job,
+            RunnerState::Ending(Ending { served: Served::Job(job), .. }) => Some(*job),
+            _ => None,
+        }
+    }
+
+    /// Whether it is on its way or waits for a job.
+    #[must_use]
+    pub fn is_supply(&self) -> bool {
+        matches!(
+            self.state,
+            RunnerState::Reserved { .. } | RunnerState::Starting { .. } | RunnerState::Booted { .. }
+        )
+    }
+
+    /// Whether it holds a place in the limits: until its task has stopped.
+    #[must_use]
+    pub fn holds_place(&self) -> bool {
+        self.stopped_at().is_none()
+    }
+
+    fn stopped_at(&self) -> Option<Timestamp> {
+        match &self.state {
+            RunnerState::Ending(Ending { task: TaskLeft::Stopped { at, .. }, .. }) => Some(*at),
+            _ => None,
+        }
+    }
+
+    /// Its task, where one is known.
+    #[must_use]
+    pub fn task(&self) -> Option<&TaskId> {
+        match &self.state {
+            RunnerState::Reserved { .. } => None,
+            RunnerState::Starting { task, .. }
+            | RunnerState::Booted { task, .. }
+            | RunnerState::Busy { task, .. } => Some(&task.id),
+            RunnerState::Ending(ending) => match &ending.task {
+                TaskLeft::Unanswered { .. } => None,
+                TaskLeft::Running(task) => Some(&task.id),
+                TaskLeft::Stopped { task, .. } => task.as_ref(),
+            },
+        }
+    }
+
+    /// The next version of this record in another state; a new stage is added
+    /// to the time line.
+    #[must_use]
+    pub fn with_state(&self, state: RunnerState, at: Timestamp) -> Self {
+        let mut next =
+            Self { version: self.version.next(), state, timeline: self.timeline.clone(), ..self.clone() };
+        if next.stage() != self.stage() {
+            next.timeline.push(next.stage(), at);
+        }
+        if !next.is_supply() {
+            next.surplus_since = None;
+        }
+        next
+    }
+
+    /// The next version of this record, to go for this reason. Nothing is
+    /// taken as cleaned that is not known to be.
+    #[must_use]
+    pub fn end(&self, kind: EndingKind, note: Option<Reason>, at: Timestamp) -> Self {
+        let (task, custody, served) = match &self.state {
+            RunnerState::Reserved { attempt } => {
+                (TaskLeft::Unanswered { attempt: *attempt }, Custody::Unissued, Served::Nothing)
+            }
+            RunnerState::Starting { task, custody } | RunnerState::Booted { task, custody } => {
+                (TaskLeft::Running(task.clone()), *custody, Served::Nothing)
+            }
+            RunnerState::Busy { task, registration, job } => (
+                TaskLeft::Running(task.clone()),
+                Custody::Taken(*registration),
+                job.map_or(Served::Unnamed, Served::Job),
+            ),
+            RunnerState::Ending(ending) => (ending.task.clone(), ending.custody, ending.served),
+        };
+        let registration = match &self.state {
+            RunnerState::Ending(ending) => ending.registration,
+            _ => RegistrationLeft::Unproved,
+        };
+        self.with_state(RunnerState::Ending(Ending { kind, note, served, task, custody, registration }), at)
+    }
+
+    /// What its task costs up to `now`, in US dollars by list prices; billing
+    /// begins with the image pull, for which the launch stands here.
+    #[must_use]
+    pub fn cost_usd(&self, now: Timestamp) -> Option<f64> {
+        let from = self.timeline.at(RunnerStage::Starting)?;
+        Some(task_usd(self.facts.size, self.facts.market, from, self.stopped_at().unwrap_or(now)))
+    }
+}
+
+/// A runner that is gone: history.
+#[derive(Clone, PartialEq, Debug)]
+pub struct EndedRunner {
+    /// What it was launched as.
+    pub facts: RunnerFacts,
+    /// The record's version.
+    pub version: Version,
+    /// What it went through.
+    pub timeline: Timeline<RunnerStage>,
+    /// Why it ended.
+    pub kind: EndingKind,
+    /// More on that.
+    pub note: Option<Reason>,
+    /// What it executed.
+    pub served: Served,
+    /// Its task.
+    pub task: Option<TaskId>,
+    /// What its task cost, in US dollars by list prices.
+    pub cost_usd: Option<f64>,
+}

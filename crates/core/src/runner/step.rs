@@ -1,0 +1,100 @@
+//! What to do next with a runner, told by its record alone: whoever resumes a
+//! launch or a retirement asks the same question and gets the same answer.
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::{Custody, EndedRunner, Ending, RegistrationLeft, Runner, RunnerStage, RunnerState, TaskLeft};
+
+/// How long the missing half of a completion's proof is waited for before
+/// GitHub is asked.
+const PROOF_LIMIT: SignedDuration = SignedDuration::from_mins(2);
+
+/// One effect on the outside world, idempotent by what the record holds.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Step {
+    /// Start its task with the recorded try's client token.
+    RunTask,
+    /// Make its just-in-time configuration and hand it over.
+    HandOver,
+    /// Take its boot item back.
+    Revoke,
+    /// Delete its registration, found by id or by name.
+    DeleteRegistration,
+    /// Stop its task.
+    StopTask,
+    /// Move it to history: everything is clean.
+    Finish,
+}
+
+/// The next step, or the time from which there is one.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Next {
+    /// Do this.
+    Now(Step),
+    /// Nothing before then, unless an event comes first.
+    At(Timestamp),
+    /// Nothing until an event comes.
+    Event,
+}
+
+impl Runner {
+    /// What to do next.
+    #[must_use]
+    pub fn next(&self, now: Timestamp) -> Next {
+        match &self.state {
+            RunnerState::Reserved { .. } => Next::Now(Step::RunTask),
+            RunnerState::Starting { custody: Custody::Unissued, .. }
+            | RunnerState::Booted { custody: Custody::Unissued, .. } => Next::Now(Step::HandOver),
+            RunnerState::Starting { .. } | RunnerState::Booted { .. } | RunnerState::Busy { .. } => {
+                Next::Event
+            }
+            RunnerState::Ending(ending) => self.next_of_ending(ending, now),
+        }
+    }
+
+    fn next_of_ending(&self, ending: &Ending, now: Timestamp) -> Next {
+        // The boot item first: its fate says what else may be done.
+        if matches!(ending.custody, Custody::Issued(_)) {
+            return Next::Now(Step::Revoke);
+        }
+        if matches!(ending.task, TaskLeft::Unanswered { .. }) {
+            return Next::Now(Step::RunTask);
+        }
+        let nobody_holds = matches!(ending.custody, Custody::Unissued | Custody::Revoked(_));
+        if matches!(ending.task, TaskLeft::Running(_)) && (nobody_holds || ending.kind.overrides_job()) {
+            return Next::Now(Step::StopTask);
+        }
+        let stopped = matches!(ending.task, TaskLeft::Stopped { .. });
+        match ending.registration {
+            RegistrationLeft::Unproved => Next::Now(Step::DeleteRegistration),
+            RegistrationLeft::AgentCompleted | RegistrationLeft::JobCompleted => {
+                let since = self.timeline.at(RunnerStage::Ending).unwrap_or(now);
+                let until = since + PROOF_LIMIT;
+                if now >= until { Next::Now(Step::DeleteRegistration) } else { Next::At(until) }
+            }
+            RegistrationLeft::Deleted if stopped => Next::Now(Step::Finish),
+            RegistrationLeft::Deleted => Next::Event,
+        }
+    }
+
+    /// The history record of a runner that [`Step::Finish`] is due for.
+    #[must_use]
+    pub fn finish(&self, now: Timestamp) -> Option<EndedRunner> {
+        let RunnerState::Ending(ending) = &self.state else { return None };
+        if self.next(now) != Next::Now(Step::Finish) {
+            return None;
+        }
+        let mut timeline = self.timeline.clone();
+        timeline.push(RunnerStage::Gone, now);
+        Some(EndedRunner {
+            facts: self.facts.clone(),
+            version: self.version.next(),
+            timeline,
+            kind: ending.kind,
+            note: ending.note.clone(),
+            served: ending.served,
+            task: self.task().cloned(),
+            cost_usd: self.cost_usd(now),
+        })
+    }
+}

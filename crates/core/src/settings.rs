@@ -1,0 +1,272 @@
+//! A deployment's settings: one versioned schema, TOML on one machine and JSON
+//! in SSM. Where they are read from does not belong here.
+
+use serde::{Deserialize, Serialize};
+
+use crate::id::{Deployment, Organization, ParseIdError, Repository, RunnerGroupId};
+use crate::labels::Labels;
+use crate::limits::Limits;
+use crate::policy::{Policy, RepositoryPattern};
+use crate::pool::Scope;
+
+/// The settings as they are written, before anything is checked.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SettingsEntry {
+    /// The schema's version; 1 is the only one so far.
+    pub version: u32,
+    /// The deployment's name.
+    pub deployment: String,
+    /// Repositories whose jobs may run: `owner/name`, `owner/*` or `*`.
+    pub repositories: Vec<String>,
+    /// Labels without which a job is not ours.
+    #[serde(default = "self_hosted")]
+    pub required_labels: Vec<String>,
+    /// Whether jobs of public repositories may run.
+    #[serde(default)]
+    pub public_repositories: bool,
+    /// Whether runs whose head is in a fork may run.
+    #[serde(default)]
+    pub forks: bool,
+    /// Events that may start a run; all where empty.
+    #[serde(default)]
+    pub events: Vec<String>,
+    /// Where runners register.
+    #[serde(default)]
+    pub registration: RegistrationEntry,
+    /// Limits and times.
+    #[serde(default)]
+    pub limits: Limits,
+    /// Whether launches are paused.
+    #[serde(default)]
+    pub paused: bool,
+}
+
+fn self_hosted() -> Vec<String> {
+    vec!["self-hosted".to_owned()]
+}
+
+/// Where runners register, as it is written.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RegistrationEntry {
+    /// With the job's repository: no other repository's job can take the runner.
+    #[default]
+    Repository,
+    /// With an organization and a runner group.
+    Organization {
+        /// The organization's login.
+        name: String,
+        /// The group's id; 1 is the default group.
+        group: u64,
+    },
+}
+
+/// Where runners register.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Registration {
+    /// With the job's repository.
+    Repository,
+    /// With an organization and a runner group.
+    Organization {
+        /// The organization.
+        organization: Organization,
+        /// The group.
+        group: RunnerGroupId,
+    },
+}
+
+impl Registration {
+    /// The scope in which a runner for this repository's job registers.
+    #[must_use]
+    pub fn scope(&self, repository: &Repository) -> Scope {
+        match self {
+            Self::Repository => Scope::Repository(repository.clone()),
+            Self::Organization { organization, group } => {
+                Scope::Organization { organization: organization.clone(), group: *group }
+            }
+        }
+    }
+}
+
+/// Settings that are sound.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Settings {
+    /// The deployment's name.
+    pub deployment: Deployment,
+    /// Labels without which a job is not ours.
+    pub required_labels: Labels,
+    /// Where runners register.
+    pub registration: Registration,
+    /// What may run.
+    pub policy: Policy,
+    /// Limits and times.
+    pub limits: Limits,
+    /// Whether launches are paused.
+    pub paused: bool,
+}
+
+/// A mistake in the settings.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum SettingsError {
+    /// A schema of another release.
+    #[error("version {0} is not known: this release reads version 1")]
+    Version(u32),
+    /// A value whose grammar is wrong.
+    #[error("{key}: {source}")]
+    Value {
+        /// The key.
+        key: &'static str,
+        /// What is wrong.
+        source: ParseIdError,
+    },
+    /// A list that must not be empty.
+    #[error("{0} is empty: at least one is needed")]
+    Empty(&'static str),
+    /// A number out of range.
+    #[error("{key} is {value}: {expected}")]
+    Range {
+        /// The key.
+        key: &'static str,
+        /// The value.
+        value: u32,
+        /// What would be right.
+        expected: &'static str,
+    },
+    /// Runners of another organization's repositories cannot register.
+    #[error("repositories: `{pattern}` is not of the organization `{organization}`, where runners register")]
+    OtherOrganization {
+        /// The pattern.
+        pattern: RepositoryPattern,
+        /// The organization.
+        organization: Organization,
+    },
+}
+
+impl Settings {
+    /// Checks settings.
+    ///
+    /// # Errors
+    ///
+    /// Every mistake in them.
+    pub fn read(entry: &SettingsEntry) -> Result<Self, Vec<SettingsError>> {
+        let mut errors = Vec::new();
+        if entry.version != 1 {
+            errors.push(SettingsError::Version(entry.version));
+        }
+        let mut value = |key, source| errors.push(SettingsError::Value { key, source });
+        let deployment = Deployment::parse(&entry.deployment).map_err(|e| value("deployment", e)).ok();
+        let mut repositories = Vec::new();
+        for text in &entry.repositories {
+            match RepositoryPattern::parse(text) {
+                Ok(pattern) => repositories.push(pattern),
+                Err(source) => value("repositories", source),
+            }
+        }
+        let registration = match &entry.registration {
+            RegistrationEntry::Repository => Some(Registration::Repository),
+            RegistrationEntry::Organization { name, group } => Organization::parse(name)
+                .map_err(|e| value("registration.organization.name", e))
+                .ok()
+                .map(|organization| Registration::Organization {
+                    organization,
+                    group: RunnerGroupId::new(*group),
+                }),
+        };
+        if entry.repositories.is_empty() {
+            errors.push(SettingsError::Empty("repositories"));
+        }
+        let required_labels = Labels::new(&entry.required_labels);
+        if required_labels.is_empty() {
+            errors.push(SettingsError::Empty("required_labels"));
+        }
+        if let Some(Registration::Organization { organization, .. }) = &registration {
+            for pattern in repositories.iter().filter(|pattern| !pattern.is_within(organization)) {
+                errors.push(SettingsError::OtherOrganization {
+                    pattern: pattern.clone(),
+                    organization: organization.clone(),
+                });
+            }
+        }
+        check_limits(&entry.limits, &mut errors);
+        match (deployment, registration) {
+            (Some(deployment), Some(registration)) if errors.is_empty() => Ok(Self {
+                deployment,
+                required_labels,
+                registration,
+                policy: Policy {
+                    repositories,
+                    public_repositories: entry.public_repositories,
+                    forks: entry.forks,
+                    events: entry.events.clone(),
+                },
+                limits: entry.limits.clone(),
+                paused: entry.paused,
+            }),
+            _ => Err(errors),
+        }
+    }
+}
+
+fn check_limits(limits: &Limits, errors: &mut Vec<SettingsError>) {
+    let mut least = |key, value: u32, least: u32, expected| {
+        if value < least {
+            errors.push(SettingsError::Range { key, value, expected });
+        }
+    };
+    least("limits.max_runners", limits.max_runners, 1, "at least 1 is expected");
+    least("limits.max_job_minutes", limits.max_job_minutes, 1, "at least 1 is expected");
+    least("limits.boot_limit_secs", limits.boot_limit_secs, 10, "at least 10 is expected");
+    least("limits.connect_limit_secs", limits.connect_limit_secs, 10, "at least 10 is expected");
+    least(
+        "limits.idle_limit_secs",
+        limits.idle_limit_secs,
+        Limits::LEAST_IDLE_SECS,
+        "at least 600 is expected: a shorter one would end runners while a job is on its way",
+    );
+    if let Some(most) = limits.max_runners_per_repository {
+        least("limits.max_runners_per_repository", most, 1, "at least 1 is expected");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(json: &str) -> SettingsEntry {
+        serde_json::from_str(json).unwrap()
+    }
+
+    #[test]
+    fn a_deployment_and_its_repositories_are_enough() {
+        let settings =
+            Settings::read(&entry(r#"{"version": 1, "deployment": "ci", "repositories": ["acme/*"]}"#))
+                .unwrap();
+        assert_eq!(settings.registration, Registration::Repository);
+        assert_eq!(settings.limits.max_runners, 50);
+        assert_eq!(settings.limits.max_job_minutes, 360);
+        assert!(!settings.policy.public_repositories);
+    }
+
+    #[test]
+    fn every_mistake_is_told_at_once() {
+        let errors = Settings::read(&entry(
+            r#"{"version": 2, "deployment": "CI!", "repositories": ["acme"], "required_labels": [],
+                "limits": {"max_runners": 0, "idle_limit_secs": 5}}"#,
+        ))
+        .unwrap_err();
+        let told: Vec<String> = errors.iter().map(ToString::to_string).collect();
+        assert_eq!(told.len(), 6, "{told:#?}");
+        assert!(told.iter().any(|e| e.starts_with("limits.idle_limit_secs is 5")));
+    }
+
+    #[test]
+    fn an_organization_serves_its_own_repositories_only() {
+        let errors = Settings::read(&entry(
+            r#"{"version": 1, "deployment": "ci", "repositories": ["acme/*", "other/x", "*"],
+                "registration": {"organization": {"name": "Acme", "group": 3}}}"#,
+        ))
+        .unwrap_err();
+        assert_eq!(errors.len(), 2, "{errors:?}");
+    }
+}
