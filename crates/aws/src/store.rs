@@ -1,1 +1,75 @@
-//! The control plane’s state.
+//! The control plane's state in DynamoDB.
+//!
+//! One table holds what is open (one partition, read consistently), what was
+//! (by id, with indexes by day, repository and runner) and the dispatcher's
+//! lease; a second one holds the boot items, so that a task's role can be
+//! limited to it.
+
+mod history;
+mod item;
+mod lease;
+mod records;
+mod stored;
+mod tables;
+mod transport;
+mod wire;
+
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region};
+
+pub use tables::TableError;
+pub use transport::{Answer, Transport};
+
+/// The state of one deployment.
+#[derive(Clone, Debug)]
+pub struct DynamoStore {
+    client: Client,
+    tables: Tables,
+}
+
+/// Where a deployment's state is.
+#[derive(Clone, Debug)]
+pub struct Tables {
+    /// Records, history and lease.
+    pub state: String,
+    /// Boot items.
+    pub boot: String,
+    /// What precedes the task id in a boot item's key: the task role's unique
+    /// id, so that the whole key is `${aws:userid}` inside the task.
+    pub boot_owner: String,
+}
+
+impl Tables {
+    /// The names that Terraform gives.
+    #[must_use]
+    pub fn of(deployment: &ecsrunner_core::id::Deployment, boot_owner: &str) -> Self {
+        Self {
+            state: format!("ecsrunner-{deployment}-state"),
+            boot: format!("ecsrunner-{deployment}-boot"),
+            boot_owner: boot_owner.to_owned(),
+        }
+    }
+}
+
+impl DynamoStore {
+    /// A store behind a transport of our own: no network, no credentials.
+    #[must_use]
+    pub fn embedded(transport: impl Transport, tables: Tables) -> Self {
+        let config = aws_sdk_dynamodb::Config::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .region(Region::from_static("local"))
+            .endpoint_url("http://embedded.invalid")
+            .credentials_provider(Credentials::new("embedded", "embedded", None, None, "embedded"))
+            .http_client(transport::http_client(transport))
+            .build();
+        Self { client: Client::from_conf(config), tables }
+    }
+
+    /// The key of a task's boot item.
+    #[must_use]
+    pub fn boot_owner(&self, task: &ecsrunner_core::id::TaskId) -> String {
+        // The id is what follows the last slash of an ARN.
+        let id = task.as_str().rsplit('/').next().unwrap_or(task.as_str());
+        format!("{}:{id}", self.tables.boot_owner)
+    }
+}

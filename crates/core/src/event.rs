@@ -38,7 +38,10 @@ impl Event {
         match self {
             Self::Job(event) => event.keys(),
             Self::JobAnswer(answer) => match &answer.outcome {
-                JobOutcome::Found(event) => event.keys(),
+                JobOutcome::Found(event) => {
+                    let keys = event.keys();
+                    Keys { runner: keys.runner.or_else(|| answer.on_behalf_of.clone()), ..keys }
+                }
                 JobOutcome::Absent => Keys { job: Some(answer.job), runner: None },
             },
             Self::Task(event) => Keys { job: None, runner: Some(event.runner.clone()) },

@@ -115,7 +115,11 @@ pub fn record(event: &Event, records: &Records, rules: Rules<'_>) -> Recorded {
                 // The record moved on while GitHub was asked.
                 None => Recorded::nothing(Code::NothingNew),
                 Some(job) => match &answer.outcome {
-                    JobOutcome::Found(event) => job::record_answer(job, event, records, rules),
+                    JobOutcome::Found(event) => {
+                        let mut recorded = job::record_answer(job, event, records, rules);
+                        recorded.changes.extend(runner::release_hold(answer, event, records));
+                        recorded
+                    }
                     JobOutcome::Absent => job::record_absent(job),
                 },
             }

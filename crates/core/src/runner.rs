@@ -3,6 +3,7 @@
 //!
 //! How each step is carried out belongs in the engine.
 
+pub mod answer;
 pub mod step;
 
 use jiff::Timestamp;
@@ -199,6 +200,13 @@ pub enum TaskLeft {
     },
     /// It runs, as far as is known.
     Running(Task),
+    /// It was asked to stop.
+    Stopping {
+        /// The task.
+        task: Task,
+        /// When it was asked.
+        since: Timestamp,
+    },
     /// It has stopped, or never was.
     Stopped {
         /// The task, where there was one.
@@ -348,7 +356,7 @@ impl Runner {
             | RunnerState::Busy { task, .. } => Some(&task.id),
             RunnerState::Ending(ending) => match &ending.task {
                 TaskLeft::Unanswered { .. } => None,
-                TaskLeft::Running(task) => Some(&task.id),
+                TaskLeft::Running(task) | TaskLeft::Stopping { task, .. } => Some(&task.id),
                 TaskLeft::Stopped { task, .. } => task.as_ref(),
             },
         }

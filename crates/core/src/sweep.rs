@@ -87,7 +87,10 @@ fn running_task(runner: &Runner) -> Option<&Task> {
         RunnerState::Starting { task, .. }
         | RunnerState::Booted { task, .. }
         | RunnerState::Busy { task, .. }
-        | RunnerState::Ending(Ending { task: TaskLeft::Running(task), .. }) => Some(task),
+        | RunnerState::Ending(Ending {
+            task: TaskLeft::Running(task) | TaskLeft::Stopping { task, .. },
+            ..
+        }) => Some(task),
         RunnerState::Reserved { .. } | RunnerState::Ending(_) => None,
     }
 }

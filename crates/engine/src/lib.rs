@@ -4,3 +4,111 @@
 //! outside system is like belongs in its adapter.
 
 pub mod ports;
+
+pub mod intake;
+pub mod facts;
+pub mod dispatcher;
+pub mod sweep;
+pub mod counts;
+
+use std::sync::Arc;
+
+use ecsrunner_core::class::Catalogue;
+use ecsrunner_core::record::Rules;
+use ecsrunner_core::settings::Settings;
+use tokio::sync::Notify;
+
+use counts::Counts;
+use dispatcher::memory::Memory;
+use ports::compute::Compute;
+use ports::github::GitHub;
+use ports::store::{Lease, Store};
+use ports::{Clock, Randomness};
+
+/// One set of adapters: AWS, one machine, or a simulation.
+pub trait World: Send + Sync + 'static {
+    /// Records and the lease.
+    type Store: Store + Lease + std::fmt::Debug;
+    /// Where tasks run.
+    type Compute: Compute + std::fmt::Debug;
+    /// GitHub's API.
+    type GitHub: GitHub + std::fmt::Debug;
+    /// The time.
+    type Clock: Clock + std::fmt::Debug;
+    /// What must differ each time.
+    type Randomness: Randomness + std::fmt::Debug;
+}
+
+/// The adapters of a world.
+#[derive(Debug)]
+pub struct Ports<W: World> {
+    /// Records and the lease.
+    pub store: W::Store,
+    /// Where tasks run.
+    pub compute: W::Compute,
+    /// GitHub's API.
+    pub github: W::GitHub,
+    /// The time.
+    pub clock: W::Clock,
+    /// What must differ each time.
+    pub randomness: W::Randomness,
+}
+
+/// The rules of a deployment, as read.
+#[derive(Debug)]
+pub struct Ruleset {
+    /// Its settings.
+    pub settings: Settings,
+    /// Its classes.
+    pub catalogue: Catalogue,
+}
+
+impl Ruleset {
+    /// The form in which the core takes them.
+    #[must_use]
+    pub fn rules(&self) -> Rules<'_> {
+        Rules { settings: &self.settings, catalogue: &self.catalogue }
+    }
+}
+
+/// The control plane of one deployment.
+#[derive(Debug)]
+pub struct Engine<W: World> {
+    ports: Ports<W>,
+    rules: Arc<Ruleset>,
+    counts: Counts,
+    /// Wakes a dispatcher of this process early; the kicks in the store are what counts.
+    kicked: Notify,
+    memory: Memory,
+}
+
+impl<W: World> Engine<W> {
+    /// A control plane with these adapters and rules.
+    #[must_use]
+    pub fn new(ports: Ports<W>, rules: Arc<Ruleset>) -> Self {
+        Self { ports, rules, counts: Counts::default(), kicked: Notify::new(), memory: Memory::default() }
+    }
+
+    /// The adapters.
+    #[must_use]
+    pub fn ports(&self) -> &Ports<W> {
+        &self.ports
+    }
+
+    /// The rules.
+    #[must_use]
+    pub fn rules(&self) -> &Ruleset {
+        &self.rules
+    }
+
+    /// What became of events so far.
+    #[must_use]
+    pub fn counts(&self) -> &Counts {
+        &self.counts
+    }
+
+    /// Returns when a fact was recorded in this process that can alter the plan.
+    pub async fn kicked(&self) {
+        self.kicked.notified().await;
+    }
+}

@@ -1,9 +1,14 @@
 //! The outside world in our words: one trait for each system that the engine
 //! talks to, implemented by an adapter and by an in-memory stand-in.
 
+pub mod compute;
 pub mod github;
+pub mod store;
 
+use std::future::Future;
 use std::time::Duration;
+
+use jiff::Timestamp;
 
 /// What a caller can do about an adapter's error.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -18,3 +23,29 @@ pub enum Disposition {
     /// What the call was to bring about holds already.
     AlreadyDone,
 }
+
+/// The time, and waiting for it.
+pub trait Clock: Send + Sync {
+    /// Now.
+    fn now(&self) -> Timestamp;
+
+    /// Waits.
+    fn sleep(&self, duration: Duration) -> impl Future<Output = ()> + Send;
+}
+
+/// What must differ each time.
+pub trait Randomness: Send + Sync {
+    /// 128 random bits.
+    fn bits(&self) -> u128;
+}
+
+/// A wake-up for a later dispatcher, from one that must stop with work left.
+pub trait Queue: Send + Sync {
+    /// Wakes a dispatcher after `delay`, at most 60 s.
+    fn kick(&self, delay: Duration) -> impl Future<Output = Result<(), QueueError>> + Send;
+}
+
+/// A wake-up could not be posted.
+#[derive(Debug, thiserror::Error)]
+#[error("no wake-up could be posted")]
+pub struct QueueError(#[source] pub Box<dyn std::error::Error + Send + Sync>);

@@ -3,7 +3,9 @@
 use jiff::Timestamp;
 
 use super::{Change, Recorded, Records};
-use crate::event::{RegistrationAnswer, RegistrationOutcome, StopCause, TaskChange, TaskEvent};
+use crate::event::{
+    JobAction, JobAnswer, JobEvent, RegistrationAnswer, RegistrationOutcome, StopCause, TaskChange, TaskEvent,
+};
 use crate::exit::AgentExit;
 use crate::id::{JobId, RunnerId};
 use crate::job::Job;
@@ -119,7 +121,7 @@ fn is_stale(runner: &Runner, event: &TaskEvent) -> bool {
         | RunnerState::Busy { task, .. } => Some(task),
         RunnerState::Ending(ending) => match &ending.task {
             TaskLeft::Unanswered { .. } => None,
-            TaskLeft::Running(task) => Some(task),
+            TaskLeft::Running(task) | TaskLeft::Stopping { task, .. } => Some(task),
             TaskLeft::Stopped { .. } => return true,
         },
     };
@@ -239,7 +241,7 @@ pub(super) fn record_registration(answer: &RegistrationAnswer, records: &Records
     };
     let next = match answer.outcome {
         RegistrationOutcome::Idle => None,
-        RegistrationOutcome::Busy(registration) => is_busy(runner, registration, answer.at),
+        RegistrationOutcome::Busy(registration) => runner.registration_busy(registration, answer.at),
         RegistrationOutcome::Absent => match &runner.state {
             RunnerState::Booted { custody: Custody::Issued(_) | Custody::Taken(_), .. } => {
                 Some(runner.end(EndingKind::RegistrationLost, None, answer.at))
@@ -250,15 +252,16 @@ pub(super) fn record_registration(answer: &RegistrationAnswer, records: &Records
     Recorded::accepted(next.map(Change::Runner).into_iter().collect(), true)
 }
 
-/// GitHub says that the runner runs a job, which nobody has named yet.
-fn is_busy(runner: &Runner, registration: RunnerId, at: Timestamp) -> Option<Runner> {
-    let task = match &runner.state {
-        RunnerState::Starting { task, .. } | RunnerState::Booted { task, .. } => task,
-        RunnerState::Ending(Ending { task: TaskLeft::Running(task), kind, .. }) if !kind.overrides_job() => {
-            task
+/// The oldest queued job is queued still: it is not the one that the runner
+/// completed, so the runner holds no demand back any more.
+pub(super) fn release_hold(answer: &JobAnswer, event: &JobEvent, records: &Records) -> Option<Change> {
+    let runner =
+        records.runner.as_ref().filter(|runner| Some(runner.name()) == answer.on_behalf_of.as_ref())?;
+    match (&event.action, &runner.state) {
+        (JobAction::Queued, RunnerState::Ending(ending)) if ending.served == Served::Unnamed => {
+            let ending = Ending { served: Served::Nothing, ..ending.clone() };
+            ended_with(runner, ending, event.received_at).map(Change::Runner)
         }
-        _ => return None,
-    };
-    let state = RunnerState::Busy { task: task.clone(), registration, job: None };
-    Some(runner.with_state(state, at))
+        _ => None,
+    }
 }

@@ -9,6 +9,10 @@ use super::{Custody, EndedRunner, Ending, RegistrationLeft, Runner, RunnerStage,
 /// GitHub is asked.
 const PROOF_LIMIT: SignedDuration = SignedDuration::from_mins(2);
 
+/// How long a task may take to stop before it is asked again. ECS kills a
+/// container after its stop timeout, 120 s at most.
+const STOP_LIMIT: SignedDuration = SignedDuration::from_mins(3);
+
 /// One effect on the outside world, idempotent by what the record holds.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Step {
@@ -65,6 +69,13 @@ impl Runner {
             return Next::Now(Step::StopTask);
         }
         let stopped = matches!(ending.task, TaskLeft::Stopped { .. });
+        let stop_again = match &ending.task {
+            TaskLeft::Stopping { since, .. } => Some(*since + STOP_LIMIT),
+            _ => None,
+        };
+        if stop_again.is_some_and(|at| now >= at) {
+            return Next::Now(Step::StopTask);
+        }
         match ending.registration {
             RegistrationLeft::Unproved => Next::Now(Step::DeleteRegistration),
             RegistrationLeft::AgentCompleted | RegistrationLeft::JobCompleted => {
@@ -73,7 +84,7 @@ impl Runner {
                 if now >= until { Next::Now(Step::DeleteRegistration) } else { Next::At(until) }
             }
             RegistrationLeft::Deleted if stopped => Next::Now(Step::Finish),
-            RegistrationLeft::Deleted => Next::Event,
+            RegistrationLeft::Deleted => stop_again.map_or(Next::Event, Next::At),
         }
     }
 

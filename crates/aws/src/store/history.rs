@@ -1,0 +1,151 @@
+//! What was: found by day, by repository, by id.
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use ecsrunner_core::event::Keys;
+use ecsrunner_core::id::JobId;
+use ecsrunner_core::job::{EndedJob, JobRecord};
+use ecsrunner_core::runner::EndedRunner;
+use ecsrunner_engine::ports::store::{History, Listed, Page, Store, StoreError};
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+use tracing::error;
+
+use super::DynamoStore;
+use super::item::{BY_DAY, BY_REPOSITORY, DAY, ENDED_AT, Item, PK, REPOSITORY, SK, get_text, number, text};
+use super::records::{read_ended_job, read_gone_runner};
+use super::stored::UnreadableError;
+use super::wire::{failed, invalid};
+
+/// Days without anything after which a listing ends: as long as history is kept.
+const MOST_DAYS: u32 = 90;
+
+impl History for DynamoStore {
+    async fn jobs(&self, page: &Page) -> Result<Listed<EndedJob>, StoreError> {
+        self.list("job", page, read_ended_job).await
+    }
+
+    async fn runners(&self, page: &Page) -> Result<Listed<EndedRunner>, StoreError> {
+        self.list("runner", page, read_gone_runner).await
+    }
+
+    async fn job(&self, id: JobId) -> Result<Option<JobRecord>, StoreError> {
+        Ok(self.load(&Keys { job: Some(id), runner: None }).await?.job)
+    }
+}
+
+/// Where a page ended: the index's partition, and the last item's keys in it.
+#[derive(Serialize, Deserialize)]
+struct Cursor {
+    partition: String,
+    last: Option<(i64, String, String)>,
+}
+
+impl Cursor {
+    fn encode(&self) -> Result<String, StoreError> {
+        let json = serde_json::to_vec(self).map_err(|error| invalid("list history", error))?;
+        Ok(BASE64_URL_SAFE_NO_PAD.encode(json))
+    }
+
+    fn decode(text: &str) -> Result<Self, StoreError> {
+        let json = BASE64_URL_SAFE_NO_PAD.decode(text).map_err(|error| invalid("read the cursor", error))?;
+        serde_json::from_slice(&json).map_err(|error| invalid("read the cursor", error))
+    }
+}
+
+impl DynamoStore {
+    async fn list<T>(
+        &self,
+        kind: &str,
+        page: &Page,
+        read: fn(&Item) -> Result<T, UnreadableError>,
+    ) -> Result<Listed<T>, StoreError> {
+        let mut items = Vec::new();
+        let limit = page.limit.clamp(1, 1000) as usize;
+        let mut cursor = match (&page.after, &page.repository) {
+            (Some(after), _) => Cursor::decode(after)?,
+            (None, Some(repository)) => Cursor {
+                partition: format!("{kind}#{}", repository.as_str().to_lowercase()),
+                last: None,
+            },
+            (None, None) => Cursor { partition: first_partition(kind), last: None },
+        };
+        let mut empty_days = 0;
+        let next = loop {
+            let (index, attribute) =
+                if page.repository.is_some() { (BY_REPOSITORY, REPOSITORY) } else { (BY_DAY, DAY) };
+            let found = self.query_history(index, attribute, &cursor, limit - items.len()).await?;
+            let last = found.last_evaluated_key.as_ref().and_then(last_key);
+            let count = found.items().len();
+            items.extend(found.items().iter().filter_map(|item| match read(item) {
+                Ok(record) => Some(record),
+                Err(error) => {
+                    error!(record = get_text(item, PK), %error, "a record of history cannot be read");
+                    None
+                }
+            }));
+            match (last, page.repository.is_some()) {
+                (Some(last), _) => cursor.last = Some(last),
+                (None, true) => break None,
+                (None, false) => {
+                    empty_days = if count == 0 { empty_days + 1 } else { 0 };
+                    match day_before(&cursor.partition) {
+                        Some(partition) if empty_days < MOST_DAYS => cursor = Cursor { partition, last: None },
+                        _ => break None,
+                    }
+                }
+            }
+            if items.len() >= limit {
+                break Some(cursor.encode()?);
+            }
+        };
+        Ok(Listed { items, next })
+    }
+
+    async fn query_history(
+        &self,
+        index: &str,
+        attribute: &str,
+        cursor: &Cursor,
+        limit: usize,
+    ) -> Result<aws_sdk_dynamodb::operation::query::QueryOutput, StoreError> {
+        let start = cursor.last.as_ref().map(|(ended_at, pk, sk)| {
+            Item::from([
+                (attribute.to_owned(), text(&cursor.partition)),
+                (ENDED_AT.to_owned(), number(ended_at)),
+                (PK.to_owned(), text(pk)),
+                (SK.to_owned(), text(sk)),
+            ])
+        });
+        self.client
+            .query()
+            .table_name(&self.tables.state)
+            .index_name(index)
+            .key_condition_expression("#partition = :partition")
+            .expression_attribute_names("#partition", attribute)
+            .expression_attribute_values(":partition", text(&cursor.partition))
+            .scan_index_forward(false)
+            .limit(i32::try_from(limit).unwrap_or(1000))
+            .set_exclusive_start_key(start)
+            .send()
+            .await
+            .map_err(|error| failed("list history", error))
+    }
+}
+
+fn last_key(key: &Item) -> Option<(i64, String, String)> {
+    let ended_at = key.get(ENDED_AT).and_then(|value: &AttributeValue| value.as_n().ok())?.parse().ok()?;
+    Some((ended_at, get_text(key, PK)?.to_owned(), get_text(key, SK)?.to_owned()))
+}
+
+/// The latest day of which something may be known: tomorrow, for clocks differ.
+fn first_partition(kind: &str) -> String {
+    format!("{kind}#{}", (Timestamp::now() + SignedDuration::from_hours(24)).strftime("%F"))
+}
+
+fn day_before(partition: &str) -> Option<String> {
+    let (kind, day) = partition.split_once('#')?;
+    let day: jiff::civil::Date = day.parse().ok()?;
+    Some(format!("{kind}#{}", day.yesterday().ok()?))
+}

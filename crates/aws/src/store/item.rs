@@ -1,0 +1,70 @@
+//! The attributes of items, and reading them.
+
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use ecsrunner_core::id::{JobId, RunnerName};
+
+pub(super) type Item = HashMap<String, AttributeValue>;
+
+/// The partition of everything that is open.
+pub(super) const OPEN: &str = "open";
+/// The partition of lease and kicks.
+pub(super) const DISPATCH: &str = "dispatch";
+
+pub(super) const PK: &str = "pk";
+pub(super) const SK: &str = "sk";
+/// The record's version, a number.
+pub(super) const VERSION: &str = "v";
+/// The record, JSON text of a stored form.
+pub(super) const DATA: &str = "d";
+/// Seconds since the epoch after which the item may go: the TTL attribute.
+pub(super) const EXPIRES_AT: &str = "expires_at";
+/// `job#2026-11-23`: the day on which it ended, for the index by day.
+pub(super) const DAY: &str = "day";
+/// Milliseconds since the epoch at which it ended: every index's sort key.
+pub(super) const ENDED_AT: &str = "ended_at";
+/// `job#acme/app`, in lower case.
+pub(super) const REPOSITORY: &str = "repository";
+/// The runner that executed a job.
+pub(super) const RUNNER: &str = "runner";
+
+pub(super) const BY_DAY: &str = "by_day";
+pub(super) const BY_REPOSITORY: &str = "by_repository";
+pub(super) const BY_RUNNER: &str = "by_runner";
+
+pub(super) fn text(value: impl Into<String>) -> AttributeValue {
+    AttributeValue::S(value.into())
+}
+
+pub(super) fn number(value: impl ToString) -> AttributeValue {
+    AttributeValue::N(value.to_string())
+}
+
+pub(super) fn key(pk: impl Into<String>, sk: impl Into<String>) -> Item {
+    HashMap::from([(PK.to_owned(), text(pk)), (SK.to_owned(), text(sk))])
+}
+
+pub(super) fn open_job(id: JobId) -> Item {
+    key(OPEN, format!("job#{id}"))
+}
+
+pub(super) fn ended_job(id: JobId) -> Item {
+    key(format!("job#{id}"), "ended")
+}
+
+pub(super) fn open_runner(name: &RunnerName) -> Item {
+    key(OPEN, format!("runner#{name}"))
+}
+
+pub(super) fn gone_runner(name: &RunnerName) -> Item {
+    key(format!("runner#{name}"), "ended")
+}
+
+pub(super) fn get_text<'a>(item: &'a Item, name: &str) -> Option<&'a str> {
+    item.get(name).and_then(|value| value.as_s().ok()).map(String::as_str)
+}
+
+pub(super) fn get_number(item: &Item, name: &str) -> Option<u64> {
+    item.get(name).and_then(|value| value.as_n().ok()).and_then(|text| text.parse().ok())
+}

@@ -1,0 +1,213 @@
+//! Loading, committing and listing what is open.
+
+mod transaction;
+
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::primitives::Blob;
+use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes, ReturnValue};
+use ecsrunner_core::boot::attribute;
+use ecsrunner_core::event::Keys;
+use ecsrunner_core::id::{TaskId, Version};
+use ecsrunner_core::job::{EndedJob, Job, JobRecord};
+use ecsrunner_core::plan::Open;
+use ecsrunner_core::record::Records;
+use ecsrunner_core::runner::{EndedRunner, Runner};
+use ecsrunner_engine::ports::store::{Revocation, Store, StoreError, Transaction, Unreadable};
+use serde::de::DeserializeOwned;
+use tracing::error;
+
+use super::DynamoStore;
+use super::item::{
+    DATA, EXPIRES_AT, Item, OPEN, PK, SK, VERSION, ended_job, get_number, get_text, key, number, open_job,
+    open_runner, text,
+};
+use super::stored::{SCHEMA, StoredEndedJob, StoredEndedRunner, StoredJob, StoredRunner, UnreadableError};
+use super::wire::{failed, invalid};
+
+/// Bytes of something unreadable that are kept; an item holds 400 KB.
+const KEPT_BYTES: usize = 300 * 1024;
+/// How long it is kept.
+const KEPT_SECS: i64 = 30 * 24 * 3600;
+
+impl Store for DynamoStore {
+    async fn load(&self, keys: &Keys) -> Result<Records, StoreError> {
+        let mut wanted = Vec::new();
+        if let Some(job) = keys.job {
+            wanted.extend([open_job(job), ended_job(job)]);
+        }
+        if let Some(runner) = &keys.runner {
+            wanted.push(open_runner(runner));
+        }
+        let mut records = Records::default();
+        for item in self.get_all("load records", wanted).await? {
+            let unreadable = |error: UnreadableError| invalid("read a record", error);
+            let sort = get_text(&item, SK).unwrap_or_default();
+            if sort.starts_with("runner#") {
+                records.runner = Some(read_runner(&item).map_err(unreadable)?);
+            } else if sort.starts_with("job#") {
+                // What is open is newer than what was, should both be seen.
+                records.job = Some(JobRecord::Open(read_job(&item).map_err(unreadable)?));
+            } else if records.job.is_none() {
+                records.job = Some(JobRecord::Ended(read_ended_job(&item).map_err(unreadable)?));
+            }
+        }
+        Ok(records)
+    }
+
+    async fn commit(&self, transaction: Transaction<'_>) -> Result<(), StoreError> {
+        self.commit_items(transaction).await
+    }
+
+    async fn open(&self) -> Result<Open, StoreError> {
+        let mut open = Open::default();
+        let mut pages = self
+            .client
+            .query()
+            .table_name(&self.tables.state)
+            .consistent_read(true)
+            .key_condition_expression("pk = :open")
+            .expression_attribute_values(":open", text(OPEN))
+            .into_paginator()
+            .items()
+            .send();
+        while let Some(item) = pages.next().await {
+            let item = item.map_err(|error| failed("read what is open", error))?;
+            let sort = get_text(&item, SK).unwrap_or_default();
+            let read = if sort.starts_with("job#") {
+                read_job(&item).map(|job| open.jobs.push(job))
+            } else {
+                read_runner(&item).map(|runner| open.runners.push(runner))
+            };
+            if let Err(error) = read {
+                // It stays where it is, for a person or a newer release; the rest goes on.
+                error!(record = sort, %error, "an open record cannot be read and is set aside");
+            }
+        }
+        Ok(open)
+    }
+
+    async fn revoke(&self, task: &TaskId) -> Result<Revocation, StoreError> {
+        let no_retry = aws_sdk_dynamodb::config::retry::RetryConfig::disabled();
+        let revoked = self
+            .client
+            .delete_item()
+            .table_name(&self.tables.boot)
+            .key(attribute::OWNER, text(self.boot_owner(task)))
+            .return_values(ReturnValue::AllOld)
+            .customize()
+            .config_override(aws_sdk_dynamodb::Config::builder().retry_config(no_retry))
+            .send()
+            .await
+            .map_err(|error| failed("revoke a boot item", error))?;
+        Ok(if revoked.attributes.is_some_and(|old| !old.is_empty()) {
+            Revocation::GivenBack
+        } else {
+            Revocation::NotGivenBack
+        })
+    }
+
+    async fn set_aside(&self, what: Unreadable<'_>) -> Result<(), StoreError> {
+        let kept = &what.content[..what.content.len().min(KEPT_BYTES)];
+        let mut item = key(format!("unreadable#{}", what.what), format!("{}#{}", what.at, what.id));
+        item.insert("content".to_owned(), AttributeValue::B(Blob::new(kept)));
+        item.insert("bytes".to_owned(), number(what.content.len()));
+        item.insert("reason".to_owned(), text(what.reason.text()));
+        item.insert(EXPIRES_AT.to_owned(), number(what.at.as_second() + KEPT_SECS));
+        self.client
+            .put_item()
+            .table_name(&self.tables.state)
+            .set_item(Some(item))
+            .send()
+            .await
+            .map_err(|error| failed("keep what cannot be read", error))?;
+        Ok(())
+    }
+}
+
+impl DynamoStore {
+    pub(super) async fn get_all(
+        &self,
+        operation: &'static str,
+        keys: Vec<Item>,
+    ) -> Result<Vec<Item>, StoreError> {
+        let table = &self.tables.state;
+        let mut items = Vec::new();
+        let mut wanted = keys;
+        // A batch may be answered in parts; the SDK backs off when throttled.
+        while !wanted.is_empty() {
+            let request = KeysAndAttributes::builder()
+                .consistent_read(true)
+                .set_keys(Some(wanted))
+                .build()
+                .map_err(|error| invalid(operation, error))?;
+            let answer = self
+                .client
+                .batch_get_item()
+                .request_items(table, request)
+                .send()
+                .await
+                .map_err(|error| failed(operation, error))?;
+            let before = items.len();
+            items.extend(answer.responses.unwrap_or_default().remove(table).unwrap_or_default());
+            wanted = answer
+                .unprocessed_keys
+                .unwrap_or_default()
+                .remove(table)
+                .map(|rest| rest.keys)
+                .unwrap_or_default();
+            if !wanted.is_empty() && items.len() == before {
+                return Err(StoreError::Unavailable {
+                    operation,
+                    source: "the table answered none of the keys asked for".into(),
+                });
+            }
+        }
+        Ok(items)
+    }
+}
+
+pub(super) fn read_job(item: &Item) -> Result<Job, UnreadableError> {
+    let (stored, version) = data::<StoredJob>(item)?;
+    stored.read(version)
+}
+
+pub(super) fn read_ended_job(item: &Item) -> Result<EndedJob, UnreadableError> {
+    let (stored, version) = data::<StoredEndedJob>(item)?;
+    stored.read(version)
+}
+
+pub(super) fn read_runner(item: &Item) -> Result<Runner, UnreadableError> {
+    let (stored, version) = data::<StoredRunner>(item)?;
+    stored.read(version)
+}
+
+pub(super) fn read_gone_runner(item: &Item) -> Result<EndedRunner, UnreadableError> {
+    let (stored, version) = data::<StoredEndedRunner>(item)?;
+    stored.read(version)
+}
+
+fn data<T: DeserializeOwned>(item: &Item) -> Result<(T, Version), UnreadableError> {
+    let schema = get_number(item, "s").ok_or(UnreadableError::Missing("s"))?;
+    if schema > SCHEMA {
+        return Err(UnreadableError::Schema(schema));
+    }
+    let version = get_number(item, VERSION).ok_or(UnreadableError::Missing(VERSION))?;
+    let text = get_text(item, DATA).ok_or(UnreadableError::Missing(DATA))?;
+    Ok((serde_json::from_str(text)?, Version::new(version)))
+}
+
+/// The item of a record: its key, its version and its stored form.
+pub(super) fn record_item(
+    key: Item,
+    version: Version,
+    stored: &impl serde::Serialize,
+) -> Result<HashMap<String, AttributeValue>, StoreError> {
+    let mut item = key;
+    let json = serde_json::to_string(stored).map_err(|error| invalid("write a record", error))?;
+    item.insert("s".to_owned(), number(SCHEMA));
+    item.insert(VERSION.to_owned(), number(version));
+    item.insert(DATA.to_owned(), text(json));
+    debug_assert!(item.contains_key(PK));
+    Ok(item)
+}

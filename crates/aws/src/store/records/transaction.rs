@@ -1,0 +1,252 @@
+//! A transaction's items and conditions.
+
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::types::{AttributeValue, ConditionCheck, Delete, Put, TransactWriteItem};
+use ecsrunner_core::boot::attribute;
+use ecsrunner_core::id::{Epoch, Version};
+use ecsrunner_core::job::{EndedJob, Job, JobEnding};
+use ecsrunner_core::record::Change;
+use ecsrunner_core::runner::{EndedRunner, Runner};
+use ecsrunner_engine::ports::store::{BootPut, StoreError, Transaction};
+use jiff::Timestamp;
+use secrecy::ExposeSecret;
+
+use crate::store::DynamoStore;
+use crate::store::item::{
+    DAY, DISPATCH, ENDED_AT, EXPIRES_AT, Item, REPOSITORY, RUNNER, ended_job, gone_runner, key, number, open_job,
+    open_runner, text,
+};
+use crate::store::lease::LEASE;
+use crate::store::records::record_item;
+use crate::store::stored::{StoredEndedJob, StoredEndedRunner, StoredJob, StoredRunner};
+use crate::store::wire::{failed, invalid, lost_condition, transaction_failed};
+
+/// How long history is kept.
+const HISTORY_SECS: i64 = 90 * 24 * 3600;
+const OPERATION: &str = "write records";
+const ABSENT: &str = "attribute_not_exists(pk)";
+const AT_VERSION: &str = "v = :v";
+
+/// A condition on an item: it is not there, or at this version.
+#[derive(Clone, Copy)]
+enum Expect {
+    Absent,
+    At(Version),
+}
+
+impl Expect {
+    /// What must hold before a record's version `version` is written.
+    fn before(version: Version) -> Self {
+        if version == Version::FIRST { Self::Absent } else { Self::At(Version::new(version.get() - 1)) }
+    }
+
+    fn expression(self) -> &'static str {
+        match self {
+            Self::Absent => ABSENT,
+            Self::At(_) => AT_VERSION,
+        }
+    }
+
+    fn values(self) -> Option<HashMap<String, AttributeValue>> {
+        match self {
+            Self::Absent => None,
+            Self::At(version) => Some(HashMap::from([(":v".to_owned(), number(version))])),
+        }
+    }
+}
+
+impl DynamoStore {
+    pub(super) async fn commit_items(&self, transaction: Transaction<'_>) -> Result<(), StoreError> {
+        if let Some((item, expect)) = lone_put(&transaction)? {
+            return self.put_alone(item, expect).await;
+        }
+        let mut writes = Vec::new();
+        let fence = transaction.fence.map(|_| 0);
+        if let Some(epoch) = transaction.fence {
+            writes.push(self.check_lease(epoch)?);
+        }
+        for change in transaction.changes {
+            self.push_change(&mut writes, change)?;
+        }
+        for (job, version) in transaction.unchanged {
+            writes.push(self.check(open_job(*job), Expect::At(*version))?);
+        }
+        if let Some(boot) = &transaction.boot {
+            writes.push(self.put_boot(boot)?);
+        }
+        self.client
+            .transact_write_items()
+            .set_transact_items(Some(writes))
+            .send()
+            .await
+            .map_err(|error| transaction_failed(OPERATION, error, fence))?;
+        Ok(())
+    }
+
+    /// One record without further conditions needs no transaction, which
+    /// would cost twice as much.
+    async fn put_alone(&self, item: Item, expect: Expect) -> Result<(), StoreError> {
+        let put = self
+            .client
+            .put_item()
+            .table_name(&self.tables.state)
+            .set_item(Some(item))
+            .condition_expression(expect.expression())
+            .set_expression_attribute_values(expect.values())
+            .send()
+            .await;
+        match put {
+            Ok(_) => Ok(()),
+            Err(error) if lost_condition(&error) => Err(StoreError::Conflict),
+            Err(error) => Err(failed(OPERATION, error)),
+        }
+    }
+
+    fn push_change(&self, writes: &mut Vec<TransactWriteItem>, change: &Change) -> Result<(), StoreError> {
+        match change {
+            Change::Job(job) => {
+                writes.push(self.put(job_item(job)?, Expect::before(job.version))?);
+                if job.version == Version::FIRST {
+                    // A late event resurrects nothing.
+                    writes.push(self.check(ended_job(job.id()), Expect::Absent)?);
+                }
+            }
+            Change::JobEnded(job) => {
+                let open = open_job(job.facts.id);
+                writes.push(match Expect::before(job.version) {
+                    Expect::Absent => self.check(open, Expect::Absent)?,
+                    at @ Expect::At(_) => self.delete(open, at)?,
+                });
+                writes.push(self.put(ended_job_item(job)?, Expect::Absent)?);
+            }
+            Change::JobAmended(job) => {
+                writes.push(self.put(ended_job_item(job)?, Expect::before(job.version))?);
+            }
+            Change::Runner(runner) => {
+                writes.push(self.put(runner_item(runner)?, Expect::before(runner.version))?);
+            }
+            Change::RunnerGone(runner) => {
+                writes.push(self.delete(open_runner(&runner.facts.name), Expect::before(runner.version))?);
+                writes.push(self.put(gone_runner_item(runner)?, Expect::Absent)?);
+            }
+        }
+        Ok(())
+    }
+
+    fn put(&self, item: Item, expect: Expect) -> Result<TransactWriteItem, StoreError> {
+        let put = Put::builder()
+            .table_name(&self.tables.state)
+            .set_item(Some(item))
+            .condition_expression(expect.expression())
+            .set_expression_attribute_values(expect.values())
+            .build()
+            .map_err(|error| invalid(OPERATION, error))?;
+        Ok(TransactWriteItem::builder().put(put).build())
+    }
+
+    fn delete(&self, key: Item, expect: Expect) -> Result<TransactWriteItem, StoreError> {
+        let delete = Delete::builder()
+            .table_name(&self.tables.state)
+            .set_key(Some(key))
+            .condition_expression(expect.expression())
+            .set_expression_attribute_values(expect.values())
+            .build()
+            .map_err(|error| invalid(OPERATION, error))?;
+        Ok(TransactWriteItem::builder().delete(delete).build())
+    }
+
+    fn check(&self, key: Item, expect: Expect) -> Result<TransactWriteItem, StoreError> {
+        let check = ConditionCheck::builder()
+            .table_name(&self.tables.state)
+            .set_key(Some(key))
+            .condition_expression(expect.expression())
+            .set_expression_attribute_values(expect.values())
+            .build()
+            .map_err(|error| invalid(OPERATION, error))?;
+        Ok(TransactWriteItem::builder().condition_check(check).build())
+    }
+
+    fn check_lease(&self, epoch: Epoch) -> Result<TransactWriteItem, StoreError> {
+        let check = ConditionCheck::builder()
+            .table_name(&self.tables.state)
+            .set_key(Some(key(DISPATCH, LEASE)))
+            .condition_expression("epoch = :epoch")
+            .expression_attribute_values(":epoch", number(epoch))
+            .build()
+            .map_err(|error| invalid(OPERATION, error))?;
+        Ok(TransactWriteItem::builder().condition_check(check).build())
+    }
+
+    fn put_boot(&self, boot: &BootPut<'_>) -> Result<TransactWriteItem, StoreError> {
+        let policy = serde_json::to_string(&boot.item.policy).map_err(|error| invalid(OPERATION, error))?;
+        let mut put = Put::builder()
+            .table_name(&self.tables.boot)
+            .item(attribute::OWNER, text(self.boot_owner(boot.task)))
+            .item(attribute::JIT, text(boot.jit.expose_secret()))
+            .item(attribute::RUNNER, text(boot.item.runner.as_str()))
+            .item(attribute::POLICY, text(policy))
+            .item(attribute::EXPIRES_AT, number(boot.expires_at.as_second()))
+            .condition_expression("attribute_not_exists(#owner)")
+            .expression_attribute_names("#owner", attribute::OWNER);
+        if let Some(fail) = &boot.item.fail {
+            let fail = serde_json::to_string(fail).map_err(|error| invalid(OPERATION, error))?;
+            put = put.item(attribute::FAIL, text(fail));
+        }
+        let put = put.build().map_err(|error| invalid(OPERATION, error))?;
+        Ok(TransactWriteItem::builder().put(put).build())
+    }
+}
+
+/// The put, if that is all there is to a transaction.
+fn lone_put(transaction: &Transaction<'_>) -> Result<Option<(Item, Expect)>, StoreError> {
+    let Transaction { changes: [change], unchanged: [], fence: None, boot: None } = transaction else {
+        return Ok(None);
+    };
+    Ok(match change {
+        Change::Job(job) if job.version != Version::FIRST => {
+            Some((job_item(job)?, Expect::before(job.version)))
+        }
+        Change::JobAmended(job) => Some((ended_job_item(job)?, Expect::before(job.version))),
+        Change::Runner(runner) => Some((runner_item(runner)?, Expect::before(runner.version))),
+        Change::Job(_) | Change::JobEnded(_) | Change::RunnerGone(_) => None,
+    })
+}
+
+fn job_item(job: &Job) -> Result<Item, StoreError> {
+    record_item(open_job(job.id()), job.version, &StoredJob::of(job))
+}
+
+fn runner_item(runner: &Runner) -> Result<Item, StoreError> {
+    record_item(open_runner(runner.name()), runner.version, &StoredRunner::of(runner))
+}
+
+fn ended_job_item(job: &EndedJob) -> Result<Item, StoreError> {
+    let mut item = record_item(ended_job(job.facts.id), job.version, &StoredEndedJob::of(job))?;
+    history(&mut item, "job", job.timeline.latest(), &job.facts.repository.to_string());
+    let runner = match &job.ending {
+        JobEnding::Completed { runner, .. } | JobEnding::Refused { after: Some((_, runner)), .. } => runner.name(),
+        JobEnding::Refused { after: None, .. } => None,
+    };
+    if let Some(runner) = runner {
+        item.insert(RUNNER.to_owned(), text(runner));
+    }
+    Ok(item)
+}
+
+fn gone_runner_item(runner: &EndedRunner) -> Result<Item, StoreError> {
+    let stored = StoredEndedRunner::of(runner);
+    let mut item = record_item(gone_runner(&runner.facts.name), runner.version, &stored)?;
+    history(&mut item, "runner", runner.timeline.latest(), &runner.facts.repository.to_string());
+    Ok(item)
+}
+
+/// The attributes by which history is found.
+fn history(item: &mut Item, kind: &str, ended_at: Timestamp, repository: &str) {
+    let day = ended_at.strftime("%F");
+    item.insert(DAY.to_owned(), text(format!("{kind}#{day}")));
+    item.insert(ENDED_AT.to_owned(), number(ended_at.as_millisecond()));
+    item.insert(REPOSITORY.to_owned(), text(format!("{kind}#{}", repository.to_lowercase())));
+    item.insert(EXPIRES_AT.to_owned(), number(ended_at.as_second() + HISTORY_SECS));
+}
+

@@ -1,0 +1,88 @@
+//! The stored forms of records: short, versioned, and apart from the core's
+//! states, so that either can change without the other.
+
+mod job;
+mod runner;
+
+use ecsrunner_core::id::ParseIdError;
+use ecsrunner_core::reason::{Code, Reason};
+use ecsrunner_core::timeline::Timeline;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+pub(super) use job::{StoredEndedJob, StoredJob};
+pub(super) use runner::{StoredEndedRunner, StoredRunner};
+
+/// The version of the stored forms: a record of a newer one is set aside.
+pub(super) const SCHEMA: u64 = 1;
+
+/// A record that cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum UnreadableError {
+    #[error("it is of schema {0}, this release reads up to {SCHEMA}")]
+    Schema(u64),
+    #[error("it has no `{0}`")]
+    Missing(&'static str),
+    #[error(transparent)]
+    Json(#[from] serde_json::Error),
+    #[error(transparent)]
+    Id(#[from] ParseIdError),
+    #[error("{what} `{value}` is not known")]
+    Unknown { what: &'static str, value: String },
+    #[error(transparent)]
+    Size(#[from] ecsrunner_core::class::size::SizeError),
+    #[error(transparent)]
+    Time(#[from] jiff::Error),
+}
+
+/// A reason: its code, and its detail where it has one.
+#[derive(Serialize, Deserialize)]
+pub(super) struct StoredReason(String, #[serde(default, skip_serializing_if = "Option::is_none")] Option<String>);
+
+impl From<&Reason> for StoredReason {
+    fn from(reason: &Reason) -> Self {
+        Self(reason.code().as_str().to_owned(), reason.detail().map(str::to_owned))
+    }
+}
+
+impl StoredReason {
+    /// A code of a newer release becomes one that any release can act on.
+    fn read(&self) -> Reason {
+        Reason::from_parts(&self.0, self.1.as_deref()).unwrap_or_else(|| Code::ToPlan.into())
+    }
+}
+
+/// Stages and milliseconds since the epoch.
+type StoredTimeline = Vec<(String, i64)>;
+
+fn store_timeline<S: Copy + PartialEq>(timeline: &Timeline<S>, name: fn(S) -> &'static str) -> StoredTimeline {
+    timeline.iter().map(|(stage, at)| (name(stage).to_owned(), at.as_millisecond())).collect()
+}
+
+fn read_timeline<S: Copy>(
+    stored: &StoredTimeline,
+    stages: &[S],
+    name: fn(S) -> &'static str,
+) -> Result<Timeline<S>, UnreadableError> {
+    stored
+        .iter()
+        .map(|(stage, at)| {
+            let stage = known("stage", stage, stages, name)?;
+            Ok((stage, Timestamp::from_millisecond(*at)?))
+        })
+        .collect::<Result<Vec<_>, UnreadableError>>()
+        .map(|stages| stages.into_iter().collect())
+}
+
+/// The value of that wire form.
+fn known<T: Copy>(
+    what: &'static str,
+    value: &str,
+    all: &[T],
+    name: fn(T) -> &'static str,
+) -> Result<T, UnreadableError> {
+    all.iter()
+        .copied()
+        .find(|one| name(*one) == value)
+        .ok_or_else(|| UnreadableError::Unknown { what, value: value.to_owned() })
+}

@@ -1,0 +1,178 @@
+//! Jobs as they are stored.
+
+use std::sync::Arc;
+
+use ecsrunner_core::id::{ClassName, JobId, PoolId, Repository, RunId, Version};
+use ecsrunner_core::job::{
+    Conclusion, EndedJob, Job, JobEnding, JobFacts, JobStage, JobState, Place, TakenBy,
+};
+use ecsrunner_core::labels::Labels;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::{StoredReason, StoredTimeline, UnreadableError, read_timeline, store_timeline};
+
+#[derive(Serialize, Deserialize)]
+struct StoredFacts {
+    #[serde(rename = "i")]
+    id: u64,
+    #[serde(rename = "r")]
+    run: u64,
+    #[serde(rename = "a")]
+    attempt: u32,
+    #[serde(rename = "o")]
+    repository: Repository,
+    #[serde(rename = "n")]
+    name: String,
+    #[serde(rename = "w", default, skip_serializing_if = "Option::is_none")]
+    workflow: Option<String>,
+    #[serde(rename = "l")]
+    labels: Labels,
+    #[serde(rename = "c")]
+    created_at: i64,
+}
+
+impl StoredFacts {
+    fn of(facts: &JobFacts, created_at: Timestamp) -> Self {
+        Self {
+            id: facts.id.get(),
+            run: facts.run.get(),
+            attempt: facts.attempt,
+            repository: facts.repository.clone(),
+            name: facts.name.as_ref().to_owned(),
+            workflow: facts.workflow.as_deref().map(str::to_owned),
+            labels: facts.labels.clone(),
+            created_at: created_at.as_millisecond(),
+        }
+    }
+
+    fn read(self) -> Result<(Arc<JobFacts>, Timestamp), UnreadableError> {
+        let created_at = Timestamp::from_millisecond(self.created_at)?;
+        let facts = JobFacts {
+            id: JobId::new(self.id),
+            run: RunId::new(self.run),
+            attempt: self.attempt,
+            repository: self.repository,
+            name: Arc::from(self.name),
+            workflow: self.workflow.map(Arc::from),
+            labels: self.labels,
+        };
+        Ok((Arc::new(facts), created_at))
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+struct StoredPlace(ClassName, PoolId);
+
+impl StoredPlace {
+    fn of(place: &Place) -> Self {
+        Self(place.class.clone(), place.pool.clone())
+    }
+
+    fn read(self) -> Place {
+        Place { class: self.0, pool: self.1 }
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum StoredState {
+    Waiting,
+    Queued(StoredPlace, StoredReason),
+    InProgress(Option<StoredPlace>, Option<String>),
+}
+
+/// An open job.
+#[derive(Serialize, Deserialize)]
+pub(in crate::store) struct StoredJob {
+    f: StoredFacts,
+    t: StoredTimeline,
+    s: StoredState,
+}
+
+impl StoredJob {
+    pub(in crate::store) fn of(job: &Job) -> Self {
+        let state = match &job.state {
+            JobState::Waiting => StoredState::Waiting,
+            JobState::Queued { place, wait } => StoredState::Queued(StoredPlace::of(place), wait.into()),
+            JobState::InProgress { place, runner } => StoredState::InProgress(
+                place.as_ref().map(StoredPlace::of),
+                runner.name().map(str::to_owned),
+            ),
+        };
+        Self {
+            f: StoredFacts::of(&job.facts, job.created_at),
+            t: store_timeline(&job.timeline, JobStage::as_str),
+            s: state,
+        }
+    }
+
+    pub(in crate::store) fn read(self, version: Version) -> Result<Job, UnreadableError> {
+        let (facts, created_at) = self.f.read()?;
+        let state = match self.s {
+            StoredState::Waiting => JobState::Waiting,
+            StoredState::Queued(place, wait) => JobState::Queued { place: place.read(), wait: wait.read() },
+            StoredState::InProgress(place, runner) => JobState::InProgress {
+                place: place.map(StoredPlace::read),
+                runner: TakenBy::from_name(runner.as_deref()),
+            },
+        };
+        let timeline = read_timeline(&self.t, &JobStage::ALL, JobStage::as_str)?;
+        Ok(Job { facts, version, created_at, timeline, state })
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum StoredEnding {
+    Completed(String, Option<String>),
+    Refused(StoredReason, Option<(String, Option<String>)>),
+}
+
+/// An ended job.
+#[derive(Serialize, Deserialize)]
+pub(in crate::store) struct StoredEndedJob {
+    f: StoredFacts,
+    t: StoredTimeline,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    p: Option<StoredPlace>,
+    e: StoredEnding,
+}
+
+impl StoredEndedJob {
+    pub(in crate::store) fn of(job: &EndedJob) -> Self {
+        let word = |conclusion: &Conclusion| conclusion.as_str().to_owned();
+        let name = |runner: &TakenBy| runner.name().map(str::to_owned);
+        let ending = match &job.ending {
+            JobEnding::Completed { conclusion, runner } => {
+                StoredEnding::Completed(word(conclusion), name(runner))
+            }
+            JobEnding::Refused { reason, after } => StoredEnding::Refused(
+                reason.into(),
+                after.as_ref().map(|(conclusion, runner)| (word(conclusion), name(runner))),
+            ),
+        };
+        Self {
+            f: StoredFacts::of(&job.facts, job.created_at),
+            t: store_timeline(&job.timeline, JobStage::as_str),
+            p: job.place.as_ref().map(StoredPlace::of),
+            e: ending,
+        }
+    }
+
+    pub(in crate::store) fn read(self, version: Version) -> Result<EndedJob, UnreadableError> {
+        let (facts, created_at) = self.f.read()?;
+        let taken = |name: Option<String>| TakenBy::from_name(name.as_deref());
+        let ending = match self.e {
+            StoredEnding::Completed(conclusion, runner) => {
+                JobEnding::Completed { conclusion: Conclusion::parse(&conclusion), runner: taken(runner) }
+            }
+            StoredEnding::Refused(reason, after) => JobEnding::Refused {
+                reason: reason.read(),
+                after: after.map(|(conclusion, runner)| (Conclusion::parse(&conclusion), taken(runner))),
+            },
+        };
+        let timeline = read_timeline(&self.t, &JobStage::ALL, JobStage::as_str)?;
+        Ok(EndedJob { facts, version, created_at, timeline, place: self.p.map(StoredPlace::read), ending })
+    }
+}

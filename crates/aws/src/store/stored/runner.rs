@@ -1,0 +1,344 @@
+//! Runners as they are stored.
+
+use ecsrunner_core::class::size::{Arch, Size};
+use ecsrunner_core::cost::Market;
+use ecsrunner_core::id::{
+    ClassName, Epoch, JobId, PoolId, Repository, RunnerId, RunnerName, TaskId, Version,
+};
+use ecsrunner_core::labels::Labels;
+use ecsrunner_core::pool::Scope;
+use ecsrunner_core::runner::{
+    Custody, EndedRunner, Ending, EndingKind, RegistrationLeft, Runner, RunnerFacts, RunnerStage, RunnerState,
+    Served, Task, TaskLeft,
+};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::{StoredReason, StoredTimeline, UnreadableError, known, read_timeline, store_timeline};
+
+#[derive(Serialize, Deserialize)]
+struct StoredFacts {
+    #[serde(rename = "n")]
+    name: RunnerName,
+    #[serde(rename = "c")]
+    class: ClassName,
+    /// CPU units, MiB, GiB.
+    #[serde(rename = "z")]
+    size: (u32, u32, u32, Arch),
+    #[serde(rename = "m", default, skip_serializing_if = "is_false")]
+    spot: bool,
+    #[serde(rename = "p")]
+    pool: PoolId,
+    /// Where it registers, unless that is its job's repository.
+    #[serde(rename = "g", default, skip_serializing_if = "Option::is_none")]
+    organization: Option<Scope>,
+    #[serde(rename = "l")]
+    labels: Labels,
+    #[serde(rename = "o")]
+    repository: Repository,
+    #[serde(rename = "j")]
+    launched_for: u64,
+    #[serde(rename = "x")]
+    max_job_minutes: u32,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+fn is_false(flag: &bool) -> bool {
+    !*flag
+}
+
+impl StoredFacts {
+    fn of(facts: &RunnerFacts) -> Self {
+        let size = facts.size;
+        let own_repository = facts.scope == Scope::Repository(facts.repository.clone());
+        Self {
+            name: facts.name.clone(),
+            class: facts.class.clone(),
+            size: (size.cpu(), size.memory(), size.ephemeral_storage_gib(), size.arch()),
+            spot: facts.market == Market::Spot,
+            pool: facts.pool.clone(),
+            organization: (!own_repository).then(|| facts.scope.clone()),
+            labels: facts.labels.clone(),
+            repository: facts.repository.clone(),
+            launched_for: facts.launched_for.get(),
+            max_job_minutes: facts.max_job_minutes,
+        }
+    }
+
+    fn read(self) -> Result<RunnerFacts, UnreadableError> {
+        let (cpu, memory, storage, arch) = self.size;
+        Ok(RunnerFacts {
+            name: self.name,
+            class: self.class,
+            size: Size::new(cpu, memory, Some(storage), arch)?,
+            market: if self.spot { Market::Spot } else { Market::OnDemand },
+            pool: self.pool,
+            scope: self.organization.unwrap_or_else(|| Scope::Repository(self.repository.clone())),
+            labels: self.labels,
+            repository: self.repository,
+            launched_for: JobId::new(self.launched_for),
+            max_job_minutes: self.max_job_minutes,
+        })
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+struct StoredTask(TaskId, u64);
+
+impl StoredTask {
+    fn of(task: &Task) -> Self {
+        Self(task.id.clone(), task.heard)
+    }
+
+    fn read(self) -> Task {
+        Task { id: self.0, heard: self.1 }
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum StoredCustody {
+    Unissued,
+    Issued(u64),
+    Revoked(u64),
+    Taken(u64),
+}
+
+impl StoredCustody {
+    fn of(custody: Custody) -> Self {
+        match custody {
+            Custody::Unissued => Self::Unissued,
+            Custody::Issued(id) => Self::Issued(id.get()),
+            Custody::Revoked(id) => Self::Revoked(id.get()),
+            Custody::Taken(id) => Self::Taken(id.get()),
+        }
+    }
+
+    fn read(&self) -> Custody {
+        match *self {
+            Self::Unissued => Custody::Unissued,
+            Self::Issued(id) => Custody::Issued(RunnerId::new(id)),
+            Self::Revoked(id) => Custody::Revoked(RunnerId::new(id)),
+            Self::Taken(id) => Custody::Taken(RunnerId::new(id)),
+        }
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum StoredServed {
+    Job(u64),
+    Unnamed,
+    Nothing,
+}
+
+impl StoredServed {
+    fn of(served: Served) -> Self {
+        match served {
+            Served::Job(id) => Self::Job(id.get()),
+            Served::Unnamed => Self::Unnamed,
+            Served::Nothing => Self::Nothing,
+        }
+    }
+
+    fn read(&self) -> Served {
+        match *self {
+            Self::Job(id) => Served::Job(JobId::new(id)),
+            Self::Unnamed => Served::Unnamed,
+            Self::Nothing => Served::Nothing,
+        }
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum StoredTaskLeft {
+    Unanswered(u32),
+    Running(StoredTask),
+    Stopping(StoredTask, i64),
+    Stopped(Option<TaskId>, i64),
+}
+
+#[derive(Clone, Copy, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum StoredRegistration {
+    Unproved,
+    AgentCompleted,
+    JobCompleted,
+    Deleted,
+}
+
+#[derive(Serialize, Deserialize)]
+struct StoredEnding {
+    kind: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    note: Option<StoredReason>,
+    served: StoredServed,
+    task: StoredTaskLeft,
+    custody: StoredCustody,
+    registration: StoredRegistration,
+}
+
+impl StoredEnding {
+    fn of(ending: &Ending) -> Self {
+        Self {
+            kind: ending.kind.as_str().to_owned(),
+            note: ending.note.as_ref().map(StoredReason::from),
+            served: StoredServed::of(ending.served),
+            task: match &ending.task {
+                TaskLeft::Unanswered { attempt } => StoredTaskLeft::Unanswered(*attempt),
+                TaskLeft::Running(task) => StoredTaskLeft::Running(StoredTask::of(task)),
+                TaskLeft::Stopping { task, since } => {
+                    StoredTaskLeft::Stopping(StoredTask::of(task), since.as_millisecond())
+                }
+                TaskLeft::Stopped { task, at } => StoredTaskLeft::Stopped(task.clone(), at.as_millisecond()),
+            },
+            custody: StoredCustody::of(ending.custody),
+            registration: match ending.registration {
+                RegistrationLeft::Unproved => StoredRegistration::Unproved,
+                RegistrationLeft::AgentCompleted => StoredRegistration::AgentCompleted,
+                RegistrationLeft::JobCompleted => StoredRegistration::JobCompleted,
+                RegistrationLeft::Deleted => StoredRegistration::Deleted,
+            },
+        }
+    }
+
+    fn read(self) -> Result<Ending, UnreadableError> {
+        Ok(Ending {
+            kind: known("ending", &self.kind, &EndingKind::ALL, EndingKind::as_str)?,
+            note: self.note.map(|note| note.read()),
+            served: self.served.read(),
+            task: match self.task {
+                StoredTaskLeft::Unanswered(attempt) => TaskLeft::Unanswered { attempt },
+                StoredTaskLeft::Running(task) => TaskLeft::Running(task.read()),
+                StoredTaskLeft::Stopping(task, since) => {
+                    TaskLeft::Stopping { task: task.read(), since: Timestamp::from_millisecond(since)? }
+                }
+                StoredTaskLeft::Stopped(task, at) => {
+                    TaskLeft::Stopped { task, at: Timestamp::from_millisecond(at)? }
+                }
+            },
+            custody: self.custody.read(),
+            registration: match self.registration {
+                StoredRegistration::Unproved => RegistrationLeft::Unproved,
+                StoredRegistration::AgentCompleted => RegistrationLeft::AgentCompleted,
+                StoredRegistration::JobCompleted => RegistrationLeft::JobCompleted,
+                StoredRegistration::Deleted => RegistrationLeft::Deleted,
+            },
+        })
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum StoredState {
+    Reserved(u32),
+    Starting(StoredTask, StoredCustody),
+    Booted(StoredTask, StoredCustody),
+    Busy(StoredTask, u64, Option<u64>),
+    Ending(Box<StoredEnding>),
+}
+
+/// An open runner.
+#[derive(Serialize, Deserialize)]
+pub(in crate::store) struct StoredRunner {
+    f: StoredFacts,
+    e: u64,
+    t: StoredTimeline,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    u: Option<i64>,
+    s: StoredState,
+}
+
+impl StoredRunner {
+    pub(in crate::store) fn of(runner: &Runner) -> Self {
+        let state = match &runner.state {
+            RunnerState::Reserved { attempt } => StoredState::Reserved(*attempt),
+            RunnerState::Starting { task, custody } => {
+                StoredState::Starting(StoredTask::of(task), StoredCustody::of(*custody))
+            }
+            RunnerState::Booted { task, custody } => {
+                StoredState::Booted(StoredTask::of(task), StoredCustody::of(*custody))
+            }
+            RunnerState::Busy { task, registration, job } => {
+                StoredState::Busy(StoredTask::of(task), registration.get(), job.map(JobId::get))
+            }
+            RunnerState::Ending(ending) => StoredState::Ending(Box::new(StoredEnding::of(ending))),
+        };
+        Self {
+            f: StoredFacts::of(&runner.facts),
+            e: runner.epoch.get(),
+            t: store_timeline(&runner.timeline, RunnerStage::as_str),
+            u: runner.surplus_since.map(Timestamp::as_millisecond),
+            s: state,
+        }
+    }
+
+    pub(in crate::store) fn read(self, version: Version) -> Result<Runner, UnreadableError> {
+        let state = match self.s {
+            StoredState::Reserved(attempt) => RunnerState::Reserved { attempt },
+            StoredState::Starting(task, custody) => {
+                RunnerState::Starting { task: task.read(), custody: custody.read() }
+            }
+            StoredState::Booted(task, custody) => {
+                RunnerState::Booted { task: task.read(), custody: custody.read() }
+            }
+            StoredState::Busy(task, registration, job) => RunnerState::Busy {
+                task: task.read(),
+                registration: RunnerId::new(registration),
+                job: job.map(JobId::new),
+            },
+            StoredState::Ending(ending) => RunnerState::Ending(ending.read()?),
+        };
+        Ok(Runner {
+            facts: self.f.read()?,
+            version,
+            epoch: Epoch::new(self.e),
+            timeline: read_timeline(&self.t, &RunnerStage::ALL, RunnerStage::as_str)?,
+            surplus_since: self.u.map(Timestamp::from_millisecond).transpose()?,
+            state,
+        })
+    }
+}
+
+/// A gone runner.
+#[derive(Serialize, Deserialize)]
+pub(in crate::store) struct StoredEndedRunner {
+    f: StoredFacts,
+    t: StoredTimeline,
+    kind: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    note: Option<StoredReason>,
+    served: StoredServed,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    task: Option<TaskId>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    usd: Option<f64>,
+}
+
+impl StoredEndedRunner {
+    pub(in crate::store) fn of(runner: &EndedRunner) -> Self {
+        Self {
+            f: StoredFacts::of(&runner.facts),
+            t: store_timeline(&runner.timeline, RunnerStage::as_str),
+            kind: runner.kind.as_str().to_owned(),
+            note: runner.note.as_ref().map(StoredReason::from),
+            served: StoredServed::of(runner.served),
+            task: runner.task.clone(),
+            usd: runner.cost_usd,
+        }
+    }
+
+    pub(in crate::store) fn read(self, version: Version) -> Result<EndedRunner, UnreadableError> {
+        Ok(EndedRunner {
+            facts: self.f.read()?,
+            version,
+            timeline: read_timeline(&self.t, &RunnerStage::ALL, RunnerStage::as_str)?,
+            kind: known("ending", &self.kind, &EndingKind::ALL, EndingKind::as_str)?,
+            note: self.note.map(|note| note.read()),
+            served: self.served.read(),
+            task: self.task,
+            cost_usd: self.usd,
+        })
+    }
+}

@@ -1,0 +1,86 @@
+//! DynamoDB's errors in the engine's words.
+
+use std::error::Error;
+
+use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
+use ecsrunner_engine::ports::store::StoreError;
+
+/// Errors that pass by themselves, beside those of the network.
+const PASSING: [&str; 7] = [
+    "ProvisionedThroughputExceededException",
+    "RequestLimitExceeded",
+    "ThrottlingException",
+    "InternalServerError",
+    "ServiceUnavailable",
+    "TransactionInProgressException",
+    "ItemCollectionSizeLimitExceededException",
+];
+
+pub(super) fn failed<E, R>(operation: &'static str, error: SdkError<E, R>) -> StoreError
+where
+    E: ProvideErrorMetadata + Error + Send + Sync + 'static,
+    R: std::fmt::Debug + Send + Sync + 'static,
+{
+    if code(&error) == Some("TransactionConflictException") {
+        return StoreError::Conflict;
+    }
+    let passing = match &error {
+        SdkError::ServiceError(_) => code(&error).is_some_and(|code| PASSING.contains(&code)),
+        SdkError::ConstructionFailure(_) => false,
+        _ => true,
+    };
+    let source = Box::new(error);
+    if passing { StoreError::Unavailable { operation, source } } else { StoreError::Refused { operation, source } }
+}
+
+pub(super) fn invalid(operation: &'static str, source: impl Into<Box<dyn Error + Send + Sync>>) -> StoreError {
+    StoreError::Refused { operation, source: source.into() }
+}
+
+/// Whether a single write's condition did not hold.
+pub(super) fn lost_condition<E: ProvideErrorMetadata, R>(error: &SdkError<E, R>) -> bool {
+    code(error) == Some("ConditionalCheckFailedException")
+}
+
+fn code<E: ProvideErrorMetadata, R>(error: &SdkError<E, R>) -> Option<&str> {
+    match error {
+        SdkError::ServiceError(service) => service.err().code(),
+        _ => None,
+    }
+}
+
+/// Why a transaction was cancelled. `fence` is the index of the lease's check.
+pub(super) fn transaction_failed<R>(
+    operation: &'static str,
+    error: SdkError<TransactWriteItemsError, R>,
+    fence: Option<usize>,
+) -> StoreError
+where
+    R: std::fmt::Debug + Send + Sync + 'static,
+{
+    let Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) = error.as_service_error() else {
+        return failed(operation, error);
+    };
+    let code_of = |i: usize| cancelled.cancellation_reasons().get(i).and_then(|reason| reason.code());
+    if fence.and_then(code_of) == Some("ConditionalCheckFailed") {
+        return StoreError::Fenced;
+    }
+    let lost = cancelled
+        .cancellation_reasons()
+        .iter()
+        .any(|reason| matches!(reason.code(), Some("ConditionalCheckFailed" | "TransactionConflict")));
+    if lost {
+        return StoreError::Conflict;
+    }
+    let throttled = cancelled
+        .cancellation_reasons()
+        .iter()
+        .any(|reason| matches!(reason.code(), Some("ThrottlingError" | "ProvisionedThroughputExceeded")));
+    let source = Box::new(error);
+    if throttled {
+        StoreError::Unavailable { operation, source }
+    } else {
+        StoreError::Refused { operation, source }
+    }
+}

@@ -1,0 +1,35 @@
+//! How often each reason was given since this process began.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use ecsrunner_core::reason::Code;
+
+/// A counter for each reason code.
+#[derive(Debug)]
+pub struct Counts(Vec<AtomicU64>);
+
+impl Default for Counts {
+    fn default() -> Self {
+        Self(Code::ALL.iter().map(|_| AtomicU64::new(0)).collect())
+    }
+}
+
+impl Counts {
+    /// Counts one.
+    pub fn add(&self, code: Code) {
+        if let Some(i) = Code::ALL.iter().position(|known| *known == code) {
+            self.0[i].fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Each code that was given, and how often.
+    #[must_use]
+    pub fn given(&self) -> Vec<(Code, u64)> {
+        Code::ALL
+            .iter()
+            .zip(&self.0)
+            .map(|(code, count)| (*code, count.load(Ordering::Relaxed)))
+            .filter(|(_, count)| *count > 0)
+            .collect()
+    }
+}

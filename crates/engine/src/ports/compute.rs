@@ -1,0 +1,87 @@
+//! Where tasks run: ECS, or one machine's processes.
+
+use std::error::Error;
+use std::future::Future;
+use std::time::Duration;
+
+use ecsrunner_core::id::TaskId;
+use ecsrunner_core::runner::RunnerFacts;
+use ecsrunner_core::sweep::SeenTask;
+
+use super::Disposition;
+
+/// A service that runs one task for a runner.
+pub trait Compute: Send + Sync {
+    /// Starts the runner's task. `token` makes it happen once: asked again
+    /// with the same token, it answers with the same task.
+    fn run_task(
+        &self,
+        runner: &RunnerFacts,
+        token: &ClientToken,
+    ) -> impl Future<Output = Result<TaskId, ComputeError>> + Send;
+
+    /// Stops a task. One that has stopped, or that nobody knows, is no error.
+    fn stop_task(&self, task: &TaskId, reason: &str)
+    -> impl Future<Output = Result<(), ComputeError>> + Send;
+
+    /// The deployment's tasks, those that stopped lately among them.
+    fn tasks(&self) -> impl Future<Output = Result<Vec<SeenTask>, ComputeError>> + Send;
+}
+
+/// `<the runner's ulid>-<try>`, at most 64 characters.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct ClientToken(String);
+
+impl ClientToken {
+    /// The token of a runner's try.
+    #[must_use]
+    pub fn new(runner: &RunnerFacts, attempt: u32) -> Self {
+        Self(format!("{}-{attempt}", runner.name.ulid()))
+    }
+
+    /// The token.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Why no task was started, stopped or listed.
+#[derive(Debug, thiserror::Error)]
+pub enum ComputeError {
+    /// No answer: the task may have been started, and the same token tells.
+    #[error("no answer to {operation}")]
+    Unanswered {
+        /// What was asked.
+        operation: &'static str,
+        /// What went wrong below.
+        #[source]
+        source: Box<dyn Error + Send + Sync>,
+    },
+    /// Not now: no capacity, or too many requests.
+    #[error("{message}")]
+    Busy {
+        /// In the service's words.
+        message: String,
+        /// How long to wait, where the service said.
+        after: Option<Duration>,
+    },
+    /// Never like this.
+    #[error("{message}")]
+    Refused {
+        /// In the service's words.
+        message: String,
+    },
+}
+
+impl ComputeError {
+    /// What a caller can do about it.
+    #[must_use]
+    pub fn disposition(&self) -> Disposition {
+        match self {
+            Self::Unanswered { .. } => Disposition::Retry { after: None },
+            Self::Busy { after, .. } => Disposition::Retry { after: *after },
+            Self::Refused { .. } => Disposition::Permanent,
+        }
+    }
+}

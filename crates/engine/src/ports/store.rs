@@ -1,0 +1,200 @@
+//! What is open, what was, and who may plan.
+
+use std::error::Error;
+use std::future::Future;
+use std::time::Duration;
+
+use ecsrunner_core::boot::BootItem;
+use ecsrunner_core::event::Keys;
+use ecsrunner_core::id::{Epoch, JobId, Repository, TaskId, Version};
+use ecsrunner_core::job::{EndedJob, JobRecord};
+use ecsrunner_core::plan::Open;
+use ecsrunner_core::reason::Reason;
+use ecsrunner_core::record::{Change, Records};
+use ecsrunner_core::runner::EndedRunner;
+use jiff::Timestamp;
+use secrecy::SecretString;
+
+use super::Disposition;
+
+/// The records of jobs and runners. Every read is consistent.
+pub trait Store: Send + Sync {
+    /// What an event is about.
+    fn load(&self, keys: &Keys) -> impl Future<Output = Result<Records, StoreError>> + Send;
+
+    /// Writes everything or nothing. A record that is not at the version
+    /// before the one written is a [`StoreError::Conflict`], as is an open
+    /// record of an id that history has.
+    fn commit(&self, transaction: Transaction<'_>) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// Everything that is open. Records that cannot be read are set aside and
+    /// reported, and never hide the others.
+    fn open(&self) -> impl Future<Output = Result<Open, StoreError>> + Send;
+
+    /// Takes a boot item back. Retried by nobody: whoever gets it back knows
+    /// that no task holds it.
+    fn revoke(&self, task: &TaskId) -> impl Future<Output = Result<Revocation, StoreError>> + Send;
+
+    /// Keeps what cannot be read, for a person to look at.
+    fn set_aside(&self, what: Unreadable<'_>) -> impl Future<Output = Result<(), StoreError>> + Send;
+}
+
+/// Something that cannot be read, and is kept for that.
+#[derive(Clone, Copy, Debug)]
+pub struct Unreadable<'a> {
+    /// Its kind, such as `webhook`.
+    pub what: &'static str,
+    /// Its id, such as the delivery's.
+    pub id: &'a str,
+    /// The content.
+    pub content: &'a [u8],
+    /// What is wrong with it.
+    pub reason: &'a Reason,
+    /// When it came.
+    pub at: Timestamp,
+}
+
+/// Who may plan, launch, retire and talk to GitHub: one dispatcher at a time.
+pub trait Lease: Send + Sync {
+    /// Adds one to the kicks: a fact was recorded that can alter the plan.
+    fn kick(&self) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// How many kicks there were.
+    fn kicks(&self) -> impl Future<Output = Result<u64, StoreError>> + Send;
+
+    /// Takes the lease if it is free or has run out, or at once where `force`
+    /// says that the caller holds a lock of its own against any other holder.
+    fn take(
+        &self,
+        now: Timestamp,
+        term: Duration,
+        force: bool,
+    ) -> impl Future<Output = Result<Option<Epoch>, StoreError>> + Send;
+
+    /// Holds it for another term; false if it was lost.
+    fn renew(
+        &self,
+        epoch: Epoch,
+        now: Timestamp,
+        term: Duration,
+    ) -> impl Future<Output = Result<bool, StoreError>> + Send;
+
+    /// Gives it up, if there was no kick since `kicks` was read; false
+    /// otherwise, and the holder goes round again.
+    fn release(&self, epoch: Epoch, kicks: u64) -> impl Future<Output = Result<bool, StoreError>> + Send;
+}
+
+/// What was, for people: the page, the API and the CLI.
+pub trait History: Send + Sync {
+    /// Ended jobs, the latest first.
+    fn jobs(&self, page: &Page) -> impl Future<Output = Result<Listed<EndedJob>, StoreError>> + Send;
+
+    /// Gone runners, the latest first.
+    fn runners(&self, page: &Page) -> impl Future<Output = Result<Listed<EndedRunner>, StoreError>> + Send;
+
+    /// One job, open or ended.
+    fn job(&self, id: JobId) -> impl Future<Output = Result<Option<JobRecord>, StoreError>> + Send;
+}
+
+/// Which part of history.
+#[derive(Clone, Default, Debug)]
+pub struct Page {
+    /// One repository's alone.
+    pub repository: Option<Repository>,
+    /// At most so many.
+    pub limit: u32,
+    /// Where the page before ended.
+    pub after: Option<String>,
+}
+
+/// A part of history.
+#[derive(Clone, Debug)]
+pub struct Listed<T> {
+    /// The records.
+    pub items: Vec<T>,
+    /// Where the next page begins; `None` at the end.
+    pub next: Option<String>,
+}
+
+/// Writes that hold together.
+#[derive(Debug)]
+pub struct Transaction<'a> {
+    /// The records' next versions.
+    pub changes: &'a [Change],
+    /// Jobs that must still be open at these versions.
+    pub unchanged: &'a [(JobId, Version)],
+    /// The term in which the lease must still be held.
+    pub fence: Option<Epoch>,
+    /// A boot item to be put, which must not be there.
+    pub boot: Option<BootPut<'a>>,
+}
+
+impl<'a> Transaction<'a> {
+    /// Changes alone.
+    #[must_use]
+    pub fn of(changes: &'a [Change]) -> Self {
+        Self { changes, unchanged: &[], fence: None, boot: None }
+    }
+}
+
+/// A configuration to be handed over to a task.
+#[derive(Debug)]
+pub struct BootPut<'a> {
+    /// The task that alone may take it.
+    pub task: &'a TaskId,
+    /// What goes with it.
+    pub item: &'a BootItem,
+    /// GitHub's encoded configuration.
+    pub jit: &'a SecretString,
+    /// When the table may forget it.
+    pub expires_at: Timestamp,
+}
+
+/// What became of taking a boot item back.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Revocation {
+    /// It came back: nobody else holds the configuration.
+    GivenBack,
+    /// It was not there: the task took it, or may have.
+    NotGivenBack,
+}
+
+/// Why a store did not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Somebody else's write came first: read again, decide again.
+    #[error("a record changed meanwhile")]
+    Conflict,
+    /// The lease is no longer held in this term.
+    #[error("the dispatcher's lease was lost")]
+    Fenced,
+    /// The store is busy or out of reach.
+    #[error("the store could not {operation}")]
+    Unavailable {
+        /// What was asked.
+        operation: &'static str,
+        /// What went wrong below.
+        #[source]
+        source: Box<dyn Error + Send + Sync>,
+    },
+    /// The store will not do that.
+    #[error("the store refuses to {operation}")]
+    Refused {
+        /// What was asked.
+        operation: &'static str,
+        /// What went wrong below.
+        #[source]
+        source: Box<dyn Error + Send + Sync>,
+    },
+}
+
+impl StoreError {
+    /// What a caller can do about it.
+    #[must_use]
+    pub fn disposition(&self) -> Disposition {
+        match self {
+            Self::Conflict | Self::Unavailable { .. } => Disposition::Retry { after: None },
+            Self::Fenced | Self::Refused { .. } => Disposition::Permanent,
+        }
+    }
+}
