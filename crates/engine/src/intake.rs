@@ -20,6 +20,8 @@ pub struct Delivery<'a> {
     pub id: &'a str,
     /// `X-Hub-Signature-256`
     pub signature: Option<&'a str>,
+    /// `Content-Type`
+    pub content_type: Option<&'a str>,
     /// The raw body.
     pub body: &'a [u8],
 }
@@ -33,7 +35,7 @@ pub enum Receipt {
     TooLarge(Reason),
     /// Its signature does not hold: nothing of it was read.
     Unsigned(Reason),
-    /// Its signature holds and it cannot be read: it was kept.
+    /// Its signature holds and it cannot be read: a broken body was kept.
     Unreadable(Reason),
 }
 
@@ -86,6 +88,9 @@ impl<W: World> Engine<W> {
         if verify(&secrets, delivery.body, delivery.signature).is_err() {
             return Ok(Receipt::Unsigned(Code::SignatureInvalid.into()));
         }
+        if let Some(other) = delivery.content_type.filter(|content_type| !is_json(content_type)) {
+            return Ok(Receipt::Unreadable(Reason::with(Code::ContentType, other)));
+        }
         let received_at = self.ports.clock.now();
         let outcome = match read(delivery.event, delivery.body, received_at) {
             Err(error) => {
@@ -109,4 +114,8 @@ impl<W: World> Engine<W> {
         };
         Ok(Receipt::Understood(outcome))
     }
+}
+
+fn is_json(content_type: &str) -> bool {
+    content_type.split(';').next().is_some_and(|media| media.trim().eq_ignore_ascii_case("application/json"))
 }

@@ -9,6 +9,7 @@ pub mod intake;
 pub mod facts;
 pub mod dispatcher;
 pub mod sweep;
+pub mod discover;
 pub mod counts;
 
 use std::sync::Arc;

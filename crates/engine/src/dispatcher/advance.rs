@@ -55,6 +55,7 @@ impl StepError {
 }
 
 /// Where a step left the runner.
+#[expect(clippy::large_enum_variant, reason = "short-lived, and nearly always the large one")]
 pub(crate) enum Stepped {
     /// Its record as it is now.
     At(Runner),

@@ -1,22 +1,20 @@
 //! GitHub is asked, and its answer is an event like any other.
 
 use ecsrunner_core::event::{
-    Event, JobAction, JobAnswer, JobEvent, JobOutcome, RegistrationAnswer, RegistrationOutcome,
+    Event, JobAction, JobAnswer, JobOutcome, RegistrationAnswer, RegistrationOutcome,
 };
 use ecsrunner_core::id::RunnerName;
-use ecsrunner_core::job::{Conclusion, Job, JobFacts, TakenBy};
-use ecsrunner_core::labels::Labels;
+use ecsrunner_core::job::Job;
 use ecsrunner_core::plan::{DOUBT, Question};
 use ecsrunner_core::runner::Runner;
-use jiff::Timestamp;
-use std::sync::Arc;
 use std::time::Duration;
 use tracing::info;
 
 use super::Effected;
 use super::advance::StepError;
 use super::memory::EffectKey;
-use crate::ports::github::{GitHub, RemoteJob};
+use crate::discover::event_of;
+use crate::ports::github::GitHub;
 use crate::ports::{Clock, Disposition};
 use crate::{Engine, World};
 
@@ -98,43 +96,4 @@ fn outcome_word(outcome: &JobOutcome) -> &'static str {
             JobAction::Completed { .. } => "completed",
         },
     }
-}
-
-/// A job as GitHub's API tells it, as the event that a webhook would have been.
-/// `None` for a status that GitHub added later.
-#[must_use]
-pub fn event_of(remote: &RemoteJob, facts: &Arc<JobFacts>, now: Timestamp) -> Option<JobEvent> {
-    let runner = TakenBy::from_name(remote.runner_name.as_deref());
-    let action = match remote.status.as_str() {
-        "queued" | "requested" | "pending" => JobAction::Queued,
-        "waiting" => JobAction::Waiting,
-        "in_progress" => JobAction::InProgress { runner, started_at: remote.started_at },
-        "completed" => JobAction::Completed {
-            runner,
-            conclusion: Conclusion::parse(remote.conclusion.as_deref().unwrap_or("unknown")),
-            completed_at: remote.completed_at,
-        },
-        _ => return None,
-    };
-    Some(JobEvent {
-        action,
-        facts: facts.clone(),
-        private: None,
-        created_at: remote.created_at,
-        received_at: now,
-    })
-}
-
-/// The facts of a job that no webhook told of.
-#[must_use]
-pub fn facts_of(remote: &RemoteJob, repository: &ecsrunner_core::id::Repository) -> Arc<JobFacts> {
-    Arc::new(JobFacts {
-        id: remote.id,
-        run: remote.run,
-        attempt: remote.attempt,
-        repository: repository.clone(),
-        name: JobFacts::cut(&remote.name),
-        workflow: remote.workflow.as_deref().map(JobFacts::cut),
-        labels: Labels::new(&remote.labels),
-    })
 }

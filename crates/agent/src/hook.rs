@@ -1,0 +1,213 @@
+//! The job-started hook: judges the job before its first step.
+//!
+//! The official runner executes it as a step of the job, as the job's user. A
+//! hook that only fails does not stop a job: steps with `if: always()` and
+//! actions' `pre:` steps would still run. So a refusing hook tells the agent
+//! and blocks, and the agent interrupts the listener, which then evaluates no
+//! further step.
+
+use std::ffi::OsString;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use ecsrunner_core::boot::Fail;
+use ecsrunner_core::id::Repository;
+use ecsrunner_core::policy::{Refusal, Subject};
+use nix::fcntl::OFlag;
+use serde::Deserialize;
+
+use crate::agent_dir::{self, Rules};
+use crate::signals::Signals;
+
+/// The longest that a refusing hook holds its job.
+const BLOCK_LIMIT: Duration = Duration::from_secs(120);
+/// How long it outlives a signal: an INT that reaches the whole process group
+/// must not end the hook before the listener has begun to shut down.
+const LINGER: Duration = Duration::from_secs(2);
+/// How long the agent may take to tell the job's name.
+const JOB_NAME_LIMIT: Duration = Duration::from_secs(5);
+/// GitHub caps an event at 25 MB.
+const EVENT_LIMIT_BYTES: u64 = 32 * 1024 * 1024;
+
+/// Why the job does not run, as one sentence's end.
+#[derive(Debug, thiserror::Error)]
+enum Refused {
+    #[error("its policy cannot be read: {0}")]
+    Rules(String),
+    #[error("its event cannot be read: {0}")]
+    Event(String),
+    #[error("{0} is missing or wrong in its environment")]
+    Variable(&'static str),
+    #[error("the head repository of its pull request is gone, and this deployment refuses forks")]
+    HeadGone,
+    #[error(transparent)]
+    Policy(#[from] Refusal),
+    #[error("{0}")]
+    Fail(String),
+}
+
+/// Judges the job around it by the rules in the agent's directory, and returns
+/// the exit code: 0 where the job may run.
+///
+/// Where it may not, one sentence goes to `out`, which is the job's log, the
+/// agent is told, and the call blocks until the runner ends it, for at most
+/// two minutes. `lookup` is usually [`std::env::var_os`].
+pub fn hook(agent_dir: &Path, lookup: impl Fn(&str) -> Option<OsString>, mut out: impl Write) -> u8 {
+    let Err(reason) = judge(agent_dir, &Environment(lookup)) else { return 0 };
+    // In this order: the agent's INT may come as soon as it is told.
+    let signals = Signals::install();
+    let _ = writeln!(out, "ecsrunner refuses this job: {reason}").and_then(|()| out.flush());
+    // An agent that is gone cannot be told; then the blocking has to do.
+    let _ = tell_agent(agent_dir, &reason.to_string());
+    match signals {
+        Ok(signals) if signals.stops_within(BLOCK_LIMIT) => thread::sleep(LINGER),
+        Ok(_) => {}
+        Err(_) => thread::sleep(BLOCK_LIMIT),
+    }
+    1
+}
+
+fn tell_agent(agent_dir: &Path, reason: &str) -> io::Result<()> {
+    let path = agent_dir::refusals_path(agent_dir);
+    let mut fifo = OpenOptions::new().write(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(path)?;
+    let line: String = reason.chars().filter(|c| !c.is_control()).take(300).collect();
+    fifo.write_all(format!("{line}\n").as_bytes())
+}
+
+fn judge(
+    agent_dir: &Path,
+    environment: &Environment<impl Fn(&str) -> Option<OsString>>,
+) -> Result<(), Refused> {
+    let rules =
+        fs::read(agent_dir::rules_path(agent_dir)).map_err(|error| Refused::Rules(error.to_string()))?;
+    let rules: Rules = serde_json::from_slice(&rules).map_err(|error| Refused::Rules(error.to_string()))?;
+    let repository = Repository::parse(&environment.text("GITHUB_REPOSITORY")?)
+        .map_err(|_| Refused::Variable("GITHUB_REPOSITORY"))?;
+    let name = environment.text("GITHUB_EVENT_NAME")?;
+    let event = Event::read(Path::new(&environment.text("GITHUB_EVENT_PATH")?))?;
+    let head = match event.head() {
+        Head::Gone if !rules.policy.forks => return Err(Refused::HeadGone),
+        Head::Gone | Head::None => None,
+        Head::Repository(name) => {
+            Some(Repository::parse(name).map_err(|error| Refused::Event(error.to_string()))?)
+        }
+    };
+    rules.policy.judge(&Subject {
+        repository: &repository,
+        private: event.repository.as_ref().and_then(|repository| repository.private),
+        event: Some(&name),
+        head_repository: head.as_ref(),
+    })?;
+    match &rules.fail {
+        Some(fail) if is_meant(fail, agent_dir, environment)? => Err(Refused::Fail(fail.reason.clone())),
+        _ => Ok(()),
+    }
+}
+
+/// Whether the job that is to be failed is this one: runners of a pool are
+/// fungible, so it may be any other.
+fn is_meant(
+    fail: &Fail,
+    agent_dir: &Path,
+    environment: &Environment<impl Fn(&str) -> Option<OsString>>,
+) -> Result<bool, Refused> {
+    let number =
+        |name: &'static str| environment.text(name)?.parse::<u64>().map_err(|_| Refused::Variable(name));
+    if number("GITHUB_RUN_ID")? != fail.run.get() || number("GITHUB_RUN_ATTEMPT")? != u64::from(fail.attempt)
+    {
+        return Ok(false);
+    }
+    // GITHUB_JOB is the job's key in the workflow file; it is the display name
+    // too where the workflow gives none and has no matrix.
+    if environment.text("GITHUB_JOB")? == fail.job {
+        return Ok(true);
+    }
+    let deadline = Instant::now() + JOB_NAME_LIMIT;
+    loop {
+        match fs::read_to_string(agent_dir::job_path(agent_dir)) {
+            Ok(name) => return Ok(name == fail.job),
+            Err(_) if Instant::now() < deadline => thread::sleep(Duration::from_millis(20)),
+            Err(_) => return Ok(false),
+        }
+    }
+}
+
+/// The variables that GitHub's runner gives to each step.
+struct Environment<F>(F);
+
+impl<F: Fn(&str) -> Option<OsString>> Environment<F> {
+    fn text(&self, name: &'static str) -> Result<String, Refused> {
+        let text = (self.0)(name).and_then(|value| value.into_string().ok());
+        text.filter(|text| !text.is_empty()).ok_or(Refused::Variable(name))
+    }
+}
+
+/// What is read of the event's payload. Not every event has a repository: a
+/// schedule's has none, and is not judged by it.
+#[derive(Deserialize)]
+struct Event {
+    repository: Option<EventRepository>,
+    pull_request: Option<PullRequest>,
+    workflow_run: Option<WorkflowRun>,
+}
+
+#[derive(Deserialize)]
+struct EventRepository {
+    private: Option<bool>,
+}
+
+#[derive(Deserialize)]
+struct PullRequest {
+    head: PullRequestHead,
+}
+
+#[derive(Deserialize)]
+struct PullRequestHead {
+    /// Null once the fork is deleted.
+    repo: Option<HeadRepository>,
+}
+
+#[derive(Deserialize)]
+struct WorkflowRun {
+    head_repository: Option<HeadRepository>,
+}
+
+#[derive(Deserialize)]
+struct HeadRepository {
+    full_name: String,
+}
+
+/// Where the code of the run's head is.
+enum Head<'a> {
+    /// The event has no head beside the repository's own.
+    None,
+    /// It was in a repository that is deleted by now.
+    Gone,
+    /// `owner/name`.
+    Repository(&'a str),
+}
+
+impl Event {
+    fn read(path: &Path) -> Result<Self, Refused> {
+        let failed = |error: io::Error| Refused::Event(error.to_string());
+        let mut bytes = Vec::new();
+        File::open(path).map_err(failed)?.take(EVENT_LIMIT_BYTES).read_to_end(&mut bytes).map_err(failed)?;
+        // The parser's message could quote the event; where it stopped is enough.
+        serde_json::from_slice(&bytes).map_err(|error| {
+            Refused::Event(format!("no event of GitHub's at line {} column {}", error.line(), error.column()))
+        })
+    }
+
+    fn head(&self) -> Head<'_> {
+        let repository = match (&self.pull_request, &self.workflow_run) {
+            (Some(pull_request), _) => &pull_request.head.repo,
+            (None, Some(run)) => &run.head_repository,
+            (None, None) => return Head::None,
+        };
+        repository.as_ref().map_or(Head::Gone, |repository| Head::Repository(&repository.full_name))
+    }
+}

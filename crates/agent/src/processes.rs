@@ -1,0 +1,148 @@
+//! Processes below the agent: orphans are reaped as they end, and whatever is
+//! left at the end is killed.
+//!
+//! The agent is PID 1 of its container, or a child subreaper, so each orphan
+//! of the job becomes its child.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::fs;
+use std::io;
+use std::time::{Duration, Instant};
+
+use nix::sys::prctl;
+use nix::sys::signal::{Signal, kill};
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::unistd::Pid;
+
+use crate::signals::Signals;
+
+/// How long the end of the agent waits for killed processes.
+const KILL_LIMIT: Duration = Duration::from_secs(5);
+
+/// How the listener ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Status {
+    /// With an exit code.
+    Code(i32),
+    /// By a signal.
+    Signal(Signal),
+    /// Not at all: killed, and still there when the agent gave up.
+    Stuck,
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Code(code) => write!(f, "exit code {code}"),
+            Self::Signal(signal) => write!(f, "signal {signal}"),
+            Self::Stuck => f.write_str("no end after KILL"),
+        }
+    }
+}
+
+/// Makes this process the parent of its orphans, and hides its memory and
+/// environment from other processes of its user (the job's, where no other
+/// user is configured).
+pub(crate) fn adopt_orphans() -> io::Result<()> {
+    prctl::set_dumpable(false)?;
+    if Pid::this().as_raw() != 1 {
+        prctl::set_child_subreaper(true)?;
+    }
+    Ok(())
+}
+
+/// Reaps every child that has ended, and tells how `pid` did if it is among them.
+pub(crate) fn reap(pid: Pid) -> Option<Status> {
+    let mut status = None;
+    loop {
+        match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
+            Ok(WaitStatus::Exited(ended, code)) if ended == pid => status = Some(Status::Code(code)),
+            Ok(WaitStatus::Signaled(ended, signal, _)) if ended == pid => {
+                status = Some(Status::Signal(signal));
+            }
+            // The rest are orphans that somebody else started.
+            Ok(WaitStatus::StillAlive) | Err(_) => return status,
+            Ok(_) => {}
+        }
+    }
+}
+
+/// What became of the processes that the listener left behind.
+pub(crate) struct Leftovers {
+    /// How many were killed.
+    pub(crate) killed: usize,
+    /// How many are still there: out of reach for this user, or stuck in the kernel.
+    pub(crate) remaining: usize,
+}
+
+/// Kills everything below this process, again and again until nothing is left
+/// or the limit has passed.
+pub(crate) fn kill_leftovers(signals: &Signals) -> Leftovers {
+    let deadline = Instant::now() + KILL_LIMIT;
+    let mut killed = BTreeSet::new();
+    loop {
+        reap(Pid::this());
+        let remaining = descendants();
+        if remaining.is_empty() || Instant::now() >= deadline {
+            return Leftovers { killed: killed.len(), remaining: remaining.len() };
+        }
+        for process in remaining.iter().filter(|process| !process.zombie) {
+            if kill(process.pid, Signal::SIGKILL).is_ok() {
+                killed.insert(process.pid);
+            }
+        }
+        signals.wait_for_child(Duration::from_millis(20));
+    }
+}
+
+/// A process below this one. A zombie is still one until it is reaped: left
+/// to another parent, it could stay for ever.
+struct Process {
+    pid: Pid,
+    zombie: bool,
+}
+
+/// Every process below this one.
+fn descendants() -> Vec<Process> {
+    let mut children: BTreeMap<i32, Vec<Process>> = BTreeMap::new();
+    let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
+    for entry in entries.flatten() {
+        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
+        // Whatever is gone meanwhile is no descendant any more.
+        let Ok(stat) = fs::read(entry.path().join("stat")) else { continue };
+        if let Some((parent, zombie)) = parent_and_state(&String::from_utf8_lossy(&stat)) {
+            children.entry(parent).or_default().push(Process { pid: Pid::from_raw(pid), zombie });
+        }
+    }
+    let mut found = Vec::new();
+    let mut parents = vec![Pid::this().as_raw()];
+    while let Some(parent) = parents.pop() {
+        let below = children.remove(&parent).unwrap_or_default();
+        parents.extend(below.iter().map(|process| process.pid.as_raw()));
+        found.extend(below);
+    }
+    found
+}
+
+/// A process's parent, and whether it is a zombie, from its `/proc/<pid>/stat`:
+/// `<pid> (<name>) <state> <parent> …`, where the name may hold anything.
+fn parent_and_state(stat: &str) -> Option<(i32, bool)> {
+    let mut fields = stat.rsplit_once(')')?.1.split_ascii_whitespace();
+    let state = fields.next()?;
+    let parent = fields.next()?.parse().ok()?;
+    Some((parent, matches!(state, "Z" | "X")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_cannot_hide_behind_its_name() {
+        assert_eq!(parent_and_state("12 (sleep) S 7 12 12"), Some((7, false)));
+        assert_eq!(parent_and_state("12 (a) Z 1 (b) S 7 12 12"), Some((7, false)));
+        assert_eq!(parent_and_state("12 (sleep) Z 7 12 12"), Some((7, true)));
+        assert_eq!(parent_and_state("nonsense"), None);
+    }
+}

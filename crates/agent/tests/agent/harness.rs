@@ -1,0 +1,210 @@
+//! One agent, run as the process it is, around a listener that is a shell script.
+
+use std::fs::{self, Permissions};
+use std::io::{BufRead, BufReader};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::table::{ACCESS_KEY_ID, Answer, OWNER, Table, item};
+
+/// No test takes as long; one that hangs fails.
+const LIMIT: Duration = Duration::from_secs(60);
+
+pub(crate) const CONNECT: &str =
+    "echo '√ Connected to GitHub'; echo '2026-11-01 12:00:00Z: Listening for Jobs'";
+pub(crate) const RUN: &str = "echo '2026-11-01 12:00:01Z: Running job: build'";
+pub(crate) const COMPLETE: &str = "echo '2026-11-01 12:00:02Z: Job build completed with result: Succeeded'";
+
+/// An agent that is about to be started.
+pub(crate) struct Agent {
+    dir: TempDir,
+    table: Table,
+    exe: PathBuf,
+    variables: Vec<(String, String)>,
+}
+
+impl Agent {
+    /// Its listener executes these lines of shell; its boot item is there.
+    pub(crate) fn with_listener(lines: &[&str]) -> Self {
+        Self::with_answers(vec![Answer::Item(item())], lines)
+    }
+
+    pub(crate) fn with_answers(answers: Vec<Answer>, lines: &[&str]) -> Self {
+        let agent = Self::without_listener(answers);
+        let path = agent.path("runner/bin/Runner.Listener");
+        fs::write(&path, format!("#!/bin/bash\n{}\n", lines.join("\n"))).unwrap();
+        fs::set_permissions(&path, Permissions::from_mode(0o755)).unwrap();
+        agent
+    }
+
+    pub(crate) fn without_listener(answers: Vec<Answer>) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        fs::set_permissions(dir.path(), Permissions::from_mode(0o755)).unwrap();
+        fs::create_dir_all(dir.path().join("runner/bin")).unwrap();
+        let exe = PathBuf::from(env!("CARGO_BIN_EXE_ecsrunner-agent"));
+        Self { dir, table: Table::answering(answers), exe, variables: Vec::new() }
+    }
+
+    /// A file below the test's own directory; `runner` is the runner's.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    pub(crate) fn env(mut self, name: &str, value: impl ToString) -> Self {
+        self.variables.push((name.to_owned(), value.to_string()));
+        self
+    }
+
+    /// Copies the executable to where every user can execute it.
+    pub(crate) fn reachable_by_all(mut self) -> Self {
+        let copy = self.path("ecsrunner-agent");
+        fs::copy(&self.exe, &copy).unwrap();
+        fs::set_permissions(&copy, Permissions::from_mode(0o755)).unwrap();
+        fs::set_permissions(self.path("runner"), Permissions::from_mode(0o777)).unwrap();
+        self.exe = copy;
+        self
+    }
+
+    pub(crate) fn start(self) -> Running {
+        let mut child = Command::new(&self.exe)
+            .env_clear()
+            .env("PATH", "/usr/local/bin:/usr/bin:/bin")
+            .env("ECSRUNNER_BOOT_TABLE", "boot")
+            .env("ECSRUNNER_BOOT_OWNER", OWNER)
+            .env("AWS_ENDPOINT_URL_DYNAMODB", &self.table.url)
+            .env("AWS_REGION", "eu-west-1")
+            .env("AWS_ACCESS_KEY_ID", ACCESS_KEY_ID)
+            .env("AWS_SECRET_ACCESS_KEY", "secret")
+            .env("AWS_SESSION_TOKEN", "token")
+            .env("ECSRUNNER_RUNNER_DIR", self.path("runner"))
+            .env("ECSRUNNER_AGENT_DIR", self.path("run/agent"))
+            .env("ECSRUNNER_RETRY_DELAY_MS", "1")
+            .envs(self.variables.iter().map(|(name, value)| (name, value)))
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let stdout = BufReader::new(child.stdout.take().unwrap());
+        let (sender, lines) = channel();
+        thread::spawn(move || {
+            for line in stdout.split(b'\n').map_while(Result::ok) {
+                if sender.send(String::from_utf8_lossy(&line).into_owned()).is_err() {
+                    return;
+                }
+            }
+        });
+        Running { agent: self, child, lines, seen: Vec::new(), deadline: Instant::now() + LIMIT }
+    }
+
+    /// Runs it to its end.
+    pub(crate) fn run(self) -> Ended {
+        self.start().end()
+    }
+}
+
+/// An agent at work.
+pub(crate) struct Running {
+    agent: Agent,
+    child: Child,
+    lines: Receiver<String>,
+    seen: Vec<String>,
+    deadline: Instant,
+}
+
+impl Running {
+    /// Waits until a line contains a text.
+    pub(crate) fn until(&mut self, text: &str) -> &mut Self {
+        while !self.seen.last().is_some_and(|line| line.contains(text)) {
+            assert!(self.next_line(), "no line contains `{text}`: {:#?}", self.seen);
+        }
+        self
+    }
+
+    /// Waits until the agent has asked the table.
+    pub(crate) fn until_polled(&mut self) -> &mut Self {
+        self.agent.table.wait_for_request();
+        self
+    }
+
+    pub(crate) fn signal(&mut self, signal: Signal) -> &mut Self {
+        kill(Pid::from_raw(self.child.id().cast_signed()), signal).unwrap();
+        self
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.agent.path(name)
+    }
+
+    pub(crate) fn end(mut self) -> Ended {
+        while self.next_line() {}
+        let code = self.child.wait().unwrap().code();
+        Ended { agent: self.agent, code, lines: self.seen }
+    }
+
+    fn next_line(&mut self) -> bool {
+        match self.lines.recv_timeout(self.deadline.saturating_duration_since(Instant::now())) {
+            Ok(line) => self.seen.push(line),
+            Err(RecvTimeoutError::Disconnected) => return false,
+            Err(RecvTimeoutError::Timeout) => {
+                self.child.kill().unwrap();
+                panic!("the agent hangs: {:#?}", self.seen);
+            }
+        }
+        true
+    }
+}
+
+/// An agent that has ended.
+pub(crate) struct Ended {
+    agent: Agent,
+    pub(crate) code: Option<i32>,
+    pub(crate) lines: Vec<String>,
+}
+
+impl Ended {
+    /// The exit code and the last line's reason, which have to agree.
+    pub(crate) fn ending(&self) -> (i32, String) {
+        let last: Value = serde_json::from_str(self.lines.last().unwrap()).unwrap();
+        assert_eq!(last["message"], "agent ended", "{:#?}", self.lines);
+        assert_eq!(last["exit"].as_i64(), self.code.map(i64::from), "{:#?}", self.lines);
+        (self.code.unwrap(), last["reason"].as_str().unwrap().to_owned())
+    }
+
+    /// Fails with everything that the agent said if it ended otherwise.
+    pub(crate) fn ended_with(self, code: i32, reason: &str) -> Self {
+        assert_eq!(self.ending(), (code, reason.to_owned()), "{:#?}", self.lines);
+        self
+    }
+
+    /// The agent's own lines, by message.
+    pub(crate) fn messages(&self) -> Vec<String> {
+        let lines = self.lines.iter().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        lines.filter_map(|line| Some(line.get("message")?.as_str()?.to_owned())).collect()
+    }
+
+    pub(crate) fn text(&self) -> String {
+        self.lines.join("\n")
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.agent.path(name)
+    }
+}
+
+/// Whether a process is there, as a zombie too.
+pub(crate) fn is_there(pid: &str) -> bool {
+    Path::new("/proc").join(pid.trim()).exists()
+}

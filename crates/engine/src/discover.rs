@@ -1,0 +1,84 @@
+//! Queued jobs that no webhook told of, found by asking GitHub: what its API
+//! says of a job becomes the event that a webhook would have been.
+
+use std::sync::Arc;
+
+use ecsrunner_core::event::{Event, JobAction, JobEvent};
+use ecsrunner_core::id::Repository;
+use ecsrunner_core::job::{Conclusion, JobFacts, TakenBy};
+use ecsrunner_core::labels::Labels;
+use jiff::Timestamp;
+use tracing::{info, warn};
+
+use crate::dispatcher::chain;
+use crate::ports::Clock;
+use crate::ports::github::{GitHub, RemoteJob};
+use crate::ports::store::StoreError;
+use crate::{Engine, World};
+
+impl<W: World> Engine<W> {
+    /// Looks for queued jobs in these repositories; returns how many were new.
+    /// A repository that GitHub does not answer for is left to the next look.
+    ///
+    /// # Errors
+    ///
+    /// The store is out of reach.
+    pub async fn discover(&self, repositories: &[Repository]) -> Result<usize, StoreError> {
+        let mut found = 0;
+        for repository in repositories {
+            let jobs = match self.ports.github.queued_jobs(repository).await {
+                Ok(jobs) => jobs,
+                Err(error) => {
+                    warn!(%repository, error = %chain(&error), "could not look for queued jobs");
+                    continue;
+                }
+            };
+            for remote in jobs {
+                let now = self.ports.clock.now();
+                let Some(event) = event_of(&remote, &facts_of(&remote, repository), now) else { continue };
+                if !self.record(&Event::Job(event)).await?.changes.is_empty() {
+                    info!(%repository, job_id = remote.id.get(), "discovered queued job");
+                    found += 1;
+                }
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// A job as GitHub's API tells it, as the event that a webhook would have been.
+/// `None` for a status that GitHub added later.
+pub(crate) fn event_of(remote: &RemoteJob, facts: &Arc<JobFacts>, now: Timestamp) -> Option<JobEvent> {
+    let runner = TakenBy::from_name(remote.runner_name.as_deref());
+    let action = match remote.status.as_str() {
+        "queued" | "requested" | "pending" => JobAction::Queued,
+        "waiting" => JobAction::Waiting,
+        "in_progress" => JobAction::InProgress { runner, started_at: remote.started_at },
+        "completed" => JobAction::Completed {
+            runner,
+            conclusion: Conclusion::parse(remote.conclusion.as_deref().unwrap_or("unknown")),
+            completed_at: remote.completed_at,
+        },
+        _ => return None,
+    };
+    Some(JobEvent {
+        action,
+        facts: facts.clone(),
+        private: None,
+        created_at: remote.created_at,
+        received_at: now,
+    })
+}
+
+/// The facts of a job that no webhook told of.
+fn facts_of(remote: &RemoteJob, repository: &Repository) -> Arc<JobFacts> {
+    Arc::new(JobFacts {
+        id: remote.id,
+        run: remote.run,
+        attempt: remote.attempt,
+        repository: repository.clone(),
+        name: JobFacts::cut(&remote.name),
+        workflow: remote.workflow.as_deref().map(JobFacts::cut),
+        labels: Labels::new(&remote.labels),
+    })
+}
