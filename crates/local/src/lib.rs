@@ -1,1 +1,16 @@
-//! local
+//! One machine: the same engine, store and agent as on AWS, with an embedded
+//! DynamoDB, an HTTP endpoint in API Gateway's place and processes in ECS's.
+//!
+//! There is less isolation here than on Fargate, and start-up says so.
+
+pub mod config;
+pub mod up;
+pub mod task;
+
+mod state_dir;
+mod embedded;
+mod watched;
+mod boot_front;
+mod compute;
+mod server;
+mod machine;

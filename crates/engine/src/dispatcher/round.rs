@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use ecsrunner_core::id::{JobId, PoolId, RunnerName};
+use ecsrunner_core::id::{Epoch, JobId, PoolId, RunnerName};
 use ecsrunner_core::job::{Job, JobState};
 use ecsrunner_core::plan::{Launch, Open, Plan, Question, plan};
 use ecsrunner_core::record::Change;
@@ -29,8 +29,8 @@ impl<W: World> Engine<W> {
         let now = self.ports.clock.now();
         let plan = plan(&open, self.rules.rules(), &self.memory.budgets(), now);
         term.next_at = plan.next_at;
-        let mut runners = self.write_states(term, &open, &plan, now).await?;
-        runners.extend(self.reserve(term, &plan.launches, now).await?);
+        let mut runners = self.write_states(term.epoch, &open, &plan, now).await?;
+        runners.extend(self.reserve(term.epoch, &plan.launches, now).await?);
         self.begin_effects(term, &open, runners, &plan.questions, now);
         Ok(())
     }
@@ -39,7 +39,7 @@ impl<W: World> Engine<W> {
     /// they are then.
     async fn write_states(
         &self,
-        term: &Term<'_>,
+        epoch: Epoch,
         open: &Open,
         plan: &Plan,
         now: Timestamp,
@@ -70,7 +70,7 @@ impl<W: World> Engine<W> {
             }
         }
         for batch in changes.chunks(BATCH) {
-            let fence = Some(term.epoch);
+            let fence = Some(epoch);
             self.ports.store.commit(Transaction { fence, ..Transaction::of(batch) }).await?;
         }
         Ok(runners.into_values().collect())
@@ -79,7 +79,7 @@ impl<W: World> Engine<W> {
     /// Reserves the plan's launches: each runner's record, while its job is as it was read.
     async fn reserve(
         &self,
-        term: &Term<'_>,
+        epoch: Epoch,
         launches: &[Launch],
         now: Timestamp,
     ) -> Result<Vec<Runner>, StoreError> {
@@ -87,14 +87,14 @@ impl<W: World> Engine<W> {
         for batch in launches.chunks(BATCH) {
             let mut runners = Vec::new();
             for launch in batch {
-                if let Some(runner) = self.name(launch, term, now) {
+                if let Some(runner) = self.name(launch, epoch, now) {
                     runners.push(runner);
                 }
             }
             let changes: Vec<Change> = runners.iter().cloned().map(Change::Runner).collect();
             let unchanged: Vec<_> = batch.iter().map(|launch| (launch.job, launch.job_version)).collect();
             let transaction =
-                Transaction { changes: &changes, unchanged: &unchanged, fence: Some(term.epoch), boot: None };
+                Transaction { changes: &changes, unchanged: &unchanged, fence: Some(epoch), boot: None };
             self.ports.store.commit(transaction).await?;
             for (launch, runner) in batch.iter().zip(&runners) {
                 info!(
@@ -110,12 +110,12 @@ impl<W: World> Engine<W> {
         Ok(reserved)
     }
 
-    fn name(&self, launch: &Launch, term: &Term<'_>, now: Timestamp) -> Option<Runner> {
+    fn name(&self, launch: &Launch, epoch: Epoch, now: Timestamp) -> Option<Runner> {
         let millis = u64::try_from(now.as_millisecond()).unwrap_or(0);
         let ulid = Ulid::from_parts(millis, self.ports.randomness.bits());
         let deployment = &self.rules.settings.deployment;
         match RunnerName::new(deployment, launch.order.pool(), &ulid.to_string()) {
-            Ok(name) => Some(launch.order.reserve(name, term.epoch, now)),
+            Ok(name) => Some(launch.order.reserve(name, epoch, now)),
             Err(error) => {
                 warn!(%error, "no runner name could be made");
                 None

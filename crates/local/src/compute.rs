@@ -1,0 +1,287 @@
+//! ECS's place on one machine: tasks are processes, which outlive the server.
+
+mod install;
+mod leftovers;
+mod watch;
+
+use std::collections::HashSet;
+use std::fs::{self, DirBuilder, File};
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use ecsrunner_aws::store::Tables;
+use ecsrunner_core::event::{StopCause, TaskChange, TaskEvent};
+use ecsrunner_core::exit::AgentExit;
+use ecsrunner_core::id::TaskId;
+use ecsrunner_core::limits::Limits;
+use ecsrunner_core::runner::RunnerFacts;
+use ecsrunner_core::sweep::{SeenStatus, SeenTask};
+use ecsrunner_engine::ports::compute::{ClientToken, Compute, ComputeError};
+use jiff::Timestamp;
+use nix::sys::signal::Signal;
+use sha2::{Digest, Sha256};
+use tokio::sync::mpsc;
+use tracing::warn;
+
+use crate::boot_front::AccessKeys;
+use crate::task::{Description, TASK_SUBCOMMAND, TaskDir, TaskStatus};
+
+/// What all tasks have in common.
+#[derive(Clone, Debug)]
+pub(crate) struct TaskDefinition {
+    /// The executable that is asked to be a task.
+    pub(crate) executable: PathBuf,
+    /// An unpacked actions/runner.
+    pub(crate) runner_dir: PathBuf,
+    /// Variables of this process that the listener may see.
+    pub(crate) listener_env: Vec<String>,
+    /// The first user id of runners, where they have users of their own.
+    pub(crate) first_uid: Option<u32>,
+    /// Where boot items are.
+    pub(crate) tables: Tables,
+    /// How a task reaches them.
+    pub(crate) endpoint: String,
+    pub(crate) keys: AccessKeys,
+    pub(crate) limits: Limits,
+}
+
+/// Processes as tasks.
+#[derive(Clone, Debug)]
+pub(crate) struct Processes {
+    dir: PathBuf,
+    definition: Arc<TaskDefinition>,
+    events: mpsc::UnboundedSender<TaskEvent>,
+    /// User ids that are given out, so that no two runners share one.
+    uids: Arc<Mutex<HashSet<u32>>>,
+}
+
+/// What a task says first and last; ECS counts these too.
+const RUNNING: u64 = 1;
+const STOPPED: u64 = 2;
+
+impl Processes {
+    pub(crate) fn new(
+        dir: PathBuf,
+        definition: TaskDefinition,
+        events: mpsc::UnboundedSender<TaskEvent>,
+    ) -> io::Result<Self> {
+        let mode = if definition.first_uid.is_some() { 0o711 } else { 0o700 };
+        DirBuilder::new().recursive(true).mode(mode).create(&dir)?;
+        Ok(Self { dir, definition: Arc::new(definition), events, uids: Arc::default() })
+    }
+
+    /// Watches the tasks that an earlier server left running.
+    pub(crate) fn adopt(&self) -> io::Result<()> {
+        for (dir, description) in self.list()? {
+            if let Some(uid) = description.uid {
+                self.lock_uids().insert(uid);
+            }
+            if dir.status()? == TaskStatus::Alive {
+                tokio::spawn(self.clone().watch_adopted(dir, description));
+            } else {
+                self.clean_up(&dir, &description);
+            }
+        }
+        Ok(())
+    }
+
+    fn lock_uids(&self) -> std::sync::MutexGuard<'_, HashSet<u32>> {
+        self.uids.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn list(&self) -> io::Result<Vec<(TaskDir, Description)>> {
+        let mut tasks = Vec::new();
+        for entry in fs::read_dir(&self.dir)? {
+            let dir = TaskDir::at(entry?.path());
+            match dir.description() {
+                Ok(description) => tasks.push((dir, description)),
+                // Made, and not described yet: its launch goes on with the same token.
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                Err(error) => {
+                    warn!(task = %dir.path().display(), %error, "a task's description cannot be read");
+                }
+            }
+        }
+        Ok(tasks)
+    }
+
+    fn start(&self, runner: &RunnerFacts, token: &ClientToken) -> io::Result<TaskId> {
+        let task = task_id(token);
+        let dir = TaskDir::at(self.dir.join(task.as_str()));
+        match DirBuilder::new().mode(0o755).create(dir.path()) {
+            Ok(()) => {}
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+                if dir.status()? != TaskStatus::Unclaimed {
+                    return Ok(task);
+                }
+            }
+            Err(error) => return Err(error),
+        }
+        let description = match dir.description() {
+            Ok(description) => description,
+            Err(_) => {
+                let description =
+                    Description { task: task.clone(), runner: runner.name.clone(), uid: self.next_uid() };
+                dir.describe(&description)?;
+                description
+            }
+        };
+        let command = self.command(&dir, &description, runner)?;
+        let child = tokio::process::Command::from(command).spawn()?;
+        self.tell(&description, RUNNING, TaskChange::Running);
+        tokio::spawn(self.clone().watch_child(child, dir, description));
+        Ok(task)
+    }
+
+    fn next_uid(&self) -> Option<u32> {
+        let mut uids = self.lock_uids();
+        let uid = (self.definition.first_uid?..).find(|uid| !uids.contains(uid))?;
+        uids.insert(uid);
+        Some(uid)
+    }
+
+    fn command(&self, dir: &TaskDir, description: &Description, runner: &RunnerFacts) -> io::Result<Command> {
+        let definition = &self.definition;
+        let runner_dir =
+            install::install(&definition.runner_dir, &dir.path().join("runner"), description.uid)?;
+        let log = File::options().create(true).append(true).open(dir.log())?;
+        let owner = format!("{}:{}", definition.tables.boot_owner, description.task);
+        let (access_key_id, secret_access_key) = definition.keys.of(&owner);
+        let limits = &definition.limits;
+        let mut command = Command::new(&definition.executable);
+        command
+            .arg(TASK_SUBCOMMAND)
+            .arg(dir.path())
+            .env_clear()
+            .env("ECSRUNNER_BOOT_TABLE", &definition.tables.boot)
+            .env("ECSRUNNER_BOOT_OWNER", owner)
+            .env("AWS_ENDPOINT_URL_DYNAMODB", &definition.endpoint)
+            .env("AWS_REGION", "local")
+            .env("AWS_ACCESS_KEY_ID", access_key_id)
+            .env("AWS_SECRET_ACCESS_KEY", secret_access_key)
+            .env("ECSRUNNER_RUNNER_DIR", runner_dir)
+            .env("ECSRUNNER_AGENT_DIR", dir.path().join("agent"))
+            .env("ECSRUNNER_BOOT_LIMIT_SECS", limits.boot_limit_secs.to_string())
+            .env("ECSRUNNER_CONNECT_LIMIT_SECS", limits.connect_limit_secs.to_string())
+            .env("ECSRUNNER_IDLE_LIMIT_SECS", limits.idle_limit_secs.to_string())
+            .env("ECSRUNNER_JOB_LIMIT_SECS", (u64::from(runner.max_job_minutes) * 60).to_string())
+            .env("ECSRUNNER_STOP_TIMEOUT_SECS", watch::STOP_TIMEOUT.as_secs().to_string())
+            .env("ECSRUNNER_LISTENER_ENV", definition.listener_env.join(","))
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            .current_dir(dir.path())
+            // A signal to the server's group, such as Ctrl-C, is not the task's.
+            .process_group(0);
+        if let Some(uid) = description.uid {
+            command.env("ECSRUNNER_RUNNER_UID", uid.to_string());
+        }
+        for name in
+            ["PATH", "LANG", "ImageOS"].into_iter().chain(definition.listener_env.iter().map(String::as_str))
+        {
+            if let Some(value) = std::env::var_os(name) {
+                command.env(name, value);
+            }
+        }
+        Ok(command)
+    }
+
+    fn tell(&self, description: &Description, version: u64, change: TaskChange) {
+        let event = TaskEvent {
+            runner: description.runner.clone(),
+            task: description.task.clone(),
+            version,
+            change,
+            at: Timestamp::now(),
+        };
+        // A server that is going down hears it from the directory when it is up again.
+        let _listener = self.events.send(event);
+    }
+
+    /// What a runner leaves behind goes; the agent's log and its ending stay.
+    fn clean_up(&self, dir: &TaskDir, description: &Description) {
+        leftovers::kill_all(dir.path(), description.uid);
+        for name in ["runner", "agent"] {
+            match fs::remove_dir_all(dir.path().join(name)) {
+                Err(error) if error.kind() != ErrorKind::NotFound => {
+                    warn!(task = %description.task, %error, "a task's files could not be removed");
+                }
+                _ => {}
+            }
+        }
+        if let Some(uid) = description.uid {
+            self.lock_uids().remove(&uid);
+        }
+    }
+}
+
+/// The same token gives the same task: 32 hexadecimal digits, as on ECS.
+fn task_id(token: &ClientToken) -> TaskId {
+    let digest = Sha256::digest(token.as_str());
+    let text: String = digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+    #[expect(clippy::expect_used, reason = "32 hexadecimal digits are a task's id")]
+    TaskId::parse(&text).expect("a task id")
+}
+
+fn cause(status: TaskStatus) -> StopCause {
+    match status {
+        TaskStatus::Ended(code) => match AgentExit::from_code(i32::from(code)) {
+            Some(exit) => StopCause::Agent(exit),
+            None => StopCause::Unknown(format!("exit code {code}").into()),
+        },
+        _ => StopCause::Unknown("its process was killed".into()),
+    }
+}
+
+impl Compute for Processes {
+    async fn run_task(&self, runner: &RunnerFacts, token: &ClientToken) -> Result<TaskId, ComputeError> {
+        let (processes, runner, token) = (self.clone(), runner.clone(), token.clone());
+        let started = tokio::task::spawn_blocking(move || processes.start(&runner, &token)).await;
+        started.unwrap_or_else(|error| Err(io::Error::other(error))).map_err(|source| {
+            ComputeError::Unanswered { operation: "start a process", source: source.into() }
+        })
+    }
+
+    async fn stop_task(&self, task: &TaskId, _reason: &str) -> Result<(), ComputeError> {
+        let fault = |source: io::Error| ComputeError::Unanswered {
+            operation: "stop a process",
+            source: source.into(),
+        };
+        let dir = TaskDir::at(self.dir.join(task.as_str()));
+        if dir.status().map_err(fault)? == TaskStatus::Unclaimed && dir.claim().map_err(fault)? {
+            // It never started, and never will.
+            if let Ok(description) = dir.description() {
+                self.clean_up(&dir, &description);
+                self.tell(&description, STOPPED, TaskChange::Stopped(StopCause::StoppedByUser));
+            }
+            return Ok(());
+        }
+        dir.signal(Signal::SIGTERM).map_err(fault)?;
+        tokio::spawn(watch::kill_later(dir));
+        Ok(())
+    }
+
+    async fn tasks(&self) -> Result<Vec<SeenTask>, ComputeError> {
+        let fault = |source: io::Error| ComputeError::Unanswered {
+            operation: "list the processes",
+            source: source.into(),
+        };
+        let mut tasks = Vec::new();
+        for (dir, Description { task, runner, .. }) in self.list().map_err(fault)? {
+            let status = match dir.status().map_err(fault)? {
+                TaskStatus::Unclaimed if watch::is_starting(&dir) => SeenStatus::Pending,
+                TaskStatus::Unclaimed => {
+                    SeenStatus::Stopped(StopCause::FailedToStart("its process never began".into()))
+                }
+                TaskStatus::Alive => SeenStatus::Running,
+                status @ (TaskStatus::Ended(_) | TaskStatus::Lost) => SeenStatus::Stopped(cause(status)),
+            };
+            tasks.push(SeenTask { task, runner, status });
+        }
+        Ok(tasks)
+    }
+}

@@ -1,0 +1,55 @@
+//! Processes that a task left behind. The agent ends everything below it; this
+//! is for agents that were killed.
+
+use std::fs;
+use std::path::Path;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+/// How often the processes are looked through: a process may have made
+/// another one meanwhile.
+const ROUNDS: u32 = 5;
+
+/// Kills every process of the runner's own user, or else every one that works
+/// below the task's directory.
+pub(super) fn kill_all(dir: &Path, uid: Option<u32>) {
+    for _ in 0..ROUNDS {
+        let left: Vec<Pid> = processes().filter(|pid| belongs(*pid, dir, uid)).collect();
+        if left.is_empty() {
+            return;
+        }
+        for pid in left {
+            // It may have ended by itself.
+            let _gone = kill(pid, Signal::SIGKILL);
+        }
+    }
+}
+
+fn processes() -> impl Iterator<Item = Pid> {
+    let own = std::process::id();
+    fs::read_dir("/proc")
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok())
+        .filter(move |pid| *pid != own)
+        .filter_map(|pid| i32::try_from(pid).ok())
+        .map(Pid::from_raw)
+}
+
+fn belongs(pid: Pid, dir: &Path, uid: Option<u32>) -> bool {
+    let proc_dir = Path::new("/proc").join(pid.to_string());
+    if let Some(uid) = uid {
+        use std::os::unix::fs::MetadataExt;
+        return fs::metadata(&proc_dir).is_ok_and(|metadata| metadata.uid() == uid) && !is_zombie(&proc_dir);
+    }
+    let works_below = fs::read_link(proc_dir.join("cwd")).is_ok_and(|cwd| cwd.starts_with(dir));
+    let runs_below = fs::read_link(proc_dir.join("exe")).is_ok_and(|exe| exe.starts_with(dir));
+    works_below || runs_below
+}
+
+fn is_zombie(proc_dir: &Path) -> bool {
+    fs::read_to_string(proc_dir.join("stat"))
+        .is_ok_and(|stat| stat.rsplit_once(')').is_some_and(|(_, rest)| rest.trim_start().starts_with('Z')))
+}

@@ -1,0 +1,285 @@
+//! The configuration of `ecsrunner local up`: one TOML file, `docs/configuration.md`.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use ecsrunner_core::class::{Catalogue, ClassEntry};
+use ecsrunner_core::settings::{Settings, SettingsEntry};
+use ecsrunner_github::{ApiUrl, App, AppId, Credentials, InstallationId};
+use secrecy::SecretString;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use toml::{Table, Value};
+
+/// What the environment says, before the file.
+#[derive(Clone, Debug, Default)]
+pub struct Overrides {
+    /// `GITHUB_API_URL`
+    pub github_api_url: Option<String>,
+    /// `ECSRUNNER_WEBHOOK_SECRET_FILE`
+    pub webhook_secret_file: Option<PathBuf>,
+}
+
+/// A configuration that is sound.
+#[derive(Debug)]
+pub struct Config {
+    /// The deployment's settings.
+    pub settings: Settings,
+    /// Its classes.
+    pub catalogue: Catalogue,
+    /// Where GitHub's API is.
+    pub github_api_url: ApiUrl,
+    /// Who we are there.
+    pub credentials: Credentials,
+    /// The webhook's secrets; any of them will do.
+    pub webhook_secrets: Vec<SecretString>,
+    /// An unpacked actions/runner.
+    pub runner_dir: PathBuf,
+    /// Variables of this process's environment that the listener may see.
+    pub listener_env: Vec<String>,
+    /// The first user id given to runners, where the server is root.
+    pub first_uid: u32,
+}
+
+/// Every mistake in a configuration, each with its file and key.
+#[derive(Debug, thiserror::Error)]
+pub struct ConfigError {
+    file: PathBuf,
+    mistakes: Vec<String>,
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let count = self.mistakes.len();
+        let (file, s) = (self.file.display(), if count == 1 { "" } else { "s" });
+        write!(f, "{count} mistake{s} in the configuration {file}")?;
+        for mistake in &self.mistakes {
+            write!(f, "\n  {mistake}")?;
+        }
+        Ok(())
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct GitHubEntry {
+    #[serde(default)]
+    api_url: Option<String>,
+    #[serde(default)]
+    token_file: Option<PathBuf>,
+    #[serde(default)]
+    app: Option<AppEntry>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AppEntry {
+    id: Value,
+    private_key_file: PathBuf,
+    #[serde(default)]
+    installation: Option<u64>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct WebhookEntry {
+    secret_files: Vec<PathBuf>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RunnerEntry {
+    dir: PathBuf,
+    #[serde(default)]
+    env: Vec<String>,
+    #[serde(default = "first_uid")]
+    first_uid: u32,
+}
+
+fn first_uid() -> u32 {
+    // Above what distributions give to people and services, below 65534 (nobody).
+    61_000
+}
+
+impl Config {
+    /// Reads a file, and whatever files it names.
+    ///
+    /// # Errors
+    ///
+    /// Every mistake at once.
+    pub fn read(file: &Path, overrides: &Overrides) -> Result<Self, ConfigError> {
+        let mut reader = Reader { file, mistakes: Vec::new() };
+        let config = reader.config(overrides);
+        match config {
+            Some(config) if reader.mistakes.is_empty() => Ok(config),
+            _ => Err(ConfigError { file: file.to_owned(), mistakes: reader.mistakes }),
+        }
+    }
+}
+
+struct Reader<'a> {
+    file: &'a Path,
+    mistakes: Vec<String>,
+}
+
+impl Reader<'_> {
+    fn config(&mut self, overrides: &Overrides) -> Option<Config> {
+        let text = std::fs::read_to_string(self.file)
+            .map_err(|error| self.mistake("cannot be read", &error))
+            .ok()?;
+        let mut table: Table =
+            toml::from_str(&text).map_err(|error| self.mistake("is not TOML", &error)).ok()?;
+        let classes = self.classes(table.remove("classes"));
+        let github = self.section::<GitHubEntry>("github", table.remove("github"));
+        let webhook = self
+            .section::<WebhookEntry>("webhook", Some(table.remove("webhook").unwrap_or(Table::new().into())));
+        let runner = self.section::<RunnerEntry>("runner", table.remove("runner"));
+        let settings = self.settings(table);
+        let api_url = self.api_url(github.as_ref(), overrides);
+        let credentials = github.and_then(|github| self.credentials(&github));
+        let webhook_secrets = self.webhook_secrets(&webhook.unwrap_or_default(), overrides);
+        let runner = runner.map(|runner| RunnerEntry { dir: self.path(&runner.dir), ..runner });
+        if let Some(runner) = &runner {
+            self.check_runner_dir(&runner.dir);
+        }
+        let runner = runner?;
+        Some(Config {
+            settings: settings?,
+            catalogue: classes?,
+            github_api_url: api_url?,
+            credentials: credentials?,
+            webhook_secrets,
+            runner_dir: runner.dir,
+            listener_env: runner.env,
+            first_uid: runner.first_uid,
+        })
+    }
+
+    fn mistake(&mut self, key: &str, what: &dyn fmt::Display) {
+        // One line each, however the parser draws its errors.
+        let what = what.to_string().split_whitespace().collect::<Vec<_>>().join(" ");
+        self.mistakes.push(format!("{key}: {what}"));
+    }
+
+    fn section<T: DeserializeOwned>(&mut self, key: &str, value: Option<Value>) -> Option<T> {
+        let Some(value) = value else {
+            self.mistake(key, &"this section is missing");
+            return None;
+        };
+        value.try_into().map_err(|error: toml::de::Error| self.mistake(key, &error.message())).ok()
+    }
+
+    fn settings(&mut self, table: Table) -> Option<Settings> {
+        let entry: SettingsEntry = Value::Table(table)
+            .try_into()
+            .map_err(|error: toml::de::Error| self.mistake("settings", &error.message()))
+            .ok()?;
+        Settings::read(&entry)
+            .map_err(|errors| errors.iter().for_each(|error| self.mistakes.push(error.to_string())))
+            .ok()
+    }
+
+    fn classes(&mut self, value: Option<Value>) -> Option<Catalogue> {
+        let table = self.section::<Table>("classes", value)?;
+        let mut entries = BTreeMap::new();
+        for (name, value) in table {
+            if let Some(entry) = self.section::<ClassEntry>(&format!("classes.{name}"), Some(value)) {
+                entries.insert(name, entry);
+            }
+        }
+        let (catalogue, errors) = Catalogue::read(&entries);
+        for error in errors {
+            self.mistake("classes", &error);
+        }
+        if entries.is_empty() {
+            self.mistake("classes", &"at least one class is needed");
+        }
+        Some(catalogue)
+    }
+
+    fn api_url(&mut self, github: Option<&GitHubEntry>, overrides: &Overrides) -> Option<ApiUrl> {
+        let (key, text) = match (&overrides.github_api_url, github.and_then(|github| github.api_url.as_ref()))
+        {
+            (Some(url), _) => ("GITHUB_API_URL", url.as_str()),
+            (None, Some(url)) => ("github.api_url", url.as_str()),
+            (None, None) => ("github.api_url", "https://api.github.com"),
+        };
+        ApiUrl::parse(text).map_err(|error| self.mistake(key, &error)).ok()
+    }
+
+    fn credentials(&mut self, github: &GitHubEntry) -> Option<Credentials> {
+        match (&github.token_file, &github.app) {
+            (Some(file), None) => {
+                Some(Credentials::Token(SecretString::from(self.secret("github.token_file", file)?)))
+            }
+            (None, Some(app)) => self.app(app),
+            _ => {
+                self.mistake("github", &"either `token_file` or `app` is expected");
+                None
+            }
+        }
+    }
+
+    fn app(&mut self, app: &AppEntry) -> Option<Credentials> {
+        let id = match &app.id {
+            Value::Integer(id) => id.to_string(),
+            Value::String(id) => id.clone(),
+            other => {
+                self.mistake("github.app.id", &format_args!("`{other}` is neither a number nor a text"));
+                return None;
+            }
+        };
+        let id = AppId::parse(&id).map_err(|error| self.mistake("github.app.id", &error)).ok();
+        let private_key = self.secret("github.app.private_key_file", &app.private_key_file);
+        Some(Credentials::App(App {
+            id: id?,
+            private_key: SecretString::from(private_key?),
+            installation: app.installation.map(InstallationId::new),
+        }))
+    }
+
+    fn webhook_secrets(&mut self, webhook: &WebhookEntry, overrides: &Overrides) -> Vec<SecretString> {
+        let (key, files) = match &overrides.webhook_secret_file {
+            Some(file) => ("ECSRUNNER_WEBHOOK_SECRET_FILE", vec![file.clone()]),
+            None => ("webhook.secret_files", webhook.secret_files.clone()),
+        };
+        if files.is_empty() {
+            self.mistake(key, &"at least one file with a webhook secret is needed");
+        }
+        let secrets: Vec<_> = files.iter().filter_map(|file| self.secret(key, file)).collect();
+        secrets.into_iter().map(SecretString::from).collect()
+    }
+
+    /// The content of a file that holds a secret, without the line end that editors leave.
+    fn secret(&mut self, key: &str, file: &Path) -> Option<String> {
+        let path = self.path(file);
+        match std::fs::read_to_string(&path) {
+            Ok(text) if text.trim().is_empty() => {
+                self.mistake(key, &format_args!("{} is empty", path.display()));
+                None
+            }
+            Ok(text) => Some(text.trim_end_matches(['\r', '\n']).to_owned()),
+            Err(error) => {
+                self.mistake(key, &format_args!("{} cannot be read: {error}", path.display()));
+                None
+            }
+        }
+    }
+
+    fn check_runner_dir(&mut self, dir: &Path) {
+        let listener = dir.join("bin/Runner.Listener");
+        if !listener.is_file() {
+            let what =
+                format_args!("{} is not there: an unpacked actions/runner is expected", listener.display());
+            self.mistake("runner.dir", &what);
+        }
+    }
+
+    /// Relative paths are relative to the file that names them.
+    fn path(&self, path: &Path) -> PathBuf {
+        let base = self.file.parent().filter(|parent| !parent.as_os_str().is_empty());
+        let joined = base.unwrap_or(Path::new(".")).join(path);
+        std::path::absolute(&joined).unwrap_or(joined)
+    }
+}

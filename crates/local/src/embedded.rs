@@ -1,0 +1,85 @@
+//! The embedded DynamoDB, reached in process: it listens nowhere.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use dynoxide::{Database, DynoxideError};
+use ecsrunner_aws::store::{Answer, Transport};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// An embedded database behind DynamoDB's JSON protocol.
+#[derive(Clone)]
+pub(crate) struct Embedded(Arc<Database>);
+
+/// The database cannot be opened.
+#[derive(Debug, thiserror::Error)]
+#[error("the database {path} cannot be opened: {message}")]
+pub(crate) struct OpenError {
+    path: String,
+    message: String,
+}
+
+impl Embedded {
+    pub(crate) fn open(path: &Path) -> Result<Self, OpenError> {
+        let path = path.display().to_string();
+        let database =
+            Database::new(&path).map_err(|error| OpenError { message: error.to_string(), path })?;
+        Ok(Self(Arc::new(database)))
+    }
+
+    /// Deletes what has expired, which an embedded database does not do by itself.
+    pub(crate) async fn sweep_expired(&self) -> Result<usize, String> {
+        let database = Arc::clone(&self.0);
+        let swept = tokio::task::spawn_blocking(move || database.sweep_ttl()).await;
+        swept.map_err(|error| error.to_string())?.map_err(|error| error.to_string())
+    }
+}
+
+impl Transport for Embedded {
+    async fn call(&self, operation: &str, body: &[u8]) -> Answer {
+        let database = Arc::clone(&self.0);
+        let (operation, body) = (operation.to_owned(), body.to_vec());
+        let answered = tokio::task::spawn_blocking(move || answer(&database, &operation, &body)).await;
+        answered.unwrap_or_else(|error| refusal("InternalServerError", &error.to_string(), 500))
+    }
+}
+
+fn answer(database: &Database, operation: &str, body: &[u8]) -> Answer {
+    match operation {
+        "GetItem" => perform(body, |request| database.get_item(request)),
+        "BatchGetItem" => perform(body, |request| database.batch_get_item(request)),
+        "Query" => perform(body, |request| database.query(request)),
+        "PutItem" => perform(body, |request| database.put_item(request)),
+        "UpdateItem" => perform(body, |request| database.update_item(request)),
+        "DeleteItem" => perform(body, |request| database.delete_item(request)),
+        "TransactWriteItems" => perform(body, |request| database.transact_write_items(request)),
+        "ListTables" => perform(body, |request| database.list_tables(request)),
+        "CreateTable" => perform(body, |request| database.create_table(request)),
+        "UpdateTimeToLive" => perform(body, |request| database.update_time_to_live(request)),
+        other => refusal("UnknownOperationException", &format!("{other} is not embedded"), 400),
+    }
+}
+
+fn perform<Request: DeserializeOwned, Response: Serialize>(
+    body: &[u8],
+    call: impl FnOnce(Request) -> Result<Response, DynoxideError>,
+) -> Answer {
+    let request = match serde_json::from_slice(body) {
+        Ok(request) => request,
+        Err(error) => return refusal("SerializationException", &error.to_string(), 400),
+    };
+    match call(request) {
+        Ok(response) => match serde_json::to_vec(&response) {
+            Ok(body) => Answer { status: 200, body },
+            Err(error) => refusal("InternalServerError", &error.to_string(), 500),
+        },
+        Err(error) => Answer { status: error.status_code(), body: error.to_json().into_bytes() },
+    }
+}
+
+fn refusal(code: &str, message: &str, status: u16) -> Answer {
+    let body =
+        serde_json::json!({"__type": format!("com.amazonaws.dynamodb.v20120810#{code}"), "message": message});
+    Answer { status, body: body.to_string().into_bytes() }
+}

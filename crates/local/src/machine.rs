@@ -1,0 +1,41 @@
+//! The machine's own clock and randomness.
+
+use std::time::Duration;
+
+use ecsrunner_engine::ports::{Clock, Randomness};
+use jiff::Timestamp;
+
+/// The machine's clock.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::now()
+    }
+
+    async fn sleep(&self, duration: Duration) {
+        tokio::time::sleep(duration).await;
+    }
+}
+
+/// The kernel's random numbers.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct OsRandomness;
+
+impl Randomness for OsRandomness {
+    fn bits(&self) -> u128 {
+        u128::from_ne_bytes(random())
+    }
+}
+
+/// Bytes that nobody can guess.
+pub(crate) fn random<const N: usize>() -> [u8; N] {
+    let mut bytes = [0; N];
+    #[expect(
+        clippy::expect_used,
+        reason = "without randomness no secret is one: there is nothing to go on with"
+    )]
+    getrandom::fill(&mut bytes).expect("the kernel gives random bytes");
+    bytes
+}

@@ -1,0 +1,62 @@
+//! The HTTP side of the local mode: webhook, API, events, page.
+
+mod api;
+mod events;
+mod page;
+mod view;
+mod webhook;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::routing::{get, post};
+use ecsrunner_core::webhook::MAX_BODY_BYTES;
+use ecsrunner_engine::{Engine, World};
+use ecsrunner_github::Client;
+use secrecy::SecretString;
+
+use crate::compute::Processes;
+use crate::machine::{OsRandomness, SystemClock};
+use crate::watched::Watched;
+
+/// The adapters of one machine.
+#[derive(Debug)]
+pub(crate) struct Local;
+
+impl World for Local {
+    type Store = Watched;
+    type Compute = Processes;
+    type GitHub = Client;
+    type Clock = SystemClock;
+    type Randomness = OsRandomness;
+}
+
+/// What every request may need.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) engine: Engine<Local>,
+    pub(crate) secrets: Vec<SecretString>,
+}
+
+impl Shared {
+    pub(crate) fn store(&self) -> &Watched {
+        &self.engine.ports().store
+    }
+}
+
+pub(crate) type App = Arc<Shared>;
+
+pub(crate) fn router(app: App) -> Router {
+    // A larger body is read far enough to be answered with its limit.
+    let body_limit = DefaultBodyLimit::max(2 * MAX_BODY_BYTES);
+    Router::new()
+        .route("/webhook", post(webhook::receive).layer(body_limit))
+        .route("/healthz", get(api::health))
+        .route("/api/v1/jobs", get(api::jobs))
+        .route("/api/v1/runners", get(api::runners))
+        .route("/api/v1/counts", get(api::counts))
+        .route("/api/v1/events", get(events::events))
+        .merge(page::router())
+        .with_state(app)
+}

@@ -1,0 +1,141 @@
+//! `GET /api/v1/…`: what is open first, then what was, the latest first.
+
+use std::collections::BTreeMap;
+
+use axum::Json;
+use axum::extract::{Query, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use ecsrunner_core::id::Repository;
+use ecsrunner_engine::ports::Clock;
+use ecsrunner_engine::ports::store::{History, Listed, Page, Store, StoreError};
+use serde::{Deserialize, Serialize};
+use tracing::error;
+
+use super::App;
+use super::view::{JobView, RunnerView};
+
+const DEFAULT_LIMIT: u32 = 100;
+const MOST: u32 = 500;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Filter {
+    limit: Option<u32>,
+    cursor: Option<String>,
+    repository: Option<Repository>,
+    class: Option<String>,
+    state: Option<String>,
+}
+
+impl Filter {
+    fn page(&self) -> Page {
+        Page {
+            repository: self.repository.clone(),
+            limit: self.limit.unwrap_or(DEFAULT_LIMIT).clamp(1, MOST),
+            after: self.cursor.clone(),
+        }
+    }
+
+    fn admits(&self, repository: &str, class: Option<&str>, state: &str) -> bool {
+        let admits = |wanted: &Option<String>, have: Option<&str>| {
+            wanted.as_deref().is_none_or(|wanted| have.is_some_and(|have| have.eq_ignore_ascii_case(wanted)))
+        };
+        self.repository.as_ref().is_none_or(|wanted| wanted.as_str().eq_ignore_ascii_case(repository))
+            && admits(&self.class, class)
+            && admits(&self.state, Some(state))
+    }
+
+    fn admits_job(&self, job: &JobView) -> bool {
+        self.admits(&job.repository, job.class.as_deref(), job.state)
+    }
+
+    fn admits_runner(&self, runner: &RunnerView) -> bool {
+        self.admits(&runner.repository, Some(&runner.class), runner.state)
+    }
+}
+
+#[derive(Serialize)]
+struct Health {
+    status: &'static str,
+    version: &'static str,
+}
+
+pub(super) async fn health() -> Response {
+    Json(Health { status: "ok", version: env!("CARGO_PKG_VERSION") }).into_response()
+}
+
+#[derive(Serialize)]
+struct Jobs {
+    jobs: Vec<JobView>,
+    next: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Runners {
+    runners: Vec<RunnerView>,
+    next: Option<String>,
+}
+
+pub(super) async fn jobs(State(app): State<App>, Query(filter): Query<Filter>) -> Response {
+    answer(list_jobs(&app, &filter).await)
+}
+
+async fn list_jobs(app: &App, filter: &Filter) -> Result<Jobs, StoreError> {
+    let mut jobs = Vec::new();
+    // What is open belongs to the first page.
+    if filter.cursor.is_none() {
+        let open = app.store().open().await?;
+        jobs.extend(open.jobs.iter().map(JobView::open).filter(|job| filter.admits_job(job)));
+    }
+    let Listed { items, next } = app.store().jobs(&filter.page()).await?;
+    jobs.extend(items.iter().map(JobView::ended).filter(|job| filter.admits_job(job)));
+    Ok(Jobs { jobs, next })
+}
+
+pub(super) async fn runners(State(app): State<App>, Query(filter): Query<Filter>) -> Response {
+    answer(list_runners(&app, &filter).await)
+}
+
+async fn list_runners(app: &App, filter: &Filter) -> Result<Runners, StoreError> {
+    let mut runners = Vec::new();
+    if filter.cursor.is_none() {
+        let open = app.store().open().await?;
+        let now = app.engine.ports().clock.now();
+        let views = open.runners.iter().map(|runner| RunnerView::open(runner, now));
+        runners.extend(views.filter(|runner| filter.admits_runner(runner)));
+    }
+    let Listed { items, next } = app.store().runners(&filter.page()).await?;
+    runners.extend(items.iter().map(RunnerView::gone).filter(|runner| filter.admits_runner(runner)));
+    Ok(Runners { runners, next })
+}
+
+#[derive(Serialize)]
+struct Counts {
+    webhooks: BTreeMap<&'static str, u64>,
+}
+
+/// How often each reason was given since the server began.
+pub(super) async fn counts(State(app): State<App>) -> Response {
+    let webhooks = app.engine.counts().given().into_iter().map(|(code, count)| (code.as_str(), count));
+    Json(Counts { webhooks: webhooks.collect() }).into_response()
+}
+
+#[derive(Serialize)]
+struct Fault {
+    message: String,
+}
+
+fn answer<T: Serialize>(answer: Result<T, StoreError>) -> Response {
+    match answer {
+        Ok(answer) => Json(answer).into_response(),
+        // What the store refuses is a cursor that nobody gave out.
+        Err(fault @ StoreError::Refused { .. }) => {
+            (StatusCode::BAD_REQUEST, Json(Fault { message: fault.to_string() })).into_response()
+        }
+        Err(fault) => {
+            error!(error = %fault, "the API could not read the store");
+            (StatusCode::SERVICE_UNAVAILABLE, Json(Fault { message: fault.to_string() })).into_response()
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! `POST /webhook`: the same facts, reasons and counts as on AWS, and the
+//! status told at once.
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::extract::rejection::BytesRejection;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use ecsrunner_core::reason::{Code, Reason};
+use ecsrunner_core::webhook::MAX_BODY_BYTES;
+use ecsrunner_engine::intake::{Delivery, Receipt};
+use serde::Serialize;
+use tracing::error;
+
+use super::App;
+use super::view::ReasonView;
+
+#[derive(Serialize)]
+struct Answer<'a> {
+    outcome: &'static str,
+    reason: ReasonView,
+    delivery: &'a str,
+}
+
+pub(super) async fn receive(
+    State(app): State<App>,
+    headers: HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Response {
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    let id = text("x-github-delivery").unwrap_or_default();
+    let body = match body {
+        Ok(body) => body,
+        Err(rejection) if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE => {
+            app.engine.counts().add(Code::BodyTooLarge);
+            let reason = Reason::with(Code::BodyTooLarge, MAX_BODY_BYTES);
+            return answer(StatusCode::PAYLOAD_TOO_LARGE, "refused", &reason, id);
+        }
+        Err(rejection) => return rejection.into_response(),
+    };
+    let delivery = Delivery {
+        event: text("x-github-event").unwrap_or_default(),
+        id,
+        signature: text("x-hub-signature-256"),
+        content_type: text("content-type"),
+        body: &body,
+    };
+    match app.engine.receive(delivery, &app.secrets).await {
+        Ok(receipt) => {
+            let (status, outcome) = match &receipt {
+                Receipt::Understood(outcome) => (StatusCode::ACCEPTED, outcome.as_str()),
+                Receipt::TooLarge(_) => (StatusCode::PAYLOAD_TOO_LARGE, "refused"),
+                Receipt::Unsigned(_) => (StatusCode::UNAUTHORIZED, "refused"),
+                Receipt::Unreadable(_) => (StatusCode::BAD_REQUEST, "refused"),
+            };
+            answer(status, outcome, receipt.reason(), id)
+        }
+        Err(fault) => {
+            // GitHub shows the delivery as failed, and it can be delivered again.
+            error!(delivery = id, error = %fault, "a webhook could not be recorded");
+            StatusCode::SERVICE_UNAVAILABLE.into_response()
+        }
+    }
+}
+
+fn answer(status: StatusCode, outcome: &'static str, reason: &Reason, delivery: &str) -> Response {
+    (status, Json(Answer { outcome, reason: ReasonView::of(reason), delivery })).into_response()
+}

@@ -1,0 +1,177 @@
+//! A task on this machine: a directory, and one process that may be its agent.
+//!
+//! The directory is made exclusively, so that a client token starts one task
+//! also across restarts of the server. Whoever is started in it claims it
+//! first: of two that a crash left behind, one goes on.
+
+use std::ffi::OsString;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, ErrorKind, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use ecsrunner_core::exit::AgentExit;
+use ecsrunner_core::id::{RunnerName, TaskId};
+use nix::fcntl::{Flock, FlockArg};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde::{Deserialize, Serialize};
+
+use crate::state_dir::write_whole;
+
+/// The first argument that asks an executable to be a task; its directory follows.
+pub const TASK_SUBCOMMAND: &str = "local-task";
+
+/// The exit code of a process that found its task claimed by another one.
+const CLAIMED: u8 = 99;
+
+const DESCRIPTION: &str = "task.json";
+const CLAIM: &str = "claim";
+const ALIVE: &str = "alive";
+const EXIT: &str = "exit";
+const LOG: &str = "agent.log";
+
+/// What a task was asked to be, frozen.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub(crate) struct Description {
+    pub(crate) task: TaskId,
+    pub(crate) runner: RunnerName,
+    pub(crate) uid: Option<u32>,
+}
+
+/// A task's directory.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct TaskDir(PathBuf);
+
+/// Where a task stands.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum TaskStatus {
+    /// Nobody has claimed it.
+    Unclaimed,
+    /// Its process is there.
+    Alive,
+    /// Its process ended with this code.
+    Ended(u8),
+    /// Its process is gone without having said how it ended.
+    Lost,
+}
+
+impl TaskDir {
+    pub(crate) fn at(path: PathBuf) -> Self {
+        Self(path)
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+
+    pub(crate) fn log(&self) -> PathBuf {
+        self.0.join(LOG)
+    }
+
+    pub(crate) fn describe(&self, description: &Description) -> io::Result<()> {
+        write_whole(&self.0.join(DESCRIPTION), serde_json::to_string(description)?.as_bytes())
+    }
+
+    pub(crate) fn description(&self) -> io::Result<Description> {
+        Ok(serde_json::from_slice(&fs::read(self.0.join(DESCRIPTION))?)?)
+    }
+
+    pub(crate) fn status(&self) -> io::Result<TaskStatus> {
+        let claimed = self.0.join(CLAIM).try_exists()?;
+        if !claimed {
+            return Ok(TaskStatus::Unclaimed);
+        }
+        // Asked in this order: who ends writes how, and lets go of the lock then.
+        if self.is_alive()? {
+            return Ok(TaskStatus::Alive);
+        }
+        match fs::read_to_string(self.0.join(EXIT)) {
+            Ok(code) => Ok(code.trim().parse().map_or(TaskStatus::Lost, TaskStatus::Ended)),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(TaskStatus::Lost),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn is_alive(&self) -> io::Result<bool> {
+        let file = match File::open(self.0.join(ALIVE)) {
+            Ok(file) => file,
+            // Claimed, and not locked yet; or claimed by us so that it never starts.
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
+            Err(error) => return Err(error),
+        };
+        match Flock::lock(file, FlockArg::LockSharedNonblock) {
+            Ok(_) => Ok(false),
+            Err((_, nix::errno::Errno::EWOULDBLOCK)) => Ok(true),
+            Err((_, errno)) => Err(errno.into()),
+        }
+    }
+
+    /// Claims the task for this process: true for the first one only.
+    pub(crate) fn claim(&self) -> io::Result<bool> {
+        let claim = OpenOptions::new().create_new(true).write(true).mode(0o600).open(self.0.join(CLAIM));
+        match claim {
+            Ok(mut file) => {
+                write!(file, "{}", std::process::id())?;
+                Ok(true)
+            }
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Sends a signal to the task's process, if it is alive.
+    pub(crate) fn signal(&self, signal: Signal) -> io::Result<()> {
+        if !self.is_alive()? {
+            return Ok(());
+        }
+        let pid = fs::read_to_string(self.0.join(CLAIM))?;
+        let pid = pid.trim().parse().map_err(|_| io::Error::other("the claim holds no process id"))?;
+        match kill(Pid::from_raw(pid), signal) {
+            Ok(()) | Err(nix::errno::Errno::ESRCH) => Ok(()),
+            Err(errno) => Err(errno.into()),
+        }
+    }
+
+    /// Holds the lock that says that this process lives.
+    fn live(&self) -> io::Result<Flock<File>> {
+        let file = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .mode(0o600)
+            .open(self.0.join(ALIVE))?;
+        Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, errno)| errno.into())
+    }
+}
+
+/// Runs the task of a directory in this process, which must have no other
+/// threads. The agent's variables come through `lookup`.
+pub fn run(dir: PathBuf, lookup: impl Fn(&str) -> Option<OsString>, hook_command: Vec<String>) -> ExitCode {
+    let dir = TaskDir(dir);
+    // Locked before it is claimed: a claimed task that is not alive has ended.
+    let alive = match dir.live() {
+        Ok(alive) => alive,
+        Err(error) if error.kind() == ErrorKind::WouldBlock => return ExitCode::from(CLAIMED),
+        Err(error) => return failed("lock its directory", &error),
+    };
+    match dir.claim() {
+        Ok(true) => {}
+        Ok(false) => return ExitCode::from(CLAIMED),
+        Err(error) => return failed("claim its directory", &error),
+    }
+    let exit = ecsrunner_agent::run_from_env(lookup, hook_command, io::stdout());
+    let written = write_whole(&dir.0.join(EXIT), exit.code().to_string().as_bytes());
+    drop(alive);
+    match written {
+        Ok(()) => ExitCode::from(exit.code()),
+        Err(error) => failed("say how it ended", &error),
+    }
+}
+
+fn failed(what: &str, error: &io::Error) -> ExitCode {
+    // Standard error is the task's log; where that is gone, the code has to do.
+    let _ = writeln!(io::stderr(), "error: the task could not {what}: {error}");
+    ExitCode::from(AgentExit::Failed.code())
+}

@@ -1,0 +1,244 @@
+//! `ecsrunner local up`: everything on one machine, until a signal says stop.
+
+use std::io::Write;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use ecsrunner_aws::store::{DynamoStore, Tables};
+use ecsrunner_core::event::{Event, TaskEvent};
+use ecsrunner_core::id::Repository;
+use ecsrunner_core::sweep::Lag;
+use ecsrunner_engine::dispatcher::{Dispatched, Office};
+use ecsrunner_engine::ports::Clock;
+use ecsrunner_engine::{Engine, Ports, Ruleset};
+use ecsrunner_github::Client;
+use jiff::{SignedDuration, Timestamp};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tracing::{error, info, warn};
+
+use crate::boot_front::{self, AccessKeys, Front};
+use crate::compute::{Processes, TaskDefinition};
+use crate::config::Config;
+use crate::embedded::Embedded;
+use crate::machine::{OsRandomness, SystemClock};
+use crate::server::{self, App, Shared};
+use crate::state_dir::StateDir;
+use crate::watched::Watched;
+
+/// How the server is started.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Where webhooks, API and page are served; port 0 takes any free one.
+    pub listen: SocketAddr,
+    /// What outlives the server.
+    pub state: PathBuf,
+    /// The executable that is asked to be a task.
+    pub executable: PathBuf,
+    /// Whether to ask GitHub for queued jobs, which no webhook may tell of.
+    pub poll: bool,
+}
+
+/// How often tasks and records are compared, expired items deleted, and GitHub polled.
+const SWEEP_EVERY: Duration = Duration::from_secs(60);
+const POLL_EVERY: Duration = Duration::from_secs(15);
+/// After a fault of the store, the dispatcher is not started again before this.
+const FAULT_PAUSE: Duration = Duration::from_secs(1);
+const PORT_FILE: &str = "boot-port";
+
+/// Serves until SIGTERM or SIGINT. Runners go on; the next start adopts them.
+///
+/// `ready` is told the address once requests are served.
+///
+/// # Errors
+///
+/// The state directory or an address cannot be used.
+pub async fn up(config: Config, options: Options, ready: impl FnOnce(SocketAddr)) -> anyhow::Result<()> {
+    warn_of_isolation(&config, options.listen)?;
+    let state = StateDir::open(&options.state)?;
+    let database = Embedded::open(&state.database())?;
+    let tables = Tables::of(&config.settings.deployment, "local");
+    let store = DynamoStore::embedded(database.clone(), tables.clone());
+    store.create_tables().await?;
+
+    let keys = AccessKeys::new(state.secret("task-keys")?);
+    let front_listener = bind_front(&state).await?;
+    let front_address = front_listener.local_addr()?;
+    let front = Front {
+        database: database.clone(),
+        keys: keys.clone(),
+        boot_table: tables.boot.clone(),
+        host: front_address.to_string(),
+    };
+
+    let (task_events, heard) = mpsc::unbounded_channel();
+    let is_root = nix::unistd::geteuid().is_root();
+    let definition = TaskDefinition {
+        executable: options.executable,
+        runner_dir: config.runner_dir,
+        listener_env: config.listener_env,
+        first_uid: is_root.then_some(config.first_uid),
+        tables,
+        endpoint: format!("http://{front_address}"),
+        keys,
+        limits: config.settings.limits.clone(),
+    };
+    let processes = Processes::new(state.tasks(), definition, task_events)?;
+    let github = Client::new(config.github_api_url, &config.credentials)?;
+    let repositories = polled(&config.settings.policy.repositories, options.poll);
+    let ports = Ports {
+        store: Watched::new(store),
+        compute: processes.clone(),
+        github,
+        clock: SystemClock,
+        randomness: OsRandomness,
+    };
+    let rules = Arc::new(Ruleset { settings: config.settings, catalogue: config.catalogue });
+    let app: App = Arc::new(Shared { engine: Engine::new(ports, rules), secrets: config.webhook_secrets });
+
+    let listener = TcpListener::bind(options.listen)
+        .await
+        .with_context(|| format!("cannot listen on {}", options.listen))?;
+    let address = listener.local_addr()?;
+
+    let mut services = JoinSet::new();
+    services.spawn(serve(front_listener, boot_front::router(front)));
+    services.spawn(serve(listener, server::router(app.clone())));
+    services.spawn(hear(app.clone(), heard));
+    processes.adopt().context("the tasks of an earlier server cannot be adopted")?;
+    services.spawn(sweep(app.clone(), database));
+    services.spawn(dispatch(app.clone()));
+    if options.poll {
+        services.spawn(poll(app, repositories));
+    }
+    ready(address);
+    wait_for_end(services).await
+}
+
+/// There is less isolation here than on Fargate: it is said, and what would be
+/// reckless is refused.
+fn warn_of_isolation(config: &Config, listen: SocketAddr) -> anyhow::Result<()> {
+    if !nix::unistd::geteuid().is_root() {
+        anyhow::ensure!(
+            !config.settings.policy.public_repositories,
+            "public_repositories is true, and without root all jobs share one user: \
+             anybody's pull request could read every other job's files"
+        );
+        warn!("jobs share one user of this machine: start as root to give each runner a user of its own");
+    }
+    if !listen.ip().is_loopback() {
+        warn!(%listen, "page and API are open to whoever reaches this address: put a proxy with a log-in before them");
+    }
+    Ok(())
+}
+
+/// The front keeps its port, so that tasks of an earlier server find it again.
+async fn bind_front(state: &StateDir) -> anyhow::Result<TcpListener> {
+    let at = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    let earlier = match state.port(PORT_FILE) {
+        Some(port) => TcpListener::bind(at(port)).await.ok(),
+        None => None,
+    };
+    let listener = match earlier {
+        Some(listener) => listener,
+        None => TcpListener::bind(at(0)).await.context("cannot listen on 127.0.0.1")?,
+    };
+    state.remember_port(PORT_FILE, listener.local_addr()?.port())?;
+    Ok(listener)
+}
+
+/// The repositories that can be asked for by name; a pattern cannot.
+fn polled(patterns: &[ecsrunner_core::policy::RepositoryPattern], poll: bool) -> Vec<Repository> {
+    let (exact, patterns): (Vec<_>, Vec<_>) = patterns.iter().partition(|pattern| pattern.exact().is_some());
+    if poll {
+        for pattern in patterns {
+            warn!(%pattern, "--poll asks for repositories by name: this pattern's are found by webhooks alone");
+        }
+    }
+    exact.into_iter().filter_map(ecsrunner_core::policy::RepositoryPattern::exact).collect()
+}
+
+async fn serve(listener: TcpListener, router: axum::Router) -> anyhow::Result<()> {
+    axum::serve(listener, router).await.context("the HTTP server ended")
+}
+
+/// Records what tasks tell.
+async fn hear(app: App, mut heard: mpsc::UnboundedReceiver<TaskEvent>) -> anyhow::Result<()> {
+    while let Some(event) = heard.recv().await {
+        let (runner, task) = (event.runner.clone(), event.task.clone());
+        let change = event.change.clone();
+        match app.engine.record(&Event::Task(event)).await {
+            Ok(_) => info!(%runner, %task, change = ?change, "recorded task event"),
+            // The next sweep compares the record with the task.
+            Err(fault) => error!(%runner, %task, error = %fault, "a task event could not be recorded"),
+        }
+    }
+    Ok(())
+}
+
+async fn dispatch(app: App) -> anyhow::Result<()> {
+    loop {
+        // The state directory's lock is held: nobody else can be a dispatcher.
+        let pause = match app.engine.dispatch(Office { force: true, until: None }).await {
+            Ok(Dispatched::Idle { next_at }) => next_at.map(until),
+            Ok(Dispatched::HeldByAnother | Dispatched::WorkLeft | Dispatched::Deposed) => Some(FAULT_PAUSE),
+            Err(fault) => {
+                error!(error = %fault, "the dispatcher was interrupted");
+                Some(FAULT_PAUSE)
+            }
+        };
+        let pause = pause.unwrap_or(SWEEP_EVERY).min(SWEEP_EVERY);
+        // A kick, or time itself, brings more to do.
+        let _either = tokio::time::timeout(pause, app.engine.kicked()).await;
+    }
+}
+
+fn until(at: Timestamp) -> Duration {
+    Duration::try_from(at.duration_since(Timestamp::now())).unwrap_or_default()
+}
+
+async fn sweep(app: App, database: Embedded) -> anyhow::Result<()> {
+    loop {
+        // Processes are listed by the kernel itself: what is not there, is not there.
+        match app.engine.sweep(Lag(SignedDuration::ZERO)).await {
+            Ok(0) => {}
+            Ok(repairs) => info!(repairs, "repaired records"),
+            Err(fault) => error!(error = %fault, "the sweep was interrupted"),
+        }
+        if let Err(fault) = database.sweep_expired().await {
+            warn!(error = fault, "expired records could not be deleted");
+        }
+        app.engine.ports().clock.sleep(SWEEP_EVERY).await;
+    }
+}
+
+async fn poll(app: App, repositories: Vec<Repository>) -> anyhow::Result<()> {
+    loop {
+        if let Err(fault) = app.engine.discover(&repositories).await {
+            error!(error = %fault, "jobs that were found could not be recorded");
+        }
+        app.engine.ports().clock.sleep(POLL_EVERY).await;
+    }
+}
+
+/// Ends with a signal, or with a service that ended, which none should.
+async fn wait_for_end(mut services: JoinSet<anyhow::Result<()>>) -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+        Some(ended) = services.join_next() => {
+            ended.context("a service panicked")??;
+            anyhow::bail!("a service ended");
+        }
+    }
+    info!("stopping: runners go on, and the next start adopts them");
+    std::io::stderr().flush()?;
+    Ok(())
+}

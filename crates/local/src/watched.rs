@@ -1,0 +1,104 @@
+//! A store that tells each record's change to whoever watches: the page's
+//! events. What is told was committed.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ecsrunner_aws::store::DynamoStore;
+use ecsrunner_core::event::Keys;
+use ecsrunner_core::id::{Epoch, JobId, TaskId};
+use ecsrunner_core::job::{EndedJob, JobRecord};
+use ecsrunner_core::plan::Open;
+use ecsrunner_core::record::{Change, Records};
+use ecsrunner_core::runner::EndedRunner;
+use ecsrunner_engine::ports::store::{
+    History, Lease, Listed, Page, Revocation, Store, StoreError, Transaction, Unreadable,
+};
+use jiff::Timestamp;
+use tokio::sync::broadcast;
+
+/// Changes that a slow watcher may fall behind before it has to read anew.
+const BACKLOG: usize = 1024;
+
+/// The store, and who watches it.
+#[derive(Clone, Debug)]
+pub(crate) struct Watched {
+    store: DynamoStore,
+    changes: broadcast::Sender<Arc<Change>>,
+}
+
+impl Watched {
+    pub(crate) fn new(store: DynamoStore) -> Self {
+        Self { store, changes: broadcast::Sender::new(BACKLOG) }
+    }
+
+    pub(crate) fn watch(&self) -> broadcast::Receiver<Arc<Change>> {
+        self.changes.subscribe()
+    }
+}
+
+impl Store for Watched {
+    async fn load(&self, keys: &Keys) -> Result<Records, StoreError> {
+        self.store.load(keys).await
+    }
+
+    async fn commit(&self, transaction: Transaction<'_>) -> Result<(), StoreError> {
+        let changes = transaction.changes;
+        self.store.commit(transaction).await?;
+        if self.changes.receiver_count() > 0 {
+            for change in changes {
+                // Nobody watching any more is no fault.
+                let _watchers = self.changes.send(Arc::new(change.clone()));
+            }
+        }
+        Ok(())
+    }
+
+    async fn open(&self) -> Result<Open, StoreError> {
+        self.store.open().await
+    }
+
+    async fn revoke(&self, task: &TaskId) -> Result<Revocation, StoreError> {
+        self.store.revoke(task).await
+    }
+
+    async fn set_aside(&self, what: Unreadable<'_>) -> Result<(), StoreError> {
+        self.store.set_aside(what).await
+    }
+}
+
+impl Lease for Watched {
+    async fn kick(&self) -> Result<(), StoreError> {
+        self.store.kick().await
+    }
+
+    async fn kicks(&self) -> Result<u64, StoreError> {
+        self.store.kicks().await
+    }
+
+    async fn take(&self, now: Timestamp, term: Duration, force: bool) -> Result<Option<Epoch>, StoreError> {
+        self.store.take(now, term, force).await
+    }
+
+    async fn renew(&self, epoch: Epoch, now: Timestamp, term: Duration) -> Result<bool, StoreError> {
+        self.store.renew(epoch, now, term).await
+    }
+
+    async fn release(&self, epoch: Epoch, kicks: u64) -> Result<bool, StoreError> {
+        self.store.release(epoch, kicks).await
+    }
+}
+
+impl History for Watched {
+    async fn jobs(&self, page: &Page) -> Result<Listed<EndedJob>, StoreError> {
+        self.store.jobs(page).await
+    }
+
+    async fn runners(&self, page: &Page) -> Result<Listed<EndedRunner>, StoreError> {
+        self.store.runners(page).await
+    }
+
+    async fn job(&self, id: JobId) -> Result<Option<JobRecord>, StoreError> {
+        History::job(&self.store, id).await
+    }
+}
