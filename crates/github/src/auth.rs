@@ -1,0 +1,182 @@
+//! Who we are to GitHub: a plain token, or an App that mints short-lived ones.
+
+mod app;
+mod bearer;
+mod flights;
+mod jwt;
+
+use std::fmt;
+use std::sync::Arc;
+
+use ecsrunner_core::id::{Organization, Repository};
+use ecsrunner_core::pool::Scope;
+use secrecy::SecretString;
+
+pub(crate) use self::bearer::Bearer;
+
+use self::app::AppAuthority;
+use crate::http::Http;
+use crate::reply::Fault;
+
+/// How to authenticate with GitHub.
+#[derive(Clone, Debug)]
+pub enum Credentials {
+    /// A token that somebody made by hand, with the permissions that the
+    /// deployment's registration needs.
+    Token(SecretString),
+    /// A GitHub App.
+    App(App),
+}
+
+/// A GitHub App and, where it is known, its installation.
+#[derive(Clone, Debug)]
+pub struct App {
+    /// The App's id or client id.
+    pub id: AppId,
+    /// The App's private key in PEM, PKCS#1 (as GitHub gives it) or PKCS#8.
+    pub private_key: SecretString,
+    /// The installation to act as; `None` looks it up for each owner of repositories.
+    pub installation: Option<InstallationId>,
+}
+
+/// An App's id (`1234`) or client id (`Iv23li…`): GitHub takes either as a JWT's issuer.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct AppId(String);
+
+/// A text that is no App's id.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("GitHub App id `{0}` is not valid: an id such as 1234 or a client id such as Iv1.0a1b2c is expected")]
+pub struct AppIdError(String);
+
+impl AppId {
+    /// Parses an App's id or client id.
+    ///
+    /// # Errors
+    ///
+    /// A text of other characters than letters, digits and `.`, or of more than 64.
+    pub fn parse(text: &str) -> Result<Self, AppIdError> {
+        let valid =
+            (1..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'.');
+        if valid { Ok(Self(text.to_owned())) } else { Err(AppIdError(text.chars().take(80).collect())) }
+    }
+
+    /// The id as GitHub shows it.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for AppId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for AppId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "app:{}", self.0)
+    }
+}
+
+/// GitHub's id of an App's installation.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct InstallationId(u64);
+
+impl InstallationId {
+    /// The id as GitHub counts it.
+    #[must_use]
+    pub const fn new(id: u64) -> Self {
+        Self(id)
+    }
+
+    /// The bare number.
+    #[must_use]
+    pub const fn get(self) -> u64 {
+        self.0
+    }
+}
+
+impl fmt::Display for InstallationId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)
+    }
+}
+
+impl fmt::Debug for InstallationId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "installation:{}", self.0)
+    }
+}
+
+/// Why credentials cannot be used. Never repeats them.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum CredentialsError {
+    /// An empty token, or one that no header can hold.
+    #[error("the token is empty or has characters other than visible ASCII")]
+    Token,
+    /// A key that is no RSA private key in PEM.
+    #[error("the private key of GitHub App `{0}` is not an RSA private key in PEM")]
+    PrivateKey(AppId),
+}
+
+/// What a call needs to be allowed.
+#[derive(Clone, Debug)]
+pub(crate) enum Grant {
+    /// Reads the workflow jobs and runs of this repository.
+    Read(Repository),
+    /// Registers and deletes runners of this scope.
+    Runners(RunnerScope),
+}
+
+/// A registration scope, as far as permissions go: runner groups make no difference.
+#[derive(Clone, Debug)]
+pub(crate) enum RunnerScope {
+    Repository(Repository),
+    Organization(Organization),
+}
+
+impl Grant {
+    pub(crate) fn runners(scope: &Scope) -> Self {
+        Self::Runners(match scope {
+            Scope::Repository(repository) => RunnerScope::Repository(repository.clone()),
+            Scope::Organization { organization, .. } => RunnerScope::Organization(organization.clone()),
+        })
+    }
+}
+
+/// Gives each call the bearer that it needs.
+#[derive(Clone, Debug)]
+pub(crate) enum Authority {
+    Token(Bearer),
+    App(Arc<AppAuthority>),
+}
+
+impl Authority {
+    pub(crate) fn new(http: Http, credentials: &Credentials) -> Result<Self, CredentialsError> {
+        match credentials {
+            Credentials::Token(token) => {
+                Bearer::new(token.clone()).map(Self::Token).ok_or(CredentialsError::Token)
+            }
+            Credentials::App(app) => Ok(Self::App(Arc::new(AppAuthority::new(http, app)?))),
+        }
+    }
+
+    pub(crate) async fn bearer(&self, grant: &Grant) -> Result<Bearer, Fault> {
+        match self {
+            Self::Token(bearer) => Ok(bearer.clone()),
+            Self::App(app) => app.bearer(grant).await,
+        }
+    }
+
+    /// Forgets a bearer that GitHub no longer knows; whether another can be had.
+    pub(crate) fn forget(&self, bearer: &Bearer) -> bool {
+        match self {
+            Self::Token(_) => false,
+            Self::App(app) => {
+                app.forget(bearer);
+                true
+            }
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! An App's installations and the tokens minted for them.
+//!
+//! Each token can do one thing. Reading jobs and runs is shared by all
+//! repositories of an installation, and so are an organization's runners.
+//! `administration: write` could delete a repository, so a token that has it is
+//! good for one repository only: one more call an hour for each.
+
+use std::sync::Arc;
+
+use ecsrunner_core::id::Repository;
+use futures::FutureExt;
+use jiff::{SignedDuration, Timestamp};
+use secrecy::SecretString;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::flights::Flights;
+use super::jwt::Signer;
+use super::{App, Bearer, CredentialsError, Grant, InstallationId, RunnerScope};
+use crate::http::{Call, Http};
+use crate::reply::Fault;
+
+/// A token is not used in the last minutes of its hour.
+const MARGIN: SignedDuration = SignedDuration::from_mins(5);
+
+#[derive(Debug)]
+pub(crate) struct AppAuthority {
+    http: Http,
+    signer: Arc<Signer>,
+    installation: Option<InstallationId>,
+    /// By owner, in lower case: an App has one installation for each account.
+    installations: Flights<String, InstallationId>,
+    tokens: Flights<(InstallationId, Power), Token>,
+}
+
+/// What a token can do, within one installation.
+#[derive(Clone, PartialEq, Eq, Hash)]
+enum Power {
+    Read,
+    RepositoryRunners(Repository),
+    OrganizationRunners,
+}
+
+#[derive(Clone)]
+struct Token {
+    bearer: Bearer,
+    ends: Timestamp,
+}
+
+impl AppAuthority {
+    pub(super) fn new(http: Http, app: &App) -> Result<Self, CredentialsError> {
+        Ok(Self {
+            http,
+            signer: Arc::new(Signer::new(app)?),
+            installation: app.installation,
+            installations: Flights::new(),
+            tokens: Flights::new(),
+        })
+    }
+
+    /// A token for `grant`. An installation that is gone (the App was removed
+    /// and installed again) is looked up once more.
+    pub(super) async fn bearer(&self, grant: &Grant) -> Result<Bearer, Fault> {
+        let installation = self.installation(grant).await?;
+        let outcome = self.token(installation, grant).await;
+        if self.installation.is_some() || !outcome.as_ref().is_err_and(|fault| fault.is_refusal(404)) {
+            return outcome;
+        }
+        self.installations.forget(|known| *known == installation);
+        let installation = self.installation(grant).await?;
+        self.token(installation, grant).await
+    }
+
+    pub(super) fn forget(&self, bearer: &Bearer) {
+        self.tokens.forget(|token| token.bearer.is(bearer));
+    }
+
+    async fn installation(&self, grant: &Grant) -> Result<InstallationId, Fault> {
+        if let Some(installation) = self.installation {
+            return Ok(installation);
+        }
+        let (owner, call) = look_up(grant);
+        let (http, signer) = (self.http.clone(), Arc::clone(&self.signer));
+        let start = || installation_of(http, signer, call).boxed();
+        self.installations.get(owner.to_ascii_lowercase(), |_| true, start).await
+    }
+
+    async fn token(&self, installation: InstallationId, grant: &Grant) -> Result<Bearer, Fault> {
+        let power = Power::of(grant);
+        let (http, signer) = (self.http.clone(), Arc::clone(&self.signer));
+        let call = mint(installation, &power);
+        let start = || token_of(http, signer, call).boxed();
+        let until = Timestamp::now() + MARGIN;
+        let token = self.tokens.get((installation, power), |token| token.ends > until, start).await?;
+        Ok(token.bearer)
+    }
+}
+
+impl Power {
+    fn of(grant: &Grant) -> Self {
+        match grant {
+            Grant::Read(_) => Self::Read,
+            Grant::Runners(RunnerScope::Repository(repository)) => {
+                Self::RepositoryRunners(repository.clone())
+            }
+            Grant::Runners(RunnerScope::Organization(_)) => Self::OrganizationRunners,
+        }
+    }
+
+    /// The body of the minting call: no more than these permissions.
+    fn request(&self) -> Value {
+        match self {
+            Self::Read => json!({"permissions": {"actions": "read", "metadata": "read"}}),
+            Self::RepositoryRunners(repository) => json!({
+                "permissions": {"administration": "write", "metadata": "read"},
+                "repositories": [repository.name()],
+            }),
+            Self::OrganizationRunners => json!({
+                "permissions": {"organization_self_hosted_runners": "write", "metadata": "read"},
+            }),
+        }
+    }
+}
+
+fn look_up(grant: &Grant) -> (String, Call) {
+    match grant {
+        Grant::Read(repository) | Grant::Runners(RunnerScope::Repository(repository)) => {
+            let path = format!("repos/{repository}/installation");
+            (repository.owner().to_owned(), Call::get("get-installation", repository, path))
+        }
+        Grant::Runners(RunnerScope::Organization(organization)) => {
+            let path = format!("orgs/{organization}/installation");
+            (organization.to_string(), Call::get("get-installation", organization, path))
+        }
+    }
+}
+
+fn mint(installation: InstallationId, power: &Power) -> Call {
+    let subject = match power {
+        Power::Read => format!("installation {installation} to read actions"),
+        Power::RepositoryRunners(repository) => {
+            format!("installation {installation} for the runners of {repository}")
+        }
+        Power::OrganizationRunners => format!("installation {installation} for an organization's runners"),
+    };
+    let path = format!("app/installations/{installation}/access_tokens");
+    Call::post("create-access-token", subject, path, power.request())
+}
+
+async fn installation_of(http: Http, signer: Arc<Signer>, call: Call) -> Result<InstallationId, Fault> {
+    #[derive(Deserialize)]
+    struct Installation {
+        id: u64,
+    }
+    let bearer = signer.bearer(Timestamp::now())?;
+    let reply: Installation = http.send(&call, &bearer).await?.json()?;
+    Ok(InstallationId::new(reply.id))
+}
+
+async fn token_of(http: Http, signer: Arc<Signer>, call: Call) -> Result<Token, Fault> {
+    #[derive(Deserialize)]
+    struct AccessToken {
+        token: String,
+        expires_at: Timestamp,
+    }
+    let bearer = signer.bearer(Timestamp::now())?;
+    let reply: AccessToken = http.send(&call, &bearer).await?.json()?;
+    let bearer = Bearer::new(SecretString::from(reply.token))
+        .ok_or_else(|| Fault::credentials("GitHub minted an empty token"))?;
+    Ok(Token { bearer, ends: reply.expires_at })
+}

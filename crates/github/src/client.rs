@@ -1,0 +1,102 @@
+//! The client: one way to ask GitHub, whoever asks and whatever for.
+
+use std::future::Future;
+use std::time::Duration;
+
+use ecsrunner_core::id::{JobId, Repository, RunId, RunnerId, RunnerName};
+use ecsrunner_core::pool::Scope;
+use ecsrunner_engine::ports::github::{
+    Deletion, GitHub, GitHubError, JitConfig, Registration, RemoteJob, RemoteRun,
+};
+
+use crate::auth::{Authority, Credentials, CredentialsError, Grant};
+use crate::http::{ApiUrl, CALL_LIMIT, Call, Http};
+use crate::reply::{Fault, Reply};
+use crate::{jobs, runners};
+
+/// GitHub's REST API. Cloning shares connections and tokens.
+#[derive(Clone, Debug)]
+pub struct Client {
+    http: Http,
+    authority: Authority,
+}
+
+/// Why no client can be made.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// The token or the App's key is not what it should be.
+    #[error("the GitHub credentials cannot be used")]
+    Credentials(#[from] CredentialsError),
+    /// The TLS stack or its root certificates are not to be had.
+    #[error("no HTTP client can be made")]
+    Http(#[source] reqwest::Error),
+}
+
+impl Client {
+    /// A client whose every HTTP call ends within [`CALL_LIMIT`].
+    ///
+    /// # Errors
+    ///
+    /// Credentials that cannot be used, or a machine without root certificates.
+    pub fn new(api: ApiUrl, credentials: &Credentials) -> Result<Self, ClientError> {
+        Self::with_call_limit(api, credentials, CALL_LIMIT)
+    }
+
+    /// A client whose every HTTP call ends within `call_limit`.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Self::new`].
+    pub fn with_call_limit(
+        api: ApiUrl,
+        credentials: &Credentials,
+        call_limit: Duration,
+    ) -> Result<Self, ClientError> {
+        let http = Http::new(api, call_limit).map_err(ClientError::Http)?;
+        let authority = Authority::new(http.clone(), credentials)?;
+        Ok(Self { http, authority })
+    }
+
+    /// Sends a call with the bearer that `grant` needs. A bearer that GitHub no
+    /// longer knows (401) is replaced once, where it can be.
+    pub(crate) async fn ask(&self, grant: &Grant, call: &Call) -> Result<Reply, Fault> {
+        let bearer = self.authority.bearer(grant).await?;
+        let reply = self.http.send(call, &bearer).await?;
+        if reply.status() != 401 || !self.authority.forget(&bearer) {
+            return Ok(reply);
+        }
+        let bearer = self.authority.bearer(grant).await?;
+        self.http.send(call, &bearer).await
+    }
+}
+
+impl GitHub for Client {
+    fn generate_jitconfig(
+        &self,
+        scope: &Scope,
+        runner: &RunnerName,
+        labels: &[String],
+    ) -> impl Future<Output = Result<JitConfig, GitHubError>> + Send {
+        runners::generate_jitconfig(self, scope, runner, labels)
+    }
+
+    async fn runner(&self, scope: &Scope, runner: &RunnerName) -> Result<Option<Registration>, GitHubError> {
+        Ok(runners::by_name(self, scope, runner).await?)
+    }
+
+    async fn delete_runner(&self, scope: &Scope, id: RunnerId) -> Result<Deletion, GitHubError> {
+        Ok(runners::delete(self, scope, id).await?)
+    }
+
+    async fn job(&self, repository: &Repository, job: JobId) -> Result<Option<RemoteJob>, GitHubError> {
+        Ok(jobs::job(self, repository, job).await?)
+    }
+
+    async fn run(&self, repository: &Repository, run: RunId) -> Result<Option<RemoteRun>, GitHubError> {
+        Ok(jobs::run(self, repository, run).await?)
+    }
+
+    async fn queued_jobs(&self, repository: &Repository) -> Result<Vec<RemoteJob>, GitHubError> {
+        Ok(jobs::queued(self, repository).await?)
+    }
+}

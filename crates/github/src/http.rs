@@ -1,0 +1,299 @@
+//! One HTTP call: its URL and headers, its time limit, its one line in the log.
+
+use std::error::Error;
+use std::fmt;
+use std::str::FromStr;
+use std::time::{Duration, Instant};
+
+use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderValue};
+use reqwest::redirect::{Attempt, Policy};
+use reqwest::{Method, Url};
+
+use crate::auth::Bearer;
+use crate::reply::{Fault, Reply};
+
+/// How long one HTTP call may take, reading its reply included.
+pub const CALL_LIMIT: Duration = Duration::from_secs(10);
+
+const CONNECT_LIMIT: Duration = Duration::from_secs(5);
+/// Shorter than GitHub keeps an idle connection open: a POST that meets a closed
+/// one may have had its effect or not, and nobody can tell.
+const IDLE_LIMIT: Duration = Duration::from_secs(30);
+const REDIRECTS_LIMIT: usize = 3;
+/// A hundred jobs with all their steps are below 4 MB.
+const REPLY_LIMIT: usize = 16 << 20;
+
+/// The base of GitHub's REST API: `https://api.github.com`, a GitHub Enterprise
+/// Server's `https://HOST/api/v3`, or a stand-in.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ApiUrl(Url);
+
+/// A text that is no base URL of an API.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("GitHub API URL `{url}` is not valid: {expected}")]
+pub struct ApiUrlError {
+    url: String,
+    expected: &'static str,
+}
+
+impl ApiUrl {
+    /// The API of github.com.
+    pub const GITHUB_COM: &'static str = "https://api.github.com";
+
+    /// Parses an `http` or `https` URL, with or without a slash at its end.
+    ///
+    /// # Errors
+    ///
+    /// Anything else; also a URL with a user, a password, a query or a fragment.
+    pub fn parse(text: &str) -> Result<Self, ApiUrlError> {
+        let refuse = |url: &str, expected| {
+            let url = url.chars().take(80).collect();
+            Err(ApiUrlError { url, expected })
+        };
+        let Ok(url) = Url::parse(text) else {
+            return refuse(text, "such as https://api.github.com or https://HOST/api/v3");
+        };
+        // What is in a user or a query may be a secret: such a URL is not repeated.
+        if !url.username().is_empty() || url.password().is_some() || url.query().is_some() {
+            return refuse("…", "no user, password or query is allowed");
+        }
+        if !matches!(url.scheme(), "http" | "https") || url.fragment().is_some() {
+            return refuse(text, "an http or https URL without a fragment is expected");
+        }
+        Ok(Self(url))
+    }
+
+    fn join(&self, path: &str, query: &[(&'static str, String)]) -> Url {
+        let mut url = self.0.clone();
+        url.set_path(&format!("{}/{path}", self.0.path().trim_end_matches('/')));
+        if !query.is_empty() {
+            url.query_pairs_mut().extend_pairs(query);
+        }
+        url
+    }
+
+    fn is_loopback(&self) -> bool {
+        let host = self.0.host_str().unwrap_or_default();
+        host == "localhost" || host == "[::1]" || host.starts_with("127.")
+    }
+}
+
+impl fmt::Display for ApiUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0.as_str().trim_end_matches('/'))
+    }
+}
+
+impl fmt::Debug for ApiUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "api:{self}")
+    }
+}
+
+impl FromStr for ApiUrl {
+    type Err = ApiUrlError;
+
+    fn from_str(text: &str) -> Result<Self, ApiUrlError> {
+        Self::parse(text)
+    }
+}
+
+/// What is asked of GitHub, in the words of its documentation.
+pub(crate) struct Call {
+    /// A constant, such as `generate-jitconfig`.
+    pub(crate) operation: &'static str,
+    /// What it is about: a repository, an organization, a runner in one.
+    pub(crate) subject: String,
+    pub(crate) method: Method,
+    pub(crate) path: String,
+    pub(crate) query: Vec<(&'static str, String)>,
+    pub(crate) body: Option<serde_json::Value>,
+}
+
+impl Call {
+    pub(crate) fn get(operation: &'static str, subject: impl fmt::Display, path: String) -> Self {
+        Self::new(Method::GET, operation, subject, path)
+    }
+
+    pub(crate) fn delete(operation: &'static str, subject: impl fmt::Display, path: String) -> Self {
+        Self::new(Method::DELETE, operation, subject, path)
+    }
+
+    pub(crate) fn post(
+        operation: &'static str,
+        subject: impl fmt::Display,
+        path: String,
+        body: serde_json::Value,
+    ) -> Self {
+        Self { body: Some(body), ..Self::new(Method::POST, operation, subject, path) }
+    }
+
+    fn new(method: Method, operation: &'static str, subject: impl fmt::Display, path: String) -> Self {
+        Self { operation, subject: subject.to_string(), method, path, query: Vec::new(), body: None }
+    }
+
+    pub(crate) fn query(mut self, name: &'static str, value: impl fmt::Display) -> Self {
+        self.query.push((name, value.to_string()));
+        self
+    }
+
+    /// As errors name it: `generate-jitconfig of acme/app`.
+    pub(crate) fn name(&self) -> String {
+        format!("{} of {}", self.operation, self.subject)
+    }
+}
+
+/// The connections to one API.
+#[derive(Clone, Debug)]
+pub(crate) struct Http {
+    api: ApiUrl,
+    client: reqwest::Client,
+}
+
+impl Http {
+    pub(crate) fn new(api: ApiUrl, call_limit: Duration) -> Result<Self, reqwest::Error> {
+        if api.0.scheme() == "http" && !api.is_loopback() {
+            tracing::warn!(%api, "tokens travel to GitHub's API unencrypted");
+        }
+        let mut headers = HeaderMap::new();
+        headers.insert(ACCEPT, HeaderValue::from_static("application/vnd.github+json"));
+        headers.insert("x-github-api-version", HeaderValue::from_static("2022-11-28"));
+        let mut client = reqwest::Client::builder()
+            .user_agent(concat!("ecsrunner/", env!("CARGO_PKG_VERSION")))
+            .default_headers(headers)
+            .connect_timeout(CONNECT_LIMIT.min(call_limit))
+            .timeout(call_limit)
+            .pool_idle_timeout(IDLE_LIMIT)
+            .redirect(Policy::custom(stay_at_home))
+            .retry(reqwest::retry::never());
+        if api.is_loopback() {
+            client = client.no_proxy();
+        }
+        Ok(Self { api, client: client.build()? })
+    }
+
+    /// Sends a call. A GET whose connection fails is sent a second time, since
+    /// GitHub may have closed an idle one; nothing else is ever sent twice.
+    pub(crate) async fn send(&self, call: &Call, bearer: &Bearer) -> Result<Reply, Fault> {
+        let started = Instant::now();
+        let mut outcome = self.attempt(call, bearer).await;
+        if call.method == Method::GET && outcome.as_ref().is_err_and(AttemptError::is_of_connection) {
+            outcome = self.attempt(call, bearer).await;
+        }
+        let reply = outcome.map_err(|source| Fault::unreachable(call.name(), source));
+        let answered = reply.as_ref().ok();
+        tracing::debug!(
+            operation = call.operation,
+            subject = call.subject,
+            status = answered.map(Reply::status),
+            elapsed_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
+            rate_remaining = answered.and_then(Reply::rate_remaining),
+            "called GitHub"
+        );
+        reply
+    }
+
+    async fn attempt(&self, call: &Call, bearer: &Bearer) -> Result<Reply, AttemptError> {
+        let mut request = self
+            .client
+            .request(call.method.clone(), self.api.join(&call.path, &call.query))
+            .header(AUTHORIZATION, bearer.header());
+        if let Some(body) = &call.body {
+            request = request.json(body);
+        }
+        let mut response = request.send().await?;
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await? {
+            if body.len() + chunk.len() > REPLY_LIMIT {
+                return Err(AttemptError::TooLong);
+            }
+            body.extend_from_slice(&chunk);
+        }
+        let status = response.status().as_u16();
+        let headers = std::mem::take(response.headers_mut());
+        Ok(Reply::new(call.name(), status, headers, body))
+    }
+}
+
+/// A renamed repository answers with a redirect; a token is sent nowhere but to
+/// the API that it is for.
+fn stay_at_home(attempt: Attempt<'_>) -> reqwest::redirect::Action {
+    let home = attempt.previous().first().map(Url::origin);
+    if home == Some(attempt.url().origin()) && attempt.previous().len() <= REDIRECTS_LIMIT {
+        attempt.follow()
+    } else {
+        attempt.stop()
+    }
+}
+
+#[derive(Debug)]
+enum AttemptError {
+    Http(reqwest::Error),
+    TooLong,
+}
+
+impl AttemptError {
+    fn is_of_connection(&self) -> bool {
+        matches!(self, Self::Http(error) if !error.is_timeout() && (error.is_connect() || error.is_request()))
+    }
+}
+
+impl From<reqwest::Error> for AttemptError {
+    fn from(error: reqwest::Error) -> Self {
+        // The operation names what was asked; the URL would only repeat it.
+        Self::Http(error.without_url())
+    }
+}
+
+impl fmt::Display for AttemptError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Http(error) => error.fmt(f),
+            Self::TooLong => write!(f, "the reply is longer than {REPLY_LIMIT} bytes"),
+        }
+    }
+}
+
+impl Error for AttemptError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Http(error) => error.source(),
+            Self::TooLong => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn joined(base: &str) -> String {
+        ApiUrl::parse(base).unwrap().join("repos/acme/app", &[("name", "a b&c".to_owned())]).to_string()
+    }
+
+    #[test]
+    fn paths_go_below_the_base_with_or_without_a_slash() {
+        let query = "/repos/acme/app?name=a+b%26c";
+        assert_eq!(joined(ApiUrl::GITHUB_COM), format!("https://api.github.com{query}"));
+        for base in ["https://ghes.example/api/v3", "https://ghes.example/api/v3/"] {
+            assert_eq!(joined(base), format!("https://ghes.example/api/v3{query}"));
+            assert_eq!(ApiUrl::parse(base).unwrap().to_string(), "https://ghes.example/api/v3");
+        }
+        assert_eq!(joined("http://127.0.0.1:4011"), format!("http://127.0.0.1:4011{query}"));
+    }
+
+    #[test]
+    fn urls_that_are_no_base_are_refused() {
+        for text in ["", "api.github.com", "ftp://ghes.example", "https://ghes.example/#v3", "file:///api"] {
+            assert!(ApiUrl::parse(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_secret_in_a_url_is_refused_and_not_repeated() {
+        for text in ["https://me:SECRET@ghes.example", "https://SECRET@ghes.example", "https://x/?t=SECRET"] {
+            let error = ApiUrl::parse(text).unwrap_err();
+            assert!(!format!("{error} {error:?}").contains("SECRET"), "{error}");
+        }
+    }
+}

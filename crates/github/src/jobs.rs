@@ -1,0 +1,208 @@
+//! Workflow jobs and runs, as GitHub has them now.
+
+use std::collections::BTreeSet;
+
+use ecsrunner_core::id::{JobId, Repository, RunId};
+use ecsrunner_engine::ports::github::{RemoteJob, RemoteRun};
+use futures::stream::{self, StreamExt, TryStreamExt};
+use jiff::Timestamp;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use crate::auth::Grant;
+use crate::client::Client;
+use crate::http::Call;
+use crate::reply::{Fault, Reply};
+
+const PAGE: usize = 100;
+/// GitHub lists at most 1,000 runs of a status.
+const RUN_PAGES_LIMIT: usize = 10;
+/// The jobs of more runs than this are not looked at in one go: the oldest come first.
+const RUNS_LIMIT: usize = 200;
+/// A workflow run has at most 256 jobs of each matrix.
+const JOB_PAGES_LIMIT: usize = 20;
+/// GitHub allows 100 concurrent requests, ours are few on purpose.
+const AT_ONCE: usize = 4;
+
+/// A job, or `None` where it is absent beyond doubt.
+pub(crate) async fn job(
+    client: &Client,
+    repository: &Repository,
+    job: JobId,
+) -> Result<Option<RemoteJob>, Fault> {
+    let path = format!("repos/{repository}/actions/jobs/{job}");
+    let call = Call::get("get-job", format!("{job} in {repository}"), path);
+    Ok(look_up::<Job>(client, repository, &call).await?.map(Job::remote))
+}
+
+/// A run, or `None` where it is absent beyond doubt.
+pub(crate) async fn run(
+    client: &Client,
+    repository: &Repository,
+    run: RunId,
+) -> Result<Option<RemoteRun>, Fault> {
+    let path = format!("repos/{repository}/actions/runs/{run}");
+    let call = Call::get("get-run", format!("{run} in {repository}"), path);
+    Ok(look_up::<Run>(client, repository, &call).await?.map(Run::remote))
+}
+
+/// The queued jobs of runs that are queued or in progress, the oldest run first.
+pub(crate) async fn queued(client: &Client, repository: &Repository) -> Result<Vec<RemoteJob>, Fault> {
+    // GitHub counts its runs upwards: ids are in the order of time.
+    let mut runs = BTreeSet::new();
+    for status in ["queued", "in_progress"] {
+        runs.extend(open_runs(client, repository, status).await?);
+    }
+    let jobs: Vec<Vec<Job>> = stream::iter(runs.into_iter().take(RUNS_LIMIT))
+        .map(|run| jobs_of(client, repository, run))
+        .buffered(AT_ONCE)
+        .try_collect()
+        .await?;
+    let queued = jobs.into_iter().flatten().filter(|job| job.status == "queued");
+    Ok(queued.map(Job::remote).collect())
+}
+
+async fn open_runs(client: &Client, repository: &Repository, status: &str) -> Result<Vec<u64>, Fault> {
+    let mut runs = Vec::new();
+    for page in 1..=RUN_PAGES_LIMIT {
+        let call = list_runs(repository)
+            .query("status", status)
+            .query("exclude_pull_requests", true)
+            .query("per_page", PAGE)
+            .query("page", page);
+        let found: RunPage = ask(client, repository, &call).await?.json()?;
+        let last = found.workflow_runs.len() < PAGE;
+        runs.extend(found.workflow_runs.iter().map(|run| run.id));
+        if last {
+            break;
+        }
+    }
+    Ok(runs)
+}
+
+/// The jobs of a run's latest attempt; none if it was deleted since it was listed.
+async fn jobs_of(client: &Client, repository: &Repository, run: u64) -> Result<Vec<Job>, Fault> {
+    let mut jobs = Vec::new();
+    for page in 1..=JOB_PAGES_LIMIT {
+        let path = format!("repos/{repository}/actions/runs/{run}/jobs");
+        let call = Call::get("list-jobs", format!("run {run} in {repository}"), path)
+            .query("filter", "latest")
+            .query("per_page", PAGE)
+            .query("page", page);
+        let reply = ask(client, repository, &call).await?;
+        if reply.status() == 404 {
+            break;
+        }
+        let found: JobPage = reply.json()?;
+        let last = found.jobs.len() < PAGE;
+        jobs.extend(found.jobs);
+        if last {
+            break;
+        }
+    }
+    Ok(jobs)
+}
+
+/// 404 is believed only if the repository's runs can be read: the same
+/// permission, so that a lost one never looks like an absent job.
+async fn look_up<T: DeserializeOwned>(
+    client: &Client,
+    repository: &Repository,
+    call: &Call,
+) -> Result<Option<T>, Fault> {
+    let reply = ask(client, repository, call).await?;
+    if reply.status() != 404 {
+        return reply.json().map(Some);
+    }
+    let control = ask(client, repository, &list_runs(repository).query("per_page", 1)).await?;
+    control.json::<RunPage>().map(|_| None)
+}
+
+async fn ask(client: &Client, repository: &Repository, call: &Call) -> Result<Reply, Fault> {
+    client.ask(&Grant::Read(repository.clone()), call).await
+}
+
+fn list_runs(repository: &Repository) -> Call {
+    Call::get("list-runs", repository, format!("repos/{repository}/actions/runs"))
+}
+
+#[derive(Deserialize)]
+struct RunPage {
+    workflow_runs: Vec<Listed>,
+}
+
+#[derive(Deserialize)]
+struct Listed {
+    id: u64,
+}
+
+#[derive(Deserialize)]
+struct Run {
+    event: String,
+    head_repository: Option<HeadRepository>,
+    actor: Option<Actor>,
+}
+
+#[derive(Deserialize)]
+struct HeadRepository {
+    full_name: String,
+}
+
+#[derive(Deserialize)]
+struct Actor {
+    login: String,
+}
+
+impl Run {
+    fn remote(self) -> RemoteRun {
+        RemoteRun {
+            event: self.event,
+            head_repository: self.head_repository.and_then(|head| Repository::parse(&head.full_name).ok()),
+            actor: self.actor.map(|actor| actor.login),
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct JobPage {
+    jobs: Vec<Job>,
+}
+
+/// Only these fields are read; those that GitHub leaves out or sets to null are optional.
+#[derive(Deserialize)]
+struct Job {
+    id: u64,
+    run_id: u64,
+    run_attempt: Option<u32>,
+    name: String,
+    workflow_name: Option<String>,
+    head_branch: Option<String>,
+    labels: Option<Vec<String>>,
+    status: String,
+    conclusion: Option<String>,
+    runner_name: Option<String>,
+    created_at: Option<String>,
+    started_at: Option<String>,
+    completed_at: Option<String>,
+}
+
+impl Job {
+    fn remote(self) -> RemoteJob {
+        let time = |text: Option<String>| text.and_then(|text| text.parse::<Timestamp>().ok());
+        RemoteJob {
+            id: JobId::new(self.id),
+            run: RunId::new(self.run_id),
+            attempt: self.run_attempt.unwrap_or(1),
+            name: self.name,
+            workflow: self.workflow_name,
+            head_branch: self.head_branch,
+            labels: self.labels.unwrap_or_default(),
+            status: self.status,
+            conclusion: self.conclusion,
+            runner_name: self.runner_name.filter(|name| !name.is_empty()),
+            created_at: time(self.created_at),
+            started_at: time(self.started_at),
+            completed_at: time(self.completed_at),
+        }
+    }
+}

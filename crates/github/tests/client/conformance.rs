@@ -1,0 +1,238 @@
+//! Client and fake, held to GitHub's own description.
+//!
+//! `cargo xtask conformance` starts prism, names it and our fake's address in
+//! the environment, and validates the webhooks that are kept here. A recorder
+//! stands before prism: it knows prism's own answers from GitHub's.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::extract::{Request, State};
+use axum::http::{Method, Response, StatusCode};
+use axum::routing::post;
+use ecsrunner_core::id::{JobId, RunId};
+use ecsrunner_core::pool::Scope;
+use ecsrunner_engine::ports::github::{Deletion, GitHub, GitHubError};
+use ecsrunner_github::Client;
+use ecsrunner_sim::github::Hook;
+use secrecy::SecretString;
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+
+use crate::github::{Control, app_client, app_jwt, options};
+use crate::{TOKEN, app, in_organization, in_repository, runner_name};
+
+/// Says whose answer it is, in the `type` of its body.
+const PRISM: &str = "https://stoplight.io/prism/errors#";
+
+/// What `cargo xtask conformance` sets.
+struct Setting {
+    prism: String,
+    fake: SocketAddr,
+    webhooks: PathBuf,
+}
+
+impl Setting {
+    fn from_environment() -> Option<Self> {
+        let variable = |name| std::env::var(name).ok();
+        Some(Self {
+            prism: variable("ECSRUNNER_PRISM_URL")?,
+            fake: variable("ECSRUNNER_FAKE_GITHUB_ADDR")?.parse().unwrap(),
+            webhooks: variable("ECSRUNNER_WEBHOOKS_DIR")?.into(),
+        })
+    }
+}
+
+#[tokio::test]
+#[expect(clippy::print_stderr, reason = "says why nothing was checked")]
+async fn client_and_fake_are_as_github_describes_them() {
+    let Some(setting) = Setting::from_environment() else {
+        eprintln!("skipped: ECSRUNNER_PRISM_URL is not set; `cargo xtask conformance` sets it");
+        return;
+    };
+    let hook = Hook { url: keep_webhooks(setting.webhooks).await, secret: SecretString::from("secret") };
+    let listener = TcpListener::bind(setting.fake).await.unwrap();
+    let fake = tokio::spawn(ecsrunner_sim::github::serve(listener, options(Some(hook))));
+    let control = Control::new(&format!("http://{}", setting.fake));
+    let recorder = Recorder::start(setting.prism).await;
+
+    // An answer of prism's own stops the drive: what prism said is more telling then.
+    let driven = tokio::spawn(drive(recorder.url.clone(), control)).await;
+    fake.abort();
+    let (violations, called) = recorder.seen();
+    assert!(violations.is_empty(), "not as GitHub describes it:\n{}", violations.join("\n"));
+    driven.unwrap();
+    let uncalled: Vec<_> =
+        operations().into_iter().filter(|operation| !called.iter().any(|line| is(line, operation))).collect();
+    assert!(uncalled.is_empty(), "in operations.json but never called: {uncalled:?}");
+}
+
+async fn drive(api: String, control: Control) {
+    let client = app_client(&api);
+    runners(&client, &in_repository()).await;
+    // A client that has no installation in mind yet looks up the organization's.
+    runners(&app_client(&api), &in_organization()).await;
+    jobs(&client, &control).await;
+    control.post("webhooks/ping", &json!({"repository": app()})).await;
+    control.settle().await;
+    others(&api, &client, &control).await;
+    control.settle().await;
+}
+
+async fn runners(client: &Client, scope: &Scope) {
+    let (name, labels) = (runner_name(), ["self-hosted".to_owned(), "class:large".to_owned()]);
+    let config = client.generate_jitconfig(scope, &name, &labels).await.unwrap();
+    let taken = client.generate_jitconfig(scope, &name, &labels).await.unwrap_err();
+    assert!(matches!(taken, GitHubError::NameTaken), "{taken:?}");
+    assert_eq!(client.runner(scope, &name).await.unwrap().unwrap().id, config.runner_id);
+    assert_eq!(client.delete_runner(scope, config.runner_id).await.unwrap(), Deletion::Deleted);
+    assert_eq!(client.delete_runner(scope, config.runner_id).await.unwrap(), Deletion::Absent);
+    assert_eq!(client.runner(scope, &name).await.unwrap(), None);
+}
+
+async fn jobs(client: &Client, control: &Control) {
+    let waiting = json!({"repository": app(), "labels": ["x"], "work": {"exit": 0}, "waiting": true});
+    control.post("jobs", &waiting).await;
+    let (run, job) = control.queue_job(&["self-hosted"]).await;
+    assert_eq!(client.queued_jobs(&app()).await.unwrap().len(), 1);
+    assert_eq!(client.run(&app(), run).await.unwrap().unwrap().event, "push");
+
+    let labels = ["self-hosted".to_owned()];
+    let config = client.generate_jitconfig(&in_repository(), &runner_name(), &labels).await.unwrap();
+    let runner = control.connect(&config.encoded).await;
+    assert_eq!(runner.begin().await, job);
+    assert_eq!(client.delete_runner(&in_repository(), config.runner_id).await.unwrap(), Deletion::Busy);
+    assert_eq!(client.job(&app(), job).await.unwrap().unwrap().status, "in_progress");
+    assert_eq!(client.queued_jobs(&app()).await.unwrap(), []);
+    runner.complete(job).await;
+    assert_eq!(client.job(&app(), job).await.unwrap().unwrap().status, "completed");
+
+    assert_eq!(client.job(&app(), JobId::new(1)).await.unwrap(), None);
+    assert_eq!(client.run(&app(), RunId::new(1)).await.unwrap(), None);
+}
+
+/// What the fake offers and our client does not ask for.
+async fn others(api: &str, client: &Client, control: &Control) {
+    let http = reqwest::Client::new();
+    let call = async |method: Method, path: &str, bearer: &str| -> Value {
+        let request = http.request(method, format!("{api}{path}")).bearer_auth(bearer);
+        let answer = request.header("user-agent", "test").send().await.unwrap();
+        assert!(answer.status().is_success(), "{path}: {}", answer.status());
+        answer.json().await.unwrap_or_default()
+    };
+    let jwt = app_jwt();
+    call(Method::GET, "/app", &jwt).await;
+    let installations = call(Method::GET, "/app/installations", &jwt).await;
+    call(Method::GET, &format!("/app/installations/{}", installations[0]["id"]), &jwt).await;
+    let deliveries = call(Method::GET, "/app/hook/deliveries?per_page=2", &jwt).await;
+    let delivery = format!("/app/hook/deliveries/{}", deliveries[0]["id"]);
+    call(Method::GET, &delivery, &jwt).await;
+    call(Method::POST, &format!("{delivery}/attempts"), &jwt).await;
+
+    call(Method::GET, "/rate_limit", TOKEN).await;
+    call(Method::GET, "/repos/acme/app", TOKEN).await;
+    let (run, _) = control.queue_job(&["nobody"]).await;
+    call(Method::GET, &format!("/repos/acme/app/actions/runs/{run}/attempts/1/jobs"), TOKEN).await;
+    for (scope, place) in [(in_repository(), "repos/acme/app"), (in_organization(), "orgs/acme")] {
+        let labels = ["self-hosted".to_owned()];
+        let config = client.generate_jitconfig(&scope, &runner_name(), &labels).await.unwrap();
+        call(Method::GET, &format!("/{place}/actions/runners/{}", config.runner_id), TOKEN).await;
+    }
+}
+
+/// The operations that prism knows, such as `GET /repos/{owner}/{repo}/actions/runs`.
+fn operations() -> Vec<String> {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../xtask/conformance/operations.json");
+    serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap()
+}
+
+/// Whether a request, such as `GET /repos/acme/app/actions/runs`, is a call of that operation.
+fn is(line: &str, operation: &str) -> bool {
+    let (mut segments, mut template) = (line.split('/'), operation.split('/'));
+    loop {
+        match (segments.next(), template.next()) {
+            (None, None) => return true,
+            (Some(segment), Some(wanted)) if wanted.starts_with('{') || segment == wanted => {}
+            _ => return false,
+        }
+    }
+}
+
+/// Keeps each webhook in a file of its own; returns where to send them.
+async fn keep_webhooks(dir: PathBuf) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/webhook", listener.local_addr().unwrap());
+    let keep = move |request: Request| async move {
+        let (parts, body) = request.into_parts();
+        let header = |name| parts.headers[name].to_str().unwrap();
+        let (event, delivery) = (header("x-github-event"), header("x-github-delivery"));
+        let body = to_bytes(body, 1 << 20).await.unwrap();
+        let body: Value = serde_json::from_slice(&body).unwrap();
+        let kept = json!({"event": event, "body": body}).to_string();
+        std::fs::write(dir.join(format!("{event}-{delivery}.json")), kept).unwrap();
+        StatusCode::ACCEPTED
+    };
+    let router = Router::new().route("/webhook", post(keep));
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    url
+}
+
+/// Passes everything on to prism and remembers what prism itself objected to.
+struct Recorder {
+    url: String,
+    passage: Passage,
+}
+
+#[derive(Clone)]
+struct Passage {
+    prism: Arc<str>,
+    http: reqwest::Client,
+    violations: Arc<Mutex<Vec<String>>>,
+    called: Arc<Mutex<Vec<String>>>,
+}
+
+impl Recorder {
+    async fn start(prism: String) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let passage = Passage {
+            prism: prism.into(),
+            http: reqwest::Client::new(),
+            violations: Arc::default(),
+            called: Arc::default(),
+        };
+        let router = Router::new().fallback(pass).with_state(passage.clone());
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        Self { url, passage }
+    }
+
+    fn seen(&self) -> (Vec<String>, Vec<String>) {
+        let Passage { violations, called, .. } = &self.passage;
+        (violations.lock().unwrap().clone(), called.lock().unwrap().clone())
+    }
+}
+
+async fn pass(State(passage): State<Passage>, request: Request) -> Response<Body> {
+    let (parts, body) = request.into_parts();
+    let line = format!("{} {}", parts.method, parts.uri.path());
+    let body = to_bytes(body, 1 << 20).await.unwrap();
+    let mut headers = parts.headers;
+    headers.remove("host");
+    let asked = passage
+        .http
+        .request(parts.method, format!("{}{}", passage.prism, parts.uri))
+        .headers(headers)
+        .body(body);
+    let answer = asked.send().await.unwrap();
+    let status = answer.status();
+    let body = answer.bytes().await.unwrap();
+    let told: Value = serde_json::from_slice(&body).unwrap_or_default();
+    if told["type"].as_str().is_some_and(|kind| kind.starts_with(PRISM)) {
+        passage.violations.lock().unwrap().push(format!("{line}: {told}"));
+    }
+    passage.called.lock().unwrap().push(line);
+    Response::builder().status(status).body(Body::from(body)).unwrap()
+}

@@ -1,0 +1,125 @@
+//! The client against a GitHub that remembers, checks signatures and scopes,
+//! and gives jobs to runners.
+
+use ecsrunner_core::id::{JobId, Repository, RunId, RunnerId};
+use ecsrunner_core::pool::Scope;
+use ecsrunner_engine::ports::github::{Deletion, GitHub, GitHubError};
+use ecsrunner_github::{ApiUrl, Client, Credentials};
+use secrecy::SecretString;
+use serde_json::json;
+
+use crate::github::{app_client, options, start};
+use crate::{TOKEN, app, in_organization, in_repository, runner_name};
+
+const MINT: &str = "POST /app/installations/{installation_id}/access_tokens";
+
+#[tokio::test]
+async fn an_app_and_a_token_register_find_and_delete_runners_in_both_scopes() {
+    let (fake, _) = start(options(None)).await;
+    let token = Credentials::Token(SecretString::from(TOKEN));
+    let with_token = Client::new(ApiUrl::parse(fake.url()).unwrap(), &token).unwrap();
+    for client in [app_client(fake.url()), with_token, app_client(&format!("{}/api/v3/", fake.url()))] {
+        for scope in [in_repository(), in_organization()] {
+            let name = runner_name();
+            let labels = ["self-hosted".to_owned()];
+            let config = client.generate_jitconfig(&scope, &name, &labels).await.unwrap();
+            let taken = client.generate_jitconfig(&scope, &name, &labels).await.unwrap_err();
+            assert!(matches!(taken, GitHubError::NameTaken), "{taken:?}");
+
+            let found = client.runner(&scope, &name).await.unwrap().unwrap();
+            assert_eq!((found.id, found.busy, found.online), (config.runner_id, false, false));
+            assert_eq!(client.delete_runner(&scope, found.id).await.unwrap(), Deletion::Deleted);
+            assert_eq!(client.delete_runner(&scope, found.id).await.unwrap(), Deletion::Absent);
+            assert_eq!(client.runner(&scope, &name).await.unwrap(), None);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_runner_that_runs_a_job_is_busy_and_stays() {
+    let (fake, control) = start(options(None)).await;
+    let client = app_client(fake.url());
+    let (run, job) = control.queue_job(&["self-hosted"]).await;
+    let queued = client.queued_jobs(&app()).await.unwrap();
+    assert_eq!(queued.iter().map(|job| job.id).collect::<Vec<_>>(), [job]);
+
+    let labels = ["self-hosted".to_owned()];
+    let config = client.generate_jitconfig(&in_repository(), &runner_name(), &labels).await.unwrap();
+    let runner = control.connect(&config.encoded).await;
+    assert_eq!(runner.begin().await, job);
+    let busy = client.delete_runner(&in_repository(), config.runner_id).await.unwrap();
+    assert_eq!(busy, Deletion::Busy);
+    let taken = client.job(&app(), job).await.unwrap().unwrap();
+    assert_eq!((taken.status.as_str(), taken.run), ("in_progress", run));
+    assert_eq!(taken.runner_name.as_deref(), Some(runner_name().as_str()));
+    assert_eq!(client.queued_jobs(&app()).await.unwrap(), []);
+
+    runner.complete(job).await;
+    let done = client.job(&app(), job).await.unwrap().unwrap();
+    assert_eq!((done.status.as_str(), done.conclusion.as_deref()), ("completed", Some("success")));
+    assert_eq!(client.runner(&in_repository(), &runner_name()).await.unwrap(), None);
+    let told = client.run(&app(), run).await.unwrap().unwrap();
+    assert_eq!((told.event.as_str(), told.head_repository), ("push", Some(app())));
+}
+
+#[tokio::test]
+async fn what_github_does_not_know_is_absent_but_a_repository_out_of_reach_is_refused() {
+    let (fake, _) = start(options(None)).await;
+    let client = app_client(fake.url());
+    assert_eq!(client.job(&app(), JobId::new(1)).await.unwrap(), None);
+    assert_eq!(client.run(&app(), RunId::new(1)).await.unwrap(), None);
+
+    let elsewhere = Repository::parse("acme/secret").unwrap();
+    let error = client.job(&elsewhere, JobId::new(1)).await.unwrap_err();
+    assert!(matches!(error, GitHubError::Refused { status: 404, .. }), "{error:?}");
+    let error = client.delete_runner(&Scope::Repository(elsewhere), RunnerId::new(1)).await.unwrap_err();
+    assert!(matches!(error, GitHubError::Refused { status: 422, .. }), "{error:?}");
+}
+
+#[tokio::test]
+async fn tokens_that_github_ends_early_are_minted_again() {
+    let (fake, control) = start(options(None)).await;
+    let client = app_client(fake.url());
+    for _ in 0..2 {
+        assert_eq!(client.runner(&in_repository(), &runner_name()).await.unwrap(), None);
+        control.post("tokens/expire", &json!({})).await;
+    }
+    assert_eq!(client.runner(&in_repository(), &runner_name()).await.unwrap(), None);
+    assert_eq!(control.calls().await[MINT], 3);
+}
+
+#[tokio::test]
+async fn an_app_that_lacks_a_permission_says_which_call_failed() {
+    let mut options = options(None);
+    options.app.as_mut().unwrap().permissions.remove("administration");
+    let (fake, _) = start(options).await;
+    let error = app_client(fake.url()).runner(&in_repository(), &runner_name()).await.unwrap_err();
+    let text = error.to_string();
+    assert!(text.starts_with("GitHub refuses create-access-token of installation "), "{text}");
+    assert!(text.ends_with("The permissions requested are not granted to this installation."), "{text}");
+}
+
+#[tokio::test]
+async fn a_registration_whose_reply_was_lost_is_found_by_its_name() {
+    let (fake, control) = start(options(None)).await;
+    let client = app_client(fake.url());
+    let fault = json!({"path_end": "/generate-jitconfig", "status": 502, "times": 1, "after_effect": true});
+    control.post("faults", &json!({"rest": [fault]})).await;
+    let (scope, name, labels) = (in_repository(), runner_name(), ["self-hosted".to_owned()]);
+    let lost = client.generate_jitconfig(&scope, &name, &labels).await.unwrap_err();
+    assert!(matches!(lost, GitHubError::Server { status: 502, .. }), "{lost:?}");
+    let taken = client.generate_jitconfig(&scope, &name, &labels).await.unwrap_err();
+    assert!(matches!(taken, GitHubError::NameTaken), "{taken:?}");
+    let found = client.runner(&scope, &name).await.unwrap().unwrap();
+    assert_eq!(client.delete_runner(&scope, found.id).await.unwrap(), Deletion::Deleted);
+    client.generate_jitconfig(&scope, &name, &labels).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_rate_limit_of_github_is_told_with_its_time() {
+    let (fake, control) = start(options(None)).await;
+    let fault = json!({"path_end": "/actions/runners", "status": 429, "retry_after_secs": 9});
+    control.post("faults", &json!({"rest": [fault]})).await;
+    let error = app_client(fake.url()).runner(&in_repository(), &runner_name()).await.unwrap_err();
+    assert!(matches!(error, GitHubError::Throttled { after, .. } if after.as_secs() == 9), "{error:?}");
+}

@@ -1,0 +1,53 @@
+//! The client against answers made up for the case at hand: what it sends, and
+//! what it makes of each reply. Against a GitHub that remembers: `fake.rs`.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod app_key;
+mod github;
+mod responder;
+
+mod auth;
+mod conformance;
+mod fake;
+mod jobs;
+mod refusals;
+mod runners;
+
+use ecsrunner_core::id::{Deployment, Organization, PoolId, Repository, RunnerGroupId, RunnerName};
+use ecsrunner_core::pool::Scope;
+use ecsrunner_github::{Client, Credentials};
+use secrecy::SecretString;
+
+use crate::responder::Responder;
+
+/// As long as installation tokens can be.
+const TOKEN: &str = concat!(
+    "ghs_0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789",
+    "0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789",
+    "0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789",
+    "0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789",
+    "0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789",
+    "0123456789012345",
+);
+
+fn client(github: &Responder) -> Client {
+    Client::new(github.api(), &Credentials::Token(SecretString::from(TOKEN))).unwrap()
+}
+
+fn app() -> Repository {
+    Repository::parse("acme/app").unwrap()
+}
+
+fn in_repository() -> Scope {
+    Scope::Repository(app())
+}
+
+fn in_organization() -> Scope {
+    Scope::Organization { organization: Organization::parse("acme").unwrap(), group: RunnerGroupId::new(7) }
+}
+
+fn runner_name() -> RunnerName {
+    let pool = PoolId::parse("abcdefg234").unwrap();
+    RunnerName::new(&Deployment::parse("ci").unwrap(), &pool, "01ARZ3NDEKTSV4RRFFQ69G5FAV").unwrap()
+}

@@ -1,0 +1,64 @@
+// Cuts GitHub's description of its REST API down to the operations in use, so
+// that prism starts in seconds:
+//
+//     node trim.mjs DESCRIPTION OPERATIONS TRIMMED
+
+import { readFileSync, writeFileSync } from "node:fs";
+
+const [description, operations, trimmed] = process.argv.slice(2);
+const github = JSON.parse(readFileSync(description, "utf8"));
+const inUse = JSON.parse(readFileSync(operations, "utf8"));
+
+// GitHub leaves most refusals out of an operation's replies, but describes the
+// one shape that they all have.
+const REFUSAL = {
+  description: "A refusal",
+  content: { "application/json": { schema: { $ref: "#/components/schemas/basic-error" } } },
+};
+const REFUSALS = ["401", "403", "404", "422", "429"];
+
+// This one place says that an App's account is a user and an enterprise at
+// once; everywhere else GitHub says that it is either.
+github.paths["/app/installations"].get.responses["200"].content["application/json"].schema.items = {
+  $ref: "#/components/schemas/installation",
+};
+
+const paths = {};
+for (const operation of inUse) {
+  const [method, path] = operation.split(" ");
+  const described = github.paths[path]?.[method.toLowerCase()];
+  if (!described) {
+    throw new Error(`GitHub describes no operation ${operation}`);
+  }
+  for (const status of REFUSALS) {
+    described.responses[status] ??= REFUSAL;
+  }
+  paths[path] ??= {};
+  paths[path][method.toLowerCase()] = described;
+}
+
+// What the operations refer to, and what that refers to.
+const components = {};
+const pending = [paths];
+while (pending.length > 0) {
+  const node = pending.pop();
+  if (node === null || typeof node !== "object") {
+    continue;
+  }
+  delete node.examples;
+  for (const [key, value] of Object.entries(node)) {
+    if (key === "$ref") {
+      const [, , kind, name] = value.split("/");
+      if (!components[kind]?.[name]) {
+        components[kind] ??= {};
+        components[kind][name] = github.components[kind][name];
+        pending.push(components[kind][name]);
+      }
+    } else {
+      pending.push(value);
+    }
+  }
+}
+
+const { openapi, info } = github;
+writeFileSync(trimmed, JSON.stringify({ openapi, info, paths, components }));

@@ -1,0 +1,72 @@
+//! Holds our GitHub client and our fake GitHub to GitHub's own descriptions.
+//!
+//! Between the two stands prism, which answers 422 to a request and 500 to a
+//! reply that breaks GitHub's OpenAPI description; the webhooks that the fake
+//! sends are validated against GitHub's JSON schemas. What is called does not
+//! belong here but in the driver, `crates/github/tests/client/conformance.rs`.
+
+mod prism;
+mod tools;
+
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::Path;
+use std::process::Command;
+use std::{env, fs};
+
+use anyhow::{Context, ensure};
+
+use self::prism::Prism;
+use self::tools::Tools;
+
+/// Runs the check; needs Node with npm, and the registry the first time.
+///
+/// # Errors
+///
+/// A tool that cannot be had, or anything that is not as GitHub describes it.
+pub(crate) fn run(root: &Path) -> anyhow::Result<()> {
+    let tools = Tools::install(root)?;
+    let description = tools.trimmed_description()?;
+    let webhooks = tools.dir().join("webhooks");
+    empty(&webhooks)?;
+
+    let fake = free_address()?;
+    let prism = Prism::start(&tools, &description, fake)?;
+    drive(root, &prism, fake, &webhooks)?;
+    drop(prism);
+    tools.validate_webhooks(&webhooks)
+}
+
+/// The driver starts the fake itself, behind prism, and calls it through prism.
+fn drive(root: &Path, prism: &Prism, fake: SocketAddr, webhooks: &Path) -> anyhow::Result<()> {
+    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut driver = Command::new(cargo);
+    driver
+        .args(["test", "--quiet", "--package", "ecsrunner-github", "--test", "client"])
+        .args(["conformance::", "--", "--nocapture"])
+        .env("ECSRUNNER_PRISM_URL", prism.url())
+        .env("ECSRUNNER_FAKE_GITHUB_ADDR", fake.to_string())
+        .env("ECSRUNNER_WEBHOOKS_DIR", webhooks)
+        .current_dir(root);
+    succeed(&mut driver).with_context(|| {
+        format!("client or fake differ from GitHub; prism's log is {}", prism.log().display())
+    })
+}
+
+fn free_address() -> anyhow::Result<SocketAddr> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("no free port on 127.0.0.1")?;
+    Ok(listener.local_addr()?)
+}
+
+fn empty(dir: &Path) -> anyhow::Result<()> {
+    if dir.exists() {
+        fs::remove_dir_all(dir).with_context(|| format!("cannot remove {}", dir.display()))?;
+    }
+    fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))
+}
+
+fn succeed(command: &mut Command) -> anyhow::Result<()> {
+    let name = format!("{command:?}");
+    let status = command.status().with_context(|| format!("cannot start {name}"))?;
+    ensure!(status.success(), "{name} ended with {status}");
+    Ok(())
+}

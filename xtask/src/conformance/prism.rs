@@ -1,0 +1,76 @@
+//! Prism, the proxy that judges requests and replies.
+
+use std::fs::File;
+use std::net::{SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail, ensure};
+
+use super::free_address;
+use super::tools::Tools;
+
+const START_LIMIT: Duration = Duration::from_secs(60);
+const PACE: Duration = Duration::from_millis(100);
+
+/// A running prism; ended when dropped.
+pub(super) struct Prism {
+    process: Child,
+    address: SocketAddr,
+    log: PathBuf,
+}
+
+impl Prism {
+    /// Starts prism in front of `upstream`, which need not listen yet.
+    pub(super) fn start(tools: &Tools, description: &Path, upstream: SocketAddr) -> anyhow::Result<Self> {
+        let address = free_address()?;
+        let log = tools.dir().join("prism.log");
+        let output = File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
+        let process = tools
+            .node("node_modules/@stoplight/prism-cli/dist/index.js")
+            .args(["proxy", "--errors", "-h", "127.0.0.1", "-p"])
+            .arg(address.port().to_string())
+            .arg(description)
+            .arg(format!("http://{upstream}"))
+            .stdin(Stdio::null())
+            .stdout(output.try_clone()?)
+            .stderr(output)
+            .spawn()
+            .context("prism cannot be started")?;
+        let mut prism = Self { process, address, log };
+        prism.wait_until_ready()?;
+        Ok(prism)
+    }
+
+    pub(super) fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Where it writes what it saw.
+    pub(super) fn log(&self) -> &Path {
+        &self.log
+    }
+
+    fn wait_until_ready(&mut self) -> anyhow::Result<()> {
+        let started = Instant::now();
+        while TcpStream::connect(self.address).is_err() {
+            if let Some(status) = self.process.try_wait()? {
+                bail!("prism ended with {status}; see {}", self.log.display());
+            }
+            let log = self.log.display();
+            ensure!(started.elapsed() < START_LIMIT, "prism is not ready after {START_LIMIT:?}; see {log}");
+            thread::sleep(PACE);
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Prism {
+    fn drop(&mut self) {
+        // It may have ended by itself; there is nothing more to do then.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
