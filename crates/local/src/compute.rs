@@ -1,7 +1,7 @@
 //! ECS's place on one machine: tasks are processes, which outlive the server.
 
 mod install;
-mod leftovers;
+pub(crate) mod leftovers;
 mod watch;
 
 use std::collections::HashSet;

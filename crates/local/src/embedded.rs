@@ -28,6 +28,15 @@ impl Embedded {
         Ok(Self(Arc::new(database)))
     }
 
+    /// How many items a table holds.
+    pub(crate) fn count(&self, table: &str) -> Result<u64, String> {
+        let request = serde_json::json!({"TableName": table, "Select": "COUNT", "ConsistentRead": true});
+        let request = serde_json::from_value(request).map_err(|error| error.to_string())?;
+        let counted = self.0.scan(request).map_err(|error| error.to_string())?;
+        let counted = serde_json::to_value(&counted).map_err(|error| error.to_string())?;
+        counted.get("Count").and_then(serde_json::Value::as_u64).ok_or_else(|| "no count".to_owned())
+    }
+
     /// Deletes what has expired, which an embedded database does not do by itself.
     pub(crate) async fn sweep_expired(&self) -> Result<usize, String> {
         let database = Arc::clone(&self.0);

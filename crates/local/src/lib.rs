@@ -6,6 +6,7 @@
 pub mod config;
 pub mod up;
 pub mod task;
+pub mod left;
 
 mod state_dir;
 mod embedded;

@@ -26,6 +26,11 @@ pub(super) fn kill_all(dir: &Path, uid: Option<u32>) {
     }
 }
 
+/// How many processes work below a directory.
+pub(crate) fn count(dir: &Path) -> usize {
+    processes().filter(|pid| belongs(*pid, dir, None)).count()
+}
+
 fn processes() -> impl Iterator<Item = Pid> {
     let own = std::process::id();
     fs::read_dir("/proc")

@@ -1,0 +1,102 @@
+//! Commands and flags.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::environment;
+
+/// Run GitHub Actions jobs on ephemeral runners: on AWS Fargate, or on this machine.
+#[derive(Debug, Parser)]
+#[command(name = "ecsrunner", version, propagate_version = true, arg_required_else_help = true)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Show it at work on this machine: a fake GitHub, a server, and a workflow's jobs
+    Demo(DemoArguments),
+    /// Serve jobs on this machine
+    #[command(subcommand)]
+    Local(LocalCommand),
+}
+
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub(crate) struct DemoArguments {
+    #[command(subcommand)]
+    pub(crate) command: Option<DemoCommand>,
+    #[command(flatten)]
+    pub(crate) options: DemoOptions,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DemoOptions {
+    /// A workflow file to run instead of the built-in one
+    #[arg(long, value_name = "FILE")]
+    pub(crate) workflow: Option<PathBuf>,
+    /// Run so many short jobs instead of the built-in workflow
+    #[arg(long, value_name = "N", conflicts_with = "workflow", value_parser = clap::value_parser!(u32).range(1..=256))]
+    pub(crate) jobs: Option<u32>,
+    /// Print one JSON document on standard output
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Keep the web page up when the jobs are done, until Ctrl-C
+    #[arg(long)]
+    pub(crate) web: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum DemoCommand {
+    /// Serve the fake GitHub alone
+    Github(GithubArguments),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct GithubArguments {
+    /// Where to serve; port 0 takes any free one
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) listen: SocketAddr,
+    /// A file with a token that is accepted with every permission
+    #[arg(long, value_name = "FILE")]
+    pub(crate) token_file: Option<PathBuf>,
+    /// Makes choices and ids the same each time
+    #[arg(long, value_name = "N")]
+    pub(crate) seed: Option<u64>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum LocalCommand {
+    /// Start the server: webhook, API and page, with runners as processes
+    Up(UpArguments),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct UpArguments {
+    /// Where to serve; port 0 takes any free one
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
+    pub(crate) listen: SocketAddr,
+    /// What outlives the server: records, tasks and their logs
+    #[arg(long, value_name = "DIR", env = environment::STATE)]
+    pub(crate) state: PathBuf,
+    /// The configuration, in TOML
+    #[arg(long, value_name = "FILE", env = environment::CONFIG)]
+    pub(crate) config: PathBuf,
+    /// Ask GitHub for queued jobs, for where its webhooks cannot reach this machine
+    #[arg(long)]
+    pub(crate) poll: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        use clap::CommandFactory;
+        Arguments::command().debug_assert();
+    }
+}

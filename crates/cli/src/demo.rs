@@ -1,0 +1,86 @@
+//! `ecsrunner demo`: a fake GitHub, a server and a workflow's jobs, each as
+//! users have them, but for GitHub.
+
+pub(crate) mod github;
+
+mod follow;
+mod progress;
+mod report;
+mod scene;
+mod service;
+
+use std::io::Write;
+use std::time::Duration;
+
+use anyhow::{Context, anyhow, bail};
+
+use crate::arguments::DemoOptions;
+use crate::exit::Failure;
+use follow::Follower;
+use progress::Progress;
+use report::Report;
+use scene::{Scene, Submission};
+
+/// The demo gives up after this.
+const LIMIT: Duration = Duration::from_secs(15 * 60);
+
+pub(crate) fn run(options: DemoOptions) -> Result<(), Failure> {
+    let submission = Submission::of(&options)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let report = runtime.block_on(tell(&options, submission))?;
+    report.print(options.json)?;
+    match report.fault() {
+        None => Ok(()),
+        Some(fault) => Err(anyhow!(fault).into()),
+    }
+}
+
+async fn tell(options: &DemoOptions, submission: Submission) -> Result<Report, Failure> {
+    let scene = Scene::set()?;
+    let mut github = scene.start_github().await?;
+    let mut server = scene.start_server(&github).await?;
+    let mut progress = Progress::new(options.json);
+    progress.say(&format!("fake GitHub at {}, server and page at {}", github.url(), server.url()));
+    scene.connect(&github, &server).await?;
+    let run = scene.submit(&github, &submission).await?;
+    let mut follower = Follower::new(&github, &server, run)?;
+    let followed = tokio::time::timeout(LIMIT, follow(&mut follower, &mut progress));
+    tokio::select! {
+        followed = followed => followed.map_err(|_| anyhow!("not every job was done within {} minutes", LIMIT.as_secs() / 60))??,
+        _ = tokio::signal::ctrl_c() => Err(anyhow!("interrupted"))?,
+        died = server.died() => Err(anyhow!("the server ended: {died}"))?,
+        died = github.died() => Err(anyhow!("the fake GitHub ended: {died}"))?,
+    }
+    progress.end();
+    if options.web {
+        progress.say(&format!("the page stays at {} until Ctrl-C", server.url()));
+        tokio::signal::ctrl_c().await.context("cannot wait for Ctrl-C")?;
+    }
+    let registrations = follower.registrations().await?;
+    server.stop().await?;
+    github.stop().await?;
+    let left = scene.left().await?;
+    Ok(Report::new(follower.jobs(), &scene, left, registrations)?)
+}
+
+async fn follow(follower: &mut Follower, progress: &mut Progress) -> anyhow::Result<()> {
+    loop {
+        follower.look().await?;
+        progress.show(follower.jobs())?;
+        if follower.is_done() {
+            return Ok(());
+        }
+        if let Some(refusal) = follower.refusal() {
+            progress.end();
+            bail!("a job was refused: {refusal}");
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+/// Writes to standard output; a closed pipe is told to the caller.
+fn print(text: &str) -> std::io::Result<()> {
+    let mut out = anstream::stdout();
+    out.write_all(text.as_bytes())?;
+    out.flush()
+}

@@ -1,0 +1,173 @@
+//! What the server and the fake GitHub say of the demo's jobs.
+
+use std::collections::{BTreeMap, HashMap};
+
+use ecsrunner_core::id::RunId;
+use jiff::Timestamp;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use super::service::Service;
+
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct Stage {
+    pub(super) at: Timestamp,
+    pub(super) state: String,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct Reason {
+    pub(super) text: String,
+}
+
+/// A job as the server's API shows it.
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct Job {
+    pub(super) id: u64,
+    run_id: RunId,
+    pub(super) name: String,
+    pub(super) class: Option<String>,
+    pub(super) state: String,
+    pub(super) reason: Option<Reason>,
+    pub(super) runner: Option<String>,
+    pub(super) conclusion: Option<String>,
+    timeline: Vec<Stage>,
+}
+
+impl Job {
+    pub(super) fn at(&self, state: &str) -> Option<Timestamp> {
+        self.timeline.iter().find(|stage| stage.state == state).map(|stage| stage.at)
+    }
+}
+
+/// A runner as the server's API shows it.
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct Runner {
+    pub(super) name: String,
+    pub(super) state: String,
+    pub(super) launched_for: u64,
+    pub(super) task: Option<String>,
+    pub(super) cost_usd: Option<f64>,
+}
+
+#[derive(Deserialize)]
+struct Jobs {
+    jobs: Vec<Job>,
+}
+
+#[derive(Deserialize)]
+struct Runners {
+    runners: Vec<Runner>,
+}
+
+#[derive(Deserialize)]
+struct SimState {
+    jobs: Vec<SimJob>,
+    registrations: Vec<serde_json::Value>,
+}
+
+#[derive(Deserialize)]
+struct SimJob {
+    run_id: RunId,
+    state: String,
+}
+
+#[derive(Deserialize)]
+struct Deliveries {
+    deliveries: Vec<Delivery>,
+}
+
+#[derive(Deserialize)]
+struct Delivery {
+    action: Option<String>,
+    job: Option<u64>,
+    sent_at: Timestamp,
+}
+
+/// The jobs of a run, and the runners made for them.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Seen {
+    pub(super) jobs: BTreeMap<u64, Job>,
+    pub(super) runners: HashMap<String, Runner>,
+    /// When the first `queued` webhook of each job was sent.
+    pub(super) queued_sent: HashMap<u64, Timestamp>,
+}
+
+#[derive(Debug)]
+pub(super) struct Follower {
+    client: reqwest::Client,
+    github: String,
+    server: String,
+    run: RunId,
+    seen: Seen,
+    done: bool,
+}
+
+impl Follower {
+    pub(super) fn new(github: &Service, server: &Service, run: RunId) -> anyhow::Result<Self> {
+        Ok(Self {
+            client: server.client(),
+            github: github.url().to_owned(),
+            server: server.url().to_owned(),
+            run,
+            seen: Seen::default(),
+            done: false,
+        })
+    }
+
+    pub(super) fn jobs(&self) -> &Seen {
+        &self.seen
+    }
+
+    pub(super) fn is_done(&self) -> bool {
+        self.done
+    }
+
+    /// The reason of the first refused job.
+    pub(super) fn refusal(&self) -> Option<String> {
+        let refused = self.seen.jobs.values().find(|job| job.state == "refused")?;
+        let why = refused.reason.as_ref().map_or("no reason was given", |reason| reason.text.as_str());
+        Some(format!("{}: {why}", refused.name))
+    }
+
+    /// Looks at everything once.
+    pub(super) async fn look(&mut self) -> anyhow::Result<()> {
+        let github: SimState = self.get(&format!("{}/_sim/state", self.github)).await?;
+        let Jobs { jobs } = self.get(&format!("{}/api/v1/jobs?limit=500", self.server)).await?;
+        let Runners { runners } = self.get(&format!("{}/api/v1/runners?limit=500", self.server)).await?;
+        let ours: Vec<&SimJob> = github.jobs.iter().filter(|job| job.run_id == self.run).collect();
+        let ended = ours.iter().all(|job| job.state == "completed");
+        // A job that needed another which failed was never queued.
+        let jobs: BTreeMap<u64, Job> =
+            jobs.into_iter().filter(|job| job.run_id == self.run).map(|job| (job.id, job)).collect();
+        let recorded = jobs.len() == ours.len() && jobs.values().all(|job| job.state == "completed");
+        let gone = runners.iter().all(|runner| runner.state == "gone");
+        self.seen.jobs = jobs;
+        self.seen.runners = runners.into_iter().map(|runner| (runner.name.clone(), runner)).collect();
+        self.done = ended && recorded && gone;
+        if self.done {
+            self.look_at_deliveries().await?;
+        }
+        Ok(())
+    }
+
+    async fn look_at_deliveries(&mut self) -> anyhow::Result<()> {
+        let Deliveries { deliveries } = self.get(&format!("{}/_sim/deliveries", self.github)).await?;
+        for delivery in deliveries {
+            if let (Some("queued"), Some(job)) = (delivery.action.as_deref(), delivery.job) {
+                self.seen.queued_sent.entry(job).or_insert(delivery.sent_at);
+            }
+        }
+        Ok(())
+    }
+
+    /// How many runners are registered still.
+    pub(super) async fn registrations(&self) -> anyhow::Result<usize> {
+        let github: SimState = self.get(&format!("{}/_sim/state", self.github)).await?;
+        Ok(github.registrations.len())
+    }
+
+    async fn get<T: DeserializeOwned>(&self, url: &str) -> anyhow::Result<T> {
+        Ok(self.client.get(url).send().await?.error_for_status()?.json().await?)
+    }
+}

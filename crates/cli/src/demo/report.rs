@@ -1,0 +1,182 @@
+//! What the demo ends with.
+
+use std::collections::HashMap;
+
+use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
+use comfy_table::{CellAlignment, ContentArrangement, Table};
+use ecsrunner_local::left::Left as LeftOnMachine;
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use super::follow::{Job, Runner, Seen};
+use super::print;
+use super::scene::Scene;
+
+#[derive(Debug, Serialize)]
+pub(super) struct Report {
+    jobs: Vec<ReportedJob>,
+    left: Left,
+    webhook_to_agent_ms: Percentiles,
+}
+
+#[derive(Debug, Serialize)]
+struct ReportedJob {
+    id: u64,
+    name: String,
+    class: Option<String>,
+    runner: Option<String>,
+    queued_at: Option<Timestamp>,
+    started_at: Option<Timestamp>,
+    completed_at: Option<Timestamp>,
+    conclusion: Option<String>,
+    cost_usd: Option<f64>,
+}
+
+#[derive(Debug, Serialize)]
+struct Left {
+    processes: usize,
+    registrations: usize,
+    boot_items: u64,
+    open_records: usize,
+}
+
+#[derive(Debug, Serialize)]
+struct Percentiles {
+    p50: Option<f64>,
+    p99: Option<f64>,
+}
+
+impl Report {
+    pub(super) fn new(
+        seen: &Seen,
+        scene: &Scene,
+        left: LeftOnMachine,
+        registrations: usize,
+    ) -> anyhow::Result<Self> {
+        let jobs = seen.jobs.values().map(|job| reported(job, &seen.runners)).collect();
+        let waits = seen.runners.values().filter_map(|runner| webhook_to_agent(runner, seen, scene));
+        let LeftOnMachine { processes, boot_items, open_records } = left;
+        Ok(Self {
+            jobs,
+            left: Left { processes, registrations, boot_items, open_records },
+            webhook_to_agent_ms: percentiles(waits.collect()),
+        })
+    }
+
+    /// What did not go as it should.
+    pub(super) fn fault(&self) -> Option<String> {
+        let failed: Vec<&str> = self
+            .jobs
+            .iter()
+            .filter(|job| !matches!(job.conclusion.as_deref(), Some("success" | "skipped" | "neutral")))
+            .map(|job| job.name.as_str())
+            .collect();
+        if !failed.is_empty() {
+            return Some(format!("not successful: {}", failed.join(", ")));
+        }
+        let Left { processes, registrations, boot_items, open_records } = self.left;
+        if (processes, registrations, boot_items, open_records) != (0, 0, 0, 0) {
+            return Some(format!(
+                "left behind: {processes} processes, {registrations} registrations, \
+                 {boot_items} boot items, {open_records} open records"
+            ));
+        }
+        None
+    }
+
+    pub(super) fn print(&self, json: bool) -> anyhow::Result<()> {
+        if json {
+            print(&format!("{}\n", serde_json::to_string_pretty(self)?))?;
+            return Ok(());
+        }
+        print(&format!("{}\n", self.table()))?;
+        let total: f64 = self.jobs.iter().filter_map(|job| job.cost_usd).sum();
+        let median = self.webhook_to_agent_ms.p50.map_or("—".to_owned(), |ms| format!("{ms:.0} ms"));
+        print(&format!(
+            "{} jobs; ${total:.4} on Fargate by list prices; webhook to agent {median} at the median; \
+             left: {} processes, {} registrations, {} boot items, {} open records\n",
+            self.jobs.len(),
+            self.left.processes,
+            self.left.registrations,
+            self.left.boot_items,
+            self.left.open_records,
+        ))?;
+        Ok(())
+    }
+
+    fn table(&self) -> Table {
+        let mut table = Table::new();
+        table.load_style(UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
+        table.set_header(["JOB", "CLASS", "RUNNER", "QUEUED", "STARTED", "COMPLETED", "RESULT", "COST"]);
+        let began = self.jobs.iter().filter_map(|job| job.queued_at).min();
+        for job in &self.jobs {
+            let after = |at: Option<Timestamp>, from: Option<Timestamp>| match (at, from) {
+                (Some(at), Some(from)) => format!("+{:.2} s", seconds(at.duration_since(from))),
+                _ => "—".to_owned(),
+            };
+            table.add_row([
+                job.name.clone(),
+                job.class.clone().unwrap_or_else(|| "—".to_owned()),
+                // The ulid's end tells runners of one demo apart.
+                job.runner.as_deref().map_or_else(
+                    || "—".to_owned(),
+                    |name| format!("…{}", &name[name.len().saturating_sub(8)..]),
+                ),
+                after(job.queued_at, began),
+                after(job.started_at, job.queued_at),
+                after(job.completed_at, job.started_at),
+                job.conclusion.clone().unwrap_or_else(|| "—".to_owned()),
+                job.cost_usd.map_or_else(|| "—".to_owned(), |usd| format!("${usd:.4}")),
+            ]);
+        }
+        for column in [3, 4, 5, 7] {
+            if let Some(column) = table.column_mut(column) {
+                column.set_cell_alignment(CellAlignment::Right);
+            }
+        }
+        table
+    }
+}
+
+fn seconds(duration: SignedDuration) -> f64 {
+    duration.as_secs_f64()
+}
+
+fn reported(job: &Job, runners: &HashMap<String, Runner>) -> ReportedJob {
+    let runner = job.runner.as_ref().and_then(|name| runners.get(name));
+    ReportedJob {
+        id: job.id,
+        name: job.name.clone(),
+        class: job.class.clone(),
+        runner: job.runner.clone(),
+        queued_at: job.at("queued"),
+        started_at: job.at("in_progress"),
+        completed_at: job.at("completed"),
+        conclusion: job.conclusion.clone(),
+        cost_usd: runner.and_then(|runner| runner.cost_usd),
+    }
+}
+
+/// The first line of an agent's log.
+#[derive(Deserialize)]
+struct FirstLine {
+    time: Timestamp,
+}
+
+/// Milliseconds from the job's first `queued` webhook, as GitHub sent it, to
+/// the first line of the agent that was launched for it.
+fn webhook_to_agent(runner: &Runner, seen: &Seen, scene: &Scene) -> Option<f64> {
+    let sent = seen.queued_sent.get(&runner.launched_for)?;
+    let log = std::fs::read_to_string(scene.agent_log(runner.task.as_deref()?)).ok()?;
+    let first: FirstLine = serde_json::from_str(log.lines().next()?).ok()?;
+    Some(first.time.duration_since(*sent).as_secs_f64() * 1000.0)
+}
+
+fn percentiles(mut values: Vec<f64>) -> Percentiles {
+    values.sort_unstable_by(f64::total_cmp);
+    let at = |percent: usize| {
+        let rank = (values.len() * percent).div_ceil(100);
+        values.get(rank.saturating_sub(1)).copied()
+    };
+    Percentiles { p50: at(50), p99: at(99) }
+}

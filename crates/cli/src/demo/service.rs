@@ -1,0 +1,94 @@
+//! A process of the demo's that serves HTTP and says where.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use anyhow::{Context, anyhow, bail};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, Command};
+
+/// How long it may take to serve, and to end.
+const LIMIT: Duration = Duration::from_secs(20);
+/// Lines of its log that are shown when it fails.
+const TAIL: usize = 8;
+
+#[derive(Debug)]
+pub(super) struct Service {
+    name: &'static str,
+    child: Child,
+    url: String,
+    log: PathBuf,
+    client: reqwest::Client,
+}
+
+impl Service {
+    /// Starts it and waits for its line `listening on URL`.
+    pub(super) async fn start(name: &'static str, mut command: Command, log: &Path) -> anyhow::Result<Self> {
+        let mut child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(File::create(log)?)
+            // Ctrl-C is the demo's; it ends its services itself.
+            .process_group(0)
+            .kill_on_drop(true)
+            .spawn()
+            .with_context(|| format!("{name} could not be started"))?;
+        let stdout = child.stdout.take().context("its standard output is not piped")?;
+        let mut lines = BufReader::new(stdout).lines();
+        let line = tokio::time::timeout(LIMIT, lines.next_line()).await;
+        let url = match line {
+            Ok(Ok(Some(line))) => line.strip_prefix("listening on ").map(str::to_owned),
+            _ => None,
+        };
+        let Some(url) = url else { bail!("{name} did not start\n{}", tail(log)) };
+        let client = reqwest::Client::builder().timeout(LIMIT).no_proxy().build()?;
+        Ok(Self { name, child, url, log: log.to_owned(), client })
+    }
+
+    pub(super) fn url(&self) -> &str {
+        &self.url
+    }
+
+    pub(super) fn client(&self) -> reqwest::Client {
+        self.client.clone()
+    }
+
+    pub(super) async fn post(
+        &self,
+        path: &str,
+        body: &serde_json::Value,
+    ) -> anyhow::Result<reqwest::Response> {
+        let sent = self.client.post(format!("{}{path}", self.url)).json(body).send().await;
+        sent.with_context(|| format!("{} did not answer {path}", self.name))
+    }
+
+    /// Returns when it has ended, with the end of its log.
+    pub(super) async fn died(&mut self) -> String {
+        let status = self.child.wait().await;
+        let status = status.map_or_else(|error| error.to_string(), |status| status.to_string());
+        format!("{status}\n{}", tail(&self.log))
+    }
+
+    /// Ends it by SIGTERM.
+    pub(super) async fn stop(&mut self) -> anyhow::Result<()> {
+        let pid = self.child.id().with_context(|| format!("{} had ended before", self.name))?;
+        kill(Pid::from_raw(i32::try_from(pid)?), Signal::SIGTERM)?;
+        let status = tokio::time::timeout(LIMIT, self.child.wait())
+            .await
+            .map_err(|_| anyhow!("{} did not end within {} s of SIGTERM", self.name, LIMIT.as_secs()))??;
+        if !status.success() {
+            bail!("{} ended with {status}\n{}", self.name, tail(&self.log));
+        }
+        Ok(())
+    }
+}
+
+fn tail(log: &Path) -> String {
+    let text = std::fs::read_to_string(log).unwrap_or_default();
+    let lines: Vec<&str> = text.lines().collect();
+    lines[lines.len().saturating_sub(TAIL)..].join("\n")
+}

@@ -1,0 +1,39 @@
+//! Every variable that the command line reads beside clap's, in one place.
+
+use std::env;
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use ecsrunner_local::config::Overrides;
+
+/// The state directory of a local server.
+pub(crate) const STATE: &str = "ECSRUNNER_STATE";
+/// The configuration file of a local server.
+pub(crate) const CONFIG: &str = "ECSRUNNER_CONFIG";
+/// A file with the webhook's secret, before those of the configuration.
+pub(crate) const WEBHOOK_SECRET_FILE: &str = "ECSRUNNER_WEBHOOK_SECRET_FILE";
+/// GitHub's API, before the configuration.
+pub(crate) const GITHUB_API_URL: &str = "GITHUB_API_URL";
+/// What is logged, in the syntax of `tracing`'s filters.
+pub(crate) const LOG: &str = "ECSRUNNER_LOG";
+
+/// What the environment says before the configuration file.
+pub(crate) fn overrides() -> Overrides {
+    Overrides {
+        github_api_url: text(GITHUB_API_URL),
+        webhook_secret_file: variable(WEBHOOK_SECRET_FILE).map(PathBuf::from),
+    }
+}
+
+/// The log filter.
+pub(crate) fn log_filter() -> Option<String> {
+    text(LOG)
+}
+
+fn variable(name: &str) -> Option<OsString> {
+    env::var_os(name).filter(|value| !value.is_empty())
+}
+
+fn text(name: &str) -> Option<String> {
+    variable(name)?.into_string().ok()
+}

@@ -1,0 +1,37 @@
+//! `ecsrunner local up`.
+
+use std::io::Write;
+
+use anyhow::Context;
+use ecsrunner_local::config::Config;
+use ecsrunner_local::up::{self, Options};
+
+use crate::arguments::UpArguments;
+use crate::exit::Failure;
+use crate::{environment, log};
+
+pub(crate) fn up(arguments: UpArguments) -> Result<(), Failure> {
+    log::init();
+    let config = Config::read(&arguments.config, &environment::overrides()).map_err(|error| {
+        Failure::usage(error).hint("every key is listed in docs/configuration.md, with one whole example")
+    })?;
+    let options = Options {
+        listen: arguments.listen,
+        state: arguments.state,
+        executable: std::env::current_exe().context("the path of this executable is not known")?,
+        poll: arguments.poll,
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .context("no runtime can be made")?;
+    let served = runtime.block_on(up::up(config, options, |address| {
+        // Whoever closed our standard output does not want to know.
+        let _told = writeln!(std::io::stdout(), "listening on http://{address}");
+        let _told = std::io::stdout().flush();
+    }));
+    // Requests under way are answered or not; what was answered is stored.
+    runtime.shutdown_background();
+    served.map_err(Failure::from)
+}

@@ -1,0 +1,256 @@
+// The page against a real server, in a real browser.
+//
+//     ECSRUNNER_LOCAL=http://127.0.0.1:8700 node --test crates/local/page/test/page.test.mjs
+//
+// It needs a running `ecsrunner local up` (or `demo --web`) with at least one completed job, and playwright-core,
+// which is looked for beside this file and in NODE_PATH. CHROMIUM names the browser, by default /usr/bin/chromium.
+// Which other jobs exist, and whether more arrive meanwhile, does not matter.
+import assert from 'node:assert/strict';
+import { createRequire } from 'node:module';
+import { after, before, test } from 'node:test';
+
+const { chromium } = createRequire(import.meta.url)('playwright-core');
+
+const base = process.env.ECSRUNNER_LOCAL;
+assert.ok(base, 'ECSRUNNER_LOCAL must hold the URL of a running server');
+const at = (path) => new URL(path, base.endsWith('/') ? base : `${base}/`).href;
+
+let browser;
+before(async () => {
+  browser = await chromium.launch({
+    executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
+    args: ['--headless', '--no-sandbox', '--disable-gpu', '--disable-background-networking', '--disable-quic', '--no-first-run', '--disable-component-update', '--disable-sync'],
+  });
+});
+after(() => browser?.close());
+
+/** All jobs, or runners, that the API lists. */
+async function all(kind) {
+  const items = [];
+  let cursor = null;
+  do {
+    const asked = new URLSearchParams({ limit: '200', ...(cursor === null ? {} : { cursor }) });
+    const answer = await fetch(at(`api/v1/${kind}?${asked}`));
+    assert.equal(answer.status, 200);
+    const page = await answer.json();
+    items.push(...page[kind]);
+    cursor = page.next ?? null;
+  } while (cursor !== null);
+  return items;
+}
+
+async function completedJob() {
+  const job = (await all('jobs')).find((one) => one.state === 'completed' && one.runner && one.timeline?.length);
+  assert.ok(job, 'the server must know at least one job that completed on a runner');
+  return job;
+}
+
+/** Opens the page and hands it to `use`; whatever it writes to the console as an error fails the test. */
+async function withPage(path, use, { width = 1440, height = 900, ...options } = {}) {
+  const context = await browser.newContext({ viewport: { width, height }, ...options });
+  const page = await context.newPage();
+  const errors = [];
+  page.on('console', (message) => { if (message.type() === 'error' || message.type() === 'warning') errors.push(message.text()); });
+  page.on('pageerror', (error) => errors.push(error.stack));
+  page.on('requestfailed', (request) => { if (!request.url().endsWith('/events')) errors.push(`${request.url()}: ${request.failure()?.errorText}`); });
+  page.on('request', (request) => { if (!request.url().startsWith(at('.'))) errors.push(`asked for ${request.url()}, outside the server`); });
+  try {
+    await page.goto(at(path));
+    await page.locator('#work').waitFor();
+    await use(page);
+    assert.deepEqual(errors, [], 'the browser has nothing to complain of');
+  } finally {
+    await context.close();
+  }
+}
+
+/** Tries until `check` passes: jobs may move on between two looks. */
+async function eventually(check) {
+  const until = Date.now() + 10_000;
+  for (;;) {
+    try { return await check(); } catch (error) {
+      if (Date.now() > until) throw error;
+      await new Promise((resolve) => { setTimeout(resolve, 150); });
+    }
+  }
+}
+
+async function showAll(page) {
+  for (let clicks = 0; clicks < 300; clicks += 1) {
+    const more = page.locator('.more-row:not([hidden]) button, #older:not([hidden]) #older-load:not([hidden])').first();
+    if (!await more.isVisible()) return;
+    // A click waits until the button is enabled, which it is not while older ones are being read.
+    // It may also vanish before it is hit, when the last ones come in.
+    await more.click({ timeout: 2000 }).catch((error) => { if (error.name !== 'TimeoutError') throw error; });
+  }
+  assert.fail('the list has no end');
+}
+const shownIds = (page) => page.locator('.row[data-key]').evaluateAll((rows) => rows.map((row) => row.dataset.id));
+const focusedId = (page) => page.evaluate(() => document.activeElement?.dataset?.id ?? null);
+const query = (page) => new URL(page.url()).searchParams;
+
+test('the server sends the page with a strict policy and no cache that outlives an upgrade', async () => {
+  for (const [path, type] of [['', 'text/html'], ['page.css', 'text/css'], ['page.js', 'text/javascript'], ['icon.svg', 'image/svg+xml']]) {
+    const answer = await fetch(at(path));
+    assert.equal(answer.status, 200, path);
+    assert.ok(answer.headers.get('content-type')?.startsWith(type), `${path}: ${answer.headers.get('content-type')}`);
+    assert.equal(answer.headers.get('x-content-type-options'), 'nosniff', path);
+    assert.match(answer.headers.get('cache-control') ?? '', /no-cache|no-store|max-age=0/, path);
+  }
+  const policy = (await fetch(at(''))).headers.get('content-security-policy') ?? '';
+  assert.match(policy, /default-src 'self'/);
+  assert.doesNotMatch(policy, /unsafe|\*|https?:|data:/);
+});
+
+test('the page is live and lists the jobs and the runners that the API lists', async () => {
+  await withPage('', async (page) => {
+    await eventually(async () => assert.equal(await page.locator('#link').getAttribute('data-state'), 'live'));
+    await eventually(async () => {
+      await showAll(page);
+      assert.deepEqual((await shownIds(page)).sort(), (await all('jobs')).map((job) => String(job.id)).sort());
+    });
+    await page.getByRole('button', { name: 'Runners', exact: true }).click();
+    await eventually(async () => {
+      await showAll(page);
+      assert.deepEqual((await shownIds(page)).sort(), (await all('runners')).map((runner) => runner.name).sort());
+    });
+  });
+});
+
+test('filters choose by repository, class and state, and live in the address', async () => {
+  const job = await completedJob();
+  const fits = (one) => one.repository === job.repository && (one.class ?? null) === (job.class ?? null) && one.state === 'completed';
+  await withPage('', async (page) => {
+    await page.locator('#repository').selectOption(job.repository);
+    if (job.class) await page.locator('#class').selectOption(job.class);
+    await page.locator('#states .s-completed').click();
+    assert.equal(query(page).get('repository'), job.repository);
+    assert.equal(query(page).get('class'), job.class ?? null);
+    assert.equal(query(page).get('state'), 'completed');
+    const same = async () => {
+      await showAll(page);
+      const wanted = (await all('jobs')).filter((one) => (job.class ? fits(one) : one.repository === job.repository && one.state === 'completed'));
+      assert.deepEqual((await shownIds(page)).sort(), wanted.map((one) => String(one.id)).sort());
+    };
+    await eventually(same);
+    await page.reload();
+    await page.locator('#work').waitFor();
+    await eventually(same);
+    await page.locator('#clear').click();
+    assert.equal(new URL(page.url()).search, '');
+
+    await page.locator('#q').fill(String(job.id));
+    await eventually(async () => assert.deepEqual(await shownIds(page), [String(job.id)]));
+    assert.equal(query(page).get('q'), String(job.id));
+    await page.locator('#q').fill('no job has these words in it');
+    await page.locator('#none').waitFor();
+  });
+});
+
+test('everything can be done with the keyboard', async () => {
+  const job = await completedJob();
+  // Few rows, which do not move meanwhile.
+  await withPage(`?state=completed&repository=${encodeURIComponent(job.repository)}`, async (page) => {
+    await page.keyboard.press('Tab');
+    assert.equal(await page.evaluate(() => document.activeElement.className), 'skip');
+    await page.keyboard.press('j');
+    const first = await eventually(async () => { const id = await focusedId(page); assert.ok(id); return id; });
+    const ids = await shownIds(page);
+    assert.ok(ids.includes(first));
+    if (ids.length > 1) {
+      await page.keyboard.press('j');
+      assert.notEqual(await focusedId(page), first);
+      await page.keyboard.press('k');
+      assert.equal(await focusedId(page), first);
+      await page.keyboard.press('ArrowDown');
+      assert.notEqual(await focusedId(page), first);
+      await page.keyboard.press('ArrowUp');
+    }
+    const outline = await page.evaluate(() => getComputedStyle(document.activeElement).outlineStyle);
+    assert.notEqual(outline, 'none', 'focus is to be seen');
+    await page.keyboard.press('Enter');
+    await page.locator('#detail').waitFor();
+    assert.equal(query(page).get('job'), first);
+    assert.equal(await page.evaluate(() => document.activeElement.id), 'd-title');
+    await page.keyboard.press('Escape');
+    await page.locator('#detail').waitFor({ state: 'hidden' });
+    assert.equal(await focusedId(page), first, 'focus returns to the row');
+    assert.equal(query(page).get('job'), null);
+
+    await page.keyboard.press('/');
+    assert.equal(await page.evaluate(() => document.activeElement.id), 'q');
+    await page.keyboard.type('jk');
+    assert.equal(await page.locator('#q').inputValue(), 'jk', 'in the filter, letters are letters');
+    await page.keyboard.press('Escape');
+    assert.equal(await page.locator('#q').inputValue(), '');
+    await page.keyboard.press('Escape');
+    assert.notEqual(await page.evaluate(() => document.activeElement.id), 'q');
+    await page.keyboard.press('?');
+    await page.locator('#help').waitFor();
+    await page.keyboard.press('Escape');
+    await page.locator('#help').waitFor({ state: 'hidden' });
+  });
+});
+
+test('details tell the time line of a job and of its runner', async () => {
+  const job = await completedJob();
+  await withPage(`?job=${job.id}`, async (page) => {
+    await page.locator('#detail').waitFor();
+    assert.equal(await page.locator('#d-title').textContent(), job.name);
+    const runner = (await all('runners')).find((one) => one.name === job.runner);
+    const times = await page.locator('#d-line time').evaluateAll((list) => list.map((time) => Date.parse(time.dateTime)));
+    assert.deepEqual(times, [...times].sort((a, b) => a - b), 'in order');
+    for (const step of [...job.timeline, ...(runner?.timeline ?? [])]) {
+      // "busy" and "in_progress" of one instant are one step.
+      assert.ok(times.some((time) => Math.abs(time - Date.parse(step.at)) < 2), `${step.state} at ${step.at} is told`);
+    }
+    const words = await page.locator('#d-line').textContent();
+    assert.match(words, /Queued/);
+    assert.match(words, /Job completed/);
+    if (runner) {
+      assert.match(words, /Runner reserved/);
+      assert.ok((await page.locator('#d-facts').textContent()).includes(runner.name));
+    }
+    if (job.reason?.text) assert.ok((await page.locator('#d-reason').textContent()).includes(job.reason.text));
+    const link = page.locator('#d-link');
+    if (job.url?.startsWith('https://')) assert.equal(await link.getAttribute('href'), new URL(job.url).href);
+    else assert.ok(await link.isHidden(), 'only https is a link');
+  });
+});
+
+test('a refusal is told in words', async (t) => {
+  const job = (await all('jobs')).find((one) => one.state === 'refused');
+  if (!job) { t.skip('no job was refused'); return; }
+  await withPage(`?state=refused&job=${job.id}`, async (page) => {
+    assert.ok((await page.locator('#d-reason').textContent()).includes(job.reason.text));
+    assert.ok((await page.locator(`.row[data-id="${job.id}"]`).textContent()).includes(job.reason.code));
+  });
+});
+
+test('nothing overflows on any screen, light or dark, with and without details', async () => {
+  const job = await completedJob();
+  for (const width of [360, 768, 1440]) {
+    for (const path of ['', '?view=runners', `?job=${job.id}`]) {
+      await withPage(path, async (page) => {
+        const sizes = await page.evaluate(() => {
+          const el = document.querySelector('#detail:not([hidden])') ?? document.documentElement;
+          return [document.documentElement.scrollWidth - document.documentElement.clientWidth, el.scrollWidth - el.clientWidth];
+        });
+        assert.deepEqual(sizes, [0, 0], `${width} px, ${path || '/'}`);
+      }, { width, height: 800, colorScheme: width === 768 ? 'dark' : 'light' });
+    }
+  }
+});
+
+test('the theme follows the system until it is chosen, and is then kept', async () => {
+  const ground = (page) => page.evaluate(() => getComputedStyle(document.body).backgroundColor);
+  await withPage('', async (page) => {
+    const dark = await ground(page);
+    await page.locator('#theme').click();
+    const light = await ground(page);
+    assert.notEqual(light, dark);
+    await page.reload();
+    await page.locator('#work').waitFor();
+    assert.equal(await ground(page), light);
+  }, { colorScheme: 'dark' });
+});

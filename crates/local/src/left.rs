@@ -1,0 +1,45 @@
+//! What a server that has ended left behind, read from its state directory.
+
+use std::path::Path;
+
+use anyhow::{Context, anyhow};
+use ecsrunner_aws::store::{DynamoStore, Tables};
+use ecsrunner_core::id::Deployment;
+use ecsrunner_engine::ports::store::Store;
+
+use crate::compute::leftovers;
+use crate::embedded::Embedded;
+use crate::state_dir::StateDir;
+use crate::task::{TaskDir, TaskStatus};
+
+/// What is left, all zero once every job is done.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Left {
+    /// Tasks' processes, and whatever works below their directories.
+    pub processes: usize,
+    /// Configurations that nobody took.
+    pub boot_items: u64,
+    /// Jobs and runners that are open.
+    pub open_records: usize,
+}
+
+/// Counts what is left.
+///
+/// # Errors
+///
+/// The server has not ended, or its state cannot be read.
+pub async fn count(state: &Path, deployment: &Deployment) -> anyhow::Result<Left> {
+    let state = StateDir::open(state)?;
+    let database = Embedded::open(&state.database())?;
+    let tables = Tables::of(deployment, "local");
+    let boot_items = database
+        .count(&tables.boot)
+        .map_err(|message| anyhow!(message))
+        .context("the boot items cannot be counted")?;
+    let open = DynamoStore::embedded(database, tables).open().await?;
+    let mut processes = leftovers::count(&state.tasks());
+    for entry in std::fs::read_dir(state.tasks())? {
+        processes += usize::from(TaskDir::at(entry?.path()).status()? == TaskStatus::Alive);
+    }
+    Ok(Left { processes, boot_items, open_records: open.jobs.len() + open.runners.len() })
+}

@@ -1,0 +1,138 @@
+//! Repositories, workflow runs and workflow jobs.
+
+use axum::extract::{OriginalUri, Path, Query, State as Extract};
+use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::response::Response;
+use ecsrunner_core::id::{JobId, Repository, RunId};
+use serde_json::{Value, json};
+
+use super::reply::{Page, Refusal, json as reply};
+use super::{App, Parameters};
+use crate::github::auth::{Level, Target};
+use crate::github::job::{Job, Run};
+use crate::github::state::State;
+
+pub(super) async fn repository(
+    Extract(shared): App,
+    headers: HeaderMap,
+    Path((owner, name)): Path<(String, String)>,
+) -> Result<Response, Refusal> {
+    let state = shared.state();
+    let name = state.readable(&headers, &owner, &name, "metadata")?;
+    let record = state.repositories.get(&name).ok_or_else(Refusal::not_found)?;
+    Ok(reply(StatusCode::OK, &state.repository_json(record)))
+}
+
+pub(super) async fn list(
+    Extract(shared): App,
+    headers: HeaderMap,
+    OriginalUri(uri): OriginalUri,
+    Path((owner, name)): Path<(String, String)>,
+    Query(parameters): Parameters,
+) -> Result<Response, Refusal> {
+    let state = shared.state();
+    let name = state.readable(&headers, &owner, &name, "actions")?;
+    let status = parameters.get("status").map(String::as_str);
+    let matches = |run: &Run| {
+        let (is, conclusion) = state.run_status(run);
+        status.is_none_or(|wanted| wanted == is || Some(wanted) == conclusion)
+    };
+    // The newest first, as GitHub lists them.
+    let found: Vec<&Run> =
+        state.runs.values().rev().filter(|run| run.repository == name && matches(run)).collect();
+    let (page, total) = (Page::asked(&parameters), found.len());
+    let runs: Vec<Value> = page.of(found).into_iter().map(|run| state.run_json(run)).collect();
+    Ok(page.reply(&json!({"total_count": total, "workflow_runs": runs}), total, &state.base, &uri))
+}
+
+pub(super) async fn run(
+    Extract(shared): App,
+    headers: HeaderMap,
+    Path((owner, name, id)): Path<(String, String, u64)>,
+) -> Result<Response, Refusal> {
+    let state = shared.state();
+    let name = state.readable(&headers, &owner, &name, "actions")?;
+    let run = state.run_in(&name, id)?;
+    Ok(reply(StatusCode::OK, &state.run_json(run)))
+}
+
+pub(super) async fn jobs(
+    Extract(shared): App,
+    headers: HeaderMap,
+    OriginalUri(uri): OriginalUri,
+    Path((owner, name, id)): Path<(String, String, u64)>,
+    parameters: Parameters,
+) -> Result<Response, Refusal> {
+    let state = shared.state();
+    let name = state.readable(&headers, &owner, &name, "actions")?;
+    state.jobs_reply(&name, id, &parameters, &uri)
+}
+
+pub(super) async fn attempt_jobs(
+    Extract(shared): App,
+    headers: HeaderMap,
+    OriginalUri(uri): OriginalUri,
+    Path((owner, name, id, attempt)): Path<(String, String, u64, u32)>,
+    parameters: Parameters,
+) -> Result<Response, Refusal> {
+    let state = shared.state();
+    let name = state.readable(&headers, &owner, &name, "actions")?;
+    // Nothing is re-run here: every run has one attempt.
+    if attempt == 1 { state.jobs_reply(&name, id, &parameters, &uri) } else { Err(Refusal::not_found()) }
+}
+
+pub(super) async fn job(
+    Extract(shared): App,
+    headers: HeaderMap,
+    Path((owner, name, id)): Path<(String, String, u64)>,
+) -> Result<Response, Refusal> {
+    let state = shared.state();
+    let name = state.readable(&headers, &owner, &name, "actions")?;
+    let job = state.jobs.get(&JobId::new(id)).filter(|job| job.state.status().is_some());
+    match job.and_then(|job| Some((job, state.run_of(job)?))) {
+        Some((job, run)) if run.repository == name => Ok(reply(StatusCode::OK, &state.job_json(job, run))),
+        _ => Err(Refusal::not_found()),
+    }
+}
+
+impl State {
+    /// The repository, if the caller may read it.
+    fn readable(
+        &self,
+        headers: &HeaderMap,
+        owner: &str,
+        name: &str,
+        permission: &str,
+    ) -> Result<Repository, Refusal> {
+        let name = Repository::parse(&format!("{owner}/{name}")).map_err(|_| Refusal::not_found())?;
+        self.authorize(headers, Target::Repository(&name), permission, Level::Read)?;
+        Ok(name)
+    }
+
+    fn run_in(&self, repository: &Repository, id: u64) -> Result<&Run, Refusal> {
+        self.runs
+            .get(&RunId::new(id))
+            .filter(|run| run.repository == *repository)
+            .ok_or_else(Refusal::not_found)
+    }
+
+    fn jobs_reply(
+        &self,
+        repository: &Repository,
+        run: u64,
+        Query(parameters): &Parameters,
+        uri: &Uri,
+    ) -> Result<Response, Refusal> {
+        let run = self.run_in(repository, run)?;
+        // GitHub shows a job once the jobs that it needs are done.
+        let found: Vec<&Job> = run
+            .jobs
+            .iter()
+            .filter_map(|id| self.jobs.get(id))
+            .filter(|job| job.state.status().is_some())
+            .collect();
+        let (page, total) = (Page::asked(parameters), found.len());
+        let jobs: Vec<Value> = page.of(found).into_iter().map(|job| self.job_json(job, run)).collect();
+        Ok(page.reply(&json!({"total_count": total, "jobs": jobs}), total, &self.base, uri))
+    }
+}

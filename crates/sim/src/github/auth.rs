@@ -1,0 +1,205 @@
+//! Who calls, and what the caller may do.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use axum::http::{HeaderMap, StatusCode, header};
+use ecsrunner_core::id::Repository;
+use jiff::{SignedDuration, Timestamp};
+use jsonwebtoken::{Algorithm, DecodingKey, Validation};
+use secrecy::{ExposeSecret, SecretString};
+use sha2::{Digest, Sha256};
+
+use super::api::Refusal;
+use super::options::App;
+use super::state::State;
+
+/// GitHub allows a JWT's end to lie at most 10 minutes ahead.
+const JWT_LIMIT_SECS: i64 = 600;
+
+/// How far another machine's clock may be off, in seconds.
+const CLOCK_DRIFT_SECS: i64 = 60;
+
+/// What callers can show. Of tokens only digests are kept.
+#[derive(Debug)]
+pub(super) struct Credentials {
+    personal: HashSet<[u8; 32]>,
+    app: Option<App>,
+    installation: HashMap<[u8; 32], Grant>,
+}
+
+/// What an installation token allows.
+#[derive(Clone, Debug)]
+pub(super) struct Grant {
+    /// The account that the App is installed on.
+    pub owner: String,
+    /// All of the account's repositories where `None`.
+    pub repositories: Option<HashSet<Repository>>,
+    pub permissions: BTreeMap<String, String>,
+    pub expires_at: Timestamp,
+}
+
+/// Read or write access.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Level {
+    Read,
+    Write,
+}
+
+/// What a call is about.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Target<'a> {
+    Repository(&'a Repository),
+    Organization(&'a str),
+}
+
+pub(super) fn digest(token: &str) -> [u8; 32] {
+    Sha256::digest(token.as_bytes()).into()
+}
+
+impl Credentials {
+    pub(super) fn new(tokens: Vec<SecretString>, app: Option<App>) -> Self {
+        let personal = tokens.iter().map(|token| digest(token.expose_secret())).collect();
+        Self { personal, app, installation: HashMap::new() }
+    }
+
+    pub(super) fn app(&self) -> Option<&App> {
+        self.app.as_ref()
+    }
+
+    pub(super) fn keep(&mut self, token: &str, grant: Grant) {
+        self.installation.insert(digest(token), grant);
+    }
+
+    /// Makes every installation token invalid at once.
+    pub(super) fn expire_all(&mut self) {
+        self.installation.clear();
+    }
+}
+
+impl State {
+    /// The App, if the caller shows its JWT.
+    pub(super) fn authorize_app(&self, headers: &HeaderMap) -> Result<&App, Refusal> {
+        let token = bearer(headers)?;
+        let app = self.credentials.app().ok_or_else(|| Refusal::unauthorized("Bad credentials"))?;
+        let undecodable = || Refusal::unauthorized("A JSON web token could not be decoded");
+        let key = DecodingKey::from_rsa_pem(app.public_key_pem.as_bytes()).map_err(|error| {
+            tracing::warn!(%error, "the App's public key cannot be read");
+            undecodable()
+        })?;
+        let mut validation = Validation::new(Algorithm::RS256);
+        // GitHub's rules on time are stricter than the library's: they are judged below.
+        validation.validate_exp = false;
+        validation.required_spec_claims.clear();
+        let claims = jsonwebtoken::decode::<serde_json::Value>(token, &key, &validation)
+            .map_err(|_| undecodable())?
+            .claims;
+        let now = Timestamp::now().as_second();
+        let time = |name: &str| claims.get(name).and_then(serde_json::Value::as_i64);
+        match time("iat") {
+            Some(iat) if iat <= now + CLOCK_DRIFT_SECS => {}
+            _ => return Err(Refusal::unauthorized("'Issued at' claim ('iat') is missing or in the future")),
+        }
+        match time("exp") {
+            Some(exp) if exp <= now => {
+                return Err(Refusal::unauthorized("'Expiration time' claim ('exp') has passed"));
+            }
+            Some(exp) if exp <= now + JWT_LIMIT_SECS => {}
+            _ => {
+                return Err(Refusal::unauthorized(
+                    "'Expiration time' claim ('exp') is missing or too far in the future",
+                ));
+            }
+        }
+        let issuer = match claims.get("iss") {
+            Some(serde_json::Value::String(text)) => text.clone(),
+            Some(serde_json::Value::Number(number)) => number.to_string(),
+            _ => return Err(Refusal::unauthorized("'Issuer' claim ('iss') is missing")),
+        };
+        if issuer == app.id.to_string() || issuer == app.client_id {
+            Ok(app)
+        } else {
+            Err(Refusal::new(StatusCode::NOT_FOUND, "Integration not found"))
+        }
+    }
+
+    /// Whether the caller shows any valid token.
+    pub(super) fn authorize_any(&self, headers: &HeaderMap) -> Result<(), Refusal> {
+        self.grant(headers).map(|_| ())
+    }
+
+    /// Whether the caller's token allows this on that.
+    pub(super) fn authorize(
+        &self,
+        headers: &HeaderMap,
+        target: Target<'_>,
+        permission: &str,
+        level: Level,
+    ) -> Result<(), Refusal> {
+        let grant = self.grant(headers)?;
+        let owner = match target {
+            Target::Repository(repository) => {
+                if !self.repositories.contains_key(repository) {
+                    return Err(Refusal::not_found());
+                }
+                repository.owner()
+            }
+            Target::Organization(login) => {
+                let exists =
+                    self.repositories.keys().any(|repository| repository.owner().eq_ignore_ascii_case(login));
+                if !exists || self.is_user(login) {
+                    return Err(Refusal::not_found());
+                }
+                login
+            }
+        };
+        let Some(grant) = grant else { return Ok(()) };
+        let reachable = grant.owner.eq_ignore_ascii_case(owner)
+            && match (target, &grant.repositories) {
+                (Target::Repository(repository), Some(repositories)) => repositories.contains(repository),
+                _ => true,
+            };
+        if !reachable {
+            return Err(Refusal::not_found());
+        }
+        let held = grant.permissions.get(permission).map(String::as_str);
+        let sufficient = match level {
+            // Every token may read metadata.
+            Level::Read => permission == "metadata" || matches!(held, Some("read" | "write" | "admin")),
+            Level::Write => matches!(held, Some("write" | "admin")),
+        };
+        if sufficient {
+            Ok(())
+        } else {
+            Err(Refusal::new(StatusCode::FORBIDDEN, "Resource not accessible by integration"))
+        }
+    }
+
+    /// What the caller's token allows; everything where `None`.
+    fn grant(&self, headers: &HeaderMap) -> Result<Option<&Grant>, Refusal> {
+        let token = digest(bearer(headers)?);
+        if self.credentials.personal.contains(&token) {
+            return Ok(None);
+        }
+        match self.credentials.installation.get(&token) {
+            Some(grant) if grant.expires_at > Timestamp::now() => Ok(Some(grant)),
+            _ => Err(Refusal::unauthorized("Bad credentials")),
+        }
+    }
+
+    /// When a token made now ends.
+    pub(super) fn token_end(&self) -> Timestamp {
+        let secs = self.faults.token_lifetime_secs.unwrap_or(3_600);
+        Timestamp::now() + SignedDuration::from_secs(i64::try_from(secs).unwrap_or(3_600))
+    }
+}
+
+/// The token of the `Authorization` header, which GitHub takes with either word.
+pub(super) fn bearer(headers: &HeaderMap) -> Result<&str, Refusal> {
+    headers
+        .get(header::AUTHORIZATION)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.split_once(' '))
+        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer") || scheme.eq_ignore_ascii_case("token"))
+        .map(|(_, token)| token.trim())
+        .ok_or_else(|| Refusal::unauthorized("Requires authentication"))
+}

@@ -1,0 +1,162 @@
+//! The control API below `/_sim/`, for tests, the demo and benchmarks. It asks for no credentials.
+
+mod submit;
+mod view;
+mod wait;
+
+use std::sync::Arc;
+
+use axum::extract::{Path, State as Extract};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use ecsrunner_core::id::{JobId, Repository};
+use secrecy::SecretString;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use crate::protocol::Conclusion;
+
+use super::api::Refusal;
+use super::faults::Faults;
+use super::job::JobState;
+use super::options::{Hook, RepositoryOptions};
+use super::state::Shared;
+
+type App = Extract<Arc<Shared>>;
+
+pub(super) fn router(shared: Arc<Shared>) -> Router {
+    let routes = Router::new()
+        .route("/workflows", post(submit::workflow))
+        .route("/jobs", post(submit::jobs))
+        .route("/jobs/{job}/cancel", post(cancel))
+        .route("/jobs/{job}/approve", post(approve))
+        .route("/jobs/{job}/complete", post(complete))
+        .route("/jobs/{job}/log", get(view::log))
+        .route("/repositories", post(put_repository))
+        .route("/hook", post(set_hook))
+        .route("/faults", get(faults).post(set_faults))
+        .route("/tokens/expire", post(expire_tokens))
+        .route("/webhooks/release", post(release))
+        .route("/webhooks/ping", post(ping))
+        .route("/deliveries", get(view::deliveries))
+        .route("/state", get(view::state))
+        .route("/wait", get(wait::wait));
+    Router::new().nest("/_sim", routes).with_state(shared)
+}
+
+async fn cancel(Extract(shared): App, Path(job): Path<JobId>) -> Result<StatusCode, Refusal> {
+    let mut state = shared.state();
+    if !state.jobs.contains_key(&job) {
+        return Err(Refusal::not_found());
+    }
+    state.cancel_job(job);
+    state.assign();
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Gives a waiting job the approval that it waits for.
+async fn approve(Extract(shared): App, Path(job): Path<JobId>) -> Result<StatusCode, Refusal> {
+    let mut state = shared.state();
+    if !matches!(state.jobs.get(&job).map(|job| &job.state), Some(JobState::Waiting)) {
+        return Err(Refusal::not_found());
+    }
+    state.queue_job(job);
+    state.assign();
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Ends a job from GitHub's side, as when it was queued for a day.
+async fn complete(
+    Extract(shared): App,
+    Path(job): Path<JobId>,
+    Json(conclusion): Json<Conclusion>,
+) -> Result<StatusCode, Refusal> {
+    let mut state = shared.state();
+    match state.jobs.get(&job).map(|job| &job.state) {
+        Some(JobState::Completed { .. }) | None => Err(Refusal::not_found()),
+        Some(_) => {
+            state.requeue_job(job);
+            state.complete_job(job, conclusion);
+            state.assign();
+            Ok(StatusCode::NO_CONTENT)
+        }
+    }
+}
+
+async fn put_repository(Extract(shared): App, Json(repository): Json<RepositoryOptions>) -> StatusCode {
+    shared.state().put_repository(repository);
+    StatusCode::NO_CONTENT
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NewHook {
+    url: String,
+    secret: SecretText,
+}
+
+/// A secret read from a request: never printed.
+struct SecretText(SecretString);
+
+impl<'de> Deserialize<'de> for SecretText {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer).map(|text| Self(text.into()))
+    }
+}
+
+async fn set_hook(Extract(shared): App, Json(hook): Json<NewHook>) -> StatusCode {
+    shared.state().hook = Some(Hook { url: hook.url, secret: hook.secret.0 });
+    StatusCode::NO_CONTENT
+}
+
+async fn faults(Extract(shared): App) -> Json<Faults> {
+    Json(shared.state().faults.clone())
+}
+
+/// Each key that is given replaces what it had; the others stay.
+async fn set_faults(
+    Extract(shared): App,
+    Json(changes): Json<Map<String, Value>>,
+) -> Result<Json<Faults>, Refusal> {
+    let mut state = shared.state();
+    let mut all = json!(state.faults);
+    for (key, value) in changes {
+        all[key] = value;
+    }
+    state.faults = serde_json::from_value(all).map_err(|error| Refusal::invalid(&error.to_string()))?;
+    state.assign();
+    Ok(Json(state.faults.clone()))
+}
+
+async fn expire_tokens(Extract(shared): App) -> StatusCode {
+    shared.state().credentials.expire_all();
+    StatusCode::NO_CONTENT
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Release {
+    count: Option<usize>,
+    shuffle: bool,
+}
+
+async fn release(Extract(shared): App, body: Option<Json<Release>>) -> Response {
+    let asked = body.map(|Json(asked)| asked).unwrap_or_default();
+    let released = shared.state().release_held(asked.count, asked.shuffle);
+    Json(json!({"released": released})).into_response()
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Ping {
+    repository: Repository,
+}
+
+async fn ping(Extract(shared): App, Json(ping): Json<Ping>) -> StatusCode {
+    let mut state = shared.state();
+    let repository = state.repository_or_new(&ping.repository, true, false);
+    state.emit_ping(&repository);
+    StatusCode::ACCEPTED
+}

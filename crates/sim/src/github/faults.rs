@@ -1,0 +1,106 @@
+//! What goes wrong on purpose, switchable while the fake runs.
+
+use serde::{Deserialize, Serialize};
+
+/// Everything that can be made to go wrong.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Faults {
+    /// Webhooks that are lost, late, repeated or held back.
+    pub webhooks: WebhookFaults,
+    /// REST calls that fail; the first that matches a call is used.
+    pub rest: Vec<RestFault>,
+    /// How long new installation tokens live, in seconds; an hour where `None`.
+    pub token_lifetime_secs: Option<u64>,
+    /// No job is assigned while this is set.
+    pub assignment_paused: bool,
+    /// A job goes to a random idle runner that fits; otherwise to the one registered first.
+    pub steal: bool,
+    /// Deleting the registration of a runner whose job is assigned but not
+    /// started leaves the job on its way: 204 proves nothing.
+    pub deletion_leaves_assigned_job: bool,
+}
+
+impl Default for Faults {
+    fn default() -> Self {
+        Self {
+            webhooks: WebhookFaults::default(),
+            rest: Vec::new(),
+            token_lifetime_secs: None,
+            assignment_paused: false,
+            steal: true,
+            deletion_leaves_assigned_job: false,
+        }
+    }
+}
+
+/// What happens to webhooks. Probabilities are between 0 and 1.
+#[derive(Clone, Default, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct WebhookFaults {
+    /// Probability that a delivery is recorded as failed and never sent.
+    pub drop: f64,
+    /// Probability that an event makes no delivery at all.
+    pub forget: f64,
+    /// Probability that a delivery arrives but is recorded as timed out.
+    pub time_out: f64,
+    /// How many times more each delivery is sent, with the same GUID.
+    pub duplicates: u32,
+    /// Each delivery waits for a random time below this, which also reorders them.
+    pub delay_ms: u64,
+    /// Deliveries are collected until they are released.
+    pub hold: bool,
+}
+
+/// REST calls that fail.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RestFault {
+    /// Such as `POST`; every method where `None`.
+    #[serde(default)]
+    pub method: Option<String>,
+    /// What the path begins with, without `/api/v3`; every path where empty.
+    #[serde(default)]
+    pub path: String,
+    /// What the path ends with, such as `/generate-jitconfig`.
+    #[serde(default)]
+    pub path_end: String,
+    /// How many calls fail; every one where `None`.
+    #[serde(default)]
+    pub times: Option<u32>,
+    /// The reply's status; the call is answered as ever where `None`.
+    #[serde(default)]
+    pub status: Option<u16>,
+    /// The reply's `message`.
+    #[serde(default)]
+    pub message: Option<String>,
+    /// The reply's `retry-after`, in seconds.
+    #[serde(default)]
+    pub retry_after_secs: Option<u64>,
+    /// How long the reply hangs first, in seconds.
+    #[serde(default)]
+    pub hang_secs: f64,
+    /// Whether the call has its effect all the same and only its reply is lost.
+    #[serde(default)]
+    pub after_effect: bool,
+}
+
+impl Faults {
+    /// The fault that hits this call, counted down.
+    pub(super) fn rest_fault(&mut self, method: &str, path: &str) -> Option<RestFault> {
+        let index = self.rest.iter().position(|fault| {
+            fault.method.as_deref().is_none_or(|wanted| wanted.eq_ignore_ascii_case(method))
+                && path.starts_with(&fault.path)
+                && path.ends_with(&fault.path_end)
+                && fault.times != Some(0)
+        })?;
+        let fault = self.rest[index].clone();
+        if let Some(times) = &mut self.rest[index].times {
+            *times -= 1;
+            if *times == 0 {
+                self.rest.remove(index);
+            }
+        }
+        Some(fault)
+    }
+}

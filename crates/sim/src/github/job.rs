@@ -1,0 +1,145 @@
+//! Runs and jobs as the fake keeps them.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use ecsrunner_core::id::{JobId, Repository, RunId, RunnerId};
+use jiff::Timestamp;
+
+use crate::protocol::{Conclusion, JobWork, StepReport};
+use crate::workflow::RunsOn;
+
+use super::state::SessionId;
+
+/// A workflow run.
+#[derive(Debug)]
+pub(super) struct Run {
+    pub id: RunId,
+    pub repository: Repository,
+    pub head_repository: Repository,
+    pub number: u64,
+    pub workflow: String,
+    pub workflow_id: u64,
+    pub file: String,
+    pub event: String,
+    pub head_branch: String,
+    pub head_sha: String,
+    pub created_at: Timestamp,
+    pub updated_at: Timestamp,
+    pub jobs: Vec<JobId>,
+}
+
+/// A workflow job.
+#[derive(Debug)]
+pub(super) struct Job {
+    pub id: JobId,
+    pub run: RunId,
+    pub key: String,
+    pub name: String,
+    pub needs: Vec<String>,
+    pub runs_on: RunsOn,
+    pub work: Arc<JobWork>,
+    pub timeout_minutes: u32,
+    pub state: JobState,
+    pub created_at: Timestamp,
+    /// Every state that it came to, oldest first.
+    pub timeline: Vec<(Timestamp, &'static str)>,
+    /// How many times a runner began it; more than once would be a fault.
+    pub starts: u32,
+    pub log: String,
+    pub steps: Vec<StepReport>,
+}
+
+/// Which runner has a job.
+#[derive(Clone, Debug)]
+pub(super) struct Taker {
+    pub id: RunnerId,
+    pub name: String,
+    pub group: u64,
+    pub session: SessionId,
+}
+
+/// Where a job is in its life.
+#[derive(Clone, Debug)]
+pub(super) enum JobState {
+    /// Jobs that it needs are not done; GitHub does not show it yet.
+    Blocked,
+    /// An approval is missing.
+    Waiting,
+    /// Any runner that fits may have it.
+    Queued,
+    /// A runner was told of it and has not begun it. Queued for everybody else.
+    Assigned { taker: Taker, since: Instant },
+    /// A runner executes it.
+    InProgress { taker: Taker, since: Instant, started_at: Timestamp, cancelled: bool },
+    /// It ended.
+    Completed {
+        taker: Option<Taker>,
+        conclusion: Conclusion,
+        started_at: Option<Timestamp>,
+        completed_at: Timestamp,
+    },
+}
+
+impl JobState {
+    /// GitHub's `status`; `None` while GitHub does not show the job.
+    pub(super) const fn status(&self) -> Option<&'static str> {
+        match self {
+            Self::Blocked => None,
+            Self::Waiting => Some("waiting"),
+            Self::Queued | Self::Assigned { .. } => Some("queued"),
+            Self::InProgress { .. } => Some("in_progress"),
+            Self::Completed { .. } => Some("completed"),
+        }
+    }
+
+    /// The state's name in the control API, which also tells what GitHub hides.
+    pub(super) const fn name(&self) -> &'static str {
+        match self {
+            Self::Blocked => "blocked",
+            Self::Waiting => "waiting",
+            Self::Queued => "queued",
+            Self::Assigned { .. } => "assigned",
+            Self::InProgress { .. } => "in_progress",
+            Self::Completed { .. } => "completed",
+        }
+    }
+
+    /// The runner as GitHub shows it: from the job's start on.
+    pub(super) const fn shown_taker(&self) -> Option<&Taker> {
+        match self {
+            Self::InProgress { taker, .. } => Some(taker),
+            Self::Completed { taker, .. } => taker.as_ref(),
+            _ => None,
+        }
+    }
+
+    pub(super) const fn conclusion(&self) -> Option<Conclusion> {
+        match self {
+            Self::Completed { conclusion, .. } => Some(*conclusion),
+            _ => None,
+        }
+    }
+
+    pub(super) const fn started_at(&self) -> Option<Timestamp> {
+        match self {
+            Self::InProgress { started_at, .. } => Some(*started_at),
+            Self::Completed { started_at, .. } => *started_at,
+            _ => None,
+        }
+    }
+
+    pub(super) const fn completed_at(&self) -> Option<Timestamp> {
+        match self {
+            Self::Completed { completed_at, .. } => Some(*completed_at),
+            _ => None,
+        }
+    }
+}
+
+impl Job {
+    pub(super) fn enter(&mut self, state: JobState, now: Timestamp) {
+        self.timeline.push((now, state.name()));
+        self.state = state;
+    }
+}

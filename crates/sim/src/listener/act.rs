@@ -1,0 +1,208 @@
+//! Executing a job's steps with nektos/act, where it is installed.
+//!
+//! act gets a workflow of this one job, its matrix already expanded, so that
+//! it neither runs the jobs that this one needs nor chooses among combinations.
+//! It is killed when the job is interrupted, or it would run `always()` steps
+//! while the listener shuts down. So a job cancelled at GitHub runs none
+//! either, and `pre:` scripts of local actions are not run at all, unlike with
+//! this crate's own execution of steps.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use jiff::Timestamp;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use crate::protocol::Conclusion;
+use crate::workflow::{Condition, Environment, Shell, Step, Work};
+
+use super::environment::Folders;
+use super::job::{Ended, JobRun, Manner};
+
+/// `act` or `steps`; where unset, act is taken if it is on the path.
+const EXECUTOR_VARIABLE: &str = "ECSRUNNER_SIM_EXECUTOR";
+
+/// Variables that act makes itself, for folders of its own.
+const ACTS_OWN: [&str; 4] = ["GITHUB_WORKSPACE", "GITHUB_EVENT_PATH", "RUNNER_TEMP", "RUNNER_WORKSPACE"];
+
+/// The label that act is told to run on this machine.
+const LABEL: &str = "self-hosted";
+
+/// The first step of a job whose started hook failed, so that only steps that run after a failure do.
+const FAILED_BEFORE: &str = "The job failed before its first step";
+
+/// The step that brings the files that came with the workflow.
+const COPY: &str = "Copy the workspace";
+
+/// Where act is, if it is to be used.
+pub(super) fn executable() -> Option<PathBuf> {
+    match std::env::var(EXECUTOR_VARIABLE).as_deref() {
+        Ok("steps") => None,
+        Ok("act") => Some(on_path("act").unwrap_or_else(|| PathBuf::from("act"))),
+        _ => on_path("act"),
+    }
+}
+
+fn on_path(name: &str) -> Option<PathBuf> {
+    std::env::split_paths(&std::env::var_os("PATH")?)
+        .map(|folder| folder.join(name))
+        .find(|path| path.is_file())
+}
+
+/// A line of `act --json`, as far as it is read.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Line {
+    #[serde(default)]
+    msg: String,
+    #[serde(default, rename = "raw_output")]
+    raw_output: bool,
+    #[serde(default)]
+    level: String,
+    #[serde(default)]
+    stage: String,
+    #[serde(default)]
+    step: String,
+    step_result: Option<String>,
+}
+
+impl JobRun<'_> {
+    /// Executes all steps, `pre:` and `post:` scripts included.
+    pub(super) fn act(&mut self, folders: &Folders, act: &Path, env: &Environment, steps: &[Step]) {
+        if !self.is_due(Condition::Always) || self.interruption.is_some() {
+            return;
+        }
+        let command = match self.act_command(folders, act, env, steps) {
+            Ok(command) => command,
+            Err(error) => {
+                self.fail(&format!("act's files cannot be written: {error}"));
+                return;
+            }
+        };
+        let ended = self.run_process(command, Manner::AtOnce, Self::read_act);
+        match ended {
+            Ended::Exited(status) if status.success() => {}
+            Ended::Exited(status) if self.failed => self.write(&format!("act: {status}")),
+            Ended::Exited(status) => self.fail(&format!("act ended with {status}")),
+            Ended::NotStarted(error) => self.fail(&format!("act cannot be started: {error}")),
+            Ended::Interrupted => self.write("##[error]The operation was canceled."),
+        }
+    }
+
+    fn act_command(
+        &self,
+        folders: &Folders,
+        act: &Path,
+        env: &Environment,
+        steps: &[Step],
+    ) -> io::Result<Command> {
+        let home = folders.temp.join("act");
+        fs::create_dir_all(home.join(".config/act"))?;
+        // Without an empty one act asks a person which images to use.
+        fs::write(home.join(".config/act/actrc"), "")?;
+        let workflow = home.join("workflow.yml");
+        fs::write(&workflow, self.act_workflow(folders, env, steps).to_string())?;
+        let variables = home.join("variables");
+        let own = self.variables.iter().filter(|(name, _)| {
+            (name.starts_with("GITHUB_") || name.starts_with("RUNNER_")) && !ACTS_OWN.contains(&name.as_str())
+        });
+        fs::write(&variables, own.map(|(name, value)| format!("{name}={value}\n")).collect::<String>())?;
+        let mut command = Command::new(act);
+        command
+            .args(["push", "--json", "--no-cache-server", "--job", &self.spec.key])
+            .args(["--platform", &format!("{LABEL}=-self-hosted")])
+            .arg("--workflows")
+            .arg(&workflow)
+            .arg("--eventpath")
+            .arg(folders.event_file())
+            .arg("--env-file")
+            .arg(&variables)
+            .arg("--directory")
+            .arg(&folders.workspace)
+            .current_dir(&folders.workspace)
+            .env_clear()
+            .envs(&self.variables)
+            .env("HOME", &home)
+            .env_remove("XDG_CACHE_HOME")
+            .env_remove("XDG_CONFIG_HOME");
+        Ok(command)
+    }
+
+    /// The job as a workflow of its own. JSON is YAML.
+    fn act_workflow(&self, folders: &Folders, env: &Environment, steps: &[Step]) -> Value {
+        // act works in a folder of its own, which is empty.
+        let copy = format!("cp -R '{}/.' .", folders.workspace.display());
+        let mut all = vec![json!({"name": COPY, "run": copy})];
+        if self.failed {
+            all.push(json!({"name": FAILED_BEFORE, "run": "exit 1"}));
+        }
+        all.extend(steps.iter().map(step));
+        let job = json!({"name": self.spec.name, "runs-on": LABEL, "env": mapping(env), "steps": all});
+        json!({"name": self.spec.workflow, "on": "push", "jobs": {self.spec.key.as_str(): job}})
+    }
+
+    fn read_act(&mut self, text: &str) {
+        let Ok(line) = serde_json::from_str::<Line>(text) else {
+            self.write(text);
+            return;
+        };
+        if line.raw_output {
+            self.write(line.msg.trim_end_matches('\n'));
+        } else if let Some(result) = &line.step_result {
+            let conclusion = match result.as_str() {
+                "success" => Conclusion::Success,
+                "skipped" => Conclusion::Skipped,
+                _ => Conclusion::Failure,
+            };
+            // Set-up and completion of the job are told by the listener itself.
+            if !line.stage.is_empty() && line.step != FAILED_BEFORE && line.step != COPY {
+                let prefix = if line.stage == "Main" { String::new() } else { format!("{} ", line.stage) };
+                self.report(&format!("{prefix}{}", line.step), Timestamp::now(), conclusion);
+            }
+        } else if line.msg.contains("Job failed") {
+            self.failed = true;
+        } else if line.level == "fatal" {
+            self.write(&format!("##[error]{}", line.msg));
+        }
+    }
+}
+
+fn step(step: &Step) -> Value {
+    let condition = match step.condition {
+        Condition::Success => "success()",
+        Condition::Failure => "failure()",
+        Condition::Cancelled => "cancelled()",
+        Condition::Always => "always()",
+    };
+    let mut value = json!({
+        "name": step.name,
+        "if": condition,
+        "env": mapping(&step.env),
+        "continue-on-error": step.continue_on_error,
+    });
+    match &step.work {
+        Work::Run { script, shell, working_directory } => {
+            value["run"] = json!(script);
+            match shell {
+                Shell::Default => {}
+                Shell::Bash => value["shell"] = json!("bash"),
+                Shell::Sh => value["shell"] = json!("sh"),
+            }
+            if let Some(path) = working_directory {
+                value["working-directory"] = json!(path);
+            }
+        }
+        Work::Action { action, inputs } => {
+            value["uses"] = json!(action.uses);
+            value["with"] = mapping(inputs);
+        }
+    }
+    value
+}
+
+fn mapping(env: &Environment) -> Value {
+    Value::Object(env.iter().map(|(name, value)| (name.clone(), json!(value))).collect::<Map<_, _>>())
+}

@@ -1,0 +1,124 @@
+//! Misbehaviour on purpose, for tests of whoever watches a listener.
+
+use std::fs;
+use std::process::{Command, Stdio};
+
+use super::events::Stop;
+use super::terminal;
+use super::{RETRYABLE, VERSION_DEPRECATED};
+
+/// Names the misbehaviour; none where unset.
+const FAULT_VARIABLE: &str = "ECSRUNNER_SIM_LISTENER_FAULT";
+
+/// Below the current directory: how often the listener has ended with 2.
+const RETRIES_FILE: &str = "_sim_retries";
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) enum Fault {
+    None,
+    /// `never-connects`: says nothing and waits.
+    NeverConnects,
+    /// `idle`: connects, but never asks for a job.
+    Idle,
+    /// `listens-though-deregistered`: goes on when its registration is gone.
+    ListensThoughDeregistered,
+    /// `hangs-on-int`: SIGINT changes nothing.
+    HangsOnInterrupt,
+    /// `ignores-term`: neither SIGTERM nor SIGINT changes anything.
+    IgnoresTerminate,
+    /// `crash`: aborts once it listens.
+    Crashes,
+    /// `crash-in-job`: aborts once the job runs.
+    CrashesInJob,
+    /// `silent-end`: exit 0 after the job, without the line that says how it ended.
+    SilentEnd,
+    /// `zombies`: leaves orphans that end soon, for its parent's reaper.
+    Zombies,
+    /// `retryable:N`: ends with 2 the first N times.
+    Retryable(u32),
+    /// `version-deprecated`: ends with 7.
+    VersionDeprecated,
+}
+
+impl Fault {
+    pub(super) fn from_environment() -> Self {
+        let Ok(name) = std::env::var(FAULT_VARIABLE) else { return Self::None };
+        match name.as_str() {
+            "" => Self::None,
+            "never-connects" => Self::NeverConnects,
+            "idle" => Self::Idle,
+            "listens-though-deregistered" => Self::ListensThoughDeregistered,
+            "hangs-on-int" => Self::HangsOnInterrupt,
+            "ignores-term" => Self::IgnoresTerminate,
+            "crash" => Self::Crashes,
+            "crash-in-job" => Self::CrashesInJob,
+            "silent-end" => Self::SilentEnd,
+            "zombies" => Self::Zombies,
+            "version-deprecated" => Self::VersionDeprecated,
+            other => match other.strip_prefix("retryable:").and_then(|times| times.parse().ok()) {
+                Some(times) => Self::Retryable(times),
+                None => {
+                    terminal::line(&format!("unknown {FAULT_VARIABLE} `{other}` is ignored"));
+                    Self::None
+                }
+            },
+        }
+    }
+
+    pub(super) fn ignores(&self, signal: Stop) -> bool {
+        match self {
+            Self::IgnoresTerminate => true,
+            Self::HangsOnInterrupt => signal == Stop::Interrupt,
+            _ => false,
+        }
+    }
+}
+
+/// The code of a listener that does not even connect.
+pub(super) fn exit_before_connecting(fault: &Fault) -> Option<u8> {
+    match fault {
+        Fault::VersionDeprecated => {
+            terminal::line("Runner version is deprecated and cannot receive messages.");
+            Some(VERSION_DEPRECATED)
+        }
+        Fault::Retryable(times) => {
+            let before: u32 =
+                fs::read_to_string(RETRIES_FILE).ok().and_then(|text| text.trim().parse().ok()).unwrap_or(0);
+            if before >= *times {
+                return None;
+            }
+            if let Err(error) = fs::write(RETRIES_FILE, (before + 1).to_string()) {
+                terminal::line(&format!("{RETRIES_FILE} cannot be written: {error}"));
+            }
+            terminal::line("An error occurred: a retryable one that was asked for");
+            Some(RETRYABLE)
+        }
+        _ => None,
+    }
+}
+
+pub(super) fn after_connecting(fault: &Fault) {
+    match fault {
+        Fault::Crashes => std::process::abort(),
+        Fault::Zombies => leave_orphans(),
+        _ => {}
+    }
+}
+
+pub(super) fn after_job(fault: &Fault) {
+    if *fault == Fault::Zombies {
+        leave_orphans();
+    }
+}
+
+/// Starts processes whose parent ends before them.
+fn leave_orphans() {
+    let orphans = Command::new("sh")
+        .args(["-c", "for i in 1 2 3; do sleep 0.1 & done"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status();
+    if let Err(error) = orphans {
+        terminal::line(&format!("no orphans could be left: {error}"));
+    }
+}

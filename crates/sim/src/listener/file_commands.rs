@@ -1,0 +1,96 @@
+//! The files through which a step tells later steps something: `GITHUB_ENV` and `GITHUB_PATH`.
+//!
+//! `GITHUB_OUTPUT`, `GITHUB_STATE` and `GITHUB_STEP_SUMMARY` exist so that
+//! writing to them works; nothing reads them, as there are no expressions.
+
+use std::fs;
+use std::io;
+use std::path::PathBuf;
+
+use super::environment::Folders;
+
+const NAMES: [&str; 5] =
+    ["GITHUB_ENV", "GITHUB_PATH", "GITHUB_OUTPUT", "GITHUB_STATE", "GITHUB_STEP_SUMMARY"];
+
+/// The files of one step.
+pub(super) struct FileCommands {
+    folder: PathBuf,
+    number: u64,
+}
+
+/// What a step asked for.
+#[derive(Default, Debug, PartialEq, Eq)]
+pub(super) struct Asked {
+    pub variables: Vec<(String, String)>,
+    /// Folders to put in front of `PATH`, in the order of the file.
+    pub paths: Vec<String>,
+}
+
+impl FileCommands {
+    pub(super) fn create(folders: &Folders, number: u64) -> io::Result<Self> {
+        let files = Self { folder: folders.temp.join("_runner_file_commands"), number };
+        for name in NAMES {
+            fs::write(files.path(name), "")?;
+        }
+        Ok(files)
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.join(format!(
+            "{}_{}",
+            name.trim_start_matches("GITHUB_").to_ascii_lowercase(),
+            self.number
+        ))
+    }
+
+    pub(super) fn variables(&self) -> impl Iterator<Item = (String, String)> {
+        NAMES.iter().map(|name| ((*name).to_owned(), self.path(name).display().to_string()))
+    }
+
+    /// What the step wrote, or why that cannot be read.
+    pub(super) fn read(&self) -> Result<Asked, String> {
+        let text =
+            |name: &str| fs::read_to_string(self.path(name)).map_err(|error| format!("{name}: {error}"));
+        let paths = text("GITHUB_PATH")?.lines().filter(|line| !line.is_empty()).map(str::to_owned).collect();
+        Ok(Asked { variables: variables(&text("GITHUB_ENV")?)?, paths })
+    }
+}
+
+/// `NAME=value` lines, and `NAME<<END` blocks that go on to a line `END`.
+fn variables(text: &str) -> Result<Vec<(String, String)>, String> {
+    let mut variables = Vec::new();
+    let mut lines = text.lines();
+    while let Some(line) = lines.next() {
+        let equals = line.find('=');
+        let block = line.find("<<").filter(|at| equals.is_none_or(|equals| *at < equals));
+        if let Some(at) = block {
+            let (name, end) = (&line[..at], &line[at + 2..]);
+            let mut value = Vec::new();
+            loop {
+                match lines.next() {
+                    Some(line) if line == end => break,
+                    Some(line) => value.push(line),
+                    None => return Err(format!("GITHUB_ENV: no line `{end}` ends the value of `{name}`")),
+                }
+            }
+            variables.push((name.to_owned(), value.join("\n")));
+        } else if let Some(at) = equals {
+            variables.push((line[..at].to_owned(), line[at + 1..].to_owned()));
+        } else if !line.is_empty() {
+            return Err(format!("GITHUB_ENV: `{line}` is not NAME=value"));
+        }
+    }
+    Ok(variables)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_may_span_lines_and_hold_the_block_sign() {
+        let read = variables("A=1<<2\nB<<END\nx=1\ny\nEND\n").unwrap();
+        assert_eq!(read, [("A".into(), "1<<2".into()), ("B".into(), "x=1\ny".into())]);
+        assert!(variables("B<<END\nx").is_err());
+    }
+}

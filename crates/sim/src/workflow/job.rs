@@ -1,0 +1,120 @@
+//! One job of a workflow, expanded by its matrix.
+
+use super::matrix::Combination;
+use super::node::Node;
+use super::{Environment, Job, Place, Reader, RunsOn};
+
+/// GitHub's limit of a job on a self-hosted runner, in minutes, where the file names none.
+const DEFAULT_TIMEOUT_MINUTES: u32 = 360;
+
+impl Reader<'_> {
+    /// The jobs that one entry below `jobs` makes.
+    pub(super) fn jobs(&mut self, key: &str, value: &Node, workflow_env: &Environment) -> Vec<Job> {
+        let place = Place { job: Some(key), step: None };
+        let Node::Map(entries) = value else {
+            self.problem(place, "is not a mapping");
+            return Vec::new();
+        };
+        for (name, _) in entries {
+            match name.as_str() {
+                "name" | "runs-on" | "needs" | "strategy" | "env" | "steps" | "timeout-minutes"
+                | "permissions" => {}
+                other => self.problem(place, format!("the key `{other}` is not supported")),
+            }
+        }
+        let mut combinations = match value.get("strategy") {
+            Some(strategy) => self.combinations(place, strategy),
+            None => Vec::new(),
+        };
+        if combinations.is_empty() {
+            // Without a matrix, or with one that was refused: the rest is read all the same.
+            combinations.push(Combination::default());
+        }
+        combinations.iter().map(|combination| self.job(key, value, workflow_env, combination)).collect()
+    }
+
+    fn job(&mut self, key: &str, value: &Node, workflow_env: &Environment, combination: &Combination) -> Job {
+        let place = Place { job: Some(key), step: None };
+        let mut env = workflow_env.clone();
+        if let Some(own) = value.get("env") {
+            env.extend(self.environment(place, own, combination));
+        }
+        Job {
+            key: key.to_owned(),
+            name: self.job_name(key, value.get("name"), combination),
+            needs: self.needs(place, value.get("needs")),
+            runs_on: self.runs_on(place, value.get("runs-on"), combination),
+            env,
+            steps: self.steps(place, value.get("steps"), combination),
+            timeout_minutes: self.timeout_minutes(place, value.get("timeout-minutes")),
+        }
+    }
+
+    /// GitHub shows the matrix's values behind a name that does not use them itself.
+    fn job_name(&mut self, key: &str, name: Option<&Node>, combination: &Combination) -> String {
+        let place = Place { job: Some(key), step: None };
+        let written = match name.map(Node::scalar) {
+            None => key.to_owned(),
+            Some(Some(text)) => text,
+            Some(None) => {
+                self.problem(place, "`name` is not a text");
+                key.to_owned()
+            }
+        };
+        let name = self.substitute(place, "name", &written, combination);
+        match combination.suffix() {
+            Some(suffix) if !written.contains("${{") => format!("{name} {suffix}"),
+            _ => name,
+        }
+    }
+
+    fn needs(&mut self, place: Place<'_>, needs: Option<&Node>) -> Vec<String> {
+        match needs.map(Node::scalars) {
+            None => Vec::new(),
+            Some(Some(keys)) => keys,
+            Some(None) => {
+                self.problem(place, "`needs` is not a job or a list of jobs");
+                Vec::new()
+            }
+        }
+    }
+
+    fn runs_on(&mut self, place: Place<'_>, value: Option<&Node>, combination: &Combination) -> RunsOn {
+        let (labels, group) = match value {
+            None | Some(Node::Null) => {
+                self.problem(place, "`runs-on` is missing");
+                (Some(Vec::new()), None)
+            }
+            Some(Node::Map(entries)) => {
+                for (key, _) in entries.iter().filter(|(key, _)| key != "group" && key != "labels") {
+                    self.problem(place, format!("the key `runs-on.{key}` is not supported"));
+                }
+                let labels = value.and_then(|value| value.get("labels")).map(Node::scalars);
+                let group = value.and_then(|value| value.get("group")).and_then(Node::scalar);
+                (labels.unwrap_or_else(|| Some(Vec::new())), group)
+            }
+            Some(other) => (other.scalars(), None),
+        };
+        let Some(labels) = labels else {
+            self.problem(place, "`runs-on` is not a label, a list of labels, or `group` and `labels`");
+            return RunsOn { labels: Vec::new(), group: None };
+        };
+        RunsOn {
+            labels: labels
+                .iter()
+                .map(|label| self.substitute(place, "runs-on", label, combination))
+                .collect(),
+            group: group.map(|group| self.substitute(place, "runs-on.group", &group, combination)),
+        }
+    }
+
+    fn timeout_minutes(&mut self, place: Place<'_>, value: Option<&Node>) -> u32 {
+        let Some(value) = value else { return DEFAULT_TIMEOUT_MINUTES };
+        value.scalar().and_then(|text| text.parse().ok()).filter(|minutes| *minutes > 0).unwrap_or_else(
+            || {
+                self.problem(place, "`timeout-minutes` is not a whole number of minutes above 0");
+                DEFAULT_TIMEOUT_MINUTES
+            },
+        )
+    }
+}

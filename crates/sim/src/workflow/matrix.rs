@@ -1,0 +1,157 @@
+//! A static `strategy.matrix`, expanded as GitHub does it.
+
+use super::node::Node;
+use super::{Place, Reader};
+
+/// GitHub's own limit of jobs that one matrix makes.
+const MAX_COMBINATIONS: usize = 256;
+
+/// One combination of a matrix: names and values, axes first, in the order of the file.
+#[derive(Clone, PartialEq, Default, Debug)]
+pub(super) struct Combination {
+    values: Vec<(String, String)>,
+    /// How many of the values are of axes; `include` may not change those.
+    axes: usize,
+}
+
+impl Combination {
+    pub(super) fn value(&self, name: &str) -> Option<&str> {
+        self.values.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+
+    /// The values as GitHub shows them behind a job's name; `None` without a matrix.
+    pub(super) fn suffix(&self) -> Option<String> {
+        let values: Vec<&str> = self.values.iter().map(|(_, value)| value.as_str()).collect();
+        (!values.is_empty()).then(|| format!("({})", values.join(", ")))
+    }
+
+    fn set(&mut self, name: &str, value: &str) {
+        match self.values.iter_mut().find(|(key, _)| key == name) {
+            Some((_, old)) => value.clone_into(old),
+            None => self.values.push((name.to_owned(), value.to_owned())),
+        }
+    }
+
+    fn axis(&self, name: &str) -> Option<&str> {
+        self.values[..self.axes].iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+}
+
+impl Reader<'_> {
+    /// The combinations of a job's `strategy`: a single empty one where it has no matrix.
+    pub(super) fn combinations(&mut self, place: Place<'_>, strategy: &Node) -> Vec<Combination> {
+        let Node::Map(entries) = strategy else {
+            self.problem(place, "`strategy` is not a mapping");
+            return Vec::new();
+        };
+        let mut combinations = vec![Combination::default()];
+        for (key, value) in entries {
+            match key.as_str() {
+                "matrix" => combinations = self.matrix(place, value),
+                "fail-fast" => {}
+                other => self.problem(place, format!("the key `strategy.{other}` is not supported")),
+            }
+        }
+        combinations
+    }
+
+    fn matrix(&mut self, place: Place<'_>, matrix: &Node) -> Vec<Combination> {
+        let Node::Map(entries) = matrix else {
+            self.problem(
+                place,
+                "`strategy.matrix` is not a static mapping: a dynamic matrix is not supported",
+            );
+            return Vec::new();
+        };
+        let mut product = vec![Combination::default()];
+        let mut axes = 0;
+        for (name, values) in entries.iter().filter(|(key, _)| key != "include" && key != "exclude") {
+            let Some(values) = self.axis(place, name, values) else { continue };
+            axes += 1;
+            product = product
+                .into_iter()
+                .flat_map(|combination| {
+                    values.iter().map(move |value| {
+                        let mut longer = combination.clone();
+                        longer.set(name, value);
+                        longer.axes = axes;
+                        longer
+                    })
+                })
+                .take(MAX_COMBINATIONS + 1)
+                .collect();
+        }
+        if axes == 0 {
+            product.clear();
+        }
+        for exclude in self.rows(place, "exclude", matrix.get("exclude")) {
+            product.retain(|combination| {
+                !exclude.iter().all(|(name, value)| combination.value(name) == Some(value.as_str()))
+            });
+        }
+        include(&mut product, &self.rows(place, "include", matrix.get("include")));
+        if product.len() > MAX_COMBINATIONS {
+            self.problem(place, format!("the matrix makes more than {MAX_COMBINATIONS} jobs"));
+        } else if product.is_empty() {
+            self.problem(place, "the matrix makes no job");
+        }
+        product
+    }
+
+    fn axis(&mut self, place: Place<'_>, name: &str, values: &Node) -> Option<Vec<String>> {
+        let values = match values {
+            Node::List(_) => values.scalars(),
+            _ => None,
+        };
+        match values {
+            Some(values) if values.iter().any(|value| value.contains("${{")) => {
+                self.problem(place, format!("`strategy.matrix.{name}` is dynamic, which is not supported"));
+                None
+            }
+            Some(values) => Some(values),
+            None => {
+                self.problem(place, format!("`strategy.matrix.{name}` is not a list of plain values"));
+                None
+            }
+        }
+    }
+
+    fn rows(&mut self, place: Place<'_>, key: &str, rows: Option<&Node>) -> Vec<Vec<(String, String)>> {
+        let plain = |row: &Node| match row {
+            Node::Map(entries) => entries
+                .iter()
+                .map(|(name, value)| {
+                    value.scalar().filter(|text| !text.contains("${{")).map(|text| (name.clone(), text))
+                })
+                .collect::<Option<Vec<_>>>(),
+            _ => None,
+        };
+        let read = match rows {
+            None => Some(Vec::new()),
+            Some(Node::List(rows)) => rows.iter().map(plain).collect(),
+            Some(_) => None,
+        };
+        read.unwrap_or_else(|| {
+            self.problem(place, format!("`strategy.matrix.{key}` is not a list of mappings to plain values"));
+            Vec::new()
+        })
+    }
+}
+
+/// Adds each row to every combination whose axes it does not change; a row
+/// that fits none becomes a combination of its own.
+fn include(product: &mut Vec<Combination>, rows: &[Vec<(String, String)>]) {
+    let originals = product.len();
+    for row in rows {
+        let mut fitted = false;
+        for combination in &mut product[..originals] {
+            if row.iter().all(|(name, value)| combination.axis(name).is_none_or(|axis| axis == value)) {
+                row.iter().for_each(|(name, value)| combination.set(name, value));
+                fitted = true;
+            }
+        }
+        if !fitted {
+            product.push(Combination { values: row.clone(), axes: 0 });
+        }
+    }
+}

@@ -1,0 +1,43 @@
+//! `${{ matrix.x }}` in texts. No other expression is known.
+
+use super::matrix::Combination;
+use super::{Place, Reader};
+
+impl Reader<'_> {
+    /// Replaces each `${{ matrix.x }}`; any other expression is a problem.
+    pub(super) fn substitute(
+        &mut self,
+        place: Place<'_>,
+        key: &str,
+        text: &str,
+        combination: &Combination,
+    ) -> String {
+        let mut out = String::with_capacity(text.len());
+        let mut rest = text;
+        while let Some((before, after)) = rest.split_once("${{") {
+            out.push_str(before);
+            let Some((expression, behind)) = after.split_once("}}") else {
+                self.problem(place, format!("`{key}` has an expression that does not end"));
+                return out;
+            };
+            match expression.trim().strip_prefix("matrix.").filter(|name| is_name(name)) {
+                // A value that this combination lacks is empty, as on GitHub.
+                Some(name) => out.push_str(combination.value(name).unwrap_or_default()),
+                None => self.problem(
+                    place,
+                    format!(
+                        "`{key}` has the expression `{}`; only `matrix.<name>` is supported",
+                        expression.trim()
+                    ),
+                ),
+            }
+            rest = behind;
+        }
+        out.push_str(rest);
+        out
+    }
+}
+
+fn is_name(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+}
