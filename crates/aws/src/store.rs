@@ -1,7 +1,7 @@
 //! The control plane's state in DynamoDB.
 //!
 //! One table holds what is open (one partition, read consistently), what was
-//! (by id, with indexes by day, repository and runner) and the dispatcher's
+//! (by id, with indexes by month, repository and runner) and the dispatcher's
 //! lease; a second one holds the boot items, so that a task's role can be
 //! limited to it.
 

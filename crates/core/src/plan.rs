@@ -270,7 +270,7 @@ fn retire_overdue(open: &Open, rules: Rules<'_>, now: Timestamp, plan: &mut Plan
             RunnerState::Reserved { .. } => continue,
             RunnerState::Ending(ending) if ending.kind.overrides_job() || !runner.holds_place() => continue,
             _ => {
-                let Some(started) = runner.timeline.at(RunnerStage::Starting) else { continue };
+                let Some(started) = runner.launched_at() else { continue };
                 started + rules.settings.limits.longest_life(runner.facts.max_job_minutes)
             }
         };

@@ -346,6 +346,14 @@ impl Runner {
         }
     }
 
+    /// When its task was launched: an event of the task may be heard before
+    /// the answer that accepted it.
+    #[must_use]
+    pub fn launched_at(&self) -> Option<Timestamp> {
+        let launched = [RunnerStage::Starting, RunnerStage::Booted, RunnerStage::Busy];
+        self.timeline.iter().find(|(stage, _)| launched.contains(stage)).map(|(_, at)| at)
+    }
+
     /// Its task, where one is known.
     #[must_use]
     pub fn task(&self) -> Option<&TaskId> {
@@ -406,8 +414,12 @@ impl Runner {
     /// begins with the image pull, for which the launch stands here.
     #[must_use]
     pub fn cost_usd(&self, now: Timestamp) -> Option<f64> {
-        let from = self.timeline.at(RunnerStage::Starting)?;
-        Some(task_usd(self.facts.size, self.facts.market, from, self.stopped_at().unwrap_or(now)))
+        Some(task_usd(
+            self.facts.size,
+            self.facts.market,
+            self.launched_at()?,
+            self.stopped_at().unwrap_or(now),
+        ))
     }
 }
 

@@ -1,4 +1,4 @@
-//! What was: found by day, by repository, by id.
+//! What was: found by month, by repository, by id.
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use base64::Engine as _;
@@ -13,13 +13,15 @@ use serde::{Deserialize, Serialize};
 use tracing::error;
 
 use super::DynamoStore;
-use super::item::{BY_DAY, BY_REPOSITORY, DAY, ENDED_AT, Item, PK, REPOSITORY, SK, get_text, number, text};
+use super::item::{
+    BY_MONTH, BY_REPOSITORY, ENDED_AT, Item, MONTH, PK, REPOSITORY, SK, get_text, number, text,
+};
 use super::records::{read_ended_job, read_gone_runner};
 use super::stored::UnreadableError;
 use super::wire::{failed, invalid};
 
-/// Days without anything after which a listing ends: as long as history is kept.
-const MOST_DAYS: u32 = 90;
+/// Months without anything after which a listing ends: longer than history is kept.
+const MOST_MONTHS: u32 = 4;
 
 impl History for DynamoStore {
     async fn jobs(&self, page: &Page) -> Result<Listed<EndedJob>, StoreError> {
@@ -65,16 +67,15 @@ impl DynamoStore {
         let limit = page.limit.clamp(1, 1000) as usize;
         let mut cursor = match (&page.after, &page.repository) {
             (Some(after), _) => Cursor::decode(after)?,
-            (None, Some(repository)) => Cursor {
-                partition: format!("{kind}#{}", repository.as_str().to_lowercase()),
-                last: None,
-            },
-            (None, None) => Cursor { partition: first_partition(kind), last: None },
+            (None, Some(repository)) => {
+                Cursor { partition: format!("{kind}#{}", repository.as_str().to_lowercase()), last: None }
+            }
+            (None, None) => Cursor { partition: latest_partition(kind), last: None },
         };
-        let mut empty_days = 0;
+        let mut empty_months = 0;
         let next = loop {
             let (index, attribute) =
-                if page.repository.is_some() { (BY_REPOSITORY, REPOSITORY) } else { (BY_DAY, DAY) };
+                if page.repository.is_some() { (BY_REPOSITORY, REPOSITORY) } else { (BY_MONTH, MONTH) };
             let found = self.query_history(index, attribute, &cursor, limit - items.len()).await?;
             let last = found.last_evaluated_key.as_ref().and_then(last_key);
             let count = found.items().len();
@@ -89,9 +90,11 @@ impl DynamoStore {
                 (Some(last), _) => cursor.last = Some(last),
                 (None, true) => break None,
                 (None, false) => {
-                    empty_days = if count == 0 { empty_days + 1 } else { 0 };
-                    match day_before(&cursor.partition) {
-                        Some(partition) if empty_days < MOST_DAYS => cursor = Cursor { partition, last: None },
+                    empty_months = if count == 0 { empty_months + 1 } else { 0 };
+                    match month_before(&cursor.partition) {
+                        Some(partition) if empty_months < MOST_MONTHS => {
+                            cursor = Cursor { partition, last: None }
+                        }
                         _ => break None,
                     }
                 }
@@ -139,13 +142,13 @@ fn last_key(key: &Item) -> Option<(i64, String, String)> {
     Some((ended_at, get_text(key, PK)?.to_owned(), get_text(key, SK)?.to_owned()))
 }
 
-/// The latest day of which something may be known: tomorrow, for clocks differ.
-fn first_partition(kind: &str) -> String {
-    format!("{kind}#{}", (Timestamp::now() + SignedDuration::from_hours(24)).strftime("%F"))
+/// The latest month of which something may be known: tomorrow's, for clocks differ.
+fn latest_partition(kind: &str) -> String {
+    format!("{kind}#{}", (Timestamp::now() + SignedDuration::from_hours(24)).strftime("%Y-%m"))
 }
 
-fn day_before(partition: &str) -> Option<String> {
-    let (kind, day) = partition.split_once('#')?;
-    let day: jiff::civil::Date = day.parse().ok()?;
-    Some(format!("{kind}#{}", day.yesterday().ok()?))
+fn month_before(partition: &str) -> Option<String> {
+    let (kind, month) = partition.split_once('#')?;
+    let first: jiff::civil::Date = format!("{month}-01").parse().ok()?;
+    Some(format!("{kind}#{}", first.yesterday().ok()?.strftime("%Y-%m")))
 }

@@ -20,8 +20,8 @@ pub(super) const VERSION: &str = "v";
 pub(super) const DATA: &str = "d";
 /// Seconds since the epoch after which the item may go: the TTL attribute.
 pub(super) const EXPIRES_AT: &str = "expires_at";
-/// `job#2026-11-23`: the day on which it ended, for the index by day.
-pub(super) const DAY: &str = "day";
+/// `job#2026-11`: the month in which it ended, for the index by month.
+pub(super) const MONTH: &str = "month";
 /// Milliseconds since the epoch at which it ended: every index's sort key.
 pub(super) const ENDED_AT: &str = "ended_at";
 /// `job#acme/app`, in lower case.
@@ -29,7 +29,7 @@ pub(super) const REPOSITORY: &str = "repository";
 /// The runner that executed a job.
 pub(super) const RUNNER: &str = "runner";
 
-pub(super) const BY_DAY: &str = "by_day";
+pub(super) const BY_MONTH: &str = "by_month";
 pub(super) const BY_REPOSITORY: &str = "by_repository";
 pub(super) const BY_RUNNER: &str = "by_runner";
 

@@ -37,7 +37,10 @@ pub(super) enum UnreadableError {
 
 /// A reason: its code, and its detail where it has one.
 #[derive(Serialize, Deserialize)]
-pub(super) struct StoredReason(String, #[serde(default, skip_serializing_if = "Option::is_none")] Option<String>);
+pub(super) struct StoredReason(
+    String,
+    #[serde(default, skip_serializing_if = "Option::is_none")] Option<String>,
+);
 
 impl From<&Reason> for StoredReason {
     fn from(reason: &Reason) -> Self {
@@ -55,7 +58,10 @@ impl StoredReason {
 /// Stages and milliseconds since the epoch.
 type StoredTimeline = Vec<(String, i64)>;
 
-fn store_timeline<S: Copy + PartialEq>(timeline: &Timeline<S>, name: fn(S) -> &'static str) -> StoredTimeline {
+fn store_timeline<S: Copy + PartialEq>(
+    timeline: &Timeline<S>,
+    name: fn(S) -> &'static str,
+) -> StoredTimeline {
     timeline.iter().map(|(stage, at)| (name(stage).to_owned(), at.as_millisecond())).collect()
 }
 

@@ -9,7 +9,7 @@ use ecsrunner_engine::ports::store::StoreError;
 
 use super::DynamoStore;
 use super::item::{
-    BY_DAY, BY_REPOSITORY, BY_RUNNER, DAY, ENDED_AT, EXPIRES_AT, PK, REPOSITORY, RUNNER, SK,
+    BY_MONTH, BY_REPOSITORY, BY_RUNNER, ENDED_AT, EXPIRES_AT, MONTH, PK, REPOSITORY, RUNNER, SK,
 };
 use super::wire::{failed, invalid};
 
@@ -44,10 +44,10 @@ impl DynamoStore {
             .key_schema(key(PK, KeyType::Hash)?)
             .key_schema(key(SK, KeyType::Range)?)
             .attribute_definitions(attribute_of(ENDED_AT, ScalarAttributeType::N)?);
-        for name in [PK, SK, DAY, REPOSITORY, RUNNER] {
+        for name in [PK, SK, MONTH, REPOSITORY, RUNNER] {
             request = request.attribute_definitions(attribute_of(name, ScalarAttributeType::S)?);
         }
-        for (index, partition) in [(BY_DAY, DAY), (BY_REPOSITORY, REPOSITORY), (BY_RUNNER, RUNNER)] {
+        for (index, partition) in [(BY_MONTH, MONTH), (BY_REPOSITORY, REPOSITORY), (BY_RUNNER, RUNNER)] {
             let index = GlobalSecondaryIndex::builder()
                 .index_name(index)
                 .key_schema(key(partition, KeyType::Hash)?)

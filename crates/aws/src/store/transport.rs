@@ -53,6 +53,7 @@ impl<T: Transport> HttpConnector for Connector<T> {
 
 pub(super) fn http_client(transport: impl Transport) -> SharedHttpClient {
     let connector = SharedHttpConnector::new(Connector(Arc::new(transport)));
-    http_client_fn(move |_settings: &HttpConnectorSettings, _components: &RuntimeComponents| connector.clone())
+    http_client_fn(move |_settings: &HttpConnectorSettings, _components: &RuntimeComponents| {
+        connector.clone()
+    })
 }
-

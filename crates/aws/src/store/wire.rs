@@ -31,10 +31,17 @@ where
         _ => true,
     };
     let source = Box::new(error);
-    if passing { StoreError::Unavailable { operation, source } } else { StoreError::Refused { operation, source } }
+    if passing {
+        StoreError::Unavailable { operation, source }
+    } else {
+        StoreError::Refused { operation, source }
+    }
 }
 
-pub(super) fn invalid(operation: &'static str, source: impl Into<Box<dyn Error + Send + Sync>>) -> StoreError {
+pub(super) fn invalid(
+    operation: &'static str,
+    source: impl Into<Box<dyn Error + Send + Sync>>,
+) -> StoreError {
     StoreError::Refused { operation, source: source.into() }
 }
 
@@ -59,7 +66,8 @@ pub(super) fn transaction_failed<R>(
 where
     R: std::fmt::Debug + Send + Sync + 'static,
 {
-    let Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) = error.as_service_error() else {
+    let Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) = error.as_service_error()
+    else {
         return failed(operation, error);
     };
     let code_of = |i: usize| cancelled.cancellation_reasons().get(i).and_then(|reason| reason.code());

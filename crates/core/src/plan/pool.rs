@@ -40,7 +40,8 @@ impl<'a> PoolLevel<'a> {
         now: Timestamp,
     ) -> Vec<Deficit<'a>> {
         self.jobs.sort_unstable_by_key(|job| (job.created_at, job.id()));
-        self.mark_surplus(plan, grace, now);
+        let doubtful = self.doubtful(plan, now);
+        self.mark_surplus(plan, doubtful.len(), grace, now);
         let mut jobs = self.jobs.iter().copied();
         for (runner, job) in self.unnamed.iter().zip(jobs.by_ref()) {
             let on_behalf_of = Some(runner.name().clone());
@@ -48,7 +49,6 @@ impl<'a> PoolLevel<'a> {
             plan.wake_at(runner.timeline.at(RunnerStage::Ending).unwrap_or(now) + DOUBT);
             wait(plan, job, Code::MaybeTaken.into());
         }
-        let doubtful = self.doubtful(plan, now);
         let idle = self.idle(&doubtful);
         let sound = self.supply.len() - doubtful.len();
         for (i, job) in jobs.by_ref().take(sound).enumerate() {
@@ -105,13 +105,14 @@ impl<'a> PoolLevel<'a> {
         doubtful
     }
 
-    fn mark_surplus(&mut self, plan: &mut Plan, grace: SignedDuration, now: Timestamp) {
+    fn mark_surplus(&mut self, plan: &mut Plan, doubtful: usize, grace: SignedDuration, now: Timestamp) {
         let (demand, supply) = (self.jobs.len(), self.supply.len());
         // The youngest unbooked go first: least is lost with them.
         self.supply.sort_unstable_by_key(|runner| {
             (runner.stage() == RunnerStage::Booted, std::cmp::Reverse(runner.timeline.began()), runner.name())
         });
-        let surplus = supply.saturating_sub(demand);
+        // What is doubtful is no supply, hence no surplus either, while it is doubted.
+        let surplus = supply.saturating_sub(demand + doubtful);
         for (i, runner) in self.supply.iter().enumerate() {
             let name = || runner.name().clone();
             match (i < surplus, runner.surplus_since) {

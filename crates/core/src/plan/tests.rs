@@ -1,1 +1,225 @@
+//! Plans read as sentences.
 
+use jiff::Timestamp;
+
+use super::*;
+use crate::id::{RunnerId, TaskId};
+use crate::job::{JobStage, Place};
+use crate::labels::Labels;
+use crate::pool::Pool;
+use crate::settings::Settings;
+use crate::testing::{catalogue, job_facts, settings};
+
+fn at(secs: i64) -> Timestamp {
+    Timestamp::from_second(1_764_000_000 + secs).unwrap()
+}
+
+fn job_in(repository: &str, class: &str, id: u64, created: i64) -> Job {
+    let facts = job_facts(id, repository, &["self-hosted", &format!("class:{class}")]);
+    let scope = settings().registration.scope(&facts.repository);
+    let pool = Pool { scope, labels: facts.labels.clone() }.id();
+    Job {
+        version: Version::FIRST,
+        created_at: at(created),
+        timeline: Timeline::begin(JobStage::Queued, at(created)),
+        state: JobState::Queued {
+            place: Place { class: ClassName::parse(class).unwrap(), pool },
+            wait: Code::ToPlan.into(),
+        },
+        facts,
+    }
+}
+
+fn job(id: u64, created: i64) -> Job {
+    job_in("acme/app", "small", id, created)
+}
+
+/// Sets a runner up for a job, as far as `stage`.
+fn runner(job: &Job, number: u64, stage: RunnerStage, since: i64) -> Runner {
+    let (settings, catalogue) = (settings(), catalogue());
+    let rules = Rules { settings: &settings, catalogue: &catalogue };
+    let mut places = Places::default();
+    let launch = launch(job, &Code::ToPlan.into(), rules, &Budgets::default(), &mut places).unwrap();
+    let name = format!("ecsr-test-{}-01arz3ndektsv4rrffq69g{number:04}", launch.order.pool());
+    let reserved = launch.order.reserve(RunnerName::parse(&name).unwrap(), Epoch::new(1), at(since));
+    let task = crate::runner::Task { id: TaskId::parse(&format!("task{number}")).unwrap(), heard: 0 };
+    let registration = RunnerId::new(number);
+    let custody = crate::runner::Custody::Issued(registration);
+    let state = match stage {
+        RunnerStage::Reserved => return reserved,
+        RunnerStage::Starting => RunnerState::Starting { task, custody },
+        RunnerStage::Booted => RunnerState::Booted { task, custody },
+        RunnerStage::Busy => RunnerState::Busy { task, registration, job: Some(job.id()) },
+        RunnerStage::Ending | RunnerStage::Gone => panic!("not set up here"),
+    };
+    reserved.with_state(state, at(since))
+}
+
+fn tell_with(settings: &Settings, jobs: &[Job], runners: &[Runner], now: i64) -> String {
+    let catalogue = catalogue();
+    let open = Open { jobs: jobs.to_vec(), runners: runners.to_vec() };
+    let plan = plan(&open, Rules { settings, catalogue: &catalogue }, &Budgets::default(), at(now));
+    let short =
+        |name: &RunnerName| name.as_str()[name.as_str().len() - 4..].trim_start_matches('0').to_owned();
+    let mut told = Vec::new();
+    told.extend(plan.launches.iter().map(|l| format!("launch for {} ({})", l.job, l.reason)));
+    told.extend(plan.retirements.iter().map(|r| format!("retire {} ({})", short(&r.runner), r.reason)));
+    told.extend(plan.marks.iter().map(|m| match m.surplus_since {
+        Some(_) => format!("{} is surplus", short(&m.runner)),
+        None => format!("{} is needed again", short(&m.runner)),
+    }));
+    told.extend(plan.waits.iter().map(|w| format!("{} waits: {}", w.job, w.reason.code().as_str())));
+    told.extend(plan.questions.iter().map(|q| match q {
+        Question::Job { job, .. } => format!("ask about {job}"),
+        Question::Runner(name) => format!("ask about runner {}", short(name)),
+    }));
+    told.join("; ")
+}
+
+fn tell(jobs: &[Job], runners: &[Runner], now: i64) -> String {
+    tell_with(&settings(), jobs, runners, now)
+}
+
+#[test]
+fn one_queued_job_is_one_launch() {
+    assert_eq!(tell(&[job(7, 0)], &[], 1), "launch for 7 (demand 1, supply 0); 7 waits: runner_starting");
+}
+
+#[test]
+fn a_runner_on_its_way_covers_a_job() {
+    let seven = job(7, 0);
+    let starting = runner(&seven, 1, RunnerStage::Starting, 1);
+    assert_eq!(tell(&[seven], &[starting], 2), "7 waits: runner_starting");
+}
+
+#[test]
+fn a_job_that_a_runner_names_is_taken_whatever_its_record_says() {
+    let seven = job(7, 0);
+    let busy = runner(&seven, 1, RunnerStage::Busy, 1);
+    assert_eq!(tell(&[seven], &[busy], 2), "");
+}
+
+#[test]
+fn the_oldest_jobs_get_the_last_places() {
+    let jobs: Vec<Job> = (1..=5).map(|i| job(i, 10 - i64::try_from(i).unwrap())).collect();
+    let mut settings = settings();
+    settings.limits.max_runners = 2;
+    assert_eq!(
+        tell_with(&settings, &jobs, &[], 20),
+        "launch for 5 (demand 5, supply 0); launch for 4 (demand 5, supply 0); \
+         1 waits: limit_deployment; 2 waits: limit_deployment; 3 waits: limit_deployment; \
+         4 waits: runner_starting; 5 waits: runner_starting"
+    );
+}
+
+#[test]
+fn a_classs_limit_holds_back_its_own_jobs_only() {
+    let jobs = [
+        job_in("acme/app", "large", 1, 0),
+        job_in("acme/app", "large", 2, 1),
+        job_in("acme/app", "large", 3, 2),
+        job_in("acme/app", "small", 4, 3),
+    ];
+    assert_eq!(
+        tell(&jobs, &[], 5),
+        "launch for 1 (demand 3, supply 0); launch for 2 (demand 3, supply 0); \
+         launch for 4 (demand 1, supply 0); 1 waits: runner_starting; 2 waits: runner_starting; \
+         3 waits: limit_class; 4 waits: runner_starting"
+    );
+}
+
+#[test]
+fn surplus_is_retired_after_the_grace_the_youngest_unbooted_first() {
+    let (seven, eight) = (job(7, 0), job(8, 0));
+    let booted = runner(&seven, 1, RunnerStage::Booted, 1);
+    let mut young = runner(&eight, 2, RunnerStage::Starting, 2);
+    let jobs = [seven];
+    assert_eq!(tell(&jobs, &[booted.clone(), young.clone()], 3), "2 is surplus; 7 waits: runner_idle");
+    young.surplus_since = Some(at(3));
+    assert_eq!(tell(&jobs, &[booted.clone(), young.clone()], 20), "7 waits: runner_idle");
+    assert_eq!(
+        tell(&jobs, &[booted.clone(), young.clone()], 33),
+        "retire 2 (supply 2, demand 1); 7 waits: runner_idle"
+    );
+    let both = [jobs[0].clone(), eight];
+    assert_eq!(
+        tell(&both, &[booted, young], 33),
+        "2 is needed again; 7 waits: runner_idle; 8 waits: runner_starting"
+    );
+}
+
+#[test]
+fn a_runner_whose_task_may_have_been_asked_for_a_moment_ago_is_not_retired() {
+    let mut reserved = runner(&job(7, 0), 1, RunnerStage::Reserved, 1);
+    reserved.surplus_since = Some(at(2));
+    assert_eq!(tell(&[], &[reserved], 100), "");
+}
+
+#[test]
+fn a_busy_runner_is_never_surplus() {
+    let busy = runner(&job(7, 0), 1, RunnerStage::Busy, 1);
+    assert_eq!(tell(&[], &[busy], 1000), "");
+}
+
+#[test]
+fn a_runner_that_takes_no_job_is_doubted_and_replaced_once() {
+    let seven = job(7, 0);
+    let booted = runner(&seven, 1, RunnerStage::Booted, 5);
+    assert_eq!(tell(&[seven.clone()], &[booted.clone()], 124), "7 waits: runner_idle");
+    assert_eq!(
+        tell(&[seven.clone()], &[booted.clone()], 125),
+        "launch for 7 (a booted runner takes no job: demand 1, supply 1, 1 of it doubtful); \
+         7 waits: runner_starting; ask about runner 1"
+    );
+    let second = runner(&seven, 2, RunnerStage::Booted, 126);
+    assert_eq!(
+        tell(&[seven], &[booted, second], 1000),
+        "7 waits: runner_idle; ask about runner 1; ask about runner 2"
+    );
+}
+
+#[test]
+fn a_task_that_outlives_every_limit_is_stopped() {
+    let busy = runner(&job(7, 0), 1, RunnerStage::Busy, 0);
+    let life = settings().limits.longest_life(360).as_secs();
+    assert_eq!(tell(&[], &[busy.clone()], life - 1), "");
+    assert_eq!(tell(&[], &[busy], life), "retire 1 (the job ran longer than its limit)");
+}
+
+#[test]
+fn a_paused_deployment_launches_nothing_and_says_so() {
+    let mut settings = settings();
+    settings.paused = true;
+    assert_eq!(tell_with(&settings, &[job(7, 0)], &[], 1), "7 waits: paused");
+}
+
+#[test]
+fn a_held_scope_holds_back_its_own_jobs_only() {
+    let jobs = [job_in("acme/app", "small", 1, 0), job_in("acme/web", "small", 2, 0)];
+    let budgets = Budgets {
+        held: HashMap::from([(Scope::Repository(jobs[0].facts.repository.clone()), "403".to_owned())]),
+    };
+    let (settings, catalogue) = (settings(), catalogue());
+    let open = Open { jobs: jobs.to_vec(), runners: Vec::new() };
+    let plan = plan(&open, Rules { settings: &settings, catalogue: &catalogue }, &budgets, at(1));
+    assert_eq!(plan.launches.iter().map(|launch| launch.job.get()).collect::<Vec<_>>(), [2]);
+    assert_eq!(plan.waits[0].reason.code(), Code::ScopeHeld);
+}
+
+#[test]
+fn launches_and_endings_never_exceed_demand() {
+    // Two pools, one of which could serve the other's jobs too: each is planned for itself.
+    let jobs: Vec<Job> = (1..=9).map(|i| job(i, i64::try_from(i).unwrap())).collect();
+    let mut runners = Vec::new();
+    for (number, job) in jobs.iter().enumerate().take(4) {
+        runners.push(runner(job, u64::try_from(number).unwrap(), RunnerStage::Starting, 10));
+    }
+    let (settings, catalogue) = (settings(), catalogue());
+    let rules = Rules { settings: &settings, catalogue: &catalogue };
+    let open = Open { jobs, runners };
+    let plan = plan(&open, rules, &Budgets::default(), at(11));
+    assert_eq!(plan.launches.len(), 5);
+    assert!(plan.next_at.is_some());
+    let labels = Labels::new(["self-hosted", "class:small"]);
+    assert!(plan.launches.iter().all(|launch| launch.order.labels == labels));
+}

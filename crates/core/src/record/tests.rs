@@ -1,1 +1,356 @@
+//! Events in any order and any number come to the same facts.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
+use proptest::prelude::*;
+
+use super::*;
+use crate::event::{JobAction, JobEvent, StopCause, TaskChange, TaskEvent};
+use crate::exit::AgentExit;
+use crate::id::{Epoch, JobId, RunnerId, RunnerName, TaskId};
+use crate::job::{Conclusion, JobEnding, JobState, TakenBy};
+use crate::plan::{Budgets, Open, plan};
+use crate::runner::step::{Next, Step};
+use crate::runner::{EndingKind, RunnerState};
+use crate::testing::{catalogue, job_facts, settings};
+
+const RUNNER: &str = "ecsr-test-abcdefg234-01arz3ndektsv4rrffq69g5fav";
+
+fn at(millis: i64) -> Timestamp {
+    Timestamp::from_second(1_764_000_000).unwrap() + SignedDuration::from_millis(millis)
+}
+
+fn job_event(id: u64, action: JobAction, millis: i64) -> Event {
+    Event::Job(JobEvent {
+        action,
+        facts: job_facts(id, "acme/app", &["self-hosted", "class:small"]),
+        private: Some(true),
+        created_at: Some(at(0)),
+        received_at: at(millis),
+    })
+}
+
+fn ours() -> TakenBy {
+    TakenBy::from_name(Some(RUNNER))
+}
+
+fn queued(id: u64) -> Event {
+    job_event(id, JobAction::Queued, 10)
+}
+
+fn in_progress(id: u64) -> Event {
+    job_event(id, JobAction::InProgress { runner: ours(), started_at: Some(at(100)) }, 110)
+}
+
+fn completed(id: u64) -> Event {
+    let action =
+        JobAction::Completed { runner: ours(), conclusion: Conclusion::Success, completed_at: Some(at(200)) };
+    job_event(id, action, 210)
+}
+
+fn task(version: u64, change: TaskChange) -> Event {
+    Event::Task(TaskEvent {
+        runner: RunnerName::parse(RUNNER).unwrap(),
+        task: TaskId::parse("task1").unwrap(),
+        version,
+        change,
+        at: at(50 * i64::try_from(version).unwrap()),
+    })
+}
+
+fn stopped(exit: AgentExit) -> Event {
+    task(2, TaskChange::Stopped(StopCause::Agent(exit)))
+}
+
+/// The store's rules, in memory.
+#[derive(Clone, Default)]
+struct Book {
+    jobs: BTreeMap<JobId, JobRecord>,
+    runners: BTreeMap<RunnerName, Runner>,
+    gone: Vec<EndedRunner>,
+}
+
+impl Book {
+    /// A book with one runner that was handed its configuration, launched for job 7.
+    fn with_runner() -> Self {
+        let mut book = Self::default();
+        book.tell(&queued(7));
+        let reserved = book.launch_one();
+        let started = reserved.task_started(TaskId::parse("task1").unwrap(), at(20)).unwrap();
+        let (handed_over, _) = started.handed_over(RunnerId::new(900), at(30)).unwrap();
+        book.runners.insert(handed_over.name().clone(), handed_over);
+        book
+    }
+
+    fn launch_one(&self) -> Runner {
+        let plan = self.plan(at(15));
+        let [launch] = plan.launches.as_slice() else { panic!("one launch: {plan:?}") };
+        launch.order.reserve(RunnerName::parse(RUNNER).unwrap(), Epoch::new(1), at(15))
+    }
+
+    fn plan(&self, now: Timestamp) -> crate::plan::Plan {
+        let (settings, catalogue) = (settings(), catalogue());
+        let rules = Rules { settings: &settings, catalogue: &catalogue };
+        plan(&self.open(), rules, &Budgets::default(), now)
+    }
+
+    fn open(&self) -> Open {
+        let jobs = self.jobs.values().filter_map(|record| match record {
+            JobRecord::Open(job) => Some(job.clone()),
+            JobRecord::Ended(_) => None,
+        });
+        Open { jobs: jobs.collect(), runners: self.runners.values().cloned().collect() }
+    }
+
+    fn tell(&mut self, event: &Event) -> Recorded {
+        let keys = event.keys();
+        let records = Records {
+            job: keys.job.and_then(|job| self.jobs.get(&job).cloned()),
+            runner: keys.runner.and_then(|runner| self.runners.get(&runner).cloned()),
+        };
+        let (settings, catalogue) = (settings(), catalogue());
+        let recorded = record(event, &records, Rules { settings: &settings, catalogue: &catalogue });
+        for change in &recorded.changes {
+            self.write(change);
+        }
+        recorded
+    }
+
+    fn write(&mut self, change: &Change) {
+        match change {
+            Change::Job(job) => {
+                let before = self.jobs.insert(job.id(), JobRecord::Open(job.clone()));
+                assert!(!matches!(before, Some(JobRecord::Ended(_))), "resurrected {:?}", job.id());
+            }
+            Change::JobEnded(job) | Change::JobAmended(job) => {
+                self.jobs.insert(job.facts.id, JobRecord::Ended(job.clone()));
+            }
+            Change::Runner(runner) => {
+                self.runners.insert(runner.name().clone(), runner.clone());
+            }
+            Change::RunnerGone(runner) => {
+                self.runners.remove(&runner.facts.name);
+                self.gone.push(runner.as_ref().clone());
+            }
+        }
+    }
+
+    /// Performs clean-up steps until none is left, with a GitHub that has
+    /// deleted the registration by itself.
+    fn clean(&mut self, now: Timestamp) {
+        for _ in 0..10 {
+            let Some(runner) = self.runners.values().next().cloned() else { return };
+            let next = match runner.next(now) {
+                Next::Now(Step::Revoke) => runner.revoked(false, now),
+                Next::Now(Step::DeleteRegistration) => runner.registration_deleted(now),
+                Next::Now(Step::StopTask) => runner.task_stopping(now),
+                Next::Now(Step::Finish) => {
+                    let ended = runner.finish(now).unwrap();
+                    self.write(&Change::RunnerGone(Box::new(ended)));
+                    continue;
+                }
+                _ => return,
+            };
+            self.write(&Change::Runner(next.unwrap()));
+        }
+    }
+
+    /// What matters at the end, without versions and times.
+    fn summary(&self) -> String {
+        let jobs = self.jobs.values().map(|record| match record {
+            JobRecord::Open(job) => match &job.state {
+                JobState::Waiting => format!("{} waiting", job.id()),
+                JobState::Queued { wait, .. } => format!("{} queued ({})", job.id(), wait.code().as_str()),
+                JobState::InProgress { .. } => format!("{} in progress", job.id()),
+            },
+            JobRecord::Ended(job) => match &job.ending {
+                JobEnding::Completed { conclusion, .. } => {
+                    format!("{} completed: {}", job.facts.id, conclusion.as_str())
+                }
+                JobEnding::Refused { reason, .. } => {
+                    format!("{} refused: {}", job.facts.id, reason.code().as_str())
+                }
+            },
+        });
+        let open = self.runners.values().map(|runner| match &runner.state {
+            RunnerState::Ending(ending) => {
+                format!(
+                    "runner ending: {} {:?} {:?}",
+                    ending.kind.as_str(),
+                    ending.served,
+                    ending.registration
+                )
+            }
+            _ => format!("runner {}", runner.stage().as_str()),
+        });
+        let gone = self.gone.iter().map(|runner| format!("runner gone: {}", runner.kind.as_str()));
+        jobs.chain(open).chain(gone).collect::<Vec<_>>().join("; ")
+    }
+}
+
+fn play(mut book: Book, events: &[Event]) -> String {
+    for event in events {
+        book.tell(event);
+    }
+    book.clean(at(1_000));
+    book.summary()
+}
+
+#[test]
+fn one_job_goes_from_queued_to_gone() {
+    let events = [task(1, TaskChange::Running), in_progress(7), completed(7), stopped(AgentExit::Completed)];
+    assert_eq!(play(Book::with_runner(), &events), "7 completed: success; runner gone: completed");
+}
+
+#[test]
+fn every_order_of_a_jobs_webhooks_comes_to_the_same_end() {
+    let events = [queued(7), in_progress(7), completed(7)];
+    for order in [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]] {
+        let events = order.map(|i: usize| events[i].clone());
+        assert_eq!(play(Book::default(), &events), "7 completed: success", "{order:?}");
+    }
+}
+
+#[test]
+fn a_second_delivery_changes_nothing() {
+    let mut book = Book::with_runner();
+    for event in [in_progress(7), completed(7), stopped(AgentExit::Completed)] {
+        assert!(!book.tell(&event).changes.is_empty());
+        assert_eq!(book.tell(&event).changes, [], "{event:?}");
+    }
+}
+
+#[test]
+fn a_late_webhook_resurrects_nothing() {
+    let mut book = Book::default();
+    book.tell(&completed(7));
+    for late in [queued(7), in_progress(7)] {
+        assert_eq!(book.tell(&late).changes, []);
+    }
+}
+
+#[test]
+fn a_running_container_and_an_expected_start_alter_no_plan() {
+    let mut book = Book::with_runner();
+    assert!(!book.tell(&task(1, TaskChange::Running)).replan);
+    assert!(!book.tell(&in_progress(7)).replan);
+    assert!(book.tell(&completed(7)).replan);
+}
+
+#[test]
+fn a_job_that_begins_on_an_ending_runner_brings_it_back() {
+    let mut book = Book::with_runner();
+    let runner = book.runners.values().next().unwrap();
+    let retired = runner.end(EndingKind::Surplus, None, at(90));
+    book.write(&Change::Runner(retired));
+    book.tell(&in_progress(7));
+    assert_eq!(book.summary(), "7 in progress; runner busy");
+    assert_eq!(book.runners.values().next().unwrap().next(at(120)), Next::Event);
+}
+
+#[test]
+fn a_stolen_runner_serves_whichever_job_github_gave_it() {
+    let mut book = Book::with_runner();
+    book.tell(&queued(8));
+    assert!(book.tell(&in_progress(8)).changes.len() == 2);
+    let plan = book.plan(at(300));
+    assert_eq!(plan.launches.iter().map(|launch| launch.job.get()).collect::<Vec<_>>(), [7]);
+}
+
+#[test]
+fn a_completed_runner_without_a_known_job_holds_the_oldest_jobs_demand() {
+    let mut book = Book::with_runner();
+    book.tell(&stopped(AgentExit::Completed));
+    let plan = book.plan(at(300));
+    assert_eq!(plan.launches, []);
+    assert_eq!(plan.waits[0].reason.code(), Code::MaybeTaken);
+    assert_eq!(plan.questions.len(), 1);
+    let later = book.plan(at(300) + SignedDuration::from_mins(3));
+    assert_eq!(later.launches.len(), 1, "after two minutes the job is served");
+}
+
+#[test]
+fn an_agent_that_ended_before_it_had_a_job_leaves_its_job_to_another() {
+    for exit in [AgentExit::NoBootItem, AgentExit::NotConnected, AgentExit::ListenerCrashed, AgentExit::NoJob]
+    {
+        let mut book = Book::with_runner();
+        book.tell(&stopped(exit));
+        assert_eq!(book.plan(at(300)).launches.len(), 1, "{exit:?}");
+        book.clean(at(400));
+        assert_eq!(book.gone.len(), 1, "{exit:?}: {}", book.summary());
+    }
+}
+
+#[test]
+fn an_old_queued_event_is_no_demand_before_github_confirms_it() {
+    let mut book = Book::default();
+    let Event::Job(mut event) = queued(7) else { panic!() };
+    event.received_at = at(0) + SignedDuration::from_mins(11);
+    book.tell(&Event::Job(event));
+    let plan = book.plan(at(0) + SignedDuration::from_mins(11));
+    assert_eq!((plan.launches.len(), plan.questions.len()), (0, 1));
+}
+
+#[test]
+fn a_job_of_nobodys_leaves_no_record() {
+    let foreign = TakenBy::Other(Some(Arc::from("GitHub Actions 7")));
+    let mut event = JobEvent {
+        action: JobAction::InProgress { runner: foreign, started_at: None },
+        facts: job_facts(7, "acme/app", &["ubuntu-latest"]),
+        private: Some(true),
+        created_at: None,
+        received_at: at(0),
+    };
+    let mut book = Book::default();
+    assert_eq!(book.tell(&Event::Job(event.clone())).changes, []);
+    event.action = JobAction::Queued;
+    let refused = book.tell(&Event::Job(event));
+    assert_eq!(refused.outcome.reason().code(), Code::LabelsNotOurs);
+    assert_eq!(book.summary(), "7 refused: labels_not_ours");
+}
+
+proptest! {
+    /// Facts in any order, each once or several times: the same end, nothing left.
+    #[test]
+    fn any_order_and_number_of_the_same_facts_gives_the_same_end(
+        order in prop::collection::vec(0_usize..5, 0..20),
+        last in Just([0_usize, 1, 2, 3, 4]).prop_shuffle(),
+    ) {
+        let facts = [
+            queued(7),
+            in_progress(7),
+            completed(7),
+            task(1, TaskChange::Running),
+            stopped(AgentExit::Completed),
+        ];
+        let events: Vec<Event> = order.iter().chain(&last).map(|i| facts[*i].clone()).collect();
+        prop_assert_eq!(play(Book::with_runner(), &events), "7 completed: success; runner gone: completed");
+    }
+
+    /// Whatever ends a runner, and whenever its webhooks come, it reaches gone.
+    #[test]
+    fn every_runner_reaches_gone(
+        exit in prop::sample::select(AgentExit::ALL.to_vec()),
+        retired in any::<bool>(),
+        webhooks in prop::collection::vec(prop::sample::select(vec![0_usize, 1]), 0..4),
+        stops_first in any::<bool>(),
+    ) {
+        let mut book = Book::with_runner();
+        if retired {
+            let runner = book.runners.values().next().unwrap().end(EndingKind::Surplus, None, at(90));
+            book.write(&Change::Runner(runner));
+        }
+        let facts = [in_progress(7), completed(7)];
+        if stops_first {
+            book.tell(&stopped(exit));
+        }
+        for i in webhooks {
+            book.tell(&facts[i]);
+        }
+        book.tell(&stopped(exit));
+        book.clean(at(1_000) + SignedDuration::from_mins(5));
+        prop_assert_eq!(book.runners.len(), 0, "{}", book.summary());
+    }
+}

@@ -14,8 +14,8 @@ use secrecy::ExposeSecret;
 
 use crate::store::DynamoStore;
 use crate::store::item::{
-    DAY, DISPATCH, ENDED_AT, EXPIRES_AT, Item, REPOSITORY, RUNNER, ended_job, gone_runner, key, number, open_job,
-    open_runner, text,
+    DISPATCH, ENDED_AT, EXPIRES_AT, Item, MONTH, REPOSITORY, RUNNER, ended_job, gone_runner, key, number,
+    open_job, open_runner, text,
 };
 use crate::store::lease::LEASE;
 use crate::store::records::record_item;
@@ -225,7 +225,9 @@ fn ended_job_item(job: &EndedJob) -> Result<Item, StoreError> {
     let mut item = record_item(ended_job(job.facts.id), job.version, &StoredEndedJob::of(job))?;
     history(&mut item, "job", job.timeline.latest(), &job.facts.repository.to_string());
     let runner = match &job.ending {
-        JobEnding::Completed { runner, .. } | JobEnding::Refused { after: Some((_, runner)), .. } => runner.name(),
+        JobEnding::Completed { runner, .. } | JobEnding::Refused { after: Some((_, runner)), .. } => {
+            runner.name()
+        }
         JobEnding::Refused { after: None, .. } => None,
     };
     if let Some(runner) = runner {
@@ -243,10 +245,9 @@ fn gone_runner_item(runner: &EndedRunner) -> Result<Item, StoreError> {
 
 /// The attributes by which history is found.
 fn history(item: &mut Item, kind: &str, ended_at: Timestamp, repository: &str) {
-    let day = ended_at.strftime("%F");
-    item.insert(DAY.to_owned(), text(format!("{kind}#{day}")));
+    let month = ended_at.strftime("%Y-%m");
+    item.insert(MONTH.to_owned(), text(format!("{kind}#{month}")));
     item.insert(ENDED_AT.to_owned(), number(ended_at.as_millisecond()));
     item.insert(REPOSITORY.to_owned(), text(format!("{kind}#{}", repository.to_lowercase())));
     item.insert(EXPIRES_AT.to_owned(), number(ended_at.as_second() + HISTORY_SECS));
 }
-

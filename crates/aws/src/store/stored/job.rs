@@ -95,10 +95,9 @@ impl StoredJob {
         let state = match &job.state {
             JobState::Waiting => StoredState::Waiting,
             JobState::Queued { place, wait } => StoredState::Queued(StoredPlace::of(place), wait.into()),
-            JobState::InProgress { place, runner } => StoredState::InProgress(
-                place.as_ref().map(StoredPlace::of),
-                runner.name().map(str::to_owned),
-            ),
+            JobState::InProgress { place, runner } => {
+                StoredState::InProgress(place.as_ref().map(StoredPlace::of), runner.name().map(str::to_owned))
+            }
         };
         Self {
             f: StoredFacts::of(&job.facts, job.created_at),

@@ -8,8 +8,8 @@ use ecsrunner_core::id::{
 use ecsrunner_core::labels::Labels;
 use ecsrunner_core::pool::Scope;
 use ecsrunner_core::runner::{
-    Custody, EndedRunner, Ending, EndingKind, RegistrationLeft, Runner, RunnerFacts, RunnerStage, RunnerState,
-    Served, Task, TaskLeft,
+    Custody, EndedRunner, Ending, EndingKind, RegistrationLeft, Runner, RunnerFacts, RunnerStage,
+    RunnerState, Served, Task, TaskLeft,
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
