@@ -6,21 +6,27 @@ pub(crate) mod github;
 mod follow;
 mod progress;
 mod report;
-mod scene;
-mod service;
+mod submission;
 
 use std::io::Write;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
 
+use ecsrunner_core::id::Deployment;
+use ecsrunner_local::left;
+use ecsrunner_sim::scene::{DEPLOYMENT, Scene};
+
 use crate::arguments::DemoOptions;
 use crate::exit::Failure;
+use crate::hidden::LISTENER_SUBCOMMAND;
 use follow::Follower;
 use progress::Progress;
 use report::Report;
-use scene::{Scene, Submission};
+use submission::Submission;
 
+/// What the demo's machine may run at once.
+const MAX_RUNNERS: u32 = 20;
 /// The demo gives up after this.
 const LIMIT: Duration = Duration::from_secs(15 * 60);
 
@@ -36,13 +42,14 @@ pub(crate) fn run(options: DemoOptions) -> Result<(), Failure> {
 }
 
 async fn tell(options: &DemoOptions, submission: Submission) -> Result<Report, Failure> {
-    let scene = Scene::set()?;
+    let executable = std::env::current_exe().context("the path of this executable is not known")?;
+    let scene = Scene::set(&executable, LISTENER_SUBCOMMAND, MAX_RUNNERS)?;
     let mut github = scene.start_github().await?;
-    let mut server = scene.start_server(&github).await?;
+    let mut server = scene.start_server(&github, "127.0.0.1:0").await?;
     let mut progress = Progress::new(options.json);
     progress.say(&format!("fake GitHub at {}, server and page at {}", github.url(), server.url()));
     scene.connect(&github, &server).await?;
-    let run = scene.submit(&github, &submission).await?;
+    let run = submission.submit(&github).await?;
     let mut follower = Follower::new(&github, &server, run)?;
     let followed = tokio::time::timeout(LIMIT, follow(&mut follower, &mut progress));
     tokio::select! {
@@ -59,7 +66,7 @@ async fn tell(options: &DemoOptions, submission: Submission) -> Result<Report, F
     let registrations = follower.registrations().await?;
     server.stop().await?;
     github.stop().await?;
-    let left = scene.left().await?;
+    let left = left::count(&scene.state(), &Deployment::parse(DEPLOYMENT)?).await?;
     Ok(Report::new(follower.jobs(), &scene, left, registrations)?)
 }
 

@@ -9,3 +9,4 @@ pub mod listener;
 mod protocol;
 mod random;
 pub mod workflow;
+pub mod scene;

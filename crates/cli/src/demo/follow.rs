@@ -3,11 +3,10 @@
 use std::collections::{BTreeMap, HashMap};
 
 use ecsrunner_core::id::RunId;
+use ecsrunner_sim::scene::Service;
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-
-use super::service::Service;
 
 #[derive(Clone, Debug, Deserialize)]
 pub(super) struct Stage {

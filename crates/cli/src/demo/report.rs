@@ -5,12 +5,12 @@ use std::collections::HashMap;
 use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
 use comfy_table::{CellAlignment, ContentArrangement, Table};
 use ecsrunner_local::left::Left as LeftOnMachine;
+use ecsrunner_sim::scene::Scene;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::follow::{Job, Runner, Seen};
 use super::print;
-use super::scene::Scene;
 
 #[derive(Debug, Serialize)]
 pub(super) struct Report {

@@ -1,5 +1,7 @@
 //! Plans read as sentences.
 
+use std::slice::from_ref;
+
 use jiff::Timestamp;
 
 use super::*;
@@ -165,9 +167,9 @@ fn a_busy_runner_is_never_surplus() {
 fn a_runner_that_takes_no_job_is_doubted_and_replaced_once() {
     let seven = job(7, 0);
     let booted = runner(&seven, 1, RunnerStage::Booted, 5);
-    assert_eq!(tell(&[seven.clone()], &[booted.clone()], 124), "7 waits: runner_idle");
+    assert_eq!(tell(from_ref(&seven), from_ref(&booted), 124), "7 waits: runner_idle");
     assert_eq!(
-        tell(&[seven.clone()], &[booted.clone()], 125),
+        tell(from_ref(&seven), from_ref(&booted), 125),
         "launch for 7 (a booted runner takes no job: demand 1, supply 1, 1 of it doubtful); \
          7 waits: runner_starting; ask about runner 1"
     );

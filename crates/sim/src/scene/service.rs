@@ -16,8 +16,9 @@ const LIMIT: Duration = Duration::from_secs(20);
 /// Lines of its log that are shown when it fails.
 const TAIL: usize = 8;
 
+/// A process that serves HTTP, ended when dropped.
 #[derive(Debug)]
-pub(super) struct Service {
+pub struct Service {
     name: &'static str,
     child: Child,
     url: String,
@@ -49,32 +50,56 @@ impl Service {
         Ok(Self { name, child, url, log: log.to_owned(), client })
     }
 
-    pub(super) fn url(&self) -> &str {
+    /// Where it serves.
+    #[must_use]
+    pub fn url(&self) -> &str {
         &self.url
     }
 
-    pub(super) fn client(&self) -> reqwest::Client {
+    /// An HTTP client with a time limit.
+    #[must_use]
+    pub fn client(&self) -> reqwest::Client {
         self.client.clone()
     }
 
-    pub(super) async fn post(
-        &self,
-        path: &str,
-        body: &serde_json::Value,
-    ) -> anyhow::Result<reqwest::Response> {
+    /// Posts JSON.
+    ///
+    /// # Errors
+    ///
+    /// It does not answer.
+    pub async fn post(&self, path: &str, body: &serde_json::Value) -> anyhow::Result<reqwest::Response> {
         let sent = self.client.post(format!("{}{path}", self.url)).json(body).send().await;
         sent.with_context(|| format!("{} did not answer {path}", self.name))
     }
 
     /// Returns when it has ended, with the end of its log.
-    pub(super) async fn died(&mut self) -> String {
+    pub async fn died(&mut self) -> String {
         let status = self.child.wait().await;
         let status = status.map_or_else(|error| error.to_string(), |status| status.to_string());
         format!("{status}\n{}", tail(&self.log))
     }
 
+    /// Its process id, while it lives.
+    #[must_use]
+    pub fn pid(&self) -> Option<u32> {
+        self.child.id()
+    }
+
+    /// Ends it by SIGKILL.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be killed.
+    pub async fn kill(&mut self) -> anyhow::Result<()> {
+        Ok(self.child.kill().await?)
+    }
+
     /// Ends it by SIGTERM.
-    pub(super) async fn stop(&mut self) -> anyhow::Result<()> {
+    ///
+    /// # Errors
+    ///
+    /// It does not end, or not well.
+    pub async fn stop(&mut self) -> anyhow::Result<()> {
         let pid = self.child.id().with_context(|| format!("{} had ended before", self.name))?;
         kill(Pid::from_raw(i32::try_from(pid)?), Signal::SIGTERM)?;
         let status = tokio::time::timeout(LIMIT, self.child.wait())

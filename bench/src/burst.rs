@@ -1,0 +1,142 @@
+//! 250 jobs at once under a limit of 20 runners: each queued twice, the other
+//! webhooks late and in random order; with the server killed on the way, or not.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::ensure;
+use serde_json::json;
+
+use crate::stage::{MAX_RUNNERS, Runner, Stage, percentile, say};
+
+const JOBS: usize = 250;
+const LIMIT: Duration = Duration::from_secs(300);
+
+pub(crate) async fn run(executable: &Path, kills: u32) -> anyhow::Result<()> {
+    let mut stage = Stage::set(executable).await?;
+    let census = Census::begin(stage.scene.state());
+    stage.faults(json!({"webhooks": {"hold": true, "duplicates": 1}})).await?;
+    stage.submit(JOBS, 20).await?;
+    let began = Instant::now();
+    let late = json!({"webhooks": {"hold": false, "delay_ms": 300}});
+    stage.github.post("/_sim/webhooks/release", &json!({"shuffle": true})).await?.error_for_status()?;
+    stage.faults(late).await?;
+    let mut peak = 0.0_f64;
+    for kill in 0..kills {
+        // Moments that differ from run to run, within the time that the jobs take.
+        let pause = 100 + u64::from(std::process::id().wrapping_mul(kill + 7) % 900);
+        tokio::time::sleep(Duration::from_millis(pause)).await;
+        peak = peak.max(stage.server_peak_mb()?);
+        let address = stage.server.url().trim_start_matches("http://").to_owned();
+        stage.server.kill().await?;
+        stage.server = stage.scene.start_server(&stage.github, &address).await?;
+        say(&format!("killed and started again after {:.1} s", began.elapsed().as_secs_f64()));
+    }
+    stage.wait(LIMIT).await?;
+    let took = began.elapsed().as_secs_f64();
+    peak = peak.max(stage.server_peak_mb()?);
+    let most = census.end();
+    let lost = report(&stage, kills, took, peak, most).await?;
+    let (left, registrations) = stage.strike().await?;
+    say(&format!("left: {left:?}, {registrations} registrations"));
+    ensure!(
+        left.processes == 0 && left.boot_items == 0 && left.open_records == 0,
+        "something was left behind"
+    );
+    ensure!(registrations == 0, "registrations were left behind");
+    ensure!(lost.is_none(), "{}", lost.unwrap_or_default());
+    Ok(())
+}
+
+async fn report(
+    stage: &Stage,
+    kills: u32,
+    took: f64,
+    peak: f64,
+    most: usize,
+) -> anyhow::Result<Option<String>> {
+    let sim = stage.sim().await?;
+    let completed = sim.jobs.iter().filter(|job| job.state == "completed").count();
+    let twice = sim.jobs.iter().filter(|job| job.starts != 1).count();
+    let mut answers: HashMap<Option<u16>, usize> = HashMap::new();
+    for delivery in stage.deliveries().await? {
+        *answers.entry(delivery.status_code).or_default() += 1;
+    }
+    let runners = stage.runners().await?;
+    let mut endings: HashMap<String, usize> = HashMap::new();
+    for runner in &runners {
+        *endings.entry(runner.ending.clone().unwrap_or_default()).or_default() += 1;
+    }
+    let waits = stage.webhook_to_agent_ms().await?;
+    let order = out_of_order(&runners);
+    say(&format!("{completed} of {JOBS} jobs completed in {took:.1} s, {twice} not started exactly once"));
+    say(&format!(
+        "at most {most} agents at once (limit {MAX_RUNNERS}); {} runners, by ending: {endings:?}",
+        runners.len()
+    ));
+    say(&format!("answers to webhooks: {answers:?}"));
+    say(&format!("launches out of order: {order}"));
+    say(&format!("server memory: {peak:.1} MB at most"));
+    say(&format!("webhook → agent, the wait for a place included: p50 {:.0} ms", percentile(&waits, 50)));
+    let all_answered = kills > 0 || answers.keys().all(|code| *code == Some(202));
+    let right = completed == JOBS && twice == 0 && most <= MAX_RUNNERS as usize && all_answered;
+    Ok((!right).then(|| "the run was not right".to_owned()))
+}
+
+/// Launches that came after one for a younger job, though their own job was
+/// known by then: ids rise with age.
+fn out_of_order(runners: &[Runner]) -> usize {
+    let mut launches: Vec<_> = runners
+        .iter()
+        .filter_map(|runner| Some((runner.timeline.first()?.at, runner.launched_for)))
+        .collect();
+    launches.sort_unstable();
+    launches.windows(2).filter(|pair| pair[0].1 > pair[1].1 && pair[0].0 != pair[1].0).count()
+}
+
+/// Counts the agents of a state directory all the time, by the kernel's own list.
+struct Census {
+    stop: Arc<AtomicBool>,
+    most: Arc<AtomicUsize>,
+    counting: std::thread::JoinHandle<()>,
+}
+
+impl Census {
+    fn begin(state: PathBuf) -> Self {
+        let (stop, most) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+        let (stopped, highest) = (Arc::clone(&stop), Arc::clone(&most));
+        let counting = std::thread::spawn(move || {
+            let tasks = state.join("tasks").display().to_string();
+            while !stopped.load(Ordering::Relaxed) {
+                highest.fetch_max(agents(&tasks), Ordering::Relaxed);
+                std::thread::sleep(Duration::from_millis(20));
+            }
+        });
+        Self { stop, most, counting }
+    }
+
+    fn end(self) -> usize {
+        self.stop.store(true, Ordering::Relaxed);
+        // It panics at nothing; what it counted stands.
+        let _counted = self.counting.join();
+        self.most.load(Ordering::Relaxed)
+    }
+}
+
+fn agents(tasks: &str) -> usize {
+    std::fs::read_dir("/proc")
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(|entry| std::fs::read(entry.path().join("cmdline")).ok())
+        .filter(|cmdline| {
+            let cmdline = String::from_utf8_lossy(cmdline);
+            let mut arguments = cmdline.split('\0').skip(1);
+            arguments.next() == Some("local-task")
+                && arguments.next().is_some_and(|dir| dir.starts_with(tasks))
+        })
+        .count()
+}

@@ -1,0 +1,43 @@
+//! The local mode under load: figures, and a failure where a run was not right.
+
+mod burst;
+mod latency;
+mod stage;
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+/// Measures the local mode with a fake GitHub; see bench/README.md.
+#[derive(Debug, Parser)]
+struct Arguments {
+    /// The executable that is measured
+    #[arg(long, default_value = "target/release/ecsrunner")]
+    ecsrunner: PathBuf,
+    #[command(subcommand)]
+    bench: Bench,
+}
+
+#[derive(Debug, Subcommand)]
+enum Bench {
+    /// Webhook's last byte to agent's first line, for jobs 500 ms apart and for 20 at once
+    Latency,
+    /// 250 jobs at once, each queued twice, the rest of their webhooks in random order
+    Burst,
+    /// The same, with the server killed and started again ten times
+    Kill,
+}
+
+fn main() -> anyhow::Result<()> {
+    let arguments = Arguments::parse();
+    let executable = std::path::absolute(&arguments.ecsrunner)?;
+    anyhow::ensure!(executable.is_file(), "{} is not there: build it first", executable.display());
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    runtime.block_on(async {
+        match arguments.bench {
+            Bench::Latency => latency::run(&executable).await,
+            Bench::Burst => burst::run(&executable, 0).await,
+            Bench::Kill => burst::run(&executable, 10).await,
+        }
+    })
+}

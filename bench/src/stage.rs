@@ -1,0 +1,193 @@
+//! A fake GitHub and a server, and what they say.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::Context;
+use ecsrunner_core::id::Deployment;
+use ecsrunner_local::left::{self, Left};
+use ecsrunner_sim::scene::{DEPLOYMENT, REPOSITORY, Scene, Service};
+use jiff::Timestamp;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+pub(crate) const MAX_RUNNERS: u32 = 20;
+
+#[derive(Debug)]
+pub(crate) struct Stage {
+    pub(crate) scene: Scene,
+    pub(crate) github: Service,
+    pub(crate) server: Service,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct SimJob {
+    pub(crate) state: String,
+    pub(crate) starts: u32,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct SimState {
+    pub(crate) jobs: Vec<SimJob>,
+    pub(crate) registrations: Vec<Value>,
+    pub(crate) calls: HashMap<String, u64>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct Delivery {
+    pub(crate) action: Option<String>,
+    pub(crate) job: Option<u64>,
+    pub(crate) sent_at: Timestamp,
+    pub(crate) status_code: Option<u16>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Deliveries {
+    deliveries: Vec<Delivery>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct TimelineStage {
+    pub(crate) at: Timestamp,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct Runner {
+    pub(crate) launched_for: u64,
+    pub(crate) task: Option<String>,
+    pub(crate) state: String,
+    pub(crate) ending: Option<String>,
+    pub(crate) timeline: Vec<TimelineStage>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Runners {
+    runners: Vec<Runner>,
+    next: Option<String>,
+}
+
+impl Stage {
+    pub(crate) async fn set(executable: &Path) -> anyhow::Result<Self> {
+        let scene = Scene::set(executable, "stand-in-listener", MAX_RUNNERS)?;
+        let github = scene.start_github().await?;
+        let server = scene.start_server(&github, "127.0.0.1:0").await?;
+        scene.connect(&github, &server).await?;
+        Ok(Self { scene, github, server })
+    }
+
+    /// Submits so many jobs that sleep for so long.
+    pub(crate) async fn submit(&self, count: usize, sleep_ms: u64) -> anyhow::Result<()> {
+        let jobs = json!({"repository": REPOSITORY, "labels": ["self-hosted", "class:small"], "count": count,
+            "name": "job", "work": {"sleep_ms": sleep_ms}});
+        self.github.post("/_sim/jobs", &jobs).await?.error_for_status()?;
+        Ok(())
+    }
+
+    pub(crate) async fn faults(&self, faults: Value) -> anyhow::Result<()> {
+        self.github.post("/_sim/faults", &faults).await?.error_for_status()?;
+        Ok(())
+    }
+
+    pub(crate) async fn get<T: DeserializeOwned>(&self, service: &Service, path: &str) -> anyhow::Result<T> {
+        let url = format!("{}{path}", service.url());
+        let answer =
+            service.client().get(&url).send().await.with_context(|| format!("{url} did not answer"))?;
+        Ok(answer.error_for_status()?.json().await?)
+    }
+
+    pub(crate) async fn sim(&self) -> anyhow::Result<SimState> {
+        self.get(&self.github, "/_sim/state").await
+    }
+
+    pub(crate) async fn deliveries(&self) -> anyhow::Result<Vec<Delivery>> {
+        let Deliveries { deliveries } = self.get(&self.github, "/_sim/deliveries").await?;
+        Ok(deliveries)
+    }
+
+    pub(crate) async fn runners(&self) -> anyhow::Result<Vec<Runner>> {
+        let mut all = Vec::new();
+        let mut cursor = String::new();
+        loop {
+            let path = format!("/api/v1/runners?limit=500{cursor}");
+            let Runners { runners, next } = self.get(&self.server, &path).await?;
+            all.extend(runners);
+            match next {
+                Some(next) => cursor = format!("&cursor={next}"),
+                None => return Ok(all),
+            }
+        }
+    }
+
+    /// Waits until every job is completed and every runner gone.
+    pub(crate) async fn wait(&self, limit: Duration) -> anyhow::Result<()> {
+        tokio::time::timeout(limit, async {
+            loop {
+                let sim = self.sim().await?;
+                if sim.jobs.iter().all(|job| job.state == "completed")
+                    && self.runners().await?.iter().all(|runner| runner.state == "gone")
+                {
+                    return Ok(());
+                }
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        })
+        .await
+        .context("not every job was done in time")?
+    }
+
+    /// The most resident memory that the server has had, in MB.
+    pub(crate) fn server_peak_mb(&self) -> anyhow::Result<f64> {
+        let pid = self.server.pid().context("the server has ended")?;
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("no VmHWM")?;
+        let kb: f64 = line.trim().trim_end_matches("kB").trim().parse()?;
+        Ok(kb * 1024.0 / 1e6)
+    }
+
+    /// Milliseconds from the sending of each job's first `queued` webhook to
+    /// the first line of the agent launched for it.
+    pub(crate) async fn webhook_to_agent_ms(&self) -> anyhow::Result<Vec<f64>> {
+        #[derive(Deserialize)]
+        struct FirstLine {
+            time: Timestamp,
+        }
+        let mut sent: HashMap<u64, Timestamp> = HashMap::new();
+        for delivery in self.deliveries().await? {
+            if let (Some("queued"), Some(job)) = (delivery.action.as_deref(), delivery.job) {
+                sent.entry(job).or_insert(delivery.sent_at);
+            }
+        }
+        let mut waits = Vec::new();
+        for runner in self.runners().await? {
+            let (Some(task), Some(sent)) = (&runner.task, sent.get(&runner.launched_for)) else { continue };
+            let log = std::fs::read_to_string(self.scene.agent_log(task))?;
+            let first: FirstLine = serde_json::from_str(log.lines().next().context("an empty log")?)?;
+            waits.push(first.time.duration_since(*sent).as_secs_f64() * 1000.0);
+        }
+        waits.sort_unstable_by(f64::total_cmp);
+        Ok(waits)
+    }
+
+    /// Ends both, and counts what is left.
+    pub(crate) async fn strike(mut self) -> anyhow::Result<(Left, usize)> {
+        let registrations = self.sim().await?.registrations.len();
+        self.server.stop().await?;
+        self.github.stop().await?;
+        let left = left::count(&self.scene.state(), &Deployment::parse(DEPLOYMENT)?).await?;
+        Ok((left, registrations))
+    }
+}
+
+/// Of sorted values.
+pub(crate) fn percentile(sorted: &[f64], percent: usize) -> f64 {
+    let rank = (sorted.len() * percent).div_ceil(100).max(1);
+    sorted.get(rank - 1).copied().unwrap_or(f64::NAN)
+}
+
+/// Prints a line of figures.
+#[expect(clippy::print_stdout, reason = "a benchmark's figures are its output")]
+pub(crate) fn say(line: &str) {
+    println!("{line}");
+}

@@ -1,0 +1,168 @@
+//! A whole deployment on this machine, for the demo and for benchmarks: a
+//! directory with configuration, secrets and the stand-in listener, and the
+//! processes that work in it. What is told of it does not belong here.
+
+mod service;
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use serde_json::json;
+use tempfile::TempDir;
+use tokio::process::Command;
+
+pub use service::Service;
+
+/// A directory with everything in it, removed when dropped.
+#[derive(Debug)]
+pub struct Scene {
+    dir: TempDir,
+    executable: PathBuf,
+    webhook_secret: String,
+}
+
+/// The name of the deployment.
+pub const DEPLOYMENT: &str = "demo";
+/// A repository that may use it.
+pub const REPOSITORY: &str = "acme/demo";
+
+impl Scene {
+    /// Lays the directory out. `executable` is `ecsrunner`, and its argument
+    /// `listener_subcommand` asks it to be the stand-in listener.
+    ///
+    /// # Errors
+    ///
+    /// A file cannot be written.
+    pub fn set(executable: &Path, listener_subcommand: &str, max_runners: u32) -> anyhow::Result<Self> {
+        let dir = tempfile::Builder::new().prefix("ecsrunner-").tempdir()?;
+        // As root, each runner has a user of its own, who has to pass through.
+        fs::set_permissions(dir.path(), Permissions::from_mode(0o711))?;
+        let executable = reachable(executable, dir.path())?;
+        let webhook_secret = random_word()?;
+        write_private(&dir.path().join("webhook-secret"), &webhook_secret)?;
+        write_private(&dir.path().join("token"), &random_word()?)?;
+        fs::write(dir.path().join("config.toml"), config(max_runners))?;
+        let bin = dir.path().join("actions-runner/bin");
+        fs::create_dir_all(&bin)?;
+        let listener = bin.join("Runner.Listener");
+        let script = format!("#!/bin/sh\nexec '{}' {listener_subcommand} \"$@\"\n", executable.display());
+        fs::write(&listener, script)?;
+        fs::set_permissions(&listener, Permissions::from_mode(0o755))?;
+        Ok(Self { dir, executable, webhook_secret })
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// The server's state directory.
+    #[must_use]
+    pub fn state(&self) -> PathBuf {
+        self.path("state")
+    }
+
+    /// The log of a task's agent.
+    #[must_use]
+    pub fn agent_log(&self, task: &str) -> PathBuf {
+        self.state().join("tasks").join(task).join("agent.log")
+    }
+
+    /// Starts the fake GitHub.
+    ///
+    /// # Errors
+    ///
+    /// It does not serve.
+    pub async fn start_github(&self) -> anyhow::Result<Service> {
+        let mut command = Command::new(&self.executable);
+        command.args(["demo", "github", "--listen", "127.0.0.1:0", "--token-file"]).arg(self.path("token"));
+        Service::start("the fake GitHub", command, &self.path("github.log")).await
+    }
+
+    /// Starts the server, or starts it again on the state of an earlier one.
+    /// `listen` is where; port 0 takes any free one.
+    ///
+    /// # Errors
+    ///
+    /// It does not serve.
+    pub async fn start_server(&self, github: &Service, listen: &str) -> anyhow::Result<Service> {
+        let mut command = Command::new(&self.executable);
+        command
+            .args(["local", "up", "--listen", listen, "--state"])
+            .arg(self.state())
+            .arg("--config")
+            .arg(self.path("config.toml"))
+            .env("GITHUB_API_URL", github.url())
+            .env_remove("ECSRUNNER_WEBHOOK_SECRET_FILE");
+        Service::start("the server", command, &self.path("server.log")).await
+    }
+
+    /// Tells the fake GitHub where webhooks go.
+    ///
+    /// # Errors
+    ///
+    /// The fake does not answer.
+    pub async fn connect(&self, github: &Service, server: &Service) -> anyhow::Result<()> {
+        let hook = json!({"url": format!("{}/webhook", server.url()), "secret": self.webhook_secret});
+        github.post("/_sim/hook", &hook).await?.error_for_status()?;
+        Ok(())
+    }
+}
+
+fn config(max_runners: u32) -> String {
+    format!(
+        r#"version = 1
+deployment = "{DEPLOYMENT}"
+repositories = ["acme/*"]
+
+[limits]
+max_runners = {max_runners}
+surplus_grace_secs = 5
+
+[github]
+token_file = "token"
+
+[webhook]
+secret_files = ["webhook-secret"]
+
+[runner]
+dir = "actions-runner"
+env = ["ECSRUNNER_SIM_EXECUTOR"]
+
+[classes.small]
+cpu = 512
+memory = 1024
+
+[classes.large]
+cpu = 4096
+memory = 8192
+"#
+    )
+}
+
+/// The executable, where any user may execute it.
+fn reachable(executable: &Path, dir: &Path) -> anyhow::Result<PathBuf> {
+    if !nix::unistd::geteuid().is_root() {
+        return Ok(executable.to_owned());
+    }
+    let copy = dir.join("ecsrunner");
+    if fs::hard_link(executable, &copy).is_err() {
+        fs::copy(executable, &copy).context("this executable cannot be copied for the runners")?;
+    }
+    fs::set_permissions(&copy, Permissions::from_mode(0o755))?;
+    Ok(copy)
+}
+
+fn random_word() -> anyhow::Result<String> {
+    use std::io::Read;
+    let mut bytes = [0; 20];
+    fs::File::open("/dev/urandom").and_then(|mut file| file.read_exact(&mut bytes))?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+fn write_private(path: &Path, text: &str) -> anyhow::Result<()> {
+    fs::write(path, text)?;
+    fs::set_permissions(path, Permissions::from_mode(0o600))?;
+    Ok(())
+}
