@@ -16,7 +16,9 @@ const JOBS: usize = 250;
 const LIMIT: Duration = Duration::from_secs(300);
 
 pub(crate) async fn run(executable: &Path, kills: u32) -> anyhow::Result<()> {
-    let mut stage = Stage::set(executable).await?;
+    // GitHub delivers nothing to a server that is down: what it missed, it asks for.
+    let flags: &[&str] = if kills > 0 { &["--poll"] } else { &[] };
+    let mut stage = Stage::set(executable, flags).await?;
     let census = Census::begin(stage.scene.state());
     stage.faults(json!({"webhooks": {"hold": true, "duplicates": 1}})).await?;
     stage.submit(JOBS, 20).await?;
@@ -32,7 +34,7 @@ pub(crate) async fn run(executable: &Path, kills: u32) -> anyhow::Result<()> {
         peak = peak.max(stage.server_peak_mb()?);
         let address = stage.server.url().trim_start_matches("http://").to_owned();
         stage.server.kill().await?;
-        stage.server = stage.scene.start_server(&stage.github, &address).await?;
+        stage.server = stage.scene.start_server(&stage.github, &address, flags).await?;
         say(&format!("killed and started again after {:.1} s", began.elapsed().as_secs_f64()));
     }
     stage.wait(LIMIT).await?;

@@ -10,7 +10,7 @@ const APART: Duration = Duration::from_millis(500);
 const AT_ONCE: usize = 20;
 
 pub(crate) async fn run(executable: &Path) -> anyhow::Result<()> {
-    let stage = Stage::set(executable).await?;
+    let stage = Stage::set(executable, &[]).await?;
     for _ in 0..JOBS {
         stage.submit(1, 10).await?;
         tokio::time::sleep(APART).await;
@@ -21,7 +21,7 @@ pub(crate) async fn run(executable: &Path) -> anyhow::Result<()> {
     let (left, registrations) = stage.strike().await?;
     say(&format!("left: {left:?}, {registrations} registrations"));
 
-    let stage = Stage::set(executable).await?;
+    let stage = Stage::set(executable, &[]).await?;
     stage.submit(AT_ONCE, 10).await?;
     stage.wait(Duration::from_secs(60)).await?;
     tell(&format!("{AT_ONCE} at once"), &stage.webhook_to_agent_ms().await?);

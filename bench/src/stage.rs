@@ -69,10 +69,10 @@ struct Runners {
 }
 
 impl Stage {
-    pub(crate) async fn set(executable: &Path) -> anyhow::Result<Self> {
+    pub(crate) async fn set(executable: &Path, flags: &[&str]) -> anyhow::Result<Self> {
         let scene = Scene::set(executable, "stand-in-listener", MAX_RUNNERS)?;
         let github = scene.start_github().await?;
-        let server = scene.start_server(&github, "127.0.0.1:0").await?;
+        let server = scene.start_server(&github, "127.0.0.1:0", flags).await?;
         scene.connect(&github, &server).await?;
         Ok(Self { scene, github, server })
     }

@@ -45,7 +45,7 @@ async fn tell(options: &DemoOptions, submission: Submission) -> Result<Report, F
     let executable = std::env::current_exe().context("the path of this executable is not known")?;
     let scene = Scene::set(&executable, LISTENER_SUBCOMMAND, MAX_RUNNERS)?;
     let mut github = scene.start_github().await?;
-    let mut server = scene.start_server(&github, "127.0.0.1:0").await?;
+    let mut server = scene.start_server(&github, "127.0.0.1:0", &[]).await?;
     let mut progress = Progress::new(options.json);
     progress.say(&format!("fake GitHub at {}, server and page at {}", github.url(), server.url()));
     scene.connect(&github, &server).await?;

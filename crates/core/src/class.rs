@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::{ClassName, ParseIdError, Repository};
 use crate::labels::Labels;
+use crate::limits::Limits;
 use crate::policy::RepositoryPattern;
 use size::{Arch, Size, SizeError};
 
@@ -152,6 +153,14 @@ pub enum ClassError {
         /// The key.
         key: &'static str,
     },
+    /// A limit beyond GitHub's.
+    #[error("class `{class}`: max_job_minutes is {value}, at most {max} is possible: GitHub ends a job then", max = Limits::MOST_JOB_MINUTES)]
+    JobMinutes {
+        /// The class.
+        class: String,
+        /// The value.
+        value: u32,
+    },
     /// Two default classes.
     #[error("classes `{first}` and `{second}` are both the default, at most one can be")]
     TwoDefaults {
@@ -270,6 +279,9 @@ impl Class {
             if value == Some(0) {
                 errors.push(ClassError::Zero { class: class(), key });
             }
+        }
+        if let Some(value) = entry.max_job_minutes.filter(|value| *value > Limits::MOST_JOB_MINUTES) {
+            errors.push(ClassError::JobMinutes { class: class(), value });
         }
         let mut patterns = Vec::new();
         for text in entry.repositories.iter().flatten() {

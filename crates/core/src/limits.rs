@@ -42,6 +42,9 @@ impl Limits {
     /// gone and no job runs; a shorter limit would end it while a job is on its way.
     pub const LEAST_IDLE_SECS: u32 = 600;
 
+    /// GitHub ends a job on a self-hosted runner after five days.
+    pub const MOST_JOB_MINUTES: u32 = 7200;
+
     /// The longest that a task which took its boot item can be at work.
     #[must_use]
     pub fn longest_life(&self, max_job_minutes: u32) -> SignedDuration {

@@ -16,7 +16,7 @@ use crate::class::size::Size;
 use crate::class::{Capacity, Class};
 use crate::cost::Market;
 use crate::id::{ClassName, Epoch, JobId, PoolId, Repository, RunnerName, Version};
-use crate::job::{Job, JobState};
+use crate::job::{Job, JobState, TakenBy};
 use crate::labels::Labels;
 use crate::pool::Scope;
 use crate::reason::{Code, Reason};
@@ -30,6 +30,13 @@ use pool::PoolLevel;
 /// it is doubted, and how long a completed runner without a known job holds
 /// one unit of demand.
 pub const DOUBT: SignedDuration = SignedDuration::from_mins(2);
+
+/// How long a job may be queued, or wait for an approval, without a word.
+const SILENCE_OF_QUEUED: SignedDuration = SignedDuration::from_mins(5);
+/// How long after its runner's end a job's `completed` may take.
+const SILENCE_OF_ENDED: SignedDuration = SignedDuration::from_secs(10);
+/// How long a job may run on somebody else's runner; GitHub ends it after five days.
+const SILENCE_OF_OTHERS: SignedDuration = SignedDuration::from_hours(6);
 
 /// Everything that is open.
 #[derive(Clone, Default, Debug)]
@@ -45,6 +52,17 @@ pub struct Open {
 pub struct Budgets {
     /// Scopes in which GitHub refuses to register runners, with its words.
     pub held: HashMap<Scope, String>,
+    /// Classes whose runners do not come up.
+    pub broken: HashMap<ClassName, Broken>,
+}
+
+/// A class whose runners do not come up, by our own fault or the image's.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Broken {
+    /// What the last one said.
+    pub words: String,
+    /// Whether one runner may be launched to see whether the next one does.
+    pub probe: bool,
 }
 
 /// What is to be done, each with its reason.
@@ -189,6 +207,7 @@ pub fn plan(open: &Open, rules: Rules<'_>, budgets: &Budgets, now: Timestamp) ->
         }
         levels.entry(&place.pool).or_default().jobs.push(job);
     }
+    doubt_jobs(open, now, &mut plan);
     let mut deficits = Vec::new();
     for level in levels.values_mut() {
         deficits.extend(level.compare(&mut plan, rules.settings.limits.surplus_grace(), now));
@@ -199,10 +218,8 @@ pub fn plan(open: &Open, rules: Rules<'_>, budgets: &Budgets, now: Timestamp) ->
     let mut places = Places::count(&open.runners);
     for deficit in deficits {
         match launch(deficit.job, &deficit.reason, rules, budgets, &mut places) {
-            Ok(launch) => {
-                wait(&mut plan, deficit.job, Code::RunnerStarting.into());
-                plan.launches.push(launch);
-            }
+            // Its reason to wait is written with the reservation.
+            Ok(launch) => plan.launches.push(launch),
             Err(reason) => wait(&mut plan, deficit.job, reason),
         }
     }
@@ -235,6 +252,11 @@ fn launch<'a>(
     if let Some(words) = budgets.held.get(&scope) {
         return Err(Reason::with(Code::ScopeHeld, words));
     }
+    if let Some(broken) = budgets.broken.get(&class.name)
+        && !(broken.probe && places.is_free(class))
+    {
+        return Err(Reason::with(Code::ClassHeld, &broken.words));
+    }
     places.take(class, &job.facts.repository, &rules.settings.limits)?;
     Ok(Launch {
         job: job.id(),
@@ -262,6 +284,35 @@ fn order(job: &Job, class: &Class, pool: PoolId, scope: Scope, rules: Rules<'_>)
     }
 }
 
+/// Jobs whose webhooks may have been lost: their runner has ended and nothing
+/// was heard of them, or they have been queued for long.
+fn doubt_jobs(open: &Open, now: Timestamp, plan: &mut Plan) {
+    let runners: HashMap<&RunnerName, &Runner> =
+        open.runners.iter().map(|runner| (runner.name(), runner)).collect();
+    for job in &open.jobs {
+        let since = job.timeline.latest();
+        let doubted = match &job.state {
+            JobState::Waiting => since + SILENCE_OF_QUEUED,
+            // Asked already, and first.
+            JobState::Queued { wait, .. } if wait.code() == Code::ToConfirm => continue,
+            JobState::Queued { .. } => since + SILENCE_OF_QUEUED,
+            JobState::InProgress { runner: TakenBy::Other(_), .. } => since + SILENCE_OF_OTHERS,
+            JobState::InProgress { runner: TakenBy::Ours(name), .. } => match runners.get(name) {
+                None => since + SILENCE_OF_ENDED,
+                Some(runner) => match runner.stopped_at() {
+                    Some(stopped) => stopped.max(since) + SILENCE_OF_ENDED,
+                    None => continue,
+                },
+            },
+        };
+        if now < doubted {
+            plan.wake_at(doubted);
+        } else {
+            plan.questions.push(Question::Job { job: job.id(), on_behalf_of: None });
+        }
+    }
+}
+
 /// A runner that took its configuration lives as long as its agent, and no
 /// longer than every limit of the agent's together.
 fn retire_overdue(open: &Open, rules: Rules<'_>, now: Timestamp, plan: &mut Plan) {
@@ -278,7 +329,9 @@ fn retire_overdue(open: &Open, rules: Rules<'_>, now: Timestamp, plan: &mut Plan
             plan.wake_at(overdue);
             continue;
         }
+        // One write for each record: an end stands above every other.
         plan.retirements.retain(|retirement| retirement.runner != *runner.name());
+        plan.marks.retain(|mark| mark.runner != *runner.name());
         plan.retirements.push(Retirement {
             runner: runner.name().clone(),
             kind: EndingKind::JobTimeout,

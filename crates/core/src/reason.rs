@@ -97,6 +97,8 @@ codes! {
     Paused = "paused": "launches are paused",
     /// GitHub refuses registrations in the job's scope.
     ScopeHeld = "scope_held": "GitHub refuses to register runners: {}",
+    /// Runners of the class do not come up.
+    ClassHeld = "class_held": "runners of its class do not come up: {}",
     /// A runner completed a job nobody has named yet; it may have been this one.
     MaybeTaken = "maybe_taken": "a runner completed an unknown job: GitHub is asked whether it was this one",
 

@@ -339,7 +339,9 @@ impl Runner {
         self.stopped_at().is_none()
     }
 
-    fn stopped_at(&self) -> Option<Timestamp> {
+    /// When its task stopped.
+    #[must_use]
+    pub fn stopped_at(&self) -> Option<Timestamp> {
         match &self.state {
             RunnerState::Ending(Ending { task: TaskLeft::Stopped { at, .. }, .. }) => Some(*at),
             _ => None,

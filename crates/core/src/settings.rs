@@ -227,6 +227,20 @@ fn check_limits(limits: &Limits, errors: &mut Vec<SettingsError>) {
     if let Some(most) = limits.max_runners_per_repository {
         least("limits.max_runners_per_repository", most, 1, "at least 1 is expected");
     }
+    let mut most = |key, value: u32, most: u32, expected| {
+        if value > most {
+            errors.push(SettingsError::Range { key, value, expected });
+        }
+    };
+    most(
+        "limits.max_job_minutes",
+        limits.max_job_minutes,
+        Limits::MOST_JOB_MINUTES,
+        "at most 7200 is expected: GitHub ends a job after five days",
+    );
+    most("limits.boot_limit_secs", limits.boot_limit_secs, 3600, "at most 3600 is expected");
+    most("limits.connect_limit_secs", limits.connect_limit_secs, 3600, "at most 3600 is expected");
+    most("limits.idle_limit_secs", limits.idle_limit_secs, 86_400, "at most 86400 is expected");
 }
 
 #[cfg(test)]

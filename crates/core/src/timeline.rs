@@ -26,6 +26,12 @@ impl<S: Copy + PartialEq> Timeline<S> {
         self.0.iter().find(|(have, _)| *have == stage).map(|(_, at)| *at)
     }
 
+    /// When a stage was last reached: a runner can be brought back from its ending.
+    #[must_use]
+    pub fn last_at(&self, stage: S) -> Option<Timestamp> {
+        self.0.iter().rev().find(|(have, _)| *have == stage).map(|(_, at)| *at)
+    }
+
     /// When it began.
     #[must_use]
     pub fn began(&self) -> Timestamp {

@@ -16,6 +16,7 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use ecsrunner_core::id::Epoch;
+use futures::FutureExt;
 use futures::future::{self, Either};
 use futures::stream::{FuturesUnordered, StreamExt};
 use jiff::Timestamp;
@@ -63,10 +64,21 @@ pub enum Dispatched {
 /// What an effect came to.
 pub(crate) struct Effected {
     key: EffectKey,
-    /// Whether the plan may be another now.
-    replan: bool,
+    /// What it means for the dispatcher.
+    news: News,
     /// When it is to be tried again.
     again_at: Option<Timestamp>,
+}
+
+/// Whether there is reason for another round.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) enum News {
+    /// None: the plan is as it was.
+    Nothing,
+    /// The plan may be another now.
+    Round,
+    /// Another dispatcher holds the lease.
+    Deposed,
 }
 
 type Effects<'a> = FuturesUnordered<Pin<Box<dyn Future<Output = Effected> + Send + 'a>>>;
@@ -77,9 +89,28 @@ pub(crate) struct Term<'a> {
     effects: Effects<'a>,
     under_way: HashSet<EffectKey>,
     next_at: Option<Timestamp>,
+    /// Whether an effect was due, and too many were under way.
+    held_back: bool,
+    renew_at: Timestamp,
+    until: Option<Timestamp>,
 }
 
 impl Term<'_> {
+    /// Whether the time has come for a round, a renewal, or the end.
+    fn is_due(&self, now: Timestamp) -> bool {
+        now >= self.renew_at
+            || self.next_at.is_some_and(|at| at <= now)
+            || self.until.is_some_and(|until| until <= now)
+    }
+
+    fn settle(&mut self, effected: Effected) -> News {
+        self.under_way.remove(&effected.key);
+        if let Some(at) = effected.again_at {
+            self.wake_at(at);
+        }
+        if self.held_back { effected.news.max(News::Round) } else { effected.news }
+    }
+
     fn wake_at(&mut self, at: Timestamp) {
         self.next_at = Some(self.next_at.map_or(at, |next| next.min(at)));
     }
@@ -96,40 +127,54 @@ impl<W: World> Engine<W> {
         let Some(epoch) = store.take(self.ports.clock.now(), TERM, office.force).await? else {
             return Ok(Dispatched::HeldByAnother);
         };
-        let mut term = Term { epoch, effects: Effects::new(), under_way: HashSet::new(), next_at: None };
-        let mut renew_at = self.ports.clock.now() + TERM / 2;
+        let mut term = Term {
+            epoch,
+            effects: Effects::new(),
+            under_way: HashSet::new(),
+            next_at: None,
+            held_back: false,
+            renew_at: self.ports.clock.now() + TERM / 2,
+            until: office.until,
+        };
         loop {
             let kicks = store.kicks().await?;
-            match self.round(&mut term).await {
-                Ok(()) => {}
-                Err(StoreError::Fenced) => return Ok(Dispatched::Deposed),
+            let news = match self.round(&mut term).await {
+                Ok(()) => self.wait_for_news(&mut term, kicks).await?,
                 // Another write came first: what is open is read again.
-                Err(StoreError::Conflict) => continue,
+                Err(StoreError::Conflict) => News::Round,
+                Err(StoreError::Fenced) => News::Deposed,
                 Err(error) => return Err(error),
+            };
+            let now = self.ports.clock.now();
+            if news == News::Deposed {
+                return Ok(Dispatched::Deposed);
             }
-            if self.wait_for_news(&mut term, kicks).await? {
-                let now = self.ports.clock.now();
-                if office.until.is_some_and(|until| now >= until) {
-                    return Ok(Dispatched::WorkLeft);
+            if term.until.is_some_and(|until| now >= until) {
+                return Ok(Dispatched::WorkLeft);
+            }
+            if now >= term.renew_at {
+                if !store.renew(epoch, now, TERM).await? {
+                    return Ok(Dispatched::Deposed);
                 }
-                if now >= renew_at {
-                    if !store.renew(epoch, now, TERM).await? {
-                        return Ok(Dispatched::Deposed);
-                    }
-                    renew_at = now + TERM / 2;
-                }
+                term.renew_at = now + TERM / 2;
+            }
+            if news == News::Round {
                 continue;
             }
-            if store.release(epoch, kicks).await? {
-                debug!(epoch = epoch.get(), "released the dispatcher's lease");
-                return Ok(Dispatched::Idle { next_at: term.next_at });
+            match store.release(epoch, kicks).await {
+                Ok(true) => {
+                    debug!(epoch = epoch.get(), "released the dispatcher's lease");
+                    return Ok(Dispatched::Idle { next_at: term.next_at });
+                }
+                Ok(false) => {}
+                Err(StoreError::Fenced) => return Ok(Dispatched::Deposed),
+                Err(error) => return Err(error),
             }
         }
     }
 
-    /// Waits while effects are under way. True if another round is due, false
-    /// if all is done.
-    async fn wait_for_news(&self, term: &mut Term<'_>, kicks: u64) -> Result<bool, StoreError> {
+    /// Waits while effects are under way, until there is reason for another round.
+    async fn wait_for_news(&self, term: &mut Term<'_>, kicks: u64) -> Result<News, StoreError> {
         while !term.effects.is_empty() {
             let news = future::select(
                 term.effects.next(),
@@ -140,37 +185,26 @@ impl<W: World> Engine<W> {
             );
             match news.await {
                 Either::Left((Some(effected), _)) => {
-                    let mut replan = self.settle(term, effected);
+                    let mut news = term.settle(effected);
                     // What else has ended in the meantime belongs to the same round.
-                    while let Some(Some(effected)) = futures::FutureExt::now_or_never(term.effects.next()) {
-                        replan |= self.settle(term, effected);
+                    while let Some(Some(effected)) = term.effects.next().now_or_never() {
+                        news = news.max(term.settle(effected));
                     }
-                    if replan {
-                        return Ok(true);
+                    if news > News::Nothing {
+                        return Ok(news);
                     }
                 }
                 Either::Left((None, _)) => break,
-                Either::Right((Either::Left(_), _)) => return Ok(true),
+                Either::Right((Either::Left(_), _)) => return Ok(News::Round),
                 Either::Right((Either::Right(_), _)) => {
-                    if self.ports.store.kicks().await? != kicks {
-                        return Ok(true);
-                    }
                     let now = self.ports.clock.now();
-                    if term.next_at.is_some_and(|at| at <= now) {
-                        return Ok(true);
+                    if term.is_due(now) || self.ports.store.kicks().await? != kicks {
+                        return Ok(News::Round);
                     }
                 }
             }
         }
-        Ok(false)
-    }
-
-    fn settle(&self, term: &mut Term<'_>, effected: Effected) -> bool {
-        term.under_way.remove(&effected.key);
-        if let Some(at) = effected.again_at {
-            term.wake_at(at);
-        }
-        effected.replan
+        Ok(News::Nothing)
     }
 
     /// An effect failed and is tried again later.
@@ -182,7 +216,7 @@ impl<W: World> Engine<W> {
     ) -> Effected {
         let again_at = self.memory.failed(key.clone(), after, self.jitter(), self.ports.clock.now());
         warn!(effect = ?key, error = %chain(error), %again_at, "effect failed, to be tried again");
-        Effected { key, replan: false, again_at: Some(again_at) }
+        Effected { key, news: News::Nothing, again_at: Some(again_at) }
     }
 
     fn jitter(&self) -> f64 {

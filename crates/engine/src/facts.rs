@@ -4,6 +4,7 @@ use ecsrunner_core::event::Event;
 use ecsrunner_core::record::{Recorded, record};
 use tracing::info;
 
+use crate::ports::Clock;
 use crate::ports::store::{Lease, Store, StoreError, Transaction};
 use crate::{Engine, World};
 
@@ -19,9 +20,13 @@ impl<W: World> Engine<W> {
     pub async fn record(&self, event: &Event) -> Result<Recorded, StoreError> {
         let keys = event.keys();
         let mut tries = 0;
+        // A write whose answer was lost reads as a conflict, and then as nothing
+        // new: what it wanted holds all the same.
+        let mut replan = false;
         let recorded = loop {
             let records = self.ports.store.load(&keys).await?;
             let recorded = record(event, &records, self.rules.rules());
+            replan |= recorded.replan;
             if recorded.changes.is_empty() {
                 break recorded;
             }
@@ -35,7 +40,8 @@ impl<W: World> Engine<W> {
             let reason = recorded.outcome.reason().code().as_str();
             info!(job_id = job.get(), outcome = recorded.outcome.as_str(), reason, "recorded job event");
         }
-        if recorded.replan {
+        self.memory.learn(&recorded.changes, self.ports.clock.now());
+        if replan {
             self.kick().await?;
         }
         Ok(recorded)
@@ -47,7 +53,14 @@ impl<W: World> Engine<W> {
     ///
     /// The store is out of reach.
     pub async fn kick(&self) -> Result<(), StoreError> {
-        self.ports.store.kick().await?;
+        let mut tries = 0;
+        loop {
+            match self.ports.store.kick().await {
+                Ok(()) => break,
+                Err(StoreError::Conflict) if tries < TRIES => tries += 1,
+                Err(error) => return Err(error),
+            }
+        }
         self.kicked.notify_one();
         Ok(())
     }

@@ -38,14 +38,3 @@ pub trait Randomness: Send + Sync {
     /// 128 random bits.
     fn bits(&self) -> u128;
 }
-
-/// A wake-up for a later dispatcher, from one that must stop with work left.
-pub trait Queue: Send + Sync {
-    /// Wakes a dispatcher after `delay`, at most 60 s.
-    fn kick(&self, delay: Duration) -> impl Future<Output = Result<(), QueueError>> + Send;
-}
-
-/// A wake-up could not be posted.
-#[derive(Debug, thiserror::Error)]
-#[error("no wake-up could be posted")]
-pub struct QueueError(#[source] pub Box<dyn std::error::Error + Send + Sync>);

@@ -28,9 +28,10 @@ impl<W: World> Engine<W> {
     ///
     /// The store or the compute service is out of reach; the next sweep goes on.
     pub async fn sweep(&self, lag: Lag) -> Result<usize, SweepError> {
-        // The tasks first: whatever is launched after that is in the records read next.
-        let tasks = self.ports.compute.tasks().await?;
+        // The records first: a task that they name was there before the list was
+        // made. One that they do not name yet gets a fresh look below.
         let open = self.ports.store.open().await?;
+        let tasks = self.ports.compute.tasks().await?;
         let repairs = repair(&open, &tasks, lag, self.ports.clock.now());
         let mut repaired = 0;
         for event in repairs.events {

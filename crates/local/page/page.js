@@ -186,6 +186,7 @@
     }
     return out;
   }
+  const firstAt = (list, state) => list.find((step) => step.state === state)?.at ?? null;
   const lastAt = (list, state) => list.findLast((step) => step.state === state)?.at ?? null;
 
   class Job {
@@ -196,9 +197,11 @@
       this.revision = ++revision;
       this.steps = steps(d, 'job');
       this.open = d.state !== 'completed' && d.state !== 'refused';
-      this.queued = ms(d.queued_at) ?? this.steps[0]?.at ?? null;
+      // Our own record of the queued step is exact; GitHub's `created_at` has whole seconds and may lie before an approval.
+      this.queued = ms(d.queued_at) ?? firstAt(this.steps, 'queued') ?? firstAt(this.steps, 'waiting') ?? ms(d.created_at);
       this.started = d.state === 'queued' || d.state === 'waiting' ? null : lastAt(this.steps, 'in_progress');
-      this.ended = this.open ? null : lastAt(this.steps, d.state) ?? ms(d.completed_at);
+      // What is refused may still be given to a runner, whose hook ends it: the last step counts.
+      this.ended = this.open ? null : this.steps.reduce((last, step) => Math.max(last ?? 0, step.at), null) ?? ms(d.completed_at);
       this.failed = d.state === 'completed' && FAILED.has(d.conclusion);
       this.rank = this.ended ?? this.queued ?? 0;
       this.hay = [d.name, d.workflow, d.repository, d.class, d.runner, d.state, jobWord(d), d.conclusion, d.reason?.text, d.reason?.code, d.id, d.run_id, d.pool,
@@ -215,7 +218,7 @@
     /** What the runner that had it costs; runners that failed before are told in their own list. */
     cost() { return this.d.runner ? runners.get(this.d.runner)?.cost() ?? null : null; }
     segments(at) {
-      if (this.queued === null || this.d.state === 'refused') return [];
+      if (this.queued === null || (this.d.state === 'refused' && !this.d.runner)) return [];
       const runner = this.runners().at(-1);
       const end = this.open ? at : this.ended;
       if (end === null) return [];
@@ -244,11 +247,13 @@
       this.reserved = this.at('reserved') ?? this.steps[0]?.at ?? null;
       this.ended = this.open ? null : this.at('gone');
       this.rank = this.ended ?? this.reserved ?? 0;
-      this.hay = [d.name, d.class, d.pool, d.state, runnerWord(d), d.ending, d.ending && endingWord(d.ending), d.task, d.job].map(plain).join(' ').toLowerCase();
+      this.hay = [d.name, d.class, d.pool, d.state, runnerWord(d), d.ending, d.ending && endingWord(d.ending), d.task, d.job, d.repository, d.reason?.text, d.reason?.code].map(plain).join(' ').toLowerCase();
     }
     at(state) { return lastAt(this.steps, state); }
-    /** Only the job that it has run, or is on its way to: `reserved` and `starting` name whom it was started for. */
-    job() { return jobs.get(String(this.d.job ?? jobOn.get(this.key) ?? '')) ?? null; }
+    /** The job that it has, or had. */
+    taken() { return jobs.get(String(this.d.job ?? jobOn.get(this.key) ?? '')) ?? null; }
+    /** That one; before, the job for which it was started (GitHub may give it another). */
+    job() { return this.taken() ?? (this.d.job === null || this.d.job === undefined ? jobs.get(String(this.d.launched_for ?? '')) ?? null : null); }
     signature() { return `${this.revision}.${this.job()?.revision ?? ''}`; }
     cost() { return cents(this.d.cost_usd); }
     segments(at) {
@@ -290,6 +295,7 @@
     if (d.runner) jobOn.set(String(d.runner), job.key);
     if (detail?.kind === 'jobs' && detail.key === job.key && old && old.d.state !== d.state) say(`${plain(d.name)}: ${jobWord(d)}`);
   }
+  const meantFor = (d) => String(d.job ?? d.launched_for ?? '');
   function takeRunner(d) {
     if (!d?.name) return;
     const text = JSON.stringify(d);
@@ -297,16 +303,16 @@
     if (old?.text === text) return;
     const runner = new Runner(d, text);
     if (old && old.d.state !== d.state) changed.add(`r${runner.key}`);
-    if (old?.d.job !== undefined && old.d.job !== d.job) runnersOf.get(String(old.d.job))?.delete(runner.key);
+    if (old && meantFor(old.d) !== meantFor(d)) runnersOf.get(meantFor(old.d))?.delete(runner.key);
     runners.set(runner.key, runner);
-    if (d.job !== null && d.job !== undefined) link(runnersOf, String(d.job), runner.key);
+    link(runnersOf, meantFor(d), runner.key);
   }
   function forgetJob(key) { jobs.delete(key); runnersOf.delete(key); }
   function forgetRunner(key) {
     const runner = runners.get(key);
     runners.delete(key);
     jobOn.delete(key);
-    if (runner) runnersOf.get(String(runner.d.job))?.delete(key);
+    if (runner) runnersOf.get(meantFor(runner.d))?.delete(key);
   }
   function evict() {
     for (const [map, forget] of [[jobs, forgetJob], [runners, forgetRunner]]) {
@@ -318,7 +324,8 @@
 
   // ── The server ────────────────────────────────────────────────────────────────────────────────────────────────
 
-  const PAGE = 200;                // items asked for at a time
+  const GLANCE = 25;               // ended items that the first answer brings
+  const PAGE = 200;                // items asked for at a time, later
   const FIRST = 2000;              // items of each kind that the first load reads at most
   let stream = null;
   let linkState = 'connecting';
@@ -331,7 +338,7 @@
   let loading = false;
   let again = false;
   let loads = 0;
-  let backlog = [];                // events that came while a list was being read
+  const told = new Set();          // what events told since the lists were asked for: newer than what the lists say
   const older = { jobs: new Map(), runners: new Map() };    // filter → cursor of what was not read; null: all read
 
   /** The server's time now; it stands still while nothing is heard, so that no duration is made up. */
@@ -339,7 +346,7 @@
 
   async function getJson(path) {
     const asked = Date.now();
-    const answer = await fetch(path, { headers: { accept: 'application/json' }, cache: 'no-store', signal: AbortSignal.timeout(15000) });
+    const answer = await fetch(path, { headers: { accept: 'application/json' }, cache: 'no-store', signal: AbortSignal.timeout(30000) });
     if (!answer.ok) throw new Error(`${path.split('?')[0]} answers ${answer.status}`);
     const date = ms(answer.headers.get('date'));
     if (date !== null) {
@@ -350,65 +357,67 @@
     return answer.json();
   }
 
-  async function read(kind, filter, cursor, atLeast) {
-    const items = [];
-    const seen = new Set();
-    for (let pages = 0; pages < 100; pages += 1) {
-      const asked = new URLSearchParams({ limit: String(PAGE), ...filter });
-      if (cursor !== null) asked.set('cursor', cursor);
-      const page = await getJson(`api/v1/${kind}?${asked}`);
-      items.push(...(Array.isArray(page[kind]) ? page[kind] : []));
-      cursor = page.next === undefined || page.next === null ? null : String(page.next);
-      if (cursor === null || items.length >= atLeast || seen.has(cursor)) break;
-      seen.add(cursor);
-    }
-    return { items, next: cursor };
+  async function readPage(kind, filter, cursor, limit) {
+    const asked = new URLSearchParams({ limit: String(limit), ...filter });
+    if (cursor !== null) asked.set('cursor', cursor);
+    const page = await getJson(`api/v1/${kind}?${asked}`);
+    const next = page.next === undefined || page.next === null ? null : String(page.next);
+    return { items: Array.isArray(page[kind]) ? page[kind] : [], next: next === cursor ? null : next };
   }
 
+  const KINDS = {
+    runners: { known: runners, key: (d) => String(d?.name), mark: 'r', take: takeRunner, forget: forgetRunner },
+    jobs: { known: jobs, key: (d) => String(d?.id), mark: 'j', take: takeJob, forget: forgetJob },
+  };
+
+  /** Reads both lists. What is open comes first, on a short first page, so that the present is shown at once. */
   async function load() {
     if (loading) { again = true; return; }
     loading = true;
+    loads += 1;
+    told.clear();
     const mine = stream;
+    const reading = Object.entries(KINDS).map(([kind, of]) => ({ ...of, kind, cursor: null, more: true, listed: new Set(), most: Math.max(FIRST, of.known.size) }));
     try {
-      const [j, r] = await Promise.all([read('jobs', {}, null, Math.max(FIRST, jobs.size)), read('runners', {}, null, Math.max(FIRST, runners.size))]);
-      // Where history is cut off, what is open is read on its own: those figures are to be whole.
-      const open = [];
-      if (j.next !== null) for (const state of ['waiting', 'queued', 'in_progress']) open.push(read('jobs', { state }, null, Infinity).then((part) => j.items.push(...part.items)));
-      if (r.next !== null) for (const state of ['reserved', 'starting', 'booted', 'busy', 'ending']) open.push(read('runners', { state }, null, Infinity).then((part) => r.items.push(...part.items)));
-      await Promise.all(open);
-      if (mine !== stream) return;
-      const jobKeys = new Set(j.items.map((d) => String(d.id)));
-      const runnerKeys = new Set(r.items.map((d) => String(d.name)));
-      for (const key of [...jobs.keys()]) if (!jobKeys.has(key)) forgetJob(key);
-      for (const key of [...runners.keys()]) if (!runnerKeys.has(key)) forgetRunner(key);
-      r.items.forEach(takeRunner);
-      j.items.forEach(takeJob);
-      loads += 1;
-      older.jobs.clear(); older.jobs.set('', j.next);
-      older.runners.clear(); older.runners.set('', r.next);
-      evicted = false;
-      if (!loaded) changed.clear();
-      loaded = true;
-      tries = 0;
-      setLink('live');
+      for (let page = 0; page < 200 && reading.some((list) => list.more); page += 1) {
+        const parts = await Promise.all(reading.map((list) => (list.more ? readPage(list.kind, {}, list.cursor, page === 0 ? GLANCE : PAGE) : null)));
+        if (mine !== stream) return;
+        reading.forEach((list, i) => {
+          if (!parts[i]) return;
+          for (const d of parts[i].items) {
+            list.listed.add(list.key(d));
+            if (!told.has(list.mark + list.key(d))) list.take(d);
+          }
+          list.cursor = parts[i].next;
+          list.more = list.cursor !== null && list.listed.size < list.most;
+          const gone = (item) => !list.listed.has(item.key) && !told.has(list.mark + item.key) && (item.open || !list.more);
+          for (const item of [...list.known.values()]) if (gone(item)) list.forget(item.key);
+          if (page === 0) older[list.kind].clear();
+          older[list.kind].set('', list.cursor);
+        });
+        evicted = false;
+        changed.clear();
+        loaded = true;
+        tries = 0;
+        setLink('live');
+        draw();
+      }
     } catch (error) {
       if (mine === stream) lose(error.name === 'TimeoutError' ? 'the server does not answer' : error.message);
     } finally {
-      // A newer connection has a load and a backlog of its own.
+      // A newer connection has a load of its own.
       if (stream === null || mine === stream) {
         loading = false;
-        const events = backlog;
-        backlog = [];
-        if (loaded) events.forEach(take);
-        if (again) { again = false; if (stream) load(); }
+        if (again && stream) setTimeout(() => { if (mine === stream) load(); }, 1000);
+        again = false;
         draw();
       }
     }
   }
 
   function take(event) {
-    if (event.type === 'job') takeJob(event.job);
-    else if (event.type === 'runner') takeRunner(event.runner);
+    if (event?.type === 'job' && event.job) { takeJob(event.job); told.add(`j${event.job.id}`); }
+    if (event?.type === 'runner' && event.runner) { takeRunner(event.runner); told.add(`r${event.runner.name}`); }
   }
 
   function hear(text) {
@@ -417,9 +426,8 @@
     heard = Date.now();
     if (event?.type === 'hello') { put($('version'), event.version ? `v${plain(event.version)}` : ''); return; }
     if (event?.type === 'lagged') { load(); return; }
-    if (loading || !loaded) { backlog.push(event); return; }
     take(event);
-    soon();
+    if (loaded) soon();
   }
 
   function connect() {
@@ -429,7 +437,6 @@
     stream = mine;
     loading = false;
     again = false;
-    backlog = [];
     setLink(tries ? 'retrying' : 'connecting');
     mine.onopen = () => { if (mine === stream) { heard = Date.now(); load(); } };
     mine.onmessage = (message) => { if (mine === stream) hear(message.data); };
@@ -498,14 +505,15 @@
       for (const kind of ['jobs', 'runners']) {
         const filter = kind === view.kind ? serverFilter() : {};
         const key = filterKey(filter);
-        const [map, takeOne, name] = kind === 'jobs' ? [jobs, takeJob, 'id'] : [runners, takeRunner, 'name'];
+        const of = KINDS[kind];
         // The first pages of a filter may hold only what is known: read on until something is new.
         for (let fresh = 0, pages = 0; !fresh && pages < 50 && hasOlder(kind, key); pages += 1) {
-          const part = await read(kind, filter, older[kind].get(key) ?? null, PAGE);
+          const part = await readPage(kind, filter, older[kind].get(key) ?? null, PAGE);
           // The lists were read anew meanwhile: this cursor leads on from a place that is no longer ours.
           if (mine !== loads) break;
-          fresh = part.items.filter((d) => !map.has(String(d[name]))).length;
-          part.items.forEach(takeOne);
+          const unknown = part.items.filter((d) => !of.known.has(of.key(d)));
+          fresh = unknown.length;
+          unknown.forEach(of.take);
           older[kind].set(key, part.next);
         }
       }
@@ -552,7 +560,7 @@
   }
   function serverFilter(withState = true) {
     const filter = {};
-    if (view.repository && view.kind === 'jobs') filter.repository = view.repository;
+    if (view.repository) filter.repository = view.repository;
     if (view.class) filter.class = view.class;
     if (view.state && withState) filter.state = view.state === 'failed' ? 'completed' : view.state;
     return filter;
@@ -580,7 +588,7 @@
       if (view.pool && d.pool !== view.pool) return false;
       const job = item instanceof Runner ? item.job() : null;
       if (repository) {
-        const own = item instanceof Job ? [d.repository] : job ? [job.d.repository] : [...(pools.get(d.pool)?.repositories ?? [])];
+        const own = d.repository ? [d.repository] : job ? [job.d.repository] : [...(pools.get(d.pool)?.repositories ?? [])];
         if (!own.some((name) => plain(name).toLowerCase() === repository)) return false;
       }
       return words.every((word) => item.hay.includes(word) || job?.hay.includes(word));
@@ -962,7 +970,7 @@
 
   function jobNums(job, at) {
     const { d } = job;
-    if (d.state === 'refused') return [['never given a runner', '']];
+    if (d.state === 'refused' && !d.runner) return [['never given a runner', '']];
     if (job.open && job.started === null) return [[d.state === 'waiting' ? 'held' : 'waiting', job.queued === null ? DASH : span(at - job.queued, true)]];
     const waited = job.started !== null && job.queued !== null ? job.started - job.queued : null;
     if (job.open) return [['waited', span(waited)], ['running', job.started === null ? DASH : span(at - job.started, true)]];
@@ -982,12 +990,13 @@
     part.title.classList.add('mono');
     setName(part.title, d.name);
     const job = runner.job();
-    put(part.sub, [job ? plain(job.d.repository) : '', d.pool ? `pool ${plain(d.pool)}` : '', d.task ? `task ${plain(d.task)}` : ''].filter(Boolean).join(' · ') || DASH);
+    put(part.sub, [plain(d.repository ?? job?.d.repository), d.pool ? `pool ${plain(d.pool)}` : '', d.task ? `task ${plain(d.task)}` : ''].filter(Boolean).join(' · ') || DASH);
     part.sub.title = part.sub.textContent;
     put(part.chip, or(d.class));
-    const early = d.state === 'reserved' || d.state === 'starting' || d.state === 'booted';
+    const early = !runner.taken() || d.state === 'reserved' || d.state === 'starting' || d.state === 'booted';
     if (job) { put(part.why, `${early ? 'for ' : ''}${or(job.d.name)}`); part.why.title = plain(job.d.name); } else { put(part.why, DASH); part.why.removeAttribute('title'); }
     put(part.more, d.ending ? endingWord(d.ending) : job ? jobWord(job.d).toLowerCase() : '');
+    part.more.title = plain(d.reason?.text);
   }
   function runnerNums(runner, at) {
     const word = { start: 'boot', idle: 'idle', run: 'busy', clean: 'ending' };
@@ -1088,8 +1097,9 @@
   function drawOlder() {
     const more = hasOlder(view.kind, filterKey(serverFilter()));
     show($('older'), more || evicted);
-    show($('older-load'), more);
-    if (!$('older-load').disabled) put($('older-text'), more ? `${n((view.kind === 'jobs' ? jobs : runners).size)} ${view.kind} are read so far.` : evicted ? 'The oldest were dropped from this page; reload it to read them again.' : '');
+    show($('older-load'), more && !loading);
+    if (loading) put($('older-text'), more ? 'Reading older ones…' : '');
+    else if (!$('older-load').disabled) put($('older-text'), more ? `${n((view.kind === 'jobs' ? jobs : runners).size)} ${view.kind} are read so far.` : evicted ? 'The oldest were dropped from this page; reload it to read them again.' : '');
   }
 
   // ── Details ───────────────────────────────────────────────────────────────────────────────────────────────────
@@ -1260,9 +1270,10 @@
     if (d.runner && !runners.has(String(d.runner))) $('d-line').append(h('li', { class: 'step coming' }, h('span', { class: 'dot', 'aria-hidden': 'true' }), h('span', { class: 'step-word' }, 'The steps of its runner are not among those read.')));
     const at = (length) => (job.open ? (time) => span(length(time), true) : span(length(job.ended)));
     facts([
+      ms(d.created_at) !== null && ['Made at GitHub', stamp(ms(d.created_at))],
       ['Queued', stamp(job.queued)],
-      job.d.state !== 'refused' && [job.open && job.started === null ? 'Waiting' : 'Waited', job.queued === null ? DASH : job.started !== null ? span(job.started - job.queued) : job.ended === null && !job.open ? DASH : at((end) => end - job.queued)],
-      job.d.state !== 'refused' && [job.open && job.started !== null ? 'Running' : 'Ran', job.started === null ? DASH : job.ended === null && !job.open ? DASH : at((end) => end - job.started)],
+      (job.d.state !== 'refused' || d.runner) && [job.open && job.started === null ? 'Waiting' : 'Waited', job.queued === null ? DASH : job.started !== null ? span(job.started - job.queued) : job.ended === null && !job.open ? DASH : at((end) => end - job.queued)],
+      (job.d.state !== 'refused' || d.runner) && [job.open && job.started !== null ? 'Running' : 'Ran', job.started === null ? DASH : job.ended === null && !job.open ? DASH : at((end) => end - job.started)],
       ['Cost on Fargate', money(job.cost())],
       ['Conclusion', d.conclusion ? CONCLUSION_WORDS[d.conclusion] ?? plain(d.conclusion) : DASH],
       ['Class', d.class],
@@ -1282,8 +1293,10 @@
 
   function runnerDetail(runner) {
     const d = runner.d;
-    const job = runner.job();
-    detailTop(runnerLook(d), runnerWord(d), plain(d.name), [job ? plain(job.d.repository) : '', d.class ? `class ${plain(d.class)}` : ''].filter(Boolean).join(' · '), null, d.ending ? { text: `Ended: ${endingWord(d.ending)}.`, code: d.ending } : null);
+    const job = runner.taken();
+    const meant = jobs.get(String(d.launched_for ?? ''));
+    detailTop(runnerLook(d), runnerWord(d), plain(d.name), [plain(d.repository ?? job?.d.repository), d.class ? `class ${plain(d.class)}` : ''].filter(Boolean).join(' · '), null,
+      d.reason?.text || d.reason?.code ? { text: `${d.ending ? `Ended: ${endingWord(d.ending)}. ` : ''}${d.reason.text ?? ''}`, code: d.reason.code } : d.ending ? { text: `Ended: ${endingWord(d.ending)}.`, code: d.ending } : null);
     bigBar(runner);
     const all = [...runner.steps.map((step) => ({ ...step, runner: null })), ...(job && (job.d.runner === runner.key) ? job.steps.filter((step) => step.state !== 'waiting').map((step) => ({ ...step, runner: null })) : [])];
     const flow = [['runner', 'starting'], ['runner', 'booted'], ['runner', 'busy'], ['runner', 'ending'], ['runner', 'gone']];
@@ -1297,6 +1310,7 @@
       ['Ending', d.ending ? endingWord(d.ending) : DASH],
       ['Class', d.class],
       ['Job', job ? [go('jobs', job.key, or(job.d.name))] : d.job, 'wrap'],
+      d.launched_for !== null && d.launched_for !== undefined && meant !== job && ['Started for', meant ? [go('jobs', meant.key, or(meant.d.name))] : d.launched_for, 'wrap'],
       ['Task', d.task, 'mono'],
       ['Pool', d.pool, 'mono'],
     ]);

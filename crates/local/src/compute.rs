@@ -2,9 +2,9 @@
 
 mod install;
 pub(crate) mod leftovers;
+mod uids;
 mod watch;
 
-use std::collections::HashSet;
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::DirBuilderExt;
@@ -29,6 +29,7 @@ use tracing::warn;
 
 use crate::boot_front::AccessKeys;
 use crate::task::{Description, TASK_SUBCOMMAND, TaskDir, TaskStatus};
+use uids::Uids;
 
 /// What all tasks have in common.
 #[derive(Clone, Debug)]
@@ -55,13 +56,15 @@ pub(crate) struct Processes {
     dir: PathBuf,
     definition: Arc<TaskDefinition>,
     events: mpsc::UnboundedSender<TaskEvent>,
-    /// User ids that are given out, so that no two runners share one.
-    uids: Arc<Mutex<HashSet<u32>>>,
+    uids: Arc<Mutex<Uids>>,
 }
 
 /// What a task says first and last; ECS counts these too.
 const RUNNING: u64 = 1;
 const STOPPED: u64 = 2;
+
+/// What a task's directory holds only until it has been cleaned up after.
+const LITTER: [&str; 2] = ["runner", "agent"];
 
 impl Processes {
     pub(crate) fn new(
@@ -77,19 +80,25 @@ impl Processes {
     /// Watches the tasks that an earlier server left running.
     pub(crate) fn adopt(&self) -> io::Result<()> {
         for (dir, description) in self.list()? {
-            if let Some(uid) = description.uid {
-                self.lock_uids().insert(uid);
+            let status = dir.status()?;
+            let has_ended = matches!(status, TaskStatus::Ended(_) | TaskStatus::Lost);
+            // What was cleaned up before has given its user id to others.
+            if has_ended && !is_littered(&dir) {
+                continue;
             }
-            if dir.status()? == TaskStatus::Alive {
-                tokio::spawn(self.clone().watch_adopted(dir, description));
-            } else {
+            if let Some(uid) = description.uid {
+                self.lock_uids().keep(uid)?;
+            }
+            if has_ended {
                 self.clean_up(&dir, &description);
+            } else if status == TaskStatus::Alive {
+                tokio::spawn(self.clone().watch_adopted(dir, description));
             }
         }
         Ok(())
     }
 
-    fn lock_uids(&self) -> std::sync::MutexGuard<'_, HashSet<u32>> {
+    fn lock_uids(&self) -> std::sync::MutexGuard<'_, Uids> {
         self.uids.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -125,7 +134,7 @@ impl Processes {
             Ok(description) => description,
             Err(_) => {
                 let description =
-                    Description { task: task.clone(), runner: runner.name.clone(), uid: self.next_uid() };
+                    Description { task: task.clone(), runner: runner.name.clone(), uid: self.next_uid()? };
                 dir.describe(&description)?;
                 description
             }
@@ -137,11 +146,8 @@ impl Processes {
         Ok(task)
     }
 
-    fn next_uid(&self) -> Option<u32> {
-        let mut uids = self.lock_uids();
-        let uid = (self.definition.first_uid?..).find(|uid| !uids.contains(uid))?;
-        uids.insert(uid);
-        Some(uid)
+    fn next_uid(&self) -> io::Result<Option<u32>> {
+        self.definition.first_uid.map(|first| self.lock_uids().take(first)).transpose()
     }
 
     fn command(&self, dir: &TaskDir, description: &Description, runner: &RunnerFacts) -> io::Result<Command> {
@@ -204,8 +210,10 @@ impl Processes {
 
     /// What a runner leaves behind goes; the agent's log and its ending stay.
     fn clean_up(&self, dir: &TaskDir, description: &Description) {
-        leftovers::kill_all(dir.path(), description.uid);
-        for name in ["runner", "agent"] {
+        if description.uid.is_none_or(|uid| self.lock_uids().has(uid)) {
+            leftovers::kill_all(dir.path(), description.uid);
+        }
+        for name in LITTER {
             match fs::remove_dir_all(dir.path().join(name)) {
                 Err(error) if error.kind() != ErrorKind::NotFound => {
                     warn!(task = %description.task, %error, "a task's files could not be removed");
@@ -214,9 +222,14 @@ impl Processes {
             }
         }
         if let Some(uid) = description.uid {
-            self.lock_uids().remove(&uid);
+            self.lock_uids().give_back(uid);
         }
     }
+}
+
+/// Whether a task was not cleaned up after.
+fn is_littered(dir: &TaskDir) -> bool {
+    LITTER.iter().any(|name| dir.path().join(name).exists())
 }
 
 /// The same token gives the same task: 32 hexadecimal digits, as on ECS.

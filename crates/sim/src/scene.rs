@@ -81,18 +81,24 @@ impl Scene {
     }
 
     /// Starts the server, or starts it again on the state of an earlier one.
-    /// `listen` is where; port 0 takes any free one.
+    /// `listen` is where; port 0 takes any free one. `flags` are further ones of `local up`.
     ///
     /// # Errors
     ///
     /// It does not serve.
-    pub async fn start_server(&self, github: &Service, listen: &str) -> anyhow::Result<Service> {
+    pub async fn start_server(
+        &self,
+        github: &Service,
+        listen: &str,
+        flags: &[&str],
+    ) -> anyhow::Result<Service> {
         let mut command = Command::new(&self.executable);
         command
             .args(["local", "up", "--listen", listen, "--state"])
             .arg(self.state())
             .arg("--config")
             .arg(self.path("config.toml"))
+            .args(flags)
             .env("GITHUB_API_URL", github.url())
             .env_remove("ECSRUNNER_WEBHOOK_SECRET_FILE");
         Service::start("the server", command, &self.path("server.log")).await
@@ -114,7 +120,7 @@ fn config(max_runners: u32) -> String {
     format!(
         r#"version = 1
 deployment = "{DEPLOYMENT}"
-repositories = ["acme/*"]
+repositories = ["{REPOSITORY}"]
 
 [limits]
 max_runners = {max_runners}

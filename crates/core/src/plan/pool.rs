@@ -1,8 +1,11 @@
 //! One pool's demand and supply.
 
+use std::collections::HashSet;
+
 use jiff::{SignedDuration, Timestamp};
 
 use super::{DOUBT, Mark, Plan, Question, Retirement, wait};
+use crate::id::JobId;
 use crate::job::{Job, JobStage};
 use crate::reason::{Code, Reason};
 use crate::runner::{Custody, Ending, EndingKind, Runner, RunnerStage, RunnerState, Served};
@@ -26,7 +29,7 @@ impl<'a> PoolLevel<'a> {
         if runner.is_supply() {
             self.supply.push(runner);
         } else if let RunnerState::Ending(Ending { served: Served::Unnamed, .. }) = &runner.state
-            && runner.timeline.at(RunnerStage::Ending).is_some_and(|at| now < at + DOUBT)
+            && runner.stopped_at().is_some_and(|at| now < at + DOUBT)
         {
             self.unnamed.push(runner);
         }
@@ -42,13 +45,8 @@ impl<'a> PoolLevel<'a> {
         self.jobs.sort_unstable_by_key(|job| (job.created_at, job.id()));
         let doubtful = self.doubtful(plan, now);
         self.mark_surplus(plan, doubtful.len(), grace, now);
-        let mut jobs = self.jobs.iter().copied();
-        for (runner, job) in self.unnamed.iter().zip(jobs.by_ref()) {
-            let on_behalf_of = Some(runner.name().clone());
-            plan.questions.push(Question::Job { job: job.id(), on_behalf_of });
-            plan.wake_at(runner.timeline.at(RunnerStage::Ending).unwrap_or(now) + DOUBT);
-            wait(plan, job, Code::MaybeTaken.into());
-        }
+        let held = self.hold_for_unnamed(plan, now);
+        let mut jobs = self.jobs.iter().copied().filter(|job| !held.contains(&job.id()));
         let idle = self.idle(&doubtful);
         let sound = self.supply.len() - doubtful.len();
         for (i, job) in jobs.by_ref().take(sound).enumerate() {
@@ -76,6 +74,24 @@ impl<'a> PoolLevel<'a> {
             }
         }
         deficits
+    }
+
+    /// Each runner that completed an unnamed job holds one job back until
+    /// GitHub has been asked about it: the one it was launched for, which it
+    /// most likely was, or else the oldest.
+    fn hold_for_unnamed(&self, plan: &mut Plan, now: Timestamp) -> HashSet<JobId> {
+        let mut held = HashSet::new();
+        for runner in &self.unnamed {
+            let free = |job: &&&Job| !held.contains(&job.id());
+            let likely = self.jobs.iter().find(|job| job.id() == runner.facts.launched_for);
+            let Some(job) = likely.filter(free).or_else(|| self.jobs.iter().find(free)) else { break };
+            let on_behalf_of = Some(runner.name().clone());
+            plan.questions.push(Question::Job { job: job.id(), on_behalf_of });
+            plan.wake_at(runner.stopped_at().unwrap_or(now) + DOUBT);
+            wait(plan, job, Code::MaybeTaken.into());
+            held.insert(job.id());
+        }
+        held
     }
 
     fn idle(&self, doubtful: &[&Runner]) -> usize {

@@ -84,7 +84,7 @@ fn tell(jobs: &[Job], runners: &[Runner], now: i64) -> String {
 
 #[test]
 fn one_queued_job_is_one_launch() {
-    assert_eq!(tell(&[job(7, 0)], &[], 1), "launch for 7 (demand 1, supply 0); 7 waits: runner_starting");
+    assert_eq!(tell(&[job(7, 0)], &[], 1), "launch for 7 (demand 1, supply 0)");
 }
 
 #[test]
@@ -109,8 +109,7 @@ fn the_oldest_jobs_get_the_last_places() {
     assert_eq!(
         tell_with(&settings, &jobs, &[], 20),
         "launch for 5 (demand 5, supply 0); launch for 4 (demand 5, supply 0); \
-         1 waits: limit_deployment; 2 waits: limit_deployment; 3 waits: limit_deployment; \
-         4 waits: runner_starting; 5 waits: runner_starting"
+         1 waits: limit_deployment; 2 waits: limit_deployment; 3 waits: limit_deployment"
     );
 }
 
@@ -125,8 +124,7 @@ fn a_classs_limit_holds_back_its_own_jobs_only() {
     assert_eq!(
         tell(&jobs, &[], 5),
         "launch for 1 (demand 3, supply 0); launch for 2 (demand 3, supply 0); \
-         launch for 4 (demand 1, supply 0); 1 waits: runner_starting; 2 waits: runner_starting; \
-         3 waits: limit_class; 4 waits: runner_starting"
+         launch for 4 (demand 1, supply 0); 3 waits: limit_class"
     );
 }
 
@@ -171,13 +169,26 @@ fn a_runner_that_takes_no_job_is_doubted_and_replaced_once() {
     assert_eq!(
         tell(from_ref(&seven), from_ref(&booted), 125),
         "launch for 7 (a booted runner takes no job: demand 1, supply 1, 1 of it doubtful); \
-         7 waits: runner_starting; ask about runner 1"
+         ask about runner 1"
     );
     let second = runner(&seven, 2, RunnerStage::Booted, 126);
     assert_eq!(
         tell(&[seven], &[booted, second], 1000),
-        "7 waits: runner_idle; ask about runner 1; ask about runner 2"
+        "7 waits: runner_idle; ask about 7; ask about runner 1; ask about runner 2"
     );
+}
+
+#[test]
+fn a_job_whose_runner_has_ended_in_silence_is_asked_about() {
+    let seven = job(7, 0);
+    let busy = runner(&seven, 1, RunnerStage::Busy, 1);
+    let taken = Job {
+        state: JobState::InProgress { place: None, runner: TakenBy::Ours(busy.name().clone()) },
+        ..seven
+    };
+    assert_eq!(tell(from_ref(&taken), from_ref(&busy), 1000), "", "its runner is at work");
+    assert_eq!(tell(from_ref(&taken), &[], 5), "");
+    assert_eq!(tell(from_ref(&taken), &[], 10), "ask about 7");
 }
 
 #[test]
@@ -200,12 +211,30 @@ fn a_held_scope_holds_back_its_own_jobs_only() {
     let jobs = [job_in("acme/app", "small", 1, 0), job_in("acme/web", "small", 2, 0)];
     let budgets = Budgets {
         held: HashMap::from([(Scope::Repository(jobs[0].facts.repository.clone()), "403".to_owned())]),
+        ..Budgets::default()
     };
     let (settings, catalogue) = (settings(), catalogue());
     let open = Open { jobs: jobs.to_vec(), runners: Vec::new() };
     let plan = plan(&open, Rules { settings: &settings, catalogue: &catalogue }, &budgets, at(1));
     assert_eq!(plan.launches.iter().map(|launch| launch.job.get()).collect::<Vec<_>>(), [2]);
     assert_eq!(plan.waits[0].reason.code(), Code::ScopeHeld);
+}
+
+#[test]
+fn a_class_whose_runners_do_not_come_up_gets_one_probe_at_a_time() {
+    let jobs = [job(1, 0), job(2, 1), job_in("acme/app", "large", 3, 2)];
+    let (settings, catalogue) = (settings(), catalogue());
+    let launched = |probe, runners: &[Runner]| {
+        let small = ClassName::parse("small").unwrap();
+        let broken = HashMap::from([(small, Broken { words: "no listener".to_owned(), probe })]);
+        let open = Open { jobs: jobs.to_vec(), runners: runners.to_vec() };
+        let rules = Rules { settings: &settings, catalogue: &catalogue };
+        let plan = plan(&open, rules, &Budgets { broken, ..Budgets::default() }, at(5));
+        plan.launches.iter().map(|launch| launch.job.get()).collect::<Vec<_>>()
+    };
+    assert_eq!(launched(false, &[]), [3]);
+    assert_eq!(launched(true, &[]), [1, 3]);
+    assert_eq!(launched(true, &[runner(&jobs[0], 1, RunnerStage::Starting, 1)]), [3]);
 }
 
 #[test]

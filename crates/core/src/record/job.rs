@@ -8,6 +8,7 @@ use crate::event::{JobAction, JobEvent};
 use crate::id::Version;
 use crate::job::{Conclusion, EndedJob, Job, JobEnding, JobRecord, JobStage, JobState, Place, TakenBy};
 use crate::reason::{Code, Reason};
+use crate::runner::Runner;
 use crate::timeline::Timeline;
 
 /// Older `queued` events (a redelivery, a replay) are believed only after GitHub confirms them.
@@ -40,7 +41,7 @@ fn queued(event: &JobEvent, records: &Records, rules: Rules<'_>) -> Recorded {
     let waiting = match &records.job {
         None => None,
         Some(JobRecord::Open(job)) if job.state == JobState::Waiting => Some(job),
-        Some(_) => return Recorded::nothing(Code::NothingNew),
+        Some(record) => return again(record),
     };
     let place = match admit(&event.facts, event.private, rules.settings, rules.catalogue) {
         Err(reason) => return refuse_open(event, waiting, reason),
@@ -58,6 +59,18 @@ fn queued(event: &JobEvent, records: &Records, rules: Rules<'_>) -> Recorded {
     Recorded::accepted(vec![Change::Job(job)], true)
 }
 
+/// A second `queued` tells nothing; but whoever recorded the first one may have
+/// died before the plan was made anew.
+fn again(record: &JobRecord) -> Recorded {
+    let unplanned = match record {
+        JobRecord::Open(Job { state: JobState::Queued { wait, .. }, .. }) => {
+            matches!(wait.code(), Code::ToPlan | Code::ToConfirm)
+        }
+        _ => false,
+    };
+    Recorded { replan: unplanned, ..Recorded::nothing(Code::NothingNew) }
+}
+
 fn in_progress(event: &JobEvent, taken: &TakenBy, records: &Records, rules: Rules<'_>) -> Recorded {
     let mut changes = Vec::new();
     let mut replan = false;
@@ -65,7 +78,7 @@ fn in_progress(event: &JobEvent, taken: &TakenBy, records: &Records, rules: Rule
     match &records.job {
         // A job that is neither ours to run nor on a runner of ours leaves no record.
         None => match admit(&event.facts, event.private, rules.settings, rules.catalogue) {
-            Err(_) if taken.ours().is_none() => return Recorded::nothing(Code::NotOurs),
+            Err(_) if !is_ours(taken, rules) => return Recorded::nothing(Code::NotOurs),
             place => changes.push(Change::Job(new_job(event, JobStage::InProgress, state(place.ok())))),
         },
         Some(JobRecord::Open(job)) => match &job.state {
@@ -83,7 +96,10 @@ fn in_progress(event: &JobEvent, taken: &TakenBy, records: &Records, rules: Rule
                 }
             }
             JobState::Waiting | JobState::Queued { .. } => {
-                let place = job.place().cloned();
+                let place = job
+                    .place()
+                    .cloned()
+                    .or_else(|| admit(&job.facts, event.private, rules.settings, rules.catalogue).ok());
                 changes.push(Change::Job(advance(job, event, JobStage::InProgress, state(place))));
                 // Taken by a runner that was on its way for it: what is supplied and
                 // demanded fall by one each, and the plan stays as it is.
@@ -92,7 +108,7 @@ fn in_progress(event: &JobEvent, taken: &TakenBy, records: &Records, rules: Rule
         },
         Some(JobRecord::Ended(_)) => {}
     }
-    if let Some(runner) = &records.runner
+    if let Some(runner) = named(records, taken)
         && let Some(busy) = runner::takes(runner, event.facts.id, event.happened_at())
     {
         changes.push(Change::Runner(busy));
@@ -111,7 +127,7 @@ fn completed(
     let ending = JobEnding::Completed { conclusion: conclusion.clone(), runner: taken.clone() };
     match &records.job {
         None => match admit(&event.facts, event.private, rules.settings, rules.catalogue) {
-            Err(_) if taken.ours().is_none() => return Recorded::nothing(Code::NotOurs),
+            Err(_) if !is_ours(taken, rules) => return Recorded::nothing(Code::NotOurs),
             place => changes.push(Change::JobEnded(EndedJob {
                 facts: event.facts.clone(),
                 version: Version::FIRST,
@@ -135,12 +151,22 @@ fn completed(
             }
         }
     }
-    if let Some(runner) = &records.runner
+    if let Some(runner) = named(records, taken)
         && let Some(ending) = runner::completes(runner, event.facts.id, event.happened_at())
     {
         changes.push(Change::Runner(ending));
     }
     Recorded::accepted(changes, true)
+}
+
+/// The loaded runner, if it is the one that GitHub named.
+fn named<'a>(records: &'a Records, taken: &TakenBy) -> Option<&'a Runner> {
+    records.runner.as_ref().filter(|runner| taken.ours() == Some(runner.name()))
+}
+
+/// Whether GitHub named a runner of this deployment.
+fn is_ours(taken: &TakenBy, rules: Rules<'_>) -> bool {
+    taken.ours().is_some_and(|name| name.belongs_to(&rules.settings.deployment))
 }
 
 /// What GitHub answered about an open job whose record has not changed meanwhile.

@@ -78,8 +78,10 @@ impl Runner {
         }
         match ending.registration {
             RegistrationLeft::Unproved => Next::Now(Step::DeleteRegistration),
+            // The agent has ended with another word than the one that would prove it.
+            RegistrationLeft::JobCompleted if stopped => Next::Now(Step::DeleteRegistration),
             RegistrationLeft::AgentCompleted | RegistrationLeft::JobCompleted => {
-                let since = self.timeline.at(RunnerStage::Ending).unwrap_or(now);
+                let since = self.timeline.last_at(RunnerStage::Ending).unwrap_or(now);
                 let until = since + PROOF_LIMIT;
                 if now >= until { Next::Now(Step::DeleteRegistration) } else { Next::At(until) }
             }

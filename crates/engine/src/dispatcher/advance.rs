@@ -3,7 +3,7 @@
 //! Each step is idempotent by what the record holds, and written before the
 //! next. A dispatcher that resumes another's work claims the record first.
 
-use ecsrunner_core::id::{Epoch, RunnerId};
+use ecsrunner_core::id::Epoch;
 use ecsrunner_core::reason::{Code, Reason};
 use ecsrunner_core::record::Change;
 use ecsrunner_core::runner::step::{Next, Step};
@@ -12,7 +12,7 @@ use std::time::Duration;
 use tracing::{error, info, warn};
 
 use super::memory::EffectKey;
-use super::{Effected, chain};
+use super::{Effected, News, chain};
 use crate::ports::compute::{ClientToken, Compute, ComputeError};
 use crate::ports::github::{Deletion, GitHub, GitHubError};
 use crate::ports::store::{Revocation, Store, StoreError, Transaction};
@@ -73,15 +73,22 @@ impl<W: World> Engine<W> {
             Ok(end) => {
                 self.memory.succeeded(&key);
                 // A place that was freed, or supply that was lost, is what others wait for.
-                let replan = match end {
-                    Stepped::At(runner) => {
-                        runner.holds_place() != holds_place || runner.is_supply() != was_supply
+                match end {
+                    Stepped::At(runner)
+                        if runner.holds_place() == holds_place && runner.is_supply() == was_supply =>
+                    {
+                        let again_at = match runner.next(self.ports.clock.now()) {
+                            Next::At(at) => Some(at),
+                            Next::Now(_) | Next::Event => None,
+                        };
+                        Effected { key, news: News::Nothing, again_at }
                     }
-                    Stepped::Away => true,
-                };
-                Effected { key, replan, again_at: None }
+                    Stepped::At(_) | Stepped::Away => Effected { key, news: News::Round, again_at: None },
+                }
             }
-            Err(StepError::Store(StoreError::Fenced)) => Effected { key, replan: true, again_at: None },
+            Err(StepError::Store(StoreError::Fenced)) => {
+                Effected { key, news: News::Deposed, again_at: None }
+            }
             Err(error) => self.later(key, error.retry_after(), &error),
         }
     }
@@ -206,13 +213,12 @@ impl<W: World> Engine<W> {
             Some(id) => Some(id),
             None => github.runner(scope, runner.name()).await?.map(|registration| registration.id),
         };
-        let deletion = match known {
-            None => Deletion::Absent,
-            Some(id) => github.delete_runner(scope, id).await?,
+        let deleted = match known {
+            None => None,
+            Some(id) => Some((id, github.delete_runner(scope, id).await?)),
         };
         let now = self.ports.clock.now();
-        if deletion == Deletion::Busy {
-            let id = known.unwrap_or(RunnerId::new(0));
+        if let Some((id, Deletion::Busy)) = deleted {
             return match self.write(runner, |runner| runner.registration_busy(id, now)).await? {
                 Stepped::At(next) if matches!(next.state, RunnerState::Ending(_)) => {
                     Err(StepError::StillBusy(next.name().to_string()))
@@ -220,7 +226,8 @@ impl<W: World> Engine<W> {
                 stepped => Ok(stepped),
             };
         }
-        info!(runner = %runner.name(), deletion = ?deletion, "deleted registration");
+        let was_there = matches!(deleted, Some((_, Deletion::Deleted)));
+        info!(runner = %runner.name(), was_there, "deleted registration");
         self.write(runner, |runner| runner.registration_deleted(now)).await
     }
 

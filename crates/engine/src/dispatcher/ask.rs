@@ -10,9 +10,9 @@ use ecsrunner_core::runner::Runner;
 use std::time::Duration;
 use tracing::info;
 
-use super::Effected;
 use super::advance::StepError;
 use super::memory::EffectKey;
+use super::{Effected, News};
 use crate::discover::event_of;
 use crate::ports::github::GitHub;
 use crate::ports::{Clock, Disposition};
@@ -70,7 +70,7 @@ impl<W: World> Engine<W> {
             Ok(()) => {
                 let pause = Duration::try_from(DOUBT).unwrap_or_default();
                 let again_at = self.memory.failed(key.clone(), Some(pause), 1.0, self.ports.clock.now());
-                Effected { key, replan: true, again_at: Some(again_at) }
+                Effected { key, news: News::Round, again_at: Some(again_at) }
             }
             Err(error) => {
                 let after = match &error {

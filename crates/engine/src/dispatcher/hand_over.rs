@@ -12,7 +12,7 @@ use ulid::Ulid;
 
 use super::advance::{StepError, Stepped};
 use super::memory::EffectKey;
-use super::{Effected, chain};
+use super::{Effected, News, chain};
 use crate::ports::github::{GitHub, GitHubError, JitConfig};
 use crate::ports::store::{BootPut, Store, StoreError, Transaction};
 use crate::ports::{Clock, Disposition, Randomness};
@@ -31,13 +31,14 @@ impl<W: World> Engine<W> {
         }
         match self.configure(runner).await {
             Ok(jit) => self.give(runner, &jit).await,
-            Err(error) => self.not_configured(runner, error).await,
+            Err(StepError::GitHub(error)) => self.not_configured(runner, error).await,
+            Err(error) => Err(error),
         }
     }
 
     /// Makes the configuration. A registration of that name which was never
     /// handed over is an earlier try's, whose answer was lost: nobody can use it.
-    async fn configure(&self, runner: &Runner) -> Result<JitConfig, GitHubError> {
+    async fn configure(&self, runner: &Runner) -> Result<JitConfig, StepError> {
         let github = &self.ports.github;
         let (scope, name) = (&runner.facts.scope, runner.name());
         let mut labels: Vec<String> = runner.facts.labels.iter().map(str::to_owned).collect();
@@ -45,13 +46,17 @@ impl<W: World> Engine<W> {
         labels.push(format!("ecsrunner:{}", name.ulid()));
         match github.generate_jitconfig(scope, name, &labels).await {
             Err(GitHubError::NameTaken) => {
+                // Not handed over, as the record says now as well: an earlier try's.
+                if self.reload(runner).await?.is_none_or(|current| current.version != runner.version) {
+                    return Err(StoreError::Conflict.into());
+                }
                 warn!(runner = %name, "the name is registered already: deleting the lost registration");
                 if let Some(registration) = github.runner(scope, name).await? {
                     github.delete_runner(scope, registration.id).await?;
                 }
-                github.generate_jitconfig(scope, name, &labels).await
+                Ok(github.generate_jitconfig(scope, name, &labels).await?)
             }
-            answer => answer,
+            answer => Ok(answer?),
         }
     }
 
@@ -123,11 +128,11 @@ impl<W: World> Engine<W> {
                 info!(%scope, "GitHub registers runners again");
                 self.memory.release_scope(&scope);
                 self.memory.succeeded(&key);
-                Effected { key, replan: true, again_at: None }
+                Effected { key, news: News::Round, again_at: None }
             }
             Err(error) if error.disposition() == Disposition::Permanent => {
                 self.hold(&scope, &error);
-                Effected { key, replan: true, again_at: None }
+                Effected { key, news: News::Round, again_at: None }
             }
             Err(error) => {
                 let after = match error.disposition() {
@@ -150,7 +155,11 @@ impl<W: World> Engine<W> {
         let name = ecsrunner_core::id::RunnerName::new(&self.rules.settings.deployment, &pool.id(), &ulid)
             .map_err(|error| GitHubError::Credentials(error.to_string()))?;
         let jit = self.ports.github.generate_jitconfig(scope, &name, &labels).await?;
-        self.ports.github.delete_runner(scope, jit.runner_id).await?;
+        // Registering works, which was the question. What is left behind is a
+        // registration that nobody can use and GitHub drops after a day.
+        if let Err(error) = self.ports.github.delete_runner(scope, jit.runner_id).await {
+            warn!(%scope, error = %chain(&error), "a probe's registration could not be deleted");
+        }
         Ok(())
     }
 }

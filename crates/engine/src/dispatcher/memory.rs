@@ -5,10 +5,14 @@ use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use ecsrunner_core::id::RunnerName;
-use ecsrunner_core::plan::{Budgets, Question};
+use ecsrunner_core::id::{ClassName, RunnerName};
+use ecsrunner_core::plan::{Broken, Budgets, Question};
 use ecsrunner_core::pool::Scope;
+use ecsrunner_core::reason::{Code, Reason};
+use ecsrunner_core::record::Change;
+use ecsrunner_core::runner::{EndingKind, RunnerState, Served};
 use jiff::Timestamp;
+use tracing::error;
 
 /// An effect that is under way, or was.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -25,6 +29,7 @@ pub(crate) struct Memory(Mutex<Remembered>);
 struct Remembered {
     backoffs: HashMap<EffectKey, Backoff>,
     held: HashMap<Scope, Hold>,
+    broken: HashMap<ClassName, Faults>,
     github_not_before: Option<Timestamp>,
 }
 
@@ -32,6 +37,14 @@ struct Remembered {
 struct Backoff {
     failures: u32,
     not_before: Timestamp,
+}
+
+/// Faults of a class's runners in a row.
+#[derive(Debug)]
+struct Faults {
+    in_a_row: u32,
+    words: String,
+    probe_at: Timestamp,
 }
 
 #[derive(Debug)]
@@ -45,6 +58,10 @@ const FIRST_BACKOFF: Duration = Duration::from_millis(250);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(60);
 /// How long GitHub's refusal of a scope stands before it is asked again.
 const PROBE_AFTER: Duration = Duration::from_secs(5 * 60);
+/// Faults in a row after which a class gets one probe each [`PROBE_AFTER`].
+const BREAKER_FAULTS: u32 = 5;
+/// How long what is due again is remembered.
+const REMEMBER: Duration = Duration::from_secs(10 * 60);
 
 impl Memory {
     fn lock(&self) -> MutexGuard<'_, Remembered> {
@@ -72,6 +89,7 @@ impl Memory {
             full.mul_f64(0.5 + jitter / 2.0)
         });
         let not_before = now + wait;
+        memory.backoffs.retain(|_, backoff| now < backoff.not_before + REMEMBER);
         memory.backoffs.insert(key, Backoff { failures: failures + 1, not_before });
         not_before
     }
@@ -100,12 +118,63 @@ impl Memory {
         self.lock().held.remove(scope);
     }
 
+    /// Learns from what was recorded: runners of a class that do not come up,
+    /// one after the other, are our own fault or the image's, and the next one
+    /// would fare no better.
+    pub(crate) fn learn(&self, changes: &[Change], now: Timestamp) {
+        for change in changes {
+            let Change::Runner(runner) = change else { continue };
+            match &runner.state {
+                RunnerState::Busy { .. } => {
+                    self.lock().broken.remove(&runner.facts.class);
+                }
+                RunnerState::Ending(ending) if ending.served == Served::Nothing => {
+                    let ours = matches!(ending.kind, EndingKind::BootFailed | EndingKind::AgentCrashed);
+                    if ours && runner.stopped_at() == Some(runner.timeline.latest()) {
+                        let words = ending.note.as_ref().map_or_else(String::new, Reason::text);
+                        self.broke(&runner.facts.class, words, now);
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn broke(&self, class: &ClassName, words: String, now: Timestamp) {
+        let mut memory = self.lock();
+        let faults = memory.broken.entry(class.clone()).or_insert_with(|| Faults {
+            in_a_row: 0,
+            words: String::new(),
+            probe_at: now,
+        });
+        faults.in_a_row += 1;
+        faults.words = words;
+        let wait = if faults.in_a_row < BREAKER_FAULTS {
+            FIRST_BACKOFF.saturating_mul(1 << faults.in_a_row)
+        } else {
+            PROBE_AFTER
+        };
+        faults.probe_at = now + wait;
+        if faults.in_a_row == BREAKER_FAULTS {
+            error!(%class, reason = Code::ClassHeld.as_str(), words = faults.words, "holding launches of class");
+        }
+    }
+
     /// What the plan is to know of all this.
-    pub(crate) fn budgets(&self) -> Budgets {
+    pub(crate) fn budgets(&self, now: Timestamp) -> Budgets {
         let memory = self.lock();
+        let broken = memory.broken.iter().map(|(class, faults)| {
+            (class.clone(), Broken { words: faults.words.clone(), probe: now >= faults.probe_at })
+        });
         Budgets {
             held: memory.held.iter().map(|(scope, hold)| (scope.clone(), hold.words.clone())).collect(),
+            broken: broken.collect(),
         }
+    }
+
+    /// When the next class may be probed.
+    pub(crate) fn next_class_probe(&self, now: Timestamp) -> Option<Timestamp> {
+        self.lock().broken.values().map(|faults| faults.probe_at).filter(|at| *at > now).min()
     }
 
     /// Each held scope, and when it is probed.

@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use ecsrunner_core::id::{Epoch, JobId, PoolId, RunnerName};
 use ecsrunner_core::job::{Job, JobState};
 use ecsrunner_core::plan::{Launch, Open, Plan, Question, plan};
+use ecsrunner_core::reason::{Code, Reason};
 use ecsrunner_core::record::Change;
 use ecsrunner_core::runner::Runner;
 use ecsrunner_core::runner::step::Next;
@@ -27,87 +28,108 @@ impl<W: World> Engine<W> {
     pub(crate) async fn round<'a>(&'a self, term: &mut Term<'a>) -> Result<(), StoreError> {
         let open = self.ports.store.open().await?;
         let now = self.ports.clock.now();
-        let plan = plan(&open, self.rules.rules(), &self.memory.budgets(), now);
+        let plan = plan(&open, self.rules.rules(), &self.memory.budgets(now), now);
         term.next_at = plan.next_at;
-        let mut runners = self.write_states(term.epoch, &open, &plan, now).await?;
-        runners.extend(self.reserve(term.epoch, &plan.launches, now).await?);
-        self.begin_effects(term, &open, runners, &plan.questions, now);
+        term.held_back = false;
+        if let Some(at) = self.memory.next_class_probe(now) {
+            term.wake_at(at);
+        }
+        let mut written = Written::of(open);
+        // Launches first: nothing that only tells why may hold them up.
+        self.reserve(term.epoch, &plan.launches, &mut written, now).await?;
+        self.write_runners(term.epoch, &plan, &mut written, now).await?;
+        self.write_waits(term.epoch, &plan, &mut written).await?;
+        self.begin_effects(term, written, &plan.questions, now);
         Ok(())
     }
 
-    /// Writes retirements, marks and reasons of waiting; returns the runners as
-    /// they are then.
-    async fn write_states(
-        &self,
-        epoch: Epoch,
-        open: &Open,
-        plan: &Plan,
-        now: Timestamp,
-    ) -> Result<Vec<Runner>, StoreError> {
-        let mut runners: HashMap<RunnerName, Runner> =
-            open.runners.iter().map(|runner| (runner.name().clone(), runner.clone())).collect();
-        let mut changes = Vec::new();
-        for retirement in &plan.retirements {
-            if let Some(runner) = runners.get_mut(&retirement.runner) {
-                info!(runner = %retirement.runner, reason = retirement.reason.code().as_str(), "retiring runner");
-                *runner = runner.end(retirement.kind, Some(retirement.reason.clone()), now);
-                changes.push(Change::Runner(runner.clone()));
-            }
-        }
-        for mark in &plan.marks {
-            if let Some(runner) = runners.get_mut(&mark.runner) {
-                runner.version = runner.version.next();
-                runner.surplus_since = mark.surplus_since;
-                changes.push(Change::Runner(runner.clone()));
-            }
-        }
-        let jobs: HashMap<JobId, &Job> = open.jobs.iter().map(|job| (job.id(), job)).collect();
-        // A job that a launch of this plan is for is checked at the version just read.
-        let launched: Vec<JobId> = plan.launches.iter().map(|launch| launch.job).collect();
-        for wait in plan.waits.iter().filter(|wait| !launched.contains(&wait.job)) {
-            if let Some(change) = jobs.get(&wait.job).and_then(|job| waiting(job, &wait.reason)) {
-                changes.push(change);
-            }
-        }
-        for batch in changes.chunks(BATCH) {
-            let fence = Some(epoch);
-            self.ports.store.commit(Transaction { fence, ..Transaction::of(batch) }).await?;
-        }
-        Ok(runners.into_values().collect())
-    }
-
-    /// Reserves the plan's launches: each runner's record, while its job is as it was read.
+    /// Reserves the plan's launches: each runner's record in one transaction
+    /// with its job's, which must be as it was read.
     async fn reserve(
         &self,
         epoch: Epoch,
         launches: &[Launch],
+        written: &mut Written,
         now: Timestamp,
-    ) -> Result<Vec<Runner>, StoreError> {
-        let mut reserved = Vec::new();
+    ) -> Result<(), StoreError> {
+        let fence = Some(epoch);
         for batch in launches.chunks(BATCH) {
-            let mut runners = Vec::new();
+            let mut changes = Vec::new();
             for launch in batch {
-                if let Some(runner) = self.name(launch, epoch, now) {
-                    runners.push(runner);
+                let job =
+                    written.jobs.get(&launch.job).and_then(|job| waiting(job, &Code::RunnerStarting.into()));
+                if let (Some(job), Some(runner)) = (job, self.name(launch, epoch, now)) {
+                    info!(
+                        job_id = launch.job.get(),
+                        runner = %runner.name(),
+                        class = %runner.facts.class,
+                        reason = %launch.reason,
+                        "reserving runner"
+                    );
+                    changes.extend([Change::Job(job), Change::Runner(runner)]);
                 }
             }
-            let changes: Vec<Change> = runners.iter().cloned().map(Change::Runner).collect();
-            let unchanged: Vec<_> = batch.iter().map(|launch| (launch.job, launch.job_version)).collect();
-            let transaction =
-                Transaction { changes: &changes, unchanged: &unchanged, fence: Some(epoch), boot: None };
-            self.ports.store.commit(transaction).await?;
-            for (launch, runner) in batch.iter().zip(&runners) {
-                info!(
-                    job_id = launch.job.get(),
-                    runner = %runner.name(),
-                    class = %runner.facts.class,
-                    reason = %launch.reason,
-                    "reserved runner"
-                );
-            }
-            reserved.append(&mut runners);
+            self.ports.store.commit(Transaction { fence, ..Transaction::of(&changes) }).await?;
+            written.note(changes);
         }
-        Ok(reserved)
+        Ok(())
+    }
+
+    /// Writes retirements and marks.
+    async fn write_runners(
+        &self,
+        epoch: Epoch,
+        plan: &Plan,
+        written: &mut Written,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let mut changes = Vec::new();
+        for retirement in &plan.retirements {
+            if let Some(runner) = written.runners.get(&retirement.runner) {
+                info!(runner = %retirement.runner, reason = retirement.reason.code().as_str(), "retiring runner");
+                changes.push(Change::Runner(runner.end(
+                    retirement.kind,
+                    Some(retirement.reason.clone()),
+                    now,
+                )));
+            }
+        }
+        for mark in &plan.marks {
+            if let Some(runner) = written.runners.get(&mark.runner) {
+                let version = runner.version.next();
+                let surplus_since = mark.surplus_since;
+                changes.push(Change::Runner(Runner { version, surplus_since, ..runner.clone() }));
+            }
+        }
+        self.write_batches(epoch, changes, written).await
+    }
+
+    /// Writes the reasons of waiting. They change nothing: where another write
+    /// came first, the next round tells them.
+    async fn write_waits(&self, epoch: Epoch, plan: &Plan, written: &mut Written) -> Result<(), StoreError> {
+        let changes = plan
+            .waits
+            .iter()
+            .filter_map(|wait| waiting(written.jobs.get(&wait.job)?, &wait.reason).map(Change::Job))
+            .collect();
+        match self.write_batches(epoch, changes, written).await {
+            Err(StoreError::Conflict) => Ok(()),
+            other => other,
+        }
+    }
+
+    async fn write_batches(
+        &self,
+        epoch: Epoch,
+        changes: Vec<Change>,
+        written: &mut Written,
+    ) -> Result<(), StoreError> {
+        for batch in changes.chunks(BATCH) {
+            let fence = Some(epoch);
+            self.ports.store.commit(Transaction { fence, ..Transaction::of(batch) }).await?;
+            written.note(batch.to_vec());
+        }
+        Ok(())
     }
 
     fn name(&self, launch: &Launch, epoch: Epoch, now: Timestamp) -> Option<Runner> {
@@ -126,11 +148,12 @@ impl<W: World> Engine<W> {
     fn begin_effects<'a>(
         &'a self,
         term: &mut Term<'a>,
-        open: &Open,
-        mut runners: Vec<Runner>,
+        written: Written,
         questions: &[Question],
         now: Timestamp,
     ) {
+        let Written { jobs, runners: by_name } = written;
+        let mut runners: Vec<Runner> = by_name.values().cloned().collect();
         // The oldest first, retirements among them.
         runners.sort_unstable_by(|a, b| a.name().ulid().cmp(b.name().ulid()));
         let mut of_pool: HashMap<PoolId, usize> = HashMap::new();
@@ -150,13 +173,14 @@ impl<W: World> Engine<W> {
                 Next::Now(_) => {}
             }
             let pool = of_pool.entry(runner.facts.pool.clone()).or_default();
-            if *pool < MOST_EFFECTS_OF_POOL && self.may_begin(term, &key, now) {
+            if *pool >= MOST_EFFECTS_OF_POOL {
+                term.held_back = true;
+            } else if self.may_begin(term, &key, now) {
                 *pool += 1;
                 let epoch = term.epoch;
                 term.effects.push(Box::pin(self.advance(runner, epoch)));
             }
         }
-        let jobs: HashMap<JobId, &Job> = open.jobs.iter().map(|job| (job.id(), job)).collect();
         for question in questions {
             let key = EffectKey::Question(question.clone());
             if !self.may_begin(term, &key, now) {
@@ -165,12 +189,11 @@ impl<W: World> Engine<W> {
             match question {
                 Question::Job { job, on_behalf_of } => {
                     if let Some(job) = jobs.get(job) {
-                        let job = (*job).clone();
-                        term.effects.push(Box::pin(self.ask_job(job, on_behalf_of.clone())));
+                        term.effects.push(Box::pin(self.ask_job(job.clone(), on_behalf_of.clone())));
                     }
                 }
                 Question::Runner(name) => {
-                    if let Some(runner) = open.runners.iter().find(|runner| runner.name() == name) {
+                    if let Some(runner) = by_name.get(name) {
                         term.effects.push(Box::pin(self.ask_runner(runner.clone())));
                     }
                 }
@@ -188,7 +211,11 @@ impl<W: World> Engine<W> {
 
     /// Whether an effect may begin now; if so, it is under way from here on.
     fn may_begin(&self, term: &mut Term<'_>, key: &EffectKey, now: Timestamp) -> bool {
-        if term.effects.len() >= MOST_EFFECTS || term.under_way.contains(key) {
+        if term.under_way.contains(key) {
+            return false;
+        }
+        if term.effects.len() >= MOST_EFFECTS {
+            term.held_back = true;
             return false;
         }
         if let Some(at) = self.memory.not_before(key, now) {
@@ -199,8 +226,37 @@ impl<W: World> Engine<W> {
     }
 }
 
-fn waiting(job: &Job, reason: &ecsrunner_core::reason::Reason) -> Option<Change> {
+/// What is open, as it is after this round's writes.
+struct Written {
+    jobs: HashMap<JobId, Job>,
+    runners: HashMap<RunnerName, Runner>,
+}
+
+impl Written {
+    fn of(open: Open) -> Self {
+        Self {
+            jobs: open.jobs.into_iter().map(|job| (job.id(), job)).collect(),
+            runners: open.runners.into_iter().map(|runner| (runner.name().clone(), runner)).collect(),
+        }
+    }
+
+    fn note(&mut self, changes: Vec<Change>) {
+        for change in changes {
+            match change {
+                Change::Job(job) => {
+                    self.jobs.insert(job.id(), job);
+                }
+                Change::Runner(runner) => {
+                    self.runners.insert(runner.name().clone(), runner);
+                }
+                Change::JobEnded(_) | Change::JobAmended(_) | Change::RunnerGone(_) => {}
+            }
+        }
+    }
+}
+
+/// The queued job's record with another reason to wait.
+fn waiting(job: &Job, reason: &Reason) -> Option<Job> {
     let JobState::Queued { place, .. } = &job.state else { return None };
-    let state = JobState::Queued { place: place.clone(), wait: reason.clone() };
-    Some(Change::Job(job.with_state(state)))
+    Some(job.with_state(JobState::Queued { place: place.clone(), wait: reason.clone() }))
 }

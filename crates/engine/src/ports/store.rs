@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use ecsrunner_core::boot::BootItem;
 use ecsrunner_core::event::Keys;
-use ecsrunner_core::id::{Epoch, JobId, Repository, TaskId, Version};
+use ecsrunner_core::id::{Epoch, JobId, Repository, TaskId};
 use ecsrunner_core::job::{EndedJob, JobRecord};
 use ecsrunner_core::plan::Open;
 use ecsrunner_core::reason::Reason;
@@ -121,8 +121,6 @@ pub struct Listed<T> {
 pub struct Transaction<'a> {
     /// The records' next versions.
     pub changes: &'a [Change],
-    /// Jobs that must still be open at these versions.
-    pub unchanged: &'a [(JobId, Version)],
     /// The term in which the lease must still be held.
     pub fence: Option<Epoch>,
     /// A boot item to be put, which must not be there.
@@ -133,7 +131,7 @@ impl<'a> Transaction<'a> {
     /// Changes alone.
     #[must_use]
     pub fn of(changes: &'a [Change]) -> Self {
-        Self { changes, unchanged: &[], fence: None, boot: None }
+        Self { changes, fence: None, boot: None }
     }
 }
 

@@ -69,9 +69,6 @@ impl DynamoStore {
         for change in transaction.changes {
             self.push_change(&mut writes, change)?;
         }
-        for (job, version) in transaction.unchanged {
-            writes.push(self.check(open_job(*job), Expect::At(*version))?);
-        }
         if let Some(boot) = &transaction.boot {
             writes.push(self.put_boot(boot)?);
         }
@@ -200,7 +197,7 @@ impl DynamoStore {
 
 /// The put, if that is all there is to a transaction.
 fn lone_put(transaction: &Transaction<'_>) -> Result<Option<(Item, Expect)>, StoreError> {
-    let Transaction { changes: [change], unchanged: [], fence: None, boot: None } = transaction else {
+    let Transaction { changes: [change], fence: None, boot: None } = transaction else {
         return Ok(None);
     };
     Ok(match change {

@@ -1,0 +1,87 @@
+//! User ids for runners: no two runners of this machine share one, whichever
+//! server started them, for what a runner leaves behind is killed by its user.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::fs;
+use std::io::{self, ErrorKind};
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::fs::MetadataExt;
+use std::os::unix::net::{SocketAddr, UnixDatagram};
+
+/// User ids that are given out by this process.
+#[derive(Default, Debug)]
+pub(super) struct Uids(HashMap<u32, Option<UnixDatagram>>);
+
+impl Uids {
+    /// Gives out the first id, from `first` on, that nobody has.
+    pub(super) fn take(&mut self, first: u32) -> io::Result<u32> {
+        for uid in first.. {
+            let Entry::Vacant(vacant) = self.0.entry(uid) else { continue };
+            // A server that ended may have left a runner at work.
+            let Some(reservation) = reserve(uid)?.filter(|_| !is_at_work(uid)) else { continue };
+            vacant.insert(Some(reservation));
+            return Ok(uid);
+        }
+        Err(io::Error::other("no user id is left for a runner"))
+    }
+
+    /// The id is that of a runner which an earlier server started.
+    pub(super) fn keep(&mut self, uid: u32) -> io::Result<()> {
+        // Asked for twice, it would be refused to ourselves.
+        if let Entry::Vacant(vacant) = self.0.entry(uid) {
+            vacant.insert(reserve(uid)?);
+        }
+        Ok(())
+    }
+
+    /// Whether this process gives it out, and nobody else does.
+    pub(super) fn has(&self, uid: u32) -> bool {
+        self.0.get(&uid).is_some_and(Option::is_some)
+    }
+
+    pub(super) fn give_back(&mut self, uid: u32) {
+        self.0.remove(&uid);
+    }
+}
+
+/// An abstract socket's name is held by one process, and by none once that has
+/// ended. `None` where another server holds it.
+fn reserve(uid: u32) -> io::Result<Option<UnixDatagram>> {
+    let name = SocketAddr::from_abstract_name(format!("ecsrunner-uid-{uid}"))?;
+    match UnixDatagram::bind_addr(&name) {
+        Ok(socket) => Ok(Some(socket)),
+        Err(error) if error.kind() == ErrorKind::AddrInUse => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether a process of this user is there.
+fn is_at_work(uid: u32) -> bool {
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    entries
+        .filter(|entry| entry.file_name().to_string_lossy().bytes().all(|byte| byte.is_ascii_digit()))
+        .any(|entry| entry.metadata().is_ok_and(|metadata| metadata.uid() == uid))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_servers_give_out_different_ids_and_one_that_is_given_back_is_free() {
+        let (mut one, mut other) = (Uids::default(), Uids::default());
+        let first = 1_900_000_000;
+        let a = one.take(first).unwrap();
+        let b = other.take(first).unwrap();
+        assert_ne!(a, b);
+        one.give_back(a);
+        assert_eq!(other.take(first).unwrap(), a);
+    }
+
+    #[test]
+    fn an_id_with_a_process_at_work_is_not_given_out() {
+        let own = nix::unistd::getuid().as_raw();
+        assert_ne!(Uids::default().take(own).unwrap(), own);
+    }
+}
