@@ -13,7 +13,7 @@ use serde_json::json;
 use crate::stage::{MAX_RUNNERS, Runner, Stage, percentile, say};
 
 const JOBS: usize = 250;
-const LIMIT: Duration = Duration::from_secs(300);
+const LIMIT: Duration = Duration::from_secs(100);
 
 pub(crate) async fn run(executable: &Path, kills: u32) -> anyhow::Result<()> {
     // GitHub delivers nothing to a server that is down: what it missed, it asks for.

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use ecsrunner_core::id::Deployment;
 use ecsrunner_local::left::{self, Left};
 use ecsrunner_sim::scene::{DEPLOYMENT, REPOSITORY, Scene, Service};
@@ -39,7 +39,7 @@ pub(crate) struct SimState {
 pub(crate) struct Delivery {
     pub(crate) action: Option<String>,
     pub(crate) job: Option<u64>,
-    pub(crate) sent_at: Timestamp,
+    pub(crate) sent_at: Option<Timestamp>,
     pub(crate) status_code: Option<u16>,
 }
 
@@ -122,7 +122,7 @@ impl Stage {
 
     /// Waits until every job is completed and every runner gone.
     pub(crate) async fn wait(&self, limit: Duration) -> anyhow::Result<()> {
-        tokio::time::timeout(limit, async {
+        let waited = tokio::time::timeout(limit, async {
             loop {
                 let sim = self.sim().await?;
                 if sim.jobs.iter().all(|job| job.state == "completed")
@@ -133,8 +133,24 @@ impl Stage {
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
         })
-        .await
-        .context("not every job was done in time")?
+        .await;
+        match waited {
+            Ok(result) => result,
+            Err(_) => {
+                self.tell_what_is_left().await?;
+                bail!("not every job was done in time")
+            }
+        }
+    }
+
+    async fn tell_what_is_left(&self) -> anyhow::Result<()> {
+        for job in self.sim().await?.jobs.iter().filter(|job| job.state != "completed") {
+            say(&format!("at GitHub: {job:?}"));
+        }
+        for runner in self.runners().await?.iter().filter(|runner| runner.state != "gone") {
+            say(&format!("not gone: {runner:?}"));
+        }
+        Ok(())
     }
 
     /// The most resident memory that the server has had, in MB.
@@ -155,8 +171,10 @@ impl Stage {
         }
         let mut sent: HashMap<u64, Timestamp> = HashMap::new();
         for delivery in self.deliveries().await? {
-            if let (Some("queued"), Some(job)) = (delivery.action.as_deref(), delivery.job) {
-                sent.entry(job).or_insert(delivery.sent_at);
+            if let (Some("queued"), Some(job), Some(at)) =
+                (delivery.action.as_deref(), delivery.job, delivery.sent_at)
+            {
+                sent.entry(job).or_insert(at);
             }
         }
         let mut waits = Vec::new();

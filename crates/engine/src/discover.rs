@@ -1,24 +1,30 @@
 //! Queued jobs that no webhook told of, found by asking GitHub: what its API
 //! says of a job becomes the event that a webhook would have been.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use ecsrunner_core::event::{Event, JobAction, JobEvent};
-use ecsrunner_core::id::Repository;
-use ecsrunner_core::job::{Conclusion, JobFacts, TakenBy};
+use ecsrunner_core::id::{JobId, Repository};
+use ecsrunner_core::job::{Conclusion, Job, JobFacts, TakenBy};
 use ecsrunner_core::labels::Labels;
+use ecsrunner_core::runner::Runner;
 use jiff::Timestamp;
 use tracing::{info, warn};
 
 use crate::dispatcher::chain;
 use crate::ports::Clock;
 use crate::ports::github::{GitHub, RemoteJob};
-use crate::ports::store::StoreError;
+use crate::ports::store::{Store, StoreError};
 use crate::{Engine, World};
 
+/// The most jobs that one look asks about singly.
+const MOST_ASKED: usize = 100;
+
 impl<W: World> Engine<W> {
-    /// Looks for queued jobs in these repositories; returns how many were new.
-    /// A repository that GitHub does not answer for is left to the next look.
+    /// Looks for queued jobs in these repositories, and asks what has become of
+    /// those that GitHub no longer lists; returns how many were new. A
+    /// repository that GitHub does not answer for is left to the next look.
     ///
     /// # Errors
     ///
@@ -26,6 +32,7 @@ impl<W: World> Engine<W> {
     pub async fn discover(&self, repositories: &[Repository]) -> Result<usize, StoreError> {
         let mut found = 0;
         for repository in repositories {
+            let known = self.unheard_of(|job| job.facts.repository == *repository).await?;
             let jobs = match self.ports.github.queued_jobs(repository).await {
                 Ok(jobs) => jobs,
                 Err(error) => {
@@ -33,6 +40,7 @@ impl<W: World> Engine<W> {
                     continue;
                 }
             };
+            let listed: HashSet<JobId> = jobs.iter().map(|job| job.id).collect();
             for remote in jobs {
                 let now = self.ports.clock.now();
                 let Some(event) = event_of(&remote, &facts_of(&remote, repository), now) else { continue };
@@ -41,8 +49,36 @@ impl<W: World> Engine<W> {
                     found += 1;
                 }
             }
+            self.ask_about(known.into_iter().filter(|job| !listed.contains(&job.id()))).await;
         }
         Ok(found)
+    }
+
+    /// Asks what has become of every job that no open runner names: webhooks
+    /// may have been missed while nobody was there to receive them.
+    ///
+    /// # Errors
+    ///
+    /// The store is out of reach.
+    pub async fn catch_up(&self) -> Result<(), StoreError> {
+        let known = self.unheard_of(|_| true).await?;
+        self.ask_about(known.into_iter()).await;
+        Ok(())
+    }
+
+    /// The open jobs of which nobody here would hear but by webhook.
+    async fn unheard_of(&self, wanted: impl Fn(&Job) -> bool) -> Result<Vec<Job>, StoreError> {
+        let open = self.ports.store.open().await?;
+        let at_work: HashSet<JobId> =
+            open.runners.iter().filter(|runner| runner.holds_place()).filter_map(Runner::names_job).collect();
+        Ok(open.jobs.into_iter().filter(|job| wanted(job) && !at_work.contains(&job.id())).collect())
+    }
+
+    async fn ask_about(&self, jobs: impl Iterator<Item = Job>) {
+        for job in jobs.take(MOST_ASKED) {
+            // Its failure is logged, and the next look asks again.
+            self.ask_job(job, None).await;
+        }
     }
 }
 

@@ -5,6 +5,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use ecsrunner_core::class::{Catalogue, ClassEntry};
+use ecsrunner_core::limits::Limits;
 use ecsrunner_core::settings::{Settings, SettingsEntry};
 use ecsrunner_github::{ApiUrl, App, AppId, Credentials, InstallationId};
 use secrecy::SecretString;
@@ -170,14 +171,21 @@ impl Reader<'_> {
         value.try_into().map_err(|error: toml::de::Error| self.mistake(key, &error.message())).ok()
     }
 
-    fn settings(&mut self, table: Table) -> Option<Settings> {
+    fn settings(&mut self, mut table: Table) -> Option<Settings> {
+        // Read by itself, so that a mistake in it hides none of the others.
+        let limits = match table.remove("limits") {
+            Some(limits) => self.section::<Limits>("limits", Some(limits)),
+            None => Some(Limits::default()),
+        };
         let entry: SettingsEntry = Value::Table(table)
             .try_into()
             .map_err(|error: toml::de::Error| self.mistake("settings", &error.message()))
             .ok()?;
-        Settings::read(&entry)
+        let entry = SettingsEntry { limits: limits.clone().unwrap_or_default(), ..entry };
+        let settings = Settings::read(&entry)
             .map_err(|errors| errors.iter().for_each(|error| self.mistakes.push(error.to_string())))
-            .ok()
+            .ok();
+        limits.and(settings)
     }
 
     fn classes(&mut self, value: Option<Value>) -> Option<Catalogue> {

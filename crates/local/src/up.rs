@@ -203,6 +203,7 @@ fn until(at: Timestamp) -> Duration {
 }
 
 async fn sweep(app: App, database: Embedded) -> anyhow::Result<()> {
+    catch_up(&app).await;
     loop {
         // Processes are listed by the kernel itself: what is not there, is not there.
         match app.engine.sweep(Lag(SignedDuration::ZERO)).await {
@@ -214,6 +215,13 @@ async fn sweep(app: App, database: Embedded) -> anyhow::Result<()> {
             warn!(error = fault, "expired records could not be deleted");
         }
         app.engine.ports().clock.sleep(SWEEP_EVERY).await;
+    }
+}
+
+/// GitHub delivers nothing to a server that is down: what it missed, it asks for.
+async fn catch_up(app: &App) {
+    if let Err(fault) = app.engine.catch_up().await {
+        error!(error = %fault, "what was missed could not be recorded");
     }
 }
 

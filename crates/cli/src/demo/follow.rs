@@ -80,7 +80,7 @@ struct Deliveries {
 struct Delivery {
     action: Option<String>,
     job: Option<u64>,
-    sent_at: Timestamp,
+    sent_at: Option<Timestamp>,
 }
 
 /// The jobs of a run, and the runners made for them.
@@ -153,8 +153,10 @@ impl Follower {
     async fn look_at_deliveries(&mut self) -> anyhow::Result<()> {
         let Deliveries { deliveries } = self.get(&format!("{}/_sim/deliveries", self.github)).await?;
         for delivery in deliveries {
-            if let (Some("queued"), Some(job)) = (delivery.action.as_deref(), delivery.job) {
-                self.seen.queued_sent.entry(job).or_insert(delivery.sent_at);
+            if let (Some("queued"), Some(job), Some(at)) =
+                (delivery.action.as_deref(), delivery.job, delivery.sent_at)
+            {
+                self.seen.queued_sent.entry(job).or_insert(at);
             }
         }
         Ok(())

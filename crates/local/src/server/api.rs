@@ -1,12 +1,12 @@
 //! `GET /api/v1/…`: what is open first, then what was, the latest first.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use axum::Json;
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use ecsrunner_core::id::Repository;
+use ecsrunner_core::id::{JobId, Repository, RunnerName};
 use ecsrunner_engine::ports::Clock;
 use ecsrunner_engine::ports::store::{History, Listed, Page, Store, StoreError};
 use serde::{Deserialize, Serialize};
@@ -82,14 +82,13 @@ pub(super) async fn jobs(State(app): State<App>, Query(filter): Query<Filter>) -
 }
 
 async fn list_jobs(app: &App, filter: &Filter) -> Result<Jobs, StoreError> {
-    let mut jobs = Vec::new();
     // What is open belongs to the first page.
-    if filter.cursor.is_none() {
-        let open = app.store().open().await?;
-        jobs.extend(open.jobs.iter().map(JobView::open).filter(|job| filter.admits_job(job)));
-    }
+    let open = if filter.cursor.is_none() { app.store().open().await?.jobs } else { Vec::new() };
     let Listed { items, next } = app.store().jobs(&filter.page()).await?;
-    jobs.extend(items.iter().map(JobView::ended).filter(|job| filter.admits_job(job)));
+    // One that ended between the two reads is listed once, as it is now.
+    let ended: HashSet<JobId> = items.iter().map(|job| job.facts.id).collect();
+    let open = open.iter().filter(|job| !ended.contains(&job.id())).map(JobView::open);
+    let jobs = open.chain(items.iter().map(JobView::ended)).filter(|job| filter.admits_job(job)).collect();
     Ok(Jobs { jobs, next })
 }
 
@@ -98,15 +97,13 @@ pub(super) async fn runners(State(app): State<App>, Query(filter): Query<Filter>
 }
 
 async fn list_runners(app: &App, filter: &Filter) -> Result<Runners, StoreError> {
-    let mut runners = Vec::new();
-    if filter.cursor.is_none() {
-        let open = app.store().open().await?;
-        let now = app.engine.ports().clock.now();
-        let views = open.runners.iter().map(|runner| RunnerView::open(runner, now));
-        runners.extend(views.filter(|runner| filter.admits_runner(runner)));
-    }
+    let open = if filter.cursor.is_none() { app.store().open().await?.runners } else { Vec::new() };
+    let now = app.engine.ports().clock.now();
     let Listed { items, next } = app.store().runners(&filter.page()).await?;
-    runners.extend(items.iter().map(RunnerView::gone).filter(|runner| filter.admits_runner(runner)));
+    let gone: HashSet<&RunnerName> = items.iter().map(|runner| &runner.facts.name).collect();
+    let open = open.iter().filter(|runner| !gone.contains(runner.name()));
+    let views = open.map(|runner| RunnerView::open(runner, now)).chain(items.iter().map(RunnerView::gone));
+    let runners = views.filter(|runner| filter.admits_runner(runner)).collect();
     Ok(Runners { runners, next })
 }
 

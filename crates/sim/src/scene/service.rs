@@ -32,7 +32,7 @@ impl Service {
         let mut child = command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
-            .stderr(File::create(log)?)
+            .stderr(File::options().create(true).append(true).open(log)?)
             // Ctrl-C is the demo's; it ends its services itself.
             .process_group(0)
             .kill_on_drop(true)

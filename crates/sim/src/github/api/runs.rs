@@ -20,7 +20,12 @@ pub(super) async fn repository(
     let state = shared.state();
     let name = state.readable(&headers, &owner, &name, "metadata")?;
     let record = state.repositories.get(&name).ok_or_else(Refusal::not_found)?;
-    Ok(reply(StatusCode::OK, &state.repository_json(record)))
+    let mut repository = state.repository_json(record);
+    // A repository that is asked for tells more than one that is mentioned.
+    for count in ["network_count", "subscribers_count"] {
+        repository[count] = 0.into();
+    }
+    Ok(reply(StatusCode::OK, &repository))
 }
 
 pub(super) async fn list(
