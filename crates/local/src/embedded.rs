@@ -92,3 +92,6 @@ fn refusal(code: &str, message: &str, status: u16) -> Answer {
         serde_json::json!({"__type": format!("com.amazonaws.dynamodb.v20120810#{code}"), "message": message});
     Answer { status, body: body.to_string().into_bytes() }
 }
+
+#[cfg(test)]
+mod tests;

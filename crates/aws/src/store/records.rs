@@ -8,7 +8,7 @@ use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes, ReturnValue};
 use ecsrunner_core::boot::attribute;
 use ecsrunner_core::event::Keys;
-use ecsrunner_core::id::{TaskId, Version};
+use ecsrunner_core::id::{RunnerName, TaskId, Version};
 use ecsrunner_core::job::{EndedJob, Job, JobRecord};
 use ecsrunner_core::plan::Open;
 use ecsrunner_core::record::Records;
@@ -179,12 +179,18 @@ pub(super) fn read_ended_job(item: &Item) -> Result<EndedJob, UnreadableError> {
 
 pub(super) fn read_runner(item: &Item) -> Result<Runner, UnreadableError> {
     let (stored, version) = data::<StoredRunner>(item)?;
-    stored.read(version)
+    stored.read(runner_name(item, SK)?, version)
 }
 
 pub(super) fn read_gone_runner(item: &Item) -> Result<EndedRunner, UnreadableError> {
     let (stored, version) = data::<StoredEndedRunner>(item)?;
-    stored.read(version)
+    stored.read(runner_name(item, PK)?, version)
+}
+
+/// A runner's name, which stands in one of its item's keys alone.
+fn runner_name(item: &Item, key: &'static str) -> Result<RunnerName, UnreadableError> {
+    let name = get_text(item, key).and_then(|key| key.strip_prefix("runner#"));
+    Ok(RunnerName::parse(name.ok_or(UnreadableError::Missing(key))?)?)
 }
 
 fn data<T: DeserializeOwned>(item: &Item) -> Result<(T, Version), UnreadableError> {

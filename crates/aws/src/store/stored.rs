@@ -55,14 +55,21 @@ impl StoredReason {
     }
 }
 
-/// Stages and milliseconds since the epoch.
+/// Stages and milliseconds: since the epoch the first, since the one before the others.
 type StoredTimeline = Vec<(String, i64)>;
 
 fn store_timeline<S: Copy + PartialEq>(
     timeline: &Timeline<S>,
     name: fn(S) -> &'static str,
 ) -> StoredTimeline {
-    timeline.iter().map(|(stage, at)| (name(stage).to_owned(), at.as_millisecond())).collect()
+    let mut before = 0;
+    timeline
+        .iter()
+        .map(|(stage, at)| {
+            let at = at.as_millisecond();
+            (name(stage).to_owned(), at - std::mem::replace(&mut before, at))
+        })
+        .collect()
 }
 
 fn read_timeline<S: Copy>(
@@ -70,11 +77,13 @@ fn read_timeline<S: Copy>(
     stages: &[S],
     name: fn(S) -> &'static str,
 ) -> Result<Timeline<S>, UnreadableError> {
+    let mut at = 0;
     stored
         .iter()
-        .map(|(stage, at)| {
+        .map(|(stage, later)| {
             let stage = known("stage", stage, stages, name)?;
-            Ok((stage, Timestamp::from_millisecond(*at)?))
+            at += later;
+            Ok((stage, Timestamp::from_millisecond(at)?))
         })
         .collect::<Result<Vec<_>, UnreadableError>>()
         .map(|stages| stages.into_iter().collect())

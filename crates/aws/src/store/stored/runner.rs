@@ -18,8 +18,6 @@ use super::{StoredReason, StoredTimeline, UnreadableError, known, read_timeline,
 
 #[derive(Serialize, Deserialize)]
 struct StoredFacts {
-    #[serde(rename = "n")]
-    name: RunnerName,
     #[serde(rename = "c")]
     class: ClassName,
     /// CPU units, MiB, GiB.
@@ -52,7 +50,6 @@ impl StoredFacts {
         let size = facts.size;
         let own_repository = facts.scope == Scope::Repository(facts.repository.clone());
         Self {
-            name: facts.name.clone(),
             class: facts.class.clone(),
             size: (size.cpu(), size.memory(), size.ephemeral_storage_gib(), size.arch()),
             spot: facts.market == Market::Spot,
@@ -65,10 +62,11 @@ impl StoredFacts {
         }
     }
 
-    fn read(self) -> Result<RunnerFacts, UnreadableError> {
+    /// The name is the item's key.
+    fn read(self, name: RunnerName) -> Result<RunnerFacts, UnreadableError> {
         let (cpu, memory, storage, arch) = self.size;
         Ok(RunnerFacts {
-            name: self.name,
+            name,
             class: self.class,
             size: Size::new(cpu, memory, Some(storage), arch)?,
             market: if self.spot { Market::Spot } else { Market::OnDemand },
@@ -274,7 +272,11 @@ impl StoredRunner {
         }
     }
 
-    pub(in crate::store) fn read(self, version: Version) -> Result<Runner, UnreadableError> {
+    pub(in crate::store) fn read(
+        self,
+        name: RunnerName,
+        version: Version,
+    ) -> Result<Runner, UnreadableError> {
         let state = match self.s {
             StoredState::Reserved(attempt) => RunnerState::Reserved { attempt },
             StoredState::Starting(task, custody) => {
@@ -291,7 +293,7 @@ impl StoredRunner {
             StoredState::Ending(ending) => RunnerState::Ending(ending.read()?),
         };
         Ok(Runner {
-            facts: self.f.read()?,
+            facts: self.f.read(name)?,
             version,
             epoch: Epoch::new(self.e),
             timeline: read_timeline(&self.t, &RunnerStage::ALL, RunnerStage::as_str)?,
@@ -329,9 +331,13 @@ impl StoredEndedRunner {
         }
     }
 
-    pub(in crate::store) fn read(self, version: Version) -> Result<EndedRunner, UnreadableError> {
+    pub(in crate::store) fn read(
+        self,
+        name: RunnerName,
+        version: Version,
+    ) -> Result<EndedRunner, UnreadableError> {
         Ok(EndedRunner {
-            facts: self.f.read()?,
+            facts: self.f.read(name)?,
             version,
             timeline: read_timeline(&self.t, &RunnerStage::ALL, RunnerStage::as_str)?,
             kind: known("ending", &self.kind, &EndingKind::ALL, EndingKind::as_str)?,
