@@ -8,15 +8,30 @@
 mod prism;
 mod tools;
 
+use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::Path;
-use std::process::Command;
-use std::{env, fs};
 
-use anyhow::{Context, ensure};
+use anyhow::Context;
 
 use self::prism::Prism;
 use self::tools::Tools;
+use crate::npm;
+use crate::steps::Done;
+use crate::tools::{cargo, succeed};
+
+/// As [`run`], where its tools can be had.
+///
+/// # Errors
+///
+/// Those of [`run`].
+pub(crate) fn check(root: &Path) -> anyhow::Result<Done> {
+    if let Some(why) = npm::missing() {
+        return Ok(Done::Skipped(why));
+    }
+    run(root)?;
+    Ok(Done::Passed)
+}
 
 /// Runs the check; needs Node with npm, and the registry the first time.
 ///
@@ -38,15 +53,14 @@ pub(crate) fn run(root: &Path) -> anyhow::Result<()> {
 
 /// The driver starts the fake itself, behind prism, and calls it through prism.
 fn drive(root: &Path, prism: &Prism, fake: SocketAddr, webhooks: &Path) -> anyhow::Result<()> {
-    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let mut driver = Command::new(cargo);
+    let mut driver = cargo(root);
+    // The whole workspace, so that nothing is compiled again with other features.
     driver
-        .args(["test", "--quiet", "--package", "ecsrunner-github", "--test", "client"])
+        .args(["test", "--workspace", "--quiet", "--test", "client"])
         .args(["conformance::", "--", "--nocapture"])
         .env("ECSRUNNER_PRISM_URL", prism.url())
         .env("ECSRUNNER_FAKE_GITHUB_ADDR", fake.to_string())
-        .env("ECSRUNNER_WEBHOOKS_DIR", webhooks)
-        .current_dir(root);
+        .env("ECSRUNNER_WEBHOOKS_DIR", webhooks);
     succeed(&mut driver).with_context(|| {
         format!("client or fake differ from GitHub; prism's log is {}", prism.log().display())
     })
@@ -62,11 +76,4 @@ fn empty(dir: &Path) -> anyhow::Result<()> {
         fs::remove_dir_all(dir).with_context(|| format!("cannot remove {}", dir.display()))?;
     }
     fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))
-}
-
-fn succeed(command: &mut Command) -> anyhow::Result<()> {
-    let name = format!("{command:?}");
-    let status = command.status().with_context(|| format!("cannot start {name}"))?;
-    ensure!(status.success(), "{name} ended with {status}");
-    Ok(())
 }

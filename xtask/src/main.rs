@@ -1,1 +1,56 @@
-fn main() {}
+//! The project's own tasks: `cargo xtask test`, `conformance`, `bench`.
+//!
+//! What a task needs beside Rust and Node it installs, pinned, below `target/`.
+
+mod test;
+mod steps;
+mod tools;
+mod npm;
+mod documents;
+mod dependencies;
+mod samples;
+mod conformance;
+mod page;
+mod bench;
+
+use std::env;
+use std::process::ExitCode;
+
+use tools::root;
+
+const USAGE: &str = "\
+usage: cargo xtask TASK
+
+  test [STEP …]  everything that has to hold, or some of it: formatting, lints, tests, documents,
+                 dependencies, samples (GitHub's webhooks), conformance (GitHub's API description),
+                 page (in a browser)
+  conformance    the same as `test conformance`, but failing where its tools cannot be had
+  bench [NAME …] one benchmark with its arguments, or all of them: see bench/README.md
+";
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(code) => code,
+        Err(error) => {
+            steps::say(&format!("error: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> anyhow::Result<ExitCode> {
+    let root = root()?;
+    let mut arguments = env::args().skip(1);
+    match arguments.next().as_deref() {
+        Some("test") => Ok(test::run(&root, arguments.collect())),
+        Some("conformance") => conformance::run(&root).map(|()| ExitCode::SUCCESS),
+        Some("bench") => {
+            let arguments: Vec<String> = arguments.collect();
+            bench::run(&root, &arguments).map(|()| ExitCode::SUCCESS)
+        }
+        _ => {
+            steps::say(USAGE);
+            Ok(ExitCode::from(2))
+        }
+    }
+}

@@ -193,10 +193,10 @@ fn a_job_whose_runner_has_ended_in_silence_is_asked_about() {
 
 #[test]
 fn a_task_that_outlives_every_limit_is_stopped() {
-    let busy = runner(&job(7, 0), 1, RunnerStage::Busy, 0);
+    let busy = [runner(&job(7, 0), 1, RunnerStage::Busy, 0)];
     let life = settings().limits.longest_life(360).as_secs();
-    assert_eq!(tell(&[], &[busy.clone()], life - 1), "");
-    assert_eq!(tell(&[], &[busy], life), "retire 1 (the job ran longer than its limit)");
+    assert_eq!(tell(&[], &busy, life - 1), "");
+    assert_eq!(tell(&[], &busy, life), "retire 1 (the job ran longer than its limit)");
 }
 
 #[test]

@@ -1,0 +1,432 @@
+//! Exit code, standard output and standard error of the commands.
+
+use std::fs;
+use std::io::Read;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use serde_json::Value;
+
+fn ecsrunner(dir: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ecsrunner"));
+    command.current_dir(dir).stdin(Stdio::null());
+    for name in [
+        "ECSRUNNER_STATE",
+        "ECSRUNNER_CONFIG",
+        "ECSRUNNER_WEBHOOK_SECRET_FILE",
+        "ECSRUNNER_LOG",
+        "GITHUB_API_URL",
+        "COLUMNS",
+    ] {
+        command.env_remove(name);
+    }
+    command
+}
+
+/// Code, standard output and standard error.
+fn told(output: &Output, dir: &Path) -> String {
+    let text =
+        |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap().replace(dir.to_str().unwrap(), "[dir]");
+    let code = output.status.code().unwrap();
+    format!("exit code {code}\n--- stdout\n{}--- stderr\n{}", text(&output.stdout), text(&output.stderr))
+}
+
+fn run(arguments: &[&str]) -> String {
+    let dir = tempfile::tempdir().unwrap();
+    let output = ecsrunner(dir.path()).args(arguments).output().unwrap();
+    told(&output, dir.path())
+}
+
+#[test]
+fn without_arguments_the_help_is_shown_as_an_error() {
+    insta::assert_snapshot!(run(&[]), @r#"
+    exit code 2
+    --- stdout
+    --- stderr
+    Run GitHub Actions jobs on ephemeral runners: on AWS Fargate, or on this machine
+
+    Usage: ecsrunner <COMMAND>
+
+    Commands:
+      demo   Show it at work on this machine: a fake GitHub, a server, and a workflow's jobs
+      local  Serve jobs on this machine
+      help   Print this message or the help of the given subcommand(s)
+
+    Options:
+      -h, --help     Print help
+      -V, --version  Print version
+    "#);
+}
+
+#[test]
+fn help_goes_to_standard_output() {
+    insta::assert_snapshot!(run(&["--help"]), @r#"
+    exit code 0
+    --- stdout
+    Run GitHub Actions jobs on ephemeral runners: on AWS Fargate, or on this machine
+
+    Usage: ecsrunner <COMMAND>
+
+    Commands:
+      demo   Show it at work on this machine: a fake GitHub, a server, and a workflow's jobs
+      local  Serve jobs on this machine
+      help   Print this message or the help of the given subcommand(s)
+
+    Options:
+      -h, --help     Print help
+      -V, --version  Print version
+    --- stderr
+    "#);
+    insta::assert_snapshot!(run(&["local", "up", "--help"]), @r#"
+    exit code 0
+    --- stdout
+    Start the server: webhook, API and page, with runners as processes
+
+    Usage: ecsrunner local up [OPTIONS] --state <DIR> --config <FILE>
+
+    Options:
+          --listen <ADDR>  Where to serve; port 0 takes any free one [default: 127.0.0.1:8080]
+          --state <DIR>    What outlives the server: records, tasks and their logs [env:
+                           ECSRUNNER_STATE=]
+          --config <FILE>  The configuration, in TOML [env: ECSRUNNER_CONFIG=]
+          --poll           Ask GitHub for queued jobs, for where its webhooks cannot reach this machine
+      -h, --help           Print help
+      -V, --version        Print version
+    --- stderr
+    "#);
+    insta::assert_snapshot!(run(&["demo", "--help"]), @r#"
+    exit code 0
+    --- stdout
+    Show it at work on this machine: a fake GitHub, a server, and a workflow's jobs
+
+    Usage: ecsrunner demo [OPTIONS]
+           ecsrunner demo <COMMAND>
+
+    Commands:
+      github  Serve the fake GitHub alone
+      help    Print this message or the help of the given subcommand(s)
+
+    Options:
+          --workflow <FILE>  A workflow file to run instead of the built-in one
+          --jobs <N>         Run so many short jobs instead of the built-in workflow
+          --json             Print one JSON document on standard output
+          --web              Keep the web page up when the jobs are done, until Ctrl-C
+      -h, --help             Print help
+      -V, --version          Print version
+    --- stderr
+    "#);
+}
+
+#[test]
+fn the_version_is_told() {
+    assert_eq!(
+        run(&["--version"]),
+        format!("exit code 0\n--- stdout\necsrunner {}\n--- stderr\n", env!("CARGO_PKG_VERSION"))
+    );
+}
+
+#[test]
+fn an_unknown_command_is_wrong_usage() {
+    insta::assert_snapshot!(run(&["serve"]), @r#"
+    exit code 2
+    --- stdout
+    --- stderr
+    error: unrecognized subcommand 'serve'
+
+    Usage: ecsrunner <COMMAND>
+
+    For more information, try '--help'.
+    "#);
+}
+
+#[test]
+fn a_server_without_state_and_configuration_is_wrong_usage() {
+    insta::assert_snapshot!(run(&["local", "up"]), @r#"
+    exit code 2
+    --- stdout
+    --- stderr
+    error: the following required arguments were not provided:
+      --state <DIR>
+      --config <FILE>
+
+    Usage: ecsrunner local up --state <DIR> --config <FILE>
+
+    For more information, try '--help'.
+    "#);
+}
+
+#[test]
+fn a_configuration_that_is_not_there_is_named() {
+    insta::assert_snapshot!(run(&["local", "up", "--state", "state", "--config", "none.toml"]), @r#"
+    exit code 2
+    --- stdout
+    --- stderr
+    error: 1 mistake in the configuration none.toml
+      cannot be read: No such file or directory (os error 2)
+
+    hint: every key is listed in docs/configuration.md, with one whole example
+    "#);
+}
+
+#[test]
+fn every_mistake_in_a_configuration_is_told_at_once_with_file_and_key() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = r#"
+version = 2
+deployment = "CI!"
+repositories = ["acme"]
+required_labels = []
+
+[limits]
+max_runners = 0
+idle_limit_secs = 5
+
+[github]
+token_file = "token"
+
+[webhook]
+secret_files = ["secret"]
+
+[runner]
+dir = "actions-runner"
+
+[classes.odd]
+cpu = 300
+memory = 1024
+
+[classes.huge]
+cpu = 1024
+memory = 65536
+"#;
+    fs::write(dir.path().join("config.toml"), config).unwrap();
+    fs::write(dir.path().join("secret"), "\n").unwrap();
+    let up = ["local", "up", "--state", "state", "--config", "config.toml"];
+    let output = ecsrunner(dir.path()).args(up).output().unwrap();
+    insta::assert_snapshot!(told(&output, dir.path()), @r#"
+    exit code 2
+    --- stdout
+    --- stderr
+    error: 11 mistakes in the configuration config.toml
+      classes: class `huge`: memory 65536 does not go with cpu 1024: Fargate offers 2048 to 8192 in steps of 1024 MiB
+      classes: class `odd`: cpu 300 is not a size of Fargate's: 256, 512, 1024, 2048, 4096, 8192, 16384 or 32768 is expected
+      version 2 is not known: this release reads version 1
+      deployment: deployment `CI!` is not valid: 1 to 20 characters of a-z, 0-9 and -, beginning and ending with a letter or digit
+      repositories: repository pattern `acme` is not valid: `owner/name`, `owner/*` or `*` is expected
+      required_labels is empty: at least one is needed
+      limits.max_runners is 0: at least 1 is expected
+      limits.idle_limit_secs is 5: at least 600 is expected: a shorter one would end runners while a job is on its way
+      github.token_file: [dir]/token cannot be read: No such file or directory (os error 2)
+      webhook.secret_files: [dir]/secret is empty
+      runner.dir: [dir]/actions-runner/bin/Runner.Listener is not there: an unpacked actions/runner is expected
+
+    hint: every key is listed in docs/configuration.md, with one whole example
+    "#);
+    assert!(!dir.path().join("state").exists(), "a wrong configuration makes no state");
+}
+
+#[test]
+fn keys_that_do_not_exist_and_text_that_is_not_toml_are_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let up = ["local", "up", "--state", "state", "--config", "config.toml"];
+    let with = |config: &str| {
+        fs::write(dir.path().join("config.toml"), config).unwrap();
+        told(&ecsrunner(dir.path()).args(up).output().unwrap(), dir.path())
+    };
+    insta::assert_snapshot!(with("version = 1\nversion = "), @r#"
+    exit code 2
+    --- stdout
+    --- stderr
+    error: 1 mistake in the configuration config.toml
+      is not TOML: TOML parse error at line 2, column 11 | 2 | version = | ^ string values must be quoted, expected literal string
+
+    hint: every key is listed in docs/configuration.md, with one whole example
+    "#);
+    insta::assert_snapshot!(with("version = 1\ndeployment = \"x\"\nrepositories = [\"a/b\"]\nrepository = 1\n[limits]\nmax_runner = 1\n[github]\ntoken = \"x\"\n[runner]\nfolder = \"x\"\n"), @r#"
+    exit code 2
+    --- stdout
+    --- stderr
+    error: 6 mistakes in the configuration config.toml
+      classes: this section is missing
+      github: unknown field `token`, expected one of `api_url`, `token_file`, `app`
+      runner: unknown field `folder`, expected one of `dir`, `env`, `first_uid`
+      limits: unknown field `max_runner`, expected one of `max_runners`, `max_runners_per_repository`, `max_job_minutes`, `boot_limit_secs`, `connect_limit_secs`, `idle_limit_secs`, `surplus_grace_secs`
+      settings: unknown field `repository`, expected one of `version`, `deployment`, `repositories`, `required_labels`, `public_repositories`, `forks`, `events`, `registration`, `limits`, `paused`
+      webhook.secret_files: at least one file with a webhook secret is needed
+
+    hint: every key is listed in docs/configuration.md, with one whole example
+    "#);
+}
+
+#[test]
+fn a_workflow_that_cannot_be_executed_is_refused_by_file_job_and_step() {
+    let dir = tempfile::tempdir().unwrap();
+    let workflow = "
+on: push
+jobs:
+  build:
+    runs-on: [self-hosted, 'class:small']
+    container: debian
+    steps:
+      - uses: actions/checkout@v4
+      - {name: Deploy, run: 'echo ${{ secrets.TOKEN }}'}
+  test:
+    needs: [nobody]
+    runs-on: [self-hosted, 'class:small']
+    steps: [{run: 'true', shell: pwsh}]
+";
+    fs::write(dir.path().join("ci.yml"), workflow).unwrap();
+    let output = ecsrunner(dir.path()).args(["demo", "--json", "--workflow", "ci.yml"]).output().unwrap();
+    insta::assert_snapshot!(told(&output, dir.path()), @r#"
+    exit code 2
+    --- stdout
+    --- stderr
+    error: the demo cannot run this workflow:
+      ci.yml: job `build`: the key `container` is not supported
+      ci.yml: job `build`: step 1: uses `actions/checkout@v4`; only local actions (`./path`) can be had here
+      ci.yml: job `build`: step 2 (`Deploy`): `run` has the expression `secrets.TOKEN`; only `matrix.<name>` is supported
+      ci.yml: job `test`: step 1: the shell `pwsh` is not supported, only bash and sh
+      ci.yml: job `test`: needs `nobody`, which is not a job of this file
+
+    hint: steps with `run:`, `env`, `needs` and a static `matrix` are what the demo executes
+    "#);
+}
+
+#[test]
+fn a_workflow_file_that_is_not_there_is_wrong_usage() {
+    insta::assert_snapshot!(run(&["demo", "--workflow", "none.yml"]), @r#"
+    exit code 2
+    --- stdout
+    --- stderr
+    error: the workflow file none.yml cannot be read
+      caused by: No such file or directory (os error 2)
+    "#);
+}
+
+#[test]
+fn the_demos_json_is_one_document_of_the_documented_shape() {
+    let dir = tempfile::tempdir().unwrap();
+    let output = ecsrunner(dir.path()).args(["demo", "--json", "--jobs", "2"]).output().unwrap();
+    assert_eq!((output.status.code(), String::from_utf8(output.stderr).unwrap()), (Some(0), String::new()));
+    let mut report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    for job in report["jobs"].as_array_mut().unwrap() {
+        for field in ["queued_at", "started_at", "completed_at"] {
+            assert!(job[field].as_str().unwrap().parse::<jiff::Timestamp>().is_ok(), "{field}: {job}");
+            job[field] = "[time]".into();
+        }
+        assert!(job["cost_usd"].as_f64().unwrap() > 0.0);
+        assert!(job["id"].is_u64() && job["runner"].as_str().unwrap().starts_with("ecsr-demo-"), "{job}");
+        for (field, word) in [("cost_usd", "[dollars]"), ("id", "[id]"), ("runner", "[runner name]")] {
+            job[field] = word.into();
+        }
+    }
+    let waits = report["webhook_to_agent_ms"].as_object_mut().unwrap();
+    assert!(waits.values().all(|wait| wait.as_f64().unwrap() > 0.0), "{waits:?}");
+    for wait in waits.values_mut() {
+        *wait = "[milliseconds]".into();
+    }
+    insta::assert_json_snapshot!(report, @r#"
+    {
+      "jobs": [
+        {
+          "class": "small",
+          "completed_at": "[time]",
+          "conclusion": "success",
+          "cost_usd": "[dollars]",
+          "id": "[id]",
+          "name": "job 1",
+          "queued_at": "[time]",
+          "runner": "[runner name]",
+          "started_at": "[time]"
+        },
+        {
+          "class": "small",
+          "completed_at": "[time]",
+          "conclusion": "success",
+          "cost_usd": "[dollars]",
+          "id": "[id]",
+          "name": "job 2",
+          "queued_at": "[time]",
+          "runner": "[runner name]",
+          "started_at": "[time]"
+        }
+      ],
+      "left": {
+        "boot_items": 0,
+        "open_records": 0,
+        "processes": 0,
+        "registrations": 0
+      },
+      "webhook_to_agent_ms": {
+        "p50": "[milliseconds]",
+        "p99": "[milliseconds]"
+      }
+    }
+    "#);
+}
+
+#[test]
+fn the_built_in_demo_succeeds_and_leaves_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let output = ecsrunner(dir.path()).arg("demo").env("ECSRUNNER_SIM_EXECUTOR", "steps").output().unwrap();
+    let told = told(&output, dir.path());
+    assert_eq!(output.status.code(), Some(0), "{told}");
+    assert!(told.contains("left: 0 processes, 0 registrations, 0 boot items, 0 open records\n"), "{told}");
+    for job in ["lint", "test (1)", "test (2)", "test (3)", "build"] {
+        assert!(String::from_utf8_lossy(&output.stdout).contains(job), "{told}");
+    }
+}
+
+#[test]
+fn a_demo_whose_job_fails_fails() {
+    let dir = tempfile::tempdir().unwrap();
+    let workflow = "
+on: push
+jobs:
+  good: {runs-on: [self-hosted, 'class:small'], steps: [{run: 'true'}]}
+  bad: {runs-on: [self-hosted, 'class:small'], steps: [{run: 'false'}]}
+";
+    fs::write(dir.path().join("ci.yml"), workflow).unwrap();
+    let mut demo = ecsrunner(dir.path());
+    demo.args(["demo", "--json", "--workflow", "ci.yml"]).env("ECSRUNNER_SIM_EXECUTOR", "steps");
+    let output = demo.output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    insta::assert_snapshot!(String::from_utf8(output.stderr).unwrap(), @r#"
+    error: not successful: bad
+    "#);
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(report["jobs"].as_array().unwrap().len(), 2);
+}
+
+#[test]
+fn a_demo_whose_job_is_refused_says_why() {
+    let dir = tempfile::tempdir().unwrap();
+    let workflow = "
+on: push
+jobs:
+  build: {runs-on: [self-hosted, 'class:gpu'], steps: [{run: 'true'}]}
+";
+    fs::write(dir.path().join("ci.yml"), workflow).unwrap();
+    let output = ecsrunner(dir.path()).args(["demo", "--json", "--workflow", "ci.yml"]).output().unwrap();
+    insta::assert_snapshot!(told(&output, dir.path()), @r#"
+    exit code 1
+    --- stdout
+    --- stderr
+    error: a job was refused: build: runner class `gpu` does not exist: the catalogue has large, small
+    "#);
+}
+
+#[test]
+fn a_closed_pipe_ends_it_quietly() {
+    let dir = tempfile::tempdir().unwrap();
+    for (arguments, code) in [(&["--help"][..], 0), (&["demo", "--json", "--jobs", "1"], 1)] {
+        let mut command = ecsrunner(dir.path());
+        let mut child =
+            command.args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        drop(child.stdout.take());
+        let mut told = String::new();
+        child.stderr.take().unwrap().read_to_string(&mut told).unwrap();
+        let status = child.wait().unwrap();
+        assert_eq!(told, "", "{arguments:?}");
+        assert_eq!(status.code(), Some(code), "{arguments:?}");
+    }
+}

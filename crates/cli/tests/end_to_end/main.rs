@@ -1,0 +1,19 @@
+//! `ecsrunner` from the outside: the real executable as a server, with its
+//! agents and stand-in listeners as processes, beside a fake GitHub.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod scene;
+
+mod agents;
+mod cancels;
+mod command_line;
+mod disorder;
+mod interface;
+mod killed;
+mod limits;
+mod one_job;
+mod refusals;
+mod stealing;
+mod unreliable_github;
+mod webhooks;

@@ -1,0 +1,194 @@
+//! Jobs that may not run here: refused when their webhook comes, and in the
+//! runner where GitHub gives them to one all the same.
+
+use std::fs;
+
+use serde_json::{Value, json};
+
+use crate::scene::{Payload, REPOSITORY, Scene, Setup, bounded, job_ids, states};
+
+#[tokio::test]
+async fn what_may_not_run_is_refused_with_its_reason_and_launches_nothing() {
+    bounded(async {
+        let classes = "[classes.small]\ncpu = 512\nmemory = 1024\n\
+                       [classes.private]\ncpu = 512\nmemory = 1024\nrepositories = [\"acme/other\"]\n";
+        let scene = Scene::set(Setup { classes, ..Setup::default() }).await;
+        let server = scene.serve_unheard().await;
+        let small = ["self-hosted", "class:small"];
+        let cases = [
+            (Payload::queued(1, &["self-hosted", "class:gpu"]), "class_unknown"),
+            (Payload::queued(2, &["ubuntu-latest"]), "labels_not_ours"),
+            (Payload::queued(3, &[]), "labels_empty"),
+            (Payload::queued(4, &["self-hosted", "class:small", "gpu"]), "label_not_offered"),
+            (Payload::queued(5, &["self-hosted"]), "class_missing"),
+            (Payload::queued(6, &["self-hosted", "class:private"]), "class_not_allowed"),
+            (Payload::queued(7, &small).repository("other/app", true), "repository_not_allowed"),
+            (Payload::queued(8, &small).repository("acme/open", false), "repository_public"),
+        ];
+        for (i, (payload, code)) in (1..).zip(cases) {
+            let (status, answer) = server.deliver("workflow_job", payload).await;
+            assert_eq!(
+                (status, &answer["outcome"], &answer["reason"]["code"]),
+                (202, &json!("refused"), &json!(code)),
+                "{answer}"
+            );
+            let api = server.api().listed().await;
+            let job = api.job(i).unwrap();
+            assert_eq!((&job["state"], &job["reason"]), (&json!("refused"), &answer["reason"]));
+            assert_eq!(states(job), ["refused"]);
+        }
+        let api = server.api().listed().await;
+        let texts: Vec<String> =
+            api.jobs.iter().rev().map(|job| format!("{} {}", job["id"], job["reason"]["text"])).collect();
+        insta::assert_snapshot!(texts.join("\n"), @r#"
+        1 "runner class `gpu` does not exist: the catalogue has private, small"
+        2 "the job lacks the label this deployment requires: self-hosted"
+        3 "the job names no label"
+        4 "class `small` does not offer the label `gpu`: it offers class:small,linux,self-hosted,x64"
+        5 "the job names no class, and no class is the default: add one of class:private, class:small"
+        6 "runner class `private` does not serve repository `acme/app`"
+        7 "repository `other/app` is not allowed on this deployment"
+        8 "repository `acme/open` is public, and this deployment refuses public repositories"
+        "#);
+        assert!(api.runners.is_empty());
+        scene.ends_with_nothing_left(server).await;
+    })
+    .await;
+}
+
+/// A job that says so in its log whichever way it is executed.
+fn telling_workflow(more: Value) -> Value {
+    let text = "
+name: ci
+on: push
+jobs:
+  build:
+    runs-on: [self-hosted, 'class:small']
+    steps:
+      - name: first
+        run: echo a step ran
+      - uses: ./tell
+      - name: last
+        if: always()
+        run: echo an always step ran
+";
+    let mut body = json!({
+        "repository": REPOSITORY,
+        "file": ".github/workflows/ci.yml",
+        "text": text,
+        "actions": {
+            "tell/action.yml": "name: tell\nruns: {using: node20, pre: pre.js, main: main.js, post: post.js}\n",
+            "tell/pre.js": "console.log('a pre script ran')",
+            "tell/main.js": "console.log('a main script ran')",
+            "tell/post.js": "console.log('a post script ran')",
+        },
+    });
+    for (key, value) in more.as_object().into_iter().flatten() {
+        body[key] = value.clone();
+    }
+    body
+}
+
+const EXECUTED: [&str; 5] =
+    ["a step ran", "an always step ran", "a pre script ran", "a main script ran", "a post script ran"];
+
+const STEPS: &[(&str, &str)] = &[("ECSRUNNER_SIM_EXECUTOR", "steps")];
+
+/// The exit codes of all agents.
+fn exits(scene: &Scene) -> Vec<String> {
+    let tasks = fs::read_dir(scene.state().join("tasks")).unwrap();
+    tasks.map(|task| fs::read_to_string(task.unwrap().path().join("exit")).unwrap()).collect()
+}
+
+/// The job ended in GitHub without a step, and its runner is gone.
+async fn was_refused_by_the_hook(scene: &Scene, job: u64, why: &str) {
+    let ended = scene.github.wait_for(job, "completed").await;
+    assert_eq!(ended["starts"], 1);
+    assert_ne!(ended["conclusion"], "success");
+    let log = scene.github.log(job).await;
+    assert!(log.contains("ecsrunner refuses this job: ") && log.contains(why), "{log}");
+    for sign in EXECUTED {
+        assert!(!log.contains(sign), "{sign}: {log}");
+    }
+}
+
+#[tokio::test]
+async fn a_job_that_policy_allows_executes_its_steps_pre_and_always_ones_too() {
+    bounded(async {
+        let scene = Scene::set(Setup { listener: STEPS, ..Setup::default() }).await;
+        let server = scene.serve().await;
+        let job = job_ids(&scene.github.submit_workflow(&telling_workflow(json!({}))).await)[0];
+        let ended = scene.github.wait_for(job, "completed").await;
+        let log = scene.github.log(job).await;
+        assert_eq!(ended["conclusion"], "success", "{log}");
+        for sign in EXECUTED {
+            assert!(log.contains(sign), "{sign}: {log}");
+        }
+        assert!(!log.contains("ecsrunner refuses"), "{log}");
+        scene.ends_with_nothing_left(server).await;
+        assert_eq!(exits(&scene), ["0"]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_forks_job_executes_no_step_not_even_pre_and_always_ones() {
+    bounded(async {
+        let scene = Scene::set(Setup { listener: STEPS, ..Setup::default() }).await;
+        let server = scene.serve().await;
+        let fork = json!({"event": "pull_request", "head_repository": "stranger/app"});
+        let job = job_ids(&scene.github.submit_workflow(&telling_workflow(fork)).await)[0];
+        was_refused_by_the_hook(&scene, job, "the run's head is in the fork `stranger/app`").await;
+        let api = server.api().until("the runner to be gone", |api| api.runners_in("gone").len() == 1).await;
+        assert_eq!((&api.runners[0]["ending"], &api.runners[0]["job"]), (&json!("completed"), &json!(job)));
+        scene.ends_with_nothing_left(server).await;
+        assert_eq!(exits(&scene), ["20"]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_job_of_an_event_that_is_not_allowed_executes_no_step() {
+    bounded(async {
+        let setup = Setup { listener: STEPS, top: "events = [\"push\"]", ..Setup::default() };
+        let scene = Scene::set(setup).await;
+        let server = scene.serve().await;
+        let event = json!({"event": "workflow_dispatch"});
+        let job = job_ids(&scene.github.submit_workflow(&telling_workflow(event)).await)[0];
+        was_refused_by_the_hook(&scene, job, "event `workflow_dispatch` is not allowed").await;
+        scene.ends_with_nothing_left(server).await;
+        assert_eq!(exits(&scene), ["20"]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn another_repositorys_job_that_github_gives_to_our_runner_executes_no_step() {
+    bounded(async {
+        let setup = Setup {
+            listener: STEPS,
+            repositories: r#"["acme/app"]"#,
+            top: r#"registration = { organization = { name = "acme", group = 1 } }"#,
+            limits: "surplus_grace_secs = 300",
+            ..Setup::default()
+        };
+        let scene = Scene::set(setup).await;
+        let server = scene.serve().await;
+        scene.github.faults(json!({"assignment_paused": true})).await;
+        let ours = scene.github.submit_one(&["self-hosted", "class:small"], 10).await;
+        scene.github.wait("online=1").await;
+        scene.github.cancel(ours).await;
+        let stranger = json!({"repository": "acme/other"});
+        let job = job_ids(&scene.github.submit_workflow(&telling_workflow(stranger)).await)[0];
+        server.api().until("it to be refused", |api| api.reason(job) == Some("repository_not_allowed")).await;
+        scene.github.faults(json!({"assignment_paused": false})).await;
+        was_refused_by_the_hook(&scene, job, "repository `acme/other` is not allowed").await;
+        let api = server.api().until("the runner to be gone", |api| api.runners_in("gone").len() == 1).await;
+        // What became of the refused job is told too.
+        let told = api.job(job).unwrap();
+        assert_eq!((&told["state"], &told["runner"]), (&json!("refused"), &api.runners[0]["name"]));
+        scene.ends_with_nothing_left(server).await;
+        assert_eq!(exits(&scene), ["20"]);
+    })
+    .await;
+}

@@ -1,0 +1,24 @@
+//! `cargo xtask bench`: builds for release, then measures. What is measured is told in `bench/README.md`.
+
+use std::path::Path;
+
+use crate::tools::{cargo, succeed};
+
+const PROGRAMS: [&str; 3] = ["latency", "burst", "kill"];
+
+/// Runs one benchmark with its arguments, or all of them.
+pub(crate) fn run(root: &Path, arguments: &[String]) -> anyhow::Result<()> {
+    succeed(cargo(root).args(["build", "--release", "--package", "ecsrunner"]))?;
+    let run = |arguments: &[String]| {
+        let mut bench = cargo(root);
+        bench.args(["run", "--release", "--package", "ecsrunner-bench", "--"]).args(arguments);
+        succeed(&mut bench)
+    };
+    if !arguments.is_empty() {
+        return run(arguments);
+    }
+    for program in PROGRAMS {
+        run(&[program.to_owned()])?;
+    }
+    succeed(cargo(root).args(["bench", "--package", "ecsrunner-bench"]))
+}

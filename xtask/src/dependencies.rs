@@ -1,0 +1,174 @@
+//! `deny.toml` held against the dependencies: bans with their exceptions, licences, sources.
+//!
+//! The file is cargo-deny's, and where that is installed it judges too. What
+//! is judged here needs nothing installed, and adds one rule of our own: every
+//! crate of AWS's SDK is named in `deny.toml`.
+
+mod graph;
+mod licence;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, ensure};
+use serde::Deserialize;
+
+use crate::steps::{Done, say};
+use crate::tools::{cargo, is_there, succeed};
+use graph::Graph;
+
+#[derive(Deserialize)]
+struct Rules {
+    graph: GraphRules,
+    bans: Bans,
+    licenses: Licences,
+    sources: Sources,
+}
+
+#[derive(Deserialize)]
+struct GraphRules {
+    targets: Vec<String>,
+}
+
+#[derive(Deserialize)]
+struct Bans {
+    deny: Vec<Ban>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Ban {
+    #[serde(rename = "crate")]
+    name: String,
+    /// Crates that may depend on it directly.
+    #[serde(default)]
+    wrappers: Vec<String>,
+    #[serde(default)]
+    reason: String,
+}
+
+#[derive(Deserialize)]
+struct Licences {
+    allow: Vec<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct Sources {
+    allow_registry: Vec<String>,
+}
+
+/// Judges the dependencies of every target in `deny.toml`.
+pub(crate) fn check(root: &Path) -> anyhow::Result<Done> {
+    let text = fs::read_to_string(root.join("deny.toml")).context("cannot read deny.toml")?;
+    let rules: Rules = toml::from_str(&text).context("deny.toml")?;
+    let mut faults = BTreeSet::new();
+    let mut packages = 0;
+    for target in &rules.graph.targets {
+        let graph = Graph::of(root, target)?;
+        packages = packages.max(graph.packages.len());
+        judge(&graph, &rules, &mut faults);
+    }
+    ensure!(faults.is_empty(), "{}", faults.into_iter().collect::<Vec<_>>().join("\n  "));
+    say(&format!("{packages} packages, {} targets", rules.graph.targets.len()));
+    if is_there(cargo(root).args(["deny", "--version"])) {
+        succeed(cargo(root).args(["deny", "--all-features", "check", "bans", "licenses", "sources"]))?;
+    } else {
+        say("cargo-deny is not installed: its own judgement is left out");
+    }
+    Ok(Done::Passed)
+}
+
+fn judge(graph: &Graph, rules: &Rules, faults: &mut BTreeSet<String>) {
+    for (id, package) in &graph.packages {
+        let (name, version) = (&package.name, &package.version);
+        let ban = rules.bans.deny.iter().find(|ban| ban.name == *name);
+        if ban.is_none() && is_of_aws_sdk(name) {
+            faults.insert(format!("{name} is of AWS's SDK, and deny.toml does not say who may depend on it"));
+        }
+        if let Some(ban) = ban {
+            for parent in graph.parents(id).filter(|parent| !ban.wrappers.contains(parent)) {
+                faults.insert(format!("{parent} depends on {name}, which is banned: {}", ban.reason));
+            }
+        }
+        // Only what comes from elsewhere has a source.
+        let Some(source) = &package.source else { continue };
+        let registry = source.strip_prefix("registry+").unwrap_or(source);
+        if !rules.sources.allow_registry.iter().any(|allowed| allowed == registry) {
+            faults.insert(format!("{name} {version} comes from {source}"));
+        }
+        let licence = package.license.as_deref().unwrap_or_default();
+        if !licence::allows(&rules.licenses.allow, licence) {
+            faults.insert(format!("{name} {version} has the licence `{licence}`"));
+        }
+    }
+}
+
+/// Not aws-lc-rs, the cryptographic library.
+fn is_of_aws_sdk(name: &str) -> bool {
+    name.starts_with("aws-") && !name.starts_with("aws-lc-")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use graph::Package;
+
+    const RULES: &str = r#"
+        graph.targets = []
+        licenses.allow = ["MIT"]
+        sources.allow-registry = ["https://crates"]
+        bans.deny = [{ crate = "aws-sdk-x", wrappers = ["adapter"], reason = "one adapter" }]
+    "#;
+
+    fn package(name: &str, source: &str, license: &str) -> Package {
+        Package {
+            name: name.to_owned(),
+            version: "1".to_owned(),
+            license: Some(license.to_owned()),
+            source: Some(source.to_owned()).filter(|source| !source.is_empty()),
+        }
+    }
+
+    fn faults(packages: &[Package], edges: &[(&str, &str)]) -> Vec<String> {
+        let graph = Graph {
+            packages: packages.iter().map(|package| (package.name.clone(), package.clone())).collect(),
+            edges: edges.iter().map(|(from, to)| ((*from).to_owned(), (*to).to_owned())).collect(),
+        };
+        let mut faults = BTreeSet::new();
+        judge(&graph, &toml::from_str(RULES).unwrap(), &mut faults);
+        faults.into_iter().collect()
+    }
+
+    #[test]
+    fn only_the_adapter_may_depend_on_awss_sdk() {
+        let packages = [
+            package("core", "", ""),
+            package("adapter", "", ""),
+            package("aws-sdk-x", "registry+https://crates", "MIT"),
+        ];
+        assert!(faults(&packages, &[("adapter", "aws-sdk-x")]).is_empty());
+        let told = faults(&packages, &[("core", "aws-sdk-x")]);
+        assert_eq!(told, ["core depends on aws-sdk-x, which is banned: one adapter"]);
+    }
+
+    #[test]
+    fn a_new_crate_of_awss_sdk_has_to_be_named_and_its_crypto_library_does_not() {
+        let told = faults(&[package("aws-sdk-y", "registry+https://crates", "MIT")], &[]);
+        assert_eq!(told.len(), 1, "{told:?}");
+        assert!(faults(&[package("aws-lc-rs", "registry+https://crates", "MIT")], &[]).is_empty());
+    }
+
+    #[test]
+    fn other_sources_and_licences_are_told() {
+        let packages = [
+            package("a", "git+https://elsewhere", "MIT"),
+            package("b", "registry+https://crates", "GPL-3.0"),
+        ];
+        assert_eq!(
+            faults(&packages, &[]),
+            ["a 1 comes from git+https://elsewhere", "b 1 has the licence `GPL-3.0`"]
+        );
+    }
+}

@@ -1,0 +1,177 @@
+//! The documents held against the tree: links lead somewhere, each test that
+//! is cited exists, the code map knows every crate.
+//!
+//! What the code itself can tell (reasons, variables, keys) is checked beside
+//! it: `crates/core/tests/docs.rs`, `crates/cli/tests/documented.rs`.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, ensure};
+
+use crate::steps::{Done, say};
+
+/// Lines that the README may have.
+const README_LINES: usize = 150;
+
+/// A Markdown file.
+struct Document {
+    path: PathBuf,
+    text: String,
+}
+
+/// Checks every document.
+pub(crate) fn check(root: &Path) -> anyhow::Result<Done> {
+    let documents = read(root)?;
+    let tests = tests(root)?;
+    let mut faults = Vec::new();
+    let mut cited = 0;
+    for document in &documents {
+        let file = document.path.strip_prefix(root)?.display().to_string();
+        faults.extend(dead_links(document).map(|link| format!("{file}: {link} leads nowhere")));
+        for (name, test) in citations(&document.text) {
+            cited += 1;
+            if !tests.iter().any(|(krate, found)| *krate == name && *found == last(test)) {
+                faults.push(format!("{file}: there is no test `{name}: {test}`"));
+            }
+        }
+    }
+    faults.extend(unmapped(root)?);
+    let lines = fs::read_to_string(root.join("README.md"))?.lines().count();
+    if lines >= README_LINES {
+        faults.push(format!("README.md has {lines} lines; fewer than {README_LINES} are expected"));
+    }
+    ensure!(faults.is_empty(), "{}", faults.join("\n  "));
+    say(&format!("{} documents cite {cited} of {} tests", documents.len(), tests.len()));
+    Ok(Done::Passed)
+}
+
+fn read(root: &Path) -> anyhow::Result<Vec<Document>> {
+    let mut documents = Vec::new();
+    for dir in [root.to_owned(), root.join("docs"), root.join("docs/adr"), root.join("bench")] {
+        if !dir.exists() {
+            continue;
+        }
+        for path in entries(&dir)?.into_iter().filter(|path| path.extension().is_some_and(|e| e == "md")) {
+            let text =
+                fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+            documents.push(Document { path, text });
+        }
+    }
+    Ok(documents)
+}
+
+fn entries(dir: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    let read = fs::read_dir(dir).with_context(|| format!("cannot read {}", dir.display()))?;
+    let mut paths = read.map(|entry| Ok(entry?.path())).collect::<anyhow::Result<Vec<_>>>()?;
+    paths.sort();
+    Ok(paths)
+}
+
+/// `[text](target)`, where the target is a file of ours that is not there.
+fn dead_links(document: &Document) -> impl Iterator<Item = &str> {
+    let dir = document.path.parent().unwrap_or(Path::new("."));
+    document
+        .text
+        .split("](")
+        .skip(1)
+        .filter_map(|rest| rest.split_once(')'))
+        .map(|(target, _)| target)
+        .filter(|target| !target.contains("://") && !target.starts_with('#'))
+        .filter(move |target| !dir.join(target.split('#').next().unwrap_or(target)).exists())
+}
+
+/// Tests are cited as `` `crate: path::to::test` ``.
+fn citations(text: &str) -> impl Iterator<Item = (&str, &str)> {
+    const CRATES: [&str; 9] = ["core", "engine", "github", "aws", "local", "sim", "agent", "cli", "xtask"];
+    let quoted = text.split('`').skip(1).step_by(2);
+    quoted.filter_map(|words| words.split_once(": ")).filter(|(name, _)| CRATES.contains(name))
+}
+
+fn last(path: &str) -> &str {
+    path.rsplit("::").next().unwrap_or(path)
+}
+
+/// The name of each test with the crate that it is in.
+fn tests(root: &Path) -> anyhow::Result<Vec<(String, String)>> {
+    let mut found = Vec::new();
+    let crates = entries(&root.join("crates"))?.into_iter().chain([root.join("xtask")]);
+    for dir in crates {
+        let name = dir.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        for part in ["src", "tests"] {
+            tests_below(&dir.join(part), &name, &mut found)?;
+        }
+    }
+    Ok(found)
+}
+
+fn tests_below(dir: &Path, name: &str, found: &mut Vec<(String, String)>) -> anyhow::Result<()> {
+    if !dir.exists() {
+        return Ok(());
+    }
+    for path in entries(dir)? {
+        if path.is_dir() {
+            tests_below(&path, name, found)?;
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            let text = fs::read_to_string(&path)?;
+            found.extend(tests_in(&text).map(|test| (name.to_owned(), test.to_owned())));
+        }
+    }
+    Ok(())
+}
+
+/// Functions that follow an attribute that makes them tests.
+fn tests_in(text: &str) -> impl Iterator<Item = &str> {
+    let mut is_test = false;
+    text.lines().map(str::trim).filter_map(move |line| {
+        if line == "#[test]" || line.starts_with("#[tokio::test") {
+            is_test = true;
+            return None;
+        }
+        let function = line.strip_prefix("async ").unwrap_or(line).strip_prefix("fn ")?;
+        std::mem::take(&mut is_test).then(|| function.split('(').next().unwrap_or(function))
+    })
+}
+
+/// Directories of code that ARCHITECTURE.md does not map, and mapped ones that are not there.
+fn unmapped(root: &Path) -> anyhow::Result<Vec<String>> {
+    let map = fs::read_to_string(root.join("ARCHITECTURE.md")).context("cannot read ARCHITECTURE.md")?;
+    let mut faults = Vec::new();
+    for dir in entries(&root.join("crates"))? {
+        let name = format!("crates/{}", dir.file_name().unwrap_or_default().to_string_lossy());
+        if !map.contains(&format!("`{name}`")) {
+            faults.push(format!("ARCHITECTURE.md does not map {name}"));
+        }
+    }
+    let paths = map.split('`').skip(1).step_by(2);
+    for path in paths.filter(|path| path.contains('/') && !path.contains(['*', ' ', '<', ':'])) {
+        if !root.join(path).exists() {
+            faults.push(format!("ARCHITECTURE.md maps {path}, which is not there"));
+        }
+    }
+    Ok(faults)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tests_are_found_and_other_functions_are_not() {
+        let text = "#[test]\nfn one() {\n#[tokio::test]\n#[expect(x)]\nasync fn two() {\nfn three() {\n";
+        assert_eq!(tests_in(text).collect::<Vec<_>>(), ["one", "two"]);
+    }
+
+    #[test]
+    fn citations_name_a_crate_and_a_test() {
+        let text = "as `core: plan::tests::one` says, and `key: value` and `code` do not";
+        assert_eq!(citations(text).collect::<Vec<_>>(), [("core", "plan::tests::one")]);
+    }
+
+    #[test]
+    fn a_link_to_what_is_not_there_is_dead() {
+        let text = "[here](Cargo.toml#x) [there](no.md) [far](https://example.com) [below](#x)".to_owned();
+        let document = Document { path: Path::new(env!("CARGO_MANIFEST_DIR")).join("X.md"), text };
+        assert_eq!(dead_links(&document).collect::<Vec<_>>(), ["no.md"]);
+    }
+}
