@@ -279,13 +279,25 @@ impl Compute for Processes {
     }
 
     async fn tasks(&self) -> Result<Vec<SeenTask>, ComputeError> {
-        let fault = |source: io::Error| ComputeError::Unanswered {
+        let processes = self.clone();
+        let seen = tokio::task::spawn_blocking(move || processes.see()).await;
+        seen.unwrap_or_else(|error| Err(io::Error::other(error))).map_err(|source| ComputeError::Unanswered {
             operation: "list the processes",
             source: source.into(),
-        };
+        })
+    }
+}
+
+impl Processes {
+    /// Looks at every task, and forgets those that ended long ago.
+    fn see(&self) -> io::Result<Vec<SeenTask>> {
         let mut tasks = Vec::new();
-        for (dir, Description { task, runner, .. }) in self.list().map_err(fault)? {
-            let status = match dir.status().map_err(fault)? {
+        for (dir, Description { task, runner, .. }) in self.list()? {
+            let status = match dir.status()? {
+                TaskStatus::Ended(_) | TaskStatus::Lost if watch::is_old(&dir) => {
+                    fs::remove_dir_all(dir.path())?;
+                    continue;
+                }
                 TaskStatus::Unclaimed if watch::is_starting(&dir) => SeenStatus::Pending,
                 TaskStatus::Unclaimed => {
                     SeenStatus::Stopped(StopCause::FailedToStart("its process never began".into()))

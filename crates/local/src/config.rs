@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use ecsrunner_core::class::{Catalogue, ClassEntry};
 use ecsrunner_core::limits::Limits;
 use ecsrunner_core::settings::{Settings, SettingsEntry};
-use ecsrunner_github::{ApiUrl, App, AppId, Credentials, InstallationId};
+use ecsrunner_github::{ApiUrl, App, AppId, Client, Credentials, InstallationId};
 use secrecy::SecretString;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -29,10 +29,8 @@ pub struct Config {
     pub settings: Settings,
     /// Its classes.
     pub catalogue: Catalogue,
-    /// Where GitHub's API is.
-    pub github_api_url: ApiUrl,
-    /// Who we are there.
-    pub credentials: Credentials,
+    /// GitHub's API, with who we are there.
+    pub github: Client,
     /// The webhook's secrets; any of them will do.
     pub webhook_secrets: Vec<SecretString>,
     /// An unpacked actions/runner.
@@ -139,6 +137,10 @@ impl Reader<'_> {
         let settings = self.settings(table);
         let api_url = self.api_url(github.as_ref(), overrides);
         let credentials = github.and_then(|github| self.credentials(&github));
+        let github = match (api_url, credentials) {
+            (Some(api_url), Some(credentials)) => self.client(api_url, &credentials),
+            _ => None,
+        };
         let webhook_secrets = self.webhook_secrets(&webhook.unwrap_or_default(), overrides);
         let runner = runner.map(|runner| RunnerEntry { dir: self.path(&runner.dir), ..runner });
         if let Some(runner) = &runner {
@@ -148,8 +150,7 @@ impl Reader<'_> {
         Some(Config {
             settings: settings?,
             catalogue: classes?,
-            github_api_url: api_url?,
-            credentials: credentials?,
+            github: github?,
             webhook_secrets,
             runner_dir: runner.dir,
             listener_env: runner.env,
@@ -227,6 +228,15 @@ impl Reader<'_> {
                 None
             }
         }
+    }
+
+    fn client(&mut self, api_url: ApiUrl, credentials: &Credentials) -> Option<Client> {
+        Client::new(api_url, credentials)
+            .map_err(|error| {
+                let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}"));
+                self.mistake("github", &format_args!("{error}{}", cause.unwrap_or_default()));
+            })
+            .ok()
     }
 
     fn app(&mut self, app: &AppEntry) -> Option<Credentials> {

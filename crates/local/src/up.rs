@@ -14,7 +14,6 @@ use ecsrunner_core::sweep::Lag;
 use ecsrunner_engine::dispatcher::{Dispatched, Office};
 use ecsrunner_engine::ports::Clock;
 use ecsrunner_engine::{Engine, Ports, Ruleset};
-use ecsrunner_github::Client;
 use jiff::{SignedDuration, Timestamp};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -89,12 +88,11 @@ pub async fn up(config: Config, options: Options, ready: impl FnOnce(SocketAddr)
         limits: config.settings.limits.clone(),
     };
     let processes = Processes::new(state.tasks(), definition, task_events)?;
-    let github = Client::new(config.github_api_url, &config.credentials)?;
     let repositories = polled(&config.settings.policy.repositories, options.poll);
     let ports = Ports {
         store: Watched::new(store),
         compute: processes.clone(),
-        github,
+        github: config.github,
         clock: SystemClock,
         randomness: OsRandomness,
     };

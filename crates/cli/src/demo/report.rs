@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
+use comfy_table::presets::NOTHING;
 use comfy_table::{CellAlignment, ContentArrangement, Table};
 use ecsrunner_local::left::Left as LeftOnMachine;
 use ecsrunner_sim::scene::Scene;
@@ -89,7 +89,7 @@ impl Report {
             print(&format!("{}\n", serde_json::to_string_pretty(self)?))?;
             return Ok(());
         }
-        print(&format!("{}\n", self.table()))?;
+        print(&format!("{}\n\n", self.table()))?;
         let total: f64 = self.jobs.iter().filter_map(|job| job.cost_usd).sum();
         let median = self.webhook_to_agent_ms.p50.map_or("—".to_owned(), |ms| format!("{ms:.0} ms"));
         print(&format!(
@@ -106,7 +106,7 @@ impl Report {
 
     fn table(&self) -> Table {
         let mut table = Table::new();
-        table.load_style(UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
+        table.load_style(NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
         table.set_header(["JOB", "CLASS", "RUNNER", "QUEUED", "STARTED", "COMPLETED", "RESULT", "COST"]);
         let began = self.jobs.iter().filter_map(|job| job.queued_at).min();
         for job in &self.jobs {

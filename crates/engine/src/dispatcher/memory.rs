@@ -118,12 +118,14 @@ impl Memory {
         self.lock().held.remove(scope);
     }
 
-    /// Learns from what was recorded: runners of a class that do not come up,
+    /// Learns from what was recorded. What failed for a runner may succeed now
+    /// that more is known of it; and runners of a class that do not come up,
     /// one after the other, are our own fault or the image's, and the next one
     /// would fare no better.
     pub(crate) fn learn(&self, changes: &[Change], now: Timestamp) {
         for change in changes {
             let Change::Runner(runner) = change else { continue };
+            self.succeeded(&EffectKey::Runner(runner.name().clone()));
             match &runner.state {
                 RunnerState::Busy { .. } => {
                     self.lock().broken.remove(&runner.facts.class);

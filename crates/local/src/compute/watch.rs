@@ -14,6 +14,8 @@ use crate::task::{Description, TaskDir, TaskStatus};
 pub(super) const STOP_TIMEOUT: Duration = Duration::from_secs(30);
 /// How often the end of a process is looked for that is not our child.
 const LOOK: Duration = Duration::from_millis(250);
+/// How long a task's log is kept when it has ended.
+const KEPT: Duration = Duration::from_secs(7 * 24 * 3600);
 /// How long a process may take to claim its task.
 const CLAIM_LIMIT: Duration = Duration::from_secs(30);
 
@@ -60,9 +62,16 @@ pub(super) async fn kill_later(dir: TaskDir) {
 
 /// Whether a task is so young that its process may still claim it.
 pub(super) fn is_starting(dir: &TaskDir) -> bool {
-    let age = std::fs::metadata(dir.path())
-        .and_then(|metadata| metadata.modified())
-        .ok()
-        .and_then(|made| SystemTime::now().duration_since(made).ok());
-    age.is_none_or(|age| age < CLAIM_LIMIT)
+    quiet_for(dir).is_none_or(|age| age < CLAIM_LIMIT)
+}
+
+/// Whether a task that has ended may be forgotten, its log included.
+pub(super) fn is_old(dir: &TaskDir) -> bool {
+    quiet_for(dir).is_some_and(|age| age > KEPT)
+}
+
+/// How long ago something was last put into a task's directory, or taken out.
+fn quiet_for(dir: &TaskDir) -> Option<Duration> {
+    let changed = std::fs::metadata(dir.path()).and_then(|metadata| metadata.modified()).ok()?;
+    SystemTime::now().duration_since(changed).ok()
 }
