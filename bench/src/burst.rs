@@ -1,7 +1,7 @@
 //! 250 jobs at once under a limit of 20 runners: each queued twice, the other
 //! webhooks late and in random order; with the server killed on the way, or not.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -128,17 +128,20 @@ impl Census {
     }
 }
 
+/// Tasks that have a process. An agent that has forked its listener, which has
+/// not become one yet, is one task still.
 fn agents(tasks: &str) -> usize {
-    std::fs::read_dir("/proc")
+    let dirs: HashSet<String> = std::fs::read_dir("/proc")
         .into_iter()
         .flatten()
         .flatten()
         .filter_map(|entry| std::fs::read(entry.path().join("cmdline")).ok())
-        .filter(|cmdline| {
-            let cmdline = String::from_utf8_lossy(cmdline);
+        .filter_map(|cmdline| {
+            let cmdline = String::from_utf8_lossy(&cmdline);
             let mut arguments = cmdline.split('\0').skip(1);
-            arguments.next() == Some("local-task")
-                && arguments.next().is_some_and(|dir| dir.starts_with(tasks))
+            let is_task = arguments.next() == Some("local-task");
+            arguments.next().filter(|dir| is_task && dir.starts_with(tasks)).map(str::to_owned)
         })
-        .count()
+        .collect();
+    dirs.len()
 }
