@@ -4,7 +4,7 @@
 //! Nothing of a body is believed, and none of it parsed, before its signature holds.
 
 use hmac::{Hmac, KeyInit, Mac};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 use sha2::Sha256;
 use std::sync::Arc;
@@ -154,11 +154,13 @@ impl Payload {
             "queued" if job.status.as_deref() == Some("waiting") => JobAction::Waiting,
             "queued" => JobAction::Queued,
             "waiting" => JobAction::Waiting,
-            "in_progress" => JobAction::InProgress { runner, started_at: moment(job.started_at.as_deref()) },
+            "in_progress" => {
+                JobAction::InProgress { runner, started_at: moment(job.started_at.as_deref(), received_at) }
+            }
             "completed" => JobAction::Completed {
                 runner,
                 conclusion: Conclusion::parse(job.conclusion.as_deref().unwrap_or("unknown")),
-                completed_at: moment(job.completed_at.as_deref()),
+                completed_at: moment(job.completed_at.as_deref(), received_at),
             },
             other => return Ok(Webhook::OtherAction(JobFacts::cut(other))),
         };
@@ -174,15 +176,21 @@ impl Payload {
                 labels: Labels::new(job.labels),
             }),
             private: self.repository.private,
-            created_at: moment(job.created_at.as_deref()).or_else(|| moment(job.started_at.as_deref())),
+            created_at: moment(job.created_at.as_deref(), received_at)
+                .or_else(|| moment(job.started_at.as_deref(), received_at)),
             received_at,
         }))
     }
 }
 
-/// A time that GitHub gave; one that cannot be read is as good as missing.
-fn moment(text: Option<&str>) -> Option<Timestamp> {
-    text.and_then(|text| text.parse().ok())
+/// How far GitHub's clock may be before ours.
+const AHEAD: SignedDuration = SignedDuration::from_hours(24);
+
+/// A time that GitHub gave; one that cannot be read, or has not come yet, is as
+/// good as missing.
+fn moment(text: Option<&str>, received_at: Timestamp) -> Option<Timestamp> {
+    let at: Timestamp = text?.parse().ok()?;
+    (at >= Timestamp::UNIX_EPOCH && at.duration_since(received_at) < AHEAD).then_some(at)
 }
 
 #[cfg(test)]

@@ -1,9 +1,10 @@
 //! What the engine relies on, of the store on the embedded database.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use ecsrunner_aws::store::{DynamoStore, Tables};
+use ecsrunner_aws::store::{Answer, DynamoStore, Tables, Transport};
 use ecsrunner_core::boot::BootItem;
 use ecsrunner_core::class::size::{Arch, Size};
 use ecsrunner_core::cost::Market;
@@ -269,6 +270,67 @@ async fn history_is_listed_the_latest_first_page_by_page_across_months() {
         }
         assert_eq!(listed, [1, 2, 3, 4, 5, 6, 7]);
     }
+}
+
+/// An embedded database with the faults of the real one, which it does not show itself.
+#[derive(Clone)]
+struct Faulty {
+    inner: Embedded,
+    conflict: Arc<AtomicBool>,
+    lose_answer: Arc<AtomicBool>,
+}
+
+impl Transport for Faulty {
+    async fn call(&self, operation: &str, body: &[u8]) -> Answer {
+        let is_transaction = operation == "TransactWriteItems";
+        if is_transaction && self.conflict.swap(false, Ordering::Relaxed) {
+            let code = "com.amazonaws.dynamodb.v20120810#TransactionCanceledException";
+            let body = serde_json::json!({"__type": code, "Message": "Transaction cancelled",
+                "CancellationReasons": [{"Code": "None"}, {"Code": "TransactionConflict"}]});
+            return Answer { status: 400, body: body.to_string().into_bytes() };
+        }
+        let answer = self.inner.call(operation, body).await;
+        if self.lose_answer.swap(false, Ordering::Relaxed) {
+            return Answer { status: 500, body: br#"{"__type": "InternalServerError"}"#.to_vec() };
+        }
+        answer
+    }
+}
+
+fn faulty(fixture: &Fixture) -> (DynamoStore, Faulty) {
+    let faulty =
+        Faulty { inner: fixture.database.clone(), conflict: Arc::default(), lose_answer: Arc::default() };
+    (DynamoStore::embedded(faulty.clone(), fixture.tables.clone()), faulty)
+}
+
+#[tokio::test]
+async fn parallel_transactions_that_collide_are_a_conflict_to_be_decided_anew() {
+    let fixture = Fixture::new().await;
+    let (store, faults) = faulty(&fixture);
+    faults.conflict.store(true, Ordering::Relaxed);
+    let change = [Change::Job(job(7))];
+    assert!(matches!(store.commit(Transaction::of(&change)).await, Err(StoreError::Conflict)));
+    store.commit(Transaction::of(&change)).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_transaction_whose_answer_was_lost_is_not_done_twice() {
+    let fixture = Fixture::new().await;
+    let (store, faults) = faulty(&fixture);
+    faults.lose_answer.store(true, Ordering::Relaxed);
+    let change = [Change::Job(job(7))];
+    // The SDK asks again with the same idempotency token.
+    store.commit(Transaction::of(&change)).await.unwrap();
+    assert_eq!(store.open().await.unwrap().jobs, [job(7)]);
+}
+
+#[tokio::test]
+async fn a_revocation_whose_answer_was_lost_is_not_asked_again() {
+    let fixture = Fixture::new().await;
+    let (store, faults) = faulty(&fixture);
+    faults.lose_answer.store(true, Ordering::Relaxed);
+    let task = runner().task().unwrap().clone();
+    assert!(matches!(store.revoke(&task).await, Err(StoreError::Unavailable { .. })));
 }
 
 #[tokio::test]
