@@ -16,7 +16,7 @@ pub(crate) fn run(root: &Path, only: Vec<String>) -> ExitCode {
     });
     steps.run("tests", || {
         if is_there(cargo(root).args(["nextest", "--version"])) {
-            run_cargo(root, &["nextest", "run", "--workspace", "--status-level", "slow"])
+            run_cargo(root, &["nextest", "run", "--workspace", "--no-fail-fast", "--status-level", "slow"])
         } else {
             say("cargo-nextest is not installed: cargo's own test runner takes its place");
             run_cargo(root, &["test", "--workspace", "--quiet"])
