@@ -16,6 +16,7 @@ use anyhow::{Context, anyhow, bail};
 use ecsrunner_core::id::Deployment;
 use ecsrunner_local::left;
 use ecsrunner_sim::scene::{DEPLOYMENT, Scene};
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::arguments::DemoOptions;
 use crate::exit::Failure;
@@ -44,6 +45,15 @@ pub(crate) fn run(options: DemoOptions) -> Result<(), Failure> {
 async fn tell(options: &DemoOptions, submission: Submission) -> Result<Report, Failure> {
     let executable = std::env::current_exe().context("the path of this executable is not known")?;
     let scene = Scene::set(&executable, LISTENER_SUBCOMMAND, MAX_RUNNERS)?;
+    let told = play(&scene, options, submission).await;
+    if told.is_err() {
+        // The server has ended, and would have left its runners at work.
+        left::kill_tasks(&scene.state());
+    }
+    told
+}
+
+async fn play(scene: &Scene, options: &DemoOptions, submission: Submission) -> Result<Report, Failure> {
     let mut github = scene.start_github().await?;
     let mut server = scene.start_server(&github, "127.0.0.1:0", &[]).await?;
     let mut progress = Progress::new(options.json);
@@ -54,20 +64,29 @@ async fn tell(options: &DemoOptions, submission: Submission) -> Result<Report, F
     let followed = tokio::time::timeout(LIMIT, follow(&mut follower, &mut progress));
     tokio::select! {
         followed = followed => followed.map_err(|_| anyhow!("not every job was done within {} minutes", LIMIT.as_secs() / 60))??,
-        _ = tokio::signal::ctrl_c() => Err(anyhow!("interrupted"))?,
+        interrupted = interrupted() => interrupted.and_then(|()| Err(anyhow!("interrupted")))?,
         died = server.died() => Err(anyhow!("the server ended: {died}"))?,
         died = github.died() => Err(anyhow!("the fake GitHub ended: {died}"))?,
     }
     progress.end();
     if options.web {
         progress.say(&format!("the page stays at {} until Ctrl-C", server.url()));
-        tokio::signal::ctrl_c().await.context("cannot wait for Ctrl-C")?;
+        interrupted().await?;
     }
     let registrations = follower.registrations().await?;
     server.stop().await?;
     github.stop().await?;
     let left = left::count(&scene.state(), &Deployment::parse(DEPLOYMENT)?).await?;
-    Ok(Report::new(follower.jobs(), &scene, left, registrations)?)
+    Ok(Report::new(follower.jobs(), scene, left, registrations)?)
+}
+
+/// Returns with SIGINT or SIGTERM.
+async fn interrupted() -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate()).context("cannot wait for SIGTERM")?;
+    tokio::select! {
+        interrupted = tokio::signal::ctrl_c() => interrupted.context("cannot wait for Ctrl-C"),
+        _ = terminate.recv() => Ok(()),
+    }
 }
 
 async fn follow(follower: &mut Follower, progress: &mut Progress) -> anyhow::Result<()> {

@@ -6,6 +6,8 @@ use anyhow::{Context, anyhow};
 use ecsrunner_aws::store::{DynamoStore, Tables};
 use ecsrunner_core::id::Deployment;
 use ecsrunner_engine::ports::store::Store;
+use nix::sys::signal::Signal;
+use tracing::warn;
 
 use crate::compute::leftovers;
 use crate::embedded::Embedded;
@@ -42,4 +44,17 @@ pub async fn count(state: &Path, deployment: &Deployment) -> anyhow::Result<Left
         processes += usize::from(TaskDir::at(entry?.path()).status()? == TaskStatus::Alive);
     }
     Ok(Left { processes, boot_items, open_records: open.jobs.len() + open.runners.len() })
+}
+
+/// Kills every task of a server that has ended, and whatever works below its directory.
+pub fn kill_tasks(state: &Path) {
+    let tasks = std::fs::read_dir(state.join("tasks"));
+    for dir in tasks.into_iter().flatten().flatten().map(|entry| TaskDir::at(entry.path())) {
+        if matches!(dir.status(), Ok(TaskStatus::Alive)) {
+            if let Err(error) = dir.signal(Signal::SIGKILL) {
+                warn!(task = %dir.path().display(), %error, "a task could not be killed");
+            }
+            leftovers::kill_all(dir.path(), None);
+        }
+    }
 }

@@ -13,7 +13,7 @@ const ROUNDS: u32 = 5;
 
 /// Kills every process of the runner's own user, or else every one that works
 /// below the task's directory.
-pub(super) fn kill_all(dir: &Path, uid: Option<u32>) {
+pub(crate) fn kill_all(dir: &Path, uid: Option<u32>) {
     for _ in 0..ROUNDS {
         let left: Vec<Pid> = processes().filter(|pid| belongs(*pid, dir, uid)).collect();
         if left.is_empty() {
