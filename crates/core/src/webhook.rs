@@ -3,6 +3,8 @@
 //!
 //! Nothing of a body is believed, and none of it parsed, before its signature holds.
 
+pub mod envelope;
+
 use hmac::{Hmac, KeyInit, Mac};
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;

@@ -1,7 +1,7 @@
 //! The webhook path stands whatever is sent to it.
 
 use ecsrunner_core::event::Event;
-use ecsrunner_core::plan::{Budgets, Open, plan};
+use ecsrunner_core::plan::{Means, Open, plan};
 use ecsrunner_core::record::{Change, Records, Rules, record};
 use ecsrunner_core::settings::{Settings, SettingsEntry};
 use ecsrunner_core::webhook::{Webhook, read, verify};
@@ -122,7 +122,7 @@ proptest! {
                 Change::Job(job) => Some(job),
                 _ => None,
             }));
-            prop_assert!(plan(&open, rules, &Budgets::default(), received_at).launches.len() <= 1);
+            prop_assert!(plan(&open, rules, Means::default(), received_at).launches.len() <= 1);
         }
     }
 }

@@ -1,0 +1,224 @@
+//! The detail of a webhook's event on the bus, as
+//! `terraform/modules/webhook/put_events.vtl` makes it.
+//!
+//! It is read, not believed: what it carries comes from anybody until
+//! [`super::verify`] has accepted the signature over the body. The `action` in
+//! the clear serves EventBridge's rules alone and is not read here.
+
+use std::borrow::Cow;
+use std::string::FromUtf8Error;
+
+use base64::prelude::{BASE64_STANDARD, Engine};
+use serde::Deserialize;
+
+/// The version of the detail that is read here.
+pub const VERSION: u64 = 1;
+
+/// A webhook as it came to API Gateway.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Envelope {
+    /// `X-GitHub-Event`, or nothing at all.
+    pub event: String,
+    /// `X-GitHub-Delivery`, or nothing at all.
+    pub delivery: String,
+    /// `X-Hub-Signature-256`
+    pub signature: Option<String>,
+    /// `Content-Type`
+    pub content_type: Option<String>,
+    /// The raw body.
+    pub body: Vec<u8>,
+}
+
+/// A detail that is not one of a webhook.
+#[derive(Debug, thiserror::Error)]
+pub enum EnvelopeError {
+    /// Not JSON, or without a field that it must have.
+    #[error("the detail is not that of a webhook")]
+    Form(#[source] serde_json::Error),
+    /// Made by another version of the template.
+    #[error("the detail of the webhook has version {0}, not {VERSION}")]
+    Version(u64),
+    /// A field that cannot be decoded.
+    #[error("`{field}` of the webhook is not base64")]
+    Base64 {
+        /// Its name.
+        field: &'static str,
+        /// What is wrong with it.
+        #[source]
+        source: base64::DecodeError,
+    },
+    /// A header that is not text.
+    #[error("`{field}` of the webhook is not UTF-8")]
+    Utf8 {
+        /// Its name.
+        field: &'static str,
+        /// What is wrong with it.
+        #[source]
+        source: FromUtf8Error,
+    },
+}
+
+/// Read before the other fields, which another version may not have.
+#[derive(Deserialize)]
+struct Versioned {
+    v: u64,
+}
+
+#[derive(Deserialize)]
+struct Detail<'a> {
+    #[serde(borrow)]
+    event: Cow<'a, str>,
+    #[serde(borrow)]
+    delivery: Cow<'a, str>,
+    #[serde(borrow)]
+    signature: Cow<'a, str>,
+    #[serde(borrow)]
+    content_type: Cow<'a, str>,
+    #[serde(borrow)]
+    body: Cow<'a, str>,
+}
+
+impl Envelope {
+    /// Reads the `detail` of an event, which is JSON. Fields may be added to it.
+    ///
+    /// # Errors
+    ///
+    /// It is of another version or form, or a field cannot be decoded.
+    pub fn read(detail: &str) -> Result<Self, EnvelopeError> {
+        let Versioned { v } = serde_json::from_str(detail).map_err(EnvelopeError::Form)?;
+        if v != VERSION {
+            return Err(EnvelopeError::Version(v));
+        }
+        let detail: Detail<'_> = serde_json::from_str(detail).map_err(EnvelopeError::Form)?;
+        Ok(Self {
+            event: text("event", &detail.event)?,
+            delivery: text("delivery", &detail.delivery)?,
+            signature: sent(text("signature", &detail.signature)?),
+            content_type: sent(text("content_type", &detail.content_type)?),
+            body: bytes("body", &detail.body)?,
+        })
+    }
+}
+
+fn bytes(field: &'static str, encoded: &str) -> Result<Vec<u8>, EnvelopeError> {
+    BASE64_STANDARD.decode(encoded).map_err(|source| EnvelopeError::Base64 { field, source })
+}
+
+fn text(field: &'static str, encoded: &str) -> Result<String, EnvelopeError> {
+    String::from_utf8(bytes(field, encoded)?).map_err(|source| EnvelopeError::Utf8 { field, source })
+}
+
+/// The template cannot tell a header that was not sent from an empty one.
+fn sent(header: String) -> Option<String> {
+    (!header.is_empty()).then_some(header)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn detail() -> Value {
+        json!({
+            "v": 1,
+            "action": "queued",
+            "event": "d29ya2Zsb3dfam9i",
+            "delivery": "ZDE=",
+            "signature": "c2hhMjU2PTAw",
+            "content_type": "YXBwbGljYXRpb24vanNvbg==",
+            "body": "eyLDqSI6IvCfmoAifQ==",
+        })
+    }
+
+    fn with(field: &str, value: impl Into<Value>) -> Result<Envelope, EnvelopeError> {
+        let mut detail = detail();
+        detail[field] = value.into();
+        Envelope::read(&detail.to_string())
+    }
+
+    /// The chain of an error, as the printer shows it.
+    fn told(result: Result<Envelope, EnvelopeError>) -> String {
+        let error = result.unwrap_err();
+        let mut told = error.to_string();
+        let mut source = std::error::Error::source(&error);
+        while let Some(cause) = source {
+            told = format!("{told}: {cause}");
+            source = cause.source();
+        }
+        told
+    }
+
+    #[test]
+    fn what_github_sent_is_read_byte_for_byte() {
+        let envelope = Envelope::read(&detail().to_string()).unwrap();
+        assert_eq!(
+            envelope,
+            Envelope {
+                event: "workflow_job".to_owned(),
+                delivery: "d1".to_owned(),
+                signature: Some("sha256=00".to_owned()),
+                content_type: Some("application/json".to_owned()),
+                body: r#"{"é":"🚀"}"#.into(),
+            }
+        );
+    }
+
+    #[test]
+    fn a_header_that_was_not_sent_is_missing_and_a_body_may_be_empty() {
+        assert_eq!(with("signature", "").unwrap().signature, None);
+        assert_eq!(with("content_type", "").unwrap().content_type, None);
+        assert_eq!(with("event", "").unwrap().event, "");
+        assert_eq!(with("body", "").unwrap().body, b"");
+    }
+
+    #[test]
+    fn a_body_need_not_be_text_and_a_header_must() {
+        assert_eq!(with("body", "//4A").unwrap().body, [0xff, 0xfe, 0]);
+        assert!(
+            told(with("event", "//4A")).starts_with("`event` of the webhook is not UTF-8: invalid utf-8")
+        );
+    }
+
+    #[test]
+    fn fields_may_be_added_and_the_action_in_the_clear_counts_for_nothing() {
+        assert_eq!(with("added", 1).unwrap(), with("action", "anything").unwrap());
+    }
+
+    #[test]
+    fn json_may_be_written_otherwise_on_its_way() {
+        let written = detail().to_string().replace('=', r"\u003d").replace("eyLD", r"e\u0079LD");
+        assert_ne!(written, detail().to_string());
+        assert_eq!(Envelope::read(&written).unwrap(), Envelope::read(&detail().to_string()).unwrap());
+    }
+
+    #[test]
+    fn another_version_is_named_whatever_its_other_fields() {
+        assert_eq!(told(with("v", 2)), "the detail of the webhook has version 2, not 1");
+        assert_eq!(told(Envelope::read(r#"{"v":7}"#)), "the detail of the webhook has version 7, not 1");
+    }
+
+    #[test]
+    fn a_field_that_is_not_base64_is_named() {
+        for field in ["event", "delivery", "signature", "content_type", "body"] {
+            for broken in ["*", "ZDE", "ZDE=\n", "ZD-_", "$util.base64Encode($x)"] {
+                let told = told(with(field, broken));
+                assert!(told.starts_with(&format!("`{field}` of the webhook is not base64: ")), "{told}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_not_a_webhooks_detail_is_refused_with_what_is_wrong_with_it() {
+        let start = "the detail is not that of a webhook: ";
+        for other in ["", "{", "[]", "null", r#"{"v":"1"}"#, r#"{"v":-1}"#, r#"{"action":"queued"}"#] {
+            assert!(told(Envelope::read(other)).starts_with(start), "{other}");
+        }
+        let mut lacking = detail();
+        lacking.as_object_mut().unwrap().remove("body");
+        assert!(
+            told(Envelope::read(&lacking.to_string())).starts_with(&format!("{start}missing field `body`"))
+        );
+        assert!(told(with("signature", Value::Null)).starts_with(&format!("{start}invalid type: null")));
+    }
+}

@@ -1,0 +1,174 @@
+//! The template in front of the event bus, as rendered by `xtask/template`, held
+//! to its contract by the code that reads what it makes.
+//!
+//! `cargo xtask test` renders it and names the file.
+
+#![expect(clippy::disallowed_methods, reason = "what was rendered is a file, named by the environment")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::collections::BTreeMap;
+use std::fs;
+
+use base64::prelude::{BASE64_STANDARD, Engine};
+use ecsrunner_core::webhook::envelope::Envelope;
+use ecsrunner_core::webhook::verify;
+use serde::Deserialize;
+use serde_json::Value;
+
+const FILE: &str = "ECSRUNNER_RENDERED_WEBHOOKS";
+const SECRET: &str = "It's a Secret to Everybody";
+
+/// The whole request, but for the base64 values and the two words.
+const SKELETON: &str = r#"{"Entries":[{
+"EventBusName":"ecsrunner-template",
+"Source":"ecsrunner.webhook",
+"DetailType":"<detail type>",
+"Detail":"{\"v\":1,\"action\":\"<action>\",\"event\":\"\",\"delivery\":\"\",\"signature\":\"\",\"content_type\":\"\",\"body\":\"\"}"
+}]}"#;
+const DETAIL_TYPES: [&str; 3] = ["workflow_job", "ping", "other"];
+const ACTIONS: [&str; 5] = ["queued", "waiting", "in_progress", "completed", "other"];
+
+/// A webhook with what the template made of it.
+#[derive(Deserialize)]
+struct Case {
+    name: String,
+    /// By name, as spelled.
+    headers: BTreeMap<String, String>,
+    /// In base64.
+    body: String,
+    /// Whether its signature is GitHub's.
+    signed: bool,
+    rendered: String,
+}
+
+/// The request of PutEvents.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+struct Request {
+    entries: [Entry; 1],
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+struct Entry {
+    event_bus_name: String,
+    source: String,
+    detail_type: String,
+    detail: String,
+}
+
+impl Case {
+    fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", String::as_str)
+    }
+
+    fn check(&self) {
+        let entry = self.entry();
+        assert_eq!((&*entry.event_bus_name, &*entry.source), ("ecsrunner-template", "ecsrunner.webhook"));
+        let detail: BTreeMap<String, Value> = serde_json::from_str(&entry.detail).unwrap();
+        let keys: Vec<&str> = detail.keys().map(String::as_str).collect();
+        assert_eq!(keys, ["action", "body", "content_type", "delivery", "event", "signature", "v"]);
+        let action = detail["action"].as_str().unwrap();
+        self.check_clear(&entry.detail_type, action, &detail);
+        self.check_words(&entry.detail_type, action);
+        self.check_envelope(&Envelope::read(&entry.detail).unwrap());
+    }
+
+    fn entry(&self) -> Entry {
+        let Request { entries: [entry] } = serde_json::from_str(&self.rendered).unwrap();
+        entry
+    }
+
+    /// Nothing but base64 and whitelisted words differs from one request to the next.
+    fn check_clear(&self, detail_type: &str, action: &str, detail: &BTreeMap<String, Value>) {
+        let mut bare = self.rendered.trim().to_owned();
+        for field in ["event", "delivery", "signature", "content_type", "body"] {
+            let value = detail[field].as_str().unwrap();
+            let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"+/=".contains(&byte);
+            assert!(value.bytes().all(plain), "{field}");
+            let empty = format!(r#"\"{field}\":\"\""#);
+            bare = bare.replacen(&format!(r#"\"{field}\":\"{value}\""#), &empty, 1);
+        }
+        assert!(DETAIL_TYPES.contains(&detail_type), "{detail_type}");
+        assert!(ACTIONS.contains(&action), "{action}");
+        assert_eq!(bare, SKELETON.replace("<detail type>", detail_type).replace("<action>", action));
+    }
+
+    /// The words are those that belong to the event's header and to the body's action.
+    fn check_words(&self, detail_type: &str, action: &str) {
+        let listed = |words: &[&'static str], word: &str| {
+            words.iter().copied().find(|known| *known == word).unwrap_or("other")
+        };
+        assert_eq!(detail_type, listed(&DETAIL_TYPES, self.header("X-GitHub-Event")));
+        // What is JSON to API Gateway and not to us may be routed either way.
+        if let Ok(body) = serde_json::from_slice::<Value>(&self.sent()) {
+            assert_eq!(action, listed(&ACTIONS, body["action"].as_str().unwrap_or_default()));
+        }
+    }
+
+    /// What was sent is what arrives, and the signature tells.
+    fn check_envelope(&self, envelope: &Envelope) {
+        assert_eq!(envelope.event, self.header("X-GitHub-Event"));
+        assert_eq!(envelope.delivery, self.header("X-GitHub-Delivery"));
+        assert_eq!(envelope.signature.as_deref().unwrap_or_default(), self.header("X-Hub-Signature-256"));
+        assert_eq!(envelope.content_type.as_deref().unwrap_or_default(), self.header("Content-Type"));
+        let sent = self.sent();
+        if self.is_text() {
+            assert!(envelope.body == sent, "another body arrived");
+        }
+        let verified = verify(&[SECRET], &envelope.body, envelope.signature.as_deref());
+        assert_eq!(verified.is_ok(), self.signed, "{verified:?}");
+        let forged = [&envelope.body[..], b" "].concat();
+        verify(&[SECRET], &forged, envelope.signature.as_deref()).unwrap_err();
+        verify(&["another secret"], &envelope.body, envelope.signature.as_deref()).unwrap_err();
+    }
+
+    fn sent(&self) -> Vec<u8> {
+        BASE64_STANDARD.decode(&self.body).unwrap()
+    }
+
+    /// API Gateway has no raw body to give where there is none or it is not UTF-8.
+    fn is_text(&self) -> bool {
+        let sent = self.sent();
+        !sent.is_empty() && str::from_utf8(&sent).is_ok()
+    }
+}
+
+/// Tells the case when its check panics.
+struct Named<'a>(&'a Case);
+
+impl Drop for Named<'_> {
+    #[expect(clippy::print_stderr, reason = "says which case failed")]
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let start: String = self.0.rendered.chars().take(2_000).collect();
+            eprintln!("case `{}` was rendered as:\n{start}", self.0.name);
+        }
+    }
+}
+
+#[test]
+#[expect(clippy::print_stderr, reason = "says why nothing was checked, and how much was")]
+fn whatever_is_sent_arrives_as_it_was_and_nothing_of_it_stands_in_the_clear() {
+    let Ok(file) = std::env::var(FILE) else {
+        eprintln!("skipped: {FILE} is not set; `cargo xtask test` sets it");
+        return;
+    };
+    let text = fs::read_to_string(file).unwrap();
+    let cases: Vec<Case> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    for case in &cases {
+        let _named = Named(case);
+        case.check();
+    }
+    let count = |test: &dyn Fn(&&Case) -> bool| cases.iter().filter(test).count();
+    let samples = count(&|case| case.name.starts_with("sample: "));
+    let refused = count(&|case| !case.signed);
+    let mangled = count(&|case| !case.is_text());
+    assert!(samples >= 329, "{samples} samples");
+    assert!(cases.len() - samples >= 1_000, "{} hostile cases", cases.len() - samples);
+    assert!(refused >= 100 && mangled >= 5, "{refused} refused, {mangled} mangled");
+    for word in ["workflow_job", "ping", "other"] {
+        assert!(cases.iter().any(|case| case.entry().detail_type == word), "no case is routed as {word}");
+    }
+    eprintln!("{} requests, {samples} of GitHub's samples, {refused} refused", cases.len());
+}

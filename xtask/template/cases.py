@@ -1,0 +1,189 @@
+"""Webhooks to render: GitHub's own samples, and what somebody else may send.
+
+The same ones each time. Nothing here judges what is rendered: that is for the
+engine's code, in `crates/core/tests/template.rs`.
+"""
+
+import hashlib
+import hmac
+import json
+import uuid
+from dataclasses import dataclass, field
+
+SECRET = b"It's a Secret to Everybody"
+EVENT = "X-GitHub-Event"
+DELIVERY = "X-GitHub-Delivery"
+SIGNATURE = "X-Hub-Signature-256"
+CONTENT_TYPE = "Content-Type"
+
+# What could end a string, a reference, a directive or a document.
+FRAGMENTS = [
+    '"', "'", "\\", '\\"', '\\\\"', "\\u0022", '""', "','", '","x":"', 'queued","x":"', 'queued\\",\\"x\\":\\"',
+    '"}]}', '\\"}"}]}', '"}]}\n{"Entries":[]}', "</script>", "%22", "&quot;", "+/=", "=" * 4, "`", "{", "}", "[", "]",
+    "$", "#", "$$", "##", "# ", "$!", "${", "$}", "#{", "$x", "$!x", "${x}", "$!{x}", "\\$x", "\\#end",
+    "$context", "${context}", "$context.identity.sourceIp", "$input.body", "$input.json('$')", "$input.params()",
+    "$stageVariables.bus", "$util", "$util.error('x')", "$util.escapeJavaScript($input.body)", "$event", "$verb", "$type",
+    "#set($x=1)", "#set($verb = 'queued')", "#set($context.responseOverride.status = 200)", "#if(true)", "#end",
+    "#if($x)y#else z#end", "#foreach($i in [1..9])$i#end", "#stop", "#return", "#break", "#evaluate('x')",
+    "#parse('x')", "#include('x')", "#macro(m)x#end#m()", "#define($d)x#end", "#[[ ]]#", "#[[", "]]#", "#* *#", "#*", "*#",
+    "\u0085", "\u00a0", "\u2028", "\u2029", "\ufeff", "\ufffd", "\uffff", "\u200b", "\u202e", "é", "e\u0301", "İ",
+    "日本語", "🚀", "👩\u200d💻", "\U0010ffff", " ", "\t\t", "\r\n", "\n\n", "null", "true", "0", "other", "QUEUED",
+    "queued ", " queued", "queued\u0000", "queuedqueued", "in_progress", "in-progress", "ping", "workflow_job",
+] + [chr(code) for code in [*range(0x20), 0x7F]]
+
+BODY = b'{"action":"queued","workflow_job":{"id":1,"run_id":2},"repository":{"full_name":"acme/app"}}'
+
+# Bodies that are odd as a whole.
+BODIES = {
+    "empty": b"",
+    "blank": b" \r\n\t",
+    "a newline after it": BODY + b"\n",
+    "pretty": json.dumps(json.loads(BODY), indent=2).encode(),
+    "a byte order mark": b"\xef\xbb\xbf" + BODY,
+    "UTF-16": BODY.decode().encode("utf-16"),
+    "not UTF-8": b"\xff\xfe\x00",
+    "Latin-1": '{"action":"queued","name":"é"}'.encode("latin-1"),
+    "half a character": b'{"action":"queued","name":"\xe2\x82"}',
+    "an overlong quote": b'{"action":"queued","name":"\xc0\xa2"}',
+    "a surrogate in UTF-8": b'{"action":"queued","name":"\xed\xa0\x80"}',
+    "an escaped lone surrogate": rb'{"action":"\ud800"}',
+    "a lone surrogate beside the action": rb'{"action":"queued","name":"\udfff"}',
+    "an escaped action": rb'{"action":"\u0071ueued"}',
+    "an escaped key": rb'{"\u0061ction":"queued"}',
+    "NUL after the action": rb'{"action":"queued\u0000"}',
+    "null": b"null",
+    "a number": b"1",
+    "a string": b'"queued"',
+    "an array": b"[]",
+    "an array of one": b"[" + BODY + b"]",
+    "an object without anything": b"{}",
+    "a null action": b'{"action":null}',
+    "a true action": b'{"action":true}',
+    "a number as action": b'{"action":0}',
+    "an array as action": b'{"action":["queued"]}',
+    "an object as action": b'{"action":{"action":"queued"}}',
+    "a nested action": b'{"workflow_job":{"action":"queued"}}',
+    "a dotted key": b'{"$.action":"queued","$":{"action":"queued"}}',
+    "the action twice, a known one last": b'{"action":"x\\",\\"y\\":\\"","action":"completed"}',
+    "the action twice, a known one first": b'{"action":"completed","action":"x\\",\\"y\\":\\""}',
+    "a key in other letters": b'{"Action":"queued","ACTION":"queued"}',
+    "a huge action": b'{"action":"' + b"queued" * 50_000 + b'"}',
+    "a huge action of quotes": b'{"action":"' + rb"\"" * 50_000 + b'"}',
+    "as large as may be": b'{"action":"queued","x":"' + b"x" * (700 * 1024 - 26) + b'"}',
+    "deeper than a parser goes": b"[" * 5_000 + b"]" * 5_000,
+    "an action above the deep": b'{"action":"queued","x":' + b"[" * 90 + b"]" * 90 + b"}",
+    "a number of many digits": b'{"action":"queued","id":' + b"9" * 5_000 + b"}",
+    "a number that is none": b'{"action":"queued","id":NaN}',
+    "half an object": b'{"action":"queued"',
+    "two objects": BODY + BODY,
+    "a comma too many": b'{"action":"queued",}',
+    "single quotes": b"{'action':'queued'}",
+    "a comment": b'/* */{"action":"queued"}',
+    "a raw control character": b'{"action":"queued","name":"\x01"}',
+    "a form": b"payload=%7B%22action%22%3A%22queued%22%7D",
+    "a template": b"#set($verb = 'queued')\n$util.error('x')",
+}
+
+
+@dataclass
+class Case:
+    """A request, and whether the signature that it carries is GitHub's."""
+
+    name: str
+    headers: dict
+    body: bytes
+    signed: bool = True
+    query: dict = field(default_factory=dict)
+
+    def __post_init__(self):
+        # Over these, API Gateway has no raw body to give: see the template.
+        self.signed = self.signed and bool(self.body) and is_text(self.body)
+
+
+def all_cases(samples):
+    yield from of_github(samples)
+    yield from of_fragments()
+    for name, body in BODIES.items():
+        yield Case(f"body: {name}", signed_headers("workflow_job", body), body)
+    yield from of_headers()
+
+
+def of_github(samples):
+    for event in json.loads(samples.read_text("utf-8")):
+        for number, example in enumerate(event["examples"]):
+            body = compact(example)
+            yield Case(f"sample: {event['name']} {number}", signed_headers(event["name"], body), body)
+
+
+def of_fragments():
+    for fragment in FRAGMENTS:
+        bodies = {
+            "body": fragment.encode(),
+            "in the body": BODY[:-1] + b"," + fragment.encode() + b"}",
+            "action": compact({"action": fragment}),
+            "action's end": compact({"action": "queued" + fragment}),
+            "action's start": compact({"action": fragment + "queued"}),
+            "value": compact({"action": "queued", "name": fragment}),
+            "key": compact({fragment: fragment, "action": "completed"}),
+        }
+        for where, body in bodies.items():
+            yield Case(f"{where}: {fragment!r}", signed_headers("workflow_job", body), body)
+        headers = signed_headers("workflow_job", BODY)
+        for header in (EVENT, DELIVERY, SIGNATURE, CONTENT_TYPE):
+            for value in (fragment, headers[header] + fragment):
+                signed = header != SIGNATURE
+                yield Case(f"{header}: {value!r}", headers | {header: value}, BODY, signed)
+        yield Case(f"another header: {fragment!r}", headers | {"X-Other": fragment}, BODY)
+
+
+def of_headers():
+    """Headers that are missing, wrong, spelled otherwise or not headers at all."""
+    headers = signed_headers("workflow_job", BODY)
+    for header in (EVENT, DELIVERY, SIGNATURE, CONTENT_TYPE):
+        rest = {name: value for name, value in headers.items() if name != header}
+        signed = header != SIGNATURE
+        yield Case(f"without {header}", rest, BODY, signed)
+        yield Case(f"{header} in lower case", rest | {header.lower(): headers[header]}, BODY, signed)
+        yield Case(f"{header} in upper case", rest | {header.upper(): headers[header]}, BODY, signed)
+        yield Case(f"{header} in the query", rest, BODY, signed, {header: headers[header]})
+        yield Case(f"another {header} in the query", headers, BODY, query={header: '"'})
+    yield Case("without any header", {}, BODY, signed=False)
+    for name, signature in {
+        "another secret's": sign(BODY, b"It's a Secret to Nobody"),
+        "an empty secret's": sign(BODY, b""),
+        "another body's": sign(BODY.upper()),
+        "the digest alone": sign(BODY).removeprefix("sha256="),
+        "SHA-1": "sha1=" + hmac.new(SECRET, BODY, hashlib.sha1).hexdigest(),
+        "a digit short": sign(BODY)[:-1],
+        "two": f"{sign(BODY)},{sign(BODY)}",
+    }.items():
+        yield Case(f"signature: {name}", headers | {SIGNATURE: signature}, BODY, signed=False)
+
+
+def signed_headers(event, body):
+    """Those that GitHub sends, spelled as it spells them."""
+    return {
+        "Accept": "*/*",
+        CONTENT_TYPE: "application/json",
+        "User-Agent": "GitHub-Hookshot/044aadd",
+        DELIVERY: str(uuid.uuid5(uuid.NAMESPACE_OID, hashlib.sha256(body).hexdigest())),
+        EVENT: event,
+        "X-GitHub-Hook-ID": "292430182",
+        SIGNATURE: sign(body),
+    }
+
+
+def sign(body, secret=SECRET):
+    return "sha256=" + hmac.new(secret, body, hashlib.sha256).hexdigest()
+
+
+def compact(value):
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def is_text(body):
+    try:
+        body.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True

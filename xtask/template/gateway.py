@@ -1,0 +1,93 @@
+"""Renders the shipped templates as API Gateway (REST) would.
+
+Only what the templates use is here: `$input`, `$util.base64Encode`,
+`$stageVariables` and `$context.responseOverride`. What AWS is said to do is
+from its developer guide, "Variables for data transformations", and from the
+tests that LocalStack validates against AWS.
+"""
+
+import base64
+import json
+from pathlib import Path
+
+import airspeed
+
+TEMPLATES = Path(__file__).resolve().parents[2] / "terraform/modules/webhook"
+
+
+class Input:
+    """`$input`. A body that is not UTF-8 has U+FFFD in it, and an empty one is `{}`."""
+
+    def __init__(self, body, headers, query):
+        self.body = body.decode("utf-8", errors="replace") or "{}"
+        self._params = {"path": {}, "querystring": query, "header": headers}
+
+    def params(self, name=None):
+        """All of them, or the first of this name in path, query and header."""
+        if name is None:
+            return self._params
+        return next((found[name] for found in self._params.values() if name in found), "")
+
+    def path(self, path):
+        """A value of the body, or nothing.
+
+        AWS may as well fail where the body is not JSON; finding nothing is the
+        case that leaves a rendered template to check.
+        """
+        if not path.startswith("$."):
+            raise ValueError(f"no JSON path that is known here: {path}")
+        try:
+            value = json.loads(self.body)
+        except (ValueError, RecursionError):
+            return None
+        for key in path.removeprefix("$.").split("."):
+            value = value.get(key) if isinstance(value, dict) else None
+        return value
+
+
+class Util:
+    """`$util`."""
+
+    def base64Encode(self, text):
+        # A lone surrogate, from an escape in JSON, is a `?` to Java.
+        return base64.b64encode(text.encode("utf-8", errors="replace")).decode("ascii")
+
+
+class Gateway:
+    """The webhook's method with its three templates and the stage's variables."""
+
+    def __init__(self, bus):
+        self._variables = {"bus": bus}
+        self._request = load("put_events.vtl")
+        self._published = load("put_events_response.vtl")
+        self._failed = load("put_events_failed.vtl")
+
+    def request(self, headers, body, query=None):
+        """What is sent to PutEvents. Names of headers count as they are spelled."""
+        rendered, _ = self._render(self._request, Input(body, headers, query or {}))
+        return rendered
+
+    def response(self, status, body):
+        """Status and body for the sender, from PutEvents' status and body.
+
+        The integration responses are selected by `4\\d{2}` and `5\\d{2}` with 502,
+        and by everything else with 200.
+        """
+        failed = 400 <= status <= 599
+        template = self._failed if failed else self._published
+        rendered, override = self._render(template, Input(body, {}, {}))
+        return override.get("status", 502 if failed else 200), rendered
+
+    def _render(self, template, given):
+        override = {}
+        names = {
+            "input": given,
+            "util": Util(),
+            "stageVariables": self._variables,
+            "context": {"responseOverride": override},
+        }
+        return template.merge(names), override
+
+
+def load(name):
+    return airspeed.Template((TEMPLATES / name).read_text("utf-8"))
