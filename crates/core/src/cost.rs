@@ -5,12 +5,29 @@ use jiff::{SignedDuration, Timestamp};
 use crate::class::size::{Arch, Size};
 
 /// Whether a task runs on Spot capacity.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub enum Market {
     /// On-Demand.
     OnDemand,
     /// Spot, whose price floats: an estimate.
     Spot,
+}
+
+impl Market {
+    /// The name of ECS's capacity provider, pinned.
+    #[must_use]
+    pub const fn capacity_provider(self) -> &'static str {
+        match self {
+            Self::OnDemand => "FARGATE",
+            Self::Spot => "FARGATE_SPOT",
+        }
+    }
+
+    /// The market of a capacity provider.
+    #[must_use]
+    pub fn of_capacity_provider(name: &str) -> Option<Self> {
+        [Self::OnDemand, Self::Spot].into_iter().find(|market| market.capacity_provider() == name)
+    }
 }
 
 /// The day on which the prices below were read, in us-east-1, from AWS's page

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use crate::exit::AgentExit;
-use crate::id::{JobId, RunnerId, RunnerName, TaskId, Version};
+use crate::id::{JobId, Repository, RunnerId, RunnerName, TaskId, Version};
 use crate::job::{Conclusion, JobFacts, TakenBy};
 
 /// Something that happened.
@@ -16,6 +16,8 @@ pub enum Event {
     Job(JobEvent),
     /// GitHub was asked about a job, and answered.
     JobAnswer(JobAnswer),
+    /// GitHub was asked what started a job's run, and answered.
+    RunAnswer(RunAnswer),
     /// A task changed its state.
     Task(TaskEvent),
     /// GitHub was asked about a registration, and answered.
@@ -42,8 +44,9 @@ impl Event {
                     let keys = event.keys();
                     Keys { runner: keys.runner.or_else(|| answer.on_behalf_of.clone()), ..keys }
                 }
-                JobOutcome::Absent => Keys { job: Some(answer.job), runner: None },
+                JobOutcome::Absent | JobOutcome::Unanswered => Keys { job: Some(answer.job), runner: None },
             },
+            Self::RunAnswer(answer) => Keys { job: Some(answer.job), runner: None },
             Self::Task(event) => Keys { job: None, runner: Some(event.runner.clone()) },
             Self::RegistrationAnswer(answer) => Keys { job: None, runner: Some(answer.runner.clone()) },
         }
@@ -128,6 +131,8 @@ pub struct JobAnswer {
     pub on_behalf_of: Option<RunnerName>,
     /// What GitHub said.
     pub outcome: JobOutcome,
+    /// When.
+    pub at: Timestamp,
 }
 
 /// What GitHub said of a job.
@@ -137,6 +142,37 @@ pub enum JobOutcome {
     Found(JobEvent),
     /// There is no such job, and a control read succeeded.
     Absent,
+    /// Nothing that tells: it is asked again later.
+    Unanswered,
+}
+
+/// GitHub's answer to the question what started a job's run.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RunAnswer {
+    /// The job for whose sake it was asked.
+    pub job: JobId,
+    /// The job's version before the question.
+    pub asked: Version,
+    /// What GitHub said.
+    pub outcome: RunOutcome,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// What GitHub said of a run.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum RunOutcome {
+    /// What started it.
+    Found {
+        /// The event, such as `pull_request`.
+        event: Arc<str>,
+        /// The repository that its head commit is in; a deleted fork has none.
+        head_repository: Option<Repository>,
+    },
+    /// There is no such run, and a control read succeeded.
+    Absent,
+    /// Nothing that tells: it is asked again later.
+    Unanswered,
 }
 
 /// GitHub's answer to a question about a registration.
@@ -161,6 +197,8 @@ pub enum RegistrationOutcome {
     Idle,
     /// There is none, and a control read succeeded.
     Absent,
+    /// Nothing that tells: it is asked again later.
+    Unanswered,
 }
 
 /// A task's state change.
@@ -196,6 +234,8 @@ pub enum StopCause {
     Unknown(Arc<str>),
     /// The task never started.
     FailedToStart(Arc<str>),
+    /// The task never started, since there was no capacity for it.
+    NoCapacity(Arc<str>),
     /// AWS took the Spot capacity back.
     SpotInterrupted,
     /// It was stopped by us or by an operator.

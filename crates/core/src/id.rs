@@ -208,6 +208,23 @@ text_id!(
     |text| !text.is_empty() && text.len() <= 200 && text.bytes().all(|b| b.is_ascii_graphic())
 );
 text_id!(
+    /// A subnet of a VPC.
+    SubnetId,
+    "subnet",
+    "`subnet-` and 8 or 17 hexadecimal digits are expected",
+    |text| text.strip_prefix("subnet-").is_some_and(|id| {
+        matches!(id.len(), 8 | 17) && id.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+    })
+);
+text_id!(
+    /// What draws on one of GitHub's budgets: an App's installation, by the
+    /// login of its owner in lower case, or a token.
+    Account,
+    "account",
+    "1 to 80 characters of a-z, 0-9, - and _ are expected",
+    |text| is_owner(text) && !text.bytes().any(|b| b.is_ascii_uppercase())
+);
+text_id!(
     /// The value of `X-GitHub-Delivery`; a redelivery keeps it.
     DeliveryId,
     "delivery",

@@ -136,6 +136,8 @@ pub struct Job {
     pub created_at: Timestamp,
     /// What it went through.
     pub timeline: Timeline<JobStage>,
+    /// When GitHub was last asked about it.
+    pub asked_at: Option<Timestamp>,
     /// Where it stands.
     pub state: JobState,
 }

@@ -10,6 +10,9 @@ pub mod event;
 pub mod admit;
 pub mod record;
 pub mod plan;
+pub mod hold;
+pub mod pace;
+pub mod placement;
 pub mod sweep;
 
 pub mod job;

@@ -5,25 +5,28 @@
 //! of their own: the next plan sees the level. Nothing is remembered here
 //! between two plans.
 
+mod launcher;
 mod places;
 mod pool;
 
 use std::collections::{HashMap, HashSet};
+use std::fmt;
 
 use jiff::{SignedDuration, Timestamp};
 
 use crate::class::size::Size;
-use crate::class::{Capacity, Class};
-use crate::cost::Market;
-use crate::id::{ClassName, Epoch, JobId, PoolId, Repository, RunnerName, Version};
+use crate::hold::Hold;
+use crate::id::{Account, ClassName, Epoch, JobId, PoolId, Repository, RunnerName, SubnetId, Version};
 use crate::job::{Job, JobState, TakenBy};
 use crate::labels::Labels;
+use crate::pace::{Bucket, Level};
+use crate::placement::Placement;
 use crate::pool::Scope;
 use crate::reason::{Code, Reason};
 use crate::record::Rules;
 use crate::runner::{EndingKind, Runner, RunnerFacts, RunnerStage, RunnerState};
 use crate::timeline::Timeline;
-use places::Places;
+use launcher::Launcher;
 use pool::PoolLevel;
 
 /// How long a booted runner may stand beside a queued job of its pool before
@@ -38,6 +41,8 @@ const SILENCE_OF_ENDED: SignedDuration = SignedDuration::from_secs(10);
 /// How long a job may run on somebody else's runner; GitHub ends it after five days.
 const SILENCE_OF_OTHERS: SignedDuration = SignedDuration::from_hours(6);
 
+const NEVER_STARTED: &str = "its task was accepted, and its container never ran";
+
 /// Everything that is open.
 #[derive(Clone, Default, Debug)]
 pub struct Open {
@@ -45,24 +50,34 @@ pub struct Open {
     pub jobs: Vec<Job>,
     /// Runners.
     pub runners: Vec<Runner>,
+    /// What launches are held back for.
+    pub holds: Vec<Hold>,
+    /// The buckets that are not untouched.
+    pub levels: HashMap<Bucket, Level>,
+    /// Records that cannot be read, and stay where they are for a person to look at.
+    pub unreadable: usize,
 }
 
-/// What holds launches back beside the limits.
-#[derive(Clone, Default, Debug)]
-pub struct Budgets {
-    /// Scopes in which GitHub refuses to register runners, with its words.
-    pub held: HashMap<Scope, String>,
-    /// Classes whose runners do not come up.
-    pub broken: HashMap<ClassName, Broken>,
+/// What launches draw on beside the limits.
+#[derive(Clone, Copy)]
+pub struct Means<'a> {
+    /// The deployment's subnets; none where there is no network to choose.
+    pub subnets: &'a [SubnetId],
+    /// Whose budget at GitHub a registration in that scope draws on.
+    pub account: &'a dyn Fn(&Scope) -> Account,
 }
 
-/// A class whose runners do not come up, by our own fault or the image's.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Broken {
-    /// What the last one said.
-    pub words: String,
-    /// Whether one runner may be launched to see whether the next one does.
-    pub probe: bool,
+impl fmt::Debug for Means<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Means").field("subnets", &self.subnets).finish_non_exhaustive()
+    }
+}
+
+impl Default for Means<'_> {
+    /// No network to choose, and an App's installation for each owner.
+    fn default() -> Self {
+        Self { subnets: &[], account: &Scope::owner }
+    }
 }
 
 /// What is to be done, each with its reason.
@@ -76,10 +91,25 @@ pub struct Plan {
     pub marks: Vec<Mark>,
     /// Jobs that wait for another reason than the one recorded.
     pub waits: Vec<Wait>,
-    /// Questions to GitHub.
+    /// What the launches take from buckets.
+    pub draws: Vec<Draw>,
+    /// Questions to GitHub, the most urgent first.
     pub questions: Vec<Question>,
+    /// Held scopes in which a registration is to be tried again.
+    pub probes: Vec<Scope>,
     /// When time alone will change this plan.
     pub next_at: Option<Timestamp>,
+}
+
+/// Slots taken from a bucket, valid while its level is as it was.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Draw {
+    /// Which.
+    pub bucket: Bucket,
+    /// Its level when the plan was made.
+    pub before: Option<Level>,
+    /// Its level with the plan's launches.
+    pub after: Level,
 }
 
 /// A runner to launch.
@@ -101,7 +131,7 @@ pub struct Launch {
 pub struct Order {
     class: ClassName,
     size: Size,
-    market: Market,
+    placement: Placement,
     pool: PoolId,
     scope: Scope,
     labels: Labels,
@@ -120,14 +150,13 @@ impl Order {
     /// The record of the reserved runner.
     #[must_use]
     pub fn reserve(&self, name: RunnerName, epoch: Epoch, at: Timestamp) -> Runner {
-        let Self { class, size, market, pool, scope, labels, repository, launched_for, max_job_minutes } =
+        let Self { class, size, placement, pool, scope, labels, repository, launched_for, max_job_minutes } =
             self.clone();
         Runner {
             facts: RunnerFacts {
                 name,
                 class,
                 size,
-                market,
                 pool,
                 scope,
                 labels,
@@ -139,6 +168,9 @@ impl Order {
             epoch,
             timeline: Timeline::begin(RunnerStage::Reserved, at),
             surplus_since: None,
+            placement,
+            retry: None,
+            asked_at: None,
             state: RunnerState::Reserved { attempt: 1 },
         }
     }
@@ -183,13 +215,15 @@ pub enum Question {
         /// The runner that completed an unnamed job, where that is why.
         on_behalf_of: Option<RunnerName>,
     },
+    /// What started the job's run, and from where.
+    Run(JobId),
     /// Whether a runner is there, and busy.
     Runner(RunnerName),
 }
 
 /// Compares what is open with what is asked for.
 #[must_use]
-pub fn plan(open: &Open, rules: Rules<'_>, budgets: &Budgets, now: Timestamp) -> Plan {
+pub fn plan(open: &Open, rules: Rules<'_>, means: Means<'_>, now: Timestamp) -> Plan {
     let mut plan = Plan::default();
     let taken: HashSet<JobId> = open.runners.iter().filter_map(Runner::names_job).collect();
     let mut levels: HashMap<&PoolId, PoolLevel<'_>> = HashMap::new();
@@ -201,8 +235,8 @@ pub fn plan(open: &Open, rules: Rules<'_>, budgets: &Budgets, now: Timestamp) ->
         if taken.contains(&job.id()) {
             continue;
         }
-        if wait.code() == Code::ToConfirm {
-            plan.questions.push(Question::Job { job: job.id(), on_behalf_of: None });
+        if let Some(question) = unadmitted(job, wait) {
+            plan.ask(question, job.asked_at, now);
             continue;
         }
         levels.entry(&place.pool).or_default().jobs.push(job);
@@ -215,14 +249,15 @@ pub fn plan(open: &Open, rules: Rules<'_>, budgets: &Budgets, now: Timestamp) ->
     retire_overdue(open, rules, now, &mut plan);
     // The oldest job first, whichever pool it is in.
     deficits.sort_unstable_by_key(|deficit| (deficit.job.created_at, deficit.job.id()));
-    let mut places = Places::count(&open.runners);
+    let mut launcher = Launcher::new(open, rules, means, now);
     for deficit in deficits {
-        match launch(deficit.job, &deficit.reason, rules, budgets, &mut places) {
+        match launcher.launch(deficit.job, &deficit.reason, &mut plan) {
             // Its reason to wait is written with the reservation.
             Ok(launch) => plan.launches.push(launch),
             Err(reason) => wait(&mut plan, deficit.job, reason),
         }
     }
+    plan.draws = launcher.draws();
     // Maps have no order; a plan has.
     plan.retirements.sort_unstable_by(|a, b| a.runner.cmp(&b.runner));
     plan.marks.sort_unstable_by(|a, b| a.runner.cmp(&b.runner));
@@ -230,57 +265,12 @@ pub fn plan(open: &Open, rules: Rules<'_>, budgets: &Budgets, now: Timestamp) ->
     plan
 }
 
-fn launch<'a>(
-    job: &'a Job,
-    reason: &Reason,
-    rules: Rules<'a>,
-    budgets: &Budgets,
-    places: &mut Places<'a>,
-) -> Result<Launch, Reason> {
-    let JobState::Queued { place, .. } = &job.state else {
-        return Err(Code::ToPlan.into());
-    };
-    if rules.settings.paused {
-        return Err(Code::Paused.into());
-    }
-    let class = rules.catalogue.get(&place.class).ok_or_else(|| {
-        let names = rules.catalogue.names();
-        let detail = format!("`{}` is no longer in the catalogue, which has {names}", place.class);
-        Reason::with(Code::ClassUnknown, detail)
-    })?;
-    let scope = rules.settings.registration.scope(&job.facts.repository);
-    if let Some(words) = budgets.held.get(&scope) {
-        return Err(Reason::with(Code::ScopeHeld, words));
-    }
-    if let Some(broken) = budgets.broken.get(&class.name)
-        && !(broken.probe && places.is_free(class))
-    {
-        return Err(Reason::with(Code::ClassHeld, &broken.words));
-    }
-    places.take(class, &job.facts.repository, &rules.settings.limits)?;
-    Ok(Launch {
-        job: job.id(),
-        job_version: job.version,
-        order: order(job, class, place.pool.clone(), scope, rules),
-        reason: reason.clone(),
-    })
-}
-
-fn order(job: &Job, class: &Class, pool: PoolId, scope: Scope, rules: Rules<'_>) -> Order {
-    let market = match class.capacity {
-        Capacity::OnDemand => Market::OnDemand,
-        Capacity::Spot | Capacity::SpotThenOnDemand => Market::Spot,
-    };
-    Order {
-        class: class.name.clone(),
-        size: class.size,
-        market,
-        pool,
-        scope,
-        labels: job.facts.labels.clone(),
-        repository: job.facts.repository.clone(),
-        launched_for: job.id(),
-        max_job_minutes: class.max_job_minutes.unwrap_or(rules.settings.limits.max_job_minutes),
+/// What GitHub is to be asked before a queued job is demand.
+fn unadmitted(job: &Job, wait: &Reason) -> Option<Question> {
+    match wait.code() {
+        Code::ToConfirm => Some(Question::Job { job: job.id(), on_behalf_of: None }),
+        Code::ToCheck => Some(Question::Run(job.id())),
+        _ => None,
     }
 }
 
@@ -294,7 +284,7 @@ fn doubt_jobs(open: &Open, now: Timestamp, plan: &mut Plan) {
         let doubted = match &job.state {
             JobState::Waiting => since + SILENCE_OF_QUEUED,
             // Asked already, and first.
-            JobState::Queued { wait, .. } if wait.code() == Code::ToConfirm => continue,
+            JobState::Queued { wait, .. } if unadmitted(job, wait).is_some() => continue,
             JobState::Queued { .. } => since + SILENCE_OF_QUEUED,
             JobState::InProgress { runner: TakenBy::Other(_), .. } => since + SILENCE_OF_OTHERS,
             JobState::InProgress { runner: TakenBy::Ours(name), .. } => match runners.get(name) {
@@ -308,7 +298,7 @@ fn doubt_jobs(open: &Open, now: Timestamp, plan: &mut Plan) {
         if now < doubted {
             plan.wake_at(doubted);
         } else {
-            plan.questions.push(Question::Job { job: job.id(), on_behalf_of: None });
+            plan.ask(Question::Job { job: job.id(), on_behalf_of: None }, job.asked_at, now);
         }
     }
 }
@@ -319,12 +309,20 @@ fn retire_overdue(open: &Open, rules: Rules<'_>, now: Timestamp, plan: &mut Plan
     for runner in &open.runners {
         let overdue = match &runner.state {
             RunnerState::Reserved { .. } => continue,
+            // Its agent, which would end by itself, has not even begun.
+            RunnerState::Starting { .. } => {
+                let Some(started) = runner.launched_at() else { continue };
+                let limit = rules.settings.limits.longest_start();
+                (started + limit, EndingKind::BootFailed, Reason::with(Code::BootFailed, NEVER_STARTED))
+            }
             RunnerState::Ending(ending) if ending.kind.overrides_job() || !runner.holds_place() => continue,
             _ => {
                 let Some(started) = runner.launched_at() else { continue };
-                started + rules.settings.limits.longest_life(runner.facts.max_job_minutes)
+                let life = rules.settings.limits.longest_life(runner.facts.max_job_minutes);
+                (started + life, EndingKind::JobTimeout, Code::JobTimeout.into())
             }
         };
+        let (overdue, kind, reason) = overdue;
         if now < overdue {
             plan.wake_at(overdue);
             continue;
@@ -332,11 +330,7 @@ fn retire_overdue(open: &Open, rules: Rules<'_>, now: Timestamp, plan: &mut Plan
         // One write for each record: an end stands above every other.
         plan.retirements.retain(|retirement| retirement.runner != *runner.name());
         plan.marks.retain(|mark| mark.runner != *runner.name());
-        plan.retirements.push(Retirement {
-            runner: runner.name().clone(),
-            kind: EndingKind::JobTimeout,
-            reason: Code::JobTimeout.into(),
-        });
+        plan.retirements.push(Retirement { runner: runner.name().clone(), kind, reason });
     }
 }
 
@@ -349,6 +343,14 @@ fn wait(plan: &mut Plan, job: &Job, reason: Reason) {
 }
 
 impl Plan {
+    /// Asks, unless GitHub was asked about the same a short while ago.
+    fn ask(&mut self, question: Question, asked_at: Option<Timestamp>, now: Timestamp) {
+        match asked_at.map(|asked| asked + DOUBT) {
+            Some(again) if now < again => self.wake_at(again),
+            _ => self.questions.push(question),
+        }
+    }
+
     fn wake_at(&mut self, at: Timestamp) {
         self.next_at = Some(self.next_at.map_or(at, |next| next.min(at)));
     }

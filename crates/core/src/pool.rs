@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::id::{Organization, PoolId, Repository, RunnerGroupId};
+use crate::id::{Account, Organization, PoolId, Repository, RunnerGroupId};
 use crate::labels::Labels;
 
 /// Where a runner is registered, hence whose jobs it can be given.
@@ -21,6 +21,20 @@ pub enum Scope {
         /// The group's id; 1 is the default group.
         group: RunnerGroupId,
     },
+}
+
+impl Scope {
+    /// The account that an App is installed in to register runners here.
+    #[must_use]
+    #[expect(clippy::missing_panics_doc, reason = "an owner in lower case is an account")]
+    pub fn owner(&self) -> Account {
+        let owner = match self {
+            Self::Repository(repository) => repository.owner(),
+            Self::Organization { organization, .. } => organization.as_str(),
+        };
+        #[expect(clippy::expect_used, reason = "owners of repositories and organizations follow the grammar")]
+        Account::parse(&owner.to_ascii_lowercase()).expect("an owner in lower case is an account")
+    }
 }
 
 impl fmt::Display for Scope {

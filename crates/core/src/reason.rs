@@ -95,6 +95,14 @@ codes! {
     LimitRepository = "limit_repository": "the limit of {} runners for one repository is reached",
     /// An operator's pause.
     Paused = "paused": "launches are paused",
+    /// AWS has no capacity, or its quota is spent.
+    NoCapacity = "no_capacity": "AWS has no room for the runner: {}",
+    /// The pace of launches.
+    Pace = "pace": "runners are launched at the pace of {}",
+    /// Starting its runner failed, and is tried again.
+    Retrying = "retrying": "starting a runner failed and is tried again: {}",
+    /// GitHub is asked what started the job's run.
+    ToCheck = "to_check": "GitHub is asked what started the job's run",
     /// GitHub refuses registrations in the job's scope.
     ScopeHeld = "scope_held": "GitHub refuses to register runners: {}",
     /// Runners of the class do not come up.

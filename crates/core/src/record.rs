@@ -7,6 +7,7 @@ mod runner;
 
 use crate::class::Catalogue;
 use crate::event::{Event, JobOutcome};
+use crate::hold::{Held, Hold};
 use crate::job::{EndedJob, Job, JobRecord};
 use crate::reason::{Code, Reason};
 use crate::runner::{EndedRunner, Runner};
@@ -33,6 +34,7 @@ pub struct Rules<'a> {
 /// One write. Each carries the version that it makes: the store holds the
 /// record to the version before.
 #[derive(Clone, PartialEq, Debug)]
+#[expect(clippy::large_enum_variant, reason = "few and short-lived, and most are the large one")]
 pub enum Change {
     /// An open job, new or changed.
     Job(Job),
@@ -44,6 +46,10 @@ pub enum Change {
     Runner(Runner),
     /// A runner is gone.
     RunnerGone(Box<EndedRunner>),
+    /// Launches are held back: the latest word stands, whatever was there before.
+    Hold(Hold),
+    /// Launches are no longer held back.
+    Released(Held),
 }
 
 /// What an event came to.
@@ -116,14 +122,19 @@ pub fn record(event: &Event, records: &Records, rules: Rules<'_>) -> Recorded {
                 None => Recorded::nothing(Code::NothingNew),
                 Some(job) => match &answer.outcome {
                     JobOutcome::Found(event) => {
-                        let mut recorded = job::record_answer(job, event, records, rules);
+                        let mut recorded = job::record_answer(job, answer.at, event, records, rules);
                         recorded.changes.extend(runner::release_hold(answer, event, records));
                         recorded
                     }
                     JobOutcome::Absent => job::record_absent(job),
+                    JobOutcome::Unanswered => job::record_asked(job, answer.at),
                 },
             }
         }
+        Event::RunAnswer(answer) => match &records.job {
+            Some(JobRecord::Open(job)) if job.version == answer.asked => job::record_run(job, answer, rules),
+            _ => Recorded::nothing(Code::NothingNew),
+        },
         Event::Task(event) => runner::record_task(event, records),
         Event::RegistrationAnswer(answer) => runner::record_registration(answer, records),
     }

@@ -9,9 +9,10 @@ pub mod step;
 use jiff::Timestamp;
 
 use crate::class::size::Size;
-use crate::cost::{Market, task_usd};
+use crate::cost::task_usd;
 use crate::id::{ClassName, Epoch, JobId, PoolId, Repository, RunnerId, RunnerName, TaskId, Version};
 use crate::labels::Labels;
+use crate::placement::Placement;
 use crate::pool::Scope;
 use crate::reason::{Code, Reason};
 use crate::timeline::Timeline;
@@ -61,8 +62,6 @@ pub struct RunnerFacts {
     pub class: ClassName,
     /// The class's size when it was launched.
     pub size: Size,
-    /// How its capacity was bought.
-    pub market: Market,
     /// Its pool.
     pub pool: PoolId,
     /// Where it registers.
@@ -90,8 +89,25 @@ pub struct Runner {
     pub timeline: Timeline<RunnerStage>,
     /// Since when its pool has had more supply than demand, with this one to go first.
     pub surplus_since: Option<Timestamp>,
+    /// Where its latest try was, or is to be.
+    pub placement: Placement,
+    /// When what failed for it is tried again; gone with the next change of its state.
+    pub retry: Option<Retry>,
+    /// When GitHub was last asked about it.
+    pub asked_at: Option<Timestamp>,
     /// Where it stands.
     pub state: RunnerState,
+}
+
+/// A step failed, and is tried again later.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Retry {
+    /// Failures in a row.
+    pub failures: u32,
+    /// When the next try may be made.
+    pub not_before: Timestamp,
+    /// What the last failure said.
+    pub reason: Reason,
 }
 
 /// Where an open runner stands.
@@ -333,6 +349,18 @@ impl Runner {
         )
     }
 
+    /// Whether no configuration was handed over to it, and one still may be.
+    #[must_use]
+    pub fn awaits_configuration(&self) -> bool {
+        match &self.state {
+            RunnerState::Reserved { .. } => true,
+            RunnerState::Starting { custody, .. } | RunnerState::Booted { custody, .. } => {
+                *custody == Custody::Unissued
+            }
+            RunnerState::Busy { .. } | RunnerState::Ending(_) => false,
+        }
+    }
+
     /// Whether it holds a place in the limits: until its task has stopped.
     #[must_use]
     pub fn holds_place(&self) -> bool {
@@ -373,11 +401,10 @@ impl Runner {
     }
 
     /// The next version of this record in another state; a new stage is added
-    /// to the time line.
+    /// to the time line, and what failed before may succeed now.
     #[must_use]
     pub fn with_state(&self, state: RunnerState, at: Timestamp) -> Self {
-        let mut next =
-            Self { version: self.version.next(), state, timeline: self.timeline.clone(), ..self.clone() };
+        let mut next = Self { version: self.version.next(), state, retry: None, ..self.clone() };
         if next.stage() != self.stage() {
             next.timeline.push(next.stage(), at);
         }
@@ -392,6 +419,9 @@ impl Runner {
     #[must_use]
     pub fn end(&self, kind: EndingKind, note: Option<Reason>, at: Timestamp) -> Self {
         let (task, custody, served) = match &self.state {
+            RunnerState::Reserved { .. } if self.waits_for_capacity(at) => {
+                (TaskLeft::Stopped { task: None, at }, Custody::Unissued, Served::Nothing)
+            }
             RunnerState::Reserved { attempt } => {
                 (TaskLeft::Unanswered { attempt: *attempt }, Custody::Unissued, Served::Nothing)
             }
@@ -407,9 +437,19 @@ impl Runner {
         };
         let registration = match &self.state {
             RunnerState::Ending(ending) => ending.registration,
+            // No task, hence no configuration was ever made.
+            RunnerState::Reserved { .. } if self.waits_for_capacity(at) => RegistrationLeft::Deleted,
             _ => RegistrationLeft::Unproved,
         };
         self.with_state(RunnerState::Ending(Ending { kind, note, served, task, custody, registration }), at)
+    }
+
+    /// Whether each of its tries was answered with a want of capacity, and the
+    /// next one was not asked for yet: no task can be there.
+    fn waits_for_capacity(&self, now: Timestamp) -> bool {
+        self.retry
+            .as_ref()
+            .is_some_and(|retry| retry.reason.code() == Code::NoCapacity && now < retry.not_before)
     }
 
     /// What its task costs up to `now`, in US dollars by list prices; billing
@@ -418,7 +458,7 @@ impl Runner {
     pub fn cost_usd(&self, now: Timestamp) -> Option<f64> {
         Some(task_usd(
             self.facts.size,
-            self.facts.market,
+            self.placement.market,
             self.launched_at()?,
             self.stopped_at().unwrap_or(now),
         ))
@@ -440,6 +480,8 @@ pub struct EndedRunner {
     pub note: Option<Reason>,
     /// What it executed.
     pub served: Served,
+    /// Where its latest try was.
+    pub placement: Placement,
     /// Its task.
     pub task: Option<TaskId>,
     /// What its task cost, in US dollars by list prices.

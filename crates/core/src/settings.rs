@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::id::{Deployment, Organization, ParseIdError, Repository, RunnerGroupId};
 use crate::labels::Labels;
 use crate::limits::Limits;
+use crate::pace::{Paces, Rate};
 use crate::policy::{Policy, RepositoryPattern};
 use crate::pool::Scope;
 
@@ -31,12 +32,20 @@ pub struct SettingsEntry {
     /// Events that may start a run; all where empty.
     #[serde(default)]
     pub events: Vec<String>,
+    /// Whether GitHub is asked what started a job's run before a runner is
+    /// launched: one call more for each job. `forks` and `events` hold without
+    /// it too, in the runner, before the first step.
+    #[serde(default)]
+    pub check_runs: bool,
     /// Where runners register.
     #[serde(default)]
     pub registration: RegistrationEntry,
     /// Limits and times.
     #[serde(default)]
     pub limits: Limits,
+    /// How fast launches may come.
+    #[serde(default)]
+    pub paces: Paces,
     /// Whether launches are paused.
     #[serde(default)]
     pub paused: bool,
@@ -100,8 +109,12 @@ pub struct Settings {
     pub registration: Registration,
     /// What may run.
     pub policy: Policy,
+    /// Whether GitHub is asked what started a job's run before a launch.
+    pub check_runs: bool,
     /// Limits and times.
     pub limits: Limits,
+    /// How fast launches may come.
+    pub paces: Paces,
     /// Whether launches are paused.
     pub paused: bool,
 }
@@ -189,6 +202,7 @@ impl Settings {
             }
         }
         check_limits(&entry.limits, &mut errors);
+        check_paces(&entry.paces, &mut errors);
         match (deployment, registration) {
             (Some(deployment), Some(registration)) if errors.is_empty() => Ok(Self {
                 deployment,
@@ -200,7 +214,9 @@ impl Settings {
                     forks: entry.forks,
                     events: entry.events.clone(),
                 },
+                check_runs: entry.check_runs,
                 limits: entry.limits.clone(),
+                paces: entry.paces.clone(),
                 paused: entry.paused,
             }),
             _ => Err(errors),
@@ -241,6 +257,21 @@ fn check_limits(limits: &Limits, errors: &mut Vec<SettingsError>) {
     most("limits.boot_limit_secs", limits.boot_limit_secs, 3600, "at most 3600 is expected");
     most("limits.connect_limit_secs", limits.connect_limit_secs, 3600, "at most 3600 is expected");
     most("limits.idle_limit_secs", limits.idle_limit_secs, 86_400, "at most 86400 is expected");
+}
+
+fn check_paces(paces: &Paces, errors: &mut Vec<SettingsError>) {
+    let keys = [
+        ("paces.github.burst", "paces.github.per_minute"),
+        ("paces.fargate.burst", "paces.fargate.per_minute"),
+    ];
+    for ((burst, per_minute), rate) in keys.into_iter().zip([paces.github, paces.fargate]) {
+        let Rate { burst: bursts, per_minute: minutes } = rate;
+        for (key, value) in [(burst, bursts), (per_minute, minutes)] {
+            if !(1..=60_000).contains(&value) {
+                errors.push(SettingsError::Range { key, value, expected: "1 to 60000 is expected" });
+            }
+        }
+    }
 }
 
 #[cfg(test)]

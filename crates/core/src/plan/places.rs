@@ -26,11 +26,6 @@ impl<'a> Places<'a> {
         places
     }
 
-    /// Whether no runner of the class holds a place.
-    pub(super) fn is_free(&self, class: &Class) -> bool {
-        self.classes.get(&class.name).is_none_or(|count| *count == 0)
-    }
-
     /// Takes a place in every limit, or in none.
     pub(super) fn take(
         &mut self,

@@ -49,8 +49,15 @@ impl<'a> PoolLevel<'a> {
         let mut jobs = self.jobs.iter().copied().filter(|job| !held.contains(&job.id()));
         let idle = self.idle(&doubtful);
         let sound = self.supply.len() - doubtful.len();
+        let stuck = self.stuck();
         for (i, job) in jobs.by_ref().take(sound).enumerate() {
-            wait(plan, job, if i < idle { Code::RunnerIdle } else { Code::RunnerStarting }.into());
+            let stuck = (i + stuck.len()).checked_sub(sound).and_then(|i| stuck.get(i));
+            let reason = match stuck {
+                Some(reason) => (*reason).clone(),
+                None if i < idle => Code::RunnerIdle.into(),
+                None => Code::RunnerStarting.into(),
+            };
+            wait(plan, job, reason);
         }
         let (demand, supply) = (self.jobs.len(), self.supply.len());
         let mut deficits = Vec::new();
@@ -86,12 +93,20 @@ impl<'a> PoolLevel<'a> {
             let likely = self.jobs.iter().find(|job| job.id() == runner.facts.launched_for);
             let Some(job) = likely.filter(free).or_else(|| self.jobs.iter().find(free)) else { break };
             let on_behalf_of = Some(runner.name().clone());
-            plan.questions.push(Question::Job { job: job.id(), on_behalf_of });
-            plan.wake_at(runner.stopped_at().unwrap_or(now) + DOUBT);
+            let stopped_at = runner.stopped_at().unwrap_or(now);
+            let asked_at = job.asked_at.filter(|asked| *asked >= stopped_at);
+            plan.ask(Question::Job { job: job.id(), on_behalf_of }, asked_at, now);
+            plan.wake_at(stopped_at + DOUBT);
             wait(plan, job, Code::MaybeTaken.into());
             held.insert(job.id());
         }
         held
+    }
+
+    /// Why those that have no task yet have none: they cover the youngest jobs.
+    fn stuck(&self) -> Vec<&'a Reason> {
+        let reserved = self.supply.iter().filter(|runner| runner.stage() == RunnerStage::Reserved);
+        reserved.filter_map(|runner| runner.retry.as_ref().map(|retry| &retry.reason)).collect()
     }
 
     fn idle(&self, doubtful: &[&Runner]) -> usize {
@@ -114,7 +129,7 @@ impl<'a> PoolLevel<'a> {
             if now < doubted {
                 plan.wake_at(doubted);
             } else {
-                plan.questions.push(Question::Runner(runner.name().clone()));
+                plan.ask(Question::Runner(runner.name().clone()), runner.asked_at, now);
                 doubtful.push(runner);
             }
         }
@@ -136,17 +151,11 @@ impl<'a> PoolLevel<'a> {
                     plan.marks.push(Mark { runner: name(), surplus_since: Some(now) });
                     plan.wake_at(now + grace);
                 }
-                // A reserved runner's task may have been asked for a moment ago:
-                // it is retired once that has been answered.
-                (true, Some(since)) if now >= since + grace => {
-                    if runner.stage() != RunnerStage::Reserved {
-                        plan.retirements.push(Retirement {
-                            runner: name(),
-                            kind: EndingKind::Surplus,
-                            reason: Reason::with(Code::Surplus, format_args!("{supply}, demand {demand}")),
-                        });
-                    }
-                }
+                (true, Some(since)) if now >= since + grace => plan.retirements.push(Retirement {
+                    runner: name(),
+                    kind: EndingKind::Surplus,
+                    reason: Reason::with(Code::Surplus, format_args!("{supply}, demand {demand}")),
+                }),
                 (true, Some(since)) => plan.wake_at(since + grace),
                 (false, Some(_)) => plan.marks.push(Mark { runner: name(), surplus_since: None }),
                 (false, None) => {}

@@ -5,9 +5,11 @@ use std::slice::from_ref;
 use jiff::Timestamp;
 
 use super::*;
+use crate::hold::Held;
 use crate::id::{RunnerId, TaskId};
 use crate::job::{JobStage, Place};
 use crate::labels::Labels;
+use crate::pace::Rate;
 use crate::pool::Pool;
 use crate::settings::Settings;
 use crate::testing::{catalogue, job_facts, settings};
@@ -23,6 +25,7 @@ fn job_in(repository: &str, class: &str, id: u64, created: i64) -> Job {
     Job {
         version: Version::FIRST,
         created_at: at(created),
+        asked_at: None,
         timeline: Timeline::begin(JobStage::Queued, at(created)),
         state: JobState::Queued {
             place: Place { class: ClassName::parse(class).unwrap(), pool },
@@ -38,10 +41,10 @@ fn job(id: u64, created: i64) -> Job {
 
 /// Sets a runner up for a job, as far as `stage`.
 fn runner(job: &Job, number: u64, stage: RunnerStage, since: i64) -> Runner {
-    let (settings, catalogue) = (settings(), catalogue());
+    let (settings, catalogue, nothing) = (settings(), catalogue(), Open::default());
     let rules = Rules { settings: &settings, catalogue: &catalogue };
-    let mut places = Places::default();
-    let launch = launch(job, &Code::ToPlan.into(), rules, &Budgets::default(), &mut places).unwrap();
+    let mut launcher = Launcher::new(&nothing, rules, Means::default(), at(since));
+    let launch = launcher.launch(job, &Code::ToPlan.into(), &mut Plan::default()).unwrap();
     let name = format!("ecsr-test-{}-01arz3ndektsv4rrffq69g{number:04}", launch.order.pool());
     let reserved = launch.order.reserve(RunnerName::parse(&name).unwrap(), Epoch::new(1), at(since));
     let task = crate::runner::Task { id: TaskId::parse(&format!("task{number}")).unwrap(), heard: 0 };
@@ -59,8 +62,8 @@ fn runner(job: &Job, number: u64, stage: RunnerStage, since: i64) -> Runner {
 
 fn tell_with(settings: &Settings, jobs: &[Job], runners: &[Runner], now: i64) -> String {
     let catalogue = catalogue();
-    let open = Open { jobs: jobs.to_vec(), runners: runners.to_vec() };
-    let plan = plan(&open, Rules { settings, catalogue: &catalogue }, &Budgets::default(), at(now));
+    let open = Open { jobs: jobs.to_vec(), runners: runners.to_vec(), ..Open::default() };
+    let plan = plan(&open, Rules { settings, catalogue: &catalogue }, Means::default(), at(now));
     let short =
         |name: &RunnerName| name.as_str()[name.as_str().len() - 4..].trim_start_matches('0').to_owned();
     let mut told = Vec::new();
@@ -73,6 +76,7 @@ fn tell_with(settings: &Settings, jobs: &[Job], runners: &[Runner], now: i64) ->
     told.extend(plan.waits.iter().map(|w| format!("{} waits: {}", w.job, w.reason.code().as_str())));
     told.extend(plan.questions.iter().map(|q| match q {
         Question::Job { job, .. } => format!("ask about {job}"),
+        Question::Run(job) => format!("ask about the run of {job}"),
         Question::Runner(name) => format!("ask about runner {}", short(name)),
     }));
     told.join("; ")
@@ -149,10 +153,10 @@ fn surplus_is_retired_after_the_grace_the_youngest_unbooted_first() {
 }
 
 #[test]
-fn a_runner_whose_task_may_have_been_asked_for_a_moment_ago_is_not_retired() {
+fn a_surplus_runner_that_still_waits_for_its_task_is_retired_too() {
     let mut reserved = runner(&job(7, 0), 1, RunnerStage::Reserved, 1);
     reserved.surplus_since = Some(at(2));
-    assert_eq!(tell(&[], &[reserved], 100), "");
+    assert_eq!(tell(&[], &[reserved], 100), "retire 1 (supply 1, demand 0)");
 }
 
 #[test]
@@ -200,6 +204,14 @@ fn a_task_that_outlives_every_limit_is_stopped() {
 }
 
 #[test]
+fn a_task_whose_container_never_runs_is_given_up_so_that_its_job_gets_another_runner() {
+    let seven = job(7, 0);
+    let starting = [runner(&seven, 1, RunnerStage::Starting, 0)];
+    assert_eq!(tell(from_ref(&seven), &starting, 899), "7 waits: runner_starting; ask about 7");
+    assert!(tell(from_ref(&seven), &starting, 900).starts_with("retire 1 (the runner did not come up"));
+}
+
+#[test]
 fn a_paused_deployment_launches_nothing_and_says_so() {
     let mut settings = settings();
     settings.paused = true;
@@ -209,32 +221,67 @@ fn a_paused_deployment_launches_nothing_and_says_so() {
 #[test]
 fn a_held_scope_holds_back_its_own_jobs_only() {
     let jobs = [job_in("acme/app", "small", 1, 0), job_in("acme/web", "small", 2, 0)];
-    let budgets = Budgets {
-        held: HashMap::from([(Scope::Repository(jobs[0].facts.repository.clone()), "403".to_owned())]),
-        ..Budgets::default()
-    };
+    let held = Held::Scope(Scope::Repository(jobs[0].facts.repository.clone()));
+    let holds = vec![Hold::after(None, held, "403", at(0))];
     let (settings, catalogue) = (settings(), catalogue());
-    let open = Open { jobs: jobs.to_vec(), runners: Vec::new() };
-    let plan = plan(&open, Rules { settings: &settings, catalogue: &catalogue }, &budgets, at(1));
-    assert_eq!(plan.launches.iter().map(|launch| launch.job.get()).collect::<Vec<_>>(), [2]);
-    assert_eq!(plan.waits[0].reason.code(), Code::ScopeHeld);
+    let open = Open { jobs: jobs.to_vec(), holds, ..Open::default() };
+    let rules = Rules { settings: &settings, catalogue: &catalogue };
+    let first = plan(&open, rules, Means::default(), at(1));
+    assert_eq!(first.launches.iter().map(|launch| launch.job.get()).collect::<Vec<_>>(), [2]);
+    assert_eq!(first.waits[0].reason.code(), Code::ScopeHeld);
+    assert_eq!(first.probes, []);
+    let later = plan(&open, rules, Means::default(), at(300));
+    assert_eq!(later.probes, [Scope::Repository(jobs[0].facts.repository.clone())]);
+    assert_eq!(later.launches.len(), 1, "a probe is no launch");
 }
 
 #[test]
 fn a_class_whose_runners_do_not_come_up_gets_one_probe_at_a_time() {
     let jobs = [job(1, 0), job(2, 1), job_in("acme/app", "large", 3, 2)];
     let (settings, catalogue) = (settings(), catalogue());
-    let launched = |probe, runners: &[Runner]| {
-        let small = ClassName::parse("small").unwrap();
-        let broken = HashMap::from([(small, Broken { words: "no listener".to_owned(), probe })]);
-        let open = Open { jobs: jobs.to_vec(), runners: runners.to_vec() };
+    let launched = |faults: u32, now, runners: &[Runner]| {
+        let small = Held::Class(ClassName::parse("small").unwrap());
+        let hold = (0..faults).fold(None::<Hold>, |before, _| {
+            Some(Hold::after(before.as_ref(), small.clone(), "no listener", at(3)))
+        });
+        let holds = hold.into_iter().collect();
+        let open = Open { jobs: jobs.to_vec(), runners: runners.to_vec(), holds, ..Open::default() };
         let rules = Rules { settings: &settings, catalogue: &catalogue };
-        let plan = plan(&open, rules, &Budgets { broken, ..Budgets::default() }, at(5));
+        let plan = plan(&open, rules, Means::default(), at(now));
         plan.launches.iter().map(|launch| launch.job.get()).collect::<Vec<_>>()
     };
-    assert_eq!(launched(false, &[]), [3]);
-    assert_eq!(launched(true, &[]), [1, 3]);
-    assert_eq!(launched(true, &[runner(&jobs[0], 1, RunnerStage::Starting, 1)]), [3]);
+    assert_eq!(launched(1, 3, &[]), [3], "one fault is a moment's wait");
+    assert_eq!(launched(1, 4, &[]), [1, 2, 3]);
+    assert_eq!(launched(5, 4, &[]), [3]);
+    assert_eq!(launched(5, 303, &[]), [1, 3]);
+    assert_eq!(launched(5, 303, &[runner(&jobs[0], 1, RunnerStage::Starting, 1)]), [3]);
+    let busy = runner(&jobs[0], 1, RunnerStage::Busy, 1);
+    assert_eq!(launched(5, 303, &[busy]), [2, 3], "busy runners are no probe");
+}
+
+#[test]
+fn launches_come_at_the_pace_that_github_allows_and_the_rest_waits_for_it() {
+    let jobs: Vec<Job> = (1..=20).map(|i| job(i, i64::try_from(i).unwrap())).collect();
+    let (mut settings, catalogue) = (settings(), catalogue());
+    settings.paces.github = Rate { burst: 3, per_minute: 60 };
+    let mut open = Open { jobs, ..Open::default() };
+    let launched = |open: &Open, now| {
+        let rules = Rules { settings: &settings, catalogue: &catalogue };
+        let plan = plan(open, rules, Means::default(), at(now));
+        (plan.launches.len(), plan)
+    };
+    let (launches, first) = launched(&open, 100);
+    assert_eq!(launches, 3);
+    assert_eq!(first.waits.len(), 17);
+    assert_eq!(
+        first.waits[0].reason.text(),
+        "runners are launched at the pace of 60 registrations a minute for `acme`"
+    );
+    assert_eq!(first.next_at, Some(at(101)));
+    open.levels = first.draws.iter().map(|draw| (draw.bucket.clone(), draw.after)).collect();
+    assert_eq!(launched(&open, 100).0, 0);
+    assert_eq!(launched(&open, 101).0, 1);
+    assert_eq!(launched(&open, 160).0, 3, "no more than the burst adds up");
 }
 
 #[test]
@@ -247,8 +294,8 @@ fn launches_and_endings_never_exceed_demand() {
     }
     let (settings, catalogue) = (settings(), catalogue());
     let rules = Rules { settings: &settings, catalogue: &catalogue };
-    let open = Open { jobs, runners };
-    let plan = plan(&open, rules, &Budgets::default(), at(11));
+    let open = Open { jobs, runners, ..Open::default() };
+    let plan = plan(&open, rules, Means::default(), at(11));
     assert_eq!(plan.launches.len(), 5);
     assert!(plan.next_at.is_some());
     let labels = Labels::new(["self-hosted", "class:small"]);

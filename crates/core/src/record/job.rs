@@ -1,14 +1,15 @@
 //! What GitHub tells of jobs.
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 
 use super::{Change, Outcome, Recorded, Records, Rules, runner};
-use crate::admit::admit;
-use crate::event::{JobAction, JobEvent};
+use crate::admit::{admit, refused};
+use crate::event::{JobAction, JobEvent, RunAnswer, RunOutcome};
 use crate::id::Version;
 use crate::job::{Conclusion, EndedJob, Job, JobEnding, JobRecord, JobStage, JobState, Place, TakenBy};
+use crate::policy::Subject;
 use crate::reason::{Code, Reason};
-use crate::runner::Runner;
+use crate::runner::{Runner, RunnerStage};
 use crate::timeline::Timeline;
 
 /// Older `queued` events (a redelivery, a replay) are believed only after GitHub confirms them.
@@ -50,7 +51,7 @@ fn queued(event: &JobEvent, records: &Records, rules: Rules<'_>) -> Recorded {
     // A job that waited for an approval is old without being stale.
     let stale = waiting.is_none()
         && event.created_at.is_some_and(|created| event.received_at.duration_since(created) > FRESH);
-    let wait = Reason::from(if stale { Code::ToConfirm } else { Code::ToPlan });
+    let wait = if stale { Code::ToConfirm.into() } else { admitted(rules) };
     let state = JobState::Queued { place, wait };
     let job = match waiting {
         None => new_job(event, JobStage::Queued, state),
@@ -64,7 +65,7 @@ fn queued(event: &JobEvent, records: &Records, rules: Rules<'_>) -> Recorded {
 fn again(record: &JobRecord) -> Recorded {
     let unplanned = match record {
         JobRecord::Open(Job { state: JobState::Queued { wait, .. }, .. }) => {
-            matches!(wait.code(), Code::ToPlan | Code::ToConfirm)
+            matches!(wait.code(), Code::ToPlan | Code::ToConfirm | Code::ToCheck)
         }
         _ => false,
     };
@@ -151,12 +152,19 @@ fn completed(
             }
         }
     }
-    if let Some(runner) = named(records, taken)
+    let runner = named(records, taken);
+    if let Some(runner) = runner
         && let Some(ending) = runner::completes(runner, event.facts.id, event.happened_at())
     {
-        changes.push(Change::Runner(ending));
+        changes.push(runner::settled(runner, ending));
     }
-    Recorded::accepted(changes, true)
+    // A job that ends on the runner which executed it was no demand, and its
+    // runner no supply: its place is free once its task has stopped.
+    let expected = runner.is_some_and(|runner| {
+        runner.names_job() == Some(event.facts.id) && runner.stage() == RunnerStage::Busy
+    });
+    let known = matches!(&records.job, Some(JobRecord::Open(Job { state: JobState::InProgress { .. }, .. })));
+    Recorded::accepted(changes, !(expected && known))
 }
 
 /// The loaded runner, if it is the one that GitHub named.
@@ -170,12 +178,37 @@ fn is_ours(taken: &TakenBy, rules: Rules<'_>) -> bool {
 }
 
 /// What GitHub answered about an open job whose record has not changed meanwhile.
-pub(super) fn record_answer(job: &Job, event: &JobEvent, records: &Records, rules: Rules<'_>) -> Recorded {
+pub(super) fn record_answer(
+    job: &Job,
+    at: Timestamp,
+    event: &JobEvent,
+    records: &Records,
+    rules: Rules<'_>,
+) -> Recorded {
+    let mut recorded = heed_answer(job, event, records, rules);
+    if recorded.changes.is_empty() {
+        return record_asked(job, at);
+    }
+    for change in &mut recorded.changes {
+        if let Change::Job(job) = change {
+            job.asked_at = Some(at);
+        }
+    }
+    recorded
+}
+
+/// The answer told nothing: the question is not asked again at once.
+pub(super) fn record_asked(job: &Job, at: Timestamp) -> Recorded {
+    let asked = Job { version: job.version.next(), asked_at: Some(at), ..job.clone() };
+    Recorded::accepted(vec![Change::Job(asked)], false)
+}
+
+fn heed_answer(job: &Job, event: &JobEvent, records: &Records, rules: Rules<'_>) -> Recorded {
     match (&event.action, &job.state) {
         (JobAction::Queued, JobState::Queued { place, wait }) => {
             // Confirmed. The version moves on, so that whoever waits for the
             // confirmation sees it.
-            let wait = if wait.code() == Code::ToConfirm { Code::ToPlan.into() } else { wait.clone() };
+            let wait = if wait.code() == Code::ToConfirm { admitted(rules) } else { wait.clone() };
             let state = JobState::Queued { place: place.clone(), wait };
             Recorded::accepted(vec![Change::Job(job.with_state(state))], true)
         }
@@ -192,6 +225,48 @@ pub(super) fn record_answer(job: &Job, event: &JobEvent, records: &Records, rule
         (JobAction::Waiting, _) => Recorded::nothing(Code::NothingNew),
         _ => record(event, records, rules),
     }
+}
+
+/// What a job that was admitted by its own facts waits for first.
+fn admitted(rules: Rules<'_>) -> Reason {
+    if rules.settings.check_runs { Code::ToCheck.into() } else { Code::ToPlan.into() }
+}
+
+/// What started the job's run is judged before a runner is launched for it.
+pub(super) fn record_run(job: &Job, answer: &RunAnswer, rules: Rules<'_>) -> Recorded {
+    let JobState::Queued { place, wait } = &job.state else { return Recorded::nothing(Code::NothingNew) };
+    if wait.code() != Code::ToCheck {
+        return Recorded::nothing(Code::NothingNew);
+    }
+    let RunOutcome::Found { event, head_repository } = &answer.outcome else {
+        return match answer.outcome {
+            RunOutcome::Absent => record_absent(job),
+            _ => record_asked(job, answer.at),
+        };
+    };
+    let subject = Subject {
+        repository: &job.facts.repository,
+        private: None,
+        event: Some(event),
+        head_repository: head_repository.as_ref(),
+    };
+    if let Err(refusal) = rules.settings.policy.judge(&subject) {
+        let reason = refused(&refusal);
+        let mut timeline = job.timeline.clone();
+        timeline.push(JobStage::Refused, answer.at);
+        let ended = EndedJob {
+            facts: job.facts.clone(),
+            version: job.version.next(),
+            created_at: job.created_at,
+            timeline,
+            place: Some(place.clone()),
+            ending: JobEnding::Refused { reason: reason.clone(), after: None },
+        };
+        let changes = vec![Change::JobEnded(ended)];
+        return Recorded { changes, replan: true, outcome: Outcome::Refused(reason) };
+    }
+    let state = JobState::Queued { place: place.clone(), wait: Code::ToPlan.into() };
+    Recorded::accepted(vec![Change::Job(job.with_state(state))], true)
 }
 
 /// GitHub does not know the job any more: its run was deleted.
@@ -216,6 +291,7 @@ fn new_job(event: &JobEvent, stage: JobStage, state: JobState) -> Job {
         version: Version::FIRST,
         created_at: event.created_at.unwrap_or(event.received_at),
         timeline: Timeline::begin(stage, event.happened_at()),
+        asked_at: None,
         state,
     }
 }

@@ -110,7 +110,18 @@ pub(super) fn record_task(event: &TaskEvent, records: &Records) -> Recorded {
     };
     // A container that runs alters no plan; one that stopped frees its place.
     let replan = matches!(event.change, TaskChange::Stopped(_));
-    Recorded::accepted(next.map(Change::Runner).into_iter().collect(), replan)
+    Recorded::accepted(next.map(|next| settled(runner, next)).into_iter().collect(), replan)
+}
+
+/// The write of a runner's next record. One that served its job, and has
+/// nothing left to clean, is gone with it: nobody has to come back for it.
+pub(super) fn settled(before: &Runner, next: Runner) -> Change {
+    let served = matches!(&next.state, RunnerState::Ending(Ending { kind: EndingKind::Completed, .. }));
+    let at_once = Runner { version: before.version, ..next.clone() };
+    match at_once.finish(next.timeline.latest()).filter(|_| served) {
+        Some(gone) => Change::RunnerGone(Box::new(gone)),
+        None => Change::Runner(next),
+    }
 }
 
 fn is_stale(runner: &Runner, event: &TaskEvent) -> bool {
@@ -141,7 +152,8 @@ fn running(runner: &Runner, event: &TaskEvent) -> Option<Runner> {
             _ => return None,
         },
     };
-    Some(runner.with_state(state, event.at))
+    // What the runner's next step waits for does not end with its container's start.
+    Some(Runner { retry: runner.retry.clone(), ..runner.with_state(state, event.at) })
 }
 
 fn stopped(runner: &Runner, event: &TaskEvent, cause: &StopCause) -> Option<Runner> {
@@ -229,6 +241,7 @@ fn kind_of(cause: &StopCause, runner: &Runner) -> (EndingKind, Option<Reason>) {
         },
         StopCause::Unknown(what) => crashed(what),
         StopCause::FailedToStart(what) => boot_failed(what),
+        StopCause::NoCapacity(what) => (EndingKind::BootFailed, Some(Reason::with(Code::NoCapacity, what))),
         StopCause::SpotInterrupted => (EndingKind::SpotInterrupted, None),
         StopCause::StoppedByUser => (EndingKind::StoppedByOperator, None),
         StopCause::Missing => crashed("its task is no longer there"),
@@ -240,7 +253,7 @@ pub(super) fn record_registration(answer: &RegistrationAnswer, records: &Records
         return Recorded::nothing(Code::NothingNew);
     };
     let next = match answer.outcome {
-        RegistrationOutcome::Idle => None,
+        RegistrationOutcome::Idle | RegistrationOutcome::Unanswered => None,
         RegistrationOutcome::Busy(registration) => runner.registration_busy(registration, answer.at),
         RegistrationOutcome::Absent => match &runner.state {
             RunnerState::Booted { custody: Custody::Issued(_) | Custody::Taken(_), .. } => {
@@ -249,7 +262,13 @@ pub(super) fn record_registration(answer: &RegistrationAnswer, records: &Records
             _ => None,
         },
     };
-    Recorded::accepted(next.map(Change::Runner).into_iter().collect(), true)
+    // An answer that tells nothing is remembered, so that it is not asked for again at once.
+    let (next, replan) = match next {
+        Some(next) => (next, true),
+        None => (Runner { version: runner.version.next(), ..runner.clone() }, false),
+    };
+    let asked = Runner { asked_at: Some(answer.at), ..next };
+    Recorded::accepted(vec![Change::Runner(asked)], replan)
 }
 
 /// The oldest queued job is queued still: it is not the one that the runner

@@ -7,13 +7,15 @@ use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
 
 use super::*;
-use crate::event::{JobAction, JobEvent, StopCause, TaskChange, TaskEvent};
+use crate::event::{
+    JobAction, JobAnswer, JobEvent, JobOutcome, RunAnswer, RunOutcome, StopCause, TaskChange, TaskEvent,
+};
 use crate::exit::AgentExit;
 use crate::id::{Epoch, JobId, RunnerId, RunnerName, TaskId};
 use crate::job::{Conclusion, JobEnding, JobState, TakenBy};
-use crate::plan::{Budgets, Open, plan};
+use crate::plan::{Means, Open, Question, plan};
 use crate::runner::step::{Next, Step};
-use crate::runner::{EndingKind, RunnerState};
+use crate::runner::{EndingKind, Retry, RunnerState};
 use crate::testing::{catalogue, job_facts, settings};
 
 const RUNNER: &str = "ecsr-test-abcdefg234-01arz3ndektsv4rrffq69g5fav";
@@ -93,7 +95,7 @@ impl Book {
     fn plan(&self, now: Timestamp) -> crate::plan::Plan {
         let (settings, catalogue) = (settings(), catalogue());
         let rules = Rules { settings: &settings, catalogue: &catalogue };
-        plan(&self.open(), rules, &Budgets::default(), now)
+        plan(&self.open(), rules, Means::default(), now)
     }
 
     fn open(&self) -> Open {
@@ -101,7 +103,8 @@ impl Book {
             JobRecord::Open(job) => Some(job.clone()),
             JobRecord::Ended(_) => None,
         });
-        Open { jobs: jobs.collect(), runners: self.runners.values().cloned().collect() }
+        let runners = self.runners.values().cloned().collect();
+        Open { jobs: jobs.collect(), runners, ..Open::default() }
     }
 
     fn tell(&mut self, event: &Event) -> Recorded {
@@ -134,6 +137,7 @@ impl Book {
                 self.runners.remove(&runner.facts.name);
                 self.gone.push(runner.as_ref().clone());
             }
+            Change::Hold(_) | Change::Released(_) => panic!("no event holds launches back: {change:?}"),
         }
     }
 
@@ -232,11 +236,88 @@ fn a_late_webhook_resurrects_nothing() {
 }
 
 #[test]
-fn a_running_container_and_an_expected_start_alter_no_plan() {
+fn the_expected_life_of_a_job_alters_no_plan_until_its_place_is_free() {
     let mut book = Book::with_runner();
     assert!(!book.tell(&task(1, TaskChange::Running)).replan);
     assert!(!book.tell(&in_progress(7)).replan);
-    assert!(book.tell(&completed(7)).replan);
+    assert!(!book.tell(&completed(7)).replan);
+    let stopped = book.tell(&stopped(AgentExit::Completed));
+    assert!(stopped.replan);
+    assert!(matches!(stopped.changes[..], [Change::RunnerGone(_)]), "nothing is left to come back for");
+}
+
+#[test]
+fn an_answer_that_tells_nothing_is_not_asked_for_again_at_once() {
+    let mut book = Book::default();
+    book.tell(&queued(7));
+    let [Question::Job { .. }] = &book.plan(at(400_000)).questions[..] else {
+        panic!("asked after five minutes")
+    };
+    let asked = |book: &Book, outcome| {
+        let Some(JobRecord::Open(job)) = book.jobs.get(&JobId::new(7)) else { panic!("it is open") };
+        Event::JobAnswer(JobAnswer {
+            job: job.id(),
+            asked: job.version,
+            on_behalf_of: None,
+            outcome,
+            at: at(400_000),
+        })
+    };
+    let unanswered = asked(&book, JobOutcome::Unanswered);
+    assert!(!book.tell(&unanswered).replan);
+    assert_eq!(book.plan(at(401_000)).questions, []);
+    assert_eq!(book.plan(at(520_000)).questions.len(), 1);
+}
+
+#[test]
+fn what_started_a_run_is_judged_before_a_launch_where_the_deployment_wants_it() {
+    let mut settings = settings();
+    settings.check_runs = true;
+    settings.policy.events = vec!["push".to_owned()];
+    let catalogue = catalogue();
+    let rules = Rules { settings: &settings, catalogue: &catalogue };
+    let [Change::Job(job)] = &record(&queued(7), &Records::default(), rules).changes[..] else {
+        panic!("one job")
+    };
+    let open = Open { jobs: vec![job.clone()], ..Open::default() };
+    let first = plan(&open, rules, Means::default(), at(20));
+    assert_eq!((first.launches, first.questions), (vec![], vec![Question::Run(JobId::new(7))]));
+    let records = Records { job: Some(JobRecord::Open(job.clone())), runner: None };
+    let told = |event: &str, head: &str| {
+        let outcome = RunOutcome::Found {
+            event: event.into(),
+            head_repository: Some(crate::id::Repository::parse(head).unwrap()),
+        };
+        let answer = RunAnswer { job: JobId::new(7), asked: job.version, outcome, at: at(30) };
+        record(&Event::RunAnswer(answer), &records, rules)
+    };
+    let allowed = told("push", "acme/app");
+    let [Change::Job(job)] = &allowed.changes[..] else { panic!("it is open still") };
+    assert!(matches!(&job.state, JobState::Queued { wait, .. } if wait.code() == Code::ToPlan));
+    assert_eq!(told("pull_request", "acme/app").outcome.reason().code(), Code::EventNotAllowed);
+    assert_eq!(told("push", "mallory/app").outcome.reason().code(), Code::ForkNotAllowed);
+}
+
+#[test]
+fn a_runner_that_waits_for_capacity_ends_with_nothing_to_clean() {
+    let mut book = Book::default();
+    book.tell(&queued(7));
+    let reserved = book.launch_one();
+    let retry =
+        Retry { failures: 1, not_before: at(15_000), reason: Reason::with(Code::NoCapacity, "none left") };
+    let waiting = reserved.next_try(reserved.placement.clone(), retry, at(20)).unwrap();
+    assert_eq!(waiting.state, RunnerState::Reserved { attempt: 2 });
+    assert_eq!(waiting.next(at(21)), Next::At(at(15_000)));
+    assert_eq!(waiting.next(at(15_000)), Next::Now(Step::RunTask));
+    assert!(waiting.end(EndingKind::Surplus, None, at(30)).is_to_finish());
+    let asked = waiting.end(EndingKind::Surplus, None, at(15_001));
+    assert_eq!(asked.next(at(15_001)), Next::Now(Step::RunTask), "that try may have been asked for");
+}
+
+#[test]
+fn a_job_that_ends_unexpectedly_alters_the_plan() {
+    let mut book = Book::with_runner();
+    assert!(book.tell(&completed(7)).replan, "it was queued, as far as was known");
 }
 
 #[test]

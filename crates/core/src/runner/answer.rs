@@ -5,8 +5,9 @@
 
 use jiff::Timestamp;
 
-use super::{Custody, Ending, EndingKind, RegistrationLeft, Runner, RunnerState, Task, TaskLeft};
+use super::{Custody, Ending, EndingKind, RegistrationLeft, Retry, Runner, RunnerState, Task, TaskLeft};
 use crate::id::{RunnerId, TaskId};
+use crate::placement::Placement;
 use crate::reason::Reason;
 
 impl Runner {
@@ -24,6 +25,34 @@ impl Runner {
         Some(self.with_state(state, at))
     }
 
+    /// `RunTask` was answered: there is no task, and the next try is to be made
+    /// there and then. For a runner that is to go, the answer ends its tries.
+    #[must_use]
+    pub fn next_try(&self, placement: Placement, retry: Retry, at: Timestamp) -> Option<Self> {
+        match &self.state {
+            RunnerState::Reserved { attempt } => Some(Self {
+                version: self.version.next(),
+                placement,
+                retry: Some(retry),
+                state: RunnerState::Reserved { attempt: attempt + 1 },
+                ..self.clone()
+            }),
+            _ => self.task_refused(retry.reason, at),
+        }
+    }
+
+    /// Its first try, which nobody has asked for yet, is to be made elsewhere.
+    #[must_use]
+    pub fn placed(&self, placement: Placement) -> Self {
+        Self { version: self.version.next(), placement, ..self.clone() }
+    }
+
+    /// A step failed and is tried again later.
+    #[must_use]
+    pub fn failed(&self, retry: Retry) -> Self {
+        Self { version: self.version.next(), retry: Some(retry), ..self.clone() }
+    }
+
     /// `RunTask` was refused for good: there is no task.
     #[must_use]
     pub fn task_refused(&self, reason: Reason, at: Timestamp) -> Option<Self> {
@@ -35,8 +64,11 @@ impl Runner {
             _ => return None,
         };
         let RunnerState::Ending(ending) = ended.state.clone() else { return None };
-        let state = RunnerState::Ending(Ending { task: TaskLeft::Stopped { task: None, at }, ..ending });
-        Some(Self { state, ..ended })
+        // A configuration is made only for a task that was accepted, and the
+        // same token would have told of it.
+        let registration = RegistrationLeft::Deleted;
+        let task = TaskLeft::Stopped { task: None, at };
+        Some(Self { state: RunnerState::Ending(Ending { task, registration, ..ending }), ..ended })
     }
 
     /// The record of a hand-over that is to be committed with its boot item;

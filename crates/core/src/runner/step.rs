@@ -45,6 +45,16 @@ impl Runner {
     /// What to do next.
     #[must_use]
     pub fn next(&self, now: Timestamp) -> Next {
+        let next = self.next_step(now);
+        match &self.retry {
+            Some(retry) if now < retry.not_before && matches!(next, Next::Now(_)) => {
+                Next::At(retry.not_before)
+            }
+            _ => next,
+        }
+    }
+
+    fn next_step(&self, now: Timestamp) -> Next {
         match &self.state {
             RunnerState::Reserved { .. } => Next::Now(Step::RunTask),
             RunnerState::Starting { custody: Custody::Unissued, .. }
@@ -90,6 +100,15 @@ impl Runner {
         }
     }
 
+    /// Whether nothing outside is left to clean, so that only its record has to go.
+    #[must_use]
+    pub fn is_to_finish(&self) -> bool {
+        matches!(&self.state, RunnerState::Ending(ending)
+            if ending.registration == RegistrationLeft::Deleted
+                && matches!(ending.task, TaskLeft::Stopped { .. })
+                && !matches!(ending.custody, Custody::Issued(_)))
+    }
+
     /// The history record of a runner that [`Step::Finish`] is due for.
     #[must_use]
     pub fn finish(&self, now: Timestamp) -> Option<EndedRunner> {
@@ -106,6 +125,7 @@ impl Runner {
             kind: ending.kind,
             note: ending.note.clone(),
             served: ending.served,
+            placement: self.placement.clone(),
             task: self.task().cloned(),
             cost_usd: self.cost_usd(now),
         })

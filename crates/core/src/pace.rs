@@ -1,0 +1,154 @@
+//! How fast launches may come: one bucket for each limit of AWS's or GitHub's,
+//! after the generic cell rate algorithm.
+//!
+//! A bucket's whole state is one time, so that a store can take slots with one
+//! atomic write.
+
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use crate::cost::Market;
+use crate::id::Account;
+
+/// What a launch draws a slot from.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub enum Bucket {
+    /// Just-in-time configurations of one installation, or of one token.
+    GitHub(Account),
+    /// Launches of one capacity provider in the Region.
+    Fargate(Market),
+}
+
+/// How many at once, and how many later on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rate {
+    /// Slots that an untouched bucket gives at once.
+    pub burst: u32,
+    /// Slots that it gives each minute after that.
+    pub per_minute: u32,
+}
+
+/// The paces of a deployment.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Paces {
+    /// Registrations for each GitHub App installation. GitHub's secondary
+    /// limit is 900 points a minute for an endpoint, of which a POST takes 5.
+    pub github: Rate,
+    /// RunTask for each capacity provider. Fargate's own limit is a bucket of
+    /// 100, refilled with 20 a second; 25 and 5 in its newest Regions.
+    pub fargate: Rate,
+}
+
+impl Default for Paces {
+    fn default() -> Self {
+        Self {
+            // Within any minute: 12 + 168 = 180.
+            github: Rate { burst: 12, per_minute: 168 },
+            fargate: Rate { burst: 100, per_minute: 1200 },
+        }
+    }
+}
+
+impl Paces {
+    /// The rate of a bucket.
+    #[must_use]
+    pub fn rate(&self, bucket: &Bucket) -> Rate {
+        match bucket {
+            Bucket::GitHub(_) => self.github,
+            Bucket::Fargate(_) => self.fargate,
+        }
+    }
+}
+
+/// A bucket's state: the time at which it will be untouched again. A bucket
+/// without a level is untouched.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct Level(pub Timestamp);
+
+impl Rate {
+    /// The slots that can be had now.
+    #[must_use]
+    pub fn available(self, level: Option<Level>, now: Timestamp) -> u32 {
+        let Level(untouched_at) = level.unwrap_or(Level(now));
+        let missing = untouched_at.duration_since(now).max(SignedDuration::ZERO);
+        // A slot that is back in part is not there.
+        let missing = u64::try_from(missing.as_millis()).unwrap_or(u64::MAX);
+        let taken = missing.div_ceil(u64::try_from(self.interval().as_millis()).unwrap_or(1).max(1));
+        self.burst.saturating_sub(u32::try_from(taken).unwrap_or(u32::MAX))
+    }
+
+    /// The level after `slots` have been taken.
+    #[must_use]
+    pub fn take(self, level: Option<Level>, slots: u32, now: Timestamp) -> Level {
+        let from = level.map_or(now, |Level(at)| at.max(now));
+        Level(from + self.interval() * i32::try_from(slots).unwrap_or(i32::MAX))
+    }
+
+    /// When the next slot can be had.
+    #[must_use]
+    pub fn next_at(self, level: Option<Level>, now: Timestamp) -> Timestamp {
+        level.map_or(now, |Level(at)| (at - self.tolerance()).max(now))
+    }
+
+    /// The level of a bucket that gives nothing before `until`, and one slot then.
+    #[must_use]
+    pub fn held_until(self, level: Option<Level>, until: Timestamp) -> Level {
+        let held = Level(until + self.tolerance());
+        level.map_or(held, |level| level.max(held))
+    }
+
+    fn interval(self) -> SignedDuration {
+        SignedDuration::from_millis(i64::from(60_000_u32.div_ceil(self.per_minute.max(1))))
+    }
+
+    fn tolerance(self) -> SignedDuration {
+        self.interval() * i32::try_from(self.burst.saturating_sub(1)).unwrap_or(i32::MAX)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RATE: Rate = Rate { burst: 3, per_minute: 60 };
+
+    fn at(millis: i64) -> Timestamp {
+        Timestamp::from_millisecond(millis).unwrap()
+    }
+
+    #[test]
+    fn an_untouched_bucket_gives_its_burst_and_then_its_rate() {
+        assert_eq!(RATE.available(None, at(0)), 3);
+        let level = Some(RATE.take(None, 3, at(0)));
+        assert_eq!(RATE.available(level, at(0)), 0);
+        assert_eq!(RATE.next_at(level, at(0)), at(1000));
+        assert_eq!(RATE.available(level, at(999)), 0);
+        assert_eq!(RATE.available(level, at(1000)), 1);
+        assert_eq!(RATE.available(level, at(60_000)), 3);
+    }
+
+    #[test]
+    fn a_minute_never_gives_more_than_burst_and_rate_together() {
+        let (mut level, mut given) = (None, 0);
+        for millis in (0..60_000).step_by(50) {
+            let slots = RATE.available(level, at(millis));
+            if slots > 0 {
+                level = Some(RATE.take(level, slots, at(millis)));
+                given += slots;
+            }
+        }
+        assert_eq!(given, 62, "3 at once and one each second from then on");
+    }
+
+    #[test]
+    fn a_wish_to_be_asked_later_gives_one_slot_then_and_no_burst() {
+        let level = Some(RATE.held_until(None, at(30_000)));
+        assert_eq!(RATE.available(level, at(29_999)), 0);
+        assert_eq!(RATE.next_at(level, at(0)), at(30_000));
+        assert_eq!(RATE.available(level, at(30_000)), 1);
+        let later = RATE.take(None, 3, at(60_000));
+        assert_eq!(RATE.held_until(Some(later), at(0)), later, "an earlier wish changes nothing");
+    }
+}

@@ -1,0 +1,183 @@
+//! What one launch needs: a class that comes up, a scope that registers, a
+//! placement with room, a slot in each pace, a place in each limit.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::places::Places;
+use super::{Draw, Launch, Means, Open, Order, Plan};
+use crate::class::Class;
+use crate::class::size::Arch;
+use crate::hold::{Held, Hold};
+use crate::id::ClassName;
+use crate::job::{Job, JobState, Place};
+use crate::pace::{Bucket, Level, Rate};
+use crate::placement::{Choices, Placement};
+use crate::pool::Scope;
+use crate::reason::{Code, Reason};
+use crate::record::Rules;
+use crate::runner::{Runner, RunnerState};
+
+/// Launches that wait for their pace are planned in batches: slots add up meanwhile.
+const PACE_PAUSE: SignedDuration = SignedDuration::from_secs(1);
+
+pub(super) struct Launcher<'a> {
+    open: &'a Open,
+    rules: Rules<'a>,
+    means: Means<'a>,
+    now: Timestamp,
+    places: Places<'a>,
+    holds: HashMap<&'a Held, &'a Hold>,
+    /// Held placements and classes that a runner probes already.
+    probed: HashSet<(Placement, Arch)>,
+    probed_classes: HashSet<ClassName>,
+    taken: BTreeMap<Bucket, u32>,
+}
+
+impl<'a> Launcher<'a> {
+    pub(super) fn new(open: &'a Open, rules: Rules<'a>, means: Means<'a>, now: Timestamp) -> Self {
+        let on_their_way =
+            open.runners.iter().filter(|runner| matches!(runner.state, RunnerState::Reserved { .. }));
+        let supply = open.runners.iter().filter(|runner| runner.is_supply());
+        Self {
+            open,
+            rules,
+            means,
+            now,
+            places: Places::count(&open.runners),
+            holds: open.holds.iter().map(|hold| (&hold.held, hold)).collect(),
+            probed: on_their_way.map(|runner| (runner.placement.clone(), runner.facts.size.arch())).collect(),
+            probed_classes: supply.map(|runner: &Runner| runner.facts.class.clone()).collect(),
+            taken: BTreeMap::new(),
+        }
+    }
+
+    pub(super) fn launch(
+        &mut self,
+        job: &'a Job,
+        reason: &Reason,
+        plan: &mut Plan,
+    ) -> Result<Launch, Reason> {
+        let JobState::Queued { place, .. } = &job.state else {
+            return Err(Code::ToPlan.into());
+        };
+        let settings = self.rules.settings;
+        if settings.paused {
+            return Err(Code::Paused.into());
+        }
+        let class = self.class(place)?;
+        let scope = settings.registration.scope(&job.facts.repository);
+        self.admits_scope(&scope, plan)?;
+        self.admits_class(class, plan)?;
+        let placement = self.placement(class, job, plan)?;
+        let buckets = [Bucket::Fargate(placement.market), Bucket::GitHub((self.means.account)(&scope))];
+        self.admits_pace(&buckets, plan)?;
+        self.places.take(class, &job.facts.repository, &settings.limits)?;
+        for bucket in buckets {
+            *self.taken.entry(bucket).or_default() += 1;
+        }
+        self.probed.insert((placement.clone(), class.size.arch()));
+        self.probed_classes.insert(class.name.clone());
+        Ok(Launch {
+            job: job.id(),
+            job_version: job.version,
+            order: self.order(job, class, place, placement, scope),
+            reason: reason.clone(),
+        })
+    }
+
+    /// What the launches so far take from each bucket.
+    pub(super) fn draws(self) -> Vec<Draw> {
+        let draw = |(bucket, slots): (Bucket, u32)| {
+            let before = self.open.levels.get(&bucket).copied();
+            let after = self.rate(&bucket).take(before, slots, self.now);
+            Draw { bucket, before, after }
+        };
+        self.taken.clone().into_iter().map(draw).collect()
+    }
+
+    fn class(&self, place: &Place) -> Result<&'a Class, Reason> {
+        self.rules.catalogue.get(&place.class).ok_or_else(|| {
+            let names = self.rules.catalogue.names();
+            let detail = format!("`{}` is no longer in the catalogue, which has {names}", place.class);
+            Reason::with(Code::ClassUnknown, detail)
+        })
+    }
+
+    fn admits_scope(&self, scope: &Scope, plan: &mut Plan) -> Result<(), Reason> {
+        let Some(hold) = self.holds.get(&Held::Scope(scope.clone())) else { return Ok(()) };
+        if self.now < hold.not_before {
+            plan.wake_at(hold.not_before);
+        } else if !plan.probes.contains(scope) {
+            plan.probes.push(scope.clone());
+        }
+        Err(Reason::with(Code::ScopeHeld, &hold.words))
+    }
+
+    /// After one fault the next launch waits a moment; where the breaker is
+    /// open, one runner of the class is launched at a time.
+    fn admits_class(&self, class: &Class, plan: &mut Plan) -> Result<(), Reason> {
+        let Some(hold) = self.holds.get(&Held::Class(class.name.clone())) else { return Ok(()) };
+        if self.now < hold.not_before {
+            plan.wake_at(hold.not_before);
+            return Err(Reason::with(Code::ClassHeld, &hold.words));
+        }
+        if hold.is_open_breaker() && self.probed_classes.contains(&class.name) {
+            return Err(Reason::with(Code::ClassHeld, &hold.words));
+        }
+        Ok(())
+    }
+
+    fn placement(&self, class: &Class, job: &Job, plan: &mut Plan) -> Result<Placement, Reason> {
+        let choices = Choices { subnets: self.means.subnets, holds: &self.open.holds, probed: &self.probed };
+        choices.choose(class.capacity, class.size.arch(), job.id().get(), self.now).map_err(|none| {
+            if let Some(at) = none.not_before {
+                plan.wake_at(at);
+            }
+            none.reason
+        })
+    }
+
+    fn admits_pace(&self, buckets: &[Bucket], plan: &mut Plan) -> Result<(), Reason> {
+        for bucket in buckets {
+            let (rate, taken) = (self.rate(bucket), self.taken.get(bucket).copied().unwrap_or(0));
+            let level: Option<Level> = self.open.levels.get(bucket).copied();
+            if taken >= rate.available(level, self.now) {
+                let next_at = rate.next_at(Some(rate.take(level, taken, self.now)), self.now);
+                plan.wake_at(next_at.max(self.now + PACE_PAUSE));
+                return Err(Reason::with(Code::Pace, pace_words(bucket, rate)));
+            }
+        }
+        Ok(())
+    }
+
+    fn rate(&self, bucket: &Bucket) -> Rate {
+        self.rules.settings.paces.rate(bucket)
+    }
+
+    fn order(&self, job: &Job, class: &Class, place: &Place, placement: Placement, scope: Scope) -> Order {
+        Order {
+            class: class.name.clone(),
+            size: class.size,
+            placement,
+            pool: place.pool.clone(),
+            scope,
+            labels: job.facts.labels.clone(),
+            repository: job.facts.repository.clone(),
+            launched_for: job.id(),
+            max_job_minutes: class.max_job_minutes.unwrap_or(self.rules.settings.limits.max_job_minutes),
+        }
+    }
+}
+
+fn pace_words(bucket: &Bucket, rate: Rate) -> String {
+    match bucket {
+        Bucket::GitHub(account) => {
+            format!("{} registrations a minute for `{account}`", rate.per_minute)
+        }
+        Bucket::Fargate(market) => {
+            format!("{} tasks a minute on {}", rate.per_minute, market.capacity_provider())
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! GitHub's registrations against records: a runner that vanished between its
+//! registration and its record's end would be listed for a day.
+
+use std::collections::{HashMap, HashSet};
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::KnownScope;
+use crate::id::{Deployment, RunnerId, RunnerName};
+use crate::plan::Open;
+use crate::pool::Scope;
+
+/// The most scopes that are remembered.
+pub const MOST_SCOPES: usize = 500;
+/// The most pages of registrations read in one pass.
+pub const MOST_PAGES: u32 = 10;
+/// The most registrations deleted in one pass.
+pub const MOST_DELETED: usize = 30;
+
+/// How often a scope's registrations are gone through.
+const PERIOD: SignedDuration = SignedDuration::from_hours(1);
+/// How long a scope is remembered after its last open runner; GitHub removes an
+/// ephemeral runner that vanished after a day.
+const MEMORY: SignedDuration = SignedDuration::from_hours(72);
+/// A runner's record and its registration are made within minutes of its name.
+const YOUNG: SignedDuration = SignedDuration::from_mins(15);
+
+/// A registration as GitHub lists it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Listed<'a> {
+    /// The name, ours or another's.
+    pub name: &'a str,
+    /// GitHub's id.
+    pub id: RunnerId,
+    /// Whether it runs a job.
+    pub busy: bool,
+}
+
+/// The scopes to remember: those of open runners, and those of late.
+#[must_use]
+pub fn remember(known: &[KnownScope], open: &Open, now: Timestamp) -> Vec<KnownScope> {
+    let mut scopes: Vec<KnownScope> =
+        known.iter().filter(|known| now < known.seen_at + MEMORY).cloned().collect();
+    let mut places: HashMap<Scope, usize> =
+        scopes.iter().enumerate().map(|(place, known)| (known.scope.clone(), place)).collect();
+    for runner in &open.runners {
+        let scope = &runner.facts.scope;
+        let place = *places.entry(scope.clone()).or_insert_with(|| {
+            let new = KnownScope { scope: scope.clone(), seen_at: now, looked_at: None, next_page: 1 };
+            scopes.push(new);
+            scopes.len() - 1
+        });
+        scopes[place].seen_at = now;
+    }
+    // Those of late that were looked at since are the least to lose.
+    scopes.sort_by_key(|known| std::cmp::Reverse((known.seen_at, known.looked_at.is_none())));
+    scopes.truncate(MOST_SCOPES);
+    scopes
+}
+
+/// The scopes whose registrations are to be gone through, the longest due first.
+#[must_use]
+pub fn due(scopes: &[KnownScope], now: Timestamp) -> Vec<usize> {
+    let is_due = |known: &KnownScope| {
+        known.next_page > 1 || known.looked_at.is_none_or(|looked| looked + PERIOD <= now)
+    };
+    let mut due: Vec<usize> = (0..scopes.len()).filter(|place| is_due(&scopes[*place])).collect();
+    due.sort_by_key(|place| scopes[*place].looked_at);
+    due
+}
+
+/// Ours that no open record names, in the order of the list. A busy one is
+/// never among them, and none whose name is only minutes old.
+#[must_use]
+pub fn unwanted(
+    listed: &[Listed<'_>],
+    open: &Open,
+    deployment: &Deployment,
+    now: Timestamp,
+) -> Vec<(RunnerName, RunnerId)> {
+    let wanted: HashSet<&str> = open.runners.iter().map(|runner| runner.name().as_str()).collect();
+    let old = |name: &RunnerName| named_at(name).is_some_and(|named| now.duration_since(named) >= YOUNG);
+    listed
+        .iter()
+        .filter(|listed| !listed.busy && !wanted.contains(listed.name))
+        .filter_map(|listed| Some((RunnerName::parse(listed.name).ok()?, listed.id)))
+        .filter(|(name, _)| name.belongs_to(deployment) && old(name))
+        .collect()
+}
+
+impl KnownScope {
+    /// A page was read, and what was to be deleted of it is.
+    pub fn page_read(&mut self, more: bool, now: Timestamp) {
+        if more {
+            self.next_page += 1;
+        } else {
+            self.put_off(now);
+        }
+    }
+
+    /// It is not gone through again before the next time: it was read to its
+    /// end, or GitHub does not answer for it.
+    pub fn put_off(&mut self, now: Timestamp) {
+        self.next_page = 1;
+        self.looked_at = Some(now);
+    }
+}
+
+/// The time in a name's ulid: its first 48 bits are milliseconds.
+fn named_at(name: &RunnerName) -> Option<Timestamp> {
+    const ALPHABET: &str = "0123456789abcdefghjkmnpqrstvwxyz";
+    const TIME_CHARS: usize = 10;
+    let mut millis = 0_i64;
+    for character in name.ulid().chars().take(TIME_CHARS) {
+        let digit = ALPHABET.find(character)?;
+        millis = millis * 32 + i64::try_from(digit).ok()?;
+    }
+    Timestamp::from_millisecond(millis).ok()
+}

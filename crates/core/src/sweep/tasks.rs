@@ -1,0 +1,163 @@
+//! Records against tasks, both ways.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::{Lag, SeenStatus, SeenTask};
+use crate::event::{StopCause, TaskChange, TaskEvent};
+use crate::id::{RunnerName, TaskId};
+use crate::plan::Open;
+use crate::runner::{Ending, Runner, RunnerState, Task, TaskLeft};
+
+/// The most runners whose missing task is remembered from one pass to the next.
+pub const MOST_MISSING: usize = 500;
+
+/// How long after its reservation a runner whose launch nobody has answered
+/// gets the task that is tagged with it: until then the launch goes on itself.
+const ADOPTION: SignedDuration = SignedDuration::from_mins(10);
+
+/// What a comparison of records and tasks found.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct Repairs {
+    /// Changes that no event told of.
+    pub events: Vec<TaskEvent>,
+    /// Tasks of ours that no open record wants: to be stopped, once a fresh
+    /// look at their runner's record agrees.
+    pub orphans: Vec<SeenTask>,
+    /// Runners whose task is not in the list, and the first pass that missed it.
+    pub missing: BTreeMap<RunnerName, Timestamp>,
+}
+
+/// Compares what is open with the tasks that are there. `missing` is what the
+/// pass before missed.
+#[must_use]
+pub fn repair(
+    open: &Open,
+    tasks: &[SeenTask],
+    missing: &BTreeMap<RunnerName, Timestamp>,
+    lag: Lag,
+    now: Timestamp,
+) -> Repairs {
+    let seen = Seen::of(tasks);
+    let mut repairs = Repairs::default();
+    for runner in &open.runners {
+        match expected(runner) {
+            Expected::Task(task) => match seen.by_id.get(&task.id) {
+                Some(seen) => repairs.events.extend(unheard(runner, task, seen, now)),
+                None => repairs.miss(runner, task, missing, lag, now),
+            },
+            Expected::Unanswered if runner.timeline.began() + ADOPTION <= now => {
+                repairs.events.extend(seen.by_runner.get(runner.name()).and_then(|seen| adopted(seen, now)));
+            }
+            Expected::Unanswered | Expected::Nothing => {}
+        }
+    }
+    let wanted: HashSet<&RunnerName> = open.runners.iter().map(Runner::name).collect();
+    let unwanted = |task: &&SeenTask| !is_stopped(task) && !wanted.contains(&task.runner);
+    repairs.orphans = tasks.iter().filter(unwanted).cloned().collect();
+    repairs
+}
+
+impl Repairs {
+    /// The runner's task is not in the list: that counts once it has been so
+    /// for long enough.
+    fn miss(
+        &mut self,
+        runner: &Runner,
+        task: &Task,
+        before: &BTreeMap<RunnerName, Timestamp>,
+        lag: Lag,
+        now: Timestamp,
+    ) {
+        let first = before.get(runner.name()).copied().unwrap_or(now);
+        if first + lag.0 <= now {
+            let change = TaskChange::Stopped(StopCause::Missing);
+            self.events.push(event(runner.name(), &task.id, task.heard + 1, change, now));
+        }
+        // One that counts is remembered too: its record may be out of reach just now.
+        if self.missing.len() < MOST_MISSING {
+            self.missing.insert(runner.name().clone(), first);
+        }
+    }
+}
+
+/// The tasks, by what they are looked for.
+struct Seen<'a> {
+    by_id: HashMap<&'a TaskId, &'a SeenTask>,
+    /// Of several with the same tag, the one that is most alive.
+    by_runner: HashMap<&'a RunnerName, &'a SeenTask>,
+}
+
+impl<'a> Seen<'a> {
+    fn of(tasks: &'a [SeenTask]) -> Self {
+        let mut by_runner: HashMap<&RunnerName, &SeenTask> = HashMap::new();
+        for task in tasks {
+            let best = by_runner.entry(&task.runner).or_insert(task);
+            if liveliness(&task.status) > liveliness(&best.status) {
+                *best = task;
+            }
+        }
+        Self { by_id: tasks.iter().map(|task| (&task.task, task)).collect(), by_runner }
+    }
+}
+
+fn liveliness(status: &SeenStatus) -> u8 {
+    match status {
+        SeenStatus::Running => 2,
+        SeenStatus::Pending => 1,
+        SeenStatus::Stopped(_) => 0,
+    }
+}
+
+fn is_stopped(task: &SeenTask) -> bool {
+    matches!(task.status, SeenStatus::Stopped(_))
+}
+
+/// What a record takes to be there.
+enum Expected<'a> {
+    Task(&'a Task),
+    /// A task may have been started, and nobody was told.
+    Unanswered,
+    Nothing,
+}
+
+fn expected(runner: &Runner) -> Expected<'_> {
+    match &runner.state {
+        RunnerState::Starting { task, .. }
+        | RunnerState::Booted { task, .. }
+        | RunnerState::Busy { task, .. } => Expected::Task(task),
+        RunnerState::Reserved { .. } => Expected::Unanswered,
+        RunnerState::Ending(Ending { task, .. }) => match task {
+            TaskLeft::Running(task) | TaskLeft::Stopping { task, .. } => Expected::Task(task),
+            TaskLeft::Unanswered { .. } => Expected::Unanswered,
+            TaskLeft::Stopped { .. } => Expected::Nothing,
+        },
+    }
+}
+
+/// What the list tells of a task that its record has not heard.
+fn unheard(runner: &Runner, task: &Task, seen: &SeenTask, now: Timestamp) -> Option<TaskEvent> {
+    let change = match &seen.status {
+        SeenStatus::Running if matches!(runner.state, RunnerState::Starting { .. }) => TaskChange::Running,
+        SeenStatus::Pending | SeenStatus::Running => return None,
+        SeenStatus::Stopped(cause) => TaskChange::Stopped(cause.clone()),
+    };
+    Some(event(runner.name(), &task.id, task.heard + 1, change, now))
+}
+
+/// The tagged task becomes its runner's. One that is still pending is left to
+/// the next pass: by then it runs or has stopped.
+fn adopted(seen: &SeenTask, now: Timestamp) -> Option<TaskEvent> {
+    let change = match &seen.status {
+        SeenStatus::Pending => return None,
+        SeenStatus::Running => TaskChange::Running,
+        SeenStatus::Stopped(cause) => TaskChange::Stopped(cause.clone()),
+    };
+    // Older than any event of the task's own.
+    Some(event(&seen.runner, &seen.task, 0, change, now))
+}
+
+fn event(runner: &RunnerName, task: &TaskId, version: u64, change: TaskChange, at: Timestamp) -> TaskEvent {
+    TaskEvent { runner: runner.clone(), task: task.clone(), version, change, at }
+}

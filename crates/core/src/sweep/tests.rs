@@ -1,0 +1,103 @@
+//! Sweeps read as sentences.
+
+mod deliveries;
+mod registrations;
+mod repositories;
+mod tasks;
+
+use jiff::Timestamp;
+
+use super::*;
+use crate::class::size::{Arch, Size};
+use crate::cost::Market;
+use crate::id::{ClassName, Epoch, JobId, PoolId, Repository, Version};
+use crate::labels::Labels;
+use crate::placement::Placement;
+use crate::reason::Code;
+use crate::runner::{EndingKind, Runner, RunnerFacts, RunnerState};
+use crate::timeline::Timeline;
+
+const MINUTE: i64 = 60;
+const HOUR: i64 = 60 * MINUTE;
+
+fn at(secs: i64) -> Timestamp {
+    Timestamp::from_second(1_764_000_000 + secs).unwrap()
+}
+
+/// A name that was given at that time.
+fn name_of(deployment: &str, number: u64, secs: i64) -> String {
+    let mut millis = at(secs).as_millisecond();
+    let mut time = [0_u8; 10];
+    for digit in time.iter_mut().rev() {
+        *digit = b"0123456789abcdefghjkmnpqrstvwxyz"[usize::try_from(millis % 32).unwrap()];
+        millis /= 32;
+    }
+    format!("ecsr-{deployment}-abcdefg234-{}{number:016}", String::from_utf8_lossy(&time))
+}
+
+fn name(number: u64, secs: i64) -> RunnerName {
+    RunnerName::parse(&name_of("test", number, secs)).unwrap()
+}
+
+fn scope(repository: &str) -> Scope {
+    Scope::Repository(Repository::parse(repository).unwrap())
+}
+
+/// A runner that was reserved at that time.
+fn reserved(number: u64, secs: i64) -> Runner {
+    Runner {
+        facts: RunnerFacts {
+            name: name(number, secs),
+            class: ClassName::parse("small").unwrap(),
+            size: Size::new(512, 1024, None, Arch::X64).unwrap(),
+            pool: PoolId::parse("abcdefg234").unwrap(),
+            scope: scope("acme/app"),
+            labels: Labels::new(["self-hosted"]),
+            repository: Repository::parse("acme/app").unwrap(),
+            launched_for: JobId::new(7),
+            max_job_minutes: 60,
+        },
+        version: Version::FIRST,
+        epoch: Epoch::new(1),
+        timeline: Timeline::begin(RunnerStage::Reserved, at(secs)),
+        surplus_since: None,
+        placement: Placement { market: Market::OnDemand, subnet: None },
+        retry: None,
+        asked_at: None,
+        state: RunnerState::Reserved { attempt: 1 },
+    }
+}
+
+fn open(runners: &[Runner]) -> Open {
+    Open { runners: runners.to_vec(), ..Open::default() }
+}
+
+#[test]
+fn a_sweep_is_due_each_minute_and_each_five_when_nothing_is_open() {
+    let due = |began: Option<i64>, open_is_empty, now| {
+        let progress = SweepProgress { began_at: began.map(at), ..SweepProgress::default() };
+        is_due(&progress, open_is_empty, at(now))
+    };
+    assert!(due(None, true, 0));
+    assert!(!due(Some(0), false, 30));
+    assert!(due(Some(0), false, 58));
+    assert!(!due(Some(0), true, 4 * MINUTE));
+    assert!(due(Some(0), true, 5 * MINUTE));
+}
+
+#[test]
+fn deliveries_left_to_go_through_are_gone_on_with_each_minute() {
+    let mark = DeliveryMark { number: 1, at: at(0) };
+    let backlog = Some(Backlog { from: mark, cursor: None, down_to: mark });
+    let deliveries = DeliveryProgress { handled: Some(mark), backlog };
+    let progress = SweepProgress { began_at: Some(at(0)), deliveries, ..SweepProgress::default() };
+    assert!(is_due(&progress, true, at(MINUTE)));
+}
+
+#[test]
+fn a_runner_that_has_been_ending_for_an_hour_is_stuck() {
+    let ending = reserved(1, 0).end(EndingKind::Surplus, Some(Code::Surplus.into()), at(10));
+    let open = open(&[ending, reserved(2, 0)]);
+    assert_eq!(stuck(&open, at(59 * MINUTE)), 0);
+    assert_eq!(stuck(&open, at(10 + HOUR)), 1);
+}

@@ -1,0 +1,295 @@
+//! Deliveries against what was recorded.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::id::DeliveryId;
+use crate::sweep::deliveries::{Listed, Walk, behind};
+
+/// GitHub's list, what was recorded, and sweeps with little room.
+struct Scene {
+    /// The latest last.
+    list: Vec<Listed>,
+    recorded: BTreeSet<DeliveryId>,
+    fetched: Vec<u64>,
+    progress: DeliveryProgress,
+    page: usize,
+    pages: usize,
+    fetches: usize,
+    pages_read: usize,
+}
+
+impl Scene {
+    fn new(page: usize, pages: usize, fetches: usize) -> Self {
+        Self {
+            list: Vec::new(),
+            recorded: BTreeSet::new(),
+            fetched: Vec::new(),
+            progress: DeliveryProgress::default(),
+            page,
+            pages,
+            fetches,
+            pages_read: 0,
+        }
+    }
+
+    fn roomy() -> Self {
+        Self::new(100, 10, 30)
+    }
+
+    fn deliver(&mut self, secs: i64, recorded: bool) -> u64 {
+        let number = self.list.len() as u64 + 1;
+        self.redeliver(number, secs);
+        if recorded {
+            self.recorded.insert(id(number));
+        }
+        number
+    }
+
+    /// Delivers with the GUID of another.
+    fn redeliver(&mut self, of: u64, secs: i64) {
+        let number = self.list.len() as u64 + 1;
+        self.list.push(Listed { number, id: id(of), at: at(secs), is_job: true });
+    }
+
+    /// A page below the cursor, which is the number that it begins below.
+    fn read(&mut self, cursor: Option<&str>) -> (Vec<Listed>, Option<String>) {
+        self.pages_read += 1;
+        let below = cursor.map_or(u64::MAX, |cursor| cursor.parse().unwrap());
+        let mut rest = self.list.iter().rev().filter(|listed| listed.number < below).cloned();
+        let page: Vec<Listed> = rest.by_ref().take(self.page).collect();
+        let next = rest.next().and(page.last()).map(|last| last.number.to_string());
+        (page, next)
+    }
+
+    /// One pass, as the engine makes it.
+    fn pass(&mut self, now: i64) -> Option<SignedDuration> {
+        let mut walk = Walk::begin(&self.progress, at(now));
+        let mut fetches = 0;
+        for _ in 0..self.pages {
+            if walk.is_done() {
+                break;
+            }
+            let (page, next) = self.read(walk.cursor());
+            let unrecorded: Vec<Listed> =
+                walk.wanted(&page).into_iter().filter(|listed| !self.recorded.contains(&listed.id)).collect();
+            if let Some(first) = unrecorded.get(self.fetches - fetches) {
+                walk.cut_before(&page, first.number);
+            } else {
+                walk.page_handled(&page, next);
+            }
+            let room = self.fetches - fetches;
+            for listed in unrecorded.iter().take(room) {
+                self.fetched.push(listed.number);
+                self.recorded.insert(listed.id.clone());
+            }
+            fetches += unrecorded.len().min(room);
+            if unrecorded.len() > room {
+                break;
+            }
+        }
+        self.progress = walk.end();
+        behind(&self.progress, at(now))
+    }
+}
+
+fn id(number: u64) -> DeliveryId {
+    DeliveryId::parse(&format!("guid-{number}")).unwrap()
+}
+
+#[test]
+fn a_delivery_that_was_never_recorded_is_fetched_once() {
+    let mut scene = Scene::roomy();
+    scene.deliver(0, true);
+    let lost = scene.deliver(1, false);
+    scene.deliver(2, true);
+    assert_eq!(scene.pass(3 * MINUTE), None);
+    assert_eq!(scene.pass(4 * MINUTE), None);
+    assert_eq!(scene.fetched, [lost]);
+}
+
+#[test]
+fn a_young_delivery_is_left_to_the_next_pass() {
+    let mut scene = Scene::roomy();
+    let lost = scene.deliver(0, false);
+    scene.pass(2 * MINUTE - 1);
+    assert!(scene.fetched.is_empty());
+    scene.pass(2 * MINUTE);
+    assert_eq!(scene.fetched, [lost]);
+}
+
+#[test]
+fn what_is_listed_above_a_young_delivery_is_left_with_it() {
+    let mut scene = Scene::new(1, 10, 30);
+    let young = scene.deliver(100, false);
+    let above = scene.deliver(50, false);
+    scene.pass(50 + 2 * MINUTE);
+    scene.pass(100 + 2 * MINUTE);
+    assert!(scene.fetched.contains(&young) && scene.fetched.contains(&above));
+}
+
+#[test]
+fn the_first_pass_goes_back_a_day() {
+    let mut scene = Scene::roomy();
+    scene.deliver(0, false);
+    let lost = scene.deliver(2 * HOUR, false);
+    scene.pass(25 * HOUR);
+    assert_eq!(scene.fetched, [lost]);
+}
+
+#[test]
+fn an_outage_of_two_days_is_made_up_for() {
+    let mut scene = Scene::roomy();
+    scene.deliver(0, true);
+    scene.pass(3 * MINUTE);
+    let lost = scene.deliver(5 * MINUTE, false);
+    scene.pass(48 * HOUR);
+    assert_eq!(scene.fetched, [lost]);
+}
+
+#[test]
+fn a_redelivery_counts_as_what_it_repeats() {
+    let mut scene = Scene::roomy();
+    let lost = scene.deliver(0, false);
+    scene.redeliver(lost, 10);
+    scene.pass(HOUR);
+    scene.redeliver(lost, HOUR);
+    scene.pass(2 * HOUR);
+    assert_eq!(scene.fetched, [2]);
+}
+
+#[test]
+fn other_events_are_passed_over() {
+    let mut scene = Scene::roomy();
+    scene.deliver(0, false);
+    scene.list[0].is_job = false;
+    scene.pass(HOUR);
+    assert!(scene.fetched.is_empty());
+    assert_eq!(scene.progress.handled, Some(DeliveryMark { number: 1, at: at(0) }));
+}
+
+#[test]
+fn a_pass_that_is_cut_says_how_far_it_is_behind_and_the_next_goes_on() {
+    let mut scene = Scene::new(2, 1, 30);
+    scene.deliver(0, true);
+    scene.pass(3 * MINUTE);
+    for secs in 1..=6 {
+        scene.deliver(secs, false);
+    }
+    assert_eq!(scene.pass(10 * MINUTE), Some(SignedDuration::from_mins(10)));
+    assert_eq!(scene.fetched, [7, 6]);
+    // One page for what came since, and none left for the backlog.
+    scene.pages = 2;
+    scene.pass(11 * MINUTE);
+    scene.pass(12 * MINUTE);
+    assert_eq!(scene.fetched, [7, 6, 5, 4, 3, 2]);
+    assert_eq!(scene.pass(13 * MINUTE), None);
+}
+
+#[test]
+fn what_came_lately_is_fetched_before_the_backlog() {
+    let mut scene = Scene::new(100, 10, 2);
+    scene.deliver(0, true);
+    scene.pass(3 * MINUTE);
+    for secs in 1..=4 {
+        scene.deliver(secs, false);
+    }
+    scene.pass(10 * MINUTE);
+    scene.deliver(5 * MINUTE, false);
+    scene.pass(20 * MINUTE);
+    assert_eq!(scene.fetched, [5, 4, 6, 3]);
+    assert_eq!(scene.pass(21 * MINUTE), None);
+    assert_eq!(scene.fetched, [5, 4, 6, 3, 2]);
+}
+
+#[test]
+fn without_its_cursor_a_backlog_is_found_from_the_top() {
+    let mut scene = Scene::new(2, 1, 30);
+    scene.deliver(0, true);
+    scene.pass(3 * MINUTE);
+    for secs in 1..=9 {
+        scene.deliver(secs, false);
+    }
+    scene.pass(10 * MINUTE);
+    scene.progress.backlog.as_mut().unwrap().cursor = None;
+    scene.pages = 10;
+    assert_eq!(scene.pass(11 * MINUTE), None);
+    assert_eq!(scene.fetched, [10, 9, 8, 7, 6, 5, 4, 3, 2]);
+}
+
+#[test]
+fn a_forgotten_or_overlong_cursor_is_not_kept() {
+    let mut scene = Scene::new(2, 1, 30);
+    for secs in 1..=5 {
+        scene.deliver(secs, true);
+    }
+    let mut walk = Walk::begin(&scene.progress, at(HOUR));
+    let (page, _) = scene.read(None);
+    walk.page_handled(&page, Some("x".repeat(1000)));
+    assert!(walk.cursor().is_some());
+    assert_eq!(walk.clone().end().backlog.unwrap().cursor, None);
+    walk.forget_cursor();
+    assert_eq!(walk.end().backlog.unwrap().cursor, None);
+}
+
+#[test]
+fn a_pass_that_handled_nothing_leaves_everything_as_it_was() {
+    let mut scene = Scene::roomy();
+    scene.deliver(0, true);
+    scene.pass(3 * MINUTE);
+    let before = scene.progress.clone();
+    assert_eq!(Walk::begin(&before, at(HOUR)).end(), before);
+    scene.pass(2 * HOUR);
+    assert_eq!(scene.progress, before);
+}
+
+proptest! {
+    /// Deliveries come at any pace, out of order by seconds, while passes have
+    /// little room: in the end each that was not recorded was fetched once.
+    #[test]
+    fn every_lost_delivery_is_fetched_once_however_the_passes_are_cut(
+        arrivals in prop::collection::vec((0_i64..4, 0_i64..90, prop::bool::weighted(0.7)), 1..120),
+        page in 1_usize..8,
+        pages in 1_usize..5,
+        fetches in 1_usize..4,
+    ) {
+        let mut scene = Scene::new(page, pages, fetches);
+        let mut lost = BTreeMap::new();
+        let mut minute = 0;
+        for (gap, early, recorded) in arrivals {
+            for _ in 0..gap {
+                minute += 1;
+                scene.pass(minute * MINUTE);
+            }
+            let number = scene.deliver(minute * MINUTE - early, recorded);
+            if !recorded {
+                lost.insert(number, 1);
+            }
+        }
+        // Nothing more comes: a pass has room for one page of what came since.
+        scene.pages = scene.pages.max(2);
+        for _ in 0..400 {
+            minute += 1;
+            scene.pass(minute * MINUTE);
+        }
+        let mut times = BTreeMap::new();
+        for number in &scene.fetched {
+            *times.entry(*number).or_insert(0) += 1;
+        }
+        prop_assert_eq!(times, lost);
+        prop_assert_eq!(scene.progress.backlog, None);
+    }
+
+    /// A pass never reads more pages than it has room for.
+    #[test]
+    fn a_pass_reads_no_more_pages_than_it_has_room_for(count in 0_i64..50, pages in 1_usize..5) {
+        let mut scene = Scene::new(3, pages, 2);
+        for secs in 0..count {
+            scene.deliver(secs, secs % 3 == 0);
+        }
+        scene.pass(HOUR);
+        prop_assert!(scene.pages_read <= pages);
+    }
+}
