@@ -12,7 +12,7 @@ use ecsrunner_core::runner::Runner;
 use jiff::Timestamp;
 use tracing::{info, warn};
 
-use crate::dispatcher::chain;
+use crate::chain;
 use crate::ports::Clock;
 use crate::ports::github::{GitHub, RemoteJob};
 use crate::ports::store::{Store, StoreError};
@@ -100,7 +100,7 @@ pub(crate) fn event_of(remote: &RemoteJob, facts: &Arc<JobFacts>, now: Timestamp
     Some(JobEvent {
         action,
         facts: facts.clone(),
-        private: None,
+        private: remote.private,
         created_at: remote.created_at,
         received_at: now,
     })

@@ -8,41 +8,56 @@
 mod advance;
 mod ask;
 mod hand_over;
+mod launch;
 pub(crate) mod memory;
+mod probe;
 mod round;
+mod term;
 
-use std::collections::HashSet;
-use std::pin::Pin;
 use std::time::Duration;
 
-use ecsrunner_core::id::Epoch;
+use ecsrunner_core::sweep::Lag;
 use futures::FutureExt;
 use futures::future::{self, Either};
-use futures::stream::{FuturesUnordered, StreamExt};
+use futures::stream::StreamExt;
 use jiff::Timestamp;
 use tracing::{debug, warn};
 
-use crate::ports::Clock;
-use crate::ports::store::{Lease, StoreError};
-use crate::{Engine, World};
-use memory::EffectKey;
+use crate::ports::queue::Queue;
+use crate::ports::store::{Bid, Lease, StoreError};
+use crate::ports::{Clock, Disposition, Randomness};
+use crate::sweep::{Reach, Sweeping, Swept};
+use crate::{Engine, World, chain};
+pub(crate) use term::{Effected, News, Term};
 
 /// How long the lease is held without being renewed.
-const TERM: Duration = Duration::from_secs(30);
+const TERM: Duration = Duration::from_secs(60);
+/// The lease is renewed when less than this is left of it.
+const RENEW_BELOW: Duration = Duration::from_secs(40);
+/// How long one step may take with all its calls. None begins unless the lease outlasts it.
+const STEP_LIMIT: Duration = Duration::from_secs(20);
 /// How often kicks of other processes are looked for while effects are under way.
 const KICK_CHECK: Duration = Duration::from_millis(250);
-/// The most effects at once, and the most for one pool: one repository that
-/// hangs delays nobody else.
-const MOST_EFFECTS: usize = 32;
-const MOST_EFFECTS_OF_POOL: usize = 16;
+/// What is due later than this is left to the sweep, which comes each minute.
+const KICK_HORIZON: Duration = Duration::from_secs(60);
+
+/// How often in a row a fault of the store that passes is waited out, each time a little longer.
+const MOST_FAULTS: u32 = 6;
+const FAULT_PAUSE: Duration = Duration::from_millis(50);
+/// When a dispatcher that met a fault which does not pass is followed by another one.
+const AFTER_A_FAULT: Duration = Duration::from_secs(5);
+/// How long a sweep may keep launches waiting; the next one goes on.
+const SWEEP_LIMIT: Duration = Duration::from_secs(10);
 
 /// How a dispatcher begins and ends.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Default, Debug)]
 pub struct Office {
     /// The caller holds a lock of its own: the lease is taken at once.
     pub force: bool,
-    /// When to stop, work left or not.
+    /// When to have stopped, work left or not.
     pub until: Option<Timestamp>,
+    /// What is due within this time is waited for rather than left to a kick.
+    pub patience: Duration,
 }
 
 /// How a dispatcher ended.
@@ -55,65 +70,10 @@ pub enum Dispatched {
         /// When time alone brings more to do.
         next_at: Option<Timestamp>,
     },
-    /// Work is left: another dispatcher is to be woken.
+    /// Work is left: another dispatcher has been woken.
     WorkLeft,
     /// The lease went to another one meanwhile.
     Deposed,
-}
-
-/// What an effect came to.
-pub(crate) struct Effected {
-    key: EffectKey,
-    /// What it means for the dispatcher.
-    news: News,
-    /// When it is to be tried again.
-    again_at: Option<Timestamp>,
-}
-
-/// Whether there is reason for another round.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub(crate) enum News {
-    /// None: the plan is as it was.
-    Nothing,
-    /// The plan may be another now.
-    Round,
-    /// Another dispatcher holds the lease.
-    Deposed,
-}
-
-type Effects<'a> = FuturesUnordered<Pin<Box<dyn Future<Output = Effected> + Send + 'a>>>;
-
-/// One term of office.
-pub(crate) struct Term<'a> {
-    epoch: Epoch,
-    effects: Effects<'a>,
-    under_way: HashSet<EffectKey>,
-    next_at: Option<Timestamp>,
-    /// Whether an effect was due, and too many were under way.
-    held_back: bool,
-    renew_at: Timestamp,
-    until: Option<Timestamp>,
-}
-
-impl Term<'_> {
-    /// Whether the time has come for a round, a renewal, or the end.
-    fn is_due(&self, now: Timestamp) -> bool {
-        now >= self.renew_at
-            || self.next_at.is_some_and(|at| at <= now)
-            || self.until.is_some_and(|until| until <= now)
-    }
-
-    fn settle(&mut self, effected: Effected) -> News {
-        self.under_way.remove(&effected.key);
-        if let Some(at) = effected.again_at {
-            self.wake_at(at);
-        }
-        if self.held_back { effected.news.max(News::Round) } else { effected.news }
-    }
-
-    fn wake_at(&mut self, at: Timestamp) {
-        self.next_at = Some(self.next_at.map_or(at, |next| next.min(at)));
-    }
 }
 
 impl<W: World> Engine<W> {
@@ -123,54 +83,178 @@ impl<W: World> Engine<W> {
     ///
     /// The store is out of reach; the lease runs out by itself.
     pub async fn dispatch(&self, office: Office) -> Result<Dispatched, StoreError> {
-        let store = &self.ports.store;
-        let Some(epoch) = store.take(self.ports.clock.now(), TERM, office.force).await? else {
-            return Ok(Dispatched::HeldByAnother);
-        };
-        let mut term = Term {
-            epoch,
-            effects: Effects::new(),
-            under_way: HashSet::new(),
-            next_at: None,
-            held_back: false,
-            renew_at: self.ports.clock.now() + TERM / 2,
-            until: office.until,
-        };
+        match self.take_office(office).await {
+            Ok(None) => Ok(Dispatched::HeldByAnother),
+            Ok(Some(mut term)) => self.serve(&mut term).await,
+            Err(error) => {
+                let now = self.ports.clock.now();
+                self.post_kick(now + AFTER_A_FAULT, now).await;
+                Err(error)
+            }
+        }
+    }
+
+    /// Sweeps, and then plans and performs: what events missed comes first.
+    /// Where another one holds the lease all the time, the sweep is made beside
+    /// it: it is harmless twice, and must not be kept from its work. `None`
+    /// where it is too early.
+    ///
+    /// # Errors
+    ///
+    /// The store is out of reach; the lease runs out by itself.
+    pub async fn dispatch_with_sweep(&self, office: Office, lag: Lag) -> Result<Option<Swept>, StoreError> {
+        if !self.sweep_is_due().await? {
+            return Ok(None);
+        }
+        let term = self.take_office(office).await?;
+        let until = Some(self.ports.clock.now() + SWEEP_LIMIT);
+        let swept = self.sweep(Sweeping { lag, reach: Reach::Everything, until }).await?;
+        if let Some(mut term) = term
+            && self.renew_if_due(&mut term).await?
+        {
+            self.serve(&mut term).await?;
+        }
+        Ok(Some(swept))
+    }
+
+    /// Takes the lease, if nobody else holds it.
+    pub(crate) async fn take_office<'a>(&'a self, office: Office) -> Result<Option<Term<'a>>, StoreError> {
+        let bid = Bid { owner: self.ports.randomness.bits(), force: office.force };
+        let mut faults = 0;
         loop {
-            let kicks = store.kicks().await?;
-            let news = match self.round(&mut term).await {
-                Ok(()) => self.wait_for_news(&mut term, kicks).await?,
-                // Another write came first: what is open is read again.
-                Err(StoreError::Conflict) => News::Round,
-                Err(StoreError::Fenced) => News::Deposed,
-                Err(error) => return Err(error),
-            };
             let now = self.ports.clock.now();
-            if news == News::Deposed {
-                return Ok(Dispatched::Deposed);
-            }
-            if term.until.is_some_and(|until| now >= until) {
-                return Ok(Dispatched::WorkLeft);
-            }
-            if now >= term.renew_at {
-                if !store.renew(epoch, now, TERM).await? {
-                    return Ok(Dispatched::Deposed);
+            match self.ports.store.take(&bid, now, TERM).await {
+                Ok(tenure) => return Ok(tenure.map(|tenure| Term::new(tenure, office, now + TERM))),
+                Err(error) if passes(&error) && faults < MOST_FAULTS => {
+                    faults += 1;
+                    self.ports.clock.sleep(FAULT_PAUSE * faults).await;
                 }
-                term.renew_at = now + TERM / 2;
-            }
-            if news == News::Round {
-                continue;
-            }
-            match store.release(epoch, kicks).await {
-                Ok(true) => {
-                    debug!(epoch = epoch.get(), "released the dispatcher's lease");
-                    return Ok(Dispatched::Idle { next_at: term.next_at });
-                }
-                Ok(false) => {}
-                Err(StoreError::Fenced) => return Ok(Dispatched::Deposed),
                 Err(error) => return Err(error),
             }
         }
+    }
+
+    /// Rounds, until there is no reason for another one. A fault of the store
+    /// that passes ends no term: nobody else could plan before it runs out.
+    pub(crate) async fn serve<'a>(&'a self, term: &mut Term<'a>) -> Result<Dispatched, StoreError> {
+        // A kick of our own was counted before the lease was taken, hence before what is open is read.
+        let mut counted = self.counted_kicks();
+        if counted.is_some() {
+            // The round that follows is what that kick was for.
+            let _heard = self.kicked.notified().now_or_never();
+        }
+        let mut faults = 0;
+        loop {
+            match self.turn(term, counted.take()).await {
+                Ok(Some(dispatched)) => return Ok(dispatched),
+                Ok(None) => faults = 0,
+                Err(StoreError::Fenced) => return Ok(Dispatched::Deposed),
+                Err(error) if passes(&error) && faults < MOST_FAULTS => {
+                    faults += 1;
+                    self.ports.clock.sleep(FAULT_PAUSE * faults).await;
+                }
+                Err(error) => {
+                    if let Err(fault) = self.hand_on(term, AFTER_A_FAULT).await {
+                        warn!(error = %chain(&fault), "the lease is left to run out");
+                    }
+                    return Err(error);
+                }
+            }
+        }
+    }
+
+    /// One round, and the wait for a reason for another one; `None` where there is one.
+    async fn turn<'a>(
+        &'a self,
+        term: &mut Term<'a>,
+        counted: Option<u64>,
+    ) -> Result<Option<Dispatched>, StoreError> {
+        let kicks = match counted {
+            Some(kicks) => kicks,
+            None => self.ports.store.kicks().await?,
+        };
+        self.round(term).await?;
+        let news = self.wait_for_news(term, kicks).await?;
+        if news == News::Deposed || !self.renew_if_due(term).await? {
+            return Ok(Some(Dispatched::Deposed));
+        }
+        if term.is_over(self.ports.clock.now()) {
+            return self.hand_on(term, Duration::ZERO).await.map(Some);
+        }
+        // Something was due, and the lease too short for it before it was renewed.
+        let due = news == News::Round || (term.is_held_back() && term.effects.is_empty());
+        if due || self.wait_patiently(term.next_at, term.patience).await {
+            return Ok(None);
+        }
+        self.leave(term, kicks).await
+    }
+
+    /// Nothing is left to do: the lease is given up, unless there was a kick meanwhile.
+    async fn leave(&self, term: &mut Term<'_>, kicks: u64) -> Result<Option<Dispatched>, StoreError> {
+        let now = self.ports.clock.now();
+        let soon = term.next_at.filter(|at| *at <= now + KICK_HORIZON);
+        let posted = match soon {
+            Some(at) if !term.is_kicked_by(at, now) => self.post_kick(at, now).await,
+            _ => None,
+        };
+        match self.ports.store.release(term.epoch, Some(kicks), posted).await {
+            Ok(true) => {
+                debug!(epoch = term.epoch.get(), "released the dispatcher's lease");
+                Ok(Some(Dispatched::Idle { next_at: term.next_at }))
+            }
+            Ok(false) => {
+                term.next_kick_at = posted.or(term.next_kick_at);
+                Ok(None)
+            }
+            Err(StoreError::Fenced) => Ok(Some(Dispatched::Deposed)),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The time is over with work left: another dispatcher is woken first.
+    async fn hand_on(&self, term: &mut Term<'_>, after: Duration) -> Result<Dispatched, StoreError> {
+        let now = self.ports.clock.now();
+        let posted = self.post_kick(now + after, now).await;
+        match self.ports.store.release(term.epoch, None, posted).await {
+            Ok(_) => Ok(Dispatched::WorkLeft),
+            Err(StoreError::Fenced) => Ok(Dispatched::Deposed),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Posts a kick for that time; returns when it will come, if it was posted.
+    async fn post_kick(&self, at: Timestamp, now: Timestamp) -> Option<Timestamp> {
+        let after = Duration::try_from(at.duration_since(now)).unwrap_or_default();
+        match self.ports.queue.post_kick(after).await {
+            Ok(()) => Some(at.max(now)),
+            Err(error) => {
+                warn!(error = %chain(&error), "the sweep goes on instead of a kick");
+                None
+            }
+        }
+    }
+
+    /// False if the lease was lost.
+    async fn renew_if_due(&self, term: &mut Term<'_>) -> Result<bool, StoreError> {
+        let now = self.ports.clock.now();
+        if term.outlasts(now, RENEW_BELOW) {
+            return Ok(true);
+        }
+        let renewed = self.ports.store.renew(term.epoch, now, TERM).await?;
+        if renewed {
+            term.renewed(now + TERM);
+        }
+        Ok(renewed)
+    }
+
+    /// Waits for what is due soon; false where nothing is.
+    async fn wait_patiently(&self, next_at: Option<Timestamp>, patience: Duration) -> bool {
+        let now = self.ports.clock.now();
+        let Some(at) = next_at.filter(|at| *at <= now + patience) else { return false };
+        let pause = Duration::try_from(at.duration_since(now)).unwrap_or_default();
+        let _either =
+            future::select(Box::pin(self.kicked.notified()), Box::pin(self.ports.clock.sleep(pause))).await;
+        true
     }
 
     /// Waits while effects are under way, until there is reason for another round.
@@ -198,6 +282,13 @@ impl<W: World> Engine<W> {
                 Either::Right((Either::Left(_), _)) => return Ok(News::Round),
                 Either::Right((Either::Right(_), _)) => {
                     let now = self.ports.clock.now();
+                    if term.is_over(now) || !self.renew_if_due(term).await? {
+                        // Effects that are left behind are resumed by what their records hold.
+                        return Ok(if term.is_over(now) { News::Nothing } else { News::Deposed });
+                    }
+                    if term.is_closing(now) {
+                        continue;
+                    }
                     if term.is_due(now) || self.ports.store.kicks().await? != kicks {
                         return Ok(News::Round);
                     }
@@ -207,33 +298,13 @@ impl<W: World> Engine<W> {
         Ok(News::Nothing)
     }
 
-    /// An effect failed and is tried again later.
-    pub(crate) fn later(
-        &self,
-        key: EffectKey,
-        after: Option<Duration>,
-        error: &(dyn std::error::Error + 'static),
-    ) -> Effected {
-        let again_at = self.memory.failed(key.clone(), after, self.jitter(), self.ports.clock.now());
-        warn!(effect = ?key, error = %chain(error), %again_at, "effect failed, to be tried again");
-        Effected { key, news: News::Nothing, again_at: Some(again_at) }
-    }
-
-    fn jitter(&self) -> f64 {
-        use crate::ports::Randomness;
+    pub(crate) fn jitter(&self) -> f64 {
         let low = u32::try_from(self.ports.randomness.bits() & u128::from(u32::MAX)).unwrap_or(0);
         f64::from(low) / f64::from(u32::MAX)
     }
 }
 
-/// An error with all that caused it, on one line.
-pub(crate) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
+/// Whether the store may do the same a moment later.
+fn passes(error: &StoreError) -> bool {
+    matches!(error.disposition(), Disposition::Retry { .. })
 }

@@ -1,10 +1,12 @@
 //! An event is recorded, whoever else writes at the same time.
 
-use ecsrunner_core::event::Event;
-use ecsrunner_core::record::{Recorded, record};
+use std::sync::atomic::Ordering;
+
+use ecsrunner_core::event::{Event, JobAction};
+use ecsrunner_core::id::DeliveryId;
+use ecsrunner_core::record::{Change, Recorded, Records, record};
 use tracing::info;
 
-use crate::ports::Clock;
 use crate::ports::store::{Lease, Store, StoreError, Transaction};
 use crate::{Engine, World};
 
@@ -18,20 +20,47 @@ impl<W: World> Engine<W> {
     ///
     /// The store is out of reach, or other writes came first all the time.
     pub async fn record(&self, event: &Event) -> Result<Recorded, StoreError> {
+        self.record_delivery(event, None).await
+    }
+
+    /// As [`Self::record`], for an event that a webhook delivery told of.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Self::record`].
+    pub async fn record_delivery(
+        &self,
+        event: &Event,
+        delivery: Option<&DeliveryId>,
+    ) -> Result<Recorded, StoreError> {
         let keys = event.keys();
         let mut tries = 0;
         // A write whose answer was lost reads as a conflict, and then as nothing
         // new: what it wanted holds all the same.
         let mut replan = false;
         let recorded = loop {
-            let records = self.ports.store.load(&keys).await?;
+            // Of a job that is queued nothing is known, as a rule: the write
+            // fails if something is.
+            let records = if tries == 0 && is_first_word(event) {
+                Records::default()
+            } else {
+                self.ports.store.load(&keys).await?
+            };
             let recorded = record(event, &records, self.rules.rules());
             replan |= recorded.replan;
             if recorded.changes.is_empty() {
+                if delivery.is_some() {
+                    // It told nothing, and the sweep need not fetch it to find that out.
+                    self.ports.store.commit(Transaction { delivery, ..Transaction::of(&[]) }).await?;
+                }
                 break recorded;
             }
-            match self.ports.store.commit(Transaction::of(&recorded.changes)).await {
-                Ok(()) => break recorded,
+            let transaction = Transaction { delivery, ..Transaction::of(&recorded.changes) };
+            match self.ports.store.commit(transaction).await {
+                Ok(()) => {
+                    self.committed(&recorded.changes);
+                    break recorded;
+                }
                 Err(StoreError::Conflict) if tries < TRIES => tries += 1,
                 Err(error) => return Err(error),
             }
@@ -40,11 +69,20 @@ impl<W: World> Engine<W> {
             let reason = recorded.outcome.reason().code().as_str();
             info!(job_id = job.get(), outcome = recorded.outcome.as_str(), reason, "recorded job event");
         }
-        self.memory.learn(&recorded.changes, self.ports.clock.now());
         if replan {
             self.kick().await?;
         }
-        Ok(recorded)
+        Ok(Recorded { replan, ..recorded })
+    }
+
+    /// Measures what was committed, and tells of runners that are gone with it.
+    pub(crate) fn committed(&self, changes: &[Change]) {
+        self.metrics.committed(changes);
+        for change in changes {
+            let Change::RunnerGone(runner) = change else { continue };
+            let (reason, cost_usd) = (runner.kind.as_str(), runner.cost_usd);
+            info!(runner = %runner.facts.name, reason, cost_usd, "runner is gone");
+        }
     }
 
     /// Has the plan made anew.
@@ -54,14 +92,24 @@ impl<W: World> Engine<W> {
     /// The store is out of reach.
     pub async fn kick(&self) -> Result<(), StoreError> {
         let mut tries = 0;
-        loop {
+        let kicks = loop {
             match self.ports.store.kick().await {
-                Ok(()) => break,
+                Ok(kicks) => break kicks,
                 Err(StoreError::Conflict) if tries < TRIES => tries += 1,
                 Err(error) => return Err(error),
             }
-        }
+        };
+        self.kicks.fetch_max(kicks, Ordering::Relaxed);
         self.kicked.notify_one();
         Ok(())
     }
+
+    /// How many kicks there were when this process kicked last.
+    pub(crate) fn counted_kicks(&self) -> Option<u64> {
+        Some(self.kicks.swap(0, Ordering::Relaxed)).filter(|kicks| *kicks > 0)
+    }
+}
+
+fn is_first_word(event: &Event) -> bool {
+    matches!(event, Event::Job(event) if event.action == JobAction::Queued)
 }

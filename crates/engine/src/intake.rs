@@ -1,6 +1,7 @@
 //! A webhook comes in: signature, reading, record.
 
 use ecsrunner_core::event::Event;
+use ecsrunner_core::id::DeliveryId;
 use ecsrunner_core::reason::{Code, Reason};
 use ecsrunner_core::record::Outcome;
 use ecsrunner_core::webhook::{MAX_BODY_BYTES, Webhook, read, verify};
@@ -24,6 +25,15 @@ pub struct Delivery<'a> {
     pub content_type: Option<&'a str>,
     /// The raw body.
     pub body: &'a [u8],
+}
+
+impl Delivery<'_> {
+    /// Whether its signature fits one of these secrets.
+    #[must_use]
+    pub fn is_signed(&self, secrets: &[SecretString]) -> bool {
+        let secrets: Vec<&[u8]> = secrets.iter().map(|secret| secret.expose_secret().as_bytes()).collect();
+        verify(&secrets, self.body, self.signature).is_ok()
+    }
 }
 
 /// What became of a webhook.
@@ -64,6 +74,7 @@ impl<W: World> Engine<W> {
         let receipt = self.take_in(delivery, secrets).await?;
         let code = receipt.reason().code();
         self.counts.add(code);
+        self.metrics.received(&receipt);
         match &receipt {
             Receipt::Understood(outcome) => {
                 info!(
@@ -84,8 +95,7 @@ impl<W: World> Engine<W> {
         if delivery.body.len() > MAX_BODY_BYTES {
             return Ok(Receipt::TooLarge(Reason::with(Code::BodyTooLarge, MAX_BODY_BYTES)));
         }
-        let secrets: Vec<&[u8]> = secrets.iter().map(|secret| secret.expose_secret().as_bytes()).collect();
-        if verify(&secrets, delivery.body, delivery.signature).is_err() {
+        if !delivery.is_signed(secrets) {
             return Ok(Receipt::Unsigned(Code::SignatureInvalid.into()));
         }
         if let Some(other) = delivery.content_type.filter(|content_type| !is_json(content_type)) {
@@ -110,7 +120,10 @@ impl<W: World> Engine<W> {
             Ok(Webhook::OtherAction(action)) => {
                 Outcome::Ignored(Reason::with(Code::OtherEvent, format_args!("workflow_job.{action}")))
             }
-            Ok(Webhook::Job(event)) => self.record(&Event::Job(event)).await?.outcome,
+            Ok(Webhook::Job(event)) => {
+                let id = DeliveryId::parse(delivery.id).ok();
+                self.record_delivery(&Event::Job(event), id.as_ref()).await?.outcome
+            }
         };
         Ok(Receipt::Understood(outcome))
     }

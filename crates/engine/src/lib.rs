@@ -11,29 +11,36 @@ pub mod dispatcher;
 pub mod sweep;
 pub mod discover;
 pub mod counts;
+pub mod metrics;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use ecsrunner_core::class::Catalogue;
+use ecsrunner_core::id::SubnetId;
 use ecsrunner_core::record::Rules;
 use ecsrunner_core::settings::Settings;
 use tokio::sync::Notify;
 
 use counts::Counts;
 use dispatcher::memory::Memory;
+use metrics::Metrics;
 use ports::compute::Compute;
 use ports::github::GitHub;
-use ports::store::{Lease, Store};
+use ports::queue::Queue;
+use ports::store::{Lease, Levels, Progress, Store};
 use ports::{Clock, Randomness};
 
 /// One set of adapters: AWS, one machine, or a simulation.
 pub trait World: Send + Sync + 'static {
     /// Records and the lease.
-    type Store: Store + Lease + std::fmt::Debug;
+    type Store: Store + Lease + Levels + Progress + std::fmt::Debug;
     /// Where tasks run.
     type Compute: Compute + std::fmt::Debug;
     /// GitHub's API.
     type GitHub: GitHub + std::fmt::Debug;
+    /// Waking a dispatcher later.
+    type Queue: Queue + std::fmt::Debug;
     /// The time.
     type Clock: Clock + std::fmt::Debug;
     /// What must differ each time.
@@ -49,6 +56,8 @@ pub struct Ports<W: World> {
     pub compute: W::Compute,
     /// GitHub's API.
     pub github: W::GitHub,
+    /// Waking a dispatcher later.
+    pub queue: W::Queue,
     /// The time.
     pub clock: W::Clock,
     /// What must differ each time.
@@ -62,6 +71,8 @@ pub struct Ruleset {
     pub settings: Settings,
     /// Its classes.
     pub catalogue: Catalogue,
+    /// Its subnets; none where there is no network to choose.
+    pub subnets: Vec<SubnetId>,
 }
 
 impl Ruleset {
@@ -78,6 +89,9 @@ pub struct Engine<W: World> {
     ports: Ports<W>,
     rules: Arc<Ruleset>,
     counts: Counts,
+    metrics: Metrics,
+    /// The kicks that were counted when this process kicked last; 0 for none.
+    kicks: AtomicU64,
     /// Wakes a dispatcher of this process early; the kicks in the store are what counts.
     kicked: Notify,
     memory: Memory,
@@ -87,7 +101,15 @@ impl<W: World> Engine<W> {
     /// A control plane with these adapters and rules.
     #[must_use]
     pub fn new(ports: Ports<W>, rules: Arc<Ruleset>) -> Self {
-        Self { ports, rules, counts: Counts::default(), kicked: Notify::new(), memory: Memory::default() }
+        Self {
+            ports,
+            rules,
+            counts: Counts::default(),
+            metrics: Metrics::default(),
+            kicks: AtomicU64::new(0),
+            kicked: Notify::new(),
+            memory: Memory::default(),
+        }
     }
 
     /// The adapters.
@@ -108,8 +130,34 @@ impl<W: World> Engine<W> {
         &self.counts
     }
 
+    /// What was measured.
+    #[must_use]
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    /// Whether this process has recorded a fact that can alter the plan since
+    /// it last planned.
+    #[must_use]
+    pub fn is_kicked(&self) -> bool {
+        self.kicks.load(Ordering::Relaxed) > 0
+    }
+
     /// Returns when a fact was recorded in this process that can alter the plan.
     pub async fn kicked(&self) {
         self.kicked.notified().await;
     }
+}
+
+/// An error with all that caused it, on one line.
+#[must_use]
+pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
 }

@@ -3,6 +3,7 @@
 
 pub mod compute;
 pub mod github;
+pub mod queue;
 pub mod store;
 
 use std::future::Future;

@@ -8,7 +8,7 @@ mod jwt;
 use std::fmt;
 use std::sync::Arc;
 
-use ecsrunner_core::id::{Organization, Repository};
+use ecsrunner_core::id::{Account, Organization, Repository};
 use ecsrunner_core::pool::Scope;
 use secrecy::SecretString;
 
@@ -120,6 +120,9 @@ pub enum CredentialsError {
     PrivateKey(AppId),
 }
 
+/// What the budget of a plain token is called.
+const TOKEN_ACCOUNT: &str = "token";
+
 /// What a call needs to be allowed.
 #[derive(Clone, Debug)]
 pub(crate) enum Grant {
@@ -159,6 +162,23 @@ impl Authority {
                 Bearer::new(token.clone()).map(Self::Token).ok_or(CredentialsError::Token)
             }
             Credentials::App(app) => Ok(Self::App(Arc::new(AppAuthority::new(http, app)?))),
+        }
+    }
+
+    /// Whose budget at GitHub a registration draws on: a token has one for all
+    /// scopes, an App's installation one for its owner's.
+    pub(crate) fn account(&self, scope: &Scope) -> Account {
+        match self {
+            Self::Token(_) => Account::parse(TOKEN_ACCOUNT).unwrap_or_else(|_| scope.owner()),
+            Self::App(_) => scope.owner(),
+        }
+    }
+
+    /// The App's own word, for what it is asked about itself; `None` with a token.
+    pub(crate) fn app(&self) -> Result<Option<Bearer>, Fault> {
+        match self {
+            Self::Token(_) => Ok(None),
+            Self::App(app) => app.own_word().map(Some),
         }
     }
 

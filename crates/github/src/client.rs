@@ -1,18 +1,21 @@
 //! The client: one way to ask GitHub, whoever asks and whatever for.
 
 use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 
-use ecsrunner_core::id::{JobId, Repository, RunId, RunnerId, RunnerName};
+use ecsrunner_core::id::{Account, JobId, Repository, RunId, RunnerId, RunnerName};
 use ecsrunner_core::pool::Scope;
 use ecsrunner_engine::ports::github::{
-    Deletion, GitHub, GitHubError, JitConfig, Registration, RemoteJob, RemoteRun,
+    Deletion, DeliveredWebhook, DeliveryPage, GitHub, GitHubError, JitConfig, Registration, RegistrationPage,
+    RemoteJob, RemoteRun,
 };
+use rustls::ClientConfig;
 
 use crate::auth::{Authority, Credentials, CredentialsError, Grant};
 use crate::http::{ApiUrl, CALL_LIMIT, Call, Http};
 use crate::reply::{Fault, Reply};
-use crate::{jobs, runners};
+use crate::{deliveries, jobs, runners};
 
 /// GitHub's REST API. Cloning shares connections and tokens.
 #[derive(Clone, Debug)]
@@ -52,7 +55,22 @@ impl Client {
         credentials: &Credentials,
         call_limit: Duration,
     ) -> Result<Self, ClientError> {
-        let http = Http::new(api, call_limit).map_err(ClientError::Http)?;
+        Self::with_tls(api, credentials, call_limit, None)
+    }
+
+    /// A client whose every HTTP call ends within `call_limit`, with a TLS
+    /// set-up that is there already: no root certificates are loaded then.
+    ///
+    /// # Errors
+    ///
+    /// Credentials that cannot be used; without a set-up, as for [`Self::new`].
+    pub fn with_tls(
+        api: ApiUrl,
+        credentials: &Credentials,
+        call_limit: Duration,
+        tls: Option<Arc<ClientConfig>>,
+    ) -> Result<Self, ClientError> {
+        let http = Http::new(api, call_limit, tls.as_deref()).map_err(ClientError::Http)?;
         let authority = Authority::new(http.clone(), credentials)?;
         Ok(Self { http, authority })
     }
@@ -68,9 +86,21 @@ impl Client {
         let bearer = self.authority.bearer(grant).await?;
         self.http.send(call, &bearer).await
     }
+
+    /// Sends a call that only an App may make, about itself; `None` with a token.
+    pub(crate) async fn ask_as_app(&self, call: &Call) -> Result<Option<Reply>, Fault> {
+        match self.authority.app()? {
+            None => Ok(None),
+            Some(bearer) => self.http.send(call, &bearer).await.map(Some),
+        }
+    }
 }
 
 impl GitHub for Client {
+    fn account(&self, scope: &Scope) -> Account {
+        self.authority.account(scope)
+    }
+
     fn generate_jitconfig(
         &self,
         scope: &Scope,
@@ -98,5 +128,17 @@ impl GitHub for Client {
 
     async fn queued_jobs(&self, repository: &Repository) -> Result<Vec<RemoteJob>, GitHubError> {
         Ok(jobs::queued(self, repository).await?)
+    }
+
+    async fn registrations(&self, scope: &Scope, page: u32) -> Result<RegistrationPage, GitHubError> {
+        Ok(runners::page(self, scope, page).await?)
+    }
+
+    async fn deliveries(&self, cursor: Option<&str>) -> Result<Option<DeliveryPage>, GitHubError> {
+        Ok(deliveries::page(self, cursor).await?)
+    }
+
+    async fn delivery(&self, number: u64) -> Result<Option<DeliveredWebhook>, GitHubError> {
+        Ok(deliveries::one(self, number).await?)
     }
 }

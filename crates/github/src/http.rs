@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderValue};
 use reqwest::redirect::{Attempt, Policy};
 use reqwest::{Method, Url};
+use rustls::ClientConfig;
 
 use crate::auth::Bearer;
 use crate::reply::{Fault, Reply};
@@ -151,7 +152,12 @@ pub(crate) struct Http {
 }
 
 impl Http {
-    pub(crate) fn new(api: ApiUrl, call_limit: Duration) -> Result<Self, reqwest::Error> {
+    /// Without a TLS set-up, one is made with the machine's root certificates.
+    pub(crate) fn new(
+        api: ApiUrl,
+        call_limit: Duration,
+        tls: Option<&ClientConfig>,
+    ) -> Result<Self, reqwest::Error> {
         if api.0.scheme() == "http" && !api.is_loopback() {
             tracing::warn!(%api, "tokens travel to GitHub's API unencrypted");
         }
@@ -168,6 +174,12 @@ impl Http {
             .retry(reqwest::retry::never());
         if api.is_loopback() {
             client = client.no_proxy();
+        }
+        if let Some(tls) = tls {
+            let mut tls = tls.clone();
+            // This client speaks HTTP/1.1 alone, whatever others do with the set-up.
+            tls.alpn_protocols.clear();
+            client = client.tls_backend_preconfigured(tls);
         }
         Ok(Self { api, client: client.build()? })
     }

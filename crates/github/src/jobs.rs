@@ -1,6 +1,6 @@
 //! Workflow jobs and runs, as GitHub has them now.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use ecsrunner_core::id::{JobId, Repository, RunId};
 use ecsrunner_engine::ports::github::{RemoteJob, RemoteRun};
@@ -17,7 +17,8 @@ use crate::reply::{Fault, Reply};
 const PAGE: usize = 100;
 /// GitHub lists at most 1,000 runs of a status.
 const RUN_PAGES_LIMIT: usize = 10;
-/// The jobs of more runs than this are not looked at in one go: the oldest come first.
+/// The jobs of more runs than this are not looked at in one go, at one call
+/// each at least: the oldest come first.
 const RUNS_LIMIT: usize = 200;
 /// A workflow run has at most 256 jobs of each matrix.
 const JOB_PAGES_LIMIT: usize = 20;
@@ -49,20 +50,36 @@ pub(crate) async fn run(
 /// The queued jobs of runs that are queued or in progress, the oldest run first.
 pub(crate) async fn queued(client: &Client, repository: &Repository) -> Result<Vec<RemoteJob>, Fault> {
     // GitHub counts its runs upwards: ids are in the order of time.
-    let mut runs = BTreeSet::new();
+    let mut runs = BTreeMap::new();
     for status in ["queued", "in_progress"] {
         runs.extend(open_runs(client, repository, status).await?);
     }
-    let jobs: Vec<Vec<Job>> = stream::iter(runs.into_iter().take(RUNS_LIMIT))
-        .map(|run| jobs_of(client, repository, run))
+    if runs.len() > RUNS_LIMIT {
+        tracing::warn!(
+            %repository,
+            runs = runs.len(),
+            looked_at = RUNS_LIMIT,
+            "more runs are active than are looked at: queued jobs of the latest ones may be missed"
+        );
+    }
+    let jobs: Vec<Vec<RemoteJob>> = stream::iter(runs.into_iter().take(RUNS_LIMIT))
+        .map(async |(run, private)| {
+            let jobs = jobs_of(client, repository, run).await?;
+            let queued = jobs.into_iter().filter(|job| job.status == "queued");
+            Ok(queued.map(|job| RemoteJob { private, ..job.remote() }).collect())
+        })
         .buffered(AT_ONCE)
         .try_collect()
         .await?;
-    let queued = jobs.into_iter().flatten().filter(|job| job.status == "queued");
-    Ok(queued.map(Job::remote).collect())
+    Ok(jobs.into_iter().flatten().collect())
 }
 
-async fn open_runs(client: &Client, repository: &Repository, status: &str) -> Result<Vec<u64>, Fault> {
+/// The runs of that status, and whether their repository is private.
+async fn open_runs(
+    client: &Client,
+    repository: &Repository,
+    status: &str,
+) -> Result<Vec<(u64, Option<bool>)>, Fault> {
     let mut runs = Vec::new();
     for page in 1..=RUN_PAGES_LIMIT {
         let call = list_runs(repository)
@@ -72,7 +89,7 @@ async fn open_runs(client: &Client, repository: &Repository, status: &str) -> Re
             .query("page", page);
         let found: RunPage = ask(client, repository, &call).await?.json()?;
         let last = found.workflow_runs.len() < PAGE;
-        runs.extend(found.workflow_runs.iter().map(|run| run.id));
+        runs.extend(found.workflow_runs.into_iter().map(Listed::into_pair));
         if last {
             break;
         }
@@ -134,6 +151,18 @@ struct RunPage {
 #[derive(Deserialize)]
 struct Listed {
     id: u64,
+    repository: Option<ListedRepository>,
+}
+
+#[derive(Deserialize)]
+struct ListedRepository {
+    private: Option<bool>,
+}
+
+impl Listed {
+    fn into_pair(self) -> (u64, Option<bool>) {
+        (self.id, self.repository.and_then(|repository| repository.private))
+    }
 }
 
 #[derive(Deserialize)]
@@ -197,6 +226,7 @@ impl Job {
             workflow: self.workflow_name,
             head_branch: self.head_branch,
             labels: self.labels.unwrap_or_default(),
+            private: None,
             status: self.status,
             conclusion: self.conclusion,
             runner_name: self.runner_name.filter(|name| !name.is_empty()),

@@ -9,6 +9,7 @@ mod client;
 mod auth;
 mod jobs;
 mod runners;
+mod deliveries;
 
 mod http;
 mod rates;

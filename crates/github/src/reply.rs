@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use ecsrunner_engine::ports::github::GitHubError;
 use jiff::Timestamp;
-use reqwest::StatusCode;
-use reqwest::header::HeaderMap;
+use reqwest::header::{HeaderMap, LINK};
+use reqwest::{StatusCode, Url};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
@@ -34,6 +34,14 @@ impl Reply {
 
     pub(crate) fn rate_remaining(&self) -> Option<u64> {
         rates::remaining(&self.headers)
+    }
+
+    /// A parameter of the page that the `link` header calls the next one.
+    pub(crate) fn next_page(&self, parameter: &str) -> Option<String> {
+        let links = self.headers.get(LINK)?.to_str().ok()?;
+        let next = links.split(',').find(|link| link.contains("rel=\"next\""))?;
+        let url = Url::parse(next.split_once('<')?.1.split_once('>')?.0).ok()?;
+        url.query_pairs().find(|(name, _)| name == parameter).map(|(_, value)| value.into_owned())
     }
 
     /// The body of a success, or what any other status means.

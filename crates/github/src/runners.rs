@@ -4,7 +4,7 @@ use std::fmt;
 
 use ecsrunner_core::id::{RunnerId, RunnerName};
 use ecsrunner_core::pool::Scope;
-use ecsrunner_engine::ports::github::{Deletion, GitHubError, JitConfig, Registration};
+use ecsrunner_engine::ports::github::{Deletion, GitHubError, JitConfig, Registration, RegistrationPage};
 use secrecy::SecretString;
 use serde::Deserialize;
 use serde_json::json;
@@ -88,6 +88,18 @@ pub(crate) async fn by_name(
         }
     }
     Err(Fault::unreachable(list(scope).name(), SearchError::TooMany))
+}
+
+/// A page of the scope's registrations.
+pub(crate) async fn page(client: &Client, scope: &Scope, page: u32) -> Result<RegistrationPage, Fault> {
+    let call = list(scope).query("per_page", PAGE).query("page", page);
+    let found: RunnerPage = client.ask(&Grant::runners(scope), &call).await?.json()?;
+    let more = found.runners.len() >= PAGE;
+    let runners = found.runners.into_iter().map(|runner| {
+        let registration = runner.registration();
+        (runner.name, registration)
+    });
+    Ok(RegistrationPage { runners: runners.collect(), more })
 }
 
 /// Deletes a registration; 404 is believed only if the scope's runners can be read.

@@ -7,13 +7,17 @@ use ecsrunner_core::id::Epoch;
 use ecsrunner_core::reason::{Code, Reason};
 use ecsrunner_core::record::Change;
 use ecsrunner_core::runner::step::{Next, Step};
-use ecsrunner_core::runner::{Ending, Runner, RunnerState, TaskLeft};
+use ecsrunner_core::runner::{Custody, EndingKind, Retry, Runner, RunnerState};
+use futures::future::{self, Either};
+use jiff::Timestamp;
 use std::time::Duration;
 use tracing::{error, info, warn};
 
 use super::memory::EffectKey;
-use super::{Effected, News, chain};
-use crate::ports::compute::{ClientToken, Compute, ComputeError};
+use super::term::Watch;
+use super::{Effected, News, STEP_LIMIT, chain};
+use crate::metrics::Metric;
+use crate::ports::compute::{Compute, ComputeError};
 use crate::ports::github::{Deletion, GitHub, GitHubError};
 use crate::ports::store::{Revocation, Store, StoreError, Transaction};
 use crate::ports::{Clock, Disposition};
@@ -25,6 +29,10 @@ const MOST_STEPS: u32 = 16;
 const TRIES: u32 = 8;
 /// How long GitHub may call a runner busy whose task has stopped.
 const STILL_BUSY: Duration = Duration::from_secs(30);
+/// The first wait after a failure; doubled with each further one.
+const FIRST_BACKOFF: Duration = Duration::from_millis(250);
+/// A task that waits for its configuration is paid for meanwhile.
+const LONGEST_BACKOFF: Duration = Duration::from_secs(30);
 
 /// Why a step was not done.
 #[derive(Debug, thiserror::Error)]
@@ -37,6 +45,11 @@ pub(crate) enum StepError {
     GitHub(#[from] GitHubError),
     #[error("GitHub calls runner `{0}` busy, though its task has stopped")]
     StillBusy(String),
+    #[error("{step:?} took longer than {} s", STEP_LIMIT.as_secs())]
+    TimedOut { step: Step },
+    /// Nothing failed: it is not its time yet.
+    #[error("not before {0}")]
+    NotYet(Timestamp),
 }
 
 impl StepError {
@@ -46,6 +59,7 @@ impl StepError {
             Self::Compute(error) => error.disposition(),
             Self::GitHub(error) => error.disposition(),
             Self::StillBusy(_) => return Some(STILL_BUSY),
+            Self::TimedOut { .. } | Self::NotYet(_) => return None,
         };
         match disposition {
             Disposition::Retry { after } => after,
@@ -65,90 +79,113 @@ pub(crate) enum Stepped {
 
 impl<W: World> Engine<W> {
     /// Performs a runner's next steps until it has none.
-    pub(crate) async fn advance(&self, runner: Runner, epoch: Epoch) -> Effected {
+    pub(crate) async fn advance(&self, runner: Runner, epoch: Epoch, watch: Watch) -> Effected {
         let key = EffectKey::Runner(runner.name().clone());
         let holds_place = runner.holds_place();
         let was_supply = runner.is_supply();
-        match self.steps(runner, epoch).await {
-            Ok(end) => {
-                self.memory.succeeded(&key);
-                // A place that was freed, or supply that was lost, is what others wait for.
-                match end {
-                    Stepped::At(runner)
-                        if runner.holds_place() == holds_place && runner.is_supply() == was_supply =>
-                    {
-                        let again_at = match runner.next(self.ports.clock.now()) {
-                            Next::At(at) => Some(at),
-                            Next::Now(_) | Next::Event => None,
-                        };
-                        Effected { key, news: News::Nothing, again_at }
-                    }
-                    Stepped::At(_) | Stepped::Away => Effected { key, news: News::Round, again_at: None },
-                }
+        match self.steps(runner, &watch).await {
+            // A place that was freed, or supply that was lost, is what others wait for.
+            Ok(Stepped::At(runner))
+                if runner.holds_place() == holds_place && runner.is_supply() == was_supply =>
+            {
+                let news = match runner.next(self.ports.clock.now()) {
+                    Next::Now(_) => News::Round,
+                    Next::At(_) | Next::Event => News::Nothing,
+                };
+                let next_at = match runner.next(self.ports.clock.now()) {
+                    Next::At(at) => Some(at),
+                    Next::Now(_) | Next::Event => None,
+                };
+                Effected { next_at, ..Effected::with(key, news) }
             }
-            Err(StepError::Store(StoreError::Fenced)) => {
-                Effected { key, news: News::Deposed, again_at: None }
+            Ok(Stepped::At(_) | Stepped::Away) => Effected::with(key, News::Round),
+            Err((_, StepError::Store(StoreError::Fenced))) => Effected::with(key, News::Deposed),
+            Err((_, StepError::NotYet(at))) => {
+                Effected { rest_until: Some(at), ..Effected::with(key, News::Nothing) }
             }
-            Err(error) => self.later(key, error.retry_after(), &error),
+            Err((runner, error)) => self.later(key, &runner, &error, epoch).await,
         }
     }
 
-    async fn steps(&self, runner: Runner, epoch: Epoch) -> Result<Stepped, StepError> {
-        let mut runner = match self.claim(runner, epoch).await? {
-            Stepped::At(runner) => runner,
-            Stepped::Away => return Ok(Stepped::Away),
+    /// A step failed: its runner's record says when it is tried again, to
+    /// whoever comes next.
+    async fn later(&self, key: EffectKey, runner: &Runner, error: &StepError, epoch: Epoch) -> Effected {
+        let now = self.ports.clock.now();
+        let failures = runner.retry.as_ref().map_or(0, |retry| retry.failures);
+        let wait = error.retry_after().unwrap_or_else(|| backoff(failures, self.jitter()));
+        let not_before = now + wait;
+        let words = chain(error);
+        self.metrics.count(match error {
+            StepError::Compute(ComputeError::Throttled { .. })
+            | StepError::GitHub(GitHubError::Throttled { .. }) => Metric::RetriesThrottled,
+            _ => Metric::RetriesOther,
+        });
+        warn!(effect = ?key, error = %words, again_at = %not_before, "effect failed, to be tried again");
+        let failed = |current: &Runner| {
+            let retry =
+                Retry { failures: failures + 1, not_before, reason: Reason::with(Code::Retrying, &words) };
+            (current.state == runner.state && current.epoch == epoch).then(|| current.failed(retry))
         };
+        let written = self.write(runner, &[], failed).await;
+        let rest_until = written.is_err().then_some(not_before);
+        Effected { rest_until, next_at: Some(not_before), ..Effected::with(key, News::Nothing) }
+    }
+
+    /// A runner whose task has ended goes no further in one go: the next round
+    /// learns from it before it is history.
+    async fn steps(&self, mut runner: Runner, watch: &Watch) -> Result<Stepped, (Runner, StepError)> {
+        let held_place = runner.holds_place();
         for _ in 0..MOST_STEPS {
             let now = self.ports.clock.now();
             let Next::Now(step) = runner.next(now) else { break };
-            let stepped = match step {
-                Step::RunTask => self.run_task(&runner).await?,
-                Step::HandOver => self.hand_over(&runner).await?,
-                Step::Revoke => self.revoke(&runner).await?,
-                Step::DeleteRegistration => self.delete_registration(&runner).await?,
-                Step::StopTask => self.stop_task(&runner).await?,
-                Step::Finish => self.finish(&runner).await?,
+            if !watch.admits_step(now) {
+                break;
+            }
+            let stepped = {
+                let performed = Box::pin(self.perform(step, &runner, watch));
+                let limit = Box::pin(self.ports.clock.sleep(STEP_LIMIT));
+                match future::select(performed, limit).await {
+                    Either::Left((stepped, _)) => stepped,
+                    Either::Right(((), _)) => Err(StepError::TimedOut { step }),
+                }
             };
             runner = match stepped {
-                Stepped::At(next) => next,
-                Stepped::Away => return Ok(Stepped::Away),
+                Ok(Stepped::At(next)) => next,
+                Ok(Stepped::Away) => return Ok(Stepped::Away),
+                Err(error) => return Err((runner, error)),
             };
+            if runner.holds_place() != held_place {
+                break;
+            }
         }
         Ok(Stepped::At(runner))
     }
 
-    /// A record that another dispatcher worked on is claimed before any
-    /// outside effect: its later writes are refused from here on.
-    async fn claim(&self, runner: Runner, epoch: Epoch) -> Result<Stepped, StepError> {
-        if runner.epoch == epoch {
-            return Ok(Stepped::At(runner));
-        }
-        let claimed = Runner { version: runner.version.next(), epoch, ..runner };
-        let changes = [Change::Runner(claimed)];
-        let transaction = Transaction { fence: Some(epoch), ..Transaction::of(&changes) };
-        match self.ports.store.commit(transaction).await {
-            Ok(()) => {
-                let [change] = changes;
-                match change {
-                    Change::Runner(runner) => Ok(Stepped::At(runner)),
-                    _ => Ok(Stepped::Away),
-                }
-            }
-            Err(StoreError::Conflict) => Ok(Stepped::Away),
-            Err(error) => Err(error.into()),
+    async fn perform(&self, step: Step, runner: &Runner, watch: &Watch) -> Result<Stepped, StepError> {
+        match step {
+            Step::RunTask => self.run_task(runner, watch).await,
+            Step::HandOver => self.hand_over(runner).await,
+            Step::Revoke => self.revoke(runner).await,
+            Step::DeleteRegistration => self.delete_registration(runner).await,
+            Step::StopTask => self.stop_task(runner).await,
+            Step::Finish => self.finish(runner).await,
         }
     }
 
-    /// Writes what an answer made of the record, on the record as it is now.
+    /// Writes what an answer made of the record, on the record as it is now,
+    /// with what else the answer told.
     pub(crate) async fn write(
         &self,
         runner: &Runner,
+        besides: &[Change],
         next: impl Fn(&Runner) -> Option<Runner>,
     ) -> Result<Stepped, StepError> {
         let mut current = runner.clone();
         for _ in 0..TRIES {
             let Some(changed) = next(&current) else { return Ok(Stepped::At(current)) };
-            match self.ports.store.commit(Transaction::of(&[Change::Runner(changed.clone())])).await {
+            let mut changes = vec![Change::Runner(changed.clone())];
+            changes.extend_from_slice(besides);
+            match self.ports.store.commit(Transaction::of(&changes)).await {
                 Ok(()) => return Ok(Stepped::At(changed)),
                 Err(StoreError::Conflict) => match self.reload(&current).await? {
                     Some(runner) => current = runner,
@@ -167,29 +204,6 @@ impl<W: World> Engine<W> {
         Ok(records.runner.filter(|current| current.epoch == runner.epoch))
     }
 
-    async fn run_task(&self, runner: &Runner) -> Result<Stepped, StepError> {
-        let attempt = match &runner.state {
-            RunnerState::Reserved { attempt } => *attempt,
-            RunnerState::Ending(Ending { task: TaskLeft::Unanswered { attempt }, .. }) => *attempt,
-            _ => return Ok(Stepped::At(runner.clone())),
-        };
-        let token = ClientToken::new(&runner.facts, attempt);
-        match self.ports.compute.run_task(&runner.facts, &token).await {
-            Ok(task) => {
-                info!(runner = %runner.name(), %task, "launched runner");
-                let now = self.ports.clock.now();
-                self.write(runner, |runner| runner.task_started(task.clone(), now)).await
-            }
-            Err(error) if error.disposition() == Disposition::Permanent => {
-                warn!(runner = %runner.name(), error = %chain(&error), "the task was refused");
-                let reason = Reason::with(Code::BootFailed, &error);
-                let now = self.ports.clock.now();
-                self.write(runner, |runner| runner.task_refused(reason.clone(), now)).await
-            }
-            Err(error) => Err(error.into()),
-        }
-    }
-
     async fn revoke(&self, runner: &Runner) -> Result<Stepped, StepError> {
         let Some(task) = runner.task() else { return Ok(Stepped::At(runner.clone())) };
         let given_back = match self.ports.store.revoke(task).await {
@@ -202,7 +216,7 @@ impl<W: World> Engine<W> {
         };
         info!(runner = %runner.name(), given_back, "revoked boot item");
         let now = self.ports.clock.now();
-        self.write(runner, |runner| runner.revoked(given_back, now)).await
+        self.write(runner, &[], |runner| runner.revoked(given_back, now)).await
     }
 
     async fn delete_registration(&self, runner: &Runner) -> Result<Stepped, StepError> {
@@ -219,7 +233,7 @@ impl<W: World> Engine<W> {
         };
         let now = self.ports.clock.now();
         if let Some((id, Deletion::Busy)) = deleted {
-            return match self.write(runner, |runner| runner.registration_busy(id, now)).await? {
+            return match self.write(runner, &[], |runner| runner.registration_busy(id, now)).await? {
                 Stepped::At(next) if matches!(next.state, RunnerState::Ending(_)) => {
                     Err(StepError::StillBusy(next.name().to_string()))
                 }
@@ -228,7 +242,7 @@ impl<W: World> Engine<W> {
         }
         let was_there = matches!(deleted, Some((_, Deletion::Deleted)));
         info!(runner = %runner.name(), was_there, "deleted registration");
-        self.write(runner, |runner| runner.registration_deleted(now)).await
+        self.write(runner, &[], |runner| runner.registration_deleted(now)).await
     }
 
     async fn stop_task(&self, runner: &Runner) -> Result<Stepped, StepError> {
@@ -239,17 +253,26 @@ impl<W: World> Engine<W> {
             info!(runner = %runner.name(), %task, reason, "stopped task");
         }
         let now = self.ports.clock.now();
-        self.write(runner, |runner| runner.task_stopping(now)).await
+        self.write(runner, &[], |runner| runner.task_stopping(now)).await
     }
 
     async fn finish(&self, runner: &Runner) -> Result<Stepped, StepError> {
         let Some(ended) = runner.finish(self.ports.clock.now()) else {
             return Ok(Stepped::At(runner.clone()));
         };
-        let (kind, cost_usd) = (ended.kind.as_str(), ended.cost_usd);
-        match self.ports.store.commit(Transaction::of(&[Change::RunnerGone(Box::new(ended))])).await {
+        if let RunnerState::Ending(ending) = &runner.state
+            && matches!(ending.custody, Custody::Taken(_))
+            && ending.kind != EndingKind::Completed
+            && let Some(task) = runner.task()
+        {
+            // A revoke without an answer counts as taken, and may have left the
+            // item behind. Its task has stopped: nobody else comes for it.
+            self.ports.store.revoke(task).await?;
+        }
+        let changes = [Change::RunnerGone(Box::new(ended))];
+        match self.ports.store.commit(Transaction::of(&changes)).await {
             Ok(()) => {
-                info!(runner = %runner.name(), reason = kind, cost_usd, "runner is gone");
+                self.committed(&changes);
                 Ok(Stepped::Away)
             }
             // An event came first: the record asks again.
@@ -259,5 +282,23 @@ impl<W: World> Engine<W> {
                 Err(error.into())
             }
         }
+    }
+}
+
+/// The wait after so many failures in a row, with `jitter` in 0..1.
+fn backoff(failures: u32, jitter: f64) -> Duration {
+    let full = FIRST_BACKOFF.saturating_mul(1 << failures.min(16)).min(LONGEST_BACKOFF);
+    full.mul_f64(0.5 + jitter / 2.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_wait_doubles_with_each_failure_up_to_half_a_minute() {
+        let waits = [0, 1, 2, 30].map(|failures| backoff(failures, 1.0).as_millis());
+        assert_eq!(waits, [250, 500, 1000, 30_000]);
+        assert_eq!(backoff(2, 0.0).as_millis(), 500, "jitter takes up to half of it away");
     }
 }

@@ -1,86 +1,108 @@
 //! GitHub is asked, and its answer is an event like any other.
 
 use ecsrunner_core::event::{
-    Event, JobAction, JobAnswer, JobOutcome, RegistrationAnswer, RegistrationOutcome,
+    Event, JobAction, JobAnswer, JobOutcome, RegistrationAnswer, RegistrationOutcome, RunAnswer, RunOutcome,
 };
 use ecsrunner_core::id::RunnerName;
 use ecsrunner_core::job::Job;
 use ecsrunner_core::plan::{DOUBT, Question};
 use ecsrunner_core::runner::Runner;
+use futures::future::{self, Either};
+use std::fmt::Debug;
+use std::future::Future;
 use std::time::Duration;
-use tracing::info;
+use tracing::{info, warn};
 
-use super::advance::StepError;
 use super::memory::EffectKey;
-use super::{Effected, News};
+use super::{Effected, News, STEP_LIMIT, chain};
 use crate::discover::event_of;
-use crate::ports::github::GitHub;
-use crate::ports::{Clock, Disposition};
+use crate::ports::Clock;
+use crate::ports::github::{GitHub, GitHubError};
 use crate::{Engine, World};
 
 impl<W: World> Engine<W> {
     /// Asks what has become of a job.
     pub(crate) async fn ask_job(&self, job: Job, on_behalf_of: Option<RunnerName>) -> Effected {
-        let question = Question::Job { job: job.id(), on_behalf_of: on_behalf_of.clone() };
-        let key = EffectKey::Question(question);
-        let answer = async {
-            let found = self.ports.github.job(&job.facts.repository, job.id()).await?;
-            let outcome = match found {
-                None => JobOutcome::Absent,
-                Some(remote) => {
-                    match event_of(&remote, &job.facts, self.ports.clock.now()) {
-                        Some(event) => JobOutcome::Found(event),
-                        // A status that GitHub added later says nothing yet.
-                        None => return Ok(()),
-                    }
-                }
-            };
-            info!(job_id = job.id().get(), found = ?outcome_word(&outcome), "asked GitHub about job");
-            let answer = JobAnswer { job: job.id(), asked: job.version, on_behalf_of, outcome };
-            self.record(&Event::JobAnswer(answer)).await?;
-            Ok(())
+        let key = EffectKey::Question(Question::Job { job: job.id(), on_behalf_of: on_behalf_of.clone() });
+        let found = self.answered(&key, self.ports.github.job(&job.facts.repository, job.id())).await;
+        let at = self.ports.clock.now();
+        let outcome = match found {
+            None => JobOutcome::Unanswered,
+            Some(None) => JobOutcome::Absent,
+            // A status that GitHub added later says nothing yet.
+            Some(Some(remote)) => {
+                event_of(&remote, &job.facts, at).map_or(JobOutcome::Unanswered, JobOutcome::Found)
+            }
         };
-        let answer: Result<(), StepError> = answer.await;
-        self.asked(key, answer)
+        info!(job_id = job.id().get(), found = outcome_word(&outcome), "asked GitHub about job");
+        let answer = JobAnswer { job: job.id(), asked: job.version, on_behalf_of, outcome, at };
+        self.asked(key, &Event::JobAnswer(answer)).await
+    }
+
+    /// Asks what started a job's run.
+    pub(crate) async fn ask_run(&self, job: Job) -> Effected {
+        let key = EffectKey::Question(Question::Run(job.id()));
+        let found = self.answered(&key, self.ports.github.run(&job.facts.repository, job.facts.run)).await;
+        let outcome = match found {
+            None => RunOutcome::Unanswered,
+            Some(None) => RunOutcome::Absent,
+            Some(Some(run)) => {
+                RunOutcome::Found { event: run.event.into(), head_repository: run.head_repository }
+            }
+        };
+        info!(job_id = job.id().get(), run_id = job.facts.run.get(), found = ?outcome, "asked GitHub about run");
+        let at = self.ports.clock.now();
+        let answer = RunAnswer { job: job.id(), asked: job.version, outcome, at };
+        self.asked(key, &Event::RunAnswer(answer)).await
     }
 
     /// Asks whether a runner that takes no job is there, and busy.
     pub(crate) async fn ask_runner(&self, runner: Runner) -> Effected {
         let key = EffectKey::Question(Question::Runner(runner.name().clone()));
-        let answer = async {
-            let outcome = match self.ports.github.runner(&runner.facts.scope, runner.name()).await? {
-                None => RegistrationOutcome::Absent,
-                Some(registration) if registration.busy => RegistrationOutcome::Busy(registration.id),
-                Some(_) => RegistrationOutcome::Idle,
-            };
-            info!(runner = %runner.name(), found = ?outcome, "asked GitHub about runner");
-            let at = self.ports.clock.now();
-            let answer =
-                RegistrationAnswer { runner: runner.name().clone(), asked: runner.version, outcome, at };
-            self.record(&Event::RegistrationAnswer(answer)).await?;
-            Ok(())
+        let found = self.answered(&key, self.ports.github.runner(&runner.facts.scope, runner.name())).await;
+        let outcome = match found {
+            None => RegistrationOutcome::Unanswered,
+            Some(None) => RegistrationOutcome::Absent,
+            Some(Some(registration)) if registration.busy => RegistrationOutcome::Busy(registration.id),
+            Some(Some(_)) => RegistrationOutcome::Idle,
         };
-        let answer: Result<(), StepError> = answer.await;
-        self.asked(key, answer)
+        info!(runner = %runner.name(), found = ?outcome, "asked GitHub about runner");
+        let at = self.ports.clock.now();
+        let answer = RegistrationAnswer { runner: runner.name().clone(), asked: runner.version, outcome, at };
+        self.asked(key, &Event::RegistrationAnswer(answer)).await
     }
 
-    /// The same question is not asked again at once, whatever the answer was.
-    fn asked(&self, key: EffectKey, answer: Result<(), StepError>) -> Effected {
-        match answer {
-            Ok(()) => {
+    /// GitHub's answer; `None` where there was none, or none in time.
+    async fn answered<T>(
+        &self,
+        question: &(impl Debug + Sync),
+        call: impl Future<Output = Result<T, GitHubError>> + Send,
+    ) -> Option<T> {
+        match future::select(Box::pin(call), Box::pin(self.ports.clock.sleep(STEP_LIMIT))).await {
+            Either::Left((Ok(answer), _)) => Some(answer),
+            Either::Left((Err(error), _)) => {
+                warn!(?question, error = %chain(&error), "GitHub did not answer");
+                None
+            }
+            Either::Right(((), _)) => {
+                warn!(?question, limit_secs = STEP_LIMIT.as_secs(), "GitHub did not answer in time");
+                None
+            }
+        }
+    }
+
+    /// Records an answer. The record says when the question may be asked again.
+    async fn asked(&self, key: EffectKey, answer: &Event) -> Effected {
+        match self.record(answer).await {
+            Ok(recorded) => {
+                let news = if recorded.replan { News::Round } else { News::Nothing };
                 let pause = Duration::try_from(DOUBT).unwrap_or_default();
-                let again_at = self.memory.failed(key.clone(), Some(pause), 1.0, self.ports.clock.now());
-                Effected { key, news: News::Round, again_at: Some(again_at) }
+                Effected { next_at: Some(self.ports.clock.now() + pause), ..Effected::with(key, news) }
             }
             Err(error) => {
-                let after = match &error {
-                    StepError::GitHub(error) => match error.disposition() {
-                        Disposition::Retry { after } => after,
-                        Disposition::Permanent | Disposition::AlreadyDone => Some(Duration::from_secs(300)),
-                    },
-                    _ => None,
-                };
-                self.later(key, after, &error)
+                warn!(question = ?key, error = %chain(&error), "an answer could not be recorded");
+                let rest_until = self.ports.clock.now() + STEP_LIMIT;
+                Effected { rest_until: Some(rest_until), ..Effected::with(key, News::Nothing) }
             }
         }
     }
@@ -89,6 +111,7 @@ impl<W: World> Engine<W> {
 fn outcome_word(outcome: &JobOutcome) -> &'static str {
     match outcome {
         JobOutcome::Absent => "absent",
+        JobOutcome::Unanswered => "unanswered",
         JobOutcome::Found(event) => match event.action {
             JobAction::Waiting => "waiting",
             JobAction::Queued => "queued",

@@ -3,35 +3,95 @@
 use std::time::Duration;
 
 use ecsrunner_core::boot::BootItem;
+use ecsrunner_core::hold::{Held, Hold};
+use ecsrunner_core::id::TaskId;
+use ecsrunner_core::pace::Bucket;
 use ecsrunner_core::pool::Scope;
 use ecsrunner_core::reason::{Code, Reason};
 use ecsrunner_core::record::Change;
 use ecsrunner_core::runner::Runner;
+use jiff::SignedDuration;
 use tracing::{error, info, warn};
-use ulid::Ulid;
 
 use super::advance::{StepError, Stepped};
-use super::memory::EffectKey;
-use super::{Effected, News, chain};
+use super::chain;
 use crate::ports::github::{GitHub, GitHubError, JitConfig};
 use crate::ports::store::{BootPut, Store, StoreError, Transaction};
-use crate::ports::{Clock, Disposition, Randomness};
+use crate::ports::{Clock, Disposition};
 use crate::{Engine, World};
 
 /// How long the boot table keeps an item that nobody takes: a last resort only.
 const BOOT_ITEM_LIFE: Duration = Duration::from_secs(48 * 3600);
 const TRIES: u32 = 8;
+/// How long a slot of GitHub's pace is good for after its reservation.
+const SLOT_AGE: SignedDuration = SignedDuration::from_secs(10);
 
 impl<W: World> Engine<W> {
     pub(crate) async fn hand_over(&self, runner: &Runner) -> Result<Stepped, StepError> {
+        self.take_fresh_slot(runner).await?;
+        self.configure_and_give(runner, &[], &|current: &Runner| current.clone()).await
+    }
+
+    /// The slot that was taken with the reservation is one of another minute,
+    /// where the launch was held up since.
+    async fn take_fresh_slot(&self, runner: &Runner) -> Result<(), StepError> {
+        let reserved = runner.timeline.began();
+        let is_fresh = self.ports.clock.now().duration_since(reserved) < SLOT_AGE;
+        if runner.retry.is_none() && is_fresh {
+            return Ok(());
+        }
+        let account = self.ports.github.account(&runner.facts.scope);
+        self.take_slot(&Bucket::GitHub(account)).await
+    }
+
+    /// Hands over to a task that was started a moment ago: the record says
+    /// both at once, or neither.
+    pub(crate) async fn hand_over_to(
+        &self,
+        runner: &Runner,
+        task: &TaskId,
+        besides: &[Change],
+    ) -> Result<Stepped, StepError> {
+        self.take_fresh_slot(runner).await?;
         let now = self.ports.clock.now();
-        if let Some(until) = self.memory.github_not_before(now) {
+        let with_task = |current: &Runner| match current.task_started(task.clone(), now) {
+            // Not written yet: the version is the stored one's.
+            Some(started) => Runner { version: current.version, ..started },
+            None => current.clone(),
+        };
+        self.configure_and_give(runner, besides, &with_task).await
+    }
+
+    /// `known` makes of the stored record what is known besides.
+    async fn configure_and_give(
+        &self,
+        runner: &Runner,
+        besides: &[Change],
+        known: &(dyn Fn(&Runner) -> Runner + Send + Sync),
+    ) -> Result<Stepped, StepError> {
+        let (now, scope) = (self.ports.clock.now(), &runner.facts.scope);
+        let account = self.ports.github.account(scope);
+        if let Some(until) = self.memory.github_not_before(&account, now) {
             let after = Duration::try_from(until.duration_since(now)).unwrap_or_default();
             return Err(GitHubError::Throttled { operation: "generate-jitconfig".to_owned(), after }.into());
         }
+        if let Some(hold) = self.memory.hold(&Held::Scope(scope.clone())).filter(|hold| now < hold.not_before)
+        {
+            return self.not_registered(runner, &hold.words, besides, known).await;
+        }
         match self.configure(runner).await {
-            Ok(jit) => self.give(runner, &jit).await,
-            Err(StepError::GitHub(error)) => self.not_configured(runner, error).await,
+            Ok(jit) => self.give(runner, &jit, besides, known).await,
+            Err(StepError::GitHub(error)) if error.disposition() == Disposition::Permanent => {
+                let hold = self.hold_scope(scope, &error);
+                let besides = [besides, &[Change::Hold(hold)]].concat();
+                self.not_registered(runner, &error.to_string(), &besides, known).await
+            }
+            Err(StepError::GitHub(error @ GitHubError::Throttled { after, .. })) => {
+                let until = self.ports.clock.now() + after;
+                self.memory.hold_github(account.clone(), until);
+                self.rest(&Bucket::GitHub(account), until).await?;
+                Err(error.into())
+            }
             Err(error) => Err(error),
         }
     }
@@ -47,7 +107,7 @@ impl<W: World> Engine<W> {
         match github.generate_jitconfig(scope, name, &labels).await {
             Err(GitHubError::NameTaken) => {
                 // Not handed over, as the record says now as well: an earlier try's.
-                if self.reload(runner).await?.is_none_or(|current| current.version != runner.version) {
+                if !self.reload(runner).await?.is_some_and(|current| current.awaits_configuration()) {
                     return Err(StoreError::Conflict.into());
                 }
                 warn!(runner = %name, "the name is registered already: deleting the lost registration");
@@ -62,7 +122,13 @@ impl<W: World> Engine<W> {
 
     /// Boot item and record in one transaction: after a retirement is written,
     /// no hand-over can commit.
-    async fn give(&self, runner: &Runner, jit: &JitConfig) -> Result<Stepped, StepError> {
+    async fn give(
+        &self,
+        runner: &Runner,
+        jit: &JitConfig,
+        besides: &[Change],
+        known: &(dyn Fn(&Runner) -> Runner + Send + Sync),
+    ) -> Result<Stepped, StepError> {
         let item = BootItem {
             runner: runner.name().clone(),
             policy: self.rules.settings.policy.clone(),
@@ -71,13 +137,13 @@ impl<W: World> Engine<W> {
         let mut current = runner.clone();
         for _ in 0..TRIES {
             let now = self.ports.clock.now();
-            let Some((next, task)) = current.handed_over(jit.runner_id, now) else {
+            let Some((next, task)) = known(&current).handed_over(jit.runner_id, now) else {
                 // It was retired meanwhile: its clean-up deletes the registration.
-                return Ok(Stepped::At(current));
+                return self.write(&current, besides, |current| told(current, known)).await;
             };
             let boot =
                 BootPut { task: &task, item: &item, jit: &jit.encoded, expires_at: now + BOOT_ITEM_LIFE };
-            let changes = [Change::Runner(next.clone())];
+            let changes = [&[Change::Runner(next.clone())], besides].concat();
             let transaction = Transaction { boot: Some(boot), ..Transaction::of(&changes) };
             match self.ports.store.commit(transaction).await {
                 Ok(()) => {
@@ -94,72 +160,37 @@ impl<W: World> Engine<W> {
         Err(StoreError::Conflict.into())
     }
 
-    async fn not_configured(&self, runner: &Runner, error: GitHubError) -> Result<Stepped, StepError> {
-        match error.disposition() {
-            Disposition::Permanent => {
-                let now = self.ports.clock.now();
-                self.hold(&runner.facts.scope, &error);
-                let reason = Reason::with(Code::BootFailed, &error);
-                self.write(runner, |runner| runner.not_registered(reason.clone(), now)).await
-            }
-            Disposition::Retry { after } => {
-                if let Some(after) = after {
-                    self.memory.hold_github(self.ports.clock.now() + after);
-                }
-                Err(error.into())
-            }
-            Disposition::AlreadyDone => Err(error.into()),
-        }
+    /// GitHub will not register it: its task, which waits in vain, is to stop.
+    async fn not_registered(
+        &self,
+        runner: &Runner,
+        words: &str,
+        besides: &[Change],
+        known: &(dyn Fn(&Runner) -> Runner + Send + Sync),
+    ) -> Result<Stepped, StepError> {
+        let now = self.ports.clock.now();
+        let reason = Reason::with(Code::ScopeHeld, words);
+        let next = |current: &Runner| {
+            known(current).not_registered(reason.clone(), now).or_else(|| told(current, known))
+        };
+        self.write(runner, besides, next).await
     }
 
     /// GitHub refuses for good: no further launch in this scope before a probe succeeds.
-    fn hold(&self, scope: &Scope, error: &GitHubError) {
-        if self.memory.hold_scope(scope.clone(), error.to_string(), self.ports.clock.now()) {
+    pub(crate) fn hold_scope(&self, scope: &Scope, error: &GitHubError) -> Hold {
+        let held = Held::Scope(scope.clone());
+        let before = self.memory.hold(&held);
+        if before.is_none() {
             error!(%scope, error = %chain(error), reason = Code::ScopeHeld.as_str(), "holding launches");
         }
+        let hold = Hold::after(before.as_ref(), held, &error.to_string(), self.ports.clock.now());
+        self.memory.held_back(hold.clone());
+        hold
     }
+}
 
-    /// Asks GitHub for a configuration that nobody will use, to see whether it
-    /// registers runners in this scope again.
-    pub(crate) async fn probe(&self, scope: Scope) -> Effected {
-        let key = EffectKey::Probe(scope.clone());
-        match self.try_registration(&scope).await {
-            Ok(()) => {
-                info!(%scope, "GitHub registers runners again");
-                self.memory.release_scope(&scope);
-                self.memory.succeeded(&key);
-                Effected { key, news: News::Round, again_at: None }
-            }
-            Err(error) if error.disposition() == Disposition::Permanent => {
-                self.hold(&scope, &error);
-                Effected { key, news: News::Round, again_at: None }
-            }
-            Err(error) => {
-                let after = match error.disposition() {
-                    Disposition::Retry { after } => after,
-                    _ => None,
-                };
-                self.later(key, after, &error)
-            }
-        }
-    }
-
-    async fn try_registration(&self, scope: &Scope) -> Result<(), GitHubError> {
-        let now = u64::try_from(self.ports.clock.now().as_millisecond()).unwrap_or(0);
-        let ulid = Ulid::from_parts(now, self.ports.randomness.bits()).to_string();
-        let labels = [format!("ecsrunner:{}", ulid.to_lowercase())];
-        let pool = ecsrunner_core::pool::Pool {
-            scope: scope.clone(),
-            labels: ecsrunner_core::labels::Labels::new(&labels),
-        };
-        let name = ecsrunner_core::id::RunnerName::new(&self.rules.settings.deployment, &pool.id(), &ulid)
-            .map_err(|error| GitHubError::Credentials(error.to_string()))?;
-        let jit = self.ports.github.generate_jitconfig(scope, &name, &labels).await?;
-        // Registering works, which was the question. What is left behind is a
-        // registration that nobody can use and GitHub drops after a day.
-        if let Err(error) = self.ports.github.delete_runner(scope, jit.runner_id).await {
-            warn!(%scope, error = %chain(&error), "a probe's registration could not be deleted");
-        }
-        Ok(())
-    }
+/// The record with what is known besides; `None` where it says that already.
+fn told(current: &Runner, known: &(dyn Fn(&Runner) -> Runner + Send + Sync)) -> Option<Runner> {
+    let told = known(current);
+    (told.state != current.state).then(|| Runner { version: current.version.next(), ..told })
 }

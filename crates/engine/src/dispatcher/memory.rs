@@ -1,20 +1,22 @@
-//! What a dispatcher remembers between two rounds, and may forget at any time:
-//! when to try again what failed, and where GitHub refuses registrations.
+//! What a dispatcher knows between two rounds: the holds and levels that its
+//! effects share, and which of them probes what. All of it is a copy of what
+//! the store has, or of no use to anybody else.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
-use ecsrunner_core::id::{ClassName, RunnerName};
-use ecsrunner_core::plan::{Broken, Budgets, Question};
+use ecsrunner_core::class::Capacity;
+use ecsrunner_core::class::size::Arch;
+use ecsrunner_core::hold::{Held, Hold};
+use ecsrunner_core::id::SubnetId;
+use ecsrunner_core::id::{Account, JobId, RunnerName};
+use ecsrunner_core::pace::{Bucket, Level};
+use ecsrunner_core::placement::{Choices, NoPlace, Placement};
+use ecsrunner_core::plan::{Open, Question};
 use ecsrunner_core::pool::Scope;
-use ecsrunner_core::reason::{Code, Reason};
-use ecsrunner_core::record::Change;
-use ecsrunner_core::runner::{EndingKind, RunnerState, Served};
 use jiff::Timestamp;
-use tracing::error;
 
-/// An effect that is under way, or was.
+/// An effect that is under way, or rests.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub(crate) enum EffectKey {
     Runner(RunnerName),
@@ -22,187 +24,145 @@ pub(crate) enum EffectKey {
     Probe(Scope),
 }
 
+impl EffectKey {
+    /// The job that a question is about.
+    pub(crate) fn job(&self) -> Option<JobId> {
+        match self {
+            Self::Question(Question::Job { job, .. } | Question::Run(job)) => Some(*job),
+            _ => None,
+        }
+    }
+}
+
 #[derive(Default, Debug)]
-pub(crate) struct Memory(Mutex<Remembered>);
+pub(crate) struct Memory(Mutex<Known>);
 
 #[derive(Default, Debug)]
-struct Remembered {
-    backoffs: HashMap<EffectKey, Backoff>,
-    held: HashMap<Scope, Hold>,
-    broken: HashMap<ClassName, Faults>,
-    github_not_before: Option<Timestamp>,
+struct Known {
+    holds: HashMap<Held, Hold>,
+    levels: HashMap<Bucket, Level>,
+    probing: HashSet<(Placement, Arch)>,
+    github_not_before: HashMap<Account, Timestamp>,
 }
-
-#[derive(Debug)]
-struct Backoff {
-    failures: u32,
-    not_before: Timestamp,
-}
-
-/// Faults of a class's runners in a row.
-#[derive(Debug)]
-struct Faults {
-    in_a_row: u32,
-    words: String,
-    probe_at: Timestamp,
-}
-
-#[derive(Debug)]
-struct Hold {
-    words: String,
-    probe_at: Timestamp,
-}
-
-/// The first wait after a failure; doubled with each further one.
-const FIRST_BACKOFF: Duration = Duration::from_millis(250);
-const LONGEST_BACKOFF: Duration = Duration::from_secs(60);
-/// How long GitHub's refusal of a scope stands before it is asked again.
-const PROBE_AFTER: Duration = Duration::from_secs(5 * 60);
-/// Faults in a row after which a class gets one probe each [`PROBE_AFTER`].
-const BREAKER_FAULTS: u32 = 5;
-/// How long what is due again is remembered.
-const REMEMBER: Duration = Duration::from_secs(10 * 60);
 
 impl Memory {
-    fn lock(&self) -> MutexGuard<'_, Remembered> {
+    fn lock(&self) -> MutexGuard<'_, Known> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// When an effect may be tried, if not now.
-    pub(crate) fn not_before(&self, key: &EffectKey, now: Timestamp) -> Option<Timestamp> {
-        let memory = self.lock();
-        memory.backoffs.get(key).map(|backoff| backoff.not_before).filter(|at| *at > now)
+    /// Takes over what the store has now.
+    pub(crate) fn refresh(&self, open: &Open) {
+        let mut known = self.lock();
+        known.holds = open.holds.iter().map(|hold| (hold.held.clone(), hold.clone())).collect();
+        known.levels = open.levels.clone();
     }
 
-    /// An effect failed: the next try comes later, with `jitter` in 0..1.
-    pub(crate) fn failed(
+    pub(crate) fn hold(&self, held: &Held) -> Option<Hold> {
+        self.lock().holds.get(held).cloned()
+    }
+
+    pub(crate) fn held_back(&self, hold: Hold) {
+        self.lock().holds.insert(hold.held.clone(), hold);
+    }
+
+    pub(crate) fn released(&self, held: &Held) {
+        self.lock().holds.remove(held);
+    }
+
+    /// Enters a placement to start a task there: one at a time where it is
+    /// held, and not before its time.
+    pub(crate) fn enter(
         &self,
-        key: EffectKey,
-        after: Option<Duration>,
-        jitter: f64,
+        placement: &Placement,
+        arch: Arch,
         now: Timestamp,
-    ) -> Timestamp {
-        let mut memory = self.lock();
-        let failures = memory.backoffs.get(&key).map_or(0, |backoff| backoff.failures);
-        let wait = after.unwrap_or_else(|| {
-            let full = FIRST_BACKOFF.saturating_mul(1 << failures.min(16)).min(LONGEST_BACKOFF);
-            full.mul_f64(0.5 + jitter / 2.0)
-        });
-        let not_before = now + wait;
-        memory.backoffs.retain(|_, backoff| now < backoff.not_before + REMEMBER);
-        memory.backoffs.insert(key, Backoff { failures: failures + 1, not_before });
-        not_before
-    }
-
-    /// An effect succeeded, or its subject is gone.
-    pub(crate) fn succeeded(&self, key: &EffectKey) {
-        self.lock().backoffs.remove(key);
-    }
-
-    /// GitHub's rate limit holds for every registration.
-    pub(crate) fn hold_github(&self, until: Timestamp) {
-        let mut memory = self.lock();
-        memory.github_not_before = memory.github_not_before.max(Some(until));
-    }
-
-    pub(crate) fn github_not_before(&self, now: Timestamp) -> Option<Timestamp> {
-        self.lock().github_not_before.filter(|at| *at > now)
-    }
-
-    /// GitHub refuses registrations in this scope; says whether that is news.
-    pub(crate) fn hold_scope(&self, scope: Scope, words: String, now: Timestamp) -> bool {
-        self.lock().held.insert(scope, Hold { words, probe_at: now + PROBE_AFTER }).is_none()
-    }
-
-    pub(crate) fn release_scope(&self, scope: &Scope) {
-        self.lock().held.remove(scope);
-    }
-
-    /// Learns from what was recorded. What failed for a runner may succeed now
-    /// that more is known of it; and runners of a class that do not come up,
-    /// one after the other, are our own fault or the image's, and the next one
-    /// would fare no better.
-    pub(crate) fn learn(&self, changes: &[Change], now: Timestamp) {
-        for change in changes {
-            let Change::Runner(runner) = change else { continue };
-            self.succeeded(&EffectKey::Runner(runner.name().clone()));
-            match &runner.state {
-                RunnerState::Busy { .. } => {
-                    self.lock().broken.remove(&runner.facts.class);
-                }
-                RunnerState::Ending(ending) if ending.served == Served::Nothing => {
-                    let ours = matches!(ending.kind, EndingKind::BootFailed | EndingKind::AgentCrashed);
-                    if ours && runner.stopped_at() == Some(runner.timeline.latest()) {
-                        let words = ending.note.as_ref().map_or_else(String::new, Reason::text);
-                        self.broke(&runner.facts.class, words, now);
-                    }
-                }
-                _ => {}
-            }
+    ) -> Result<Option<Probe<'_>>, NotYet> {
+        let mut known = self.lock();
+        let place = (placement.clone(), arch);
+        let Some(hold) = known.holds.get(&Held::placement(placement.clone(), arch)) else { return Ok(None) };
+        if now < hold.not_before {
+            return Err(NotYet);
         }
+        if !known.probing.insert(place.clone()) {
+            return Err(NotYet);
+        }
+        Ok(Some(Probe { memory: self, place }))
     }
 
-    fn broke(&self, class: &ClassName, words: String, now: Timestamp) {
-        let mut memory = self.lock();
-        let faults = memory.broken.entry(class.clone()).or_insert_with(|| Faults {
-            in_a_row: 0,
-            words: String::new(),
-            probe_at: now,
-        });
-        faults.in_a_row += 1;
-        faults.words = words;
-        let wait = if faults.in_a_row < BREAKER_FAULTS {
-            FIRST_BACKOFF.saturating_mul(1 << faults.in_a_row)
-        } else {
-            PROBE_AFTER
+    /// Where to try next.
+    pub(crate) fn choose(
+        &self,
+        subnets: &[SubnetId],
+        capacity: Capacity,
+        arch: Arch,
+        spread: u64,
+        now: Timestamp,
+    ) -> Result<Placement, NoPlace> {
+        let known = self.lock();
+        let holds: Vec<Hold> = known.holds.values().cloned().collect();
+        Choices { subnets, holds: &holds, probed: &known.probing }.choose(capacity, arch, spread, now)
+    }
+
+    pub(crate) fn level(&self, bucket: &Bucket) -> Option<Level> {
+        self.lock().levels.get(bucket).copied()
+    }
+
+    pub(crate) fn set_level(&self, bucket: &Bucket, level: Option<Level>) {
+        let mut known = self.lock();
+        match level {
+            Some(level) => known.levels.insert(bucket.clone(), level),
+            None => known.levels.remove(bucket),
         };
-        faults.probe_at = now + wait;
-        if faults.in_a_row == BREAKER_FAULTS {
-            error!(%class, reason = Code::ClassHeld.as_str(), words = faults.words, "holding launches of class");
-        }
     }
 
-    /// What the plan is to know of all this.
-    pub(crate) fn budgets(&self, now: Timestamp) -> Budgets {
-        let memory = self.lock();
-        let broken = memory.broken.iter().map(|(class, faults)| {
-            (class.clone(), Broken { words: faults.words.clone(), probe: now >= faults.probe_at })
-        });
-        Budgets {
-            held: memory.held.iter().map(|(scope, hold)| (scope.clone(), hold.words.clone())).collect(),
-            broken: broken.collect(),
-        }
+    /// GitHub wants to be asked later, by everybody who draws on this account.
+    pub(crate) fn hold_github(&self, account: Account, until: Timestamp) {
+        let mut known = self.lock();
+        let at = known.github_not_before.entry(account).or_insert(until);
+        *at = (*at).max(until);
     }
 
-    /// When the next class may be probed.
-    pub(crate) fn next_class_probe(&self, now: Timestamp) -> Option<Timestamp> {
-        self.lock().broken.values().map(|faults| faults.probe_at).filter(|at| *at > now).min()
+    pub(crate) fn github_not_before(&self, account: &Account, now: Timestamp) -> Option<Timestamp> {
+        self.lock().github_not_before.get(account).copied().filter(|at| *at > now)
     }
+}
 
-    /// Each held scope, and when it is probed.
-    pub(crate) fn probes(&self) -> Vec<(Scope, Timestamp)> {
-        self.lock().held.iter().map(|(scope, hold)| (scope.clone(), hold.probe_at)).collect()
+/// A placement is held, and it is not its time yet, or somebody tries it already.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct NotYet;
+
+/// The one try in a held placement; over when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Probe<'a> {
+    memory: &'a Memory,
+    place: (Placement, Arch),
+}
+
+impl Drop for Probe<'_> {
+    fn drop(&mut self) {
+        self.memory.lock().probing.remove(&self.place);
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use ecsrunner_core::cost::Market;
+
     use super::*;
 
     #[test]
-    fn the_wait_doubles_with_each_failure_up_to_a_minute_and_ends_with_success() {
-        let (memory, now) = (Memory::default(), Timestamp::UNIX_EPOCH);
-        let key =
-            EffectKey::Runner(RunnerName::parse("ecsr-ci-abcdefg234-01arz3ndektsv4rrffq69g5fav").unwrap());
-        let wait =
-            |memory: &Memory| memory.failed(key.clone(), None, 1.0, now).duration_since(now).as_millis();
-        assert_eq!([wait(&memory), wait(&memory), wait(&memory)], [250, 500, 1000]);
-        for _ in 0..30 {
-            wait(&memory);
-        }
-        assert_eq!(wait(&memory), 60_000);
-        assert!(memory.not_before(&key, now).is_some());
-        memory.succeeded(&key);
-        assert_eq!(memory.not_before(&key, now), None);
+    fn one_try_at_a_time_enters_a_held_placement_and_not_before_its_time() {
+        let memory = Memory::default();
+        let placement = Placement { market: Market::Spot, subnet: None };
+        let now = Timestamp::from_second(1000).unwrap();
+        assert!(memory.enter(&placement, Arch::X64, now).unwrap().is_none(), "nothing is held");
+        let hold = Hold::after(None, Held::placement(placement.clone(), Arch::X64), "none left", now);
+        let not_before = hold.not_before;
+        memory.held_back(hold);
+        assert!(memory.enter(&placement, Arch::X64, now).is_err());
+        let probe = memory.enter(&placement, Arch::X64, not_before).unwrap();
+        assert!(memory.enter(&placement, Arch::X64, not_before).is_err());
+        drop(probe);
+        assert!(memory.enter(&placement, Arch::X64, not_before).unwrap().is_some());
     }
 }

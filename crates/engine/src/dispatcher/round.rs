@@ -3,43 +3,94 @@
 
 use std::collections::HashMap;
 
+use ecsrunner_core::hold::learn;
 use ecsrunner_core::id::{Epoch, JobId, PoolId, RunnerName};
 use ecsrunner_core::job::{Job, JobState};
-use ecsrunner_core::plan::{Launch, Open, Plan, Question, plan};
+use ecsrunner_core::labels::Labels;
+use ecsrunner_core::plan::{Draw, Launch, Means, Open, Plan, Question, plan};
+use ecsrunner_core::pool::{Pool, Scope};
 use ecsrunner_core::reason::{Code, Reason};
 use ecsrunner_core::record::Change;
 use ecsrunner_core::runner::Runner;
 use ecsrunner_core::runner::step::Next;
 use jiff::Timestamp;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 use ulid::Ulid;
 
+use super::Term;
 use super::memory::EffectKey;
-use super::{MOST_EFFECTS, MOST_EFFECTS_OF_POOL, Term};
-use crate::ports::store::{Store, StoreError, Transaction};
+use crate::ports::github::GitHub;
+use crate::ports::store::{LevelSet, Levels, Store, StoreError, Transaction};
 use crate::ports::{Clock, Randomness};
 use crate::{Engine, World};
 
-/// The most records in one transaction; DynamoDB takes 100 items, of which
-/// each record needs two, and the lease one.
-const BATCH: usize = 25;
+/// The most records in one transaction; DynamoDB takes 100 items, of which the
+/// lease is one.
+const BATCH: usize = 90;
+/// The most reservations in one: each is a runner's record and its job's.
+const RESERVATIONS: usize = BATCH / 2;
+const RESERVATION_TRIES: u32 = 3;
 
 impl<W: World> Engine<W> {
     pub(crate) async fn round<'a>(&'a self, term: &mut Term<'a>) -> Result<(), StoreError> {
-        let open = self.ports.store.open().await?;
+        let mut open = self.ports.store.open().await?;
         let now = self.ports.clock.now();
-        let plan = plan(&open, self.rules.rules(), &self.memory.budgets(now), now);
-        term.next_at = plan.next_at;
-        term.held_back = false;
-        if let Some(at) = self.memory.next_class_probe(now) {
-            term.wake_at(at);
-        }
+        self.learn(term.epoch, &mut open, now).await?;
+        self.memory.refresh(&open);
+        self.metrics.open(&open, now);
+        let account = |scope: &Scope| self.ports.github.account(scope);
+        let means = Means { subnets: &self.rules.subnets, account: &account };
+        let plan = plan(&open, self.rules.rules(), means, now);
+        term.begin_round(plan.next_at, now);
         let mut written = Written::of(open);
         // Launches first: nothing that only tells why may hold them up.
+        self.draw(&plan).await?;
         self.reserve(term.epoch, &plan.launches, &mut written, now).await?;
         self.write_runners(term.epoch, &plan, &mut written, now).await?;
         self.write_waits(term.epoch, &plan, &mut written).await?;
-        self.begin_effects(term, written, &plan.questions, now);
+        self.begin_effects(term, written, &plan, now).await
+    }
+
+    /// Writes what the fate of open runners tells of holds.
+    async fn learn(&self, epoch: Epoch, open: &mut Open, now: Timestamp) -> Result<(), StoreError> {
+        let lessons = learn(open, now);
+        if lessons.is_empty() {
+            return Ok(());
+        }
+        for batch in lessons.chunks(BATCH) {
+            let fence = Some(epoch);
+            self.ports.store.commit(Transaction { fence, ..Transaction::of(batch) }).await?;
+        }
+        for lesson in lessons {
+            match lesson {
+                Change::Hold(hold) => {
+                    if hold.is_open_breaker() {
+                        error!(held = ?hold.held, words = %hold.words, reason = Code::ClassHeld.as_str(), "holding launches of class");
+                    } else {
+                        warn!(held = ?hold.held, words = %hold.words, not_before = %hold.not_before, "holding launches");
+                    }
+                    open.holds.retain(|before| before.held != hold.held);
+                    open.holds.push(hold);
+                }
+                Change::Released(held) => {
+                    info!(?held, "launches are no longer held back");
+                    open.holds.retain(|before| before.held != held);
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes the plan's slots: one write for each bucket, whatever the number of launches.
+    async fn draw(&self, plan: &Plan) -> Result<(), StoreError> {
+        for Draw { bucket, before, after } in &plan.draws {
+            match self.ports.store.set_level(bucket, *before, *after).await? {
+                LevelSet::Done => self.memory.set_level(bucket, Some(*after)),
+                // Another write came first: what is open is read again.
+                LevelSet::Found(_) => return Err(StoreError::Conflict),
+            }
+        }
         Ok(())
     }
 
@@ -53,7 +104,7 @@ impl<W: World> Engine<W> {
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let fence = Some(epoch);
-        for batch in launches.chunks(BATCH) {
+        for batch in launches.chunks(RESERVATIONS) {
             let mut changes = Vec::new();
             for launch in batch {
                 let job =
@@ -69,7 +120,16 @@ impl<W: World> Engine<W> {
                     changes.extend([Change::Job(job), Change::Runner(runner)]);
                 }
             }
-            self.ports.store.commit(Transaction { fence, ..Transaction::of(&changes) }).await?;
+            let mut collisions = 0;
+            // The slots are drawn already: a write that merely met another one is made again.
+            while let Err(error) =
+                self.ports.store.commit(Transaction { fence, ..Transaction::of(&changes) }).await
+            {
+                collisions += 1;
+                if !matches!(error, StoreError::Conflict) || collisions == RESERVATION_TRIES {
+                    return Err(error);
+                }
+            }
             written.note(changes);
         }
         Ok(())
@@ -145,85 +205,115 @@ impl<W: World> Engine<W> {
         }
     }
 
-    fn begin_effects<'a>(
+    /// Begins what is due, the oldest runners first, retirements among them.
+    async fn begin_effects<'a>(
         &'a self,
         term: &mut Term<'a>,
         written: Written,
-        questions: &[Question],
+        plan: &Plan,
         now: Timestamp,
-    ) {
-        let Written { jobs, runners: by_name } = written;
-        let mut runners: Vec<Runner> = by_name.values().cloned().collect();
-        // The oldest first, retirements among them.
+    ) -> Result<(), StoreError> {
+        let mut runners: Vec<&Runner> = written.runners.values().collect();
         runners.sort_unstable_by(|a, b| a.name().ulid().cmp(b.name().ulid()));
-        let mut of_pool: HashMap<PoolId, usize> = HashMap::new();
-        for runner in &runners {
-            if term.under_way.contains(&EffectKey::Runner(runner.name().clone())) {
-                *of_pool.entry(runner.facts.pool.clone()).or_default() += 1;
-            }
-        }
+        let mut due = Vec::new();
         for runner in runners {
             let key = EffectKey::Runner(runner.name().clone());
             match runner.next(now) {
-                Next::Event => continue,
-                Next::At(at) => {
-                    term.wake_at(at);
-                    continue;
-                }
+                Next::Event => {}
+                Next::At(at) => term.wake_at(at),
+                Next::Now(_) if term.may_begin(&key, &runner.facts.pool, now) => due.push(runner.clone()),
                 Next::Now(_) => {}
             }
-            let pool = of_pool.entry(runner.facts.pool.clone()).or_default();
-            if *pool >= MOST_EFFECTS_OF_POOL {
-                term.held_back = true;
-            } else if self.may_begin(term, &key, now) {
-                *pool += 1;
-                let epoch = term.epoch;
-                term.effects.push(Box::pin(self.advance(runner, epoch)));
+        }
+        for runner in self.claim(term, due).await? {
+            let (epoch, watch) = (term.epoch, term.watch());
+            term.effects.push(Box::pin(self.advance(runner, epoch, watch)));
+        }
+        self.begin_questions(term, &written, &plan.questions, now);
+        for scope in &plan.probes {
+            // A scope is no pool: its probe counts as one of its own.
+            let key = EffectKey::Probe(scope.clone());
+            let pool = Pool { scope: scope.clone(), labels: Labels::new::<_, &str>([]) }.id();
+            if term.may_begin(&key, &pool, now) {
+                term.effects.push(Box::pin(self.probe(scope.clone())));
             }
         }
+        Ok(())
+    }
+
+    /// Records that another dispatcher worked on are claimed before any outside
+    /// effect, in one write: its later writes are refused from here on.
+    async fn claim(&self, term: &mut Term<'_>, due: Vec<Runner>) -> Result<Vec<Runner>, StoreError> {
+        let epoch = term.epoch;
+        let (mut claimed, others): (Vec<_>, Vec<_>) =
+            due.into_iter().partition(|runner| runner.epoch == epoch || runner.is_to_finish());
+        let taken_over: Vec<Change> = others
+            .iter()
+            .map(|runner| {
+                let version = runner.version.next();
+                Change::Runner(Runner { version, epoch, ..runner.clone() })
+            })
+            .collect();
+        for batch in taken_over.chunks(BATCH) {
+            let fence = Some(epoch);
+            let claim = self.ports.store.commit(Transaction { fence, ..Transaction::of(batch) }).await;
+            if let Err(error) = claim {
+                for runner in others.iter().chain(&claimed) {
+                    term.withdraw(&EffectKey::Runner(runner.name().clone()));
+                }
+                return Err(error);
+            }
+        }
+        claimed.extend(taken_over.into_iter().filter_map(|change| match change {
+            Change::Runner(runner) => Some(runner),
+            _ => None,
+        }));
+        Ok(claimed)
+    }
+
+    fn begin_questions<'a>(
+        &'a self,
+        term: &mut Term<'a>,
+        written: &Written,
+        questions: &[Question],
+        now: Timestamp,
+    ) {
         for question in questions {
             let key = EffectKey::Question(question.clone());
-            if !self.may_begin(term, &key, now) {
-                continue;
-            }
-            match question {
-                Question::Job { job, on_behalf_of } => {
-                    if let Some(job) = jobs.get(job) {
+            let job = key.job().and_then(|job| written.jobs.get(&job));
+            match (question, job) {
+                (Question::Job { on_behalf_of, .. }, Some(job)) => {
+                    if term.may_begin(&key, &pool_of(job), now) {
                         term.effects.push(Box::pin(self.ask_job(job.clone(), on_behalf_of.clone())));
                     }
                 }
-                Question::Runner(name) => {
-                    if let Some(runner) = by_name.get(name) {
+                (Question::Run(_), Some(job)) => {
+                    if term.may_begin(&key, &pool_of(job), now) {
+                        term.effects.push(Box::pin(self.ask_run(job.clone())));
+                    }
+                }
+                (Question::Runner(name), _) => {
+                    if let Some(runner) = written.runners.get(name)
+                        && term.may_begin(&key, &runner.facts.pool, now)
+                    {
                         term.effects.push(Box::pin(self.ask_runner(runner.clone())));
                     }
                 }
-            }
-        }
-        for (scope, probe_at) in self.memory.probes() {
-            let key = EffectKey::Probe(scope.clone());
-            if probe_at > now {
-                term.wake_at(probe_at);
-            } else if self.may_begin(term, &key, now) {
-                term.effects.push(Box::pin(self.probe(scope)));
+                (Question::Job { .. } | Question::Run(_), None) => {}
             }
         }
     }
+}
 
-    /// Whether an effect may begin now; if so, it is under way from here on.
-    fn may_begin(&self, term: &mut Term<'_>, key: &EffectKey, now: Timestamp) -> bool {
-        if term.under_way.contains(key) {
-            return false;
-        }
-        if term.effects.len() >= MOST_EFFECTS {
-            term.held_back = true;
-            return false;
-        }
-        if let Some(at) = self.memory.not_before(key, now) {
-            term.wake_at(at);
-            return false;
-        }
-        term.under_way.insert(key.clone())
-    }
+/// The pool of a job, or that of its repository where it was not admitted.
+fn pool_of(job: &Job) -> PoolId {
+    job.place().map_or_else(
+        || {
+            let scope = Scope::Repository(job.facts.repository.clone());
+            Pool { scope, labels: job.facts.labels.clone() }.id()
+        },
+        |place| place.pool.clone(),
+    )
 }
 
 /// What is open, as it is after this round's writes.
@@ -249,7 +339,11 @@ impl Written {
                 Change::Runner(runner) => {
                     self.runners.insert(runner.name().clone(), runner);
                 }
-                Change::JobEnded(_) | Change::JobAmended(_) | Change::RunnerGone(_) => {}
+                Change::JobEnded(_)
+                | Change::JobAmended(_)
+                | Change::RunnerGone(_)
+                | Change::Hold(_)
+                | Change::Released(_) => {}
             }
         }
     }

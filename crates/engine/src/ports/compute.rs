@@ -5,6 +5,7 @@ use std::future::Future;
 use std::time::Duration;
 
 use ecsrunner_core::id::TaskId;
+use ecsrunner_core::placement::Placement;
 use ecsrunner_core::runner::RunnerFacts;
 use ecsrunner_core::sweep::SeenTask;
 
@@ -12,13 +13,9 @@ use super::Disposition;
 
 /// A service that runs one task for a runner.
 pub trait Compute: Send + Sync {
-    /// Starts the runner's task. `token` makes it happen once: asked again
-    /// with the same token, it answers with the same task.
-    fn run_task(
-        &self,
-        runner: &RunnerFacts,
-        token: &ClientToken,
-    ) -> impl Future<Output = Result<TaskId, ComputeError>> + Send;
+    /// Starts the runner's task. The order's token makes it happen once: asked
+    /// again with the same token, the service answers with the same task.
+    fn run_task(&self, order: &TaskOrder<'_>) -> impl Future<Output = Result<TaskId, ComputeError>> + Send;
 
     /// Stops a task. One that has stopped, or that nobody knows, is no error.
     fn stop_task(&self, task: &TaskId, reason: &str)
@@ -26,6 +23,17 @@ pub trait Compute: Send + Sync {
 
     /// The deployment's tasks, those that stopped lately among them.
     fn tasks(&self) -> impl Future<Output = Result<Vec<SeenTask>, ComputeError>> + Send;
+}
+
+/// One try to start a runner's task, as it was recorded before.
+#[derive(Clone, Debug)]
+pub struct TaskOrder<'a> {
+    /// What the task is to be.
+    pub runner: &'a RunnerFacts,
+    /// Where.
+    pub placement: &'a Placement,
+    /// The try's token.
+    pub token: ClientToken,
 }
 
 /// `<the runner's ulid>-<try>`, at most 64 characters.
@@ -58,9 +66,16 @@ pub enum ComputeError {
         #[source]
         source: Box<dyn Error + Send + Sync>,
     },
-    /// Not now: no capacity, or too many requests.
+    /// There is no task: the placement has no capacity, or a quota is spent.
+    /// The same token would bring the same answer.
     #[error("{message}")]
-    Busy {
+    NoCapacity {
+        /// In the service's words.
+        message: String,
+    },
+    /// There is no task: too many requests.
+    #[error("{message}")]
+    Throttled {
         /// In the service's words.
         message: String,
         /// How long to wait, where the service said.
@@ -79,8 +94,8 @@ impl ComputeError {
     #[must_use]
     pub fn disposition(&self) -> Disposition {
         match self {
-            Self::Unanswered { .. } => Disposition::Retry { after: None },
-            Self::Busy { after, .. } => Disposition::Retry { after: *after },
+            Self::Unanswered { .. } | Self::NoCapacity { .. } => Disposition::Retry { after: None },
+            Self::Throttled { after, .. } => Disposition::Retry { after: *after },
             Self::Refused { .. } => Disposition::Permanent,
         }
     }

@@ -4,7 +4,7 @@ use std::error::Error;
 use std::future::Future;
 use std::time::Duration;
 
-use ecsrunner_core::id::{JobId, Repository, RunId, RunnerId, RunnerName};
+use ecsrunner_core::id::{Account, DeliveryId, JobId, Repository, RunId, RunnerId, RunnerName};
 use ecsrunner_core::pool::Scope;
 use jiff::Timestamp;
 use secrecy::SecretString;
@@ -13,6 +13,9 @@ use super::Disposition;
 
 /// GitHub's REST API. Every call has a timeout of its own.
 pub trait GitHub: Send + Sync {
+    /// Whose budget a registration in that scope draws on.
+    fn account(&self, scope: &Scope) -> Account;
+
     /// Makes a just-in-time runner configuration: registers the runner at once,
     /// with exactly these labels, in this scope.
     fn generate_jitconfig(
@@ -57,6 +60,71 @@ pub trait GitHub: Send + Sync {
         &self,
         repository: &Repository,
     ) -> impl Future<Output = Result<Vec<RemoteJob>, GitHubError>> + Send;
+
+    /// A page of a scope's registrations, a hundred at most; pages count from 1.
+    fn registrations(
+        &self,
+        scope: &Scope,
+        page: u32,
+    ) -> impl Future<Output = Result<RegistrationPage, GitHubError>> + Send;
+
+    /// A page of the App's webhook deliveries, the latest first, from a cursor
+    /// on. `None` without an App: a token is told of no deliveries.
+    fn deliveries(
+        &self,
+        cursor: Option<&str>,
+    ) -> impl Future<Output = Result<Option<DeliveryPage>, GitHubError>> + Send;
+
+    /// What a delivery carried; `None` where GitHub keeps it no more.
+    fn delivery(
+        &self,
+        number: u64,
+    ) -> impl Future<Output = Result<Option<DeliveredWebhook>, GitHubError>> + Send;
+}
+
+/// A page of registrations.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RegistrationPage {
+    /// Names as registered, ours and others'.
+    pub runners: Vec<(String, Registration)>,
+    /// Whether another page follows.
+    pub more: bool,
+}
+
+/// A page of webhook deliveries.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct DeliveryPage {
+    /// The latest first.
+    pub deliveries: Vec<PastDelivery>,
+    /// Where the next page begins; `None` at the end.
+    pub next: Option<String>,
+}
+
+/// A webhook delivery that GitHub made, or tried to.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct PastDelivery {
+    /// GitHub's number of it; a redelivery has one of its own.
+    pub number: u64,
+    /// `X-GitHub-Delivery`.
+    pub id: DeliveryId,
+    /// When it was made.
+    pub delivered_at: Timestamp,
+    /// The event, such as `workflow_job`.
+    pub event: String,
+    /// The repository's id, where there is one.
+    pub repository: Option<u64>,
+    /// `OK`, or what went wrong. An `OK` was delivered, and may still have been lost.
+    pub status: String,
+}
+
+/// What a delivery carried. GitHub's answer to an authenticated question: there
+/// is no signature over it, and none is needed.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct DeliveredWebhook {
+    /// The event.
+    pub event: String,
+    /// The payload as JSON text.
+    pub body: String,
 }
 
 /// A just-in-time configuration: usable once, by whoever holds it.
@@ -107,6 +175,8 @@ pub struct RemoteJob {
     pub head_branch: Option<String>,
     /// The labels of `runs-on`, as spelt.
     pub labels: Vec<String>,
+    /// Whether its repository is private or internal, where GitHub said.
+    pub private: Option<bool>,
     /// `queued`, `in_progress`, `completed`, `waiting`, or what GitHub adds.
     pub status: String,
     /// `success`, `failure`, …, once completed.

@@ -1,17 +1,20 @@
 //! What is open, what was, and who may plan.
 
+use std::collections::HashSet;
 use std::error::Error;
 use std::future::Future;
 use std::time::Duration;
 
 use ecsrunner_core::boot::BootItem;
 use ecsrunner_core::event::Keys;
-use ecsrunner_core::id::{Epoch, JobId, Repository, TaskId};
+use ecsrunner_core::id::{DeliveryId, Epoch, JobId, Repository, TaskId};
 use ecsrunner_core::job::{EndedJob, JobRecord};
+use ecsrunner_core::pace::{Bucket, Level};
 use ecsrunner_core::plan::Open;
 use ecsrunner_core::reason::Reason;
 use ecsrunner_core::record::{Change, Records};
 use ecsrunner_core::runner::EndedRunner;
+use ecsrunner_core::sweep::SweepProgress;
 use jiff::Timestamp;
 use secrecy::SecretString;
 
@@ -57,19 +60,20 @@ pub struct Unreadable<'a> {
 /// Who may plan, launch, retire and talk to GitHub: one dispatcher at a time.
 pub trait Lease: Send + Sync {
     /// Adds one to the kicks: a fact was recorded that can alter the plan.
-    fn kick(&self) -> impl Future<Output = Result<(), StoreError>> + Send;
+    /// Returns how many there were then.
+    fn kick(&self) -> impl Future<Output = Result<u64, StoreError>> + Send;
 
     /// How many kicks there were.
     fn kicks(&self) -> impl Future<Output = Result<u64, StoreError>> + Send;
 
-    /// Takes the lease if it is free or has run out, or at once where `force`
-    /// says that the caller holds a lock of its own against any other holder.
+    /// Takes the lease if it is free, has run out or is the caller's already:
+    /// an answer may have been lost.
     fn take(
         &self,
+        bid: &Bid,
         now: Timestamp,
         term: Duration,
-        force: bool,
-    ) -> impl Future<Output = Result<Option<Epoch>, StoreError>> + Send;
+    ) -> impl Future<Output = Result<Option<Tenure>, StoreError>> + Send;
 
     /// Holds it for another term; false if it was lost.
     fn renew(
@@ -80,8 +84,67 @@ pub trait Lease: Send + Sync {
     ) -> impl Future<Output = Result<bool, StoreError>> + Send;
 
     /// Gives it up, if there was no kick since `kicks` was read; false
-    /// otherwise, and the holder goes round again.
-    fn release(&self, epoch: Epoch, kicks: u64) -> impl Future<Output = Result<bool, StoreError>> + Send;
+    /// otherwise, and the holder goes round again. Without `kicks` it is given
+    /// up in any case. `next_kick_at` is when a posted kick will come.
+    fn release(
+        &self,
+        epoch: Epoch,
+        kicks: Option<u64>,
+        next_kick_at: Option<Timestamp>,
+    ) -> impl Future<Output = Result<bool, StoreError>> + Send;
+}
+
+/// Who wants the lease.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Bid {
+    /// Tells the caller from every other one.
+    pub owner: u128,
+    /// The caller holds a lock of its own against any other holder: the lease is taken at once.
+    pub force: bool,
+}
+
+/// The lease, taken.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Tenure {
+    /// The term.
+    pub epoch: Epoch,
+    /// When a kick that was posted will come, or came.
+    pub next_kick_at: Option<Timestamp>,
+}
+
+/// The buckets from which launches draw.
+pub trait Levels: Send + Sync {
+    /// Sets a bucket's level, if it is as it was.
+    fn set_level(
+        &self,
+        bucket: &Bucket,
+        before: Option<Level>,
+        after: Level,
+    ) -> impl Future<Output = Result<LevelSet, StoreError>> + Send;
+}
+
+/// What became of setting a level.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum LevelSet {
+    /// It is set.
+    Done,
+    /// It was another meanwhile.
+    Found(Option<Level>),
+}
+
+/// What a sweep remembers until the next one.
+pub trait Progress: Send + Sync {
+    /// What the last sweep left; nothing before the first.
+    fn progress(&self) -> impl Future<Output = Result<SweepProgress, StoreError>> + Send;
+
+    /// Leaves it for the next one. The sweep holds the dispatcher's lease, so nobody else writes it.
+    fn keep_progress(&self, progress: &SweepProgress) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// Which of these deliveries were recorded.
+    fn recorded_deliveries(
+        &self,
+        ids: &[DeliveryId],
+    ) -> impl Future<Output = Result<HashSet<DeliveryId>, StoreError>> + Send;
 }
 
 /// What was, for people: the page, the API and the CLI.
@@ -125,13 +188,15 @@ pub struct Transaction<'a> {
     pub fence: Option<Epoch>,
     /// A boot item to be put, which must not be there.
     pub boot: Option<BootPut<'a>>,
+    /// The webhook delivery that told of it: the sweep need not fetch it.
+    pub delivery: Option<&'a DeliveryId>,
 }
 
 impl<'a> Transaction<'a> {
     /// Changes alone.
     #[must_use]
     pub fn of(changes: &'a [Change]) -> Self {
-        Self { changes, fence: None, boot: None }
+        Self { changes, fence: None, boot: None, delivery: None }
     }
 }
 

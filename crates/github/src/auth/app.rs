@@ -71,6 +71,11 @@ impl AppAuthority {
         self.token(installation, grant).await
     }
 
+    /// A JWT that says which App asks.
+    pub(super) fn own_word(&self) -> Result<Bearer, Fault> {
+        self.signer.bearer(Timestamp::now())
+    }
+
     pub(super) fn forget(&self, bearer: &Bearer) {
         self.tokens.forget(|token| token.bearer.is(bearer));
     }

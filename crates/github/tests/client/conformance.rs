@@ -78,6 +78,7 @@ async fn drive(api: String, control: Control) {
     jobs(&client, &control).await;
     control.post("webhooks/ping", &json!({"repository": app()})).await;
     control.settle().await;
+    deliveries(&client).await;
     others(&api, &client, &control).await;
     control.settle().await;
 }
@@ -88,6 +89,7 @@ async fn runners(client: &Client, scope: &Scope) {
     let taken = client.generate_jitconfig(scope, &name, &labels).await.unwrap_err();
     assert!(matches!(taken, GitHubError::NameTaken), "{taken:?}");
     assert_eq!(client.runner(scope, &name).await.unwrap().unwrap().id, config.runner_id);
+    assert_eq!(client.registrations(scope, 1).await.unwrap().runners.len(), 1);
     assert_eq!(client.delete_runner(scope, config.runner_id).await.unwrap(), Deletion::Deleted);
     assert_eq!(client.delete_runner(scope, config.runner_id).await.unwrap(), Deletion::Absent);
     assert_eq!(client.runner(scope, &name).await.unwrap(), None);
@@ -112,6 +114,14 @@ async fn jobs(client: &Client, control: &Control) {
 
     assert_eq!(client.job(&app(), JobId::new(1)).await.unwrap(), None);
     assert_eq!(client.run(&app(), RunId::new(1)).await.unwrap(), None);
+}
+
+async fn deliveries(client: &Client) {
+    let page = client.deliveries(None).await.unwrap().unwrap();
+    assert!(!page.deliveries.is_empty());
+    let latest = &page.deliveries[0];
+    assert_eq!(client.delivery(latest.number).await.unwrap().unwrap().event, latest.event);
+    assert_eq!(client.delivery(1).await.unwrap(), None);
 }
 
 /// What the fake offers and our client does not ask for.

@@ -3,12 +3,13 @@
 
 use ecsrunner_core::id::{JobId, Repository, RunId, RunnerId};
 use ecsrunner_core::pool::Scope;
-use ecsrunner_engine::ports::github::{Deletion, GitHub, GitHubError};
+use ecsrunner_engine::ports::github::{Deletion, GitHub, GitHubError, Registration};
 use ecsrunner_github::{ApiUrl, Client, Credentials};
 use secrecy::SecretString;
 use serde_json::json;
 
 use crate::github::{app_client, options, start};
+use crate::responder::Responder;
 use crate::{TOKEN, app, in_organization, in_repository, runner_name};
 
 const MINT: &str = "POST /app/installations/{installation_id}/access_tokens";
@@ -33,6 +34,33 @@ async fn an_app_and_a_token_register_find_and_delete_runners_in_both_scopes() {
             assert_eq!(client.runner(&scope, &name).await.unwrap(), None);
         }
     }
+}
+
+#[tokio::test]
+async fn registrations_of_a_scope_are_listed_with_their_names() {
+    let (fake, _) = start(options(None)).await;
+    let client = app_client(fake.url());
+    for scope in [in_repository(), in_organization()] {
+        assert_eq!(client.registrations(&scope, 1).await.unwrap().runners, []);
+        let labels = ["self-hosted".to_owned()];
+        let config = client.generate_jitconfig(&scope, &runner_name(), &labels).await.unwrap();
+        let page = client.registrations(&scope, 1).await.unwrap();
+        let registration = Registration { id: config.runner_id, busy: false, online: false };
+        assert_eq!(page.runners, [(runner_name().to_string(), registration)]);
+        assert!(!page.more);
+        assert_eq!(client.registrations(&scope, 2).await.unwrap().runners, []);
+    }
+}
+
+#[tokio::test]
+async fn an_app_draws_on_its_owners_budget_and_a_token_on_its_own() {
+    let github = Responder::start(|_| None).await;
+    let upper = Scope::Repository(Repository::parse("Acme/App").unwrap());
+    let with_app = app_client(github.base());
+    let accounts = [upper, in_organization()].map(|scope| {
+        (with_app.account(&scope).to_string(), crate::client(&github).account(&scope).to_string())
+    });
+    assert_eq!(accounts, [("acme".into(), "token".into()), ("acme".into(), "token".into())]);
 }
 
 #[tokio::test]

@@ -42,6 +42,7 @@ async fn a_job_is_told_with_what_github_says_and_without_what_it_leaves_out() {
         workflow: None,
         head_branch: None,
         labels: Vec::new(),
+        private: None,
         status: "queued".into(),
         conclusion: None,
         runner_name: None,
@@ -137,6 +138,53 @@ async fn queued_jobs_come_from_all_open_runs_the_oldest_first() {
     let ids: Vec<_> = jobs.iter().map(|job| job.id.get()).collect();
     let expected: Vec<_> = [201, 401].into_iter().chain((100..200).map(|run| run * 10 + 1)).collect();
     assert_eq!(ids, expected);
+}
+
+#[tokio::test]
+async fn a_queued_job_tells_whether_its_repository_is_private() {
+    let github = Responder::start(|asked| {
+        let body = match asked.query("status") {
+            Some("queued") => json!({"workflow_runs": [
+                {"id": 1, "repository": {"id": 7, "private": false}},
+                {"id": 2, "repository": {"id": 7, "private": true}},
+                {"id": 3, "repository": {"id": 7}},
+                {"id": 4},
+            ]}),
+            Some(_) => json!({"workflow_runs": []}),
+            None => {
+                let run = asked.line.split('/').nth(6).unwrap().parse::<u64>().unwrap();
+                json!({"total_count": 1, "jobs": [job(run, run, "queued")]})
+            }
+        };
+        Some(Answer::new(200, &body))
+    })
+    .await;
+    let jobs = client(&github).queued_jobs(&app()).await.unwrap();
+    let told: Vec<_> = jobs.iter().map(|job| job.private).collect();
+    assert_eq!(told, [Some(false), Some(true), None, None]);
+}
+
+#[tokio::test]
+async fn no_more_than_two_hundred_runs_are_looked_at_and_the_oldest_are() {
+    let github = Responder::start(|asked| {
+        let page: u64 = asked.query("page").unwrap().parse().unwrap();
+        let body = match (asked.query("status"), page) {
+            (Some("queued"), 1..=3) => {
+                let first = 1_000 - page * 100;
+                let runs: Vec<_> = (first..first + 100).rev().map(|id| json!({"id": id})).collect();
+                json!({"workflow_runs": runs})
+            }
+            (Some(_), _) => json!({"workflow_runs": []}),
+            (None, _) => {
+                let run = asked.line.split('/').nth(6).unwrap().parse::<u64>().unwrap();
+                json!({"total_count": 1, "jobs": [job(run, run, "queued")]})
+            }
+        };
+        Some(Answer::new(200, &body))
+    })
+    .await;
+    let jobs = client(&github).queued_jobs(&app()).await.unwrap();
+    assert!(jobs.iter().map(|job| job.run.get()).eq(700..900));
 }
 
 #[tokio::test]

@@ -9,10 +9,12 @@ mod responder;
 
 mod auth;
 mod conformance;
+mod deliveries;
 mod fake;
 mod jobs;
 mod refusals;
 mod runners;
+mod tls;
 
 use ecsrunner_core::id::{Deployment, Organization, PoolId, Repository, RunnerGroupId, RunnerName};
 use ecsrunner_core::pool::Scope;

@@ -64,6 +64,31 @@ async fn a_runner_is_found_by_its_exact_name() {
     assert_eq!(github.lines(), [line]);
 }
 
+#[tokio::test]
+async fn registrations_come_page_by_page_whosever_they_are() {
+    let github = Responder::start(|asked| {
+        let page: u64 = asked.query("page").unwrap().parse().unwrap();
+        let runners: Vec<_> = (0..if page == 1 { 100 } else { 2 })
+            .map(|i| runner(page * 1000 + i, &format!("other-{i}")))
+            .collect();
+        Some(Answer::new(200, &json!({"total_count": 102, "runners": runners})))
+    })
+    .await;
+    let client = client(&github);
+    let first = client.registrations(&in_organization(), 1).await.unwrap();
+    assert_eq!((first.runners.len(), first.more), (100, true));
+    let last = client.registrations(&in_repository(), 2).await.unwrap();
+    let registration = Registration { id: RunnerId::new(2001), busy: true, online: true };
+    assert_eq!((last.runners[1].clone(), last.more), (("other-1".to_owned(), registration), false));
+    assert_eq!(
+        github.lines(),
+        [
+            "GET /orgs/acme/actions/runners?per_page=100&page=1",
+            "GET /repos/acme/app/actions/runners?per_page=100&page=2",
+        ]
+    );
+}
+
 /// A server that does not know the filter: 250 runners of other names, ours at `position`.
 async fn unfiltered(position: Option<usize>) -> Responder {
     let name = runner_name();

@@ -1,0 +1,83 @@
+//! Whether GitHub registers runners in a held scope again: asked with a
+//! configuration that nobody will use.
+
+use std::time::Duration;
+
+use ecsrunner_core::hold::Held;
+use ecsrunner_core::id::RunnerName;
+use ecsrunner_core::labels::Labels;
+use ecsrunner_core::pace::Bucket;
+use ecsrunner_core::pool::{Pool, Scope};
+use ecsrunner_core::record::Change;
+use futures::future::{self, Either};
+use tracing::{info, warn};
+use ulid::Ulid;
+
+use super::advance::StepError;
+use super::memory::EffectKey;
+use super::{Effected, News, STEP_LIMIT, chain};
+use crate::ports::github::{GitHub, GitHubError};
+use crate::ports::store::{Store, Transaction};
+use crate::ports::{Clock, Disposition, Randomness};
+use crate::{Engine, World};
+
+/// How long a probe rests that got no answer.
+const REST: Duration = Duration::from_secs(30);
+
+impl<W: World> Engine<W> {
+    pub(crate) async fn probe(&self, scope: Scope) -> Effected {
+        let key = EffectKey::Probe(scope.clone());
+        let probed = Box::pin(self.try_scope(&scope));
+        let limit = Box::pin(self.ports.clock.sleep(STEP_LIMIT));
+        let probed = match future::select(probed, limit).await {
+            Either::Left((probed, _)) => probed,
+            Either::Right(((), _)) => Err(StepError::NotYet(self.ports.clock.now() + REST)),
+        };
+        match probed {
+            Ok(()) => Effected::with(key, News::Round),
+            Err(error) => {
+                let rest_until = match error {
+                    StepError::NotYet(at) => at,
+                    error => {
+                        warn!(%scope, error = %chain(&error), "a probe got no answer");
+                        self.ports.clock.now() + REST
+                    }
+                };
+                Effected { rest_until: Some(rest_until), ..Effected::with(key, News::Nothing) }
+            }
+        }
+    }
+
+    async fn try_scope(&self, scope: &Scope) -> Result<(), StepError> {
+        self.take_slot(&Bucket::GitHub(self.ports.github.account(scope))).await?;
+        let held = Held::Scope(scope.clone());
+        let change = match self.try_registration(scope).await {
+            Ok(()) => {
+                info!(%scope, "GitHub registers runners again");
+                self.memory.released(&held);
+                Change::Released(held)
+            }
+            Err(error) if error.disposition() == Disposition::Permanent => {
+                Change::Hold(self.hold_scope(scope, &error))
+            }
+            Err(error) => return Err(error.into()),
+        };
+        Ok(self.ports.store.commit(Transaction::of(&[change])).await?)
+    }
+
+    async fn try_registration(&self, scope: &Scope) -> Result<(), GitHubError> {
+        let now = u64::try_from(self.ports.clock.now().as_millisecond()).unwrap_or(0);
+        let ulid = Ulid::from_parts(now, self.ports.randomness.bits()).to_string();
+        let labels = [format!("ecsrunner:{}", ulid.to_lowercase())];
+        let pool = Pool { scope: scope.clone(), labels: Labels::new(&labels) };
+        let name = RunnerName::new(&self.rules.settings.deployment, &pool.id(), &ulid)
+            .map_err(|error| GitHubError::Credentials(error.to_string()))?;
+        let jit = self.ports.github.generate_jitconfig(scope, &name, &labels).await?;
+        // Registering works, which was the question. What is left behind is a
+        // registration that nobody can use; the sweep deletes it.
+        if let Err(error) = self.ports.github.delete_runner(scope, jit.runner_id).await {
+            warn!(%scope, error = %chain(&error), "a probe's registration could not be deleted");
+        }
+        Ok(())
+    }
+}

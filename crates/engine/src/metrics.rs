@@ -1,0 +1,291 @@
+//! What is measured: one table, which dashboard, alarms and documents are held to.
+//!
+//! How a metric travels (CloudWatch's embedded format, a page) does not belong here.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use ecsrunner_core::job::{Conclusion, EndedJob, Job, JobEnding, JobStage};
+use ecsrunner_core::plan::Open;
+use ecsrunner_core::reason::Code;
+use ecsrunner_core::record::Change;
+use ecsrunner_core::runner::{EndedRunner, EndingKind, RunnerStage};
+use ecsrunner_core::timeline::Timeline;
+use jiff::{SignedDuration, Timestamp};
+
+use crate::intake::Receipt;
+
+/// A queued job is stuck when it has waited for so long.
+const STUCK: SignedDuration = SignedDuration::from_mins(10);
+
+/// A metric's unit, by CloudWatch's names.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Unit {
+    /// How many, added up.
+    Count,
+    /// Milliseconds, each value on its own.
+    Milliseconds,
+    /// US dollars, added up; CloudWatch has no unit for them.
+    Usd,
+    /// How many there are at the moment: the latest value stands.
+    Level,
+}
+
+impl Unit {
+    /// CloudWatch's name of it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Count | Self::Level => "Count",
+            Self::Milliseconds => "Milliseconds",
+            Self::Usd => "None",
+        }
+    }
+}
+
+macro_rules! metrics {
+    ($($(#[$doc:meta])* $name:ident: $unit:ident = $help:literal;)*) => {
+        /// Something that is measured. Its name is CloudWatch's too, pinned.
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+        pub enum Metric {
+            $(#[doc = $help] $name,)*
+        }
+
+        impl Metric {
+            /// Every metric.
+            pub const ALL: &'static [Self] = &[$(Self::$name),*];
+
+            /// Its name.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$name => stringify!($name),)* }
+            }
+
+            /// Its unit.
+            #[must_use]
+            pub const fn unit(self) -> Unit {
+                match self { $(Self::$name => Unit::$unit,)* }
+            }
+
+            /// What it tells, for people.
+            #[must_use]
+            pub const fn help(self) -> &'static str {
+                match self { $(Self::$name => $help,)* }
+            }
+        }
+    };
+}
+
+metrics! {
+    WebhooksAccepted: Count = "webhooks that told something new";
+    WebhooksIgnored: Count = "webhooks that told nothing that matters here";
+    InvalidSignatures: Count = "webhooks whose signature fits no secret: somebody else's, or a secret that was changed on one side";
+    UnreadableWebhooks: Count = "webhooks that are signed and cannot be read, or are too large";
+    JobsSucceeded: Count = "jobs that ended with success";
+    JobsFailed: Count = "jobs that ended with failure";
+    JobsCancelled: Count = "jobs that were cancelled";
+    JobsEndedOtherwise: Count = "jobs that ended with another conclusion";
+    JobsRefused: Count = "jobs that were refused, each with its reason in its record";
+    JobsOpen: Level = "jobs that are queued or in progress";
+    JobsStuck: Level = "jobs that have been queued for over ten minutes";
+    QueueWait: Milliseconds = "from queued to in progress, by GitHub's word";
+    TimeToRecord: Milliseconds = "from the job's creation at GitHub to its record";
+    TimeToLaunch: Milliseconds = "from a runner's reservation to its task's acceptance";
+    TimeToBoot: Milliseconds = "from a task's acceptance to its container's start";
+    TimeToBusy: Milliseconds = "from a container's start to its job's";
+    RunnersOpen: Level = "runners that are not gone";
+    RunnersCompleted: Count = "runners that executed their job";
+    RunnersSurplus: Count = "runners that no job needed";
+    RunnersIdleTimeout: Count = "runners to which no job came";
+    RunnersBootFailed: Count = "runners that did not come up";
+    RunnersAgentCrashed: Count = "runners that ended without an ending of their own";
+    RunnersSpotInterrupted: Count = "runners whose Spot capacity AWS took back";
+    RunnersRegistrationLost: Count = "runners that GitHub no longer knew";
+    RunnersJobTimeout: Count = "runners whose job ran longer than its limit";
+    RunnersStoppedByOperator: Count = "runners that an operator stopped";
+    Cost: Usd = "what tasks of runners that are gone cost, by list prices";
+    RetriesNoCapacity: Count = "tries that AWS had no room for";
+    RetriesThrottled: Count = "calls that AWS or GitHub wanted later";
+    RetriesOther: Count = "effects that failed otherwise and are tried again";
+    LaunchesHeld: Level = "scopes, classes and placements in which launches are held back";
+    BreakersOpen: Level = "classes whose runners do not come up, and scopes in which GitHub refuses to register";
+    Repairs: Count = "records that the sweep repaired against their tasks";
+    OrphansStopped: Count = "tasks that the sweep stopped since no record wanted them";
+    RegistrationsDeleted: Count = "registrations that the sweep deleted since no record names them";
+    DeliveriesReinjected: Count = "webhook deliveries that the sweep found unrecorded and recorded";
+    JobsDiscovered: Count = "queued jobs that the sweep found by asking GitHub";
+    SweepFailures: Count = "calls of the sweep that failed, and are made again by the next one";
+    SweepBehind: Level = "seconds since the earliest webhook delivery that the sweep has still to go through";
+    RecordsUnreadable: Level = "open records that cannot be read and are set aside";
+}
+
+/// What was measured since it was last taken.
+#[derive(Default, Debug)]
+pub struct Metrics(Mutex<BTreeMap<Metric, Vec<f64>>>);
+
+impl Metrics {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<Metric, Vec<f64>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Adds a value.
+    pub fn add(&self, metric: Metric, value: f64) {
+        let mut measured = self.lock();
+        let values = measured.entry(metric).or_default();
+        match (metric.unit(), values.first_mut()) {
+            (Unit::Count | Unit::Usd, Some(sum)) => *sum += value,
+            (Unit::Level, Some(latest)) => *latest = value,
+            (_, None) | (Unit::Milliseconds, _) => values.push(value),
+        }
+    }
+
+    /// Counts one.
+    pub fn count(&self, metric: Metric) {
+        self.add(metric, 1.0);
+    }
+
+    /// Takes what was measured, in the table's order.
+    #[must_use]
+    pub fn take(&self) -> Vec<(Metric, Vec<f64>)> {
+        std::mem::take(&mut *self.lock()).into_iter().collect()
+    }
+
+    pub(crate) fn received(&self, receipt: &Receipt) {
+        use ecsrunner_core::record::Outcome;
+        match receipt {
+            // A refused job is counted when it is written.
+            Receipt::Understood(Outcome::Accepted(_) | Outcome::Refused(_)) => {
+                self.count(Metric::WebhooksAccepted);
+            }
+            Receipt::Understood(Outcome::Ignored(_)) => self.count(Metric::WebhooksIgnored),
+            Receipt::Unsigned(_) => self.count(Metric::InvalidSignatures),
+            Receipt::TooLarge(_) | Receipt::Unreadable(_) => self.count(Metric::UnreadableWebhooks),
+        }
+    }
+
+    /// Measures what was committed.
+    pub(crate) fn committed(&self, changes: &[Change]) {
+        for change in changes {
+            match change {
+                Change::Job(job) if job.version == ecsrunner_core::id::Version::FIRST => {
+                    self.recorded_job(job);
+                }
+                Change::JobEnded(job) => self.ended_job(job),
+                Change::RunnerGone(runner) => self.gone_runner(runner),
+                Change::Job(_)
+                | Change::JobAmended(_)
+                | Change::Runner(_)
+                | Change::Hold(_)
+                | Change::Released(_) => {}
+            }
+        }
+    }
+
+    fn recorded_job(&self, job: &Job) {
+        if let Some(at) = job.timeline.at(JobStage::Queued) {
+            self.span(Metric::TimeToRecord, Some(job.created_at), Some(at));
+        }
+    }
+
+    fn ended_job(&self, job: &EndedJob) {
+        let stage = |stage| job.timeline.at(stage);
+        self.span(Metric::QueueWait, stage(JobStage::Queued), stage(JobStage::InProgress));
+        self.count(match &job.ending {
+            JobEnding::Refused { .. } => Metric::JobsRefused,
+            JobEnding::Completed { conclusion, .. } => match conclusion {
+                Conclusion::Success => Metric::JobsSucceeded,
+                Conclusion::Failure => Metric::JobsFailed,
+                Conclusion::Cancelled => Metric::JobsCancelled,
+                Conclusion::Skipped | Conclusion::Other(_) => Metric::JobsEndedOtherwise,
+            },
+        });
+    }
+
+    fn gone_runner(&self, runner: &EndedRunner) {
+        let stage = |stage| Timeline::at(&runner.timeline, stage);
+        let (starting, booted) = (stage(RunnerStage::Starting), stage(RunnerStage::Booted));
+        self.span(Metric::TimeToLaunch, stage(RunnerStage::Reserved), starting);
+        self.span(Metric::TimeToBoot, starting, booted);
+        self.span(Metric::TimeToBusy, booted, stage(RunnerStage::Busy));
+        self.count(match runner.kind {
+            EndingKind::Completed => Metric::RunnersCompleted,
+            EndingKind::Surplus => Metric::RunnersSurplus,
+            EndingKind::IdleTimeout => Metric::RunnersIdleTimeout,
+            EndingKind::BootFailed => Metric::RunnersBootFailed,
+            EndingKind::AgentCrashed => Metric::RunnersAgentCrashed,
+            EndingKind::SpotInterrupted => Metric::RunnersSpotInterrupted,
+            EndingKind::RegistrationLost => Metric::RunnersRegistrationLost,
+            EndingKind::JobTimeout => Metric::RunnersJobTimeout,
+            EndingKind::StoppedByOperator => Metric::RunnersStoppedByOperator,
+        });
+        if let Some(usd) = runner.cost_usd {
+            self.add(Metric::Cost, usd);
+        }
+    }
+
+    /// Measures what is open at the moment.
+    pub(crate) fn open(&self, open: &Open, now: Timestamp) {
+        let count = |count: usize| f64::from(u32::try_from(count).unwrap_or(u32::MAX));
+        let waits = |job: &&Job| matches!(&job.state, ecsrunner_core::job::JobState::Queued { wait, .. } if wait.code() != Code::Paused);
+        let stuck =
+            open.jobs.iter().filter(waits).filter(|job| now.duration_since(job.timeline.latest()) > STUCK);
+        self.add(Metric::JobsOpen, count(open.jobs.len()));
+        self.add(Metric::JobsStuck, count(stuck.count()));
+        self.add(Metric::RunnersOpen, count(open.runners.len()));
+        self.add(Metric::LaunchesHeld, count(open.holds.len()));
+        let breakers = open.holds.iter().filter(|hold| hold.is_alarming());
+        self.add(Metric::BreakersOpen, count(breakers.count()));
+        self.add(Metric::RecordsUnreadable, count(open.unreadable));
+    }
+
+    fn span(&self, metric: Metric, from: Option<Timestamp>, to: Option<Timestamp>) {
+        if let (Some(from), Some(to)) = (from, to) {
+            let millis = to.duration_since(from).as_millis().max(0);
+            self.add(metric, f64::from(u32::try_from(millis).unwrap_or(u32::MAX)));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_add_up_levels_stand_and_times_are_kept_each() {
+        let metrics = Metrics::default();
+        for value in [1.0, 2.0] {
+            metrics.add(Metric::JobsSucceeded, value);
+            metrics.add(Metric::JobsOpen, value);
+            metrics.add(Metric::QueueWait, value);
+        }
+        let taken = metrics.take();
+        assert_eq!(
+            taken,
+            [
+                (Metric::JobsSucceeded, vec![3.0]),
+                (Metric::JobsOpen, vec![2.0]),
+                (Metric::QueueWait, vec![1.0, 2.0]),
+            ]
+        );
+        assert_eq!(metrics.take(), []);
+    }
+
+    #[test]
+    fn every_metric_is_documented_and_no_other() {
+        let documented: Vec<String> = include_str!("../../../docs/metrics.md")
+            .lines()
+            .filter(|line| line.starts_with("| `"))
+            .map(str::to_owned)
+            .collect();
+        let row = |metric: &Metric| {
+            let kind = match metric.unit() {
+                Unit::Count => "count",
+                Unit::Level => "level",
+                Unit::Milliseconds => "time",
+                Unit::Usd => "dollars",
+            };
+            format!("| `{}` | {kind} | {} |", metric.as_str(), metric.help())
+        };
+        assert_eq!(documented, Metric::ALL.iter().map(row).collect::<Vec<_>>());
+    }
+}

@@ -1,0 +1,127 @@
+//! Registrations of ours that no open record names.
+
+use std::ops::ControlFlow;
+
+use ecsrunner_core::event::Keys;
+use ecsrunner_core::id::{RunnerId, RunnerName};
+use ecsrunner_core::plan::Open;
+use ecsrunner_core::pool::Scope;
+use ecsrunner_core::sweep::registrations::{Listed, MOST_DELETED, MOST_PAGES, due, remember, unwanted};
+use tracing::info;
+
+use super::Pass;
+use crate::ports::github::{Deletion, GitHub, GitHubError, RegistrationPage};
+use crate::ports::store::{Store, StoreError};
+use crate::{Engine, World};
+
+/// Why a registration was not deleted.
+#[derive(Debug, thiserror::Error)]
+enum DeleteError {
+    #[error(transparent)]
+    GitHub(#[from] GitHubError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// What the pass has called so far.
+#[derive(Default)]
+struct Calls {
+    pages: u32,
+    deletions: usize,
+}
+
+impl<W: World> Engine<W> {
+    /// Goes through the scopes whose turn it is.
+    pub(super) async fn sweep_registrations(&self, pass: &mut Pass, open: &Open) {
+        pass.progress.scopes = remember(&pass.progress.scopes, open, pass.now);
+        let mut calls = Calls::default();
+        for place in due(&pass.progress.scopes, pass.now) {
+            loop {
+                if calls.pages == MOST_PAGES {
+                    pass.swept.cut = true;
+                    return;
+                }
+                if !pass.has_time(&self.ports.clock) {
+                    return;
+                }
+                calls.pages += 1;
+                match self.sweep_scope(pass, &mut calls, place, open).await {
+                    ControlFlow::Continue(true) => {}
+                    ControlFlow::Continue(false) => break,
+                    ControlFlow::Break(()) => return,
+                }
+            }
+        }
+    }
+
+    /// Goes through one page of a scope; whether another one follows. Breaks
+    /// off where nothing more can be done in this pass.
+    async fn sweep_scope(
+        &self,
+        pass: &mut Pass,
+        calls: &mut Calls,
+        place: usize,
+        open: &Open,
+    ) -> ControlFlow<(), bool> {
+        let known = &pass.progress.scopes[place];
+        let (scope, number) = (known.scope.clone(), known.next_page);
+        let page = match self.ports.github.registrations(&scope, number).await {
+            Ok(page) => page,
+            Err(error) => return put_off(pass, place, &error.into()),
+        };
+        let listed: Vec<Listed<'_>> = listed(&page);
+        for (name, id) in unwanted(&listed, open, &self.rules.settings.deployment, pass.now) {
+            if calls.deletions == MOST_DELETED {
+                pass.swept.cut = true;
+                return ControlFlow::Break(());
+            }
+            if !pass.has_time(&self.ports.clock) {
+                return ControlFlow::Break(());
+            }
+            calls.deletions += 1;
+            match self.delete_unwanted(&scope, &name, id).await {
+                Ok(deleted) => pass.swept.deleted_registrations += usize::from(deleted),
+                Err(error) => return put_off(pass, place, &error),
+            }
+        }
+        pass.progress.scopes[place].page_read(page.more, pass.now);
+        ControlFlow::Continue(page.more)
+    }
+
+    /// Deletes a registration after a fresh look at its runner's record.
+    async fn delete_unwanted(
+        &self,
+        scope: &Scope,
+        name: &RunnerName,
+        id: RunnerId,
+    ) -> Result<bool, DeleteError> {
+        let keys = Keys { job: None, runner: Some(name.clone()) };
+        if self.ports.store.load(&keys).await?.runner.is_some() {
+            return Ok(false);
+        }
+        let deleted = self.ports.github.delete_runner(scope, id).await? == Deletion::Deleted;
+        if deleted {
+            info!(runner = %name, %scope, "deleted a registration that no record names");
+        }
+        Ok(deleted)
+    }
+}
+
+/// The scope waits for its next turn. Where GitHub wants fewer calls, or the
+/// store is out of reach, the others wait for the next pass.
+fn put_off(pass: &mut Pass, place: usize, error: &DeleteError) -> ControlFlow<(), bool> {
+    pass.failed("registrations", error);
+    let DeleteError::GitHub(error) = error else { return ControlFlow::Break(()) };
+    pass.progress.scopes[place].put_off(pass.now);
+    match error {
+        GitHubError::Throttled { .. } => ControlFlow::Break(()),
+        _ => ControlFlow::Continue(false),
+    }
+}
+
+fn listed(page: &RegistrationPage) -> Vec<Listed<'_>> {
+    let runners = page.runners.iter();
+    runners
+        .map(|(name, registration)| Listed { name, id: registration.id, busy: registration.busy })
+        .collect()
+}

@@ -1,0 +1,73 @@
+//! Records against tasks, both ways.
+
+use ecsrunner_core::event::{Event, Keys, TaskEvent};
+use ecsrunner_core::plan::Open;
+use ecsrunner_core::runner::{Runner, RunnerState};
+use ecsrunner_core::sweep::tasks::repair;
+use ecsrunner_core::sweep::{Lag, SeenTask};
+use tracing::{info, warn};
+
+use super::{PartError, Pass};
+use crate::ports::compute::Compute;
+use crate::ports::store::{Store, StoreError};
+use crate::{Engine, World};
+
+/// The most records repaired in one pass.
+const MOST_REPAIRED: usize = 200;
+/// The most tasks stopped in one pass.
+const MOST_STOPPED: usize = 50;
+
+impl<W: World> Engine<W> {
+    pub(super) async fn sweep_tasks(&self, pass: &mut Pass, open: &Open, lag: Lag) -> Result<(), PartError> {
+        if !pass.has_time(&self.ports.clock) {
+            return Ok(());
+        }
+        let tasks = self.ports.compute.tasks().await?;
+        let repairs = repair(open, &tasks, &pass.progress.missing, lag, pass.now);
+        pass.progress.missing = repairs.missing;
+        pass.swept.cut |= repairs.events.len() > MOST_REPAIRED || repairs.orphans.len() > MOST_STOPPED;
+        for event in repairs.events.into_iter().take(MOST_REPAIRED) {
+            if !pass.has_time(&self.ports.clock) {
+                return Ok(());
+            }
+            match self.repair_runner(event).await {
+                Ok(repaired) => pass.swept.repaired += usize::from(repaired),
+                // Out of reach for the others too.
+                Err(error @ StoreError::Unavailable { .. }) => return Err(error.into()),
+                Err(error) => pass.failed("tasks", &error),
+            }
+        }
+        for orphan in repairs.orphans.iter().take(MOST_STOPPED) {
+            if !pass.has_time(&self.ports.clock) {
+                return Ok(());
+            }
+            if self.is_orphan(orphan).await? {
+                warn!(runner = %orphan.runner, task = %orphan.task, "stopping a task that no record wants");
+                self.ports.compute.stop_task(&orphan.task, "no open record wants this task").await?;
+                pass.swept.stopped_orphans += 1;
+            }
+        }
+        Ok(())
+    }
+
+    async fn repair_runner(&self, event: TaskEvent) -> Result<bool, StoreError> {
+        let (runner, task) = (event.runner.clone(), event.task.clone());
+        let changed = !self.record(&Event::Task(event)).await?.changes.is_empty();
+        if changed {
+            info!(%runner, %task, "repaired runner against its task");
+        }
+        Ok(changed)
+    }
+
+    /// A fresh look: the runner has no open record, or one of another task.
+    async fn is_orphan(&self, seen: &SeenTask) -> Result<bool, StoreError> {
+        let keys = Keys { job: None, runner: Some(seen.runner.clone()) };
+        let records = self.ports.store.load(&keys).await?;
+        Ok(records.runner.is_none_or(|runner| !may_want(&runner, seen)))
+    }
+}
+
+fn may_want(runner: &Runner, seen: &SeenTask) -> bool {
+    matches!(runner.state, RunnerState::Reserved { .. })
+        || runner.task().is_none_or(|task| *task == seen.task)
+}
