@@ -8,6 +8,8 @@
 mod history;
 mod item;
 mod lease;
+mod levels;
+mod progress;
 mod records;
 mod stored;
 mod tables;
@@ -28,7 +30,7 @@ pub struct DynamoStore {
 }
 
 /// Where a deployment's state is.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Tables {
     /// Records, history and lease.
     pub state: String,
@@ -52,6 +54,13 @@ impl Tables {
 }
 
 impl DynamoStore {
+    /// A store in AWS's DynamoDB.
+    #[cfg(feature = "control-plane")]
+    #[must_use]
+    pub fn new(connection: &crate::connection::Connection, tables: Tables) -> Self {
+        Self { client: connection.dynamodb().clone(), tables }
+    }
+
     /// A store behind a transport of our own: no network, no credentials.
     #[must_use]
     pub fn embedded(transport: impl Transport, tables: Tables) -> Self {

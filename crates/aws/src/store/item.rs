@@ -3,14 +3,18 @@
 use std::collections::HashMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use ecsrunner_core::id::{JobId, RunnerName};
+use ecsrunner_core::id::{DeliveryId, JobId, RunnerName};
+use jiff::Timestamp;
 
 pub(super) type Item = HashMap<String, AttributeValue>;
 
 /// The partition of everything that is open.
 pub(super) const OPEN: &str = "open";
-/// The partition of lease and kicks.
+/// The partition of lease, kicks and the sweep's progress.
 pub(super) const DISPATCH: &str = "dispatch";
+
+/// What precedes a webhook delivery's id in its item's partition key.
+pub(super) const DELIVERY: &str = "delivery#";
 
 pub(super) const PK: &str = "pk";
 pub(super) const SK: &str = "sk";
@@ -61,10 +65,21 @@ pub(super) fn gone_runner(name: &RunnerName) -> Item {
     key(format!("runner#{name}"), "ended")
 }
 
+/// That a webhook delivery was recorded.
+pub(super) fn seen_delivery(id: &DeliveryId) -> Item {
+    key(format!("{DELIVERY}{id}"), "seen")
+}
+
 pub(super) fn get_text<'a>(item: &'a Item, name: &str) -> Option<&'a str> {
     item.get(name).and_then(|value| value.as_s().ok()).map(String::as_str)
 }
 
 pub(super) fn get_number(item: &Item, name: &str) -> Option<u64> {
     item.get(name).and_then(|value| value.as_n().ok()).and_then(|text| text.parse().ok())
+}
+
+/// Milliseconds since the epoch.
+pub(super) fn get_time(item: &Item, name: &str) -> Option<Timestamp> {
+    let millis = item.get(name).and_then(|value| value.as_n().ok()).and_then(|text| text.parse().ok())?;
+    Timestamp::from_millisecond(millis).ok()
 }

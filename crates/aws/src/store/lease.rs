@@ -1,31 +1,43 @@
 //! The dispatcher's lease, and the kicks.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use aws_sdk_dynamodb::types::{ConditionCheck, ReturnValue, TransactWriteItem, Update};
 use ecsrunner_core::id::Epoch;
-use ecsrunner_engine::ports::store::{Lease, StoreError};
+use ecsrunner_engine::ports::store::{Bid, Lease, StoreError, Tenure};
 use jiff::Timestamp;
 
 use super::DynamoStore;
-use super::item::{DISPATCH, get_number, key, number};
+use super::item::{DISPATCH, Item, get_number, get_time, key, number, text};
 use super::wire::{failed, invalid, lost_condition, transaction_failed};
 
 pub(super) const LEASE: &str = "lease";
 const KICKS: &str = "kicks";
+/// Milliseconds since the epoch at which a posted kick comes.
+const NEXT_KICK_AT: &str = "next_kick_at";
+const TAKE: &str = "take the lease";
+const RELEASE: &str = "release the lease";
+
+/// Free, run out, or the bidder's own: an answer that was lost is had by asking again.
+const TO_BE_HAD: &str = "attribute_not_exists(held_until) OR held_until < :now OR #owner = :me";
 
 impl Lease for DynamoStore {
-    async fn kick(&self) -> Result<(), StoreError> {
-        self.client
+    async fn kick(&self) -> Result<u64, StoreError> {
+        const OPERATION: &str = "kick the dispatcher";
+        let kicked = self
+            .client
             .update_item()
             .table_name(&self.tables.state)
             .set_key(Some(key(DISPATCH, KICKS)))
             .update_expression("ADD n :one")
             .expression_attribute_values(":one", number(1))
+            .return_values(ReturnValue::UpdatedNew)
             .send()
             .await
-            .map_err(|error| failed("kick the dispatcher", error))?;
-        Ok(())
+            .map_err(|error| failed(OPERATION, error))?;
+        let count = kicked.attributes.as_ref().and_then(|item| get_number(item, "n"));
+        count.ok_or_else(|| invalid(OPERATION, "it was not counted"))
     }
 
     async fn kicks(&self) -> Result<u64, StoreError> {
@@ -41,30 +53,27 @@ impl Lease for DynamoStore {
         Ok(found.item.and_then(|item| get_number(&item, "n")).unwrap_or(0))
     }
 
-    async fn take(&self, now: Timestamp, term: Duration, force: bool) -> Result<Option<Epoch>, StoreError> {
-        let condition = "attribute_not_exists(held_until) OR held_until < :now OR :force = :yes";
-        let taken = self
+    async fn take(&self, bid: &Bid, now: Timestamp, term: Duration) -> Result<Option<Tenure>, StoreError> {
+        let mut request = self
             .client
             .update_item()
             .table_name(&self.tables.state)
             .set_key(Some(key(DISPATCH, LEASE)))
-            .update_expression("SET held_until = :until ADD epoch :one")
-            .condition_expression(condition)
+            .update_expression("SET held_until = :until, #owner = :me ADD epoch :one")
+            .expression_attribute_names("#owner", "owner")
             .expression_attribute_values(":until", number((now + term).as_millisecond()))
-            .expression_attribute_values(":now", number(now.as_millisecond()))
+            .expression_attribute_values(":me", text(format!("{:032x}", bid.owner)))
             .expression_attribute_values(":one", number(1))
-            .expression_attribute_values(":yes", number(1))
-            .expression_attribute_values(":force", number(u8::from(force)))
-            .return_values(ReturnValue::AllNew)
-            .send()
-            .await;
-        match taken {
-            Ok(taken) => {
-                let epoch = taken.attributes.as_ref().and_then(|item| get_number(item, "epoch"));
-                Ok(Some(Epoch::new(epoch.ok_or_else(|| invalid("take the lease", "it has no epoch"))?)))
-            }
+            .return_values(ReturnValue::AllNew);
+        if !bid.force {
+            request = request
+                .condition_expression(TO_BE_HAD)
+                .expression_attribute_values(":now", number(now.as_millisecond()));
+        }
+        match request.send().await {
+            Ok(taken) => tenure(&taken.attributes.unwrap_or_default()).map(Some),
             Err(error) if lost_condition(&error) => Ok(None),
-            Err(error) => Err(failed("take the lease", error)),
+            Err(error) => Err(failed(TAKE, error)),
         }
     }
 
@@ -87,37 +96,65 @@ impl Lease for DynamoStore {
         }
     }
 
-    async fn release(&self, epoch: Epoch, kicks: u64) -> Result<bool, StoreError> {
-        let lease = Update::builder()
+    async fn release(
+        &self,
+        epoch: Epoch,
+        kicks: Option<u64>,
+        next_kick_at: Option<Timestamp>,
+    ) -> Result<bool, StoreError> {
+        // With one write as well: the request's token has a lost answer told again.
+        let mut writes = vec![self.give_up(epoch, next_kick_at)?];
+        if let Some(kicks) = kicks {
+            writes.push(self.check_kicks(kicks)?);
+        }
+        let released = self.client.transact_write_items().set_transact_items(Some(writes)).send().await;
+        match released.map_err(|error| transaction_failed(RELEASE, error, Some(0))) {
+            Ok(_) => Ok(true),
+            // There was a kick, or one came at this very moment: another look is due.
+            Err(StoreError::Conflict) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+impl DynamoStore {
+    fn give_up(
+        &self,
+        epoch: Epoch,
+        next_kick_at: Option<Timestamp>,
+    ) -> Result<TransactWriteItem, StoreError> {
+        let mut lease = Update::builder()
             .table_name(&self.tables.state)
             .set_key(Some(key(DISPATCH, LEASE)))
-            .update_expression("SET held_until = :free")
             .condition_expression("epoch = :epoch")
+            .expression_attribute_names("#owner", "owner")
             .expression_attribute_values(":free", number(0))
-            .expression_attribute_values(":epoch", number(epoch))
-            .build()
-            .map_err(|error| invalid("release the lease", error))?;
+            .expression_attribute_values(":epoch", number(epoch));
+        lease = match next_kick_at {
+            None => lease.update_expression("SET held_until = :free REMOVE #owner"),
+            Some(at) => lease
+                .update_expression("SET held_until = :free, next_kick_at = :kick REMOVE #owner")
+                .expression_attribute_values(":kick", number(at.as_millisecond())),
+        };
+        let lease = lease.build().map_err(|error| invalid(RELEASE, error))?;
+        Ok(TransactWriteItem::builder().update(lease).build())
+    }
+
+    fn check_kicks(&self, kicks: u64) -> Result<TransactWriteItem, StoreError> {
         let unkicked = ConditionCheck::builder()
             .table_name(&self.tables.state)
             .set_key(Some(key(DISPATCH, KICKS)))
             .condition_expression(if kicks == 0 { "attribute_not_exists(n)" } else { "n = :kicks" })
             .set_expression_attribute_values(
-                (kicks > 0).then(|| std::collections::HashMap::from([(":kicks".to_owned(), number(kicks))])),
+                (kicks > 0).then(|| HashMap::from([(":kicks".to_owned(), number(kicks))])),
             )
             .build()
-            .map_err(|error| invalid("release the lease", error))?;
-        let released = self
-            .client
-            .transact_write_items()
-            .transact_items(TransactWriteItem::builder().update(lease).build())
-            .transact_items(TransactWriteItem::builder().condition_check(unkicked).build())
-            .send()
-            .await;
-        match released.map_err(|error| transaction_failed("release the lease", error, Some(0))) {
-            Ok(_) => Ok(true),
-            // Kicked, or somebody else's term: either way another look is due.
-            Err(StoreError::Conflict | StoreError::Fenced) => Ok(false),
-            Err(error) => Err(error),
-        }
+            .map_err(|error| invalid(RELEASE, error))?;
+        Ok(TransactWriteItem::builder().condition_check(unkicked).build())
     }
+}
+
+fn tenure(lease: &Item) -> Result<Tenure, StoreError> {
+    let epoch = get_number(lease, "epoch").ok_or_else(|| invalid(TAKE, "it has no epoch"))?;
+    Ok(Tenure { epoch: Epoch::new(epoch), next_kick_at: get_time(lease, NEXT_KICK_AT) })
 }

@@ -2,12 +2,11 @@
 
 mod transaction;
 
-use std::collections::HashMap;
-
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes, ReturnValue};
 use ecsrunner_core::boot::attribute;
 use ecsrunner_core::event::Keys;
+use ecsrunner_core::hold::Hold;
 use ecsrunner_core::id::{RunnerName, TaskId, Version};
 use ecsrunner_core::job::{EndedJob, Job, JobRecord};
 use ecsrunner_core::plan::Open;
@@ -15,20 +14,25 @@ use ecsrunner_core::record::Records;
 use ecsrunner_core::runner::{EndedRunner, Runner};
 use ecsrunner_engine::ports::store::{Revocation, Store, StoreError, Transaction, Unreadable};
 use serde::de::DeserializeOwned;
-use tracing::error;
+use tracing::{error, warn};
 
 use super::DynamoStore;
 use super::item::{
     DATA, EXPIRES_AT, Item, OPEN, PK, SK, VERSION, ended_job, get_number, get_text, key, number, open_job,
     open_runner, text,
 };
-use super::stored::{SCHEMA, StoredEndedJob, StoredEndedRunner, StoredJob, StoredRunner, UnreadableError};
+use super::levels::read_level;
+use super::stored::{
+    SCHEMA, StoredEndedJob, StoredEndedRunner, StoredHold, StoredJob, StoredRunner, UnreadableError,
+};
 use super::wire::{failed, invalid};
 
 /// Bytes of something unreadable that are kept; an item holds 400 KB.
 const KEPT_BYTES: usize = 300 * 1024;
 /// How long it is kept.
 const KEPT_SECS: i64 = 30 * 24 * 3600;
+/// BatchGetItem's limit.
+const MOST_KEYS: usize = 100;
 
 impl Store for DynamoStore {
     async fn load(&self, keys: &Keys) -> Result<Records, StoreError> {
@@ -73,15 +77,11 @@ impl Store for DynamoStore {
             .send();
         while let Some(item) = pages.next().await {
             let item = item.map_err(|error| failed("read what is open", error))?;
-            let sort = get_text(&item, SK).unwrap_or_default();
-            let read = if sort.starts_with("job#") {
-                read_job(&item).map(|job| open.jobs.push(job))
-            } else {
-                read_runner(&item).map(|runner| open.runners.push(runner))
-            };
-            if let Err(error) = read {
+            if let Err(error) = add(&mut open, &item) {
                 // It stays where it is, for a person or a newer release; the rest goes on.
-                error!(record = sort, %error, "an open record cannot be read and is set aside");
+                let record = get_text(&item, SK).unwrap_or_default();
+                error!(record, %error, "an open record cannot be read and is set aside");
+                open.unreadable += 1;
             }
         }
         Ok(open)
@@ -125,12 +125,37 @@ impl Store for DynamoStore {
     }
 }
 
+/// Adds an item of the partition `open` to what is open.
+fn add(open: &mut Open, item: &Item) -> Result<(), UnreadableError> {
+    let sort = get_text(item, SK).unwrap_or_default();
+    match sort.split_once('#').map(|(kind, _)| kind) {
+        Some("job") => open.jobs.push(read_job(item)?),
+        Some("runner") => open.runners.push(read_runner(item)?),
+        Some("hold") => open.holds.push(read_hold(item)?),
+        Some("level") => {
+            let (bucket, level) = read_level(item)?;
+            open.levels.insert(bucket, level);
+        }
+        _ => warn!(record = sort, "an open record is of a kind that this release does not know"),
+    }
+    Ok(())
+}
+
 impl DynamoStore {
+    /// Reads items by key, each once, those that are there.
     pub(super) async fn get_all(
         &self,
         operation: &'static str,
         keys: Vec<Item>,
     ) -> Result<Vec<Item>, StoreError> {
+        let mut items = Vec::new();
+        for some in keys.chunks(MOST_KEYS) {
+            items.extend(self.get_some(operation, some.to_vec()).await?);
+        }
+        Ok(items)
+    }
+
+    async fn get_some(&self, operation: &'static str, keys: Vec<Item>) -> Result<Vec<Item>, StoreError> {
         let table = &self.tables.state;
         let mut items = Vec::new();
         let mut wanted = keys;
@@ -187,6 +212,10 @@ pub(super) fn read_gone_runner(item: &Item) -> Result<EndedRunner, UnreadableErr
     stored.read(runner_name(item, PK)?, version)
 }
 
+fn read_hold(item: &Item) -> Result<Hold, UnreadableError> {
+    stored::<StoredHold>(item)?.read()
+}
+
 /// A runner's name, which stands in one of its item's keys alone.
 fn runner_name(item: &Item, key: &'static str) -> Result<RunnerName, UnreadableError> {
     let name = get_text(item, key).and_then(|key| key.strip_prefix("runner#"));
@@ -194,13 +223,19 @@ fn runner_name(item: &Item, key: &'static str) -> Result<RunnerName, UnreadableE
 }
 
 fn data<T: DeserializeOwned>(item: &Item) -> Result<(T, Version), UnreadableError> {
+    let record = stored(item)?;
+    let version = get_number(item, VERSION).ok_or(UnreadableError::Missing(VERSION))?;
+    Ok((record, Version::new(version)))
+}
+
+/// The stored form of an item with or without a version.
+pub(super) fn stored<T: DeserializeOwned>(item: &Item) -> Result<T, UnreadableError> {
     let schema = get_number(item, "s").ok_or(UnreadableError::Missing("s"))?;
     if schema > SCHEMA {
         return Err(UnreadableError::Schema(schema));
     }
-    let version = get_number(item, VERSION).ok_or(UnreadableError::Missing(VERSION))?;
     let text = get_text(item, DATA).ok_or(UnreadableError::Missing(DATA))?;
-    Ok((serde_json::from_str(text)?, Version::new(version)))
+    Ok(serde_json::from_str(text)?)
 }
 
 /// The item of a record: its key, its version and its stored form.
@@ -208,11 +243,17 @@ pub(super) fn record_item(
     key: Item,
     version: Version,
     stored: &impl serde::Serialize,
-) -> Result<HashMap<String, AttributeValue>, StoreError> {
+) -> Result<Item, StoreError> {
+    let mut item = unversioned_item(key, stored)?;
+    item.insert(VERSION.to_owned(), number(version));
+    Ok(item)
+}
+
+/// The item of what is written whatever was there before.
+pub(super) fn unversioned_item(key: Item, stored: &impl serde::Serialize) -> Result<Item, StoreError> {
     let mut item = key;
     let json = serde_json::to_string(stored).map_err(|error| invalid("write a record", error))?;
     item.insert("s".to_owned(), number(SCHEMA));
-    item.insert(VERSION.to_owned(), number(version));
     item.insert(DATA.to_owned(), text(json));
     debug_assert!(item.contains_key(PK));
     Ok(item)

@@ -1,7 +1,10 @@
 //! The stored forms of records: short, versioned, and apart from the core's
 //! states, so that either can change without the other.
 
+mod hold;
 mod job;
+mod placement;
+mod progress;
 mod runner;
 
 use ecsrunner_core::id::ParseIdError;
@@ -10,7 +13,9 @@ use ecsrunner_core::timeline::Timeline;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+pub(super) use hold::{StoredHold, hold_key};
 pub(super) use job::{StoredEndedJob, StoredJob};
+pub(super) use progress::StoredProgress;
 pub(super) use runner::{StoredEndedRunner, StoredRunner};
 
 /// The version of the stored forms: a record of a newer one is set aside.

@@ -2,12 +2,14 @@
 
 use std::error::Error;
 
+use aws_sdk_dynamodb::config::http::HttpResponse;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use ecsrunner_engine::ports::store::StoreError;
 
 /// Errors that pass by themselves, beside those of the network.
-const PASSING: [&str; 7] = [
+const PASSING: [&str; 8] = [
+    "ExpiredTokenException",
     "ProvisionedThroughputExceededException",
     "RequestLimitExceeded",
     "ThrottlingException",
@@ -17,16 +19,17 @@ const PASSING: [&str; 7] = [
     "ItemCollectionSizeLimitExceededException",
 ];
 
-pub(super) fn failed<E, R>(operation: &'static str, error: SdkError<E, R>) -> StoreError
+pub(super) fn failed<E>(operation: &'static str, error: SdkError<E, HttpResponse>) -> StoreError
 where
     E: ProvideErrorMetadata + Error + Send + Sync + 'static,
-    R: std::fmt::Debug + Send + Sync + 'static,
 {
     if code(&error) == Some("TransactionConflictException") {
         return StoreError::Conflict;
     }
     let passing = match &error {
-        SdkError::ServiceError(_) => code(&error).is_some_and(|code| PASSING.contains(&code)),
+        SdkError::ServiceError(service) => {
+            service.raw().status().as_u16() >= 500 || code(&error).is_some_and(|code| PASSING.contains(&code))
+        }
         SdkError::ConstructionFailure(_) => false,
         _ => true,
     };
@@ -58,14 +61,11 @@ fn code<E: ProvideErrorMetadata, R>(error: &SdkError<E, R>) -> Option<&str> {
 }
 
 /// Why a transaction was cancelled. `fence` is the index of the lease's check.
-pub(super) fn transaction_failed<R>(
+pub(super) fn transaction_failed(
     operation: &'static str,
-    error: SdkError<TransactWriteItemsError, R>,
+    error: SdkError<TransactWriteItemsError, HttpResponse>,
     fence: Option<usize>,
-) -> StoreError
-where
-    R: std::fmt::Debug + Send + Sync + 'static,
-{
+) -> StoreError {
     let Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) = error.as_service_error()
     else {
         return failed(operation, error);

@@ -4,7 +4,8 @@ use std::collections::HashMap;
 
 use aws_sdk_dynamodb::types::{AttributeValue, ConditionCheck, Delete, Put, TransactWriteItem};
 use ecsrunner_core::boot::attribute;
-use ecsrunner_core::id::{Epoch, Version};
+use ecsrunner_core::hold::Hold;
+use ecsrunner_core::id::{DeliveryId, Epoch, Version};
 use ecsrunner_core::job::{EndedJob, Job, JobEnding};
 use ecsrunner_core::record::Change;
 use ecsrunner_core::runner::{EndedRunner, Runner};
@@ -15,24 +16,34 @@ use secrecy::ExposeSecret;
 use crate::store::DynamoStore;
 use crate::store::item::{
     DISPATCH, ENDED_AT, EXPIRES_AT, Item, MONTH, REPOSITORY, RUNNER, ended_job, gone_runner, key, number,
-    open_job, open_runner, text,
+    open_job, open_runner, seen_delivery, text,
 };
 use crate::store::lease::LEASE;
-use crate::store::records::record_item;
-use crate::store::stored::{StoredEndedJob, StoredEndedRunner, StoredJob, StoredRunner};
+use crate::store::records::{record_item, unversioned_item};
+use crate::store::stored::{
+    StoredEndedJob, StoredEndedRunner, StoredHold, StoredJob, StoredRunner, hold_key,
+};
 use crate::store::wire::{failed, invalid, lost_condition, transaction_failed};
 
 /// How long history is kept.
 const HISTORY_SECS: i64 = 90 * 24 * 3600;
+/// GitHub keeps deliveries for three days; a day more, and the sweep need not know them.
+const DELIVERY_SECS: i64 = 4 * 24 * 3600;
+/// A hold that nobody has confirmed for that long is of a scope, class or
+/// placement that nobody asks for.
+const HOLD_SECS: i64 = 7 * 24 * 3600;
+/// TransactWriteItems' limit.
+const MOST_WRITES: usize = 100;
 const OPERATION: &str = "write records";
 const ABSENT: &str = "attribute_not_exists(pk)";
 const AT_VERSION: &str = "v = :v";
 
-/// A condition on an item: it is not there, or at this version.
+/// A condition on an item: it is not there, at this version, or as it may be.
 #[derive(Clone, Copy)]
 enum Expect {
     Absent,
     At(Version),
+    Anything,
 }
 
 impl Expect {
@@ -41,16 +52,17 @@ impl Expect {
         if version == Version::FIRST { Self::Absent } else { Self::At(Version::new(version.get() - 1)) }
     }
 
-    fn expression(self) -> &'static str {
+    fn expression(self) -> Option<String> {
         match self {
-            Self::Absent => ABSENT,
-            Self::At(_) => AT_VERSION,
+            Self::Absent => Some(ABSENT.to_owned()),
+            Self::At(_) => Some(AT_VERSION.to_owned()),
+            Self::Anything => None,
         }
     }
 
     fn values(self) -> Option<HashMap<String, AttributeValue>> {
         match self {
-            Self::Absent => None,
+            Self::Absent | Self::Anything => None,
             Self::At(version) => Some(HashMap::from([(":v".to_owned(), number(version))])),
         }
     }
@@ -72,6 +84,16 @@ impl DynamoStore {
         if let Some(boot) = &transaction.boot {
             writes.push(self.put_boot(boot)?);
         }
+        if let Some(delivery) = transaction.delivery {
+            writes.push(self.put(delivery_item(delivery), Expect::Anything)?);
+        }
+        if writes.is_empty() {
+            return Ok(());
+        }
+        if writes.len() > MOST_WRITES {
+            let count = writes.len();
+            return Err(invalid(OPERATION, format!("they are {count}, at most {MOST_WRITES} go together")));
+        }
         self.client
             .transact_write_items()
             .set_transact_items(Some(writes))
@@ -89,7 +111,7 @@ impl DynamoStore {
             .put_item()
             .table_name(&self.tables.state)
             .set_item(Some(item))
-            .condition_expression(expect.expression())
+            .set_condition_expression(expect.expression())
             .set_expression_attribute_values(expect.values())
             .send()
             .await;
@@ -112,8 +134,8 @@ impl DynamoStore {
             Change::JobEnded(job) => {
                 let open = open_job(job.facts.id);
                 writes.push(match Expect::before(job.version) {
-                    Expect::Absent => self.check(open, Expect::Absent)?,
                     at @ Expect::At(_) => self.delete(open, at)?,
+                    Expect::Absent | Expect::Anything => self.check(open, Expect::Absent)?,
                 });
                 writes.push(self.put(ended_job_item(job)?, Expect::Absent)?);
             }
@@ -127,6 +149,8 @@ impl DynamoStore {
                 writes.push(self.delete(open_runner(&runner.facts.name), Expect::before(runner.version))?);
                 writes.push(self.put(gone_runner_item(runner)?, Expect::Absent)?);
             }
+            Change::Hold(hold) => writes.push(self.put(hold_item(hold)?, Expect::Anything)?),
+            Change::Released(held) => writes.push(self.delete(hold_key(held), Expect::Anything)?),
         }
         Ok(())
     }
@@ -135,7 +159,7 @@ impl DynamoStore {
         let put = Put::builder()
             .table_name(&self.tables.state)
             .set_item(Some(item))
-            .condition_expression(expect.expression())
+            .set_condition_expression(expect.expression())
             .set_expression_attribute_values(expect.values())
             .build()
             .map_err(|error| invalid(OPERATION, error))?;
@@ -146,7 +170,7 @@ impl DynamoStore {
         let delete = Delete::builder()
             .table_name(&self.tables.state)
             .set_key(Some(key))
-            .condition_expression(expect.expression())
+            .set_condition_expression(expect.expression())
             .set_expression_attribute_values(expect.values())
             .build()
             .map_err(|error| invalid(OPERATION, error))?;
@@ -157,7 +181,7 @@ impl DynamoStore {
         let check = ConditionCheck::builder()
             .table_name(&self.tables.state)
             .set_key(Some(key))
-            .condition_expression(expect.expression())
+            .set_condition_expression(expect.expression())
             .set_expression_attribute_values(expect.values())
             .build()
             .map_err(|error| invalid(OPERATION, error))?;
@@ -197,8 +221,13 @@ impl DynamoStore {
 
 /// The put, if that is all there is to a transaction.
 fn lone_put(transaction: &Transaction<'_>) -> Result<Option<(Item, Expect)>, StoreError> {
-    let Transaction { changes: [change], fence: None, boot: None } = transaction else {
+    let Transaction { changes, fence: None, boot: None, delivery } = transaction else {
         return Ok(None);
+    };
+    let change = match (*changes, *delivery) {
+        ([], Some(delivery)) => return Ok(Some((delivery_item(delivery), Expect::Anything))),
+        ([change], None) => change,
+        _ => return Ok(None),
     };
     Ok(match change {
         Change::Job(job) if job.version != Version::FIRST => {
@@ -206,7 +235,8 @@ fn lone_put(transaction: &Transaction<'_>) -> Result<Option<(Item, Expect)>, Sto
         }
         Change::JobAmended(job) => Some((ended_job_item(job)?, Expect::before(job.version))),
         Change::Runner(runner) => Some((runner_item(runner)?, Expect::before(runner.version))),
-        Change::Job(_) | Change::JobEnded(_) | Change::RunnerGone(_) => None,
+        Change::Hold(hold) => Some((hold_item(hold)?, Expect::Anything)),
+        Change::Job(_) | Change::JobEnded(_) | Change::RunnerGone(_) | Change::Released(_) => None,
     })
 }
 
@@ -216,6 +246,18 @@ fn job_item(job: &Job) -> Result<Item, StoreError> {
 
 fn runner_item(runner: &Runner) -> Result<Item, StoreError> {
     record_item(open_runner(runner.name()), runner.version, &StoredRunner::of(runner))
+}
+
+fn hold_item(hold: &Hold) -> Result<Item, StoreError> {
+    let mut item = unversioned_item(hold_key(&hold.held), &StoredHold::of(hold))?;
+    item.insert(EXPIRES_AT.to_owned(), number(hold.not_before.as_second() + HOLD_SECS));
+    Ok(item)
+}
+
+fn delivery_item(delivery: &DeliveryId) -> Item {
+    let mut item = seen_delivery(delivery);
+    item.insert(EXPIRES_AT.to_owned(), number(Timestamp::now().as_second() + DELIVERY_SECS));
+    item
 }
 
 fn ended_job_item(job: &EndedJob) -> Result<Item, StoreError> {

@@ -87,6 +87,9 @@ enum StoredState {
 pub(in crate::store) struct StoredJob {
     f: StoredFacts,
     t: StoredTimeline,
+    /// When GitHub was last asked about it, in milliseconds since the epoch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    q: Option<i64>,
     s: StoredState,
 }
 
@@ -102,6 +105,7 @@ impl StoredJob {
         Self {
             f: StoredFacts::of(&job.facts, job.created_at),
             t: store_timeline(&job.timeline, JobStage::as_str),
+            q: job.asked_at.map(Timestamp::as_millisecond),
             s: state,
         }
     }
@@ -117,7 +121,8 @@ impl StoredJob {
             },
         };
         let timeline = read_timeline(&self.t, &JobStage::ALL, JobStage::as_str)?;
-        Ok(Job { facts, version, created_at, timeline, state })
+        let asked_at = self.q.map(Timestamp::from_millisecond).transpose()?;
+        Ok(Job { facts, version, created_at, timeline, asked_at, state })
     }
 }
 

@@ -1,7 +1,6 @@
 //! Runners as they are stored.
 
 use ecsrunner_core::class::size::{Arch, Size};
-use ecsrunner_core::cost::Market;
 use ecsrunner_core::id::{
     ClassName, Epoch, JobId, PoolId, Repository, RunnerId, RunnerName, TaskId, Version,
 };
@@ -14,6 +13,7 @@ use ecsrunner_core::runner::{
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::placement::{StoredPlacement, StoredRetry};
 use super::{StoredReason, StoredTimeline, UnreadableError, known, read_timeline, store_timeline};
 
 #[derive(Serialize, Deserialize)]
@@ -23,10 +23,9 @@ struct StoredFacts {
     /// CPU units, MiB, GiB.
     #[serde(rename = "z")]
     size: (u32, u32, u32, Arch),
-    #[serde(rename = "m", default, skip_serializing_if = "is_false")]
-    spot: bool,
-    #[serde(rename = "p")]
-    pool: PoolId,
+    /// Left out where it is the one in the runner's name, as it should be.
+    #[serde(rename = "p", default, skip_serializing_if = "Option::is_none")]
+    pool: Option<PoolId>,
     /// Where it registers, unless that is its job's repository.
     #[serde(rename = "g", default, skip_serializing_if = "Option::is_none")]
     organization: Option<Scope>,
@@ -40,11 +39,6 @@ struct StoredFacts {
     max_job_minutes: u32,
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
-fn is_false(flag: &bool) -> bool {
-    !*flag
-}
-
 impl StoredFacts {
     fn of(facts: &RunnerFacts) -> Self {
         let size = facts.size;
@@ -52,8 +46,7 @@ impl StoredFacts {
         Self {
             class: facts.class.clone(),
             size: (size.cpu(), size.memory(), size.ephemeral_storage_gib(), size.arch()),
-            spot: facts.market == Market::Spot,
-            pool: facts.pool.clone(),
+            pool: Some(facts.pool.clone()).filter(|pool| pool_of(&facts.name).as_ref() != Some(pool)),
             organization: (!own_repository).then(|| facts.scope.clone()),
             labels: facts.labels.clone(),
             repository: facts.repository.clone(),
@@ -65,12 +58,12 @@ impl StoredFacts {
     /// The name is the item's key.
     fn read(self, name: RunnerName) -> Result<RunnerFacts, UnreadableError> {
         let (cpu, memory, storage, arch) = self.size;
+        let pool = self.pool.or_else(|| pool_of(&name)).ok_or(UnreadableError::Missing("p"))?;
         Ok(RunnerFacts {
             name,
             class: self.class,
             size: Size::new(cpu, memory, Some(storage), arch)?,
-            market: if self.spot { Market::Spot } else { Market::OnDemand },
-            pool: self.pool,
+            pool,
             scope: self.organization.unwrap_or_else(|| Scope::Repository(self.repository.clone())),
             labels: self.labels,
             repository: self.repository,
@@ -78,6 +71,11 @@ impl StoredFacts {
             max_job_minutes: self.max_job_minutes,
         })
     }
+}
+
+/// `<prefix>-<deployment>-<pool>-<ulid>`
+fn pool_of(name: &RunnerName) -> Option<PoolId> {
+    PoolId::parse(name.as_str().rsplit('-').nth(1)?).ok()
 }
 
 #[derive(Serialize, Deserialize)]
@@ -245,6 +243,15 @@ pub(in crate::store) struct StoredRunner {
     t: StoredTimeline,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     u: Option<i64>,
+    /// Where its latest try was.
+    #[serde(default, skip_serializing_if = "StoredPlacement::is_default")]
+    p: StoredPlacement,
+    /// When what failed is tried again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    r: Option<StoredRetry>,
+    /// When GitHub was last asked about it, in milliseconds since the epoch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    q: Option<i64>,
     s: StoredState,
 }
 
@@ -268,6 +275,9 @@ impl StoredRunner {
             e: runner.epoch.get(),
             t: store_timeline(&runner.timeline, RunnerStage::as_str),
             u: runner.surplus_since.map(Timestamp::as_millisecond),
+            p: StoredPlacement::of(&runner.placement),
+            r: runner.retry.as_ref().map(StoredRetry::of),
+            q: runner.asked_at.map(Timestamp::as_millisecond),
             s: state,
         }
     }
@@ -298,6 +308,9 @@ impl StoredRunner {
             epoch: Epoch::new(self.e),
             timeline: read_timeline(&self.t, &RunnerStage::ALL, RunnerStage::as_str)?,
             surplus_since: self.u.map(Timestamp::from_millisecond).transpose()?,
+            placement: self.p.read()?,
+            retry: self.r.map(StoredRetry::read).transpose()?,
+            asked_at: self.q.map(Timestamp::from_millisecond).transpose()?,
             state,
         })
     }
@@ -312,6 +325,8 @@ pub(in crate::store) struct StoredEndedRunner {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     note: Option<StoredReason>,
     served: StoredServed,
+    #[serde(default, skip_serializing_if = "StoredPlacement::is_default")]
+    p: StoredPlacement,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     task: Option<TaskId>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -326,6 +341,7 @@ impl StoredEndedRunner {
             kind: runner.kind.as_str().to_owned(),
             note: runner.note.as_ref().map(StoredReason::from),
             served: StoredServed::of(runner.served),
+            p: StoredPlacement::of(&runner.placement),
             task: runner.task.clone(),
             usd: runner.cost_usd,
         }
@@ -343,6 +359,7 @@ impl StoredEndedRunner {
             kind: known("ending", &self.kind, &EndingKind::ALL, EndingKind::as_str)?,
             note: self.note.map(|note| note.read()),
             served: self.served.read(),
+            placement: self.p.read()?,
             task: self.task,
             cost_usd: self.usd,
         })

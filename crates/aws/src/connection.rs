@@ -1,0 +1,165 @@
+//! The way to AWS: one pool of connections, one TLS configuration, and the
+//! clients that share them.
+//!
+//! All of it is made for a Lambda's start on a fraction of a core: no
+//! certificates are loaded from the system, no profile is read, and a client is
+//! made when it is first asked for.
+
+mod calls;
+mod environment;
+mod http;
+mod service;
+mod tls;
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
+
+use aws_credential_types::Credentials;
+use rustls::ClientConfig;
+use secrecy::ExposeSecret;
+
+pub use calls::Calls;
+pub use environment::{AccessKey, Environment, EnvironmentError, VARIABLES, Variable};
+pub use service::Service;
+
+use http::Http;
+
+/// The clients of one process. Cloned, it is the same connection.
+#[derive(Clone)]
+pub struct Connection(Arc<Inner>);
+
+struct Inner {
+    environment: Environment,
+    credentials: Credentials,
+    tls: Arc<ClientConfig>,
+    http: Http,
+    calls: Arc<Calls>,
+    dynamodb: OnceLock<aws_sdk_dynamodb::Client>,
+    ecs: OnceLock<aws_sdk_ecs::Client>,
+    ssm: OnceLock<aws_sdk_ssm::Client>,
+    secrets_manager: OnceLock<aws_sdk_secretsmanager::Client>,
+    sqs: OnceLock<aws_sdk_sqs::Client>,
+}
+
+/// No connection can be made.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectionError {
+    /// The certificates that are to be trusted cannot be read.
+    #[error("AWS_CA_BUNDLE names `{}`, which cannot be read", path.display())]
+    Bundle {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        #[source]
+        source: rustls::pki_types::pem::Error,
+    },
+    /// The file holds a certificate that cannot be used, or none.
+    #[error("AWS_CA_BUNDLE names `{}`: {fault}", path.display())]
+    Certificate {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        fault: String,
+    },
+    /// The cryptographic library offers no version of TLS that is in use.
+    #[error("no TLS configuration can be made")]
+    Tls(#[source] rustls::Error),
+}
+
+/// One client of the SDK. Each has a type of its own, and all the same settings.
+macro_rules! client {
+    ($sdk:ident, $inner:expr, $service:expr) => {{
+        let (inner, service): (&Inner, Service) = ($inner, $service);
+        let mut config = $sdk::Config::builder()
+            .behavior_version($sdk::config::BehaviorVersion::latest())
+            .region($sdk::config::Region::new(inner.environment.region.clone()))
+            .credentials_provider(inner.credentials.clone())
+            // They come from the environment: there is nothing to wait for, or to renew.
+            .identity_cache($sdk::config::IdentityCache::no_cache())
+            .stalled_stream_protection($sdk::config::StalledStreamProtectionConfig::disabled())
+            .retry_config(service.retries())
+            .timeout_config(service.timeouts())
+            .http_client(inner.http.client(service, &inner.calls));
+        config.set_endpoint_url(inner.environment.endpoint(service).map(str::to_owned));
+        $sdk::Client::from_conf(config.build())
+    }};
+}
+
+impl Connection {
+    /// Makes the connection, which connects to nothing yet.
+    ///
+    /// # Errors
+    ///
+    /// `AWS_CA_BUNDLE` names a file that cannot be used.
+    pub fn new(environment: Environment) -> Result<Self, ConnectionError> {
+        let tls = Arc::new(tls::config(environment.ca_bundle.as_deref())?);
+        let key = &environment.access_key;
+        let credentials = Credentials::new(
+            &key.id,
+            key.secret.expose_secret(),
+            key.session_token.as_ref().map(|token| token.expose_secret().to_owned()),
+            None,
+            "environment",
+        );
+        Ok(Self(Arc::new(Inner {
+            credentials,
+            http: Http::new(&tls),
+            tls,
+            calls: Arc::default(),
+            dynamodb: OnceLock::new(),
+            ecs: OnceLock::new(),
+            ssm: OnceLock::new(),
+            secrets_manager: OnceLock::new(),
+            sqs: OnceLock::new(),
+            environment,
+        })))
+    }
+
+    /// The TLS configuration, for whoever talks to others: it is made once, and
+    /// its sessions are shared. It offers no protocol by ALPN.
+    #[must_use]
+    pub fn tls(&self) -> Arc<ClientConfig> {
+        Arc::clone(&self.0.tls)
+    }
+
+    /// What was called so far.
+    #[must_use]
+    pub fn calls(&self) -> &Calls {
+        &self.0.calls
+    }
+
+    /// The Region.
+    #[must_use]
+    pub fn region(&self) -> &str {
+        &self.0.environment.region
+    }
+
+    pub(crate) fn dynamodb(&self) -> &aws_sdk_dynamodb::Client {
+        self.0.dynamodb.get_or_init(|| client!(aws_sdk_dynamodb, &self.0, Service::DynamoDb))
+    }
+
+    pub(crate) fn ecs(&self) -> &aws_sdk_ecs::Client {
+        self.0.ecs.get_or_init(|| client!(aws_sdk_ecs, &self.0, Service::Ecs))
+    }
+
+    pub(crate) fn ssm(&self) -> &aws_sdk_ssm::Client {
+        self.0.ssm.get_or_init(|| client!(aws_sdk_ssm, &self.0, Service::Ssm))
+    }
+
+    pub(crate) fn secrets_manager(&self) -> &aws_sdk_secretsmanager::Client {
+        self.0
+            .secrets_manager
+            .get_or_init(|| client!(aws_sdk_secretsmanager, &self.0, Service::SecretsManager))
+    }
+
+    pub(crate) fn sqs(&self) -> &aws_sdk_sqs::Client {
+        self.0.sqs.get_or_init(|| client!(aws_sdk_sqs, &self.0, Service::Sqs))
+    }
+}
+
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connection").field("environment", &self.0.environment).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,164 @@
+//! What the control plane is told about AWS: every variable, and no other file
+//! reads one.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use secrecy::SecretString;
+
+use super::Service;
+
+/// One variable, as the documentation lists it.
+#[derive(Clone, Copy, Debug)]
+pub struct Variable {
+    /// Its name.
+    pub name: &'static str,
+    /// One sentence.
+    pub meaning: &'static str,
+}
+
+macro_rules! variables {
+    ($($id:ident = $name:literal, $meaning:literal;)*) => {
+        $(const $id: &str = $name;)*
+        /// Every variable that is read here; each means what it means to the AWS CLI.
+        pub const VARIABLES: &[Variable] = &[$(Variable { name: $name, meaning: $meaning }),*];
+    };
+}
+
+variables! {
+    REGION = "AWS_REGION", "The AWS Region.";
+    DEFAULT_REGION = "AWS_DEFAULT_REGION", "The same, where the variable above is not set.";
+    ACCESS_KEY_ID = "AWS_ACCESS_KEY_ID", "The access key, which Lambda sets.";
+    SECRET_ACCESS_KEY = "AWS_SECRET_ACCESS_KEY", "Its secret, which Lambda sets.";
+    SESSION_TOKEN = "AWS_SESSION_TOKEN", "Its session, where the key is a temporary one.";
+    CA_BUNDLE = "AWS_CA_BUNDLE", "A PEM file of the certificate authorities to trust, and no others; Mozilla's by default.";
+    ENDPOINT = "AWS_ENDPOINT_URL", "The URL of every service; the Region's own by default.";
+    ENDPOINT_DYNAMODB = "AWS_ENDPOINT_URL_DYNAMODB", "DynamoDB's URL.";
+    ENDPOINT_ECS = "AWS_ENDPOINT_URL_ECS", "ECS's URL.";
+    ENDPOINT_SECRETS_MANAGER = "AWS_ENDPOINT_URL_SECRETS_MANAGER", "Secrets Manager's URL.";
+    ENDPOINT_SQS = "AWS_ENDPOINT_URL_SQS", "SQS's URL.";
+    ENDPOINT_SSM = "AWS_ENDPOINT_URL_SSM", "Systems Manager's URL.";
+}
+
+const ENDPOINTS: [(Service, &str); 5] = [
+    (Service::DynamoDb, ENDPOINT_DYNAMODB),
+    (Service::Ecs, ENDPOINT_ECS),
+    (Service::SecretsManager, ENDPOINT_SECRETS_MANAGER),
+    (Service::Sqs, ENDPOINT_SQS),
+    (Service::Ssm, ENDPOINT_SSM),
+];
+
+/// Where AWS is, and who calls. `Debug` shows no secret.
+#[derive(Clone, Debug)]
+pub struct Environment {
+    /// The Region.
+    pub region: String,
+    /// Who calls.
+    pub access_key: AccessKey,
+    /// The URLs of services that are not where the Region has them.
+    pub endpoints: BTreeMap<Service, String>,
+    /// The certificate authorities that alone are trusted.
+    pub ca_bundle: Option<PathBuf>,
+}
+
+/// An access key.
+#[derive(Clone, Debug)]
+pub struct AccessKey {
+    /// Its id, which is no secret.
+    pub id: String,
+    /// Its secret.
+    pub secret: SecretString,
+    /// The session of a temporary key.
+    pub session_token: Option<SecretString>,
+}
+
+/// Every fault of the environment at once, by the variable's name, and never a secret's value.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("{}", .0.join("; "))]
+pub struct EnvironmentError(Vec<String>);
+
+impl Environment {
+    /// Reads the environment through `lookup`, usually [`std::env::var`].
+    ///
+    /// # Errors
+    ///
+    /// All variables that are missing or wrong.
+    pub fn read(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, EnvironmentError> {
+        let mut faults = Vec::new();
+        // A variable that is empty is one that is not set.
+        let optional = |name: &str| lookup(name).filter(|value| !value.is_empty());
+        let mut endpoints = BTreeMap::new();
+        for (service, name) in ENDPOINTS {
+            let named = [name, ENDPOINT].into_iter().find_map(|name| Some((name, optional(name)?)));
+            let Some((name, url)) = named else { continue };
+            if url.starts_with("http://") || url.starts_with("https://") {
+                endpoints.insert(service, url);
+            } else if !faults.iter().any(|fault: &String| fault.starts_with(name)) {
+                faults.push(format!("{name} is `{url}`: an http or https URL is expected"));
+            }
+        }
+        let mut required = |value: Option<String>, name: &str| {
+            value.unwrap_or_else(|| {
+                faults.push(format!("{name} is not set"));
+                String::new()
+            })
+        };
+        let environment = Self {
+            region: required(optional(REGION).or_else(|| optional(DEFAULT_REGION)), REGION),
+            access_key: AccessKey {
+                id: required(optional(ACCESS_KEY_ID), ACCESS_KEY_ID),
+                secret: required(optional(SECRET_ACCESS_KEY), SECRET_ACCESS_KEY).into(),
+                session_token: optional(SESSION_TOKEN).map(SecretString::from),
+            },
+            endpoints,
+            ca_bundle: optional(CA_BUNDLE).map(PathBuf::from),
+        };
+        if faults.is_empty() { Ok(environment) } else { Err(EnvironmentError(faults)) }
+    }
+
+    pub(super) fn endpoint(&self, service: Service) -> Option<&str> {
+        self.endpoints.get(&service).map(String::as_str)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(variables: &[(&str, &str)]) -> Result<Environment, EnvironmentError> {
+        let lookup = |name: &str| {
+            variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
+        };
+        Environment::read(lookup)
+    }
+
+    const KEY: [(&str, &str); 3] =
+        [("AWS_REGION", "eu-west-1"), ("AWS_ACCESS_KEY_ID", "AKIA"), ("AWS_SECRET_ACCESS_KEY", "s3cret")];
+
+    #[test]
+    fn what_lambda_sets_is_enough_and_no_secret_is_shown() {
+        let environment = read(&[&KEY[..], &[("AWS_SESSION_TOKEN", "t0ken")]].concat()).unwrap();
+        assert_eq!(environment.region, "eu-west-1");
+        assert_eq!(environment.endpoint(Service::Ecs), None);
+        let shown = format!("{environment:?}");
+        assert!(!shown.contains("s3cret") && !shown.contains("t0ken"), "{shown}");
+    }
+
+    #[test]
+    fn a_services_own_endpoint_stands_above_that_of_all() {
+        let endpoints = [("AWS_ENDPOINT_URL", "http://all"), ("AWS_ENDPOINT_URL_ECS", "http://ecs")];
+        let environment = read(&[&KEY[..], &endpoints].concat()).unwrap();
+        assert_eq!(environment.endpoint(Service::Ecs), Some("http://ecs"));
+        assert_eq!(environment.endpoint(Service::Sqs), Some("http://all"));
+    }
+
+    #[test]
+    fn every_fault_is_told_at_once_by_its_name() {
+        let error = read(&[("AWS_ENDPOINT_URL", "localhost:4566"), ("AWS_REGION", "")]).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "AWS_ENDPOINT_URL is `localhost:4566`: an http or https URL is expected; AWS_REGION is not set; \
+             AWS_ACCESS_KEY_ID is not set; AWS_SECRET_ACCESS_KEY is not set"
+        );
+    }
+}

@@ -1,0 +1,93 @@
+//! One HTTP client for every client of the SDK.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_smithy_runtime_api::client::http::{
+    HttpConnector as SdkConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient,
+    SharedHttpConnector, http_client_fn,
+};
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+use aws_smithy_runtime_api::client::result::ConnectorError;
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use aws_smithy_types::body::SdkBody;
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use rustls::ClientConfig;
+
+use super::{Calls, Service};
+
+/// How long a TCP connection may take.
+pub(super) const CONNECT_LIMIT: Duration = Duration::from_secs(3);
+/// How long an unused connection is kept: less than AWS's endpoints do, so that
+/// a request is seldom sent into a connection that is just being closed.
+const IDLE_LIMIT: Duration = Duration::from_secs(20);
+
+type Pool = Client<HttpsConnector<HttpConnector>, SdkBody>;
+
+/// The pool of connections.
+pub(super) struct Http(Pool);
+
+impl Http {
+    pub(super) fn new(tls: &ClientConfig) -> Self {
+        let mut tcp = HttpConnector::new();
+        tcp.enforce_http(false);
+        tcp.set_nodelay(true);
+        tcp.set_connect_timeout(Some(CONNECT_LIMIT));
+        let connector = HttpsConnectorBuilder::new()
+            .with_tls_config(tls.clone())
+            // A stand-in on this machine is asked without TLS.
+            .https_or_http()
+            .enable_http1()
+            .wrap_connector(tcp);
+        let pool = Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(IDLE_LIMIT)
+            .build(connector);
+        Self(pool)
+    }
+
+    /// The client for one service: the same pool, with its calls counted.
+    pub(super) fn client(&self, service: Service, calls: &Arc<Calls>) -> SharedHttpClient {
+        let connector =
+            SharedHttpConnector::new(Counted { pool: self.0.clone(), service, calls: Arc::clone(calls) });
+        // Times are limited by the operation and the pool, whatever the settings here.
+        http_client_fn(move |_settings: &HttpConnectorSettings, _components: &RuntimeComponents| {
+            connector.clone()
+        })
+    }
+}
+
+struct Counted {
+    pool: Pool,
+    service: Service,
+    calls: Arc<Calls>,
+}
+
+impl fmt::Debug for Counted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "connector of {}", self.service.prefix())
+    }
+}
+
+impl SdkConnector for Counted {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        // All five speak AWS's JSON protocols, which name the operation here.
+        let target = request.headers().get("x-amz-target").unwrap_or_default();
+        self.calls.record(self.service, target.rsplit('.').next().unwrap_or_default());
+        let request = match request.try_into_http1x() {
+            Ok(request) => request,
+            Err(error) => return HttpConnectorFuture::ready(Err(ConnectorError::user(error.into()))),
+        };
+        let answer = self.pool.request(request);
+        HttpConnectorFuture::new(async move {
+            // Whatever went wrong below, asking again may help; the SDK does for such.
+            let answer = answer.await.map_err(|error| ConnectorError::io(error.into()))?;
+            HttpResponse::try_from(answer.map(SdkBody::from_body_1_x))
+                .map_err(|error| ConnectorError::other(error.into(), None))
+        })
+    }
+}

@@ -1,0 +1,140 @@
+//! Tasks on ECS Fargate, behind the engine's port.
+//!
+//! What a task is to be is decided before: here an order becomes RunTask's
+//! parameters, the same for the same order, and ECS's answers become the port's.
+
+pub mod definition;
+pub mod event;
+mod answer;
+mod list;
+mod request;
+mod stop;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use aws_sdk_ecs::Client;
+use ecsrunner_core::id::{ClassName, Deployment, SubnetId, TaskId};
+use ecsrunner_core::runner::RunnerFacts;
+use ecsrunner_core::sweep::SeenTask;
+use ecsrunner_engine::ports::compute::{Compute, ComputeError, TaskOrder};
+
+use crate::connection::Connection;
+use definition::TaskDefinitions;
+
+/// The name of the container that the agent is.
+pub const CONTAINER: &str = "runner";
+
+/// The variable of the task that holds its runner's name. No secret: it comes
+/// back in every state change, which carries no tags.
+pub const RUNNER_VARIABLE: &str = "ECSRUNNER_RUNNER";
+
+/// A deployment's tasks.
+#[derive(Clone, Debug)]
+pub struct EcsTasks {
+    client: Client,
+    fleet: Arc<Fleet>,
+}
+
+/// What all tasks of a deployment have in common.
+pub struct Fleet {
+    /// The deployment.
+    pub deployment: Deployment,
+    /// The cluster, by name or ARN.
+    pub cluster: String,
+    /// Where its tasks' network interfaces are.
+    pub network: Network,
+    /// The task definitions.
+    pub task_definitions: TaskDefinitions,
+    /// What the classes ask for beside a size.
+    pub classes: BTreeMap<ClassName, ClassFacts>,
+    /// The agent's variables for a runner, none of them a secret: whoever may
+    /// describe a task can read them. The same for the same runner.
+    pub environment: AgentEnvironment,
+}
+
+/// The agent's variables for a runner, by name and value.
+pub type AgentEnvironment = Arc<dyn Fn(&RunnerFacts) -> Vec<(String, String)> + Send + Sync>;
+
+/// The network of a deployment's tasks.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Network {
+    /// Every subnet; a placement names one of them.
+    pub subnets: Vec<SubnetId>,
+    /// Five at most.
+    pub security_groups: Vec<String>,
+    /// Whether tasks get a public IPv4 address, which they need in a public subnet.
+    pub assign_public_ip: bool,
+}
+
+/// What a class asks for beside a size.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ClassFacts {
+    /// The image's name; `None` for the deployment's own.
+    pub image: Option<String>,
+    /// Whether ECS Exec may open a shell.
+    pub exec: bool,
+}
+
+impl Fleet {
+    /// `startedBy` of every task.
+    #[must_use]
+    pub fn started_by(&self) -> String {
+        started_by(&self.deployment)
+    }
+}
+
+/// What tells a deployment's tasks from others' in the same cluster.
+pub(crate) fn started_by(deployment: &Deployment) -> String {
+    format!("ecsrunner/{deployment}")
+}
+
+impl fmt::Debug for Fleet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Fleet")
+            .field("deployment", &self.deployment)
+            .field("cluster", &self.cluster)
+            .field("network", &self.network)
+            .field("task_definitions", &self.task_definitions)
+            .field("classes", &self.classes)
+            .finish_non_exhaustive()
+    }
+}
+
+impl EcsTasks {
+    /// The tasks of that fleet.
+    #[must_use]
+    pub fn new(connection: &Connection, fleet: Arc<Fleet>) -> Self {
+        Self { client: connection.ecs().clone(), fleet }
+    }
+}
+
+impl Compute for EcsTasks {
+    async fn run_task(&self, order: &TaskOrder<'_>) -> Result<TaskId, ComputeError> {
+        let request = request::run_task(&self.fleet, order)?;
+        match request.send_with(&self.client).await {
+            Ok(output) => answer::started(&output),
+            Err(error) => answer::not_started(&error),
+        }
+    }
+
+    async fn stop_task(&self, task: &TaskId, reason: &str) -> Result<(), ComputeError> {
+        let stopped = self
+            .client
+            .stop_task()
+            .cluster(&self.fleet.cluster)
+            .task(task.as_str())
+            .reason(request::stop_reason(reason))
+            .send()
+            .await;
+        match stopped {
+            Ok(_) => Ok(()),
+            Err(error) => answer::not_stopped(&error),
+        }
+    }
+
+    async fn tasks(&self) -> Result<Vec<SeenTask>, ComputeError> {
+        list::tasks(&self.client, &self.fleet).await
+    }
+}

@@ -1,0 +1,137 @@
+//! ECS's `Task State Change` becomes an event of the core's.
+//!
+//! The event carries no tags: the runner is told by the variable that RunTask
+//! was given, and that the task is ours by `startedBy` and the cluster.
+
+use ecsrunner_core::event::{TaskChange, TaskEvent};
+use ecsrunner_core::id::{Deployment, RunnerName};
+use jiff::Timestamp;
+use serde::Deserialize;
+
+use super::answer::task_id;
+use super::stop::Stopped;
+use super::{CONTAINER, RUNNER_VARIABLE, started_by};
+
+/// A detail that is not one of a task.
+#[derive(Debug, thiserror::Error)]
+#[error("the detail is not that of an ECS task")]
+pub struct EventError(#[source] serde_json::Error);
+
+/// The fields that are read; what else there is, or comes to be, does not matter.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Detail {
+    task_arn: String,
+    last_status: String,
+    version: u64,
+    cluster_arn: Option<String>,
+    started_by: Option<String>,
+    desired_status: Option<String>,
+    stop_code: Option<String>,
+    stopped_reason: Option<String>,
+    started_at: Option<String>,
+    stopped_at: Option<String>,
+    updated_at: Option<String>,
+    containers: Option<Vec<Container>>,
+    overrides: Option<Overrides>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Container {
+    name: Option<String>,
+    exit_code: Option<i32>,
+    reason: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Overrides {
+    container_overrides: Option<Vec<ContainerOverride>>,
+}
+
+#[derive(Deserialize)]
+struct ContainerOverride {
+    name: Option<String>,
+    environment: Option<Vec<Variable>>,
+}
+
+#[derive(Deserialize)]
+struct Variable {
+    name: Option<String>,
+    value: Option<String>,
+}
+
+/// Reads the `detail` of an event, which is JSON. `None` where it is of a task
+/// of somebody else's, or of a change that matters to nobody: only that a
+/// container runs, and that a task has stopped, does. `cluster` is the
+/// deployment's, by name or ARN.
+///
+/// # Errors
+///
+/// It is not of a task.
+pub fn read(
+    detail: &str,
+    deployment: &Deployment,
+    cluster: &str,
+    received_at: Timestamp,
+) -> Result<Option<TaskEvent>, EventError> {
+    let detail: Detail = serde_json::from_str(detail).map_err(EventError)?;
+    Ok(detail.event(deployment, cluster, received_at))
+}
+
+impl Detail {
+    fn event(&self, deployment: &Deployment, cluster: &str, received_at: Timestamp) -> Option<TaskEvent> {
+        if self.started_by.as_deref() != Some(started_by(deployment).as_str())
+            || !self.cluster_arn.as_deref().is_some_and(|arn| is_cluster(arn, cluster))
+        {
+            return None;
+        }
+        let runner = self.runner().filter(|runner| runner.belongs_to(deployment))?;
+        let (change, happened_at) = match self.last_status.as_str() {
+            // Told to stop, a Spot task with two minutes' notice: the end comes with STOPPED.
+            "RUNNING" if self.desired_status.as_deref() == Some("STOPPED") => return None,
+            "RUNNING" => (TaskChange::Running, &self.started_at),
+            "STOPPED" => (TaskChange::Stopped(self.stopped().cause()), &self.stopped_at),
+            _ => return None,
+        };
+        let time = |text: &Option<String>| text.as_deref().and_then(|text| text.parse().ok());
+        Some(TaskEvent {
+            runner,
+            task: task_id(&self.task_arn)?,
+            version: self.version,
+            change,
+            at: time(happened_at).or_else(|| time(&self.updated_at)).unwrap_or(received_at),
+        })
+    }
+
+    fn runner(&self) -> Option<RunnerName> {
+        let containers = self.overrides.as_ref()?.container_overrides.as_ref()?;
+        let container = containers.iter().find(|container| container.name.as_deref() == Some(CONTAINER))?;
+        let variable = container
+            .environment
+            .as_ref()?
+            .iter()
+            .find(|variable| variable.name.as_deref() == Some(RUNNER_VARIABLE))?;
+        RunnerName::parse(variable.value.as_deref()?).ok()
+    }
+
+    fn stopped(&self) -> Stopped<'_> {
+        let mut containers = self.containers.iter().flatten();
+        let container = containers.find(|container| container.name.as_deref() == Some(CONTAINER));
+        Stopped {
+            code: self.stop_code.as_deref(),
+            reason: self.stopped_reason.as_deref(),
+            exit_code: container.and_then(|container| container.exit_code),
+            container_reason: container.and_then(|container| container.reason.as_deref()),
+        }
+    }
+}
+
+/// Whether an ARN is that of the cluster, which is given by name or ARN.
+fn is_cluster(arn: &str, cluster: &str) -> bool {
+    if cluster.starts_with("arn:") { arn == cluster } else { arn.rsplit('/').next() == Some(cluster) }
+}
+
+#[cfg(test)]
+mod tests;

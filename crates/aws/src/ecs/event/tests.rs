@@ -1,0 +1,122 @@
+use ecsrunner_core::event::StopCause;
+use ecsrunner_core::exit::AgentExit;
+use serde_json::{Value, json};
+
+use super::*;
+
+const CLUSTER: &str = "arn:aws:ecs:eu-west-1:123456789012:cluster/ecsrunner-ci";
+const RUNNER: &str = "ecsr-ci-abcdefghij-01arz3ndektsv4rrffq69g5fav";
+
+/// As AWS documents it, with the fields that nobody reads here.
+fn detail() -> Value {
+    json!({
+        "attachments": [{"id": "1789bcae", "type": "eni", "status": "ATTACHED", "details": []}],
+        "availabilityZone": "eu-west-1a",
+        "capacityProviderName": "FARGATE_SPOT",
+        "clusterArn": CLUSTER,
+        "containers": [
+            {"name": "runner", "lastStatus": "RUNNING", "taskArn": "t", "networkInterfaces": [], "cpu": "0"}
+        ],
+        "connectivity": "CONNECTED",
+        "createdAt": "2026-11-23T21:30:20.000Z",
+        "desiredStatus": "RUNNING",
+        "lastStatus": "RUNNING",
+        "overrides": {"containerOverrides": [
+            {"name": "runner", "environment": [{"name": "ECSRUNNER_RUNNER", "value": RUNNER}]}
+        ]},
+        "startedAt": "2026-11-23T21:30:35.500Z",
+        "startedBy": "ecsrunner/ci",
+        "taskArn": "arn:aws:ecs:eu-west-1:123456789012:task/ecsrunner-ci/0123456789abcdef0123456789abcdef",
+        "updatedAt": "2026-11-23T21:30:36.000Z",
+        "version": 3
+    })
+}
+
+fn event_of(detail: &Value, cluster: &str) -> Option<TaskEvent> {
+    let received_at = "2026-11-23T22:00:00Z".parse().unwrap();
+    read(&detail.to_string(), &Deployment::parse("ci").unwrap(), cluster, received_at).unwrap()
+}
+
+fn with(changes: &[(&str, Value)]) -> Option<TaskEvent> {
+    let mut detail = detail();
+    for (key, value) in changes {
+        detail[*key] = value.clone();
+    }
+    event_of(&detail, CLUSTER)
+}
+
+#[test]
+fn a_running_container_is_told_with_its_runner_and_its_time() {
+    let event = event_of(&detail(), CLUSTER).unwrap();
+    assert_eq!(event.runner.as_str(), RUNNER);
+    assert_eq!(event.task.as_str(), "0123456789abcdef0123456789abcdef");
+    assert_eq!((event.version, event.change), (3, TaskChange::Running));
+    assert_eq!(event.at.to_string(), "2026-11-23T21:30:35.5Z");
+    assert!(event_of(&detail(), "ecsrunner-ci").is_some(), "a cluster may be given by its name");
+}
+
+#[test]
+fn a_stopped_task_is_told_with_the_agents_word() {
+    let containers = json!([{"name": "sidecar", "exitCode": 1}, {"name": "runner", "exitCode": 0}]);
+    let event = with(&[
+        ("lastStatus", json!("STOPPED")),
+        ("desiredStatus", json!("STOPPED")),
+        ("stopCode", json!("EssentialContainerExited")),
+        ("stoppedAt", json!("2026-11-23T21:40:00Z")),
+        ("containers", containers),
+    ])
+    .unwrap();
+    assert_eq!(event.change, TaskChange::Stopped(StopCause::Agent(AgentExit::Completed)));
+    assert_eq!(event.at.to_string(), "2026-11-23T21:40:00Z");
+}
+
+#[test]
+fn a_task_that_failed_for_want_of_capacity_says_so() {
+    let words = "Capacity is unavailable at this time.";
+    let event = with(&[
+        ("lastStatus", json!("STOPPED")),
+        ("stopCode", json!("TaskFailedToStart")),
+        ("stoppedReason", json!(words)),
+        ("startedAt", Value::Null),
+    ])
+    .unwrap();
+    assert_eq!(event.change, TaskChange::Stopped(StopCause::NoCapacity(words.into())));
+    assert_eq!(event.at.to_string(), "2026-11-23T21:30:36Z", "the event's own time stands in");
+}
+
+#[test]
+fn changes_on_the_way_up_or_down_are_nothing() {
+    for status in
+        ["PROVISIONING", "PENDING", "ACTIVATING", "DEACTIVATING", "STOPPING", "DEPROVISIONING", "NEWER"]
+    {
+        assert_eq!(with(&[("lastStatus", json!(status))]), None, "{status}");
+    }
+    let notice = [("desiredStatus", json!("STOPPED")), ("stopCode", json!("SpotInterruption"))];
+    assert_eq!(with(&notice), None, "a notice of Spot's is not the end");
+}
+
+#[test]
+fn a_task_of_somebody_elses_is_nothing() {
+    for started_by in [json!("ecsrunner/other"), json!("ecsrunner/ci-2"), json!("ecs-svc/1"), Value::Null] {
+        assert_eq!(with(&[("startedBy", started_by.clone())]), None, "{started_by}");
+    }
+    let other = "arn:aws:ecs:eu-west-1:123456789012:cluster/other";
+    assert_eq!(with(&[("clusterArn", json!(other))]), None);
+    let runner = |value: &str| {
+        json!({"containerOverrides": [
+            {"name": "runner", "environment": [{"name": "ECSRUNNER_RUNNER", "value": value}]}
+        ]})
+    };
+    assert_eq!(with(&[("overrides", runner("ecsr-other-abcdefghij-01arz3ndektsv4rrffq69g5fav"))]), None);
+    assert_eq!(with(&[("overrides", runner("a person's"))]), None);
+    assert_eq!(with(&[("overrides", json!({"containerOverrides": []}))]), None);
+    assert_eq!(with(&[("overrides", Value::Null)]), None);
+}
+
+#[test]
+fn what_is_not_of_a_task_is_an_error() {
+    let deployment = Deployment::parse("ci").unwrap();
+    for detail in ["", "[]", "{}", r#"{"taskArn": "t", "lastStatus": "RUNNING"}"#] {
+        assert!(read(detail, &deployment, CLUSTER, Timestamp::UNIX_EPOCH).is_err(), "{detail}");
+    }
+}

@@ -1,0 +1,175 @@
+//! The deployment's tasks, as ECS has them now.
+
+use std::collections::BTreeSet;
+
+use aws_sdk_ecs::Client;
+use aws_sdk_ecs::types::{DesiredStatus, Task, TaskField};
+use ecsrunner_core::id::{Deployment, RunnerName};
+use ecsrunner_core::sweep::{SeenStatus, SeenTask};
+use ecsrunner_engine::ports::compute::ComputeError;
+use tracing::warn;
+
+use super::answer::{failed, task_id};
+use super::request::RUNNER_TAG;
+use super::stop::Stopped;
+use super::{CONTAINER, Fleet, RUNNER_VARIABLE};
+
+/// ListTasks' and DescribeTasks' limit.
+const PAGE: usize = 100;
+/// Pages of running tasks, and of stopped ones, that are read. A deployment is
+/// bounded by GitHub's rates long before it has so many tasks.
+const MOST_PAGES: usize = 50;
+const LIST: &str = "ListTasks";
+const DESCRIBE: &str = "DescribeTasks";
+
+pub(super) async fn tasks(client: &Client, fleet: &Fleet) -> Result<Vec<SeenTask>, ComputeError> {
+    // One that stops meanwhile is in both lists.
+    let mut arns = BTreeSet::new();
+    let all = list(client, fleet, DesiredStatus::Running, &mut arns).await?;
+    if !all {
+        // Whoever takes this for all would take tasks for lost that are there.
+        let message = format!("there are more than {} tasks", MOST_PAGES * PAGE);
+        return Err(ComputeError::Unanswered { operation: LIST, source: message.into() });
+    }
+    if !list(client, fleet, DesiredStatus::Stopped, &mut arns).await? {
+        warn!(pages = MOST_PAGES, "some of the stopped tasks are left out");
+    }
+    let arns: Vec<String> = arns.into_iter().collect();
+    let mut seen = Vec::new();
+    for some in arns.chunks(PAGE) {
+        let described = client
+            .describe_tasks()
+            .cluster(&fleet.cluster)
+            .set_tasks(Some(some.to_vec()))
+            .include(TaskField::Tags)
+            .send()
+            .await
+            .map_err(|error| failed(DESCRIBE, &error))?;
+        // Those in `failures` are MISSING: forgotten since, or not to be described yet.
+        seen.extend(described.tasks().iter().filter_map(|task| seen_task(task, &fleet.deployment)));
+    }
+    Ok(seen)
+}
+
+/// Adds the ARNs of the tasks of that desired status; false if they were too many.
+async fn list(
+    client: &Client,
+    fleet: &Fleet,
+    desired: DesiredStatus,
+    arns: &mut BTreeSet<String>,
+) -> Result<bool, ComputeError> {
+    let mut next = None;
+    for _ in 0..MOST_PAGES {
+        let page = client
+            .list_tasks()
+            .cluster(&fleet.cluster)
+            .started_by(fleet.started_by())
+            .desired_status(desired.clone())
+            .set_next_token(next)
+            .send()
+            .await
+            .map_err(|error| failed(LIST, &error))?;
+        arns.extend(page.task_arns().iter().cloned());
+        next = page.next_token;
+        if next.is_none() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+fn seen_task(task: &Task, deployment: &Deployment) -> Option<SeenTask> {
+    Some(SeenTask {
+        task: task_id(task.task_arn()?)?,
+        runner: runner_of(task).filter(|runner| runner.belongs_to(deployment))?,
+        status: status_of(task),
+    })
+}
+
+/// The runner's name, by the tag or, since StopTask deletes a task's tags, by its variable.
+fn runner_of(task: &Task) -> Option<RunnerName> {
+    let tag = task.tags().iter().find(|tag| tag.key() == Some(RUNNER_TAG)).and_then(|tag| tag.value());
+    let variable = || {
+        let containers = task.overrides()?.container_overrides();
+        let container = containers.iter().find(|container| container.name() == Some(CONTAINER))?;
+        let variable =
+            container.environment().iter().find(|variable| variable.name() == Some(RUNNER_VARIABLE))?;
+        variable.value()
+    };
+    RunnerName::parse(tag.or_else(variable)?).ok()
+}
+
+fn status_of(task: &Task) -> SeenStatus {
+    match task.last_status().unwrap_or_default() {
+        "STOPPED" | "DELETED" => {
+            let container = task.containers().iter().find(|container| container.name() == Some(CONTAINER));
+            let stopped = Stopped {
+                code: task.stop_code().map(|code| code.as_str()),
+                reason: task.stopped_reason(),
+                exit_code: container.and_then(|container| container.exit_code()),
+                container_reason: container.and_then(|container| container.reason()),
+            };
+            SeenStatus::Stopped(stopped.cause())
+        }
+        // On its way down: it ran if it has started.
+        "DEACTIVATING" | "STOPPING" | "DEPROVISIONING" if task.started_at().is_none() => SeenStatus::Pending,
+        "RUNNING" | "DEACTIVATING" | "STOPPING" | "DEPROVISIONING" => SeenStatus::Running,
+        _ => SeenStatus::Pending,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_sdk_ecs::primitives::DateTime;
+    use aws_sdk_ecs::types::{Container, ContainerOverride, KeyValuePair, Tag, TaskOverride, TaskStopCode};
+
+    use super::*;
+
+    const RUNNER: &str = "ecsr-ci-abcdefghij-01arz3ndektsv4rrffq69g5fav";
+
+    fn seen(task: aws_sdk_ecs::types::builders::TaskBuilder) -> Option<SeenTask> {
+        let arn = "arn:aws:ecs:eu-west-1:123456789012:task/ci/0123456789abcdef";
+        seen_task(&task.task_arn(arn).build(), &Deployment::parse("ci").unwrap())
+    }
+
+    fn tagged(runner: &str) -> aws_sdk_ecs::types::builders::TaskBuilder {
+        Task::builder().tags(Tag::builder().key(RUNNER_TAG).value(runner).build())
+    }
+
+    #[test]
+    fn a_task_is_joined_to_its_runner_by_the_tag_and_without_tags_by_its_variable() {
+        let by_tag = seen(tagged(RUNNER).last_status("RUNNING")).unwrap();
+        assert_eq!((by_tag.runner.as_str(), by_tag.task.as_str()), (RUNNER, "0123456789abcdef"));
+        let variable = KeyValuePair::builder().name(RUNNER_VARIABLE).value(RUNNER).build();
+        let container = ContainerOverride::builder().name(CONTAINER).environment(variable).build();
+        let overrides = TaskOverride::builder().container_overrides(container).build();
+        let stopped = Task::builder()
+            .overrides(overrides)
+            .last_status("STOPPED")
+            .stop_code(TaskStopCode::EssentialContainerExited)
+            .containers(Container::builder().name(CONTAINER).exit_code(0).build());
+        let by_variable = seen(stopped).unwrap();
+        assert_eq!(by_variable.runner.as_str(), RUNNER);
+        assert_eq!(format!("{:?}", by_variable.status), "Stopped(Agent(Completed))");
+    }
+
+    #[test]
+    fn a_task_of_another_deployment_or_of_nobody_is_not_ours() {
+        assert!(seen(tagged("ecsr-other-abcdefghij-01arz3ndektsv4rrffq69g5fav")).is_none());
+        assert!(seen(tagged("somebody's")).is_none());
+        assert!(seen(Task::builder()).is_none());
+    }
+
+    #[test]
+    fn a_task_on_its_way_down_has_run_if_it_has_started() {
+        let status = |last: &str, started: Option<i64>| {
+            let task = tagged(RUNNER).last_status(last).set_started_at(started.map(DateTime::from_secs));
+            seen(task).unwrap().status
+        };
+        assert_eq!(status("PROVISIONING", None), SeenStatus::Pending);
+        assert_eq!(status("ACTIVATING", None), SeenStatus::Pending);
+        assert_eq!(status("RUNNING", Some(1)), SeenStatus::Running);
+        assert_eq!(status("DEPROVISIONING", Some(1)), SeenStatus::Running);
+        assert_eq!(status("DEPROVISIONING", None), SeenStatus::Pending);
+    }
+}

@@ -1,0 +1,122 @@
+//! An order becomes RunTask's parameters: a pure function, so that a repeated
+//! try asks for exactly the same, and its token stands for it.
+
+use aws_sdk_ecs::operation::run_task::RunTaskInput;
+use aws_sdk_ecs::operation::run_task::builders::RunTaskInputBuilder;
+use aws_sdk_ecs::types::{
+    AssignPublicIp, AwsVpcConfiguration, CapacityProviderStrategyItem, ContainerOverride, EphemeralStorage,
+    KeyValuePair, NetworkConfiguration, Tag, TaskOverride,
+};
+use ecsrunner_core::id::SubnetId;
+use ecsrunner_core::placement::Placement;
+use ecsrunner_core::runner::RunnerFacts;
+use ecsrunner_engine::ports::compute::{ComputeError, TaskOrder};
+
+use super::definition::Variant;
+use super::{CONTAINER, ClassFacts, Fleet, RUNNER_VARIABLE};
+
+/// The tag by which a task is joined to its runner.
+pub(super) const RUNNER_TAG: &str = "ecsrunner:runner";
+/// What a Fargate task has without asking, in GiB; 21 is the least that can be asked for.
+const FREE_STORAGE_GIB: u32 = 20;
+/// AWS's limit for a tag's value.
+const TAG_CHARS: usize = 256;
+/// StopTask's reference has said 255 and 1024: the shorter holds in both.
+const REASON_CHARS: usize = 255;
+
+pub(super) fn run_task(fleet: &Fleet, order: &TaskOrder<'_>) -> Result<RunTaskInputBuilder, ComputeError> {
+    let runner = order.runner;
+    // A class may have left the catalogue since; its runner is launched all the same.
+    let class = fleet.classes.get(&runner.class);
+    let ClassFacts { image, exec } = class.cloned().unwrap_or(ClassFacts { image: None, exec: false });
+    let variant = Variant::new(image.as_deref(), runner.size.arch(), exec);
+    let Some(definition) = fleet.task_definitions.get(&variant) else {
+        return Err(ComputeError::Refused {
+            message: format!("the deployment has no task definition `{variant}`"),
+        });
+    };
+    let provider = CapacityProviderStrategyItem::builder()
+        .capacity_provider(order.placement.market.capacity_provider())
+        .weight(1)
+        .build()
+        .map_err(impossible)?;
+    Ok(RunTaskInput::builder()
+        .cluster(&fleet.cluster)
+        .task_definition(definition)
+        .count(1)
+        .capacity_provider_strategy(provider)
+        .network_configuration(network(fleet, order.placement)?)
+        .overrides(overrides(fleet, runner))
+        .enable_execute_command(exec)
+        .enable_ecs_managed_tags(false)
+        .started_by(fleet.started_by())
+        .client_token(order.token.as_str())
+        .set_tags(Some(tags(fleet, runner))))
+}
+
+fn network(fleet: &Fleet, placement: &Placement) -> Result<NetworkConfiguration, ComputeError> {
+    let subnets = match &placement.subnet {
+        Some(subnet) => std::slice::from_ref(subnet),
+        None => &fleet.network.subnets,
+    };
+    let public_ip =
+        if fleet.network.assign_public_ip { AssignPublicIp::Enabled } else { AssignPublicIp::Disabled };
+    let vpc = AwsVpcConfiguration::builder()
+        .set_subnets(Some(subnets.iter().map(SubnetId::to_string).collect()))
+        .set_security_groups(Some(fleet.network.security_groups.clone()))
+        .assign_public_ip(public_ip)
+        .build()
+        .map_err(impossible)?;
+    Ok(NetworkConfiguration::builder().awsvpc_configuration(vpc).build())
+}
+
+fn overrides(fleet: &Fleet, runner: &RunnerFacts) -> TaskOverride {
+    let storage = runner.size.ephemeral_storage_gib();
+    let storage = i32::try_from(storage).ok().filter(|_| storage > FREE_STORAGE_GIB);
+    let variable = |name: &str, value: &str| KeyValuePair::builder().name(name).value(value).build();
+    let mut container = ContainerOverride::builder()
+        .name(CONTAINER)
+        .environment(variable(RUNNER_VARIABLE, runner.name.as_str()));
+    for (name, value) in (fleet.environment)(runner) {
+        if name != RUNNER_VARIABLE {
+            container = container.environment(variable(&name, &value));
+        }
+    }
+    TaskOverride::builder()
+        .cpu(runner.size.cpu().to_string())
+        .memory(runner.size.memory().to_string())
+        .set_ephemeral_storage(storage.map(|gib| EphemeralStorage::builder().size_in_gib(gib).build()))
+        .container_overrides(container.build())
+        .build()
+}
+
+fn tags(fleet: &Fleet, runner: &RunnerFacts) -> Vec<Tag> {
+    [
+        ("ecsrunner:deployment", fleet.deployment.as_str()),
+        (RUNNER_TAG, runner.name.as_str()),
+        ("ecsrunner:pool", runner.pool.as_str()),
+        ("ecsrunner:repository", runner.repository.as_str()),
+        ("ecsrunner:class", runner.class.as_str()),
+    ]
+    .into_iter()
+    .map(|(key, value)| Tag::builder().key(key).value(tag_value(value)).build())
+    .collect()
+}
+
+/// AWS allows letters, digits, spaces and `+ - = . _ : / @` in a tag's value.
+fn tag_value(text: &str) -> String {
+    let allowed = |c: char| c.is_alphanumeric() || " +-=._:/@".contains(c);
+    text.chars().take(TAG_CHARS).map(|c| if allowed(c) { c } else { '_' }).collect()
+}
+
+pub(super) fn stop_reason(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(REASON_CHARS).collect()
+}
+
+/// A builder of the SDK's misses a field that is set above.
+fn impossible(error: aws_sdk_ecs::error::BuildError) -> ComputeError {
+    ComputeError::Refused { message: error.to_string() }
+}
+
+#[cfg(test)]
+mod tests;

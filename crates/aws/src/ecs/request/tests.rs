@@ -1,0 +1,137 @@
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use ecsrunner_core::class::size::{Arch, Size};
+use ecsrunner_core::cost::Market;
+use ecsrunner_core::id::{ClassName, Deployment, JobId, PoolId, Repository, RunnerName};
+use ecsrunner_core::labels::Labels;
+use ecsrunner_core::pool::Scope;
+use ecsrunner_engine::ports::compute::ClientToken;
+
+use super::*;
+use crate::ecs::Network;
+
+fn fleet() -> Fleet {
+    let definitions = [("default/x64", "runner:1"), ("default/arm64/exec", "runner-arm64-exec:2")];
+    let class = ClassFacts { image: None, exec: true };
+    Fleet {
+        deployment: Deployment::parse("ci").unwrap(),
+        cluster: "ecsrunner-ci".to_owned(),
+        network: Network {
+            subnets: ["subnet-aaaa1111", "subnet-bbbb2222"].map(|id| SubnetId::parse(id).unwrap()).to_vec(),
+            security_groups: vec!["sg-1".to_owned()],
+            assign_public_ip: true,
+        },
+        task_definitions: definitions
+            .iter()
+            .map(|(variant, definition)| (Variant::parse(variant).unwrap(), (*definition).to_owned()))
+            .collect(),
+        classes: BTreeMap::from([(ClassName::parse("large").unwrap(), class)]),
+        environment: Arc::new(|runner| {
+            vec![("ECSRUNNER_JOB_LIMIT_SECS".to_owned(), (runner.max_job_minutes * 60).to_string())]
+        }),
+    }
+}
+
+fn runner(class: &str, storage: u32, arch: Arch) -> RunnerFacts {
+    let repository = Repository::parse("acme/app").unwrap();
+    RunnerFacts {
+        name: RunnerName::parse("ecsr-ci-abcdefghij-01arz3ndektsv4rrffq69g5fav").unwrap(),
+        class: ClassName::parse(class).unwrap(),
+        size: Size::new(4096, 8192, Some(storage), arch).unwrap(),
+        pool: PoolId::parse("abcdefghij").unwrap(),
+        scope: Scope::Repository(repository.clone()),
+        labels: Labels::new(["self-hosted"]),
+        repository,
+        launched_for: JobId::new(1),
+        max_job_minutes: 60,
+    }
+}
+
+fn input(runner: &RunnerFacts, placement: &Placement) -> Result<RunTaskInput, ComputeError> {
+    let order = TaskOrder { runner, placement, token: ClientToken::new(runner, 2) };
+    Ok(run_task(&fleet(), &order)?.build().unwrap())
+}
+
+fn anywhere(market: Market) -> Placement {
+    Placement { market, subnet: None }
+}
+
+#[test]
+fn an_order_becomes_one_task_of_its_size_in_its_place() {
+    let subnet = SubnetId::parse("subnet-bbbb2222").unwrap();
+    let placement = Placement { market: Market::Spot, subnet: Some(subnet) };
+    let input = input(&runner("large", 60, Arch::Arm64), &placement).unwrap();
+    assert_eq!(input.task_definition(), Some("runner-arm64-exec:2"));
+    assert_eq!(input.client_token(), Some("01arz3ndektsv4rrffq69g5fav-2"));
+    assert_eq!(input.started_by(), Some("ecsrunner/ci"));
+    assert_eq!(input.enable_execute_command(), Some(true));
+    assert_eq!(input.capacity_provider_strategy()[0].capacity_provider(), "FARGATE_SPOT");
+    let vpc = input.network_configuration().unwrap().awsvpc_configuration().unwrap();
+    assert_eq!(vpc.subnets(), ["subnet-bbbb2222"]);
+    assert_eq!(vpc.assign_public_ip(), Some(&AssignPublicIp::Enabled));
+    let overrides = input.overrides().unwrap();
+    assert_eq!((overrides.cpu(), overrides.memory()), (Some("4096"), Some("8192")));
+    assert_eq!(overrides.ephemeral_storage().unwrap().size_in_gib(), 60);
+    let variables: Vec<_> = overrides.container_overrides()[0]
+        .environment()
+        .iter()
+        .map(|variable| (variable.name().unwrap(), variable.value().unwrap()))
+        .collect();
+    assert_eq!(
+        variables,
+        [
+            ("ECSRUNNER_RUNNER", "ecsr-ci-abcdefghij-01arz3ndektsv4rrffq69g5fav"),
+            ("ECSRUNNER_JOB_LIMIT_SECS", "3600")
+        ]
+    );
+    let tags: Vec<_> = input.tags().iter().map(|tag| (tag.key().unwrap(), tag.value().unwrap())).collect();
+    assert_eq!(
+        tags,
+        [
+            ("ecsrunner:deployment", "ci"),
+            ("ecsrunner:runner", "ecsr-ci-abcdefghij-01arz3ndektsv4rrffq69g5fav"),
+            ("ecsrunner:pool", "abcdefghij"),
+            ("ecsrunner:repository", "acme/app"),
+            ("ecsrunner:class", "large"),
+        ]
+    );
+}
+
+#[test]
+fn a_repeated_order_asks_for_exactly_the_same() {
+    let runner = runner("large", 60, Arch::Arm64);
+    let once = input(&runner, &anywhere(Market::OnDemand)).unwrap();
+    assert_eq!(once, input(&runner, &anywhere(Market::OnDemand)).unwrap());
+}
+
+#[test]
+fn a_task_asks_for_no_storage_that_it_has_anyway_and_for_any_subnet_where_none_is_named() {
+    let input = input(&runner("large", 20, Arch::Arm64), &anywhere(Market::OnDemand)).unwrap();
+    assert_eq!(input.overrides().unwrap().ephemeral_storage(), None);
+    let vpc = input.network_configuration().unwrap().awsvpc_configuration().unwrap();
+    assert_eq!(vpc.subnets(), ["subnet-aaaa1111", "subnet-bbbb2222"]);
+    assert_eq!(input.capacity_provider_strategy()[0].capacity_provider(), "FARGATE");
+}
+
+#[test]
+fn a_class_that_left_the_catalogue_gets_the_deployments_image_without_exec() {
+    let input = input(&runner("gone", 20, Arch::X64), &anywhere(Market::OnDemand)).unwrap();
+    assert_eq!(input.task_definition(), Some("runner:1"));
+    assert_eq!(input.enable_execute_command(), Some(false));
+}
+
+#[test]
+fn a_variant_without_a_task_definition_is_refused_by_its_name() {
+    let error = input(&runner("gone", 20, Arch::Arm64), &anywhere(Market::OnDemand)).unwrap_err();
+    assert_eq!(error.to_string(), "the deployment has no task definition `default/arm64`");
+}
+
+#[test]
+fn what_aws_does_not_allow_is_replaced_and_what_is_too_long_is_cut() {
+    assert_eq!(tag_value("acme/app.io_x"), "acme/app.io_x");
+    assert_eq!(tag_value("a,b\n*"), "a_b__");
+    assert_eq!(tag_value(&"x".repeat(300)).len(), 256);
+    assert_eq!(stop_reason("a\nb"), "a b");
+    assert_eq!(stop_reason(&"ü".repeat(2000)).chars().count(), 255);
+}

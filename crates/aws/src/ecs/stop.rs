@@ -1,0 +1,136 @@
+//! Why a task stopped: one table for state changes and for what DescribeTasks tells.
+
+use std::sync::Arc;
+
+use ecsrunner_core::event::StopCause;
+use ecsrunner_core::exit::AgentExit;
+
+use super::answer::tells_of_capacity;
+
+/// What ECS tells of a stopped task.
+#[derive(Clone, Copy, Default, Debug)]
+pub(super) struct Stopped<'a> {
+    /// The task's `stopCode`.
+    pub(super) code: Option<&'a str>,
+    /// The task's `stoppedReason`.
+    pub(super) reason: Option<&'a str>,
+    /// The `exitCode` of its container `runner`; none where that never ran.
+    pub(super) exit_code: Option<i32>,
+    /// The container's `reason`, such as `OutOfMemoryError: …`.
+    pub(super) container_reason: Option<&'a str>,
+}
+
+impl Stopped<'_> {
+    pub(super) fn cause(&self) -> StopCause {
+        let agent = self.exit_code.and_then(AgentExit::from_code);
+        match (self.code, agent) {
+            // What ended in time was not interrupted; whatever else the agent says came of the interruption.
+            (Some("SpotInterruption"), Some(AgentExit::Completed)) => StopCause::Agent(AgentExit::Completed),
+            (Some("SpotInterruption"), _) => StopCause::SpotInterrupted,
+            (_, Some(exit)) => StopCause::Agent(exit),
+            (Some("TaskFailedToStart"), None) => self.failed_to_start(),
+            // A container that was killed after its time to stop has a code of the kernel's.
+            (Some("UserInitiated"), None) => StopCause::StoppedByUser,
+            (_, None) => StopCause::Unknown(self.words()),
+        }
+    }
+
+    fn failed_to_start(&self) -> StopCause {
+        let reasons = [self.reason, self.container_reason];
+        match reasons.into_iter().flatten().find(|reason| tells_of_capacity(reason)) {
+            Some(reason) => StopCause::NoCapacity(reason.into()),
+            None => StopCause::FailedToStart(self.reasons()),
+        }
+    }
+
+    fn words(&self) -> Arc<str> {
+        match self.exit_code {
+            None => self.reasons(),
+            Some(code) => match self.container_reason.or(self.reason) {
+                None => format!("exit code {code}").into(),
+                Some(reason) => format!("exit code {code}: {reason}").into(),
+            },
+        }
+    }
+
+    /// `Task failed to start` alone tells nothing: then the container's word stands.
+    fn reasons(&self) -> Arc<str> {
+        let told = |reason: &Option<&str>| reason.is_some_and(|reason| !reason.is_empty());
+        let vague = |reason: &str| reason.trim_end_matches('.').eq_ignore_ascii_case("task failed to start");
+        match (self.reason.filter(|_| told(&self.reason)), self.container_reason) {
+            (Some(reason), Some(of_container)) if vague(reason) && !of_container.is_empty() => {
+                of_container.into()
+            }
+            (Some(reason), _) => reason.into(),
+            (None, Some(of_container)) if !of_container.is_empty() => of_container.into(),
+            _ => self.code.unwrap_or("ECS told no reason").into(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cause(code: &str, reason: &str, exit_code: Option<i32>, container_reason: Option<&str>) -> String {
+        let stopped = Stopped { code: Some(code), reason: Some(reason), exit_code, container_reason };
+        format!("{:?}", stopped.cause())
+    }
+
+    const EXITED: &str = "Essential container in task exited";
+
+    #[test]
+    fn an_exit_code_of_the_agents_own_is_its_word() {
+        assert_eq!(cause("EssentialContainerExited", EXITED, Some(0), None), "Agent(Completed)");
+        assert_eq!(cause("EssentialContainerExited", EXITED, Some(16), None), "Agent(NoJob)");
+        assert_eq!(cause("UserInitiated", "retired", Some(21), None), "Agent(Interrupted)");
+    }
+
+    #[test]
+    fn a_foreign_exit_code_is_told_with_its_reason() {
+        let reason = "OutOfMemoryError: Container killed due to memory usage";
+        assert_eq!(
+            cause("EssentialContainerExited", EXITED, Some(137), Some(reason)),
+            format!("Unknown(\"exit code 137: {reason}\")")
+        );
+        assert_eq!(
+            cause("EssentialContainerExited", EXITED, Some(139), None),
+            format!("Unknown(\"exit code 139: {EXITED}\")")
+        );
+    }
+
+    #[test]
+    fn a_task_that_never_started_says_whether_there_was_no_room() {
+        let capacity = "Capacity is unavailable at this time. Please try again later or in a different availability zone";
+        assert_eq!(cause("TaskFailedToStart", capacity, None, None), format!("NoCapacity({capacity:?})"));
+        let pull = "CannotPullContainerError: pull image manifest has been retried 1 time(s)";
+        assert_eq!(cause("TaskFailedToStart", pull, None, None), format!("FailedToStart({pull:?})"));
+        assert_eq!(
+            cause("TaskFailedToStart", "Task failed to start", None, Some(pull)),
+            format!("FailedToStart({pull:?})")
+        );
+    }
+
+    #[test]
+    fn an_interruption_of_spot_is_one_unless_the_job_was_done_in_time() {
+        let reason = "Your Spot Task was interrupted.";
+        assert_eq!(cause("SpotInterruption", reason, Some(0), None), "Agent(Completed)");
+        assert_eq!(cause("SpotInterruption", reason, Some(22), None), "SpotInterrupted");
+        assert_eq!(cause("SpotInterruption", reason, Some(137), None), "SpotInterrupted");
+        assert_eq!(cause("SpotInterruption", reason, None, None), "SpotInterrupted");
+    }
+
+    #[test]
+    fn a_task_that_was_stopped_before_its_agent_could_speak_was_stopped_by_a_user() {
+        assert_eq!(cause("UserInitiated", "retired", None, None), "StoppedByUser");
+        assert_eq!(cause("UserInitiated", "retired", Some(137), None), "StoppedByUser");
+    }
+
+    #[test]
+    fn what_else_ecs_says_is_passed_on_in_its_words() {
+        for code in ["InfrastructureHealth", "TerminationNotice", "ServiceSchedulerInitiated", "Newer"] {
+            assert_eq!(cause(code, "in ECS's words", None, None), "Unknown(\"in ECS's words\")");
+        }
+        assert_eq!(Stopped::default().cause(), StopCause::Unknown("ECS told no reason".into()));
+    }
+}

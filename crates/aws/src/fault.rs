@@ -1,0 +1,73 @@
+//! A failed call to AWS, in words that can be shown.
+
+use std::error::Error;
+use std::fmt;
+
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use aws_smithy_runtime_api::client::result::SdkError;
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+use ecsrunner_engine::chain;
+
+/// What a call failed with. Neither the request nor the answer's body is in
+/// it, which the SDK's own errors show by `Debug`: a secret may be in them.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Fault {
+    /// AWS's code, where AWS answered.
+    pub(crate) code: Option<String>,
+    /// AWS's message, or what failed below.
+    pub(crate) words: String,
+    /// Whether the same call may succeed later.
+    pub(crate) passes: bool,
+}
+
+/// Codes of answers that say "not now", of whichever service.
+const PASSING: [&str; 17] = [
+    "ExpiredToken",
+    "ExpiredTokenException",
+    "InternalError",
+    "InternalFailure",
+    "InternalServerError",
+    "InternalServiceError",
+    "RequestExpired",
+    "RequestLimitExceeded",
+    "RequestThrottled",
+    "RequestTimeout",
+    "RequestTimeoutException",
+    "ServerException",
+    "ServiceUnavailable",
+    "ServiceUnavailableException",
+    "ThrottlingException",
+    "Throttling",
+    "TooManyRequestsException",
+];
+
+impl Fault {
+    pub(crate) fn of<E>(error: &SdkError<E, HttpResponse>) -> Self
+    where
+        E: ProvideErrorMetadata + Error + 'static,
+    {
+        let SdkError::ServiceError(answer) = error else {
+            let passes = !matches!(error, SdkError::ConstructionFailure(_));
+            return Self { code: None, words: chain(error), passes };
+        };
+        let code = answer.err().code().map(str::to_owned);
+        let status = answer.raw().status().as_u16();
+        let passes = status >= 500 || code.as_deref().is_some_and(|code| PASSING.contains(&code));
+        let words = match answer.err().message() {
+            Some(message) => message.to_owned(),
+            None => format!("HTTP status {status}"),
+        };
+        Self { code, words, passes }
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.code {
+            Some(code) => write!(f, "{code}: {}", self.words),
+            None => f.write_str(&self.words),
+        }
+    }
+}
+
+impl Error for Fault {}

@@ -1,0 +1,263 @@
+//! What a deployment is told by SSM: its own facts, its settings and its
+//! classes, written by Terraform.
+//!
+//! What they mean does not belong here but in the core.
+
+mod deployment;
+mod document;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use aws_sdk_ssm::Client;
+use ecsrunner_core::class::{Catalogue, ClassEntry};
+use ecsrunner_core::id::{ClassName, Deployment};
+use ecsrunner_core::settings::{Settings, SettingsEntry};
+use ecsrunner_engine::ports::Disposition;
+use ecsrunner_engine::{Ruleset, chain};
+use jiff::{SignedDuration, Timestamp};
+use serde_json::Value;
+use tracing::warn;
+
+use crate::cache::Cache;
+use crate::connection::Connection;
+use crate::ecs::{AgentEnvironment, ClassFacts, Fleet};
+use crate::fault::Fault;
+
+pub use deployment::DeploymentFacts;
+
+/// How long values are believed: `ecsrunner pause` is to hold within 30 s.
+const AGE: SignedDuration = SignedDuration::from_secs(25);
+/// How long they are, where they cannot be read again.
+const AGE_WHEN_UNREADABLE: SignedDuration = SignedDuration::from_mins(5);
+
+/// The parameters of a deployment, under `/ecsrunner/<deployment>/`.
+#[derive(Debug)]
+pub struct Parameters {
+    client: Client,
+    deployment: Deployment,
+    cache: Cache<Configuration>,
+}
+
+/// Everything that the parameters say.
+#[derive(Clone, Debug)]
+pub struct Configuration {
+    /// What the deployment is made of.
+    pub deployment: DeploymentFacts,
+    /// Its settings; `paused` is so where either parameter says so.
+    pub settings: Settings,
+    /// Its classes, the sound ones and those set aside.
+    pub catalogue: Catalogue,
+    /// What is wrong with classes, each a sentence.
+    pub class_faults: Vec<String>,
+}
+
+/// The parameters cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ParametersError {
+    /// They could not be read.
+    #[error("the parameters `{path}*` cannot be read")]
+    Unread {
+        /// What precedes their names.
+        path: String,
+        /// Whether asking again may help.
+        passes: bool,
+        /// What AWS said.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// There are mistakes in them: all that were found.
+    #[error("{}", .0.join("; "))]
+    Mistakes(Vec<String>),
+}
+
+impl ParametersError {
+    /// What a caller can do about it.
+    #[must_use]
+    pub fn disposition(&self) -> Disposition {
+        match self {
+            Self::Unread { passes: true, .. } => Disposition::Retry { after: None },
+            Self::Unread { .. } | Self::Mistakes(_) => Disposition::Permanent,
+        }
+    }
+}
+
+impl Parameters {
+    /// The parameters of that deployment.
+    #[must_use]
+    pub fn new(connection: &Connection, deployment: Deployment) -> Self {
+        Self { client: connection.ssm().clone(), deployment, cache: Cache::new() }
+    }
+
+    /// What they say, read at most 25 seconds ago; where they cannot be read,
+    /// or have become wrong, what they said at most 5 minutes ago.
+    ///
+    /// # Errors
+    ///
+    /// They cannot be read, or are wrong: with every mistake, by the
+    /// parameter's name, the key and the value.
+    pub async fn read(&self) -> Result<Arc<Configuration>, ParametersError> {
+        let kept = self.cache.get();
+        let now = Timestamp::now();
+        if let Some(kept) = kept.as_ref().filter(|kept| kept.is_younger(AGE, now)) {
+            return Ok(Arc::clone(&kept.value));
+        }
+        let before = kept.as_ref().map(|kept| &kept.value.class_faults);
+        match self.read_now().await {
+            Ok(configuration) => {
+                // Said once, and not every 25 seconds.
+                if before != Some(&configuration.class_faults) {
+                    for fault in &configuration.class_faults {
+                        warn!(fault, "a class is set aside");
+                    }
+                }
+                Ok(self.cache.keep(configuration, now))
+            }
+            Err(error) => match kept.filter(|kept| kept.is_younger(AGE_WHEN_UNREADABLE, now)) {
+                Some(kept) => {
+                    warn!(error = %chain(&error), "the parameters read before are used");
+                    Ok(kept.value)
+                }
+                None => Err(error),
+            },
+        }
+    }
+
+    async fn read_now(&self) -> Result<Configuration, ParametersError> {
+        let path = path(&self.deployment);
+        let names = document::NAMES.iter().map(|name| format!("{path}{name}")).collect();
+        let answer = self
+            .client
+            .get_parameters()
+            .set_names(Some(names))
+            .with_decryption(false)
+            .send()
+            .await
+            .map_err(|error| {
+                let fault = Fault::of(&error);
+                ParametersError::Unread { path: path.clone(), passes: fault.passes, source: Box::new(fault) }
+            })?;
+        let texts: BTreeMap<String, String> = answer
+            .parameters
+            .unwrap_or_default()
+            .into_iter()
+            .filter_map(|parameter| Some((parameter.name?, parameter.value?)))
+            .collect();
+        Configuration::parse(&self.deployment, &texts)
+    }
+}
+
+fn path(deployment: &Deployment) -> String {
+    format!("/ecsrunner/{deployment}/")
+}
+
+impl Configuration {
+    /// Reads the parameters' values, by their names: the CLI and tests have them otherwise.
+    ///
+    /// A class with a mistake is set aside; every other mistake is an error.
+    ///
+    /// # Errors
+    ///
+    /// Every mistake that was found.
+    pub fn parse(deployment: &Deployment, texts: &BTreeMap<String, String>) -> Result<Self, ParametersError> {
+        let mut mistakes = Vec::new();
+        let path = path(deployment);
+        let mut document = |name: &str| document::find(&format!("{path}{name}"), texts, &mut mistakes);
+        let [facts, settings, classes] = document::NAMES.map(&mut document);
+        let facts = facts.and_then(|document| DeploymentFacts::read(&document, &mut mistakes));
+        let settings = settings.and_then(|document| read_settings(document, deployment, &mut mistakes));
+        let classes = classes.and_then(|document| read_classes(document, &mut mistakes));
+        match (facts, settings, classes) {
+            (Some(deployment), Some(mut settings), Some((catalogue, class_faults)))
+                if mistakes.is_empty() =>
+            {
+                settings.paused |= deployment.paused;
+                Ok(Self { deployment, settings, catalogue, class_faults })
+            }
+            _ => Err(ParametersError::Mistakes(mistakes)),
+        }
+    }
+
+    /// The rules in the engine's form.
+    #[must_use]
+    pub fn ruleset(&self) -> Ruleset {
+        Ruleset {
+            settings: self.settings.clone(),
+            catalogue: self.catalogue.clone(),
+            subnets: self.deployment.network.subnets.clone(),
+        }
+    }
+
+    /// What its tasks have in common, with the agent's variables as given.
+    #[must_use]
+    pub fn fleet(&self, environment: AgentEnvironment) -> Fleet {
+        Fleet {
+            deployment: self.settings.deployment.clone(),
+            cluster: self.deployment.cluster.clone(),
+            network: self.deployment.network.clone(),
+            task_definitions: self.deployment.task_definitions.clone(),
+            classes: self.class_facts(),
+            environment,
+        }
+    }
+
+    /// What the classes ask for beside a size.
+    fn class_facts(&self) -> BTreeMap<ClassName, ClassFacts> {
+        self.catalogue
+            .iter()
+            .map(|class| (class.name.clone(), ClassFacts { image: class.image.clone(), exec: class.exec }))
+            .collect()
+    }
+}
+
+fn read_settings(
+    document: document::Document,
+    deployment: &Deployment,
+    mistakes: &mut Vec<String>,
+) -> Option<Settings> {
+    let name = document.name.clone();
+    let entry: SettingsEntry = match serde_json::from_value(document.value) {
+        Ok(entry) => entry,
+        Err(error) => {
+            mistakes.push(format!("parameter `{name}`: {error}"));
+            return None;
+        }
+    };
+    match Settings::read(&entry) {
+        Ok(settings) if settings.deployment == *deployment => Some(settings),
+        Ok(settings) => {
+            let other = &settings.deployment;
+            mistakes.push(format!("parameter `{name}`: `deployment` is `{other}`, not `{deployment}`"));
+            None
+        }
+        Err(errors) => {
+            mistakes.extend(errors.iter().map(|error| format!("parameter `{name}`: {error}")));
+            None
+        }
+    }
+}
+
+fn read_classes(
+    document: document::Document,
+    mistakes: &mut Vec<String>,
+) -> Option<(Catalogue, Vec<String>)> {
+    let name = &document.name;
+    let Value::Object(classes) = document.value else {
+        mistakes.push(format!("parameter `{name}` is not an object of classes by name"));
+        return None;
+    };
+    let mut faults = Vec::new();
+    let mut entries: BTreeMap<String, ClassEntry> = BTreeMap::new();
+    for (class, entry) in classes {
+        match serde_json::from_value(entry) {
+            Ok(entry) => drop(entries.insert(class, entry)),
+            Err(error) => faults.push(format!("parameter `{name}`: class `{class}`: {error}")),
+        }
+    }
+    let (catalogue, errors) = Catalogue::read(&entries);
+    faults.extend(errors.iter().map(|error| format!("parameter `{name}`: {error}")));
+    Some((catalogue, faults))
+}
+
+#[cfg(test)]
+mod tests;

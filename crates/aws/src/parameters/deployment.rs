@@ -1,0 +1,117 @@
+//! What a deployment is made of.
+
+use ecsrunner_core::id::SubnetId;
+
+use super::document::{Document, Keys};
+use crate::ecs::Network;
+use crate::ecs::definition::{TaskDefinitions, Variant};
+use crate::store::Tables;
+
+/// The parameter `/ecsrunner/<deployment>/deployment`, as Terraform writes it:
+///
+/// ```json
+/// {
+///   "version": 1,
+///   "state_table": "ecsrunner-ci-state",
+///   "boot_table": "ecsrunner-ci-boot",
+///   "boot_owner": "AROAEXAMPLEROLEID",
+///   "cluster": "arn:aws:ecs:eu-west-1:123456789012:cluster/ecsrunner-ci",
+///   "subnets": ["subnet-0123456789abcdef0"],
+///   "security_groups": ["sg-0123456789abcdef0"],
+///   "assign_public_ip": true,
+///   "task_definitions": {
+///     "default/x64": "ecsrunner-ci-default-x64:3",
+///     "default/x64/exec": "ecsrunner-ci-default-x64-exec:3",
+///     "android/arm64": "arn:aws:ecs:eu-west-1:123456789012:task-definition/ecsrunner-ci-android-arm64:1"
+///   },
+///   "queue_url": "https://sqs.eu-west-1.amazonaws.com/123456789012/ecsrunner-ci-kicks",
+///   "webhook_secret": "arn:aws:secretsmanager:…",
+///   "github_secret": "arn:aws:secretsmanager:…",
+///   "log_group": "/ecsrunner/ci/runners",
+///   "paused": false
+/// }
+/// ```
+///
+/// `version`, `assign_public_ip` (false) and `paused` (false) may be missing.
+/// A key of `task_definitions` is `<image>/<arch>`, with `/exec` behind it
+/// where ECS Exec is on; the deployment's own image is called `default`, the
+/// others as `image` of a class names them, and `<arch>` is `x64` or `arm64`.
+/// Other keys are left alone.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct DeploymentFacts {
+    /// The tables. `boot_owner` is the unique id of the tasks' role.
+    pub tables: Tables,
+    /// The cluster, by name or ARN.
+    pub cluster: String,
+    /// Subnets, security groups and whether tasks get public addresses.
+    pub network: Network,
+    /// The task definitions.
+    pub task_definitions: TaskDefinitions,
+    /// The queue of kicks.
+    pub queue_url: String,
+    /// The secret with the webhook secrets, by name or ARN.
+    pub webhook_secret: String,
+    /// The secret with GitHub's credentials, by name or ARN.
+    pub github_secret: String,
+    /// The log group of the runners.
+    pub log_group: String,
+    /// Whether launches are paused.
+    pub paused: bool,
+}
+
+impl DeploymentFacts {
+    pub(super) fn read(document: &Document, mistakes: &mut Vec<String>) -> Option<Self> {
+        let mut own = Vec::new();
+        let read = Self::read_keys(document, &mut own);
+        mistakes.append(&mut own);
+        read
+    }
+
+    fn read_keys(document: &Document, mistakes: &mut Vec<String>) -> Option<Self> {
+        let mut keys = Keys::of(document, mistakes)?;
+        if let Some(version) = document.value.get("version").filter(|version| **version != 1) {
+            keys.mistake("version", format_args!("is {version}: this release reads 1"));
+        }
+        let facts = Self {
+            tables: Tables {
+                state: keys.text("state_table"),
+                boot: keys.text("boot_table"),
+                boot_owner: keys.text("boot_owner"),
+            },
+            cluster: keys.text("cluster"),
+            network: Network {
+                subnets: keys
+                    .list("subnets", |text| SubnetId::parse(text).map_err(|error| error.to_string())),
+                security_groups: keys.list("security_groups", |text| Ok(text.to_owned())),
+                assign_public_ip: keys.flag("assign_public_ip", false),
+            },
+            task_definitions: task_definitions(&mut keys),
+            queue_url: keys.text("queue_url"),
+            webhook_secret: keys.text("webhook_secret"),
+            github_secret: keys.text("github_secret"),
+            log_group: keys.text("log_group"),
+            paused: keys.flag("paused", false),
+        };
+        if facts.network.subnets.is_empty() && !keys.has_mistakes() {
+            keys.mistake("subnets", "is empty: at least one is needed");
+        }
+        (!keys.has_mistakes()).then_some(facts)
+    }
+}
+
+fn task_definitions(keys: &mut Keys<'_>) -> TaskDefinitions {
+    const KEY: &str = "task_definitions";
+    let mut definitions = TaskDefinitions::new();
+    for (name, definition) in keys.map(KEY) {
+        match Variant::parse(name) {
+            Some(variant) => drop(definitions.insert(variant, definition.to_owned())),
+            None => keys.mistake(
+                KEY,
+                format_args!(
+                    "has the key `{name}`: `<image>/<x64 or arm64>`, with or without `/exec`, is expected"
+                ),
+            ),
+        }
+    }
+    definitions
+}

@@ -1,0 +1,130 @@
+//! A parameter's JSON document, read key by key, so that every mistake is told at once.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value};
+
+/// The parameters' names, without what precedes them.
+pub(super) const NAMES: [&str; 3] = ["deployment", "settings", "classes"];
+
+/// A parameter.
+pub(super) struct Document {
+    /// Its whole name.
+    pub(super) name: String,
+    /// What it says.
+    pub(super) value: Value,
+}
+
+pub(super) fn find(
+    name: &str,
+    texts: &BTreeMap<String, String>,
+    mistakes: &mut Vec<String>,
+) -> Option<Document> {
+    let Some(text) = texts.get(name) else {
+        mistakes.push(format!("parameter `{name}` does not exist"));
+        return None;
+    };
+    match serde_json::from_str(text) {
+        Ok(value) => Some(Document { name: name.to_owned(), value }),
+        Err(error) => {
+            mistakes.push(format!("parameter `{name}` is not JSON: {error}"));
+            None
+        }
+    }
+}
+
+/// Reads the keys of an object. What it returns beside a mistake is thrown away with it.
+pub(super) struct Keys<'a> {
+    name: &'a str,
+    object: &'a Map<String, Value>,
+    mistakes: &'a mut Vec<String>,
+}
+
+impl<'a> Keys<'a> {
+    pub(super) fn of(document: &'a Document, mistakes: &'a mut Vec<String>) -> Option<Self> {
+        let Value::Object(object) = &document.value else {
+            mistakes.push(format!("parameter `{}` is not a JSON object", document.name));
+            return None;
+        };
+        Some(Self { name: &document.name, object, mistakes })
+    }
+
+    /// A mistake of that key's value.
+    pub(super) fn mistake(&mut self, key: &str, fault: impl std::fmt::Display) {
+        self.mistakes.push(format!("parameter `{}`: `{key}` {fault}", self.name));
+    }
+
+    pub(super) fn has_mistakes(&self) -> bool {
+        !self.mistakes.is_empty()
+    }
+
+    fn get(&mut self, key: &str) -> Option<&'a Value> {
+        let value = self.object.get(key).filter(|value| !value.is_null());
+        if value.is_none() {
+            self.mistake(key, "is missing");
+        }
+        value
+    }
+
+    /// A text that is not empty.
+    pub(super) fn text(&mut self, key: &str) -> String {
+        match self.get(key) {
+            Some(Value::String(text)) if !text.is_empty() => return text.clone(),
+            Some(other) => self.mistake(key, format_args!("is {other}: a text is expected")),
+            None => {}
+        }
+        String::new()
+    }
+
+    /// Texts, each read by `parse`.
+    pub(super) fn list<T>(&mut self, key: &str, parse: impl Fn(&str) -> Result<T, String>) -> Vec<T> {
+        let items = match self.get(key) {
+            Some(Value::Array(items)) => items,
+            Some(other) => {
+                self.mistake(key, format_args!("is {other}: a list of texts is expected"));
+                return Vec::new();
+            }
+            None => return Vec::new(),
+        };
+        let mut read = Vec::new();
+        for item in items {
+            match item.as_str().ok_or_else(|| format!("{item} is no text")).and_then(&parse) {
+                Ok(item) => read.push(item),
+                Err(fault) => self.mistake(key, format_args!("holds what is not valid: {fault}")),
+            }
+        }
+        read
+    }
+
+    /// Texts by name.
+    pub(super) fn map(&mut self, key: &str) -> Vec<(&'a str, &'a str)> {
+        let object = match self.get(key) {
+            Some(Value::Object(object)) => object,
+            Some(other) => {
+                self.mistake(key, format_args!("is {other}: an object of texts is expected"));
+                return Vec::new();
+            }
+            None => return Vec::new(),
+        };
+        let mut read = Vec::new();
+        for (name, value) in object {
+            match value.as_str().filter(|text| !text.is_empty()) {
+                Some(text) => read.push((name.as_str(), text)),
+                None => self.mistake(key, format_args!("has `{name}` as {value}: a text is expected")),
+            }
+        }
+        read
+    }
+
+    /// True or false; `default` where it is missing.
+    pub(super) fn flag(&mut self, key: &str, default: bool) -> bool {
+        match self.object.get(key) {
+            None | Some(Value::Null) => default,
+            Some(Value::Bool(flag)) => *flag,
+            Some(other) => {
+                self.mistake(key, format_args!("is {other}: true or false is expected"));
+                default
+            }
+        }
+    }
+}

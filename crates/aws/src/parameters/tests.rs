@@ -1,0 +1,118 @@
+use serde_json::json;
+
+use super::*;
+use crate::ecs::definition::Variant;
+
+fn facts() -> Value {
+    json!({
+        "version": 1,
+        "state_table": "state", "boot_table": "boot", "boot_owner": "AROAEXAMPLE",
+        "cluster": "ecsrunner-ci",
+        "subnets": ["subnet-0123456789abcdef0"], "security_groups": ["sg-1"], "assign_public_ip": true,
+        "task_definitions": {"default/x64": "runner:1", "android/arm64/exec": "android:2"},
+        "queue_url": "https://queue", "webhook_secret": "webhook", "github_secret": "github",
+        "log_group": "/ecsrunner/ci/runners",
+        "of_a_newer_release": {}
+    })
+}
+
+fn settings() -> Value {
+    json!({"version": 1, "deployment": "ci", "repositories": ["acme/*"]})
+}
+
+fn parse(facts: &Value, settings: &Value, classes: &Value) -> Result<Configuration, Vec<String>> {
+    let texts = [("deployment", facts), ("settings", settings), ("classes", classes)]
+        .map(|(name, value)| (format!("/ecsrunner/ci/{name}"), value.to_string()));
+    Configuration::parse(&Deployment::parse("ci").unwrap(), &BTreeMap::from(texts)).map_err(|error| {
+        match error {
+            ParametersError::Mistakes(mistakes) => mistakes,
+            other @ ParametersError::Unread { .. } => vec![other.to_string()],
+        }
+    })
+}
+
+#[test]
+fn the_three_parameters_make_a_configuration() {
+    let classes = json!({"small": {"cpu": 512, "memory": 1024, "image": "android", "exec": false}});
+    let configuration = parse(&facts(), &settings(), &classes).unwrap();
+    let deployment = &configuration.deployment;
+    assert_eq!(deployment.tables.boot_owner, "AROAEXAMPLE");
+    assert_eq!(deployment.task_definitions[&Variant::parse("android/arm64/exec").unwrap()], "android:2");
+    assert!(deployment.network.assign_public_ip && !deployment.paused && !configuration.settings.paused);
+    assert_eq!(configuration.ruleset().subnets.len(), 1);
+    let fleet = configuration.fleet(Arc::new(|_| Vec::new()));
+    assert_eq!(fleet.started_by(), "ecsrunner/ci");
+    let small = &fleet.classes[&ClassName::parse("small").unwrap()];
+    assert_eq!(*small, ClassFacts { image: Some("android".to_owned()), exec: false });
+}
+
+#[test]
+fn either_parameter_pauses_the_deployment() {
+    let mut paused = facts();
+    paused["paused"] = json!(true);
+    assert!(parse(&paused, &settings(), &json!({})).unwrap().settings.paused);
+    let mut paused = settings();
+    paused["paused"] = json!(true);
+    assert!(parse(&facts(), &paused, &json!({})).unwrap().settings.paused);
+}
+
+#[test]
+fn every_mistake_is_told_by_parameter_key_and_value() {
+    let mut wrong = facts();
+    wrong["version"] = json!(2);
+    wrong["cluster"] = json!("");
+    wrong["queue_url"] = Value::Null;
+    wrong["subnets"] = json!(["subnet-zz", 7]);
+    wrong["assign_public_ip"] = json!("yes");
+    wrong["task_definitions"] = json!({"default/x86": "runner:1", "default/x64": 1});
+    let settings =
+        json!({"version": 1, "deployment": "ci", "repositories": [], "limits": {"max_runners": 0}});
+    let mistakes = parse(&wrong, &settings, &json!([])).unwrap_err();
+    let expected = [
+        "parameter `/ecsrunner/ci/deployment`: `version` is 2: this release reads 1",
+        "parameter `/ecsrunner/ci/deployment`: `cluster` is \"\": a text is expected",
+        "parameter `/ecsrunner/ci/deployment`: `subnets` holds what is not valid: subnet `subnet-zz` is not valid: \
+         `subnet-` and 8 or 17 hexadecimal digits are expected",
+        "parameter `/ecsrunner/ci/deployment`: `subnets` holds what is not valid: 7 is no text",
+        "parameter `/ecsrunner/ci/deployment`: `assign_public_ip` is \"yes\": true or false is expected",
+        "parameter `/ecsrunner/ci/deployment`: `task_definitions` has `default/x64` as 1: a text is expected",
+        "parameter `/ecsrunner/ci/deployment`: `task_definitions` has the key `default/x86`: \
+         `<image>/<x64 or arm64>`, with or without `/exec`, is expected",
+        "parameter `/ecsrunner/ci/deployment`: `queue_url` is missing",
+        "parameter `/ecsrunner/ci/settings`: repositories is empty: at least one is needed",
+        "parameter `/ecsrunner/ci/settings`: limits.max_runners is 0: at least 1 is expected",
+        "parameter `/ecsrunner/ci/classes` is not an object of classes by name",
+    ];
+    assert_eq!(mistakes, expected);
+}
+
+#[test]
+fn a_parameter_that_is_missing_or_no_json_is_named() {
+    let texts = BTreeMap::from([("/ecsrunner/ci/classes".to_owned(), "{".to_owned())]);
+    let error = Configuration::parse(&Deployment::parse("ci").unwrap(), &texts).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "parameter `/ecsrunner/ci/deployment` does not exist; parameter `/ecsrunner/ci/settings` does not exist; \
+         parameter `/ecsrunner/ci/classes` is not JSON: EOF while parsing an object at line 1 column 1"
+    );
+}
+
+#[test]
+fn settings_of_another_deployment_are_refused() {
+    let other = json!({"version": 1, "deployment": "prod", "repositories": ["acme/*"]});
+    let mistakes = parse(&facts(), &other, &json!({})).unwrap_err();
+    assert_eq!(mistakes, ["parameter `/ecsrunner/ci/settings`: `deployment` is `prod`, not `ci`"]);
+}
+
+#[test]
+fn a_class_with_a_mistake_is_set_aside_and_the_others_stay() {
+    let classes = json!({
+        "small": {"cpu": 512, "memory": 1024},
+        "odd": {"cpu": 500, "memory": 1024},
+        "newer": {"cpu": 512, "memory": 1024, "gpu": 1}
+    });
+    let configuration = parse(&facts(), &settings(), &classes).unwrap();
+    assert_eq!(configuration.catalogue.names(), "small");
+    assert_eq!(configuration.class_faults.len(), 2, "{:?}", configuration.class_faults);
+    assert!(configuration.class_faults[0].contains("class `newer`: unknown field `gpu`"));
+}

@@ -1,0 +1,63 @@
+//! What a sweep leaves for the next one, and which deliveries were recorded.
+
+use std::collections::{BTreeSet, HashSet};
+
+use ecsrunner_core::id::DeliveryId;
+use ecsrunner_core::sweep::SweepProgress;
+use ecsrunner_engine::ports::store::{Progress, StoreError};
+
+use super::DynamoStore;
+use super::item::{DELIVERY, DISPATCH, Item, PK, get_text, key, seen_delivery};
+use super::records::{stored, unversioned_item};
+use super::stored::StoredProgress;
+use super::wire::failed;
+
+const SWEEP: &str = "sweep";
+
+impl Progress for DynamoStore {
+    async fn progress(&self) -> Result<SweepProgress, StoreError> {
+        let found = self
+            .client
+            .get_item()
+            .table_name(&self.tables.state)
+            .set_key(Some(key(DISPATCH, SWEEP)))
+            .consistent_read(true)
+            .send()
+            .await
+            .map_err(|error| failed("read the sweep's progress", error))?;
+        Ok(found.item.as_ref().map(read_progress).unwrap_or_default())
+    }
+
+    async fn keep_progress(&self, progress: &SweepProgress) -> Result<(), StoreError> {
+        let item = unversioned_item(key(DISPATCH, SWEEP), &StoredProgress::of(progress))?;
+        self.client
+            .put_item()
+            .table_name(&self.tables.state)
+            .set_item(Some(item))
+            .send()
+            .await
+            .map_err(|error| failed("keep the sweep's progress", error))?;
+        Ok(())
+    }
+
+    async fn recorded_deliveries(&self, ids: &[DeliveryId]) -> Result<HashSet<DeliveryId>, StoreError> {
+        // A key may be asked for only once.
+        let ids: BTreeSet<&DeliveryId> = ids.iter().collect();
+        let keys = ids.into_iter().map(seen_delivery).collect();
+        let items = self.get_all("look for deliveries", keys).await?;
+        Ok(items.iter().filter_map(delivery_of).collect())
+    }
+}
+
+/// A sweep that begins anew is right at any time: what cannot be read is left behind.
+fn read_progress(item: &Item) -> SweepProgress {
+    let read = stored::<StoredProgress>(item).map(StoredProgress::read);
+    read.unwrap_or_else(|error| {
+        tracing::warn!(%error, "the sweep's progress cannot be read: it begins anew");
+        SweepProgress::default()
+    })
+}
+
+fn delivery_of(item: &Item) -> Option<DeliveryId> {
+    DeliveryId::parse(get_text(item, PK)?.strip_prefix(DELIVERY)?).ok()
+}
