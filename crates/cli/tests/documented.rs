@@ -94,7 +94,9 @@ fn the_configuration_of_the_readme_is_read_without_a_mistake() {
 fn every_key_of_the_configuration_is_documented_and_no_other() {
     let top = "version = 1\ndeployment = 'x'\nrepositories = ['acme/app']\n";
     let mut keys: BTreeSet<String> = keys_of("", &format!("{top}unknown = 1"));
-    for section in ["limits", "github", "github.app", "webhook", "runner"] {
+    for section in
+        ["limits", "paces", "paces.github", "paces.fargate", "github", "github.app", "webhook", "runner"]
+    {
         keys.extend(keys_of(section, &format!("{top}[{section}]\nunknown = 1")));
     }
     keys.extend(keys_of("classes.<name>", &format!("{top}[classes.x]\nunknown = 1")));

@@ -20,7 +20,7 @@ use ecsrunner_core::id::TaskId;
 use ecsrunner_core::limits::Limits;
 use ecsrunner_core::runner::RunnerFacts;
 use ecsrunner_core::sweep::{SeenStatus, SeenTask};
-use ecsrunner_engine::ports::compute::{ClientToken, Compute, ComputeError};
+use ecsrunner_engine::ports::compute::{ClientToken, Compute, ComputeError, TaskOrder};
 use jiff::Timestamp;
 use nix::sys::signal::Signal;
 use sha2::{Digest, Sha256};
@@ -157,7 +157,6 @@ impl Processes {
         let log = File::options().create(true).append(true).open(dir.log())?;
         let owner = format!("{}:{}", definition.tables.boot_owner, description.task);
         let (access_key_id, secret_access_key) = definition.keys.of(&owner);
-        let limits = &definition.limits;
         let mut command = Command::new(&definition.executable);
         command
             .arg(TASK_SUBCOMMAND)
@@ -171,10 +170,7 @@ impl Processes {
             .env("AWS_SECRET_ACCESS_KEY", secret_access_key)
             .env("ECSRUNNER_RUNNER_DIR", runner_dir)
             .env("ECSRUNNER_AGENT_DIR", dir.path().join("agent"))
-            .env("ECSRUNNER_BOOT_LIMIT_SECS", limits.boot_limit_secs.to_string())
-            .env("ECSRUNNER_CONNECT_LIMIT_SECS", limits.connect_limit_secs.to_string())
-            .env("ECSRUNNER_IDLE_LIMIT_SECS", limits.idle_limit_secs.to_string())
-            .env("ECSRUNNER_JOB_LIMIT_SECS", (u64::from(runner.max_job_minutes) * 60).to_string())
+            .envs(definition.limits.agent_variables(runner.max_job_minutes))
             .env("ECSRUNNER_STOP_TIMEOUT_SECS", watch::STOP_TIMEOUT.as_secs().to_string())
             .env("ECSRUNNER_LISTENER_ENV", definition.listener_env.join(","))
             .stdin(Stdio::null())
@@ -251,8 +247,8 @@ fn cause(status: TaskStatus) -> StopCause {
 }
 
 impl Compute for Processes {
-    async fn run_task(&self, runner: &RunnerFacts, token: &ClientToken) -> Result<TaskId, ComputeError> {
-        let (processes, runner, token) = (self.clone(), runner.clone(), token.clone());
+    async fn run_task(&self, order: &TaskOrder<'_>) -> Result<TaskId, ComputeError> {
+        let (processes, runner, token) = (self.clone(), order.runner.clone(), order.token.clone());
         let started = tokio::task::spawn_blocking(move || processes.start(&runner, &token)).await;
         started.unwrap_or_else(|error| Err(io::Error::other(error))).map_err(|source| {
             ComputeError::Unanswered { operation: "start a process", source: source.into() }

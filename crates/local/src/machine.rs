@@ -1,7 +1,8 @@
-//! The machine's own clock and randomness.
+//! The machine's own clock and randomness, and no queue.
 
 use std::time::Duration;
 
+use ecsrunner_engine::ports::queue::{Queue, QueueError};
 use ecsrunner_engine::ports::{Clock, Randomness};
 use jiff::Timestamp;
 
@@ -16,6 +17,16 @@ impl Clock for SystemClock {
 
     async fn sleep(&self, duration: Duration) {
         tokio::time::sleep(duration).await;
+    }
+}
+
+/// The server's own loop comes back by itself when something is due.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct NoQueue;
+
+impl Queue for NoQueue {
+    async fn post_kick(&self, _after: Duration) -> Result<(), QueueError> {
+        Ok(())
     }
 }
 

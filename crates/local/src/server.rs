@@ -17,7 +17,7 @@ use ecsrunner_github::Client;
 use secrecy::SecretString;
 
 use crate::compute::Processes;
-use crate::machine::{OsRandomness, SystemClock};
+use crate::machine::{NoQueue, OsRandomness, SystemClock};
 use crate::watched::Watched;
 
 /// The adapters of one machine.
@@ -28,6 +28,7 @@ impl World for Local {
     type Store = Watched;
     type Compute = Processes;
     type GitHub = Client;
+    type Queue = NoQueue;
     type Clock = SystemClock;
     type Randomness = OsRandomness;
 }

@@ -13,6 +13,7 @@ use ecsrunner_core::id::Repository;
 use ecsrunner_core::sweep::Lag;
 use ecsrunner_engine::dispatcher::{Dispatched, Office};
 use ecsrunner_engine::ports::Clock;
+use ecsrunner_engine::sweep::{Reach, Sweeping};
 use ecsrunner_engine::{Engine, Ports, Ruleset};
 use jiff::{SignedDuration, Timestamp};
 use tokio::net::TcpListener;
@@ -25,7 +26,7 @@ use crate::boot_front::{self, AccessKeys, Front};
 use crate::compute::{Processes, TaskDefinition};
 use crate::config::Config;
 use crate::embedded::Embedded;
-use crate::machine::{OsRandomness, SystemClock};
+use crate::machine::{NoQueue, OsRandomness, SystemClock};
 use crate::server::{self, App, Shared};
 use crate::state_dir::StateDir;
 use crate::watched::Watched;
@@ -93,10 +94,12 @@ pub async fn up(config: Config, options: Options, ready: impl FnOnce(SocketAddr)
         store: Watched::new(store),
         compute: processes.clone(),
         github: config.github,
+        queue: NoQueue,
         clock: SystemClock,
         randomness: OsRandomness,
     };
-    let rules = Arc::new(Ruleset { settings: config.settings, catalogue: config.catalogue });
+    let rules =
+        Arc::new(Ruleset { settings: config.settings, catalogue: config.catalogue, subnets: Vec::new() });
     let app: App = Arc::new(Shared { engine: Engine::new(ports, rules), secrets: config.webhook_secrets });
 
     let listener = TcpListener::bind(options.listen)
@@ -182,7 +185,7 @@ async fn hear(app: App, mut heard: mpsc::UnboundedReceiver<TaskEvent>) -> anyhow
 async fn dispatch(app: App) -> anyhow::Result<()> {
     loop {
         // The state directory's lock is held: nobody else can be a dispatcher.
-        let pause = match app.engine.dispatch(Office { force: true, until: None }).await {
+        let pause = match app.engine.dispatch(Office { force: true, ..Office::default() }).await {
             Ok(Dispatched::Idle { next_at }) => next_at.map(until),
             Ok(Dispatched::HeldByAnother | Dispatched::WorkLeft | Dispatched::Deposed) => Some(FAULT_PAUSE),
             Err(fault) => {
@@ -204,10 +207,9 @@ async fn sweep(app: App, database: Embedded) -> anyhow::Result<()> {
     catch_up(&app).await;
     loop {
         // Processes are listed by the kernel itself: what is not there, is not there.
-        match app.engine.sweep(Lag(SignedDuration::ZERO)).await {
-            Ok(0) => {}
-            Ok(repairs) => info!(repairs, "repaired records"),
-            Err(fault) => error!(error = %fault, "the sweep was interrupted"),
+        let sweeping = Sweeping { lag: Lag(SignedDuration::ZERO), reach: Reach::Everything, until: None };
+        if let Err(fault) = app.engine.sweep(sweeping).await {
+            error!(error = %fault, "the sweep was interrupted");
         }
         if let Err(fault) = database.sweep_expired().await {
             warn!(error = fault, "expired records could not be deleted");

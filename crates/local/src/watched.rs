@@ -1,18 +1,22 @@
 //! A store that tells each record's change to whoever watches: the page's
 //! events. What is told was committed.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use ecsrunner_aws::store::DynamoStore;
 use ecsrunner_core::event::Keys;
-use ecsrunner_core::id::{Epoch, JobId, TaskId};
+use ecsrunner_core::id::{DeliveryId, Epoch, JobId, TaskId};
 use ecsrunner_core::job::{EndedJob, JobRecord};
+use ecsrunner_core::pace::{Bucket, Level};
 use ecsrunner_core::plan::Open;
 use ecsrunner_core::record::{Change, Records};
 use ecsrunner_core::runner::EndedRunner;
+use ecsrunner_core::sweep::SweepProgress;
 use ecsrunner_engine::ports::store::{
-    History, Lease, Listed, Page, Revocation, Store, StoreError, Transaction, Unreadable,
+    Bid, History, Lease, LevelSet, Levels, Listed, Page, Progress, Revocation, Store, StoreError, Tenure,
+    Transaction, Unreadable,
 };
 use jiff::Timestamp;
 use tokio::sync::broadcast;
@@ -68,7 +72,7 @@ impl Store for Watched {
 }
 
 impl Lease for Watched {
-    async fn kick(&self) -> Result<(), StoreError> {
+    async fn kick(&self) -> Result<u64, StoreError> {
         self.store.kick().await
     }
 
@@ -76,16 +80,46 @@ impl Lease for Watched {
         self.store.kicks().await
     }
 
-    async fn take(&self, now: Timestamp, term: Duration, force: bool) -> Result<Option<Epoch>, StoreError> {
-        self.store.take(now, term, force).await
+    async fn take(&self, bid: &Bid, now: Timestamp, term: Duration) -> Result<Option<Tenure>, StoreError> {
+        self.store.take(bid, now, term).await
     }
 
     async fn renew(&self, epoch: Epoch, now: Timestamp, term: Duration) -> Result<bool, StoreError> {
         self.store.renew(epoch, now, term).await
     }
 
-    async fn release(&self, epoch: Epoch, kicks: u64) -> Result<bool, StoreError> {
-        self.store.release(epoch, kicks).await
+    async fn release(
+        &self,
+        epoch: Epoch,
+        kicks: Option<u64>,
+        next_kick_at: Option<Timestamp>,
+    ) -> Result<bool, StoreError> {
+        self.store.release(epoch, kicks, next_kick_at).await
+    }
+}
+
+impl Levels for Watched {
+    async fn set_level(
+        &self,
+        bucket: &Bucket,
+        before: Option<Level>,
+        after: Level,
+    ) -> Result<LevelSet, StoreError> {
+        self.store.set_level(bucket, before, after).await
+    }
+}
+
+impl Progress for Watched {
+    async fn progress(&self) -> Result<SweepProgress, StoreError> {
+        self.store.progress().await
+    }
+
+    async fn keep_progress(&self, progress: &SweepProgress) -> Result<(), StoreError> {
+        self.store.keep_progress(progress).await
+    }
+
+    async fn recorded_deliveries(&self, ids: &[DeliveryId]) -> Result<HashSet<DeliveryId>, StoreError> {
+        self.store.recorded_deliveries(ids).await
     }
 }
 

@@ -32,6 +32,7 @@ use tokio::task::JoinHandle;
 
 pub use faults::{Faults, RestFault, WebhookFaults};
 pub use options::{App, Hook, Options, RepositoryOptions};
+pub use representation::REPOSITORY_LINKS;
 
 use state::Shared;
 

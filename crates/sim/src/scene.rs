@@ -126,6 +126,11 @@ repositories = ["{REPOSITORY}"]
 max_runners = {max_runners}
 surplus_grace_secs = 5
 
+# Neither the fake GitHub nor this machine has a limit of its own.
+[paces]
+github = {{ burst = 1000, per_minute = 60000 }}
+fargate = {{ burst = 1000, per_minute = 60000 }}
+
 [github]
 token_file = "token"
 

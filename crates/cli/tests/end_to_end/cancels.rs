@@ -54,7 +54,12 @@ async fn a_running_job_that_is_cancelled_ends_with_its_runner() {
         let job = scene.github.submit_one(&SMALL, 600_000).await;
         server.api().until("the job to run", |api| api.runners_in("busy").len() == 1).await;
         scene.github.cancel(job).await;
-        let api = server.api().until("the runner to be gone", |api| api.runners_in("gone").len() == 1).await;
+        let api = server
+            .api()
+            .until("job and runner to be done", |api| {
+                api.runners_in("gone").len() == 1 && api.jobs_in("completed").len() == 1
+            })
+            .await;
         assert_eq!(api.runners[0]["ending"], "completed");
         assert_eq!(
             (api.jobs[0]["state"].as_str(), api.jobs[0]["conclusion"].as_str()),

@@ -106,6 +106,8 @@ impl Scene {
         let config = format!(
             "version = 1\ndeployment = \"{DEPLOYMENT}\"\nrepositories = {repositories}\n{top}\n\
              [limits]\n{limits}\n\
+             [paces]\ngithub = {{ burst = 1000, per_minute = 60000 }}\n\
+             fargate = {{ burst = 1000, per_minute = 60000 }}\n\
              [github]\ntoken_file = \"token\"\n\
              [webhook]\nsecret_files = [\"webhook-secret\"]\n\
              [runner]\ndir = \"actions-runner\"\nenv = {names:?}\nfirst_uid = 63000\n\

@@ -17,13 +17,13 @@ pub(super) async fn events(State(app): State<App>) -> Sse<impl Stream<Item = Res
     let later = stream::unfold((app, changes), |(app, mut changes)| async move {
         let view = match changes.recv().await {
             Ok(change) => EventView::of(&change, app.engine.ports().clock.now()),
-            Err(RecvError::Lagged(_)) => EventView::Lagged,
+            Err(RecvError::Lagged(_)) => Some(EventView::Lagged),
             Err(RecvError::Closed) => return None,
         };
         Some((view, (app, changes)))
     });
-    let events = stream::iter([hello])
+    let events = stream::iter([Some(hello)])
         .chain(later)
-        .filter_map(|view| async move { Event::default().json_data(&view).ok().map(Ok) });
+        .filter_map(|view| async move { Event::default().json_data(&view?).ok().map(Ok) });
     Sse::new(events).keep_alive(KeepAlive::default())
 }

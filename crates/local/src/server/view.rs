@@ -188,14 +188,16 @@ pub(super) enum EventView {
 }
 
 impl EventView {
-    pub(super) fn of(change: &Change, now: Timestamp) -> Self {
-        match change {
+    /// The event that tells of a change; a hold is told by the jobs that wait for it.
+    pub(super) fn of(change: &Change, now: Timestamp) -> Option<Self> {
+        Some(match change {
             Change::Job(job) => Self::Job { job: Box::new(JobView::open(job)) },
             Change::JobEnded(job) | Change::JobAmended(job) => {
                 Self::Job { job: Box::new(JobView::ended(job)) }
             }
             Change::Runner(runner) => Self::Runner { runner: Box::new(RunnerView::open(runner, now)) },
             Change::RunnerGone(runner) => Self::Runner { runner: Box::new(RunnerView::gone(runner)) },
-        }
+            Change::Hold(_) | Change::Released(_) => return None,
+        })
     }
 }

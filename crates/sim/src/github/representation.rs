@@ -9,7 +9,7 @@ use super::job::{Job, Run};
 use super::state::{Registration, RepositoryRecord, State};
 
 /// Repository links below `/repos/{owner}/{repo}`, as GitHub writes their templates.
-const REPOSITORY_LINKS: [(&str, &str); 37] = [
+pub const REPOSITORY_LINKS: [(&str, &str); 37] = [
     ("archive_url", "/{archive_format}{/ref}"),
     ("assignees_url", "/assignees{/user}"),
     ("blobs_url", "/git/blobs{/sha}"),

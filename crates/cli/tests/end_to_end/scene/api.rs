@@ -20,6 +20,9 @@ pub(crate) struct Listed {
     pub(crate) runners: Vec<Value>,
 }
 
+/// How often jobs and runners are listed anew because something changed in between.
+const MOST_LOOKS: u32 = 5;
+
 impl Listed {
     /// The jobs in this state.
     pub(crate) fn jobs_in(&self, state: &str) -> Vec<&Value> {
@@ -73,8 +76,19 @@ impl Api {
         listed
     }
 
+    /// Jobs and runners of one moment, where that can be had: a job and its
+    /// runner may end in one write, between two requests.
     pub(crate) async fn listed(&self) -> Listed {
-        Listed { jobs: self.list("jobs").await, runners: self.list("runners").await }
+        let mut jobs = self.list("jobs").await;
+        for _ in 0..MOST_LOOKS {
+            let runners = self.list("runners").await;
+            let jobs_after = self.list("jobs").await;
+            if jobs == jobs_after {
+                return Listed { jobs, runners };
+            }
+            jobs = jobs_after;
+        }
+        Listed { jobs, runners: self.list("runners").await }
     }
 
     pub(crate) async fn events(&self) -> Events {

@@ -1,0 +1,270 @@
+//! Records, holds and history.
+
+use ecsrunner_core::boot::BootItem;
+use ecsrunner_core::hold::{Held, Hold};
+use ecsrunner_core::id::{Organization, RunnerGroupId};
+use ecsrunner_core::policy::{Policy, RepositoryPattern};
+use ecsrunner_core::runner::{EndedRunner, Ending, EndingKind, RegistrationLeft, Retry, Served, TaskLeft};
+use ecsrunner_engine::ports::store::{BootPut, History, Page, Revocation};
+use jiff::SignedDuration;
+use secrecy::SecretString;
+
+use super::*;
+
+#[tokio::test]
+async fn a_record_reads_back_as_it_was_written() {
+    let fixture = Fixture::new().await;
+    let (job, runner) = (job(7), runner());
+    let changes = [Change::Job(job.clone()), Change::Runner(runner.clone())];
+    fixture.store.commit(Transaction::of(&changes)).await.unwrap();
+    let keys = Keys { job: Some(job.id()), runner: Some(runner.name().clone()) };
+    let records = fixture.store.load(&keys).await.unwrap();
+    assert_eq!(records.job, Some(JobRecord::Open(job.clone())));
+    assert_eq!(records.runner.as_ref(), Some(&runner));
+    let open = fixture.store.open().await.unwrap();
+    assert_eq!((open.jobs, open.runners), (vec![job], vec![runner.clone()]));
+
+    let ending = Ending {
+        kind: EndingKind::BootFailed,
+        note: Some(Reason::with(Code::BootFailed, "no listener")),
+        served: Served::Unnamed,
+        task: TaskLeft::Stopped { task: None, at: at(9) },
+        custody: Custody::Taken(RunnerId::new(5)),
+        registration: RegistrationLeft::AgentCompleted,
+    };
+    let next = runner.with_state(RunnerState::Ending(ending), at(9));
+    fixture.write(Change::Runner(next.clone())).await.unwrap();
+    assert_eq!(fixture.store.open().await.unwrap().runners, [next]);
+}
+
+#[tokio::test]
+async fn of_two_writers_of_one_version_one_hears_of_a_conflict() {
+    let fixture = Fixture::new().await;
+    let first = job(7);
+    fixture.write(Change::Job(first.clone())).await.unwrap();
+    assert!(matches!(fixture.write(Change::Job(first.clone())).await, Err(StoreError::Conflict)));
+    let second = first.with_state(JobState::Waiting);
+    fixture.write(Change::Job(second.clone())).await.unwrap();
+    assert!(matches!(fixture.write(Change::Job(second)).await, Err(StoreError::Conflict)));
+}
+
+#[tokio::test]
+async fn what_has_ended_is_never_opened_again() {
+    let fixture = Fixture::new().await;
+    let open = job(7);
+    fixture.write(Change::Job(open.clone())).await.unwrap();
+    fixture.write(Change::JobEnded(ended(&open, 9))).await.unwrap();
+    assert!(matches!(fixture.job(7).await, Some(JobRecord::Ended(_))));
+    assert!(matches!(fixture.write(Change::Job(open)).await, Err(StoreError::Conflict)));
+    // One that ended before it was known, likewise.
+    let unknown = EndedJob { version: Version::FIRST, ..ended(&job(8), 9) };
+    fixture.write(Change::JobEnded(unknown)).await.unwrap();
+    assert!(matches!(fixture.write(Change::Job(job(8))).await, Err(StoreError::Conflict)));
+    assert_eq!(fixture.store.open().await.unwrap().jobs, []);
+}
+
+#[tokio::test]
+async fn a_transaction_writes_everything_or_nothing() {
+    let fixture = Fixture::new().await;
+    fixture.write(Change::Job(job(7))).await.unwrap();
+    let both = [Change::Job(job(8)), Change::Job(job(7))];
+    assert!(matches!(fixture.store.commit(Transaction::of(&both)).await, Err(StoreError::Conflict)));
+    assert_eq!(fixture.job(8).await, None);
+}
+
+#[tokio::test]
+async fn a_boot_item_is_handed_over_once_and_given_back_once() {
+    let fixture = Fixture::new().await;
+    let (runner, jit) = (runner(), SecretString::from("c2VjcmV0"));
+    let task = runner.task().unwrap().clone();
+    let policy = Policy {
+        repositories: vec![RepositoryPattern::parse("acme/*").unwrap()],
+        public_repositories: false,
+        forks: false,
+        events: Vec::new(),
+    };
+    let item = BootItem { runner: runner.name().clone(), policy, fail: None };
+    let again = Runner { version: runner.version.next(), ..runner.clone() };
+    let (first, second) = ([Change::Runner(runner)], [Change::Runner(again)]);
+    let boot = || Some(BootPut { task: &task, item: &item, jit: &jit, expires_at: at(3600) });
+    fixture.store.commit(Transaction { boot: boot(), ..Transaction::of(&first) }).await.unwrap();
+    let refused = fixture.store.commit(Transaction { boot: boot(), ..Transaction::of(&second) }).await;
+    assert!(matches!(refused, Err(StoreError::Conflict)));
+    assert_eq!(fixture.database.count(&fixture.tables.boot).unwrap(), 1);
+    assert_eq!(fixture.store.revoke(&task).await.unwrap(), Revocation::GivenBack);
+    assert_eq!(fixture.store.revoke(&task).await.unwrap(), Revocation::NotGivenBack);
+}
+
+#[tokio::test]
+async fn history_is_listed_the_latest_first_page_by_page_across_months() {
+    let fixture = Fixture::new().await;
+    let now = Timestamp::now();
+    for id in 1..=7_u64 {
+        let days = i64::try_from(id).unwrap() * 12;
+        let mut job = ended(&job(id), 0);
+        job.version = Version::FIRST;
+        job.timeline = Timeline::begin(JobStage::Completed, now - SignedDuration::from_hours(24 * days));
+        fixture.write(Change::JobEnded(job)).await.unwrap();
+    }
+    for repository in [None, Some(Repository::parse("ACME/application").unwrap())] {
+        let mut page = Page { repository, limit: 3, after: None };
+        let mut listed = Vec::new();
+        loop {
+            let part = fixture.store.jobs(&page).await.unwrap();
+            assert!(part.items.len() <= 3);
+            listed.extend(part.items.iter().map(|job| job.facts.id.get()));
+            page.after = part.next;
+            if page.after.is_none() {
+                break;
+            }
+        }
+        assert_eq!(listed, [1, 2, 3, 4, 5, 6, 7]);
+    }
+}
+
+#[tokio::test]
+async fn an_unreadable_record_or_one_of_an_unknown_kind_hides_no_other() {
+    let fixture = Fixture::new().await;
+    fixture.write(Change::Job(job(7))).await.unwrap();
+    let newer = |sk: &str| json!({"pk": {"S": "open"}, "sk": {"S": sk}, "s": {"N": "99"}, "v": {"N": "1"}, "d": {"S": "{}"}});
+    for sort in ["job#6", "hold#scope#acme", "level#github#acme", "of#a#newer#release", "keyless"] {
+        fixture.put(&newer(sort));
+    }
+    let open = fixture.store.open().await.unwrap();
+    assert_eq!(open.jobs, [job(7)]);
+    assert!(open.runners.is_empty() && open.holds.is_empty() && open.levels.is_empty());
+}
+
+#[tokio::test]
+async fn open_records_are_small() {
+    let fixture = Fixture::new().await;
+    let booted = runner();
+    let task = Task { id: booted.task().unwrap().clone(), heard: 4 };
+    let (registration, job_id) = (RunnerId::new(1_234_567), JobId::new(48_000_000_001));
+    let busy = RunnerState::Busy { task, registration, job: Some(job_id) };
+    fixture.write(Change::Runner(booted.clone())).await.unwrap();
+    let name = RunnerName::parse("ecsr-test-abcdefghij-01arz3ndektsv4rrffq69g5fax").unwrap();
+    let busy = Runner {
+        facts: RunnerFacts { name, ..booted.facts.clone() },
+        version: Version::FIRST,
+        ..booted.with_state(busy, at(9))
+    };
+    let changes = [Change::Job(job(48_000_000_001)), Change::Runner(busy)];
+    fixture.store.commit(Transaction::of(&changes)).await.unwrap();
+    assert_eq!(fixture.items("open").len(), 3);
+    for item in fixture.items("open") {
+        // What DynamoDB counts: the names and values of attributes.
+        let bytes: usize = item
+            .as_object()
+            .unwrap()
+            .iter()
+            .map(|(name, value)| {
+                name.len() + value.as_object().unwrap().values().next().unwrap().as_str().unwrap().len()
+            })
+            .sum();
+        assert!(bytes <= 400, "{bytes} bytes: {item}");
+    }
+}
+
+#[tokio::test]
+async fn a_try_that_failed_and_a_question_that_was_asked_read_back() {
+    let fixture = Fixture::new().await;
+    let reason = Reason::with(Code::NoCapacity, "Capacity is unavailable at this time");
+    let waiting = Runner {
+        placement: Placement { market: Market::OnDemand, subnet: None },
+        retry: Some(Retry { failures: 3, not_before: at(60), reason }),
+        asked_at: Some(at(5)),
+        state: RunnerState::Reserved { attempt: 4 },
+        ..runner()
+    };
+    let asked = Job { asked_at: Some(at(6)), ..job(7) };
+    let changes = [Change::Job(asked.clone()), Change::Runner(waiting.clone())];
+    fixture.store.commit(Transaction::of(&changes)).await.unwrap();
+    let open = fixture.store.open().await.unwrap();
+    assert_eq!((open.jobs, open.runners), (vec![asked], vec![waiting]));
+}
+
+#[tokio::test]
+async fn a_record_without_a_placement_a_try_and_a_question_reads_as_one_that_has_none() {
+    let fixture = Fixture::new().await;
+    let plain = Runner { placement: Placement { market: Market::OnDemand, subnet: None }, ..runner() };
+    fixture.write(Change::Runner(plain.clone())).await.unwrap();
+    let stored = fixture.items("open").remove(0);
+    let record: Value = serde_json::from_str(stored["d"]["S"].as_str().unwrap()).unwrap();
+    let keys: Vec<&str> = record.as_object().unwrap().keys().map(String::as_str).collect();
+    assert_eq!(keys, ["e", "f", "s", "t"], "only what every runner has");
+    assert_eq!(fixture.store.open().await.unwrap().runners, [plain]);
+}
+
+#[tokio::test]
+async fn a_pool_that_is_not_the_one_in_the_name_reads_back() {
+    let fixture = Fixture::new().await;
+    let mut other = runner();
+    other.facts.pool = PoolId::parse("zyxwvutsrq").unwrap();
+    fixture.write(Change::Runner(other.clone())).await.unwrap();
+    assert_eq!(fixture.store.open().await.unwrap().runners, [other]);
+}
+
+#[tokio::test]
+async fn a_gone_runner_keeps_where_it_was() {
+    let fixture = Fixture::new().await;
+    let runner = runner();
+    fixture.write(Change::Runner(runner.clone())).await.unwrap();
+    let gone = EndedRunner {
+        facts: runner.facts.clone(),
+        version: runner.version.next(),
+        timeline: runner.timeline.clone(),
+        kind: EndingKind::Completed,
+        note: None,
+        served: Served::Job(JobId::new(7)),
+        placement: spot(),
+        task: runner.task().cloned(),
+        cost_usd: Some(0.25),
+    };
+    fixture.write(Change::RunnerGone(Box::new(gone.clone()))).await.unwrap();
+    assert_eq!(fixture.store.open().await.unwrap().runners, []);
+    let repository = Some(Repository::parse("acme/application").unwrap());
+    let listed = fixture.store.runners(&Page { repository, limit: 9, after: None }).await.unwrap();
+    assert_eq!(listed.items, [gone]);
+}
+
+#[tokio::test]
+async fn what_is_held_back_is_open_until_it_is_released() {
+    let fixture = Fixture::new().await;
+    let repository = Repository::parse("Acme/Application").unwrap();
+    let organization = Organization::parse("acme").unwrap();
+    let helds = [
+        Held::Class(ClassName::parse("large").unwrap()),
+        Held::placement(Placement { market: Market::OnDemand, subnet: None }, Arch::X64),
+        Held::placement(spot(), Arch::Arm64),
+        Held::Scope(Scope::Organization { organization, group: RunnerGroupId::new(3) }),
+        Held::Scope(Scope::Repository(repository)),
+    ];
+    // A hold's times are compared with what was learnt: not a nanosecond is lost.
+    let latest = at(0) + SignedDuration::from_nanos(1_234_567);
+    let once: Vec<Hold> = helds.iter().map(|held| Hold::after(None, held.clone(), "words", latest)).collect();
+    let changes: Vec<Change> = once.iter().cloned().map(Change::Hold).collect();
+    fixture.store.commit(Transaction::of(&changes)).await.unwrap();
+    assert_eq!(fixture.store.open().await.unwrap().holds, once);
+
+    let twice = Hold::after(Some(&once[0]), helds[0].clone(), "words", at(1));
+    fixture.write(Change::Hold(twice.clone())).await.unwrap();
+    assert_eq!(fixture.store.open().await.unwrap().holds[0], twice, "the latest word stands");
+    for held in &helds {
+        fixture.write(Change::Released(held.clone())).await.unwrap();
+    }
+    fixture.write(Change::Released(helds[0].clone())).await.unwrap();
+    assert_eq!(fixture.store.open().await.unwrap().holds, []);
+}
+
+#[tokio::test]
+async fn more_writes_than_go_together_are_refused_as_a_whole() {
+    let fixture = Fixture::new().await;
+    let changes: Vec<Change> = (1..=51).map(|id| Change::Job(job(id))).collect();
+    // Each new job is a write and a look at history.
+    let refused = fixture.store.commit(Transaction::of(&changes)).await;
+    assert!(matches!(refused, Err(StoreError::Refused { .. })), "{refused:?}");
+    fixture.store.commit(Transaction::of(&changes[..50])).await.unwrap();
+    assert_eq!(fixture.store.open().await.unwrap().jobs.len(), 50);
+    fixture.store.commit(Transaction::of(&[])).await.unwrap();
+}

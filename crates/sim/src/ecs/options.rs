@@ -1,0 +1,198 @@
+//! How the fake is set up.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use ecsrunner_core::class::size::Arch;
+use serde::{Deserialize, Serialize};
+
+use super::faults::Faults;
+
+/// The set-up of a fake ECS. What goes wrong can be changed later.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Makes task ids, choices and the fate of events repeat. Without one they
+    /// differ with each start.
+    pub seed: Option<u64>,
+    /// The Region in every ARN.
+    pub region: String,
+    /// The account in every ARN.
+    pub account: String,
+    /// Names of the clusters that exist.
+    pub clusters: Vec<String>,
+    /// Task definitions that are registered.
+    pub task_definitions: Vec<TaskDefinition>,
+    /// Subnets that exist, with their availability zones; where empty, each subnet asked for exists.
+    pub subnets: BTreeMap<String, String>,
+    /// How long each status lasts.
+    pub durations: Durations,
+    /// How long reads lag behind RunTask.
+    pub lags: Lags,
+    /// How fast calls and launches may come.
+    pub rates: Rates,
+    /// StopTask deletes the task's tags, as its reference says.
+    pub stop_deletes_tags: bool,
+    /// What goes wrong from the start.
+    pub faults: Faults,
+    /// Where [`super::FakeEcs`] posts each event, as EventBridge's envelope; `http` only.
+    pub events_url: Option<String>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            seed: None,
+            region: "eu-central-1".to_owned(),
+            account: "123456789012".to_owned(),
+            clusters: vec!["default".to_owned()],
+            task_definitions: Vec::new(),
+            subnets: BTreeMap::new(),
+            durations: Durations::default(),
+            lags: Lags::default(),
+            rates: Rates::default(),
+            stop_deletes_tags: true,
+            faults: Faults::default(),
+            events_url: None,
+        }
+    }
+}
+
+/// A task definition, as far as RunTask depends on it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct TaskDefinition {
+    /// Its family.
+    pub family: String,
+    /// Its revision, from 1.
+    pub revision: u32,
+    /// CPU units; 1024 are one vCPU.
+    pub cpu: u32,
+    /// Memory in MiB.
+    pub memory: u32,
+    /// Its `runtimePlatform`.
+    pub arch: Arch,
+    /// Names of its containers, the essential one first.
+    pub containers: Vec<String>,
+    /// The image of its containers.
+    pub image: String,
+    /// Its task role, which ECS Exec needs.
+    pub task_role_arn: Option<String>,
+    /// From SIGTERM to SIGKILL; Fargate allows 120 s at most.
+    pub stop_timeout: Duration,
+}
+
+impl TaskDefinition {
+    /// One container `runner` of the smallest size, for x64.
+    #[must_use]
+    pub fn new(family: &str, revision: u32) -> Self {
+        Self {
+            family: family.to_owned(),
+            revision,
+            cpu: 256,
+            memory: 512,
+            arch: Arch::X64,
+            containers: vec!["runner".to_owned()],
+            image: "runner:latest".to_owned(),
+            task_role_arn: None,
+            stop_timeout: Duration::from_secs(30),
+        }
+    }
+}
+
+/// How long each status of a task lasts.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Durations {
+    /// From RunTask to PENDING.
+    pub provisioning: Duration,
+    /// PENDING, in which the image is pulled.
+    pub pending: Duration,
+    /// ACTIVATING.
+    pub activating: Duration,
+    /// DEACTIVATING.
+    pub deactivating: Duration,
+    /// How long a container that nobody plays takes to end after SIGTERM; it is
+    /// killed when its stop timeout is shorter.
+    pub stopping: Duration,
+    /// DEPROVISIONING.
+    pub deprovisioning: Duration,
+    /// From a Spot interruption's notice to STOPPED, at most.
+    pub spot_notice: Duration,
+    /// How long a stopped task can be described.
+    pub retention: Duration,
+}
+
+impl Default for Durations {
+    /// About what Fargate takes.
+    fn default() -> Self {
+        Self {
+            provisioning: Duration::from_secs(8),
+            pending: Duration::from_secs(15),
+            activating: Duration::from_secs(1),
+            deactivating: Duration::from_secs(1),
+            stopping: Duration::from_secs(2),
+            deprovisioning: Duration::from_secs(10),
+            spot_notice: Duration::from_secs(120),
+            retention: Duration::from_hours(1),
+        }
+    }
+}
+
+impl Durations {
+    /// Each status lasts that long; stopped tasks stay for the usual hour.
+    #[must_use]
+    pub fn each(duration: Duration) -> Self {
+        Self {
+            provisioning: duration,
+            pending: duration,
+            activating: duration,
+            deactivating: duration,
+            stopping: duration,
+            deprovisioning: duration,
+            spot_notice: duration * 4,
+            ..Self::default()
+        }
+    }
+}
+
+/// How long a task that RunTask has just started is unknown to other calls:
+/// ECS is eventually consistent.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Lags {
+    /// DescribeTasks answers MISSING.
+    pub describe: Duration,
+    /// ListTasks leaves it out.
+    pub list: Duration,
+    /// StopTask does not find it.
+    pub stop: Duration,
+}
+
+/// A token bucket: how many at once, and how many each second later on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rate {
+    /// What a full bucket holds.
+    pub burst: u32,
+    /// What comes back each second.
+    pub per_second: u32,
+}
+
+/// The rates of an account in a Region.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Rates {
+    /// Tasks of FARGATE, and as many of FARGATE_SPOT.
+    pub launch: Rate,
+    /// Calls of RunTask.
+    pub run_task: Rate,
+    /// Calls of StopTask.
+    pub stop_task: Rate,
+}
+
+impl Default for Rates {
+    /// AWS's quotas in its older Regions.
+    fn default() -> Self {
+        Self {
+            launch: Rate { burst: 100, per_second: 20 },
+            run_task: Rate { burst: 100, per_second: 20 },
+            stop_task: Rate { burst: 100, per_second: 40 },
+        }
+    }
+}

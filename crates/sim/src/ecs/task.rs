@@ -1,0 +1,213 @@
+//! A task, and what it goes through.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::faults::StartFault;
+use super::launch::Launch;
+use super::options::Durations;
+
+/// A capacity provider of Fargate's.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+pub enum Provider {
+    /// On-Demand.
+    #[serde(rename = "FARGATE")]
+    Fargate,
+    /// Spot.
+    #[serde(rename = "FARGATE_SPOT")]
+    FargateSpot,
+}
+
+impl Provider {
+    /// Its name at ECS.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Fargate => "FARGATE",
+            Self::FargateSpot => "FARGATE_SPOT",
+        }
+    }
+}
+
+/// A task's `lastStatus`.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum Status {
+    /// Its network interface is made.
+    Provisioning,
+    /// Its image is pulled.
+    Pending,
+    /// Its containers start.
+    Activating,
+    /// Its containers run.
+    Running,
+    /// It is to stop.
+    Deactivating,
+    /// Its containers have got SIGTERM.
+    Stopping,
+    /// Its containers have ended; its network interface is taken away.
+    Deprovisioning,
+    /// It is over.
+    Stopped,
+}
+
+impl Status {
+    /// Its name at ECS.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Provisioning => "PROVISIONING",
+            Self::Pending => "PENDING",
+            Self::Activating => "ACTIVATING",
+            Self::Running => "RUNNING",
+            Self::Deactivating => "DEACTIVATING",
+            Self::Stopping => "STOPPING",
+            Self::Deprovisioning => "DEPROVISIONING",
+            Self::Stopped => "STOPPED",
+        }
+    }
+}
+
+/// Why a task stops, in ECS's word.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum StopCode {
+    /// It never came to run.
+    TaskFailedToStart,
+    /// Its container ended by itself.
+    EssentialContainerExited,
+    /// StopTask.
+    UserInitiated,
+    /// Spot took its capacity back.
+    SpotInterruption,
+}
+
+impl fmt::Display for StopCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The variants are spelt as ECS spells them.
+        fmt::Debug::fmt(self, f)
+    }
+}
+
+/// That a task is to stop: its `desiredStatus` is STOPPED.
+#[derive(Clone, Debug)]
+pub(super) struct Stop {
+    pub code: StopCode,
+    pub reason: String,
+    pub at: Timestamp,
+}
+
+/// How its containers ended; without a code they never ran.
+#[derive(Clone, Debug)]
+pub(super) struct Exit {
+    pub code: Option<i32>,
+    pub reason: Option<String>,
+    pub at: Timestamp,
+}
+
+/// What happens to a task next, if nothing else does.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Step {
+    Enter(Status),
+    /// Its start fault strikes.
+    Fail,
+}
+
+#[derive(Debug)]
+pub(super) struct Task {
+    pub id: String,
+    pub arn: String,
+    pub launch: Arc<Launch>,
+    pub provider: Provider,
+    pub subnet: String,
+    pub tags: BTreeMap<String, String>,
+    pub start_fault: Option<StartFault>,
+    /// Each status that it has come to, and when; never empty.
+    pub timeline: Vec<(Status, Timestamp)>,
+    pub stop: Option<Stop>,
+    pub exit: Option<Exit>,
+    pub version: u64,
+    pub updated_at: Timestamp,
+    /// When its next step is due.
+    pub due: Option<Timestamp>,
+}
+
+impl Task {
+    pub(super) fn status(&self) -> Status {
+        self.timeline.last().map_or(Status::Provisioning, |(status, _)| *status)
+    }
+
+    pub(super) fn at(&self, status: Status) -> Option<Timestamp> {
+        self.timeline.iter().find(|(of, _)| *of == status).map(|(_, at)| *at)
+    }
+
+    pub(super) fn created_at(&self) -> Timestamp {
+        self.timeline.first().map_or(self.updated_at, |(_, at)| *at)
+    }
+
+    pub(super) fn desired_status(&self) -> &'static str {
+        if self.stop.is_some() { "STOPPED" } else { "RUNNING" }
+    }
+
+    pub(super) fn is_alive(&self) -> bool {
+        self.status() != Status::Stopped
+    }
+
+    /// Whether a process of it is there to end.
+    pub(super) fn has_container(&self) -> bool {
+        (Status::Running..=Status::Stopping).contains(&self.status()) && self.exit.is_none()
+    }
+
+    /// The next step, by the time that its status lasts.
+    pub(super) fn next(&self, durations: &Durations) -> Option<(Timestamp, Step)> {
+        let (status, since) = *self.timeline.last()?;
+        if let Some(exit) = self.exit.as_ref().filter(|_| status < Status::Deprovisioning) {
+            return Some((exit.at, Step::Enter(Status::Deprovisioning)));
+        }
+        let (lasts, next) = match status {
+            Status::Stopped => return None,
+            Status::Deprovisioning => (durations.deprovisioning, Status::Stopped),
+            Status::Stopping => (self.stopping_lasts(durations), Status::Deprovisioning),
+            Status::Deactivating => (durations.deactivating, Status::Stopping),
+            Status::Running => {
+                let stop = self.stop.as_ref()?;
+                return Some((stop.at + self.grace(stop, durations), Step::Enter(Status::Deactivating)));
+            }
+            Status::Provisioning | Status::Pending | Status::Activating => {
+                if let Some(stop) = &self.stop {
+                    return Some((stop.at, Step::Enter(Status::Deprovisioning)));
+                }
+                start_step(status, durations)
+            }
+        };
+        let fails = self.start_fault.as_ref().is_some_and(|fault| fault.status == status);
+        let step = if fails && self.stop.is_none() { Step::Fail } else { Step::Enter(next) };
+        Some((since + lasts, step))
+    }
+
+    /// SIGTERM to the container's end.
+    pub(super) fn stopping_lasts(&self, durations: &Durations) -> Duration {
+        durations.stopping.min(self.launch.definition.stop_timeout)
+    }
+
+    /// How long it runs on after it was told to stop: Spot gives two minutes' notice, in all.
+    fn grace(&self, stop: &Stop, durations: &Durations) -> Duration {
+        if stop.code != StopCode::SpotInterruption {
+            return Duration::ZERO;
+        }
+        let end = durations.deactivating + self.stopping_lasts(durations) + durations.deprovisioning;
+        durations.spot_notice.saturating_sub(end)
+    }
+}
+
+fn start_step(status: Status, durations: &Durations) -> (Duration, Status) {
+    match status {
+        Status::Provisioning => (durations.provisioning, Status::Pending),
+        Status::Pending => (durations.pending, Status::Activating),
+        _ => (durations.activating, Status::Running),
+    }
+}

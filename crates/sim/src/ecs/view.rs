@@ -1,0 +1,87 @@
+//! Tasks as tests see them.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::task::{Provider, Status, StopCode, Task};
+
+/// A task as it is, without any lag; what the control API shows.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct TaskView {
+    /// Its id, 32 hexadecimal characters.
+    pub id: String,
+    /// Its ARN.
+    pub arn: String,
+    /// Its cluster's name.
+    pub cluster: String,
+    /// The family and revision of its task definition.
+    pub task_definition: String,
+    /// Where it is.
+    pub last_status: Status,
+    /// `RUNNING`, or `STOPPED` as soon as it is to stop.
+    pub desired_status: &'static str,
+    /// Whether its container runs, and can be ended with [`super::Ecs::exit`].
+    pub has_container: bool,
+    /// How often it has changed.
+    pub version: u64,
+    /// RunTask's `clientToken`.
+    pub client_token: Option<String>,
+    /// RunTask's `startedBy`.
+    pub started_by: Option<String>,
+    /// Its capacity provider.
+    pub provider: Provider,
+    /// Its subnet.
+    pub subnet: String,
+    /// CPU units.
+    pub cpu: u32,
+    /// Memory in MiB.
+    pub memory: u32,
+    /// What the overrides' `environment` gives its containers.
+    pub environment: BTreeMap<String, String>,
+    /// Its tags.
+    pub tags: BTreeMap<String, String>,
+    /// Why it stops.
+    pub stop_code: Option<StopCode>,
+    /// The words for that.
+    pub stopped_reason: Option<String>,
+    /// What its container ended with.
+    pub exit_code: Option<i32>,
+    /// When RunTask accepted it.
+    pub created_at: Timestamp,
+    /// When it came to RUNNING.
+    pub started_at: Option<Timestamp>,
+    /// When it came to STOPPED.
+    pub stopped_at: Option<Timestamp>,
+}
+
+impl TaskView {
+    pub(super) fn of(task: &Task) -> Self {
+        let launch = &task.launch;
+        Self {
+            id: task.id.clone(),
+            arn: task.arn.clone(),
+            cluster: launch.cluster.clone(),
+            task_definition: format!("{}:{}", launch.definition.family, launch.definition.revision),
+            last_status: task.status(),
+            desired_status: task.desired_status(),
+            has_container: task.has_container(),
+            version: task.version,
+            client_token: launch.token.clone(),
+            started_by: launch.started_by.clone(),
+            provider: task.provider,
+            subnet: task.subnet.clone(),
+            cpu: launch.size.cpu(),
+            memory: launch.size.memory(),
+            environment: launch.environment.clone(),
+            tags: task.tags.clone(),
+            stop_code: task.stop.as_ref().map(|stop| stop.code),
+            stopped_reason: task.stop.as_ref().map(|stop| stop.reason.clone()),
+            exit_code: task.exit.as_ref().and_then(|exit| exit.code),
+            created_at: task.created_at(),
+            started_at: task.at(Status::Running),
+            stopped_at: task.at(Status::Stopped),
+        }
+    }
+}

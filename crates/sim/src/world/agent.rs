@@ -1,0 +1,189 @@
+//! What runs in a task: it takes its boot item, connects to GitHub, executes
+//! one job and ends with a code, within the limits of the real agent.
+
+use std::collections::BTreeMap;
+
+use ecsrunner_core::exit::AgentExit;
+use ecsrunner_core::id::{JobId, RunnerId, TaskId};
+use jiff::{SignedDuration, Timestamp};
+
+use super::agenda::Happening;
+use super::outside::{Outside, millis};
+
+/// How often an agent asks for its boot item.
+const POLL_MS: usize = 1000;
+/// How long a listener takes to connect.
+const CONNECT_MS: usize = 2000;
+/// How often an idle listener notices that its registration is gone.
+const LISTEN_MS: usize = 10_000;
+/// How long a listener takes to end after its job.
+const LEAVE_MS: usize = 1000;
+/// How long GitHub waits for a runner that went without a word before its job fails.
+const LOST_SECS: i64 = 600;
+
+/// What the agents do.
+#[derive(Debug, Default)]
+pub(super) struct Agents {
+    alive: BTreeMap<TaskId, Agent>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Agent {
+    since: Timestamp,
+    doing: Doing,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Doing {
+    Booting,
+    Connecting(RunnerId),
+    Listening(RunnerId),
+    Busy {
+        job: JobId,
+        until: Timestamp,
+    },
+    /// Its job has ended.
+    Leaving,
+}
+
+impl Agents {
+    /// Whether the agent of that task executes a job.
+    pub(super) fn is_busy(&self, task: &TaskId) -> bool {
+        self.alive.get(task).is_some_and(|agent| matches!(agent.doing, Doing::Busy { .. }))
+    }
+
+    /// Tasks that execute a job, in order.
+    pub(super) fn busy(&self) -> impl Iterator<Item = &TaskId> {
+        self.alive.iter().filter(|(_, agent)| matches!(agent.doing, Doing::Busy { .. })).map(|(task, _)| task)
+    }
+}
+
+impl Outside {
+    /// Its container runs.
+    pub(super) fn agent_begins(&mut self, task: &TaskId, now: Timestamp) {
+        if !self.agents.alive.contains_key(task) {
+            self.agents.alive.insert(task.clone(), Agent { since: now, doing: Doing::Booting });
+            let after = self.random.below(POLL_MS);
+            self.wake_agent(task, now + millis(after));
+        }
+    }
+
+    /// Its time has come.
+    pub(super) fn agent_due(&mut self, task: &TaskId, now: Timestamp) {
+        let Some(Agent { since, doing }) = self.agents.alive.get(task).copied() else { return };
+        match doing {
+            Doing::Booting => self.agent_boots(task, since, now),
+            Doing::Connecting(registration) => {
+                if self.hub.connect(registration) {
+                    self.assign_soon(now);
+                    self.agent_does(task, Doing::Listening(registration), now);
+                    self.wake_agent(task, now + millis(LISTEN_MS));
+                } else {
+                    self.agent_exits(task, AgentExit::RegistrationLost, now);
+                }
+            }
+            Doing::Listening(registration) => {
+                let idle_limit = SignedDuration::from_secs(i64::from(self.limits.idle_limit_secs));
+                if !self.hub.runners.contains_key(&registration) {
+                    self.agent_exits(task, AgentExit::RegistrationLost, now);
+                } else if now.duration_since(since) >= idle_limit {
+                    self.hub.disconnect(registration);
+                    self.agent_exits(task, AgentExit::NoJob, now);
+                } else {
+                    self.wake_agent(task, now + millis(LISTEN_MS));
+                }
+            }
+            Doing::Busy { job, until } => {
+                if self.hub.is_completed(job) || now >= until {
+                    self.hub.complete(job, "success", now);
+                    self.agent_does(task, Doing::Leaving, now);
+                    self.wake_agent(task, now + millis(LEAVE_MS));
+                }
+            }
+            Doing::Leaving => self.agent_exits(task, AgentExit::Completed, now),
+        }
+    }
+
+    fn agent_boots(&mut self, task: &TaskId, since: Timestamp, now: Timestamp) {
+        let boot_limit = SignedDuration::from_secs(i64::from(self.limits.boot_limit_secs));
+        if let Some(boot) = self.tables.take_boot(task) {
+            let Ok(registration) = boot.jit.parse().map(RunnerId::new) else { return };
+            self.ledger.took_configuration(registration);
+            self.agent_does(task, Doing::Connecting(registration), now);
+            let after = CONNECT_MS / 2 + self.random.below(CONNECT_MS);
+            self.wake_agent(task, now + millis(after));
+        } else if now.duration_since(since) >= boot_limit {
+            self.agent_exits(task, AgentExit::NoBootItem, now);
+        } else {
+            self.wake_agent(task, now + millis(POLL_MS));
+        }
+    }
+
+    /// GitHub has given it a job.
+    pub(super) fn agent_takes(&mut self, registration: RunnerId, job: JobId, now: Timestamp) {
+        let listening = Doing::Listening(registration);
+        let task = self.agents.alive.iter().find(|(_, agent)| agent.doing == listening);
+        let Some((task, _)) = task.map(|(task, agent)| (task.clone(), agent)) else { return };
+        let lasts = self.hub.jobs.get(&job).map(|job| job.order.lasts).unwrap_or_default();
+        let until = now + lasts;
+        self.agent_does(&task, Doing::Busy { job, until }, now);
+        self.wake_agent(&task, until);
+    }
+
+    /// A job is cancelled: its runner ends it soon.
+    pub fn cancel(&mut self, job: JobId, now: Timestamp) {
+        let task = self
+            .agents
+            .alive
+            .iter()
+            .find(|(_, agent)| matches!(agent.doing, Doing::Busy { job: at_work, .. } if at_work == job));
+        let task = task.map(|(task, _)| task.clone());
+        self.hub.complete(job, "cancelled", now);
+        if let Some(task) = task {
+            self.wake_agent(&task, now + millis(LEAVE_MS));
+        }
+    }
+
+    /// Its container got SIGTERM.
+    pub(super) fn agent_terminated(&mut self, task: &TaskId, now: Timestamp) {
+        let Some(agent) = self.agents.alive.get(task).copied() else { return };
+        match agent.doing {
+            Doing::Booting | Doing::Connecting(_) => self.agent_exits(task, AgentExit::Interrupted, now),
+            Doing::Listening(registration) => {
+                self.hub.disconnect(registration);
+                self.agent_exits(task, AgentExit::Interrupted, now);
+            }
+            Doing::Busy { job, .. } => {
+                self.hub.complete(job, "failure", now);
+                self.agent_exits(task, AgentExit::InterruptedBusy, now);
+            }
+            Doing::Leaving => self.agent_exits(task, AgentExit::Completed, now),
+        }
+    }
+
+    /// Its task has stopped; whoever lived in it died without a word.
+    pub(super) fn agent_gone(&mut self, task: &TaskId, now: Timestamp) {
+        let Some(agent) = self.agents.alive.remove(task) else { return };
+        match agent.doing {
+            Doing::Listening(registration) => self.hub.disconnect(registration),
+            Doing::Busy { job, .. } => {
+                let fails: super::agenda::Act =
+                    Box::new(move |outside, at| outside.hub.complete(job, "failure", at));
+                self.agenda.add(now + SignedDuration::from_secs(LOST_SECS), Happening::Act(fails));
+            }
+            Doing::Booting | Doing::Connecting(_) | Doing::Leaving => {}
+        }
+    }
+
+    fn agent_does(&mut self, task: &TaskId, doing: Doing, now: Timestamp) {
+        self.agents.alive.insert(task.clone(), Agent { since: now, doing });
+    }
+
+    fn agent_exits(&mut self, task: &TaskId, exit: AgentExit, now: Timestamp) {
+        self.agents.alive.remove(task);
+        // A container that was killed meanwhile has ended all the same.
+        if let Err(error) = self.ecs.exit(task.as_str(), i32::from(exit.code()), now) {
+            tracing::debug!(%task, %error, "its container was gone");
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! Virtual time: tokio's paused clock, which jumps to the next timer when
+//! nothing else is left to do, from a fixed beginning.
+
+use std::future::Future;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use ecsrunner_engine::ports::{Clock, Randomness};
+use jiff::Timestamp;
+use tokio::time::Instant;
+
+use crate::random::Random;
+
+/// 2026-01-01T00:00:00Z: when every simulation begins.
+const BEGINNING_SECS: i64 = 1_767_225_600;
+
+/// The time of a simulation.
+#[derive(Clone, Copy, Debug)]
+pub struct VirtualClock {
+    start: Instant,
+}
+
+impl VirtualClock {
+    /// A clock that begins now, on a runtime whose time is paused.
+    #[must_use]
+    pub fn start() -> Self {
+        Self { start: Instant::now() }
+    }
+
+    /// How much of the simulation is over.
+    #[must_use]
+    pub fn elapsed(&self) -> Duration {
+        self.start.elapsed()
+    }
+
+    /// Waits until then.
+    pub async fn sleep_until(&self, at: Timestamp) {
+        let wait = Duration::try_from(at.duration_since(self.now())).unwrap_or_default();
+        tokio::time::sleep(wait).await;
+    }
+}
+
+impl Clock for VirtualClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_second(BEGINNING_SECS).unwrap_or(Timestamp::UNIX_EPOCH) + self.elapsed()
+    }
+
+    fn sleep(&self, duration: Duration) -> impl Future<Output = ()> + Send {
+        tokio::time::sleep(duration)
+    }
+}
+
+/// Bits that repeat with a seed.
+#[derive(Debug)]
+pub struct SeededRandomness(Mutex<Random>);
+
+impl SeededRandomness {
+    /// The bits of a seed.
+    #[must_use]
+    pub fn seeded(seed: u64) -> Self {
+        Self(Mutex::new(Random::seeded(seed)))
+    }
+}
+
+impl Randomness for SeededRandomness {
+    fn bits(&self) -> u128 {
+        let mut random = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        u128::from(random.next_u64()) << 64 | u128::from(random.next_u64())
+    }
+}

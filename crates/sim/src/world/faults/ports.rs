@@ -1,0 +1,167 @@
+//! Every port, each call of which can go wrong.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use ecsrunner_core::event::Keys;
+use ecsrunner_core::id::{
+    Account, DeliveryId, Epoch, JobId, Repository, RunId, RunnerId, RunnerName, TaskId,
+};
+use ecsrunner_core::pace::{Bucket, Level};
+use ecsrunner_core::plan::Open;
+use ecsrunner_core::pool::Scope;
+use ecsrunner_core::record::Records;
+use ecsrunner_core::sweep::{SeenTask, SweepProgress};
+use ecsrunner_engine::ports::compute::{Compute, ComputeError, TaskOrder};
+use ecsrunner_engine::ports::github::{
+    Deletion, DeliveredWebhook, DeliveryPage, GitHub, GitHubError, JitConfig, Registration, RegistrationPage,
+    RemoteJob, RemoteRun,
+};
+use ecsrunner_engine::ports::queue::{Queue, QueueError};
+use ecsrunner_engine::ports::store::{
+    Bid, Lease, LevelSet, Levels, Progress, Revocation, Store, StoreError, Tenure, Transaction, Unreadable,
+};
+use jiff::Timestamp;
+
+use super::{Faulty, Method};
+
+impl<T: Store> Store for Faulty<T> {
+    async fn load(&self, keys: &Keys) -> Result<Records, StoreError> {
+        self.through(Method::Load, self.port.load(keys)).await
+    }
+
+    async fn commit(&self, transaction: Transaction<'_>) -> Result<(), StoreError> {
+        self.through(Method::Commit, self.port.commit(transaction)).await
+    }
+
+    async fn open(&self) -> Result<Open, StoreError> {
+        self.through(Method::Open, self.port.open()).await
+    }
+
+    async fn revoke(&self, task: &TaskId) -> Result<Revocation, StoreError> {
+        self.through(Method::Revoke, self.port.revoke(task)).await
+    }
+
+    async fn set_aside(&self, what: Unreadable<'_>) -> Result<(), StoreError> {
+        self.through(Method::SetAside, self.port.set_aside(what)).await
+    }
+}
+
+impl<T: Lease> Lease for Faulty<T> {
+    async fn kick(&self) -> Result<u64, StoreError> {
+        self.through(Method::Kick, self.port.kick()).await
+    }
+
+    async fn kicks(&self) -> Result<u64, StoreError> {
+        self.through(Method::Kicks, self.port.kicks()).await
+    }
+
+    async fn take(&self, bid: &Bid, now: Timestamp, term: Duration) -> Result<Option<Tenure>, StoreError> {
+        self.through(Method::Take, self.port.take(bid, now, term)).await
+    }
+
+    async fn renew(&self, epoch: Epoch, now: Timestamp, term: Duration) -> Result<bool, StoreError> {
+        self.through(Method::Renew, self.port.renew(epoch, now, term)).await
+    }
+
+    async fn release(
+        &self,
+        epoch: Epoch,
+        kicks: Option<u64>,
+        next_kick_at: Option<Timestamp>,
+    ) -> Result<bool, StoreError> {
+        self.through(Method::Release, self.port.release(epoch, kicks, next_kick_at)).await
+    }
+}
+
+impl<T: Levels> Levels for Faulty<T> {
+    async fn set_level(
+        &self,
+        bucket: &Bucket,
+        before: Option<Level>,
+        after: Level,
+    ) -> Result<LevelSet, StoreError> {
+        self.through(Method::SetLevel, self.port.set_level(bucket, before, after)).await
+    }
+}
+
+impl<T: Progress> Progress for Faulty<T> {
+    async fn progress(&self) -> Result<SweepProgress, StoreError> {
+        self.through(Method::Progress, self.port.progress()).await
+    }
+
+    async fn keep_progress(&self, progress: &SweepProgress) -> Result<(), StoreError> {
+        self.through(Method::KeepProgress, self.port.keep_progress(progress)).await
+    }
+
+    async fn recorded_deliveries(&self, ids: &[DeliveryId]) -> Result<HashSet<DeliveryId>, StoreError> {
+        self.through(Method::RecordedDeliveries, self.port.recorded_deliveries(ids)).await
+    }
+}
+
+impl<T: Compute> Compute for Faulty<T> {
+    async fn run_task(&self, order: &TaskOrder<'_>) -> Result<TaskId, ComputeError> {
+        self.through(Method::RunTask, self.port.run_task(order)).await
+    }
+
+    async fn stop_task(&self, task: &TaskId, reason: &str) -> Result<(), ComputeError> {
+        self.through(Method::StopTask, self.port.stop_task(task, reason)).await
+    }
+
+    async fn tasks(&self) -> Result<Vec<SeenTask>, ComputeError> {
+        self.through(Method::Tasks, self.port.tasks()).await
+    }
+}
+
+impl<T: GitHub> GitHub for Faulty<T> {
+    fn account(&self, scope: &Scope) -> Account {
+        self.port.account(scope)
+    }
+
+    async fn generate_jitconfig(
+        &self,
+        scope: &Scope,
+        runner: &RunnerName,
+        labels: &[String],
+    ) -> Result<JitConfig, GitHubError> {
+        self.through(Method::GenerateJitconfig, self.port.generate_jitconfig(scope, runner, labels)).await
+    }
+
+    async fn runner(&self, scope: &Scope, runner: &RunnerName) -> Result<Option<Registration>, GitHubError> {
+        self.through(Method::Runner, self.port.runner(scope, runner)).await
+    }
+
+    async fn delete_runner(&self, scope: &Scope, id: RunnerId) -> Result<Deletion, GitHubError> {
+        self.through(Method::DeleteRunner, self.port.delete_runner(scope, id)).await
+    }
+
+    async fn job(&self, repository: &Repository, job: JobId) -> Result<Option<RemoteJob>, GitHubError> {
+        self.through(Method::Job, self.port.job(repository, job)).await
+    }
+
+    async fn run(&self, repository: &Repository, run: RunId) -> Result<Option<RemoteRun>, GitHubError> {
+        self.through(Method::Run, self.port.run(repository, run)).await
+    }
+
+    async fn queued_jobs(&self, repository: &Repository) -> Result<Vec<RemoteJob>, GitHubError> {
+        self.through(Method::QueuedJobs, self.port.queued_jobs(repository)).await
+    }
+
+    async fn registrations(&self, scope: &Scope, page: u32) -> Result<RegistrationPage, GitHubError> {
+        self.through(Method::Registrations, self.port.registrations(scope, page)).await
+    }
+
+    async fn deliveries(&self, cursor: Option<&str>) -> Result<Option<DeliveryPage>, GitHubError> {
+        self.through(Method::Deliveries, self.port.deliveries(cursor)).await
+    }
+
+    async fn delivery(&self, number: u64) -> Result<Option<DeliveredWebhook>, GitHubError> {
+        self.through(Method::Delivery, self.port.delivery(number)).await
+    }
+}
+
+impl<T: Queue> Queue for Faulty<T> {
+    async fn post_kick(&self, after: Duration) -> Result<(), QueueError> {
+        self.through(Method::PostKick, self.port.post_kick(after)).await
+    }
+}

@@ -1,0 +1,12 @@
+//! GitHub in memory: registrations and their limits, jobs and who takes them,
+//! webhooks and what went wrong with them.
+
+mod hub;
+mod job;
+mod port;
+mod webhook;
+
+pub use hub::{Hub, HubRunner, Trouble};
+pub use job::{HubJob, HubState, Order};
+pub use port::MemoryGitHub;
+pub use webhook::{HubDelivery, SECRET, sign};

@@ -1,0 +1,76 @@
+//! What was seen: calls, launches, and whatever must never be.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use ecsrunner_core::id::{JobId, RunnerId, Version};
+use ecsrunner_core::job::{Job, JobStage, JobState};
+use ecsrunner_core::plan::DOUBT;
+use ecsrunner_core::record::Change;
+use ecsrunner_core::runner::{Runner, RunnerStage};
+use jiff::Timestamp;
+
+use super::faults::Method;
+use super::store::Tables;
+
+/// What was seen.
+#[derive(Debug, Default)]
+pub struct Ledger {
+    /// Calls of the engine by method.
+    pub calls: BTreeMap<Method, u64>,
+    /// Runners that were reserved.
+    pub launches: u64,
+    /// Launches beyond what was queued in their pool then, runners that were
+    /// in doubt not counted as supply. A fact that was recorded while a slow
+    /// dispatcher planned can bring one about.
+    pub beyond_demand: Vec<String>,
+    /// What must never be.
+    pub violations: Vec<String>,
+    /// Invocations that failed, by why.
+    pub failures: BTreeMap<String, u64>,
+    taken: BTreeSet<RunnerId>,
+}
+
+impl Ledger {
+    /// All calls of the engine together.
+    #[must_use]
+    pub fn all_calls(&self) -> u64 {
+        self.calls.values().sum()
+    }
+
+    pub(super) fn committed(&mut self, changes: &[Change], tables: &Tables, now: Timestamp) {
+        for change in changes {
+            if let Change::Runner(runner) = change
+                && runner.version == Version::FIRST
+            {
+                self.launched(runner, tables, now);
+            }
+        }
+    }
+
+    /// A configuration is usable once.
+    pub(super) fn took_configuration(&mut self, registration: RunnerId) {
+        if !self.taken.insert(registration) {
+            self.violations.push(format!("the configuration of registration {registration} was taken twice"));
+        }
+    }
+
+    fn launched(&mut self, launched: &Runner, tables: &Tables, now: Timestamp) {
+        self.launches += 1;
+        let pool = &launched.facts.pool;
+        let taken: BTreeSet<JobId> = tables.runners.values().filter_map(Runner::names_job).collect();
+        let queued = |job: &&Job| match &job.state {
+            JobState::Queued { place, .. } => place.pool == *pool && !taken.contains(&job.id()),
+            _ => false,
+        };
+        let demand: Vec<&Job> = tables.jobs.values().filter(queued).collect();
+        let long_ago = |at: Option<Timestamp>| at.is_some_and(|at| now >= at + DOUBT);
+        let is_late = demand.iter().any(|job| long_ago(job.timeline.at(JobStage::Queued)));
+        let in_doubt = |runner: &Runner| is_late && long_ago(runner.timeline.at(RunnerStage::Booted));
+        let of_pool = tables.runners.values().filter(|runner| runner.facts.pool == *pool);
+        let supply = of_pool.filter(|runner| runner.is_supply() && !in_doubt(runner)).count();
+        if supply > demand.len() {
+            let (name, demand) = (launched.name(), demand.len());
+            self.beyond_demand.push(format!("{name}: supply {supply}, demand {demand}"));
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! The store in memory: records as the core has them, under the very
+//! conditions of the DynamoDB implementation.
+
+mod commit;
+mod lease;
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use ecsrunner_core::boot::BootItem;
+use ecsrunner_core::event::Keys;
+use ecsrunner_core::hold::{Held, Hold};
+use ecsrunner_core::id::{DeliveryId, JobId, RunnerName, TaskId};
+use ecsrunner_core::job::{EndedJob, Job, JobRecord};
+use ecsrunner_core::pace::{Bucket, Level};
+use ecsrunner_core::plan::Open;
+use ecsrunner_core::record::Records;
+use ecsrunner_core::runner::{EndedRunner, Runner};
+use ecsrunner_core::sweep::SweepProgress;
+use ecsrunner_engine::ports::Clock;
+use ecsrunner_engine::ports::store::{
+    LevelSet, Levels, Progress, Revocation, Store, StoreError, Transaction, Unreadable,
+};
+
+use super::outside::Shared;
+use lease::LeaseItem;
+
+/// The tables.
+#[derive(Debug, Default)]
+pub struct Tables {
+    /// Open jobs.
+    pub jobs: BTreeMap<JobId, Job>,
+    /// Jobs in history.
+    pub ended: BTreeMap<JobId, EndedJob>,
+    /// Open runners.
+    pub runners: BTreeMap<RunnerName, Runner>,
+    /// Runners in history.
+    pub gone: BTreeMap<RunnerName, EndedRunner>,
+    /// What launches are held back for.
+    pub holds: HashMap<Held, Hold>,
+    /// Buckets that were drawn from.
+    pub levels: HashMap<Bucket, Level>,
+    /// Boot items that nobody has taken.
+    pub boot: BTreeMap<TaskId, Boot>,
+    /// Webhook deliveries that were recorded.
+    pub deliveries: HashSet<DeliveryId>,
+    /// Ids of what could not be read.
+    pub set_aside: Vec<String>,
+    /// What the last sweep left.
+    pub progress: SweepProgress,
+    /// How many kicks there were.
+    pub kicks: u64,
+    lease: LeaseItem,
+}
+
+/// A boot item.
+#[derive(Clone, Debug)]
+pub struct Boot {
+    /// What is told to the task.
+    pub item: BootItem,
+    /// The configuration: the fake GitHub's id of the registration.
+    pub jit: String,
+}
+
+impl Tables {
+    /// Whether nothing is open, and no boot item left.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.jobs.is_empty() && self.runners.is_empty() && self.boot.is_empty()
+    }
+
+    /// Takes a boot item, as its task's one `DeleteItem` does.
+    pub(super) fn take_boot(&mut self, task: &TaskId) -> Option<Boot> {
+        self.boot.remove(task)
+    }
+
+    fn load(&self, keys: &Keys) -> Records {
+        let job = keys.job.and_then(|id| {
+            let ended = || self.ended.get(&id).cloned().map(JobRecord::Ended);
+            self.jobs.get(&id).cloned().map(JobRecord::Open).or_else(ended)
+        });
+        Records { job, runner: keys.runner.as_ref().and_then(|name| self.runners.get(name)).cloned() }
+    }
+
+    fn open(&self) -> Open {
+        Open {
+            jobs: self.jobs.values().cloned().collect(),
+            runners: self.runners.values().cloned().collect(),
+            holds: self.holds.values().cloned().collect(),
+            levels: self.levels.clone(),
+            unreadable: 0,
+        }
+    }
+}
+
+/// The store's port.
+#[derive(Clone, Debug)]
+pub struct MemoryStore(pub(super) Shared);
+
+impl Store for MemoryStore {
+    async fn load(&self, keys: &Keys) -> Result<Records, StoreError> {
+        Ok(self.0.lock().tables.load(keys))
+    }
+
+    async fn commit(&self, transaction: Transaction<'_>) -> Result<(), StoreError> {
+        let now = self.0.clock().now();
+        let outside = &mut *self.0.lock();
+        outside.tables.commit(&transaction)?;
+        outside.ledger.committed(transaction.changes, &outside.tables, now);
+        Ok(())
+    }
+
+    async fn open(&self) -> Result<Open, StoreError> {
+        Ok(self.0.lock().tables.open())
+    }
+
+    async fn revoke(&self, task: &TaskId) -> Result<Revocation, StoreError> {
+        Ok(match self.0.lock().tables.boot.remove(task) {
+            Some(_) => Revocation::GivenBack,
+            None => Revocation::NotGivenBack,
+        })
+    }
+
+    async fn set_aside(&self, what: Unreadable<'_>) -> Result<(), StoreError> {
+        self.0.lock().tables.set_aside.push(what.id.to_owned());
+        Ok(())
+    }
+}
+
+impl Levels for MemoryStore {
+    async fn set_level(
+        &self,
+        bucket: &Bucket,
+        before: Option<Level>,
+        after: Level,
+    ) -> Result<LevelSet, StoreError> {
+        let levels = &mut self.0.lock().tables.levels;
+        let found = levels.get(bucket).copied();
+        if found != before {
+            return Ok(LevelSet::Found(found));
+        }
+        levels.insert(bucket.clone(), after);
+        Ok(LevelSet::Done)
+    }
+}
+
+impl Progress for MemoryStore {
+    async fn progress(&self) -> Result<SweepProgress, StoreError> {
+        Ok(self.0.lock().tables.progress.clone())
+    }
+
+    async fn keep_progress(&self, progress: &SweepProgress) -> Result<(), StoreError> {
+        self.0.lock().tables.progress = progress.clone();
+        Ok(())
+    }
+
+    async fn recorded_deliveries(&self, ids: &[DeliveryId]) -> Result<HashSet<DeliveryId>, StoreError> {
+        let recorded = &self.0.lock().tables.deliveries;
+        Ok(ids.iter().filter(|id| recorded.contains(*id)).cloned().collect())
+    }
+}

@@ -1,0 +1,78 @@
+//! A thousand jobs at once, against GitHub's and AWS's own limits.
+
+#![expect(clippy::print_stdout, reason = "what a job costs is for people to read, with --nocapture")]
+
+use std::time::Duration;
+
+use ecsrunner_core::id::JobId;
+use ecsrunner_sim::world::faults::Weather;
+use ecsrunner_sim::world::{Outside, Simulation};
+use jiff::{SignedDuration, Timestamp};
+
+use crate::stage::{assert_executed_once, job, play, settle, setup};
+
+const JOBS: u64 = 1000;
+/// GitHub's secondary limit.
+const MOST_JIT_A_MINUTE: usize = 180;
+/// A tenth above what the limit allows: 1,000 at 180 a minute.
+const LAST_JIT_WITHIN: SignedDuration = SignedDuration::from_secs(366);
+
+#[test]
+fn a_single_job_costs_few_calls_and_leaves_nothing() {
+    play(async {
+        let mut simulation = Simulation::new(setup(1, Weather::default()));
+        let job = simulation.queue(job(30));
+        settle(&mut simulation, Duration::from_secs(1200), "one job").await;
+        let outside = simulation.shared().lock();
+        assert_executed_once(&outside, job);
+        assert_eq!(outside.ledger.launches, 1);
+        tell_calls(&outside, 1);
+    });
+}
+
+#[test]
+fn a_thousand_jobs_at_once_are_each_executed_once_at_the_pace_that_github_allows() {
+    play(async {
+        let weather = Weather { conflict: 0.01, ..Weather::default() };
+        let mut simulation = Simulation::new(setup(1, weather));
+        let jobs: Vec<JobId> = (0..JOBS).map(|i| simulation.queue(job(60 + i % 120))).collect();
+        let began = simulation.shared().lock().hub.jobs[&jobs[0]].created_at;
+        settle(&mut simulation, Duration::from_secs(3600), "burst").await;
+        let outside = simulation.shared().lock();
+        let configured = &outside.hub.configured;
+        let last = configured.last().unwrap().duration_since(began);
+        let most = most_in_a_minute(configured);
+        println!("last JIT after {last:#}, most in a minute {most}, throttled {}", outside.hub.throttled);
+        println!("launches {}, failures {:?}", outside.ledger.launches, outside.ledger.failures);
+        tell_calls(&outside, JOBS);
+        for job in jobs {
+            assert_executed_once(&outside, job);
+        }
+        let beyond = &outside.ledger.beyond_demand;
+        assert!(beyond.is_empty(), "{} launches beyond demand: {beyond:#?}", beyond.len());
+        assert!(most <= MOST_JIT_A_MINUTE, "{most} configurations in a minute");
+        assert_eq!(outside.hub.throttled, 0, "GitHub's limit was hit");
+        assert!(last <= LAST_JIT_WITHIN, "the last configuration came after {last:#}");
+    });
+}
+
+/// The most within any 60 seconds.
+fn most_in_a_minute(at: &[Timestamp]) -> usize {
+    let minute = SignedDuration::from_secs(60);
+    let within =
+        |first: usize| at[first..].iter().take_while(move |other| other.duration_since(at[first]) < minute);
+    (0..at.len()).map(|first| within(first).count()).max().unwrap_or(0)
+}
+
+/// Prints what a job costs, for whoever runs this with `--nocapture`.
+fn tell_calls(outside: &Outside, jobs: u64) {
+    let all = outside.ledger.all_calls();
+    for (method, calls) in &outside.ledger.calls {
+        println!("{method:?}: {:.2} a job", per(*calls, jobs));
+    }
+    println!("together: {:.2} a job", per(all, jobs));
+}
+
+fn per(calls: u64, jobs: u64) -> f64 {
+    f64::from(u32::try_from(calls).unwrap()) / f64::from(u32::try_from(jobs).unwrap())
+}

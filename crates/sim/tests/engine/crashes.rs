@@ -1,0 +1,76 @@
+//! Between any two effects the process is killed, as Lambda kills one, or an
+//! answer is lost, or a write collides.
+
+use std::time::Duration;
+
+use ecsrunner_core::id::JobId;
+use ecsrunner_sim::world::Simulation;
+use ecsrunner_sim::world::faults::{Mishap, MishapKind, Weather};
+
+use crate::stage::{assert_executed_once, job, play, settle, setup};
+
+/// Whatever happened, all is done by then.
+const LIMIT: Duration = Duration::from_secs(600);
+
+#[test]
+fn one_jobs_process_may_die_at_any_call_and_the_same_event_comes_again() {
+    suffer_at_every_call(1, MishapKind::Kill, false);
+}
+
+#[test]
+fn one_jobs_process_may_die_at_any_call_and_only_the_sweep_comes_by() {
+    suffer_at_every_call(1, MishapKind::Kill, true);
+}
+
+#[test]
+fn five_jobs_process_may_die_at_any_call_and_the_same_event_comes_again() {
+    suffer_at_every_call(5, MishapKind::Kill, false);
+}
+
+#[test]
+fn five_jobs_process_may_die_at_any_call_and_only_the_sweep_comes_by() {
+    suffer_at_every_call(5, MishapKind::Kill, true);
+}
+
+#[test]
+fn any_calls_answer_may_be_lost_before_it_took_effect_or_after() {
+    suffer_at_every_call(2, MishapKind::Lose, true);
+}
+
+#[test]
+fn any_write_may_collide_with_another_one() {
+    suffer_at_every_call(2, MishapKind::Collide, true);
+}
+
+/// Plays the same scenario again and again, and has it happen one call later
+/// each time, before the call has taken effect and after.
+fn suffer_at_every_call(jobs: u64, kind: MishapKind, no_retries: bool) {
+    for call in 0.. {
+        for after in [false, true] {
+            let mishap = Some(Mishap { call, after, kind });
+            let calls = play(survive(jobs, Weather { mishap, no_retries, ..Weather::default() }));
+            if call >= calls {
+                return;
+            }
+        }
+    }
+}
+
+/// How many calls there were.
+async fn survive(jobs: u64, weather: Weather) -> u64 {
+    let mishap = weather.mishap;
+    let words = format!("{mishap:?}");
+    let mut simulation = Simulation::new(setup(7, weather));
+    let jobs: Vec<JobId> = (0..jobs).map(|i| simulation.queue(job(20 + i))).collect();
+    settle(&mut simulation, LIMIT, &words).await;
+    let outside = simulation.shared().lock();
+    for job in jobs {
+        assert_executed_once(&outside, job);
+    }
+    let beyond = &outside.ledger.beyond_demand;
+    assert!(beyond.is_empty(), "{words}: {beyond:#?}");
+    let calls = outside.ledger.all_calls();
+    let to_be_killed = mishap.is_some_and(|mishap| mishap.kind == MishapKind::Kill && mishap.call < calls);
+    assert_eq!(outside.ledger.failures.contains_key("killed"), to_be_killed, "{words}");
+    calls
+}

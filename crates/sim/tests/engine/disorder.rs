@@ -1,0 +1,213 @@
+//! Everything that can go wrong, at once and by seed.
+
+use std::time::Duration;
+
+use ecsrunner_core::id::JobId;
+use ecsrunner_engine::ports::Randomness;
+use ecsrunner_sim::ecs::{Provider, Shortage, StartFault, Status};
+use ecsrunner_sim::world::clock::SeededRandomness;
+use ecsrunner_sim::world::faults::{Transit, Weather};
+use ecsrunner_sim::world::github::{HubState, Order, Trouble};
+use ecsrunner_sim::world::{Outside, Simulation};
+
+use crate::stage::{SUBNETS, play, repository, settle, setup};
+
+const JOBS: u64 = 20;
+/// In which everything begins that goes wrong on purpose.
+const STORM_SECS: u64 = 900;
+const LIMIT: Duration = Duration::from_secs(6 * 3600);
+
+#[test]
+fn events_may_be_lost_doubled_and_out_of_order() {
+    for seed in 0..100 {
+        play(ride_out(seed, &[]));
+    }
+}
+
+#[test]
+fn capacity_may_be_short_and_taken_back() {
+    for seed in 1000..1060 {
+        play(ride_out(seed, &[Storm::Shortages, Storm::Interruptions, Storm::Failures]));
+    }
+}
+
+#[test]
+fn github_may_be_down_or_refuse_its_runners() {
+    for seed in 2000..2040 {
+        play(ride_out(seed, &[Storm::Outages, Storm::Refusals]));
+    }
+}
+
+#[test]
+fn everything_may_go_wrong_at_once() {
+    for seed in 3000..3040 {
+        play(ride_out(seed, &Storm::ALL));
+    }
+}
+
+/// A kind of trouble.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Storm {
+    Shortages,
+    Interruptions,
+    Failures,
+    Outages,
+    Refusals,
+    Cancels,
+    Thefts,
+    Crashes,
+}
+
+impl Storm {
+    const ALL: [Self; 8] = [
+        Self::Shortages,
+        Self::Interruptions,
+        Self::Failures,
+        Self::Outages,
+        Self::Refusals,
+        Self::Cancels,
+        Self::Thefts,
+        Self::Crashes,
+    ];
+}
+
+struct Dice(SeededRandomness);
+
+impl Dice {
+    fn below(&self, sides: u64) -> u64 {
+        u64::try_from(self.0.bits() % u128::from(sides.max(1))).unwrap()
+    }
+
+    fn secs(&self, from: u64, to: u64) -> Duration {
+        Duration::from_millis(from * 1000 + self.below((to - from) * 1000))
+    }
+}
+
+async fn ride_out(seed: u64, storms: &[Storm]) {
+    let dice = Dice(SeededRandomness::seeded(seed));
+    let transit = Transit { lose: 0.1, duplicate: 0.2, late: 0.3, late_ms: 90_000 };
+    let weather = Weather {
+        webhooks: transit,
+        task_events: transit,
+        conflict: 0.02,
+        lost: 0.01,
+        slow: 0.02,
+        slow_ms: 5000,
+        crash: if storms.contains(&Storm::Crashes) { 0.003 } else { 0.0 },
+        ..Weather::default()
+    };
+    let mut simulation = Simulation::new(setup(seed, weather));
+    for _ in 0..JOBS {
+        let classes: [&[&str]; 3] =
+            [&["self-hosted"], &["self-hosted", "class:spot"], &["self-hosted", "linux"]];
+        let name = ["app", "web"][usize::try_from(dice.below(2)).unwrap()];
+        let labels = classes[usize::try_from(dice.below(3)).unwrap()];
+        let order = Order::new(&repository(name), labels, 5 + dice.below(240));
+        simulation.after(dice.secs(0, STORM_SECS), move |outside, at| {
+            outside.hub.queue(order, at);
+        });
+    }
+    for storm in storms {
+        brew(&mut simulation, *storm, &dice);
+    }
+    let words = format!("seed {seed}, {storms:?}");
+    settle(&mut simulation, LIMIT, &words).await;
+    let outside = simulation.shared().lock();
+    for job in outside.hub.jobs.values() {
+        let HubState::Completed { conclusion, .. } = &job.state else { panic!("{words}: {job:?}") };
+        assert!(job.begun <= 1, "{words}: {job:?}");
+        let may_fail = storms.contains(&Storm::Interruptions) || storms.contains(&Storm::Cancels);
+        assert!(*conclusion == "success" || may_fail, "{words}: {job:?}");
+    }
+    assert_eq!(u64::try_from(outside.hub.jobs.len()).unwrap(), JOBS);
+}
+
+/// Has a kind of trouble come up, and pass again.
+fn brew(simulation: &mut Simulation, storm: Storm, dice: &Dice) {
+    match storm {
+        Storm::Shortages => brew_shortages(simulation, dice),
+        Storm::Interruptions => {
+            for _ in 0..4 {
+                simulation.after(dice.secs(60, STORM_SECS * 2), interrupt_spot);
+            }
+        }
+        Storm::Failures => {
+            for _ in 0..3 {
+                simulation.after(dice.secs(0, STORM_SECS), |outside, _| {
+                    let reason = "CannotPullContainerError: pull timed out".to_owned();
+                    let fault = StartFault { times: Some(1), reason, status: Status::Pending };
+                    outside.ecs.faults_mut().start.push(fault);
+                });
+            }
+        }
+        Storm::Outages => trouble(simulation, Trouble::Outage, dice.secs(0, STORM_SECS), dice.secs(20, 400)),
+        Storm::Refusals => {
+            trouble(simulation, Trouble::Refused, dice.secs(0, STORM_SECS), dice.secs(20, 900))
+        }
+        Storm::Cancels => {
+            for _ in 0..4 {
+                let pick = dice.below(JOBS);
+                simulation.after(dice.secs(10, STORM_SECS + 300), move |outside, at| {
+                    if let Some(job) = nth_job(outside, pick) {
+                        outside.cancel(job, at);
+                    }
+                });
+            }
+        }
+        Storm::Thefts => {
+            for _ in 0..3 {
+                let (pick, lasts) = (dice.below(JOBS), dice.secs(10, 200));
+                simulation.after(dice.secs(10, STORM_SECS), move |outside, at| {
+                    if let Some(job) = nth_job(outside, pick)
+                        && outside.hub.steal(job, at)
+                    {
+                        outside
+                            .after(at + lasts, move |outside, at| outside.hub.complete(job, "success", at));
+                    }
+                });
+            }
+        }
+        Storm::Crashes => {}
+    }
+}
+
+/// Spot short in one subnet, then everywhere; On-Demand too for a while; and late.
+fn brew_shortages(simulation: &mut Simulation, dice: &Dice) {
+    let spot = Some(Provider::FargateSpot);
+    let shortages = [
+        Shortage { subnet: Some(SUBNETS[0].to_owned()), provider: spot, ..Shortage::default() },
+        Shortage { provider: spot, ..Shortage::default() },
+        Shortage { provider: spot, late: true, ..Shortage::default() },
+        Shortage { subnet: Some(SUBNETS[1].to_owned()), late: true, ..Shortage::default() },
+        Shortage { provider: Some(Provider::Fargate), ..Shortage::default() },
+    ];
+    for shortage in shortages {
+        let (begins, lasts) = (dice.secs(0, STORM_SECS), dice.secs(30, 400));
+        let over = shortage.clone();
+        simulation.after(begins, move |outside, _| outside.ecs.faults_mut().short.push(shortage));
+        simulation.after(begins + lasts, move |outside, _| {
+            outside.ecs.faults_mut().short.retain(|other| *other != over);
+        });
+    }
+}
+
+fn trouble(simulation: &mut Simulation, trouble: Trouble, begins: Duration, lasts: Duration) {
+    simulation.after(begins, move |outside, _| outside.hub.trouble = trouble);
+    simulation.after(begins + lasts, |outside, _| outside.hub.trouble = Trouble::None);
+}
+
+/// AWS takes the oldest Spot task back, at work or not.
+fn interrupt_spot(outside: &mut Outside, at: jiff::Timestamp) {
+    let spot = outside.ecs.tasks().find(|task| {
+        task.provider == Provider::FargateSpot
+            && task.last_status == Status::Running
+            && task.stop_code.is_none()
+    });
+    if let Some(task) = spot {
+        outside.ecs.interrupt(&task.id, at).unwrap();
+    }
+}
+
+fn nth_job(outside: &Outside, n: u64) -> Option<JobId> {
+    outside.hub.jobs.keys().nth(usize::try_from(n).ok()?).copied()
+}

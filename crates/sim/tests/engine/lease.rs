@@ -1,0 +1,45 @@
+//! Two dispatchers at once: the first one's lease ran out while it stood still.
+
+use std::time::Duration;
+
+use ecsrunner_core::id::JobId;
+use ecsrunner_sim::world::Simulation;
+use ecsrunner_sim::world::faults::{Mishap, MishapKind, Weather};
+
+use crate::stage::{assert_executed_once, job, play, settle, setup};
+
+/// Longer than the lease is held.
+const STALL: Duration = Duration::from_secs(90);
+const JOBS: u64 = 3;
+
+#[test]
+fn a_dispatcher_that_stood_still_at_any_call_launches_nothing_twice() {
+    for call in 0.. {
+        for after in [false, true] {
+            let mishap = Some(Mishap { call, after, kind: MishapKind::Stall(STALL) });
+            let calls = play(stand_still(Weather { mishap, ..Weather::default() }));
+            if call >= calls {
+                return;
+            }
+        }
+    }
+}
+
+/// How many calls there were.
+async fn stand_still(weather: Weather) -> u64 {
+    let words = format!("{:?}", weather.mishap);
+    let mut setup = setup(11, weather);
+    // No time-out ends it: it wakes up, and believes that it is the dispatcher.
+    setup.timeout = Duration::from_secs(600);
+    let mut simulation = Simulation::new(setup);
+    let jobs: Vec<JobId> = (0..JOBS).map(|_| simulation.queue(job(30))).collect();
+    settle(&mut simulation, Duration::from_secs(3600), &words).await;
+    let outside = simulation.shared().lock();
+    for job in jobs {
+        assert_executed_once(&outside, job);
+    }
+    let (launches, tasks) = (outside.ledger.launches, outside.ecs.tasks().count());
+    assert_eq!((launches, tasks), (JOBS, 3), "{words}");
+    assert!(outside.ledger.beyond_demand.is_empty(), "{words}: {:#?}", outside.ledger.beyond_demand);
+    outside.ledger.all_calls()
+}

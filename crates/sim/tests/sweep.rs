@@ -1,0 +1,226 @@
+//! Single sweeps of the engine, in a world in memory.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::future::Future;
+use std::time::Duration;
+
+use ecsrunner_core::id::{Repository, RunnerId};
+use ecsrunner_core::labels::Labels;
+use ecsrunner_core::pool::Scope;
+use ecsrunner_core::sweep::{KnownScope, Lag};
+use ecsrunner_engine::ports::Clock;
+use ecsrunner_engine::sweep::{Reach, Sweeping, Swept};
+use ecsrunner_sim::world::faults::{Process, Transit, Weather};
+use ecsrunner_sim::world::github::{HubRunner, Order, Trouble};
+use ecsrunner_sim::world::{Setup, Simulation};
+use jiff::Timestamp;
+use serde_json::json;
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// A name that was given on the first of November 2023.
+const LONG_AGO: &str = "ecsr-sim-abcdefg234-01he4fh0000000000000000001";
+
+fn setup(weather: Weather) -> Setup {
+    Setup {
+        seed: 7,
+        settings: json!({"version": 1, "deployment": "sim", "repositories": ["acme/*"]}),
+        classes: json!({"small": {"cpu": 512, "memory": 1024, "default": true}}),
+        subnets: vec!["subnet-aaaa1111"],
+        timeout: Duration::from_secs(60),
+        weather,
+    }
+}
+
+/// Plays a scenario in virtual time.
+fn play<R>(scenario: impl Future<Output = R>) -> R {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+    runtime.unwrap().block_on(scenario)
+}
+
+fn app() -> Repository {
+    Repository::parse("acme/app").unwrap()
+}
+
+fn queue(simulation: &mut Simulation, count: usize) {
+    for _ in 0..count {
+        simulation.queue(Order::new(&app(), &["self-hosted"], 30));
+    }
+}
+
+async fn sweep_until(simulation: &mut Simulation, until: Option<Timestamp>) -> Swept {
+    let engine = simulation.engine(&Process::default());
+    let sweeping = Sweeping { lag: Lag::DISTRIBUTED, reach: Reach::Everything, until };
+    engine.sweep(sweeping).await.unwrap()
+}
+
+async fn sweep(simulation: &mut Simulation) -> Swept {
+    sweep_until(simulation, None).await
+}
+
+/// Registers a runner that nobody launched.
+fn register(simulation: &Simulation, id: u64, name: &str, busy: bool) {
+    let hub = &mut simulation.shared().lock().hub;
+    let job = hub.jobs.keys().next().copied().filter(|_| busy);
+    let (scope, labels) = (Scope::Repository(app()), Labels::new(["self-hosted"]));
+    let runner = HubRunner { name: name.to_owned(), scope, labels, online: false, job };
+    hub.runners.insert(RunnerId::new(id), runner);
+}
+
+/// Makes the scope one that had runners lately.
+fn know_scope(simulation: &Simulation) {
+    let scope = Scope::Repository(app());
+    let seen_at = simulation.shared().clock().now();
+    let known = KnownScope { scope, seen_at, looked_at: None, next_page: 1 };
+    simulation.shared().lock().tables.progress.scopes = vec![known];
+}
+
+#[test]
+fn lost_deliveries_are_recorded_thirty_a_pass_and_each_says_how_far_it_is_behind() {
+    play(async {
+        let mut simulation = Simulation::new(setup(Weather::default()));
+        queue(&mut simulation, 70);
+        tokio::time::sleep(3 * MINUTE).await;
+        for (reinjected, behind) in [(30, true), (30, true), (10, false), (0, false)] {
+            let swept = sweep(&mut simulation).await;
+            assert_eq!((swept.reinjected, swept.behind.is_some(), swept.cut), (reinjected, behind, behind));
+            assert_eq!(swept.failed, 0);
+        }
+        assert_eq!(simulation.shared().lock().tables.jobs.len(), 70);
+    });
+}
+
+#[test]
+fn a_delivery_that_cannot_be_read_is_set_aside_and_holds_up_no_other() {
+    play(async {
+        let mut simulation = Simulation::new(setup(Weather::default()));
+        queue(&mut simulation, 3);
+        simulation.shared().lock().hub.deliveries[1].body = "{}".to_owned();
+        tokio::time::sleep(3 * MINUTE).await;
+        let swept = sweep(&mut simulation).await;
+        assert_eq!((swept.fetched, swept.reinjected, swept.behind), (3, 2, None));
+        assert_eq!(simulation.shared().lock().tables.set_aside.len(), 1);
+    });
+}
+
+#[test]
+fn a_stray_registration_is_deleted_and_a_busy_or_foreign_one_is_not() {
+    play(async {
+        let mut simulation = Simulation::new(setup(Weather::default()));
+        queue(&mut simulation, 1);
+        know_scope(&simulation);
+        register(&simulation, 101, LONG_AGO, false);
+        register(&simulation, 102, &LONG_AGO.replace("0001", "0002"), true);
+        register(&simulation, 103, &LONG_AGO.replace("-sim-", "-other-"), false);
+        register(&simulation, 104, "somebody's runner", false);
+        assert_eq!(sweep(&mut simulation).await.deleted_registrations, 1);
+        let left: Vec<u64> = simulation.shared().lock().hub.runners.keys().map(|id| id.get()).collect();
+        assert_eq!(left, [102, 103, 104]);
+        // It is not gone through again within the hour.
+        register(&simulation, 105, LONG_AGO, false);
+        assert_eq!(sweep(&mut simulation).await.deleted_registrations, 0);
+        tokio::time::sleep(60 * MINUTE).await;
+        assert_eq!(sweep(&mut simulation).await.deleted_registrations, 1);
+    });
+}
+
+#[test]
+fn many_stray_registrations_are_deleted_thirty_a_pass() {
+    play(async {
+        let mut simulation = Simulation::new(setup(Weather::default()));
+        know_scope(&simulation);
+        for id in 0..250 {
+            let name = format!("{}{id:04}", &LONG_AGO[..LONG_AGO.len() - 4]);
+            register(&simulation, 1000 + id, &name, false);
+        }
+        let mut passes = Vec::new();
+        while !simulation.shared().lock().hub.runners.is_empty() {
+            passes.push(sweep(&mut simulation).await.deleted_registrations);
+            tokio::time::sleep(10 * MINUTE).await;
+            assert!(passes.len() < 50, "{passes:?}");
+        }
+        assert_eq!(passes.iter().sum::<usize>(), 250);
+        assert!(passes.iter().all(|deleted| *deleted <= 30), "{passes:?}");
+    });
+}
+
+#[test]
+fn what_github_refuses_in_one_scope_stops_no_other_part() {
+    play(async {
+        let mut simulation = Simulation::new(setup(Weather::default()));
+        queue(&mut simulation, 1);
+        know_scope(&simulation);
+        simulation.shared().lock().hub.trouble = Trouble::Refused;
+        tokio::time::sleep(3 * MINUTE).await;
+        let swept = sweep(&mut simulation).await;
+        assert_eq!((swept.reinjected, swept.failed), (1, 1));
+        // The scope has had its turn.
+        assert_eq!(sweep(&mut simulation).await.failed, 0);
+    });
+}
+
+/// A runner whose container runs and has begun a job, of which its record has not heard.
+async fn with_unheard_task() -> Simulation {
+    let task_events = Transit { lose: 1.0, ..Transit::default() };
+    let mut simulation = Simulation::new(setup(Weather { task_events, ..Weather::default() }));
+    queue(&mut simulation, 1);
+    simulation.pass(Duration::from_secs(5)).await;
+    simulation.shared().lock().weather.webhooks.lose = 1.0;
+    simulation.pass(Duration::from_secs(40)).await;
+    simulation
+}
+
+#[test]
+fn while_github_is_out_of_reach_records_are_repaired_against_their_tasks() {
+    play(async {
+        let mut simulation = with_unheard_task().await;
+        simulation.shared().lock().hub.trouble = Trouble::Outage;
+        let before = simulation.shared().lock().tables.progress.deliveries.clone();
+        let swept = sweep(&mut simulation).await;
+        assert_eq!(swept.repaired, 1, "{swept:?}");
+        assert!(swept.failed > 0 && swept.cut, "{swept:?}");
+        assert_eq!(simulation.shared().lock().tables.progress.deliveries, before);
+    });
+}
+
+#[test]
+fn a_task_that_no_record_wants_is_stopped() {
+    play(async {
+        let mut simulation = with_unheard_task().await;
+        simulation.shared().lock().tables.runners.clear();
+        assert_eq!(sweep(&mut simulation).await.stopped_orphans, 1);
+        tokio::time::sleep(5 * MINUTE).await;
+        let now = simulation.shared().clock().now();
+        simulation.shared().lock().ecs.advance(now);
+        assert_eq!(simulation.shared().lock().ecs.alive(), 0);
+        assert_eq!(sweep(&mut simulation).await.stopped_orphans, 0);
+    });
+}
+
+#[test]
+fn a_sweep_whose_time_is_over_calls_nobody_and_leaves_everything_to_the_next() {
+    play(async {
+        let mut simulation = with_unheard_task().await;
+        tokio::time::sleep(3 * MINUTE).await;
+        let now = simulation.shared().clock().now();
+        let swept = sweep_until(&mut simulation, Some(now)).await;
+        assert_eq!(swept, Swept { cut: true, ..Swept::default() });
+        assert_eq!(sweep(&mut simulation).await.repaired, 1);
+    });
+}
+
+#[test]
+fn a_sweep_is_due_a_minute_after_the_last_one_began() {
+    play(async {
+        let mut simulation = Simulation::new(setup(Weather::default()));
+        let engine = simulation.engine(&Process::default());
+        assert!(engine.sweep_is_due().await.unwrap());
+        queue(&mut simulation, 1);
+        tokio::time::sleep(3 * MINUTE).await;
+        sweep(&mut simulation).await;
+        assert!(!engine.sweep_is_due().await.unwrap());
+        tokio::time::sleep(MINUTE).await;
+        assert!(engine.sweep_is_due().await.unwrap());
+    });
+}
