@@ -1,0 +1,128 @@
+//! What lives as long as the process: connections, cached parameters, secrets
+//! and tokens. An engine is made anew for each invocation, with the rules as
+//! they are then; what it must remember is in the store.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use anyhow::Context;
+use ecsrunner_aws::connection::Connection;
+use ecsrunner_aws::ecs::{AgentEnvironment, EcsTasks};
+use ecsrunner_aws::parameters::{Configuration, Parameters};
+use ecsrunner_aws::queue::SqsQueue;
+use ecsrunner_aws::secrets::Secrets;
+use ecsrunner_aws::store::DynamoStore;
+use ecsrunner_core::runner::RunnerFacts;
+use ecsrunner_engine::{Engine, Ports};
+
+use crate::environment::Environment;
+use crate::github::LazyGitHub;
+use crate::world::{Aws, OsRandomness, SystemClock};
+
+pub(crate) struct ControlPlane {
+    pub(crate) environment: Environment,
+    pub(crate) connection: Connection,
+    parameters: Parameters,
+    made: Mutex<Option<Made>>,
+}
+
+/// What was made of one reading of the parameters.
+#[derive(Clone)]
+struct Made {
+    configuration: Arc<Configuration>,
+    secrets: Arc<Secrets>,
+    github: LazyGitHub,
+    store: DynamoStore,
+    tasks: EcsTasks,
+    queue: SqsQueue,
+}
+
+/// One invocation's engine, and what else it needs.
+pub(crate) struct Desk {
+    pub(crate) engine: Engine<Aws>,
+    pub(crate) secrets: Arc<Secrets>,
+    pub(crate) configuration: Arc<Configuration>,
+}
+
+impl ControlPlane {
+    /// Connects to nothing yet.
+    pub(crate) fn new(lookup: impl Fn(&str) -> Option<String>) -> anyhow::Result<Self> {
+        let environment = Environment::read(&lookup)?;
+        let aws = ecsrunner_aws::connection::Environment::read(&lookup).context("the environment")?;
+        let connection = Connection::new(aws)?;
+        let parameters = Parameters::new(&connection, environment.deployment.clone());
+        Ok(Self { environment, connection, parameters, made: Mutex::new(None) })
+    }
+
+    /// An engine with the rules as they are now.
+    pub(crate) async fn desk(&self) -> anyhow::Result<Desk> {
+        let configuration = self.parameters.read().await?;
+        let made = self.made_of(configuration);
+        let ports = Ports {
+            store: made.store,
+            compute: made.tasks,
+            github: made.github,
+            queue: made.queue,
+            clock: SystemClock,
+            randomness: OsRandomness,
+        };
+        let rules = Arc::new(made.configuration.ruleset());
+        Ok(Desk {
+            engine: Engine::new(ports, rules),
+            secrets: made.secrets,
+            configuration: made.configuration,
+        })
+    }
+
+    fn made_of(&self, configuration: Arc<Configuration>) -> Made {
+        let mut kept = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(made) = &*kept
+            && Arc::ptr_eq(&made.configuration, &configuration)
+        {
+            return made.clone();
+        }
+        let facts = &configuration.deployment;
+        let same_secrets = kept.as_ref().filter(|made| {
+            let before = &made.configuration.deployment;
+            (&before.webhook_secret, &before.github_secret) == (&facts.webhook_secret, &facts.github_secret)
+        });
+        let secrets = same_secrets.map_or_else(
+            || Arc::new(Secrets::new(&self.connection, &facts.webhook_secret, &facts.github_secret)),
+            |made| Arc::clone(&made.secrets),
+        );
+        let github = match kept.as_ref() {
+            Some(made) => made.github.with_secrets(Arc::clone(&secrets)),
+            None => LazyGitHub::new(
+                Arc::clone(&secrets),
+                self.connection.clone(),
+                self.environment.github_api.clone(),
+            ),
+        };
+        let fleet = configuration.fleet(agent_environment(&configuration));
+        let made = Made {
+            secrets,
+            github,
+            store: DynamoStore::new(&self.connection, facts.tables.clone()),
+            tasks: EcsTasks::new(&self.connection, Arc::new(fleet)),
+            queue: SqsQueue::new(&self.connection, &facts.queue_url),
+            configuration,
+        };
+        *kept = Some(made.clone());
+        made
+    }
+}
+
+/// What an agent is told. None of it is a secret: whoever may describe a task can read it.
+fn agent_environment(configuration: &Configuration) -> AgentEnvironment {
+    let limits = configuration.settings.limits.clone();
+    let tables = configuration.deployment.tables.clone();
+    Arc::new(move |runner: &RunnerFacts| {
+        let of_limits = limits.agent_variables(runner.max_job_minutes);
+        let mut variables = vec![
+            ("ECSRUNNER_BOOT_TABLE".to_owned(), tables.boot.clone()),
+            // With the task's id behind it, this is the key of its boot item.
+            ("ECSRUNNER_BOOT_ROLE".to_owned(), tables.boot_owner.clone()),
+        ];
+        variables.extend(of_limits.map(|(name, value)| (name.to_owned(), value)));
+        variables
+    })
+}

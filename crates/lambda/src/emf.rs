@@ -1,0 +1,72 @@
+//! Metrics in CloudWatch's embedded metric format: one line for an invocation.
+
+use std::io::Write;
+
+use ecsrunner_engine::metrics::{Metric, Unit};
+use serde_json::{Map, Value, json};
+
+/// The metrics' namespace.
+const NAMESPACE: &str = "ecsrunner";
+/// The one dimension: every further one would multiply the bill.
+const DIMENSION: &str = "Deployment";
+/// The most values of one metric in a line, by the format's specification.
+const MOST_VALUES: usize = 100;
+
+/// The line; `None` where nothing was measured.
+pub(crate) fn line(deployment: &str, millis: i64, measured: &[(Metric, Vec<f64>)]) -> Option<String> {
+    if measured.is_empty() {
+        return None;
+    }
+    let metrics: Vec<Value> = measured
+        .iter()
+        .map(|(metric, _)| json!({"Name": metric.as_str(), "Unit": metric.unit().as_str()}))
+        .collect();
+    let mut line = Map::new();
+    let directive = json!({"Namespace": NAMESPACE, "Dimensions": [[DIMENSION]], "Metrics": metrics});
+    line.insert("_aws".to_owned(), json!({"Timestamp": millis, "CloudWatchMetrics": [directive]}));
+    line.insert(DIMENSION.to_owned(), deployment.into());
+    for (metric, values) in measured {
+        let value = match (metric.unit(), values.as_slice()) {
+            (Unit::Milliseconds, values) => json!(&values[..values.len().min(MOST_VALUES)]),
+            (_, values) => json!(values.first()),
+        };
+        line.insert(metric.as_str().to_owned(), value);
+    }
+    Some(Value::Object(line).to_string())
+}
+
+/// Writes a line where Lambda collects it.
+pub(crate) fn print(line: &str) {
+    let mut out = std::io::stdout().lock();
+    // Where standard output is gone, there is nobody to tell.
+    let _told = writeln!(out, "{line}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_tells_cloudwatch_each_metric_with_its_unit() {
+        let measured = [(Metric::JobsSucceeded, vec![2.0]), (Metric::QueueWait, vec![1500.0, 20.0])];
+        let line: Value = serde_json::from_str(&line("ci", 7, &measured).unwrap()).unwrap();
+        assert_eq!(
+            line,
+            json!({
+                "_aws": {"Timestamp": 7, "CloudWatchMetrics": [{
+                    "Namespace": "ecsrunner",
+                    "Dimensions": [["Deployment"]],
+                    "Metrics": [{"Name": "JobsSucceeded", "Unit": "Count"}, {"Name": "QueueWait", "Unit": "Milliseconds"}],
+                }]},
+                "Deployment": "ci",
+                "JobsSucceeded": 2.0,
+                "QueueWait": [1500.0, 20.0],
+            })
+        );
+    }
+
+    #[test]
+    fn nothing_measured_is_no_line() {
+        assert_eq!(line("ci", 7, &[]), None);
+    }
+}

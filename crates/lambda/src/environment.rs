@@ -1,0 +1,65 @@
+//! What the function is told by its environment; no other file of it reads a
+//! variable, but for AWS's own ([`ecsrunner_aws::connection::VARIABLES`]).
+
+use anyhow::Context;
+use ecsrunner_core::id::Deployment;
+use ecsrunner_github::ApiUrl;
+
+/// The deployment that the function is the control plane of.
+pub(crate) const DEPLOYMENT: &str = "ECSRUNNER_DEPLOYMENT";
+/// GitHub's API; github.com by default.
+pub(crate) const GITHUB_API_URL: &str = "GITHUB_API_URL";
+/// `1` has each invocation log AWS's operations that it called.
+pub(crate) const RECORD_CALLS: &str = "ECSRUNNER_RECORD_CALLS";
+
+/// The environment, read.
+#[derive(Clone, Debug)]
+pub(crate) struct Environment {
+    pub(crate) deployment: Deployment,
+    pub(crate) github_api: ApiUrl,
+    pub(crate) records_calls: bool,
+}
+
+impl Environment {
+    /// Reads it through `lookup`, usually [`std::env::var`].
+    pub(crate) fn read(lookup: impl Fn(&str) -> Option<String>) -> anyhow::Result<Self> {
+        let set = |name: &str| lookup(name).filter(|value| !value.is_empty());
+        let deployment = set(DEPLOYMENT).with_context(|| format!("{DEPLOYMENT} is not set"))?;
+        let api = set(GITHUB_API_URL).unwrap_or_else(|| ApiUrl::GITHUB_COM.to_owned());
+        Ok(Self {
+            deployment: Deployment::parse(&deployment).with_context(|| DEPLOYMENT.to_owned())?,
+            github_api: ApiUrl::parse(&api).with_context(|| GITHUB_API_URL.to_owned())?,
+            records_calls: set(RECORD_CALLS).is_some_and(|value| value == "1"),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_variable_is_documented_and_no_other() {
+        let section =
+            include_str!("../../../docs/configuration.md").split("## Variables of the control plane").nth(1);
+        let documented =
+            section.unwrap().lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next());
+        let mut declared: Vec<&str> = vec![DEPLOYMENT, GITHUB_API_URL, crate::log::LEVEL, RECORD_CALLS];
+        declared.extend(ecsrunner_aws::connection::VARIABLES.iter().map(|variable| variable.name));
+        assert_eq!(documented.collect::<Vec<_>>(), declared);
+    }
+
+    #[test]
+    fn a_mistake_names_the_variable_and_its_value() {
+        let told = |deployment: &'static str| {
+            let error = Environment::read(|name| (name == DEPLOYMENT).then(|| deployment.to_owned()));
+            format!("{:#}", error.unwrap_err())
+        };
+        assert_eq!(told(""), "ECSRUNNER_DEPLOYMENT is not set");
+        assert!(
+            told("CI!").starts_with("ECSRUNNER_DEPLOYMENT: deployment `CI!` is not valid"),
+            "{}",
+            told("CI!")
+        );
+    }
+}

@@ -1,0 +1,157 @@
+//! What the function is invoked with: an event of the bus, a task's state
+//! change, a batch of kicks, or the order to sweep. Anything else is refused.
+
+use ecsrunner_core::webhook::envelope::{Envelope, EnvelopeError};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+/// EventBridge's source of webhooks.
+const WEBHOOK_SOURCE: &str = "ecsrunner.webhook";
+/// EventBridge's detail type of a task's changes.
+const TASK_CHANGE: &str = "ECS Task State Change";
+/// EventBridge's source of them.
+const ECS_SOURCE: &str = "aws.ecs";
+
+/// An invocation's payload, before it is known what it is.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Payload {
+    source: Option<String>,
+    #[serde(rename = "detail-type")]
+    detail_type: Option<String>,
+    detail: Option<Box<RawValue>>,
+    #[serde(rename = "Records")]
+    records: Option<Vec<Record>>,
+    sweep: Option<serde::de::IgnoredAny>,
+}
+
+/// A message of a queue.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Record {
+    #[serde(rename = "messageId")]
+    pub(crate) message_id: String,
+    #[serde(rename = "eventSource")]
+    event_source: Option<String>,
+    #[serde(default)]
+    body: String,
+}
+
+/// What is to be done.
+#[derive(Debug)]
+pub(crate) enum Input {
+    /// A webhook came in; nothing of it is believed yet.
+    Webhook(Envelope),
+    /// A task changed its state: the event's detail, as JSON.
+    Task(Box<RawValue>),
+    /// Kicks, and the ids of messages that are none.
+    Kicks {
+        /// How many kicks there are.
+        kicks: usize,
+        /// Messages that go on to the dead-letter queue.
+        refused: Vec<String>,
+    },
+    /// The minute is over.
+    Sweep,
+}
+
+/// Why an invocation is refused.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum InputError {
+    #[error(
+        "the event has source `{source_name}` and detail type `{detail_type}`: `{WEBHOOK_SOURCE}`, or `{ECS_SOURCE}` with `{TASK_CHANGE}`, is expected"
+    )]
+    Event { source_name: String, detail_type: String },
+    #[error("the event of source `{0}` has no detail")]
+    NoDetail(String),
+    #[error(transparent)]
+    Envelope(#[from] EnvelopeError),
+    #[error("the payload is neither an event of EventBridge, nor records of SQS, nor {{\"sweep\": {{}}}}")]
+    Unknown,
+}
+
+impl Payload {
+    /// What the payload is.
+    ///
+    /// # Errors
+    ///
+    /// It is none of what this function is invoked with.
+    pub(crate) fn read(self) -> Result<Input, InputError> {
+        if let Some(records) = self.records {
+            let (kicks, refused): (Vec<_>, Vec<_>) = records.into_iter().partition(Record::is_kick);
+            let refused = refused.into_iter().map(|record| record.message_id).collect();
+            return Ok(Input::Kicks { kicks: kicks.len(), refused });
+        }
+        if self.sweep.is_some() {
+            return Ok(Input::Sweep);
+        }
+        let Some(source) = self.source else { return Err(InputError::Unknown) };
+        let detail_type = self.detail_type.unwrap_or_default();
+        let detail = self.detail.ok_or_else(|| InputError::NoDetail(source.clone()))?;
+        match (source.as_str(), detail_type.as_str()) {
+            (WEBHOOK_SOURCE, _) => Ok(Input::Webhook(Envelope::read(detail.get())?)),
+            (ECS_SOURCE, TASK_CHANGE) => Ok(Input::Task(detail)),
+            _ => Err(InputError::Event { source_name: source, detail_type }),
+        }
+    }
+}
+
+impl Record {
+    fn is_kick(&self) -> bool {
+        #[derive(Deserialize)]
+        struct Kick {
+            #[expect(dead_code, reason = "its presence is what makes a message a kick")]
+            kick: u32,
+        }
+        self.event_source.as_deref() == Some("aws:sqs") && serde_json::from_str::<Kick>(&self.body).is_ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(json: &str) -> String {
+        match serde_json::from_str::<Payload>(json).unwrap().read() {
+            Ok(Input::Webhook(envelope)) => format!("webhook {}", envelope.event),
+            Ok(Input::Task(detail)) => format!("task {}", detail.get()),
+            Ok(Input::Kicks { kicks, refused }) => format!("{kicks} kicks, refused {refused:?}"),
+            Ok(Input::Sweep) => "sweep".to_owned(),
+            Err(error) => format!("error: {error}"),
+        }
+    }
+
+    #[test]
+    fn each_invocation_is_known_by_its_shape() {
+        assert_eq!(told(r#"{"sweep": {}}"#), "sweep");
+        assert_eq!(
+            told(
+                r#"{"Records": [{"messageId": "a", "eventSource": "aws:sqs", "body": "{\"kick\":1}"},
+                                {"messageId": "b", "eventSource": "aws:sqs", "body": "hello"}]}"#
+            ),
+            r#"1 kicks, refused ["b"]"#
+        );
+        assert_eq!(
+            told(r#"{"source": "aws.ecs", "detail-type": "ECS Task State Change", "detail": {"a": 1}}"#),
+            r#"task {"a": 1}"#
+        );
+        let webhook = r#"{"source": "ecsrunner.webhook", "detail-type": "ping",
+            "detail": {"v": 1, "action": "other", "event": "cGluZw==", "delivery": "", "signature": "",
+                       "content_type": "", "body": ""}}"#;
+        assert_eq!(told(webhook), "webhook ping");
+    }
+
+    #[test]
+    fn anything_else_is_refused_with_what_would_be_right() {
+        assert_eq!(
+            told("{}"),
+            "error: the payload is neither an event of EventBridge, nor records of SQS, nor {\"sweep\": {}}"
+        );
+        assert!(told(r#"{"source": "aws.ec2", "detail-type": "x", "detail": {}}"#).starts_with(
+            "error: the event has source `aws.ec2` and detail type `x`: `ecsrunner.webhook`, or"
+        ));
+        assert_eq!(
+            told(r#"{"source": "ecsrunner.webhook", "detail-type": "ping"}"#),
+            "error: the event of source `ecsrunner.webhook` has no detail"
+        );
+        assert!(told(r#"{"source": "ecsrunner.webhook", "detail": {"v": 2}}"#).contains("version 2"));
+    }
+}

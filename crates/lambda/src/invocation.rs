@@ -1,0 +1,156 @@
+//! One invocation: what came in is recorded, and then planned for, if it can
+//! alter the plan.
+
+use std::time::Duration;
+
+use anyhow::Context;
+use ecsrunner_aws::ecs::event;
+use ecsrunner_aws::secrets::Freshness;
+use ecsrunner_core::event::Event;
+use ecsrunner_core::reason::Code;
+use ecsrunner_core::sweep::Lag;
+use ecsrunner_core::webhook::envelope::Envelope;
+use ecsrunner_engine::dispatcher::{Dispatched, Office};
+use ecsrunner_engine::intake::{Delivery, Receipt};
+use jiff::Timestamp;
+use serde::Serialize;
+use tracing::{info, warn};
+
+use crate::control_plane::{ControlPlane, Desk};
+use crate::emf;
+use crate::input::{Input, Payload};
+
+/// Before the function's time-out everything has to be written.
+const MARGIN: Duration = Duration::from_secs(5);
+/// What is due so soon is waited for: SQS delays by whole seconds.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// What the function answers; SQS reads the failures, nobody the rest.
+#[derive(Default, Debug, Serialize)]
+pub(crate) struct Answer {
+    #[serde(rename = "batchItemFailures")]
+    failures: Vec<Failure>,
+}
+
+#[derive(Debug, Serialize)]
+struct Failure {
+    #[serde(rename = "itemIdentifier")]
+    message_id: String,
+}
+
+impl ControlPlane {
+    /// Carries one invocation out. `deadline` is the function's time-out.
+    ///
+    /// # Errors
+    ///
+    /// What came in is refused, or could not be recorded: Lambda invokes the
+    /// function with it twice more, and then its dead-letter path has it.
+    pub(crate) async fn invoke(&self, payload: Payload, deadline: Timestamp) -> anyhow::Result<Answer> {
+        let input = payload.read()?;
+        let desk = self.desk().await?;
+        let until = deadline - MARGIN;
+        let done = match input {
+            Input::Webhook(envelope) => desk.webhook(&envelope, until).await,
+            Input::Task(detail) => desk.task(detail.get(), until).await,
+            Input::Kicks { kicks, refused } => desk.kicks(kicks, refused, until).await,
+            Input::Sweep => desk.sweep(until).await,
+        };
+        self.measure(&desk);
+        done
+    }
+
+    /// One line of metrics, and AWS's operations where they are recorded.
+    fn measure(&self, desk: &Desk) {
+        let deployment = self.environment.deployment.as_str();
+        let measured = desk.engine.metrics().take();
+        if let Some(line) = emf::line(deployment, Timestamp::now().as_millisecond(), &measured) {
+            emf::print(&line);
+        }
+        if self.environment.records_calls {
+            let calls = serde_json::to_string(&self.connection.calls().named()).unwrap_or_default();
+            info!(calls, "AWS calls");
+        }
+    }
+}
+
+impl Desk {
+    async fn webhook(&self, envelope: &Envelope, until: Timestamp) -> anyhow::Result<Answer> {
+        let delivery = Delivery {
+            event: &envelope.event,
+            id: &envelope.delivery,
+            signature: envelope.signature.as_deref(),
+            content_type: envelope.content_type.as_deref(),
+            body: &envelope.body,
+        };
+        let secrets = self.secrets.webhook_secrets(Freshness::Usual).await?;
+        let secrets = if delivery.is_signed(&secrets) {
+            secrets
+        } else {
+            // The secret may have been replaced since.
+            self.secrets.webhook_secrets(Freshness::NoneFitted).await?
+        };
+        let receipt = self.engine.receive(delivery, &secrets).await.context("the webhook is not recorded")?;
+        // What is refused is refused for good: it is counted, and not retried.
+        if matches!(receipt, Receipt::Understood(_)) {
+            self.plan_if_kicked(until).await;
+        }
+        Ok(Answer::default())
+    }
+
+    async fn task(&self, detail: &str, until: Timestamp) -> anyhow::Result<Answer> {
+        let cluster = &self.configuration.deployment.cluster;
+        let deployment = &self.configuration.settings.deployment;
+        let Some(event) = event::read(detail, deployment, cluster, Timestamp::now())? else {
+            return Ok(Answer::default());
+        };
+        let (runner, task, change) = (event.runner.clone(), event.task.clone(), event.change.clone());
+        let recorded =
+            self.engine.record(&Event::Task(event)).await.context("the task's change is not recorded")?;
+        let reason = recorded.outcome.reason().code();
+        info!(%runner, %task, ?change, reason = reason.as_str(), "recorded task event");
+        self.plan_if_kicked(until).await;
+        Ok(Answer::default())
+    }
+
+    async fn kicks(&self, kicks: usize, refused: Vec<String>, until: Timestamp) -> anyhow::Result<Answer> {
+        for message_id in &refused {
+            warn!(message_id, reason = Code::BodyUnreadable.as_str(), "a message of the queue is no kick");
+        }
+        if kicks > 0 {
+            // Counted, so that whoever holds the lease goes round once more.
+            self.engine.kick().await.context("the kick is not counted")?;
+            self.plan_if_kicked(until).await;
+        }
+        let failures = refused.into_iter().map(|message_id| Failure { message_id }).collect();
+        Ok(Answer { failures })
+    }
+
+    async fn sweep(&self, until: Timestamp) -> anyhow::Result<Answer> {
+        // The next minute's sweep looks again, whatever this one came to.
+        if let Err(error) = self.engine.dispatch_with_sweep(office(until), Lag::DISTRIBUTED).await {
+            let error = anyhow::Error::new(error);
+            warn!(error = format!("{error:#}"), "the sweep was interrupted");
+        }
+        Ok(Answer::default())
+    }
+
+    /// Plans and performs, if what was recorded asks for it. A fault is no
+    /// failed invocation: what came in is recorded, and the dispatcher has posted a kick.
+    async fn plan_if_kicked(&self, until: Timestamp) {
+        if !self.engine.is_kicked() {
+            return;
+        }
+        match self.engine.dispatch(office(until)).await {
+            Ok(Dispatched::HeldByAnother) => info!("another dispatcher is at work"),
+            Ok(dispatched) => info!(?dispatched, "dispatched"),
+            Err(fault) => {
+                let fault = anyhow::Error::new(fault);
+                warn!(error = format!("{fault:#}"), "the dispatcher was interrupted");
+            }
+        }
+    }
+}
+
+fn office(until: Timestamp) -> Office {
+    Office { force: false, until: Some(until), patience: PATIENCE }
+}

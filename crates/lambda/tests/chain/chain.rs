@@ -1,0 +1,145 @@
+//! Everything that is played on: a deployment in ministack, and the fakes.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use ecsrunner_aws::store::DynamoStore;
+use ecsrunner_core::id::JobId;
+use ecsrunner_core::job::{EndedJob, JobRecord};
+use ecsrunner_core::plan::Open;
+use ecsrunner_core::runner::EndedRunner;
+use ecsrunner_engine::ports::store::{History, Page, Store};
+use ecsrunner_sim::ecs::{self, Durations, FakeEcs, TaskDefinition, TaskView};
+use serde_json::{Value, json};
+
+use crate::Setting;
+use crate::app_key;
+use crate::aws::{ACCOUNT, Aws, DYNAMODB, REGION};
+use crate::deployment::{self, CLUSTER, FAMILIES, Fakes, Queues};
+use crate::eventually;
+use crate::github::GitHub;
+use crate::logs::Logs;
+use crate::task_events;
+use crate::webhook::random_hex;
+
+/// How long each status of a task lasts.
+const STATUS: Duration = Duration::from_millis(50);
+
+pub(crate) struct Chain {
+    pub(crate) setting: Setting,
+    pub(crate) aws: Aws,
+    pub(crate) ecs: Arc<FakeEcs>,
+    pub(crate) github: GitHub,
+    pub(crate) store: DynamoStore,
+    pub(crate) queues: Queues,
+    pub(crate) webhook_secret: String,
+    secrets: Mutex<Vec<Secret>>,
+}
+
+/// Something that no log may show.
+#[derive(Clone)]
+pub(crate) struct Secret {
+    pub(crate) what: String,
+    pub(crate) text: String,
+}
+
+impl Chain {
+    pub(crate) async fn set_up(setting: Setting) -> Self {
+        let aws = Aws::new(&setting.aws_url);
+        let webhook_secret = random_hex(20);
+        let ecs = Arc::new(FakeEcs::start(ecs_options()).await.unwrap());
+        let github = GitHub::start(&setting.webhook_url, &webhook_secret).await;
+        let store = deployment::make_tables(&aws).await;
+        let fakes = Fakes { ecs: ecs.url(), github: github.url() };
+        let queues = deployment::make(&aws, &setting.archive, &webhook_secret, &fakes).await;
+        // Ended with the test's runtime.
+        drop(tokio::spawn(task_events::carry(Arc::clone(&ecs), aws.clone())));
+        let secrets = Mutex::default();
+        let chain = Self { setting, aws, ecs, github, store, queues, webhook_secret, secrets };
+        chain.keep_secret("the webhook secret", &chain.webhook_secret);
+        chain.keep_secret("the function's AWS secret", &chain.setting.aws_secret);
+        for line in app_key::private_pem().lines().filter(|line| !line.starts_with("-----")) {
+            chain.keep_secret("a line of the App's key", line);
+        }
+        chain
+    }
+
+    pub(crate) fn keep_secret(&self, what: impl Into<String>, text: &str) {
+        let secret = Secret { what: what.into(), text: text.to_owned() };
+        self.secrets.lock().unwrap_or_else(PoisonError::into_inner).push(secret);
+    }
+
+    pub(crate) fn secrets(&self) -> Vec<Secret> {
+        self.secrets.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Tasks that have not stopped.
+    pub(crate) fn live_tasks(&self) -> Vec<TaskView> {
+        self.ecs.with(|ecs, _| ecs.tasks().filter(|task| task.stopped_at.is_none()).collect())
+    }
+
+    pub(crate) async fn open(&self) -> Open {
+        self.store.open().await.unwrap()
+    }
+
+    /// Waits until no job and no runner is open.
+    pub(crate) async fn at_rest(&self) {
+        eventually("no open job or runner", async || {
+            let open = self.open().await;
+            (open.jobs.is_empty() && open.runners.is_empty()).then_some(())
+        })
+        .await;
+    }
+
+    /// A job that has ended.
+    pub(crate) async fn ended_job(&self, job: JobId) -> EndedJob {
+        match self.store.job(job).await.unwrap() {
+            Some(JobRecord::Ended(ended)) => ended,
+            other => panic!("job {job} is no history: {other:?}"),
+        }
+    }
+
+    /// A runner that is gone.
+    pub(crate) async fn gone_runner(&self, name: &str) -> EndedRunner {
+        let page = Page { repository: None, limit: 100, after: None };
+        let gone = self.store.runners(&page).await.unwrap().items;
+        let found = gone.into_iter().find(|runner| runner.facts.name.as_str() == name);
+        found.unwrap_or_else(|| panic!("runner {name} is no history"))
+    }
+
+    pub(crate) async fn boot_items(&self) -> Vec<Value> {
+        let found = self.aws.call(DYNAMODB, "Scan", json!({"TableName": "ecsrunner-chain-boot"})).await;
+        found["Items"].as_array().unwrap().clone()
+    }
+
+    /// Waits until a metric has come to a value, and not beyond it.
+    pub(crate) async fn measures(&self, metric: &str, value: f64) {
+        let sum = eventually(metric, async || {
+            let sum = self.logs().await.sum(metric);
+            (sum >= value).then_some(sum)
+        })
+        .await;
+        assert_eq!(sum, value, "{metric}");
+    }
+
+    /// What the function has logged so far.
+    pub(crate) async fn logs(&self) -> Logs {
+        Logs::read(&self.aws).await
+    }
+}
+
+fn ecs_options() -> ecs::Options {
+    let definition = |family: &str, role: Option<String>| TaskDefinition {
+        task_role_arn: role,
+        ..TaskDefinition::new(family, 1)
+    };
+    let exec_role = format!("arn:aws:iam::{ACCOUNT}:role/ecsrunner-chain-task-exec");
+    ecs::Options {
+        region: REGION.to_owned(),
+        account: ACCOUNT.to_owned(),
+        clusters: vec![CLUSTER.to_owned()],
+        task_definitions: vec![definition(FAMILIES[0], None), definition(FAMILIES[1], Some(exec_role))],
+        durations: Durations::each(STATUS),
+        ..ecs::Options::default()
+    }
+}

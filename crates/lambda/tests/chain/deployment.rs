@@ -1,0 +1,186 @@
+//! A deployment in ministack, as Terraform makes it on AWS.
+
+use std::path::Path;
+
+use base64::prelude::{BASE64_STANDARD, Engine};
+use ecsrunner_aws::connection::{Connection, Environment};
+use ecsrunner_aws::store::{DynamoStore, Tables};
+use ecsrunner_core::id::Deployment;
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::app_key;
+use crate::aws::{ACCESS_KEY, ACCOUNT, Aws, EVENTS, REGION, SECRETS, SQS, SSM};
+
+/// Its name; `cargo xtask test chain` has the template publish to its bus.
+pub(crate) const DEPLOYMENT: &str = "chain";
+pub(crate) const CLUSTER: &str = "ecsrunner-chain";
+pub(crate) const FUNCTION: &str = "ecsrunner-chain-control-plane";
+/// On the default bus.
+pub(crate) const TASK_RULE: &str = "ecsrunner-chain-tasks";
+/// Families of task definitions, without and with ECS Exec.
+pub(crate) const FAMILIES: [&str; 2] = ["ecsrunner-chain-default-x64", "ecsrunner-chain-default-x64-exec"];
+pub(crate) const SUBNETS: [&str; 2] = ["subnet-0aaaaaaaaaaaaaaaa", "subnet-0bbbbbbbbbbbbbbbb"];
+pub(crate) const APP_ID: u64 = 1234;
+/// The tasks' role, by its unique id.
+const BOOT_OWNER: &str = "AROACHAINRUNNEREXAMPLE";
+
+const BUS: &str = "ecsrunner-chain";
+const WEBHOOK_RULE: &str = "ecsrunner-chain-webhooks";
+const WEBHOOK_SECRET: &str = "ecsrunner/chain/webhook";
+const GITHUB_SECRET: &str = "ecsrunner/chain/github";
+
+/// Its queues, by their URLs.
+pub(crate) struct Queues {
+    /// Of kicks.
+    pub(crate) kicks: String,
+    /// Of messages that are no kicks.
+    pub(crate) kicks_dead: String,
+    /// Of events that the function failed on.
+    pub(crate) events_dead: String,
+}
+
+/// Where the function finds the fakes.
+pub(crate) struct Fakes<'a> {
+    pub(crate) ecs: &'a str,
+    pub(crate) github: &'a str,
+}
+
+/// Makes all of it.
+pub(crate) async fn make(aws: &Aws, archive: &Path, webhook_secret: &str, fakes: &Fakes<'_>) -> Queues {
+    let queues = make_queues(aws).await;
+    make_secrets(aws, webhook_secret).await;
+    make_parameters(aws, &queues).await;
+    let function = make_function(aws, archive, fakes).await;
+    make_rules(aws, &function).await;
+    queues
+}
+
+/// The two tables, made as the store makes them.
+pub(crate) async fn make_tables(aws: &Aws) -> DynamoStore {
+    let environment = Environment::read(|name| match name {
+        "AWS_REGION" => Some(REGION.to_owned()),
+        "AWS_ENDPOINT_URL" => Some(aws.url().to_owned()),
+        "AWS_ACCESS_KEY_ID" | "AWS_SECRET_ACCESS_KEY" => Some(ACCESS_KEY.to_owned()),
+        _ => None,
+    });
+    let connection = Connection::new(environment.unwrap()).unwrap();
+    let tables = Tables::of(&Deployment::parse(DEPLOYMENT).unwrap(), BOOT_OWNER);
+    let store = DynamoStore::new(&connection, tables);
+    store.create_tables().await.unwrap();
+    store
+}
+
+async fn make_queues(aws: &Aws) -> Queues {
+    let make = async |name: &str, attributes: Value| -> String {
+        let made = aws.call(SQS, "CreateQueue", json!({"QueueName": name, "Attributes": attributes})).await;
+        made["QueueUrl"].as_str().unwrap().to_owned()
+    };
+    let events_dead = make("ecsrunner-chain-events-dead", json!({})).await;
+    let kicks_dead = make("ecsrunner-chain-kicks-dead", json!({})).await;
+    let redrive =
+        json!({"deadLetterTargetArn": queue_arn("ecsrunner-chain-kicks-dead"), "maxReceiveCount": 2});
+    // On AWS the time-out has to be the function's at least; here two of them are waited for.
+    let attributes = json!({"VisibilityTimeout": "6", "RedrivePolicy": redrive.to_string()});
+    Queues { kicks: make("ecsrunner-chain-kicks", attributes).await, kicks_dead, events_dead }
+}
+
+fn queue_arn(name: &str) -> String {
+    format!("arn:aws:sqs:{REGION}:{ACCOUNT}:{name}")
+}
+
+async fn make_secrets(aws: &Aws, webhook_secret: &str) {
+    // An older one is still accepted: the list is for rotation.
+    let webhook = json!({"secrets": ["the one before", webhook_secret]});
+    let github = json!({"app_id": APP_ID, "private_key": app_key::private_pem()});
+    for (name, value) in [(WEBHOOK_SECRET, webhook), (GITHUB_SECRET, github)] {
+        let input = json!({"Name": name, "SecretString": value.to_string()});
+        aws.call(SECRETS, "CreateSecret", input).await;
+    }
+}
+
+async fn make_parameters(aws: &Aws, queues: &Queues) {
+    let deployment = json!({
+        "version": 1,
+        "state_table": "ecsrunner-chain-state",
+        "boot_table": "ecsrunner-chain-boot",
+        "boot_owner": BOOT_OWNER,
+        "cluster": format!("arn:aws:ecs:{REGION}:{ACCOUNT}:cluster/{CLUSTER}"),
+        "subnets": SUBNETS,
+        "security_groups": ["sg-0cccccccccccccccc"],
+        "assign_public_ip": true,
+        "task_definitions": {
+            "default/x64": format!("{}:1", FAMILIES[0]),
+            "default/x64/exec": format!("{}:1", FAMILIES[1]),
+        },
+        "queue_url": queues.kicks,
+        "webhook_secret": WEBHOOK_SECRET,
+        "github_secret": GITHUB_SECRET,
+        "log_group": "/ecsrunner/chain/runners",
+        "paused": false,
+    });
+    let settings = json!({
+        "version": 1,
+        "deployment": DEPLOYMENT,
+        "repositories": ["acme/*"],
+        // Nobody waits for half a minute here.
+        "limits": {"surplus_grace_secs": 1},
+    });
+    let classes = json!({"small": {"cpu": 512, "memory": 1024}});
+    for (name, value) in [("deployment", deployment), ("settings", settings), ("classes", classes)] {
+        let name = format!("/ecsrunner/{DEPLOYMENT}/{name}");
+        aws.call(SSM, "PutParameter", json!({"Name": name, "Type": "String", "Value": value.to_string()}))
+            .await;
+    }
+}
+
+/// The function with its dead-letter path, and its queue; the function's ARN.
+async fn make_function(aws: &Aws, archive: &Path, fakes: &Fakes<'_>) -> Value {
+    let variables = json!({
+        "ECSRUNNER_DEPLOYMENT": DEPLOYMENT,
+        "ECSRUNNER_RECORD_CALLS": "1",
+        "AWS_ENDPOINT_URL_ECS": fakes.ecs,
+        "GITHUB_API_URL": fakes.github,
+    });
+    let function = json!({
+        "FunctionName": FUNCTION,
+        "Runtime": "provided.al2023",
+        "Handler": "bootstrap",
+        "Role": format!("arn:aws:iam::{ACCOUNT}:role/ecsrunner-chain-control-plane"),
+        "MemorySize": 128,
+        "Timeout": 60,
+        "Environment": {"Variables": variables},
+        "Code": {"ZipFile": BASE64_STANDARD.encode(std::fs::read(archive).unwrap())},
+    });
+    let made = aws.lambda(Method::POST, "/2015-03-31/functions", function).await;
+    let failed = json!({
+        "MaximumRetryAttempts": 2,
+        "DestinationConfig": {"OnFailure": {"Destination": queue_arn("ecsrunner-chain-events-dead")}},
+    });
+    let path = format!("/2019-09-25/functions/{FUNCTION}/event-invoke-config");
+    aws.lambda(Method::PUT, &path, failed).await;
+    let mapping = json!({
+        "FunctionName": FUNCTION,
+        "EventSourceArn": queue_arn("ecsrunner-chain-kicks"),
+        "FunctionResponseTypes": ["ReportBatchItemFailures"],
+        "BatchSize": 10,
+    });
+    aws.lambda(Method::POST, "/2015-03-31/event-source-mappings", mapping).await;
+    made["FunctionArn"].clone()
+}
+
+async fn make_rules(aws: &Aws, function: &Value) {
+    aws.call(EVENTS, "CreateEventBus", json!({"Name": BUS})).await;
+    let webhooks = json!({"source": ["ecsrunner.webhook"]});
+    let tasks = json!({
+        "source": ["aws.ecs"],
+        "detail-type": ["ECS Task State Change"],
+        "detail": {"lastStatus": ["RUNNING", "STOPPED"]},
+    });
+    for (bus, rule, pattern) in [(BUS, WEBHOOK_RULE, webhooks), ("default", TASK_RULE, tasks)] {
+        let input = json!({"Name": rule, "EventBusName": bus, "EventPattern": pattern.to_string()});
+        aws.call(EVENTS, "PutRule", input).await;
+        let targets = json!([{"Id": "control-plane", "Arn": function}]);
+        aws.call(EVENTS, "PutTargets", json!({"Rule": rule, "EventBusName": bus, "Targets": targets})).await;
+    }
+}

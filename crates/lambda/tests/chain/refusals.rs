@@ -1,0 +1,81 @@
+//! Webhooks that lead to nothing, each with a reason, and none of them twice.
+
+use serde_json::{Value, json};
+
+use crate::aws::DYNAMODB;
+use crate::chain::Chain;
+use crate::eventually;
+use crate::webhook::Webhook;
+
+pub(crate) async fn a_wrong_signature_is_counted_and_dropped(chain: &Chain) {
+    let queued = json!({"action": "queued", "workflow_job": {"id": 1}}).to_string();
+    let forged = Webhook::signed("not the secret", "workflow_job", queued.into_bytes());
+    forged.post(&chain.setting.webhook_url).await;
+    let refusal = received(chain, &forged).await;
+    assert_eq!(refusal["reason"], "signature_invalid");
+    chain.measures("InvalidSignatures", 1.0).await;
+}
+
+pub(crate) async fn a_signed_body_that_cannot_be_read_is_kept_for_a_person(chain: &Chain) {
+    let body = b"{\"action\": \"queued\", \"workflow_job\": 7}".to_vec();
+    let broken = Webhook::signed(&chain.webhook_secret, "workflow_job", body);
+    broken.post(&chain.setting.webhook_url).await;
+    let refusal = received(chain, &broken).await;
+    assert_eq!(refusal["reason"], "body_unreadable");
+    let input = json!({
+        "TableName": "ecsrunner-chain-state",
+        "KeyConditionExpression": "pk = :kind",
+        "ExpressionAttributeValues": {":kind": {"S": "unreadable#webhook"}},
+    });
+    let kept = chain.aws.call(DYNAMODB, "Query", input).await;
+    let kept = kept["Items"].as_array().unwrap();
+    let of_it = |item: &&Value| item["sk"]["S"].as_str().unwrap().ends_with(&broken.delivery);
+    assert!(kept.iter().any(|item| of_it(&item)), "the body is kept: {kept:?}");
+}
+
+/// They name other people's repositories.
+pub(crate) async fn githubs_own_samples_leave_nothing_open(chain: &Chain) {
+    let mut samples = Vec::new();
+    for event in ["workflow_job", "ping"] {
+        for body in bodies(chain, event) {
+            samples.push(Webhook::signed(&chain.webhook_secret, event, body));
+        }
+    }
+    for sample in &samples {
+        sample.post(&chain.setting.webhook_url).await;
+    }
+    for sample in &samples {
+        let receipt = received(chain, sample).await;
+        let outcome = receipt["outcome"].as_str().unwrap_or_default();
+        let expected: &[&str] = if sample.event == "ping" { &["accepted"] } else { &["refused", "ignored"] };
+        assert!(expected.contains(&outcome), "{}: {receipt}", sample.event);
+        assert!(receipt["reason"].as_str().is_some_and(|reason| !reason.is_empty()), "{receipt}");
+    }
+    let open = chain.open().await;
+    assert!(open.jobs.is_empty(), "{:?}", open.jobs);
+}
+
+fn bodies(chain: &Chain, event: &str) -> Vec<Vec<u8>> {
+    let index = std::fs::read(&chain.setting.samples).unwrap();
+    let all: Vec<Value> = serde_json::from_slice(&index).unwrap();
+    let examples = all.iter().filter(|entry| entry["name"] == event).flat_map(|entry| {
+        entry["examples"].as_array().unwrap().iter().map(|example| example.to_string().into_bytes())
+    });
+    let found: Vec<Vec<u8>> = examples.collect();
+    assert!(!found.is_empty(), "no samples of {event}");
+    found
+}
+
+/// What the function logged of a webhook, once.
+pub(crate) async fn received(chain: &Chain, webhook: &Webhook) -> Value {
+    let told = eventually("a webhook's receipt", async || {
+        let logs = chain.logs().await;
+        let mut told = logs.said("received webhook");
+        told.extend(logs.said("refused webhook"));
+        told.retain(|line| line["delivery"] == webhook.delivery.as_str());
+        (!told.is_empty()).then_some(told)
+    })
+    .await;
+    let [once] = told.as_slice() else { panic!("received more than once: {told:?}") };
+    once.clone()
+}

@@ -1,0 +1,53 @@
+//! Runners that end otherwise than by their job.
+
+use ecsrunner_core::exit::AgentExit;
+use ecsrunner_core::runner::EndingKind;
+use ecsrunner_sim::ecs::StopCode;
+use serde_json::json;
+
+use crate::chain::Chain;
+use crate::deployment::FUNCTION;
+use crate::eventually;
+use crate::life;
+
+pub(crate) async fn a_cancelled_jobs_runner_is_retired_with_all_that_it_has(chain: &Chain) {
+    let queued = chain.github.queue_job().await;
+    let task = chain.task().await;
+    // Its agent is slow: the boot item is still there when nobody needs the runner any more.
+    eventually("a boot item", async || chain.boot_items().await.pop()).await;
+    chain.github.cancel(queued.job).await;
+    chain.at_rest().await;
+
+    assert!(chain.boot_items().await.is_empty(), "the boot item is taken back");
+    let stopped = chain.ecs.with(|ecs, _| ecs.task(&task.id)).unwrap();
+    assert_eq!(stopped.stop_code, Some(StopCode::UserInitiated), "the task is stopped");
+    let gone = chain.gone_runner(&task.environment["ECSRUNNER_RUNNER"]).await;
+    assert_eq!(gone.kind, EndingKind::Surplus);
+    chain.github.at_rest().await;
+}
+
+pub(crate) async fn the_sweep_hears_of_a_task_whose_end_nobody_told(chain: &Chain) {
+    let queued = chain.github.queue_job().await;
+    let task = chain.task().await;
+    let runner = chain.boot(&task).await;
+    let job = runner.begin(chain).await;
+    // From here on ECS's events are lost.
+    lose_events(chain, 1.0);
+    runner.complete(chain, job).await;
+    chain.exit(&task, AgentExit::Completed);
+    eventually("a stopped task, and an ended job", async || {
+        (chain.live_tasks().is_empty() && chain.open().await.jobs.is_empty()).then_some(())
+    })
+    .await;
+    assert_eq!(chain.open().await.runners.len(), 1, "nobody has heard of the task's end");
+
+    let swept = chain.aws.invoke(FUNCTION, &json!({"sweep": {}})).await;
+    lose_events(chain, 0.0);
+    assert!(swept.is_ok(), "{swept:?}");
+    chain.at_rest().await;
+    life::is_history(chain, &runner, queued).await;
+}
+
+fn lose_events(chain: &Chain, probability: f64) {
+    chain.ecs.with(|ecs, _| ecs.faults_mut().events.lose = probability);
+}

@@ -1,0 +1,45 @@
+//! No secret leaves the places that it is meant for.
+
+use crate::chain::Chain;
+
+/// What a log line may cut a longer secret into.
+const PIECE: usize = 40;
+/// What installation tokens begin with, GitHub's and the fake's, and an App's JSON web tokens.
+const TOKENS: [&str; 3] = ["ghs_", "eyJhbGci", "eyJ0eXAi"];
+
+pub(crate) async fn no_secret_is_in_a_log_a_task_or_an_event(chain: &Chain) {
+    let mut texts: Vec<(String, String)> = Vec::new();
+    let logged: Vec<String> = chain.logs().await.lines().map(str::to_owned).collect();
+    texts.push(("the function's log".to_owned(), logged.join("\n")));
+    for file in ["ministack.log", "gateway.log"] {
+        let text = std::fs::read_to_string(chain.setting.dir.join("logs").join(file)).unwrap();
+        texts.push((file.to_owned(), text));
+    }
+    let tasks: Vec<_> = chain.ecs.with(|ecs, _| ecs.tasks().collect());
+    assert!(tasks.len() >= 3, "tasks are there to be looked at");
+    texts.push(("tasks".to_owned(), format!("{tasks:?}")));
+    texts.push(("task events".to_owned(), format!("{:?}", chain.ecs.events_after(0).await)));
+
+    // What has to be found, so that what is not found means something.
+    let runner = &tasks[0].environment["ECSRUNNER_RUNNER"];
+    for (name, text) in texts.iter().filter(|(name, _)| name != "gateway.log") {
+        assert!(text.contains(runner.as_str()), "{name} tells of {runner}");
+    }
+    let secrets = chain.secrets();
+    assert!(
+        secrets.iter().any(|secret| secret.what.starts_with("the configuration of")),
+        "JIT configurations"
+    );
+    for (name, text) in &texts {
+        for token in TOKENS {
+            assert!(!text.contains(token), "{name} has a token that begins with {token}");
+        }
+        for secret in &secrets {
+            let pieces = secret.text.as_bytes().chunks(PIECE).filter(|piece| piece.len() >= 16);
+            for piece in pieces {
+                let piece = std::str::from_utf8(piece).unwrap();
+                assert!(!text.contains(piece), "{name} has {}", secret.what);
+            }
+        }
+    }
+}
