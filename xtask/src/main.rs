@@ -6,10 +6,13 @@ mod test;
 mod steps;
 mod tools;
 mod npm;
+mod pypi;
 mod documents;
 mod dependencies;
 mod samples;
+mod template;
 mod conformance;
+mod chain;
 mod page;
 mod bench;
 
@@ -22,8 +25,9 @@ const USAGE: &str = "\
 usage: cargo xtask TASK
 
   test [STEP …]  everything that has to hold, or some of it: formatting, lints, tests, documents,
-                 dependencies, samples (GitHub's webhooks), conformance (GitHub's API description),
-                 page (in a browser)
+                 dependencies, samples (GitHub's webhooks), template (of API Gateway), conformance
+                 (GitHub's API description), chain (the control plane on a stand-in for AWS), page (in a
+                 browser)
   conformance    the same as `test conformance`, but failing where its tools cannot be had
   bench [NAME …] one benchmark with its arguments, or all of them: see bench/README.md
 ";

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use crate::steps::{Done, Steps, say};
 use crate::tools::{cargo, is_there, succeed};
-use crate::{conformance, dependencies, documents, page, samples};
+use crate::{chain, conformance, dependencies, documents, page, samples, template};
 
 /// Runs all steps, or those that are named.
 pub(crate) fn run(root: &Path, only: Vec<String>) -> ExitCode {
@@ -25,7 +25,9 @@ pub(crate) fn run(root: &Path, only: Vec<String>) -> ExitCode {
     steps.run("documents", || documents::check(root));
     steps.run("dependencies", || dependencies::check(root));
     steps.run("samples", || samples::check(root));
+    steps.run("template", || template::check(root));
     steps.run("conformance", || conformance::check(root));
+    steps.run("chain", || chain::check(root));
     steps.run("page", || page::check(root));
     steps.end()
 }

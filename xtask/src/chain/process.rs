@@ -1,0 +1,57 @@
+//! A server that is started for the chain and ended with it.
+
+use std::process::{Child, Command};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail, ensure};
+
+use crate::tools::is_there;
+
+const START_LIMIT: Duration = Duration::from_secs(60);
+const END_LIMIT: Duration = Duration::from_secs(10);
+const PACE: Duration = Duration::from_millis(50);
+
+/// A running server; ended when dropped.
+pub(super) struct Process {
+    name: &'static str,
+    pub(super) child: Child,
+}
+
+impl Process {
+    pub(super) fn start(name: &'static str, command: &mut Command) -> anyhow::Result<Self> {
+        let child = command.spawn().with_context(|| format!("{name} cannot be started"))?;
+        Ok(Self { name, child })
+    }
+
+    /// Asks again and again until it is ready.
+    pub(super) fn wait_until(&mut self, mut ready: impl FnMut() -> bool) -> anyhow::Result<()> {
+        let name = self.name;
+        let started = Instant::now();
+        while !ready() {
+            if let Some(status) = self.child.try_wait()? {
+                bail!("{name} ended with {status}");
+            }
+            ensure!(started.elapsed() < START_LIMIT, "{name} is not ready after {START_LIMIT:?}");
+            thread::sleep(PACE);
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Process {
+    /// Asked first, so that it ends the processes that it has started itself.
+    fn drop(&mut self) {
+        let asked = is_there(Command::new("kill").arg(self.child.id().to_string()));
+        let begun = Instant::now();
+        while asked && begun.elapsed() < END_LIMIT {
+            match self.child.try_wait() {
+                Ok(None) => thread::sleep(PACE),
+                Ok(Some(_)) | Err(_) => return,
+            }
+        }
+        // It may have ended by itself; there is nothing more to do then.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
