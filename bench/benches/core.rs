@@ -10,7 +10,7 @@ use ecsrunner_core::event::{Event, JobAction, JobEvent};
 use ecsrunner_core::id::{JobId, Repository, RunId};
 use ecsrunner_core::job::JobFacts;
 use ecsrunner_core::labels::Labels;
-use ecsrunner_core::plan::{Budgets, Open, plan};
+use ecsrunner_core::plan::{Means, Open, plan};
 use ecsrunner_core::record::{Change, Records, Rules, record};
 use ecsrunner_core::settings::{Settings, SettingsEntry};
 use jiff::Timestamp;
@@ -23,7 +23,8 @@ struct Deployment {
 impl Deployment {
     fn new() -> Self {
         let settings: SettingsEntry = serde_json::from_str(
-            r#"{"version": 1, "deployment": "bench", "repositories": ["acme/*"], "limits": {"max_runners": 2000}}"#,
+            r#"{"version": 1, "deployment": "bench", "repositories": ["acme/*"], "limits": {"max_runners": 2000},
+                "paces": {"github": {"burst": 2000, "per_minute": 6000}, "fargate": {"burst": 2000, "per_minute": 6000}}}"#,
         )
         .expect("settings");
         let classes: BTreeMap<_, _> =
@@ -80,7 +81,7 @@ fn benches(criterion: &mut Criterion) {
         let records = Records::default();
         bencher.iter(|| {
             let recorded = record(black_box(&event), &records, deployment.rules());
-            let plan = plan(black_box(&open), deployment.rules(), &Budgets::default(), Timestamp::UNIX_EPOCH);
+            let plan = plan(black_box(&open), deployment.rules(), Means::default(), Timestamp::UNIX_EPOCH);
             (recorded, plan)
         });
     });

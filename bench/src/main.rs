@@ -1,6 +1,7 @@
-//! The local mode under load: figures, and a failure where a run was not right.
+//! The local mode under load, and the Lambda beside a peer's: figures, and a failure where a run was not right.
 
 mod burst;
+mod lambda;
 mod latency;
 mod stage;
 
@@ -8,7 +9,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
-/// Measures the local mode with a fake GitHub; see bench/README.md.
+/// Measures the local mode and the Lambda with fakes of GitHub and AWS; see bench/README.md.
 #[derive(Debug, Parser)]
 struct Arguments {
     /// The executable that is measured
@@ -26,18 +27,25 @@ enum Bench {
     Burst,
     /// The same, with the server killed and started again ten times
     Kill,
+    /// The Lambda control plane beside @cloudsnorkel/cdk-github-runners: cold, warm, memory, cost
+    Lambda(lambda::Arguments),
 }
 
 fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
-    let executable = std::path::absolute(&arguments.ecsrunner)?;
-    anyhow::ensure!(executable.is_file(), "{} is not there: build it first", executable.display());
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     runtime.block_on(async {
-        match arguments.bench {
-            Bench::Latency => latency::run(&executable).await,
-            Bench::Burst => burst::run(&executable, 0).await,
-            Bench::Kill => burst::run(&executable, 10).await,
+        match &arguments.bench {
+            Bench::Latency => latency::run(&executable(&arguments)?).await,
+            Bench::Burst => burst::run(&executable(&arguments)?, 0).await,
+            Bench::Kill => burst::run(&executable(&arguments)?, 10).await,
+            Bench::Lambda(arguments) => lambda::run(arguments).await,
         }
     })
+}
+
+fn executable(arguments: &Arguments) -> anyhow::Result<PathBuf> {
+    let executable = std::path::absolute(&arguments.ecsrunner)?;
+    anyhow::ensure!(executable.is_file(), "{} is not there: build it first", executable.display());
+    Ok(executable)
 }

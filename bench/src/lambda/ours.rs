@@ -1,0 +1,128 @@
+//! Our control plane: the `bootstrap` binary, what it is configured with, and a job's life through it.
+//!
+//! Everything that the bench knows of our Lambda's settings is in this file.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use anyhow::{Context, ensure};
+use ecsrunner_aws::store::Tables;
+use ecsrunner_core::id::Deployment;
+use serde_json::json;
+
+use super::calls::Service;
+use super::fakes::Fakes;
+use super::function::{Answer, Function};
+use super::job::{Action, Job, OWNER, TaskStatus, WEBHOOK_SECRET, task_event};
+use super::process::Program;
+
+const DEPLOYMENT: &str = "bench";
+/// The task role's unique id, which precedes the task id in a boot item's key.
+const BOOT_OWNER: &str = "AROAEXAMPLEEXAMPLE000";
+const WEBHOOK_SECRETS: &str = "ecsrunner-bench-webhook";
+const GITHUB_SECRET: &str = "ecsrunner-bench-github";
+
+/// The partition of the state table with the open jobs and runners.
+const OPEN: &str = "open";
+
+fn tables() -> anyhow::Result<Tables> {
+    Ok(Tables::of(&Deployment::parse(DEPLOYMENT)?, BOOT_OWNER))
+}
+
+/// Puts there what Terraform would: parameters and secrets.
+pub(crate) fn furnish(fakes: &Fakes, app_key: &str) -> anyhow::Result<()> {
+    let tables = tables()?;
+    // Jobs follow each other faster than GitHub and Fargate allow by default.
+    let quick = json!({"burst": 1000, "per_minute": 60_000});
+    let parameters = [
+        ("classes", json!({"small": {"cpu": 512, "memory": 1024, "default": true}})),
+        (
+            "settings",
+            json!({
+                "version": 1, "deployment": DEPLOYMENT, "repositories": [format!("{OWNER}/*")],
+                "paces": {"github": quick, "fargate": quick},
+            }),
+        ),
+        (
+            "deployment",
+            json!({
+                "version": 1,
+                "state_table": tables.state, "boot_table": tables.boot, "boot_owner": tables.boot_owner,
+                "cluster": "arn:aws:ecs:us-east-1:123456789012:cluster/ecsrunner-bench",
+                "subnets": ["subnet-0123456789abcdef0"], "security_groups": ["sg-0123456789abcdef0"],
+                "assign_public_ip": true,
+                "task_definitions": {"default/x64": "ecsrunner-bench-default-x64:1", "default/x64/exec": "ecsrunner-bench-default-x64-exec:1"},
+                "queue_url": format!("{}/123456789012/ecsrunner-bench-kicks", fakes.url(Service::Sqs)?),
+                "webhook_secret": WEBHOOK_SECRETS, "github_secret": GITHUB_SECRET,
+                "log_group": "/ecsrunner/bench/runners", "paused": false,
+            }),
+        ),
+    ];
+    let mut world = fakes.world();
+    for (name, value) in parameters {
+        world.parameters.insert(format!("/ecsrunner/{DEPLOYMENT}/{name}"), value.to_string());
+    }
+    world.secrets.insert(WEBHOOK_SECRETS.to_owned(), json!([WEBHOOK_SECRET]).to_string());
+    world.secrets.insert(
+        GITHUB_SECRET.to_owned(),
+        json!({"app_id": 1, "installation_id": 2, "private_key": app_key}).to_string(),
+    );
+    Ok(())
+}
+
+/// The bootstrap with its variables.
+pub(crate) fn program(bootstrap: &Path, fakes: &Fakes, authority: &Path) -> anyhow::Result<Program> {
+    let authority = authority.display().to_string();
+    let mut environment: BTreeMap<String, String> = fakes.endpoints()?;
+    for (key, value) in [
+        ("ECSRUNNER_DEPLOYMENT", DEPLOYMENT.to_owned()),
+        ("GITHUB_API_URL", fakes.url(Service::GitHub)?),
+        ("AWS_CA_BUNDLE", authority.clone()),
+        ("SSL_CERT_FILE", authority),
+    ] {
+        environment.insert(key.to_owned(), value);
+    }
+    Ok(Program { name: "ours", executable: bootstrap.to_owned(), arguments: Vec::new(), environment })
+}
+
+/// Forgets every job.
+pub(crate) async fn reset(fakes: &Fakes) -> anyhow::Result<()> {
+    fakes.dynamo.reset(&tables()?).await
+}
+
+/// A queued job's webhook; the answer counts only if a task was launched.
+pub(crate) async fn launch(function: &mut Function, fakes: &Fakes, job: &Job) -> anyhow::Result<Answer> {
+    fakes.world().forget_launch();
+    let answer = function.invoke(&job.webhook(Action::Queued).event_bridge()).await?;
+    ensure!(fakes.world().task.is_some(), "it launched no task; it answered {}", answer.body);
+    ensure!(fakes.world().runner.is_some(), "it asked for no JIT configuration; it answered {}", answer.body);
+    Ok(answer)
+}
+
+/// The events of a job's whole life, in order.
+pub(crate) const LIFE: [&str; 5] = ["queued", "task RUNNING", "in_progress", "completed", "task STOPPED"];
+
+/// A job's whole life, an answer for each of `LIFE`.
+pub(crate) async fn live(function: &mut Function, fakes: &Fakes) -> anyhow::Result<Vec<Answer>> {
+    let job = Job::new();
+    let mut answers = vec![launch(function, fakes, &job).await?];
+    let (task, runner) = {
+        let world = fakes.world();
+        (world.task.clone(), world.runner.clone())
+    };
+    let (task, runner) = (task.context("no task")?, runner.context("no runner")?);
+    answers.push(function.invoke(&task_event(&task, TaskStatus::Running)).await?);
+    // The task's agent takes its boot item before GitHub can give the runner a job.
+    fakes.dynamo.clear(&tables()?.boot, "owner").await?;
+    answers.push(function.invoke(&job.webhook(Action::InProgress(&runner)).event_bridge()).await?);
+    answers.push(function.invoke(&job.webhook(Action::Completed(&runner)).event_bridge()).await?);
+    answers.push(function.invoke(&task_event(&task, TaskStatus::Stopped)).await?);
+    let mut left = fakes.dynamo.partition(&tables()?.state, OPEN).await?;
+    // How far a bucket is drawn stays for a day: it is no job's, and no runner's.
+    left.retain(|item| !item["sk"]["S"].as_str().is_some_and(|sort| sort.starts_with("level#")));
+    ensure!(
+        left.is_empty(),
+        "the job is done and its task has stopped, but there are open records: {left:?}"
+    );
+    Ok(answers)
+}
