@@ -11,6 +11,7 @@ mod function;
 mod fakes;
 mod job;
 mod ours;
+mod crowd;
 mod peer;
 mod measure;
 mod prices;
@@ -25,7 +26,7 @@ use clap::Args;
 use tokio_rustls::TlsAcceptor;
 
 use fakes::Fakes;
-use measure::{Counts, Row, Stand};
+use measure::{Counts, Events, Row, Stand};
 use peer::{Handler, Peer};
 use share::{Cgroups, Share};
 
@@ -90,10 +91,11 @@ pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
             rows.push(stand.row(share).await.with_context(|| format!("{share} via {}", stand.fakes.scheme))?);
         }
     }
-    report(&rows)
+    let crowded = stands[1].crowded().await.context("with many jobs open")?;
+    report(&rows, &crowded)
 }
 
-fn report(rows: &[Row]) -> anyhow::Result<()> {
+fn report(rows: &[Row], crowded: &[(&'static str, Events)]) -> anyhow::Result<()> {
     report::cold_starts(rows)?;
     report::warm(rows)?;
     // Both sides' default is 128 MB, and AWS speaks TLS.
@@ -101,7 +103,11 @@ fn report(rows: &[Row]) -> anyhow::Result<()> {
     if let Some(row) = typical {
         report::events(row);
         report::calls(row);
+
         report::costs(row);
+    }
+    if let Some(row) = rows.iter().find(|row| row.share == Share::Full && row.scheme == "http") {
+        report::crowd(&row.ours.warm, crowded);
     }
     report::targets(rows)
 }

@@ -4,11 +4,15 @@ use std::path::Path;
 
 use crate::tools::{cargo, succeed};
 
-const PROGRAMS: [&str; 3] = ["latency", "burst", "kill"];
+const PROGRAMS: [&str; 4] = ["latency", "burst", "kill", "lambda"];
 
 /// Runs one benchmark with its arguments, or all of them.
 pub(crate) fn run(root: &Path, arguments: &[String]) -> anyhow::Result<()> {
     succeed(cargo(root).args(["build", "--release", "--package", "ecsrunner"]))?;
+    let of_lambda = arguments.is_empty() || arguments.first().is_some_and(|name| name == "lambda");
+    if of_lambda {
+        succeed(cargo(root).args(["build", "--profile", "lambda", "--package", "ecsrunner-lambda"]))?;
+    }
     let run = |arguments: &[String]| {
         let mut bench = cargo(root);
         bench.args(["run", "--release", "--package", "ecsrunner-bench", "--"]).args(arguments);

@@ -292,7 +292,7 @@ mod tests {
     #[test]
     fn a_webhook_is_as_large_as_github_s() {
         let body = Job::new().webhook(Action::Completed("runner")).body;
-        // facts.md: bodies of workflow_job are 7 to 12 KB.
+        // GitHub: bodies of workflow_job are 7 to 12 KB.
         assert!((7_000..12_000).contains(&body.len()), "{} bytes", body.len());
     }
 

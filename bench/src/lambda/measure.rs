@@ -5,10 +5,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 
-use super::calls::{Call, Named, Service, by_name, fakes_own};
+use super::calls::{Call, Named, Service, Units, by_name, fakes_own};
+use super::crowd::Crowd;
 use super::fakes::Fakes;
 use super::function::{Answer, Function};
 use super::job::{Action, Job};
+use super::ours::Told;
 use super::peer::Handler;
 use super::process::Program;
 use super::share::{Cgroups, Share};
@@ -54,12 +56,41 @@ pub(crate) struct Cold {
 pub(crate) struct Events {
     pub(crate) latency: Vec<f64>,
     pub(crate) cpu: Vec<f64>,
+    /// What was called, where it is told apart by event.
+    pub(crate) called: Vec<Called>,
+}
+
+/// The calls of one event.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Called {
+    pub(crate) aws: usize,
+    pub(crate) github: usize,
+    pub(crate) units: Units,
+}
+
+impl Called {
+    fn of(calls: &[Call]) -> Self {
+        let github = calls.iter().filter(|call| call.service == Service::GitHub).count();
+        let sum = |of: fn(&Units) -> f64| calls.iter().map(|call| of(&call.units)).sum();
+        let units = Units { read: sum(|units| units.read), write: sum(|units| units.write) };
+        Self { aws: calls.len() - github, github, units }
+    }
 }
 
 impl Events {
     fn add(&mut self, answer: &Answer) {
         self.latency.push(ms(answer.latency));
         self.cpu.push(ms(answer.cpu));
+    }
+
+    fn add_told(&mut self, (answer, calls): &Told) {
+        self.add(answer);
+        self.called.push(Called::of(calls));
+    }
+
+    /// The mean of something that was called.
+    pub(crate) fn mean(&self, of: fn(&Called) -> f64) -> f64 {
+        self.called.iter().map(of).sum::<f64>() / self.called.len() as f64
     }
 }
 
@@ -162,18 +193,36 @@ impl Stand {
     async fn warm_ours(&self, share: Share) -> anyhow::Result<Figures> {
         ours::reset(&self.fakes).await?;
         let mut function = self.start(&self.ours, share).await?;
-        ours::live(&mut function, &self.fakes).await?;
-        let first_job = by_name(&self.fakes.calls.take());
+        let first = ours::live(&mut function, &self.fakes).await?;
         for _ in 0..UNCOUNTED {
             ours::live(&mut function, &self.fakes).await?;
         }
-        self.fakes.calls.take();
+        let mut calls = Vec::new();
         let mut warm = ours::LIFE.map(|event| (event, Events::default())).to_vec();
         for _ in 0..self.counts.warm {
-            let answers = ours::live(&mut function, &self.fakes).await?;
-            warm.iter_mut().zip(&answers).for_each(|((_, events), answer)| events.add(answer));
+            let told = ours::live(&mut function, &self.fakes).await?;
+            warm.iter_mut().zip(&told).for_each(|((_, events), told)| events.add_told(told));
+            calls.extend(told.into_iter().flat_map(|(_, calls)| calls));
         }
-        self.figures(function, Vec::new(), warm, first_job).await
+        let first: Vec<Call> = first.into_iter().flat_map(|(_, calls)| calls).collect();
+        let (first_job, jobs) = (by_name(&first), by_name(&calls));
+        let peak_rss_mb = function.peak_rss_mb()?;
+        function.end().await?;
+        Ok(Figures { cold: Vec::new(), warm, peak_rss_mb, first_job, jobs })
+    }
+
+    /// Our events with many jobs open, at full CPU.
+    pub(crate) async fn crowded(&self) -> anyhow::Result<Vec<(&'static str, Events)>> {
+        ours::reset(&self.fakes).await?;
+        let mut function = self.start(&self.ours, Share::Full).await?;
+        let mut crowd = Crowd::gather(&mut function, &self.fakes).await?;
+        let mut warm = ours::LIFE.map(|event| (event, Events::default())).to_vec();
+        for _ in 0..self.counts.warm {
+            let told = crowd.turn(&mut function, &self.fakes).await?;
+            warm.iter_mut().zip(&told).for_each(|((_, events), told)| events.add_told(told));
+        }
+        function.end().await?;
+        Ok(warm)
     }
 
     async fn warm_peer(&self, handler: Handler, share: Share) -> anyhow::Result<Figures> {

@@ -8,10 +8,10 @@ use std::path::Path;
 use anyhow::{Context, ensure};
 use ecsrunner_aws::store::Tables;
 use ecsrunner_core::id::Deployment;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::calls::Service;
-use super::fakes::Fakes;
+use super::calls::{Call, Service};
+use super::fakes::{Fakes, LaunchedTask};
 use super::function::{Answer, Function};
 use super::job::{Action, Job, OWNER, TaskStatus, WEBHOOK_SECRET, task_event};
 use super::process::Program;
@@ -102,21 +102,56 @@ pub(crate) async fn launch(function: &mut Function, fakes: &Fakes, job: &Job) ->
 /// The events of a job's whole life, in order.
 pub(crate) const LIFE: [&str; 5] = ["queued", "task RUNNING", "in_progress", "completed", "task STOPPED"];
 
-/// A job's whole life, an answer for each of `LIFE`.
-pub(crate) async fn live(function: &mut Function, fakes: &Fakes) -> anyhow::Result<Vec<Answer>> {
+/// An event's answer, and what was called for it.
+pub(crate) type Told = (Answer, Vec<Call>);
+
+/// The runner that was launched last.
+pub(crate) struct Runner {
+    task: LaunchedTask,
+    name: String,
+}
+
+impl Runner {
+    /// The runner of the last launch; `None` where there was none since the one before.
+    pub(crate) fn launched(fakes: &Fakes) -> Option<Self> {
+        let mut world = fakes.world();
+        let runner = Some(Self { task: world.task.clone()?, name: world.runner.clone()? });
+        world.forget_launch();
+        runner
+    }
+
+    /// What is left of its job's life once it is launched.
+    pub(crate) async fn serve(
+        self,
+        function: &mut Function,
+        fakes: &Fakes,
+        job: &Job,
+    ) -> anyhow::Result<Vec<Told>> {
+        let mut told = Vec::new();
+        let mut tell = async |event: Value| -> anyhow::Result<()> {
+            fakes.calls.take();
+            let answer = function.invoke(&event).await?;
+            told.push((answer, fakes.calls.take()));
+            Ok(())
+        };
+        tell(task_event(&self.task, TaskStatus::Running)).await?;
+        // The task's agent takes its boot item before GitHub can give the runner a job.
+        fakes.dynamo.clear(&tables()?.boot, "owner").await?;
+        tell(job.webhook(Action::InProgress(&self.name)).event_bridge()).await?;
+        tell(job.webhook(Action::Completed(&self.name)).event_bridge()).await?;
+        tell(task_event(&self.task, TaskStatus::Stopped)).await?;
+        Ok(told)
+    }
+}
+
+/// A job's whole life, for each of `LIFE` what was told.
+pub(crate) async fn live(function: &mut Function, fakes: &Fakes) -> anyhow::Result<Vec<Told>> {
     let job = Job::new();
-    let mut answers = vec![launch(function, fakes, &job).await?];
-    let (task, runner) = {
-        let world = fakes.world();
-        (world.task.clone(), world.runner.clone())
-    };
-    let (task, runner) = (task.context("no task")?, runner.context("no runner")?);
-    answers.push(function.invoke(&task_event(&task, TaskStatus::Running)).await?);
-    // The task's agent takes its boot item before GitHub can give the runner a job.
-    fakes.dynamo.clear(&tables()?.boot, "owner").await?;
-    answers.push(function.invoke(&job.webhook(Action::InProgress(&runner)).event_bridge()).await?);
-    answers.push(function.invoke(&job.webhook(Action::Completed(&runner)).event_bridge()).await?);
-    answers.push(function.invoke(&task_event(&task, TaskStatus::Stopped)).await?);
+    fakes.calls.take();
+    let answer = launch(function, fakes, &job).await?;
+    let mut told = vec![(answer, fakes.calls.take())];
+    let runner = Runner::launched(fakes).context("no runner")?;
+    told.extend(runner.serve(function, fakes, &job).await?);
     let mut left = fakes.dynamo.partition(&tables()?.state, OPEN).await?;
     // How far a bucket is drawn stays for a day: it is no job's, and no runner's.
     left.retain(|item| !item["sk"]["S"].as_str().is_some_and(|sort| sort.starts_with("level#")));
@@ -124,5 +159,5 @@ pub(crate) async fn live(function: &mut Function, fakes: &Fakes) -> anyhow::Resu
         left.is_empty(),
         "the job is done and its task has stopped, but there are open records: {left:?}"
     );
-    Ok(answers)
+    Ok(told)
 }

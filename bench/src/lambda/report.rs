@@ -6,6 +6,7 @@ use comfy_table::presets::ASCII_MARKDOWN;
 use comfy_table::{CellAlignment, Table};
 
 use super::calls::{Named, Service};
+use super::crowd::OPEN_JOBS;
 use super::measure::{Cold, Events, Figures, Row, median};
 use super::peer::Handler;
 use super::prices::{self, Bill, LAMBDA_ARM64, LAMBDA_X86, Start};
@@ -171,6 +172,25 @@ pub(crate) fn calls(row: &Row) {
     );
 }
 
+/// Our events with one job open, and with many.
+pub(crate) fn crowd(alone: &[(&'static str, Events)], crowded: &[(&'static str, Events)]) {
+    say(&format!("\nOur events with no other job open, and with {OPEN_JOBS}, at full CPU via http; means\n"));
+    let mut table = table(&["event", "open", "CPU ms", "AWS calls", "read units", "write units"]);
+    for ((event, alone), (_, crowded)) in alone.iter().zip(crowded) {
+        for (open, events) in [("1".to_owned(), alone), (OPEN_JOBS.to_string(), crowded)] {
+            table.add_row([
+                (*event).to_owned(),
+                open,
+                format!("{:.2}", median(events.cpu.iter().copied())),
+                trimmed(events.mean(|called| called.aws as f64)),
+                trimmed(events.mean(|called| called.units.read)),
+                trimmed(events.mean(|called| called.units.write)),
+            ]);
+        }
+    }
+    say(&table.to_string());
+}
+
 fn trimmed(value: f64) -> String {
     let text = format!("{value:.2}");
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
@@ -234,6 +254,17 @@ pub(crate) fn targets(rows: &[Row]) -> anyhow::Result<()> {
             ratio >= 10.0,
             "≥ 10",
         );
+    }
+    if let Some(row) = rows.first() {
+        let aws = |events: &Events| events.mean(|called| called.aws as f64);
+        let github = |events: &Events| events.mean(|called| called.github as f64);
+        let events = || row.ours.warm.iter().map(|(_, events)| events);
+        let launch = events().next().map_or(f64::NAN, aws);
+        tell("AWS calls, webhook → handed over, warm", launch, "", launch <= 9.0, "≤ 9");
+        let life = events().map(aws).sum();
+        tell("AWS calls of a job's life, warm", life, "", life <= 24.0, "≤ 24");
+        let asked = events().map(github).sum();
+        tell("GitHub calls of a job, token cached", asked, "", asked <= 1.0, "≤ 1");
     }
     let rss = rows.iter().map(|row| row.ours.peak_rss_mb).fold(0.0, f64::max);
     tell("peak RSS", rss, "MB", rss <= 25.0, "≤ 25");

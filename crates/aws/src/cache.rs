@@ -1,13 +1,23 @@
 //! A value that is read again when it has grown old.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::{SignedDuration, Timestamp};
 
 /// The last value read, and when. By the wall clock: a frozen Lambda's other
 /// clocks may stand still.
 #[derive(Debug)]
-pub(crate) struct Cache<T>(Mutex<Option<Kept<T>>>);
+pub(crate) struct Cache<T>(Mutex<State<T>>);
+
+#[derive(Debug)]
+struct State<T> {
+    kept: Option<Kept<T>>,
+    failed_at: Option<Timestamp>,
+}
+
+/// How long a value that could not be read again is used without trying to:
+/// each try can take as long as a request may.
+const AFTER_A_FAILURE: SignedDuration = SignedDuration::from_secs(10);
 
 /// A value that was read.
 #[derive(Debug)]
@@ -32,18 +42,36 @@ impl<T> Kept<T> {
 
 impl<T> Cache<T> {
     pub(crate) fn new() -> Self {
-        Self(Mutex::new(None))
+        Self(Mutex::new(State { kept: None, failed_at: None }))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State<T>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn get(&self) -> Option<Kept<T>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.lock().kept.clone()
     }
 
-    pub(crate) fn keep(&self, value: T, now: Timestamp) -> Arc<T> {
-        let value = Arc::new(value);
-        let kept = Kept { value: Arc::clone(&value), read_at: now };
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(kept);
+    /// Keeps what was read: the value before, where it says the same still and
+    /// what was made of it need not be made anew.
+    pub(crate) fn keep(&self, value: T, now: Timestamp, is_same: fn(&T, &T) -> bool) -> Arc<T> {
+        let mut state = self.lock();
+        let before = state.kept.take().map(|kept| kept.value).filter(|before| is_same(before, &value));
+        let value = before.unwrap_or_else(|| Arc::new(value));
+        *state = State { kept: Some(Kept { value: Arc::clone(&value), read_at: now }), failed_at: None };
         value
+    }
+
+    /// Reading it again has failed.
+    pub(crate) fn failed(&self, now: Timestamp) {
+        self.lock().failed_at = Some(now);
+    }
+
+    /// Whether reading it again has failed a moment ago.
+    pub(crate) fn has_just_failed(&self, now: Timestamp) -> bool {
+        let since = self.lock().failed_at.map(|failed| now.duration_since(failed));
+        since.is_some_and(|since| !since.is_negative() && since < AFTER_A_FAILURE)
     }
 }
 
@@ -51,12 +79,34 @@ impl<T> Cache<T> {
 mod tests {
     use super::*;
 
+    const SAME: fn(&&str, &&str) -> bool = |one, other| one == other;
+
+    #[test]
+    fn a_value_that_is_the_same_still_is_the_one_before() {
+        let now = Timestamp::UNIX_EPOCH;
+        let cache = Cache::new();
+        let first = cache.keep("value", now, SAME);
+        assert!(Arc::ptr_eq(&first, &cache.keep("value", now, SAME)));
+        assert!(!Arc::ptr_eq(&first, &cache.keep("other", now, SAME)));
+    }
+
+    #[test]
+    fn a_failure_is_remembered_for_ten_seconds_or_until_a_value_is_read() {
+        let at = |secs| Timestamp::from_second(secs).unwrap();
+        let cache = Cache::new();
+        assert!(!cache.has_just_failed(at(0)));
+        cache.failed(at(0));
+        assert_eq!([0, 9, 10].map(|secs| cache.has_just_failed(at(secs))), [true, true, false]);
+        cache.keep("value", at(1), SAME);
+        assert!(!cache.has_just_failed(at(2)));
+    }
+
     #[test]
     fn a_value_grows_old_and_a_clock_that_was_set_back_makes_it_old_at_once() {
         let at = |secs| Timestamp::from_second(secs).unwrap();
         let cache = Cache::new();
         assert!(cache.get().is_none());
-        cache.keep("value", at(100));
+        cache.keep("value", at(100), SAME);
         let kept = cache.get().unwrap();
         assert!(kept.is_younger(SignedDuration::from_secs(25), at(124)));
         assert!(!kept.is_younger(SignedDuration::from_secs(25), at(125)));

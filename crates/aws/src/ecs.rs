@@ -10,12 +10,11 @@ mod list;
 mod request;
 mod stop;
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
 use aws_sdk_ecs::Client;
-use ecsrunner_core::id::{ClassName, Deployment, SubnetId, TaskId};
+use ecsrunner_core::id::{Deployment, SubnetId, TaskId};
 use ecsrunner_core::runner::RunnerFacts;
 use ecsrunner_core::sweep::SeenTask;
 use ecsrunner_engine::ports::compute::{Compute, ComputeError, TaskOrder};
@@ -47,8 +46,6 @@ pub struct Fleet {
     pub network: Network,
     /// The task definitions.
     pub task_definitions: TaskDefinitions,
-    /// What the classes ask for beside a size.
-    pub classes: BTreeMap<ClassName, ClassFacts>,
     /// The agent's variables for a runner, none of them a secret: whoever may
     /// describe a task can read them. The same for the same runner.
     pub environment: AgentEnvironment,
@@ -66,15 +63,6 @@ pub struct Network {
     pub security_groups: Vec<String>,
     /// Whether tasks get a public IPv4 address, which they need in a public subnet.
     pub assign_public_ip: bool,
-}
-
-/// What a class asks for beside a size.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct ClassFacts {
-    /// The image's name; `None` for the deployment's own.
-    pub image: Option<String>,
-    /// Whether ECS Exec may open a shell.
-    pub exec: bool,
 }
 
 impl Fleet {
@@ -97,7 +85,6 @@ impl fmt::Debug for Fleet {
             .field("cluster", &self.cluster)
             .field("network", &self.network)
             .field("task_definitions", &self.task_definitions)
-            .field("classes", &self.classes)
             .finish_non_exhaustive()
     }
 }

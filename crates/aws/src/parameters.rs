@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use aws_sdk_ssm::Client;
 use ecsrunner_core::class::{Catalogue, ClassEntry};
-use ecsrunner_core::id::{ClassName, Deployment};
+use ecsrunner_core::id::Deployment;
 use ecsrunner_core::settings::{Settings, SettingsEntry};
 use ecsrunner_engine::ports::Disposition;
 use ecsrunner_engine::{Ruleset, chain};
@@ -21,7 +21,7 @@ use tracing::warn;
 
 use crate::cache::Cache;
 use crate::connection::Connection;
-use crate::ecs::{AgentEnvironment, ClassFacts, Fleet};
+use crate::ecs::{AgentEnvironment, Fleet};
 use crate::fault::Fault;
 
 pub use deployment::DeploymentFacts;
@@ -96,10 +96,14 @@ impl Parameters {
     ///
     /// They cannot be read, or are wrong: with every mistake, by the
     /// parameter's name, the key and the value.
-    pub async fn read(&self) -> Result<Arc<Configuration>, ParametersError> {
+    pub async fn read(&self, now: Timestamp) -> Result<Arc<Configuration>, ParametersError> {
         let kept = self.cache.get();
-        let now = Timestamp::now();
         if let Some(kept) = kept.as_ref().filter(|kept| kept.is_younger(AGE, now)) {
+            return Ok(Arc::clone(&kept.value));
+        }
+        if let Some(kept) = kept.as_ref().filter(|kept| kept.is_younger(AGE_WHEN_UNREADABLE, now))
+            && self.cache.has_just_failed(now)
+        {
             return Ok(Arc::clone(&kept.value));
         }
         let before = kept.as_ref().map(|kept| &kept.value.class_faults);
@@ -111,10 +115,11 @@ impl Parameters {
                         warn!(fault, "a class is set aside");
                     }
                 }
-                Ok(self.cache.keep(configuration, now))
+                Ok(self.cache.keep(configuration, now, |_, _| false))
             }
             Err(error) => match kept.filter(|kept| kept.is_younger(AGE_WHEN_UNREADABLE, now)) {
                 Some(kept) => {
+                    self.cache.failed(now);
                     warn!(error = %chain(&error), "the parameters read before are used");
                     Ok(kept.value)
                 }
@@ -196,17 +201,8 @@ impl Configuration {
             cluster: self.deployment.cluster.clone(),
             network: self.deployment.network.clone(),
             task_definitions: self.deployment.task_definitions.clone(),
-            classes: self.class_facts(),
             environment,
         }
-    }
-
-    /// What the classes ask for beside a size.
-    fn class_facts(&self) -> BTreeMap<ClassName, ClassFacts> {
-        self.catalogue
-            .iter()
-            .map(|class| (class.name.clone(), ClassFacts { image: class.image.clone(), exec: class.exec }))
-            .collect()
     }
 }
 

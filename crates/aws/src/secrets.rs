@@ -43,6 +43,9 @@ struct Secret<T> {
     cache: Cache<T>,
 }
 
+/// How a secret's text is read, and whether two readings say the same.
+type Form<T> = (fn(&str) -> Result<T, &'static str>, fn(&T, &T) -> bool);
+
 /// How fresh secrets must be.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Freshness {
@@ -102,12 +105,18 @@ impl Secrets {
     /// # Errors
     ///
     /// It cannot be read, or holds none.
-    pub async fn webhook_secrets(&self, freshness: Freshness) -> Result<Arc<Vec<SecretString>>, SecretError> {
+    pub async fn webhook_secrets(
+        &self,
+        freshness: Freshness,
+        now: Timestamp,
+    ) -> Result<Arc<Vec<SecretString>>, SecretError> {
         let age = match freshness {
             Freshness::Usual => AGE,
             Freshness::NoneFitted => AGE_WHEN_NONE_FITS,
         };
-        self.webhook.get(&self.client, age, format::webhook_secrets).await
+        let form: Form<Vec<SecretString>> =
+            (format::webhook_secrets, |one, other| format::are_same_webhook_secrets(one, other));
+        self.webhook.get(&self.client, age, now, form).await
     }
 
     /// Who we are to GitHub. The secret is
@@ -118,8 +127,9 @@ impl Secrets {
     /// # Errors
     ///
     /// It cannot be read, or is something else.
-    pub async fn github_credentials(&self) -> Result<Arc<GitHubCredentials>, SecretError> {
-        self.github.get(&self.client, AGE, format::github_credentials).await
+    pub async fn github_credentials(&self, now: Timestamp) -> Result<Arc<GitHubCredentials>, SecretError> {
+        let form: Form<_> = (format::github_credentials, format::are_same_github_credentials);
+        self.github.get(&self.client, AGE, now, form).await
     }
 }
 
@@ -132,17 +142,23 @@ impl<T> Secret<T> {
         &self,
         client: &Client,
         age: SignedDuration,
-        parse: fn(&str) -> Result<T, &'static str>,
+        now: Timestamp,
+        (parse, is_same): Form<T>,
     ) -> Result<Arc<T>, SecretError> {
-        let now = Timestamp::now();
         let kept = self.cache.get();
         if let Some(kept) = kept.as_ref().filter(|kept| kept.is_younger(age, now)) {
             return Ok(Arc::clone(&kept.value));
         }
+        if let Some(kept) = kept.as_ref().filter(|kept| kept.is_younger(AGE_WHEN_UNREADABLE, now))
+            && self.cache.has_just_failed(now)
+        {
+            return Ok(Arc::clone(&kept.value));
+        }
         match self.read(client, parse).await {
-            Ok(value) => Ok(self.cache.keep(value, now)),
+            Ok(value) => Ok(self.cache.keep(value, now, is_same)),
             Err(error) => match kept.filter(|kept| kept.is_younger(AGE_WHEN_UNREADABLE, now)) {
                 Some(kept) => {
+                    self.cache.failed(now);
                     warn!(error = %chain(&error), "the secret read before is used");
                     Ok(kept.value)
                 }

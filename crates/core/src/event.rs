@@ -53,6 +53,18 @@ impl Event {
     }
 }
 
+impl Event {
+    /// What it says of a job, where it is about one that GitHub described.
+    #[must_use]
+    pub fn job_facts(&self) -> Option<&JobFacts> {
+        match self {
+            Self::Job(event) => Some(&event.facts),
+            Self::JobAnswer(JobAnswer { outcome: JobOutcome::Found(event), .. }) => Some(&event.facts),
+            Self::JobAnswer(_) | Self::RunAnswer(_) | Self::Task(_) | Self::RegistrationAnswer(_) => None,
+        }
+    }
+}
+
 /// A `workflow_job` event.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct JobEvent {

@@ -41,6 +41,13 @@ const SILENCE_OF_ENDED: SignedDuration = SignedDuration::from_secs(10);
 /// How long a job may run on somebody else's runner; GitHub ends it after five days.
 const SILENCE_OF_OTHERS: SignedDuration = SignedDuration::from_hours(6);
 
+/// The most jobs that are doubted within [`DOUBTS_WITHIN`]: a question each, of
+/// GitHub's 5,000 an hour or more.
+const MOST_DOUBTS: usize = 20;
+const DOUBTS_WITHIN: SignedDuration = SignedDuration::from_mins(1);
+/// However long a job has been silent, it is asked about again after that time.
+const LONGEST_PAUSE: SignedDuration = SignedDuration::from_hours(1);
+
 const NEVER_STARTED: &str = "its task was accepted, and its container never ran";
 
 /// Everything that is open.
@@ -56,6 +63,8 @@ pub struct Open {
     pub levels: HashMap<Bucket, Level>,
     /// Records that cannot be read, and stay where they are for a person to look at.
     pub unreadable: usize,
+    /// How many of them are runners'. Each takes a place in the deployment's limit.
+    pub unreadable_runners: usize,
 }
 
 /// What launches draw on beside the limits.
@@ -138,6 +147,8 @@ pub struct Order {
     repository: Repository,
     launched_for: JobId,
     max_job_minutes: u32,
+    image: Option<String>,
+    exec: bool,
 }
 
 impl Order {
@@ -150,8 +161,19 @@ impl Order {
     /// The record of the reserved runner.
     #[must_use]
     pub fn reserve(&self, name: RunnerName, epoch: Epoch, at: Timestamp) -> Runner {
-        let Self { class, size, placement, pool, scope, labels, repository, launched_for, max_job_minutes } =
-            self.clone();
+        let Self {
+            class,
+            size,
+            placement,
+            pool,
+            scope,
+            labels,
+            repository,
+            launched_for,
+            max_job_minutes,
+            image,
+            exec,
+        } = self.clone();
         Runner {
             facts: RunnerFacts {
                 name,
@@ -163,6 +185,8 @@ impl Order {
                 repository,
                 launched_for,
                 max_job_minutes,
+                image,
+                exec,
             },
             version: Version::FIRST,
             epoch,
@@ -241,7 +265,7 @@ pub fn plan(open: &Open, rules: Rules<'_>, means: Means<'_>, now: Timestamp) -> 
         }
         levels.entry(&place.pool).or_default().jobs.push(job);
     }
-    doubt_jobs(open, now, &mut plan);
+    doubt_jobs(open, rules, now, &mut plan);
     let mut deficits = Vec::new();
     for level in levels.values_mut() {
         deficits.extend(level.compare(&mut plan, rules.settings.limits.surplus_grace(), now));
@@ -276,9 +300,10 @@ fn unadmitted(job: &Job, wait: &Reason) -> Option<Question> {
 
 /// Jobs whose webhooks may have been lost: their runner has ended and nothing
 /// was heard of them, or they have been queued for long.
-fn doubt_jobs(open: &Open, now: Timestamp, plan: &mut Plan) {
+fn doubt_jobs(open: &Open, rules: Rules<'_>, now: Timestamp, plan: &mut Plan) {
     let runners: HashMap<&RunnerName, &Runner> =
         open.runners.iter().map(|runner| (runner.name(), runner)).collect();
+    let mut due = Vec::new();
     for job in &open.jobs {
         let since = job.timeline.latest();
         let doubted = match &job.state {
@@ -287,6 +312,12 @@ fn doubt_jobs(open: &Open, now: Timestamp, plan: &mut Plan) {
             JobState::Queued { wait, .. } if unadmitted(job, wait).is_some() => continue,
             JobState::Queued { .. } => since + SILENCE_OF_QUEUED,
             JobState::InProgress { runner: TakenBy::Other(_), .. } => since + SILENCE_OF_OTHERS,
+            // Another deployment's.
+            JobState::InProgress { runner: TakenBy::Ours(name), .. }
+                if !name.belongs_to(&rules.settings.deployment) =>
+            {
+                since + SILENCE_OF_OTHERS
+            }
             JobState::InProgress { runner: TakenBy::Ours(name), .. } => match runners.get(name) {
                 None => since + SILENCE_OF_ENDED,
                 Some(runner) => match runner.stopped_at() {
@@ -295,12 +326,24 @@ fn doubt_jobs(open: &Open, now: Timestamp, plan: &mut Plan) {
                 },
             },
         };
-        if now < doubted {
-            plan.wake_at(doubted);
+        // The longer it has been silent, the less does another question tell.
+        let pause = |asked: Timestamp| (asked.duration_since(since) / 2).clamp(DOUBT, LONGEST_PAUSE);
+        let at = job.asked_at.map_or(doubted, |asked| doubted.max(asked + pause(asked)));
+        if now < at {
+            plan.wake_at(at);
         } else {
-            plan.ask(Question::Job { job: job.id(), on_behalf_of: None }, job.asked_at, now);
+            due.push((matches!(job.state, JobState::Queued { .. }), at, job.id()));
         }
     }
+    // What has ended in silence comes before what merely waits.
+    due.sort_unstable();
+    let lately = open.jobs.iter().filter_map(|job| job.asked_at).filter(|at| now < *at + DOUBTS_WITHIN);
+    let free = MOST_DOUBTS.saturating_sub(lately.clone().count());
+    if due.len() > free {
+        plan.wake_at(lately.min().unwrap_or(now) + DOUBTS_WITHIN);
+    }
+    let asked = due.into_iter().take(free);
+    plan.questions.extend(asked.map(|(_, _, job)| Question::Job { job, on_behalf_of: None }));
 }
 
 /// A runner that took its configuration lives as long as its agent, and no
@@ -317,7 +360,8 @@ fn retire_overdue(open: &Open, rules: Rules<'_>, now: Timestamp, plan: &mut Plan
             }
             RunnerState::Ending(ending) if ending.kind.overrides_job() || !runner.holds_place() => continue,
             _ => {
-                let Some(started) = runner.launched_at() else { continue };
+                let booted = runner.timeline.at(RunnerStage::Booted);
+                let Some(started) = booted.or_else(|| runner.launched_at()) else { continue };
                 let life = rules.settings.limits.longest_life(runner.facts.max_job_minutes);
                 (started + life, EndingKind::JobTimeout, Code::JobTimeout.into())
             }

@@ -123,7 +123,10 @@ pub fn record(event: &Event, records: &Records, rules: Rules<'_>) -> Recorded {
                 Some(job) => match &answer.outcome {
                     JobOutcome::Found(event) => {
                         let mut recorded = job::record_answer(job, answer.at, event, records, rules);
-                        recorded.changes.extend(runner::release_hold(answer, event, records));
+                        if let Some(released) = runner::release_hold(answer, event, records) {
+                            recorded.changes.push(released);
+                            recorded.replan = true;
+                        }
                         recorded
                     }
                     JobOutcome::Absent => job::record_absent(job),

@@ -74,6 +74,10 @@ pub struct RunnerFacts {
     pub launched_for: JobId,
     /// Minutes after which its job is cancelled.
     pub max_job_minutes: u32,
+    /// The image's name, where it is not the deployment's own.
+    pub image: Option<String>,
+    /// Whether ECS Exec may open a shell in it.
+    pub exec: bool,
 }
 
 /// A runner that is not gone.

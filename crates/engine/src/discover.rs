@@ -8,6 +8,7 @@ use ecsrunner_core::event::{Event, JobAction, JobEvent};
 use ecsrunner_core::id::{JobId, Repository};
 use ecsrunner_core::job::{Conclusion, Job, JobFacts, TakenBy};
 use ecsrunner_core::labels::Labels;
+use ecsrunner_core::plan::DOUBT;
 use ecsrunner_core::runner::Runner;
 use jiff::Timestamp;
 use tracing::{info, warn};
@@ -23,13 +24,17 @@ const MOST_ASKED: usize = 100;
 
 impl<W: World> Engine<W> {
     /// Looks for queued jobs in these repositories, and asks what has become of
-    /// those that GitHub no longer lists; returns how many were new. A
-    /// repository that GitHub does not answer for is left to the next look.
+    /// those that GitHub no longer lists, one by one until that time; returns how
+    /// many were new. A repository that GitHub does not answer for is left to the next look.
     ///
     /// # Errors
     ///
     /// The store is out of reach.
-    pub async fn discover(&self, repositories: &[Repository]) -> Result<usize, StoreError> {
+    pub async fn discover(
+        &self,
+        repositories: &[Repository],
+        until: Option<Timestamp>,
+    ) -> Result<usize, StoreError> {
         let mut found = 0;
         for repository in repositories {
             let known = self.unheard_of(|job| job.facts.repository == *repository).await?;
@@ -49,7 +54,7 @@ impl<W: World> Engine<W> {
                     found += 1;
                 }
             }
-            self.ask_about(known.into_iter().filter(|job| !listed.contains(&job.id()))).await;
+            self.ask_about(known.into_iter().filter(|job| !listed.contains(&job.id())), until).await;
         }
         Ok(found)
     }
@@ -62,7 +67,7 @@ impl<W: World> Engine<W> {
     /// The store is out of reach.
     pub async fn catch_up(&self) -> Result<(), StoreError> {
         let known = self.unheard_of(|_| true).await?;
-        self.ask_about(known.into_iter()).await;
+        self.ask_about(known.into_iter(), None).await;
         Ok(())
     }
 
@@ -74,8 +79,13 @@ impl<W: World> Engine<W> {
         Ok(open.jobs.into_iter().filter(|job| wanted(job) && !at_work.contains(&job.id())).collect())
     }
 
-    async fn ask_about(&self, jobs: impl Iterator<Item = Job>) {
-        for job in jobs.take(MOST_ASKED) {
+    async fn ask_about(&self, jobs: impl Iterator<Item = Job>, until: Option<Timestamp>) {
+        let now = self.ports.clock.now();
+        let unasked = jobs.filter(|job| job.asked_at.is_none_or(|asked| now.duration_since(asked) >= DOUBT));
+        for job in unasked.take(MOST_ASKED) {
+            if until.is_some_and(|until| self.ports.clock.now() >= until) {
+                return;
+            }
             // Its failure is logged, and the next look asks again.
             self.ask_job(job, None).await;
         }

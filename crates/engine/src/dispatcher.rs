@@ -21,7 +21,7 @@ use futures::FutureExt;
 use futures::future::{self, Either};
 use futures::stream::StreamExt;
 use jiff::Timestamp;
-use tracing::{debug, warn};
+use tracing::{debug, error, warn};
 
 use crate::ports::queue::Queue;
 use crate::ports::store::{Bid, Lease, StoreError};
@@ -46,8 +46,14 @@ const MOST_FAULTS: u32 = 6;
 const FAULT_PAUSE: Duration = Duration::from_millis(50);
 /// When a dispatcher that met a fault which does not pass is followed by another one.
 const AFTER_A_FAULT: Duration = Duration::from_secs(5);
-/// How long a sweep may keep launches waiting; the next one goes on.
+/// How long a sweep may begin calls; the next one goes on.
 const SWEEP_LIMIT: Duration = Duration::from_secs(10);
+/// When a kick may come at the earliest that is posted by whoever holds the
+/// lease: one that came before it is released would find nothing to do.
+const AFTER_RELEASE: Duration = Duration::from_secs(1);
+/// A term in which nothing could begin is not followed by the same at once.
+const AFTER_NOTHING: Duration = Duration::from_secs(30);
+const RELEASE_TRIES: u32 = 5;
 
 /// How a dispatcher begins and ends.
 #[derive(Clone, Copy, Default, Debug)]
@@ -94,10 +100,9 @@ impl<W: World> Engine<W> {
         }
     }
 
-    /// Sweeps, and then plans and performs: what events missed comes first.
-    /// Where another one holds the lease all the time, the sweep is made beside
-    /// it: it is harmless twice, and must not be kept from its work. `None`
-    /// where it is too early.
+    /// Sweeps, and then plans and performs: what events missed comes first. The
+    /// sweep takes no lease, since it is harmless beside a dispatcher, and
+    /// launches must not wait for it. `None` where it is too early.
     ///
     /// # Errors
     ///
@@ -106,15 +111,11 @@ impl<W: World> Engine<W> {
         if !self.sweep_is_due().await? {
             return Ok(None);
         }
-        let term = self.take_office(office).await?;
         let until = Some(self.ports.clock.now() + SWEEP_LIMIT);
-        let swept = self.sweep(Sweeping { lag, reach: Reach::Everything, until }).await?;
-        if let Some(mut term) = term
-            && self.renew_if_due(&mut term).await?
-        {
-            self.serve(&mut term).await?;
-        }
-        Ok(Some(swept))
+        let swept = self.sweep(Sweeping { lag, reach: Reach::Everything, until }).await;
+        // A sweep that failed is no reason not to plan.
+        self.dispatch(office).await?;
+        swept.map(Some)
     }
 
     /// Takes the lease, if nobody else holds it.
@@ -173,6 +174,7 @@ impl<W: World> Engine<W> {
             Some(kicks) => kicks,
             None => self.ports.store.kicks().await?,
         };
+        self.refresh_rules().await;
         self.round(term).await?;
         let news = self.wait_for_news(term, kicks).await?;
         if news == News::Deposed || !self.renew_if_due(term).await? {
@@ -183,7 +185,7 @@ impl<W: World> Engine<W> {
         }
         // Something was due, and the lease too short for it before it was renewed.
         let due = news == News::Round || (term.is_held_back() && term.effects.is_empty());
-        if due || self.wait_patiently(term.next_at, term.patience).await {
+        if due || self.wait_patiently(term.next_at, term.patience, kicks).await? {
             return Ok(None);
         }
         self.leave(term, kicks).await
@@ -214,12 +216,23 @@ impl<W: World> Engine<W> {
     /// The time is over with work left: another dispatcher is woken first.
     async fn hand_on(&self, term: &mut Term<'_>, after: Duration) -> Result<Dispatched, StoreError> {
         let now = self.ports.clock.now();
+        let after = if term.has_begun() {
+            after.max(AFTER_RELEASE)
+        } else {
+            error!("the function's time-out is too short for anything to begin: 60 s at least are needed");
+            AFTER_NOTHING
+        };
         let posted = self.post_kick(now + after, now).await;
-        match self.ports.store.release(term.epoch, None, posted).await {
-            Ok(_) => Ok(Dispatched::WorkLeft),
-            Err(StoreError::Fenced) => Ok(Dispatched::Deposed),
-            Err(error) => Err(error),
+        for _ in 0..RELEASE_TRIES {
+            match self.ports.store.release(term.epoch, None, posted).await {
+                Ok(true) => break,
+                // Another write met it.
+                Ok(false) => {}
+                Err(StoreError::Fenced) => return Ok(Dispatched::Deposed),
+                Err(error) => return Err(error),
+            }
         }
+        Ok(Dispatched::WorkLeft)
     }
 
     /// Posts a kick for that time; returns when it will come, if it was posted.
@@ -247,14 +260,28 @@ impl<W: World> Engine<W> {
         Ok(renewed)
     }
 
-    /// Waits for what is due soon; false where nothing is.
-    async fn wait_patiently(&self, next_at: Option<Timestamp>, patience: Duration) -> bool {
-        let now = self.ports.clock.now();
-        let Some(at) = next_at.filter(|at| *at <= now + patience) else { return false };
-        let pause = Duration::try_from(at.duration_since(now)).unwrap_or_default();
-        let _either =
-            future::select(Box::pin(self.kicked.notified()), Box::pin(self.ports.clock.sleep(pause))).await;
-        true
+    /// Waits for what is due soon, or for a kick of whichever process; false
+    /// where nothing is due soon.
+    async fn wait_patiently(
+        &self,
+        next_at: Option<Timestamp>,
+        patience: Duration,
+        kicks: u64,
+    ) -> Result<bool, StoreError> {
+        let begun = self.ports.clock.now();
+        let Some(at) = next_at.filter(|at| *at <= begun + patience) else { return Ok(false) };
+        loop {
+            let left = at.duration_since(self.ports.clock.now());
+            let Ok(left) = Duration::try_from(left) else { return Ok(true) };
+            let pause = Box::pin(self.ports.clock.sleep(left.min(KICK_CHECK)));
+            let kicked = future::select(Box::pin(self.kicked.notified()), pause).await;
+            if matches!(kicked, Either::Left(_)) || left <= KICK_CHECK {
+                return Ok(true);
+            }
+            if self.ports.store.kicks().await? != kicks {
+                return Ok(true);
+            }
+        }
     }
 
     /// Waits while effects are under way, until there is reason for another round.

@@ -1,17 +1,22 @@
 //! An event is recorded, whoever else writes at the same time.
 
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use ecsrunner_core::event::{Event, JobAction};
 use ecsrunner_core::id::DeliveryId;
 use ecsrunner_core::record::{Change, Recorded, Records, record};
-use tracing::info;
+use tracing::{info, warn};
 
+use crate::ports::Clock;
+use crate::ports::queue::Queue;
 use crate::ports::store::{Lease, Store, StoreError, Transaction};
-use crate::{Engine, World};
+use crate::{Engine, World, chain};
 
 /// How often an event is decided anew because another write came first.
 const TRIES: u32 = 16;
+/// When a dispatcher follows whose kick could not be counted.
+const KICK_LATER: Duration = Duration::from_secs(1);
 
 impl<W: World> Engine<W> {
     /// Records an event, and kicks the dispatcher if that can alter the plan.
@@ -46,7 +51,7 @@ impl<W: World> Engine<W> {
             } else {
                 self.ports.store.load(&keys).await?
             };
-            let recorded = record(event, &records, self.rules.rules());
+            let recorded = record(event, &records, self.rules().rules());
             replan |= recorded.replan;
             if recorded.changes.is_empty() {
                 if delivery.is_some() {
@@ -62,22 +67,45 @@ impl<W: World> Engine<W> {
                     break recorded;
                 }
                 Err(StoreError::Conflict) if tries < TRIES => tries += 1,
-                Err(error) => return Err(error),
+                Err(error) => {
+                    // It may have been written all the same, and the same event tells
+                    // nothing new when it comes again.
+                    if replan && matches!(error, StoreError::Unavailable { .. }) {
+                        self.kick_later().await;
+                    }
+                    return Err(error);
+                }
             }
         };
         if let Some(job) = keys.job {
-            let reason = recorded.outcome.reason().code().as_str();
-            info!(job_id = job.get(), outcome = recorded.outcome.as_str(), reason, "recorded job event");
+            let facts = event.job_facts();
+            info!(
+                delivery = delivery.map(DeliveryId::as_str),
+                repository = facts.map(|facts| facts.repository.as_str()),
+                run_id = facts.map(|facts| facts.run.get()),
+                job_id = job.get(),
+                outcome = recorded.outcome.as_str(),
+                reason = recorded.outcome.reason().code().as_str(),
+                "recorded job event"
+            );
         }
-        if replan {
-            self.kick().await?;
+        if replan && let Err(error) = self.kick().await {
+            self.kick_later().await;
+            return Err(error);
         }
         Ok(Recorded { replan, ..recorded })
     }
 
+    /// The kick could not be counted: another process is to be told.
+    async fn kick_later(&self) {
+        if let Err(error) = self.ports.queue.post_kick(KICK_LATER).await {
+            warn!(error = %chain(&error), "the sweep goes on instead of a kick");
+        }
+    }
+
     /// Measures what was committed, and tells of runners that are gone with it.
     pub(crate) fn committed(&self, changes: &[Change]) {
-        self.metrics.committed(changes);
+        self.metrics.committed(changes, self.ports.clock.now());
         for change in changes {
             let Change::RunnerGone(runner) = change else { continue };
             let (reason, cost_usd) = (runner.kind.as_str(), runner.cost_usd);

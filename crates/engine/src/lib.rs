@@ -13,8 +13,8 @@ pub mod discover;
 pub mod counts;
 pub mod metrics;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use ecsrunner_core::class::Catalogue;
 use ecsrunner_core::id::SubnetId;
@@ -28,6 +28,7 @@ use metrics::Metrics;
 use ports::compute::Compute;
 use ports::github::GitHub;
 use ports::queue::Queue;
+use ports::rulebook::Rulebook;
 use ports::store::{Lease, Levels, Progress, Store};
 use ports::{Clock, Randomness};
 
@@ -41,6 +42,8 @@ pub trait World: Send + Sync + 'static {
     type GitHub: GitHub + std::fmt::Debug;
     /// Waking a dispatcher later.
     type Queue: Queue + std::fmt::Debug;
+    /// What an operator may change meanwhile.
+    type Rulebook: Rulebook + std::fmt::Debug;
     /// The time.
     type Clock: Clock + std::fmt::Debug;
     /// What must differ each time.
@@ -58,6 +61,8 @@ pub struct Ports<W: World> {
     pub github: W::GitHub,
     /// Waking a dispatcher later.
     pub queue: W::Queue,
+    /// What an operator may change meanwhile.
+    pub rulebook: W::Rulebook,
     /// The time.
     pub clock: W::Clock,
     /// What must differ each time.
@@ -65,7 +70,7 @@ pub struct Ports<W: World> {
 }
 
 /// The rules of a deployment, as read.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Ruleset {
     /// Its settings.
     pub settings: Settings,
@@ -87,7 +92,8 @@ impl Ruleset {
 #[derive(Debug)]
 pub struct Engine<W: World> {
     ports: Ports<W>,
-    rules: Arc<Ruleset>,
+    /// As they were read last.
+    rules: Mutex<Arc<Ruleset>>,
     counts: Counts,
     metrics: Metrics,
     /// The kicks that were counted when this process kicked last; 0 for none.
@@ -103,7 +109,7 @@ impl<W: World> Engine<W> {
     pub fn new(ports: Ports<W>, rules: Arc<Ruleset>) -> Self {
         Self {
             ports,
-            rules,
+            rules: Mutex::new(rules),
             counts: Counts::default(),
             metrics: Metrics::default(),
             kicks: AtomicU64::new(0),
@@ -118,10 +124,17 @@ impl<W: World> Engine<W> {
         &self.ports
     }
 
-    /// The rules.
+    /// The rules, as they were read last.
     #[must_use]
-    pub fn rules(&self) -> &Ruleset {
-        &self.rules
+    pub fn rules(&self) -> Arc<Ruleset> {
+        Arc::clone(&self.rules.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Takes over what an operator has changed since.
+    pub(crate) async fn refresh_rules(&self) {
+        if let Some(rules) = self.ports.rulebook.read().await {
+            *self.rules.lock().unwrap_or_else(PoisonError::into_inner) = rules;
+        }
     }
 
     /// What became of events so far.

@@ -164,11 +164,11 @@ impl Metrics {
     }
 
     /// Measures what was committed.
-    pub(crate) fn committed(&self, changes: &[Change]) {
+    pub(crate) fn committed(&self, changes: &[Change], now: Timestamp) {
         for change in changes {
             match change {
                 Change::Job(job) if job.version == ecsrunner_core::id::Version::FIRST => {
-                    self.recorded_job(job);
+                    self.recorded_job(job, now);
                 }
                 Change::JobEnded(job) => self.ended_job(job),
                 Change::RunnerGone(runner) => self.gone_runner(runner),
@@ -181,9 +181,9 @@ impl Metrics {
         }
     }
 
-    fn recorded_job(&self, job: &Job) {
-        if let Some(at) = job.timeline.at(JobStage::Queued) {
-            self.span(Metric::TimeToRecord, Some(job.created_at), Some(at));
+    fn recorded_job(&self, job: &Job, now: Timestamp) {
+        if job.timeline.at(JobStage::Queued).is_some() {
+            self.span(Metric::TimeToRecord, Some(job.created_at), Some(now));
         }
     }
 

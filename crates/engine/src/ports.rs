@@ -4,6 +4,7 @@
 pub mod compute;
 pub mod github;
 pub mod queue;
+pub mod rulebook;
 pub mod store;
 
 use std::future::Future;

@@ -13,15 +13,17 @@ use ecsrunner_aws::secrets::Secrets;
 use ecsrunner_aws::store::DynamoStore;
 use ecsrunner_core::runner::RunnerFacts;
 use ecsrunner_engine::{Engine, Ports};
+use jiff::Timestamp;
 
 use crate::environment::Environment;
 use crate::github::LazyGitHub;
+use crate::rules::LiveRules;
 use crate::world::{Aws, OsRandomness, SystemClock};
 
 pub(crate) struct ControlPlane {
     pub(crate) environment: Environment,
     pub(crate) connection: Connection,
-    parameters: Parameters,
+    parameters: Arc<Parameters>,
     made: Mutex<Option<Made>>,
 }
 
@@ -49,19 +51,20 @@ impl ControlPlane {
         let environment = Environment::read(&lookup)?;
         let aws = ecsrunner_aws::connection::Environment::read(&lookup).context("the environment")?;
         let connection = Connection::new(aws)?;
-        let parameters = Parameters::new(&connection, environment.deployment.clone());
+        let parameters = Arc::new(Parameters::new(&connection, environment.deployment.clone()));
         Ok(Self { environment, connection, parameters, made: Mutex::new(None) })
     }
 
     /// An engine with the rules as they are now.
     pub(crate) async fn desk(&self) -> anyhow::Result<Desk> {
-        let configuration = self.parameters.read().await?;
+        let configuration = self.parameters.read(Timestamp::now()).await?;
         let made = self.made_of(configuration);
         let ports = Ports {
             store: made.store,
             compute: made.tasks,
             github: made.github,
             queue: made.queue,
+            rulebook: LiveRules::new(Arc::clone(&self.parameters), Arc::clone(&made.configuration)),
             clock: SystemClock,
             randomness: OsRandomness,
         };

@@ -13,6 +13,7 @@ use ecsrunner_engine::ports::github::{
     RemoteJob, RemoteRun,
 };
 use ecsrunner_github::{ApiUrl, App, AppId, CALL_LIMIT, Client, Credentials, InstallationId};
+use jiff::Timestamp;
 
 /// A client whose credentials are read with the first call, and again when they change.
 #[derive(Clone, Debug)]
@@ -41,7 +42,7 @@ impl LazyGitHub {
     }
 
     async fn client(&self) -> Result<Client, GitHubError> {
-        let credentials = self.secrets.github_credentials().await.map_err(unusable)?;
+        let credentials = self.secrets.github_credentials(Timestamp::now()).await.map_err(unusable)?;
         let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(made) = made.as_ref().filter(|made| Arc::ptr_eq(&made.of, &credentials)) {
             return Ok(made.client.clone());

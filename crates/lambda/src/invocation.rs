@@ -63,7 +63,7 @@ impl ControlPlane {
     fn measure(&self, desk: &Desk) {
         let deployment = self.environment.deployment.as_str();
         let measured = desk.engine.metrics().take();
-        if let Some(line) = emf::line(deployment, Timestamp::now().as_millisecond(), &measured) {
+        for line in emf::lines(deployment, Timestamp::now().as_millisecond(), measured) {
             emf::print(&line);
         }
         if self.environment.records_calls {
@@ -82,12 +82,13 @@ impl Desk {
             content_type: envelope.content_type.as_deref(),
             body: &envelope.body,
         };
-        let secrets = self.secrets.webhook_secrets(Freshness::Usual).await?;
+        let now = Timestamp::now();
+        let secrets = self.secrets.webhook_secrets(Freshness::Usual, now).await?;
         let secrets = if delivery.is_signed(&secrets) {
             secrets
         } else {
             // The secret may have been replaced since.
-            self.secrets.webhook_secrets(Freshness::NoneFitted).await?
+            self.secrets.webhook_secrets(Freshness::NoneFitted, now).await?
         };
         let receipt = self.engine.receive(delivery, &secrets).await.context("the webhook is not recorded")?;
         // What is refused is refused for good: it is counted, and not retried.
@@ -127,9 +128,13 @@ impl Desk {
 
     async fn sweep(&self, until: Timestamp) -> anyhow::Result<Answer> {
         // The next minute's sweep looks again, whatever this one came to.
-        if let Err(error) = self.engine.dispatch_with_sweep(office(until), Lag::DISTRIBUTED).await {
-            let error = anyhow::Error::new(error);
-            warn!(error = format!("{error:#}"), "the sweep was interrupted");
+        match self.engine.dispatch_with_sweep(office(until), Lag::DISTRIBUTED).await {
+            Ok(Some(_)) => {}
+            Ok(None) => info!("it is too early for a sweep"),
+            Err(error) => {
+                let error = anyhow::Error::new(error);
+                warn!(error = format!("{error:#}"), "the sweep was interrupted");
+            }
         }
         Ok(Answer::default())
     }

@@ -13,9 +13,13 @@ pub(crate) const LEVEL: &str = "ECSRUNNER_LOG";
 /// Begins to log, `info` where nothing else is said.
 pub(crate) fn init() {
     let level = std::env::var(LEVEL).ok().and_then(|level| level.parse::<Level>().ok());
+    // Below debug, libraries would log whole requests, and with them what is secret.
+    let level = level.unwrap_or(Level::INFO).min(Level::DEBUG);
     // A refused invocation is logged here; the runtime would say the same again.
     let targets = Targets::new()
-        .with_default(level.unwrap_or(Level::INFO))
+        .with_default(level.min(Level::WARN))
+        .with_target("bootstrap", level)
+        .with_target("ecsrunner", level)
         .with_target("lambda_runtime", LevelFilter::OFF);
     let lines = tracing_subscriber::fmt::layer()
         .json()

@@ -10,6 +10,7 @@ mod github;
 mod input;
 mod invocation;
 mod log;
+mod rules;
 mod world;
 
 use std::sync::Arc;

@@ -11,6 +11,7 @@ use ecsrunner_engine::ports::{Clock, Randomness};
 use jiff::Timestamp;
 
 use crate::github::LazyGitHub;
+use crate::rules::LiveRules;
 
 /// AWS and GitHub, as they are.
 #[derive(Debug)]
@@ -21,6 +22,7 @@ impl World for Aws {
     type Compute = EcsTasks;
     type GitHub = LazyGitHub;
     type Queue = SqsQueue;
+    type Rulebook = LiveRules;
     type Clock = SystemClock;
     type Randomness = OsRandomness;
 }

@@ -12,6 +12,7 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::routing::{get, post};
 use ecsrunner_core::webhook::MAX_BODY_BYTES;
+use ecsrunner_engine::ports::rulebook::Fixed;
 use ecsrunner_engine::{Engine, World};
 use ecsrunner_github::Client;
 use secrecy::SecretString;
@@ -29,6 +30,7 @@ impl World for Local {
     type Compute = Processes;
     type GitHub = Client;
     type Queue = NoQueue;
+    type Rulebook = Fixed;
     type Clock = SystemClock;
     type Randomness = OsRandomness;
 }

@@ -13,6 +13,7 @@ use ecsrunner_core::id::Repository;
 use ecsrunner_core::sweep::Lag;
 use ecsrunner_engine::dispatcher::{Dispatched, Office};
 use ecsrunner_engine::ports::Clock;
+use ecsrunner_engine::ports::rulebook::Fixed;
 use ecsrunner_engine::sweep::{Reach, Sweeping};
 use ecsrunner_engine::{Engine, Ports, Ruleset};
 use jiff::{SignedDuration, Timestamp};
@@ -95,6 +96,7 @@ pub async fn up(config: Config, options: Options, ready: impl FnOnce(SocketAddr)
         compute: processes.clone(),
         github: config.github,
         queue: NoQueue,
+        rulebook: Fixed,
         clock: SystemClock,
         randomness: OsRandomness,
     };
@@ -227,7 +229,7 @@ async fn catch_up(app: &App) {
 
 async fn poll(app: App, repositories: Vec<Repository>) -> anyhow::Result<()> {
     loop {
-        if let Err(fault) = app.engine.discover(&repositories).await {
+        if let Err(fault) = app.engine.discover(&repositories, None).await {
             error!(error = %fault, "jobs that were found could not be recorded");
         }
         app.engine.ports().clock.sleep(POLL_EVERY).await;

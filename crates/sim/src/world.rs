@@ -18,6 +18,7 @@ pub mod ledger;
 mod outside;
 mod driver;
 mod setup;
+pub mod rulebook;
 
 use std::fmt;
 use std::time::Duration;
@@ -34,6 +35,7 @@ use ecsrunner_engine::ports::Clock;
 use faults::{Faulty, Process};
 use github::{HubState, MemoryGitHub, Order};
 use queue::KickQueue;
+use rulebook::MemoryRulebook;
 use store::MemoryStore;
 use tasks::MemoryTasks;
 
@@ -51,6 +53,7 @@ impl World for Virtual {
     type Compute = Faulty<MemoryTasks>;
     type GitHub = Faulty<MemoryGitHub>;
     type Queue = Faulty<KickQueue>;
+    type Rulebook = MemoryRulebook;
     type Clock = VirtualClock;
     type Randomness = SeededRandomness;
 }
@@ -61,6 +64,7 @@ fn ports(shared: &Shared, process: &Process, seed: u64) -> Ports<Virtual> {
         compute: Faulty::new(MemoryTasks(shared.clone()), process, shared),
         github: Faulty::new(MemoryGitHub(shared.clone()), process, shared),
         queue: Faulty::new(KickQueue(shared.clone()), process, shared),
+        rulebook: MemoryRulebook(shared.clone()),
         clock: shared.clock(),
         randomness: SeededRandomness::seeded(seed),
     }
@@ -83,8 +87,8 @@ impl Simulation {
     #[must_use]
     pub fn new(setup: Setup) -> Self {
         let (seed, timeout, rules, ecs) = (setup.seed, setup.timeout, setup.rules(), setup.ecs());
-        let shared = Shared::new(seed, setup.weather, rules.settings.limits.clone(), ecs);
-        Self { lambda: Lambda::new(shared.clone(), rules, timeout, seed), shared }
+        let shared = Shared::new(seed, setup.weather, rules, ecs);
+        Self { lambda: Lambda::new(shared.clone(), timeout, seed), shared }
     }
 
     /// The outside world.

@@ -124,7 +124,7 @@ pub(super) fn not_started(error: &Failed<RunTaskError>) -> Result<TaskId, Comput
         // A conflict that names no task leaves open whether there is one.
         let unnamed = || {
             let message = conflict.message().unwrap_or("its token is in use with other parameters");
-            told(Meaning::Unanswered, RUN_TASK, message.to_owned())
+            ComputeError::TokenSpent { message: message.to_owned() }
         };
         return task.ok_or_else(unnamed);
     }

@@ -13,7 +13,7 @@ use ecsrunner_core::runner::RunnerFacts;
 use ecsrunner_engine::ports::compute::{ComputeError, TaskOrder};
 
 use super::definition::Variant;
-use super::{CONTAINER, ClassFacts, Fleet, RUNNER_VARIABLE};
+use super::{CONTAINER, Fleet, RUNNER_VARIABLE};
 
 /// The tag by which a task is joined to its runner.
 pub(super) const RUNNER_TAG: &str = "ecsrunner:runner";
@@ -26,10 +26,7 @@ const REASON_CHARS: usize = 255;
 
 pub(super) fn run_task(fleet: &Fleet, order: &TaskOrder<'_>) -> Result<RunTaskInputBuilder, ComputeError> {
     let runner = order.runner;
-    // A class may have left the catalogue since; its runner is launched all the same.
-    let class = fleet.classes.get(&runner.class);
-    let ClassFacts { image, exec } = class.cloned().unwrap_or(ClassFacts { image: None, exec: false });
-    let variant = Variant::new(image.as_deref(), runner.size.arch(), exec);
+    let variant = Variant::new(runner.image.as_deref(), runner.size.arch(), runner.exec);
     let Some(definition) = fleet.task_definitions.get(&variant) else {
         return Err(ComputeError::Refused {
             message: format!("the deployment has no task definition `{variant}`"),
@@ -47,7 +44,7 @@ pub(super) fn run_task(fleet: &Fleet, order: &TaskOrder<'_>) -> Result<RunTaskIn
         .capacity_provider_strategy(provider)
         .network_configuration(network(fleet, order.placement)?)
         .overrides(overrides(fleet, runner))
-        .enable_execute_command(exec)
+        .enable_execute_command(runner.exec)
         .enable_ecs_managed_tags(false)
         .started_by(fleet.started_by())
         .client_token(order.token.as_str())

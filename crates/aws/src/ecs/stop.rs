@@ -27,6 +27,10 @@ impl Stopped<'_> {
             // What ended in time was not interrupted; whatever else the agent says came of the interruption.
             (Some("SpotInterruption"), Some(AgentExit::Completed)) => StopCause::Agent(AgentExit::Completed),
             (Some("SpotInterruption"), _) => StopCause::SpotInterrupted,
+            // Whoever stopped it, it was no fault of the runner's.
+            (Some("UserInitiated"), Some(AgentExit::Interrupted | AgentExit::InterruptedBusy)) => {
+                StopCause::StoppedByUser
+            }
             (_, Some(exit)) => StopCause::Agent(exit),
             (Some("TaskFailedToStart"), None) => self.failed_to_start(),
             // A container that was killed after its time to stop has a code of the kernel's.
@@ -83,7 +87,7 @@ mod tests {
     fn an_exit_code_of_the_agents_own_is_its_word() {
         assert_eq!(cause("EssentialContainerExited", EXITED, Some(0), None), "Agent(Completed)");
         assert_eq!(cause("EssentialContainerExited", EXITED, Some(16), None), "Agent(NoJob)");
-        assert_eq!(cause("UserInitiated", "retired", Some(21), None), "Agent(Interrupted)");
+        assert_eq!(cause("UserInitiated", "retired", Some(16), None), "Agent(NoJob)");
     }
 
     #[test]
@@ -123,7 +127,9 @@ mod tests {
     #[test]
     fn a_task_that_was_stopped_before_its_agent_could_speak_was_stopped_by_a_user() {
         assert_eq!(cause("UserInitiated", "retired", None, None), "StoppedByUser");
-        assert_eq!(cause("UserInitiated", "retired", Some(137), None), "StoppedByUser");
+        for code in [21, 22, 137] {
+            assert_eq!(cause("UserInitiated", "retired", Some(code), None), "StoppedByUser");
+        }
     }
 
     #[test]

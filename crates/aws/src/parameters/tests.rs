@@ -42,8 +42,8 @@ fn the_three_parameters_make_a_configuration() {
     assert_eq!(configuration.ruleset().subnets.len(), 1);
     let fleet = configuration.fleet(Arc::new(|_| Vec::new()));
     assert_eq!(fleet.started_by(), "ecsrunner/ci");
-    let small = &fleet.classes[&ClassName::parse("small").unwrap()];
-    assert_eq!(*small, ClassFacts { image: Some("android".to_owned()), exec: false });
+    let small = configuration.catalogue.iter().next().unwrap();
+    assert_eq!((small.image.as_deref(), small.exec), (Some("android"), false));
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! The forms in which secrets are written. What is wrong with one is said
 //! without showing any of it.
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
 /// Who we are to GitHub. `Debug` shows no secret.
@@ -26,6 +26,27 @@ pub struct GitHubApp {
 
 const WEBHOOK_FORM: &str = "a JSON list of texts, `{\"secrets\": [\"…\"]}` or one bare text that begins with neither `[` nor `{` is expected";
 const GITHUB_FORM: &str = "`{\"app_id\": …, \"private_key\": \"…\"}` or `{\"token\": \"…\"}` is expected";
+
+/// What says the same needs no new tokens.
+pub(super) fn are_same_webhook_secrets(one: &[SecretString], other: &[SecretString]) -> bool {
+    one.len() == other.len() && one.iter().zip(other).all(|(one, other)| is_same(one, other))
+}
+
+pub(super) fn are_same_github_credentials(one: &GitHubCredentials, other: &GitHubCredentials) -> bool {
+    match (one, other) {
+        (GitHubCredentials::Token(one), GitHubCredentials::Token(other)) => is_same(one, other),
+        (GitHubCredentials::App(one), GitHubCredentials::App(other)) => {
+            (&one.id, one.installation) == (&other.id, other.installation)
+                && is_same(&one.private_key, &other.private_key)
+        }
+        _ => false,
+    }
+}
+
+/// Both are ours: how long it takes tells nobody anything.
+fn is_same(one: &SecretString, other: &SecretString) -> bool {
+    one.expose_secret() == other.expose_secret()
+}
 
 pub(super) fn webhook_secrets(text: &str) -> Result<Vec<SecretString>, &'static str> {
     // A console or an editor likes to add a line's end.

@@ -48,7 +48,14 @@ impl Store for DynamoStore {
             let unreadable = |error: UnreadableError| invalid("read a record", error);
             let sort = get_text(&item, SK).unwrap_or_default();
             if sort.starts_with("runner#") {
-                records.runner = Some(read_runner(&item).map_err(unreadable)?);
+                match read_runner(&item) {
+                    Ok(runner) => records.runner = Some(runner),
+                    // What GitHub tells of the job must not be lost with it.
+                    Err(error) if keys.job.is_some() => {
+                        error!(record = sort, %error, "a runner's record cannot be read and is left out");
+                    }
+                    Err(error) => return Err(unreadable(error)),
+                }
             } else if sort.starts_with("job#") {
                 // What is open is newer than what was, should both be seen.
                 records.job = Some(JobRecord::Open(read_job(&item).map_err(unreadable)?));
@@ -82,6 +89,7 @@ impl Store for DynamoStore {
                 let record = get_text(&item, SK).unwrap_or_default();
                 error!(record, %error, "an open record cannot be read and is set aside");
                 open.unreadable += 1;
+                open.unreadable_runners += usize::from(record.starts_with("runner#"));
             }
         }
         Ok(open)

@@ -1,4 +1,4 @@
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use ecsrunner_aws::ecs::definition::{TaskDefinitions, Variant};
@@ -28,7 +28,6 @@ pub(crate) fn fleet() -> Arc<Fleet> {
             assign_public_ip: false,
         },
         task_definitions: TaskDefinitions::from([(variant, "runner:1".to_owned())]),
-        classes: BTreeMap::new(),
         environment: Arc::new(|_| Vec::new()),
     })
 }
@@ -45,6 +44,8 @@ pub(crate) fn runner() -> RunnerFacts {
         repository,
         launched_for: JobId::new(1),
         max_job_minutes: 60,
+        image: None,
+        exec: false,
     }
 }
 
@@ -95,7 +96,7 @@ async fn a_task_that_the_token_has_started_before_is_adopted() {
     assert_eq!(run(&Aws::answering([(400, conflict)])).await.unwrap().as_str(), "0b");
     let unnamed = json!({"__type": "ConflictException", "message": "in use"});
     let error = run(&Aws::answering([(400, unnamed)])).await.unwrap_err();
-    assert!(matches!(error, ComputeError::Unanswered { .. }), "{error:?}");
+    assert!(matches!(error, ComputeError::TokenSpent { .. }), "{error:?}");
 }
 
 #[tokio::test]

@@ -25,6 +25,8 @@ fn starting(number: u32, since: i64) -> Runner {
             repository,
             launched_for: JobId::new(1),
             max_job_minutes: 60,
+            image: None,
+            exec: true,
         },
         version: Version::FIRST,
         epoch: Epoch::new(1),

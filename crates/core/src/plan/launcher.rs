@@ -45,7 +45,7 @@ impl<'a> Launcher<'a> {
             rules,
             means,
             now,
-            places: Places::count(&open.runners),
+            places: Places::count(open),
             holds: open.holds.iter().map(|hold| (&hold.held, hold)).collect(),
             probed: on_their_way.map(|runner| (runner.placement.clone(), runner.facts.size.arch())).collect(),
             probed_classes: supply.map(|runner: &Runner| runner.facts.class.clone()).collect(),
@@ -167,6 +167,8 @@ impl<'a> Launcher<'a> {
             repository: job.facts.repository.clone(),
             launched_for: job.id(),
             max_job_minutes: class.max_job_minutes.unwrap_or(self.rules.settings.limits.max_job_minutes),
+            image: class.image.clone(),
+            exec: class.exec,
         }
     }
 }

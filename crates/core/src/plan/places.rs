@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use crate::class::Class;
 use crate::id::{ClassName, Repository};
 use crate::limits::Limits;
+use crate::plan::Open;
 use crate::reason::{Code, Reason};
-use crate::runner::Runner;
 
 #[derive(Default)]
 pub(super) struct Places<'a> {
@@ -16,9 +16,10 @@ pub(super) struct Places<'a> {
 }
 
 impl<'a> Places<'a> {
-    pub(super) fn count(runners: &'a [Runner]) -> Self {
-        let mut places = Self::default();
-        for runner in runners.iter().filter(|runner| runner.holds_place()) {
+    pub(super) fn count(open: &'a Open) -> Self {
+        let unreadable = u32::try_from(open.unreadable_runners).unwrap_or(u32::MAX);
+        let mut places = Self { deployment: unreadable, ..Self::default() };
+        for runner in open.runners.iter().filter(|runner| runner.holds_place()) {
             places.deployment += 1;
             *places.classes.entry(&runner.facts.class).or_default() += 1;
             *places.repositories.entry(&runner.facts.repository).or_default() += 1;

@@ -196,6 +196,39 @@ fn a_job_whose_runner_has_ended_in_silence_is_asked_about() {
 }
 
 #[test]
+fn jobs_that_wait_for_long_are_asked_about_twenty_a_minute_and_ever_more_seldom() {
+    let settings = Settings { paused: true, ..settings() };
+    let mut jobs: Vec<Job> = (1..=50).map(|id| job(id, 0)).collect();
+    let mut asked_of = vec![0; 51];
+    let mut most = 0;
+    for minute in 0..24 * 60 {
+        let told = tell_with(&settings, &jobs, &[], minute * 60);
+        let asked: Vec<usize> = told
+            .split("; ")
+            .filter_map(|told| told.strip_prefix("ask about "))
+            .map(|id| id.parse().unwrap())
+            .collect();
+        most = most.max(asked.len());
+        for id in asked {
+            asked_of[id] += 1;
+            jobs[id - 1].asked_at = Some(at(minute * 60));
+        }
+    }
+    assert_eq!(most, MOST_DOUBTS);
+    let (least, most) = (asked_of[1..].iter().min().unwrap(), asked_of.iter().max().unwrap());
+    assert!(*least >= 24 && *most <= 40, "each is asked about {least} to {most} times a day");
+}
+
+#[test]
+fn a_job_that_ended_in_silence_is_asked_about_before_those_that_merely_wait() {
+    let mut jobs: Vec<Job> = (1..=50).map(|id| job(id, 0)).collect();
+    let gone = runner(&jobs[49], 1, RunnerStage::Busy, 1).name().clone();
+    jobs[49].state = JobState::InProgress { place: None, runner: TakenBy::Ours(gone) };
+    let told = tell_with(&Settings { paused: true, ..settings() }, &jobs, &[], 1000);
+    assert!(told.contains("; ask about 50; ask about 1;"), "{told}");
+}
+
+#[test]
 fn a_task_that_outlives_every_limit_is_stopped() {
     let busy = [runner(&job(7, 0), 1, RunnerStage::Busy, 0)];
     let life = settings().limits.longest_life(360).as_secs();

@@ -14,6 +14,8 @@ use crate::timeline::Timeline;
 
 /// Older `queued` events (a redelivery, a replay) are believed only after GitHub confirms them.
 const FRESH: SignedDuration = SignedDuration::from_mins(10);
+/// After how long GitHub has failed a job that no runner took: 24 hours.
+const GIVEN_UP: SignedDuration = SignedDuration::from_hours(25);
 
 pub(super) fn record(event: &JobEvent, records: &Records, rules: Rules<'_>) -> Recorded {
     match &event.action {
@@ -197,8 +199,13 @@ pub(super) fn record_answer(
     recorded
 }
 
-/// The answer told nothing: the question is not asked again at once.
+/// The answer told nothing: the question is not asked again at once. A job
+/// that GitHub itself has given up by now is not waited for any longer.
 pub(super) fn record_asked(job: &Job, at: Timestamp) -> Recorded {
+    let queued = matches!(job.state, JobState::Queued { .. });
+    if queued && at.duration_since(job.timeline.latest()) > GIVEN_UP {
+        return record_vanished(job, "unknown");
+    }
     let asked = Job { version: job.version.next(), asked_at: Some(at), ..job.clone() };
     Recorded::accepted(vec![Change::Job(asked)], false)
 }
@@ -207,10 +214,11 @@ fn heed_answer(job: &Job, event: &JobEvent, records: &Records, rules: Rules<'_>)
     match (&event.action, &job.state) {
         (JobAction::Queued, JobState::Queued { place, wait }) => {
             // Confirmed. The version moves on, so that whoever waits for the
-            // confirmation sees it.
-            let wait = if wait.code() == Code::ToConfirm { admitted(rules) } else { wait.clone() };
+            // confirmation sees it; the plan changes only where it was needed.
+            let confirms = wait.code() == Code::ToConfirm;
+            let wait = if confirms { admitted(rules) } else { wait.clone() };
             let state = JobState::Queued { place: place.clone(), wait };
-            Recorded::accepted(vec![Change::Job(job.with_state(state))], true)
+            Recorded::accepted(vec![Change::Job(job.with_state(state))], confirms)
         }
         // GitHub queued it again: its runner took it and never began.
         (JobAction::Queued, JobState::InProgress { .. }) => {
@@ -271,6 +279,10 @@ pub(super) fn record_run(job: &Job, answer: &RunAnswer, rules: Rules<'_>) -> Rec
 
 /// GitHub does not know the job any more: its run was deleted.
 pub(super) fn record_absent(job: &Job) -> Recorded {
+    record_vanished(job, "deleted")
+}
+
+fn record_vanished(job: &Job, conclusion: &'static str) -> Recorded {
     let ended = EndedJob {
         facts: job.facts.clone(),
         version: job.version.next(),
@@ -278,7 +290,7 @@ pub(super) fn record_absent(job: &Job) -> Recorded {
         timeline: job.timeline.clone(),
         place: job.place().cloned(),
         ending: JobEnding::Completed {
-            conclusion: Conclusion::Other("deleted".into()),
+            conclusion: Conclusion::Other(conclusion.into()),
             runner: TakenBy::Other(None),
         },
     };

@@ -266,7 +266,7 @@ fn an_answer_that_tells_nothing_is_not_asked_for_again_at_once() {
     let unanswered = asked(&book, JobOutcome::Unanswered);
     assert!(!book.tell(&unanswered).replan);
     assert_eq!(book.plan(at(401_000)).questions, []);
-    assert_eq!(book.plan(at(520_000)).questions.len(), 1);
+    assert_eq!(book.plan(at(600_000)).questions.len(), 1);
 }
 
 #[test]

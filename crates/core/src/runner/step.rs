@@ -13,6 +13,9 @@ const PROOF_LIMIT: SignedDuration = SignedDuration::from_mins(2);
 /// container after its stop timeout, 120 s at most.
 const STOP_LIMIT: SignedDuration = SignedDuration::from_mins(3);
 
+/// After how long GitHub has removed an ephemeral runner that vanished: a day.
+const FORGOTTEN: SignedDuration = SignedDuration::from_hours(25);
+
 /// One effect on the outside world, idempotent by what the record holds.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Step {
@@ -87,6 +90,12 @@ impl Runner {
             return Next::Now(Step::StopTask);
         }
         match ending.registration {
+            // GitHub has forgotten it by itself, and will not let us ask.
+            RegistrationLeft::Unproved
+                if self.stopped_at().is_some_and(|at| now.duration_since(at) > FORGOTTEN) =>
+            {
+                Next::Now(Step::Finish)
+            }
             RegistrationLeft::Unproved => Next::Now(Step::DeleteRegistration),
             // The agent has ended with another word than the one that would prove it.
             RegistrationLeft::JobCompleted if stopped => Next::Now(Step::DeleteRegistration),

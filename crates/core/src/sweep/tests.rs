@@ -56,6 +56,8 @@ fn reserved(number: u64, secs: i64) -> Runner {
             repository: Repository::parse("acme/app").unwrap(),
             launched_for: JobId::new(7),
             max_job_minutes: 60,
+            image: None,
+            exec: true,
         },
         version: Version::FIRST,
         epoch: Epoch::new(1),

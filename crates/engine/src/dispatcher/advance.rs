@@ -29,6 +29,10 @@ const MOST_STEPS: u32 = 16;
 const TRIES: u32 = 8;
 /// How long GitHub may call a runner busy whose task has stopped.
 const STILL_BUSY: Duration = Duration::from_secs(30);
+/// How soon what was refused is tried again: somebody has to change something.
+const REFUSED_BY_GITHUB: Duration = Duration::from_secs(300);
+/// A task that is not stopped is paid for.
+const REFUSED_BY_AWS: Duration = Duration::from_secs(60);
 /// The first wait after a failure; doubled with each further one.
 const FIRST_BACKOFF: Duration = Duration::from_millis(250);
 /// A task that waits for its configuration is paid for meanwhile.
@@ -54,16 +58,17 @@ pub(crate) enum StepError {
 
 impl StepError {
     fn retry_after(&self) -> Option<Duration> {
-        let disposition = match self {
-            Self::Store(error) => error.disposition(),
-            Self::Compute(error) => error.disposition(),
-            Self::GitHub(error) => error.disposition(),
+        let (disposition, refused) = match self {
+            Self::Store(error) => (error.disposition(), None),
+            Self::Compute(error) => (error.disposition(), Some(REFUSED_BY_AWS)),
+            Self::GitHub(error) => (error.disposition(), Some(REFUSED_BY_GITHUB)),
             Self::StillBusy(_) => return Some(STILL_BUSY),
             Self::TimedOut { .. } | Self::NotYet(_) => return None,
         };
         match disposition {
             Disposition::Retry { after } => after,
-            Disposition::Permanent | Disposition::AlreadyDone => None,
+            Disposition::Permanent => refused,
+            Disposition::AlreadyDone => None,
         }
     }
 }
@@ -127,6 +132,12 @@ impl<W: World> Engine<W> {
             (current.state == runner.state && current.epoch == epoch).then(|| current.failed(retry))
         };
         let written = self.write(runner, &[], failed).await;
+        if let Ok(Stepped::At(current)) = &written
+            && current.state != runner.state
+        {
+            // An event has moved it on meanwhile: what failed may not be its next step any more.
+            return Effected::with(key, News::Round);
+        }
         let rest_until = written.is_err().then_some(not_before);
         Effected { rest_until, next_at: Some(not_before), ..Effected::with(key, News::Nothing) }
     }
@@ -286,7 +297,7 @@ impl<W: World> Engine<W> {
 }
 
 /// The wait after so many failures in a row, with `jitter` in 0..1.
-fn backoff(failures: u32, jitter: f64) -> Duration {
+pub(crate) fn backoff(failures: u32, jitter: f64) -> Duration {
     let full = FIRST_BACKOFF.saturating_mul(1 << failures.min(16)).min(LONGEST_BACKOFF);
     full.mul_f64(0.5 + jitter / 2.0)
 }

@@ -13,7 +13,7 @@ use ecsrunner_core::runner::Runner;
 use jiff::SignedDuration;
 use tracing::{error, info, warn};
 
-use super::advance::{StepError, Stepped};
+use super::advance::{StepError, Stepped, backoff};
 use super::chain;
 use crate::ports::github::{GitHub, GitHubError, JitConfig};
 use crate::ports::store::{BootPut, Store, StoreError, Transaction};
@@ -92,6 +92,14 @@ impl<W: World> Engine<W> {
                 self.rest(&Bucket::GitHub(account), until).await?;
                 Err(error.into())
             }
+            Err(StepError::GitHub(error)) => {
+                // GitHub is down: no further task is to be launched only to wait for it.
+                if let Some(retry) = &runner.retry {
+                    let until = self.ports.clock.now() + backoff(retry.failures, self.jitter());
+                    self.rest(&Bucket::GitHub(account), until).await?;
+                }
+                Err(error.into())
+            }
             Err(error) => Err(error),
         }
     }
@@ -106,12 +114,14 @@ impl<W: World> Engine<W> {
         labels.push(format!("ecsrunner:{}", name.ulid()));
         match github.generate_jitconfig(scope, name, &labels).await {
             Err(GitHubError::NameTaken) => {
-                // Not handed over, as the record says now as well: an earlier try's.
+                let lost = github.runner(scope, name).await?;
+                // Looked up before the record: nothing was handed over, as it says
+                // now as well, so that registration is an earlier try's.
                 if !self.reload(runner).await?.is_some_and(|current| current.awaits_configuration()) {
                     return Err(StoreError::Conflict.into());
                 }
                 warn!(runner = %name, "the name is registered already: deleting the lost registration");
-                if let Some(registration) = github.runner(scope, name).await? {
+                if let Some(registration) = lost {
                     github.delete_runner(scope, registration.id).await?;
                 }
                 Ok(github.generate_jitconfig(scope, name, &labels).await?)
@@ -131,7 +141,7 @@ impl<W: World> Engine<W> {
     ) -> Result<Stepped, StepError> {
         let item = BootItem {
             runner: runner.name().clone(),
-            policy: self.rules.settings.policy.clone(),
+            policy: self.rules().settings.policy.clone(),
             fail: None,
         };
         let mut current = runner.clone();

@@ -28,6 +28,11 @@ const TRIES: u32 = 8;
 const THROTTLED: Duration = Duration::from_secs(2);
 /// Until when a try waits whose placements are all being probed.
 const PROBED: Duration = Duration::from_secs(15);
+/// How often a token that is in use for nobody knows what is asked again, over
+/// some ten minutes: a task that it stands for would have shown up by then.
+const SPENT_TRIES: u32 = 24;
+/// Until when a reserved runner's task waits while launches are paused.
+const PAUSED: Duration = Duration::from_secs(30);
 
 impl<W: World> Engine<W> {
     pub(crate) async fn run_task(&self, runner: &Runner, watch: &Watch) -> Result<Stepped, StepError> {
@@ -37,10 +42,14 @@ impl<W: World> Engine<W> {
             _ => return Ok(Stepped::At(runner.clone())),
         };
         let (arch, asked_at) = (runner.facts.size.arch(), self.ports.clock.now());
+        if is_reserved && self.rules().settings.paused {
+            return Err(StepError::NotYet(asked_at + PAUSED));
+        }
         let probe = match self.memory.enter(&runner.placement, arch, asked_at) {
             Ok(probe) => probe,
-            // Its first version was written by this very term: nobody has asked for it.
-            Err(NotYet) if is_reserved && runner.version == Version::FIRST => {
+            // Nobody has asked for it: its first version was written by this very
+            // term, or its last try was answered.
+            Err(NotYet) if is_reserved && (runner.version == Version::FIRST || lacked_capacity(runner)) => {
                 return self.go_elsewhere(runner).await;
             }
             // A try that may have been asked for has to be answered, wherever it is.
@@ -79,7 +88,17 @@ impl<W: World> Engine<W> {
                 self.rest(&Bucket::Fargate(runner.placement.market), until).await?;
                 Err(ComputeError::Throttled { message, after: Some(after) }.into())
             }
-            Err(error @ ComputeError::Unanswered { .. }) => Err(error.into()),
+            Err(ComputeError::TokenSpent { message }) if failures(runner) >= SPENT_TRIES => {
+                warn!(runner = %runner.name(), words = message, "the try's answer is lost: a new one begins");
+                let now = self.ports.clock.now();
+                let reason = Reason::with(Code::Retrying, message);
+                let retry = Retry { failures: failures(runner) + 1, not_before: now, reason };
+                let placement = runner.placement.clone();
+                self.write(runner, &[], |runner| runner.next_try(placement.clone(), retry.clone(), now)).await
+            }
+            Err(error @ (ComputeError::Unanswered { .. } | ComputeError::TokenSpent { .. })) => {
+                Err(error.into())
+            }
         }
     }
 
@@ -138,7 +157,7 @@ impl<W: World> Engine<W> {
                 (runner.placement.clone(), none.not_before.unwrap_or(now + PROBED).max(now + PROBED))
             }
         };
-        let failures = runner.retry.as_ref().map_or(0, |retry| retry.failures) + 1;
+        let failures = failures(runner) + 1;
         let reason = Reason::with(Code::NoCapacity, message);
         self.write(runner, &[Change::Hold(hold)], |runner| {
             let retry = Retry { failures, not_before, reason: reason.clone() };
@@ -163,13 +182,14 @@ impl<W: World> Engine<W> {
     }
 
     fn elsewhere(&self, runner: &Runner, now: Timestamp) -> Result<Placement, NoPlace> {
-        let capacity = match (self.rules.catalogue.get(&runner.facts.class), runner.placement.market) {
+        let rules = self.rules();
+        let capacity = match (rules.catalogue.get(&runner.facts.class), runner.placement.market) {
             (Some(class), _) => class.capacity,
             (None, Market::OnDemand) => Capacity::OnDemand,
             (None, Market::Spot) => Capacity::Spot,
         };
         let (arch, spread) = (runner.facts.size.arch(), runner.facts.launched_for.get());
-        self.memory.choose(&self.rules.subnets, capacity, arch, spread, now)
+        self.memory.choose(&rules.subnets, capacity, arch, spread, now)
     }
 
     /// Takes one slot from a bucket.
@@ -192,7 +212,7 @@ impl<W: World> Engine<W> {
         bucket: &Bucket,
         next: impl Fn(Rate, Option<Level>, Timestamp) -> Result<Level, StepError> + Send,
     ) -> Result<(), StepError> {
-        let rate = self.rules.settings.paces.rate(bucket);
+        let rate = self.rules().settings.paces.rate(bucket);
         for _ in 0..TRIES {
             let before = self.memory.level(bucket);
             let after = next(rate, before, self.ports.clock.now())?;
@@ -209,4 +229,14 @@ impl<W: World> Engine<W> {
         }
         Err(StoreError::Conflict.into())
     }
+}
+
+/// How often in a row something failed for it.
+fn failures(runner: &Runner) -> u32 {
+    runner.retry.as_ref().map_or(0, |retry| retry.failures)
+}
+
+/// Whether its last try was answered with a want of capacity.
+fn lacked_capacity(runner: &Runner) -> bool {
+    runner.retry.as_ref().is_some_and(|retry| retry.reason.code() == Code::NoCapacity)
 }

@@ -70,7 +70,7 @@ impl<W: World> Engine<W> {
         let ulid = Ulid::from_parts(now, self.ports.randomness.bits()).to_string();
         let labels = [format!("ecsrunner:{}", ulid.to_lowercase())];
         let pool = Pool { scope: scope.clone(), labels: Labels::new(&labels) };
-        let name = RunnerName::new(&self.rules.settings.deployment, &pool.id(), &ulid)
+        let name = RunnerName::new(&self.rules().settings.deployment, &pool.id(), &ulid)
             .map_err(|error| GitHubError::Credentials(error.to_string()))?;
         let jit = self.ports.github.generate_jitconfig(scope, &name, &labels).await?;
         // Registering works, which was the question. What is left behind is a

@@ -39,13 +39,17 @@ impl<W: World> Engine<W> {
         self.memory.refresh(&open);
         self.metrics.open(&open, now);
         let account = |scope: &Scope| self.ports.github.account(scope);
-        let means = Means { subnets: &self.rules.subnets, account: &account };
-        let plan = plan(&open, self.rules.rules(), means, now);
+        let rules = self.rules();
+        let means = Means { subnets: &rules.subnets, account: &account };
+        let plan = plan(&open, rules.rules(), means, now);
         term.begin_round(plan.next_at, now);
         let mut written = Written::of(open);
         // Launches first: nothing that only tells why may hold them up.
         self.draw(&plan).await?;
-        self.reserve(term.epoch, &plan.launches, &mut written, now).await?;
+        if !self.reserve(term.epoch, &plan.launches, &mut written, now).await? {
+            // What is open is another by now: the next plan sees it.
+            term.wake_at(now);
+        }
         self.write_runners(term.epoch, &plan, &mut written, now).await?;
         self.write_waits(term.epoch, &plan, &mut written).await?;
         self.begin_effects(term, written, &plan, now).await
@@ -95,15 +99,16 @@ impl<W: World> Engine<W> {
     }
 
     /// Reserves the plan's launches: each runner's record in one transaction
-    /// with its job's, which must be as it was read.
+    /// with its job's, which must be as it was read. False where some were not.
     async fn reserve(
         &self,
         epoch: Epoch,
         launches: &[Launch],
         written: &mut Written,
         now: Timestamp,
-    ) -> Result<(), StoreError> {
+    ) -> Result<bool, StoreError> {
         let fence = Some(epoch);
+        let mut all = true;
         for batch in launches.chunks(RESERVATIONS) {
             let mut changes = Vec::new();
             for launch in batch {
@@ -120,19 +125,40 @@ impl<W: World> Engine<W> {
                     changes.extend([Change::Job(job), Change::Runner(runner)]);
                 }
             }
-            let mut collisions = 0;
-            // The slots are drawn already: a write that merely met another one is made again.
-            while let Err(error) =
-                self.ports.store.commit(Transaction { fence, ..Transaction::of(&changes) }).await
-            {
-                collisions += 1;
-                if !matches!(error, StoreError::Conflict) || collisions == RESERVATION_TRIES {
-                    return Err(error);
+            // One job that has moved on must not take the others' slots with it.
+            match self.ports.store.commit(Transaction { fence, ..Transaction::of(&changes) }).await {
+                Ok(()) => written.note(changes),
+                Err(StoreError::Conflict) => {
+                    for pair in changes.chunks(2) {
+                        all &= self.reserve_one(epoch, pair, written).await?;
+                    }
                 }
+                Err(error) => return Err(error),
             }
-            written.note(changes);
         }
-        Ok(())
+        Ok(all)
+    }
+
+    /// Reserves one runner; false where its job has moved on.
+    async fn reserve_one(
+        &self,
+        epoch: Epoch,
+        pair: &[Change],
+        written: &mut Written,
+    ) -> Result<bool, StoreError> {
+        // The slot is drawn already: a write that merely met another one is made again.
+        for _ in 0..RESERVATION_TRIES {
+            let fence = Some(epoch);
+            match self.ports.store.commit(Transaction { fence, ..Transaction::of(pair) }).await {
+                Ok(()) => {
+                    written.note(pair.to_vec());
+                    return Ok(true);
+                }
+                Err(StoreError::Conflict) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(false)
     }
 
     /// Writes retirements and marks.
@@ -195,8 +221,7 @@ impl<W: World> Engine<W> {
     fn name(&self, launch: &Launch, epoch: Epoch, now: Timestamp) -> Option<Runner> {
         let millis = u64::try_from(now.as_millisecond()).unwrap_or(0);
         let ulid = Ulid::from_parts(millis, self.ports.randomness.bits());
-        let deployment = &self.rules.settings.deployment;
-        match RunnerName::new(deployment, launch.order.pool(), &ulid.to_string()) {
+        match RunnerName::new(&self.rules().settings.deployment, launch.order.pool(), &ulid.to_string()) {
             Ok(name) => Some(launch.order.reserve(name, epoch, now)),
             Err(error) => {
                 warn!(%error, "no runner name could be made");

@@ -60,6 +60,8 @@ pub(crate) struct Term<'a> {
     pub(crate) patience: Duration,
     /// Whether an effect was due, and too many were under way.
     held_back: bool,
+    /// Whether any effect has begun.
+    begun: bool,
     watch: Watch,
 }
 
@@ -92,6 +94,7 @@ impl<'a> Term<'a> {
             next_kick_at: tenure.next_kick_at,
             patience: office.patience,
             held_back: false,
+            begun: false,
             watch: Watch {
                 held_until_ms: Arc::new(AtomicI64::new(held_until.as_millisecond())),
                 until: office.until,
@@ -173,7 +176,13 @@ impl<'a> Term<'a> {
             return false;
         }
         self.under_way.insert(key.clone(), pool.clone());
+        self.begun = true;
         true
+    }
+
+    /// Whether it came to anything: an effect that was due has begun, or none was due.
+    pub(crate) fn has_begun(&self) -> bool {
+        self.begun || !self.held_back
     }
 
     /// Whether an effect was due that could not begin.

@@ -66,6 +66,13 @@ pub enum ComputeError {
         #[source]
         source: Box<dyn Error + Send + Sync>,
     },
+    /// The token stands for another order, and for no task that is named: its
+    /// answer was lost, or it is being answered at this moment.
+    #[error("{message}")]
+    TokenSpent {
+        /// In the service's words.
+        message: String,
+    },
     /// There is no task: the placement has no capacity, or a quota is spent.
     /// The same token would bring the same answer.
     #[error("{message}")]
@@ -94,7 +101,9 @@ impl ComputeError {
     #[must_use]
     pub fn disposition(&self) -> Disposition {
         match self {
-            Self::Unanswered { .. } | Self::NoCapacity { .. } => Disposition::Retry { after: None },
+            Self::Unanswered { .. } | Self::TokenSpent { .. } | Self::NoCapacity { .. } => {
+                Disposition::Retry { after: None }
+            }
             Self::Throttled { after, .. } => Disposition::Retry { after: *after },
             Self::Refused { .. } => Disposition::Permanent,
         }

@@ -70,7 +70,8 @@ impl<W: World> Engine<W> {
             Err(error) => return put_off(pass, place, &error.into()),
         };
         let listed: Vec<Listed<'_>> = listed(&page);
-        for (name, id) in unwanted(&listed, open, &self.rules.settings.deployment, pass.now) {
+        let rules = self.rules();
+        for (name, id) in unwanted(&listed, open, &rules.settings.deployment, pass.now) {
             if calls.deletions == MOST_DELETED {
                 pass.swept.cut = true;
                 return ControlFlow::Break(());
@@ -81,6 +82,10 @@ impl<W: World> Engine<W> {
             calls.deletions += 1;
             match self.delete_unwanted(&scope, &name, id).await {
                 Ok(deleted) => pass.swept.deleted_registrations += usize::from(deleted),
+                // Its runner's record cannot be read: that is no reason to leave the others.
+                Err(error @ DeleteError::Store(StoreError::Refused { .. })) => {
+                    pass.failed("registrations", &error);
+                }
                 Err(error) => return put_off(pass, place, &error),
             }
         }

@@ -41,11 +41,19 @@ impl<W: World> Engine<W> {
             if !pass.has_time(&self.ports.clock) {
                 return Ok(());
             }
-            if self.is_orphan(orphan).await? {
-                warn!(runner = %orphan.runner, task = %orphan.task, "stopping a task that no record wants");
-                self.ports.compute.stop_task(&orphan.task, "no open record wants this task").await?;
-                pass.swept.stopped_orphans += 1;
+            match self.is_orphan(orphan).await {
+                Ok(false) => continue,
+                Ok(true) => {}
+                // Its record cannot be read, or not now: it may want this task.
+                Err(error @ StoreError::Unavailable { .. }) => return Err(error.into()),
+                Err(error) => {
+                    pass.failed("tasks", &error);
+                    continue;
+                }
             }
+            warn!(runner = %orphan.runner, task = %orphan.task, "stopping a task that no record wants");
+            self.ports.compute.stop_task(&orphan.task, "no open record wants this task").await?;
+            pass.swept.stopped_orphans += 1;
         }
         Ok(())
     }

@@ -132,6 +132,8 @@ fn runner() -> Runner {
             repository: Repository::parse("acme/application").unwrap(),
             launched_for: JobId::new(48_000_000_001),
             max_job_minutes: 360,
+            image: None,
+            exec: true,
         },
         version: Version::FIRST,
         epoch: Epoch::new(1),

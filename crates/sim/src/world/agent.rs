@@ -83,7 +83,8 @@ impl Outside {
                 }
             }
             Doing::Listening(registration) => {
-                let idle_limit = SignedDuration::from_secs(i64::from(self.limits.idle_limit_secs));
+                let idle_limit =
+                    SignedDuration::from_secs(i64::from(self.rules.settings.limits.idle_limit_secs));
                 if !self.hub.runners.contains_key(&registration) {
                     self.agent_exits(task, AgentExit::RegistrationLost, now);
                 } else if now.duration_since(since) >= idle_limit {
@@ -105,7 +106,7 @@ impl Outside {
     }
 
     fn agent_boots(&mut self, task: &TaskId, since: Timestamp, now: Timestamp) {
-        let boot_limit = SignedDuration::from_secs(i64::from(self.limits.boot_limit_secs));
+        let boot_limit = SignedDuration::from_secs(i64::from(self.rules.settings.limits.boot_limit_secs));
         if let Some(boot) = self.tables.take_boot(task) {
             let Ok(registration) = boot.jit.parse().map(RunnerId::new) else { return };
             self.ledger.took_configuration(registration);

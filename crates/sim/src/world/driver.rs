@@ -9,11 +9,10 @@ use std::time::Duration;
 
 use ecsrunner_core::event::{Event, TaskEvent};
 use ecsrunner_core::sweep::Lag;
+use ecsrunner_engine::Engine;
 use ecsrunner_engine::dispatcher::Office;
 use ecsrunner_engine::intake::Delivery;
 use ecsrunner_engine::ports::Clock;
-use ecsrunner_engine::ports::queue::Queue;
-use ecsrunner_engine::{Engine, Ruleset};
 use futures::stream::{FuturesUnordered, StreamExt};
 use jiff::Timestamp;
 use secrecy::SecretString;
@@ -33,8 +32,6 @@ const PATIENCE: Duration = Duration::from_secs(2);
 const MOST_AT_ONCE: usize = 100;
 /// How long Lambda waits before it tries a failed event again, first and then.
 const AGAIN_AFTER: [Duration; 2] = [Duration::from_secs(60), Duration::from_secs(120)];
-/// When a dispatcher that met a fault is followed by another one.
-const AFTER_A_FAULT: Duration = Duration::from_secs(5);
 const SWEEP_EACH: Duration = Duration::from_secs(60);
 
 /// What the function is invoked with.
@@ -69,7 +66,6 @@ type Invocation = Pin<Box<dyn Future<Output = (Arrival, Result<(), String>)>>>;
 /// The function.
 pub(super) struct Lambda {
     shared: Shared,
-    rules: Arc<Ruleset>,
     timeout: Duration,
     seed: u64,
     begun: u64,
@@ -79,11 +75,10 @@ pub(super) struct Lambda {
 }
 
 impl Lambda {
-    pub(super) fn new(shared: Shared, rules: Arc<Ruleset>, timeout: Duration, seed: u64) -> Self {
+    pub(super) fn new(shared: Shared, timeout: Duration, seed: u64) -> Self {
         let next_sweep_at = shared.clock().now() + SWEEP_EACH;
         Self {
             shared,
-            rules,
             timeout,
             seed,
             begun: 0,
@@ -97,7 +92,8 @@ impl Lambda {
     pub(super) fn engine(&mut self, process: &Process) -> Engine<Virtual> {
         self.begun += 1;
         let seed = self.seed.wrapping_mul(0x9e37_79b9).wrapping_add(self.begun);
-        Engine::new(ports(&self.shared, process, seed), Arc::clone(&self.rules))
+        let rules = Arc::clone(&self.shared.lock().rules);
+        Engine::new(ports(&self.shared, process, seed), rules)
     }
 
     /// Lets the world go on until nothing is under way and `is_done`; false if
@@ -209,9 +205,6 @@ async fn invoke(engine: &Engine<Virtual>, input: &Input, office: Office) -> Resu
         && let Err(error) = engine.dispatch(office).await
     {
         debug!(%error, "the dispatcher was interrupted");
-        if let Err(error) = engine.ports().queue.post_kick(AFTER_A_FAULT).await {
-            debug!(%error, "the sweep goes on instead of a kick");
-        }
     }
     Ok(())
 }

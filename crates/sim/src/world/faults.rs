@@ -64,6 +64,23 @@ impl Method {
         }
     }
 
+    /// Whether GitHub is called, and not AWS.
+    #[must_use]
+    pub fn is_githubs(self) -> bool {
+        matches!(
+            self,
+            Self::GenerateJitconfig
+                | Self::Runner
+                | Self::DeleteRunner
+                | Self::Job
+                | Self::Run
+                | Self::QueuedJobs
+                | Self::Registrations
+                | Self::Deliveries
+                | Self::Delivery
+        )
+    }
+
     /// Whether a write of it can collide with another one.
     fn can_collide(self) -> bool {
         matches!(self, Self::Commit | Self::Kick | Self::Take | Self::Renew | Self::SetLevel)

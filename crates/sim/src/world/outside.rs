@@ -6,7 +6,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ecsrunner_core::id::TaskId;
-use ecsrunner_core::limits::Limits;
+use ecsrunner_engine::Ruleset;
 use jiff::Timestamp;
 use tokio::sync::Notify;
 
@@ -44,7 +44,7 @@ pub struct Outside {
     pub(super) agents: Agents,
     pub(super) agenda: Agenda,
     pub(super) random: Random,
-    pub(super) limits: Limits,
+    pub(super) rules: Arc<Ruleset>,
     pub(super) arrivals: VecDeque<Arrival>,
     assigning: bool,
 }
@@ -67,7 +67,7 @@ impl fmt::Debug for Shared {
 
 impl Shared {
     /// A world that begins now.
-    pub(super) fn new(seed: u64, weather: Weather, limits: Limits, ecs: Options) -> Self {
+    pub(super) fn new(seed: u64, weather: Weather, rules: Arc<Ruleset>, ecs: Options) -> Self {
         let clock = VirtualClock::start();
         let outside = Outside {
             tables: Tables::default(),
@@ -78,7 +78,7 @@ impl Shared {
             agents: Agents::default(),
             agenda: Agenda::default(),
             random: Random::seeded(seed),
-            limits,
+            rules,
             arrivals: VecDeque::new(),
             assigning: false,
         };
@@ -108,6 +108,11 @@ impl Shared {
 }
 
 impl Outside {
+    /// An operator pauses launches, or lets them go on.
+    pub fn pause(&mut self, paused: bool) {
+        Arc::make_mut(&mut self.rules).settings.paused = paused;
+    }
+
     /// When something happens next by itself.
     pub(super) fn next_at(&self) -> Option<Timestamp> {
         self.ecs.next_at().into_iter().chain(self.agenda.next_at()).min()

@@ -87,7 +87,7 @@ impl Tables {
             runners: self.runners.values().cloned().collect(),
             holds: self.holds.values().cloned().collect(),
             levels: self.levels.clone(),
-            unreadable: 0,
+            ..Open::default()
         }
     }
 }

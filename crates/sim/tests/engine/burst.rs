@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use ecsrunner_core::id::JobId;
-use ecsrunner_sim::world::faults::Weather;
+use ecsrunner_sim::world::faults::{Method, Weather};
 use ecsrunner_sim::world::{Outside, Simulation};
 use jiff::{SignedDuration, Timestamp};
 
@@ -16,17 +16,23 @@ const JOBS: u64 = 1000;
 const MOST_JIT_A_MINUTE: usize = 180;
 /// A tenth above what the limit allows: 1,000 at 180 a minute.
 const LAST_JIT_WITHIN: SignedDuration = SignedDuration::from_secs(366);
+/// Of an unhurried job's whole life.
+const MOST_AWS_CALLS: u64 = 24;
 
 #[test]
 fn a_single_job_costs_few_calls_and_leaves_nothing() {
     play(async {
         let mut simulation = Simulation::new(setup(1, Weather::default()));
-        let job = simulation.queue(job(30));
-        settle(&mut simulation, Duration::from_secs(1200), "one job").await;
+        let job = simulation.queue(job(5));
+        // No sweep comes by meanwhile: it would be made without any job as well.
+        settle(&mut simulation, Duration::from_secs(59), "one job").await;
         let outside = simulation.shared().lock();
         assert_executed_once(&outside, job);
         assert_eq!(outside.ledger.launches, 1);
         tell_calls(&outside, 1);
+        let (aws, github) = calls(&outside);
+        assert!(aws <= MOST_AWS_CALLS, "{aws} calls of AWS");
+        assert_eq!(github, 1, "calls of GitHub");
     });
 }
 
@@ -48,6 +54,12 @@ fn a_thousand_jobs_at_once_are_each_executed_once_at_the_pace_that_github_allows
         for job in jobs {
             assert_executed_once(&outside, job);
         }
+        let (aws, github) = calls(&outside);
+        assert!(aws < MOST_AWS_CALLS * JOBS, "{aws} calls of AWS");
+        let configured = outside.ledger.calls[&Method::GenerateJitconfig];
+        assert_eq!(configured, JOBS, "configurations that were asked for");
+        // The rest is of the sweeps, and of jobs that waited for over five minutes.
+        assert!(github - configured <= JOBS / 5, "{github} calls of GitHub");
         let beyond = &outside.ledger.beyond_demand;
         assert!(beyond.is_empty(), "{} launches beyond demand: {beyond:#?}", beyond.len());
         assert!(most <= MOST_JIT_A_MINUTE, "{most} configurations in a minute");
@@ -62,6 +74,13 @@ fn most_in_a_minute(at: &[Timestamp]) -> usize {
     let within =
         |first: usize| at[first..].iter().take_while(move |other| other.duration_since(at[first]) < minute);
     (0..at.len()).map(|first| within(first).count()).max().unwrap_or(0)
+}
+
+/// The calls of AWS and of GitHub.
+fn calls(outside: &Outside) -> (u64, u64) {
+    let github = outside.ledger.calls.iter().filter(|(method, _)| method.is_githubs());
+    let github = github.map(|(_, calls)| calls).sum();
+    (outside.ledger.all_calls() - github, github)
 }
 
 /// Prints what a job costs, for whoever runs this with `--nocapture`.

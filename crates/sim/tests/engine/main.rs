@@ -5,5 +5,7 @@
 mod burst;
 mod crashes;
 mod disorder;
+mod backlog;
 mod lease;
+mod pause;
 mod stage;

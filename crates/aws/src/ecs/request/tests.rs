@@ -1,4 +1,3 @@
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use ecsrunner_core::class::size::{Arch, Size};
@@ -13,7 +12,6 @@ use crate::ecs::Network;
 
 fn fleet() -> Fleet {
     let definitions = [("default/x64", "runner:1"), ("default/arm64/exec", "runner-arm64-exec:2")];
-    let class = ClassFacts { image: None, exec: true };
     Fleet {
         deployment: Deployment::parse("ci").unwrap(),
         cluster: "ecsrunner-ci".to_owned(),
@@ -26,18 +24,17 @@ fn fleet() -> Fleet {
             .iter()
             .map(|(variant, definition)| (Variant::parse(variant).unwrap(), (*definition).to_owned()))
             .collect(),
-        classes: BTreeMap::from([(ClassName::parse("large").unwrap(), class)]),
         environment: Arc::new(|runner| {
             vec![("ECSRUNNER_JOB_LIMIT_SECS".to_owned(), (runner.max_job_minutes * 60).to_string())]
         }),
     }
 }
 
-fn runner(class: &str, storage: u32, arch: Arch) -> RunnerFacts {
+fn runner(exec: bool, storage: u32, arch: Arch) -> RunnerFacts {
     let repository = Repository::parse("acme/app").unwrap();
     RunnerFacts {
         name: RunnerName::parse("ecsr-ci-abcdefghij-01arz3ndektsv4rrffq69g5fav").unwrap(),
-        class: ClassName::parse(class).unwrap(),
+        class: ClassName::parse("large").unwrap(),
         size: Size::new(4096, 8192, Some(storage), arch).unwrap(),
         pool: PoolId::parse("abcdefghij").unwrap(),
         scope: Scope::Repository(repository.clone()),
@@ -45,6 +42,8 @@ fn runner(class: &str, storage: u32, arch: Arch) -> RunnerFacts {
         repository,
         launched_for: JobId::new(1),
         max_job_minutes: 60,
+        image: None,
+        exec,
     }
 }
 
@@ -61,7 +60,7 @@ fn anywhere(market: Market) -> Placement {
 fn an_order_becomes_one_task_of_its_size_in_its_place() {
     let subnet = SubnetId::parse("subnet-bbbb2222").unwrap();
     let placement = Placement { market: Market::Spot, subnet: Some(subnet) };
-    let input = input(&runner("large", 60, Arch::Arm64), &placement).unwrap();
+    let input = input(&runner(true, 60, Arch::Arm64), &placement).unwrap();
     assert_eq!(input.task_definition(), Some("runner-arm64-exec:2"));
     assert_eq!(input.client_token(), Some("01arz3ndektsv4rrffq69g5fav-2"));
     assert_eq!(input.started_by(), Some("ecsrunner/ci"));
@@ -100,14 +99,14 @@ fn an_order_becomes_one_task_of_its_size_in_its_place() {
 
 #[test]
 fn a_repeated_order_asks_for_exactly_the_same() {
-    let runner = runner("large", 60, Arch::Arm64);
+    let runner = runner(true, 60, Arch::Arm64);
     let once = input(&runner, &anywhere(Market::OnDemand)).unwrap();
     assert_eq!(once, input(&runner, &anywhere(Market::OnDemand)).unwrap());
 }
 
 #[test]
 fn a_task_asks_for_no_storage_that_it_has_anyway_and_for_any_subnet_where_none_is_named() {
-    let input = input(&runner("large", 20, Arch::Arm64), &anywhere(Market::OnDemand)).unwrap();
+    let input = input(&runner(true, 20, Arch::Arm64), &anywhere(Market::OnDemand)).unwrap();
     assert_eq!(input.overrides().unwrap().ephemeral_storage(), None);
     let vpc = input.network_configuration().unwrap().awsvpc_configuration().unwrap();
     assert_eq!(vpc.subnets(), ["subnet-aaaa1111", "subnet-bbbb2222"]);
@@ -115,15 +114,18 @@ fn a_task_asks_for_no_storage_that_it_has_anyway_and_for_any_subnet_where_none_i
 }
 
 #[test]
-fn a_class_that_left_the_catalogue_gets_the_deployments_image_without_exec() {
-    let input = input(&runner("gone", 20, Arch::X64), &anywhere(Market::OnDemand)).unwrap();
+fn image_and_exec_are_the_runners_own_whatever_has_become_of_its_class() {
+    let input = input(&runner(false, 20, Arch::X64), &anywhere(Market::OnDemand)).unwrap();
     assert_eq!(input.task_definition(), Some("runner:1"));
     assert_eq!(input.enable_execute_command(), Some(false));
+    let runner = RunnerFacts { image: Some("android".to_owned()), ..runner(true, 20, Arch::X64) };
+    let error = self::input(&runner, &anywhere(Market::OnDemand)).unwrap_err();
+    assert_eq!(error.to_string(), "the deployment has no task definition `android/x64/exec`");
 }
 
 #[test]
 fn a_variant_without_a_task_definition_is_refused_by_its_name() {
-    let error = input(&runner("gone", 20, Arch::Arm64), &anywhere(Market::OnDemand)).unwrap_err();
+    let error = input(&runner(false, 20, Arch::Arm64), &anywhere(Market::OnDemand)).unwrap_err();
     assert_eq!(error.to_string(), "the deployment has no task definition `default/arm64`");
 }
 

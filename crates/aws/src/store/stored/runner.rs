@@ -37,6 +37,16 @@ struct StoredFacts {
     launched_for: u64,
     #[serde(rename = "x")]
     max_job_minutes: u32,
+    #[serde(rename = "i", default, skip_serializing_if = "Option::is_none")]
+    image: Option<String>,
+    /// There only where it is true: classes allow ECS Exec by default.
+    #[serde(rename = "n", default, skip_serializing_if = "is_false")]
+    no_exec: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 impl StoredFacts {
@@ -52,6 +62,8 @@ impl StoredFacts {
             repository: facts.repository.clone(),
             launched_for: facts.launched_for.get(),
             max_job_minutes: facts.max_job_minutes,
+            image: facts.image.clone(),
+            no_exec: !facts.exec,
         }
     }
 
@@ -69,6 +81,8 @@ impl StoredFacts {
             repository: self.repository,
             launched_for: JobId::new(self.launched_for),
             max_job_minutes: self.max_job_minutes,
+            image: self.image,
+            exec: !self.no_exec,
         })
     }
 }

@@ -1,0 +1,18 @@
+//! The rules as the operator has them now.
+
+use std::sync::Arc;
+
+use ecsrunner_engine::Ruleset;
+use ecsrunner_engine::ports::rulebook::Rulebook;
+
+use super::outside::Shared;
+
+/// The outside world's rules.
+#[derive(Clone, Debug)]
+pub struct MemoryRulebook(pub(super) Shared);
+
+impl Rulebook for MemoryRulebook {
+    async fn read(&self) -> Option<Arc<Ruleset>> {
+        Some(Arc::clone(&self.0.lock().rules))
+    }
+}
