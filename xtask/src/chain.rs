@@ -5,11 +5,11 @@
 //! (`crates/lambda/tests/chain`) starts in its own process. What is played and
 //! checked does not belong here but there.
 
-mod archive;
 mod gateway;
 mod ministack;
 mod process;
 
+use std::env;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -18,6 +18,7 @@ use anyhow::Context;
 
 use self::gateway::Gateway;
 use self::ministack::Ministack;
+use crate::archive;
 use crate::npm;
 use crate::pypi;
 use crate::steps::Done;
@@ -27,7 +28,7 @@ const SAMPLES: &str = "@octokit/webhooks-examples/api.github.com/index.json";
 
 /// Starts what stands around the function, and the driver.
 pub(crate) fn check(root: &Path) -> anyhow::Result<Done> {
-    if let Some(why) = npm::missing().or_else(pypi::missing).or_else(missing) {
+    if let Some(why) = npm::missing().or_else(pypi::missing).or_else(archive::missing).or_else(missing) {
         return Ok(Done::Skipped(why));
     }
     let samples = npm::Packages::install(root, "samples")?.file(SAMPLES)?;
@@ -36,7 +37,12 @@ pub(crate) fn check(root: &Path) -> anyhow::Result<Done> {
     // The driver's build brings the function's executable with it; the whole
     // workspace, so that nothing is compiled again with other features.
     succeed(cargo(root).args(["test", "--workspace", "--quiet", "--test", "chain", "--no-run"]))?;
-    let archive = archive::make(&python)?;
+    succeed(cargo(root).args(["build", "--workspace", "--quiet", "--bins"]))?;
+    let beside = |name: &str| Ok::<_, anyhow::Error>(env::current_exe()?.with_file_name(name));
+    // As it was built beside us, neither optimised nor with LTO: what is asked
+    // here is whether it works.
+    let archive = python.dir().join("bootstrap.zip");
+    archive::make(root, &beside("bootstrap")?, &archive, 1)?;
 
     let logs = python.dir().join("logs");
     fs::create_dir_all(&logs).with_context(|| format!("cannot make {}", logs.display()))?;
@@ -49,17 +55,17 @@ pub(crate) fn check(root: &Path) -> anyhow::Result<Done> {
         .env("ECSRUNNER_CHAIN_AWS_SECRET", ministack::SECRET_ACCESS_KEY)
         .env("ECSRUNNER_CHAIN_WEBHOOK_URL", gateway.webhook_url())
         .env("ECSRUNNER_CHAIN_ARCHIVE", archive)
+        .env("ECSRUNNER_CHAIN_AGENT", beside("ecsrunner-agent")?)
+        .env("ECSRUNNER_CHAIN_LISTENER", beside("stand-in-listener")?)
         .env("ECSRUNNER_CHAIN_SAMPLES", samples)
         .env("ECSRUNNER_CHAIN_DIR", python.dir());
     succeed(&mut driver).with_context(|| format!("a link of the chain broke; see {}", logs.display()))?;
     Ok(Done::Passed)
 }
 
-/// Why ministack cannot run here, or its executable cannot be packed.
+/// Why ministack cannot run here.
 fn missing() -> Option<String> {
     let version = "import sys; sys.exit(sys.version_info < (3, 11))";
-    if !is_there(Command::new("python3").args(["-c", version])) {
-        return Some("`python3` is older than 3.11".to_owned());
-    }
-    (!is_there(Command::new("strip").arg("--version"))).then(|| "`strip` is not installed".to_owned())
+    let recent = is_there(Command::new("python3").args(["-c", version]));
+    (!recent).then(|| "`python3` is older than 3.11".to_owned())
 }

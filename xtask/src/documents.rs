@@ -83,7 +83,8 @@ fn dead_links(document: &Document) -> impl Iterator<Item = &str> {
 
 /// Tests are cited as `` `crate: path::to::test` ``.
 fn citations(text: &str) -> impl Iterator<Item = (&str, &str)> {
-    const CRATES: [&str; 9] = ["core", "engine", "github", "aws", "local", "sim", "agent", "cli", "xtask"];
+    const CRATES: [&str; 10] =
+        ["core", "engine", "github", "aws", "lambda", "local", "sim", "agent", "cli", "xtask"];
     let quoted = text.split('`').skip(1).step_by(2);
     quoted.filter_map(|words| words.split_once(": ")).filter(|(name, _)| CRATES.contains(name))
 }
@@ -120,13 +121,16 @@ fn tests_below(dir: &Path, name: &str, found: &mut Vec<(String, String)>) -> any
     Ok(())
 }
 
-/// Functions that follow an attribute that makes them tests.
+/// Functions that follow an attribute that makes them tests, and the scenes of the chain.
 fn tests_in(text: &str) -> impl Iterator<Item = &str> {
     let mut is_test = false;
     text.lines().map(str::trim).filter_map(move |line| {
         if line == "#[test]" || line.starts_with("#[tokio::test") {
             is_test = true;
             return None;
+        }
+        if let Some(scene) = line.strip_prefix("pub(crate) async fn ") {
+            return scene.strip_suffix("(chain: &Chain) {");
         }
         let function = line.strip_prefix("async ").unwrap_or(line).strip_prefix("fn ")?;
         std::mem::take(&mut is_test).then(|| function.split('(').next().unwrap_or(function))
@@ -158,8 +162,9 @@ mod tests {
 
     #[test]
     fn tests_are_found_and_other_functions_are_not() {
-        let text = "#[test]\nfn one() {\n#[tokio::test]\n#[expect(x)]\nasync fn two() {\nfn three() {\n";
-        assert_eq!(tests_in(text).collect::<Vec<_>>(), ["one", "two"]);
+        let text = "#[test]\nfn one() {\n#[tokio::test]\n#[expect(x)]\nasync fn two() {\nfn three() {\n\
+                    pub(crate) async fn four(chain: &Chain) {\npub(crate) async fn five() {\n";
+        assert_eq!(tests_in(text).collect::<Vec<_>>(), ["one", "two", "four"]);
     }
 
     #[test]

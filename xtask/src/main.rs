@@ -1,4 +1,4 @@
-//! The project's own tasks: `cargo xtask test`, `conformance`, `bench`.
+//! The project's own tasks: `cargo xtask test`, `conformance`, `package`, `bench`.
 //!
 //! What a task needs beside Rust and Node it installs, pinned, below `target/`.
 
@@ -12,7 +12,10 @@ mod dependencies;
 mod samples;
 mod template;
 mod conformance;
+mod archive;
 mod chain;
+mod image;
+mod package;
 mod page;
 mod bench;
 
@@ -26,9 +29,11 @@ usage: cargo xtask TASK
 
   test [STEP …]  everything that has to hold, or some of it: formatting, lints, tests, documents,
                  dependencies, samples (GitHub's webhooks), template (of API Gateway), conformance
-                 (GitHub's API description), chain (the control plane on a stand-in for AWS), page (in a
-                 browser)
+                 (GitHub's API description), chain (the control plane on a stand-in for AWS), image (of the
+                 runner), page (in a browser)
   conformance    the same as `test conformance`, but failing where its tools cannot be had
+  package [TARGET]
+                 the function's archive and the agent, built for release, in target/package
   bench [NAME …] one benchmark with its arguments, or all of them: see bench/README.md
 ";
 
@@ -48,6 +53,7 @@ fn run() -> anyhow::Result<ExitCode> {
     match arguments.next().as_deref() {
         Some("test") => Ok(test::run(&root, arguments.collect())),
         Some("conformance") => conformance::run(&root).map(|()| ExitCode::SUCCESS),
+        Some("package") => package::run(&root, arguments.next().as_deref()).map(|()| ExitCode::SUCCESS),
         Some("bench") => {
             let arguments: Vec<String> = arguments.collect();
             bench::run(&root, &arguments).map(|()| ExitCode::SUCCESS)

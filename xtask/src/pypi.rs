@@ -64,6 +64,11 @@ impl Packages {
         python
     }
 
+    /// A program that one of the packages brings.
+    pub(crate) fn program(&self, name: &str) -> Command {
+        Command::new(self.dir.join("venv/bin").join(name))
+    }
+
     fn python(&self) -> PathBuf {
         self.dir.join("venv/bin/python")
     }

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use crate::steps::{Done, Steps, say};
 use crate::tools::{cargo, is_there, succeed};
-use crate::{chain, conformance, dependencies, documents, page, samples, template};
+use crate::{chain, conformance, dependencies, documents, image, page, samples, template};
 
 /// Runs all steps, or those that are named.
 pub(crate) fn run(root: &Path, only: Vec<String>) -> ExitCode {
@@ -28,6 +28,7 @@ pub(crate) fn run(root: &Path, only: Vec<String>) -> ExitCode {
     steps.run("template", || template::check(root));
     steps.run("conformance", || conformance::check(root));
     steps.run("chain", || chain::check(root));
+    steps.run("image", || image::check(root));
     steps.run("page", || page::check(root));
     steps.end()
 }

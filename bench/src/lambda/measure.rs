@@ -65,7 +65,18 @@ pub(crate) struct Events {
 pub(crate) struct Called {
     pub(crate) aws: usize,
     pub(crate) github: usize,
+    /// AWS's, until the configuration was handed over; all where it was not.
+    pub(crate) aws_to_hand_over: usize,
     pub(crate) units: Units,
+}
+
+/// The hand-over is the transaction that follows RunTask.
+fn to_hand_over(calls: &[Call]) -> usize {
+    let aws: Vec<&Call> = calls.iter().filter(|call| call.service != Service::GitHub).collect();
+    let launched = aws.iter().position(|call| call.operation == "RunTask");
+    let follows =
+        |launched: usize| aws[launched..].iter().position(|call| call.operation == "TransactWriteItems");
+    launched.and_then(|launched| Some(launched + follows(launched)? + 1)).unwrap_or(aws.len())
 }
 
 impl Called {
@@ -73,7 +84,7 @@ impl Called {
         let github = calls.iter().filter(|call| call.service == Service::GitHub).count();
         let sum = |of: fn(&Units) -> f64| calls.iter().map(|call| of(&call.units)).sum();
         let units = Units { read: sum(|units| units.read), write: sum(|units| units.write) };
-        Self { aws: calls.len() - github, github, units }
+        Self { aws: calls.len() - github, github, aws_to_hand_over: to_hand_over(calls), units }
     }
 }
 

@@ -259,7 +259,8 @@ pub(crate) fn targets(rows: &[Row]) -> anyhow::Result<()> {
         let aws = |events: &Events| events.mean(|called| called.aws as f64);
         let github = |events: &Events| events.mean(|called| called.github as f64);
         let events = || row.ours.warm.iter().map(|(_, events)| events);
-        let launch = events().next().map_or(f64::NAN, aws);
+        let launch =
+            events().next().map_or(f64::NAN, |events| events.mean(|called| called.aws_to_hand_over as f64));
         tell("AWS calls, webhook → handed over, warm", launch, "", launch <= 9.0, "≤ 9");
         let life = events().map(aws).sum();
         tell("AWS calls of a job's life, warm", life, "", life <= 24.0, "≤ 24");

@@ -75,7 +75,7 @@ impl AgentDir {
     pub(crate) fn create(
         path: &Path,
         rules: &Rules,
-        hook_command: &[String],
+        hook_command: &[&str],
         group: Option<Gid>,
     ) -> Result<Self, AgentDirError> {
         let failed = |path: PathBuf| |source| AgentDirError::File { path, source };
@@ -183,7 +183,7 @@ mod tests {
         fs::set_permissions(dir.path(), Permissions::from_mode(0o755)).unwrap();
         fs::write(rules_path(dir.path()), "{}").unwrap();
         let rules = Rules { policy: serde_json::from_str(r#"{"repositories":["*"]}"#).unwrap(), fail: None };
-        let error = AgentDir::create(dir.path(), &rules, &["agent".to_owned()], None).err().unwrap();
+        let error = AgentDir::create(dir.path(), &rules, &["agent"], None).err().unwrap();
         assert!(error.to_string().ends_with("policy.json` cannot be made"), "{error}");
     }
 

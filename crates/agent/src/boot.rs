@@ -1,13 +1,15 @@
-//! Waiting for the boot item.
+//! Who this task is, and waiting for its boot item.
 
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
 use std::io::Write;
 use std::time::{Duration, Instant};
 
-use ecsrunner_aws::boot::{BootTable, Disposition, TakeError, Taken};
+use ecsrunner_aws::boot::{
+    BootTable, Credentials, Disposition, Http, TakeError, Taken, TaskEndpoints, TaskError,
+};
 
-use crate::config::Config;
+use crate::config::{BootConfig, Identity};
 use crate::ending::Ending;
 use crate::log::{Log, chain};
 use crate::signals::Signals;
@@ -20,12 +22,21 @@ const REQUEST_LIMIT: Duration = Duration::from_secs(5);
 const AMBIGUOUS_LIMIT: Duration = Duration::from_secs(10);
 
 /// Polls until the item is there, a limit has passed or a signal comes.
-pub(crate) fn take(config: &Config, signals: &Signals, log: &mut Log<impl Write>) -> Result<Taken, Ending> {
-    let boot = &config.boot;
-    let table = BootTable::new(&boot.endpoint, &boot.region, &boot.table, boot.credentials.clone());
-    let mut wait = Wait::new(config.limits.boot);
+pub(crate) fn take(
+    config: &BootConfig,
+    signals: &Signals,
+    log: &mut Log<impl Write>,
+) -> Result<Taken, Ending> {
+    let http = Http::new(config.ca_bundle.as_deref()).map_err(|error| Ending::failed(&error))?;
+    let mut wait = Wait::new(config.limit);
+    let (owner, credentials) = match &config.identity {
+        Identity::Told { owner, credentials } => (owner.clone(), credentials.clone()),
+        Identity::OfTask { role, endpoints } => ask_ecs(role, endpoints, &http, &mut wait, signals, log)?,
+    };
+    let table = BootTable::new(http, &config.endpoint, &config.region, &config.table, credentials);
+    wait.begin();
     loop {
-        match table.take(&boot.owner, wait.request_limit()) {
+        match table.take(&owner, wait.request_limit()) {
             Ok(Some(taken)) => {
                 let (elapsed_ms, requests) = (wait.elapsed_ms(), wait.requests);
                 let runner = &taken.item.runner;
@@ -38,11 +49,27 @@ pub(crate) fn take(config: &Config, signals: &Signals, log: &mut Log<impl Write>
             Ok(None) => wait.answered = true,
             Err(error) => wait.note(error, log)?,
         }
+        wait.tell_skew(&table, log);
         if signals.stops_within(wait.delay()) {
             return Err(Ending::interrupted());
         }
         wait.check_limits()?;
     }
+}
+
+/// The boot item's key and the task role's credentials.
+fn ask_ecs(
+    role: &str,
+    endpoints: &TaskEndpoints,
+    http: &Http,
+    wait: &mut Wait,
+    signals: &Signals,
+    log: &mut Log<impl Write>,
+) -> Result<(String, Credentials), Ending> {
+    let task = wait.ask(signals, log, |limit| endpoints.task(http, limit))?;
+    let credentials = wait.ask(signals, log, |limit| endpoints.credentials(http, limit))?;
+    log.info("task known", &[("task", &task), ("elapsed_ms", &wait.elapsed_ms())]);
+    Ok((format!("{role}:{task}"), credentials))
 }
 
 struct Wait {
@@ -53,16 +80,59 @@ struct Wait {
     answered: bool,
     last_fault: Option<TakeError>,
     ambiguous: Option<(Instant, TakeError)>,
+    /// Whether it was told that the clock is wrong.
+    skew_told: bool,
 }
 
 impl Wait {
     fn new(limit: Duration) -> Self {
-        let started = Instant::now();
-        Self { started, limit, requests: 0, answered: false, last_fault: None, ambiguous: None }
+        Self {
+            started: Instant::now(),
+            limit,
+            requests: 0,
+            answered: false,
+            last_fault: None,
+            ambiguous: None,
+            skew_told: false,
+        }
+    }
+
+    /// Begins to ask something else: quickly at first.
+    fn begin(&mut self) {
+        self.requests = 0;
+    }
+
+    /// Asks until there is an answer, or none that can still come in time.
+    fn ask<T>(
+        &mut self,
+        signals: &Signals,
+        log: &mut Log<impl Write>,
+        question: impl Fn(Duration) -> Result<T, TaskError>,
+    ) -> Result<T, Ending> {
+        self.begin();
+        loop {
+            let error = match question(self.request_limit()) {
+                Ok(answer) => return Ok(answer),
+                Err(error) => error,
+            };
+            if !error.passes() || self.is_over() {
+                return Err(Ending::task_unknown(&error));
+            }
+            if self.requests == 1 {
+                log.info("ECS not ready", &[("reason", &chain(&error))]);
+            }
+            if signals.stops_within(self.delay()) {
+                return Err(Ending::interrupted());
+            }
+        }
     }
 
     fn elapsed_ms(&self) -> u128 {
         self.started.elapsed().as_millis()
+    }
+
+    fn is_over(&self) -> bool {
+        self.started.elapsed() >= self.limit
     }
 
     fn request_limit(&mut self) -> Duration {
@@ -84,7 +154,7 @@ impl Wait {
     /// Remembers a fault that may pass; any other is the end.
     fn note(&mut self, error: TakeError, log: &mut Log<impl Write>) -> Result<(), Ending> {
         match error.disposition() {
-            Disposition::Permanent => return Err(Ending::boot_failed(&error)),
+            Disposition::Permanent => return Err(Ending::not_taken(&error)),
             Disposition::PollAgain => {
                 if self.last_fault.is_none() {
                     log.info("boot table not ready", &[("reason", &chain(&error))]);
@@ -100,8 +170,16 @@ impl Wait {
         Ok(())
     }
 
+    fn tell_skew(&mut self, table: &BootTable, log: &mut Log<impl Write>) {
+        let skew_secs = table.skew().as_secs();
+        if skew_secs != 0 && !self.skew_told {
+            self.skew_told = true;
+            log.warn("this machine's clock is wrong: AWS's time is used", &[("behind_secs", &skew_secs)]);
+        }
+    }
+
     fn check_limits(&self) -> Result<(), Ending> {
-        let over = self.started.elapsed() >= self.limit;
+        let over = self.is_over();
         match (&self.ambiguous, &self.last_fault) {
             (Some((since, error)), _) if over || since.elapsed() >= AMBIGUOUS_LIMIT => {
                 Err(Ending::boot_ambiguous(error))

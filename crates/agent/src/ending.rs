@@ -3,13 +3,15 @@
 use std::fmt;
 use std::io;
 
-use ecsrunner_aws::boot::TakeError;
+use ecsrunner_aws::boot::{TakeError, TaskError};
 use ecsrunner_core::exit::AgentExit;
 
 use crate::agent_dir::AgentDirError;
+use crate::listener::NOT_STARTED;
 use crate::log::chain;
 use crate::phase::Phase;
 use crate::processes::Status;
+use crate::scrub::ScrubError;
 
 /// How the agent ended, and one sentence on it for a person.
 #[derive(Debug)]
@@ -68,8 +70,20 @@ impl Ending {
         Self::new(AgentExit::Failed, chain(error))
     }
 
+    pub(crate) fn task_unknown(error: &TaskError) -> Self {
+        Self::new(AgentExit::TaskUnknown, chain(error))
+    }
+
     pub(crate) fn no_boot_item() -> Self {
         Self::new(AgentExit::NoBootItem, "no boot item appeared within the boot limit")
+    }
+
+    /// The item cannot be taken, or was taken in vain.
+    pub(crate) fn not_taken(error: &TakeError) -> Self {
+        match error {
+            TakeError::Unreadable { .. } => Self::new(AgentExit::BootItemUnreadable, chain(error)),
+            _ => Self::boot_failed(error),
+        }
     }
 
     pub(crate) fn boot_failed(error: &TakeError) -> Self {
@@ -144,6 +158,9 @@ impl Ending {
                 AgentExit::ImageTooOld,
                 "GitHub refuses this version of the runner: the image is too old",
             ),
+            (Status::Code(code), _) if code == i32::from(NOT_STARTED) => {
+                Self::new(AgentExit::ListenerMissing, "the listener cannot be started as its user")
+            }
             (status, _) => Self::new(AgentExit::ListenerCrashed, format!("the listener ended: {status}")),
         }
     }
@@ -151,6 +168,12 @@ impl Ending {
 
 impl From<AgentDirError> for Ending {
     fn from(error: AgentDirError) -> Self {
+        Self::new(AgentExit::FilesFailed, chain(&error))
+    }
+}
+
+impl From<ScrubError> for Ending {
+    fn from(error: ScrubError) -> Self {
         Self::failed(&error)
     }
 }
@@ -187,6 +210,9 @@ pub(crate) fn reason(exit: AgentExit) -> &'static str {
         AgentExit::JobRefused => "job_refused",
         AgentExit::Interrupted => "interrupted",
         AgentExit::InterruptedBusy => "interrupted_busy",
+        AgentExit::TaskUnknown => "task_unknown",
+        AgentExit::BootItemUnreadable => "boot_item_unreadable",
+        AgentExit::FilesFailed => "files_failed",
     }
 }
 

@@ -23,6 +23,10 @@ use serde::Deserialize;
 use crate::agent_dir::{self, Rules};
 use crate::signals::Signals;
 
+/// The first argument that asks an executable to be the hook; the agent's
+/// directory is the second.
+pub(crate) const HOOK_SUBCOMMAND: &str = "agent-hook";
+
 /// The longest that a refusing hook holds its job.
 const BLOCK_LIMIT: Duration = Duration::from_secs(120);
 /// How long it outlives a signal: an INT that reaches the whole process group
@@ -56,7 +60,7 @@ enum Refused {
 /// Where it may not, one sentence goes to `out`, which is the job's log, the
 /// agent is told, and the call blocks until the runner ends it, for at most
 /// two minutes. `lookup` is usually [`std::env::var_os`].
-pub fn hook(agent_dir: &Path, lookup: impl Fn(&str) -> Option<OsString>, mut out: impl Write) -> u8 {
+pub(crate) fn hook(agent_dir: &Path, lookup: impl Fn(&str) -> Option<OsString>, mut out: impl Write) -> u8 {
     let Err(reason) = judge(agent_dir, &Environment(lookup)) else { return 0 };
     // In this order: the agent's INT may come as soon as it is told.
     let signals = Signals::install();

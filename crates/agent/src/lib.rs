@@ -4,8 +4,9 @@
 //! It takes its boot item, starts the official listener for one job, follows
 //! it, ends it where a limit, a signal or the job-started hook says so, and
 //! tells by its exit code how that went. One story, in this order: [`config`],
-//! `boot`, `agent_dir`, `listener`, `supervise`, `ending`; [`hook()`] is the
-//! other side, inside of the job.
+//! `boot`, `scrub`, `agent_dir`, `listener`, `supervise`, `ending`. In a
+//! container the story is told in two lives, between which everything that AWS
+//! gave is left behind. `hook` is the other side, inside of the job.
 //!
 //! Talking to GitHub does not belong here, nor does any decision about other
 //! runners. There is no async runtime: the agent has to stay small beside a job.
@@ -13,6 +14,7 @@
 pub mod config;
 
 mod boot;
+mod scrub;
 mod agent_dir;
 mod listener;
 mod output;
@@ -25,70 +27,112 @@ mod ending;
 mod log;
 mod hook;
 
+use std::env;
 use std::ffi::OsString;
-use std::io::Write;
+use std::io::{self, Write};
+use std::path::Path;
+use std::process::ExitCode;
 
+use ecsrunner_aws::boot::Taken;
 use ecsrunner_core::exit::AgentExit;
 
 pub use crate::config::{Config, ConfigError};
 use crate::ending::Ending;
-pub use crate::hook::hook;
+use crate::hook::{HOOK_SUBCOMMAND, hook};
+use crate::listener::LISTENER_SUBCOMMAND;
 use crate::log::Log;
+use crate::scrub::SUPERVISE_SUBCOMMAND;
 use crate::signals::Signals;
 
-/// The first argument that asks an executable to be the hook; the agent's
-/// directory is the second.
-pub const HOOK_SUBCOMMAND: &str = "agent-hook";
+/// The other processes that an executable is which has an agent in it: the
+/// agent's second life, its listener before it is one, and the hook in the job.
+/// `None` where the first argument asks for none of them.
+///
+/// Call it before there are threads, and before anything else reads arguments.
+pub fn subcommand(arguments: &[OsString]) -> Option<ExitCode> {
+    match arguments {
+        [first] if first == SUPERVISE_SUBCOMMAND => Some(ExitCode::from(second_life(io::stdout()).code())),
+        [first, uid, program] if first == LISTENER_SUBCOMMAND => {
+            Some(listener::become_listener(uid, Path::new(program)))
+        }
+        [first, agent_dir] if first == HOOK_SUBCOMMAND => {
+            let lookup = |name: &str| env::var_os(name);
+            Some(ExitCode::from(hook(Path::new(agent_dir), lookup, io::stdout())))
+        }
+        _ => None,
+    }
+}
 
-/// Runs one agent to its end, with JSON lines and the listener's output on `out`.
+/// Runs one agent to its end in this process, with JSON lines and the
+/// listener's output on `out`. `lookup` is usually [`std::env::var_os`];
+/// `executable` is asked to be what [`subcommand`] tells.
 ///
 /// Call it in a process of its own, with no other threads: it takes over the
 /// process's signals, reaps every child, and at the end kills every process
 /// below it.
-pub fn run(config: Config, out: impl Write) -> AgentExit {
-    let mut log = Log::new(out);
-    started(&mut log, Some(&config.boot.owner));
-    let ending = run_to_end(&config, &mut log);
-    ended(&mut log, &ending)
+pub fn run(lookup: impl Fn(&str) -> Option<OsString>, executable: &str, out: impl Write) -> AgentExit {
+    live(lookup, executable, out, |config, taken, signals, log| {
+        supervise::supervise(&config.supervision, taken, signals, log)
+    })
 }
 
-/// As [`run`], with the configuration read from the environment; one that is
-/// wrong is an ending too.
-pub fn run_from_env(
+/// As [`run`], in two lives: when the boot item is taken, this process executes
+/// `executable` again with an empty environment, and nothing of AWS is left in
+/// it. Returns only where that has not come about.
+pub fn run_scrubbed(
     lookup: impl Fn(&str) -> Option<OsString>,
-    hook_command: Vec<String>,
+    executable: &str,
     out: impl Write,
 ) -> AgentExit {
-    match Config::from_env(lookup, hook_command) {
-        Ok(config) => run(config, out),
-        Err(error) => {
-            let mut log = Log::new(out);
-            started(&mut log, None);
-            ended(&mut log, &Ending::failed(&error))
+    live(lookup, executable, out, |config, taken, signals, log| {
+        // What asks to stop from here on is heard by the next life.
+        signals.hold().map_err(|error| Ending::failed(&error))?;
+        if signals.take_stops() > 0 {
+            return Err(Ending::interrupted());
         }
-    }
+        log.info("executing again without AWS", &[]);
+        match scrub::reexecute(&taken, &config.supervision)? {}
+    })
 }
 
-fn started(log: &mut Log<impl Write>, owner: Option<&str>) {
+fn live<W: Write>(
+    lookup: impl Fn(&str) -> Option<OsString>,
+    executable: &str,
+    out: W,
+    then: impl FnOnce(&Config, Taken, &Signals, &mut Log<W>) -> Result<Ending, Ending>,
+) -> AgentExit {
+    let mut log = Log::new(out);
     let version = env!("CARGO_PKG_VERSION");
-    log.info("agent started", &[("version", &version), ("pid", &std::process::id()), ("owner", &owner)]);
+    log.info("agent started", &[("version", &version), ("pid", &std::process::id())]);
+    let result =
+        Config::from_env(lookup, executable).map_err(|error| Ending::failed(&error)).and_then(|config| {
+            let signals = prepare()?;
+            let taken = boot::take(&config.boot, &signals, &mut log)?;
+            then(&config, taken, &signals, &mut log)
+        });
+    ended(&mut log, result)
 }
 
-fn ended(log: &mut Log<impl Write>, ending: &Ending) -> AgentExit {
+fn second_life(out: impl Write) -> AgentExit {
+    let mut log = Log::new(out);
+    let result = prepare().and_then(|signals| {
+        let (taken, supervision) = scrub::unpack()?;
+        supervise::supervise(&supervision, taken, &signals, &mut log)
+    });
+    ended(&mut log, result)
+}
+
+fn prepare() -> Result<Signals, Ending> {
+    let prepared = processes::adopt_orphans().and_then(|()| Signals::install());
+    prepared.map_err(|error| Ending::failed(&error))
+}
+
+fn ended(log: &mut Log<impl Write>, result: Result<Ending, Ending>) -> AgentExit {
+    let ending = result.unwrap_or_else(|ending| ending);
     let reason = ending::reason(ending.exit);
     log.info(
         "agent ended",
         &[("exit", &ending.exit.code()), ("reason", &reason), ("detail", &ending.detail)],
     );
     ending.exit
-}
-
-fn run_to_end(config: &Config, log: &mut Log<impl Write>) -> Ending {
-    let prepared = processes::adopt_orphans().and_then(|()| Signals::install());
-    let result = match prepared {
-        Ok(signals) => boot::take(config, &signals, log)
-            .and_then(|taken| supervise::supervise(config, taken, &signals, log)),
-        Err(error) => Err(Ending::failed(&error)),
-    };
-    result.unwrap_or_else(|ending| ending)
 }

@@ -1,21 +1,37 @@
 //! `bin/Runner.Listener run`: the official runner's process, one job long.
 //!
 //! Not `run.sh`, which hides the listener's exit codes.
+//!
+//! Where it is to be another user than the agent, it has to have that user's
+//! groups, as after a login: password-less sudo goes by them. Only a process
+//! itself can take them on, so the agent starts itself as the listener's
+//! forerunner, which becomes that user and then the listener.
 
-use std::io;
+use std::ffi::{CString, OsStr};
+use std::fs;
+use std::io::{self, Write};
 use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitCode, Stdio};
 
 use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill, killpg};
-use nix::unistd::{Gid, Pid, Uid, User, geteuid};
+use nix::unistd::{Gid, Pid, Uid, User, execv, geteuid, initgroups, setgid, setgroups, setuid};
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::config::ListenerConfig;
+use crate::config::Supervision;
 use crate::ending::StartError;
 use crate::output::Outputs;
+
+/// The first argument that asks an executable to be the listener's forerunner;
+/// the user's id and the listener's path follow.
+pub(crate) const LISTENER_SUBCOMMAND: &str = "agent-listener";
+/// The forerunner's exit code where it could not become the listener; the
+/// listener has none above 7.
+pub(crate) const NOT_STARTED: u8 = 210;
 
 const HOME: &str = "HOME";
 /// The listener reads this one and removes it from its own environment.
@@ -34,20 +50,55 @@ pub(crate) const OWN_VARIABLES: [&str; 6] =
     [HOME, JIT_CONFIG, HOOK, DEPRECATED_EXIT_CODE, TRAP_SIGNALS, ALLOW_ROOT];
 
 /// Who the listener is, where that is not the agent's own user.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Account {
     pub(crate) uid: Uid,
     pub(crate) gid: Gid,
+    /// Its name, where it has an account.
+    name: Option<String>,
 }
 
 impl Account {
-    /// The configured user, where the agent may switch to one: its group is
-    /// that of the user's account, or has the same number.
-    pub(crate) fn of(config: &ListenerConfig) -> Option<Self> {
-        let uid = Uid::from_raw(config.uid.filter(|_| geteuid().is_root())?);
-        let account = User::from_uid(uid).ok().flatten();
-        Some(Self { uid, gid: account.map_or(Gid::from_raw(uid.as_raw()), |account| account.gid) })
+    /// The configured user, where the agent may switch to one.
+    pub(crate) fn of(config: &Supervision) -> Option<Self> {
+        let uid = config.listener.uid.filter(|_| geteuid().is_root())?;
+        Some(Self::by_id(uid))
     }
+
+    /// The group is that of the user's account, or has the same number.
+    fn by_id(uid: u32) -> Self {
+        let account = User::from_uid(Uid::from_raw(uid)).ok().flatten();
+        Self {
+            uid: Uid::from_raw(uid),
+            gid: account.as_ref().map_or(Gid::from_raw(uid), |account| account.gid),
+            name: account.map(|account| account.name),
+        }
+    }
+
+    /// Makes this process that user, with the groups of its account and no others.
+    fn assume(&self) -> io::Result<()> {
+        match &self.name {
+            Some(name) => initgroups(&CString::new(name.as_str())?, self.gid)?,
+            None => setgroups(&[self.gid])?,
+        }
+        setgid(self.gid)?;
+        Ok(setuid(self.uid)?)
+    }
+}
+
+/// Makes this process the listener, as that user; returns only where it cannot.
+pub(crate) fn become_listener(uid: &OsStr, program: &Path) -> ExitCode {
+    let Err(error) = try_become_listener(uid, program);
+    // The agent passes it on before it ends.
+    let _told = writeln!(io::stderr(), "error: `{}` cannot be started: {error}", program.display());
+    ExitCode::from(NOT_STARTED)
+}
+
+fn try_become_listener(uid: &OsStr, program: &Path) -> io::Result<std::convert::Infallible> {
+    let uid = uid.to_str().and_then(|uid| uid.parse().ok());
+    Account::by_id(uid.ok_or_else(|| io::Error::other("no user id is given"))?).assume()?;
+    let program = CString::new(program.as_os_str().as_bytes())?;
+    Ok(execv(&program, &[program.as_c_str(), c"run"])?)
 }
 
 /// A started listener. Dropping it ends nothing.
@@ -58,23 +109,32 @@ pub(crate) struct Listener {
 impl Listener {
     /// Starts it in a process group of its own, with a clean environment.
     pub(crate) fn start(
-        config: &ListenerConfig,
-        account: Option<Account>,
+        config: &Supervision,
+        account: Option<&Account>,
         hook_script: &Path,
         jit: &SecretString,
     ) -> Result<(Self, Outputs), StartError> {
-        let path = config.runner_dir.join("bin/Runner.Listener");
-        let mut command = Command::new(&path);
+        let listener = &config.listener;
+        let path = listener.runner_dir.join("bin/Runner.Listener");
+        let failed = |source| StartError { path: path.display().to_string(), source };
+        let mut command = match account {
+            None => Command::new(&path),
+            // The forerunner tells less well what is wrong with it.
+            Some(_) => is_executable(&path).map(|()| Command::new(&config.executable)).map_err(failed)?,
+        };
+        match account {
+            None => command.arg("run"),
+            Some(account) => command.arg(LISTENER_SUBCOMMAND).arg(account.uid.to_string()).arg(&path),
+        };
         command
-            .arg("run")
-            .current_dir(&config.runner_dir)
+            .current_dir(&listener.runner_dir)
             .process_group(0)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .env_clear()
-            .envs(config.environment.iter().map(|(name, value)| (name, value)))
-            .env(HOME, &config.runner_dir)
+            .envs(listener.environment.iter().map(|(name, value)| (name, value)))
+            .env(HOME, &listener.runner_dir)
             .env(HOOK, hook_script)
             .env(DEPRECATED_EXIT_CODE, "1")
             .env(TRAP_SIGNALS, "1")
@@ -82,11 +142,7 @@ impl Listener {
         if account.map_or(geteuid(), |account| account.uid).is_root() {
             command.env(ALLOW_ROOT, "1");
         }
-        if let Some(account) = account {
-            // The standard library drops the supplementary groups with this.
-            command.uid(account.uid.as_raw()).gid(account.gid.as_raw());
-        }
-        Self::spawn(&mut command).map_err(|source| StartError { path: path.display().to_string(), source })
+        Self::spawn(&mut command).map_err(failed)
     }
 
     /// The child's handle is dropped: the agent reaps by itself.
@@ -108,6 +164,12 @@ impl Listener {
     pub(crate) fn signal(&self, signal: Signal) {
         ignore_missing(kill(self.pid, signal));
     }
+}
+
+fn is_executable(path: &Path) -> io::Result<()> {
+    let found = fs::metadata(path)?;
+    let executable = found.is_file() && found.permissions().mode() & 0o111 != 0;
+    if executable { Ok(()) } else { Err(io::ErrorKind::PermissionDenied.into()) }
 }
 
 /// Whoever is gone needs no signal; whoever is another user's by now (sudo)

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::{SigSet, Signal};
 use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 use signal_hook::low_level::pipe;
 
@@ -21,7 +22,8 @@ pub(crate) struct Signals {
 }
 
 impl Signals {
-    /// Takes over the process's TERM, INT, HUP, QUIT and CHLD.
+    /// Takes over the process's TERM, INT, HUP, QUIT and CHLD; those that were
+    /// held come now.
     pub(crate) fn install() -> io::Result<Self> {
         let (stop, stop_writer) = UnixStream::pair()?;
         let (child, child_writer) = UnixStream::pair()?;
@@ -31,7 +33,14 @@ impl Signals {
             pipe::register(signal, stop_writer.try_clone()?)?;
         }
         pipe::register(SIGCHLD, child_writer)?;
+        held().thread_unblock()?;
         Ok(Self { stop, child })
+    }
+
+    /// Holds back what asks to stop until this process, which is about to
+    /// execute itself again, has handlers again: process 1 would lose it.
+    pub(crate) fn hold(&self) -> io::Result<()> {
+        Ok(held().thread_block()?)
     }
 
     /// How many signals asked to stop since the last call.
@@ -60,6 +69,10 @@ impl Signals {
     pub(crate) fn fds(&self) -> [BorrowedFd<'_>; 2] {
         [self.stop.as_fd(), self.child.as_fd()]
     }
+}
+
+fn held() -> SigSet {
+    [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGQUIT].into_iter().collect()
 }
 
 fn drain(mut stream: &UnixStream) -> usize {

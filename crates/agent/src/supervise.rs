@@ -12,8 +12,9 @@ use nix::sys::signal::Signal;
 use secrecy::SecretString;
 
 use crate::agent_dir::{AgentDir, Rules};
-use crate::config::{Config, Limits};
+use crate::config::{Limits, Supervision};
 use crate::ending::{Cause, Ending, ListenerEnd, StartError};
+use crate::hook::HOOK_SUBCOMMAND;
 use crate::lines::{Hint, Line};
 use crate::listener::{Account, Listener};
 use crate::log::Log;
@@ -36,15 +37,16 @@ const REST_LIMIT_BYTES: usize = 4 * 1024 * 1024;
 
 /// Runs the listener to its end, again where it asks for that.
 pub(crate) fn supervise(
-    config: &Config,
+    config: &Supervision,
     taken: Taken,
     signals: &Signals,
     log: &mut Log<impl Write>,
 ) -> Result<Ending, Ending> {
-    let account = Account::of(&config.listener);
+    let account = Account::of(config);
     let rules = Rules::from(taken.item);
-    let group = account.map(|account| account.gid);
-    let dir = AgentDir::create(&config.agent_dir, &rules, &config.hook_command, group)?;
+    let group = account.as_ref().map(|account| account.gid);
+    let hook_command = [config.executable.as_str(), HOOK_SUBCOMMAND];
+    let dir = AgentDir::create(&config.agent_dir, &rules, &hook_command, group)?;
     let mut supervisor = Supervisor {
         config,
         signals,
@@ -56,11 +58,11 @@ pub(crate) fn supervise(
         stop: None,
         signals_seen: 0,
     };
-    supervisor.run(account, &taken.jit)
+    supervisor.run(account.as_ref(), &taken.jit)
 }
 
 struct Supervisor<'a, W> {
-    config: &'a Config,
+    config: &'a Supervision,
     signals: &'a Signals,
     log: &'a mut Log<W>,
     dir: AgentDir,
@@ -90,7 +92,7 @@ enum Step {
 }
 
 impl<W: Write> Supervisor<'_, W> {
-    fn run(&mut self, account: Option<Account>, jit: &SecretString) -> Result<Ending, Ending> {
+    fn run(&mut self, account: Option<&Account>, jit: &SecretString) -> Result<Ending, Ending> {
         let mut retries = 0;
         loop {
             let status = self.run_once(account, jit, retries)?;
@@ -118,13 +120,12 @@ impl<W: Write> Supervisor<'_, W> {
     /// One process of the listener, from its start until nothing of it is left.
     fn run_once(
         &mut self,
-        account: Option<Account>,
+        account: Option<&Account>,
         jit: &SecretString,
         retries: u32,
     ) -> Result<Status, StartError> {
         let start = Instant::now();
-        let (listener, mut outputs) =
-            Listener::start(&self.config.listener, account, &self.dir.script(), jit)?;
+        let (listener, mut outputs) = Listener::start(self.config, account, &self.dir.script(), jit)?;
         let elapsed_ms = start.elapsed().as_millis();
         let pid = listener.pid.as_raw();
         self.log
@@ -222,7 +223,9 @@ impl<W: Write> Supervisor<'_, W> {
     }
 
     fn interrupt(&mut self, listener: &Listener, cause: Cause) {
-        self.log.info("stopping listener", &[("reason", &cause.reason())]);
+        // A signal on Spot capacity comes, as a rule, two minutes before AWS takes it back.
+        let capacity = self.config.capacity_provider.as_deref();
+        self.log.info("stopping listener", &[("reason", &cause.reason()), ("capacity_provider", &capacity)]);
         match cause {
             // Not the whole group: the hook would end before the listener
             // shuts down, and the job's next step could begin.

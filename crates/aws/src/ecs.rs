@@ -29,6 +29,9 @@ pub const CONTAINER: &str = "runner";
 /// back in every state change, which carries no tags.
 pub const RUNNER_VARIABLE: &str = "ECSRUNNER_RUNNER";
 
+/// The variable that tells the agent what its capacity is.
+pub(crate) const CAPACITY_VARIABLE: &str = "ECSRUNNER_CAPACITY_PROVIDER";
+
 /// A deployment's tasks.
 #[derive(Clone, Debug)]
 pub struct EcsTasks {

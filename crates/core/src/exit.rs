@@ -11,7 +11,7 @@ pub enum AgentExit {
     Failed,
     /// 10: no boot item appeared within the boot limit.
     NoBootItem,
-    /// 11: the boot item, or its table, could not be read.
+    /// 11: the boot item's table could not be reached, or refuses.
     BootFailed,
     /// 12: the boot item may have been taken, but no answer came back.
     BootAmbiguous,
@@ -35,11 +35,17 @@ pub enum AgentExit {
     Interrupted,
     /// 22: stopped by a signal while a job ran.
     InterruptedBusy,
+    /// 23: ECS did not tell the task's id, or the credentials of its role.
+    TaskUnknown,
+    /// 24: the boot item was taken, and is none that this agent understands.
+    BootItemUnreadable,
+    /// 25: the agent's own files could not be made, as on a full disk.
+    FilesFailed,
 }
 
 impl AgentExit {
     /// Every ending, in the order of its code.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 18] = [
         Self::Completed,
         Self::Failed,
         Self::NoBootItem,
@@ -55,6 +61,9 @@ impl AgentExit {
         Self::JobRefused,
         Self::Interrupted,
         Self::InterruptedBusy,
+        Self::TaskUnknown,
+        Self::BootItemUnreadable,
+        Self::FilesFailed,
     ];
 
     /// The process's exit code.
@@ -76,6 +85,9 @@ impl AgentExit {
             Self::JobRefused => 20,
             Self::Interrupted => 21,
             Self::InterruptedBusy => 22,
+            Self::TaskUnknown => 23,
+            Self::BootItemUnreadable => 24,
+            Self::FilesFailed => 25,
         }
     }
 

@@ -147,8 +147,9 @@ impl TaskDir {
 }
 
 /// Runs the task of a directory in this process, which must have no other
-/// threads. The agent's variables come through `lookup`.
-pub fn run(dir: PathBuf, lookup: impl Fn(&str) -> Option<OsString>, hook_command: Vec<String>) -> ExitCode {
+/// threads. The agent's variables come through `lookup`; `executable` is asked
+/// to be the agent's other processes.
+pub fn run(dir: PathBuf, lookup: impl Fn(&str) -> Option<OsString>, executable: &str) -> ExitCode {
     let dir = TaskDir(dir);
     // Locked before it is claimed: a claimed task that is not alive has ended.
     let alive = match dir.live() {
@@ -161,7 +162,9 @@ pub fn run(dir: PathBuf, lookup: impl Fn(&str) -> Option<OsString>, hook_command
         Ok(false) => return ExitCode::from(CLAIMED),
         Err(error) => return failed("claim its directory", &error),
     }
-    let exit = ecsrunner_agent::run_from_env(lookup, hook_command, io::stdout());
+    // In one life: the lock is this process's, and what its environment holds opens
+    // its own boot item alone, which is taken by then.
+    let exit = ecsrunner_agent::run(lookup, executable, io::stdout());
     let written = write_whole(&dir.0.join(EXIT), exit.code().to_string().as_bytes());
     drop(alive);
     match written {

@@ -61,8 +61,22 @@ fn a_request_without_an_answer_is_forgotten_once_the_item_comes() {
 fn an_item_that_cannot_be_read_is_named_without_its_secret() {
     let mut broken = item();
     broken["runner"] = json!({"S": "my-runner"});
-    let ended = Agent::with_answers(vec![Answer::Item(broken)], &JOB).run().ended_with(11, "boot_failed");
+    let ended =
+        Agent::with_answers(vec![Answer::Item(broken)], &JOB).run().ended_with(24, "boot_item_unreadable");
     assert!(ended.text().contains("attribute `runner`") && !ended.text().contains(JIT), "{}", ended.text());
+}
+
+#[test]
+fn a_clock_that_is_wrong_is_told_and_awss_own_time_is_used() {
+    let answers = vec![Answer::WrongTime(3600), Answer::Nothing, Answer::Item(item())];
+    let ended = Agent::with_answers(answers, &JOB).run().ended_with(0, "completed");
+    assert!(ended.text().contains("this machine's clock is wrong"), "{}", ended.text());
+}
+
+#[test]
+fn a_refused_signature_at_the_right_time_is_a_failed_boot() {
+    let answers = vec![Answer::WrongTime(0)];
+    Agent::with_answers(answers, &JOB).run().ended_with(11, "boot_failed");
 }
 
 #[test]

@@ -14,7 +14,8 @@ use nix::unistd::Pid;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::table::{ACCESS_KEY_ID, Answer, OWNER, Table, item};
+use crate::ecs::Ecs;
+use crate::table::{ACCESS_KEY_ID, Answer, OWNER, ROLE, SECRET_ACCESS_KEY, SESSION_TOKEN, Table, item};
 
 /// No test takes as long; one that hangs fails.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -29,7 +30,18 @@ pub(crate) struct Agent {
     dir: TempDir,
     table: Table,
     exe: PathBuf,
+    /// Where it is in a task of ECS.
+    task: Option<Ecs>,
+    /// Where it is process 1: lines of shell that come before it in its namespace.
+    container: Option<String>,
     variables: Vec<(String, String)>,
+}
+
+/// A program that the tests bring with them.
+pub(crate) fn program(name: &str) -> PathBuf {
+    let path = Path::new(env!("CARGO_BIN_EXE_ecsrunner-agent")).with_file_name("examples").join(name);
+    assert!(path.is_file(), "{} is built with the tests", path.display());
+    path
 }
 
 impl Agent {
@@ -51,7 +63,58 @@ impl Agent {
         fs::set_permissions(dir.path(), Permissions::from_mode(0o755)).unwrap();
         fs::create_dir_all(dir.path().join("runner/bin")).unwrap();
         let exe = PathBuf::from(env!("CARGO_BIN_EXE_ecsrunner-agent"));
-        Self { dir, table: Table::answering(answers), exe, variables: Vec::new() }
+        let table = Table::answering(answers);
+        Self { dir, table, exe, task: None, container: None, variables: Vec::new() }
+    }
+
+    /// Told by ECS who it is, and in two lives for that.
+    pub(crate) fn in_task(mut self, ecs: Ecs) -> Self {
+        self.task = Some(ecs);
+        self
+    }
+
+    /// Alone in a namespace of processes, with a listener of another user;
+    /// `None`, and says why, where this machine does not allow that.
+    pub(crate) fn in_container(self) -> Option<Self> {
+        let unshare = Command::new("unshare").args(["--pid", "--fork", "--mount-proc", "true"]).output();
+        if !nix::unistd::geteuid().is_root() || !unshare.is_ok_and(|tried| tried.status.success()) {
+            eprintln!("skipped: process 1 of a namespace of its own takes root, and `unshare`");
+            return None;
+        }
+        // The official image's user, with its groups.
+        fs::write(
+            self.path("passwd"),
+            "root:x:0:0::/root:/bin/sh\nrunner:x:1001:1001::/home/runner:/bin/sh\n",
+        )
+        .unwrap();
+        fs::write(self.path("group"), "root:x:0:\nsudo:x:27:runner\ndocker:x:123:runner\nrunner:x:1001:\n")
+            .unwrap();
+        let (passwd, group) = (self.path("passwd"), self.path("group"));
+        let accounts = format!(
+            "mount --bind {} /etc/passwd && mount --bind {} /etc/group",
+            passwd.display(),
+            group.display()
+        );
+        let mut agent = self.reachable_by_all().env("ECSRUNNER_RUNNER_UID", 1001);
+        agent.container = Some(accounts);
+        Some(agent)
+    }
+
+    /// After this line of shell, in its namespace.
+    pub(crate) fn after(mut self, line: &str) -> Self {
+        if let Some(container) = &mut self.container {
+            container.push_str(&format!(" && {line}"));
+        }
+        self
+    }
+
+    pub(crate) fn executable(&self) -> PathBuf {
+        self.exe.clone()
+    }
+
+    pub(crate) fn with_executable(mut self, executable: &Path) -> Self {
+        self.exe = executable.to_owned();
+        self
     }
 
     /// A file below the test's own directory; `runner` is the runner's.
@@ -75,16 +138,30 @@ impl Agent {
     }
 
     pub(crate) fn start(self) -> Running {
-        let mut child = Command::new(&self.exe)
+        let mut command = match &self.container {
+            None => Command::new(&self.exe),
+            Some(before) => {
+                let mut unshare = Command::new("/usr/bin/unshare");
+                unshare.args(["--pid", "--fork", "--mount-proc", "--kill-child", "/bin/sh", "-c"]);
+                unshare.arg(format!("{before} && exec {}", self.exe.display()));
+                unshare
+            }
+        };
+        command
             .env_clear()
             .env("PATH", "/usr/local/bin:/usr/bin:/bin")
             .env("ECSRUNNER_BOOT_TABLE", "boot")
-            .env("ECSRUNNER_BOOT_OWNER", OWNER)
             .env("AWS_ENDPOINT_URL_DYNAMODB", &self.table.url)
-            .env("AWS_REGION", "eu-west-1")
-            .env("AWS_ACCESS_KEY_ID", ACCESS_KEY_ID)
-            .env("AWS_SECRET_ACCESS_KEY", "secret")
-            .env("AWS_SESSION_TOKEN", "token")
+            .env("AWS_REGION", "eu-west-1");
+        match &self.task {
+            Some(ecs) => command.env("ECSRUNNER_BOOT_ROLE", ROLE).envs(ecs.variables()),
+            None => command
+                .env("ECSRUNNER_BOOT_OWNER", OWNER)
+                .env("AWS_ACCESS_KEY_ID", ACCESS_KEY_ID)
+                .env("AWS_SECRET_ACCESS_KEY", SECRET_ACCESS_KEY)
+                .env("AWS_SESSION_TOKEN", SESSION_TOKEN),
+        };
+        let mut child = command
             .env("ECSRUNNER_RUNNER_DIR", self.path("runner"))
             .env("ECSRUNNER_AGENT_DIR", self.path("run/agent"))
             .env("ECSRUNNER_RETRY_DELAY_MS", "1")
@@ -136,7 +213,9 @@ impl Running {
     }
 
     pub(crate) fn signal(&mut self, signal: Signal) -> &mut Self {
-        kill(Pid::from_raw(self.child.id().cast_signed()), signal).unwrap();
+        let child = self.child.id().cast_signed();
+        let agent = if self.agent.container.is_some() { child_of(child) } else { child };
+        kill(Pid::from_raw(agent), signal).unwrap();
         self
     }
 
@@ -202,6 +281,12 @@ impl Ended {
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.agent.path(name)
     }
+}
+
+/// The only child of a process.
+fn child_of(parent: i32) -> i32 {
+    let children = fs::read_to_string(format!("/proc/{parent}/task/{parent}/children")).unwrap();
+    children.trim().parse().unwrap()
 }
 
 /// Whether a process is there, as a zombie too.

@@ -21,6 +21,7 @@ fn a_completed_job_is_followed_from_start_to_end() {
         [
             "agent started",
             "boot item taken",
+            "executing again without AWS",
             "listener started",
             "listener connected",
             "listening for jobs",

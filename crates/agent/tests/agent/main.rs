@@ -1,11 +1,18 @@
 //! The agent as a process: what it does, what it says and what is left of it.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![expect(clippy::print_stderr, reason = "says why something was skipped")]
 
+mod ecs;
 mod harness;
 mod table;
 
 mod boot;
+mod task;
 mod hook;
 mod isolation;
 mod listener;
+
+mod container;
+mod image;
+mod thief;

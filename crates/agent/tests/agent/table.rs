@@ -10,10 +10,13 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+pub(crate) const ROLE: &str = "AROATEST";
 pub(crate) const OWNER: &str = "AROATEST:0123456789abcdef0123456789abcdef";
 pub(crate) const RUNNER: &str = "ecsr-test-abcdefg234-01arz3ndektsv4rrffq69g5fav";
 pub(crate) const JIT: &str = "aml0LWNvbmZpZy1vZi1hLXRlc3Q";
 pub(crate) const ACCESS_KEY_ID: &str = "AKIATEST";
+pub(crate) const SECRET_ACCESS_KEY: &str = "the-secret-access-key-of-the-tasks-role";
+pub(crate) const SESSION_TOKEN: &str = "the-session-token-of-the-tasks-role";
 
 /// What the table answers to one request.
 #[derive(Clone, Debug)]
@@ -24,6 +27,8 @@ pub(crate) enum Answer {
     Item(Value),
     /// An error of DynamoDB's.
     Refusal(&'static str),
+    /// DynamoDB's clock is so many seconds ahead of the request's, and refuses it.
+    WrongTime(i64),
     /// The request is read, and the connection closed.
     Silence,
 }
@@ -110,13 +115,23 @@ fn serve(mut stream: &TcpStream, answer: &Answer) -> Result<(), String> {
             let code = format!("com.amazonaws.dynamodb.v20120810#{code}");
             ("400 Bad Request", json!({ "__type": code, "message": "no" }))
         }
+        Answer::WrongTime(_) => {
+            let code = "com.amazon.coral.service#InvalidSignatureException";
+            ("400 Bad Request", json!({ "__type": code, "message": "Signature not yet current" }))
+        }
         Answer::Silence => return Ok(()),
     };
+    let ahead = if let Answer::WrongTime(secs) = answer { *secs } else { 0 };
+    let now = jiff::Timestamp::now() + jiff::SignedDuration::from_secs(ahead);
+    let date = now.strftime("%a, %d %b %Y %H:%M:%S GMT");
     let reply = reply.to_string();
     let kind = "application/x-amz-json-1.0";
     let length = reply.len();
-    write!(stream, "HTTP/1.1 {status}\r\ncontent-type: {kind}\r\ncontent-length: {length}\r\n\r\n{reply}")
-        .map_err(|error| error.to_string())
+    write!(
+        stream,
+        "HTTP/1.1 {status}\r\ndate: {date}\r\ncontent-type: {kind}\r\ncontent-length: {length}\r\n\r\n{reply}"
+    )
+    .map_err(|error| error.to_string())
 }
 
 fn check(request: &str, headers: &BTreeMap<String, String>, body: &Value) -> Result<(), String> {
@@ -130,7 +145,7 @@ fn check(request: &str, headers: &BTreeMap<String, String>, body: &Value) -> Res
     let right = request == "POST / HTTP/1.1"
         && header("x-amz-target") == "DynamoDB_20120810.DeleteItem"
         && header("content-type") == "application/x-amz-json-1.0"
-        && header("x-amz-security-token") == "token"
+        && header("x-amz-security-token") == SESSION_TOKEN
         && signed
         && *body == expected;
     if right { Ok(()) } else { Err(format!("{request} {headers:?} {body}")) }

@@ -13,7 +13,7 @@ use ecsrunner_core::runner::RunnerFacts;
 use ecsrunner_engine::ports::compute::{ComputeError, TaskOrder};
 
 use super::definition::Variant;
-use super::{CONTAINER, Fleet, RUNNER_VARIABLE};
+use super::{CAPACITY_VARIABLE, CONTAINER, Fleet, RUNNER_VARIABLE};
 
 /// The tag by which a task is joined to its runner.
 pub(super) const RUNNER_TAG: &str = "ecsrunner:runner";
@@ -43,7 +43,7 @@ pub(super) fn run_task(fleet: &Fleet, order: &TaskOrder<'_>) -> Result<RunTaskIn
         .count(1)
         .capacity_provider_strategy(provider)
         .network_configuration(network(fleet, order.placement)?)
-        .overrides(overrides(fleet, runner))
+        .overrides(overrides(fleet, runner, order.placement))
         .enable_execute_command(runner.exec)
         .enable_ecs_managed_tags(false)
         .started_by(fleet.started_by())
@@ -67,13 +67,14 @@ fn network(fleet: &Fleet, placement: &Placement) -> Result<NetworkConfiguration,
     Ok(NetworkConfiguration::builder().awsvpc_configuration(vpc).build())
 }
 
-fn overrides(fleet: &Fleet, runner: &RunnerFacts) -> TaskOverride {
+fn overrides(fleet: &Fleet, runner: &RunnerFacts, placement: &Placement) -> TaskOverride {
     let storage = runner.size.ephemeral_storage_gib();
     let storage = i32::try_from(storage).ok().filter(|_| storage > FREE_STORAGE_GIB);
     let variable = |name: &str, value: &str| KeyValuePair::builder().name(name).value(value).build();
     let mut container = ContainerOverride::builder()
         .name(CONTAINER)
-        .environment(variable(RUNNER_VARIABLE, runner.name.as_str()));
+        .environment(variable(RUNNER_VARIABLE, runner.name.as_str()))
+        .environment(variable(CAPACITY_VARIABLE, placement.market.capacity_provider()));
     for (name, value) in (fleet.environment)(runner) {
         if name != RUNNER_VARIABLE {
             container = container.environment(variable(&name, &value));

@@ -82,7 +82,10 @@ async fn a_task_is_asked_for_as_it_was_ordered() {
             "subnets": ["subnet-aaaa1111"], "securityGroups": ["sg-1"], "assignPublicIp": "DISABLED"
         }},
         "overrides": {"cpu": "512", "memory": "1024", "containerOverrides": [
-            {"name": "runner", "environment": [{"name": "ECSRUNNER_RUNNER", "value": RUNNER}]}
+            {"name": "runner", "environment": [
+                {"name": "ECSRUNNER_RUNNER", "value": RUNNER},
+                {"name": "ECSRUNNER_CAPACITY_PROVIDER", "value": "FARGATE"},
+            ]}
         ]},
         "enableExecuteCommand": false, "enableECSManagedTags": false,
         "startedBy": "ecsrunner/ci", "clientToken": "01arz3ndektsv4rrffq69g5fav-1", "tags": tags,

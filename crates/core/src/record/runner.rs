@@ -202,8 +202,11 @@ fn took_its_item(cause: &StopCause) -> bool {
             | AgentExit::ListenerCrashed
             | AgentExit::JobTimeout
             | AgentExit::JobRefused
-            | AgentExit::InterruptedBusy => true,
+            | AgentExit::InterruptedBusy
+            | AgentExit::BootItemUnreadable
+            | AgentExit::FilesFailed => true,
             AgentExit::Failed
+            | AgentExit::TaskUnknown
             | AgentExit::NoBootItem
             | AgentExit::BootFailed
             | AgentExit::BootAmbiguous
@@ -230,7 +233,12 @@ fn kind_of(cause: &StopCause, runner: &Runner) -> (EndingKind, Option<Reason>) {
             AgentExit::RegistrationLost => (EndingKind::RegistrationLost, None),
             AgentExit::JobTimeout => (EndingKind::JobTimeout, None),
             AgentExit::NoBootItem => boot_failed("its boot item never came"),
-            AgentExit::BootFailed => boot_failed("its boot item could not be read"),
+            AgentExit::BootFailed => boot_failed("the table of its boot item cannot be reached, or refuses"),
+            AgentExit::BootItemUnreadable => {
+                boot_failed("the image's agent does not understand its boot item")
+            }
+            AgentExit::TaskUnknown => boot_failed("ECS did not tell the agent its task or its credentials"),
+            AgentExit::FilesFailed => boot_failed("the agent's files could not be made: is the disk full?"),
             AgentExit::BootAmbiguous => boot_failed("taking its boot item got no answer"),
             AgentExit::ListenerMissing => boot_failed("the image has no listener that can be started"),
             AgentExit::NotConnected => boot_failed("the listener did not connect to GitHub"),

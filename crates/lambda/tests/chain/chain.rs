@@ -33,6 +33,8 @@ pub(crate) struct Chain {
     pub(crate) store: DynamoStore,
     pub(crate) queues: Queues,
     pub(crate) webhook_secret: String,
+    /// The one before, which is still accepted.
+    pub(crate) older_secret: String,
     secrets: Mutex<Vec<Secret>>,
 }
 
@@ -47,16 +49,18 @@ impl Chain {
     pub(crate) async fn set_up(setting: Setting) -> Self {
         let aws = Aws::new(&setting.aws_url);
         let webhook_secret = random_hex(20);
+        let older_secret = random_hex(20);
         let ecs = Arc::new(FakeEcs::start(ecs_options()).await.unwrap());
         let github = GitHub::start(&setting.webhook_url, &webhook_secret).await;
         let store = deployment::make_tables(&aws).await;
         let fakes = Fakes { ecs: ecs.url(), github: github.url() };
-        let queues = deployment::make(&aws, &setting.archive, &webhook_secret, &fakes).await;
+        let queues = deployment::make(&aws, &setting.archive, [&older_secret, &webhook_secret], &fakes).await;
         // Ended with the test's runtime.
         drop(tokio::spawn(task_events::carry(Arc::clone(&ecs), aws.clone())));
         let secrets = Mutex::default();
-        let chain = Self { setting, aws, ecs, github, store, queues, webhook_secret, secrets };
+        let chain = Self { setting, aws, ecs, github, store, queues, webhook_secret, older_secret, secrets };
         chain.keep_secret("the webhook secret", &chain.webhook_secret);
+        chain.keep_secret("the webhook secret before", &chain.older_secret);
         chain.keep_secret("the function's AWS secret", &chain.setting.aws_secret);
         for line in app_key::private_pem().lines().filter(|line| !line.starts_with("-----")) {
             chain.keep_secret("a line of the App's key", line);

@@ -47,9 +47,9 @@ pub(crate) struct Fakes<'a> {
 }
 
 /// Makes all of it.
-pub(crate) async fn make(aws: &Aws, archive: &Path, webhook_secret: &str, fakes: &Fakes<'_>) -> Queues {
+pub(crate) async fn make(aws: &Aws, archive: &Path, webhook_secrets: [&str; 2], fakes: &Fakes<'_>) -> Queues {
     let queues = make_queues(aws).await;
-    make_secrets(aws, webhook_secret).await;
+    make_secrets(aws, webhook_secrets).await;
     make_parameters(aws, &queues).await;
     let function = make_function(aws, archive, fakes).await;
     make_rules(aws, &function).await;
@@ -89,9 +89,9 @@ fn queue_arn(name: &str) -> String {
     format!("arn:aws:sqs:{REGION}:{ACCOUNT}:{name}")
 }
 
-async fn make_secrets(aws: &Aws, webhook_secret: &str) {
+async fn make_secrets(aws: &Aws, webhook_secrets: [&str; 2]) {
     // An older one is still accepted: the list is for rotation.
-    let webhook = json!({"secrets": ["the one before", webhook_secret]});
+    let webhook = json!({"secrets": webhook_secrets});
     let github = json!({"app_id": APP_ID, "private_key": app_key::private_pem()});
     for (name, value) in [(WEBHOOK_SECRET, webhook), (GITHUB_SECRET, github)] {
         let input = json!({"Name": name, "SecretString": value.to_string()});

@@ -26,7 +26,7 @@ pub(crate) async fn a_job_runs_once_and_is_history(chain: &Chain) {
     let job = runner.begin(chain).await;
     reached(chain, RunnerStage::Busy).await;
     end(chain, &runner, job).await;
-    is_history(chain, &runner, queued).await;
+    is_history(chain, &runner.name, queued).await;
 
     assert_eq!(chain.ecs.with(|ecs, _| ecs.tasks().count()), 1, "one job is one task");
     let gone = chain.gone_runner(&runner.name).await;
@@ -51,7 +51,7 @@ pub(crate) async fn live_to_the_end(chain: &Chain, runner: &Runner, queued: Queu
     let job = runner.begin(chain).await;
     assert_eq!(job, queued.job, "the only runner gets the only job");
     end(chain, runner, job).await;
-    is_history(chain, runner, queued).await;
+    is_history(chain, &runner.name, queued).await;
 }
 
 async fn end(chain: &Chain, runner: &Runner, job: JobId) {
@@ -60,24 +60,24 @@ async fn end(chain: &Chain, runner: &Runner, job: JobId) {
     chain.at_rest().await;
 }
 
-pub(crate) async fn is_history(chain: &Chain, runner: &Runner, queued: Queued) {
+pub(crate) async fn is_history(chain: &Chain, runner: &str, queued: Queued) {
     let ended = chain.ended_job(queued.job).await;
     assert_eq!(ended.facts.run, queued.run);
     let JobEnding::Completed { conclusion, .. } = &ended.ending else {
         panic!("job {} ended as {:?}", queued.job, ended.ending);
     };
     assert_eq!(*conclusion, Conclusion::Success);
-    let gone = chain.gone_runner(&runner.name).await;
+    let gone = chain.gone_runner(runner).await;
     assert_eq!(gone.kind, EndingKind::Completed, "{gone:?}");
     assert_eq!(gone.facts.launched_for, queued.job);
 }
 
 /// Every job was counted, and every runner, and none of them twice.
 pub(crate) async fn the_metrics_add_up(chain: &Chain) {
-    chain.measures("JobsSucceeded", 3.0).await;
-    chain.measures("JobsCancelled", 1.0).await;
-    chain.measures("RunnersCompleted", 3.0).await;
-    chain.measures("RunnersSurplus", 1.0).await;
+    chain.measures("JobsSucceeded", 4.0).await;
+    chain.measures("JobsCancelled", 2.0).await;
+    chain.measures("RunnersCompleted", 4.0).await;
+    chain.measures("RunnersSurplus", 2.0).await;
     // One came through the template, and one was invoked with.
     chain.measures("InvalidSignatures", 2.0).await;
     chain.measures("UnreadableWebhooks", 1.0).await;

@@ -3,7 +3,8 @@
 //! ministack is AWS: it holds DynamoDB, SQS, EventBridge, parameters, secrets
 //! and logs, and runs the real `bootstrap` as its function. The shipped
 //! template stands in front. ECS and GitHub are this repository's fakes, for
-//! no emulator tells a task's whole life; what is in a task is played here.
+//! no emulator tells a task's whole life. In one task the image's agent runs; what
+//! is in the others is played here, step by step.
 //!
 //! `cargo xtask test chain` starts what the driver needs and names it in the
 //! environment. What an adapter or the engine does in each case does not
@@ -13,6 +14,7 @@
 #![expect(clippy::print_stderr, reason = "says what was played, or why nothing was")]
 
 mod actions;
+mod agent;
 mod app_key;
 mod aws;
 mod chain;
@@ -28,6 +30,7 @@ mod life;
 mod queue;
 mod refusals;
 mod repairs;
+mod samples;
 mod secrets;
 
 use std::future::Future;
@@ -37,6 +40,7 @@ use std::time::{Duration, Instant};
 
 use tokio::task::LocalSet;
 
+use agent::Programs;
 use chain::Chain;
 
 /// Bounds every wait, so that what never happens fails the test.
@@ -54,6 +58,8 @@ struct Setting {
     webhook_url: String,
     /// The function's archive.
     archive: PathBuf,
+    /// What is in a task.
+    programs: Programs,
     /// `index.json` of @octokit/webhooks-examples.
     samples: PathBuf,
     /// For the recorded actions; its `logs` has what others wrote.
@@ -68,6 +74,10 @@ impl Setting {
             aws_secret: variable("ECSRUNNER_CHAIN_AWS_SECRET")?,
             webhook_url: variable("ECSRUNNER_CHAIN_WEBHOOK_URL")?,
             archive: variable("ECSRUNNER_CHAIN_ARCHIVE")?.into(),
+            programs: Programs {
+                agent: variable("ECSRUNNER_CHAIN_AGENT")?.into(),
+                listener: variable("ECSRUNNER_CHAIN_LISTENER")?.into(),
+            },
             samples: variable("ECSRUNNER_CHAIN_SAMPLES")?.into(),
             dir: variable("ECSRUNNER_CHAIN_DIR")?.into(),
         })
@@ -98,11 +108,13 @@ async fn the_control_plane_serves_a_deployment_from_its_webhooks_to_its_history(
 
 async fn play(chain: Rc<Chain>) {
     scene!(chain: life::a_job_runs_once_and_is_history).await;
+    scene!(chain: agent::the_images_agent_executes_a_job).await;
+    scene!(chain: samples::githubs_own_sample_of_a_job_of_ours_starts_a_task).await;
     scene!(chain: repairs::a_cancelled_jobs_runner_is_retired_with_all_that_it_has).await;
     scene!(chain: repairs::the_sweep_hears_of_a_task_whose_end_nobody_told).await;
     scene!(chain: refusals::a_wrong_signature_is_counted_and_dropped).await;
     scene!(chain: refusals::a_signed_body_that_cannot_be_read_is_kept_for_a_person).await;
-    scene!(chain: refusals::githubs_own_samples_leave_nothing_open).await;
+    scene!(chain: samples::those_of_others_repositories_leave_nothing_open).await;
     scene!(chain: dead_letters::what_is_no_event_of_ours_is_tried_three_times_and_kept_with_its_reason).await;
     // Both wait for SQS.
     tokio::join!(

@@ -33,39 +33,6 @@ pub(crate) async fn a_signed_body_that_cannot_be_read_is_kept_for_a_person(chain
     assert!(kept.iter().any(|item| of_it(&item)), "the body is kept: {kept:?}");
 }
 
-/// They name other people's repositories.
-pub(crate) async fn githubs_own_samples_leave_nothing_open(chain: &Chain) {
-    let mut samples = Vec::new();
-    for event in ["workflow_job", "ping"] {
-        for body in bodies(chain, event) {
-            samples.push(Webhook::signed(&chain.webhook_secret, event, body));
-        }
-    }
-    for sample in &samples {
-        sample.post(&chain.setting.webhook_url).await;
-    }
-    for sample in &samples {
-        let receipt = received(chain, sample).await;
-        let outcome = receipt["outcome"].as_str().unwrap_or_default();
-        let expected: &[&str] = if sample.event == "ping" { &["accepted"] } else { &["refused", "ignored"] };
-        assert!(expected.contains(&outcome), "{}: {receipt}", sample.event);
-        assert!(receipt["reason"].as_str().is_some_and(|reason| !reason.is_empty()), "{receipt}");
-    }
-    let open = chain.open().await;
-    assert!(open.jobs.is_empty(), "{:?}", open.jobs);
-}
-
-fn bodies(chain: &Chain, event: &str) -> Vec<Vec<u8>> {
-    let index = std::fs::read(&chain.setting.samples).unwrap();
-    let all: Vec<Value> = serde_json::from_slice(&index).unwrap();
-    let examples = all.iter().filter(|entry| entry["name"] == event).flat_map(|entry| {
-        entry["examples"].as_array().unwrap().iter().map(|example| example.to_string().into_bytes())
-    });
-    let found: Vec<Vec<u8>> = examples.collect();
-    assert!(!found.is_empty(), "no samples of {event}");
-    found
-}
-
 /// What the function logged of a webhook, once.
 pub(crate) async fn received(chain: &Chain, webhook: &Webhook) -> Value {
     let told = eventually("a webhook's receipt", async || {

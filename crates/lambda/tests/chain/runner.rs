@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use base64::prelude::{BASE64_STANDARD, Engine};
-use ecsrunner_aws::boot::{BootTable, Credentials, Taken};
+use ecsrunner_aws::boot::{BootTable, Credentials, Http, Taken};
 use ecsrunner_core::exit::AgentExit;
 use ecsrunner_core::id::JobId;
 use ecsrunner_sim::ecs::TaskView;
@@ -64,8 +64,11 @@ impl Chain {
             secret_access_key: ACCESS_KEY.into(),
             session_token: None,
         };
-        let table = BootTable::new(self.aws.url(), REGION, variable("ECSRUNNER_BOOT_TABLE"), credentials);
-        let taken = tokio::task::spawn_blocking(move || table.take(&owner, TAKE_LIMIT));
+        let (url, name) = (self.aws.url().to_owned(), variable("ECSRUNNER_BOOT_TABLE").to_owned());
+        let taken = tokio::task::spawn_blocking(move || {
+            let http = Http::new(None).unwrap();
+            BootTable::new(http, &url, REGION, &name, credentials).take(&owner, TAKE_LIMIT)
+        });
         taken.await.unwrap().unwrap()
     }
 

@@ -81,6 +81,7 @@ fn an_order_becomes_one_task_of_its_size_in_its_place() {
         variables,
         [
             ("ECSRUNNER_RUNNER", "ecsr-ci-abcdefghij-01arz3ndektsv4rrffq69g5fav"),
+            ("ECSRUNNER_CAPACITY_PROVIDER", "FARGATE_SPOT"),
             ("ECSRUNNER_JOB_LIMIT_SECS", "3600")
         ]
     );

@@ -1,0 +1,14 @@
+//! The agent in one life, as on a machine of one's own: what the environment
+//! holds stays in it. The thief has to find it there.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let arguments: Vec<_> = std::env::args_os().skip(1).collect();
+    if let Some(code) = ecsrunner_agent::subcommand(&arguments) {
+        return code;
+    }
+    let Ok(executable) = std::env::current_exe() else { return ExitCode::FAILURE };
+    let executable = executable.to_string_lossy();
+    ExitCode::from(ecsrunner_agent::run(|name| std::env::var_os(name), &executable, std::io::stdout()).code())
+}

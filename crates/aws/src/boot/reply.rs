@@ -1,0 +1,128 @@
+//! What the table answers: the item, or a code.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use ecsrunner_core::boot::{BootItem, Fail, attribute};
+use ecsrunner_core::id::RunnerName;
+use ecsrunner_core::policy::Policy;
+use secrecy::SecretString;
+use serde::Deserialize;
+
+use super::TakeError;
+
+/// What the task took. Nobody else holds it from now on.
+#[derive(Debug)]
+pub struct Taken {
+    /// Everything that may be shown.
+    pub item: BootItem,
+    /// GitHub's encoded just-in-time configuration.
+    pub jit: SecretString,
+}
+
+#[derive(Deserialize)]
+struct Reply {
+    #[serde(rename = "Attributes")]
+    attributes: Option<BTreeMap<String, Value>>,
+}
+
+#[derive(Deserialize)]
+struct Value {
+    #[serde(rename = "S")]
+    text: Option<String>,
+}
+
+/// Reads the reply. Errors of the JSON parser are not passed on where they
+/// could quote the secret.
+pub(super) fn read_item(owner: &str, reply: &[u8]) -> Result<Option<Taken>, TakeError> {
+    let unreadable = |fault: String| TakeError::Unreadable { owner: owner.to_owned(), fault };
+    let reply: Reply = serde_json::from_slice(reply)
+        .map_err(|_| unreadable("the table's reply is not that of a DeleteItem".to_owned()))?;
+    let Some(mut attributes) = reply.attributes else { return Ok(None) };
+    if attributes.is_empty() {
+        return Ok(None);
+    }
+    let mut text = |name: &str| attributes.remove(name).and_then(|value| value.text);
+    let missing = |name: &str| unreadable(format!("attribute `{name}` is missing or no string"));
+    let wrong = |name: &str, error: &dyn fmt::Display| unreadable(format!("attribute `{name}`: {error}"));
+
+    let jit = text(attribute::JIT).filter(|jit| !jit.is_empty()).map(SecretString::from);
+    let jit = jit.ok_or_else(|| missing(attribute::JIT))?;
+    let runner = text(attribute::RUNNER).ok_or_else(|| missing(attribute::RUNNER))?;
+    let runner = RunnerName::parse(&runner).map_err(|error| wrong(attribute::RUNNER, &error))?;
+    let policy = text(attribute::POLICY).ok_or_else(|| missing(attribute::POLICY))?;
+    let policy: Policy = serde_json::from_str(&policy).map_err(|error| wrong(attribute::POLICY, &error))?;
+    let fail: Option<Fail> = text(attribute::FAIL)
+        .map(|fail| serde_json::from_str(&fail))
+        .transpose()
+        .map_err(|error| wrong(attribute::FAIL, &error))?;
+    Ok(Some(Taken { item: BootItem { runner, policy, fail }, jit }))
+}
+
+#[derive(Deserialize)]
+struct Refusal {
+    #[serde(rename = "__type")]
+    code: String,
+}
+
+/// `ResourceNotFoundException` of `com.amazonaws.dynamodb.v20120810#ResourceNotFoundException`.
+pub(super) fn error_code(status: u16, reply: &[u8]) -> String {
+    let code = serde_json::from_slice::<Refusal>(reply).ok().map(|refusal| refusal.code);
+    let code = code.as_deref().and_then(|code| code.rsplit('#').next()).unwrap_or_default();
+    let plain = !code.is_empty() && code.len() <= 80 && code.bytes().all(|b| b.is_ascii_alphanumeric());
+    if plain { code.to_owned() } else { format!("HTTP status {status}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use secrecy::ExposeSecret;
+
+    use super::*;
+
+    const RUNNER: &str = "ecsr-test-abcdefg234-01arz3ndektsv4rrffq69g5fav";
+
+    fn item(attributes: serde_json::Value) -> Vec<u8> {
+        serde_json::json!({ "Attributes": attributes }).to_string().into_bytes()
+    }
+
+    fn unreadable(attributes: serde_json::Value) -> String {
+        read_item("me", &item(attributes)).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn an_item_reads_back_with_its_policy() {
+        let reply = item(serde_json::json!({
+            "owner": {"S": "me"}, "jit": {"S": "secret"}, "runner": {"S": RUNNER},
+            "policy": {"S": r#"{"repositories":["acme/*"]}"#}, "expires_at": {"N": "1"},
+        }));
+        let taken = read_item("me", &reply).unwrap().unwrap();
+        assert_eq!(taken.item.runner.as_str(), RUNNER);
+        assert_eq!(taken.jit.expose_secret(), "secret");
+        assert!(taken.item.fail.is_none());
+    }
+
+    #[test]
+    fn a_deletion_that_returns_nothing_means_no_item() {
+        assert!(read_item("me", b"{}").unwrap().is_none());
+    }
+
+    #[test]
+    fn a_broken_item_is_named_by_attribute_and_never_by_its_secret() {
+        assert_eq!(
+            unreadable(serde_json::json!({"jit": {"N": "1"}})),
+            "boot item `me` cannot be read: attribute `jit` is missing or no string"
+        );
+        let text = unreadable(serde_json::json!({"jit": {"S": "s3cret"}, "runner": {"S": "x"}}));
+        assert!(text.contains("attribute `runner`") && !text.contains("s3cret"), "{text}");
+        let text = read_item("me", br#"{"Attributes":"s3cret"}"#).unwrap_err().to_string();
+        assert!(!text.contains("s3cret"), "{text}");
+    }
+
+    #[test]
+    fn an_error_code_is_the_part_behind_the_hash_and_nothing_longer() {
+        let reply =
+            br#"{"__type":"com.amazonaws.dynamodb.v20120810#ResourceNotFoundException","message":"x"}"#;
+        assert_eq!(error_code(400, reply), "ResourceNotFoundException");
+        assert_eq!(error_code(403, b"<html>"), "HTTP status 403");
+    }
+}

@@ -1,0 +1,271 @@
+//! The boot table, and the one request that is made of it.
+
+use std::cell::Cell;
+use std::fmt;
+use std::io;
+use std::time::{Duration, SystemTime};
+
+use aws_credential_types::Credentials as SigningCredentials;
+use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
+use aws_sigv4::sign::v4::SigningParams;
+use aws_smithy_runtime_api::client::identity::Identity;
+use ecsrunner_core::boot::attribute;
+use jiff::fmt::rfc2822;
+use jiff::{SignedDuration, Timestamp};
+use secrecy::ExposeSecret;
+
+use super::Credentials;
+use super::http::{Answer, Exchange, Http, Request};
+use super::reply::{self, Taken};
+
+const TARGET: &str = "DynamoDB_20120810.DeleteItem";
+const CONTENT_TYPE: &str = "application/x-amz-json-1.0";
+/// DynamoDB's items are at most 400 KB; JSON can double that.
+const REPLY_LIMIT_BYTES: u64 = 1024 * 1024;
+/// AWS refuses what was signed more than five minutes ago, or from now.
+const MOST_SKEW: SignedDuration = SignedDuration::from_mins(4);
+
+/// The boot table, as one task sees it.
+pub struct BootTable {
+    endpoint: String,
+    region: String,
+    table: String,
+    credentials: Credentials,
+    http: Http,
+    /// How far the clock of this machine is behind AWS's, once that matters.
+    skew: Cell<SignedDuration>,
+}
+
+/// What to do after a request that took nothing.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Disposition {
+    /// The request had no effect: ask again.
+    PollAgain,
+    /// The item may be gone: if it does not show up soon, nobody has it.
+    Ambiguous,
+    /// Asking again changes nothing.
+    Permanent,
+}
+
+/// A request that brought no item and no clear "there is none".
+#[derive(Debug, thiserror::Error)]
+pub enum TakeError {
+    /// No connection came about: the request was not sent.
+    #[error("boot table endpoint `{endpoint}` cannot be reached")]
+    Unreachable {
+        /// The endpoint's URL.
+        endpoint: String,
+        /// What the connection failed with.
+        source: io::Error,
+    },
+    /// The request was sent, and no complete or definite answer came back.
+    #[error("boot table endpoint `{endpoint}` gave no definite answer")]
+    Ambiguous {
+        /// The endpoint's URL.
+        endpoint: String,
+        /// What the exchange failed with.
+        source: io::Error,
+    },
+    /// The table's service refused the request and did nothing.
+    #[error("boot table `{table}` refuses the request: {code}")]
+    Refused {
+        /// The table's name.
+        table: String,
+        /// The service's error code. Its message is left out: for a wrong
+        /// signature it quotes the request's headers, the session token too.
+        code: String,
+    },
+    /// The item is taken, but it is not one that this release understands.
+    #[error("boot item `{owner}` cannot be read: {fault}")]
+    Unreadable {
+        /// The item's key.
+        owner: String,
+        /// What is wrong with it, without the value of a secret.
+        fault: String,
+    },
+    /// The request could not be made from the settings given.
+    #[error("a request to boot table `{table}` cannot be made: {fault}")]
+    Malformed {
+        /// The table's name.
+        table: String,
+        /// What is wrong with the endpoint or the credentials.
+        fault: String,
+    },
+}
+
+impl TakeError {
+    /// What to do next.
+    #[must_use]
+    pub fn disposition(&self) -> Disposition {
+        match self {
+            Self::Unreachable { .. } => Disposition::PollAgain,
+            Self::Ambiguous { .. } => Disposition::Ambiguous,
+            Self::Refused { code, .. } if is_transient(code) => Disposition::PollAgain,
+            Self::Refused { .. } | Self::Unreadable { .. } | Self::Malformed { .. } => Disposition::Permanent,
+        }
+    }
+}
+
+/// Codes that say "not now". The hand-over is a transaction, so a conflict
+/// with it means that the item is just being written.
+fn is_transient(code: &str) -> bool {
+    matches!(
+        code,
+        "ThrottlingException"
+            | "ProvisionedThroughputExceededException"
+            | "RequestLimitExceeded"
+            | "TransactionConflictException"
+            | "TransactionInProgressException"
+    )
+}
+
+impl BootTable {
+    /// The table behind an endpoint such as `https://dynamodb.eu-west-1.amazonaws.com`.
+    ///
+    /// Nothing is sent yet.
+    #[must_use]
+    pub fn new(http: Http, endpoint: &str, region: &str, table: &str, credentials: Credentials) -> Self {
+        Self {
+            endpoint: endpoint.trim_end_matches('/').to_owned(),
+            region: region.to_owned(),
+            table: table.to_owned(),
+            credentials,
+            http,
+            skew: Cell::new(SignedDuration::ZERO),
+        }
+    }
+
+    /// How far the clock of this machine is behind AWS's, where AWS refused a
+    /// request for that; else zero.
+    #[must_use]
+    pub fn skew(&self) -> SignedDuration {
+        self.skew.get()
+    }
+
+    /// Takes the item of `owner` with one request: `None` if there is none yet.
+    ///
+    /// Blocks for at most `limit`, half of it (and 2 seconds) for the connection.
+    ///
+    /// # Errors
+    ///
+    /// See [`TakeError`]; none shows a secret.
+    pub fn take(&self, owner: &str, limit: Duration) -> Result<Option<Taken>, TakeError> {
+        let body = self.request_body(owner);
+        let mut answer = self.exchange(&body, limit)?;
+        // A wrong time is refused before anything else is looked at.
+        if refuses_time(&answer) && self.learn_time(answer.date.as_deref()) {
+            answer = self.exchange(&body, limit)?;
+        }
+        match answer.status {
+            200 => reply::read_item(owner, &answer.body),
+            // A write that ends in a server's error may have happened all the same.
+            status @ 500.. => Err(self.ambiguous(io::Error::other(format!("HTTP status {status}")))),
+            status => {
+                let code = reply::error_code(status, &answer.body);
+                Err(TakeError::Refused { table: self.table.clone(), code })
+            }
+        }
+    }
+
+    fn request_body(&self, owner: &str) -> Vec<u8> {
+        serde_json::json!({
+            "TableName": self.table,
+            "Key": { attribute::OWNER: { "S": owner } },
+            "ReturnValues": "ALL_OLD",
+        })
+        .to_string()
+        .into_bytes()
+    }
+
+    fn exchange(&self, body: &[u8], limit: Duration) -> Result<Answer, TakeError> {
+        let url = format!("{}/", self.endpoint);
+        let mut headers =
+            vec![("content-type", CONTENT_TYPE.to_owned()), ("x-amz-target", TARGET.to_owned())];
+        headers.extend(self.signature(&url, body)?);
+        let most_bytes = REPLY_LIMIT_BYTES;
+        let answer = self.http.exchange(Request { url: &url, headers, body: Some(body), limit, most_bytes });
+        answer.map_err(|error| match error {
+            Exchange::Unsent(source) => TakeError::Unreachable { endpoint: self.endpoint.clone(), source },
+            Exchange::Broken(source) => self.ambiguous(source),
+            Exchange::Malformed(fault) => TakeError::Malformed { table: self.table.clone(), fault },
+        })
+    }
+
+    /// Takes over AWS's time; false where it is this machine's.
+    fn learn_time(&self, date: Option<&str>) -> bool {
+        let Some(theirs) = date.and_then(|date| rfc2822::parse(date).ok()) else { return false };
+        let skew = theirs.timestamp().duration_since(Timestamp::now());
+        let differs = (skew - self.skew.get()).abs() > MOST_SKEW;
+        if differs {
+            self.skew.set(skew);
+        }
+        differs
+    }
+
+    fn now(&self) -> SystemTime {
+        let (now, skew) = (SystemTime::now(), self.skew.get());
+        let corrected = if skew.is_negative() {
+            now.checked_sub(skew.unsigned_abs())
+        } else {
+            now.checked_add(skew.unsigned_abs())
+        };
+        corrected.unwrap_or(now)
+    }
+
+    /// The headers that a signed request carries (AWS Signature Version 4).
+    fn signature(&self, url: &str, body: &[u8]) -> Result<Vec<(&'static str, String)>, TakeError> {
+        let malformed = |fault: String| TakeError::Malformed { table: self.table.clone(), fault };
+        let identity: Identity = SigningCredentials::new(
+            &self.credentials.access_key_id,
+            self.credentials.secret_access_key.expose_secret(),
+            self.credentials.session_token.as_ref().map(|token| token.expose_secret().to_owned()),
+            None,
+            "ecsrunner-agent",
+        )
+        .into();
+        let params = SigningParams::builder()
+            .identity(&identity)
+            .region(&self.region)
+            .name("dynamodb")
+            .time(self.now())
+            .settings(SigningSettings::default())
+            .build()
+            .map_err(|error| malformed(error.to_string()))?
+            .into();
+        let headers = [("content-type", CONTENT_TYPE), ("x-amz-target", TARGET)];
+        let request = SignableRequest::new("POST", url, headers.iter().copied(), SignableBody::Bytes(body))
+            .map_err(|error| malformed(error.to_string()))?;
+        let (headers, _) =
+            sign(request, &params).map_err(|error| malformed(error.to_string()))?.into_parts().0.into_parts();
+        Ok(headers.into_iter().map(|header| (header.name(), header.value().to_owned())).collect())
+    }
+
+    fn ambiguous(&self, source: io::Error) -> TakeError {
+        TakeError::Ambiguous { endpoint: self.endpoint.clone(), source }
+    }
+}
+
+impl fmt::Debug for BootTable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "boot table:{} at {}", self.table, self.endpoint)
+    }
+}
+
+/// Whether AWS refuses the time of a request, or what was signed with it.
+fn refuses_time(answer: &Answer) -> bool {
+    let code = reply::error_code(answer.status, &answer.body);
+    (400..500).contains(&answer.status)
+        && matches!(code.as_str(), "InvalidSignatureException" | "RequestExpired" | "RequestTimeTooSkewed")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_conflict_with_the_hand_over_is_asked_again_and_a_missing_table_is_not() {
+        let refused = |code: &str| TakeError::Refused { table: "t".into(), code: code.into() };
+        assert_eq!(refused("TransactionConflictException").disposition(), Disposition::PollAgain);
+        assert_eq!(refused("ResourceNotFoundException").disposition(), Disposition::Permanent);
+    }
+}

@@ -1,0 +1,26 @@
+//! The function's archive.
+
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::Context;
+
+use crate::tools::succeed;
+
+/// Packs an executable as Lambda wants it, stripped, with deflate's level 1 to 9.
+pub(crate) fn make(root: &Path, executable: &Path, archive: &Path, level: u8) -> anyhow::Result<()> {
+    let stripped = archive.with_extension("stripped");
+    succeed(Command::new("strip").arg("-o").args([&stripped, executable]))?;
+    let mut pack = Command::new("python3");
+    // No byte code beside the sources.
+    pack.arg("-B").arg(root.join("xtask/archive.py")).args([&stripped, archive]).arg(level.to_string());
+    succeed(&mut pack).context("the function's archive could not be made")?;
+    Ok(std::fs::remove_file(stripped)?)
+}
+
+/// Why none can be made here, if so.
+pub(crate) fn missing() -> Option<String> {
+    let there = |program: &str| crate::tools::is_there(Command::new(program).arg("--version"));
+    let lacking = ["strip", "python3"].into_iter().find(|program| !there(program));
+    lacking.map(|program| format!("`{program}` is not installed"))
+}

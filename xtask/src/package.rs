@@ -1,0 +1,117 @@
+//! `cargo xtask package`: what is deployed, built for that, and held to its limits.
+//!
+//! What is built here runs where Amazon Linux 2023 or anything newer does; the
+//! image builds its agent statically, against musl, in a container.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, bail, ensure};
+
+use crate::archive;
+use crate::steps::say;
+use crate::tools::{cargo, succeed};
+
+const MB: f64 = 1024.0 * 1024.0;
+/// The C library of `provided.al2023`.
+const NEWEST_GLIBC: (u32, u32) = (2, 34);
+
+/// Something that is deployed.
+struct Part {
+    profile: &'static str,
+    package: &'static str,
+    executable: &'static str,
+    /// What it may have in MB: the function zipped, the agent as it is.
+    most_mb: f64,
+}
+
+const FUNCTION: Part =
+    Part { profile: "lambda", package: "ecsrunner-lambda", executable: "bootstrap", most_mb: 4.0 };
+const AGENT: Part =
+    Part { profile: "agent", package: "ecsrunner-agent", executable: "ecsrunner-agent", most_mb: 8.0 };
+
+/// Builds and checks both, for another target where one is named.
+pub(crate) fn run(root: &Path, target: Option<&str>) -> anyhow::Result<()> {
+    if let Some(why) = archive::missing() {
+        bail!(why);
+    }
+    let out = root.join("target/package").join(target.unwrap_or(std::env::consts::ARCH));
+    fs::create_dir_all(&out).with_context(|| format!("cannot make {}", out.display()))?;
+    let function = FUNCTION.build(root, target)?;
+    let archive = out.join("bootstrap.zip");
+    archive::make(root, &function, &archive, 9)?;
+    FUNCTION.check(&archive)?;
+    let agent = out.join(AGENT.executable);
+    fs::copy(AGENT.build(root, target)?, &agent)?;
+    AGENT.check(&agent)
+}
+
+impl Part {
+    fn build(&self, root: &Path, target: Option<&str>) -> anyhow::Result<PathBuf> {
+        let mut build = cargo(root);
+        build.args(["build", "--locked", "--profile", self.profile, "--package", self.package]);
+        build.args(target.into_iter().flat_map(|target| ["--target", target]));
+        succeed(&mut build)?;
+        let dir = root.join("target").join(target.unwrap_or_default()).join(self.profile);
+        let executable = dir.join(self.executable);
+        let newest = newest_glibc(&executable)?;
+        match newest {
+            None => say(&format!("{}: static", self.executable)),
+            Some((major, minor)) => {
+                ensure!(
+                    (major, minor) <= NEWEST_GLIBC,
+                    "{} needs GLIBC {major}.{minor}; {}.{} is there",
+                    executable.display(),
+                    NEWEST_GLIBC.0,
+                    NEWEST_GLIBC.1
+                );
+                say(&format!("{}: needs GLIBC {major}.{minor}", self.executable));
+            }
+        }
+        Ok(executable)
+    }
+
+    fn check(&self, file: &Path) -> anyhow::Result<()> {
+        let mb = fs::metadata(file)?.len() as f64 / MB;
+        ensure!(mb <= self.most_mb, "{} has {mb:.1} MB, {} at most are wanted", file.display(), self.most_mb);
+        say(&format!("{}: {mb:.1} MB", file.display()));
+        Ok(())
+    }
+}
+
+/// The newest version of the C library that an executable asks for; `None` for a static one.
+pub(crate) fn newest_glibc(executable: &Path) -> anyhow::Result<Option<(u32, u32)>> {
+    let read = Command::new("readelf").args(["--version-info", "--wide"]).arg(executable).output();
+    let read = read.context("readelf, of binutils, cannot be started")?;
+    ensure!(read.status.success(), "readelf cannot read {}", executable.display());
+    Ok(newest_in(&String::from_utf8_lossy(&read.stdout)))
+}
+
+fn newest_in(versions: &str) -> Option<(u32, u32)> {
+    let asked = versions.split("GLIBC_").skip(1).filter_map(|rest| {
+        let text = rest.split(|c: char| !c.is_ascii_digit() && c != '.').next()?;
+        let mut numbers = text.split('.').map(str::parse);
+        Some((numbers.next()?.ok()?, numbers.next()?.ok()?))
+    });
+    asked.max()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_newest_version_asked_for_counts_and_numbers_are_no_text() {
+        let told = "  000:   0 (*local*)   2 (GLIBC_2.2.5)  3 (GLIBC_2.9)\n  0x0010:   Name: GLIBC_2.34  Flags: none";
+        assert_eq!(newest_in(told), Some((2, 34)));
+        assert_eq!(newest_in("No version information found in this file."), None);
+    }
+
+    #[test]
+    fn what_runs_this_is_linked_to_a_c_library() {
+        let own = std::env::current_exe().unwrap();
+        let is_musl = cfg!(target_env = "musl");
+        assert_eq!(newest_glibc(&own).unwrap().is_none(), is_musl);
+    }
+}
