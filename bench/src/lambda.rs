@@ -2,8 +2,6 @@
 //! same Runtime API, the same fakes of AWS and GitHub, and the same share of the CPU.
 
 mod calls;
-mod certificates;
-mod serve;
 mod share;
 mod process;
 mod runtime_api;
@@ -30,6 +28,7 @@ use measure::{Counts, Events, Row, Stand};
 use peer::{Handler, Peer};
 use share::{Cgroups, Share};
 
+use crate::certificates;
 use crate::stage::say;
 
 const MB: f64 = 1024.0 * 1024.0;

@@ -1,8 +1,11 @@
 //! The local mode under load, and the Lambda beside a peer's: figures, and a failure where a run was not right.
 
+mod agent;
 mod burst;
+mod certificates;
 mod lambda;
 mod latency;
+mod serve;
 mod stage;
 
 use std::path::PathBuf;
@@ -27,6 +30,8 @@ enum Bench {
     Burst,
     /// The same, with the server killed and started again ten times
     Kill,
+    /// The agent of a task: from its start to its listener's, and its memory
+    Agent(agent::Arguments),
     /// The Lambda control plane beside @cloudsnorkel/cdk-github-runners: cold, warm, memory, cost
     Lambda(lambda::Arguments),
 }
@@ -39,6 +44,7 @@ fn main() -> anyhow::Result<()> {
             Bench::Latency => latency::run(&executable(&arguments)?).await,
             Bench::Burst => burst::run(&executable(&arguments)?, 0).await,
             Bench::Kill => burst::run(&executable(&arguments)?, 10).await,
+            Bench::Agent(arguments) => agent::run(arguments).await,
             Bench::Lambda(arguments) => lambda::run(arguments).await,
         }
     })

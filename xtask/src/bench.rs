@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::tools::{cargo, succeed};
 
-const PROGRAMS: [&str; 4] = ["latency", "burst", "kill", "lambda"];
+const PROGRAMS: [&str; 5] = ["latency", "burst", "kill", "agent", "lambda"];
 
 /// Runs one benchmark with its arguments, or all of them.
 pub(crate) fn run(root: &Path, arguments: &[String]) -> anyhow::Result<()> {
@@ -12,6 +12,9 @@ pub(crate) fn run(root: &Path, arguments: &[String]) -> anyhow::Result<()> {
     let of_lambda = arguments.is_empty() || arguments.first().is_some_and(|name| name == "lambda");
     if of_lambda {
         succeed(cargo(root).args(["build", "--profile", "lambda", "--package", "ecsrunner-lambda"]))?;
+    }
+    if arguments.is_empty() || arguments.first().is_some_and(|name| name == "agent") {
+        succeed(cargo(root).args(["build", "--profile", "agent", "--package", "ecsrunner-agent"]))?;
     }
     let run = |arguments: &[String]| {
         let mut bench = cargo(root);

@@ -36,8 +36,10 @@ pub(crate) fn check(root: &Path) -> anyhow::Result<Done> {
     let python = pypi::Packages::install(root, "chain")?;
     // The driver's build brings the function's executable with it; the whole
     // workspace, so that nothing is compiled again with other features.
-    succeed(cargo(root).args(["test", "--workspace", "--quiet", "--test", "chain", "--no-run"]))?;
-    succeed(cargo(root).args(["build", "--workspace", "--quiet", "--bins"]))?;
+    let mut build = cargo(root);
+    build.args(["test", "--workspace", "--quiet", "--no-run"]);
+    // The agent and the listener come with the tests of their own packages.
+    succeed(build.args(["--test", "chain", "--test", "agent", "--test", "sim"]))?;
     let beside = |name: &str| Ok::<_, anyhow::Error>(env::current_exe()?.with_file_name(name));
     // As it was built beside us, neither optimised nor with LTO: what is asked
     // here is whether it works.

@@ -18,7 +18,7 @@ use serde_json::Value;
 use tokio_rustls::TlsAcceptor;
 
 use super::calls::{Call, Calls, Service, Units};
-use super::serve::Server;
+use crate::serve::Server;
 
 pub(crate) use aws::LaunchedTask;
 pub(crate) use dynamodb::Dynamo;

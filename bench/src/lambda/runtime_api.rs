@@ -16,7 +16,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 use tokio::sync::{Mutex, mpsc};
 
-use super::serve::Server;
+use crate::serve::Server;
 
 /// How long a function may take for an event: the peer's own limit.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(30);
