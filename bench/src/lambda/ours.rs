@@ -47,7 +47,7 @@ pub(crate) fn furnish(fakes: &Fakes, app_key: &str) -> anyhow::Result<()> {
             "deployment",
             json!({
                 "version": 1,
-                "state_table": tables.state, "boot_table": tables.boot, "boot_owner": tables.boot_owner,
+                "state_table": tables.state, "boot_table": tables.boot, "boot_owner": BOOT_OWNER, "boot_owner_exec": BOOT_OWNER,
                 "cluster": "arn:aws:ecs:us-east-1:123456789012:cluster/ecsrunner-bench",
                 "subnets": ["subnet-0123456789abcdef0"], "security_groups": ["sg-0123456789abcdef0"],
                 "assign_public_ip": true,

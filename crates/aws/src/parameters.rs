@@ -130,7 +130,8 @@ impl Parameters {
 
     async fn read_now(&self) -> Result<Configuration, ParametersError> {
         let path = path(&self.deployment);
-        let names = document::NAMES.iter().map(|name| format!("{path}{name}")).collect();
+        let names = document::NAMES.iter().chain([&document::PAUSED]);
+        let names = names.map(|name| format!("{path}{name}")).collect();
         let answer = self
             .client
             .get_parameters()
@@ -172,11 +173,12 @@ impl Configuration {
         let facts = facts.and_then(|document| DeploymentFacts::read(&document, &mut mistakes));
         let settings = settings.and_then(|document| read_settings(document, deployment, &mut mistakes));
         let classes = classes.and_then(|document| read_classes(document, &mut mistakes));
+        let paused = read_paused(&format!("{path}{}", document::PAUSED), texts, &mut mistakes);
         match (facts, settings, classes) {
             (Some(deployment), Some(mut settings), Some((catalogue, class_faults)))
                 if mistakes.is_empty() =>
             {
-                settings.paused |= deployment.paused;
+                settings.paused |= deployment.paused || paused;
                 Ok(Self { deployment, settings, catalogue, class_faults })
             }
             _ => Err(ParametersError::Mistakes(mistakes)),
@@ -202,6 +204,18 @@ impl Configuration {
             network: self.deployment.network.clone(),
             task_definitions: self.deployment.task_definitions.clone(),
             environment,
+        }
+    }
+}
+
+/// An operator's brake, of which no apply of Terraform's takes hold.
+fn read_paused(name: &str, texts: &BTreeMap<String, String>, mistakes: &mut Vec<String>) -> bool {
+    match texts.get(name).map(|text| text.trim()) {
+        None | Some("false") => false,
+        Some("true") => true,
+        Some(other) => {
+            mistakes.push(format!("parameter `{name}` is `{other}`: true or false is expected"));
+            false
         }
     }
 }

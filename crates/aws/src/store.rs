@@ -18,6 +18,7 @@ mod wire;
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region};
+use ecsrunner_core::boot::TaskRole;
 
 pub use tables::TableError;
 pub use transport::{Answer, Transport};
@@ -36,19 +37,39 @@ pub struct Tables {
     pub state: String,
     /// Boot items.
     pub boot: String,
-    /// What precedes the task id in a boot item's key: the task role's unique
-    /// id, so that the whole key is `${aws:userid}` inside the task.
-    pub boot_owner: String,
+    /// What precedes the task id in a boot item's key.
+    pub boot_owners: BootOwners,
+}
+
+/// The task roles' unique ids: with the task's id behind it, each is
+/// `${aws:userid}` inside of a task of that role.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct BootOwners {
+    /// Of the role without ECS Exec.
+    pub plain: String,
+    /// Of the role with ECS Exec.
+    pub exec: String,
+}
+
+impl BootOwners {
+    /// That role's.
+    #[must_use]
+    pub fn of(&self, role: TaskRole) -> &str {
+        match role {
+            TaskRole::Plain => &self.plain,
+            TaskRole::Exec => &self.exec,
+        }
+    }
 }
 
 impl Tables {
-    /// The names that Terraform gives.
+    /// The names that Terraform gives, where all tasks have one role.
     #[must_use]
     pub fn of(deployment: &ecsrunner_core::id::Deployment, boot_owner: &str) -> Self {
         Self {
             state: format!("ecsrunner-{deployment}-state"),
             boot: format!("ecsrunner-{deployment}-boot"),
-            boot_owner: boot_owner.to_owned(),
+            boot_owners: BootOwners { plain: boot_owner.to_owned(), exec: boot_owner.to_owned() },
         }
     }
 }
@@ -76,9 +97,9 @@ impl DynamoStore {
 
     /// The key of a task's boot item.
     #[must_use]
-    pub fn boot_owner(&self, task: &ecsrunner_core::id::TaskId) -> String {
+    pub fn boot_owner(&self, task: &ecsrunner_core::id::TaskId, role: TaskRole) -> String {
         // The id is what follows the last slash of an ARN.
         let id = task.as_str().rsplit('/').next().unwrap_or(task.as_str());
-        format!("{}:{id}", self.tables.boot_owner)
+        format!("{}:{id}", self.tables.boot_owners.of(role))
     }
 }

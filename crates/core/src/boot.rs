@@ -25,6 +25,16 @@ pub mod attribute {
     pub const EXPIRES_AT: &str = "expires_at";
 }
 
+/// Which of a deployment's two task roles a task has: the key of its boot item
+/// begins with that role's unique id.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum TaskRole {
+    /// It may take its boot item, and nothing else.
+    Plain,
+    /// It may open a channel for ECS Exec, too.
+    Exec,
+}
+
 /// What a task takes from the table, but for the secret, which travels beside it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct BootItem {

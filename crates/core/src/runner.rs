@@ -8,6 +8,7 @@ pub mod step;
 
 use jiff::Timestamp;
 
+use crate::boot::TaskRole;
 use crate::class::size::Size;
 use crate::cost::task_usd;
 use crate::id::{ClassName, Epoch, JobId, PoolId, Repository, RunnerId, RunnerName, TaskId, Version};
@@ -78,6 +79,14 @@ pub struct RunnerFacts {
     pub image: Option<String>,
     /// Whether ECS Exec may open a shell in it.
     pub exec: bool,
+}
+
+impl RunnerFacts {
+    /// The role that its task has.
+    #[must_use]
+    pub fn task_role(&self) -> TaskRole {
+        if self.exec { TaskRole::Exec } else { TaskRole::Plain }
+    }
 }
 
 /// A runner that is not gone.

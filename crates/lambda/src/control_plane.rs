@@ -123,7 +123,7 @@ fn agent_environment(configuration: &Configuration) -> AgentEnvironment {
         let mut variables = vec![
             ("ECSRUNNER_BOOT_TABLE".to_owned(), tables.boot.clone()),
             // With the task's id behind it, this is the key of its boot item.
-            ("ECSRUNNER_BOOT_ROLE".to_owned(), tables.boot_owner.clone()),
+            ("ECSRUNNER_BOOT_ROLE".to_owned(), tables.boot_owners.of(runner.task_role()).to_owned()),
         ];
         variables.extend(of_limits.map(|(name, value)| (name.to_owned(), value)));
         variables

@@ -155,7 +155,7 @@ impl Processes {
         let runner_dir =
             install::install(&definition.runner_dir, &dir.path().join("runner"), description.uid)?;
         let log = File::options().create(true).append(true).open(dir.log())?;
-        let owner = format!("{}:{}", definition.tables.boot_owner, description.task);
+        let owner = format!("{}:{}", definition.tables.boot_owners.plain, description.task);
         let (access_key_id, secret_access_key) = definition.keys.of(&owner);
         let mut command = Command::new(&definition.executable);
         command

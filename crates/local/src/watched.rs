@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ecsrunner_aws::store::DynamoStore;
+use ecsrunner_core::boot::TaskRole;
 use ecsrunner_core::event::Keys;
 use ecsrunner_core::id::{DeliveryId, Epoch, JobId, TaskId};
 use ecsrunner_core::job::{EndedJob, JobRecord};
@@ -62,8 +63,8 @@ impl Store for Watched {
         self.store.open().await
     }
 
-    async fn revoke(&self, task: &TaskId) -> Result<Revocation, StoreError> {
-        self.store.revoke(task).await
+    async fn revoke(&self, task: &TaskId, role: TaskRole) -> Result<Revocation, StoreError> {
+        self.store.revoke(task, role).await
     }
 
     async fn set_aside(&self, what: Unreadable<'_>) -> Result<(), StoreError> {

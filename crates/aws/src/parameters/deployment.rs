@@ -5,7 +5,7 @@ use ecsrunner_core::id::SubnetId;
 use super::document::{Document, Keys};
 use crate::ecs::Network;
 use crate::ecs::definition::{TaskDefinitions, Variant};
-use crate::store::Tables;
+use crate::store::{BootOwners, Tables};
 
 /// The parameter `/ecsrunner/<deployment>/deployment`, as Terraform writes it:
 ///
@@ -15,6 +15,7 @@ use crate::store::Tables;
 ///   "state_table": "ecsrunner-ci-state",
 ///   "boot_table": "ecsrunner-ci-boot",
 ///   "boot_owner": "AROAEXAMPLEROLEID",
+///   "boot_owner_exec": "AROAEXAMPLEEXECID",
 ///   "cluster": "arn:aws:ecs:eu-west-1:123456789012:cluster/ecsrunner-ci",
 ///   "subnets": ["subnet-0123456789abcdef0"],
 ///   "security_groups": ["sg-0123456789abcdef0"],
@@ -39,7 +40,8 @@ use crate::store::Tables;
 /// Other keys are left alone.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct DeploymentFacts {
-    /// The tables. `boot_owner` is the unique id of the tasks' role.
+    /// The tables. `boot_owner` and `boot_owner_exec` are the unique ids of the
+    /// tasks' roles, without ECS Exec and with it.
     pub tables: Tables,
     /// The cluster, by name or ARN.
     pub cluster: String,
@@ -76,7 +78,10 @@ impl DeploymentFacts {
             tables: Tables {
                 state: keys.text("state_table"),
                 boot: keys.text("boot_table"),
-                boot_owner: keys.text("boot_owner"),
+                boot_owners: BootOwners {
+                    plain: keys.text("boot_owner"),
+                    exec: keys.text("boot_owner_exec"),
+                },
             },
             cluster: keys.text("cluster"),
             network: Network {

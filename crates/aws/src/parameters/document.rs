@@ -6,6 +6,8 @@ use serde_json::{Map, Value};
 
 /// The parameters' names, without what precedes them.
 pub(super) const NAMES: [&str; 3] = ["deployment", "settings", "classes"];
+/// `true` while an operator has launches paused; it may be missing.
+pub(super) const PAUSED: &str = "paused";
 
 /// A parameter.
 pub(super) struct Document {

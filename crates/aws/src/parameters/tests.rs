@@ -6,7 +6,7 @@ use crate::ecs::definition::Variant;
 fn facts() -> Value {
     json!({
         "version": 1,
-        "state_table": "state", "boot_table": "boot", "boot_owner": "AROAEXAMPLE",
+        "state_table": "state", "boot_table": "boot", "boot_owner": "AROAEXAMPLE", "boot_owner_exec": "AROAEXEC",
         "cluster": "ecsrunner-ci",
         "subnets": ["subnet-0123456789abcdef0"], "security_groups": ["sg-1"], "assign_public_ip": true,
         "task_definitions": {"default/x64": "runner:1", "android/arm64/exec": "android:2"},
@@ -36,7 +36,7 @@ fn the_three_parameters_make_a_configuration() {
     let classes = json!({"small": {"cpu": 512, "memory": 1024, "image": "android", "exec": false}});
     let configuration = parse(&facts(), &settings(), &classes).unwrap();
     let deployment = &configuration.deployment;
-    assert_eq!(deployment.tables.boot_owner, "AROAEXAMPLE");
+    assert_eq!(deployment.tables.boot_owners.plain, "AROAEXAMPLE");
     assert_eq!(deployment.task_definitions[&Variant::parse("android/arm64/exec").unwrap()], "android:2");
     assert!(deployment.network.assign_public_ip && !deployment.paused && !configuration.settings.paused);
     assert_eq!(configuration.ruleset().subnets.len(), 1);
@@ -54,6 +54,25 @@ fn either_parameter_pauses_the_deployment() {
     let mut paused = settings();
     paused["paused"] = json!(true);
     assert!(parse(&facts(), &paused, &json!({})).unwrap().settings.paused);
+}
+
+#[test]
+fn an_operators_brake_pauses_and_anything_but_true_or_false_is_a_mistake() {
+    let with = |paused: &str| {
+        let documents = [("deployment", facts()), ("settings", settings()), ("classes", json!({}))];
+        let mut texts: BTreeMap<String, String> = documents
+            .into_iter()
+            .map(|(name, value)| (format!("/ecsrunner/ci/{name}"), value.to_string()))
+            .collect();
+        texts.insert("/ecsrunner/ci/paused".to_owned(), paused.to_owned());
+        Configuration::parse(&Deployment::parse("ci").unwrap(), &texts)
+    };
+    assert!(with("true").unwrap().settings.paused);
+    assert!(!with("false\n").unwrap().settings.paused);
+    assert_eq!(
+        with("yes").unwrap_err().to_string(),
+        "parameter `/ecsrunner/ci/paused` is `yes`: true or false is expected"
+    );
 }
 
 #[test]

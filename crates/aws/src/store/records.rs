@@ -4,7 +4,7 @@ mod transaction;
 
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes, ReturnValue};
-use ecsrunner_core::boot::attribute;
+use ecsrunner_core::boot::{TaskRole, attribute};
 use ecsrunner_core::event::Keys;
 use ecsrunner_core::hold::Hold;
 use ecsrunner_core::id::{RunnerName, TaskId, Version};
@@ -95,13 +95,13 @@ impl Store for DynamoStore {
         Ok(open)
     }
 
-    async fn revoke(&self, task: &TaskId) -> Result<Revocation, StoreError> {
+    async fn revoke(&self, task: &TaskId, role: TaskRole) -> Result<Revocation, StoreError> {
         let no_retry = aws_sdk_dynamodb::config::retry::RetryConfig::disabled();
         let revoked = self
             .client
             .delete_item()
             .table_name(&self.tables.boot)
-            .key(attribute::OWNER, text(self.boot_owner(task)))
+            .key(attribute::OWNER, text(self.boot_owner(task, role)))
             .return_values(ReturnValue::AllOld)
             .customize()
             .config_override(aws_sdk_dynamodb::Config::builder().retry_config(no_retry))

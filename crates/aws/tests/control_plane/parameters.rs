@@ -12,7 +12,7 @@ fn at(secs: i64) -> Timestamp {
 
 fn parameters() -> Value {
     let facts = json!({
-        "state_table": "state", "boot_table": "boot", "boot_owner": "AROAEXAMPLE", "cluster": "ci",
+        "state_table": "state", "boot_table": "boot", "boot_owner": "AROAEXAMPLE", "boot_owner_exec": "AROAEXEC", "cluster": "ci",
         "subnets": ["subnet-aaaa1111"], "security_groups": ["sg-1"],
         "task_definitions": {"default/x64": "runner:1"},
         "queue_url": "https://queue", "webhook_secret": "webhook", "github_secret": "github",
@@ -33,7 +33,7 @@ async fn a_deployments_parameters_are_read_with_one_call_and_kept_for_a_while() 
     for _ in 0..2 {
         assert_eq!(parameters.read(at(0)).await.unwrap().catalogue.names(), "small");
     }
-    let names = ["deployment", "settings", "classes"].map(|name| format!("/ecsrunner/ci/{name}"));
+    let names = ["deployment", "settings", "classes", "paused"].map(|name| format!("/ecsrunner/ci/{name}"));
     let request = json!({"Names": names, "WithDecryption": false});
     assert_eq!(aws.requests(), [("GetParameters".to_owned(), request)]);
 }

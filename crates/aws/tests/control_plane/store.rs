@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 
 use ecsrunner_aws::store::{DynamoStore, Tables};
+use ecsrunner_core::boot::TaskRole;
 use ecsrunner_core::id::{Deployment, Epoch, TaskId};
 use ecsrunner_engine::ports::store::{Lease, Revocation, Store, StoreError};
 use serde_json::{Value, json};
@@ -30,11 +31,12 @@ async fn the_state_is_where_the_endpoint_says_and_each_call_is_counted() {
 async fn a_revocation_is_asked_for_once_by_the_key_that_the_task_knows() {
     let given_back = json!({"Attributes": {"owner": {"S": "AROAEXAMPLE:0a"}}});
     let aws = Aws::answering([fault(), (200, given_back)]);
-    let tables = Tables::of(&Deployment::parse("ci").unwrap(), "AROAEXAMPLE");
+    let mut tables = Tables::of(&Deployment::parse("ci").unwrap(), "AROAPLAIN");
+    tables.boot_owners.exec = "AROAEXAMPLE".to_owned();
     let store = DynamoStore::new(&aws.connection().await, tables);
     let task = TaskId::parse("0a").unwrap();
-    assert!(matches!(store.revoke(&task).await, Err(StoreError::Unavailable { .. })));
+    assert!(matches!(store.revoke(&task, TaskRole::Exec).await, Err(StoreError::Unavailable { .. })));
     assert_eq!(aws.requests().len(), 1);
-    assert_eq!(store.revoke(&task).await.unwrap(), Revocation::GivenBack);
+    assert_eq!(store.revoke(&task, TaskRole::Exec).await.unwrap(), Revocation::GivenBack);
     assert_eq!(aws.requests()[1].1["Key"], json!({"owner": {"S": "AROAEXAMPLE:0a"}}));
 }

@@ -217,7 +217,7 @@ impl<W: World> Engine<W> {
 
     async fn revoke(&self, runner: &Runner) -> Result<Stepped, StepError> {
         let Some(task) = runner.task() else { return Ok(Stepped::At(runner.clone())) };
-        let given_back = match self.ports.store.revoke(task).await {
+        let given_back = match self.ports.store.revoke(task, runner.facts.task_role()).await {
             Ok(revocation) => revocation == Revocation::GivenBack,
             Err(error) => {
                 // No answer proves nothing: a task may hold the configuration.
@@ -278,7 +278,7 @@ impl<W: World> Engine<W> {
         {
             // A revoke without an answer counts as taken, and may have left the
             // item behind. Its task has stopped: nobody else comes for it.
-            self.ports.store.revoke(task).await?;
+            self.ports.store.revoke(task, runner.facts.task_role()).await?;
         }
         let changes = [Change::RunnerGone(Box::new(ended))];
         match self.ports.store.commit(Transaction::of(&changes)).await {

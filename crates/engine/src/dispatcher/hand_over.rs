@@ -151,8 +151,13 @@ impl<W: World> Engine<W> {
                 // It was retired meanwhile: its clean-up deletes the registration.
                 return self.write(&current, besides, |current| told(current, known)).await;
             };
-            let boot =
-                BootPut { task: &task, item: &item, jit: &jit.encoded, expires_at: now + BOOT_ITEM_LIFE };
+            let boot = BootPut {
+                task: &task,
+                role: runner.facts.task_role(),
+                item: &item,
+                jit: &jit.encoded,
+                expires_at: now + BOOT_ITEM_LIFE,
+            };
             let changes = [&[Change::Runner(next.clone())], besides].concat();
             let transaction = Transaction { boot: Some(boot), ..Transaction::of(&changes) };
             match self.ports.store.commit(transaction).await {

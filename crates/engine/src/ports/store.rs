@@ -5,7 +5,7 @@ use std::error::Error;
 use std::future::Future;
 use std::time::Duration;
 
-use ecsrunner_core::boot::BootItem;
+use ecsrunner_core::boot::{BootItem, TaskRole};
 use ecsrunner_core::event::Keys;
 use ecsrunner_core::id::{DeliveryId, Epoch, JobId, Repository, TaskId};
 use ecsrunner_core::job::{EndedJob, JobRecord};
@@ -36,7 +36,11 @@ pub trait Store: Send + Sync {
 
     /// Takes a boot item back. Retried by nobody: whoever gets it back knows
     /// that no task holds it.
-    fn revoke(&self, task: &TaskId) -> impl Future<Output = Result<Revocation, StoreError>> + Send;
+    fn revoke(
+        &self,
+        task: &TaskId,
+        role: TaskRole,
+    ) -> impl Future<Output = Result<Revocation, StoreError>> + Send;
 
     /// Keeps what cannot be read, for a person to look at.
     fn set_aside(&self, what: Unreadable<'_>) -> impl Future<Output = Result<(), StoreError>> + Send;
@@ -205,6 +209,8 @@ impl<'a> Transaction<'a> {
 pub struct BootPut<'a> {
     /// The task that alone may take it.
     pub task: &'a TaskId,
+    /// That task's role.
+    pub role: TaskRole,
     /// What goes with it.
     pub item: &'a BootItem,
     /// GitHub's encoded configuration.

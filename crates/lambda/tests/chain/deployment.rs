@@ -24,6 +24,7 @@ pub(crate) const SUBNETS: [&str; 2] = ["subnet-0aaaaaaaaaaaaaaaa", "subnet-0bbbb
 pub(crate) const APP_ID: u64 = 1234;
 /// The tasks' role, by its unique id.
 const BOOT_OWNER: &str = "AROACHAINRUNNEREXAMPLE";
+const BOOT_OWNER_EXEC: &str = "AROACHAINEXECEXAMPLE";
 
 const BUS: &str = "ecsrunner-chain";
 const WEBHOOK_RULE: &str = "ecsrunner-chain-webhooks";
@@ -105,6 +106,7 @@ async fn make_parameters(aws: &Aws, queues: &Queues) {
         "state_table": "ecsrunner-chain-state",
         "boot_table": "ecsrunner-chain-boot",
         "boot_owner": BOOT_OWNER,
+        "boot_owner_exec": BOOT_OWNER_EXEC,
         "cluster": format!("arn:aws:ecs:{REGION}:{ACCOUNT}:cluster/{CLUSTER}"),
         "subnets": SUBNETS,
         "security_groups": ["sg-0cccccccccccccccc"],

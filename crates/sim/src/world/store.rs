@@ -6,7 +6,7 @@ mod lease;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use ecsrunner_core::boot::BootItem;
+use ecsrunner_core::boot::{BootItem, TaskRole};
 use ecsrunner_core::event::Keys;
 use ecsrunner_core::hold::{Held, Hold};
 use ecsrunner_core::id::{DeliveryId, JobId, RunnerName, TaskId};
@@ -113,7 +113,7 @@ impl Store for MemoryStore {
         Ok(self.0.lock().tables.open())
     }
 
-    async fn revoke(&self, task: &TaskId) -> Result<Revocation, StoreError> {
+    async fn revoke(&self, task: &TaskId, _role: TaskRole) -> Result<Revocation, StoreError> {
         Ok(match self.0.lock().tables.boot.remove(task) {
             Some(_) => Revocation::GivenBack,
             None => Revocation::NotGivenBack,

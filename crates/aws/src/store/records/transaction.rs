@@ -203,7 +203,7 @@ impl DynamoStore {
         let policy = serde_json::to_string(&boot.item.policy).map_err(|error| invalid(OPERATION, error))?;
         let mut put = Put::builder()
             .table_name(&self.tables.boot)
-            .item(attribute::OWNER, text(self.boot_owner(boot.task)))
+            .item(attribute::OWNER, text(self.boot_owner(boot.task, boot.role)))
             .item(attribute::JIT, text(boot.jit.expose_secret()))
             .item(attribute::RUNNER, text(boot.item.runner.as_str()))
             .item(attribute::POLICY, text(policy))

@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use ecsrunner_aws::store::{Answer, Transport};
+use ecsrunner_core::boot::TaskRole;
 use ecsrunner_core::pace::{Bucket, Level};
 use ecsrunner_engine::ports::store::{Lease, LevelSet, Levels};
 
@@ -67,7 +68,7 @@ async fn a_revocation_whose_answer_was_lost_is_not_asked_again() {
     let (store, faults) = faulty(&fixture);
     faults.lose_answer.store(true, Ordering::Relaxed);
     let task = runner().task().unwrap().clone();
-    assert!(matches!(store.revoke(&task).await, Err(StoreError::Unavailable { .. })));
+    assert!(matches!(store.revoke(&task, TaskRole::Plain).await, Err(StoreError::Unavailable { .. })));
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! Records, holds and history.
 
-use ecsrunner_core::boot::BootItem;
+use ecsrunner_core::boot::{BootItem, TaskRole};
 use ecsrunner_core::hold::{Held, Hold};
 use ecsrunner_core::id::{Organization, RunnerGroupId};
 use ecsrunner_core::policy::{Policy, RepositoryPattern};
@@ -86,13 +86,14 @@ async fn a_boot_item_is_handed_over_once_and_given_back_once() {
     let item = BootItem { runner: runner.name().clone(), policy, fail: None };
     let again = Runner { version: runner.version.next(), ..runner.clone() };
     let (first, second) = ([Change::Runner(runner)], [Change::Runner(again)]);
-    let boot = || Some(BootPut { task: &task, item: &item, jit: &jit, expires_at: at(3600) });
+    let boot =
+        || Some(BootPut { task: &task, role: TaskRole::Plain, item: &item, jit: &jit, expires_at: at(3600) });
     fixture.store.commit(Transaction { boot: boot(), ..Transaction::of(&first) }).await.unwrap();
     let refused = fixture.store.commit(Transaction { boot: boot(), ..Transaction::of(&second) }).await;
     assert!(matches!(refused, Err(StoreError::Conflict)));
     assert_eq!(fixture.database.count(&fixture.tables.boot).unwrap(), 1);
-    assert_eq!(fixture.store.revoke(&task).await.unwrap(), Revocation::GivenBack);
-    assert_eq!(fixture.store.revoke(&task).await.unwrap(), Revocation::NotGivenBack);
+    assert_eq!(fixture.store.revoke(&task, TaskRole::Plain).await.unwrap(), Revocation::GivenBack);
+    assert_eq!(fixture.store.revoke(&task, TaskRole::Plain).await.unwrap(), Revocation::NotGivenBack);
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
+use ecsrunner_core::boot::TaskRole;
 use ecsrunner_core::event::Keys;
 use ecsrunner_core::id::{
     Account, DeliveryId, Epoch, JobId, Repository, RunId, RunnerId, RunnerName, TaskId,
@@ -38,8 +39,8 @@ impl<T: Store> Store for Faulty<T> {
         self.through(Method::Open, self.port.open()).await
     }
 
-    async fn revoke(&self, task: &TaskId) -> Result<Revocation, StoreError> {
-        self.through(Method::Revoke, self.port.revoke(task)).await
+    async fn revoke(&self, task: &TaskId, role: TaskRole) -> Result<Revocation, StoreError> {
+        self.through(Method::Revoke, self.port.revoke(task, role)).await
     }
 
     async fn set_aside(&self, what: Unreadable<'_>) -> Result<(), StoreError> {
