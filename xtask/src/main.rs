@@ -33,7 +33,7 @@ usage: cargo xtask TASK
                  runner), page (in a browser)
   conformance    the same as `test conformance`, but failing where its tools cannot be had
   package [TARGET]
-                 the function's archive and the agent, built for release, in target/package
+                 the function's archive and the agent, built for release, with their sums, in dist
   bench [NAME …] one benchmark with its arguments, or all of them: see bench/README.md
 ";
 

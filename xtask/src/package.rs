@@ -36,15 +36,28 @@ pub(crate) fn run(root: &Path, target: Option<&str>) -> anyhow::Result<()> {
     if let Some(why) = archive::missing() {
         bail!(why);
     }
-    let out = root.join("target/package").join(target.unwrap_or(std::env::consts::ARCH));
+    let arch =
+        match target.map_or(std::env::consts::ARCH, |target| target.split('-').next().unwrap_or(target)) {
+            // Lambda's word for it.
+            "aarch64" => "arm64",
+            other => other,
+        };
+    let out = root.join("dist");
     fs::create_dir_all(&out).with_context(|| format!("cannot make {}", out.display()))?;
-    let function = FUNCTION.build(root, target)?;
-    let archive = out.join("bootstrap.zip");
-    archive::make(root, &function, &archive, 9)?;
+    let archive = out.join(format!("control-plane-{arch}.zip"));
+    archive::make(root, &FUNCTION.build(root, target)?, &archive, 9)?;
     FUNCTION.check(&archive)?;
-    let agent = out.join(AGENT.executable);
+    let agent = out.join(format!("agent-{arch}"));
     fs::copy(AGENT.build(root, target)?, &agent)?;
-    AGENT.check(&agent)
+    AGENT.check(&agent)?;
+    // As `sha256sum --check` reads it.
+    let mut sums = Command::new("sha256sum");
+    for file in [&archive, &agent] {
+        sums.arg(file.file_name().unwrap_or_default());
+    }
+    let sums = sums.current_dir(&out).output().context("sha256sum cannot be started")?;
+    ensure!(sums.status.success(), "sha256sum failed");
+    Ok(fs::write(out.join(format!("SHA256SUMS-{arch}")), sums.stdout)?)
 }
 
 impl Part {
