@@ -328,7 +328,9 @@ fn doubt_jobs(open: &Open, rules: Rules<'_>, now: Timestamp, plan: &mut Plan) {
         };
         // The longer it has been silent, the less does another question tell.
         let pause = |asked: Timestamp| (asked.duration_since(since) / 2).clamp(DOUBT, LONGEST_PAUSE);
-        let at = job.asked_at.map_or(doubted, |asked| doubted.max(asked + pause(asked)));
+        // What was answered before there was a doubt has not settled it.
+        let asked = job.asked_at.filter(|asked| *asked >= doubted);
+        let at = asked.map_or(doubted, |asked| asked + pause(asked));
         if now < at {
             plan.wake_at(at);
         } else {

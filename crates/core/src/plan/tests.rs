@@ -196,6 +196,19 @@ fn a_job_whose_runner_has_ended_in_silence_is_asked_about() {
 }
 
 #[test]
+fn an_answer_from_before_its_runner_ended_settles_nothing() {
+    let mut jobs = [job(7, 0)];
+    let gone = runner(&jobs[0], 1, RunnerStage::Busy, 0);
+    jobs[0].state = JobState::InProgress { place: None, runner: TakenBy::Ours(gone.name().clone()) };
+    jobs[0].asked_at = Some(at(5));
+    assert_eq!(tell(&jobs, &[], 9), "");
+    assert_eq!(tell(&jobs, &[], 10), "ask about 7");
+    jobs[0].asked_at = Some(at(10));
+    assert_eq!(tell(&jobs, &[], 129), "");
+    assert_eq!(tell(&jobs, &[], 130), "ask about 7");
+}
+
+#[test]
 fn jobs_that_wait_for_long_are_asked_about_twenty_a_minute_and_ever_more_seldom() {
     let settings = Settings { paused: true, ..settings() };
     let mut jobs: Vec<Job> = (1..=50).map(|id| job(id, 0)).collect();
