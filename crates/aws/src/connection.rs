@@ -36,6 +36,8 @@ struct Inner {
     http: Http,
     calls: Arc<Calls>,
     dynamodb: OnceLock<aws_sdk_dynamodb::Client>,
+    #[cfg(feature = "operate")]
+    logs: OnceLock<aws_sdk_cloudwatchlogs::Client>,
     ecs: OnceLock<aws_sdk_ecs::Client>,
     ssm: OnceLock<aws_sdk_ssm::Client>,
     secrets_manager: OnceLock<aws_sdk_secretsmanager::Client>,
@@ -108,6 +110,8 @@ impl Connection {
             tls,
             calls: Arc::default(),
             dynamodb: OnceLock::new(),
+            #[cfg(feature = "operate")]
+            logs: OnceLock::new(),
             ecs: OnceLock::new(),
             ssm: OnceLock::new(),
             secrets_manager: OnceLock::new(),
@@ -135,8 +139,23 @@ impl Connection {
         &self.0.environment.region
     }
 
+    /// Where a service is asked.
+    #[cfg(feature = "operate")]
+    #[must_use]
+    pub fn endpoint(&self, service: Service) -> String {
+        let region = self.region();
+        let suffix = if region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" };
+        let named = self.0.environment.endpoint(service).map(str::to_owned);
+        named.unwrap_or_else(|| format!("https://{}.{region}.{suffix}", service.prefix()))
+    }
+
     pub(crate) fn dynamodb(&self) -> &aws_sdk_dynamodb::Client {
         self.0.dynamodb.get_or_init(|| client!(aws_sdk_dynamodb, &self.0, Service::DynamoDb))
+    }
+
+    #[cfg(feature = "operate")]
+    pub(crate) fn logs(&self) -> &aws_sdk_cloudwatchlogs::Client {
+        self.0.logs.get_or_init(|| client!(aws_sdk_cloudwatchlogs, &self.0, Service::Logs))
     }
 
     pub(crate) fn ecs(&self) -> &aws_sdk_ecs::Client {

@@ -42,6 +42,12 @@ const PASSING: [&str; 17] = [
 ];
 
 impl Fault {
+    /// An answer that is none.
+    #[cfg(feature = "operate")]
+    pub(crate) fn of_answer(words: &str) -> Self {
+        Self { code: None, words: words.to_owned(), passes: false }
+    }
+
     pub(crate) fn of<E>(error: &SdkError<E, HttpResponse>) -> Self
     where
         E: ProvideErrorMetadata + Error + 'static,
@@ -59,6 +65,31 @@ impl Fault {
         };
         Self { code, words, passes }
     }
+}
+
+/// What says that AWS does not know the caller, or does not let it.
+const DENYING: [&str; 8] = [
+    "AccessDenied",
+    "AccessDeniedException",
+    "ExpiredToken",
+    "ExpiredTokenException",
+    "InvalidClientTokenId",
+    "InvalidSignatureException",
+    "SignatureDoesNotMatch",
+    "UnrecognizedClientException",
+];
+
+/// Whether AWS refused the caller rather than the call. `error` is one of this crate's.
+#[must_use]
+pub fn denies_caller(error: &(dyn Error + 'static)) -> bool {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        if let Some(fault) = error.downcast_ref::<Fault>() {
+            return fault.code.as_deref().is_some_and(|code| DENYING.contains(&code));
+        }
+        cause = error.source();
+    }
+    false
 }
 
 impl fmt::Display for Fault {

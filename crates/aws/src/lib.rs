@@ -17,7 +17,12 @@ pub mod queue;
 pub mod parameters;
 #[cfg(feature = "control-plane")]
 pub mod secrets;
+#[cfg(feature = "operate")]
+pub mod operate;
 #[cfg(feature = "control-plane")]
 mod cache;
-#[cfg(feature = "control-plane")]
+#[cfg(feature = "store")]
 mod fault;
+
+#[cfg(feature = "store")]
+pub use fault::denies_caller;

@@ -153,6 +153,12 @@ impl Parameters {
     }
 }
 
+/// The name of the operator's brake.
+#[cfg(feature = "operate")]
+pub(crate) fn paused_name(deployment: &Deployment) -> String {
+    format!("{}{}", path(deployment), document::PAUSED)
+}
+
 fn path(deployment: &Deployment) -> String {
     format!("/ecsrunner/{deployment}/")
 }

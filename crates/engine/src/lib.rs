@@ -12,6 +12,7 @@ pub mod sweep;
 pub mod discover;
 pub mod counts;
 pub mod metrics;
+pub mod view;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};

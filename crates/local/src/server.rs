@@ -58,6 +58,7 @@ pub(crate) fn router(app: App) -> Router {
         .route("/healthz", get(api::health))
         .route("/api/v1/jobs", get(api::jobs))
         .route("/api/v1/runners", get(api::runners))
+        .route("/api/v1/classes", get(api::classes))
         .route("/api/v1/counts", get(api::counts))
         .route("/api/v1/events", get(events::events))
         .merge(page::router())

@@ -33,6 +33,7 @@ variables! {
     SESSION_TOKEN = "AWS_SESSION_TOKEN", "Its session, where the key is a temporary one.";
     CA_BUNDLE = "AWS_CA_BUNDLE", "A PEM file of the certificate authorities to trust, and no others; Mozilla's by default.";
     ENDPOINT = "AWS_ENDPOINT_URL", "The URL of every service; the Region's own by default.";
+    ENDPOINT_LOGS = "AWS_ENDPOINT_URL_CLOUDWATCH_LOGS", "CloudWatch Logs' URL; the command line's alone.";
     ENDPOINT_DYNAMODB = "AWS_ENDPOINT_URL_DYNAMODB", "DynamoDB's URL.";
     ENDPOINT_ECS = "AWS_ENDPOINT_URL_ECS", "ECS's URL.";
     ENDPOINT_SECRETS_MANAGER = "AWS_ENDPOINT_URL_SECRETS_MANAGER", "Secrets Manager's URL.";
@@ -40,8 +41,9 @@ variables! {
     ENDPOINT_SSM = "AWS_ENDPOINT_URL_SSM", "Systems Manager's URL.";
 }
 
-const ENDPOINTS: [(Service, &str); 5] = [
+const ENDPOINTS: [(Service, &str); 6] = [
     (Service::DynamoDb, ENDPOINT_DYNAMODB),
+    (Service::Logs, ENDPOINT_LOGS),
     (Service::Ecs, ENDPOINT_ECS),
     (Service::SecretsManager, ENDPOINT_SECRETS_MANAGER),
     (Service::Sqs, ENDPOINT_SQS),

@@ -12,6 +12,8 @@ use super::http::CONNECT_LIMIT;
 pub enum Service {
     /// DynamoDB.
     DynamoDb,
+    /// CloudWatch Logs, which only an operator reads.
+    Logs,
     /// Elastic Container Service.
     Ecs,
     /// Secrets Manager.
@@ -37,6 +39,7 @@ impl Service {
     pub const fn prefix(self) -> &'static str {
         match self {
             Self::DynamoDb => "dynamodb",
+            Self::Logs => "logs",
             Self::Ecs => "ecs",
             Self::SecretsManager => "secretsmanager",
             Self::Sqs => "sqs",
@@ -49,7 +52,7 @@ impl Service {
     const fn limits(self) -> Limits {
         let secs = Duration::from_secs;
         match self {
-            Self::DynamoDb | Self::SecretsManager | Self::Sqs => {
+            Self::DynamoDb | Self::Logs | Self::SecretsManager | Self::Sqs => {
                 Limits { attempt: secs(3), whole: secs(10), attempts: 3 }
             }
             Self::Ecs => Limits { attempt: secs(8), whole: secs(17), attempts: 3 },

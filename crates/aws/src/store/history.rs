@@ -4,7 +4,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use ecsrunner_core::event::Keys;
-use ecsrunner_core::id::JobId;
+use ecsrunner_core::id::{JobId, RunnerName};
 use ecsrunner_core::job::{EndedJob, JobRecord};
 use ecsrunner_core::runner::EndedRunner;
 use ecsrunner_engine::ports::store::{History, Listed, Page, Store, StoreError};
@@ -14,7 +14,7 @@ use tracing::error;
 
 use super::DynamoStore;
 use super::item::{
-    BY_MONTH, BY_REPOSITORY, ENDED_AT, Item, MONTH, PK, REPOSITORY, SK, get_text, number, text,
+    BY_MONTH, BY_REPOSITORY, ENDED_AT, Item, MONTH, PK, REPOSITORY, SK, get_text, gone_runner, number, text,
 };
 use super::records::{read_ended_job, read_gone_runner};
 use super::stored::UnreadableError;
@@ -34,6 +34,19 @@ impl History for DynamoStore {
 
     async fn job(&self, id: JobId) -> Result<Option<JobRecord>, StoreError> {
         Ok(self.load(&Keys { job: Some(id), runner: None }).await?.job)
+    }
+}
+
+impl DynamoStore {
+    /// One runner that is gone.
+    ///
+    /// # Errors
+    ///
+    /// The table cannot be read, or the record cannot.
+    pub async fn gone_runner(&self, name: &RunnerName) -> Result<Option<EndedRunner>, StoreError> {
+        let found = self.get_all("load a runner", vec![gone_runner(name)]).await?;
+        let runner = found.first().map(read_gone_runner).transpose();
+        runner.map_err(|error| invalid("read a record", error))
     }
 }
 

@@ -7,6 +7,8 @@ use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use ecsrunner_engine::ports::store::StoreError;
 
+use crate::fault::Fault;
+
 /// Errors that pass by themselves, beside those of the network.
 const PASSING: [&str; 8] = [
     "ExpiredTokenException",
@@ -33,7 +35,7 @@ where
         SdkError::ConstructionFailure(_) => false,
         _ => true,
     };
-    let source = Box::new(error);
+    let source = Box::new(Fault::of(&error));
     if passing {
         StoreError::Unavailable { operation, source }
     } else {

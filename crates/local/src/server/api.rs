@@ -9,11 +9,11 @@ use axum::response::{IntoResponse, Response};
 use ecsrunner_core::id::{JobId, Repository, RunnerName};
 use ecsrunner_engine::ports::Clock;
 use ecsrunner_engine::ports::store::{History, Listed, Page, Store, StoreError};
+use ecsrunner_engine::view::{ClassView, JobView, RunnerView};
 use serde::{Deserialize, Serialize};
 use tracing::error;
 
 use super::App;
-use super::view::{JobView, RunnerView};
 
 const DEFAULT_LIMIT: u32 = 100;
 const MOST: u32 = 500;
@@ -47,11 +47,11 @@ impl Filter {
     }
 
     fn admits_job(&self, job: &JobView) -> bool {
-        self.admits(&job.repository, job.class.as_deref(), job.state)
+        self.admits(&job.repository, job.class.as_deref(), &job.state)
     }
 
     fn admits_runner(&self, runner: &RunnerView) -> bool {
-        self.admits(&runner.repository, Some(&runner.class), runner.state)
+        self.admits(&runner.repository, Some(&runner.class), &runner.state)
     }
 }
 
@@ -105,6 +105,15 @@ async fn list_runners(app: &App, filter: &Filter) -> Result<Runners, StoreError>
     let views = open.map(|runner| RunnerView::open(runner, now)).chain(items.iter().map(RunnerView::gone));
     let runners = views.filter(|runner| filter.admits_runner(runner)).collect();
     Ok(Runners { runners, next })
+}
+
+#[derive(Serialize)]
+struct Classes {
+    classes: Vec<ClassView>,
+}
+
+pub(super) async fn classes(State(app): State<App>) -> Response {
+    Json(Classes { classes: ClassView::all(&app.engine.rules().catalogue) }).into_response()
 }
 
 #[derive(Serialize)]

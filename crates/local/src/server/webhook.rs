@@ -10,11 +10,11 @@ use axum::response::{IntoResponse, Response};
 use ecsrunner_core::reason::{Code, Reason};
 use ecsrunner_core::webhook::MAX_BODY_BYTES;
 use ecsrunner_engine::intake::{Delivery, Receipt};
+use ecsrunner_engine::view::ReasonView;
 use serde::Serialize;
 use tracing::error;
 
 use super::App;
-use super::view::ReasonView;
 
 #[derive(Serialize)]
 struct Answer<'a> {

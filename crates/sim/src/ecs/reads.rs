@@ -11,7 +11,7 @@ use super::reply::Refusal;
 use super::representation::{Form, task_json};
 use super::request;
 use super::state::{Ecs, Number};
-use super::task::Task;
+use super::task::{Status, Task};
 
 /// Tasks that one call can describe, or list.
 const MAX_TASKS: usize = 100;
@@ -45,6 +45,34 @@ impl Ecs {
             }
         }
         Ok(json!({"tasks": tasks, "failures": failures}))
+    }
+
+    /// A channel to a running container: nobody is at its other end.
+    pub(super) fn execute_command(&self, request: &Value) -> Result<Value, Refusal> {
+        let request: request::ExecuteCommand = request::parse(request)?;
+        let cluster = self.cluster(request.cluster.as_deref())?;
+        if !request.interactive {
+            return Err(Refusal::invalid("Interactive is the only mode supported currently."));
+        }
+        let found = self.find(&request.task).map(|(_, task)| task);
+        let task = found.filter(|task| task.launch.cluster == cluster && task.at(Status::Running).is_some());
+        let Some(task) = task.filter(|task| task.launch.execute_command) else {
+            return Err(Refusal::invalid(
+                "The execute command failed because execute command was not enabled when the task was run \
+                 or the execute command agent isn\u{2019}t running.",
+            ));
+        };
+        Ok(json!({
+            "clusterArn": format!("arn:aws:ecs:{}:{}:cluster/{cluster}", self.options.region, self.options.account),
+            "taskArn": task.arn,
+            "containerName": request.container,
+            "interactive": true,
+            "session": {
+                "sessionId": format!("ecs-execute-command-{}", task.id),
+                "streamUrl": format!("wss://ssmmessages.{}.amazonaws.com/v1/data-channel/{}", self.options.region, task.id),
+                "tokenValue": format!("the token of a session in {}: {}", task.id, request.command),
+            },
+        }))
     }
 
     pub(super) fn list_tasks(&self, request: &Value, now: Timestamp) -> Result<Value, Refusal> {

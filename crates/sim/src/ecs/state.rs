@@ -155,6 +155,7 @@ impl Ecs {
                 self.stop_task(&request, now)
             }
             "DescribeTasks" => self.describe_tasks(&request, now),
+            "ExecuteCommand" => self.execute_command(&request),
             "ListTasks" => self.list_tasks(&request, now),
             _ => Err(Refusal::new("UnknownOperationException", "")),
         }
