@@ -38,8 +38,8 @@ pub(crate) fn check(root: &Path) -> anyhow::Result<Done> {
     // workspace, so that nothing is compiled again with other features.
     let mut build = cargo(root);
     build.args(["test", "--workspace", "--quiet", "--no-run"]);
-    // The agent and the listener come with the tests of their own packages.
-    succeed(build.args(["--test", "chain", "--test", "agent", "--test", "sim"]))?;
+    // The agent, the command line and the listener come with the tests of their own packages.
+    succeed(build.args(["--test", "chain", "--test", "agent", "--test", "documented", "--test", "sim"]))?;
     let beside = |name: &str| Ok::<_, anyhow::Error>(env::current_exe()?.with_file_name(name));
     // As it was built beside us, neither optimised nor with LTO: what is asked
     // here is whether it works.
@@ -58,6 +58,7 @@ pub(crate) fn check(root: &Path) -> anyhow::Result<Done> {
         .env("ECSRUNNER_CHAIN_WEBHOOK_URL", gateway.webhook_url())
         .env("ECSRUNNER_CHAIN_ARCHIVE", archive)
         .env("ECSRUNNER_CHAIN_AGENT", beside("ecsrunner-agent")?)
+        .env("ECSRUNNER_CHAIN_COMMAND_LINE", beside("ecsrunner")?)
         .env("ECSRUNNER_CHAIN_LISTENER", beside("stand-in-listener")?)
         .env("ECSRUNNER_CHAIN_SAMPLES", samples)
         .env("ECSRUNNER_CHAIN_DIR", python.dir());

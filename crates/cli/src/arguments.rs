@@ -1,11 +1,20 @@
 //! Commands and flags.
 
+mod operate;
+mod since;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
 use crate::environment;
+
+pub(crate) use operate::{
+    BrakeArguments, CheckClasses, ClassesCommand, CostKey, CostsArguments, JobsCommand, ListClasses,
+    ListJobs, ListRunners, ListRuns, PastArguments, RunnerDetails, RunnerExec, RunnerLogs, RunnersCommand,
+    RunsCommand, SendWebhook, StopRunner, TargetArguments, WebhookCommand, WhyArguments,
+};
 
 /// Run GitHub Actions jobs on ephemeral runners: on AWS Fargate, or on this machine.
 #[derive(Debug, Parser)]
@@ -22,6 +31,42 @@ pub(crate) enum Command {
     /// Serve jobs on this machine
     #[command(subcommand)]
     Local(LocalCommand),
+    /// Say why a job is where it is, and what to do about it
+    Why(WhyArguments),
+    /// List and manage runners
+    #[command(subcommand)]
+    Runners(RunnersCommand),
+    /// List jobs
+    #[command(subcommand)]
+    Jobs(JobsCommand),
+    /// List what was executed
+    #[command(subcommand)]
+    Runs(RunsCommand),
+    /// Add up what runners cost
+    Costs(CostsArguments),
+    /// List and check runner classes
+    #[command(subcommand)]
+    Classes(ClassesCommand),
+    /// List the runner classes that jobs may ask for
+    ListClassSizes(ListClasses),
+    /// Launch no more runners; jobs that are executed go on
+    Pause(BrakeArguments),
+    /// Launch runners again
+    Resume(BrakeArguments),
+    /// Send test webhooks
+    #[command(subcommand)]
+    Webhook(WebhookCommand),
+    /// Print completions for a shell
+    Completions(CompletionsArguments),
+    /// Print the manual page
+    Man,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CompletionsArguments {
+    /// The shell
+    #[arg(value_enum)]
+    pub(crate) shell: clap_complete::Shell,
 }
 
 #[derive(Debug, Args)]

@@ -8,7 +8,6 @@ mod progress;
 mod report;
 mod submission;
 
-use std::io::Write;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
@@ -102,11 +101,4 @@ async fn follow(follower: &mut Follower, progress: &mut Progress) -> anyhow::Res
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
-}
-
-/// Writes to standard output; a closed pipe is told to the caller.
-fn print(text: &str) -> std::io::Result<()> {
-    let mut out = anstream::stdout();
-    out.write_all(text.as_bytes())?;
-    out.flush()
 }

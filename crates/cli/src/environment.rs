@@ -1,5 +1,6 @@
 //! Every variable that the command line reads beside clap's, in one place.
 
+use std::collections::HashMap;
 use std::env;
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -14,6 +15,14 @@ pub(crate) const CONFIG: &str = "ECSRUNNER_CONFIG";
 pub(crate) const WEBHOOK_SECRET_FILE: &str = "ECSRUNNER_WEBHOOK_SECRET_FILE";
 /// GitHub's API, before the configuration.
 pub(crate) const GITHUB_API_URL: &str = "GITHUB_API_URL";
+/// The deployment on AWS that commands are carried out on.
+pub(crate) const DEPLOYMENT: &str = "ECSRUNNER_DEPLOYMENT";
+/// The local server that commands are carried out on, before a deployment.
+pub(crate) const LOCAL: &str = "ECSRUNNER_LOCAL";
+/// The table of a deployment's state, before what its parameter says.
+pub(crate) const STATE_TABLE: &str = "RUNNER_STATE_TABLE";
+/// A profile of the AWS CLI's.
+pub(crate) const AWS_PROFILE: &str = "AWS_PROFILE";
 /// What is logged, in the syntax of `tracing`'s filters.
 pub(crate) const LOG: &str = "ECSRUNNER_LOG";
 
@@ -30,10 +39,17 @@ pub(crate) fn log_filter() -> Option<String> {
     text(LOG)
 }
 
+/// Those of AWS's variables that its adapter reads.
+pub(crate) fn of_aws() -> HashMap<String, String> {
+    let names = ecsrunner_aws::connection::VARIABLES.iter().map(|variable| variable.name);
+    names.filter_map(|name| Some((name.to_owned(), text(name)?))).collect()
+}
+
 fn variable(name: &str) -> Option<OsString> {
     env::var_os(name).filter(|value| !value.is_empty())
 }
 
-fn text(name: &str) -> Option<String> {
+/// A variable that is set, and not to nothing.
+pub(crate) fn text(name: &str) -> Option<String> {
     variable(name)?.into_string().ok()
 }

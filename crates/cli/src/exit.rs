@@ -1,5 +1,6 @@
 //! Exit codes, and how a failure is told.
 
+use std::error::Error;
 use std::fmt;
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -10,6 +11,11 @@ pub(crate) const DONE: u8 = 0;
 pub(crate) const FAILURE: u8 = 1;
 /// Wrong usage or configuration.
 pub(crate) const USAGE: u8 = 2;
+
+/// Not permitted.
+pub(crate) const PERMISSION: u8 = 3;
+/// Not found.
+pub(crate) const NOT_FOUND: u8 = 4;
 
 /// Why a command did not do what was asked.
 #[derive(Debug)]
@@ -23,6 +29,30 @@ impl Failure {
     /// Wrong usage or configuration.
     pub(crate) fn usage(error: impl Into<anyhow::Error>) -> Self {
         Self { code: USAGE, error: error.into(), hint: None }
+    }
+
+    /// AWS, or whoever is asked, does not let the caller.
+    pub(crate) fn permission(error: impl Into<anyhow::Error>) -> Self {
+        Self { code: PERMISSION, error: error.into(), hint: None }
+    }
+
+    /// What was asked for is not there.
+    pub(crate) fn not_found(error: impl Into<anyhow::Error>) -> Self {
+        Self { code: NOT_FOUND, error: error.into(), hint: None }
+    }
+
+    /// What a call to AWS failed with.
+    pub(crate) fn of_aws(error: impl Error + Send + Sync + 'static) -> Self {
+        if ecsrunner_aws::denies_caller(&error) {
+            Self::permission(error).hint("`aws sts get-caller-identity` tells who calls; the action and what it was tried on stand above")
+        } else {
+            error.into()
+        }
+    }
+
+    /// The same with another exit code.
+    pub(crate) fn exiting(self, code: u8) -> Self {
+        Self { code, ..self }
     }
 
     /// What the person can do about it.

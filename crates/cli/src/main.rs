@@ -9,6 +9,10 @@ mod hidden;
 mod local;
 mod demo;
 mod log;
+mod manual;
+mod deployment;
+mod operate;
+mod output;
 
 use std::process::ExitCode;
 
@@ -32,13 +36,20 @@ fn main() -> ExitCode {
     };
     let result = match arguments.command {
         Command::Demo(demo) => match demo.command {
-            None => demo::run(demo.options),
-            Some(DemoCommand::Github(github)) => demo::github::run(&github),
+            None => demo::run(demo.options).map(done),
+            Some(DemoCommand::Github(github)) => demo::github::run(&github).map(done),
         },
-        Command::Local(LocalCommand::Up(up)) => local::up(up),
+        Command::Local(LocalCommand::Up(up)) => local::up(up).map(done),
+        Command::Completions(arguments) => manual::completions(&arguments).map(done),
+        Command::Man => manual::page().map(done),
+        command => operate::run(command),
     };
     match result {
-        Ok(()) => ExitCode::from(exit::DONE),
+        Ok(code) => ExitCode::from(code),
         Err(failure) => exit::report(&failure),
     }
+}
+
+fn done(_done: ()) -> u8 {
+    exit::DONE
 }

@@ -131,7 +131,29 @@ fn every_variable_of_the_agent_is_documented_with_its_default_and_no_other() {
 
 #[test]
 fn every_flag_is_documented() {
-    for command in [&["demo"][..], &["demo", "github"], &["local", "up"]] {
+    let commands = [
+        &["demo"][..],
+        &["demo", "github"],
+        &["local", "up"],
+        &["why"],
+        &["runners", "list"],
+        &["runners", "details"],
+        &["runners", "logs"],
+        &["runners", "exec"],
+        &["runners", "stop"],
+        &["jobs", "list"],
+        &["runs", "list"],
+        &["costs"],
+        &["classes", "list"],
+        &["classes", "check"],
+        &["list-class-sizes"],
+        &["pause"],
+        &["resume"],
+        &["webhook", "send"],
+        &["completions"],
+        &["man"],
+    ];
+    for command in commands {
         let help =
             Command::new(env!("CARGO_BIN_EXE_ecsrunner")).args(command).arg("--help").output().unwrap();
         let help = String::from_utf8(help.stdout).unwrap();

@@ -10,7 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::follow::{Job, Runner, Seen};
-use super::print;
+use crate::output::print;
 
 #[derive(Debug, Serialize)]
 pub(super) struct Report {

@@ -7,7 +7,7 @@ use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 
-fn ecsrunner(dir: &Path) -> Command {
+pub(crate) fn ecsrunner(dir: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_ecsrunner"));
     command.current_dir(dir).stdin(Stdio::null());
     for name in [
@@ -16,6 +16,8 @@ fn ecsrunner(dir: &Path) -> Command {
         "ECSRUNNER_WEBHOOK_SECRET_FILE",
         "ECSRUNNER_LOG",
         "GITHUB_API_URL",
+        "ECSRUNNER_DEPLOYMENT",
+        "ECSRUNNER_LOCAL",
         "COLUMNS",
     ] {
         command.env_remove(name);
@@ -24,7 +26,7 @@ fn ecsrunner(dir: &Path) -> Command {
 }
 
 /// Code, standard output and standard error.
-fn told(output: &Output, dir: &Path) -> String {
+pub(crate) fn told(output: &Output, dir: &Path) -> String {
     let text =
         |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap().replace(dir.to_str().unwrap(), "[dir]");
     let code = output.status.code().unwrap();
@@ -39,7 +41,7 @@ fn run(arguments: &[&str]) -> String {
 
 #[test]
 fn without_arguments_the_help_is_shown_as_an_error() {
-    insta::assert_snapshot!(run(&[]), @r#"
+    insta::assert_snapshot!(run(&[]), @r"
     exit code 2
     --- stdout
     --- stderr
@@ -48,19 +50,31 @@ fn without_arguments_the_help_is_shown_as_an_error() {
     Usage: ecsrunner <COMMAND>
 
     Commands:
-      demo   Show it at work on this machine: a fake GitHub, a server, and a workflow's jobs
-      local  Serve jobs on this machine
-      help   Print this message or the help of the given subcommand(s)
+      demo              Show it at work on this machine: a fake GitHub, a server, and a workflow's jobs
+      local             Serve jobs on this machine
+      why               Say why a job is where it is, and what to do about it
+      runners           List and manage runners
+      jobs              List jobs
+      runs              List what was executed
+      costs             Add up what runners cost
+      classes           List and check runner classes
+      list-class-sizes  List the runner classes that jobs may ask for
+      pause             Launch no more runners; jobs that are executed go on
+      resume            Launch runners again
+      webhook           Send test webhooks
+      completions       Print completions for a shell
+      man               Print the manual page
+      help              Print this message or the help of the given subcommand(s)
 
     Options:
       -h, --help     Print help
       -V, --version  Print version
-    "#);
+    ");
 }
 
 #[test]
 fn help_goes_to_standard_output() {
-    insta::assert_snapshot!(run(&["--help"]), @r#"
+    insta::assert_snapshot!(run(&["--help"]), @r"
     exit code 0
     --- stdout
     Run GitHub Actions jobs on ephemeral runners: on AWS Fargate, or on this machine
@@ -68,15 +82,27 @@ fn help_goes_to_standard_output() {
     Usage: ecsrunner <COMMAND>
 
     Commands:
-      demo   Show it at work on this machine: a fake GitHub, a server, and a workflow's jobs
-      local  Serve jobs on this machine
-      help   Print this message or the help of the given subcommand(s)
+      demo              Show it at work on this machine: a fake GitHub, a server, and a workflow's jobs
+      local             Serve jobs on this machine
+      why               Say why a job is where it is, and what to do about it
+      runners           List and manage runners
+      jobs              List jobs
+      runs              List what was executed
+      costs             Add up what runners cost
+      classes           List and check runner classes
+      list-class-sizes  List the runner classes that jobs may ask for
+      pause             Launch no more runners; jobs that are executed go on
+      resume            Launch runners again
+      webhook           Send test webhooks
+      completions       Print completions for a shell
+      man               Print the manual page
+      help              Print this message or the help of the given subcommand(s)
 
     Options:
       -h, --help     Print help
       -V, --version  Print version
     --- stderr
-    "#);
+    ");
     insta::assert_snapshot!(run(&["local", "up", "--help"]), @r#"
     exit code 0
     --- stdout
@@ -127,16 +153,18 @@ fn the_version_is_told() {
 
 #[test]
 fn an_unknown_command_is_wrong_usage() {
-    insta::assert_snapshot!(run(&["serve"]), @r#"
+    insta::assert_snapshot!(run(&["serve"]), @r"
     exit code 2
     --- stdout
     --- stderr
     error: unrecognized subcommand 'serve'
 
+      tip: a similar subcommand exists: 'resume'
+
     Usage: ecsrunner <COMMAND>
 
     For more information, try '--help'.
-    "#);
+    ");
 }
 
 #[test]

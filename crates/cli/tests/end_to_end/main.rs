@@ -13,6 +13,7 @@ mod interface;
 mod killed;
 mod limits;
 mod one_job;
+mod operator;
 mod refusals;
 mod stealing;
 mod unreliable_github;

@@ -27,6 +27,7 @@ mod webhook;
 
 mod dead_letters;
 mod life;
+mod operator;
 mod queue;
 mod refusals;
 mod repairs;
@@ -60,6 +61,8 @@ struct Setting {
     archive: PathBuf,
     /// What is in a task.
     programs: Programs,
+    /// `ecsrunner`, as an operator has it.
+    command_line: PathBuf,
     /// `index.json` of @octokit/webhooks-examples.
     samples: PathBuf,
     /// For the recorded actions; its `logs` has what others wrote.
@@ -78,6 +81,7 @@ impl Setting {
                 agent: variable("ECSRUNNER_CHAIN_AGENT")?.into(),
                 listener: variable("ECSRUNNER_CHAIN_LISTENER")?.into(),
             },
+            command_line: variable("ECSRUNNER_CHAIN_COMMAND_LINE")?.into(),
             samples: variable("ECSRUNNER_CHAIN_SAMPLES")?.into(),
             dir: variable("ECSRUNNER_CHAIN_DIR")?.into(),
         })
@@ -109,6 +113,7 @@ async fn the_control_plane_serves_a_deployment_from_its_webhooks_to_its_history(
 async fn play(chain: Rc<Chain>) {
     scene!(chain: life::a_job_runs_once_and_is_history).await;
     scene!(chain: agent::the_images_agent_executes_a_job).await;
+    scene!(chain: operator::an_operator_sees_a_runner_and_enters_it).await;
     scene!(chain: samples::githubs_own_sample_of_a_job_of_ours_starts_a_task).await;
     scene!(chain: repairs::a_cancelled_jobs_runner_is_retired_with_all_that_it_has).await;
     scene!(chain: repairs::the_sweep_hears_of_a_task_whose_end_nobody_told).await;
@@ -121,6 +126,8 @@ async fn play(chain: Rc<Chain>) {
         scene!(chain: queue::capacity_that_comes_back_is_found_by_a_kick),
         scene!(chain: queue::a_message_that_is_no_kick_is_set_aside),
     );
+    scene!(chain: operator::the_brake_is_pulled_and_released).await;
+    scene!(chain: operator::an_operator_is_told_what_is_missing).await;
     scene!(chain: life::nothing_is_left).await;
     scene!(chain: life::the_metrics_add_up).await;
     scene!(chain: secrets::no_secret_is_in_a_log_a_task_or_an_event).await;

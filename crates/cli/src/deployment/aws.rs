@@ -1,0 +1,221 @@
+//! A deployment on AWS: its parameters, its tables, its tasks.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use anyhow::anyhow;
+use ecsrunner_aws::connection::{Connection, Environment, Service};
+use ecsrunner_aws::operate::{Channel, LogPage, OperateError, Operator};
+use ecsrunner_aws::parameters::{Configuration, Parameters, ParametersError};
+use ecsrunner_aws::queue::SqsQueue;
+use ecsrunner_aws::store::DynamoStore;
+use ecsrunner_core::event::Keys;
+use ecsrunner_core::id::{Deployment as DeploymentName, JobId, Repository, RunnerName, TaskId};
+use ecsrunner_core::job::JobRecord;
+use ecsrunner_core::reason::{Code, Reason};
+use ecsrunner_core::record::Change;
+use ecsrunner_core::runner::{EndingKind, Runner, RunnerState};
+use ecsrunner_engine::ports::queue::Queue;
+use ecsrunner_engine::ports::store::{History, Lease, Page, Store, StoreError, Transaction};
+use ecsrunner_engine::view::{ClassView, JobView, RunnerView};
+use jiff::Timestamp;
+
+use super::{Query, profile};
+use crate::arguments::TargetArguments;
+use crate::environment;
+use crate::exit::Failure;
+
+/// Records in a page of history.
+const PAGE: u32 = 1000;
+/// The most pages that are read: a hundred thousand records.
+const MOST_PAGES: usize = 100;
+/// How often a record is decided anew because another write came first.
+const TRIES: u32 = 8;
+
+pub(crate) struct AwsDeployment {
+    name: DeploymentName,
+    connection: Connection,
+    configuration: Arc<Configuration>,
+    store: DynamoStore,
+}
+
+impl AwsDeployment {
+    pub(super) async fn connect(name: &str, target: &TargetArguments) -> Result<Self, Failure> {
+        let name = DeploymentName::parse(name).map_err(Failure::usage)?;
+        let variables = profile::variables(target.profile.as_deref(), target.region.as_deref())?;
+        let environment = Environment::read(|name| variables.get(name).cloned()).map_err(Failure::usage)?;
+        let connection = Connection::new(environment)?;
+        let parameters = Parameters::new(&connection, name.clone());
+        let configuration = parameters.read(Timestamp::now()).await.map_err(|error| {
+            let region = connection.region();
+            let missing = matches!(&error, ParametersError::Mistakes(mistakes)
+                if mistakes.iter().all(|mistake| mistake.ends_with("does not exist")));
+            if missing {
+                Failure::not_found(anyhow!("there is no deployment `{name}` in {region}"))
+                    .hint("is it another Region or account? `--region` and `--profile` name them")
+            } else {
+                Failure::of_aws(error)
+            }
+        })?;
+        let mut tables = configuration.deployment.tables.clone();
+        if let Some(table) = environment::text(environment::STATE_TABLE) {
+            tables.state = table;
+        }
+        let store = DynamoStore::new(&connection, tables);
+        Ok(Self { name, connection, configuration, store })
+    }
+
+    pub(crate) fn name(&self) -> &DeploymentName {
+        &self.name
+    }
+
+    pub(crate) fn region(&self) -> &str {
+        self.connection.region()
+    }
+
+    pub(super) fn classes(&self) -> Vec<ClassView> {
+        ClassView::all(&self.configuration.catalogue)
+    }
+
+    pub(super) async fn runners(&self, query: &Query) -> Result<Vec<RunnerView>, Failure> {
+        let now = Timestamp::now();
+        let open = self.store.open().await.map_err(Failure::of_aws)?.runners;
+        let mut gone = Vec::new();
+        let mut page = self.page(query)?;
+        for _ in 0..MOST_PAGES {
+            let listed = self.store.runners(&page).await.map_err(Failure::of_aws)?;
+            gone.extend(listed.items);
+            let last = gone.last().map(|runner| runner.timeline.latest());
+            page.after = listed.next;
+            if page.after.is_none() || is_past(last, query) {
+                break;
+            }
+        }
+        // One that ended between the two reads is listed once, as it is now.
+        let names: HashSet<&RunnerName> = gone.iter().map(|runner| &runner.facts.name).collect();
+        let open = open.iter().filter(|runner| !names.contains(runner.name()));
+        let open = open.map(|runner| RunnerView::open(runner, now));
+        Ok(open.chain(gone.iter().map(RunnerView::gone)).collect())
+    }
+
+    pub(super) async fn jobs(&self, query: &Query) -> Result<Vec<JobView>, Failure> {
+        let open = self.store.open().await.map_err(Failure::of_aws)?.jobs;
+        let mut ended = Vec::new();
+        let mut page = self.page(query)?;
+        for _ in 0..MOST_PAGES {
+            let listed = self.store.jobs(&page).await.map_err(Failure::of_aws)?;
+            ended.extend(listed.items);
+            let last = ended.last().map(|job| job.timeline.latest());
+            page.after = listed.next;
+            if page.after.is_none() || is_past(last, query) {
+                break;
+            }
+        }
+        let ids: HashSet<JobId> = ended.iter().map(|job| job.facts.id).collect();
+        let open = open.iter().filter(|job| !ids.contains(&job.id())).map(JobView::open);
+        Ok(open.chain(ended.iter().map(JobView::ended)).collect())
+    }
+
+    fn page(&self, query: &Query) -> Result<Page, Failure> {
+        let repository = query.repository.as_deref().map(Repository::parse).transpose();
+        Ok(Page { repository: repository.map_err(Failure::usage)?, limit: PAGE, after: None })
+    }
+
+    pub(super) async fn job(&self, id: u64) -> Result<Option<JobView>, Failure> {
+        let record = self.store.job(JobId::new(id)).await.map_err(Failure::of_aws)?;
+        Ok(record.map(|record| match record {
+            JobRecord::Open(job) => JobView::open(&job),
+            JobRecord::Ended(job) => JobView::ended(&job),
+        }))
+    }
+
+    pub(super) async fn runner(&self, name: &str) -> Result<Option<RunnerView>, Failure> {
+        let Ok(name) = RunnerName::parse(name) else { return Ok(None) };
+        if let Some(open) = self.open_runner(&name).await? {
+            return Ok(Some(RunnerView::open(&open, Timestamp::now())));
+        }
+        let gone = self.store.gone_runner(&name).await.map_err(Failure::of_aws)?;
+        Ok(gone.as_ref().map(RunnerView::gone))
+    }
+
+    async fn open_runner(&self, name: &RunnerName) -> Result<Option<Runner>, Failure> {
+        let keys = Keys { job: None, runner: Some(name.clone()) };
+        Ok(self.store.load(&keys).await.map_err(Failure::of_aws)?.runner)
+    }
+
+    /// Has a runner retired; with `force` its task is stopped, whatever it executes.
+    pub(crate) async fn stop(&self, name: &RunnerName, force: bool) -> Result<Stopped, Failure> {
+        for _ in 0..TRIES {
+            let Some(runner) = self.open_runner(name).await? else { return Ok(Stopped::Gone) };
+            match &runner.state {
+                RunnerState::Busy { job, .. } if !force => return Ok(Stopped::Busy(job.map(JobId::get))),
+                RunnerState::Ending(ending) if ending.kind.overrides_job() || !force => {
+                    return Ok(Stopped::Already);
+                }
+                _ => {}
+            }
+            // Retired like a surplus one, it ends by itself if a job is on its way to it.
+            let kind = if force { EndingKind::StoppedByOperator } else { EndingKind::Surplus };
+            let note = Reason::from(Code::StoppedByOperator);
+            let changes = [Change::Runner(runner.end(kind, Some(note), Timestamp::now()))];
+            match self.store.commit(Transaction::of(&changes)).await {
+                Ok(()) => {
+                    self.wake().await?;
+                    return Ok(Stopped::Done);
+                }
+                Err(StoreError::Conflict) => {}
+                Err(error) => return Err(Failure::of_aws(error)),
+            }
+        }
+        Err(anyhow!("the record of runner {name} changes all the time").into())
+    }
+
+    /// Has the control plane look at once.
+    pub(crate) async fn wake(&self) -> Result<(), Failure> {
+        self.store.kick().await.map_err(Failure::of_aws)?;
+        let queue = SqsQueue::new(&self.connection, &self.configuration.deployment.queue_url);
+        queue.post_kick(std::time::Duration::ZERO).await.map_err(Failure::of_aws)
+    }
+
+    /// Pauses launches, or lets them go on.
+    pub(crate) async fn pause(&self, paused: bool) -> Result<(), Failure> {
+        self.operator().pause(&self.name, paused).await.map_err(Failure::of_aws)?;
+        self.wake().await
+    }
+
+    /// Opens a channel into a task.
+    pub(crate) async fn open_channel(&self, task: &TaskId, command: &str) -> Result<Channel, OperateError> {
+        self.operator().open_channel(&self.configuration.deployment.cluster, task, command).await
+    }
+
+    /// A part of a task's log.
+    pub(crate) async fn log(&self, task: &TaskId, from: Option<&str>) -> Result<LogPage, OperateError> {
+        self.operator().log(&self.configuration.deployment.log_group, task, from).await
+    }
+
+    /// Where ECS is asked.
+    pub(crate) fn ecs_endpoint(&self) -> String {
+        self.connection.endpoint(Service::Ecs)
+    }
+
+    fn operator(&self) -> Operator<'_> {
+        Operator::new(&self.connection)
+    }
+}
+
+/// What became of stopping a runner.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Stopped {
+    /// It is being retired.
+    Done,
+    /// It was being retired already.
+    Already,
+    /// It is gone.
+    Gone,
+    /// It executes a job, and was left alone.
+    Busy(Option<u64>),
+}
+
+fn is_past(last: Option<Timestamp>, query: &Query) -> bool {
+    query.since.is_some_and(|since| last.is_some_and(|last| last < since))
+}

@@ -1,0 +1,48 @@
+//! The operator's commands: each asks a deployment, and prints what it says.
+
+mod advice;
+mod brake;
+mod classes;
+mod costs;
+mod details;
+mod exec;
+mod find;
+mod jobs;
+mod logs;
+mod runners;
+mod runs;
+mod send;
+mod stop;
+mod why;
+
+use crate::arguments::{ClassesCommand, Command, JobsCommand, RunnersCommand, RunsCommand, WebhookCommand};
+use crate::exit::{DONE, Failure};
+
+/// Carries out one of them, and tells its exit code.
+pub(crate) fn run(command: Command) -> Result<u8, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(carry_out(command))
+}
+
+async fn carry_out(command: Command) -> Result<u8, Failure> {
+    match command {
+        Command::Runners(RunnersCommand::Exec(arguments)) => return exec::exec(&arguments).await,
+        Command::Runners(RunnersCommand::List(arguments)) => runners::list(&arguments).await?,
+        Command::Runners(RunnersCommand::Details(arguments)) => details::details(&arguments).await?,
+        Command::Runners(RunnersCommand::Logs(arguments)) => logs::logs(&arguments).await?,
+        Command::Runners(RunnersCommand::Stop(arguments)) => stop::stop(&arguments).await?,
+        Command::Jobs(JobsCommand::List(arguments)) => jobs::list(&arguments).await?,
+        Command::Runs(RunsCommand::List(arguments)) => runs::list(&arguments).await?,
+        Command::Why(arguments) => why::why(&arguments).await?,
+        Command::Costs(arguments) => costs::costs(&arguments).await?,
+        Command::Classes(ClassesCommand::List(arguments)) | Command::ListClassSizes(arguments) => {
+            classes::list(&arguments).await?;
+        }
+        Command::Classes(ClassesCommand::Check(arguments)) => classes::check(&arguments)?,
+        Command::Pause(arguments) => brake::pause(&arguments, true).await?,
+        Command::Resume(arguments) => brake::pause(&arguments, false).await?,
+        Command::Webhook(WebhookCommand::Send(arguments)) => send::send(&arguments).await?,
+        Command::Demo(_) | Command::Local(_) | Command::Completions(_) | Command::Man => {}
+    }
+    Ok(DONE)
+}

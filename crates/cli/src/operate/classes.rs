@@ -1,0 +1,109 @@
+//! `ecsrunner classes` and `list-class-sizes`.
+
+use std::collections::BTreeMap;
+use std::io::Read;
+
+use anyhow::{Context, anyhow};
+use ecsrunner_core::class::{Catalogue, ClassEntry};
+use ecsrunner_core::cost::PRICES_AS_OF;
+use ecsrunner_engine::view::ClassView;
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::arguments::{CheckClasses, ListClasses};
+use crate::deployment::Deployment;
+use crate::exit::Failure;
+use crate::output::{self, Rows, or_none, print};
+
+#[derive(Serialize)]
+struct Document {
+    classes: Vec<ClassView>,
+    prices_as_of: &'static str,
+}
+
+pub(super) async fn list(arguments: &ListClasses) -> Result<(), Failure> {
+    let deployment = Deployment::connect(&arguments.target).await?;
+    show(deployment.classes().await?, arguments.format.json)
+}
+
+/// Reads a catalogue as Terraform's `runner_class_sizes` writes it, and tells every mistake in it.
+pub(super) fn check(arguments: &CheckClasses) -> Result<(), Failure> {
+    let text = read(arguments)?;
+    let name = arguments.file.display();
+    let classes: BTreeMap<String, Value> = serde_json::from_str(&text)
+        .with_context(|| format!("{name} is not a JSON object of classes by name"))
+        .map_err(Failure::usage)?;
+    let mut mistakes = Vec::new();
+    let mut entries: BTreeMap<String, ClassEntry> = BTreeMap::new();
+    for (class, entry) in classes {
+        match serde_json::from_value(entry) {
+            Ok(entry) => drop(entries.insert(class, entry)),
+            Err(error) => mistakes.push(format!("class `{class}`: {error}")),
+        }
+    }
+    let (catalogue, errors) = Catalogue::read(&entries);
+    mistakes.extend(errors.iter().map(ToString::to_string));
+    if mistakes.is_empty() {
+        return show(ClassView::all(&catalogue), arguments.format.json);
+    }
+    let count = mistakes.len();
+    let plural = if count == 1 { "mistake" } else { "mistakes" };
+    Err(Failure::usage(anyhow!("{name} has {count} {plural}:\n  {}", mistakes.join("\n  "))))
+}
+
+fn read(arguments: &CheckClasses) -> Result<String, Failure> {
+    let read = if arguments.file.as_os_str() == "-" {
+        let mut text = String::new();
+        std::io::stdin().read_to_string(&mut text).map(|_| text)
+    } else {
+        std::fs::read_to_string(&arguments.file)
+    };
+    read.with_context(|| format!("{} cannot be read", arguments.file.display())).map_err(Failure::usage)
+}
+
+fn show(classes: Vec<ClassView>, json: bool) -> Result<(), Failure> {
+    if json {
+        output::print_json(&Document { classes, prices_as_of: PRICES_AS_OF })?;
+        return Ok(());
+    }
+    let for_people = output::is_for_people();
+    print(&text(&classes, for_people))?;
+    if for_people {
+        print(&format!(
+            "\nper hour by list prices of us-east-1, {PRICES_AS_OF}; * serves jobs that name no class\n"
+        ))?;
+    }
+    Ok(())
+}
+
+fn text(classes: &[ClassView], for_people: bool) -> String {
+    let mut rows =
+        Rows::new(["CLASS", "VCPU>", "MEMORY>", "DISK>", "ARCH", "CAPACITY", "MOST>", "PER HOUR>", "LABELS"]);
+    for class in classes {
+        let own = class.labels.iter().filter(|label| !is_built_in(label));
+        let own = own.map(String::as_str).collect::<Vec<_>>().join(", ");
+        let star = if for_people && class.default { "*" } else { "" };
+        let spot = class.capacity.starts_with("spot");
+        rows.add([
+            format!("{}{star}", class.name),
+            (f64::from(class.cpu) / 1024.0).to_string(),
+            format!("{} GiB", f64::from(class.memory) / 1024.0),
+            format!("{} GiB", class.ephemeral_storage_gib),
+            class.labels.iter().find(|label| is_arch(label)).cloned().unwrap_or_default(),
+            class.capacity.clone(),
+            or_none(class.max_runners.map(|most| most.to_string()).as_deref()),
+            format!("${:.3}", if spot { class.spot_usd_per_hour } else { class.usd_per_hour }),
+            or_none(Some(own.as_str()).filter(|own| !own.is_empty())),
+        ]);
+    }
+    rows.text(for_people)
+}
+
+fn is_arch(label: &str) -> bool {
+    matches!(label.to_ascii_lowercase().as_str(), "x64" | "arm64")
+}
+
+fn is_built_in(label: &str) -> bool {
+    let lower = label.to_ascii_lowercase();
+    is_arch(label) || matches!(lower.as_str(), "self-hosted" | "linux") || lower.starts_with("class:")
+}

@@ -1,0 +1,141 @@
+//! `ecsrunner costs`.
+
+use std::collections::{BTreeMap, HashMap};
+
+use ecsrunner_core::cost::PRICES_AS_OF;
+use ecsrunner_engine::view::{JobView, RunnerView};
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::arguments::{CostKey, CostsArguments};
+use crate::deployment::{Deployment, Query};
+use crate::exit::Failure;
+use crate::output::{self, Rows, between, print, usd};
+
+const LEFT_OUT: &str = "the control plane, data transfer, logs, image storage, taxes, discounts\n\
+                        Spot is an estimate: its price floats";
+
+#[derive(Clone, PartialEq, Default, Debug, Serialize)]
+struct Row {
+    key: String,
+    runners: u64,
+    jobs: u64,
+    runner_seconds: f64,
+    cost_usd: f64,
+    /// Runners whose cost is not known: their task never ran, or its record is of another release.
+    unpriced: u64,
+}
+
+#[derive(Serialize)]
+struct Document {
+    since: Timestamp,
+    by: String,
+    rows: Vec<Row>,
+    total: Row,
+    prices_as_of: &'static str,
+    left_out: &'static str,
+}
+
+pub(super) async fn costs(arguments: &CostsArguments) -> Result<(), Failure> {
+    let deployment = Deployment::connect(&arguments.target).await?;
+    let now = Timestamp::now();
+    let since = arguments.since.time(now);
+    let query = Query { since: Some(since), ..Query::default() };
+    let runners = deployment.runners(&query).await?;
+    let jobs = match arguments.by {
+        // Only a job knows its workflow.
+        CostKey::Workflow => deployment.jobs(&query).await?,
+        _ => Vec::new(),
+    };
+    let (rows, total) = add_up(&runners, &jobs, arguments.by, now);
+    let by = format!("{:?}", arguments.by).to_lowercase();
+    if arguments.format.json {
+        let document = Document { since, by, rows, total, prices_as_of: PRICES_AS_OF, left_out: LEFT_OUT };
+        output::print_json(&document)?;
+    } else if arguments.csv {
+        print(&table(&rows, &by, false).csv())?;
+    } else {
+        let for_people = output::is_for_people();
+        let mut table = table(&rows, &by, for_people);
+        if for_people {
+            add(&mut table, &total, true);
+        }
+        print(&table.text(for_people))?;
+        if for_people {
+            print(&format!(
+                "\nsince {since:.0}, by list prices of us-east-1 of {PRICES_AS_OF}\nleft out: {LEFT_OUT}\n"
+            ))?;
+        }
+    }
+    Ok(())
+}
+
+/// The dearest first, and all of them together.
+fn add_up(runners: &[RunnerView], jobs: &[JobView], by: CostKey, now: Timestamp) -> (Vec<Row>, Row) {
+    let workflows: HashMap<u64, String> = jobs.iter().map(|job| (job.id, workflow(job))).collect();
+    let mut rows: BTreeMap<String, Row> = BTreeMap::new();
+    let mut total = Row { key: "total".to_owned(), ..Row::default() };
+    for runner in runners {
+        let key = match by {
+            CostKey::Repository => runner.repository.clone(),
+            CostKey::Class => runner.class.clone(),
+            CostKey::Day => runner.began().map(|at| at.strftime("%Y-%m-%d").to_string()).unwrap_or_default(),
+            CostKey::Workflow => {
+                let job = runner.job.unwrap_or(runner.launched_for);
+                workflows.get(&job).cloned().unwrap_or_else(|| format!("{}: unknown", runner.repository))
+            }
+        };
+        let row = rows.entry(key.clone()).or_insert_with(|| Row { key, ..Row::default() });
+        for row in [row, &mut total] {
+            row.add(runner, now);
+        }
+    }
+    let mut rows: Vec<Row> = rows.into_values().collect();
+    if by != CostKey::Day {
+        rows.sort_by(|a, b| b.cost_usd.total_cmp(&a.cost_usd));
+    }
+    (rows, total)
+}
+
+fn workflow(job: &JobView) -> String {
+    format!("{}: {}", job.repository, job.workflow.as_deref().unwrap_or("unknown"))
+}
+
+impl Row {
+    fn add(&mut self, runner: &RunnerView, now: Timestamp) {
+        // A task runs from its launch on until it stops.
+        let from = runner.reached("starting").or_else(|| runner.began());
+        let to = if runner.state == "gone" { runner.reached("gone") } else { Some(now) };
+        self.runners += 1;
+        self.jobs += u64::from(runner.job.is_some());
+        self.runner_seconds += between(from, to).map_or(0.0, |span| span.as_secs_f64());
+        match runner.cost_usd {
+            Some(cost) => self.cost_usd += cost,
+            None => self.unpriced += 1,
+        }
+    }
+}
+
+fn table(rows: &[Row], by: &str, for_people: bool) -> Rows {
+    let first = match by {
+        "repository" => "REPOSITORY",
+        "class" => "CLASS",
+        "workflow" => "WORKFLOW",
+        _ => "DAY",
+    };
+    let mut table = Rows::new([first, "RUNNERS>", "JOBS>", "HOURS>", "COST>"]);
+    for row in rows {
+        add(&mut table, row, for_people);
+    }
+    table
+}
+
+fn add(table: &mut Rows, row: &Row, for_people: bool) {
+    table.add([
+        row.key.clone(),
+        row.runners.to_string(),
+        row.jobs.to_string(),
+        format!("{:.2}", row.runner_seconds / 3600.0),
+        if for_people { usd(row.cost_usd) } else { format!("{:.6}", row.cost_usd) },
+    ]);
+}

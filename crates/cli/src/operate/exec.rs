@@ -1,0 +1,137 @@
+//! `ecsrunner runners exec`: ECS Exec, spoken by AWS's Session Manager plugin.
+
+use std::io;
+use std::process::Stdio;
+
+use anyhow::{Context, anyhow};
+use ecsrunner_aws::operate::{Channel, OperateError};
+use ecsrunner_core::id::TaskId;
+use secrecy::ExposeSecret;
+use serde_json::json;
+use tokio::process::Command;
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::find;
+use crate::arguments::RunnerExec;
+use crate::deployment::{AwsDeployment, Deployment};
+use crate::environment;
+use crate::exit::Failure;
+
+const PLUGIN: &str = "session-manager-plugin";
+const INSTALL: &str = "https://docs.aws.amazon.com/systems-manager/latest/userguide/session-manager-working-with-install-plugin.html";
+/// Named as the plugin's first argument, it holds the session, whose token `ps` would show otherwise.
+const SESSION_VARIABLE: &str = "AWS_SSM_START_SESSION_RESPONSE_ECSRUNNER";
+const SHELL: &str = "/bin/bash";
+/// A failure of ours, beside the command's own codes.
+const OURS: u8 = 255;
+
+/// Executes a command in a runner's task, and tells its exit code.
+pub(super) async fn exec(arguments: &RunnerExec) -> Result<u8, Failure> {
+    open(arguments).await.map_err(|failure| failure.exiting(OURS))
+}
+
+async fn open(arguments: &RunnerExec) -> Result<u8, Failure> {
+    let deployment = Deployment::connect(&arguments.target).await?;
+    let aws = deployment.on_aws("ECS Exec")?;
+    let runner = find::runner(&deployment, &arguments.runner).await?;
+    let name = &runner.name;
+    let Some(task) = &runner.task else {
+        return Err(anyhow!("runner {name} has no task yet: it is {}", runner.state).into());
+    };
+    let task = TaskId::parse(task).map_err(Failure::usage)?;
+    // A plugin that is missing is found before a session is opened.
+    find_plugin().await?;
+    let command = if arguments.command.is_empty() { SHELL.to_owned() } else { quoted(&arguments.command) };
+    let channel = aws.open_channel(&task, &command).await.map_err(|error| told(error, name))?;
+    let profile = arguments.target.profile.clone().or_else(|| environment::text(environment::AWS_PROFILE));
+    speak(aws, &channel, &profile.unwrap_or_default()).await
+}
+
+fn told(error: OperateError, runner: &str) -> Failure {
+    let hint = match &error {
+        OperateError::ExecOff => Some(
+            "let `exec` of its class be true in runner_class_sizes, and apply: runners that start then have it",
+        ),
+        OperateError::NotRunning(_) | OperateError::Missing(_) => Some(
+            "only a running task has a shell; `ecsrunner runners details` says how far it is, `runners logs` what it said",
+        ),
+        OperateError::Failed { .. } => None,
+    };
+    let failure = match error {
+        OperateError::Failed { .. } => Failure::of_aws(error),
+        error => anyhow::Error::new(error).context(format!("there is no way into runner {runner}")).into(),
+    };
+    match hint {
+        Some(hint) => failure.hint(hint),
+        None => failure,
+    }
+}
+
+async fn find_plugin() -> Result<(), Failure> {
+    let asked =
+        Command::new(PLUGIN).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().await;
+    match asked {
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            Err(Failure::from(anyhow!("`{PLUGIN}` is not installed"))
+                .hint(format!("AWS says how: {INSTALL}")))
+        }
+        Err(error) => {
+            Err(Failure::from(anyhow::Error::new(error).context(format!("`{PLUGIN}` cannot be executed"))))
+        }
+    }
+}
+
+async fn speak(aws: &AwsDeployment, channel: &Channel, profile: &str) -> Result<u8, Failure> {
+    let session = json!({
+        "sessionId": channel.session_id,
+        "streamUrl": channel.stream_url,
+        "tokenValue": channel.token.expose_secret(),
+    });
+    // Ctrl-C is for whatever is executed there: this handler, unlike an ignored
+    // signal, is not what the plugin inherits.
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut plugin = Command::new(PLUGIN)
+        .arg(SESSION_VARIABLE)
+        .arg(aws.region())
+        .arg("StartSession")
+        .arg(profile)
+        .arg(json!({"Target": channel.target}).to_string())
+        .arg(aws.ecs_endpoint())
+        .env(SESSION_VARIABLE, session.to_string())
+        .spawn()
+        .with_context(|| format!("`{PLUGIN}` cannot be executed"))?;
+    loop {
+        tokio::select! {
+            ended = plugin.wait() => {
+                let code = ended.context("the plugin's end was not heard")?.code();
+                return Ok(code.and_then(|code| u8::try_from(code).ok()).unwrap_or(OURS));
+            }
+            _ = interrupt.recv() => {}
+        }
+    }
+}
+
+/// One line that a shell would take apart into the same words.
+fn quoted(words: &[String]) -> String {
+    let quote = |word: &String| {
+        let plain = |c: char| c.is_ascii_alphanumeric() || "_-./=:,@%+".contains(c);
+        if !word.is_empty() && word.chars().all(plain) {
+            word.clone()
+        } else {
+            format!("'{}'", word.replace('\'', r"'\''"))
+        }
+    };
+    words.iter().map(quote).collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_of_several_words_stays_one() {
+        let words = ["sh", "-c", "echo it's $HOME", ""].map(str::to_owned);
+        assert_eq!(quoted(&words), r"sh -c 'echo it'\''s $HOME' ''");
+    }
+}

@@ -1,0 +1,89 @@
+//! The runner or job that is meant.
+
+use anyhow::anyhow;
+use ecsrunner_core::id::{JobId, RunnerName};
+use ecsrunner_engine::view::RunnerView;
+
+use crate::deployment::{Deployment, Query};
+use crate::exit::Failure;
+
+/// The fewest characters that stand for a name.
+const FEWEST: usize = 4;
+/// Names that a failure lists.
+const NEAREST: usize = 3;
+
+/// The runner of that name, or the only one whose name ends so.
+pub(super) async fn runner(deployment: &Deployment, text: &str) -> Result<RunnerView, Failure> {
+    if RunnerName::parse(text).is_ok()
+        && let Some(runner) = deployment.runner(text).await?
+    {
+        return Ok(runner);
+    }
+    let runners = deployment.runners(&Query::default()).await?;
+    let ends = |runner: &&RunnerView| text.len() >= FEWEST && runner.name.ends_with(text);
+    let mut found: Vec<&RunnerView> = runners.iter().filter(ends).collect();
+    match found.len() {
+        1 => Ok(found.remove(0).clone()),
+        0 => Err(no_runner(deployment, text, &runners)),
+        count => {
+            let names = found.iter().take(NEAREST).map(|runner| runner.name.as_str());
+            let names = names.collect::<Vec<_>>().join(", ");
+            Err(Failure::usage(anyhow!("`{text}` is the end of {count} runners' names: {names}"))
+                .hint("write more of the name"))
+        }
+    }
+}
+
+fn no_runner(deployment: &Deployment, text: &str, runners: &[RunnerView]) -> Failure {
+    let mut near: Vec<(usize, &str)> =
+        runners.iter().map(|runner| (likeness(text, &runner.name), runner.name.as_str())).collect();
+    near.sort_by_key(|(like, _)| std::cmp::Reverse(*like));
+    let near: Vec<&str> =
+        near.iter().filter(|(like, _)| *like > 2).take(NEAREST).map(|(_, name)| *name).collect();
+    let failure = Failure::not_found(anyhow!("{} has no runner `{text}`", deployment.name()));
+    failure.hint(if near.is_empty() {
+        "`ecsrunner runners list --since 90d` lists those that it knows".to_owned()
+    } else {
+        format!("the nearest that it knows: {}", near.join(", "))
+    })
+}
+
+/// How many characters two names have in common at their ends.
+fn likeness(a: &str, b: &str) -> usize {
+    a.bytes().rev().zip(b.bytes().rev()).take_while(|(a, b)| a == b).count()
+}
+
+/// A job's id, out of the id or the job's URL at GitHub.
+pub(super) fn job_id(text: &str) -> Result<JobId, Failure> {
+    let last = text.split(['?', '#']).next().unwrap_or(text).trim_end_matches('/');
+    let id = match last.rsplit_once("/job/").or_else(|| last.rsplit_once("/jobs/")) {
+        Some((_, id)) => id,
+        None => last,
+    };
+    id.parse().map(JobId::new).map_err(|_| {
+        Failure::usage(anyhow!("`{text}` is neither a job's id nor its URL")).hint(
+            "the page of a job at GitHub has the URL https://github.com/OWNER/NAME/actions/runs/RUN/job/ID",
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_job_is_named_by_its_id_or_its_page() {
+        for text in [
+            "42",
+            "https://github.com/acme/app/actions/runs/7/job/42",
+            "https://github.com/acme/app/actions/runs/7/job/42#step:3:1",
+            "https://github.com/acme/app/actions/runs/7/job/42?pr=1",
+            "https://api.github.com/repos/acme/app/actions/jobs/42",
+        ] {
+            assert_eq!(job_id(text).unwrap(), JobId::new(42), "{text}");
+        }
+        for text in ["", "build", "https://github.com/acme/app/actions/runs/7", "-1"] {
+            assert!(job_id(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,57 @@
+//! `ecsrunner jobs list`.
+
+use ecsrunner_engine::view::JobView;
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::arguments::ListJobs;
+use crate::deployment::{Deployment, Query};
+use crate::exit::Failure;
+use crate::output::{self, NONE, Rows, between, or_none, print, span_or_none};
+
+#[derive(Serialize)]
+struct Document<'a> {
+    jobs: &'a [JobView],
+}
+
+pub(super) async fn list(arguments: &ListJobs) -> Result<(), Failure> {
+    let deployment = Deployment::connect(&arguments.target).await?;
+    let mut query = Query::of(&arguments.past);
+    query.class.clone_from(&arguments.class);
+    query.state.clone_from(&arguments.state);
+    let jobs = deployment.jobs(&query).await?;
+    if arguments.format.json {
+        output::print_json(&Document { jobs: &jobs })?;
+    } else {
+        print(&text(&jobs, output::is_for_people(), Timestamp::now()))?;
+    }
+    Ok(())
+}
+
+fn text(jobs: &[JobView], for_people: bool, now: Timestamp) -> String {
+    if for_people && jobs.is_empty() {
+        return "no jobs\n".to_owned();
+    }
+    let mut rows = Rows::new(["JOB", "STATE", "REPOSITORY", "NAME", "CLASS", "SINCE>", "RESULT OR REASON"]);
+    for job in jobs {
+        rows.add([
+            job.id.to_string(),
+            job.state.clone(),
+            job.repository.clone(),
+            job.name.clone(),
+            or_none(job.class.as_deref()),
+            span_or_none(between(job.timeline.last().map(|stage| stage.at), Some(now))),
+            outcome(job),
+        ]);
+    }
+    rows.text(for_people)
+}
+
+/// What it ended with, what it waits for, or what it was refused for.
+fn outcome(job: &JobView) -> String {
+    match (&job.conclusion, &job.reason) {
+        (Some(conclusion), _) => conclusion.clone(),
+        (None, Some(reason)) => reason.text.clone(),
+        (None, None) => NONE.to_owned(),
+    }
+}

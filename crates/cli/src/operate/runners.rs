@@ -1,0 +1,90 @@
+//! `ecsrunner runners list`.
+
+use std::time::Duration;
+
+use anyhow::anyhow;
+use ecsrunner_engine::view::RunnerView;
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::arguments::{ListRunners, PastArguments};
+use crate::deployment::{Deployment, Query};
+use crate::exit::Failure;
+use crate::output::{self, Rows, between, or_none, print, short, span_or_none, usd_or_none};
+
+const PERIOD: Duration = Duration::from_secs(2);
+/// Home, and nothing below.
+const REDRAW: &str = "\x1b[H\x1b[J";
+
+#[derive(Serialize)]
+struct Document<'a> {
+    runners: &'a [RunnerView],
+}
+
+pub(super) async fn list(arguments: &ListRunners) -> Result<(), Failure> {
+    let deployment = Deployment::connect(&arguments.target).await?;
+    if !arguments.watch {
+        let runners = read(&deployment, arguments).await?;
+        if arguments.format.json {
+            output::print_json(&Document { runners: &runners })?;
+        } else {
+            print(&text(&runners, output::is_for_people(), Timestamp::now()))?;
+        }
+        return Ok(());
+    }
+    if !output::is_for_people() {
+        return Err(Failure::usage(anyhow!("--watch draws on a terminal, and standard output is none")));
+    }
+    print(REDRAW)?;
+    loop {
+        let runners = read(&deployment, arguments).await?;
+        let now = Timestamp::now();
+        print(&format!("{REDRAW}{}, {now:.0}\n\n{}", deployment.name(), text(&runners, true, now)))?;
+        tokio::select! {
+            () = tokio::time::sleep(PERIOD) => {}
+            interrupted = tokio::signal::ctrl_c() => return Ok(interrupted?),
+        }
+    }
+}
+
+async fn read(deployment: &Deployment, arguments: &ListRunners) -> Result<Vec<RunnerView>, Failure> {
+    let mut query = Query::of(&arguments.past);
+    query.class.clone_from(&arguments.class);
+    query.state.clone_from(&arguments.state);
+    deployment.runners(&query).await
+}
+
+impl Query {
+    /// What those flags ask for.
+    pub(super) fn of(past: &PastArguments) -> Self {
+        Self {
+            repository: past.repository.clone(),
+            since: Some(past.since.time(Timestamp::now())),
+            limit: Some(past.limit as usize),
+            ..Self::default()
+        }
+    }
+}
+
+fn text(runners: &[RunnerView], for_people: bool, now: Timestamp) -> String {
+    if for_people && runners.is_empty() {
+        return "no runners\n".to_owned();
+    }
+    let mut rows = Rows::new(["RUNNER", "STATE", "CLASS", "REPOSITORY", "JOB>", "AGE>", "COST>"]);
+    for runner in runners {
+        let ended = if runner.state == "gone" { runner.reached("gone") } else { Some(now) };
+        rows.add([
+            short(&runner.name, for_people),
+            runner
+                .ending
+                .as_ref()
+                .map_or_else(|| runner.state.clone(), |ending| format!("{}: {ending}", runner.state)),
+            runner.class.clone(),
+            runner.repository.clone(),
+            or_none(runner.job.map(|job| job.to_string()).as_deref()),
+            span_or_none(between(runner.began(), ended)),
+            usd_or_none(runner.cost_usd),
+        ]);
+    }
+    rows.text(for_people)
+}

@@ -1,0 +1,86 @@
+//! `ecsrunner webhook send`.
+
+use std::time::Duration;
+
+use anyhow::{Context, anyhow};
+use aws_lc_rs::hmac;
+use ecsrunner_core::webhook::MAX_BODY_BYTES;
+
+use crate::arguments::SendWebhook;
+use crate::exit::Failure;
+use crate::output::print;
+
+/// GitHub's own.
+const LIMIT: Duration = Duration::from_secs(10);
+
+pub(super) async fn send(arguments: &SendWebhook) -> Result<(), Failure> {
+    let read = |file: &std::path::Path| {
+        let bytes = std::fs::read(file).with_context(|| format!("{} cannot be read", file.display()));
+        bytes.map_err(Failure::usage)
+    };
+    let body = read(&arguments.file)?;
+    let secret = read(&arguments.secret_file)?;
+    if body.len() > MAX_BODY_BYTES {
+        crate::output::say(&format!(
+            "the body has {} bytes, and more than {MAX_BODY_BYTES} are refused",
+            body.len()
+        ));
+    }
+    let delivery = delivery_id()?;
+    let answer = reqwest::Client::builder()
+        .timeout(LIMIT)
+        .build()?
+        .post(&arguments.url)
+        .header("content-type", "application/json")
+        .header("user-agent", concat!("ecsrunner/", env!("CARGO_PKG_VERSION")))
+        .header("x-github-event", &arguments.event)
+        .header("x-github-delivery", &delivery)
+        .header("x-hub-signature-256", signature(&secret, &body))
+        .body(body)
+        .send()
+        .await
+        .with_context(|| format!("{} does not answer", arguments.url))?;
+    let status = answer.status();
+    let text = answer.text().await?;
+    print(&format!("{text}\n"))?;
+    if status.is_success() {
+        Ok(())
+    } else {
+        Err(anyhow!("{} answered {status} to delivery {delivery}", arguments.url).into())
+    }
+}
+
+/// `X-Hub-Signature-256`: line ends behind a secret in a file are none of it.
+fn signature(secret: &[u8], body: &[u8]) -> String {
+    let key = hmac::Key::new(hmac::HMAC_SHA256, secret.trim_ascii_end());
+    let hex = hmac::sign(&key, body).as_ref().iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    format!("sha256={hex}")
+}
+
+/// A GUID of its own, as GitHub gives each delivery one.
+fn delivery_id() -> Result<String, Failure> {
+    let mut bytes = [0; 16];
+    aws_lc_rs::rand::fill(&mut bytes).map_err(|_| anyhow!("there is no randomness"))?;
+    let hex = bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let part = |from: usize, to: usize| hex.get(from..to).unwrap_or_default();
+    Ok([part(0, 8), part(8, 12), part(12, 16), part(16, 20), part(20, 32)].join("-"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_signature_is_that_of_githubs_documentation() {
+        // docs.github.com, "Validating webhook deliveries".
+        let expected = "sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17";
+        assert_eq!(signature(b"It's a Secret to Everybody\n", b"Hello, World!"), expected);
+    }
+
+    #[test]
+    fn deliveries_have_ids_in_githubs_form() {
+        let id = delivery_id().unwrap();
+        let lengths: Vec<usize> = id.split('-').map(str::len).collect();
+        assert_eq!(lengths, [8, 4, 4, 4, 12]);
+    }
+}

@@ -1,0 +1,194 @@
+//! Standard output: tables for people, lines for other programs, JSON.
+
+use std::io::{self, IsTerminal, Write};
+
+use comfy_table::presets::NOTHING;
+use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Table};
+use jiff::{SignedDuration, Timestamp};
+use serde::Serialize;
+
+/// What stands for nothing in a table.
+pub(crate) const NONE: &str = "—";
+
+/// Rows below a header.
+#[derive(Debug)]
+pub(crate) struct Rows {
+    header: Vec<&'static str>,
+    right: Vec<usize>,
+    rows: Vec<Vec<String>>,
+}
+
+impl Rows {
+    /// No rows yet; a heading that ends with `>` is one of numbers.
+    pub(crate) fn new<const N: usize>(header: [&'static str; N]) -> Self {
+        let right = header.iter().enumerate().filter(|(_, name)| name.ends_with('>'));
+        let right = right.map(|(i, _)| i).collect();
+        let header = header.iter().map(|name| name.trim_end_matches('>')).collect();
+        Self { header, right, rows: Vec::new() }
+    }
+
+    /// Adds a row.
+    pub(crate) fn add<const N: usize>(&mut self, row: [String; N]) {
+        self.rows.push(row.iter().map(|cell| clean(cell)).collect());
+    }
+
+    /// As a table for people, or as lines of values between tabs for programs.
+    pub(crate) fn text(&self, for_people: bool) -> String {
+        if for_people { self.table() } else { self.lines() }
+    }
+
+    fn table(&self) -> String {
+        let mut table = Table::new();
+        table.load_style(NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
+        table.set_header(self.header.clone());
+        table.add_rows(self.rows.clone());
+        for (i, column) in table.column_iter_mut().enumerate() {
+            if self.right.contains(&i) {
+                column.set_cell_alignment(CellAlignment::Right);
+            }
+            // An id that is broken in two cannot be copied, and a number cannot be read.
+            if i == 0 || self.right.contains(&i) {
+                column.set_constraint(ColumnConstraint::ContentWidth);
+            }
+        }
+        let lines = table.to_string();
+        let lines = lines.lines().map(|line| line.strip_prefix(' ').unwrap_or(line).trim_end());
+        lines.fold(String::new(), |text, line| text + line + "\n")
+    }
+
+    fn lines(&self) -> String {
+        self.rows.iter().fold(String::new(), |text, row| text + &row.join("\t") + "\n")
+    }
+
+    /// As comma-separated values with a header.
+    pub(crate) fn csv(&self) -> String {
+        let header = self.header.iter().map(|name| name.to_lowercase().replace(' ', "_")).collect();
+        let rows = std::iter::once(header).chain(self.rows.iter().cloned());
+        rows.fold(String::new(), |text, row| {
+            let cells: Vec<String> = row.iter().map(|cell| quoted(cell)).collect();
+            text + &cells.join(",") + "\n"
+        })
+    }
+}
+
+/// Without control characters: what a workflow named must not speak to a terminal.
+pub(crate) fn clean(text: &str) -> String {
+    text.replace(char::is_control, "\u{fffd}")
+}
+
+/// RFC 4180's quotes, where a value needs them.
+fn quoted(cell: &str) -> String {
+    if cell.contains([',', '"', '\n', '\r']) {
+        format!("\"{}\"", cell.replace('"', "\"\""))
+    } else {
+        cell.to_owned()
+    }
+}
+
+/// Whether a person reads standard output.
+pub(crate) fn is_for_people() -> bool {
+    io::stdout().is_terminal()
+}
+
+/// Writes to standard output; a closed pipe is told to the caller.
+pub(crate) fn print(text: &str) -> io::Result<()> {
+    let mut out = anstream::stdout();
+    out.write_all(text.as_bytes())?;
+    out.flush()
+}
+
+/// Writes one JSON document.
+pub(crate) fn print_json(value: &impl Serialize) -> anyhow::Result<()> {
+    print(&format!("{}\n", serde_json::to_string_pretty(value)?))?;
+    Ok(())
+}
+
+/// Says something on standard error. Nobody may be there to hear.
+pub(crate) fn say(text: &str) {
+    let _said = writeln!(anstream::stderr(), "{text}");
+}
+
+/// A text, or that there is none.
+pub(crate) fn or_none(text: Option<&str>) -> String {
+    text.unwrap_or(NONE).to_owned()
+}
+
+/// The end of a runner's name, which tells it from the others.
+pub(crate) fn short(runner: &str, for_people: bool) -> String {
+    const CHARS: usize = 8;
+    let from = if for_people { runner.len().saturating_sub(CHARS) } else { 0 };
+    runner.get(from..).unwrap_or(runner).to_owned()
+}
+
+/// The time between two moments, where both are known.
+pub(crate) fn between(from: Option<Timestamp>, to: Option<Timestamp>) -> Option<SignedDuration> {
+    Some(to?.duration_since(from?))
+}
+
+/// A duration in at most two units, such as `3m 12s` or `43ms`.
+pub(crate) fn span(duration: SignedDuration) -> String {
+    let secs = duration.as_secs();
+    match secs {
+        ..0 => "0ms".to_owned(),
+        0 => format!("{}ms", duration.as_millis().max(0)),
+        1..10 => format!("{:.1}s", duration.as_secs_f64()),
+        10..60 => format!("{secs}s"),
+        60..3600 => format!("{}m {:02}s", secs / 60, secs % 60),
+        3600..86400 => format!("{}h {:02}m", secs / 3600, secs % 3600 / 60),
+        _ => format!("{}d {:02}h", secs / 86400, secs % 86400 / 3600),
+    }
+}
+
+/// A duration, or that there is none.
+pub(crate) fn span_or_none(duration: Option<SignedDuration>) -> String {
+    duration.map_or_else(|| NONE.to_owned(), span)
+}
+
+/// US dollars.
+pub(crate) fn usd(dollars: f64) -> String {
+    if dollars < 10.0 { format!("${dollars:.4}") } else { format!("${dollars:.2}") }
+}
+
+/// US dollars, or that there are none.
+pub(crate) fn usd_or_none(dollars: Option<f64>) -> String {
+    dollars.map_or_else(|| NONE.to_owned(), usd)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rows() -> Rows {
+        let mut rows = Rows::new(["RUNNER", "COST>"]);
+        rows.add(["a".to_owned(), "$1.00".to_owned()]);
+        rows.add(["b, \"c\"".to_owned(), "$10.00".to_owned()]);
+        rows
+    }
+
+    #[test]
+    fn people_get_a_table_and_programs_get_lines() {
+        assert_eq!(rows().text(true), "RUNNER    COST\na        $1.00\nb, \"c\"  $10.00\n");
+        assert_eq!(rows().text(false), "a\t$1.00\nb, \"c\"\t$10.00\n");
+    }
+
+    #[test]
+    fn values_with_commas_and_quotes_are_quoted() {
+        assert_eq!(rows().csv(), "runner,cost\na,$1.00\n\"b, \"\"c\"\"\",$10.00\n");
+    }
+
+    #[test]
+    fn a_name_cannot_speak_to_the_terminal() {
+        let mut rows = Rows::new(["NAME"]);
+        rows.add(["\x1b[2Jbuild\tnow".to_owned()]);
+        assert_eq!(rows.text(false), "\u{fffd}[2Jbuild\u{fffd}now\n");
+    }
+
+    #[test]
+    fn spans_have_two_units() {
+        let of = |secs| span(SignedDuration::from_secs(secs));
+        assert_eq!(
+            [of(3), of(59), of(61), of(3600), of(90_061)],
+            ["3.0s", "59s", "1m 01s", "1h 00m", "1d 01h"]
+        );
+    }
+}

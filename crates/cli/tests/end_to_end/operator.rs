@@ -1,0 +1,357 @@
+//! The operator's commands against a local server: what they print, and their exit codes.
+
+use std::io::Read;
+use std::process::{Output, Stdio};
+
+use serde_json::{Value, json};
+
+use crate::command_line::{ecsrunner, told};
+use crate::scene::{Payload, SECRET, Scene, Server, Setup, bounded};
+
+const CLASSES: &str = "[classes.small]\ncpu = 512\nmemory = 1024\ndefault = true\n\
+                       [classes.large]\ncpu = 4096\nmemory = 8192\ncapacity = \"spot-then-on-demand\"\n\
+                       labels = [\"big-disk\"]\nephemeral_storage_gib = 60\nmax_runners = 2\n";
+
+async fn output(url: &str, arguments: &[&str]) -> Output {
+    let (url, arguments): (String, Vec<String>) =
+        (url.to_owned(), arguments.iter().map(|&it| it.to_owned()).collect());
+    let run = move || {
+        let dir = tempfile::tempdir().unwrap();
+        ecsrunner(dir.path()).args(arguments).env("ECSRUNNER_LOCAL", url).output().unwrap()
+    };
+    tokio::task::spawn_blocking(run).await.unwrap()
+}
+
+/// What a command tells, with what differs each time replaced.
+async fn tell(server: &Server, arguments: &[&str]) -> String {
+    let url = server.url("");
+    let told =
+        told(&output(&url, arguments).await, std::path::Path::new("/nowhere")).replace(&url, "[server]");
+    let words = told.split_inclusive([' ', '\n', '\t']).map(|word| {
+        let end = word.trim_end();
+        let rest = &word[end.len()..];
+        match end.parse::<jiff::Timestamp>() {
+            Ok(_) => format!("[time]{rest}"),
+            Err(_) if is_span(end) => format!("[span]{rest}"),
+            Err(_) => word.to_owned(),
+        }
+    });
+    words.collect()
+}
+
+fn is_span(word: &str) -> bool {
+    let number = word.trim_start_matches('+').trim_end_matches("ms").trim_end_matches('s');
+    number.len() < word.len() && number.parse::<f64>().is_ok()
+}
+
+async fn json_of(server: &Server, arguments: &[&str]) -> Value {
+    let output = output(&server.url(""), arguments).await;
+    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+/// A job that was executed, and one that was refused.
+async fn after_two_jobs() -> (Scene, Server) {
+    let scene = Scene::set(Setup { classes: CLASSES, ..Setup::default() }).await;
+    let server = scene.serve().await;
+    scene.github.submit_one(&["self-hosted", "class:small"], 100).await;
+    scene.github.wait("completed=1").await;
+    server.api().until("a job to be done", |api| api.is_done(1)).await;
+    server.deliver("workflow_job", Payload::queued(7, &["self-hosted", "class:gpu"])).await;
+    (scene, server)
+}
+
+#[tokio::test]
+async fn every_list_tells_what_is_and_was() {
+    bounded(async {
+        let (_scene, server) = after_two_jobs().await;
+        let runners = json_of(&server, &["runners", "list", "--json"]).await;
+        let jobs = json_of(&server, &["jobs", "list", "--json"]).await;
+        let name = runners["runners"][0]["name"].as_str().unwrap();
+        let job = runners["runners"][0]["job"].as_u64().unwrap().to_string();
+        assert_eq!(runners["runners"].as_array().unwrap().len(), 1);
+        let listed = server.api().listed().await;
+        assert_eq!(jobs["jobs"], json!(listed.jobs), "the API's own form");
+        assert_eq!(runners["runners"], json!(listed.runners));
+
+        let told = tell(&server, &["runners", "list"]).await.replace(name, "[runner]").replace(&job, "[job]");
+        insta::assert_snapshot!(told, @r"
+        exit code 0
+        --- stdout
+        [runner]	gone: completed	small	acme/app	[job]	[span]	$0.0005
+        --- stderr
+        ");
+        let told = tell(&server, &["jobs", "list"]).await.replace(&job, "[job]");
+        insta::assert_snapshot!(told, @r"
+        exit code 0
+        --- stdout
+        7	refused	acme/app	build	—	[span]	runner class `gpu` does not exist: the catalogue has large, small
+        [job]	completed	acme/app	job	small	[span]	success
+        --- stderr
+        ");
+        let told = tell(&server, &["runs", "list"]).await.replace(name, "[runner]").replace(&job, "[job]");
+        insta::assert_snapshot!(told, @r"
+        exit code 0
+        --- stdout
+        [job]	acme/app	job	success	[span]	[span]	$0.0005	[runner]
+        --- stderr
+        ");
+        insta::assert_snapshot!(tell(&server, &["list-class-sizes"]).await, @r"
+        exit code 0
+        --- stdout
+        large	4	8 GiB	60 GiB	x64	spot-then-on-demand	2	$0.072	big-disk
+        small	0.5	1 GiB	20 GiB	x64	on-demand	—	$0.030	—
+        --- stderr
+        ");
+        insta::assert_snapshot!(tell(&server, &["costs", "--by", "class", "--csv"]).await, @r"
+        exit code 0
+        --- stdout
+        class,runners,jobs,hours,cost
+        small,1,1,0.00,0.000495
+        --- stderr
+        ");
+
+        assert_eq!(
+            json_of(&server, &["runners", "list", "--state", "busy", "--json"]).await,
+            json!({"runners": []})
+        );
+        assert_eq!(
+            json_of(&server, &["jobs", "list", "--repository", "acme/web", "--json"]).await,
+            json!({"jobs": []})
+        );
+        let runs =
+            json_of(&server, &["runs", "list", "--runner-id", &name[name.len() - 6..], "--json"]).await;
+        assert_eq!(runs["runs"][0]["runner"], name);
+        assert_eq!(runs["runs"][0]["conclusion"], "success");
+        let costs = json_of(&server, &["costs", "--json"]).await;
+        assert_eq!(costs["total"]["cost_usd"], runners["runners"][0]["cost_usd"]);
+        let keys: Vec<&String> = costs.as_object().unwrap().keys().collect();
+        assert_eq!(keys, ["by", "left_out", "prices_as_of", "rows", "since", "total"]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn why_tells_one_job_from_its_webhook_to_what_to_do_next() {
+    bounded(async {
+        let (_scene, server) = after_two_jobs().await;
+        let runners = json_of(&server, &["runners", "list", "--json"]).await;
+        let name = runners["runners"][0]["name"].as_str().unwrap();
+        let job = runners["runners"][0]["job"].as_u64().unwrap().to_string();
+        let run = server.api().listed().await.job(job.parse().unwrap()).unwrap()["run_id"].to_string();
+        let task = runners["runners"][0]["task"].as_str().unwrap();
+        // What is told of a step after it has passed is no step of its own.
+        let steps = ["starting", "booted", "busy", "in progress"];
+        let hide = |told: String| {
+            let told = told.replace(name, "[runner]").replace(&job, "[job]").replace(&run, "[run]");
+            let lines = told.replace(task, "[task]");
+            let lines = lines.split_inclusive('\n').filter(|line| !steps.iter().any(|step| line.contains(step)));
+            lines.collect::<String>()
+        };
+        insta::assert_snapshot!(hide(tell(&server, &["why", &job]).await), @r"
+        exit code 0
+        --- stdout
+        Job [job] `job` of acme/app: completed with success
+          workflow synthetic, attempt 1, runs-on [class:small, self-hosted], class small
+          https://github.com/acme/app/actions/runs/[run]/job/[job]
+
+          [time]  created at GitHub
+          [time]  job queued
+          [time]    runner [runner] reserved
+          [time]  job completed
+          [time]    runner [runner] ending: completed
+          [time]    runner [runner] gone: completed, $0.0005
+
+        Next:  nothing: all went well
+        --- stderr
+        ");
+        insta::assert_snapshot!(tell(&server, &["why", "https://github.com/acme/app/actions/runs/1/job/7"]).await, @r"
+        exit code 0
+        --- stdout
+        Job 7 `build` of acme/app: refused
+          workflow CI, attempt 1, runs-on [class:gpu, self-hosted]
+          https://github.com/acme/app/actions/runs/7/job/7
+
+          [time]  created at GitHub
+          [time]  job refused
+
+        Why:   runner class `gpu` does not exist: the catalogue has large, small [class_unknown]
+        Next:  `ecsrunner list-class-sizes` lists the classes: correct `runs-on`, and run the job again
+        --- stderr
+        ");
+        insta::assert_snapshot!(hide(tell(&server, &["runners", "details", &name[name.len() - 6..]]).await), @r"
+        exit code 0
+        --- stdout
+        [runner]: gone (completed)
+
+        class        small
+        pool         o55gcjbgta
+        repository   acme/app
+        started for  job [job]
+        executed     job [job]
+        task         [task]
+        cost         $0.0005
+
+        [time]  reserved
+        [time]  ending    [span]
+        [time]  gone      [span]
+        --- stderr
+        ");
+        let why = json_of(&server, &["why", &job, "--json"]).await;
+        assert_eq!(why["runners"][0]["name"], name);
+        assert_eq!((&why["because"], &why["next"]), (&Value::Null, &json!("nothing: all went well")));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_is_not_there_is_told_with_where_it_was_looked_for() {
+    bounded(async {
+        let scene = Scene::set(Setup { classes: CLASSES, ..Setup::default() }).await;
+        let server = scene.serve_unheard().await;
+        insta::assert_snapshot!(tell(&server, &["why", "4711"]).await, @r"
+        exit code 4
+        --- stdout
+        --- stderr
+        error: the local server at [server] has no record of job 4711
+
+        hint: none of the job's webhooks was recorded in 90 days: look at the webhook's recent deliveries at GitHub, and whether it is this deployment that they go to
+        ");
+        insta::assert_snapshot!(tell(&server, &["why", "build"]).await, @r"
+        exit code 2
+        --- stdout
+        --- stderr
+        error: `build` is neither a job's id nor its URL
+
+        hint: the page of a job at GitHub has the URL https://github.com/OWNER/NAME/actions/runs/RUN/job/ID
+        ");
+        insta::assert_snapshot!(tell(&server, &["runners", "details", "no-such-runner"]).await, @r"
+        exit code 4
+        --- stdout
+        --- stderr
+        error: the local server at [server] has no runner `no-such-runner`
+
+        hint: `ecsrunner runners list --since 90d` lists those that it knows
+        ");
+        insta::assert_snapshot!(tell(&server, &["runners", "list", "--watch"]).await, @r"
+        exit code 2
+        --- stdout
+        --- stderr
+        error: --watch draws on a terminal, and standard output is none
+        ");
+        insta::assert_snapshot!(tell(&server, &["runners", "list", "--since", "yesterday"]).await, @r"
+        exit code 2
+        --- stdout
+        --- stderr
+        error: invalid value 'yesterday' for '--since <WHEN>': a span such as 90m, 2h or 30d, or a time such as [time] is expected
+
+        For more information, try '--help'.
+        ");
+        insta::assert_snapshot!(tell(&server, &["pause"]).await, @r"
+        exit code 2
+        --- stdout
+        --- stderr
+        error: pausing needs a deployment on AWS, and this is the local server at [server]
+        ");
+        let nobody = output("http://127.0.0.1:9", &["jobs", "list"]).await;
+        assert_eq!(nobody.status.code(), Some(1));
+        let words = String::from_utf8(nobody.stderr).unwrap();
+        assert!(
+            words.contains("http://127.0.0.1:9 does not answer") && words.contains("local up"),
+            "{words}"
+        );
+        let unnamed = output("", &["jobs", "list"]).await;
+        insta::assert_snapshot!(told(&unnamed, std::path::Path::new("/nowhere")), @r"
+        exit code 2
+        --- stdout
+        --- stderr
+        error: no deployment is named
+
+        hint: name one on AWS with `--deployment NAME` or ECSRUNNER_DEPLOYMENT, a local server with `--local URL` or ECSRUNNER_LOCAL
+        ");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_webhook_is_sent_signed_and_a_refusal_is_a_failure() {
+    bounded(async {
+        let scene = Scene::set(Setup { classes: CLASSES, ..Setup::default() }).await;
+        let server = scene.serve_unheard().await;
+        let dir = tempfile::tempdir().unwrap();
+        let file = |name: &str, text: &[u8]| {
+            std::fs::write(dir.path().join(name), text).unwrap();
+            dir.path().join(name).to_str().unwrap().to_owned()
+        };
+        let body: Vec<u8> = Payload::queued(9, &["self-hosted", "class:gpu"]).into();
+        let (payload, secret) = (file("job.json", &body), file("secret", format!("{SECRET}\n").as_bytes()));
+        let wrong = file("wrong", b"another secret");
+        let url = server.url("/webhook");
+        let sent = output("", &["webhook", "send", &payload, "--url", &url, "--secret-file", &secret]).await;
+        let answer: Value = serde_json::from_slice(&sent.stdout).unwrap();
+        assert_eq!((sent.status.code(), &answer["reason"]["code"]), (Some(0), &json!("class_unknown")));
+        let sent = output("", &["webhook", "send", &payload, "--url", &url, "--secret-file", &wrong]).await;
+        let words = String::from_utf8(sent.stderr).unwrap();
+        assert_eq!(sent.status.code(), Some(1));
+        assert!(words.contains("answered 401 Unauthorized to delivery"), "{words}");
+        assert!(!words.contains("another secret"));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_catalogue_is_checked_with_every_mistake() {
+    let dir = tempfile::tempdir().unwrap();
+    let check = |text: &str| {
+        std::fs::write(dir.path().join("classes.json"), text).unwrap();
+        let checked = ecsrunner(dir.path()).args(["classes", "check", "classes.json"]).output().unwrap();
+        told(&checked, dir.path())
+    };
+    insta::assert_snapshot!(check(r#"{"small": {"cpu": 512, "memory": 1024, "default": true}}"#), @r"
+    exit code 0
+    --- stdout
+    small	0.5	1 GiB	20 GiB	x64	on-demand	—	$0.030	—
+    --- stderr
+    ");
+    insta::assert_snapshot!(check(r#"{"a": {"cpu": 512, "memory": 99}, "b": {"cpu": 512}, "C!": {"cpu": 512, "memory": 1024}}"#), @r"
+    exit code 2
+    --- stdout
+    --- stderr
+    error: classes.json has 3 mistakes:
+      class `b`: missing field `memory`
+      class `C!` is not valid: 1 to 32 characters of a-z, 0-9 and -, beginning and ending with a letter or digit
+      class `a`: memory 99 does not go with cpu 512: Fargate offers 1024 to 4096 in steps of 1024 MiB
+    ");
+    insta::assert_snapshot!(check("[]"), @r"
+    exit code 2
+    --- stdout
+    --- stderr
+    error: classes.json is not a JSON object of classes by name
+      caused by: invalid type: sequence, expected a map at line 1 column 0
+    ");
+}
+
+#[tokio::test]
+async fn a_closed_pipe_is_no_complaint() {
+    bounded(async {
+        let (_scene, server) = after_two_jobs().await;
+        let url = server.url("");
+        let run = move || {
+            let dir = tempfile::tempdir().unwrap();
+            let mut child = ecsrunner(dir.path())
+                .args(["jobs", "list"])
+                .env("ECSRUNNER_LOCAL", url)
+                .stdout(Stdio::piped())
+                .stderr(Stdio::piped())
+                .spawn()
+                .unwrap();
+            drop(child.stdout.take());
+            let mut words = String::new();
+            child.stderr.take().unwrap().read_to_string(&mut words).unwrap();
+            let _ended = child.wait().unwrap();
+            words
+        };
+        assert_eq!(tokio::task::spawn_blocking(run).await.unwrap(), "");
+    })
+    .await;
+}

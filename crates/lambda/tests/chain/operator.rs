@@ -1,0 +1,166 @@
+//! The command line, as an operator has it, on the deployment in ministack.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Output;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use ecsrunner_core::exit::AgentExit;
+use serde_json::{Value, json};
+use tokio::process::Command;
+
+use crate::aws::{ACCESS_KEY, LOGS, REGION, SSM};
+use crate::chain::Chain;
+use crate::deployment::{CLUSTER, DEPLOYMENT};
+use crate::eventually;
+use crate::life;
+
+const LOG_GROUP: &str = "/ecsrunner/chain/runners";
+const BRAKE: &str = "/ecsrunner/chain/paused";
+/// Stands for AWS's plugin: says what it was called with, and ends as a command in a task did.
+const PLUGIN: &str = "#!/bin/sh\n\
+    [ \"$1\" = --version ] && exit 0\n\
+    for argument; do printf '%s\\n' \"$argument\"; done >\"$0.arguments\"\n\
+    eval \"printf '%s' \\\"\\$$1\\\"\" >\"$0.session\"\n\
+    exit 7\n";
+
+pub(crate) async fn an_operator_sees_a_runner_and_enters_it(chain: &Chain) {
+    let queued = chain.github.queue_job().await;
+    let task = chain.task().await;
+    let runner = chain.boot(&task).await;
+    let name = runner.name.clone();
+    let job = runner.begin(chain).await;
+    assert_eq!(job, queued.job, "the only runner gets the only job");
+    let (job, end) = (job.get().to_string(), &name[name.len() - 8..]);
+    eventually("a busy runner", async || {
+        let runners = document(chain, &["runners", "list", "--state", "busy"]).await;
+        (runners["runners"][0]["name"] == name).then_some(())
+    })
+    .await;
+    let why = document(chain, &["why", &job]).await;
+    assert_eq!((&why["job"]["state"], &why["runners"][0]["name"]), (&json!("in_progress"), &json!(name)));
+
+    // Into its task, by AWS's plugin, whose code is passed on.
+    let bin = plugin(&chain.setting.dir);
+    let entered = run(chain, &["runners", "exec", end, "--", "sh", "-c", "id -u"], Some(&bin)).await;
+    assert_eq!(entered.status.code(), Some(7), "{entered:?}");
+    let told =
+        |what: &str| std::fs::read_to_string(bin.join(format!("session-manager-plugin.{what}"))).unwrap();
+    let variable = "AWS_SSM_START_SESSION_RESPONSE_ECSRUNNER";
+    let target = json!({"Target": format!("ecs:{CLUSTER}_{0}_{0}-runner", task.id)}).to_string();
+    let expected = [variable, REGION, "StartSession", "", &target, chain.ecs.url()].join("\n");
+    assert_eq!(told("arguments").trim_end(), expected);
+    let session: Value = serde_json::from_str(&told("session")).unwrap();
+    let token = session["tokenValue"].as_str().unwrap();
+    assert!(token.ends_with(": sh -c 'id -u'"), "the command is the one that was given: {token}");
+    chain.keep_secret("the token of a session", token);
+
+    log(chain, &task.id, &["the agent begins", "the job begins"]).await;
+    assert_eq!(told_by(chain, &["runners", "logs", end]).await, "the agent begins\nthe job begins\n");
+
+    let left_alone = run(chain, &["runners", "stop", &name], None).await;
+    let words = String::from_utf8(left_alone.stderr).unwrap();
+    assert_eq!(left_alone.status.code(), Some(1));
+    assert!(words.contains(&format!("{name} executes job {job}, and was left alone")), "{words}");
+
+    runner.complete(chain, queued.job).await;
+    chain.exit(&runner.task, AgentExit::Completed);
+    chain.at_rest().await;
+    life::is_history(chain, &name, queued).await;
+    let runs = document(chain, &["runs", "list", "--runner-id", end]).await;
+    assert_eq!(
+        (&runs["runs"][0]["job"], &runs["runs"][0]["conclusion"]),
+        (&json!(queued.job.get()), &json!("success"))
+    );
+    assert!(runs["runs"][0]["cost_usd"].as_f64().unwrap() > 0.0, "{runs}");
+    let stopped = told_by(chain, &["runners", "stop", &name]).await;
+    assert_eq!(stopped, format!("{name} is gone already\n"));
+    let outside = run(chain, &["runners", "exec", end], Some(&bin)).await;
+    let words = String::from_utf8(outside.stderr).unwrap();
+    assert_eq!(outside.status.code(), Some(255));
+    assert!(words.contains("not RUNNING") && words.contains("only a running task has a shell"), "{words}");
+    let uninstalled = run(chain, &["runners", "exec", end], Some(Path::new("/nonexistent"))).await;
+    let words = String::from_utf8(uninstalled.stderr).unwrap();
+    assert!(
+        words.contains("`session-manager-plugin` is not installed") && words.contains("https://docs.aws")
+    );
+}
+
+/// Nothing is queued: whether a dispatcher heeds it is the engine's to show.
+pub(crate) async fn the_brake_is_pulled_and_released(chain: &Chain) {
+    let brake = async || {
+        let parameter = chain.aws.call(SSM, "GetParameter", json!({"Name": BRAKE})).await;
+        parameter["Parameter"]["Value"].as_str().unwrap().to_owned()
+    };
+    let told = told_by(chain, &["pause"]).await;
+    assert!(told.starts_with("deployment chain launches no more runners"), "{told}");
+    assert_eq!(brake().await, "true");
+    let told = told_by(chain, &["resume"]).await;
+    assert!(told.starts_with("deployment chain launches runners again"), "{told}");
+    assert_eq!(brake().await, "false");
+}
+
+pub(crate) async fn an_operator_is_told_what_is_missing(chain: &Chain) {
+    let missing = command(chain).args(["jobs", "list", "--deployment", "nowhere"]).output().await.unwrap();
+    let words = String::from_utf8(missing.stderr).unwrap();
+    assert_eq!(missing.status.code(), Some(4), "{words}");
+    assert!(words.contains(&format!("there is no deployment `nowhere` in {REGION}")), "{words}");
+    let classes = document(chain, &["list-class-sizes"]).await;
+    assert_eq!(classes["classes"][0]["name"], "small");
+}
+
+fn command(chain: &Chain) -> Command {
+    let mut command = Command::new(&chain.setting.command_line);
+    command
+        .env_clear()
+        .env("AWS_REGION", REGION)
+        .env("AWS_ACCESS_KEY_ID", ACCESS_KEY)
+        .env("AWS_SECRET_ACCESS_KEY", ACCESS_KEY)
+        .env("AWS_ENDPOINT_URL", chain.aws.url())
+        .env("AWS_ENDPOINT_URL_ECS", chain.ecs.url());
+    command
+}
+
+async fn run(chain: &Chain, arguments: &[&str], path: Option<&Path>) -> Output {
+    let mut command = command(chain);
+    if let Some(path) = path {
+        command.env("PATH", format!("{}:/usr/bin:/bin", path.display()));
+    }
+    command.env("ECSRUNNER_DEPLOYMENT", DEPLOYMENT).args(arguments).output().await.unwrap()
+}
+
+/// What it prints, which it has to.
+async fn told_by(chain: &Chain, arguments: &[&str]) -> String {
+    let output = run(chain, arguments, None).await;
+    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+async fn document(chain: &Chain, arguments: &[&str]) -> Value {
+    let text = told_by(chain, &[arguments, &["--json"]].concat()).await;
+    serde_json::from_str(&text).unwrap()
+}
+
+/// The directory of a plugin that is none.
+fn plugin(dir: &Path) -> PathBuf {
+    let bin = dir.join("bin");
+    std::fs::create_dir_all(&bin).unwrap();
+    let file = bin.join("session-manager-plugin");
+    std::fs::write(&file, PLUGIN).unwrap();
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o755)).unwrap();
+    bin
+}
+
+/// Writes a task's log, as the `awslogs` driver does.
+async fn log(chain: &Chain, task: &str, lines: &[&str]) {
+    let stream = format!("runner/runner/{task}");
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis();
+    let events: Vec<Value> = lines.iter().map(|line| json!({"timestamp": now, "message": line})).collect();
+    chain.aws.call(LOGS, "CreateLogGroup", json!({"logGroupName": LOG_GROUP})).await;
+    chain
+        .aws
+        .call(LOGS, "CreateLogStream", json!({"logGroupName": LOG_GROUP, "logStreamName": stream}))
+        .await;
+    let input = json!({"logGroupName": LOG_GROUP, "logStreamName": stream, "logEvents": events});
+    chain.aws.call(LOGS, "PutLogEvents", input).await;
+}
