@@ -15,6 +15,8 @@ mod conformance;
 mod archive;
 mod chain;
 mod image;
+mod terraform;
+mod workflows;
 mod package;
 mod page;
 mod bench;
@@ -30,7 +32,7 @@ usage: cargo xtask TASK
   test [STEP …]  everything that has to hold, or some of it: formatting, lints, tests, documents,
                  dependencies, samples (GitHub's webhooks), template (of API Gateway), conformance
                  (GitHub's API description), chain (the control plane on a stand-in for AWS), image (of the
-                 runner), page (in a browser)
+                 runner), terraform, workflows (GitHub's), page (in a browser)
   conformance    the same as `test conformance`, but failing where its tools cannot be had
   package [TARGET]
                  the function's archive and the agent, built for release, with their sums, in dist

@@ -5,7 +5,9 @@ use std::process::ExitCode;
 
 use crate::steps::{Done, Steps, say};
 use crate::tools::{cargo, is_there, succeed};
-use crate::{chain, conformance, dependencies, documents, image, page, samples, template};
+use crate::{
+    chain, conformance, dependencies, documents, image, page, samples, template, terraform, workflows,
+};
 
 /// Runs all steps, or those that are named.
 pub(crate) fn run(root: &Path, only: Vec<String>) -> ExitCode {
@@ -29,6 +31,8 @@ pub(crate) fn run(root: &Path, only: Vec<String>) -> ExitCode {
     steps.run("conformance", || conformance::check(root));
     steps.run("chain", || chain::check(root));
     steps.run("image", || image::check(root));
+    steps.run("terraform", || terraform::check(root));
+    steps.run("workflows", || workflows::check(root));
     steps.run("page", || page::check(root));
     steps.end()
 }

@@ -1,0 +1,41 @@
+# The example as it stands is planned.
+#
+#     terraform test -test-directory=examples/complete -var-file=examples/complete/terraform.tfvars
+
+mock_provider "aws" {
+  mock_data "aws_iam_policy_document" {
+    defaults = { json = "{}" }
+  }
+  mock_data "aws_partition" {
+    defaults = { partition = "aws" }
+  }
+  mock_data "aws_region" {
+    defaults = { region = "eu-west-1" }
+  }
+  mock_data "aws_caller_identity" {
+    defaults = { account_id = "123456789012" }
+  }
+  mock_data "aws_availability_zones" {
+    defaults = { names = ["eu-west-1a", "eu-west-1b", "eu-west-1c"] }
+  }
+  mock_data "aws_subnet" {
+    defaults = { id = "subnet-0123456789abcdef0", vpc_id = "vpc-0123456789abcdef0" }
+  }
+}
+
+run "the_complete_example_is_planned" {
+  command = plan
+
+  assert {
+    condition     = local.architectures == { default = tolist(["arm64", "x64"]), android = tolist(["x64"]) }
+    error_message = "Each image is there for the architectures of the classes that use it."
+  }
+  assert {
+    condition     = output.log_groups.control_plane == "/aws/lambda/ecsrunner-acme-ci-control-plane"
+    error_message = "Everything is called by the deployment's name."
+  }
+  assert {
+    condition     = length(output.dead_letters) == 2
+    error_message = "Both queues of dead letters are told."
+  }
+}

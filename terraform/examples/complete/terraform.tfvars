@@ -1,0 +1,72 @@
+# Most of what can be asked for: an organization's runner group, classes on arm64 and Spot, a second image, a network
+# and a key of one's own, webhooks from GitHub's addresses alone, an archive of them, and people who hear of alarms.
+
+deployment           = "acme-ci"
+region               = "eu-west-1"
+tags                 = { team = "platform" }
+allowed_repositories = ["acme/*"]
+
+github = { organization = { name = "acme", group = 3 } }
+
+policy = {
+  events     = ["push", "pull_request", "merge_group", "workflow_dispatch"]
+  check_runs = true
+}
+
+limits = {
+  max_runners                = 200
+  max_runners_per_repository = 40
+  max_job_minutes            = 120
+  paces                      = { fargate = { burst = 25, per_minute = 300 } }
+}
+
+runner_class_sizes = {
+  small   = { cpu = 512, memory = 1024, arch = "arm64", default = true }
+  large   = { cpu = 4096, memory = 16384, arch = "arm64", capacity = "spot-then-on-demand", max_runners = 40 }
+  android = { cpu = 8192, memory = 32768, image = "android", ephemeral_storage_gib = 60, labels = ["android-sdk"], repositories = ["acme/app"] }
+  release = { cpu = 2048, memory = 4096, repositories = ["acme/release"], exec = false, max_job_minutes = 60 }
+}
+
+runner_image_tag = "2026-11"
+runner_images = {
+  android = { uri = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/android-runner:2026-11" }
+}
+
+# Subnets with a route to the internet by a NAT.
+network = {
+  vpc_id     = "vpc-0123456789abcdef0"
+  subnet_ids = ["subnet-0123456789abcdef0", "subnet-0fedcba9876543210"]
+}
+
+webhook = {
+  # The list `hooks` of https://api.github.com/meta, as of November 2026: look it up, and again when GitHub changes it.
+  source_cidrs     = ["192.30.252.0/22", "185.199.108.0/22", "140.82.112.0/20", "143.55.64.0/20", "2a0a:a440::/29", "2606:50c0::/32"]
+  throttle         = { rate = 100, burst = 2000 }
+  archive_days     = 14
+  account_log_role = "existing"
+}
+
+control_plane = {
+  package = {
+    s3_bucket         = "acme-releases"
+    s3_key            = "ecsrunner/0.1.0/control-plane-x86_64.zip"
+    s3_object_version = "1a2b3c4d"
+    architecture      = "x86_64"
+  }
+  log_level = "debug"
+  function  = { memory = 256, reserved_concurrency = 20 }
+}
+
+observe = {
+  emails             = ["platform@example.com"]
+  topics             = ["arn:aws:sns:eu-west-1:123456789012:pager"]
+  alarms             = { launch_failures = 50 }
+  log_retention_days = 90
+  container_insights = true
+}
+
+storage = {
+  secret_recovery_window_days = 30
+  # Its policy lets CloudWatch Logs use it for the log group /ecsrunner/acme-ci/runners.
+  kms_key = { arn = "arn:aws:kms:eu-west-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab" }
+}

@@ -1,0 +1,148 @@
+# ecsrunner on AWS, composed of one module for each step of the story:
+#
+#     webhook ──▶ control_plane ──▶ fleet, in network, with image
+#                  │    reads parameters, remembers in state
+#                  └──▶ observe
+#
+# Nothing is decided here but who is told what.
+
+locals {
+  # An image is for the architectures of the classes that use it. The default image is there even if no class does, so
+  # that the first one can.
+  architectures = {
+    for name in concat(["default"], keys(var.runner_images)) : name => coalescelist(
+      sort(distinct([for class in values(var.runner_class_sizes) : class.arch if coalesce(class.image, "default") == name])),
+      ["x64"],
+    )
+  }
+}
+
+module "network" {
+  source = "./modules/network"
+
+  deployment = var.deployment
+  network    = var.network
+}
+
+module "state" {
+  source = "./modules/state"
+
+  deployment                  = var.deployment
+  deletion_protection         = var.storage.deletion_protection
+  point_in_time_recovery      = var.storage.point_in_time_recovery
+  secret_recovery_window_days = var.storage.secret_recovery_window_days
+  kms_key_arn                 = try(var.storage.kms_key.arn, null)
+  webhook_secrets             = var.webhook_secrets
+}
+
+module "image" {
+  source   = "./modules/image"
+  for_each = var.runner_image_uri == null ? { default = local.architectures["default"] } : {}
+
+  deployment = var.deployment
+  image = merge(
+    { for key, value in var.runner_image_build : key => value if value != null },
+    {
+      tag       = var.runner_image_tag
+      platforms = [for architecture in each.value : { x64 = "linux/amd64", arm64 = "linux/arm64" }[architecture]]
+    },
+  )
+}
+
+module "fleet" {
+  source = "./modules/fleet"
+
+  deployment         = var.deployment
+  vpc_id             = module.network.vpc_id
+  boot_table         = module.state.tables.boot
+  container_insights = var.observe.container_insights
+  log_retention_days = var.observe.log_retention_days
+  kms_key_arn        = try(var.storage.kms_key.arn, null)
+  images = {
+    for name, uri in merge(
+      { default = var.runner_image_uri == null ? one(values(module.image)[*].uri) : var.runner_image_uri },
+      { for name, image in var.runner_images : name => image.uri },
+    ) : name => { uri = uri, architectures = local.architectures[name] }
+  }
+}
+
+module "parameters" {
+  source = "./modules/parameters"
+
+  deployment = var.deployment
+  classes    = var.runner_class_sizes
+  settings = merge(var.policy, {
+    repositories = var.allowed_repositories
+    registration = { organization = var.github.organization }
+    limits       = var.limits
+    paces        = var.limits.paces
+  })
+  facts = {
+    state_table      = module.state.tables.state.name
+    boot_table       = module.state.tables.boot.name
+    boot_owner       = module.fleet.task_roles.plain.unique_id
+    boot_owner_exec  = module.fleet.task_roles.exec.unique_id
+    cluster          = module.fleet.cluster.arn
+    subnets          = module.network.subnet_ids
+    security_groups  = [module.fleet.security_group_id]
+    assign_public_ip = module.network.assign_public_ip
+    task_definitions = module.fleet.task_definitions
+    queue_url        = module.control_plane.queues.kicks.url
+    webhook_secret   = module.state.secrets.webhook.arn
+    github_secret    = module.state.secrets.github.arn
+    log_group        = module.fleet.log_group.name
+  }
+}
+
+module "webhook" {
+  source = "./modules/webhook"
+
+  deployment         = var.deployment
+  source_cidrs       = var.webhook.source_cidrs
+  throttle           = var.webhook.throttle
+  waf                = var.webhook.waf
+  archive_days       = var.webhook.archive_days
+  account_log_role   = var.webhook.account_log_role
+  log_retention_days = var.observe.log_retention_days
+}
+
+module "control_plane" {
+  source = "./modules/control_plane"
+
+  deployment     = var.deployment
+  package        = var.control_plane.package
+  function       = var.control_plane.function
+  log            = { level = var.control_plane.log_level, retention_days = var.observe.log_retention_days }
+  github_api_url = var.github.api_url
+  bus            = module.webhook.bus
+  cluster        = module.fleet.cluster
+  tables         = module.state.tables
+  secrets        = module.state.secrets
+  parameter_arns = module.parameters.arns
+  kms_key_arn    = var.storage.kms_key
+  tasks = {
+    definition_arns = module.fleet.task_definition_arns
+    role_arns       = [module.fleet.task_roles.plain.arn, module.fleet.task_roles.exec.arn, module.fleet.execution_role_arn]
+  }
+}
+
+module "observe" {
+  source = "./modules/observe"
+
+  deployment = var.deployment
+  functions  = { for key, function in module.control_plane.functions : key => function.name }
+  queues = {
+    kicks_dead  = module.control_plane.queues.kicks_dead.name
+    events_dead = module.control_plane.queues.events_dead.name
+  }
+  rest_api = module.webhook.rest_api
+  log_groups = {
+    control_plane = module.control_plane.log_groups.control_plane
+    sweeper       = module.control_plane.log_groups.sweeper
+    runners       = module.fleet.log_group.name
+    webhooks      = module.webhook.log_group.name
+  }
+  image  = var.runner_image_uri == null ? { pushed_at = one(values(module.image)[*].pushed_at) } : null
+  alarms = var.observe.alarms
+  notify = { emails = var.observe.emails, topics = var.observe.topics }
+}

@@ -1,0 +1,118 @@
+# What invokes the functions: two rules, a queue and a schedule.
+
+locals {
+  # `webhooks`: all of them, not only those of jobs, so that a wrong signature is counted whatever it claims to be.
+  # `tasks`: AWS puts ECS's events onto the default bus alone. An interruption of Spot capacity comes as one of these
+  # too, while the task is still RUNNING.
+  rules = {
+    webhooks = {
+      bus         = var.bus.name
+      description = "GitHub's webhooks go to the control plane, which verifies them."
+      pattern     = { source = ["ecsrunner.webhook"] }
+    }
+    tasks = {
+      bus         = "default"
+      description = "What becomes of the runners' tasks goes to the control plane."
+      pattern = {
+        source        = ["aws.ecs"]
+        "detail-type" = ["ECS Task State Change"]
+        detail = {
+          clusterArn = [var.cluster.arn]
+          lastStatus = ["RUNNING", "STOPPED"]
+        }
+      }
+    }
+  }
+}
+
+resource "aws_cloudwatch_event_rule" "control_plane" {
+  for_each = local.rules
+
+  name           = "${local.name}-${each.key}"
+  description    = each.value.description
+  event_bus_name = each.value.bus
+  event_pattern  = jsonencode(each.value.pattern)
+}
+
+resource "aws_cloudwatch_event_target" "control_plane" {
+  for_each = aws_cloudwatch_event_rule.control_plane
+
+  rule           = each.value.name
+  event_bus_name = each.value.event_bus_name
+  target_id      = "control-plane"
+  arn            = aws_lambda_function.functions["control_plane"].arn
+
+  # The most that EventBridge offers: an event that is a day late is still a fact, and is checked with GitHub first.
+  retry_policy {
+    maximum_event_age_in_seconds = 86400
+    maximum_retry_attempts       = 185
+  }
+
+  dead_letter_config {
+    arn = aws_sqs_queue.events_dead.arn
+  }
+
+  # Before the rule may invoke, or write to the queue, there is no sense in matching.
+  depends_on = [aws_lambda_permission.rules, aws_sqs_queue_policy.events_dead]
+}
+
+resource "aws_lambda_permission" "rules" {
+  for_each = aws_cloudwatch_event_rule.control_plane
+
+  statement_id   = "rule-${each.key}"
+  action         = "lambda:InvokeFunction"
+  function_name  = aws_lambda_function.functions["control_plane"].function_name
+  principal      = "events.amazonaws.com"
+  source_arn     = each.value.arn
+  source_account = data.aws_caller_identity.current.account_id
+}
+
+resource "aws_lambda_event_source_mapping" "kicks" {
+  event_source_arn        = aws_sqs_queue.kicks.arn
+  function_name           = aws_lambda_function.functions["control_plane"].arn
+  batch_size              = 10
+  function_response_types = ["ReportBatchItemFailures"]
+
+  # One dispatcher works at a time; the least that Lambda offers is enough.
+  scaling_config {
+    maximum_concurrency = 2
+  }
+
+  # Lambda tries whether the role may read the queue.
+  depends_on = [aws_iam_role_policy.functions]
+}
+
+# A group of its own, since a role's trust can name a group of schedules and no single one.
+resource "aws_scheduler_schedule_group" "sweep" {
+  name = local.name
+}
+
+resource "aws_scheduler_schedule" "sweep" {
+  #checkov:skip=CKV_AWS_297:the schedule's input is the word sweep, there is nothing to encrypt
+  name                = "${local.name}-sweep"
+  description         = "The minute is over."
+  group_name          = aws_scheduler_schedule_group.sweep.name
+  schedule_expression = "rate(1 minute)"
+
+  flexible_time_window {
+    mode = "OFF"
+  }
+
+  target {
+    arn      = aws_lambda_function.functions["sweeper"].arn
+    role_arn = aws_iam_role.scheduler.arn
+    input    = jsonencode({ sweep = {} })
+
+    # The next minute's sweep does the same. What cannot be handed to Lambda at all says why in the queue.
+    retry_policy {
+      maximum_event_age_in_seconds = 60
+      maximum_retry_attempts       = 0
+    }
+
+    dead_letter_config {
+      arn = aws_sqs_queue.events_dead.arn
+    }
+  }
+
+  depends_on = [aws_iam_role_policy.scheduler]
+}

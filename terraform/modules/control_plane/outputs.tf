@@ -1,0 +1,25 @@
+# What others need of the control plane.
+
+output "functions" {
+  description = "The two functions."
+  value = {
+    for key, function in aws_lambda_function.functions : key => {
+      name = function.function_name
+      arn  = function.arn
+    }
+  }
+}
+
+output "queues" {
+  description = "The queue of kicks, and the two of dead letters."
+  value = {
+    kicks       = { name = aws_sqs_queue.kicks.name, arn = aws_sqs_queue.kicks.arn, url = aws_sqs_queue.kicks.url }
+    kicks_dead  = { name = aws_sqs_queue.kicks_dead.name, arn = aws_sqs_queue.kicks_dead.arn }
+    events_dead = { name = aws_sqs_queue.events_dead.name, arn = aws_sqs_queue.events_dead.arn }
+  }
+}
+
+output "log_groups" {
+  description = "The functions' log groups, by name."
+  value       = { for key, group in aws_cloudwatch_log_group.functions : key => group.name }
+}

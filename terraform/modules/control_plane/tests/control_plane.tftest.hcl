@@ -1,0 +1,323 @@
+# The wiring of the control plane, and each validation made to fail. Nothing is created: the provider is a mock.
+
+mock_provider "aws" {
+  mock_data "aws_iam_policy_document" {
+    defaults = { json = "{}" }
+  }
+  mock_data "aws_caller_identity" {
+    defaults = { account_id = "123456789012" }
+  }
+  mock_resource "aws_iam_role" {
+    defaults = { arn = "arn:aws:iam::123456789012:role/mock" }
+  }
+  mock_resource "aws_lambda_function" {
+    defaults = { arn = "arn:aws:lambda:eu-west-1:123456789012:function:mock" }
+  }
+  mock_resource "aws_cloudwatch_event_rule" {
+    defaults = { arn = "arn:aws:events:eu-west-1:123456789012:rule/mock" }
+  }
+  mock_resource "aws_scheduler_schedule_group" {
+    defaults = { arn = "arn:aws:scheduler:eu-west-1:123456789012:schedule-group/ecsrunner-ci" }
+  }
+  mock_resource "aws_cloudwatch_log_group" {
+    defaults = { arn = "arn:aws:logs:eu-west-1:123456789012:log-group:mock" }
+  }
+  mock_resource "aws_sqs_queue" {
+    defaults = { arn = "arn:aws:sqs:eu-west-1:123456789012:mock" }
+  }
+}
+
+# Queues of their own, or no test could tell them apart.
+override_resource {
+  target = aws_sqs_queue.events_dead
+  values = { arn = "arn:aws:sqs:eu-west-1:123456789012:ecsrunner-ci-events-dead" }
+}
+
+override_resource {
+  target = aws_sqs_queue.kicks_dead
+  values = { arn = "arn:aws:sqs:eu-west-1:123456789012:ecsrunner-ci-kicks-dead" }
+}
+
+override_resource {
+  target = aws_sqs_queue.kicks
+  values = { arn = "arn:aws:sqs:eu-west-1:123456789012:ecsrunner-ci-kicks" }
+}
+
+variables {
+  deployment = "ci"
+  # Any file will do as an archive: nobody unpacks it here.
+  package = { filename = "./granted.md" }
+  bus     = { name = "ecsrunner-ci", arn = "arn:aws:events:eu-west-1:123456789012:event-bus/ecsrunner-ci" }
+  cluster = { name = "ecsrunner-ci", arn = "arn:aws:ecs:eu-west-1:123456789012:cluster/ecsrunner-ci" }
+  tasks = {
+    definition_arns = ["arn:aws:ecs:eu-west-1:123456789012:task-definition/ecsrunner-ci-default-x64:*"]
+    role_arns       = ["arn:aws:iam::123456789012:role/ecsrunner-ci-task", "arn:aws:iam::123456789012:role/ecsrunner-ci-execution"]
+  }
+  tables = {
+    state = { arn = "arn:aws:dynamodb:eu-west-1:123456789012:table/ecsrunner-ci-state" }
+    boot  = { arn = "arn:aws:dynamodb:eu-west-1:123456789012:table/ecsrunner-ci-boot" }
+  }
+  secrets = {
+    webhook = { arn = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:ecsrunner/ci/webhook-a1b2c3" }
+    github  = { arn = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:ecsrunner/ci/github-a1b2c3" }
+  }
+  parameter_arns = ["arn:aws:ssm:eu-west-1:123456789012:parameter/ecsrunner/ci/deployment"]
+}
+
+run "both_functions_are_the_same_code" {
+  assert {
+    condition = alltrue([
+      for function in aws_lambda_function.functions :
+      function.runtime == "provided.al2023" && function.handler == "bootstrap" && function.architectures == tolist(["arm64"]) && function.timeout == 60 && function.memory_size == 128 && function.source_code_hash == filebase64sha256("./granted.md")
+    ])
+    error_message = "Both functions run the archive given, on arm64, with a minute and 128 MB."
+  }
+  assert {
+    condition     = output.functions.control_plane.name == "ecsrunner-ci-control-plane" && output.functions.sweeper.name == "ecsrunner-ci-sweeper"
+    error_message = "The functions' names are part of the outside interface."
+  }
+  assert {
+    condition     = aws_lambda_function.functions["sweeper"].environment[0].variables == tomap({ ECSRUNNER_DEPLOYMENT = "ci", ECSRUNNER_LOG = "info" })
+    error_message = "The environment holds the deployment's name and the log level, and nothing that has a default."
+  }
+  assert {
+    condition     = alltrue([for key, function in aws_lambda_function.functions : function.logging_config[0].log_group == aws_cloudwatch_log_group.functions[key].name && aws_cloudwatch_log_group.functions[key].name == "/aws/lambda/${function.function_name}"])
+    error_message = "Each function writes into its own log group, which has a retention."
+  }
+  assert {
+    condition     = alltrue([for function in aws_lambda_function.functions : function.reserved_concurrent_executions == -1])
+    error_message = "New accounts have no concurrency to reserve."
+  }
+}
+
+run "each_event_has_its_rule" {
+  assert {
+    condition     = jsondecode(aws_cloudwatch_event_rule.control_plane["webhooks"].event_pattern) == { source = ["ecsrunner.webhook"] } && aws_cloudwatch_event_rule.control_plane["webhooks"].event_bus_name == "ecsrunner-ci"
+    error_message = "Every webhook goes to the control plane, so that each wrong signature is counted."
+  }
+  assert {
+    condition = jsonencode(jsondecode(aws_cloudwatch_event_rule.control_plane["tasks"].event_pattern)) == jsonencode({
+      detail        = { clusterArn = [var.cluster.arn], lastStatus = ["RUNNING", "STOPPED"] }
+      "detail-type" = ["ECS Task State Change"]
+      source        = ["aws.ecs"]
+    })
+    error_message = "Only RUNNING and STOPPED of this cluster's tasks are listened to."
+  }
+  assert {
+    condition     = aws_cloudwatch_event_rule.control_plane["tasks"].event_bus_name == "default"
+    error_message = "ECS's events come on the default bus alone."
+  }
+  assert {
+    condition     = alltrue([for key, permission in aws_lambda_permission.rules : permission.principal == "events.amazonaws.com" && permission.source_arn == aws_cloudwatch_event_rule.control_plane[key].arn && permission.source_account == "123456789012"])
+    error_message = "A rule may invoke the function, and no other rule or account may."
+  }
+  assert {
+    condition     = jsondecode(aws_scheduler_schedule.sweep.target[0].input) == { sweep = {} } && aws_scheduler_schedule.sweep.schedule_expression == "rate(1 minute)" && aws_scheduler_schedule.sweep.target[0].arn == aws_lambda_function.functions["sweeper"].arn
+    error_message = "The sweeper is told to sweep each minute."
+  }
+  assert {
+    condition     = aws_scheduler_schedule.sweep.target[0].retry_policy[0].maximum_retry_attempts == 0 && aws_lambda_function_event_invoke_config.sweeper.maximum_retry_attempts == 0 && aws_lambda_function_event_invoke_config.sweeper.maximum_event_age_in_seconds == 60
+    error_message = "A sweep that is late is not made up for: the next one does the same."
+  }
+}
+
+run "nothing_is_lost_without_a_trace" {
+  assert {
+    condition     = alltrue([for target in aws_cloudwatch_event_target.control_plane : target.dead_letter_config[0].arn == aws_sqs_queue.events_dead.arn && target.retry_policy[0].maximum_retry_attempts == 185 && target.retry_policy[0].maximum_event_age_in_seconds == 86400])
+    error_message = "What EventBridge cannot hand over goes to the dead letters, after a day."
+  }
+  assert {
+    condition     = aws_lambda_function_event_invoke_config.control_plane.destination_config[0].on_failure[0].destination == aws_sqs_queue.events_dead.arn && aws_lambda_function_event_invoke_config.control_plane.maximum_retry_attempts == 2
+    error_message = "What the function fails on goes to the dead letters, after two retries."
+  }
+  assert {
+    condition     = jsondecode(aws_sqs_queue.kicks.redrive_policy) == { deadLetterTargetArn = aws_sqs_queue.kicks_dead.arn, maxReceiveCount = 3 }
+    error_message = "A kick that cannot be worked off goes to the dead letters of its own."
+  }
+  assert {
+    condition     = aws_scheduler_schedule.sweep.target[0].dead_letter_config[0].arn == aws_sqs_queue.events_dead.arn
+    error_message = "A sweep that cannot be handed to Lambda leaves its reason."
+  }
+  assert {
+    condition     = aws_lambda_event_source_mapping.kicks.function_response_types == toset(["ReportBatchItemFailures"]) && aws_lambda_event_source_mapping.kicks.batch_size == 10
+    error_message = "One bad message must not bring back the nine others."
+  }
+  assert {
+    condition     = aws_sqs_queue.kicks.visibility_timeout_seconds == 6 * aws_lambda_function.functions["control_plane"].timeout
+    error_message = "Kicks stay hidden for six times the function's time-out."
+  }
+  assert {
+    condition     = alltrue([for queue in [aws_sqs_queue.kicks, aws_sqs_queue.kicks_dead, aws_sqs_queue.events_dead] : queue.sqs_managed_sse_enabled])
+    error_message = "Every queue is encrypted."
+  }
+}
+
+run "each_statement_names_what_it_is_about" {
+  assert {
+    condition     = [for statement in data.aws_iam_policy_document.functions.statement : statement.sid if contains(statement.resources, "*")] == ["List"]
+    error_message = "Only ListTasks may be about everything."
+  }
+  assert {
+    condition     = alltrue([for statement in data.aws_iam_policy_document.functions.statement : anytrue([for condition in statement.condition : condition.variable == "ecs:cluster" && condition.values == tolist([var.cluster.arn])]) if contains(["Launch", "FollowAndStop", "List"], statement.sid)])
+    error_message = "What is done to tasks is done in this cluster alone."
+  }
+  assert {
+    condition     = one([for statement in data.aws_iam_policy_document.functions.statement : statement if statement.sid == "TagWhatIsLaunched"]).resources == toset(["arn:aws:ecs:eu-west-1:123456789012:task/ecsrunner-ci/*"])
+    error_message = "Tags are put on this cluster's tasks alone."
+  }
+  assert {
+    condition     = one(one([for statement in data.aws_iam_policy_document.functions.statement : statement if statement.sid == "PassTheTasksRoles"]).condition).values == tolist(["ecs-tasks.amazonaws.com"])
+    error_message = "Roles are passed to tasks alone."
+  }
+  assert {
+    condition     = one([for statement in data.aws_iam_policy_document.functions.statement : statement if statement.sid == "BootItems"]).actions == toset(["dynamodb:DeleteItem", "dynamodb:PutItem"])
+    error_message = "Boot items are put and taken back; nobody but a runner reads one."
+  }
+  assert {
+    condition     = toset([for condition in data.aws_iam_policy_document.scheduler_trust.statement[0].condition : condition.variable]) == toset(["aws:SourceAccount", "aws:SourceArn"])
+    error_message = "The scheduler may take its role for this deployment's schedules alone."
+  }
+  assert {
+    condition     = length(aws_iam_role_policy.functions_kms) == 0
+    error_message = "Without a key there is nothing to decrypt with."
+  }
+}
+
+run "what_is_asked_for_is_made" {
+  variables {
+    package        = { s3_bucket = "releases", s3_key = "control-plane-x86_64.zip", s3_object_version = "7", architecture = "x86_64" }
+    github_api_url = "https://github.example.com/api/v3"
+    kms_key_arn    = { arn = "arn:aws:kms:eu-west-1:123456789012:key/0a1b" }
+    log            = { level = "debug", retention_days = 7 }
+    function       = { timeout = 90, reserved_concurrency = 5 }
+  }
+
+  assert {
+    condition     = alltrue([for function in aws_lambda_function.functions : function.s3_key == "control-plane-x86_64.zip" && function.filename == null && function.architectures == tolist(["x86_64"]) && function.reserved_concurrent_executions == 5])
+    error_message = "The object in S3 is the code, for the architecture that it was built for."
+  }
+  assert {
+    condition     = aws_lambda_function.functions["control_plane"].environment[0].variables == tomap({ ECSRUNNER_DEPLOYMENT = "ci", ECSRUNNER_LOG = "debug", GITHUB_API_URL = "https://github.example.com/api/v3" })
+    error_message = "GitHub Enterprise Server's address is told to the function."
+  }
+  assert {
+    condition     = data.aws_iam_policy_document.functions_kms["key"].statement[0].resources == toset(["arn:aws:kms:eu-west-1:123456789012:key/0a1b"])
+    error_message = "The key given is the one that may be used."
+  }
+  assert {
+    condition     = aws_sqs_queue.kicks.visibility_timeout_seconds == 540 && alltrue([for group in aws_cloudwatch_log_group.functions : group.retention_in_days == 7])
+    error_message = "Time-out and retention are the ones given."
+  }
+}
+
+run "a_wrong_deployment_is_refused" {
+  command = plan
+  variables {
+    deployment = "-ci"
+  }
+  expect_failures = [var.deployment]
+}
+
+run "a_package_of_nothing_is_refused" {
+  command = plan
+  variables {
+    package = {}
+  }
+  expect_failures = [var.package]
+}
+
+run "a_package_of_a_file_and_an_object_is_refused" {
+  command = plan
+  variables {
+    package = { filename = "./granted.md", s3_bucket = "releases", s3_key = "x.zip" }
+  }
+  expect_failures = [var.package]
+}
+
+run "a_bucket_without_a_key_is_refused" {
+  command = plan
+  variables {
+    package = { s3_bucket = "releases" }
+  }
+  expect_failures = [var.package]
+}
+
+run "a_package_that_is_not_there_is_refused" {
+  command = plan
+  variables {
+    package = { filename = "./bootstrap.zip" }
+  }
+  expect_failures = [var.package]
+}
+
+run "another_name_of_an_architecture_is_refused" {
+  command = plan
+  variables {
+    package = { filename = "./granted.md", architecture = "x64" }
+  }
+  expect_failures = [var.package]
+}
+
+run "no_task_definition_is_refused" {
+  command = plan
+  variables {
+    tasks = { definition_arns = [], role_arns = [] }
+  }
+  expect_failures = [var.tasks]
+}
+
+run "no_parameter_is_refused" {
+  command = plan
+  variables {
+    parameter_arns = []
+  }
+  expect_failures = [var.parameter_arns]
+}
+
+run "a_github_without_tls_is_refused" {
+  command = plan
+  variables {
+    github_api_url = "http://github.example.com/api/v3"
+  }
+  expect_failures = [var.github_api_url]
+}
+
+run "a_log_level_that_would_tell_secrets_is_refused" {
+  command = plan
+  variables {
+    log = { level = "trace" }
+  }
+  expect_failures = [var.log]
+}
+
+run "a_retention_that_is_not_offered_is_refused" {
+  command = plan
+  variables {
+    log = { retention_days = 0 }
+  }
+  expect_failures = [var.log]
+}
+
+run "a_time_out_below_a_minute_is_refused" {
+  command = plan
+  variables {
+    function = { timeout = 30 }
+  }
+  expect_failures = [var.function]
+}
+
+run "less_memory_than_lambda_offers_is_refused" {
+  command = plan
+  variables {
+    function = { memory = 64 }
+  }
+  expect_failures = [var.function]
+}
+
+run "a_concurrency_of_nothing_is_refused" {
+  command = plan
+  variables {
+    function = { reserved_concurrency = 0 }
+  }
+  expect_failures = [var.function]
+}

@@ -1,0 +1,158 @@
+# What the control plane is told: its code, what it acts on, and how much of Lambda it takes.
+
+variable "deployment" {
+  description = "The deployment's name, part of the name of everything here."
+  type        = string
+  nullable    = false
+
+  validation {
+    condition     = can(regex("^[a-z0-9]([a-z0-9-]{0,18}[a-z0-9])?$", var.deployment))
+    error_message = "deployment is `${var.deployment}`: 1 to 20 characters of a-z, 0-9 and - are expected, beginning and ending with a letter or digit."
+  }
+}
+
+variable "package" {
+  description = "The function's archive, and what it was built for: a file (`filename`), or an object in S3 (`s3_bucket`, `s3_key`, and `s3_object_version` where the bucket keeps versions). Another file's contents or another version replace the code."
+  type = object({
+    filename          = optional(string)
+    s3_bucket         = optional(string)
+    s3_key            = optional(string)
+    s3_object_version = optional(string)
+    architecture      = optional(string, "arm64")
+  })
+  nullable = false
+
+  validation {
+    condition     = (var.package.filename == null) != (var.package.s3_bucket == null) && (var.package.s3_bucket == null) == (var.package.s3_key == null)
+    error_message = "package has filename ${coalesce(var.package.filename, "null")}, s3_bucket ${coalesce(var.package.s3_bucket, "null")} and s3_key ${coalesce(var.package.s3_key, "null")}: either filename, or both s3_bucket and s3_key, are expected."
+  }
+
+  validation {
+    condition     = var.package.filename == null ? true : fileexists(var.package.filename)
+    error_message = "package.filename is `${coalesce(var.package.filename, "null")}`, and there is no such file: `cargo xtask package` makes it."
+  }
+
+  validation {
+    condition     = contains(["arm64", "x86_64"], var.package.architecture)
+    error_message = "package.architecture is `${var.package.architecture}`: `arm64` or `x86_64` is expected, by Lambda's names."
+  }
+}
+
+variable "bus" {
+  description = "The bus that webhooks come from."
+  type        = object({ name = string, arn = string })
+  nullable    = false
+}
+
+variable "cluster" {
+  description = "The cluster that runners are tasks of."
+  type        = object({ name = string, arn = string })
+  nullable    = false
+}
+
+variable "tasks" {
+  description = "What may be launched: revisions of these task definitions (ARNs that end with `:*`), with these roles (the tasks' own and the execution role)."
+  type = object({
+    definition_arns = list(string)
+    role_arns       = list(string)
+  })
+  nullable = false
+
+  validation {
+    condition     = length(var.tasks.definition_arns) > 0 && length(var.tasks.role_arns) > 0
+    error_message = "tasks has ${length(var.tasks.definition_arns)} definition_arns and ${length(var.tasks.role_arns)} role_arns: at least one of each is expected."
+  }
+}
+
+variable "tables" {
+  description = "The tables: `state` with what is known, `boot` with what is handed to a runner."
+  type = object({
+    state = object({ arn = string })
+    boot  = object({ arn = string })
+  })
+  nullable = false
+}
+
+variable "secrets" {
+  description = "The secrets: the webhook's, and GitHub's credentials."
+  type = object({
+    webhook = object({ arn = string })
+    github  = object({ arn = string })
+  })
+  nullable = false
+}
+
+variable "parameter_arns" {
+  description = "The parameters of Systems Manager that are read."
+  type        = list(string)
+  nullable    = false
+
+  validation {
+    condition     = length(var.parameter_arns) > 0
+    error_message = "parameter_arns is empty: the function could read none of its configuration."
+  }
+}
+
+variable "kms_key_arn" {
+  description = "The key that tables and secrets are encrypted with, in an object so that it may be made in the same apply; null where that is AWS's."
+  type        = object({ arn = string })
+  default     = null
+}
+
+variable "github_api_url" {
+  description = "GitHub's API; for GitHub Enterprise Server `https://host/api/v3`."
+  type        = string
+  default     = "https://api.github.com"
+  nullable    = false
+
+  validation {
+    condition     = can(regex("^https://[^/?#\\s]+(/[^?#\\s]*)?$", var.github_api_url))
+    error_message = "github_api_url is `${var.github_api_url}`: a URL with https, such as `https://api.github.com` or `https://host/api/v3`, is expected."
+  }
+}
+
+variable "log" {
+  description = "What is logged (`level`: error, warn, info or debug), and for how many days (`retention_days`)."
+  type = object({
+    level          = optional(string, "info")
+    retention_days = optional(number, 30)
+  })
+  default  = {}
+  nullable = false
+
+  validation {
+    condition     = contains(["error", "warn", "info", "debug"], var.log.level)
+    error_message = "log.level is `${var.log.level}`: `error`, `warn`, `info` or `debug` is expected."
+  }
+
+  validation {
+    condition     = contains([1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653], var.log.retention_days)
+    error_message = "log.retention_days is ${var.log.retention_days}: CloudWatch Logs offers 1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288 and 3653."
+  }
+}
+
+variable "function" {
+  description = "Both functions' time-out in seconds, memory in MB, and reserved concurrency. -1 reserves none: new accounts have nothing to reserve, and a lease keeps one dispatcher at work anyway."
+  type = object({
+    timeout              = optional(number, 60)
+    memory               = optional(number, 128)
+    reserved_concurrency = optional(number, -1)
+  })
+  default  = {}
+  nullable = false
+
+  validation {
+    condition     = var.function.timeout >= 60 && var.function.timeout <= 900
+    error_message = "function.timeout is ${var.function.timeout}: 60 to 900 seconds are expected; a dispatcher needs a minute to finish what it began."
+  }
+
+  validation {
+    condition     = var.function.memory >= 128 && var.function.memory <= 10240
+    error_message = "function.memory is ${var.function.memory}: 128 to 10240 MB are expected, which is what Lambda offers."
+  }
+
+  validation {
+    condition     = var.function.reserved_concurrency == -1 || var.function.reserved_concurrency >= 2
+    error_message = "function.reserved_concurrency is ${var.function.reserved_concurrency}: -1 for none, or at least 2, is expected; with 0 nothing runs, and with 1 webhooks wait for the dispatcher."
+  }
+}

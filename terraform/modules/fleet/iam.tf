@@ -1,0 +1,138 @@
+# Three roles, none of which a job is meant to reach.
+#
+# `execution` is used by ECS itself, to pull the image and to open log streams. The two task roles may take
+# the task's own boot item and nothing else; `exec` may also open ECS Exec's channels. Role names are
+# global: a deployment's name is good for one Region of an account.
+
+locals {
+  # The images that lie in ECR, of whichever account and Region.
+  ecr_images = flatten([
+    for image in values(var.images) :
+    regexall("^(?P<account>[0-9]{12})[.]dkr[.-]ecr(?:-fips)?[.](?P<region>[a-z0-9-]+)[.](?:amazonaws[.]com(?:[.]cn)?|on[.]aws)/(?P<repository>[^:@]+)", image.uri)
+  ])
+
+  ecr_repositories = distinct([
+    for image in local.ecr_images :
+    "arn:${data.aws_partition.current.partition}:ecr:${image.region}:${image.account}:repository/${image.repository}"
+  ])
+}
+
+data "aws_iam_policy_document" "trust" {
+  statement {
+    sid     = "TasksOfThisAccount"
+    actions = ["sts:AssumeRole"]
+
+    principals {
+      type        = "Service"
+      identifiers = ["ecs-tasks.amazonaws.com"]
+    }
+
+    condition {
+      test     = "StringEquals"
+      variable = "aws:SourceAccount"
+      values   = [data.aws_caller_identity.current.account_id]
+    }
+
+    # ECS knows no narrower source than the account's Region: a cluster cannot be named here.
+    condition {
+      test     = "ArnLike"
+      variable = "aws:SourceArn"
+      values   = ["arn:${data.aws_partition.current.partition}:ecs:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:*"]
+    }
+  }
+}
+
+data "aws_iam_policy_document" "execution" {
+  statement {
+    sid     = "WriteLogs"
+    actions = ["logs:CreateLogStream", "logs:PutLogEvents"]
+    # The streams of this one group; they are named after tasks.
+    resources = ["${aws_cloudwatch_log_group.runners.arn}:*"]
+  }
+
+  dynamic "statement" {
+    for_each = length(local.ecr_repositories) > 0 ? ["ecr"] : []
+    content {
+      sid       = "PullImages"
+      actions   = ["ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"]
+      resources = local.ecr_repositories
+    }
+  }
+
+  dynamic "statement" {
+    for_each = length(local.ecr_repositories) > 0 ? ["ecr"] : []
+    content {
+      sid     = "LogInToEcr"
+      actions = ["ecr:GetAuthorizationToken"]
+      # A token is for the whole registry: this action knows no resource. What it opens is said above.
+      resources = ["*"]
+    }
+  }
+}
+
+resource "aws_iam_role" "execution" {
+  name               = "${local.name}-execution"
+  description        = "ECS starts runners with it: pulls images, opens log streams"
+  assume_role_policy = data.aws_iam_policy_document.trust.json
+}
+
+resource "aws_iam_role_policy" "execution" {
+  name   = "start-runners"
+  role   = aws_iam_role.execution.name
+  policy = data.aws_iam_policy_document.execution.json
+}
+
+data "aws_iam_policy_document" "task" {
+  for_each = toset(["plain", "exec"])
+
+  # `aws:userid` is `<role's unique id>:<task id>`, the key of the task's own item, so that no task can
+  # take another's. A request without a key would pass the first condition and is stopped by the second.
+  statement {
+    sid       = "TakeOwnBootItem"
+    actions   = ["dynamodb:DeleteItem"]
+    resources = [var.boot_table.arn]
+
+    condition {
+      test     = "ForAllValues:StringEquals"
+      variable = "dynamodb:LeadingKeys"
+      values   = ["&{aws:userid}"]
+    }
+
+    condition {
+      test     = "Null"
+      variable = "dynamodb:LeadingKeys"
+      values   = ["false"]
+    }
+  }
+
+  dynamic "statement" {
+    for_each = each.key == "exec" ? ["exec"] : []
+    content {
+      sid = "OpenExecChannels"
+      actions = [
+        "ssmmessages:CreateControlChannel",
+        "ssmmessages:CreateDataChannel",
+        "ssmmessages:OpenControlChannel",
+        "ssmmessages:OpenDataChannel",
+      ]
+      # A channel has no ARN: these actions know no resource.
+      resources = ["*"]
+    }
+  }
+}
+
+resource "aws_iam_role" "task" {
+  for_each = data.aws_iam_policy_document.task
+
+  name               = each.key == "exec" ? "${local.name}-task-exec" : "${local.name}-task"
+  description        = each.key == "exec" ? "A runner in which ECS Exec may open a shell" : "A runner without ECS Exec"
+  assume_role_policy = data.aws_iam_policy_document.trust.json
+}
+
+resource "aws_iam_role_policy" "task" {
+  for_each = data.aws_iam_policy_document.task
+
+  name   = "runner"
+  role   = aws_iam_role.task[each.key].name
+  policy = each.value.json
+}

@@ -1,0 +1,317 @@
+# What tasks are started from, what they may do, and each value that is refused.
+
+mock_provider "aws" {
+  mock_data "aws_region" {
+    defaults = { region = "eu-west-1" }
+  }
+  mock_data "aws_caller_identity" {
+    defaults = { account_id = "123456789012" }
+  }
+  mock_data "aws_partition" {
+    defaults = { partition = "aws" }
+  }
+  # The provider refuses a policy that is no JSON.
+  mock_data "aws_iam_policy_document" {
+    defaults = { json = "{\"Version\":\"2012-10-17\",\"Statement\":[]}" }
+  }
+  mock_resource "aws_iam_role" {
+    defaults = { arn = "arn:aws:iam::123456789012:role/mocked", unique_id = "AROAMOCKED" }
+  }
+  mock_resource "aws_cloudwatch_log_group" {
+    defaults = { arn = "arn:aws:logs:eu-west-1:123456789012:log-group:/ecsrunner/ci/runners" }
+  }
+  mock_resource "aws_ecs_task_definition" {
+    defaults = { revision = 3 }
+  }
+}
+
+variables {
+  deployment = "ci"
+  vpc_id     = "vpc-0123456789abcdef0"
+  boot_table = { name = "ecsrunner-ci-boot", arn = "arn:aws:dynamodb:eu-west-1:123456789012:table/ecsrunner-ci-boot" }
+  images = {
+    default = { uri = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/ecsrunner-ci-runner:2.336.0-0123456789ab", architectures = ["x64", "arm64"] }
+    android = { uri = "ghcr.io/acme/android@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef", architectures = ["x64"] }
+  }
+}
+
+run "each_combination_that_runtask_cannot_override_has_a_definition" {
+  command = apply
+
+  assert {
+    condition = output.task_definitions == {
+      "default/x64"        = "ecsrunner-ci-default-x64:3"
+      "default/x64/exec"   = "ecsrunner-ci-default-x64-exec:3"
+      "default/arm64"      = "ecsrunner-ci-default-arm64:3"
+      "default/arm64/exec" = "ecsrunner-ci-default-arm64-exec:3"
+      "android/x64"        = "ecsrunner-ci-android-x64:3"
+      "android/x64/exec"   = "ecsrunner-ci-android-x64-exec:3"
+    }
+    error_message = "keys are `<image>/<arch>[/exec]`, values `family:revision`"
+  }
+  assert {
+    condition     = { for key, definition in aws_ecs_task_definition.runner : key => definition.runtime_platform[0].cpu_architecture if endswith(key, "exec") } == { "default/x64/exec" = "X86_64", "default/arm64/exec" = "ARM64", "android/x64/exec" = "X86_64" }
+    error_message = "the architecture is another"
+  }
+  assert {
+    condition     = { for key, definition in aws_ecs_task_definition.runner : key => jsondecode(definition.container_definitions)[0].image } == { for key in keys(aws_ecs_task_definition.runner) : key => startswith(key, "android/") ? var.images.android.uri : var.images.default.uri }
+    error_message = "the image is another"
+  }
+  assert {
+    condition     = toset(output.task_definition_arns) == toset([for family in ["default-x64", "default-x64-exec", "default-arm64", "default-arm64-exec", "android-x64", "android-x64-exec"] : "arn:aws:ecs:eu-west-1:123456789012:task-definition/ecsrunner-ci-${family}:*"])
+    error_message = "the ARNs are not those of the families"
+  }
+  assert {
+    condition     = output.task_roles.plain.unique_id == "AROAMOCKED" && output.task_roles.exec.arn == "arn:aws:iam::123456789012:role/mocked" && output.log_group.name == "/ecsrunner/ci/runners" && output.cluster.name == "ecsrunner-ci"
+    error_message = "an output is missing"
+  }
+}
+
+run "an_apply_pulls_no_definition_from_under_a_launch" {
+  command = plan
+
+  assert {
+    condition     = alltrue([for definition in aws_ecs_task_definition.runner : definition.skip_destroy && !definition.track_latest])
+    error_message = "revisions stay"
+  }
+}
+
+run "a_container_has_two_minutes_to_end_and_no_secret" {
+  command = plan
+
+  assert {
+    condition = alltrue([for definition in aws_ecs_task_definition.runner : jsonencode(jsondecode(definition.container_definitions)[0].logConfiguration) == jsonencode({
+      logDriver = "awslogs"
+      options   = { awslogs-group = "/ecsrunner/ci/runners", awslogs-region = "eu-west-1", awslogs-stream-prefix = "runner", mode = "non-blocking", max-buffer-size = "4m" }
+    })])
+    error_message = "the log is written elsewhere, or can hold up a job"
+  }
+  assert {
+    # Exactly these: no health check, environment, secrets, user or linuxParameters with initProcessEnabled.
+    condition     = alltrue([for definition in aws_ecs_task_definition.runner : join(" ", keys(jsondecode(definition.container_definitions)[0])) == "essential image logConfiguration name readonlyRootFilesystem stopTimeout" && length(jsondecode(definition.container_definitions)) == 1])
+    error_message = "a container has one key more or less"
+  }
+  assert {
+    condition     = alltrue([for definition in aws_ecs_task_definition.runner : jsondecode(definition.container_definitions)[0].stopTimeout == 120 && jsondecode(definition.container_definitions)[0].name == "runner" && jsondecode(definition.container_definitions)[0].essential])
+    error_message = "RunTask overrides the container `runner`, and 120 s is Fargate's most"
+  }
+  assert {
+    condition     = alltrue([for definition in aws_ecs_task_definition.runner : toset(definition.requires_compatibilities) == toset(["FARGATE"]) && definition.network_mode == "awsvpc" && definition.cpu == "256" && definition.memory == "512"])
+    error_message = "a definition is not one for Fargate"
+  }
+}
+
+run "a_task_may_take_its_own_boot_item_alone" {
+  command = plan
+
+  assert {
+    condition = alltrue([for name, document in data.aws_iam_policy_document.task : document.statement[0].sid == "TakeOwnBootItem"
+      && toset(document.statement[0].actions) == toset(["dynamodb:DeleteItem"])
+    && toset(document.statement[0].resources) == toset(["arn:aws:dynamodb:eu-west-1:123456789012:table/ecsrunner-ci-boot"])])
+    error_message = "DeleteItem on the boot table is all"
+  }
+  assert {
+    condition = alltrue([for document in data.aws_iam_policy_document.task : { for condition in document.statement[0].condition : condition.test => "${condition.variable} ${join(",", condition.values)}" } == {
+      "ForAllValues:StringEquals" = "dynamodb:LeadingKeys &{aws:userid}"
+      "Null"                      = "dynamodb:LeadingKeys false"
+    }])
+    error_message = "without both conditions a task could take another's item"
+  }
+}
+
+run "only_the_exec_role_may_open_exec_channels" {
+  command = plan
+
+  assert {
+    condition     = length(data.aws_iam_policy_document.task["plain"].statement) == 1 && length(data.aws_iam_policy_document.task["exec"].statement) == 2
+    error_message = "a role has one statement more or less"
+  }
+  assert {
+    condition     = toset(data.aws_iam_policy_document.task["exec"].statement[1].actions) == toset(["ssmmessages:CreateControlChannel", "ssmmessages:CreateDataChannel", "ssmmessages:OpenControlChannel", "ssmmessages:OpenDataChannel"])
+    error_message = "Exec's four actions are expected, and no other"
+  }
+  assert {
+    condition     = aws_iam_role.task["plain"].name == "ecsrunner-ci-task" && aws_iam_role.task["exec"].name == "ecsrunner-ci-task-exec" && aws_iam_role.execution.name == "ecsrunner-ci-execution"
+    error_message = "a role has another name"
+  }
+}
+
+run "roles_are_for_tasks_of_this_account_and_region" {
+  command = plan
+
+  assert {
+    condition = { for condition in data.aws_iam_policy_document.trust.statement[0].condition : "${condition.test} ${condition.variable}" => join(",", condition.values) } == {
+      "StringEquals aws:SourceAccount" = "123456789012"
+      "ArnLike aws:SourceArn"          = "arn:aws:ecs:eu-west-1:123456789012:*"
+    }
+    error_message = "another account's tasks could be given these roles"
+  }
+  assert {
+    condition     = one(data.aws_iam_policy_document.trust.statement[0].principals).identifiers == toset(["ecs-tasks.amazonaws.com"])
+    error_message = "ECS's tasks alone take these roles"
+  }
+}
+
+run "ecs_pulls_from_the_repositories_of_the_images_alone" {
+  command = plan
+
+  override_resource {
+    target = aws_cloudwatch_log_group.runners
+    values = { arn = "arn:aws:logs:eu-west-1:123456789012:log-group:/ecsrunner/ci/runners" }
+  }
+
+  assert {
+    condition     = join(",", local.ecr_repositories) == "arn:aws:ecr:eu-west-1:123456789012:repository/ecsrunner-ci-runner"
+    error_message = "the repository of the one image in ECR is expected"
+  }
+}
+
+run "images_from_elsewhere_need_no_ecr" {
+  command = apply
+
+  variables {
+    deployment = "elsewhere"
+    images     = { default = { uri = "ghcr.io/acme/runner:1", architectures = ["arm64"] } }
+  }
+
+  assert {
+    condition     = join(",", [for statement in data.aws_iam_policy_document.execution.statement : statement.sid]) == "WriteLogs"
+    error_message = "without an image in ECR there is nothing to log in to"
+  }
+}
+
+run "ecr_of_another_account_and_region_is_read_from_the_uri" {
+  command = apply
+
+  variables {
+    deployment = "shared"
+    images     = { default = { uri = "210987654321.dkr.ecr.us-east-1.amazonaws.com/team/runner:1", architectures = ["x64"] } }
+  }
+
+  assert {
+    condition = { for statement in data.aws_iam_policy_document.execution.statement : statement.sid => "${join(",", sort(statement.actions))} ${join(",", statement.resources)}" } == {
+      WriteLogs  = "logs:CreateLogStream,logs:PutLogEvents arn:aws:logs:eu-west-1:123456789012:log-group:/ecsrunner/ci/runners:*"
+      PullImages = "ecr:BatchGetImage,ecr:GetDownloadUrlForLayer arn:aws:ecr:us-east-1:210987654321:repository/team/runner"
+      LogInToEcr = "ecr:GetAuthorizationToken *"
+    }
+    error_message = "the execution role may do more or less"
+  }
+}
+
+run "nothing_comes_in_and_jobs_reach_what_they_need" {
+  command = plan
+
+  # Rules are resources of their own, and there is none for ingress.
+  assert {
+    condition     = aws_security_group.runners.vpc_id == "vpc-0123456789abcdef0" && !strcontains(file("main.tf"), "ingress")
+    error_message = "something may come in"
+  }
+  assert {
+    condition     = toset([for rule in aws_vpc_security_group_egress_rule.anywhere : coalesce(rule.cidr_ipv4, rule.cidr_ipv6)]) == toset(["0.0.0.0/0", "::/0"])
+    error_message = "a job cannot go where it has to"
+  }
+}
+
+run "the_cluster_has_both_kinds_of_fargate_and_logs_no_shell" {
+  command = plan
+
+  assert {
+    condition     = aws_ecs_cluster_capacity_providers.runners.capacity_providers == toset(["FARGATE", "FARGATE_SPOT"]) && length(aws_ecs_cluster_capacity_providers.runners.default_capacity_provider_strategy) == 0
+    error_message = "RunTask names one of two providers"
+  }
+  assert {
+    condition     = aws_ecs_cluster.runners.configuration[0].execute_command_configuration[0].logging == "NONE"
+    error_message = "Exec's log would need a right more for the task's role"
+  }
+  assert {
+    condition     = one(aws_ecs_cluster.runners.setting).value == "disabled" && aws_cloudwatch_log_group.runners.retention_in_days == 30
+    error_message = "the defaults are others"
+  }
+}
+
+run "insights_retention_and_a_key_can_be_set" {
+  command = plan
+
+  variables {
+    container_insights = true
+    log_retention_days = 7
+    kms_key_arn        = "arn:aws:kms:eu-west-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"
+  }
+
+  assert {
+    condition     = one(aws_ecs_cluster.runners.setting).value == "enabled" && aws_cloudwatch_log_group.runners.retention_in_days == 7 && aws_cloudwatch_log_group.runners.kms_key_id == var.kms_key_arn
+    error_message = "a switch is without effect"
+  }
+}
+
+run "a_deployment_name_that_ends_with_a_dash_is_refused" {
+  command = plan
+  variables {
+    deployment = "ci-"
+  }
+  expect_failures = [var.deployment]
+}
+
+run "a_vpc_by_its_name_is_refused" {
+  command = plan
+  variables {
+    vpc_id = "main"
+  }
+  expect_failures = [var.vpc_id]
+}
+
+run "images_without_a_default_are_refused" {
+  command = plan
+  variables {
+    images = { android = { uri = "ghcr.io/acme/android:1", architectures = ["x64"] } }
+  }
+  expect_failures = [var.images]
+}
+
+run "an_image_name_with_a_slash_is_refused" {
+  command = plan
+  variables {
+    images = { default = { uri = "ghcr.io/acme/runner:1", architectures = ["x64"] }, "team/android" = { uri = "ghcr.io/acme/android:1", architectures = ["x64"] } }
+  }
+  expect_failures = [var.images]
+}
+
+run "an_architecture_by_dockers_name_is_refused" {
+  command = plan
+  variables {
+    images = { default = { uri = "ghcr.io/acme/runner:1", architectures = ["amd64"] } }
+  }
+  expect_failures = [var.images]
+}
+
+run "an_image_for_no_architecture_is_refused" {
+  command = plan
+  variables {
+    images = { default = { uri = "ghcr.io/acme/runner:1", architectures = [] } }
+  }
+  expect_failures = [var.images]
+}
+
+run "an_image_without_a_tag_is_refused" {
+  command = plan
+  variables {
+    images = { default = { uri = "ghcr.io/acme/runner", architectures = ["x64"] } }
+  }
+  expect_failures = [var.images]
+}
+
+run "a_retention_that_cloudwatch_lacks_is_refused" {
+  command = plan
+  variables {
+    log_retention_days = 31
+  }
+  expect_failures = [var.log_retention_days]
+}
+
+run "an_alias_for_a_key_is_refused" {
+  command = plan
+  variables {
+    kms_key_arn = "alias/logs"
+  }
+  expect_failures = [var.kms_key_arn]
+}

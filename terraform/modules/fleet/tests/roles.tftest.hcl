@@ -1,0 +1,65 @@
+# Which role is whose. In a file of its own, since a role that another run has made keeps its made-up ARN.
+
+mock_provider "aws" {
+  mock_data "aws_region" {
+    defaults = { region = "eu-west-1" }
+  }
+  mock_data "aws_caller_identity" {
+    defaults = { account_id = "123456789012" }
+  }
+  mock_data "aws_partition" {
+    defaults = { partition = "aws" }
+  }
+  # The provider refuses a policy that is no JSON.
+  mock_data "aws_iam_policy_document" {
+    defaults = { json = "{\"Version\":\"2012-10-17\",\"Statement\":[]}" }
+  }
+  mock_resource "aws_cloudwatch_log_group" {
+    defaults = { arn = "arn:aws:logs:eu-west-1:123456789012:log-group:/ecsrunner/ci/runners" }
+  }
+  mock_resource "aws_ecs_task_definition" {
+    defaults = { revision = 3 }
+  }
+}
+
+override_resource {
+  target = aws_iam_role.task["plain"]
+  values = { arn = "arn:aws:iam::123456789012:role/plain", unique_id = "AROAPLAIN" }
+}
+
+override_resource {
+  target = aws_iam_role.task["exec"]
+  values = { arn = "arn:aws:iam::123456789012:role/exec", unique_id = "AROAEXEC" }
+}
+
+override_resource {
+  target = aws_iam_role.execution
+  values = { arn = "arn:aws:iam::123456789012:role/execution" }
+}
+
+variables {
+  deployment = "ci"
+  vpc_id     = "vpc-0123456789abcdef0"
+  boot_table = { name = "ecsrunner-ci-boot", arn = "arn:aws:dynamodb:eu-west-1:123456789012:table/ecsrunner-ci-boot" }
+  images = {
+    default = { uri = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/ecsrunner-ci-runner:2.336.0-0123456789ab", architectures = ["x64", "arm64"] }
+    android = { uri = "ghcr.io/acme/android@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef", architectures = ["x64"] }
+  }
+}
+
+run "each_definition_has_the_role_that_its_name_says" {
+  command = apply
+
+  assert {
+    condition     = alltrue([for key, definition in aws_ecs_task_definition.runner : definition.task_role_arn == aws_iam_role.task[endswith(key, "/exec") ? "exec" : "plain"].arn && definition.execution_role_arn == aws_iam_role.execution.arn])
+    error_message = "a definition has the wrong role"
+  }
+  assert {
+    condition     = output.task_roles == { plain = { arn = "arn:aws:iam::123456789012:role/plain", unique_id = "AROAPLAIN" }, exec = { arn = "arn:aws:iam::123456789012:role/exec", unique_id = "AROAEXEC" } } && output.execution_role_arn == "arn:aws:iam::123456789012:role/execution"
+    error_message = "the roles are mixed up"
+  }
+  assert {
+    condition     = alltrue([for name, policy in aws_iam_role_policy.task : policy.role == aws_iam_role.task[name].name])
+    error_message = "a policy is on the wrong role"
+  }
+}

@@ -1,0 +1,85 @@
+# What tasks are made of, and where they may run.
+
+variable "deployment" {
+  description = "Name of this installation of ecsrunner, part of every name."
+  type        = string
+  nullable    = false
+
+  validation {
+    condition     = can(regex("^[a-z0-9]([a-z0-9-]{0,18}[a-z0-9])?$", var.deployment))
+    error_message = "deployment is `${var.deployment}`: 1 to 20 characters of a-z, 0-9 and - are expected, beginning and ending with a letter or digit."
+  }
+}
+
+variable "vpc_id" {
+  description = "The VPC of the subnets that tasks are placed in."
+  type        = string
+  nullable    = false
+
+  validation {
+    condition     = can(regex("^vpc-([0-9a-f]{8}|[0-9a-f]{17})$", var.vpc_id))
+    error_message = "vpc_id is `${var.vpc_id}`: `vpc-` and 8 or 17 hexadecimal digits are expected."
+  }
+}
+
+variable "boot_table" {
+  description = "The table that a task takes its own item from."
+  type        = object({ name = string, arn = string })
+  nullable    = false
+}
+
+variable "images" {
+  description = "Images by name, `default` and those that a class names: a URI with a tag or a digest, and the architectures that it is for, `x64` and `arm64`."
+  type        = map(object({ uri = string, architectures = list(string) }))
+  nullable    = false
+
+  validation {
+    condition     = contains(keys(var.images), "default")
+    error_message = "images has ${join(", ", keys(var.images))}: one named `default` is expected, which classes use that name none."
+  }
+
+  validation {
+    condition     = alltrue([for name in keys(var.images) : can(regex("^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$", name))])
+    error_message = "images: not the name of an image: ${join(", ", [for name in keys(var.images) : "`${name}`" if !can(regex("^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$", name))])}. 1 to 32 characters of a-z, 0-9 and - are expected, beginning and ending with a letter or digit."
+  }
+
+  validation {
+    condition     = alltrue([for image in values(var.images) : length(image.architectures) > 0 && length(setsubtract(image.architectures, ["x64", "arm64"])) == 0 && length(distinct(image.architectures)) == length(image.architectures)])
+    error_message = "images: ${join("; ", [for name, image in var.images : "`${name}` is for [${join(", ", image.architectures)}]" if !(length(image.architectures) > 0 && length(setsubtract(image.architectures, ["x64", "arm64"])) == 0 && length(distinct(image.architectures)) == length(image.architectures))])}. `x64`, `arm64` or both are expected, each once."
+  }
+
+  validation {
+    condition     = alltrue([for image in values(var.images) : can(regex("^[^\\s/@:]+(:[0-9]+)?(/[a-z0-9._-]+)+(:[A-Za-z0-9_][A-Za-z0-9._-]{0,127}|@sha256:[0-9a-f]{64})$", image.uri))])
+    error_message = "images: ${join("; ", [for name, image in var.images : "`${name}` is `${image.uri}`" if !can(regex("^[^\\s/@:]+(:[0-9]+)?(/[a-z0-9._-]+)+(:[A-Za-z0-9_][A-Za-z0-9._-]{0,127}|@sha256:[0-9a-f]{64})$", image.uri))])}. REGISTRY/NAME:TAG or REGISTRY/NAME@sha256:DIGEST is expected."
+  }
+}
+
+variable "container_insights" {
+  description = "Whether the cluster has Container Insights, which costs for each task and metric."
+  type        = bool
+  default     = false
+  nullable    = false
+}
+
+variable "log_retention_days" {
+  description = "Days for which the runners' logs are kept; 0 for ever."
+  type        = number
+  default     = 30
+  nullable    = false
+
+  validation {
+    condition     = contains([0, 1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653], var.log_retention_days)
+    error_message = "log_retention_days is ${var.log_retention_days}: CloudWatch takes 0 (for ever), 1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288 or 3653."
+  }
+}
+
+variable "kms_key_arn" {
+  description = "A KMS key of one's own for the runners' logs, by its ARN; its policy has to let CloudWatch Logs use it."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.kms_key_arn == null || can(regex("^arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+$", var.kms_key_arn))
+    error_message = "kms_key_arn is `${coalesce(var.kms_key_arn, "null")}`: the ARN of a key is expected, such as arn:aws:kms:eu-west-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab. An alias will not do."
+  }
+}

@@ -1,0 +1,87 @@
+#!/bin/sh
+# Runs build.sh against a stand-in for `aws` and `docker` that writes down how it is called. It needs
+# neither; ECR's and BuildKit's own behaviour shows only with both.
+set -eu
+
+here=$(cd "$(dirname "$0")" && pwd)
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+mkdir "$work/bin"
+
+cat > "$work/bin/aws" <<'AWS'
+#!/bin/sh
+echo "aws $*" >> "$CALLS"
+[ -z "${NO_PASSWORD:-}" ] || exit 255
+echo secret
+AWS
+cat > "$work/bin/docker" <<'DOCKER'
+#!/bin/sh
+echo "docker $*" >> "$CALLS"
+case "$1 ${2:-} ${3:-}" in
+    "login "*) [ "$(cat)" = secret ] ;;
+    "buildx imagetools inspect") [ -n "${THERE:-}" ] ;;
+    "buildx inspect "*) [ -n "${BUILDER_THERE:-}" ] ;;
+    "buildx build "*) [ -z "${BROKEN:-}" ] ;;
+esac
+DOCKER
+chmod +x "$work/bin/aws" "$work/bin/docker"
+
+export CALLS="$work/calls" AWS_REGION=eu-west-1 BASE_IMAGE=default CONTEXT='/src/a b' DOCKERFILE='/src/a b/Dockerfile' \
+    IMAGE=123456789012.dkr.ecr.eu-west-1.amazonaws.com/ecsrunner-ci-runner:1-0123456789ab \
+    PLATFORMS=linux/amd64,linux/arm64 REVISION=0123456789ab VERSION=1
+unset BUILDX_BUILDER
+path=$PATH
+
+build() {
+    : > "$CALLS"
+    PATH="$work/bin:$path" env "$@" "$here/../build.sh" > "$work/out" 2>&1
+}
+called() { grep -qF -- "$1" "$CALLS" || { echo "FAILED: $test: not called: $1"; cat "$CALLS" "$work/out"; exit 1; }; }
+not_called() { ! grep -qF -- "$1" "$CALLS" || { echo "FAILED: $test: called: $1"; cat "$CALLS"; exit 1; }; }
+fails() { if build "$@"; then echo "FAILED: $test: it succeeded"; exit 1; fi; }
+
+test="an image is built for both platforms and pushed as zstd"
+build X=1
+called 'aws ecr get-login-password --region eu-west-1'
+called 'docker login --username AWS --password-stdin 123456789012.dkr.ecr.eu-west-1.amazonaws.com'
+called 'docker buildx create --name ecsrunner --driver docker-container'
+called "docker buildx build --builder ecsrunner --platform linux/amd64,linux/arm64 --file /src/a b/Dockerfile --build-arg VERSION=1 --build-arg REVISION=0123456789ab --output type=image,name=$IMAGE,push=true,oci-mediatypes=true,compression=zstd,force-compression=true /src/a b"
+called 'docker logout 123456789012.dkr.ecr.eu-west-1.amazonaws.com'
+not_called 'BASE_IMAGE'
+not_called 'secret'
+
+test="another base is passed on"
+build BASE_IMAGE=ghcr.io/acme/base:1
+called '--build-arg BASE_IMAGE=ghcr.io/acme/base:1'
+
+test="an image that is there is not built again"
+build THERE=1
+not_called 'docker buildx build'
+called 'docker logout'
+
+test="a builder that is there is used"
+build BUILDER_THERE=1
+not_called 'docker buildx create'
+
+test="a builder of one's own is used"
+build BUILDX_BUILDER=mine
+not_called 'docker buildx create'
+called 'docker buildx build --builder mine'
+
+test="without a password nothing is built"
+fails NO_PASSWORD=1
+not_called 'docker login'
+not_called 'docker buildx build'
+
+test="a build that fails is a failure, and the login ends"
+fails BROKEN=1
+called 'docker logout'
+
+test="without Docker it says what to do"
+rm "$work/bin/docker"
+ln -s "$(command -v dirname)" "$work/bin/dirname"
+: > "$CALLS"
+if PATH="$work/bin" /bin/sh "$here/../build.sh" > "$work/out" 2>&1; then echo "FAILED: $test"; exit 1; fi
+grep -q 'docker is not installed.*runner_image_uri' "$work/out" || { echo "FAILED: $test"; cat "$work/out"; exit 1; }
+
+echo "8 passed"

@@ -1,0 +1,145 @@
+# Makes a small VPC of public subnets, one for each of at most three zones, or passes on one's own.
+#
+# There is no NAT, so that an idle month costs nothing: a task has a public address of its own, and
+# nothing can reach it, since its security group has no ingress. The gateway endpoints keep S3 (where
+# ECR's layers are) and DynamoDB off the internet, and cost nothing either. A VPC has no name but by a
+# tag: the root's default tags tell whose it is.
+
+locals {
+  name = "ecsrunner-${var.deployment}"
+
+  # The list decides, not the VPC's id: its length is known at plan time even where the ids are not yet.
+  own  = var.network.subnet_ids != null
+  made = local.own ? {} : { network = var.network.cidr }
+
+  # The first three by name: a zone that AWS adds is a later one, and moves none of them.
+  zones = { for i, zone in sort(data.aws_availability_zones.offered.names) : zone => i if i < 3 && !local.own }
+
+  interface_services = toset(local.own || !var.network.interface_endpoints ? [] : ["ecr.api", "ecr.dkr", "logs", "ssmmessages"])
+
+  assign_public_ip = coalesce(var.network.assign_public_ip, !local.own)
+}
+
+data "aws_region" "current" {}
+
+data "aws_availability_zones" "offered" {
+  #checkov:skip=CKV_AWS_394:The first three by name are taken, and which names an account has is not known here.
+  state = "available"
+  # Fargate is not there (AWS, "Supported Regions for Amazon ECS on AWS Fargate", read 2026-11).
+  exclude_zone_ids = ["usw1-az2", "apne1-az3", "cnn1-az3"]
+
+  # Neither Local Zones nor Wavelength Zones.
+  filter {
+    name   = "opt-in-status"
+    values = ["opt-in-not-required"]
+  }
+}
+
+# One's own subnets are looked up, so that a plan refuses those of another VPC.
+data "aws_subnet" "own" {
+  for_each = { for i, id in coalesce(var.network.subnet_ids, []) : tostring(i) => id }
+
+  id = each.value
+
+  lifecycle {
+    postcondition {
+      condition     = self.vpc_id == var.network.vpc_id
+      error_message = "network.subnet_ids: ${self.id} is in ${self.vpc_id}, and network.vpc_id is ${coalesce(var.network.vpc_id, "null")}. Every subnet has to be in that VPC."
+    }
+  }
+}
+
+resource "aws_vpc" "network" {
+  #checkov:skip=CKV2_AWS_11:Flow logs cost by the gigabyte that jobs download; whoever wants them adds them to the VPC.
+  for_each = local.made
+
+  cidr_block           = each.value
+  enable_dns_support   = true
+  enable_dns_hostnames = true
+}
+
+# The VPC's own group lets its members talk to each other, until it is emptied.
+resource "aws_default_security_group" "empty" {
+  for_each = aws_vpc.network
+
+  vpc_id = each.value.id
+}
+
+resource "aws_internet_gateway" "network" {
+  for_each = aws_vpc.network
+
+  vpc_id = each.value.id
+}
+
+resource "aws_subnet" "public" {
+  for_each = local.zones
+
+  vpc_id            = aws_vpc.network["network"].id
+  availability_zone = each.key
+  # A quarter each; the fourth is left for whatever comes.
+  cidr_block = cidrsubnet(var.network.cidr, 2, each.value)
+  # RunTask asks for the address, so nothing else gets one by being put here.
+  map_public_ip_on_launch = false
+}
+
+resource "aws_route_table" "public" {
+  for_each = aws_vpc.network
+
+  vpc_id = each.value.id
+}
+
+resource "aws_route" "internet" {
+  for_each = aws_route_table.public
+
+  route_table_id         = each.value.id
+  destination_cidr_block = "0.0.0.0/0"
+  gateway_id             = aws_internet_gateway.network[each.key].id
+}
+
+resource "aws_route_table_association" "public" {
+  for_each = aws_subnet.public
+
+  subnet_id      = each.value.id
+  route_table_id = aws_route_table.public["network"].id
+}
+
+# No policies of their own: jobs reach any bucket and table that they have credentials for.
+resource "aws_vpc_endpoint" "gateway" {
+  for_each = toset(local.own ? [] : ["s3", "dynamodb"])
+
+  vpc_id            = aws_vpc.network["network"].id
+  vpc_endpoint_type = "Gateway"
+  service_name      = "com.amazonaws.${data.aws_region.current.region}.${each.key}"
+  route_table_ids   = [aws_route_table.public["network"].id]
+}
+
+resource "aws_security_group" "endpoints" {
+  #checkov:skip=CKV2_AWS_5:The interface endpoints below have it, each made by for_each.
+  for_each = length(local.interface_services) > 0 ? aws_vpc.network : {}
+
+  name        = "${local.name}-endpoints"
+  description = "HTTPS from the runners to the interface endpoints"
+  vpc_id      = each.value.id
+}
+
+resource "aws_vpc_security_group_ingress_rule" "endpoints" {
+  for_each = aws_security_group.endpoints
+
+  security_group_id = each.value.id
+  description       = "HTTPS from within the VPC"
+  cidr_ipv4         = var.network.cidr
+  ip_protocol       = "tcp"
+  from_port         = 443
+  to_port           = 443
+}
+
+resource "aws_vpc_endpoint" "interface" {
+  for_each = local.interface_services
+
+  vpc_id              = aws_vpc.network["network"].id
+  vpc_endpoint_type   = "Interface"
+  service_name        = "com.amazonaws.${data.aws_region.current.region}.${each.key}"
+  subnet_ids          = [for subnet in aws_subnet.public : subnet.id]
+  security_group_ids  = [aws_security_group.endpoints["network"].id]
+  private_dns_enabled = true
+}

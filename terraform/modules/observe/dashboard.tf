@@ -1,0 +1,197 @@
+# The dashboard: jobs first, then runners and what holds them up, then the machinery. It has fifty metrics, with which an
+# account's first three dashboards cost nothing.
+
+locals {
+  # A graph: its metrics as [metric, statistic, label], read each `period`.
+  graphs = [
+    {
+      title   = "Jobs by outcome"
+      stacked = true
+      lines = [
+        [local.metrics.JobsSucceeded, "Sum", "succeeded"],
+        [local.metrics.JobsFailed, "Sum", "failed"],
+        [local.metrics.JobsCancelled, "Sum", "cancelled"],
+        [local.metrics.JobsEndedOtherwise, "Sum", "ended otherwise"],
+        [local.metrics.JobsRefused, "Sum", "refused"],
+      ]
+    },
+    {
+      title = "Open"
+      lines = [
+        [local.metrics.JobsOpen, "Maximum", "jobs"],
+        [local.metrics.JobsStuck, "Maximum", "jobs queued for over ten minutes"],
+        [local.metrics.RunnersOpen, "Maximum", "runners"],
+        [local.metrics.RecordsUnreadable, "Maximum", "records that cannot be read"],
+      ]
+    },
+    {
+      title = "Queue wait, ms"
+      lines = [
+        [local.metrics.QueueWait, "p50", "p50"],
+        [local.metrics.QueueWait, "p90", "p90"],
+        [local.metrics.QueueWait, "p99", "p99"],
+      ]
+    },
+    {
+      title   = "Time to start by its parts, p50, ms"
+      stacked = true
+      lines = [
+        [local.metrics.TimeToRecord, "p50", "webhook → recorded"],
+        [local.metrics.TimeToLaunch, "p50", "reserved → launched"],
+        [local.metrics.TimeToBoot, "p50", "launched → booted"],
+        [local.metrics.TimeToBusy, "p50", "booted → busy"],
+      ]
+    },
+    {
+      title = "Time to start by its parts, p99, ms"
+      lines = [
+        [local.metrics.TimeToRecord, "p99", "webhook → recorded"],
+        [local.metrics.TimeToLaunch, "p99", "reserved → launched"],
+        [local.metrics.TimeToBoot, "p99", "launched → booted"],
+        [local.metrics.TimeToBusy, "p99", "booted → busy"],
+      ]
+    },
+    {
+      title   = "Runners by ending"
+      stacked = true
+      lines = [
+        [local.metrics.RunnersCompleted, "Sum", "completed"],
+        [local.metrics.RunnersSurplus, "Sum", "surplus"],
+        [local.metrics.RunnersIdleTimeout, "Sum", "idle time-out"],
+        [local.metrics.RunnersBootFailed, "Sum", "boot failed"],
+        [local.metrics.RunnersAgentCrashed, "Sum", "agent crashed"],
+        [local.metrics.RunnersSpotInterrupted, "Sum", "Spot interrupted"],
+        [local.metrics.RunnersRegistrationLost, "Sum", "registration lost"],
+        [local.metrics.RunnersJobTimeout, "Sum", "job time-out"],
+        [local.metrics.RunnersStoppedByOperator, "Sum", "stopped by an operator"],
+      ]
+    },
+    {
+      title = "What holds launches up"
+      lines = [
+        [local.metrics.RetriesNoCapacity, "Sum", "no capacity"],
+        [local.metrics.RetriesThrottled, "Sum", "throttled"],
+        [local.metrics.RetriesOther, "Sum", "failed otherwise"],
+        [local.metrics.LaunchesHeld, "Maximum", "held"],
+        [local.metrics.BreakersOpen, "Maximum", "breakers open"],
+      ]
+    },
+    {
+      title = "Repairs by the sweep"
+      lines = [
+        [local.metrics.Repairs, "Sum", "records"],
+        [local.metrics.OrphansStopped, "Sum", "tasks stopped"],
+        [local.metrics.RegistrationsDeleted, "Sum", "registrations deleted"],
+        [local.metrics.DeliveriesReinjected, "Sum", "webhooks recorded"],
+        [local.metrics.JobsDiscovered, "Sum", "jobs discovered"],
+        [local.metrics.SweepFailures, "Sum", "calls that failed"],
+      ]
+    },
+    {
+      title  = "Cost of tasks a day, USD by list prices"
+      period = 86400
+      lines  = [[local.metrics.Cost, "Sum", "USD"]]
+    },
+    {
+      title = "Webhooks"
+      lines = [
+        [local.metrics.WebhooksAccepted, "Sum", "told something new"],
+        [local.metrics.WebhooksIgnored, "Sum", "told nothing"],
+        [local.metrics.InvalidSignatures, "Sum", "wrong signature"],
+        [local.metrics.UnreadableWebhooks, "Sum", "unreadable"],
+        [local.api["4XXError"], "Sum", "refused by the API"],
+        [local.api["5XXError"], "Sum", "not passed on"],
+      ]
+    },
+    {
+      title = "Functions"
+      lines = [
+        [local.lambda.control_plane.Invocations, "Sum", "control plane"],
+        [local.lambda.control_plane.Errors, "Sum", "control plane, errors"],
+        [local.lambda.control_plane.Throttles, "Sum", "control plane, throttles"],
+        [local.lambda.sweeper.Invocations, "Sum", "sweeper"],
+        [local.lambda.sweeper.Errors, "Sum", "sweeper, errors"],
+      ]
+    },
+    {
+      title = "Control plane's duration, ms"
+      lines = [
+        [local.lambda.control_plane.Duration, "p50", "p50"],
+        [local.lambda.control_plane.Duration, "p99", "p99"],
+      ]
+    },
+    {
+      title = "Dead letters"
+      lines = [
+        [local.sqs.kicks_dead.ApproximateNumberOfMessagesVisible, "Maximum", "kicks"],
+        [local.sqs.events_dead.ApproximateNumberOfMessagesVisible, "Maximum", "events"],
+      ]
+    },
+    {
+      title = "Seconds that the sweep is behind"
+      lines = [[local.metrics.SweepBehind, "Maximum", "earliest delivery to go through"]]
+    },
+  ]
+
+  # No metric has a class as its dimension, which would multiply the bill; the log lines have.
+  tables = [
+    {
+      title = "Launches by class"
+      query = "filter message = \"reserving runner\" | stats count(*) as launches by class | sort launches desc"
+    },
+    {
+      title = "Latest warnings and errors"
+      query = "filter level in [\"WARN\", \"ERROR\"] | fields @timestamp, message, reason, runner, error | sort @timestamp desc | limit 20"
+    },
+  ]
+}
+
+resource "aws_cloudwatch_dashboard" "deployment" {
+  dashboard_name = local.name
+
+  dashboard_body = jsonencode({
+    start          = "-P1D"
+    periodOverride = "inherit"
+    widgets = concat(
+      [
+        for index, graph in local.graphs : {
+          type   = "metric"
+          x      = 12 * (index % 2)
+          y      = 6 * floor(index / 2)
+          width  = 12
+          height = 6
+          properties = {
+            title   = graph.title
+            region  = data.aws_region.current.region
+            view    = "timeSeries"
+            stacked = try(graph.stacked, false)
+            period  = try(graph.period, 300)
+            yAxis   = { left = { min = 0 } }
+            metrics = [
+              for line in graph.lines : concat(
+                [line[0].namespace, line[0].name],
+                flatten([for name, value in line[0].dimensions : [name, value]]),
+                [{ stat = line[1], label = line[2] }],
+              )
+            ]
+          }
+        }
+      ],
+      [
+        for index, table in local.tables : {
+          type   = "log"
+          x      = 12 * index
+          y      = 6 * ceil(length(local.graphs) / 2)
+          width  = 12
+          height = 6
+          properties = {
+            title  = table.title
+            region = data.aws_region.current.region
+            view   = "table"
+            query  = "${join(" | ", [for group in local.functions_groups : "SOURCE '${group}'"])} | ${table.query}"
+          }
+        }
+      ],
+    )
+  })
+}

@@ -1,0 +1,39 @@
+# The metrics of ours that dashboard and alarms read, each once: a name that is not in this list cannot be used in this
+# module, and xtask/terraform/metrics.py holds the list to docs/metrics.md, which is held to the code.
+
+locals {
+  metrics = {
+    for name in [
+      "WebhooksAccepted", "WebhooksIgnored", "InvalidSignatures", "UnreadableWebhooks",
+      "JobsSucceeded", "JobsFailed", "JobsCancelled", "JobsEndedOtherwise", "JobsRefused", "JobsOpen", "JobsStuck",
+      "QueueWait", "TimeToRecord", "TimeToLaunch", "TimeToBoot", "TimeToBusy",
+      "RunnersOpen", "RunnersCompleted", "RunnersSurplus", "RunnersIdleTimeout", "RunnersBootFailed",
+      "RunnersAgentCrashed", "RunnersSpotInterrupted", "RunnersRegistrationLost", "RunnersJobTimeout",
+      "RunnersStoppedByOperator",
+      "Cost",
+      "RetriesNoCapacity", "RetriesThrottled", "RetriesOther", "LaunchesHeld", "BreakersOpen",
+      "Repairs", "OrphansStopped", "RegistrationsDeleted", "DeliveriesReinjected", "JobsDiscovered",
+      "SweepFailures", "SweepBehind", "RecordsUnreadable",
+    ] : name => { namespace = "ecsrunner", name = name, dimensions = { Deployment = var.deployment } }
+  }
+
+  # AWS's own metrics of what the deployment is made of.
+  lambda = {
+    for key, function in var.functions : key => {
+      for name in ["Invocations", "Errors", "Throttles", "Duration"] :
+      name => { namespace = "AWS/Lambda", name = name, dimensions = { FunctionName = function } }
+    }
+  }
+
+  sqs = {
+    for key, queue in var.queues : key => {
+      for name in ["ApproximateNumberOfMessagesVisible"] :
+      name => { namespace = "AWS/SQS", name = name, dimensions = { QueueName = queue } }
+    }
+  }
+
+  api = {
+    for name in ["4XXError", "5XXError"] :
+    name => { namespace = "AWS/ApiGateway", name = name, dimensions = { ApiName = var.rest_api.name, Stage = var.rest_api.stage } }
+  }
+}

@@ -1,0 +1,203 @@
+# What is watched and how, and each validation made to fail. Nothing is created: the provider is a mock.
+
+mock_provider "aws" {
+  mock_data "aws_iam_policy_document" {
+    defaults = { json = "{}" }
+  }
+  mock_data "aws_caller_identity" {
+    defaults = { account_id = "123456789012" }
+  }
+  mock_data "aws_partition" {
+    defaults = { partition = "aws" }
+  }
+  mock_data "aws_region" {
+    defaults = { region = "eu-west-1" }
+  }
+  mock_resource "aws_sns_topic" {
+    defaults = { arn = "arn:aws:sns:eu-west-1:123456789012:ecsrunner-ci-alarms" }
+  }
+  mock_resource "aws_kms_key" {
+    defaults = { arn = "arn:aws:kms:eu-west-1:123456789012:key/0a1b" }
+  }
+}
+
+variables {
+  deployment = "ci"
+  functions  = { control_plane = "ecsrunner-ci-control-plane", sweeper = "ecsrunner-ci-sweeper" }
+  queues     = { kicks_dead = "ecsrunner-ci-kicks-dead", events_dead = "ecsrunner-ci-events-dead" }
+  rest_api   = { name = "ecsrunner-ci-webhook", stage = "v1" }
+  log_groups = { control_plane = "/aws/lambda/ecsrunner-ci-control-plane", sweeper = "/aws/lambda/ecsrunner-ci-sweeper", runners = "/ecsrunner/ci/runners", webhooks = "/aws/apigateway/ecsrunner-ci-webhook" }
+}
+
+run "a_person_is_woken_for_what_the_documents_say" {
+  assert {
+    condition = toset(output.alarm_names) == toset([
+      for name in [
+        "invalid-signatures", "jobs-stuck", "breakers-open", "launch-failures", "records-unreadable", "sweep-behind",
+        "events-dead", "kicks-dead", "control-plane-errors", "control-plane-throttles", "sweeper-errors",
+        "sweeper-throttles", "webhook-errors", "no-sweep",
+      ] : "ecsrunner-ci-${name}"
+    ])
+    error_message = "The alarms are ${join(", ", output.alarm_names)}."
+  }
+  assert {
+    condition     = alltrue([for key in ["invalid-signatures", "jobs-stuck", "breakers-open", "records-unreadable"] : aws_cloudwatch_metric_alarm.alarms[key].threshold == 0 && aws_cloudwatch_metric_alarm.alarms[key].comparison_operator == "GreaterThanThreshold" && aws_cloudwatch_metric_alarm.alarms[key].dimensions == tomap({ Deployment = "ci" }) && aws_cloudwatch_metric_alarm.alarms[key].namespace == "ecsrunner"])
+    error_message = "One is too many, in the metrics' one dimension."
+  }
+  assert {
+    condition     = aws_cloudwatch_metric_alarm.alarms["sweep-behind"].threshold == 3600 && aws_cloudwatch_metric_alarm.alarms["launch-failures"].threshold == 19 && aws_cloudwatch_metric_alarm.alarms["launch-failures"].period == 900
+    error_message = "An hour behind, or twenty failures in a quarter of an hour."
+  }
+  assert {
+    condition     = aws_cloudwatch_metric_alarm.alarms["events-dead"].dimensions == tomap({ QueueName = "ecsrunner-ci-events-dead" }) && aws_cloudwatch_metric_alarm.alarms["kicks-dead"].dimensions == tomap({ QueueName = "ecsrunner-ci-kicks-dead" })
+    error_message = "Each queue of dead letters has its alarm."
+  }
+  assert {
+    condition     = alltrue([for alarm in aws_cloudwatch_metric_alarm.alarms : alarm.treat_missing_data == "notBreaching" && length(alarm.alarm_description) > 0])
+    error_message = "What is not measured is no breach, and each alarm says what to do."
+  }
+}
+
+run "silence_of_the_sweep_is_an_alarm" {
+  assert {
+    condition     = aws_cloudwatch_metric_alarm.no_sweep.treat_missing_data == "breaching" && aws_cloudwatch_metric_alarm.no_sweep.comparison_operator == "LessThanThreshold" && aws_cloudwatch_metric_alarm.no_sweep.threshold == 1 && aws_cloudwatch_metric_alarm.no_sweep.period * aws_cloudwatch_metric_alarm.no_sweep.evaluation_periods == 300 && aws_cloudwatch_metric_alarm.no_sweep.dimensions == tomap({ FunctionName = "ecsrunner-ci-sweeper" })
+    error_message = "Five minutes without an invocation of the sweeper are an alarm, and no data means none."
+  }
+}
+
+run "alarms_are_published_and_encrypted" {
+  assert {
+    condition     = alltrue([for alarm in concat(values(aws_cloudwatch_metric_alarm.alarms), [aws_cloudwatch_metric_alarm.no_sweep]) : alarm.alarm_actions == toset([aws_sns_topic.alarms.arn]) && alarm.ok_actions == toset([aws_sns_topic.alarms.arn])])
+    error_message = "Each alarm, and its end, goes to the topic."
+  }
+  assert {
+    condition     = aws_sns_topic.alarms.kms_master_key_id == aws_kms_key.alarms.arn && aws_kms_key.alarms.enable_key_rotation
+    error_message = "The topic is encrypted with a key that CloudWatch may use."
+  }
+  assert {
+    condition     = alltrue([for statement in data.aws_iam_policy_document.key.statement : toset([for condition in statement.condition : condition.variable]) == toset(["aws:SourceAccount", "aws:SourceArn"]) if statement.sid == "AlarmsEncrypt"])
+    error_message = "CloudWatch may use the key for this deployment's alarms alone."
+  }
+}
+
+run "the_dashboard_shows_every_metric_of_ours" {
+  assert {
+    condition = toset([
+      for metric in flatten([for widget in jsondecode(aws_cloudwatch_dashboard.deployment.dashboard_body).widgets : [for line in try(widget.properties.metrics, []) : line[1] if line[0] == "ecsrunner"]]) : metric
+    ]) == toset(keys(local.metrics))
+    error_message = "A metric that is emitted, and paid for, is shown."
+  }
+  assert {
+    condition     = alltrue(flatten([for widget in jsondecode(aws_cloudwatch_dashboard.deployment.dashboard_body).widgets : [for line in try(widget.properties.metrics, []) : line[2] == "Deployment" && line[3] == "ci" if line[0] == "ecsrunner"]]))
+    error_message = "The one dimension is the deployment."
+  }
+  assert {
+    condition = length(distinct(flatten([
+      for widget in jsondecode(aws_cloudwatch_dashboard.deployment.dashboard_body).widgets : [for line in try(widget.properties.metrics, []) : join(" ", slice(line, 0, 4))]
+    ]))) <= 50
+    error_message = "A dashboard with more than 50 metrics costs 3 dollars a month."
+  }
+  assert {
+    condition     = output.dashboard_name == "ecsrunner-ci"
+    error_message = "The dashboard is the deployment's."
+  }
+  assert {
+    condition     = length(distinct([for widget in jsondecode(aws_cloudwatch_dashboard.deployment.dashboard_body).widgets : [widget.x, widget.y]])) == length(jsondecode(aws_cloudwatch_dashboard.deployment.dashboard_body).widgets)
+    error_message = "No graph hides another."
+  }
+}
+
+run "an_image_has_an_age" {
+  variables {
+    image = { pushed_at = 1795651200 }
+  }
+
+  assert {
+    condition     = aws_cloudwatch_metric_alarm.image_age["image"].threshold == 25 && contains(output.alarm_names, "ecsrunner-ci-image-age")
+    error_message = "At 25 days there are five left."
+  }
+  assert {
+    condition     = one([for query in aws_cloudwatch_metric_alarm.image_age["image"].metric_query : query.expression if query.return_data == true]) == "(EPOCH(sweeps) - 1795651200) / 86400"
+    error_message = "The age counts in days from when the image was pushed."
+  }
+  assert {
+    condition     = aws_cloudwatch_metric_alarm.image_age["image"].alarm_actions == toset([aws_sns_topic.alarms.arn])
+    error_message = "An old image is told like everything else."
+  }
+}
+
+run "further_people_hear" {
+  variables {
+    notify = { emails = ["ops@example.com"], topics = ["arn:aws:sns:eu-west-1:123456789012:pager"] }
+    alarms = { launch_failures = 1, sweep_behind_minutes = 10, image_age_days = 20 }
+  }
+
+  assert {
+    condition     = aws_cloudwatch_metric_alarm.no_sweep.alarm_actions == toset([aws_sns_topic.alarms.arn, "arn:aws:sns:eu-west-1:123456789012:pager"])
+    error_message = "Alarms go to the topics given, too."
+  }
+  assert {
+    condition     = aws_sns_topic_subscription.emails["ops@example.com"].protocol == "email"
+    error_message = "Each address is subscribed."
+  }
+  assert {
+    condition     = aws_cloudwatch_metric_alarm.alarms["launch-failures"].threshold == 0 && aws_cloudwatch_metric_alarm.alarms["sweep-behind"].threshold == 600
+    error_message = "Thresholds are the ones given."
+  }
+}
+
+run "a_wrong_deployment_is_refused" {
+  command = plan
+  variables {
+    deployment = "ci-"
+  }
+  expect_failures = [var.deployment]
+}
+
+run "no_failure_is_no_threshold" {
+  command = plan
+  variables {
+    alarms = { launch_failures = 0 }
+  }
+  expect_failures = [var.alarms]
+}
+
+run "a_sweep_cannot_be_that_quick" {
+  command = plan
+  variables {
+    alarms = { sweep_behind_minutes = 1 }
+  }
+  expect_failures = [var.alarms]
+}
+
+run "an_image_may_not_be_older_than_github_allows" {
+  command = plan
+  variables {
+    alarms = { image_age_days = 31 }
+  }
+  expect_failures = [var.alarms]
+}
+
+run "an_address_that_is_none_is_refused" {
+  command = plan
+  variables {
+    notify = { emails = ["ops"] }
+  }
+  expect_failures = [var.notify]
+}
+
+run "a_topic_that_is_none_is_refused" {
+  command = plan
+  variables {
+    notify = { topics = ["pager"] }
+  }
+  expect_failures = [var.notify]
+}
+
+run "an_image_that_was_never_pushed_is_refused" {
+  command = plan
+  variables {
+    image = { pushed_at = 0 }
+  }
+  expect_failures = [var.image]
+}

@@ -1,0 +1,6 @@
+# What the control plane may read.
+
+output "arns" {
+  description = "ARNs of the four parameters: deployment, settings, classes and paused."
+  value       = concat([for name in ["deployment", "settings", "classes"] : aws_ssm_parameter.document[name].arn], [aws_ssm_parameter.paused.arn])
+}

@@ -1,0 +1,578 @@
+# The four parameters as they are written, and each value that is refused.
+
+mock_provider "aws" {}
+
+variables {
+  deployment = "ci"
+  classes    = { small = { cpu = 512, memory = 1024 } }
+  settings   = { repositories = ["acme/*"] }
+  facts = {
+    state_table      = "ecsrunner-ci-state"
+    boot_table       = "ecsrunner-ci-boot"
+    boot_owner       = "AROAPLAIN"
+    boot_owner_exec  = "AROAEXEC"
+    cluster          = "arn:aws:ecs:eu-west-1:123456789012:cluster/ecsrunner-ci"
+    subnets          = ["subnet-0123456789abcdef0"]
+    security_groups  = ["sg-0123456789abcdef0"]
+    assign_public_ip = true
+    task_definitions = {
+      "default/x64"        = "ecsrunner-ci-default-x64:3"
+      "default/x64/exec"   = "ecsrunner-ci-default-x64-exec:3"
+      "default/arm64"      = "ecsrunner-ci-default-arm64:3"
+      "default/arm64/exec" = "ecsrunner-ci-default-arm64-exec:3"
+      "android/x64"        = "ecsrunner-ci-android-x64:1"
+      "android/x64/exec"   = "ecsrunner-ci-android-x64-exec:1"
+    }
+    queue_url      = "https://sqs.eu-west-1.amazonaws.com/123456789012/ecsrunner-ci-kicks"
+    webhook_secret = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:ecsrunner/ci/webhook-a1b2c3"
+    github_secret  = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:ecsrunner/ci/github-a1b2c3"
+    log_group      = "/ecsrunner/ci/runners"
+  }
+}
+
+run "four_parameters_are_written_where_they_are_read" {
+  command = plan
+
+  assert {
+    condition     = { for name, parameter in aws_ssm_parameter.document : name => parameter.name } == { deployment = "/ecsrunner/ci/deployment", settings = "/ecsrunner/ci/settings", classes = "/ecsrunner/ci/classes" } && aws_ssm_parameter.paused.name == "/ecsrunner/ci/paused"
+    error_message = "a parameter has another name"
+  }
+  assert {
+    condition     = alltrue([for parameter in aws_ssm_parameter.document : parameter.type == "String" && parameter.tier == "Standard"]) && aws_ssm_parameter.paused.type == "String"
+    error_message = "small parameters are plain and cost nothing"
+  }
+}
+
+run "the_deployment_parameter_holds_every_fact" {
+  command = plan
+
+  assert {
+    condition     = jsondecode(aws_ssm_parameter.document["deployment"].insecure_value) == jsondecode(jsonencode(merge(var.facts, { version = 1, paused = false })))
+    error_message = "the deployment's facts are not what was given"
+  }
+}
+
+run "what_is_left_out_is_left_to_the_code" {
+  command = plan
+
+  assert {
+    condition     = aws_ssm_parameter.document["settings"].insecure_value == "{\"check_runs\":false,\"deployment\":\"ci\",\"events\":[],\"forks\":false,\"limits\":{},\"paces\":{},\"public_repositories\":false,\"registration\":\"repository\",\"repositories\":[\"acme/*\"],\"required_labels\":[\"self-hosted\"],\"version\":1}"
+    error_message = "the settings are ${aws_ssm_parameter.document["settings"].insecure_value}"
+  }
+  assert {
+    condition     = aws_ssm_parameter.document["classes"].insecure_value == "{\"small\":{\"arch\":\"x64\",\"capacity\":\"on-demand\",\"cpu\":512,\"default\":false,\"exec\":true,\"labels\":[],\"memory\":1024}}"
+    error_message = "the classes are ${aws_ssm_parameter.document["classes"].insecure_value}"
+  }
+}
+
+run "everything_that_can_be_said_is_passed_on" {
+  command = plan
+
+  variables {
+    classes = {
+      small = { cpu = 256, memory = 512, default = true, labels = ["cheap", "Ours"] }
+      large = {
+        cpu             = 4096, memory = 8192, arch = "x64", capacity = "spot-then-on-demand", ephemeral_storage_gib = 60, max_runners = 50,
+        max_job_minutes = 60, labels = ["gpu-tools", "ours"], image = "android", repositories = ["acme/*", "acme/app", "*"], exec = false
+      }
+      # Two classes that are no default may share a label, since their jobs name the class, and all of them
+      # a label that every job has.
+      huge = { cpu = 32768, memory = 249856, arch = "arm64", labels = ["gpu-tools", "ours"] }
+    }
+    settings = {
+      repositories = ["acme/app", "Acme/*"], required_labels = ["self-hosted", "ours"], public_repositories = true, forks = true,
+      events       = ["push", "pull_request"], check_runs = true
+      registration = { organization = { name = "acme", group = 3 } }
+      limits       = { max_runners = 8, max_runners_per_repository = 4, max_job_minutes = 60, boot_limit_secs = 300, connect_limit_secs = 120, idle_limit_secs = 600, surplus_grace_secs = 0 }
+      paces        = { github = { burst = 12, per_minute = 168 }, fargate = { burst = 25, per_minute = 300 } }
+    }
+  }
+
+  assert {
+    condition     = jsondecode(aws_ssm_parameter.document["classes"].insecure_value).large == jsondecode("{\"arch\":\"x64\",\"capacity\":\"spot-then-on-demand\",\"cpu\":4096,\"default\":false,\"ephemeral_storage_gib\":60,\"exec\":false,\"image\":\"android\",\"labels\":[\"gpu-tools\",\"ours\"],\"max_job_minutes\":60,\"max_runners\":50,\"memory\":8192,\"repositories\":[\"acme/*\",\"acme/app\",\"*\"]}")
+    error_message = "a key of a class is lost"
+  }
+  assert {
+    condition     = jsonencode(jsondecode(aws_ssm_parameter.document["settings"].insecure_value).registration) == "{\"organization\":{\"group\":3,\"name\":\"acme\"}}"
+    error_message = "an organization is written as `SettingsEntry` reads it"
+  }
+  assert {
+    condition     = jsondecode(aws_ssm_parameter.document["settings"].insecure_value).limits == jsondecode("{\"boot_limit_secs\":300,\"connect_limit_secs\":120,\"idle_limit_secs\":600,\"max_job_minutes\":60,\"max_runners\":8,\"max_runners_per_repository\":4,\"surplus_grace_secs\":0}") && jsondecode(aws_ssm_parameter.document["settings"].insecure_value).paces.fargate.burst == 25
+    error_message = "limits or paces are lost"
+  }
+}
+
+run "no_apply_ends_a_pause" {
+  command = plan
+
+  # What is ignored shows nowhere but in the configuration.
+  assert {
+    condition     = nonsensitive(aws_ssm_parameter.paused.value) == "false" && length(regexall("(?s)resource \"aws_ssm_parameter\" \"paused\" .*lifecycle \\{\\s*ignore_changes = \\[value\\]", file("main.tf"))) == 1
+    error_message = "`paused` is made as false and then left to the operator"
+  }
+}
+
+run "more_than_4096_bytes_take_the_advanced_tier" {
+  command = plan
+
+  variables {
+    settings = { repositories = [for i in range(300) : "acme/app-${i}"] }
+  }
+
+  assert {
+    condition     = length(aws_ssm_parameter.document["settings"].insecure_value) > 4096 && aws_ssm_parameter.document["settings"].tier == "Advanced" && aws_ssm_parameter.document["classes"].tier == "Standard"
+    error_message = "the tier goes by each parameter's own size"
+  }
+}
+
+run "as_many_as_4096_bytes_are_still_standard" {
+  command = plan
+
+  variables {
+    # The last one fills them to the byte.
+    settings = { repositories = concat([for i in range(296) : format("acme/%05d", i)], ["acme/xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"]) }
+  }
+
+  assert {
+    condition     = length(aws_ssm_parameter.document["settings"].insecure_value) == 4096 && aws_ssm_parameter.document["settings"].tier == "Standard"
+    error_message = "the settings take ${length(aws_ssm_parameter.document["settings"].insecure_value)} bytes"
+  }
+}
+
+run "bytes_are_counted_and_not_characters" {
+  command = plan
+
+  variables {
+    classes = { for i in range(24) : "c${i}" => { cpu = 512, memory = 1024, labels = ["öööööööööööööööööööööööööööööööööööööööö"] } }
+  }
+
+  assert {
+    condition     = length(aws_ssm_parameter.document["classes"].insecure_value) < 4096 && aws_ssm_parameter.document["classes"].tier == "Advanced"
+    error_message = "${length(aws_ssm_parameter.document["classes"].insecure_value)} characters are more bytes than the standard tier holds"
+  }
+}
+
+run "more_than_8192_bytes_are_refused" {
+  command = plan
+
+  variables {
+    settings = { repositories = [for i in range(600) : "acme/app-${i}"] }
+  }
+
+  expect_failures = [aws_ssm_parameter.document["settings"]]
+}
+
+run "fargate_offers_77_pairs_of_cpu_and_memory" {
+  command = plan
+
+  # The counts of `crates/core/src/class/size.rs`.
+  assert {
+    condition     = jsonencode([for cpu in [256, 512, 1024, 2048, 4096, 8192, 16384, 32768] : length(local.fargate_memory[tostring(cpu)])]) == "[3,4,7,13,23,12,12,3]" && length(local.fargate_memory) == 8
+    error_message = "the table is not that of the code"
+  }
+}
+
+run "every_size_below_8_vcpu_is_accepted" {
+  command = plan
+
+  variables {
+    classes = {
+      c256-512   = { cpu = 256, memory = 512 }, c256-1024 = { cpu = 256, memory = 1024 }, c256-2048 = { cpu = 256, memory = 2048 }
+      c512-1024  = { cpu = 512, memory = 1024 }, c512-2048 = { cpu = 512, memory = 2048 }, c512-3072 = { cpu = 512, memory = 3072 }, c512-4096 = { cpu = 512, memory = 4096 }
+      c1024-2048 = { cpu = 1024, memory = 2048 }, c1024-3072 = { cpu = 1024, memory = 3072 }, c1024-4096 = { cpu = 1024, memory = 4096 }, c1024-5120 = { cpu = 1024, memory = 5120 }, c1024-6144 = { cpu = 1024, memory = 6144 }, c1024-7168 = { cpu = 1024, memory = 7168 }, c1024-8192 = { cpu = 1024, memory = 8192 }
+      c2048-4096 = { cpu = 2048, memory = 4096 }, c2048-5120 = { cpu = 2048, memory = 5120 }, c2048-6144 = { cpu = 2048, memory = 6144 }, c2048-7168 = { cpu = 2048, memory = 7168 }, c2048-8192 = { cpu = 2048, memory = 8192 }, c2048-9216 = { cpu = 2048, memory = 9216 }, c2048-10240 = { cpu = 2048, memory = 10240 }, c2048-11264 = { cpu = 2048, memory = 11264 }, c2048-12288 = { cpu = 2048, memory = 12288 }, c2048-13312 = { cpu = 2048, memory = 13312 }, c2048-14336 = { cpu = 2048, memory = 14336 }, c2048-15360 = { cpu = 2048, memory = 15360 }, c2048-16384 = { cpu = 2048, memory = 16384 }
+      c4096-8192 = { cpu = 4096, memory = 8192 }, c4096-9216 = { cpu = 4096, memory = 9216 }, c4096-10240 = { cpu = 4096, memory = 10240 }, c4096-11264 = { cpu = 4096, memory = 11264 }, c4096-12288 = { cpu = 4096, memory = 12288 }, c4096-13312 = { cpu = 4096, memory = 13312 }, c4096-14336 = { cpu = 4096, memory = 14336 }, c4096-15360 = { cpu = 4096, memory = 15360 }, c4096-16384 = { cpu = 4096, memory = 16384 }, c4096-17408 = { cpu = 4096, memory = 17408 }, c4096-18432 = { cpu = 4096, memory = 18432 }, c4096-19456 = { cpu = 4096, memory = 19456 }, c4096-20480 = { cpu = 4096, memory = 20480 }, c4096-21504 = { cpu = 4096, memory = 21504 }, c4096-22528 = { cpu = 4096, memory = 22528 }, c4096-23552 = { cpu = 4096, memory = 23552 }, c4096-24576 = { cpu = 4096, memory = 24576 }, c4096-25600 = { cpu = 4096, memory = 25600 }, c4096-26624 = { cpu = 4096, memory = 26624 }, c4096-27648 = { cpu = 4096, memory = 27648 }, c4096-28672 = { cpu = 4096, memory = 28672 }, c4096-29696 = { cpu = 4096, memory = 29696 }, c4096-30720 = { cpu = 4096, memory = 30720 }
+    }
+  }
+
+  assert {
+    condition     = length(jsondecode(aws_ssm_parameter.document["classes"].insecure_value)) == 50
+    error_message = "50 sizes are expected"
+  }
+}
+
+run "every_size_from_8_vcpu_on_is_accepted" {
+  command = plan
+
+  variables {
+    classes = {
+      c8192-16384  = { cpu = 8192, memory = 16384 }, c8192-20480 = { cpu = 8192, memory = 20480 }, c8192-24576 = { cpu = 8192, memory = 24576 }, c8192-28672 = { cpu = 8192, memory = 28672 }, c8192-32768 = { cpu = 8192, memory = 32768 }, c8192-36864 = { cpu = 8192, memory = 36864 }, c8192-40960 = { cpu = 8192, memory = 40960 }, c8192-45056 = { cpu = 8192, memory = 45056 }, c8192-49152 = { cpu = 8192, memory = 49152 }, c8192-53248 = { cpu = 8192, memory = 53248 }, c8192-57344 = { cpu = 8192, memory = 57344 }, c8192-61440 = { cpu = 8192, memory = 61440 }
+      c16384-32768 = { cpu = 16384, memory = 32768 }, c16384-40960 = { cpu = 16384, memory = 40960 }, c16384-49152 = { cpu = 16384, memory = 49152 }, c16384-57344 = { cpu = 16384, memory = 57344 }, c16384-65536 = { cpu = 16384, memory = 65536 }, c16384-73728 = { cpu = 16384, memory = 73728 }, c16384-81920 = { cpu = 16384, memory = 81920 }, c16384-90112 = { cpu = 16384, memory = 90112 }, c16384-98304 = { cpu = 16384, memory = 98304 }, c16384-106496 = { cpu = 16384, memory = 106496 }, c16384-114688 = { cpu = 16384, memory = 114688 }, c16384-122880 = { cpu = 16384, memory = 122880 }
+      c32768-61440 = { cpu = 32768, memory = 61440 }, c32768-122880 = { cpu = 32768, memory = 122880 }, c32768-249856 = { cpu = 32768, memory = 249856 }
+    }
+  }
+
+  assert {
+    condition     = length(jsondecode(aws_ssm_parameter.document["classes"].insecure_value)) == 27
+    error_message = "27 sizes are expected"
+  }
+}
+
+run "labels_of_120_bytes_together_do" {
+  command = plan
+
+  variables {
+    # `class:small,linux,self-hosted,x64` takes 33, its comma one more.
+    classes = { small = { cpu = 512, memory = 1024, labels = ["llllllllllllllllllllllllllllllllllllllllllllllllllllllllllllllllllllllllllllllllllllll"] } }
+  }
+
+  assert {
+    condition     = length(join(",", concat(["class:small", "linux", "self-hosted", "x64"], var.classes.small.labels))) == 120
+    error_message = "the test no longer tries the longest labels"
+  }
+}
+
+run "a_deployment_name_that_is_too_long_is_refused" {
+  command = plan
+  variables {
+    deployment = "a-name-of-21-letters-x"
+  }
+  expect_failures = [var.deployment]
+}
+
+run "an_empty_catalogue_is_refused" {
+  command = plan
+  variables {
+    classes = {}
+  }
+  expect_failures = [var.classes]
+}
+
+run "a_class_name_with_a_capital_is_refused" {
+  command = plan
+  variables {
+    classes = { Small = { cpu = 512, memory = 1024 } }
+  }
+  expect_failures = [var.classes]
+}
+
+run "a_class_name_of_33_characters_is_refused" {
+  command = plan
+  variables {
+    classes = { a23456789012345678901234567890123 = { cpu = 512, memory = 1024 } }
+  }
+  expect_failures = [var.classes]
+}
+
+run "a_cpu_that_fargate_does_not_offer_is_refused" {
+  command = plan
+  variables {
+    classes = { small = { cpu = 500, memory = 1024 } }
+  }
+  expect_failures = [var.classes]
+}
+
+run "memory_that_does_not_go_with_the_cpu_is_refused" {
+  command = plan
+  variables {
+    classes = { small = { cpu = 512, memory = 8192 } }
+  }
+  expect_failures = [var.classes]
+}
+
+run "memory_between_two_steps_is_refused" {
+  command = plan
+  variables {
+    classes = { big = { cpu = 8192, memory = 17408 } }
+  }
+  expect_failures = [var.classes]
+}
+
+run "another_architecture_is_refused" {
+  command = plan
+  variables {
+    classes = { small = { cpu = 512, memory = 1024, arch = "amd64" } }
+  }
+  expect_failures = [var.classes]
+}
+
+run "another_capacity_is_refused" {
+  command = plan
+  variables {
+    classes = { small = { cpu = 512, memory = 1024, capacity = "reserved" } }
+  }
+  expect_failures = [var.classes]
+}
+
+run "storage_beyond_200_gib_is_refused" {
+  command = plan
+  variables {
+    classes = { small = { cpu = 512, memory = 1024, ephemeral_storage_gib = 201 } }
+  }
+  expect_failures = [var.classes]
+}
+
+run "storage_below_what_is_free_is_refused" {
+  command = plan
+  variables {
+    classes = { small = { cpu = 512, memory = 1024, ephemeral_storage_gib = 10 } }
+  }
+  expect_failures = [var.classes]
+}
+
+run "half_a_gib_of_storage_is_refused" {
+  command = plan
+  variables {
+    classes = { small = { cpu = 512, memory = 1024, ephemeral_storage_gib = 21.5 } }
+  }
+  expect_failures = [var.classes]
+}
+
+run "a_class_without_a_runner_is_refused" {
+  command = plan
+  variables {
+    classes = { small = { cpu = 512, memory = 1024, max_runners = 0 } }
+  }
+  expect_failures = [var.classes]
+}
+
+run "a_job_of_no_minutes_is_refused" {
+  command = plan
+  variables {
+    classes = { small = { cpu = 512, memory = 1024, max_job_minutes = 0 } }
+  }
+  expect_failures = [var.classes]
+}
+
+run "a_job_longer_than_githubs_five_days_is_refused" {
+  command = plan
+  variables {
+    classes = { small = { cpu = 512, memory = 1024, max_job_minutes = 7201 } }
+  }
+  expect_failures = [var.classes]
+}
+
+run "a_label_with_a_comma_is_refused" {
+  command = plan
+  variables {
+    classes = { small = { cpu = 512, memory = 1024, labels = ["a,b"] } }
+  }
+  expect_failures = [var.classes]
+}
+
+run "a_label_with_outer_space_is_refused" {
+  command = plan
+  variables {
+    classes = { small = { cpu = 512, memory = 1024, labels = [" gpu"] } }
+  }
+  expect_failures = [var.classes]
+}
+
+run "an_empty_label_is_refused" {
+  command = plan
+  variables {
+    classes = { small = { cpu = 512, memory = 1024, labels = [""] } }
+  }
+  expect_failures = [var.classes]
+}
+
+run "another_classes_own_label_is_refused" {
+  command = plan
+  variables {
+    classes = { small = { cpu = 512, memory = 1024, labels = ["Class:large"] } }
+  }
+  expect_failures = [var.classes]
+}
+
+run "a_label_of_ecsrunners_is_refused" {
+  command = plan
+  variables {
+    classes = { small = { cpu = 512, memory = 1024, labels = ["ecsrunner:1"] } }
+  }
+  expect_failures = [var.classes]
+}
+
+run "the_label_of_another_architecture_is_refused" {
+  command = plan
+  variables {
+    classes = { small = { cpu = 512, memory = 1024, labels = ["ARM64"] } }
+  }
+  expect_failures = [var.classes]
+}
+
+run "a_label_of_the_default_class_on_another_is_refused" {
+  command = plan
+  variables {
+    classes = { small = { cpu = 512, memory = 1024, labels = ["gpu"], default = true }, large = { cpu = 1024, memory = 2048, labels = ["GPU"] } }
+  }
+  expect_failures = [var.classes]
+}
+
+run "a_class_that_lacks_a_required_label_is_refused" {
+  command = plan
+  variables {
+    settings = { repositories = ["*"], required_labels = ["self-hosted", "ours"] }
+  }
+  expect_failures = [var.classes]
+}
+
+run "labels_of_121_bytes_together_is_refused" {
+  command = plan
+  variables {
+    classes = { small = { cpu = 512, memory = 1024, labels = ["lllllllllllllllllllllllllllllllllllllllllllllllllllllllllllllllllllllllllllllllllllllll"] } }
+  }
+  expect_failures = [var.classes]
+}
+
+run "a_repository_without_an_owner_is_refused" {
+  command = plan
+  variables {
+    classes = { small = { cpu = 512, memory = 1024, repositories = ["app"] } }
+  }
+  expect_failures = [var.classes]
+}
+
+run "a_repository_that_is_a_pattern_inside_is_refused" {
+  command = plan
+  variables {
+    classes = { small = { cpu = 512, memory = 1024, repositories = ["acme/app-*"] } }
+  }
+  expect_failures = [var.classes]
+}
+
+run "two_default_classes_is_refused" {
+  command = plan
+  variables {
+    classes = { a = { cpu = 512, memory = 1024, default = true }, b = { cpu = 512, memory = 1024, default = true } }
+  }
+  expect_failures = [var.classes]
+}
+
+run "an_image_that_the_deployment_lacks_is_refused" {
+  command = plan
+  variables {
+    classes = { small = { cpu = 512, memory = 1024, image = "ios" } }
+  }
+  expect_failures = [var.classes]
+}
+
+run "an_image_that_lacks_the_architecture_is_refused" {
+  command = plan
+  variables {
+    classes = { small = { cpu = 512, memory = 1024, image = "android", arch = "arm64" } }
+  }
+  expect_failures = [var.classes]
+}
+
+run "no_repository_is_refused" {
+  command = plan
+  variables {
+    settings = { repositories = [] }
+  }
+  expect_failures = [var.settings]
+}
+
+run "a_repository_that_is_none_is_refused" {
+  command = plan
+  variables {
+    settings = { repositories = ["acme"] }
+  }
+  expect_failures = [var.settings]
+}
+
+run "a_repository_named_by_two_dots_is_refused" {
+  command = plan
+  variables {
+    settings = { repositories = ["acme/.."] }
+  }
+  expect_failures = [var.settings]
+}
+
+run "no_required_label_is_refused" {
+  command = plan
+  variables {
+    settings = { repositories = ["*"], required_labels = [] }
+  }
+  expect_failures = [var.settings]
+}
+
+run "an_event_in_capitals_is_refused" {
+  command = plan
+  variables {
+    settings = { repositories = ["*"], events = ["Push"] }
+  }
+  expect_failures = [var.settings]
+}
+
+run "an_organization_with_a_slash_is_refused" {
+  command = plan
+  variables {
+    settings = { repositories = ["*"], registration = { organization = { name = "acme/app" } } }
+  }
+  expect_failures = [var.settings]
+}
+
+run "a_runner_group_of_0_is_refused" {
+  command = plan
+  variables {
+    settings = { repositories = ["acme/*"], registration = { organization = { name = "acme", group = 0 } } }
+  }
+  expect_failures = [var.settings]
+}
+
+run "a_repository_of_another_organization_is_refused" {
+  command = plan
+  variables {
+    settings = { repositories = ["acme/*", "other/app"], registration = { organization = { name = "acme" } } }
+  }
+  expect_failures = [var.settings]
+}
+
+run "a_limit_of_no_runners_is_refused" {
+  command = plan
+  variables {
+    settings = { repositories = ["*"], limits = { max_runners = 0 } }
+  }
+  expect_failures = [var.settings]
+}
+
+run "an_idle_limit_that_would_lose_jobs_is_refused" {
+  command = plan
+  variables {
+    settings = { repositories = ["*"], limits = { idle_limit_secs = 599 } }
+  }
+  expect_failures = [var.settings]
+}
+
+run "a_boot_limit_of_more_than_an_hour_is_refused" {
+  command = plan
+  variables {
+    settings = { repositories = ["*"], limits = { boot_limit_secs = 3601 } }
+  }
+  expect_failures = [var.settings]
+}
+
+run "half_a_second_of_grace_is_refused" {
+  command = plan
+  variables {
+    settings = { repositories = ["*"], limits = { surplus_grace_secs = 0.5 } }
+  }
+  expect_failures = [var.settings]
+}
+
+run "a_pace_of_nothing_is_refused" {
+  command = plan
+  variables {
+    settings = { repositories = ["*"], paces = { github = { burst = 0, per_minute = 168 } } }
+  }
+  expect_failures = [var.settings]
+}
+
+run "a_pace_beyond_60000_is_refused" {
+  command = plan
+  variables {
+    settings = { repositories = ["*"], paces = { fargate = { burst = 100, per_minute = 60001 } } }
+  }
+  expect_failures = [var.settings]
+}
+
+run "a_deployment_without_subnets_is_refused" {
+  command = plan
+  variables {
+    facts = {
+      state_table      = "s", boot_table = "b", boot_owner = "AROAPLAIN", boot_owner_exec = "AROAEXEC", cluster = "c", subnets = [], security_groups = ["sg-01234567"],
+      assign_public_ip = true, task_definitions = { "default/x64/exec" = "d:1" }, queue_url = "q", webhook_secret = "w", github_secret = "g", log_group = "l"
+    }
+  }
+  expect_failures = [var.facts]
+}

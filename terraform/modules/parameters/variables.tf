@@ -1,0 +1,260 @@
+# What the deployment is told. Each rule here is one of the control plane's own, so that a mistake is a
+# refused plan and not a class that is set aside: the size table is that of `crates/core/src/class/size.rs`,
+# labels and limits those of `class.rs`, `settings.rs` and `pace.rs`.
+
+locals {
+  # CPU units, and the MiB that Fargate offers with them (AWS, "Task CPU and memory", read 2026-11).
+  fargate_memory = {
+    "256"   = [512, 1024, 2048]
+    "512"   = range(1024, 4 * 1024 + 1, 1024)
+    "1024"  = range(2 * 1024, 8 * 1024 + 1, 1024)
+    "2048"  = range(4 * 1024, 16 * 1024 + 1, 1024)
+    "4096"  = range(8 * 1024, 30 * 1024 + 1, 1024)
+    "8192"  = range(16 * 1024, 60 * 1024 + 1, 4 * 1024)
+    "16384" = range(32 * 1024, 120 * 1024 + 1, 8 * 1024)
+    "32768" = [60 * 1024, 120 * 1024, 244 * 1024]
+  }
+
+  # `owner/name`, `owner/*` or `*`, as `crates/core/src/policy.rs` reads them.
+  repository_pattern = "^([*]|[A-Za-z0-9_-]{1,80}/([*]|[A-Za-z0-9_.-]{1,100}))$"
+
+  # Least and most. Where a setting has no most of its own, it is that of 32 bits.
+  limit_ranges = {
+    max_runners                = [1, 4294967295]
+    max_runners_per_repository = [1, 4294967295]
+    max_job_minutes            = [1, 7200]
+    boot_limit_secs            = [10, 3600]
+    connect_limit_secs         = [10, 3600]
+    idle_limit_secs            = [600, 86400]
+    surplus_grace_secs         = [0, 4294967295]
+  }
+}
+
+variable "deployment" {
+  description = "Name of this installation of ecsrunner, part of every name."
+  type        = string
+  nullable    = false
+
+  validation {
+    condition     = can(regex("^[a-z0-9]([a-z0-9-]{0,18}[a-z0-9])?$", var.deployment))
+    error_message = "deployment is `${var.deployment}`: 1 to 20 characters of a-z, 0-9 and - are expected, beginning and ending with a letter or digit."
+  }
+}
+
+# The root's `runner_class_sizes`, passed on as it is: messages name it so.
+variable "classes" {
+  description = "The class catalogue, `runner_class_sizes` of the root. `cpu` (1024 for one vCPU) and `memory` (MiB) alone are enough; the other keys are those of docs/configuration.md."
+  type = map(object({
+    cpu                   = number
+    memory                = number
+    arch                  = optional(string, "x64")
+    capacity              = optional(string, "on-demand")
+    ephemeral_storage_gib = optional(number)
+    max_runners           = optional(number)
+    max_job_minutes       = optional(number)
+    labels                = optional(list(string), [])
+    image                 = optional(string)
+    repositories          = optional(list(string))
+    exec                  = optional(bool, true)
+    default               = optional(bool, false)
+  }))
+  nullable = false
+
+  validation {
+    condition     = length(var.classes) > 0
+    error_message = "runner_class_sizes is empty: at least one class is expected, such as { small = { cpu = 512, memory = 1024, default = true } }."
+  }
+
+  validation {
+    condition     = alltrue([for name in keys(var.classes) : can(regex("^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$", name))])
+    error_message = "runner_class_sizes: not the name of a class: ${join(", ", [for name in keys(var.classes) : "`${name}`" if !can(regex("^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$", name))])}. 1 to 32 characters of a-z, 0-9 and - are expected, beginning and ending with a letter or digit."
+  }
+
+  validation {
+    condition     = alltrue([for class in values(var.classes) : contains(keys(local.fargate_memory), tostring(class.cpu))])
+    error_message = "runner_class_sizes: ${join("; ", [for name, class in var.classes : "class `${name}` has cpu ${class.cpu}" if !contains(keys(local.fargate_memory), tostring(class.cpu))])}. Fargate offers 256, 512, 1024, 2048, 4096, 8192, 16384 and 32768."
+  }
+
+  validation {
+    # A cpu that is none is told above.
+    condition     = alltrue([for class in values(var.classes) : contains(lookup(local.fargate_memory, tostring(class.cpu), [class.memory]), class.memory)])
+    error_message = "runner_class_sizes: ${join("; ", [for name, class in var.classes : "class `${name}` has memory ${class.memory}, and with cpu ${class.cpu} Fargate offers ${join(", ", lookup(local.fargate_memory, tostring(class.cpu), []))} MiB" if !contains(lookup(local.fargate_memory, tostring(class.cpu), [class.memory]), class.memory)])}."
+  }
+
+  validation {
+    condition     = alltrue([for class in values(var.classes) : contains(["x64", "arm64"], class.arch)])
+    error_message = "runner_class_sizes: ${join("; ", [for name, class in var.classes : "class `${name}` has arch `${class.arch}`" if !contains(["x64", "arm64"], class.arch)])}. `x64` or `arm64` is expected."
+  }
+
+  validation {
+    condition     = alltrue([for class in values(var.classes) : contains(["on-demand", "spot", "spot-then-on-demand"], class.capacity)])
+    error_message = "runner_class_sizes: ${join("; ", [for name, class in var.classes : "class `${name}` has capacity `${class.capacity}`" if !contains(["on-demand", "spot", "spot-then-on-demand"], class.capacity)])}. `on-demand`, `spot` or `spot-then-on-demand` is expected."
+  }
+
+  validation {
+    condition     = alltrue([for class in values(var.classes) : contains(range(20, 201), coalesce(class.ephemeral_storage_gib, 20))])
+    error_message = "runner_class_sizes: ${join("; ", [for name, class in var.classes : "class `${name}` has ephemeral_storage_gib ${class.ephemeral_storage_gib}" if !contains(range(20, 201), coalesce(class.ephemeral_storage_gib, 20))])}. A whole number from 21 to 200 is expected, or nothing for the 20 that cost nothing."
+  }
+
+  validation {
+    condition     = alltrue([for class in values(var.classes) : coalesce(class.max_runners, 1) >= 1 && floor(coalesce(class.max_runners, 1)) == coalesce(class.max_runners, 1)])
+    error_message = "runner_class_sizes: ${join("; ", [for name, class in var.classes : "class `${name}` has max_runners ${class.max_runners}" if coalesce(class.max_runners, 1) < 1 || floor(coalesce(class.max_runners, 1)) != coalesce(class.max_runners, 1)])}. A whole number of at least 1 is expected, or nothing for no limit of its own."
+  }
+
+  validation {
+    condition     = alltrue([for class in values(var.classes) : coalesce(class.max_job_minutes, 1) >= 1 && coalesce(class.max_job_minutes, 1) <= 7200 && floor(coalesce(class.max_job_minutes, 1)) == coalesce(class.max_job_minutes, 1)])
+    error_message = "runner_class_sizes: ${join("; ", [for name, class in var.classes : "class `${name}` has max_job_minutes ${class.max_job_minutes}" if coalesce(class.max_job_minutes, 1) < 1 || coalesce(class.max_job_minutes, 1) > 7200 || floor(coalesce(class.max_job_minutes, 1)) != coalesce(class.max_job_minutes, 1)])}. A whole number from 1 to 7200 is expected, since GitHub ends a job after five days."
+  }
+
+  validation {
+    condition     = alltrue(flatten([for class in values(var.classes) : [for label in class.labels : can(regex("^[^,\\s\\p{Cc}\\p{Z}]([^,\\p{Cc}]*[^,\\s\\p{Cc}\\p{Z}])?$", label))]]))
+    error_message = "runner_class_sizes: ${join("; ", flatten([for name, class in var.classes : [for label in class.labels : "class `${name}` has the label `${label}`" if !can(regex("^[^,\\s\\p{Cc}\\p{Z}]([^,\\p{Cc}]*[^,\\s\\p{Cc}\\p{Z}])?$", label))]]))}. A label is not empty and holds no comma, control character or outer space."
+  }
+
+  validation {
+    condition     = alltrue(flatten([for class in values(var.classes) : [for label in class.labels : !can(regex("^(?i:class|ecsrunner):", label))]]))
+    error_message = "runner_class_sizes: ${join("; ", flatten([for name, class in var.classes : [for label in class.labels : "class `${name}` has the label `${label}`" if can(regex("^(?i:class|ecsrunner):", label))]]))}. Labels that begin with `class:` or `ecsrunner:` are made by ecsrunner: another class's would take that class's jobs."
+  }
+
+  # GitHub gives a job to any idle runner that has its labels, so a label must not say what is not so.
+  validation {
+    condition     = alltrue(flatten([for class in values(var.classes) : [for label in class.labels : !contains(["self-hosted", "linux", "windows", "macos", "x64", "x86", "arm", "arm64"], lower(label))]]))
+    error_message = "runner_class_sizes: ${join("; ", flatten([for name, class in var.classes : [for label in class.labels : "class `${name}` has the label `${label}`" if contains(["self-hosted", "linux", "windows", "macos", "x64", "x86", "arm", "arm64"], lower(label))]]))}. These are GitHub's own labels: a class has `self-hosted`, `linux` and its architecture anyway, and another one would take jobs that it cannot run."
+  }
+
+  # Jobs that name no class are the default's, and any runner that has their labels can be given them. What
+  # every job of the deployment's has tells none of them apart.
+  validation {
+    condition = length(setsubtract(setintersection(
+      [for label in flatten([for class in values(var.classes) : class.labels if class.default]) : lower(label)],
+      [for label in flatten([for class in values(var.classes) : class.labels if !class.default]) : lower(label)],
+    ), [for label in var.settings.required_labels : lower(label)])) == 0
+    error_message = "runner_class_sizes: the default class and another one both have ${join(", ", [for label in setsubtract(setintersection([for label in flatten([for class in values(var.classes) : class.labels if class.default]) : lower(label)], [for label in flatten([for class in values(var.classes) : class.labels if !class.default]) : lower(label)]), [for label in var.settings.required_labels : lower(label)]) : "`${label}`"])}. A job with that label and without `class:` is the default's, and GitHub could give it to the other's runner: a label belongs to the default class or to others."
+  }
+
+  # A job has to name each of them, and a class has to offer each label that a job names.
+  validation {
+    condition     = alltrue([for name, class in var.classes : length(setsubtract([for label in var.settings.required_labels : lower(label)], [for label in concat(["self-hosted", "linux", class.arch, "class:${name}"], class.labels) : lower(label)])) == 0])
+    error_message = "runner_class_sizes: ${join("; ", [for name, class in var.classes : "class `${name}` does not offer ${join(", ", [for label in setsubtract([for label in var.settings.required_labels : lower(label)], [for label in concat(["self-hosted", "linux", class.arch, "class:${name}"], class.labels) : lower(label)]) : "`${label}`"])}" if length(setsubtract([for label in var.settings.required_labels : lower(label)], [for label in concat(["self-hosted", "linux", class.arch, "class:${name}"], class.labels) : lower(label)])) > 0])}. required_labels are those of every job of the deployment's: give them to the labels of each class, or it serves no job."
+  }
+
+  # Bytes of the sorted set with commas between, as in `class.rs`: open records stay small.
+  validation {
+    condition     = alltrue([for name, class in var.classes : length(replace(base64encode(join(",", distinct([for label in concat(["self-hosted", "linux", class.arch, "class:${name}"], class.labels) : lower(label)]))), "=", "")) * 3 <= 120 * 4])
+    error_message = "runner_class_sizes: ${join("; ", [for name, class in var.classes : "the labels of class `${name}` are `${join(",", distinct([for label in concat(["self-hosted", "linux", class.arch, "class:${name}"], class.labels) : lower(label)]))}`" if length(replace(base64encode(join(",", distinct([for label in concat(["self-hosted", "linux", class.arch, "class:${name}"], class.labels) : lower(label)]))), "=", "")) * 3 > 120 * 4])}. Together, with commas between, they may take 120 bytes."
+  }
+
+  validation {
+    condition     = alltrue(flatten([for class in values(var.classes) : [for pattern in coalesce(class.repositories, []) : can(regex(local.repository_pattern, pattern)) && !can(regex("/[.]{1,2}$", pattern))]]))
+    error_message = "runner_class_sizes: ${join("; ", flatten([for name, class in var.classes : [for pattern in coalesce(class.repositories, []) : "class `${name}` has the repository `${pattern}`" if !can(regex(local.repository_pattern, pattern)) || can(regex("/[.]{1,2}$", pattern))]]))}. `owner/name`, `owner/*` or `*` is expected."
+  }
+
+  validation {
+    condition     = length([for class in values(var.classes) : class if class.default]) <= 1
+    error_message = "runner_class_sizes: ${join(" and ", [for name, class in var.classes : "`${name}`" if class.default])} are both the default. At most one can be: it serves jobs that name no class."
+  }
+
+  validation {
+    # An architecture that is none is told above.
+    condition     = alltrue([for class in values(var.classes) : contains(keys(var.facts.task_definitions), "${coalesce(class.image, "default")}/${class.arch}${class.exec ? "/exec" : ""}") if contains(["x64", "arm64"], class.arch)])
+    error_message = "runner_class_sizes: ${join("; ", [for name, class in var.classes : "class `${name}` needs the image `${coalesce(class.image, "default")}` for ${class.arch}" if !contains(keys(var.facts.task_definitions), "${coalesce(class.image, "default")}/${class.arch}${class.exec ? "/exec" : ""}")])}. The deployment has ${join(", ", distinct([for key in keys(var.facts.task_definitions) : trimsuffix(key, "/exec")]))}: give the image in runner_images, or the architecture among its own."
+  }
+}
+
+variable "settings" {
+  description = "The settings, by the keys of docs/configuration.md from `repositories` to `paces`. What is left out has the default that stands there."
+  type = object({
+    repositories        = list(string)
+    required_labels     = optional(list(string), ["self-hosted"])
+    public_repositories = optional(bool, false)
+    forks               = optional(bool, false)
+    events              = optional(list(string), [])
+    check_runs          = optional(bool, false)
+    registration = optional(object({
+      organization = optional(object({ name = string, group = optional(number, 1) }))
+    }), {})
+    limits = optional(object({
+      max_runners                = optional(number)
+      max_runners_per_repository = optional(number)
+      max_job_minutes            = optional(number)
+      boot_limit_secs            = optional(number)
+      connect_limit_secs         = optional(number)
+      idle_limit_secs            = optional(number)
+      surplus_grace_secs         = optional(number)
+    }), {})
+    paces = optional(object({
+      github  = optional(object({ burst = number, per_minute = number }))
+      fargate = optional(object({ burst = number, per_minute = number }))
+    }), {})
+  })
+  nullable = false
+
+  validation {
+    condition     = length(var.settings.repositories) > 0
+    error_message = "allowed_repositories is empty: at least one of `owner/name`, `owner/*` or `*` is expected, or no job runs."
+  }
+
+  validation {
+    condition     = alltrue([for pattern in var.settings.repositories : can(regex(local.repository_pattern, pattern)) && !can(regex("/[.]{1,2}$", pattern))])
+    error_message = "allowed_repositories: ${join(", ", [for pattern in var.settings.repositories : "`${pattern}`" if !can(regex(local.repository_pattern, pattern)) || can(regex("/[.]{1,2}$", pattern))])}: `owner/name`, `owner/*` or `*` is expected."
+  }
+
+  validation {
+    condition     = length(var.settings.required_labels) > 0 && alltrue([for label in var.settings.required_labels : can(regex("^[^,\\s]([^,]*[^,\\s])?$", label))])
+    error_message = "required_labels is [${join(", ", var.settings.required_labels)}]: at least one label is expected, none of them empty, with a comma or with outer space."
+  }
+
+  validation {
+    condition     = alltrue([for event in var.settings.events : can(regex("^[a-z_]+$", event))])
+    error_message = "events is [${join(", ", var.settings.events)}]: GitHub's names of events are expected, such as push or pull_request."
+  }
+
+  validation {
+    condition = var.settings.registration.organization == null || try(
+      can(regex("^[A-Za-z0-9_-]{1,80}$", var.settings.registration.organization.name))
+      && var.settings.registration.organization.group >= 1 && floor(var.settings.registration.organization.group) == var.settings.registration.organization.group,
+      false,
+    )
+    error_message = "registration.organization is `${try(var.settings.registration.organization.name, "null")}`, group ${try(var.settings.registration.organization.group, "null")}: the organization's login and the runner group's id are expected; 1 is the default group."
+  }
+
+  validation {
+    condition     = var.settings.registration.organization == null || alltrue([for pattern in var.settings.repositories : startswith(lower(pattern), lower("${try(var.settings.registration.organization.name, "")}/"))])
+    error_message = "allowed_repositories: ${join(", ", [for pattern in var.settings.repositories : "`${pattern}`" if !startswith(lower(pattern), lower("${try(var.settings.registration.organization.name, "")}/"))])} is not of the organization `${try(var.settings.registration.organization.name, "null")}`, where runners register. Its own are expected."
+  }
+
+  validation {
+    condition     = alltrue([for key, range in local.limit_ranges : coalesce(var.settings.limits[key], range[0]) >= range[0] && coalesce(var.settings.limits[key], range[0]) <= range[1] && floor(coalesce(var.settings.limits[key], range[0])) == coalesce(var.settings.limits[key], range[0])])
+    error_message = "limits: ${join("; ", [for key, range in local.limit_ranges : "${key} is ${coalesce(var.settings.limits[key], range[0])}, a whole number from ${range[0]} to ${range[1]} is expected" if coalesce(var.settings.limits[key], range[0]) < range[0] || coalesce(var.settings.limits[key], range[0]) > range[1] || floor(coalesce(var.settings.limits[key], range[0])) != coalesce(var.settings.limits[key], range[0])])}."
+  }
+
+  validation {
+    condition     = alltrue(flatten([for rate in [for pace in [var.settings.paces.github, var.settings.paces.fargate] : pace if pace != null] : [for number in [rate.burst, rate.per_minute] : number >= 1 && number <= 60000 && floor(number) == number]]))
+    error_message = "paces: ${jsonencode({ for key, rate in var.settings.paces : key => rate if rate != null })}: whole numbers from 1 to 60000 are expected."
+  }
+}
+
+variable "facts" {
+  description = "What the deployment is made of, as docs/configuration.md lists it; `version` and `paused` are added here."
+  type = object({
+    state_table      = string
+    boot_table       = string
+    boot_owner       = string
+    boot_owner_exec  = string
+    cluster          = string
+    subnets          = list(string)
+    security_groups  = list(string)
+    assign_public_ip = bool
+    task_definitions = map(string)
+    queue_url        = string
+    webhook_secret   = string
+    github_secret    = string
+    log_group        = string
+  })
+  nullable = false
+
+  validation {
+    condition     = length(var.facts.subnets) > 0 && length(var.facts.security_groups) > 0
+    error_message = "facts has ${length(var.facts.subnets)} subnets and ${length(var.facts.security_groups)} security groups: at least one of each is expected, or no task starts."
+  }
+}

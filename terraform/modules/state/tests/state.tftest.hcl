@@ -1,0 +1,197 @@
+# The tables as the store expects them, the secrets, and each value that is refused.
+
+mock_provider "aws" {
+  mock_data "aws_secretsmanager_random_password" {
+    defaults = { random_password = "drawn" }
+  }
+}
+
+variables {
+  deployment = "ci"
+}
+
+run "the_state_table_is_what_the_store_expects" {
+  command = plan
+
+  assert {
+    condition     = aws_dynamodb_table.state.name == "ecsrunner-ci-state" && aws_dynamodb_table.state.hash_key == "pk" && aws_dynamodb_table.state.range_key == "sk" && aws_dynamodb_table.state.billing_mode == "PAY_PER_REQUEST"
+    error_message = "name, keys or billing are others"
+  }
+  assert {
+    condition     = { for index in aws_dynamodb_table.state.global_secondary_index : index.name => "${index.hash_key} ${index.range_key} ${index.projection_type}" } == { by_month = "month ended_at ALL", by_repository = "repository ended_at ALL", by_runner = "runner ended_at ALL" }
+    error_message = "indexes are those of crates/aws/src/store/item.rs"
+  }
+  assert {
+    condition     = { for attribute in aws_dynamodb_table.state.attribute : attribute.name => attribute.type } == { pk = "S", sk = "S", month = "S", repository = "S", runner = "S", ended_at = "N" }
+    error_message = "attributes are those of crates/aws/src/store/tables.rs"
+  }
+  assert {
+    condition     = aws_dynamodb_table.state.ttl[0].enabled && aws_dynamodb_table.state.ttl[0].attribute_name == "expires_at"
+    error_message = "history has to expire"
+  }
+  assert {
+    condition     = aws_dynamodb_table.state.point_in_time_recovery[0].enabled && aws_dynamodb_table.state.deletion_protection_enabled
+    error_message = "recovery and deletion protection are on by default"
+  }
+  assert {
+    condition     = length(aws_dynamodb_table.state.server_side_encryption) == 0
+    error_message = "by default the key is AWS's own"
+  }
+}
+
+run "the_store_spells_them_so" {
+  command = plan
+
+  # The very source is read, so that neither side changes alone.
+  assert {
+    condition = alltrue([
+      for name in concat(
+        [for attribute in aws_dynamodb_table.state.attribute : attribute.name],
+        [for index in aws_dynamodb_table.state.global_secondary_index : index.name],
+        [aws_dynamodb_table.state.ttl[0].attribute_name],
+      ) : strcontains(file("../../../crates/aws/src/store/item.rs"), "${upper(name)}: &str = \"${name}\";")
+    ])
+    error_message = "crates/aws/src/store/item.rs spells a key or an index otherwise"
+  }
+}
+
+run "the_boot_table_is_keyed_by_its_owner_and_never_restored" {
+  command = plan
+
+  assert {
+    condition     = aws_dynamodb_table.boot.name == "ecsrunner-ci-boot" && aws_dynamodb_table.boot.hash_key == "owner" && aws_dynamodb_table.boot.range_key == null
+    error_message = "the boot table has the key `owner` alone"
+  }
+  assert {
+    condition     = aws_dynamodb_table.boot.ttl[0].enabled && aws_dynamodb_table.boot.ttl[0].attribute_name == "expires_at"
+    error_message = "boot items have to expire"
+  }
+  assert {
+    condition     = !aws_dynamodb_table.boot.point_in_time_recovery[0].enabled && aws_dynamodb_table.boot.deletion_protection_enabled
+    error_message = "boot items are not restored, and the table is protected"
+  }
+}
+
+run "a_key_of_ones_own_serves_state_and_secrets_but_not_the_boot_table" {
+  command = plan
+
+  variables {
+    kms_key_arn            = "arn:aws:kms:eu-west-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"
+    deletion_protection    = false
+    point_in_time_recovery = false
+  }
+
+  assert {
+    condition     = aws_dynamodb_table.state.server_side_encryption[0].kms_key_arn == var.kms_key_arn && aws_secretsmanager_secret.webhook.kms_key_id == var.kms_key_arn && aws_secretsmanager_secret.github.kms_key_id == var.kms_key_arn
+    error_message = "the key is not used"
+  }
+  assert {
+    condition     = length(aws_dynamodb_table.boot.server_side_encryption) == 0
+    error_message = "a task's role may not decrypt"
+  }
+  assert {
+    condition     = !aws_dynamodb_table.state.deletion_protection_enabled && !aws_dynamodb_table.boot.deletion_protection_enabled && !aws_dynamodb_table.state.point_in_time_recovery[0].enabled
+    error_message = "the switches are without effect"
+  }
+}
+
+run "a_webhook_secret_is_generated" {
+  command = apply
+
+  assert {
+    condition     = nonsensitive(aws_secretsmanager_secret_version.generated["webhook"].secret_string) == jsonencode(["drawn"]) && length(aws_secretsmanager_secret_version.given) == 0
+    error_message = "a JSON list with one secret is expected"
+  }
+  assert {
+    condition     = data.aws_secretsmanager_random_password.webhook["webhook"].password_length == 64
+    error_message = "the secret is too short"
+  }
+  assert {
+    condition     = aws_secretsmanager_secret.webhook.name == "ecsrunner/ci/webhook" && aws_secretsmanager_secret.github.name == "ecsrunner/ci/github" && aws_secretsmanager_secret.github.recovery_window_in_days == 7
+    error_message = "the secrets have other names"
+  }
+}
+
+run "another_apply_keeps_the_generated_secret" {
+  command = apply
+
+  override_data {
+    target = data.aws_secretsmanager_random_password.webhook["webhook"]
+    values = { random_password = "drawn again" }
+  }
+
+  assert {
+    condition     = nonsensitive(aws_secretsmanager_secret_version.generated["webhook"].secret_string) == jsonencode(["drawn"])
+    error_message = "the webhook's secret was replaced behind GitHub's back"
+  }
+}
+
+run "given_secrets_are_kept_as_a_list" {
+  command = apply
+
+  variables {
+    webhook_secrets = ["new-secret-0123456789", "old-secret-0123456789"]
+  }
+
+  assert {
+    condition     = nonsensitive(aws_secretsmanager_secret_version.given["webhook"].secret_string) == jsonencode(["new-secret-0123456789", "old-secret-0123456789"]) && length(aws_secretsmanager_secret_version.generated) == 0
+    error_message = "the given secrets are expected, and nothing generated"
+  }
+}
+
+run "terraform_never_writes_githubs_credentials" {
+  command = plan
+
+  assert {
+    condition     = aws_secretsmanager_secret.github.name == "ecsrunner/ci/github" && !strcontains(file("main.tf"), "aws_secretsmanager_secret.github")
+    error_message = "something in main.tf uses the secret of GitHub's credentials"
+  }
+}
+
+run "a_deployment_name_with_a_dot_is_refused" {
+  command = plan
+  variables {
+    deployment = "ci.main"
+  }
+  expect_failures = [var.deployment]
+}
+
+run "an_alias_for_a_key_is_refused" {
+  command = plan
+  variables {
+    kms_key_arn = "alias/mine"
+  }
+  expect_failures = [var.kms_key_arn]
+}
+
+run "a_recovery_window_that_aws_refuses_is_refused" {
+  command = plan
+  variables {
+    secret_recovery_window_days = 3
+  }
+  expect_failures = [var.secret_recovery_window_days]
+}
+
+run "no_webhook_secret_at_all_is_refused" {
+  command = plan
+  variables {
+    webhook_secrets = []
+  }
+  expect_failures = [var.webhook_secrets]
+}
+
+run "a_short_webhook_secret_is_refused" {
+  command = plan
+  variables {
+    webhook_secrets = ["hunter2"]
+  }
+  expect_failures = [var.webhook_secrets]
+}
+
+run "a_webhook_secret_with_a_line_end_is_refused" {
+  command = plan
+  variables {
+    webhook_secrets = ["0123456789abcdef\n"]
+  }
+  expect_failures = [var.webhook_secrets]
+}

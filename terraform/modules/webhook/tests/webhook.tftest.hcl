@@ -1,0 +1,259 @@
+# The wiring of the way in, and each validation made to fail. Nothing is created: the provider is a mock.
+
+mock_provider "aws" {
+  mock_data "aws_iam_policy_document" {
+    defaults = { json = "{}" }
+  }
+  mock_data "aws_partition" {
+    defaults = { partition = "aws" }
+  }
+  mock_data "aws_region" {
+    defaults = { region = "eu-west-1" }
+  }
+  mock_resource "aws_api_gateway_stage" {
+    defaults = {
+      arn        = "arn:aws:apigateway:eu-west-1::/restapis/a1b2c3/stages/v1"
+      invoke_url = "https://a1b2c3.execute-api.eu-west-1.amazonaws.com/v1"
+    }
+  }
+  mock_resource "aws_api_gateway_rest_api" {
+    defaults = { execution_arn = "arn:aws:execute-api:eu-west-1:123456789012:a1b2c3" }
+  }
+  mock_resource "aws_cloudwatch_event_bus" {
+    defaults = { arn = "arn:aws:events:eu-west-1:123456789012:event-bus/ecsrunner-ci" }
+  }
+  mock_resource "aws_iam_role" {
+    defaults = { arn = "arn:aws:iam::123456789012:role/ecsrunner-ci-webhook" }
+  }
+  mock_resource "aws_cloudwatch_log_group" {
+    defaults = { arn = "arn:aws:logs:eu-west-1:123456789012:log-group:/aws/apigateway/ecsrunner-ci-webhook" }
+  }
+}
+
+variables {
+  deployment = "ci"
+}
+
+run "the_templates_are_the_shipped_files" {
+  assert {
+    condition     = aws_api_gateway_integration.put_events.request_templates == tomap({ "application/json" = file("./put_events.vtl") })
+    error_message = "PutEvents must be asked with put_events.vtl, byte for byte, and for application/json alone."
+  }
+  assert {
+    condition     = aws_api_gateway_integration_response.statuses["200"].response_templates["application/json"] == file("./put_events_response.vtl")
+    error_message = "An answer of PutEvents must go through put_events_response.vtl."
+  }
+  assert {
+    condition     = aws_api_gateway_integration_response.statuses["502"].response_templates["application/json"] == file("./put_events_failed.vtl")
+    error_message = "A failure of PutEvents must go through put_events_failed.vtl."
+  }
+  assert {
+    condition     = aws_api_gateway_stage.v1.variables["bus"] == aws_cloudwatch_event_bus.webhooks.name && aws_cloudwatch_event_bus.webhooks.name == "ecsrunner-ci"
+    error_message = "The stage's variable `bus` must name the bus that is made here."
+  }
+}
+
+run "put_events_is_called_as_events_wants_it" {
+  assert {
+    condition     = aws_api_gateway_integration.put_events.uri == "arn:aws:apigateway:eu-west-1:events:action/PutEvents"
+    error_message = "The integration must be EventBridge's PutEvents."
+  }
+  assert {
+    condition     = aws_api_gateway_integration.put_events.type == "AWS" && aws_api_gateway_integration.put_events.passthrough_behavior == "NEVER" && aws_api_gateway_integration.put_events.timeout_milliseconds < 10000
+    error_message = "Only the template may reach EventBridge, and GitHub waits for ten seconds."
+  }
+  assert {
+    condition     = aws_api_gateway_integration.put_events.request_parameters["integration.request.header.X-Amz-Target"] == "'AWSEvents.PutEvents'" && aws_api_gateway_integration.put_events.request_parameters["integration.request.header.Content-Type"] == "'application/x-amz-json-1.1'"
+    error_message = "PutEvents needs its two headers."
+  }
+  assert {
+    condition     = data.aws_iam_policy_document.put_events.statement[0].actions == toset(["events:PutEvents"]) && data.aws_iam_policy_document.put_events.statement[0].resources == toset([aws_cloudwatch_event_bus.webhooks.arn]) && length(data.aws_iam_policy_document.put_events.statement) == 1
+    error_message = "The role may put events onto the bus, and nothing else."
+  }
+  assert {
+    condition     = length(aws_api_gateway_rest_api.webhook.binary_media_types == null ? [] : aws_api_gateway_rest_api.webhook.binary_media_types) == 0
+    error_message = "With binary media types $input.body is not the raw text any more."
+  }
+}
+
+run "a_failure_of_put_events_is_no_200" {
+  assert {
+    condition     = alltrue([for status in ["400", "413", "429", "500", "503"] : can(regex("^(?:${aws_api_gateway_integration_response.statuses["502"].selection_pattern})$", status))])
+    error_message = "Each 4xx and 5xx of PutEvents must be answered with 502."
+  }
+  assert {
+    condition     = !can(regex("^(?:${aws_api_gateway_integration_response.statuses["502"].selection_pattern})$", "200"))
+    error_message = "A 200 of PutEvents must stay the default."
+  }
+  assert {
+    condition     = toset([for response in aws_api_gateway_method_response.statuses : response.status_code]) == toset(["200", "502"])
+    error_message = "The method answers 200 and 502."
+  }
+}
+
+run "githubs_headers_are_required" {
+  assert {
+    condition     = aws_api_gateway_method.post.request_parameters == tomap({ "method.request.header.X-GitHub-Event" = true, "method.request.header.X-GitHub-Delivery" = true, "method.request.header.X-Hub-Signature-256" = true })
+    error_message = "A webhook without one of GitHub's three headers must be refused."
+  }
+  assert {
+    condition     = aws_api_gateway_request_validator.headers.validate_request_parameters && !aws_api_gateway_request_validator.headers.validate_request_body
+    error_message = "Headers are checked; the body has no model that it could be held to."
+  }
+  assert {
+    condition     = alltrue([for name in ["DEFAULT_4XX", "DEFAULT_5XX"] : contains(keys(aws_api_gateway_gateway_response.refusals), name)])
+    error_message = "What has no answer of its own must answer by a default of ours."
+  }
+  assert {
+    condition     = alltrue([for response in aws_api_gateway_gateway_response.refusals : !strcontains(response.response_templates["application/json"], "$")])
+    error_message = "A refusal is a constant: AWS's own words about what is behind stay inside."
+  }
+}
+
+run "nothing_that_a_sender_controls_is_logged" {
+  assert {
+    condition     = aws_api_gateway_method_settings.all.settings[0].logging_level == "OFF" && !aws_api_gateway_method_settings.all.settings[0].data_trace_enabled
+    error_message = "Execution logs would hold bodies and signatures."
+  }
+  assert {
+    condition     = strcontains(aws_api_gateway_stage.v1.access_log_settings[0].format, "$context.extendedRequestId") && !strcontains(aws_api_gateway_stage.v1.access_log_settings[0].format, "$context.requestId") && !strcontains(aws_api_gateway_stage.v1.access_log_settings[0].format, "$input") && !strcontains(aws_api_gateway_stage.v1.access_log_settings[0].format, "userAgent")
+    error_message = "The access log names a request by the extended id, and holds no body and no header."
+  }
+  assert {
+    condition     = can(jsondecode(aws_api_gateway_stage.v1.access_log_settings[0].format)) && aws_cloudwatch_log_group.access.retention_in_days == 30
+    error_message = "Access logs are JSON, and are not kept for ever."
+  }
+}
+
+run "everybody_may_call_by_default" {
+  assert {
+    condition     = length(data.aws_iam_policy_document.callers.statement[0].condition) == 0
+    error_message = "Without source_cidrs there is no condition on the address."
+  }
+  assert {
+    condition     = output.url == "https://a1b2c3.execute-api.eu-west-1.amazonaws.com/v1/webhook"
+    error_message = "The address is the stage's, with /webhook."
+  }
+  assert {
+    condition     = length(aws_cloudwatch_event_archive.webhooks) == 0 && length(aws_wafv2_web_acl_association.stage) == 0
+    error_message = "An archive and a web ACL cost, so neither is a default."
+  }
+  assert {
+    condition     = aws_api_gateway_account.logs["own"].cloudwatch_role_arn == aws_iam_role.account_logs["own"].arn
+    error_message = "A fresh account has no role for logs, and a stage with access logs cannot be made then."
+  }
+}
+
+run "what_is_asked_for_is_made" {
+  variables {
+    source_cidrs     = ["192.30.252.0/22", "2606:50c0::/32"]
+    archive_days     = 14
+    waf              = { acl_arn = "arn:aws:wafv2:eu-west-1:123456789012:regional/webacl/edge/0a1b" }
+    account_log_role = "existing"
+    throttle         = { rate = 20, burst = 40 }
+  }
+
+  assert {
+    condition = anytrue([
+      for condition in data.aws_iam_policy_document.callers.statement[0].condition :
+      condition.test == "IpAddress" && condition.variable == "aws:SourceIp" && toset(condition.values) == toset(["192.30.252.0/22", "2606:50c0::/32"])
+    ])
+    error_message = "Only the addresses given may call."
+  }
+  assert {
+    condition     = aws_cloudwatch_event_archive.webhooks["webhooks"].retention_days == 14
+    error_message = "The archive keeps webhooks for as long as was asked for."
+  }
+  assert {
+    condition     = aws_wafv2_web_acl_association.stage["stage"].resource_arn == aws_api_gateway_stage.v1.arn
+    error_message = "The web ACL stands before the stage."
+  }
+  assert {
+    condition     = length(aws_api_gateway_account.logs) == 0 && length(aws_iam_role.account_logs) == 0
+    error_message = "The account's role for logs must be left alone where it is somebody else's."
+  }
+  assert {
+    condition     = aws_api_gateway_method_settings.all.settings[0].throttling_rate_limit == 20 && aws_api_gateway_method_settings.all.settings[0].throttling_burst_limit == 40
+    error_message = "The throttle is the one given."
+  }
+}
+
+run "a_wrong_deployment_is_refused" {
+  command = plan
+  variables {
+    deployment = "CI!"
+  }
+  expect_failures = [var.deployment]
+}
+
+run "a_deployment_of_21_characters_is_refused" {
+  command = plan
+  variables {
+    deployment = "abcdefghijklmnopqrstu"
+  }
+  expect_failures = [var.deployment]
+}
+
+run "a_rate_of_nothing_is_refused" {
+  command = plan
+  variables {
+    throttle = { rate = 0 }
+  }
+  expect_failures = [var.throttle]
+}
+
+run "a_burst_above_the_quota_is_refused" {
+  command = plan
+  variables {
+    throttle = { burst = 5001 }
+  }
+  expect_failures = [var.throttle]
+}
+
+run "an_empty_list_of_addresses_is_refused" {
+  command = plan
+  variables {
+    source_cidrs = []
+  }
+  expect_failures = [var.source_cidrs]
+}
+
+run "an_address_that_is_none_is_refused" {
+  command = plan
+  variables {
+    source_cidrs = ["github.com"]
+  }
+  expect_failures = [var.source_cidrs]
+}
+
+run "a_web_acl_of_cloudfront_is_refused" {
+  command = plan
+  variables {
+    waf = { acl_arn = "arn:aws:wafv2:us-east-1:123456789012:global/webacl/edge/0a1b" }
+  }
+  expect_failures = [var.waf]
+}
+
+run "a_retention_that_is_not_offered_is_refused" {
+  command = plan
+  variables {
+    log_retention_days = 31
+  }
+  expect_failures = [var.log_retention_days]
+}
+
+run "a_log_role_of_another_word_is_refused" {
+  command = plan
+  variables {
+    account_log_role = "yes"
+  }
+  expect_failures = [var.account_log_role]
+}
+
+run "half_a_day_of_archive_is_refused" {
+  command = plan
+  variables {
+    archive_days = 0.5
+  }
+  expect_failures = [var.archive_days]
+}

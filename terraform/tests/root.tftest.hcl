@@ -1,0 +1,210 @@
+# Who is told what, and each validation of the root made to fail. Nothing is created: the provider is a mock, and so is
+# the module that would call Docker.
+
+mock_provider "aws" {
+  mock_data "aws_iam_policy_document" {
+    defaults = { json = "{}" }
+  }
+  mock_data "aws_partition" {
+    defaults = { partition = "aws" }
+  }
+  mock_data "aws_region" {
+    defaults = { region = "eu-west-1" }
+  }
+  mock_data "aws_caller_identity" {
+    defaults = { account_id = "123456789012" }
+  }
+  mock_data "aws_availability_zones" {
+    defaults = { names = ["eu-west-1a", "eu-west-1b", "eu-west-1c"] }
+  }
+  mock_resource "aws_vpc" {
+    defaults = { id = "vpc-0123456789abcdef0" }
+  }
+  mock_resource "aws_subnet" {
+    defaults = { id = "subnet-0123456789abcdef0" }
+  }
+  mock_resource "aws_sqs_queue" {
+    defaults = { arn = "arn:aws:sqs:eu-west-1:123456789012:mock", url = "https://sqs.eu-west-1.amazonaws.com/123456789012/mock" }
+  }
+  mock_resource "aws_iam_role" {
+    defaults = { arn = "arn:aws:iam::123456789012:role/mock" }
+  }
+  mock_resource "aws_ecs_cluster" {
+    defaults = { arn = "arn:aws:ecs:eu-west-1:123456789012:cluster/ecsrunner-ci" }
+  }
+  mock_resource "aws_lambda_function" {
+    defaults = { arn = "arn:aws:lambda:eu-west-1:123456789012:function:mock" }
+  }
+  mock_resource "aws_cloudwatch_event_bus" {
+    defaults = { arn = "arn:aws:events:eu-west-1:123456789012:event-bus/ecsrunner-ci" }
+  }
+  mock_resource "aws_cloudwatch_event_rule" {
+    defaults = { arn = "arn:aws:events:eu-west-1:123456789012:rule/mock" }
+  }
+  mock_resource "aws_scheduler_schedule_group" {
+    defaults = { arn = "arn:aws:scheduler:eu-west-1:123456789012:schedule-group/ecsrunner-ci" }
+  }
+  mock_resource "aws_cloudwatch_log_group" {
+    defaults = { arn = "arn:aws:logs:eu-west-1:123456789012:log-group:mock" }
+  }
+  mock_resource "aws_dynamodb_table" {
+    defaults = { arn = "arn:aws:dynamodb:eu-west-1:123456789012:table/mock" }
+  }
+  mock_resource "aws_secretsmanager_secret" {
+    defaults = { arn = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:mock" }
+  }
+  mock_resource "aws_ssm_parameter" {
+    defaults = { arn = "arn:aws:ssm:eu-west-1:123456789012:parameter/mock" }
+  }
+  mock_resource "aws_sns_topic" {
+    defaults = { arn = "arn:aws:sns:eu-west-1:123456789012:ecsrunner-ci-alarms" }
+  }
+  mock_resource "aws_kms_key" {
+    defaults = { arn = "arn:aws:kms:eu-west-1:123456789012:key/0a1b" }
+  }
+  mock_resource "aws_api_gateway_rest_api" {
+    defaults = { execution_arn = "arn:aws:execute-api:eu-west-1:123456789012:a1b2c3" }
+  }
+  mock_resource "aws_api_gateway_stage" {
+    defaults = { arn = "arn:aws:apigateway:eu-west-1::/restapis/a1b2c3/stages/v1", invoke_url = "https://a1b2c3.execute-api.eu-west-1.amazonaws.com/v1" }
+  }
+}
+
+override_module {
+  target = module.image
+  outputs = {
+    uri           = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/ecsrunner-ci-runner:1-0a1b2c3d4e5f"
+    pushed_at     = 1795651200
+    repository    = { name = "ecsrunner-ci-runner", arn = "arn:aws:ecr:eu-west-1:123456789012:repository/ecsrunner-ci-runner" }
+    architectures = ["x64"]
+  }
+}
+
+variables {
+  deployment           = "ci"
+  region               = "eu-west-1"
+  allowed_repositories = ["acme/app"]
+  control_plane        = { package = { filename = "./README.md" } }
+}
+
+run "an_apply_tells_what_to_do_next" {
+  assert {
+    condition     = output.webhook_url == "https://a1b2c3.execute-api.eu-west-1.amazonaws.com/v1/webhook"
+    error_message = "The address of the webhook is ${output.webhook_url}."
+  }
+  assert {
+    condition     = strcontains(output.github_secret_command, module.state.secrets.github.arn) && strcontains(output.webhook_secret_command, module.state.secrets.webhook.arn)
+    error_message = "The commands name the deployment's secrets."
+  }
+  assert {
+    condition     = output.runner_image == "123456789012.dkr.ecr.eu-west-1.amazonaws.com/ecsrunner-ci-runner:1-0a1b2c3d4e5f" && contains(output.alarms.names, "ecsrunner-ci-image-age")
+    error_message = "The image is the one built here, and its age is known."
+  }
+}
+
+run "the_control_plane_may_act_on_this_deployment" {
+  assert {
+    condition     = length(module.parameters.arns) == 4
+    error_message = "Four parameters are read: deployment, settings, classes and paused."
+  }
+  assert {
+    condition     = output.dead_letters == ["ecsrunner-ci-events-dead", "ecsrunner-ci-kicks-dead"]
+    error_message = "The queues of dead letters are the control plane's."
+  }
+  assert {
+    condition     = contains(module.fleet.task_definition_arns, "arn:aws:ecs:eu-west-1:123456789012:task-definition/ecsrunner-ci-default-x64:*")
+    error_message = "Every revision of a task definition may be run, since launches under way name earlier ones."
+  }
+}
+
+run "an_image_of_ones_own_builds_none" {
+  variables {
+    runner_image_uri = "ghcr.io/acme/runner@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+    runner_class_sizes = {
+      small = { cpu = 512, memory = 1024, default = true, arch = "arm64" }
+      large = { cpu = 4096, memory = 8192, image = "android" }
+    }
+    runner_images = { android = { uri = "ghcr.io/acme/android:1" } }
+  }
+
+  assert {
+    condition     = length(module.image) == 0 && output.runner_image == var.runner_image_uri && !contains(output.alarms.names, "ecsrunner-ci-image-age")
+    error_message = "Where an image is given none is built, and its age is not known."
+  }
+  assert {
+    condition     = toset(keys(module.fleet.task_definitions)) == toset(["default/arm64", "default/arm64/exec", "android/x64", "android/x64/exec"])
+    error_message = "Each image has task definitions for the architectures of the classes that use it."
+  }
+}
+
+run "a_wrong_deployment_is_refused" {
+  command = plan
+  variables {
+    deployment = "Continuous-Integration"
+  }
+  expect_failures = [var.deployment]
+}
+
+run "a_zone_is_no_region" {
+  command = plan
+  variables {
+    region = "eu-west-1a"
+  }
+  expect_failures = [var.region]
+}
+
+run "a_tag_of_ours_is_refused" {
+  command = plan
+  variables {
+    tags = { "ecsrunner:deployment" = "other" }
+  }
+  expect_failures = [var.tags]
+}
+
+run "no_repository_is_refused" {
+  command = plan
+  variables {
+    allowed_repositories = []
+  }
+  expect_failures = [var.allowed_repositories]
+}
+
+run "a_class_of_an_image_that_is_not_there_is_refused" {
+  command = plan
+  variables {
+    runner_class_sizes = { small = { cpu = 512, memory = 1024, image = "android", default = true } }
+  }
+  expect_failures = [var.runner_class_sizes]
+}
+
+run "a_tag_with_a_colon_is_refused" {
+  command = plan
+  variables {
+    runner_image_tag = "runner:1"
+  }
+  expect_failures = [var.runner_image_tag]
+}
+
+run "an_image_without_a_tag_is_refused" {
+  command = plan
+  variables {
+    runner_image_uri = "ghcr.io/acme/runner"
+  }
+  expect_failures = [var.runner_image_uri]
+}
+
+run "a_further_image_called_default_is_refused" {
+  command = plan
+  variables {
+    runner_images = { default = { uri = "ghcr.io/acme/runner:1" } }
+  }
+  expect_failures = [var.runner_images]
+}
+
+run "a_github_without_tls_is_refused" {
+  command = plan
+  variables {
+    github = { api_url = "http://github.example.com/api/v3" }
+  }
+  expect_failures = [var.github]
+}

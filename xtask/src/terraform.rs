@@ -1,0 +1,139 @@
+//! Terraform: formatted, valid, tested by its own tests, and held to what the
+//! code calls and measures.
+//!
+//! Nothing is applied. The provider comes from its registry, or from where
+//! `TF_CLI_CONFIG_FILE` says; where neither has it, all but the format is left out.
+
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, ensure};
+
+use crate::pypi;
+use crate::steps::{Done, say};
+use crate::tools::{is_there, succeed};
+
+/// Whole deployments, as their users write them.
+const EXAMPLES: [&str; 2] = ["minimal", "complete"];
+/// Held to the code: actions to the policies, metrics to dashboard and alarms, the README to the inputs.
+const CHECKS: [&[&str]; 4] =
+    [&["-m", "unittest", "--quiet", "test_checks"], &["actions.py"], &["metrics.py"], &["readme.py"]];
+
+/// Checks the root, each module and each example.
+pub(crate) fn check(root: &Path) -> anyhow::Result<Done> {
+    if !is_there(Command::new("terraform").arg("version")) {
+        return Ok(Done::Skipped("`terraform` is not installed".to_owned()));
+    }
+    if let Some(why) = pypi::missing() {
+        return Ok(Done::Skipped(why));
+    }
+    let source = root.join("terraform");
+    let format =
+        Command::new("terraform").args(["fmt", "-check", "-diff", "-recursive"]).arg(&source).status()?;
+    ensure!(format.success(), "`terraform fmt -recursive terraform` is to be run");
+    succeed(Command::new("sh").arg(source.join("modules/image/tests/build_test.sh")))
+        .context("the image is not built as it should be")?;
+
+    let modules = modules(&source)?;
+    let cache = root.join("target/xtask/terraform");
+    for module in modules.iter().chain([&source]) {
+        let terraform = Terraform::of(module, &cache);
+        if let Err(error) = terraform.init() {
+            // With a provider of its own, what is wrong is ours.
+            ensure!(env::var_os("TF_CLI_CONFIG_FILE").is_none(), "{error:#}");
+            return Ok(Done::Skipped(format!("the provider hashicorp/aws cannot be had: {error:#}")));
+        }
+        say(&terraform.name());
+        terraform.run(&["validate", "-no-color"])?;
+        terraform.run(&["test", "-no-color"])?;
+    }
+    let root_module = Terraform::of(&source, &cache);
+    for example in EXAMPLES {
+        let directory = format!("examples/{example}");
+        say(&directory);
+        let (tests, variables) =
+            (format!("-test-directory={directory}"), format!("-var-file={directory}/terraform.tfvars"));
+        // `init` reads the tests' directory, too.
+        root_module.run(&["init", "-backend=false", "-input=false", "-no-color", &tests])?;
+        root_module.run(&["test", "-no-color", &tests, &variables])?;
+    }
+    let python = pypi::Packages::install(root, "terraform")?;
+    for check in CHECKS {
+        succeed(&mut python.run(check)).context("Terraform and the code do not agree")?;
+    }
+    scan(&python, &source)?;
+    Ok(Done::Passed)
+}
+
+fn modules(source: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    let directory = source.join("modules");
+    let entries = fs::read_dir(&directory).with_context(|| format!("cannot read {}", directory.display()))?;
+    let mut modules = entries.map(|entry| entry.map(|entry| entry.path())).collect::<Result<Vec<_>, _>>()?;
+    modules.sort();
+    Ok(modules)
+}
+
+/// checkov's policies, each skip with its reason beside what is skipped.
+fn scan(python: &pypi::Packages, source: &Path) -> anyhow::Result<()> {
+    let mut checkov = python.program("checkov");
+    checkov.args(["--framework", "terraform", "--skip-download", "--compact", "--quiet", "--directory"]);
+    checkov.arg(source).env("BC_SKIP_MAPPING", "TRUE").env("LOG_LEVEL", "ERROR");
+    succeed(&mut checkov).context("checkov found what has no reason")
+}
+
+/// Terraform in one directory, with what it makes elsewhere.
+struct Terraform {
+    directory: PathBuf,
+    data: PathBuf,
+}
+
+impl Terraform {
+    fn of(directory: &Path, cache: &Path) -> Self {
+        let name = directory.file_name().unwrap_or(directory.as_os_str());
+        Self { directory: directory.to_owned(), data: cache.join("data").join(name) }
+    }
+
+    fn name(&self) -> String {
+        self.directory.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut terraform = Command::new("terraform");
+        terraform.args(arguments).current_dir(&self.directory);
+        terraform.env("TF_DATA_DIR", &self.data).env("TF_IN_AUTOMATION", "1");
+        terraform
+    }
+
+    fn init(&self) -> anyhow::Result<()> {
+        let output = self.command(&["init", "-backend=false", "-input=false", "-no-color"]).output()?;
+        let words = String::from_utf8_lossy(&output.stderr);
+        ensure!(
+            output.status.success(),
+            "`terraform init` in {}: {}",
+            self.directory.display(),
+            words.trim()
+        );
+        Ok(())
+    }
+
+    /// Runs it, and shows what it says only if it fails.
+    fn run(&self, arguments: &[&str]) -> anyhow::Result<()> {
+        let output = self.command(arguments).output()?;
+        let (told, words) =
+            (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        ensure!(
+            output.status.success(),
+            "`terraform {}` in {}:\n{told}{words}",
+            arguments.join(" "),
+            self.directory.display()
+        );
+        if let Some(summary) =
+            told.lines().rev().find(|line| line.starts_with("Success! ") && line.contains("passed"))
+        {
+            say(&format!("  {summary}"));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,178 @@
+"""The two checks fail where they have to: `python3 -m unittest discover xtask/terraform`."""
+
+import json
+import pathlib
+import sys
+import unittest
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent))
+
+import actions
+import metrics
+import plan
+import readme
+
+
+def statement(*names, **more):
+    return {"sid": {"constant_value": "S"}, "actions": {"constant_value": list(names)}, **more}
+
+
+def document(*statements, name="functions", **more):
+    address = f"data.aws_iam_policy_document.{name}"
+    return {"address": address, "type": "aws_iam_policy_document", "expressions": {"statement": list(statements), **more}}
+
+
+def attached(name="functions", role="functions"):
+    policy = {"references": [f"data.aws_iam_policy_document.{name}.json", f"data.aws_iam_policy_document.{name}"]}
+    return {
+        "address": f"aws_iam_role_policy.{name}",
+        "type": "aws_iam_role_policy",
+        "expressions": {"role": {"references": [f"aws_iam_role.{role}.id", f"aws_iam_role.{role}"]}, "policy": policy},
+    }
+
+
+def control_plane(*resources):
+    inner = {"module_calls": {"control_plane": {"module": {"resources": list(resources)}}}}
+    return {"configuration": {"root_module": {"module_calls": {"ecsrunner": {"module": inner}}}}}
+
+
+class Actions(unittest.TestCase):
+    called = {"ecs:RunTask"}
+    listed = {("functions", "iam:PassRole")}
+
+    def mistakes(self, *names, called=None, listed=None):
+        terraform = control_plane(document(statement(*names)), attached())
+        return actions.check(terraform, self.called if called is None else called, self.listed if listed is None else listed)[0]
+
+    def test_what_is_called_or_listed_is_right(self):
+        self.assertEqual(self.mistakes("ecs:RunTask", "iam:PassRole"), [])
+
+    def test_a_call_that_is_not_granted(self):
+        self.assertEqual(self.mistakes("iam:PassRole"), ["ecs:RunTask is called, and not granted: add it to iam.tf"])
+
+    def test_a_grant_that_nobody_calls(self):
+        self.assertEqual(
+            self.mistakes("ecs:RunTask", "iam:PassRole", "ecs:StopTask"),
+            ["ecs:StopTask is granted to `functions`, and neither called nor listed in granted.md"],
+        )
+
+    def test_a_reason_for_nothing(self):
+        self.assertEqual(self.mistakes("ecs:RunTask"), ["iam:PassRole is listed in granted.md for `functions`, and not granted"])
+
+    def test_a_reason_for_what_is_called(self):
+        needless = self.mistakes("ecs:RunTask", "iam:PassRole", listed={("functions", "ecs:RunTask"), *self.listed})
+        self.assertEqual(needless, ["ecs:RunTask is listed in granted.md, and called by the tests: it needs no reason"])
+
+    def test_a_star_is_never_right(self):
+        self.assertIn("ecs:* is granted to `functions`: each action is to be named", self.mistakes("ecs:RunTask", "iam:PassRole", "ecs:*"))
+
+    def test_a_transaction_asks_for_its_writes_and_checks(self):
+        missing = self.mistakes("dynamodb:PutItem", called={actions.TRANSACTION, "dynamodb:PutItem"}, listed=set())
+        self.assertEqual([mistake.split()[0] for mistake in missing], sorted(actions.OF_A_TRANSACTION - {"dynamodb:PutItem"}))
+
+    def test_another_roles_grant_is_not_the_functions(self):
+        terraform = control_plane(document(statement("iam:PassRole")), attached(), document(statement("ecs:RunTask"), name="scheduler"), attached("scheduler", "scheduler"))
+        mistakes, _ = actions.check(terraform, self.called, self.listed)
+        self.assertEqual(len(mistakes), 2)
+
+    def test_what_cannot_be_read_is_no_pass(self):
+        by_reference = {"sid": {"constant_value": "S"}, "actions": {"references": ["local.actions"]}}
+        for resources in (
+            [document(by_reference), attached()],
+            [document(), attached()],
+            [document(statement("ecs:RunTask"), source_policy_documents={}), attached()],
+            [document(statement("ecs:RunTask"))],
+            [document(statement("ecs:RunTask")), attached(), {"address": "x", "type": "aws_iam_role_policy_attachment", "expressions": {}}],
+            [document(statement("ecs:RunTask")), attached(), {"address": "x", "type": "aws_iam_role", "expressions": {"managed_policy_arns": {}}}],
+        ):
+            with self.assertRaises(plan.Unreadable):
+                actions.check(control_plane(*resources), self.called, self.listed)
+
+    def test_the_files_are_read(self):
+        self.assertIn("ecs:RunTask", actions.called(actions.CALLED.read_text()))
+        self.assertIn(("functions", "iam:PassRole"), actions.listed(actions.LISTED.read_text()))
+        self.assertEqual(actions.listed("| `a:B` | functions |  |"), set())
+
+
+class Metrics(unittest.TestCase):
+    text = "| `JobsStuck` | level | x |\n| `Cost` | dollars | x |\n\nWhat to be woken for: `JobsStuck` above 0.\n"
+
+    def mistakes(self, alarms, shown, text=None):
+        lines = [["ecsrunner", name, *[word for pair in dimensions.items() for word in pair], {"stat": "Sum"}] for name, dimensions in shown]
+        body = json.dumps({"widgets": [{"properties": {"metrics": lines}}, {"properties": {"query": "x"}}]})
+        resources = [{"type": "aws_cloudwatch_metric_alarm", "values": {"namespace": "ecsrunner", "metric_name": name, "dimensions": dimensions}} for name, dimensions in alarms]
+        resources.append({"type": "aws_cloudwatch_dashboard", "values": {"dashboard_body": body}})
+        terraform = {"planned_values": {"root_module": {"child_modules": [{"resources": resources}]}}}
+        return metrics.check(terraform, text or self.text)[0]
+
+    own = {"Deployment": "ci"}
+
+    def test_what_is_documented_is_right(self):
+        self.assertEqual(self.mistakes([("JobsStuck", self.own)], [("JobsStuck", self.own), ("Cost", self.own)]), [])
+
+    def test_a_name_that_is_not_documented(self):
+        mistakes = self.mistakes([("JobsStuck", self.own), ("JobStuck", self.own)], [("JobsStuck", self.own), ("Cost", self.own), ("Costs", self.own)])
+        self.assertEqual(mistakes, [
+            "an alarm reads `JobStuck`, which docs/metrics.md does not have",
+            "the dashboard reads `Costs`, which docs/metrics.md does not have",
+        ])
+
+    def test_another_dimension(self):
+        mistakes = self.mistakes([("JobsStuck", {"Class": "small"})], [("JobsStuck", self.own), ("Cost", {})])
+        self.assertEqual(len(mistakes), 2)
+
+    def test_what_nobody_sees_or_hears_of(self):
+        mistakes = self.mistakes([("Cost", self.own)], [("JobsStuck", self.own)])
+        self.assertEqual(mistakes, ["`Cost` is emitted, and not on the dashboard", "`JobsStuck` is to wake somebody, and has no alarm"])
+
+    def test_what_cannot_be_read_is_no_pass(self):
+        with self.assertRaises(plan.Unreadable):
+            self.mistakes([], [("JobsStuck", self.own)])
+        with self.assertRaises(plan.Unreadable):
+            self.mistakes([("JobsStuck", self.own)], [("JobsStuck", self.own)], text="| `JobsStuck` | level | x |")
+
+    def test_the_document_is_read(self):
+        text = metrics.DOCUMENT.read_text()
+        self.assertGreater(len(metrics.documented(text)), 30)
+        self.assertLess(metrics.woken_for(text), metrics.documented(text))
+
+
+class Readme(unittest.TestCase):
+    readme = """
+## Inputs
+
+| input | default | what |
+| --- | --- | --- |
+| `deployment` | required | x |
+| `tags` | none | x |
+
+## Outputs
+
+| output | what |
+| --- | --- |
+| `webhook_url` | x |
+
+## What an idle month costs
+
+| what | USD |
+| --- | --- |
+| a | 0.10 |
+| b | 0.20 |
+| **together** | **0.30** |
+"""
+    variables = 'variable "deployment" {\n  type = string\n}\n\nvariable "tags" {\n  default     = {}\n}\n'
+    outputs = 'output "webhook_url" {\n}\n'
+
+    def mistakes(self, before="", after=""):
+        return readme.check(self.readme.replace(before, after) if before else self.readme, self.variables, self.outputs)
+
+    def test_what_is_the_same_is_right(self):
+        self.assertEqual(self.mistakes(), [])
+
+    def test_what_is_not_the_same(self):
+        for before, after in (("| `tags` | none | x |\n", ""), ("| none |", "| required |"), ("`webhook_url`", "`url`"), ("**0.30**", "**0.31**")):
+            self.assertEqual(len(self.mistakes(before, after)), 1, before)
+
+
+if __name__ == "__main__":
+    unittest.main()
