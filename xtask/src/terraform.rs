@@ -13,7 +13,7 @@ use anyhow::{Context, ensure};
 
 use crate::pypi;
 use crate::steps::{Done, say};
-use crate::tools::{is_there, succeed};
+use crate::tools::{cargo, is_there, succeed};
 
 /// Whole deployments, as their users write them.
 const EXAMPLES: [&str; 2] = ["minimal", "complete"];
@@ -63,6 +63,7 @@ pub(crate) fn check(root: &Path) -> anyhow::Result<Done> {
     for check in CHECKS {
         succeed(&mut python.run(check)).context("Terraform and the code do not agree")?;
     }
+    read_parameters(root, &python)?;
     scan(&python, &source)?;
     Ok(Done::Passed)
 }
@@ -73,6 +74,17 @@ fn modules(source: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let mut modules = entries.map(|entry| entry.map(|entry| entry.path())).collect::<Result<Vec<_>, _>>()?;
     modules.sort();
     Ok(modules)
+}
+
+/// What Terraform writes for the control plane, the control plane reads.
+fn read_parameters(root: &Path, python: &pypi::Packages) -> anyhow::Result<()> {
+    let planned = python.dir().join("parameters.json");
+    succeed(python.run(&["parameters.py"]).arg(&planned)).context("the parameters are not planned")?;
+    // The whole workspace, so that nothing is compiled again with other features.
+    let mut test = cargo(root);
+    test.args(["test", "--workspace", "--quiet", "--test", "planned", "--", "--nocapture"]);
+    succeed(test.env("ECSRUNNER_PLANNED_PARAMETERS", planned))
+        .context("the control plane does not read what Terraform writes")
 }
 
 /// checkov's policies, each skip with its reason beside what is skipped.

@@ -1,0 +1,51 @@
+//! The parameters as Terraform plans them, read by the code that is to read them.
+//!
+//! `cargo xtask test terraform` plans them from `xtask/terraform/parameters.tfvars.json`, and names the file.
+
+#![expect(clippy::disallowed_methods, reason = "the parameters are in a file, named by the environment")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::collections::BTreeMap;
+use std::fs;
+
+use ecsrunner_aws::parameters::Configuration;
+use ecsrunner_core::id::Deployment;
+
+const FILE: &str = "ECSRUNNER_PLANNED_PARAMETERS";
+
+#[test]
+#[expect(clippy::print_stderr, reason = "says why nothing was checked")]
+fn what_terraform_writes_is_read_as_it_was_meant() {
+    let Ok(file) = std::env::var(FILE) else {
+        eprintln!("skipped: {FILE} is not set; `cargo xtask test terraform` sets it");
+        return;
+    };
+    let texts: BTreeMap<String, String> = serde_json::from_str(&fs::read_to_string(file).unwrap()).unwrap();
+    assert_eq!(texts["/ecsrunner/ci/paused"], "false");
+    let read = Configuration::parse(&Deployment::parse("ci").unwrap(), &texts).unwrap();
+    assert_eq!(read.class_faults, [] as [&str; 0]);
+
+    let settings = &read.settings;
+    assert!(!settings.paused && settings.check_runs);
+    assert!(format!("{:?}", settings.registration).contains("acme"), "{:?}", settings.registration);
+    assert_eq!(settings.limits.max_runners, 8);
+    assert_eq!(settings.limits.surplus_grace_secs, 60);
+    let policy = &settings.policy;
+    assert!(policy.public_repositories && policy.forks, "{policy:?}");
+    assert_eq!(policy.repositories.len(), 2);
+
+    let names: Vec<&str> = read.catalogue.iter().map(|class| class.name.as_str()).collect();
+    assert_eq!(names, ["large", "small"]);
+    assert_eq!(read.catalogue.default_class().unwrap().name.as_str(), "small");
+    let large = read.catalogue.iter().next().unwrap();
+    assert_eq!((large.max_runners, large.max_job_minutes, large.exec), (Some(2), Some(120), false));
+    assert_eq!((large.image.as_deref(), large.size.ephemeral_storage_gib()), (Some("android"), 60));
+    assert!(large.offers.contains("big-disk") && large.offers.contains("arm64"));
+
+    let facts = &read.deployment;
+    assert_eq!(facts.tables.boot_owners.plain, "AROAPLAIN");
+    assert_eq!(facts.tables.boot_owners.exec, "AROAEXEC");
+    assert_eq!(facts.task_definitions.len(), 3);
+    assert!(facts.network.assign_public_ip);
+    assert_eq!(facts.log_group, "/ecsrunner/ci/runners");
+}
