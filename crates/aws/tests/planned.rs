@@ -2,9 +2,6 @@
 //!
 //! `cargo xtask test terraform` plans them from `xtask/terraform/parameters.tfvars.json`, and names the file.
 
-#![expect(clippy::disallowed_methods, reason = "the parameters are in a file, named by the environment")]
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use std::collections::BTreeMap;
 use std::fs;
 

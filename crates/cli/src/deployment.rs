@@ -13,6 +13,7 @@ use jiff::Timestamp;
 use crate::arguments::TargetArguments;
 use crate::environment;
 use crate::exit::Failure;
+use crate::output::say;
 
 pub(crate) use aws::{AwsDeployment, Stopped};
 use local::LocalServer;
@@ -40,12 +41,22 @@ impl Query {
         let admits = |wanted: &Option<String>, have: Option<&str>| {
             wanted.as_deref().is_none_or(|wanted| have.is_some_and(|have| have.eq_ignore_ascii_case(wanted)))
         };
-        let ended = matches!(state, "gone" | "completed" | "refused");
-        let late = self.since.is_none_or(|since| !ended || last.is_none_or(|last| last >= since));
+        let late = self.since.is_none_or(|since| !is_past(state) || last.is_none_or(|last| last >= since));
         admits(&self.repository, Some(repository))
             && admits(&self.class, class)
             && admits(&self.state, Some(state))
             && late
+    }
+
+    /// Whether history is looked through at all.
+    fn wants_past(&self) -> bool {
+        self.state.as_deref().is_none_or(is_past)
+    }
+
+    /// Whether no later page of history adds anything. `last` is when the latest record read so far ended.
+    fn is_enough(&self, admitted: usize, last: Option<Timestamp>) -> bool {
+        self.limit.is_some_and(|limit| admitted >= limit)
+            || self.since.is_some_and(|since| last.is_some_and(|last| last < since))
     }
 
     fn admits_job(&self, job: &JobView) -> bool {
@@ -97,7 +108,6 @@ impl Deployment {
             Self::Aws(aws) => aws.runners(query).await?,
             Self::Local(server) => server.runners(query).await?,
         };
-        runners.retain(|runner| query.admits_runner(runner));
         runners.truncate(query.limit.unwrap_or(usize::MAX));
         Ok(runners)
     }
@@ -108,7 +118,6 @@ impl Deployment {
             Self::Aws(aws) => aws.jobs(query).await?,
             Self::Local(server) => server.jobs(query).await?,
         };
-        jobs.retain(|job| query.admits_job(job));
         jobs.truncate(query.limit.unwrap_or(usize::MAX));
         Ok(jobs)
     }
@@ -142,6 +151,18 @@ impl Deployment {
             Self::Local(server) => server.classes().await,
         }
     }
+}
+
+/// Whether what is in that state is history.
+fn is_past(state: &str) -> bool {
+    matches!(state, "gone" | "completed" | "refused")
+}
+
+/// Says that a listing ends before what was asked for does.
+fn tell_incomplete(records: usize) {
+    say(&format!(
+        "note: only the latest {records} records were read: `--since` and `--repository` ask for fewer"
+    ));
 }
 
 enum Named {

@@ -128,8 +128,12 @@ impl Metrics {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds a value.
+    /// Adds a value. A count of nothing is left out: CloudWatch bills each
+    /// metric that is sent at all in a month.
     pub fn add(&self, metric: Metric, value: f64) {
+        if metric.unit() == Unit::Count && value == 0.0 {
+            return;
+        }
         let mut measured = self.lock();
         let values = measured.entry(metric).or_default();
         match (metric.unit(), values.first_mut()) {
@@ -268,6 +272,14 @@ mod tests {
             ]
         );
         assert_eq!(metrics.take(), []);
+    }
+
+    #[test]
+    fn a_count_of_nothing_is_not_sent_and_a_level_of_nothing_is() {
+        let metrics = Metrics::default();
+        metrics.add(Metric::Repairs, 0.0);
+        metrics.add(Metric::JobsOpen, 0.0);
+        assert_eq!(metrics.take(), [(Metric::JobsOpen, vec![0.0])]);
     }
 
     #[test]

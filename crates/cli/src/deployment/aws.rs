@@ -1,7 +1,9 @@
 //! A deployment on AWS: its parameters, its tables, its tasks.
 
 use std::collections::HashSet;
+use std::error::Error;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::anyhow;
 use ecsrunner_aws::connection::{Connection, Environment, Service};
@@ -12,23 +14,26 @@ use ecsrunner_aws::store::DynamoStore;
 use ecsrunner_core::event::Keys;
 use ecsrunner_core::id::{Deployment as DeploymentName, JobId, Repository, RunnerName, TaskId};
 use ecsrunner_core::job::JobRecord;
+use ecsrunner_core::plan::Open;
 use ecsrunner_core::reason::{Code, Reason};
 use ecsrunner_core::record::Change;
-use ecsrunner_core::runner::{EndingKind, Runner, RunnerState};
+use ecsrunner_core::runner::{Ending, EndingKind, Runner, RunnerState, TaskLeft};
+use ecsrunner_engine::chain;
 use ecsrunner_engine::ports::queue::Queue;
 use ecsrunner_engine::ports::store::{History, Lease, Page, Store, StoreError, Transaction};
 use ecsrunner_engine::view::{ClassView, JobView, RunnerView};
 use jiff::Timestamp;
 
-use super::{Query, profile};
+use super::{Query, profile, tell_incomplete};
 use crate::arguments::TargetArguments;
 use crate::environment;
 use crate::exit::Failure;
+use crate::output::say;
 
 /// Records in a page of history.
 const PAGE: u32 = 1000;
-/// The most pages that are read: a hundred thousand records.
-const MOST_PAGES: usize = 100;
+/// The most records of history that are read.
+const MOST_RECORDS: usize = 200_000;
 /// How often a record is decided anew because another write came first.
 const TRIES: u32 = 8;
 
@@ -79,46 +84,68 @@ impl AwsDeployment {
 
     pub(super) async fn runners(&self, query: &Query) -> Result<Vec<RunnerView>, Failure> {
         let now = Timestamp::now();
-        let open = self.store.open().await.map_err(Failure::of_aws)?.runners;
-        let mut gone = Vec::new();
+        let open = self.open().await?.runners;
+        let (mut names, mut past) = (HashSet::new(), Vec::new());
         let mut page = self.page(query)?;
-        for _ in 0..MOST_PAGES {
+        while query.wants_past() {
             let listed = self.store.runners(&page).await.map_err(Failure::of_aws)?;
-            gone.extend(listed.items);
-            let last = gone.last().map(|runner| runner.timeline.latest());
+            let last = listed.items.last().map(|runner| runner.timeline.latest());
+            names.extend(listed.items.iter().map(|runner| runner.facts.name.clone()));
+            past.extend(
+                listed.items.iter().map(RunnerView::gone).filter(|runner| query.admits_runner(runner)),
+            );
             page.after = listed.next;
-            if page.after.is_none() || is_past(last, query) {
+            if page.after.is_none() || query.is_enough(past.len(), last) {
+                break;
+            }
+            if names.len() >= MOST_RECORDS {
+                tell_incomplete(names.len());
                 break;
             }
         }
         // One that ended between the two reads is listed once, as it is now.
-        let names: HashSet<&RunnerName> = gone.iter().map(|runner| &runner.facts.name).collect();
         let open = open.iter().filter(|runner| !names.contains(runner.name()));
         let open = open.map(|runner| RunnerView::open(runner, now));
-        Ok(open.chain(gone.iter().map(RunnerView::gone)).collect())
+        Ok(open.filter(|runner| query.admits_runner(runner)).chain(past).collect())
     }
 
     pub(super) async fn jobs(&self, query: &Query) -> Result<Vec<JobView>, Failure> {
-        let open = self.store.open().await.map_err(Failure::of_aws)?.jobs;
-        let mut ended = Vec::new();
+        let open = self.open().await?.jobs;
+        let (mut ids, mut past) = (HashSet::new(), Vec::new());
         let mut page = self.page(query)?;
-        for _ in 0..MOST_PAGES {
+        while query.wants_past() {
             let listed = self.store.jobs(&page).await.map_err(Failure::of_aws)?;
-            ended.extend(listed.items);
-            let last = ended.last().map(|job| job.timeline.latest());
+            let last = listed.items.last().map(|job| job.timeline.latest());
+            ids.extend(listed.items.iter().map(|job| job.facts.id));
+            past.extend(listed.items.iter().map(JobView::ended).filter(|job| query.admits_job(job)));
             page.after = listed.next;
-            if page.after.is_none() || is_past(last, query) {
+            if page.after.is_none() || query.is_enough(past.len(), last) {
+                break;
+            }
+            if ids.len() >= MOST_RECORDS {
+                tell_incomplete(ids.len());
                 break;
             }
         }
-        let ids: HashSet<JobId> = ended.iter().map(|job| job.facts.id).collect();
         let open = open.iter().filter(|job| !ids.contains(&job.id())).map(JobView::open);
-        Ok(open.chain(ended.iter().map(JobView::ended)).collect())
+        Ok(open.filter(|job| query.admits_job(job)).chain(past).collect())
+    }
+
+    async fn open(&self) -> Result<Open, Failure> {
+        let open = self.store.open().await.map_err(Failure::of_aws)?;
+        if open.unreadable > 0 {
+            say(&format!(
+                "note: {} open records cannot be read by this release, and are left out",
+                open.unreadable
+            ));
+        }
+        Ok(open)
     }
 
     fn page(&self, query: &Query) -> Result<Page, Failure> {
         let repository = query.repository.as_deref().map(Repository::parse).transpose();
-        Ok(Page { repository: repository.map_err(Failure::usage)?, limit: PAGE, after: None })
+        let limit = query.limit.and_then(|limit| u32::try_from(limit).ok()).unwrap_or(PAGE).min(PAGE);
+        Ok(Page { repository: repository.map_err(Failure::usage)?, limit, after: None })
     }
 
     pub(super) async fn job(&self, id: u64) -> Result<Option<JobView>, Failure> {
@@ -149,7 +176,8 @@ impl AwsDeployment {
             let Some(runner) = self.open_runner(name).await? else { return Ok(Stopped::Gone) };
             match &runner.state {
                 RunnerState::Busy { job, .. } if !force => return Ok(Stopped::Busy(job.map(JobId::get))),
-                RunnerState::Ending(ending) if ending.kind.overrides_job() || !force => {
+                RunnerState::Ending(ending) if !force || is_over(ending) => {
+                    self.wake_or_say().await;
                     return Ok(Stopped::Already);
                 }
                 _ => {}
@@ -157,10 +185,12 @@ impl AwsDeployment {
             // Retired like a surplus one, it ends by itself if a job is on its way to it.
             let kind = if force { EndingKind::StoppedByOperator } else { EndingKind::Surplus };
             let note = Reason::from(Code::StoppedByOperator);
+            // A clock that differs from the dispatcher's must not make it out that no try is under way.
+            let runner = Runner { retry: None, ..runner };
             let changes = [Change::Runner(runner.end(kind, Some(note), Timestamp::now()))];
             match self.store.commit(Transaction::of(&changes)).await {
                 Ok(()) => {
-                    self.wake().await?;
+                    self.wake_or_say().await;
                     return Ok(Stopped::Done);
                 }
                 Err(StoreError::Conflict) => {}
@@ -170,17 +200,27 @@ impl AwsDeployment {
         Err(anyhow!("the record of runner {name} changes all the time").into())
     }
 
-    /// Has the control plane look at once.
-    pub(crate) async fn wake(&self) -> Result<(), Failure> {
-        self.store.kick().await.map_err(Failure::of_aws)?;
+    /// Has the control plane look at once. What was written stands without it.
+    async fn wake_or_say(&self) {
+        if let Err(error) = self.wake().await {
+            let error = chain(&*error);
+            say(&format!(
+                "note: it takes effect within a minute, with the next sweep, and not at once: {error}"
+            ));
+        }
+    }
+
+    async fn wake(&self) -> Result<(), Box<dyn Error>> {
+        self.store.kick().await?;
         let queue = SqsQueue::new(&self.connection, &self.configuration.deployment.queue_url);
-        queue.post_kick(std::time::Duration::ZERO).await.map_err(Failure::of_aws)
+        Ok(queue.post_kick(Duration::ZERO).await?)
     }
 
     /// Pauses launches, or lets them go on.
     pub(crate) async fn pause(&self, paused: bool) -> Result<(), Failure> {
         self.operator().pause(&self.name, paused).await.map_err(Failure::of_aws)?;
-        self.wake().await
+        self.wake_or_say().await;
+        Ok(())
     }
 
     /// Opens a channel into a task.
@@ -216,6 +256,7 @@ pub(crate) enum Stopped {
     Busy(Option<u64>),
 }
 
-fn is_past(last: Option<Timestamp>, query: &Query) -> bool {
-    query.since.is_some_and(|since| last.is_some_and(|last| last < since))
+/// Whether there is nothing left to be stopped.
+fn is_over(ending: &Ending) -> bool {
+    ending.kind.overrides_job() || matches!(ending.task, TaskLeft::Stopping { .. } | TaskLeft::Stopped { .. })
 }

@@ -8,12 +8,12 @@ use ecsrunner_engine::view::{ClassView, JobView, RunnerView};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use super::Query;
+use super::{Query, tell_incomplete};
 use crate::exit::Failure;
 
 const LIMIT: Duration = Duration::from_secs(10);
-/// Pages of 500 that are read; more is more than one machine does in 90 days.
-const MOST_PAGES: usize = 200;
+/// The most records that are read: more than one machine makes in the days that are kept.
+const MOST_RECORDS: usize = 200_000;
 
 /// A server that `ecsrunner local up` started.
 pub(crate) struct LocalServer {
@@ -51,33 +51,39 @@ impl LocalServer {
     }
 
     pub(super) async fn jobs(&self, query: &Query) -> Result<Vec<JobView>, Failure> {
-        let mut jobs: Vec<JobView> = Vec::new();
-        let mut cursor = None;
-        for _ in 0..MOST_PAGES {
+        let (mut jobs, mut read, mut cursor) = (Vec::new(), 0, None);
+        loop {
             let page: Jobs = self.get("jobs", query, cursor.as_deref()).await?;
-            jobs.extend(page.jobs);
+            let last = page.jobs.last().and_then(|job| job.timeline.last()).map(|stage| stage.at);
+            read += page.jobs.len();
+            jobs.extend(page.jobs.into_iter().filter(|job| query.admits_job(job)));
             cursor = page.next;
-            let last = jobs.last().and_then(|job| job.timeline.last()).map(|stage| stage.at);
-            if cursor.is_none() || query.since.is_some_and(|since| last.is_some_and(|last| last < since)) {
-                break;
+            if cursor.is_none() || query.is_enough(jobs.len(), last) {
+                return Ok(jobs);
+            }
+            if read >= MOST_RECORDS {
+                tell_incomplete(read);
+                return Ok(jobs);
             }
         }
-        Ok(jobs)
     }
 
     pub(super) async fn runners(&self, query: &Query) -> Result<Vec<RunnerView>, Failure> {
-        let mut runners: Vec<RunnerView> = Vec::new();
-        let mut cursor = None;
-        for _ in 0..MOST_PAGES {
+        let (mut runners, mut read, mut cursor) = (Vec::new(), 0, None);
+        loop {
             let page: Runners = self.get("runners", query, cursor.as_deref()).await?;
-            runners.extend(page.runners);
+            let last = page.runners.last().and_then(|runner| runner.timeline.last()).map(|stage| stage.at);
+            read += page.runners.len();
+            runners.extend(page.runners.into_iter().filter(|runner| query.admits_runner(runner)));
             cursor = page.next;
-            let last = runners.last().and_then(|runner| runner.timeline.last()).map(|stage| stage.at);
-            if cursor.is_none() || query.since.is_some_and(|since| last.is_some_and(|last| last < since)) {
-                break;
+            if cursor.is_none() || query.is_enough(runners.len(), last) {
+                return Ok(runners);
+            }
+            if read >= MOST_RECORDS {
+                tell_incomplete(read);
+                return Ok(runners);
             }
         }
-        Ok(runners)
     }
 
     pub(super) async fn classes(&self) -> Result<Vec<ClassView>, Failure> {

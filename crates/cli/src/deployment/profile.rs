@@ -10,6 +10,9 @@ use serde::Deserialize;
 use crate::environment;
 use crate::exit::Failure;
 
+const ACCESS_KEY_ID: &str = "AWS_ACCESS_KEY_ID";
+const SECRET_ACCESS_KEY: &str = "AWS_SECRET_ACCESS_KEY";
+const SESSION_TOKEN: &str = "AWS_SESSION_TOKEN";
 const HINT: &str = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or install the AWS CLI, version 2, \
                     and sign in with it: `aws configure` or `aws sso login`";
 
@@ -19,10 +22,13 @@ pub(super) fn variables(
     region: Option<&str>,
 ) -> Result<HashMap<String, String>, Failure> {
     let mut variables = environment::of_aws();
+    // As with the AWS CLI, the flag stands above keys of the environment, and AWS_PROFILE below them.
+    let is_told = profile.is_some();
     let profile = profile.map(str::to_owned).or_else(|| environment::text(environment::AWS_PROFILE));
-    let has_key = variables.contains_key("AWS_ACCESS_KEY_ID");
-    // A profile that is named stands above keys of the environment.
-    if !has_key || profile.is_some() {
+    if is_told || !variables.contains_key(ACCESS_KEY_ID) {
+        for name in [ACCESS_KEY_ID, SECRET_ACCESS_KEY, SESSION_TOKEN] {
+            variables.remove(name);
+        }
         variables.extend(exported(profile.as_deref())?);
     }
     if let Some(region) = region {
@@ -63,10 +69,10 @@ fn exported(profile: Option<&str>) -> Result<Vec<(String, String)>, Failure> {
         .map_err(|_| anyhow!("the AWS CLI printed no credentials"))
         .context("`aws configure export-credentials`")?;
     let mut variables = vec![
-        ("AWS_ACCESS_KEY_ID".to_owned(), exported.access_key_id),
-        ("AWS_SECRET_ACCESS_KEY".to_owned(), exported.secret_access_key),
+        (ACCESS_KEY_ID.to_owned(), exported.access_key_id),
+        (SECRET_ACCESS_KEY.to_owned(), exported.secret_access_key),
     ];
-    variables.extend(exported.session_token.map(|token| ("AWS_SESSION_TOKEN".to_owned(), token)));
+    variables.extend(exported.session_token.map(|token| (SESSION_TOKEN.to_owned(), token)));
     Ok(variables)
 }
 

@@ -104,7 +104,7 @@ fn workflow(job: &JobView) -> String {
 impl Row {
     fn add(&mut self, runner: &RunnerView, now: Timestamp) {
         // A task runs from its launch on until it stops.
-        let from = runner.reached("starting").or_else(|| runner.began());
+        let from = ["starting", "booted", "busy"].iter().find_map(|state| runner.reached(state));
         let to = if runner.state == "gone" { runner.reached("gone") } else { Some(now) };
         self.runners += 1;
         self.jobs += u64::from(runner.job.is_some());

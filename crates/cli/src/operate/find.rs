@@ -9,6 +9,8 @@ use crate::exit::Failure;
 
 /// The fewest characters that stand for a name.
 const FEWEST: usize = 4;
+/// The latest runners that are looked through for an end of a name.
+const SOUGHT: usize = 10_000;
 /// Names that a failure lists.
 const NEAREST: usize = 3;
 
@@ -19,7 +21,7 @@ pub(super) async fn runner(deployment: &Deployment, text: &str) -> Result<Runner
     {
         return Ok(runner);
     }
-    let runners = deployment.runners(&Query::default()).await?;
+    let runners = deployment.runners(&Query { limit: Some(SOUGHT), ..Query::default() }).await?;
     let ends = |runner: &&RunnerView| text.len() >= FEWEST && runner.name.ends_with(text);
     let mut found: Vec<&RunnerView> = runners.iter().filter(ends).collect();
     match found.len() {
@@ -42,7 +44,9 @@ fn no_runner(deployment: &Deployment, text: &str, runners: &[RunnerView]) -> Fai
         near.iter().filter(|(like, _)| *like > 2).take(NEAREST).map(|(_, name)| *name).collect();
     let failure = Failure::not_found(anyhow!("{} has no runner `{text}`", deployment.name()));
     failure.hint(if near.is_empty() {
-        "`ecsrunner runners list --since 90d` lists those that it knows".to_owned()
+        format!(
+            "an end is looked for among the latest {SOUGHT}; `ecsrunner runners list --since 90d` lists all"
+        )
     } else {
         format!("the nearest that it knows: {}", near.join(", "))
     })

@@ -50,8 +50,9 @@ fn text(jobs: &[JobView], for_people: bool, now: Timestamp) -> String {
 /// What it ended with, what it waits for, or what it was refused for.
 fn outcome(job: &JobView) -> String {
     match (&job.conclusion, &job.reason) {
-        (Some(conclusion), _) => conclusion.clone(),
-        (None, Some(reason)) => reason.text.clone(),
+        // Of a refused job, what it came to elsewhere matters less.
+        (_, Some(reason)) => reason.text.clone(),
+        (Some(conclusion), None) => conclusion.clone(),
         (None, None) => NONE.to_owned(),
     }
 }

@@ -10,7 +10,7 @@ use super::find;
 use crate::arguments::RunnerLogs;
 use crate::deployment::Deployment;
 use crate::exit::Failure;
-use crate::output::{print, say};
+use crate::output::{clean, is_for_people, print, say};
 
 /// CloudWatch Logs allows ten reads a second of one stream's account; lines come later than this anyway.
 const PERIOD: Duration = Duration::from_secs(2);
@@ -19,6 +19,7 @@ pub(super) async fn logs(arguments: &RunnerLogs) -> Result<(), Failure> {
     let deployment = Deployment::connect(&arguments.target).await?;
     let aws = deployment.on_aws("CloudWatch Logs")?;
     let mut runner = find::runner(&deployment, &arguments.runner).await?;
+    let for_people = is_for_people();
     let mut told = false;
     let mut from: Option<String> = None;
     loop {
@@ -27,7 +28,10 @@ pub(super) async fn logs(arguments: &RunnerLogs) -> Result<(), Failure> {
             match aws.log(&task, from.as_deref()).await {
                 Ok(page) => {
                     for line in &page.lines {
-                        print(&format!("{}\n", line.text.trim_end()))?;
+                        let text = line.text.trim_end();
+                        // What a job writes must not speak to a terminal.
+                        let text = if for_people { clean_but_tabs(text) } else { text.to_owned() };
+                        print(&format!("{text}\n"))?;
                     }
                     // The same token again is the end, as it is now.
                     if page.next.is_some() && page.next != from {
@@ -58,4 +62,8 @@ pub(super) async fn logs(arguments: &RunnerLogs) -> Result<(), Failure> {
             runner = now;
         }
     }
+}
+
+fn clean_but_tabs(text: &str) -> String {
+    text.split('\t').map(clean).collect::<Vec<_>>().join("\t")
 }

@@ -1,11 +1,13 @@
 //! `ecsrunner runners list`.
 
+use std::io::Write;
 use std::time::Duration;
 
 use anyhow::anyhow;
 use ecsrunner_engine::view::RunnerView;
 use jiff::Timestamp;
 use serde::Serialize;
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::arguments::{ListRunners, PastArguments};
 use crate::deployment::{Deployment, Query};
@@ -35,14 +37,21 @@ pub(super) async fn list(arguments: &ListRunners) -> Result<(), Failure> {
     if !output::is_for_people() {
         return Err(Failure::usage(anyhow!("--watch draws on a terminal, and standard output is none")));
     }
-    print(REDRAW)?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
     loop {
-        let runners = read(&deployment, arguments).await?;
-        let now = Timestamp::now();
-        print(&format!("{REDRAW}{}, {now:.0}\n\n{}", deployment.name(), text(&runners, true, now)))?;
+        let drawn = async {
+            let runners = read(&deployment, arguments).await?;
+            let now = Timestamp::now();
+            let table = text(&runners, true, now);
+            // Not through what leaves colours out where they are not wanted.
+            write!(std::io::stdout(), "{REDRAW}{}, {now:.0}\n\n{table}", deployment.name())?;
+            std::io::stdout().flush()?;
+            tokio::time::sleep(PERIOD).await;
+            Ok::<_, Failure>(())
+        };
         tokio::select! {
-            () = tokio::time::sleep(PERIOD) => {}
-            interrupted = tokio::signal::ctrl_c() => return Ok(interrupted?),
+            drawn = drawn => drawn?,
+            _ = interrupt.recv() => return Ok(()),
         }
     }
 }

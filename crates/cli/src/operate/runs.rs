@@ -42,7 +42,9 @@ pub(super) async fn list(arguments: &ListRuns) -> Result<(), Failure> {
         None => None,
     };
     let query = Query { limit: None, ..Query::of(&arguments.past) };
-    let (jobs, runners) = (deployment.jobs(&query).await?, deployment.runners(&query).await?);
+    let jobs = deployment.jobs(&query).await?;
+    // An organization's runner may have been started for another repository.
+    let runners = deployment.runners(&Query { repository: None, ..query }).await?;
     let costs: HashMap<&str, f64> =
         runners.iter().filter_map(|runner| Some((runner.name.as_str(), runner.cost_usd?))).collect();
     let wanted = |job: &&JobView| {

@@ -41,6 +41,11 @@ pub(super) async fn why(arguments: &WhyArguments) -> Result<(), Failure> {
     };
     let mut runners = deployment.runners(&query).await?;
     runners.retain(|runner| runs::concerns(runner, &job));
+    // An organization's runner may have been started for another repository.
+    if let Some(name) = job.runner.as_deref().filter(|name| runners.iter().all(|runner| runner.name != *name))
+    {
+        runners.extend(deployment.runner(name).await?);
+    }
     runners.sort_by_key(RunnerView::began);
     let because = because(&job, &runners);
     let next = next(&job, because.as_ref());
@@ -56,12 +61,12 @@ pub(super) async fn why(arguments: &WhyArguments) -> Result<(), Failure> {
 /// The job's own reason or, where it has none, its runner's.
 fn because(job: &JobView, runners: &[RunnerView]) -> Option<ReasonView> {
     let of_runner = |runner: &RunnerView| {
-        let ending = runner.ending.as_deref().filter(|ending| *ending != "completed")?;
-        let reason = runner.reason.clone();
-        reason.or_else(|| Reason::from_parts(ending, None).as_ref().map(ReasonView::of))
+        let ending = runner.ending.as_deref().filter(|ending| *ending != "completed");
+        let of_ending = || Reason::from_parts(ending?, None).as_ref().map(ReasonView::of);
+        runner.reason.clone().or_else(of_ending)
     };
     // What ended well needs no reason.
-    if job.conclusion.as_deref() == Some("success") {
+    if job.state == "completed" && job.conclusion.as_deref() == Some("success") {
         return None;
     }
     let its = runners.iter().find(|runner| job.runner.as_ref() == Some(&runner.name));
@@ -77,9 +82,11 @@ fn next(job: &JobView, because: Option<&ReasonView>) -> String {
         ("completed", None) if job.conclusion.as_deref() == Some("success") => {
             "nothing: all went well".to_owned()
         }
-        ("completed", None) => {
-            format!("read the job's log at GitHub: {}", url(job))
+        ("completed", None) if job.runner.is_none() && job.reached("in_progress").is_none() => {
+            "no runner of ours executed it: see above what became of those that were started for it"
+                .to_owned()
         }
+        ("completed", None) => format!("read the job's log at GitHub: {}", url(job)),
         (state, None) => format!("`ecsrunner why {}` again in a minute: the job is {state}", job.id),
     }
 }
@@ -99,7 +106,7 @@ impl Answer {
         let job = &self.job;
         let mut text = String::new();
         let state = match &job.conclusion {
-            Some(conclusion) => format!("{} with {conclusion}", job.state.replace('_', " ")),
+            Some(conclusion) => format!("{} with {}", job.state.replace('_', " "), clean(conclusion)),
             None => job.state.replace('_', " "),
         };
         let since = job.timeline.last().map_or(now, |stage| stage.at);
@@ -139,13 +146,12 @@ impl Answer {
         }
         for runner in &self.runners {
             let name = short(&runner.name, for_people);
-            let other = if self.job.runner.is_some() && self.job.runner.as_ref() != Some(&runner.name) {
-                match runner.job {
-                    Some(job) => format!(", which executed job {job}"),
-                    None => ", which did not execute it".to_owned(),
+            let other = match runner.job {
+                Some(other) if other != self.job.id => format!(", which GitHub gave job {other}"),
+                None if self.job.runner.as_ref().is_some_and(|name| *name != runner.name) => {
+                    ", which did not execute it".to_owned()
                 }
-            } else {
-                String::new()
+                Some(_) | None => String::new(),
             };
             for stage in &runner.timeline {
                 let more = match (stage.state.as_str(), &runner.ending, runner.cost_usd) {

@@ -231,7 +231,7 @@ async fn what_is_not_there_is_told_with_where_it_was_looked_for() {
         --- stderr
         error: the local server at [server] has no runner `no-such-runner`
 
-        hint: `ecsrunner runners list --since 90d` lists those that it knows
+        hint: an end is looked for among the latest 10000; `ecsrunner runners list --since 90d` lists all
         ");
         insta::assert_snapshot!(tell(&server, &["runners", "list", "--watch"]).await, @r"
         exit code 2
