@@ -74,7 +74,8 @@ impl Part {
             Some((major, minor)) => {
                 ensure!(
                     (major, minor) <= NEWEST_GLIBC,
-                    "{} needs GLIBC {major}.{minor}; {}.{} is there",
+                    "{} needs GLIBC {major}.{minor}, and {}.{} is there: build it where no newer one is, such as \
+                     in a container of amazonlinux:2023",
                     executable.display(),
                     NEWEST_GLIBC.0,
                     NEWEST_GLIBC.1
@@ -102,7 +103,9 @@ pub(crate) fn newest_glibc(executable: &Path) -> anyhow::Result<Option<(u32, u32
 }
 
 fn newest_in(versions: &str) -> Option<(u32, u32)> {
-    let asked = versions.split("GLIBC_").skip(1).filter_map(|rest| {
+    // What is asked for weakly may be missing.
+    let needed = versions.lines().filter(|line| !line.contains("Flags: WEAK"));
+    let asked = needed.filter_map(|line| line.split_once("Name: GLIBC_")).filter_map(|(_, rest)| {
         let text = rest.split(|c: char| !c.is_ascii_digit() && c != '.').next()?;
         let mut numbers = text.split('.').map(str::parse);
         Some((numbers.next()?.ok()?, numbers.next()?.ok()?))
@@ -116,8 +119,10 @@ mod tests {
 
     #[test]
     fn the_newest_version_asked_for_counts_and_numbers_are_no_text() {
-        let told = "  000:   0 (*local*)   2 (GLIBC_2.2.5)  3 (GLIBC_2.9)\n  0x0010:   Name: GLIBC_2.34  Flags: none";
+        let told = "  000:   0 (*local*)   2 (GLIBC_2.2.5)  3 (GLIBC_2.99)\n  0x0010:   Name: GLIBC_2.34  Flags: none";
         assert_eq!(newest_in(told), Some((2, 34)));
+        let weak = format!("{told}\n  0x0020:   Name: GLIBC_2.39  Flags: WEAK");
+        assert_eq!(newest_in(&weak), Some((2, 34)), "what is asked for weakly may be missing");
         assert_eq!(newest_in("No version information found in this file."), None);
     }
 

@@ -63,12 +63,7 @@ data "aws_iam_policy_document" "events_dead" {
       identifiers = ["events.amazonaws.com"]
     }
 
-    condition {
-      test     = "StringEquals"
-      variable = "aws:SourceAccount"
-      values   = [data.aws_caller_identity.current.account_id]
-    }
-
+    # These name the account too: one condition that EventBridge is known to meet is enough.
     condition {
       test     = "ArnEquals"
       variable = "aws:SourceArn"

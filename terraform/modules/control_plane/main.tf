@@ -50,12 +50,13 @@ resource "aws_lambda_function" "functions" {
   s3_key            = var.package.s3_key
   s3_object_version = var.package.s3_object_version
 
-  runtime                        = "provided.al2023"
-  handler                        = "bootstrap"
-  architectures                  = [var.package.architecture]
-  timeout                        = var.function.timeout
-  memory_size                    = var.function.memory
-  reserved_concurrent_executions = var.function.reserved_concurrency
+  runtime       = "provided.al2023"
+  handler       = "bootstrap"
+  architectures = [var.package.architecture]
+  timeout       = var.function.timeout
+  memory_size   = var.function.memory
+  # The sweeper is invoked once a minute.
+  reserved_concurrent_executions = each.key == "sweeper" ? -1 : var.function.reserved_concurrency
 
   environment {
     variables = local.environment

@@ -132,7 +132,7 @@ variable "log" {
 }
 
 variable "function" {
-  description = "Both functions' time-out in seconds, memory in MB, and reserved concurrency. -1 reserves none: new accounts have nothing to reserve, and a lease keeps one dispatcher at work anyway."
+  description = "Both functions' time-out in seconds and memory in MB, and the control plane's reserved concurrency. -1 reserves none: new accounts have nothing to reserve, and a lease keeps one dispatcher at work anyway."
   type = object({
     timeout              = optional(number, 60)
     memory               = optional(number, 128)

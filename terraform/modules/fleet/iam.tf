@@ -54,7 +54,7 @@ data "aws_iam_policy_document" "execution" {
     for_each = length(local.ecr_repositories) > 0 ? ["ecr"] : []
     content {
       sid       = "PullImages"
-      actions   = ["ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"]
+      actions   = ["ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"]
       resources = local.ecr_repositories
     }
   }

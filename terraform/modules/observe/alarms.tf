@@ -107,7 +107,7 @@ resource "aws_cloudwatch_metric_alarm" "alarms" {
 # Whatever events miss, the sweep makes up for: without it nothing does.
 resource "aws_cloudwatch_metric_alarm" "no_sweep" {
   alarm_name          = "${local.name}-no-sweep"
-  alarm_description   = "The sweep has not been invoked for five minutes: look at the schedule ${local.name}-sweep, its role, and the dead letters."
+  alarm_description   = "The sweep has not been invoked for ten minutes: look at the schedule ${local.name}-sweep, its role, and the dead letters."
   namespace           = local.lambda.sweeper.Invocations.namespace
   metric_name         = local.lambda.sweeper.Invocations.name
   dimensions          = local.lambda.sweeper.Invocations.dimensions
@@ -115,10 +115,11 @@ resource "aws_cloudwatch_metric_alarm" "no_sweep" {
   comparison_operator = "LessThanThreshold"
   threshold           = 1
   period              = 300
-  evaluation_periods  = 1
-  treat_missing_data  = "breaching"
-  alarm_actions       = local.topics
-  ok_actions          = local.topics
+  # The first of them may be the one in which the schedule was made.
+  evaluation_periods = 2
+  treat_missing_data = "breaching"
+  alarm_actions      = local.topics
+  ok_actions         = local.topics
 }
 
 # CloudWatch knows no age of anything, but the time of each hour's sweeps: what has passed since the image was pushed.

@@ -191,7 +191,7 @@ run "ecr_of_another_account_and_region_is_read_from_the_uri" {
   assert {
     condition = { for statement in data.aws_iam_policy_document.execution.statement : statement.sid => "${join(",", sort(statement.actions))} ${join(",", statement.resources)}" } == {
       WriteLogs  = "logs:CreateLogStream,logs:PutLogEvents arn:aws:logs:eu-west-1:123456789012:log-group:/ecsrunner/ci/runners:*"
-      PullImages = "ecr:BatchGetImage,ecr:GetDownloadUrlForLayer arn:aws:ecr:us-east-1:210987654321:repository/team/runner"
+      PullImages = "ecr:BatchCheckLayerAvailability,ecr:BatchGetImage,ecr:GetDownloadUrlForLayer arn:aws:ecr:us-east-1:210987654321:repository/team/runner"
       LogInToEcr = "ecr:GetAuthorizationToken *"
     }
     error_message = "the execution role may do more or less"

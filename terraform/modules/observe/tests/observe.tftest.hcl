@@ -60,7 +60,7 @@ run "a_person_is_woken_for_what_the_documents_say" {
 
 run "silence_of_the_sweep_is_an_alarm" {
   assert {
-    condition     = aws_cloudwatch_metric_alarm.no_sweep.treat_missing_data == "breaching" && aws_cloudwatch_metric_alarm.no_sweep.comparison_operator == "LessThanThreshold" && aws_cloudwatch_metric_alarm.no_sweep.threshold == 1 && aws_cloudwatch_metric_alarm.no_sweep.period * aws_cloudwatch_metric_alarm.no_sweep.evaluation_periods == 300 && aws_cloudwatch_metric_alarm.no_sweep.dimensions == tomap({ FunctionName = "ecsrunner-ci-sweeper" })
+    condition     = aws_cloudwatch_metric_alarm.no_sweep.treat_missing_data == "breaching" && aws_cloudwatch_metric_alarm.no_sweep.comparison_operator == "LessThanThreshold" && aws_cloudwatch_metric_alarm.no_sweep.threshold == 1 && aws_cloudwatch_metric_alarm.no_sweep.period * aws_cloudwatch_metric_alarm.no_sweep.evaluation_periods == 600 && aws_cloudwatch_metric_alarm.no_sweep.dimensions == tomap({ FunctionName = "ecsrunner-ci-sweeper" })
     error_message = "Five minutes without an invocation of the sweeper are an alarm, and no data means none."
   }
 }
