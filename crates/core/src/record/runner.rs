@@ -68,12 +68,24 @@ pub(super) fn completes(runner: &Runner, job: JobId, at: Timestamp) -> Option<Ru
                 proved => proved,
             };
             if !ending.kind.overrides_job() {
+                ending.note = what_befell_the_job(&ending);
                 ending.kind = EndingKind::Completed;
             }
             ending
         }
     };
     ended_with(runner, ending, at)
+}
+
+/// Whatever GitHub says of the job, a runner that was lost before is why.
+fn what_befell_the_job(ending: &Ending) -> Option<Reason> {
+    match ending.kind {
+        EndingKind::AgentCrashed | EndingKind::SpotInterrupted | EndingKind::Completed => {
+            let lost = ending.kind != EndingKind::Completed;
+            ending.note.clone().or_else(|| lost.then(|| ending.kind.code().into()))
+        }
+        _ => None,
+    }
 }
 
 fn completing(task: &Task, registration: RunnerId, job: JobId) -> Ending {

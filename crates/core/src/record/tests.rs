@@ -332,6 +332,23 @@ fn a_job_that_begins_on_an_ending_runner_brings_it_back() {
 }
 
 #[test]
+fn a_runner_that_was_lost_under_its_job_stays_the_reason_when_github_says_how_the_job_ended() {
+    let lost = [
+        (StopCause::SpotInterrupted, "spot_interrupted"),
+        (StopCause::Agent(AgentExit::ListenerCrashed), "agent_crashed"),
+    ];
+    for (cause, code) in lost {
+        let mut book = Book::with_runner();
+        for event in [in_progress(7), task(2, TaskChange::Stopped(cause)), completed(7), completed(7)] {
+            book.tell(&event);
+        }
+        let runner = book.runners.values().next().unwrap();
+        let RunnerState::Ending(ending) = &runner.state else { panic!("{runner:?}") };
+        assert_eq!(ending.note.as_ref().map(|note| note.code().as_str()), Some(code));
+    }
+}
+
+#[test]
 fn a_stolen_runner_serves_whichever_job_github_gave_it() {
     let mut book = Book::with_runner();
     book.tell(&queued(8));
