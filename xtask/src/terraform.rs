@@ -40,10 +40,8 @@ pub(crate) fn check(root: &Path) -> anyhow::Result<Done> {
     let cache = root.join("target/xtask/terraform");
     for module in modules.iter().chain([&source]) {
         let terraform = Terraform::of(module, &cache);
-        if let Err(error) = terraform.init() {
-            // With a provider of its own, what is wrong is ours.
-            ensure!(env::var_os("TF_CLI_CONFIG_FILE").is_none(), "{error:#}");
-            return Ok(Done::Skipped(format!("the provider hashicorp/aws cannot be had: {error:#}")));
+        if let Some(why) = terraform.init()? {
+            return Ok(Done::Skipped(why));
         }
         say(&terraform.name());
         terraform.run(&["validate", "-no-color"])?;
@@ -118,16 +116,25 @@ impl Terraform {
         terraform
     }
 
-    fn init(&self) -> anyhow::Result<()> {
+    /// Why there is no provider, if so.
+    fn init(&self) -> anyhow::Result<Option<String>> {
         let output = self.command(&["init", "-backend=false", "-input=false", "-no-color"]).output()?;
         let words = String::from_utf8_lossy(&output.stderr);
+        // Where somebody has said where the provider is, what is wrong is ours.
+        let configured = env::var_os("TF_CLI_CONFIG_FILE").is_some_and(|file| Path::new(&file).is_file());
+        if !output.status.success()
+            && !configured
+            && words.contains("Failed to query available provider packages")
+        {
+            return Ok(Some("no registry with the provider hashicorp/aws can be reached".to_owned()));
+        }
         ensure!(
             output.status.success(),
             "`terraform init` in {}: {}",
             self.directory.display(),
             words.trim()
         );
-        Ok(())
+        Ok(None)
     }
 
     /// Runs it, and shows what it says only if it fails.

@@ -53,6 +53,8 @@ pub(crate) enum Command {
     Pause(BrakeArguments),
     /// Launch runners again
     Resume(BrakeArguments),
+    /// Launch no more runners, and retire those that execute nothing
+    Drain(BrakeArguments),
     /// Send test webhooks
     #[command(subcommand)]
     Webhook(WebhookCommand),

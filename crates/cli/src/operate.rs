@@ -41,6 +41,7 @@ async fn carry_out(command: Command) -> Result<u8, Failure> {
         Command::Classes(ClassesCommand::Check(arguments)) => classes::check(&arguments)?,
         Command::Pause(arguments) => brake::pause(&arguments, true).await?,
         Command::Resume(arguments) => brake::pause(&arguments, false).await?,
+        Command::Drain(arguments) => brake::drain(&arguments).await?,
         Command::Webhook(WebhookCommand::Send(arguments)) => send::send(&arguments).await?,
         Command::Demo(_) | Command::Local(_) | Command::Completions(_) | Command::Man => {}
     }

@@ -149,6 +149,7 @@ fn every_flag_is_documented() {
         &["list-class-sizes"],
         &["pause"],
         &["resume"],
+        &["drain"],
         &["webhook", "send"],
         &["completions"],
         &["man"],

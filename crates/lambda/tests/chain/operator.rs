@@ -95,6 +95,10 @@ pub(crate) async fn the_brake_is_pulled_and_released(chain: &Chain) {
     let told = told_by(chain, &["pause"]).await;
     assert!(told.starts_with("deployment chain launches no more runners"), "{told}");
     assert_eq!(brake().await, "true");
+    let told = told_by(chain, &["drain"]).await;
+    assert!(
+        told.ends_with("0 runners that execute nothing are retired; 0 execute jobs, and end with them\n")
+    );
     let told = told_by(chain, &["resume"]).await;
     assert!(told.starts_with("deployment chain launches runners again"), "{told}");
     assert_eq!(brake().await, "false");
