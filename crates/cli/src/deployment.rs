@@ -18,6 +18,9 @@ use crate::output::say;
 pub(crate) use aws::{AwsDeployment, Stopped};
 use local::LocalServer;
 
+/// The most records of history that one list looks through.
+const MOST_RECORDS: usize = 200_000;
+
 /// Where commands are carried out.
 pub(crate) enum Deployment {
     Aws(Box<AwsDeployment>),
@@ -58,15 +61,58 @@ impl Query {
         self.limit.is_some_and(|limit| admitted >= limit)
             || self.since.is_some_and(|since| last.is_some_and(|last| last < since))
     }
+}
 
-    fn admits_job(&self, job: &JobView) -> bool {
-        let last = job.timeline.last().map(|stage| stage.at);
-        self.admits(&job.repository, job.class.as_deref(), &job.state, last)
+/// What lists hold.
+trait Listed {
+    /// When it last changed.
+    fn last(&self) -> Option<Timestamp>;
+
+    /// Whether it is asked for.
+    fn is_admitted(&self, query: &Query) -> bool;
+}
+
+impl Listed for JobView {
+    fn last(&self) -> Option<Timestamp> {
+        self.timeline.last().map(|stage| stage.at)
     }
 
-    fn admits_runner(&self, runner: &RunnerView) -> bool {
-        let last = runner.timeline.last().map(|stage| stage.at);
-        self.admits(&runner.repository, Some(&runner.class), &runner.state, last)
+    fn is_admitted(&self, query: &Query) -> bool {
+        query.admits(&self.repository, self.class.as_deref(), &self.state, self.last())
+    }
+}
+
+impl Listed for RunnerView {
+    fn last(&self) -> Option<Timestamp> {
+        self.timeline.last().map(|stage| stage.at)
+    }
+
+    fn is_admitted(&self, query: &Query) -> bool {
+        query.admits(&self.repository, Some(&self.class), &self.state, self.last())
+    }
+}
+
+/// Reads page after page, the latest first, until all that is asked for is there.
+async fn gather<T: Listed>(
+    query: &Query,
+    mut read: impl AsyncFnMut(Option<String>) -> Result<(Vec<T>, Option<String>), Failure>,
+) -> Result<Vec<T>, Failure> {
+    let (mut admitted, mut records, mut after) = (Vec::new(), 0, None);
+    loop {
+        let (page, next) = read(after).await?;
+        records += page.len();
+        let last = page.last().and_then(Listed::last);
+        admitted.extend(page.into_iter().filter(|record| record.is_admitted(query)));
+        after = next;
+        if after.is_none() || query.is_enough(admitted.len(), last) {
+            return Ok(admitted);
+        }
+        if records >= MOST_RECORDS {
+            say(&format!(
+                "note: only the latest {records} records were read: `--since` and `--repository` ask for fewer"
+            ));
+            return Ok(admitted);
+        }
     }
 }
 
@@ -156,13 +202,6 @@ impl Deployment {
 /// Whether what is in that state is history.
 fn is_past(state: &str) -> bool {
     matches!(state, "gone" | "completed" | "refused")
-}
-
-/// Says that a listing ends before what was asked for does.
-fn tell_incomplete(records: usize) {
-    say(&format!(
-        "note: only the latest {records} records were read: `--since` and `--repository` ask for fewer"
-    ));
 }
 
 enum Named {

@@ -24,7 +24,7 @@ use ecsrunner_engine::ports::store::{History, Lease, Page, Store, StoreError, Tr
 use ecsrunner_engine::view::{ClassView, JobView, RunnerView};
 use jiff::Timestamp;
 
-use super::{Query, profile, tell_incomplete};
+use super::{Listed, Query, gather, profile};
 use crate::arguments::TargetArguments;
 use crate::environment;
 use crate::exit::Failure;
@@ -32,8 +32,6 @@ use crate::output::say;
 
 /// Records in a page of history.
 const PAGE: u32 = 1000;
-/// The most records of history that are read.
-const MOST_RECORDS: usize = 200_000;
 /// How often a record is decided anew because another write came first.
 const TRIES: u32 = 8;
 
@@ -85,50 +83,39 @@ impl AwsDeployment {
     pub(super) async fn runners(&self, query: &Query) -> Result<Vec<RunnerView>, Failure> {
         let now = Timestamp::now();
         let open = self.open().await?.runners;
-        let (mut names, mut past) = (HashSet::new(), Vec::new());
-        let mut page = self.page(query)?;
-        while query.wants_past() {
-            let listed = self.store.runners(&page).await.map_err(Failure::of_aws)?;
-            let last = listed.items.last().map(|runner| runner.timeline.latest());
-            names.extend(listed.items.iter().map(|runner| runner.facts.name.clone()));
-            past.extend(
-                listed.items.iter().map(RunnerView::gone).filter(|runner| query.admits_runner(runner)),
-            );
-            page.after = listed.next;
-            if page.after.is_none() || query.is_enough(past.len(), last) {
-                break;
-            }
-            if names.len() >= MOST_RECORDS {
-                tell_incomplete(names.len());
-                break;
-            }
+        let mut past = Vec::new();
+        if query.wants_past() {
+            let page = page(query)?;
+            past = gather(query, async |after| {
+                let listed = self.store.runners(&Page { after, ..page.clone() }).await;
+                let listed = listed.map_err(Failure::of_aws)?;
+                Ok((listed.items.iter().map(RunnerView::gone).collect(), listed.next))
+            })
+            .await?;
         }
         // One that ended between the two reads is listed once, as it is now.
-        let open = open.iter().filter(|runner| !names.contains(runner.name()));
-        let open = open.map(|runner| RunnerView::open(runner, now));
-        Ok(open.filter(|runner| query.admits_runner(runner)).chain(past).collect())
+        let gone: HashSet<String> = past.iter().map(|runner| runner.name.clone()).collect();
+        let open = open.iter().map(|runner| RunnerView::open(runner, now));
+        let open = open.filter(|runner| runner.is_admitted(query) && !gone.contains(&runner.name));
+        Ok(open.chain(past).collect())
     }
 
     pub(super) async fn jobs(&self, query: &Query) -> Result<Vec<JobView>, Failure> {
         let open = self.open().await?.jobs;
-        let (mut ids, mut past) = (HashSet::new(), Vec::new());
-        let mut page = self.page(query)?;
-        while query.wants_past() {
-            let listed = self.store.jobs(&page).await.map_err(Failure::of_aws)?;
-            let last = listed.items.last().map(|job| job.timeline.latest());
-            ids.extend(listed.items.iter().map(|job| job.facts.id));
-            past.extend(listed.items.iter().map(JobView::ended).filter(|job| query.admits_job(job)));
-            page.after = listed.next;
-            if page.after.is_none() || query.is_enough(past.len(), last) {
-                break;
-            }
-            if ids.len() >= MOST_RECORDS {
-                tell_incomplete(ids.len());
-                break;
-            }
+        let mut past = Vec::new();
+        if query.wants_past() {
+            let page = page(query)?;
+            past = gather(query, async |after| {
+                let listed = self.store.jobs(&Page { after, ..page.clone() }).await;
+                let listed = listed.map_err(Failure::of_aws)?;
+                Ok((listed.items.iter().map(JobView::ended).collect(), listed.next))
+            })
+            .await?;
         }
-        let open = open.iter().filter(|job| !ids.contains(&job.id())).map(JobView::open);
-        Ok(open.filter(|job| query.admits_job(job)).chain(past).collect())
+        let ended: HashSet<u64> = past.iter().map(|job| job.id).collect();
+        let open = open.iter().map(JobView::open);
+        let open = open.filter(|job| job.is_admitted(query) && !ended.contains(&job.id));
+        Ok(open.chain(past).collect())
     }
 
     async fn open(&self) -> Result<Open, Failure> {
@@ -140,12 +127,6 @@ impl AwsDeployment {
             ));
         }
         Ok(open)
-    }
-
-    fn page(&self, query: &Query) -> Result<Page, Failure> {
-        let repository = query.repository.as_deref().map(Repository::parse).transpose();
-        let limit = query.limit.and_then(|limit| u32::try_from(limit).ok()).unwrap_or(PAGE).min(PAGE);
-        Ok(Page { repository: repository.map_err(Failure::usage)?, limit, after: None })
     }
 
     pub(super) async fn job(&self, id: u64) -> Result<Option<JobView>, Failure> {
@@ -254,6 +235,12 @@ pub(crate) enum Stopped {
     Gone,
     /// It executes a job, and was left alone.
     Busy(Option<u64>),
+}
+
+fn page(query: &Query) -> Result<Page, Failure> {
+    let repository = query.repository.as_deref().map(Repository::parse).transpose();
+    let limit = query.limit.and_then(|limit| u32::try_from(limit).ok()).unwrap_or(PAGE).min(PAGE);
+    Ok(Page { repository: repository.map_err(Failure::usage)?, limit, after: None })
 }
 
 /// Whether there is nothing left to be stopped.

@@ -8,12 +8,10 @@ use ecsrunner_engine::view::{ClassView, JobView, RunnerView};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use super::{Query, tell_incomplete};
+use super::{Query, gather};
 use crate::exit::Failure;
 
 const LIMIT: Duration = Duration::from_secs(10);
-/// The most records that are read: more than one machine makes in the days that are kept.
-const MOST_RECORDS: usize = 200_000;
 
 /// A server that `ecsrunner local up` started.
 pub(crate) struct LocalServer {
@@ -51,39 +49,19 @@ impl LocalServer {
     }
 
     pub(super) async fn jobs(&self, query: &Query) -> Result<Vec<JobView>, Failure> {
-        let (mut jobs, mut read, mut cursor) = (Vec::new(), 0, None);
-        loop {
+        gather(query, async |cursor| {
             let page: Jobs = self.get("jobs", query, cursor.as_deref()).await?;
-            let last = page.jobs.last().and_then(|job| job.timeline.last()).map(|stage| stage.at);
-            read += page.jobs.len();
-            jobs.extend(page.jobs.into_iter().filter(|job| query.admits_job(job)));
-            cursor = page.next;
-            if cursor.is_none() || query.is_enough(jobs.len(), last) {
-                return Ok(jobs);
-            }
-            if read >= MOST_RECORDS {
-                tell_incomplete(read);
-                return Ok(jobs);
-            }
-        }
+            Ok((page.jobs, page.next))
+        })
+        .await
     }
 
     pub(super) async fn runners(&self, query: &Query) -> Result<Vec<RunnerView>, Failure> {
-        let (mut runners, mut read, mut cursor) = (Vec::new(), 0, None);
-        loop {
+        gather(query, async |cursor| {
             let page: Runners = self.get("runners", query, cursor.as_deref()).await?;
-            let last = page.runners.last().and_then(|runner| runner.timeline.last()).map(|stage| stage.at);
-            read += page.runners.len();
-            runners.extend(page.runners.into_iter().filter(|runner| query.admits_runner(runner)));
-            cursor = page.next;
-            if cursor.is_none() || query.is_enough(runners.len(), last) {
-                return Ok(runners);
-            }
-            if read >= MOST_RECORDS {
-                tell_incomplete(read);
-                return Ok(runners);
-            }
-        }
+            Ok((page.runners, page.next))
+        })
+        .await
     }
 
     pub(super) async fn classes(&self) -> Result<Vec<ClassView>, Failure> {

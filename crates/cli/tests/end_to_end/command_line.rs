@@ -61,6 +61,7 @@ fn without_arguments_the_help_is_shown_as_an_error() {
       list-class-sizes  List the runner classes that jobs may ask for
       pause             Launch no more runners; jobs that are executed go on
       resume            Launch runners again
+      drain             Launch no more runners, and retire those that execute nothing
       webhook           Send test webhooks
       completions       Print completions for a shell
       man               Print the manual page
@@ -93,6 +94,7 @@ fn help_goes_to_standard_output() {
       list-class-sizes  List the runner classes that jobs may ask for
       pause             Launch no more runners; jobs that are executed go on
       resume            Launch runners again
+      drain             Launch no more runners, and retire those that execute nothing
       webhook           Send test webhooks
       completions       Print completions for a shell
       man               Print the manual page
