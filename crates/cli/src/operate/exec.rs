@@ -25,7 +25,7 @@ const SHELL: &str = "/bin/bash";
 /// A failure of ours, beside the command's own codes.
 const OURS: u8 = 255;
 
-/// Executes a command in a runner's task, and tells its exit code.
+/// Executes a command in a runner's task, and tells the exit code of the plugin, which does not tell the command's.
 pub(super) async fn exec(arguments: &RunnerExec) -> Result<u8, Failure> {
     open(arguments).await.map_err(|failure| failure.exiting(OURS))
 }
