@@ -5,6 +5,8 @@ use std::fmt;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
+use crate::output::clean;
+
 /// Done.
 pub(crate) const DONE: u8 = 0;
 /// Failed.
@@ -80,9 +82,12 @@ pub(crate) fn report(failure: &Failure) -> ExitCode {
         return ExitCode::from(FAILURE);
     }
     // Where standard error is gone, the code has to do.
-    let _told = writeln!(err, "{} {}", "error:".red().bold(), failure.error);
+    // Others' words may be in it, which must not speak to a terminal.
+    let shown =
+        |error: &dyn fmt::Display| error.to_string().lines().map(clean).collect::<Vec<_>>().join("\n");
+    let _told = writeln!(err, "{} {}", "error:".red().bold(), shown(&failure.error));
     for cause in failure.error.chain().skip(1) {
-        let _told = writeln!(err, "  {} {cause}", "caused by:".bold());
+        let _told = writeln!(err, "  {} {}", "caused by:".bold(), shown(&cause));
     }
     if let Some(hint) = &failure.hint {
         let _told = writeln!(err, "\n{} {hint}", "hint:".cyan().bold());

@@ -6,9 +6,18 @@ use tracing_subscriber::EnvFilter;
 
 use crate::environment;
 
-/// Begins to log.
+/// Begins to log what a server does.
 pub(crate) fn init() {
-    let filter = environment::log_filter().unwrap_or_else(|| "info".to_owned());
+    init_at("info");
+}
+
+/// Begins to log what a command cannot read or use, and has to leave out.
+pub(crate) fn init_for_command() {
+    init_at("warn");
+}
+
+fn init_at(level: &str) {
+    let filter = environment::log_filter().unwrap_or_else(|| level.to_owned());
     let filter = EnvFilter::builder().parse_lossy(filter);
     let builder =
         tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_target(false);

@@ -17,9 +17,11 @@ mod why;
 
 use crate::arguments::{ClassesCommand, Command, JobsCommand, RunnersCommand, RunsCommand, WebhookCommand};
 use crate::exit::{DONE, Failure};
+use crate::log;
 
 /// Carries out one of them, and tells its exit code.
 pub(crate) fn run(command: Command) -> Result<u8, Failure> {
+    log::init_for_command();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(carry_out(command))
 }

@@ -129,6 +129,12 @@ impl AwsDeployment {
         Ok(open)
     }
 
+    /// The names of runners that are not gone.
+    pub(crate) async fn open_runners(&self) -> Result<Vec<RunnerName>, Failure> {
+        let open = self.open().await?;
+        Ok(open.runners.iter().map(|runner| runner.name().clone()).collect())
+    }
+
     pub(super) async fn job(&self, id: u64) -> Result<Option<JobView>, Failure> {
         let record = self.store.job(JobId::new(id)).await.map_err(Failure::of_aws)?;
         Ok(record.map(|record| match record {

@@ -8,7 +8,7 @@ use ecsrunner_core::webhook::MAX_BODY_BYTES;
 
 use crate::arguments::SendWebhook;
 use crate::exit::Failure;
-use crate::output::print;
+use crate::output::{clean, is_for_people, print};
 
 /// GitHub's own.
 const LIMIT: Duration = Duration::from_secs(10);
@@ -42,6 +42,7 @@ pub(super) async fn send(arguments: &SendWebhook) -> Result<(), Failure> {
         .with_context(|| format!("{} does not answer", arguments.url))?;
     let status = answer.status();
     let text = answer.text().await?;
+    let text = if is_for_people() { clean(&text) } else { text };
     print(&format!("{text}\n"))?;
     if status.is_success() {
         Ok(())

@@ -4,6 +4,7 @@ use std::io::Read;
 use std::process::{Output, Stdio};
 
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::command_line::{ecsrunner, told};
 use crate::scene::{Payload, SECRET, Scene, Server, Setup, bounded};
@@ -352,6 +353,49 @@ async fn a_closed_pipe_is_no_complaint() {
             words
         };
         assert_eq!(tokio::task::spawn_blocking(run).await.unwrap(), "");
+    })
+    .await;
+}
+
+/// What AWS answers whoever may not do something.
+const DENIED: &str = r#"{"__type":"AccessDeniedException","message":"User: arn:aws:iam::123456789012:user/eve is not authorized to perform: ssm:GetParameters on resource: arn:aws:ssm:eu-west-1:123456789012:parameter/ecsrunner/ci/deployment"}"#;
+
+#[tokio::test]
+async fn access_that_is_denied_is_told_with_the_action_and_what_it_was_on() {
+    bounded(async {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let aws = tokio::spawn(async move {
+            loop {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                let mut request = [0; 16 * 1024];
+                let _read = stream.read(&mut request).await.unwrap();
+                let head = "HTTP/1.1 400 Bad Request\r\ncontent-type: application/x-amz-json-1.1\r\nconnection: close";
+                let answer = format!("{head}\r\ncontent-length: {}\r\n\r\n{DENIED}", DENIED.len());
+                stream.write_all(answer.as_bytes()).await.unwrap();
+            }
+        });
+        let run = move || {
+            let dir = tempfile::tempdir().unwrap();
+            let mut command = ecsrunner(dir.path());
+            for (name, value) in [
+                ("AWS_REGION", "eu-west-1"),
+                ("AWS_ACCESS_KEY_ID", "AKIAEXAMPLE"),
+                ("AWS_SECRET_ACCESS_KEY", "the secret of a key"),
+                ("AWS_ENDPOINT_URL", &url),
+            ] {
+                command.env(name, value);
+            }
+            command.args(["jobs", "list", "--deployment", "ci"]).output().unwrap()
+        };
+        let denied = tokio::task::spawn_blocking(run).await.unwrap();
+        aws.abort();
+        let words = String::from_utf8(denied.stderr).unwrap();
+        assert_eq!(denied.status.code(), Some(3), "{words}");
+        for part in ["ssm:GetParameters", "parameter/ecsrunner/ci/deployment", "get-caller-identity"] {
+            assert!(words.contains(part), "{words}");
+        }
+        assert!(!words.contains("the secret of a key"), "{words}");
     })
     .await;
 }
