@@ -9,6 +9,8 @@ mod calls;
 mod environment;
 mod http;
 mod service;
+#[cfg(feature = "operate")]
+mod throttled;
 mod tls;
 
 use std::fmt;
@@ -38,6 +40,10 @@ struct Inner {
     dynamodb: OnceLock<aws_sdk_dynamodb::Client>,
     #[cfg(feature = "operate")]
     logs: OnceLock<aws_sdk_cloudwatchlogs::Client>,
+    #[cfg(feature = "operate")]
+    ecr: OnceLock<aws_sdk_ecr::Client>,
+    #[cfg(feature = "operate")]
+    service_quotas: OnceLock<aws_sdk_servicequotas::Client>,
     ecs: OnceLock<aws_sdk_ecs::Client>,
     ssm: OnceLock<aws_sdk_ssm::Client>,
     secrets_manager: OnceLock<aws_sdk_secretsmanager::Client>,
@@ -83,6 +89,8 @@ macro_rules! client {
             .retry_config(service.retries())
             .timeout_config(service.timeouts())
             .http_client(inner.http.client(service, &inner.calls));
+        #[cfg(feature = "operate")]
+        config.push_interceptor(throttled::notes(service));
         config.set_endpoint_url(inner.environment.endpoint(service).map(str::to_owned));
         $sdk::Client::from_conf(config.build())
     }};
@@ -112,6 +120,10 @@ impl Connection {
             dynamodb: OnceLock::new(),
             #[cfg(feature = "operate")]
             logs: OnceLock::new(),
+            #[cfg(feature = "operate")]
+            ecr: OnceLock::new(),
+            #[cfg(feature = "operate")]
+            service_quotas: OnceLock::new(),
             ecs: OnceLock::new(),
             ssm: OnceLock::new(),
             secrets_manager: OnceLock::new(),
@@ -156,6 +168,18 @@ impl Connection {
     #[cfg(feature = "operate")]
     pub(crate) fn logs(&self) -> &aws_sdk_cloudwatchlogs::Client {
         self.0.logs.get_or_init(|| client!(aws_sdk_cloudwatchlogs, &self.0, Service::Logs))
+    }
+
+    #[cfg(feature = "operate")]
+    pub(crate) fn ecr(&self) -> &aws_sdk_ecr::Client {
+        self.0.ecr.get_or_init(|| client!(aws_sdk_ecr, &self.0, Service::Ecr))
+    }
+
+    #[cfg(feature = "operate")]
+    pub(crate) fn service_quotas(&self) -> &aws_sdk_servicequotas::Client {
+        self.0
+            .service_quotas
+            .get_or_init(|| client!(aws_sdk_servicequotas, &self.0, Service::ServiceQuotas))
     }
 
     pub(crate) fn ecs(&self) -> &aws_sdk_ecs::Client {

@@ -6,7 +6,7 @@
 pub mod definition;
 pub mod event;
 mod answer;
-mod list;
+pub(crate) mod list;
 mod request;
 mod stop;
 

@@ -1,5 +1,11 @@
-//! What an operator does to a deployment, beside its records: the brake, a
-//! channel into a task, and a task's log.
+//! What an operator asks and does, beside a deployment's records: the brake, a
+//! channel into a task, a task's log, and how things stand on AWS.
+
+mod cluster;
+mod image;
+mod queue;
+mod quota;
+mod tasks;
 
 use std::error::Error;
 use std::fmt;
@@ -11,6 +17,12 @@ use secrecy::SecretString;
 use crate::connection::Connection;
 use crate::fault::Fault;
 use crate::parameters;
+
+pub use cluster::ClusterInfo;
+pub use image::ImageInfo;
+pub use queue::QueueInfo;
+pub use quota::Quota;
+pub use tasks::TaskInfo;
 
 /// The container that a task definition of ours has.
 const CONTAINER: &str = "runner";

@@ -44,8 +44,10 @@ pub struct Parameters {
 pub struct Configuration {
     /// What the deployment is made of.
     pub deployment: DeploymentFacts,
-    /// Its settings; `paused` is so where either parameter says so.
+    /// Its settings; `paused` is so where any parameter says so.
     pub settings: Settings,
+    /// Whether it is paused without the operator's brake.
+    pub paused_by_settings: bool,
     /// Its classes, the sound ones and those set aside.
     pub catalogue: Catalogue,
     /// What is wrong with classes, each a sentence.
@@ -184,8 +186,9 @@ impl Configuration {
             (Some(deployment), Some(mut settings), Some((catalogue, class_faults)))
                 if mistakes.is_empty() =>
             {
-                settings.paused |= deployment.paused || paused;
-                Ok(Self { deployment, settings, catalogue, class_faults })
+                let paused_by_settings = settings.paused || deployment.paused;
+                settings.paused = paused_by_settings || paused;
+                Ok(Self { deployment, settings, paused_by_settings, catalogue, class_faults })
             }
             _ => Err(ParametersError::Mistakes(mistakes)),
         }

@@ -11,9 +11,10 @@ use clap::{Args, Parser, Subcommand};
 use crate::environment;
 
 pub(crate) use operate::{
-    BrakeArguments, CheckClasses, ClassesCommand, CostKey, CostsArguments, JobsCommand, ListClasses,
-    ListJobs, ListRunners, ListRuns, PastArguments, RunnerDetails, RunnerExec, RunnerLogs, RunnersCommand,
-    RunsCommand, SendWebhook, StopRunner, TargetArguments, WebhookCommand, WhyArguments,
+    BrakeArguments, CheckClasses, ClassesCommand, ClusterCommand, ClusterStatus, CostKey, CostsArguments,
+    DeliveriesCommand, DoctorArguments, FormatArguments, JobsCommand, ListClasses, ListDeliveries, ListJobs,
+    ListRunners, ListRuns, PastArguments, Redeliver, RetryJob, RunnerDetails, RunnerExec, RunnerLogs,
+    RunnersCommand, RunsCommand, SendWebhook, StopRunner, TargetArguments, WebhookCommand, WhyArguments,
 };
 
 /// Run GitHub Actions jobs on ephemeral runners: on AWS Fargate, or on this machine.
@@ -22,6 +23,23 @@ pub(crate) use operate::{
 pub(crate) struct Arguments {
     #[command(subcommand)]
     pub(crate) command: Command,
+    #[command(flatten)]
+    pub(crate) talk: TalkArguments,
+}
+
+/// What is said beside the answer.
+#[derive(Clone, Copy, Default, Debug, Args)]
+#[command(next_help_heading = "Output")]
+pub(crate) struct TalkArguments {
+    /// Use no colours; or NO_COLOR
+    #[arg(long, global = true)]
+    pub(crate) no_color: bool,
+    /// Say nothing on standard error but why a command failed
+    #[arg(long, short, global = true, conflicts_with = "verbose")]
+    pub(crate) quiet: bool,
+    /// Say on standard error what is done; twice for details
+    #[arg(long, short, global = true, action = clap::ArgAction::Count)]
+    pub(crate) verbose: u8,
 }
 
 #[derive(Debug, Subcommand)]
@@ -36,7 +54,7 @@ pub(crate) enum Command {
     /// List and manage runners
     #[command(subcommand)]
     Runners(RunnersCommand),
-    /// List jobs
+    /// List jobs, and try them again
     #[command(subcommand)]
     Jobs(JobsCommand),
     /// List what was executed
@@ -49,12 +67,20 @@ pub(crate) enum Command {
     Classes(ClassesCommand),
     /// List the runner classes that jobs may ask for
     ListClassSizes(ListClasses),
+    /// Show the cluster that runners are tasks of
+    #[command(subcommand)]
+    Cluster(ClusterCommand),
+    /// Check a deployment's parts: permissions, secrets, webhook, images, quotas
+    Doctor(DoctorArguments),
     /// Launch no more runners; jobs that are executed go on
     Pause(BrakeArguments),
     /// Launch runners again
     Resume(BrakeArguments),
     /// Launch no more runners, and retire those that execute nothing
     Drain(BrakeArguments),
+    /// List webhook deliveries at GitHub, and have them sent again
+    #[command(subcommand)]
+    Deliveries(DeliveriesCommand),
     /// Send test webhooks
     #[command(subcommand)]
     Webhook(WebhookCommand),

@@ -3,23 +3,30 @@
 //! Both tell the same views; what a command makes of them does not belong here.
 
 mod aws;
+pub(crate) mod github;
 mod local;
 mod profile;
 
 use anyhow::anyhow;
-use ecsrunner_engine::view::{ClassView, JobView, RunnerView};
+use ecsrunner_core::id::{JobId, RunnerName};
+use ecsrunner_engine::Ruleset;
+use ecsrunner_engine::view::{ClassView, JobView, OutcomeView, RunnerView, StatusView};
+use ecsrunner_github::Client;
 use jiff::Timestamp;
 
 use crate::arguments::TargetArguments;
 use crate::environment;
 use crate::exit::Failure;
-use crate::output::say;
 
-pub(crate) use aws::{AwsDeployment, Stopped};
-use local::LocalServer;
+pub(crate) use aws::AwsDeployment;
+pub(crate) use local::LocalServer;
 
-/// The most records of history that one list looks through.
+/// The most records of history that one list looks through, or a slice of it.
 const MOST_RECORDS: usize = 200_000;
+/// Records in a page of history.
+const MOST_IN_A_PAGE: usize = 1000;
+/// Slices of a span of time that are read side by side.
+const SLICES: i32 = 8;
 
 /// Where commands are carried out.
 pub(crate) enum Deployment {
@@ -37,9 +44,16 @@ pub(crate) struct Query {
     pub(crate) since: Option<Timestamp>,
     /// At most so many; all by default.
     pub(crate) limit: Option<usize>,
+    /// Nothing of what was.
+    pub(crate) open_only: bool,
 }
 
 impl Query {
+    /// The same of what is open alone.
+    pub(crate) fn open(self) -> Self {
+        Self { open_only: true, ..self }
+    }
+
     fn admits(&self, repository: &str, class: Option<&str>, state: &str, last: Option<Timestamp>) -> bool {
         let admits = |wanted: &Option<String>, have: Option<&str>| {
             wanted.as_deref().is_none_or(|wanted| have.is_some_and(|have| have.eq_ignore_ascii_case(wanted)))
@@ -49,16 +63,18 @@ impl Query {
             && admits(&self.class, class)
             && admits(&self.state, Some(state))
             && late
+            && !(self.open_only && is_past(state))
     }
 
     /// Whether history is looked through at all.
     fn wants_past(&self) -> bool {
-        self.state.as_deref().is_none_or(is_past)
+        !self.open_only && self.state.as_deref().is_none_or(is_past)
     }
 
     /// Whether no later page of history adds anything. `last` is when the latest record read so far ended.
     fn is_enough(&self, admitted: usize, last: Option<Timestamp>) -> bool {
-        self.limit.is_some_and(|limit| admitted >= limit)
+        self.open_only
+            || self.limit.is_some_and(|limit| admitted >= limit)
             || self.since.is_some_and(|since| last.is_some_and(|last| last < since))
     }
 }
@@ -92,6 +108,22 @@ impl Listed for RunnerView {
     }
 }
 
+/// Spans of time that are read side by side, the latest first: an index is read
+/// page after page, and each span has pages of its own.
+fn slices(query: &Query, now: Timestamp) -> Vec<(Option<Timestamp>, Option<Timestamp>)> {
+    let is_one_page = query.limit.is_some_and(|limit| limit <= MOST_IN_A_PAGE)
+        && query.class.is_none()
+        && query.state.is_none();
+    let Some(since) = query.since.filter(|since| !is_one_page && *since < now) else {
+        return vec![(query.since, None)];
+    };
+    let width = now.duration_since(since) / SLICES;
+    let edge = |slice: i32| since + width * slice;
+    // What ends while it is read, by whichever clock, belongs to the latest.
+    let to = |slice: i32| (slice + 1 < SLICES).then(|| edge(slice + 1));
+    (0..SLICES).rev().map(|slice| (Some(edge(slice)), to(slice))).collect()
+}
+
 /// Reads page after page, the latest first, until all that is asked for is there.
 async fn gather<T: Listed>(
     query: &Query,
@@ -108,10 +140,9 @@ async fn gather<T: Listed>(
             return Ok(admitted);
         }
         if records >= MOST_RECORDS {
-            say(&format!(
-                "note: only the latest {records} records were read: `--since` and `--repository` ask for fewer"
-            ));
-            return Ok(admitted);
+            // A part of them would be taken for all.
+            return Err(Failure::from(anyhow!("there are more than {records} records of that time"))
+                .hint("`--since` and `--repository` ask for fewer"));
         }
     }
 }
@@ -120,14 +151,30 @@ impl Deployment {
     /// The deployment that flags or variables name.
     pub(crate) async fn connect(target: &TargetArguments) -> Result<Self, Failure> {
         let named = match (&target.local, &target.deployment) {
-            (Some(url), _) => Named::Local(url.clone()),
+            (Some(place), _) => Named::Local(place.clone()),
             (None, Some(name)) => Named::Aws(name.clone()),
             (None, None) => named_by_environment()?,
         };
         Ok(match named {
-            Named::Local(url) => Self::Local(LocalServer::at(&url)?),
+            Named::Local(place) => Self::Local(LocalServer::at(&place)?),
             Named::Aws(name) => Self::Aws(Box::new(AwsDeployment::connect(&name, target).await?)),
         })
+    }
+
+    /// Pulls the brake of a deployment whose parameters cannot be read, or lets it go; tells its name.
+    pub(crate) async fn pause_blindly(target: &TargetArguments, paused: bool) -> Result<String, Failure> {
+        let name = match &target.deployment {
+            Some(name) => Named::Aws(name.clone()),
+            None => named_by_environment()?,
+        };
+        match name {
+            Named::Aws(name) => {
+                aws::pause_blindly(&name, target, paused).await?;
+                Ok(format!("deployment {name}"))
+            }
+            // A server that runs has read what it needs.
+            Named::Local(place) => Err(anyhow!("{place} is no deployment on AWS").into()),
+        }
     }
 
     /// The deployment on AWS, for what a local server has no part in.
@@ -190,6 +237,65 @@ impl Deployment {
         }
     }
 
+    /// Has a runner retired; with `force` its task is stopped, whatever it executes.
+    pub(crate) async fn stop(&self, name: &RunnerName, force: bool) -> Result<Stopped, Failure> {
+        let outcome = match self {
+            Self::Aws(aws) => aws.stop(name, force).await?,
+            Self::Local(server) => server.stop(name, force).await?,
+        };
+        if outcome.outcome == ACCEPTED {
+            return Ok(Stopped::Done);
+        }
+        // Nothing was to be changed: what it is tells why.
+        let runner = self.runner(name.as_str()).await?;
+        Ok(match runner {
+            Some(runner) if runner.state == "busy" => Stopped::Busy(runner.job),
+            Some(runner) if runner.state != "gone" => Stopped::Already,
+            _ => Stopped::Gone,
+        })
+    }
+
+    /// Has a refused job judged again.
+    pub(crate) async fn retry(&self, job: JobId) -> Result<OutcomeView, Failure> {
+        match self {
+            Self::Aws(aws) => aws.retry(job).await,
+            Self::Local(server) => server.retry(job).await,
+        }
+    }
+
+    /// Pauses launches, or lets them go on. Tells whether they are paused now:
+    /// the deployment's own settings may say so too.
+    pub(crate) async fn pause(&self, paused: bool) -> Result<bool, Failure> {
+        match self {
+            Self::Aws(aws) => aws.pause(paused).await,
+            Self::Local(server) => server.pause(paused).await,
+        }
+    }
+
+    /// How it stands.
+    pub(crate) async fn status(&self) -> Result<StatusView, Failure> {
+        match self {
+            Self::Aws(aws) => Ok(StatusView::of(&aws.rules())),
+            Self::Local(server) => server.status().await,
+        }
+    }
+
+    /// The rules that it judges by.
+    pub(crate) fn rules(&self) -> Result<Ruleset, Failure> {
+        match self {
+            Self::Aws(aws) => Ok(aws.rules()),
+            Self::Local(server) => server.rules(),
+        }
+    }
+
+    /// GitHub, as its control plane is known there.
+    pub(crate) async fn github(&self) -> Result<Client, Failure> {
+        match self {
+            Self::Aws(aws) => aws.github().await,
+            Self::Local(server) => server.github(),
+        }
+    }
+
     /// What it offers.
     pub(crate) async fn classes(&self) -> Result<Vec<ClassView>, Failure> {
         match self {
@@ -197,6 +303,22 @@ impl Deployment {
             Self::Local(server) => server.classes().await,
         }
     }
+}
+
+/// The outcome of what was done.
+const ACCEPTED: &str = "accepted";
+
+/// What became of stopping a runner.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Stopped {
+    /// It is being retired.
+    Done,
+    /// It was being retired already.
+    Already,
+    /// It is gone.
+    Gone,
+    /// It executes a job, and was left alone.
+    Busy(Option<u64>),
 }
 
 /// Whether what is in that state is history.
@@ -214,7 +336,7 @@ fn named_by_environment() -> Result<Named, Failure> {
     let named = local.or_else(|| environment::text(environment::DEPLOYMENT).map(Named::Aws));
     named.ok_or_else(|| {
         Failure::usage(anyhow!("no deployment is named")).hint(format!(
-            "name one on AWS with `--deployment NAME` or {}, a local server with `--local URL` or {}",
+            "name one on AWS with `--deployment NAME` or {}, a local server with `--local URL|DIR` or {}",
             environment::DEPLOYMENT,
             environment::LOCAL
         ))
@@ -224,6 +346,20 @@ fn named_by_environment() -> Result<Named, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_span_of_time_is_read_in_slices_without_gap_or_overlap() {
+        let at = |secs| Timestamp::from_second(secs).unwrap();
+        let query = Query { since: Some(at(0)), ..Query::default() };
+        let slices = slices(&query, at(800));
+        assert_eq!(slices.len(), 8);
+        assert_eq!(slices.first(), Some(&(Some(at(700)), None)));
+        assert_eq!(slices.last(), Some(&(Some(at(0)), Some(at(100)))));
+        assert!(slices.windows(2).all(|pair| pair[0].0 == pair[1].1), "{slices:?}");
+        // One page is asked for: there is nothing to read side by side.
+        let few = Query { limit: Some(100), ..query };
+        assert_eq!(super::slices(&few, at(800)), [(Some(at(0)), None)]);
+    }
 
     #[test]
     fn what_is_open_is_listed_however_old_and_what_ended_before_is_not() {

@@ -6,6 +6,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use ecsrunner_local::config::Overrides;
+use secrecy::SecretString;
 
 /// The state directory of a local server.
 pub(crate) const STATE: &str = "ECSRUNNER_STATE";
@@ -21,6 +22,10 @@ pub(crate) const DEPLOYMENT: &str = "ECSRUNNER_DEPLOYMENT";
 pub(crate) const LOCAL: &str = "ECSRUNNER_LOCAL";
 /// The table of a deployment's state, before what its parameter says.
 pub(crate) const STATE_TABLE: &str = "RUNNER_STATE_TABLE";
+/// An operator's own token for GitHub, as `gh` reads it.
+pub(crate) const GH_TOKEN: &str = "GH_TOKEN";
+/// The same, where the variable above is not set.
+pub(crate) const GITHUB_TOKEN: &str = "GITHUB_TOKEN";
 /// A profile of the AWS CLI's.
 pub(crate) const AWS_PROFILE: &str = "AWS_PROFILE";
 /// What is logged, in the syntax of `tracing`'s filters.
@@ -32,6 +37,11 @@ pub(crate) fn overrides() -> Overrides {
         github_api_url: text(GITHUB_API_URL),
         webhook_secret_file: variable(WEBHOOK_SECRET_FILE).map(PathBuf::from),
     }
+}
+
+/// An operator's own token for GitHub.
+pub(crate) fn own_token() -> Option<SecretString> {
+    [GH_TOKEN, GITHUB_TOKEN].into_iter().find_map(text).map(SecretString::from)
 }
 
 /// The log filter.

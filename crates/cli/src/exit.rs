@@ -5,6 +5,9 @@ use std::fmt;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
+use ecsrunner_aws::parameters::ParametersError;
+use ecsrunner_engine::ports::github::GitHubError;
+
 use crate::output::clean;
 
 /// Done.
@@ -52,14 +55,42 @@ impl Failure {
         }
     }
 
+    /// What a call to GitHub failed with.
+    pub(crate) fn of_github(error: GitHubError) -> Self {
+        match &error {
+            GitHubError::Refused { status: 401 | 403, .. } => Self::permission(error),
+            GitHubError::Refused { status: 404, .. } => Self::not_found(error),
+            GitHubError::Credentials(_) => Self::permission(error)
+                .hint("`ecsrunner doctor` checks the credentials and what they may do"),
+            _ => error.into(),
+        }
+    }
+
+    /// Whether a deployment is there whose parameters cannot be used.
+    pub(crate) fn is_of_parameters(&self) -> bool {
+        let is_mistaken = |error: &ParametersError| matches!(error, ParametersError::Mistakes(_));
+        self.code == FAILURE && self.error.downcast_ref().is_some_and(is_mistaken)
+    }
+
     /// The same with another exit code.
     pub(crate) fn exiting(self, code: u8) -> Self {
         Self { code, ..self }
     }
 
+    /// What the person is told to do about it.
+    pub(crate) fn hint_text(&self) -> Option<&str> {
+        self.hint.as_deref()
+    }
+
     /// What the person can do about it.
     pub(crate) fn hint(self, hint: impl fmt::Display) -> Self {
         Self { hint: Some(hint.to_string()), ..self }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:#}", self.error)
     }
 }
 

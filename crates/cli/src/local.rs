@@ -18,6 +18,7 @@ pub(crate) fn up(arguments: UpArguments) -> Result<(), Failure> {
     let options = Options {
         listen: arguments.listen,
         state: arguments.state,
+        config: std::path::absolute(&arguments.config)?,
         executable: std::env::current_exe().context("the path of this executable is not known")?,
         poll: arguments.poll,
     };

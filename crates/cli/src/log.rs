@@ -1,29 +1,70 @@
-//! Log lines go to standard error: for people on a terminal, as JSON otherwise.
+//! What is logged goes to standard error: a server's for people on a terminal
+//! and as JSON otherwise, a command's as notes.
 
+use std::fmt;
 use std::io::{self, IsTerminal};
 
+use tracing::{Event, Subscriber};
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
+use tracing_subscriber::registry::LookupSpan;
 
-use crate::environment;
+use crate::arguments::TalkArguments;
+use crate::{environment, output};
 
 /// Begins to log what a server does.
 pub(crate) fn init() {
-    init_at("info");
-}
-
-/// Begins to log what a command cannot read or use, and has to leave out.
-pub(crate) fn init_for_command() {
-    init_at("warn");
-}
-
-fn init_at(level: &str) {
-    let filter = environment::log_filter().unwrap_or_else(|| level.to_owned());
-    let filter = EnvFilter::builder().parse_lossy(filter);
-    let builder =
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_target(false);
+    let talk = output::talk();
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter(talk, ["warn", "info", "debug", "trace"]))
+        .with_writer(io::stderr)
+        .with_target(false);
     if io::stderr().is_terminal() {
-        builder.compact().init();
+        builder.compact().with_ansi(!talk.no_color).init();
     } else {
         builder.json().flatten_event(true).with_current_span(false).with_span_list(false).init();
+    }
+}
+
+/// Begins to say what a command cannot read or use, and has to leave out.
+pub(crate) fn init_for_command() {
+    let talk = output::talk();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter(talk, ["error", "warn", "info", "debug"]))
+        .with_writer(io::stderr)
+        .event_format(Note)
+        .init();
+}
+
+/// `levels` are those of a quiet one, a usual one, and of ever more words.
+fn filter(talk: TalkArguments, levels: [&'static str; 4]) -> EnvFilter {
+    let [quiet, usual, verbose, detailed] = levels;
+    let level = match talk.verbose {
+        0 if talk.quiet => quiet,
+        0 => usual,
+        1 => verbose,
+        _ => detailed,
+    };
+    EnvFilter::builder().parse_lossy(environment::log_filter().unwrap_or_else(|| level.to_owned()))
+}
+
+/// `note: ` and the event.
+struct Note;
+
+impl<S, N> FormatEvent<S, N> for Note
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(
+        &self,
+        context: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
+        writer.write_str("note: ")?;
+        context.field_format().format_fields(writer.by_ref(), event)?;
+        writeln!(writer)
     }
 }

@@ -34,6 +34,7 @@ fn main() -> ExitCode {
             return ExitCode::from(code);
         }
     };
+    output::heed(arguments.talk);
     let result = match arguments.command {
         Command::Demo(demo) => match demo.command {
             None => demo::run(demo.options).map(done),

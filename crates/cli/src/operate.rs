@@ -3,19 +3,26 @@
 mod advice;
 mod brake;
 mod classes;
+mod cluster;
 mod costs;
+mod deliveries;
 mod details;
+mod doctor;
 mod exec;
 mod find;
 mod jobs;
 mod logs;
+mod retry;
 mod runners;
 mod runs;
 mod send;
 mod stop;
 mod why;
 
-use crate::arguments::{ClassesCommand, Command, JobsCommand, RunnersCommand, RunsCommand, WebhookCommand};
+use crate::arguments::{
+    ClassesCommand, ClusterCommand, Command, DeliveriesCommand, JobsCommand, RunnersCommand, RunsCommand,
+    WebhookCommand,
+};
 use crate::exit::{DONE, Failure};
 use crate::log;
 
@@ -34,6 +41,7 @@ async fn carry_out(command: Command) -> Result<u8, Failure> {
         Command::Runners(RunnersCommand::Logs(arguments)) => logs::logs(&arguments).await?,
         Command::Runners(RunnersCommand::Stop(arguments)) => stop::stop(&arguments).await?,
         Command::Jobs(JobsCommand::List(arguments)) => jobs::list(&arguments).await?,
+        Command::Jobs(JobsCommand::Retry(arguments)) => retry::retry(&arguments).await?,
         Command::Runs(RunsCommand::List(arguments)) => runs::list(&arguments).await?,
         Command::Why(arguments) => why::why(&arguments).await?,
         Command::Costs(arguments) => costs::costs(&arguments).await?,
@@ -41,6 +49,12 @@ async fn carry_out(command: Command) -> Result<u8, Failure> {
             classes::list(&arguments).await?;
         }
         Command::Classes(ClassesCommand::Check(arguments)) => classes::check(&arguments)?,
+        Command::Cluster(ClusterCommand::Status(arguments)) => cluster::status(&arguments).await?,
+        Command::Doctor(arguments) => return doctor::doctor(&arguments).await,
+        Command::Deliveries(DeliveriesCommand::List(arguments)) => deliveries::list(&arguments).await?,
+        Command::Deliveries(DeliveriesCommand::Redeliver(arguments)) => {
+            deliveries::redeliver(&arguments).await?;
+        }
         Command::Pause(arguments) => brake::pause(&arguments, true).await?,
         Command::Resume(arguments) => brake::pause(&arguments, false).await?,
         Command::Drain(arguments) => brake::drain(&arguments).await?,

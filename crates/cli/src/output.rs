@@ -1,14 +1,20 @@
 //! Standard output: tables for people, lines for other programs, JSON.
 
 use std::io::{self, IsTerminal, Write};
+use std::sync::OnceLock;
 
 use comfy_table::presets::NOTHING;
 use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Table};
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
+use crate::arguments::TalkArguments;
+
 /// What stands for nothing in a table.
 pub(crate) const NONE: &str = "—";
+
+/// Blanks between columns.
+const GAP: u16 = 2;
 
 /// Rows below a header.
 #[derive(Debug)]
@@ -42,7 +48,9 @@ impl Rows {
         table.load_style(NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
         table.set_header(self.header.clone());
         table.add_rows(self.rows.clone());
+        let last = self.header.len().saturating_sub(1);
         for (i, column) in table.column_iter_mut().enumerate() {
+            column.set_padding((0, if i == last { 0 } else { GAP }));
             if self.right.contains(&i) {
                 column.set_cell_alignment(CellAlignment::Right);
             }
@@ -52,7 +60,7 @@ impl Rows {
             }
         }
         let lines = table.to_string();
-        let lines = lines.lines().map(|line| line.strip_prefix(' ').unwrap_or(line).trim_end());
+        let lines = lines.lines().map(str::trim_end);
         lines.fold(String::new(), |text, line| text + line + "\n")
     }
 
@@ -103,8 +111,27 @@ pub(crate) fn print_json(value: &impl Serialize) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// How much is said, and in which colours: asked for once, by flags.
+static TALK: OnceLock<TalkArguments> = OnceLock::new();
+
+/// What is wanted of standard error.
+pub(crate) fn talk() -> TalkArguments {
+    TALK.get().copied().unwrap_or_default()
+}
+
+/// Takes the flags to heart.
+pub(crate) fn heed(talk: TalkArguments) {
+    let _the_first = TALK.set(talk);
+    if talk.no_color {
+        anstream::ColorChoice::Never.write_global();
+    }
+}
+
 /// Says something on standard error. Nobody may be there to hear.
 pub(crate) fn say(text: &str) {
+    if talk().quiet {
+        return;
+    }
     let _said = writeln!(anstream::stderr(), "{text}");
 }
 

@@ -6,12 +6,10 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::process::Command;
 
-use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
-use aws_lc_rs::rsa::{KeyPair, KeySize};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use ecsrunner_agent::config::VARIABLES;
 use ecsrunner_local::config::{Config, Overrides};
+use ecsrunner_sim::github::app_key;
+use secrecy::ExposeSecret;
 
 const CONFIGURATION: &str = include_str!("../../../docs/configuration.md");
 const INTERFACE: &str = include_str!("../../../docs/interface.md");
@@ -43,20 +41,13 @@ fn read(text: &str) -> Result<Config, String> {
     for file in ["token", "webhook-secret", "webhook-secret.old"] {
         fs::write(dir.path().join(file), "secret").unwrap();
     }
-    fs::write(dir.path().join("app.pem"), private_key()).unwrap();
+    fs::write(dir.path().join("app.pem"), app_key().private_pem.expose_secret()).unwrap();
     let listener = dir.path().join("actions-runner/bin/Runner.Listener");
     fs::create_dir_all(listener.parent().unwrap()).unwrap();
     fs::write(&listener, "").unwrap();
     let file = dir.path().join("config.toml");
     fs::write(&file, text).unwrap();
     Config::read(&file, &Overrides::default()).map_err(|error| error.to_string())
-}
-
-/// A GitHub App's private key, made for this run.
-fn private_key() -> String {
-    let pair = KeyPair::generate(KeySize::Rsa2048).unwrap();
-    let der: Pkcs8V1Der<'_> = pair.as_der().unwrap();
-    format!("-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n", STANDARD.encode(der.as_ref()))
 }
 
 /// The keys that serde expects in place of one that it does not know.
@@ -142,6 +133,12 @@ fn every_flag_is_documented() {
         &["runners", "exec"],
         &["runners", "stop"],
         &["jobs", "list"],
+        &["jobs", "retry"],
+        &["cluster", "status"],
+        &["doctor"],
+        &["deliveries", "list"],
+        &["deliveries", "redeliver"],
+        &["replay"],
         &["runs", "list"],
         &["costs"],
         &["classes", "list"],

@@ -22,6 +22,10 @@ pub enum Event {
     Task(TaskEvent),
     /// GitHub was asked about a registration, and answered.
     RegistrationAnswer(RegistrationAnswer),
+    /// An operator wants a runner stopped.
+    Stop(StopRequest),
+    /// An operator wants a job judged again.
+    Retry(RetryRequest),
 }
 
 /// The records that an event is about.
@@ -49,6 +53,8 @@ impl Event {
             Self::RunAnswer(answer) => Keys { job: Some(answer.job), runner: None },
             Self::Task(event) => Keys { job: None, runner: Some(event.runner.clone()) },
             Self::RegistrationAnswer(answer) => Keys { job: None, runner: Some(answer.runner.clone()) },
+            Self::Stop(request) => Keys { job: None, runner: Some(request.runner.clone()) },
+            Self::Retry(request) => Keys { job: Some(request.job), runner: None },
         }
     }
 }
@@ -60,7 +66,12 @@ impl Event {
         match self {
             Self::Job(event) => Some(&event.facts),
             Self::JobAnswer(JobAnswer { outcome: JobOutcome::Found(event), .. }) => Some(&event.facts),
-            Self::JobAnswer(_) | Self::RunAnswer(_) | Self::Task(_) | Self::RegistrationAnswer(_) => None,
+            Self::JobAnswer(_)
+            | Self::RunAnswer(_)
+            | Self::Task(_)
+            | Self::RegistrationAnswer(_)
+            | Self::Stop(_)
+            | Self::Retry(_) => None,
         }
     }
 }
@@ -211,6 +222,26 @@ pub enum RegistrationOutcome {
     Absent,
     /// Nothing that tells: it is asked again later.
     Unanswered,
+}
+
+/// An operator wants a runner stopped.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct StopRequest {
+    /// Which.
+    pub runner: RunnerName,
+    /// Whether its task is stopped even while it executes a job, which fails then.
+    pub force: bool,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// An operator wants a refused job judged again, by the rules as they are now.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct RetryRequest {
+    /// Which.
+    pub job: JobId,
+    /// When.
+    pub at: Timestamp,
 }
 
 /// A task's state change.

@@ -52,6 +52,9 @@ codes! {
     /// A content type that is not JSON's.
     ContentType = "content_type": "content type `{}` is not `application/json`: set the webhook's content type",
 
+    /// GitHub knows a job of which nothing was recorded: its webhooks were lost.
+    NotRecorded = "not_recorded": "no webhook of the job was recorded: {}",
+
     // Why a job is refused.
     /// A job that names only a runner group.
     LabelsEmpty = "labels_empty": "the job names no label",

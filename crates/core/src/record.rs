@@ -3,6 +3,7 @@
 //! What is to be done about the facts does not belong here but in [`crate::plan`].
 
 mod job;
+mod operator;
 mod runner;
 
 use crate::class::Catalogue;
@@ -42,6 +43,8 @@ pub enum Change {
     JobEnded(EndedJob),
     /// More became known of a job in history.
     JobAmended(EndedJob),
+    /// A job that history held as refused is open again.
+    JobReopened(Job),
     /// An open runner, new or changed.
     Runner(Runner),
     /// A runner is gone.
@@ -140,6 +143,8 @@ pub fn record(event: &Event, records: &Records, rules: Rules<'_>) -> Recorded {
         },
         Event::Task(event) => runner::record_task(event, records),
         Event::RegistrationAnswer(answer) => runner::record_registration(answer, records),
+        Event::Stop(request) => operator::stop(request, records),
+        Event::Retry(request) => operator::retry(request, records, rules),
     }
 }
 

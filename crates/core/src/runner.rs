@@ -393,8 +393,7 @@ impl Runner {
     /// the answer that accepted it.
     #[must_use]
     pub fn launched_at(&self) -> Option<Timestamp> {
-        let launched = [RunnerStage::Starting, RunnerStage::Booted, RunnerStage::Busy];
-        self.timeline.iter().find(|(stage, _)| launched.contains(stage)).map(|(_, at)| at)
+        launched_at(&self.timeline)
     }
 
     /// Its task, where one is known.
@@ -497,6 +496,21 @@ pub struct EndedRunner {
     pub placement: Placement,
     /// Its task.
     pub task: Option<TaskId>,
+    /// When its task had stopped.
+    pub stopped_at: Option<Timestamp>,
     /// What its task cost, in US dollars by list prices.
     pub cost_usd: Option<f64>,
+}
+
+impl EndedRunner {
+    /// When its task was launched, as for [`Runner::launched_at`].
+    #[must_use]
+    pub fn launched_at(&self) -> Option<Timestamp> {
+        launched_at(&self.timeline)
+    }
+}
+
+fn launched_at(timeline: &Timeline<RunnerStage>) -> Option<Timestamp> {
+    let launched = [RunnerStage::Starting, RunnerStage::Booted, RunnerStage::Busy];
+    timeline.iter().find(|(stage, _)| launched.contains(stage)).map(|(_, at)| at)
 }

@@ -11,7 +11,7 @@ use tracing::{info, warn};
 use crate::ports::Clock;
 use crate::ports::queue::Queue;
 use crate::ports::store::{Lease, Store, StoreError, Transaction};
-use crate::{Engine, World, chain};
+use crate::{Engine, Ruleset, World, chain};
 
 /// How often an event is decided anew because another write came first.
 const TRIES: u32 = 16;
@@ -39,44 +39,19 @@ impl<W: World> Engine<W> {
         delivery: Option<&DeliveryId>,
     ) -> Result<Recorded, StoreError> {
         let keys = event.keys();
-        let mut tries = 0;
-        // A write whose answer was lost reads as a conflict, and then as nothing
-        // new: what it wanted holds all the same.
-        let mut replan = false;
-        let recorded = loop {
-            // Of a job that is queued nothing is known, as a rule: the write
-            // fails if something is.
-            let records = if tries == 0 && is_first_word(event) {
-                Records::default()
-            } else {
-                self.ports.store.load(&keys).await?
-            };
-            let recorded = record(event, &records, self.rules().rules());
-            replan |= recorded.replan;
-            if recorded.changes.is_empty() {
-                if delivery.is_some() {
-                    // It told nothing, and the sweep need not fetch it to find that out.
-                    self.ports.store.commit(Transaction { delivery, ..Transaction::of(&[]) }).await?;
+        let rules = self.rules();
+        let recorded = match write(&self.ports.store, event, delivery, &rules).await {
+            Ok(recorded) => recorded,
+            Err(fault) => {
+                // It may have been written all the same, and the same event tells
+                // nothing new when it comes again.
+                if fault.replan && matches!(fault.error, StoreError::Unavailable { .. }) {
+                    self.kick_later().await;
                 }
-                break recorded;
-            }
-            let transaction = Transaction { delivery, ..Transaction::of(&recorded.changes) };
-            match self.ports.store.commit(transaction).await {
-                Ok(()) => {
-                    self.committed(&recorded.changes);
-                    break recorded;
-                }
-                Err(StoreError::Conflict) if tries < TRIES => tries += 1,
-                Err(error) => {
-                    // It may have been written all the same, and the same event tells
-                    // nothing new when it comes again.
-                    if replan && matches!(error, StoreError::Unavailable { .. }) {
-                        self.kick_later().await;
-                    }
-                    return Err(error);
-                }
+                return Err(fault.error);
             }
         };
+        self.committed(&recorded.changes);
         if let Some(job) = keys.job {
             let facts = event.job_facts();
             info!(
@@ -89,11 +64,11 @@ impl<W: World> Engine<W> {
                 "recorded job event"
             );
         }
-        if replan && let Err(error) = self.kick().await {
+        if recorded.replan && let Err(error) = self.kick().await {
             self.kick_later().await;
             return Err(error);
         }
-        Ok(Recorded { replan, ..recorded })
+        Ok(recorded)
     }
 
     /// The kick could not be counted: another process is to be told.
@@ -135,6 +110,55 @@ impl<W: World> Engine<W> {
     /// How many kicks there were when this process kicked last.
     pub(crate) fn counted_kicks(&self) -> Option<u64> {
         Some(self.kicks.swap(0, Ordering::Relaxed)).filter(|kicks| *kicks > 0)
+    }
+}
+
+/// Why an event was not recorded.
+#[derive(Debug)]
+pub struct Unrecorded {
+    /// What the store said last.
+    pub error: StoreError,
+    /// Whether what was decided can alter the plan: it may have been written all the same.
+    pub replan: bool,
+}
+
+/// Decides what an event comes to and writes that, whoever else writes at the
+/// same time. Nobody is told: that is for whoever called, if it says `replan`.
+///
+/// # Errors
+///
+/// The store is out of reach, or other writes came first all the time.
+pub async fn write(
+    store: &impl Store,
+    event: &Event,
+    delivery: Option<&DeliveryId>,
+    rules: &Ruleset,
+) -> Result<Recorded, Unrecorded> {
+    let keys = event.keys();
+    let mut tries = 0;
+    // A write whose answer was lost reads as a conflict, and then as nothing
+    // new: what it wanted holds all the same.
+    let mut replan = false;
+    loop {
+        // Of a job that is queued nothing is known, as a rule: the write
+        // fails if something is.
+        let records = if tries == 0 && is_first_word(event) {
+            Records::default()
+        } else {
+            store.load(&keys).await.map_err(|error| Unrecorded { error, replan })?
+        };
+        let recorded = record(event, &records, rules.rules());
+        replan |= recorded.replan;
+        if recorded.changes.is_empty() && delivery.is_none() {
+            return Ok(Recorded { replan, ..recorded });
+        }
+        // Where it told nothing, the sweep need not fetch its delivery to find that out.
+        let transaction = Transaction { delivery, ..Transaction::of(&recorded.changes) };
+        match store.commit(transaction).await {
+            Ok(()) => return Ok(Recorded { replan, ..recorded }),
+            Err(StoreError::Conflict) if tries < TRIES && !recorded.changes.is_empty() => tries += 1,
+            Err(error) => return Err(Unrecorded { error, replan }),
+        }
     }
 }
 

@@ -178,6 +178,7 @@ impl Metrics {
                 Change::RunnerGone(runner) => self.gone_runner(runner),
                 Change::Job(_)
                 | Change::JobAmended(_)
+                | Change::JobReopened(_)
                 | Change::Runner(_)
                 | Change::Hold(_)
                 | Change::Released(_) => {}

@@ -6,10 +6,13 @@ use ecsrunner_core::class::{Catalogue, Class};
 use ecsrunner_core::cost::{Market, task_usd};
 use ecsrunner_core::job::{EndedJob, Job, JobEnding, JobFacts, JobStage, JobState, Place};
 use ecsrunner_core::reason::{Code, Reason};
+use ecsrunner_core::record::Outcome;
 use ecsrunner_core::runner::{EndedRunner, Runner, RunnerFacts, RunnerStage, RunnerState, Served};
 use ecsrunner_core::timeline::Timeline;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
+
+use crate::Ruleset;
 
 /// Why something is as it is.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -25,6 +28,50 @@ impl ReasonView {
     #[must_use]
     pub fn of(reason: &Reason) -> Self {
         Self { code: reason.code().as_str().to_owned(), text: reason.text() }
+    }
+}
+
+/// What became of something that was asked for.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct OutcomeView {
+    /// `accepted`, `ignored` or `refused`.
+    pub outcome: String,
+    /// Why.
+    pub reason: ReasonView,
+}
+
+impl OutcomeView {
+    /// An outcome, as it is shown.
+    #[must_use]
+    pub fn of(outcome: &Outcome) -> Self {
+        Self { outcome: outcome.as_str().to_owned(), reason: ReasonView::of(outcome.reason()) }
+    }
+}
+
+/// How a deployment stands, as it is shown.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct StatusView {
+    /// Its name.
+    pub deployment: String,
+    /// Whether it launches no more runners.
+    pub paused: bool,
+    /// The most runners at once.
+    pub max_runners: u32,
+    /// The most for one repository, where there is such a limit.
+    pub max_runners_per_repository: Option<u32>,
+}
+
+impl StatusView {
+    /// How a deployment with these rules stands.
+    #[must_use]
+    pub fn of(rules: &Ruleset) -> Self {
+        let settings = &rules.settings;
+        Self {
+            deployment: settings.deployment.to_string(),
+            paused: settings.paused,
+            max_runners: settings.limits.max_runners,
+            max_runners_per_repository: settings.limits.max_runners_per_repository,
+        }
     }
 }
 
@@ -141,6 +188,8 @@ pub struct RunnerView {
     pub job: Option<u64>,
     pub launched_for: u64,
     pub task: Option<String>,
+    pub capacity_provider: String,
+    pub task_seconds: Option<f64>,
     pub cost_usd: Option<f64>,
     pub timeline: Vec<StageView>,
 }
@@ -159,6 +208,8 @@ impl RunnerView {
             reason: note.map(ReasonView::of),
             job: runner.names_job().map(ecsrunner_core::id::JobId::get),
             task: runner.task().map(ToString::to_string),
+            capacity_provider: runner.placement.market.capacity_provider().to_owned(),
+            task_seconds: seconds(runner.launched_at(), Some(runner.stopped_at().unwrap_or(now))),
             cost_usd: runner.cost_usd(now),
             ..Self::new(&runner.facts, &runner.timeline)
         }
@@ -177,6 +228,8 @@ impl RunnerView {
             reason: runner.note.as_ref().map(ReasonView::of),
             job,
             task: runner.task.as_ref().map(ToString::to_string),
+            capacity_provider: runner.placement.market.capacity_provider().to_owned(),
+            task_seconds: seconds(runner.launched_at(), runner.stopped_at),
             cost_usd: runner.cost_usd,
             ..Self::new(&runner.facts, &runner.timeline)
         }
@@ -194,6 +247,8 @@ impl RunnerView {
             job: None,
             launched_for: facts.launched_for.get(),
             task: None,
+            capacity_provider: String::new(),
+            task_seconds: None,
             cost_usd: None,
             timeline: stages(timeline, RunnerStage::as_str),
         }
@@ -220,6 +275,10 @@ impl RunnerView {
     pub fn began(&self) -> Option<Timestamp> {
         self.timeline.first().map(|stage| stage.at)
     }
+}
+
+fn seconds(from: Option<Timestamp>, to: Option<Timestamp>) -> Option<f64> {
+    Some(to?.duration_since(from?).as_secs_f64().max(0.0))
 }
 
 fn reached(timeline: &[StageView], state: &str) -> Option<Timestamp> {

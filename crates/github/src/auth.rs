@@ -43,6 +43,17 @@ pub struct App {
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct AppId(String);
 
+impl App {
+    /// An App by the parts that a secret or a file tells.
+    ///
+    /// # Errors
+    ///
+    /// The id is none.
+    pub fn new(id: &str, private_key: SecretString, installation: Option<u64>) -> Result<Self, AppIdError> {
+        Ok(Self { id: AppId::parse(id)?, private_key, installation: installation.map(InstallationId::new) })
+    }
+}
+
 /// A text that is no App's id.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("GitHub App id `{0}` is not valid: an id such as 1234 or a client id such as Iv1.0a1b2c is expected")]

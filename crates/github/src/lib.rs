@@ -10,6 +10,7 @@ mod auth;
 mod jobs;
 mod runners;
 mod deliveries;
+pub mod operator;
 
 mod http;
 mod rates;

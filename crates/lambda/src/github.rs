@@ -12,7 +12,7 @@ use ecsrunner_engine::ports::github::{
     Deletion, DeliveredWebhook, DeliveryPage, GitHub, GitHubError, JitConfig, Registration, RegistrationPage,
     RemoteJob, RemoteRun,
 };
-use ecsrunner_github::{ApiUrl, App, AppId, CALL_LIMIT, Client, Credentials, InstallationId};
+use ecsrunner_github::{ApiUrl, App, CALL_LIMIT, Client, Credentials};
 use jiff::Timestamp;
 
 /// A client whose credentials are read with the first call, and again when they change.
@@ -56,11 +56,10 @@ impl LazyGitHub {
         let unusable = |error: &dyn std::fmt::Display| GitHubError::Credentials(error.to_string());
         let credentials = match credentials {
             GitHubCredentials::Token(token) => Credentials::Token(token.clone()),
-            GitHubCredentials::App(app) => Credentials::App(App {
-                id: AppId::parse(&app.id).map_err(|error| unusable(&error))?,
-                private_key: app.private_key.clone(),
-                installation: app.installation.map(InstallationId::new),
-            }),
+            GitHubCredentials::App(app) => Credentials::App(
+                App::new(&app.id, app.private_key.clone(), app.installation)
+                    .map_err(|error| unusable(&error))?,
+            ),
         };
         Client::with_tls(self.api.clone(), &credentials, CALL_LIMIT, Some(self.connection.tls()))
             .map_err(|error| unusable(&error))

@@ -115,6 +115,20 @@ impl Config {
             _ => Err(ConfigError { file: file.to_owned(), mistakes: reader.mistakes }),
         }
     }
+
+    /// Reads settings and classes alone: no secret is touched.
+    ///
+    /// # Errors
+    ///
+    /// Every mistake in them at once.
+    pub fn rules(file: &Path) -> Result<(Settings, Catalogue), ConfigError> {
+        let mut reader = Reader { file, mistakes: Vec::new() };
+        let rules = reader.rules();
+        match rules {
+            Some(rules) if reader.mistakes.is_empty() => Ok(rules),
+            _ => Err(ConfigError { file: file.to_owned(), mistakes: reader.mistakes }),
+        }
+    }
 }
 
 struct Reader<'a> {
@@ -123,12 +137,24 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    fn config(&mut self, overrides: &Overrides) -> Option<Config> {
+    fn table(&mut self) -> Option<Table> {
         let text = std::fs::read_to_string(self.file)
             .map_err(|error| self.mistake("cannot be read", &error))
             .ok()?;
-        let mut table: Table =
-            toml::from_str(&text).map_err(|error| self.mistake("is not TOML", &error)).ok()?;
+        toml::from_str(&text).map_err(|error| self.mistake("is not TOML", &error)).ok()
+    }
+
+    fn rules(&mut self) -> Option<(Settings, Catalogue)> {
+        let mut table = self.table()?;
+        let classes = self.classes(table.remove("classes"));
+        for section in ["github", "webhook", "runner"] {
+            table.remove(section);
+        }
+        Some((self.settings(table)?, classes?))
+    }
+
+    fn config(&mut self, overrides: &Overrides) -> Option<Config> {
+        let mut table = self.table()?;
         let classes = self.classes(table.remove("classes"));
         let github = self.section::<GitHubEntry>("github", table.remove("github"));
         let webhook = self

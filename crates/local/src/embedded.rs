@@ -1,5 +1,8 @@
 //! The embedded DynamoDB, reached in process: it listens nowhere.
 
+use std::fs::{self, OpenOptions, Permissions};
+use std::io;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -7,6 +10,9 @@ use dynoxide::{Database, DynoxideError};
 use ecsrunner_aws::store::{Answer, Transport};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+
+/// Read and written by its owner alone.
+const PRIVATE: u32 = 0o600;
 
 /// An embedded database behind DynamoDB's JSON protocol.
 #[derive(Clone)]
@@ -21,11 +27,13 @@ pub(crate) struct OpenError {
 }
 
 impl Embedded {
+    /// Opens the database, which its owner alone may read: configurations that
+    /// no task has taken yet are in it, and jobs can come as far as its directory.
     pub(crate) fn open(path: &Path) -> Result<Self, OpenError> {
-        let path = path.display().to_string();
-        let database =
-            Database::new(&path).map_err(|error| OpenError { message: error.to_string(), path })?;
-        Ok(Self(Arc::new(database)))
+        let fault = |message: String| OpenError { message, path: path.display().to_string() };
+        keep_private(path).map_err(|error| fault(error.to_string()))?;
+        let database = Database::new(&path.display().to_string());
+        Ok(Self(Arc::new(database.map_err(|error| fault(error.to_string()))?)))
     }
 
     /// How many items a table holds.
@@ -43,6 +51,21 @@ impl Embedded {
         let swept = tokio::task::spawn_blocking(move || database.sweep_ttl()).await;
         swept.map_err(|error| error.to_string())?.map_err(|error| error.to_string())
     }
+}
+
+/// SQLite gives the files that it keeps beside the database the database's own mode.
+fn keep_private(path: &Path) -> io::Result<()> {
+    OpenOptions::new().create(true).append(true).mode(PRIVATE).open(path)?;
+    for beside in ["", "-wal", "-shm"] {
+        let mut name = path.as_os_str().to_owned();
+        name.push(beside);
+        match fs::set_permissions(Path::new(&name), Permissions::from_mode(PRIVATE)) {
+            // There is none while nobody has the database open.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            set => set?,
+        }
+    }
+    Ok(())
 }
 
 impl Transport for Embedded {

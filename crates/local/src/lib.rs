@@ -7,6 +7,8 @@ pub mod config;
 pub mod up;
 pub mod task;
 pub mod left;
+pub mod attach;
+mod brake;
 
 mod state_dir;
 mod embedded;

@@ -1,6 +1,7 @@
 //! The HTTP side of the local mode: webhook, API, events, page.
 
 mod api;
+mod control;
 mod events;
 mod page;
 mod view;
@@ -10,13 +11,14 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
+use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
 use ecsrunner_core::webhook::MAX_BODY_BYTES;
-use ecsrunner_engine::ports::rulebook::Fixed;
 use ecsrunner_engine::{Engine, World};
 use ecsrunner_github::Client;
 use secrecy::SecretString;
 
+use crate::brake::Brake;
 use crate::compute::Processes;
 use crate::machine::{NoQueue, OsRandomness, SystemClock};
 use crate::watched::Watched;
@@ -30,7 +32,7 @@ impl World for Local {
     type Compute = Processes;
     type GitHub = Client;
     type Queue = NoQueue;
-    type Rulebook = Fixed;
+    type Rulebook = Brake;
     type Clock = SystemClock;
     type Randomness = OsRandomness;
 }
@@ -40,6 +42,8 @@ impl World for Local {
 pub(crate) struct Shared {
     pub(crate) engine: Engine<Local>,
     pub(crate) secrets: Vec<SecretString>,
+    /// What whoever changes something has to show.
+    pub(crate) token: SecretString,
 }
 
 impl Shared {
@@ -53,14 +57,21 @@ pub(crate) type App = Arc<Shared>;
 pub(crate) fn router(app: App) -> Router {
     // A larger body is read far enough to be answered with its limit.
     let body_limit = DefaultBodyLimit::max(2 * MAX_BODY_BYTES);
+    let guarded = Router::new()
+        .route("/api/v1/pause", post(control::pause))
+        .route("/api/v1/runners/{name}/stop", post(control::stop))
+        .route("/api/v1/jobs/{id}/retry", post(control::retry))
+        .route_layer(from_fn_with_state(app.clone(), control::guard));
     Router::new()
         .route("/webhook", post(webhook::receive).layer(body_limit))
         .route("/healthz", get(api::health))
         .route("/api/v1/jobs", get(api::jobs))
         .route("/api/v1/runners", get(api::runners))
         .route("/api/v1/classes", get(api::classes))
+        .route("/api/v1/status", get(control::status))
         .route("/api/v1/counts", get(api::counts))
         .route("/api/v1/events", get(events::events))
         .merge(page::router())
+        .merge(guarded)
         .with_state(app)
 }

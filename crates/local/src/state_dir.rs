@@ -64,6 +64,11 @@ impl StateDir {
         self.path.join("tasks")
     }
 
+    /// There while launches are paused.
+    pub(crate) fn brake(&self) -> PathBuf {
+        self.path.join("paused")
+    }
+
     /// A secret of this directory, made once.
     pub(crate) fn secret(&self, name: &str) -> Result<[u8; 32], StateDirError> {
         let path = self.path.join(name);
@@ -89,7 +94,7 @@ impl StateDir {
     }
 
     /// Writes a file that is there whole or not at all.
-    fn write(&self, name: &str, content: &[u8]) -> Result<(), StateDirError> {
+    pub(crate) fn write(&self, name: &str, content: &[u8]) -> Result<(), StateDirError> {
         let path = self.path.join(name);
         write_whole(&path, content).map_err(|source| StateDirError::Io { path, source })
     }

@@ -13,21 +13,23 @@ use ecsrunner_core::id::Repository;
 use ecsrunner_core::sweep::Lag;
 use ecsrunner_engine::dispatcher::{Dispatched, Office};
 use ecsrunner_engine::ports::Clock;
-use ecsrunner_engine::ports::rulebook::Fixed;
 use ecsrunner_engine::sweep::{Reach, Sweeping};
 use ecsrunner_engine::{Engine, Ports, Ruleset};
 use jiff::{SignedDuration, Timestamp};
+use secrecy::SecretString;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tracing::{error, info, warn};
 
+use crate::attach;
 use crate::boot_front::{self, AccessKeys, Front};
+use crate::brake::Brake;
 use crate::compute::{Processes, TaskDefinition};
 use crate::config::Config;
 use crate::embedded::Embedded;
-use crate::machine::{NoQueue, OsRandomness, SystemClock};
+use crate::machine::{NoQueue, OsRandomness, SystemClock, random};
 use crate::server::{self, App, Shared};
 use crate::state_dir::StateDir;
 use crate::watched::Watched;
@@ -39,6 +41,8 @@ pub struct Options {
     pub listen: SocketAddr,
     /// What outlives the server.
     pub state: PathBuf,
+    /// The file of the configuration, for commands that ask GitHub themselves.
+    pub config: PathBuf,
     /// The executable that is asked to be a task.
     pub executable: PathBuf,
     /// Whether to ask GitHub for queued jobs, which no webhook may tell of.
@@ -91,18 +95,25 @@ pub async fn up(config: Config, options: Options, ready: impl FnOnce(SocketAddr)
     };
     let processes = Processes::new(state.tasks(), definition, task_events)?;
     let repositories = polled(&config.settings.policy.repositories, options.poll);
+    let rules =
+        Arc::new(Ruleset { settings: config.settings, catalogue: config.catalogue, subnets: Vec::new() });
+    let brake = Brake::new(state.brake(), rules);
+    let rules = brake.rules();
     let ports = Ports {
         store: Watched::new(store),
         compute: processes.clone(),
         github: config.github,
         queue: NoQueue,
-        rulebook: Fixed,
+        rulebook: brake,
         clock: SystemClock,
         randomness: OsRandomness,
     };
-    let rules =
-        Arc::new(Ruleset { settings: config.settings, catalogue: config.catalogue, subnets: Vec::new() });
-    let app: App = Arc::new(Shared { engine: Engine::new(ports, rules), secrets: config.webhook_secrets });
+    let token = SecretString::from(format!("{:032x}", u128::from_ne_bytes(random())));
+    let app: App = Arc::new(Shared {
+        engine: Engine::new(ports, rules),
+        secrets: config.webhook_secrets,
+        token: token.clone(),
+    });
 
     let listener = TcpListener::bind(options.listen)
         .await
@@ -119,8 +130,18 @@ pub async fn up(config: Config, options: Options, ready: impl FnOnce(SocketAddr)
     if options.poll {
         services.spawn(poll(app, repositories));
     }
+    attach::leave(&state, &url_of(address), &token, &options.config)?;
     ready(address);
     wait_for_end(services).await
+}
+
+/// Where a command on this machine reaches the server.
+fn url_of(address: SocketAddr) -> String {
+    let host = match address.ip() {
+        ip if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    format!("http://{}", SocketAddr::from((host, address.port())))
 }
 
 /// There is less isolation here than on Fargate: it is said, and what would be

@@ -6,6 +6,7 @@
 //! GitHub Enterprise Server does, `/api/v3`.
 
 mod api;
+mod app_key;
 mod assignment;
 mod auth;
 mod control;
@@ -30,6 +31,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
+pub use app_key::{AppKey, app_key};
 pub use faults::{Faults, RestFault, WebhookFaults};
 pub use options::{App, Hook, Options, RepositoryOptions};
 pub use representation::REPOSITORY_LINKS;

@@ -35,17 +35,21 @@ variables! {
     ENDPOINT = "AWS_ENDPOINT_URL", "The URL of every service; the Region's own by default.";
     ENDPOINT_LOGS = "AWS_ENDPOINT_URL_CLOUDWATCH_LOGS", "CloudWatch Logs' URL; the command line's alone.";
     ENDPOINT_DYNAMODB = "AWS_ENDPOINT_URL_DYNAMODB", "DynamoDB's URL.";
+    ENDPOINT_ECR = "AWS_ENDPOINT_URL_ECR", "ECR's URL; the command line's alone.";
     ENDPOINT_ECS = "AWS_ENDPOINT_URL_ECS", "ECS's URL.";
     ENDPOINT_SECRETS_MANAGER = "AWS_ENDPOINT_URL_SECRETS_MANAGER", "Secrets Manager's URL.";
+    ENDPOINT_SERVICE_QUOTAS = "AWS_ENDPOINT_URL_SERVICE_QUOTAS", "Service Quotas' URL; the command line's alone.";
     ENDPOINT_SQS = "AWS_ENDPOINT_URL_SQS", "SQS's URL.";
     ENDPOINT_SSM = "AWS_ENDPOINT_URL_SSM", "Systems Manager's URL.";
 }
 
-const ENDPOINTS: [(Service, &str); 6] = [
+const ENDPOINTS: [(Service, &str); 8] = [
     (Service::DynamoDb, ENDPOINT_DYNAMODB),
     (Service::Logs, ENDPOINT_LOGS),
+    (Service::Ecr, ENDPOINT_ECR),
     (Service::Ecs, ENDPOINT_ECS),
     (Service::SecretsManager, ENDPOINT_SECRETS_MANAGER),
+    (Service::ServiceQuotas, ENDPOINT_SERVICE_QUOTAS),
     (Service::Sqs, ENDPOINT_SQS),
     (Service::Ssm, ENDPOINT_SSM),
 ];

@@ -14,10 +14,14 @@ pub enum Service {
     DynamoDb,
     /// CloudWatch Logs, which only an operator reads.
     Logs,
+    /// Elastic Container Registry, which only an operator asks.
+    Ecr,
     /// Elastic Container Service.
     Ecs,
     /// Secrets Manager.
     SecretsManager,
+    /// Service Quotas, which only an operator asks.
+    ServiceQuotas,
     /// Simple Queue Service.
     Sqs,
     /// Systems Manager, for its Parameter Store.
@@ -40,8 +44,10 @@ impl Service {
         match self {
             Self::DynamoDb => "dynamodb",
             Self::Logs => "logs",
+            Self::Ecr => "ecr",
             Self::Ecs => "ecs",
             Self::SecretsManager => "secretsmanager",
+            Self::ServiceQuotas => "servicequotas",
             Self::Sqs => "sqs",
             Self::Ssm => "ssm",
         }
@@ -52,7 +58,12 @@ impl Service {
     const fn limits(self) -> Limits {
         let secs = Duration::from_secs;
         match self {
-            Self::DynamoDb | Self::Logs | Self::SecretsManager | Self::Sqs => {
+            Self::DynamoDb
+            | Self::Ecr
+            | Self::Logs
+            | Self::SecretsManager
+            | Self::ServiceQuotas
+            | Self::Sqs => {
                 Limits { attempt: secs(3), whole: secs(10), attempts: 3 }
             }
             Self::Ecs => Limits { attempt: secs(8), whole: secs(17), attempts: 3 },

@@ -87,7 +87,7 @@ fn seen_task(task: &Task, deployment: &Deployment) -> Option<SeenTask> {
 }
 
 /// The runner's name, by the tag or, since StopTask deletes a task's tags, by its variable.
-fn runner_of(task: &Task) -> Option<RunnerName> {
+pub(crate) fn runner_of(task: &Task) -> Option<RunnerName> {
     let tag = task.tags().iter().find(|tag| tag.key() == Some(RUNNER_TAG)).and_then(|tag| tag.value());
     let variable = || {
         let containers = task.overrides()?.container_overrides();

@@ -22,6 +22,8 @@ use super::wire::{failed, invalid};
 
 /// Months without anything after which a listing ends: longer than history is kept.
 const MOST_MONTHS: u32 = 4;
+/// Milliseconds since the epoch after which nothing has ended: the year 9999's end.
+const LATEST: i64 = 253_402_300_799_999;
 
 impl History for DynamoStore {
     async fn jobs(&self, page: &Page) -> Result<Listed<EndedJob>, StoreError> {
@@ -83,13 +85,13 @@ impl DynamoStore {
             (None, Some(repository)) => {
                 Cursor { partition: format!("{kind}#{}", repository.as_str().to_lowercase()), last: None }
             }
-            (None, None) => Cursor { partition: latest_partition(kind), last: None },
+            (None, None) => Cursor { partition: latest_partition(kind, page.before), last: None },
         };
         let mut empty_months = 0;
         let next = loop {
             let (index, attribute) =
                 if page.repository.is_some() { (BY_REPOSITORY, REPOSITORY) } else { (BY_MONTH, MONTH) };
-            let found = self.query_history(index, attribute, &cursor, limit - items.len()).await?;
+            let found = self.query_history(index, attribute, &cursor, page, limit - items.len()).await?;
             let last = found.last_evaluated_key.as_ref().and_then(last_key);
             let count = found.items().len();
             items.extend(found.items().iter().filter_map(|item| match read(item) {
@@ -105,7 +107,9 @@ impl DynamoStore {
                 (None, false) => {
                     empty_months = if count == 0 { empty_months + 1 } else { 0 };
                     match month_before(&cursor.partition) {
-                        Some(partition) if empty_months < MOST_MONTHS => {
+                        Some(partition)
+                            if empty_months < MOST_MONTHS && !is_too_early(&partition, page.since) =>
+                        {
                             cursor = Cursor { partition, last: None }
                         }
                         _ => break None,
@@ -124,6 +128,7 @@ impl DynamoStore {
         index: &str,
         attribute: &str,
         cursor: &Cursor,
+        page: &Page,
         limit: usize,
     ) -> Result<aws_sdk_dynamodb::operation::query::QueryOutput, StoreError> {
         let start = cursor.last.as_ref().map(|(ended_at, pk, sk)| {
@@ -138,9 +143,12 @@ impl DynamoStore {
             .query()
             .table_name(&self.tables.state)
             .index_name(index)
-            .key_condition_expression("#partition = :partition")
+            .key_condition_expression("#partition = :partition AND #ended_at BETWEEN :from AND :to")
             .expression_attribute_names("#partition", attribute)
+            .expression_attribute_names("#ended_at", ENDED_AT)
             .expression_attribute_values(":partition", text(&cursor.partition))
+            .expression_attribute_values(":from", number(page.since.map_or(0, Timestamp::as_millisecond)))
+            .expression_attribute_values(":to", number(page.before.map_or(LATEST, |at| at.as_millisecond() - 1)))
             .scan_index_forward(false)
             .limit(i32::try_from(limit).unwrap_or(1000))
             .set_exclusive_start_key(start)
@@ -156,8 +164,15 @@ fn last_key(key: &Item) -> Option<(i64, String, String)> {
 }
 
 /// The latest month of which something may be known: tomorrow's, for clocks differ.
-fn latest_partition(kind: &str) -> String {
-    format!("{kind}#{}", (Timestamp::now() + SignedDuration::from_hours(24)).strftime("%Y-%m"))
+fn latest_partition(kind: &str, before: Option<Timestamp>) -> String {
+    let tomorrow = Timestamp::now() + SignedDuration::from_hours(24);
+    format!("{kind}#{}", before.map_or(tomorrow, |before| before.min(tomorrow)).strftime("%Y-%m"))
+}
+
+/// Whether nothing of a month ended since that time.
+fn is_too_early(partition: &str, since: Option<Timestamp>) -> bool {
+    let month = partition.split_once('#').map_or("", |(_, month)| month);
+    since.is_some_and(|since| month < since.strftime("%Y-%m").to_string().as_str())
 }
 
 fn month_before(partition: &str) -> Option<String> {

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
+use ecsrunner_core::id::Repository;
 
 use super::since::Since;
 
@@ -13,8 +14,8 @@ pub(crate) struct TargetArguments {
     /// A deployment on AWS, by name; or ECSRUNNER_DEPLOYMENT
     #[arg(long, value_name = "NAME", conflicts_with = "local")]
     pub(crate) deployment: Option<String>,
-    /// A local server, by its URL; or ECSRUNNER_LOCAL
-    #[arg(long, value_name = "URL")]
+    /// A local server, by its URL or its state directory; or ECSRUNNER_LOCAL
+    #[arg(long, value_name = "URL|DIR")]
     pub(crate) local: Option<String>,
     /// A profile of the AWS CLI's
     #[arg(long, value_name = "NAME", conflicts_with = "local")]
@@ -118,6 +119,9 @@ pub(crate) struct StopRunner {
     /// Stop it while it executes a job: the job fails
     #[arg(long)]
     pub(crate) force: bool,
+    /// Do not ask
+    #[arg(long, short)]
+    pub(crate) yes: bool,
     #[command(flatten)]
     pub(crate) target: TargetArguments,
 }
@@ -126,6 +130,8 @@ pub(crate) struct StopRunner {
 pub(crate) enum JobsCommand {
     /// List jobs: the open ones with what they wait for, then the latest that ended
     List(ListJobs),
+    /// Have a refused job judged again, or one that has ended run again
+    Retry(RetryJob),
 }
 
 #[derive(Debug, Args)]
@@ -138,6 +144,77 @@ pub(crate) struct ListJobs {
     pub(crate) class: Option<String>,
     #[command(flatten)]
     pub(crate) past: PastArguments,
+    #[command(flatten)]
+    pub(crate) format: FormatArguments,
+    #[command(flatten)]
+    pub(crate) target: TargetArguments,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RetryJob {
+    /// The job's id, or its URL at GitHub
+    pub(crate) job: String,
+    #[command(flatten)]
+    pub(crate) format: FormatArguments,
+    #[command(flatten)]
+    pub(crate) target: TargetArguments,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ClusterCommand {
+    /// Show tasks, limits and quotas, and how much of them is in use
+    Status(ClusterStatus),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ClusterStatus {
+    /// Another cluster than the deployment's own, by name or ARN
+    pub(crate) cluster: Option<String>,
+    #[command(flatten)]
+    pub(crate) format: FormatArguments,
+    #[command(flatten)]
+    pub(crate) target: TargetArguments,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum DeliveriesCommand {
+    /// List webhook deliveries of the GitHub App that failed or were lost
+    List(ListDeliveries),
+    /// Have GitHub send deliveries again
+    Redeliver(Redeliver),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ListDeliveries {
+    /// Those that went well, too
+    #[arg(long)]
+    pub(crate) all: bool,
+    /// Leave out what was delivered before: a span such as 2h, or a time; GitHub keeps three days
+    #[arg(long, value_name = "WHEN", default_value = "24h")]
+    pub(crate) since: Since,
+    #[command(flatten)]
+    pub(crate) format: FormatArguments,
+    #[command(flatten)]
+    pub(crate) target: TargetArguments,
+}
+
+#[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("which").required(true).args(["delivery", "failed"]))]
+pub(crate) struct Redeliver {
+    /// Deliveries, by GitHub's number or by GUID
+    pub(crate) delivery: Vec<String>,
+    /// All that `deliveries list` shows
+    #[arg(long, conflicts_with = "delivery")]
+    pub(crate) failed: bool,
+    /// With --failed: leave out what was delivered before
+    #[arg(long, value_name = "WHEN", default_value = "24h")]
+    pub(crate) since: Since,
+    #[command(flatten)]
+    pub(crate) target: TargetArguments,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DoctorArguments {
     #[command(flatten)]
     pub(crate) format: FormatArguments,
     #[command(flatten)]
@@ -170,6 +247,9 @@ pub(crate) struct ListRuns {
 pub(crate) struct WhyArguments {
     /// The job's id, or its URL at GitHub
     pub(crate) job: String,
+    /// The job's repository, for one by id of which there is no record
+    #[arg(long, value_name = "OWNER/NAME")]
+    pub(crate) repository: Option<Repository>,
     #[command(flatten)]
     pub(crate) format: FormatArguments,
     #[command(flatten)]

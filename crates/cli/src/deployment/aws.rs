@@ -8,32 +8,47 @@ use std::time::Duration;
 use anyhow::anyhow;
 use ecsrunner_aws::connection::{Connection, Environment, Service};
 use ecsrunner_aws::operate::{Channel, LogPage, OperateError, Operator};
-use ecsrunner_aws::parameters::{Configuration, Parameters, ParametersError};
+use ecsrunner_aws::parameters::{Configuration, DeploymentFacts, Parameters, ParametersError};
 use ecsrunner_aws::queue::SqsQueue;
+use ecsrunner_aws::secrets::{Freshness, Secrets};
 use ecsrunner_aws::store::DynamoStore;
-use ecsrunner_core::event::Keys;
-use ecsrunner_core::id::{Deployment as DeploymentName, JobId, Repository, RunnerName, TaskId};
+use ecsrunner_core::event::{Event, Keys, RetryRequest, StopRequest};
+use ecsrunner_core::id::{DeliveryId, Deployment as DeploymentName, JobId, Repository, RunnerName, TaskId};
 use ecsrunner_core::job::JobRecord;
 use ecsrunner_core::plan::Open;
-use ecsrunner_core::reason::{Code, Reason};
-use ecsrunner_core::record::Change;
-use ecsrunner_core::runner::{Ending, EndingKind, Runner, RunnerState, TaskLeft};
-use ecsrunner_engine::chain;
+use ecsrunner_core::runner::Runner;
+use ecsrunner_engine::{Ruleset, chain, facts};
 use ecsrunner_engine::ports::queue::Queue;
-use ecsrunner_engine::ports::store::{History, Lease, Page, Store, StoreError, Transaction};
-use ecsrunner_engine::view::{ClassView, JobView, RunnerView};
+use ecsrunner_engine::ports::store::{History, Lease, Page, Progress, Store};
+use ecsrunner_engine::view::{ClassView, JobView, OutcomeView, RunnerView};
+use ecsrunner_github::Client;
+use futures::future::try_join_all;
 use jiff::Timestamp;
 
-use super::{Listed, Query, gather, profile};
+use super::{Listed, MOST_IN_A_PAGE, Query, gather, github, profile, slices};
 use crate::arguments::TargetArguments;
 use crate::environment;
 use crate::exit::Failure;
 use crate::output::say;
 
-/// Records in a page of history.
-const PAGE: u32 = 1000;
-/// How often a record is decided anew because another write came first.
-const TRIES: u32 = 8;
+/// The account and Region that flags and variables name.
+fn reach(name: &str, target: &TargetArguments) -> Result<(DeploymentName, Connection), Failure> {
+    let name = DeploymentName::parse(name).map_err(Failure::usage)?;
+    let variables = profile::variables(target.profile.as_deref(), target.region.as_deref())?;
+    let environment = Environment::read(|name| variables.get(name).cloned()).map_err(Failure::usage)?;
+    Ok((name, Connection::new(environment)?))
+}
+
+/// Pulls the brake of a deployment whose other parameters cannot be read, or lets it go.
+pub(super) async fn pause_blindly(
+    name: &str,
+    target: &TargetArguments,
+    paused: bool,
+) -> Result<(), Failure> {
+    let (name, connection) = reach(name, target)?;
+    Operator::new(&connection).pause(&name, paused).await.map_err(Failure::of_aws)
+}
+
 
 pub(crate) struct AwsDeployment {
     name: DeploymentName,
@@ -44,10 +59,7 @@ pub(crate) struct AwsDeployment {
 
 impl AwsDeployment {
     pub(super) async fn connect(name: &str, target: &TargetArguments) -> Result<Self, Failure> {
-        let name = DeploymentName::parse(name).map_err(Failure::usage)?;
-        let variables = profile::variables(target.profile.as_deref(), target.region.as_deref())?;
-        let environment = Environment::read(|name| variables.get(name).cloned()).map_err(Failure::usage)?;
-        let connection = Connection::new(environment)?;
+        let (name, connection) = reach(name, target)?;
         let parameters = Parameters::new(&connection, name.clone());
         let configuration = parameters.read(Timestamp::now()).await.map_err(|error| {
             let region = connection.region();
@@ -82,40 +94,46 @@ impl AwsDeployment {
 
     pub(super) async fn runners(&self, query: &Query) -> Result<Vec<RunnerView>, Failure> {
         let now = Timestamp::now();
-        let open = self.open().await?.runners;
-        let mut past = Vec::new();
-        if query.wants_past() {
-            let page = page(query)?;
-            past = gather(query, async |after| {
-                let listed = self.store.runners(&Page { after, ..page.clone() }).await;
-                let listed = listed.map_err(Failure::of_aws)?;
-                Ok((listed.items.iter().map(RunnerView::gone).collect(), listed.next))
-            })
-            .await?;
-        }
+        let past = self.past(query, async |page| {
+            let listed = self.store.runners(&page).await.map_err(Failure::of_aws)?;
+            Ok((listed.items.iter().map(RunnerView::gone).collect(), listed.next))
+        });
+        let (open, past) = tokio::try_join!(self.open(), past)?;
         // One that ended between the two reads is listed once, as it is now.
-        let gone: HashSet<String> = past.iter().map(|runner| runner.name.clone()).collect();
-        let open = open.iter().map(|runner| RunnerView::open(runner, now));
-        let open = open.filter(|runner| runner.is_admitted(query) && !gone.contains(&runner.name));
-        Ok(open.chain(past).collect())
+        let gone: HashSet<&str> = past.iter().map(|runner| runner.name.as_str()).collect();
+        let open = open.runners.iter().map(|runner| RunnerView::open(runner, now));
+        let open = open.filter(|runner| runner.is_admitted(query) && !gone.contains(runner.name.as_str()));
+        let open: Vec<RunnerView> = open.collect();
+        Ok(open.into_iter().chain(past).collect())
     }
 
     pub(super) async fn jobs(&self, query: &Query) -> Result<Vec<JobView>, Failure> {
-        let open = self.open().await?.jobs;
-        let mut past = Vec::new();
-        if query.wants_past() {
-            let page = page(query)?;
-            past = gather(query, async |after| {
-                let listed = self.store.jobs(&Page { after, ..page.clone() }).await;
-                let listed = listed.map_err(Failure::of_aws)?;
-                Ok((listed.items.iter().map(JobView::ended).collect(), listed.next))
-            })
-            .await?;
-        }
+        let past = self.past(query, async |page| {
+            let listed = self.store.jobs(&page).await.map_err(Failure::of_aws)?;
+            Ok((listed.items.iter().map(JobView::ended).collect(), listed.next))
+        });
+        let (open, past) = tokio::try_join!(self.open(), past)?;
         let ended: HashSet<u64> = past.iter().map(|job| job.id).collect();
-        let open = open.iter().map(JobView::open);
+        let open = open.jobs.iter().map(JobView::open);
         let open = open.filter(|job| job.is_admitted(query) && !ended.contains(&job.id));
         Ok(open.chain(past).collect())
+    }
+
+    /// What was, the latest first: several spans of time side by side.
+    async fn past<T: Listed>(
+        &self,
+        query: &Query,
+        read: impl AsyncFn(Page) -> Result<(Vec<T>, Option<String>), Failure>,
+    ) -> Result<Vec<T>, Failure> {
+        if !query.wants_past() {
+            return Ok(Vec::new());
+        }
+        let page = page(query)?;
+        let (page, read) = (&page, &read);
+        let slices = slices(query, Timestamp::now()).into_iter().map(|(since, before)| {
+            gather(query, async move |after| read(Page { since, before, after, ..page.clone() }).await)
+        });
+        Ok(try_join_all(slices).await?.into_iter().flatten().collect())
     }
 
     async fn open(&self) -> Result<Open, Failure> {
@@ -127,12 +145,6 @@ impl AwsDeployment {
             ));
         }
         Ok(open)
-    }
-
-    /// The names of runners that are not gone.
-    pub(crate) async fn open_runners(&self) -> Result<Vec<RunnerName>, Failure> {
-        let open = self.open().await?;
-        Ok(open.runners.iter().map(|runner| runner.name().clone()).collect())
     }
 
     pub(super) async fn job(&self, id: u64) -> Result<Option<JobView>, Failure> {
@@ -158,33 +170,71 @@ impl AwsDeployment {
     }
 
     /// Has a runner retired; with `force` its task is stopped, whatever it executes.
-    pub(crate) async fn stop(&self, name: &RunnerName, force: bool) -> Result<Stopped, Failure> {
-        for _ in 0..TRIES {
-            let Some(runner) = self.open_runner(name).await? else { return Ok(Stopped::Gone) };
-            match &runner.state {
-                RunnerState::Busy { job, .. } if !force => return Ok(Stopped::Busy(job.map(JobId::get))),
-                RunnerState::Ending(ending) if !force || is_over(ending) => {
-                    self.wake_or_say().await;
-                    return Ok(Stopped::Already);
-                }
-                _ => {}
-            }
-            // Retired like a surplus one, it ends by itself if a job is on its way to it.
-            let kind = if force { EndingKind::StoppedByOperator } else { EndingKind::Surplus };
-            let note = Reason::from(Code::StoppedByOperator);
-            // A clock that differs from the dispatcher's must not make it out that no try is under way.
-            let runner = Runner { retry: None, ..runner };
-            let changes = [Change::Runner(runner.end(kind, Some(note), Timestamp::now()))];
-            match self.store.commit(Transaction::of(&changes)).await {
-                Ok(()) => {
-                    self.wake_or_say().await;
-                    return Ok(Stopped::Done);
-                }
-                Err(StoreError::Conflict) => {}
-                Err(error) => return Err(Failure::of_aws(error)),
-            }
+    pub(super) async fn stop(&self, name: &RunnerName, force: bool) -> Result<OutcomeView, Failure> {
+        self.write(&Event::Stop(StopRequest { runner: name.clone(), force, at: Timestamp::now() })).await
+    }
+
+    /// Has a refused job judged again.
+    pub(super) async fn retry(&self, job: JobId) -> Result<OutcomeView, Failure> {
+        self.write(&Event::Retry(RetryRequest { job, at: Timestamp::now() })).await
+    }
+
+    /// Records what the operator wants, and has the control plane look at once.
+    async fn write(&self, event: &Event) -> Result<OutcomeView, Failure> {
+        let written = facts::write(&self.store, event, None, &self.rules()).await;
+        let recorded = written.map_err(|fault| Failure::of_aws(fault.error))?;
+        if recorded.replan {
+            self.wake_or_say().await;
         }
-        Err(anyhow!("the record of runner {name} changes all the time").into())
+        Ok(OutcomeView::of(&recorded.outcome))
+    }
+
+    /// The rules, as its parameters have them.
+    pub(crate) fn rules(&self) -> Ruleset {
+        self.configuration.ruleset()
+    }
+
+    /// Its parts, by name.
+    pub(crate) fn facts(&self) -> &DeploymentFacts {
+        &self.configuration.deployment
+    }
+
+    /// What is wrong with classes that are left out.
+    pub(crate) fn class_faults(&self) -> &[String] {
+        &self.configuration.class_faults
+    }
+
+    /// When the last sweep began.
+    pub(crate) async fn swept_at(&self) -> Result<Option<Timestamp>, Failure> {
+        Ok(self.store.progress().await.map_err(Failure::of_aws)?.began_at)
+    }
+
+    /// Which of these deliveries were recorded.
+    pub(crate) async fn recorded(&self, ids: &[DeliveryId]) -> Result<HashSet<DeliveryId>, Failure> {
+        self.store.recorded_deliveries(ids).await.map_err(Failure::of_aws)
+    }
+
+    /// How many records are open, and how many of those cannot be read.
+    pub(crate) async fn counts(&self) -> Result<(usize, usize), Failure> {
+        let open = self.store.open().await.map_err(Failure::of_aws)?;
+        Ok((open.jobs.len() + open.runners.len(), open.unreadable))
+    }
+
+    /// How many secrets webhooks may be signed with, as far as the caller may read them.
+    pub(crate) async fn webhook_secrets(&self) -> Result<usize, Failure> {
+        let read = self.secrets().webhook_secrets(Freshness::Usual, Timestamp::now()).await;
+        Ok(read.map_err(Failure::of_aws)?.len())
+    }
+
+    /// GitHub, by the credentials of the deployment's secret.
+    pub(super) async fn github(&self) -> Result<Client, Failure> {
+        let told = self.secrets().github_credentials(Timestamp::now()).await.map_err(Failure::of_aws)?;
+        github::client(&told, self.connection.tls())
+    }
+
+    fn secrets(&self) -> Secrets {
+        let facts = self.facts();
+        Secrets::new(&self.connection, &facts.webhook_secret, &facts.github_secret)
     }
 
     /// Has the control plane look at once. What was written stands without it.
@@ -204,10 +254,11 @@ impl AwsDeployment {
     }
 
     /// Pauses launches, or lets them go on.
-    pub(crate) async fn pause(&self, paused: bool) -> Result<(), Failure> {
+    pub(super) async fn pause(&self, paused: bool) -> Result<bool, Failure> {
         self.operator().pause(&self.name, paused).await.map_err(Failure::of_aws)?;
         self.wake_or_say().await;
-        Ok(())
+        // What was read before tells of the settings and of the brake as it was.
+        Ok(paused || self.configuration.paused_by_settings)
     }
 
     /// Opens a channel into a task.
@@ -225,31 +276,18 @@ impl AwsDeployment {
         self.connection.endpoint(Service::Ecs)
     }
 
-    fn operator(&self) -> Operator<'_> {
+    /// Who asks AWS for what is not in the records.
+    pub(crate) fn operator(&self) -> Operator<'_> {
         Operator::new(&self.connection)
     }
 }
 
-/// What became of stopping a runner.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Stopped {
-    /// It is being retired.
-    Done,
-    /// It was being retired already.
-    Already,
-    /// It is gone.
-    Gone,
-    /// It executes a job, and was left alone.
-    Busy(Option<u64>),
-}
-
 fn page(query: &Query) -> Result<Page, Failure> {
     let repository = query.repository.as_deref().map(Repository::parse).transpose();
-    let limit = query.limit.and_then(|limit| u32::try_from(limit).ok()).unwrap_or(PAGE).min(PAGE);
-    Ok(Page { repository: repository.map_err(Failure::usage)?, limit, after: None })
-}
-
-/// Whether there is nothing left to be stopped.
-fn is_over(ending: &Ending) -> bool {
-    ending.kind.overrides_job() || matches!(ending.task, TaskLeft::Stopping { .. } | TaskLeft::Stopped { .. })
+    let limit = query.limit.unwrap_or(MOST_IN_A_PAGE).min(MOST_IN_A_PAGE);
+    Ok(Page {
+        repository: repository.map_err(Failure::usage)?,
+        limit: u32::try_from(limit).unwrap_or(u32::MAX),
+        ..Page::default()
+    })
 }

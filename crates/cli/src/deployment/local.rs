@@ -1,14 +1,24 @@
 //! A local server, by its API.
 
 use std::fmt;
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
-use ecsrunner_engine::view::{ClassView, JobView, RunnerView};
+use ecsrunner_core::id::{JobId, RunnerName};
+use ecsrunner_engine::Ruleset;
+use ecsrunner_engine::view::{ClassView, JobView, OutcomeView, RunnerView, StatusView};
+use ecsrunner_github::Client;
+use ecsrunner_local::attach::Attachment;
+use ecsrunner_local::config::Config;
+use reqwest::{RequestBuilder, StatusCode};
+use secrecy::ExposeSecret;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
 
 use super::{Query, gather};
+use crate::environment;
 use crate::exit::Failure;
 
 const LIMIT: Duration = Duration::from_secs(10);
@@ -16,6 +26,7 @@ const LIMIT: Duration = Duration::from_secs(10);
 /// A server that `ecsrunner local up` started.
 pub(crate) struct LocalServer {
     url: String,
+    attachment: Option<Attachment>,
     http: reqwest::Client,
 }
 
@@ -36,16 +47,79 @@ struct Classes {
     classes: Vec<ClassView>,
 }
 
+#[derive(Deserialize)]
+struct Health {
+    version: String,
+}
+
+#[derive(Deserialize)]
+struct Paused {
+    paused: bool,
+}
+
 impl LocalServer {
-    pub(super) fn at(url: &str) -> Result<Self, Failure> {
-        if !url.starts_with("http://") && !url.starts_with("https://") {
-            return Err(Failure::usage(anyhow!(
-                "`{url}` is no local server: an http or https URL is expected"
-            ))
-            .hint("`ecsrunner local up` prints its URL when it is ready"));
-        }
+    /// A server by its URL, or by its state directory, which holds what it
+    /// wants to hear from whoever changes something.
+    pub(super) fn at(place: &str) -> Result<Self, Failure> {
+        let is_url = place.starts_with("http://") || place.starts_with("https://");
+        let attachment = if is_url {
+            None
+        } else {
+            Some(Attachment::read(Path::new(place)).map_err(|error| {
+                Failure::usage(error).hint(
+                    "the URL that `ecsrunner local up` prints is expected, or the directory that its `--state` names",
+                )
+            })?)
+        };
+        let url = attachment.as_ref().map_or(place, |attachment| &attachment.url);
         let http = reqwest::Client::builder().no_proxy().timeout(LIMIT).build()?;
-        Ok(Self { url: url.trim_end_matches('/').to_owned(), http })
+        Ok(Self { url: url.trim_end_matches('/').to_owned(), attachment, http })
+    }
+
+    /// What its state directory tells, which only its own user may read.
+    pub(crate) fn attachment(&self, what: &str) -> Result<&Attachment, Failure> {
+        self.attachment.as_ref().ok_or_else(|| {
+            Failure::permission(anyhow!("{what} needs the state directory of {self}"))
+                .hint("`--local DIR` or ECSRUNNER_LOCAL names it instead of the URL")
+        })
+    }
+
+    pub(super) async fn stop(&self, name: &RunnerName, force: bool) -> Result<OutcomeView, Failure> {
+        self.post(&format!("runners/{name}/stop"), &json!({"force": force}), "stopping a runner").await
+    }
+
+    pub(super) async fn retry(&self, job: JobId) -> Result<OutcomeView, Failure> {
+        self.post(&format!("jobs/{job}/retry"), &json!({}), "trying a job again").await
+    }
+
+    pub(super) async fn pause(&self, paused: bool) -> Result<bool, Failure> {
+        let what = if paused { "pausing" } else { "resuming" };
+        let told: Paused = self.post("pause", &json!({"paused": paused}), what).await?;
+        Ok(told.paused)
+    }
+
+    pub(super) async fn status(&self) -> Result<StatusView, Failure> {
+        self.get("status", &Query::default(), None).await
+    }
+
+    /// The server's release.
+    pub(crate) async fn version(&self) -> Result<String, Failure> {
+        let url = format!("{}/healthz", self.url);
+        let told: Health = self.answer(&url, self.http.get(&url)).await?;
+        Ok(told.version)
+    }
+
+    /// What the server was configured with.
+    pub(super) fn rules(&self) -> Result<Ruleset, Failure> {
+        let file = &self.attachment("reading its configuration")?.config;
+        let (settings, catalogue) = Config::rules(file).map_err(Failure::usage)?;
+        Ok(Ruleset { settings, catalogue, subnets: Vec::new() })
+    }
+
+    /// GitHub, by the credentials of the server's configuration.
+    pub(super) fn github(&self) -> Result<Client, Failure> {
+        let file = &self.attachment("asking GitHub")?.config;
+        Ok(Config::read(file, &environment::overrides()).map_err(Failure::usage)?.github)
     }
 
     pub(super) async fn jobs(&self, query: &Query) -> Result<Vec<JobView>, Failure> {
@@ -78,17 +152,32 @@ impl LocalServer {
         let mut parameters = vec![("limit", "500")];
         parameters.extend(query.repository.as_deref().map(|repository| ("repository", repository)));
         parameters.extend(cursor.map(|cursor| ("cursor", cursor)));
-        let parameters = if what == "classes" { Vec::new() } else { parameters };
+        let parameters = if matches!(what, "jobs" | "runners") { parameters } else { Vec::new() };
         let url = format!("{}/api/v1/{what}", self.url);
-        let asked = self.http.get(&url).query(&parameters).send().await;
+        self.answer(&url, self.http.get(&url).query(&parameters)).await
+    }
+
+    /// Has something changed.
+    async fn post<T: DeserializeOwned>(&self, path: &str, body: &Value, what: &str) -> Result<T, Failure> {
+        let token = self.attachment(what)?.token.expose_secret();
+        let url = format!("{}/api/v1/{path}", self.url);
+        self.answer(&url, self.http.post(&url).bearer_auth(token).json(body)).await
+    }
+
+    async fn answer<T: DeserializeOwned>(&self, url: &str, request: RequestBuilder) -> Result<T, Failure> {
+        let asked = request.send().await;
         let answer = asked.with_context(|| format!("the local server at {} does not answer", self.url));
         let answer = answer.map_err(|error| {
             Failure::from(error).hint("is it running? `ecsrunner local up` starts one, and prints its URL")
         })?;
         let status = answer.status();
         let text = answer.text().await?;
+        if matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
+            return Err(Failure::permission(anyhow!("{url} answers with {status}"))
+                .hint("is the state directory that of the server which runs now?"));
+        }
         if !status.is_success() {
-            return Err(anyhow!("{url} answers with {status}: {text}").into());
+            return Err(anyhow!("{url} answers with {status}: {}", text.trim()).into());
         }
         Ok(serde_json::from_str(&text).with_context(|| format!("{url} is not an API of this release"))?)
     }

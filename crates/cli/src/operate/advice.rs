@@ -9,6 +9,9 @@ pub(super) const fn on(code: Code) -> &'static str {
         Code::Recorded | Code::NothingNew | Code::Ping => "nothing: all went well",
         Code::OtherEvent => "let the webhook send the event `Workflow jobs` alone",
         Code::NotOurs => "nothing: another runner has it",
+        Code::NotRecorded => {
+            "`ecsrunner doctor` checks the way of webhooks; the sweep fetches lost ones by itself within minutes"
+        }
         Code::SignatureInvalid => "give the webhook at GitHub and the deployment the same secret",
         Code::BodyTooLarge | Code::BodyUnreadable => {
             "deliver it again at GitHub; it is kept for a person to look at"

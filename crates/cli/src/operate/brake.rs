@@ -1,27 +1,43 @@
 //! `ecsrunner pause`, `resume` and `drain`.
 
+use ecsrunner_core::id::RunnerName;
+
 use crate::arguments::BrakeArguments;
-use crate::deployment::{Deployment, Stopped};
+use crate::deployment::{Deployment, Query, Stopped};
 use crate::exit::Failure;
-use crate::output::print;
+use crate::output::{print, say};
 
 pub(super) async fn pause(arguments: &BrakeArguments, paused: bool) -> Result<(), Failure> {
-    let deployment = Deployment::connect(&arguments.target).await?;
-    let aws = deployment.on_aws(if paused { "pausing" } else { "resuming" })?;
-    aws.pause(paused).await?;
-    print(&told(&deployment, paused))?;
+    let (deployment, is_paused) = match Deployment::connect(&arguments.target).await {
+        Ok(deployment) => {
+            let is_paused = deployment.pause(paused).await?;
+            (deployment.name(), is_paused)
+        }
+        // The brake has to hold whatever else is broken.
+        Err(failure) if failure.is_of_parameters() => {
+            let name = Deployment::pause_blindly(&arguments.target, paused).await?;
+            say(&format!("note: its parameters cannot be read: {failure}"));
+            (name, paused)
+        }
+        Err(failure) => return Err(failure),
+    };
+    if is_paused && !paused {
+        say("note: it stays paused by its own settings: `paused` is true in them");
+    } else {
+        print(&told(&deployment, paused))?;
+    }
     Ok(())
 }
 
 /// Pauses, and retires what is open and executes nothing.
 pub(super) async fn drain(arguments: &BrakeArguments) -> Result<(), Failure> {
     let deployment = Deployment::connect(&arguments.target).await?;
-    let aws = deployment.on_aws("draining")?;
-    aws.pause(true).await?;
-    print(&told(&deployment, true))?;
+    deployment.pause(true).await?;
+    print(&told(&deployment.name(), true))?;
     let (mut retired, mut busy) = (0, 0);
-    for name in aws.open_runners().await? {
-        match aws.stop(&name, false).await? {
+    for runner in deployment.runners(&Query::default().open()).await? {
+        let name = RunnerName::parse(&runner.name)?;
+        match deployment.stop(&name, false).await? {
             Stopped::Done => retired += 1,
             Stopped::Busy(_) => busy += 1,
             Stopped::Already | Stopped::Gone => {}
@@ -33,14 +49,13 @@ pub(super) async fn drain(arguments: &BrakeArguments) -> Result<(), Failure> {
     Ok(())
 }
 
-fn told(deployment: &Deployment, paused: bool) -> String {
-    let name = deployment.name();
+fn told(deployment: &str, paused: bool) -> String {
     if paused {
         format!(
-            "{name} launches no more runners, from at most 30 seconds on; jobs that are executed go on, \
+            "{deployment} launches no more runners, from at most 30 seconds on; jobs that are executed go on, \
              and others wait\n"
         )
     } else {
-        format!("{name} launches runners again, from at most 30 seconds on\n")
+        format!("{deployment} launches runners again, from at most 30 seconds on\n")
     }
 }

@@ -10,7 +10,7 @@ use serde::Serialize;
 use crate::arguments::{CostKey, CostsArguments};
 use crate::deployment::{Deployment, Query};
 use crate::exit::Failure;
-use crate::output::{self, Rows, between, print, usd};
+use crate::output::{self, Rows, print, usd};
 
 const LEFT_OUT: &str = "the control plane, data transfer, logs, image storage, taxes, discounts\n\
                         Spot is an estimate: its price floats";
@@ -41,16 +41,19 @@ pub(super) async fn costs(arguments: &CostsArguments) -> Result<(), Failure> {
     let now = Timestamp::now();
     let since = arguments.since.time(now);
     let query = Query { since: Some(since), ..Query::default() };
-    let runners = deployment.runners(&query).await?;
-    let jobs = match arguments.by {
-        // Only a job knows its workflow.
-        CostKey::Workflow => deployment.jobs(&query).await?,
-        _ => Vec::new(),
+    // Only a job knows its workflow, and whose an organization's runner was.
+    let jobs = async {
+        match arguments.by {
+            CostKey::Workflow | CostKey::Repository => deployment.jobs(&query).await,
+            CostKey::Class | CostKey::Day => Ok(Vec::new()),
+        }
     };
-    let (rows, total) = add_up(&runners, &jobs, arguments.by, now);
+    let (runners, jobs) = tokio::try_join!(deployment.runners(&query), jobs)?;
+    let (rows, total) = add_up(&runners, &jobs, arguments.by);
     let by = format!("{:?}", arguments.by).to_lowercase();
     if arguments.format.json {
-        let document = Document { since, by, rows, total, prices_as_of: PRICES_AS_OF, left_out: LEFT_OUT };
+        let (prices_as_of, left_out) = (PRICES_AS_OF, LEFT_OUT);
+        let document = Document { since, by, rows, total, prices_as_of, left_out };
         output::print_json(&document)?;
     } else if arguments.csv {
         print(&table(&rows, &by, false).csv())?;
@@ -65,29 +68,34 @@ pub(super) async fn costs(arguments: &CostsArguments) -> Result<(), Failure> {
             print(&format!(
                 "\nsince {since:.0}, by list prices of us-east-1 of {PRICES_AS_OF}\nleft out: {LEFT_OUT}\n"
             ))?;
+
         }
     }
     Ok(())
 }
 
 /// The dearest first, and all of them together.
-fn add_up(runners: &[RunnerView], jobs: &[JobView], by: CostKey, now: Timestamp) -> (Vec<Row>, Row) {
-    let workflows: HashMap<u64, String> = jobs.iter().map(|job| (job.id, workflow(job))).collect();
+fn add_up(runners: &[RunnerView], jobs: &[JobView], by: CostKey) -> (Vec<Row>, Row) {
+    let jobs: HashMap<u64, &JobView> = jobs.iter().map(|job| (job.id, job)).collect();
     let mut rows: BTreeMap<String, Row> = BTreeMap::new();
     let mut total = Row { key: "total".to_owned(), ..Row::default() };
     for runner in runners {
+        // A runner of an organization's may have been started for another repository's job.
+        let executed = runner.job.and_then(|job| jobs.get(&job)).copied();
         let key = match by {
-            CostKey::Repository => runner.repository.clone(),
+            CostKey::Repository => {
+                executed.map_or_else(|| runner.repository.clone(), |job| job.repository.clone())
+            }
             CostKey::Class => runner.class.clone(),
             CostKey::Day => runner.began().map(|at| at.strftime("%Y-%m-%d").to_string()).unwrap_or_default(),
             CostKey::Workflow => {
-                let job = runner.job.unwrap_or(runner.launched_for);
-                workflows.get(&job).cloned().unwrap_or_else(|| format!("{}: unknown", runner.repository))
+                let job = executed.or_else(|| jobs.get(&runner.launched_for).copied());
+                job.map_or_else(|| format!("{}: unknown", runner.repository), workflow)
             }
         };
         let row = rows.entry(key.clone()).or_insert_with(|| Row { key, ..Row::default() });
         for row in [row, &mut total] {
-            row.add(runner, now);
+            row.add(runner);
         }
     }
     let mut rows: Vec<Row> = rows.into_values().collect();
@@ -102,13 +110,10 @@ fn workflow(job: &JobView) -> String {
 }
 
 impl Row {
-    fn add(&mut self, runner: &RunnerView, now: Timestamp) {
-        // A task runs from its launch on until it stops.
-        let from = ["starting", "booted", "busy"].iter().find_map(|state| runner.reached(state));
-        let to = if runner.state == "gone" { runner.reached("gone") } else { Some(now) };
+    fn add(&mut self, runner: &RunnerView) {
         self.runners += 1;
         self.jobs += u64::from(runner.job.is_some());
-        self.runner_seconds += between(from, to).map_or(0.0, |span| span.as_secs_f64());
+        self.runner_seconds += runner.task_seconds.unwrap_or(0.0);
         match runner.cost_usd {
             Some(cost) => self.cost_usd += cost,
             None => self.unpriced += 1,

@@ -1,7 +1,7 @@
 //! The runner or job that is meant.
 
 use anyhow::anyhow;
-use ecsrunner_core::id::{JobId, RunnerName};
+use ecsrunner_core::id::{JobId, Repository, RunnerName};
 use ecsrunner_engine::view::RunnerView;
 
 use crate::deployment::{Deployment, Query};
@@ -57,18 +57,43 @@ fn likeness(a: &str, b: &str) -> usize {
     a.bytes().rev().zip(b.bytes().rev()).take_while(|(a, b)| a == b).count()
 }
 
-/// A job's id, out of the id or the job's URL at GitHub.
-pub(super) fn job_id(text: &str) -> Result<JobId, Failure> {
+/// A job that somebody asks about.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Named {
+    pub(super) id: JobId,
+    /// The repository, where the text names it.
+    pub(super) repository: Option<Repository>,
+}
+
+/// A job, by its id or its URL at GitHub.
+pub(super) fn job(text: &str) -> Result<Named, Failure> {
     let last = text.split(['?', '#']).next().unwrap_or(text).trim_end_matches('/');
-    let id = match last.rsplit_once("/job/").or_else(|| last.rsplit_once("/jobs/")) {
-        Some((_, id)) => id,
-        None => last,
+    let (path, id) = match last.rsplit_once("/job/").or_else(|| last.rsplit_once("/jobs/")) {
+        Some((path, id)) => (path, id),
+        None => ("", last),
     };
-    id.parse().map(JobId::new).map_err(|_| {
+    let id = id.parse().map(JobId::new).map_err(|_| {
         Failure::usage(anyhow!("`{text}` is neither a job's id nor its URL")).hint(
             "the page of a job at GitHub has the URL https://github.com/OWNER/NAME/actions/runs/RUN/job/ID",
         )
-    })
+    })?;
+    Ok(Named { id, repository: repository_of(path) })
+}
+
+/// The repository in `https://HOST/[repos/]OWNER/NAME/actions…`.
+fn repository_of(path: &str) -> Option<Repository> {
+    let (before, _) = path.split_once("/actions")?;
+    let mut parts = before.rsplit('/');
+    let (name, owner) = (parts.next()?, parts.next()?);
+    Repository::parse(&format!("{owner}/{name}")).ok()
+}
+
+/// That there is no record of a job.
+pub(super) fn no_job(deployment: &Deployment, id: JobId) -> Failure {
+    Failure::not_found(anyhow!("{} has no record of job {id}", deployment.name())).hint(
+        "none of the job's webhooks was recorded in 90 days: with the job's URL `ecsrunner why` asks GitHub, \
+         too, and `ecsrunner deliveries list` shows what was lost",
+    )
 }
 
 #[cfg(test)]
@@ -84,10 +109,11 @@ mod tests {
             "https://github.com/acme/app/actions/runs/7/job/42?pr=1",
             "https://api.github.com/repos/acme/app/actions/jobs/42",
         ] {
-            assert_eq!(job_id(text).unwrap(), JobId::new(42), "{text}");
+            let repository = text.contains("acme").then(|| Repository::parse("acme/app").unwrap());
+            assert_eq!(job(text).unwrap(), Named { id: JobId::new(42), repository }, "{text}");
         }
         for text in ["", "build", "https://github.com/acme/app/actions/runs/7", "-1"] {
-            assert!(job_id(text).is_err(), "{text}");
+            assert!(job(text).is_err(), "{text}");
         }
     }
 }

@@ -1,5 +1,7 @@
 //! `ecsrunner runners logs`.
 
+use std::fs::File;
+use std::io::{BufRead, BufReader, ErrorKind};
 use std::time::Duration;
 
 use anyhow::anyhow;
@@ -8,7 +10,7 @@ use ecsrunner_core::id::TaskId;
 
 use super::find;
 use crate::arguments::RunnerLogs;
-use crate::deployment::Deployment;
+use crate::deployment::{AwsDeployment, Deployment, LocalServer};
 use crate::exit::Failure;
 use crate::output::{clean, is_for_people, print, say};
 
@@ -17,35 +19,17 @@ const PERIOD: Duration = Duration::from_secs(2);
 
 pub(super) async fn logs(arguments: &RunnerLogs) -> Result<(), Failure> {
     let deployment = Deployment::connect(&arguments.target).await?;
-    let aws = deployment.on_aws("CloudWatch Logs")?;
     let mut runner = find::runner(&deployment, &arguments.runner).await?;
-    let for_people = is_for_people();
     let mut told = false;
-    let mut from: Option<String> = None;
+    let mut log: Option<Log> = None;
     loop {
         if let Some(task) = &runner.task {
             let task = TaskId::parse(task).map_err(Failure::usage)?;
-            match aws.log(&task, from.as_deref()).await {
-                Ok(page) => {
-                    for line in &page.lines {
-                        let text = line.text.trim_end();
-                        // What a job writes must not speak to a terminal.
-                        let text = if for_people { clean_but_tabs(text) } else { text.to_owned() };
-                        print(&format!("{text}\n"))?;
-                    }
-                    // The same token again is the end, as it is now.
-                    if page.next.is_some() && page.next != from {
-                        from = page.next;
-                        continue;
-                    }
-                }
-                Err(OperateError::Missing(_)) if arguments.follow => {}
-                Err(error @ OperateError::Missing(_)) => {
-                    return Err(Failure::not_found(error).hint(
-                        "a task logs nothing before its container runs, and logs are kept for a while only",
-                    ));
-                }
-                Err(error) => return Err(Failure::of_aws(error)),
+            let log = log.get_or_insert_with(|| Log::of(&deployment));
+            if !log.print_news(&task).await? && !arguments.follow {
+                return Err(Failure::not_found(anyhow!("task {task} has no log")).hint(
+                    "a task logs nothing before its container runs, and logs are kept for a while only",
+                ));
             }
         } else if !arguments.follow {
             return Err(Failure::not_found(anyhow!("runner {} has no task yet", runner.name)));
@@ -53,7 +37,7 @@ pub(super) async fn logs(arguments: &RunnerLogs) -> Result<(), Failure> {
         if !arguments.follow || runner.state == "gone" {
             return Ok(());
         }
-        if from.is_none() && !told {
+        if log.as_ref().is_none_or(Log::is_empty) && !told {
             say("nothing is logged yet: waiting");
             told = true;
         }
@@ -62,6 +46,76 @@ pub(super) async fn logs(arguments: &RunnerLogs) -> Result<(), Failure> {
             runner = now;
         }
     }
+}
+
+/// A task's log, as far as it was printed.
+enum Log<'a> {
+    CloudWatch { aws: &'a AwsDeployment, from: Option<String> },
+    File { server: &'a LocalServer, file: Option<BufReader<File>> },
+}
+
+impl<'a> Log<'a> {
+    fn of(deployment: &'a Deployment) -> Self {
+        match deployment {
+            Deployment::Aws(aws) => Self::CloudWatch { aws, from: None },
+            Deployment::Local(server) => Self::File { server, file: None },
+        }
+    }
+
+    /// Whether nothing of it was there yet.
+    fn is_empty(&self) -> bool {
+        match self {
+            Self::CloudWatch { from, .. } => from.is_none(),
+            Self::File { file, .. } => file.is_none(),
+        }
+    }
+
+    /// Prints what came since; false if there is no log.
+    async fn print_news(&mut self, task: &TaskId) -> Result<bool, Failure> {
+        match self {
+            Self::CloudWatch { aws, from } => loop {
+                let page = match aws.log(task, from.as_deref()).await {
+                    Ok(page) => page,
+                    Err(OperateError::Missing(_)) => return Ok(false),
+                    Err(error) => return Err(Failure::of_aws(error)),
+                };
+                for line in &page.lines {
+                    print_line(&line.text)?;
+                }
+                // The same token again is the end, as it is now.
+                if page.next.is_none() || page.next == *from {
+                    return Ok(true);
+                }
+                *from = page.next;
+            },
+            Self::File { server, file } => {
+                let attachment = server.attachment("a task's log")?;
+                if file.is_none() {
+                    match attachment.log(task) {
+                        Ok(opened) => *file = Some(BufReader::new(opened)),
+                        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
+                        Err(error) => return Err(error.into()),
+                    }
+                }
+                let mut line = Vec::new();
+                while let Some(file) = file.as_mut() {
+                    line.clear();
+                    if file.read_until(b'\n', &mut line)? == 0 {
+                        break;
+                    }
+                    print_line(&String::from_utf8_lossy(&line))?;
+                }
+                Ok(true)
+            }
+        }
+    }
+}
+
+fn print_line(line: &str) -> std::io::Result<()> {
+    let text = line.trim_end();
+    // What a job writes must not speak to a terminal.
+    let text = if is_for_people() { clean_but_tabs(text) } else { text.to_owned() };
+    print(&format!("{text}\n"))
 }
 
 fn clean_but_tabs(text: &str) -> String {

@@ -1,20 +1,25 @@
 //! `ecsrunner runners stop`.
 
+use std::io::{self, BufRead, IsTerminal};
+
 use anyhow::anyhow;
 use ecsrunner_core::id::RunnerName;
+use ecsrunner_engine::view::RunnerView;
 
 use super::find;
 use crate::arguments::StopRunner;
 use crate::deployment::{Deployment, Stopped};
 use crate::exit::Failure;
-use crate::output::print;
+use crate::output::{print, say};
 
 pub(super) async fn stop(arguments: &StopRunner) -> Result<(), Failure> {
     let deployment = Deployment::connect(&arguments.target).await?;
-    let aws = deployment.on_aws("stopping a runner")?;
-    let name = find::runner(&deployment, &arguments.runner).await?.name;
-    let name = RunnerName::parse(&name).map_err(Failure::usage)?;
-    match aws.stop(&name, arguments.force).await? {
+    let runner = find::runner(&deployment, &arguments.runner).await?;
+    let name = RunnerName::parse(&runner.name).map_err(Failure::usage)?;
+    if arguments.force && !arguments.yes && runner.state != "gone" {
+        ask(&runner)?;
+    }
+    match deployment.stop(&name, arguments.force).await? {
         Stopped::Done if arguments.force => {
             print(&format!("{name} is stopped, and with it the job that it executes, if it does\n"))?;
         }
@@ -27,9 +32,29 @@ pub(super) async fn stop(arguments: &StopRunner) -> Result<(), Failure> {
         Stopped::Gone => print(&format!("{name} is gone already\n"))?,
         Stopped::Busy(job) => {
             let job = job.map_or_else(|| "a job".to_owned(), |job| format!("job {job}"));
-            return Err(anyhow!("{name} executes {job}, and was left alone").into())
-                .map_err(|failure: Failure| failure.hint("--force stops it all the same: the job fails"));
+            return Err(Failure::from(anyhow!("{name} executes {job}, and was left alone"))
+                .hint("--force stops it all the same: the job fails"));
         }
     }
     Ok(())
+}
+
+/// Says what is risked, and goes on only if that is wanted.
+fn ask(runner: &RunnerView) -> Result<(), Failure> {
+    let risk = match runner.job {
+        Some(job) if runner.state == "busy" => format!("job {job}, which it executes, fails"),
+        _ => "a job that GitHub is just giving it fails".to_owned(),
+    };
+    if !io::stdin().is_terminal() {
+        return Err(Failure::usage(anyhow!("--force is not confirmed: {risk}"))
+            .hint("--yes confirms it where nobody can be asked"));
+    }
+    say(&format!("{} is {}. Stopped at once, {risk}.", runner.name, runner.state));
+    say("Stop it? [y/N]");
+    let mut answer = String::new();
+    io::stdin().lock().read_line(&mut answer)?;
+    if matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes") {
+        return Ok(());
+    }
+    Err(anyhow!("{} was left alone", runner.name).into())
 }

@@ -18,6 +18,8 @@ pub(crate) fn ecsrunner(dir: &Path) -> Command {
         "GITHUB_API_URL",
         "ECSRUNNER_DEPLOYMENT",
         "ECSRUNNER_LOCAL",
+        "GH_TOKEN",
+        "GITHUB_TOKEN",
         "COLUMNS",
     ] {
         command.env_remove(name);
@@ -47,21 +49,24 @@ fn without_arguments_the_help_is_shown_as_an_error() {
     --- stderr
     Run GitHub Actions jobs on ephemeral runners: on AWS Fargate, or on this machine
 
-    Usage: ecsrunner <COMMAND>
+    Usage: ecsrunner [OPTIONS] <COMMAND>
 
     Commands:
       demo              Show it at work on this machine: a fake GitHub, a server, and a workflow's jobs
       local             Serve jobs on this machine
       why               Say why a job is where it is, and what to do about it
       runners           List and manage runners
-      jobs              List jobs
+      jobs              List jobs, and try them again
       runs              List what was executed
       costs             Add up what runners cost
       classes           List and check runner classes
       list-class-sizes  List the runner classes that jobs may ask for
+      cluster           Show the cluster that runners are tasks of
+      doctor            Check a deployment's parts: permissions, secrets, webhook, images, quotas
       pause             Launch no more runners; jobs that are executed go on
       resume            Launch runners again
       drain             Launch no more runners, and retire those that execute nothing
+      deliveries        List webhook deliveries at GitHub, and have them sent again
       webhook           Send test webhooks
       completions       Print completions for a shell
       man               Print the manual page
@@ -70,6 +75,11 @@ fn without_arguments_the_help_is_shown_as_an_error() {
     Options:
       -h, --help     Print help
       -V, --version  Print version
+
+    Output:
+          --no-color    Use no colours; or NO_COLOR
+      -q, --quiet       Say nothing on standard error but why a command failed
+      -v, --verbose...  Say on standard error what is done; twice for details
     ");
 }
 
@@ -80,21 +90,24 @@ fn help_goes_to_standard_output() {
     --- stdout
     Run GitHub Actions jobs on ephemeral runners: on AWS Fargate, or on this machine
 
-    Usage: ecsrunner <COMMAND>
+    Usage: ecsrunner [OPTIONS] <COMMAND>
 
     Commands:
       demo              Show it at work on this machine: a fake GitHub, a server, and a workflow's jobs
       local             Serve jobs on this machine
       why               Say why a job is where it is, and what to do about it
       runners           List and manage runners
-      jobs              List jobs
+      jobs              List jobs, and try them again
       runs              List what was executed
       costs             Add up what runners cost
       classes           List and check runner classes
       list-class-sizes  List the runner classes that jobs may ask for
+      cluster           Show the cluster that runners are tasks of
+      doctor            Check a deployment's parts: permissions, secrets, webhook, images, quotas
       pause             Launch no more runners; jobs that are executed go on
       resume            Launch runners again
       drain             Launch no more runners, and retire those that execute nothing
+      deliveries        List webhook deliveries at GitHub, and have them sent again
       webhook           Send test webhooks
       completions       Print completions for a shell
       man               Print the manual page
@@ -103,9 +116,14 @@ fn help_goes_to_standard_output() {
     Options:
       -h, --help     Print help
       -V, --version  Print version
+
+    Output:
+          --no-color    Use no colours; or NO_COLOR
+      -q, --quiet       Say nothing on standard error but why a command failed
+      -v, --verbose...  Say on standard error what is done; twice for details
     --- stderr
     ");
-    insta::assert_snapshot!(run(&["local", "up", "--help"]), @r#"
+    insta::assert_snapshot!(run(&["local", "up", "--help"]), @r"
     exit code 0
     --- stdout
     Start the server: webhook, API and page, with runners as processes
@@ -120,9 +138,14 @@ fn help_goes_to_standard_output() {
           --poll           Ask GitHub for queued jobs, for where its webhooks cannot reach this machine
       -h, --help           Print help
       -V, --version        Print version
+
+    Output:
+          --no-color    Use no colours; or NO_COLOR
+      -q, --quiet       Say nothing on standard error but why a command failed
+      -v, --verbose...  Say on standard error what is done; twice for details
     --- stderr
-    "#);
-    insta::assert_snapshot!(run(&["demo", "--help"]), @r#"
+    ");
+    insta::assert_snapshot!(run(&["demo", "--help"]), @r"
     exit code 0
     --- stdout
     Show it at work on this machine: a fake GitHub, a server, and a workflow's jobs
@@ -141,8 +164,13 @@ fn help_goes_to_standard_output() {
           --web              Keep the web page up when the jobs are done, until Ctrl-C
       -h, --help             Print help
       -V, --version          Print version
+
+    Output:
+          --no-color    Use no colours; or NO_COLOR
+      -q, --quiet       Say nothing on standard error but why a command failed
+      -v, --verbose...  Say on standard error what is done; twice for details
     --- stderr
-    "#);
+    ");
 }
 
 #[test]
@@ -163,7 +191,7 @@ fn an_unknown_command_is_wrong_usage() {
 
       tip: a similar subcommand exists: 'resume'
 
-    Usage: ecsrunner <COMMAND>
+    Usage: ecsrunner [OPTIONS] <COMMAND>
 
     For more information, try '--help'.
     ");

@@ -136,11 +136,14 @@ async fn runners_have_the_documented_shape() {
         assert_eq!(status, 200);
         // A task may be heard of before RunTask has answered; the time line has its own test.
         runners["runners"][0]["timeline"].take();
+        let seconds = runners["runners"][0]["task_seconds"].take();
+        assert!(seconds.as_f64().is_some_and(|seconds| (0.3..30.0).contains(&seconds)), "{seconds}");
         insta::assert_json_snapshot!(redacted(&runners), @r#"
         {
           "next": null,
           "runners": [
             {
+              "capacity_provider": "FARGATE",
               "class": "small",
               "cost_usd": "[dollars]",
               "ending": "completed",
@@ -152,6 +155,7 @@ async fn runners_have_the_documented_shape() {
               "repository": "acme/app",
               "state": "gone",
               "task": "[task id]",
+              "task_seconds": null,
               "timeline": null
             }
           ]

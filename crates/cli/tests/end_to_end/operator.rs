@@ -1,5 +1,8 @@
 //! The operator's commands against a local server: what they print, and their exit codes.
 
+mod changes;
+mod github;
+
 use std::io::Read;
 use std::process::{Output, Stdio};
 
@@ -13,14 +16,27 @@ const CLASSES: &str = "[classes.small]\ncpu = 512\nmemory = 1024\ndefault = true
                        [classes.large]\ncpu = 4096\nmemory = 8192\ncapacity = \"spot-then-on-demand\"\n\
                        labels = [\"big-disk\"]\nephemeral_storage_gib = 60\nmax_runners = 2\n";
 
-async fn output(url: &str, arguments: &[&str]) -> Output {
-    let (url, arguments): (String, Vec<String>) =
-        (url.to_owned(), arguments.iter().map(|&it| it.to_owned()).collect());
+/// The command's output, with these variables.
+async fn output_with(variables: &[(&str, &str)], arguments: &[&str]) -> Output {
+    let owned = |text: &str| text.to_owned();
+    let variables: Vec<(String, String)> =
+        variables.iter().map(|(name, value)| (owned(name), owned(value))).collect();
+    let arguments: Vec<String> = arguments.iter().map(|it| owned(it)).collect();
     let run = move || {
         let dir = tempfile::tempdir().unwrap();
-        ecsrunner(dir.path()).args(arguments).env("ECSRUNNER_LOCAL", url).output().unwrap()
+        ecsrunner(dir.path()).args(arguments).envs(variables).output().unwrap()
     };
     tokio::task::spawn_blocking(run).await.unwrap()
+}
+
+async fn output(url: &str, arguments: &[&str]) -> Output {
+    output_with(&[("ECSRUNNER_LOCAL", url)], arguments).await
+}
+
+/// The document that a command printed, which it had to.
+fn json_told(output: &Output) -> Value {
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap()
 }
 
 /// What a command tells, with what differs each time replaced.
@@ -46,9 +62,7 @@ fn is_span(word: &str) -> bool {
 }
 
 async fn json_of(server: &Server, arguments: &[&str]) -> Value {
-    let output = output(&server.url(""), arguments).await;
-    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
-    serde_json::from_slice(&output.stdout).unwrap()
+    json_told(&output(&server.url(""), arguments).await)
 }
 
 /// A job that was executed, and one that was refused.
@@ -163,7 +177,7 @@ async fn why_tells_one_job_from_its_webhook_to_what_to_do_next() {
           [time]    runner [runner] ending: completed
           [time]    runner [runner] gone: completed, $0.0005
 
-        Next:  nothing: all went well
+        Next:    nothing: all went well
         --- stderr
         ");
         insta::assert_snapshot!(tell(&server, &["why", "https://github.com/acme/app/actions/runs/1/job/7"]).await, @r"
@@ -176,8 +190,8 @@ async fn why_tells_one_job_from_its_webhook_to_what_to_do_next() {
           [time]  created at GitHub
           [time]  job refused
 
-        Why:   runner class `gpu` does not exist: the catalogue has large, small [class_unknown]
-        Next:  `ecsrunner list-class-sizes` lists the classes: correct `runs-on`, and run the job again
+        Why:     runner class `gpu` does not exist: the catalogue has large, small [class_unknown]
+        Next:    `ecsrunner list-class-sizes` lists the classes: correct `runs-on`, and run the job again
         --- stderr
         ");
         insta::assert_snapshot!(hide(tell(&server, &["runners", "details", &name[name.len() - 6..]]).await), @r"
@@ -216,7 +230,7 @@ async fn what_is_not_there_is_told_with_where_it_was_looked_for() {
         --- stderr
         error: the local server at [server] has no record of job 4711
 
-        hint: none of the job's webhooks was recorded in 90 days: look at the webhook's recent deliveries at GitHub, and whether it is this deployment that they go to
+        hint: none of the job's webhooks was recorded in 90 days: with the job's URL `ecsrunner why` asks GitHub, too, and `ecsrunner deliveries list` shows what was lost
         ");
         insta::assert_snapshot!(tell(&server, &["why", "build"]).await, @r"
         exit code 2
@@ -249,10 +263,12 @@ async fn what_is_not_there_is_told_with_where_it_was_looked_for() {
         For more information, try '--help'.
         ");
         insta::assert_snapshot!(tell(&server, &["pause"]).await, @r"
-        exit code 2
+        exit code 3
         --- stdout
         --- stderr
-        error: pausing needs a deployment on AWS, and this is the local server at [server]
+        error: pausing needs the state directory of the local server at [server]
+
+        hint: `--local DIR` or ECSRUNNER_LOCAL names it instead of the URL
         ");
         let nobody = output("http://127.0.0.1:9", &["jobs", "list"]).await;
         assert_eq!(nobody.status.code(), Some(1));
@@ -268,7 +284,7 @@ async fn what_is_not_there_is_told_with_where_it_was_looked_for() {
         --- stderr
         error: no deployment is named
 
-        hint: name one on AWS with `--deployment NAME` or ECSRUNNER_DEPLOYMENT, a local server with `--local URL` or ECSRUNNER_LOCAL
+        hint: name one on AWS with `--deployment NAME` or ECSRUNNER_DEPLOYMENT, a local server with `--local URL|DIR` or ECSRUNNER_LOCAL
         ");
     })
     .await;

@@ -16,8 +16,9 @@ use std::time::Duration;
 
 use ecsrunner_core::id::Deployment;
 use ecsrunner_local::left::{self, Left};
-use ecsrunner_sim::github::{FakeGitHub, Options, RepositoryOptions};
+use ecsrunner_sim::github::{App, FakeGitHub, Options, RepositoryOptions, app_key};
 use nix::unistd::Pid;
+use secrecy::ExposeSecret;
 use tempfile::TempDir;
 
 pub(crate) use api::{Api, Listed, at, names, states};
@@ -28,7 +29,7 @@ pub(crate) use signing::{Payload, signature};
 
 pub(crate) const REPOSITORY: &str = "acme/app";
 pub(crate) const SECRET: &str = "the webhook's secret";
-const TOKEN: &str = "a-token-of-the-fake-github";
+pub(crate) const TOKEN: &str = "a-token-of-the-fake-github";
 const DEPLOYMENT: &str = "test";
 
 /// Bounds every wait, so that what never happens fails a test.
@@ -50,6 +51,8 @@ pub(crate) struct Setup {
     /// After so long without a word, the fake takes a listener for lost.
     pub(crate) session_limit: Duration,
     pub(crate) poll: bool,
+    /// The permissions of a GitHub App; without any, a token is used.
+    pub(crate) app: &'static [(&'static str, &'static str)],
 }
 
 impl Default for Setup {
@@ -62,6 +65,7 @@ impl Default for Setup {
             listener: &[],
             session_limit: Duration::from_secs(10),
             poll: false,
+            app: &[],
         }
     }
 }
@@ -80,10 +84,21 @@ impl Scene {
         fs::set_permissions(dir.path(), Permissions::from_mode(0o711)).unwrap();
         fs::write(dir.path().join("token"), TOKEN).unwrap();
         fs::write(dir.path().join("webhook-secret"), SECRET).unwrap();
+        fs::write(dir.path().join("app.pem"), app_key().private_pem.expose_secret()).unwrap();
         put_listener(dir.path());
         let fake = FakeGitHub::start(Options {
             tokens: vec![TOKEN.into()],
             session_limit: setup.session_limit,
+            app: (!setup.app.is_empty()).then(|| App {
+                id: 1234,
+                client_id: "Iv23liEXAMPLE".to_owned(),
+                public_key_pem: app_key().public_pem.clone(),
+                permissions: setup
+                    .app
+                    .iter()
+                    .map(|(name, level)| ((*name).to_owned(), (*level).to_owned()))
+                    .collect(),
+            }),
             repositories: vec![RepositoryOptions {
                 name: ecsrunner_core::id::Repository::parse("acme/open").unwrap(),
                 private: false,
@@ -102,18 +117,34 @@ impl Scene {
     /// Writes the configuration.
     fn configure(&self) {
         let Setup { repositories, top, limits, classes, listener, .. } = &self.setup;
+        let github = if self.setup.app.is_empty() {
+            "[github]\ntoken_file = \"token\""
+        } else {
+            "[github.app]\nid = 1234\nprivate_key_file = \"app.pem\""
+        };
         let names: Vec<&str> = listener.iter().map(|(name, _)| *name).collect();
         let config = format!(
             "version = 1\ndeployment = \"{DEPLOYMENT}\"\nrepositories = {repositories}\n{top}\n\
              [limits]\n{limits}\n\
              [paces]\ngithub = {{ burst = 1000, per_minute = 60000 }}\n\
              fargate = {{ burst = 1000, per_minute = 60000 }}\n\
-             [github]\ntoken_file = \"token\"\n\
+             {github}\n\
              [webhook]\nsecret_files = [\"webhook-secret\"]\n\
              [runner]\ndir = \"actions-runner\"\nenv = {names:?}\nfirst_uid = 63000\n\
              {classes}"
         );
         fs::write(self.config(), config).unwrap();
+    }
+
+    /// GitHub's API.
+    pub(crate) fn github_url(&self) -> &str {
+        self.fake.url()
+    }
+
+    /// Writes the configuration with other classes, for a server that starts later.
+    pub(crate) fn reconfigure(&mut self, classes: &'static str) {
+        self.setup.classes = classes;
+        self.configure();
     }
 
     pub(crate) fn config(&self) -> PathBuf {

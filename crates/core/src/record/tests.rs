@@ -1,5 +1,7 @@
 //! Events in any order and any number come to the same facts.
 
+mod operator;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -126,6 +128,10 @@ impl Book {
             Change::Job(job) => {
                 let before = self.jobs.insert(job.id(), JobRecord::Open(job.clone()));
                 assert!(!matches!(before, Some(JobRecord::Ended(_))), "resurrected {:?}", job.id());
+            }
+            Change::JobReopened(job) => {
+                let before = self.jobs.insert(job.id(), JobRecord::Open(job.clone()));
+                assert!(matches!(before, Some(JobRecord::Ended(_))), "was not ended: {:?}", job.id());
             }
             Change::JobEnded(job) | Change::JobAmended(job) => {
                 self.jobs.insert(job.facts.id, JobRecord::Ended(job.clone()));

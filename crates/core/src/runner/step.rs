@@ -136,6 +136,7 @@ impl Runner {
             served: ending.served,
             placement: self.placement.clone(),
             task: self.task().cloned(),
+            stopped_at: self.stopped_at(),
             cost_usd: self.cost_usd(now),
         })
     }

@@ -358,7 +358,7 @@ impl Written {
     fn note(&mut self, changes: Vec<Change>) {
         for change in changes {
             match change {
-                Change::Job(job) => {
+                Change::Job(job) | Change::JobReopened(job) => {
                     self.jobs.insert(job.id(), job);
                 }
                 Change::Runner(runner) => {

@@ -168,6 +168,10 @@ pub trait History: Send + Sync {
 pub struct Page {
     /// One repository's alone.
     pub repository: Option<Repository>,
+    /// Nothing that ended before.
+    pub since: Option<Timestamp>,
+    /// Only what ended before.
+    pub before: Option<Timestamp>,
     /// At most so many.
     pub limit: u32,
     /// Where the page before ended.

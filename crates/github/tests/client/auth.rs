@@ -6,20 +6,20 @@ use ecsrunner_core::id::{JobId, Repository, RunnerId};
 use ecsrunner_core::pool::Scope;
 use ecsrunner_engine::ports::github::{Deletion, GitHub, GitHubError};
 use ecsrunner_github::{App, AppId, Client, ClientError, Credentials, InstallationId};
+use ecsrunner_sim::github::app_key;
 use futures::future::join_all;
 use jiff::{SignedDuration, Timestamp};
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 
-use crate::app_key::{private_pem, public_pem};
 use crate::responder::{Answer, Asked, Responder};
 use crate::{TOKEN, app as repository, in_organization, in_repository};
 
 fn app_client(github: &Responder, installation: Option<u64>) -> Client {
     let app = App {
         id: AppId::parse("Iv23liEXAMPLE").unwrap(),
-        private_key: private_pem(),
+        private_key: app_key().private_pem.clone(),
         installation: installation.map(InstallationId::new),
     };
     Client::new(github.api(), &Credentials::App(app)).unwrap()
@@ -28,7 +28,7 @@ fn app_client(github: &Responder, installation: Option<u64>) -> Client {
 /// Who a request says it is: the JWT's claims, if its signature holds.
 fn claims(asked: &Asked) -> Value {
     let jwt = asked.header("authorization").strip_prefix("Bearer ").unwrap();
-    let key = DecodingKey::from_rsa_pem(public_pem().as_bytes()).unwrap();
+    let key = DecodingKey::from_rsa_pem(app_key().public_pem.as_bytes()).unwrap();
     let mut validation = Validation::new(Algorithm::RS256);
     validation.set_required_spec_claims(&["exp", "iss"]);
     jsonwebtoken::decode::<Value>(jwt, &key, &validation).unwrap().claims
@@ -210,7 +210,7 @@ async fn nothing_that_can_be_printed_shows_a_secret() {
     let github = github_with_tokens(HOUR, deleted).await;
     let credentials = Credentials::App(App {
         id: AppId::parse("1234").unwrap(),
-        private_key: private_pem(),
+        private_key: app_key().private_pem.clone(),
         installation: None,
     });
     let client = Client::new(github.api(), &credentials).unwrap();
@@ -218,7 +218,7 @@ async fn nothing_that_can_be_printed_shows_a_secret() {
     let token = Credentials::Token(SecretString::from(TOKEN));
     let with_token = Client::new(github.api(), &token).unwrap();
     let shown = format!("{credentials:?} {client:?} {token:?} {with_token:?}");
-    for secret in ["BEGIN", "ghs_", "PRIVATE", &private_pem().expose_secret()[40..80]] {
+    for secret in ["BEGIN", "ghs_", "PRIVATE", &app_key().private_pem.expose_secret()[40..80]] {
         assert!(!shown.contains(secret), "{shown}");
     }
 }
@@ -230,7 +230,7 @@ async fn credentials_that_cannot_work_are_refused_at_once_and_not_repeated() {
         let error = Client::new(github.api(), &Credentials::Token(SecretString::from(token))).unwrap_err();
         assert!(matches!(error, ClientError::Credentials(_)), "{error:?}");
     }
-    let broken = private_pem().expose_secret().replace("MII", "AAA");
+    let broken = app_key().private_pem.expose_secret().replace("MII", "AAA");
     for key in ["not a key", "-----BEGIN PRIVATE KEY-----\nQUJD\n-----END PRIVATE KEY-----\n", &broken] {
         let app =
             App { id: AppId::parse("12").unwrap(), private_key: SecretString::from(key), installation: None };

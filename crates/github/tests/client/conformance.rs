@@ -16,7 +16,7 @@ use axum::routing::post;
 use ecsrunner_core::id::{JobId, RunId};
 use ecsrunner_core::pool::Scope;
 use ecsrunner_engine::ports::github::{Deletion, GitHub, GitHubError};
-use ecsrunner_github::Client;
+use ecsrunner_github::{ApiUrl, Client, Credentials};
 use ecsrunner_sim::github::Hook;
 use secrecy::SecretString;
 use serde_json::{Value, json};
@@ -75,10 +75,11 @@ async fn drive(api: String, control: Control) {
     runners(&client, &in_repository()).await;
     // A client that has no installation in mind yet looks up the organization's.
     runners(&app_client(&api), &in_organization()).await;
-    jobs(&client, &control).await;
+    jobs(&api, &client, &control).await;
     control.post("webhooks/ping", &json!({"repository": app()})).await;
     control.settle().await;
     deliveries(&client).await;
+    operator(&client).await;
     others(&api, &client, &control).await;
     control.settle().await;
 }
@@ -95,7 +96,7 @@ async fn runners(client: &Client, scope: &Scope) {
     assert_eq!(client.runner(scope, &name).await.unwrap(), None);
 }
 
-async fn jobs(client: &Client, control: &Control) {
+async fn jobs(api: &str, client: &Client, control: &Control) {
     let waiting = json!({"repository": app(), "labels": ["x"], "work": {"exit": 0}, "waiting": true});
     control.post("jobs", &waiting).await;
     let (run, job) = control.queue_job(&["self-hosted"]).await;
@@ -111,6 +112,13 @@ async fn jobs(client: &Client, control: &Control) {
     assert_eq!(client.queued_jobs(&app()).await.unwrap(), []);
     runner.complete(job).await;
     assert_eq!(client.job(&app(), job).await.unwrap().unwrap().status, "completed");
+    // The App may read actions, and no more: who runs a job again is somebody else.
+    let refused = client.rerun_job(&app(), job).await.unwrap_err();
+    assert!(matches!(refused, GitHubError::Refused { status: 403, .. }), "{refused:?}");
+    let somebody = Credentials::Token(SecretString::from(TOKEN));
+    let somebody = Client::new(ApiUrl::parse(api).unwrap(), &somebody).unwrap();
+    somebody.rerun_job(&app(), job).await.unwrap();
+    assert_eq!(client.queued_jobs(&app()).await.unwrap().len(), 1);
 
     assert_eq!(client.job(&app(), JobId::new(1)).await.unwrap(), None);
     assert_eq!(client.run(&app(), RunId::new(1)).await.unwrap(), None);
@@ -124,6 +132,18 @@ async fn deliveries(client: &Client) {
     assert_eq!(client.delivery(1).await.unwrap(), None);
 }
 
+/// What an operator asks.
+async fn operator(client: &Client) {
+    let info = client.app().await.unwrap().unwrap();
+    assert_eq!(info.events, ["workflow_job"]);
+    assert_eq!(client.webhook_config().await.unwrap().unwrap().content_type.as_deref(), Some("json"));
+    let installations = client.installations().await.unwrap().unwrap();
+    assert!(installations.iter().any(|installation| installation.account == app().owner()));
+    let latest = client.past_deliveries(None).await.unwrap().unwrap().deliveries.remove(0);
+    assert!(client.redeliver(latest.id).await.unwrap());
+    assert!(matches!(client.redeliver(1).await.unwrap_err(), GitHubError::Refused { status: 404, .. }));
+}
+
 /// What the fake offers and our client does not ask for.
 async fn others(api: &str, client: &Client, control: &Control) {
     let http = reqwest::Client::new();
@@ -134,13 +154,8 @@ async fn others(api: &str, client: &Client, control: &Control) {
         answer.json().await.unwrap_or_default()
     };
     let jwt = app_jwt();
-    call(Method::GET, "/app", &jwt).await;
     let installations = call(Method::GET, "/app/installations", &jwt).await;
     call(Method::GET, &format!("/app/installations/{}", installations[0]["id"]), &jwt).await;
-    let deliveries = call(Method::GET, "/app/hook/deliveries?per_page=2", &jwt).await;
-    let delivery = format!("/app/hook/deliveries/{}", deliveries[0]["id"]);
-    call(Method::GET, &delivery, &jwt).await;
-    call(Method::POST, &format!("{delivery}/attempts"), &jwt).await;
 
     call(Method::GET, "/rate_limit", TOKEN).await;
     call(Method::GET, "/repos/acme/app", TOKEN).await;

@@ -5,15 +5,14 @@ use std::collections::BTreeMap;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use ecsrunner_core::id::{JobId, RunId};
-use ecsrunner_github::{ApiUrl, App, AppId, Client, Credentials};
-use ecsrunner_sim::github::{self, FakeGitHub, Hook, Options, RepositoryOptions};
+use ecsrunner_github::{ApiUrl, App, Client, Credentials};
+use ecsrunner_sim::github::{self, FakeGitHub, Hook, Options, RepositoryOptions, app_key};
 use jiff::Timestamp;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use reqwest::{Method, Response, StatusCode};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 
-use crate::app_key::{private_pem, public_pem};
 use crate::{TOKEN, app};
 
 const APP_ID: &str = "1234";
@@ -34,7 +33,7 @@ pub(crate) fn options(hook: Option<Hook>) -> Options {
         app: Some(github::App {
             id: APP_ID.parse().unwrap(),
             client_id: "Iv23liEXAMPLE".to_owned(),
-            public_key_pem: public_pem(),
+            public_key_pem: app_key().public_pem.clone(),
             permissions: permissions.map(|(name, level)| (name.to_owned(), level.to_owned())).into(),
         }),
         hook,
@@ -50,7 +49,7 @@ pub(crate) async fn start(options: Options) -> (FakeGitHub, Control) {
 
 /// A client that is the fake's App.
 pub(crate) fn app_client(url: &str) -> Client {
-    let app = App { id: AppId::parse(APP_ID).unwrap(), private_key: private_pem(), installation: None };
+    let app = App::new(APP_ID, app_key().private_pem.clone(), None).unwrap();
     Client::new(ApiUrl::parse(url).unwrap(), &Credentials::App(app)).unwrap()
 }
 
@@ -58,7 +57,7 @@ pub(crate) fn app_client(url: &str) -> Client {
 pub(crate) fn app_jwt() -> String {
     let now = Timestamp::now().as_second();
     let claims = json!({"iss": APP_ID, "iat": now - 60, "exp": now + 300});
-    let key = EncodingKey::from_rsa_pem(private_pem().expose_secret().as_bytes()).unwrap();
+    let key = EncodingKey::from_rsa_pem(app_key().private_pem.expose_secret().as_bytes()).unwrap();
     jsonwebtoken::encode(&Header::new(Algorithm::RS256), &claims, &key).unwrap()
 }
 

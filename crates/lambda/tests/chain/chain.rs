@@ -10,10 +10,11 @@ use ecsrunner_core::plan::Open;
 use ecsrunner_core::runner::EndedRunner;
 use ecsrunner_engine::ports::store::{History, Page, Store};
 use ecsrunner_sim::ecs::{self, Durations, FakeEcs, TaskDefinition, TaskView};
+use ecsrunner_sim::github::app_key;
+use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 
 use crate::Setting;
-use crate::app_key;
 use crate::aws::{ACCOUNT, Aws, DYNAMODB, REGION};
 use crate::deployment::{self, CLUSTER, FAMILIES, Fakes, Queues};
 use crate::eventually;
@@ -62,7 +63,7 @@ impl Chain {
         chain.keep_secret("the webhook secret", &chain.webhook_secret);
         chain.keep_secret("the webhook secret before", &chain.older_secret);
         chain.keep_secret("the function's AWS secret", &chain.setting.aws_secret);
-        for line in app_key::private_pem().lines().filter(|line| !line.starts_with("-----")) {
+        for line in app_key().private_pem.expose_secret().lines().filter(|line| !line.starts_with("-----")) {
             chain.keep_secret("a line of the App's key", line);
         }
         chain
@@ -105,7 +106,7 @@ impl Chain {
 
     /// A runner that is gone.
     pub(crate) async fn gone_runner(&self, name: &str) -> EndedRunner {
-        let page = Page { repository: None, limit: 100, after: None };
+        let page = Page { limit: 100, ..Page::default() };
         let gone = self.store.runners(&page).await.unwrap().items;
         let found = gone.into_iter().find(|runner| runner.facts.name.as_str() == name);
         found.unwrap_or_else(|| panic!("runner {name} is no history"))

@@ -6,10 +6,11 @@ use base64::prelude::{BASE64_STANDARD, Engine};
 use ecsrunner_aws::connection::{Connection, Environment};
 use ecsrunner_aws::store::{DynamoStore, Tables};
 use ecsrunner_core::id::Deployment;
+use ecsrunner_sim::github::app_key;
 use reqwest::Method;
+use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 
-use crate::app_key;
 use crate::aws::{ACCESS_KEY, ACCOUNT, Aws, EVENTS, REGION, SECRETS, SQS, SSM};
 
 /// Its name; `cargo xtask test chain` has the template publish to its bus.
@@ -93,7 +94,7 @@ fn queue_arn(name: &str) -> String {
 async fn make_secrets(aws: &Aws, webhook_secrets: [&str; 2]) {
     // An older one is still accepted: the list is for rotation.
     let webhook = json!({"secrets": webhook_secrets});
-    let github = json!({"app_id": APP_ID, "private_key": app_key::private_pem()});
+    let github = json!({"app_id": APP_ID, "private_key": app_key().private_pem.expose_secret()});
     for (name, value) in [(WEBHOOK_SECRET, webhook), (GITHUB_SECRET, github)] {
         let input = json!({"Name": name, "SecretString": value.to_string()});
         aws.call(SECRETS, "CreateSecret", input).await;

@@ -1,12 +1,11 @@
 //! The fake GitHub, and what a test can make it do.
 
 use ecsrunner_core::id::{JobId, Repository, RunId};
-use ecsrunner_sim::github::{App, FakeGitHub, Hook, Options, RepositoryOptions};
+use ecsrunner_sim::github::{App, FakeGitHub, Hook, Options, RepositoryOptions, app_key};
 use reqwest::{Method, Response};
 use secrecy::SecretString;
 use serde_json::{Value, json};
 
-use crate::app_key::public_pem;
 use crate::deployment::APP_ID;
 
 pub(crate) const REPOSITORY: &str = "acme/app";
@@ -36,7 +35,7 @@ impl GitHub {
             app: Some(App {
                 id: APP_ID,
                 client_id: "Iv23liEXAMPLE".to_owned(),
-                public_key_pem: public_pem(),
+                public_key_pem: app_key().public_pem.clone(),
                 permissions: permissions.map(|(name, level)| (name.to_owned(), level.to_owned())).into(),
             }),
             hook: Some(Hook { url: hook.to_owned(), secret: SecretString::from(secret) }),

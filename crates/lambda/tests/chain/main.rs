@@ -15,7 +15,6 @@
 
 mod actions;
 mod agent;
-mod app_key;
 mod aws;
 mod chain;
 mod deployment;

@@ -36,7 +36,7 @@ struct Fixture {
     store: DynamoStore,
     database: Embedded,
     tables: Tables,
-    _dir: TempDir,
+    dir: TempDir,
 }
 
 impl Fixture {
@@ -46,7 +46,7 @@ impl Fixture {
         let tables = Tables::of(&Deployment::parse("test").unwrap(), "local");
         let store = DynamoStore::embedded(database.clone(), tables.clone());
         store.create_tables().await.unwrap();
-        Self { store, database, tables, _dir: dir }
+        Self { store, database, tables, dir }
     }
 
     async fn write(&self, change: Change) -> Result<(), StoreError> {

@@ -34,6 +34,7 @@ impl Filter {
             repository: self.repository.clone(),
             limit: self.limit.unwrap_or(DEFAULT_LIMIT).clamp(1, MOST),
             after: self.cursor.clone(),
+            ..Page::default()
         }
     }
 
@@ -128,11 +129,11 @@ pub(super) async fn counts(State(app): State<App>) -> Response {
 }
 
 #[derive(Serialize)]
-struct Fault {
-    message: String,
+pub(super) struct Fault {
+    pub(super) message: String,
 }
 
-fn answer<T: Serialize>(answer: Result<T, StoreError>) -> Response {
+pub(super) fn answer<T: Serialize>(answer: Result<T, StoreError>) -> Response {
     match answer {
         Ok(answer) => Json(answer).into_response(),
         // What the store refuses is a cursor that nobody gave out.

@@ -19,7 +19,7 @@ impl EventView {
     /// The event that tells of a change; a hold is told by the jobs that wait for it.
     pub(super) fn of(change: &Change, now: Timestamp) -> Option<Self> {
         Some(match change {
-            Change::Job(job) => Self::Job { job: Box::new(JobView::open(job)) },
+            Change::Job(job) | Change::JobReopened(job) => Self::Job { job: Box::new(JobView::open(job)) },
             Change::JobEnded(job) | Change::JobAmended(job) => {
                 Self::Job { job: Box::new(JobView::ended(job)) }
             }

@@ -46,6 +46,7 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
         .route("/app/installations", get(app::installations))
         .route("/app/installations/{installation_id}", get(app::installation))
         .route("/app/installations/{installation_id}/access_tokens", post(app::create_token))
+        .route("/app/hook/config", get(app::hook_config))
         .route("/app/hook/deliveries", get(deliveries::list))
         .route("/app/hook/deliveries/{delivery_id}", get(deliveries::get))
         .route("/app/hook/deliveries/{delivery_id}/attempts", post(deliveries::redeliver))
@@ -72,6 +73,7 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
             get(runs::attempt_jobs),
         )
         .route("/repos/{owner}/{repo}/actions/jobs/{job_id}", get(runs::job))
+        .route("/repos/{owner}/{repo}/actions/jobs/{job_id}/rerun", post(runs::rerun))
         .route("/rate_limit", get(rate_limit));
     Router::new()
         .nest(ENTERPRISE_PREFIX, operations.clone())

@@ -46,6 +46,36 @@ impl State {
         self.emit_job(id, "queued");
     }
 
+    /// Runs a job that has ended again, as a new job of the same run; `None` if it has not ended.
+    pub(super) fn rerun_job(&mut self, id: JobId) -> Option<JobId> {
+        let now = Timestamp::now();
+        let ended = self.jobs.get(&id).filter(|job| job.state.conclusion().is_some())?;
+        let again = Job {
+            id,
+            run: ended.run,
+            key: ended.key.clone(),
+            name: ended.name.clone(),
+            needs: ended.needs.clone(),
+            runs_on: ended.runs_on.clone(),
+            work: ended.work.clone(),
+            timeout_minutes: ended.timeout_minutes,
+            state: JobState::Blocked,
+            created_at: now,
+            timeline: vec![(now, JobState::Blocked.name())],
+            starts: 0,
+            log: String::new(),
+            steps: Vec::new(),
+        };
+        let again = Job { id: self.next_job_id(), ..again };
+        let (new, run) = (again.id, again.run);
+        self.jobs.insert(new, again);
+        let run = self.runs.get_mut(&run)?;
+        run.jobs.retain(|job| *job != id);
+        run.jobs.push(new);
+        self.queue_job(new);
+        Some(new)
+    }
+
     /// Queues a job again that no runner has begun. GitHub sends no webhook for it.
     pub(super) fn requeue_job(&mut self, id: JobId) {
         let Some(job) = self.jobs.get_mut(&id) else { return };

@@ -1,11 +1,7 @@
-use aws_lc_rs::encoding::AsDer;
-use aws_lc_rs::rsa::{KeyPair, KeySize};
-use aws_lc_rs::signature::KeyPair as _;
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-use ecsrunner_sim::github::{App, Options};
+use ecsrunner_sim::github::{App, AppKey, Options, app_key};
 use jiff::Timestamp;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 
 use crate::stage::Stage;
@@ -47,12 +43,12 @@ fn calls_fail_as_often_as_asked_for() {
 
 #[test]
 fn an_app_gets_tokens_that_are_as_narrow_as_it_asks_for() {
-    let (private, public) = key_pair();
+    let AppKey { private_pem, public_pem } = app_key();
     let permissions = [("actions", "read"), ("administration", "write")];
     let app = App {
         id: 4711,
         client_id: "Iv1.abc".to_owned(),
-        public_key_pem: public,
+        public_key_pem: public_pem.clone(),
         permissions: permissions.map(|(name, level)| (name.to_owned(), level.to_owned())).into(),
     };
     let stage = Stage::with(Options { app: Some(app), ..Options::default() });
@@ -60,7 +56,7 @@ fn an_app_gets_tokens_that_are_as_narrow_as_it_asks_for() {
     let jwt = |issuer: &str, from_now: [i64; 2]| {
         let now = Timestamp::now().as_second();
         let claims = json!({"iss": issuer, "iat": now + from_now[0], "exp": now + from_now[1]});
-        let key = EncodingKey::from_rsa_pem(private.as_bytes()).unwrap();
+        let key = EncodingKey::from_rsa_pem(private_pem.expose_secret().as_bytes()).unwrap();
         jsonwebtoken::encode(&Header::new(Algorithm::RS256), &claims, &key).unwrap()
     };
     let app = |token: &str| stage.call_as(token, "GET", "/app", &Value::Null).0;
@@ -86,16 +82,4 @@ fn an_app_gets_tokens_that_are_as_narrow_as_it_asks_for() {
     assert_eq!(stage.call_as(&narrow, "POST", JIT, &Value::Null).0, 403, "it may only read");
     stage.sim("tokens/expire", &Value::Null);
     assert_eq!(get("/repos/acme/app/actions/runners"), 401);
-}
-
-/// A new RSA key pair, PEM: private and public.
-fn key_pair() -> (String, String) {
-    let pair = KeyPair::generate(KeySize::Rsa2048).unwrap();
-    let private = AsDer::<aws_lc_rs::encoding::Pkcs8V1Der<'_>>::as_der(&pair).unwrap();
-    let public = AsDer::<aws_lc_rs::encoding::PublicKeyX509Der<'_>>::as_der(pair.public_key()).unwrap();
-    (pem("PRIVATE KEY", private.as_ref()), pem("PUBLIC KEY", public.as_ref()))
-}
-
-fn pem(kind: &str, der: &[u8]) -> String {
-    format!("-----BEGIN {kind}-----\n{}\n-----END {kind}-----\n", STANDARD.encode(der))
 }

@@ -142,6 +142,10 @@ impl DynamoStore {
             Change::JobAmended(job) => {
                 writes.push(self.put(ended_job_item(job)?, Expect::before(job.version))?);
             }
+            Change::JobReopened(job) => {
+                writes.push(self.delete(ended_job(job.id()), Expect::before(job.version))?);
+                writes.push(self.put(job_item(job)?, Expect::Absent)?);
+            }
             Change::Runner(runner) => {
                 writes.push(self.put(runner_item(runner)?, Expect::before(runner.version))?);
             }
@@ -236,7 +240,11 @@ fn lone_put(transaction: &Transaction<'_>) -> Result<Option<(Item, Expect)>, Sto
         Change::JobAmended(job) => Some((ended_job_item(job)?, Expect::before(job.version))),
         Change::Runner(runner) => Some((runner_item(runner)?, Expect::before(runner.version))),
         Change::Hold(hold) => Some((hold_item(hold)?, Expect::Anything)),
-        Change::Job(_) | Change::JobEnded(_) | Change::RunnerGone(_) | Change::Released(_) => None,
+        Change::Job(_)
+        | Change::JobEnded(_)
+        | Change::JobReopened(_)
+        | Change::RunnerGone(_)
+        | Change::Released(_) => None,
     })
 }
 

@@ -344,6 +344,8 @@ pub(in crate::store) struct StoredEndedRunner {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     task: Option<TaskId>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    stopped: Option<i64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     usd: Option<f64>,
 }
 
@@ -357,6 +359,7 @@ impl StoredEndedRunner {
             served: StoredServed::of(runner.served),
             p: StoredPlacement::of(&runner.placement),
             task: runner.task.clone(),
+            stopped: runner.stopped_at.map(Timestamp::as_millisecond),
             usd: runner.cost_usd,
         }
     }
@@ -375,6 +378,7 @@ impl StoredEndedRunner {
             served: self.served.read(),
             placement: self.p.read()?,
             task: self.task,
+            stopped_at: self.stopped.map(Timestamp::from_millisecond).transpose()?,
             cost_usd: self.usd,
         })
     }

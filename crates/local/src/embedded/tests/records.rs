@@ -1,11 +1,15 @@
 //! Records, holds and history.
 
+use std::os::unix::fs::PermissionsExt;
+
 use ecsrunner_core::boot::{BootItem, TaskRole};
 use ecsrunner_core::hold::{Held, Hold};
 use ecsrunner_core::id::{Organization, RunnerGroupId};
 use ecsrunner_core::policy::{Policy, RepositoryPattern};
 use ecsrunner_core::runner::{EndedRunner, Ending, EndingKind, RegistrationLeft, Retry, Served, TaskLeft};
 use ecsrunner_engine::ports::store::{BootPut, History, Page, Revocation};
+
+
 use jiff::SignedDuration;
 use secrecy::SecretString;
 
@@ -108,7 +112,7 @@ async fn history_is_listed_the_latest_first_page_by_page_across_months() {
         fixture.write(Change::JobEnded(job)).await.unwrap();
     }
     for repository in [None, Some(Repository::parse("ACME/application").unwrap())] {
-        let mut page = Page { repository, limit: 3, after: None };
+        let mut page = Page { repository, limit: 3, ..Page::default() };
         let mut listed = Vec::new();
         loop {
             let part = fixture.store.jobs(&page).await.unwrap();
@@ -121,6 +125,63 @@ async fn history_is_listed_the_latest_first_page_by_page_across_months() {
         }
         assert_eq!(listed, [1, 2, 3, 4, 5, 6, 7]);
     }
+}
+
+#[tokio::test]
+async fn a_span_of_history_is_listed_without_what_is_before_and_after() {
+    let fixture = Fixture::new().await;
+    let now = Timestamp::now();
+    let ago = |days: i64| now - SignedDuration::from_hours(24 * days);
+    for id in 1..=7_u64 {
+        let mut job = ended(&job(id), 0);
+        job.version = Version::FIRST;
+        job.timeline = Timeline::begin(JobStage::Completed, ago(12 * i64::try_from(id).unwrap()));
+        fixture.write(Change::JobEnded(job)).await.unwrap();
+    }
+    for repository in [None, Some(Repository::parse("acme/application").unwrap())] {
+        for (since, before, expected) in [
+            (Some(ago(40)), None, vec![1, 2, 3]),
+            (Some(ago(60)), Some(ago(30)), vec![3, 4, 5]),
+            (None, Some(ago(70)), vec![6, 7]),
+            (Some(ago(36)), Some(ago(24)), vec![3]),
+        ] {
+            let page = Page { repository: repository.clone(), since, before, limit: 100, after: None };
+            let listed = fixture.store.jobs(&page).await.unwrap();
+            let listed: Vec<u64> = listed.items.iter().map(|job| job.facts.id.get()).collect();
+            assert_eq!(listed, expected);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_refused_job_that_is_open_again_is_history_no_more() {
+    let fixture = Fixture::new().await;
+    let mut refused = ended(&job(7), 9);
+    refused.version = Version::FIRST;
+    refused.ending = JobEnding::Refused { reason: Reason::from(Code::LabelsEmpty), after: None };
+    fixture.write(Change::JobEnded(refused.clone())).await.unwrap();
+    let reopened = Job { version: refused.version.next(), ..job(7) };
+    fixture.write(Change::JobReopened(reopened.clone())).await.unwrap();
+    assert_eq!(fixture.job(7).await, Some(JobRecord::Open(reopened.clone())));
+    assert!(fixture.store.jobs(&Page { limit: 9, ..Page::default() }).await.unwrap().items.is_empty());
+    // Of two who open it, one hears of a conflict.
+    let again = fixture.write(Change::JobReopened(reopened.clone())).await;
+    assert!(matches!(again, Err(StoreError::Conflict)), "{again:?}");
+    fixture.write(Change::JobEnded(ended(&reopened, 20))).await.unwrap();
+    assert!(matches!(fixture.job(7).await, Some(JobRecord::Ended(_))));
+}
+
+#[tokio::test]
+async fn nobody_but_its_owner_can_read_the_database() {
+    let fixture = Fixture::new().await;
+    fixture.write(Change::Job(job(7))).await.unwrap();
+    let mut files = 0;
+    for file in std::fs::read_dir(fixture.dir.path()).unwrap() {
+        let file = file.unwrap();
+        assert_eq!(file.metadata().unwrap().permissions().mode() & 0o077, 0, "{:?}", file.path());
+        files += 1;
+    }
+    assert_eq!(files, 3, "the database and SQLite's two files beside it");
 }
 
 #[tokio::test]
@@ -220,12 +281,13 @@ async fn a_gone_runner_keeps_where_it_was() {
         served: Served::Job(JobId::new(7)),
         placement: spot(),
         task: runner.task().cloned(),
+        stopped_at: Some(at(8)),
         cost_usd: Some(0.25),
     };
     fixture.write(Change::RunnerGone(Box::new(gone.clone()))).await.unwrap();
     assert_eq!(fixture.store.open().await.unwrap().runners, []);
     let repository = Some(Repository::parse("acme/application").unwrap());
-    let listed = fixture.store.runners(&Page { repository, limit: 9, after: None }).await.unwrap();
+    let listed = fixture.store.runners(&Page { repository, limit: 9, ..Page::default() }).await.unwrap();
     assert_eq!(listed.items, [gone]);
 }
 

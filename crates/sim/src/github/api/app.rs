@@ -39,6 +39,18 @@ pub(super) async fn app(Extract(shared): App, headers: HeaderMap) -> Result<Resp
     Ok(reply(StatusCode::OK, &body))
 }
 
+pub(super) async fn hook_config(Extract(shared): App, headers: HeaderMap) -> Result<Response, Refusal> {
+    let state = shared.state();
+    state.authorize_app(&headers)?;
+    let body = json!({
+        "content_type": "json",
+        "insecure_ssl": "0",
+        "secret": "********",
+        "url": state.hook.as_ref().map(|hook| hook.url.clone()).unwrap_or_default(),
+    });
+    Ok(reply(StatusCode::OK, &body))
+}
+
 pub(super) async fn installations(
     Extract(shared): App,
     headers: HeaderMap,

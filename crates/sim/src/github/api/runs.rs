@@ -82,7 +82,7 @@ pub(super) async fn attempt_jobs(
 ) -> Result<Response, Refusal> {
     let state = shared.state();
     let name = state.readable(&headers, &owner, &name, "actions")?;
-    // Nothing is re-run here: every run has one attempt.
+    // A job that ran again takes the place of the one before: every run has one attempt.
     if attempt == 1 { state.jobs_reply(&name, id, &parameters, &uri) } else { Err(Refusal::not_found()) }
 }
 
@@ -98,6 +98,31 @@ pub(super) async fn job(
         Some((job, run)) if run.repository == name => Ok(reply(StatusCode::OK, &state.job_json(job, run))),
         _ => Err(Refusal::not_found()),
     }
+}
+
+/// A job runs again, as a new one. Those that depend on it do not, unlike at GitHub.
+pub(super) async fn rerun(
+    Extract(shared): App,
+    headers: HeaderMap,
+    Path((owner, name, id)): Path<(String, String, u64)>,
+) -> Result<Response, Refusal> {
+    let mut state = shared.state();
+    let name = Repository::parse(&format!("{owner}/{name}")).map_err(|_| Refusal::not_found())?;
+    state.authorize(&headers, Target::Repository(&name), "actions", Level::Write)?;
+    let id = JobId::new(id);
+    let is_of_it = state
+        .jobs
+        .get(&id)
+        .and_then(|job| state.run_of(job))
+        .is_some_and(|run| run.repository == name);
+    if !is_of_it {
+        return Err(Refusal::not_found());
+    }
+    if state.rerun_job(id).is_none() {
+        return Err(Refusal::new(StatusCode::FORBIDDEN, "This workflow run is already running"));
+    }
+    state.assign();
+    Ok(reply(StatusCode::CREATED, &json!({})))
 }
 
 impl State {

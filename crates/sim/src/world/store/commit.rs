@@ -49,6 +49,10 @@ impl Tables {
             Change::JobAmended(job) => {
                 is_before(self.ended.get(&job.facts.id).map(|job| job.version), job.version)
             }
+            Change::JobReopened(job) => {
+                is_before(self.ended.get(&job.id()).map(|job| job.version), job.version)
+                    && !self.jobs.contains_key(&job.id())
+            }
             Change::Runner(runner) => {
                 is_before(self.runners.get(runner.name()).map(|runner| runner.version), runner.version)
             }
@@ -72,6 +76,10 @@ impl Tables {
             }
             Change::JobAmended(job) => {
                 self.ended.insert(job.facts.id, job.clone());
+            }
+            Change::JobReopened(job) => {
+                self.ended.remove(&job.id());
+                self.jobs.insert(job.id(), job.clone());
             }
             Change::Runner(runner) => {
                 self.runners.insert(runner.name().clone(), runner.clone());
@@ -110,6 +118,7 @@ fn check_form(transaction: &Transaction<'_>) -> Result<(), StoreError> {
             }
             Change::JobEnded(job) => (format!("job {}", job.facts.id), 2),
             Change::JobAmended(job) => (format!("job {}", job.facts.id), 1),
+            Change::JobReopened(job) => (format!("job {}", job.id()), 2),
             Change::Runner(runner) => (format!("runner {}", runner.name()), 1),
             Change::RunnerGone(runner) => (format!("runner {}", runner.facts.name), 2),
             Change::Hold(hold) => (format!("hold {:?}", hold.held), 1),

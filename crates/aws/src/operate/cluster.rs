@@ -1,0 +1,48 @@
+//! The cluster.
+
+use super::{OperateError, Operator, failed};
+use crate::fault::Fault;
+
+const ACTION: &str = "ecs:DescribeClusters";
+
+/// A cluster, in ECS's words.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ClusterInfo {
+    /// Its name.
+    pub name: String,
+    /// `ACTIVE`, if all is well.
+    pub status: String,
+    /// What its tasks can run on, such as `FARGATE_SPOT`.
+    pub capacity_providers: Vec<String>,
+    /// Its running tasks, others' among them.
+    pub running_tasks: i32,
+    /// Its pending tasks, others' among them.
+    pub pending_tasks: i32,
+}
+
+impl Operator<'_> {
+    /// The cluster.
+    ///
+    /// # Errors
+    ///
+    /// AWS's; there is no such cluster.
+    pub async fn cluster(&self, cluster: &str) -> Result<ClusterInfo, OperateError> {
+        let described = self
+            .connection
+            .ecs()
+            .describe_clusters()
+            .clusters(cluster)
+            .send()
+            .await
+            .map_err(|error| failed(ACTION, cluster, Fault::of(&error)))?;
+        let found = described.clusters.unwrap_or_default().into_iter().next();
+        let found = found.ok_or_else(|| OperateError::Missing(format!("cluster `{cluster}`")))?;
+        Ok(ClusterInfo {
+            name: found.cluster_name.unwrap_or_default(),
+            status: found.status.unwrap_or_default(),
+            capacity_providers: found.capacity_providers.unwrap_or_default(),
+            running_tasks: found.running_tasks_count,
+            pending_tasks: found.pending_tasks_count,
+        })
+    }
+}

@@ -1,0 +1,121 @@
+//! What the runners' tasks are made of, and how old that is.
+
+use jiff::Timestamp;
+
+use super::{CONTAINER, OperateError, Operator, failed};
+use crate::fault::Fault;
+
+const DESCRIBE: &str = "ecs:DescribeTaskDefinition";
+const IMAGES: &str = "ecr:DescribeImages";
+
+/// The image of a task definition.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ImageInfo {
+    /// The task definition's status, `ACTIVE` if all is well.
+    pub status: String,
+    /// The image, by registry, repository and tag or digest.
+    pub image: String,
+    /// When it was pushed; known of private repositories of ECR's.
+    pub pushed_at: Option<Timestamp>,
+}
+
+impl Operator<'_> {
+    /// The image of a task definition.
+    ///
+    /// # Errors
+    ///
+    /// AWS's; there is no such task definition, or no such image.
+    pub async fn image(&self, task_definition: &str) -> Result<ImageInfo, OperateError> {
+        let described = self
+            .connection
+            .ecs()
+            .describe_task_definition()
+            .task_definition(task_definition)
+            .send()
+            .await
+            .map_err(|error| failed(DESCRIBE, task_definition, Fault::of(&error)))?;
+        let missing = || OperateError::Missing(format!("task definition `{task_definition}` with a runner"));
+        let definition = described.task_definition.ok_or_else(missing)?;
+        let container = definition.container_definitions().iter().find(|it| it.name() == Some(CONTAINER));
+        let image = container.and_then(|container| container.image()).ok_or_else(missing)?.to_owned();
+        let pushed_at = match Private::read(&image) {
+            Some(private) => self.pushed_at(&image, &private).await?,
+            None => None,
+        };
+        let status = definition.status().map_or("unknown", |status| status.as_str()).to_owned();
+        Ok(ImageInfo { status, image, pushed_at })
+    }
+
+    async fn pushed_at(&self, image: &str, of: &Private<'_>) -> Result<Option<Timestamp>, OperateError> {
+        let identifier = aws_sdk_ecr::types::ImageIdentifier::builder()
+            .set_image_tag(of.tag.map(str::to_owned))
+            .set_image_digest(of.digest.map(str::to_owned))
+            .build();
+        let answer = self
+            .connection
+            .ecr()
+            .describe_images()
+            .registry_id(of.registry)
+            .repository_name(of.repository)
+            .image_ids(identifier)
+            .send()
+            .await
+            .map_err(|error| failed(IMAGES, image, Fault::of(&error)))?;
+        let pushed = answer.image_details().first().and_then(|detail| detail.image_pushed_at());
+        Ok(pushed.and_then(|at| Timestamp::from_nanosecond(at.as_nanos()).ok()))
+    }
+}
+
+/// An image in a private repository of ECR's.
+#[derive(PartialEq, Eq, Debug)]
+struct Private<'a> {
+    /// The account.
+    registry: &'a str,
+    repository: &'a str,
+    tag: Option<&'a str>,
+    digest: Option<&'a str>,
+}
+
+impl<'a> Private<'a> {
+    fn read(image: &'a str) -> Option<Self> {
+        let (host, path) = image.split_once('/')?;
+        let (registry, rest) = host.split_once(".dkr.ecr.")?;
+        if !rest.contains(".amazonaws.com") {
+            return None;
+        }
+        let (path, digest) = match path.split_once('@') {
+            Some((path, digest)) => (path, Some(digest)),
+            None => (path, None),
+        };
+        let (repository, tag) = match path.split_once(':') {
+            Some((repository, tag)) => (repository, Some(tag)),
+            None => (path, None),
+        };
+        // A tag beside a digest says nothing more.
+        let tag = if digest.is_some() { None } else { tag.or(Some("latest")) };
+        Some(Self { registry, repository, tag, digest })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_image_of_ecrs_is_taken_apart_and_another_one_is_not() {
+        let of = |image| Private::read(image).map(|it| (it.registry, it.repository, it.tag, it.digest));
+        let host = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/ecsrunner/runner";
+        assert_eq!(
+            of(&format!("{host}:2.336.0")),
+            Some(("123456789012", "ecsrunner/runner", Some("2.336.0"), None))
+        );
+        assert_eq!(
+            of(&format!("{host}:2@sha256:0a")),
+            Some(("123456789012", "ecsrunner/runner", None, Some("sha256:0a")))
+        );
+        assert_eq!(of(host), Some(("123456789012", "ecsrunner/runner", Some("latest"), None)));
+        for other in ["ghcr.io/actions/actions-runner:2", "runner", "public.ecr.aws/acme/runner:1"] {
+            assert_eq!(of(other), None, "{other}");
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! Tasks, as ECS has them now.
+
+use aws_sdk_ecs::primitives::DateTime;
+use aws_sdk_ecs::types::{DesiredStatus, Task, TaskField};
+use ecsrunner_core::id::{Deployment, TaskId};
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::{CONTAINER, OperateError, Operator, failed, last};
+use crate::ecs::list::runner_of;
+use crate::ecs::started_by;
+use crate::fault::Fault;
+
+/// ListTasks' and DescribeTasks' limit.
+const PAGE: usize = 100;
+/// Pages of a list that are read.
+const MOST_PAGES: usize = 50;
+const LIST: &str = "ecs:ListTasks";
+const DESCRIBE: &str = "ecs:DescribeTasks";
+
+/// A task, in ECS's words.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct TaskInfo {
+    /// Its id.
+    pub task: String,
+    /// The runner that it is.
+    pub runner: Option<String>,
+    /// Where it stands, such as `PENDING`.
+    pub last_status: String,
+    /// Where it is to come to: `RUNNING` or `STOPPED`.
+    pub desired_status: String,
+    /// `FARGATE` or `FARGATE_SPOT`.
+    pub capacity_provider: Option<String>,
+    /// CPU units, 1024 of which are one vCPU.
+    pub cpu: Option<u32>,
+    /// Where it is.
+    pub availability_zone: Option<String>,
+    /// When ECS took it.
+    pub created_at: Option<Timestamp>,
+    /// When its container began to run.
+    pub started_at: Option<Timestamp>,
+    /// When it had stopped.
+    pub stopped_at: Option<Timestamp>,
+    /// Why it stopped, by ECS's list, such as `SpotInterruption`.
+    pub stop_code: Option<String>,
+    /// The same in words.
+    pub stopped_reason: Option<String>,
+    /// The container's exit code.
+    pub exit_code: Option<i32>,
+    /// What ECS says of the container, such as `CannotPullContainerError: …`.
+    pub container_reason: Option<String>,
+}
+
+impl Operator<'_> {
+    /// A task; `None` once ECS has forgotten it, an hour after it stopped.
+    ///
+    /// # Errors
+    ///
+    /// AWS's.
+    pub async fn task(&self, cluster: &str, task: &TaskId) -> Result<Option<TaskInfo>, OperateError> {
+        Ok(self.describe(cluster, vec![task.as_str().to_owned()]).await?.pop())
+    }
+
+    /// The deployment's tasks that are not to stop.
+    ///
+    /// # Errors
+    ///
+    /// AWS's.
+    pub async fn tasks(
+        &self,
+        cluster: &str,
+        deployment: &Deployment,
+    ) -> Result<Vec<TaskInfo>, OperateError> {
+        let (mut arns, mut next) = (Vec::new(), None);
+        for _ in 0..MOST_PAGES {
+            let page = self
+                .connection
+                .ecs()
+                .list_tasks()
+                .cluster(cluster)
+                .started_by(started_by(deployment))
+                .desired_status(DesiredStatus::Running)
+                .set_next_token(next)
+                .send()
+                .await
+                .map_err(|error| failed(LIST, cluster, Fault::of(&error)))?;
+            arns.extend(page.task_arns.unwrap_or_default());
+            next = page.next_token;
+            if next.is_none() {
+                break;
+            }
+        }
+        let mut tasks = Vec::new();
+        for some in arns.chunks(PAGE) {
+            tasks.extend(self.describe(cluster, some.to_vec()).await?);
+        }
+        Ok(tasks)
+    }
+
+    async fn describe(&self, cluster: &str, tasks: Vec<String>) -> Result<Vec<TaskInfo>, OperateError> {
+        let described = self
+            .connection
+            .ecs()
+            .describe_tasks()
+            .cluster(cluster)
+            .set_tasks(Some(tasks))
+            .include(TaskField::Tags)
+            .send()
+            .await
+            .map_err(|error| failed(DESCRIBE, cluster, Fault::of(&error)))?;
+        Ok(described.tasks().iter().map(TaskInfo::of).collect())
+    }
+}
+
+impl TaskInfo {
+    fn of(task: &Task) -> Self {
+        let text = |text: Option<&str>| text.map(str::to_owned);
+        let time = |time: Option<&DateTime>| {
+            time.and_then(|time| Timestamp::from_nanosecond(time.as_nanos()).ok())
+        };
+        let container = task.containers().iter().find(|container| container.name() == Some(CONTAINER));
+        Self {
+            task: last(task.task_arn().unwrap_or_default()).to_owned(),
+            runner: runner_of(task).map(|runner| runner.to_string()),
+            last_status: task.last_status().unwrap_or("unknown").to_owned(),
+            desired_status: task.desired_status().unwrap_or("unknown").to_owned(),
+            capacity_provider: text(task.capacity_provider_name()),
+            cpu: task.cpu().and_then(|cpu| cpu.parse().ok()),
+            availability_zone: text(task.availability_zone()),
+            created_at: time(task.created_at()),
+            started_at: time(task.started_at()),
+            stopped_at: time(task.stopped_at()),
+            stop_code: text(task.stop_code().map(aws_sdk_ecs::types::TaskStopCode::as_str)),
+            stopped_reason: text(task.stopped_reason()),
+            exit_code: container.and_then(|container| container.exit_code()),
+            container_reason: text(container.and_then(|container| container.reason())),
+        }
+    }
+}

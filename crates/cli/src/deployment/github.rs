@@ -1,0 +1,73 @@
+//! GitHub, as a deployment's control plane is known there.
+
+use std::sync::Arc;
+
+use anyhow::Context;
+use ecsrunner_aws::secrets::GitHubCredentials;
+use ecsrunner_core::id::{JobId, Repository};
+use ecsrunner_github::{ApiUrl, App, CALL_LIMIT, Client, Credentials};
+use rustls::ClientConfig;
+
+use crate::environment;
+use crate::exit::Failure;
+
+/// GitHub, by what a deployment's secret says.
+pub(super) fn client(credentials: &GitHubCredentials, tls: Arc<ClientConfig>) -> Result<Client, Failure> {
+    let credentials = match credentials {
+        GitHubCredentials::Token(token) => Credentials::Token(token.clone()),
+        GitHubCredentials::App(app) => {
+            Credentials::App(App::new(&app.id, app.private_key.clone(), app.installation)?)
+        }
+    };
+    Ok(Client::with_tls(api()?, &credentials, CALL_LIMIT, Some(tls))?)
+}
+
+/// GitHub, by the operator's own token, as `gh` finds it in the environment.
+pub(crate) fn by_own_token() -> Result<Option<Client>, Failure> {
+    let Some(token) = environment::own_token() else { return Ok(None) };
+    let client = Client::new(api()?, &Credentials::Token(token)).context("the operator's own token")?;
+    Ok(Some(client))
+}
+
+/// Where GitHub's API is.
+pub(crate) fn api() -> Result<ApiUrl, Failure> {
+    let url = environment::text(environment::GITHUB_API_URL);
+    let url = url.as_deref().unwrap_or(ApiUrl::GITHUB_COM);
+    ApiUrl::parse(url).context(environment::GITHUB_API_URL).map_err(Failure::usage)
+}
+
+/// A job's page at GitHub.
+pub(crate) fn page(repository: &str, run: u64, job: u64) -> String {
+    let host = api().map_or_else(|_| GITHUB_COM.to_owned(), |api| pages(&api.to_string()));
+    format!("{host}/{repository}/actions/runs/{run}/job/{job}")
+}
+
+const GITHUB_COM: &str = "https://github.com";
+
+/// Where people see what an API tells.
+fn pages(api: &str) -> String {
+    match api.strip_suffix("/api/v3") {
+        Some(enterprise) => enterprise.to_owned(),
+        None if api == ApiUrl::GITHUB_COM => GITHUB_COM.to_owned(),
+        // GitHub Enterprise Cloud with data residency, or a stand-in.
+        None => api.replacen("://api.", "://", 1),
+    }
+}
+
+/// What GitHub calls a job: for errors.
+pub(crate) fn named(repository: &Repository, job: JobId) -> String {
+    format!("job {job} of {repository}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pages_are_where_the_api_is_of() {
+        assert_eq!(pages("https://api.github.com"), "https://github.com");
+        assert_eq!(pages("https://ghes.example/api/v3"), "https://ghes.example");
+        assert_eq!(pages("https://api.acme.ghe.com"), "https://acme.ghe.com");
+        assert_eq!(pages("http://127.0.0.1:4000"), "http://127.0.0.1:4000");
+    }
+}

@@ -1,0 +1,129 @@
+//! `ecsrunner doctor`: each part of a deployment is looked at, and whoever has
+//! to mend one is told how.
+
+mod aws;
+mod github;
+mod local;
+
+use std::fmt::Display;
+
+use serde::Serialize;
+
+use crate::arguments::DoctorArguments;
+use crate::deployment::Deployment;
+use crate::exit::{DONE, FAILURE, Failure};
+use crate::output::{self, clean, print};
+
+/// What a look at one part found.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+struct Check {
+    /// The part.
+    name: &'static str,
+    state: State,
+    /// What was found, in one line.
+    found: String,
+    /// What to do about it.
+    remedy: Option<String>,
+}
+
+/// How a part is.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum State {
+    Ok,
+    /// It cannot be told, with what the caller may see.
+    Unknown,
+    /// It works, and may not for long or not for everything.
+    Warning,
+    /// Jobs will not run, or not be accounted for.
+    Failed,
+}
+
+impl Check {
+    fn ok(name: &'static str, found: impl Display) -> Self {
+        Self { name, state: State::Ok, found: found.to_string(), remedy: None }
+    }
+
+    fn warning(name: &'static str, found: impl Display, remedy: impl Display) -> Self {
+        Self { name, state: State::Warning, found: found.to_string(), remedy: Some(remedy.to_string()) }
+    }
+
+    fn failed(name: &'static str, found: impl Display, remedy: impl Display) -> Self {
+        Self { name, state: State::Failed, found: found.to_string(), remedy: Some(remedy.to_string()) }
+    }
+
+    /// What the caller may not look at, or nobody could be asked about.
+    fn unknown(name: &'static str, failure: &Failure) -> Self {
+        let remedy = failure.hint_text().map(str::to_owned);
+        let remedy = remedy.or_else(|| Some("ask again with credentials that may see it".to_owned()));
+        Self { name, state: State::Unknown, found: one_line(&failure.to_string()), remedy }
+    }
+}
+
+#[derive(Serialize)]
+struct Document {
+    healthy: bool,
+    checks: Vec<Check>,
+}
+
+/// Looks at everything, and tells an exit code: 1 where something failed.
+pub(super) async fn doctor(arguments: &DoctorArguments) -> Result<u8, Failure> {
+    let checks = match Deployment::connect(&arguments.target).await {
+        Ok(deployment) => look(&deployment).await,
+        Err(failure) if failure.is_of_parameters() => vec![Check::failed(
+            "parameters",
+            one_line(&failure.to_string()),
+            "correct what they are made of, and `terraform apply`",
+        )],
+        Err(failure) => return Err(failure),
+    };
+    let healthy = checks.iter().all(|check| check.state != State::Failed);
+    let document = Document { healthy, checks };
+    if arguments.format.json {
+        output::print_json(&document)?;
+    } else {
+        print(&document.text(output::is_for_people()))?;
+    }
+    Ok(if healthy { DONE } else { FAILURE })
+}
+
+async fn look(deployment: &Deployment) -> Vec<Check> {
+    let mut checks = match deployment {
+        Deployment::Aws(aws) => aws::look(aws).await,
+        Deployment::Local(server) => local::look(server, deployment).await,
+    };
+    checks.extend(github::look(deployment).await);
+    checks
+}
+
+impl Document {
+    fn text(&self, for_people: bool) -> String {
+        let mut text = String::new();
+        for Check { name, state, found, remedy } in &self.checks {
+            let state = match state {
+                State::Ok => "ok",
+                State::Unknown => "unknown",
+                State::Warning => "warning",
+                State::Failed => "failed",
+            };
+            let (found, remedy) = (clean(found), remedy.as_deref().map(clean));
+            if for_people {
+                text += &format!("{state:<8} {name:<14} {found}\n");
+                text += &remedy.map(|remedy| format!("{:<8} {:<14} → {remedy}\n", "", "")).unwrap_or_default();
+            } else {
+                text += &format!("{state}\t{name}\t{found}\t{}\n", remedy.unwrap_or_default());
+            }
+        }
+        if for_people {
+            let of = |state| self.checks.iter().filter(|check| check.state == state).count();
+            let (failed, warnings, unknown) = (of(State::Failed), of(State::Warning), of(State::Unknown));
+            text += &format!("\n{failed} failed, {warnings} to be heeded, {unknown} not known\n");
+        }
+        text
+    }
+}
+
+/// A text without line ends.
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}

@@ -1,0 +1,235 @@
+//! What a deployment is made of on AWS.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use ecsrunner_aws::operate::{ImageInfo, OperateError};
+use ecsrunner_core::class::{Capacity, Class};
+use ecsrunner_core::cost::Market;
+use jiff::{SignedDuration, Timestamp};
+
+use super::{Check, one_line};
+use crate::deployment::AwsDeployment;
+use crate::exit::Failure;
+use crate::output::span;
+
+/// The sweep runs each five minutes while nothing is open.
+const SWEPT_WITHIN: SignedDuration = SignedDuration::from_mins(15);
+/// GitHub refuses a runner 30 days after the release of a newer one.
+const IMAGE_OLD: SignedDuration = SignedDuration::from_hours(25 * 24);
+/// CPU units of a vCPU.
+const VCPU: f64 = 1024.0;
+
+pub(super) async fn look(aws: &AwsDeployment) -> Vec<Check> {
+    let mut checks = vec![parameters(aws), state(aws).await, sweep(aws).await, cluster(aws).await];
+    checks.extend(images(aws).await);
+    checks.extend(queues(aws).await);
+    checks.push(webhook_secret(aws).await);
+    checks.extend(quotas(aws).await);
+    checks
+}
+
+fn parameters(aws: &AwsDeployment) -> Check {
+    const NAME: &str = "parameters";
+    let (rules, region) = (aws.rules(), aws.region());
+    let faults = aws.class_faults();
+    if !faults.is_empty() {
+        return Check::failed(
+            NAME,
+            one_line(&faults.join("; ")),
+            "correct the classes in runner_class_sizes, and `terraform apply`: jobs that ask for these are refused",
+        );
+    }
+    if rules.settings.paused {
+        return Check::warning(NAME, "launches are paused", "`ecsrunner resume` lets them go on");
+    }
+    let classes = rules.catalogue.iter().count();
+    Check::ok(NAME, format_args!("deployment {} in {region}, {classes} classes", aws.name()))
+}
+
+async fn state(aws: &AwsDeployment) -> Check {
+    const NAME: &str = "records";
+    match aws.counts().await {
+        Ok((open, 0)) => Check::ok(NAME, format_args!("{open} jobs and runners are open")),
+        Ok((_, unreadable)) => Check::failed(
+            NAME,
+            format_args!("{unreadable} open records cannot be read"),
+            "use the release that wrote them, or look at them in the state table: nothing is done for them until then",
+        ),
+        Err(failure) => Check::unknown(NAME, &failure),
+    }
+}
+
+async fn sweep(aws: &AwsDeployment) -> Check {
+    const NAME: &str = "sweep";
+    const REMEDY: &str = "see whether the schedule is enabled, and the function's log for errors";
+    match aws.swept_at().await {
+        Ok(Some(at)) => {
+            let ago = Timestamp::now().duration_since(at);
+            let found = format!("the last one began {} ago", span(ago));
+            if ago <= SWEPT_WITHIN { Check::ok(NAME, found) } else { Check::failed(NAME, found, REMEDY) }
+        }
+        Ok(None) => Check::failed(NAME, "there was none yet", REMEDY),
+        Err(failure) => Check::unknown(NAME, &failure),
+    }
+}
+
+async fn cluster(aws: &AwsDeployment) -> Check {
+    const NAME: &str = "cluster";
+    let cluster = match aws.operator().cluster(&aws.facts().cluster).await {
+        Ok(cluster) => cluster,
+        Err(error @ OperateError::Missing(_)) => return Check::failed(NAME, error, "`terraform apply` makes it"),
+        Err(error) => return Check::unknown(NAME, &Failure::of_aws(error)),
+    };
+    if cluster.status != "ACTIVE" {
+        return Check::failed(
+            NAME,
+            format_args!("{} is {}", cluster.name, cluster.status),
+            "`terraform apply` makes it again",
+        );
+    }
+    let rules = aws.rules();
+    let missing: BTreeSet<&str> = rules
+        .catalogue
+        .iter()
+        .flat_map(|class| markets(class.capacity))
+        .map(|market| market.capacity_provider())
+        .filter(|provider| !cluster.capacity_providers.iter().any(|has| has == provider))
+        .collect();
+    if missing.is_empty() {
+        return Check::ok(NAME, format_args!("{} is {}", cluster.name, cluster.status));
+    }
+    let missing: Vec<&str> = missing.into_iter().collect();
+    Check::failed(
+        NAME,
+        format_args!("{} has no capacity provider {}", cluster.name, missing.join(" and no ")),
+        "add it to the cluster's capacity providers: classes need it",
+    )
+}
+
+const fn markets(capacity: Capacity) -> &'static [Market] {
+    match capacity {
+        Capacity::OnDemand => &[Market::OnDemand],
+        Capacity::Spot => &[Market::Spot],
+        Capacity::SpotThenOnDemand => &[Market::Spot, Market::OnDemand],
+    }
+}
+
+/// Each task definition once: several may be of the same image.
+async fn images(aws: &AwsDeployment) -> Vec<Check> {
+    const NAME: &str = "image";
+    let mut by_image: BTreeMap<String, Check> = BTreeMap::new();
+    for definition in aws.facts().task_definitions.values() {
+        match aws.operator().image(definition).await {
+            Ok(image) => {
+                by_image.entry(image.image.clone()).or_insert_with(|| age(definition, &image));
+            }
+            Err(error @ OperateError::Missing(_)) => {
+                let check = Check::failed(NAME, error, "`terraform apply` makes it");
+                by_image.insert(definition.clone(), check);
+            }
+            Err(error) => {
+                by_image.insert(definition.clone(), Check::unknown(NAME, &Failure::of_aws(error)));
+            }
+        }
+    }
+    by_image.into_values().collect()
+}
+
+fn age(definition: &str, image: &ImageInfo) -> Check {
+    const NAME: &str = "image";
+    if image.status != "ACTIVE" {
+        return Check::failed(
+            NAME,
+            format_args!("task definition {definition} is {}", image.status),
+            "`terraform apply` makes a new revision",
+        );
+    }
+    let Some(pushed_at) = image.pushed_at else {
+        return Check::ok(NAME, format_args!("{}, whose age is not known: it is not in ECR", image.image));
+    };
+    let old = Timestamp::now().duration_since(pushed_at);
+    let found = format!("{} was pushed {} ago", image.image, span(old));
+    if old < IMAGE_OLD {
+        return Check::ok(NAME, found);
+    }
+    Check::warning(
+        NAME,
+        found,
+        "build it again from the newest actions/runner: GitHub refuses a runner 30 days after a newer one's release",
+    )
+}
+
+async fn queues(aws: &AwsDeployment) -> Vec<Check> {
+    let (operator, url) = (aws.operator(), &aws.facts().queue_url);
+    let queue = match operator.queue(url).await {
+        Ok(queue) => queue,
+        Err(error) => return vec![Check::unknown("kicks", &Failure::of_aws(error))],
+    };
+    let mut checks = vec![Check::ok("kicks", format_args!("{} wait", queue.waiting))];
+    let Some(letters) = queue.dead_letters else { return checks };
+    checks.push(match operator.queue(&letters).await {
+        Ok(letters) if letters.waiting == 0 => Check::ok("dead letters", "none"),
+        Ok(letters) => Check::warning(
+            "dead letters",
+            format_args!("{} events could not be handled", letters.waiting),
+            "read them in the queue, mend what they say, then have them sent again: the sweep has made up for most",
+        ),
+        Err(error) => Check::unknown("dead letters", &Failure::of_aws(error)),
+    });
+    checks
+}
+
+async fn webhook_secret(aws: &AwsDeployment) -> Check {
+    const NAME: &str = "webhook secret";
+    match aws.webhook_secrets().await {
+        Ok(count) => Check::ok(NAME, format_args!("{count} in {}", aws.facts().webhook_secret)),
+        Err(failure) => Check::unknown(NAME, &failure),
+    }
+}
+
+async fn quotas(aws: &AwsDeployment) -> Vec<Check> {
+    const NAME: &str = "quota";
+    let rules = aws.rules();
+    let mut checks = Vec::new();
+    for market in [Market::OnDemand, Market::Spot] {
+        let classes: Vec<&Class> =
+            rules.catalogue.iter().filter(|class| markets(class.capacity).contains(&market)).collect();
+        let Some(most) = most_vcpus(&classes, rules.settings.limits.max_runners) else { continue };
+        checks.push(match aws.operator().quota(market).await {
+            Ok(quota) if quota.vcpus >= most => {
+                Check::ok(NAME, format_args!("{}: {} vCPU", market.capacity_provider(), quota.vcpus))
+            }
+            Ok(quota) => Check::warning(
+                NAME,
+                format_args!(
+                    "{}: {} vCPU, and the limits allow runners of {most}",
+                    market.capacity_provider(),
+                    quota.vcpus
+                ),
+                format_args!("ask for more in Service Quotas, by the code {}; jobs wait above it", quota.code),
+            ),
+            Err(error) => Check::unknown(NAME, &Failure::of_aws(error)),
+        });
+    }
+    checks
+}
+
+/// The most vCPUs that runners of these classes can have at once.
+fn most_vcpus(classes: &[&Class], max_runners: u32) -> Option<f64> {
+    let of = |class: &&Class| {
+        let most = class.max_runners.unwrap_or(max_runners).min(max_runners);
+        (class.size.cpu(), most)
+    };
+    let mut sizes: Vec<(u32, u32)> = classes.iter().map(of).collect();
+    if sizes.is_empty() {
+        return None;
+    }
+    sizes.sort_by_key(|(cpu, _)| std::cmp::Reverse(*cpu));
+    let (mut left, mut vcpus) = (max_runners, 0.0);
+    for (cpu, most) in sizes {
+        let count = most.min(left);
+        left -= count;
+        vcpus += f64::from(cpu) / VCPU * f64::from(count);
+    }
+    Some(vcpus)
+}

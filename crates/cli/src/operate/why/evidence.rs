@@ -1,0 +1,277 @@
+//! What others know of a job and its runners: GitHub and ECS.
+
+use std::sync::Arc;
+
+use anyhow::anyhow;
+use ecsrunner_aws::operate::TaskInfo;
+use ecsrunner_core::admit::admit;
+use ecsrunner_core::id::{JobId, Repository, TaskId};
+use ecsrunner_core::job::JobFacts;
+use ecsrunner_core::labels::Labels;
+use ecsrunner_core::reason::{Code, Reason};
+use ecsrunner_engine::ports::github::{GitHub, RemoteJob};
+use ecsrunner_engine::view::{JobView, ReasonView, RunnerView};
+use ecsrunner_github::Client;
+use ecsrunner_github::operator::Delivered;
+use jiff::{SignedDuration, Timestamp};
+use serde::Serialize;
+use serde_json::Value;
+
+use super::{Answer, CLOCKS_DIFFER};
+use crate::deployment::{Deployment, github};
+use crate::exit::Failure;
+use crate::operate::find;
+use crate::output::say;
+
+/// How long ECS remembers a task that has stopped.
+const REMEMBERED: SignedDuration = SignedDuration::from_hours(1);
+/// A job's webhooks are sent soon after it was made.
+const SENT_WITHIN: SignedDuration = SignedDuration::from_mins(10);
+/// Deliveries whose payload is fetched to see whether it is the job's.
+const MOST_FETCHED: usize = 30;
+/// Pages of deliveries that are gone through.
+const MOST_PAGES: usize = 20;
+
+/// A job, as GitHub has it now.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub(super) struct AtGitHub {
+    pub(super) status: String,
+    pub(super) conclusion: Option<String>,
+    pub(super) runner: Option<String>,
+    pub(super) repository: String,
+    pub(super) run_id: u64,
+    pub(super) attempt: u32,
+    pub(super) name: String,
+    pub(super) workflow: Option<String>,
+    pub(super) labels: Vec<String>,
+    pub(super) created_at: Option<Timestamp>,
+    pub(super) started_at: Option<Timestamp>,
+    pub(super) completed_at: Option<Timestamp>,
+}
+
+impl AtGitHub {
+    fn of(remote: &RemoteJob, repository: &Repository) -> Self {
+        Self {
+            status: remote.status.clone(),
+            conclusion: remote.conclusion.clone(),
+            runner: remote.runner_name.clone(),
+            repository: repository.to_string(),
+            run_id: remote.run.get(),
+            attempt: remote.attempt,
+            name: remote.name.clone(),
+            workflow: remote.workflow.clone(),
+            labels: remote.labels.clone(),
+            created_at: remote.created_at,
+            started_at: remote.started_at,
+            completed_at: remote.completed_at,
+        }
+    }
+
+    /// Whether GitHub is further with the job than its record.
+    pub(super) fn is_ahead_of(&self, state: &str) -> bool {
+        let rank = |state: &str| match state {
+            "waiting" => 0,
+            "queued" => 1,
+            "in_progress" => 2,
+            "completed" => 3,
+            // A word that GitHub added later says nothing.
+            _ => -1,
+        };
+        rank(&self.status) > rank(state)
+    }
+
+    /// Its state in one phrase.
+    pub(super) fn words(&self) -> String {
+        let state = match &self.conclusion {
+            Some(conclusion) => format!("{} with {conclusion}", self.status),
+            None => self.status.clone(),
+        };
+        let on = self.runner.as_ref().map(|runner| format!(" on runner {runner}"));
+        format!("{}{}", state.replace('_', " "), on.unwrap_or_default())
+    }
+}
+
+/// What ECS has of the tasks of runners that it remembers. Only what does not
+/// go well by itself is asked for: open runners, and those that ended badly.
+pub(super) async fn tasks(deployment: &Deployment, runners: &[RunnerView]) -> Vec<TaskInfo> {
+    let Deployment::Aws(aws) = deployment else { return Vec::new() };
+    let now = Timestamp::now();
+    let is_told = |runner: &&RunnerView| {
+        let gone = runner.reached("gone");
+        let ended_well = runner.ending.as_deref() == Some("completed");
+        gone.is_none_or(|gone| !ended_well && now.duration_since(gone) < REMEMBERED)
+    };
+    let mut tasks = Vec::new();
+    for runner in runners.iter().filter(is_told) {
+        let Some(task) = runner.task.as_deref().and_then(|task| TaskId::parse(task).ok()) else { continue };
+        match aws.operator().task(&aws.facts().cluster, &task).await {
+            Ok(task) => tasks.extend(task),
+            Err(error) => {
+                say(&format!("note: ECS was not heard about task {task}: {:#}", anyhow::Error::new(error)));
+            }
+        }
+    }
+    tasks
+}
+
+/// What GitHub has of a job that is open here; `None` where it was not heard.
+pub(super) async fn of_job(deployment: &Deployment, job: &JobView) -> Option<AtGitHub> {
+    let repository = Repository::parse(&job.repository).ok()?;
+    match ask(deployment, &repository, JobId::new(job.id)).await {
+        Ok((_, Some(remote))) => Some(AtGitHub::of(&remote, &repository)),
+        Ok((_, None)) => {
+            say("note: GitHub does not know the job any more: its run was deleted");
+            None
+        }
+        Err(failure) => {
+            say(&format!("note: GitHub was not asked: {failure}"));
+            None
+        }
+    }
+}
+
+/// By the deployment's own credentials or, where the caller may not read them, the caller's.
+async fn ask(
+    deployment: &Deployment,
+    repository: &Repository,
+    job: JobId,
+) -> Result<(Client, Option<RemoteJob>), Failure> {
+    let client = match deployment.github().await {
+        Ok(client) => client,
+        Err(failure) => github::by_own_token()?.ok_or(failure)?,
+    };
+    let found = client.job(repository, job).await.map_err(Failure::of_github)?;
+    Ok((client, found))
+}
+
+/// What can be said of a job of which nothing was recorded.
+pub(super) async fn unrecorded(
+    deployment: &Deployment,
+    id: JobId,
+    repository: Option<Repository>,
+) -> Result<Answer, Failure> {
+    let Some(repository) = repository else { return Err(find::no_job(deployment, id)) };
+    let (client, found) = ask(deployment, &repository, id).await.map_err(|failure| {
+        say(&format!("note: GitHub was not asked: {failure}"));
+        find::no_job(deployment, id)
+    })?;
+    let Some(remote) = found else {
+        let job = github::named(&repository, id);
+        return Err(Failure::not_found(anyhow!("neither {} nor GitHub knows {job}", deployment.name()))
+            .hint("is the id right? A job is forgotten with its run; a run that is tried again has jobs with new ids"));
+    };
+    let mut deliveries = Vec::new();
+    let because = match verdict(deployment, &remote, &repository)? {
+        Some(refusal) => refusal,
+        None => {
+            let (words, found) = search(&client, id, remote.created_at).await;
+            deliveries = found;
+            Reason::with(Code::NotRecorded, words)
+        }
+    };
+    let next = next(&remote, because.code(), &deliveries);
+    Ok(Answer {
+        id: id.get(),
+        job: None,
+        runners: Vec::new(),
+        tasks: Vec::new(),
+        github: Some(AtGitHub::of(&remote, &repository)),
+        deliveries,
+        because: Some(ReasonView::of(&because)),
+        next,
+    })
+}
+
+/// Why the deployment would refuse the job; `None` if it would serve it.
+fn verdict(
+    deployment: &Deployment,
+    remote: &RemoteJob,
+    repository: &Repository,
+) -> Result<Option<Reason>, Failure> {
+    let rules = deployment.rules()?;
+    let facts = JobFacts {
+        id: remote.id,
+        run: remote.run,
+        attempt: remote.attempt,
+        repository: repository.clone(),
+        name: Arc::from(remote.name.as_str()),
+        workflow: None,
+        labels: Labels::new(&remote.labels),
+    };
+    Ok(admit(&facts, remote.private, &rules.settings, &rules.catalogue).err())
+}
+
+/// The App's deliveries of the job, and what to say of them.
+async fn search(client: &Client, id: JobId, created_at: Option<Timestamp>) -> (String, Vec<Delivered>) {
+    let Some(created_at) = created_at else {
+        return ("GitHub does not say when it made the job".to_owned(), Vec::new());
+    };
+    match deliveries(client, id, created_at).await {
+        Ok(None) => ("only an App is told of deliveries, and the deployment has a token".to_owned(), Vec::new()),
+        Ok(Some(found)) if found.is_empty() => {
+            ("GitHub remembers no delivery of it, which it does for three days".to_owned(), found)
+        }
+        Ok(Some(found)) => {
+            let told: Vec<String> = found
+                .iter()
+                .map(|one| format!("{} at {:.0}: {}", one.action.as_deref().unwrap_or("?"), one.delivered_at, one.status))
+                .collect();
+            (format!("GitHub delivered {}", told.join(", ")), found)
+        }
+        Err(failure) => (format!("its deliveries could not be listed: {failure}"), Vec::new()),
+    }
+}
+
+/// The deliveries around the job's beginning that are its own.
+async fn deliveries(
+    client: &Client,
+    id: JobId,
+    created_at: Timestamp,
+) -> Result<Option<Vec<Delivered>>, Failure> {
+    let (from, to) = (created_at - CLOCKS_DIFFER, created_at + SENT_WITHIN);
+    let (mut found, mut fetched, mut cursor) = (Vec::new(), 0, None);
+    for _ in 0..MOST_PAGES {
+        let page = client.past_deliveries(cursor.as_deref()).await.map_err(Failure::of_github)?;
+        let Some(page) = page else { return Ok(None) };
+        let is_enough = page.deliveries.last().is_none_or(|last| last.delivered_at < from);
+        let near = page.deliveries.into_iter().filter(|one| {
+            one.event == "workflow_job" && one.delivered_at >= from && one.delivered_at <= to
+        });
+        for one in near {
+            if fetched >= MOST_FETCHED {
+                return Ok(Some(found));
+            }
+            fetched += 1;
+            let webhook = client.delivery(one.id).await.map_err(Failure::of_github)?;
+            if webhook.is_some_and(|webhook| is_of(&webhook.body, id)) {
+                found.push(one);
+            }
+        }
+        cursor = page.next;
+        if is_enough || cursor.is_none() {
+            break;
+        }
+    }
+    Ok(Some(found))
+}
+
+fn is_of(body: &str, id: JobId) -> bool {
+    let body: Value = serde_json::from_str(body).unwrap_or_default();
+    body["workflow_job"]["id"].as_u64() == Some(id.get())
+}
+
+fn next(remote: &RemoteJob, code: Code, deliveries: &[Delivered]) -> String {
+    // A refusal has an advice of its own.
+    if code != Code::NotRecorded {
+        return String::new();
+    }
+    match (remote.status.as_str(), deliveries.first()) {
+        ("completed", _) => "nothing to wait for: it has ended, and somebody else had it".to_owned(),
+        ("in_progress", _) => "nothing: another runner executes it".to_owned(),
+        (_, Some(latest)) => format!(
+            "`ecsrunner deliveries redeliver {}` has GitHub send it again; the sweep fetches it by itself within minutes",
+            latest.id
+        ),
+        (_, None) => String::new(),
+    }
+}

@@ -1,0 +1,142 @@
+//! The answer for people: what it is, what happened, what others say, why, and what next.
+
+use std::fmt::Write;
+
+use ecsrunner_aws::operate::TaskInfo;
+use ecsrunner_engine::view::JobView;
+use jiff::Timestamp;
+
+use super::{Answer, AtGitHub, page};
+use crate::deployment::github;
+use crate::output::{clean, short, span, usd};
+
+/// One thing that happened.
+struct Moment {
+    at: Timestamp,
+    what: String,
+}
+
+impl Answer {
+    pub(super) fn text(&self, now: Timestamp, for_people: bool) -> Result<String, std::fmt::Error> {
+        let mut text = String::new();
+        match (&self.job, &self.github) {
+            (Some(job), _) => {
+                text += &heading(job, now)?;
+                for moment in self.moments(job, for_people) {
+                    writeln!(text, "  {:.3}  {}", moment.at, moment.what)?;
+                }
+            }
+            (None, Some(github)) => text += &unrecorded(self.id, github)?,
+            (None, None) => {}
+        }
+        writeln!(text)?;
+        for task in &self.tasks {
+            writeln!(text, "ECS:     {}", clean(&words(task)))?;
+        }
+        if let Some(github) = &self.github {
+            writeln!(text, "GitHub:  {}", clean(&github.words()))?;
+        }
+        for delivery in &self.deliveries {
+            let action = delivery.action.as_deref().unwrap_or("?");
+            writeln!(
+                text,
+                "Webhook: {} {action}, delivery {} at {:.0}: {}",
+                delivery.event,
+                delivery.id,
+                delivery.delivered_at,
+                clean(&delivery.status)
+            )?;
+        }
+        if let Some(because) = &self.because {
+            writeln!(text, "Why:     {} [{}]", clean(&because.text), because.code)?;
+        }
+        writeln!(text, "Next:    {}", self.next)?;
+        Ok(text)
+    }
+
+    fn moments(&self, job: &JobView, for_people: bool) -> Vec<Moment> {
+        let mut moments = Vec::new();
+        // GitHub's clock has whole seconds, ours does not.
+        let first = job.timeline.first().map_or(job.created_at, |stage| stage.at);
+        moments.push(Moment { at: job.created_at.min(first), what: "created at GitHub".to_owned() });
+        for stage in &job.timeline {
+            moments.push(Moment { at: stage.at, what: format!("job {}", stage.state.replace('_', " ")) });
+        }
+        for runner in &self.runners {
+            let name = short(&runner.name, for_people);
+            let other = match runner.job {
+                Some(other) if other != job.id => format!(", which GitHub gave job {other}"),
+                None if job.runner.as_ref().is_some_and(|name| *name != runner.name) => {
+                    ", which did not execute it".to_owned()
+                }
+                Some(_) | None => String::new(),
+            };
+            for stage in &runner.timeline {
+                let more = match (stage.state.as_str(), &runner.ending, runner.cost_usd) {
+                    ("reserved", _, _) => other.clone(),
+                    ("gone", Some(ending), Some(cost)) => format!(": {ending}, {}", usd(cost)),
+                    ("gone" | "ending", Some(ending), _) => format!(": {ending}"),
+                    _ => String::new(),
+                };
+                moments.push(Moment { at: stage.at, what: format!("  runner {name} {}{more}", stage.state) });
+            }
+        }
+        moments.sort_by_key(|moment| moment.at);
+        moments
+    }
+}
+
+fn heading(job: &JobView, now: Timestamp) -> Result<String, std::fmt::Error> {
+    let mut text = String::new();
+    let state = match &job.conclusion {
+        Some(conclusion) => format!("{} with {}", job.state.replace('_', " "), clean(conclusion)),
+        None => job.state.replace('_', " "),
+    };
+    let since = job.timeline.last().map_or(now, |stage| stage.at);
+    let for_how_long = match job.state.as_str() {
+        "completed" | "refused" => String::new(),
+        _ => format!(", for {}", span(now.duration_since(since))),
+    };
+    writeln!(text, "Job {} `{}` of {}: {state}{for_how_long}", job.id, clean(&job.name), job.repository)?;
+    let workflow = job.workflow.as_ref().map(|name| format!("workflow {}, ", clean(name)));
+    let class = job.class.as_ref().map(|class| format!(", class {class}")).unwrap_or_default();
+    let labels = clean(&job.labels.join(", "));
+    let (workflow, attempt) = (workflow.unwrap_or_default(), job.attempt);
+    writeln!(text, "  {workflow}attempt {attempt}, runs-on [{labels}]{class}")?;
+    writeln!(text, "  {}\n", page(job))?;
+    Ok(text)
+}
+
+fn unrecorded(id: u64, job: &AtGitHub) -> Result<String, std::fmt::Error> {
+    let mut text = String::new();
+    writeln!(text, "Job {id} `{}` of {}: not recorded here", clean(&job.name), job.repository)?;
+    let workflow = job.workflow.as_ref().map(|name| format!("workflow {}, ", clean(name)));
+    let (workflow, attempt) = (workflow.unwrap_or_default(), job.attempt);
+    writeln!(text, "  {workflow}attempt {attempt}, runs-on [{}]", clean(&job.labels.join(", ")))?;
+    writeln!(text, "  {}\n", github::page(&job.repository, job.run_id, id))?;
+    for (at, what) in [
+        (job.created_at, "created at GitHub"),
+        (job.started_at.filter(|_| job.status != "queued"), "begun"),
+        (job.completed_at, "ended"),
+    ] {
+        if let Some(at) = at {
+            writeln!(text, "  {at:.3}  {what}")?;
+        }
+    }
+    Ok(text)
+}
+
+/// A task's state, and why it stopped.
+fn words(task: &TaskInfo) -> String {
+    let mut words = format!("task {} is {}", task.task, task.last_status);
+    if task.desired_status != task.last_status {
+        words += &format!(", to be {}", task.desired_status);
+    }
+    for why in [&task.stop_code, &task.stopped_reason, &task.container_reason].into_iter().flatten() {
+        words += &format!("; {why}");
+    }
+    if let Some(code) = task.exit_code {
+        words += &format!("; exit code {code}");
+    }
+    words
+}

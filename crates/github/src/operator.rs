@@ -1,0 +1,201 @@
+//! What an operator asks GitHub, and the control plane never does: the App as
+//! it is set up, deliveries as they went, a job that is to run again.
+
+use std::collections::BTreeMap;
+
+use ecsrunner_core::id::{JobId, Repository};
+use ecsrunner_engine::ports::github::GitHubError;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use crate::auth::Grant;
+use crate::client::Client;
+use crate::http::Call;
+
+const PAGE: usize = 100;
+/// An App of one team has few installations; more than these are not looked at.
+const INSTALLATION_PAGES: usize = 10;
+
+/// A GitHub App, as GitHub has it.
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
+pub struct AppInfo {
+    /// Its name.
+    pub name: String,
+    /// Its name in URLs; GitHub may leave it out.
+    pub slug: Option<String>,
+    /// What it may do where it is installed, such as `administration: write`.
+    pub permissions: BTreeMap<String, String>,
+    /// The webhook events that it is sent.
+    pub events: Vec<String>,
+}
+
+/// An App's webhook, without its secret.
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
+pub struct HookConfig {
+    /// Where it delivers to; none before one is set.
+    pub url: Option<String>,
+    /// `json` or `form`.
+    pub content_type: Option<String>,
+}
+
+/// Where an App is installed.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Installation {
+    /// GitHub's id.
+    pub id: u64,
+    /// The user or organization.
+    pub account: String,
+    /// What it may do there: an owner has to accept what an App asks for later.
+    pub permissions: BTreeMap<String, String>,
+    /// Since when an owner has suspended it.
+    pub suspended_at: Option<String>,
+}
+
+/// A webhook delivery, as an operator sees it.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Delivered {
+    /// GitHub's number of it; a redelivery has one of its own.
+    pub id: u64,
+    /// `X-GitHub-Delivery`, which a redelivery keeps.
+    pub guid: String,
+    /// When.
+    pub delivered_at: Timestamp,
+    /// The event, such as `workflow_job`.
+    pub event: String,
+    /// Its action, such as `queued`.
+    pub action: Option<String>,
+    /// The repository's id.
+    pub repository_id: Option<u64>,
+    /// `OK`, or what went wrong.
+    pub status: String,
+    /// The HTTP status that GitHub heard; 0 where it heard none.
+    pub status_code: u16,
+    /// Seconds until the answer.
+    pub duration: f64,
+    /// Whether it is one that was sent again.
+    pub redelivery: bool,
+}
+
+/// A page of deliveries.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Deliveries {
+    /// The latest first.
+    pub deliveries: Vec<Delivered>,
+    /// Where the next page begins; `None` at the end.
+    pub next: Option<String>,
+}
+
+impl Client {
+    /// The App that we are; `None` with a token.
+    ///
+    /// # Errors
+    ///
+    /// GitHub's, as for every call here.
+    pub async fn app(&self) -> Result<Option<AppInfo>, GitHubError> {
+        let call = Call::get("get-app", "the App", "app".to_owned());
+        let Some(reply) = self.ask_as_app(&call).await? else { return Ok(None) };
+        Ok(Some(reply.json()?))
+    }
+
+    /// The App's webhook; `None` with a token.
+    ///
+    /// # Errors
+    ///
+    /// GitHub's.
+    pub async fn webhook_config(&self) -> Result<Option<HookConfig>, GitHubError> {
+        let call = Call::get("get-webhook-config", "the App", "app/hook/config".to_owned());
+        let Some(reply) = self.ask_as_app(&call).await? else { return Ok(None) };
+        Ok(Some(reply.json()?))
+    }
+
+    /// Where the App is installed; `None` with a token.
+    ///
+    /// # Errors
+    ///
+    /// GitHub's.
+    pub async fn installations(&self) -> Result<Option<Vec<Installation>>, GitHubError> {
+        let mut installations = Vec::new();
+        for page in 1..=INSTALLATION_PAGES {
+            let call = Call::get("list-installations", "the App", "app/installations".to_owned())
+                .query("per_page", PAGE)
+                .query("page", page);
+            let Some(reply) = self.ask_as_app(&call).await? else { return Ok(None) };
+            let listed: Vec<ListedInstallation> = reply.json()?;
+            let is_last = listed.len() < PAGE;
+            installations.extend(listed.into_iter().map(ListedInstallation::read));
+            if is_last {
+                break;
+            }
+        }
+        Ok(Some(installations))
+    }
+
+    /// A page of the App's deliveries with how each went; `None` with a token.
+    ///
+    /// # Errors
+    ///
+    /// GitHub's.
+    pub async fn past_deliveries(&self, cursor: Option<&str>) -> Result<Option<Deliveries>, GitHubError> {
+        let mut call =
+            Call::get("list-deliveries", "the App's webhook", "app/hook/deliveries".to_owned())
+                .query("per_page", PAGE);
+        if let Some(cursor) = cursor {
+            call = call.query("cursor", cursor);
+        }
+        let Some(reply) = self.ask_as_app(&call).await? else { return Ok(None) };
+        Ok(Some(Deliveries { deliveries: reply.json()?, next: reply.next_page("cursor") }))
+    }
+
+    /// Has a delivery sent once more; false with a token.
+    ///
+    /// # Errors
+    ///
+    /// GitHub's: it keeps deliveries for three days.
+    pub async fn redeliver(&self, delivery: u64) -> Result<bool, GitHubError> {
+        let path = format!("app/hook/deliveries/{delivery}/attempts");
+        let call = Call::post("redeliver", delivery, path, json!({}));
+        let Some(reply) = self.ask_as_app(&call).await? else { return Ok(false) };
+        if (200..300).contains(&reply.status()) { Ok(true) } else { Err(reply.fault().into()) }
+    }
+
+    /// Has GitHub run a job again, and those that depend on it, as a new
+    /// attempt. It needs *Actions: write*, which a deployment's App does not have.
+    ///
+    /// # Errors
+    ///
+    /// GitHub's: the run has not ended, is older than 30 days, or the caller may not.
+    pub async fn rerun_job(&self, repository: &Repository, job: JobId) -> Result<(), GitHubError> {
+        let path = format!("repos/{repository}/actions/jobs/{job}/rerun");
+        let call = Call::post("re-run-job", format!("{job} in {repository}"), path, json!({}));
+        let reply = self.ask(&Grant::Read(repository.clone()), &call).await?;
+        if (200..300).contains(&reply.status()) { Ok(()) } else { Err(reply.fault().into()) }
+    }
+}
+
+#[derive(Deserialize)]
+struct ListedInstallation {
+    id: u64,
+    account: Option<Account>,
+    permissions: BTreeMap<String, String>,
+    suspended_at: Option<String>,
+}
+
+/// A user or organization has a login, an enterprise a slug.
+#[derive(Deserialize)]
+struct Account {
+    login: Option<String>,
+    slug: Option<String>,
+}
+
+impl ListedInstallation {
+    fn read(self) -> Installation {
+        let account = self.account.and_then(|account| account.login.or(account.slug));
+        Installation {
+            id: self.id,
+            account: account.unwrap_or_else(|| "an account without a name".to_owned()),
+            permissions: self.permissions,
+            suspended_at: self.suspended_at,
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! What an operator changes: `POST /api/v1/…`, with the token of the state directory.
+
+use axum::Json;
+use axum::extract::{Path, Request, State};
+use axum::http::{StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use ecsrunner_core::event::{Event, RetryRequest, StopRequest};
+use ecsrunner_core::id::{JobId, RunnerName};
+use ecsrunner_engine::ports::Clock;
+use ecsrunner_engine::view::{OutcomeView, StatusView};
+use secrecy::ExposeSecret;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use tracing::{error, info};
+
+use super::App;
+use super::api::{Fault, answer};
+
+/// Lets nobody by without the token. A page of another origin cannot have it.
+pub(super) async fn guard(State(app): State<App>, request: Request, next: Next) -> Response {
+    let given = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let given = given.and_then(|value| value.strip_prefix("Bearer ")).unwrap_or_default();
+    // Digests tell nothing of where two texts begin to differ.
+    if Sha256::digest(given) != Sha256::digest(app.token.expose_secret()) {
+        let message = "the token of the server's state directory is expected as bearer".to_owned();
+        return (StatusCode::UNAUTHORIZED, Json(Fault { message })).into_response();
+    }
+    next.run(request).await
+}
+
+/// How the deployment stands.
+pub(super) async fn status(State(app): State<App>) -> Response {
+    Json(StatusView::of(&app.engine.ports().rulebook.rules())).into_response()
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Pause {
+    paused: bool,
+}
+
+#[derive(Serialize)]
+struct Paused {
+    paused: bool,
+}
+
+pub(super) async fn pause(State(app): State<App>, Json(asked): Json<Pause>) -> Response {
+    let paused = match app.engine.ports().rulebook.pull(asked.paused) {
+        Ok(paused) => paused,
+        Err(fault) => {
+            error!(error = %fault, "the brake could not be written");
+            let message = format!("the brake could not be written: {fault}");
+            return (StatusCode::INTERNAL_SERVER_ERROR, Json(Fault { message })).into_response();
+        }
+    };
+    info!(paused, "an operator changed the brake");
+    // Whoever waits for launches is told why they wait, or launched.
+    answer(app.engine.kick().await.map(|()| Paused { paused }))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Stop {
+    force: bool,
+}
+
+pub(super) async fn stop(
+    State(app): State<App>,
+    Path(runner): Path<String>,
+    Json(asked): Json<Stop>,
+) -> Response {
+    let Ok(runner) = RunnerName::parse(&runner) else {
+        return not_found(format!("`{runner}` is no runner's name"));
+    };
+    info!(%runner, force = asked.force, "an operator stops a runner");
+    let at = app.engine.ports().clock.now();
+    record(&app, Event::Stop(StopRequest { runner, force: asked.force, at })).await
+}
+
+pub(super) async fn retry(State(app): State<App>, Path(job): Path<u64>) -> Response {
+    info!(job_id = job, "an operator has a job judged again");
+    let at = app.engine.ports().clock.now();
+    record(&app, Event::Retry(RetryRequest { job: JobId::new(job), at })).await
+}
+
+async fn record(app: &App, event: Event) -> Response {
+    let recorded = app.engine.record(&event).await;
+    answer(recorded.map(|recorded| OutcomeView::of(&recorded.outcome)))
+}
+
+fn not_found(message: String) -> Response {
+    (StatusCode::NOT_FOUND, Json(Fault { message })).into_response()
+}
