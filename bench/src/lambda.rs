@@ -1,14 +1,14 @@
 //! Our Lambda control plane beside the peer's: both as processes before the
 //! same Runtime API, the same fakes of AWS and GitHub, and the same share of the CPU.
 
-mod calls;
+pub(crate) mod calls;
 mod share;
 mod process;
 mod runtime_api;
 mod function;
-mod fakes;
+pub(crate) mod fakes;
 mod job;
-mod ours;
+pub(crate) mod ours;
 mod crowd;
 mod peer;
 mod measure;

@@ -5,6 +5,7 @@ mod burst;
 mod certificates;
 mod lambda;
 mod latency;
+mod list;
 mod serve;
 mod stage;
 
@@ -32,6 +33,8 @@ enum Bench {
     Kill,
     /// The agent of a task: from its start to its listener's, and its memory
     Agent(agent::Arguments),
+    /// `runners list` on a history of ten thousand
+    List(list::Arguments),
     /// The Lambda control plane beside @cloudsnorkel/cdk-github-runners: cold, warm, memory, cost
     Lambda(lambda::Arguments),
 }
@@ -45,6 +48,7 @@ fn main() -> anyhow::Result<()> {
             Bench::Burst => burst::run(&executable(&arguments)?, 0).await,
             Bench::Kill => burst::run(&executable(&arguments)?, 10).await,
             Bench::Agent(arguments) => agent::run(arguments).await,
+            Bench::List(list) => list::run(list, &executable(&arguments)?).await,
             Bench::Lambda(arguments) => lambda::run(arguments).await,
         }
     })

@@ -16,7 +16,7 @@ use super::function::{Answer, Function};
 use super::job::{Action, Job, OWNER, TaskStatus, WEBHOOK_SECRET, task_event};
 use super::process::Program;
 
-const DEPLOYMENT: &str = "bench";
+pub(crate) const DEPLOYMENT: &str = "bench";
 /// The task role's unique id, which precedes the task id in a boot item's key.
 const BOOT_OWNER: &str = "AROAEXAMPLEEXAMPLE000";
 const WEBHOOK_SECRETS: &str = "ecsrunner-bench-webhook";
@@ -25,7 +25,7 @@ const GITHUB_SECRET: &str = "ecsrunner-bench-github";
 /// The partition of the state table with the open jobs and runners.
 const OPEN: &str = "open";
 
-fn tables() -> anyhow::Result<Tables> {
+pub(crate) fn tables() -> anyhow::Result<Tables> {
     Ok(Tables::of(&Deployment::parse(DEPLOYMENT)?, BOOT_OWNER))
 }
 

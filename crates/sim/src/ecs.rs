@@ -21,6 +21,7 @@ mod reply;
 mod representation;
 mod request;
 mod run_task;
+mod setup;
 mod shared;
 mod state;
 mod task;

@@ -127,6 +127,7 @@ async fn play(chain: Rc<Chain>) {
     );
     scene!(chain: operator::the_brake_is_pulled_and_released).await;
     scene!(chain: operator::an_operator_is_told_what_is_missing).await;
+    scene!(chain: operator::an_operator_looks_for_what_is_wrong).await;
     scene!(chain: life::nothing_is_left).await;
     scene!(chain: life::the_metrics_add_up).await;
     scene!(chain: secrets::no_secret_is_in_a_log_a_task_or_an_event).await;

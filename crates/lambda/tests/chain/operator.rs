@@ -40,6 +40,14 @@ pub(crate) async fn an_operator_sees_a_runner_and_enters_it(chain: &Chain) {
     let why = document(chain, &["why", &job]).await;
     assert_eq!((&why["job"]["state"], &why["runners"][0]["name"]), (&json!("in_progress"), &json!(name)));
 
+    // What bounds it, and what ECS says of it.
+    let status = document(chain, &["cluster", "status"]).await;
+    assert_eq!((&status["cluster"]["name"], &status["cluster"]["status"]), (&json!(CLUSTER), &json!("ACTIVE")));
+    let group = &status["runners"][0];
+    assert_eq!((&group["state"], &group["task_status"]), (&json!("busy"), &json!("RUNNING")), "{status}");
+    assert_eq!(status["limits"][0]["in_use"], 1.0, "{status}");
+    assert_eq!((&why["github"]["status"], &why["tasks"][0]["last_status"]), (&json!("in_progress"), &json!("RUNNING")));
+
     // Into its task, by AWS's plugin, whose code is passed on.
     let bin = plugin(&chain.setting.dir);
     let entered = run(chain, &["runners", "exec", end, "--", "sh", "-c", "id -u"], Some(&bin)).await;
@@ -109,8 +117,34 @@ pub(crate) async fn an_operator_is_told_what_is_missing(chain: &Chain) {
     let words = String::from_utf8(missing.stderr).unwrap();
     assert_eq!(missing.status.code(), Some(4), "{words}");
     assert!(words.contains(&format!("there is no deployment `nowhere` in {REGION}")), "{words}");
+    let unknown = "https://github.com/acme/app/actions/runs/1/job/4711";
+    let nobody = run(chain, &["why", unknown], None).await;
+    let words = String::from_utf8(nobody.stderr).unwrap();
+    assert_eq!(nobody.status.code(), Some(4), "{words}");
+    assert!(words.contains("neither deployment chain nor GitHub knows job 4711 of acme/app"), "{words}");
     let classes = document(chain, &["list-class-sizes"]).await;
     assert_eq!(classes["classes"][0]["name"], "small");
+}
+
+/// GitHub's deliveries beside what was recorded of them, and a look at every part.
+pub(crate) async fn an_operator_looks_for_what_is_wrong(chain: &Chain) {
+    let deliveries = document(chain, &["deliveries", "list", "--all"]).await;
+    let deliveries = deliveries["deliveries"].as_array().unwrap();
+    assert!(deliveries.iter().any(|one| one["recorded"] == true), "{deliveries:?}");
+    let told = run(chain, &["doctor", "--json"], None).await;
+    let doctor: Value = serde_json::from_slice(&told.stdout).unwrap();
+    let state = |name: &str| {
+        let checks = doctor["checks"].as_array().unwrap();
+        let check = checks.iter().find(|check| check["name"] == name);
+        check.unwrap_or_else(|| panic!("no {name} in {doctor}"))["state"].as_str().unwrap().to_owned()
+    };
+    let parts = ["parameters", "records", "sweep", "cluster", "image", "kicks", "webhook secret", "GitHub App"];
+    for part in parts {
+        assert_eq!(state(part), "ok", "{part}: {doctor}");
+    }
+    let found = doctor["checks"].to_string();
+    // Scenes before have left one there on purpose.
+    assert!(found.contains("ecsrunner-chain-events-dead has 1 that could not be handled"), "{found}");
 }
 
 fn command(chain: &Chain) -> Command {
@@ -121,7 +155,8 @@ fn command(chain: &Chain) -> Command {
         .env("AWS_ACCESS_KEY_ID", ACCESS_KEY)
         .env("AWS_SECRET_ACCESS_KEY", ACCESS_KEY)
         .env("AWS_ENDPOINT_URL", chain.aws.url())
-        .env("AWS_ENDPOINT_URL_ECS", chain.ecs.url());
+        .env("AWS_ENDPOINT_URL_ECS", chain.ecs.url())
+        .env("GITHUB_API_URL", chain.github.url());
     command
 }
 

@@ -169,7 +169,7 @@ fn check_words(request: &RunTask) -> Result<(), Refusal> {
 }
 
 /// By family, family and revision, or ARN; without a revision the latest.
-fn find_definition(asked: &str, options: &Options) -> Result<TaskDefinition, Refusal> {
+pub(super) fn find_definition(asked: &str, options: &Options) -> Result<TaskDefinition, Refusal> {
     let prefix = format!("arn:aws:ecs:{}:{}:task-definition/", options.region, options.account);
     let name = asked.strip_prefix(&prefix).unwrap_or(asked);
     let (family, revision) = match name.rsplit_once(':') {

@@ -154,6 +154,8 @@ impl Ecs {
                 self.allow("StopTask", rates.stop_task, now)?;
                 self.stop_task(&request, now)
             }
+            "DescribeClusters" => Ok(self.describe_clusters(&request)),
+            "DescribeTaskDefinition" => self.describe_task_definition(&request),
             "DescribeTasks" => self.describe_tasks(&request, now),
             "ExecuteCommand" => self.execute_command(&request),
             "ListTasks" => self.list_tasks(&request, now),

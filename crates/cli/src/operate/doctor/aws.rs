@@ -166,17 +166,26 @@ async fn queues(aws: &AwsDeployment) -> Vec<Check> {
         Err(error) => return vec![Check::unknown("kicks", &Failure::of_aws(error))],
     };
     let mut checks = vec![Check::ok("kicks", format_args!("{} wait", queue.waiting))];
-    let Some(letters) = queue.dead_letters else { return checks };
-    checks.push(match operator.queue(&letters).await {
-        Ok(letters) if letters.waiting == 0 => Check::ok("dead letters", "none"),
-        Ok(letters) => Check::warning(
-            "dead letters",
-            format_args!("{} events could not be handled", letters.waiting),
-            "read them in the queue, mend what they say, then have them sent again: the sweep has made up for most",
-        ),
-        Err(error) => Check::unknown("dead letters", &Failure::of_aws(error)),
-    });
+    // The function's own failures have a queue beside that of kicks, by Terraform's names.
+    let of_events = url.strip_suffix("-kicks").map(|name| format!("{name}-events-dead"));
+    for letters in queue.dead_letters.into_iter().chain(of_events) {
+        checks.push(dead_letters(aws, &letters).await);
+    }
     checks
+}
+
+async fn dead_letters(aws: &AwsDeployment, url: &str) -> Check {
+    const NAME: &str = "dead letters";
+    let name = url.rsplit('/').next().unwrap_or(url);
+    match aws.operator().queue(url).await {
+        Ok(queue) if queue.waiting == 0 => Check::ok(NAME, format_args!("{name} has none")),
+        Ok(queue) => Check::warning(
+            NAME,
+            format_args!("{name} has {} that could not be handled", queue.waiting),
+            "read them there and mend what they say; the sweep has made up for most of them",
+        ),
+        Err(error) => Check::unknown(NAME, &Failure::of_aws(error)),
+    }
 }
 
 async fn webhook_secret(aws: &AwsDeployment) -> Check {
