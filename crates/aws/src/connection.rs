@@ -177,9 +177,7 @@ impl Connection {
 
     #[cfg(feature = "operate")]
     pub(crate) fn service_quotas(&self) -> &aws_sdk_servicequotas::Client {
-        self.0
-            .service_quotas
-            .get_or_init(|| client!(aws_sdk_servicequotas, &self.0, Service::ServiceQuotas))
+        self.0.service_quotas.get_or_init(|| client!(aws_sdk_servicequotas, &self.0, Service::ServiceQuotas))
     }
 
     pub(crate) fn ecs(&self) -> &aws_sdk_ecs::Client {

@@ -1,6 +1,7 @@
 //! Commands and flags.
 
 mod operate;
+mod replay;
 mod since;
 
 use std::net::SocketAddr;
@@ -12,10 +13,11 @@ use crate::environment;
 
 pub(crate) use operate::{
     BrakeArguments, CheckClasses, ClassesCommand, ClusterCommand, ClusterStatus, CostKey, CostsArguments,
-    DeliveriesCommand, DoctorArguments, FormatArguments, JobsCommand, ListClasses, ListDeliveries, ListJobs,
-    ListRunners, ListRuns, PastArguments, Redeliver, RetryJob, RunnerDetails, RunnerExec, RunnerLogs,
-    RunnersCommand, RunsCommand, SendWebhook, StopRunner, TargetArguments, WebhookCommand, WhyArguments,
+    DeliveriesCommand, DoctorArguments, JobsCommand, ListClasses, ListDeliveries, ListJobs, ListRunners,
+    ListRuns, PastArguments, Redeliver, RetryJob, RunnerDetails, RunnerExec, RunnerLogs, RunnersCommand,
+    RunsCommand, SendWebhook, StopRunner, TargetArguments, WebhookCommand, WhyArguments,
 };
+pub(crate) use replay::ReplayArguments;
 
 /// Run GitHub Actions jobs on ephemeral runners: on AWS Fargate, or on this machine.
 #[derive(Debug, Parser)]
@@ -84,6 +86,8 @@ pub(crate) enum Command {
     /// Send test webhooks
     #[command(subcommand)]
     Webhook(WebhookCommand),
+    /// Show what recorded events would be decided to, without doing it
+    Replay(ReplayArguments),
     /// Print completions for a shell
     Completions(CompletionsArguments),
     /// Print the manual page

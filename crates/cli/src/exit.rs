@@ -60,8 +60,9 @@ impl Failure {
         match &error {
             GitHubError::Refused { status: 401 | 403, .. } => Self::permission(error),
             GitHubError::Refused { status: 404, .. } => Self::not_found(error),
-            GitHubError::Credentials(_) => Self::permission(error)
-                .hint("`ecsrunner doctor` checks the credentials and what they may do"),
+            GitHubError::Credentials(_) => {
+                Self::permission(error).hint("`ecsrunner doctor` checks the credentials and what they may do")
+            }
             _ => error.into(),
         }
     }

@@ -12,6 +12,7 @@ mod exec;
 mod find;
 mod jobs;
 mod logs;
+mod replay;
 mod retry;
 mod runners;
 mod runs;
@@ -50,6 +51,7 @@ async fn carry_out(command: Command) -> Result<u8, Failure> {
         }
         Command::Classes(ClassesCommand::Check(arguments)) => classes::check(&arguments)?,
         Command::Cluster(ClusterCommand::Status(arguments)) => cluster::status(&arguments).await?,
+        Command::Replay(arguments) => return replay::replay(&arguments).await,
         Command::Doctor(arguments) => return doctor::doctor(&arguments).await,
         Command::Deliveries(DeliveriesCommand::List(arguments)) => deliveries::list(&arguments).await?,
         Command::Deliveries(DeliveriesCommand::Redeliver(arguments)) => {

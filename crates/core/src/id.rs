@@ -8,6 +8,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 /// A text that is not what its type asks for.
@@ -415,6 +416,25 @@ impl RunnerName {
     #[must_use]
     pub fn belongs_to(&self, deployment: &Deployment) -> bool {
         Self::split(&self.0).is_some_and(|(owner, _, _)| owner == deployment.as_str())
+    }
+
+    /// Whether it was given to a runner of this pool.
+    #[must_use]
+    pub fn is_of(&self, pool: &PoolId) -> bool {
+        Self::split(&self.0).is_some_and(|(_, of, _)| of == pool.as_str())
+    }
+
+    /// When it was given: the first 48 bits of its ulid are milliseconds.
+    #[must_use]
+    pub fn given_at(&self) -> Option<Timestamp> {
+        const ALPHABET: &str = "0123456789abcdefghjkmnpqrstvwxyz";
+        const TIME_CHARS: usize = 10;
+        let mut millis = 0_i64;
+        for character in self.ulid().chars().take(TIME_CHARS) {
+            let digit = ALPHABET.find(character)?;
+            millis = millis * 32 + i64::try_from(digit).ok()?;
+        }
+        Timestamp::from_millisecond(millis).ok()
     }
 }
 

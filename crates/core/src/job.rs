@@ -185,6 +185,13 @@ impl Job {
     pub fn with_state(&self, state: JobState) -> Self {
         Self { version: self.version.next(), state, ..self.clone() }
     }
+
+    /// The next version of this record, waiting for that reason; `None` where it is not queued.
+    #[must_use]
+    pub fn waiting_for(&self, reason: &Reason) -> Option<Self> {
+        let JobState::Queued { place, .. } = &self.state else { return None };
+        Some(self.with_state(JobState::Queued { place: place.clone(), wait: reason.clone() }))
+    }
 }
 
 /// How a job ended, in GitHub's words.

@@ -64,7 +64,9 @@ impl<W: World> Engine<W> {
                 "recorded job event"
             );
         }
-        if recorded.replan && let Err(error) = self.kick().await {
+        if recorded.replan
+            && let Err(error) = self.kick().await
+        {
             self.kick_later().await;
             return Err(error);
         }

@@ -1,10 +1,11 @@
 //! A webhook comes in: signature, reading, record.
 
-use ecsrunner_core::event::Event;
+use ecsrunner_core::event::{Event, JobEvent};
 use ecsrunner_core::id::DeliveryId;
 use ecsrunner_core::reason::{Code, Reason};
 use ecsrunner_core::record::Outcome;
 use ecsrunner_core::webhook::{MAX_BODY_BYTES, Webhook, read, verify};
+use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 use tracing::{info, warn};
 
@@ -33,6 +34,34 @@ impl Delivery<'_> {
     pub fn is_signed(&self, secrets: &[SecretString]) -> bool {
         let secrets: Vec<&[u8]> = secrets.iter().map(|secret| secret.expose_secret().as_bytes()).collect();
         verify(&secrets, self.body, self.signature).is_ok()
+    }
+
+    /// Reads it. Whether it may be believed is for the caller to know: see [`Self::is_signed`].
+    ///
+    /// # Errors
+    ///
+    /// Why it cannot be read.
+    pub fn read(&self, received_at: Timestamp) -> Result<Webhook, Reason> {
+        if let Some(other) = self.content_type.filter(|content_type| !is_json(content_type)) {
+            return Err(Reason::with(Code::ContentType, other));
+        }
+        read(self.event, self.body, received_at).map_err(|error| Reason::with(Code::BodyUnreadable, error))
+    }
+}
+
+/// The event of a job that a webhook tells of.
+///
+/// # Errors
+///
+/// It tells of none: what became of it.
+pub fn event_of(webhook: Webhook) -> Result<JobEvent, Outcome> {
+    match webhook {
+        Webhook::Job(event) => Ok(event),
+        Webhook::Ping => Err(Outcome::Accepted(Code::Ping.into())),
+        Webhook::Other(event) => Err(Outcome::Ignored(Reason::with(Code::OtherEvent, event))),
+        Webhook::OtherAction(action) => {
+            Err(Outcome::Ignored(Reason::with(Code::OtherEvent, format_args!("workflow_job.{action}"))))
+        }
     }
 }
 
@@ -98,32 +127,30 @@ impl<W: World> Engine<W> {
         if !delivery.is_signed(secrets) {
             return Ok(Receipt::Unsigned(Code::SignatureInvalid.into()));
         }
-        if let Some(other) = delivery.content_type.filter(|content_type| !is_json(content_type)) {
-            return Ok(Receipt::Unreadable(Reason::with(Code::ContentType, other)));
-        }
         let received_at = self.ports.clock.now();
-        let outcome = match read(delivery.event, delivery.body, received_at) {
-            Err(error) => {
-                let reason = Reason::with(Code::BodyUnreadable, error);
-                let kept = Unreadable {
-                    what: "webhook",
-                    id: delivery.id,
-                    content: delivery.body,
-                    reason: &reason,
-                    at: received_at,
-                };
-                self.ports.store.set_aside(kept).await?;
+        let webhook = match delivery.read(received_at) {
+            Ok(webhook) => webhook,
+            Err(reason) => {
+                // What has another content type is GitHub's to send anew; a broken body is kept.
+                if reason.code() == Code::BodyUnreadable {
+                    let kept = Unreadable {
+                        what: "webhook",
+                        id: delivery.id,
+                        content: delivery.body,
+                        reason: &reason,
+                        at: received_at,
+                    };
+                    self.ports.store.set_aside(kept).await?;
+                }
                 return Ok(Receipt::Unreadable(reason));
             }
-            Ok(Webhook::Ping) => Outcome::Accepted(Code::Ping.into()),
-            Ok(Webhook::Other(event)) => Outcome::Ignored(Reason::with(Code::OtherEvent, event)),
-            Ok(Webhook::OtherAction(action)) => {
-                Outcome::Ignored(Reason::with(Code::OtherEvent, format_args!("workflow_job.{action}")))
-            }
-            Ok(Webhook::Job(event)) => {
+        };
+        let outcome = match event_of(webhook) {
+            Ok(event) => {
                 let id = DeliveryId::parse(delivery.id).ok();
                 self.record_delivery(&Event::Job(event), id.as_ref()).await?.outcome
             }
+            Err(outcome) => outcome,
         };
         Ok(Receipt::Understood(outcome))
     }

@@ -137,9 +137,8 @@ impl Client {
     ///
     /// GitHub's.
     pub async fn past_deliveries(&self, cursor: Option<&str>) -> Result<Option<Deliveries>, GitHubError> {
-        let mut call =
-            Call::get("list-deliveries", "the App's webhook", "app/hook/deliveries".to_owned())
-                .query("per_page", PAGE);
+        let mut call = Call::get("list-deliveries", "the App's webhook", "app/hook/deliveries".to_owned())
+            .query("per_page", PAGE);
         if let Some(cursor) = cursor {
             call = call.query("cursor", cursor);
         }

@@ -1,16 +1,10 @@
 //! What the function is invoked with: an event of the bus, a task's state
 //! change, a batch of kicks, or the order to sweep. Anything else is refused.
 
-use ecsrunner_core::webhook::envelope::{Envelope, EnvelopeError};
+use ecsrunner_aws::ecs::event::{DETAIL_TYPE as TASK_CHANGE, SOURCE as ECS_SOURCE};
+use ecsrunner_core::webhook::envelope::{Envelope, EnvelopeError, SOURCE as WEBHOOK_SOURCE};
 use serde::Deserialize;
 use serde_json::value::RawValue;
-
-/// EventBridge's source of webhooks.
-const WEBHOOK_SOURCE: &str = "ecsrunner.webhook";
-/// EventBridge's detail type of a task's changes.
-const TASK_CHANGE: &str = "ECS Task State Change";
-/// EventBridge's source of them.
-const ECS_SOURCE: &str = "aws.ecs";
 
 /// An invocation's payload, before it is known what it is.
 #[derive(Debug, Deserialize)]

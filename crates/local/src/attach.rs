@@ -59,9 +59,7 @@ impl Attachment {
     pub fn read(state: &Path) -> Result<Self, AttachError> {
         let file = state.join(FILE);
         let text = std::fs::read(&file).map_err(|source| match source.kind() {
-            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => {
-                AttachError::NoState(state.to_owned())
-            }
+            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => AttachError::NoState(state.to_owned()),
             _ => AttachError::Unreadable { file: file.clone(), source },
         })?;
         // What it holds is a secret: the parser's words could quote it.

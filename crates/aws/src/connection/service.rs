@@ -63,9 +63,7 @@ impl Service {
             | Self::Logs
             | Self::SecretsManager
             | Self::ServiceQuotas
-            | Self::Sqs => {
-                Limits { attempt: secs(3), whole: secs(10), attempts: 3 }
-            }
+            | Self::Sqs => Limits { attempt: secs(3), whole: secs(10), attempts: 3 },
             Self::Ecs => Limits { attempt: secs(8), whole: secs(17), attempts: 3 },
             // Nothing goes on without it, and its standard rate is 40 a second for all who read.
             Self::Ssm => Limits { attempt: secs(3), whole: secs(15), attempts: 5 },

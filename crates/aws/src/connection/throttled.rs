@@ -1,8 +1,8 @@
 //! An operator who waits is told why: AWS throttles, and the call is tried again.
 
 use aws_smithy_runtime_api::box_error::BoxError;
-use aws_smithy_runtime_api::client::interceptors::{Intercept, SharedInterceptor};
 use aws_smithy_runtime_api::client::interceptors::context::FinalizerInterceptorContextRef;
+use aws_smithy_runtime_api::client::interceptors::{Intercept, SharedInterceptor};
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::config_bag::ConfigBag;
 use tracing::warn;
@@ -10,13 +10,8 @@ use tracing::warn;
 use super::Service;
 
 /// What AWS's codes for it have in common, by service.
-const WORDS: [&str; 5] = [
-    "Throttl",
-    "TooManyRequests",
-    "RequestLimitExceeded",
-    "ProvisionedThroughputExceeded",
-    "SlowDown",
-];
+const WORDS: [&str; 5] =
+    ["Throttl", "TooManyRequests", "RequestLimitExceeded", "ProvisionedThroughputExceeded", "SlowDown"];
 
 /// What says that a service throttles.
 pub(super) fn notes(service: Service) -> SharedInterceptor {
@@ -61,7 +56,9 @@ mod tests {
     #[test]
     fn throttling_is_told_from_other_refusals() {
         assert!(is_throttled(r#"{"__type":"ThrottlingException","message":"Rate exceeded"}"#));
-        assert!(is_throttled(r#"{"__type":"com.amazonaws.dynamodb.v20120810#ProvisionedThroughputExceededException"}"#));
+        assert!(is_throttled(
+            r#"{"__type":"com.amazonaws.dynamodb.v20120810#ProvisionedThroughputExceededException"}"#
+        ));
         assert!(!is_throttled(r#"{"__type":"AccessDeniedException"}"#));
     }
 }

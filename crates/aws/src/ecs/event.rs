@@ -12,6 +12,11 @@ use super::answer::task_id;
 use super::stop::Stopped;
 use super::{CONTAINER, RUNNER_VARIABLE, started_by};
 
+/// EventBridge's source of a task's changes.
+pub const SOURCE: &str = "aws.ecs";
+/// EventBridge's detail type of them.
+pub const DETAIL_TYPE: &str = "ECS Task State Change";
+
 /// A detail that is not one of a task.
 #[derive(Debug, thiserror::Error)]
 #[error("the detail is not that of an ECS task")]

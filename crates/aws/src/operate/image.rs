@@ -103,17 +103,22 @@ mod tests {
 
     #[test]
     fn an_image_of_ecrs_is_taken_apart_and_another_one_is_not() {
-        let of = |image| Private::read(image).map(|it| (it.registry, it.repository, it.tag, it.digest));
+        let of = |image: &str| {
+            Private::read(image).map(|it| {
+                let rest = [it.tag, it.digest].map(|part| part.unwrap_or("-").to_owned()).join(" ");
+                format!("{} {} {rest}", it.registry, it.repository)
+            })
+        };
         let host = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/ecsrunner/runner";
+        let told = [of(&format!("{host}:2.336.0")), of(&format!("{host}:2@sha256:0a")), of(host)];
         assert_eq!(
-            of(&format!("{host}:2.336.0")),
-            Some(("123456789012", "ecsrunner/runner", Some("2.336.0"), None))
+            told.map(Option::unwrap),
+            [
+                "123456789012 ecsrunner/runner 2.336.0 -",
+                "123456789012 ecsrunner/runner - sha256:0a",
+                "123456789012 ecsrunner/runner latest -",
+            ]
         );
-        assert_eq!(
-            of(&format!("{host}:2@sha256:0a")),
-            Some(("123456789012", "ecsrunner/runner", None, Some("sha256:0a")))
-        );
-        assert_eq!(of(host), Some(("123456789012", "ecsrunner/runner", Some("latest"), None)));
         for other in ["ghcr.io/actions/actions-runner:2", "runner", "public.ecr.aws/acme/runner:1"] {
             assert_eq!(of(other), None, "{other}");
         }

@@ -66,11 +66,7 @@ impl Operator<'_> {
     /// # Errors
     ///
     /// AWS's.
-    pub async fn tasks(
-        &self,
-        cluster: &str,
-        deployment: &Deployment,
-    ) -> Result<Vec<TaskInfo>, OperateError> {
+    pub async fn tasks(&self, cluster: &str, deployment: &Deployment) -> Result<Vec<TaskInfo>, OperateError> {
         let (mut arns, mut next) = (Vec::new(), None);
         for _ in 0..MOST_PAGES {
             let page = self
@@ -115,9 +111,8 @@ impl Operator<'_> {
 impl TaskInfo {
     fn of(task: &Task) -> Self {
         let text = |text: Option<&str>| text.map(str::to_owned);
-        let time = |time: Option<&DateTime>| {
-            time.and_then(|time| Timestamp::from_nanosecond(time.as_nanos()).ok())
-        };
+        let time =
+            |time: Option<&DateTime>| time.and_then(|time| Timestamp::from_nanosecond(time.as_nanos()).ok());
         let container = task.containers().iter().find(|container| container.name() == Some(CONTAINER));
         Self {
             task: last(task.task_arn().unwrap_or_default()).to_owned(),

@@ -148,7 +148,10 @@ impl DynamoStore {
             .expression_attribute_names("#ended_at", ENDED_AT)
             .expression_attribute_values(":partition", text(&cursor.partition))
             .expression_attribute_values(":from", number(page.since.map_or(0, Timestamp::as_millisecond)))
-            .expression_attribute_values(":to", number(page.before.map_or(LATEST, |at| at.as_millisecond() - 1)))
+            .expression_attribute_values(
+                ":to",
+                number(page.before.map_or(LATEST, |at| at.as_millisecond() - 1)),
+            )
             .scan_index_forward(false)
             .limit(i32::try_from(limit).unwrap_or(1000))
             .set_exclusive_start_key(start)

@@ -17,10 +17,10 @@ use ecsrunner_core::id::{DeliveryId, Deployment as DeploymentName, JobId, Reposi
 use ecsrunner_core::job::JobRecord;
 use ecsrunner_core::plan::Open;
 use ecsrunner_core::runner::Runner;
-use ecsrunner_engine::{Ruleset, chain, facts};
 use ecsrunner_engine::ports::queue::Queue;
 use ecsrunner_engine::ports::store::{History, Lease, Page, Progress, Store};
 use ecsrunner_engine::view::{ClassView, JobView, OutcomeView, RunnerView};
+use ecsrunner_engine::{Ruleset, chain, facts};
 use ecsrunner_github::Client;
 use futures::future::try_join_all;
 use jiff::Timestamp;
@@ -40,15 +40,10 @@ fn reach(name: &str, target: &TargetArguments) -> Result<(DeploymentName, Connec
 }
 
 /// Pulls the brake of a deployment whose other parameters cannot be read, or lets it go.
-pub(super) async fn pause_blindly(
-    name: &str,
-    target: &TargetArguments,
-    paused: bool,
-) -> Result<(), Failure> {
+pub(super) async fn pause_blindly(name: &str, target: &TargetArguments, paused: bool) -> Result<(), Failure> {
     let (name, connection) = reach(name, target)?;
     Operator::new(&connection).pause(&name, paused).await.map_err(Failure::of_aws)
 }
-
 
 pub(crate) struct AwsDeployment {
     name: DeploymentName,

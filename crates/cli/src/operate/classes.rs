@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::Read;
+use std::path::Path;
 
 use anyhow::{Context, anyhow};
 use ecsrunner_core::class::{Catalogue, ClassEntry};
@@ -28,10 +29,17 @@ pub(super) async fn list(arguments: &ListClasses) -> Result<(), Failure> {
 
 /// Reads a catalogue as Terraform's `runner_class_sizes` writes it, and tells every mistake in it.
 pub(super) fn check(arguments: &CheckClasses) -> Result<(), Failure> {
-    let text = read(arguments)?;
-    let name = arguments.file.display();
-    let classes: BTreeMap<String, Value> = serde_json::from_str(&text)
-        .with_context(|| format!("{name} is not a JSON object of classes by name"))
+    let (catalogue, mistakes) = catalogue(&arguments.file)?;
+    if mistakes.is_empty() {
+        return show(ClassView::all(&catalogue), arguments.format.json);
+    }
+    Err(mistaken(&arguments.file, &mistakes))
+}
+
+/// The sound classes of a file, and every mistake in it.
+pub(super) fn catalogue(file: &Path) -> Result<(Catalogue, Vec<String>), Failure> {
+    let classes: BTreeMap<String, Value> = serde_json::from_str(&read(file)?)
+        .with_context(|| format!("{} is not a JSON object of classes by name", file.display()))
         .map_err(Failure::usage)?;
     let mut mistakes = Vec::new();
     let mut entries: BTreeMap<String, ClassEntry> = BTreeMap::new();
@@ -43,22 +51,25 @@ pub(super) fn check(arguments: &CheckClasses) -> Result<(), Failure> {
     }
     let (catalogue, errors) = Catalogue::read(&entries);
     mistakes.extend(errors.iter().map(ToString::to_string));
-    if mistakes.is_empty() {
-        return show(ClassView::all(&catalogue), arguments.format.json);
-    }
-    let count = mistakes.len();
-    let plural = if count == 1 { "mistake" } else { "mistakes" };
-    Err(Failure::usage(anyhow!("{name} has {count} {plural}:\n  {}", mistakes.join("\n  "))))
+    Ok((catalogue, mistakes))
 }
 
-fn read(arguments: &CheckClasses) -> Result<String, Failure> {
-    let read = if arguments.file.as_os_str() == "-" {
+/// Every mistake in a file.
+pub(super) fn mistaken(file: &Path, mistakes: &[String]) -> Failure {
+    let (name, count) = (file.display(), mistakes.len());
+    let plural = if count == 1 { "mistake" } else { "mistakes" };
+    Failure::usage(anyhow!("{name} has {count} {plural}:\n  {}", mistakes.join("\n  ")))
+}
+
+/// What a file says, or standard input for `-`.
+pub(super) fn read(file: &Path) -> Result<String, Failure> {
+    let read = if file.as_os_str() == "-" {
         let mut text = String::new();
         std::io::stdin().read_to_string(&mut text).map(|_| text)
     } else {
-        std::fs::read_to_string(&arguments.file)
+        std::fs::read_to_string(file)
     };
-    read.with_context(|| format!("{} cannot be read", arguments.file.display())).map_err(Failure::usage)
+    read.with_context(|| format!("{} cannot be read", file.display())).map_err(Failure::usage)
 }
 
 fn show(classes: Vec<ClassView>, json: bool) -> Result<(), Failure> {

@@ -109,7 +109,11 @@ async fn on_aws(aws: &AwsDeployment, named: Option<&str>) -> Result<OnAws, Failu
             Ok(quota) => Some(quota),
             // What is in use is worth telling without it.
             Err(error) => {
-                say(&format!("note: the quota of {} is not known: {:#}", market.capacity_provider(), anyhow::Error::new(error)));
+                say(&format!(
+                    "note: the quota of {} is not known: {:#}",
+                    market.capacity_provider(),
+                    anyhow::Error::new(error)
+                ));
                 None
             }
         };
@@ -164,31 +168,43 @@ fn of_quota(market: Market, quota: Option<&Quota>, tasks: &[TaskInfo]) -> Limit 
         unit: "vCPU",
         in_use: of_it.filter_map(|task| task.cpu).map(|cpu| f64::from(cpu) / VCPU).sum(),
         limit: quota.map(|quota| quota.vcpus),
-        set_by: quota.map_or_else(|| "a Fargate quota".to_owned(), |quota| format!("Fargate quota {}", quota.code)),
+        set_by: quota
+            .map_or_else(|| "a Fargate quota".to_owned(), |quota| format!("Fargate quota {}", quota.code)),
     }
 }
 
 fn groups(runners: &[RunnerView], tasks: &[TaskInfo], classes: &[ClassView]) -> Vec<Group> {
     let by_task: BTreeMap<&str, &TaskInfo> = tasks.iter().map(|task| (task.task.as_str(), task)).collect();
-    let mut groups: BTreeMap<(String, String, Option<String>, String), (u32, f64)> = BTreeMap::new();
+    let mut groups: Vec<Group> = Vec::new();
     for runner in runners {
         let task = runner.task.as_deref().and_then(|task| by_task.get(task));
         let class = classes.iter().find(|class| class.name == runner.class);
         let cpu = task.and_then(|task| task.cpu).or(class.map(|class| class.cpu)).unwrap_or(0);
-        let key = (
-            runner.class.clone(),
-            runner.state.clone(),
-            task.map(|task| task.last_status.clone()),
-            runner.capacity_provider.clone(),
-        );
-        let (count, vcpus) = groups.entry(key).or_default();
-        *count += 1;
-        *vcpus += f64::from(cpu) / VCPU;
+        let one = Group {
+            class: runner.class.clone(),
+            state: runner.state.clone(),
+            task_status: task.map(|task| task.last_status.clone()),
+            capacity_provider: runner.capacity_provider.clone(),
+            runners: 1,
+            vcpus: f64::from(cpu) / VCPU,
+        };
+        match groups.iter_mut().find(|group| group.is_like(&one)) {
+            Some(group) => {
+                group.runners += 1;
+                group.vcpus += one.vcpus;
+            }
+            None => groups.push(one),
+        }
     }
-    let groups = groups.into_iter().map(|((class, state, task_status, capacity_provider), (runners, vcpus))| {
-        Group { class, state, task_status, capacity_provider, runners, vcpus }
-    });
-    groups.collect()
+    groups.sort_by(|a, b| (&a.class, &a.state).cmp(&(&b.class, &b.state)));
+    groups
+}
+
+impl Group {
+    fn is_like(&self, other: &Self) -> bool {
+        (&self.class, &self.state, &self.task_status, &self.capacity_provider)
+            == (&other.class, &other.state, &other.task_status, &other.capacity_provider)
+    }
 }
 
 impl Document {

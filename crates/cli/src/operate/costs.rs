@@ -68,7 +68,6 @@ pub(super) async fn costs(arguments: &CostsArguments) -> Result<(), Failure> {
             print(&format!(
                 "\nsince {since:.0}, by list prices of us-east-1 of {PRICES_AS_OF}\nleft out: {LEFT_OUT}\n"
             ))?;
-
         }
     }
     Ok(())

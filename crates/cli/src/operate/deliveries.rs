@@ -101,7 +101,10 @@ async fn read(deployment: &Deployment, client: &Client, since: Timestamp) -> Res
 }
 
 /// The GUIDs of those that were recorded; `None` where nobody can tell.
-async fn recorded(deployment: &Deployment, deliveries: &[Delivered]) -> Result<Option<HashSet<String>>, Failure> {
+async fn recorded(
+    deployment: &Deployment,
+    deliveries: &[Delivered],
+) -> Result<Option<HashSet<String>>, Failure> {
     let Deployment::Aws(aws) = deployment else { return Ok(None) };
     let ids = deliveries.iter().filter_map(|delivery| DeliveryId::parse(&delivery.guid).ok());
     let recorded = aws.recorded(&ids.collect::<Vec<_>>()).await?;

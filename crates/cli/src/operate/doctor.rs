@@ -109,7 +109,8 @@ impl Document {
             let (found, remedy) = (clean(found), remedy.as_deref().map(clean));
             if for_people {
                 text += &format!("{state:<8} {name:<14} {found}\n");
-                text += &remedy.map(|remedy| format!("{:<8} {:<14} → {remedy}\n", "", "")).unwrap_or_default();
+                text +=
+                    &remedy.map(|remedy| format!("{:<8} {:<14} → {remedy}\n", "", "")).unwrap_or_default();
             } else {
                 text += &format!("{state}\t{name}\t{found}\t{}\n", remedy.unwrap_or_default());
             }

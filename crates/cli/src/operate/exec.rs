@@ -1,6 +1,11 @@
 //! `ecsrunner runners exec`: ECS Exec, spoken by AWS's Session Manager plugin.
+//!
+//! The plugin ends with 0 whatever became of the command. So a command whose
+//! output is no terminal's says its code itself, behind everything else.
 
-use std::io;
+mod code;
+
+use std::io::{self, IsTerminal};
 use std::process::Stdio;
 
 use anyhow::{Context, anyhow};
@@ -10,6 +15,8 @@ use secrecy::ExposeSecret;
 use serde_json::json;
 use tokio::process::Command;
 use tokio::signal::unix::{SignalKind, signal};
+
+use code::Code;
 
 use super::find;
 use crate::arguments::RunnerExec;
@@ -25,7 +32,8 @@ const SHELL: &str = "/bin/bash";
 /// A failure of ours, beside the command's own codes.
 const OURS: u8 = 255;
 
-/// Executes a command in a runner's task, and tells the exit code of the plugin, which does not tell the command's.
+/// Executes a command in a runner's task, and tells its exit code; the
+/// plugin's for a shell, or where a terminal is the command's own.
 pub(super) async fn exec(arguments: &RunnerExec) -> Result<u8, Failure> {
     open(arguments).await.map_err(|failure| failure.exiting(OURS))
 }
@@ -41,10 +49,16 @@ async fn open(arguments: &RunnerExec) -> Result<u8, Failure> {
     let task = TaskId::parse(task).map_err(Failure::usage)?;
     // A plugin that is missing is found before a session is opened.
     find_plugin().await?;
-    let command = if arguments.command.is_empty() { SHELL.to_owned() } else { quoted(&arguments.command) };
+    let code =
+        if arguments.command.is_empty() || io::stdout().is_terminal() { None } else { Some(Code::new()?) };
+    let command = match &code {
+        _ if arguments.command.is_empty() => SHELL.to_owned(),
+        None => quoted(&arguments.command),
+        Some(code) => quoted(&["sh", "-c", &code.told_by(&quoted(&arguments.command))]),
+    };
     let channel = aws.open_channel(&task, &command).await.map_err(|error| told(error, name))?;
     let profile = arguments.target.profile.clone().or_else(|| environment::text(environment::AWS_PROFILE));
-    speak(aws, &channel, &profile.unwrap_or_default()).await
+    speak(aws, &channel, &profile.unwrap_or_default(), code).await
 }
 
 fn told(error: OperateError, runner: &str) -> Failure {
@@ -82,7 +96,12 @@ async fn find_plugin() -> Result<(), Failure> {
     }
 }
 
-async fn speak(aws: &AwsDeployment, channel: &Channel, profile: &str) -> Result<u8, Failure> {
+async fn speak(
+    aws: &AwsDeployment,
+    channel: &Channel,
+    profile: &str,
+    code: Option<Code>,
+) -> Result<u8, Failure> {
     let session = json!({
         "sessionId": channel.session_id,
         "streamUrl": channel.stream_url,
@@ -99,30 +118,40 @@ async fn speak(aws: &AwsDeployment, channel: &Channel, profile: &str) -> Result<
         .arg(json!({"Target": channel.target}).to_string())
         .arg(aws.ecs_endpoint())
         .env(SESSION_VARIABLE, session.to_string())
+        .stdout(if code.is_some() { Stdio::piped() } else { Stdio::inherit() })
         .spawn()
         .with_context(|| format!("`{PLUGIN}` cannot be executed"))?;
+    let output = plugin.stdout.take();
+    let ended = async {
+        let told = match (code, output) {
+            (Some(code), Some(output)) => code.pass_on(output, &mut io::stdout()).await?,
+            _ => None,
+        };
+        let status = plugin.wait().await.context("the plugin's end was not heard")?;
+        let own = status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(OURS);
+        // A session that broke off tells no code of the command's.
+        Ok::<_, Failure>(if status.success() { told.unwrap_or(own) } else { own })
+    };
+    tokio::pin!(ended);
     loop {
         tokio::select! {
-            ended = plugin.wait() => {
-                let code = ended.context("the plugin's end was not heard")?.code();
-                return Ok(code.and_then(|code| u8::try_from(code).ok()).unwrap_or(OURS));
-            }
+            code = &mut ended => return code,
             _ = interrupt.recv() => {}
         }
     }
 }
 
 /// One line that a shell would take apart into the same words.
-fn quoted(words: &[String]) -> String {
-    let quote = |word: &String| {
+fn quoted(words: &[impl AsRef<str>]) -> String {
+    let quote = |word: &str| {
         let plain = |c: char| c.is_ascii_alphanumeric() || "_-./=:,@%+".contains(c);
         if !word.is_empty() && word.chars().all(plain) {
-            word.clone()
+            word.to_owned()
         } else {
             format!("'{}'", word.replace('\'', r"'\''"))
         }
     };
-    words.iter().map(quote).collect::<Vec<_>>().join(" ")
+    words.iter().map(|word| quote(word.as_ref())).collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]

@@ -55,7 +55,9 @@ pub(super) async fn retry(arguments: &RetryJob) -> Result<(), Failure> {
         Retried::JudgedAgain => format!(
             "job {id} is served once GitHub has said that it is still queued; `ecsrunner why {id}` tells how far it is\n"
         ),
-        Retried::LookedAt => format!("job {id} waits already, and is looked at now: `ecsrunner why {id}` tells why it waits\n"),
+        Retried::LookedAt => {
+            format!("job {id} waits already, and is looked at now: `ecsrunner why {id}` tells why it waits\n")
+        }
         Retried::RunAgain => format!("GitHub runs job {id} again, as a job with an id of its own\n"),
     })?;
     Ok(())

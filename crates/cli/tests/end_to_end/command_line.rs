@@ -68,6 +68,7 @@ fn without_arguments_the_help_is_shown_as_an_error() {
       drain             Launch no more runners, and retire those that execute nothing
       deliveries        List webhook deliveries at GitHub, and have them sent again
       webhook           Send test webhooks
+      replay            Show what recorded events would be decided to, without doing it
       completions       Print completions for a shell
       man               Print the manual page
       help              Print this message or the help of the given subcommand(s)
@@ -109,6 +110,7 @@ fn help_goes_to_standard_output() {
       drain             Launch no more runners, and retire those that execute nothing
       deliveries        List webhook deliveries at GitHub, and have them sent again
       webhook           Send test webhooks
+      replay            Show what recorded events would be decided to, without doing it
       completions       Print completions for a shell
       man               Print the manual page
       help              Print this message or the help of the given subcommand(s)

@@ -2,6 +2,7 @@
 
 mod changes;
 mod github;
+mod replay;
 
 use std::io::Read;
 use std::process::{Output, Stdio};

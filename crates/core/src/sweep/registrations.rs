@@ -79,7 +79,7 @@ pub fn unwanted(
     now: Timestamp,
 ) -> Vec<(RunnerName, RunnerId)> {
     let wanted: HashSet<&str> = open.runners.iter().map(|runner| runner.name().as_str()).collect();
-    let old = |name: &RunnerName| named_at(name).is_some_and(|named| now.duration_since(named) >= YOUNG);
+    let old = |name: &RunnerName| name.given_at().is_some_and(|given| now.duration_since(given) >= YOUNG);
     listed
         .iter()
         .filter(|listed| !listed.busy && !wanted.contains(listed.name))
@@ -104,16 +104,4 @@ impl KnownScope {
         self.next_page = 1;
         self.looked_at = Some(now);
     }
-}
-
-/// The time in a name's ulid: its first 48 bits are milliseconds.
-fn named_at(name: &RunnerName) -> Option<Timestamp> {
-    const ALPHABET: &str = "0123456789abcdefghjkmnpqrstvwxyz";
-    const TIME_CHARS: usize = 10;
-    let mut millis = 0_i64;
-    for character in name.ulid().chars().take(TIME_CHARS) {
-        let digit = ALPHABET.find(character)?;
-        millis = millis * 32 + i64::try_from(digit).ok()?;
-    }
-    Timestamp::from_millisecond(millis).ok()
 }

@@ -10,6 +10,8 @@ use std::borrow::Cow;
 use base64::prelude::{BASE64_STANDARD, Engine};
 use serde::Deserialize;
 
+/// EventBridge's source of webhooks.
+pub const SOURCE: &str = "ecsrunner.webhook";
 /// The version of the detail that is read here.
 pub const VERSION: u64 = 1;
 

@@ -5,11 +5,11 @@ use std::collections::HashMap;
 
 use ecsrunner_core::hold::learn;
 use ecsrunner_core::id::{Epoch, JobId, PoolId, RunnerName};
-use ecsrunner_core::job::{Job, JobState};
+use ecsrunner_core::job::Job;
 use ecsrunner_core::labels::Labels;
 use ecsrunner_core::plan::{Draw, Launch, Means, Open, Plan, Question, plan};
 use ecsrunner_core::pool::{Pool, Scope};
-use ecsrunner_core::reason::{Code, Reason};
+use ecsrunner_core::reason::Code;
 use ecsrunner_core::record::Change;
 use ecsrunner_core::runner::Runner;
 use ecsrunner_core::runner::step::Next;
@@ -112,8 +112,8 @@ impl<W: World> Engine<W> {
         for batch in launches.chunks(RESERVATIONS) {
             let mut changes = Vec::new();
             for launch in batch {
-                let job =
-                    written.jobs.get(&launch.job).and_then(|job| waiting(job, &Code::RunnerStarting.into()));
+                let job = written.jobs.get(&launch.job);
+                let job = job.and_then(|job| job.waiting_for(&Code::RunnerStarting.into()));
                 if let (Some(job), Some(runner)) = (job, self.name(launch, epoch, now)) {
                     info!(
                         job_id = launch.job.get(),
@@ -196,7 +196,7 @@ impl<W: World> Engine<W> {
         let changes = plan
             .waits
             .iter()
-            .filter_map(|wait| waiting(written.jobs.get(&wait.job)?, &wait.reason).map(Change::Job))
+            .filter_map(|wait| written.jobs.get(&wait.job)?.waiting_for(&wait.reason).map(Change::Job))
             .collect();
         match self.write_batches(epoch, changes, written).await {
             Err(StoreError::Conflict) => Ok(()),
@@ -372,10 +372,4 @@ impl Written {
             }
         }
     }
-}
-
-/// The queued job's record with another reason to wait.
-fn waiting(job: &Job, reason: &Reason) -> Option<Job> {
-    let JobState::Queued { place, .. } = &job.state else { return None };
-    Some(job.with_state(JobState::Queued { place: place.clone(), wait: reason.clone() }))
 }

@@ -17,12 +17,15 @@ use crate::life;
 
 const LOG_GROUP: &str = "/ecsrunner/chain/runners";
 const BRAKE: &str = "/ecsrunner/chain/paused";
-/// Stands for AWS's plugin: says what it was called with, and ends as a command in a task did.
+/// Stands for AWS's plugin: says what it was called with, executes the command
+/// that our fake's token repeats, and ends with 0 whatever became of it.
 const PLUGIN: &str = "#!/bin/sh\n\
     [ \"$1\" = --version ] && exit 0\n\
     for argument; do printf '%s\\n' \"$argument\"; done >\"$0.arguments\"\n\
     eval \"printf '%s' \\\"\\$$1\\\"\" >\"$0.session\"\n\
-    exit 7\n";
+    command=$(sed 's/.*\"tokenValue\":\"[^:]*: \\(.*\\)\".*/\\1/; s/\\\\\\(.\\)/\\1/g' \"$0.session\")\n\
+    eval \"$command\"\n\
+    exit 0\n";
 
 pub(crate) async fn an_operator_sees_a_runner_and_enters_it(chain: &Chain) {
     let queued = chain.github.queue_job().await;
@@ -42,16 +45,24 @@ pub(crate) async fn an_operator_sees_a_runner_and_enters_it(chain: &Chain) {
 
     // What bounds it, and what ECS says of it.
     let status = document(chain, &["cluster", "status"]).await;
-    assert_eq!((&status["cluster"]["name"], &status["cluster"]["status"]), (&json!(CLUSTER), &json!("ACTIVE")));
+    assert_eq!(
+        (&status["cluster"]["name"], &status["cluster"]["status"]),
+        (&json!(CLUSTER), &json!("ACTIVE"))
+    );
     let group = &status["runners"][0];
     assert_eq!((&group["state"], &group["task_status"]), (&json!("busy"), &json!("RUNNING")), "{status}");
     assert_eq!(status["limits"][0]["in_use"], 1.0, "{status}");
-    assert_eq!((&why["github"]["status"], &why["tasks"][0]["last_status"]), (&json!("in_progress"), &json!("RUNNING")));
+    assert_eq!(
+        (&why["github"]["status"], &why["tasks"][0]["last_status"]),
+        (&json!("in_progress"), &json!("RUNNING"))
+    );
 
-    // Into its task, by AWS's plugin, whose code is passed on.
+    // Into its task, by AWS's plugin: the command's own code is passed on, and nothing else of how it is told.
     let bin = plugin(&chain.setting.dir);
-    let entered = run(chain, &["runners", "exec", end, "--", "sh", "-c", "id -u"], Some(&bin)).await;
+    let entered =
+        run(chain, &["runners", "exec", end, "--", "sh", "-c", "echo it is; exit 7"], Some(&bin)).await;
     assert_eq!(entered.status.code(), Some(7), "{entered:?}");
+    assert_eq!(String::from_utf8(entered.stdout).unwrap(), "it is\n");
     let told =
         |what: &str| std::fs::read_to_string(bin.join(format!("session-manager-plugin.{what}"))).unwrap();
     let variable = "AWS_SSM_START_SESSION_RESPONSE_ECSRUNNER";
@@ -60,7 +71,7 @@ pub(crate) async fn an_operator_sees_a_runner_and_enters_it(chain: &Chain) {
     assert_eq!(told("arguments").trim_end(), expected);
     let session: Value = serde_json::from_str(&told("session")).unwrap();
     let token = session["tokenValue"].as_str().unwrap();
-    assert!(token.ends_with(": sh -c 'id -u'"), "the command is the one that was given: {token}");
+    assert!(token.contains("echo it is; exit 7"), "the command is the one that was given: {token}");
     chain.keep_secret("the token of a session", token);
 
     log(chain, &task.id, &["the agent begins", "the job begins"]).await;
@@ -138,7 +149,8 @@ pub(crate) async fn an_operator_looks_for_what_is_wrong(chain: &Chain) {
         let check = checks.iter().find(|check| check["name"] == name);
         check.unwrap_or_else(|| panic!("no {name} in {doctor}"))["state"].as_str().unwrap().to_owned()
     };
-    let parts = ["parameters", "records", "sweep", "cluster", "image", "kicks", "webhook secret", "GitHub App"];
+    let parts =
+        ["parameters", "records", "sweep", "cluster", "image", "kicks", "webhook secret", "GitHub App"];
     for part in parts {
         assert_eq!(state(part), "ok", "{part}: {doctor}");
     }

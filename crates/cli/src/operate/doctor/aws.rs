@@ -77,7 +77,9 @@ async fn cluster(aws: &AwsDeployment) -> Check {
     const NAME: &str = "cluster";
     let cluster = match aws.operator().cluster(&aws.facts().cluster).await {
         Ok(cluster) => cluster,
-        Err(error @ OperateError::Missing(_)) => return Check::failed(NAME, error, "`terraform apply` makes it"),
+        Err(error @ OperateError::Missing(_)) => {
+            return Check::failed(NAME, error, "`terraform apply` makes it");
+        }
         Err(error) => return Check::unknown(NAME, &Failure::of_aws(error)),
     };
     if cluster.status != "ACTIVE" {
@@ -215,7 +217,10 @@ async fn quotas(aws: &AwsDeployment) -> Vec<Check> {
                     market.capacity_provider(),
                     quota.vcpus
                 ),
-                format_args!("ask for more in Service Quotas, by the code {}; jobs wait above it", quota.code),
+                format_args!(
+                    "ask for more in Service Quotas, by the code {}; jobs wait above it",
+                    quota.code
+                ),
             ),
             Err(error) => Check::unknown(NAME, &Failure::of_aws(error)),
         });

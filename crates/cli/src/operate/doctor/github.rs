@@ -58,7 +58,8 @@ async fn app(client: &Client, settings: &Settings) -> Vec<Check> {
     let app = match client.app().await {
         Ok(Some(app)) => app,
         Ok(None) => {
-            let found = "a token is used: lost webhooks are found by asking for queued jobs, not from deliveries";
+            let found =
+                "a token is used: lost webhooks are found by asking for queued jobs, not from deliveries";
             return vec![Check::ok(NAME, found)];
         }
         Err(error @ (GitHubError::Refused { status: 401 | 404, .. } | GitHubError::Credentials(_))) => {
@@ -168,7 +169,11 @@ async fn deliveries(client: &Client) -> Check {
             let ago = span(now.duration_since(latest.delivered_at));
             Check::ok(NAME, format_args!("the latest {}, {ago} ago, went well", latest.event))
         }
-        None => Check::warning(NAME, "GitHub has made none", "run a job, or redeliver a ping from the App's settings"),
+        None => Check::warning(
+            NAME,
+            "GitHub has made none",
+            "run a job, or redeliver a ping from the App's settings",
+        ),
     }
 }
 
@@ -180,16 +185,18 @@ async fn scopes(client: &Client, settings: &Settings) -> Vec<Check> {
         Registration::Organization { organization, group } => {
             vec![Scope::Organization { organization: organization.clone(), group: *group }]
         }
-        Registration::Repository => {
-            repositories.map(|repository| Scope::Repository(repository)).take(MOST_SCOPES).collect()
-        }
+        Registration::Repository => repositories.map(Scope::Repository).take(MOST_SCOPES).collect(),
     };
     let mut checks = Vec::new();
     for scope in scopes {
         checks.push(match client.registrations(&scope, 1).await {
             Ok(page) => Check::ok(
                 NAME,
-                format_args!("{scope}: {}{} registered", page.runners.len(), if page.more { " and more" } else { "" }),
+                format_args!(
+                    "{scope}: {}{} registered",
+                    page.runners.len(),
+                    if page.more { " and more" } else { "" }
+                ),
             ),
             Err(error @ GitHubError::Refused { .. }) => Check::failed(
                 NAME,

@@ -15,7 +15,10 @@ async fn answers(server: &LocalServer) -> Check {
         }
         Ok(version) => Check::warning(
             NAME,
-            format_args!("{server} is of release {version}, and this command of {}", env!("CARGO_PKG_VERSION")),
+            format_args!(
+                "{server} is of release {version}, and this command of {}",
+                env!("CARGO_PKG_VERSION")
+            ),
             "start the server anew with this release: its runners go on",
         ),
         Err(failure) => Check::failed(

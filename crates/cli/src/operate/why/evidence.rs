@@ -207,14 +207,23 @@ async fn search(client: &Client, id: JobId, created_at: Option<Timestamp>) -> (S
         return ("GitHub does not say when it made the job".to_owned(), Vec::new());
     };
     match deliveries(client, id, created_at).await {
-        Ok(None) => ("only an App is told of deliveries, and the deployment has a token".to_owned(), Vec::new()),
+        Ok(None) => {
+            ("only an App is told of deliveries, and the deployment has a token".to_owned(), Vec::new())
+        }
         Ok(Some(found)) if found.is_empty() => {
             ("GitHub remembers no delivery of it, which it does for three days".to_owned(), found)
         }
         Ok(Some(found)) => {
             let told: Vec<String> = found
                 .iter()
-                .map(|one| format!("{} at {:.0}: {}", one.action.as_deref().unwrap_or("?"), one.delivered_at, one.status))
+                .map(|one| {
+                    format!(
+                        "{} at {:.0}: {}",
+                        one.action.as_deref().unwrap_or("?"),
+                        one.delivered_at,
+                        one.status
+                    )
+                })
                 .collect();
             (format!("GitHub delivered {}", told.join(", ")), found)
         }
@@ -234,9 +243,10 @@ async fn deliveries(
         let page = client.past_deliveries(cursor.as_deref()).await.map_err(Failure::of_github)?;
         let Some(page) = page else { return Ok(None) };
         let is_enough = page.deliveries.last().is_none_or(|last| last.delivered_at < from);
-        let near = page.deliveries.into_iter().filter(|one| {
-            one.event == "workflow_job" && one.delivered_at >= from && one.delivered_at <= to
-        });
+        let near = page
+            .deliveries
+            .into_iter()
+            .filter(|one| one.event == "workflow_job" && one.delivered_at >= from && one.delivered_at <= to);
         for one in near {
             if fetched >= MOST_FETCHED {
                 return Ok(Some(found));

@@ -103,10 +103,14 @@ async fn whoever_has_the_url_alone_changes_nothing() {
         let denied = output_with(&[("ECSRUNNER_LOCAL", &url)], &["pause"]).await;
         let words = String::from_utf8(denied.stderr).unwrap();
         assert_eq!(denied.status.code(), Some(3), "{words}");
-        assert!(words.contains("pausing needs the state directory") && words.contains("--local DIR"), "{words}");
+        assert!(
+            words.contains("pausing needs the state directory") && words.contains("--local DIR"),
+            "{words}"
+        );
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
         for token in ["", "another"] {
-            let asked = client.post(server.url("/api/v1/pause")).bearer_auth(token).json(&json!({"paused": true}));
+            let asked =
+                client.post(server.url("/api/v1/pause")).bearer_auth(token).json(&json!({"paused": true}));
             assert_eq!(asked.send().await.unwrap().status().as_u16(), 401);
         }
         let (_, status) = server.api().get("/api/v1/status").await;
@@ -131,7 +135,9 @@ async fn a_refused_job_is_served_once_its_class_is_there_and_it_is_tried_again()
         assert!(words.contains("refused again: runner class `gpu` does not exist"), "{words}");
 
         server.terminate().await;
-        scene.reconfigure("[classes.small]\ncpu = 512\nmemory = 1024\n[classes.gpu]\ncpu = 1024\nmemory = 2048\n");
+        scene.reconfigure(
+            "[classes.small]\ncpu = 512\nmemory = 1024\n[classes.gpu]\ncpu = 1024\nmemory = 2048\n",
+        );
         let server = scene.serve().await;
         let told = told_by(&scene, &["jobs", "retry", &text]).await;
         assert!(told.contains("is served once GitHub has said that it is still queued"), "{told}");
@@ -155,8 +161,11 @@ async fn a_job_that_has_ended_is_run_again_by_somebody_who_may() {
         assert!(words.contains("GH_TOKEN") && words.contains(&format!("/job/{job}")), "{words}");
 
         let state = scene.state().display().to_string();
-        let variables =
-            [("ECSRUNNER_LOCAL", state.as_str()), ("GITHUB_API_URL", scene.github_url()), ("GH_TOKEN", TOKEN)];
+        let variables = [
+            ("ECSRUNNER_LOCAL", state.as_str()),
+            ("GITHUB_API_URL", scene.github_url()),
+            ("GH_TOKEN", TOKEN),
+        ];
         let retried: Value = json_told(&output_with(&variables, &["jobs", "retry", &text, "--json"]).await);
         assert_eq!(retried, json!({"job": job, "retried": "run_again"}));
         server.api().until("both to be done", |api| api.is_done(2)).await;

@@ -67,7 +67,8 @@ async fn why_asks_github_about_a_job_of_which_nothing_was_recorded() {
         assert_eq!(why["because"]["code"], "not_recorded");
         let text = output(&scene, &["why", &job.to_string(), "--repository", "acme/app"]).await;
         let text = String::from_utf8(text.stdout).unwrap();
-        for part in ["not recorded here", "GitHub:  queued", "[not_recorded]", "Next:    `ecsrunner doctor`"] {
+        for part in ["not recorded here", "GitHub:  queued", "[not_recorded]", "Next:    `ecsrunner doctor`"]
+        {
             assert!(text.contains(part), "{part} in {text}");
         }
 
@@ -80,7 +81,10 @@ async fn why_asks_github_about_a_job_of_which_nothing_was_recorded() {
         let unknown = output(&scene, &["why", &url(4711)]).await;
         let words = String::from_utf8(unknown.stderr).unwrap();
         assert_eq!(unknown.status.code(), Some(4));
-        assert!(words.contains("neither") && words.contains("nor GitHub knows job 4711 of acme/app"), "{words}");
+        assert!(
+            words.contains("neither") && words.contains("nor GitHub knows job 4711 of acme/app"),
+            "{words}"
+        );
         let by_id = output(&scene, &["why", "4711"]).await;
         assert_eq!(by_id.status.code(), Some(4), "GitHub cannot be asked without a repository");
         drop(server);
@@ -134,7 +138,11 @@ async fn doctor_finds_a_permission_that_is_missing() {
         let told = document(&healthy, &["doctor"]).await;
         let states = |told: &Value| -> Vec<String> {
             let checks = told["checks"].as_array().unwrap().iter();
-            checks.map(|check| format!("{}: {}", check["name"].as_str().unwrap(), check["state"].as_str().unwrap())).collect()
+            checks
+                .map(|check| {
+                    format!("{}: {}", check["name"].as_str().unwrap(), check["state"].as_str().unwrap())
+                })
+                .collect()
         };
         assert_eq!(told["healthy"], true, "{told}");
         insta::assert_snapshot!(states(&told).join("\n"), @r"
@@ -152,7 +160,10 @@ async fn doctor_finds_a_permission_that_is_missing() {
         let output = output(&unhealthy, &["doctor"]).await;
         assert_eq!(output.status.code(), Some(1));
         let text = String::from_utf8(output.stdout).unwrap();
-        assert!(text.contains("failed\tGitHub App\tecsrunner lacks administration: write\tadd it in"), "{text}");
+        assert!(
+            text.contains("failed\tGitHub App\tecsrunner lacks administration: write\tadd it in"),
+            "{text}"
+        );
         drop(server);
     })
     .await;

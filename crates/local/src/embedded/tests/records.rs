@@ -9,7 +9,6 @@ use ecsrunner_core::policy::{Policy, RepositoryPattern};
 use ecsrunner_core::runner::{EndedRunner, Ending, EndingKind, RegistrationLeft, Retry, Served, TaskLeft};
 use ecsrunner_engine::ports::store::{BootPut, History, Page, Revocation};
 
-
 use jiff::SignedDuration;
 use secrecy::SecretString;
 

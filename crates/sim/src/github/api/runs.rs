@@ -110,11 +110,8 @@ pub(super) async fn rerun(
     let name = Repository::parse(&format!("{owner}/{name}")).map_err(|_| Refusal::not_found())?;
     state.authorize(&headers, Target::Repository(&name), "actions", Level::Write)?;
     let id = JobId::new(id);
-    let is_of_it = state
-        .jobs
-        .get(&id)
-        .and_then(|job| state.run_of(job))
-        .is_some_and(|run| run.repository == name);
+    let is_of_it =
+        state.jobs.get(&id).and_then(|job| state.run_of(job)).is_some_and(|run| run.repository == name);
     if !is_of_it {
         return Err(Refusal::not_found());
     }

@@ -1,0 +1,120 @@
+//! A command's exit code, told in its own output and taken out of it.
+
+use std::io::Write;
+
+use anyhow::anyhow;
+use tokio::io::{AsyncRead, AsyncReadExt};
+
+/// What is read at once.
+const CHUNK: usize = 16 * 1024;
+/// Behind the mark: the code, and the end of its line.
+const MOST_DIGITS: usize = 5;
+
+/// A mark that a command's output does not hold by chance, and that a job cannot foresee.
+#[derive(Debug)]
+pub(super) struct Code {
+    mark: String,
+}
+
+impl Code {
+    pub(super) fn new() -> anyhow::Result<Self> {
+        let mut bytes = [0; 16];
+        aws_lc_rs::rand::fill(&mut bytes).map_err(|_| anyhow!("there is no randomness"))?;
+        let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        Ok(Self { mark: format!("ecsrunner-exit-{hex}:") })
+    }
+
+    /// A line of shell that executes a command and then tells its code.
+    pub(super) fn told_by(&self, command: &str) -> String {
+        format!("{command}; printf '\\n{}%s\\n' \"$?\"", self.mark)
+    }
+
+    /// Passes output on as it comes, but for the line that tells the code.
+    pub(super) async fn pass_on(
+        &self,
+        mut from: impl AsyncRead + Unpin,
+        to: &mut impl Write,
+    ) -> std::io::Result<Option<u8>> {
+        let (mut held, mut code) = (Vec::new(), None);
+        let mut chunk = vec![0; CHUNK];
+        loop {
+            let read = from.read(&mut chunk).await?;
+            held.extend_from_slice(chunk.get(..read).unwrap_or_default());
+            if code.is_none() {
+                code = self.take(&mut held);
+            }
+            let keep = if read == 0 || code.is_some() { 0 } else { self.longest().min(held.len()) };
+            let passed: Vec<u8> = held.drain(..held.len() - keep).collect();
+            to.write_all(&passed)?;
+            to.flush()?;
+            if read == 0 {
+                return Ok(code);
+            }
+        }
+    }
+
+    /// The mark with its line ends: as much as may be on its way.
+    fn longest(&self) -> usize {
+        self.mark.len() + MOST_DIGITS + 4
+    }
+
+    /// Takes the line out, and tells its code; a terminal ends lines with two characters.
+    fn take(&self, held: &mut Vec<u8>) -> Option<u8> {
+        let mark = self.mark.as_bytes();
+        let at = held.windows(mark.len()).position(|window| window == mark)?;
+        let rest = held.get(at + mark.len()..)?;
+        let end = rest.iter().position(|byte| *byte == b'\n')?;
+        let code = std::str::from_utf8(rest.get(..end)?).ok()?.trim_end().parse().ok()?;
+        let mut from = at;
+        for before in [b'\n', b'\r'] {
+            if from > 0 && held.get(from - 1) == Some(&before) {
+                from -= 1;
+            }
+        }
+        held.drain(from..at + mark.len() + end + 1);
+        Some(code)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncWriteExt;
+
+    use super::*;
+
+    async fn passed(text: &str, at_once: usize) -> (String, Option<u8>) {
+        let code = Code { mark: "ecsrunner-exit-0a:".to_owned() };
+        let (mut writer, reader) = tokio::io::duplex(at_once);
+        let bytes = text.as_bytes().to_vec();
+        let writing = tokio::spawn(async move { writer.write_all(&bytes).await });
+        let mut out = Vec::new();
+        let told = code.pass_on(reader, &mut out).await.unwrap();
+        writing.await.unwrap().unwrap();
+        (String::from_utf8(out).unwrap(), told)
+    }
+
+    #[tokio::test]
+    async fn the_code_is_taken_out_of_the_output_however_it_is_cut() {
+        let text = "Starting session\r\nhello\r\n\r\necsrunner-exit-0a:7\r\nExiting session\r\n";
+        for at_once in [1, 3, 17, 4096] {
+            let (out, code) = passed(text, at_once).await;
+            assert_eq!((out.as_str(), code), ("Starting session\r\nhello\r\nExiting session\r\n", Some(7)));
+        }
+    }
+
+    #[tokio::test]
+    async fn output_without_a_code_passes_whole() {
+        assert_eq!(passed("no such thing", 4).await, ("no such thing".to_owned(), None));
+        assert_eq!(passed("", 4).await, (String::new(), None));
+    }
+
+    #[test]
+    fn a_shell_tells_the_code_of_the_command_before() {
+        let code = Code::new().unwrap();
+        let output =
+            std::process::Command::new("sh").args(["-c", &code.told_by("(exit 7)")]).output().unwrap();
+        let mut held = output.stdout;
+        assert_eq!(code.take(&mut held), Some(7));
+        assert!(held.is_empty());
+    }
+}

@@ -1,0 +1,125 @@
+//! `ecsrunner replay`: what is decided for recorded events, by the functions
+//! that decide in a deployment, and without any effect.
+//!
+//! Signatures are not verified: there are no secrets offline. Whoever can write
+//! the recording decides what is in it.
+
+mod events;
+mod memory;
+mod decision;
+mod told;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, anyhow};
+use ecsrunner_core::event::Event;
+use ecsrunner_core::settings::{Settings, SettingsEntry};
+use ecsrunner_engine::Ruleset;
+use ecsrunner_local::config::Config;
+use jiff::Timestamp;
+
+use super::classes;
+use crate::arguments::ReplayArguments;
+use crate::deployment::Deployment;
+use crate::environment;
+use crate::exit::{DONE, FAILURE, Failure};
+use crate::output::{self, clean, print, say};
+
+use events::{Arrival, Heard, documents};
+use memory::Memory;
+use told::{Heading, Replayed};
+
+pub(super) async fn replay(arguments: &ReplayArguments) -> Result<u8, Failure> {
+    let text = classes::read(&arguments.file)?;
+    let rules = rules(arguments).await?;
+    let replayed = play(&text, &rules);
+    let file = name(&arguments.file);
+    for aside in replayed.set_aside() {
+        say(&format!("{file}, number {}: {}", aside.number, clean(&aside.fault)));
+    }
+    if replayed.is_empty() {
+        return Err(Failure::usage(anyhow!("there is no event in {file}"))
+            .hint("events of EventBridge and `workflow_job` payloads are read, in JSON"));
+    }
+    if arguments.format.json {
+        output::print_json(&replayed)?;
+    } else {
+        print(&replayed.text())?;
+    }
+    Ok(if replayed.set_aside().is_empty() { DONE } else { FAILURE })
+}
+
+fn name(file: &Path) -> String {
+    if file.as_os_str() == "-" { "standard input".to_owned() } else { file.display().to_string() }
+}
+
+/// The rules of files, where files are named, or else of a deployment: only that one is asked for them.
+async fn rules(arguments: &ReplayArguments) -> Result<Ruleset, Failure> {
+    if let (Some(settings), Some(classes)) = (&arguments.settings, &arguments.classes) {
+        return rules_of_parameters(settings, classes);
+    }
+    let target = &arguments.target;
+    let is_named = target.deployment.is_some() || target.local.is_some();
+    let by_environment = || environment::text(environment::CONFIG).filter(|_| !is_named).map(PathBuf::from);
+    match arguments.config.clone().or_else(by_environment) {
+        Some(file) => {
+            let (settings, catalogue) = Config::rules(&file).map_err(Failure::usage)?;
+            Ok(Ruleset { settings, catalogue, subnets: Vec::new() })
+        }
+        None => Deployment::connect(target).await?.rules(),
+    }
+}
+
+/// As in a deployment, a class with a mistake is set aside, so that a job which asks for it hears why.
+fn rules_of_parameters(settings_file: &Path, classes_file: &Path) -> Result<Ruleset, Failure> {
+    let (catalogue, mistakes) = classes::catalogue(classes_file)?;
+    for mistake in mistakes {
+        say(&format!("{}: {}", classes_file.display(), clean(&mistake)));
+    }
+    let entry: SettingsEntry = serde_json::from_str(&classes::read(settings_file)?)
+        .with_context(|| format!("{} holds no settings", settings_file.display()))
+        .map_err(Failure::usage)?;
+    let settings = Settings::read(&entry).map_err(|errors| {
+        let mistakes: Vec<String> = errors.iter().map(ToString::to_string).collect();
+        classes::mistaken(settings_file, &mistakes)
+    })?;
+    Ok(Ruleset { settings, catalogue, subnets: Vec::new() })
+}
+
+/// Replays events in the order in which they are written: it is the one in which they came.
+fn play(text: &str, rules: &Ruleset) -> Replayed {
+    let mut replayed = Replayed::default();
+    let mut memory = Memory::new(rules);
+    let mut now = Timestamp::MIN;
+    for (number, document) in (1..).zip(documents(text)) {
+        let arrival = document.and_then(|document| Arrival::read(&document));
+        let heard = arrival.and_then(|arrival| {
+            // Time never runs backwards, whatever the clocks of those who tell it say.
+            let at = now.max(arrival.at);
+            Ok((at, arrival.heard(&rules.settings.deployment, at)?))
+        });
+        match heard {
+            Ok((at, heard)) => {
+                now = at;
+                for (at, decisions) in memory.pass(now) {
+                    replayed.time_passed(at, decisions);
+                }
+                hear(heard, now, &mut memory, &mut replayed);
+            }
+            Err(fault) => replayed.put_aside(number, &fault),
+        }
+    }
+    replayed
+}
+
+fn hear(heard: Heard, now: Timestamp, memory: &mut Memory<'_>, replayed: &mut Replayed) {
+    let (heading, (outcome, decisions)) = match heard {
+        Heard::Job(event) => (Heading::of_job(&event), memory.record(&Event::Job(event), now)),
+        Heard::Task(event) => (Heading::of_task(&event), memory.record(&Event::Task(event), now)),
+        Heard::Other { event, outcome } => (Heading::of_other(event), (outcome, Vec::new())),
+    };
+    replayed.happened(now, heading, &outcome, decisions);
+}
+
+#[cfg(test)]
+mod tests;

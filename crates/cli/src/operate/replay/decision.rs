@@ -1,0 +1,92 @@
+//! What a plan came to for one job or one runner, as it is told.
+
+use ecsrunner_core::id::{ClassName, JobId, RunnerName};
+use ecsrunner_core::plan::Question;
+use ecsrunner_core::reason::Reason;
+use ecsrunner_engine::view::ReasonView;
+use serde::Serialize;
+
+/// A decision, with its reason.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+#[serde(into = "View")]
+pub(super) enum Decision {
+    Launch {
+        job: JobId,
+        /// A name made up here: a real one is given when a runner is reserved.
+        runner: RunnerName,
+        class: ClassName,
+        reason: Reason,
+    },
+    Retire {
+        runner: RunnerName,
+        class: ClassName,
+        /// What it executes, as far as is known.
+        job: Option<JobId>,
+        reason: Reason,
+    },
+    Wait {
+        job: JobId,
+        class: Option<ClassName>,
+        reason: Reason,
+    },
+    /// GitHub would be asked. Offline it does not answer.
+    Ask {
+        question: Question,
+        class: Option<ClassName>,
+        /// What the job waits for meanwhile, if it waits.
+        reason: Option<Reason>,
+    },
+}
+
+/// A decision in JSON: `docs/interface.md`.
+#[derive(Serialize)]
+struct View {
+    decision: &'static str,
+    job: Option<JobId>,
+    runner: Option<RunnerName>,
+    class: Option<ClassName>,
+    reason: Option<ReasonView>,
+}
+
+impl From<Decision> for View {
+    fn from(decision: Decision) -> Self {
+        let (decision, job, runner, class, reason) = match decision {
+            Decision::Launch { job, runner, class, reason } => {
+                ("launch", Some(job), Some(runner), Some(class), Some(reason))
+            }
+            Decision::Retire { runner, class, job, reason } => {
+                ("retire", job, Some(runner), Some(class), Some(reason))
+            }
+            Decision::Wait { job, class, reason } => ("wait", Some(job), None, class, Some(reason)),
+            Decision::Ask { question, class, reason } => {
+                let (job, runner) = match question {
+                    Question::Job { job, on_behalf_of } => (Some(job), on_behalf_of),
+                    Question::Run(job) => (Some(job), None),
+                    Question::Runner(runner) => (None, Some(runner)),
+                };
+                ("ask", job, runner, class, reason)
+            }
+        };
+        Self { decision, job, runner, class, reason: reason.as_ref().map(ReasonView::of) }
+    }
+}
+
+impl Decision {
+    /// The decision for people.
+    pub(super) fn text(&self) -> String {
+        match self {
+            Self::Launch { job, class, reason, .. } => {
+                format!("launch {class} runner for job {job} ({reason})")
+            }
+            Self::Retire { runner, reason, .. } => format!("retire runner {runner} ({reason})"),
+            Self::Wait { job, reason, .. } => format!("job {job} waits: {reason}"),
+            Self::Ask { question: Question::Job { job, .. }, .. } => format!("asks GitHub about job {job}"),
+            Self::Ask { question: Question::Run(job), .. } => {
+                format!("asks GitHub what started the run of job {job}")
+            }
+            Self::Ask { question: Question::Runner(runner), .. } => {
+                format!("asks GitHub about runner {runner}")
+            }
+        }
+    }
+}

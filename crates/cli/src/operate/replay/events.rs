@@ -1,0 +1,273 @@
+//! What a recording holds: JSON documents, and what each of them says.
+//!
+//! What is to be made of that does not belong here.
+
+use ecsrunner_aws::ecs::event::{self, EventError};
+use ecsrunner_core::event::{JobEvent, TaskEvent};
+use ecsrunner_core::id::Deployment;
+use ecsrunner_core::reason::{Code, Reason};
+use ecsrunner_core::record::Outcome;
+use ecsrunner_core::webhook::envelope::{self, Envelope, EnvelopeError};
+use ecsrunner_engine::intake::{Delivery, event_of};
+use jiff::Timestamp;
+use serde_json::{Deserializer, Value};
+
+/// Behind a document that cannot be read, the next one begins with a line of its own.
+const NEXT_DOCUMENT: &str = "\n{";
+
+/// Why a document is set aside.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Fault {
+    #[error("the document that begins in line {line} is not JSON: {words}")]
+    Json { line: usize, words: String },
+    #[error("it is neither an event of EventBridge nor a `workflow_job` payload")]
+    Unknown,
+    #[error(
+        "the event has source `{origin}` and detail type `{detail_type}`: `{}`, or `{}` with `{}`, is expected",
+        envelope::SOURCE,
+        event::SOURCE,
+        event::DETAIL_TYPE
+    )]
+    OtherEvent { origin: String, detail_type: String },
+    #[error("the event of source `{0}` has no detail")]
+    NoDetail(String),
+    #[error("it does not tell when it came")]
+    NoTime,
+    #[error(transparent)]
+    Envelope(#[from] EnvelopeError),
+    #[error(transparent)]
+    Task(#[from] EventError),
+    #[error("{0}")]
+    Unreadable(Reason),
+}
+
+impl Fault {
+    fn json(error: &serde_json::Error, text: &str, begin: usize) -> Self {
+        let line = text.get(..begin).unwrap_or_default().matches('\n').count() + 1;
+        // The parser counts lines from where it was begun.
+        let words = error.to_string();
+        let words = words.split(" at line ").next().unwrap_or_default().to_owned();
+        Self::Json { line, words }
+    }
+}
+
+/// The documents of a recording, one after the other; those of an array are documents, too.
+pub(super) fn documents(text: &str) -> Vec<Result<Value, Fault>> {
+    let mut documents = Vec::new();
+    let mut begin = 0;
+    while let Some(rest) = text.get(begin..) {
+        let mut stream = Deserializer::from_str(rest).into_iter::<Value>();
+        let error = loop {
+            match stream.next() {
+                Some(Ok(Value::Array(several))) => documents.extend(several.into_iter().map(Ok)),
+                Some(Ok(document)) => documents.push(Ok(document)),
+                Some(Err(error)) => break error,
+                None => return documents,
+            }
+        };
+        let at = begin + stream.byte_offset();
+        documents.push(Err(Fault::json(&error, text, at)));
+        let unread = text.get(at..).unwrap_or_default();
+        // What is in an array that cannot be read is not told from what is in its documents.
+        match unread.find(NEXT_DOCUMENT).filter(|_| !unread.starts_with('[')) {
+            Some(line_end) => begin = at + line_end + 1,
+            None => break,
+        }
+    }
+    documents
+}
+
+/// A document, as it came in.
+#[derive(Debug)]
+pub(super) struct Arrival {
+    /// When.
+    pub(super) at: Timestamp,
+    form: Form,
+}
+
+#[derive(Debug)]
+enum Form {
+    Webhook(Envelope),
+    /// The detail of a task's change.
+    Task(Value),
+}
+
+/// What a document says.
+#[derive(Debug)]
+pub(super) enum Heard {
+    Job(JobEvent),
+    Task(TaskEvent),
+    /// There is nothing to record of it.
+    Other {
+        event: String,
+        outcome: Outcome,
+    },
+}
+
+impl Arrival {
+    /// Tells what a document is by its form.
+    ///
+    /// # Errors
+    ///
+    /// It is none that can be replayed.
+    pub(super) fn read(document: &Value) -> Result<Self, Fault> {
+        if document.get("workflow_job").is_some() {
+            return Self::of_payload(document);
+        }
+        let origin = text(document, "source").ok_or(Fault::Unknown)?;
+        let detail_type = text(document, "detail-type").unwrap_or_default();
+        let detail = document.get("detail").ok_or_else(|| Fault::NoDetail(origin.to_owned()))?;
+        let (told, form) = match (origin, detail_type) {
+            (envelope::SOURCE, _) => {
+                let envelope = Envelope::read(&detail.to_string())?;
+                (time_of_body(&envelope.body), Form::Webhook(envelope))
+            }
+            (event::SOURCE, event::DETAIL_TYPE) => (time_of_task(detail), Form::Task(detail.clone())),
+            _ => {
+                let (origin, detail_type) = (origin.to_owned(), detail_type.to_owned());
+                return Err(Fault::OtherEvent { origin, detail_type });
+            }
+        };
+        let at = time(document, "time").or(told).ok_or(Fault::NoTime)?;
+        Ok(Self { at, form })
+    }
+
+    /// What GitHub sends, without the headers that come with it.
+    fn of_payload(payload: &Value) -> Result<Self, Fault> {
+        let envelope = Envelope {
+            event: "workflow_job".to_owned(),
+            delivery: String::new(),
+            signature: None,
+            content_type: None,
+            body: payload.to_string().into_bytes(),
+        };
+        Ok(Self { at: time_of_job(payload).ok_or(Fault::NoTime)?, form: Form::Webhook(envelope) })
+    }
+
+    /// What it says to that deployment.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be read.
+    pub(super) fn heard(&self, deployment: &Deployment, received_at: Timestamp) -> Result<Heard, Fault> {
+        match &self.form {
+            Form::Webhook(envelope) => {
+                let delivery = Delivery {
+                    event: &envelope.event,
+                    id: &envelope.delivery,
+                    signature: envelope.signature.as_deref(),
+                    content_type: envelope.content_type.as_deref(),
+                    body: &envelope.body,
+                };
+                let webhook = delivery.read(received_at).map_err(Fault::Unreadable)?;
+                Ok(match event_of(webhook) {
+                    Ok(event) => Heard::Job(event),
+                    Err(outcome) => Heard::Other { event: envelope.event.clone(), outcome },
+                })
+            }
+            Form::Task(detail) => {
+                // Offline nobody knows the deployment's cluster: its tasks are told by who started them.
+                let cluster = text(detail, "clusterArn").unwrap_or_default();
+                let event = event::read(&detail.to_string(), deployment, cluster, received_at)?;
+                Ok(event.map_or_else(|| nothing(detail), Heard::Task))
+            }
+        }
+    }
+}
+
+/// A change on a task's way up or down, or of somebody else's task.
+fn nothing(detail: &Value) -> Heard {
+    let word = |key| text(detail, key).unwrap_or("unknown");
+    let event = format!("task.{}", word("lastStatus"));
+    let reason = Reason::with(Code::OtherEvent, format_args!("{event} of {}", word("startedBy")));
+    Heard::Other { event, outcome: Outcome::Ignored(reason) }
+}
+
+fn text<'a>(value: &'a Value, key: &str) -> Option<&'a str> {
+    value.get(key)?.as_str()
+}
+
+fn time(value: &Value, key: &str) -> Option<Timestamp> {
+    text(value, key)?.parse().ok()
+}
+
+fn time_of_body(body: &[u8]) -> Option<Timestamp> {
+    time_of_job(&serde_json::from_slice(body).ok()?)
+}
+
+/// When what a payload tells of was, by GitHub's clock.
+fn time_of_job(payload: &Value) -> Option<Timestamp> {
+    let job = payload.get("workflow_job")?;
+    let key = match text(payload, "action") {
+        Some("in_progress") => "started_at",
+        Some("completed") => "completed_at",
+        _ => "created_at",
+    };
+    [key, "started_at", "created_at"].into_iter().find_map(|key| time(job, key))
+}
+
+fn time_of_task(detail: &Value) -> Option<Timestamp> {
+    ["updatedAt", "stoppedAt", "startedAt", "createdAt"].into_iter().find_map(|key| time(detail, key))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn told(text: &str) -> String {
+        let told = documents(text).into_iter().map(|document| match document {
+            Ok(document) => document.to_string(),
+            Err(fault) => format!("({fault})"),
+        });
+        told.collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn documents_stand_on_a_line_each_or_on_several_or_in_an_array() {
+        assert_eq!(told("{\"a\":1}\n{\"a\":2}\n"), r#"{"a":1} {"a":2}"#);
+        assert_eq!(told("{\n  \"a\": {\n    \"b\": 1\n  }\n}\n{\n  \"a\": 2\n}"), r#"{"a":{"b":1}} {"a":2}"#);
+        assert_eq!(told("[\n  {\"a\": 1},\n  {\"a\": 2}\n]\n"), r#"{"a":1} {"a":2}"#);
+        assert_eq!(told(" \n"), "");
+    }
+
+    #[test]
+    fn behind_what_is_not_json_the_next_line_that_begins_a_document_goes_on() {
+        let cut = "{\"a\":1}\n{\"a\":\n  {\"b\":\n{\"a\":2}\n{\"a\":3}\n";
+        let told = told(cut);
+        assert!(told.starts_with(r#"{"a":1} (the document that begins in line 2 is not JSON: "#), "{told}");
+        assert!(told.ends_with(r#") {"a":2} {"a":3}"#), "{told}");
+    }
+
+    #[test]
+    fn what_is_none_of_the_three_forms_is_told_with_what_would_be_right() {
+        let fault = |document: Value| Arrival::read(&document).unwrap_err().to_string();
+        assert_eq!(fault(json!(7)), "it is neither an event of EventBridge nor a `workflow_job` payload");
+        assert_eq!(
+            fault(json!({"source": "aws.ec2", "detail-type": "x", "detail": {}})),
+            "the event has source `aws.ec2` and detail type `x`: `ecsrunner.webhook`, or `aws.ecs` with `ECS Task State Change`, is expected"
+        );
+        assert_eq!(
+            fault(json!({"source": "ecsrunner.webhook"})),
+            "the event of source `ecsrunner.webhook` has no detail"
+        );
+        assert_eq!(
+            fault(json!({"action": "queued", "workflow_job": {"id": 7}})),
+            "it does not tell when it came"
+        );
+    }
+
+    #[test]
+    fn a_payload_came_when_what_it_tells_of_was() {
+        let payload = |action: &str| {
+            json!({"action": action, "workflow_job": {
+                "created_at": "2026-09-30T10:00:00Z", "started_at": "2026-09-30T10:00:05Z",
+                "completed_at": "2026-09-30T10:01:00Z"}})
+        };
+        let at = |action| Arrival::read(&payload(action)).unwrap().at.to_string();
+        assert_eq!(at("queued"), "2026-09-30T10:00:00Z");
+        assert_eq!(at("in_progress"), "2026-09-30T10:00:05Z");
+        assert_eq!(at("completed"), "2026-09-30T10:01:00Z");
+    }
+}

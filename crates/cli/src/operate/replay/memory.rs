@@ -1,0 +1,355 @@
+//! A deployment in memory: what is open in it, and the plans that a dispatcher
+//! would make for that. Each of their effects is taken as done.
+//!
+//! Whatever was recorded after the fact tells of real runners, by their names.
+//! Each plays the part of one that was launched here.
+
+use std::collections::{HashMap, HashSet};
+use std::mem::take;
+
+use ecsrunner_core::event::{Event, Keys};
+use ecsrunner_core::hold::learn;
+use ecsrunner_core::id::{Epoch, JobId, PoolId, RunnerId, RunnerName, TaskId};
+use ecsrunner_core::job::{EndedJob, Job, JobRecord, JobState, TakenBy};
+use ecsrunner_core::plan::{DOUBT, Launch, Mark, Means, Open, Question, Retirement, plan};
+use ecsrunner_core::reason::{Code, Reason};
+use ecsrunner_core::record::{Change, Outcome, Records, record};
+use ecsrunner_core::runner::{Runner, RunnerStage, RunnerState};
+use ecsrunner_engine::Ruleset;
+use jiff::Timestamp;
+
+use super::decision::Decision;
+
+/// Plans that are made between two events, at most.
+const MOST_ROUNDS: usize = 10_000;
+
+pub(super) struct Memory<'a> {
+    rules: &'a Ruleset,
+    open: Open,
+    ended: HashMap<JobId, EndedJob>,
+    gone: HashSet<RunnerName>,
+    /// Runners that were launched here and that no event has named, the oldest first.
+    unheard: Vec<Unheard>,
+    /// Each question is told once.
+    asked: HashSet<Question>,
+    launches: u64,
+    /// When the first event came.
+    began: Option<Timestamp>,
+    /// When time alone changes the plan.
+    next_at: Option<Timestamp>,
+}
+
+struct Unheard {
+    /// A name made up here.
+    name: RunnerName,
+    pool: PoolId,
+    launched_for: JobId,
+}
+
+impl<'a> Memory<'a> {
+    pub(super) fn new(rules: &'a Ruleset) -> Self {
+        Self {
+            rules,
+            open: Open::default(),
+            ended: HashMap::new(),
+            gone: HashSet::new(),
+            unheard: Vec::new(),
+            asked: HashSet::new(),
+            launches: 0,
+            began: None,
+            next_at: None,
+        }
+    }
+
+    /// What is decided until then for no other reason than the time, and when.
+    pub(super) fn pass(&mut self, until: Timestamp) -> Vec<(Timestamp, Vec<Decision>)> {
+        let mut rounds = Vec::new();
+        for _ in 0..MOST_ROUNDS {
+            let Some(at) = self.next_at.filter(|at| *at < until) else { break };
+            let decisions = self.plan(at);
+            if !decisions.is_empty() {
+                rounds.push((at, decisions));
+            }
+        }
+        rounds
+    }
+
+    /// Records an event, and plans anew where that can alter the plan.
+    pub(super) fn record(&mut self, event: &Event, now: Timestamp) -> (Outcome, Vec<Decision>) {
+        self.began.get_or_insert(now);
+        let keys = event.keys();
+        self.cast(event, &keys, now);
+        let recorded = record(event, &self.records(&keys), self.rules.rules());
+        let mut decisions = Vec::new();
+        for change in recorded.changes {
+            decisions.extend(held_back(&change));
+            self.write(change);
+        }
+        let freed = keys.runner.is_some_and(|runner| self.end_untold(&runner));
+        if recorded.replan || freed {
+            decisions.extend(self.plan(now));
+        }
+        (recorded.outcome, decisions)
+    }
+
+    /// Has the runner that an event names play its part here, as far as it must have come by then.
+    fn cast(&mut self, event: &Event, keys: &Keys, now: Timestamp) {
+        let deployment = &self.rules.settings.deployment;
+        let Some(name) = keys.runner.as_ref().filter(|name| name.belongs_to(deployment)) else { return };
+        if self.runner(name).is_none() && !self.gone.contains(name) {
+            self.stand_in(name, keys.job);
+        }
+        let task = match event {
+            Event::Task(event) => Some(&event.task),
+            _ => None,
+        };
+        if let Some(place) = self.place_of(name) {
+            let runner = begun(&self.open.runners[place], task, now);
+            self.open.runners[place] = runner;
+        }
+    }
+
+    /// Gives the name to the runner that was launched here for the job or else
+    /// to the oldest one of its pool, if nothing was heard of it.
+    fn stand_in(&mut self, name: &RunnerName, job: Option<JobId>) {
+        let is_open = |unheard: &Unheard| self.runner(&unheard.name).is_some();
+        let for_job =
+            self.unheard.iter().position(|unheard| Some(unheard.launched_for) == job && is_open(unheard));
+        // One from before the recording was launched for a job that is not in it.
+        let is_older = name.given_at().zip(self.began).is_some_and(|(given, began)| given < began);
+        // What a task tells may be of one that was retired here before its container ran.
+        let of_pool = self.unheard.iter().position(|unheard| {
+            !is_older && name.is_of(&unheard.pool) && (job.is_none() || is_open(unheard))
+        });
+        let Some(place) = for_job.or(of_pool) else { return };
+        let unheard = self.unheard.remove(place);
+        match self.place_of(&unheard.name) {
+            Some(place) => self.open.runners[place].facts.name = name.clone(),
+            None => {
+                self.gone.insert(name.clone());
+            }
+        }
+    }
+
+    /// Whoever told nothing of a task does not tell of its end either: the
+    /// runner's job is its end. Tells whether there was such a runner.
+    fn end_untold(&mut self, name: &RunnerName) -> bool {
+        let Some(place) = self.place_of(name) else { return false };
+        let runner = &self.open.runners[place];
+        let ended = runner.stage() == RunnerStage::Ending && is_untold(runner);
+        if ended {
+            self.lose(place);
+        }
+        ended
+    }
+
+    fn records(&self, keys: &Keys) -> Records {
+        let job = keys.job.and_then(|id| {
+            let open = self.job(id).cloned().map(JobRecord::Open);
+            open.or_else(|| self.ended.get(&id).cloned().map(JobRecord::Ended))
+        });
+        let runner = keys.runner.as_ref().and_then(|name| self.runner(name)).cloned();
+        Records { job, runner }
+    }
+
+    fn write(&mut self, change: Change) {
+        match change {
+            Change::Job(job) | Change::JobReopened(job) => {
+                self.ended.remove(&job.id());
+                match self.open.jobs.iter().position(|open| open.id() == job.id()) {
+                    Some(place) => self.open.jobs[place] = job,
+                    None => self.open.jobs.push(job),
+                }
+            }
+            Change::JobEnded(job) | Change::JobAmended(job) => {
+                self.open.jobs.retain(|open| open.id() != job.facts.id);
+                self.ended.insert(job.facts.id, job);
+            }
+            Change::Runner(runner) => match self.place_of(runner.name()) {
+                Some(place) => self.open.runners[place] = runner,
+                None => self.open.runners.push(runner),
+            },
+            Change::RunnerGone(runner) => {
+                if let Some(place) = self.place_of(&runner.facts.name) {
+                    self.lose(place);
+                }
+            }
+            Change::Hold(hold) => {
+                self.open.holds.retain(|before| before.held != hold.held);
+                self.open.holds.push(hold);
+            }
+            Change::Released(held) => self.open.holds.retain(|before| before.held != held),
+        }
+    }
+
+    fn job(&self, id: JobId) -> Option<&Job> {
+        self.open.jobs.iter().find(|job| job.id() == id)
+    }
+
+    fn runner(&self, name: &RunnerName) -> Option<&Runner> {
+        self.open.runners.iter().find(|runner| runner.name() == name)
+    }
+
+    fn place_of(&self, name: &RunnerName) -> Option<usize> {
+        self.open.runners.iter().position(|runner| runner.name() == name)
+    }
+
+    fn lose(&mut self, place: usize) -> Runner {
+        let runner = self.open.runners.remove(place);
+        self.gone.insert(runner.name().clone());
+        runner
+    }
+}
+
+/// What a dispatcher does in a round.
+impl Memory<'_> {
+    fn plan(&mut self, now: Timestamp) -> Vec<Decision> {
+        for lesson in learn(&self.open, now) {
+            self.write(lesson);
+        }
+        let rules = self.rules;
+        let means = Means { subnets: &rules.subnets, ..Means::default() };
+        let plan = plan(&self.open, rules.rules(), means, now);
+        self.next_at = plan.next_at.filter(|at| *at > now);
+        self.open.levels.extend(plan.draws.into_iter().map(|draw| (draw.bucket, draw.after)));
+        let mut decisions = Vec::new();
+        for launch in plan.launches {
+            decisions.extend(self.launch(&launch, now));
+        }
+        for retirement in plan.retirements {
+            decisions.extend(self.retire(retirement));
+        }
+        for mark in plan.marks {
+            self.mark(&mark);
+        }
+        for wait in plan.waits {
+            decisions.extend(self.wait(wait.job, wait.reason));
+        }
+        for question in plan.questions {
+            decisions.extend(self.ask(question));
+        }
+        self.clean(now);
+        decisions
+    }
+
+    fn launch(&mut self, launch: &Launch, now: Timestamp) -> Option<Decision> {
+        self.launches += 1;
+        // Unlike a real one it tells no time.
+        let ulid = format!("{:026}", self.launches);
+        let pool = launch.order.pool();
+        let name = RunnerName::new(&self.rules.settings.deployment, pool, &ulid).ok()?;
+        let runner = launch.order.reserve(name.clone(), Epoch::new(1), now);
+        let class = runner.facts.class.clone();
+        self.unheard.push(Unheard { name: name.clone(), pool: pool.clone(), launched_for: launch.job });
+        self.open.runners.push(runner);
+        // That its runner is on its way goes without saying.
+        self.wait(launch.job, Code::RunnerStarting.into());
+        Some(Decision::Launch { job: launch.job, runner: name, class, reason: launch.reason.clone() })
+    }
+
+    fn retire(&mut self, retirement: Retirement) -> Option<Decision> {
+        let place = self.place_of(&retirement.runner)?;
+        let runner = self.lose(place);
+        let job = runner.names_job();
+        let Retirement { runner: name, reason, .. } = retirement;
+        Some(Decision::Retire { runner: name, class: runner.facts.class, job, reason })
+    }
+
+    fn mark(&mut self, mark: &Mark) {
+        if let Some(place) = self.place_of(&mark.runner) {
+            let runner = &mut self.open.runners[place];
+            runner.surplus_since = mark.surplus_since;
+            runner.version = runner.version.next();
+        }
+    }
+
+    fn wait(&mut self, id: JobId, reason: Reason) -> Option<Decision> {
+        let job = self.job(id)?.waiting_for(&reason)?;
+        let class = class_of(&job);
+        self.write(Change::Job(job));
+        Some(Decision::Wait { job: id, class, reason })
+    }
+
+    fn ask(&mut self, question: Question) -> Option<Decision> {
+        let job = match &question {
+            Question::Job { job, .. } | Question::Run(job) => self.job(*job),
+            Question::Runner(_) => None,
+        };
+        if job.is_some_and(|job| self.is_on_a_runner_from_before(job)) {
+            return None;
+        }
+        let class = match &question {
+            Question::Runner(name) => self.runner(name).map(|runner| runner.facts.class.clone()),
+            Question::Job { .. } | Question::Run(_) => job.and_then(class_of),
+        };
+        let reason = job.and_then(|job| match &job.state {
+            JobState::Queued { wait, .. } => Some(wait.clone()),
+            JobState::Waiting | JobState::InProgress { .. } => None,
+        });
+        self.asked.insert(question.clone()).then_some(Decision::Ask { question, class, reason })
+    }
+
+    /// Whether a runner of which only the recorded deployment knew has the job.
+    fn is_on_a_runner_from_before(&self, job: &Job) -> bool {
+        match &job.state {
+            JobState::InProgress { runner: TakenBy::Ours(name), .. } => {
+                self.runner(name).is_none() && !self.gone.contains(name)
+            }
+            _ => false,
+        }
+    }
+
+    /// What is left of runners whose task has stopped is cleaned by then.
+    fn clean(&mut self, now: Timestamp) {
+        let (cleaned, open): (Vec<_>, Vec<_>) = take(&mut self.open.runners)
+            .into_iter()
+            .partition(|runner| runner.stopped_at().is_some_and(|stopped| now >= stopped + DOUBT));
+        self.open.runners = open;
+        self.gone.extend(cleaned.into_iter().map(|runner| runner.facts.name));
+    }
+}
+
+/// A job that is no demand yet: it waits for GitHub.
+fn held_back(change: &Change) -> Option<Decision> {
+    let Change::Job(job) = change else { return None };
+    let reason = match &job.state {
+        JobState::Waiting => Code::ApprovalPending.into(),
+        JobState::Queued { wait, .. } if matches!(wait.code(), Code::ToConfirm | Code::ToCheck) => {
+            wait.clone()
+        }
+        JobState::Queued { .. } | JobState::InProgress { .. } => return None,
+    };
+    Some(Decision::Wait { job: job.id(), class: class_of(job), reason })
+}
+
+fn class_of(job: &Job) -> Option<ecsrunner_core::id::ClassName> {
+    job.place().map(|place| place.class.clone())
+}
+
+/// The runner as it must have been before anything was heard of it: its task
+/// was started, and has been handed its configuration.
+fn begun(runner: &Runner, task: Option<&TaskId>, at: Timestamp) -> Runner {
+    let mut begun = runner.clone();
+    // Where nothing was told of a task, its runner's name stands for it.
+    let id = task.cloned().or_else(|| TaskId::parse(runner.name().as_str()).ok());
+    if let Some(started) = id.and_then(|id| begun.task_started(id, at)) {
+        begun = started;
+    }
+    if let Some((handed_over, _)) = begun.handed_over(RunnerId::new(0), at) {
+        begun = handed_over;
+    }
+    if let Some(id) = task.filter(|_| is_untold(&begun)) {
+        match &mut begun.state {
+            RunnerState::Starting { task, .. }
+            | RunnerState::Booted { task, .. }
+            | RunnerState::Busy { task, .. } => task.id = id.clone(),
+            RunnerState::Reserved { .. } | RunnerState::Ending(_) => {}
+        }
+    }
+    begun
+}
+
+/// Whether no event has told of the runner's task.
+fn is_untold(runner: &Runner) -> bool {
+    runner.task().is_some_and(|task| task.as_str() == runner.name().as_str())
+}
