@@ -46,7 +46,7 @@ pub(crate) struct TalkArguments {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Show it at work on this machine: a fake GitHub, a server, and a workflow's jobs
+    /// Show it at work on this machine, with a fake GitHub
     Demo(DemoArguments),
     /// Serve jobs on this machine
     #[command(subcommand)]
@@ -72,21 +72,21 @@ pub(crate) enum Command {
     /// Show the cluster that runners are tasks of
     #[command(subcommand)]
     Cluster(ClusterCommand),
-    /// Check a deployment's parts: permissions, secrets, webhook, images, quotas
+    /// Check permissions, secrets, webhook, images and quotas
     Doctor(DoctorArguments),
     /// Launch no more runners; jobs that are executed go on
     Pause(BrakeArguments),
     /// Launch runners again
     Resume(BrakeArguments),
-    /// Launch no more runners, and retire those that execute nothing
+    /// Pause, and retire the runners that execute nothing
     Drain(BrakeArguments),
-    /// List webhook deliveries at GitHub, and have them sent again
+    /// List GitHub's webhook deliveries, and have them sent again
     #[command(subcommand)]
     Deliveries(DeliveriesCommand),
     /// Send test webhooks
     #[command(subcommand)]
     Webhook(WebhookCommand),
-    /// Show what recorded events would be decided to, without doing it
+    /// Show what recorded events would be decided to
     Replay(ReplayArguments),
     /// Print completions for a shell
     Completions(CompletionsArguments),

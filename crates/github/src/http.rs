@@ -120,6 +120,11 @@ impl Call {
         Self::new(Method::DELETE, operation, subject, path)
     }
 
+    /// A POST that says all by its path.
+    pub(crate) fn post_alone(operation: &'static str, subject: impl fmt::Display, path: String) -> Self {
+        Self::new(Method::POST, operation, subject, path)
+    }
+
     pub(crate) fn post(
         operation: &'static str,
         subject: impl fmt::Display,

@@ -7,7 +7,6 @@ use ecsrunner_core::id::{JobId, Repository};
 use ecsrunner_engine::ports::github::GitHubError;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 
 use crate::auth::Grant;
 use crate::client::Client;
@@ -153,7 +152,7 @@ impl Client {
     /// GitHub's: it keeps deliveries for three days.
     pub async fn redeliver(&self, delivery: u64) -> Result<bool, GitHubError> {
         let path = format!("app/hook/deliveries/{delivery}/attempts");
-        let call = Call::post("redeliver", delivery, path, json!({}));
+        let call = Call::post_alone("redeliver", delivery, path);
         let Some(reply) = self.ask_as_app(&call).await? else { return Ok(false) };
         if (200..300).contains(&reply.status()) { Ok(true) } else { Err(reply.fault().into()) }
     }
@@ -166,7 +165,7 @@ impl Client {
     /// GitHub's: the run has not ended, is older than 30 days, or the caller may not.
     pub async fn rerun_job(&self, repository: &Repository, job: JobId) -> Result<(), GitHubError> {
         let path = format!("repos/{repository}/actions/jobs/{job}/rerun");
-        let call = Call::post("re-run-job", format!("{job} in {repository}"), path, json!({}));
+        let call = Call::post_alone("re-run-job", format!("{job} in {repository}"), path);
         let reply = self.ask(&Grant::Read(repository.clone()), &call).await?;
         if (200..300).contains(&reply.status()) { Ok(()) } else { Err(reply.fault().into()) }
     }

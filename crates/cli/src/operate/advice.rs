@@ -21,15 +21,23 @@ pub(super) const fn on(code: Code) -> &'static str {
         Code::LabelsEmpty => "name labels in `runs-on`, such as [self-hosted, class:small]",
         Code::LabelsNotOurs => "add the label to the job's `runs-on`, and run it again",
         Code::ClassUnknown => {
-            "`ecsrunner list-class-sizes` lists the classes: correct `runs-on`, and run the job again"
+            "`ecsrunner list-class-sizes` lists the classes: correct `runs-on`, or add the class, and `ecsrunner jobs retry`"
         }
-        Code::ClassInvalid => "correct the class in runner_class_sizes and apply; then run the job again",
-        Code::ClassMissing => "add a `class:` label to the job's `runs-on`, or make one class the default",
+        Code::ClassInvalid => {
+            "correct the class in runner_class_sizes and apply; then `ecsrunner jobs retry`"
+        }
+        Code::ClassMissing => {
+            "add a `class:` label to the job's `runs-on`, or make one class the default, and `ecsrunner jobs retry`"
+        }
         Code::LabelNotOffered => {
-            "take the label out of `runs-on`, or add it to a class; then run the job again"
+            "take the label out of `runs-on`, or add it to a class, and `ecsrunner jobs retry`"
         }
-        Code::ClassNotAllowed => "use another class, or add the repository to the class's `repositories`",
-        Code::RepositoryNotAllowed => "add the repository to allowed_repositories, and run the job again",
+        Code::ClassNotAllowed => {
+            "use another class, or add the repository to the class's `repositories`, and `ecsrunner jobs retry`"
+        }
+        Code::RepositoryNotAllowed => {
+            "add the repository to allowed_repositories (on one machine `repositories`), and `ecsrunner jobs retry`"
+        }
         Code::RepositoryPublic => {
             "anybody could run code from a pull request: think twice before public_repositories is true"
         }

@@ -192,7 +192,7 @@ async fn why_tells_one_job_from_its_webhook_to_what_to_do_next() {
           [time]  job refused
 
         Why:     runner class `gpu` does not exist: the catalogue has large, small [class_unknown]
-        Next:    `ecsrunner list-class-sizes` lists the classes: correct `runs-on`, and run the job again
+        Next:    `ecsrunner list-class-sizes` lists the classes: correct `runs-on`, or add the class, and `ecsrunner jobs retry`
         --- stderr
         ");
         insta::assert_snapshot!(hide(tell(&server, &["runners", "details", &name[name.len() - 6..]]).await), @r"
