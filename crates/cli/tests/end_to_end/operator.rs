@@ -62,6 +62,11 @@ fn is_span(word: &str) -> bool {
     number.len() < word.len() && number.parse::<f64>().is_ok()
 }
 
+/// The names of an object's fields, sorted: the documented form.
+fn fields(object: &Value) -> String {
+    object.as_object().unwrap().keys().map(String::as_str).collect::<Vec<_>>().join(" ")
+}
+
 async fn json_of(server: &Server, arguments: &[&str]) -> Value {
     json_told(&output(&server.url(""), arguments).await)
 }
@@ -215,6 +220,7 @@ async fn why_tells_one_job_from_its_webhook_to_what_to_do_next() {
         ");
         let why = json_of(&server, &["why", &job, "--json"]).await;
         assert_eq!(why["runners"][0]["name"], name);
+        assert_eq!(fields(&why), "because deliveries github id job next runners tasks");
         assert_eq!((&why["because"], &why["next"]), (&Value::Null, &json!("nothing: all went well")));
     })
     .await;

@@ -82,7 +82,11 @@ fn in_progress(event: &JobEvent, taken: &TakenBy, records: &Records, rules: Rule
         // A job that is neither ours to run nor on a runner of ours leaves no record.
         None => match admit(&event.facts, event.private, rules.settings, rules.catalogue) {
             Err(_) if !is_ours(taken, rules) => return Recorded::nothing(Code::NotOurs),
-            place => changes.push(Change::Job(new_job(event, JobStage::InProgress, state(place.ok())))),
+            place => {
+                changes.push(Change::Job(new_job(event, JobStage::InProgress, state(place.ok()))));
+                // It was no demand, and its runner was supply for another job.
+                replan = named(records, taken).is_some();
+            }
         },
         Some(JobRecord::Open(job)) => match &job.state {
             JobState::InProgress { runner, .. } if runner == taken => {}

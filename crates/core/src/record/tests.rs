@@ -398,6 +398,15 @@ fn an_old_queued_event_is_no_demand_before_github_confirms_it() {
 }
 
 #[test]
+fn a_job_that_nobody_knew_takes_another_jobs_runner_and_the_plan_is_made_anew() {
+    let mut book = Book::with_runner();
+    let told = book.tell(&in_progress(8));
+    assert!(told.replan, "job 7 has no runner any more: {told:?}");
+    assert_eq!(book.plan(at(120)).launches.len(), 1);
+    assert!(!Book::default().tell(&in_progress(8)).replan, "it takes nothing from anybody");
+}
+
+#[test]
 fn a_job_of_nobodys_leaves_no_record() {
     let foreign = TakenBy::Other(Some(Arc::from("GitHub Actions 7")));
     let mut event = JobEvent {

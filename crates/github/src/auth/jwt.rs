@@ -1,8 +1,9 @@
 //! The App's own word: a short JWT signed with its private key.
 
 use std::fmt;
+use std::sync::{Mutex, PoisonError};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
@@ -14,11 +15,20 @@ use crate::reply::Fault;
 const BACKDATED_SECS: i64 = 60;
 /// GitHub takes at most ten minutes from its own clock's now.
 const LIFE_SECS: i64 = 9 * 60;
+/// A word is said again for so long: to sign costs more than all else of a call.
+const SAID_AGAIN: SignedDuration = SignedDuration::from_mins(5);
 
 /// An App that can sign.
 pub(super) struct Signer {
     id: AppId,
     key: EncodingKey,
+    word: Mutex<Word>,
+}
+
+/// A JWT, and when it was signed.
+struct Word {
+    bearer: Bearer,
+    signed_at: Timestamp,
 }
 
 #[derive(Serialize)]
@@ -33,28 +43,54 @@ impl Signer {
     pub(super) fn new(app: &App) -> Result<Self, CredentialsError> {
         let refused = || CredentialsError::PrivateKey(app.id.clone());
         let key = EncodingKey::from_rsa_pem(app.private_key.expose_secret().as_bytes());
-        let signer = Self { id: app.id.clone(), key: key.map_err(|_| refused())? };
-        signer.sign(Timestamp::UNIX_EPOCH).map_err(|_| refused())?;
-        Ok(signer)
+        let key = key.map_err(|_| refused())?;
+        let now = Timestamp::now();
+        let bearer = sign(&app.id, &key, now).map_err(|_| refused())?;
+        Ok(Self { id: app.id.clone(), key, word: Mutex::new(Word { bearer, signed_at: now }) })
     }
 
     /// A JWT that says who we are, for the next minutes.
     pub(super) fn bearer(&self, now: Timestamp) -> Result<Bearer, Fault> {
-        let jwt = self.sign(now).map_err(|error| {
-            Fault::credentials(format!("the key of GitHub App `{}` does not sign: {error}", self.id))
-        })?;
-        Bearer::new(SecretString::from(jwt)).ok_or_else(|| Fault::credentials("a JWT is empty"))
+        let mut word = self.word.lock().unwrap_or_else(PoisonError::into_inner);
+        let age = now.duration_since(word.signed_at);
+        if !(SignedDuration::ZERO..SAID_AGAIN).contains(&age) {
+            *word = Word { bearer: sign(&self.id, &self.key, now)?, signed_at: now };
+        }
+        Ok(word.bearer.clone())
     }
+}
 
-    fn sign(&self, now: Timestamp) -> Result<String, jsonwebtoken::errors::Error> {
-        let now = now.as_second();
-        let claims = Claims { iss: self.id.as_str(), iat: now - BACKDATED_SECS, exp: now + LIFE_SECS };
-        jsonwebtoken::encode(&Header::new(Algorithm::RS256), &claims, &self.key)
-    }
+fn sign(id: &AppId, key: &EncodingKey, now: Timestamp) -> Result<Bearer, Fault> {
+    let secs = now.as_second();
+    let claims = Claims { iss: id.as_str(), iat: secs - BACKDATED_SECS, exp: secs + LIFE_SECS };
+    let jwt = jsonwebtoken::encode(&Header::new(Algorithm::RS256), &claims, key).map_err(|error| {
+        Fault::credentials(format!("the key of GitHub App `{id}` does not sign: {error}"))
+    })?;
+    Bearer::new(SecretString::from(jwt)).ok_or_else(|| Fault::credentials("a JWT is empty"))
 }
 
 impl fmt::Debug for Signer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Signer").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ecsrunner_sim::github::app_key;
+
+    use super::*;
+
+    #[test]
+    fn a_word_is_said_again_for_some_minutes_and_then_signed_anew() {
+        let app = App::new("1234", app_key().private_pem.clone(), None).unwrap();
+        let signer = Signer::new(&app).unwrap();
+        let now = Timestamp::now();
+        let first = signer.bearer(now).unwrap();
+        assert!(signer.bearer(now + SAID_AGAIN / 2).unwrap().is(&first));
+        let later = signer.bearer(now + SAID_AGAIN).unwrap();
+        assert!(!later.is(&first));
+        // A clock that was set back must not leave a word of the future.
+        assert!(!signer.bearer(now - SAID_AGAIN).unwrap().is(&later));
     }
 }

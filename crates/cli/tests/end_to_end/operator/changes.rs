@@ -4,7 +4,7 @@ use std::process::Output;
 
 use serde_json::{Value, json};
 
-use super::{CLASSES, json_told, output_with};
+use super::{CLASSES, fields, json_told, output_with};
 use crate::scene::{Scene, Server, Setup, TOKEN, bounded};
 
 /// The command's output, for somebody who may use the state directory.
@@ -66,6 +66,9 @@ async fn a_runner_that_executes_a_job_is_stopped_by_force_alone_and_with_a_word_
         let name = listed.runners_in("busy")[0]["name"].as_str().unwrap().to_owned();
 
         let status = json_told(&run(&scene, &["cluster", "status", "--json"]).await);
+        assert_eq!(fields(&status), "cluster deployment limits paused runners");
+        assert_eq!(fields(&status["runners"][0]), "capacity_provider class runners state task_status vcpus");
+        assert_eq!(fields(&status["limits"][0]), "in_use limit name set_by unit");
         assert_eq!(status["runners"][0]["state"], "busy");
         assert_eq!(status["limits"][0]["in_use"], 1.0);
         let logs = told_by(&scene, &["runners", "logs", &name[name.len() - 8..]]).await;

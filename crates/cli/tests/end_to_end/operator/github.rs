@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use super::{CLASSES, json_told, output_with};
+use super::{CLASSES, fields, json_told, output_with};
 use crate::scene::{Scene, Setup, bounded};
 
 const ALLOWED: &[(&str, &str)] = &[("actions", "read"), ("administration", "write"), ("metadata", "read")];
@@ -32,6 +32,10 @@ async fn a_delivery_that_failed_is_listed_until_it_was_sent_again_and_went_well(
         let lost = document(&scene, &["deliveries", "list"]).await;
         let lost = lost["deliveries"].as_array().unwrap();
         assert_eq!(lost.len(), 1, "{lost:?}");
+        assert_eq!(
+            fields(&lost[0]),
+            "action delivered_at duration event guid id recorded redelivery repository_id status status_code"
+        );
         assert_eq!((&lost[0]["event"], &lost[0]["action"]), (&json!("workflow_job"), &json!("queued")));
         assert_ne!(lost[0]["status"], "OK");
         assert_eq!(lost[0]["recorded"], Value::Null, "a local server does not tell");
@@ -64,6 +68,10 @@ async fn why_asks_github_about_a_job_of_which_nothing_was_recorded() {
         let url = |job: u64| format!("https://github.com/acme/app/actions/runs/1/job/{job}");
         let why = document(&scene, &["why", &url(job)]).await;
         assert_eq!((&why["job"], &why["github"]["status"]), (&Value::Null, &json!("queued")));
+        assert_eq!(
+            fields(&why["github"]),
+            "attempt completed_at conclusion created_at labels name repository run_id runner started_at status workflow"
+        );
         assert_eq!(why["because"]["code"], "not_recorded");
         let text = output(&scene, &["why", &job.to_string(), "--repository", "acme/app"]).await;
         let text = String::from_utf8(text.stdout).unwrap();
@@ -144,6 +152,10 @@ async fn doctor_finds_a_permission_that_is_missing() {
                 })
                 .collect()
         };
+        assert_eq!(
+            (fields(&told), fields(&told["checks"][0])),
+            ("checks healthy".into(), "found name remedy state".into())
+        );
         assert_eq!(told["healthy"], true, "{told}");
         insta::assert_snapshot!(states(&told).join("\n"), @r"
         server: ok

@@ -4,6 +4,7 @@ use std::process::Stdio;
 
 use serde_json::{Value, json};
 
+use super::fields;
 use crate::command_line::{ecsrunner, told};
 
 const RULES: &str = "version = 1\ndeployment = \"test\"\nrepositories = [\"acme/*\"]\n\
@@ -85,7 +86,10 @@ fn a_jobs_webhooks_and_its_tasks_changes_come_to_what_they_came_to() {
         document["summary"],
         json!({"events": 7, "launches": 1, "retirements": 0, "jobs_refused": 1, "set_aside": 0})
     );
-    assert_eq!(document["events"][0]["decisions"][0]["decision"], "launch");
+    let first = &document["events"][0];
+    assert_eq!(fields(first), "at decisions event job outcome reason runner");
+    assert_eq!(fields(&first["decisions"][0]), "class decision job reason runner");
+    assert_eq!(first["decisions"][0]["decision"], "launch");
 }
 
 #[test]
