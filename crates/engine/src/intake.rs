@@ -4,6 +4,7 @@ use ecsrunner_core::event::{Event, JobEvent};
 use ecsrunner_core::id::DeliveryId;
 use ecsrunner_core::reason::{Code, Reason};
 use ecsrunner_core::record::Outcome;
+use ecsrunner_core::webhook::envelope::Envelope;
 use ecsrunner_core::webhook::{MAX_BODY_BYTES, Webhook, read, verify};
 use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
@@ -26,6 +27,18 @@ pub struct Delivery<'a> {
     pub content_type: Option<&'a str>,
     /// The raw body.
     pub body: &'a [u8],
+}
+
+impl<'a> From<&'a Envelope> for Delivery<'a> {
+    fn from(envelope: &'a Envelope) -> Self {
+        Self {
+            event: &envelope.event,
+            id: &envelope.delivery,
+            signature: envelope.signature.as_deref(),
+            content_type: envelope.content_type.as_deref(),
+            body: &envelope.body,
+        }
+    }
 }
 
 impl Delivery<'_> {

@@ -75,13 +75,7 @@ impl ControlPlane {
 
 impl Desk {
     async fn webhook(&self, envelope: &Envelope, until: Timestamp) -> anyhow::Result<Answer> {
-        let delivery = Delivery {
-            event: &envelope.event,
-            id: &envelope.delivery,
-            signature: envelope.signature.as_deref(),
-            content_type: envelope.content_type.as_deref(),
-            body: &envelope.body,
-        };
+        let delivery = Delivery::from(envelope);
         let now = Timestamp::now();
         let secrets = self.secrets.webhook_secrets(Freshness::Usual, now).await?;
         let secrets = if delivery.is_signed(&secrets) {

@@ -152,13 +152,7 @@ impl Arrival {
     pub(super) fn heard(&self, deployment: &Deployment, received_at: Timestamp) -> Result<Heard, Fault> {
         match &self.form {
             Form::Webhook(envelope) => {
-                let delivery = Delivery {
-                    event: &envelope.event,
-                    id: &envelope.delivery,
-                    signature: envelope.signature.as_deref(),
-                    content_type: envelope.content_type.as_deref(),
-                    body: &envelope.body,
-                };
+                let delivery = Delivery::from(envelope);
                 let webhook = delivery.read(received_at).map_err(Fault::Unreadable)?;
                 Ok(match event_of(webhook) {
                     Ok(event) => Heard::Job(event),
