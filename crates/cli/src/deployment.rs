@@ -11,7 +11,7 @@ use anyhow::anyhow;
 use ecsrunner_core::id::{JobId, RunnerName};
 use ecsrunner_engine::Ruleset;
 use ecsrunner_engine::view::{ClassView, JobView, OutcomeView, RunnerView, StatusView};
-use ecsrunner_github::Client;
+use ecsrunner_github::{ApiUrl, Client};
 use jiff::Timestamp;
 
 use crate::arguments::TargetArguments;
@@ -19,6 +19,7 @@ use crate::environment;
 use crate::exit::Failure;
 
 pub(crate) use aws::AwsDeployment;
+pub(crate) use github::Pages;
 pub(crate) use local::LocalServer;
 
 /// The most records of history that one list looks through, or a slice of it.
@@ -243,7 +244,7 @@ impl Deployment {
             Self::Aws(aws) => aws.stop(name, force).await?,
             Self::Local(server) => server.stop(name, force).await?,
         };
-        if outcome.outcome == ACCEPTED {
+        if outcome.is_accepted() {
             return Ok(Stopped::Done);
         }
         // Nothing was to be changed: what it is tells why.
@@ -296,6 +297,19 @@ impl Deployment {
         }
     }
 
+    /// Where GitHub is for it: what is meant for one GitHub must not go to another.
+    pub(crate) fn github_api(&self) -> Result<ApiUrl, Failure> {
+        match self {
+            Self::Aws(_) => github::api(),
+            Self::Local(server) => server.github_api(),
+        }
+    }
+
+    /// GitHub's pages, as far as it is known which.
+    pub(crate) fn pages(&self) -> Result<Pages, Failure> {
+        Ok(Pages::of(&self.github_api()?))
+    }
+
     /// What it offers.
     pub(crate) async fn classes(&self) -> Result<Vec<ClassView>, Failure> {
         match self {
@@ -304,9 +318,6 @@ impl Deployment {
         }
     }
 }
-
-/// The outcome of what was done.
-const ACCEPTED: &str = "accepted";
 
 /// What became of stopping a runner.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use ecsrunner_aws::parameters::ParametersError;
 use ecsrunner_engine::ports::github::GitHubError;
 
-use crate::output::clean;
+use crate::output::clean_lines;
 
 /// Done.
 pub(crate) const DONE: u8 = 0;
@@ -67,6 +67,11 @@ impl Failure {
         }
     }
 
+    /// Whether the caller is not let.
+    pub(crate) fn is_of_permission(&self) -> bool {
+        self.code == PERMISSION
+    }
+
     /// Whether a deployment is there whose parameters cannot be used.
     pub(crate) fn is_of_parameters(&self) -> bool {
         let is_mistaken = |error: &ParametersError| matches!(error, ParametersError::Mistakes(_));
@@ -115,14 +120,13 @@ pub(crate) fn report(failure: &Failure) -> ExitCode {
     }
     // Where standard error is gone, the code has to do.
     // Others' words may be in it, which must not speak to a terminal.
-    let shown =
-        |error: &dyn fmt::Display| error.to_string().lines().map(clean).collect::<Vec<_>>().join("\n");
+    let shown = |text: &dyn fmt::Display| clean_lines(&text.to_string());
     let _told = writeln!(err, "{} {}", "error:".red().bold(), shown(&failure.error));
     for cause in failure.error.chain().skip(1) {
         let _told = writeln!(err, "  {} {}", "caused by:".bold(), shown(&cause));
     }
     if let Some(hint) = &failure.hint {
-        let _told = writeln!(err, "\n{} {hint}", "hint:".cyan().bold());
+        let _told = writeln!(err, "\n{} {}", "hint:".cyan().bold(), shown(hint));
     }
     ExitCode::from(failure.code)
 }

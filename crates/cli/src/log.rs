@@ -11,6 +11,7 @@ use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
 use crate::arguments::TalkArguments;
+use crate::output::clean_lines;
 use crate::{environment, output};
 
 /// Begins to log what a server does.
@@ -63,8 +64,9 @@ where
         mut writer: Writer<'_>,
         event: &Event<'_>,
     ) -> fmt::Result {
-        writer.write_str("note: ")?;
-        context.field_format().format_fields(writer.by_ref(), event)?;
-        writeln!(writer)
+        // Others' words may be in it, which must not speak to a terminal.
+        let mut text = String::new();
+        context.field_format().format_fields(Writer::new(&mut text), event)?;
+        writeln!(writer, "note: {}", clean_lines(&text))
     }
 }

@@ -84,6 +84,11 @@ pub(crate) fn clean(text: &str) -> String {
     text.replace(char::is_control, "\u{fffd}")
 }
 
+/// The same for a text of several lines.
+pub(crate) fn clean_lines(text: &str) -> String {
+    text.lines().map(clean).collect::<Vec<_>>().join("\n")
+}
+
 /// RFC 4180's quotes, where a value needs them.
 fn quoted(cell: &str) -> String {
     if cell.contains([',', '"', '\n', '\r']) {
@@ -132,7 +137,7 @@ pub(crate) fn say(text: &str) {
     if talk().quiet {
         return;
     }
-    let _said = writeln!(anstream::stderr(), "{text}");
+    let _said = writeln!(anstream::stderr(), "{}", clean_lines(text));
 }
 
 /// A text, or that there is none.

@@ -191,6 +191,8 @@ pub enum RunOutcome {
         event: Arc<str>,
         /// The repository that its head commit is in; a deleted fork has none.
         head_repository: Option<Repository>,
+        /// Whether its repository is private or internal, where GitHub said.
+        private: Option<bool>,
     },
     /// There is no such run, and a control read succeeded.
     Absent,

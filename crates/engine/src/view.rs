@@ -46,6 +46,12 @@ impl OutcomeView {
     pub fn of(outcome: &Outcome) -> Self {
         Self { outcome: outcome.as_str().to_owned(), reason: ReasonView::of(outcome.reason()) }
     }
+
+    /// Whether something was changed.
+    #[must_use]
+    pub fn is_accepted(&self) -> bool {
+        self.outcome == "accepted"
+    }
 }
 
 /// How a deployment stands, as it is shown.

@@ -170,6 +170,7 @@ struct Run {
     event: String,
     head_repository: Option<HeadRepository>,
     actor: Option<Actor>,
+    repository: Option<ListedRepository>,
 }
 
 #[derive(Deserialize)]
@@ -188,6 +189,7 @@ impl Run {
             event: self.event,
             head_repository: self.head_repository.and_then(|head| Repository::parse(&head.full_name).ok()),
             actor: self.actor.map(|actor| actor.login),
+            private: self.repository.and_then(|repository| repository.private),
         }
     }
 }

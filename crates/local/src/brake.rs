@@ -34,6 +34,8 @@ impl Brake {
     /// Pulls the brake or lets it go. Returns whether launches are paused now:
     /// the configuration may say so by itself.
     pub(crate) fn pull(&self, paused: bool) -> io::Result<bool> {
+        // Of two operators at once, file and memory hear the same one last.
+        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
         if paused {
             write_whole(&self.file, b"")?;
         } else {
@@ -44,7 +46,7 @@ impl Brake {
         }
         let rules = rules(&self.configured, paused);
         let is_paused = rules.settings.paused;
-        *self.current.lock().unwrap_or_else(PoisonError::into_inner) = rules;
+        *current = rules;
         Ok(is_paused)
     }
 }

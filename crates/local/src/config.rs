@@ -29,7 +29,9 @@ pub struct Config {
     pub settings: Settings,
     /// Its classes.
     pub catalogue: Catalogue,
-    /// GitHub's API, with who we are there.
+    /// GitHub's API.
+    pub github_api: ApiUrl,
+    /// The same, with who we are there.
     pub github: Client,
     /// The webhook's secrets; any of them will do.
     pub webhook_secrets: Vec<SecretString>,
@@ -163,6 +165,7 @@ impl Reader<'_> {
         let settings = self.settings(table);
         let api_url = self.api_url(github.as_ref(), overrides);
         let credentials = github.and_then(|github| self.credentials(&github));
+        let github_api = api_url.clone();
         let github = match (api_url, credentials) {
             (Some(api_url), Some(credentials)) => self.client(api_url, &credentials),
             _ => None,
@@ -176,6 +179,7 @@ impl Reader<'_> {
         Some(Config {
             settings: settings?,
             catalogue: classes?,
+            github_api: github_api?,
             github: github?,
             webhook_secrets,
             runner_dir: runner.dir,

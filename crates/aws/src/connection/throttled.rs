@@ -39,7 +39,7 @@ impl Intercept for Notes {
         }
         let body = response.body().bytes().unwrap_or_default();
         if status.as_u16() == 429 || is_throttled(&String::from_utf8_lossy(body)) {
-            warn!(service = self.0.prefix(), "AWS throttles: the call is tried again");
+            warn!(service = self.0.prefix(), "AWS throttles: the call is tried a few times");
         }
         Ok(())
     }

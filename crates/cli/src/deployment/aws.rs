@@ -1,6 +1,6 @@
 //! A deployment on AWS: its parameters, its tables, its tasks.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
@@ -93,8 +93,9 @@ impl AwsDeployment {
             let listed = self.store.runners(&page).await.map_err(Failure::of_aws)?;
             Ok((listed.items.iter().map(RunnerView::gone).collect(), listed.next))
         });
-        let (open, past) = tokio::try_join!(self.open(), past)?;
-        // One that ended between the two reads is listed once, as it is now.
+        // What is open comes first: one that ends between the two reads is listed once, as it is now.
+        let open = self.open().await?;
+        let past = past.await?;
         let gone: HashSet<&str> = past.iter().map(|runner| runner.name.as_str()).collect();
         let open = open.runners.iter().map(|runner| RunnerView::open(runner, now));
         let open = open.filter(|runner| runner.is_admitted(query) && !gone.contains(runner.name.as_str()));
@@ -107,11 +108,20 @@ impl AwsDeployment {
             let listed = self.store.jobs(&page).await.map_err(Failure::of_aws)?;
             Ok((listed.items.iter().map(JobView::ended).collect(), listed.next))
         });
-        let (open, past) = tokio::try_join!(self.open(), past)?;
-        let ended: HashSet<u64> = past.iter().map(|job| job.id).collect();
-        let open = open.jobs.iter().map(JobView::open);
-        let open = open.filter(|job| job.is_admitted(query) && !ended.contains(&job.id));
-        Ok(open.chain(past).collect())
+        let open = self.open().await?;
+        let past = past.await?;
+        // Of a job that is in both, the longer time line is the later word: it has
+        // ended since, or is open again and history's index does not know it yet.
+        let stages: HashMap<u64, usize> = past.iter().map(|job| (job.id, job.timeline.len())).collect();
+        let open: Vec<JobView> = open.jobs.iter().map(JobView::open).collect();
+        let open = open.into_iter().filter(|job| {
+            let is_later = stages.get(&job.id).is_none_or(|stages| job.timeline.len() > *stages);
+            is_later && job.is_admitted(query)
+        });
+        let open: Vec<JobView> = open.collect();
+        let reopened: HashSet<u64> = open.iter().map(|job| job.id).collect();
+        let past = past.into_iter().filter(|job| !reopened.contains(&job.id));
+        Ok(open.iter().cloned().chain(past).collect())
     }
 
     /// What was, the latest first: several spans of time side by side.

@@ -22,24 +22,33 @@ pub(super) fn client(credentials: &GitHubCredentials, tls: Arc<ClientConfig>) ->
     Ok(Client::with_tls(api()?, &credentials, CALL_LIMIT, Some(tls))?)
 }
 
-/// GitHub, by the operator's own token, as `gh` finds it in the environment.
-pub(crate) fn by_own_token() -> Result<Option<Client>, Failure> {
+/// GitHub at that address, by the operator's own token, as `gh` finds it in the environment.
+pub(crate) fn by_own_token(api: ApiUrl) -> Result<Option<Client>, Failure> {
     let Some(token) = environment::own_token() else { return Ok(None) };
-    let client = Client::new(api()?, &Credentials::Token(token)).context("the operator's own token")?;
+    let client = Client::new(api, &Credentials::Token(token)).context("the operator's own token")?;
     Ok(Some(client))
 }
 
-/// Where GitHub's API is.
-pub(crate) fn api() -> Result<ApiUrl, Failure> {
+/// Where GitHub's API is, by the environment.
+pub(super) fn api() -> Result<ApiUrl, Failure> {
     let url = environment::text(environment::GITHUB_API_URL);
     let url = url.as_deref().unwrap_or(ApiUrl::GITHUB_COM);
     ApiUrl::parse(url).context(environment::GITHUB_API_URL).map_err(Failure::usage)
 }
 
-/// A job's page at GitHub.
-pub(crate) fn page(repository: &str, run: u64, job: u64) -> String {
-    let host = api().map_or_else(|_| GITHUB_COM.to_owned(), |api| pages(&api.to_string()));
-    format!("{host}/{repository}/actions/runs/{run}/job/{job}")
+/// GitHub's pages, for people.
+#[derive(Clone, Debug)]
+pub(crate) struct Pages(String);
+
+impl Pages {
+    pub(super) fn of(api: &ApiUrl) -> Self {
+        Self(pages(&api.to_string()))
+    }
+
+    /// A job's.
+    pub(crate) fn job(&self, repository: &str, run: u64, job: u64) -> String {
+        format!("{}/{repository}/actions/runs/{run}/job/{job}", self.0)
+    }
 }
 
 const GITHUB_COM: &str = "https://github.com";

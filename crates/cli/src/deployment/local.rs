@@ -8,8 +8,8 @@ use anyhow::{Context, anyhow};
 use ecsrunner_core::id::{JobId, RunnerName};
 use ecsrunner_engine::Ruleset;
 use ecsrunner_engine::view::{ClassView, JobView, OutcomeView, RunnerView, StatusView};
-use ecsrunner_github::Client;
-use ecsrunner_local::attach::Attachment;
+use ecsrunner_github::{ApiUrl, Client};
+use ecsrunner_local::attach::{AttachError, Attachment};
 use ecsrunner_local::config::Config;
 use reqwest::{RequestBuilder, StatusCode};
 use secrecy::ExposeSecret;
@@ -17,7 +17,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use super::{Query, gather};
+use super::{Query, gather, github};
 use crate::environment;
 use crate::exit::Failure;
 
@@ -65,10 +65,12 @@ impl LocalServer {
         let attachment = if is_url {
             None
         } else {
-            Some(Attachment::read(Path::new(place)).map_err(|error| {
-                Failure::usage(error).hint(
+            Some(Attachment::read(Path::new(place)).map_err(|error| match error {
+                AttachError::NoState(_) => Failure::usage(error).hint(
                     "the URL that `ecsrunner local up` prints is expected, or the directory that its `--state` names",
-                )
+                ),
+                AttachError::Unreadable { .. } => Failure::permission(error)
+                    .hint("it belongs to the user who started the server: only that one may change it"),
             })?)
         };
         let url = attachment.as_ref().map_or(place, |attachment| &attachment.url);
@@ -114,6 +116,17 @@ impl LocalServer {
         let file = &self.attachment("reading its configuration")?.config;
         let (settings, catalogue) = Config::rules(file).map_err(Failure::usage)?;
         Ok(Ruleset { settings, catalogue, subnets: Vec::new() })
+    }
+
+    /// Where GitHub is, by the server's configuration where the caller may read it.
+    pub(super) fn github_api(&self) -> Result<ApiUrl, Failure> {
+        match &self.attachment {
+            Some(attachment) => {
+                let config = Config::read(&attachment.config, &environment::overrides());
+                Ok(config.map_err(Failure::usage)?.github_api)
+            }
+            None => github::api(),
+        }
     }
 
     /// GitHub, by the credentials of the server's configuration.

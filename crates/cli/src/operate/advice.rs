@@ -24,7 +24,7 @@ pub(super) const fn on(code: Code) -> &'static str {
             "`ecsrunner list-class-sizes` lists the classes: correct `runs-on`, or add the class, and `ecsrunner jobs retry`"
         }
         Code::ClassInvalid => {
-            "correct the class in runner_class_sizes and apply; then `ecsrunner jobs retry`"
+            "correct the class in runner_class_sizes and apply (on one machine: in its configuration, and start it anew); then `ecsrunner jobs retry`"
         }
         Code::ClassMissing => {
             "add a `class:` label to the job's `runs-on`, or make one class the default, and `ecsrunner jobs retry`"
@@ -36,7 +36,7 @@ pub(super) const fn on(code: Code) -> &'static str {
             "use another class, or add the repository to the class's `repositories`, and `ecsrunner jobs retry`"
         }
         Code::RepositoryNotAllowed => {
-            "add the repository to allowed_repositories (on one machine `repositories`), and `ecsrunner jobs retry`"
+            "add the repository to allowed_repositories and apply (on one machine: `repositories`, and start it anew); then `ecsrunner jobs retry`"
         }
         Code::RepositoryPublic => {
             "anybody could run code from a pull request: think twice before public_repositories is true"

@@ -52,6 +52,15 @@ impl Check {
         Self { name, state: State::Failed, found: found.to_string(), remedy: Some(remedy.to_string()) }
     }
 
+    /// What is broken, unless it only is that the caller may not look at it.
+    fn broken(name: &'static str, failure: &Failure, remedy: impl Display) -> Self {
+        if failure.is_of_permission() {
+            Self::unknown(name, failure)
+        } else {
+            Self::failed(name, one_line(&failure.to_string()), remedy)
+        }
+    }
+
     /// What the caller may not look at, or nobody could be asked about.
     fn unknown(name: &'static str, failure: &Failure) -> Self {
         let remedy = failure.hint_text().map(str::to_owned);

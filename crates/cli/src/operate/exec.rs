@@ -123,14 +123,21 @@ async fn speak(
         .with_context(|| format!("`{PLUGIN}` cannot be executed"))?;
     let output = plugin.stdout.take();
     let ended = async {
+        let is_told = code.is_some();
         let told = match (code, output) {
             (Some(code), Some(output)) => code.pass_on(output, &mut io::stdout()).await?,
             _ => None,
         };
         let status = plugin.wait().await.context("the plugin's end was not heard")?;
         let own = status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(OURS);
-        // A session that broke off tells no code of the command's.
-        Ok::<_, Failure>(if status.success() { told.unwrap_or(own) } else { own })
+        match told {
+            _ if !status.success() => Ok(own),
+            Some(code) => Ok(code),
+            None if is_told => {
+                Err(Failure::from(anyhow!("the session ended before the command's exit code came")))
+            }
+            None => Ok(own),
+        }
     };
     tokio::pin!(ended);
     loop {

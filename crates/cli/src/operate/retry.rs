@@ -38,7 +38,7 @@ pub(super) async fn retry(arguments: &RetryJob) -> Result<(), Failure> {
     };
     let retried = match job.state.as_str() {
         "refused" if job.conclusion.is_none() => judge_again(&deployment, id).await?,
-        "refused" | "completed" => run_again(&job, id).await?,
+        "refused" | "completed" => run_again(&deployment, &job, id).await?,
         "in_progress" => {
             return Err(anyhow!("job {id} is in progress: there is nothing to try again").into());
         }
@@ -70,18 +70,26 @@ async fn judge_again(deployment: &Deployment, id: JobId) -> Result<Retried, Fail
         return Err(Failure::from(anyhow!("job {id} is refused again: {text} [{code}]"))
             .hint(format!("`ecsrunner why {id}` says what would be right")));
     }
-    Ok(Retried::JudgedAgain)
+    if outcome.is_accepted() {
+        return Ok(Retried::JudgedAgain);
+    }
+    // Somebody else was quicker: GitHub told of it meanwhile, or another operator asked.
+    match deployment.job(id.get()).await? {
+        Some(job) if !matches!(job.state.as_str(), "completed" | "refused") => Ok(Retried::LookedAt),
+        Some(job) => Err(anyhow!("job {id} is {} by now, and was left alone", job.state).into()),
+        None => Err(find::no_job(deployment, id)),
+    }
 }
 
-async fn run_again(job: &JobView, id: JobId) -> Result<Retried, Failure> {
+async fn run_again(deployment: &Deployment, job: &JobView, id: JobId) -> Result<Retried, Failure> {
     let repository = Repository::parse(&job.repository).map_err(Failure::usage)?;
-    let Some(client) = github::by_own_token()? else {
+    let Some(client) = github::by_own_token(deployment.github_api()?)? else {
         return Err(Failure::permission(anyhow!(
             "job {id} has ended, and only somebody who may write actions in {repository} can run it again"
         ))
         .hint(format!(
             "give a token of yours in GH_TOKEN, or run it again there: {}",
-            github::page(&job.repository, job.run_id, job.id)
+            deployment.pages()?.job(&job.repository, job.run_id, job.id)
         )));
     };
     client.rerun_job(&repository, id).await.map_err(Failure::of_github)?;

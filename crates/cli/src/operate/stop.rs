@@ -1,6 +1,6 @@
 //! `ecsrunner runners stop`.
 
-use std::io::{self, BufRead, IsTerminal};
+use std::io::{self, BufRead, IsTerminal, Write};
 
 use anyhow::anyhow;
 use ecsrunner_core::id::RunnerName;
@@ -10,7 +10,7 @@ use super::find;
 use crate::arguments::StopRunner;
 use crate::deployment::{Deployment, Stopped};
 use crate::exit::Failure;
-use crate::output::{print, say};
+use crate::output::print;
 
 pub(super) async fn stop(arguments: &StopRunner) -> Result<(), Failure> {
     let deployment = Deployment::connect(&arguments.target).await?;
@@ -49,8 +49,11 @@ fn ask(runner: &RunnerView) -> Result<(), Failure> {
         return Err(Failure::usage(anyhow!("--force is not confirmed: {risk}"))
             .hint("--yes confirms it where nobody can be asked"));
     }
-    say(&format!("{} is {}. Stopped at once, {risk}.", runner.name, runner.state));
-    say("Stop it? [y/N]");
+    // Asked in any case: whoever wants quiet has to answer, too.
+    let mut err = io::stderr();
+    writeln!(err, "{} is {}. Stopped at once, {risk}.", runner.name, runner.state)?;
+    write!(err, "Stop it? [y/N] ")?;
+    err.flush()?;
     let mut answer = String::new();
     io::stdin().lock().read_line(&mut answer)?;
     if matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes") {

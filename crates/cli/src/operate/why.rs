@@ -15,7 +15,7 @@ use serde::Serialize;
 
 use super::{advice, find, runs};
 use crate::arguments::WhyArguments;
-use crate::deployment::{Deployment, Query, github};
+use crate::deployment::{Deployment, Pages, Query};
 use crate::exit::Failure;
 use crate::output::{self, print};
 
@@ -39,6 +39,8 @@ struct Answer {
     deliveries: Vec<Delivered>,
     because: Option<ReasonView>,
     next: String,
+    #[serde(skip)]
+    pages: Pages,
 }
 
 pub(super) async fn why(arguments: &WhyArguments) -> Result<(), Failure> {
@@ -89,6 +91,7 @@ async fn recorded(deployment: &Deployment, job: JobView) -> Result<Answer, Failu
         deliveries: Vec::new(),
         because,
         next: String::new(),
+        pages: deployment.pages()?,
     })
 }
 
@@ -112,6 +115,10 @@ fn because(job: &JobView, runners: &[RunnerView]) -> Option<ReasonView> {
 }
 
 impl Answer {
+    fn page(&self, job: &JobView) -> String {
+        self.pages.job(&job.repository, job.run_id, job.id)
+    }
+
     fn advice(&self) -> String {
         let code = self.because.as_ref().and_then(|because| Reason::from_parts(&because.code, None));
         let code = code.map(|reason| reason.code());
@@ -134,12 +141,8 @@ impl Answer {
                 "no runner of ours executed it: see above what became of those that were started for it"
                     .to_owned()
             }
-            ("completed", None) => format!("read the job's log at GitHub: {}", page(job)),
+            ("completed", None) => format!("read the job's log at GitHub: {}", self.page(job)),
             (state, None) => format!("`ecsrunner why {}` again in a minute: the job is {state}", job.id),
         }
     }
-}
-
-fn page(job: &JobView) -> String {
-    github::page(&job.repository, job.run_id, job.id)
 }

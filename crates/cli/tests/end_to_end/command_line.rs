@@ -52,7 +52,7 @@ fn without_arguments_the_help_is_shown_as_an_error() {
     Usage: ecsrunner [OPTIONS] <COMMAND>
 
     Commands:
-      demo              Show it at work on this machine: a fake GitHub, a server, and a workflow's jobs
+      demo              Show it at work on this machine, with a fake GitHub
       local             Serve jobs on this machine
       why               Say why a job is where it is, and what to do about it
       runners           List and manage runners
@@ -62,13 +62,13 @@ fn without_arguments_the_help_is_shown_as_an_error() {
       classes           List and check runner classes
       list-class-sizes  List the runner classes that jobs may ask for
       cluster           Show the cluster that runners are tasks of
-      doctor            Check a deployment's parts: permissions, secrets, webhook, images, quotas
+      doctor            Check permissions, secrets, webhook, images and quotas
       pause             Launch no more runners; jobs that are executed go on
       resume            Launch runners again
-      drain             Launch no more runners, and retire those that execute nothing
-      deliveries        List webhook deliveries at GitHub, and have them sent again
+      drain             Pause, and retire the runners that execute nothing
+      deliveries        List GitHub's webhook deliveries, and have them sent again
       webhook           Send test webhooks
-      replay            Show what recorded events would be decided to, without doing it
+      replay            Show what recorded events would be decided to
       completions       Print completions for a shell
       man               Print the manual page
       help              Print this message or the help of the given subcommand(s)
@@ -94,7 +94,7 @@ fn help_goes_to_standard_output() {
     Usage: ecsrunner [OPTIONS] <COMMAND>
 
     Commands:
-      demo              Show it at work on this machine: a fake GitHub, a server, and a workflow's jobs
+      demo              Show it at work on this machine, with a fake GitHub
       local             Serve jobs on this machine
       why               Say why a job is where it is, and what to do about it
       runners           List and manage runners
@@ -104,13 +104,13 @@ fn help_goes_to_standard_output() {
       classes           List and check runner classes
       list-class-sizes  List the runner classes that jobs may ask for
       cluster           Show the cluster that runners are tasks of
-      doctor            Check a deployment's parts: permissions, secrets, webhook, images, quotas
+      doctor            Check permissions, secrets, webhook, images and quotas
       pause             Launch no more runners; jobs that are executed go on
       resume            Launch runners again
-      drain             Launch no more runners, and retire those that execute nothing
-      deliveries        List webhook deliveries at GitHub, and have them sent again
+      drain             Pause, and retire the runners that execute nothing
+      deliveries        List GitHub's webhook deliveries, and have them sent again
       webhook           Send test webhooks
-      replay            Show what recorded events would be decided to, without doing it
+      replay            Show what recorded events would be decided to
       completions       Print completions for a shell
       man               Print the manual page
       help              Print this message or the help of the given subcommand(s)
@@ -150,7 +150,7 @@ fn help_goes_to_standard_output() {
     insta::assert_snapshot!(run(&["demo", "--help"]), @r"
     exit code 0
     --- stdout
-    Show it at work on this machine: a fake GitHub, a server, and a workflow's jobs
+    Show it at work on this machine, with a fake GitHub
 
     Usage: ecsrunner demo [OPTIONS]
            ecsrunner demo <COMMAND>

@@ -197,7 +197,10 @@ pub(super) fn record_answer(
     }
     for change in &mut recorded.changes {
         if let Change::Job(job) = change {
-            job.asked_at = Some(at);
+            // What is to be asked next is another question: it need not wait.
+            let is_to_check =
+                matches!(&job.state, JobState::Queued { wait, .. } if wait.code() == Code::ToCheck);
+            job.asked_at = (!is_to_check).then_some(at);
         }
     }
     recorded
@@ -220,7 +223,12 @@ fn heed_answer(job: &Job, event: &JobEvent, records: &Records, rules: Rules<'_>)
             // Confirmed. The version moves on, so that whoever waits for the
             // confirmation sees it; the plan changes only where it was needed.
             let confirms = wait.code() == Code::ToConfirm;
-            let wait = if confirms { admitted(rules) } else { wait.clone() };
+            let wait = match confirms {
+                false => wait.clone(),
+                // Of one that was refused, not all is kept that its webhook told.
+                true if job.timeline.at(JobStage::Refused).is_some() => Code::ToCheck.into(),
+                true => admitted(rules),
+            };
             let state = JobState::Queued { place: place.clone(), wait };
             Recorded::accepted(vec![Change::Job(job.with_state(state))], confirms)
         }
@@ -250,7 +258,7 @@ pub(super) fn record_run(job: &Job, answer: &RunAnswer, rules: Rules<'_>) -> Rec
     if wait.code() != Code::ToCheck {
         return Recorded::nothing(Code::NothingNew);
     }
-    let RunOutcome::Found { event, head_repository } = &answer.outcome else {
+    let RunOutcome::Found { event, head_repository, private } = &answer.outcome else {
         return match answer.outcome {
             RunOutcome::Absent => record_absent(job),
             _ => record_asked(job, answer.at),
@@ -258,7 +266,7 @@ pub(super) fn record_run(job: &Job, answer: &RunAnswer, rules: Rules<'_>) -> Rec
     };
     let subject = Subject {
         repository: &job.facts.repository,
-        private: None,
+        private: *private,
         event: Some(event),
         head_repository: head_repository.as_ref(),
     };

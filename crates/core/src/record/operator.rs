@@ -32,7 +32,8 @@ fn is_over(ending: &Ending) -> bool {
 }
 
 /// Judges a refused job again. GitHub is asked before anything is launched:
-/// the job may be cancelled or taken by now.
+/// the job may be cancelled or taken by now, and what its webhook told of the
+/// repository is not kept.
 pub(super) fn retry(request: &RetryRequest, records: &Records, rules: Rules<'_>) -> Recorded {
     match &records.job {
         Some(JobRecord::Ended(ended)) => match &ended.ending {

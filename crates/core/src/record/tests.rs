@@ -293,6 +293,7 @@ fn what_started_a_run_is_judged_before_a_launch_where_the_deployment_wants_it() 
         let outcome = RunOutcome::Found {
             event: event.into(),
             head_repository: Some(crate::id::Repository::parse(head).unwrap()),
+            private: Some(true),
         };
         let answer = RunAnswer { job: JobId::new(7), asked: job.version, outcome, at: at(30) };
         record(&Event::RunAnswer(answer), &records, rules)

@@ -17,7 +17,7 @@ use super::memory::EffectKey;
 use super::{Effected, News, STEP_LIMIT, chain};
 use crate::discover::event_of;
 use crate::ports::Clock;
-use crate::ports::github::{GitHub, GitHubError};
+use crate::ports::github::{GitHub, GitHubError, RemoteRun};
 use crate::{Engine, World};
 
 impl<W: World> Engine<W> {
@@ -47,7 +47,8 @@ impl<W: World> Engine<W> {
             None => RunOutcome::Unanswered,
             Some(None) => RunOutcome::Absent,
             Some(Some(run)) => {
-                RunOutcome::Found { event: run.event.into(), head_repository: run.head_repository }
+                let RemoteRun { event, head_repository, private, .. } = run;
+                RunOutcome::Found { event: event.into(), head_repository, private }
             }
         };
         info!(job_id = job.id().get(), run_id = job.facts.run.get(), found = ?outcome, "asked GitHub about run");

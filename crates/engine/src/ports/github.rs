@@ -200,6 +200,8 @@ pub struct RemoteRun {
     pub head_repository: Option<Repository>,
     /// Who started it.
     pub actor: Option<String>,
+    /// Whether its repository is private or internal, where GitHub said.
+    pub private: Option<bool>,
 }
 
 /// Why a call to GitHub brought nothing.

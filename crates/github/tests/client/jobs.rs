@@ -73,7 +73,8 @@ async fn a_run_tells_its_event_and_where_its_head_is() {
         Some(Answer::new(
             200,
             &if asked.line.ends_with("/1") {
-                json!({"event": "pull_request", "head_repository": {"full_name": "fork/app"}, "actor": {"login": "eve"}})
+                json!({"event": "pull_request", "head_repository": {"full_name": "fork/app"}, "actor": {"login": "eve"},
+                    "repository": {"full_name": "acme/app", "private": false}})
             } else {
                 json!({"event": "push", "head_repository": null})
             },
@@ -85,10 +86,15 @@ async fn a_run_tells_its_event_and_where_its_head_is() {
     let head_repository = Some(Repository::parse("fork/app").unwrap());
     assert_eq!(
         forked,
-        RemoteRun { event: "pull_request".into(), head_repository, actor: Some("eve".into()) }
+        RemoteRun {
+            event: "pull_request".into(),
+            head_repository,
+            actor: Some("eve".into()),
+            private: Some(false),
+        }
     );
     let orphan = client.run(&app(), RunId::new(2)).await.unwrap().unwrap();
-    assert_eq!(orphan, RemoteRun { event: "push".into(), head_repository: None, actor: None });
+    assert_eq!(orphan, RemoteRun { event: "push".into(), head_repository: None, actor: None, private: None });
 }
 
 async fn absent(control: u16) -> Result<(Option<RemoteJob>, Option<RemoteRun>), GitHubError> {

@@ -55,7 +55,9 @@ async fn state(aws: &AwsDeployment) -> Check {
             format_args!("{unreadable} open records cannot be read"),
             "use the release that wrote them, or look at them in the state table: nothing is done for them until then",
         ),
-        Err(failure) => Check::unknown(NAME, &failure),
+        Err(failure) => {
+            Check::broken(NAME, &failure, "see whether the state table is there: `terraform apply` makes it")
+        }
     }
 }
 
@@ -69,7 +71,7 @@ async fn sweep(aws: &AwsDeployment) -> Check {
             if ago <= SWEPT_WITHIN { Check::ok(NAME, found) } else { Check::failed(NAME, found, REMEDY) }
         }
         Ok(None) => Check::failed(NAME, "there was none yet", REMEDY),
-        Err(failure) => Check::unknown(NAME, &failure),
+        Err(failure) => Check::broken(NAME, &failure, "see whether the state table is there"),
     }
 }
 
@@ -194,7 +196,9 @@ async fn webhook_secret(aws: &AwsDeployment) -> Check {
     const NAME: &str = "webhook secret";
     match aws.webhook_secrets().await {
         Ok(count) => Check::ok(NAME, format_args!("{count} in {}", aws.facts().webhook_secret)),
-        Err(failure) => Check::unknown(NAME, &failure),
+        Err(failure) => {
+            Check::broken(NAME, &failure, "put a list of texts there: without one every webhook is refused")
+        }
     }
 }
 

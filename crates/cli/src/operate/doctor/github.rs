@@ -24,11 +24,15 @@ pub(super) async fn look(deployment: &Deployment) -> Vec<Check> {
     const NAME: &str = "GitHub secret";
     let client = match deployment.github().await {
         Ok(client) => client,
-        Err(failure) => return vec![Check::unknown(NAME, &failure)],
+        Err(failure) => {
+            let remedy =
+                "put the App's id and private key there, or a token: docs/configuration.md has the form";
+            return vec![Check::broken(NAME, &failure, remedy)];
+        }
     };
     let settings = match deployment.rules() {
         Ok(rules) => rules.settings,
-        Err(failure) => return vec![Check::unknown(NAME, &failure)],
+        Err(failure) => return vec![Check::broken(NAME, &failure, "correct the configuration")],
     };
     let mut checks = app(&client, &settings).await;
     checks.extend(scopes(&client, &settings).await);

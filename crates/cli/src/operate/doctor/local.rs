@@ -33,7 +33,7 @@ async fn configuration(deployment: &Deployment) -> Check {
     const NAME: &str = "configuration";
     let rules = match deployment.rules() {
         Ok(rules) => rules,
-        Err(failure) => return Check::unknown(NAME, &failure),
+        Err(failure) => return Check::broken(NAME, &failure, "correct it, and start the server anew"),
     };
     match deployment.status().await {
         Ok(status) if status.paused => {

@@ -10,9 +10,13 @@ const CHUNK: usize = 16 * 1024;
 /// Behind the mark: the code, and the end of its line.
 const MOST_DIGITS: usize = 5;
 
-/// A mark that a command's output does not hold by chance, and that a job cannot foresee.
+/// What comes before the random part of a mark.
+const PREFIX: &str = "ecsrunner-exit-";
+
+/// A mark that a command's output does not hold by chance.
 #[derive(Debug)]
 pub(super) struct Code {
+    random: String,
     mark: String,
 }
 
@@ -20,13 +24,17 @@ impl Code {
     pub(super) fn new() -> anyhow::Result<Self> {
         let mut bytes = [0; 16];
         aws_lc_rs::rand::fill(&mut bytes).map_err(|_| anyhow!("there is no randomness"))?;
-        let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-        Ok(Self { mark: format!("ecsrunner-exit-{hex}:") })
+        Ok(Self::of(bytes.iter().map(|byte| format!("{byte:02x}")).collect()))
     }
 
-    /// A line of shell that executes a command and then tells its code.
+    fn of(random: String) -> Self {
+        Self { mark: format!("{PREFIX}{random}:"), random }
+    }
+
+    /// A line of shell that executes a command and then tells its code. The mark
+    /// is not whole in it: a command may print the line, which `ps` shows.
     pub(super) fn told_by(&self, command: &str) -> String {
-        format!("{command}; printf '\\n{}%s\\n' \"$?\"", self.mark)
+        format!("({command}); printf '\\n%s%s:%s\\n' {PREFIX} {} \"$?\"", self.random)
     }
 
     /// Passes output on as it comes, but for the line that tells the code.
@@ -61,10 +69,12 @@ impl Code {
     /// Takes the line out, and tells its code; a terminal ends lines with two characters.
     fn take(&self, held: &mut Vec<u8>) -> Option<u8> {
         let mark = self.mark.as_bytes();
-        let at = held.windows(mark.len()).position(|window| window == mark)?;
-        let rest = held.get(at + mark.len()..)?;
-        let end = rest.iter().position(|byte| *byte == b'\n')?;
-        let code = std::str::from_utf8(rest.get(..end)?).ok()?.trim_end().parse().ok()?;
+        let (at, end, code) = (0..held.len()).find_map(|at| {
+            let rest = held.get(at..)?.strip_prefix(mark)?;
+            let end = rest.iter().position(|byte| *byte == b'\n')?;
+            let code = std::str::from_utf8(rest.get(..end)?).ok()?.trim_end().parse().ok()?;
+            Some((at, end, code))
+        })?;
         let mut from = at;
         for before in [b'\n', b'\r'] {
             if from > 0 && held.get(from - 1) == Some(&before) {
@@ -83,7 +93,7 @@ mod tests {
     use super::*;
 
     async fn passed(text: &str, at_once: usize) -> (String, Option<u8>) {
-        let code = Code { mark: "ecsrunner-exit-0a:".to_owned() };
+        let code = Code::of("0a".to_owned());
         let (mut writer, reader) = tokio::io::duplex(at_once);
         let bytes = text.as_bytes().to_vec();
         let writing = tokio::spawn(async move { writer.write_all(&bytes).await });
@@ -103,6 +113,15 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_mark_without_a_code_is_output_like_any_other() {
+        let text = "ecsrunner-exit-0a:%s\nmore\n\necsrunner-exit-0a:3\n";
+        for at_once in [1, 4096] {
+            let (out, code) = passed(text, at_once).await;
+            assert_eq!((out.as_str(), code), ("ecsrunner-exit-0a:%s\nmore\n", Some(3)));
+        }
+    }
+
+    #[tokio::test]
     async fn output_without_a_code_passes_whole() {
         assert_eq!(passed("no such thing", 4).await, ("no such thing".to_owned(), None));
         assert_eq!(passed("", 4).await, (String::new(), None));
@@ -111,10 +130,13 @@ mod tests {
     #[test]
     fn a_shell_tells_the_code_of_the_command_before() {
         let code = Code::new().unwrap();
-        let output =
-            std::process::Command::new("sh").args(["-c", &code.told_by("(exit 7)")]).output().unwrap();
-        let mut held = output.stdout;
-        assert_eq!(code.take(&mut held), Some(7));
-        assert!(held.is_empty());
+        for (command, expected) in [("exit 7", 7), ("true", 0), ("no-such-command-here 2>&1 >/dev/null", 127)]
+        {
+            let line = code.told_by(command);
+            assert!(!line.contains(&code.mark), "{line}");
+            let output = std::process::Command::new("sh").args(["-c", &line]).output().unwrap();
+            let mut held = output.stdout;
+            assert_eq!(code.take(&mut held), Some(expected), "{command}");
+        }
     }
 }

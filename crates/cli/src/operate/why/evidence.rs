@@ -5,7 +5,7 @@ use std::sync::Arc;
 use anyhow::anyhow;
 use ecsrunner_aws::operate::TaskInfo;
 use ecsrunner_core::admit::admit;
-use ecsrunner_core::id::{JobId, Repository, TaskId};
+use ecsrunner_core::id::{JobId, Repository, RunnerName, TaskId};
 use ecsrunner_core::job::JobFacts;
 use ecsrunner_core::labels::Labels;
 use ecsrunner_core::reason::{Code, Reason};
@@ -138,7 +138,7 @@ async fn ask(
 ) -> Result<(Client, Option<RemoteJob>), Failure> {
     let client = match deployment.github().await {
         Ok(client) => client,
-        Err(failure) => github::by_own_token()?.ok_or(failure)?,
+        Err(failure) => github::by_own_token(deployment.github_api()?)?.ok_or(failure)?,
     };
     let found = client.job(repository, job).await.map_err(Failure::of_github)?;
     Ok((client, found))
@@ -161,7 +161,10 @@ pub(super) async fn unrecorded(
             .hint("is the id right? A job is forgotten with its run; a run that is tried again has jobs with new ids"));
     };
     let mut deliveries = Vec::new();
-    let because = match verdict(deployment, &remote, &repository)? {
+    // Only its run tells of what kind its repository is.
+    let run = client.run(&repository, remote.run).await.ok().flatten();
+    let private = remote.private.or(run.and_then(|run| run.private));
+    let because = match verdict(deployment, &remote, &repository, private)? {
         Some(refusal) => refusal,
         None => {
             let (words, found) = search(&client, id, remote.created_at).await;
@@ -169,7 +172,10 @@ pub(super) async fn unrecorded(
             Reason::with(Code::NotRecorded, words)
         }
     };
-    let next = next(&remote, because.code(), &deliveries);
+    let is_ours = remote.runner_name.as_deref().and_then(|name| RunnerName::parse(name).ok());
+    let own = deployment.rules()?.settings.deployment;
+    let is_ours = is_ours.is_some_and(|name| name.belongs_to(&own));
+    let next = next(&remote, because.code(), &deliveries, is_ours);
     Ok(Answer {
         id: id.get(),
         job: None,
@@ -179,6 +185,7 @@ pub(super) async fn unrecorded(
         deliveries,
         because: Some(ReasonView::of(&because)),
         next,
+        pages: deployment.pages()?,
     })
 }
 
@@ -187,6 +194,7 @@ fn verdict(
     deployment: &Deployment,
     remote: &RemoteJob,
     repository: &Repository,
+    private: Option<bool>,
 ) -> Result<Option<Reason>, Failure> {
     let rules = deployment.rules()?;
     let facts = JobFacts {
@@ -198,7 +206,7 @@ fn verdict(
         workflow: None,
         labels: Labels::new(&remote.labels),
     };
-    Ok(admit(&facts, remote.private, &rules.settings, &rules.catalogue).err())
+    Ok(admit(&facts, private, &rules.settings, &rules.catalogue).err())
 }
 
 /// The App's deliveries of the job, and what to say of them.
@@ -210,10 +218,13 @@ async fn search(client: &Client, id: JobId, created_at: Option<Timestamp>) -> (S
         Ok(None) => {
             ("only an App is told of deliveries, and the deployment has a token".to_owned(), Vec::new())
         }
-        Ok(Some(found)) if found.is_empty() => {
+        Ok(Some((found, true))) if found.is_empty() => {
             ("GitHub remembers no delivery of it, which it does for three days".to_owned(), found)
         }
-        Ok(Some(found)) => {
+        Ok(Some((found, false))) if found.is_empty() => {
+            ("none of the deliveries that were looked at is of it, and there are more".to_owned(), found)
+        }
+        Ok(Some((found, _))) => {
             let told: Vec<String> = found
                 .iter()
                 .map(|one| {
@@ -231,12 +242,12 @@ async fn search(client: &Client, id: JobId, created_at: Option<Timestamp>) -> (S
     }
 }
 
-/// The deliveries around the job's beginning that are its own.
+/// The deliveries around the job's beginning that are its own, and whether all were looked at.
 async fn deliveries(
     client: &Client,
     id: JobId,
     created_at: Timestamp,
-) -> Result<Option<Vec<Delivered>>, Failure> {
+) -> Result<Option<(Vec<Delivered>, bool)>, Failure> {
     let (from, to) = (created_at - CLOCKS_DIFFER, created_at + SENT_WITHIN);
     let (mut found, mut fetched, mut cursor) = (Vec::new(), 0, None);
     for _ in 0..MOST_PAGES {
@@ -249,7 +260,7 @@ async fn deliveries(
             .filter(|one| one.event == "workflow_job" && one.delivered_at >= from && one.delivered_at <= to);
         for one in near {
             if fetched >= MOST_FETCHED {
-                return Ok(Some(found));
+                return Ok(Some((found, false)));
             }
             fetched += 1;
             let webhook = client.delivery(one.id).await.map_err(Failure::of_github)?;
@@ -259,10 +270,10 @@ async fn deliveries(
         }
         cursor = page.next;
         if is_enough || cursor.is_none() {
-            break;
+            return Ok(Some((found, true)));
         }
     }
-    Ok(Some(found))
+    Ok(Some((found, false)))
 }
 
 fn is_of(body: &str, id: JobId) -> bool {
@@ -270,13 +281,16 @@ fn is_of(body: &str, id: JobId) -> bool {
     body["workflow_job"]["id"].as_u64() == Some(id.get())
 }
 
-fn next(remote: &RemoteJob, code: Code, deliveries: &[Delivered]) -> String {
+fn next(remote: &RemoteJob, code: Code, deliveries: &[Delivered], is_ours: bool) -> String {
     // A refusal has an advice of its own.
     if code != Code::NotRecorded {
         return String::new();
     }
     match (remote.status.as_str(), deliveries.first()) {
-        ("completed", _) => "nothing to wait for: it has ended, and somebody else had it".to_owned(),
+        ("completed", _) => "nothing to wait for: it has ended".to_owned(),
+        ("in_progress", _) if is_ours => {
+            "nothing: a runner of ours executes it; the sweep hears of it within minutes".to_owned()
+        }
         ("in_progress", _) => "nothing: another runner executes it".to_owned(),
         (_, Some(latest)) => format!(
             "`ecsrunner deliveries redeliver {}` has GitHub send it again; the sweep fetches it by itself within minutes",

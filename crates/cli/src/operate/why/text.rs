@@ -6,8 +6,7 @@ use ecsrunner_aws::operate::TaskInfo;
 use ecsrunner_engine::view::JobView;
 use jiff::Timestamp;
 
-use super::{Answer, AtGitHub, page};
-use crate::deployment::github;
+use super::{Answer, AtGitHub};
 use crate::output::{clean, short, span, usd};
 
 /// One thing that happened.
@@ -21,12 +20,12 @@ impl Answer {
         let mut text = String::new();
         match (&self.job, &self.github) {
             (Some(job), _) => {
-                text += &heading(job, now)?;
+                text += &self.heading(job, now)?;
                 for moment in self.moments(job, for_people) {
                     writeln!(text, "  {:.3}  {}", moment.at, moment.what)?;
                 }
             }
-            (None, Some(github)) => text += &unrecorded(self.id, github)?,
+            (None, Some(github)) => text += &self.unrecorded(github)?,
             (None, None) => {}
         }
         writeln!(text)?;
@@ -40,8 +39,9 @@ impl Answer {
             let action = delivery.action.as_deref().unwrap_or("?");
             writeln!(
                 text,
-                "Webhook: {} {action}, delivery {} at {:.0}: {}",
-                delivery.event,
+                "Webhook: {} {}, delivery {} at {:.0}: {}",
+                clean(&delivery.event),
+                clean(action),
                 delivery.id,
                 delivery.delivered_at,
                 clean(&delivery.status)
@@ -50,7 +50,7 @@ impl Answer {
         if let Some(because) = &self.because {
             writeln!(text, "Why:     {} [{}]", clean(&because.text), because.code)?;
         }
-        writeln!(text, "Next:    {}", self.next)?;
+        writeln!(text, "Next:    {}", clean(&self.next))?;
         Ok(text)
     }
 
@@ -84,46 +84,46 @@ impl Answer {
         moments.sort_by_key(|moment| moment.at);
         moments
     }
-}
 
-fn heading(job: &JobView, now: Timestamp) -> Result<String, std::fmt::Error> {
-    let mut text = String::new();
-    let state = match &job.conclusion {
-        Some(conclusion) => format!("{} with {}", job.state.replace('_', " "), clean(conclusion)),
-        None => job.state.replace('_', " "),
-    };
-    let since = job.timeline.last().map_or(now, |stage| stage.at);
-    let for_how_long = match job.state.as_str() {
-        "completed" | "refused" => String::new(),
-        _ => format!(", for {}", span(now.duration_since(since))),
-    };
-    writeln!(text, "Job {} `{}` of {}: {state}{for_how_long}", job.id, clean(&job.name), job.repository)?;
-    let workflow = job.workflow.as_ref().map(|name| format!("workflow {}, ", clean(name)));
-    let class = job.class.as_ref().map(|class| format!(", class {class}")).unwrap_or_default();
-    let labels = clean(&job.labels.join(", "));
-    let (workflow, attempt) = (workflow.unwrap_or_default(), job.attempt);
-    writeln!(text, "  {workflow}attempt {attempt}, runs-on [{labels}]{class}")?;
-    writeln!(text, "  {}\n", page(job))?;
-    Ok(text)
-}
-
-fn unrecorded(id: u64, job: &AtGitHub) -> Result<String, std::fmt::Error> {
-    let mut text = String::new();
-    writeln!(text, "Job {id} `{}` of {}: not recorded here", clean(&job.name), job.repository)?;
-    let workflow = job.workflow.as_ref().map(|name| format!("workflow {}, ", clean(name)));
-    let (workflow, attempt) = (workflow.unwrap_or_default(), job.attempt);
-    writeln!(text, "  {workflow}attempt {attempt}, runs-on [{}]", clean(&job.labels.join(", ")))?;
-    writeln!(text, "  {}\n", github::page(&job.repository, job.run_id, id))?;
-    for (at, what) in [
-        (job.created_at, "created at GitHub"),
-        (job.started_at.filter(|_| job.status != "queued"), "begun"),
-        (job.completed_at, "ended"),
-    ] {
-        if let Some(at) = at {
-            writeln!(text, "  {at:.3}  {what}")?;
-        }
+    fn heading(&self, job: &JobView, now: Timestamp) -> Result<String, std::fmt::Error> {
+        let mut text = String::new();
+        let state = match &job.conclusion {
+            Some(conclusion) => format!("{} with {}", job.state.replace('_', " "), clean(conclusion)),
+            None => job.state.replace('_', " "),
+        };
+        let since = job.timeline.last().map_or(now, |stage| stage.at);
+        let for_how_long = match job.state.as_str() {
+            "completed" | "refused" => String::new(),
+            _ => format!(", for {}", span(now.duration_since(since))),
+        };
+        writeln!(text, "Job {} `{}` of {}: {state}{for_how_long}", job.id, clean(&job.name), job.repository)?;
+        let workflow = job.workflow.as_ref().map(|name| format!("workflow {}, ", clean(name)));
+        let class = job.class.as_ref().map(|class| format!(", class {class}")).unwrap_or_default();
+        let labels = clean(&job.labels.join(", "));
+        let (workflow, attempt) = (workflow.unwrap_or_default(), job.attempt);
+        writeln!(text, "  {workflow}attempt {attempt}, runs-on [{labels}]{class}")?;
+        writeln!(text, "  {}\n", self.page(job))?;
+        Ok(text)
     }
-    Ok(text)
+
+    fn unrecorded(&self, job: &AtGitHub) -> Result<String, std::fmt::Error> {
+        let (id, mut text) = (self.id, String::new());
+        writeln!(text, "Job {id} `{}` of {}: not recorded here", clean(&job.name), job.repository)?;
+        let workflow = job.workflow.as_ref().map(|name| format!("workflow {}, ", clean(name)));
+        let (workflow, attempt) = (workflow.unwrap_or_default(), job.attempt);
+        writeln!(text, "  {workflow}attempt {attempt}, runs-on [{}]", clean(&job.labels.join(", ")))?;
+        writeln!(text, "  {}\n", self.pages.job(&job.repository, job.run_id, id))?;
+        for (at, what) in [
+            (job.created_at, "created at GitHub"),
+            (job.started_at.filter(|_| job.status != "queued"), "begun"),
+            (job.completed_at, "ended"),
+        ] {
+            if let Some(at) = at {
+                writeln!(text, "  {at:.3}  {what}")?;
+            }
+        }
+        Ok(text)
+    }
 }
 
 /// A task's state, and why it stopped.

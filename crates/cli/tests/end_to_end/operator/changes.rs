@@ -111,10 +111,18 @@ async fn whoever_has_the_url_alone_changes_nothing() {
             "{words}"
         );
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
-        for token in ["", "another"] {
-            let asked =
-                client.post(server.url("/api/v1/pause")).bearer_auth(token).json(&json!({"paused": true}));
-            assert_eq!(asked.send().await.unwrap().status().as_u16(), 401);
+        for (path, body) in [
+            ("pause", json!({"paused": true})),
+            ("runners/ecsr-test-abcdefghij-01arz3ndektsv4rrffq69g5fav/stop", json!({"force": true})),
+            ("jobs/7/retry", json!({})),
+        ] {
+            for token in [None, Some(""), Some("another")] {
+                let mut asked = client.post(server.url(&format!("/api/v1/{path}"))).json(&body);
+                if let Some(token) = token {
+                    asked = asked.bearer_auth(token);
+                }
+                assert_eq!(asked.send().await.unwrap().status().as_u16(), 401, "{path} with {token:?}");
+            }
         }
         let (_, status) = server.api().get("/api/v1/status").await;
         assert_eq!(status["paused"], false);

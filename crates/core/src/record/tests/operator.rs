@@ -64,7 +64,38 @@ fn a_refused_job_is_judged_again_and_github_is_asked_before_anything_is_launched
     assert_eq!(book.plan(at(600)).launches.len(), 0, "nothing before GitHub has said that it is queued");
     assert_eq!(book.plan(at(600)).questions.len(), 1);
     assert_eq!(book.tell(&retry(7)).changes, [], "it waits already");
+    // Then what started its run, and of what repository it is: not all is kept that its webhook told.
+    for (private, expected) in [(true, "7 queued (to_plan)"), (false, "7 refused: repository_public")] {
+        let mut book = book.clone();
+        book.tell(&still_queued(&book, 7));
+        assert_eq!(book.summary(), "7 queued (to_check)");
+        assert_eq!(book.plan(at(701)).questions, [Question::Run(JobId::new(7))], "asked at once");
+        book.tell(&run_of(&book, 7, private));
+        assert_eq!(book.summary(), expected);
+    }
     assert_eq!(play(book, &[in_progress(7), completed(7)]), "7 completed: success");
+}
+
+fn version_of(book: &Book, id: u64) -> crate::id::Version {
+    match &book.jobs[&JobId::new(id)] {
+        JobRecord::Open(job) => job.version,
+        JobRecord::Ended(job) => job.version,
+    }
+}
+
+/// GitHub's answer that a job is queued.
+fn still_queued(book: &Book, id: u64) -> Event {
+    let Event::Job(event) = job_event(id, JobAction::Queued, 700) else { unreachable!() };
+    let outcome = JobOutcome::Found(JobEvent { private: None, ..event });
+    let asked = version_of(book, id);
+    Event::JobAnswer(JobAnswer { job: JobId::new(id), asked, on_behalf_of: None, outcome, at: at(700) })
+}
+
+/// GitHub's answer what its run is.
+fn run_of(book: &Book, id: u64, private: bool) -> Event {
+    let head_repository = Some(crate::id::Repository::parse("acme/app").unwrap());
+    let outcome = RunOutcome::Found { event: "push".into(), head_repository, private: Some(private) };
+    Event::RunAnswer(RunAnswer { job: JobId::new(id), asked: version_of(book, id), outcome, at: at(710) })
 }
 
 #[test]

@@ -106,7 +106,12 @@ impl GitHub for MemoryGitHub {
     async fn run(&self, repository: &Repository, _run: RunId) -> Result<Option<RemoteRun>, GitHubError> {
         let head_repository = Some(repository.clone());
         self.ask("get run", |_| {
-            Ok(Some(RemoteRun { event: "push".to_owned(), head_repository, actor: None }))
+            Ok(Some(RemoteRun {
+                event: "push".to_owned(),
+                head_repository,
+                actor: None,
+                private: Some(true),
+            }))
         })
     }
 
