@@ -86,6 +86,10 @@ impl Operator<'_> {
                 break;
             }
         }
+        if next.is_some() {
+            // A part of them would be taken for all.
+            return Err(failed(LIST, cluster, Fault::of_answer("there are more tasks than are listed")));
+        }
         let mut tasks = Vec::new();
         for some in arns.chunks(PAGE) {
             tasks.extend(self.describe(cluster, some.to_vec()).await?);

@@ -162,7 +162,11 @@ pub(super) async fn unrecorded(
     };
     let mut deliveries = Vec::new();
     // Only its run tells of what kind its repository is.
-    let run = client.run(&repository, remote.run).await.ok().flatten();
+    let run = client.run(&repository, remote.run).await.unwrap_or_else(|error| {
+        let error = anyhow::Error::new(error);
+        say(&format!("note: whether the repository is public is not known: {error:#}"));
+        None
+    });
     let private = remote.private.or(run.and_then(|run| run.private));
     let because = match verdict(deployment, &remote, &repository, private)? {
         Some(refusal) => refusal,
