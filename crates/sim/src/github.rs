@@ -15,11 +15,14 @@ mod delivery;
 mod faults;
 mod jit;
 mod job;
+mod job_message;
 mod lifecycle;
 mod options;
 mod representation;
+mod runner_key;
 mod runner_side;
 mod state;
+mod template;
 mod webhook;
 
 use std::future::Future;
@@ -32,7 +35,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 pub use app_key::{AppKey, app_key};
-pub use faults::{Faults, RestFault, WebhookFaults};
+pub use faults::{Faults, RestFault, RunnerCall, RunnerFault, WebhookFaults};
 pub use options::{App, Hook, Options, RepositoryOptions};
 pub use representation::REPOSITORY_LINKS;
 
@@ -61,6 +64,8 @@ pub async fn serve_until(
         Some(url) => url.trim_end_matches('/').to_owned(),
         None => format!("http://{}", listener.local_addr()?),
     };
+    // Nothing waits for it here: who needs a key before it is made waits for that one.
+    drop(tokio::task::spawn_blocking(runner_key::prepare));
     let (outgoing, queue) = mpsc::unbounded_channel();
     let shared = Arc::new(Shared::new(options, base, outgoing));
     let router = api::router(Arc::clone(&shared))

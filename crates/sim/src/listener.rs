@@ -1,170 +1,237 @@
-//! The stand-in for GitHub's `Runner.Listener`: its arguments, lines, exit
-//! codes and signals, against the fake GitHub's runner side.
+//! The stand-in for GitHub's `Runner.Listener`, held to the official one (2.336)
+//! line by line: lines, exit codes, order, signals and times.
 //!
-//! It executes one job, as a just-in-time runner does. What launches and
-//! watches it does not belong here.
+//! It speaks GitHub's own protocol with the fake. What executes the job is a
+//! process of its own, as in the official runner: [`crate::worker`]. What launches
+//! and watches a listener does not belong here.
 
-mod act;
-mod connection;
-mod environment;
+mod dispatch;
 mod events;
 mod fault;
-mod file_commands;
-mod jit;
-mod job;
-mod process;
-mod sequence;
+mod poll;
+mod root;
+mod session;
 mod terminal;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
 use std::sync::mpsc::{Receiver, Sender};
 
-use ecsrunner_core::id::JobId;
+use crate::protocol::RUNNER_VERSION;
+use crate::runner_client::{JobRequest, Message, RunnerClient};
+use crate::times::Times;
+use crate::worker;
 
-use crate::protocol::{Message, RUNNER_VERSION};
-
-use connection::{ConnectError, Connection};
-use events::Event;
+use events::{Event, Stop};
 use fault::Fault;
-use job::JobRun;
+use root::Root;
+use session::SessionError;
+use terminal::Terminal;
 
-/// Exit codes of the real listener.
+/// Exit codes of the real listener. 143 is the shell's word for TERM.
 const SUCCESS: u8 = 0;
 const TERMINATED: u8 = 1;
 const RETRYABLE: u8 = 2;
 const SESSION_CONFLICT: u8 = 5;
 const VERSION_DEPRECATED: u8 = 7;
+const BY_TERM: u8 = 143;
 
 /// Where the just-in-time configuration comes from.
-pub(crate) const JIT_VARIABLE: &str = "ACTIONS_RUNNER_INPUT_JITCONFIG";
+const JIT_VARIABLE: &str = "ACTIONS_RUNNER_INPUT_JITCONFIG";
+/// Makes an old version end with a code of its own.
+const DEPRECATED_CODE_VARIABLE: &str = "ACTIONS_RUNNER_RETURN_VERSION_DEPRECATED_EXIT_CODE";
 
 /// Runs the listener in this process: `args` are those behind the program's
-/// name, of which only `run` is known. Takes the configuration from
-/// `ACTIONS_RUNNER_INPUT_JITCONFIG`, works below the current directory.
+/// name, usually `run`. Takes the configuration from
+/// `ACTIONS_RUNNER_INPUT_JITCONFIG`; its root is the current directory.
 ///
-/// Exit codes are the real listener's: 0 done, shut down, or deregistered; 1
-/// not configured, or the configuration is spent; 2 retryable; 5 another
-/// session is open; 7 the version is too old.
+/// The same executable, asked to `spawnclient`, is the worker.
 pub fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
-    ExitCode::from(run(&args.collect::<Vec<_>>()))
+    let args: Vec<OsString> = args.collect();
+    if args.first().is_some_and(|first| first == worker::ARGUMENT) {
+        return worker::main();
+    }
+    ExitCode::from(run(&args))
 }
 
 fn run(args: &[OsString]) -> u8 {
-    match args {
-        [only] if only == "run" => {}
-        [only] if only == "--version" => {
-            terminal::line(RUNNER_VERSION);
-            return SUCCESS;
+    let root = match Root::here() {
+        Ok(root) => root,
+        Err(error) => {
+            Terminal::default().error(&format!("An error occurred: {error}"));
+            return RETRYABLE;
         }
-        _ => {
-            terminal::line("Unrecognized command-line input arguments: only `run` is known here");
-            return TERMINATED;
-        }
+    };
+    let terminal = Terminal::of(&root);
+    if let Err(error) = root.check_directories() {
+        terminal.error(&format!("An error occurred: {error}"));
+        return TERMINATED;
     }
-    if nix::unistd::geteuid().is_root() && std::env::var_os("RUNNER_ALLOW_RUNASROOT").is_none() {
-        terminal::line("Must not run with root privileges");
+    if args.iter().any(|arg| arg == "--version") {
+        terminal.line(RUNNER_VERSION);
         return SUCCESS;
     }
-    let fault = Fault::from_environment();
-    if let Some(code) = fault::exit_before_connecting(&fault) {
+    let unknown: Vec<_> = args.iter().filter(|arg| *arg != "run").map(|arg| arg.to_string_lossy()).collect();
+    if !unknown.is_empty() {
+        let unknown = unknown.join(", ");
+        terminal.error(&format!("Unrecognized command-line input arguments for command run: '{unknown}'."));
+    }
+    let fault = Fault::of(&root, &terminal);
+    if let Some(code) = fault::exit_before_connecting(&fault, &terminal) {
         return code;
     }
-    let config = match jit::read() {
-        Ok(config) => config,
-        Err(error) => {
-            terminal::line(&format!("An error occurred: {error}"));
-            return TERMINATED;
-        }
+    let configuration = match root.configure(&terminal) {
+        Ok(configuration) => configuration,
+        Err(code) => return code,
     };
     let (sender, events) = match events::watch_signals() {
         Ok(watch) => watch,
         Err(error) => {
-            terminal::line(&format!("An error occurred: signals cannot be watched: {error}"));
-            return TERMINATED;
+            terminal.error(&format!("An error occurred: signals cannot be watched: {error}"));
+            return RETRYABLE;
         }
     };
     if fault == Fault::NeverConnects {
         return events::wait_for_signal(&events, &fault);
     }
-    let connection = match Connection::open(&config, &events) {
-        Ok(connection) => connection,
-        Err(ConnectError::Stopped) => return SUCCESS,
-        Err(error @ ConnectError::Conflict) => {
-            terminal::line(&error.to_string());
-            return SESSION_CONFLICT;
-        }
-        Err(error) => {
-            terminal::line(&error.to_string());
-            return TERMINATED;
-        }
-    };
-    terminal::line("");
-    terminal::line("\u{221a} Connected to GitHub");
-    terminal::line("");
-    terminal::line(&format!("Current runner version: '{RUNNER_VERSION}'"));
-    terminal::timed_line("Listening for Jobs");
-    fault::after_connecting(&fault);
-    if fault == Fault::Idle {
-        return events::wait_for_signal(&events, &fault);
-    }
-    if let Err(error) = events::poll(&connection, sender.clone()) {
-        terminal::line(&format!("An error occurred: no thread for polling: {error}"));
-        return TERMINATED;
-    }
-    Listener { config, connection, sender, events, fault }.listen()
+    let times = Times::scaled_by(root.variable(crate::times::SCALE_VARIABLE));
+    let client = RunnerClient::new(configuration);
+    let listener = Listener { root, terminal, client, times, sender, events, fault };
+    listener.listen_in_a_session()
 }
 
+/// A listener with a configuration.
 struct Listener {
-    config: jit::Config,
-    connection: Connection,
+    root: Root,
+    terminal: Terminal,
+    client: RunnerClient,
+    times: Times,
     sender: Sender<Event>,
     events: Receiver<Event>,
     fault: Fault,
 }
 
 impl Listener {
-    fn listen(&self) -> u8 {
+    fn listen_in_a_session(&self) -> u8 {
+        let session = match session::create(self) {
+            Ok(session) => session,
+            Err(SessionError::Stopped(stop)) => return stopped(stop),
+            Err(SessionError::Conflict) => return SESSION_CONFLICT,
+            Err(SessionError::Failed) => return TERMINATED,
+        };
+        self.terminal.line(&format!("Current runner version: '{RUNNER_VERSION}'"));
+        self.terminal.timed_line("Listening for Jobs");
+        fault::after_connecting(&self.fault, &self.terminal);
+        if self.fault == Fault::Idle {
+            return events::wait_for_signal(&self.events, &self.fault);
+        }
+        let polling = match poll::start(self, session.clone()) {
+            Ok(polling) => polling,
+            Err(error) => {
+                self.terminal.error(&format!("An error occurred: no thread for polling: {error}"));
+                return RETRYABLE;
+            }
+        };
         loop {
             match self.events.recv() {
-                Ok(Event::Message(Message::Job(job))) => {
-                    if let Some(code) = self.execute(job) {
+                Ok(Event::Message(Message::JobRequest(request))) => {
+                    if let Some(code) = self.take(&session, &request, &polling) {
                         return code;
                     }
                 }
-                Ok(Event::Signal(signal)) if !self.fault.ignores(signal) => {
-                    terminal::line("Exiting...");
-                    self.connection.close();
-                    return SUCCESS;
+                Ok(Event::Signal(stop)) if !self.fault.ignores(stop) => {
+                    self.exiting(stop);
+                    self.close_session();
+                    return stopped(stop);
                 }
-                Ok(Event::Deregistered) if self.fault != Fault::ListensThoughDeregistered => {
-                    terminal::line("Runner registration has been deleted from the server.");
-                    return SUCCESS;
+                Ok(Event::PollEnded(end)) => {
+                    if let Some(code) = self.poll_ended(&end) {
+                        return code;
+                    }
                 }
                 Ok(_) => {}
                 // Both threads that send events live as long as this process.
-                Err(_) => return TERMINATED,
+                Err(_) => return RETRYABLE,
             }
         }
     }
 
-    /// Executes a job that was assigned; `None` if it was not to be had.
-    fn execute(&self, job: JobId) -> Option<u8> {
-        let spec = self.connection.start(job)?;
-        terminal::timed_line(&format!("Running job: {}", spec.name));
+    /// Takes the job that is offered, and executes it. `None` if it was not to be had.
+    fn take(&self, session: &str, request: &JobRequest, polling: &poll::Polling) -> Option<u8> {
+        if request.should_acknowledge
+            && let Err(error) = self.client.acknowledge(session, request)
+            && error.kind() == Some("AcknowledgeJobNotFound")
+        {
+            self.root.remove_configuration(&self.terminal);
+            self.close_session();
+            return Some(SUCCESS);
+        }
+        let message = dispatch::acquire(self, request)?;
         if self.fault == Fault::CrashesInJob {
+            self.terminal.timed_line(&format!("Running job: {}", dispatch::name(&message)));
             std::process::abort();
         }
-        let name = spec.name.clone();
-        let queue = (self.sender.clone(), &self.events);
-        let mut run = JobRun::new(&self.config, &self.connection, queue, &self.fault, spec);
-        let completion = run.execute();
-        let result = sequence::result_word(completion.conclusion);
-        self.connection.complete(job, &completion, run.is_stopping());
-        if self.fault != Fault::SilentEnd {
-            terminal::timed_line(&format!("Job {name} completed with result: {result}"));
+        let ended = dispatch::execute(self, &message, polling);
+        if ended.stop.is_none() {
+            self.root.remove_configuration(&self.terminal);
+            if !ended.is_deregistered {
+                self.close_session();
+            }
+        } else {
+            self.close_session();
         }
-        fault::after_job(&self.fault);
-        Some(SUCCESS)
+        fault::after_job(&self.fault, &self.terminal);
+        Some(match (ended.stop, &ended.poll_end) {
+            (Some(stop), _) => stopped(stop),
+            (None, Some(end)) => self.poll_ended(end).unwrap_or(SUCCESS),
+            (None, None) => SUCCESS,
+        })
+    }
+
+    fn exiting(&self, stop: Stop) {
+        if stop == Stop::Interrupt {
+            self.terminal.line("Exiting...");
+        }
+    }
+
+    /// The polls have ended while no job ran: the code to end with, if any.
+    fn poll_ended(&self, end: &poll::PollEnd) -> Option<u8> {
+        match end {
+            poll::PollEnd::RunnerNotFound if self.fault == Fault::ListensThoughDeregistered => None,
+            poll::PollEnd::RunnerNotFound => {
+                self.tell_deregistered();
+                Some(SUCCESS)
+            }
+            poll::PollEnd::Refused => {
+                self.terminal.error("An error occurred: Get next message failed with non-retryable error.");
+                Some(TERMINATED)
+            }
+            poll::PollEnd::VersionTooOld(message) => {
+                self.terminal.error(&format!("An error occurred: {message}"));
+                let has_code = self.root.variable(DEPRECATED_CODE_VARIABLE) == Some("1");
+                Some(if has_code { VERSION_DEPRECATED } else { TERMINATED })
+            }
+            poll::PollEnd::GivenUp(message) => {
+                self.terminal.error(&format!("An error occurred: {message}"));
+                Some(RETRYABLE)
+            }
+        }
+    }
+
+    fn tell_deregistered(&self) {
+        self.terminal.error("The runner no longer exists on the server. Cleaning up local configuration.");
+        self.root.remove_configuration(&self.terminal);
+    }
+
+    /// Best effort, as the process ends.
+    fn close_session(&self) {
+        let _ = self.client.delete_session(self.times.session_deletion());
+    }
+}
+
+fn stopped(stop: Stop) -> u8 {
+    match stop {
+        Stop::Interrupt => SUCCESS,
+        Stop::Terminate => BY_TERM,
     }
 }

@@ -1,14 +1,17 @@
-//! Workflow files, as far as the stand-ins run them: `run:` steps, local
-//! JavaScript actions, `needs` and a static `matrix`.
+//! Reads workflow files, as far as the fake GitHub can run them: jobs with
+//! `needs`, a static `matrix`, and steps.
 //!
-//! Whatever else a file asks for is refused, by file, job and step, and all at
-//! once. An expression language does not belong here: `${{ matrix.x }}` is
-//! replaced textually, every other expression is refused.
+//! Anything else in a file is refused, by file, job and step, all at once.
+//! Expressions are not evaluated here. At the level of a job only
+//! `${{ matrix.x }}` is known, and is replaced textually. In steps it depends on
+//! who executes them: the official runner gets expressions as they are written,
+//! the stand-in has no expression language and gets them replaced in the same way.
 
-mod action;
+pub(crate) mod action;
+pub(crate) mod expression;
 mod job;
 mod matrix;
-mod node;
+pub(crate) mod node;
 mod step;
 mod substitute;
 
@@ -17,8 +20,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-pub use action::LocalAction;
-pub use step::{Condition, Shell, Step, Work};
+pub use step::{Reference, Step, Work};
 
 use node::Node;
 
@@ -27,6 +29,28 @@ pub type Files = BTreeMap<String, String>;
 
 /// Environment variables in the order of the file; a later one of the same name wins.
 pub type Environment = Vec<(String, String)>;
+
+/// Who executes the steps.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Executor {
+    /// The stand-in listener, which evaluates no expressions.
+    #[default]
+    StandIn,
+    /// GitHub's own runner.
+    Official,
+}
+
+/// What a workflow may refer to beside its own text.
+#[derive(Clone, Copy, Debug)]
+pub struct Given<'a> {
+    /// Files of the repository, such as those of its local actions.
+    pub files: &'a Files,
+    /// Actions of other repositories, as `owner/name@ref`.
+    pub actions: &'a BTreeSet<String>,
+    /// Who executes the steps.
+    pub executor: Executor,
+}
 
 /// A workflow whose every job can be run here.
 #[derive(Clone, Debug)]
@@ -50,6 +74,14 @@ pub struct Job {
     pub runs_on: RunsOn,
     /// The workflow's `env`, then the job's.
     pub env: Environment,
+    /// `defaults.run` of the workflow, then of the job: shell and working directory.
+    pub defaults: Vec<Environment>,
+    /// The job's outputs: name and expression.
+    pub outputs: Environment,
+    /// The matrix's values in this job.
+    pub matrix: Vec<(String, serde_json::Value)>,
+    /// The job's number among those of its matrix, from 0, and how many there are.
+    pub index: (usize, usize),
     /// The steps, in order.
     pub steps: Vec<Step>,
     /// `timeout-minutes`; GitHub's default is 360.
@@ -96,14 +128,13 @@ impl fmt::Display for Problem {
 #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
 pub struct Problems(pub Vec<Problem>);
 
-/// Reads a workflow. `files` holds the local actions that its steps use, by
-/// their path in the repository (`.github/actions/hello/action.yml`).
+/// Reads a workflow.
 ///
 /// # Errors
 ///
 /// Every problem of the file at once, each with file, job and step.
-pub fn parse(file: &str, text: &str, files: &Files) -> Result<Workflow, Problems> {
-    let mut reader = Reader { file, files, problems: Vec::new() };
+pub fn parse(file: &str, text: &str, given: Given<'_>) -> Result<Workflow, Problems> {
+    let mut reader = Reader { file, given, problems: Vec::new() };
     let workflow = reader.workflow(text);
     if reader.problems.is_empty() { Ok(workflow) } else { Err(Problems(reader.problems)) }
 }
@@ -111,7 +142,7 @@ pub fn parse(file: &str, text: &str, files: &Files) -> Result<Workflow, Problems
 /// Collects problems while it reads, so that one reading finds all of them.
 struct Reader<'a> {
     file: &'a str,
-    files: &'a Files,
+    given: Given<'a>,
     problems: Vec<Problem>,
 }
 
@@ -150,14 +181,15 @@ impl Reader<'_> {
                 return workflow;
             }
         };
-        let mut env = Environment::new();
+        let mut top_level = job::TopLevel::default();
         let mut jobs: &[(String, Node)] = &[];
         for (key, value) in &root {
             match key.as_str() {
                 "name" => workflow.name = self.text(top, "name", value),
                 // Which event starts a run is said where the workflow is submitted.
                 "on" | "run-name" | "permissions" => {}
-                "env" => env = self.environment(top, value, &matrix::Combination::default()),
+                "env" => top_level.env = self.environment(top, value, &matrix::Combination::default()),
+                "defaults" if self.is_official() => top_level.defaults = self.defaults(top, value),
                 "jobs" => match value {
                     Node::Map(entries) => jobs = entries,
                     _ => self.problem(top, "`jobs` is not a mapping"),
@@ -169,7 +201,7 @@ impl Reader<'_> {
             self.problem(top, "there are no jobs");
         }
         for (key, value) in jobs {
-            let expanded = self.jobs(key, value, &env);
+            let expanded = self.jobs(key, value, &top_level);
             workflow.jobs.extend(expanded);
         }
         self.check_needs(&workflow.jobs);
@@ -188,6 +220,10 @@ impl Reader<'_> {
                 self.problem(place, "needs itself, directly or through other jobs");
             }
         }
+    }
+
+    fn is_official(&self) -> bool {
+        self.given.executor == Executor::Official
     }
 
     fn text(&mut self, place: Place<'_>, key: &str, value: &Node) -> String {
@@ -212,7 +248,7 @@ impl Reader<'_> {
         for (name, value) in entries {
             match value.scalar() {
                 Some(text) => {
-                    let text = self.substitute(place, &format!("env.{name}"), &text, combination);
+                    let text = self.step_text(place, &format!("env.{name}"), &text, combination);
                     env.push((name.clone(), text));
                 }
                 None => self.problem(place, format!("`env.{name}` is not a text")),

@@ -73,6 +73,7 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
             get(runs::attempt_jobs),
         )
         .route("/repos/{owner}/{repo}/actions/jobs/{job_id}", get(runs::job))
+        .route("/repos/{owner}/{repo}/actions/jobs/{job_id}/logs", get(runs::job_log))
         .route("/repos/{owner}/{repo}/actions/jobs/{job_id}/rerun", post(runs::rerun))
         .route("/rate_limit", get(rate_limit));
     Router::new()

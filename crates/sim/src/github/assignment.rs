@@ -5,10 +5,8 @@ use std::time::Instant;
 use ecsrunner_core::id::{JobId, RunnerId};
 use ecsrunner_core::pool::Scope;
 
-use crate::protocol::Message;
-
 use super::job::{Job, JobState, Taker};
-use super::state::{Registration, SessionId, State};
+use super::state::{Message, Registration, SessionId, State};
 
 impl State {
     /// Gives queued jobs, the oldest first, to idle connected runners that fit.

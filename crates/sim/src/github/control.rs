@@ -1,5 +1,6 @@
 //! The control API below `/_sim/`, for tests, the demo and benchmarks. It asks for no credentials.
 
+mod action;
 mod submit;
 mod view;
 mod wait;
@@ -11,7 +12,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use ecsrunner_core::id::{JobId, Repository};
+use ecsrunner_core::id::{JobId, Repository, RunnerId};
 use secrecy::SecretString;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -35,6 +36,8 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
         .route("/jobs/{job}/complete", post(complete))
         .route("/jobs/{job}/log", get(view::log))
         .route("/repositories", post(put_repository))
+        .route("/actions", post(action::put))
+        .route("/registrations/{runner}/forget", post(forget_registration))
         .route("/hook", post(set_hook))
         .route("/faults", get(faults).post(set_faults))
         .route("/tokens/expire", post(expire_tokens))
@@ -82,6 +85,18 @@ async fn complete(
             state.assign();
             Ok(StatusCode::NO_CONTENT)
         }
+    }
+}
+
+/// GitHub loses a registration, even of a runner that executes a job.
+async fn forget_registration(
+    Extract(shared): App,
+    Path(runner): Path<RunnerId>,
+) -> Result<StatusCode, Refusal> {
+    if shared.state().forget_registration(runner) {
+        Ok(StatusCode::NO_CONTENT)
+    } else {
+        Err(Refusal::not_found())
     }
 }
 

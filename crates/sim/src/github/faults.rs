@@ -1,5 +1,6 @@
 //! What goes wrong on purpose, switchable while the fake runs.
 
+use axum::http::Method;
 use serde::{Deserialize, Serialize};
 
 /// Everything that can be made to go wrong.
@@ -10,6 +11,8 @@ pub struct Faults {
     pub webhooks: WebhookFaults,
     /// REST calls that fail; the first that matches a call is used.
     pub rest: Vec<RestFault>,
+    /// Calls of runners that fail; the first that matches a call is used.
+    pub runner: Vec<RunnerFault>,
     /// How long new installation tokens live, in seconds; an hour where `None`.
     pub token_lifetime_secs: Option<u64>,
     /// No job is assigned while this is set.
@@ -19,6 +22,9 @@ pub struct Faults {
     /// Deleting the registration of a runner whose job is assigned but not
     /// started leaves the job on its way: 204 proves nothing.
     pub deletion_leaves_assigned_job: bool,
+    /// When a job completes, its listener's open poll ends, and its next one
+    /// hears that the registration is gone: what GitHub's timing brings about at times.
+    pub completion_ends_poll: bool,
 }
 
 impl Default for Faults {
@@ -26,10 +32,12 @@ impl Default for Faults {
         Self {
             webhooks: WebhookFaults::default(),
             rest: Vec::new(),
+            runner: Vec::new(),
             token_lifetime_secs: None,
             assignment_paused: false,
             steal: true,
             deletion_leaves_assigned_job: false,
+            completion_ends_poll: false,
         }
     }
 }
@@ -85,7 +93,115 @@ pub struct RestFault {
     pub after_effect: bool,
 }
 
+/// A call of a runner's protocol.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RunnerCall {
+    /// `POST` for a token.
+    Token,
+    /// `POST session`.
+    Session,
+    /// `DELETE session`.
+    DeleteSession,
+    /// `GET message`.
+    Message,
+    /// `POST acknowledge`.
+    Acknowledge,
+    /// `POST acquirejob`.
+    AcquireJob,
+    /// `POST renewjob`.
+    RenewJob,
+    /// `POST completejob`.
+    CompleteJob,
+    /// What `owner/name@ref` is.
+    ResolveActions,
+    /// An action's files.
+    Archive,
+    /// Steps' states, logs and their uploads.
+    Results,
+}
+
+impl RunnerCall {
+    pub(super) fn of(method: &Method, path: &str) -> Self {
+        match path.rsplit('/').next().unwrap_or_default() {
+            "token" => Self::Token,
+            "session" if method == Method::DELETE => Self::DeleteSession,
+            "session" => Self::Session,
+            "message" => Self::Message,
+            "acknowledge" => Self::Acknowledge,
+            "acquirejob" => Self::AcquireJob,
+            "renewjob" => Self::RenewJob,
+            "completejob" => Self::CompleteJob,
+            "actions" => Self::ResolveActions,
+            _ if path.contains("/archives/") => Self::Archive,
+            _ => Self::Results,
+        }
+    }
+}
+
+/// Calls of a runner that fail.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RunnerFault {
+    /// Which call.
+    pub call: RunnerCall,
+    /// Polls only: of a runner that says it is busy, or that it is not.
+    #[serde(default)]
+    pub busy: Option<bool>,
+    /// How many calls go well before.
+    #[serde(default)]
+    pub skip: u32,
+    /// How many calls fail; every one where `None`.
+    #[serde(default)]
+    pub times: Option<u32>,
+    /// The reply's status; the call is answered as ever where `None`.
+    #[serde(default)]
+    pub status: Option<u16>,
+    /// The service that the error names.
+    #[serde(default = "broker")]
+    pub source: String,
+    /// The error's kind, such as `RunnerVersionTooOld`.
+    #[serde(default)]
+    pub error_kind: Option<String>,
+    /// The error's message.
+    #[serde(default)]
+    pub message: Option<String>,
+    /// The whole body, in place of the error.
+    #[serde(default)]
+    pub body: Option<serde_json::Value>,
+    /// How long the reply hangs first, in seconds.
+    #[serde(default)]
+    pub hang_secs: f64,
+    /// Whether the connection breaks off in place of a reply.
+    #[serde(default)]
+    pub breaks_off: bool,
+    /// Whether the call has its effect all the same.
+    #[serde(default)]
+    pub after_effect: bool,
+}
+
+fn broker() -> String {
+    super::runner_side::BROKER_SERVICE.to_owned()
+}
+
 impl Faults {
+    /// The fault that hits a runner's call, counted down.
+    pub(super) fn runner_fault(&mut self, call: RunnerCall, busy: bool) -> Option<RunnerFault> {
+        let index = self.runner.iter().position(|fault| {
+            fault.call == call && fault.busy.is_none_or(|wanted| wanted == busy) && fault.times != Some(0)
+        })?;
+        let fault = &mut self.runner[index];
+        if fault.skip > 0 {
+            fault.skip -= 1;
+            return None;
+        }
+        let hit = fault.clone();
+        if let Some(times) = &mut fault.times {
+            *times -= 1;
+        }
+        Some(hit)
+    }
+
     /// The fault that hits this call, counted down.
     pub(super) fn rest_fault(&mut self, method: &str, path: &str) -> Option<RestFault> {
         let index = self.rest.iter().position(|fault| {

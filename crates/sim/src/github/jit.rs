@@ -1,4 +1,4 @@
-//! Just-in-time configurations: what a runner needs to be one, once.
+//! Just-in-time configurations, in the form in which GitHub makes them.
 
 use std::collections::BTreeMap;
 
@@ -8,15 +8,11 @@ use ecsrunner_core::id::RunnerId;
 use ecsrunner_core::pool::Scope;
 use jiff::Timestamp;
 use secrecy::SecretString;
+use serde_json::{Value, json};
 
-use crate::protocol::{CredentialsData, CredentialsFile, RunnerFile};
-
-use super::auth::digest;
+use super::runner_key::{self, RunnerKey};
+use super::runner_side::paths;
 use super::state::{Registration, State};
-
-/// How long the hexadecimal filling of `.credentials_rsaparams` is, so that
-/// the whole is about 4 KB, as GitHub's.
-const PADDING_CHARS: usize = 1_850;
 
 /// A runner of that name is registered in the scope already.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -39,53 +35,61 @@ impl State {
             return Err(NameTaken);
         }
         self.ids.runner += 1;
-        let id = RunnerId::new(self.ids.runner);
-        let token = self.random.hex(64);
-        let encoded = self.encode(id, name, work_folder, &token);
-        self.registrations.insert(
-            id,
-            Registration {
-                id,
-                name: name.to_owned(),
-                scope,
-                labels: labels.to_vec(),
-                matching: labels.iter().map(|label| label.to_ascii_lowercase()).collect(),
-                token_digest: digest(&token),
-                spent: false,
-                created_at: Timestamp::now(),
-            },
-        );
+        let registration = Registration {
+            id: RunnerId::new(self.ids.runner),
+            name: name.to_owned(),
+            scope,
+            labels: labels.to_vec(),
+            matching: labels.iter().map(|label| label.to_ascii_lowercase()).collect(),
+            client_id: self.random.guid(),
+            key: runner_key::next(),
+            sessions: 0,
+            created_at: Timestamp::now(),
+        };
+        let encoded = encode(&self.base, &registration, work_folder);
+        let id = registration.id;
+        self.clients.insert(registration.client_id.clone(), id);
+        self.registrations.insert(id, registration);
         Ok((id, encoded))
     }
+}
 
-    fn encode(&mut self, id: RunnerId, name: &str, work_folder: &str, token: &str) -> SecretString {
-        let runner = RunnerFile {
-            agent_id: id,
-            agent_name: name.to_owned(),
-            pool_id: 1,
-            pool_name: "Default".to_owned(),
-            server_url: self.base.clone(),
-            git_hub_url: self.base.clone(),
-            work_folder: work_folder.to_owned(),
-            ephemeral: true,
-            disable_update: true,
-        };
-        let credentials = CredentialsFile {
-            scheme: "OAuth".to_owned(),
-            data: CredentialsData { client_id: self.random.guid(), token: token.to_owned() },
-        };
-        let parameters = serde_json::json!({"d": self.random.hex(PADDING_CHARS), "exponent": "AQAB"});
-        let files = BTreeMap::from([
-            (".runner", serde_json::to_vec(&runner)),
-            (".credentials", serde_json::to_vec(&credentials)),
-            (".credentials_rsaparams", serde_json::to_vec(&parameters)),
-        ]);
-        let files: BTreeMap<&str, String> = files
-            .into_iter()
-            .map(|(name, bytes)| (name, STANDARD.encode(bytes.unwrap_or_default())))
-            .collect();
-        STANDARD.encode(serde_json::json!(files).to_string()).into()
-    }
+fn encode(base: &str, registration: &Registration, work_folder: &str) -> SecretString {
+    let broker = format!("{base}{}/", paths::BROKER);
+    let home = match &registration.scope {
+        Scope::Repository(repository) => format!("{base}/{repository}"),
+        Scope::Organization { organization, .. } => format!("{base}/{organization}"),
+    };
+    // GitHub sends every value as text.
+    let runner = json!({
+        "AgentId": registration.id.to_string(),
+        "AgentName": registration.name,
+        "DisableUpdate": "True",
+        "Ephemeral": "True",
+        "PoolId": "1",
+        "PoolName": null,
+        "ServerUrl": broker,
+        "WorkFolder": work_folder,
+        "GitHubUrl": home,
+        "ServerUrlV2": broker,
+        "UseV2Flow": "true",
+    });
+    let credentials = json!({
+        "Scheme": "OAuth",
+        "Data": {
+            "ClientId": registration.client_id,
+            "AuthorizationUrl": format!("{base}{}", paths::TOKEN),
+            "RequireFipsCryptography": "True",
+        },
+    });
+    let RunnerKey { parameters, .. } = &*registration.key;
+    let file = |content: &Value| STANDARD.encode(content.to_string());
+    let files = BTreeMap::from([
+        (".runner", file(&runner)),
+        (".credentials", file(&credentials)),
+        (".credentials_rsaparams", file(parameters)),
+    ]);
+    STANDARD.encode(json!(files).to_string()).into()
 }
 
 /// Names are unique in a repository, or in an organization whatever the group.

@@ -1,13 +1,14 @@
 //! Runs and jobs as the fake keeps them.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
 use ecsrunner_core::id::{JobId, Repository, RunId, RunnerId};
 use jiff::Timestamp;
 
-use crate::protocol::{Conclusion, JobWork, StepReport};
-use crate::workflow::RunsOn;
+use crate::protocol::Conclusion;
+use crate::workflow::{Environment, Files, RunsOn, Step};
 
 use super::state::SessionId;
 
@@ -15,6 +16,8 @@ use super::state::SessionId;
 #[derive(Debug)]
 pub(super) struct Run {
     pub id: RunId,
+    /// The GUID by which runners know it.
+    pub plan: String,
     pub repository: Repository,
     pub head_repository: Repository,
     pub number: u64,
@@ -38,7 +41,10 @@ pub(super) struct Job {
     pub name: String,
     pub needs: Vec<String>,
     pub runs_on: RunsOn,
-    pub work: Arc<JobWork>,
+    pub definition: Arc<Definition>,
+    /// The GUID by which runners know it, and that of the request for one.
+    pub guid: String,
+    pub request: String,
     pub timeout_minutes: u32,
     pub state: JobState,
     pub created_at: Timestamp,
@@ -46,8 +52,41 @@ pub(super) struct Job {
     pub timeline: Vec<(Timestamp, &'static str)>,
     /// How many times a runner began it; more than once would be a fault.
     pub starts: u32,
-    pub log: String,
+    /// The whole log, once its runner has uploaded it.
+    pub log: Option<String>,
+    /// The logs of steps, in the order of their upload, each with its step's id.
+    pub step_logs: Vec<(String, String)>,
     pub steps: Vec<StepReport>,
+    pub outputs: BTreeMap<String, String>,
+    pub annotations: Vec<serde_json::Value>,
+}
+
+/// What a job executes.
+#[derive(Debug, Default)]
+pub(super) struct Definition {
+    pub env: Environment,
+    pub defaults: Vec<Environment>,
+    pub outputs: Environment,
+    pub matrix: Vec<(String, serde_json::Value)>,
+    /// Its number among the jobs of its matrix, and how many there are.
+    pub index: (usize, usize),
+    pub steps: Vec<Step>,
+    /// Files that are put into the workspace before the first step.
+    pub files: Arc<Files>,
+    /// The script of a synthetic job's only step.
+    pub synthetic: Option<String>,
+}
+
+/// A step as the API shows it.
+#[derive(Clone, Debug)]
+pub(super) struct StepReport {
+    pub id: String,
+    pub number: u64,
+    pub name: String,
+    /// `None` while it is not completed.
+    pub conclusion: Option<Conclusion>,
+    pub started_at: Option<Timestamp>,
+    pub completed_at: Option<Timestamp>,
 }
 
 /// Which runner has a job.
@@ -137,7 +176,22 @@ impl JobState {
     }
 }
 
+impl StepReport {
+    pub(super) const fn is_in_progress(&self) -> bool {
+        self.conclusion.is_none() && self.started_at.is_some()
+    }
+}
+
 impl Job {
+    /// The whole log as far as it was uploaded.
+    pub(super) fn whole_log(&self) -> Option<String> {
+        match &self.log {
+            Some(log) => Some(log.clone()),
+            None if self.step_logs.is_empty() => None,
+            None => Some(self.step_logs.iter().map(|(_, text)| text.as_str()).collect()),
+        }
+    }
+
     pub(super) fn enter(&mut self, state: JobState, now: Timestamp) {
         self.timeline.push((now, state.name()));
         self.state = state;

@@ -1,14 +1,24 @@
 //! What happens to a job from its submission to its end.
 
+use std::collections::BTreeMap;
 use std::time::Instant;
 
 use ecsrunner_core::id::{JobId, RunId, RunnerId};
 use jiff::Timestamp;
 
-use crate::protocol::{Completion, Conclusion, JobSpec, Message, RepositoryFacts};
+use crate::protocol::Conclusion;
 
-use super::job::{Job, JobState, Run};
-use super::state::{SessionId, State};
+use super::job::{Job, JobState, Run, StepReport};
+use super::state::{Message, SessionId, State};
+
+/// A job's end, as its runner reports it.
+#[derive(Debug)]
+pub(super) struct Completion {
+    pub conclusion: Conclusion,
+    pub steps: Vec<StepReport>,
+    pub outputs: BTreeMap<String, String>,
+    pub annotations: Vec<serde_json::Value>,
+}
 
 /// What came of deleting a registration.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -17,6 +27,9 @@ pub(super) enum Deletion {
     Absent,
     Busy,
 }
+
+/// What GitHub shows of a job whose runner is gone.
+const LOST: &str = "The runner has lost communication with the server.\n";
 
 impl State {
     /// Takes a run with its jobs and queues those that need no other.
@@ -57,16 +70,22 @@ impl State {
             name: ended.name.clone(),
             needs: ended.needs.clone(),
             runs_on: ended.runs_on.clone(),
-            work: ended.work.clone(),
+            definition: ended.definition.clone(),
+            guid: String::new(),
+            request: String::new(),
             timeout_minutes: ended.timeout_minutes,
             state: JobState::Blocked,
             created_at: now,
             timeline: vec![(now, JobState::Blocked.name())],
             starts: 0,
-            log: String::new(),
+            log: None,
+            step_logs: Vec::new(),
             steps: Vec::new(),
+            outputs: BTreeMap::new(),
+            annotations: Vec::new(),
         };
-        let again = Job { id: self.next_job_id(), ..again };
+        let again =
+            Job { id: self.next_job_id(), guid: self.random.guid(), request: self.random.guid(), ..again };
         let (new, run) = (again.id, again.run);
         self.jobs.insert(new, again);
         let run = self.runs.get_mut(&run)?;
@@ -90,15 +109,13 @@ impl State {
         self.note_change();
     }
 
-    /// A listener begins the job that it was told of; `None` if the job is not its own any more.
-    pub(super) fn start_job(&mut self, id: JobId, session: &SessionId) -> Option<JobSpec> {
+    /// A listener acquires the job that it was told of; false if the job is not its own any more.
+    pub(super) fn start_job(&mut self, id: JobId, session: &SessionId) -> bool {
         let now = Timestamp::now();
-        let job = self.jobs.get_mut(&id)?;
+        let Some(job) = self.jobs.get_mut(&id) else { return false };
         let taker = match &job.state {
             JobState::Assigned { taker, .. } if taker.session == *session => taker.clone(),
-            // The answer to the first call was lost.
-            JobState::InProgress { taker, .. } if taker.session == *session => return self.job_spec(id),
-            _ => return None,
+            _ => return false,
         };
         job.starts += 1;
         job.enter(
@@ -108,52 +125,29 @@ impl State {
         self.touch_run(id, now);
         self.deadline_set.notify_one();
         self.emit_job(id, "in_progress");
-        self.job_spec(id)
-    }
-
-    fn job_spec(&self, id: JobId) -> Option<JobSpec> {
-        let job = self.jobs.get(&id)?;
-        let run = self.run_of(job)?;
-        let facts = |name| {
-            self.repositories.get(name).map(|record| RepositoryFacts {
-                id: record.id,
-                full_name: record.name.clone(),
-                private: record.private,
-                fork: record.fork,
-            })
-        };
-        Some(JobSpec {
-            job: id,
-            run: run.id,
-            run_attempt: 1,
-            run_number: run.number,
-            key: job.key.clone(),
-            name: job.name.clone(),
-            workflow: run.workflow.clone(),
-            file: run.file.clone(),
-            event: run.event.clone(),
-            repository: facts(&run.repository)?,
-            head_repository: facts(&run.head_repository)?,
-            head_branch: run.head_branch.clone(),
-            head_sha: run.head_sha.clone(),
-            labels: job.runs_on.labels.clone(),
-            work: job.work.clone(),
-        })
-    }
-
-    /// The listener that began the job reports its end. False if it is not its own any more.
-    pub(super) fn finish_job(&mut self, id: JobId, session: &SessionId, completion: Completion) -> bool {
-        let Some(job) = self.jobs.get_mut(&id) else { return false };
-        let runner = match &job.state {
-            JobState::InProgress { taker, .. } if taker.session == *session => taker.id,
-            _ => return false,
-        };
-        job.steps = completion.steps;
-        // The registration goes first: whoever hears of the end finds the runner gone.
-        self.sessions.remove(session);
-        self.registrations.remove(&runner);
-        self.complete_job(id, completion.conclusion);
         true
+    }
+
+    /// The runner that acquired the job reports its end.
+    pub(super) fn finish_job(&mut self, id: JobId, completion: Completion) {
+        let Some(job) = self.jobs.get_mut(&id) else { return };
+        let JobState::InProgress { taker, .. } = &job.state else { return };
+        let taker = taker.clone();
+        job.steps = completion.steps;
+        job.outputs = completion.outputs;
+        job.annotations = completion.annotations;
+        // The registration goes first: whoever hears of the end finds the runner gone. The
+        // listener's open poll is not answered by that, only its next one.
+        self.registrations.remove(&taker.id);
+        let ends_poll = self.faults.completion_ends_poll;
+        if let Some(session) = self.sessions.get_mut(&taker.session) {
+            session.job = None;
+            session.poll_ends = ends_poll;
+            if ends_poll {
+                session.wake.notify_one();
+            }
+        }
+        self.complete_job(id, completion.conclusion);
     }
 
     /// Ends a job, whatever state it is in, and decides on those that need it.
@@ -221,7 +215,7 @@ impl State {
         let Some(id) = lost.job else { return };
         match self.jobs.get_mut(&id) {
             Some(job) if matches!(job.state, JobState::InProgress { .. }) => {
-                job.log.push_str("The runner has lost communication with the server.\n");
+                job.step_logs.push((String::new(), LOST.to_owned()));
                 self.complete_job(id, Conclusion::Failure);
             }
             Some(_) => self.requeue_job(id),
@@ -245,6 +239,19 @@ impl State {
             self.lose_session(&session);
         }
         Deletion::Done
+    }
+
+    /// GitHub forgets a registration, whatever its runner does: it hears so at its next poll.
+    pub(super) fn forget_registration(&mut self, id: RunnerId) -> bool {
+        if self.registrations.remove(&id).is_none() {
+            return false;
+        }
+        for session in self.sessions.values_mut().filter(|session| session.runner == id) {
+            session.deregistered = true;
+            session.wake.notify_one();
+        }
+        self.note_change();
+        true
     }
 
     fn touch_run(&mut self, job: JobId, now: Timestamp) {

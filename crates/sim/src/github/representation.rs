@@ -182,15 +182,19 @@ impl State {
         let steps: Vec<Value> = job
             .steps
             .iter()
-            .enumerate()
-            .map(|(index, step)| {
+            .map(|step| {
+                let status = match (step.conclusion, step.started_at) {
+                    (Some(_), _) => "completed",
+                    (None, Some(_)) => "in_progress",
+                    (None, None) => "queued",
+                };
                 json!({
                     "name": step.name,
-                    "status": "completed",
+                    "status": status,
                     "conclusion": step.conclusion,
-                    "number": index + 1,
-                    "started_at": seconds(step.started_at),
-                    "completed_at": seconds(step.completed_at),
+                    "number": step.number,
+                    "started_at": step.started_at.map(seconds),
+                    "completed_at": step.completed_at.map(seconds),
                 })
             })
             .collect();
@@ -308,7 +312,7 @@ impl State {
         json!({
             "id": registration.id,
             "name": registration.name,
-            "os": if registration.spent { "Linux" } else { "unknown" },
+            "os": if registration.sessions > 0 { "Linux" } else { "unknown" },
             "status": if online { "online" } else { "offline" },
             "busy": self.is_busy(registration.id),
             "labels": labels,

@@ -1,199 +1,125 @@
-//! The side that listeners talk to: sessions, jobs, logs, results.
+//! The services that runners talk to, by GitHub's own protocol (V2): tokens, the
+//! broker with its sessions and messages, the run service, downloads of actions,
+//! and results with logs.
+//!
+//! What each message has to be is known from the source of the official runner
+//! 2.336 and from runs of it.
 
-use std::collections::VecDeque;
+mod broker;
+mod launch;
+pub(super) mod paths;
+mod reply;
+mod results;
+mod run;
+mod token;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use axum::extract::{Path, State as Extract};
-use axum::http::{HeaderMap, StatusCode};
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Query, Request, State as Extract};
+use axum::http::StatusCode;
+use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{delete, get, post};
-use axum::{Json, Router};
-use ecsrunner_core::id::{JobId, RunnerId};
-use tokio::sync::Notify;
+use axum::routing::{get, post, put};
+use futures::stream;
+use serde::Deserialize;
 
-use crate::protocol::{Completion, Connected, Message, RUNNER_PATH};
+pub(super) use reply::BROKER as BROKER_SERVICE;
+pub(super) use results::Blob;
+pub(super) use token::Token;
 
-use super::api::Refusal;
-use super::auth::{bearer, digest};
-use super::job::JobState;
-use super::state::{Session, SessionId, Shared, State};
+use super::faults::{RunnerCall, RunnerFault};
+use super::state::{SessionId, Shared};
 
-/// How long a poll waits for a message, as at GitHub.
-const POLL_LIMIT: Duration = Duration::from_secs(50);
-
-/// How much of a job's log is kept, in bytes.
-const MAX_LOG: usize = 4 * 1024 * 1024;
-
+/// What every handler takes.
 type App = Extract<Arc<Shared>>;
 
+/// The largest request: a job's whole log.
+const MAX_BODY_BYTES: usize = 64 * 1024 * 1024;
+
 pub(super) fn router(shared: Arc<Shared>) -> Router {
-    let routes = Router::new()
-        .route("/sessions", post(connect))
-        .route("/sessions/{session}", delete(disconnect))
-        .route("/sessions/{session}/message", get(next_message))
-        .route("/sessions/{session}/jobs/{job}/start", post(start))
-        .route("/sessions/{session}/jobs/{job}/log", post(log))
-        .route("/sessions/{session}/jobs/{job}/complete", post(complete));
-    Router::new().nest(RUNNER_PATH, routes).with_state(shared)
+    let broker = Router::new()
+        .route("/session", post(broker::create_session).delete(broker::delete_session))
+        .route("/message", get(broker::next_message))
+        .route("/acknowledge", post(broker::acknowledge));
+    let run = Router::new()
+        .route("/acquirejob", post(run::acquire))
+        .route("/renewjob", post(run::renew))
+        .route("/completejob", post(run::complete));
+    Router::new()
+        .route(paths::TOKEN, post(token::token))
+        .nest(paths::BROKER, broker)
+        .nest(paths::RUN, run)
+        .route(paths::RESOLVE_ACTIONS, post(launch::resolve))
+        .route(paths::ARCHIVE, get(launch::archive))
+        .route(paths::RESULTS, post(results::call))
+        .route(paths::BLOB, put(results::upload).get(results::download))
+        .layer(axum::extract::DefaultBodyLimit::max(MAX_BODY_BYTES))
+        .layer(middleware::from_fn_with_state(Arc::clone(&shared), around))
+        .with_state(shared)
 }
 
-/// Opens the only session that a configuration is good for. 401: it is spent
-/// or its registration is gone; 409: its session is open.
-async fn connect(Extract(shared): App, headers: HeaderMap) -> Result<Json<Connected>, Refusal> {
-    let mut state = shared.state();
-    let token = digest(bearer(&headers)?);
-    let runner = state
-        .registrations
-        .values_mut()
-        .find(|registration| registration.token_digest == token)
-        .ok_or_else(|| Refusal::unauthorized("The runner registration has been deleted"))?;
-    let id = runner.id;
-    let spent = std::mem::replace(&mut runner.spent, true);
-    if spent {
-        return Err(if state.session_of(id).is_some() {
-            Refusal::new(StatusCode::CONFLICT, "A session for this runner already exists")
-        } else {
-            Refusal::unauthorized("The configuration has been used before")
-        });
-    }
-    let session = state.open_session(id);
-    state.assign();
-    Ok(Json(Connected { session: session.0 }))
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct CallParameters {
+    session_id: Option<String>,
+    status: Option<String>,
 }
 
-async fn disconnect(Extract(shared): App, Path(session): Path<String>) -> StatusCode {
-    let mut state = shared.state();
-    state.lose_session(&SessionId(session));
-    state.assign();
-    StatusCode::NO_CONTENT
-}
-
-/// Waits for a message. 204: none came; 401: the registration is gone.
-async fn next_message(Extract(shared): App, Path(session): Path<String>) -> Result<Response, Refusal> {
-    let session = SessionId(session);
-    let poll = OpenPoll::begin(&shared, &session)?;
-    let wait = async {
-        loop {
-            // Registered before looking, so that no message slips in between.
-            let woken = poll.wake.notified();
-            if let Some(message) = shared.state().take_message(&session)? {
-                return Ok(Json(message).into_response());
-            }
-            woken.await;
-        }
-    };
-    tokio::time::timeout(POLL_LIMIT, wait)
-        .await
-        .unwrap_or_else(|_| Ok(StatusCode::NO_CONTENT.into_response()))
-}
-
-/// 409: the job was given to somebody else, cancelled, or queued again.
-async fn start(
-    Extract(shared): App,
-    Path((session, job)): Path<(String, JobId)>,
-) -> Result<Response, Refusal> {
-    let mut state = shared.state();
-    let session = SessionId(session);
-    match state.start_job(job, &session) {
-        Some(spec) => Ok(Json(spec).into_response()),
-        None => {
-            if let Some(open) = state.sessions.get_mut(&session) {
-                open.job = None;
-            }
-            state.assign();
-            Err(Refusal::new(StatusCode::CONFLICT, "The job is not this runner's"))
-        }
-    }
-}
-
-async fn log(
-    Extract(shared): App,
-    Path((session, id)): Path<(String, JobId)>,
-    text: String,
-) -> Result<StatusCode, Refusal> {
-    let mut state = shared.state();
-    let job = state.jobs.get_mut(&id).ok_or_else(Refusal::not_found)?;
-    match &job.state {
-        JobState::InProgress { taker, .. } if taker.session.0 == session => {
-            if job.log.len() + text.len() <= MAX_LOG {
-                job.log.push_str(&text);
-            }
-            Ok(StatusCode::NO_CONTENT)
-        }
-        _ => Err(Refusal::new(StatusCode::CONFLICT, "The job is not this runner's")),
-    }
-}
-
-async fn complete(
-    Extract(shared): App,
-    Path((session, job)): Path<(String, JobId)>,
-    Json(completion): Json<Completion>,
-) -> Result<StatusCode, Refusal> {
-    let mut state = shared.state();
-    if state.finish_job(job, &SessionId(session), completion) {
-        state.assign();
-        Ok(StatusCode::NO_CONTENT)
-    } else {
-        Err(Refusal::new(StatusCode::CONFLICT, "The job is not this runner's"))
-    }
-}
-
-/// A long poll: while it is open its listener is known to be there.
-struct OpenPoll<'a> {
-    shared: &'a Shared,
-    session: &'a SessionId,
-    wake: Arc<Notify>,
-}
-
-impl<'a> OpenPoll<'a> {
-    fn begin(shared: &'a Shared, id: &'a SessionId) -> Result<Self, Refusal> {
+/// Lets the fault that is set for a call happen.
+async fn around(Extract(shared): App, request: Request, next: Next) -> Response {
+    let call = RunnerCall::of(request.method(), request.uri().path());
+    let parameters = Query::<CallParameters>::try_from_uri(request.uri()).map(|query| query.0);
+    let parameters = parameters.unwrap_or_default();
+    let fault = {
         let mut state = shared.state();
-        let session = state.sessions.get_mut(id).ok_or_else(gone)?;
-        session.polls += 1;
-        session.silent = false;
-        let wake = Arc::clone(&session.wake);
-        // A listener that was offline may be given a job again.
-        state.assign();
-        Ok(Self { shared, session: id, wake })
-    }
-}
-
-impl Drop for OpenPoll<'_> {
-    /// Answered, or its connection broke: the time until the listener counts as lost begins.
-    fn drop(&mut self) {
-        if let Some(session) = self.shared.state().sessions.get_mut(self.session) {
-            session.polls -= 1;
+        let busy = parameters.status.as_deref() == Some("Busy");
+        let fault = state.faults.runner_fault(call, busy);
+        // A listener that asks is there, whatever it is answered.
+        if let Some(id) = parameters.session_id.filter(|_| fault.is_some())
+            && let Some(session) = state.sessions.get_mut(&SessionId(id))
+        {
             session.last_seen = Instant::now();
         }
-        self.shared.deadline_set.notify_one();
+        fault
+    };
+    match fault {
+        None => next.run(request).await,
+        Some(fault) => fail(&fault, request, next).await,
     }
 }
 
-fn gone() -> Refusal {
-    Refusal::unauthorized("The runner registration has been deleted")
-}
-
-impl State {
-    fn open_session(&mut self, runner: RunnerId) -> SessionId {
-        let id = SessionId(self.random.hex(32));
-        let session = Session {
-            runner,
-            wake: Arc::new(Notify::new()),
-            polls: 0,
-            last_seen: Instant::now(),
-            messages: VecDeque::new(),
-            job: None,
-            silent: false,
-        };
-        self.sessions.insert(id.clone(), session);
-        self.deadline_set.notify_one();
-        self.note_change();
-        id
+async fn fail(fault: &RunnerFault, request: Request, next: Next) -> Response {
+    let answers_itself = fault.status.is_none() && !fault.breaks_off;
+    let effect = match answers_itself || fault.after_effect {
+        true => Some(next.run(request).await),
+        false => None,
+    };
+    if fault.hang_secs > 0.0 {
+        tokio::time::sleep(Duration::try_from_secs_f64(fault.hang_secs).unwrap_or_default()).await;
     }
-
-    fn take_message(&mut self, session: &SessionId) -> Result<Option<Message>, Refusal> {
-        let session = self.sessions.get_mut(session).ok_or_else(gone)?;
-        Ok(session.messages.pop_front())
+    if fault.breaks_off {
+        // The connection ends before the announced body does.
+        let broken = stream::once(async { Err::<String, _>(std::io::Error::other("broken off")) });
+        return ([("content-length", "10")], Body::from_stream(broken)).into_response();
+    }
+    let status = fault.status.and_then(|status| StatusCode::from_u16(status).ok());
+    match (status, effect) {
+        (None, Some(response)) => response,
+        (status, _) => {
+            let status = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+            match &fault.body {
+                Some(body) => reply::json(status, body),
+                None => reply::ServiceError::new(
+                    &fault.source,
+                    status,
+                    fault.error_kind.as_deref(),
+                    fault.message.as_deref().unwrap_or("a fault that was asked for"),
+                )
+                .into_response(),
+            }
+        }
     }
 }

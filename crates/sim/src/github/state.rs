@@ -10,7 +10,8 @@ use ecsrunner_core::pool::Scope;
 use jiff::Timestamp;
 use tokio::sync::{Notify, mpsc, watch};
 
-use crate::protocol::Message;
+use axum::body::Bytes;
+
 use crate::random::Random;
 
 use super::auth::Credentials;
@@ -18,6 +19,8 @@ use super::delivery::{Delivery, Outgoing};
 use super::faults::Faults;
 use super::job::{Job, JobState, Run};
 use super::options::{Hook, Options, RepositoryOptions};
+use super::runner_key::RunnerKey;
+use super::runner_side::{Blob, Token};
 
 /// A listener's session, a secret that only its listener knows.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -38,9 +41,11 @@ pub(super) struct Registration {
     pub labels: Vec<String>,
     /// The labels in lower case, as jobs are matched.
     pub matching: BTreeSet<String>,
-    pub token_digest: [u8; 32],
-    /// Whether a listener has connected with the configuration: it can be used once.
-    pub spent: bool,
+    /// Who it says it is when it asks for a token, signed with its key.
+    pub client_id: String,
+    pub key: Arc<RunnerKey>,
+    /// How many sessions its configuration has opened, or tried to.
+    pub sessions: u32,
     pub created_at: Timestamp,
 }
 
@@ -53,9 +58,32 @@ pub(super) struct Session {
     pub polls: u32,
     pub last_seen: Instant,
     pub messages: VecDeque<Message>,
+    /// The number of the message that was sent last.
+    pub message_id: u64,
     pub job: Option<JobId>,
     /// It let a job's time pass: it gets no other before it asks again.
     pub silent: bool,
+    /// Its open poll is to be answered with nothing.
+    pub poll_ends: bool,
+    /// Its registration was forgotten while it was open.
+    pub deregistered: bool,
+}
+
+/// What a poll brings.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Message {
+    /// A job is assigned; it has to be acquired within a minute.
+    Job(JobId),
+    /// The job is cancelled by a person or its time-out.
+    Cancel(JobId),
+}
+
+/// An action of a repository that runners can download.
+#[derive(Clone, Debug)]
+pub(super) struct Action {
+    pub sha: String,
+    /// A gzipped tar.
+    pub archive: Bytes,
 }
 
 /// The state, what wakes its watcher, and what it is reached under.
@@ -107,6 +135,14 @@ pub(super) struct State {
     pub queue: BTreeSet<JobId>,
     pub registrations: BTreeMap<RunnerId, Registration>,
     pub sessions: BTreeMap<SessionId, Session>,
+    /// Every client id that a configuration was made with, also of runners that are gone.
+    pub clients: HashMap<String, RunnerId>,
+    /// Tokens of runners and workers, by digest.
+    pub runner_tokens: HashMap<[u8; 32], Token>,
+    /// What has been announced for upload, by a secret name.
+    pub blobs: HashMap<String, Blob>,
+    /// Actions by `owner/name@ref`.
+    pub actions: BTreeMap<String, Action>,
     pub deliveries: VecDeque<Delivery>,
     pub held: Vec<Outgoing>,
     /// Deliveries handed to the sender and not answered yet.
@@ -167,6 +203,10 @@ impl State {
             queue: BTreeSet::new(),
             registrations: BTreeMap::new(),
             sessions: BTreeMap::new(),
+            clients: HashMap::new(),
+            runner_tokens: HashMap::new(),
+            blobs: HashMap::new(),
+            actions: BTreeMap::new(),
             deliveries: VecDeque::new(),
             held: Vec::new(),
             in_flight: 0,

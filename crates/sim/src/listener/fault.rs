@@ -4,7 +4,8 @@ use std::fs;
 use std::process::{Command, Stdio};
 
 use super::events::Stop;
-use super::terminal;
+use super::root::Root;
+use super::terminal::Terminal;
 use super::{RETRYABLE, VERSION_DEPRECATED};
 
 /// Names the misbehaviour; none where unset.
@@ -41,9 +42,8 @@ pub(super) enum Fault {
 }
 
 impl Fault {
-    pub(super) fn from_environment() -> Self {
-        let Ok(name) = std::env::var(FAULT_VARIABLE) else { return Self::None };
-        match name.as_str() {
+    pub(super) fn of(root: &Root, terminal: &Terminal) -> Self {
+        match root.variable(FAULT_VARIABLE).unwrap_or_default() {
             "" => Self::None,
             "never-connects" => Self::NeverConnects,
             "idle" => Self::Idle,
@@ -58,7 +58,7 @@ impl Fault {
             other => match other.strip_prefix("retryable:").and_then(|times| times.parse().ok()) {
                 Some(times) => Self::Retryable(times),
                 None => {
-                    terminal::line(&format!("unknown {FAULT_VARIABLE} `{other}` is ignored"));
+                    terminal.line(&format!("unknown {FAULT_VARIABLE} `{other}` is ignored"));
                     Self::None
                 }
             },
@@ -75,10 +75,10 @@ impl Fault {
 }
 
 /// The code of a listener that does not even connect.
-pub(super) fn exit_before_connecting(fault: &Fault) -> Option<u8> {
+pub(super) fn exit_before_connecting(fault: &Fault, terminal: &Terminal) -> Option<u8> {
     match fault {
         Fault::VersionDeprecated => {
-            terminal::line("Runner version is deprecated and cannot receive messages.");
+            terminal.error("An error occurred: Runner version is deprecated and cannot receive messages.");
             Some(VERSION_DEPRECATED)
         }
         Fault::Retryable(times) => {
@@ -88,37 +88,37 @@ pub(super) fn exit_before_connecting(fault: &Fault) -> Option<u8> {
                 return None;
             }
             if let Err(error) = fs::write(RETRIES_FILE, (before + 1).to_string()) {
-                terminal::line(&format!("{RETRIES_FILE} cannot be written: {error}"));
+                terminal.line(&format!("{RETRIES_FILE} cannot be written: {error}"));
             }
-            terminal::line("An error occurred: a retryable one that was asked for");
+            terminal.error("An error occurred: a retryable one that was asked for");
             Some(RETRYABLE)
         }
         _ => None,
     }
 }
 
-pub(super) fn after_connecting(fault: &Fault) {
+pub(super) fn after_connecting(fault: &Fault, terminal: &Terminal) {
     match fault {
         Fault::Crashes => std::process::abort(),
-        Fault::Zombies => leave_orphans(),
+        Fault::Zombies => leave_orphans(terminal),
         _ => {}
     }
 }
 
-pub(super) fn after_job(fault: &Fault) {
+pub(super) fn after_job(fault: &Fault, terminal: &Terminal) {
     if *fault == Fault::Zombies {
-        leave_orphans();
+        leave_orphans(terminal);
     }
 }
 
 /// Starts processes whose parent ends before them.
-fn leave_orphans() {
+fn leave_orphans(terminal: &Terminal) {
     let orphans = Command::new("sh")
         .args(["-c", "for i in 1 2 3; do sleep 0.1 & done"])
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .status();
     if let Err(error) = orphans {
-        terminal::line(&format!("no orphans could be left: {error}"));
+        terminal.line(&format!("no orphans could be left: {error}"));
     }
 }

@@ -1,24 +1,58 @@
-//! Lines on stdout, as the real listener writes them.
+//! Lines on stdout and stderr, as the real listener writes them.
 
 use std::io::Write;
 
 use jiff::Timestamp;
 
+use super::root::Root;
+
 /// Doubles each line with the runner's own log of it, as the official image asks for.
 const PRINT_LOG_VARIABLE: &str = "ACTIONS_RUNNER_PRINT_LOG_TO_STDOUT";
 
-pub(super) fn line(text: &str) {
-    let mut out = std::io::stdout().lock();
-    // A closed stdout does not keep the real listener from its job either.
-    if std::env::var_os(PRINT_LOG_VARIABLE).is_some_and(|value| value == "1") {
-        let _ = writeln!(out, "[RUNNER {} INFO Terminal] WRITE LINE: {text}", stamp());
-    }
-    let _ = writeln!(out, "{text}");
-    let _ = out.flush();
+/// Where the listener speaks.
+#[derive(Clone, Default, Debug)]
+pub(super) struct Terminal {
+    /// Whether the runner's log is printed, too.
+    pub(super) prints_log: bool,
 }
 
-pub(super) fn timed_line(text: &str) {
-    line(&format!("{}: {text}", stamp()));
+impl Terminal {
+    pub(super) fn of(root: &Root) -> Self {
+        Self { prints_log: root.variable(PRINT_LOG_VARIABLE) == Some("1") }
+    }
+
+    pub(super) fn line(&self, text: &str) {
+        self.log(&format!("WRITE LINE: {text}"));
+        write(&mut std::io::stdout().lock(), text);
+    }
+
+    pub(super) fn timed_line(&self, text: &str) {
+        self.line(&format!("{}: {text}", stamp()));
+    }
+
+    pub(super) fn error(&self, text: &str) {
+        self.log(&format!("WRITE ERROR: {text}"));
+        write(&mut std::io::stderr().lock(), text);
+    }
+
+    pub(super) fn timed_error(&self, text: &str) {
+        self.error(&format!("{}: {text}", stamp()));
+    }
+
+    pub(super) fn success(&self, text: &str) {
+        self.line(&format!("\u{221a} {text}"));
+    }
+
+    fn log(&self, text: &str) {
+        if self.prints_log {
+            write(&mut std::io::stdout().lock(), &format!("[RUNNER {} INFO Terminal] {text}", stamp()));
+        }
+    }
+}
+
+/// A closed stream does not keep the real listener from its job either.
+fn write(out: &mut impl Write, text: &str) {
+    let _ = writeln!(out, "{text}").and_then(|()| out.flush());
 }
 
 fn stamp() -> String {

@@ -1,95 +1,117 @@
-//! Local JavaScript actions, given with the workflow.
-
-use serde::{Deserialize, Serialize};
+//! Actions: what a step's `uses` names, and what an `action.yml` says.
 
 use super::node::{self, Node};
-use super::{Environment, Place, Reader};
+use super::{Environment, Place, Reader, Reference};
 
-/// A JavaScript action that lies in the repository.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct LocalAction {
-    /// As the step names it, `./path`.
-    pub uses: String,
-    /// Its folder in the repository, without `./`.
-    pub folder: String,
-    /// The script executed before the job's first step, relative to the folder.
-    pub pre: Option<String>,
-    /// The script executed as the step.
-    pub main: String,
-    /// The script executed after the job's last step.
-    pub post: Option<String>,
+/// A JavaScript action, as its `action.yml` describes it.
+#[derive(Clone, Debug)]
+pub(crate) struct JavaScriptAction {
+    /// The script that runs before the job's first step; not for local actions.
+    pub(crate) pre: Option<String>,
+    /// The script that runs as the step.
+    pub(crate) main: String,
+    /// The script that runs after the job's last step.
+    pub(crate) post: Option<String>,
     /// The defaults of its inputs.
-    pub inputs: Environment,
+    pub(crate) inputs: Environment,
 }
 
-impl Reader<'_> {
-    pub(super) fn action(&mut self, place: Place<'_>, uses: &str) -> Option<LocalAction> {
-        let Some(folder) = uses.strip_prefix("./").map(|folder| folder.trim_end_matches('/')) else {
-            self.problem(place, format!("uses `{uses}`; only local actions (`./path`) can be had here"));
-            return None;
-        };
-        let text = ["action.yml", "action.yaml"]
-            .iter()
-            .find_map(|name| self.files.get(&format!("{folder}/{name}")).cloned());
-        let Some(text) = text else {
-            self.problem(place, format!("uses `{uses}`, whose action.yml was not given with the workflow"));
-            return None;
-        };
-        let root = match node::read(&text) {
-            Ok(root) => root,
-            Err(error) => {
-                self.problem(place, format!("the action.yml of `{uses}` is not valid YAML: {error}"));
-                return None;
-            }
-        };
-        self.javascript_action(place, uses, folder, &root)
-    }
+/// The names that an action's description may have.
+pub(crate) const DESCRIPTIONS: [&str; 2] = ["action.yml", "action.yaml"];
 
-    fn javascript_action(
-        &mut self,
-        place: Place<'_>,
-        uses: &str,
-        folder: &str,
-        root: &Node,
-    ) -> Option<LocalAction> {
+impl JavaScriptAction {
+    /// Reads an `action.yml`.
+    ///
+    /// # Errors
+    ///
+    /// Every reason why the stand-in cannot execute the action.
+    pub(crate) fn read(text: &str) -> Result<Self, Vec<String>> {
+        let root = node::read(text).map_err(|error| vec![format!("not valid YAML: {error}")])?;
         let runs = root.get("runs").unwrap_or(&Node::Null);
         let script = |key: &str| runs.get(key).and_then(Node::scalar);
         let using = script("using").unwrap_or_default();
         if !matches!(using.as_str(), "node20" | "node24") {
-            self.problem(
-                place,
-                format!("uses `{uses}`, which runs with `{using}`; only node20 and node24 are supported"),
-            );
-            return None;
+            return Err(vec![format!("runs with `{using}`; the stand-in executes node20 and node24 only")]);
         }
+        let mut problems = Vec::new();
         if let Node::Map(entries) = runs {
             for (key, _) in entries {
                 if !matches!(key.as_str(), "using" | "pre" | "main" | "post") {
-                    self.problem(
-                        place,
-                        format!("the key `runs.{key}` in the action.yml of `{uses}` is not supported"),
-                    );
+                    problems.push(format!("the key `runs.{key}` is not supported"));
                 }
             }
         }
-        let Some(main) = script("main") else {
-            self.problem(place, format!("the action.yml of `{uses}` has no `runs.main`"));
+        let main = script("main").unwrap_or_else(|| {
+            problems.push("it has no `runs.main`".to_owned());
+            String::new()
+        });
+        if !problems.is_empty() {
+            return Err(problems);
+        }
+        Ok(Self { pre: script("pre"), main, post: script("post"), inputs: input_defaults(&root) })
+    }
+}
+
+impl Reader<'_> {
+    /// What a step's `uses` names, if it can be had.
+    pub(super) fn reference(&mut self, place: Place<'_>, uses: &str) -> Option<Reference> {
+        if let Some(folder) = uses.strip_prefix("./") {
+            let folder = folder.trim_end_matches('/');
+            if !self.is_official() {
+                self.check_local_action(place, uses, folder)?;
+            }
+            return Some(Reference::Local { folder: folder.to_owned() });
+        }
+        if let Some(image) = uses.strip_prefix("docker://") {
+            if self.is_official() {
+                return Some(Reference::Image(image.to_owned()));
+            }
+            self.problem(place, format!("uses `{uses}`; the stand-in runner has no Docker"));
+            return None;
+        }
+        let named = uses.split_once('@').and_then(|(path, version)| {
+            let mut parts = path.splitn(3, '/');
+            let (owner, name) = (parts.next()?, parts.next()?);
+            let known = format!("{owner}/{name}@{version}");
+            Some((known, format!("{owner}/{name}"), parts.next().unwrap_or_default(), version))
+        });
+        let Some((known, name, path, version)) = named else {
+            self.problem(place, format!("uses `{uses}`; `./path` or `owner/name@ref` is expected"));
             return None;
         };
-        let scripts = [Some(main.clone()), script("pre"), script("post")];
-        for script in scripts.into_iter().flatten() {
-            if !self.files.contains_key(&format!("{folder}/{script}")) {
+        if !self.given.actions.contains(&known) {
+            self.problem(
+                place,
+                format!(
+                    "uses `{uses}`, which was not given: `--action {known}=DIR` gives it from a directory"
+                ),
+            );
+            return None;
+        }
+        Some(Reference::Repository { name, path: path.to_owned(), version: version.to_owned() })
+    }
+
+    fn check_local_action(&mut self, place: Place<'_>, uses: &str, folder: &str) -> Option<()> {
+        let text = DESCRIPTIONS.iter().find_map(|name| self.given.files.get(&format!("{folder}/{name}")));
+        let Some(text) = text else {
+            self.problem(place, format!("uses `{uses}`, whose action.yml was not given with the workflow"));
+            return None;
+        };
+        let action = match JavaScriptAction::read(text) {
+            Ok(action) => action,
+            Err(problems) => {
+                for problem in problems {
+                    self.problem(place, format!("the action.yml of `{uses}`: {problem}"));
+                }
+                return None;
+            }
+        };
+        for script in [Some(action.main), action.pre, action.post].into_iter().flatten() {
+            if !self.given.files.contains_key(&format!("{folder}/{script}")) {
                 self.problem(place, format!("`{script}` of `{uses}` was not given with the workflow"));
             }
         }
-        Some(LocalAction {
-            uses: uses.to_owned(),
-            folder: folder.to_owned(),
-            pre: script("pre"),
-            main,
-            post: script("post"),
-            inputs: input_defaults(root),
-        })
+        Some(())
     }
 }
 

@@ -7,9 +7,16 @@ use super::{Environment, Job, Place, Reader, RunsOn};
 /// GitHub's limit of a job on a self-hosted runner, in minutes, where the file names none.
 const DEFAULT_TIMEOUT_MINUTES: u32 = 360;
 
+/// What a workflow says for all of its jobs.
+#[derive(Default)]
+pub(super) struct TopLevel {
+    pub(super) env: Environment,
+    pub(super) defaults: Option<Environment>,
+}
+
 impl Reader<'_> {
     /// The jobs that one entry below `jobs` makes.
-    pub(super) fn jobs(&mut self, key: &str, value: &Node, workflow_env: &Environment) -> Vec<Job> {
+    pub(super) fn jobs(&mut self, key: &str, value: &Node, top_level: &TopLevel) -> Vec<Job> {
         let place = Place { job: Some(key), step: None };
         let Node::Map(entries) = value else {
             self.problem(place, "is not a mapping");
@@ -19,6 +26,7 @@ impl Reader<'_> {
             match name.as_str() {
                 "name" | "runs-on" | "needs" | "strategy" | "env" | "steps" | "timeout-minutes"
                 | "permissions" => {}
+                "defaults" | "outputs" if self.is_official() => {}
                 other => self.problem(place, format!("the key `{other}` is not supported")),
             }
         }
@@ -30,12 +38,17 @@ impl Reader<'_> {
             // Without a matrix, or with one that was refused: the rest is read all the same.
             combinations.push(Combination::default());
         }
-        combinations.iter().map(|combination| self.job(key, value, workflow_env, combination)).collect()
+        let total = combinations.len();
+        let mut jobs = Vec::with_capacity(total);
+        for (index, combination) in combinations.iter().enumerate() {
+            jobs.push(Job { index: (index, total), ..self.job(key, value, top_level, combination) });
+        }
+        jobs
     }
 
-    fn job(&mut self, key: &str, value: &Node, workflow_env: &Environment, combination: &Combination) -> Job {
+    fn job(&mut self, key: &str, value: &Node, top_level: &TopLevel, combination: &Combination) -> Job {
         let place = Place { job: Some(key), step: None };
-        let mut env = workflow_env.clone();
+        let mut env = top_level.env.clone();
         if let Some(own) = value.get("env") {
             env.extend(self.environment(place, own, combination));
         }
@@ -45,9 +58,45 @@ impl Reader<'_> {
             needs: self.needs(place, value.get("needs")),
             runs_on: self.runs_on(place, value.get("runs-on"), combination),
             env,
+            defaults: self.job_defaults(place, value.get("defaults"), top_level),
+            outputs: value
+                .get("outputs")
+                .map(|outputs| self.named_texts(place, "outputs", outputs))
+                .unwrap_or_default(),
+            matrix: combination.typed(),
+            index: (0, 1),
             steps: self.steps(place, value.get("steps"), combination),
             timeout_minutes: self.timeout_minutes(place, value.get("timeout-minutes")),
         }
+    }
+
+    fn job_defaults(
+        &mut self,
+        place: Place<'_>,
+        own: Option<&Node>,
+        top_level: &TopLevel,
+    ) -> Vec<Environment> {
+        let own = own.and_then(|own| self.defaults(place, own));
+        top_level.defaults.clone().into_iter().chain(own).collect()
+    }
+
+    /// `defaults.run`: the shell and the working directory of scripts.
+    pub(super) fn defaults(&mut self, place: Place<'_>, value: &Node) -> Option<Environment> {
+        let run = value.get("run")?;
+        Some(self.named_texts(place, "defaults.run", run))
+    }
+
+    fn named_texts(&mut self, place: Place<'_>, key: &str, value: &Node) -> Environment {
+        let texts = match value {
+            Node::Map(entries) => {
+                entries.iter().map(|(name, value)| Some((name.clone(), value.scalar()?))).collect()
+            }
+            _ => None,
+        };
+        texts.unwrap_or_else(|| {
+            self.problem(place, format!("`{key}` is not a mapping to texts"));
+            Environment::new()
+        })
     }
 
     /// GitHub shows the matrix's values behind a name that does not use them itself.

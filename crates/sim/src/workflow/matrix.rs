@@ -9,31 +9,36 @@ const MAX_COMBINATIONS: usize = 256;
 /// One combination of a matrix: names and values, axes first, in the order of the file.
 #[derive(Clone, PartialEq, Default, Debug)]
 pub(super) struct Combination {
-    values: Vec<(String, String)>,
+    values: Vec<(String, Node)>,
     /// How many of the values are of axes; `include` may not change those.
     axes: usize,
 }
 
 impl Combination {
-    pub(super) fn value(&self, name: &str) -> Option<&str> {
-        self.values.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    pub(super) fn value(&self, name: &str) -> Option<String> {
+        self.values.iter().find(|(key, _)| key == name).and_then(|(_, value)| value.scalar())
+    }
+
+    /// The values with their types, for expressions.
+    pub(super) fn typed(&self) -> Vec<(String, serde_json::Value)> {
+        self.values.iter().map(|(name, value)| (name.clone(), value.json())).collect()
     }
 
     /// The values as GitHub shows them behind a job's name; `None` without a matrix.
     pub(super) fn suffix(&self) -> Option<String> {
-        let values: Vec<&str> = self.values.iter().map(|(_, value)| value.as_str()).collect();
+        let values: Vec<String> = self.values.iter().filter_map(|(_, value)| value.scalar()).collect();
         (!values.is_empty()).then(|| format!("({})", values.join(", ")))
     }
 
-    fn set(&mut self, name: &str, value: &str) {
+    fn set(&mut self, name: &str, value: &Node) {
         match self.values.iter_mut().find(|(key, _)| key == name) {
             Some((_, old)) => value.clone_into(old),
-            None => self.values.push((name.to_owned(), value.to_owned())),
+            None => self.values.push((name.to_owned(), value.clone())),
         }
     }
 
-    fn axis(&self, name: &str) -> Option<&str> {
-        self.values[..self.axes].iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    fn axis(&self, name: &str) -> Option<&Node> {
+        self.values[..self.axes].iter().find(|(key, _)| key == name).map(|(_, value)| value)
     }
 }
 
@@ -86,7 +91,7 @@ impl Reader<'_> {
         }
         for exclude in self.rows(place, "exclude", matrix.get("exclude")) {
             product.retain(|combination| {
-                !exclude.iter().all(|(name, value)| combination.value(name) == Some(value.as_str()))
+                !exclude.iter().all(|(name, value)| combination.value(name) == value.scalar())
             });
         }
         include(&mut product, &self.rows(place, "include", matrix.get("include")));
@@ -98,13 +103,13 @@ impl Reader<'_> {
         product
     }
 
-    fn axis(&mut self, place: Place<'_>, name: &str, values: &Node) -> Option<Vec<String>> {
+    fn axis(&mut self, place: Place<'_>, name: &str, values: &Node) -> Option<Vec<Node>> {
         let values = match values {
-            Node::List(_) => values.scalars(),
+            Node::List(items) if values.scalars().is_some() => Some(items.clone()),
             _ => None,
         };
         match values {
-            Some(values) if values.iter().any(|value| value.contains("${{")) => {
+            Some(values) if values.iter().any(is_dynamic) => {
                 self.problem(place, format!("`strategy.matrix.{name}` is dynamic, which is not supported"));
                 None
             }
@@ -116,12 +121,12 @@ impl Reader<'_> {
         }
     }
 
-    fn rows(&mut self, place: Place<'_>, key: &str, rows: Option<&Node>) -> Vec<Vec<(String, String)>> {
+    fn rows(&mut self, place: Place<'_>, key: &str, rows: Option<&Node>) -> Vec<Vec<(String, Node)>> {
         let plain = |row: &Node| match row {
             Node::Map(entries) => entries
                 .iter()
                 .map(|(name, value)| {
-                    value.scalar().filter(|text| !text.contains("${{")).map(|text| (name.clone(), text))
+                    (value.scalar().is_some() && !is_dynamic(value)).then(|| (name.clone(), value.clone()))
                 })
                 .collect::<Option<Vec<_>>>(),
             _ => None,
@@ -138,9 +143,13 @@ impl Reader<'_> {
     }
 }
 
+fn is_dynamic(value: &Node) -> bool {
+    matches!(value, Node::Text(text) if text.contains("${{"))
+}
+
 /// Adds each row to every combination whose axes it does not change; a row
 /// that fits none becomes a combination of its own.
-fn include(product: &mut Vec<Combination>, rows: &[Vec<(String, String)>]) {
+fn include(product: &mut Vec<Combination>, rows: &[Vec<(String, Node)>]) {
     let originals = product.len();
     for row in rows {
         let mut fitted = false;

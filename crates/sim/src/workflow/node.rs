@@ -25,6 +25,19 @@ impl Node {
         }
     }
 
+    /// The same value in JSON.
+    pub(super) fn json(&self) -> serde_json::Value {
+        match self {
+            Self::Null => serde_json::Value::Null,
+            Self::Bool(value) => (*value).into(),
+            // A number that JSON cannot hold is left a text.
+            Self::Number(text) => serde_json::from_str(text).unwrap_or_else(|_| text.clone().into()),
+            Self::Text(text) => text.clone().into(),
+            Self::List(items) => items.iter().map(Self::json).collect(),
+            Self::Map(entries) => entries.iter().map(|(key, value)| (key.clone(), value.json())).collect(),
+        }
+    }
+
     /// One scalar, or a list of them.
     pub(super) fn scalars(&self) -> Option<Vec<String>> {
         match self {

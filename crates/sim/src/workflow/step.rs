@@ -1,74 +1,72 @@
 //! One step of a job.
 
-use serde::{Deserialize, Serialize};
-
-use super::action::LocalAction;
 use super::matrix::Combination;
 use super::node::Node;
-use super::{Environment, Place, Reader};
+use super::{Environment, Place, Reader, expression};
 
-/// One step, ready to execute.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+/// One step. Texts may hold expressions where the official runner executes it.
+#[derive(Clone, Debug)]
 pub struct Step {
-    /// The name that logs and API show.
-    pub name: String,
+    /// `id`, by which expressions refer to it.
+    pub id: Option<String>,
+    /// `name`; the runner makes one up where there is none.
+    pub name: Option<String>,
     /// What it does.
     pub work: Work,
     /// Its own environment.
     pub env: Environment,
-    /// When it is executed.
-    pub condition: Condition,
-    /// Whether its failure leaves the job successful.
-    pub continue_on_error: bool,
+    /// `if`, as GitHub completes it: `success()` where the file says nothing.
+    pub condition: String,
+    /// `continue-on-error`: `true`, `false` or an expression.
+    pub continue_on_error: Option<String>,
+    /// `timeout-minutes`: a number or an expression.
+    pub timeout_minutes: Option<String>,
 }
 
 /// What a step does.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Debug)]
 pub enum Work {
     /// `run:`, a script.
     Run {
         /// The script's text.
         script: String,
-        /// The shell that reads it.
-        shell: Shell,
+        /// The shell that reads it; the runner's default where `None`.
+        shell: Option<String>,
         /// Relative to the workspace; the workspace itself where `None`.
         working_directory: Option<String>,
     },
-    /// `uses: ./path`, a JavaScript action of the repository.
+    /// `uses:`, an action.
     Action {
-        /// The action.
-        action: LocalAction,
+        /// Which.
+        reference: Reference,
         /// `with`: its inputs.
         inputs: Environment,
     },
 }
 
-/// The shells that a script can ask for.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Shell {
-    /// No `shell:` given: `bash -e`.
-    Default,
-    /// `shell: bash`: with `pipefail`.
-    Bash,
-    /// `shell: sh`.
-    Sh,
+/// Where an action is.
+#[derive(Clone, Debug)]
+pub enum Reference {
+    /// `./folder` of the workspace.
+    Local {
+        /// Without `./`.
+        folder: String,
+    },
+    /// `owner/name/path@version`.
+    Repository {
+        /// `owner/name`.
+        name: String,
+        /// The folder in it; empty for its root.
+        path: String,
+        /// The branch, tag or commit.
+        version: String,
+    },
+    /// `docker://image`.
+    Image(String),
 }
 
-/// The conditions that need no expression language.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Condition {
-    /// While no step has failed and the job is not cancelled; the default.
-    Success,
-    /// Once a step has failed.
-    Failure,
-    /// Once the job is cancelled.
-    Cancelled,
-    /// Whatever happened.
-    Always,
-}
+/// Conditions that need no expression language.
+const SIMPLE_CONDITIONS: [&str; 4] = ["success()", "failure()", "cancelled()", "always()"];
 
 impl Reader<'_> {
     pub(super) fn steps(
@@ -109,17 +107,16 @@ impl Reader<'_> {
         };
         self.step_keys(place, entries);
         let work = self.work(place, node, combination)?;
-        let name = match node.get("name").and_then(Node::scalar) {
-            Some(name) => self.substitute(place, "name", &name, combination),
-            None => default_name(&work),
-        };
+        let name = node.get("name").and_then(Node::scalar);
         let env = node.get("env").map(|env| self.environment(place, env, combination)).unwrap_or_default();
         Some(Step {
-            name,
+            id: node.get("id").and_then(Node::scalar),
+            name: name.map(|name| self.step_text(place, "name", &name, combination)),
             work,
             env,
             condition: self.condition(place, node.get("if")),
             continue_on_error: self.flag(place, "continue-on-error", node.get("continue-on-error")),
+            timeout_minutes: self.minutes(place, node.get("timeout-minutes")),
         })
     }
 
@@ -128,6 +125,7 @@ impl Reader<'_> {
             match key.as_str() {
                 "name" | "id" | "run" | "shell" | "working-directory" | "env" | "if"
                 | "continue-on-error" | "uses" | "with" => {}
+                "timeout-minutes" if self.is_official() => {}
                 other => self.problem(place, format!("the key `{other}` is not supported")),
             }
         }
@@ -142,16 +140,16 @@ impl Reader<'_> {
                 };
                 let working_directory = node.get("working-directory").and_then(Node::scalar);
                 Some(Work::Run {
-                    script: self.substitute(place, "run", &script, combination),
+                    script: self.step_text(place, "run", &script, combination),
                     shell: self.shell(place, node.get("shell")),
                     working_directory: working_directory
-                        .map(|path| self.substitute(place, "working-directory", &path, combination)),
+                        .map(|path| self.step_text(place, "working-directory", &path, combination)),
                 })
             }
             (None, Some(uses)) => {
-                let action = self.action(place, &uses.scalar().unwrap_or_default())?;
+                let reference = self.reference(place, &uses.scalar().unwrap_or_default())?;
                 let inputs = self.inputs(place, node.get("with"), combination);
-                Some(Work::Action { action, inputs })
+                Some(Work::Action { reference, inputs })
             }
             _ => {
                 self.problem(place, "either `run` or `uses` is expected");
@@ -166,7 +164,7 @@ impl Reader<'_> {
         for (name, value) in entries {
             match value.scalar() {
                 Some(text) => {
-                    let text = self.substitute(place, &format!("with.{name}"), &text, combination);
+                    let text = self.step_text(place, &format!("with.{name}"), &text, combination);
                     inputs.push((name.clone(), text));
                 }
                 None => self.problem(place, format!("`with.{name}` is not a text")),
@@ -175,60 +173,49 @@ impl Reader<'_> {
         inputs
     }
 
-    fn shell(&mut self, place: Place<'_>, shell: Option<&Node>) -> Shell {
-        match shell.and_then(Node::scalar).as_deref() {
-            None => Shell::Default,
-            Some("bash") => Shell::Bash,
-            Some("sh") => Shell::Sh,
-            Some(other) => {
-                self.problem(place, format!("the shell `{other}` is not supported, only bash and sh"));
-                Shell::Default
-            }
+    fn shell(&mut self, place: Place<'_>, shell: Option<&Node>) -> Option<String> {
+        let shell = shell.and_then(Node::scalar)?;
+        if !self.is_official() && !matches!(shell.as_str(), "bash" | "sh") {
+            self.problem(place, format!("the shell `{shell}` is not supported, only bash and sh"));
         }
+        Some(shell)
     }
 
-    fn condition(&mut self, place: Place<'_>, condition: Option<&Node>) -> Condition {
-        let Some(condition) = condition else { return Condition::Success };
-        let text = condition.scalar().unwrap_or_default();
-        let bare = text
-            .trim()
-            .strip_prefix("${{")
-            .and_then(|rest| rest.strip_suffix("}}"))
-            .unwrap_or(text.trim())
-            .trim();
-        match bare {
-            "success()" => Condition::Success,
-            "failure()" => Condition::Failure,
-            "cancelled()" => Condition::Cancelled,
-            "always()" => Condition::Always,
-            other => {
-                self.problem(
-                    place,
-                    format!(
-                        "the condition `{other}` is not supported, only always(), success(), failure() and \
-                         cancelled()"
-                    ),
-                );
-                Condition::Success
-            }
+    fn condition(&mut self, place: Place<'_>, condition: Option<&Node>) -> String {
+        let written = condition.and_then(Node::scalar).unwrap_or_default();
+        let completed = expression::condition(&written);
+        if !self.is_official() && !SIMPLE_CONDITIONS.contains(&completed.as_str()) {
+            self.problem(
+                place,
+                format!(
+                    "the condition `{}` is not supported, only always(), success(), failure() and cancelled()",
+                    completed.strip_prefix("success() && (").and_then(|rest| rest.strip_suffix(')')).unwrap_or(&completed)
+                ),
+            );
         }
+        completed
     }
 
-    fn flag(&mut self, place: Place<'_>, key: &str, value: Option<&Node>) -> bool {
-        match value {
-            None => false,
-            Some(Node::Bool(flag)) => *flag,
-            Some(_) => {
+    /// `true`, `false`, or an expression for the official runner.
+    fn flag(&mut self, place: Place<'_>, key: &str, value: Option<&Node>) -> Option<String> {
+        match value? {
+            Node::Bool(flag) => Some(flag.to_string()),
+            Node::Text(text) if self.is_official() && text.contains("${{") => Some(text.clone()),
+            _ => {
                 self.problem(place, format!("`{key}` is not true or false"));
-                false
+                None
             }
         }
     }
-}
 
-fn default_name(work: &Work) -> String {
-    match work {
-        Work::Run { script, .. } => format!("Run {}", script.trim().lines().next().unwrap_or_default()),
-        Work::Action { action, .. } => format!("Run {}", action.uses),
+    fn minutes(&mut self, place: Place<'_>, value: Option<&Node>) -> Option<String> {
+        match value? {
+            Node::Number(text) => Some(text.clone()),
+            Node::Text(text) if text.contains("${{") => Some(text.clone()),
+            _ => {
+                self.problem(place, "`timeout-minutes` is not a number of minutes");
+                None
+            }
+        }
     }
 }

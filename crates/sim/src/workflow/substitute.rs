@@ -1,9 +1,27 @@
-//! `${{ matrix.x }}` in texts. No other expression is known.
+//! `${{ matrix.x }}` in texts. No other expression is known here.
 
 use super::matrix::Combination;
-use super::{Place, Reader};
+use super::{Place, Reader, expression};
 
 impl Reader<'_> {
+    /// A text of a step: left as it is written for the official runner, which
+    /// evaluates its expressions, and else as by [`Self::substitute`].
+    pub(super) fn step_text(
+        &mut self,
+        place: Place<'_>,
+        key: &str,
+        text: &str,
+        combination: &Combination,
+    ) -> String {
+        if !self.is_official() {
+            return self.substitute(place, key, text, combination);
+        }
+        if expression::parts(text).is_none() {
+            self.problem(place, format!("`{key}` has an expression that does not end"));
+        }
+        text.to_owned()
+    }
+
     /// Replaces each `${{ matrix.x }}`; any other expression is a problem.
     pub(super) fn substitute(
         &mut self,
@@ -16,13 +34,13 @@ impl Reader<'_> {
         let mut rest = text;
         while let Some((before, after)) = rest.split_once("${{") {
             out.push_str(before);
-            let Some((expression, behind)) = after.split_once("}}") else {
+            let Some((expression, behind)) = expression::until_end(after) else {
                 self.problem(place, format!("`{key}` has an expression that does not end"));
                 return out;
             };
             match expression.trim().strip_prefix("matrix.").filter(|name| is_name(name)) {
                 // A value that this combination lacks is empty, as on GitHub.
-                Some(name) => out.push_str(combination.value(name).unwrap_or_default()),
+                Some(name) => out.push_str(&combination.value(name).unwrap_or_default()),
                 None => self.problem(
                     place,
                     format!(

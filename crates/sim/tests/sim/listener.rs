@@ -19,21 +19,21 @@ fn exit_codes_are_those_of_the_real_listener() {
     let listening = idle.read_to("Listening for Jobs");
     assert!(listening.ends_with("Z: Listening for Jobs"), "{listening}");
     idle.signal(Signal::SIGTERM);
-    assert_eq!(idle.code(), 0);
+    assert_eq!(idle.code(), 143);
     assert_eq!(stage.wait("online=0")["registrations"][0]["status"], "offline");
 }
 
 #[test]
-fn a_terminated_listener_cancels_its_job_and_an_interrupt_can_be_made_to_hang() {
+fn a_terminated_listener_fails_its_job_and_an_interrupt_can_be_made_to_hang() {
     let stage = Stage::new();
     let job = stage.job(&["x"], &json!({"sleep_ms": 600_000}));
     let mut listener = Listener::start(&stage.register("one", &["x"]), &[(FAULT, "hangs-on-int")]);
-    listener.read_to("Running job");
+    stage.step(job, "Run sleep 600.000");
     listener.signal(Signal::SIGINT);
     listener.signal(Signal::SIGTERM);
     listener.read_to("completed with result: Canceled");
-    assert_eq!(listener.code(), 0);
-    assert_eq!(stage.job_in(job, "completed")["conclusion"], "cancelled");
+    assert_eq!(listener.code(), 143);
+    assert_eq!(stage.job_in(job, "completed")["conclusion"], "failure");
 }
 
 #[test]

@@ -95,6 +95,15 @@ impl Stage {
         self.sim("jobs", &new)["jobs"][0]["id"].as_u64().unwrap()
     }
 
+    /// Makes an action of another repository known, with these files.
+    pub(crate) fn action(&self, name: &str, files: &[(&str, &str)]) {
+        let directory = tempfile::tempdir().unwrap();
+        for (path, text) in files {
+            std::fs::write(directory.path().join(path), text).unwrap();
+        }
+        self.sim("actions", &json!({"action": name, "directory": directory.path()}));
+    }
+
     /// Registers a runner of `acme/app`; its configuration.
     pub(crate) fn register(&self, name: &str, labels: &[&str]) -> String {
         let request = json!({"name": name, "runner_group_id": 1, "labels": labels});
@@ -124,6 +133,11 @@ impl Stage {
         all["jobs"].as_array().unwrap().iter().find(|job| job["id"] == id).unwrap().clone()
     }
 
+    /// Waits until a step of a job is being executed.
+    pub(crate) fn step(&self, job: u64, name: &str) {
+        self.wait(&format!("job={job}&state=in_progress&step={}", name.replace(' ', "+")));
+    }
+
     pub(crate) fn log(&self, id: u64) -> String {
         match self.call("GET", &format!("/_sim/jobs/{id}/log"), &Value::Null).1 {
             Value::String(text) => text,
@@ -147,15 +161,21 @@ impl Listener {
             .current_dir(&folder)
             .env("ACTIONS_RUNNER_INPUT_JITCONFIG", jit)
             .env("ECSRUNNER_SIM_EXECUTOR", "steps")
-            .env("RUNNER_ALLOW_RUNASROOT", "1")
+            .env("ECSRUNNER_SIM_TIME_SCALE", "0.01")
             .envs(variables.iter().copied())
             .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
             .spawn()
             .unwrap();
         let stdout = BufReader::new(child.stdout.take().unwrap());
+        let stderr = BufReader::new(child.stderr.take().unwrap());
         let (sender, lines) = mpsc::channel();
+        let errors = sender.clone();
         std::thread::spawn(move || {
             stdout.lines().map_while(Result::ok).try_for_each(|line| sender.send(line))
+        });
+        std::thread::spawn(move || {
+            stderr.lines().map_while(Result::ok).try_for_each(|line| errors.send(line))
         });
         Self { child, lines, _folder: folder }
     }

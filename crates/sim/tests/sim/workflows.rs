@@ -85,7 +85,7 @@ jobs:
             ".github/workflows/ci.yml: the key `defaults` is not supported",
             ".github/workflows/ci.yml: job `build`: the key `services` is not supported",
             ".github/workflows/ci.yml: job `build`: the key `container` is not supported",
-            ".github/workflows/ci.yml: job `build`: step 1: uses `actions/checkout@v4`; only local actions (`./path`) can be had here",
+            ".github/workflows/ci.yml: job `build`: step 1: uses `actions/checkout@v4`, which was not given: `--action actions/checkout@v4=DIR` gives it from a directory",
             ".github/workflows/ci.yml: job `build`: step 2 (`Deploy`): `run` has the expression `secrets.TOKEN`; only `matrix.<name>` is supported",
             ".github/workflows/ci.yml: job `build`: step 2 (`Deploy`): the condition `github.ref == 'x'` is not supported, only always(), success(), failure() and cancelled()",
             ".github/workflows/ci.yml: job `build`: step 3: uses `./missing`, whose action.yml was not given with the workflow",

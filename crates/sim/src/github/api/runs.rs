@@ -1,8 +1,8 @@
 //! Repositories, workflow runs and workflow jobs.
 
 use axum::extract::{OriginalUri, Path, Query, State as Extract};
-use axum::http::{HeaderMap, StatusCode, Uri};
-use axum::response::Response;
+use axum::http::{HeaderMap, StatusCode, Uri, header};
+use axum::response::{IntoResponse, Response};
 use ecsrunner_core::id::{JobId, Repository, RunId};
 use serde_json::{Value, json};
 
@@ -10,6 +10,7 @@ use super::reply::{Page, Refusal, json as reply};
 use super::{App, Parameters};
 use crate::github::auth::{Level, Target};
 use crate::github::job::{Job, Run};
+use crate::github::runner_side::Blob;
 use crate::github::state::State;
 
 pub(super) async fn repository(
@@ -98,6 +99,24 @@ pub(super) async fn job(
         Some((job, run)) if run.repository == name => Ok(reply(StatusCode::OK, &state.job_json(job, run))),
         _ => Err(Refusal::not_found()),
     }
+}
+
+/// Leads to a job's log, which is there once the job has ended.
+pub(super) async fn job_log(
+    Extract(shared): App,
+    headers: HeaderMap,
+    Path((owner, name, id)): Path<(String, String, u64)>,
+) -> Result<Response, Refusal> {
+    let mut state = shared.state();
+    let name = state.readable(&headers, &owner, &name, "actions")?;
+    let id = JobId::new(id);
+    let job = state.jobs.get(&id).ok_or_else(Refusal::not_found)?;
+    let is_of_it = state.run_of(job).is_some_and(|run| run.repository == name);
+    if !is_of_it || job.state.completed_at().is_none() || job.whole_log().is_none() {
+        return Err(Refusal::not_found());
+    }
+    let url = state.new_blob(Blob::JobLog(id));
+    Ok((StatusCode::FOUND, [(header::LOCATION, url)]).into_response())
 }
 
 /// A job runs again, as a new one. Those that depend on it do not, unlike at GitHub.

@@ -1,5 +1,6 @@
 //! Runs are submitted: a workflow's, or synthetic jobs.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use axum::Json;
@@ -12,10 +13,9 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::App;
-use crate::github::job::{Job, JobState, Run};
+use crate::github::job::{Definition, Job, JobState, Run};
 use crate::github::state::State;
-use crate::protocol::JobWork;
-use crate::workflow::{self, Files, RunsOn};
+use crate::workflow::{self, Executor, Files, Given, RunsOn};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -24,7 +24,11 @@ pub(super) struct NewWorkflow {
     /// Its path in the repository, such as `.github/workflows/ci.yml`.
     file: String,
     text: String,
-    /// The files of its local actions.
+    /// Who executes its steps.
+    #[serde(default)]
+    executor: Executor,
+    /// Files of the repository, such as those of its local actions: they are
+    /// put into the workspace before the first step.
     #[serde(default)]
     actions: Files,
     #[serde(default = "push")]
@@ -44,7 +48,9 @@ fn main_branch() -> String {
 }
 
 pub(super) async fn workflow(Extract(shared): App, Json(new): Json<NewWorkflow>) -> Response {
-    let parsed = match workflow::parse(&new.file, &new.text, &new.actions) {
+    let actions: BTreeSet<String> = shared.state().actions.keys().cloned().collect();
+    let given = Given { files: &new.actions, actions: &actions, executor: new.executor };
+    let parsed = match workflow::parse(&new.file, &new.text, given) {
         Ok(parsed) => parsed,
         Err(problems) => {
             let texts: Vec<String> = problems.0.iter().map(ToString::to_string).collect();
@@ -59,7 +65,16 @@ pub(super) async fn workflow(Extract(shared): App, Json(new): Json<NewWorkflow>)
         needs: job.needs,
         runs_on: job.runs_on,
         timeout_minutes: job.timeout_minutes,
-        work: Arc::new(JobWork::Steps { env: job.env, steps: job.steps, files: Arc::clone(&files) }),
+        definition: Arc::new(Definition {
+            env: job.env,
+            defaults: job.defaults,
+            outputs: job.outputs,
+            matrix: job.matrix,
+            index: job.index,
+            steps: job.steps,
+            files: Arc::clone(&files),
+            synthetic: None,
+        }),
         waits: false,
     });
     let head = NewRun {
@@ -110,10 +125,11 @@ fn synthetic() -> String {
 }
 
 pub(super) async fn jobs(Extract(shared): App, Json(new): Json<NewJobs>) -> Response {
-    let work = Arc::new(match new.work {
-        Synthetic::SleepMs(ms) => JobWork::SleepMs(ms),
-        Synthetic::Exit(code) => JobWork::Exit(code),
-    });
+    let script = match new.work {
+        Synthetic::SleepMs(ms) => format!("sleep {}.{:03}", ms / 1000, ms % 1000),
+        Synthetic::Exit(code) => format!("exit {code}"),
+    };
+    let definition = Arc::new(Definition { synthetic: Some(script), index: (0, 1), ..Definition::default() });
     let name =
         |index: usize| if new.count == 1 { new.name.clone() } else { format!("{} {}", new.name, index + 1) };
     let jobs = (0..new.count).map(|index| NewJob {
@@ -122,7 +138,7 @@ pub(super) async fn jobs(Extract(shared): App, Json(new): Json<NewJobs>) -> Resp
         needs: Vec::new(),
         runs_on: RunsOn { labels: new.labels.clone(), group: new.group.clone() },
         timeout_minutes: 360,
-        work: Arc::clone(&work),
+        definition: Arc::clone(&definition),
         waits: new.waiting,
     });
     let head = NewRun {
@@ -151,7 +167,7 @@ struct NewJob {
     needs: Vec<String>,
     runs_on: RunsOn,
     timeout_minutes: u32,
-    work: Arc<JobWork>,
+    definition: Arc<Definition>,
     waits: bool,
 }
 
@@ -169,6 +185,7 @@ impl State {
         let listed: Vec<(JobId, String)> = jobs.iter().map(|job| (job.id, job.name.clone())).collect();
         let run = Run {
             id,
+            plan: self.random.guid(),
             repository,
             head_repository,
             number: u64::try_from(self.runs.len()).unwrap_or_default() + 1,
@@ -198,14 +215,19 @@ impl State {
             name: new.name,
             needs: new.needs,
             runs_on: new.runs_on,
-            work: new.work,
+            definition: new.definition,
+            guid: self.random.guid(),
+            request: self.random.guid(),
             timeout_minutes: new.timeout_minutes,
             timeline: vec![(now, state.name())],
             state,
             created_at: now,
             starts: 0,
-            log: String::new(),
+            log: None,
+            step_logs: Vec::new(),
             steps: Vec::new(),
+            outputs: BTreeMap::new(),
+            annotations: Vec::new(),
         }
     }
 }

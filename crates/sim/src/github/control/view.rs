@@ -12,7 +12,22 @@ use crate::github::state::State;
 
 pub(super) async fn log(Extract(shared): App, Path(job): Path<JobId>) -> Result<String, Refusal> {
     let state = shared.state();
-    state.jobs.get(&job).map(|job| job.log.clone()).ok_or_else(Refusal::not_found)
+    let job = state.jobs.get(&job).ok_or_else(Refusal::not_found)?;
+    Ok(without_times(&job.whole_log().unwrap_or_default()))
+}
+
+/// A log as people read it: without the time that begins each line.
+fn without_times(log: &str) -> String {
+    let mut text = String::with_capacity(log.len());
+    for line in log.split_inclusive('\n') {
+        let line = line.trim_start_matches('\u{feff}');
+        let is_time = |time: &str| time.len() >= 20 && time.ends_with('Z') && time.as_bytes()[10] == b'T';
+        match line.split_once(' ') {
+            Some((time, rest)) if is_time(time) => text.push_str(rest),
+            _ => text.push_str(line),
+        }
+    }
+    text
 }
 
 pub(super) async fn state(Extract(shared): App) -> Json<Value> {
@@ -31,7 +46,8 @@ impl State {
             .map(|registration| {
                 let mut view = state.runner_json(registration);
                 view["scope"] = json!(registration.scope.to_string());
-                view["spent"] = json!(registration.spent);
+                view["spent"] = json!(registration.sessions > 0);
+                view["sessions"] = json!(registration.sessions);
                 view["created_at"] = json!(registration.created_at);
                 view
             })
@@ -107,6 +123,8 @@ impl State {
             "started_at": job.state.started_at(),
             "completed_at": job.state.completed_at(),
             "timeline": timeline,
+            "outputs": job.outputs,
+            "annotations": job.annotations,
         })
     }
 }

@@ -22,6 +22,8 @@ pub(super) struct Wanted {
     /// This job is in the state `state`.
     job: Option<JobId>,
     state: Option<String>,
+    /// This step of the job is in progress.
+    step: Option<String>,
     /// So many listeners are connected.
     online: Option<usize>,
     /// So many jobs, or more, have ended.
@@ -42,9 +44,14 @@ impl Wanted {
             let is = state.jobs.get(&id).map(|job| job.state.name());
             is == Some(self.state.as_deref().unwrap_or("completed"))
         });
+        let step = self.step.as_ref().is_none_or(|wanted| {
+            let job = self.job.and_then(|id| state.jobs.get(&id));
+            job.is_some_and(|job| job.steps.iter().any(|step| step.name == *wanted && step.is_in_progress()))
+        });
         let online = state.sessions.values().filter(|session| state.is_online(session, now)).count();
         let completed = state.jobs.values().filter(|job| job.state.completed_at().is_some()).count();
-        job && self.online.is_none_or(|wanted| online == wanted)
+        job && step
+            && self.online.is_none_or(|wanted| online == wanted)
             && self.completed.is_none_or(|wanted| completed >= wanted)
             && (!self.unregistered || state.registrations.is_empty())
             && (!self.webhooks_idle || state.in_flight == 0)

@@ -12,15 +12,14 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use crate::protocol::Conclusion;
-use crate::workflow::{Condition, Environment, Shell, Step, Work};
 
 use super::environment::Folders;
 use super::job::{Ended, JobRun, Manner};
+use super::order::{Condition, StepOrder, Work};
 
 /// `act` or `steps`; where unset, act is taken if it is on the path.
 const EXECUTOR_VARIABLE: &str = "ECSRUNNER_SIM_EXECUTOR";
@@ -69,13 +68,13 @@ struct Line {
     step_result: Option<String>,
 }
 
-impl JobRun<'_> {
+impl JobRun {
     /// Executes all steps, `pre:` and `post:` scripts included.
-    pub(super) fn act(&mut self, folders: &Folders, act: &Path, env: &Environment, steps: &[Step]) {
+    pub(super) fn act(&mut self, folders: &Folders, act: &Path, steps: &[StepOrder]) {
         if !self.is_due(Condition::Always) || self.interruption.is_some() {
             return;
         }
-        let command = match self.act_command(folders, act, env, steps) {
+        let command = match self.act_command(folders, act, steps) {
             Ok(command) => command,
             Err(error) => {
                 self.fail(&format!("act's files cannot be written: {error}"));
@@ -92,19 +91,13 @@ impl JobRun<'_> {
         }
     }
 
-    fn act_command(
-        &self,
-        folders: &Folders,
-        act: &Path,
-        env: &Environment,
-        steps: &[Step],
-    ) -> io::Result<Command> {
+    fn act_command(&self, folders: &Folders, act: &Path, steps: &[StepOrder]) -> io::Result<Command> {
         let home = folders.temp.join("act");
         fs::create_dir_all(home.join(".config/act"))?;
         // Without an empty one act asks a person which images to use.
         fs::write(home.join(".config/act/actrc"), "")?;
         let workflow = home.join("workflow.yml");
-        fs::write(&workflow, self.act_workflow(folders, env, steps).to_string())?;
+        fs::write(&workflow, self.act_workflow(folders, steps).to_string())?;
         let variables = home.join("variables");
         let own = self.variables.iter().filter(|(name, _)| {
             (name.starts_with("GITHUB_") || name.starts_with("RUNNER_")) && !ACTS_OWN.contains(&name.as_str())
@@ -112,7 +105,7 @@ impl JobRun<'_> {
         fs::write(&variables, own.map(|(name, value)| format!("{name}={value}\n")).collect::<String>())?;
         let mut command = Command::new(act);
         command
-            .args(["push", "--json", "--no-cache-server", "--job", &self.spec.key])
+            .args(["push", "--json", "--no-cache-server", "--job", &self.order.github("job")])
             .args(["--platform", &format!("{LABEL}=-self-hosted")])
             .arg("--workflows")
             .arg(&workflow)
@@ -132,7 +125,7 @@ impl JobRun<'_> {
     }
 
     /// The job as a workflow of its own. JSON is YAML.
-    fn act_workflow(&self, folders: &Folders, env: &Environment, steps: &[Step]) -> Value {
+    fn act_workflow(&self, folders: &Folders, steps: &[StepOrder]) -> Value {
         // act works in a folder of its own, which is empty.
         let copy = format!("cp -R '{}/.' .", folders.workspace.display());
         let mut all = vec![json!({"name": COPY, "run": copy})];
@@ -140,8 +133,9 @@ impl JobRun<'_> {
             all.push(json!({"name": FAILED_BEFORE, "run": "exit 1"}));
         }
         all.extend(steps.iter().map(step));
-        let job = json!({"name": self.spec.name, "runs-on": LABEL, "env": mapping(env), "steps": all});
-        json!({"name": self.spec.workflow, "on": "push", "jobs": {self.spec.key.as_str(): job}})
+        let env = self.order.env.as_deref().unwrap_or_default();
+        let job = json!({"name": self.order.name, "runs-on": LABEL, "env": mapping(env), "steps": all});
+        json!({"name": self.order.github("workflow"), "on": "push", "jobs": {self.order.github("job"): job}})
     }
 
     fn read_act(&mut self, text: &str) {
@@ -160,7 +154,8 @@ impl JobRun<'_> {
             // Set-up and completion of the job are told by the listener itself.
             if !line.stage.is_empty() && line.step != FAILED_BEFORE && line.step != COPY {
                 let prefix = if line.stage == "Main" { String::new() } else { format!("{} ", line.stage) };
-                self.report(&format!("{prefix}{}", line.step), Timestamp::now(), conclusion);
+                self.begin(&format!("{prefix}{}", line.step));
+                self.end(conclusion);
             }
         } else if line.msg.contains("Job failed") {
             self.failed = true;
@@ -170,7 +165,7 @@ impl JobRun<'_> {
     }
 }
 
-fn step(step: &Step) -> Value {
+fn step(step: &StepOrder) -> Value {
     let condition = match step.condition {
         Condition::Success => "success()",
         Condition::Failure => "failure()",
@@ -178,31 +173,35 @@ fn step(step: &Step) -> Value {
         Condition::Always => "always()",
     };
     let mut value = json!({
-        "name": step.name,
+        "name": step.title(),
         "if": condition,
-        "env": mapping(&step.env),
+        "env": mapping(step.env.as_deref().unwrap_or_default()),
         "continue-on-error": step.continue_on_error,
     });
+    let inputs = step.inputs.as_deref().unwrap_or_default();
     match &step.work {
-        Work::Run { script, shell, working_directory } => {
-            value["run"] = json!(script);
-            match shell {
-                Shell::Default => {}
-                Shell::Bash => value["shell"] = json!("bash"),
-                Shell::Sh => value["shell"] = json!("sh"),
-            }
-            if let Some(path) = working_directory {
-                value["working-directory"] = json!(path);
+        Work::Script => {
+            for (name, key) in
+                [("script", "run"), ("shell", "shell"), ("workingDirectory", "working-directory")]
+            {
+                if let Some(text) = step.input(name) {
+                    value[key] = json!(text);
+                }
             }
         }
-        Work::Action { action, inputs } => {
-            value["uses"] = json!(action.uses);
+        Work::LocalAction { folder } => {
+            value["uses"] = json!(format!("./{folder}"));
             value["with"] = mapping(inputs);
         }
+        Work::RepositoryAction { name, version, .. } => {
+            value["uses"] = json!(format!("{name}@{version}"));
+            value["with"] = mapping(inputs);
+        }
+        Work::Other(kind) => value["run"] = json!(format!("echo cannot execute {kind}; exit 1")),
     }
     value
 }
 
-fn mapping(env: &Environment) -> Value {
+fn mapping(env: &[(String, String)]) -> Value {
     Value::Object(env.iter().map(|(name, value)| (name.clone(), json!(value))).collect::<Map<_, _>>())
 }

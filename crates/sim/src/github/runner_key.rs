@@ -1,0 +1,118 @@
+//! The RSA keys that just-in-time configurations carry.
+//!
+//! GitHub makes one for each runner. Making one takes long, so the fake has a
+//! few, made once in each process, and hands them out in turn.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, LazyLock};
+
+use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
+use aws_lc_rs::rsa::{KeyPair, KeySize};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use jsonwebtoken::DecodingKey;
+use serde_json::{Value, json};
+use simple_asn1::{ASN1Block, from_der};
+
+const KEYS: usize = 2;
+/// Lengths of a 2048-bit key's numbers; .NET refuses any others.
+const MODULUS_BYTES: usize = 256;
+const PRIME_BYTES: usize = 128;
+
+/// A runner's key: what GitHub keeps of it, and what the runner gets.
+pub(super) struct RunnerKey {
+    /// Verifies what the runner signs.
+    pub(super) public: DecodingKey,
+    /// The file `.credentials_rsaparams`: a secret.
+    pub(super) parameters: Value,
+}
+
+impl std::fmt::Debug for RunnerKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("RunnerKey")
+    }
+}
+
+static POOL: LazyLock<Vec<Arc<RunnerKey>>> =
+    LazyLock::new(|| (0..KEYS).map(|_| Arc::new(RunnerKey::generate())).collect());
+static NEXT: AtomicUsize = AtomicUsize::new(0);
+
+/// One of this process's keys.
+pub(super) fn next() -> Arc<RunnerKey> {
+    Arc::clone(&POOL[NEXT.fetch_add(1, Ordering::Relaxed) % KEYS])
+}
+
+/// Makes the keys, so that no request has to wait for them.
+pub(super) fn prepare() {
+    LazyLock::force(&POOL);
+}
+
+impl RunnerKey {
+    #[expect(clippy::expect_used, reason = "the library makes a key, or nothing can be signed at all")]
+    fn generate() -> Self {
+        let key = KeyPair::generate(KeySize::Rsa2048).expect("an RSA key");
+        let der: Pkcs8V1Der<'_> = key.as_der().expect("a key in PKCS#8");
+        let numbers = private_numbers(der.as_ref()).expect("an RSA key in PKCS#8");
+        let [_, modulus, exponent, d, p, q, dp, dq, inverse] = numbers;
+        let text = |bytes: &[u8], length: usize| STANDARD.encode(padded(bytes, length));
+        let parameters = json!({
+            "d": text(&d, MODULUS_BYTES),
+            "dp": text(&dp, PRIME_BYTES),
+            "dq": text(&dq, PRIME_BYTES),
+            "exponent": STANDARD.encode(&exponent),
+            "inverseQ": text(&inverse, PRIME_BYTES),
+            "modulus": text(&modulus, MODULUS_BYTES),
+            "p": text(&p, PRIME_BYTES),
+            "q": text(&q, PRIME_BYTES),
+        });
+        Self { public: DecodingKey::from_rsa_raw_components(&modulus, &exponent), parameters }
+    }
+}
+
+/// The nine numbers of an `RSAPrivateKey` inside of a PKCS#8 document (RFC 8017, A.1.2).
+fn private_numbers(der: &[u8]) -> Option<[Vec<u8>; 9]> {
+    let sequence = |der: &[u8]| match from_der(der).ok()?.into_iter().next()? {
+        ASN1Block::Sequence(_, blocks) => Some(blocks),
+        _ => None,
+    };
+    let inner = sequence(der)?.into_iter().find_map(|block| match block {
+        ASN1Block::OctetString(_, bytes) => Some(bytes),
+        _ => None,
+    })?;
+    let numbers = sequence(&inner)?.into_iter().map(|block| match block {
+        ASN1Block::Integer(_, number) => Some(number.to_bytes_be().1),
+        _ => None,
+    });
+    numbers.collect::<Option<Vec<_>>>()?.try_into().ok()
+}
+
+/// Left-padded with zeros.
+fn padded(bytes: &[u8], length: usize) -> Vec<u8> {
+    let mut padded = vec![0; length.saturating_sub(bytes.len())];
+    padded.extend_from_slice(bytes);
+    padded
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_have_the_lengths_that_dotnet_demands() {
+        let key = next();
+        for (name, length) in [
+            ("modulus", 256),
+            ("d", 256),
+            ("p", 128),
+            ("q", 128),
+            ("dp", 128),
+            ("dq", 128),
+            ("inverseQ", 128),
+            ("exponent", 3),
+        ] {
+            let bytes = STANDARD.decode(key.parameters[name].as_str().unwrap()).unwrap();
+            assert_eq!(bytes.len(), length, "{name}");
+        }
+        assert_eq!(key.parameters["exponent"], "AQAB");
+    }
+}

@@ -1,0 +1,15 @@
+//! Where the services are. Runners are told each address; none is fixed by the
+//! protocol but those of actions' downloads and of results.
+
+pub(in crate::github) const TOKEN: &str = "/_services/token";
+pub(in crate::github) const BROKER: &str = "/_services/broker";
+pub(in crate::github) const RUN: &str = "/_services/run";
+pub(super) const RESOLVE_ACTIONS: &str = "/actions/build/{plan}/jobs/{job}/runnerresolve/actions";
+pub(super) const ARCHIVE: &str = "/_services/archives/{owner}/{name}/{sha}";
+pub(super) const RESULTS: &str = "/twirp/{service}/{method}";
+pub(super) const BLOB: &str = "/_services/blobs/{blob}";
+
+/// The URL of a blob. It has a query, since an uploading runner may add to it.
+pub(in crate::github) fn blob_url(base: &str, blob: &str) -> String {
+    format!("{base}{}?sig=fake", BLOB.replace("{blob}", blob))
+}

@@ -1,0 +1,198 @@
+//! The results service: the state of steps, and logs as blobs.
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::{Path, State as Extract};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use ecsrunner_core::id::JobId;
+use jiff::Timestamp;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::App;
+use super::paths::blob_url;
+use super::reply::{ServiceError, json as reply};
+use crate::github::job::StepReport;
+use crate::github::state::State;
+use crate::protocol::Conclusion;
+
+const STEPS: &str = "github.actions.results.api.v1.WorkflowStepUpdateService";
+const RECEIVER: &str = "results.services.receiver.Receiver";
+
+/// How the runner uploads: by plain PUT.
+const STORAGE: &str = "BLOB_STORAGE_TYPE_UNSPECIFIED";
+/// The size of a log beyond which a runner uploads no more of it, in bytes.
+const SOFT_SIZE_LIMIT: &str = "10485760";
+
+/// Where an uploaded text belongs.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(in crate::github) enum Blob {
+    /// The log of a step, by the step's id.
+    StepLog(JobId, String),
+    /// The whole log of a job.
+    JobLog(JobId),
+    /// Summaries and diagnostics, which the fake does not show.
+    Other,
+}
+
+#[derive(Deserialize)]
+struct StepsUpdate {
+    steps: Vec<StepUpdate>,
+}
+
+#[derive(Deserialize)]
+struct StepUpdate {
+    external_id: String,
+    number: u64,
+    name: String,
+    status: Value,
+    #[serde(default)]
+    conclusion: Value,
+    #[serde(default)]
+    started_at: Option<Timestamp>,
+    #[serde(default)]
+    completed_at: Option<Timestamp>,
+}
+
+#[derive(Deserialize)]
+struct OfStep {
+    #[serde(default)]
+    step_backend_id: String,
+}
+
+/// All methods but uploads: `POST /twirp/{service}/{method}`.
+pub(super) async fn call(
+    Extract(shared): App,
+    headers: HeaderMap,
+    Path((service, method)): Path<(String, String)>,
+    Json(request): Json<Value>,
+) -> Result<Response, ServiceError> {
+    let mut state = shared.state();
+    let job = state.calling_job(&headers)?;
+    let step = OfStep::deserialize(&request).map(|of| of.step_backend_id).unwrap_or_default();
+    let answer = match (service.as_str(), method.as_str()) {
+        (STEPS, "WorkflowStepsUpdate") => {
+            let update = StepsUpdate::deserialize(&request).map_err(|error| malformed(&error))?;
+            state.update_steps(job, update);
+            json!({})
+        }
+        (RECEIVER, "GetStepLogsSignedBlobURL") => {
+            let url = state.new_blob(Blob::StepLog(job, step));
+            json!({"logs_url": url, "blob_storage_type": STORAGE, "soft_size_limit": SOFT_SIZE_LIMIT})
+        }
+        (RECEIVER, "GetJobLogsSignedBlobURL") => {
+            json!({"logs_url": state.new_blob(Blob::JobLog(job)), "blob_storage_type": STORAGE})
+        }
+        (RECEIVER, "GetStepSummarySignedBlobURL") => {
+            let url = state.new_blob(Blob::Other);
+            json!({"summary_url": url, "blob_storage_type": STORAGE, "soft_size_limit": SOFT_SIZE_LIMIT})
+        }
+        (RECEIVER, "GetJobDiagLogsSignedBlobURL") => {
+            json!({"diag_logs_url": state.new_blob(Blob::Other), "blob_storage_type": STORAGE})
+        }
+        (RECEIVER, "CreateStepLogsMetadata" | "CreateJobLogsMetadata" | "CreateStepSummaryMetadata") => {
+            json!({"ok": true})
+        }
+        _ => {
+            let message = format!("no method {service}/{method}");
+            return Err(ServiceError::new("results", StatusCode::NOT_FOUND, Some("bad_route"), &message));
+        }
+    };
+    Ok(reply(StatusCode::OK, &answer))
+}
+
+fn malformed(error: &dyn std::fmt::Display) -> ServiceError {
+    ServiceError::new("results", StatusCode::BAD_REQUEST, Some("malformed"), &error.to_string())
+}
+
+/// Takes a text that was announced. The URL is the permission.
+pub(super) async fn upload(Extract(shared): App, Path(blob): Path<String>, body: Bytes) -> StatusCode {
+    let mut state = shared.state();
+    let Some(target) = state.blobs.get(&blob).cloned() else { return StatusCode::NOT_FOUND };
+    let text = String::from_utf8_lossy(&body).into_owned();
+    match target {
+        Blob::StepLog(job, step) => {
+            if let Some(job) = state.jobs.get_mut(&job) {
+                job.step_logs.push((step, text));
+            }
+        }
+        Blob::JobLog(job) => {
+            if let Some(job) = state.jobs.get_mut(&job) {
+                job.log = Some(text);
+            }
+        }
+        Blob::Other => {}
+    }
+    StatusCode::CREATED
+}
+
+/// A job's log: where the REST API leads to.
+pub(super) async fn download(Extract(shared): App, Path(blob): Path<String>) -> Response {
+    let state = shared.state();
+    let log = match state.blobs.get(&blob) {
+        Some(Blob::JobLog(job)) => state.jobs.get(job).and_then(|job| job.whole_log()),
+        _ => None,
+    };
+    match log {
+        Some(text) => ([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], text).into_response(),
+        None => StatusCode::NOT_FOUND.into_response(),
+    }
+}
+
+impl State {
+    /// The URL of a new blob.
+    pub(in crate::github) fn new_blob(&mut self, blob: Blob) -> String {
+        let name = self.random.hex(40);
+        let url = blob_url(&self.base, &name);
+        self.blobs.insert(name, blob);
+        url
+    }
+
+    fn update_steps(&mut self, job: JobId, update: StepsUpdate) {
+        let Some(job) = self.jobs.get_mut(&job) else { return };
+        for step in update.steps {
+            let report = StepReport {
+                id: step.external_id,
+                number: step.number,
+                name: step.name,
+                conclusion: (code(&step.status) == Some(6)).then(|| concluded(&step.conclusion)).flatten(),
+                started_at: step.started_at,
+                completed_at: step.completed_at,
+            };
+            match job.steps.iter_mut().find(|known| known.id == report.id) {
+                Some(known) => *known = report,
+                None => job.steps.push(report),
+            }
+        }
+        job.steps.sort_by_key(|step| step.number);
+        self.note_change();
+    }
+}
+
+/// An enumeration's number, which may come as its name.
+fn code(value: &Value) -> Option<u64> {
+    let names = [
+        ("STATUS_IN_PROGRESS", 3),
+        ("STATUS_PENDING", 5),
+        ("STATUS_COMPLETED", 6),
+        ("CONCLUSION_SUCCESS", 2),
+        ("CONCLUSION_FAILURE", 3),
+        ("CONCLUSION_CANCELLED", 4),
+        ("CONCLUSION_SKIPPED", 7),
+    ];
+    value.as_u64().or_else(|| {
+        let text = value.as_str()?;
+        names.into_iter().find(|(name, _)| name.eq_ignore_ascii_case(text)).map(|(_, code)| code)
+    })
+}
+
+fn concluded(value: &Value) -> Option<Conclusion> {
+    match code(value)? {
+        2 => Some(Conclusion::Success),
+        3 => Some(Conclusion::Failure),
+        4 => Some(Conclusion::Cancelled),
+        7 => Some(Conclusion::Skipped),
+        _ => None,
+    }
+}

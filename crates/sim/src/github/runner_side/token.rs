@@ -1,0 +1,125 @@
+//! Tokens: a runner signs an assertion with its key and is given one.
+
+use std::time::{Duration, Instant};
+
+use axum::Form;
+use axum::extract::State as Extract;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
+use ecsrunner_core::id::{JobId, RunnerId};
+use jsonwebtoken::{Algorithm, Validation};
+use serde::Deserialize;
+use serde_json::json;
+
+use super::reply::{ServiceError, json as reply};
+use super::{App, paths};
+use crate::github::auth::{bearer, digest};
+use crate::github::state::State;
+
+const LIFETIME: Duration = Duration::from_secs(3_000);
+/// How far a runner's clock may be off, in seconds.
+const CLOCK_DRIFT_SECS: u64 = 300;
+
+const GRANT: &str = "client_credentials";
+const ASSERTION: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+
+/// What a token is good for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(in crate::github) enum Bearer {
+    /// A listener's calls.
+    Runner(RunnerId),
+    /// A worker's calls for its job.
+    Job(JobId),
+}
+
+/// A token that was given out.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::github) struct Token {
+    pub(in crate::github) bearer: Bearer,
+    pub(in crate::github) expires_at: Instant,
+}
+
+#[derive(Deserialize)]
+pub(super) struct TokenRequest {
+    grant_type: String,
+    client_assertion_type: String,
+    client_assertion: String,
+}
+
+#[derive(Deserialize)]
+struct Claims {
+    sub: String,
+    iss: String,
+}
+
+pub(super) async fn token(Extract(shared): App, Form(request): Form<TokenRequest>) -> Response {
+    let mut state = shared.state();
+    match state.verify(&request) {
+        Ok(runner) => {
+            let token = state.random.hex(64);
+            state.give_token(&token, Bearer::Runner(runner), LIFETIME);
+            let body =
+                json!({"access_token": token, "token_type": "Bearer", "expires_in": LIFETIME.as_secs()});
+            reply(StatusCode::OK, &body)
+        }
+        Err((error, description)) => {
+            let body = json!({"error": error, "error_description": description});
+            reply(StatusCode::BAD_REQUEST, &body)
+        }
+    }
+}
+
+impl State {
+    /// The runner that signed the assertion.
+    fn verify(&self, request: &TokenRequest) -> Result<RunnerId, (&'static str, String)> {
+        if request.grant_type != GRANT || request.client_assertion_type != ASSERTION {
+            return Err(("unsupported_grant_type", "only signed client assertions are known".to_owned()));
+        }
+        let invalid = |why: &str| ("invalid_client", why.to_owned());
+        let unread = jsonwebtoken::dangerous::insecure_decode::<Claims>(&request.client_assertion)
+            .map_err(|error| invalid(&format!("the assertion cannot be read: {error}")))?;
+        let registration = self
+            .clients
+            .get(&unread.claims.sub)
+            .and_then(|id| self.registrations.get(id))
+            .ok_or_else(|| invalid(&format!("Registration {} was not found.", unread.claims.sub)))?;
+        let mut validation = Validation::new(Algorithm::PS256);
+        validation.set_audience(&[format!("{}{}", self.base, paths::TOKEN)]);
+        validation.set_required_spec_claims(&["exp", "aud", "iss", "sub"]);
+        validation.leeway = CLOCK_DRIFT_SECS;
+        validation.validate_nbf = true;
+        let read =
+            jsonwebtoken::decode::<Claims>(&request.client_assertion, &registration.key.public, &validation);
+        match read {
+            Ok(read) if read.claims.iss == read.claims.sub => Ok(registration.id),
+            Ok(_) => Err(invalid("the assertion's issuer is not its subject")),
+            Err(error) => Err(invalid(&format!("the assertion does not hold: {error}"))),
+        }
+    }
+
+    pub(in crate::github) fn give_token(&mut self, token: &str, bearer: Bearer, lifetime: Duration) {
+        let expires_at = Instant::now() + lifetime;
+        self.runner_tokens.insert(digest(token), Token { bearer, expires_at });
+    }
+
+    fn bearer(&self, headers: &HeaderMap) -> Option<Bearer> {
+        let token = self.runner_tokens.get(&digest(bearer(headers).ok()?))?;
+        (token.expires_at > Instant::now()).then_some(token.bearer)
+    }
+
+    /// The runner whose token the caller shows.
+    pub(super) fn calling_runner(&self, headers: &HeaderMap) -> Result<RunnerId, ServiceError> {
+        match self.bearer(headers) {
+            Some(Bearer::Runner(id)) => Ok(id),
+            _ => Err(ServiceError::unauthorized()),
+        }
+    }
+
+    /// The job whose token the caller shows.
+    pub(super) fn calling_job(&self, headers: &HeaderMap) -> Result<JobId, ServiceError> {
+        match self.bearer(headers) {
+            Some(Bearer::Job(id)) => Ok(id),
+            _ => Err(ServiceError::unauthorized()),
+        }
+    }
+}

@@ -1,0 +1,205 @@
+//! One job under execution: its processes, its log, and what stops it.
+
+use std::collections::BTreeMap;
+use std::process::{Command, ExitStatus};
+use std::sync::mpsc::{Receiver, Sender};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::Signal;
+use nix::unistd::Pid;
+
+use crate::times::{SCALE_VARIABLE, Times};
+
+use super::Control;
+use super::log::{Log, StepRecord};
+use super::order::{Condition, Order};
+use super::process::{self, Event};
+
+/// How a process is ended when the job is interrupted.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Manner {
+    /// INT, TERM, KILL, with time between them.
+    InStages,
+    /// At once: it would go on with further steps otherwise.
+    AtOnce,
+    /// Not by a cancellation, for it is to run then too; by a shutdown in stages.
+    UnlessCancelled,
+}
+
+impl Manner {
+    /// How a step with that condition is ended.
+    pub(super) fn of(condition: Condition) -> Self {
+        match condition {
+            Condition::Always | Condition::Cancelled => Self::UnlessCancelled,
+            Condition::Success | Condition::Failure => Self::InStages,
+        }
+    }
+}
+
+/// How a process ended.
+#[derive(Debug)]
+pub(super) enum Ended {
+    Exited(ExitStatus),
+    NotStarted(std::io::Error),
+    /// It was ended because of the job's interruption.
+    Interrupted,
+}
+
+pub(super) struct JobRun {
+    pub(super) order: Order,
+    /// The variables of every step; steps add to them.
+    pub(super) variables: BTreeMap<String, String>,
+    pub(super) failed: bool,
+    pub(super) interruption: Option<Control>,
+    pub(super) records: Vec<StepRecord>,
+    pub(super) log: Log,
+    pub(super) times: Times,
+    sender: Sender<Event>,
+    events: Receiver<Event>,
+    /// Numbers processes and steps' files.
+    number: u64,
+}
+
+impl JobRun {
+    pub(super) fn new(order: Order, (sender, events): (Sender<Event>, Receiver<Event>)) -> Self {
+        let results = order.variables.get("system.github.results_endpoint").cloned();
+        let log = Log::new(order.client.clone(), results);
+        let scale = std::env::var(SCALE_VARIABLE).ok();
+        Self {
+            order,
+            variables: BTreeMap::new(),
+            failed: false,
+            interruption: None,
+            records: Vec::new(),
+            log,
+            times: Times::scaled_by(scale.as_deref()),
+            sender,
+            events,
+            number: 0,
+        }
+    }
+
+    /// Whether the listener is shutting down.
+    pub(super) fn is_stopping(&self) -> bool {
+        self.interruption == Some(Control::Shutdown)
+    }
+
+    pub(super) fn next_number(&mut self) -> u64 {
+        self.number += 1;
+        self.number
+    }
+
+    /// Adds a line to the job's log.
+    pub(super) fn write(&mut self, line: &str) {
+        self.log.write(line);
+    }
+
+    /// Runs a process to its end, or to that of the job; `line` sees each line of its output.
+    pub(super) fn run_process(
+        &mut self,
+        command: Command,
+        manner: Manner,
+        mut line: impl FnMut(&mut Self, &str),
+    ) -> Ended {
+        let number = self.next_number();
+        let root = match process::start(command, number, self.sender.clone()) {
+            Ok(root) => root,
+            Err(error) => return Ended::NotStarted(error),
+        };
+        let mut ending = Ending { times: self.times, begun: None, stage: None };
+        // A step that runs because the job was cancelled is not cancelled for it again.
+        let before = self.interruption;
+        let (mut exited, mut closed) = (None, false);
+        loop {
+            match self.next_event(ending.next_check(exited.is_some())) {
+                Some(Event::Output(of, text)) if of == number => line(self, &text),
+                Some(Event::OutputClosed(of)) if of == number => closed = true,
+                Some(Event::Exited(of, status)) if of == number => exited = Some((status, Instant::now())),
+                _ => {}
+            }
+            match exited {
+                Some((status, at)) if closed || at.elapsed() >= self.times.output_drain() => {
+                    return if ending.has_begun() { Ended::Interrupted } else { Ended::Exited(status) };
+                }
+                // A process that ended while others hold its output is not signalled again.
+                Some(_) => {}
+                None if self.interruption != before && self.ends(manner) => ending.go_on(root, manner),
+                None => {}
+            }
+        }
+    }
+
+    fn ends(&self, manner: Manner) -> bool {
+        manner != Manner::UnlessCancelled || self.is_stopping()
+    }
+
+    /// Waits as a synthetic job does; false if interrupted.
+    pub(super) fn rest(&mut self, duration: Duration) -> bool {
+        let end = Instant::now() + duration;
+        while self.interruption.is_none() {
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return true;
+            }
+            self.next_event(left);
+        }
+        false
+    }
+
+    /// Takes one event, or none within `limit`, and notes what interrupts the job.
+    pub(super) fn next_event(&mut self, limit: Duration) -> Option<Event> {
+        let limit = self.log.next_update().map_or(limit, |due| due.min(limit));
+        let event = self.events.recv_timeout(limit).ok();
+        if self.log.next_update() == Some(Duration::ZERO) {
+            self.log.update(&self.records);
+        }
+        if let Some(Event::Control(control)) = &event {
+            self.interruption.get_or_insert(*control);
+        }
+        event
+    }
+
+    /// Notes what has arrived while no process ran.
+    pub(super) fn take_waiting_events(&mut self) {
+        while self.next_event(Duration::ZERO).is_some() {}
+    }
+}
+
+/// The stages of ending a process: INT and TERM to itself, KILL to its tree.
+struct Ending {
+    times: Times,
+    begun: Option<Instant>,
+    stage: Option<Signal>,
+}
+
+impl Ending {
+    fn has_begun(&self) -> bool {
+        self.begun.is_some()
+    }
+
+    /// How long to wait for an event at most.
+    fn next_check(&self, has_exited: bool) -> Duration {
+        const WHILE_RUNNING: Duration = Duration::from_secs(3_600);
+        const WHILE_ENDING: Duration = Duration::from_millis(50);
+        if self.has_begun() || has_exited { WHILE_ENDING } else { WHILE_RUNNING }
+    }
+
+    fn go_on(&mut self, root: Pid, manner: Manner) {
+        let begun = *self.begun.get_or_insert_with(Instant::now);
+        let term_after = self.times.interrupt_grace();
+        let due = match begun.elapsed() {
+            _ if manner == Manner::AtOnce => Signal::SIGKILL,
+            elapsed if elapsed >= term_after + self.times.terminate_grace() => Signal::SIGKILL,
+            elapsed if elapsed >= term_after => Signal::SIGTERM,
+            _ => Signal::SIGINT,
+        };
+        if self.stage == Some(due) {
+            return;
+        }
+        self.stage = Some(due);
+        match due {
+            Signal::SIGKILL => process::kill_tree(root),
+            other => process::signal(root, other),
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! The job's log and the state of its steps, as the results service gets them.
+//! All of it is best effort: no job fails by it.
+
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use crate::protocol::Conclusion;
+use crate::runner_client::JobClient;
+
+const RECEIVER: &str = "twirp/results.services.receiver.Receiver";
+const STEPS: &str = "twirp/github.actions.results.api.v1.WorkflowStepUpdateService/WorkflowStepsUpdate";
+/// Changes of steps are sent at most this often.
+const UPDATE_INTERVAL: Duration = Duration::from_millis(500);
+
+/// A step that was executed, skipped, or is being executed.
+#[derive(Clone, Debug)]
+pub(super) struct StepRecord {
+    pub(super) id: String,
+    pub(super) name: String,
+    pub(super) started_at: Timestamp,
+    pub(super) completed: Option<(Timestamp, Conclusion)>,
+}
+
+/// The log under way.
+pub(super) struct Log {
+    client: JobClient,
+    /// The results service's base, if there is one.
+    results: Option<String>,
+    whole: String,
+    step: String,
+    lines: (u64, u64),
+    updated: Option<Instant>,
+    is_changed: bool,
+    changes: u64,
+}
+
+impl Log {
+    pub(super) fn new(client: JobClient, results: Option<String>) -> Self {
+        Self {
+            client,
+            results,
+            whole: "\u{feff}".to_owned(),
+            step: "\u{feff}".to_owned(),
+            lines: (0, 0),
+            updated: None,
+            is_changed: false,
+            changes: 0,
+        }
+    }
+
+    /// Adds a line.
+    pub(super) fn write(&mut self, line: &str) {
+        let line = format!("{:.7} {line}\n", Timestamp::now());
+        self.whole.push_str(&line);
+        self.step.push_str(&line);
+        self.lines.0 += 1;
+        self.lines.1 += 1;
+    }
+
+    /// Uploads what a step has written.
+    pub(super) fn end_step(&mut self, id: &str) {
+        let text = std::mem::replace(&mut self.step, "\u{feff}".to_owned());
+        let lines = std::mem::take(&mut self.lines.1);
+        if lines > 0 {
+            self.upload("StepLogs", &text, lines, Some(id));
+        }
+    }
+
+    /// Uploads the whole.
+    pub(super) fn end_job(&mut self) {
+        let text = std::mem::take(&mut self.whole);
+        self.upload("JobLogs", &text, self.lines.0, None);
+    }
+
+    fn upload(&self, what: &str, text: &str, lines: u64, step: Option<&str>) {
+        let Some(results) = &self.results else { return };
+        let mut ids = json!({
+            "workflow_run_backend_id": self.client.plan, "workflow_job_run_backend_id": self.client.job,
+        });
+        if let Some(step) = step {
+            ids["step_backend_id"] = step.into();
+        }
+        let announced = self.client.post(&format!("{results}{RECEIVER}/Get{what}SignedBlobURL"), &ids);
+        let Ok(Value::String(url)) = announced.map(|mut answer| answer["logs_url"].take()) else { return };
+        if self.client.upload(&url, text).is_ok() {
+            ids["uploaded_at"] = json!(Timestamp::now());
+            ids["line_count"] = lines.into();
+            // The text is there, whatever comes of this.
+            let _ = self.client.post(&format!("{results}{RECEIVER}/Create{what}Metadata"), &ids);
+        }
+    }
+
+    /// When a change of steps that was not sent yet may be; `None` where there is none.
+    pub(super) fn next_update(&self) -> Option<Duration> {
+        let waited = self.updated.map_or(UPDATE_INTERVAL, |at| at.elapsed());
+        self.is_changed.then(|| UPDATE_INTERVAL.saturating_sub(waited))
+    }
+
+    /// Sends the steps' state, unless it was sent a moment ago: then it is due a little later.
+    pub(super) fn update(&mut self, steps: &[StepRecord]) {
+        let Some(results) = &self.results else { return };
+        self.is_changed = true;
+        if self.updated.is_some_and(|at| at.elapsed() < UPDATE_INTERVAL) {
+            return;
+        }
+        self.is_changed = false;
+        self.updated = Some(Instant::now());
+        self.changes += 1;
+        let steps: Vec<Value> =
+            steps.iter().enumerate().map(|(index, step)| step.update(index + 1)).collect();
+        let body = json!({
+            "workflow_run_backend_id": self.client.plan,
+            "workflow_job_run_backend_id": self.client.job,
+            "change_order": self.changes,
+            "steps": steps,
+        });
+        let _ = self.client.post(&format!("{results}{STEPS}"), &body);
+    }
+}
+
+impl StepRecord {
+    fn update(&self, number: usize) -> Value {
+        json!({
+            "external_id": self.id,
+            "number": number,
+            "name": self.name,
+            "status": if self.completed.is_some() { 6 } else { 3 },
+            "started_at": self.started_at,
+            "completed_at": self.completed.map(|(at, _)| at),
+            "conclusion": match self.completed.map(|(_, conclusion)| conclusion) {
+                None => 0,
+                Some(Conclusion::Success) => 2,
+                Some(Conclusion::Failure) => 3,
+                Some(Conclusion::Cancelled) => 4,
+                Some(Conclusion::Skipped) => 7,
+            },
+        })
+    }
+
+    /// As it stands in the job's report.
+    pub(super) fn result(&self, number: usize) -> Value {
+        json!({
+            "external_id": self.id,
+            "number": number,
+            "name": self.name,
+            "status": "completed",
+            "conclusion": self.completed.map(|(_, conclusion)| conclusion.posted()),
+            "started_at": self.started_at,
+            "completed_at": self.completed.map(|(at, _)| at),
+        })
+    }
+}

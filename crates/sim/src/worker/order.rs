@@ -1,0 +1,176 @@
+//! The job message, as far as the stand-in executes it.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use crate::runner_client::JobClient;
+
+/// What a worker is told.
+pub(super) struct Order {
+    pub(super) client: JobClient,
+    pub(super) runner_name: String,
+    pub(super) work_folder: PathBuf,
+    /// The display name.
+    pub(super) name: String,
+    pub(super) github: Map<String, Value>,
+    pub(super) variables: BTreeMap<String, String>,
+    /// The job's environment; `Err` names what cannot be evaluated.
+    pub(super) env: Result<Vec<(String, String)>, Unevaluated>,
+    pub(super) steps: Vec<StepOrder>,
+}
+
+/// A step.
+pub(super) struct StepOrder {
+    pub(super) id: String,
+    /// The name by which the message calls it.
+    pub(super) key: String,
+    pub(super) name: Option<String>,
+    pub(super) condition: Condition,
+    pub(super) continue_on_error: bool,
+    pub(super) work: Work,
+    pub(super) inputs: Result<Vec<(String, String)>, Unevaluated>,
+    pub(super) env: Result<Vec<(String, String)>, Unevaluated>,
+}
+
+/// What a step does.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) enum Work {
+    Script,
+    LocalAction { folder: String },
+    RepositoryAction { name: String, version: String, path: String },
+    Other(String),
+}
+
+/// The conditions that need no expression language.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Condition {
+    Success,
+    Failure,
+    Cancelled,
+    Always,
+}
+
+/// An expression, which the stand-in cannot evaluate.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error(
+    "the stand-in runner evaluates no expressions, such as `{0}`: the official runner does (--runner-dir)"
+)]
+pub(super) struct Unevaluated(String);
+
+#[derive(Deserialize)]
+struct Raw {
+    message: Value,
+    work_folder: PathBuf,
+    runner_name: String,
+}
+
+impl Order {
+    pub(super) fn read(line: &str) -> Option<Self> {
+        let Raw { message, work_folder, runner_name } = serde_json::from_str(line).ok()?;
+        let variables = message["variables"].as_object()?.iter();
+        let variables = variables
+            .filter_map(|(name, variable)| Some((name.clone(), variable["value"].as_str()?.to_owned())));
+        let Value::Object(github) = context(&message["contextData"]["github"]) else { return None };
+        let environments = message["environmentVariables"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let env = environments.iter().map(mapping).collect::<Result<Vec<_>, _>>();
+        Some(Self {
+            client: JobClient::of(&message)?,
+            runner_name,
+            work_folder,
+            name: message["jobDisplayName"].as_str()?.to_owned(),
+            github,
+            variables: variables.collect(),
+            env: env.map(|all| all.into_iter().flatten().collect()),
+            steps: message["steps"].as_array()?.iter().filter_map(StepOrder::read).collect(),
+        })
+    }
+
+    /// A value of the context `github`, as text.
+    pub(super) fn github(&self, key: &str) -> String {
+        match self.github.get(key) {
+            Some(Value::String(text)) => text.clone(),
+            Some(Value::Null) | None => String::new(),
+            Some(other) => other.to_string(),
+        }
+    }
+}
+
+impl StepOrder {
+    fn read(step: &Value) -> Option<Self> {
+        let text = |value: &Value| value.as_str().map(str::to_owned);
+        let reference = &step["reference"];
+        let work = match reference["type"].as_str()? {
+            "script" => Work::Script,
+            "repository" if reference["repositoryType"] == "self" => {
+                Work::LocalAction { folder: reference["path"].as_str()?.trim_start_matches("./").to_owned() }
+            }
+            "repository" => Work::RepositoryAction {
+                name: text(&reference["name"])?,
+                version: text(&reference["ref"])?,
+                path: text(&reference["path"]).unwrap_or_default(),
+            },
+            other => Work::Other(other.to_owned()),
+        };
+        let condition = match step["condition"].as_str().unwrap_or("success()") {
+            "failure()" => Condition::Failure,
+            "cancelled()" => Condition::Cancelled,
+            "always()" => Condition::Always,
+            // Others have been refused with the workflow.
+            _ => Condition::Success,
+        };
+        Some(Self {
+            id: text(&step["id"])?,
+            key: text(&step["name"]).unwrap_or_default(),
+            name: literal(&step["displayNameToken"]).ok().flatten(),
+            condition,
+            continue_on_error: step["continueOnError"] == true,
+            work,
+            inputs: mapping(&step["inputs"]),
+            env: mapping(&step["environment"]),
+        })
+    }
+
+    pub(super) fn input(&self, name: &str) -> Option<&str> {
+        let inputs = self.inputs.as_ref().ok()?;
+        inputs.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+}
+
+/// Decodes context data.
+fn context(value: &Value) -> Value {
+    let Some(kind) = value.get("t").and_then(Value::as_u64) else { return value.clone() };
+    match kind {
+        1 => value["a"].as_array().into_iter().flatten().map(context).collect(),
+        2 | 5 => {
+            let pairs = value["d"].as_array().into_iter().flatten();
+            let pairs = pairs.filter_map(|pair| Some((pair["k"].as_str()?.to_owned(), context(&pair["v"]))));
+            Value::Object(pairs.collect())
+        }
+        3 => value["b"].clone(),
+        4 => value["n"].clone(),
+        _ => value["s"].clone(),
+    }
+}
+
+/// A token's text; `None` where there is none.
+fn literal(token: &Value) -> Result<Option<String>, Unevaluated> {
+    match token {
+        Value::Null => Ok(None),
+        Value::String(text) => Ok(Some(text.clone())),
+        Value::Bool(_) | Value::Number(_) => Ok(Some(token.to_string())),
+        _ if token["type"] == 0 => Ok(token["lit"].as_str().map(str::to_owned)),
+        _ => Err(Unevaluated(token["expr"].as_str().unwrap_or_default().to_owned())),
+    }
+}
+
+fn mapping(token: &Value) -> Result<Vec<(String, String)>, Unevaluated> {
+    let pairs = token["map"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let pairs = pairs.iter().map(|pair| {
+        let name = literal(&pair["Key"])?.unwrap_or_default();
+        Ok((name, literal(&pair["Value"])?.unwrap_or_default()))
+    });
+    pairs.collect()
+}

@@ -1,0 +1,400 @@
+//! The order in which a job's parts are executed, as the real runner's worker does it.
+//!
+//! A failing job-started hook fails the job like any step: `pre:` scripts and
+//! steps with `always()` still run. Once the listener shuts down, nothing is
+//! evaluated any more, and the job is a failure.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use crate::protocol::{Conclusion, SYNTHETIC_STEP};
+
+use super::act;
+use super::action::{self, Ready};
+use super::environment::{self, Folders};
+use super::file_commands::FileCommands;
+use super::job::{Ended, JobRun, Manner};
+use super::log::StepRecord;
+use super::order::{Condition, StepOrder, Work};
+use super::process;
+use super::{Control, Outcome};
+
+const STARTED_HOOK: &str = "ACTIONS_RUNNER_HOOK_JOB_STARTED";
+const COMPLETED_HOOK: &str = "ACTIONS_RUNNER_HOOK_JOB_COMPLETED";
+/// Tries of reporting the job's end.
+const REPORTS: u32 = 25;
+
+impl JobRun {
+    pub(super) fn execute(mut self) -> Outcome {
+        // Of this process alone: another fake may have given the same GUIDs.
+        let tracking_id = format!(
+            "github_{}_{}_{}",
+            self.order.client.job,
+            std::process::id(),
+            Timestamp::now().as_nanosecond()
+        );
+        let steps = std::mem::take(&mut self.order.steps);
+        self.begin("Set up job");
+        match self.set_up(&steps, &tracking_id) {
+            Ok(folders) => {
+                self.end(Conclusion::Success);
+                self.hook(&folders, STARTED_HOOK, "Set up runner");
+                self.work(&folders, &steps);
+                self.hook(&folders, COMPLETED_HOOK, "Complete runner");
+            }
+            Err(error) => {
+                self.fail(&error);
+                self.end(Conclusion::Failure);
+            }
+        }
+        self.begin("Complete job");
+        process::kill_orphans(&tracking_id);
+        self.end(Conclusion::Success);
+        self.log.end_job();
+        self.report()
+    }
+
+    /// Reports the job's end, as often as it takes.
+    fn report(&mut self) -> Outcome {
+        let outcome = match (self.interruption, self.failed) {
+            // A shutdown is a failure at GitHub, whatever the listener's line says.
+            (Some(Control::Shutdown), _) => Outcome::Failed,
+            (Some(Control::Cancel), _) => Outcome::Canceled,
+            (None, true) => Outcome::Failed,
+            (None, false) => Outcome::Succeeded,
+        };
+        let conclusion = match outcome {
+            Outcome::Succeeded => Conclusion::Success,
+            Outcome::Failed => Conclusion::Failure,
+            Outcome::Canceled => Conclusion::Cancelled,
+        };
+        let steps: Vec<Value> =
+            self.records.iter().enumerate().map(|(index, step)| step.result(index + 1)).collect();
+        let report = json!({
+            "conclusion": conclusion.posted(),
+            "outputs": {},
+            "stepResults": steps,
+            "annotations": [],
+            "telemetry": [],
+        });
+        for attempt in 1..=REPORTS {
+            match self.order.client.complete(report.clone()) {
+                Ok(()) => return outcome,
+                Err(error) if matches!(error.status(), Some(401 | 404)) => return Outcome::Failed,
+                Err(_) if attempt < REPORTS => std::thread::sleep(self.times.call_retry()),
+                Err(_) => {}
+            }
+        }
+        Outcome::Failed
+    }
+
+    fn set_up(&mut self, steps: &[StepOrder], tracking_id: &str) -> Result<Folders, String> {
+        let folder_error = |error: std::io::Error| format!("the job's folders cannot be made: {error}");
+        let folders = Folders::create(&self.order).map_err(folder_error)?;
+        environment::write_event(&folders, &self.order).map_err(folder_error)?;
+        self.variables = environment::variables(&folders, &self.order, tracking_id);
+        self.write(&format!("Runner name: '{}'", self.order.runner_name));
+        self.write(&format!("Job: {} of {}", self.order.name, self.order.github("repository")));
+        action::download_all(&self.order, steps, &folders)?;
+        Ok(folders)
+    }
+
+    fn work(&mut self, folders: &Folders, steps: &[StepOrder]) {
+        match self.order.env.clone() {
+            Ok(env) => self.variables.extend(env),
+            Err(error) => self.fail(&error.to_string()),
+        }
+        if let [step] = steps
+            && step.key == SYNTHETIC_STEP
+        {
+            return self.synthetic(step);
+        }
+        if let Some(act) = act::executable() {
+            self.act(folders, &act, steps);
+        } else {
+            self.steps(folders, steps);
+        }
+    }
+
+    /// A step that a shell would execute, done without one.
+    fn synthetic(&mut self, step: &StepOrder) {
+        let script = step.input("script").unwrap_or_default().to_owned();
+        let name = step.name.clone().unwrap_or_else(|| format!("Run {script}"));
+        if !self.is_due(Condition::Success) {
+            return self.skip(&name);
+        }
+        self.begin(&name);
+        let conclusion = if let Some(secs) = script.strip_prefix("sleep ").and_then(|secs| secs.parse().ok())
+        {
+            if self.rest(Duration::from_secs_f64(secs)) { Conclusion::Success } else { Conclusion::Cancelled }
+        } else if script == "exit 0" {
+            Conclusion::Success
+        } else {
+            self.fail(&format!("Process completed with {}.", script.replacen("exit", "exit code", 1)));
+            Conclusion::Failure
+        };
+        self.end(conclusion);
+    }
+
+    fn steps(&mut self, folders: &Folders, steps: &[StepOrder]) {
+        for step in steps {
+            // Local actions have no `pre:`: their files are not there yet.
+            if matches!(step.work, Work::RepositoryAction { .. })
+                && let Ok(Ready { folder, action }) = action::find(folders, &step.work)
+                && let Some(script) = action.pre.clone()
+            {
+                self.action(folders, step, &Ready { folder, action }, &script, "Pre ");
+            }
+        }
+        let mut posts = Vec::new();
+        for step in steps {
+            if !self.is_due(step.condition) {
+                self.skip(&step.title());
+                continue;
+            }
+            if step.work == Work::Script {
+                self.script(folders, step);
+                continue;
+            }
+            match action::find(folders, &step.work) {
+                Err(error) => {
+                    self.begin_step(step);
+                    self.fail(&error);
+                    self.end(Conclusion::Failure);
+                }
+                Ok(ready) => {
+                    let main = ready.action.main.clone();
+                    self.action(folders, step, &ready, &main, "");
+                    if let Some(post) = ready.action.post.clone() {
+                        posts.push((step, ready, post));
+                    }
+                }
+            }
+        }
+        for (step, ready, post) in posts.into_iter().rev() {
+            self.action(folders, step, &ready, &post, "Post ");
+        }
+    }
+
+    /// Whether a step with this condition is executed now.
+    pub(super) fn is_due(&mut self, condition: Condition) -> bool {
+        self.take_waiting_events();
+        match (self.interruption, condition) {
+            (Some(Control::Shutdown), _) => false,
+            (_, Condition::Always) => true,
+            (interruption, Condition::Cancelled) => interruption.is_some(),
+            (None, Condition::Success) => !self.failed,
+            (None, Condition::Failure) => self.failed,
+            (Some(Control::Cancel), Condition::Success | Condition::Failure) => false,
+        }
+    }
+
+    /// An ordinary step with the condition `always()`, but that it is the runner's owner who wrote it.
+    fn hook(&mut self, folders: &Folders, variable: &str, name: &str) {
+        let Some(path) = self.variables.get(variable).filter(|path| !path.is_empty()).cloned() else {
+            return;
+        };
+        if !self.is_due(Condition::Always) {
+            return self.skip(name);
+        }
+        let mut command = Command::new("bash");
+        // By one string: a blank in the path makes it another one.
+        command.arg("-e").args(path.split_ascii_whitespace()).current_dir(&folders.workspace);
+        self.begin(name);
+        if !path.ends_with(".sh") || !Path::new(&path).is_absolute() {
+            self.fail(&format!("{path} is not a valid path to a script: an absolute one ending in .sh"));
+            return self.end(Conclusion::Failure);
+        }
+        let which = if variable == STARTED_HOOK { "started" } else { "completed" };
+        self.write(&format!("A job {which} hook has been configured"));
+        self.run_step(folders, command, &[], Manner::UnlessCancelled, false);
+    }
+
+    fn script(&mut self, folders: &Folders, step: &StepOrder) {
+        self.begin_step(step);
+        let file = folders.temp.join(format!("step-{}.sh", self.next_number()));
+        let script = step.inputs.clone().map_err(|error| error.to_string()).and_then(|_| {
+            fs::write(&file, step.input("script").unwrap_or_default())
+                .map_err(|error| format!("the script cannot be written: {error}"))
+        });
+        let env = step.env.clone().map_err(|error| error.to_string());
+        let env = match script.and(env) {
+            Ok(env) => env,
+            Err(error) => {
+                self.fail(&error);
+                return self.end(Conclusion::Failure);
+            }
+        };
+        let (program, args): (&str, &[&str]) = match step.input("shell") {
+            None => ("bash", &["-e"]),
+            Some("bash") => ("bash", &["--noprofile", "--norc", "-e", "-o", "pipefail"]),
+            Some(_) => ("sh", &["-e"]),
+        };
+        let mut command = Command::new(program);
+        command
+            .args(args)
+            .arg(&file)
+            .current_dir(folders.workspace.join(step.input("workingDirectory").unwrap_or_default()));
+        self.run_step(folders, command, &env, Manner::of(step.condition), step.continue_on_error);
+    }
+
+    /// One script of a JavaScript action. `pre:` and `post:` run whatever happened, as `always()`.
+    fn action(&mut self, folders: &Folders, step: &StepOrder, ready: &Ready, script: &str, prefix: &str) {
+        let name = if prefix.is_empty() { step.title() } else { format!("{prefix}{}", step.bare_title()) };
+        if !prefix.is_empty() && !self.is_due(Condition::Always) {
+            return self.skip(&name);
+        }
+        if prefix.is_empty() {
+            self.begin_step(step);
+        } else {
+            self.begin(&name);
+        }
+        let (env, inputs) = match (&step.env, &step.inputs) {
+            (Ok(env), Ok(inputs)) => (env.clone(), inputs.clone()),
+            (Err(error), _) | (_, Err(error)) => {
+                let error = error.to_string();
+                self.fail(&error);
+                return self.end(Conclusion::Failure);
+            }
+        };
+        let mut command = Command::new("node");
+        command.arg(ready.folder.join(script)).current_dir(&folders.workspace);
+        let mut env = env;
+        for (name, value) in ready.action.inputs.iter().chain(&inputs) {
+            env.push((format!("INPUT_{}", name.replace(' ', "_").to_uppercase()), value.clone()));
+        }
+        env.push(("GITHUB_ACTION_PATH".to_owned(), ready.folder.display().to_string()));
+        let manner = if prefix.is_empty() { Manner::of(step.condition) } else { Manner::UnlessCancelled };
+        self.run_step(folders, command, &env, manner, step.continue_on_error);
+    }
+
+    /// Runs the process of the step that has begun, and ends the step.
+    fn run_step(
+        &mut self,
+        folders: &Folders,
+        mut command: Command,
+        env: &[(String, String)],
+        manner: Manner,
+        continue_on_error: bool,
+    ) {
+        let files = match FileCommands::create(folders, self.next_number()) {
+            Ok(files) => files,
+            Err(error) => {
+                self.fail(&format!("the step's command files cannot be made: {error}"));
+                return self.end(Conclusion::Failure);
+            }
+        };
+        command.env_clear().envs(&self.variables).envs(files.variables());
+        command.envs(env.iter().map(|(name, value)| (name, value)));
+        let ended = self.run_process(command, manner, |run, line| run.write(line));
+        let conclusion = match self.outcome(&ended, &files) {
+            Err(message) => {
+                self.write(&format!("##[error]{message}"));
+                self.failed |= !continue_on_error;
+                if continue_on_error { Conclusion::Success } else { Conclusion::Failure }
+            }
+            Ok(conclusion) => conclusion,
+        };
+        self.end(conclusion);
+    }
+
+    /// How a step ended, and what it asked for taken over; or why it failed.
+    fn outcome(&mut self, ended: &Ended, files: &FileCommands) -> Result<Conclusion, String> {
+        match ended {
+            Ended::NotStarted(error) => Err(format!("the process could not be started: {error}")),
+            Ended::Interrupted => {
+                self.write("##[error]The operation was canceled.");
+                Ok(Conclusion::Cancelled)
+            }
+            Ended::Exited(status) => {
+                let asked = files.read()?;
+                self.variables.extend(asked.variables);
+                for path in asked.paths {
+                    let known = self.variables.entry("PATH".to_owned()).or_default();
+                    *known = format!("{path}:{known}");
+                }
+                if status.success() {
+                    return Ok(Conclusion::Success);
+                }
+                Err(match status.code() {
+                    Some(code) => format!("Process completed with exit code {code}."),
+                    None => format!("Process ended by {status}."),
+                })
+            }
+        }
+    }
+
+    pub(super) fn fail(&mut self, message: &str) {
+        self.write(&format!("##[error]{message}"));
+        self.failed = true;
+    }
+
+    /// Begins what is no step of the workflow, in the records and the log.
+    pub(super) fn begin(&mut self, name: &str) {
+        let id = self.made_up_id();
+        self.begin_as(id, name);
+    }
+
+    fn begin_step(&mut self, step: &StepOrder) {
+        self.begin_as(step.id.clone(), &step.title());
+    }
+
+    fn made_up_id(&self) -> String {
+        let number = self.records.len() + 1;
+        format!("{number:08x}-0000-4000-8000-{}", &self.order.client.job[24..])
+    }
+
+    fn begin_as(&mut self, id: String, name: &str) {
+        let record = StepRecord { id, name: name.to_owned(), started_at: Timestamp::now(), completed: None };
+        self.records.push(record);
+        self.log.update(&self.records);
+        self.write(&format!("##[group]{name}"));
+        self.write("##[endgroup]");
+    }
+
+    /// Ends the step that has begun last.
+    pub(super) fn end(&mut self, conclusion: Conclusion) {
+        if let Some(record) = self.records.last_mut() {
+            record.completed = Some((Timestamp::now(), conclusion));
+            let id = record.id.clone();
+            self.log.end_step(&id);
+        }
+        self.log.update(&self.records);
+    }
+
+    fn skip(&mut self, name: &str) {
+        let id = self.made_up_id();
+        let now = Timestamp::now();
+        self.records.push(StepRecord {
+            id,
+            name: name.to_owned(),
+            started_at: now,
+            completed: Some((now, Conclusion::Skipped)),
+        });
+    }
+}
+
+impl StepOrder {
+    /// The name that GitHub shows.
+    pub(super) fn title(&self) -> String {
+        self.name.clone().unwrap_or_else(|| format!("Run {}", self.bare_title()))
+    }
+
+    /// The name, or what the step does.
+    pub(super) fn bare_title(&self) -> String {
+        self.name.clone().unwrap_or_else(|| match &self.work {
+            Work::Script => {
+                let script = self.input("script").unwrap_or_default();
+                script.trim().lines().next().unwrap_or_default().to_owned()
+            }
+            Work::LocalAction { folder } => format!("./{folder}"),
+            Work::RepositoryAction { name, version, .. } => format!("{name}@{version}"),
+            Work::Other(kind) => kind.clone(),
+        })
+    }
+}
