@@ -167,6 +167,7 @@ variable "limits" {
     boot_limit_secs            = optional(number)
     connect_limit_secs         = optional(number)
     idle_limit_secs            = optional(number)
+    hook_limit_secs            = optional(number)
     surplus_grace_secs         = optional(number)
     paces = optional(object({
       github  = optional(object({ burst = number, per_minute = number }))

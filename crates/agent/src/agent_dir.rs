@@ -1,12 +1,13 @@
-//! The files that the agent and its job-started hook share.
+//! The files that the agent and its hooks share.
 //!
 //! All are made exclusively in a directory of the agent's own, so that where
 //! the agent is root and the listener is not, a job can change none of them.
-//! The one that it can write into is the FIFO, for its hook runs as its user.
-//! What arrives there has one meaning, "refuse the job that runs now": a job
-//! that writes it itself ends itself, and no more. Where agent and job are the
-//! same user, the job can do to the agent whatever that user can; the files
-//! are then no more than a convention.
+//! Only the listener's user can read them. The one file that a job can write
+//! into is the FIFO, since its hook runs as its user. A job can so refuse
+//! itself, which ends it, and it can forge its hook's check-in. The check-in
+//! guards against an image or a runner that does not run the hook, and not
+//! against a job. Where agent and job are the same user, the job can do to the
+//! agent whatever that user can; the files are then no more than a convention.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Read, Write};
@@ -50,9 +51,55 @@ pub(crate) fn job_path(dir: &Path) -> PathBuf {
     dir.join("job")
 }
 
-/// `refusals`, the FIFO.
-pub(crate) fn refusals_path(dir: &Path) -> PathBuf {
-    dir.join("refusals")
+/// `container-hook.sh`, with an extension that the official runner takes.
+pub(crate) fn container_script_path(dir: &Path) -> PathBuf {
+    dir.join("container-hook.sh")
+}
+
+/// `verdicts`, the FIFO.
+pub(crate) fn verdicts_path(dir: &Path) -> PathBuf {
+    dir.join("verdicts")
+}
+
+/// What the hook tells the agent: a line of the FIFO.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Verdict {
+    /// The job may run.
+    Allowed,
+    /// The job is refused, and why: one printable sentence.
+    Refused(String),
+}
+
+impl Verdict {
+    const REFUSED: &str = "refused ";
+    const ALLOWED: &str = "allowed";
+    const SENTENCE_CHARS: usize = 300;
+
+    /// The line, shorter than what a FIFO takes as one piece.
+    pub(crate) fn line(&self) -> String {
+        match self {
+            Self::Allowed => format!("{}\n", Self::ALLOWED),
+            Self::Refused(reason) => format!("{}{}\n", Self::REFUSED, Self::printable(reason)),
+        }
+    }
+
+    /// Reads one line. What else a job may write means nothing.
+    fn parse(line: &str) -> Option<Self> {
+        if line == Self::ALLOWED {
+            return Some(Self::Allowed);
+        }
+        Some(Self::Refused(Self::printable(line.strip_prefix(Self::REFUSED)?)))
+    }
+
+    fn printable(text: &str) -> String {
+        text.chars().filter(|c| !c.is_control()).take(Self::SENTENCE_CHARS).collect()
+    }
+}
+
+/// The commands of the hooks, word by word. The agent's directory is added to the first.
+pub(crate) struct HookCommands<'a> {
+    pub(crate) job_started: [&'a str; 2],
+    pub(crate) container: [&'a str; 2],
 }
 
 /// The directory could not be made.
@@ -75,23 +122,32 @@ impl AgentDir {
     pub(crate) fn create(
         path: &Path,
         rules: &Rules,
-        hook_command: &[&str],
+        hooks: &HookCommands<'_>,
         group: Option<Gid>,
     ) -> Result<Self, AgentDirError> {
         let failed = |path: PathBuf| |source| AgentDirError::File { path, source };
-        make_directory(path)?;
-        let command: Vec<_> = hook_command.iter().map(|word| quoted(word)).collect();
-        let text = format!("#!/bin/sh\nexec {} {}\n", command.join(" "), quoted(&path.to_string_lossy()));
-        write_new(&script_path(path), text.as_bytes(), 0o755).map_err(failed(script_path(path)))?;
+        make_directory(path, group)?;
+        let [program, subcommand] = hooks.job_started;
+        let job_started = script(&[program, subcommand, &path.to_string_lossy()]);
+        for (file, text) in
+            [(script_path(path), job_started), (container_script_path(path), script(&hooks.container))]
+        {
+            write_new(&file, text.as_bytes(), 0o755).map_err(failed(file))?;
+        }
         let text = serde_json::to_vec(rules).map_err(io::Error::other);
         text.and_then(|text| write_new(&rules_path(path), &text, 0o644)).map_err(failed(rules_path(path)))?;
-        let fifo = open_fifo(&refusals_path(path), group).map_err(failed(refusals_path(path)))?;
+        let fifo = open_fifo(&verdicts_path(path), group).map_err(failed(verdicts_path(path)))?;
         Ok(Self { path: path.to_owned(), fifo })
     }
 
-    /// The hook script's absolute path.
+    /// The job-started hook's absolute path.
     pub(crate) fn script(&self) -> PathBuf {
         script_path(&self.path)
+    }
+
+    /// The container hook's absolute path.
+    pub(crate) fn container_script(&self) -> PathBuf {
+        container_script_path(&self.path)
     }
 
     /// Lets the hook know which job it is in: GitHub tells a step the job's id
@@ -107,21 +163,18 @@ impl AgentDir {
         self.fifo.as_fd()
     }
 
-    /// What was written into the FIFO, if anything was: one printable sentence.
-    pub(crate) fn take_refusal(&mut self) -> Option<String> {
-        let mut bytes = [0; 1024];
-        let read = self.fifo.read(&mut bytes).ok().filter(|read| *read > 0)?;
-        let text = String::from_utf8_lossy(&bytes[..read]);
-        let line = text.lines().next().unwrap_or_default();
-        Some(line.chars().filter(|c| !c.is_control()).take(300).collect())
+    /// What was written into the FIFO since the last call, at most 4 KiB of it.
+    pub(crate) fn take_verdicts(&mut self) -> Vec<Verdict> {
+        let mut bytes = [0; 4096];
+        let read = self.fifo.read(&mut bytes).unwrap_or(0);
+        String::from_utf8_lossy(&bytes[..read]).lines().filter_map(Verdict::parse).collect()
     }
 }
 
 impl Drop for AgentDir {
     fn drop(&mut self) {
-        for file in
-            [script_path(&self.path), rules_path(&self.path), job_path(&self.path), refusals_path(&self.path)]
-        {
+        for file in [script_path, container_script_path, rules_path, job_path, verdicts_path] {
+            let file = file(&self.path);
             // What is not there any more needs no removing.
             let _ = fs::remove_file(file);
         }
@@ -129,19 +182,38 @@ impl Drop for AgentDir {
     }
 }
 
-fn make_directory(path: &Path) -> Result<(), AgentDirError> {
+/// Makes the directory, which only the agent and `group` can enter. Whatever
+/// the umask is, the listener's user has to get to the hook.
+fn make_directory(path: &Path, group: Option<Gid>) -> Result<(), AgentDirError> {
     let failed = |source| AgentDirError::File { path: path.to_owned(), source };
     match fs::symlink_metadata(path) {
         Ok(found) => {
             let own = found.is_dir() && found.uid() == geteuid().as_raw() && found.mode() & 0o022 == 0;
-            if own { Ok(()) } else { Err(AgentDirError::Shared(path.to_owned())) }
+            if !own {
+                return Err(AgentDirError::Shared(path.to_owned()));
+            }
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            DirBuilder::new().recursive(true).mode(0o755).create(path).map_err(failed)?;
-            // Whatever the umask is, the listener's user has to get to the hook.
-            fs::set_permissions(path, Permissions::from_mode(0o755)).map_err(failed)
+            for parent in path.ancestors().skip(1).collect::<Vec<_>>().into_iter().rev() {
+                make_new(parent, 0o755).map_err(failed)?;
+            }
+            make_new(path, 0o700).map_err(failed)?;
         }
-        Err(error) => Err(failed(error)),
+        Err(error) => return Err(failed(error)),
+    }
+    let mode = if group.is_some() { 0o750 } else { 0o700 };
+    if group.is_some() {
+        nix::unistd::chown(path, None, group).map_err(|errno| failed(errno.into()))?;
+    }
+    fs::set_permissions(path, Permissions::from_mode(mode)).map_err(failed)
+}
+
+/// Makes a directory of this mode where there is none.
+fn make_new(path: &Path, mode: u32) -> io::Result<()> {
+    match DirBuilder::new().mode(mode).create(path) {
+        Ok(()) => fs::set_permissions(path, Permissions::from_mode(mode)),
+        Err(_) if path.is_dir() => Ok(()),
+        Err(error) => Err(error),
     }
 }
 
@@ -162,6 +234,12 @@ fn open_fifo(path: &Path, group: Option<Gid>) -> io::Result<File> {
     OpenOptions::new().read(true).write(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(path)
 }
 
+/// A script that becomes this command.
+fn script(words: &[&str]) -> String {
+    let words: Vec<_> = words.iter().map(|word| quoted(word)).collect();
+    format!("#!/bin/sh\nexec {}\n", words.join(" "))
+}
+
 /// A word of a shell's command line.
 fn quoted(word: &str) -> String {
     format!("'{}'", word.replace('\'', r"'\''"))
@@ -177,13 +255,18 @@ mod tests {
         assert_eq!(quoted("it's"), r"'it'\''s'");
     }
 
+    const HOOKS: HookCommands<'_> = HookCommands { job_started: ["agent", "a"], container: ["agent", "b"] };
+
+    fn rules() -> Rules {
+        Rules { policy: serde_json::from_str(r#"{"repositories":["*"]}"#).unwrap(), fail: None }
+    }
+
     #[test]
     fn files_that_are_there_already_are_not_taken_for_ones_own() {
         let dir = tempfile::tempdir().unwrap();
         fs::set_permissions(dir.path(), Permissions::from_mode(0o755)).unwrap();
         fs::write(rules_path(dir.path()), "{}").unwrap();
-        let rules = Rules { policy: serde_json::from_str(r#"{"repositories":["*"]}"#).unwrap(), fail: None };
-        let error = AgentDir::create(dir.path(), &rules, &["agent"], None).err().unwrap();
+        let error = AgentDir::create(dir.path(), &rules(), &HOOKS, None).err().unwrap();
         assert!(error.to_string().ends_with("policy.json` cannot be made"), "{error}");
     }
 
@@ -191,6 +274,34 @@ mod tests {
     fn a_directory_that_others_can_write_into_is_refused() {
         let dir = tempfile::tempdir().unwrap();
         fs::set_permissions(dir.path(), Permissions::from_mode(0o777)).unwrap();
-        assert!(matches!(make_directory(dir.path()), Err(AgentDirError::Shared(_))));
+        assert!(matches!(make_directory(dir.path(), None), Err(AgentDirError::Shared(_))));
+    }
+
+    #[test]
+    fn no_other_user_can_enter_the_directory_whether_it_is_new_or_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a/b");
+        for _ in 0..2 {
+            let made = AgentDir::create(&path, &rules(), &HOOKS, None).unwrap();
+            assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o700);
+            assert_eq!(fs::metadata(dir.path().join("a")).unwrap().mode() & 0o777, 0o755);
+            drop(made);
+            fs::create_dir(&path).unwrap();
+            fs::set_permissions(&path, Permissions::from_mode(0o755)).unwrap();
+        }
+        let group = nix::unistd::getegid();
+        make_directory(&path, Some(group)).unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o750);
+    }
+
+    #[test]
+    fn only_the_two_words_of_the_hook_mean_something() {
+        for verdict in [Verdict::Allowed, Verdict::Refused("its event is not allowed".into())] {
+            assert_eq!(Verdict::parse(verdict.line().trim_end()), Some(verdict));
+        }
+        for line in ["", "x", "allowed ", "ALLOWED", "refused"] {
+            assert_eq!(Verdict::parse(line), None, "{line}");
+        }
+        assert_eq!(Verdict::Refused("a\nallowed".into()).line(), "refused aallowed\n");
     }
 }

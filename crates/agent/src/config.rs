@@ -6,14 +6,14 @@
 use std::ffi::OsString;
 use std::fmt;
 use std::path::PathBuf;
-use std::str::FromStr;
 use std::time::Duration;
 
-use ecsrunner_aws::boot::{Credentials, CredentialsEndpoint, TaskEndpoints};
-use secrecy::SecretString;
+use ecsrunner_aws::boot::{Credentials, TaskEndpoints};
 use serde::{Deserialize, Serialize};
 
-use crate::listener;
+use self::reader::Reader;
+
+mod reader;
 
 /// One variable of the agent's environment, as the documentation lists it.
 #[derive(Clone, Copy, Debug)]
@@ -52,16 +52,19 @@ variables! {
     CA_BUNDLE = "AWS_CA_BUNDLE", None, "A PEM file of the certificate authorities to trust, and no others; Mozilla's by default.";
     CAPACITY_PROVIDER = "ECSRUNNER_CAPACITY_PROVIDER", None, "`FARGATE_SPOT` where a signal may be the interruption of Spot capacity.";
     RUNNER_DIR = "ECSRUNNER_RUNNER_DIR", Some("/home/runner"), "Holds `bin/Runner.Listener`; the job's HOME.";
-    AGENT_DIR = "ECSRUNNER_AGENT_DIR", Some("/run/ecsrunner"), "Where the hook script, its rules and the FIFO are made; for one runner alone.";
+    AGENT_DIR = "ECSRUNNER_AGENT_DIR", Some("/run/ecsrunner"), "Where the hook scripts, their rules and the FIFO are made; for one runner alone.";
+    TMP_DIR = "ECSRUNNER_TMP_DIR", None, "An existing directory that becomes `TMPDIR` of the listener and its job.";
     RUNNER_UID = "ECSRUNNER_RUNNER_UID", None, "User and group id of the listener, where the agent is root; its own by default.";
     BOOT_LIMIT = "ECSRUNNER_BOOT_LIMIT_SECS", Some("300"), "How long to wait for the boot item.";
-    CONNECT_LIMIT = "ECSRUNNER_CONNECT_LIMIT_SECS", Some("120"), "How long the listener may take to connect to GitHub.";
+    CONNECT_LIMIT = "ECSRUNNER_CONNECT_LIMIT_SECS", Some("120"), "How long the listener may take to listen for jobs.";
     IDLE_LIMIT = "ECSRUNNER_IDLE_LIMIT_SECS", Some("900"), "How long a connected runner waits for a job; at least 600 outside of tests, since a retired runner counts on it.";
+    HOOK_LIMIT = "ECSRUNNER_HOOK_LIMIT_SECS", Some("300"), "How long a job may run until its job-started hook has checked in; the runner downloads the job's actions before that.";
     JOB_LIMIT = "ECSRUNNER_JOB_LIMIT_SECS", Some("21600"), "How long a job may run.";
-    EXIT_LIMIT = "ECSRUNNER_EXIT_LIMIT_SECS", Some("30"), "How long the listener may take to end after its job.";
-    STOP_TIMEOUT = "ECSRUNNER_STOP_TIMEOUT_SECS", Some("120"), "The container's stopTimeout, at least 6: the listener is killed 5 seconds before it ends.";
+    EXIT_LIMIT = "ECSRUNNER_EXIT_LIMIT_SECS", Some("90"), "How long the listener may take to end after its job; the listener itself gives up on its session after 30 seconds.";
+    STOP_TIMEOUT = "ECSRUNNER_STOP_TIMEOUT_SECS", Some("120"), "The container's stopTimeout: the listener is killed 5 seconds before it ends. 25 is the least that lets a running job end; 6 is the least that is taken.";
     RETRY_DELAY = "ECSRUNNER_RETRY_DELAY_MS", Some("5000"), "Pause before a listener that asks for it (exit code 2) is started again.";
-    LISTENER_ENV = "ECSRUNNER_LISTENER_ENV", None, "Names of further variables to pass to the listener and its job, separated by commas.";
+    LISTENER_ENV = "ECSRUNNER_LISTENER_ENV", None, "Names of further variables to pass to the listener and its job, separated by commas; of `ACTIONS_RUNNER_*` only `ACTIONS_RUNNER_ACTION_ARCHIVE_CACHE` and `ACTIONS_RUNNER_PRINT_LOG_TO_STDOUT`.";
+    ACTION_ARCHIVE_CACHE = "ACTIONS_RUNNER_ACTION_ARCHIVE_CACHE", None, "Passed to the listener and its job, where it is set: a directory of downloaded actions.";
     PATH = "PATH", Some("/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"), "Passed to the listener and its job.";
     LANG = "LANG", Some("C.UTF-8"), "Passed to the listener and its job.";
     LANGUAGE = "LANGUAGE", None, "Passed to the listener and its job, where it is set.";
@@ -137,6 +140,8 @@ pub struct ListenerConfig {
     pub runner_dir: PathBuf,
     /// User and group of the listener, where the agent is root.
     pub uid: Option<u32>,
+    /// The directory that becomes its `TMPDIR`.
+    pub tmp_dir: Option<PathBuf>,
     /// Variables that come from outside, as they are given to it.
     pub environment: Vec<(String, OsString)>,
 }
@@ -144,10 +149,12 @@ pub struct ListenerConfig {
 /// Each is measured by a monotonic clock: one that is set changes nothing.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct Limits {
-    /// From the listener's first start to its connection.
+    /// From the listener's first start until it listens for jobs.
     pub connect: Duration,
-    /// From the first connection to the job.
+    /// From then to the job.
     pub idle: Duration,
+    /// From the job's start until its hook has checked in.
+    pub hook: Duration,
     /// From the job's start to its end.
     pub job: Duration,
     /// From the job's end to the listener's.
@@ -181,251 +188,9 @@ impl Config {
         lookup: impl Fn(&str) -> Option<OsString>,
         executable: &str,
     ) -> Result<Self, ConfigError> {
-        let mut read = Reader { lookup, faults: Vec::new() };
-        let config = read.config(executable);
-        if read.faults.is_empty() { Ok(config) } else { Err(ConfigError(read.faults)) }
+        Reader::read(lookup, executable)
     }
-}
-
-/// Collects faults; what it returns beside a fault is thrown away with it.
-struct Reader<F> {
-    lookup: F,
-    faults: Vec<String>,
-}
-
-impl<F: Fn(&str) -> Option<OsString>> Reader<F> {
-    fn config(&mut self, executable: &str) -> Config {
-        Config {
-            boot: self.boot(),
-            supervision: Supervision {
-                listener: self.listener(),
-                agent_dir: self.directory(AGENT_DIR),
-                executable: executable.to_owned(),
-                capacity_provider: self.optional(CAPACITY_PROVIDER),
-                limits: Limits {
-                    connect: self.secs(CONNECT_LIMIT, 1),
-                    idle: self.secs(IDLE_LIMIT, 1),
-                    job: self.secs(JOB_LIMIT, 1),
-                    exit: self.secs(EXIT_LIMIT, 1),
-                    stop: self.secs(STOP_TIMEOUT, 6),
-                    retry: Duration::from_millis(self.number(RETRY_DELAY, 0, 60_000)),
-                },
-            },
-        }
-    }
-
-    fn boot(&mut self) -> BootConfig {
-        let region = self.optional(REGION).or_else(|| self.optional(DEFAULT_REGION));
-        let region = region.unwrap_or_else(|| self.required(REGION));
-        let endpoint = self.optional(ENDPOINT_DYNAMODB).or_else(|| self.optional(ENDPOINT));
-        if let Some(endpoint) = &endpoint {
-            self.check_url(endpoint, "an endpoint");
-        }
-        let domain = if region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" };
-        BootConfig {
-            table: self.required(BOOT_TABLE),
-            identity: self.identity(),
-            endpoint: endpoint.unwrap_or_else(|| format!("https://dynamodb.{region}.{domain}")),
-            region,
-            ca_bundle: self.raw(CA_BUNDLE).map(PathBuf::from),
-            limit: self.secs(BOOT_LIMIT, 1),
-        }
-    }
-
-    fn identity(&mut self) -> Identity {
-        if let Some(owner) = self.optional(BOOT_OWNER) {
-            let credentials = Credentials {
-                access_key_id: self.required(ACCESS_KEY_ID),
-                secret_access_key: SecretString::from(self.required(SECRET_ACCESS_KEY)),
-                session_token: self.optional(SESSION_TOKEN).map(SecretString::from),
-            };
-            return Identity::Told { owner, credentials };
-        }
-        let role = self.required(BOOT_ROLE);
-        let metadata = self.required(METADATA);
-        if !metadata.is_empty() {
-            self.check_url(&metadata, METADATA.name);
-        }
-        let credentials = match (self.optional(RELATIVE_CREDENTIALS), self.optional(FULL_CREDENTIALS)) {
-            (Some(uri), _) => CredentialsEndpoint::relative(&uri),
-            (None, Some(url)) => {
-                let token = self.optional(CREDENTIALS_TOKEN).map(SecretString::from);
-                CredentialsEndpoint::full(SecretString::from(url), token)
-            }
-            (None, None) => {
-                self.faults.push(format!("{} is not set", RELATIVE_CREDENTIALS.name));
-                CredentialsEndpoint::relative("")
-            }
-        };
-        Identity::OfTask { role, endpoints: TaskEndpoints::new(&metadata, credentials) }
-    }
-
-    fn check_url(&mut self, url: &str, what: &str) {
-        if !url.starts_with("http://") && !url.starts_with("https://") {
-            self.faults.push(format!("`{url}` is not {what}: an http or https URL is expected"));
-        }
-    }
-
-    fn listener(&mut self) -> ListenerConfig {
-        let mut environment = Vec::new();
-        for variable in [PATH, LANG, LANGUAGE, LC_ALL, DEBIAN_FRONTEND, IMAGE_OS] {
-            let value = self.raw(variable).or_else(|| variable.default.map(OsString::from));
-            environment.extend(value.map(|value| (variable.name.to_owned(), value)));
-        }
-        let names = self.optional(LISTENER_ENV).unwrap_or_default();
-        for name in names.split(',').map(str::trim).filter(|name| !name.is_empty()) {
-            if may_pass(name) {
-                environment.extend((self.lookup)(name).map(|value| (name.to_owned(), value)));
-            } else {
-                self.faults.push(format!("{} must not name `{name}`", LISTENER_ENV.name));
-            }
-        }
-        ListenerConfig {
-            runner_dir: self.directory(RUNNER_DIR),
-            uid: self.optional(RUNNER_UID).and_then(|text| self.parse(RUNNER_UID, &text)),
-            environment,
-        }
-    }
-
-    fn raw(&self, variable: Variable) -> Option<OsString> {
-        (self.lookup)(variable.name).filter(|value| !value.is_empty())
-    }
-
-    fn optional(&mut self, variable: Variable) -> Option<String> {
-        let text = self.raw(variable)?.into_string();
-        text.map_err(|_| self.faults.push(format!("{} is not UTF-8", variable.name))).ok()
-    }
-
-    fn required(&mut self, variable: Variable) -> String {
-        let faults = self.faults.len();
-        let text = self.optional(variable).or_else(|| variable.default.map(str::to_owned));
-        if text.is_none() && self.faults.len() == faults {
-            self.faults.push(format!("{} is not set", variable.name));
-        }
-        text.unwrap_or_default()
-    }
-
-    fn directory(&mut self, variable: Variable) -> PathBuf {
-        let path = PathBuf::from(self.required(variable));
-        if path.is_relative() {
-            self.faults.push(format!("{} is not an absolute path: `{}`", variable.name, path.display()));
-        }
-        path
-    }
-
-    fn parse<T: FromStr>(&mut self, variable: Variable, text: &str) -> Option<T> {
-        let number = text.parse().ok();
-        if number.is_none() {
-            self.faults.push(format!("{} is no whole number: `{text}`", variable.name));
-        }
-        number
-    }
-
-    fn number(&mut self, variable: Variable, least: u64, most: u64) -> u64 {
-        let text = self.required(variable);
-        let Some(number) = self.parse(variable, &text) else { return least };
-        if !(least..=most).contains(&number) {
-            self.faults.push(format!("{} is {number}; {least} to {most} is expected", variable.name));
-        }
-        number
-    }
-
-    fn secs(&mut self, variable: Variable, least: u64) -> Duration {
-        // A week is longer than GitHub lets any job run.
-        Duration::from_secs(self.number(variable, least, 7 * 24 * 3600))
-    }
-}
-
-/// Nothing of AWS's, of ECS's or of the agent's own reaches a job, and nothing
-/// that the agent itself decides on.
-fn may_pass(name: &str) -> bool {
-    !name.starts_with("AWS_")
-        && !name.starts_with("ECS_")
-        && !name.starts_with("ACTIONS_RUNNER_")
-        && !listener::OWN_VARIABLES.contains(&name)
-        && VARIABLES.iter().all(|variable| variable.name != name)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// As ECS sets them, and the control plane.
-    const TASK: [(&str, &str); 5] = [
-        ("ECSRUNNER_BOOT_TABLE", "boot"),
-        ("ECSRUNNER_BOOT_ROLE", "AROA"),
-        ("AWS_REGION", "eu-west-1"),
-        ("ECS_CONTAINER_METADATA_URI_V4", "http://169.254.170.2/v4/1"),
-        ("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "/v2/credentials/s3cret"),
-    ];
-
-    fn read(variables: &[(&str, &str)]) -> Result<Config, ConfigError> {
-        let lookup = |name: &str| {
-            variables.iter().rev().find(|(known, _)| *known == name).map(|(_, value)| OsString::from(value))
-        };
-        Config::from_env(lookup, "/agent")
-    }
-
-    fn with(variables: &[(&'static str, &'static str)]) -> Result<Config, ConfigError> {
-        read(&[&TASK[..], variables].concat())
-    }
-
-    #[test]
-    fn every_fault_of_the_environment_is_told_at_once() {
-        let error = read(&[("ECSRUNNER_JOB_LIMIT_SECS", "soon"), ("ECSRUNNER_AGENT_DIR", "here")]);
-        assert_eq!(
-            error.unwrap_err().to_string(),
-            "AWS_REGION is not set; ECSRUNNER_BOOT_TABLE is not set; ECSRUNNER_BOOT_ROLE is not set; \
-             ECS_CONTAINER_METADATA_URI_V4 is not set; AWS_CONTAINER_CREDENTIALS_RELATIVE_URI is not set; \
-             ECSRUNNER_AGENT_DIR is not an absolute path: `here`; \
-             ECSRUNNER_JOB_LIMIT_SECS is no whole number: `soon`"
-        );
-        let error =
-            read(&[("ECSRUNNER_BOOT_OWNER", "AROA:1"), ("AWS_REGION", "r"), ("ECSRUNNER_BOOT_TABLE", "t")]);
-        assert_eq!(
-            error.unwrap_err().to_string(),
-            "AWS_ACCESS_KEY_ID is not set; AWS_SECRET_ACCESS_KEY is not set"
-        );
-    }
-
-    #[test]
-    fn defaults_hold_where_nothing_is_said() {
-        let config = with(&[]).unwrap();
-        assert_eq!(config.boot.endpoint, "https://dynamodb.eu-west-1.amazonaws.com");
-        assert_eq!(config.boot.limit, Duration::from_secs(300));
-        assert_eq!(config.supervision.limits.idle, Duration::from_secs(900));
-        assert_eq!(config.supervision.agent_dir, PathBuf::from("/run/ecsrunner"));
-        assert!(config.supervision.listener.uid.is_none());
-    }
-
-    #[test]
-    fn the_variable_of_one_service_or_region_comes_before_that_of_all() {
-        let config =
-            with(&[("AWS_ENDPOINT_URL", "http://a"), ("AWS_ENDPOINT_URL_DYNAMODB", "http://b")]).unwrap();
-        assert_eq!(config.boot.endpoint, "http://b");
-        assert_eq!(with(&[("AWS_DEFAULT_REGION", "us-east-1")]).unwrap().boot.region, "eu-west-1");
-        let default = with(&[("AWS_REGION", ""), ("AWS_DEFAULT_REGION", "us-east-1")]).unwrap();
-        assert_eq!(default.boot.region, "us-east-1");
-    }
-
-    #[test]
-    fn no_variable_of_ours_or_of_aws_can_be_passed_to_a_job() {
-        for name in ["AWS_SECRET_ACCESS_KEY", "ECS_CONTAINER_METADATA_URI_V4", "ECSRUNNER_BOOT_ROLE", "HOME"]
-        {
-            assert!(!may_pass(name), "{name}");
-        }
-        let config = with(&[("ECSRUNNER_LISTENER_ENV", "A, B"), ("B", "2")]).unwrap();
-        assert!(config.supervision.listener.environment.contains(&("B".to_owned(), OsString::from("2"))));
-    }
-
-    #[test]
-    fn debug_shows_no_secret() {
-        assert!(!format!("{:?}", with(&[]).unwrap()).contains("s3cret"));
-        let told = with(&[
-            ("ECSRUNNER_BOOT_OWNER", "AROA:1"),
-            ("AWS_ACCESS_KEY_ID", "AKIA"),
-            ("AWS_SECRET_ACCESS_KEY", "s3cret"),
-        ]);
-        assert!(!format!("{:?}", told.unwrap()).contains("s3cret"));
-    }
-}
+mod tests;

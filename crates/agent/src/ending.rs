@@ -7,10 +7,8 @@ use ecsrunner_aws::boot::{TakeError, TaskError};
 use ecsrunner_core::exit::AgentExit;
 
 use crate::agent_dir::AgentDirError;
-use crate::listener::NOT_STARTED;
+use crate::env_file::EnvFileError;
 use crate::log::chain;
-use crate::phase::Phase;
-use crate::processes::Status;
 use crate::scrub::ScrubError;
 
 /// How the agent ended, and one sentence on it for a person.
@@ -25,10 +23,12 @@ pub(crate) struct Ending {
 pub(crate) enum Cause {
     /// A signal asked the agent to stop.
     Signal,
-    /// No connection within the connect limit.
+    /// Not listening for jobs within the connect limit.
     ConnectLimit,
     /// No job within the idle limit.
     IdleLimit,
+    /// The job's hook did not check in within the hook limit.
+    HookLimit,
     /// The job ran past its limit.
     JobLimit,
     /// The listener outlived its job for longer than the exit limit.
@@ -44,6 +44,7 @@ impl Cause {
             Self::Signal => "signal",
             Self::ConnectLimit => "connect_limit",
             Self::IdleLimit => "idle_limit",
+            Self::HookLimit => "hook_limit",
             Self::JobLimit => "job_limit",
             Self::ExitLimit => "exit_limit",
             Self::Refused(_) => "job_refused",
@@ -51,18 +52,8 @@ impl Cause {
     }
 }
 
-/// The listener's end, with what is needed to judge it.
-pub(crate) struct ListenerEnd<'a> {
-    /// Why the agent stopped it, and the phase it was in then.
-    pub(crate) stopped: Option<(&'a Cause, &'a Phase)>,
-    /// The phase it ended in.
-    pub(crate) phase: &'a Phase,
-    /// How its process ended.
-    pub(crate) status: Status,
-}
-
 impl Ending {
-    fn new(exit: AgentExit, detail: impl fmt::Display) -> Self {
+    pub(crate) fn new(exit: AgentExit, detail: impl fmt::Display) -> Self {
         Self { exit, detail: detail.to_string() }
     }
 
@@ -98,76 +89,16 @@ impl Ending {
     pub(crate) fn interrupted() -> Self {
         Self::new(AgentExit::Interrupted, "a signal asked the agent to stop while no listener ran")
     }
-
-    /// The time for connecting or for a job ran out between two starts of the listener.
-    pub(crate) fn retried_too_long(cause: &Cause) -> Self {
-        let exit = match cause {
-            Cause::ConnectLimit => AgentExit::NotConnected,
-            _ => AgentExit::NoJob,
-        };
-        Self::new(exit, "the listener asked to be started again until its time ran out")
-    }
-
-    /// A listener that ended, whatever ended it. Its codes are documented
-    /// nowhere; they are those of the official runner's source.
-    pub(crate) fn of_listener(end: &ListenerEnd<'_>) -> Self {
-        match end.stopped {
-            Some((cause, then)) => Self::of_stopped(cause, then, end),
-            None => Self::of_itself(end),
-        }
-    }
-
-    fn of_stopped(cause: &Cause, then: &Phase, end: &ListenerEnd<'_>) -> Self {
-        let completed = matches!(then, Phase::Completed { .. }) && end.status == Status::Code(0);
-        match cause {
-            Cause::Refused(reason) => Self::new(AgentExit::JobRefused, reason),
-            Cause::JobLimit => Self::new(AgentExit::JobTimeout, "the job ran longer than its limit"),
-            Cause::ExitLimit => Self::new(
-                AgentExit::ListenerCrashed,
-                "the listener outlived its job for longer than the exit limit",
-            ),
-            Cause::Signal if completed => {
-                Self::new(AgentExit::Completed, "a signal came when the job had completed")
-            }
-            // A job may also have come at the last moment: it was cancelled then.
-            Cause::Signal | Cause::IdleLimit | Cause::ConnectLimit if end.phase.job_seen() => {
-                Self::new(AgentExit::InterruptedBusy, format!("stopped while a job ran ({})", cause.reason()))
-            }
-            Cause::Signal => Self::new(AgentExit::Interrupted, "a signal asked the agent to stop"),
-            Cause::IdleLimit => Self::new(AgentExit::NoJob, "no job came within the idle limit"),
-            Cause::ConnectLimit => {
-                Self::new(AgentExit::NotConnected, "the listener did not connect within the connect limit")
-            }
-        }
-    }
-
-    fn of_itself(end: &ListenerEnd<'_>) -> Self {
-        match (end.status, end.phase) {
-            (Status::Code(0), Phase::Completed { result, .. }) => {
-                Self::new(AgentExit::Completed, format!("the job completed: {result}"))
-            }
-            // Some paths of the listener never say that a job completed.
-            (Status::Code(0), Phase::Running { .. }) => {
-                Self::new(AgentExit::Completed, "the listener ended after its job without naming the result")
-            }
-            (Status::Code(0), _) => Self::new(
-                AgentExit::RegistrationLost,
-                "the listener ended without a job: its registration is gone",
-            ),
-            (Status::Code(7), _) => Self::new(
-                AgentExit::ImageTooOld,
-                "GitHub refuses this version of the runner: the image is too old",
-            ),
-            (Status::Code(code), _) if code == i32::from(NOT_STARTED) => {
-                Self::new(AgentExit::ListenerMissing, "the listener cannot be started as its user")
-            }
-            (status, _) => Self::new(AgentExit::ListenerCrashed, format!("the listener ended: {status}")),
-        }
-    }
 }
 
 impl From<AgentDirError> for Ending {
     fn from(error: AgentDirError) -> Self {
+        Self::new(AgentExit::FilesFailed, chain(&error))
+    }
+}
+
+impl From<EnvFileError> for Ending {
+    fn from(error: EnvFileError) -> Self {
         Self::new(AgentExit::FilesFailed, chain(&error))
     }
 }
@@ -213,43 +144,12 @@ pub(crate) fn reason(exit: AgentExit) -> &'static str {
         AgentExit::TaskUnknown => "task_unknown",
         AgentExit::BootItemUnreadable => "boot_item_unreadable",
         AgentExit::FilesFailed => "files_failed",
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::time::Instant;
-
-    use super::*;
-
-    fn running() -> Phase {
-        Phase::Running { job: "build".into(), since: Instant::now() }
-    }
-
-    fn completed() -> Phase {
-        Phase::Completed { job: "build".into(), result: "Succeeded".into(), since: Instant::now() }
-    }
-
-    fn stopped(cause: &Cause, then: &Phase, phase: &Phase, code: i32) -> AgentExit {
-        let end = ListenerEnd { stopped: Some((cause, then)), phase, status: Status::Code(code) };
-        Ending::of_listener(&end).exit
-    }
-
-    #[test]
-    fn a_job_that_comes_while_an_idle_runner_is_stopped_was_interrupted() {
-        let exit = stopped(&Cause::IdleLimit, &Phase::Listening, &running(), 0);
-        assert_eq!(exit, AgentExit::InterruptedBusy);
-        assert_eq!(stopped(&Cause::IdleLimit, &Phase::Listening, &Phase::Listening, 0), AgentExit::NoJob);
-    }
-
-    #[test]
-    fn a_signal_after_the_job_leaves_a_completed_job_completed() {
-        assert_eq!(stopped(&Cause::Signal, &completed(), &completed(), 0), AgentExit::Completed);
-        assert_eq!(stopped(&Cause::Signal, &running(), &completed(), 0), AgentExit::InterruptedBusy);
-    }
-
-    #[test]
-    fn a_listener_that_does_not_end_by_itself_after_its_job_proves_nothing() {
-        assert_eq!(stopped(&Cause::ExitLimit, &completed(), &completed(), 0), AgentExit::ListenerCrashed);
+        AgentExit::SessionConflict => "session_conflict",
+        AgentExit::SessionRefused => "session_refused",
+        AgentExit::HookSilent => "hook_silent",
+        AgentExit::JobNotStarted => "job_not_started",
+        AgentExit::JobAbandoned => "job_abandoned",
+        AgentExit::JobWithdrawn => "job_withdrawn",
+        AgentExit::DirectoryUnreadable => "directory_unreadable",
     }
 }

@@ -4,7 +4,7 @@
 //! hook that only fails does not stop a job: steps with `if: always()` and
 //! actions' `pre:` steps would still run. So a refusing hook tells the agent
 //! and blocks, and the agent interrupts the listener, which then evaluates no
-//! further step.
+//! further step. A hook that allows tells the agent too: it has checked in.
 
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
@@ -20,17 +20,18 @@ use ecsrunner_core::policy::{Refusal, Subject};
 use nix::fcntl::OFlag;
 use serde::Deserialize;
 
-use crate::agent_dir::{self, Rules};
+use crate::agent_dir::{self, Rules, Verdict};
 use crate::signals::Signals;
 
 /// The first argument that asks an executable to be the hook; the agent's
 /// directory is the second.
 pub(crate) const HOOK_SUBCOMMAND: &str = "agent-hook";
 
-/// The longest that a refusing hook holds its job.
-const BLOCK_LIMIT: Duration = Duration::from_secs(120);
-/// How long it outlives a signal: an INT that reaches the whole process group
-/// must not end the hook before the listener has begun to shut down.
+/// The longest that a refusing hook holds its job. The agent kills the job's
+/// processes before that.
+pub(crate) const BLOCK_LIMIT: Duration = Duration::from_secs(120);
+/// How long it outlives a signal. The worker sends one to its step, and only
+/// once it has heard of a shutdown.
 const LINGER: Duration = Duration::from_secs(2);
 /// How long the agent may take to tell the job's name.
 const JOB_NAME_LIMIT: Duration = Duration::from_secs(5);
@@ -57,16 +58,22 @@ enum Refused {
 /// Judges the job around it by the rules in the agent's directory, and returns
 /// the exit code: 0 where the job may run.
 ///
-/// Where it may not, one sentence goes to `out`, which is the job's log, the
-/// agent is told, and the call blocks until the runner ends it, for at most
-/// two minutes. `lookup` is usually [`std::env::var_os`].
+/// The agent is told in either case. Where the job may not run, one sentence
+/// goes to `out`, which is the job's log, and the call blocks until the runner
+/// ends it, for at most two minutes. `lookup` is usually [`std::env::var_os`].
+///
+/// INT and TERM are held from the start: a hook that ended while it judges
+/// would let the job's next step begin.
 pub(crate) fn hook(agent_dir: &Path, lookup: impl Fn(&str) -> Option<OsString>, mut out: impl Write) -> u8 {
-    let Err(reason) = judge(agent_dir, &Environment(lookup)) else { return 0 };
-    // In this order: the agent's INT may come as soon as it is told.
     let signals = Signals::install();
+    let Err(reason) = judge(agent_dir, &Environment(lookup)) else {
+        // Where the agent does not hear of it, it ends the job: policy may not have held.
+        let _ = tell_agent(agent_dir, &Verdict::Allowed);
+        return 0;
+    };
     let _ = writeln!(out, "ecsrunner refuses this job: {reason}").and_then(|()| out.flush());
     // An agent that is gone cannot be told; then the blocking has to do.
-    let _ = tell_agent(agent_dir, &reason.to_string());
+    let _ = tell_agent(agent_dir, &Verdict::Refused(reason.to_string()));
     match signals {
         Ok(signals) if signals.stops_within(BLOCK_LIMIT) => thread::sleep(LINGER),
         Ok(_) => {}
@@ -75,11 +82,10 @@ pub(crate) fn hook(agent_dir: &Path, lookup: impl Fn(&str) -> Option<OsString>, 
     1
 }
 
-fn tell_agent(agent_dir: &Path, reason: &str) -> io::Result<()> {
-    let path = agent_dir::refusals_path(agent_dir);
+fn tell_agent(agent_dir: &Path, verdict: &Verdict) -> io::Result<()> {
+    let path = agent_dir::verdicts_path(agent_dir);
     let mut fifo = OpenOptions::new().write(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(path)?;
-    let line: String = reason.chars().filter(|c| !c.is_control()).take(300).collect();
-    fifo.write_all(format!("{line}\n").as_bytes())
+    fifo.write_all(verdict.line().as_bytes())
 }
 
 fn judge(

@@ -4,28 +4,35 @@
 //! It takes its boot item, starts the official listener for one job, follows
 //! it, ends it where a limit, a signal or the job-started hook says so, and
 //! tells by its exit code how that went. One story, in this order: [`config`],
-//! `boot`, `scrub`, `agent_dir`, `listener`, `supervise`, `ending`. In a
-//! container the story is told in two lives, between which everything that AWS
-//! gave is left behind. `hook` is the other side, inside of the job.
+//! `boot`, `scrub`, `agent_dir`, `env_file`, `listener`, `supervise`, `judge`.
+//! In a container the story is told in two lives, between which everything that
+//! AWS gave is left behind. `hook` and `container_hook` are the other side,
+//! inside of the job.
 //!
 //! Talking to GitHub does not belong here, nor does any decision about other
 //! runners. There is no async runtime: the agent has to stay small beside a job.
 
 pub mod config;
+pub mod paths;
 
 mod boot;
 mod scrub;
 mod agent_dir;
+mod env_file;
 mod listener;
 mod output;
 mod lines;
+mod words;
 mod phase;
 mod supervise;
+mod stopping;
 mod signals;
 mod processes;
+mod judge;
 mod ending;
 mod log;
 mod hook;
+mod container_hook;
 
 use std::env;
 use std::ffi::OsString;
@@ -37,6 +44,7 @@ use ecsrunner_aws::boot::Taken;
 use ecsrunner_core::exit::AgentExit;
 
 pub use crate::config::{Config, ConfigError};
+use crate::container_hook::{CONTAINER_HOOK_SUBCOMMAND, container_hook};
 use crate::ending::Ending;
 use crate::hook::{HOOK_SUBCOMMAND, hook};
 use crate::listener::LISTENER_SUBCOMMAND;
@@ -45,7 +53,7 @@ use crate::scrub::SUPERVISE_SUBCOMMAND;
 use crate::signals::Signals;
 
 /// The other processes that an executable is which has an agent in it: the
-/// agent's second life, its listener before it is one, and the hook in the job.
+/// agent's second life, its listener before it is one, and the hooks in the job.
 /// `None` where the first argument asks for none of them.
 ///
 /// Call it before there are threads, and before anything else reads arguments.
@@ -58,6 +66,9 @@ pub fn subcommand(arguments: &[OsString]) -> Option<ExitCode> {
         [first, agent_dir] if first == HOOK_SUBCOMMAND => {
             let lookup = |name: &str| env::var_os(name);
             Some(ExitCode::from(hook(Path::new(agent_dir), lookup, io::stdout())))
+        }
+        [first] if first == CONTAINER_HOOK_SUBCOMMAND => {
+            Some(ExitCode::from(container_hook(io::stdin().lock(), io::stdout())))
         }
         _ => None,
     }

@@ -2,49 +2,89 @@
 //!
 //! They are hints: while a job runs, it can forge them, and some paths of the
 //! listener leave one out. What they cause is at worst the end of that job.
+//! How the job ended is GitHub's to tell: the official runner 2.336 was seen
+//! to print `Canceled` for a job that it had reported as succeeded.
 
 /// A line of the listener that tells where it stands.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum Hint {
-    /// It has a session with GitHub.
-    Connected,
-    /// It waits for a job.
+    /// It waits for a job. `√ Connected to GitHub` comes before it has a
+    /// session and at each new attempt, and means nothing.
     Listening,
-    /// It was given a job, by its display name.
+    /// It was given a job. The display name's first line, where it has several.
     Running { job: String },
-    /// The job ended, with a result in GitHub's words.
-    Completed { job: String, result: String },
+    /// Its job ended.
+    Completed { result: String },
 }
 
-impl Hint {
-    /// Reads one line, anchored at its start: with debug output switched on,
-    /// the listener repeats its lines inside others.
-    pub(crate) fn parse(line: &str) -> Option<Self> {
+/// Reads a listener's lines, one after another.
+///
+/// A job's display name is printed as it is, with its line ends. So a line
+/// counts only with the time at its start, and the end of a job only with the
+/// name that `Running job: ` told.
+#[derive(Default, Debug)]
+pub(crate) struct Hints {
+    job: Option<String>,
+    /// The line that tells of the job's end has begun, and its name goes on.
+    is_name_open: bool,
+}
+
+impl Hints {
+    /// Reads one line, anchored at its start.
+    pub(crate) fn read(&mut self, line: &str) -> Option<Hint> {
         let line = line.trim_end_matches(['\r', '\n']);
-        let line = without_time(line);
-        if line.starts_with("√ Connected to GitHub") {
-            return Some(Self::Connected);
+        // With debug output switched on, these come between any two lines.
+        if line.starts_with("[RUNNER ") || line.starts_with("[WORKER ") {
+            return None;
         }
-        if line == "Listening for Jobs" {
-            return Some(Self::Listening);
+        let Some(said) = after_time(line) else { return self.read_name(line) };
+        if said == "Listening for Jobs" {
+            return Some(Hint::Listening);
         }
-        if let Some(job) = line.strip_prefix("Running job: ") {
-            return Some(Self::Running { job: job.to_owned() });
+        if let Some(job) = said.strip_prefix("Running job: ") {
+            // Another such line is the name of the job, or forged.
+            self.job.get_or_insert_with(|| job.to_owned());
+            return Some(Hint::Running { job: job.to_owned() });
         }
-        let (job, result) = line.strip_prefix("Job ")?.rsplit_once(" completed with result: ")?;
-        Some(Self::Completed { job: job.to_owned(), result: result.to_owned() })
+        let rest = said.strip_prefix("Job ")?.strip_prefix(self.job.as_deref()?)?;
+        self.is_name_open = rest.is_empty();
+        let result = rest.strip_prefix(COMPLETED)?;
+        RESULTS.contains(&result).then(|| Hint::Completed { result: result.to_owned() })
+    }
+
+    /// Reads a line without a time: perhaps the rest of the job's name.
+    fn read_name(&mut self, line: &str) -> Option<Hint> {
+        let (_, result) = line.rsplit_once(COMPLETED).filter(|_| self.is_name_open)?;
+        if !RESULTS.contains(&result) {
+            return None;
+        }
+        self.is_name_open = false;
+        Some(Hint::Completed { result: result.to_owned() })
     }
 }
 
-/// Takes off a leading `2026-11-01 12:34:56Z: `.
-fn without_time(line: &str) -> &str {
+const COMPLETED: &str = " completed with result: ";
+/// GitHub took the job away from the runner.
+pub(crate) const ABANDONED: &str = "Abandoned";
+/// The results that the official runner knows.
+const RESULTS: [&str; 6] = ["Succeeded", "SucceededWithIssues", "Failed", "Canceled", "Skipped", ABANDONED];
+
+/// What follows a leading `2026-11-01 12:34:56Z: `.
+fn after_time(line: &str) -> Option<&str> {
     const SHAPE: &[u8] = b"dddd-dd-dd dd:dd:ddZ: ";
     let fits = line.len() >= SHAPE.len()
         && line.bytes().zip(SHAPE).all(|(byte, shape)| match shape {
             b'd' => byte.is_ascii_digit(),
             other => byte == *other,
         });
-    if fits { &line[SHAPE.len()..] } else { line }
+    fits.then(|| &line[SHAPE.len()..])
+}
+
+impl Line<'_> {
+    /// The text of a line from its start.
+    pub(crate) fn text(&self) -> Option<String> {
+        self.at_start.then(|| String::from_utf8_lossy(self.bytes).into_owned())
+    }
 }
 
 /// Cuts a stream into lines; one that is longer than the limit comes in pieces.
@@ -91,29 +131,64 @@ impl Lines {
 mod tests {
     use super::*;
 
-    #[test]
-    fn the_listeners_lines_are_read_with_and_without_a_time() {
-        let completed = |job: &str, result: &str| {
-            Some(Hint::Completed { job: job.to_owned(), result: result.to_owned() })
-        };
-        for (line, hint) in [
-            ("√ Connected to GitHub", Some(Hint::Connected)),
-            ("2026-11-01 12:34:56Z: Listening for Jobs\r\n", Some(Hint::Listening)),
-            (
-                "2026-11-01 12:34:56Z: Running job: build (x64)",
-                Some(Hint::Running { job: "build (x64)".into() }),
-            ),
-            ("Job build completed with result: Succeeded\n", completed("build", "Succeeded")),
-            (
-                "Job a completed with result: b completed with result: Failed",
-                completed("a completed with result: b", "Failed"),
-            ),
-            ("[RUNNER 2026-11-01 12:34:56Z INFO Terminal] WRITE LINE: Listening for Jobs", None),
-            ("echo Running job: x", None),
-            ("Current runner version: '2.336.0'", None),
-        ] {
-            assert_eq!(Hint::parse(line), hint, "{line}");
+    /// What the last of these lines tells, each with a time at `T`.
+    fn last(lines: &[&str]) -> Option<Hint> {
+        let mut hints = Hints::default();
+        let mut told = None;
+        for line in lines {
+            told = hints.read(&line.replace("T: ", "2026-11-01 12:34:56Z: "));
         }
+        told
+    }
+
+    fn completed(result: &str) -> Option<Hint> {
+        Some(Hint::Completed { result: result.to_owned() })
+    }
+
+    #[test]
+    fn the_listeners_lines_are_read_with_their_time_and_the_jobs_own_name() {
+        assert_eq!(last(&["T: Listening for Jobs\r\n"]), Some(Hint::Listening));
+        let running = Some(Hint::Running { job: "build (x64)".into() });
+        assert_eq!(last(&["T: Running job: build (x64)"]), running);
+        let job = "T: Running job: build";
+        assert_eq!(last(&[job, "T: Job build completed with result: Succeeded\n"]), completed("Succeeded"));
+        assert_eq!(last(&[job, "T: Job build completed with result: Abandoned"]), completed("Abandoned"));
+        let odd = "a completed with result: Succeeded";
+        let lines =
+            [&format!("T: Running job: {odd}"), &format!("T: Job {odd} completed with result: Failed")];
+        assert_eq!(last(&lines.map(String::as_str)), completed("Failed"));
+    }
+
+    #[test]
+    fn lines_that_only_look_like_the_listeners_mean_nothing() {
+        let job = "T: Running job: build";
+        for line in [
+            "√ Connected to GitHub",
+            "Listening for Jobs",
+            "Running job: build",
+            "Job build completed with result: Succeeded",
+            "T: Job other completed with result: Succeeded",
+            "T: Job build completed with result: Wonderful",
+            "T: Job build and more completed with result: Succeeded",
+            "[RUNNER 2026-11-01 12:34:56Z INFO Terminal] WRITE LINE: T: Job build completed with result: Failed",
+            "echo T: Running job: x",
+            "Current runner version: '2.336.0'",
+        ] {
+            assert_eq!(last(&[job, line]), None, "{line}");
+        }
+        assert_eq!(last(&["T: Job build completed with result: Succeeded"]), None, "no job was told");
+    }
+
+    #[test]
+    fn a_name_of_several_lines_is_read_to_its_end_and_forges_none() {
+        let begin = ["T: Running job: a", "b: Job x completed with result: Succeeded"];
+        assert_eq!(last(&begin), None);
+        let name_ends = "b: Job x completed with result: Succeeded completed with result: Failed";
+        let lines = [begin[0], begin[1], "T: Job a", "[WORKER 2026-11-01 12:34:56Z INFO x]", name_ends];
+        assert_eq!(last(&lines[..4]), None);
+        assert_eq!(last(&lines), completed("Failed"));
+        let twice = [&lines[..], &["c completed with result: Succeeded"]].concat();
+        assert_eq!(last(&twice), None, "the line has ended");
     }
 
     #[test]

@@ -7,7 +7,7 @@
 //! itself can take them on, so the agent starts itself as the listener's
 //! forerunner, which becomes that user and then the listener.
 
-use std::ffi::{CString, OsStr};
+use std::ffi::{CString, OsStr, OsString};
 use std::fs;
 use std::io::{self, Write};
 use std::os::fd::OwnedFd;
@@ -22,8 +22,11 @@ use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::{Gid, Pid, Uid, User, execv, geteuid, initgroups, setgid, setgroups, setuid};
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::config::Supervision;
+use crate::agent_dir::AgentDir;
+use crate::config::{ListenerConfig, Supervision};
+use crate::container_hook::has_docker;
 use crate::ending::StartError;
+use crate::env_file;
 use crate::output::Outputs;
 
 /// The first argument that asks an executable to be the listener's forerunner;
@@ -34,20 +37,38 @@ pub(crate) const LISTENER_SUBCOMMAND: &str = "agent-listener";
 pub(crate) const NOT_STARTED: u8 = 210;
 
 const HOME: &str = "HOME";
+const TMPDIR: &str = "TMPDIR";
+const PATH: &str = "PATH";
+/// Where Docker's client looks for a daemon, if it is set.
+const DOCKER_HOST: &str = "DOCKER_HOST";
 /// The listener reads this one and removes it from its own environment.
 const JIT_CONFIG: &str = "ACTIONS_RUNNER_INPUT_JITCONFIG";
 const HOOK: &str = "ACTIONS_RUNNER_HOOK_JOB_STARTED";
+/// Only where there is no Docker: with it, the runner asks the hook for containers.
+const CONTAINER_HOOKS: &str = "ACTIONS_RUNNER_CONTAINER_HOOKS";
 /// Exit code 7 where GitHub refuses the runner's version.
 const DEPRECATED_EXIT_CODE: &str = "ACTIONS_RUNNER_RETURN_VERSION_DEPRECATED_EXIT_CODE";
-/// As in the official image: the listener takes INT itself.
-const TRAP_SIGNALS: &str = "RUNNER_MANUALLY_TRAP_SIG";
-/// Without it, the listener refuses to run as root, with exit code 0.
-const ALLOW_ROOT: &str = "RUNNER_ALLOW_RUNASROOT";
 
-/// The variables that the agent gives the listener beside those of
-/// [`ListenerConfig::environment`]. There are no others.
-pub(crate) const OWN_VARIABLES: [&str; 6] =
-    [HOME, JIT_CONFIG, HOOK, DEPRECATED_EXIT_CODE, TRAP_SIGNALS, ALLOW_ROOT];
+/// The variables of the official runner that may come from outside. All others
+/// of its prefix are the agent's to set: hooks and configurations are among them.
+pub(crate) const PASSED_VARIABLES: [&str; 2] =
+    ["ACTIONS_RUNNER_ACTION_ARCHIVE_CACHE", "ACTIONS_RUNNER_PRINT_LOG_TO_STDOUT"];
+
+/// Whether a variable is the agent's to set, whatever the image says. The
+/// official runner 2.336 reads some of its variables in any case.
+pub(crate) fn is_reserved(name: &str) -> bool {
+    let upper = name.to_ascii_uppercase();
+    let of_runner = upper.starts_with("ACTIONS_RUNNER_") && !PASSED_VARIABLES.contains(&name);
+    // The demo's stand-in for the listener is told what to do by variables of its own.
+    let of_ours = upper.starts_with("ECSRUNNER_") && !upper.starts_with("ECSRUNNER_SIM_");
+    name == HOME || of_runner || of_ours
+}
+
+/// Takes out of the runner's `.env` whatever the agent sets.
+pub(crate) fn hold_env_file(config: &ListenerConfig) -> Result<env_file::EnvFile, env_file::EnvFileError> {
+    let own_tmp = config.tmp_dir.is_some();
+    env_file::hold(&config.runner_dir, |name| is_reserved(name) || (own_tmp && name == TMPDIR))
+}
 
 /// Who the listener is, where that is not the agent's own user.
 #[derive(Clone, Debug)]
@@ -108,10 +129,12 @@ pub(crate) struct Listener {
 
 impl Listener {
     /// Starts it in a process group of its own, with a clean environment.
+    /// `env_file` holds what its `.env` adds.
     pub(crate) fn start(
         config: &Supervision,
         account: Option<&Account>,
-        hook_script: &Path,
+        dir: &AgentDir,
+        env_file: &[(String, Vec<u8>)],
         jit: &SecretString,
     ) -> Result<(Self, Outputs), StartError> {
         let listener = &config.listener;
@@ -135,12 +158,14 @@ impl Listener {
             .env_clear()
             .envs(listener.environment.iter().map(|(name, value)| (name, value)))
             .env(HOME, &listener.runner_dir)
-            .env(HOOK, hook_script)
+            .env(HOOK, dir.script())
             .env(DEPRECATED_EXIT_CODE, "1")
-            .env(TRAP_SIGNALS, "1")
             .env(JIT_CONFIG, jit.expose_secret());
-        if account.map_or(geteuid(), |account| account.uid).is_root() {
-            command.env(ALLOW_ROOT, "1");
+        if let Some(tmp_dir) = &listener.tmp_dir {
+            command.env(TMPDIR, tmp_dir);
+        }
+        if !reaches_docker(listener, env_file) {
+            command.env(CONTAINER_HOOKS, dir.container_script());
         }
         Self::spawn(&mut command).map_err(failed)
     }
@@ -155,15 +180,28 @@ impl Listener {
         Ok((Self { pid: Pid::from_raw(pid) }, Outputs::new(stdout.into(), stderr.into())?))
     }
 
-    /// Sends a signal to the listener and everything in its group.
-    pub(crate) fn signal_group(&self, signal: Signal) {
-        ignore_missing(killpg(self.pid, signal));
+    /// Asks the listener, and it alone, to end its job and itself.
+    pub(crate) fn interrupt(&self) {
+        ignore_missing(kill(self.pid, Signal::SIGINT));
     }
 
-    /// Sends a signal to the listener alone.
-    pub(crate) fn signal(&self, signal: Signal) {
-        ignore_missing(kill(self.pid, signal));
+    /// Kills the listener and everything in its group. What left the group is
+    /// for [`crate::processes::kill_descendants`].
+    pub(crate) fn kill_group(&self) {
+        ignore_missing(killpg(self.pid, Signal::SIGKILL));
     }
+}
+
+/// Whether jobs can use Docker, by the environment that the listener will have.
+fn reaches_docker(config: &ListenerConfig, env_file: &[(String, Vec<u8>)]) -> bool {
+    let given = |name: &str| {
+        let (_, value) = config.environment.iter().rev().find(|(known, _)| known == name)?;
+        Some(value.as_os_str())
+    };
+    let value = |name: &str| env_file::value(env_file, name).or_else(|| given(name)).map(OsString::from);
+    let path = value(PATH).unwrap_or_default();
+    let names_host = value(DOCKER_HOST).is_some_and(|host| !host.is_empty());
+    has_docker(&path, &config.runner_dir, names_host)
 }
 
 fn is_executable(path: &Path) -> io::Result<()> {

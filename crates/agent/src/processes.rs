@@ -68,6 +68,15 @@ pub(crate) fn reap(pid: Pid) -> Option<Status> {
     }
 }
 
+/// Kills everything below this process once, parents first: a worker that
+/// outlived its step would begin the next one.
+pub(crate) fn kill_descendants() {
+    for process in descendants().iter().filter(|process| !process.zombie) {
+        // What is gone, or another user's by now, shows in what remains.
+        let _ = kill(process.pid, Signal::SIGKILL);
+    }
+}
+
 /// What became of the processes that the listener left behind.
 pub(crate) struct Leftovers {
     /// How many were killed.
@@ -103,7 +112,7 @@ struct Process {
     zombie: bool,
 }
 
-/// Every process below this one.
+/// Every process below this one, each after its parent.
 fn descendants() -> Vec<Process> {
     let mut children: BTreeMap<i32, Vec<Process>> = BTreeMap::new();
     let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };

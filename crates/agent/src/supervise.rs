@@ -5,35 +5,32 @@
 
 use std::io::Write;
 use std::os::fd::AsFd;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use ecsrunner_aws::boot::Taken;
-use nix::sys::signal::Signal;
 use secrecy::SecretString;
 
-use crate::agent_dir::{AgentDir, Rules};
+use crate::agent_dir::{AgentDir, HookCommands, Rules, Verdict};
 use crate::config::{Limits, Supervision};
-use crate::ending::{Cause, Ending, ListenerEnd, StartError};
+use crate::container_hook::CONTAINER_HOOK_SUBCOMMAND;
+use crate::ending::{Cause, Ending};
 use crate::hook::HOOK_SUBCOMMAND;
-use crate::lines::{Hint, Line};
-use crate::listener::{Account, Listener};
+use crate::judge::ListenerEnd;
+use crate::lines::{Hint, Hints};
+use crate::listener::{self, Account, Listener};
 use crate::log::Log;
 use crate::output::Outputs;
 use crate::phase::Phase;
 use crate::processes::{self, Status};
 use crate::signals::{self, Signals};
+use crate::stopping::Stop;
+use crate::words::Words;
 
 const MOST_RETRIES: u32 = 10;
-/// A listener that asks to be started again.
-const RETRYABLE: Status = Status::Code(2);
-/// From INT to KILL, where a stopping container leaves that much.
-const LONGEST_GRACE: Duration = Duration::from_secs(60);
-/// What is kept of stopTimeout for the agent itself.
-const STOP_RESERVE: Duration = Duration::from_secs(5);
-/// How long a killed listener may take to be gone.
-const KILL_LIMIT: Duration = Duration::from_secs(10);
 /// What is read of a listener's output after its end.
 const REST_LIMIT_BYTES: usize = 4 * 1024 * 1024;
+/// How long a job's name that is handed to the log may be.
+const NAME_CHARS: usize = 300;
 
 /// Runs the listener to its end, again where it asks for that.
 pub(crate) fn supervise(
@@ -45,16 +42,23 @@ pub(crate) fn supervise(
     let account = Account::of(config);
     let rules = Rules::from(taken.item);
     let group = account.as_ref().map(|account| account.gid);
-    let hook_command = [config.executable.as_str(), HOOK_SUBCOMMAND];
-    let dir = AgentDir::create(&config.agent_dir, &rules, &hook_command, group)?;
+    let executable = config.executable.as_str();
+    let hooks = HookCommands {
+        job_started: [executable, HOOK_SUBCOMMAND],
+        container: [executable, CONTAINER_HOOK_SUBCOMMAND],
+    };
+    let dir = AgentDir::create(&config.agent_dir, &rules, &hooks, group)?;
     let mut supervisor = Supervisor {
         config,
         signals,
         log,
         dir,
         started: Instant::now(),
-        connected: None,
+        listening: None,
         phase: Phase::Starting,
+        hints: Hints::default(),
+        words: Words::default(),
+        checked_in: false,
         stop: None,
         signals_seen: 0,
     };
@@ -68,27 +72,16 @@ struct Supervisor<'a, W> {
     dir: AgentDir,
     /// When the listener was first started.
     started: Instant,
-    /// When a listener first connected.
-    connected: Option<Instant>,
+    /// When a listener first listened for jobs.
+    listening: Option<Instant>,
     phase: Phase,
+    hints: Hints,
+    words: Words,
+    /// Whether the job's hook has told its verdict.
+    checked_in: bool,
     stop: Option<Stop>,
     /// How many signals have asked the agent to stop.
     signals_seen: u32,
-}
-
-/// The listener is being stopped.
-struct Stop {
-    cause: Cause,
-    /// The phase it was in when that was decided.
-    then: Phase,
-    step: Step,
-}
-
-enum Step {
-    /// INT was sent.
-    Interrupted { kill_at: Instant },
-    /// KILL was sent.
-    Killed { give_up_at: Instant },
 }
 
 impl<W: Write> Supervisor<'_, W> {
@@ -96,25 +89,28 @@ impl<W: Write> Supervisor<'_, W> {
         let mut retries = 0;
         loop {
             let status = self.run_once(account, jit, retries)?;
-            let ended_early = self.stop.is_none() && !self.phase.job_seen();
-            if status != RETRYABLE || !ended_early || retries == MOST_RETRIES {
-                return Ok(Ending::of_listener(&ListenerEnd {
-                    stopped: self.stop.as_ref().map(|stop| (&stop.cause, &stop.then)),
-                    phase: &self.phase,
-                    status,
-                }));
+            let end = self.end(status);
+            if !end.is_retryable() || retries == MOST_RETRIES {
+                return Ok(end.judge());
             }
             retries += 1;
             if self.signals.stops_within(self.config.limits.retry) {
                 return Err(Ending::interrupted());
             }
-            self.phase = Phase::Starting;
-            if let (deadline, Some(cause)) = self.deadline()
+            if let (deadline, Some(cause)) = self.start_deadline()
                 && Instant::now() >= deadline
             {
-                return Err(Ending::retried_too_long(&cause));
+                return Err(self.end(status).judge_retries(&cause));
             }
+            self.phase = Phase::Starting;
+            self.hints = Hints::default();
+            self.words = Words::default();
         }
+    }
+
+    fn end(&self, status: Status) -> ListenerEnd<'_> {
+        let stopped = self.stop.as_ref().map(|stop| (&stop.cause, &stop.then));
+        ListenerEnd { stopped, phase: &self.phase, words: &self.words, status }
     }
 
     /// One process of the listener, from its start until nothing of it is left.
@@ -123,9 +119,13 @@ impl<W: Write> Supervisor<'_, W> {
         account: Option<&Account>,
         jit: &SecretString,
         retries: u32,
-    ) -> Result<Status, StartError> {
+    ) -> Result<Status, Ending> {
+        let env_file = listener::hold_env_file(&self.config.listener)?;
+        for name in &env_file.removed {
+            self.log.warn("line removed from the runner's .env", &[("variable", name)]);
+        }
         let start = Instant::now();
-        let (listener, mut outputs) = Listener::start(self.config, account, &self.dir.script(), jit)?;
+        let (listener, mut outputs) = Listener::start(self.config, account, &self.dir, &env_file.kept, jit)?;
         let elapsed_ms = start.elapsed().as_millis();
         let pid = listener.pid.as_raw();
         self.log
@@ -149,8 +149,8 @@ impl<W: Write> Supervisor<'_, W> {
         loop {
             self.wait(outputs);
             self.read(outputs);
-            if let Some(refusal) = self.dir.take_refusal() {
-                self.refuse(listener, refusal);
+            for verdict in self.dir.take_verdicts() {
+                self.on_verdict(listener, verdict);
             }
             for _ in 0..self.signals.take_stops() {
                 self.on_signal(listener);
@@ -177,15 +177,23 @@ impl<W: Write> Supervisor<'_, W> {
     /// What happens next if nothing else does, and why the listener is stopped then.
     fn deadline(&self) -> (Instant, Option<Cause>) {
         let limits: &Limits = &self.config.limits;
-        match (&self.stop, &self.phase, self.connected) {
-            (Some(stop), _, _) => match stop.step {
-                Step::Interrupted { kill_at } => (kill_at, None),
-                Step::Killed { give_up_at } => (give_up_at, None),
-            },
-            (None, Phase::Running { since, .. }, _) => (*since + limits.job, Some(Cause::JobLimit)),
-            (None, Phase::Completed { since, .. }, _) => (*since + limits.exit, Some(Cause::ExitLimit)),
-            (None, _, Some(connected)) => (connected + limits.idle, Some(Cause::IdleLimit)),
-            (None, _, None) => (self.started + limits.connect, Some(Cause::ConnectLimit)),
+        match (&self.stop, &self.phase) {
+            (Some(stop), _) => (stop.deadline(), None),
+            (None, Phase::Running { since }) if !self.checked_in && limits.hook < limits.job => {
+                (*since + limits.hook, Some(Cause::HookLimit))
+            }
+            (None, Phase::Running { since }) => (*since + limits.job, Some(Cause::JobLimit)),
+            (None, Phase::Completed { since, .. }) => (*since + limits.exit, Some(Cause::ExitLimit)),
+            (None, Phase::Starting | Phase::Listening) => self.start_deadline(),
+        }
+    }
+
+    /// When a listener without a job is stopped, which another start does not put off.
+    fn start_deadline(&self) -> (Instant, Option<Cause>) {
+        let limits = &self.config.limits;
+        match self.listening {
+            Some(listening) => (listening + limits.idle, Some(Cause::IdleLimit)),
+            None => (self.started + limits.connect, Some(Cause::ConnectLimit)),
         }
     }
 
@@ -197,7 +205,7 @@ impl<W: Write> Supervisor<'_, W> {
         }
         match (cause, &self.stop) {
             (Some(cause), _) => self.interrupt(listener, cause),
-            (None, Some(Stop { step: Step::Killed { .. }, .. })) => return true,
+            (None, Some(stop)) if stop.is_killed() => return true,
             (None, _) => self.kill(listener),
         }
         false
@@ -206,19 +214,26 @@ impl<W: Write> Supervisor<'_, W> {
     /// The first signal asks the listener to stop, the second kills it.
     fn on_signal(&mut self, listener: &Listener) {
         self.signals_seen += 1;
-        match self.stop {
+        match &mut self.stop {
             None => self.interrupt(listener, Cause::Signal),
             Some(_) if self.signals_seen > 1 => self.kill(listener),
             // Already stopping for another reason; the container may have
             // less time left than that.
-            Some(_) => self.hasten(),
+            Some(stop) => stop.hasten(&Cause::Signal, self.config.limits.stop),
         }
     }
 
-    fn refuse(&mut self, listener: &Listener, refusal: String) {
-        if self.stop.is_none() {
-            self.log.warn("job refused", &[("reason", &refusal)]);
-            self.interrupt(listener, Cause::Refused(refusal));
+    fn on_verdict(&mut self, listener: &Listener, verdict: Verdict) {
+        self.checked_in = true;
+        match (verdict, &mut self.stop) {
+            (Verdict::Allowed, _) => self.log.info("hook checked in", &[]),
+            (Verdict::Refused(refusal), stop) => {
+                self.log.warn("job refused", &[("reason", &refusal)]);
+                match stop {
+                    Some(stop) => stop.refused(refusal, self.config.limits.stop),
+                    None => self.interrupt(listener, Cause::Refused(refusal)),
+                }
+            }
         }
     }
 
@@ -226,47 +241,33 @@ impl<W: Write> Supervisor<'_, W> {
         // A signal on Spot capacity comes, as a rule, two minutes before AWS takes it back.
         let capacity = self.config.capacity_provider.as_deref();
         self.log.info("stopping listener", &[("reason", &cause.reason()), ("capacity_provider", &capacity)]);
-        match cause {
-            // Not the whole group: the hook would end before the listener
-            // shuts down, and the job's next step could begin.
-            Cause::Refused(_) => listener.signal(Signal::SIGINT),
-            _ => listener.signal_group(Signal::SIGINT),
-        }
-        let grace = self.stop_grace();
-        let grace = if cause == Cause::Signal { grace } else { grace.min(LONGEST_GRACE) };
-        let step = Step::Interrupted { kill_at: Instant::now() + grace };
-        self.stop = Some(Stop { cause, then: self.phase.clone(), step });
-    }
-
-    fn hasten(&mut self) {
-        let latest = Instant::now() + self.stop_grace();
-        if let Some(Stop { step: Step::Interrupted { kill_at }, .. }) = &mut self.stop {
-            *kill_at = latest.min(*kill_at);
-        }
-    }
-
-    fn stop_grace(&self) -> Duration {
-        self.config.limits.stop.saturating_sub(STOP_RESERVE)
+        listener.interrupt();
+        self.stop = Some(Stop::interrupted(cause, self.phase.clone(), self.config.limits.stop));
     }
 
     fn kill(&mut self, listener: &Listener) {
         if let Some(stop) = &mut self.stop {
             self.log.warn("killing listener", &[("reason", &stop.cause.reason())]);
-            listener.signal_group(Signal::SIGKILL);
-            stop.step = Step::Killed { give_up_at: Instant::now() + KILL_LIMIT };
+            listener.kill_group();
+            processes::kill_descendants();
+            stop.killed();
         }
     }
 
     fn read(&mut self, outputs: &mut Outputs) -> usize {
-        let mut hints = Vec::new();
+        let (mut said, mut complained) = (Vec::new(), Vec::new());
         let read = outputs.stdout.read(|line| {
             self.log.pass(line.bytes);
-            hints.extend(hint_of(&line));
+            said.extend(line.text());
         });
-        for hint in hints {
-            self.on_hint(hint);
-        }
-        read + outputs.stderr.read(|line| self.log.pass(line.bytes))
+        let complaints = outputs.stderr.read(|line| {
+            self.log.pass(line.bytes);
+            complained.extend(line.text());
+        });
+        // What it printed to stdout, and its job in it, comes first.
+        said.iter().for_each(|line| self.on_line(line));
+        complained.iter().for_each(|line| self.hear(line, true));
+        read + complaints
     }
 
     /// What is in the pipes by now; a process that goes on writing is not waited for.
@@ -280,28 +281,42 @@ impl<W: Write> Supervisor<'_, W> {
         }
     }
 
-    fn on_hint(&mut self, hint: Hint) {
+    fn on_line(&mut self, line: &str) {
+        match self.hints.read(line) {
+            Some(hint) => self.on_hint(&hint),
+            None => self.hear(line, false),
+        }
+    }
+
+    /// A job can print whatever the listener can.
+    fn hear(&mut self, line: &str, is_error: bool) {
+        if !self.phase.job_seen() {
+            self.words.hear(line, is_error);
+        }
+    }
+
+    fn on_hint(&mut self, hint: &Hint) {
         let now = Instant::now();
         let Some(next) = self.phase.after(hint, now) else { return };
-        match &next {
-            Phase::Starting => {}
-            Phase::Connected => self.log.info("listener connected", &[]),
-            Phase::Listening => self.log.info("listening for jobs", &[]),
-            Phase::Running { job, .. } => {
-                self.log.info("job running", &[("job", job)]);
+        match hint {
+            Hint::Listening => {
+                self.log.info("listening for jobs", &[]);
+                self.words.connected();
+            }
+            Hint::Running { job } => {
+                let shown: String = job.chars().take(NAME_CHARS).collect();
+                self.log.info("job running", &[("job", &shown)]);
                 if let Err(error) = self.dir.write_job(job) {
                     self.log.warn("job name not written", &[("reason", &error.to_string())]);
                 }
             }
-            Phase::Completed { job, result, .. } => {
-                self.log.info("job completed", &[("job", job), ("result", result)]);
+            // The listener's word is not GitHub's, and can be another.
+            Hint::Completed { result } => {
+                self.log
+                    .info("job ended", &[("listener_result", result), ("hook_checked_in", &self.checked_in)]);
             }
         }
-        self.connected.get_or_insert(now);
+        self.listening.get_or_insert(now);
         self.phase = next;
     }
-}
-
-fn hint_of(line: &Line<'_>) -> Option<Hint> {
-    line.at_start.then(|| Hint::parse(&String::from_utf8_lossy(line.bytes))).flatten()
 }

@@ -81,7 +81,7 @@ pub struct Class {
     pub capacity: Capacity,
     /// The most runners of this class at once.
     pub max_runners: Option<u32>,
-    /// Minutes after which a job is cancelled.
+    /// Minutes after which a job is ended.
     pub max_job_minutes: Option<u32>,
     /// Every label that it offers, its own and the built-in ones.
     pub offers: Labels,

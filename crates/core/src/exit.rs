@@ -1,11 +1,13 @@
 //! How the agent of a runner ended: its process's exit code, which the control
 //! plane reads from the task's state change.
+//!
+//! A code never says how a job ended. GitHub alone knows that.
 
 /// An ending of the agent. The codes are pinned: they are stored by AWS and
 /// read by control planes of other releases.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum AgentExit {
-    /// 0: one job was executed, whatever its result, and the listener ended by itself.
+    /// 0: the listener said that its one job ended, whatever the result.
     Completed,
     /// 1: the agent itself failed.
     Failed,
@@ -17,17 +19,17 @@ pub enum AgentExit {
     BootAmbiguous,
     /// 13: the listener is missing, not executable or could not be started.
     ListenerMissing,
-    /// 14: the listener did not connect to GitHub within the connect limit.
+    /// 14: the listener did not listen for jobs within the connect limit.
     NotConnected,
     /// 15: GitHub refuses this runner's version: the image is too old.
     ImageTooOld,
     /// 16: no job came within the idle limit.
     NoJob,
-    /// 17: the listener ended by itself without having seen a job: its registration is gone.
+    /// 17: the listener said that its registration was deleted, and saw no job.
     RegistrationLost,
-    /// 18: the listener crashed, or ended with a code that promises nothing.
+    /// 18: the listener ended in a way that has no other code here.
     ListenerCrashed,
-    /// 19: the job ran longer than its limit and was cancelled.
+    /// 19: the job ran longer than its limit and was ended, which GitHub shows as a failure.
     JobTimeout,
     /// 20: policy refused the job; no step of it was executed.
     JobRefused,
@@ -39,13 +41,27 @@ pub enum AgentExit {
     TaskUnknown,
     /// 24: the boot item was taken, and is none that this agent understands.
     BootItemUnreadable,
-    /// 25: the agent's own files could not be made, as on a full disk.
+    /// 25: the agent's own files could not be made, or the runner's `.env` not rewritten.
     FilesFailed,
+    /// 26: GitHub has another session of this runner open.
+    SessionConflict,
+    /// 27: GitHub refused the runner's session (HTTP status 401 or 403).
+    SessionRefused,
+    /// 28: the job's hook did not check in within the hook limit, and the job was ended.
+    HookSilent,
+    /// 29: the listener was given a job and ended without having started it.
+    JobNotStarted,
+    /// 30: GitHub took the job away from the runner.
+    JobAbandoned,
+    /// 31: the listener ended by itself while it waited: the job that it was offered was gone.
+    JobWithdrawn,
+    /// 32: the listener cannot list its directory, or one above it.
+    DirectoryUnreadable,
 }
 
 impl AgentExit {
     /// Every ending, in the order of its code.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 25] = [
         Self::Completed,
         Self::Failed,
         Self::NoBootItem,
@@ -64,6 +80,13 @@ impl AgentExit {
         Self::TaskUnknown,
         Self::BootItemUnreadable,
         Self::FilesFailed,
+        Self::SessionConflict,
+        Self::SessionRefused,
+        Self::HookSilent,
+        Self::JobNotStarted,
+        Self::JobAbandoned,
+        Self::JobWithdrawn,
+        Self::DirectoryUnreadable,
     ];
 
     /// The process's exit code.
@@ -88,6 +111,13 @@ impl AgentExit {
             Self::TaskUnknown => 23,
             Self::BootItemUnreadable => 24,
             Self::FilesFailed => 25,
+            Self::SessionConflict => 26,
+            Self::SessionRefused => 27,
+            Self::HookSilent => 28,
+            Self::JobNotStarted => 29,
+            Self::JobAbandoned => 30,
+            Self::JobWithdrawn => 31,
+            Self::DirectoryUnreadable => 32,
         }
     }
 
@@ -109,5 +139,12 @@ mod tests {
             assert_eq!(AgentExit::from_code(i32::from(exit.code())), Some(exit));
         }
         assert_eq!(AgentExit::from_code(137), None);
+    }
+
+    #[test]
+    fn exit_codes_are_never_renumbered() {
+        let codes: Vec<u8> = AgentExit::ALL.iter().map(|exit| exit.code()).collect();
+        let pinned: Vec<u8> = [0, 1].into_iter().chain(10..=32).collect();
+        assert_eq!(codes, pinned);
     }
 }

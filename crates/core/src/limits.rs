@@ -11,14 +11,18 @@ pub struct Limits {
     pub max_runners: u32,
     /// The most runners at once for one repository; default: no limit of its own.
     pub max_runners_per_repository: Option<u32>,
-    /// Minutes after which a job is cancelled, where its class says nothing else.
+    /// Minutes after which a job is ended, where its class says nothing else.
+    /// GitHub shows such a job as failed.
     pub max_job_minutes: u32,
     /// Seconds from a task's start until its boot item must be there.
     pub boot_limit_secs: u32,
-    /// Seconds until the listener must be connected to GitHub.
+    /// Seconds until the listener must listen for jobs.
     pub connect_limit_secs: u32,
     /// Seconds that a connected runner waits for a job; at least 600.
     pub idle_limit_secs: u32,
+    /// Seconds from a job's start until its job-started hook must have checked
+    /// in; default: [`Self::HOOK_LIMIT_SECS`].
+    pub hook_limit_secs: Option<u32>,
     /// Seconds that a surplus must last before a runner is retired.
     pub surplus_grace_secs: u32,
 }
@@ -32,6 +36,7 @@ impl Default for Limits {
             boot_limit_secs: 300,
             connect_limit_secs: 120,
             idle_limit_secs: 900,
+            hook_limit_secs: None,
             surplus_grace_secs: 30,
         }
     }
@@ -42,15 +47,27 @@ impl Limits {
     /// gone and no job runs; a shorter limit would end it while a job is on its way.
     pub const LEAST_IDLE_SECS: u32 = 600;
 
+    /// The hook limit where none is set. GitHub's runner downloads the job's
+    /// actions before it runs the hook.
+    pub const HOOK_LIMIT_SECS: u32 = 300;
+
     /// GitHub ends a job on a self-hosted runner after five days.
     pub const MOST_JOB_MINUTES: u32 = 7200;
 
-    /// The longest that a task which took its boot item can be at work.
+    /// Seconds from a job's start until its hook must have checked in.
+    #[must_use]
+    pub fn hook_limit_secs(&self) -> u32 {
+        self.hook_limit_secs.unwrap_or(Self::HOOK_LIMIT_SECS)
+    }
+
+    /// The longest that a task which took its boot item can be at work. The
+    /// margin holds the agent's exit limit and the grace of a listener that it stops.
     #[must_use]
     pub fn longest_life(&self, max_job_minutes: u32) -> SignedDuration {
         let margin_secs = 5 * 60;
         SignedDuration::from_secs(
             i64::from(self.boot_limit_secs)
+                + i64::from(self.connect_limit_secs)
                 + i64::from(self.idle_limit_secs)
                 + i64::from(max_job_minutes) * 60
                 + margin_secs,
@@ -66,11 +83,12 @@ impl Limits {
 
     /// The environment variables that tell an agent its limits, in seconds.
     #[must_use]
-    pub fn agent_variables(&self, max_job_minutes: u32) -> [(&'static str, String); 4] {
+    pub fn agent_variables(&self, max_job_minutes: u32) -> [(&'static str, String); 5] {
         [
             ("ECSRUNNER_BOOT_LIMIT_SECS", self.boot_limit_secs.to_string()),
             ("ECSRUNNER_CONNECT_LIMIT_SECS", self.connect_limit_secs.to_string()),
             ("ECSRUNNER_IDLE_LIMIT_SECS", self.idle_limit_secs.to_string()),
+            ("ECSRUNNER_HOOK_LIMIT_SECS", self.hook_limit_secs().to_string()),
             ("ECSRUNNER_JOB_LIMIT_SECS", (u64::from(max_job_minutes) * 60).to_string()),
         ]
     }

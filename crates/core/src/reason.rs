@@ -138,6 +138,18 @@ codes! {
     JobTimeout = "job_timeout": "the job ran longer than its limit",
     /// An operator stopped it.
     StoppedByOperator = "stopped_by_operator": "an operator stopped it",
+    /// The runner's own policy refused the job.
+    JobRefused = "job_refused": "policy refused the job, and none of its steps was executed",
+    /// The job-started hook did not check in, so policy was not known to hold.
+    HookSilent = "hook_silent": "the job's hook did not check in within the hook limit, and the job was ended",
+    /// The runner was given the job and could not start it.
+    JobNotStarted = "job_not_started": "GitHub gave the job to the runner and did not let it start",
+    /// GitHub took the job away.
+    JobAbandoned = "job_abandoned": "GitHub took the job away from the runner",
+    /// GitHub offered a job that was gone.
+    JobWithdrawn = "job_withdrawn": "the job that GitHub offered to the runner was gone",
+    /// The runner was stopped under its job.
+    Interrupted = "interrupted": "the runner was stopped while its job ran",
 }
 
 /// A code, and what it is about.

@@ -73,7 +73,7 @@ pub struct RunnerFacts {
     pub repository: Repository,
     /// The job it was launched for: a hint, since runners of a pool are fungible.
     pub launched_for: JobId,
-    /// Minutes after which its job is cancelled.
+    /// Minutes after which its job is ended.
     pub max_job_minutes: u32,
     /// The image's name, where it is not the deployment's own.
     pub image: Option<String>,

@@ -43,6 +43,9 @@ pub struct SettingsEntry {
     /// Limits and times.
     #[serde(default)]
     pub limits: Limits,
+    /// The same as `limits.hook_limit_secs`; only one of them may be set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hook_limit_secs: Option<u32>,
     /// How fast launches may come.
     #[serde(default)]
     pub paces: Paces,
@@ -146,6 +149,9 @@ pub enum SettingsError {
         /// What would be right.
         expected: &'static str,
     },
+    /// One value in two places.
+    #[error("{0} and {1} mean the same: only one of them is expected")]
+    Twice(&'static str, &'static str),
     /// Runners of another organization's repositories cannot register.
     #[error("repositories: `{pattern}` is not of the organization `{organization}`, where runners register")]
     OtherOrganization {
@@ -201,7 +207,8 @@ impl Settings {
                 });
             }
         }
-        check_limits(&entry.limits, &mut errors);
+        let limits = limits_of(entry, &mut errors);
+        check_limits(&limits, &mut errors);
         check_paces(&entry.paces, &mut errors);
         match (deployment, registration) {
             (Some(deployment), Some(registration)) if errors.is_empty() => Ok(Self {
@@ -215,13 +222,21 @@ impl Settings {
                     events: entry.events.clone(),
                 },
                 check_runs: entry.check_runs,
-                limits: entry.limits.clone(),
+                limits,
                 paces: entry.paces.clone(),
                 paused: entry.paused,
             }),
             _ => Err(errors),
         }
     }
+}
+
+/// The limits, with the one that may also stand at the top level.
+fn limits_of(entry: &SettingsEntry, errors: &mut Vec<SettingsError>) -> Limits {
+    if entry.limits.hook_limit_secs.is_some() && entry.hook_limit_secs.is_some() {
+        errors.push(SettingsError::Twice("limits.hook_limit_secs", "hook_limit_secs"));
+    }
+    Limits { hook_limit_secs: entry.hook_limit_secs.or(entry.limits.hook_limit_secs), ..entry.limits.clone() }
 }
 
 fn check_limits(limits: &Limits, errors: &mut Vec<SettingsError>) {
@@ -240,6 +255,8 @@ fn check_limits(limits: &Limits, errors: &mut Vec<SettingsError>) {
         Limits::LEAST_IDLE_SECS,
         "at least 600 is expected: a shorter one would end runners while a job is on its way",
     );
+    let hook_limit_secs = limits.hook_limit_secs();
+    least("limits.hook_limit_secs", hook_limit_secs, 10, "at least 10 is expected");
     if let Some(most) = limits.max_runners_per_repository {
         least("limits.max_runners_per_repository", most, 1, "at least 1 is expected");
     }
@@ -257,6 +274,7 @@ fn check_limits(limits: &Limits, errors: &mut Vec<SettingsError>) {
     most("limits.boot_limit_secs", limits.boot_limit_secs, 3600, "at most 3600 is expected");
     most("limits.connect_limit_secs", limits.connect_limit_secs, 3600, "at most 3600 is expected");
     most("limits.idle_limit_secs", limits.idle_limit_secs, 86_400, "at most 86400 is expected");
+    most("limits.hook_limit_secs", hook_limit_secs, 3600, "at most 3600 is expected");
 }
 
 fn check_paces(paces: &Paces, errors: &mut Vec<SettingsError>) {
@@ -303,6 +321,34 @@ mod tests {
         let told: Vec<String> = errors.iter().map(ToString::to_string).collect();
         assert_eq!(told.len(), 6, "{told:#?}");
         assert!(told.iter().any(|e| e.starts_with("limits.idle_limit_secs is 5")));
+    }
+
+    #[test]
+    fn the_hook_limit_may_stand_in_limits_or_at_the_top_level_and_not_in_both() {
+        let read = |limits: &str, top: &str| {
+            Settings::read(&entry(&format!(
+                r#"{{"version": 1, "deployment": "ci", "repositories": ["*"], "limits": {{{limits}}}{top}}}"#
+            )))
+            .map(|settings| settings.limits.hook_limit_secs())
+            .map_err(|errors| errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))
+        };
+        assert_eq!(read("", ""), Ok(300));
+        assert_eq!(read(r#""hook_limit_secs": 60"#, ""), Ok(60));
+        assert_eq!(read("", r#", "hook_limit_secs": 60"#), Ok(60));
+        let twice = read(r#""hook_limit_secs": 60"#, r#", "hook_limit_secs": 60"#);
+        let text = "limits.hook_limit_secs and hook_limit_secs mean the same: only one of them is expected";
+        assert_eq!(twice, Err(text.to_owned()));
+        for (secs, expected) in [(9, "at least 10"), (3601, "at most 3600")] {
+            let told = read(&format!(r#""hook_limit_secs": {secs}"#), "").unwrap_err();
+            assert_eq!(told, format!("limits.hook_limit_secs is {secs}: {expected} is expected"));
+        }
+    }
+
+    #[test]
+    fn the_agent_is_told_each_limit() {
+        let variables = Limits::default().agent_variables(360);
+        let hook = variables.iter().find(|(name, _)| *name == "ECSRUNNER_HOOK_LIMIT_SECS");
+        assert_eq!(hook.map(|(_, value)| value.as_str()), Some("300"));
     }
 
     #[test]

@@ -26,6 +26,7 @@ locals {
     boot_limit_secs            = [10, 3600]
     connect_limit_secs         = [10, 3600]
     idle_limit_secs            = [600, 86400]
+    hook_limit_secs            = [10, 3600]
     surplus_grace_secs         = [0, 4294967295]
   }
 }
@@ -180,6 +181,7 @@ variable "settings" {
       boot_limit_secs            = optional(number)
       connect_limit_secs         = optional(number)
       idle_limit_secs            = optional(number)
+      hook_limit_secs            = optional(number)
       surplus_grace_secs         = optional(number)
     }), {})
     paces = optional(object({

@@ -6,11 +6,8 @@ use std::fs;
 use nix::sys::signal::Signal;
 
 use crate::ecs::Ecs;
-use crate::harness::{Agent, COMPLETE, CONNECT, RUN};
+use crate::harness::{Agent, COMPLETE, CONNECT, GRACEFUL, RUN, START, WAIT};
 use crate::table::JIT;
-
-const GRACEFUL: &str = "trap 'echo interrupted; exit 0' INT";
-const WAIT: &str = "while :; do sleep 60 & wait; done";
 
 fn container(listener: &[&str]) -> Option<Agent> {
     Agent::with_listener(listener).in_task(Ecs::start()).in_container()
@@ -42,13 +39,12 @@ fn process_1_and_what_it_holds_is_out_of_the_jobs_reach() {
 #[test]
 fn each_fault_of_a_listener_has_its_ending_and_leaves_no_process() {
     for (lines, limit, code, reason) in [
-        (vec![GRACEFUL, WAIT], "CONNECT", 14, "not_connected"),
-        (vec![GRACEFUL, CONNECT, WAIT], "IDLE", 16, "no_job"),
+        (vec![GRACEFUL, START, WAIT], "CONNECT", 14, "not_connected"),
         // A listener that lost its job's acquisition listens for ever, deregistered.
-        (vec![GRACEFUL, CONNECT, "echo 'Listening for Jobs'", WAIT], "IDLE", 16, "no_job"),
+        (vec![GRACEFUL, CONNECT, WAIT], "IDLE", 16, "no_job"),
         (vec![GRACEFUL, CONNECT, RUN, WAIT], "JOB", 19, "job_timeout"),
         (vec![CONNECT, RUN, "kill -SEGV $$"], "JOB", 18, "listener_crashed"),
-        (vec![CONNECT, "exit 0"], "JOB", 17, "registration_lost"),
+        (vec![CONNECT, "exit 0"], "JOB", 31, "job_withdrawn"),
         (vec!["exit 7"], "JOB", 15, "image_too_old"),
     ] {
         let Some(agent) = container(&lines) else { return };
@@ -58,7 +54,7 @@ fn each_fault_of_a_listener_has_its_ending_and_leaves_no_process() {
 
 #[test]
 fn term_reaches_the_listener_as_int_and_one_that_ignores_it_is_killed() {
-    for (trap, told) in [(GRACEFUL, "interrupted"), ("trap '' INT TERM", "killing listener")] {
+    for (trap, told) in [(GRACEFUL, "Exiting..."), ("trap '' INT TERM", "killing listener")] {
         let Some(agent) = container(&[trap, CONNECT, RUN, "echo ready", WAIT]) else { return };
         let mut agent = agent.env("ECSRUNNER_STOP_TIMEOUT_SECS", 6).start();
         agent.until("ready").signal(Signal::SIGTERM);
@@ -110,6 +106,21 @@ fn a_full_disk_is_an_ending_of_its_own() {
     );
     let ended = agent.after(&fill).run().ended_with(25, "files_failed");
     assert!(ended.lines.last().unwrap().contains("cannot be made"), "{}", ended.text());
+}
+
+#[test]
+fn a_rewritten_env_file_is_still_its_owners() {
+    let see = "cat .env; stat -c 'owner %u:%g %a' .env";
+    let Some(agent) = container(&[see, CONNECT, RUN, COMPLETE]) else { return };
+    let path = agent.path("runner/.env");
+    fs::write(&path, "ACTIONS_RUNNER_HOOK_JOB_STARTED=\nMINE=1\n").unwrap();
+    fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    std::os::unix::fs::chown(&path, Some(1001), Some(1001)).unwrap();
+    let ended = agent.run().ended_with(0, "completed");
+    for line in ["MINE=1", "owner 1001:1001 600"] {
+        assert!(ended.lines.iter().any(|seen| seen == line), "{line}: {}", ended.text());
+    }
+    assert!(!ended.lines.iter().any(|line| line.starts_with("ACTIONS_RUNNER_")), "{}", ended.text());
 }
 
 #[test]

@@ -20,10 +20,23 @@ use crate::table::{ACCESS_KEY_ID, Answer, OWNER, ROLE, SECRET_ACCESS_KEY, SESSIO
 /// No test takes as long; one that hangs fails.
 const LIMIT: Duration = Duration::from_secs(60);
 
-pub(crate) const CONNECT: &str =
-    "echo '√ Connected to GitHub'; echo '2026-11-01 12:00:00Z: Listening for Jobs'";
+/// What the official runner 2.336 prints before it has a session.
+pub(crate) const START: &str = "printf '\n√ Connected to GitHub\n\n'";
+/// The session is there.
+pub(crate) const LISTEN: &str =
+    "echo \"Current runner version: '2.336.0'\"; echo '2026-11-01 12:00:00Z: Listening for Jobs'";
+/// Both, as the official runner prints them.
+pub(crate) const CONNECT: &str = "printf '\n√ Connected to GitHub\n\n'; \
+    echo \"Current runner version: '2.336.0'\"; echo '2026-11-01 12:00:00Z: Listening for Jobs'";
 pub(crate) const RUN: &str = "echo '2026-11-01 12:00:01Z: Running job: build'";
-pub(crate) const COMPLETE: &str = "echo '2026-11-01 12:00:02Z: Job build completed with result: Succeeded'";
+/// The job ended; the listener removes its configuration afterwards.
+pub(crate) const COMPLETE: &str = "echo '2026-11-01 12:00:02Z: Job build completed with result: Succeeded'; \
+    printf '√ Removed .credentials\n√ Removed .runner\n'";
+/// Ends on a signal as the official runner 2.336 does while it waits: INT with
+/// 0 and a word, TERM with 143 and none.
+pub(crate) const GRACEFUL: &str = "trap 'echo Exiting...; exit 0' INT; trap 'exit 143' TERM";
+/// Waits for ever, in a way that lets a trap run at once.
+pub(crate) const WAIT: &str = "while :; do sleep 60 & wait; done";
 
 /// An agent that is about to be started.
 pub(crate) struct Agent {
@@ -260,6 +273,12 @@ impl Ended {
         assert_eq!(last["message"], "agent ended", "{:#?}", self.lines);
         assert_eq!(last["exit"].as_i64(), self.code.map(i64::from), "{:#?}", self.lines);
         (self.code.unwrap(), last["reason"].as_str().unwrap().to_owned())
+    }
+
+    /// The last line's detail.
+    pub(crate) fn detail(&self) -> String {
+        let last: Value = serde_json::from_str(self.lines.last().unwrap()).unwrap();
+        last["detail"].as_str().unwrap().to_owned()
     }
 
     /// Fails with everything that the agent said if it ended otherwise.

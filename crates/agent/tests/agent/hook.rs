@@ -1,22 +1,27 @@
 //! The job-started hook, as the listener's job calls it.
 
-use std::fs;
+use std::fs::{self, File, OpenOptions};
 use std::io::Write;
+use std::sync::mpsc::channel;
+use std::thread;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::harness::{Agent, CONNECT, Ended, RUN};
+use nix::sys::signal::Signal;
+
+use crate::harness::{Agent, CONNECT, Ended, RUN, Running};
 use crate::table::{Answer, item};
 
 /// As the real listener does: the hook is a step, whose failure does not keep
 /// `always()` steps from running, but a shutdown does.
 const JOB: [&str; 6] = [
-    "trap 'kill -TERM $hook; wait $hook; exit 0' INT",
+    "trap 'echo Exiting...; kill -TERM $!; echo signalled; wait $!; exit 0' INT",
     CONNECT,
     RUN,
     "bash -e \"$ACTIONS_RUNNER_HOOK_JOB_STARTED\" & hook=$!; wait $hook; echo hook $?",
     "touch always-step-ran",
-    "echo 'Job build completed with result: Succeeded'",
+    "echo '2026-11-01 12:00:02Z: Job build completed with result: Succeeded'",
 ];
 
 struct Job {
@@ -39,6 +44,10 @@ impl Job {
     }
 
     fn run_with(self, lines: &[&str], change: impl FnOnce(Agent) -> Agent) -> Ended {
+        self.start_with(lines, change).end()
+    }
+
+    fn start_with(self, lines: &[&str], change: impl FnOnce(Agent) -> Agent) -> Running {
         let mut item = item();
         if let Some(fail) = &self.fail {
             item["fail"] = json!({"S": fail.to_string()});
@@ -57,11 +66,12 @@ impl Job {
             .env("GITHUB_RUN_ID", 7)
             .env("GITHUB_RUN_ATTEMPT", 2)
             .env("GITHUB_JOB", "key");
-        change(agent).run()
+        change(agent).start()
     }
 
     fn runs(self) {
         let ended = self.run().ended_with(0, "completed");
+        assert!(ended.messages().contains(&"hook checked in".to_owned()), "{}", ended.text());
         assert!(ended.path("runner/always-step-ran").exists());
     }
 
@@ -156,8 +166,7 @@ fn another_job_of_the_run_is_not_failed_in_its_place() {
 
 #[test]
 fn a_job_that_writes_into_the_fifo_itself_ends_no_more_than_itself() {
-    let forged =
-        "echo forged > ${ACTIONS_RUNNER_HOOK_JOB_STARTED%/*}/refusals; while :; do sleep 60 & wait; done";
+    let forged = "echo refused forged > ${ACTIONS_RUNNER_HOOK_JOB_STARTED%/*}/verdicts; while :; do sleep 60 & wait; done";
     let lines = ["trap 'exit 0' INT", CONNECT, RUN, forged];
     let ended = Job::default().run_with(&lines, |agent| agent).ended_with(20, "job_refused");
     assert!(ended.lines.last().unwrap().contains(r#""detail":"forged""#));
@@ -180,4 +189,69 @@ fn another_user_is_refused_too_and_cannot_change_what_it_is_judged_by() {
     assert_eq!(ended.lines.iter().filter(|line| *line == "54321").count(), 2, "{:#?}", ended.lines);
     assert!(!ended.text().contains("changed") && !ended.text().contains("removed"), "{}", ended.text());
     assert!(!ended.path("runner/always-step-ran").exists());
+}
+
+#[test]
+fn a_job_whose_hook_has_checked_in_may_run_past_the_hook_limit() {
+    let lines = [&JOB[..4], &["sleep 1.5"], &JOB[4..]].concat();
+    let ended = Job::default().run_with(&lines, |agent| agent.env("ECSRUNNER_HOOK_LIMIT_SECS", 1));
+    ended.ended_with(0, "completed");
+}
+
+#[test]
+fn a_job_that_was_cancelled_at_github_and_is_then_refused_executes_no_step() {
+    // A worker that has heard of the cancellation hears no shutdown, and would
+    // go on with an `always()` step when its hook has ended.
+    let lines = [&["trap '' INT TERM"], &JOB[1..]].concat();
+    let job = Job { repository: "other/app", ..Job::default() };
+    let ended = job.run_with(&lines, |agent| agent.env("ECSRUNNER_STOP_TIMEOUT_SECS", 6));
+    let ended = ended.ended_with(20, "job_refused");
+    assert!(ended.messages().contains(&"killing listener".to_owned()), "{}", ended.text());
+    assert!(ended.text().contains(r#""reason":"signal SIGKILL""#), "{}", ended.text());
+    assert!(!ended.text().contains("hook 1"), "the hook was killed, and did not end: {}", ended.text());
+    assert!(!ended.path("runner/always-step-ran").exists(), "{}", ended.text());
+}
+
+/// A job of another repository, whose hook judges right now: it waits for the event.
+fn undecided(change: impl FnOnce(Agent) -> Agent) -> (Running, File) {
+    let lines = [&JOB[..3], &["mkfifo event", "echo ready"], &JOB[3..]].concat();
+    let job = Job { repository: "other/app", ..Job::default() };
+    let mut agent = job.start_with(&lines, |agent| {
+        let event = agent.path("runner/event").display().to_string();
+        change(agent.env("GITHUB_EVENT_PATH", event))
+    });
+    agent.until("ready");
+    let path = agent.path("runner/event");
+    let (sender, opened) = channel();
+    // Opened once the hook reads it, which a broken hook never does.
+    thread::spawn(move || sender.send(OpenOptions::new().write(true).open(path)));
+    (agent, opened.recv_timeout(Duration::from_secs(30)).unwrap().unwrap())
+}
+
+/// Lets the hook judge while the listener is being stopped.
+fn decides((mut agent, mut event): (Running, File), code: i32, reason: &str) {
+    // The listener has ended its step with TERM by then, as the worker does.
+    agent.until("signalled");
+    event.write_all(json!({"repository": {"private": true}}).to_string().as_bytes()).unwrap();
+    drop(event);
+    let ended = agent.end().ended_with(code, reason);
+    assert!(ended.text().contains("ecsrunner refuses this job: "), "{}", ended.text());
+    assert!(!ended.path("runner/always-step-ran").exists(), "{}", ended.text());
+}
+
+#[test]
+fn a_signal_while_the_hook_judges_ends_neither_the_hook_nor_the_refusal() {
+    let (mut agent, event) = undecided(|agent| agent);
+    agent.signal(Signal::SIGTERM);
+    decides((agent, event), 20, "job_refused");
+}
+
+#[test]
+fn a_job_limit_that_passes_while_the_hook_judges_lets_no_step_run() {
+    decides(undecided(|agent| agent.env("ECSRUNNER_JOB_LIMIT_SECS", 1)), 19, "job_timeout");
+}
+
+#[test]
+fn a_hook_that_is_silent_and_refuses_after_all_lets_no_step_run() {
+    decides(undecided(|agent| agent.env("ECSRUNNER_HOOK_LIMIT_SECS", 1)), 20, "job_refused");
 }

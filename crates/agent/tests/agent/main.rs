@@ -12,6 +12,7 @@ mod task;
 mod hook;
 mod isolation;
 mod listener;
+mod runner_dir;
 
 mod container;
 mod image;

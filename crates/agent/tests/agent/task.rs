@@ -25,10 +25,9 @@ fn a_task_learns_its_id_and_its_credentials_from_ecs_and_completes_its_job_in_tw
             "boot item taken",
             "executing again without AWS",
             "listener started",
-            "listener connected",
             "listening for jobs",
             "job running",
-            "job completed",
+            "job ended",
             "listener ended",
             "agent ended",
         ]

@@ -14,6 +14,8 @@ use crate::runner::{
     Custody, Ending, EndingKind, RegistrationLeft, Runner, RunnerState, Served, Task, TaskLeft,
 };
 
+const LISTENER_CRASHED: &str = "the listener crashed";
+
 /// Whether `job` was taken by a runner of its pool that was on its way.
 pub(super) fn expects(runner: Option<&Runner>, job: &Job) -> bool {
     runner.is_some_and(|runner| {
@@ -77,15 +79,66 @@ pub(super) fn completes(runner: &Runner, job: JobId, at: Timestamp) -> Option<Ru
     ended_with(runner, ending, at)
 }
 
-/// Whatever GitHub says of the job, a runner that was lost before is why.
+/// Returns why the job of an ended runner ended, where the runner is why.
+/// GitHub's webhook tells how the job ended and never why.
 fn what_befell_the_job(ending: &Ending) -> Option<Reason> {
     match ending.kind {
-        EndingKind::AgentCrashed | EndingKind::SpotInterrupted | EndingKind::Completed => {
-            let lost = ending.kind != EndingKind::Completed;
-            ending.note.clone().or_else(|| lost.then(|| ending.kind.code().into()))
+        EndingKind::AgentCrashed | EndingKind::SpotInterrupted => {
+            Some(ending.note.clone().unwrap_or_else(|| ending.kind.code().into()))
         }
+        EndingKind::Completed => ending.note.clone(),
+        // What retired the runner is not what ended a job that came at the last moment.
+        _ => ending.note.clone().filter(|note| ends_a_job(note.code())),
+    }
+}
+
+/// Returns what an agent, or AWS, says of the end of the runner's job.
+fn why_the_job_ended(cause: &StopCause) -> Option<Reason> {
+    match cause {
+        StopCause::Agent(exit) => match exit {
+            AgentExit::JobTimeout => Some(Code::JobTimeout.into()),
+            AgentExit::JobRefused => Some(Code::JobRefused.into()),
+            AgentExit::HookSilent => Some(Code::HookSilent.into()),
+            AgentExit::JobNotStarted => Some(Code::JobNotStarted.into()),
+            AgentExit::JobAbandoned => Some(Code::JobAbandoned.into()),
+            AgentExit::InterruptedBusy => Some(Code::Interrupted.into()),
+            AgentExit::ListenerCrashed => Some(Reason::with(Code::AgentCrashed, LISTENER_CRASHED)),
+            AgentExit::Completed
+            | AgentExit::Failed
+            | AgentExit::NoBootItem
+            | AgentExit::BootFailed
+            | AgentExit::BootAmbiguous
+            | AgentExit::ListenerMissing
+            | AgentExit::NotConnected
+            | AgentExit::ImageTooOld
+            | AgentExit::NoJob
+            | AgentExit::RegistrationLost
+            | AgentExit::Interrupted
+            | AgentExit::TaskUnknown
+            | AgentExit::BootItemUnreadable
+            | AgentExit::FilesFailed
+            | AgentExit::SessionConflict
+            | AgentExit::SessionRefused
+            | AgentExit::JobWithdrawn
+            | AgentExit::DirectoryUnreadable => None,
+        },
+        StopCause::SpotInterrupted => Some(Code::SpotInterrupted.into()),
         _ => None,
     }
+}
+
+/// Whether [`why_the_job_ended`] gives this code and no retirement does.
+fn ends_a_job(code: Code) -> bool {
+    matches!(
+        code,
+        Code::JobTimeout
+            | Code::JobRefused
+            | Code::HookSilent
+            | Code::JobNotStarted
+            | Code::JobAbandoned
+            | Code::Interrupted
+            | Code::SpotInterrupted
+    )
 }
 
 fn completing(task: &Task, registration: RunnerId, job: JobId) -> Ending {
@@ -196,6 +249,10 @@ fn stopped(runner: &Runner, event: &TaskEvent, cause: &StopCause) -> Option<Runn
         if !worked {
             ending.kind = before.kind;
             ending.note = before.note.clone();
+            // The webhook came first, or a job came to a runner on its way out.
+            if !before.kind.overrides_job() && exit != Some(AgentExit::Completed) {
+                ending.note = ending.note.or_else(|| why_the_job_ended(cause));
+            }
         }
     }
     Some(Runner { surplus_since: None, ..runner.with_state(RunnerState::Ending(ending), event.at) })
@@ -216,7 +273,14 @@ fn took_its_item(cause: &StopCause) -> bool {
             | AgentExit::JobRefused
             | AgentExit::InterruptedBusy
             | AgentExit::BootItemUnreadable
-            | AgentExit::FilesFailed => true,
+            | AgentExit::FilesFailed
+            | AgentExit::SessionConflict
+            | AgentExit::SessionRefused
+            | AgentExit::HookSilent
+            | AgentExit::JobNotStarted
+            | AgentExit::JobAbandoned
+            | AgentExit::JobWithdrawn
+            | AgentExit::DirectoryUnreadable => true,
             AgentExit::Failed
             | AgentExit::TaskUnknown
             | AgentExit::NoBootItem
@@ -240,8 +304,14 @@ fn kind_of(cause: &StopCause, runner: &Runner) -> (EndingKind, Option<Reason>) {
     let boot_failed = |what: &str| (EndingKind::BootFailed, Some(Reason::with(Code::BootFailed, what)));
     match cause {
         StopCause::Agent(exit) => match exit {
-            AgentExit::Completed | AgentExit::JobRefused => (EndingKind::Completed, None),
+            AgentExit::Completed => (EndingKind::Completed, None),
+            // GitHub alone knows what becomes of these jobs. They are no fault of the class.
+            AgentExit::JobRefused
+            | AgentExit::HookSilent
+            | AgentExit::JobNotStarted
+            | AgentExit::JobAbandoned => (EndingKind::Completed, why_the_job_ended(cause)),
             AgentExit::NoJob => (EndingKind::IdleTimeout, None),
+            AgentExit::JobWithdrawn => (EndingKind::IdleTimeout, Some(Code::JobWithdrawn.into())),
             AgentExit::RegistrationLost => (EndingKind::RegistrationLost, None),
             AgentExit::JobTimeout => (EndingKind::JobTimeout, None),
             AgentExit::NoBootItem => boot_failed("its boot item never came"),
@@ -250,14 +320,23 @@ fn kind_of(cause: &StopCause, runner: &Runner) -> (EndingKind, Option<Reason>) {
                 boot_failed("the image's agent does not understand its boot item")
             }
             AgentExit::TaskUnknown => boot_failed("ECS did not tell the agent its task or its credentials"),
-            AgentExit::FilesFailed => boot_failed("the agent's files could not be made: is the disk full?"),
+            AgentExit::FilesFailed => {
+                boot_failed("the agent's files could not be made, or the runner's `.env` not rewritten")
+            }
             AgentExit::BootAmbiguous => boot_failed("taking its boot item got no answer"),
             AgentExit::ListenerMissing => boot_failed("the image has no listener that can be started"),
             AgentExit::NotConnected => boot_failed("the listener did not connect to GitHub"),
+            AgentExit::SessionConflict => boot_failed("GitHub has another session of this runner open"),
+            AgentExit::SessionRefused => boot_failed("GitHub refused the runner's session"),
+            AgentExit::DirectoryUnreadable => {
+                boot_failed("the listener cannot list the runner's directory, or one above it")
+            }
             AgentExit::ImageTooOld => boot_failed("GitHub refuses the image's runner version as too old"),
-            AgentExit::ListenerCrashed => crashed("the listener crashed"),
+            AgentExit::ListenerCrashed => crashed(LISTENER_CRASHED),
             AgentExit::Failed => crashed("the agent failed"),
-            AgentExit::Interrupted | AgentExit::InterruptedBusy => crashed("it was interrupted"),
+            AgentExit::Interrupted => crashed("it was interrupted"),
+            // A job ran, whatever is recorded of it.
+            AgentExit::InterruptedBusy => (EndingKind::AgentCrashed, why_the_job_ended(cause)),
         },
         StopCause::Unknown(what) => crashed(what),
         StopCause::FailedToStart(what) => boot_failed(what),

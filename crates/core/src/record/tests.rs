@@ -1,5 +1,6 @@
 //! Events in any order and any number come to the same facts.
 
+mod ending;
 mod operator;
 
 use std::collections::BTreeMap;

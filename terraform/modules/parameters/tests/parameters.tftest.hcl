@@ -83,7 +83,7 @@ run "everything_that_can_be_said_is_passed_on" {
       repositories = ["acme/app", "Acme/*"], required_labels = ["self-hosted", "ours"], public_repositories = true, forks = true,
       events       = ["push", "pull_request"], check_runs = true
       registration = { organization = { name = "acme", group = 3 } }
-      limits       = { max_runners = 8, max_runners_per_repository = 4, max_job_minutes = 60, boot_limit_secs = 300, connect_limit_secs = 120, idle_limit_secs = 600, surplus_grace_secs = 0 }
+      limits       = { max_runners = 8, max_runners_per_repository = 4, max_job_minutes = 60, boot_limit_secs = 300, connect_limit_secs = 120, idle_limit_secs = 600, hook_limit_secs = 60, surplus_grace_secs = 0 }
       paces        = { github = { burst = 12, per_minute = 168 }, fargate = { burst = 25, per_minute = 300 } }
     }
   }
@@ -97,7 +97,7 @@ run "everything_that_can_be_said_is_passed_on" {
     error_message = "an organization is written as `SettingsEntry` reads it"
   }
   assert {
-    condition     = jsondecode(aws_ssm_parameter.document["settings"].insecure_value).limits == jsondecode("{\"boot_limit_secs\":300,\"connect_limit_secs\":120,\"idle_limit_secs\":600,\"max_job_minutes\":60,\"max_runners\":8,\"max_runners_per_repository\":4,\"surplus_grace_secs\":0}") && jsondecode(aws_ssm_parameter.document["settings"].insecure_value).paces.fargate.burst == 25
+    condition     = jsondecode(aws_ssm_parameter.document["settings"].insecure_value).limits == jsondecode("{\"boot_limit_secs\":300,\"connect_limit_secs\":120,\"hook_limit_secs\":60,\"idle_limit_secs\":600,\"max_job_minutes\":60,\"max_runners\":8,\"max_runners_per_repository\":4,\"surplus_grace_secs\":0}") && jsondecode(aws_ssm_parameter.document["settings"].insecure_value).paces.fargate.burst == 25
     error_message = "limits or paces are lost"
   }
 }

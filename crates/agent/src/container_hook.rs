@@ -1,0 +1,117 @@
+//! Container jobs on a machine without Docker: they fail, and say why.
+//!
+//! The official runner calls a container hook in Docker's place. This one
+//! refuses whatever would execute in a container: a hook that did nothing and
+//! ended with 0 would make such a step green (seen with the official runner
+//! 2.336).
+
+use std::ffi::OsStr;
+use std::io::{Read, Write};
+use std::os::unix::fs::FileTypeExt;
+use std::path::Path;
+
+use serde::Deserialize;
+
+/// The first argument that asks an executable to be the container hook.
+pub(crate) const CONTAINER_HOOK_SUBCOMMAND: &str = "agent-container-hook";
+
+/// Where Docker's client looks for a daemon, unless it is told otherwise.
+const SOCKETS: [&str; 2] = ["/var/run/docker.sock", "/run/docker.sock"];
+/// Larger than any call of the runner's.
+const INPUT_LIMIT_BYTES: u64 = 16 * 1024 * 1024;
+
+/// What is read of the runner's call.
+#[derive(Deserialize)]
+struct Call {
+    command: String,
+}
+
+/// Answers one call of the runner and returns the exit code.
+///
+/// `cleanup_job` succeeds, for the runner calls it after a failure too. Every
+/// other call, one that cannot be read among them, fails with one sentence.
+pub(crate) fn container_hook(input: impl Read, mut out: impl Write) -> u8 {
+    let call = serde_json::from_reader::<_, Call>(input.take(INPUT_LIMIT_BYTES)).ok();
+    let what = match call.as_ref().map(|call| call.command.as_str()) {
+        Some("cleanup_job") => return 0,
+        Some("prepare_job") => "`container:` and `services:`",
+        Some("run_script_step") => "a step in a container",
+        _ => "a container action or `docker://` step",
+    };
+    // The form of an error, so that it becomes an annotation of the job.
+    let told = writeln!(
+        out,
+        "::error::This runner has no Docker: {what} cannot be executed here, see docs/semantics.md of ecsrunner"
+    );
+    // Without its log the job fails all the same.
+    let _ = told.and_then(|()| out.flush());
+    1
+}
+
+/// Whether the listener's Docker client is there and may reach a daemon.
+///
+/// The runner looks for `docker` on its `PATH`, as a file and not as an
+/// executable. The official image has it, and on Fargate there is no daemon.
+pub(crate) fn has_docker(path: &OsStr, home: &Path, names_host: bool) -> bool {
+    let is_found = std::env::split_paths(path)
+        .any(|directory| directory.is_absolute() && directory.join("docker").is_file());
+    let is_socket =
+        |socket: &&str| std::fs::metadata(socket).is_ok_and(|found| found.file_type().is_socket());
+    // A client may also be told a daemon by its configuration, of which no more is read here.
+    let is_configured = || home.join(".docker/contexts").is_dir();
+    is_found && (names_host || SOCKETS.iter().any(is_socket) || is_configured())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsString;
+
+    use super::*;
+
+    fn called(input: &str) -> (u8, String) {
+        let mut out = Vec::new();
+        let code = container_hook(input.as_bytes(), &mut out);
+        (code, String::from_utf8(out).unwrap())
+    }
+
+    #[test]
+    fn whatever_would_execute_in_a_container_fails_with_one_sentence() {
+        // As the official runner 2.336 sends it, for two services and no container.
+        let prepare_job = r#"{"command":"prepare_job","responseFile":"/w/_temp/_runner_hook_responses/1.json","state":null,
+            "args":{"container":null,"services":[{"image":"postgres:17","dockerfile":null,"entryPointArgs":[],
+            "entryPoint":null,"workingDirectory":null,"createOptions":"--health-interval 10s","registry":null,
+            "environmentVariables":{"POSTGRES_PASSWORD":"pw"},"portMappings":["5432:5432"],
+            "systemMountVolumes":[],"userMountVolumes":[]}]}}"#;
+        for input in [
+            prepare_job,
+            r#"{"command":"run_container_step","args":{"image":"alpine"}}"#,
+            r#"{"command":"run_script_step","args":{}}"#,
+            r#"{"command":"of_a_later_runner"}"#,
+            "no JSON",
+            "",
+        ] {
+            let (code, told) = called(input);
+            assert_eq!(code, 1, "{input}");
+            assert!(told.starts_with("::error::This runner has no Docker: "), "{told}");
+            assert_eq!(told.lines().count(), 1, "{told}");
+        }
+    }
+
+    #[test]
+    fn the_clean_up_succeeds_and_says_nothing() {
+        assert_eq!(called(r#"{"command":"cleanup_job","args":{},"state":{}}"#), (0, String::new()));
+    }
+
+    #[test]
+    fn docker_is_a_client_on_the_path_with_a_daemon() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = OsString::from(dir.path());
+        assert!(!has_docker(&path, dir.path(), true), "no client");
+        std::fs::write(dir.path().join("docker"), "").unwrap();
+        assert!(has_docker(&path, dir.path(), true));
+        let has_socket = SOCKETS.iter().any(|socket| Path::new(socket).exists());
+        assert_eq!(has_docker(&path, dir.path(), false), has_socket);
+        std::fs::create_dir_all(dir.path().join(".docker/contexts")).unwrap();
+        assert!(has_docker(&path, dir.path(), false));
+    }
+}

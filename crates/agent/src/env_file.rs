@@ -1,0 +1,166 @@
+//! The runner's `.env` file, which must not decide what the agent decides.
+//!
+//! The listener sets each variable of `<root>/.env` before it does anything
+//! else, over the environment that it was started with (seen with the official
+//! runner 2.336). An image's file could so replace the job-started hook, or
+//! take it away. Before each start the agent takes out the lines that name a
+//! variable of its own; the image's other lines stay.
+
+use std::collections::BTreeSet;
+use std::ffi::OsStr;
+use std::fs::{self, File, OpenOptions, Permissions};
+use std::io::{self, Read, Write};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
+use std::path::{Path, PathBuf};
+
+use nix::errno::Errno;
+use nix::fcntl::OFlag;
+
+const FILE: &str = ".env";
+const NEW_FILE: &str = ".env.ecsrunner-new";
+/// The text encodings that .NET reads by their mark, beside UTF-8.
+const FOREIGN_MARKS: [&[u8]; 3] = [b"\xFF\xFE", b"\xFE\xFF", b"\x00\x00\xFE\xFF"];
+const UTF8_MARK: &[u8] = b"\xEF\xBB\xBF";
+const LIMIT_BYTES: u64 = 1024 * 1024;
+
+/// The file cannot be held to the agent's variables.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum EnvFileError {
+    #[error("`{0}` is a symbolic link or no regular file: a regular file is expected")]
+    NotRegular(PathBuf),
+    #[error("`{0}` is larger than 1 MiB")]
+    TooLarge(PathBuf),
+    #[error("`{0}` is expected to be text in UTF-8")]
+    Encoding(PathBuf),
+    #[error("`{path}` names variables of the agent and cannot be rewritten")]
+    Rewrite { path: PathBuf, source: io::Error },
+    #[error("`{path}` cannot be read")]
+    Read { path: PathBuf, source: io::Error },
+}
+
+/// What was found in the files.
+#[derive(Debug, Default)]
+pub(crate) struct EnvFile {
+    /// Names of variables whose lines were taken out, each once.
+    pub(crate) removed: BTreeSet<String>,
+    /// The lines that stay, as name and value.
+    pub(crate) kept: Vec<(String, Vec<u8>)>,
+}
+
+/// Takes the lines of `is_own` variables out of the `.env` of a runner.
+///
+/// The listener's root is the directory above that of its executable; where
+/// `bin` is a symbolic link, that is another one than `runner_dir`.
+pub(crate) fn hold(runner_dir: &Path, is_own: impl Fn(&str) -> bool) -> Result<EnvFile, EnvFileError> {
+    let mut found = EnvFile::default();
+    let listener = runner_dir.join("bin/Runner.Listener");
+    let real = listener.canonicalize().ok();
+    let real_root = real.as_deref().and_then(Path::parent).and_then(Path::parent);
+    let roots: BTreeSet<&Path> = [Some(runner_dir), real_root].into_iter().flatten().collect();
+    for root in roots {
+        hold_one(root, &is_own, &mut found)?;
+    }
+    Ok(found)
+}
+
+fn hold_one(root: &Path, is_own: &impl Fn(&str) -> bool, found: &mut EnvFile) -> Result<(), EnvFileError> {
+    let path = root.join(FILE);
+    let Some((file, text)) = read(&path)? else { return Ok(()) };
+    let mut kept = Vec::with_capacity(text.len());
+    let mut has_own = false;
+    for line in lines(text.strip_prefix(UTF8_MARK).unwrap_or(&text)) {
+        match variable(line) {
+            Some((name, _)) if is_own(&name) => {
+                has_own = true;
+                found.removed.insert(name);
+                continue;
+            }
+            Some((name, value)) => found.kept.push((name, value.to_owned())),
+            None => {}
+        }
+        kept.extend_from_slice(line);
+        kept.push(b'\n');
+    }
+    if !has_own {
+        return Ok(());
+    }
+    replace(root, &file, &kept).map_err(|source| EnvFileError::Rewrite { path, source })
+}
+
+/// The open file and its text; `None` where there is no file.
+fn read(path: &Path) -> Result<Option<(File, Vec<u8>)>, EnvFileError> {
+    let failed = |source: io::Error| EnvFileError::Read { path: path.to_owned(), source };
+    // Not through a link: the agent may read more than the listener's user may.
+    let flags = (OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits();
+    let file = match OpenOptions::new().read(true).custom_flags(flags).open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) if error.raw_os_error() == Some(Errno::ELOOP as i32) => {
+            return Err(EnvFileError::NotRegular(path.to_owned()));
+        }
+        Err(error) => return Err(failed(error)),
+    };
+    if !file.metadata().map_err(failed)?.is_file() {
+        return Err(EnvFileError::NotRegular(path.to_owned()));
+    }
+    let mut text = Vec::new();
+    (&file).take(LIMIT_BYTES + 1).read_to_end(&mut text).map_err(failed)?;
+    if text.len() as u64 > LIMIT_BYTES {
+        return Err(EnvFileError::TooLarge(path.to_owned()));
+    }
+    if FOREIGN_MARKS.iter().any(|mark| text.starts_with(mark)) {
+        return Err(EnvFileError::Encoding(path.to_owned()));
+    }
+    Ok(Some((file, text)))
+}
+
+/// .NET ends a line at each carriage return too.
+fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+    text.split(|byte| matches!(byte, b'\n' | b'\r')).filter(|line| !line.is_empty())
+}
+
+/// The variable that a line sets or, without a value, removes.
+///
+/// .NET ends a name at its first NUL. The listener keeps blanks around a name,
+/// and they are taken off here, so that no such line is passed over.
+fn variable(line: &[u8]) -> Option<(String, &[u8])> {
+    let separator = line.iter().position(|byte| *byte == b'=')?;
+    let name = line[..separator].split(|byte| *byte == 0).next()?;
+    let name = String::from_utf8_lossy(name).trim().to_owned();
+    (!name.is_empty()).then_some((name, &line[separator + 1..]))
+}
+
+/// Puts a new file in the old one's place: it may be a hard link to one that
+/// other runners have too.
+fn replace(root: &Path, old: &File, text: &[u8]) -> io::Result<()> {
+    let (path, new) = (root.join(FILE), root.join(NEW_FILE));
+    match fs::remove_file(&new) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let before = old.metadata()?;
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new)?;
+    let written = file.write_all(text).and_then(|()| {
+        let after = file.metadata()?;
+        if (after.uid(), after.gid()) != (before.uid(), before.gid()) {
+            fchown(&file, Some(before.uid()), Some(before.gid()))?;
+        }
+        file.set_permissions(Permissions::from_mode(before.mode() & 0o777))?;
+        fs::rename(&new, &path)
+    });
+    if written.is_err() {
+        // The error says what went wrong; a file of ours that stays is no harm.
+        let _ = fs::remove_file(&new);
+    }
+    written
+}
+
+/// The value of a variable, where the last line that names it sets one.
+pub(crate) fn value<'a>(kept: &'a [(String, Vec<u8>)], name: &str) -> Option<&'a OsStr> {
+    let (_, value) = kept.iter().rev().find(|(known, _)| known == name)?;
+    Some(OsStr::from_bytes(value))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,183 @@
+//! What a listener's end means: judged by its exit code, its phase and the
+//! words that it said before it had a job.
+//!
+//! The codes are documented nowhere. They were seen with the official runner
+//! 2.336: 2 is any exception, and 0 also follows a lost registration. How a
+//! job ended is never judged here. GitHub alone tells that.
+
+use ecsrunner_core::exit::AgentExit;
+
+use crate::ending::{Cause, Ending};
+use crate::lines::ABANDONED;
+use crate::listener::NOT_STARTED;
+use crate::phase::Phase;
+use crate::processes::Status;
+use crate::words::{Word, Words};
+
+/// The listener asks to be started again. It says so of every exception.
+const RETRYABLE: Status = Status::Code(2);
+const SESSION_CONFLICT: Status = Status::Code(5);
+const VERSION_DEPRECATED: Status = Status::Code(7);
+
+/// The listener's end, with what is needed to judge it.
+pub(crate) struct ListenerEnd<'a> {
+    /// Why the agent stopped it, and the phase it was in then.
+    pub(crate) stopped: Option<(&'a Cause, &'a Phase)>,
+    /// The phase it ended in.
+    pub(crate) phase: &'a Phase,
+    /// What it said before it had a job.
+    pub(crate) words: &'a Words,
+    /// How its process ended.
+    pub(crate) status: Status,
+}
+
+impl ListenerEnd<'_> {
+    /// Whether another start may succeed: no job was seen, and the listener's
+    /// words promise no same end.
+    pub(crate) fn is_retryable(&self) -> bool {
+        self.status == RETRYABLE
+            && self.stopped.is_none()
+            && !self.phase.job_seen()
+            && self.words.word().is_none_or(|word| word == Word::SessionConflict)
+    }
+
+    /// The agent's ending for it.
+    pub(crate) fn judge(&self) -> Ending {
+        match self.stopped {
+            Some((cause, then)) => self.judge_stopped(cause, then),
+            None => self.judge_own_end(),
+        }
+    }
+
+    fn judge_stopped(&self, cause: &Cause, then: &Phase) -> Ending {
+        match cause {
+            Cause::Refused(reason) => return Ending::new(AgentExit::JobRefused, reason),
+            Cause::HookLimit => {
+                return Ending::new(
+                    AgentExit::HookSilent,
+                    "the job's hook did not check in within the hook limit: the job was ended",
+                );
+            }
+            Cause::JobLimit => {
+                return Ending::new(AgentExit::JobTimeout, "the job ran longer than its limit");
+            }
+            Cause::ExitLimit | Cause::Signal | Cause::IdleLimit | Cause::ConnectLimit => {}
+        }
+        if let Phase::Completed { result, .. } = then {
+            let detail =
+                format!("the job ended; the listener outlived it and was stopped ({})", cause.reason());
+            return completed(result, detail);
+        }
+        // A job may also have come at the last moment.
+        if self.phase.job_seen() {
+            let detail = format!("stopped while a job ran ({})", cause.reason());
+            return Ending::new(AgentExit::InterruptedBusy, detail);
+        }
+        match cause {
+            Cause::Signal => Ending::new(AgentExit::Interrupted, "a signal asked the agent to stop"),
+            Cause::ConnectLimit => self.not_connected("the listener did not listen within the connect limit"),
+            _ => self.no_job("no job came within the idle limit"),
+        }
+    }
+
+    fn judge_own_end(&self) -> Ending {
+        match self.phase {
+            // What the listener did after its job is no fault of the job.
+            Phase::Completed { result, .. } if self.status == Status::Code(0) => {
+                completed(result, "the job ended".to_owned())
+            }
+            Phase::Completed { result, .. } => {
+                completed(result, format!("the job ended; the listener ended with {}", self.status))
+            }
+            Phase::Running { .. } if self.status == Status::Code(0) => Ending::new(
+                AgentExit::JobNotStarted,
+                "the listener ended without a word on its job's end: GitHub did not let the job start",
+            ),
+            Phase::Running { .. } => self.crashed("the listener ended under its job"),
+            Phase::Listening if self.status == Status::Code(0) => self.lost().unwrap_or_else(|| {
+                let detail = "the listener ended while it waited: the job that it was offered was gone";
+                Ending::new(AgentExit::JobWithdrawn, detail)
+            }),
+            Phase::Starting | Phase::Listening => self.failed().unwrap_or_else(|| match self.status {
+                Status::Code(code) if code == i32::from(NOT_STARTED) => {
+                    Ending::new(AgentExit::ListenerMissing, "the listener cannot be started as its user")
+                }
+                _ => self.crashed("the listener ended"),
+            }),
+        }
+    }
+
+    /// The end of a listener whose time ran out between two starts.
+    pub(crate) fn judge_retries(&self, cause: &Cause) -> Ending {
+        let detail = "the listener asked to be started again until its time ran out";
+        match cause {
+            Cause::ConnectLimit => self.not_connected(detail),
+            _ => self.no_job(detail),
+        }
+    }
+
+    fn not_connected(&self, detail: &str) -> Ending {
+        self.failed().unwrap_or_else(|| self.with_words(AgentExit::NotConnected, detail))
+    }
+
+    fn no_job(&self, detail: &str) -> Ending {
+        self.lost().unwrap_or_else(|| self.with_words(AgentExit::NoJob, detail))
+    }
+
+    fn crashed(&self, what: &str) -> Ending {
+        let detail = format!("{what} with {}", self.status);
+        // Under a job, the words before it explain nothing.
+        if self.phase.job_seen() {
+            return Ending::new(AgentExit::ListenerCrashed, detail);
+        }
+        self.with_words(AgentExit::ListenerCrashed, &detail)
+    }
+
+    /// The ending that the listener's words, or a code of one meaning, tell.
+    fn failed(&self) -> Option<Ending> {
+        if let Some(lost) = self.lost() {
+            return Some(lost);
+        }
+        let (exit, detail) = match self.words.word() {
+            Some(Word::Deprecated) => (AgentExit::ImageTooOld, TOO_OLD),
+            _ if self.status == VERSION_DEPRECATED => (AgentExit::ImageTooOld, TOO_OLD),
+            _ if self.status == SESSION_CONFLICT => (AgentExit::SessionConflict, CONFLICT),
+            // Once it listens it has a session.
+            Some(Word::SessionConflict) if *self.phase == Phase::Starting => {
+                (AgentExit::SessionConflict, CONFLICT)
+            }
+            Some(Word::SessionRefused) if *self.phase == Phase::Starting => {
+                (AgentExit::SessionRefused, "GitHub refused the runner's session")
+            }
+            Some(Word::DirectoryUnreadable) => (
+                AgentExit::DirectoryUnreadable,
+                "the runner's directory and each one above it must be listable by the listener's user",
+            ),
+            _ => return None,
+        };
+        Some(self.with_words(exit, detail))
+    }
+
+    fn lost(&self) -> Option<Ending> {
+        let is_lost = self.words.word() == Some(Word::RegistrationDeleted);
+        is_lost
+            .then(|| self.with_words(AgentExit::RegistrationLost, "GitHub deleted the runner's registration"))
+    }
+
+    fn with_words(&self, exit: AgentExit, detail: &str) -> Ending {
+        Ending::new(exit, format!("{detail}{}", self.words.suffix()))
+    }
+}
+
+const TOO_OLD: &str = "GitHub refuses this version of the runner: the image is too old";
+const CONFLICT: &str = "GitHub has another session of this runner open";
+
+fn completed(result: &str, detail: String) -> Ending {
+    match result {
+        ABANDONED => Ending::new(AgentExit::JobAbandoned, "GitHub took the job away from the runner"),
+        _ => Ending::new(AgentExit::Completed, detail),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,116 @@
+//! Why a runner's job ended stands in the runner's record, in either order of
+//! the agent's word and GitHub's.
+
+use super::*;
+
+/// Each ending of an agent under its job, and the code of its reason.
+const UNDER_A_JOB: [(AgentExit, Code); 7] = [
+    (AgentExit::JobTimeout, Code::JobTimeout),
+    (AgentExit::JobRefused, Code::JobRefused),
+    (AgentExit::HookSilent, Code::HookSilent),
+    (AgentExit::JobNotStarted, Code::JobNotStarted),
+    (AgentExit::JobAbandoned, Code::JobAbandoned),
+    (AgentExit::InterruptedBusy, Code::Interrupted),
+    (AgentExit::ListenerCrashed, Code::AgentCrashed),
+];
+
+/// Kind and reason of the only runner's end, whether it is gone or not.
+fn ending(book: &Book) -> (EndingKind, Option<Code>) {
+    let code = |note: &Option<Reason>| note.as_ref().map(Reason::code);
+    let open = book.runners.values().map(|runner| match &runner.state {
+        RunnerState::Ending(ending) => (ending.kind, code(&ending.note)),
+        state => panic!("it has not ended: {state:?}"),
+    });
+    let mut all = open.chain(book.gone.iter().map(|runner| (runner.kind, code(&runner.note))));
+    all.next().unwrap()
+}
+
+#[test]
+fn the_agents_reason_is_kept_when_githubs_webhook_came_first() {
+    for (exit, reason) in UNDER_A_JOB {
+        let mut book = Book::with_runner();
+        for event in [in_progress(7), completed(7), stopped(exit)] {
+            book.tell(&event);
+        }
+        assert_eq!(ending(&book), (EndingKind::Completed, Some(reason)), "{exit:?}");
+    }
+}
+
+#[test]
+fn the_agents_reason_is_kept_when_githubs_webhook_comes_later() {
+    for (exit, reason) in UNDER_A_JOB {
+        for begins_with in [vec![in_progress(7)], vec![task(1, TaskChange::Running)], vec![]] {
+            let mut book = Book::with_runner();
+            // A crash before GitHub told of a job is not known to be a job's.
+            if begins_with.is_empty() && exit == AgentExit::ListenerCrashed {
+                continue;
+            }
+            for event in begins_with.iter().chain([&stopped(exit), &completed(7), &completed(7)]) {
+                book.tell(event);
+            }
+            let (kind, told) = ending(&book);
+            match exit {
+                // The limit is ours, and so is the end.
+                AgentExit::JobTimeout => assert_eq!((kind, told), (EndingKind::JobTimeout, None)),
+                _ => assert_eq!((kind, told), (EndingKind::Completed, Some(reason)), "{exit:?}"),
+            }
+        }
+    }
+}
+
+#[test]
+fn a_spot_interruption_is_the_reason_in_either_order() {
+    let interrupted = task(2, TaskChange::Stopped(StopCause::SpotInterrupted));
+    for events in
+        [[in_progress(7), completed(7), interrupted.clone()], [in_progress(7), interrupted, completed(7)]]
+    {
+        let mut book = Book::with_runner();
+        events.iter().for_each(|event| drop(book.tell(event)));
+        assert_eq!(ending(&book), (EndingKind::Completed, Some(Code::SpotInterrupted)));
+    }
+}
+
+#[test]
+fn a_completed_job_has_no_reason_beside_githubs_word() {
+    for events in
+        [[completed(7), stopped(AgentExit::Completed)], [stopped(AgentExit::Completed), completed(7)]]
+    {
+        let mut book = Book::with_runner();
+        events.iter().for_each(|event| drop(book.tell(event)));
+        assert_eq!(ending(&book), (EndingKind::Completed, None));
+    }
+}
+
+#[test]
+fn a_job_that_was_interrupted_on_a_surplus_runner_has_that_reason() {
+    let mut book = Book::with_runner();
+    let retired = book.runners.values().next().unwrap().end(EndingKind::Surplus, None, at(90));
+    book.write(&Change::Runner(retired));
+    book.tell(&stopped(AgentExit::InterruptedBusy));
+    book.tell(&completed(7));
+    assert_eq!(ending(&book), (EndingKind::Completed, Some(Code::Interrupted)));
+}
+
+#[test]
+fn only_a_completed_agent_and_githubs_webhook_together_prove_that_the_registration_is_gone() {
+    for exit in AgentExit::ALL {
+        let mut book = Book::with_runner();
+        for event in [in_progress(7), completed(7), stopped(exit)] {
+            book.tell(&event);
+        }
+        assert_eq!(book.runners.is_empty(), exit == AgentExit::Completed, "{exit:?}: {}", book.summary());
+    }
+}
+
+#[test]
+fn what_github_did_with_a_job_is_no_fault_of_the_runners_class() {
+    let faulty = [EndingKind::BootFailed, EndingKind::AgentCrashed];
+    for exit in
+        [AgentExit::JobNotStarted, AgentExit::JobAbandoned, AgentExit::JobWithdrawn, AgentExit::HookSilent]
+    {
+        let mut book = Book::with_runner();
+        book.tell(&stopped(exit));
+        assert!(!faulty.contains(&ending(&book).0), "{exit:?}");
+        assert_eq!(book.plan(at(300)).launches.len(), 1, "its job may still be queued: {exit:?}");
+    }
+}
