@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use ecsrunner_local::probe::{self, PROBE_SUBCOMMAND};
 use ecsrunner_local::task::TASK_SUBCOMMAND;
 
 use crate::exit;
@@ -22,6 +23,7 @@ pub(crate) fn run() -> Option<ExitCode> {
         [first, rest @ ..] if first == LISTENER_SUBCOMMAND => {
             Some(ecsrunner_sim::listener::main(rest.iter().cloned()))
         }
+        [first] if first == PROBE_SUBCOMMAND => Some(probe::main()),
         [first, dir] if first == TASK_SUBCOMMAND => {
             let exe = env::current_exe().ok().and_then(|exe| exe.into_os_string().into_string().ok());
             let Some(exe) = exe else { return Some(ExitCode::from(exit::FAILURE)) };

@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use anyhow::Context;
-use ecsrunner_local::config::Config;
+use ecsrunner_local::config::{Config, ConfigError};
 use ecsrunner_local::up::{self, Options};
 
 use crate::arguments::UpArguments;
@@ -12,9 +12,7 @@ use crate::{environment, log};
 
 pub(crate) fn up(arguments: UpArguments) -> Result<(), Failure> {
     log::init();
-    let config = Config::read(&arguments.config, &environment::overrides()).map_err(|error| {
-        Failure::usage(error).hint("every key is listed in docs/configuration.md, with one whole example")
-    })?;
+    let config = Config::read(&arguments.config, &environment::overrides()).map_err(mistaken)?;
     let options = Options {
         listen: arguments.listen,
         state: arguments.state,
@@ -34,5 +32,12 @@ pub(crate) fn up(arguments: UpArguments) -> Result<(), Failure> {
     }));
     // Requests under way are answered or not; what was answered is stored.
     runtime.shutdown_background();
-    served.map_err(Failure::from)
+    served.map_err(|error| match error.downcast::<ConfigError>() {
+        Ok(error) => mistaken(error),
+        Err(error) => error.into(),
+    })
+}
+
+fn mistaken(error: ConfigError) -> Failure {
+    Failure::usage(error).hint("every key is listed in docs/configuration.md, with one whole example")
 }

@@ -1,13 +1,14 @@
 //! ECS's place on one machine: tasks are processes, which outlive the server.
 
-mod install;
+pub(crate) mod install;
 pub(crate) mod leftovers;
+pub(crate) mod modes;
 mod uids;
 mod watch;
 
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, ErrorKind};
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -27,6 +28,7 @@ use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
 use tracing::warn;
 
+use crate::accounts::{self, Account, RunnerUsers};
 use crate::boot_front::AccessKeys;
 use crate::task::{Description, TASK_SUBCOMMAND, TaskDir, TaskStatus};
 use uids::Uids;
@@ -40,8 +42,8 @@ pub(crate) struct TaskDefinition {
     pub(crate) runner_dir: PathBuf,
     /// Variables of this process that the listener may see.
     pub(crate) listener_env: Vec<String>,
-    /// The first user id of runners, where they have users of their own.
-    pub(crate) first_uid: Option<u32>,
+    /// Which users runners run as.
+    pub(crate) users: RunnerUsers,
     /// Where boot items are.
     pub(crate) tables: Tables,
     /// How a task reaches them.
@@ -63,8 +65,14 @@ pub(crate) struct Processes {
 const RUNNING: u64 = 1;
 const STOPPED: u64 = 2;
 
-/// What a task's directory holds only until it has been cleaned up after.
-const LITTER: [&str; 2] = ["runner", "agent"];
+/// Directories of a task that are removed when it has ended.
+const LITTER: [&str; 3] = [RUNNER, AGENT, TMP];
+/// The runner's copy of the official runner, and its work.
+const RUNNER: &str = "runner";
+/// What agent and hook share.
+const AGENT: &str = "agent";
+/// The job's `TMPDIR`.
+const TMP: &str = "tmp";
 
 impl Processes {
     pub(crate) fn new(
@@ -72,9 +80,14 @@ impl Processes {
         definition: TaskDefinition,
         events: mpsc::UnboundedSender<TaskEvent>,
     ) -> io::Result<Self> {
-        let mode = if definition.first_uid.is_some() { 0o711 } else { 0o700 };
-        DirBuilder::new().recursive(true).mode(mode).create(&dir)?;
-        Ok(Self { dir, definition: Arc::new(definition), events, uids: Arc::default() })
+        DirBuilder::new().recursive(true).mode(modes::PRIVATE_DIR).create(&dir)?;
+        let processes = Self { dir, definition: Arc::new(definition), events, uids: Arc::default() };
+        for (dir, description) in processes.list()? {
+            modes::protect(&dir, description.account().as_ref())?;
+        }
+        // Whatever the umask is. Opened to others last: older releases left tasks open.
+        modes::set_mode(&processes.dir, modes::upper_dir())?;
+        Ok(processes)
     }
 
     /// Watches the tasks that an earlier server left running.
@@ -121,7 +134,7 @@ impl Processes {
     fn start(&self, runner: &RunnerFacts, token: &ClientToken) -> io::Result<TaskId> {
         let task = task_id(token);
         let dir = TaskDir::at(self.dir.join(task.as_str()));
-        match DirBuilder::new().mode(0o755).create(dir.path()) {
+        match DirBuilder::new().mode(modes::PRIVATE_DIR).create(dir.path()) {
             Ok(()) => {}
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {
                 if dir.status()? != TaskStatus::Unclaimed {
@@ -133,8 +146,9 @@ impl Processes {
         let description = match dir.description() {
             Ok(description) => description,
             Err(_) => {
-                let description =
-                    Description { task: task.clone(), runner: runner.name.clone(), uid: self.next_uid()? };
+                let uid = self.next_uid()?;
+                let gid = uid.map(|uid| Account::of(uid).gid);
+                let description = Description { task: task.clone(), runner: runner.name.clone(), uid, gid };
                 dir.describe(&description)?;
                 description
             }
@@ -147,14 +161,24 @@ impl Processes {
     }
 
     fn next_uid(&self) -> io::Result<Option<u32>> {
-        self.definition.first_uid.map(|first| self.lock_uids().take(first)).transpose()
+        match &self.definition.users {
+            RunnerUsers::Shared => Ok(None),
+            RunnerUsers::From(first) => self.lock_uids().take(accounts::ids_from(*first)).map(Some),
+            RunnerUsers::Named(accounts) => {
+                self.lock_uids().take(accounts.iter().map(|account| account.uid)).map(Some)
+            }
+        }
     }
 
     fn command(&self, dir: &TaskDir, description: &Description, runner: &RunnerFacts) -> io::Result<Command> {
         let definition = &self.definition;
-        let runner_dir =
-            install::install(&definition.runner_dir, &dir.path().join("runner"), description.uid)?;
-        let log = File::options().create(true).append(true).open(dir.log())?;
+        let account = description.account();
+        let account = account.as_ref();
+        let runner_dir = install::install(&definition.runner_dir, &dir.path().join(RUNNER), account)?;
+        let tmp_dir = dir.path().join(TMP);
+        install::make_private(&tmp_dir, account)?;
+        let log = File::options().create(true).append(true).mode(modes::PRIVATE_FILE).open(dir.log())?;
+        modes::protect(dir, account)?;
         let owner = format!("{}:{}", definition.tables.boot_owners.plain, description.task);
         let (access_key_id, secret_access_key) = definition.keys.of(&owner);
         let mut command = Command::new(&definition.executable);
@@ -169,7 +193,8 @@ impl Processes {
             .env("AWS_ACCESS_KEY_ID", access_key_id)
             .env("AWS_SECRET_ACCESS_KEY", secret_access_key)
             .env("ECSRUNNER_RUNNER_DIR", runner_dir)
-            .env("ECSRUNNER_AGENT_DIR", dir.path().join("agent"))
+            .env("ECSRUNNER_AGENT_DIR", dir.path().join(AGENT))
+            .env("ECSRUNNER_TMP_DIR", tmp_dir)
             .envs(definition.limits.agent_variables(runner.max_job_minutes))
             .env("ECSRUNNER_STOP_TIMEOUT_SECS", watch::STOP_TIMEOUT.as_secs().to_string())
             .env("ECSRUNNER_LISTENER_ENV", definition.listener_env.join(","))

@@ -1,6 +1,6 @@
 //! The configuration of `ecsrunner local up`: one TOML file, `docs/configuration.md`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -12,6 +12,8 @@ use secrecy::SecretString;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use toml::{Table, Value};
+
+use crate::{accounts, preflight};
 
 /// What the environment says, before the file.
 #[derive(Clone, Debug, Default)]
@@ -39,7 +41,9 @@ pub struct Config {
     pub runner_dir: PathBuf,
     /// Variables of this process's environment that the listener may see.
     pub listener_env: Vec<String>,
-    /// The first user id given to runners, where the server is root.
+    /// Names of the accounts that runners run as, where the server is root.
+    pub users: Option<Vec<String>>,
+    /// Without such accounts, the first user id given to runners.
     pub first_uid: u32,
 }
 
@@ -48,6 +52,12 @@ pub struct Config {
 pub struct ConfigError {
     file: PathBuf,
     mistakes: Vec<String>,
+}
+
+impl ConfigError {
+    pub(crate) fn new(file: &Path, mistakes: Vec<String>) -> Self {
+        Self { file: file.to_owned(), mistakes }
+    }
 }
 
 impl fmt::Display for ConfigError {
@@ -94,14 +104,17 @@ struct RunnerEntry {
     dir: PathBuf,
     #[serde(default)]
     env: Vec<String>,
-    #[serde(default = "first_uid")]
-    first_uid: u32,
+    #[serde(default)]
+    users: Option<Vec<String>>,
+    #[serde(default)]
+    first_uid: Option<u32>,
 }
 
-fn first_uid() -> u32 {
-    // Above what distributions give to people and services, below 65534 (nobody).
-    61_000
-}
+/// What an unpacked actions/runner holds.
+pub(crate) const LISTENER: &str = "bin/Runner.Listener";
+
+/// Above what distributions give to people and services, below 65534 (nobody).
+const FIRST_UID: u32 = 61_000;
 
 impl Config {
     /// Reads a file, and whatever files it names.
@@ -114,7 +127,7 @@ impl Config {
         let config = reader.config(overrides);
         match config {
             Some(config) if reader.mistakes.is_empty() => Ok(config),
-            _ => Err(ConfigError { file: file.to_owned(), mistakes: reader.mistakes }),
+            _ => Err(ConfigError::new(file, reader.mistakes)),
         }
     }
 
@@ -128,7 +141,7 @@ impl Config {
         let rules = reader.rules();
         match rules {
             Some(rules) if reader.mistakes.is_empty() => Ok(rules),
-            _ => Err(ConfigError { file: file.to_owned(), mistakes: reader.mistakes }),
+            _ => Err(ConfigError::new(file, reader.mistakes)),
         }
     }
 }
@@ -174,6 +187,7 @@ impl Reader<'_> {
         let runner = runner.map(|runner| RunnerEntry { dir: self.path(&runner.dir), ..runner });
         if let Some(runner) = &runner {
             self.check_runner_dir(&runner.dir);
+            self.check_users(runner, settings.as_ref().map(|settings| settings.limits.max_runners));
         }
         let runner = runner?;
         Some(Config {
@@ -184,7 +198,8 @@ impl Reader<'_> {
             webhook_secrets,
             runner_dir: runner.dir,
             listener_env: runner.env,
-            first_uid: runner.first_uid,
+            users: runner.users,
+            first_uid: runner.first_uid.unwrap_or(FIRST_UID),
         })
     }
 
@@ -315,11 +330,44 @@ impl Reader<'_> {
         }
     }
 
+    fn check_users(&mut self, runner: &RunnerEntry, max_runners: Option<u32>) {
+        if runner.first_uid == Some(0) {
+            self.mistake("runner.first_uid", &"0 is root: a user id above all accounts is expected");
+        }
+        let Some(users) = &runner.users else { return };
+        if runner.first_uid.is_some() {
+            self.mistake("runner", &"either `users` or `first_uid` is expected, not both");
+        }
+        let mut seen = HashSet::new();
+        for name in users.iter().filter(|name| !seen.insert(name.as_str())) {
+            self.mistake("runner.users", &format_args!("`{name}` is named twice"));
+        }
+        let named = u32::try_from(seen.len()).unwrap_or(u32::MAX);
+        if let Some(needed) = max_runners.filter(|needed| named < *needed) {
+            let s = if named == 1 { " is" } else { "s are" };
+            let command = accounts::command(needed);
+            let what = format_args!(
+                "{named} account{s} named, and limits.max_runners is {needed}: name {needed}, which \
+                 `{command}` makes, or lower limits.max_runners"
+            );
+            self.mistake("runner.users", &what);
+        }
+    }
+
     fn check_runner_dir(&mut self, dir: &Path) {
-        let listener = dir.join("bin/Runner.Listener");
+        preflight::check_characters("runner.dir", dir, &mut self.mistakes);
+        let listener = dir.join(LISTENER);
         if !listener.is_file() {
             let what =
                 format_args!("{} is not there: an unpacked actions/runner is expected", listener.display());
+            self.mistake("runner.dir", &what);
+        } else if listener.canonicalize().ok() != dir.canonicalize().ok().map(|dir| dir.join(LISTENER)) {
+            // The listener takes the directory above its executable for its own.
+            let what = format_args!(
+                "{} is behind a symbolic link, as where a runner has updated itself: a freshly unpacked \
+                 actions/runner is expected",
+                listener.display()
+            );
             self.mistake("runner.dir", &what);
         }
     }

@@ -8,8 +8,12 @@ pub mod up;
 pub mod task;
 pub mod left;
 pub mod attach;
+pub mod probe;
 mod brake;
 
+mod accounts;
+mod paths;
+mod preflight;
 mod state_dir;
 mod embedded;
 mod watched;

@@ -3,16 +3,17 @@
 mod api;
 mod control;
 mod events;
+mod log;
 mod page;
 mod view;
 mod webhook;
 
 use std::sync::Arc;
 
-use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
+use axum::{Extension, Router};
 use ecsrunner_core::webhook::MAX_BODY_BYTES;
 use ecsrunner_engine::{Engine, World};
 use ecsrunner_github::Client;
@@ -42,7 +43,7 @@ impl World for Local {
 pub(crate) struct Shared {
     pub(crate) engine: Engine<Local>,
     pub(crate) secrets: Vec<SecretString>,
-    /// What whoever changes something has to show.
+    /// What a request needs that changes something or reads a job's log.
     pub(crate) token: SecretString,
 }
 
@@ -61,6 +62,7 @@ pub(crate) fn router(app: App) -> Router {
         .route("/api/v1/pause", post(control::pause))
         .route("/api/v1/runners/{name}/stop", post(control::stop))
         .route("/api/v1/jobs/{id}/retry", post(control::retry))
+        .route("/api/v1/jobs/{id}/log", get(log::log).layer(Extension(Arc::new(log::Reads::default()))))
         .route_layer(from_fn_with_state(app.clone(), control::guard));
     Router::new()
         .route("/webhook", post(webhook::receive).layer(body_limit))

@@ -1,12 +1,14 @@
 //! The state directory: one server at a time, and what outlives it.
 
-use std::fs::{self, File, OpenOptions, Permissions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use nix::fcntl::{Flock, FlockArg};
+use nix::unistd::geteuid;
 
+use crate::compute::modes;
 use crate::machine::random;
 
 /// A state directory whose lock is held.
@@ -36,12 +38,11 @@ pub(crate) enum StateDirError {
 impl StateDir {
     pub(crate) fn open(path: &Path) -> Result<Self, StateDirError> {
         let fault = |source| StateDirError::Io { path: path.to_owned(), source };
-        fs::create_dir_all(path).map_err(fault)?;
+        make(path).map_err(fault)?;
         // A relative path would mean another directory to a task.
         let path = path.canonicalize().map_err(fault)?;
-        // As root, runners have users of their own, who must be able to pass through.
-        let mode = if nix::unistd::geteuid().is_root() { 0o711 } else { 0o700 };
-        fs::set_permissions(&path, Permissions::from_mode(mode)).map_err(fault)?;
+        close_files(&path).map_err(fault)?;
+        modes::set_mode(&path, modes::upper_dir()).map_err(fault)?;
         let file = OpenOptions::new()
             .create(true)
             .truncate(false)
@@ -100,6 +101,33 @@ impl StateDir {
     }
 }
 
+/// Makes the directory and those above it. As root, runners of other users have
+/// to list them, whatever the umask is.
+fn make(path: &Path) -> io::Result<()> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+        make(parent)?;
+    }
+    match fs::create_dir(path) {
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
+        Ok(()) if geteuid().is_root() => modes::set_mode(path, modes::upper_dir()),
+        created => created,
+    }
+}
+
+/// Makes every file directly in the directory readable by its owner alone.
+fn close_files(path: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(path)? {
+        let entry = entry?;
+        if entry.file_type()?.is_file() {
+            modes::set_private(&entry.path())?;
+        }
+    }
+    Ok(())
+}
+
 /// Writes a file, readable by its owner alone, that is there whole or not at all.
 pub(crate) fn write_whole(path: &Path, content: &[u8]) -> io::Result<()> {
     let new = path.with_extension("new");
@@ -107,4 +135,53 @@ pub(crate) fn write_whole(path: &Path, content: &[u8]) -> io::Result<()> {
     file.write_all(content)?;
     file.sync_all()?;
     fs::rename(&new, path)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::MetadataExt;
+
+    use super::*;
+
+    fn mode(path: &Path) -> u32 {
+        path.metadata().unwrap().mode() & 0o777
+    }
+
+    #[test]
+    fn a_state_directory_of_an_older_release_gets_its_modes() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("state");
+        fs::create_dir(&path).unwrap();
+        modes::set_mode(&path, 0o711).unwrap();
+        for name in ["lock", "dynamodb.sqlite", "server.json"] {
+            fs::write(path.join(name), "").unwrap();
+            modes::set_mode(&path.join(name), 0o644).unwrap();
+        }
+        let state = StateDir::open(&path).unwrap();
+        let upper = if geteuid().is_root() { 0o755 } else { 0o700 };
+        assert_eq!(mode(&path), upper);
+        for name in ["lock", "dynamodb.sqlite", "server.json"] {
+            assert_eq!(mode(&path.join(name)), 0o600, "{name}");
+        }
+        state.secret("task-keys").unwrap();
+        assert_eq!(mode(&path.join("task-keys")), 0o600);
+    }
+
+    #[test]
+    fn directories_above_are_made_so_that_runners_can_list_them() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("srv/ci/state");
+        // As where a login shell keeps everything private.
+        let before = nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o077));
+        let opened = StateDir::open(&path);
+        nix::sys::stat::umask(before);
+        opened.unwrap();
+        if geteuid().is_root() {
+            for dir in path.ancestors().take(3) {
+                assert_eq!(mode(dir), 0o755, "{}", dir.display());
+            }
+        } else {
+            assert_eq!(mode(&path), 0o700);
+        }
+    }
 }

@@ -18,6 +18,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
 
+use crate::accounts::Account;
 use crate::state_dir::write_whole;
 
 /// The first argument that asks an executable to be a task; its directory follows.
@@ -37,7 +38,19 @@ const LOG: &str = "agent.log";
 pub(crate) struct Description {
     pub(crate) task: TaskId,
     pub(crate) runner: RunnerName,
+    /// The runner's user, where it is not the server's own.
     pub(crate) uid: Option<u32>,
+    /// Its group. Older releases did not write it.
+    #[serde(default)]
+    pub(crate) gid: Option<u32>,
+}
+
+impl Description {
+    /// Returns the runner's user, where it is not the server's own.
+    pub(crate) fn account(&self) -> Option<Account> {
+        let account = Account::of(self.uid?);
+        Some(Account { gid: self.gid.unwrap_or(account.gid), ..account })
+    }
 }
 
 /// A task's directory.
@@ -68,6 +81,11 @@ impl TaskDir {
 
     pub(crate) fn log(&self) -> PathBuf {
         self.0.join(LOG)
+    }
+
+    /// Returns the files that server and agent keep here, whether they exist or not.
+    pub(crate) fn files(&self) -> [PathBuf; 5] {
+        [DESCRIPTION, CLAIM, ALIVE, EXIT, LOG].map(|name| self.0.join(name))
     }
 
     pub(crate) fn describe(&self, description: &Description) -> io::Result<()> {

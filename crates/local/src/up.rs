@@ -18,11 +18,12 @@ use ecsrunner_engine::{Engine, Ports, Ruleset};
 use jiff::{SignedDuration, Timestamp};
 use secrecy::SecretString;
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tracing::{error, info, warn};
 
+use crate::accounts::RunnerUsers;
 use crate::attach;
 use crate::boot_front::{self, AccessKeys, Front};
 use crate::brake::Brake;
@@ -30,6 +31,7 @@ use crate::compute::{Processes, TaskDefinition};
 use crate::config::Config;
 use crate::embedded::Embedded;
 use crate::machine::{NoQueue, OsRandomness, SystemClock, random};
+use crate::preflight;
 use crate::server::{self, App, Shared};
 use crate::state_dir::StateDir;
 use crate::watched::Watched;
@@ -62,9 +64,13 @@ const PORT_FILE: &str = "boot-port";
 ///
 /// # Errors
 ///
-/// The state directory or an address cannot be used.
+/// A [`ConfigError`](crate::config::ConfigError) where this machine does not go
+/// with the configuration: nothing is started then. Else, the state directory or
+/// an address cannot be used.
 pub async fn up(config: Config, options: Options, ready: impl FnOnce(SocketAddr)) -> anyhow::Result<()> {
     warn_of_isolation(&config, options.listen)?;
+    let users = preflight::check(&config, &options)?;
+    warn_of_missing_accounts(&users);
     let state = StateDir::open(&options.state)?;
     let database = Embedded::open(&state.database())?;
     let tables = Tables::of(&config.settings.deployment, "local");
@@ -82,12 +88,11 @@ pub async fn up(config: Config, options: Options, ready: impl FnOnce(SocketAddr)
     };
 
     let (task_events, heard) = mpsc::unbounded_channel();
-    let is_root = nix::unistd::geteuid().is_root();
     let definition = TaskDefinition {
         executable: options.executable,
         runner_dir: config.runner_dir,
         listener_env: config.listener_env,
-        first_uid: is_root.then_some(config.first_uid),
+        users,
         tables,
         endpoint: format!("http://{front_address}"),
         keys,
@@ -131,8 +136,10 @@ pub async fn up(config: Config, options: Options, ready: impl FnOnce(SocketAddr)
         services.spawn(poll(app, repositories));
     }
     attach::leave(&state, &url_of(address), &token, &options.config)?;
+    // Before anybody can know of this server: a signal must find its handler.
+    let signals = [signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?];
     ready(address);
-    wait_for_end(services).await
+    wait_for_end(services, signals).await
 }
 
 /// Where a command on this machine reaches the server.
@@ -159,6 +166,17 @@ fn warn_of_isolation(config: &Config, listen: SocketAddr) -> anyhow::Result<()> 
         warn!(%listen, "page and API are open to whoever reaches this address: put a proxy with a log-in before them");
     }
     Ok(())
+}
+
+/// Runners whose user ids have no account run jobs, and some commands in them fail.
+fn warn_of_missing_accounts(users: &RunnerUsers) {
+    if let RunnerUsers::From(first_uid) = users {
+        warn!(
+            first_uid,
+            "runners' user ids have no account: whoami, id -un, ssh, git's own guess of an identity and \
+             node's os.userInfo() fail in jobs; name accounts in runner.users instead of runner.first_uid"
+        );
+    }
 }
 
 /// The front keeps its port, so that tasks of an earlier server find it again.
@@ -258,9 +276,10 @@ async fn poll(app: App, repositories: Vec<Repository>) -> anyhow::Result<()> {
 }
 
 /// Ends with a signal, or with a service that ended, which none should.
-async fn wait_for_end(mut services: JoinSet<anyhow::Result<()>>) -> anyhow::Result<()> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
+async fn wait_for_end(
+    mut services: JoinSet<anyhow::Result<()>>,
+    [mut terminate, mut interrupt]: [Signal; 2],
+) -> anyhow::Result<()> {
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}

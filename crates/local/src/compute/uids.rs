@@ -14,16 +14,19 @@ use std::os::unix::net::{SocketAddr, UnixDatagram};
 pub(super) struct Uids(HashMap<u32, Option<UnixDatagram>>);
 
 impl Uids {
-    /// Gives out the first id, from `first` on, that nobody has.
-    pub(super) fn take(&mut self, first: u32) -> io::Result<u32> {
-        for uid in first.. {
+    /// Gives out the first of these ids that nobody has.
+    pub(super) fn take(&mut self, candidates: impl IntoIterator<Item = u32>) -> io::Result<u32> {
+        for uid in candidates {
             let Entry::Vacant(vacant) = self.0.entry(uid) else { continue };
             // A server that ended may have left a runner at work.
             let Some(reservation) = reserve(uid)?.filter(|_| !is_at_work(uid)) else { continue };
             vacant.insert(Some(reservation));
             return Ok(uid);
         }
-        Err(io::Error::other("no user id is left for a runner"))
+        Err(io::Error::other(
+            "every user of runners is in use: more accounts are needed in runner.users, or other \
+             processes of these users have to end",
+        ))
     }
 
     /// The id is that of a runner which an earlier server started.
@@ -72,16 +75,26 @@ mod tests {
     fn two_servers_give_out_different_ids_and_one_that_is_given_back_is_free() {
         let (mut one, mut other) = (Uids::default(), Uids::default());
         let first = 1_900_000_000;
-        let a = one.take(first).unwrap();
-        let b = other.take(first).unwrap();
+        let a = one.take(first..).unwrap();
+        let b = other.take(first..).unwrap();
         assert_ne!(a, b);
         one.give_back(a);
-        assert_eq!(other.take(first).unwrap(), a);
+        assert_eq!(other.take(first..).unwrap(), a);
     }
 
     #[test]
     fn an_id_with_a_process_at_work_is_not_given_out() {
         let own = nix::unistd::getuid().as_raw();
-        assert_ne!(Uids::default().take(own).unwrap(), own);
+        assert_ne!(Uids::default().take(own..).unwrap(), own);
+    }
+    #[test]
+    fn a_list_that_is_used_up_is_a_fault_that_says_so() {
+        let mut uids = Uids::default();
+        let list = [1_900_000_101, 1_900_000_102];
+        assert_eq!([uids.take(list).unwrap(), uids.take(list).unwrap()], list);
+        let told = uids.take(list).unwrap_err().to_string();
+        assert!(told.starts_with("every user of runners is in use"), "{told}");
+        uids.give_back(list[0]);
+        assert_eq!(uids.take(list).unwrap(), list[0]);
     }
 }

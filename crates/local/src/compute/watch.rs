@@ -12,6 +12,12 @@ use crate::task::{Description, TaskDir, TaskStatus};
 
 /// What a container's `stopTimeout` is on ECS.
 pub(super) const STOP_TIMEOUT: Duration = Duration::from_secs(30);
+/// The agent kills its listener so long before that time is over.
+const AGENT_MARGIN: Duration = Duration::from_secs(5);
+/// A step that ignores signals takes 13.6 s to end (seen with the official
+/// runner 2.336).
+const LEAST_GRACE: Duration = Duration::from_secs(20);
+const _: () = assert!(STOP_TIMEOUT.as_secs() >= LEAST_GRACE.as_secs() + AGENT_MARGIN.as_secs());
 /// How often the end of a process is looked for that is not our child.
 const LOOK: Duration = Duration::from_millis(250);
 /// How long a task's log is kept when it has ended.

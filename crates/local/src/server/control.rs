@@ -1,4 +1,4 @@
-//! What an operator changes: `POST /api/v1/…`, with the token of the state directory.
+//! What an operator changes, `POST /api/v1/…`, and the guard that asks for the token of the state directory.
 
 use axum::Json;
 use axum::extract::{Path, Request, State};
@@ -17,14 +17,15 @@ use tracing::{error, info};
 use super::App;
 use super::api::{Fault, answer};
 
-/// Lets nobody by without the token. A page of another origin cannot have it.
+/// Answers 401 to a request without the token. No other origin's page and no job can read it.
 pub(super) async fn guard(State(app): State<App>, request: Request, next: Next) -> Response {
     let given = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     let given = given.and_then(|value| value.strip_prefix("Bearer ")).unwrap_or_default();
     // Digests tell nothing of where two texts begin to differ.
     if Sha256::digest(given) != Sha256::digest(app.token.expose_secret()) {
         let message = "the token of the server's state directory is expected as bearer".to_owned();
-        return (StatusCode::UNAUTHORIZED, Json(Fault { message })).into_response();
+        let challenge = [(header::WWW_AUTHENTICATE, "Bearer")];
+        return (StatusCode::UNAUTHORIZED, challenge, Json(Fault { message })).into_response();
     }
     next.run(request).await
 }

@@ -1,0 +1,189 @@
+//! The users of this machine that runners run as.
+
+use std::ffi::CString;
+use std::fs::Metadata;
+use std::io;
+use std::ops::Range;
+use std::os::unix::fs::MetadataExt;
+
+use nix::unistd::{Gid, Uid, User, getgrouplist};
+use serde::{Deserialize, Serialize};
+
+/// Which users runners run as.
+#[derive(Clone, Debug)]
+pub(crate) enum RunnerUsers {
+    /// The server is not root: all runners share its user.
+    Shared,
+    /// Each runner gets a user id of its own, from this one on.
+    From(u32),
+    /// Each runner gets one of these accounts.
+    Named(Vec<Account>),
+}
+
+/// A user and its groups.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub(crate) struct Account {
+    /// The account's name. A user id may have no account.
+    pub(crate) name: Option<String>,
+    pub(crate) uid: u32,
+    /// The primary group.
+    pub(crate) gid: u32,
+    /// All groups, the primary one included.
+    pub(crate) groups: Vec<u32>,
+}
+
+impl Account {
+    /// Returns the user of an id. Without an account its group has the id's
+    /// number, as the agent assumes too.
+    pub(crate) fn of(uid: u32) -> Self {
+        match User::from_uid(Uid::from_raw(uid)) {
+            Ok(Some(user)) => Self::known(user),
+            _ => Self { name: None, uid, gid: uid, groups: vec![uid] },
+        }
+    }
+
+    fn known(user: User) -> Self {
+        let gid = user.gid.as_raw();
+        let groups = CString::new(user.name.as_str())
+            .map_err(io::Error::from)
+            .and_then(|name| Ok(getgrouplist(&name, user.gid)?))
+            .map_or_else(|_| vec![gid], |groups| groups.into_iter().map(Gid::as_raw).collect());
+        Self { name: Some(user.name), uid: user.uid.as_raw(), gid, groups }
+    }
+
+    /// Names the user for an error text.
+    pub(crate) fn label(&self) -> String {
+        match &self.name {
+            Some(name) => format!("the user `{name}`"),
+            None => format!("user id {}", self.uid),
+        }
+    }
+}
+
+impl RunnerUsers {
+    /// Whether one of the runners' users may write to a file: as its owner, by
+    /// its group, or because everybody may. Access control lists are not read.
+    pub(crate) fn may_write(&self, metadata: &Metadata) -> bool {
+        // In a directory with the sticky bit only owners replace entries.
+        let is_sticky = metadata.is_dir() && metadata.mode() & 0o1000 != 0;
+        let (by_group, by_all) = (metadata.mode() & 0o020 != 0, metadata.mode() & 0o002 != 0);
+        let (owns, in_group) = match self {
+            Self::Shared => return false,
+            Self::From(first) => {
+                let ids = ids_from(*first);
+                (ids.contains(&metadata.uid()), ids.contains(&metadata.gid()))
+            }
+            Self::Named(accounts) => (
+                accounts.iter().any(|account| account.uid == metadata.uid()),
+                accounts.iter().any(|account| account.groups.contains(&metadata.gid())),
+            ),
+        };
+        owns || (!is_sticky && (by_all || (by_group && in_group)))
+    }
+}
+
+/// Returns the user ids that runners without accounts may get.
+pub(crate) fn ids_from(first: u32) -> Range<u32> {
+    // From the default on, these end below the ids with a meaning of their own.
+    const IDS: u32 = 4_000;
+    first..first.saturating_add(IDS)
+}
+
+/// Returns the command that makes so many accounts.
+pub(crate) fn command(count: u32) -> String {
+    format!(
+        "for n in $(seq {count}); do useradd --system --user-group --no-create-home \
+         --shell /usr/sbin/nologin runner$n; done"
+    )
+}
+
+/// Looks up the accounts of `runner.users`.
+///
+/// # Errors
+///
+/// Every reason why they cannot be the runners' users.
+pub(crate) fn look_up(names: &[String]) -> Result<Vec<Account>, Vec<String>> {
+    let mut accounts = Vec::new();
+    let mut missing = Vec::new();
+    for name in names {
+        match User::from_name(name) {
+            Ok(Some(user)) => accounts.push(Account::known(user)),
+            _ => missing.push(format!("`{name}`")),
+        }
+    }
+    let mut mistakes = Vec::new();
+    if !missing.is_empty() {
+        let count = u32::try_from(names.len()).unwrap_or(u32::MAX);
+        let (s, runners) = (if missing.len() == 1 { "" } else { "s" }, command(count));
+        mistakes.push(format!(
+            "this machine has no account{s} {}; `{runners}` makes runner1 to runner{count}",
+            missing.join(", ")
+        ));
+    }
+    mistakes.extend(conflicts(&accounts));
+    if mistakes.is_empty() { Ok(accounts) } else { Err(mistakes) }
+}
+
+/// Finds accounts that would let one job read another's files.
+fn conflicts(accounts: &[Account]) -> Vec<String> {
+    let mut mistakes = Vec::new();
+    for (index, account) in accounts.iter().enumerate() {
+        let label = account.label();
+        if account.uid == 0 {
+            mistakes.push(format!("{label} is root, and jobs must not be: name another account"));
+        }
+        for other in &accounts[..index] {
+            let theirs = other.label();
+            if account.uid == other.uid {
+                mistakes.push(format!("{label} and {theirs} are one user: each runner needs its own"));
+            } else if account.groups.contains(&other.gid) || other.groups.contains(&account.gid) {
+                mistakes.push(format!(
+                    "{label} and {theirs} share a primary group: each needs one of its own without \
+                     other members, as `useradd --user-group` makes"
+                ));
+            }
+        }
+    }
+    mistakes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn account(name: &str, uid: u32, groups: &[u32]) -> Account {
+        Account { name: Some(name.to_owned()), uid, gid: groups[0], groups: groups.to_vec() }
+    }
+
+    #[test]
+    fn accounts_that_share_a_user_or_a_primary_group_are_refused() {
+        let apart = [account("a", 901, &[901, 27]), account("b", 902, &[902, 27])];
+        assert_eq!(conflicts(&apart), Vec::<String>::new());
+        for (other, word) in [
+            (account("b", 901, &[902]), "are one user"),
+            (account("b", 902, &[901]), "share a primary group"),
+            // A member of the other's group could read the other's agent directory.
+            (account("b", 902, &[902, 901]), "share a primary group"),
+            (account("root", 0, &[0]), "is root"),
+        ] {
+            let told = conflicts(&[account("a", 901, &[901]), other]);
+            assert!(told.len() == 1 && told[0].contains(word), "{told:?}");
+        }
+    }
+
+    #[test]
+    fn each_missing_account_is_named_with_the_command_that_makes_accounts() {
+        let names = ["no-such-user-1".to_owned(), "no-such-user-2".to_owned()];
+        let told = look_up(&names).unwrap_err();
+        assert_eq!(told.len(), 1, "{told:?}");
+        assert!(
+            told[0].starts_with("this machine has no accounts `no-such-user-1`, `no-such-user-2`; `for n in")
+        );
+    }
+
+    #[test]
+    fn a_user_id_without_an_account_has_a_group_of_its_own_number() {
+        let user = Account::of(1_900_000_123);
+        assert_eq!((user.uid, user.gid, user.name), (1_900_000_123, 1_900_000_123, None));
+    }
+}

@@ -1,0 +1,171 @@
+//! What has to be right on this machine before `local up` starts anything.
+//!
+//! The configuration's own mistakes are found where it is read.
+
+use std::path::Path;
+
+use anyhow::Context;
+
+use crate::accounts::{self, Account, RunnerUsers};
+use crate::compute::install;
+use crate::config::{Config, ConfigError, LISTENER};
+use crate::paths;
+use crate::probe::{Refused, Request};
+use crate::up::Options;
+
+/// Checks users, paths and permissions. Returns the users that runners run as.
+///
+/// # Errors
+///
+/// A [`ConfigError`] with every mistake; another error where the machine
+/// cannot be asked.
+pub(crate) fn check(config: &Config, options: &Options) -> anyhow::Result<RunnerUsers> {
+    let state = paths::resolve(&options.state);
+    let mut mistakes = Vec::new();
+    check_characters("state directory", &state, &mut mistakes);
+    check_characters("executable", &options.executable, &mut mistakes);
+    let users = users(config, &mut mistakes);
+    if let Some(users) = users.filter(|_| mistakes.is_empty()) {
+        check_access(config, options, &state, &users, &mut mistakes)?;
+        if mistakes.is_empty() {
+            check_ownership(config, &state, &users, &mut mistakes)?;
+        }
+        if mistakes.is_empty() {
+            return Ok(users);
+        }
+    }
+    Err(ConfigError::new(&options.config, mistakes).into())
+}
+
+/// Refuses a path that would break the job-started hook.
+pub(crate) fn check_characters(key: &str, path: &Path, mistakes: &mut Vec<String>) {
+    if let Err(error) = ecsrunner_agent::paths::check(path) {
+        mistakes.push(format!("{key}: {error}, since the official runner starts hooks by one string"));
+    }
+}
+
+fn users(config: &Config, mistakes: &mut Vec<String>) -> Option<RunnerUsers> {
+    if !nix::unistd::geteuid().is_root() {
+        if config.users.is_some() {
+            mistakes.push(
+                "runner.users: only root can start runners as other users: start the server as root, or \
+                 remove the key and have all jobs share this user"
+                    .to_owned(),
+            );
+            return None;
+        }
+        return Some(RunnerUsers::Shared);
+    }
+    match &config.users {
+        None => Some(RunnerUsers::From(config.first_uid)),
+        Some(names) => accounts::look_up(names)
+            .map_err(|found| mistakes.extend(found.into_iter().map(|it| format!("runner.users: {it}"))))
+            .map(RunnerUsers::Named)
+            .ok(),
+    }
+}
+
+/// The official runner lists its own directory and each one above it, and ends
+/// with exit code 1 where it may not (seen with version 2.336).
+fn check_access(
+    config: &Config,
+    options: &Options,
+    state: &Path,
+    users: &RunnerUsers,
+    mistakes: &mut Vec<String>,
+) -> anyhow::Result<()> {
+    // The state directory itself gets its mode from us.
+    let above_state = state.parent().map(paths::existing).unwrap_or_default();
+    // Its `externals` are reached by the path as it is configured.
+    let mut runner_dirs = paths::existing(&config.runner_dir);
+    runner_dirs.extend(paths::existing(&paths::resolve(&config.runner_dir)));
+    let mut directories = [above_state.clone(), runner_dirs].concat();
+    directories.sort();
+    directories.dedup();
+    let listener = config.runner_dir.join(LISTENER);
+    let request = Request {
+        users: match users {
+            RunnerUsers::Shared => Vec::new(),
+            RunnerUsers::From(first) => vec![Account::of(*first)],
+            RunnerUsers::Named(accounts) => accounts.clone(),
+        },
+        directories,
+        programs: vec![options.executable.clone(), listener.clone()],
+    };
+    let refused = request.run(&options.executable).context("the access of runners' users cannot be tried")?;
+    // Directories come first, and one that is closed explains what is below it.
+    let is_explained =
+        |earlier: &[Refused], it: &Refused| earlier.iter().any(|dir| it.path.starts_with(&dir.path));
+    for (index, it) in refused.iter().enumerate() {
+        // What one user may not, the others usually may not either.
+        let is_told = refused[..index].iter().any(|earlier| earlier.path == it.path);
+        let is_program = request.programs.contains(&it.path);
+        if is_told || (is_program && is_explained(&refused[..index], it)) {
+            continue;
+        }
+        mistakes.push(if it.path == options.executable {
+            no_executable(it)
+        } else if it.path == listener {
+            no_listener(it)
+        } else {
+            let key = if above_state.contains(&it.path) { "state directory" } else { "runner.dir" };
+            let who = if matches!(users, RunnerUsers::Shared) { "a" } else { "o" };
+            no_listing(key, who, it)
+        });
+    }
+    Ok(())
+}
+
+fn no_listing(key: &str, who: &str, Refused { user, path, error }: &Refused) -> String {
+    let path = path.display();
+    format!(
+        "{key}: the directory {path} cannot be listed by {user} ({error}), and the official runner lists \
+         its own directory and each one above: `chmod {who}+rx {path}`, or choose another place"
+    )
+}
+
+fn no_listener(Refused { user, path, error }: &Refused) -> String {
+    let path = path.display();
+    format!("runner.dir: {path} cannot be executed by {user} ({error}): `chmod a+rx {path}`")
+}
+
+fn no_executable(Refused { user, path, error }: &Refused) -> String {
+    let path = path.display();
+    format!(
+        "executable: {path} cannot be executed by {user} ({error}), and it is also the job-started hook of \
+         runners: put it where every user can execute it, such as /usr/local/bin"
+    )
+}
+
+/// Files of `runner.dir` are shared by all runners, and root trusts the
+/// directories above: a job that could write there would change other jobs.
+fn check_ownership(
+    config: &Config,
+    state: &Path,
+    users: &RunnerUsers,
+    mistakes: &mut Vec<String>,
+) -> anyhow::Result<()> {
+    let runner_dir = paths::resolve(&config.runner_dir);
+    for (key, path) in [("state directory", state), ("runner.dir", &runner_dir)] {
+        for dir in path.parent().map(paths::existing).unwrap_or_default() {
+            let metadata = dir.metadata().with_context(|| format!("{} cannot be read", dir.display()))?;
+            if users.may_write(&metadata) {
+                let (path, dir) = (path.display(), dir.display());
+                mistakes.push(format!(
+                    "{key}: a runner's user can write to {dir}, and could replace {path}: \
+                     `chown root:root {dir} && chmod go-w {dir}`, or choose another place"
+                ));
+            }
+        }
+    }
+    let writable = install::find_shared(&runner_dir, &|metadata| users.may_write(metadata))
+        .with_context(|| format!("{} cannot be read", runner_dir.display()))?;
+    if let Some(path) = writable {
+        let (path, dir) = (path.display(), runner_dir.display());
+        mistakes.push(format!(
+            "runner.dir: a runner's user can write to {path}, which all runners share: \
+             `chown -R root:root {dir} && chmod -R go-w {dir}`"
+        ));
+    }
+    Ok(())
+}
