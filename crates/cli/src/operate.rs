@@ -5,11 +5,13 @@ mod brake;
 mod classes;
 mod cluster;
 mod costs;
+mod credentials;
 mod deliveries;
 mod details;
 mod doctor;
 mod exec;
 mod find;
+mod job_log;
 mod jobs;
 mod logs;
 mod replay;
@@ -42,6 +44,7 @@ async fn carry_out(command: Command) -> Result<u8, Failure> {
         Command::Runners(RunnersCommand::Logs(arguments)) => logs::logs(&arguments).await?,
         Command::Runners(RunnersCommand::Stop(arguments)) => stop::stop(&arguments).await?,
         Command::Jobs(JobsCommand::List(arguments)) => jobs::list(&arguments).await?,
+        Command::Jobs(JobsCommand::Logs(arguments)) => job_log::print_log(&arguments).await?,
         Command::Jobs(JobsCommand::Retry(arguments)) => retry::retry(&arguments).await?,
         Command::Runs(RunsCommand::List(arguments)) => runs::list(&arguments).await?,
         Command::Why(arguments) => why::why(&arguments).await?,

@@ -13,7 +13,7 @@ use ecsrunner_engine::ports::github::{
 use rustls::ClientConfig;
 
 use crate::auth::{Authority, Credentials, CredentialsError, Grant};
-use crate::http::{ApiUrl, CALL_LIMIT, Call, Http};
+use crate::http::{ApiUrl, CALL_LIMIT, Call, Http, StorageError, Stored};
 use crate::reply::{Fault, Reply};
 use crate::{deliveries, jobs, runners};
 
@@ -70,7 +70,7 @@ impl Client {
         call_limit: Duration,
         tls: Option<Arc<ClientConfig>>,
     ) -> Result<Self, ClientError> {
-        let http = Http::new(api, call_limit, tls.as_deref()).map_err(ClientError::Http)?;
+        let http = Http::new(api, call_limit, tls).map_err(ClientError::Http)?;
         let authority = Authority::new(http.clone(), credentials)?;
         Ok(Self { http, authority })
     }
@@ -85,6 +85,11 @@ impl Client {
         }
         let bearer = self.authority.bearer(grant).await?;
         self.http.send(call, &bearer).await
+    }
+
+    /// Reads what a reply's redirect leads to, without a bearer.
+    pub(crate) async fn read_stored(&self, location: &str, limit: usize) -> Result<Stored, StorageError> {
+        self.http.read_stored(location, limit).await
     }
 
     /// Sends a call that only an App may make, about itself; `None` with a token.

@@ -1,17 +1,23 @@
 //! One HTTP call: its URL and headers, its time limit, its one line in the log.
 
+mod storage;
+
 use std::error::Error;
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderValue};
 use reqwest::redirect::{Attempt, Policy};
-use reqwest::{Method, Url};
+use reqwest::{ClientBuilder, Method, StatusCode, Url};
 use rustls::ClientConfig;
 
 use crate::auth::Bearer;
 use crate::reply::{Fault, Reply};
+
+pub use storage::StorageError;
+pub(crate) use storage::Stored;
 
 /// How long one HTTP call may take, reading its reply included.
 pub const CALL_LIMIT: Duration = Duration::from_secs(10);
@@ -23,6 +29,8 @@ const IDLE_LIMIT: Duration = Duration::from_secs(30);
 const REDIRECTS_LIMIT: usize = 3;
 /// A hundred jobs with all their steps are below 4 MB.
 const REPLY_LIMIT: usize = 16 << 20;
+/// The end of the path of a call for a log, and of no other.
+const LOG_PATH_END: &str = "/logs";
 
 /// The base of GitHub's REST API: `https://api.github.com`, a GitHub Enterprise
 /// Server's `https://HOST/api/v3`, or a stand-in.
@@ -154,6 +162,8 @@ impl Call {
 pub(crate) struct Http {
     api: ApiUrl,
     client: reqwest::Client,
+    call_limit: Duration,
+    tls: Option<Arc<ClientConfig>>,
 }
 
 impl Http {
@@ -161,7 +171,7 @@ impl Http {
     pub(crate) fn new(
         api: ApiUrl,
         call_limit: Duration,
-        tls: Option<&ClientConfig>,
+        tls: Option<Arc<ClientConfig>>,
     ) -> Result<Self, reqwest::Error> {
         if api.0.scheme() == "http" && !api.is_loopback() {
             tracing::warn!(%api, "tokens travel to GitHub's API unencrypted");
@@ -169,24 +179,12 @@ impl Http {
         let mut headers = HeaderMap::new();
         headers.insert(ACCEPT, HeaderValue::from_static("application/vnd.github+json"));
         headers.insert("x-github-api-version", HeaderValue::from_static("2022-11-28"));
-        let mut client = reqwest::Client::builder()
-            .user_agent(concat!("ecsrunner/", env!("CARGO_PKG_VERSION")))
+        let client = connections(&api, call_limit, tls.as_deref())
             .default_headers(headers)
-            .connect_timeout(CONNECT_LIMIT.min(call_limit))
             .timeout(call_limit)
-            .pool_idle_timeout(IDLE_LIMIT)
             .redirect(Policy::custom(stay_at_home))
-            .retry(reqwest::retry::never());
-        if api.is_loopback() {
-            client = client.no_proxy();
-        }
-        if let Some(tls) = tls {
-            let mut tls = tls.clone();
-            // This client speaks HTTP/1.1 alone, whatever others do with the set-up.
-            tls.alpn_protocols.clear();
-            client = client.tls_backend_preconfigured(tls);
-        }
-        Ok(Self { api, client: client.build()? })
+            .build()?;
+        Ok(Self { api, client, call_limit, tls })
     }
 
     /// Sends a call. A GET whose connection fails is sent a second time, since
@@ -232,15 +230,42 @@ impl Http {
     }
 }
 
+/// What all connections have in common, whoever they lead to.
+fn connections(api: &ApiUrl, call_limit: Duration, tls: Option<&ClientConfig>) -> ClientBuilder {
+    let mut client = reqwest::Client::builder()
+        .user_agent(concat!("ecsrunner/", env!("CARGO_PKG_VERSION")))
+        .connect_timeout(CONNECT_LIMIT.min(call_limit))
+        .pool_idle_timeout(IDLE_LIMIT)
+        .retry(reqwest::retry::never());
+    if api.is_loopback() {
+        client = client.no_proxy();
+    }
+    if let Some(tls) = tls {
+        let mut tls = tls.clone();
+        // This client speaks HTTP/1.1 alone, whatever others do with the set-up.
+        tls.alpn_protocols.clear();
+        client = client.tls_backend_preconfigured(tls);
+    }
+    client
+}
+
 /// A renamed repository answers with a redirect; a token is sent nowhere but to
 /// the API that it is for.
 fn stay_at_home(attempt: Attempt<'_>) -> reqwest::redirect::Action {
     let home = attempt.previous().first().map(Url::origin);
-    if home == Some(attempt.url().origin()) && attempt.previous().len() <= REDIRECTS_LIMIT {
+    let is_home = home == Some(attempt.url().origin());
+    if is_home && !leads_to_a_log(&attempt) && attempt.previous().len() <= REDIRECTS_LIMIT {
         attempt.follow()
     } else {
         attempt.stop()
     }
+}
+
+/// Where a log is, no token is needed. This holds also where the API serves the
+/// log itself, as a stand-in does. A renamed repository answers with another status.
+fn leads_to_a_log(attempt: &Attempt<'_>) -> bool {
+    let asked = attempt.previous().last();
+    attempt.status() == StatusCode::FOUND && asked.is_some_and(|url| url.path().ends_with(LOG_PATH_END))
 }
 
 #[derive(Debug)]

@@ -11,6 +11,7 @@ mod jobs;
 mod runners;
 mod deliveries;
 pub mod operator;
+pub mod logs;
 
 mod http;
 mod rates;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use ecsrunner_engine::ports::github::GitHubError;
 use jiff::Timestamp;
-use reqwest::header::{HeaderMap, LINK};
+use reqwest::header::{HeaderMap, LINK, LOCATION};
 use reqwest::{StatusCode, Url};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -42,6 +42,11 @@ impl Reply {
         let next = links.split(',').find(|link| link.contains("rel=\"next\""))?;
         let url = Url::parse(next.split_once('<')?.1.split_once('>')?.0).ok()?;
         url.query_pairs().find(|(name, _)| name == parameter).map(|(_, value)| value.into_owned())
+    }
+
+    /// Where a redirect that was not followed leads to.
+    pub(crate) fn location(&self) -> Option<&str> {
+        self.headers.get(LOCATION)?.to_str().ok()
     }
 
     /// The body of a success, or what any other status means.

@@ -1,7 +1,7 @@
 // The page of ecsrunner's local mode: jobs and runners, live.
 //
 // In reading order: theme, words, formats, what is known (store), reading it (server), what is asked for (view),
-// figures and pools, the list, details, keys. Nothing here writes to the server.
+// figures and pools, the list, details, a job's log, keys. Nothing here writes to the server.
 //
 // Names of jobs, repositories and workflows are written by strangers. They reach the document by `textContent`
 // only, and an address becomes a link only if it is https.
@@ -1183,6 +1183,7 @@
   }
 
   function missingDetail() {
+    drawLog(null);
     detailTop('neutral', 'Unknown', detail.kind === 'jobs' ? `Job ${plain(detail.key)}` : plain(detail.key), 'It is not among those that this page has read. It may be older than they are.', null, null);
     $('d-bar').replaceChildren();
     $('d-line').replaceChildren();
@@ -1259,6 +1260,7 @@
     const runner = list.at(-1);
     detailTop(jobLook(d), jobWord(d), or(d.name), [plain(d.repository), plain(d.workflow)].filter(Boolean).join(' · '), d.url, d.reason);
     bigBar(job);
+    drawLog(job);
     const all = [...job.steps, ...list.flatMap((r) => r.steps.map((step) => (step.state === 'ending' && r.d.ending ? { ...step, extra: endingWord(r.d.ending) } : step)))];
     const has = new Set([...job.steps, ...(runner?.open || !job.open ? runner?.steps ?? [] : [])].map((step) => step.state));
     let coming = [];
@@ -1291,6 +1293,103 @@
     return time;
   }
 
+  // ── A job's log: the server reads it from GitHub when it is asked for ─────────────────────────────────────────
+
+  const MAX_LOG_LINES = 5000;      // a browser lays out no more of them quickly
+  const TOKEN = 'ecsrunner.token';
+  const isToken = (text) => /^[!-~]+$/.test(text);
+  /** The token of the server's state directory, kept as long as this tab is open. */
+  const token = {
+    value: null,
+    get() { try { return this.value ?? sessionStorage.getItem(TOKEN); } catch { return this.value; } },
+    set(value) { this.value = value; try { sessionStorage.setItem(TOKEN, value); } catch { /* private mode: kept by this page */ } },
+    forget() { this.value = null; try { sessionStorage.removeItem(TOKEN); } catch { /* it was never kept */ } },
+  };
+  /** Takes a token out of the address, such as `#token=…`, where it would be kept in the history and shown on the screen. */
+  function takeToken() {
+    const given = new URLSearchParams(location.hash.slice(1)).get('token');
+    if (given === null) return;
+    history.replaceState(history.state, '', `${location.pathname}${location.search}`);
+    if (isToken(given)) token.set(given);
+  }
+  let log = { key: null, busy: false, lines: null, error: '' };
+
+  function drawLog(job) {
+    const has = job !== null && (job.open ? job.started !== null : Boolean(job.d.runner) || job.started !== null);
+    show($('d-log'), has);
+    if (!has) return;
+    if (log.key !== job.key) log = { key: job.key, busy: false, lines: null, error: '' };
+    show($('d-log-form'), !job.open);
+    const asks = !job.open && log.lines === null && token.get() === null;
+    show($('d-log-ask'), asks);
+    // A required field that is not shown would stop the form.
+    $('d-log-token').disabled = !asks;
+    show($('d-log-load'), log.lines === null);
+    $('d-log-load').disabled = log.busy;
+    show($('d-log-open'), log.lines !== null);
+    put($('d-log-note'), log.lines === null ? '' : many(log.lines.length, 'line'));
+    put($('d-log-why'), logWhy(job));
+    // The text is laid out once: an event about the job must not move what is being read.
+    if (log.lines === null) $('d-log-text').replaceChildren();
+    else if (!$('d-log-text').hasChildNodes()) $('d-log-text').append(...logNodes(log.lines.slice(-MAX_LOG_LINES)));
+    show($('d-log-text'), log.lines !== null);
+  }
+  const logPath = (key) => `api/v1/jobs/${encodeURIComponent(key)}/log`;
+  /** Why not all of the log is shown. */
+  function logWhy(job) {
+    if (job.open) return 'GitHub gives a job’s log once the job has ended.';
+    if (log.busy) return 'Reading…';
+    const left = (log.lines?.length ?? 0) - MAX_LOG_LINES;
+    return left > 0 ? `These are the last ${n(MAX_LOG_LINES)} lines; the text has ${n(left)} more before them.` : log.error;
+  }
+  function logNodes(lines) {
+    return lines.map((line) => {
+      // The server has removed control characters; those that turn the reading direction are shown, not obeyed.
+      const text = `${line.replace(/[\u202a-\u202e\u2066-\u2069]/g, '\ufffd')}\n`;
+      const command = /^##\[(error|warning|group)\]/.exec(text);
+      return command ? h('span', { class: command[1] }, text) : text;
+    });
+  }
+  async function readLog(event) {
+    event.preventDefault();
+    if (!$('d-log-token').disabled) token.set($('d-log-token').value);
+    $('d-log-token').value = '';
+    const asked = { key: log.key, busy: true, lines: null, error: '' };
+    log = asked;
+    redrawLog(asked);
+    try {
+      const headers = { accept: 'text/plain', authorization: `Bearer ${token.get()}` };
+      const answer = await fetch(logPath(asked.key), { headers, cache: 'no-store', signal: AbortSignal.timeout(200000) });
+      if (answer.status === 401) {
+        token.forget();
+        asked.error = 'The server does not accept this token. It makes a new one at each start.';
+      } else if (answer.ok) asked.lines = (await answer.text()).replace(/\n$/, '').split('\n');
+      else asked.error = plain((await answer.json().catch(() => null))?.message) || `the server answers ${answer.status}`;
+    } catch { asked.error = 'the server does not answer'; }
+    asked.busy = false;
+    const focused = document.activeElement === $('d-log-load') || document.activeElement === document.body;
+    redrawLog(asked);
+    if (log !== asked) return;
+    if (asked.lines === null) {
+      if (focused && !$('d-log-token').disabled) $('d-log-token').focus();
+      return;
+    }
+    // How a job failed is at the end of its log.
+    $('d-log-text').scrollTop = $('d-log-text').scrollHeight;
+    if (focused) $('d-log-text').focus({ preventScroll: true });
+  }
+  /** Opens the log in a tab of its own, without colours; a link could not carry the token. */
+  function openLog() {
+    const url = URL.createObjectURL(new Blob([`${log.lines.join('\n')}\n`], { type: 'text/plain;charset=utf-8' }));
+    window.open(url, '_blank', 'noopener,noreferrer');
+    // By then the tab has read it.
+    setTimeout(() => URL.revokeObjectURL(url), 60000);
+  }
+  function redrawLog(asked) {
+    const job = detail?.kind === 'jobs' && detail.key === asked.key ? jobs.get(asked.key) : null;
+    if (job && log === asked) drawLog(job);
+  }
+
   function runnerDetail(runner) {
     const d = runner.d;
     const job = runner.taken();
@@ -1298,6 +1397,7 @@
     detailTop(runnerLook(d), runnerWord(d), plain(d.name), [plain(d.repository ?? job?.d.repository), d.class ? `class ${plain(d.class)}` : ''].filter(Boolean).join(' · '), null,
       d.reason?.text || d.reason?.code ? { text: `${d.ending ? `Ended: ${endingWord(d.ending)}. ` : ''}${d.reason.text ?? ''}`, code: d.reason.code } : d.ending ? { text: `Ended: ${endingWord(d.ending)}.`, code: d.ending } : null);
     bigBar(runner);
+    drawLog(null);
     const all = [...runner.steps.map((step) => ({ ...step, runner: null })), ...(job && (job.d.runner === runner.key) ? job.steps.filter((step) => step.state !== 'waiting').map((step) => ({ ...step, runner: null })) : [])];
     const flow = [['runner', 'starting'], ['runner', 'booted'], ['runner', 'busy'], ['runner', 'ending'], ['runner', 'gone']];
     const has = new Set(runner.steps.map((step) => step.state));
@@ -1422,6 +1522,8 @@
     $('pool-tag').addEventListener('click', () => ask({ pool: '' }));
     $('clear').addEventListener('click', clearFilters);
     $('d-close').addEventListener('click', closeDetail);
+    $('d-log-form').addEventListener('submit', readLog);
+    $('d-log-open').addEventListener('click', openLog);
     $('q').addEventListener('input', () => ask({ q: $('q').value.trimStart() }, false));
     for (const name of ['repository', 'class']) $(name).addEventListener('change', () => ask({ [name]: $(name).value }));
     for (const button of document.querySelectorAll('.kinds button')) button.addEventListener('click', () => setKind(button.dataset.kind));
@@ -1446,6 +1548,7 @@
     document.addEventListener('keydown', onKey);
     // The dialog closes itself on Esc; where details cover the page, Esc is theirs even if nothing is focused.
     narrow.addEventListener('change', () => { if (loaded) draw(); });
+    window.addEventListener('hashchange', () => { takeToken(); redrawLog(log); });
     window.addEventListener('popstate', () => { readAddress(); draw(); });
     window.addEventListener('online', () => { if (linkState === 'retrying') connect(); });
     window.addEventListener('pageshow', (event) => { if (event.persisted) connect(); });
@@ -1464,6 +1567,7 @@
       if (Math.floor(now() / 60000) !== hourMinute) drawHour();
     }, 1000);
 
+    takeToken();
     readAddress();
     hookUp();
     connect();

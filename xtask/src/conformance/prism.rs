@@ -29,7 +29,7 @@ impl Prism {
         let log = tools.dir().join("prism.log");
         let output = File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
         let process = tools
-            .node("node_modules/@stoplight/prism-cli/dist/index.js")
+            .node("prism.mjs")
             .args(["proxy", "--errors", "-h", "127.0.0.1", "-p"])
             .arg(address.port().to_string())
             .arg(description)

@@ -130,6 +130,8 @@ pub(crate) struct StopRunner {
 pub(crate) enum JobsCommand {
     /// List jobs: the open ones with what they wait for, then the latest that ended
     List(ListJobs),
+    /// Print the log of a job that has ended, as GitHub keeps it
+    Logs(JobLogs),
     /// Have a refused job judged again, or one that has ended run again
     Retry(RetryJob),
 }
@@ -144,6 +146,22 @@ pub(crate) struct ListJobs {
     pub(crate) class: Option<String>,
     #[command(flatten)]
     pub(crate) past: PastArguments,
+    #[command(flatten)]
+    pub(crate) format: FormatArguments,
+    #[command(flatten)]
+    pub(crate) target: TargetArguments,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct JobLogs {
+    /// The job's id, or its URL at GitHub
+    pub(crate) job: String,
+    /// The job's repository, for a job without a record that is named by its id
+    #[arg(long, value_name = "OWNER/NAME")]
+    pub(crate) repository: Option<Repository>,
+    /// Begin each line with its time
+    #[arg(long)]
+    pub(crate) timestamps: bool,
     #[command(flatten)]
     pub(crate) format: FormatArguments,
     #[command(flatten)]

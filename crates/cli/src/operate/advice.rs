@@ -83,7 +83,16 @@ pub(super) const fn on(code: Code) -> &'static str {
         }
         Code::RegistrationLost => "run the job again at GitHub; somebody may have removed the runner there",
         Code::JobTimeout => "make the job shorter, or raise max_job_minutes of its class; then run it again",
-        Code::StoppedByOperator => "run the job again at GitHub",
+        Code::StoppedByOperator | Code::Interrupted => "run the job again at GitHub",
+        Code::JobRefused => {
+            "`ecsrunner jobs logs` shows the reason in the job's log: run the job in a way that policy allows, or change the policy"
+        }
+        Code::HookSilent => {
+            "`ecsrunner jobs logs` shows how far the job came; if `Set up job` takes long, raise hook_limit_secs, else check what the runner's image puts in the hook's place"
+        }
+        Code::JobNotStarted => "run the job again at GitHub; if it stays so, see GitHub's status page",
+        Code::JobAbandoned => "run the job again at GitHub; `ecsrunner jobs logs` shows how far it came",
+        Code::JobWithdrawn => "nothing: a job that still waits gets another runner",
     }
 }
 

@@ -141,7 +141,9 @@ impl Answer {
                 "no runner of ours executed it: see above what became of those that were started for it"
                     .to_owned()
             }
-            ("completed", None) => format!("read the job's log at GitHub: {}", self.page(job)),
+            ("completed", None) => {
+                format!("`ecsrunner jobs logs {}` prints the job's log, as does {}", job.id, self.page(job))
+            }
             (state, None) => format!("`ecsrunner why {}` again in a minute: the job is {state}", job.id),
         }
     }

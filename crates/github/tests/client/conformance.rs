@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex};
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
+use axum::http::header::LOCATION;
 use axum::http::{Method, Response, StatusCode};
 use axum::routing::post;
 use ecsrunner_core::id::{JobId, RunId};
@@ -18,6 +19,7 @@ use ecsrunner_core::pool::Scope;
 use ecsrunner_engine::ports::github::{Deletion, GitHub, GitHubError};
 use ecsrunner_github::{ApiUrl, Client, Credentials};
 use ecsrunner_sim::github::Hook;
+use reqwest::redirect::Policy;
 use secrecy::SecretString;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -106,12 +108,15 @@ async fn jobs(api: &str, client: &Client, control: &Control) {
     let labels = ["self-hosted".to_owned()];
     let config = client.generate_jitconfig(&in_repository(), &runner_name(), &labels).await.unwrap();
     let runner = control.connect(&config.encoded).await;
-    assert_eq!(runner.begin().await, job);
+    let executed = runner.begin().await;
+    assert_eq!(executed.id, job);
     assert_eq!(client.delete_runner(&in_repository(), config.runner_id).await.unwrap(), Deletion::Busy);
     assert_eq!(client.job(&app(), job).await.unwrap().unwrap().status, "in_progress");
     assert_eq!(client.queued_jobs(&app()).await.unwrap(), []);
-    runner.complete(job).await;
+    executed.complete("2026-11-28T20:56:33.2965012Z hi\n").await;
     assert_eq!(client.job(&app(), job).await.unwrap().unwrap().status, "completed");
+    let log = client.job_log(&app(), job).await.unwrap();
+    assert_eq!(log.lines().map(|line| line.text.into_owned()).collect::<Vec<_>>(), ["hi"]);
     // The App may read actions, and no more: who runs a job again is somebody else.
     let refused = client.rerun_job(&app(), job).await.unwrap_err();
     assert!(matches!(refused, GitHubError::Refused { status: 403, .. }), "{refused:?}");
@@ -225,7 +230,8 @@ impl Recorder {
         let url = format!("http://{}", listener.local_addr().unwrap());
         let passage = Passage {
             prism: prism.into(),
-            http: reqwest::Client::new(),
+            // A redirect is an answer like any other: the client decides whether to follow it.
+            http: reqwest::Client::builder().redirect(Policy::none()).build().unwrap(),
             violations: Arc::default(),
             called: Arc::default(),
         };
@@ -253,11 +259,16 @@ async fn pass(State(passage): State<Passage>, request: Request) -> Response<Body
         .body(body);
     let answer = asked.send().await.unwrap();
     let status = answer.status();
+    let location = answer.headers().get(LOCATION).cloned();
     let body = answer.bytes().await.unwrap();
     let told: Value = serde_json::from_slice(&body).unwrap_or_default();
     if told["type"].as_str().is_some_and(|kind| kind.starts_with(PRISM)) {
         passage.violations.lock().unwrap().push(format!("{line}: {told}"));
     }
     passage.called.lock().unwrap().push(line);
-    Response::builder().status(status).body(Body::from(body)).unwrap()
+    let mut response = Response::builder().status(status);
+    if let Some(location) = location {
+        response = response.header(LOCATION, location);
+    }
+    response.body(Body::from(body)).unwrap()
 }

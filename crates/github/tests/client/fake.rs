@@ -74,7 +74,8 @@ async fn a_runner_that_runs_a_job_is_busy_and_stays() {
     let labels = ["self-hosted".to_owned()];
     let config = client.generate_jitconfig(&in_repository(), &runner_name(), &labels).await.unwrap();
     let runner = control.connect(&config.encoded).await;
-    assert_eq!(runner.begin().await, job);
+    let executed = runner.begin().await;
+    assert_eq!(executed.id, job);
     let busy = client.delete_runner(&in_repository(), config.runner_id).await.unwrap();
     assert_eq!(busy, Deletion::Busy);
     let taken = client.job(&app(), job).await.unwrap().unwrap();
@@ -82,9 +83,11 @@ async fn a_runner_that_runs_a_job_is_busy_and_stays() {
     assert_eq!(taken.runner_name.as_deref(), Some(runner_name().as_str()));
     assert_eq!(client.queued_jobs(&app()).await.unwrap(), []);
 
-    runner.complete(job).await;
+    executed.complete("2026-11-28T20:56:33.2965012Z hi\n").await;
     let done = client.job(&app(), job).await.unwrap().unwrap();
     assert_eq!((done.status.as_str(), done.conclusion.as_deref()), ("completed", Some("success")));
+    let log = client.job_log(&app(), job).await.unwrap();
+    assert_eq!(log.lines().map(|line| line.text.into_owned()).collect::<Vec<_>>(), ["hi"]);
     assert_eq!(client.runner(&in_repository(), &runner_name()).await.unwrap(), None);
     let told = client.run(&app(), run).await.unwrap().unwrap();
     assert_eq!((told.event.as_str(), told.head_repository), ("push", Some(app())));

@@ -2,20 +2,21 @@
 
 use std::collections::BTreeMap;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use ecsrunner_core::id::{JobId, RunId};
 use ecsrunner_github::{ApiUrl, App, Client, Credentials};
 use ecsrunner_sim::github::{self, FakeGitHub, Hook, Options, RepositoryOptions, app_key};
+use ecsrunner_sim::runner_client::{Configuration, JobClient, Message, RunnerClient};
 use jiff::Timestamp;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
-use reqwest::{Method, Response, StatusCode};
+use reqwest::Response;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 
 use crate::{TOKEN, app};
 
 const APP_ID: &str = "1234";
+/// The service of the runner's protocol that takes logs.
+const RECEIVER: &str = "twirp/results.services.receiver.Receiver";
 
 /// `acme/app`, a runner group 7, an App that may do what ecsrunner asks for, and a token.
 pub(crate) fn options(hook: Option<Hook>) -> Options {
@@ -85,72 +86,106 @@ impl Control {
         self.http.post(url).json(body).send().await.unwrap().error_for_status().unwrap()
     }
 
+    async fn state(&self) -> Value {
+        let url = format!("{}/_sim/state", self.base);
+        self.http.get(url).send().await.unwrap().json().await.unwrap()
+    }
+
     /// How often each operation was called.
     pub(crate) async fn calls(&self) -> Value {
-        let url = format!("{}/_sim/state", self.base);
-        let state: Value = self.http.get(url).send().await.unwrap().json().await.unwrap();
-        state["calls"].clone()
+        self.state().await["calls"].clone()
     }
 
     /// Waits until every webhook is delivered.
     pub(crate) async fn settle(&self) {
         loop {
-            let url = format!("{}/_sim/state", self.base);
-            let state: Value = self.http.get(url).send().await.unwrap().json().await.unwrap();
+            let state = self.state().await;
             if state["webhooks"]["in_flight"] == 0 {
                 return;
             }
         }
     }
 
-    /// Connects a runner with its configuration, as the official runner would.
+    /// Connects a runner with its configuration, as the official runner does.
     pub(crate) async fn connect(&self, config: &SecretString) -> Runner {
-        let files: Value = decode(config.expose_secret());
-        let credentials: Value = decode(files[".credentials"].as_str().unwrap());
-        let token = credentials["data"]["token"].as_str().unwrap().to_owned();
-        let runner =
-            Runner { base: self.base.clone(), http: self.http.clone(), token, session: String::new() };
-        let connected: Value = runner.call(Method::POST, "", &Value::Null).await.json().await.unwrap();
-        Runner { session: format!("/{}", connected["session"].as_str().unwrap()), ..runner }
+        let files = Configuration::files(config.expose_secret()).unwrap();
+        let client = RunnerClient::new(Configuration::read(&files).unwrap());
+        let session = blocking(&client, |client| client.create_session().unwrap()).await;
+        Runner { control: self.clone(), client, session }
+    }
+
+    /// The job that a runner has.
+    async fn job_of(&self, runner: u64) -> JobId {
+        let state = self.state().await;
+        let runners = state["runners"].as_array().unwrap();
+        let view = runners.iter().find(|view| view["runner_id"] == runner).unwrap();
+        JobId::new(view["job"].as_u64().unwrap())
     }
 }
 
-fn decode(text: &str) -> Value {
-    serde_json::from_slice(&STANDARD.decode(text).unwrap()).unwrap()
+/// Does what blocks on a thread of its own.
+async fn blocking<C, T>(client: &C, ask: impl FnOnce(&C) -> T + Send + 'static) -> T
+where
+    C: Clone + Send + 'static,
+    T: Send + 'static,
+{
+    let client = client.clone();
+    tokio::task::spawn_blocking(move || ask(&client)).await.unwrap()
 }
 
-/// A connected runner.
+/// A runner that is connected.
 pub(crate) struct Runner {
-    base: String,
-    http: reqwest::Client,
-    token: String,
+    control: Control,
+    client: RunnerClient,
     session: String,
+}
+
+/// A job that a runner executes.
+pub(crate) struct Executed {
+    pub(crate) id: JobId,
+    /// Where the results service is.
+    results: String,
+    client: JobClient,
 }
 
 impl Runner {
     /// Waits for a job and begins it.
-    pub(crate) async fn begin(&self) -> JobId {
-        let message: Value = self.call(Method::GET, "/message", &Value::Null).await.json().await.unwrap();
-        let job = JobId::new(message["job"].as_u64().unwrap());
-        self.call(Method::POST, &format!("/jobs/{job}/start"), &Value::Null).await;
-        job
+    pub(crate) async fn begin(&self) -> Executed {
+        let session = self.session.clone();
+        let client = blocking(&self.client, move |runner| {
+            let request = loop {
+                if let Some(Message::JobRequest(request)) = runner.next_message(&session, false).unwrap() {
+                    break request;
+                }
+            };
+            runner.acknowledge(&session, &request).unwrap();
+            JobClient::of(&runner.acquire(&request).unwrap()).unwrap()
+        })
+        .await;
+        let id = self.control.job_of(self.client.configuration().agent_id).await;
+        Executed { id, results: self.control.base.clone(), client }
     }
+}
 
-    pub(crate) async fn complete(self, job: JobId) {
-        let body = json!({"conclusion": "success", "steps": [{
-            "name": "Set up job",
-            "conclusion": "success",
-            "started_at": "2026-11-23T20:00:00Z",
-            "completed_at": "2026-11-23T20:00:01Z",
-        }]});
-        let answer = self.call(Method::POST, &format!("/jobs/{job}/complete"), &body).await;
-        assert_eq!(answer.status(), StatusCode::NO_CONTENT);
-    }
-
-    async fn call(&self, method: Method, path: &str, body: &Value) -> Response {
-        let url = format!("{}/_runner/sessions{}{path}", self.base, self.session);
-        let request = self.http.request(method, url).bearer_auth(&self.token);
-        let request = if body.is_null() { request } else { request.json(body) };
-        request.send().await.unwrap().error_for_status().unwrap()
+impl Executed {
+    /// Uploads the job's log and reports its success.
+    pub(crate) async fn complete(self, log: &'static str) {
+        let url = format!("{}/{RECEIVER}/GetJobLogsSignedBlobURL", self.results);
+        blocking(&self.client, move |job| {
+            let ids = json!({"workflow_run_backend_id": job.plan, "workflow_job_run_backend_id": job.job});
+            let place = job.post(&url, &ids).unwrap();
+            job.upload(place["logs_url"].as_str().unwrap(), log).unwrap();
+            let report = json!({"conclusion": "succeeded", "stepResults": [{
+                "external_id": "5e7f6b0c-0000-4000-8000-000000000001",
+                "number": 1,
+                "name": "Set up job",
+                "status": "completed",
+                "conclusion": "succeeded",
+                "started_at": "2026-11-23T20:00:00Z",
+                "completed_at": "2026-11-23T20:00:01Z",
+            }]});
+            job.complete(report).unwrap();
+        })
+        .await;
     }
 }

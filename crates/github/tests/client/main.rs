@@ -11,6 +11,7 @@ mod conformance;
 mod deliveries;
 mod fake;
 mod jobs;
+mod logs;
 mod refusals;
 mod runners;
 mod tls;

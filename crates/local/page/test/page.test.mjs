@@ -1,8 +1,9 @@
 // The page against a real server, in a real browser.
 //
-//     ECSRUNNER_LOCAL=http://127.0.0.1:8700 node --test crates/local/page/test/page.test.mjs
+//     ECSRUNNER_LOCAL=http://127.0.0.1:8700/#token=… node --test crates/local/page/test/page.test.mjs
 //
-// It needs a running `ecsrunner local up` (or `demo --web`) with at least one completed job, and playwright-core,
+// It needs a running `ecsrunner local up` (or `demo --web`) with at least one completed job, the token in its state
+// directory's `server.json` (`demo --web` prints the whole URL), and playwright-core,
 // which is looked for beside this file and in NODE_PATH. CHROMIUM names the browser, by default /usr/bin/chromium.
 // Which other jobs exist, and whether more arrive meanwhile, does not matter.
 import assert from 'node:assert/strict';
@@ -11,8 +12,9 @@ import { after, before, test } from 'node:test';
 
 const { chromium } = createRequire(import.meta.url)('playwright-core');
 
-const base = process.env.ECSRUNNER_LOCAL;
-assert.ok(base, 'ECSRUNNER_LOCAL must hold the URL of a running server');
+assert.ok(process.env.ECSRUNNER_LOCAL, 'ECSRUNNER_LOCAL must hold the URL of a running server');
+const [base, token] = process.env.ECSRUNNER_LOCAL.split('#token=');
+assert.ok(token, 'ECSRUNNER_LOCAL must end with #token= and the token of the state directory');
 const at = (path) => new URL(path, base.endsWith('/') ? base : `${base}/`).href;
 
 let browser;
@@ -45,8 +47,8 @@ async function completedJob() {
   return job;
 }
 
-/** Opens the page and hands it to `use`; whatever it writes to the console as an error fails the test. */
-async function withPage(path, use, { width = 1440, height = 900, ...options } = {}) {
+/** Opens the page and hands it to `use`; an error in the console that is not `expected` fails the test. */
+async function withPage(path, use, { width = 1440, height = 900, expected = /^$/, ...options } = {}) {
   const context = await browser.newContext({ viewport: { width, height }, ...options });
   const page = await context.newPage();
   const errors = [];
@@ -59,7 +61,7 @@ async function withPage(path, use, { width = 1440, height = 900, ...options } = 
     await page.goto(at(path));
     await page.locator('#work').waitFor();
     await use(page);
-    assert.deepEqual(errors, [], 'the browser has nothing to complain of');
+    assert.deepEqual(errors.filter((error) => !expected.test(error)), [], 'the browser has nothing to complain of');
   } finally {
     await context.close();
   }
@@ -219,6 +221,97 @@ test('details tell the time line of a job and of its runner', async () => {
     if (job.url?.startsWith('https://')) assert.equal(await link.getAttribute('href'), new URL(job.url).href);
     else assert.ok(await link.isHidden(), 'only https is a link');
   });
+});
+
+test('the log of a job is read when it is asked for, and scrolls within itself', async () => {
+  const job = await completedJob();
+  const answer = await fetch(at(`api/v1/jobs/${job.id}/log`), { headers: { authorization: `Bearer ${token}` } });
+  assert.equal(answer.status, 200);
+  assert.equal(answer.headers.get('content-type'), 'text/plain; charset=utf-8');
+  const text = await answer.text();
+  await withPage(`?job=${job.id}#token=${token}`, async (page) => {
+    const asked = [];
+    page.on('request', (request) => { if (request.url().endsWith('/log')) asked.push(request.url()); });
+    await page.locator('#d-log-load').waitFor();
+    assert.ok(await page.locator('#d-log-text').isHidden());
+    assert.ok(await page.locator('#d-log-open').isHidden());
+    assert.deepEqual(asked, [], 'nothing is asked of GitHub before');
+    await page.locator('#d-log-load').click();
+    await page.locator('#d-log-text').waitFor();
+    assert.equal(await page.locator('#d-log-text').textContent(), text);
+    assert.ok(await page.locator('#d-log-load').isHidden());
+    assert.equal(await page.evaluate(() => document.activeElement.id), 'd-log-text', 'it can be scrolled by key at once');
+    const [tab] = await Promise.all([page.context().waitForEvent('page'), page.locator('#d-log-open').click()]);
+    await eventually(async () => assert.equal(await tab.evaluate(() => document.body?.textContent), text));
+    assert.deepEqual(await tab.evaluate(() => [document.contentType, document.querySelectorAll('script').length, window.opener]), ['text/plain', 0, null]);
+    assert.equal(asked.length, 1);
+  });
+});
+
+test('the token in the address is taken out of it, and kept for this tab', async () => {
+  const job = await completedJob();
+  await withPage(`?job=${job.id}#token=${token}`, async (page) => {
+    assert.equal(page.url(), at(`?job=${job.id}`));
+    assert.ok(await page.locator('#d-log-ask').isHidden());
+    await page.reload();
+    await page.locator('#d-log-load').waitFor();
+    assert.ok(await page.locator('#d-log-ask').isHidden());
+    assert.deepEqual(await page.evaluate((secret) => Object.values(localStorage).filter((kept) => kept.includes(secret)), token), []);
+    // A tab that is open already takes a token, too.
+    await page.evaluate((hash) => { sessionStorage.clear(); location.hash = hash; }, '#token=another');
+    await eventually(async () => assert.equal(page.url(), at(`?job=${job.id}`)));
+    assert.equal(await page.evaluate(() => sessionStorage.getItem('ecsrunner.token')), 'another');
+  });
+});
+
+test('without a token the page asks for it, and again where the server refuses it', async () => {
+  const job = await completedJob();
+  await withPage(`?job=${job.id}`, async (page) => {
+    const asked = [];
+    page.on('request', (request) => { if (request.url().endsWith('/log')) asked.push(request.headers().authorization); });
+    const field = page.getByLabel('Token of the state directory');
+    await field.waitFor();
+    assert.equal(await field.getAttribute('type'), 'password');
+    assert.match(await page.locator('#d-log-where').textContent(), /server\.json/);
+    await page.locator('#d-log-load').click();
+    assert.deepEqual(asked, [], 'nothing is asked without a token');
+
+    await field.fill('another');
+    await field.press('Enter');
+    await eventually(async () => assert.match(await page.locator('#d-log-why').textContent(), /does not accept this token/));
+    assert.ok(await field.isVisible());
+    assert.equal(await field.inputValue(), '');
+    assert.equal(await page.evaluate(() => document.activeElement.id), 'd-log-token');
+
+    await field.fill(token);
+    await page.locator('#d-log-load').click();
+    await page.locator('#d-log-text').waitFor();
+    assert.ok(await field.isHidden());
+    assert.deepEqual(asked, ['Bearer another', `Bearer ${token}`]);
+    const sizes = await page.evaluate(() => [document.querySelector('#detail').scrollWidth - document.querySelector('#detail').clientWidth]);
+    assert.deepEqual(sizes, [0]);
+  }, { expected: /status of 401/ });
+});
+
+test('errors stand out in a log, and nothing in it is taken for the page', async () => {
+  const job = await completedJob();
+  const lines = ['##[group]Run make', '<img src="x">', 'a ##[error] within', '##[error]exit code 2', 'x'.repeat(2000)];
+  await withPage(`?job=${job.id}#token=${token}`, async (page) => {
+    await page.route('**/log', (route) => route.fulfill({ contentType: 'text/plain; charset=utf-8', body: `${'before\n'.repeat(6000)}${lines.join('\n')}\n` }));
+    await page.locator('#d-log-load').click();
+    const log = page.locator('#d-log-text');
+    await log.waitFor();
+    assert.equal(await log.locator('.error').textContent(), '##[error]exit code 2\n');
+    assert.equal(await log.locator('.group').textContent(), '##[group]Run make\n');
+    assert.equal(await log.locator('img').count(), 0);
+    assert.equal((await log.textContent()).split('\n').length - 1, 5000, 'of a long log the last lines');
+    assert.match(await page.locator('#d-log-why').textContent(), /1,005 more/);
+    const sizes = await page.evaluate(() => {
+      const el = document.querySelector('#d-log-text');
+      return [el.scrollWidth > el.clientWidth, el.scrollHeight > el.clientHeight, el.scrollTop > 0, document.querySelector('#detail').scrollWidth - document.querySelector('#detail').clientWidth];
+    });
+    assert.deepEqual(sizes, [true, true, true, 0]);
+  }, { locale: 'en-US' });
 });
 
 test('a refusal is told in words', async (t) => {

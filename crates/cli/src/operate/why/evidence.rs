@@ -20,7 +20,7 @@ use serde_json::Value;
 use super::{Answer, CLOCKS_DIFFER};
 use crate::deployment::{Deployment, github};
 use crate::exit::Failure;
-use crate::operate::find;
+use crate::operate::{credentials, find};
 use crate::output::say;
 
 /// How long ECS remembers a task that has stopped.
@@ -130,16 +130,12 @@ pub(super) async fn of_job(deployment: &Deployment, job: &JobView) -> Option<AtG
     }
 }
 
-/// By the deployment's own credentials or, where the caller may not read them, the caller's.
 async fn ask(
     deployment: &Deployment,
     repository: &Repository,
     job: JobId,
 ) -> Result<(Client, Option<RemoteJob>), Failure> {
-    let client = match deployment.github().await {
-        Ok(client) => client,
-        Err(failure) => github::by_own_token(deployment.github_api()?)?.ok_or(failure)?,
-    };
+    let client = credentials::for_reading(deployment).await?;
     let found = client.job(repository, job).await.map_err(Failure::of_github)?;
     Ok((client, found))
 }

@@ -1,0 +1,155 @@
+//! `ecsrunner jobs logs`: a job's log, as GitHub keeps it.
+//!
+//! The log of a runner's task is another one: `logs.rs`.
+
+use std::fmt::Write;
+
+use ecsrunner_core::id::{JobId, Repository};
+use ecsrunner_engine::view::JobView;
+use ecsrunner_github::logs::{JobLog, JobLogError, Line, MAX_LOG_BYTES};
+use jiff::Timestamp;
+use owo_colors::OwoColorize;
+use serde::Serialize;
+
+use super::{credentials, find};
+use crate::arguments::JobLogs;
+use crate::deployment::Deployment;
+use crate::exit::Failure;
+use crate::output::{self, print, say};
+
+#[derive(Serialize)]
+struct Document<'a> {
+    job: u64,
+    repository: String,
+    /// Whether the end of the log is left out.
+    cut: bool,
+    lines: Vec<JsonLine<'a>>,
+}
+
+#[derive(Serialize)]
+struct JsonLine<'a> {
+    at: Option<Timestamp>,
+    text: &'a str,
+}
+
+pub(super) async fn print_log(arguments: &JobLogs) -> Result<(), Failure> {
+    let named = find::job(&arguments.job)?;
+    let deployment = Deployment::connect(&arguments.target).await?;
+    let repository = match arguments.repository.clone().or(named.repository) {
+        Some(repository) => repository,
+        None => recorded_repository(&deployment, named.id).await?,
+    };
+    let client = credentials::for_reading(&deployment).await?;
+    let log = client.job_log(&repository, named.id).await.map_err(failure)?;
+    if log.is_cut() {
+        say(&format!("note: the log is longer than {} MiB, and its end is left out", MAX_LOG_BYTES >> 20));
+    }
+    if arguments.format.json {
+        print_json(&log, named.id, &repository)?;
+    } else {
+        print(&text(&log, arguments.timestamps)?)?;
+    }
+    Ok(())
+}
+
+async fn recorded_repository(deployment: &Deployment, id: JobId) -> Result<Repository, Failure> {
+    let Some(JobView { repository, .. }) = deployment.job(id.get()).await? else {
+        return Err(find::no_job(deployment, id).hint(
+            "with the job's URL, or with `--repository OWNER/NAME`, its log is asked for without a record",
+        ));
+    };
+    Repository::parse(&repository).map_err(Failure::usage)
+}
+
+fn print_json(log: &JobLog, job: JobId, repository: &Repository) -> Result<(), Failure> {
+    let lines: Vec<Line<'_>> = log.lines().collect();
+    let lines = lines.iter().map(|line| JsonLine { at: line.at, text: &line.text }).collect();
+    let document = Document { job: job.get(), repository: repository.to_string(), cut: log.is_cut(), lines };
+    output::print_json(&document)?;
+    Ok(())
+}
+
+/// The lines, in colours that are removed where no terminal shows them.
+fn text(log: &JobLog, timestamps: bool) -> Result<String, std::fmt::Error> {
+    let mut text = String::new();
+    for line in log.lines() {
+        if timestamps && let Some(at) = line.at {
+            write!(text, "{at:.7} ")?;
+        }
+        match kind(&line.text) {
+            Kind::Error => writeln!(text, "{}", line.text.red())?,
+            Kind::Warning => writeln!(text, "{}", line.text.yellow())?,
+            Kind::Group => writeln!(text, "{}", line.text.bold())?,
+            Kind::Plain => writeln!(text, "{}", line.text)?,
+        }
+    }
+    Ok(text)
+}
+
+/// What a line is to the runner.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Kind {
+    Error,
+    Warning,
+    Group,
+    Plain,
+}
+
+fn kind(text: &str) -> Kind {
+    match text.strip_prefix("##[").and_then(|rest| rest.split_once(']')).map(|(command, _)| command) {
+        Some("error") => Kind::Error,
+        Some("warning") => Kind::Warning,
+        Some("group") => Kind::Group,
+        _ => Kind::Plain,
+    }
+}
+
+/// Says why there is no log, and what to do instead.
+fn failure(error: JobLogError) -> Failure {
+    match &error {
+        JobLogError::NotEnded { runner: Some(runner), .. } => {
+            let hint =
+                format!("`ecsrunner runners logs {runner} --follow` prints the log of its runner meanwhile");
+            Failure::not_found(error).hint(hint)
+        }
+        JobLogError::NotEnded { job, runner: None, .. } => {
+            let hint = format!("`ecsrunner why {job}` says what it waits for");
+            Failure::not_found(error).hint(hint)
+        }
+        JobLogError::NoJob { .. } => Failure::not_found(error)
+            .hint("is the id right? GitHub forgets a job with its run, and a re-run has jobs with new ids"),
+        JobLogError::NeverStarted { job } => {
+            let hint = format!("`ecsrunner why {job}` says what became of it");
+            Failure::not_found(error).hint(hint)
+        }
+        JobLogError::Gone { .. } | JobLogError::Missing { .. } => Failure::not_found(error).hint(
+            "GitHub keeps logs for 90 days unless the repository says otherwise; \
+             the log of a job that has just ended comes some seconds later",
+        ),
+        JobLogError::Denied { .. } => Failure::permission(error).hint(
+            "a log needs `actions: read` in the repository: `ecsrunner doctor` checks the App's permissions",
+        ),
+        JobLogError::GitHub { .. } | JobLogError::Storage { .. } => error.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_runners_commands_are_told_from_text_that_looks_alike() {
+        for (text, expected) in [
+            ("##[error]Process completed with exit code 1.", Kind::Error),
+            ("##[warning]deprecated", Kind::Warning),
+            ("##[group]Run make", Kind::Group),
+            ("##[endgroup]", Kind::Plain),
+            ("## [error]", Kind::Plain),
+            ("a ##[error] within", Kind::Plain),
+            ("##[error", Kind::Plain),
+            ("", Kind::Plain),
+        ] {
+            assert_eq!(kind(text), expected, "{text}");
+        }
+    }
+}
