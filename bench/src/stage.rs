@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use ecsrunner_core::id::Deployment;
 use ecsrunner_local::left::{self, Left};
-use ecsrunner_sim::scene::{DEPLOYMENT, REPOSITORY, Scene, Service};
+use ecsrunner_sim::scene::{self, DEPLOYMENT, REPOSITORY, Scene, Service};
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -70,7 +70,7 @@ struct Runners {
 
 impl Stage {
     pub(crate) async fn set(executable: &Path, flags: &[&str]) -> anyhow::Result<Self> {
-        let scene = Scene::set(executable, "stand-in-listener", MAX_RUNNERS)?;
+        let scene = Scene::set(executable, scene::Runner::StandIn("stand-in-listener"), MAX_RUNNERS)?;
         let github = scene.start_github().await?;
         let server = scene.start_server(&github, "127.0.0.1:0", flags).await?;
         scene.connect(&github, &server).await?;

@@ -1,4 +1,4 @@
-//! The project's own tasks: `cargo xtask test`, `conformance`, `package`, `bench`.
+//! The project's own tasks: `cargo xtask test`, `conformance`, `package`, `runner`, `bench`.
 //!
 //! What a task needs beside Rust and Node it installs, pinned, below `target/`.
 
@@ -19,6 +19,7 @@ mod terraform;
 mod workflows;
 mod package;
 mod page;
+mod runner;
 mod bench;
 
 use std::env;
@@ -32,10 +33,14 @@ usage: cargo xtask TASK
   test [STEP …]  everything that has to hold, or some of it: formatting, lints, tests, documents,
                  dependencies, samples (GitHub's webhooks), template (of API Gateway), conformance
                  (GitHub's API description), chain (the control plane on a stand-in for AWS), image (of the
-                 runner), terraform, workflows (GitHub's), page (in a browser)
+                 runner), runner (the stand-in held to what the official runner does), terraform,
+                 workflows (GitHub's), page (in a browser)
   conformance    the same as `test conformance`, but failing where its tools cannot be had
   package [TARGET]
                  the function's archive and the agent, built for release, with their sums, in dist
+  runner [--dir DIR] [--only TEXT] [--jobs N]
+                 hold a runner to the list of behaviours that ecsrunner stands on, and print a table: the
+                 official one that is unpacked in DIR (some minutes), or the stand-in, its times scaled down
   bench [NAME …] one benchmark with its arguments, or all of them: see bench/README.md
 ";
 
@@ -56,6 +61,10 @@ fn run() -> anyhow::Result<ExitCode> {
         Some("test") => Ok(test::run(&root, arguments.collect())),
         Some("conformance") => conformance::run(&root).map(|()| ExitCode::SUCCESS),
         Some("package") => package::run(&root, arguments.next().as_deref()).map(|()| ExitCode::SUCCESS),
+        Some("runner") => {
+            let arguments: Vec<String> = arguments.collect();
+            runner::run(&root, &arguments).map(|()| ExitCode::SUCCESS)
+        }
         Some("bench") => {
             let arguments: Vec<String> = arguments.collect();
             bench::run(&root, &arguments).map(|()| ExitCode::SUCCESS)

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use crate::steps::{Done, Steps, say};
 use crate::tools::{cargo, is_there, succeed};
 use crate::{
-    chain, conformance, dependencies, documents, image, page, samples, template, terraform, workflows,
+    chain, conformance, dependencies, documents, image, page, runner, samples, template, terraform, workflows,
 };
 
 /// Runs all steps, or those that are named.
@@ -31,6 +31,7 @@ pub(crate) fn run(root: &Path, only: Vec<String>) -> ExitCode {
     steps.run("conformance", || conformance::check(root));
     steps.run("chain", || chain::check(root));
     steps.run("image", || image::check(root));
+    steps.run("runner", || runner::check(root));
     steps.run("terraform", || terraform::check(root));
     steps.run("workflows", || workflows::check(root));
     steps.run("page", || page::check(root));

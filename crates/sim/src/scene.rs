@@ -1,6 +1,6 @@
 //! A whole deployment on this machine, for the demo and for benchmarks: a
-//! directory with configuration, secrets and the stand-in listener, and the
-//! processes that work in it. What is told of it does not belong here.
+//! directory with configuration, secrets and a listener, and the processes that
+//! work in it. What is told of it does not belong here.
 
 mod service;
 
@@ -23,33 +23,41 @@ pub struct Scene {
     webhook_secret: String,
 }
 
+/// What executes the jobs of a scene.
+#[derive(Clone, Copy, Debug)]
+pub enum Runner<'a> {
+    /// The stand-in: `ecsrunner` with this subcommand.
+    StandIn(&'a str),
+    /// GitHub's own, unpacked in this directory, by its absolute path.
+    Official(&'a Path),
+}
+
 /// The name of the deployment.
 pub const DEPLOYMENT: &str = "demo";
 /// A repository that may use it.
 pub const REPOSITORY: &str = "acme/demo";
 
 impl Scene {
-    /// Lays the directory out. `executable` is `ecsrunner`, and its argument
-    /// `listener_subcommand` asks it to be the stand-in listener.
+    /// Lays the directory out. `executable` is `ecsrunner`.
     ///
     /// # Errors
     ///
     /// A file cannot be written.
-    pub fn set(executable: &Path, listener_subcommand: &str, max_runners: u32) -> anyhow::Result<Self> {
+    pub fn set(executable: &Path, runner: Runner<'_>, max_runners: u32) -> anyhow::Result<Self> {
         let dir = tempfile::Builder::new().prefix("ecsrunner-").tempdir()?;
-        // As root, each runner has a user of its own, who has to pass through.
-        fs::set_permissions(dir.path(), Permissions::from_mode(0o711))?;
+        // As root each runner has a user of its own, and the official listener
+        // lists each directory above its own.
+        fs::set_permissions(dir.path(), Permissions::from_mode(0o755))?;
         let executable = reachable(executable, dir.path())?;
         let webhook_secret = random_word()?;
         write_private(&dir.path().join("webhook-secret"), &webhook_secret)?;
         write_private(&dir.path().join("token"), &random_word()?)?;
-        fs::write(dir.path().join("config.toml"), config(max_runners))?;
-        let bin = dir.path().join("actions-runner/bin");
-        fs::create_dir_all(&bin)?;
-        let listener = bin.join("Runner.Listener");
-        let script = format!("#!/bin/sh\nexec '{}' {listener_subcommand} \"$@\"\n", executable.display());
-        fs::write(&listener, script)?;
-        fs::set_permissions(&listener, Permissions::from_mode(0o755))?;
+        let runner_dir = match runner {
+            Runner::Official(dir) => dir.to_owned(),
+            Runner::StandIn(subcommand) => stand_in(&executable, subcommand, dir.path())?,
+        };
+        let runner_dir = runner_dir.to_str().context("the runner's directory is not UTF-8")?;
+        write_private(&dir.path().join("config.toml"), &config(runner_dir, max_runners))?;
         Ok(Self { dir, executable, webhook_secret })
     }
 
@@ -116,7 +124,18 @@ impl Scene {
     }
 }
 
-fn config(max_runners: u32) -> String {
+/// A directory that looks like an unpacked runner, with the stand-in as its listener.
+fn stand_in(executable: &Path, subcommand: &str, dir: &Path) -> anyhow::Result<PathBuf> {
+    let runner_dir = dir.join("actions-runner");
+    let bin = runner_dir.join("bin");
+    fs::create_dir_all(&bin)?;
+    let listener = bin.join("Runner.Listener");
+    fs::write(&listener, format!("#!/bin/sh\nexec '{}' {subcommand} \"$@\"\n", executable.display()))?;
+    fs::set_permissions(&listener, Permissions::from_mode(0o755))?;
+    Ok(runner_dir)
+}
+
+fn config(runner_dir: &str, max_runners: u32) -> String {
     format!(
         r#"version = 1
 deployment = "{DEPLOYMENT}"
@@ -138,8 +157,8 @@ token_file = "token"
 secret_files = ["webhook-secret"]
 
 [runner]
-dir = "actions-runner"
-env = ["ECSRUNNER_SIM_EXECUTOR"]
+dir = {runner_dir:?}
+env = ["ECSRUNNER_SIM_EXECUTOR", "ECSRUNNER_SIM_TIME_SCALE"]
 
 [classes.small]
 cpu = 512

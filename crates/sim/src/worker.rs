@@ -17,6 +17,7 @@ mod sequence;
 use std::process::ExitCode;
 use std::sync::mpsc::{self, Sender};
 use std::thread;
+use std::time::Duration;
 
 use job::JobRun;
 use order::Order;
@@ -24,6 +25,9 @@ use process::Event;
 
 /// The first argument that asks the listener's executable to be its worker.
 pub(crate) const ARGUMENT: &str = "spawnclient";
+
+/// From the job's report to the worker's end: seen with the official runner.
+const EXIT_DELAY: Duration = Duration::from_millis(20);
 
 /// A control message.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -94,6 +98,8 @@ pub(crate) fn main() -> ExitCode {
         return ExitCode::FAILURE;
     }
     let outcome = JobRun::new(order, (sender, events)).execute();
+    // Its listener may hear first that the registration is gone.
+    thread::sleep(EXIT_DELAY);
     ExitCode::from(outcome.code())
 }
 

@@ -139,6 +139,35 @@ pub fn parse(file: &str, text: &str, given: Given<'_>) -> Result<Workflow, Probl
     if reader.problems.is_empty() { Ok(workflow) } else { Err(Problems(reader.problems)) }
 }
 
+/// The folders of local actions that a workflow or an `action.yml` uses, without
+/// `./`. Empty for a text that is not YAML: whoever reads it says so.
+#[must_use]
+pub fn local_actions(text: &str) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    if let Ok(root) = node::read(text) {
+        collect_local_actions(&root, &mut found);
+    }
+    found
+}
+
+fn collect_local_actions(node: &Node, found: &mut BTreeSet<String>) {
+    match node {
+        Node::List(items) => items.iter().for_each(|item| collect_local_actions(item, found)),
+        Node::Map(entries) => {
+            for (key, value) in entries {
+                match value {
+                    Node::Text(uses) if key == "uses" => {
+                        let folder = uses.strip_prefix("./").map(|folder| folder.trim_end_matches('/'));
+                        found.extend(folder.map(str::to_owned));
+                    }
+                    other => collect_local_actions(other, found),
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
 /// Collects problems while it reads, so that one reading finds all of them.
 struct Reader<'a> {
     file: &'a str,

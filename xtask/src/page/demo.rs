@@ -20,6 +20,7 @@ pub(super) struct Demo {
     log: PathBuf,
     github: String,
     page: String,
+    token: String,
 }
 
 impl Demo {
@@ -33,22 +34,23 @@ impl Demo {
             .stderr(stderr)
             .spawn()
             .with_context(|| format!("cannot start {}", executable.display()))?;
-        let (github, page) = (String::new(), String::new());
-        let mut demo = Self { process, log: log.to_owned(), github, page };
-        demo.wait_for("the page stays at")?;
+        let [github, page, token] = [const { String::new() }; 3];
+        let mut demo = Self { process, log: log.to_owned(), github, page, token };
+        demo.wait_for("until Ctrl-C")?;
         let text = fs::read_to_string(log)?;
         let urls: Vec<&str> =
             text.split([' ', ',', '\n']).filter_map(|word| word.strip_prefix("http://")).collect();
-        let [github, page, ..] = urls.as_slice() else {
-            bail!("the demo does not tell where it serves:\n{text}")
+        let token = urls.last().and_then(|last| last.split_once("/#token="));
+        let ([github, page, ..], Some((_, token))) = (urls.as_slice(), token) else {
+            bail!("the demo does not tell where it serves, and its token:\n{text}")
         };
-        (demo.github, demo.page) = ((*github).to_owned(), (*page).to_owned());
+        (demo.github, demo.page, demo.token) = ((*github).to_owned(), (*page).to_owned(), token.to_owned());
         Ok(demo)
     }
 
-    /// Where its page is.
+    /// Where its page is, with the token that the page needs for logs.
     pub(super) fn page(&self) -> String {
-        format!("http://{}", self.page)
+        format!("http://{}/#token={}", self.page, self.token)
     }
 
     /// Queues a job of a class that there is none of, and waits until the server has refused it.

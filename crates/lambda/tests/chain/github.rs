@@ -68,24 +68,21 @@ impl GitHub {
     /// Waits until no runner is registered and no webhook is on its way; the state then.
     pub(crate) async fn at_rest(&self) -> Value {
         let path = "/_sim/wait?unregistered=true&webhooks_idle=true";
-        self.call(Method::GET, path, None, &Value::Null).await
+        self.call(Method::GET, path, &Value::Null).await
     }
 
     pub(crate) async fn deliveries(&self) -> Vec<Value> {
-        let told = self.call(Method::GET, "/_sim/deliveries", None, &Value::Null).await;
+        let told = self.call(Method::GET, "/_sim/deliveries", &Value::Null).await;
         told["deliveries"].as_array().unwrap().clone()
     }
 
     async fn post(&self, path: &str, body: &Value) -> Value {
-        self.call(Method::POST, path, None, body).await
+        self.call(Method::POST, path, body).await
     }
 
     /// A call, which has to succeed; `null` where its answer is empty.
-    pub(crate) async fn call(&self, method: Method, path: &str, token: Option<&str>, body: &Value) -> Value {
+    pub(crate) async fn call(&self, method: Method, path: &str, body: &Value) -> Value {
         let mut request = self.http.request(method, format!("{}{path}", self.url()));
-        if let Some(token) = token {
-            request = request.bearer_auth(token);
-        }
         if !body.is_null() {
             request = request.json(body);
         }

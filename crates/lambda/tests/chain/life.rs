@@ -1,7 +1,6 @@
 //! One job's whole life.
 
 use ecsrunner_core::exit::AgentExit;
-use ecsrunner_core::id::JobId;
 use ecsrunner_core::job::{Conclusion, JobEnding};
 use ecsrunner_core::runner::{EndingKind, RunnerStage};
 use ecsrunner_core::timeline::Timeline;
@@ -23,9 +22,9 @@ pub(crate) async fn a_job_runs_once_and_is_history(chain: &Chain) {
     assert!(chain.boot_items().await.is_empty(), "the agent takes the boot item, and nobody puts another");
     // One event after the other; in the other scenes they overtake each other.
     reached(chain, RunnerStage::Booted).await;
-    let job = runner.begin(chain).await;
+    assert_eq!(runner.begin(chain).await, queued.job);
     reached(chain, RunnerStage::Busy).await;
-    end(chain, &runner, job).await;
+    end(chain, &runner).await;
     is_history(chain, &runner.name, queued).await;
 
     assert_eq!(chain.ecs.with(|ecs, _| ecs.tasks().count()), 1, "one job is one task");
@@ -50,12 +49,12 @@ async fn reached(chain: &Chain, stage: RunnerStage) {
 pub(crate) async fn live_to_the_end(chain: &Chain, runner: &Runner, queued: Queued) {
     let job = runner.begin(chain).await;
     assert_eq!(job, queued.job, "the only runner gets the only job");
-    end(chain, runner, job).await;
+    end(chain, runner).await;
     is_history(chain, &runner.name, queued).await;
 }
 
-async fn end(chain: &Chain, runner: &Runner, job: JobId) {
-    runner.complete(chain, job).await;
+async fn end(chain: &Chain, runner: &Runner) {
+    runner.complete().await;
     chain.exit(&runner.task, AgentExit::Completed);
     chain.at_rest().await;
 }

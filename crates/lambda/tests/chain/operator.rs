@@ -82,7 +82,7 @@ pub(crate) async fn an_operator_sees_a_runner_and_enters_it(chain: &Chain) {
     assert_eq!(left_alone.status.code(), Some(1));
     assert!(words.contains(&format!("{name} executes job {job}, and was left alone")), "{words}");
 
-    runner.complete(chain, queued.job).await;
+    runner.complete().await;
     chain.exit(&runner.task, AgentExit::Completed);
     chain.at_rest().await;
     life::is_history(chain, &name, queued).await;

@@ -31,10 +31,10 @@ pub(crate) async fn the_sweep_hears_of_a_task_whose_end_nobody_told(chain: &Chai
     let queued = chain.github.queue_job().await;
     let task = chain.task().await;
     let runner = chain.boot(&task).await;
-    let job = runner.begin(chain).await;
+    assert_eq!(runner.begin(chain).await, queued.job);
     // From here on ECS's events are lost.
     lose_events(chain, 1.0);
-    runner.complete(chain, job).await;
+    runner.complete().await;
     chain.exit(&task, AgentExit::Completed);
     eventually("a stopped task, and an ended job", async || {
         (chain.live_tasks().is_empty() && chain.open().await.jobs.is_empty()).then_some(())

@@ -1,13 +1,14 @@
 //! What is in a task, played: the agent that takes its boot item, and the
-//! runner that it starts.
+//! runner that it starts, which speaks GitHub's own runner protocol.
 
+use std::sync::Mutex;
 use std::time::Duration;
 
-use base64::prelude::{BASE64_STANDARD, Engine};
 use ecsrunner_aws::boot::{BootTable, Credentials, Http, Taken};
 use ecsrunner_core::exit::AgentExit;
 use ecsrunner_core::id::JobId;
 use ecsrunner_sim::ecs::TaskView;
+use ecsrunner_sim::runner_client::{Configuration, FILES, Files, JobClient, Message, RunnerClient};
 use reqwest::Method;
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
@@ -18,12 +19,17 @@ use crate::eventually;
 
 const TAKE_LIMIT: Duration = Duration::from_secs(5);
 
+/// The private parts of a runner's key, in the file of its parameters.
+const PRIVATE: [&str; 6] = ["d", "dp", "dq", "inverseQ", "p", "q"];
+
 /// A runner that is connected to GitHub.
 pub(crate) struct Runner {
     pub(crate) task: TaskView,
     pub(crate) name: String,
-    token: String,
+    client: RunnerClient,
     session: String,
+    /// The job that it has begun.
+    begun: Mutex<Option<JobClient>>,
 }
 
 impl Chain {
@@ -44,15 +50,22 @@ impl Chain {
             Some(taken.item.runner.as_str()),
             task.environment.get("ECSRUNNER_RUNNER").map(String::as_str)
         );
-        let config = taken.jit.expose_secret();
-        let files = decoded(config);
-        let credentials = decoded(files[".credentials"].as_str().unwrap());
-        let token = credentials["data"]["token"].as_str().unwrap().to_owned();
-        self.keep_secret(format!("the configuration of {}", taken.item.runner), config);
-        self.keep_secret(format!("the token of {}", taken.item.runner), &token);
-        let answer = self.github.call(Method::POST, "/_runner/sessions", Some(&token), &Value::Null).await;
-        let session = format!("/_runner/sessions/{}", answer["session"].as_str().unwrap());
-        Runner { task: task.clone(), name: taken.item.runner.to_string(), token, session }
+        let files = Configuration::files(taken.jit.expose_secret()).unwrap();
+        self.keep_secrets_of(&taken.item.runner.to_string(), taken.jit.expose_secret(), &files);
+        let client = RunnerClient::new(Configuration::read(&files).unwrap());
+        let session = blocking(&client, |client| client.create_session().unwrap()).await;
+        let (task, name) = (task.clone(), taken.item.runner.to_string());
+        Runner { task, name, client, session, begun: Mutex::default() }
+    }
+
+    fn keep_secrets_of(&self, runner: &str, config: &str, files: &Files) {
+        self.keep_secret(format!("the configuration of {runner}"), config);
+        let [_, _, parameters] = FILES;
+        let parameters: Value = serde_json::from_slice(&files[parameters]).unwrap();
+        for name in PRIVATE {
+            let what = format!("`{name}` of the private key of {runner}");
+            self.keep_secret(what, parameters[name].as_str().unwrap());
+        }
     }
 
     /// The agent's one request.
@@ -82,22 +95,45 @@ impl Chain {
 impl Runner {
     /// Waits for its job and begins it.
     pub(crate) async fn begin(&self, chain: &Chain) -> JobId {
-        let message = self.call(chain, Method::GET, "/message", &Value::Null).await;
-        let job = JobId::new(message["job"].as_u64().unwrap());
-        self.call(chain, Method::POST, &format!("/jobs/{job}/start"), &Value::Null).await;
-        job
+        let session = self.session.clone();
+        let message = blocking(&self.client, move |client| {
+            let request = loop {
+                if let Some(Message::JobRequest(request)) = client.next_message(&session, false).unwrap() {
+                    break request;
+                }
+            };
+            client.acknowledge(&session, &request).unwrap();
+            client.acquire(&request).unwrap()
+        })
+        .await;
+        let token = &message["resources"]["endpoints"][0]["authorization"]["parameters"]["AccessToken"];
+        chain.keep_secret(format!("the token of the job of {}", self.name), token.as_str().unwrap());
+        *self.begun.lock().unwrap() = Some(JobClient::of(&message).unwrap());
+        self.job(chain).await
     }
 
-    pub(crate) async fn complete(&self, chain: &Chain, job: JobId) {
-        let body = json!({"conclusion": "success", "steps": []});
-        self.call(chain, Method::POST, &format!("/jobs/{job}/complete"), &body).await;
+    /// The job that GitHub says it has.
+    async fn job(&self, chain: &Chain) -> JobId {
+        let state = chain.github.call(Method::GET, "/_sim/state", &Value::Null).await;
+        let id = self.client.configuration().agent_id;
+        let runners = state["runners"].as_array().unwrap();
+        let runner = runners.iter().find(|runner| runner["runner_id"] == id).unwrap();
+        JobId::new(runner["job"].as_u64().unwrap())
     }
 
-    async fn call(&self, chain: &Chain, method: Method, path: &str, body: &Value) -> Value {
-        chain.github.call(method, &format!("{}{path}", self.session), Some(&self.token), body).await
+    /// Reports the success of the job that it has begun.
+    pub(crate) async fn complete(&self) {
+        let job = self.begun.lock().unwrap().take().unwrap();
+        blocking(&job, |job| job.complete(json!({"conclusion": "succeeded"})).unwrap()).await;
     }
 }
 
-fn decoded(text: &str) -> Value {
-    serde_json::from_slice(&BASE64_STANDARD.decode(text).unwrap()).unwrap()
+/// Does what blocks on a thread of its own.
+async fn blocking<C, T>(client: &C, ask: impl FnOnce(&C) -> T + Send + 'static) -> T
+where
+    C: Clone + Send + 'static,
+    T: Send + 'static,
+{
+    let client = client.clone();
+    tokio::task::spawn_blocking(move || ask(&client)).await.unwrap()
 }

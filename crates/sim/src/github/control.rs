@@ -38,6 +38,7 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
         .route("/repositories", post(put_repository))
         .route("/actions", post(action::put))
         .route("/registrations/{runner}/forget", post(forget_registration))
+        .route("/polls/end", post(end_polls))
         .route("/hook", post(set_hook))
         .route("/faults", get(faults).post(set_faults))
         .route("/tokens/expire", post(expire_tokens))
@@ -98,6 +99,15 @@ async fn forget_registration(
     } else {
         Err(Refusal::not_found())
     }
+}
+
+/// Answers every open poll with nothing, as after its 50 s.
+async fn end_polls(Extract(shared): App) -> StatusCode {
+    for session in shared.state().sessions.values_mut() {
+        session.poll_ends = true;
+        session.wake.notify_one();
+    }
+    StatusCode::NO_CONTENT
 }
 
 async fn put_repository(Extract(shared): App, Json(repository): Json<RepositoryOptions>) -> StatusCode {

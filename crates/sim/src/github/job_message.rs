@@ -1,5 +1,7 @@
 //! The job message: all that a runner is told of a job.
 
+use std::collections::BTreeMap;
+
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ecsrunner_core::id::JobId;
@@ -17,15 +19,22 @@ use crate::workflow::{Files, Reference, Step, Work};
 
 const NO_GUID: &str = "00000000-0000-0000-0000-000000000000";
 
-/// A worker's token: it only has to have the form of a JWT.
-pub(super) fn job_token(random: &mut Random) -> String {
+/// Returns a worker's token. It only has to have the form of a JWT.
+fn job_token(random: &mut Random, orchestration_id: &str) -> String {
     let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
     let header = part(&json!({"typ": "JWT", "alg": "RS256"}));
-    let claims = part(&json!({"orch_id": random.guid(), "exp": 4_102_444_800_u64, "jti": random.guid()}));
+    let claims = part(&json!({"orch_id": orchestration_id, "exp": 4_102_444_800_u64, "jti": random.guid()}));
     format!("{header}.{claims}.{}", URL_SAFE_NO_PAD.encode(random.hex(64)))
 }
 
 impl State {
+    /// Makes a new worker's token for a job.
+    pub(super) fn job_token(&mut self, id: JobId) -> Option<String> {
+        let job = self.jobs.get(&id)?;
+        let orchestration_id = orchestration_id(job, self.run_of(job)?);
+        Some(job_token(&mut self.random, &orchestration_id))
+    }
+
     pub(super) fn job_message(&mut self, id: JobId, worker_token: &str) -> Option<Value> {
         let github_token = format!("ghs_{}", self.random.hex(36));
         let run = self.jobs.get(&id).and_then(|job| self.run_of(job))?;
@@ -56,7 +65,7 @@ impl State {
             "timeline": {"id": job.guid, "changeId": 0, "location": null},
             "jobId": job.guid,
             "jobDisplayName": job.name,
-            "jobName": job.key,
+            "jobName": instance(&job.definition),
             "requestId": 0,
             "lockedUntil": "0001-01-01T00:00:00",
             "resources": {"endpoints": [{
@@ -70,7 +79,7 @@ impl State {
             "variables": {
                 "system.github.token": {"value": github_token, "isSecret": true},
                 "system.github.job": {"value": job.key},
-                "system.orchestrationId": {"value": format!("{}.{}.__default", run.plan, job.key)},
+                "system.orchestrationId": {"value": orchestration_id(job, run)},
                 "system.runnerGroupName": {"value": "Default"},
                 "system.github.results_endpoint": {"value": results},
                 "system.github.launch_endpoint": {"value": results},
@@ -184,6 +193,19 @@ impl Run {
     }
 }
 
+/// Names a job of a matrix among the jobs with its key. A job without a matrix is `__default`.
+fn instance(definition: &Definition) -> String {
+    match definition.matrix.is_empty() {
+        true => "__default".to_owned(),
+        false => format!("__matrix_{}", definition.index.0 + 1),
+    }
+}
+
+/// Names a job within all of GitHub: the run's plan, the job's key and its instance.
+fn orchestration_id(job: &Job, run: &Run) -> String {
+    format!("{}.{}.{}", run.plan, job.key, instance(&job.definition))
+}
+
 fn matrix(definition: &Definition) -> Value {
     if definition.matrix.is_empty() {
         return Value::Null;
@@ -194,8 +216,7 @@ fn matrix(definition: &Definition) -> Value {
 
 fn steps(definition: &Definition, job: &str) -> Vec<Value> {
     if let Some(script) = &definition.synthetic {
-        let step = Base { number: 1, id: None, job, name: Some(SYNTHETIC_STEP) };
-        let mut value = step.json("success()");
+        let mut value = base(1, SYNTHETIC_STEP, "success()", job);
         value["displayNameToken"] = format!("Run {script}").into();
         value["reference"] = json!({"type": "script"});
         value["inputs"] = mapping(&vec![("script".to_owned(), script.clone())]);
@@ -203,8 +224,7 @@ fn steps(definition: &Definition, job: &str) -> Vec<Value> {
     }
     let mut steps = Vec::new();
     if !definition.files.is_empty() {
-        let base = Base { number: 1, id: None, job, name: Some("__files") };
-        let mut value = base.json("success()");
+        let mut value = base(1, "__files", "success()", job);
         value["displayNameToken"] = "Put the repository's files in place".into();
         value["reference"] = json!({"type": "script"});
         value["inputs"] = mapping(&vec![
@@ -213,10 +233,38 @@ fn steps(definition: &Definition, job: &str) -> Vec<Value> {
         ]);
         steps.push(value);
     }
+    let mut names = ContextNames::default();
     for step in &definition.steps {
-        steps.push(step_json(step, steps.len() + 1, job));
+        let name = names.name(step);
+        steps.push(step_json(step, base(steps.len() + 1, &name, &step.condition, job)));
     }
     steps
+}
+
+/// Gives each step the name by which expressions know it: its `id`, or one that GitHub makes up.
+#[derive(Default)]
+struct ContextNames {
+    made_up: BTreeMap<String, usize>,
+}
+
+impl ContextNames {
+    fn name(&mut self, step: &Step) -> String {
+        if let Some(id) = &step.id {
+            return id.clone();
+        }
+        let name = match &step.work {
+            Work::Run { .. } => "__run".to_owned(),
+            Work::Action { reference: Reference::Repository { name, .. }, .. } => {
+                let allowed = |c: char| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' };
+                format!("__{}", name.chars().map(allowed).collect::<String>())
+            }
+            Work::Action { reference: Reference::Local { .. }, .. } => "__self".to_owned(),
+            Work::Action { reference: Reference::Image(_), .. } => "__docker".to_owned(),
+        };
+        let count = self.made_up.entry(name.clone()).or_default();
+        *count += 1;
+        if *count == 1 { name } else { format!("{name}_{count}") }
+    }
 }
 
 /// A script that writes files; no checkout can be had without a repository.
@@ -233,34 +281,21 @@ fn place_files(files: &Files) -> String {
 }
 
 /// What all steps have.
-struct Base<'a> {
-    number: usize,
-    id: Option<&'a str>,
-    job: &'a str,
-    name: Option<&'a str>,
-}
-
-impl Base<'_> {
-    fn json(&self, condition: &str) -> Value {
+fn base(number: usize, name: &str, condition: &str, job: &str) -> Value {
+    json!({
+        "type": "action",
         // Unique within the job, which is all that is asked of it.
-        let guid = format!("{:08x}{}", self.number, &self.job[8..]);
-        let name = self.id.or(self.name).map_or_else(|| format!("__step_{}", self.number), str::to_owned);
-        json!({
-            "type": "action",
-            "id": guid,
-            "name": name,
-            "contextName": name,
-            "condition": condition,
-            "enabled": true,
-            "continueOnError": null,
-            "timeoutInMinutes": null,
-        })
-    }
+        "id": format!("{number:08x}{}", &job[8..]),
+        "name": name,
+        "contextName": name,
+        "condition": condition,
+        "enabled": true,
+        "continueOnError": null,
+        "timeoutInMinutes": null,
+    })
 }
 
-fn step_json(step: &Step, number: usize, job: &str) -> Value {
-    let base = Base { number, id: step.id.as_deref(), job, name: None };
-    let mut value = base.json(&step.condition);
+fn step_json(step: &Step, mut value: Value) -> Value {
     if let Some(name) = &step.name {
         value["displayNameToken"] = token(name);
     }

@@ -115,4 +115,11 @@ mod tests {
         }
         assert_eq!(key.parameters["exponent"], "AQAB");
     }
+
+    /// About one number in 256 is short, too few for a test with real keys.
+    #[test]
+    fn a_short_number_is_padded_with_zeros_on_the_left() {
+        assert_eq!(padded(&[1, 2], 4), [0, 0, 1, 2]);
+        assert_eq!(padded(&[1, 2], 2), [1, 2]);
+    }
 }

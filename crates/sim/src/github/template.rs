@@ -83,11 +83,12 @@ mod tests {
     #[test]
     fn context_data_marks_arrays_and_dictionaries() {
         assert_eq!(
-            context(&json!({"a": [1, "x", null], "b": {}, "c": true})),
+            context(&json!({"a": [1, "x", null], "b": {}, "c": true, "d": []})),
             json!({"t": 2, "d": [
                 {"k": "a", "v": {"t": 1, "a": [1, "x", null]}},
                 {"k": "b", "v": {"t": 2}},
                 {"k": "c", "v": true},
+                {"k": "d", "v": {"t": 1}},
             ]})
         );
     }

@@ -142,17 +142,19 @@ impl JobRun {
     }
 
     fn steps(&mut self, folders: &Folders, steps: &[StepOrder]) {
-        for step in steps {
+        // A step's `post:` is owed once its `pre:` or its main script has run.
+        let mut posts = Vec::new();
+        for (index, step) in steps.iter().enumerate() {
             // Local actions have no `pre:`: their files are not there yet.
             if matches!(step.work, Work::RepositoryAction { .. })
-                && let Ok(Ready { folder, action }) = action::find(folders, &step.work)
-                && let Some(script) = action.pre.clone()
+                && let Ok(ready) = action::find(folders, &step.work)
+                && let Some(script) = ready.action.pre.clone()
+                && self.action(folders, step, &ready, &script, "Pre ")
             {
-                self.action(folders, step, &Ready { folder, action }, &script, "Pre ");
+                posts.push((index, ready));
             }
         }
-        let mut posts = Vec::new();
-        for step in steps {
+        for (index, step) in steps.iter().enumerate() {
             if !self.is_due(step.condition) {
                 self.skip(&step.title());
                 continue;
@@ -170,14 +172,17 @@ impl JobRun {
                 Ok(ready) => {
                     let main = ready.action.main.clone();
                     self.action(folders, step, &ready, &main, "");
-                    if let Some(post) = ready.action.post.clone() {
-                        posts.push((step, ready, post));
+                    if !posts.iter().any(|(owing, _)| *owing == index) {
+                        posts.push((index, ready));
                     }
                 }
             }
         }
-        for (step, ready, post) in posts.into_iter().rev() {
-            self.action(folders, step, &ready, &post, "Post ");
+        posts.sort_by_key(|(index, _)| *index);
+        for (index, ready) in posts.into_iter().rev() {
+            if let Some(post) = ready.action.post.clone() {
+                self.action(folders, &steps[index], &ready, &post, "Post ");
+            }
         }
     }
 
@@ -243,11 +248,20 @@ impl JobRun {
         self.run_step(folders, command, &env, Manner::of(step.condition), step.continue_on_error);
     }
 
-    /// One script of a JavaScript action. `pre:` and `post:` run whatever happened, as `always()`.
-    fn action(&mut self, folders: &Folders, step: &StepOrder, ready: &Ready, script: &str, prefix: &str) {
+    /// One script of a JavaScript action; false if it was skipped. `pre:` and `post:`
+    /// run whatever happened, as `always()`.
+    fn action(
+        &mut self,
+        folders: &Folders,
+        step: &StepOrder,
+        ready: &Ready,
+        script: &str,
+        prefix: &str,
+    ) -> bool {
         let name = if prefix.is_empty() { step.title() } else { format!("{prefix}{}", step.bare_title()) };
         if !prefix.is_empty() && !self.is_due(Condition::Always) {
-            return self.skip(&name);
+            self.skip(&name);
+            return false;
         }
         if prefix.is_empty() {
             self.begin_step(step);
@@ -259,7 +273,8 @@ impl JobRun {
             (Err(error), _) | (_, Err(error)) => {
                 let error = error.to_string();
                 self.fail(&error);
-                return self.end(Conclusion::Failure);
+                self.end(Conclusion::Failure);
+                return true;
             }
         };
         let mut command = Command::new("node");
@@ -271,6 +286,7 @@ impl JobRun {
         env.push(("GITHUB_ACTION_PATH".to_owned(), ready.folder.display().to_string()));
         let manner = if prefix.is_empty() { Manner::of(step.condition) } else { Manner::UnlessCancelled };
         self.run_step(folders, command, &env, manner, step.continue_on_error);
+        true
     }
 
     /// Runs the process of the step that has begun, and ends the step.

@@ -16,7 +16,6 @@ use super::App;
 use super::reply::{ServiceError, json as reply};
 use super::token::Bearer;
 use crate::github::job::{JobState, StepReport};
-use crate::github::job_message::job_token;
 use crate::github::lifecycle::Completion;
 use crate::github::state::State;
 use crate::protocol::Conclusion;
@@ -56,7 +55,7 @@ pub(super) async fn acquire(
         state.assign();
         return Err(missing());
     }
-    let token = job_token(&mut state.random);
+    let token = state.job_token(job).ok_or_else(missing)?;
     state.give_token(&token, Bearer::Job(job), TOKEN_LIFETIME);
     state.job_message(job, &token).map(|message| reply(StatusCode::OK, &message)).ok_or_else(missing)
 }

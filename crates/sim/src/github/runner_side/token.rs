@@ -7,6 +7,8 @@ use axum::extract::State as Extract;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use ecsrunner_core::id::{JobId, RunnerId};
+use jiff::Timestamp;
+use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Algorithm, Validation};
 use serde::Deserialize;
 use serde_json::json;
@@ -39,7 +41,9 @@ pub(in crate::github) struct Token {
     pub(in crate::github) expires_at: Instant,
 }
 
-#[derive(Deserialize)]
+/// A field that is missing is refused as OAuth has it, and not by its absence from the form.
+#[derive(Default, Deserialize)]
+#[serde(default)]
 pub(super) struct TokenRequest {
     grant_type: String,
     client_assertion_type: String,
@@ -69,6 +73,10 @@ pub(super) async fn token(Extract(shared): App, Form(request): Form<TokenRequest
     }
 }
 
+fn is_about_time(error: &jsonwebtoken::errors::Error) -> bool {
+    matches!(error.kind(), ErrorKind::ExpiredSignature | ErrorKind::ImmatureSignature)
+}
+
 impl State {
     /// The runner that signed the assertion.
     fn verify(&self, request: &TokenRequest) -> Result<RunnerId, (&'static str, String)> {
@@ -93,6 +101,11 @@ impl State {
         match read {
             Ok(read) if read.claims.iss == read.claims.sub => Ok(registration.id),
             Ok(_) => Err(invalid("the assertion's issuer is not its subject")),
+            // By these words the runner tells a wrong clock from a registration that is gone.
+            Err(error) if is_about_time(&error) => Err(invalid(&format!(
+                "the assertion is not valid at this time: {error}. Current server time is {}",
+                Timestamp::now()
+            ))),
             Err(error) => Err(invalid(&format!("the assertion does not hold: {error}"))),
         }
     }

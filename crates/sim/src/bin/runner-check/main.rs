@@ -1,0 +1,139 @@
+//! Holds a runner to the list of behaviours that ecsrunner stands on, and prints
+//! a table: `runner-check [--dir DIR] [--only TEXT] [--jobs N]`.
+//!
+//! Without `--dir` it is the stand-in, with its times scaled down. With it, it is
+//! the official runner that is unpacked there, with times as they are: that takes
+//! some minutes.
+
+mod rows;
+mod trial;
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rows::{ROWS, Row};
+use trial::{Subject, Trial};
+
+/// By how much the stand-in's times are scaled.
+const STAND_IN_SCALE: f64 = 0.02;
+/// Rows at once: most of them wait.
+const JOBS: usize = 6;
+
+struct Arguments {
+    dir: Option<PathBuf>,
+    only: Option<String>,
+    jobs: usize,
+}
+
+fn main() -> ExitCode {
+    let arguments = match arguments() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            say(&format!("error: {error}\nusage: runner-check [--dir DIR] [--only TEXT] [--jobs N]"));
+            return ExitCode::from(2);
+        }
+    };
+    let subject = match subject(arguments.dir) {
+        Ok(subject) => subject,
+        Err(error) => {
+            say(&format!("error: {error}"));
+            return ExitCode::from(2);
+        }
+    };
+    let only = arguments.only.unwrap_or_default();
+    let rows: Vec<&Row> =
+        ROWS.iter().flat_map(|rows| rows.iter()).filter(|row| row.name.contains(&only)).collect();
+    if rows.is_empty() {
+        say(&format!("error: no row's name contains `{only}`"));
+        return ExitCode::from(2);
+    }
+    say(&format!("{} rows against {}\n", rows.len(), subject.name()));
+    let failed = run(&rows, &subject, arguments.jobs);
+    say(&format!("\n{} passed, {failed} failed", rows.len() - failed));
+    if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Runs the rows, some at once, and prints each as it ends; how many failed.
+fn run(rows: &[&Row], subject: &Subject, jobs: usize) -> usize {
+    let next = AtomicUsize::new(0);
+    let (sender, ended) = mpsc::channel();
+    let mut failed = 0;
+    thread::scope(|scope| {
+        for _ in 0..jobs {
+            let (sender, next) = (sender.clone(), &next);
+            scope.spawn(move || {
+                while let Some(row) = rows.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let begun = Instant::now();
+                    let result = Trial::begin(subject).and_then(|mut trial| {
+                        (row.check)(&mut trial).map_err(|error| format!("{error}{}", trial.transcript()))
+                    });
+                    if sender.send((row, result, begun.elapsed())).is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+        drop(sender);
+        for (row, result, elapsed) in ended {
+            failed += usize::from(result.is_err());
+            tell(row, &result, elapsed);
+        }
+    });
+    failed
+}
+
+fn tell(row: &Row, result: &Result<(), String>, elapsed: Duration) {
+    let word = if result.is_ok() { "ok  " } else { "FAIL" };
+    say(&format!("{word} {:>6.1} s  {:<62} {}", elapsed.as_secs_f64(), row.name, row.outcome));
+    if let Err(error) = result {
+        say(&format!("      {}", error.replace('\n', "\n      ")));
+    }
+}
+
+fn arguments() -> Result<Arguments, String> {
+    let mut arguments = Arguments { dir: None, only: None, jobs: JOBS };
+    let mut words = std::env::args().skip(1);
+    while let Some(flag) = words.next() {
+        let mut value = || words.next().ok_or_else(|| format!("{flag} needs a value"));
+        match flag.as_str() {
+            "--dir" => arguments.dir = Some(PathBuf::from(value()?)),
+            "--only" => arguments.only = Some(value()?),
+            "--jobs" => {
+                let text = value()?;
+                arguments.jobs = text.parse().map_err(|_| format!("--jobs {text} is not a number"))?;
+            }
+            other => return Err(format!("`{other}` is not known")),
+        }
+    }
+    Ok(arguments)
+}
+
+fn subject(dir: Option<PathBuf>) -> Result<Subject, String> {
+    match dir {
+        Some(dir) => {
+            let absolute = dir.canonicalize().map_err(|error| format!("--dir {}: {error}", dir.display()))?;
+            if !absolute.join("bin/Runner.Listener").is_file() {
+                return Err(format!("--dir {} holds no bin/Runner.Listener", dir.display()));
+            }
+            Ok(Subject::Official(absolute))
+        }
+        None => {
+            let own = std::env::current_exe().map_err(|error| error.to_string())?;
+            let executable = own.with_file_name("stand-in-listener");
+            if !executable.is_file() {
+                return Err(format!("{} is not built", executable.display()));
+            }
+            Ok(Subject::StandIn { executable, scale: STAND_IN_SCALE })
+        }
+    }
+}
+
+fn say(text: &str) {
+    // Where standard output is gone, the exit code has to do.
+    let _ = writeln!(io::stdout(), "{text}");
+}

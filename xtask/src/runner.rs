@@ -1,0 +1,25 @@
+//! `cargo xtask runner`: the list of behaviours that a runner is held to.
+
+use std::path::Path;
+
+use crate::steps::Done;
+use crate::tools::{cargo, succeed};
+
+const PACKAGE: &str = "ecsrunner-sim";
+
+/// The stand-in, as a step of the tests.
+pub(crate) fn check(root: &Path) -> anyhow::Result<Done> {
+    run(root, &[])?;
+    Ok(Done::Passed)
+}
+
+/// The stand-in, or with `--dir DIR` the official runner that is unpacked there.
+pub(crate) fn run(root: &Path, arguments: &[String]) -> anyhow::Result<()> {
+    // The program and the stand-in beside it.
+    succeed(cargo(root).args(["build", "--quiet", "--package", PACKAGE, "--bins"]))?;
+    succeed(
+        cargo(root)
+            .args(["run", "--quiet", "--package", PACKAGE, "--bin", "runner-check", "--"])
+            .args(arguments),
+    )
+}
