@@ -6,16 +6,18 @@ mod since;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use clap::{Args, Parser, Subcommand};
+use ecsrunner_core::id::Repository;
 
 use crate::environment;
 
 pub(crate) use operate::{
     BrakeArguments, CheckClasses, ClassesCommand, ClusterCommand, ClusterStatus, CostKey, CostsArguments,
-    DeliveriesCommand, DoctorArguments, JobsCommand, ListClasses, ListDeliveries, ListJobs, ListRunners,
-    ListRuns, PastArguments, Redeliver, RetryJob, RunnerDetails, RunnerExec, RunnerLogs, RunnersCommand,
-    RunsCommand, SendWebhook, StopRunner, TargetArguments, WebhookCommand, WhyArguments,
+    DeliveriesCommand, DoctorArguments, JobLogs, JobsCommand, ListClasses, ListDeliveries, ListJobs,
+    ListRunners, ListRuns, PastArguments, Redeliver, RetryJob, RunnerDetails, RunnerExec, RunnerLogs,
+    RunnersCommand, RunsCommand, SendWebhook, StopRunner, TargetArguments, WebhookCommand, WhyArguments,
 };
 pub(crate) use replay::ReplayArguments;
 
@@ -56,7 +58,7 @@ pub(crate) enum Command {
     /// List and manage runners
     #[command(subcommand)]
     Runners(RunnersCommand),
-    /// List jobs, and try them again
+    /// List jobs, print their logs, and try them again
     #[command(subcommand)]
     Jobs(JobsCommand),
     /// List what was executed
@@ -115,6 +117,12 @@ pub(crate) struct DemoOptions {
     /// A workflow file to run instead of the built-in one
     #[arg(long, value_name = "FILE")]
     pub(crate) workflow: Option<PathBuf>,
+    /// Run the jobs on GitHub's own runner, unpacked here
+    #[arg(long, value_name = "DIR")]
+    pub(crate) runner_dir: Option<PathBuf>,
+    /// Take an action from a directory (repeatable)
+    #[arg(long, value_name = "OWNER/NAME@REF=DIR", requires = "workflow")]
+    pub(crate) action: Vec<GivenAction>,
     /// Run so many short jobs instead of the built-in workflow
     #[arg(long, value_name = "N", conflicts_with = "workflow", value_parser = clap::value_parser!(u32).range(1..=256))]
     pub(crate) jobs: Option<u32>,
@@ -124,6 +132,28 @@ pub(crate) struct DemoOptions {
     /// Keep the web page up when the jobs are done, until Ctrl-C
     #[arg(long)]
     pub(crate) web: bool,
+}
+
+/// An action of another repository, and where its files are.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct GivenAction {
+    /// `owner/name@ref`
+    pub(crate) action: String,
+    pub(crate) directory: PathBuf,
+}
+
+impl FromStr for GivenAction {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let expected = || format!("`{text}` is not an action: OWNER/NAME@REF=DIR is expected");
+        let (action, directory) = text.split_once('=').ok_or_else(expected)?;
+        let (repository, version) = action.split_once('@').ok_or_else(expected)?;
+        if Repository::parse(repository).is_err() || version.is_empty() || directory.is_empty() {
+            return Err(expected());
+        }
+        Ok(Self { action: action.to_owned(), directory: PathBuf::from(directory) })
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -175,5 +205,17 @@ mod tests {
     fn the_command_line_is_sound() {
         use clap::CommandFactory;
         Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn an_action_is_given_by_its_name_and_its_directory() {
+        let given: GivenAction = "actions/checkout@v4=./stub".parse().unwrap();
+        let directory = PathBuf::from("./stub");
+        assert_eq!(given, GivenAction { action: "actions/checkout@v4".to_owned(), directory });
+        for text in
+            ["", "actions/checkout@v4", "checkout@v4=dir", "actions/checkout=dir", "a/b@=dir", "a/b@v1="]
+        {
+            assert!(text.parse::<GivenAction>().is_err(), "{text}");
+        }
     }
 }

@@ -8,13 +8,16 @@ mod progress;
 mod report;
 mod submission;
 
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
 
 use ecsrunner_core::id::Deployment;
+use ecsrunner_local::attach::Attachment;
 use ecsrunner_local::left;
-use ecsrunner_sim::scene::{DEPLOYMENT, Scene};
+use ecsrunner_sim::scene::{DEPLOYMENT, Runner, Scene};
+use secrecy::ExposeSecret;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::arguments::DemoOptions;
@@ -32,8 +35,9 @@ const LIMIT: Duration = Duration::from_secs(15 * 60);
 
 pub(crate) fn run(options: DemoOptions) -> Result<(), Failure> {
     let submission = Submission::of(&options)?;
+    let runner_dir = options.runner_dir.as_deref().map(official_runner).transpose()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    let report = runtime.block_on(tell(&options, submission))?;
+    let report = runtime.block_on(tell(&options, runner_dir.as_deref(), submission))?;
     report.print(options.json)?;
     match report.fault() {
         None => Ok(()),
@@ -41,9 +45,24 @@ pub(crate) fn run(options: DemoOptions) -> Result<(), Failure> {
     }
 }
 
-async fn tell(options: &DemoOptions, submission: Submission) -> Result<Report, Failure> {
+/// An unpacked official runner, by its absolute path.
+fn official_runner(dir: &Path) -> Result<PathBuf, Failure> {
+    let absolute = dir.canonicalize().unwrap_or_else(|_| dir.to_owned());
+    if absolute.join("bin/Runner.Listener").is_file() {
+        return Ok(absolute);
+    }
+    Err(Failure::usage(anyhow!("--runner-dir {} holds no bin/Runner.Listener", dir.display()))
+        .hint("unpack a release of https://github.com/actions/runner/releases there"))
+}
+
+async fn tell(
+    options: &DemoOptions,
+    runner_dir: Option<&Path>,
+    submission: Submission,
+) -> Result<Report, Failure> {
     let executable = std::env::current_exe().context("the path of this executable is not known")?;
-    let scene = Scene::set(&executable, LISTENER_SUBCOMMAND, MAX_RUNNERS)?;
+    let runner = runner_dir.map_or(Runner::StandIn(LISTENER_SUBCOMMAND), Runner::Official);
+    let scene = Scene::set(&executable, runner, MAX_RUNNERS)?;
     let told = play(&scene, options, submission).await;
     if told.is_err() {
         // The server has ended, and would have left its runners at work.
@@ -69,7 +88,10 @@ async fn play(scene: &Scene, options: &DemoOptions, submission: Submission) -> R
     }
     progress.end();
     if options.web {
-        progress.say(&format!("the page stays at {} until Ctrl-C", server.url()));
+        // With its token, without which the page shows no job's log.
+        let token = Attachment::read(&scene.state()).map_err(anyhow::Error::from)?.token;
+        let page = format!("{}/#token={}", server.url(), token.expose_secret());
+        progress.say(&format!("the page stays at {page} until Ctrl-C"));
         interrupted().await?;
     }
     let registrations = follower.registrations().await?;

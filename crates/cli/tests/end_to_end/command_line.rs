@@ -56,7 +56,7 @@ fn without_arguments_the_help_is_shown_as_an_error() {
       local             Serve jobs on this machine
       why               Say why a job is where it is, and what to do about it
       runners           List and manage runners
-      jobs              List jobs, and try them again
+      jobs              List jobs, print their logs, and try them again
       runs              List what was executed
       costs             Add up what runners cost
       classes           List and check runner classes
@@ -98,7 +98,7 @@ fn help_goes_to_standard_output() {
       local             Serve jobs on this machine
       why               Say why a job is where it is, and what to do about it
       runners           List and manage runners
-      jobs              List jobs, and try them again
+      jobs              List jobs, print their logs, and try them again
       runs              List what was executed
       costs             Add up what runners cost
       classes           List and check runner classes
@@ -160,12 +160,14 @@ fn help_goes_to_standard_output() {
       help    Print this message or the help of the given subcommand(s)
 
     Options:
-          --workflow <FILE>  A workflow file to run instead of the built-in one
-          --jobs <N>         Run so many short jobs instead of the built-in workflow
-          --json             Print one JSON document on standard output
-          --web              Keep the web page up when the jobs are done, until Ctrl-C
-      -h, --help             Print help
-      -V, --version          Print version
+          --workflow <FILE>              A workflow file to run instead of the built-in one
+          --runner-dir <DIR>             Run the jobs on GitHub's own runner, unpacked here
+          --action <OWNER/NAME@REF=DIR>  Take an action from a directory (repeatable)
+          --jobs <N>                     Run so many short jobs instead of the built-in workflow
+          --json                         Print one JSON document on standard output
+          --web                          Keep the web page up when the jobs are done, until Ctrl-C
+      -h, --help                         Print help
+      -V, --version                      Print version
 
     Output:
           --no-color    Use no colours; or NO_COLOR
@@ -308,9 +310,9 @@ fn keys_that_do_not_exist_and_text_that_is_not_toml_are_told() {
     error: 6 mistakes in the configuration config.toml
       classes: this section is missing
       github: unknown field `token`, expected one of `api_url`, `token_file`, `app`
-      runner: unknown field `folder`, expected one of `dir`, `env`, `first_uid`
-      limits: unknown field `max_runner`, expected one of `max_runners`, `max_runners_per_repository`, `max_job_minutes`, `boot_limit_secs`, `connect_limit_secs`, `idle_limit_secs`, `surplus_grace_secs`
-      settings: unknown field `repository`, expected one of `version`, `deployment`, `repositories`, `required_labels`, `public_repositories`, `forks`, `events`, `check_runs`, `registration`, `limits`, `paces`, `paused`
+      runner: unknown field `folder`, expected one of `dir`, `env`, `users`, `first_uid`
+      limits: unknown field `max_runner`, expected one of `max_runners`, `max_runners_per_repository`, `max_job_minutes`, `boot_limit_secs`, `connect_limit_secs`, `idle_limit_secs`, `hook_limit_secs`, `surplus_grace_secs`
+      settings: unknown field `repository`, expected one of `version`, `deployment`, `repositories`, `required_labels`, `public_repositories`, `forks`, `events`, `check_runs`, `registration`, `limits`, `hook_limit_secs`, `paces`, `paused`
       webhook.secret_files: at least one file with a webhook secret is needed
 
     hint: every key is listed in docs/configuration.md, with one whole example
@@ -342,12 +344,12 @@ jobs:
     --- stderr
     error: the demo cannot run this workflow:
       ci.yml: job `build`: the key `container` is not supported
-      ci.yml: job `build`: step 1: uses `actions/checkout@v4`; only local actions (`./path`) can be had here
+      ci.yml: job `build`: step 1: uses `actions/checkout@v4`, which was not given: `--action actions/checkout@v4=DIR` gives it from a directory
       ci.yml: job `build`: step 2 (`Deploy`): `run` has the expression `secrets.TOKEN`; only `matrix.<name>` is supported
       ci.yml: job `test`: step 1: the shell `pwsh` is not supported, only bash and sh
       ci.yml: job `test`: needs `nobody`, which is not a job of this file
 
-    hint: steps with `run:`, `env`, `needs` and a static `matrix` are what the demo executes
+    hint: the stand-in runner executes `run:`, `env`, `needs`, a static `matrix` and JavaScript actions; `--runner-dir DIR` has the official runner execute steps as they are written
     "#);
 }
 

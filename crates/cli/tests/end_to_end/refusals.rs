@@ -57,7 +57,14 @@ async fn what_may_not_run_is_refused_with_its_reason_and_launches_nothing() {
 }
 
 /// A job that says so in its log whichever way it is executed.
-fn telling_workflow(more: Value) -> Value {
+async fn submit_telling_workflow(scene: &Scene, more: Value) -> u64 {
+    let files = [
+        ("action.yml", "name: tell\nruns: {using: node20, pre: pre.js, main: main.js, post: post.js}\n"),
+        ("pre.js", "console.log('a pre script ran')"),
+        ("main.js", "console.log('a main script ran')"),
+        ("post.js", "console.log('a post script ran')"),
+    ];
+    scene.github.put_action("acme/tell@v1", &files).await;
     let text = "
 name: ci
 on: push
@@ -67,7 +74,7 @@ jobs:
     steps:
       - name: first
         run: echo a step ran
-      - uses: ./tell
+      - uses: acme/tell@v1
       - name: last
         if: always()
         run: echo an always step ran
@@ -76,17 +83,11 @@ jobs:
         "repository": REPOSITORY,
         "file": ".github/workflows/ci.yml",
         "text": text,
-        "actions": {
-            "tell/action.yml": "name: tell\nruns: {using: node20, pre: pre.js, main: main.js, post: post.js}\n",
-            "tell/pre.js": "console.log('a pre script ran')",
-            "tell/main.js": "console.log('a main script ran')",
-            "tell/post.js": "console.log('a post script ran')",
-        },
     });
     for (key, value) in more.as_object().into_iter().flatten() {
         body[key] = value.clone();
     }
-    body
+    job_ids(&scene.github.submit_workflow(&body).await)[0]
 }
 
 const EXECUTED: [&str; 5] =
@@ -117,7 +118,7 @@ async fn a_job_that_policy_allows_executes_its_steps_pre_and_always_ones_too() {
     bounded(async {
         let scene = Scene::set(Setup { listener: STEPS, ..Setup::default() }).await;
         let server = scene.serve().await;
-        let job = job_ids(&scene.github.submit_workflow(&telling_workflow(json!({}))).await)[0];
+        let job = submit_telling_workflow(&scene, json!({})).await;
         let ended = scene.github.wait_for(job, "completed").await;
         let log = scene.github.log(job).await;
         assert_eq!(ended["conclusion"], "success", "{log}");
@@ -137,7 +138,7 @@ async fn a_forks_job_executes_no_step_not_even_pre_and_always_ones() {
         let scene = Scene::set(Setup { listener: STEPS, ..Setup::default() }).await;
         let server = scene.serve().await;
         let fork = json!({"event": "pull_request", "head_repository": "stranger/app"});
-        let job = job_ids(&scene.github.submit_workflow(&telling_workflow(fork)).await)[0];
+        let job = submit_telling_workflow(&scene, fork).await;
         was_refused_by_the_hook(&scene, job, "the run's head is in the fork `stranger/app`").await;
         let api = server.api().until("the runner to be gone", |api| api.runners_in("gone").len() == 1).await;
         assert_eq!((&api.runners[0]["ending"], &api.runners[0]["job"]), (&json!("completed"), &json!(job)));
@@ -154,7 +155,7 @@ async fn a_job_of_an_event_that_is_not_allowed_executes_no_step() {
         let scene = Scene::set(setup).await;
         let server = scene.serve().await;
         let event = json!({"event": "workflow_dispatch"});
-        let job = job_ids(&scene.github.submit_workflow(&telling_workflow(event)).await)[0];
+        let job = submit_telling_workflow(&scene, event).await;
         was_refused_by_the_hook(&scene, job, "event `workflow_dispatch` is not allowed").await;
         scene.ends_with_nothing_left(server).await;
         assert_eq!(exits(&scene), ["20"]);
@@ -179,7 +180,7 @@ async fn another_repositorys_job_that_github_gives_to_our_runner_executes_no_ste
         scene.github.wait("online=1").await;
         scene.github.cancel(ours).await;
         let stranger = json!({"repository": "acme/other"});
-        let job = job_ids(&scene.github.submit_workflow(&telling_workflow(stranger)).await)[0];
+        let job = submit_telling_workflow(&scene, stranger).await;
         server.api().until("it to be refused", |api| api.reason(job) == Some("repository_not_allowed")).await;
         scene.github.faults(json!({"assignment_paused": false})).await;
         was_refused_by_the_hook(&scene, job, "repository `acme/other` is not allowed").await;

@@ -80,8 +80,9 @@ pub(crate) struct Scene {
 impl Scene {
     pub(crate) async fn set(setup: Setup) -> Self {
         let dir = tempfile::Builder::new().prefix("ecsrunner-test-").tempdir().unwrap();
-        // As root, each runner has a user of its own, who has to pass through.
-        fs::set_permissions(dir.path(), Permissions::from_mode(0o711)).unwrap();
+        // As root, each runner has a user of its own, and the official runner lists
+        // each directory above its own.
+        fs::set_permissions(dir.path(), Permissions::from_mode(0o755)).unwrap();
         fs::write(dir.path().join("token"), TOKEN).unwrap();
         fs::write(dir.path().join("webhook-secret"), SECRET).unwrap();
         fs::write(dir.path().join("app.pem"), app_key().private_pem.expose_secret()).unwrap();
@@ -161,7 +162,12 @@ impl Scene {
 
     /// Starts the server and tells GitHub where its webhooks go.
     pub(crate) async fn serve(&self) -> Server {
-        let server = self.serve_unheard().await;
+        self.serve_by(self.command()).await
+    }
+
+    /// The same by a command that becomes the server.
+    pub(crate) async fn serve_by(&self, command: tokio::process::Command) -> Server {
+        let server = Server::start(command, &self.path("server.log")).await;
         self.github.send_webhooks_to(&server.url("/webhook")).await;
         server
     }

@@ -55,6 +55,15 @@ impl GitHub {
         self.post("/workflows", body).await
     }
 
+    /// Makes an action of another repository known, with these files.
+    pub(crate) async fn put_action(&self, name: &str, files: &[(&str, &str)]) {
+        let directory = tempfile::tempdir().unwrap();
+        for (path, text) in files {
+            std::fs::write(directory.path().join(path), text).unwrap();
+        }
+        self.post("/actions", &json!({"action": name, "directory": directory.path()})).await;
+    }
+
     pub(crate) async fn faults(&self, faults: Value) {
         self.post("/faults", &faults).await;
     }
