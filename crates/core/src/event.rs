@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use crate::exit::AgentExit;
 use crate::id::{JobId, Repository, RunnerId, RunnerName, TaskId, Version};
 use crate::job::{Conclusion, JobFacts, TakenBy};
+use crate::reason::Reason;
 
 /// Something that happened.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -26,6 +27,8 @@ pub enum Event {
     Stop(StopRequest),
     /// An operator wants a job judged again.
     Retry(RetryRequest),
+    /// A runner's end says why its job ended.
+    JobReason(JobReason),
 }
 
 /// The records that an event is about.
@@ -55,6 +58,7 @@ impl Event {
             Self::RegistrationAnswer(answer) => Keys { job: None, runner: Some(answer.runner.clone()) },
             Self::Stop(request) => Keys { job: None, runner: Some(request.runner.clone()) },
             Self::Retry(request) => Keys { job: Some(request.job), runner: None },
+            Self::JobReason(told) => Keys { job: Some(told.job), runner: None },
         }
     }
 }
@@ -71,7 +75,8 @@ impl Event {
             | Self::Task(_)
             | Self::RegistrationAnswer(_)
             | Self::Stop(_)
-            | Self::Retry(_) => None,
+            | Self::Retry(_)
+            | Self::JobReason(_) => None,
         }
     }
 }
@@ -244,6 +249,17 @@ pub struct RetryRequest {
     pub job: JobId,
     /// When.
     pub at: Timestamp,
+}
+
+/// Why a job ended, as its runner's end tells. GitHub tells how it ended, and often before.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct JobReason {
+    /// The job.
+    pub job: JobId,
+    /// The runner that executed it.
+    pub runner: RunnerName,
+    /// Why it ended.
+    pub reason: Reason,
 }
 
 /// A task's state change.

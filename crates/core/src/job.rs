@@ -261,6 +261,8 @@ pub enum JobEnding {
         conclusion: Conclusion,
         /// The runner that executed it.
         runner: TakenBy,
+        /// Why it did not succeed, where its runner is why.
+        reason: Option<Reason>,
     },
     /// It is not served here.
     Refused {

@@ -7,11 +7,11 @@ mod operator;
 mod runner;
 
 use crate::class::Catalogue;
-use crate::event::{Event, JobOutcome};
+use crate::event::{Event, JobOutcome, JobReason};
 use crate::hold::{Held, Hold};
 use crate::job::{EndedJob, Job, JobRecord};
 use crate::reason::{Code, Reason};
-use crate::runner::{EndedRunner, Runner};
+use crate::runner::{EndedRunner, Runner, Served};
 use crate::settings::Settings;
 
 /// What the store has of an event's [`crate::event::Keys`].
@@ -145,7 +145,29 @@ pub fn record(event: &Event, records: &Records, rules: Rules<'_>) -> Recorded {
         Event::RegistrationAnswer(answer) => runner::record_registration(answer, records),
         Event::Stop(request) => operator::stop(request, records),
         Event::Retry(request) => operator::retry(request, records, rules),
+        Event::JobReason(told) => job::record_reason(told, records),
     }
+}
+
+/// Returns what the end of a runner tells of its job, whose record is another one:
+/// to be recorded after `changes` were written.
+#[must_use]
+pub fn reason_for_the_job(changes: &[Change]) -> Option<JobReason> {
+    changes.iter().find_map(|change| match change {
+        Change::Runner(runner) => {
+            let job = runner.names_job()?;
+            let reason = runner::why_its_job_ended(runner, job)?;
+            Some(JobReason { job, runner: runner.name().clone(), reason })
+        }
+        Change::RunnerGone(gone) => match gone.served {
+            Served::Job(job) => {
+                let reason = runner::why_a_job_ended(gone.kind, gone.note.as_ref())?;
+                Some(JobReason { job, runner: gone.facts.name.clone(), reason })
+            }
+            Served::Unnamed | Served::Nothing => None,
+        },
+        _ => None,
+    })
 }
 
 #[cfg(test)]

@@ -3,9 +3,9 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use ecsrunner_core::event::{Event, JobAction};
+use ecsrunner_core::event::{Event, JobAction, JobReason};
 use ecsrunner_core::id::DeliveryId;
-use ecsrunner_core::record::{Change, Recorded, Records, record};
+use ecsrunner_core::record::{Change, Recorded, Records, reason_for_the_job, record};
 use tracing::{info, warn};
 
 use crate::ports::Clock;
@@ -52,6 +52,11 @@ impl<W: World> Engine<W> {
             }
         };
         self.committed(&recorded.changes);
+        if matches!(event, Event::Task(_))
+            && let Some(told) = reason_for_the_job(&recorded.changes)
+        {
+            self.record_reason(told).await;
+        }
         if let Some(job) = keys.job {
             let facts = event.job_facts();
             info!(
@@ -71,6 +76,18 @@ impl<W: World> Engine<W> {
             return Err(error);
         }
         Ok(recorded)
+    }
+
+    /// Adds to a job's record why it ended. The runner's own record holds it in any
+    /// case, so that a store that is out of reach loses nothing.
+    async fn record_reason(&self, told: JobReason) {
+        let job = told.job;
+        match write(&self.ports.store, &Event::JobReason(told), None, &self.rules()).await {
+            Ok(recorded) => self.committed(&recorded.changes),
+            Err(fault) => {
+                warn!(job_id = job.get(), error = %chain(&fault.error), "the reason of a job's end was not recorded");
+            }
+        }
     }
 
     /// The kick could not be counted: another process is to be told.

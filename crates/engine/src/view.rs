@@ -136,8 +136,8 @@ impl JobView {
     #[must_use]
     pub fn ended(job: &EndedJob) -> Self {
         let (state, reason, after) = match &job.ending {
-            JobEnding::Completed { conclusion, runner } => {
-                (JobStage::Completed, None, Some((conclusion, runner)))
+            JobEnding::Completed { conclusion, runner, reason } => {
+                (JobStage::Completed, reason.as_ref().map(ReasonView::of), Some((conclusion, runner)))
             }
             JobEnding::Refused { reason, after } => (
                 JobStage::Refused,

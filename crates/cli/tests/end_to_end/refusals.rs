@@ -142,6 +142,9 @@ async fn a_forks_job_executes_no_step_not_even_pre_and_always_ones() {
         was_refused_by_the_hook(&scene, job, "the run's head is in the fork `stranger/app`").await;
         let api = server.api().until("the runner to be gone", |api| api.runners_in("gone").len() == 1).await;
         assert_eq!((&api.runners[0]["ending"], &api.runners[0]["job"]), (&json!("completed"), &json!(job)));
+        // GitHub says that it failed; its own record says why.
+        let told = api.job(job).unwrap();
+        assert_eq!((&told["conclusion"], api.reason(job)), (&json!("failure"), Some("job_refused")));
         scene.ends_with_nothing_left(server).await;
         assert_eq!(exits(&scene), ["20"]);
     })

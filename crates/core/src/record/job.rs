@@ -4,7 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{Change, Outcome, Recorded, Records, Rules, runner};
 use crate::admit::{admit, refused};
-use crate::event::{JobAction, JobEvent, RunAnswer, RunOutcome};
+use crate::event::{JobAction, JobEvent, JobReason, RunAnswer, RunOutcome};
 use crate::id::Version;
 use crate::job::{Conclusion, EndedJob, Job, JobEnding, JobRecord, JobStage, JobState, Place, TakenBy};
 use crate::policy::Subject;
@@ -131,7 +131,10 @@ fn completed(
     rules: Rules<'_>,
 ) -> Recorded {
     let mut changes = Vec::new();
-    let ending = JobEnding::Completed { conclusion: conclusion.clone(), runner: taken.clone() };
+    let reason = named(records, taken)
+        .filter(|_| *conclusion != Conclusion::Success)
+        .and_then(|runner| runner::why_its_job_ended(runner, event.facts.id));
+    let ending = JobEnding::Completed { conclusion: conclusion.clone(), runner: taken.clone(), reason };
     match &records.job {
         None => match admit(&event.facts, event.private, rules.settings, rules.catalogue) {
             Err(_) if !is_ours(taken, rules) => return Recorded::nothing(Code::NotOurs),
@@ -171,6 +174,25 @@ fn completed(
     });
     let known = matches!(&records.job, Some(JobRecord::Open(Job { state: JobState::InProgress { .. }, .. })));
     Recorded::accepted(changes, !(expected && known))
+}
+
+/// Adds to a job in history why it ended, unless it succeeded, is told already, or was another runner's.
+pub(super) fn record_reason(told: &JobReason, records: &Records) -> Recorded {
+    let Some(JobRecord::Ended(ended)) = &records.job else { return Recorded::nothing(Code::NothingNew) };
+    match &ended.ending {
+        JobEnding::Completed { conclusion, runner, reason: None }
+            if *conclusion != Conclusion::Success && runner.ours() == Some(&told.runner) =>
+        {
+            let ending = JobEnding::Completed {
+                conclusion: conclusion.clone(),
+                runner: runner.clone(),
+                reason: Some(told.reason.clone()),
+            };
+            let amended = EndedJob { version: ended.version.next(), ending, ..ended.clone() };
+            Recorded::accepted(vec![Change::JobAmended(amended)], false)
+        }
+        _ => Recorded::nothing(Code::NothingNew),
+    }
 }
 
 /// The loaded runner, if it is the one that GitHub named.
@@ -304,6 +326,7 @@ fn record_vanished(job: &Job, conclusion: &'static str) -> Recorded {
         ending: JobEnding::Completed {
             conclusion: Conclusion::Other(conclusion.into()),
             runner: TakenBy::Other(None),
+            reason: None,
         },
     };
     Recorded::accepted(vec![Change::JobEnded(ended)], true)

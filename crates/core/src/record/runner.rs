@@ -79,6 +79,31 @@ pub(super) fn completes(runner: &Runner, job: JobId, at: Timestamp) -> Option<Ru
     ended_with(runner, ending, at)
 }
 
+/// Returns why this job ended, where the runner that executed it has ended and is why.
+pub(super) fn why_its_job_ended(runner: &Runner, job: JobId) -> Option<Reason> {
+    match &runner.state {
+        RunnerState::Ending(ending)
+            if matches!(ending.task, TaskLeft::Stopped { .. })
+                && matches!(ending.served, Served::Unnamed | Served::Nothing)
+                || ending.served == Served::Job(job) =>
+        {
+            why_a_job_ended(ending.kind, ending.note.as_ref())
+        }
+        _ => None,
+    }
+}
+
+/// Returns why the job of a runner that ended so did not succeed, where the runner is why.
+pub(super) fn why_a_job_ended(kind: EndingKind, note: Option<&Reason>) -> Option<Reason> {
+    match kind {
+        EndingKind::JobTimeout
+        | EndingKind::StoppedByOperator
+        | EndingKind::AgentCrashed
+        | EndingKind::SpotInterrupted => Some(note.cloned().unwrap_or_else(|| kind.code().into())),
+        _ => note.filter(|note| ends_a_job(note.code()) || note.code() == Code::AgentCrashed).cloned(),
+    }
+}
+
 /// Returns why the job of an ended runner ended, where the runner is why.
 /// GitHub's webhook tells how the job ended and never why.
 fn what_befell_the_job(ending: &Ending) -> Option<Reason> {

@@ -55,6 +55,12 @@ fn completed(id: u64) -> Event {
     job_event(id, action, 210)
 }
 
+fn failed(id: u64) -> Event {
+    let action =
+        JobAction::Completed { runner: ours(), conclusion: Conclusion::Failure, completed_at: Some(at(200)) };
+    job_event(id, action, 210)
+}
+
 fn task(version: u64, change: TaskChange) -> Event {
     Event::Task(TaskEvent {
         runner: RunnerName::parse(RUNNER).unwrap(),
@@ -120,6 +126,12 @@ impl Book {
         let recorded = record(event, &records, Rules { settings: &settings, catalogue: &catalogue });
         for change in &recorded.changes {
             self.write(change);
+        }
+        // As the engine does it, with a crash in between being the only difference.
+        if matches!(event, Event::Task(_))
+            && let Some(told) = reason_for_the_job(&recorded.changes)
+        {
+            self.tell(&Event::JobReason(told));
         }
         recorded
     }

@@ -141,6 +141,9 @@ pub(in crate::store) struct StoredEndedJob {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     p: Option<StoredPlace>,
     e: StoredEnding,
+    /// Why a completed job did not succeed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    r: Option<StoredReason>,
 }
 
 impl StoredEndedJob {
@@ -148,7 +151,7 @@ impl StoredEndedJob {
         let word = |conclusion: &Conclusion| conclusion.as_str().to_owned();
         let name = |runner: &TakenBy| runner.name().map(str::to_owned);
         let ending = match &job.ending {
-            JobEnding::Completed { conclusion, runner } => {
+            JobEnding::Completed { conclusion, runner, .. } => {
                 StoredEnding::Completed(word(conclusion), name(runner))
             }
             JobEnding::Refused { reason, after } => StoredEnding::Refused(
@@ -161,6 +164,10 @@ impl StoredEndedJob {
             t: store_timeline(&job.timeline, JobStage::as_str),
             p: job.place.as_ref().map(StoredPlace::of),
             e: ending,
+            r: match &job.ending {
+                JobEnding::Completed { reason, .. } => reason.as_ref().map(StoredReason::from),
+                JobEnding::Refused { .. } => None,
+            },
         }
     }
 
@@ -168,9 +175,11 @@ impl StoredEndedJob {
         let (facts, created_at) = self.f.read()?;
         let taken = |name: Option<String>| TakenBy::from_name(name.as_deref());
         let ending = match self.e {
-            StoredEnding::Completed(conclusion, runner) => {
-                JobEnding::Completed { conclusion: Conclusion::parse(&conclusion), runner: taken(runner) }
-            }
+            StoredEnding::Completed(conclusion, runner) => JobEnding::Completed {
+                conclusion: Conclusion::parse(&conclusion),
+                runner: taken(runner),
+                reason: self.r.as_ref().map(StoredReason::read),
+            },
             StoredEnding::Refused(reason, after) => JobEnding::Refused {
                 reason: reason.read(),
                 after: after.map(|(conclusion, runner)| (Conclusion::parse(&conclusion), taken(runner))),

@@ -58,6 +58,39 @@ fn the_agents_reason_is_kept_when_githubs_webhook_comes_later() {
     }
 }
 
+/// The reason in the record of job 7, which has ended.
+fn reason_of_the_job(book: &Book) -> Option<Code> {
+    match &book.jobs[&JobId::new(7)] {
+        JobRecord::Ended(EndedJob { ending: JobEnding::Completed { reason, .. }, .. }) => {
+            reason.as_ref().map(Reason::code)
+        }
+        other => panic!("it has not completed: {other:?}"),
+    }
+}
+
+#[test]
+fn why_a_failed_job_ended_stands_in_its_own_record_in_either_order() {
+    for (exit, reason) in UNDER_A_JOB {
+        for late in [true, false] {
+            let mut book = Book::with_runner();
+            book.tell(&in_progress(7));
+            let (github, agent) = (failed(7), stopped(exit));
+            let events = if late { [&github, &agent, &agent] } else { [&agent, &github, &github] };
+            events.into_iter().for_each(|event| drop(book.tell(event)));
+            assert_eq!(reason_of_the_job(&book), Some(reason), "{exit:?}, the agent's word late: {late}");
+        }
+    }
+}
+
+#[test]
+fn a_job_that_succeeded_has_no_reason_whatever_became_of_its_runner() {
+    for (exit, _) in UNDER_A_JOB {
+        let mut book = Book::with_runner();
+        [in_progress(7), completed(7), stopped(exit)].iter().for_each(|event| drop(book.tell(event)));
+        assert_eq!(reason_of_the_job(&book), None, "{exit:?}");
+    }
+}
+
 #[test]
 fn a_spot_interruption_is_the_reason_in_either_order() {
     let interrupted = task(2, TaskChange::Stopped(StopCause::SpotInterrupted));
