@@ -87,6 +87,10 @@ async fn play(scene: &Scene, options: &DemoOptions, submission: Submission) -> R
         died = github.died() => Err(anyhow!("the fake GitHub ended: {died}"))?,
     }
     progress.end();
+    for (job, lines) in follower.logs_of_failures().await? {
+        progress.say(&format!("the end of the log of {job}:"));
+        lines.iter().for_each(|line| progress.say(&format!("  | {line}")));
+    }
     if options.web {
         // With its token, without which the page shows no job's log.
         let token = Attachment::read(&scene.state()).map_err(anyhow::Error::from)?.token;

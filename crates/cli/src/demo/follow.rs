@@ -8,6 +8,11 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
+use crate::output::clean;
+
+/// Lines of a failed job's log that are shown.
+const LOG_LINES: usize = 12;
+
 #[derive(Clone, Debug, Deserialize)]
 pub(super) struct Stage {
     pub(super) at: Timestamp,
@@ -112,6 +117,19 @@ impl Follower {
             seen: Seen::default(),
             done: false,
         })
+    }
+
+    /// The last lines of the log of each job that failed, with the job's name.
+    pub(super) async fn logs_of_failures(&self) -> anyhow::Result<Vec<(String, Vec<String>)>> {
+        let mut logs = Vec::new();
+        for job in self.seen.jobs.values().filter(|job| job.conclusion.as_deref() == Some("failure")) {
+            let url = format!("{}/_sim/jobs/{}/log", self.github, job.id);
+            let text = self.client.get(url).send().await?.error_for_status()?.text().await?;
+            let lines: Vec<String> = text.lines().map(clean).collect();
+            let from = lines.len().saturating_sub(LOG_LINES);
+            logs.push((job.name.clone(), lines[from..].to_vec()));
+        }
+        Ok(logs)
     }
 
     pub(super) fn jobs(&self) -> &Seen {
