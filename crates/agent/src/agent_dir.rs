@@ -3,11 +3,11 @@
 //! All are made exclusively in a directory of the agent's own, so that where
 //! the agent is root and the listener is not, a job can change none of them.
 //! Only the listener's user can read them. The one file that a job can write
-//! into is the FIFO, since its hook runs as its user. A job can so refuse
+//! into is the FIFO, since its hook runs as its user. A job can therefore refuse
 //! itself, which ends it, and it can forge its hook's check-in. The check-in
 //! guards against an image or a runner that does not run the hook, and not
-//! against a job. Where agent and job are the same user, the job can do to the
-//! agent whatever that user can; the files are then no more than a convention.
+//! against a job. Where agent and job are the same user, the job can change
+//! these files and end the agent: nothing is protected then.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Read, Write};
@@ -83,7 +83,7 @@ impl Verdict {
         }
     }
 
-    /// Reads one line. What else a job may write means nothing.
+    /// Reads one line. Any other text, which a job can write, is ignored.
     fn parse(line: &str) -> Option<Self> {
         if line == Self::ALLOWED {
             return Some(Self::Allowed);
@@ -182,8 +182,8 @@ impl Drop for AgentDir {
     }
 }
 
-/// Makes the directory, which only the agent and `group` can enter. Whatever
-/// the umask is, the listener's user has to get to the hook.
+/// Makes the directory, which only the agent and `group` can enter. The umask
+/// has no effect, because the listener's user must reach the hook.
 fn make_directory(path: &Path, group: Option<Gid>) -> Result<(), AgentDirError> {
     let failed = |source| AgentDirError::File { path: path.to_owned(), source };
     match fs::symlink_metadata(path) {

@@ -1,9 +1,12 @@
 //! Container jobs on a machine without Docker: they fail, and say why.
 //!
-//! The official runner calls a container hook in Docker's place. This one
-//! refuses whatever would execute in a container: a hook that did nothing and
-//! ended with 0 would make such a step green (seen with the official runner
-//! 2.336).
+//! The official runner calls a container hook instead of Docker. This one fails
+//! every call that would execute something in a container: a hook that does
+//! nothing and ends with 0 makes such a step green. The runner calls it only
+//! where GitHub's job message allows container hooks
+//! (`DistributedTask.AllowRunnerContainerHooks`). Where it does not, the runner
+//! itself fails the job in `Initialize containers`, with words of its own (both
+//! seen with the official runner 2.336).
 
 use std::ffi::OsStr;
 use std::io::{Read, Write};
@@ -15,7 +18,7 @@ use serde::Deserialize;
 /// The first argument that asks an executable to be the container hook.
 pub(crate) const CONTAINER_HOOK_SUBCOMMAND: &str = "agent-container-hook";
 
-/// Where Docker's client looks for a daemon, unless it is told otherwise.
+/// The sockets on which Docker's client looks for a daemon by default.
 const SOCKETS: [&str; 2] = ["/var/run/docker.sock", "/run/docker.sock"];
 /// Larger than any call of the runner's.
 const INPUT_LIMIT_BYTES: u64 = 16 * 1024 * 1024;
@@ -28,8 +31,8 @@ struct Call {
 
 /// Answers one call of the runner and returns the exit code.
 ///
-/// `cleanup_job` succeeds, for the runner calls it after a failure too. Every
-/// other call, one that cannot be read among them, fails with one sentence.
+/// `cleanup_job` succeeds, because the runner calls it after a failure too.
+/// Every other call fails with one sentence, and so does one that cannot be read.
 pub(crate) fn container_hook(input: impl Read, mut out: impl Write) -> u8 {
     let call = serde_json::from_reader::<_, Call>(input.take(INPUT_LIMIT_BYTES)).ok();
     let what = match call.as_ref().map(|call| call.command.as_str()) {
@@ -38,12 +41,12 @@ pub(crate) fn container_hook(input: impl Read, mut out: impl Write) -> u8 {
         Some("run_script_step") => "a step in a container",
         _ => "a container action or `docker://` step",
     };
-    // The form of an error, so that it becomes an annotation of the job.
+    // In the form of an error, so that it becomes an annotation of the job.
     let told = writeln!(
         out,
         "::error::This runner has no Docker: {what} cannot be executed here, see docs/semantics.md of ecsrunner"
     );
-    // Without its log the job fails all the same.
+    // If the line is lost, the job still fails.
     let _ = told.and_then(|()| out.flush());
     1
 }
@@ -57,7 +60,7 @@ pub(crate) fn has_docker(path: &OsStr, home: &Path, names_host: bool) -> bool {
         .any(|directory| directory.is_absolute() && directory.join("docker").is_file());
     let is_socket =
         |socket: &&str| std::fs::metadata(socket).is_ok_and(|found| found.file_type().is_socket());
-    // A client may also be told a daemon by its configuration, of which no more is read here.
+    // The client's configuration can name a daemon too. Only its presence is checked.
     let is_configured = || home.join(".docker/contexts").is_dir();
     is_found && (names_host || SOCKETS.iter().any(is_socket) || is_configured())
 }

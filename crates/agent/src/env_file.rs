@@ -1,10 +1,10 @@
-//! The runner's `.env` file, which must not decide what the agent decides.
+//! The runner's `.env` file, which must not override the agent's variables.
 //!
 //! The listener sets each variable of `<root>/.env` before it does anything
 //! else, over the environment that it was started with (seen with the official
-//! runner 2.336). An image's file could so replace the job-started hook, or
-//! take it away. Before each start the agent takes out the lines that name a
-//! variable of its own; the image's other lines stay.
+//! runner 2.336). Without this module an image's file could replace the
+//! job-started hook, or remove it. Before each start the agent removes the lines
+//! that name a variable of its own. The image's other lines stay.
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
@@ -24,7 +24,7 @@ const FOREIGN_MARKS: [&[u8]; 3] = [b"\xFF\xFE", b"\xFE\xFF", b"\x00\x00\xFE\xFF"
 const UTF8_MARK: &[u8] = b"\xEF\xBB\xBF";
 const LIMIT_BYTES: u64 = 1024 * 1024;
 
-/// The file cannot be held to the agent's variables.
+/// The file cannot be brought into a form that overrides none of the agent's variables.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum EnvFileError {
     #[error("`{0}` is a symbolic link or no regular file: a regular file is expected")]
@@ -50,8 +50,8 @@ pub(crate) struct EnvFile {
 
 /// Takes the lines of `is_own` variables out of the `.env` of a runner.
 ///
-/// The listener's root is the directory above that of its executable; where
-/// `bin` is a symbolic link, that is another one than `runner_dir`.
+/// The listener's root is the directory above that of its executable. Where
+/// `bin` is a symbolic link, that is not `runner_dir`.
 pub(crate) fn hold(runner_dir: &Path, is_own: impl Fn(&str) -> bool) -> Result<EnvFile, EnvFileError> {
     let mut found = EnvFile::default();
     let listener = runner_dir.join("bin/Runner.Listener");
@@ -91,7 +91,7 @@ fn hold_one(root: &Path, is_own: &impl Fn(&str) -> bool, found: &mut EnvFile) ->
 /// The open file and its text; `None` where there is no file.
 fn read(path: &Path) -> Result<Option<(File, Vec<u8>)>, EnvFileError> {
     let failed = |source: io::Error| EnvFileError::Read { path: path.to_owned(), source };
-    // Not through a link: the agent may read more than the listener's user may.
+    // Links are not followed: the agent can read files that the listener's user cannot.
     let flags = (OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits();
     let file = match OpenOptions::new().read(true).custom_flags(flags).open(path) {
         Ok(file) => file,
@@ -122,8 +122,8 @@ fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
 
 /// The variable that a line sets or, without a value, removes.
 ///
-/// .NET ends a name at its first NUL. The listener keeps blanks around a name,
-/// and they are taken off here, so that no such line is passed over.
+/// .NET ends a name at its first NUL. The listener keeps blanks around a name.
+/// They are removed here, so that a line with blanks is found too.
 fn variable(line: &[u8]) -> Option<(String, &[u8])> {
     let separator = line.iter().position(|byte| *byte == b'=')?;
     let name = line[..separator].split(|byte| *byte == 0).next()?;
@@ -131,8 +131,8 @@ fn variable(line: &[u8]) -> Option<(String, &[u8])> {
     (!name.is_empty()).then_some((name, &line[separator + 1..]))
 }
 
-/// Puts a new file in the old one's place: it may be a hard link to one that
-/// other runners have too.
+/// Replaces the file instead of writing into it, because it can be a hard link
+/// to a file that other runners share.
 fn replace(root: &Path, old: &File, text: &[u8]) -> io::Result<()> {
     let (path, new) = (root.join(FILE), root.join(NEW_FILE));
     match fs::remove_file(&new) {
@@ -150,7 +150,7 @@ fn replace(root: &Path, old: &File, text: &[u8]) -> io::Result<()> {
         fs::rename(&new, &path)
     });
     if written.is_err() {
-        // The error says what went wrong; a file of ours that stays is no harm.
+        // The error says what went wrong. If our new file stays, it does no harm.
         let _ = fs::remove_file(&new);
     }
     written

@@ -1,10 +1,11 @@
 //! The job-started hook: judges the job before its first step.
 //!
 //! The official runner executes it as a step of the job, as the job's user. A
-//! hook that only fails does not stop a job: steps with `if: always()` and
-//! actions' `pre:` steps would still run. So a refusing hook tells the agent
-//! and blocks, and the agent interrupts the listener, which then evaluates no
-//! further step. A hook that allows tells the agent too: it has checked in.
+//! hook that only fails does not stop a job: steps with `if: always()` or
+//! `failure()`, and the `pre:` and `post:` steps of actions, still run. So a
+//! refusing hook tells the agent and blocks, and the agent interrupts the
+//! listener, which then evaluates no further step. A hook that allows tells the
+//! agent too: it has checked in (all seen with the official runner 2.336).
 
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
@@ -30,8 +31,8 @@ pub(crate) const HOOK_SUBCOMMAND: &str = "agent-hook";
 /// The longest that a refusing hook holds its job. The agent kills the job's
 /// processes before that.
 pub(crate) const BLOCK_LIMIT: Duration = Duration::from_secs(120);
-/// How long it outlives a signal. The worker sends one to its step, and only
-/// once it has heard of a shutdown.
+/// How long it outlives a signal. The worker sends one to its step only after
+/// it has heard of a shutdown, and never for a cancellation at GitHub.
 const LINGER: Duration = Duration::from_secs(2);
 /// How long the agent may take to tell the job's name.
 const JOB_NAME_LIMIT: Duration = Duration::from_secs(5);
@@ -62,12 +63,12 @@ enum Refused {
 /// goes to `out`, which is the job's log, and the call blocks until the runner
 /// ends it, for at most two minutes. `lookup` is usually [`std::env::var_os`].
 ///
-/// INT and TERM are held from the start: a hook that ended while it judges
-/// would let the job's next step begin.
+/// INT and TERM are held back from the start: if a signal ended the hook while it
+/// judges, the job's next step could begin.
 pub(crate) fn hook(agent_dir: &Path, lookup: impl Fn(&str) -> Option<OsString>, mut out: impl Write) -> u8 {
     let signals = Signals::install();
     let Err(reason) = judge(agent_dir, &Environment(lookup)) else {
-        // Where the agent does not hear of it, it ends the job: policy may not have held.
+        // If the agent does not hear this, it ends the job at the hook limit.
         let _ = tell_agent(agent_dir, &Verdict::Allowed);
         return 0;
     };

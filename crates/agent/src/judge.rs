@@ -3,7 +3,7 @@
 //!
 //! The codes are documented nowhere. They were seen with the official runner
 //! 2.336: 2 is any exception, and 0 also follows a lost registration. How a
-//! job ended is never judged here. GitHub alone tells that.
+//! job ended is never judged here, since only GitHub knows it.
 
 use ecsrunner_core::exit::AgentExit;
 
@@ -14,7 +14,7 @@ use crate::phase::Phase;
 use crate::processes::Status;
 use crate::words::{Word, Words};
 
-/// The listener asks to be started again. It says so of every exception.
+/// Any exception of the listener's. Another start may not meet it again.
 const RETRYABLE: Status = Status::Code(2);
 const SESSION_CONFLICT: Status = Status::Code(5);
 const VERSION_DEPRECATED: Status = Status::Code(7);
@@ -32,8 +32,8 @@ pub(crate) struct ListenerEnd<'a> {
 }
 
 impl ListenerEnd<'_> {
-    /// Whether another start may succeed: no job was seen, and the listener's
-    /// words promise no same end.
+    /// Whether another start may succeed: no job was seen, and nothing that the
+    /// listener said means that it would end in the same way.
     pub(crate) fn is_retryable(&self) -> bool {
         self.status == RETRYABLE
             && self.stopped.is_none()
@@ -109,7 +109,7 @@ impl ListenerEnd<'_> {
 
     /// The end of a listener whose time ran out between two starts.
     pub(crate) fn judge_retries(&self, cause: &Cause) -> Ending {
-        let detail = "the listener asked to be started again until its time ran out";
+        let detail = "the listener was started again until its time ran out";
         match cause {
             Cause::ConnectLimit => self.not_connected(detail),
             _ => self.no_job(detail),
@@ -174,7 +174,10 @@ const CONFLICT: &str = "GitHub has another session of this runner open";
 
 fn completed(result: &str, detail: String) -> Ending {
     match result {
-        ABANDONED => Ending::new(AgentExit::JobAbandoned, "GitHub took the job away from the runner"),
+        ABANDONED => Ending::new(
+            AgentExit::JobAbandoned,
+            "the runner lost the job: GitHub took it away, or did not answer its renewals",
+        ),
         _ => Ending::new(AgentExit::Completed, detail),
     }
 }

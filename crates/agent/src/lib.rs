@@ -6,8 +6,7 @@
 //! tells by its exit code how that went. One story, in this order: [`config`],
 //! `boot`, `scrub`, `agent_dir`, `env_file`, `listener`, `supervise`, `judge`.
 //! In a container the story is told in two lives, between which everything that
-//! AWS gave is left behind. `hook` and `container_hook` are the other side,
-//! inside of the job.
+//! AWS gave is left behind. `hook` and `container_hook` run inside the job.
 //!
 //! Talking to GitHub does not belong here, nor does any decision about other
 //! runners. There is no async runtime: the agent has to stay small beside a job.

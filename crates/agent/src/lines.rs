@@ -2,14 +2,14 @@
 //!
 //! They are hints: while a job runs, it can forge them, and some paths of the
 //! listener leave one out. What they cause is at worst the end of that job.
-//! How the job ended is GitHub's to tell: the official runner 2.336 was seen
-//! to print `Canceled` for a job that it had reported as succeeded.
+//! Only GitHub knows how the job ended: the official runner 2.336 was seen to
+//! print `Canceled` for a job that it had reported as succeeded.
 
-/// A line of the listener that tells where it stands.
+/// A line of the listener that shows its state.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum Hint {
-    /// It waits for a job. `√ Connected to GitHub` comes before it has a
-    /// session and at each new attempt, and means nothing.
+    /// It waits for a job. `√ Connected to GitHub` proves nothing: it comes
+    /// before there is a session, and at each new attempt.
     Listening,
     /// It was given a job. The display name's first line, where it has several.
     Running { job: String },
@@ -25,7 +25,7 @@ pub(crate) enum Hint {
 #[derive(Default, Debug)]
 pub(crate) struct Hints {
     job: Option<String>,
-    /// The line that tells of the job's end has begun, and its name goes on.
+    /// The line about the job's end has begun, and the job's name continues on the next line.
     is_name_open: bool,
 }
 
@@ -64,7 +64,8 @@ impl Hints {
 }
 
 const COMPLETED: &str = " completed with result: ";
-/// GitHub took the job away from the runner.
+/// The runner lost the job: GitHub took it away, or did not answer its renewals
+/// for about a minute.
 pub(crate) const ABANDONED: &str = "Abandoned";
 /// The results that the official runner knows.
 const RESULTS: [&str; 6] = ["Succeeded", "SucceededWithIssues", "Failed", "Canceled", "Skipped", ABANDONED];

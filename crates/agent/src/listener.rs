@@ -32,8 +32,8 @@ use crate::output::Outputs;
 /// The first argument that asks an executable to be the listener's forerunner;
 /// the user's id and the listener's path follow.
 pub(crate) const LISTENER_SUBCOMMAND: &str = "agent-listener";
-/// The forerunner's exit code where it could not become the listener; the
-/// listener has none above 7.
+/// The forerunner's exit code where it could not become the listener. The
+/// listener itself ends with 0 to 7, or with 143 after TERM.
 pub(crate) const NOT_STARTED: u8 = 210;
 
 const HOME: &str = "HOME";
@@ -44,9 +44,10 @@ const DOCKER_HOST: &str = "DOCKER_HOST";
 /// The listener reads this one and removes it from its own environment.
 const JIT_CONFIG: &str = "ACTIONS_RUNNER_INPUT_JITCONFIG";
 const HOOK: &str = "ACTIONS_RUNNER_HOOK_JOB_STARTED";
-/// Only where there is no Docker: with it, the runner asks the hook for containers.
+/// Set only where there is no Docker: the runner then calls the hook instead.
 const CONTAINER_HOOKS: &str = "ACTIONS_RUNNER_CONTAINER_HOOKS";
-/// Exit code 7 where GitHub refuses the runner's version.
+/// Exit code 7 where a message says that the runner's version is too old. A
+/// session that is refused for it ends with 1 in any case.
 const DEPRECATED_EXIT_CODE: &str = "ACTIONS_RUNNER_RETURN_VERSION_DEPRECATED_EXIT_CODE";
 
 /// The variables of the official runner that may come from outside. All others
@@ -54,8 +55,8 @@ const DEPRECATED_EXIT_CODE: &str = "ACTIONS_RUNNER_RETURN_VERSION_DEPRECATED_EXI
 pub(crate) const PASSED_VARIABLES: [&str; 2] =
     ["ACTIONS_RUNNER_ACTION_ARCHIVE_CACHE", "ACTIONS_RUNNER_PRINT_LOG_TO_STDOUT"];
 
-/// Whether a variable is the agent's to set, whatever the image says. The
-/// official runner 2.336 reads some of its variables in any case.
+/// Whether only the agent may set a variable, and the image may not. The
+/// official runner 2.336 reads the names of some variables without regard to case.
 pub(crate) fn is_reserved(name: &str) -> bool {
     let upper = name.to_ascii_uppercase();
     let of_runner = upper.starts_with("ACTIONS_RUNNER_") && !PASSED_VARIABLES.contains(&name);
@@ -64,7 +65,7 @@ pub(crate) fn is_reserved(name: &str) -> bool {
     name == HOME || of_runner || of_ours
 }
 
-/// Takes out of the runner's `.env` whatever the agent sets.
+/// Removes from the runner's `.env` every variable that the agent sets.
 pub(crate) fn hold_env_file(config: &ListenerConfig) -> Result<env_file::EnvFile, env_file::EnvFileError> {
     let own_tmp = config.tmp_dir.is_some();
     env_file::hold(&config.runner_dir, |name| is_reserved(name) || (own_tmp && name == TMPDIR))

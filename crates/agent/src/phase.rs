@@ -11,7 +11,7 @@ pub(crate) enum Phase {
     Starting,
     /// Connected, and waiting for a job.
     Listening,
-    /// Executing a job, since the time when it told of it.
+    /// Executing a job, since its line about the job.
     Running { since: Instant },
     /// Done with its job.
     Completed { result: String, since: Instant },

@@ -72,7 +72,7 @@ pub(crate) fn reap(pid: Pid) -> Option<Status> {
 /// outlived its step would begin the next one.
 pub(crate) fn kill_descendants() {
     for process in descendants().iter().filter(|process| !process.zombie) {
-        // What is gone, or another user's by now, shows in what remains.
+        // Processes that cannot be killed are counted among those that remain.
         let _ = kill(process.pid, Signal::SIGKILL);
     }
 }

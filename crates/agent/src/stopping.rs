@@ -4,7 +4,8 @@
 //! INT never goes to the listener's group. It would end the running step, and
 //! the job's next `always()` step, or the first action's `pre:` step, would
 //! start before the worker hears of the shutdown (seen with the official
-//! runner 2.336).
+//! runner 2.336). GitHub shows a job that ends so as failed, although the
+//! listener's line says `Canceled`.
 
 use std::time::{Duration, Instant};
 
@@ -21,9 +22,9 @@ const STOP_RESERVE: Duration = Duration::from_secs(5);
 /// How long a killed listener may take to be gone.
 const KILL_LIMIT: Duration = Duration::from_secs(10);
 
-// A worker that has heard of a cancellation hears no shutdown. If its refusing
-// hook ended by itself, the job's `always()` steps would run: the tree has to
-// be dead by then.
+// A worker that has heard of a cancellation at GitHub hears no shutdown. If its
+// refusing hook ended by itself, the job's `always()` steps would run. So the
+// whole tree has to be killed before that.
 const _: () = assert!(LONGEST_GRACE.as_secs() + KILL_LIMIT.as_secs() < hook::BLOCK_LIMIT.as_secs());
 
 /// The listener is being stopped.
@@ -56,7 +57,7 @@ impl Stop {
     }
 
     /// The hook refused the job of a listener that was being stopped already.
-    /// The refusal is what became of the job, unless it was over its limit.
+    /// The refusal becomes the reason, unless the job was over its limit.
     pub(crate) fn refused(&mut self, refusal: String, stop_timeout: Duration) {
         let cause = Cause::Refused(refusal);
         self.hasten(&cause, stop_timeout);

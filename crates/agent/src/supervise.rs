@@ -188,7 +188,7 @@ impl<W: Write> Supervisor<'_, W> {
         }
     }
 
-    /// When a listener without a job is stopped, which another start does not put off.
+    /// When a listener without a job is stopped. Another start does not extend it.
     fn start_deadline(&self) -> (Instant, Option<Cause>) {
         let limits = &self.config.limits;
         match self.listening {
@@ -264,7 +264,7 @@ impl<W: Write> Supervisor<'_, W> {
             self.log.pass(line.bytes);
             complained.extend(line.text());
         });
-        // What it printed to stdout, and its job in it, comes first.
+        // Stdout comes first, because it says whether a job has begun.
         said.iter().for_each(|line| self.on_line(line));
         complained.iter().for_each(|line| self.hear(line, true));
         read + complaints
@@ -288,7 +288,7 @@ impl<W: Write> Supervisor<'_, W> {
         }
     }
 
-    /// A job can print whatever the listener can.
+    /// Under a job nothing counts: a job can print the listener's sentences.
     fn hear(&mut self, line: &str, is_error: bool) {
         if !self.phase.job_seen() {
             self.words.hear(line, is_error);
@@ -310,7 +310,7 @@ impl<W: Write> Supervisor<'_, W> {
                     self.log.warn("job name not written", &[("reason", &error.to_string())]);
                 }
             }
-            // The listener's word is not GitHub's, and can be another.
+            // Only a hint: GitHub may show another result.
             Hint::Completed { result } => {
                 self.log
                     .info("job ended", &[("listener_result", result), ("hook_checked_in", &self.checked_in)]);

@@ -1,11 +1,11 @@
 //! What the listener said before it had a job.
 //!
 //! A job cannot forge these words, since it does not run yet. With the exit
-//! code they tell why a listener ended, or why it never listened. Both streams
-//! count: which one a sentence comes on differs between versions. The
-//! sentences are those of the official runner 2.336.
+//! code they show why a listener ended, or why it never listened. Both streams
+//! count, because nothing promises which one a sentence comes on. The sentences
+//! are those of the official runner 2.336.
 
-/// A sentence that tells why the listener does not, or no longer, listen.
+/// Why the listener does not listen, or no longer does.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(crate) enum Word {
     /// GitHub has deleted the registration.
@@ -36,7 +36,7 @@ const SENTENCES: [(&str, Word); 9] = [
 /// The words of one start of the listener, up to its job.
 #[derive(Default, Debug)]
 pub(crate) struct Words {
-    /// The one that weighs most.
+    /// The most important one.
     word: Option<Word>,
     /// What it last said on stderr, or of its connection.
     complaint: Option<String>,
@@ -45,7 +45,7 @@ pub(crate) struct Words {
 impl Words {
     const COMPLAINT_CHARS: usize = 200;
 
-    /// Remembers what a line of the listener tells.
+    /// Remembers a line of the listener if it says why it does not listen.
     pub(crate) fn hear(&mut self, line: &str, is_error: bool) {
         // With debug output switched on, sentences also come inside of such lines.
         if line.starts_with("[RUNNER ") || line.starts_with("[WORKER ") {
@@ -62,16 +62,16 @@ impl Words {
         }
     }
 
-    /// Forgets what stood in the way of a connection that is there now. The
-    /// other words end a listener; they may be read before its `Listening`,
-    /// which comes by another pipe.
+    /// Forgets the words about a connection that is there now. The other words
+    /// end a listener. They can be read before its `Listening`, which comes
+    /// through another pipe.
     pub(crate) fn connected(&mut self) {
         if matches!(self.word, None | Some(Word::SessionConflict | Word::SessionRefused)) {
             *self = Self::default();
         }
     }
 
-    /// What the listener said, of all of it what weighs most.
+    /// The most important thing that the listener said.
     pub(crate) fn word(&self) -> Option<Word> {
         self.word
     }

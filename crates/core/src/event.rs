@@ -251,7 +251,7 @@ pub struct RetryRequest {
     pub at: Timestamp,
 }
 
-/// Why a job ended, as its runner's end tells. GitHub tells how it ended, and often before.
+/// Why a job ended, by its runner's end. GitHub says how it ended, often earlier.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct JobReason {
     /// The job.

@@ -7,7 +7,7 @@
 /// read by control planes of other releases.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum AgentExit {
-    /// 0: the listener said that its one job ended, whatever the result.
+    /// 0: the listener said that its one job ended, with any result.
     Completed,
     /// 1: the agent itself failed.
     Failed,
@@ -51,9 +51,9 @@ pub enum AgentExit {
     HookSilent,
     /// 29: the listener was given a job and ended without having started it.
     JobNotStarted,
-    /// 30: GitHub took the job away from the runner.
+    /// 30: the runner lost its job: GitHub took it away, or did not answer its renewals.
     JobAbandoned,
-    /// 31: the listener ended by itself while it waited: the job that it was offered was gone.
+    /// 31: the listener ended by itself before a job, because the job that it was offered was gone.
     JobWithdrawn,
     /// 32: the listener cannot list its directory, or one above it.
     DirectoryUnreadable,

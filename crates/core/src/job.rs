@@ -261,7 +261,7 @@ pub enum JobEnding {
         conclusion: Conclusion,
         /// The runner that executed it.
         runner: TakenBy,
-        /// Why it did not succeed, where its runner is why.
+        /// Why it did not succeed, if its runner is the reason.
         reason: Option<Reason>,
     },
     /// It is not served here.

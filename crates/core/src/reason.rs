@@ -144,8 +144,8 @@ codes! {
     HookSilent = "hook_silent": "the job's hook did not check in within the hook limit, and the job was ended",
     /// The runner was given the job and could not start it.
     JobNotStarted = "job_not_started": "GitHub gave the job to the runner and did not let it start",
-    /// GitHub took the job away.
-    JobAbandoned = "job_abandoned": "GitHub took the job away from the runner",
+    /// GitHub took the job away, or did not answer its renewals for about a minute.
+    JobAbandoned = "job_abandoned": "the runner lost the job: GitHub took it away, or did not answer its renewals",
     /// GitHub offered a job that was gone.
     JobWithdrawn = "job_withdrawn": "the job that GitHub offered to the runner was gone",
     /// The runner was stopped under its job.

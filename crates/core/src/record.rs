@@ -149,8 +149,8 @@ pub fn record(event: &Event, records: &Records, rules: Rules<'_>) -> Recorded {
     }
 }
 
-/// Returns what the end of a runner tells of its job, whose record is another one:
-/// to be recorded after `changes` were written.
+/// Returns the event that says why the runner's job ended, for the job's own record.
+/// Record it after `changes` were written.
 #[must_use]
 pub fn reason_for_the_job(changes: &[Change]) -> Option<JobReason> {
     changes.iter().find_map(|change| match change {

@@ -82,8 +82,8 @@ metrics! {
     InvalidSignatures: Count = "webhooks whose signature fits no secret: somebody else's, or a secret that was changed on one side";
     UnreadableWebhooks: Count = "webhooks that are signed and cannot be read, or are too large";
     JobsSucceeded: Count = "jobs that ended with success";
-    JobsFailed: Count = "jobs that ended with failure";
-    JobsCancelled: Count = "jobs that were cancelled";
+    JobsFailed: Count = "jobs that GitHub shows as failed, including each job that its runner refused or ended";
+    JobsCancelled: Count = "jobs that GitHub shows as cancelled; a job that its runner ended is failed";
     JobsEndedOtherwise: Count = "jobs that ended with another conclusion";
     JobsRefused: Count = "jobs that were refused, each with its reason in its record";
     JobsOpen: Level = "jobs that are queued or in progress";
@@ -94,7 +94,7 @@ metrics! {
     TimeToBoot: Milliseconds = "from a task's acceptance to its container's start";
     TimeToBusy: Milliseconds = "from a container's start to its job's";
     RunnersOpen: Level = "runners that are not gone";
-    RunnersCompleted: Count = "runners that executed their job";
+    RunnersCompleted: Count = "runners whose job ended, with any result";
     RunnersSurplus: Count = "runners that no job needed";
     RunnersIdleTimeout: Count = "runners to which no job came";
     RunnersBootFailed: Count = "runners that did not come up";

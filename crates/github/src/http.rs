@@ -29,7 +29,7 @@ const IDLE_LIMIT: Duration = Duration::from_secs(30);
 const REDIRECTS_LIMIT: usize = 3;
 /// A hundred jobs with all their steps are below 4 MB.
 const REPLY_LIMIT: usize = 16 << 20;
-/// The end of the path of a call for a log, and of no other.
+/// The end of the path of a call for a log. No other call's path ends so.
 const LOG_PATH_END: &str = "/logs";
 
 /// The base of GitHub's REST API: `https://api.github.com`, a GitHub Enterprise
@@ -230,7 +230,7 @@ impl Http {
     }
 }
 
-/// What all connections have in common, whoever they lead to.
+/// The settings of all connections, to GitHub's API and to its storage.
 fn connections(api: &ApiUrl, call_limit: Duration, tls: Option<&ClientConfig>) -> ClientBuilder {
     let mut client = reqwest::Client::builder()
         .user_agent(concat!("ecsrunner/", env!("CARGO_PKG_VERSION")))
@@ -242,7 +242,7 @@ fn connections(api: &ApiUrl, call_limit: Duration, tls: Option<&ClientConfig>) -
     }
     if let Some(tls) = tls {
         let mut tls = tls.clone();
-        // This client speaks HTTP/1.1 alone, whatever others do with the set-up.
+        // This client speaks HTTP/1.1 only. Other users of the configuration may offer more.
         tls.alpn_protocols.clear();
         client = client.tls_backend_preconfigured(tls);
     }
@@ -261,7 +261,7 @@ fn stay_at_home(attempt: Attempt<'_>) -> reqwest::redirect::Action {
     }
 }
 
-/// Where a log is, no token is needed. This holds also where the API serves the
+/// The place of a log needs no token. This is also true where the API serves the
 /// log itself, as a stand-in does. A renamed repository answers with another status.
 fn leads_to_a_log(attempt: &Attempt<'_>) -> bool {
     let asked = attempt.previous().last();

@@ -85,7 +85,7 @@ impl Processes {
         for (dir, description) in processes.list()? {
             modes::protect(&dir, description.account().as_ref())?;
         }
-        // Whatever the umask is. Opened to others last: older releases left tasks open.
+        // The umask has no effect. Opened to others last, because older releases left tasks open.
         modes::set_mode(&processes.dir, modes::upper_dir())?;
         Ok(processes)
     }

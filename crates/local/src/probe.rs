@@ -63,13 +63,13 @@ impl Request {
     }
 
     /// Opens the directories as the process's user, so that each is then tried
-    /// by itself, whatever the ones above it allow.
+    /// by itself: the modes of the directories above it have no effect.
     fn open(&self) -> io::Result<Opened<'_>> {
         let mut directories = Vec::new();
         for path in &self.directories {
             match File::open(path) {
                 Ok(dir) => directories.push((path, Ok(dir))),
-                // Only where the process itself is not permitted is that an answer.
+                // Only a missing permission is an answer here.
                 Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
                     directories.push((path, Err(error)));
                 }

@@ -43,7 +43,7 @@ impl World for Local {
 pub(crate) struct Shared {
     pub(crate) engine: Engine<Local>,
     pub(crate) secrets: Vec<SecretString>,
-    /// What a request needs that changes something or reads a job's log.
+    /// Required of a request that changes something or reads a job's log.
     pub(crate) token: SecretString,
 }
 

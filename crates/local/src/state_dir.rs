@@ -101,8 +101,8 @@ impl StateDir {
     }
 }
 
-/// Makes the directory and those above it. As root, runners of other users have
-/// to list them, whatever the umask is.
+/// Makes the directory and those above it. As root, runners of other users must
+/// be able to list them, so the umask has no effect.
 fn make(path: &Path) -> io::Result<()> {
     if path.is_dir() {
         return Ok(());
@@ -171,7 +171,7 @@ mod tests {
     fn directories_above_are_made_so_that_runners_can_list_them() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("srv/ci/state");
-        // As where a login shell keeps everything private.
+        // The umask of a login shell that keeps everything private.
         let before = nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o077));
         let opened = StateDir::open(&path);
         nix::sys::stat::umask(before);

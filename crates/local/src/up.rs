@@ -136,7 +136,7 @@ pub async fn up(config: Config, options: Options, ready: impl FnOnce(SocketAddr)
         services.spawn(poll(app, repositories));
     }
     attach::leave(&state, &url_of(address), &token, &options.config)?;
-    // Before anybody can know of this server: a signal must find its handler.
+    // Before the server can be known: every signal must find its handler.
     let signals = [signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?];
     ready(address);
     wait_for_end(services, signals).await
@@ -168,7 +168,7 @@ fn warn_of_isolation(config: &Config, listen: SocketAddr) -> anyhow::Result<()> 
     Ok(())
 }
 
-/// Runners whose user ids have no account run jobs, and some commands in them fail.
+/// Jobs also run under user ids without an account, but some commands fail in them.
 fn warn_of_missing_accounts(users: &RunnerUsers) {
     if let RunnerUsers::From(first_uid) = users {
         warn!(

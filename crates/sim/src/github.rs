@@ -64,7 +64,7 @@ pub async fn serve_until(
         Some(url) => url.trim_end_matches('/').to_owned(),
         None => format!("http://{}", listener.local_addr()?),
     };
-    // Nothing waits for it here: who needs a key before it is made waits for that one.
+    // Nothing waits for it here. A request that needs a key earlier waits for that key.
     drop(tokio::task::spawn_blocking(runner_key::prepare));
     let (outgoing, queue) = mpsc::unbounded_channel();
     let shared = Arc::new(Shared::new(options, base, outgoing));

@@ -28,7 +28,7 @@ use root::Root;
 use session::SessionError;
 use terminal::Terminal;
 
-/// Exit codes of the real listener. 143 is the shell's word for TERM.
+/// Exit codes of the real listener, which handles TERM itself and ends with 143.
 const SUCCESS: u8 = 0;
 const TERMINATED: u8 = 1;
 const RETRYABLE: u8 = 2;
@@ -122,6 +122,11 @@ impl Listener {
         self.terminal.line(&format!("Current runner version: '{RUNNER_VERSION}'"));
         self.terminal.timed_line("Listening for Jobs");
         fault::after_connecting(&self.fault, &self.terminal);
+        if self.fault == Fault::VersionDeprecated {
+            let message =
+                format!("Runner version v{RUNNER_VERSION} is deprecated and cannot receive messages.");
+            return self.refused_version(&message);
+        }
         if self.fault == Fault::Idle {
             return events::wait_for_signal(&self.events, &self.fault);
         }
@@ -156,7 +161,8 @@ impl Listener {
         }
     }
 
-    /// Takes the job that is offered, and executes it. `None` if it was not to be had.
+    /// Takes the job that is offered, and executes it. `None` if it could not be acquired:
+    /// then the listener listens on.
     fn take(&self, session: &str, request: &JobRequest, polling: &poll::Polling) -> Option<u8> {
         if request.should_acknowledge
             && let Err(error) = self.client.acknowledge(session, request)
@@ -206,16 +212,18 @@ impl Listener {
                 self.terminal.error("An error occurred: Get next message failed with non-retryable error.");
                 Some(TERMINATED)
             }
-            poll::PollEnd::VersionTooOld(message) => {
-                self.terminal.error(&format!("An error occurred: {message}"));
-                let has_code = self.root.variable(DEPRECATED_CODE_VARIABLE) == Some("1");
-                Some(if has_code { VERSION_DEPRECATED } else { TERMINATED })
-            }
+            poll::PollEnd::VersionTooOld(message) => Some(self.refused_version(message)),
             poll::PollEnd::GivenUp(message) => {
                 self.terminal.error(&format!("An error occurred: {message}"));
                 Some(RETRYABLE)
             }
         }
+    }
+
+    fn refused_version(&self, message: &str) -> u8 {
+        self.terminal.error(&format!("An error occurred: {message}"));
+        let has_code = self.root.variable(DEPRECATED_CODE_VARIABLE) == Some("1");
+        if has_code { VERSION_DEPRECATED } else { TERMINATED }
     }
 
     fn tell_deregistered(&self) {

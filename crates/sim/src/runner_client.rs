@@ -197,7 +197,7 @@ impl RunnerClient {
     ///
     /// # Errors
     ///
-    /// 404, 409 and 422 where it is not to be had.
+    /// 404, 409 and 422 where the job cannot be acquired.
     pub fn acquire(&self, request: &JobRequest) -> Result<Value, CallError> {
         let url = format!("{}acquirejob", request.run_service_url);
         let body = json!({

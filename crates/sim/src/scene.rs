@@ -1,6 +1,6 @@
 //! A whole deployment on this machine, for the demo and for benchmarks: a
 //! directory with configuration, secrets and a listener, and the processes that
-//! work in it. What is told of it does not belong here.
+//! work in it. Printing what happens there does not belong here.
 
 mod service;
 

@@ -1,8 +1,9 @@
 //! The stand-in for GitHub's `Runner.Worker`: one job, executed in a process of
 //! its own, below its listener.
 //!
-//! It is told its job on standard input, and after that at most one control
-//! message: as in the official runner, a second one is never read.
+//! It reads its job from standard input, and after that at most one control
+//! message. As in the official runner, a second one is never read: a shutdown
+//! after a cancellation has no effect.
 
 mod act;
 mod action;
@@ -84,7 +85,7 @@ impl Outcome {
 /// Executes the job that comes on standard input.
 pub(crate) fn main() -> ExitCode {
     let (sender, events) = mpsc::channel();
-    // A signal to the whole group does not end the worker; steps have their own handlers.
+    // A signal to the whole group does not end the worker, but it reaches the running step.
     if process::outlive_signals().is_err() {
         return ExitCode::FAILURE;
     }

@@ -140,7 +140,7 @@ pub fn parse(file: &str, text: &str, given: Given<'_>) -> Result<Workflow, Probl
 }
 
 /// The folders of local actions that a workflow or an `action.yml` uses, without
-/// `./`. Empty for a text that is not YAML: whoever reads it says so.
+/// `./`. Empty for a text that is not YAML, which is reported when it is read.
 #[must_use]
 pub fn local_actions(text: &str) -> BTreeSet<String> {
     let mut found = BTreeSet::new();

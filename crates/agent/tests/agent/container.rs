@@ -40,7 +40,7 @@ fn process_1_and_what_it_holds_is_out_of_the_jobs_reach() {
 fn each_fault_of_a_listener_has_its_ending_and_leaves_no_process() {
     for (lines, limit, code, reason) in [
         (vec![GRACEFUL, START, WAIT], "CONNECT", 14, "not_connected"),
-        // A listener that lost its job's acquisition listens for ever, deregistered.
+        // A listener that cannot acquire its job says nothing and listens on.
         (vec![GRACEFUL, CONNECT, WAIT], "IDLE", 16, "no_job"),
         (vec![GRACEFUL, CONNECT, RUN, WAIT], "JOB", 19, "job_timeout"),
         (vec![CONNECT, RUN, "kill -SEGV $$"], "JOB", 18, "listener_crashed"),

@@ -110,7 +110,7 @@ fn local_files(workflow: &Path, text: &str) -> anyhow::Result<Files> {
         if seen.contains(&folder) {
             continue;
         }
-        // One that is missing is told of by whoever reads the workflow.
+        // A missing one is reported when the workflow is read.
         if root.join(&folder).is_dir() {
             add_folder(&root, &folder, &mut files)?;
         }
@@ -145,7 +145,7 @@ fn add_folder(root: &Path, folder: &str, files: &mut Files) -> anyhow::Result<()
         } else if kind.is_file() && entry.metadata().is_ok_and(|found| found.len() <= MAX_FILE_BYTES) {
             match fs::read_to_string(&path) {
                 Ok(text) => drop(files.insert(format!("{folder}/{name}"), text)),
-                // A picture, say: no script needs it here.
+                // For example a picture. No script needs it here.
                 Err(error) if error.kind() == io::ErrorKind::InvalidData => {}
                 Err(error) => return Err(anyhow::Error::from(error).context(failed(&path))),
             }

@@ -1,4 +1,4 @@
-//! Whose credentials GitHub is asked with.
+//! The credentials for questions to GitHub: the deployment's, or the caller's token.
 
 use ecsrunner_github::Client;
 

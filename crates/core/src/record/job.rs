@@ -176,7 +176,7 @@ fn completed(
     Recorded::accepted(changes, !(expected && known))
 }
 
-/// Adds to a job in history why it ended, unless it succeeded, is told already, or was another runner's.
+/// Adds the reason of its end to a job in history, unless the job succeeded, has a reason, or was another runner's.
 pub(super) fn record_reason(told: &JobReason, records: &Records) -> Recorded {
     let Some(JobRecord::Ended(ended)) = &records.job else { return Recorded::nothing(Code::NothingNew) };
     match &ended.ending {

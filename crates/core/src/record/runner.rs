@@ -79,7 +79,7 @@ pub(super) fn completes(runner: &Runner, job: JobId, at: Timestamp) -> Option<Ru
     ended_with(runner, ending, at)
 }
 
-/// Returns why this job ended, where the runner that executed it has ended and is why.
+/// Returns why this job ended, if the runner that executed it has ended and is the reason.
 pub(super) fn why_its_job_ended(runner: &Runner, job: JobId) -> Option<Reason> {
     match &runner.state {
         RunnerState::Ending(ending)
@@ -93,7 +93,7 @@ pub(super) fn why_its_job_ended(runner: &Runner, job: JobId) -> Option<Reason> {
     }
 }
 
-/// Returns why the job of a runner that ended so did not succeed, where the runner is why.
+/// Returns why the job of a runner with this ending did not succeed, if the runner is the reason.
 pub(super) fn why_a_job_ended(kind: EndingKind, note: Option<&Reason>) -> Option<Reason> {
     match kind {
         EndingKind::JobTimeout
@@ -104,20 +104,20 @@ pub(super) fn why_a_job_ended(kind: EndingKind, note: Option<&Reason>) -> Option
     }
 }
 
-/// Returns why the job of an ended runner ended, where the runner is why.
-/// GitHub's webhook tells how the job ended and never why.
+/// Returns why the job of an ended runner ended, if the runner is the reason.
+/// GitHub's webhook says how the job ended, never why.
 fn what_befell_the_job(ending: &Ending) -> Option<Reason> {
     match ending.kind {
         EndingKind::AgentCrashed | EndingKind::SpotInterrupted => {
             Some(ending.note.clone().unwrap_or_else(|| ending.kind.code().into()))
         }
         EndingKind::Completed => ending.note.clone(),
-        // What retired the runner is not what ended a job that came at the last moment.
+        // A job that came at the last moment did not end for the reason that retired the runner.
         _ => ending.note.clone().filter(|note| ends_a_job(note.code())),
     }
 }
 
-/// Returns what an agent, or AWS, says of the end of the runner's job.
+/// Returns the reason that an agent, or AWS, gives for the end of the runner's job.
 fn why_the_job_ended(cause: &StopCause) -> Option<Reason> {
     match cause {
         StopCause::Agent(exit) => match exit {
@@ -274,7 +274,7 @@ fn stopped(runner: &Runner, event: &TaskEvent, cause: &StopCause) -> Option<Runn
         if !worked {
             ending.kind = before.kind;
             ending.note = before.note.clone();
-            // The webhook came first, or a job came to a runner on its way out.
+            // The webhook came first, or the runner was ending when the job came.
             if !before.kind.overrides_job() && exit != Some(AgentExit::Completed) {
                 ending.note = ending.note.or_else(|| why_the_job_ended(cause));
             }
@@ -330,7 +330,7 @@ fn kind_of(cause: &StopCause, runner: &Runner) -> (EndingKind, Option<Reason>) {
     match cause {
         StopCause::Agent(exit) => match exit {
             AgentExit::Completed => (EndingKind::Completed, None),
-            // GitHub alone knows what becomes of these jobs. They are no fault of the class.
+            // Only GitHub knows how these jobs end. The class is not at fault.
             AgentExit::JobRefused
             | AgentExit::HookSilent
             | AgentExit::JobNotStarted
@@ -350,7 +350,9 @@ fn kind_of(cause: &StopCause, runner: &Runner) -> (EndingKind, Option<Reason>) {
             }
             AgentExit::BootAmbiguous => boot_failed("taking its boot item got no answer"),
             AgentExit::ListenerMissing => boot_failed("the image has no listener that can be started"),
-            AgentExit::NotConnected => boot_failed("the listener did not connect to GitHub"),
+            AgentExit::NotConnected => {
+                boot_failed("the listener did not listen for jobs within the connect limit")
+            }
             AgentExit::SessionConflict => boot_failed("GitHub has another session of this runner open"),
             AgentExit::SessionRefused => boot_failed("GitHub refused the runner's session"),
             AgentExit::DirectoryUnreadable => {
@@ -360,7 +362,7 @@ fn kind_of(cause: &StopCause, runner: &Runner) -> (EndingKind, Option<Reason>) {
             AgentExit::ListenerCrashed => crashed(LISTENER_CRASHED),
             AgentExit::Failed => crashed("the agent failed"),
             AgentExit::Interrupted => crashed("it was interrupted"),
-            // A job ran, whatever is recorded of it.
+            // A job ran, even if no record says so.
             AgentExit::InterruptedBusy => (EndingKind::AgentCrashed, why_the_job_ended(cause)),
         },
         StopCause::Unknown(what) => crashed(what),

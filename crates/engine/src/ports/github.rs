@@ -127,7 +127,8 @@ pub struct DeliveredWebhook {
     pub body: String,
 }
 
-/// A just-in-time configuration: usable once, by whoever holds it.
+/// A just-in-time configuration. It serves one job, and one session at a time;
+/// anyone who holds it can use it until that job is done.
 #[derive(Debug)]
 pub struct JitConfig {
     /// GitHub's id of the registration that came with it.

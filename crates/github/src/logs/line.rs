@@ -96,7 +96,7 @@ fn after_control_sequence(text: &str) -> &str {
 }
 
 /// A text for the terminal, such as its title. One that does not end within its
-/// line is shown: it would hide the rest of the line.
+/// line is shown, because it would hide the rest of the line.
 fn after_control_string(text: &str) -> &str {
     // It stops at the first control character, so that the work stays linear in the line's length.
     let Some(end) = text.find(char::is_control) else { return text };

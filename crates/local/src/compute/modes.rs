@@ -2,9 +2,9 @@
 //!
 //! The official runner lists its directory and each directory above it, and
 //! writes its credentials with mode 0644 (seen with version 2.336). So as root
-//! every user may list the directories down to a task's own, which only its
-//! runner may, and the runner's files are behind a directory that nobody else
-//! can enter.
+//! every user may list the directories above a task's own. Only the task's
+//! runner may list that one. The runner's files are in a directory that no other
+//! user except root can enter.
 
 use std::fs::{self, Permissions};
 use std::io::{self, ErrorKind};
@@ -47,7 +47,7 @@ pub(crate) fn set_private(path: &Path) -> io::Result<()> {
 }
 
 /// Sets owner and mode of a task's directory, and of everything directly in it,
-/// whichever release made it. Its agent may be removing files meanwhile.
+/// also of an older release. Its agent may be removing files meanwhile.
 pub(super) fn protect(dir: &TaskDir, account: Option<&Account>) -> io::Result<()> {
     for file in dir.files() {
         set_private(&file)?;
@@ -66,7 +66,7 @@ pub(super) fn protect(dir: &TaskDir, account: Option<&Account>) -> io::Result<()
     }
 }
 
-/// Lets a runner's group list a directory, and nobody else but its owner.
+/// Lets only the owner and the runner's group list a directory.
 fn share(path: &Path, account: &Account) -> io::Result<()> {
     chown(path, None, Some(account.gid))?;
     set_mode(path, GROUP_DIR)

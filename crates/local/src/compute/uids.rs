@@ -14,7 +14,7 @@ use std::os::unix::net::{SocketAddr, UnixDatagram};
 pub(super) struct Uids(HashMap<u32, Option<UnixDatagram>>);
 
 impl Uids {
-    /// Gives out the first of these ids that nobody has.
+    /// Gives out the first of these ids that is free.
     pub(super) fn take(&mut self, candidates: impl IntoIterator<Item = u32>) -> io::Result<u32> {
         for uid in candidates {
             let Entry::Vacant(vacant) = self.0.entry(uid) else { continue };

@@ -17,7 +17,8 @@ use tracing::{error, info};
 use super::App;
 use super::api::{Fault, answer};
 
-/// Answers 401 to a request without the token. No other origin's page and no job can read it.
+/// Answers 401 to a request without the token. No other origin's page can read the token, and where the server is
+/// root no job can.
 pub(super) async fn guard(State(app): State<App>, request: Request, next: Next) -> Response {
     let given = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     let given = given.and_then(|value| value.strip_prefix("Bearer ")).unwrap_or_default();

@@ -39,6 +39,7 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
         .route("/actions", post(action::put))
         .route("/registrations/{runner}/forget", post(forget_registration))
         .route("/polls/end", post(end_polls))
+        .route("/sessions/forget", post(forget_sessions))
         .route("/hook", post(set_hook))
         .route("/faults", get(faults).post(set_faults))
         .route("/tokens/expire", post(expire_tokens))
@@ -107,6 +108,14 @@ async fn end_polls(Extract(shared): App) -> StatusCode {
         session.poll_ends = true;
         session.wake.notify_one();
     }
+    StatusCode::NO_CONTENT
+}
+
+/// Loses every session, as GitHub does some time after a listener's last word.
+async fn forget_sessions(Extract(shared): App) -> StatusCode {
+    let mut state = shared.state();
+    let sessions: Vec<_> = state.sessions.keys().cloned().collect();
+    sessions.iter().for_each(|session| state.lose_session(session));
     StatusCode::NO_CONTENT
 }
 

@@ -22,8 +22,8 @@ pub struct Faults {
     /// Deleting the registration of a runner whose job is assigned but not
     /// started leaves the job on its way: 204 proves nothing.
     pub deletion_leaves_assigned_job: bool,
-    /// When a job completes, its listener's open poll ends, and its next one
-    /// hears that the registration is gone: what GitHub's timing brings about at times.
+    /// When a job completes, its listener's open poll ends, and its next poll
+    /// hears that the registration is gone. GitHub's timing sometimes does this.
     pub completion_ends_poll: bool,
 }
 
@@ -76,7 +76,7 @@ pub struct RestFault {
     /// How many calls fail; every one where `None`.
     #[serde(default)]
     pub times: Option<u32>,
-    /// The reply's status; the call is answered as ever where `None`.
+    /// The reply's status; `None` answers the call as usual.
     #[serde(default)]
     pub status: Option<u16>,
     /// The reply's `message`.
@@ -154,7 +154,7 @@ pub struct RunnerFault {
     /// How many calls fail; every one where `None`.
     #[serde(default)]
     pub times: Option<u32>,
-    /// The reply's status; the call is answered as ever where `None`.
+    /// The reply's status; `None` answers the call as usual.
     #[serde(default)]
     pub status: Option<u16>,
     /// The service that the error names.

@@ -1,4 +1,4 @@
-//! The job message: all that a runner is told of a job.
+//! The job message, which holds everything that a runner knows about its job.
 
 use std::collections::BTreeMap;
 
@@ -154,7 +154,7 @@ impl State {
         })
     }
 
-    /// What the event that started the run said.
+    /// The payload of the event that started the run.
     fn event_json(&self, run: &Run) -> Value {
         let repository = |name| self.repositories.get(name).map(|record| self.repository_json(record));
         let mut event = json!({
@@ -267,7 +267,7 @@ impl ContextNames {
     }
 }
 
-/// A script that writes files; no checkout can be had without a repository.
+/// A script that writes files, in place of a checkout: the fake has no git repository.
 fn place_files(files: &Files) -> String {
     let mut script = String::new();
     for (path, text) in files {

@@ -109,7 +109,7 @@ impl State {
         self.note_change();
     }
 
-    /// A listener acquires the job that it was told of; false if the job is not its own any more.
+    /// A listener acquires the job that it was offered; false if the job is no longer its own.
     pub(super) fn start_job(&mut self, id: JobId, session: &SessionId) -> bool {
         let now = Timestamp::now();
         let Some(job) = self.jobs.get_mut(&id) else { return false };
@@ -136,8 +136,8 @@ impl State {
         job.steps = completion.steps;
         job.outputs = completion.outputs;
         job.annotations = completion.annotations;
-        // The registration goes first: whoever hears of the end finds the runner gone. The
-        // listener's open poll is not answered by that, only its next one.
+        // The registration goes first, so that the runner is gone when the end is visible. This
+        // answers the listener's next poll, not the open one.
         self.registrations.remove(&taker.id);
         let ends_poll = self.faults.completion_ends_poll;
         if let Some(session) = self.sessions.get_mut(&taker.session) {
@@ -241,7 +241,7 @@ impl State {
         Deletion::Done
     }
 
-    /// GitHub forgets a registration, whatever its runner does: it hears so at its next poll.
+    /// GitHub forgets a registration, also of a busy runner. The runner learns this at its next poll.
     pub(super) fn forget_registration(&mut self, id: RunnerId) -> bool {
         if self.registrations.remove(&id).is_none() {
             return false;

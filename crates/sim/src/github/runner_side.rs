@@ -2,7 +2,7 @@
 //! broker with its sessions and messages, the run service, downloads of actions,
 //! and results with logs.
 //!
-//! What each message has to be is known from the source of the official runner
+//! The form of each message is known from the source of the official runner
 //! 2.336 and from runs of it.
 
 mod broker;
@@ -77,7 +77,7 @@ async fn around(Extract(shared): App, request: Request, next: Next) -> Response 
         let mut state = shared.state();
         let busy = parameters.status.as_deref() == Some("Busy");
         let fault = state.faults.runner_fault(call, busy);
-        // A listener that asks is there, whatever it is answered.
+        // A listener that asks is there, even if the answer is an error.
         if let Some(id) = parameters.session_id.filter(|_| fault.is_some())
             && let Some(session) = state.sessions.get_mut(&SessionId(id))
         {

@@ -22,8 +22,8 @@ use super::{JIT_VARIABLE, Listener};
 const TRIES: u32 = 5;
 /// Rounds of tries for the first renewal.
 const FIRST_RENEWALS: u32 = 6;
-/// From a signal to the shutdown's arrival at the worker: the real one takes
-/// about as long, and what happens meanwhile matters.
+/// From a signal to the shutdown's arrival at the worker. The real one takes
+/// about as long, and a next step can begin in that time.
 const SHUTDOWN_DELAY: Duration = Duration::from_millis(60);
 
 /// How a job ended for its listener.
@@ -42,7 +42,7 @@ pub(super) fn name(message: &Value) -> &str {
     message["jobDisplayName"].as_str().unwrap_or_default()
 }
 
-/// The job's message; `None`, without a line, if the job is not to be had.
+/// The job's message; `None`, without a line, if the job cannot be acquired.
 pub(super) fn acquire(listener: &Listener, request: &JobRequest) -> Option<Value> {
     for attempt in 1..=TRIES {
         match listener.client.acquire(request) {
@@ -89,7 +89,7 @@ struct RunningJob<'a> {
 impl RunningJob<'_> {
     /// The result in the words of the listener's line; `None` for a job that never started.
     fn run(&mut self) -> Option<&'static str> {
-        // What the line says where the worker was asked to stop, whatever it reports.
+        // The result in the line after the worker was asked to stop. The worker may report another one.
         let mut forced = None;
         loop {
             let event = self.listener.events.recv().ok()?;
@@ -266,7 +266,7 @@ impl Renewal {
     }
 }
 
-/// `Err(true)`: the job is lost for good.
+/// `Err(true)`: GitHub says that the job is lost.
 fn renew_with_tries(client: &JobClient, rest: &impl Fn(Duration), times: Times) -> Result<(), bool> {
     for attempt in 1..=TRIES {
         match client.renew() {

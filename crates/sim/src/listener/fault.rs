@@ -1,12 +1,12 @@
-//! Misbehaviour on purpose, for tests of whoever watches a listener.
+//! Misbehaviour on purpose, for tests of the agent that watches a listener.
 
 use std::fs;
 use std::process::{Command, Stdio};
 
+use super::RETRYABLE;
 use super::events::Stop;
 use super::root::Root;
 use super::terminal::Terminal;
-use super::{RETRYABLE, VERSION_DEPRECATED};
 
 /// Names the misbehaviour; none where unset.
 const FAULT_VARIABLE: &str = "ECSRUNNER_SIM_LISTENER_FAULT";
@@ -37,7 +37,7 @@ pub(super) enum Fault {
     Zombies,
     /// `retryable:N`: ends with 2 the first N times.
     Retryable(u32),
-    /// `version-deprecated`: ends with 7.
+    /// `version-deprecated`: GitHub refuses its version once it listens.
     VersionDeprecated,
 }
 
@@ -77,10 +77,6 @@ impl Fault {
 /// The code of a listener that does not even connect.
 pub(super) fn exit_before_connecting(fault: &Fault, terminal: &Terminal) -> Option<u8> {
     match fault {
-        Fault::VersionDeprecated => {
-            terminal.error("An error occurred: Runner version is deprecated and cannot receive messages.");
-            Some(VERSION_DEPRECATED)
-        }
         Fault::Retryable(times) => {
             let before: u32 =
                 fs::read_to_string(RETRIES_FILE).ok().and_then(|text| text.trim().parse().ok()).unwrap_or(0);

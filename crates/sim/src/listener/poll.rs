@@ -27,7 +27,7 @@ pub(super) enum PollEnd {
     GivenUp(String),
 }
 
-/// What the poll tells of the listener.
+/// The status that polls report for the listener.
 #[derive(Clone, Debug)]
 pub(super) struct Polling {
     busy: Arc<AtomicBool>,
@@ -92,7 +92,7 @@ impl Poller {
                     },
                 }
             };
-            // Seen with the official runner: while a job runs nothing is said.
+            // While a job runs nothing is printed (seen with the official runner 2.336).
             if round == 1 && !self.busy.load(Ordering::Relaxed) {
                 self.terminal.timed_error(&format!(
                     "Runner connect error: Failed to get job message. {error}. Retrying until reconnected."

@@ -102,14 +102,14 @@ impl Root {
     fn write(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
         let path = self.path.join(Path::new(name).file_name().ok_or(ErrorKind::InvalidInput)?);
         fs::write(&path, bytes)?;
-        // Whoever may pass through the directory may read it.
+        // As the real one: every user that can enter the directory can read it.
         fs::set_permissions(&path, Permissions::from_mode(0o644))
     }
 
     /// As the listener does at the end of a job or a registration.
     pub(super) fn remove_configuration(&self, terminal: &Terminal) {
         let [runner, credentials, parameters] = FILES;
-        // Without a line, and first.
+        // This one goes first, and no line says so.
         let _ = fs::remove_file(self.path.join(parameters));
         for name in [credentials, runner] {
             if fs::remove_file(self.path.join(name)).is_ok() {

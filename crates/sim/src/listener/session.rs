@@ -1,4 +1,4 @@
-//! Creating the session, as often as the real listener tries.
+//! Creates the session, with as many tries as the real listener makes.
 
 use std::time::Duration;
 
@@ -28,7 +28,7 @@ pub(super) fn create(listener: &Listener) -> Result<String, SessionError> {
     let terminal = &listener.terminal;
     let (mut conflicts, mut is_told) = (0, false);
     loop {
-        // Nothing has been asked of GitHub yet.
+        // As the real one, before the first request to GitHub.
         terminal.line("");
         terminal.success("Connected to GitHub");
         terminal.line("");

@@ -2,10 +2,10 @@
 //!
 //! act gets a workflow of this one job, its matrix already expanded, so that
 //! it neither runs the jobs that this one needs nor chooses among combinations.
-//! It is killed when the job is interrupted, or it would run `always()` steps
-//! while the listener shuts down. So a job cancelled at GitHub runs none
-//! either, and `pre:` scripts of local actions are not run at all, unlike with
-//! this crate's own execution of steps.
+//! It is killed when the job is interrupted, because it would run `always()`
+//! steps while the listener shuts down. This is where it differs from the
+//! official runner and from this crate's own execution of steps: a job that is
+//! cancelled at GitHub runs no `always()` steps.
 
 use std::fs;
 use std::io;

@@ -50,7 +50,7 @@ pub(super) fn download_all(order: &Order, steps: &[StepOrder], folders: &Folders
         let entry = &answer["actions"][format!("{name}@{version}")];
         let url = entry["tar_url"].as_str().ok_or_else(|| format!("`{name}@{version}` was not resolved"))?;
         unpack(client, url, &repository_folder(folders, name, version))
-            .map_err(|error| format!("the files of `{name}@{version}` cannot be had: {error}"))?;
+            .map_err(|error| format!("the files of `{name}@{version}` cannot be downloaded: {error}"))?;
     }
     Ok(())
 }

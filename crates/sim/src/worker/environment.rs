@@ -68,7 +68,7 @@ impl Folders {
     }
 }
 
-/// Writes what GitHub told of the event that started the run.
+/// Writes the payload of the event that started the run.
 pub(super) fn write_event(folders: &Folders, order: &Order) -> io::Result<()> {
     let file = folders.event_file();
     if let Some(parent) = file.parent() {

@@ -87,7 +87,7 @@ impl Log {
         if self.client.upload(&url, text).is_ok() {
             ids["uploaded_at"] = json!(Timestamp::now());
             ids["line_count"] = lines.into();
-            // The text is there, whatever comes of this.
+            // The text is stored even if this call fails.
             let _ = self.client.post(&format!("{results}{RECEIVER}/Create{what}Metadata"), &ids);
         }
     }

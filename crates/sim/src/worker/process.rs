@@ -54,7 +54,7 @@ pub(super) fn start(mut command: Command, number: u64, sender: Sender<Event>) ->
             }
             line.clear();
         }
-        // Nobody waits for it where the job is over.
+        // After the job's end nothing receives it.
         let _ = lines.send(Event::OutputClosed(number));
     })?;
     thread::Builder::new().name("wait".to_owned()).spawn(move || {

@@ -62,7 +62,7 @@ impl JobRun {
     /// Reports the job's end, as often as it takes.
     fn report(&mut self) -> Outcome {
         let outcome = match (self.interruption, self.failed) {
-            // A shutdown is a failure at GitHub, whatever the listener's line says.
+            // A shutdown is a failure at GitHub, although the listener's line says `Canceled`.
             (Some(Control::Shutdown), _) => Outcome::Failed,
             (Some(Control::Cancel), _) => Outcome::Canceled,
             (None, true) => Outcome::Failed,
@@ -199,7 +199,7 @@ impl JobRun {
         }
     }
 
-    /// An ordinary step with the condition `always()`, but that it is the runner's owner who wrote it.
+    /// Runs a hook of the runner's owner: an ordinary step with the condition `always()`.
     fn hook(&mut self, folders: &Folders, variable: &str, name: &str) {
         let Some(path) = self.variables.get(variable).filter(|path| !path.is_empty()).cloned() else {
             return;
@@ -208,7 +208,7 @@ impl JobRun {
             return self.skip(name);
         }
         let mut command = Command::new("bash");
-        // By one string: a blank in the path makes it another one.
+        // As one string, as the real one: a blank in the path breaks it.
         command.arg("-e").args(path.split_ascii_whitespace()).current_dir(&folders.workspace);
         self.begin(name);
         if !path.ends_with(".sh") || !Path::new(&path).is_absolute() {
@@ -248,8 +248,8 @@ impl JobRun {
         self.run_step(folders, command, &env, Manner::of(step.condition), step.continue_on_error);
     }
 
-    /// One script of a JavaScript action; false if it was skipped. `pre:` and `post:`
-    /// run whatever happened, as `always()`.
+    /// Runs one script of a JavaScript action; false if it was skipped. `pre:` and
+    /// `post:` have the condition `always()`.
     fn action(
         &mut self,
         folders: &Folders,

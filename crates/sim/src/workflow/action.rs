@@ -53,7 +53,7 @@ impl JavaScriptAction {
 }
 
 impl Reader<'_> {
-    /// What a step's `uses` names, if it can be had.
+    /// The action that a step's `uses` names; `None`, with a problem, if there is none.
     pub(super) fn reference(&mut self, place: Place<'_>, uses: &str) -> Option<Reference> {
         if let Some(folder) = uses.strip_prefix("./") {
             let folder = folder.trim_end_matches('/');

@@ -54,7 +54,7 @@ fn a_runner_that_vanishes_fails_its_job_and_stays_registered() {
 
 #[test]
 fn an_assigned_job_that_is_not_started_in_time_is_queued_again() {
-    let stage = Stage::with(Options { start_limit: Duration::from_millis(50), ..Options::default() });
+    let stage = Stage::with(Options { start_limit: Duration::from_secs(1), ..Options::default() });
     let jit = stage.register("silent", &["self-hosted"]);
     // Connects, and never asks for its job.
     let mut silent = Listener::start(&jit, &[("ECSRUNNER_SIM_LISTENER_FAULT", "idle")]);

@@ -10,7 +10,13 @@ fn exit_codes_are_those_of_the_real_listener() {
     let stage = Stage::new();
     let jit = stage.register("one", &["x"]);
     assert_eq!(Listener::start("not a configuration", &[]).code(), 1);
-    assert_eq!(Listener::start(&jit, &[(FAULT, "version-deprecated")]).code(), 7);
+    let with_code = ("ACTIONS_RUNNER_RETURN_VERSION_DEPRECATED_EXIT_CODE", "1");
+    for (variables, code) in [(vec![with_code], 7), (vec![], 1)] {
+        let too_old = [vec![(FAULT, "version-deprecated")], variables].concat();
+        assert_eq!(Listener::start(&jit, &too_old).code(), code);
+        // The session of a listener that was refused is lost, not closed.
+        stage.sim("sessions/forget", &Value::Null);
+    }
     assert_eq!(Listener::start(&jit, &[(FAULT, "retryable:1")]).code(), 2);
     // None of them has used the configuration up.
     let mut idle = Listener::start(&jit, &[]);

@@ -41,7 +41,7 @@ fn the_agents_reason_is_kept_when_githubs_webhook_comes_later() {
     for (exit, reason) in UNDER_A_JOB {
         for begins_with in [vec![in_progress(7)], vec![task(1, TaskChange::Running)], vec![]] {
             let mut book = Book::with_runner();
-            // A crash before GitHub told of a job is not known to be a job's.
+            // Before GitHub has named a job, a crash is no reason for a job's end.
             if begins_with.is_empty() && exit == AgentExit::ListenerCrashed {
                 continue;
             }
@@ -50,7 +50,7 @@ fn the_agents_reason_is_kept_when_githubs_webhook_comes_later() {
             }
             let (kind, told) = ending(&book);
             match exit {
-                // The limit is ours, and so is the end.
+                // The limit is ours, so the ending is ours too.
                 AgentExit::JobTimeout => assert_eq!((kind, told), (EndingKind::JobTimeout, None)),
                 _ => assert_eq!((kind, told), (EndingKind::Completed, Some(reason)), "{exit:?}"),
             }

@@ -300,7 +300,8 @@ impl Trial {
         Some(line)
     }
 
-    /// Waits for the listener's end and demands its exit code; 143 is an end by TERM, too.
+    /// Waits for the listener's end and demands its exit code. A process that a
+    /// signal ended counts as 128 and the signal's number.
     pub(crate) fn exits(&mut self, code: i32) -> Checked {
         self.exits_within(code, LIMIT)
     }
@@ -434,7 +435,7 @@ impl Trial {
         }
     }
 
-    /// The job's state in the fake, whatever it is.
+    /// The fake's whole state, at any time.
     pub(crate) fn state(&self) -> Result<Value, String> {
         self.call("GET", "/_sim/state", &Value::Null)
     }

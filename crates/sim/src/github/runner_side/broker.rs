@@ -19,7 +19,7 @@ use crate::github::state::{Message, Session, SessionId, Shared, State};
 
 /// How long a poll waits for a message, as at GitHub.
 const POLL_LIMIT: Duration = Duration::from_secs(50);
-/// What a cancelled job may still take, as GitHub tells its runner.
+/// How much time a cancelled job still has, as GitHub tells its runner.
 const CANCELLATION_TIMEOUT: &str = "00:05:00";
 
 /// Opens a session. 409: the runner has one that lives.
@@ -134,7 +134,7 @@ impl<'a> OpenPoll<'a> {
         let is_registered = state.registrations.contains_key(&runner);
         let gone = state.gone(runner);
         let session = state.sessions.get_mut(id).filter(|session| session.runner == runner).ok_or(gone)?;
-        // A job that is on its way is told of all the same.
+        // A message about a job that is waiting is still delivered.
         if !is_registered && session.messages.is_empty() {
             return Err(state.gone(runner));
         }
@@ -159,7 +159,7 @@ impl Drop for OpenPoll<'_> {
 }
 
 impl State {
-    /// What a runner is told whose session is not there.
+    /// The error for a runner without a session.
     fn gone(&self, runner: RunnerId) -> ServiceError {
         if self.registrations.contains_key(&runner) {
             let message = "the session is not known";

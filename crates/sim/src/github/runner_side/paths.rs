@@ -1,5 +1,5 @@
-//! Where the services are. Runners are told each address; none is fixed by the
-//! protocol but those of actions' downloads and of results.
+//! The addresses of the services. The protocol fixes only the paths of actions'
+//! downloads and of results. Runners are told all others.
 
 pub(in crate::github) const TOKEN: &str = "/_services/token";
 pub(in crate::github) const BROKER: &str = "/_services/broker";

@@ -61,7 +61,7 @@ struct OfStep {
     step_backend_id: String,
 }
 
-/// All methods but uploads: `POST /twirp/{service}/{method}`.
+/// Every method except uploads: `POST /twirp/{service}/{method}`.
 pub(super) async fn call(
     Extract(shared): App,
     headers: HeaderMap,
@@ -106,7 +106,7 @@ fn malformed(error: &dyn std::fmt::Display) -> ServiceError {
     ServiceError::new("results", StatusCode::BAD_REQUEST, Some("malformed"), &error.to_string())
 }
 
-/// Takes a text that was announced. The URL is the permission.
+/// Stores a text that was announced. The URL is the permission.
 pub(super) async fn upload(Extract(shared): App, Path(blob): Path<String>, body: Bytes) -> StatusCode {
     let mut state = shared.state();
     let Some(target) = state.blobs.get(&blob).cloned() else { return StatusCode::NOT_FOUND };

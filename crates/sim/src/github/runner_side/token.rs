@@ -25,7 +25,7 @@ const CLOCK_DRIFT_SECS: u64 = 300;
 const GRANT: &str = "client_credentials";
 const ASSERTION: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
-/// What a token is good for.
+/// The calls that a token allows.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(in crate::github) enum Bearer {
     /// A listener's calls.
@@ -41,7 +41,7 @@ pub(in crate::github) struct Token {
     pub(in crate::github) expires_at: Instant,
 }
 
-/// A field that is missing is refused as OAuth has it, and not by its absence from the form.
+/// All fields are optional, so that a missing one is refused with OAuth's own error.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 pub(super) struct TokenRequest {
@@ -101,7 +101,7 @@ impl State {
         match read {
             Ok(read) if read.claims.iss == read.claims.sub => Ok(registration.id),
             Ok(_) => Err(invalid("the assertion's issuer is not its subject")),
-            // By these words the runner tells a wrong clock from a registration that is gone.
+            // By these words the runner distinguishes a wrong clock from a deleted registration.
             Err(error) if is_about_time(&error) => Err(invalid(&format!(
                 "the assertion is not valid at this time: {error}. Current server time is {}",
                 Timestamp::now()

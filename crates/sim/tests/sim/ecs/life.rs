@@ -18,7 +18,7 @@ fn stop(cloud: &mut Cloud, id: &str, reason: &str) -> Value {
 }
 
 fn start_fault(reason: &str, status: Status) -> StartFault {
-    StartFault { times: Some(1), reason: reason.to_owned(), status }
+    StartFault { times: Some(1), subnet: None, reason: reason.to_owned(), status }
 }
 
 #[test]
