@@ -33,6 +33,11 @@ impl Times {
     /// How many tries a session conflict is given.
     pub(crate) const SESSION_CONFLICTS: u32 = 8;
 
+    /// How long the HTTP layer tries by itself where a service is not available (502 to 504).
+    pub(crate) fn unavailable(self) -> Duration {
+        self.secs(42.0)
+    }
+
     /// Between the tries of one call.
     pub(crate) fn call_retry(self) -> Duration {
         self.secs(10.0)

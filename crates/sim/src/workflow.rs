@@ -73,7 +73,7 @@ pub struct Job {
     /// Where it may run.
     pub runs_on: RunsOn,
     /// The workflow's `env`, then the job's.
-    pub env: Environment,
+    pub env: Vec<Environment>,
     /// `defaults.run` of the workflow, then of the job: shell and working directory.
     pub defaults: Vec<Environment>,
     /// The job's outputs: name and expression.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use anyhow::{Context, anyhow};
 use ecsrunner_core::id::RunId;
@@ -70,7 +70,12 @@ impl Submission {
             Self::Workflow { file, text, files, actions, executor } => {
                 for given in actions {
                     let body = json!({"action": given.action, "directory": given.directory});
-                    github.post("/_sim/actions", &body).await?.error_for_status()?;
+                    let answer = github.post("/_sim/actions", &body).await?;
+                    if answer.status() == reqwest::StatusCode::UNPROCESSABLE_ENTITY {
+                        let Fault { message } = answer.json().await?;
+                        return Err(Failure::usage(anyhow!(message)));
+                    }
+                    answer.error_for_status()?;
                 }
                 let body = json!({
                     "repository": REPOSITORY, "file": file, "text": text, "actions": files, "executor": executor,
@@ -107,21 +112,31 @@ fn local_files(workflow: &Path, text: &str) -> anyhow::Result<Files> {
     let mut open: Vec<String> = local_actions(text).into_iter().collect();
     let mut seen = Vec::new();
     while let Some(folder) = open.pop() {
+        let is_inside = Path::new(&folder).components().all(|part| matches!(part, Component::Normal(_)));
+        anyhow::ensure!(
+            is_inside,
+            "the local action `./{folder}` is not in the repository {}",
+            root.display()
+        );
         if seen.contains(&folder) {
             continue;
         }
-        // A missing one is reported when the workflow is read.
+        // One that is missing is told of by whoever reads the workflow.
         if root.join(&folder).is_dir() {
             add_folder(&root, &folder, &mut files)?;
         }
         for name in ["action.yml", "action.yaml"] {
-            open.extend(
-                files.get(&format!("{folder}/{name}")).into_iter().flat_map(|text| local_actions(text)),
-            );
+            let text = files.get(&below(&folder, name));
+            open.extend(text.into_iter().flat_map(|text| local_actions(text)));
         }
         seen.push(folder);
     }
     Ok(files)
+}
+
+/// A path in the repository; the repository's root is an empty folder.
+fn below(folder: &str, name: &str) -> String {
+    if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") }
 }
 
 /// The directory above `.github`, or the workflow's own.
@@ -141,10 +156,10 @@ fn add_folder(root: &Path, folder: &str, files: &mut Files) -> anyhow::Result<()
         let name = entry.file_name().into_string().map_err(|_| anyhow!(failed(&path)))?;
         let kind = entry.file_type().with_context(|| failed(&path))?;
         if kind.is_dir() && name != "node_modules" && name != ".git" {
-            add_folder(root, &format!("{folder}/{name}"), files)?;
+            add_folder(root, &below(folder, &name), files)?;
         } else if kind.is_file() && entry.metadata().is_ok_and(|found| found.len() <= MAX_FILE_BYTES) {
             match fs::read_to_string(&path) {
-                Ok(text) => drop(files.insert(format!("{folder}/{name}"), text)),
+                Ok(text) => drop(files.insert(below(folder, &name), text)),
                 // For example a picture. No script needs it here.
                 Err(error) if error.kind() == io::ErrorKind::InvalidData => {}
                 Err(error) => return Err(anyhow::Error::from(error).context(failed(&path))),
@@ -159,6 +174,12 @@ fn add_folder(root: &Path, folder: &str, files: &mut Files) -> anyhow::Result<()
 #[error("the demo cannot run this workflow:\n  {}", messages.join("\n  "))]
 struct Refused {
     messages: Vec<String>,
+}
+
+/// A refusal in the form of GitHub's.
+#[derive(Deserialize)]
+struct Fault {
+    message: String,
 }
 
 #[derive(Deserialize)]

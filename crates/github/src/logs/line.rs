@@ -23,8 +23,6 @@ pub struct Line<'a> {
 /// Splits a log into lines. A carriage return ends a line, too: what a progress
 /// bar overwrote is shown, as several lines of one time.
 pub(super) fn lines(log: &str) -> impl Iterator<Item = Line<'_>> {
-    // GitHub's logs begin with a byte order mark.
-    let log = log.strip_prefix('\u{feff}').unwrap_or(log);
     log.split_terminator('\n').flat_map(|line| {
         let (at, text) = timed(line);
         text.trim_end_matches('\r').split('\r').map(move |text| Line { at, text: without_escapes(text) })
@@ -33,6 +31,8 @@ pub(super) fn lines(log: &str) -> impl Iterator<Item = Line<'_>> {
 
 /// Takes the time off a line, such as `2026-11-28T20:56:33.2965012Z hello`.
 fn timed(line: &str) -> (Option<Timestamp>, &str) {
+    // A log begins with a byte order mark, and so does each block of 2 MB of a long one.
+    let line = line.trim_start_matches('\u{feff}');
     let (first, rest) = line.split_once(' ').unwrap_or((line.trim_end(), ""));
     // The runner's form alone: a job that prints another time keeps it in its text.
     let is_time = first.len() >= "2026-11-28T20:56:33Z".len()
@@ -130,6 +130,13 @@ mod tests {
                 (at("35.1234567"), "last".to_owned()),
             ]
         );
+    }
+
+    #[test]
+    fn each_block_of_a_long_log_begins_with_a_byte_order_mark() {
+        let log = "\u{feff}2026-11-28T20:56:33.2965012Z one\n\u{feff}2026-11-28T20:56:34.2965012Z two\n";
+        assert_eq!(texts(log), ["one", "two"]);
+        assert!(lines(log).all(|line| line.at.is_some()));
     }
 
     #[test]

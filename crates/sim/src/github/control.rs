@@ -7,7 +7,7 @@ mod wait;
 
 use std::sync::Arc;
 
-use axum::extract::{Path, State as Extract};
+use axum::extract::{DefaultBodyLimit, Path, State as Extract};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -26,6 +26,9 @@ use super::options::{Hook, RepositoryOptions};
 use super::state::Shared;
 
 type App = Extract<Arc<Shared>>;
+
+/// The largest request.
+const MAX_BODY_BYTES: usize = 64 * 1024 * 1024;
 
 pub(super) fn router(shared: Arc<Shared>) -> Router {
     let routes = Router::new()
@@ -48,6 +51,8 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
         .route("/deliveries", get(view::deliveries))
         .route("/state", get(view::state))
         .route("/wait", get(wait::wait));
+    // A workflow comes with the files of its local actions.
+    let routes = routes.layer(DefaultBodyLimit::max(MAX_BODY_BYTES));
     Router::new().nest("/_sim", routes).with_state(shared)
 }
 

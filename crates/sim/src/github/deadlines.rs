@@ -61,7 +61,7 @@ impl State {
             .sessions
             .values()
             .filter(|session| session.polls == 0)
-            .map(|session| session.last_seen + self.session_limit);
+            .map(|session| session.last_seen + self.limit_of(session));
         let jobs = self.jobs.values().filter_map(|job| self.job_deadline(&job.state, job.timeout_minutes));
         sessions.chain(jobs).min()
     }

@@ -8,7 +8,7 @@ use ecsrunner_core::id::{JobId, Repository, RunId, RunnerId};
 use jiff::Timestamp;
 
 use crate::protocol::Conclusion;
-use crate::workflow::{Environment, Files, RunsOn, Step};
+use crate::workflow::{Environment, RunsOn, Step};
 
 use super::state::SessionId;
 
@@ -64,15 +64,16 @@ pub(super) struct Job {
 /// What a job executes.
 #[derive(Debug, Default)]
 pub(super) struct Definition {
-    pub env: Environment,
+    /// One for the workflow, one for the job.
+    pub env: Vec<Environment>,
     pub defaults: Vec<Environment>,
     pub outputs: Environment,
     pub matrix: Vec<(String, serde_json::Value)>,
     /// Its number among the jobs of its matrix, and how many there are.
     pub index: (usize, usize),
     pub steps: Vec<Step>,
-    /// Files that are put into the workspace before the first step.
-    pub files: Arc<Files>,
+    /// The action that puts the repository's files into the workspace before the first step.
+    pub put_files: Option<String>,
     /// The script of a synthetic job's only step.
     pub synthetic: Option<String>,
 }

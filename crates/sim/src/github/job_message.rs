@@ -15,7 +15,7 @@ use super::state::State;
 use super::template::{context, mapping, scalar, token};
 use crate::protocol::SYNTHETIC_STEP;
 use crate::random::Random;
-use crate::workflow::{Files, Reference, Step, Work};
+use crate::workflow::{Reference, Step, Work};
 
 const NO_GUID: &str = "00000000-0000-0000-0000-000000000000";
 
@@ -78,7 +78,11 @@ impl State {
             }]},
             "variables": {
                 "system.github.token": {"value": github_token, "isSecret": true},
+                // What `secrets.GITHUB_TOKEN` is made of.
+                "github_token": {"value": github_token, "isSecret": true},
                 "system.github.job": {"value": job.key},
+                "system.runnerEnvironment": {"value": "self-hosted"},
+                "actions_display_helpful_actions_download_errors": {"value": "true"},
                 "system.orchestrationId": {"value": orchestration_id(job, run)},
                 "system.runnerGroupName": {"value": "Default"},
                 "system.github.results_endpoint": {"value": results},
@@ -100,7 +104,8 @@ impl State {
                 })),
                 "vars": {"t": 2},
             },
-            "environmentVariables": if definition.env.is_empty() { json!([]) } else { json!([mapping(&definition.env)]) },
+            // A name stands once in one mapping, so each level has its own.
+            "environmentVariables": definition.env.iter().map(mapping).collect::<Vec<_>>(),
             "defaults": definition.defaults.iter().map(|run| json!({"type": 2, "map": [
                 {"Key": "run", "Value": mapping(run)},
             ]})).collect::<Vec<_>>(),
@@ -223,14 +228,13 @@ fn steps(definition: &Definition, job: &str) -> Vec<Value> {
         return vec![value];
     }
     let mut steps = Vec::new();
-    if !definition.files.is_empty() {
+    if let Some((name, version)) = definition.put_files.as_deref().and_then(|action| action.split_once('@')) {
         let mut value = base(1, "__files", "success()", job);
         value["displayNameToken"] = "Put the repository's files in place".into();
-        value["reference"] = json!({"type": "script"});
-        value["inputs"] = mapping(&vec![
-            ("script".to_owned(), place_files(&definition.files)),
-            ("shell".to_owned(), "bash".to_owned()),
-        ]);
+        value["reference"] = json!({
+            "type": "repository", "name": name, "ref": version, "repositoryType": "GitHub", "path": "",
+        });
+        value["inputs"] = mapping(&Vec::new());
         steps.push(value);
     }
     let mut names = ContextNames::default();
@@ -265,19 +269,6 @@ impl ContextNames {
         *count += 1;
         if *count == 1 { name } else { format!("{name}_{count}") }
     }
-}
-
-/// A script that writes files, in place of a checkout: the fake has no git repository.
-fn place_files(files: &Files) -> String {
-    let mut script = String::new();
-    for (path, text) in files {
-        let path = path.replace('\'', r"'\''");
-        let encoded = base64::engine::general_purpose::STANDARD.encode(text);
-        script.push_str(&format!(
-            "mkdir -p \"$(dirname '{path}')\"; printf %s {encoded} | base64 -d > '{path}'\n"
-        ));
-    }
-    script
 }
 
 /// What all steps have.

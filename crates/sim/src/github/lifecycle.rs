@@ -133,7 +133,10 @@ impl State {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         let JobState::InProgress { taker, .. } = &job.state else { return };
         let taker = taker.clone();
-        job.steps = completion.steps;
+        // A listener that reports for a worker which is gone knows of no step.
+        if !completion.steps.is_empty() {
+            job.steps = completion.steps;
+        }
         job.outputs = completion.outputs;
         job.annotations = completion.annotations;
         // The registration goes first, so that the runner is gone when the end is visible. This

@@ -31,9 +31,12 @@ pub struct Options {
     pub hook: Option<Hook>,
     /// What goes wrong from the start.
     pub faults: Faults,
-    /// A runner whose listener has not been heard of for so long is offline;
-    /// the job that it was running fails.
+    /// A runner whose listener has not been heard of for so long is offline.
     pub session_limit: Duration,
+    /// A job in progress whose runner has not been heard of for so long fails;
+    /// GitHub takes about ten minutes. The official runner does not poll while it
+    /// ends its job, and renews its lock once a minute.
+    pub lock_limit: Duration,
     /// An assigned job that is not started for so long is queued again; GitHub takes 60 s.
     pub start_limit: Duration,
     /// How runners reach the fake, where it is not the listener's address.
@@ -52,6 +55,7 @@ impl Default for Options {
             hook: None,
             faults: Faults::default(),
             session_limit: Duration::from_secs(10),
+            lock_limit: Duration::from_secs(75),
             start_limit: Duration::from_secs(60),
             public_url: None,
         }

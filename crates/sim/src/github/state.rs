@@ -128,6 +128,7 @@ pub(super) struct State {
     pub hook: Option<Hook>,
     pub faults: Faults,
     pub session_limit: Duration,
+    pub lock_limit: Duration,
     pub start_limit: Duration,
     pub runs: BTreeMap<RunId, Run>,
     pub jobs: BTreeMap<JobId, Job>,
@@ -197,6 +198,7 @@ impl State {
             hook: options.hook,
             faults: options.faults,
             session_limit: options.session_limit,
+            lock_limit: options.lock_limit,
             start_limit: options.start_limit,
             runs: BTreeMap::new(),
             jobs: BTreeMap::new(),
@@ -274,7 +276,16 @@ impl State {
     }
 
     pub(super) fn is_online(&self, session: &Session, now: Instant) -> bool {
-        session.polls > 0 || now.duration_since(session.last_seen) < self.session_limit
+        session.polls > 0 || now.duration_since(session.last_seen) < self.limit_of(session)
+    }
+
+    /// After how long a silence a session's listener counts as lost.
+    pub(super) fn limit_of(&self, session: &Session) -> Duration {
+        let job = session.job.and_then(|job| self.jobs.get(&job));
+        match job.map(|job| &job.state) {
+            Some(JobState::InProgress { .. }) => self.lock_limit,
+            _ => self.session_limit,
+        }
     }
 
     /// The session of a runner, if its listener is connected.

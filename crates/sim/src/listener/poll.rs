@@ -81,6 +81,9 @@ impl Poller {
                 tries += 1;
                 match self.client.next_message(session, self.busy.load(Ordering::Relaxed)) {
                     Ok(message) => return Ok(message),
+                    Err(error) if is_unavailable(&error) && tries < TRIES => {
+                        thread::sleep(self.times.unavailable());
+                    }
                     Err(error) => match final_end(&error) {
                         Some(end) => return Err(end),
                         None if error.kind() == Some("RunnerSessionInvalid") => {
@@ -105,6 +108,11 @@ impl Poller {
         }
         Ok(None)
     }
+}
+
+/// Whether the HTTP layer of the official runner tries again by itself.
+pub(super) fn is_unavailable(error: &CallError) -> bool {
+    matches!(error.status(), Some(502..=504))
 }
 
 /// The end that an error means at once, however often it is tried.

@@ -7,6 +7,7 @@ use crate::times::Times;
 
 use super::Listener;
 use super::events::{Event, Stop};
+use super::poll::is_unavailable;
 
 const DELETED: &str = "Failed to create a session. The runner registration has been deleted from the server, \
                        please re-configure. Runner registrations are automatically deleted for runners that have \
@@ -41,6 +42,9 @@ pub(super) fn create(listener: &Listener) -> Result<String, SessionError> {
             }
             Err(error) => error,
         };
+        if is_unavailable(&error) {
+            listener.rest(listener.times.unavailable())?;
+        }
         match &error {
             CallError::Deleted => {
                 terminal.error(DELETED);

@@ -18,6 +18,10 @@ impl Reader<'_> {
     /// The jobs that one entry below `jobs` makes.
     pub(super) fn jobs(&mut self, key: &str, value: &Node, top_level: &TopLevel) -> Vec<Job> {
         let place = Place { job: Some(key), step: None };
+        if !is_key(key) {
+            let text = "the key of a job begins with a letter or `_` and holds letters, digits, `-` and `_`";
+            self.problem(place, text);
+        }
         let Node::Map(entries) = value else {
             self.problem(place, "is not a mapping");
             return Vec::new();
@@ -48,16 +52,14 @@ impl Reader<'_> {
 
     fn job(&mut self, key: &str, value: &Node, top_level: &TopLevel, combination: &Combination) -> Job {
         let place = Place { job: Some(key), step: None };
-        let mut env = top_level.env.clone();
-        if let Some(own) = value.get("env") {
-            env.extend(self.environment(place, own, combination));
-        }
+        let own = value.get("env").map(|own| self.environment(place, own, combination));
+        let env = [top_level.env.clone(), own.unwrap_or_default()];
         Job {
             key: key.to_owned(),
             name: self.job_name(key, value.get("name"), combination),
             needs: self.needs(place, value.get("needs")),
             runs_on: self.runs_on(place, value.get("runs-on"), combination),
-            env,
+            env: env.into_iter().filter(|env| !env.is_empty()).collect(),
             defaults: self.job_defaults(place, value.get("defaults"), top_level),
             outputs: value
                 .get("outputs")
@@ -166,4 +168,10 @@ impl Reader<'_> {
             },
         )
     }
+}
+
+/// As GitHub demands it; the official runner sends the key in a header.
+fn is_key(text: &str) -> bool {
+    let begins_well = text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
+    begins_well && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_')
 }

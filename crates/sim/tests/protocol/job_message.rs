@@ -172,7 +172,8 @@ jobs:
     steps: [{id: v, run: echo}]
 ";
     let message = message_of(&stage, text).message;
-    // Later mappings win over earlier ones.
+    // One mapping for each level; a later one wins over an earlier one.
+    assert_eq!(message["environmentVariables"].as_array().unwrap().len(), 2);
     let mut environment = serde_json::Map::new();
     for mapping in message["environmentVariables"].as_array().unwrap() {
         for pair in token(mapping).as_array().unwrap() {

@@ -68,7 +68,7 @@ pub(crate) fn send_step_log(job: &RunningJob, step: &Value, log: &str) {
 #[track_caller]
 pub(crate) fn update_step(job: &RunningJob, order: u64, step: &Value) {
     let update = json!({"change_order": order, "steps": [step]});
-    assert_eq!(call(job, STEPS_UPDATE, &update).json(200), json!({}));
+    assert_eq!(call(job, STEPS_UPDATE, &update).json(200), json!({"ok": true}));
 }
 
 fn running(stage: &Stage) -> (u64, RunningJob) {
@@ -105,6 +105,29 @@ fn a_log_of_many_megabytes_comes_as_one_upload() {
     send_job_log(&job, &log);
     job.complete("succeeded").is_empty(204);
     assert!(shown_log(&stage, id) == log);
+}
+
+/// The runner writes a long log in blocks of 2 MB, each of which it uploads by itself.
+#[test]
+fn blocks_that_are_appended_make_one_log() {
+    let stage = Stage::new();
+    let (id, job) = running(&stage);
+    let block = |text: &str| format!("\u{feff}2026-11-28T20:56:33.2965012Z {text}\n");
+    let append: &[(&str, &str)] = &[("x-ms-blob-type", "AppendBlob")];
+    let mut url = String::new();
+    for (number, text) in ["one", "two", "three"].into_iter().enumerate() {
+        let place = call(&job, &format!("{RECEIVER}/GetJobLogsSignedBlobURL"), &json!({})).json(200);
+        url = place["logs_url"].as_str().unwrap().to_owned();
+        if number == 0 {
+            assert_eq!(send("PUT", &url, None, Body::Blob(b"", append)).status, 201);
+        }
+        let query = if url.contains('?') { '&' } else { '?' };
+        let block_url = format!("{url}{query}comp=appendblock");
+        let answer = send("PUT", &block_url, None, Body::Blob(block(text).as_bytes(), append));
+        assert_eq!(answer.status, 201, "{}", answer.text());
+    }
+    job.complete("succeeded").is_empty(204);
+    assert_eq!(shown_log(&stage, id), ["one", "two", "three"].map(block).concat(), "{url}");
 }
 
 #[test]

@@ -130,7 +130,7 @@ fn an_action_of_the_workspace_has_no_repository() {
         .unwrap()
         .iter()
         .map(|step| &step["reference"])
-        .filter(|reference| reference["type"] == "repository")
+        .filter(|reference| reference["repositoryType"] == "self")
         .collect();
     let expected =
         json!({"type": "repository", "name": null, "ref": null, "repositoryType": "self", "path": "./act"});

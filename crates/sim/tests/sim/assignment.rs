@@ -42,7 +42,11 @@ fn a_configuration_is_good_for_one_session_and_one_job() {
 
 #[test]
 fn a_runner_that_vanishes_fails_its_job_and_stays_registered() {
-    let stage = Stage::with(Options { session_limit: Duration::from_millis(100), ..Options::default() });
+    let stage = Stage::with(Options {
+        session_limit: Duration::from_millis(100),
+        lock_limit: Duration::from_millis(100),
+        ..Options::default()
+    });
     let mut listener = stage.listener("lost", &["self-hosted"]);
     let job = stage.job(&["self-hosted"], &json!({"sleep_ms": 60_000}));
     listener.read_to("Running job");

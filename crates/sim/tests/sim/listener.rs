@@ -45,7 +45,7 @@ fn a_terminated_listener_fails_its_job_and_an_interrupt_can_be_made_to_hang() {
 #[test]
 fn a_crash_in_a_job_is_seen_as_lost_communication() {
     let options = ecsrunner_sim::github::Options {
-        session_limit: std::time::Duration::from_millis(100),
+        lock_limit: std::time::Duration::from_millis(100),
         ..Default::default()
     };
     let stage = Stage::with(options);

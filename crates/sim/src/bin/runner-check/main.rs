@@ -17,7 +17,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rows::{ROWS, Row};
-use trial::{Subject, Trial};
+use trial::{SKIPPED, Subject, Trial};
 
 /// By how much the stand-in's times are scaled.
 const STAND_IN_SCALE: f64 = 0.02;
@@ -53,16 +53,28 @@ fn main() -> ExitCode {
         return ExitCode::from(2);
     }
     say(&format!("{} rows against {}\n", rows.len(), subject.name()));
-    let failed = run(&rows, &subject, arguments.jobs);
-    say(&format!("\n{} passed, {failed} failed", rows.len() - failed));
-    if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    let Tally { passed, failed, skipped } = run(&rows, &subject, arguments.jobs);
+    say(&format!(
+        "
+{passed} passed, {failed} failed, {skipped} skipped"
+    ));
+    let all = failed == 0 && passed + skipped == rows.len();
+    if all { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// Runs the rows, some at once, and prints each as it ends; how many failed.
-fn run(rows: &[&Row], subject: &Subject, jobs: usize) -> usize {
+/// How many rows ended in which way.
+#[derive(Default)]
+struct Tally {
+    passed: usize,
+    failed: usize,
+    skipped: usize,
+}
+
+/// Runs the rows, some at once, and prints each as it ends.
+fn run(rows: &[&Row], subject: &Subject, jobs: usize) -> Tally {
     let next = AtomicUsize::new(0);
     let (sender, ended) = mpsc::channel();
-    let mut failed = 0;
+    let mut tally = Tally::default();
     thread::scope(|scope| {
         for _ in 0..jobs {
             let (sender, next) = (sender.clone(), &next);
@@ -70,7 +82,10 @@ fn run(rows: &[&Row], subject: &Subject, jobs: usize) -> usize {
                 while let Some(row) = rows.get(next.fetch_add(1, Ordering::Relaxed)) {
                     let begun = Instant::now();
                     let result = Trial::begin(subject).and_then(|mut trial| {
-                        (row.check)(&mut trial).map_err(|error| format!("{error}{}", trial.transcript()))
+                        (row.check)(&mut trial).map_err(|error| match error.as_str() {
+                            SKIPPED => error,
+                            _ => format!("{error}{}", trial.transcript()),
+                        })
                     });
                     if sender.send((row, result, begun.elapsed())).is_err() {
                         return;
@@ -80,15 +95,23 @@ fn run(rows: &[&Row], subject: &Subject, jobs: usize) -> usize {
         }
         drop(sender);
         for (row, result, elapsed) in ended {
-            failed += usize::from(result.is_err());
+            match &result {
+                Ok(()) => tally.passed += 1,
+                Err(error) if error == SKIPPED => tally.skipped += 1,
+                Err(_) => tally.failed += 1,
+            }
             tell(row, &result, elapsed);
         }
     });
-    failed
+    tally
 }
 
 fn tell(row: &Row, result: &Result<(), String>, elapsed: Duration) {
-    let word = if result.is_ok() { "ok  " } else { "FAIL" };
+    let word = match result {
+        Ok(()) => "ok  ",
+        Err(error) if error == SKIPPED => "skip",
+        Err(_) => "FAIL",
+    };
     say(&format!("{word} {:>6.1} s  {:<62} {}", elapsed.as_secs_f64(), row.name, row.outcome));
     if let Err(error) = result {
         say(&format!("      {}", error.replace('\n', "\n      ")));
@@ -105,7 +128,11 @@ fn arguments() -> Result<Arguments, String> {
             "--only" => arguments.only = Some(value()?),
             "--jobs" => {
                 let text = value()?;
-                arguments.jobs = text.parse().map_err(|_| format!("--jobs {text} is not a number"))?;
+                arguments.jobs = text
+                    .parse()
+                    .ok()
+                    .filter(|jobs| *jobs > 0)
+                    .ok_or_else(|| format!("--jobs {text} is not a number of rows above 0"))?;
             }
             other => return Err(format!("`{other}` is not known")),
         }

@@ -14,6 +14,7 @@ use super::reply::{Page, Refusal, json as reply, read};
 use super::{App, Parameters};
 use crate::github::auth::{Level, Target};
 use crate::github::lifecycle::Deletion;
+use crate::github::runner_key;
 use crate::github::state::{Registration, Shared, State};
 
 /// GitHub's bounds of a runner's labels and name.
@@ -67,6 +68,8 @@ impl Place {
     }
 
     fn jit(self, shared: &Shared, headers: &HeaderMap, body: &[u8]) -> Result<Response, Refusal> {
+        // Made before the state is locked, should they not be there yet.
+        runner_key::prepare();
         let mut state = shared.state();
         self.authorize(&state, headers, Level::Write)?;
         let request: JitRequest = read(body)?;

@@ -115,7 +115,7 @@ pub(super) async fn job_log(
     if !is_of_it || job.state.completed_at().is_none() || job.whole_log().is_none() {
         return Err(Refusal::not_found());
     }
-    let url = state.new_blob(Blob::JobLog(id));
+    let url = state.blob_for(Blob::JobLog(id));
     Ok((StatusCode::FOUND, [(header::LOCATION, url)]).into_response())
 }
 

@@ -1,7 +1,8 @@
 //! Actions of repositories, taken from directories of this machine.
 
+use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use axum::Json;
 use axum::body::Bytes;
@@ -15,6 +16,15 @@ use sha2::{Digest, Sha256};
 use super::App;
 use crate::github::api::Refusal;
 use crate::github::state::Action;
+use crate::workflow::Files;
+
+/// The folder at an archive's top.
+const TOP: &str = "action";
+/// The repository of the action that puts files into the workspace.
+const FILES_ACTION: &str = "ecsrunner/files";
+/// Copies `files` into the workspace.
+const PUT_FILES: &str = "require('fs').cpSync(__dirname + '/files', process.env.GITHUB_WORKSPACE, \
+                         {recursive: true});\n";
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -41,8 +51,7 @@ pub(super) async fn put(Extract(shared): App, Json(new): Json<NewAction>) -> Res
     let archive = packed.unwrap_or_else(|error| Err(io::Error::other(error))).map_err(|error| {
         Refusal::invalid(&format!("the directory {} cannot be read: {error}", new.directory.display()))
     })?;
-    let digest = Sha256::digest(&archive);
-    let sha: String = digest.iter().take(20).map(|byte| format!("{byte:02x}")).collect();
+    let sha = sha(&archive);
     shared.state().actions.insert(new.action, Action { sha, archive });
     Ok(StatusCode::NO_CONTENT)
 }
@@ -51,6 +60,52 @@ pub(super) async fn put(Extract(shared): App, Json(new): Json<NewAction>) -> Res
 fn pack(directory: &Path) -> io::Result<Bytes> {
     let mut archive = tar::Builder::new(GzEncoder::new(Vec::new(), Compression::fast()));
     archive.follow_symlinks(false);
-    archive.append_dir_all("action", directory)?;
+    archive.append_dir(TOP, directory)?;
+    for entry in fs::read_dir(directory)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        // The history of a checkout is no part of an action.
+        if name == ".git" {
+            continue;
+        }
+        let inside = Path::new(TOP).join(&name);
+        if entry.file_type()?.is_dir() {
+            archive.append_dir_all(inside, entry.path())?;
+        } else {
+            archive.append_path_with_name(entry.path(), inside)?;
+        }
+    }
     Ok(archive.into_inner()?.finish()?.into())
+}
+
+/// Makes an action that puts a repository's files into the workspace, in place of
+/// a checkout: its name, and the action.
+pub(super) fn of_files(files: &Files) -> io::Result<(String, Action)> {
+    let mut archive = tar::Builder::new(GzEncoder::new(Vec::new(), Compression::fast()));
+    let mut add = |path: &str, text: &str| {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(text.len() as u64);
+        header.set_mode(if text.starts_with("#!") { 0o755 } else { 0o644 });
+        archive.append_data(&mut header, format!("{TOP}/{path}"), text.as_bytes())
+    };
+    add("action.yml", "name: files\nruns: {using: node20, main: main.js}\n")?;
+    add("main.js", PUT_FILES)?;
+    for (path, text) in files {
+        let is_inside = Path::new(path).components().all(|part| matches!(part, Component::Normal(_)));
+        if !is_inside {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                format!("`{path}` leaves the workspace"),
+            ));
+        }
+        add(&format!("files/{path}"), text)?;
+    }
+    let archive: Bytes = archive.into_inner()?.finish()?.into();
+    let sha = sha(&archive);
+    Ok((format!("{FILES_ACTION}@{sha}"), Action { sha, archive }))
+}
+
+/// What looks like a commit.
+fn sha(archive: &[u8]) -> String {
+    Sha256::digest(archive).iter().take(20).map(|byte| format!("{byte:02x}")).collect()
 }

@@ -13,6 +13,8 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::App;
+use super::action::of_files;
+use crate::github::api::Refusal;
 use crate::github::job::{Definition, Job, JobState, Run};
 use crate::github::state::State;
 use crate::workflow::{self, Executor, Files, Given, RunsOn};
@@ -58,7 +60,12 @@ pub(super) async fn workflow(Extract(shared): App, Json(new): Json<NewWorkflow>)
             return (StatusCode::UNPROCESSABLE_ENTITY, Json(body)).into_response();
         }
     };
-    let files = Arc::new(new.actions);
+    let files_action = match (!new.actions.is_empty()).then(|| of_files(&new.actions)).transpose() {
+        Ok(action) => action,
+        Err(error) => return Refusal::invalid(&error.to_string()).into_response(),
+    };
+    let put_files = files_action.as_ref().map(|(name, _)| name.clone());
+    shared.state().actions.extend(files_action);
     let jobs = parsed.jobs.into_iter().map(|job| NewJob {
         key: job.key,
         name: job.name,
@@ -72,7 +79,7 @@ pub(super) async fn workflow(Extract(shared): App, Json(new): Json<NewWorkflow>)
             matrix: job.matrix,
             index: job.index,
             steps: job.steps,
-            files: Arc::clone(&files),
+            put_files: put_files.clone(),
             synthetic: None,
         }),
         waits: false,

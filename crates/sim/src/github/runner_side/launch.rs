@@ -4,13 +4,11 @@ use axum::Json;
 use axum::extract::{Path, State as Extract};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::App;
 use super::reply::{ServiceError, json as reply};
-use crate::github::representation::seconds;
 
 #[derive(Deserialize)]
 pub(super) struct Resolve {
@@ -48,7 +46,6 @@ pub(super) async fn resolve(
                     "version": version,
                     "tar_url": url,
                     "zip_url": url,
-                    "authentication": {"token": "none", "expires_at": seconds(Timestamp::MAX)},
                 });
                 resolved.insert(key, entry);
             }

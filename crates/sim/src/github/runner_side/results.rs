@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::body::Bytes;
-use axum::extract::{Path, State as Extract};
+use axum::extract::{Path, Query, State as Extract};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use ecsrunner_core::id::JobId;
@@ -75,7 +75,7 @@ pub(super) async fn call(
         (STEPS, "WorkflowStepsUpdate") => {
             let update = StepsUpdate::deserialize(&request).map_err(|error| malformed(&error))?;
             state.update_steps(job, update);
-            json!({})
+            json!({"ok": true})
         }
         (RECEIVER, "GetStepLogsSignedBlobURL") => {
             let url = state.new_blob(Blob::StepLog(job, step));
@@ -106,20 +106,37 @@ fn malformed(error: &dyn std::fmt::Display) -> ServiceError {
     ServiceError::new("results", StatusCode::BAD_REQUEST, Some("malformed"), &error.to_string())
 }
 
+#[derive(Deserialize)]
+pub(super) struct UploadParameters {
+    /// `appendblock` for what comes behind an earlier block of the same log.
+    comp: Option<String>,
+}
+
 /// Stores a text that was announced. The URL is the permission.
-pub(super) async fn upload(Extract(shared): App, Path(blob): Path<String>, body: Bytes) -> StatusCode {
+pub(super) async fn upload(
+    Extract(shared): App,
+    Path(blob): Path<String>,
+    Query(parameters): Query<UploadParameters>,
+    body: Bytes,
+) -> StatusCode {
+    let text = String::from_utf8_lossy(&body).into_owned();
+    let appends = parameters.comp.as_deref() == Some("appendblock");
     let mut state = shared.state();
     let Some(target) = state.blobs.get(&blob).cloned() else { return StatusCode::NOT_FOUND };
-    let text = String::from_utf8_lossy(&body).into_owned();
     match target {
         Blob::StepLog(job, step) => {
-            if let Some(job) = state.jobs.get_mut(&job) {
+            if let Some(job) = state.jobs.get_mut(&job).filter(|job| job.log.is_none()) {
                 job.step_logs.push((step, text));
             }
         }
         Blob::JobLog(job) => {
             if let Some(job) = state.jobs.get_mut(&job) {
-                job.log = Some(text);
+                match &mut job.log {
+                    Some(log) if appends => log.push_str(&text),
+                    log => *log = Some(text),
+                }
+                // The whole holds all of them.
+                job.step_logs.clear();
             }
         }
         Blob::Other => {}
@@ -141,8 +158,16 @@ pub(super) async fn download(Extract(shared): App, Path(blob): Path<String>) -> 
 }
 
 impl State {
+    /// The URL of a text: the one that was announced for it, if any.
+    pub(in crate::github) fn blob_for(&mut self, blob: Blob) -> String {
+        match self.blobs.iter().find(|(_, known)| **known == blob) {
+            Some((name, _)) => blob_url(&self.base, name),
+            None => self.new_blob(blob),
+        }
+    }
+
     /// The URL of a new blob.
-    pub(in crate::github) fn new_blob(&mut self, blob: Blob) -> String {
+    fn new_blob(&mut self, blob: Blob) -> String {
         let name = self.random.hex(40);
         let url = blob_url(&self.base, &name);
         self.blobs.insert(name, blob);

@@ -17,6 +17,7 @@ use super::reply::{ServiceError, json as reply};
 use super::token::Bearer;
 use crate::github::job::{JobState, StepReport};
 use crate::github::lifecycle::Completion;
+use crate::github::representation::seconds;
 use crate::github::state::State;
 use crate::protocol::Conclusion;
 
@@ -81,7 +82,7 @@ pub(super) async fn renew(
         }
     }
     let until = Timestamp::now().saturating_add(LOCK).unwrap_or(Timestamp::MAX);
-    Ok(reply(StatusCode::OK, &json!({"lockedUntil": until})))
+    Ok(reply(StatusCode::OK, &json!({"lockedUntil": seconds(until)})))
 }
 
 #[derive(Deserialize)]

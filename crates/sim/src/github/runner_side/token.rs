@@ -111,7 +111,9 @@ impl State {
     }
 
     pub(in crate::github) fn give_token(&mut self, token: &str, bearer: Bearer, lifetime: Duration) {
-        let expires_at = Instant::now() + lifetime;
+        let now = Instant::now();
+        self.runner_tokens.retain(|_, token| token.expires_at > now);
+        let expires_at = now + lifetime;
         self.runner_tokens.insert(digest(token), Token { bearer, expires_at });
     }
 

@@ -42,7 +42,7 @@ fn conflict(trial: &mut Trial) -> Checked {
     let at = trial.line_within("Stop retry on SessionConflictException", limit)?;
     between(at, trial.secs(200.0), trial.secs(230.0))?;
     trial.exits(5)?;
-    trial.order(&["Runner connect error: Error: Conflict. Retrying until reconnected.", CONNECTED])?;
+    trial.order(&["Runner connect error: Error: Conflict. Retrying until reconnected."])?;
     trial.order(&["Failed to create session. Error: Conflict"])
 }
 
@@ -97,7 +97,8 @@ fn deleted_while_idle(trial: &mut Trial) -> Checked {
     let id = registration(trial)?;
     trial.call("DELETE", &format!("/repos/acme/app/actions/runners/{id}"), &Value::Null)?;
     trial.exits(0)?;
-    trial.order(&[GONE, "\u{221a} Removed .runner"])
+    trial.order(&[GONE])?;
+    trial.order(&["\u{221a} Removed .runner"])
 }
 
 fn registration(trial: &Trial) -> Result<u64, String> {
@@ -123,10 +124,8 @@ fn deleted_before(trial: &mut Trial) -> Checked {
     trial.call("DELETE", &format!("/repos/acme/app/actions/runners/{id}"), &Value::Null)?;
     trial.start_with(&jit)?;
     trial.exits(1)?;
-    trial.order(&[
-        CONNECTED,
-        "Failed to create a session. The runner registration has been deleted from the server, please re-configure.",
-    ])
+    trial.order(&[CONNECTED])?;
+    trial.order(&["Failed to create a session. The runner registration has been deleted from the server, please re-configure."])
 }
 
 fn session_401(trial: &mut Trial) -> Checked {
@@ -166,10 +165,8 @@ fn message_401(trial: &mut Trial) -> Checked {
     trial.faults(&json!([{"call": "message", "status": 401}]))?;
     trial.start()?;
     trial.exits_within(1, trial.secs(120.0) + Duration::from_secs(20))?;
-    trial.order(&[
-        "Listening for Jobs",
-        "An error occurred: Get next message failed with non-retryable error.",
-    ])
+    trial.order(&["Listening for Jobs"])?;
+    trial.order(&["An error occurred: Get next message failed with non-retryable error."])
 }
 
 fn message_401_in_job(trial: &mut Trial) -> Checked {
@@ -180,10 +177,8 @@ fn message_401_in_job(trial: &mut Trial) -> Checked {
     // The open poll ends, so that the next one is refused.
     trial.sim("polls/end", &Value::Null)?;
     trial.exits_within(1, trial.secs(120.0) + Duration::from_secs(30))?;
-    trial.order(&[
-        "Job build completed with result: Canceled",
-        "An error occurred: Get next message failed with non-retryable error.",
-    ])?;
+    trial.order(&["Job build completed with result: Canceled"])?;
+    trial.order(&["An error occurred: Get next message failed with non-retryable error."])?;
     trial.concludes(job, "cancelled").map(|_| ())
 }
 
@@ -197,12 +192,14 @@ fn too_old_with_code(trial: &mut Trial) -> Checked {
     trial.set("ACTIONS_RUNNER_RETURN_VERSION_DEPRECATED_EXIT_CODE", "1");
     trial.start()?;
     trial.exits_within(7, trial.secs(120.0) + Duration::from_secs(20))?;
-    trial.order(&["Listening for Jobs", "is deprecated and cannot receive messages."])
+    trial.order(&["Listening for Jobs"])?;
+    trial.order(&["is deprecated and cannot receive messages."])
 }
 
 fn too_old(trial: &mut Trial) -> Checked {
     refuse_version(trial)?;
     trial.start()?;
     trial.exits_within(1, trial.secs(120.0) + Duration::from_secs(20))?;
-    trial.order(&["Listening for Jobs", "is deprecated and cannot receive messages."])
+    trial.order(&["Listening for Jobs"])?;
+    trial.order(&["is deprecated and cannot receive messages."])
 }

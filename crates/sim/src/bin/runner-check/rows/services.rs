@@ -99,7 +99,7 @@ fn renew_heals(trial: &mut Trial) -> Checked {
 
 fn polls_fail(trial: &mut Trial) -> Checked {
     let job = trial.job(&format!("- {{name: waits, run: {}}}", trial.sleep(180.0)))?;
-    trial.faults(&json!([{"call": "message", "busy": true, "status": 500}]))?;
+    trial.faults(&json!([{"call": "message", "busy": true, "status": 503}]))?;
     succeeds(trial, job, 180.0)?;
     trial.lacks("err: ")
 }
@@ -207,9 +207,8 @@ fn raced(trial: &mut Trial) -> Checked {
     let job = trial.job("- run: echo hello")?;
     trial.start()?;
     trial.exits(0)?;
-    trial.order(&[
-        "The runner no longer exists on the server.",
-        "Job build completed with result: Canceled",
-    ])?;
+    // Which of the two streams is read first says nothing.
+    trial.order(&["The runner no longer exists on the server."])?;
+    trial.order(&["Job build completed with result: Canceled"])?;
     trial.concludes(job, "success").map(|_| ())
 }
