@@ -19,6 +19,8 @@ mod outside;
 mod driver;
 mod setup;
 pub mod rulebook;
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 use std::time::Duration;

@@ -347,3 +347,21 @@ fn launches_and_endings_never_exceed_demand() {
     let labels = Labels::new(["self-hosted", "class:small"]);
     assert!(plan.launches.iter().all(|launch| launch.order.labels == labels));
 }
+
+/// Scenario Q. Must be: a runner keeps the limits that it was started under, so both answers are empty.
+#[test]
+fn a_runner_at_work_is_judged_by_the_limits_in_force_now() {
+    let mut settings = settings();
+    let job = job(1, 0);
+    let booted = runner(&job, 1, RunnerStage::Booted, 0);
+    let RunnerState::Booted { task, .. } = booted.state.clone() else { panic!("{booted:?}") };
+    // It waited for 3 h within its idle limit of 4 h, and has worked for 4 h of its 6 h.
+    let busy = RunnerState::Busy { task, registration: RunnerId::new(1), job: Some(job.id()) };
+    let at_work = booted.with_state(busy, at(3 * 3600));
+    let mut tell = |idle_limit_secs| {
+        settings.limits.idle_limit_secs = idle_limit_secs;
+        tell_with(&settings, &[], from_ref(&at_work), 7 * 3600)
+    };
+    assert_eq!(tell(4 * 3600), "");
+    assert_eq!(tell(900), "retire 1 (the job ran longer than its limit)");
+}

@@ -2,6 +2,7 @@
 
 mod ending;
 mod operator;
+mod unanswered;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -108,6 +108,9 @@ pub struct StartFault {
     /// How many tasks fail; every one where `None`.
     #[serde(default)]
     pub times: Option<u32>,
+    /// Only tasks in that subnet; tasks in any subnet where `None`.
+    #[serde(default)]
+    pub subnet: Option<String>,
     /// The `stoppedReason`, such as `CannotPullContainerError: …`.
     pub reason: String,
     /// The status that ends with the failure.
@@ -159,9 +162,11 @@ impl Faults {
         Some(fault)
     }
 
-    /// The fault that hits the task that is started now, counted down.
-    pub(super) fn start_fault(&mut self) -> Option<StartFault> {
-        let index = self.start.iter().position(|fault| fault.times != Some(0))?;
+    /// Returns the fault that hits the task that is started in `subnet` now, and counts it down.
+    pub(super) fn start_fault(&mut self, subnet: &str) -> Option<StartFault> {
+        let index = self.start.iter().position(|fault| {
+            fault.subnet.as_deref().is_none_or(|wanted| wanted == subnet) && fault.times != Some(0)
+        })?;
         let fault = self.start[index].clone();
         if count_down(&mut self.start[index].times) {
             self.start.remove(index);

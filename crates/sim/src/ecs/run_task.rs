@@ -118,9 +118,9 @@ impl Ecs {
         let subnet = *open.get(self.random.below(open.len())).ok_or(CAPACITY_UNAVAILABLE)?;
         let start_fault = if short(subnet, true) {
             let reason = CAPACITY_UNAVAILABLE.to_owned();
-            Some(StartFault { times: Some(1), reason, status: Status::Provisioning })
+            Some(StartFault { times: Some(1), subnet: None, reason, status: Status::Provisioning })
         } else {
-            self.options.faults.start_fault()
+            self.options.faults.start_fault(subnet)
         };
         Ok(Place { subnet: subnet.clone(), start_fault })
     }

@@ -74,7 +74,9 @@ impl Outside {
         match doing {
             Doing::Booting => self.agent_boots(task, since, now),
             Doing::Connecting(registration) => {
-                if self.hub.connect(registration) {
+                if self.hub.refuses_connection(registration) {
+                    self.agent_exits(task, AgentExit::NotConnected, now);
+                } else if self.hub.connect(registration) {
                     self.assign_soon(now);
                     self.agent_does(task, Doing::Listening(registration), now);
                     self.wake_agent(task, now + millis(LISTEN_MS));

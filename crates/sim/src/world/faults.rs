@@ -146,6 +146,13 @@ pub struct Weather {
     pub mishap: Option<Mishap>,
     /// Whether a failed invocation is tried again.
     pub no_retries: bool,
+    /// How much longer a read of all open records takes for each job and runner in it.
+    pub open_takes_per_record: Duration,
+    /// Write units a second that the table takes, in addition to a burst of one second's units; 0 stands
+    /// for no limit. DynamoDB takes 1,000 a second in one partition.
+    pub write_units_per_sec: u64,
+    /// Probability that a write of nothing but waiting jobs is throttled, and has no effect.
+    pub wait_writes_throttled: f64,
 }
 
 /// What becomes of one call.
@@ -241,7 +248,7 @@ impl Outside {
         let (least, more) = method.latency_ms();
         let slow = self.random.happens(self.weather.slow);
         let slower = if slow { self.random.below(self.weather.slow_ms) } else { 0 };
-        let takes = millis(least + self.random.below(more) + slower);
+        let takes = millis(least + self.random.below(more) + slower) + self.takes_longer(method);
         let effect = self.random.happens(0.5);
         let mishap = self.weather.mishap.filter(|mishap| mishap.call == count);
         let fate = if let Some(mishap) = mishap {
@@ -256,6 +263,15 @@ impl Outside {
             Fate::Answered
         };
         (fate, takes)
+    }
+
+    /// A read of what is open takes the longer the more there is.
+    fn takes_longer(&self, method: Method) -> Duration {
+        if method != Method::Open {
+            return Duration::ZERO;
+        }
+        let records = self.tables.jobs.len() + self.tables.runners.len();
+        self.weather.open_takes_per_record * u32::try_from(records).unwrap_or(u32::MAX)
     }
 }
 

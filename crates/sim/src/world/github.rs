@@ -2,10 +2,12 @@
 //! webhooks and what went wrong with them.
 
 mod hub;
+mod faults;
 mod job;
 mod port;
 mod webhook;
 
+pub use faults::{HubFaults, RegistrationFailure};
 pub use hub::{Hub, HubRunner, Trouble};
 pub use job::{HubJob, HubState, Order};
 pub use port::MemoryGitHub;

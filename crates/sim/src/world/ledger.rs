@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use ecsrunner_core::id::{JobId, RunnerId, Version};
 use ecsrunner_core::job::{Job, JobStage, JobState};
 use ecsrunner_core::plan::DOUBT;
+use ecsrunner_core::reason::Reason;
 use ecsrunner_core::record::Change;
 use ecsrunner_core::runner::{Runner, RunnerStage};
 use jiff::Timestamp;
@@ -27,6 +28,12 @@ pub struct Ledger {
     pub violations: Vec<String>,
     /// Invocations that failed, by why.
     pub failures: BTreeMap<String, u64>,
+    /// Writes of open jobs.
+    pub job_writes: u64,
+    /// Writes of queued jobs, by the code of the reason that they wait for.
+    pub wait_writes: BTreeMap<&'static str, u64>,
+    /// Runners that are gone, by kind of ending and note.
+    pub endings: BTreeMap<(&'static str, String), u64>,
     taken: BTreeSet<RunnerId>,
 }
 
@@ -39,11 +46,28 @@ impl Ledger {
 
     pub(super) fn committed(&mut self, changes: &[Change], tables: &Tables, now: Timestamp) {
         for change in changes {
+            self.count(change);
             if let Change::Runner(runner) = change
                 && runner.version == Version::FIRST
             {
                 self.launched(runner, tables, now);
             }
+        }
+    }
+
+    fn count(&mut self, change: &Change) {
+        match change {
+            Change::Job(job) => {
+                self.job_writes += 1;
+                if let JobState::Queued { wait, .. } = &job.state {
+                    *self.wait_writes.entry(wait.code().as_str()).or_default() += 1;
+                }
+            }
+            Change::RunnerGone(gone) => {
+                let note = gone.note.as_ref().map(Reason::text).unwrap_or_default();
+                *self.endings.entry((gone.kind.as_str(), note)).or_default() += 1;
+            }
+            _ => {}
         }
     }
 

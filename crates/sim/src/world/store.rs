@@ -2,6 +2,7 @@
 //! conditions of the DynamoDB implementation.
 
 mod commit;
+mod capacity;
 mod lease;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -22,6 +23,7 @@ use ecsrunner_engine::ports::store::{
 };
 
 use super::outside::Shared;
+use capacity::WriteCapacity;
 use lease::LeaseItem;
 
 /// The tables.
@@ -50,6 +52,7 @@ pub struct Tables {
     /// How many kicks there were.
     pub kicks: u64,
     lease: LeaseItem,
+    writes: WriteCapacity,
 }
 
 /// A boot item.
@@ -102,6 +105,9 @@ impl Store for MemoryStore {
     }
 
     async fn commit(&self, transaction: Transaction<'_>) -> Result<(), StoreError> {
+        let begun = self.0.clock().now();
+        let wait = self.0.lock().admit_write(&transaction, begun)?;
+        tokio::time::sleep(wait).await;
         let now = self.0.clock().now();
         let outside = &mut *self.0.lock();
         outside.tables.commit(&transaction)?;

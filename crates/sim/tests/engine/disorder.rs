@@ -135,7 +135,7 @@ fn brew(simulation: &mut Simulation, storm: Storm, dice: &Dice) {
             for _ in 0..3 {
                 simulation.after(dice.secs(0, STORM_SECS), |outside, _| {
                     let reason = "CannotPullContainerError: pull timed out".to_owned();
-                    let fault = StartFault { times: Some(1), reason, status: Status::Pending };
+                    let fault = StartFault { times: Some(1), subnet: None, reason, status: Status::Pending };
                     outside.ecs.faults_mut().start.push(fault);
                 });
             }

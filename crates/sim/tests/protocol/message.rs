@@ -36,8 +36,9 @@ fn a_poll_without_a_message_is_held_and_ends_empty() {
     for status in ["Online", "Busy"] {
         let begun = stage.now();
         listening.poll(status).is_empty(202);
+        // This clock also jumps ahead while the request is on its way.
         let held = stage.now() - begun;
-        assert!((Duration::from_secs(36)..Duration::from_secs(60)).contains(&held), "{status}: {held:?}");
+        assert!((Duration::from_secs(36)..Duration::from_secs(120)).contains(&held), "{status}: {held:?}");
     }
 }
 

@@ -9,7 +9,7 @@ use ecsrunner_core::pool::Scope;
 use jiff::{SignedDuration, Timestamp};
 
 use super::webhook::body;
-use super::{HubDelivery, HubJob, HubState, Order};
+use super::{HubDelivery, HubFaults, HubJob, HubState, Order};
 use crate::random::Random;
 
 /// GitHub's secondary limit: 900 points a minute for an endpoint, of which a POST takes 5.
@@ -54,6 +54,10 @@ pub struct Hub {
     pub deliveries: Vec<HubDelivery>,
     /// What goes wrong now.
     pub trouble: Trouble,
+    /// What goes wrong now for a part of the requests.
+    pub faults: HubFaults,
+    /// How often a job was asked for while reads of jobs were throttled.
+    pub throttled_job_reads: u64,
     /// When each configuration was made.
     pub configured: Vec<Timestamp>,
     /// How often the limit of registrations was hit.
@@ -125,6 +129,11 @@ impl Hub {
         self.tell(id, "completed", now);
     }
 
+    /// Whether the listener of a registration is turned away for its repository.
+    pub(in crate::world) fn refuses_connection(&self, id: RunnerId) -> bool {
+        self.runners.get(&id).is_some_and(|runner| self.faults.refuses_connection(&runner.scope))
+    }
+
     /// A listener connects; false if its registration is gone.
     pub fn connect(&mut self, id: RunnerId) -> bool {
         match self.runners.get_mut(&id) {
@@ -149,7 +158,7 @@ impl Hub {
         while minute.front().is_some_and(|at| now.duration_since(*at) >= MINUTE) {
             minute.pop_front();
         }
-        if minute.len() >= MOST_JIT {
+        if minute.len() >= self.faults.registrations_per_minute.unwrap_or(MOST_JIT) {
             self.throttled += 1;
             return Err(Duration::from_secs(60));
         }

@@ -1,5 +1,7 @@
 //! The engine's view of GitHub.
 
+use std::time::Duration;
+
 use ecsrunner_core::id::{Account, JobId, Repository, RunId, RunnerId, RunnerName};
 use ecsrunner_core::pool::Scope;
 use ecsrunner_engine::ports::Clock;
@@ -14,6 +16,8 @@ use crate::world::outside::{Outside, Shared};
 
 /// What a page of registrations or deliveries holds at most.
 const PAGE: usize = 100;
+/// How long the GitHub client waits for an answer: `CALL_LIMIT` of `crates/github`.
+const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// GitHub's port.
 #[derive(Clone, Debug)]
@@ -47,6 +51,26 @@ impl MemoryGitHub {
             answer(outside)
         })
     }
+
+    /// Waits as long as a registration takes besides the way to GitHub, or until the caller gives up.
+    async fn await_registration(&self, scope: &Scope) -> Result<(), GitHubError> {
+        let (takes, hangs) = {
+            let faults = &self.0.lock().hub.faults;
+            (faults.registration_takes, faults.hangs(scope))
+        };
+        if !takes.is_zero() {
+            tokio::time::sleep(takes).await;
+        }
+        if hangs {
+            tokio::time::sleep(CALL_TIMEOUT).await;
+            let operation = "generate-jitconfig".to_owned();
+            return Err(GitHubError::Unreachable {
+                operation,
+                source: "no answer within the time limit".into(),
+            });
+        }
+        Ok(())
+    }
 }
 
 impl GitHub for MemoryGitHub {
@@ -60,9 +84,15 @@ impl GitHub for MemoryGitHub {
         runner: &RunnerName,
         labels: &[String],
     ) -> Result<JitConfig, GitHubError> {
+        // GitHub counts a request when it comes, however long the answer takes.
         let now = self.0.clock().now();
+        self.await_registration(scope).await?;
         self.administer("generate-jitconfig", |outside| {
             let operation = || "generate-jitconfig".to_owned();
+            let Outside { hub, random, .. } = outside;
+            if random.happens(hub.faults.registration_fails) {
+                return Err(hub.faults.registration_failure.error(operation()));
+            }
             outside
                 .hub
                 .admit(&scope.owner(), now)
@@ -97,7 +127,12 @@ impl GitHub for MemoryGitHub {
     }
 
     async fn job(&self, repository: &Repository, job: JobId) -> Result<Option<RemoteJob>, GitHubError> {
+        let now = self.0.clock().now();
         self.ask("get job", |outside| {
+            if let Some(after) = outside.hub.faults.job_reads_wait(now) {
+                outside.hub.throttled_job_reads += 1;
+                return Err(GitHubError::Throttled { operation: "get job".to_owned(), after });
+            }
             let job = outside.hub.jobs.get(&job).filter(|job| job.order.repository == *repository);
             Ok(job.map(super::HubJob::remote))
         })
@@ -138,6 +173,9 @@ impl GitHub for MemoryGitHub {
     async fn deliveries(&self, cursor: Option<&str>) -> Result<Option<DeliveryPage>, GitHubError> {
         let before = cursor.and_then(|cursor| cursor.parse::<u64>().ok()).unwrap_or(u64::MAX);
         self.ask("list deliveries", |outside| {
+            if outside.hub.faults.no_app_webhook {
+                return Ok(Some(DeliveryPage { deliveries: Vec::new(), next: None }));
+            }
             let mut older = outside.hub.deliveries.iter().rev().filter(|delivery| delivery.number < before);
             let deliveries: Vec<PastDelivery> = older
                 .by_ref()

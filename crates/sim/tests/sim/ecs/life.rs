@@ -34,6 +34,25 @@ fn a_task_goes_from_provisioning_to_running_and_stays_there() {
 }
 
 #[test]
+fn a_start_fault_of_a_subnet_spares_the_tasks_of_other_subnets() {
+    let mut cloud = by_the_second();
+    let subnet = Some("subnet-sick".to_owned());
+    cloud.ecs.faults_mut().start.push(StartFault {
+        times: None,
+        subnet,
+        ..start_fault("sick", Status::Pending)
+    });
+    let mut started = Vec::new();
+    for subnet in ["subnet-sick", "subnet-well", "subnet-sick"] {
+        let network = json!({"awsvpcConfiguration": {"subnets": [subnet]}});
+        let id = cloud.run(json!({"networkConfiguration": network}));
+        cloud.pass(SECOND * 60);
+        started.push(cloud.task(&id).started_at.is_some());
+    }
+    assert_eq!(started, [false, true, false]);
+}
+
+#[test]
 fn a_stopped_task_goes_all_the_way_down() {
     let mut cloud = by_the_second();
     let id = cloud.running(json!({}));

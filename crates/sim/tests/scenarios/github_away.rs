@@ -1,0 +1,155 @@
+//! GitHub answers nothing for a while: what is launched and asked meanwhile, and how the pace comes back.
+
+use ecsrunner_sim::world::faults::Method;
+
+use crate::harness::jobs::job;
+use crate::harness::{Deployment, Jobs, World, hours, in_virtual_time, minutes, print, sized};
+
+const JOB_SECS: u64 = 60;
+
+fn print_outage(name: &str, world: &World) {
+    print(
+        name,
+        &[
+            ("at_min", &(world.elapsed().as_secs() / 60)),
+            ("launches", &world.launches()),
+            ("alive", &world.tasks_alive()),
+            ("task_hours", &world.task_hours()),
+            ("open_runners", &world.open_runners()),
+            ("github_calls", &world.github_calls()),
+            ("runner_lookups", &world.calls(Method::Runner)),
+            ("registrations_tried", &world.calls(Method::GenerateJitconfig)),
+            ("commits", &world.calls(Method::Commit)),
+        ],
+    );
+}
+
+/// G: GitHub answers 502 for 1 and for 3 hours, and 60 jobs wait.
+///
+/// Must be: at most 20 launches, 2 task-hours and 300 calls of GitHub in an hour; all done within 3 minutes
+/// of its return.
+#[test]
+fn g_all_jobs_are_done_within_an_hour_of_githubs_return() {
+    in_virtual_time(async {
+        for &outage in sized(&[minutes(15)][..], &[hours(1), hours(3)]) {
+            let mut world = Deployment::seeded(9).start();
+            world.begin_outage();
+            let jobs = Jobs::queue(&mut world, 60, |_| job(JOB_SECS));
+            world.pass(outage).await;
+            print_outage("G", &world);
+            world.heal_github();
+            let healed = world.elapsed();
+            world.settle(hours(1)).await;
+            let settled_after = (world.elapsed() - healed).as_secs();
+            print("G", &[("outage_s", &outage.as_secs()), ("settled_after_s", &settled_after)]);
+            world.assert_nothing_lost_or_doubled();
+            assert_eq!(jobs.done(&world), 60);
+        }
+    });
+}
+
+/// G2: as G, with the default limit of 50 runners.
+///
+/// Must be: as G; after an hour today 550 launches, 47.8 task-hours, 40,235 look-ups of runners.
+#[test]
+fn g2_no_job_is_lost_in_an_outage_with_the_default_limit() {
+    in_virtual_time(async {
+        let mut world = Deployment::seeded(9).default_limits().start();
+        world.begin_outage();
+        Jobs::queue(&mut world, 60, |_| job(JOB_SECS));
+        for _ in 0..sized(1, 4) {
+            world.pass(minutes(15)).await;
+            print_outage("G2", &world);
+        }
+        world.assert_nothing_lost_or_doubled();
+    });
+}
+
+/// What happens in a burst from its first minute to its third.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Stall {
+    Nothing,
+    Outage,
+    Kill,
+    OthersTakeHalf,
+    Hang,
+}
+
+impl Stall {
+    fn begin(self, world: &World) {
+        match self {
+            Self::Outage => world.begin_outage(),
+            Self::Hang => world.hang_registrations_of("app"),
+            Self::Kill => world.kill_dispatcher(),
+            Self::Nothing | Self::OthersTakeHalf => {}
+        }
+    }
+}
+
+async fn stall_a_burst(stall: Stall) {
+    let count = sized(300, 1000);
+    let mut world = Deployment::seeded(4).start();
+    if stall == Stall::OthersTakeHalf {
+        world.github_faults(|faults| faults.registrations_per_minute = Some(90));
+    }
+    let jobs = Jobs::queue(&mut world, count, |_| job(JOB_SECS));
+    for minute in sized(&[1, 3, 4, 6, 10][..], &[1, 3, 4, 6, 8, 12, 16, 20]) {
+        world.pass_until(minutes(*minute)).await;
+        if *minute == 1 {
+            stall.begin(&world);
+        } else if *minute == 3 {
+            world.heal_github();
+        }
+        print(
+            "T",
+            &[
+                ("stall", &format!("{stall:?}")),
+                ("at_s", &world.elapsed().as_secs()),
+                ("registrations", &world.registrations()),
+                ("launches", &world.launches()),
+                ("tasks", &world.tasks()),
+                ("done", &jobs.done_of(&world)),
+                ("throttled", &world.throttled_registrations()),
+                ("stages", &world.stages()),
+                ("endings", &world.endings()),
+            ],
+        );
+    }
+    world.assert_nothing_lost_or_doubled();
+    world.settle(hours(1)).await;
+    world.assert_nothing_lost_or_doubled();
+}
+
+/// T: a burst without a fault, for comparison.
+#[test]
+fn t_a_burst_is_all_done() {
+    in_virtual_time(stall_a_burst(Stall::Nothing));
+}
+
+/// T: GitHub answers 502 for 2 minutes.
+///
+/// Must be: at most 180 launches wait for its return; the pace is GitHub's again at once.
+#[test]
+fn t_a_burst_is_all_done_after_an_outage() {
+    in_virtual_time(stall_a_burst(Stall::Outage));
+}
+
+/// T: the dispatcher is killed.
+#[test]
+fn t_a_burst_is_all_done_after_the_dispatcher_died() {
+    in_virtual_time(stall_a_burst(Stall::Kill));
+}
+
+/// T: other clients use half of the account's registrations.
+#[test]
+fn t_a_burst_is_all_done_although_others_take_half_of_githubs_pace() {
+    in_virtual_time(stall_a_burst(Stall::OthersTakeHalf));
+}
+
+/// T: registrations get no answer for 2 minutes.
+///
+/// Must be: as in an outage; today 240 of 1,240 launches never get their configuration.
+#[test]
+fn t_a_burst_is_all_done_after_registrations_hung() {
+    in_virtual_time(stall_a_burst(Stall::Hang));
+}

@@ -1,0 +1,75 @@
+//! The deployment that a scenario starts with.
+
+use ecsrunner_sim::world::faults::Weather;
+use ecsrunner_sim::world::{Setup, Simulation};
+use serde_json::{Value, json};
+
+use super::{World, minutes};
+
+pub(crate) const SUBNETS: [&str; 2] = ["subnet-aaaa1111", "subnet-bbbb2222"];
+/// More runners than any scenario needs at once.
+const MAX_RUNNERS: u32 = 2000;
+
+/// A deployment for `acme/*` with two subnets and the classes `small` (the default) and `spot`.
+pub(crate) struct Deployment {
+    setup: Setup,
+}
+
+impl Deployment {
+    pub(crate) fn seeded(seed: u64) -> Self {
+        let setup = Setup {
+            seed,
+            settings: json!({"version": 1, "deployment": "sim", "repositories": ["acme/*"]}),
+            classes: json!({
+                "small": {"cpu": 512, "memory": 1024, "default": true},
+                "spot": {"cpu": 512, "memory": 1024, "capacity": "spot-then-on-demand"},
+            }),
+            subnets: SUBNETS.to_vec(),
+            timeout: minutes(1),
+            weather: Weather::default(),
+        };
+        Self { setup }.max_runners(MAX_RUNNERS)
+    }
+
+    pub(crate) fn weather(mut self, weather: Weather) -> Self {
+        self.setup.weather = weather;
+        self
+    }
+
+    pub(crate) fn max_runners(self, count: u32) -> Self {
+        self.setting("limits", json!({"max_runners": count}))
+    }
+
+    /// The limits that an operator gets without asking: at most 50 runners.
+    pub(crate) fn default_limits(self) -> Self {
+        self.setting("limits", json!({}))
+    }
+
+    pub(crate) fn repositories(self, patterns: &[&str]) -> Self {
+        self.setting("repositories", json!(patterns))
+    }
+
+    /// Runners are registered with the organization `acme` and not with a repository.
+    pub(crate) fn organization_runners(self) -> Self {
+        self.setting("registration", json!({"organization": {"name": "acme", "group": 1}}))
+    }
+
+    pub(crate) fn class(mut self, name: &str, class: Value) -> Self {
+        self.setup.classes[name] = class;
+        self
+    }
+
+    /// Adds a class `spotonly` that Fargate Spot alone can serve.
+    pub(crate) fn spot_only_class(self) -> Self {
+        self.class("spotonly", json!({"cpu": 512, "memory": 1024, "capacity": "spot"}))
+    }
+
+    pub(crate) fn start(self) -> World {
+        World { simulation: Simulation::new(self.setup) }
+    }
+
+    fn setting(mut self, key: &str, value: Value) -> Self {
+        self.setup.settings[key] = value;
+        self
+    }
+}

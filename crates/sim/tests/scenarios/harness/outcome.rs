@@ -1,0 +1,218 @@
+//! What a scenario came to: figures for people, and what always holds.
+
+#![expect(clippy::print_stdout, reason = "the figures are for people to read, with --nocapture")]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Display;
+use std::time::Duration;
+
+use ecsrunner_core::hold::Held;
+use ecsrunner_core::id::JobId;
+use ecsrunner_core::job::JobEnding;
+use ecsrunner_core::policy::Subject;
+use ecsrunner_sim::world::Outside;
+use ecsrunner_sim::world::faults::Method;
+use ecsrunner_sim::world::github::{HubJob, HubState};
+use jiff::{SignedDuration, Timestamp};
+
+use super::World;
+use super::jobs::{FOREIGN, repository};
+
+/// By then a job whose webhook came is on record, whatever is slow.
+const RECORDED_WITHIN: SignedDuration = SignedDuration::from_mins(5);
+/// What tells the runner's name to its task.
+const RUNNER_VARIABLE: &str = "ECSRUNNER_RUNNER";
+
+/// Prints a scenario's figures in one line: `K5  others_done=0/40 launches=37`.
+pub(crate) fn print(scenario: &str, figures: &[(&str, &dyn Display)]) {
+    let figures: Vec<String> = figures.iter().map(|(name, figure)| format!("{name}={figure}")).collect();
+    println!("{scenario}  {}", figures.join(" "));
+}
+
+impl World {
+    /// Returns how many runners were reserved.
+    pub(crate) fn launches(&self) -> u64 {
+        self.outside().ledger.launches
+    }
+
+    /// Returns how many tasks AWS has started.
+    pub(crate) fn tasks(&self) -> usize {
+        self.outside().ecs.tasks().count()
+    }
+
+    pub(crate) fn tasks_in(&self, subnet: &str) -> usize {
+        self.outside().ecs.tasks().filter(|task| task.subnet == subnet).count()
+    }
+
+    /// Returns when AWS accepted the first task, counted from the start of the scenario.
+    pub(crate) fn first_task_after(&self) -> Option<Duration> {
+        let first = self.outside().ecs.tasks().map(|task| task.created_at).min()?;
+        let ago = Duration::try_from(self.now().duration_since(first)).unwrap();
+        Some(self.elapsed() - ago)
+    }
+
+    pub(crate) fn tasks_alive(&self) -> usize {
+        self.outside().ecs.tasks().filter(|task| task.stopped_at.is_none()).count()
+    }
+
+    /// Returns what all tasks together have cost so far, in hours: `47.8`.
+    pub(crate) fn task_hours(&self) -> String {
+        let now = self.now();
+        let secs: f64 = self
+            .outside()
+            .ecs
+            .tasks()
+            .map(|task| task.stopped_at.unwrap_or(now).duration_since(task.created_at).as_secs_f64())
+            .sum();
+        format!("{:.1}", secs / 3600.0)
+    }
+
+    /// Returns how many runners are on record and not gone.
+    pub(crate) fn open_runners(&self) -> usize {
+        self.outside().tables.runners.len()
+    }
+
+    pub(crate) fn open_jobs(&self) -> usize {
+        self.outside().tables.jobs.len()
+    }
+
+    /// Returns how many registrations GitHub has made.
+    pub(crate) fn registrations(&self) -> usize {
+        self.outside().hub.configured.len()
+    }
+
+    /// Returns how often GitHub's limit of registrations was hit.
+    pub(crate) fn throttled_registrations(&self) -> u32 {
+        self.outside().hub.throttled
+    }
+
+    /// Returns how often a job was asked for while GitHub throttled that.
+    pub(crate) fn throttled_job_reads(&self) -> u64 {
+        self.outside().hub.throttled_job_reads
+    }
+
+    /// Returns writes of open jobs.
+    pub(crate) fn job_writes(&self) -> u64 {
+        self.outside().ledger.job_writes
+    }
+
+    /// Returns whether policy refused the job when its webhook came.
+    pub(crate) fn is_refused(&self, job: JobId) -> bool {
+        is_refused(&self.outside(), job)
+    }
+
+    /// Returns whether the hook of a runner that boots now would refuse the job, or `None` without such a runner.
+    pub(crate) fn hook_refuses(&self, job: &Subject<'_>) -> Option<bool> {
+        self.outside().tables.boot.values().next().map(|boot| boot.item.policy.judge(job).is_err())
+    }
+
+    pub(crate) fn calls(&self, method: Method) -> u64 {
+        self.outside().ledger.calls.get(&method).copied().unwrap_or_default()
+    }
+
+    pub(crate) fn github_calls(&self) -> u64 {
+        let outside = self.outside();
+        let of_github = outside.ledger.calls.iter().filter(|(method, _)| method.is_githubs());
+        of_github.map(|(_, calls)| calls).sum()
+    }
+
+    /// Returns the holds and their failures in a row: `class:small*37`.
+    pub(crate) fn holds(&self) -> String {
+        let outside = self.outside();
+        list(outside.tables.holds.values().map(|hold| (held_name(&hold.held), hold.failures)).collect())
+    }
+
+    /// Returns the most failures in a row of any hold.
+    pub(crate) fn failures_in_a_row(&self) -> u32 {
+        self.outside().tables.holds.values().map(|hold| hold.failures).max().unwrap_or(0)
+    }
+
+    /// Returns open runners by stage; `!` marks those that still need their configuration.
+    pub(crate) fn stages(&self) -> String {
+        let outside = self.outside();
+        count(outside.tables.runners.values().map(|runner| {
+            let mark = if runner.awaits_configuration() { "!" } else { "" };
+            format!("{}{mark}", runner.stage().as_str())
+        }))
+    }
+
+    /// Returns runners that are gone, by kind of ending.
+    pub(crate) fn endings(&self) -> String {
+        let mut kinds: BTreeMap<String, u64> = BTreeMap::new();
+        for ((kind, _), count) in &self.outside().ledger.endings {
+            *kinds.entry((*kind).to_owned()).or_default() += count;
+        }
+        list(kinds)
+    }
+
+    /// Returns writes of queued jobs by the reason that they wait for.
+    pub(crate) fn wait_writes(&self) -> String {
+        let outside = self.outside();
+        list(outside.ledger.wait_writes.iter().map(|(code, count)| ((*code).to_owned(), *count)).collect())
+    }
+
+    /// Returns invocations of the function that failed, by why.
+    pub(crate) fn failures(&self) -> String {
+        let outside = self.outside();
+        list(outside.ledger.failures.iter().map(|(why, count)| (why.replace(' ', "_"), *count)).collect())
+    }
+
+    /// Fails if a job was lost or executed twice, or a runner has two tasks.
+    pub(crate) fn assert_nothing_lost_or_doubled(&self) {
+        self.assert_nothing_doubled();
+        let (outside, now) = (self.outside(), self.now());
+        let lost: Vec<&HubJob> =
+            outside.hub.jobs.values().filter(|job| is_lost(&outside, job, now)).collect();
+        assert!(lost.is_empty(), "queued at GitHub and not on record: {lost:#?}");
+    }
+
+    /// Fails if a job was executed twice, a job's task was stopped, or a runner has two tasks.
+    pub(crate) fn assert_nothing_doubled(&self) {
+        let outside = self.outside();
+        assert!(outside.ledger.violations.is_empty(), "{:#?}", outside.ledger.violations);
+        let twice: Vec<&HubJob> = outside.hub.jobs.values().filter(|job| job.begun > 1).collect();
+        assert!(twice.is_empty(), "executed twice: {twice:#?}");
+        let mut alive = BTreeSet::new();
+        for task in outside.ecs.tasks().filter(|task| task.stopped_at.is_none()) {
+            let runner = task.environment.get(RUNNER_VARIABLE).cloned();
+            assert!(alive.insert(runner.clone()), "runner {runner:?} has two tasks");
+        }
+    }
+}
+
+/// Whether GitHub waits for us, and we do not know it.
+fn is_lost(outside: &Outside, job: &HubJob, now: Timestamp) -> bool {
+    let is_waiting = job.state == HubState::Queued && job.order.repository != repository(FOREIGN);
+    let is_old = now.duration_since(job.created_at) > RECORDED_WITHIN;
+    is_waiting && is_old && !is_refused(outside, job.id) && !outside.tables.jobs.contains_key(&job.id)
+}
+
+fn is_refused(outside: &Outside, job: JobId) -> bool {
+    let ended = outside.tables.ended.get(&job);
+    ended.is_some_and(|ended| matches!(ended.ending, JobEnding::Refused { .. }))
+}
+
+fn held_name(held: &Held) -> String {
+    match held {
+        Held::Scope(scope) => format!("scope:{scope:?}"),
+        Held::Class(class) => format!("class:{class}"),
+        Held::Placement { placement, .. } => {
+            let subnet = placement.subnet.as_ref().map_or("any", |subnet| subnet.as_str());
+            format!("placement:{}:{subnet}", placement.market.capacity_provider())
+        }
+    }
+}
+
+fn count(names: impl Iterator<Item = String>) -> String {
+    let mut counts: BTreeMap<String, u64> = BTreeMap::new();
+    for name in names {
+        *counts.entry(name).or_default() += 1;
+    }
+    list(counts)
+}
+
+/// Shows counts as `busy*3,ending*1`, or `-` where there are none.
+fn list<C: Display>(counts: BTreeMap<String, C>) -> String {
+    let shown: Vec<String> = counts.iter().map(|(name, count)| format!("{name}*{count}")).collect();
+    if shown.is_empty() { "-".to_owned() } else { shown.join(",") }
+}
