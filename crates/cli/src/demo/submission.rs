@@ -121,7 +121,7 @@ fn local_files(workflow: &Path, text: &str) -> anyhow::Result<Files> {
         if seen.contains(&folder) {
             continue;
         }
-        // One that is missing is told of by whoever reads the workflow.
+        // The reader of the workflow reports a missing one.
         if root.join(&folder).is_dir() {
             add_folder(&root, &folder, &mut files)?;
         }

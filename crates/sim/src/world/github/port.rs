@@ -52,7 +52,7 @@ impl MemoryGitHub {
         })
     }
 
-    /// Waits as long as a registration takes besides the way to GitHub, or until the caller gives up.
+    /// Waits as long as GitHub works on a registration, or until the caller gives up.
     async fn await_registration(&self, scope: &Scope) -> Result<(), GitHubError> {
         let (takes, hangs) = {
             let faults = &self.0.lock().hub.faults;

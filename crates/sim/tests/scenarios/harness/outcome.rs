@@ -18,7 +18,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::World;
 use super::jobs::{FOREIGN, repository};
 
-/// By then a job whose webhook came is on record, whatever is slow.
+/// A job whose webhook came is on record by then, even in slow rounds.
 const RECORDED_WITHIN: SignedDuration = SignedDuration::from_mins(5);
 /// What tells the runner's name to its task.
 const RUNNER_VARIABLE: &str = "ECSRUNNER_RUNNER";
