@@ -61,6 +61,11 @@ pub(crate) fn verdicts_path(dir: &Path) -> PathBuf {
     dir.join("verdicts")
 }
 
+/// `refusals`, the FIFO of agents before `verdicts`: a refusal's bare sentence.
+pub(crate) fn refusals_path(dir: &Path) -> PathBuf {
+    dir.join("refusals")
+}
+
 /// What the hook tells the agent: a line of the FIFO.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum Verdict {
@@ -91,7 +96,8 @@ impl Verdict {
         Some(Self::Refused(Self::printable(line.strip_prefix(Self::REFUSED)?)))
     }
 
-    fn printable(text: &str) -> String {
+    /// The text without control characters, at most 300 characters of it.
+    pub(crate) fn printable(text: &str) -> String {
         text.chars().filter(|c| !c.is_control()).take(Self::SENTENCE_CHARS).collect()
     }
 }

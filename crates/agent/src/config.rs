@@ -12,6 +12,7 @@ use ecsrunner_aws::boot::{Credentials, TaskEndpoints};
 use serde::{Deserialize, Serialize};
 
 use self::reader::Reader;
+pub use self::reader::may_pass;
 
 mod reader;
 
@@ -62,7 +63,7 @@ variables! {
     JOB_LIMIT = "ECSRUNNER_JOB_LIMIT_SECS", Some("21600"), "How long a job may run.";
     EXIT_LIMIT = "ECSRUNNER_EXIT_LIMIT_SECS", Some("90"), "How long the listener may take to end after its job; the listener itself gives up on its session after 30 seconds.";
     STOP_TIMEOUT = "ECSRUNNER_STOP_TIMEOUT_SECS", Some("120"), "The container's stopTimeout: the listener is killed 5 seconds before it ends. 25 is the least that lets a running job end; 6 is the least that is taken.";
-    RETRY_DELAY = "ECSRUNNER_RETRY_DELAY_MS", Some("5000"), "Pause before a listener that ended with an exception (exit code 2) is started again.";
+    RETRY_DELAY = "ECSRUNNER_RETRY_DELAY_MS", Some("5000"), "Pause before a listener that ended with an exception (exit code 2) or with a new configuration (6) is started again.";
     LISTENER_ENV = "ECSRUNNER_LISTENER_ENV", None, "Names of further variables to pass to the listener and its job, separated by commas; of `ACTIONS_RUNNER_*` only `ACTIONS_RUNNER_ACTION_ARCHIVE_CACHE` and `ACTIONS_RUNNER_PRINT_LOG_TO_STDOUT`.";
     ACTION_ARCHIVE_CACHE = "ACTIONS_RUNNER_ACTION_ARCHIVE_CACHE", None, "Passed to the listener and its job, where it is set: a directory of downloaded actions.";
     PATH = "PATH", Some("/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"), "Passed to the listener and its job.";

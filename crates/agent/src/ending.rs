@@ -29,6 +29,8 @@ pub(crate) enum Cause {
     IdleLimit,
     /// The job's hook did not check in within the hook limit.
     HookLimit,
+    /// At the hook limit the listener had started no worker for its job.
+    NoWorker,
     /// The job ran past its limit.
     JobLimit,
     /// The listener outlived its job for longer than the exit limit.
@@ -45,6 +47,7 @@ impl Cause {
             Self::ConnectLimit => "connect_limit",
             Self::IdleLimit => "idle_limit",
             Self::HookLimit => "hook_limit",
+            Self::NoWorker => "no_worker",
             Self::JobLimit => "job_limit",
             Self::ExitLimit => "exit_limit",
             Self::Refused(_) => "job_refused",
@@ -151,5 +154,6 @@ pub(crate) fn reason(exit: AgentExit) -> &'static str {
         AgentExit::JobAbandoned => "job_abandoned",
         AgentExit::JobWithdrawn => "job_withdrawn",
         AgentExit::DirectoryUnreadable => "directory_unreadable",
+        AgentExit::GithubUnavailable => "github_unavailable",
     }
 }

@@ -14,7 +14,6 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 
-use nix::errno::Errno;
 use nix::fcntl::OFlag;
 
 const FILE: &str = ".env";
@@ -27,8 +26,10 @@ const LIMIT_BYTES: u64 = 1024 * 1024;
 /// The file cannot be brought into a form that overrides none of the agent's variables.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum EnvFileError {
-    #[error("`{0}` is a symbolic link or no regular file: a regular file is expected")]
+    #[error("`{0}` is no regular file: a regular file, or a symbolic link to one, is expected")]
     NotRegular(PathBuf),
+    #[error("`{0}` is a symbolic link to a file that not every user can read: mode o+r is expected")]
+    PrivateTarget(PathBuf),
     #[error("`{0}` is larger than 1 MiB")]
     TooLarge(PathBuf),
     #[error("`{0}` is expected to be text in UTF-8")]
@@ -91,18 +92,24 @@ fn hold_one(root: &Path, is_own: &impl Fn(&str) -> bool, found: &mut EnvFile) ->
 /// The open file and its text; `None` where there is no file.
 fn read(path: &Path) -> Result<Option<(File, Vec<u8>)>, EnvFileError> {
     let failed = |source: io::Error| EnvFileError::Read { path: path.to_owned(), source };
-    // Links are not followed: the agent can read files that the listener's user cannot.
-    let flags = (OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits();
-    let file = match OpenOptions::new().read(true).custom_flags(flags).open(path) {
-        Ok(file) => file,
+    // Looked at before it is opened, because opening a device can do something.
+    // The listener, too, takes a link that leads nowhere for no file.
+    match fs::metadata(path) {
+        Ok(found) if found.is_file() => {}
+        Ok(_) => return Err(EnvFileError::NotRegular(path.to_owned())),
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) if error.raw_os_error() == Some(Errno::ELOOP as i32) => {
-            return Err(EnvFileError::NotRegular(path.to_owned()));
-        }
         Err(error) => return Err(failed(error)),
-    };
-    if !file.metadata().map_err(failed)?.is_file() {
+    }
+    let flags = OFlag::O_NONBLOCK.bits();
+    let file = OpenOptions::new().read(true).custom_flags(flags).open(path).map_err(failed)?;
+    let found = file.metadata().map_err(failed)?;
+    if !found.is_file() {
         return Err(EnvFileError::NotRegular(path.to_owned()));
+    }
+    // The agent can read files that the listener's user cannot, and must not copy them.
+    let is_link = fs::symlink_metadata(path).map_err(failed)?.is_symlink();
+    if is_link && found.mode() & 0o004 == 0 {
+        return Err(EnvFileError::PrivateTarget(path.to_owned()));
     }
     let mut text = Vec::new();
     (&file).take(LIMIT_BYTES + 1).read_to_end(&mut text).map_err(failed)?;
@@ -131,8 +138,8 @@ fn variable(line: &[u8]) -> Option<(String, &[u8])> {
     (!name.is_empty()).then_some((name, &line[separator + 1..]))
 }
 
-/// Replaces the file instead of writing into it, because it can be a hard link
-/// to a file that other runners share.
+/// Replaces the file instead of writing into it, because it can be a link to a
+/// file that other runners share. The new file takes the place of the link.
 fn replace(root: &Path, old: &File, text: &[u8]) -> io::Result<()> {
     let (path, new) = (root.join(FILE), root.join(NEW_FILE));
     match fs::remove_file(&new) {

@@ -83,10 +83,19 @@ pub(crate) fn hook(agent_dir: &Path, lookup: impl Fn(&str) -> Option<OsString>, 
     1
 }
 
+/// Tells the agent, which may be of an older release: on one machine a runner
+/// outlives an upgrade of the executable, and its hook is the new one. Such an
+/// agent has no FIFO for verdicts, and takes any text in its own for a refusal.
 fn tell_agent(agent_dir: &Path, verdict: &Verdict) -> io::Result<()> {
-    let path = agent_dir::verdicts_path(agent_dir);
-    let mut fifo = OpenOptions::new().write(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(path)?;
-    fifo.write_all(verdict.line().as_bytes())
+    let open = |path| OpenOptions::new().write(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(path);
+    match (open(agent_dir::verdicts_path(agent_dir)), verdict) {
+        (Ok(mut fifo), _) => fifo.write_all(verdict.line().as_bytes()),
+        (Err(_), Verdict::Refused(reason)) => {
+            let line = format!("{}\n", Verdict::printable(reason));
+            open(agent_dir::refusals_path(agent_dir))?.write_all(line.as_bytes())
+        }
+        (Err(error), Verdict::Allowed) => Err(error),
+    }
 }
 
 fn judge(

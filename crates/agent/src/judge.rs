@@ -14,8 +14,10 @@ use crate::phase::Phase;
 use crate::processes::Status;
 use crate::words::{Word, Words};
 
-/// Any exception of the listener's. Another start may not meet it again.
-const RETRYABLE: Status = Status::Code(2);
+/// Any exception of the listener's, which another start may not meet again; and
+/// a listener that wrote a new configuration and asks to be started with it
+/// (read in the official runner 2.336).
+const RETRYABLE: [Status; 2] = [Status::Code(2), Status::Code(6)];
 const SESSION_CONFLICT: Status = Status::Code(5);
 const VERSION_DEPRECATED: Status = Status::Code(7);
 
@@ -35,10 +37,10 @@ impl ListenerEnd<'_> {
     /// Whether another start may succeed: no job was seen, and nothing that the
     /// listener said means that it would end in the same way.
     pub(crate) fn is_retryable(&self) -> bool {
-        self.status == RETRYABLE
+        RETRYABLE.contains(&self.status)
             && self.stopped.is_none()
             && !self.phase.job_seen()
-            && self.words.word().is_none_or(|word| word == Word::SessionConflict)
+            && matches!(self.words.word(), None | Some(Word::SessionConflict | Word::Unavailable))
     }
 
     /// The agent's ending for it.
@@ -56,6 +58,12 @@ impl ListenerEnd<'_> {
                 return Ending::new(
                     AgentExit::HookSilent,
                     "the job's hook did not check in within the hook limit: the job was ended",
+                );
+            }
+            Cause::NoWorker => {
+                return Ending::new(
+                    AgentExit::JobNotStarted,
+                    "the listener had started no worker for its job at the hook limit: GitHub did not let the job start",
                 );
             }
             Cause::JobLimit => {
@@ -76,6 +84,8 @@ impl ListenerEnd<'_> {
         match cause {
             Cause::Signal => Ending::new(AgentExit::Interrupted, "a signal asked the agent to stop"),
             Cause::ConnectLimit => self.not_connected("the listener did not listen within the connect limit"),
+            // It had listened, was started again, and got no session any more.
+            _ if *then == Phase::Starting => self.not_connected(STARTED_AGAIN),
             _ => self.no_job("no job came within the idle limit"),
         }
     }
@@ -91,11 +101,12 @@ impl ListenerEnd<'_> {
             }
             Phase::Running { .. } if self.status == Status::Code(0) => Ending::new(
                 AgentExit::JobNotStarted,
-                "the listener ended without a word on its job's end: GitHub did not let the job start",
+                "the listener ended without a word on its job's end: GitHub did not let it start, or it was \
+                 cancelled before it started",
             ),
             Phase::Running { .. } => self.crashed("the listener ended under its job"),
             Phase::Listening if self.status == Status::Code(0) => self.lost().unwrap_or_else(|| {
-                let detail = "the listener ended while it waited: the job that it was offered was gone";
+                let detail = "it ended by itself while it waited; usually the offered job was gone";
                 Ending::new(AgentExit::JobWithdrawn, detail)
             }),
             Phase::Starting | Phase::Listening => self.failed().unwrap_or_else(|| match self.status {
@@ -109,10 +120,9 @@ impl ListenerEnd<'_> {
 
     /// The end of a listener whose time ran out between two starts.
     pub(crate) fn judge_retries(&self, cause: &Cause) -> Ending {
-        let detail = "the listener was started again until its time ran out";
         match cause {
-            Cause::ConnectLimit => self.not_connected(detail),
-            _ => self.no_job(detail),
+            Cause::IdleLimit if *self.phase == Phase::Listening => self.no_job(STARTED_AGAIN),
+            _ => self.not_connected(STARTED_AGAIN),
         }
     }
 
@@ -149,6 +159,13 @@ impl ListenerEnd<'_> {
             Some(Word::SessionRefused) if *self.phase == Phase::Starting => {
                 (AgentExit::SessionRefused, "GitHub refused the runner's session")
             }
+            // A listener that a signal ended by itself has another fault.
+            Some(Word::Unavailable)
+                if *self.phase == Phase::Starting
+                    && (self.stopped.is_some() || matches!(self.status, Status::Code(_))) =>
+            {
+                (AgentExit::GithubUnavailable, "GitHub answered the listener with errors")
+            }
             Some(Word::DirectoryUnreadable) => (
                 AgentExit::DirectoryUnreadable,
                 "the runner's directory and each one above it must be listable by the listener's user",
@@ -169,6 +186,7 @@ impl ListenerEnd<'_> {
     }
 }
 
+const STARTED_AGAIN: &str = "the listener was started again until its time ran out";
 const TOO_OLD: &str = "GitHub refuses this version of the runner: the image is too old";
 const CONFLICT: &str = "GitHub has another session of this runner open";
 

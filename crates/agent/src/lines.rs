@@ -21,10 +21,11 @@ pub(crate) enum Hint {
 ///
 /// A job's display name is printed as it is, with its line ends. So a line
 /// counts only with the time at its start, and the end of a job only with the
-/// name that `Running job: ` told.
+/// name that `Running job: ` told and at no earlier time.
 #[derive(Default, Debug)]
 pub(crate) struct Hints {
-    job: Option<String>,
+    /// The job's name and the time of the line that told it.
+    job: Option<(String, String)>,
     /// The line about the job's end has begun, and the job's name continues on the next line.
     is_name_open: bool,
 }
@@ -32,35 +33,44 @@ pub(crate) struct Hints {
 impl Hints {
     /// Reads one line, anchored at its start.
     pub(crate) fn read(&mut self, line: &str) -> Option<Hint> {
-        let line = line.trim_end_matches(['\r', '\n']);
+        // A name may end with a carriage return.
+        let line = line.strip_suffix('\n').unwrap_or(line);
         // With debug output switched on, these come between any two lines.
         if line.starts_with("[RUNNER ") || line.starts_with("[WORKER ") {
             return None;
         }
-        let Some(said) = after_time(line) else { return self.read_name(line) };
-        if said == "Listening for Jobs" {
+        // A name's further lines may have the form of a line with a time.
+        let in_name = self.read_name(line);
+        let Some((time, said)) = split_time(line).filter(|_| in_name.is_none()) else { return in_name };
+        if said.trim_end() == "Listening for Jobs" {
             return Some(Hint::Listening);
         }
         if let Some(job) = said.strip_prefix("Running job: ") {
             // Another such line is the name of the job, or forged.
-            self.job.get_or_insert_with(|| job.to_owned());
+            self.job.get_or_insert_with(|| (job.to_owned(), time.to_owned()));
             return Some(Hint::Running { job: job.to_owned() });
         }
-        let rest = said.strip_prefix("Job ")?.strip_prefix(self.job.as_deref()?)?;
-        self.is_name_open = rest.is_empty();
-        let result = rest.strip_prefix(COMPLETED)?;
-        RESULTS.contains(&result).then(|| Hint::Completed { result: result.to_owned() })
+        // The times have one form, so that they compare as texts.
+        let (name, _) = self.job.as_ref().filter(|(_, began)| time >= began.as_str())?;
+        let rest = said.strip_prefix("Job ")?.strip_prefix(name.as_str())?;
+        if rest.is_empty() {
+            self.is_name_open = true;
+        }
+        completed(rest.strip_prefix(COMPLETED)?)
     }
 
-    /// Reads a line without a time: perhaps the rest of the job's name.
+    /// Reads a line that may be the rest of the job's name.
     fn read_name(&mut self, line: &str) -> Option<Hint> {
         let (_, result) = line.rsplit_once(COMPLETED).filter(|_| self.is_name_open)?;
-        if !RESULTS.contains(&result) {
-            return None;
-        }
+        let hint = completed(result)?;
         self.is_name_open = false;
-        Some(Hint::Completed { result: result.to_owned() })
+        Some(hint)
     }
+}
+
+/// The hint of a result that the official runner knows.
+fn completed(result: &str) -> Option<Hint> {
+    RESULTS.contains(&result).then(|| Hint::Completed { result: result.to_owned() })
 }
 
 const COMPLETED: &str = " completed with result: ";
@@ -70,15 +80,15 @@ pub(crate) const ABANDONED: &str = "Abandoned";
 /// The results that the official runner knows.
 const RESULTS: [&str; 6] = ["Succeeded", "SucceededWithIssues", "Failed", "Canceled", "Skipped", ABANDONED];
 
-/// What follows a leading `2026-11-01 12:34:56Z: `.
-fn after_time(line: &str) -> Option<&str> {
+/// A leading `2026-11-01 12:34:56Z`, and what follows it and `: `.
+fn split_time(line: &str) -> Option<(&str, &str)> {
     const SHAPE: &[u8] = b"dddd-dd-dd dd:dd:ddZ: ";
     let fits = line.len() >= SHAPE.len()
         && line.bytes().zip(SHAPE).all(|(byte, shape)| match shape {
             b'd' => byte.is_ascii_digit(),
             other => byte == *other,
         });
-    fits.then(|| &line[SHAPE.len()..])
+    fits.then(|| (&line[..SHAPE.len() - 2], &line[SHAPE.len()..]))
 }
 
 impl Line<'_> {
@@ -142,10 +152,6 @@ mod tests {
         told
     }
 
-    fn completed(result: &str) -> Option<Hint> {
-        Some(Hint::Completed { result: result.to_owned() })
-    }
-
     #[test]
     fn the_listeners_lines_are_read_with_their_time_and_the_jobs_own_name() {
         assert_eq!(last(&["T: Listening for Jobs\r\n"]), Some(Hint::Listening));
@@ -190,6 +196,27 @@ mod tests {
         assert_eq!(last(&lines), completed("Failed"));
         let twice = [&lines[..], &["c completed with result: Succeeded"]].concat();
         assert_eq!(last(&twice), None, "the line has ended");
+    }
+
+    #[test]
+    fn a_name_may_end_with_a_carriage_return() {
+        let lines = ["T: Running job: a\r\n", "T: Job a\r completed with result: Failed\n"];
+        assert_eq!(last(&lines), completed("Failed"));
+        let lines = ["T: Running job: a\r\n", "T: Job a\r\n", "b completed with result: Failed\n"];
+        assert_eq!(last(&lines), completed("Failed"));
+    }
+
+    #[test]
+    fn a_line_of_the_name_that_looks_like_the_jobs_end_counts_only_where_that_line_is_printed() {
+        let (run, told) =
+            ("T: Running job: a", "2026-11-01 00:00:00Z: Job a completed with result: Succeeded");
+        assert_eq!(last(&[run, told]), None, "earlier than the job");
+        let name_ends = format!("{told} completed with result: Failed");
+        assert_eq!(last(&[run, told, "T: Job a", &name_ends]), completed("Failed"));
+        assert_eq!(
+            last(&[run, "T: Job a", "T: x", "T: y completed with result: Failed"]),
+            completed("Failed")
+        );
     }
 
     #[test]

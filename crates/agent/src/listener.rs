@@ -55,6 +55,11 @@ const DEPRECATED_EXIT_CODE: &str = "ACTIONS_RUNNER_RETURN_VERSION_DEPRECATED_EXI
 pub(crate) const PASSED_VARIABLES: [&str; 2] =
     ["ACTIONS_RUNNER_ACTION_ARCHIVE_CACHE", "ACTIONS_RUNNER_PRINT_LOG_TO_STDOUT"];
 
+/// Variables by which bash executes something before the script that it was
+/// given, or ends without having executed it. The official runner 2.336 starts the
+/// job-started hook as `bash -e PATH`. `BASH_FUNC_*`, exported functions, do the same.
+const BASH_VARIABLES: [&str; 3] = ["BASH_ENV", "SHELLOPTS", "BASHOPTS"];
+
 /// Whether only the agent may set a variable, and the image may not. The
 /// official runner 2.336 reads the names of some variables without regard to case.
 pub(crate) fn is_reserved(name: &str) -> bool {
@@ -62,7 +67,8 @@ pub(crate) fn is_reserved(name: &str) -> bool {
     let of_runner = upper.starts_with("ACTIONS_RUNNER_") && !PASSED_VARIABLES.contains(&name);
     // The demo's stand-in for the listener is told what to do by variables of its own.
     let of_ours = upper.starts_with("ECSRUNNER_") && !upper.starts_with("ECSRUNNER_SIM_");
-    name == HOME || of_runner || of_ours
+    let of_bash = BASH_VARIABLES.contains(&name) || name.starts_with("BASH_FUNC_");
+    name == HOME || of_runner || of_ours || of_bash
 }
 
 /// Removes from the runner's `.env` every variable that the agent sets.

@@ -105,25 +105,22 @@ pub(crate) fn kill_leftovers(signals: &Signals) -> Leftovers {
     }
 }
 
-/// A process below this one. A zombie is still one until it is reaped: left
+/// A process. A zombie is still one until it is reaped: left
 /// to another parent, it could stay for ever.
 struct Process {
     pid: Pid,
     zombie: bool,
 }
 
+/// Whether a process has a child that has not ended.
+pub(crate) fn has_child(parent: Pid) -> bool {
+    let children = children().remove(&parent.as_raw()).unwrap_or_default();
+    children.iter().any(|child| !child.zombie)
+}
+
 /// Every process below this one, each after its parent.
 fn descendants() -> Vec<Process> {
-    let mut children: BTreeMap<i32, Vec<Process>> = BTreeMap::new();
-    let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
-    for entry in entries.flatten() {
-        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
-        // Whatever is gone meanwhile is no descendant any more.
-        let Ok(stat) = fs::read(entry.path().join("stat")) else { continue };
-        if let Some((parent, zombie)) = parent_and_state(&String::from_utf8_lossy(&stat)) {
-            children.entry(parent).or_default().push(Process { pid: Pid::from_raw(pid), zombie });
-        }
-    }
+    let mut children = children();
     let mut found = Vec::new();
     let mut parents = vec![Pid::this().as_raw()];
     while let Some(parent) = parents.pop() {
@@ -132,6 +129,21 @@ fn descendants() -> Vec<Process> {
         found.extend(below);
     }
     found
+}
+
+/// The processes of this system, by the id of their parent.
+fn children() -> BTreeMap<i32, Vec<Process>> {
+    let mut children: BTreeMap<i32, Vec<Process>> = BTreeMap::new();
+    let Ok(entries) = fs::read_dir("/proc") else { return children };
+    for entry in entries.flatten() {
+        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
+        // Whatever is gone meanwhile is no descendant any more.
+        let Ok(stat) = fs::read(entry.path().join("stat")) else { continue };
+        if let Some((parent, zombie)) = parent_and_state(&String::from_utf8_lossy(&stat)) {
+            children.entry(parent).or_default().push(Process { pid: Pid::from_raw(pid), zombie });
+        }
+    }
+    children
 }
 
 /// A process's parent, and whether it is a zombie, from its `/proc/<pid>/stat`:

@@ -26,7 +26,7 @@ use crate::signals::{self, Signals};
 use crate::stopping::Stop;
 use crate::words::Words;
 
-const MOST_RETRIES: u32 = 10;
+const MAX_RETRIES: u32 = 10;
 /// What is read of a listener's output after its end.
 const REST_LIMIT_BYTES: usize = 4 * 1024 * 1024;
 /// How long a job's name that is handed to the log may be.
@@ -58,7 +58,7 @@ pub(crate) fn supervise(
         phase: Phase::Starting,
         hints: Hints::default(),
         words: Words::default(),
-        checked_in: false,
+        verdict: None,
         stop: None,
         signals_seen: 0,
     };
@@ -77,8 +77,8 @@ struct Supervisor<'a, W> {
     phase: Phase,
     hints: Hints,
     words: Words,
-    /// Whether the job's hook has told its verdict.
-    checked_in: bool,
+    /// What the job's hook has told. A refusal stays.
+    verdict: Option<Verdict>,
     stop: Option<Stop>,
     /// How many signals have asked the agent to stop.
     signals_seen: u32,
@@ -90,7 +90,7 @@ impl<W: Write> Supervisor<'_, W> {
         loop {
             let status = self.run_once(account, jit, retries)?;
             let end = self.end(status);
-            if !end.is_retryable() || retries == MOST_RETRIES {
+            if !end.is_retryable() || retries == MAX_RETRIES {
                 return Ok(end.judge());
             }
             retries += 1;
@@ -179,7 +179,7 @@ impl<W: Write> Supervisor<'_, W> {
         let limits: &Limits = &self.config.limits;
         match (&self.stop, &self.phase) {
             (Some(stop), _) => (stop.deadline(), None),
-            (None, Phase::Running { since }) if !self.checked_in && limits.hook < limits.job => {
+            (None, Phase::Running { since }) if self.verdict.is_none() && limits.hook < limits.job => {
                 (*since + limits.hook, Some(Cause::HookLimit))
             }
             (None, Phase::Running { since }) => (*since + limits.job, Some(Cause::JobLimit)),
@@ -204,6 +204,10 @@ impl<W: Write> Supervisor<'_, W> {
             return false;
         }
         match (cause, &self.stop) {
+            // Its job was never begun, so no hook is silent.
+            (Some(Cause::HookLimit), _) if !processes::has_child(listener.pid) => {
+                self.interrupt(listener, Cause::NoWorker);
+            }
             (Some(cause), _) => self.interrupt(listener, cause),
             (None, Some(stop)) if stop.is_killed() => return true,
             (None, _) => self.kill(listener),
@@ -224,7 +228,11 @@ impl<W: Write> Supervisor<'_, W> {
     }
 
     fn on_verdict(&mut self, listener: &Listener, verdict: Verdict) {
-        self.checked_in = true;
+        // A job can write for ever, so only what is new is told.
+        if !matches!((&self.verdict, &verdict), (None, _) | (Some(Verdict::Allowed), Verdict::Refused(_))) {
+            return;
+        }
+        self.verdict = Some(verdict.clone());
         match (verdict, &mut self.stop) {
             (Verdict::Allowed, _) => self.log.info("hook checked in", &[]),
             (Verdict::Refused(refusal), stop) => {
@@ -312,8 +320,10 @@ impl<W: Write> Supervisor<'_, W> {
             }
             // Only a hint: GitHub may show another result.
             Hint::Completed { result } => {
-                self.log
-                    .info("job ended", &[("listener_result", result), ("hook_checked_in", &self.checked_in)]);
+                self.log.info(
+                    "job ended",
+                    &[("listener_result", result), ("hook_checked_in", &self.verdict.is_some())],
+                );
             }
         }
         self.listening.get_or_insert(now);

@@ -18,10 +18,13 @@ pub(crate) enum Word {
     SessionRefused,
     /// The runner's directory, or one above it, cannot be listed.
     DirectoryUnreadable,
+    /// GitHub answered with an error, and the listener goes on trying. Without an
+    /// answer, as of a container without network, the sentence is another one.
+    Unavailable,
 }
 
 /// Part of a sentence, and its meaning. The first that fits counts.
-const SENTENCES: [(&str, Word); 9] = [
+const SENTENCES: [(&str, Word); 10] = [
     ("registration has been deleted", Word::RegistrationDeleted),
     ("no longer exists on the server", Word::RegistrationDeleted),
     ("is deprecated and cannot receive messages", Word::Deprecated),
@@ -31,6 +34,7 @@ const SENTENCES: [(&str, Word); 9] = [
     ("Failed to create session. Error: Conflict", Word::SessionConflict),
     ("Failed to create session", Word::SessionRefused),
     ("Permission to read the directory contents", Word::DirectoryUnreadable),
+    ("Runner connect error: Error: ", Word::Unavailable),
 ];
 
 /// The words of one start of the listener, up to its job.
@@ -66,7 +70,8 @@ impl Words {
     /// end a listener. They can be read before its `Listening`, which comes
     /// through another pipe.
     pub(crate) fn connected(&mut self) {
-        if matches!(self.word, None | Some(Word::SessionConflict | Word::SessionRefused)) {
+        if matches!(self.word, None | Some(Word::SessionConflict | Word::SessionRefused | Word::Unavailable))
+        {
             *self = Self::default();
         }
     }
@@ -123,13 +128,18 @@ mod tests {
                 "An error occurred: Permission to read the directory contents is required for '/srv/runner' and each directory up the hierarchy.",
                 Word::DirectoryUnreadable,
             ),
+            (
+                "2026-11-28 20:47:08Z: Runner connect error: Error: Service Unavailable. Retrying until reconnected.",
+                Word::Unavailable,
+            ),
         ] {
             assert_eq!(heard(&[line]).word(), Some(word), "{line}");
             let mut words = Words::default();
             words.hear(line, true);
             assert_eq!(words.word(), Some(word), "{line}");
         }
-        assert_eq!(heard(&["√ Connected to GitHub", "Current runner version: '2.336.0'"]).word(), None);
+        let no_network = "2026-11-28 20:47:08Z: Runner connect error: Name or service not known (broker:443). Retrying until reconnected.";
+        assert_eq!(heard(&["√ Connected to GitHub", no_network]).word(), None);
     }
 
     #[test]

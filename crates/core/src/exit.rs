@@ -49,19 +49,21 @@ pub enum AgentExit {
     SessionRefused,
     /// 28: the job's hook did not check in within the hook limit, and the job was ended.
     HookSilent,
-    /// 29: the listener was given a job and ended without having started it.
+    /// 29: the listener was given a job that did not start: GitHub did not let it, or it was cancelled before.
     JobNotStarted,
     /// 30: the runner lost its job: GitHub took it away, or did not answer its renewals.
     JobAbandoned,
-    /// 31: the listener ended by itself before a job, because the job that it was offered was gone.
+    /// 31: the listener ended by itself while it waited; usually the offered job was gone.
     JobWithdrawn,
     /// 32: the listener cannot list its directory, or one above it.
     DirectoryUnreadable,
+    /// 33: GitHub answered the listener's requests for a session with errors until the connect limit.
+    GithubUnavailable,
 }
 
 impl AgentExit {
     /// Every ending, in the order of its code.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 26] = [
         Self::Completed,
         Self::Failed,
         Self::NoBootItem,
@@ -87,6 +89,7 @@ impl AgentExit {
         Self::JobAbandoned,
         Self::JobWithdrawn,
         Self::DirectoryUnreadable,
+        Self::GithubUnavailable,
     ];
 
     /// The process's exit code.
@@ -118,6 +121,7 @@ impl AgentExit {
             Self::JobAbandoned => 30,
             Self::JobWithdrawn => 31,
             Self::DirectoryUnreadable => 32,
+            Self::GithubUnavailable => 33,
         }
     }
 
@@ -144,7 +148,7 @@ mod tests {
     #[test]
     fn exit_codes_are_never_renumbered() {
         let codes: Vec<u8> = AgentExit::ALL.iter().map(|exit| exit.code()).collect();
-        let pinned: Vec<u8> = [0, 1].into_iter().chain(10..=32).collect();
+        let pinned: Vec<u8> = [0, 1].into_iter().chain(10..=33).collect();
         assert_eq!(codes, pinned);
     }
 }

@@ -178,9 +178,10 @@ fn fault_words(note: &Reason) -> String {
     note.detail().map_or_else(|| note.text(), str::to_owned)
 }
 
-/// GitHub's refusal holds its scope, whatever the class.
+/// Whether GitHub is at fault, whatever the class. A refused registration holds
+/// its scope; a refused session holds nothing.
 fn is_githubs(note: Option<&Reason>) -> bool {
-    note.is_some_and(|note| note.code() == Code::ScopeHeld)
+    note.is_some_and(|note| matches!(note.code(), Code::ScopeHeld | Code::NoSession))
 }
 
 #[cfg(test)]

@@ -128,6 +128,8 @@ codes! {
     IdleTimeout = "idle_timeout": "no job came within the idle limit",
     /// The task or the agent did not come up.
     BootFailed = "boot_failed": "the runner did not come up: {}",
+    /// GitHub refused the runner a session, or answered only with errors.
+    NoSession = "no_session": "GitHub gave the runner no session: {}",
     /// The agent or the listener ended without an ending of its own.
     AgentCrashed = "agent_crashed": "the agent ended unexpectedly: {}",
     /// AWS took the Spot capacity back.
@@ -142,12 +144,12 @@ codes! {
     JobRefused = "job_refused": "policy refused the job, and none of its steps was executed",
     /// The job-started hook did not check in, so policy was not known to hold.
     HookSilent = "hook_silent": "the job's hook did not check in within the hook limit, and the job was ended",
-    /// The runner was given the job and could not start it.
-    JobNotStarted = "job_not_started": "GitHub gave the job to the runner and did not let it start",
+    /// The runner was given the job, and the job did not start there.
+    JobNotStarted = "job_not_started": "the job did not start on its runner: GitHub did not let it start, or it was cancelled before",
     /// GitHub took the job away, or did not answer its renewals for about a minute.
     JobAbandoned = "job_abandoned": "the runner lost the job: GitHub took it away, or did not answer its renewals",
-    /// GitHub offered a job that was gone.
-    JobWithdrawn = "job_withdrawn": "the job that GitHub offered to the runner was gone",
+    /// The listener ended by itself before a job.
+    JobWithdrawn = "job_withdrawn": "the runner ended by itself while it waited: usually the offered job was gone",
     /// The runner was stopped under its job.
     Interrupted = "interrupted": "the runner was stopped while its job ran",
 }

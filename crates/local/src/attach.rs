@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::state_dir::{StateDir, StateDirError};
 use crate::task::TaskDir;
 
-const FILE: &str = "server.json";
+pub(crate) const FILE: &str = "server.json";
 
 /// A server, as its state directory tells of it.
 #[derive(Clone, Debug)]

@@ -3,7 +3,7 @@
 pub(crate) mod install;
 pub(crate) mod leftovers;
 pub(crate) mod modes;
-mod uids;
+pub(crate) mod uids;
 mod watch;
 
 use std::fs::{self, DirBuilder, File};

@@ -187,6 +187,7 @@ impl Reader<'_> {
         let runner = runner.map(|runner| RunnerEntry { dir: self.path(&runner.dir), ..runner });
         if let Some(runner) = &runner {
             self.check_runner_dir(&runner.dir);
+            preflight::check_variables(&runner.env, &mut self.mistakes);
             self.check_users(runner, settings.as_ref().map(|settings| settings.limits.max_runners));
         }
         let runner = runner?;

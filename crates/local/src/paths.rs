@@ -1,6 +1,8 @@
 //! Where a path leads, as the official runner sees it.
 
-use std::path::{Path, PathBuf};
+use std::collections::BTreeSet;
+use std::ffi::OsString;
+use std::path::{Component, Path, PathBuf};
 
 /// Returns the absolute path without symbolic links, as far as it exists.
 pub(crate) fn resolve(path: &Path) -> PathBuf {
@@ -12,6 +14,43 @@ pub(crate) fn resolve(path: &Path) -> PathBuf {
         Some(if rest.as_os_str().is_empty() { found } else { found.join(rest) })
     });
     resolved.unwrap_or(path)
+}
+
+/// Returns the directories in which a component of `path` is looked up, of the
+/// symbolic links on its way too: who can write to one can replace what `path` is.
+pub(crate) fn passed(path: &Path) -> BTreeSet<PathBuf> {
+    // As many as Linux follows.
+    const MAX_LINKS: u32 = 40;
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let mut rest = names(&path);
+    let (mut at, mut passed, mut links) = (PathBuf::from("/"), BTreeSet::new(), 0);
+    while let Some(name) = rest.pop() {
+        if name == ".." {
+            at.pop();
+            continue;
+        }
+        passed.insert(at.clone());
+        let next = at.join(&name);
+        match std::fs::read_link(&next) {
+            Ok(target) if links < MAX_LINKS => {
+                links += 1;
+                if target.is_absolute() {
+                    at = PathBuf::from("/");
+                }
+                rest.extend(names(&target));
+            }
+            _ => at = next,
+        }
+    }
+    passed.retain(|dir| dir.is_dir());
+    passed
+}
+
+/// The names of a path, the last one first.
+fn names(path: &Path) -> Vec<OsString> {
+    let names =
+        path.components().rev().filter(|part| matches!(part, Component::Normal(_) | Component::ParentDir));
+    names.map(|part| part.as_os_str().to_owned()).collect()
 }
 
 /// Returns the existing directories from the root down to `path`.
@@ -35,5 +74,24 @@ mod tests {
         assert_eq!(resolve(&real.join("link")), real.join("real"));
         assert_eq!(resolve(&real.join("link/new/state")), real.join("real/new/state"));
         assert_eq!(existing(&real.join("real/new/state")).last(), Some(&real.join("real")));
+    }
+
+    #[test]
+    fn each_directory_on_the_way_of_a_path_is_passed_also_behind_links() {
+        let dir = tempfile::tempdir().unwrap();
+        let real = dir.path().canonicalize().unwrap();
+        for sub in ["a", "b", "c/d/runner"] {
+            std::fs::create_dir_all(real.join(sub)).unwrap();
+        }
+        std::os::unix::fs::symlink("../b/link", real.join("a/link")).unwrap();
+        std::os::unix::fs::symlink(real.join("c/d"), real.join("b/link")).unwrap();
+        std::os::unix::fs::symlink("loop", real.join("loop")).unwrap();
+        let passed_below = |path: &str| {
+            let passed = passed(&real.join(path)).into_iter();
+            let below = passed.filter_map(|dir| Some(dir.strip_prefix(&real).ok()?.display().to_string()));
+            below.collect::<Vec<_>>()
+        };
+        assert_eq!(passed_below("a/link/runner"), ["", "a", "b", "c", "c/d"]);
+        assert_eq!(passed_below("loop/x"), [""]);
     }
 }

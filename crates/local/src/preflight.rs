@@ -7,10 +7,12 @@ use std::path::Path;
 use anyhow::Context;
 
 use crate::accounts::{self, Account, RunnerUsers};
-use crate::compute::install;
+use crate::compute::install::{self, EXTERNALS};
+use crate::compute::uids::is_at_work;
 use crate::config::{Config, ConfigError, LISTENER};
 use crate::paths;
 use crate::probe::{Refused, Request};
+use crate::task::{TaskDir, TaskStatus};
 use crate::up::Options;
 
 /// Checks users, paths and permissions. Returns the users that runners run as.
@@ -28,7 +30,7 @@ pub(crate) fn check(config: &Config, options: &Options) -> anyhow::Result<Runner
     if let Some(users) = users.filter(|_| mistakes.is_empty()) {
         check_access(config, options, &state, &users, &mut mistakes)?;
         if mistakes.is_empty() {
-            check_ownership(config, &state, &users, &mut mistakes)?;
+            check_ownership(&config.runner_dir, &state, &users, &mut mistakes)?;
         }
         if mistakes.is_empty() {
             return Ok(users);
@@ -41,6 +43,15 @@ pub(crate) fn check(config: &Config, options: &Options) -> anyhow::Result<Runner
 pub(crate) fn check_characters(key: &str, path: &Path, mistakes: &mut Vec<String>) {
     if let Err(error) = ecsrunner_agent::paths::check(path) {
         mistakes.push(format!("{key}: {error}, since the official runner starts hooks by one string"));
+    }
+}
+
+/// Refuses variables that the agent would refuse: each runner would end at once.
+pub(crate) fn check_variables(names: &[String], mistakes: &mut Vec<String>) {
+    for name in names.iter().filter(|name| !ecsrunner_agent::config::may_pass(name)) {
+        mistakes.push(format!(
+            "runner.env: `{name}` is a variable that the agent sets or keeps from jobs: another name is expected"
+        ));
     }
 }
 
@@ -140,14 +151,23 @@ fn no_executable(Refused { user, path, error }: &Refused) -> String {
 /// Files of `runner.dir` are shared by all runners, and root trusts the
 /// directories above: a job that could write there would change other jobs.
 fn check_ownership(
-    config: &Config,
+    configured: &Path,
     state: &Path,
     users: &RunnerUsers,
     mistakes: &mut Vec<String>,
 ) -> anyhow::Result<()> {
-    let runner_dir = paths::resolve(&config.runner_dir);
-    for (key, path) in [("state directory", state), ("runner.dir", &runner_dir)] {
-        for dir in path.parent().map(paths::existing).unwrap_or_default() {
+    let runner_dir = paths::resolve(configured);
+    // The path leads to each runner's programs anew, so its links count as well.
+    let mut above_runner = paths::passed(configured);
+    let externals = configured.join(EXTERNALS);
+    if externals.is_symlink() {
+        above_runner.extend(paths::passed(&externals));
+        above_runner.remove(&runner_dir);
+    }
+    for (key, path, above) in
+        [("state directory", state, paths::passed(state)), ("runner.dir", configured, above_runner)]
+    {
+        for dir in above {
             let metadata = dir.metadata().with_context(|| format!("{} cannot be read", dir.display()))?;
             if users.may_write(&metadata) {
                 let (path, dir) = (path.display(), dir.display());
@@ -169,3 +189,22 @@ fn check_ownership(
     }
     Ok(())
 }
+
+/// Returns the accounts of `runner.users` that have processes which are no
+/// runner's. `tasks` is the directory of tasks.
+pub(crate) fn busy_accounts<'a>(users: &'a RunnerUsers, tasks: &Path) -> Vec<&'a str> {
+    let RunnerUsers::Named(accounts) = users else { return Vec::new() };
+    let runners: Vec<u32> = std::fs::read_dir(tasks)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|entry| TaskDir::at(entry.path()))
+        .filter(|task| matches!(task.status(), Ok(TaskStatus::Alive)))
+        .filter_map(|task| task.description().ok()?.uid)
+        .collect();
+    let busy = accounts.iter().filter(|it| !runners.contains(&it.uid) && is_at_work(it.uid));
+    busy.filter_map(|account| account.name.as_deref()).collect()
+}
+
+#[cfg(test)]
+mod tests;

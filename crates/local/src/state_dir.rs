@@ -8,8 +8,25 @@ use std::path::{Path, PathBuf};
 use nix::fcntl::{Flock, FlockArg};
 use nix::unistd::geteuid;
 
+use crate::attach;
 use crate::compute::modes;
 use crate::machine::random;
+
+const LOCK: &str = "lock";
+const DATABASE: &str = "dynamodb.sqlite";
+const PAUSED: &str = "paused";
+/// The files of the server directly in the directory, of older releases too.
+/// What else lies there is the operator's, such as the executable itself.
+const FILES: [&str; 8] = [
+    LOCK,
+    DATABASE,
+    "dynamodb.sqlite-wal",
+    "dynamodb.sqlite-shm",
+    PAUSED,
+    "task-keys",
+    "boot-port",
+    attach::FILE,
+];
 
 /// A state directory whose lock is held.
 #[derive(Debug)]
@@ -48,7 +65,7 @@ impl StateDir {
             .truncate(false)
             .write(true)
             .mode(0o600)
-            .open(path.join("lock"))
+            .open(path.join(LOCK))
             .map_err(fault)?;
         match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
             Ok(lock) => Ok(Self { path, _lock: lock }),
@@ -58,7 +75,7 @@ impl StateDir {
     }
 
     pub(crate) fn database(&self) -> PathBuf {
-        self.path.join("dynamodb.sqlite")
+        self.path.join(DATABASE)
     }
 
     pub(crate) fn tasks(&self) -> PathBuf {
@@ -67,7 +84,7 @@ impl StateDir {
 
     /// There while launches are paused.
     pub(crate) fn brake(&self) -> PathBuf {
-        self.path.join("paused")
+        self.path.join(PAUSED)
     }
 
     /// A secret of this directory, made once.
@@ -117,12 +134,12 @@ fn make(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Makes every file directly in the directory readable by its owner alone.
+/// Makes the server's files readable by their owner alone. A link's target is
+/// not changed.
 fn close_files(path: &Path) -> io::Result<()> {
-    for entry in fs::read_dir(path)? {
-        let entry = entry?;
-        if entry.file_type()?.is_file() {
-            modes::set_private(&entry.path())?;
+    for file in FILES.map(|name| path.join(name)) {
+        if file.symlink_metadata().is_ok_and(|found| found.is_file()) {
+            modes::set_private(&file)?;
         }
     }
     Ok(())
@@ -153,18 +170,42 @@ mod tests {
         let path = dir.path().join("state");
         fs::create_dir(&path).unwrap();
         modes::set_mode(&path, 0o711).unwrap();
-        for name in ["lock", "dynamodb.sqlite", "server.json"] {
-            fs::write(path.join(name), "").unwrap();
+        for name in FILES {
+            fs::write(path.join(name), [0; 32]).unwrap();
             modes::set_mode(&path.join(name), 0o644).unwrap();
+        }
+        for name in ["ecsrunner", "config.toml"] {
+            fs::write(path.join(name), "").unwrap();
+            modes::set_mode(&path.join(name), 0o755).unwrap();
         }
         let state = StateDir::open(&path).unwrap();
         let upper = if geteuid().is_root() { 0o755 } else { 0o700 };
         assert_eq!(mode(&path), upper);
-        for name in ["lock", "dynamodb.sqlite", "server.json"] {
+        for name in FILES {
             assert_eq!(mode(&path.join(name)), 0o600, "{name}");
         }
+        // Runners execute the one, and the other is not ours.
+        for name in ["ecsrunner", "config.toml"] {
+            assert_eq!(mode(&path.join(name)), 0o755, "{name}");
+        }
+        fs::remove_file(path.join("task-keys")).unwrap();
         state.secret("task-keys").unwrap();
         assert_eq!(mode(&path.join("task-keys")), 0o600);
+    }
+
+    #[test]
+    fn every_file_that_a_server_leaves_is_among_those_that_are_closed() {
+        let dir = tempfile::tempdir().unwrap();
+        let state = StateDir::open(dir.path()).unwrap();
+        state.secret("task-keys").unwrap();
+        state.remember_port("boot-port", 1).unwrap();
+        write_whole(&state.brake(), b"").unwrap();
+        let _database = crate::embedded::Embedded::open(&state.database()).unwrap();
+        attach::leave(&state, "http://127.0.0.1:1", &"token".to_owned().into(), Path::new("c.toml")).unwrap();
+        for entry in fs::read_dir(dir.path()).unwrap() {
+            let name = entry.unwrap().file_name();
+            assert!(FILES.iter().any(|file| name == *file), "{name:?}");
+        }
     }
 
     #[test]

@@ -72,6 +72,7 @@ pub async fn up(config: Config, options: Options, ready: impl FnOnce(SocketAddr)
     let users = preflight::check(&config, &options)?;
     warn_of_missing_accounts(&users);
     let state = StateDir::open(&options.state)?;
+    warn_of_busy_accounts(&users, &state);
     let database = Embedded::open(&state.database())?;
     let tables = Tables::of(&config.settings.deployment, "local");
     let store = DynamoStore::embedded(database.clone(), tables.clone());
@@ -175,6 +176,18 @@ fn warn_of_missing_accounts(users: &RunnerUsers) {
             first_uid,
             "runners' user ids have no account: whoami, id -un, ssh, git's own guess of an identity and \
              node's os.userInfo() fail in jobs; name accounts in runner.users instead of runner.first_uid"
+        );
+    }
+}
+
+/// What works under a runner's account is killed with a runner, and could read its files.
+fn warn_of_busy_accounts(users: &RunnerUsers, state: &StateDir) {
+    let accounts = preflight::busy_accounts(users, &state.tasks()).join(", ");
+    if !accounts.is_empty() {
+        warn!(
+            accounts,
+            "accounts of runner.users have processes that are no runner's: such an account gets no runner \
+             while they are there; name accounts that are for runners alone"
         );
     }
 }

@@ -183,9 +183,9 @@ impl<F: Fn(&str) -> Option<OsString>> Reader<F> {
     }
 }
 
-/// Whether a variable may be passed to a job. Nothing of AWS's, of ECS's or of
+/// Whether `ECSRUNNER_LISTENER_ENV` may name a variable, which then reaches a job. Nothing of AWS's, of ECS's or of
 /// the agent's own reaches one, and nothing that the agent itself decides on.
-pub(super) fn may_pass(name: &str) -> bool {
+pub fn may_pass(name: &str) -> bool {
     listener::PASSED_VARIABLES.contains(&name)
         || !(name.starts_with("AWS_")
             || name.starts_with("ECS_")

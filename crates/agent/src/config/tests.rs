@@ -1,4 +1,3 @@
-use super::reader::may_pass;
 use super::*;
 
 /// As ECS sets them, and the control plane.
@@ -72,6 +71,9 @@ fn no_variable_of_ours_or_of_aws_can_be_passed_to_a_job() {
         "ACTIONS_RUNNER_CONTAINER_HOOKS",
         "actions_runner_input_jitconfig",
         "ACTIONS_RUNNER_REQUIRE_JOB_CONTAINER",
+        "BASH_ENV",
+        "BASH_FUNC_exec%%",
+        "SHELLOPTS",
     ] {
         assert!(!may_pass(name), "{name}");
     }

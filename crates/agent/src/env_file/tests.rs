@@ -74,15 +74,47 @@ fn a_file_without_such_lines_stays_the_very_same_file() {
 }
 
 #[test]
-fn a_symbolic_link_or_a_fifo_is_refused_and_no_file_is_none() {
+fn a_fifo_a_device_or_a_directory_is_refused_and_no_file_is_none() {
     let dir = tempfile::tempdir().unwrap();
     assert!(hold(dir.path(), is_own).unwrap().kept.is_empty());
     let path = dir.path().join(FILE);
-    symlink("/etc/hostname", &path).unwrap();
+    symlink("nowhere", &path).unwrap();
+    assert!(hold(dir.path(), is_own).unwrap().kept.is_empty());
+    let fifo = dir.path().join("fifo");
+    nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRUSR).unwrap();
+    for target in [&fifo, Path::new("/dev/null"), dir.path()] {
+        fs::remove_file(&path).unwrap();
+        symlink(target, &path).unwrap();
+        assert!(matches!(hold(dir.path(), is_own), Err(EnvFileError::NotRegular(_))), "{target:?}");
+    }
+    fs::rename(&fifo, &path).unwrap();
     assert!(matches!(hold(dir.path(), is_own), Err(EnvFileError::NotRegular(_))));
-    fs::remove_file(&path).unwrap();
-    nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRUSR).unwrap();
-    assert!(matches!(hold(dir.path(), is_own), Err(EnvFileError::NotRegular(_))));
+}
+
+#[test]
+fn a_symbolic_link_to_a_file_that_every_user_can_read_is_judged_and_replaced() {
+    let dir = tempfile::tempdir().unwrap();
+    let (path, target) = (dir.path().join(FILE), dir.path().join("target"));
+    fs::write(&target, "A=1\n").unwrap();
+    fs::set_permissions(&target, Permissions::from_mode(0o644)).unwrap();
+    symlink(&target, &path).unwrap();
+    assert_eq!(value(&hold(dir.path(), is_own).unwrap().kept, "A"), Some(OsStr::new("1")));
+    assert!(path.is_symlink(), "nothing was to be removed");
+    fs::write(&target, "A=1\nOWN_HOOK=x\n").unwrap();
+    assert_eq!(hold(dir.path(), is_own).unwrap().removed.len(), 1);
+    assert_eq!(fs::read_to_string(&path).unwrap(), "A=1\n");
+    assert!(!path.is_symlink());
+    assert_eq!(fs::read_to_string(&target).unwrap(), "A=1\nOWN_HOOK=x\n");
+}
+
+#[test]
+fn a_symbolic_link_to_a_private_file_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let target = dir.path().join("target");
+    fs::write(&target, "OWN_HOOK=x\nSECRET=1\n").unwrap();
+    fs::set_permissions(&target, Permissions::from_mode(0o640)).unwrap();
+    symlink(&target, dir.path().join(FILE)).unwrap();
+    assert!(matches!(hold(dir.path(), is_own), Err(EnvFileError::PrivateTarget(_))));
 }
 
 #[test]

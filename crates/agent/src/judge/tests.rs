@@ -11,6 +11,10 @@ const DEPRECATED: &str =
 const CONFLICT: &str = "A session for this runner already exists.";
 const RETRYING: &str =
     "2026-11-28 20:47:08Z: Runner connect error: Error: Conflict. Retrying until reconnected.";
+const ERRORS: &str =
+    "2026-11-28 20:47:08Z: Runner connect error: Error: Internal Server Error. Retrying until reconnected.";
+const NO_NETWORK: &str =
+    "2026-11-28 20:47:08Z: Runner connect error: Name or service not known. Retrying until reconnected.";
 const REFUSED: &str = "Failed to create session. Error: Forbidden";
 const LIST: &str = "An error occurred: Permission to read the directory contents is required for '/a'";
 
@@ -59,6 +63,8 @@ fn each_end_of_the_listener_before_its_job_has_its_ending() {
         (&listening, "", 1, AgentExit::ListenerCrashed),
         (&starting, "Could not find file", 2, AgentExit::ListenerCrashed),
         (&listening, CONFLICT, 1, AgentExit::ListenerCrashed),
+        (&starting, ERRORS, 2, AgentExit::GithubUnavailable),
+        (&listening, ERRORS, 1, AgentExit::ListenerCrashed),
     ] {
         let ending = own_end(phase, line, Status::Code(code));
         assert_eq!(ending.exit, exit, "{phase:?} `{line}` {code}");
@@ -94,6 +100,9 @@ fn only_an_exception_without_a_meaning_is_tried_again() {
         (Phase::Starting, "An error occurred: x", 2, true),
         (Phase::Listening, "", 2, true),
         (Phase::Starting, RETRYING, 2, true),
+        (Phase::Starting, ERRORS, 2, true),
+        (Phase::Listening, "", 6, true),
+        (running(), "", 6, false),
         (Phase::Starting, DELETED, 2, false),
         (Phase::Listening, DEPRECATED, 2, false),
         (Phase::Starting, "", 1, false),
@@ -112,11 +121,19 @@ fn at_the_connect_limit_the_listeners_words_decide() {
         (RETRYING, AgentExit::SessionConflict),
         (DEPRECATED, AgentExit::ImageTooOld),
         (GONE, AgentExit::RegistrationLost),
-        ("Z: Runner connect error: Error: InternalServerError.", AgentExit::NotConnected),
+        (REFUSED, AgentExit::SessionRefused),
+        (ERRORS, AgentExit::GithubUnavailable),
+        (NO_NETWORK, AgentExit::NotConnected),
         ("", AgentExit::NotConnected),
     ] {
         let starting = Phase::Starting;
-        assert_eq!(stopped(&Cause::ConnectLimit, &starting, &starting, line), exit, "{line}");
+        // A listener that had listened, and was started again, meets the idle limit.
+        for cause in [Cause::ConnectLimit, Cause::IdleLimit] {
+            assert_eq!(stopped(&cause, &starting, &starting, line), exit, "{cause:?} {line}");
+            let between =
+                ListenerEnd { stopped: None, phase: &starting, words: &words(line), status: Status::Code(2) };
+            assert_eq!(between.judge_retries(&cause).exit, exit, "between two starts: {cause:?} {line}");
+        }
     }
 }
 
@@ -143,6 +160,7 @@ fn what_the_agent_ended_a_job_for_is_its_ending_whatever_the_listener_says_of_it
     for (cause, exit) in [
         (&refused, AgentExit::JobRefused),
         (&Cause::HookLimit, AgentExit::HookSilent),
+        (&Cause::NoWorker, AgentExit::JobNotStarted),
         (&Cause::JobLimit, AgentExit::JobTimeout),
     ] {
         assert_eq!(stopped(cause, &running(), &canceled, ""), exit);

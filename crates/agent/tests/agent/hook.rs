@@ -1,7 +1,8 @@
 //! The job-started hook, as the listener's job calls it.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::Write;
+use std::io::{Read, Write};
+use std::process::Command;
 use std::sync::mpsc::channel;
 use std::thread;
 use std::time::Duration;
@@ -170,6 +171,48 @@ fn a_job_that_writes_into_the_fifo_itself_ends_no_more_than_itself() {
     let lines = ["trap 'exit 0' INT", CONNECT, RUN, forged];
     let ended = Job::default().run_with(&lines, |agent| agent).ended_with(20, "job_refused");
     assert!(ended.lines.last().unwrap().contains(r#""detail":"forged""#));
+}
+
+#[test]
+fn a_verdict_that_is_written_again_and_again_is_told_once() {
+    let lines = "allowed\\nallowed\\nrefused one\\nrefused two\\nallowed\\n";
+    let forged = format!("printf '{lines}' > ${{ACTIONS_RUNNER_HOOK_JOB_STARTED%/*}}/verdicts");
+    let lines = ["trap 'exit 0' INT", CONNECT, RUN, &forged, "while :; do sleep 60 & wait; done"];
+    let ended = Job::default().run_with(&lines, |agent| agent).ended_with(20, "job_refused");
+    assert_eq!(ended.detail(), "one");
+    for message in ["hook checked in", "job refused"] {
+        let told = ended.messages().into_iter().filter(|told| told == message).count();
+        assert_eq!(told, 1, "{message}: {}", ended.text());
+    }
+}
+
+#[test]
+fn the_agent_of_an_older_release_hears_a_refusal_and_nothing_else_from_a_newer_hook() {
+    let dir = tempfile::tempdir().unwrap();
+    let (event, fifo) = (dir.path().join("event.json"), dir.path().join("refusals"));
+    fs::write(dir.path().join("policy.json"), r#"{"policy":{"repositories":["acme/*"]}}"#).unwrap();
+    fs::write(&event, json!({"repository": {"private": true}}).to_string()).unwrap();
+    nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let mut fifo = OpenOptions::new().read(true).write(true).open(fifo).unwrap();
+    let hook = |repository: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_ecsrunner-agent"));
+        command.arg("agent-hook").arg(dir.path()).env("GITHUB_REPOSITORY", repository);
+        command.env("GITHUB_EVENT_NAME", "push").env("GITHUB_EVENT_PATH", &event).spawn().unwrap()
+    };
+    assert!(hook("acme/app").wait().unwrap().success());
+    let mut refusing = hook("other/app");
+    // The refusal comes first: the hook that allowed has written nothing.
+    let (sender, heard) = channel();
+    // Where nothing is written, the read never ends.
+    thread::spawn(move || {
+        let mut bytes = [0; 1024];
+        let read = fifo.read(&mut bytes).unwrap();
+        sender.send(String::from_utf8_lossy(&bytes[..read]).into_owned())
+    });
+    let told = heard.recv_timeout(Duration::from_secs(10));
+    refusing.kill().unwrap();
+    refusing.wait().unwrap();
+    assert_eq!(told.as_deref(), Ok("repository `other/app` is not allowed on this deployment\n"));
 }
 
 #[test]

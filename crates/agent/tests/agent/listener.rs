@@ -51,16 +51,23 @@ fn a_missing_listener_and_one_that_cannot_be_executed_are_told_apart_from_a_cras
 
 #[test]
 fn a_listener_that_says_connected_and_never_listens_is_stopped_at_the_connect_limit() {
-    let retrying = "echo '2026-11-01 12:00:00Z: Runner connect error: Error: InternalServerError.' >&2";
-    let ended = Agent::with_listener(&[GRACEFUL, START, retrying, START, WAIT])
-        .env("ECSRUNNER_CONNECT_LIMIT_SECS", 1)
-        .run()
-        .ended_with(14, "not_connected");
-    assert!(
-        ended.detail().contains("Runner connect error: Error: InternalServerError."),
-        "{}",
-        ended.detail()
-    );
+    for (said, code, reason) in [
+        ("Runner connect error: Error: Internal Server Error.", 33, "github_unavailable"),
+        ("Runner connect error: Name or service not known.", 14, "not_connected"),
+    ] {
+        let retrying = format!("echo '2026-11-01 12:00:00Z: {said}' >&2");
+        let ended = Agent::with_listener(&[GRACEFUL, START, &retrying, START, WAIT])
+            .env("ECSRUNNER_CONNECT_LIMIT_SECS", 1)
+            .run()
+            .ended_with(code, reason);
+        assert!(ended.detail().contains(said), "{}", ended.detail());
+    }
+}
+
+#[test]
+fn a_listener_that_was_started_again_and_gets_no_session_ends_for_want_of_a_session() {
+    let lines = ["test -e once || {", CONNECT, "touch once; exit 2; }", GRACEFUL, START, CONFLICT, WAIT];
+    Agent::with_listener(&lines).env("ECSRUNNER_IDLE_LIMIT_SECS", 1).run().ended_with(26, "session_conflict");
 }
 
 #[test]
@@ -106,6 +113,15 @@ fn a_job_whose_hook_never_checks_in_is_ended() {
 }
 
 #[test]
+fn a_job_without_a_worker_at_the_hook_limit_did_not_start_and_no_hook_is_blamed() {
+    // As the listener does while GitHub refuses the job's first renewal: it waits without a child.
+    let wait = ["mkfifo nothing; exec 3<>nothing", CONNECT, RUN, "read -r -u 3"];
+    let ended = Agent::with_listener(&wait).env("ECSRUNNER_HOOK_LIMIT_SECS", 1).run();
+    let ended = ended.ended_with(29, "job_not_started");
+    assert!(ended.text().contains(r#""reason":"no_worker""#), "{}", ended.text());
+}
+
+#[test]
 fn a_listener_that_outlives_its_job_is_stopped_and_its_job_is_completed() {
     for trap in [GRACEFUL, STUBBORN] {
         let ended = Agent::with_listener(&[trap, CONNECT, RUN, COMPLETE, WAIT])
@@ -132,8 +148,11 @@ fn a_listener_that_asks_for_it_is_started_again_ten_times_and_no_more() {
 
 #[test]
 fn a_listener_that_was_started_again_can_still_complete_its_job() {
-    let again = "test -e once || { touch once; exit 2; }";
-    Agent::with_listener(&[again, CONNECT, RUN, COMPLETE]).run().ended_with(0, "completed");
+    // 6: it has written a new configuration.
+    for code in [2, 6] {
+        let again = format!("test -e once || {{ touch once; exit {code}; }}");
+        Agent::with_listener(&[&again, CONNECT, RUN, COMPLETE]).run().ended_with(0, "completed");
+    }
 }
 
 #[test]

@@ -48,8 +48,29 @@ fn a_listener_whose_env_file_cannot_be_held_is_never_started() {
     let agent = Agent::with_listener(&["echo started", CONNECT, RUN, COMPLETE]);
     symlink("/dev/null", agent.path("runner/.env")).unwrap();
     let ended = agent.run().ended_with(25, "files_failed");
-    assert!(ended.detail().contains(".env` is a symbolic link"), "{}", ended.detail());
+    assert!(ended.detail().contains(".env` is no regular file"), "{}", ended.detail());
     assert!(!ended.lines.contains(&"started".to_owned()), "{}", ended.text());
+}
+
+#[test]
+fn no_variable_of_bash_in_an_images_env_file_ends_the_hook_before_it_judges() {
+    for line in [
+        "BASH_ENV=end.sh",
+        "BASH_ENV=$(kill $$)",
+        "SHELLOPTS=braceexpand:hashall:interactive-comments:noexec",
+        "BASH_FUNC_exec%%=() { :; }",
+    ] {
+        // As the worker does: the hook of bash, with the variables of the file.
+        let hook = "mapfile -t variables < .env; \
+                    env \"${variables[@]}\" bash -e \"$ACTIONS_RUNNER_HOOK_JOB_STARTED\" & wait $!";
+        let agent = Agent::with_listener(&["trap 'exit 0' INT", CONNECT, RUN, hook, COMPLETE]);
+        fs::write(agent.path("runner/end.sh"), "exit 0\n").unwrap();
+        fs::write(agent.path("runner/.env"), format!("MINE=kept\n{line}\n")).unwrap();
+        // The hook has no event here, so it refuses.
+        let ended = agent.run();
+        assert_eq!(ended.ending(), (20, "job_refused".to_owned()), "{line}: {}", ended.text());
+        assert_eq!(fs::read_to_string(ended.path("runner/.env")).unwrap(), "MINE=kept\n", "{line}");
+    }
 }
 
 #[test]

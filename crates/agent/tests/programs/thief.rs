@@ -12,7 +12,7 @@ use std::io::Read;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-const MOST_BYTES: u64 = 16 * 1024 * 1024;
+const MAX_BYTES: u64 = 16 * 1024 * 1024;
 
 struct Needle {
     name: String,
@@ -81,7 +81,7 @@ fn search_memory(needles: &[Needle], process: &Path) {
         if !permissions.starts_with('r') || map.contains("[v") {
             continue;
         }
-        let mut bytes = vec![0; usize::try_from((to - from).min(MOST_BYTES)).unwrap_or(0)];
+        let mut bytes = vec![0; usize::try_from((to - from).min(MAX_BYTES)).unwrap_or(0)];
         let read = memory.read_at(&mut bytes, from).unwrap_or(0);
         tell(needles, &bytes[..read], &format!("{} {map}", process.join("mem").display()));
     }
@@ -101,7 +101,7 @@ fn search_directory(needles: &[Needle], directory: &Path) {
 fn search_file(needles: &[Needle], path: &Path) {
     let mut bytes = Vec::new();
     // What is gone meanwhile, or closed to root even, holds nothing for a thief.
-    let read = File::open(path).and_then(|file| file.take(MOST_BYTES).read_to_end(&mut bytes));
+    let read = File::open(path).and_then(|file| file.take(MAX_BYTES).read_to_end(&mut bytes));
     if read.is_ok() {
         tell(needles, &bytes, &path.display().to_string());
     }

@@ -75,6 +75,7 @@ pub(super) const fn on(code: Code) -> &'static str {
         Code::BootFailed => {
             "`ecsrunner runners logs` shows the task's log; a job that still waits gets another runner"
         }
+        Code::NoSession => "see GitHub's status page; a job that still waits gets another runner",
         Code::AgentCrashed => {
             "run the job again at GitHub; `ecsrunner runners logs` shows what its runner said last"
         }
@@ -90,7 +91,9 @@ pub(super) const fn on(code: Code) -> &'static str {
         Code::HookSilent => {
             "`ecsrunner jobs logs` shows how far the job came; if `Set up job` takes long, raise hook_limit_secs, else check what the runner's image puts in the hook's place"
         }
-        Code::JobNotStarted => "run the job again at GitHub; if it stays so, see GitHub's status page",
+        Code::JobNotStarted => {
+            "nothing if it was cancelled, else run the job again at GitHub; if it stays so, see GitHub's status page"
+        }
         Code::JobAbandoned => "run the job again at GitHub; `ecsrunner jobs logs` shows how far it came",
         Code::JobWithdrawn => "nothing: a job that still waits gets another runner",
     }

@@ -123,7 +123,7 @@ pub(crate) fn is_root(test: &str) -> bool {
     is_root
 }
 
-#[expect(clippy::print_stderr, reason = "for whoever reads which tests were skipped")]
+#[expect(clippy::print_stderr, reason = "says which tests were skipped")]
 fn skip(test: &str, why: &str) {
     eprintln!("skipped: {test}: {why}");
 }

@@ -90,6 +90,7 @@ impl Scene {
         let fake = FakeGitHub::start(Options {
             tokens: vec![TOKEN.into()],
             session_limit: setup.session_limit,
+            lock_limit: setup.session_limit,
             app: (!setup.app.is_empty()).then(|| App {
                 id: 1234,
                 client_id: "Iv23liEXAMPLE".to_owned(),

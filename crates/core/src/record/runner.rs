@@ -145,7 +145,8 @@ fn why_the_job_ended(cause: &StopCause) -> Option<Reason> {
             | AgentExit::SessionConflict
             | AgentExit::SessionRefused
             | AgentExit::JobWithdrawn
-            | AgentExit::DirectoryUnreadable => None,
+            | AgentExit::DirectoryUnreadable
+            | AgentExit::GithubUnavailable => None,
         },
         StopCause::SpotInterrupted => Some(Code::SpotInterrupted.into()),
         _ => None,
@@ -305,7 +306,8 @@ fn took_its_item(cause: &StopCause) -> bool {
             | AgentExit::JobNotStarted
             | AgentExit::JobAbandoned
             | AgentExit::JobWithdrawn
-            | AgentExit::DirectoryUnreadable => true,
+            | AgentExit::DirectoryUnreadable
+            | AgentExit::GithubUnavailable => true,
             AgentExit::Failed
             | AgentExit::TaskUnknown
             | AgentExit::NoBootItem
@@ -327,6 +329,8 @@ fn kind_of(cause: &StopCause, runner: &Runner) -> (EndingKind, Option<Reason>) {
         }
     };
     let boot_failed = |what: &str| (EndingKind::BootFailed, Some(Reason::with(Code::BootFailed, what)));
+    // No hold is put on the class for these.
+    let no_session = |what: &str| (EndingKind::BootFailed, Some(Reason::with(Code::NoSession, what)));
     match cause {
         StopCause::Agent(exit) => match exit {
             AgentExit::Completed => (EndingKind::Completed, None),
@@ -353,8 +357,9 @@ fn kind_of(cause: &StopCause, runner: &Runner) -> (EndingKind, Option<Reason>) {
             AgentExit::NotConnected => {
                 boot_failed("the listener did not listen for jobs within the connect limit")
             }
-            AgentExit::SessionConflict => boot_failed("GitHub has another session of this runner open"),
-            AgentExit::SessionRefused => boot_failed("GitHub refused the runner's session"),
+            AgentExit::SessionConflict => no_session("another session of this runner is open"),
+            AgentExit::SessionRefused => no_session("it was refused"),
+            AgentExit::GithubUnavailable => no_session("GitHub answered with errors until the connect limit"),
             AgentExit::DirectoryUnreadable => {
                 boot_failed("the listener cannot list the runner's directory, or one above it")
             }

@@ -11,8 +11,10 @@ use std::path::{Path, PathBuf};
 use super::modes::{PRIVATE_DIR, PRIVATE_FILE, own, set_mode};
 use crate::accounts::Account;
 
+/// The Node.js of actions.
+pub(crate) const EXTERNALS: &str = "externals";
 /// Directories that the runner only reads, and finds by path. A link is enough.
-const SHARED: [&str; 1] = ["externals"];
+const SHARED: [&str; 1] = [EXTERNALS];
 /// Files with settings of the operator, which a runner may change. Each runner
 /// gets a copy.
 const COPIED: [&str; 2] = [".env", ".path"];
@@ -47,7 +49,8 @@ pub(super) fn make_private(path: &Path, account: Option<&Account>) -> io::Result
 }
 
 /// Finds a file or directory of `source` which runners share, or which their
-/// copies are made from, and which `matches`. Links themselves are not tried.
+/// copies are made from, and which `matches`. Links are not followed, except
+/// that of a directory which runners share.
 pub(crate) fn find_shared(source: &Path, matches: &dyn Fn(&Metadata) -> bool) -> io::Result<Option<PathBuf>> {
     let metadata = fs::metadata(source)?;
     if matches(&metadata) {
@@ -66,9 +69,17 @@ fn find_below(dir: &Path, matches: &dyn Fn(&Metadata) -> bool, top: bool) -> io:
         if top && is_left_out(&name) && !COPIED.iter().any(|copied| name == *copied) {
             continue;
         }
-        let metadata = entry.metadata()?;
+        let mut metadata = entry.metadata()?;
         if metadata.is_symlink() {
-            continue;
+            if !(top && is_shared(&name)) {
+                continue;
+            }
+            // Runners execute what is behind this link.
+            match fs::metadata(entry.path()) {
+                Ok(target) => metadata = target,
+                Err(error) if error.kind() == ErrorKind::NotFound => continue,
+                Err(error) => return Err(error),
+            }
         }
         if matches(&metadata) {
             return Ok(Some(entry.path()));
@@ -80,6 +91,11 @@ fn find_below(dir: &Path, matches: &dyn Fn(&Metadata) -> bool, top: bool) -> io:
         }
     }
     Ok(None)
+}
+
+/// Whether runners share this directory at the top.
+fn is_shared(name: &OsStr) -> bool {
+    SHARED.iter().any(|shared| name == *shared)
 }
 
 /// Whether a file at the top belongs to an earlier use of the directory.
@@ -96,10 +112,11 @@ fn fill(source: &Path, target: &Path, account: Option<&Account>, top: bool) -> i
         }
         let (from, to) = (entry.path(), target.join(&name));
         let kind = entry.file_type()?;
-        if kind.is_symlink() {
-            symlink(fs::read_link(&from)?, &to)?;
-        } else if kind.is_dir() && top && SHARED.iter().any(|shared| name == *shared) {
+        if top && is_shared(&name) && from.is_dir() {
+            // A relative link would lead elsewhere from a runner's directory.
             symlink(&from, &to)?;
+        } else if kind.is_symlink() {
+            symlink(fs::read_link(&from)?, &to)?;
         } else if kind.is_dir() {
             fs::create_dir(&to)?;
             own(&to, account)?;
@@ -197,5 +214,20 @@ mod tests {
             assert_eq!(find_shared(source.path(), &open).unwrap(), is_found.then(|| path.clone()), "{file}");
             fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
         }
+    }
+
+    #[test]
+    fn programs_behind_a_linked_externals_are_shared_too_and_tried() {
+        let (source, task) = (unpacked(), tempfile::tempdir().unwrap());
+        let externals = source.path().join("externals");
+        fs::create_dir(source.path().join("_diag/elsewhere")).unwrap();
+        fs::rename(&externals, source.path().join("_diag/elsewhere/externals")).unwrap();
+        symlink("_diag/elsewhere/externals", &externals).unwrap();
+        let runner = install(source.path(), &task.path().join("runner"), None).unwrap();
+        assert!(runner.join("externals/node20/node").is_file());
+        let node = externals.join("node20/node");
+        fs::set_permissions(&node, fs::Permissions::from_mode(0o666)).unwrap();
+        let open = |metadata: &Metadata| metadata.mode() & 0o002 != 0;
+        assert_eq!(find_shared(source.path(), &open).unwrap(), Some(node));
     }
 }

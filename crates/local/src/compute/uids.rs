@@ -60,7 +60,7 @@ fn reserve(uid: u32) -> io::Result<Option<UnixDatagram>> {
 }
 
 /// Whether a process of this user is there.
-fn is_at_work(uid: u32) -> bool {
+pub(crate) fn is_at_work(uid: u32) -> bool {
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
     entries
         .filter(|entry| entry.file_name().to_string_lossy().bytes().all(|byte| byte.is_ascii_digit()))

@@ -114,7 +114,11 @@ fn ended(job: &Job, secs: i64) -> EndedJob {
         created_at: job.created_at,
         timeline,
         place: job.place().cloned(),
-        ending: JobEnding::Completed { conclusion: Conclusion::Success, runner: TakenBy::Other(None), reason: None },
+        ending: JobEnding::Completed {
+            conclusion: Conclusion::Success,
+            runner: TakenBy::Other(None),
+            reason: None,
+        },
     }
 }
 

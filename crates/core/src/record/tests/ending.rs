@@ -147,3 +147,18 @@ fn what_github_did_with_a_job_is_no_fault_of_the_runners_class() {
         assert_eq!(book.plan(at(300)).launches.len(), 1, "its job may still be queued: {exit:?}");
     }
 }
+
+#[test]
+fn a_github_that_gives_no_session_is_no_fault_of_the_runners_class() {
+    let held = |exit| {
+        let mut book = Book::with_runner();
+        book.tell(&stopped(exit));
+        assert_eq!(book.plan(at(300)).launches.len(), 1, "its job gets another runner: {exit:?}");
+        crate::hold::learn(&book.open(), at(300)).len()
+    };
+    for exit in [AgentExit::SessionConflict, AgentExit::SessionRefused, AgentExit::GithubUnavailable] {
+        assert_eq!(held(exit), 0, "{exit:?}");
+    }
+    // A container without network says nothing of GitHub.
+    assert_eq!(held(AgentExit::NotConnected), 1);
+}
