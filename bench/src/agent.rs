@@ -94,7 +94,10 @@ pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
 fn make_runner(dir: &Path) -> anyhow::Result<PathBuf> {
     let listener = dir.join("runner/bin/Runner.Listener");
     fs::create_dir_all(dir.join("runner/bin")).with_context(|| format!("cannot make {}", dir.display()))?;
-    fs::write(&listener, "#!/bin/sh\ntrap 'exit 0' INT\necho '2026-11-01 12:00:00Z: Running job: build'\nsleep 60 & wait\n")?;
+    fs::write(
+        &listener,
+        "#!/bin/sh\ntrap 'exit 0' INT\necho '2026-11-01 12:00:00Z: Running job: build'\nsleep 60 & wait\n",
+    )?;
     fs::set_permissions(&listener, fs::Permissions::from_mode(0o755))?;
     Ok(dir.join("runner"))
 }

@@ -12,7 +12,7 @@ use crate::fault::Fault;
 pub const KICK: &str = r#"{"kick":1}"#;
 
 /// SQS delays a message for at most 15 minutes.
-const MOST_DELAY_SECS: u64 = 900;
+const MAX_DELAY_SECS: u64 = 900;
 
 /// The queue of a deployment's kicks.
 #[derive(Clone, Debug)]
@@ -46,7 +46,7 @@ impl Queue for SqsQueue {
 /// Whole seconds, and never less than asked for: a kick that came too early would find nothing to do.
 fn delay_secs(after: Duration) -> i32 {
     let secs = after.as_secs().saturating_add(u64::from(after.subsec_nanos() > 0));
-    i32::try_from(secs.min(MOST_DELAY_SECS)).unwrap_or(i32::MAX)
+    i32::try_from(secs.min(MAX_DELAY_SECS)).unwrap_or(i32::MAX)
 }
 
 #[cfg(test)]

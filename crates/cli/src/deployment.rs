@@ -23,9 +23,9 @@ pub(crate) use github::Pages;
 pub(crate) use local::LocalServer;
 
 /// The most records of history that one list looks through, or a slice of it.
-const MOST_RECORDS: usize = 200_000;
+const MAX_RECORDS: usize = 200_000;
 /// Records in a page of history.
-const MOST_IN_A_PAGE: usize = 1000;
+const MAX_IN_A_PAGE: usize = 1000;
 /// Slices of a span of time that are read side by side.
 const SLICES: i32 = 8;
 
@@ -112,7 +112,7 @@ impl Listed for RunnerView {
 /// Spans of time that are read side by side, the latest first: an index is read
 /// page after page, and each span has pages of its own.
 fn slices(query: &Query, now: Timestamp) -> Vec<(Option<Timestamp>, Option<Timestamp>)> {
-    let is_one_page = query.limit.is_some_and(|limit| limit <= MOST_IN_A_PAGE)
+    let is_one_page = query.limit.is_some_and(|limit| limit <= MAX_IN_A_PAGE)
         && query.class.is_none()
         && query.state.is_none();
     let Some(since) = query.since.filter(|since| !is_one_page && *since < now) else {
@@ -140,7 +140,7 @@ async fn gather<T: Listed>(
         if after.is_none() || query.is_enough(admitted.len(), last) {
             return Ok(admitted);
         }
-        if records >= MOST_RECORDS {
+        if records >= MAX_RECORDS {
             // A part of them would be taken for all.
             return Err(Failure::from(anyhow!("there are more than {records} records of that time"))
                 .hint("`--since` and `--repository` ask for fewer"));

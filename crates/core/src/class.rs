@@ -154,7 +154,7 @@ pub enum ClassError {
         key: &'static str,
     },
     /// A limit beyond GitHub's.
-    #[error("class `{class}`: max_job_minutes is {value}, at most {max} is possible: GitHub ends a job then", max = Limits::MOST_JOB_MINUTES)]
+    #[error("class `{class}`: max_job_minutes is {value}, at most {max} is possible: GitHub ends a job then", max = Limits::MAX_JOB_MINUTES)]
     JobMinutes {
         /// The class.
         class: String,
@@ -280,7 +280,7 @@ impl Class {
                 errors.push(ClassError::Zero { class: class(), key });
             }
         }
-        if let Some(value) = entry.max_job_minutes.filter(|value| *value > Limits::MOST_JOB_MINUTES) {
+        if let Some(value) = entry.max_job_minutes.filter(|value| *value > Limits::MAX_JOB_MINUTES) {
             errors.push(ClassError::JobMinutes { class: class(), value });
         }
         let mut patterns = Vec::new();

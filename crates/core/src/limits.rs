@@ -52,7 +52,7 @@ impl Limits {
     pub const HOOK_LIMIT_SECS: u32 = 300;
 
     /// GitHub ends a job on a self-hosted runner after five days.
-    pub const MOST_JOB_MINUTES: u32 = 7200;
+    pub const MAX_JOB_MINUTES: u32 = 7200;
 
     /// Seconds from a job's start until its hook must have checked in.
     #[must_use]

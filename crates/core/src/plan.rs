@@ -43,7 +43,7 @@ const SILENCE_OF_OTHERS: SignedDuration = SignedDuration::from_hours(6);
 
 /// The most jobs that are doubted within [`DOUBTS_WITHIN`]: a question each, of
 /// GitHub's 5,000 an hour or more.
-const MOST_DOUBTS: usize = 20;
+const MAX_DOUBTS: usize = 20;
 const DOUBTS_WITHIN: SignedDuration = SignedDuration::from_mins(1);
 /// However long a job has been silent, it is asked about again after that time.
 const LONGEST_PAUSE: SignedDuration = SignedDuration::from_hours(1);
@@ -340,7 +340,7 @@ fn doubt_jobs(open: &Open, rules: Rules<'_>, now: Timestamp, plan: &mut Plan) {
     // What has ended in silence comes before what merely waits.
     due.sort_unstable();
     let lately = open.jobs.iter().filter_map(|job| job.asked_at).filter(|at| now < *at + DOUBTS_WITHIN);
-    let free = MOST_DOUBTS.saturating_sub(lately.clone().count());
+    let free = MAX_DOUBTS.saturating_sub(lately.clone().count());
     if due.len() > free {
         plan.wake_at(lately.min().unwrap_or(now) + DOUBTS_WITHIN);
     }

@@ -268,7 +268,7 @@ fn check_limits(limits: &Limits, errors: &mut Vec<SettingsError>) {
     most(
         "limits.max_job_minutes",
         limits.max_job_minutes,
-        Limits::MOST_JOB_MINUTES,
+        Limits::MAX_JOB_MINUTES,
         "at most 7200 is expected: GitHub ends a job after five days",
     );
     most("limits.boot_limit_secs", limits.boot_limit_secs, 3600, "at most 3600 is expected");

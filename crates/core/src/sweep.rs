@@ -69,9 +69,9 @@ pub struct SweepProgress {
     /// When the last pass began.
     pub began_at: Option<Timestamp>,
     /// Runners whose task is not in the list, and the first pass that missed
-    /// it; at most [`tasks::MOST_MISSING`].
+    /// it; at most [`tasks::MAX_MISSING`].
     pub missing: BTreeMap<RunnerName, Timestamp>,
-    /// Where runners were registered lately; at most [`registrations::MOST_SCOPES`].
+    /// Where runners were registered lately; at most [`registrations::MAX_SCOPES`].
     pub scopes: Vec<KnownScope>,
     /// Which webhook deliveries were gone through.
     pub deliveries: DeliveryProgress,

@@ -20,7 +20,7 @@ use crate::ports::store::{Store, StoreError};
 use crate::{Engine, World};
 
 /// The most jobs that one look asks about singly.
-const MOST_ASKED: usize = 100;
+const MAX_ASKED: usize = 100;
 
 impl<W: World> Engine<W> {
     /// Looks for queued jobs in these repositories, and asks what has become of
@@ -82,7 +82,7 @@ impl<W: World> Engine<W> {
     async fn ask_about(&self, jobs: impl Iterator<Item = Job>, until: Option<Timestamp>) {
         let now = self.ports.clock.now();
         let unasked = jobs.filter(|job| job.asked_at.is_none_or(|asked| now.duration_since(asked) >= DOUBT));
-        for job in unasked.take(MOST_ASKED) {
+        for job in unasked.take(MAX_ASKED) {
             if until.is_some_and(|until| self.ports.clock.now() >= until) {
                 return;
             }

@@ -42,7 +42,7 @@ const KICK_CHECK: Duration = Duration::from_millis(250);
 const KICK_HORIZON: Duration = Duration::from_secs(60);
 
 /// How often in a row a fault of the store that passes is waited out, each time a little longer.
-const MOST_FAULTS: u32 = 6;
+const MAX_FAULTS: u32 = 6;
 const FAULT_PAUSE: Duration = Duration::from_millis(50);
 /// When a dispatcher that met a fault which does not pass is followed by another one.
 const AFTER_A_FAULT: Duration = Duration::from_secs(5);
@@ -126,7 +126,7 @@ impl<W: World> Engine<W> {
             let now = self.ports.clock.now();
             match self.ports.store.take(&bid, now, TERM).await {
                 Ok(tenure) => return Ok(tenure.map(|tenure| Term::new(tenure, office, now + TERM))),
-                Err(error) if passes(&error) && faults < MOST_FAULTS => {
+                Err(error) if passes(&error) && faults < MAX_FAULTS => {
                     faults += 1;
                     self.ports.clock.sleep(FAULT_PAUSE * faults).await;
                 }
@@ -150,7 +150,7 @@ impl<W: World> Engine<W> {
                 Ok(Some(dispatched)) => return Ok(dispatched),
                 Ok(None) => faults = 0,
                 Err(StoreError::Fenced) => return Ok(Dispatched::Deposed),
-                Err(error) if passes(&error) && faults < MOST_FAULTS => {
+                Err(error) if passes(&error) && faults < MAX_FAULTS => {
                     faults += 1;
                     self.ports.clock.sleep(FAULT_PAUSE * faults).await;
                 }

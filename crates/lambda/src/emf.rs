@@ -10,14 +10,14 @@ const NAMESPACE: &str = "ecsrunner";
 /// The one dimension: every further one would multiply the bill.
 const DIMENSION: &str = "Deployment";
 /// The most values of one metric in a line, by the format's specification.
-const MOST_VALUES: usize = 100;
+const MAX_VALUES: usize = 100;
 
 /// The lines: none where nothing was measured, and nearly always one.
 pub(crate) fn lines(deployment: &str, millis: i64, mut measured: Vec<(Metric, Vec<f64>)>) -> Vec<String> {
     let mut lines = Vec::new();
     while !measured.is_empty() {
-        let rest = measured.iter_mut().filter(|(_, values)| values.len() > MOST_VALUES);
-        let rest = rest.map(|(metric, values)| (*metric, values.split_off(MOST_VALUES))).collect();
+        let rest = measured.iter_mut().filter(|(_, values)| values.len() > MAX_VALUES);
+        let rest = rest.map(|(metric, values)| (*metric, values.split_off(MAX_VALUES))).collect();
         lines.push(line(deployment, millis, &measured));
         measured = rest;
     }

@@ -57,7 +57,7 @@ pub(super) struct Request<'a> {
     pub(super) body: Option<&'a [u8]>,
     pub(super) limit: Duration,
     /// The most that is read of the answer's body.
-    pub(super) most_bytes: u64,
+    pub(super) max_bytes: u64,
 }
 
 impl Http {
@@ -91,7 +91,7 @@ impl Http {
 
     /// Blocks for at most the request's limit, half of it (and 2 seconds) for the connection.
     pub(super) fn exchange(&self, request: Request<'_>) -> Result<Answer, Exchange> {
-        let Request { url, headers, body, limit, most_bytes } = request;
+        let Request { url, headers, body, limit, max_bytes } = request;
         let connect = CONNECT_LIMIT.min(limit / 2);
         let answer = match body {
             Some(body) => {
@@ -108,7 +108,7 @@ impl Http {
         let mut answer = answer.map_err(Exchange::of)?;
         let status = answer.status().as_u16();
         let date = answer.headers().get("date").and_then(|date| date.to_str().ok()).map(str::to_owned);
-        let body = answer.body_mut().with_config().limit(most_bytes).read_to_vec();
+        let body = answer.body_mut().with_config().limit(max_bytes).read_to_vec();
         let body = body.map_err(|error| Exchange::Broken(error.into_io()))?;
         Ok(Answer { status, date, body })
     }

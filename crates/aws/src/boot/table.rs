@@ -23,7 +23,7 @@ const CONTENT_TYPE: &str = "application/x-amz-json-1.0";
 /// DynamoDB's items are at most 400 KB; JSON can double that.
 const REPLY_LIMIT_BYTES: u64 = 1024 * 1024;
 /// AWS refuses what was signed more than five minutes ago, or from now.
-const MOST_SKEW: SignedDuration = SignedDuration::from_mins(4);
+const MAX_SKEW: SignedDuration = SignedDuration::from_mins(4);
 
 /// The boot table, as one task sees it.
 pub struct BootTable {
@@ -182,8 +182,8 @@ impl BootTable {
         let mut headers =
             vec![("content-type", CONTENT_TYPE.to_owned()), ("x-amz-target", TARGET.to_owned())];
         headers.extend(self.signature(&url, body)?);
-        let most_bytes = REPLY_LIMIT_BYTES;
-        let answer = self.http.exchange(Request { url: &url, headers, body: Some(body), limit, most_bytes });
+        let max_bytes = REPLY_LIMIT_BYTES;
+        let answer = self.http.exchange(Request { url: &url, headers, body: Some(body), limit, max_bytes });
         answer.map_err(|error| match error {
             Exchange::Unsent(source) => TakeError::Unreachable { endpoint: self.endpoint.clone(), source },
             Exchange::Broken(source) => self.ambiguous(source),
@@ -195,7 +195,7 @@ impl BootTable {
     fn learn_time(&self, date: Option<&str>) -> bool {
         let Some(theirs) = date.and_then(|date| rfc2822::parse(date).ok()) else { return false };
         let skew = theirs.timestamp().duration_since(Timestamp::now());
-        let differs = (skew - self.skew.get()).abs() > MOST_SKEW;
+        let differs = (skew - self.skew.get()).abs() > MAX_SKEW;
         if differs {
             self.skew.set(skew);
         }

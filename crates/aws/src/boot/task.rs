@@ -15,7 +15,7 @@ use super::Credentials;
 use super::http::{Exchange, Http, Request};
 
 /// The most that is read of an answer. A task's metadata are some KB for each container.
-const MOST_BYTES: u64 = 1024 * 1024;
+const MAX_BYTES: u64 = 1024 * 1024;
 /// What a relative URI of credentials is relative to.
 const CREDENTIALS_HOST: &str = "http://169.254.170.2";
 
@@ -171,7 +171,7 @@ fn get(
 ) -> Result<Vec<u8>, TaskError> {
     let headers =
         token.map(|token| ("authorization", token.expose_secret().to_owned())).into_iter().collect();
-    let request = Request { url, headers, body: None, limit, most_bytes: MOST_BYTES };
+    let request = Request { url, headers, body: None, limit, max_bytes: MAX_BYTES };
     match http.exchange(request) {
         Ok(answer) if answer.status == 200 => Ok(answer.body),
         Ok(answer) => Err(TaskError::Status { asked, status: answer.status }),

@@ -18,7 +18,7 @@ use super::{CONTAINER, Fleet, RUNNER_VARIABLE};
 const PAGE: usize = 100;
 /// Pages of running tasks, and of stopped ones, that are read. A deployment is
 /// bounded by GitHub's rates long before it has so many tasks.
-const MOST_PAGES: usize = 50;
+const MAX_PAGES: usize = 50;
 const LIST: &str = "ListTasks";
 const DESCRIBE: &str = "DescribeTasks";
 
@@ -28,11 +28,11 @@ pub(super) async fn tasks(client: &Client, fleet: &Fleet) -> Result<Vec<SeenTask
     let all = list(client, fleet, DesiredStatus::Running, &mut arns).await?;
     if !all {
         // Whoever takes this for all would take tasks for lost that are there.
-        let message = format!("there are more than {} tasks", MOST_PAGES * PAGE);
+        let message = format!("there are more than {} tasks", MAX_PAGES * PAGE);
         return Err(ComputeError::Unanswered { operation: LIST, source: message.into() });
     }
     if !list(client, fleet, DesiredStatus::Stopped, &mut arns).await? {
-        warn!(pages = MOST_PAGES, "some of the stopped tasks are left out");
+        warn!(pages = MAX_PAGES, "some of the stopped tasks are left out");
     }
     let arns: Vec<String> = arns.into_iter().collect();
     let mut seen = Vec::new();
@@ -59,7 +59,7 @@ async fn list(
     arns: &mut BTreeSet<String>,
 ) -> Result<bool, ComputeError> {
     let mut next = None;
-    for _ in 0..MOST_PAGES {
+    for _ in 0..MAX_PAGES {
         let page = client
             .list_tasks()
             .cluster(&fleet.cluster)

@@ -14,7 +14,7 @@ use crate::fault::Fault;
 /// ListTasks' and DescribeTasks' limit.
 const PAGE: usize = 100;
 /// Pages of a list that are read.
-const MOST_PAGES: usize = 50;
+const MAX_PAGES: usize = 50;
 const LIST: &str = "ecs:ListTasks";
 const DESCRIBE: &str = "ecs:DescribeTasks";
 
@@ -68,7 +68,7 @@ impl Operator<'_> {
     /// AWS's.
     pub async fn tasks(&self, cluster: &str, deployment: &Deployment) -> Result<Vec<TaskInfo>, OperateError> {
         let (mut arns, mut next) = (Vec::new(), None);
-        for _ in 0..MOST_PAGES {
+        for _ in 0..MAX_PAGES {
             let page = self
                 .connection
                 .ecs()

@@ -21,7 +21,7 @@ use super::stored::UnreadableError;
 use super::wire::{failed, invalid};
 
 /// Months without anything after which a listing ends: longer than history is kept.
-const MOST_MONTHS: u32 = 4;
+const MAX_MONTHS: u32 = 4;
 /// Milliseconds since the epoch after which nothing has ended: the year 9999's end.
 const LATEST: i64 = 253_402_300_799_999;
 
@@ -108,7 +108,7 @@ impl DynamoStore {
                     empty_months = if count == 0 { empty_months + 1 } else { 0 };
                     match month_before(&cursor.partition) {
                         Some(partition)
-                            if empty_months < MOST_MONTHS && !is_too_early(&partition, page.since) =>
+                            if empty_months < MAX_MONTHS && !is_too_early(&partition, page.since) =>
                         {
                             cursor = Cursor { partition, last: None }
                         }

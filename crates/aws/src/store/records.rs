@@ -32,7 +32,7 @@ const KEPT_BYTES: usize = 300 * 1024;
 /// How long it is kept.
 const KEPT_SECS: i64 = 30 * 24 * 3600;
 /// BatchGetItem's limit.
-const MOST_KEYS: usize = 100;
+const MAX_KEYS: usize = 100;
 
 impl Store for DynamoStore {
     async fn load(&self, keys: &Keys) -> Result<Records, StoreError> {
@@ -157,7 +157,7 @@ impl DynamoStore {
         keys: Vec<Item>,
     ) -> Result<Vec<Item>, StoreError> {
         let mut items = Vec::new();
-        for some in keys.chunks(MOST_KEYS) {
+        for some in keys.chunks(MAX_KEYS) {
             items.extend(self.get_some(operation, some.to_vec()).await?);
         }
         Ok(items)

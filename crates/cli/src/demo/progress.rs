@@ -10,7 +10,7 @@ use owo_colors::OwoColorize;
 use super::follow::{Job, Seen};
 
 /// The most jobs that are redrawn in place.
-const MOST_ROWS: usize = 24;
+const MAX_ROWS: usize = 24;
 
 #[derive(Debug)]
 pub(super) struct Progress {
@@ -39,11 +39,7 @@ impl Progress {
         if self.quiet {
             return Ok(());
         }
-        if self.in_place && seen.jobs.len() <= MOST_ROWS {
-            self.redraw(seen)
-        } else {
-            self.tell_changes(seen)
-        }
+        if self.in_place && seen.jobs.len() <= MAX_ROWS { self.redraw(seen) } else { self.tell_changes(seen) }
     }
 
     fn redraw(&mut self, seen: &Seen) -> io::Result<()> {

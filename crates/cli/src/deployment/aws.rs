@@ -25,7 +25,7 @@ use ecsrunner_github::Client;
 use futures::future::try_join_all;
 use jiff::Timestamp;
 
-use super::{Listed, MOST_IN_A_PAGE, Query, gather, github, profile, slices};
+use super::{Listed, MAX_IN_A_PAGE, Query, gather, github, profile, slices};
 use crate::arguments::TargetArguments;
 use crate::environment;
 use crate::exit::Failure;
@@ -289,7 +289,7 @@ impl AwsDeployment {
 
 fn page(query: &Query) -> Result<Page, Failure> {
     let repository = query.repository.as_deref().map(Repository::parse).transpose();
-    let limit = query.limit.unwrap_or(MOST_IN_A_PAGE).min(MOST_IN_A_PAGE);
+    let limit = query.limit.unwrap_or(MAX_IN_A_PAGE).min(MAX_IN_A_PAGE);
     Ok(Page {
         repository: repository.map_err(Failure::usage)?,
         limit: u32::try_from(limit).unwrap_or(u32::MAX),

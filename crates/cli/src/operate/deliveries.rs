@@ -15,7 +15,7 @@ use crate::exit::Failure;
 use crate::output::{self, Rows, print, say};
 
 /// Pages of a hundred deliveries that are read.
-const MOST_PAGES: usize = 50;
+const MAX_PAGES: usize = 50;
 
 /// A delivery, and whether it reached the records.
 #[derive(Debug)]
@@ -80,7 +80,7 @@ pub(super) async fn redeliver(arguments: &Redeliver) -> Result<(), Failure> {
 async fn read(deployment: &Deployment, client: &Client, since: Timestamp) -> Result<Vec<Row>, Failure> {
     let mut rows = Vec::new();
     let mut cursor = None;
-    for _ in 0..MOST_PAGES {
+    for _ in 0..MAX_PAGES {
         let page = client.past_deliveries(cursor.as_deref()).await.map_err(Failure::of_github)?;
         let page = page.ok_or_else(no_app)?;
         let is_enough = page.deliveries.last().is_none_or(|last| last.delivered_at < since);
@@ -132,7 +132,7 @@ async fn numbers(client: &Client, named: &[String]) -> Result<Vec<u64>, Failure>
         }
     }
     let mut cursor = None;
-    for _ in 0..MOST_PAGES {
+    for _ in 0..MAX_PAGES {
         if guids.is_empty() {
             return Ok(numbers);
         }

@@ -227,7 +227,7 @@ fn jobs_that_wait_for_long_are_asked_about_twenty_a_minute_and_ever_more_seldom(
             jobs[id - 1].asked_at = Some(at(minute * 60));
         }
     }
-    assert_eq!(most, MOST_DOUBTS);
+    assert_eq!(most, MAX_DOUBTS);
     let (least, most) = (asked_of[1..].iter().min().unwrap(), asked_of.iter().max().unwrap());
     assert!(*least >= 24 && *most <= 40, "each is asked about {least} to {most} times a day");
 }

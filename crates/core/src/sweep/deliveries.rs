@@ -14,9 +14,9 @@ use crate::id::DeliveryId;
 
 /// The most pages of a hundred deliveries read in one pass: with a pass a
 /// minute, a deployment is bounded to about a thousand deliveries a minute.
-pub const MOST_PAGES: u32 = 10;
+pub const MAX_PAGES: u32 = 10;
 /// The most deliveries fetched in one pass.
-pub const MOST_FETCHED: usize = 30;
+pub const MAX_FETCHED: usize = 30;
 /// The longest cursor that is kept for the next pass, in bytes.
 pub const LONGEST_CURSOR: usize = 200;
 

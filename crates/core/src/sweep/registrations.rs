@@ -11,11 +11,11 @@ use crate::plan::Open;
 use crate::pool::Scope;
 
 /// The most scopes that are remembered.
-pub const MOST_SCOPES: usize = 500;
+pub const MAX_SCOPES: usize = 500;
 /// The most pages of registrations read in one pass.
-pub const MOST_PAGES: u32 = 10;
+pub const MAX_PAGES: u32 = 10;
 /// The most registrations deleted in one pass.
-pub const MOST_DELETED: usize = 30;
+pub const MAX_DELETED: usize = 30;
 
 /// How often a scope's registrations are gone through.
 const PERIOD: SignedDuration = SignedDuration::from_hours(1);
@@ -54,7 +54,7 @@ pub fn remember(known: &[KnownScope], open: &Open, now: Timestamp) -> Vec<KnownS
     }
     // Those of late that were looked at since are the least to lose.
     scopes.sort_by_key(|known| std::cmp::Reverse((known.seen_at, known.looked_at.is_none())));
-    scopes.truncate(MOST_SCOPES);
+    scopes.truncate(MAX_SCOPES);
     scopes
 }
 

@@ -6,7 +6,7 @@ use crate::policy::{Policy, RepositoryPattern};
 
 /// The most repositories asked in one pass. Each costs two calls and one for
 /// each of its active runs.
-pub const MOST_ASKED: usize = 5;
+pub const MAX_ASKED: usize = 5;
 
 /// A short list is gone through in this many passes: with one pass a minute,
 /// each repository is asked each five minutes.
@@ -21,7 +21,7 @@ pub fn to_ask(policy: &Policy, asked: u32) -> Vec<Repository> {
             named.push(repository);
         }
     }
-    let share = named.len().div_ceil(PASSES).min(MOST_ASKED);
+    let share = named.len().div_ceil(PASSES).min(MAX_ASKED);
     let place = usize::try_from(asked).unwrap_or(0).checked_rem(named.len()).unwrap_or(0);
     named.into_iter().cycle().skip(place).take(share).collect()
 }

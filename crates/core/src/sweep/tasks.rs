@@ -11,7 +11,7 @@ use crate::plan::Open;
 use crate::runner::{Ending, Runner, RunnerState, Task, TaskLeft};
 
 /// The most runners whose missing task is remembered from one pass to the next.
-pub const MOST_MISSING: usize = 500;
+pub const MAX_MISSING: usize = 500;
 
 /// How long after its reservation a runner whose launch nobody has answered
 /// gets the task that is tagged with it: until then the launch goes on itself.
@@ -76,7 +76,7 @@ impl Repairs {
             self.events.push(event(runner.name(), &task.id, task.heard + 1, change, now));
         }
         // One that counts is remembered too: its record may be out of reach just now.
-        if self.missing.len() < MOST_MISSING {
+        if self.missing.len() < MAX_MISSING {
             self.missing.insert(runner.name().clone(), first);
         }
     }

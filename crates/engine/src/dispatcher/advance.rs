@@ -24,7 +24,7 @@ use crate::ports::{Clock, Disposition};
 use crate::{Engine, World};
 
 /// Steps from reserved to gone are ten at most; a record that asks for more is broken.
-const MOST_STEPS: u32 = 16;
+const MAX_STEPS: u32 = 16;
 /// How often a write is decided anew because an event came first.
 const TRIES: u32 = 8;
 /// How long GitHub may call a runner busy whose task has stopped.
@@ -146,7 +146,7 @@ impl<W: World> Engine<W> {
     /// learns from it before it is history.
     async fn steps(&self, mut runner: Runner, watch: &Watch) -> Result<Stepped, (Runner, StepError)> {
         let held_place = runner.holds_place();
-        for _ in 0..MOST_STEPS {
+        for _ in 0..MAX_STEPS {
             let now = self.ports.clock.now();
             let Next::Now(step) = runner.next(now) else { break };
             if !watch.admits_step(now) {

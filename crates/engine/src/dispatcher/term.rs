@@ -16,8 +16,8 @@ use crate::ports::store::Tenure;
 
 /// The most effects at once, and the most for one pool: one repository that
 /// hangs delays nobody else.
-const MOST_EFFECTS: usize = 32;
-const MOST_EFFECTS_OF_POOL: usize = 16;
+const MAX_EFFECTS: usize = 32;
+const MAX_EFFECTS_OF_POOL: usize = 16;
 
 /// What an effect came to.
 pub(crate) struct Effected {
@@ -167,7 +167,7 @@ impl<'a> Term<'a> {
             return false;
         }
         let of_pool = self.under_way.values().filter(|other| *other == pool).count();
-        if self.under_way.len() >= MOST_EFFECTS || of_pool >= MOST_EFFECTS_OF_POOL {
+        if self.under_way.len() >= MAX_EFFECTS || of_pool >= MAX_EFFECTS_OF_POOL {
             self.held_back = true;
             return false;
         }

@@ -4,7 +4,7 @@ use ecsrunner_core::event::Event;
 use ecsrunner_core::id::DeliveryId;
 use ecsrunner_core::reason::{Code, Reason};
 use ecsrunner_core::sweep::DeliveryProgress;
-use ecsrunner_core::sweep::deliveries::{Listed, MOST_FETCHED, MOST_PAGES, Walk};
+use ecsrunner_core::sweep::deliveries::{Listed, MAX_FETCHED, MAX_PAGES, Walk};
 use ecsrunner_core::webhook::{Webhook, read};
 use tracing::info;
 
@@ -38,7 +38,7 @@ impl<W: World> Engine<W> {
     /// Goes through the App's deliveries; false where there is no App.
     pub(super) async fn sweep_deliveries(&self, pass: &mut Pass) -> bool {
         let mut walk = Walk::begin(&pass.progress.deliveries, pass.now);
-        for _ in 0..MOST_PAGES {
+        for _ in 0..MAX_PAGES {
             if walk.is_done() || !pass.has_time(&self.ports.clock) {
                 break;
             }
@@ -82,7 +82,7 @@ impl<W: World> Engine<W> {
             }
         };
         for lost in wanted.iter().filter(|listed| !recorded.contains(&listed.id)) {
-            if pass.swept.fetched >= MOST_FETCHED || !pass.has_time(&self.ports.clock) {
+            if pass.swept.fetched >= MAX_FETCHED || !pass.has_time(&self.ports.clock) {
                 return Some(lost.number);
             }
             pass.swept.fetched += 1;

@@ -6,7 +6,7 @@ use ecsrunner_core::event::Keys;
 use ecsrunner_core::id::{RunnerId, RunnerName};
 use ecsrunner_core::plan::Open;
 use ecsrunner_core::pool::Scope;
-use ecsrunner_core::sweep::registrations::{Listed, MOST_DELETED, MOST_PAGES, due, remember, unwanted};
+use ecsrunner_core::sweep::registrations::{Listed, MAX_DELETED, MAX_PAGES, due, remember, unwanted};
 use tracing::info;
 
 use super::Pass;
@@ -37,7 +37,7 @@ impl<W: World> Engine<W> {
         let mut calls = Calls::default();
         for place in due(&pass.progress.scopes, pass.now) {
             loop {
-                if calls.pages == MOST_PAGES {
+                if calls.pages == MAX_PAGES {
                     pass.swept.cut = true;
                     return;
                 }
@@ -72,7 +72,7 @@ impl<W: World> Engine<W> {
         let listed: Vec<Listed<'_>> = listed(&page);
         let rules = self.rules();
         for (name, id) in unwanted(&listed, open, &rules.settings.deployment, pass.now) {
-            if calls.deletions == MOST_DELETED {
+            if calls.deletions == MAX_DELETED {
                 pass.swept.cut = true;
                 return ControlFlow::Break(());
             }

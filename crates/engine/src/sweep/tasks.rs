@@ -13,9 +13,9 @@ use crate::ports::store::{Store, StoreError};
 use crate::{Engine, World};
 
 /// The most records repaired in one pass.
-const MOST_REPAIRED: usize = 200;
+const MAX_REPAIRED: usize = 200;
 /// The most tasks stopped in one pass.
-const MOST_STOPPED: usize = 50;
+const MAX_STOPPED: usize = 50;
 
 impl<W: World> Engine<W> {
     pub(super) async fn sweep_tasks(&self, pass: &mut Pass, open: &Open, lag: Lag) -> Result<(), PartError> {
@@ -25,8 +25,8 @@ impl<W: World> Engine<W> {
         let tasks = self.ports.compute.tasks().await?;
         let repairs = repair(open, &tasks, &pass.progress.missing, lag, pass.now);
         pass.progress.missing = repairs.missing;
-        pass.swept.cut |= repairs.events.len() > MOST_REPAIRED || repairs.orphans.len() > MOST_STOPPED;
-        for event in repairs.events.into_iter().take(MOST_REPAIRED) {
+        pass.swept.cut |= repairs.events.len() > MAX_REPAIRED || repairs.orphans.len() > MAX_STOPPED;
+        for event in repairs.events.into_iter().take(MAX_REPAIRED) {
             if !pass.has_time(&self.ports.clock) {
                 return Ok(());
             }
@@ -37,7 +37,7 @@ impl<W: World> Engine<W> {
                 Err(error) => pass.failed("tasks", &error),
             }
         }
-        for orphan in repairs.orphans.iter().take(MOST_STOPPED) {
+        for orphan in repairs.orphans.iter().take(MAX_STOPPED) {
             if !pass.has_time(&self.ports.clock) {
                 return Ok(());
             }

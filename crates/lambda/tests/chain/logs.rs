@@ -9,17 +9,17 @@ use crate::aws::{Aws, LOGS};
 use crate::deployment::FUNCTION;
 
 /// FilterLogEvents' limit, and ministack has no second page.
-const MOST_EVENTS: usize = 10_000;
+const MAX_EVENTS: usize = 10_000;
 
 /// The lines of each invocation; ministack gives each a log stream of its own.
 pub(crate) struct Logs(BTreeMap<String, Vec<String>>);
 
 impl Logs {
     pub(crate) async fn read(aws: &Aws) -> Self {
-        let input = json!({"logGroupName": format!("/aws/lambda/{FUNCTION}"), "limit": MOST_EVENTS});
+        let input = json!({"logGroupName": format!("/aws/lambda/{FUNCTION}"), "limit": MAX_EVENTS});
         let found = aws.call(LOGS, "FilterLogEvents", input).await;
         let events = found["events"].as_array().unwrap();
-        assert!(events.len() < MOST_EVENTS, "not all that was logged can be read");
+        assert!(events.len() < MAX_EVENTS, "not all that was logged can be read");
         let mut invocations: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for event in events {
             let stream = event["logStreamName"].as_str().unwrap().to_owned();

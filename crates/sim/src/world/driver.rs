@@ -29,7 +29,7 @@ const MARGIN: Duration = Duration::from_secs(5);
 /// What is due within this time is waited for.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// The function's reserved concurrency.
-const MOST_AT_ONCE: usize = 100;
+const MAX_AT_ONCE: usize = 100;
 /// How long Lambda waits before it tries a failed event again, first and then.
 const AGAIN_AFTER: [Duration; 2] = [Duration::from_secs(60), Duration::from_secs(120)];
 const SWEEP_EACH: Duration = Duration::from_secs(60);
@@ -137,7 +137,7 @@ impl Lambda {
             let idle = self.waiting.is_empty() && self.running.is_empty();
             (outside.next_at(), idle && is_done(outside))
         };
-        while self.running.len() < MOST_AT_ONCE
+        while self.running.len() < MAX_AT_ONCE
             && let Some(arrival) = self.waiting.pop_front()
         {
             self.begin(arrival, now);

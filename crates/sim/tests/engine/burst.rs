@@ -13,11 +13,11 @@ use crate::stage::{assert_executed_once, job, play, settle, setup};
 
 const JOBS: u64 = 1000;
 /// GitHub's secondary limit.
-const MOST_JIT_A_MINUTE: usize = 180;
+const MAX_JIT_A_MINUTE: usize = 180;
 /// A tenth above what the limit allows: 1,000 at 180 a minute.
 const LAST_JIT_WITHIN: SignedDuration = SignedDuration::from_secs(366);
 /// Of an unhurried job's whole life.
-const MOST_AWS_CALLS: u64 = 24;
+const MAX_AWS_CALLS: u64 = 24;
 
 #[test]
 fn a_single_job_costs_few_calls_and_leaves_nothing() {
@@ -31,7 +31,7 @@ fn a_single_job_costs_few_calls_and_leaves_nothing() {
         assert_eq!(outside.ledger.launches, 1);
         tell_calls(&outside, 1);
         let (aws, github) = calls(&outside);
-        assert!(aws <= MOST_AWS_CALLS, "{aws} calls of AWS");
+        assert!(aws <= MAX_AWS_CALLS, "{aws} calls of AWS");
         assert_eq!(github, 1, "calls of GitHub");
     });
 }
@@ -55,14 +55,14 @@ fn a_thousand_jobs_at_once_are_each_executed_once_at_the_pace_that_github_allows
             assert_executed_once(&outside, job);
         }
         let (aws, github) = calls(&outside);
-        assert!(aws < MOST_AWS_CALLS * JOBS, "{aws} calls of AWS");
+        assert!(aws < MAX_AWS_CALLS * JOBS, "{aws} calls of AWS");
         let configured = outside.ledger.calls[&Method::GenerateJitconfig];
         assert_eq!(configured, JOBS, "configurations that were asked for");
         // The rest is of the sweeps, and of jobs that waited for over five minutes.
         assert!(github - configured <= JOBS / 5, "{github} calls of GitHub");
         let beyond = &outside.ledger.beyond_demand;
         assert!(beyond.is_empty(), "{} launches beyond demand: {beyond:#?}", beyond.len());
-        assert!(most <= MOST_JIT_A_MINUTE, "{most} configurations in a minute");
+        assert!(most <= MAX_JIT_A_MINUTE, "{most} configurations in a minute");
         assert_eq!(outside.hub.throttled, 0, "GitHub's limit was hit");
         assert!(last <= LAST_JIT_WITHIN, "the last configuration came after {last:#}");
     });

@@ -33,7 +33,7 @@ const DELIVERY_SECS: i64 = 4 * 24 * 3600;
 /// placement that nobody asks for.
 const HOLD_SECS: i64 = 7 * 24 * 3600;
 /// TransactWriteItems' limit.
-const MOST_WRITES: usize = 100;
+const MAX_WRITES: usize = 100;
 const OPERATION: &str = "write records";
 const ABSENT: &str = "attribute_not_exists(pk)";
 const AT_VERSION: &str = "v = :v";
@@ -90,9 +90,9 @@ impl DynamoStore {
         if writes.is_empty() {
             return Ok(());
         }
-        if writes.len() > MOST_WRITES {
+        if writes.len() > MAX_WRITES {
             let count = writes.len();
-            return Err(invalid(OPERATION, format!("they are {count}, at most {MOST_WRITES} go together")));
+            return Err(invalid(OPERATION, format!("they are {count}, at most {MAX_WRITES} go together")));
         }
         self.client
             .transact_write_items()

@@ -18,7 +18,7 @@ use crate::output::span;
 /// Deliveries that failed before are forgotten.
 const LATELY: SignedDuration = SignedDuration::from_hours(24);
 /// Repositories whose runners are looked at: each costs two calls.
-const MOST_SCOPES: usize = 10;
+const MAX_SCOPES: usize = 10;
 
 pub(super) async fn look(deployment: &Deployment) -> Vec<Check> {
     const NAME: &str = "GitHub secret";
@@ -189,7 +189,7 @@ async fn scopes(client: &Client, settings: &Settings) -> Vec<Check> {
         Registration::Organization { organization, group } => {
             vec![Scope::Organization { organization: organization.clone(), group: *group }]
         }
-        Registration::Repository => repositories.map(Scope::Repository).take(MOST_SCOPES).collect(),
+        Registration::Repository => repositories.map(Scope::Repository).take(MAX_SCOPES).collect(),
     };
     let mut checks = Vec::new();
     for scope in scopes {

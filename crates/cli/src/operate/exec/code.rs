@@ -8,7 +8,7 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 /// What is read at once.
 const CHUNK: usize = 16 * 1024;
 /// Behind the mark: the code, and the end of its line.
-const MOST_DIGITS: usize = 5;
+const MAX_DIGITS: usize = 5;
 
 /// What comes before the random part of a mark.
 const PREFIX: &str = "ecsrunner-exit-";
@@ -63,7 +63,7 @@ impl Code {
 
     /// The mark with its line ends: as much as may be on its way.
     fn longest(&self) -> usize {
-        self.mark.len() + MOST_DIGITS + 4
+        self.mark.len() + MAX_DIGITS + 4
     }
 
     /// Takes the line out, and tells its code; a terminal ends lines with two characters.

@@ -21,7 +21,7 @@ use jiff::Timestamp;
 use super::decision::Decision;
 
 /// Plans that are made between two events, at most.
-const MOST_ROUNDS: usize = 10_000;
+const MAX_ROUNDS: usize = 10_000;
 
 pub(super) struct Memory<'a> {
     rules: &'a Ruleset,
@@ -64,7 +64,7 @@ impl<'a> Memory<'a> {
     /// What is decided until then for no other reason than the time, and when.
     pub(super) fn pass(&mut self, until: Timestamp) -> Vec<(Timestamp, Vec<Decision>)> {
         let mut rounds = Vec::new();
-        for _ in 0..MOST_ROUNDS {
+        for _ in 0..MAX_ROUNDS {
             let Some(at) = self.next_at.filter(|at| *at < until) else { break };
             let decisions = self.plan(at);
             if !decisions.is_empty() {

@@ -28,9 +28,9 @@ const REMEMBERED: SignedDuration = SignedDuration::from_hours(1);
 /// A job's webhooks are sent soon after it was made.
 const SENT_WITHIN: SignedDuration = SignedDuration::from_mins(10);
 /// Deliveries whose payload is fetched to see whether it is the job's.
-const MOST_FETCHED: usize = 30;
+const MAX_FETCHED: usize = 30;
 /// Pages of deliveries that are gone through.
-const MOST_PAGES: usize = 20;
+const MAX_PAGES: usize = 20;
 
 /// A job, as GitHub has it now.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
@@ -250,7 +250,7 @@ async fn deliveries(
 ) -> Result<Option<(Vec<Delivered>, bool)>, Failure> {
     let (from, to) = (created_at - CLOCKS_DIFFER, created_at + SENT_WITHIN);
     let (mut found, mut fetched, mut cursor) = (Vec::new(), 0, None);
-    for _ in 0..MOST_PAGES {
+    for _ in 0..MAX_PAGES {
         let page = client.past_deliveries(cursor.as_deref()).await.map_err(Failure::of_github)?;
         let Some(page) = page else { return Ok(None) };
         let is_enough = page.deliveries.last().is_none_or(|last| last.delivered_at < from);
@@ -259,7 +259,7 @@ async fn deliveries(
             .into_iter()
             .filter(|one| one.event == "workflow_job" && one.delivered_at >= from && one.delivered_at <= to);
         for one in near {
-            if fetched >= MOST_FETCHED {
+            if fetched >= MAX_FETCHED {
                 return Ok(Some((found, false)));
             }
             fetched += 1;

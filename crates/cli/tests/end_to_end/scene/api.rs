@@ -21,7 +21,7 @@ pub(crate) struct Listed {
 }
 
 /// How often jobs and runners are listed anew because something changed in between.
-const MOST_LOOKS: u32 = 5;
+const MAX_LOOKS: u32 = 5;
 
 impl Listed {
     /// The jobs in this state.
@@ -80,7 +80,7 @@ impl Api {
     /// runner may end in one write, between two requests.
     pub(crate) async fn listed(&self) -> Listed {
         let mut jobs = self.list("jobs").await;
-        for _ in 0..MOST_LOOKS {
+        for _ in 0..MAX_LOOKS {
             let runners = self.list("runners").await;
             let jobs_after = self.list("jobs").await;
             if jobs == jobs_after {

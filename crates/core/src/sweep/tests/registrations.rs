@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::id::{Deployment, RunnerId};
-use crate::sweep::registrations::{Listed, MOST_SCOPES, due, remember, unwanted};
+use crate::sweep::registrations::{Listed, MAX_SCOPES, due, remember, unwanted};
 
 const NONE: [u64; 0] = [];
 
@@ -96,11 +96,11 @@ fn of_too_many_scopes_those_unseen_for_longest_are_forgotten() {
         runner.facts.scope = scope(&format!("acme/app{number}"));
         runner
     };
-    let count = MOST_SCOPES as u64;
+    let count = MAX_SCOPES as u64;
     let early: Vec<Runner> = (0..count).map(runner).collect();
     let late: Vec<Runner> = (count..count + 10).map(runner).collect();
     let known = scopes(&scopes(&[], &early, 0), &late, HOUR);
-    assert_eq!(known.len(), MOST_SCOPES);
+    assert_eq!(known.len(), MAX_SCOPES);
     assert_eq!(known.iter().filter(|known| known.seen_at == at(HOUR)).count(), 10);
 }
 

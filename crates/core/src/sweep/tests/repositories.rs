@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::policy::Policy;
-use crate::sweep::repositories::{MOST_ASKED, to_ask};
+use crate::sweep::repositories::{MAX_ASKED, to_ask};
 
 fn policy(patterns: &[String]) -> Policy {
     serde_json::from_value(serde_json::json!({ "repositories": patterns })).unwrap()
@@ -15,7 +15,7 @@ fn asked(patterns: &[String], passes: u32) -> BTreeMap<String, u32> {
     let mut place = 0;
     for _ in 0..passes {
         let turn = to_ask(&policy(patterns), place);
-        assert!(turn.len() <= MOST_ASKED, "{turn:?}");
+        assert!(turn.len() <= MAX_ASKED, "{turn:?}");
         for repository in turn {
             place += 1;
             *times.entry(repository.to_string()).or_default() += 1;

@@ -8,7 +8,7 @@ use crate::event::{Event, TaskChange, TaskEvent};
 use crate::exit::AgentExit;
 use crate::record::{Change, Records, Rules, record};
 use crate::runner::{Custody, Ending, TaskLeft};
-use crate::sweep::tasks::{MOST_MISSING, repair};
+use crate::sweep::tasks::{MAX_MISSING, repair};
 use crate::testing::{catalogue, settings};
 
 fn starting(number: u64, secs: i64) -> Runner {
@@ -94,9 +94,9 @@ fn a_process_that_is_not_there_is_gone_at_once() {
 #[test]
 fn no_more_runners_are_remembered_than_there_is_room_for() {
     let mut passes = Passes::new(Lag::DISTRIBUTED);
-    let many: Vec<Runner> = (0..MOST_MISSING as u64 + 10).map(|number| starting(number, 0)).collect();
+    let many: Vec<Runner> = (0..MAX_MISSING as u64 + 10).map(|number| starting(number, 0)).collect();
     passes.pass(&many, &[], 0);
-    assert_eq!(passes.missing.len(), MOST_MISSING);
+    assert_eq!(passes.missing.len(), MAX_MISSING);
 }
 
 #[test]

@@ -13,7 +13,7 @@ use super::{HubDelivery, HubFaults, HubJob, HubState, Order};
 use crate::random::Random;
 
 /// GitHub's secondary limit: 900 points a minute for an endpoint, of which a POST takes 5.
-const MOST_JIT: usize = 180;
+const MAX_JIT: usize = 180;
 const MINUTE: SignedDuration = SignedDuration::from_secs(60);
 
 /// What goes wrong at GitHub now.
@@ -158,7 +158,7 @@ impl Hub {
         while minute.front().is_some_and(|at| now.duration_since(*at) >= MINUTE) {
             minute.pop_front();
         }
-        if minute.len() >= self.faults.registrations_per_minute.unwrap_or(MOST_JIT) {
+        if minute.len() >= self.faults.registrations_per_minute.unwrap_or(MAX_JIT) {
             self.throttled += 1;
             return Err(Duration::from_secs(60));
         }

@@ -10,7 +10,7 @@ use secrecy::ExposeSecret;
 use super::{Boot, Tables};
 
 /// TransactWriteItems' limit.
-const MOST_WRITES: usize = 100;
+const MAX_WRITES: usize = 100;
 const OPERATION: &str = "write records";
 
 impl Tables {
@@ -130,8 +130,8 @@ fn check_form(transaction: &Transaction<'_>) -> Result<(), StoreError> {
             return Err(StoreError::Refused { operation: OPERATION, source });
         }
     }
-    if writes > MOST_WRITES {
-        let source = format!("they are {writes}, at most {MOST_WRITES} go together").into();
+    if writes > MAX_WRITES {
+        let source = format!("they are {writes}, at most {MAX_WRITES} go together").into();
         return Err(StoreError::Refused { operation: OPERATION, source });
     }
     Ok(())
