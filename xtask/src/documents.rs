@@ -48,7 +48,9 @@ pub(crate) fn check(root: &Path) -> anyhow::Result<Done> {
 
 fn read(root: &Path) -> anyhow::Result<Vec<Document>> {
     let mut documents = Vec::new();
-    for dir in [root.to_owned(), root.join("docs"), root.join("docs/adr"), root.join("bench")] {
+    for dir in
+        [root.to_owned(), root.join("docs"), root.join("docs/adr"), root.join("bench"), root.join("fixtures")]
+    {
         if !dir.exists() {
             continue;
         }
@@ -83,8 +85,8 @@ fn dead_links(document: &Document) -> impl Iterator<Item = &str> {
 
 /// Tests are cited as `` `crate: path::to::test` ``.
 fn citations(text: &str) -> impl Iterator<Item = (&str, &str)> {
-    const CRATES: [&str; 10] =
-        ["core", "engine", "github", "aws", "lambda", "local", "sim", "agent", "cli", "xtask"];
+    const CRATES: [&str; 11] =
+        ["core", "engine", "github", "aws", "lambda", "local", "sim", "agent", "cli", "fixtures", "xtask"];
     let quoted = text.split('`').skip(1).step_by(2);
     quoted.filter_map(|words| words.split_once(": ")).filter(|(name, _)| CRATES.contains(name))
 }
@@ -96,7 +98,8 @@ fn last(path: &str) -> &str {
 /// The name of each test with the crate that it is in.
 fn tests(root: &Path) -> anyhow::Result<Vec<(String, String)>> {
     let mut found = Vec::new();
-    let crates = entries(&root.join("crates"))?.into_iter().chain([root.join("xtask")]);
+    let crates =
+        entries(&root.join("crates"))?.into_iter().chain([root.join("fixtures"), root.join("xtask")]);
     for dir in crates {
         let name = dir.file_name().unwrap_or_default().to_string_lossy().into_owned();
         for part in ["src", "tests"] {

@@ -17,9 +17,15 @@ use crate::tools::{cargo, is_there, succeed};
 
 /// Whole deployments, as their users write them.
 const EXAMPLES: [&str; 2] = ["minimal", "complete"];
-/// Held to the code: actions to the policies, metrics to dashboard and alarms, the README to the inputs.
-const CHECKS: [&[&str]; 4] =
-    [&["-m", "unittest", "--quiet", "test_checks"], &["actions.py"], &["metrics.py"], &["readme.py"]];
+/// Held to the code: actions to the policies, metrics to dashboard and alarms, the README to the inputs. Held to the
+/// version before: the addresses of resources.
+const CHECKS: [&[&str]; 5] = [
+    &["-m", "unittest", "--quiet", "test_checks"],
+    &["actions.py"],
+    &["metrics.py"],
+    &["readme.py"],
+    &["addresses.py"],
+];
 
 /// Checks the root, each module and each example.
 pub(crate) fn check(root: &Path) -> anyhow::Result<Done> {

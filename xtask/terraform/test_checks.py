@@ -8,6 +8,7 @@ import unittest
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
 import actions
+import addresses
 import metrics
 import plan
 import readme
@@ -172,6 +173,38 @@ class Readme(unittest.TestCase):
     def test_what_is_not_the_same(self):
         for before, after in (("| `tags` | none | x |\n", ""), ("| none |", "| required |"), ("`webhook_url`", "`url`"), ("**0.30**", "**0.31**")):
             self.assertEqual(len(self.mistakes(before, after)), 1, before)
+
+
+class Addresses(unittest.TestCase):
+    old = {"minimal": ["aws_a.x", 'module.image["default"].aws_b.y["key"]']}
+
+    def mistakes(self, *now, **moves):
+        moves = {module.removeprefix("root"): addresses.blocks(text) for module, text in moves.items()}
+        return addresses.check(self.old, {"minimal": list(now)}, moves)
+
+    def test_what_stays_is_right(self):
+        self.assertEqual(self.mistakes("aws_new.z", *self.old["minimal"]), [])
+
+    def test_what_is_gone_is_named(self):
+        self.assertEqual(
+            self.mistakes("aws_a.x"),
+            ['minimal: `module.image["default"].aws_b.y["key"]` has no address now: a `moved` or `removed` block is expected'],
+        )
+
+    def test_blocks_of_the_root_and_of_a_module_move_and_remove(self):
+        renamed = "moved {\n  from = aws_b.y\n  to   = aws_b.z\n}\n"
+        self.assertEqual(self.mistakes("aws_a.x", 'module.image["default"].aws_b.z["key"]', image=renamed), [])
+        self.assertEqual(len(self.mistakes("aws_a.x", 'module.image["default"].aws_b.z["key"]', fleet=renamed)), 1)
+        module = 'moved {\n  from = module.image\n  to = module.runner\n}\n\nremoved {\n  from = aws_a.x\n}\n'
+        self.assertEqual(self.mistakes('module.runner["default"].aws_b.y["key"]', root=module), [])
+
+    def test_a_block_that_leads_nowhere_moves_nothing(self):
+        circle = "moved {\n  from = aws_a.x\n  to = aws_a.y\n}\nmoved {\n  from = aws_a.y\n  to = aws_a.x\n}\n"
+        self.assertEqual(len(self.mistakes(self.old["minimal"][1], root=circle)), 1)
+
+    def test_a_plan_that_is_missing_is_no_pass(self):
+        with self.assertRaises(plan.Unreadable):
+            addresses.addresses(['{"type": "test_status"}'])
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ variable "image" {
     tag            = string
     dockerfile_dir = optional(string)
     context_dir    = optional(string)
-    inputs         = optional(list(string), [".cargo/**", ".dockerignore", "Cargo.lock", "Cargo.toml", "bench/**", "clippy.toml", "crates/**", "rustfmt.toml", "xtask/**"])
+    inputs         = optional(list(string), [".cargo/**", ".dockerignore", "Cargo.lock", "Cargo.toml", "bench/**", "clippy.toml", "crates/**", "fixtures/Cargo.toml", "fixtures/src/**", "rustfmt.toml", "xtask/**"])
     base_image     = optional(string)
     platforms      = optional(list(string), ["linux/amd64", "linux/arm64"])
   })

@@ -16,6 +16,7 @@ mod killed;
 mod limits;
 mod one_job;
 mod operator;
+mod previous;
 mod refusals;
 mod start_checks;
 mod stealing;
