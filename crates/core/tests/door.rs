@@ -1,0 +1,186 @@
+//! The documents of the door (CONTRIBUTING, SECURITY, threat model, register of undocumented behaviour) name files,
+//! Terraform runs and versions that exist.
+//!
+//! Links, and tests of Rust that documents name, are checked by `xtask/src/documents.rs`.
+
+#![expect(clippy::disallowed_methods, reason = "documents are compared with the tree around them")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+const CONTRIBUTING: &str = include_str!("../../../CONTRIBUTING.md");
+const REGISTER: &str = include_str!("../../../docs/undocumented.md");
+const THREAT_MODEL: &str = include_str!("../../../docs/threat-model.md");
+const DOCUMENTS: [(&str, &str); 5] = [
+    ("CONTRIBUTING.md", CONTRIBUTING),
+    ("SECURITY.md", include_str!("../../../SECURITY.md")),
+    ("docs/glossary.md", include_str!("../../../docs/glossary.md")),
+    ("docs/threat-model.md", THREAT_MODEL),
+    ("docs/undocumented.md", REGISTER),
+];
+
+/// Where paths of the project begin. What begins otherwise is a route, a device or somebody else's file.
+const PLACES: [&str; 12] = [
+    ".cargo/",
+    ".ci/",
+    ".config/",
+    ".github/",
+    "bench/",
+    "crates/",
+    "docs/",
+    "fixtures/",
+    "runner/",
+    "terraform/",
+    "xtask/",
+    "rust-toolchain.toml",
+];
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+fn quoted(text: &str) -> impl Iterator<Item = &str> {
+    // A fence of three backticks quotes nothing and then something: the order of odd and even stays.
+    text.split('`').skip(1).step_by(2)
+}
+
+/// The project's paths among what stands in backticks. A pattern with `*` is none.
+fn paths(text: &str) -> impl Iterator<Item = &str> {
+    let is_path =
+        |word: &&str| PLACES.iter().any(|place| word.starts_with(place)) && !word.contains(['*', ' ']);
+    quoted(text).filter(is_path)
+}
+
+fn missing(text: &str) -> Vec<&str> {
+    paths(text).filter(|path| !root().join(path).exists()).collect()
+}
+
+/// `` `terraform: module::run` ``, as module and run.
+fn terraform_runs(text: &str) -> impl Iterator<Item = (&str, &str)> {
+    quoted(text)
+        .filter_map(|words| words.strip_prefix("terraform: ")?.split_once("::"))
+        .filter(|it| *it != ("module", "run"))
+}
+
+/// Whether a module's tests have the run; the module `root` is Terraform's root.
+fn has_run(module: &str, run: &str) -> bool {
+    let tests = match module {
+        "root" => root().join("terraform/tests"),
+        module => root().join("terraform/modules").join(module).join("tests"),
+    };
+    let Ok(entries) = fs::read_dir(tests) else { return false };
+    let line = format!("run \"{run}\" {{");
+    entries
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "hcl"))
+        .any(|path| fs::read_to_string(path).unwrap().lines().any(|found| found == line))
+}
+
+/// The text below a heading of the second level, up to the next one.
+fn section<'a>(text: &'a str, heading: &str) -> &'a str {
+    let (_, rest) = text.split_once(&format!("\n## {heading}\n")).unwrap();
+    rest.split("\n## ").next().unwrap()
+}
+
+#[test]
+fn every_path_that_the_documents_name_exists() {
+    for (document, text) in DOCUMENTS {
+        assert_eq!(missing(text), [""; 0], "{document} names paths that are not there");
+    }
+}
+
+#[test]
+fn a_path_that_is_not_there_is_reported() {
+    let text = "`crates/core/src/reason.rs` and `crates/core/src/reasons.rs`, `/webhook` and `terraform/modules/*/iam*.tf`";
+    assert_eq!(missing(text), ["crates/core/src/reasons.rs"]);
+}
+
+#[test]
+fn the_map_has_ten_changes_each_with_its_files() {
+    let changes: Vec<&str> =
+        section(CONTRIBUTING, "Ten changes and their files").split("\n### ").skip(1).collect();
+    assert_eq!(changes.len(), 10);
+    for change in changes {
+        let title = change.lines().next().unwrap();
+        assert!(paths(change).count() >= 4, "`{title}` names fewer than four files");
+    }
+}
+
+#[test]
+fn each_row_of_the_register_names_files_that_exist() {
+    let rows: Vec<&str> = REGISTER
+        .lines()
+        .filter(|line| {
+            line.starts_with("| ") && !line.starts_with("| behaviour") && !line.starts_with("| ---")
+        })
+        .collect();
+    assert!(rows.len() > 40, "{} rows", rows.len());
+    for row in rows {
+        let cells: Vec<&str> = row.trim_matches(['|', ' ']).split(" | ").collect();
+        assert_eq!(cells.len(), 5, "{row}");
+        assert!(paths(cells[1]).count() >= 1, "no file relies on it: {row}");
+        assert!(cells[4].starts_with("20"), "when it was looked at is not told: {row}");
+    }
+}
+
+#[test]
+fn each_run_of_terraforms_tests_that_the_documents_name_exists() {
+    for (document, text) in DOCUMENTS {
+        for (module, run) in terraform_runs(text) {
+            assert!(has_run(module, run), "{document}: there is no run `{module}::{run}`");
+        }
+    }
+    assert!(terraform_runs(THREAT_MODEL).count() > 10);
+    assert!(!has_run("fleet", "a_run_that_nobody_wrote"));
+}
+
+#[test]
+fn each_gap_of_the_threat_model_that_is_cited_is_listed() {
+    let gaps = section(THREAT_MODEL, "Known gaps");
+    let is_gap = |word: &&str| word.strip_prefix('G').is_some_and(|number| number.parse::<u32>().is_ok());
+    let cited: Vec<&str> = quoted(THREAT_MODEL).filter(is_gap).collect();
+    for gap in &cited {
+        assert!(gaps.contains(&format!("\n| `{gap}` |")), "{gap} is not among the known gaps");
+    }
+    let listed = gaps.lines().filter(|line| line.starts_with("| `G")).count();
+    for number in 1..=listed {
+        let uses = cited.iter().filter(|gap| **gap == format!("G{number}")).count();
+        assert!(uses > 1, "no boundary mentions G{number}");
+    }
+}
+
+#[test]
+fn each_path_with_an_owner_of_its_own_exists() {
+    let owners = fs::read_to_string(root().join(".github/CODEOWNERS")).unwrap();
+    let lines = owners.lines().filter_map(|line| line.strip_prefix('/')?.split_whitespace().next());
+    let paths: Vec<&str> = lines.filter(|path| !path.contains('*')).collect();
+    assert!(!paths.is_empty());
+    for path in paths {
+        assert!(root().join(path).exists(), ".github/CODEOWNERS: /{path} is not there");
+    }
+}
+
+#[test]
+fn one_compiler_builds_lints_and_releases() {
+    let read = |path: &str| fs::read_to_string(root().join(path)).unwrap();
+    let after = |text: &str, words: &str| -> Vec<String> {
+        let versions = text.split(words).skip(1);
+        versions.map(|rest| rest.split([' ', '"', '\n', '-']).next().unwrap().to_owned()).collect()
+    };
+    let pinned = after(&read("rust-toolchain.toml"), "channel = \"").remove(0);
+    let (minor, _patch) = pinned.rsplit_once('.').unwrap();
+    for (file, words, version) in [
+        ("Cargo.toml", "rust-version = \"", minor),
+        ("runner/Dockerfile", "FROM rust:", minor),
+        (".github/workflows/ci.yml", "rustup toolchain install ", &pinned),
+        (".github/workflows/ci.yml", "rustup default ", &pinned),
+        (".github/workflows/release.yml", "--default-toolchain ", &pinned),
+    ] {
+        assert_eq!(
+            after(&read(file), words),
+            [version],
+            "{file}: `{words}`, and rust-toolchain.toml has {pinned}"
+        );
+    }
+}
