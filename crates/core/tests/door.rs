@@ -161,6 +161,33 @@ fn each_path_with_an_owner_of_its_own_exists() {
     }
 }
 
+/// `Accepted, 2026-11-23.`, or `Superseded by ADR 17, 2027-01-05.`
+fn has_status(decision: &str) -> bool {
+    let status = decision.lines().nth(2).unwrap_or_default();
+    let Some((status, date)) = status.strip_suffix('.').and_then(|status| status.rsplit_once(", ")) else {
+        return false;
+    };
+    let is_known = match status.strip_prefix("Superseded by ADR ") {
+        Some(later) => later.parse::<u32>().is_ok(),
+        None => status == "Accepted",
+    };
+    is_known && date.parse::<jiff::civil::Date>().is_ok()
+}
+
+#[test]
+fn each_decision_has_a_status_and_a_date() {
+    for entry in fs::read_dir(root().join("docs/adr")).unwrap() {
+        let path = entry.unwrap().path();
+        assert!(has_status(&fs::read_to_string(&path).unwrap()), "{}: its third line", path.display());
+    }
+    assert!(has_status("# 1. A\n\nSuperseded by ADR 17, 2027-01-05.\n"));
+    for wrong in
+        ["Accepted.", "Accepted, 2026-13-23.", "Accepted, 2026-11-23", "Superseded by 17, 2027-01-05.", ""]
+    {
+        assert!(!has_status(&format!("# 1. A\n\n{wrong}\n")), "{wrong}");
+    }
+}
+
 #[test]
 fn one_compiler_builds_lints_and_releases() {
     let read = |path: &str| fs::read_to_string(root().join(path)).unwrap();
