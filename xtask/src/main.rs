@@ -1,4 +1,4 @@
-//! The project's own tasks: `cargo xtask test`, `conformance`, `package`, `runner`, `bench`.
+//! The project's own tasks: `cargo xtask check`, `test`, `conformance`, `package`, `runner`, `bench`.
 //!
 //! What a task needs beside Rust and Node it installs, pinned, below `target/`.
 
@@ -30,6 +30,8 @@ use tools::root;
 const USAGE: &str = "\
 usage: cargo xtask TASK
 
+  check          the fast part of `test`, before each commit: formatting, lints, documents, dependencies,
+                 and the tests of core, engine, github and xtask
   test [STEP …]  everything that has to hold, or some of it: formatting, lints, tests, documents,
                  dependencies, samples (GitHub's webhooks), template (of API Gateway), conformance
                  (GitHub's API description), chain (the control plane on a stand-in for AWS), image (of the
@@ -58,6 +60,7 @@ fn run() -> anyhow::Result<ExitCode> {
     let root = root()?;
     let mut arguments = env::args().skip(1);
     match arguments.next().as_deref() {
+        Some("check") => Ok(test::check(&root)),
         Some("test") => Ok(test::run(&root, arguments.collect())),
         Some("conformance") => conformance::run(&root).map(|()| ExitCode::SUCCESS),
         Some("package") => package::run(&root, arguments.next().as_deref()).map(|()| ExitCode::SUCCESS),

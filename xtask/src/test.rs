@@ -1,4 +1,4 @@
-//! `cargo xtask test`: the second command of the README.
+//! `cargo xtask test`: the second command of the README. `cargo xtask check`: its fast steps.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -12,20 +12,8 @@ use crate::{
 /// Runs all steps, or those that are named.
 pub(crate) fn run(root: &Path, only: Vec<String>) -> ExitCode {
     let mut steps = Steps::only(only);
-    steps.run("formatting", || run_cargo(root, &["fmt", "--all", "--check"]));
-    steps.run("lints", || {
-        run_cargo(root, &["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"])
-    });
-    steps.run("tests", || {
-        if is_there(cargo(root).args(["nextest", "--version"])) {
-            run_cargo(root, &["nextest", "run", "--workspace", "--no-fail-fast", "--status-level", "slow"])
-        } else {
-            say("cargo-nextest is not installed: cargo's own test runner takes its place");
-            run_cargo(root, &["test", "--workspace", "--quiet"])
-        }
-    });
-    steps.run("documents", || documents::check(root));
-    steps.run("dependencies", || dependencies::check(root));
+    check_sources(root, &mut steps);
+    steps.run("tests", || run_tests(root, &["--workspace"]));
     steps.run("samples", || samples::check(root));
     steps.run("template", || template::check(root));
     steps.run("conformance", || conformance::check(root));
@@ -36,6 +24,38 @@ pub(crate) fn run(root: &Path, only: Vec<String>) -> ExitCode {
     steps.run("workflows", || workflows::check(root));
     steps.run("page", || page::check(root));
     steps.end()
+}
+
+/// Runs the steps that need less than a minute on a tree that is built.
+pub(crate) fn check(root: &Path) -> ExitCode {
+    let mut steps = Steps::default();
+    check_sources(root, &mut steps);
+    steps.run("tests of the fast crates", || run_tests(root, &FAST_CRATES));
+    steps.end()
+}
+
+/// Their tests take a few seconds.
+const FAST_CRATES: [&str; 8] =
+    ["-p", "ecsrunner-core", "-p", "ecsrunner-engine", "-p", "ecsrunner-github", "-p", "xtask"];
+
+/// What needs no test to run.
+fn check_sources(root: &Path, steps: &mut Steps) {
+    steps.run("formatting", || run_cargo(root, &["fmt", "--all", "--check"]));
+    steps.run("lints", || {
+        run_cargo(root, &["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"])
+    });
+    steps.run("documents", || documents::check(root));
+    steps.run("dependencies", || dependencies::check(root));
+}
+
+fn run_tests(root: &Path, packages: &[&str]) -> anyhow::Result<Done> {
+    if is_there(cargo(root).args(["nextest", "--version"])) {
+        let options = ["--no-fail-fast", "--status-level", "slow"];
+        run_cargo(root, &[&["nextest", "run"], packages, &options].concat())
+    } else {
+        say("cargo-nextest is not installed: cargo's own test runner takes its place");
+        run_cargo(root, &[&["test", "--quiet"], packages].concat())
+    }
 }
 
 fn run_cargo(root: &Path, arguments: &[&str]) -> anyhow::Result<Done> {

@@ -204,10 +204,8 @@ fn one_compiler_builds_lints_and_releases() {
         (".github/workflows/ci.yml", "rustup default ", &pinned),
         (".github/workflows/release.yml", "--default-toolchain ", &pinned),
     ] {
-        assert_eq!(
-            after(&read(file), words),
-            [version],
-            "{file}: `{words}`, and rust-toolchain.toml has {pinned}"
-        );
+        let named = after(&read(file), words);
+        let is_held = !named.is_empty() && named.iter().all(|name| name == version);
+        assert!(is_held, "{file}: `{words}` {named:?}, and rust-toolchain.toml has {pinned}");
     }
 }
