@@ -179,7 +179,7 @@ fn fault_words(note: &Reason) -> String {
 }
 
 /// Whether GitHub is at fault, whatever the class. A refused registration holds
-/// its scope; a refused session holds nothing.
+/// its scope; a session that GitHub does not give holds nothing.
 fn is_githubs(note: Option<&Reason>) -> bool {
     note.is_some_and(|note| matches!(note.code(), Code::ScopeHeld | Code::NoSession))
 }

@@ -128,7 +128,7 @@ codes! {
     IdleTimeout = "idle_timeout": "no job came within the idle limit",
     /// The task or the agent did not come up.
     BootFailed = "boot_failed": "the runner did not come up: {}",
-    /// GitHub refused the runner a session, or answered only with errors.
+    /// GitHub answered the runner only with errors, or had another session of it open.
     NoSession = "no_session": "GitHub gave the runner no session: {}",
     /// The agent or the listener ended without an ending of its own.
     AgentCrashed = "agent_crashed": "the agent ended unexpectedly: {}",

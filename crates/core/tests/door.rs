@@ -20,7 +20,7 @@ const DOCUMENTS: [(&str, &str); 5] = [
     ("docs/undocumented.md", REGISTER),
 ];
 
-/// Where paths of the project begin. What begins otherwise is a route, a device or somebody else's file.
+/// Where paths of the project begin. All others are routes, devices or files of other programs.
 const PLACES: [&str; 12] = [
     ".cargo/",
     ".ci/",

@@ -157,7 +157,7 @@ fn check_ownership(
     mistakes: &mut Vec<String>,
 ) -> anyhow::Result<()> {
     let runner_dir = paths::resolve(configured);
-    // The path leads to each runner's programs anew, so its links count as well.
+    // Each runner's programs are found by this path, so its links count as well.
     let mut above_runner = paths::passed(configured);
     let externals = configured.join(EXTERNALS);
     if externals.is_symlink() {

@@ -329,7 +329,7 @@ fn kind_of(cause: &StopCause, runner: &Runner) -> (EndingKind, Option<Reason>) {
         }
     };
     let boot_failed = |what: &str| (EndingKind::BootFailed, Some(Reason::with(Code::BootFailed, what)));
-    // No hold is put on the class for these.
+    // No hold is put on the class for these: such a runner tries for minutes before it ends.
     let no_session = |what: &str| (EndingKind::BootFailed, Some(Reason::with(Code::NoSession, what)));
     match cause {
         StopCause::Agent(exit) => match exit {
@@ -358,7 +358,8 @@ fn kind_of(cause: &StopCause, runner: &Runner) -> (EndingKind, Option<Reason>) {
                 boot_failed("the listener did not listen for jobs within the connect limit")
             }
             AgentExit::SessionConflict => no_session("another session of this runner is open"),
-            AgentExit::SessionRefused => no_session("it was refused"),
+            // A refusal comes within seconds and stays: without a hold, runners would be launched for ever.
+            AgentExit::SessionRefused => boot_failed("GitHub refused the runner's session"),
             AgentExit::GithubUnavailable => no_session("GitHub answered with errors until the connect limit"),
             AgentExit::DirectoryUnreadable => {
                 boot_failed("the listener cannot list the runner's directory, or one above it")

@@ -156,9 +156,11 @@ fn a_github_that_gives_no_session_is_no_fault_of_the_runners_class() {
         assert_eq!(book.plan(at(300)).launches.len(), 1, "its job gets another runner: {exit:?}");
         crate::hold::learn(&book.open(), at(300)).len()
     };
-    for exit in [AgentExit::SessionConflict, AgentExit::SessionRefused, AgentExit::GithubUnavailable] {
+    for exit in [AgentExit::SessionConflict, AgentExit::GithubUnavailable] {
         assert_eq!(held(exit), 0, "{exit:?}");
     }
-    // A container without network says nothing of GitHub.
-    assert_eq!(held(AgentExit::NotConnected), 1);
+    // A refusal ends a runner at once, and a container without network says nothing of GitHub.
+    for exit in [AgentExit::SessionRefused, AgentExit::NotConnected] {
+        assert_eq!(held(exit), 1, "{exit:?}");
+    }
 }
