@@ -1,42 +1,53 @@
-//! The page in a real browser, over a demo whose jobs are done.
+//! Tests the page: its functions and modules with Node, the whole in a real browser with a demo whose jobs are done.
 
 mod demo;
 
 use std::env;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::Context;
 
 use crate::npm::{self, Packages};
 use crate::steps::Done;
-use crate::tools::{cargo, succeed};
+use crate::tools::{cargo, is_there, succeed};
 use demo::Demo;
 
 const BROWSER: &str = "/usr/bin/chromium";
-const TEST: &str = "crates/local/page/test/page.test.mjs";
+/// Needs a browser and a server.
+const BROWSER_TEST: &str = "crates/local/page/test/page.test.mjs";
+/// Need nothing but Node.
+const NODE_TESTS: [&str; 2] =
+    ["crates/local/page/test/functions.test.mjs", "crates/local/page/test/modules.test.mjs"];
 
-/// Runs the page's test where there is a browser.
+/// Runs the tests of the page's functions and modules, then the test in a browser if there is one.
 pub(crate) fn check(root: &Path) -> anyhow::Result<Done> {
+    if !is_there(Command::new("node").arg("--version")) {
+        return Ok(Done::Skipped("`node` is not installed".to_owned()));
+    }
+    let mut node_tests = Command::new("node");
+    node_tests.args(["--test", "--test-reporter=spec"]).args(NODE_TESTS).current_dir(root);
+    succeed(&mut node_tests)?;
     let named = env::var_os("CHROMIUM").filter(|path| !path.is_empty());
     let browser = named.map_or_else(|| PathBuf::from(BROWSER), PathBuf::from);
     if !browser.exists() {
         let browser = browser.display();
         return Ok(Done::Skipped(format!(
-            "{browser} is not there; the variable CHROMIUM names another browser"
+            "only tests without a browser ran: {browser} does not exist; set CHROMIUM to another browser"
         )));
     }
     if let Some(why) = npm::missing() {
         return Ok(Done::Skipped(why));
     }
     let packages = Packages::install(root, "page")?;
-    // What the tests were built with, so that nothing is compiled again with other features.
+    // Uses the features of the tests' build, so that nothing is recompiled.
     succeed(cargo(root).args(["build", "--workspace", "--tests", "--bins"]))?;
     let executable = env::current_exe()?.with_file_name("ecsrunner");
     let demo = Demo::start(&executable, &packages.dir().join("demo.log"))?;
-    demo.refuse_a_job().context("the demo's server refused no job")?;
+    demo.refuse_a_job().context("the demo's server did not refuse the job")?;
     let mut test = packages.node("--test");
     test.arg("--test-reporter=spec")
-        .arg(root.join(TEST))
+        .arg(root.join(BROWSER_TEST))
         .env("NODE_PATH", packages.dir().join("node_modules"))
         .env("ECSRUNNER_LOCAL", demo.page())
         .env("CHROMIUM", browser);

@@ -341,7 +341,9 @@ async fn the_page_comes_whole_from_the_server_and_lets_nothing_else_in() {
         for (path, content_type) in [
             ("/", "text/html"),
             ("/page.css", "text/css"),
-            ("/page.js", "text/javascript"),
+            ("/first-paint.js", "text/javascript"),
+            ("/main.js", "text/javascript"),
+            ("/job-details.js", "text/javascript"),
             ("/icon.svg", "image/svg+xml"),
         ] {
             let answer = client.get(server.url(path)).send().await.unwrap();
@@ -356,6 +358,9 @@ async fn the_page_comes_whole_from_the_server_and_lets_nothing_else_in() {
             assert_eq!(header("referrer-policy"), "no-referrer");
             let text = answer.text().await.unwrap();
             assert!(!text.contains("https://") && !text.is_empty(), "{path} names another host");
+        }
+        for path in ["/page.js", "/no-such-module.js", "/test/page.test.mjs"] {
+            assert_eq!(client.get(server.url(path)).send().await.unwrap().status(), 404, "{path}");
         }
     })
     .await;

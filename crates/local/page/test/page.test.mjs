@@ -7,6 +7,7 @@
 // which is looked for beside this file and in NODE_PATH. CHROMIUM names the browser, by default /usr/bin/chromium.
 // Which other jobs exist, and whether more arrive meanwhile, does not matter.
 import assert from 'node:assert/strict';
+import { readFile, readdir } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { after, before, test } from 'node:test';
 
@@ -93,9 +94,14 @@ const focusedId = (page) => page.evaluate(() => document.activeElement?.dataset?
 const query = (page) => new URL(page.url()).searchParams;
 
 test('the server sends the page with a strict policy and no cache that outlives an upgrade', async () => {
-  for (const [path, type] of [['', 'text/html'], ['page.css', 'text/css'], ['page.js', 'text/javascript'], ['icon.svg', 'image/svg+xml']]) {
+  const types = { html: 'text/html', css: 'text/css', js: 'text/javascript', svg: 'image/svg+xml' };
+  const files = (await readdir(new URL('..', import.meta.url))).filter((name) => Object.hasOwn(types, name.split('.').at(-1)));
+  assert.ok(files.includes('main.js'));
+  for (const name of files) {
+    const [path, type] = [name === 'index.html' ? '' : name, types[name.split('.').at(-1)]];
     const answer = await fetch(at(path));
     assert.equal(answer.status, 200, path);
+    assert.equal(await answer.text(), await readFile(new URL(`../${name}`, import.meta.url), 'utf8'), `${name} is sent as it is`);
     assert.ok(answer.headers.get('content-type')?.startsWith(type), `${path}: ${answer.headers.get('content-type')}`);
     assert.equal(answer.headers.get('x-content-type-options'), 'nosniff', path);
     assert.match(answer.headers.get('cache-control') ?? '', /no-cache|no-store|max-age=0/, path);
@@ -103,6 +109,17 @@ test('the server sends the page with a strict policy and no cache that outlives 
   const policy = (await fetch(at(''))).headers.get('content-security-policy') ?? '';
   assert.match(policy, /default-src 'self'/);
   assert.doesNotMatch(policy, /unsafe|\*|https?:|data:/);
+  assert.equal((await fetch(at('no-such-module.js'))).status, 404);
+});
+
+test('the stored theme is there before the first paint', async () => {
+  await withPage('', async (page) => {
+    await page.locator('#theme').click();
+    // Without its modules, the page has only what the classic script in its head does.
+    await page.route('**/main.js', (route) => route.fulfill({ contentType: 'text/javascript', body: '' }));
+    await page.reload();
+    assert.equal(await page.evaluate(() => document.documentElement.dataset.theme), 'light');
+  });
 });
 
 test('the page is live and lists the jobs and the runners that the API lists', async () => {
@@ -195,7 +212,7 @@ test('everything can be done with the keyboard', async () => {
   });
 });
 
-test('details tell the time line of a job and of its runner', async () => {
+test('details show the timeline of a job and of its runner', async () => {
   const job = await completedJob();
   await withPage(`?job=${job.id}`, async (page) => {
     await page.locator('#detail').waitFor();

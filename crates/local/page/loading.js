@@ -1,0 +1,171 @@
+// Reads jobs and runners into the records: both lists at each connection, then event by event; older ones on demand.
+
+import { readPage } from './api.js';
+import { currentStream, markLive, markLost } from './connection.js';
+import { announce, byId, setText } from './dom.js';
+import { plainText } from './format.js';
+import { draw, drawSoon } from './redraw.js';
+import { isSelected, list, MORE_ROWS, records, view } from './state.js';
+import { jobWord } from './words.js';
+
+const FIRST_PAGE_ITEMS = 25;     // of the first page: what is open, and a few that ended
+const PAGE_ITEMS = 200;          // of each page after it
+const MAX_FIRST_ITEMS = 2000;    // of each kind, when the page loads
+const MAX_PAGES = 200;
+const MAX_OLDER_PAGES = 50;
+
+const KINDS = {
+  runners: {
+    keyOf: (data) => String(data?.name),
+    put: (data) => records.putRunner(data),
+    forget: (name) => records.forgetRunner(name),
+  },
+  jobs: { keyOf: (data) => String(data?.id), put: putJob, forget: (id) => records.forgetJob(id) },
+};
+
+let loaded = false;
+let loading = false;
+let again = false;
+let loads = 0;
+/** Keys of what events brought since the lists were requested: newer than what the lists say. */
+const updated = { jobs: new Set(), runners: new Set() };
+/** For each kind, a filter's cursor to what was not read; null where all was read. */
+const cursors = { jobs: new Map(), runners: new Map() };
+
+/** Whether the lists were read at least once. */
+export const isLoaded = () => loaded;
+export const isLoading = () => loading;
+
+/** Notes a new connection: a load of the connection before it no longer counts. */
+export function resetLoading() {
+  loading = false;
+  again = false;
+}
+
+/** Reads both lists. What is open comes first, on a short first page, so that the present is shown at once. */
+export async function load() {
+  if (loading) { again = true; return; }
+  loading = true;
+  loads += 1;
+  for (const keys of Object.values(updated)) keys.clear();
+  const stream = currentStream();
+  const readings = Object.keys(KINDS).map((kind) => ({
+    kind, cursor: null, more: true, listed: new Set(), limit: Math.max(MAX_FIRST_ITEMS, records.of(kind).size),
+  }));
+  try {
+    for (let page = 0; page < MAX_PAGES && readings.some((reading) => reading.more); page += 1) {
+      const limit = page === 0 ? FIRST_PAGE_ITEMS : PAGE_ITEMS;
+      const parts = await Promise.all(readings.map((reading) => (
+        reading.more ? readPage(reading.kind, {}, reading.cursor, limit) : null
+      )));
+      if (stream !== currentStream()) return;
+      readings.forEach((reading, i) => { if (parts[i]) storePart(reading, parts[i], page === 0); });
+      records.evicted = false;
+      records.changed.clear();
+      loaded = true;
+      markLive();
+      draw();
+    }
+  } catch (error) {
+    const reason = error.name === 'TimeoutError' ? 'the server does not respond' : error.message;
+    if (stream === currentStream()) markLost(reason);
+  } finally {
+    // A newer connection has a load of its own.
+    if (currentStream() === null || stream === currentStream()) {
+      loading = false;
+      if (again && currentStream()) setTimeout(() => { if (stream === currentStream()) load(); }, 1000);
+      again = false;
+      draw();
+    }
+  }
+}
+
+/** Stores a part of a list, and forgets records that the server no longer lists. */
+function storePart(reading, part, isFirst) {
+  const { kind, listed } = reading;
+  const { keyOf, put, forget } = KINDS[kind];
+  for (const data of part.items) {
+    listed.add(keyOf(data));
+    if (!updated[kind].has(keyOf(data))) put(data);
+  }
+  reading.cursor = part.next;
+  reading.more = part.next !== null && listed.size < reading.limit;
+  const isGone = (item) => !listed.has(item.key) && !updated[kind].has(item.key) && (item.open || !reading.more);
+  for (const item of [...records.of(kind).values()]) if (isGone(item)) forget(item.key);
+  if (isFirst) cursors[kind].clear();
+  cursors[kind].set('', part.next);
+}
+
+function putJob(data) {
+  const changed = records.putJob(data);
+  if (changed && isSelected('jobs', changed.key)) announce(`${plainText(data.name)}: ${jobWord(data)}`);
+}
+
+/** Handles an event of the server. */
+export function handleEvent(event) {
+  if (event?.type === 'hello') {
+    setText(byId('version'), event.version ? `v${plainText(event.version)}` : '');
+    return;
+  }
+  if (event?.type === 'lagged') { load(); return; }
+  if (event?.type === 'job' && event.job) update('jobs', event.job);
+  if (event?.type === 'runner' && event.runner) update('runners', event.runner);
+  if (loaded) drawSoon();
+}
+
+function update(kind, data) {
+  KINDS[kind].put(data);
+  updated[kind].add(KINDS[kind].keyOf(data));
+}
+
+/** The filters that the server applies. */
+export function serverFilter(withState = true) {
+  const filter = {};
+  if (view.repository) filter.repository = view.repository;
+  if (view.class) filter.class = view.class;
+  if (view.state && withState) filter.state = view.state === 'failed' ? 'completed' : view.state;
+  return filter;
+}
+
+const filterKey = (filter) => new URLSearchParams(filter).toString();
+
+/** Whether the list of a kind was read to its end. */
+export const isReadToEnd = (kind) => cursors[kind].get('') === null;
+
+/** Whether the server may have more items, of this kind and filter, than were read. */
+export function hasOlder(kind, filter) {
+  const whole = cursors[kind].get('');
+  return whole !== null && whole !== undefined && cursors[kind].get(filterKey(filter)) !== null;
+}
+
+/** Reads older items that match the filters. */
+export async function loadOlder() {
+  const button = byId('older-load');
+  button.disabled = true;
+  try {
+    // Runners are read along with jobs: a job's timeline needs them. The filters apply to the list in view.
+    for (const kind of ['jobs', 'runners']) await readOlder(kind, kind === view.kind ? serverFilter() : {});
+    records.changed.clear();
+    list.limits.ended += MORE_ROWS;
+  } catch (error) {
+    announce(`Could not load older ones: ${error.message}`);
+    setText(byId('older-text'), `Could not load older ones: ${error.message}.`);
+  }
+  button.disabled = false;
+  draw();
+}
+
+async function readOlder(kind, filter) {
+  const key = filterKey(filter);
+  const load = loads;
+  // The first pages of a filter may hold only known items: read until one is new.
+  for (let page = 0; page < MAX_OLDER_PAGES && hasOlder(kind, filter); page += 1) {
+    const part = await readPage(kind, filter, cursors[kind].get(key) ?? null, PAGE_ITEMS);
+    // The lists were read again meanwhile, and this cursor belongs to the list before.
+    if (load !== loads) return;
+    const unknown = part.items.filter((data) => !records.of(kind).has(KINDS[kind].keyOf(data)));
+    unknown.forEach(KINDS[kind].put);
+    cursors[kind].set(key, part.next);
+    if (unknown.length > 0) return;
+  }
+}

@@ -1,0 +1,174 @@
+// The page's functions that need neither document nor server: formats, words, segments, records, filters, figures.
+//
+//     node --test crates/local/page/test/functions.test.mjs
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+
+import { jobDurations, runnerDurations } from '../bars.js';
+import {
+  DASH, formatCost, formatCount, formatDuration, formatStepDuration, formatTime, httpsAddress, parseTime, plainText,
+} from '../format.js';
+import { isInState, matcher, splitAndSort } from '../matching.js';
+import { choosePools, countPools, isActive } from '../pools.js';
+import { Records } from '../records.js';
+import { segmentsBetween } from '../segments.js';
+import { countEndings, quantile, sumCosts, summarizeJobs, waitsOfLast } from '../summary.js';
+import { expectedJobSteps, expectedRunnerSteps, mergeSteps } from '../timeline.js';
+import { jobLook, jobWord, runnerLook } from '../words.js';
+
+const START = Date.parse('2025-01-01T12:00:00Z');
+const after = (secs) => START + secs * 1000;
+/** A timeline, from pairs of a state and seconds after the start. */
+const timeline = (steps) => Object.entries(steps).map(([state, secs]) => ({ state, at: new Date(after(secs)).toISOString() }));
+
+/** A job; its state is that of its last step. */
+function job(id, steps, data = {}) {
+  return { id, repository: 'acme/app', name: `job ${id}`, class: 'small', pool: 'p1', runner: null, state: Object.keys(steps).at(-1), timeline: timeline(steps), ...data };
+}
+function runner(name, steps, data = {}) {
+  return { name, class: 'small', pool: 'p1', job: null, launched_for: null, state: Object.keys(steps).at(-1), timeline: timeline(steps), ...data };
+}
+function recordsOf(jobs, runners = []) {
+  const records = new Records();
+  jobs.forEach((data) => records.putJob(data));
+  runners.forEach((data) => records.putRunner(data));
+  return records;
+}
+const DONE = { queued: 0, in_progress: 4, completed: 30 };
+const GONE = { reserved: 1, starting: 2, booted: 3, busy: 4, ending: 31, gone: 33 };
+
+test('durations grow from milliseconds to days', () => {
+  const shown = [0, 999, 1000, 9949, 9950, 59_499, 61_000, 3_600_000, 90_061_000].map((millis) => formatDuration(millis));
+  assert.deepEqual(shown, ['0 ms', '999 ms', '1.0 s', '9.9 s', '10 s', '59 s', '1 m 01 s', '1 h 00 m', '1 d 1 h']);
+  assert.equal(formatDuration(1999, true), '1 s', 'a growing duration has whole seconds');
+  assert.equal(formatDuration(-5), '0 ms');
+  assert.deepEqual([null, undefined, NaN].map((value) => formatDuration(value)), [DASH, DASH, DASH]);
+  assert.equal(formatStepDuration(12_340), '12.3 s');
+});
+
+test('costs keep four digits while they are small', () => {
+  assert.deepEqual([null, 0, 0.00001, 0.1234, 12.345].map(formatCost), [DASH, '$0.0000', '<$0.0001', '$0.1234', '$12.35']);
+});
+
+test('counts have a plural', () => {
+  assert.deepEqual([formatCount(0, 'job'), formatCount(1, 'job'), formatCount(2, 'entry', 'entries')], ['0 jobs', '1 job', '2 entries']);
+});
+
+test('a time names its day unless it is today', () => {
+  assert.match(formatTime(START, START + 1000), /^\d\d:\d\d:\d\d$/);
+  assert.match(formatTime(START, START + 3 * 86_400_000), /Jan|1/);
+  assert.equal(formatTime(null, START), DASH);
+  assert.deepEqual([parseTime('2025-01-01T12:00:00Z'), parseTime('soon'), parseTime(5), parseTime(null)], [START, null, null, null]);
+});
+
+test('untrusted text shows its control characters as marks, and only https becomes a link', () => {
+  assert.equal(plainText('a\u202eb\u0007\u001bc'), 'a\ufffdb\ufffdc');
+  assert.equal(plainText(null), '');
+  assert.equal(httpsAddress('https://github.com/acme'), 'https://github.com/acme');
+  assert.deepEqual(['http://a', 'javascript:alert(1)', 'no address', null].map(httpsAddress), [null, null, null, null]);
+});
+
+test('states have words and looks, also unknown ones', () => {
+  assert.equal(jobWord({ state: 'completed', conclusion: 'timed_out' }), 'Timed out');
+  assert.equal(jobWord({ state: 'new_state' }), 'new_state');
+  assert.deepEqual(['success', 'failure', 'cancelled', 'skipped'].map((conclusion) => jobLook({ state: 'completed', conclusion })), ['success', 'failure', 'cancelled', 'neutral']);
+  assert.equal(runnerLook({ state: 'gone', ending: 'boot_failed' }), 'failure');
+  assert.equal(runnerLook({ state: 'gone', ending: 'surplus' }), 'gone');
+});
+
+test('segments follow each other and end at the limit', () => {
+  assert.deepEqual(segmentsBetween(0, [['wait', 5], ['start', null], ['idle', 3], ['run', 20]], 10), [{ kind: 'wait', length: 5 }, { kind: 'run', length: 5 }]);
+});
+
+test('a completed job is cut into the phases of its runner', () => {
+  const records = recordsOf([job(1, DONE, { runner: 'r', conclusion: 'success' })], [runner('r', GONE, { job: 1, ending: 'completed' })]);
+  const done = records.jobs.get('1');
+  assert.deepEqual(done.segments(after(99)).map(({ kind, length }) => [kind, length / 1000]), [['wait', 1], ['start', 2], ['idle', 1], ['run', 26], ['clean', 3]]);
+  assert.deepEqual(jobDurations(done, after(99)), [['waited', '4.0 s'], ['ran', '26 s']]);
+  assert.deepEqual(runnerDurations(records.runners.get('r'), after(99)), [['boot', '2.0 s'], ['idle', '1.0 s'], ['busy', '27 s'], ['ending', '2.0 s']]);
+});
+
+test('a queued job whose runner failed to boot waits for another', () => {
+  const records = recordsOf([job(1, { queued: 0 })], [runner('r', { reserved: 1, ending: 5, gone: 6 }, { launched_for: 1, ending: 'boot_failed' })]);
+  assert.deepEqual(records.jobs.get('1').segments(after(9)).map(({ kind, length }) => [kind, length / 1000]), [['wait', 1], ['start', 4], ['wait', 4]]);
+});
+
+test('records find each other, and say which states changed', () => {
+  const records = recordsOf([job(1, { queued: 0 }), job(2, { queued: 1 })], [runner('r', { reserved: 1 }, { launched_for: 1 })]);
+  assert.equal(records.runners.get('r').job().key, '1');
+  assert.equal(records.changed.size, 0, 'new records did not change');
+  assert.equal(records.putJob(job(1, { queued: 0 })), null, 'the same record again');
+  // GitHub gives the runner another job.
+  assert.equal(records.putRunner(runner('r', { reserved: 1, busy: 3 }, { launched_for: 1, job: 2 })).key, 'r');
+  assert.equal(records.putJob(job(2, { queued: 1, in_progress: 3 }, { runner: 'r' })).key, '2');
+  assert.deepEqual([...records.changed], ['rr', 'j2']);
+  assert.deepEqual(records.jobs.get('1').runners(), []);
+  assert.deepEqual(records.jobs.get('2').runners().map((one) => one.key), ['r']);
+  records.forgetRunner('r');
+  assert.deepEqual(records.jobs.get('2').runners(), []);
+});
+
+test('of many ended records the oldest are dropped, and no open one', () => {
+  const records = recordsOf([...Array(30)].map((_, id) => job(id, id === 0 ? { queued: 0 } : { queued: 0, completed: id })));
+  records.evict(20);
+  assert.deepEqual([...records.jobs.keys()].slice(0, 2), ['0', '10']);
+  assert.equal(records.jobs.size, 21);
+  assert.ok(records.evicted);
+});
+
+test('open items are listed as they are served, ended ones with the latest first', () => {
+  const records = recordsOf([job(1, { queued: 5 }), job(2, { queued: 3 }), job(3, { queued: 0, completed: 7 }), job(4, { queued: 0, completed: 9 })]);
+  const { open, ended } = splitAndSort([...records.jobs.values()]);
+  assert.deepEqual([open, ended].map((list) => list.map((item) => item.key)), [['2', '1'], ['4', '3']]);
+});
+
+test('all words of the filter must match; a runner also matches by its job', () => {
+  const records = recordsOf([job(1, DONE, { name: 'Build it', runner: 'r', conclusion: 'failure' })], [runner('r', GONE, { job: 1 }), runner('s', GONE, { pool: 'p2' })]);
+  const pools = countPools(records);
+  const none = { q: '', repository: '', class: '', pool: '' };
+  const matching = (change) => [...records.jobs.values(), ...records.runners.values()].filter(matcher({ ...none, ...change }, pools)).map((item) => item.key);
+  assert.deepEqual(matching({}), ['1', 'r', 's']);
+  assert.deepEqual(matching({ q: ' build  IT' }), ['1', 'r']);
+  assert.deepEqual(matching({ q: 'build that' }), []);
+  assert.deepEqual(matching({ repository: 'Acme/App' }), ['1', 'r']);
+  assert.deepEqual(matching({ pool: 'p2' }), ['s']);
+  assert.deepEqual(['', 'failed', 'completed', 'queued'].map((state) => isInState(records.jobs.get('1'), state)), [true, true, true, false]);
+});
+
+test('pools count what is open; few are chosen by their wait and sorted by name', () => {
+  const records = recordsOf(
+    [job(1, { queued: 5 }, { pool: 'z', repository: 'acme/z' }), job(2, { queued: 1 }, { pool: 'z', repository: 'acme/z' }), job(3, { queued: 3 }, { pool: 'a', repository: 'acme/a' }), job(4, DONE, { pool: 'old' })],
+    [runner('r', { reserved: 1 }, { pool: 'z' }), runner('s', { booted: 1 }, { pool: 'z' })],
+  );
+  const pools = countPools(records);
+  const { queued, starting, idle, open, oldest, first } = pools.get('z');
+  assert.deepEqual([queued, starting, idle, open, oldest, first.key], [2, 1, 1, 2, after(1), '2']);
+  assert.ok(!isActive(pools.get('old')));
+  assert.deepEqual(choosePools(pools.values(), 3).map((pool) => pool.key), ['a', 'z', 'old']);
+  assert.deepEqual(choosePools(pools.values(), 1).map((pool) => pool.key), ['z']);
+});
+
+test('figures count jobs, waits, endings and costs', () => {
+  const records = recordsOf(
+    [job(1, { queued: 5 }), job(2, { queued: 2 }), job(3, { queued: 0, in_progress: 1 }), job(4, DONE, { runner: 'r', conclusion: 'failure' }), job(5, { queued: 0, refused: 61 })],
+    [runner('r', GONE, { job: 4, cost_usd: 0.5 })],
+  );
+  const jobs = [...records.jobs.values()];
+  const { queued, running, oldest } = summarizeJobs(jobs);
+  assert.deepEqual([queued, running, oldest], [2, 1, after(2)]);
+  assert.deepEqual(waitsOfLast(jobs, 100), { count: 2, median: 1000, p95: 4000 });
+  assert.equal(quantile([], 0.5), undefined);
+  const endings = countEndings(jobs, Math.floor(after(61) / 60_000), 60);
+  assert.deepEqual([endings.completed, endings.failed, endings.refused, endings.bad.slice(-2), endings.earliest], [1, 1, 1, [1, 1], after(30)]);
+  assert.deepEqual(sumCosts(jobs.filter((one) => !one.open)), { usd: 0.5, known: 1, unknown: 0 });
+});
+
+test('a timeline is in order, joins "busy" with "in progress", and names what is still expected', () => {
+  const records = recordsOf([job(1, { queued: 0, in_progress: 4 }, { runner: 'r' })], [runner('r', { reserved: 1, booted: 3, busy: 4 }, { job: 1 })]);
+  const [one, its] = [records.jobs.get('1'), records.runners.get('r')];
+  const merged = mergeSteps([...one.steps, ...its.steps]);
+  assert.deepEqual(merged.map((step) => step.state), ['queued', 'reserved', 'booted', 'in_progress']);
+  assert.equal(merged.at(-1).text, 'Job started, runner busy');
+  assert.deepEqual(expectedJobSteps(one), [['job', 'completed'], ['runner', 'gone']]);
+  assert.deepEqual(expectedRunnerSteps(its), [['runner', 'ending'], ['runner', 'gone']]);
+});
