@@ -1,18 +1,21 @@
-//! `record` and `plan`, on one core.
+//! Measures `record` and `plan`, on one core.
 
 use std::collections::BTreeMap;
 use std::hint::black_box;
 use std::sync::Arc;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use ecsrunner_core::class::Catalogue;
-use ecsrunner_core::event::{Event, JobAction, JobEvent};
+use ecsrunner_core::decide::plan::{Means, plan};
+use ecsrunner_core::decide::record::record;
 use ecsrunner_core::id::{JobId, Repository, RunId};
-use ecsrunner_core::job::JobFacts;
-use ecsrunner_core::labels::Labels;
-use ecsrunner_core::plan::{Means, Open, plan};
-use ecsrunner_core::record::{Change, Records, Rules, record};
-use ecsrunner_core::settings::{Settings, SettingsEntry};
+use ecsrunner_core::records::change::{Change, Records};
+use ecsrunner_core::records::open::Open;
+use ecsrunner_core::rules::Rules;
+use ecsrunner_core::rules::class::Catalogue;
+use ecsrunner_core::rules::labels::Labels;
+use ecsrunner_core::rules::settings::{Settings, SettingsEntry};
+use ecsrunner_core::wire::event::{Event, JobAction, JobEvent};
+use ecsrunner_core::wire::job::JobFacts;
 use jiff::Timestamp;
 
 struct Deployment {
@@ -72,7 +75,7 @@ fn benches(criterion: &mut Criterion) {
         let recorded = record(&queued(id), &Records::default(), deployment.rules());
         for change in recorded.changes {
             if let Change::Job(job) = change {
-                open.jobs.push(job);
+                open.add_job(job);
             }
         }
     }

@@ -1,5 +1,5 @@
-//! The agent of a task: how long it takes from its start to its listener's,
-//! and what memory it takes beside a job.
+//! A task's agent: the time from its start to the listener's start, and its
+//! memory while a job runs.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -28,7 +28,7 @@ use crate::stage::{percentile, say};
 const MB: f64 = 1024.0 * 1024.0;
 const LIMIT: Duration = Duration::from_secs(30);
 const TASK: &str = "0123456789abcdef0123456789abcdef";
-/// As large as GitHub's.
+/// The size of GitHub's configuration.
 const JIT_CHARS: usize = 4600;
 
 #[derive(Debug, Args)]
@@ -36,18 +36,18 @@ pub(crate) struct Arguments {
     /// The agent's executable
     #[arg(long, default_value = "target/agent/ecsrunner-agent")]
     agent: PathBuf,
-    /// How many agents, one after the other
+    /// Number of agents, one after the other
     #[arg(long, default_value_t = 50)]
     times: usize,
-    /// Where a runner is made, and the run's authority
+    /// Directory for the runner and the run's certificate authority
     #[arg(long, default_value = "target/bench/agent")]
     dir: PathBuf,
 }
 
-/// What one agent took.
+/// The figures of one agent.
 struct Start {
     total_ms: f64,
-    /// In which at least one request lay with a fake.
+    /// Time with at least one request at a fake.
     fakes_ms: f64,
     memory: Memory,
 }
@@ -55,7 +55,7 @@ struct Start {
 /// Resident memory of a process, in MB.
 struct Memory {
     all: f64,
-    /// Without what the kernel can drop: the executable's pages.
+    /// Without the executable's pages, which the kernel can drop.
     anonymous: f64,
 }
 
@@ -90,7 +90,7 @@ pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
     report(&agent, &starts)
 }
 
-/// A runner whose listener has a job for as long as it is let.
+/// Creates a runner whose listener has a job until it is interrupted.
 fn make_runner(dir: &Path) -> anyhow::Result<PathBuf> {
     let listener = dir.join("runner/bin/Runner.Listener");
     fs::create_dir_all(dir.join("runner/bin")).with_context(|| format!("cannot make {}", dir.display()))?;
@@ -183,7 +183,7 @@ fn tell(what: &str, value: f64, unit: &str, most: f64) {
     say(&format!("{verdict:>6}  {what}: {value:.1} {unit} (target ≤ {most})"));
 }
 
-/// How long requests lay with the fakes.
+/// Returns the time with requests at the fakes.
 #[derive(Clone, Default)]
 struct Lain(Arc<Mutex<Duration>>);
 
@@ -197,7 +197,7 @@ impl Lain {
     }
 }
 
-/// DynamoDB's DeleteItem.
+/// Fakes DynamoDB's DeleteItem.
 async fn boot_item(State(lain): State<Lain>, _body: Bytes) -> String {
     let began = Instant::now();
     let text = |text: &str| json!({"S": text});
@@ -212,7 +212,7 @@ async fn boot_item(State(lain): State<Lain>, _body: Bytes) -> String {
     told
 }
 
-/// ECS's metadata and credentials.
+/// Fakes ECS's metadata and credentials.
 async fn of_task(State(lain): State<Lain>, uri: Uri) -> String {
     let began = Instant::now();
     let told = if uri.path().starts_with("/v4/") {

@@ -1,5 +1,5 @@
-//! 250 jobs at once under a limit of 20 runners: each queued twice, the other
-//! webhooks late and in random order; with the server killed on the way, or not.
+//! 250 jobs at once with a limit of 20 runners. Each is queued twice, and the
+//! other webhooks come late and in random order. Optionally kills the server.
 
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -16,7 +16,7 @@ const JOBS: usize = 250;
 const LIMIT: Duration = Duration::from_secs(100);
 
 pub(crate) async fn run(executable: &Path, kills: u32) -> anyhow::Result<()> {
-    // GitHub delivers nothing to a server that is down: what it missed, it asks for.
+    // GitHub's webhooks to a stopped server are lost, so the server polls for missed jobs.
     let flags: &[&str] = if kills > 0 { &["--poll"] } else { &[] };
     let mut stage = Stage::set(executable, flags).await?;
     let census = Census::begin(stage.scene.state());
@@ -28,7 +28,7 @@ pub(crate) async fn run(executable: &Path, kills: u32) -> anyhow::Result<()> {
     stage.faults(late).await?;
     let mut peak = 0.0_f64;
     for kill in 0..kills {
-        // Moments that differ from run to run, within the time that the jobs take.
+        // Random times within the duration of the jobs.
         let pause = 100 + u64::from(std::process::id().wrapping_mul(kill + 7) % 900);
         tokio::time::sleep(Duration::from_millis(pause)).await;
         peak = peak.max(stage.server_peak_mb()?);
@@ -88,8 +88,8 @@ async fn report(
     Ok((!right).then(|| "the run was not right".to_owned()))
 }
 
-/// Launches that came after one for a younger job, though their own job was
-/// known by then: ids rise with age.
+/// Counts launches that came after one for a younger job, although their own
+/// job was known by then. Younger jobs have higher ids.
 fn out_of_order(runners: &[Runner]) -> usize {
     let mut launches: Vec<_> = runners
         .iter()
@@ -99,7 +99,7 @@ fn out_of_order(runners: &[Runner]) -> usize {
     launches.windows(2).filter(|pair| pair[0].1 > pair[1].1 && pair[0].0 != pair[1].0).count()
 }
 
-/// Counts the agents of a state directory all the time, by the kernel's own list.
+/// Counts the agents of a state directory continuously, from the kernel's process list.
 struct Census {
     stop: Arc<AtomicBool>,
     most: Arc<AtomicUsize>,
@@ -122,14 +122,14 @@ impl Census {
 
     fn end(self) -> usize {
         self.stop.store(true, Ordering::Relaxed);
-        // It panics at nothing; what it counted stands.
+        // The thread does not panic, so its count is valid.
         let _counted = self.counting.join();
         self.most.load(Ordering::Relaxed)
     }
 }
 
-/// Tasks that have a process. An agent that has forked its listener, which has
-/// not become one yet, is one task still.
+/// Counts tasks that have a process. An agent and the fork that has not yet
+/// become its listener are one task.
 fn agents(tasks: &str) -> usize {
     let dirs: HashSet<String> = std::fs::read_dir("/proc")
         .into_iter()

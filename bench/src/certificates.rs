@@ -1,4 +1,4 @@
-//! An authority of our own, and a certificate of the fakes: both sides trust it alike.
+//! A certificate authority for the run, which both sides trust, and a certificate for the fakes.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -13,9 +13,9 @@ use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use tokio_rustls::TlsAcceptor;
 
-/// Writes the authority's certificate to a file, and serves with one that it signed.
+/// Writes the authority's certificate to a file, and returns a server configuration signed by it.
 ///
-/// ECDSA P-256 and no intermediate: AWS's chains are longer, for both sides alike.
+/// ECDSA P-256 without an intermediate. AWS's chains are longer, which affects both sides equally.
 pub(crate) fn acceptor(authority_file: &Path) -> anyhow::Result<TlsAcceptor> {
     let key = KeyPair::generate()?;
     let mut authority = CertificateParams::default();
@@ -36,7 +36,7 @@ pub(crate) fn acceptor(authority_file: &Path) -> anyhow::Result<TlsAcceptor> {
     Ok(TlsAcceptor::from(Arc::new(config)))
 }
 
-/// A private key as a GitHub App has one, in PEM.
+/// Returns a private key in PEM, like that of a GitHub App.
 pub(crate) fn app_key() -> anyhow::Result<String> {
     Ok(KeyPair::generate_rsa_for(&PKCS_RSA_SHA256, RsaKeySize::_2048)?.serialize_pem())
 }

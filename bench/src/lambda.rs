@@ -1,5 +1,5 @@
-//! Our Lambda control plane beside the peer's: both as processes before the
-//! same Runtime API, the same fakes of AWS and GitHub, and the same share of the CPU.
+//! Compares our Lambda control plane with the peer's: both run as processes with
+//! the same Runtime API, the same fakes of AWS and GitHub, and the same CPU share.
 
 pub(crate) mod calls;
 mod share;
@@ -44,13 +44,13 @@ pub(crate) struct Arguments {
     /// Jobs through each warm function, under each share
     #[arg(long, default_value_t = 30)]
     warm: usize,
-    /// What passes before each answer of a fake, in milliseconds
+    /// Delay before each answer of a fake, in milliseconds
     #[arg(long, default_value_t = 0)]
     latency_ms: u64,
     /// The peer's lock file and bootstrap
     #[arg(long, default_value = "bench/lambda/peer")]
     peer: PathBuf,
-    /// Where the peer is installed and logs are written
+    /// Directory of the peer's installation and of logs
     #[arg(long, default_value = "target/bench")]
     dir: PathBuf,
 }
@@ -67,7 +67,7 @@ pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
     match &cgroups {
         Ok(cgroups) => say(&format!("CPU shares: memory ÷ 1769 MB of a core, by {cgroups}")),
         Err(why) => {
-            say(&format!("CPU shares: left out, since this machine does not let us limit a process: {why:#}"))
+            say(&format!("CPU shares: skipped, since processes cannot be limited on this machine: {why:#}"))
         }
     }
     let cgroups = cgroups.ok();
@@ -111,7 +111,7 @@ fn report(rows: &[Row], crowded: &[(&'static str, Events)]) -> anyhow::Result<()
     report::targets(rows)
 }
 
-/// What the stands have in common.
+/// What the test stands share.
 struct Stage<'a> {
     arguments: &'a Arguments,
     bootstrap: &'a Path,
@@ -156,7 +156,7 @@ fn tell_sizes(bootstrap: &Path, peer: &Peer) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A file's size, and what deflate leaves of it, in MB: a zip of it is a few hundred bytes larger.
+/// Returns a file's size and its deflated size, in MB. A zip archive is a few hundred bytes larger.
 fn sizes(file: &Path) -> anyhow::Result<(f64, f64)> {
     let size = std::fs::metadata(file).with_context(|| format!("cannot read {}", file.display()))?.len();
     let gzip =

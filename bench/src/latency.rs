@@ -1,4 +1,4 @@
-//! From a webhook's last byte to its agent's first line.
+//! The time from a webhook's last byte to its agent's first line.
 
 use std::path::Path;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! `ecsrunner runners list` on a long history: how long it takes beyond the network.
+//! `ecsrunner runners list` on a long history: its time without the network's.
 
 use std::path::Path;
 use std::process::Stdio;
@@ -7,15 +7,15 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, ensure};
 use clap::Args;
 use ecsrunner_aws::store::DynamoStore;
-use ecsrunner_core::class::size::{Arch, Size};
-use ecsrunner_core::cost::Market;
 use ecsrunner_core::id::{ClassName, Deployment, JobId, PoolId, Repository, RunnerName, TaskId, Version};
-use ecsrunner_core::labels::Labels;
-use ecsrunner_core::placement::Placement;
-use ecsrunner_core::pool::Scope;
-use ecsrunner_core::record::Change;
-use ecsrunner_core::runner::{EndedRunner, EndingKind, RunnerFacts, RunnerStage, Served};
-use ecsrunner_core::timeline::Timeline;
+use ecsrunner_core::records::change::Change;
+use ecsrunner_core::records::runner::{EndedRunner, EndingKind, RunnerFacts, RunnerStage, Served};
+use ecsrunner_core::records::timeline::Timeline;
+use ecsrunner_core::rules::class::size::{Arch, Size};
+use ecsrunner_core::rules::cost::Market;
+use ecsrunner_core::rules::labels::Labels;
+use ecsrunner_core::rules::placement::Placement;
+use ecsrunner_core::rules::pool::Scope;
 use ecsrunner_engine::ports::store::{Store, Transaction};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
@@ -25,9 +25,9 @@ use crate::lambda::fakes::Fakes;
 use crate::lambda::ours;
 use crate::stage::{percentile, say};
 
-/// Over how long the records are spread.
+/// The time span of the records.
 const HOURS: i64 = 24;
-/// Records that are written together: each is two writes of at most a hundred.
+/// Records per transaction, which has at most 100 writes: each record needs two.
 const AT_ONCE: u64 = 50;
 
 #[derive(Debug, Args)]
@@ -35,10 +35,10 @@ pub(crate) struct Arguments {
     /// Runners in history
     #[arg(long, default_value_t = 10_000)]
     records: u64,
-    /// How often it is listed
+    /// Number of runs
     #[arg(long, default_value_t = 5)]
     times: usize,
-    /// What passes before each answer of the fakes, in milliseconds
+    /// Delay before each answer of the fakes, in milliseconds
     #[arg(long, default_value_t = 20)]
     latency_ms: u64,
 }
@@ -46,9 +46,9 @@ pub(crate) struct Arguments {
 /// One run, in milliseconds.
 struct Run {
     whole: f64,
-    /// While at least one request lay with the fakes.
+    /// Time with at least one request at the fakes.
     network: f64,
-    /// All requests one after the other.
+    /// Time of all requests, one after the other.
     in_turn: f64,
     calls: usize,
 }

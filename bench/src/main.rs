@@ -1,4 +1,4 @@
-//! The local mode under load, and the Lambda beside a peer's: figures, and a failure where a run was not right.
+//! Measures the local mode under load, and the Lambda against a peer's. Fails if a run was wrong.
 
 mod agent;
 mod burst;
@@ -16,7 +16,7 @@ use clap::{Parser, Subcommand};
 /// Measures the local mode and the Lambda with fakes of GitHub and AWS; see bench/README.md.
 #[derive(Debug, Parser)]
 struct Arguments {
-    /// The executable that is measured
+    /// The executable to measure
     #[arg(long, default_value = "target/release/ecsrunner")]
     ecsrunner: PathBuf,
     #[command(subcommand)]
@@ -25,17 +25,17 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Bench {
-    /// Webhook's last byte to agent's first line, for jobs 500 ms apart and for 20 at once
+    /// Time from a webhook's last byte to the agent's first line, for jobs 500 ms apart and for 20 at once
     Latency,
-    /// 250 jobs at once, each queued twice, the rest of their webhooks in random order
+    /// 250 jobs at once, each queued twice, with the other webhooks in random order
     Burst,
-    /// The same, with the server killed and started again ten times
+    /// Like `burst`, with the server killed and restarted ten times
     Kill,
-    /// The agent of a task: from its start to its listener's, and its memory
+    /// A task's agent: time from its start to the listener's start, and its memory
     Agent(agent::Arguments),
-    /// `runners list` on a history of ten thousand
+    /// `runners list` on a history of 10,000 runners
     List(list::Arguments),
-    /// The Lambda control plane beside @cloudsnorkel/cdk-github-runners: cold, warm, memory, cost
+    /// The Lambda control plane compared with @cloudsnorkel/cdk-github-runners: cold, warm, memory, cost
     Lambda(lambda::Arguments),
 }
 

@@ -1,4 +1,4 @@
-//! A server on loopback, with or without TLS, and with Nagle off: otherwise each small answer waits 40 ms.
+//! A server on loopback, with or without TLS. Nagle is off, since it would delay each small answer by 40 ms.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -28,7 +28,7 @@ impl Server {
                 serving.spawn(async move { axum::serve(listener, router).await });
             }
             None => {
-                // A connection without the option is slow, not wrong.
+                // Without the option the connection is slow, but works.
                 let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
                 serving.spawn(async move { axum::serve(listener, router).await });
             }
@@ -41,7 +41,7 @@ impl Server {
     }
 }
 
-/// Accepts connections once their handshake is done; one that hangs holds up no other.
+/// Accepts connections after their handshake. A hanging handshake does not block others.
 struct Encrypted {
     listener: TcpListener,
     acceptor: TlsAcceptor,
@@ -62,9 +62,9 @@ impl Listener for Encrypted {
                         Ok((acceptor.accept(stream).await?, address))
                     });
                 }
-                // A handshake that failed is the client's to tell.
+                // The client reports a failed handshake.
                 Some(Ok(Ok(accepted))) = self.handshakes.join_next() => return accepted,
-                // Both patterns can fail at once; then the next connection is waited for.
+                // If neither pattern matches, waits for the next connection.
                 else => tokio::task::yield_now().await,
             }
         }

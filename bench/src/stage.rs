@@ -1,4 +1,4 @@
-//! A fake GitHub and a server, and what they say.
+//! A fake GitHub and a server, and their output.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -77,7 +77,7 @@ impl Stage {
         Ok(Self { scene, github, server })
     }
 
-    /// Submits so many jobs that sleep for so long.
+    /// Submits a number of jobs that sleep for a given time.
     pub(crate) async fn submit(&self, count: usize, sleep_ms: u64) -> anyhow::Result<()> {
         let jobs = json!({"repository": REPOSITORY, "labels": ["self-hosted", "class:small"], "count": count,
             "name": "job", "work": {"sleep_ms": sleep_ms}});
@@ -120,7 +120,7 @@ impl Stage {
         }
     }
 
-    /// Waits until every job is completed and every runner gone.
+    /// Waits until every job is completed and every runner is gone.
     pub(crate) async fn wait(&self, limit: Duration) -> anyhow::Result<()> {
         let waited = tokio::time::timeout(limit, async {
             loop {
@@ -153,7 +153,7 @@ impl Stage {
         Ok(())
     }
 
-    /// The most resident memory that the server has had, in MB.
+    /// The server's peak resident memory, in MB.
     pub(crate) fn server_peak_mb(&self) -> anyhow::Result<f64> {
         let pid = self.server.pid().context("the server has ended")?;
         let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
@@ -188,7 +188,7 @@ impl Stage {
         Ok(waits)
     }
 
-    /// Ends both, and counts what is left.
+    /// Ends both, and counts leftovers.
     pub(crate) async fn strike(mut self) -> anyhow::Result<(Left, usize)> {
         let registrations = self.sim().await?.registrations.len();
         self.server.stop().await?;

@@ -1,15 +1,15 @@
 // Runs one of the peer's published handlers against the Lambda Runtime API.
 //
-// Lambda's own client for Node is larger than this loop (error serialisation,
-// log formatting, an HTTP client in C++), so that what is measured here is
-// less than what Lambda's Node runtime would take.
+// Lambda's own client for Node does more than this loop (error serialisation,
+// log formatting, an HTTP client in C++), so the figures here are lower than
+// those of Lambda's Node runtime.
 'use strict';
 
 const http = require('node:http');
 const path = require('node:path');
 
 if (process.env.BENCH_PLAIN_HTTP === '1') {
-  // The peer writes `https://` before GitHub's domain itself; the AWS SDK follows its endpoint's scheme.
+  // The peer itself prepends `https://` to GitHub's domain; the AWS SDK uses its endpoint's scheme.
   const fetch = globalThis.fetch;
   globalThis.fetch = (url, options) => fetch(String(url).replace(/^https:/, 'http:'), options);
 }

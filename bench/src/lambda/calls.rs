@@ -1,10 +1,10 @@
-//! What the functions ask of AWS and GitHub, by name, and how long the answers took.
+//! The functions' calls of AWS and GitHub by name, and how long the answers took.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Whom a fake stands for.
+/// The service that a fake stands in for.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(crate) enum Service {
     DynamoDb,
@@ -14,7 +14,7 @@ pub(crate) enum Service {
     Sqs,
     StepFunctions,
     GitHub,
-    /// Any other service of AWS: asked for nothing, and refused.
+    /// Any other AWS service. Calls of it are refused.
     Other,
 }
 
@@ -43,7 +43,7 @@ impl Service {
         }
     }
 
-    /// The variable by which every AWS SDK is sent elsewhere; GitHub has none.
+    /// The variable that sets the endpoint for every AWS SDK; GitHub has none.
     pub(crate) const fn endpoint_variable(self) -> Option<&'static str> {
         match self {
             Self::DynamoDb => Some("AWS_ENDPOINT_URL_DYNAMODB"),
@@ -58,7 +58,7 @@ impl Service {
     }
 }
 
-/// What DynamoDB bills on demand.
+/// The units that DynamoDB bills on demand.
 #[derive(Clone, Copy, Default, Debug)]
 pub(crate) struct Units {
     pub(crate) read: f64,
@@ -71,14 +71,14 @@ pub(crate) struct Call {
     pub(crate) service: Service,
     pub(crate) operation: String,
     pub(crate) status: u16,
-    /// When the whole request was there.
+    /// When the whole request had arrived.
     pub(crate) began: Instant,
-    /// When the answer was made.
+    /// When the answer was ready.
     pub(crate) ended: Instant,
     pub(crate) units: Units,
 }
 
-/// The calls since somebody last took them.
+/// The calls since they were last taken.
 #[derive(Clone, Default, Debug)]
 pub(crate) struct Calls(Arc<Mutex<Vec<Call>>>);
 
@@ -92,7 +92,7 @@ impl Calls {
     }
 }
 
-/// How long at least one call lay with the fakes, up to a moment.
+/// Returns the time with at least one call at the fakes, up to a given moment.
 pub(crate) fn fakes_own(calls: &[Call], until: Instant) -> Duration {
     let mut spans: Vec<_> = calls
         .iter()

@@ -1,4 +1,4 @@
-//! Our function with many jobs open: fifty are executed, the others wait for a place.
+//! Our function with many open jobs: 50 are running, the others wait for a slot.
 
 use std::collections::VecDeque;
 
@@ -9,9 +9,9 @@ use super::function::Function;
 use super::job::{Action, Job};
 use super::ours::{Runner, Told};
 
-/// How many jobs are open at once.
+/// Number of open jobs.
 pub(crate) const OPEN_JOBS: usize = 1000;
-/// The deployment's limit, which is its default.
+/// The deployment's limit: the default.
 const PLACES: usize = 50;
 
 /// The open jobs, the oldest first.
@@ -37,7 +37,7 @@ impl Crowd {
         Ok(crowd)
     }
 
-    /// A job comes, and another one ends; whoever waits longest takes its place.
+    /// Queues a job and ends another one, whose slot goes to the job that has waited longest.
     pub(crate) async fn turn(&mut self, function: &mut Function, fakes: &Fakes) -> anyhow::Result<Vec<Told>> {
         let job = Job::new();
         fakes.calls.take();

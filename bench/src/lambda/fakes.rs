@@ -1,5 +1,5 @@
-//! Stand-ins for AWS and GitHub on loopback: one port for each service, since
-//! each has a host of its own and a connection to each has to be made.
+//! Stand-ins for AWS and GitHub on loopback. Each service has its own port, since
+//! each real service has its own host and needs its own connection.
 
 mod aws;
 mod dynamodb;
@@ -25,7 +25,7 @@ pub(crate) use dynamodb::Dynamo;
 
 const MAX_BODY_BYTES: usize = 2 * 1024 * 1024;
 
-/// What the fakes hold, and what they learnt.
+/// The fakes' data, and what they recorded.
 #[derive(Default, Debug)]
 pub(crate) struct World {
     /// SSM's parameters by name.
@@ -42,7 +42,7 @@ pub(crate) struct World {
 }
 
 impl World {
-    /// Forgets the last launch, so that what is there afterwards is of the next one.
+    /// Clears the last launch, so that later records belong to the next one.
     pub(crate) fn forget_launch(&mut self) {
         (self.task, self.runner) = (None, None);
     }
@@ -72,7 +72,6 @@ struct Fake {
     world: Arc<Mutex<World>>,
 }
 
-/// A request, read.
 struct Asked {
     method: Method,
     uri: Uri,
@@ -85,7 +84,7 @@ impl Asked {
         serde_json::from_slice(&self.body).unwrap_or(Value::Null)
     }
 
-    /// The operation's name in AWS's JSON protocols: what follows the last dot of `X-Amz-Target`.
+    /// The operation's name in AWS's JSON protocols: the part of `X-Amz-Target` after the last dot.
     fn target(&self) -> &str {
         let target = self.headers.get("x-amz-target").and_then(|target| target.to_str().ok());
         target.and_then(|target| target.rsplit('.').next()).unwrap_or("no operation")
@@ -116,7 +115,7 @@ impl Reply {
 }
 
 impl Fakes {
-    /// Starts all of them. `latency` passes before each answer.
+    /// Starts all fakes. Each answer is delayed by `latency`.
     pub(crate) async fn start(tls: Option<&TlsAcceptor>, latency: Duration) -> anyhow::Result<Self> {
         let calls = Calls::default();
         let dynamo = Dynamo::new()?;
@@ -147,7 +146,7 @@ impl Fakes {
         Ok(format!("{}://{}", self.scheme, self.host(of)?))
     }
 
-    /// The variables that send every AWS SDK here.
+    /// The variables that point every AWS SDK to the fakes.
     pub(crate) fn endpoints(&self) -> anyhow::Result<BTreeMap<String, String>> {
         let variables =
             Service::ALL.into_iter().filter_map(|service| Some((service, service.endpoint_variable()?)));

@@ -15,19 +15,19 @@ use super::share::{Cgroups, Share};
 pub(crate) struct Function {
     api: RuntimeApi,
     process: Process,
-    /// From the process's start to its first question for an event.
+    /// From the process's start to its first request for an event.
     pub(crate) init: Duration,
 }
 
-/// An event's answer.
+/// The answer to an event.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) body: Value,
-    /// When it came.
+    /// When the answer arrived.
     pub(crate) at: Instant,
-    /// Since the event was handed out.
+    /// The time since the event was sent.
     pub(crate) latency: Duration,
-    /// From the event until the function asked for the next one.
+    /// The time from the event until the function asked for the next one.
     pub(crate) cpu: Duration,
 }
 
@@ -63,7 +63,7 @@ impl Function {
         Ok(function)
     }
 
-    /// Gives an event, and waits for its answer and until the function asks for the next.
+    /// Sends an event, and waits for the answer and for the function's request for the next event.
     pub(crate) async fn invoke(&mut self, event: &Value) -> anyhow::Result<Answer> {
         let cpu_before = self.process.cpu()?;
         self.api.give(event).await?;
@@ -120,7 +120,7 @@ impl Function {
     }
 }
 
-/// What Lambda itself sets.
+/// The variables that Lambda sets.
 /// <https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html>
 fn lambda_environment(program: &mut Program, api: &RuntimeApi, share: Share) {
     let name = format!("bench-{}", program.name);
@@ -136,7 +136,7 @@ fn lambda_environment(program: &mut Program, api: &RuntimeApi, share: Share) {
         ("AWS_DEFAULT_REGION", "us-east-1".to_owned()),
         ("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE".to_owned()),
         ("AWS_SECRET_ACCESS_KEY", "example".to_owned()),
-        // As long as Lambda's own are.
+        // Has the length of Lambda's own.
         ("AWS_SESSION_TOKEN", "t".repeat(1000)),
         ("LANG", "en_US.UTF-8".to_owned()),
         ("PATH", "/usr/local/bin:/usr/bin/:/bin:/opt/bin".to_owned()),

@@ -1,6 +1,6 @@
-//! A job's life as both sides are told of it: GitHub's webhooks, and ECS's events of its task.
+//! The events of a job for both sides: GitHub's webhooks, and ECS's events of its task.
 //!
-//! What a side makes of them does not belong here.
+//! How a side handles them does not belong here.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -19,13 +19,13 @@ pub(crate) const OWNER: &str = "acme";
 pub(crate) const REPOSITORY: &str = "app";
 pub(crate) const LABELS: [&str; 2] = ["self-hosted", "class:small"];
 
-/// A job of GitHub's, which no other run of the bench has had.
+/// A GitHub job that is new in each run of the benchmark.
 #[derive(Debug)]
 pub(crate) struct Job {
     id: u64,
 }
 
-/// What happened to a job; a runner is named by whoever has it.
+/// A change of a job's state, with the runner's name if it has one.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Action<'a> {
     Queued,
@@ -43,14 +43,13 @@ impl Action<'_> {
     }
 }
 
-/// What happened to a task.
+/// A change of a task's state.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum TaskStatus {
     Running,
     Stopped,
 }
 
-/// A signed webhook.
 #[derive(Debug)]
 pub(crate) struct Webhook {
     action: &'static str,
@@ -115,7 +114,7 @@ impl Job {
 }
 
 impl Webhook {
-    /// As API Gateway's template puts it on the bus, and EventBridge hands it to Lambda.
+    /// The event that API Gateway's template puts on the bus and EventBridge delivers to Lambda.
     pub(crate) fn event_bridge(&self) -> Value {
         let coded = |text: &str| BASE64_STANDARD.encode(text);
         envelope(
@@ -133,7 +132,7 @@ impl Webhook {
         )
     }
 
-    /// As a function's URL hands it to Lambda (payload format 2.0).
+    /// The event that a function URL delivers to Lambda (payload format 2.0).
     pub(crate) fn function_url(&self) -> Value {
         json!({
             "version": "2.0",
@@ -159,7 +158,7 @@ impl Webhook {
     }
 }
 
-/// ECS's event of a task, as the default bus hands it to Lambda.
+/// ECS's event of a task, as the default bus delivers it to Lambda.
 pub(crate) fn task_event(task: &LaunchedTask, status: TaskStatus) -> Value {
     let of_request = |key: &str| task.request.get(key).cloned().unwrap_or(Value::Null);
     let cluster = task.arn.rsplit('/').nth(1).unwrap_or_default();
@@ -211,7 +210,7 @@ fn envelope(source: &str, detail_type: &str, detail: &Value) -> Value {
 fn sign(body: &[u8]) -> String {
     use std::fmt::Write;
 
-    // Keys of any length are taken.
+    // HMAC accepts keys of any length.
     let Ok(mac) = Hmac::<Sha256>::new_from_slice(WEBHOOK_SECRET.as_bytes()) else { return String::new() };
     let digest = mac.chain_update(body).finalize().into_bytes();
     digest.iter().fold("sha256=".to_owned(), |mut text, byte| {
@@ -239,7 +238,7 @@ fn steps(completed: bool, now: &str) -> Value {
     steps.collect()
 }
 
-/// Most of a body is links; with these it has the size of GitHub's own.
+/// Links, which are most of a body. With them the body has the size of GitHub's own.
 fn repository() -> Value {
     let api = format!("https://api.github.com/repos/{OWNER}/{REPOSITORY}");
     let web = format!("https://github.com/{OWNER}/{REPOSITORY}");

@@ -1,4 +1,4 @@
-//! The runs: cold starts of both sides in turn, then jobs through functions that stay warm.
+//! The runs: alternating cold starts of both sides, then jobs through warm functions.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -17,17 +17,17 @@ use super::share::{Cgroups, Share};
 use super::{ours, peer};
 use crate::stage::percentile;
 
-/// Jobs that a warm function has before any is counted: just-in-time compilers want some.
+/// Jobs of a warm function that are not counted, since just-in-time compilers need some.
 const UNCOUNTED: usize = 5;
 
-/// How often each thing is done.
+/// The number of repetitions.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Counts {
     pub(crate) cold: usize,
     pub(crate) warm: usize,
 }
 
-/// Both sides before one set of fakes.
+/// Both sides with one set of fakes.
 #[derive(Debug)]
 pub(crate) struct Stand {
     pub(crate) fakes: Fakes,
@@ -41,11 +41,11 @@ pub(crate) struct Stand {
 /// One start, in milliseconds and MB.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Cold {
-    /// Until the function asked for its event.
+    /// The time until the function asked for its event.
     pub(crate) init: f64,
-    /// Until RunTask was answered, where the function calls it.
+    /// The time until RunTask was answered, if the function calls it.
     pub(crate) launch: Option<f64>,
-    /// The fakes' own part of that.
+    /// The fakes' part of that time.
     pub(crate) fakes_to_launch: f64,
     pub(crate) response: f64,
     pub(crate) cpu: f64,
@@ -56,7 +56,7 @@ pub(crate) struct Cold {
 pub(crate) struct Events {
     pub(crate) latency: Vec<f64>,
     pub(crate) cpu: Vec<f64>,
-    /// What was called, where it is told apart by event.
+    /// The calls, if they are counted by event.
     pub(crate) called: Vec<Called>,
 }
 
@@ -65,7 +65,7 @@ pub(crate) struct Events {
 pub(crate) struct Called {
     pub(crate) aws: usize,
     pub(crate) github: usize,
-    /// AWS's, until the configuration was handed over; all where it was not.
+    /// Calls of AWS until the configuration was handed over, or all if it was not.
     pub(crate) aws_to_hand_over: usize,
     pub(crate) units: Units,
 }
@@ -99,7 +99,7 @@ impl Events {
         self.called.push(Called::of(calls));
     }
 
-    /// The mean of something that was called.
+    /// The mean count of a call.
     pub(crate) fn mean(&self, of: fn(&Called) -> f64) -> f64 {
         self.called.iter().map(of).sum::<f64>() / self.called.len() as f64
     }
@@ -117,7 +117,7 @@ pub(crate) struct Figures {
     pub(crate) jobs: Named,
 }
 
-/// All the figures under one share, before one set of fakes.
+/// All figures of one CPU share, with one set of fakes.
 #[derive(Debug)]
 pub(crate) struct Row {
     pub(crate) share: Share,
@@ -147,7 +147,7 @@ fn ms(duration: Duration) -> f64 {
 impl Stand {
     pub(crate) async fn row(&self, share: Share) -> anyhow::Result<Row> {
         let mut ours = Vec::new();
-        // The reaper's start delays no job: once is enough for its price.
+        // The reaper's start delays no job, so one measurement for its price is enough.
         let timed = [Handler::Webhook, Handler::Token];
         let mut colds: Vec<(Handler, Vec<Cold>)> = timed.map(|handler| (handler, Vec::new())).to_vec();
         for _ in 0..self.counts.cold {

@@ -1,4 +1,4 @@
-//! Our control plane: the `bootstrap` binary, what it is configured with, and a job's life through it.
+//! Our control plane: the `bootstrap` binary, its configuration, and a job's events through it.
 //!
 //! Everything that the bench knows of our Lambda's settings is in this file.
 
@@ -29,10 +29,10 @@ pub(crate) fn tables() -> anyhow::Result<Tables> {
     Ok(Tables::of(&Deployment::parse(DEPLOYMENT)?, BOOT_OWNER))
 }
 
-/// Puts there what Terraform would: parameters and secrets.
+/// Creates the parameters and secrets that Terraform would create.
 pub(crate) fn furnish(fakes: &Fakes, app_key: &str) -> anyhow::Result<()> {
     let tables = tables()?;
-    // Jobs follow each other faster than GitHub and Fargate allow by default.
+    // The jobs come faster than the default paces of GitHub and Fargate allow.
     let quick = json!({"burst": 1000, "per_minute": 60_000});
     let parameters = [
         ("classes", json!({"small": {"cpu": 512, "memory": 1024, "default": true}})),
@@ -70,7 +70,7 @@ pub(crate) fn furnish(fakes: &Fakes, app_key: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The bootstrap with its variables.
+/// The `bootstrap` binary with its variables.
 pub(crate) fn program(bootstrap: &Path, fakes: &Fakes, authority: &Path) -> anyhow::Result<Program> {
     let authority = authority.display().to_string();
     let mut environment: BTreeMap<String, String> = fakes.endpoints()?;
@@ -85,7 +85,6 @@ pub(crate) fn program(bootstrap: &Path, fakes: &Fakes, authority: &Path) -> anyh
     Ok(Program { name: "ours", executable: bootstrap.to_owned(), arguments: Vec::new(), environment })
 }
 
-/// Forgets every job.
 pub(crate) async fn reset(fakes: &Fakes) -> anyhow::Result<()> {
     fakes.dynamo.reset(&tables()?).await
 }
@@ -99,20 +98,20 @@ pub(crate) async fn launch(function: &mut Function, fakes: &Fakes, job: &Job) ->
     Ok(answer)
 }
 
-/// The events of a job's whole life, in order.
+/// All events of a job, in order.
 pub(crate) const LIFE: [&str; 5] = ["queued", "task RUNNING", "in_progress", "completed", "task STOPPED"];
 
-/// An event's answer, and what was called for it.
+/// An event's answer, and its calls.
 pub(crate) type Told = (Answer, Vec<Call>);
 
-/// The runner that was launched last.
+/// The last launched runner.
 pub(crate) struct Runner {
     task: LaunchedTask,
     name: String,
 }
 
 impl Runner {
-    /// The runner of the last launch; `None` where there was none since the one before.
+    /// The runner of the last launch; `None` if there was no launch since the previous call.
     pub(crate) fn launched(fakes: &Fakes) -> Option<Self> {
         let mut world = fakes.world();
         let runner = Some(Self { task: world.task.clone()?, name: world.runner.clone()? });
@@ -120,7 +119,7 @@ impl Runner {
         runner
     }
 
-    /// What is left of its job's life once it is launched.
+    /// The remaining events of its job after the launch.
     pub(crate) async fn serve(
         self,
         function: &mut Function,
@@ -144,7 +143,7 @@ impl Runner {
     }
 }
 
-/// A job's whole life, for each of `LIFE` what was told.
+/// Plays all events of a job, and returns the result of each event of `LIFE`.
 pub(crate) async fn live(function: &mut Function, fakes: &Fakes) -> anyhow::Result<Vec<Told>> {
     let job = Job::new();
     fakes.calls.take();
@@ -153,7 +152,7 @@ pub(crate) async fn live(function: &mut Function, fakes: &Fakes) -> anyhow::Resu
     let runner = Runner::launched(fakes).context("no runner")?;
     told.extend(runner.serve(function, fakes, &job).await?);
     let mut left = fakes.dynamo.partition(&tables()?.state, OPEN).await?;
-    // How far a bucket is drawn stays for a day: it is no job's, and no runner's.
+    // A bucket's level stays for a day and belongs to no job and no runner.
     left.retain(|item| !item["sk"]["S"].as_str().is_some_and(|sort| sort.starts_with("level#")));
     ensure!(
         left.is_empty(),

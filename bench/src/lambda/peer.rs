@@ -18,10 +18,10 @@ const PACKAGE: &str = "node_modules/@cloudsnorkel/cdk-github-runners";
 const SECRETS: &str = "arn:aws:secretsmanager:us-east-1:123456789012:secret:";
 const STATE_MACHINE: &str = "arn:aws:states:us-east-1:123456789012:stateMachine:RunnerOrchestrator";
 
-/// What is installed: a copy of the lock file, written last.
+/// Marks a complete installation: a copy of the lock file, written last.
 const STAMP: &str = "installed";
 
-/// The peer's packages, and the Node that they are for.
+/// The peer's packages, and their Node version.
 #[derive(Debug)]
 pub(crate) struct Peer {
     dir: PathBuf,
@@ -29,12 +29,12 @@ pub(crate) struct Peer {
     pub(crate) node_version: String,
 }
 
-/// The peer's functions that have a part in a job that succeeds.
+/// The peer's functions that take part in a successful job.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(crate) enum Handler {
     /// GitHub calls it for every webhook.
     Webhook,
-    /// The state machine calls it before it runs the task.
+    /// The state machine calls it before it starts the task.
     Token,
     /// A queue calls it ten minutes later, to see whether the runner is idle.
     Reaper,
@@ -62,7 +62,7 @@ impl Handler {
 }
 
 impl Peer {
-    /// Installs the pinned packages below `target/`, once for each lock file.
+    /// Installs the pinned packages below `target/`, once per lock file.
     pub(crate) fn install(source: &Path, dir: &Path) -> anyhow::Result<Self> {
         fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
         for name in ["package.json", "package-lock.json", ".npmrc", "bootstrap.cjs"] {
@@ -85,12 +85,11 @@ impl Peer {
         Ok(Self { dir, node, node_version: String::from_utf8_lossy(&version.stdout).trim().to_owned() })
     }
 
-    /// A handler's bundle.
     pub(crate) fn bundle(&self, handler: Handler) -> PathBuf {
         self.dir.join(PACKAGE).join("assets").join(handler.asset()).join("index.js")
     }
 
-    /// Node with a handler, and the variables that the peer's own stack gives it.
+    /// Returns Node with a handler, and the variables that the peer's stack sets.
     pub(crate) fn program(
         &self,
         handler: Handler,
@@ -121,7 +120,7 @@ impl Peer {
     }
 }
 
-/// Puts there what the peer's stack and its setup page would: secrets.
+/// Creates the secrets that the peer's stack and its setup page would create.
 pub(crate) fn furnish(fakes: &Fakes, app_key: &str) -> anyhow::Result<()> {
     let github = json!({"domain": fakes.host(Service::GitHub)?, "appId": 1, "personalAuthToken": "", "runnerLevel": "repo"});
     let mut world = fakes.world();
@@ -131,7 +130,7 @@ pub(crate) fn furnish(fakes: &Fakes, app_key: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A webhook; only the one of a queued job starts the state machine.
+/// Sends a webhook. Only that of a queued job starts the state machine.
 pub(crate) async fn webhook(function: &mut Function, action: Action<'_>) -> anyhow::Result<Answer> {
     let answer = function.invoke(&Job::new().webhook(action).function_url()).await?;
     let expected = if let Action::Queued = action { 202 } else { 200 };

@@ -1,7 +1,7 @@
-//! What a job costs at list prices (us-east-1, x86), for the control plane's part only.
+//! The cost of a job at list prices (us-east-1, x86), only for the control plane.
 //!
-//! The task, its log, and what runs whether or not there are jobs (our sweep,
-//! the peer's redelivery check each five minutes) do not belong here.
+//! It does not include the task, its log, or what also runs without jobs (our
+//! sweep, the peer's redelivery check every five minutes).
 
 use super::calls::{Count, Named, Service};
 use super::measure::{Cold, Figures, Row, median};
@@ -18,7 +18,6 @@ const WRITE_UNIT: f64 = 0.625 / MILLION;
 const READ_UNIT: f64 = 0.125 / MILLION;
 /// <https://aws.amazon.com/step-functions/pricing/>: standard workflows, per state transition.
 const TRANSITION: f64 = 25.0 / MILLION;
-/// <https://aws.amazon.com/secrets-manager/pricing/>, per call.
 const SECRET_CALL: f64 = 0.05 / 10_000.0;
 /// <https://aws.amazon.com/sqs/pricing/>: standard queues, per request.
 const QUEUE_REQUEST: f64 = 0.40 / MILLION;
@@ -30,15 +29,15 @@ const REST_CALL: f64 = 3.50 / MILLION;
 /// GitHub's webhooks of a job: queued, in_progress, completed.
 const WEBHOOKS: f64 = 3.0;
 
-/// The states that the peer's machine enters for a job that succeeds at once: Queue Idle Reaper,
+/// The states of the peer's machine for a job that succeeds at once: Queue Idle Reaper,
 /// Run Providers, Error Handler, Get Runner Token, Choose provider, and the provider's task.
-/// (AWS's examples count start and end too; they are left out, in the peer's favour.)
+/// (AWS's examples also count start and end. They are left out, in the peer's favour.)
 const PEER_TRANSITIONS: f64 = 6.0;
 
 /// A queued message is sent, received and deleted.
 const REQUESTS_OF_A_MESSAGE: f64 = 3.0;
 
-/// Dollars for a million jobs, by what they are paid for.
+/// Dollars for a million jobs, by service.
 #[derive(Debug)]
 pub(crate) struct Bill {
     pub(crate) lines: Vec<(&'static str, f64)>,
@@ -58,14 +57,14 @@ impl Bill {
     }
 }
 
-/// Whether a job's first event of each function finds it cold.
+/// Whether each function is cold at its first event of a job.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Start {
     Warm,
     Cold,
 }
 
-/// The control plane's part of a job of ours.
+/// Our control plane's cost of a job.
 pub(crate) fn ours(row: &Row, start: Start, gb_second: f64) -> Bill {
     let jobs = calls_of(&row.ours, row.jobs, start);
     let (mut units_read, mut units_written) = (0.0, 0.0);
@@ -86,7 +85,7 @@ pub(crate) fn ours(row: &Row, start: Start, gb_second: f64) -> Bill {
     ])
 }
 
-/// The control plane's part of a job of the peer's; its webhook function's URL is free.
+/// The peer's control plane cost of a job. The URL of its webhook function is free.
 pub(crate) fn peer(row: &Row, start: Start, gb_second: f64) -> Bill {
     let all = row.peer.iter().map(|(_, figures)| figures);
     let secrets =

@@ -1,4 +1,4 @@
-//! A function's process: started as Lambda starts it, under a share of the CPU, and watched from outside.
+//! A function's process: started like Lambda's, with a CPU share, and measured from outside.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -14,18 +14,17 @@ use tokio::process::{Child, Command};
 
 use super::share::Group;
 
-/// What is run.
+/// The program to run.
 #[derive(Clone, Debug)]
 pub(crate) struct Program {
     pub(crate) name: &'static str,
     pub(crate) executable: PathBuf,
     pub(crate) arguments: Vec<PathBuf>,
-    /// All the environment that it has.
     pub(crate) environment: BTreeMap<String, String>,
 }
 
-/// Waits for a line, then becomes the program: so the process is in its group
-/// before the program starts, and all of the program's start is counted.
+/// Waits for a line, then becomes the program. So the process is in its group
+/// before the program starts, and the whole start is measured.
 const GATE: &str = r#"read -r go && exec "$0" "$@" </dev/null"#;
 
 #[derive(Debug)]
@@ -33,14 +32,14 @@ pub(crate) struct Process {
     child: Child,
     pid: u32,
     started: Instant,
-    /// What the gate had used before the program started.
+    /// CPU time of the gate before the program started.
     gate_cpu: Duration,
     log: PathBuf,
     group: Option<Group>,
 }
 
 impl Process {
-    /// Starts a program in a group, its output in `logs`.
+    /// Starts a program in a group, with its output in `logs`.
     pub(crate) async fn start(program: &Program, group: Option<Group>, logs: &Path) -> anyhow::Result<Self> {
         let log = logs.join(format!("{}.log", program.name));
         let output = File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
@@ -72,17 +71,17 @@ impl Process {
         self.started
     }
 
-    /// Gives the process what this much memory brings, from now on.
+    /// Sets the CPU share of this memory size from now on.
     pub(crate) fn limit(&self, memory_mb: u64) -> anyhow::Result<()> {
         self.group.as_ref().context("the process is in no control group")?.limit(memory_mb)
     }
 
-    /// CPU time of all the process's threads, the ended ones too.
+    /// CPU time of all threads of the process, including ended ones.
     pub(crate) fn cpu(&self) -> anyhow::Result<Duration> {
         Ok(cpu_of(self.pid)?.saturating_sub(self.gate_cpu))
     }
 
-    /// The most memory that was resident, in MB (of 2²⁰ bytes, as Lambda counts).
+    /// Peak resident memory in MB (of 2²⁰ bytes, as Lambda counts).
     pub(crate) fn peak_rss_mb(&self) -> anyhow::Result<f64> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.pid))?;
         let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("no VmHWM")?;
@@ -90,7 +89,7 @@ impl Process {
         Ok(kib / 1024.0)
     }
 
-    /// Waits for the process to end by itself, which a function never should.
+    /// Waits until the process ends by itself, which a function should never do.
     pub(crate) async fn ended(&mut self) -> anyhow::Error {
         match self.child.wait().await {
             Ok(status) => anyhow::anyhow!("the process ended: {status}"),
@@ -102,7 +101,7 @@ impl Process {
         self.child.kill().await.context("the process cannot be ended")
     }
 
-    /// The end of what it wrote.
+    /// The end of its output.
     pub(crate) fn last_words(&self) -> String {
         let log = fs::read(&self.log).unwrap_or_default();
         let from = log.len().saturating_sub(2000);

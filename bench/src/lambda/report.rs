@@ -1,4 +1,4 @@
-//! The tables that are printed.
+//! The printed tables.
 
 use std::collections::BTreeSet;
 
@@ -127,7 +127,7 @@ pub(crate) fn warm(rows: &[Row]) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Each event of a job, under one share.
+/// Each event of a job, with one CPU share.
 pub(crate) fn events(row: &Row) {
     say(&format!("\nA job's events, warm, {} via {}; p50\n", row.share, row.scheme));
     let mut table = table(&["function", "event", "ms", "CPU ms"]);
@@ -168,7 +168,7 @@ pub(crate) fn calls(row: &Row) {
     }
     say(&table.to_string());
     say(
-        "besides, the peer's state machine calls SQS SendMessage, Lambda Invoke (token) and ECS RunTask; it is not run here",
+        "the peer's state machine also calls SQS SendMessage, Lambda Invoke (token) and ECS RunTask; it does not run here",
     );
 }
 
@@ -196,7 +196,7 @@ fn trimmed(value: f64) -> String {
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
-/// What a million jobs cost, by the figures of one share.
+/// The cost of a million jobs, with the figures of one CPU share.
 pub(crate) fn costs(row: &Row) {
     say(&format!(
         "\nList prices of a million jobs' control plane, us-east-1, x86, {} via {}\n",
@@ -229,11 +229,11 @@ pub(crate) fn costs(row: &Row) {
 }
 
 fn dollars(value: f64) -> String {
-    // A sum of nothing is -0.
+    // An empty sum is -0.
     format!("{:.2}", value + 0.0)
 }
 
-/// The targets that the project has set itself, each with its figure.
+/// The project's own targets, each with its figure.
 pub(crate) fn targets(rows: &[Row]) -> anyhow::Result<()> {
     say("\nTargets\n");
     for row in rows.iter().filter(|row| row.share == Share::Memory(128)) {

@@ -1,4 +1,4 @@
-//! Lambda's Runtime API, version 2018-06-01: hands out events one by one and takes the answers.
+//! Lambda's Runtime API, version 2018-06-01: sends events one by one and receives the answers.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use tokio::sync::{Mutex, mpsc};
 
 use crate::serve::Server;
 
-/// How long a function may take for an event: the peer's own limit.
+/// The timeout of an event: the peer's own limit.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(30);
 
 const FUNCTION_ARN: &str = "arn:aws:lambda:us-east-1:123456789012:function:bench";
@@ -28,10 +28,10 @@ const FUNCTION_ARN: &str = "arn:aws:lambda:us-east-1:123456789012:function:bench
 pub(crate) enum Happened {
     /// It asked for an event.
     Asked,
-    /// It was given one.
+    /// It received an event.
     Handed(Instant),
     Answered(Instant, Bytes),
-    /// It told an error, of an event or of its start.
+    /// It reported an error, of an event or of its start.
     Failed(Bytes),
 }
 
@@ -50,7 +50,7 @@ struct Desk {
 
 impl Desk {
     fn tell(&self, what: Happened) {
-        // Nobody listens once the function is being ended.
+        // The receiver is gone while the function is being ended.
         drop(self.happened.send(what));
     }
 }

@@ -1,4 +1,4 @@
-//! The share of a core that Lambda gives with memory, by a control group's CPU quota.
+//! The share of a core that Lambda gives for a memory size, set by a control group's CPU quota.
 
 use std::fmt;
 use std::fs;
@@ -7,20 +7,20 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use anyhow::{Context, bail};
 
-/// Memory at which a function has one whole core.
+/// Memory size at which a function has one whole core.
 /// <https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html>
 const CORE_MB: u64 = 1769;
 
-/// The quota's period. Quotas below 1 ms are refused by Linux, and 128 MB have
-/// 1.45 ms of 20; a longer period would let a short start through unthrottled.
+/// The quota's period. Linux refuses quotas below 1 ms, and 128 MB have 1.45 ms
+/// of 20 ms. With a longer period a short start would not be throttled.
 const PERIOD_US: u64 = 20_000;
 
 /// How much CPU a function has.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Share {
-    /// All that the machine has.
+    /// All of the machine's CPU.
     Full,
-    /// What this much memory brings, from the process's start.
+    /// The share of this memory size, from the process's start.
     Memory(u64),
     /// The same, once the function has asked for its first event.
     /// Lambda gives more while a function initialises, which it does not document.
@@ -31,7 +31,7 @@ impl Share {
     pub(crate) const ALL: [Self; 4] =
         [Self::Full, Self::Memory(256), Self::Memory(128), Self::MemoryAfterInit(128)];
 
-    /// The memory setting that the function is told of and billed by, in MB.
+    /// The function's memory setting, which is also billed, in MB.
     pub(crate) const fn memory_mb(self) -> u64 {
         match self {
             Self::Full => 128,
@@ -58,7 +58,7 @@ const fn quota_us(memory_mb: u64) -> u64 {
     PERIOD_US * memory_mb / CORE_MB
 }
 
-/// A hierarchy of control groups below which we may make our own.
+/// A hierarchy of control groups in which groups can be created.
 #[derive(Clone, Debug)]
 pub(crate) struct Cgroups {
     parent: PathBuf,
@@ -83,7 +83,7 @@ impl fmt::Display for Cgroups {
 }
 
 impl Cgroups {
-    /// Finds one that lets us limit a group; the error says why there is none.
+    /// Finds a hierarchy in which a group can be limited. The error says why there is none.
     pub(crate) fn find() -> anyhow::Result<Self> {
         let mounts = fs::read_to_string("/proc/self/mounts")?;
         let groups = fs::read_to_string("/proc/self/cgroup")?;
@@ -100,7 +100,7 @@ impl Cgroups {
         bail!("{}", why.join("; "))
     }
 
-    /// Makes a group without a limit.
+    /// Creates a group without a limit.
     pub(crate) fn group(&self) -> anyhow::Result<Group> {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         if self.version == Version::V2 {
@@ -116,7 +116,7 @@ impl Cgroups {
     }
 }
 
-/// Version 1's CPU hierarchy first: where both are mounted the controller is in that one.
+/// Version 1's CPU hierarchy comes first: if both are mounted, it has the controller.
 fn candidates(mounts: &str, groups: &str) -> Vec<Cgroups> {
     let own = |of: &dyn Fn(&str) -> bool| {
         let line = groups.lines().find_map(|line| {
@@ -136,7 +136,7 @@ fn candidates(mounts: &str, groups: &str) -> Vec<Cgroups> {
                 found.push(Cgroups { parent: Path::new(mount).join(own(&is_cpu)), version: Version::V1 });
             }
             "cgroup2" => {
-                // A group with processes cannot have children under a controller: ours is a sibling.
+                // A group with processes cannot have children with a controller: ours is a sibling.
                 let own = Path::new(mount).join(own(&str::is_empty));
                 let parent = own.parent().filter(|parent| parent.starts_with(mount)).unwrap_or(&own);
                 found.push(Cgroups { parent: parent.to_owned(), version: Version::V2 });
@@ -148,7 +148,7 @@ fn candidates(mounts: &str, groups: &str) -> Vec<Cgroups> {
     found
 }
 
-/// A group of our own, removed when dropped if it is empty by then.
+/// A created group, removed when dropped if it is empty.
 #[derive(Debug)]
 pub(crate) struct Group {
     dir: PathBuf,
@@ -156,7 +156,7 @@ pub(crate) struct Group {
 }
 
 impl Group {
-    /// Gives the group what this much memory brings.
+    /// Sets the CPU share of this memory size.
     pub(crate) fn limit(&self, memory_mb: u64) -> anyhow::Result<()> {
         let quota = quota_us(memory_mb);
         match self.version {
@@ -175,7 +175,7 @@ impl Group {
 
 impl Drop for Group {
     fn drop(&mut self) {
-        // One that is not empty is left: its process has not ended, which is told elsewhere.
+        // A group that is not empty is kept: its process still runs, which is reported elsewhere.
         drop(fs::remove_dir(&self.dir));
     }
 }

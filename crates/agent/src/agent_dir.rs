@@ -15,8 +15,8 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use ecsrunner_core::boot::{BootItem, Fail};
-use ecsrunner_core::policy::Policy;
+use ecsrunner_core::rules::policy::Policy;
+use ecsrunner_core::wire::boot::{BootItem, Fail};
 use nix::fcntl::OFlag;
 use nix::sys::stat::Mode;
 use nix::unistd::{Gid, geteuid, mkfifo};

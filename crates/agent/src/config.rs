@@ -3,6 +3,7 @@
 //! No other file reads an agent's variable. Those that the job-started hook
 //! reads are GitHub's and belong to `hook.rs`.
 
+use ecsrunner_core::wire::environment;
 use std::ffi::OsString;
 use std::fmt;
 use std::path::PathBuf;
@@ -19,16 +20,14 @@ mod reader;
 /// One variable of the agent's environment, as the documentation lists it.
 #[derive(Clone, Copy, Debug)]
 pub struct Variable {
-    /// Its name.
     pub name: &'static str,
     /// What holds where it is not set; `None` where it must be set or nothing holds.
     pub default: Option<&'static str>,
-    /// One sentence.
     pub meaning: &'static str,
 }
 
 macro_rules! variables {
-    ($($id:ident = $name:literal, $default:expr, $meaning:literal;)*) => {
+    ($($id:ident = $name:expr, $default:expr, $meaning:literal;)*) => {
         $(const $id: Variable = Variable { name: $name, default: $default, meaning: $meaning };)*
         /// Every variable that the agent reads.
         pub const VARIABLES: &[Variable] = &[$($id),*];
@@ -36,13 +35,13 @@ macro_rules! variables {
 }
 
 variables! {
-    BOOT_TABLE = "ECSRUNNER_BOOT_TABLE", None, "Name of the DynamoDB table that holds the boot item.";
-    BOOT_ROLE = "ECSRUNNER_BOOT_ROLE", None, "Unique id of the task's role; with the task's id behind it, the key of the boot item.";
+    BOOT_TABLE = environment::BOOT_TABLE, None, "Name of the DynamoDB table that holds the boot item.";
+    BOOT_ROLE = environment::BOOT_ROLE, None, "Unique id of the task's role; with the task's id behind it, the key of the boot item.";
     METADATA = "ECS_CONTAINER_METADATA_URI_V4", None, "ECS's endpoint that tells the task's id; ECS sets it.";
     RELATIVE_CREDENTIALS = "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", None, "Where ECS tells the credentials of the task's role; ECS sets it.";
     FULL_CREDENTIALS = "AWS_CONTAINER_CREDENTIALS_FULL_URI", None, "The same, where the variable above is not set.";
     CREDENTIALS_TOKEN = "AWS_CONTAINER_AUTHORIZATION_TOKEN", None, "Sent to the URL above.";
-    BOOT_OWNER = "ECSRUNNER_BOOT_OWNER", None, "Key of the boot item, in place of the five above: the agent is in no task, and has an access key.";
+    BOOT_OWNER = environment::BOOT_OWNER, None, "Key of the boot item, in place of the five above: the agent is in no task, and has an access key.";
     ENDPOINT_DYNAMODB = "AWS_ENDPOINT_URL_DYNAMODB", None, "DynamoDB's URL; the Region's own by default.";
     ENDPOINT = "AWS_ENDPOINT_URL", None, "The same, where the variable above is not set.";
     REGION = "AWS_REGION", None, "The AWS Region that requests are signed for.";
@@ -51,20 +50,20 @@ variables! {
     SECRET_ACCESS_KEY = "AWS_SECRET_ACCESS_KEY", None, "Its secret.";
     SESSION_TOKEN = "AWS_SESSION_TOKEN", None, "Its session; may be missing.";
     CA_BUNDLE = "AWS_CA_BUNDLE", None, "A PEM file of the certificate authorities to trust, and no others; Mozilla's by default.";
-    CAPACITY_PROVIDER = "ECSRUNNER_CAPACITY_PROVIDER", None, "`FARGATE_SPOT` where a signal may be the interruption of Spot capacity.";
-    RUNNER_DIR = "ECSRUNNER_RUNNER_DIR", Some("/home/runner"), "Holds `bin/Runner.Listener`; the job's HOME.";
-    AGENT_DIR = "ECSRUNNER_AGENT_DIR", Some("/run/ecsrunner"), "Where the hook scripts, their rules and the FIFO are made; for one runner alone.";
-    TMP_DIR = "ECSRUNNER_TMP_DIR", None, "An existing directory that becomes `TMPDIR` of the listener and its job.";
-    RUNNER_UID = "ECSRUNNER_RUNNER_UID", None, "User and group id of the listener, where the agent is root; its own by default.";
-    BOOT_LIMIT = "ECSRUNNER_BOOT_LIMIT_SECS", Some("300"), "How long to wait for the boot item.";
-    CONNECT_LIMIT = "ECSRUNNER_CONNECT_LIMIT_SECS", Some("120"), "How long the listener may take to listen for jobs.";
-    IDLE_LIMIT = "ECSRUNNER_IDLE_LIMIT_SECS", Some("900"), "How long a connected runner waits for a job; at least 600 outside of tests, since a retired runner counts on it.";
-    HOOK_LIMIT = "ECSRUNNER_HOOK_LIMIT_SECS", Some("300"), "How long a job may run until its job-started hook has checked in; the runner downloads the job's actions before that.";
-    JOB_LIMIT = "ECSRUNNER_JOB_LIMIT_SECS", Some("21600"), "How long a job may run.";
-    EXIT_LIMIT = "ECSRUNNER_EXIT_LIMIT_SECS", Some("90"), "How long the listener may take to end after its job; the listener itself gives up on its session after 30 seconds.";
-    STOP_TIMEOUT = "ECSRUNNER_STOP_TIMEOUT_SECS", Some("120"), "The container's stopTimeout: the listener is killed 5 seconds before it ends. 25 is the least that lets a running job end; 6 is the least that is taken.";
-    RETRY_DELAY = "ECSRUNNER_RETRY_DELAY_MS", Some("5000"), "Pause before a listener that ended with an exception (exit code 2) or with a new configuration (6) is started again.";
-    LISTENER_ENV = "ECSRUNNER_LISTENER_ENV", None, "Names of further variables to pass to the listener and its job, separated by commas; of `ACTIONS_RUNNER_*` only `ACTIONS_RUNNER_ACTION_ARCHIVE_CACHE` and `ACTIONS_RUNNER_PRINT_LOG_TO_STDOUT`.";
+    CAPACITY_PROVIDER = environment::CAPACITY_PROVIDER, None, "`FARGATE_SPOT` where a signal may be the interruption of Spot capacity.";
+    RUNNER_DIR = environment::RUNNER_DIR, Some("/home/runner"), "Holds `bin/Runner.Listener`; the job's HOME.";
+    AGENT_DIR = environment::AGENT_DIR, Some("/run/ecsrunner"), "Where the hook scripts, their rules and the FIFO are made; for one runner alone.";
+    TMP_DIR = environment::TMP_DIR, None, "An existing directory that becomes `TMPDIR` of the listener and its job.";
+    RUNNER_UID = environment::RUNNER_UID, None, "User and group id of the listener, where the agent is root; its own by default.";
+    BOOT_LIMIT = environment::BOOT_LIMIT_SECS, Some("300"), "How long to wait for the boot item.";
+    CONNECT_LIMIT = environment::CONNECT_LIMIT_SECS, Some("120"), "How long the listener may take to listen for jobs.";
+    IDLE_LIMIT = environment::IDLE_LIMIT_SECS, Some("900"), "How long a connected runner waits for a job; at least 600 outside of tests, since a retired runner counts on it.";
+    HOOK_LIMIT = environment::HOOK_LIMIT_SECS, Some("300"), "How long a job may run until its job-started hook has checked in; the runner downloads the job's actions before that.";
+    JOB_LIMIT = environment::JOB_LIMIT_SECS, Some("21600"), "How long a job may run.";
+    EXIT_LIMIT = environment::EXIT_LIMIT_SECS, Some("90"), "How long the listener may take to end after its job; the listener itself gives up on its session after 30 seconds.";
+    STOP_TIMEOUT = environment::STOP_TIMEOUT_SECS, Some("120"), "The container's stopTimeout: the listener is killed 5 seconds before it ends. 25 is the least that lets a running job end; 6 is the least that is taken.";
+    RETRY_DELAY = environment::RETRY_DELAY_MS, Some("5000"), "Pause before a listener that ended with an exception (exit code 2) or with a new configuration (6) is started again.";
+    LISTENER_ENV = environment::LISTENER_ENV, None, "Names of further variables to pass to the listener and its job, separated by commas; of `ACTIONS_RUNNER_*` only `ACTIONS_RUNNER_ACTION_ARCHIVE_CACHE` and `ACTIONS_RUNNER_PRINT_LOG_TO_STDOUT`.";
     ACTION_ARCHIVE_CACHE = "ACTIONS_RUNNER_ACTION_ARCHIVE_CACHE", None, "Passed to the listener and its job, where it is set: a directory of downloaded actions.";
     PATH = "PATH", Some("/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"), "Passed to the listener and its job.";
     LANG = "LANG", Some("C.UTF-8"), "Passed to the listener and its job.";
@@ -86,11 +85,9 @@ pub struct Config {
 /// Where the boot item is.
 #[derive(Debug)]
 pub struct BootConfig {
-    /// The table's name.
     pub table: String,
     /// Whose item it is.
     pub identity: Identity,
-    /// DynamoDB's URL.
     pub endpoint: String,
     /// The Region that requests are signed for.
     pub region: String,
@@ -104,13 +101,7 @@ pub struct BootConfig {
 #[derive(Debug)]
 pub enum Identity {
     /// As it was told.
-    Told {
-        /// The item's key.
-        owner: String,
-        /// Who signs.
-        credentials: Credentials,
-    },
-    /// An ECS task.
+    Told { owner: String, credentials: Credentials },
     OfTask {
         /// The unique id of its role.
         role: String,
@@ -119,7 +110,6 @@ pub enum Identity {
     },
 }
 
-/// The listener's life.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Supervision {
     /// What is started, and as whom.

@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 
 use ecsrunner_aws::boot::{TakeError, TaskError};
-use ecsrunner_core::exit::AgentExit;
+use ecsrunner_core::wire::exit::AgentExit;
 
 use crate::agent_dir::AgentDirError;
 use crate::env_file::EnvFileError;

@@ -15,9 +15,9 @@ use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use ecsrunner_core::boot::Fail;
 use ecsrunner_core::id::Repository;
-use ecsrunner_core::policy::{Refusal, Subject};
+use ecsrunner_core::rules::policy::{Refusal, Subject};
+use ecsrunner_core::wire::boot::Fail;
 use nix::fcntl::OFlag;
 use serde::Deserialize;
 

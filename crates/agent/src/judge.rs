@@ -5,7 +5,7 @@
 //! 2.336: 2 is any exception, and 0 also follows a lost registration. How a
 //! job ended is never judged here, since only GitHub knows it.
 
-use ecsrunner_core::exit::AgentExit;
+use ecsrunner_core::wire::exit::AgentExit;
 
 use crate::ending::{Cause, Ending};
 use crate::lines::ABANDONED;

@@ -40,7 +40,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use ecsrunner_aws::boot::Taken;
-use ecsrunner_core::exit::AgentExit;
+use ecsrunner_core::wire::exit::AgentExit;
 
 pub use crate::config::{Config, ConfigError};
 use crate::container_hook::{CONTAINER_HOOK_SUBCOMMAND, container_hook};

@@ -12,9 +12,12 @@ pub(crate) enum Hint {
     /// before there is a session, and at each new attempt.
     Listening,
     /// It was given a job. The display name's first line, where it has several.
-    Running { job: String },
-    /// Its job ended.
-    Completed { result: String },
+    Running {
+        job: String,
+    },
+    Completed {
+        result: String,
+    },
 }
 
 /// Reads a listener's lines, one after another.

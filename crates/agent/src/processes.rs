@@ -25,7 +25,6 @@ const KILL_LIMIT: Duration = Duration::from_secs(5);
 pub(crate) enum Status {
     /// With an exit code.
     Code(i32),
-    /// By a signal.
     Signal(Signal),
     /// Not at all: killed, and still there when the agent gave up.
     Stuck,

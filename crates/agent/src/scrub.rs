@@ -13,9 +13,9 @@ use std::fs::File;
 use std::io::{self, Read, Seek, Write};
 
 use ecsrunner_aws::boot::Taken;
-use ecsrunner_core::boot::{BootItem, Fail};
 use ecsrunner_core::id::RunnerName;
-use ecsrunner_core::policy::Policy;
+use ecsrunner_core::rules::policy::Policy;
+use ecsrunner_core::wire::boot::{BootItem, Fail};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::unistd::{dup2_stdin, execve};
 use secrecy::{ExposeSecret, SecretString};

@@ -56,7 +56,6 @@ pub enum ConnectionError {
     /// The certificates that are to be trusted cannot be read.
     #[error("AWS_CA_BUNDLE names `{}`, which cannot be read", path.display())]
     Bundle {
-        /// The file.
         path: PathBuf,
         /// What is wrong with it.
         #[source]
@@ -65,7 +64,6 @@ pub enum ConnectionError {
     /// The file holds a certificate that cannot be used, or none.
     #[error("AWS_CA_BUNDLE names `{}`: {fault}", path.display())]
     Certificate {
-        /// The file.
         path: PathBuf,
         /// What is wrong with it.
         fault: String,
@@ -145,7 +143,6 @@ impl Connection {
         &self.0.calls
     }
 
-    /// The Region.
     #[must_use]
     pub fn region(&self) -> &str {
         &self.0.environment.region

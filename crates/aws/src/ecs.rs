@@ -14,9 +14,9 @@ use std::fmt;
 use std::sync::Arc;
 
 use aws_sdk_ecs::Client;
+use ecsrunner_core::decide::sweep::SeenTask;
 use ecsrunner_core::id::{Deployment, SubnetId, TaskId};
-use ecsrunner_core::runner::RunnerFacts;
-use ecsrunner_core::sweep::SeenTask;
+use ecsrunner_core::records::runner::RunnerFacts;
 use ecsrunner_engine::ports::compute::{Compute, ComputeError, TaskOrder};
 
 use crate::connection::Connection;
@@ -25,14 +25,6 @@ use definition::TaskDefinitions;
 /// The name of the container that the agent is.
 pub const CONTAINER: &str = "runner";
 
-/// The variable of the task that holds its runner's name. No secret: it comes
-/// back in every state change, which carries no tags.
-pub const RUNNER_VARIABLE: &str = "ECSRUNNER_RUNNER";
-
-/// The variable that tells the agent what its capacity is.
-pub(crate) const CAPACITY_VARIABLE: &str = "ECSRUNNER_CAPACITY_PROVIDER";
-
-/// A deployment's tasks.
 #[derive(Clone, Debug)]
 pub struct EcsTasks {
     client: Client,
@@ -41,13 +33,11 @@ pub struct EcsTasks {
 
 /// What all tasks of a deployment have in common.
 pub struct Fleet {
-    /// The deployment.
     pub deployment: Deployment,
     /// The cluster, by name or ARN.
     pub cluster: String,
     /// Where its tasks' network interfaces are.
     pub network: Network,
-    /// The task definitions.
     pub task_definitions: TaskDefinitions,
     /// The agent's variables for a runner, none of them a secret: whoever may
     /// describe a task can read them. The same for the same runner.

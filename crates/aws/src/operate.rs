@@ -29,7 +29,6 @@ const CONTAINER: &str = "runner";
 /// What the task definitions' `awslogs-stream-prefix` is.
 const STREAM_PREFIX: &str = "runner";
 
-/// An operator's calls.
 #[derive(Debug)]
 pub struct Operator<'a> {
     connection: &'a Connection,
@@ -38,7 +37,6 @@ pub struct Operator<'a> {
 /// A channel that ECS Exec opened: whoever holds it is in the task.
 #[derive(Debug)]
 pub struct Channel {
-    /// The session.
     pub session_id: String,
     /// Where it is spoken.
     pub stream_url: String,
@@ -53,7 +51,6 @@ pub struct Channel {
 pub struct LogLine {
     /// When it was written.
     pub at: Option<Timestamp>,
-    /// What.
     pub text: String,
 }
 
@@ -72,11 +69,9 @@ pub enum OperateError {
     /// AWS refused it, or gave no answer.
     #[error("{action} on `{target}` failed")]
     Failed {
-        /// The IAM action.
         action: &'static str,
         /// What it was done to.
         target: String,
-        /// What AWS said.
         #[source]
         source: Box<dyn Error + Send + Sync>,
     },

@@ -10,9 +10,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use aws_sdk_ssm::Client;
-use ecsrunner_core::class::{Catalogue, ClassEntry};
 use ecsrunner_core::id::Deployment;
-use ecsrunner_core::settings::{Settings, SettingsEntry};
+use ecsrunner_core::rules::class::{Catalogue, ClassEntry};
+use ecsrunner_core::rules::settings::{Settings, SettingsEntry};
 use ecsrunner_engine::ports::Disposition;
 use ecsrunner_engine::{Ruleset, chain};
 use jiff::{SignedDuration, Timestamp};
@@ -64,7 +64,6 @@ pub enum ParametersError {
         path: String,
         /// Whether asking again may help.
         passes: bool,
-        /// What AWS said.
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },

@@ -65,7 +65,6 @@ pub enum SecretError {
         secret: String,
         /// Whether asking again may help.
         passes: bool,
-        /// What AWS said.
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },

@@ -18,7 +18,7 @@ mod wire;
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region};
-use ecsrunner_core::boot::TaskRole;
+use ecsrunner_core::wire::boot::TaskRole;
 
 pub use tables::TableError;
 pub use transport::{Answer, Transport};
@@ -35,7 +35,6 @@ pub struct DynamoStore {
 pub struct Tables {
     /// Records, history and lease.
     pub state: String,
-    /// Boot items.
     pub boot: String,
     /// What precedes the task id in a boot item's key.
     pub boot_owners: BootOwners,
@@ -52,7 +51,6 @@ pub struct BootOwners {
 }
 
 impl BootOwners {
-    /// That role's.
     #[must_use]
     pub fn of(&self, role: TaskRole) -> &str {
         match role {

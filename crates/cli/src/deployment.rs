@@ -35,7 +35,6 @@ pub(crate) enum Deployment {
     Local(LocalServer),
 }
 
-/// Which records.
 #[derive(Clone, Default, Debug)]
 pub(crate) struct Query {
     pub(crate) repository: Option<String>,
@@ -80,7 +79,6 @@ impl Query {
     }
 }
 
-/// What lists hold.
 trait Listed {
     /// When it last changed.
     fn last(&self) -> Option<Timestamp>;
@@ -273,7 +271,6 @@ impl Deployment {
         }
     }
 
-    /// How it stands.
     pub(crate) async fn status(&self) -> Result<StatusView, Failure> {
         match self {
             Self::Aws(aws) => Ok(StatusView::of(&aws.rules())),
@@ -310,7 +307,6 @@ impl Deployment {
         Ok(Pages::of(&self.github_api()?))
     }
 
-    /// What it offers.
     pub(crate) async fn classes(&self) -> Result<Vec<ClassView>, Failure> {
         match self {
             Self::Aws(aws) => Ok(aws.classes()),
@@ -326,7 +322,6 @@ pub(crate) enum Stopped {
     Done,
     /// It was being retired already.
     Already,
-    /// It is gone.
     Gone,
     /// It executes a job, and was left alone.
     Busy(Option<u64>),

@@ -10,16 +10,12 @@ use ecsrunner_engine::ports::github::GitHubError;
 
 use crate::output::clean_lines;
 
-/// Done.
 pub(crate) const DONE: u8 = 0;
-/// Failed.
 pub(crate) const FAILURE: u8 = 1;
 /// Wrong usage or configuration.
 pub(crate) const USAGE: u8 = 2;
 
-/// Not permitted.
 pub(crate) const PERMISSION: u8 = 3;
-/// Not found.
 pub(crate) const NOT_FOUND: u8 = 4;
 
 /// Why a command did not do what was asked.

@@ -13,7 +13,6 @@ use crate::arguments::TalkArguments;
 /// What stands for nothing in a table.
 pub(crate) const NONE: &str = "—";
 
-/// Blanks between columns.
 const GAP: u16 = 2;
 
 /// Rows below a header.
@@ -33,7 +32,6 @@ impl Rows {
         Self { header, right, rows: Vec::new() }
     }
 
-    /// Adds a row.
     pub(crate) fn add<const N: usize>(&mut self, row: [String; N]) {
         self.rows.push(row.iter().map(|cell| clean(cell)).collect());
     }
@@ -176,7 +174,6 @@ pub(crate) fn span_or_none(duration: Option<SignedDuration>) -> String {
     duration.map_or_else(|| NONE.to_owned(), span)
 }
 
-/// US dollars.
 pub(crate) fn usd(dollars: f64) -> String {
     if dollars < 10.0 { format!("${dollars:.4}") } else { format!("${dollars:.2}") }
 }

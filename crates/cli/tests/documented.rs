@@ -13,7 +13,7 @@ use secrecy::ExposeSecret;
 
 const CONFIGURATION: &str = include_str!("../../../docs/configuration.md");
 const INTERFACE: &str = include_str!("../../../docs/interface.md");
-const README: &str = include_str!("../../../README.md");
+const ONE_MACHINE: &str = include_str!("../../../docs/one-machine.md");
 const ENVIRONMENT: &str = include_str!("../src/environment.rs");
 const SERVER: &str = include_str!("../../local/src/server.rs");
 const PAGE: &str = include_str!("../../local/src/server/page.rs");
@@ -76,10 +76,9 @@ fn the_documented_example_is_read_without_a_mistake() {
 }
 
 #[test]
-fn the_configuration_of_the_readme_is_read_without_a_mistake() {
-    let begun = README.lines().map(str::trim).skip_while(|line| *line != "version = 1");
-    let toml: Vec<&str> = begun.take_while(|line| !line.starts_with("6.")).collect();
-    read(&toml.join("\n")).unwrap();
+fn the_configuration_for_one_machine_is_read_without_a_mistake() {
+    let toml = ONE_MACHINE.split("```toml\n").nth(1).unwrap().split("```").next().unwrap();
+    read(toml).unwrap();
 }
 
 #[test]

@@ -50,7 +50,6 @@ macro_rules! text_id {
                 }
             }
 
-            /// The wire form.
             #[must_use]
             pub fn as_str(&self) -> &str {
                 &self.0
@@ -107,7 +106,6 @@ macro_rules! number_id {
                 Self(id)
             }
 
-            /// The bare number.
             #[must_use]
             pub const fn get(self) -> u64 {
                 self.0
@@ -164,7 +162,7 @@ number_id!(
     "version"
 );
 number_id!(
-    /// The dispatcher's term of office: plus 1 whenever the lease changes hands.
+    /// The dispatcher's term of options: plus 1 whenever the lease changes hands.
     Epoch,
     "epoch"
 );
@@ -195,7 +193,7 @@ text_id!(
     |text| text.len() <= 32 && is_dashed_word(text)
 );
 text_id!(
-    /// A pool: a hash of its registration scope and label set (see [`crate::pool::Pool::id`]).
+    /// A pool: a hash of its registration scope and label set (see [`crate::rules::pool::Pool::id`]).
     PoolId,
     "pool",
     "10 characters of a-z and 2-7 are expected",
@@ -309,6 +307,21 @@ impl PartialEq for Repository {
 
 impl Eq for Repository {}
 
+impl PartialOrd for Repository {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Repository {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        fn lower(text: &str) -> impl Iterator<Item = u8> {
+            text.bytes().map(|byte| byte.to_ascii_lowercase())
+        }
+        lower(&self.0).cmp(lower(&other.0))
+    }
+}
+
 impl std::hash::Hash for Repository {
     fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
         for byte in self.0.bytes() {
@@ -400,7 +413,6 @@ impl RunnerName {
         Some((deployment, pool, ulid))
     }
 
-    /// The name.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0

@@ -37,7 +37,6 @@ codes! {
     Recorded = "recorded": "recorded",
     /// The event told nothing new.
     NothingNew = "nothing_new": "this was known already",
-    /// GitHub's greeting.
     Ping = "ping": "GitHub's ping was understood",
     /// An event that is not `workflow_job`.
     OtherEvent = "other_event": "event `{}` is not one that starts runners",
@@ -90,13 +89,9 @@ codes! {
     RunnerStarting = "runner_starting": "a runner is starting",
     /// A runner of its pool waits for GitHub's assignment.
     RunnerIdle = "runner_idle": "a runner is ready: GitHub is to assign the job",
-    /// The deployment's limit.
     LimitDeployment = "limit_deployment": "the deployment's limit of {} runners is reached",
-    /// The class's limit.
     LimitClass = "limit_class": "the limit of {} is reached",
-    /// The repository's limit.
     LimitRepository = "limit_repository": "the limit of {} runners for one repository is reached",
-    /// An operator's pause.
     Paused = "paused": "launches are paused",
     /// AWS has no capacity, or its quota is spent.
     NoCapacity = "no_capacity": "AWS has no room for the runner: {}",
@@ -178,7 +173,6 @@ impl Reason {
         Some(Self { code, detail: detail.map(Arc::from) })
     }
 
-    /// The code.
     #[must_use]
     pub fn code(&self) -> Code {
         self.code

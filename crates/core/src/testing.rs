@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use crate::class::Catalogue;
 use crate::id::{JobId, Repository, RunId};
-use crate::job::JobFacts;
-use crate::labels::Labels;
-use crate::settings::{Settings, SettingsEntry};
+use crate::rules::class::Catalogue;
+use crate::rules::labels::Labels;
+use crate::rules::settings::{Settings, SettingsEntry};
+use crate::wire::job::JobFacts;
 
 pub(crate) fn settings() -> Settings {
     let entry: SettingsEntry = serde_json::from_str(

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use ecsrunner_core::exit::AgentExit;
-use ecsrunner_core::job::JobStage;
 use ecsrunner_core::reason::Code;
-use ecsrunner_core::runner::{EndingKind, RunnerStage};
+use ecsrunner_core::records::job::JobStage;
+use ecsrunner_core::records::runner::{EndingKind, RunnerStage};
+use ecsrunner_core::wire::exit::AgentExit;
 
 const SEMANTICS: &str = include_str!("../../../docs/semantics.md");
 

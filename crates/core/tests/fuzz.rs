@@ -1,15 +1,17 @@
 //! The webhook path stands whatever is sent to it.
 
-use ecsrunner_core::event::Event;
-use ecsrunner_core::plan::{Means, Open, plan};
-use ecsrunner_core::record::{Change, Records, Rules, record};
-use ecsrunner_core::settings::{Settings, SettingsEntry};
-use ecsrunner_core::webhook::{Webhook, read, verify};
+use ecsrunner_core::decide::plan::{Means, plan};
+use ecsrunner_core::decide::record::record;
+use ecsrunner_core::records::change::Records;
+use ecsrunner_core::records::open::Open;
+use ecsrunner_core::rules::Rules;
+use ecsrunner_core::rules::settings::{Settings, SettingsEntry};
+use ecsrunner_core::wire::event::Event;
+use ecsrunner_core::wire::webhook::{Webhook, read, verify};
 use jiff::Timestamp;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-/// Any JSON, small.
 fn any_json() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         Just(Value::Null),
@@ -112,16 +114,13 @@ proptest! {
         let received_at = Timestamp::from_second(now).expect("a time");
         if let Ok(Webhook::Job(event)) = read("workflow_job", body.as_bytes(), received_at) {
             let classes = serde_json::from_str(r#"{"small": {"cpu": 256, "memory": 512, "default": true}}"#);
-            let (catalogue, _) = ecsrunner_core::class::Catalogue::read(&classes.expect("classes"));
+            let (catalogue, _) = ecsrunner_core::rules::class::Catalogue::read(&classes.expect("classes"));
             let settings = settings();
             let rules = Rules { settings: &settings, catalogue: &catalogue };
             let recorded = record(&Event::Job(event), &Records::default(), rules);
             prop_assert!(!recorded.outcome.reason().text().is_empty());
             let mut open = Open::default();
-            open.jobs.extend(recorded.changes.into_iter().filter_map(|change| match change {
-                Change::Job(job) => Some(job),
-                _ => None,
-            }));
+            recorded.changes.iter().for_each(|change| open.apply(change));
             prop_assert!(plan(&open, rules, Means::default(), received_at).launches.len() <= 1);
         }
     }

@@ -8,7 +8,7 @@
 use std::fs;
 use std::path::PathBuf;
 
-use ecsrunner_core::webhook::{Webhook, read};
+use ecsrunner_core::wire::webhook::{Webhook, read};
 use jiff::Timestamp;
 use serde_json::Value;
 

@@ -10,8 +10,8 @@ use std::collections::BTreeMap;
 use std::fs;
 
 use base64::prelude::{BASE64_STANDARD, Engine};
-use ecsrunner_core::webhook::envelope::Envelope;
-use ecsrunner_core::webhook::verify;
+use ecsrunner_core::wire::webhook::envelope::Envelope;
+use ecsrunner_core::wire::webhook::verify;
 use serde::Deserialize;
 use serde_json::Value;
 

@@ -15,7 +15,6 @@ impl Default for Counts {
 }
 
 impl Counts {
-    /// Counts one.
     pub fn add(&self, code: Code) {
         if let Some(i) = Code::ALL.iter().position(|known| *known == code) {
             self.0[i].fetch_add(1, Ordering::Relaxed);

@@ -4,12 +4,13 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use ecsrunner_core::event::{Event, JobAction, JobEvent};
+use ecsrunner_core::decide::plan::DOUBT;
 use ecsrunner_core::id::{JobId, Repository};
-use ecsrunner_core::job::{Conclusion, Job, JobFacts, TakenBy};
-use ecsrunner_core::labels::Labels;
-use ecsrunner_core::plan::DOUBT;
-use ecsrunner_core::runner::Runner;
+use ecsrunner_core::records::job::Job;
+use ecsrunner_core::records::runner::Runner;
+use ecsrunner_core::rules::labels::Labels;
+use ecsrunner_core::wire::event::{Event, JobAction, JobEvent};
+use ecsrunner_core::wire::job::{Conclusion, JobFacts, TakenBy};
 use jiff::Timestamp;
 use tracing::{info, warn};
 
@@ -74,9 +75,13 @@ impl<W: World> Engine<W> {
     /// The open jobs of which nobody here would hear but by webhook.
     async fn unheard_of(&self, wanted: impl Fn(&Job) -> bool) -> Result<Vec<Job>, StoreError> {
         let open = self.ports.store.open().await?;
-        let at_work: HashSet<JobId> =
-            open.runners.iter().filter(|runner| runner.holds_place()).filter_map(Runner::names_job).collect();
-        Ok(open.jobs.into_iter().filter(|job| wanted(job) && !at_work.contains(&job.id())).collect())
+        let at_work: HashSet<JobId> = open
+            .runners
+            .values()
+            .filter(|runner| runner.holds_slot())
+            .filter_map(Runner::names_job)
+            .collect();
+        Ok(open.jobs.into_values().filter(|job| wanted(job) && !at_work.contains(&job.id())).collect())
     }
 
     async fn ask_about(&self, jobs: impl Iterator<Item = Job>, until: Option<Timestamp>) {

@@ -1,22 +1,22 @@
-//! The one that plans, launches, retires and talks to GitHub.
+//! Plans, launches, retires and calls GitHub, while it holds the lease.
 //!
-//! Whoever records a fact that can alter the plan kicks *first* and tries to
-//! take the lease *then*. The holder reads the kicks before it reads what is
-//! open, and gives the lease up only if there was no kick since: no wake-up is
-//! lost, and a burst is planned in batches.
+//! A process that records a fact which can alter the plan kicks *first* and
+//! then tries to take the lease. The holder reads the kicks before it reads
+//! what is open, and releases the lease only if there was no kick since. So no
+//! wake-up is lost, and a burst is planned in batches.
 
 mod advance;
 mod ask;
 mod hand_over;
 mod launch;
-pub(crate) mod memory;
+pub(crate) mod cache;
 mod probe;
 mod round;
-mod term;
+mod lease_holder;
 
 use std::time::Duration;
 
-use ecsrunner_core::sweep::Lag;
+use ecsrunner_core::decide::sweep::Lag;
 use futures::FutureExt;
 use futures::future::{self, Either};
 use futures::stream::StreamExt;
@@ -24,14 +24,14 @@ use jiff::Timestamp;
 use tracing::{debug, error, warn};
 
 use crate::ports::queue::Queue;
-use crate::ports::store::{Bid, Lease, StoreError};
+use crate::ports::store::{LeaseRequest, Leases, StoreError};
 use crate::ports::{Clock, Disposition, Randomness};
 use crate::sweep::{Reach, Sweeping, Swept};
 use crate::{Engine, World, chain};
-pub(crate) use term::{Effected, News, Term};
+pub(crate) use lease_holder::{Effected, LeaseHolder, News};
 
 /// How long the lease is held without being renewed.
-const TERM: Duration = Duration::from_secs(60);
+const LEASE_LENGTH: Duration = Duration::from_secs(60);
 /// The lease is renewed when less than this is left of it.
 const RENEW_BELOW: Duration = Duration::from_secs(40);
 /// How long one step may take with all its calls. None begins unless the lease outlasts it.
@@ -41,57 +41,57 @@ const KICK_CHECK: Duration = Duration::from_millis(250);
 /// What is due later than this is left to the sweep, which comes each minute.
 const KICK_HORIZON: Duration = Duration::from_secs(60);
 
-/// How often in a row a fault of the store that passes is waited out, each time a little longer.
+/// How many transient faults of the store in a row are retried, after a longer pause each.
 const MAX_FAULTS: u32 = 6;
 const FAULT_PAUSE: Duration = Duration::from_millis(50);
-/// When a dispatcher that met a fault which does not pass is followed by another one.
+/// When another dispatcher follows one that met a fault which did not pass.
 const AFTER_A_FAULT: Duration = Duration::from_secs(5);
 /// How long a sweep may begin calls; the next one goes on.
 const SWEEP_LIMIT: Duration = Duration::from_secs(10);
-/// When a kick may come at the earliest that is posted by whoever holds the
-/// lease: one that came before it is released would find nothing to do.
+/// The earliest time of a kick that the holder of the lease posts: before the
+/// release, it would find nothing to do.
 const AFTER_RELEASE: Duration = Duration::from_secs(1);
-/// A term in which nothing could begin is not followed by the same at once.
+/// The pause after a lease under which no effect could begin.
 const AFTER_NOTHING: Duration = Duration::from_secs(30);
 const RELEASE_TRIES: u32 = 5;
 
-/// How a dispatcher begins and ends.
+/// When a dispatcher takes the lease, and when it stops.
 #[derive(Clone, Copy, Default, Debug)]
-pub struct Office {
+pub struct DispatchOptions {
     /// The caller holds a lock of its own: the lease is taken at once.
     pub force: bool,
-    /// When to have stopped, work left or not.
+    /// The time by which it has stopped, whether work is left or not.
     pub until: Option<Timestamp>,
-    /// What is due within this time is waited for rather than left to a kick.
+    /// It waits for what is due within this time, and leaves the rest to a kick.
     pub patience: Duration,
 }
 
 /// How a dispatcher ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Dispatched {
-    /// Another one holds the lease, and will see the kick.
+    /// Another dispatcher holds the lease, and will see the kick.
     HeldByAnother,
-    /// Nothing is left to do before that time, unless something happens.
+    /// Nothing is due, unless something happens.
     Idle {
-        /// When time alone brings more to do.
+        /// When something will be due, if nothing happens before.
         next_at: Option<Timestamp>,
     },
     /// Work is left: another dispatcher has been woken.
     WorkLeft,
-    /// The lease went to another one meanwhile.
-    Deposed,
+    /// Another dispatcher has the lease by now.
+    LeaseLost,
 }
 
 impl<W: World> Engine<W> {
-    /// Plans and performs until nothing is left to do.
+    /// Plans and performs until nothing is due.
     ///
     /// # Errors
     ///
-    /// The store is out of reach; the lease runs out by itself.
-    pub async fn dispatch(&self, office: Office) -> Result<Dispatched, StoreError> {
-        match self.take_office(office).await {
+    /// The store is out of reach; the lease expires by itself.
+    pub async fn dispatch(&self, options: DispatchOptions) -> Result<Dispatched, StoreError> {
+        match self.take_lease(options).await {
             Ok(None) => Ok(Dispatched::HeldByAnother),
-            Ok(Some(mut term)) => self.serve(&mut term).await,
+            Ok(Some(mut holder)) => self.run_rounds(&mut holder).await,
             Err(error) => {
                 let now = self.ports.clock.now();
                 self.post_kick(now + AFTER_A_FAULT, now).await;
@@ -100,32 +100,41 @@ impl<W: World> Engine<W> {
         }
     }
 
-    /// Sweeps, and then plans and performs: what events missed comes first. The
-    /// sweep takes no lease, since it is harmless beside a dispatcher, and
-    /// launches must not wait for it. `None` where it is too early.
+    /// Sweeps, and then plans and performs. The sweep takes no lease: it does no
+    /// harm beside a dispatcher, and launches must not wait for it. Returns
+    /// `None` if the next sweep is not due yet.
     ///
     /// # Errors
     ///
-    /// The store is out of reach; the lease runs out by itself.
-    pub async fn dispatch_with_sweep(&self, office: Office, lag: Lag) -> Result<Option<Swept>, StoreError> {
+    /// The store is out of reach; the lease expires by itself.
+    pub async fn dispatch_with_sweep(
+        &self,
+        options: DispatchOptions,
+        lag: Lag,
+    ) -> Result<Option<Swept>, StoreError> {
         if !self.sweep_is_due().await? {
             return Ok(None);
         }
         let until = Some(self.ports.clock.now() + SWEEP_LIMIT);
         let swept = self.sweep(Sweeping { lag, reach: Reach::Everything, until }).await;
         // A sweep that failed is no reason not to plan.
-        self.dispatch(office).await?;
+        self.dispatch(options).await?;
         swept.map(Some)
     }
 
-    /// Takes the lease, if nobody else holds it.
-    pub(crate) async fn take_office<'a>(&'a self, office: Office) -> Result<Option<Term<'a>>, StoreError> {
-        let bid = Bid { owner: self.ports.randomness.bits(), force: office.force };
+    /// Takes the lease, if no other dispatcher holds it.
+    pub(crate) async fn take_lease<'a>(
+        &'a self,
+        options: DispatchOptions,
+    ) -> Result<Option<LeaseHolder<'a>>, StoreError> {
+        let request = LeaseRequest { owner: self.ports.randomness.bits(), force: options.force };
         let mut faults = 0;
         loop {
             let now = self.ports.clock.now();
-            match self.ports.store.take(&bid, now, TERM).await {
-                Ok(tenure) => return Ok(tenure.map(|tenure| Term::new(tenure, office, now + TERM))),
+            match self.ports.store.take(&request, now, LEASE_LENGTH).await {
+                Ok(lease) => {
+                    return Ok(lease.map(|lease| LeaseHolder::new(lease, options, now + LEASE_LENGTH)));
+                }
                 Err(error) if passes(&error) && faults < MAX_FAULTS => {
                     faults += 1;
                     self.ports.clock.sleep(FAULT_PAUSE * faults).await;
@@ -135,9 +144,13 @@ impl<W: World> Engine<W> {
         }
     }
 
-    /// Rounds, until there is no reason for another one. A fault of the store
-    /// that passes ends no term: nobody else could plan before it runs out.
-    pub(crate) async fn serve<'a>(&'a self, term: &mut Term<'a>) -> Result<Dispatched, StoreError> {
+    /// Makes rounds until there is no reason for another one. It keeps the lease
+    /// through transient faults of the store: no other dispatcher could plan
+    /// before the lease expires.
+    pub(crate) async fn run_rounds<'a>(
+        &'a self,
+        holder: &mut LeaseHolder<'a>,
+    ) -> Result<Dispatched, StoreError> {
         // A kick of our own was counted before the lease was taken, hence before what is open is read.
         let mut counted = self.counted_kicks();
         if counted.is_some() {
@@ -146,17 +159,17 @@ impl<W: World> Engine<W> {
         }
         let mut faults = 0;
         loop {
-            match self.turn(term, counted.take()).await {
+            match self.run_round(holder, counted.take()).await {
                 Ok(Some(dispatched)) => return Ok(dispatched),
                 Ok(None) => faults = 0,
-                Err(StoreError::Fenced) => return Ok(Dispatched::Deposed),
+                Err(StoreError::Fenced) => return Ok(Dispatched::LeaseLost),
                 Err(error) if passes(&error) && faults < MAX_FAULTS => {
                     faults += 1;
                     self.ports.clock.sleep(FAULT_PAUSE * faults).await;
                 }
                 Err(error) => {
-                    if let Err(fault) = self.hand_on(term, AFTER_A_FAULT).await {
-                        warn!(error = %chain(&fault), "the lease is left to run out");
+                    if let Err(fault) = self.pass_on(holder, AFTER_A_FAULT).await {
+                        warn!(error = %chain(&fault), "the lease is left to expire");
                     }
                     return Err(error);
                 }
@@ -164,10 +177,10 @@ impl<W: World> Engine<W> {
         }
     }
 
-    /// One round, and the wait for a reason for another one; `None` where there is one.
-    async fn turn<'a>(
+    /// Makes one round and waits; returns `None` if there is reason for another one.
+    async fn run_round<'a>(
         &'a self,
-        term: &mut Term<'a>,
+        holder: &mut LeaseHolder<'a>,
         counted: Option<u64>,
     ) -> Result<Option<Dispatched>, StoreError> {
         let kicks = match counted {
@@ -175,48 +188,52 @@ impl<W: World> Engine<W> {
             None => self.ports.store.kicks().await?,
         };
         self.refresh_rules().await;
-        self.round(term).await?;
-        let news = self.wait_for_news(term, kicks).await?;
-        if news == News::Deposed || !self.renew_if_due(term).await? {
-            return Ok(Some(Dispatched::Deposed));
+        self.round(holder).await?;
+        let news = self.wait_for_news(holder, kicks).await?;
+        if news == News::LeaseLost || !self.renew_if_due(holder).await? {
+            return Ok(Some(Dispatched::LeaseLost));
         }
-        if term.is_over(self.ports.clock.now()) {
-            return self.hand_on(term, Duration::ZERO).await.map(Some);
+        if holder.is_over(self.ports.clock.now()) {
+            return self.pass_on(holder, Duration::ZERO).await.map(Some);
         }
         // Something was due, and the lease too short for it before it was renewed.
-        let due = news == News::Round || (term.is_held_back() && term.effects.is_empty());
-        if due || self.wait_patiently(term.next_at, term.patience, kicks).await? {
+        let due = news == News::Round || (holder.is_held_back() && holder.effects.is_empty());
+        if due || self.wait_patiently(holder.next_at, holder.patience, kicks).await? {
             return Ok(None);
         }
-        self.leave(term, kicks).await
+        self.release(holder, kicks).await
     }
 
-    /// Nothing is left to do: the lease is given up, unless there was a kick meanwhile.
-    async fn leave(&self, term: &mut Term<'_>, kicks: u64) -> Result<Option<Dispatched>, StoreError> {
+    /// Releases the lease, unless there was a kick meanwhile.
+    async fn release(
+        &self,
+        holder: &mut LeaseHolder<'_>,
+        kicks: u64,
+    ) -> Result<Option<Dispatched>, StoreError> {
         let now = self.ports.clock.now();
-        let soon = term.next_at.filter(|at| *at <= now + KICK_HORIZON);
+        let soon = holder.next_at.filter(|at| *at <= now + KICK_HORIZON);
         let posted = match soon {
-            Some(at) if !term.is_kicked_by(at, now) => self.post_kick(at, now).await,
+            Some(at) if !holder.is_kicked_by(at, now) => self.post_kick(at, now).await,
             _ => None,
         };
-        match self.ports.store.release(term.epoch, Some(kicks), posted).await {
+        match self.ports.store.release(holder.epoch, Some(kicks), posted).await {
             Ok(true) => {
-                debug!(epoch = term.epoch.get(), "released the dispatcher's lease");
-                Ok(Some(Dispatched::Idle { next_at: term.next_at }))
+                debug!(epoch = holder.epoch.get(), "released the dispatcher's lease");
+                Ok(Some(Dispatched::Idle { next_at: holder.next_at }))
             }
             Ok(false) => {
-                term.next_kick_at = posted.or(term.next_kick_at);
+                holder.next_kick_at = posted.or(holder.next_kick_at);
                 Ok(None)
             }
-            Err(StoreError::Fenced) => Ok(Some(Dispatched::Deposed)),
+            Err(StoreError::Fenced) => Ok(Some(Dispatched::LeaseLost)),
             Err(error) => Err(error),
         }
     }
 
-    /// The time is over with work left: another dispatcher is woken first.
-    async fn hand_on(&self, term: &mut Term<'_>, after: Duration) -> Result<Dispatched, StoreError> {
+    /// Wakes another dispatcher for the work that is left, and releases the lease.
+    async fn pass_on(&self, holder: &mut LeaseHolder<'_>, after: Duration) -> Result<Dispatched, StoreError> {
         let now = self.ports.clock.now();
-        let after = if term.has_begun() {
+        let after = if holder.has_begun() {
             after.max(AFTER_RELEASE)
         } else {
             error!("the function's time-out is too short for anything to begin: 60 s at least are needed");
@@ -224,11 +241,11 @@ impl<W: World> Engine<W> {
         };
         let posted = self.post_kick(now + after, now).await;
         for _ in 0..RELEASE_TRIES {
-            match self.ports.store.release(term.epoch, None, posted).await {
+            match self.ports.store.release(holder.epoch, None, posted).await {
                 Ok(true) => break,
-                // Another write met it.
+                // Another write came first.
                 Ok(false) => {}
-                Err(StoreError::Fenced) => return Ok(Dispatched::Deposed),
+                Err(StoreError::Fenced) => return Ok(Dispatched::LeaseLost),
                 Err(error) => return Err(error),
             }
         }
@@ -248,20 +265,20 @@ impl<W: World> Engine<W> {
     }
 
     /// False if the lease was lost.
-    async fn renew_if_due(&self, term: &mut Term<'_>) -> Result<bool, StoreError> {
+    async fn renew_if_due(&self, holder: &mut LeaseHolder<'_>) -> Result<bool, StoreError> {
         let now = self.ports.clock.now();
-        if term.outlasts(now, RENEW_BELOW) {
+        if holder.outlasts(now, RENEW_BELOW) {
             return Ok(true);
         }
-        let renewed = self.ports.store.renew(term.epoch, now, TERM).await?;
+        let renewed = self.ports.store.renew(holder.epoch, now, LEASE_LENGTH).await?;
         if renewed {
-            term.renewed(now + TERM);
+            holder.renewed(now + LEASE_LENGTH);
         }
         Ok(renewed)
     }
 
-    /// Waits for what is due soon, or for a kick of whichever process; false
-    /// where nothing is due soon.
+    /// Waits for what is due soon, or for a kick of any process; false where
+    /// nothing is due soon.
     async fn wait_patiently(
         &self,
         next_at: Option<Timestamp>,
@@ -284,11 +301,11 @@ impl<W: World> Engine<W> {
         }
     }
 
-    /// Waits while effects are under way, until there is reason for another round.
-    async fn wait_for_news(&self, term: &mut Term<'_>, kicks: u64) -> Result<News, StoreError> {
-        while !term.effects.is_empty() {
+    /// Waits for effects under way, until there is reason for another round.
+    async fn wait_for_news(&self, holder: &mut LeaseHolder<'_>, kicks: u64) -> Result<News, StoreError> {
+        while !holder.effects.is_empty() {
             let news = future::select(
-                term.effects.next(),
+                holder.effects.next(),
                 Box::pin(future::select(
                     Box::pin(self.kicked.notified()),
                     Box::pin(self.ports.clock.sleep(KICK_CHECK)),
@@ -296,10 +313,10 @@ impl<W: World> Engine<W> {
             );
             match news.await {
                 Either::Left((Some(effected), _)) => {
-                    let mut news = term.settle(effected);
+                    let mut news = holder.settle(effected);
                     // What else has ended in the meantime belongs to the same round.
-                    while let Some(Some(effected)) = term.effects.next().now_or_never() {
-                        news = news.max(term.settle(effected));
+                    while let Some(Some(effected)) = holder.effects.next().now_or_never() {
+                        news = news.max(holder.settle(effected));
                     }
                     if news > News::Nothing {
                         return Ok(news);
@@ -309,14 +326,14 @@ impl<W: World> Engine<W> {
                 Either::Right((Either::Left(_), _)) => return Ok(News::Round),
                 Either::Right((Either::Right(_), _)) => {
                     let now = self.ports.clock.now();
-                    if term.is_over(now) || !self.renew_if_due(term).await? {
+                    if holder.is_over(now) || !self.renew_if_due(holder).await? {
                         // Effects that are left behind are resumed by what their records hold.
-                        return Ok(if term.is_over(now) { News::Nothing } else { News::Deposed });
+                        return Ok(if holder.is_over(now) { News::Nothing } else { News::LeaseLost });
                     }
-                    if term.is_closing(now) {
+                    if holder.is_closing(now) {
                         continue;
                     }
-                    if term.is_due(now) || self.ports.store.kicks().await? != kicks {
+                    if holder.is_due(now) || self.ports.store.kicks().await? != kicks {
                         return Ok(News::Round);
                     }
                 }

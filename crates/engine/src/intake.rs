@@ -1,11 +1,11 @@
 //! A webhook comes in: signature, reading, record.
 
-use ecsrunner_core::event::{Event, JobEvent};
+use ecsrunner_core::decide::record::Outcome;
 use ecsrunner_core::id::DeliveryId;
 use ecsrunner_core::reason::{Code, Reason};
-use ecsrunner_core::record::Outcome;
-use ecsrunner_core::webhook::envelope::Envelope;
-use ecsrunner_core::webhook::{MAX_BODY_BYTES, Webhook, read, verify};
+use ecsrunner_core::wire::event::{Event, JobEvent};
+use ecsrunner_core::wire::webhook::envelope::Envelope;
+use ecsrunner_core::wire::webhook::{MAX_BODY_BYTES, Webhook, read, verify};
 use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 use tracing::{info, warn};
@@ -25,7 +25,6 @@ pub struct Delivery<'a> {
     pub signature: Option<&'a str>,
     /// `Content-Type`
     pub content_type: Option<&'a str>,
-    /// The raw body.
     pub body: &'a [u8],
 }
 
@@ -81,7 +80,6 @@ pub fn event_of(webhook: Webhook) -> Result<JobEvent, Outcome> {
 /// What became of a webhook.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Receipt {
-    /// It was understood.
     Understood(Outcome),
     /// It is too large to be one.
     TooLarge(Reason),
@@ -92,7 +90,6 @@ pub enum Receipt {
 }
 
 impl Receipt {
-    /// The reason.
     #[must_use]
     pub fn reason(&self) -> &Reason {
         match self {

@@ -5,8 +5,9 @@
 
 pub mod ports;
 
+pub mod commit;
 pub mod intake;
-pub mod facts;
+pub mod record;
 pub mod dispatcher;
 pub mod sweep;
 pub mod discover;
@@ -17,35 +18,32 @@ pub mod view;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use ecsrunner_core::class::Catalogue;
 use ecsrunner_core::id::SubnetId;
-use ecsrunner_core::record::Rules;
-use ecsrunner_core::settings::Settings;
+use ecsrunner_core::rules::Rules;
+use ecsrunner_core::rules::class::Catalogue;
+use ecsrunner_core::rules::settings::Settings;
 use tokio::sync::Notify;
 
 use counts::Counts;
-use dispatcher::memory::Memory;
+use dispatcher::cache::Cache;
 use metrics::Metrics;
 use ports::compute::Compute;
 use ports::github::GitHub;
 use ports::queue::Queue;
 use ports::rulebook::Rulebook;
-use ports::store::{Lease, Levels, Progress, Store};
+use ports::store::{Leases, Levels, Progress, Store};
 use ports::{Clock, Randomness};
 
 /// One set of adapters: AWS, one machine, or a simulation.
 pub trait World: Send + Sync + 'static {
     /// Records and the lease.
-    type Store: Store + Lease + Levels + Progress + std::fmt::Debug;
-    /// Where tasks run.
+    type Store: Store + Leases + Levels + Progress + std::fmt::Debug;
     type Compute: Compute + std::fmt::Debug;
-    /// GitHub's API.
     type GitHub: GitHub + std::fmt::Debug;
     /// Waking a dispatcher later.
     type Queue: Queue + std::fmt::Debug;
     /// What an operator may change meanwhile.
     type Rulebook: Rulebook + std::fmt::Debug;
-    /// The time.
     type Clock: Clock + std::fmt::Debug;
     /// What must differ each time.
     type Randomness: Randomness + std::fmt::Debug;
@@ -56,15 +54,12 @@ pub trait World: Send + Sync + 'static {
 pub struct Ports<W: World> {
     /// Records and the lease.
     pub store: W::Store,
-    /// Where tasks run.
     pub compute: W::Compute,
-    /// GitHub's API.
     pub github: W::GitHub,
     /// Waking a dispatcher later.
     pub queue: W::Queue,
     /// What an operator may change meanwhile.
     pub rulebook: W::Rulebook,
-    /// The time.
     pub clock: W::Clock,
     /// What must differ each time.
     pub randomness: W::Randomness,
@@ -73,9 +68,7 @@ pub struct Ports<W: World> {
 /// The rules of a deployment, as read.
 #[derive(Clone, Debug)]
 pub struct Ruleset {
-    /// Its settings.
     pub settings: Settings,
-    /// Its classes.
     pub catalogue: Catalogue,
     /// Its subnets; none where there is no network to choose.
     pub subnets: Vec<SubnetId>,
@@ -101,7 +94,7 @@ pub struct Engine<W: World> {
     kicks: AtomicU64,
     /// Wakes a dispatcher of this process early; the kicks in the store are what counts.
     kicked: Notify,
-    memory: Memory,
+    cache: Cache,
 }
 
 impl<W: World> Engine<W> {
@@ -115,11 +108,10 @@ impl<W: World> Engine<W> {
             metrics: Metrics::default(),
             kicks: AtomicU64::new(0),
             kicked: Notify::new(),
-            memory: Memory::default(),
+            cache: Cache::default(),
         }
     }
 
-    /// The adapters.
     #[must_use]
     pub fn ports(&self) -> &Ports<W> {
         &self.ports
@@ -144,7 +136,6 @@ impl<W: World> Engine<W> {
         &self.counts
     }
 
-    /// What was measured.
     #[must_use]
     pub fn metrics(&self) -> &Metrics {
         &self.metrics

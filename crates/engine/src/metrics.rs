@@ -5,12 +5,13 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use ecsrunner_core::job::{Conclusion, EndedJob, Job, JobEnding, JobStage};
-use ecsrunner_core::plan::Open;
 use ecsrunner_core::reason::Code;
-use ecsrunner_core::record::Change;
-use ecsrunner_core::runner::{EndedRunner, EndingKind, RunnerStage};
-use ecsrunner_core::timeline::Timeline;
+use ecsrunner_core::records::change::Change;
+use ecsrunner_core::records::job::{EndedJob, Job, JobEnding, JobStage};
+use ecsrunner_core::records::open::Open;
+use ecsrunner_core::records::runner::{EndedRunner, EndingKind, RunnerStage};
+use ecsrunner_core::records::timeline::Timeline;
+use ecsrunner_core::wire::job::Conclusion;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::intake::Receipt;
@@ -52,16 +53,13 @@ macro_rules! metrics {
         }
 
         impl Metric {
-            /// Every metric.
             pub const ALL: &'static [Self] = &[$(Self::$name),*];
 
-            /// Its name.
             #[must_use]
             pub const fn as_str(self) -> &'static str {
                 match self { $(Self::$name => stringify!($name),)* }
             }
 
-            /// Its unit.
             #[must_use]
             pub const fn unit(self) -> Unit {
                 match self { $(Self::$name => Unit::$unit,)* }
@@ -77,10 +75,10 @@ macro_rules! metrics {
 }
 
 metrics! {
-    WebhooksAccepted: Count = "webhooks that told something new";
-    WebhooksIgnored: Count = "webhooks that told nothing that matters here";
-    InvalidSignatures: Count = "webhooks whose signature fits no secret: somebody else's, or a secret that was changed on one side";
-    UnreadableWebhooks: Count = "webhooks that are signed and cannot be read, or are too large";
+    WebhooksAccepted: Count = "webhooks that contained something new";
+    WebhooksIgnored: Count = "webhooks that contained nothing relevant here";
+    InvalidSignatures: Count = "webhooks whose signature fits no secret: from a stranger, or after a secret was changed on one side only";
+    UnreadableWebhooks: Count = "webhooks that are signed but cannot be read, or are too large";
     JobsSucceeded: Count = "jobs that ended with success";
     JobsFailed: Count = "jobs that GitHub shows as failed, including each job that its runner refused or ended";
     JobsCancelled: Count = "jobs that GitHub shows as cancelled; a job that its runner ended is failed";
@@ -88,34 +86,34 @@ metrics! {
     JobsRefused: Count = "jobs that were refused, each with its reason in its record";
     JobsOpen: Level = "jobs that are queued or in progress";
     JobsStuck: Level = "jobs that have been queued for over ten minutes";
-    QueueWait: Milliseconds = "from queued to in progress, by GitHub's word";
+    QueueWait: Milliseconds = "from queued to in progress, by GitHub's times";
     TimeToRecord: Milliseconds = "from the job's creation at GitHub to its record";
     TimeToLaunch: Milliseconds = "from a runner's reservation to its task's acceptance";
     TimeToBoot: Milliseconds = "from a task's acceptance to its container's start";
-    TimeToBusy: Milliseconds = "from a container's start to its job's";
+    TimeToBusy: Milliseconds = "from a container's start to its job's start";
     RunnersOpen: Level = "runners that are not gone";
     RunnersCompleted: Count = "runners whose job ended, with any result";
     RunnersSurplus: Count = "runners that no job needed";
     RunnersIdleTimeout: Count = "runners to which no job came";
-    RunnersBootFailed: Count = "runners that did not come up";
-    RunnersAgentCrashed: Count = "runners that ended without an ending of their own";
+    RunnersBootFailed: Count = "runners that did not start";
+    RunnersAgentCrashed: Count = "runners that ended in a way that no other ending covers";
     RunnersSpotInterrupted: Count = "runners whose Spot capacity AWS took back";
     RunnersRegistrationLost: Count = "runners that GitHub no longer knew";
     RunnersJobTimeout: Count = "runners whose job ran longer than its limit";
     RunnersStoppedByOperator: Count = "runners that an operator stopped";
-    Cost: Usd = "what tasks of runners that are gone cost, by list prices";
-    RetriesNoCapacity: Count = "tries that AWS had no room for";
-    RetriesThrottled: Count = "calls that AWS or GitHub wanted later";
-    RetriesOther: Count = "effects that failed otherwise and are tried again";
+    Cost: Usd = "the cost of tasks of runners that are gone, at list prices";
+    RetriesNoCapacity: Count = "tries for which AWS had no capacity";
+    RetriesThrottled: Count = "calls that AWS or GitHub asked to make later";
+    RetriesOther: Count = "effects that failed for another reason and are retried";
     LaunchesHeld: Level = "scopes, classes and placements in which launches are held back";
-    BreakersOpen: Level = "classes whose runners do not come up, and scopes in which GitHub refuses to register";
+    BreakersOpen: Level = "classes whose runners do not start, and scopes in which GitHub refuses to register";
     Repairs: Count = "records that the sweep repaired against their tasks";
-    OrphansStopped: Count = "tasks that the sweep stopped since no record wanted them";
+    OrphansStopped: Count = "tasks that the sweep stopped since no record needed them";
     RegistrationsDeleted: Count = "registrations that the sweep deleted since no record names them";
     DeliveriesReinjected: Count = "webhook deliveries that the sweep found unrecorded and recorded";
     JobsDiscovered: Count = "queued jobs that the sweep found by asking GitHub";
-    SweepFailures: Count = "calls of the sweep that failed, and are made again by the next one";
-    SweepBehind: Level = "seconds since the earliest webhook delivery that the sweep has still to go through";
+    SweepFailures: Count = "calls of the sweep that failed; the next sweep makes them again";
+    SweepBehind: Level = "seconds since the earliest webhook delivery that the sweep still has to read";
     RecordsUnreadable: Level = "open records that cannot be read and are set aside";
 }
 
@@ -143,7 +141,6 @@ impl Metrics {
         }
     }
 
-    /// Counts one.
     pub fn count(&self, metric: Metric) {
         self.add(metric, 1.0);
     }
@@ -155,7 +152,7 @@ impl Metrics {
     }
 
     pub(crate) fn received(&self, receipt: &Receipt) {
-        use ecsrunner_core::record::Outcome;
+        use ecsrunner_core::decide::record::Outcome;
         match receipt {
             // A refused job is counted when it is written.
             Receipt::Understood(Outcome::Accepted(_) | Outcome::Refused(_)) => {
@@ -231,14 +228,14 @@ impl Metrics {
     /// Measures what is open at the moment.
     pub(crate) fn open(&self, open: &Open, now: Timestamp) {
         let count = |count: usize| f64::from(u32::try_from(count).unwrap_or(u32::MAX));
-        let waits = |job: &&Job| matches!(&job.state, ecsrunner_core::job::JobState::Queued { wait, .. } if wait.code() != Code::Paused);
+        let waits = |job: &&Job| matches!(&job.state, ecsrunner_core::records::job::JobState::Queued { wait, .. } if wait.code() != Code::Paused);
         let stuck =
-            open.jobs.iter().filter(waits).filter(|job| now.duration_since(job.timeline.latest()) > STUCK);
+            open.jobs.values().filter(waits).filter(|job| now.duration_since(job.timeline.latest()) > STUCK);
         self.add(Metric::JobsOpen, count(open.jobs.len()));
         self.add(Metric::JobsStuck, count(stuck.count()));
         self.add(Metric::RunnersOpen, count(open.runners.len()));
         self.add(Metric::LaunchesHeld, count(open.holds.len()));
-        let breakers = open.holds.iter().filter(|hold| hold.is_alarming());
+        let breakers = open.holds.values().filter(|hold| hold.is_alarming());
         self.add(Metric::BreakersOpen, count(breakers.count()));
         self.add(Metric::RecordsUnreadable, count(open.unreadable));
     }

@@ -28,10 +28,8 @@ pub enum Disposition {
 
 /// The time, and waiting for it.
 pub trait Clock: Send + Sync {
-    /// Now.
     fn now(&self) -> Timestamp;
 
-    /// Waits.
     fn sleep(&self, duration: Duration) -> impl Future<Output = ()> + Send;
 }
 

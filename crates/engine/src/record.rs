@@ -1,19 +1,19 @@
-//! An event is recorded, whoever else writes at the same time.
+//! Events are recorded, and what can alter the plan kicks the dispatcher.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use ecsrunner_core::event::{Event, JobAction, JobReason};
+use ecsrunner_core::decide::record::{Recorded, reason_for_the_job};
 use ecsrunner_core::id::DeliveryId;
-use ecsrunner_core::record::{Change, Recorded, Records, reason_for_the_job, record};
+use ecsrunner_core::wire::event::{Event, JobReason};
 use tracing::{info, warn};
 
-use crate::ports::Clock;
+use crate::commit::commit_event;
 use crate::ports::queue::Queue;
-use crate::ports::store::{Lease, Store, StoreError, Transaction};
-use crate::{Engine, Ruleset, World, chain};
+use crate::ports::store::{Leases, StoreError};
+use crate::{Engine, World, chain};
 
-/// How often an event is decided anew because another write came first.
+/// How often a kick is counted again because another one came first.
 const TRIES: u32 = 16;
 /// When a dispatcher follows whose kick could not be counted.
 const KICK_LATER: Duration = Duration::from_secs(1);
@@ -40,7 +40,7 @@ impl<W: World> Engine<W> {
     ) -> Result<Recorded, StoreError> {
         let keys = event.keys();
         let rules = self.rules();
-        let recorded = match write(&self.ports.store, event, delivery, &rules).await {
+        let recorded = match commit_event(&self.ports.store, event, delivery, &rules).await {
             Ok(recorded) => recorded,
             Err(fault) => {
                 // It may have been written all the same, and the same event tells
@@ -82,7 +82,7 @@ impl<W: World> Engine<W> {
     /// case, so that a store that is out of reach loses nothing.
     async fn record_reason(&self, told: JobReason) {
         let job = told.job;
-        match write(&self.ports.store, &Event::JobReason(told), None, &self.rules()).await {
+        match commit_event(&self.ports.store, &Event::JobReason(told), None, &self.rules()).await {
             Ok(recorded) => self.committed(&recorded.changes),
             Err(fault) => {
                 warn!(job_id = job.get(), error = %chain(&fault.error), "the reason of a job's end was not recorded");
@@ -94,16 +94,6 @@ impl<W: World> Engine<W> {
     async fn kick_later(&self) {
         if let Err(error) = self.ports.queue.post_kick(KICK_LATER).await {
             warn!(error = %chain(&error), "the sweep goes on instead of a kick");
-        }
-    }
-
-    /// Measures what was committed, and tells of runners that are gone with it.
-    pub(crate) fn committed(&self, changes: &[Change]) {
-        self.metrics.committed(changes, self.ports.clock.now());
-        for change in changes {
-            let Change::RunnerGone(runner) = change else { continue };
-            let (reason, cost_usd) = (runner.kind.as_str(), runner.cost_usd);
-            info!(runner = %runner.facts.name, reason, cost_usd, "runner is gone");
         }
     }
 
@@ -130,57 +120,4 @@ impl<W: World> Engine<W> {
     pub(crate) fn counted_kicks(&self) -> Option<u64> {
         Some(self.kicks.swap(0, Ordering::Relaxed)).filter(|kicks| *kicks > 0)
     }
-}
-
-/// Why an event was not recorded.
-#[derive(Debug)]
-pub struct Unrecorded {
-    /// What the store said last.
-    pub error: StoreError,
-    /// Whether what was decided can alter the plan: it may have been written all the same.
-    pub replan: bool,
-}
-
-/// Decides what an event comes to and writes that, whoever else writes at the
-/// same time. Nobody is told: that is for whoever called, if it says `replan`.
-///
-/// # Errors
-///
-/// The store is out of reach, or other writes came first all the time.
-pub async fn write(
-    store: &impl Store,
-    event: &Event,
-    delivery: Option<&DeliveryId>,
-    rules: &Ruleset,
-) -> Result<Recorded, Unrecorded> {
-    let keys = event.keys();
-    let mut tries = 0;
-    // A write whose answer was lost reads as a conflict, and then as nothing
-    // new: what it wanted holds all the same.
-    let mut replan = false;
-    loop {
-        // Of a job that is queued nothing is known, as a rule: the write
-        // fails if something is.
-        let records = if tries == 0 && is_first_word(event) {
-            Records::default()
-        } else {
-            store.load(&keys).await.map_err(|error| Unrecorded { error, replan })?
-        };
-        let recorded = record(event, &records, rules.rules());
-        replan |= recorded.replan;
-        if recorded.changes.is_empty() && delivery.is_none() {
-            return Ok(Recorded { replan, ..recorded });
-        }
-        // Where it told nothing, the sweep need not fetch its delivery to find that out.
-        let transaction = Transaction { delivery, ..Transaction::of(&recorded.changes) };
-        match store.commit(transaction).await {
-            Ok(()) => return Ok(Recorded { replan, ..recorded }),
-            Err(StoreError::Conflict) if tries < TRIES && !recorded.changes.is_empty() => tries += 1,
-            Err(error) => return Err(Unrecorded { error, replan }),
-        }
-    }
-}
-
-fn is_first_word(event: &Event) -> bool {
-    matches!(event, Event::Job(event) if event.action == JobAction::Queued)
 }

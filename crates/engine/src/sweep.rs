@@ -1,4 +1,4 @@
-//! What events missed, pass by pass: this loops what `ecsrunner_core::sweep`
+//! What events missed, pass by pass: this loops what `ecsrunner_core::decide::sweep`
 //! decides, with bounded calls, and keeps its place for the next pass.
 
 mod deliveries;
@@ -8,7 +8,8 @@ mod tasks;
 
 use std::error::Error;
 
-use ecsrunner_core::sweep::{Lag, SweepProgress, deliveries::behind, is_due, stuck};
+use ecsrunner_core::decide::sweep::deliveries::behind;
+use ecsrunner_core::decide::sweep::{Lag, SweepProgress, is_due, stuck};
 use jiff::{SignedDuration, Timestamp};
 use tracing::{info, warn};
 
@@ -19,12 +20,10 @@ use crate::ports::compute::ComputeError;
 use crate::ports::store::{Progress, Store, StoreError};
 use crate::{Engine, World};
 
-/// How to sweep.
 #[derive(Clone, Copy, Debug)]
 pub struct Sweeping {
     /// How long a task must have been missing before it counts as gone.
     pub lag: Lag,
-    /// What to compare.
     pub reach: Reach,
     /// When to begin no more calls: before the caller's lease runs out, by as
     /// long as one call may take.
@@ -34,7 +33,6 @@ pub struct Sweeping {
 /// What a sweep compares with what is recorded.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Reach {
-    /// Tasks alone.
     Tasks,
     /// Tasks; and at GitHub webhook deliveries or, without an App, the queued
     /// jobs of the repositories that are allowed by name; and registrations.
@@ -116,7 +114,7 @@ impl<W: World> Engine<W> {
     pub async fn sweep_is_due(&self) -> Result<bool, StoreError> {
         let progress = self.ports.store.progress().await?;
         let open = self.ports.store.open().await?;
-        let open_is_empty = open.jobs.is_empty() && open.runners.is_empty();
+        let open_is_empty = open.is_at_rest();
         Ok(is_due(&progress, open_is_empty, self.ports.clock.now()))
     }
 

@@ -1,14 +1,15 @@
 //! Jobs and runners as people see them, in the API, on the page and by the
 //! command line: `docs/interface.md`.
 
-use ecsrunner_core::class::size::Arch;
-use ecsrunner_core::class::{Catalogue, Class};
-use ecsrunner_core::cost::{Market, task_usd};
-use ecsrunner_core::job::{EndedJob, Job, JobEnding, JobFacts, JobStage, JobState, Place};
+use ecsrunner_core::decide::record::Outcome;
 use ecsrunner_core::reason::{Code, Reason};
-use ecsrunner_core::record::Outcome;
-use ecsrunner_core::runner::{EndedRunner, Runner, RunnerFacts, RunnerStage, RunnerState, Served};
-use ecsrunner_core::timeline::Timeline;
+use ecsrunner_core::records::job::{Assignment, EndedJob, Job, JobEnding, JobStage, JobState};
+use ecsrunner_core::records::runner::{EndedRunner, Runner, RunnerFacts, RunnerStage, RunnerState, Served};
+use ecsrunner_core::records::timeline::Timeline;
+use ecsrunner_core::rules::class::size::Arch;
+use ecsrunner_core::rules::class::{Catalogue, Class};
+use ecsrunner_core::rules::cost::{Market, task_usd};
+use ecsrunner_core::wire::job::JobFacts;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -36,7 +37,6 @@ impl ReasonView {
 pub struct OutcomeView {
     /// `accepted`, `ignored` or `refused`.
     pub outcome: String,
-    /// Why.
     pub reason: ReasonView,
 }
 
@@ -57,7 +57,6 @@ impl OutcomeView {
 /// How a deployment stands, as it is shown.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct StatusView {
-    /// Its name.
     pub deployment: String,
     /// Whether it launches no more runners.
     pub paused: bool,
@@ -84,9 +83,7 @@ impl StatusView {
 /// When a state was reached.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct StageView {
-    /// When.
     pub at: Timestamp,
-    /// Which.
     pub state: String,
 }
 
@@ -96,7 +93,6 @@ fn stages<S: Copy + PartialEq>(timeline: &Timeline<S>, name: fn(S) -> &'static s
 
 /// A job, as it is shown.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "docs/interface.md tells what each field is")]
 pub struct JobView {
     pub id: u64,
     pub repository: String,
@@ -116,7 +112,6 @@ pub struct JobView {
 }
 
 impl JobView {
-    /// An open job.
     #[must_use]
     pub fn open(job: &Job) -> Self {
         let (state, reason, runner) = match &job.state {
@@ -128,7 +123,7 @@ impl JobView {
             state: state.as_str().to_owned(),
             reason: reason.as_ref().map(ReasonView::of),
             runner: runner.map(str::to_owned),
-            ..Self::new(&job.facts, job.place(), job.created_at, &job.timeline)
+            ..Self::new(&job.facts, job.assignment(), job.created_at, &job.timeline)
         }
     }
 
@@ -150,13 +145,13 @@ impl JobView {
             reason,
             runner: after.and_then(|(_, runner)| runner.name()).map(str::to_owned),
             conclusion: after.map(|(conclusion, _)| conclusion.as_str().to_owned()),
-            ..Self::new(&job.facts, job.place.as_ref(), job.created_at, &job.timeline)
+            ..Self::new(&job.facts, job.assignment.as_ref(), job.created_at, &job.timeline)
         }
     }
 
     fn new(
         facts: &JobFacts,
-        place: Option<&Place>,
+        assignment: Option<&Assignment>,
         created_at: Timestamp,
         timeline: &Timeline<JobStage>,
     ) -> Self {
@@ -168,8 +163,8 @@ impl JobView {
             name: facts.name.as_ref().to_owned(),
             workflow: facts.workflow.as_deref().map(str::to_owned),
             labels: facts.labels.clone().into(),
-            class: place.map(|place| place.class.to_string()),
-            pool: place.map(|place| place.pool.to_string()),
+            class: assignment.map(|assignment| assignment.class.to_string()),
+            pool: assignment.map(|assignment| assignment.pool.to_string()),
             state: JobStage::Queued.as_str().to_owned(),
             reason: None,
             runner: None,
@@ -182,7 +177,6 @@ impl JobView {
 
 /// A runner, as it is shown.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "docs/interface.md tells what each field is")]
 pub struct RunnerView {
     pub name: String,
     pub repository: String,
@@ -293,7 +287,6 @@ fn reached(timeline: &[StageView], state: &str) -> Option<Timestamp> {
 
 /// A class, as it is shown.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "docs/interface.md tells what each field is")]
 pub struct ClassView {
     pub name: String,
     pub cpu: u32,

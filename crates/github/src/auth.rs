@@ -9,7 +9,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use ecsrunner_core::id::{Account, Organization, Repository};
-use ecsrunner_core::pool::Scope;
+use ecsrunner_core::rules::pool::Scope;
 use secrecy::SecretString;
 
 pub(crate) use self::bearer::Bearer;
@@ -24,7 +24,6 @@ pub enum Credentials {
     /// A token that somebody made by hand, with the permissions that the
     /// deployment's registration needs.
     Token(SecretString),
-    /// A GitHub App.
     App(App),
 }
 
@@ -101,7 +100,6 @@ impl InstallationId {
         Self(id)
     }
 
-    /// The bare number.
     #[must_use]
     pub const fn get(self) -> u64 {
         self.0

@@ -20,7 +20,6 @@ pub use line::Line;
 /// The most bytes of a log that are read, 64 MiB. The rest of a longer log is left out.
 pub const MAX_LOG_BYTES: usize = 64 << 20;
 
-/// A job's log.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct JobLog {
     text: String,
@@ -56,7 +55,6 @@ pub enum JobLogError {
     /// The repository can be read and has no such job.
     #[error("GitHub knows no job {job} in {repository}")]
     NoJob {
-        /// The job.
         job: JobId,
         /// Where it was looked for.
         repository: Repository,
@@ -64,7 +62,6 @@ pub enum JobLogError {
     /// The job waits or runs.
     #[error("job {job} is {}, and GitHub gives a job's log once the job has ended", .status.replace('_', " "))]
     NotEnded {
-        /// The job.
         job: JobId,
         /// Its status, in GitHub's words.
         status: String,
@@ -73,50 +70,26 @@ pub enum JobLogError {
     },
     /// The job was cancelled or skipped before a runner had it.
     #[error("job {job} has no log: it ended before a runner took it")]
-    NeverStarted {
-        /// The job.
-        job: JobId,
-    },
+    NeverStarted { job: JobId },
     /// GitHub says that the log is gone.
     #[error("GitHub no longer has the log of job {job}")]
-    Gone {
-        /// The job.
-        job: JobId,
-    },
+    Gone { job: JobId },
     /// The job has ended, and GitHub has no log of it.
     #[error("GitHub has no log of job {job}{}", .ended.map(|at| format!(", which ended at {at:.0}")).unwrap_or_default())]
     Missing {
-        /// The job.
         job: JobId,
         /// When the job ended.
         ended: Option<Timestamp>,
     },
     /// The caller may not read the log, or the repository's actions.
     #[error("GitHub denies access to the log of job {job} of {repository}")]
-    Denied {
-        /// The job.
-        job: JobId,
-        /// Its repository.
-        repository: Repository,
-        /// GitHub's refusal.
-        source: GitHubError,
-    },
+    Denied { job: JobId, repository: Repository, source: GitHubError },
     /// GitHub gave no answer, or one that says nothing about the log.
     #[error("GitHub cannot be asked for the log of job {job}")]
-    GitHub {
-        /// The job.
-        job: JobId,
-        /// What was wrong.
-        source: GitHubError,
-    },
+    GitHub { job: JobId, source: GitHubError },
     /// GitHub has the log, and its storage does not give it.
     #[error("the log of job {job} cannot be read from GitHub's storage")]
-    Storage {
-        /// The job.
-        job: JobId,
-        /// What was wrong.
-        source: StorageError,
-    },
+    Storage { job: JobId, source: StorageError },
 }
 
 impl Client {

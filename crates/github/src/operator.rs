@@ -19,7 +19,6 @@ const INSTALLATION_PAGES: usize = 10;
 /// A GitHub App, as GitHub has it.
 #[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
 pub struct AppInfo {
-    /// Its name.
     pub name: String,
     /// Its name in URLs; GitHub may leave it out.
     pub slug: Option<String>,
@@ -41,7 +40,6 @@ pub struct HookConfig {
 /// Where an App is installed.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Installation {
-    /// GitHub's id.
     pub id: u64,
     /// The user or organization.
     pub account: String,
@@ -58,13 +56,11 @@ pub struct Delivered {
     pub id: u64,
     /// `X-GitHub-Delivery`, which a redelivery keeps.
     pub guid: String,
-    /// When.
     pub delivered_at: Timestamp,
     /// The event, such as `workflow_job`.
     pub event: String,
     /// Its action, such as `queued`.
     pub action: Option<String>,
-    /// The repository's id.
     pub repository_id: Option<u64>,
     /// `OK`, or what went wrong.
     pub status: String,

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use ecsrunner_core::id::{RunnerId, RunnerName};
-use ecsrunner_core::pool::Scope;
+use ecsrunner_core::rules::pool::Scope;
 use ecsrunner_engine::ports::github::{Deletion, GitHubError, JitConfig, Registration, RegistrationPage};
 use secrecy::SecretString;
 use serde::Deserialize;

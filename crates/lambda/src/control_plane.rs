@@ -11,7 +11,8 @@ use ecsrunner_aws::parameters::{Configuration, Parameters};
 use ecsrunner_aws::queue::SqsQueue;
 use ecsrunner_aws::secrets::Secrets;
 use ecsrunner_aws::store::DynamoStore;
-use ecsrunner_core::runner::RunnerFacts;
+use ecsrunner_core::records::runner::RunnerFacts;
+use ecsrunner_core::wire::environment;
 use ecsrunner_engine::{Engine, Ports};
 use jiff::Timestamp;
 
@@ -119,11 +120,11 @@ fn agent_environment(configuration: &Configuration) -> AgentEnvironment {
     let limits = configuration.settings.limits.clone();
     let tables = configuration.deployment.tables.clone();
     Arc::new(move |runner: &RunnerFacts| {
-        let of_limits = limits.agent_variables(runner.max_job_minutes);
+        let of_limits = environment::limits(&limits, runner.max_job_minutes);
         let mut variables = vec![
-            ("ECSRUNNER_BOOT_TABLE".to_owned(), tables.boot.clone()),
+            (environment::BOOT_TABLE.to_owned(), tables.boot.clone()),
             // With the task's id behind it, this is the key of its boot item.
-            ("ECSRUNNER_BOOT_ROLE".to_owned(), tables.boot_owners.of(runner.task_role()).to_owned()),
+            (environment::BOOT_ROLE.to_owned(), tables.boot_owners.of(runner.task_role()).to_owned()),
         ];
         variables.extend(of_limits.map(|(name, value)| (name.to_owned(), value)));
         variables

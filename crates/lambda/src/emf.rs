@@ -5,7 +5,6 @@ use std::io::Write;
 use ecsrunner_engine::metrics::{Metric, Unit};
 use serde_json::{Map, Value, json};
 
-/// The metrics' namespace.
 const NAMESPACE: &str = "ecsrunner";
 /// The one dimension: every further one would multiply the bill.
 const DIMENSION: &str = "Deployment";

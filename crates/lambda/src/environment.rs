@@ -12,7 +12,6 @@ pub(crate) const GITHUB_API_URL: &str = "GITHUB_API_URL";
 /// `1` has each invocation log AWS's operations that it called.
 pub(crate) const RECORD_CALLS: &str = "ECSRUNNER_RECORD_CALLS";
 
-/// The environment, read.
 #[derive(Clone, Debug)]
 pub(crate) struct Environment {
     pub(crate) deployment: Deployment,

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use ecsrunner_aws::connection::Connection;
 use ecsrunner_aws::secrets::{GitHubCredentials, SecretError, Secrets};
 use ecsrunner_core::id::{Account, JobId, Repository, RunId, RunnerId, RunnerName};
-use ecsrunner_core::pool::Scope;
+use ecsrunner_core::rules::pool::Scope;
 use ecsrunner_engine::ports::Disposition;
 use ecsrunner_engine::ports::github::{
     Deletion, DeliveredWebhook, DeliveryPage, GitHub, GitHubError, JitConfig, Registration, RegistrationPage,

@@ -2,7 +2,7 @@
 //! change, a batch of kicks, or the order to sweep. Anything else is refused.
 
 use ecsrunner_aws::ecs::event::{DETAIL_TYPE as TASK_CHANGE, SOURCE as ECS_SOURCE};
-use ecsrunner_core::webhook::envelope::{Envelope, EnvelopeError, SOURCE as WEBHOOK_SOURCE};
+use ecsrunner_core::wire::webhook::envelope::{Envelope, EnvelopeError, SOURCE as WEBHOOK_SOURCE};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 

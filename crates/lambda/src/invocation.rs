@@ -6,11 +6,11 @@ use std::time::Duration;
 use anyhow::Context;
 use ecsrunner_aws::ecs::event;
 use ecsrunner_aws::secrets::Freshness;
-use ecsrunner_core::event::Event;
+use ecsrunner_core::decide::sweep::Lag;
 use ecsrunner_core::reason::Code;
-use ecsrunner_core::sweep::Lag;
-use ecsrunner_core::webhook::envelope::Envelope;
-use ecsrunner_engine::dispatcher::{Dispatched, Office};
+use ecsrunner_core::wire::event::Event;
+use ecsrunner_core::wire::webhook::envelope::Envelope;
+use ecsrunner_engine::dispatcher::{DispatchOptions, Dispatched};
 use ecsrunner_engine::intake::{Delivery, Receipt};
 use jiff::Timestamp;
 use serde::Serialize;
@@ -122,7 +122,7 @@ impl Desk {
 
     async fn sweep(&self, until: Timestamp) -> anyhow::Result<Answer> {
         // The next minute's sweep looks again, whatever this one came to.
-        match self.engine.dispatch_with_sweep(office(until), Lag::DISTRIBUTED).await {
+        match self.engine.dispatch_with_sweep(options(until), Lag::DISTRIBUTED).await {
             Ok(Some(_)) => {}
             Ok(None) => info!("it is too early for a sweep"),
             Err(error) => {
@@ -139,7 +139,7 @@ impl Desk {
         if !self.engine.is_kicked() {
             return;
         }
-        match self.engine.dispatch(office(until)).await {
+        match self.engine.dispatch(options(until)).await {
             Ok(Dispatched::HeldByAnother) => info!("another dispatcher is at work"),
             Ok(dispatched) => info!(?dispatched, "dispatched"),
             Err(fault) => {
@@ -150,6 +150,6 @@ impl Desk {
     }
 }
 
-fn office(until: Timestamp) -> Office {
-    Office { force: false, until: Some(until), patience: PATIENCE }
+fn options(until: Timestamp) -> DispatchOptions {
+    DispatchOptions { force: false, until: Some(until), patience: PATIENCE }
 }

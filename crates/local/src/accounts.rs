@@ -26,7 +26,6 @@ pub(crate) struct Account {
     /// The account's name. A user id may have no account.
     pub(crate) name: Option<String>,
     pub(crate) uid: u32,
-    /// The primary group.
     pub(crate) gid: u32,
     /// All groups, the primary one included.
     pub(crate) groups: Vec<u32>,

@@ -17,7 +17,6 @@ pub(crate) const FILE: &str = "server.json";
 /// A server, as its state directory tells of it.
 #[derive(Clone, Debug)]
 pub struct Attachment {
-    /// Where it serves.
     pub url: String,
     /// What its API wants to hear from whoever changes something.
     pub token: SecretString,
@@ -42,9 +41,7 @@ pub enum AttachError {
     /// The file is there and cannot be used.
     #[error("{file} cannot be read")]
     Unreadable {
-        /// Which.
         file: PathBuf,
-        /// What is wrong.
         #[source]
         source: io::Error,
     },

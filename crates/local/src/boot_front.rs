@@ -12,7 +12,7 @@ use axum::routing::post;
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use ecsrunner_aws::store::Transport;
-use ecsrunner_core::boot::attribute;
+use ecsrunner_core::wire::boot::attribute;
 use hmac::{Hmac, KeyInit, Mac};
 use serde_json::Value;
 use sha2::Sha256;

@@ -15,12 +15,13 @@ use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use ecsrunner_aws::store::Tables;
-use ecsrunner_core::event::{StopCause, TaskChange, TaskEvent};
-use ecsrunner_core::exit::AgentExit;
+use ecsrunner_core::decide::sweep::{SeenStatus, SeenTask};
 use ecsrunner_core::id::TaskId;
-use ecsrunner_core::limits::Limits;
-use ecsrunner_core::runner::RunnerFacts;
-use ecsrunner_core::sweep::{SeenStatus, SeenTask};
+use ecsrunner_core::records::runner::RunnerFacts;
+use ecsrunner_core::rules::limits::Limits;
+use ecsrunner_core::wire::environment;
+use ecsrunner_core::wire::event::{StopCause, TaskChange, TaskEvent};
+use ecsrunner_core::wire::exit::AgentExit;
 use ecsrunner_engine::ports::compute::{ClientToken, Compute, ComputeError, TaskOrder};
 use jiff::Timestamp;
 use nix::sys::signal::Signal;
@@ -38,7 +39,6 @@ use uids::Uids;
 pub(crate) struct TaskDefinition {
     /// The executable that is asked to be a task.
     pub(crate) executable: PathBuf,
-    /// An unpacked actions/runner.
     pub(crate) runner_dir: PathBuf,
     /// Variables of this process that the listener may see.
     pub(crate) listener_env: Vec<String>,
@@ -52,7 +52,6 @@ pub(crate) struct TaskDefinition {
     pub(crate) limits: Limits,
 }
 
-/// Processes as tasks.
 #[derive(Clone, Debug)]
 pub(crate) struct Processes {
     dir: PathBuf,
@@ -186,18 +185,18 @@ impl Processes {
             .arg(TASK_SUBCOMMAND)
             .arg(dir.path())
             .env_clear()
-            .env("ECSRUNNER_BOOT_TABLE", &definition.tables.boot)
-            .env("ECSRUNNER_BOOT_OWNER", owner)
+            .env(environment::BOOT_TABLE, &definition.tables.boot)
+            .env(environment::BOOT_OWNER, owner)
             .env("AWS_ENDPOINT_URL_DYNAMODB", &definition.endpoint)
             .env("AWS_REGION", "local")
             .env("AWS_ACCESS_KEY_ID", access_key_id)
             .env("AWS_SECRET_ACCESS_KEY", secret_access_key)
-            .env("ECSRUNNER_RUNNER_DIR", runner_dir)
-            .env("ECSRUNNER_AGENT_DIR", dir.path().join(AGENT))
-            .env("ECSRUNNER_TMP_DIR", tmp_dir)
-            .envs(definition.limits.agent_variables(runner.max_job_minutes))
-            .env("ECSRUNNER_STOP_TIMEOUT_SECS", watch::STOP_TIMEOUT.as_secs().to_string())
-            .env("ECSRUNNER_LISTENER_ENV", definition.listener_env.join(","))
+            .env(environment::RUNNER_DIR, runner_dir)
+            .env(environment::AGENT_DIR, dir.path().join(AGENT))
+            .env(environment::TMP_DIR, tmp_dir)
+            .envs(environment::limits(&definition.limits, runner.max_job_minutes))
+            .env(environment::STOP_TIMEOUT_SECS, watch::STOP_TIMEOUT.as_secs().to_string())
+            .env(environment::LISTENER_ENV, definition.listener_env.join(","))
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log)
@@ -205,7 +204,7 @@ impl Processes {
             // A signal to the server's group, such as Ctrl-C, is not the task's.
             .process_group(0);
         if let Some(uid) = description.uid {
-            command.env("ECSRUNNER_RUNNER_UID", uid.to_string());
+            command.env(environment::RUNNER_UID, uid.to_string());
         }
         for name in
             ["PATH", "LANG", "ImageOS"].into_iter().chain(definition.listener_env.iter().map(String::as_str))

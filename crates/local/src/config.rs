@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use ecsrunner_core::class::{Catalogue, ClassEntry};
-use ecsrunner_core::limits::Limits;
-use ecsrunner_core::settings::{Settings, SettingsEntry};
+use ecsrunner_core::rules::class::{Catalogue, ClassEntry};
+use ecsrunner_core::rules::limits::Limits;
+use ecsrunner_core::rules::settings::{Settings, SettingsEntry};
 use ecsrunner_github::{ApiUrl, App, AppId, Client, Credentials, InstallationId};
 use secrecy::SecretString;
 use serde::Deserialize;
@@ -27,17 +27,13 @@ pub struct Overrides {
 /// A configuration that is sound.
 #[derive(Debug)]
 pub struct Config {
-    /// The deployment's settings.
     pub settings: Settings,
-    /// Its classes.
     pub catalogue: Catalogue,
-    /// GitHub's API.
     pub github_api: ApiUrl,
     /// The same, with who we are there.
     pub github: Client,
     /// The webhook's secrets; any of them will do.
     pub webhook_secrets: Vec<SecretString>,
-    /// An unpacked actions/runner.
     pub runner_dir: PathBuf,
     /// Variables of this process's environment that the listener may see.
     pub listener_env: Vec<String>,

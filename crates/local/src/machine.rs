@@ -6,7 +6,6 @@ use ecsrunner_engine::ports::queue::{Queue, QueueError};
 use ecsrunner_engine::ports::{Clock, Randomness};
 use jiff::Timestamp;
 
-/// The machine's clock.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct SystemClock;
 

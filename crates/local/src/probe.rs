@@ -20,7 +20,6 @@ use crate::accounts::Account;
 /// on standard input, the answer on standard output.
 pub const PROBE_SUBCOMMAND: &str = "local-probe";
 
-/// What to try.
 #[derive(Clone, Default, Debug, Serialize, Deserialize)]
 pub(crate) struct Request {
     /// As whom. Without any, as the process's own user.
@@ -34,7 +33,6 @@ pub(crate) struct Request {
 /// What one user could not do.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(crate) struct Refused {
-    /// Names the user.
     pub(crate) user: String,
     pub(crate) path: PathBuf,
     /// What the system said.

@@ -14,7 +14,7 @@ use axum::extract::DefaultBodyLimit;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
 use axum::{Extension, Router};
-use ecsrunner_core::webhook::MAX_BODY_BYTES;
+use ecsrunner_core::wire::webhook::MAX_BODY_BYTES;
 use ecsrunner_engine::{Engine, World};
 use ecsrunner_github::Client;
 use secrecy::SecretString;

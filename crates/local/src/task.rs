@@ -11,8 +11,8 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use ecsrunner_core::exit::AgentExit;
 use ecsrunner_core::id::{RunnerName, TaskId};
+use ecsrunner_core::wire::exit::AgentExit;
 use nix::fcntl::{Flock, FlockArg};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -53,7 +53,6 @@ impl Description {
     }
 }
 
-/// A task's directory.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct TaskDir(PathBuf);
 

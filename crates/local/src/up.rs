@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use anyhow::Context;
 use ecsrunner_aws::store::{DynamoStore, Tables};
-use ecsrunner_core::event::{Event, TaskEvent};
+use ecsrunner_core::decide::sweep::Lag;
 use ecsrunner_core::id::Repository;
-use ecsrunner_core::sweep::Lag;
-use ecsrunner_engine::dispatcher::{Dispatched, Office};
+use ecsrunner_core::wire::event::{Event, TaskEvent};
+use ecsrunner_engine::dispatcher::{DispatchOptions, Dispatched};
 use ecsrunner_engine::ports::Clock;
 use ecsrunner_engine::sweep::{Reach, Sweeping};
 use ecsrunner_engine::{Engine, Ports, Ruleset};
@@ -208,14 +208,14 @@ async fn bind_front(state: &StateDir) -> anyhow::Result<TcpListener> {
 }
 
 /// The repositories that can be asked for by name; a pattern cannot.
-fn polled(patterns: &[ecsrunner_core::policy::RepositoryPattern], poll: bool) -> Vec<Repository> {
+fn polled(patterns: &[ecsrunner_core::rules::policy::RepositoryPattern], poll: bool) -> Vec<Repository> {
     let (exact, patterns): (Vec<_>, Vec<_>) = patterns.iter().partition(|pattern| pattern.exact().is_some());
     if poll {
         for pattern in patterns {
             warn!(%pattern, "--poll asks for repositories by name: this pattern's are found by webhooks alone");
         }
     }
-    exact.into_iter().filter_map(ecsrunner_core::policy::RepositoryPattern::exact).collect()
+    exact.into_iter().filter_map(ecsrunner_core::rules::policy::RepositoryPattern::exact).collect()
 }
 
 async fn serve(listener: TcpListener, router: axum::Router) -> anyhow::Result<()> {
@@ -239,14 +239,17 @@ async fn hear(app: App, mut heard: mpsc::UnboundedReceiver<TaskEvent>) -> anyhow
 async fn dispatch(app: App) -> anyhow::Result<()> {
     loop {
         // The state directory's lock is held: nobody else can be a dispatcher.
-        let pause = match app.engine.dispatch(Office { force: true, ..Office::default() }).await {
-            Ok(Dispatched::Idle { next_at }) => next_at.map(until),
-            Ok(Dispatched::HeldByAnother | Dispatched::WorkLeft | Dispatched::Deposed) => Some(FAULT_PAUSE),
-            Err(fault) => {
-                error!(error = %fault, "the dispatcher was interrupted");
-                Some(FAULT_PAUSE)
-            }
-        };
+        let pause =
+            match app.engine.dispatch(DispatchOptions { force: true, ..DispatchOptions::default() }).await {
+                Ok(Dispatched::Idle { next_at }) => next_at.map(until),
+                Ok(Dispatched::HeldByAnother | Dispatched::WorkLeft | Dispatched::LeaseLost) => {
+                    Some(FAULT_PAUSE)
+                }
+                Err(fault) => {
+                    error!(error = %fault, "the dispatcher was interrupted");
+                    Some(FAULT_PAUSE)
+                }
+            };
         let pause = pause.unwrap_or(SWEEP_EVERY).min(SWEEP_EVERY);
         // A kick, or time itself, brings more to do.
         let _either = tokio::time::timeout(pause, app.engine.kicked()).await;

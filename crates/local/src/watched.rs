@@ -6,18 +6,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ecsrunner_aws::store::DynamoStore;
-use ecsrunner_core::boot::TaskRole;
-use ecsrunner_core::event::Keys;
+use ecsrunner_core::decide::sweep::SweepProgress;
 use ecsrunner_core::id::{DeliveryId, Epoch, JobId, TaskId};
-use ecsrunner_core::job::{EndedJob, JobRecord};
-use ecsrunner_core::pace::{Bucket, Level};
-use ecsrunner_core::plan::Open;
-use ecsrunner_core::record::{Change, Records};
-use ecsrunner_core::runner::EndedRunner;
-use ecsrunner_core::sweep::SweepProgress;
+use ecsrunner_core::records::change::{Change, Records};
+use ecsrunner_core::records::job::{EndedJob, JobRecord};
+use ecsrunner_core::records::open::Open;
+use ecsrunner_core::records::runner::EndedRunner;
+use ecsrunner_core::rules::pace::{Bucket, Level};
+use ecsrunner_core::wire::boot::TaskRole;
+use ecsrunner_core::wire::event::Keys;
 use ecsrunner_engine::ports::store::{
-    Bid, History, Lease, LevelSet, Levels, Listed, Page, Progress, Revocation, Store, StoreError, Tenure,
-    Transaction, Unreadable,
+    History, Lease, LeaseRequest, Leases, LevelSet, Levels, Listed, Page, Progress, Revocation, Store,
+    StoreError, Transaction, Unreadable,
 };
 use jiff::Timestamp;
 use tokio::sync::broadcast;
@@ -72,7 +72,7 @@ impl Store for Watched {
     }
 }
 
-impl Lease for Watched {
+impl Leases for Watched {
     async fn kick(&self) -> Result<u64, StoreError> {
         self.store.kick().await
     }
@@ -81,12 +81,17 @@ impl Lease for Watched {
         self.store.kicks().await
     }
 
-    async fn take(&self, bid: &Bid, now: Timestamp, term: Duration) -> Result<Option<Tenure>, StoreError> {
-        self.store.take(bid, now, term).await
+    async fn take(
+        &self,
+        request: &LeaseRequest,
+        now: Timestamp,
+        length: Duration,
+    ) -> Result<Option<Lease>, StoreError> {
+        self.store.take(request, now, length).await
     }
 
-    async fn renew(&self, epoch: Epoch, now: Timestamp, term: Duration) -> Result<bool, StoreError> {
-        self.store.renew(epoch, now, term).await
+    async fn renew(&self, epoch: Epoch, now: Timestamp, length: Duration) -> Result<bool, StoreError> {
+        self.store.renew(epoch, now, length).await
     }
 
     async fn release(

@@ -32,14 +32,11 @@ pub enum CallError {
     /// GitHub says that the registration is deleted.
     #[error("the runner registration has been deleted")]
     Deleted,
-    /// Any other answer.
     #[error("{message}")]
     Refused {
-        /// The HTTP status.
         status: u16,
         /// The error's kind, where the service tells one.
         kind: Option<String>,
-        /// The error's message.
         message: String,
     },
 }
@@ -271,9 +268,7 @@ pub struct JobClient {
     /// The run service's base.
     url: String,
     token: String,
-    /// The plan's GUID.
     pub plan: String,
-    /// The job's GUID.
     pub job: String,
 }
 

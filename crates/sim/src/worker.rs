@@ -30,7 +30,6 @@ pub(crate) const ARGUMENT: &str = "spawnclient";
 /// From the job's report to the worker's end: seen with the official runner.
 const EXIT_DELAY: Duration = Duration::from_millis(20);
 
-/// A control message.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Control {
     /// The job is cancelled: steps with `always()` or `cancelled()` still run.

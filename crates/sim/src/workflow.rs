@@ -37,7 +37,6 @@ pub enum Executor {
     /// The stand-in listener, which evaluates no expressions.
     #[default]
     StandIn,
-    /// GitHub's own runner.
     Official,
 }
 
@@ -100,13 +99,11 @@ pub struct RunsOn {
 /// One thing in a workflow that cannot be run here.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct Problem {
-    /// The workflow's file.
     pub file: String,
     /// The key of the job, where it is in one.
     pub job: Option<String>,
     /// Number (from 1) and name of the step, where it is in one.
     pub step: Option<String>,
-    /// What is wrong.
     pub text: String,
 }
 
@@ -177,17 +174,17 @@ struct Reader<'a> {
 
 /// Where in the file something is.
 #[derive(Clone, Copy, Default)]
-struct Place<'a> {
+struct Location<'a> {
     job: Option<&'a str>,
     step: Option<&'a str>,
 }
 
 impl Reader<'_> {
-    fn problem(&mut self, place: Place<'_>, text: impl Into<String>) {
+    fn problem(&mut self, location: Location<'_>, text: impl Into<String>) {
         let problem = Problem {
             file: self.file.to_owned(),
-            job: place.job.map(str::to_owned),
-            step: place.step.map(str::to_owned),
+            job: location.job.map(str::to_owned),
+            step: location.step.map(str::to_owned),
             text: text.into(),
         };
         // A matrix reads its job once for each combination; a problem is told once.
@@ -198,7 +195,7 @@ impl Reader<'_> {
 
     fn workflow(&mut self, text: &str) -> Workflow {
         let mut workflow = Workflow { name: self.file.to_owned(), jobs: Vec::new() };
-        let top = Place::default();
+        let top = Location::default();
         let root = match node::read(text) {
             Ok(Node::Map(entries)) => entries,
             Ok(_) => {
@@ -239,14 +236,14 @@ impl Reader<'_> {
 
     fn check_needs(&mut self, jobs: &[Job]) {
         for job in jobs {
-            let place = Place { job: Some(&job.key), step: None };
+            let location = Location { job: Some(&job.key), step: None };
             for need in &job.needs {
                 if !jobs.iter().any(|other| other.key == *need) {
-                    self.problem(place, format!("needs `{need}`, which is not a job of this file"));
+                    self.problem(location, format!("needs `{need}`, which is not a job of this file"));
                 }
             }
             if needed_by(jobs, job).contains(job.key.as_str()) {
-                self.problem(place, "needs itself, directly or through other jobs");
+                self.problem(location, "needs itself, directly or through other jobs");
             }
         }
     }
@@ -255,32 +252,32 @@ impl Reader<'_> {
         self.given.executor == Executor::Official
     }
 
-    fn text(&mut self, place: Place<'_>, key: &str, value: &Node) -> String {
+    fn text(&mut self, location: Location<'_>, key: &str, value: &Node) -> String {
         let Some(text) = value.scalar() else {
-            self.problem(place, format!("`{key}` is not a text"));
+            self.problem(location, format!("`{key}` is not a text"));
             return String::new();
         };
-        self.substitute(place, key, &text, &matrix::Combination::default())
+        self.substitute(location, key, &text, &matrix::Combination::default())
     }
 
     fn environment(
         &mut self,
-        place: Place<'_>,
+        location: Location<'_>,
         value: &Node,
         combination: &matrix::Combination,
     ) -> Environment {
         let Node::Map(entries) = value else {
-            self.problem(place, "`env` is not a mapping");
+            self.problem(location, "`env` is not a mapping");
             return Environment::new();
         };
         let mut env = Environment::new();
         for (name, value) in entries {
             match value.scalar() {
                 Some(text) => {
-                    let text = self.step_text(place, &format!("env.{name}"), &text, combination);
+                    let text = self.step_text(location, &format!("env.{name}"), &text, combination);
                     env.push((name.clone(), text));
                 }
-                None => self.problem(place, format!("`env.{name}` is not a text")),
+                None => self.problem(location, format!("`env.{name}` is not a text")),
             }
         }
         env

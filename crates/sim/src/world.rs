@@ -26,7 +26,7 @@ use std::fmt;
 use std::time::Duration;
 
 use ecsrunner_core::id::{JobId, TaskId};
-use ecsrunner_core::job::JobEnding;
+use ecsrunner_core::records::job::JobEnding;
 use ecsrunner_engine::{Engine, Ports, World};
 use jiff::Timestamp;
 
@@ -93,7 +93,6 @@ impl Simulation {
         Self { lambda: Lambda::new(shared.clone(), timeout, seed), shared }
     }
 
-    /// The outside world.
     #[must_use]
     pub fn shared(&self) -> &Shared {
         &self.shared
@@ -151,9 +150,12 @@ impl Outside {
         for job in self.hub.jobs.values().filter(|job| !self.has_ended(job.id)) {
             left.push(format!("GitHub has job {}: {:?}", job.id, job.state));
         }
-        left.extend(self.tables.jobs.values().map(|job| format!("open {:?}: {:?}", job.id(), job.state)));
+        left.extend(
+            self.tables.open.jobs.values().map(|job| format!("open {:?}: {:?}", job.id(), job.state)),
+        );
         left.extend(
             self.tables
+                .open
                 .runners
                 .values()
                 .map(|runner| format!("open {:?}: {:?}", runner.name(), runner.state)),

@@ -5,10 +5,10 @@
 use std::future::Future;
 use std::time::Duration;
 
+use ecsrunner_core::decide::sweep::{KnownScope, Lag};
 use ecsrunner_core::id::{Repository, RunnerId};
-use ecsrunner_core::labels::Labels;
-use ecsrunner_core::pool::Scope;
-use ecsrunner_core::sweep::{KnownScope, Lag};
+use ecsrunner_core::rules::labels::Labels;
+use ecsrunner_core::rules::pool::Scope;
 use ecsrunner_engine::ports::Clock;
 use ecsrunner_engine::sweep::{Reach, Sweeping, Swept};
 use ecsrunner_sim::world::faults::{Process, Transit, Weather};
@@ -87,7 +87,7 @@ fn lost_deliveries_are_recorded_thirty_a_pass_and_each_says_how_far_it_is_behind
             assert_eq!((swept.reinjected, swept.behind.is_some(), swept.cut), (reinjected, behind, behind));
             assert_eq!(swept.failed, 0);
         }
-        assert_eq!(simulation.shared().lock().tables.jobs.len(), 70);
+        assert_eq!(simulation.shared().lock().tables.open.jobs.len(), 70);
     });
 }
 
@@ -188,7 +188,7 @@ fn while_github_is_out_of_reach_records_are_repaired_against_their_tasks() {
 fn a_task_that_no_record_wants_is_stopped() {
     play(async {
         let mut simulation = with_unheard_task().await;
-        simulation.shared().lock().tables.runners.clear();
+        simulation.shared().lock().tables.open.runners.clear();
         assert_eq!(sweep(&mut simulation).await.stopped_orphans, 1);
         tokio::time::sleep(5 * MINUTE).await;
         let now = simulation.shared().clock().now();

@@ -1,4 +1,4 @@
-//! The services of AWS that answer from what the bench put there.
+//! The AWS services that answer with data of the benchmark.
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -8,7 +8,7 @@ use crate::lambda::calls::Service;
 
 const ACCOUNT: &str = "us-east-1:123456789012";
 
-/// A task, as RunTask was asked for it.
+/// A task as requested by RunTask.
 #[derive(Clone, Debug)]
 pub(crate) struct LaunchedTask {
     pub(crate) arn: String,
@@ -28,7 +28,7 @@ pub(super) fn answer(service: Service, asked: &Asked, world: &mut World) -> Repl
         (Service::SecretsManager, "GetSecretValue") => secret(&request, world),
         (Service::Sqs, "SendMessage") => Ok(json!({"MessageId": unique(world)})),
         (Service::StepFunctions, "StartExecution") => Ok(start_execution(&request, world)),
-        // A job is done by the time that the peer's reaper asks.
+        // The job has ended when the peer's reaper asks.
         (Service::StepFunctions, "DescribeExecution") => {
             Ok(json!({"status": "SUCCEEDED", "startDate": now()}))
         }

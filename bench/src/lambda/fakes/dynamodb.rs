@@ -1,4 +1,4 @@
-//! DynamoDB: a real implementation in process, which says what each call would be billed.
+//! DynamoDB: a real implementation in process, which reports the billed units of each call.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::{Asked, Reply};
 use crate::lambda::calls::Units;
 
-/// A database that can be exchanged for an empty one.
+/// A database that can be replaced by an empty one.
 #[derive(Clone)]
 pub(crate) struct Dynamo(Arc<Mutex<Database>>);
 
@@ -27,7 +27,7 @@ impl Dynamo {
         Ok(Self(Arc::new(Mutex::new(empty()?))))
     }
 
-    /// Forgets everything, and makes a deployment's tables as Terraform does.
+    /// Drops everything, and creates a deployment's tables as Terraform does.
     pub(crate) async fn reset(&self, tables: &Tables) -> anyhow::Result<()> {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = empty()?;
         DynamoStore::embedded(self.clone(), tables.clone()).create_tables().await?;
@@ -95,7 +95,7 @@ fn empty() -> anyhow::Result<Database> {
     Database::memory().map_err(|error| anyhow::anyhow!("no database in memory: {error}"))
 }
 
-/// What a call consumed; on demand a unit is read or written by the operation's kind.
+/// The units that a call consumed. On demand, the operation decides whether they are read or write units.
 fn units(operation: &str, consumed: Option<&Value>) -> Units {
     let of_table = |table: &Value| table.get("CapacityUnits").and_then(Value::as_f64).unwrap_or_default();
     let total = match consumed {

@@ -1,5 +1,5 @@
-//! GitHub's API, as far as a control plane needs it for a job: minimal, and believing everything.
-//! (`ecsrunner-sim` has a stateful one, which checks what it is told and takes longer.)
+//! The part of GitHub's API that a control plane needs for a job. It accepts every request.
+//! (`ecsrunner-sim` has a stateful fake, which checks requests and is slower.)
 
 use axum::http::Method;
 use base64::Engine;
@@ -12,7 +12,7 @@ use super::{Asked, Reply, World};
 /// GitHub's own are 4.0 to 4.6 KB.
 const JIT_CONFIG_BYTES: usize = 3200;
 
-/// Where GitHub Enterprise Server has the API, and the peer whatever is not `github.com`.
+/// The path of the API on GitHub Enterprise Server, which the peer uses for every host except `github.com`.
 const ENTERPRISE_PREFIX: &str = "/api/v3";
 
 fn path(asked: &Asked) -> &str {

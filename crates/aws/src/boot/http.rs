@@ -21,12 +21,10 @@ pub enum BundleError {
     /// It cannot be read.
     #[error("the certificate bundle `{path}` cannot be read")]
     Unreadable {
-        /// The file.
         path: PathBuf,
         /// What reading it failed with.
         source: io::Error,
     },
-    /// It names nobody.
     #[error("the certificate bundle `{0}` holds no certificate in PEM")]
     Empty(PathBuf),
 }

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use ecsrunner_core::boot::{BootItem, Fail, attribute};
 use ecsrunner_core::id::RunnerName;
-use ecsrunner_core::policy::Policy;
+use ecsrunner_core::rules::policy::Policy;
+use ecsrunner_core::wire::boot::{BootItem, Fail, attribute};
 use secrecy::SecretString;
 use serde::Deserialize;
 

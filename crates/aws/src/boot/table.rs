@@ -9,7 +9,7 @@ use aws_credential_types::Credentials as SigningCredentials;
 use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
 use aws_sigv4::sign::v4::SigningParams;
 use aws_smithy_runtime_api::client::identity::Identity;
-use ecsrunner_core::boot::attribute;
+use ecsrunner_core::wire::boot::attribute;
 use jiff::fmt::rfc2822;
 use jiff::{SignedDuration, Timestamp};
 use secrecy::ExposeSecret;
@@ -53,7 +53,6 @@ pub enum TakeError {
     /// No connection came about: the request was not sent.
     #[error("boot table endpoint `{endpoint}` cannot be reached")]
     Unreachable {
-        /// The endpoint's URL.
         endpoint: String,
         /// What the connection failed with.
         source: io::Error,
@@ -61,7 +60,6 @@ pub enum TakeError {
     /// The request was sent, and no complete or definite answer came back.
     #[error("boot table endpoint `{endpoint}` gave no definite answer")]
     Ambiguous {
-        /// The endpoint's URL.
         endpoint: String,
         /// What the exchange failed with.
         source: io::Error,
@@ -69,7 +67,6 @@ pub enum TakeError {
     /// The table's service refused the request and did nothing.
     #[error("boot table `{table}` refuses the request: {code}")]
     Refused {
-        /// The table's name.
         table: String,
         /// The service's error code. Its message is left out: for a wrong
         /// signature it quotes the request's headers, the session token too.
@@ -78,7 +75,6 @@ pub enum TakeError {
     /// The item is taken, but it is not one that this release understands.
     #[error("boot item `{owner}` cannot be read: {fault}")]
     Unreadable {
-        /// The item's key.
         owner: String,
         /// What is wrong with it, without the value of a secret.
         fault: String,
@@ -86,7 +82,6 @@ pub enum TakeError {
     /// The request could not be made from the settings given.
     #[error("a request to boot table `{table}` cannot be made: {fault}")]
     Malformed {
-        /// The table's name.
         table: String,
         /// What is wrong with the endpoint or the credentials.
         fault: String,

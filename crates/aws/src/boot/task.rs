@@ -67,7 +67,6 @@ pub enum TaskError {
     Status {
         /// What was asked for.
         asked: Asked,
-        /// The HTTP status.
         status: u16,
     },
     /// An answer that is not what it should be.

@@ -11,9 +11,7 @@ use super::Service;
 /// One variable, as the documentation lists it.
 #[derive(Clone, Copy, Debug)]
 pub struct Variable {
-    /// Its name.
     pub name: &'static str,
-    /// One sentence.
     pub meaning: &'static str,
 }
 
@@ -57,9 +55,7 @@ const ENDPOINTS: [(Service, &str); 8] = [
 /// Where AWS is, and who calls. `Debug` shows no secret.
 #[derive(Clone, Debug)]
 pub struct Environment {
-    /// The Region.
     pub region: String,
-    /// Who calls.
     pub access_key: AccessKey,
     /// The URLs of services that are not where the Region has them.
     pub endpoints: BTreeMap<Service, String>,
@@ -67,12 +63,10 @@ pub struct Environment {
     pub ca_bundle: Option<PathBuf>,
 }
 
-/// An access key.
 #[derive(Clone, Debug)]
 pub struct AccessKey {
     /// Its id, which is no secret.
     pub id: String,
-    /// Its secret.
     pub secret: SecretString,
     /// The session of a temporary key.
     pub session_token: Option<SecretString>,

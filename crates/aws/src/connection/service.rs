@@ -10,19 +10,15 @@ use super::http::CONNECT_LIMIT;
 /// A service of AWS's that the control plane calls.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub enum Service {
-    /// DynamoDB.
     DynamoDb,
     /// CloudWatch Logs, which only an operator reads.
     Logs,
     /// Elastic Container Registry, which only an operator asks.
     Ecr,
-    /// Elastic Container Service.
     Ecs,
-    /// Secrets Manager.
     SecretsManager,
     /// Service Quotas, which only an operator asks.
     ServiceQuotas,
-    /// Simple Queue Service.
     Sqs,
     /// Systems Manager, for its Parameter Store.
     Ssm,
@@ -30,7 +26,6 @@ pub enum Service {
 
 /// How long a call may take.
 struct Limits {
-    /// One request.
     attempt: Duration,
     /// All its attempts, and the waits between them.
     whole: Duration,

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use ecsrunner_core::class::size::Arch;
+use ecsrunner_core::rules::class::size::Arch;
 
 /// The name of the image that a class uses which names none.
 pub const DEFAULT_IMAGE: &str = "default";

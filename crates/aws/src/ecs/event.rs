@@ -3,14 +3,15 @@
 //! The event carries no tags: the runner is told by the variable that RunTask
 //! was given, and that the task is ours by `startedBy` and the cluster.
 
-use ecsrunner_core::event::{TaskChange, TaskEvent};
 use ecsrunner_core::id::{Deployment, RunnerName};
+use ecsrunner_core::wire::environment;
+use ecsrunner_core::wire::event::{TaskChange, TaskEvent};
 use jiff::Timestamp;
 use serde::Deserialize;
 
 use super::answer::task_id;
 use super::stop::Stopped;
-use super::{CONTAINER, RUNNER_VARIABLE, started_by};
+use super::{CONTAINER, started_by};
 
 /// EventBridge's source of a task's changes.
 pub const SOURCE: &str = "aws.ecs";
@@ -117,7 +118,7 @@ impl Detail {
             .environment
             .as_ref()?
             .iter()
-            .find(|variable| variable.name.as_deref() == Some(RUNNER_VARIABLE))?;
+            .find(|variable| variable.name.as_deref() == Some(environment::RUNNER))?;
         RunnerName::parse(variable.value.as_deref()?).ok()
     }
 

@@ -4,15 +4,16 @@ use std::collections::BTreeSet;
 
 use aws_sdk_ecs::Client;
 use aws_sdk_ecs::types::{DesiredStatus, Task, TaskField};
+use ecsrunner_core::decide::sweep::{SeenStatus, SeenTask};
 use ecsrunner_core::id::{Deployment, RunnerName};
-use ecsrunner_core::sweep::{SeenStatus, SeenTask};
+use ecsrunner_core::wire::environment;
 use ecsrunner_engine::ports::compute::ComputeError;
 use tracing::warn;
 
 use super::answer::{failed, task_id};
 use super::request::RUNNER_TAG;
 use super::stop::Stopped;
-use super::{CONTAINER, Fleet, RUNNER_VARIABLE};
+use super::{CONTAINER, Fleet};
 
 /// ListTasks' and DescribeTasks' limit.
 const PAGE: usize = 100;
@@ -93,7 +94,7 @@ pub(crate) fn runner_of(task: &Task) -> Option<RunnerName> {
         let containers = task.overrides()?.container_overrides();
         let container = containers.iter().find(|container| container.name() == Some(CONTAINER))?;
         let variable =
-            container.environment().iter().find(|variable| variable.name() == Some(RUNNER_VARIABLE))?;
+            container.environment().iter().find(|variable| variable.name() == Some(environment::RUNNER))?;
         variable.value()
     };
     RunnerName::parse(tag.or_else(variable)?).ok()
@@ -140,7 +141,7 @@ mod tests {
     fn a_task_is_joined_to_its_runner_by_the_tag_and_without_tags_by_its_variable() {
         let by_tag = seen(tagged(RUNNER).last_status("RUNNING")).unwrap();
         assert_eq!((by_tag.runner.as_str(), by_tag.task.as_str()), (RUNNER, "0123456789abcdef"));
-        let variable = KeyValuePair::builder().name(RUNNER_VARIABLE).value(RUNNER).build();
+        let variable = KeyValuePair::builder().name(environment::RUNNER).value(RUNNER).build();
         let container = ContainerOverride::builder().name(CONTAINER).environment(variable).build();
         let overrides = TaskOverride::builder().container_overrides(container).build();
         let stopped = Task::builder()

@@ -8,12 +8,13 @@ use aws_sdk_ecs::types::{
     KeyValuePair, NetworkConfiguration, Tag, TaskOverride,
 };
 use ecsrunner_core::id::SubnetId;
-use ecsrunner_core::placement::Placement;
-use ecsrunner_core::runner::RunnerFacts;
+use ecsrunner_core::records::runner::RunnerFacts;
+use ecsrunner_core::rules::placement::Placement;
+use ecsrunner_core::wire::environment;
 use ecsrunner_engine::ports::compute::{ComputeError, TaskOrder};
 
 use super::definition::Variant;
-use super::{CAPACITY_VARIABLE, CONTAINER, Fleet, RUNNER_VARIABLE};
+use super::{CONTAINER, Fleet};
 
 /// The tag by which a task is joined to its runner.
 pub(super) const RUNNER_TAG: &str = "ecsrunner:runner";
@@ -73,10 +74,10 @@ fn overrides(fleet: &Fleet, runner: &RunnerFacts, placement: &Placement) -> Task
     let variable = |name: &str, value: &str| KeyValuePair::builder().name(name).value(value).build();
     let mut container = ContainerOverride::builder()
         .name(CONTAINER)
-        .environment(variable(RUNNER_VARIABLE, runner.name.as_str()))
-        .environment(variable(CAPACITY_VARIABLE, placement.market.capacity_provider()));
+        .environment(variable(environment::RUNNER, runner.name.as_str()))
+        .environment(variable(environment::CAPACITY_PROVIDER, placement.market.capacity_provider()));
     for (name, value) in (fleet.environment)(runner) {
-        if name != RUNNER_VARIABLE {
+        if name != environment::RUNNER {
             container = container.environment(variable(&name, &value));
         }
     }

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use ecsrunner_core::event::StopCause;
-use ecsrunner_core::exit::AgentExit;
+use ecsrunner_core::wire::event::StopCause;
+use ecsrunner_core::wire::exit::AgentExit;
 
 use super::answer::tells_of_capacity;
 

@@ -8,7 +8,6 @@ const ACTION: &str = "ecs:DescribeClusters";
 /// A cluster, in ECS's words.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ClusterInfo {
-    /// Its name.
     pub name: String,
     /// `ACTIVE`, if all is well.
     pub status: String,

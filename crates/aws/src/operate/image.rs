@@ -69,7 +69,6 @@ impl Operator<'_> {
 /// An image in a private repository of ECR's.
 #[derive(PartialEq, Eq, Debug)]
 struct Private<'a> {
-    /// The account.
     registry: &'a str,
     repository: &'a str,
     tag: Option<&'a str>,

@@ -1,6 +1,6 @@
 //! How much Fargate AWS lets the account have.
 
-use ecsrunner_core::cost::Market;
+use ecsrunner_core::rules::cost::Market;
 
 use super::{OperateError, Operator, failed};
 use crate::fault::Fault;

@@ -21,7 +21,6 @@ const DESCRIBE: &str = "ecs:DescribeTasks";
 /// A task, in ECS's words.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct TaskInfo {
-    /// Its id.
     pub task: String,
     /// The runner that it is.
     pub runner: Option<String>,
@@ -33,7 +32,6 @@ pub struct TaskInfo {
     pub capacity_provider: Option<String>,
     /// CPU units, 1024 of which are one vCPU.
     pub cpu: Option<u32>,
-    /// Where it is.
     pub availability_zone: Option<String>,
     /// When ECS took it.
     pub created_at: Option<Timestamp>,

@@ -47,7 +47,6 @@ pub struct DeploymentFacts {
     pub cluster: String,
     /// Subnets, security groups and whether tasks get public addresses.
     pub network: Network,
-    /// The task definitions.
     pub task_definitions: TaskDefinitions,
     /// The queue of kicks.
     pub queue_url: String,

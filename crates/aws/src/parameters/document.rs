@@ -9,11 +9,8 @@ pub(super) const NAMES: [&str; 3] = ["deployment", "settings", "classes"];
 /// `true` while an operator has launches paused; it may be missing.
 pub(super) const PAUSED: &str = "paused";
 
-/// A parameter.
 pub(super) struct Document {
-    /// Its whole name.
     pub(super) name: String,
-    /// What it says.
     pub(super) value: Value,
 }
 
@@ -98,7 +95,6 @@ impl<'a> Keys<'a> {
         read
     }
 
-    /// Texts by name.
     pub(super) fn map(&mut self, key: &str) -> Vec<(&'a str, &'a str)> {
         let object = match self.get(key) {
             Some(Value::Object(object)) => object,

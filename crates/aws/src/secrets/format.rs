@@ -7,9 +7,7 @@ use serde_json::Value;
 /// Who we are to GitHub. `Debug` shows no secret.
 #[derive(Clone, Debug)]
 pub enum GitHubCredentials {
-    /// A GitHub App.
     App(GitHubApp),
-    /// A token.
     Token(SecretString),
 }
 

@@ -3,10 +3,10 @@
 use aws_sdk_dynamodb::types::AttributeValue;
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
-use ecsrunner_core::event::Keys;
 use ecsrunner_core::id::{JobId, RunnerName};
-use ecsrunner_core::job::{EndedJob, JobRecord};
-use ecsrunner_core::runner::EndedRunner;
+use ecsrunner_core::records::job::{EndedJob, JobRecord};
+use ecsrunner_core::records::runner::EndedRunner;
+use ecsrunner_core::wire::event::Keys;
 use ecsrunner_engine::ports::store::{History, Listed, Page, Store, StoreError};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};

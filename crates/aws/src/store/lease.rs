@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use aws_sdk_dynamodb::types::{ConditionCheck, ReturnValue, TransactWriteItem, Update};
 use ecsrunner_core::id::Epoch;
-use ecsrunner_engine::ports::store::{Bid, Lease, StoreError, Tenure};
+use ecsrunner_engine::ports::store::{Lease, LeaseRequest, Leases, StoreError};
 use jiff::Timestamp;
 
 use super::DynamoStore;
@@ -22,7 +22,7 @@ const RELEASE: &str = "release the lease";
 /// Free, run out, or the bidder's own: an answer that was lost is had by asking again.
 const TO_BE_HAD: &str = "attribute_not_exists(held_until) OR held_until < :now OR #owner = :me";
 
-impl Lease for DynamoStore {
+impl Leases for DynamoStore {
     async fn kick(&self) -> Result<u64, StoreError> {
         const OPERATION: &str = "kick the dispatcher";
         let kicked = self
@@ -53,31 +53,36 @@ impl Lease for DynamoStore {
         Ok(found.item.and_then(|item| get_number(&item, "n")).unwrap_or(0))
     }
 
-    async fn take(&self, bid: &Bid, now: Timestamp, term: Duration) -> Result<Option<Tenure>, StoreError> {
-        let mut request = self
+    async fn take(
+        &self,
+        request: &LeaseRequest,
+        now: Timestamp,
+        length: Duration,
+    ) -> Result<Option<Lease>, StoreError> {
+        let mut update = self
             .client
             .update_item()
             .table_name(&self.tables.state)
             .set_key(Some(key(DISPATCH, LEASE)))
             .update_expression("SET held_until = :until, #owner = :me ADD epoch :one")
             .expression_attribute_names("#owner", "owner")
-            .expression_attribute_values(":until", number((now + term).as_millisecond()))
-            .expression_attribute_values(":me", text(format!("{:032x}", bid.owner)))
+            .expression_attribute_values(":until", number((now + length).as_millisecond()))
+            .expression_attribute_values(":me", text(format!("{:032x}", request.owner)))
             .expression_attribute_values(":one", number(1))
             .return_values(ReturnValue::AllNew);
-        if !bid.force {
-            request = request
+        if !request.force {
+            update = update
                 .condition_expression(TO_BE_HAD)
                 .expression_attribute_values(":now", number(now.as_millisecond()));
         }
-        match request.send().await {
-            Ok(taken) => tenure(&taken.attributes.unwrap_or_default()).map(Some),
+        match update.send().await {
+            Ok(taken) => lease(&taken.attributes.unwrap_or_default()).map(Some),
             Err(error) if lost_condition(&error) => Ok(None),
             Err(error) => Err(failed(TAKE, error)),
         }
     }
 
-    async fn renew(&self, epoch: Epoch, now: Timestamp, term: Duration) -> Result<bool, StoreError> {
+    async fn renew(&self, epoch: Epoch, now: Timestamp, length: Duration) -> Result<bool, StoreError> {
         let renewed = self
             .client
             .update_item()
@@ -85,7 +90,7 @@ impl Lease for DynamoStore {
             .set_key(Some(key(DISPATCH, LEASE)))
             .update_expression("SET held_until = :until")
             .condition_expression("epoch = :epoch")
-            .expression_attribute_values(":until", number((now + term).as_millisecond()))
+            .expression_attribute_values(":until", number((now + length).as_millisecond()))
             .expression_attribute_values(":epoch", number(epoch))
             .send()
             .await;
@@ -154,7 +159,7 @@ impl DynamoStore {
     }
 }
 
-fn tenure(lease: &Item) -> Result<Tenure, StoreError> {
+fn lease(lease: &Item) -> Result<Lease, StoreError> {
     let epoch = get_number(lease, "epoch").ok_or_else(|| invalid(TAKE, "it has no epoch"))?;
-    Ok(Tenure { epoch: Epoch::new(epoch), next_kick_at: get_time(lease, NEXT_KICK_AT) })
+    Ok(Lease { epoch: Epoch::new(epoch), next_kick_at: get_time(lease, NEXT_KICK_AT) })
 }

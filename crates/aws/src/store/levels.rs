@@ -5,9 +5,9 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValuesOnConditionCheckFailure};
-use ecsrunner_core::cost::Market;
 use ecsrunner_core::id::Account;
-use ecsrunner_core::pace::{Bucket, Level};
+use ecsrunner_core::rules::cost::Market;
+use ecsrunner_core::rules::pace::{Bucket, Level};
 use ecsrunner_engine::ports::store::{LevelSet, Levels, StoreError};
 
 use super::DynamoStore;

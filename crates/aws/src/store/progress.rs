@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeSet, HashSet};
 
+use ecsrunner_core::decide::sweep::SweepProgress;
 use ecsrunner_core::id::DeliveryId;
-use ecsrunner_core::sweep::SweepProgress;
 use ecsrunner_engine::ports::store::{Progress, StoreError};
 
 use super::DynamoStore;

@@ -4,14 +4,14 @@ mod transaction;
 
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes, ReturnValue};
-use ecsrunner_core::boot::{TaskRole, attribute};
-use ecsrunner_core::event::Keys;
-use ecsrunner_core::hold::Hold;
 use ecsrunner_core::id::{RunnerName, TaskId, Version};
-use ecsrunner_core::job::{EndedJob, Job, JobRecord};
-use ecsrunner_core::plan::Open;
-use ecsrunner_core::record::Records;
-use ecsrunner_core::runner::{EndedRunner, Runner};
+use ecsrunner_core::records::change::Records;
+use ecsrunner_core::records::hold::Hold;
+use ecsrunner_core::records::job::{EndedJob, Job, JobRecord};
+use ecsrunner_core::records::open::Open;
+use ecsrunner_core::records::runner::{EndedRunner, Runner};
+use ecsrunner_core::wire::boot::{TaskRole, attribute};
+use ecsrunner_core::wire::event::Keys;
 use ecsrunner_engine::ports::store::{Revocation, Store, StoreError, Transaction, Unreadable};
 use serde::de::DeserializeOwned;
 use tracing::{error, warn};
@@ -31,7 +31,6 @@ use super::wire::{failed, invalid};
 const KEPT_BYTES: usize = 300 * 1024;
 /// How long it is kept.
 const KEPT_SECS: i64 = 30 * 24 * 3600;
-/// BatchGetItem's limit.
 const MAX_KEYS: usize = 100;
 
 impl Store for DynamoStore {
@@ -137,9 +136,9 @@ impl Store for DynamoStore {
 fn add(open: &mut Open, item: &Item) -> Result<(), UnreadableError> {
     let sort = get_text(item, SK).unwrap_or_default();
     match sort.split_once('#').map(|(kind, _)| kind) {
-        Some("job") => open.jobs.push(read_job(item)?),
-        Some("runner") => open.runners.push(read_runner(item)?),
-        Some("hold") => open.holds.push(read_hold(item)?),
+        Some("job") => open.add_job(read_job(item)?),
+        Some("runner") => open.add_runner(read_runner(item)?),
+        Some("hold") => open.add_hold(read_hold(item)?),
         Some("level") => {
             let (bucket, level) = read_level(item)?;
             open.levels.insert(bucket, level);

@@ -9,7 +9,7 @@ mod runner;
 
 use ecsrunner_core::id::ParseIdError;
 use ecsrunner_core::reason::{Code, Reason};
-use ecsrunner_core::timeline::Timeline;
+use ecsrunner_core::records::timeline::Timeline;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -35,7 +35,7 @@ pub(super) enum UnreadableError {
     #[error("{what} `{value}` is not known")]
     Unknown { what: &'static str, value: String },
     #[error(transparent)]
-    Size(#[from] ecsrunner_core::class::size::SizeError),
+    Size(#[from] ecsrunner_core::rules::class::size::SizeError),
     #[error(transparent)]
     Time(#[from] jiff::Error),
 }

@@ -4,7 +4,7 @@ use aws_sdk_dynamodb::types::{
     AttributeDefinition, BillingMode, GlobalSecondaryIndex, KeySchemaElement, KeyType, Projection,
     ProjectionType, ScalarAttributeType, TimeToLiveSpecification,
 };
-use ecsrunner_core::boot::attribute;
+use ecsrunner_core::wire::boot::attribute;
 use ecsrunner_engine::ports::store::StoreError;
 
 use super::DynamoStore;

@@ -22,9 +22,7 @@ pub trait Transport: Send + Sync + 'static {
 /// An answer of DynamoDB's JSON protocol.
 #[derive(Clone, Debug)]
 pub struct Answer {
-    /// The HTTP status.
     pub status: u16,
-    /// The JSON body.
     pub body: Vec<u8>,
 }
 

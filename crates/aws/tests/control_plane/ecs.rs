@@ -3,13 +3,13 @@ use std::sync::Arc;
 
 use ecsrunner_aws::ecs::definition::{TaskDefinitions, Variant};
 use ecsrunner_aws::ecs::{EcsTasks, Fleet, Network};
-use ecsrunner_core::class::size::{Arch, Size};
-use ecsrunner_core::cost::Market;
 use ecsrunner_core::id::{ClassName, Deployment, JobId, PoolId, Repository, RunnerName, SubnetId, TaskId};
-use ecsrunner_core::labels::Labels;
-use ecsrunner_core::placement::Placement;
-use ecsrunner_core::pool::Scope;
-use ecsrunner_core::runner::RunnerFacts;
+use ecsrunner_core::records::runner::RunnerFacts;
+use ecsrunner_core::rules::class::size::{Arch, Size};
+use ecsrunner_core::rules::cost::Market;
+use ecsrunner_core::rules::labels::Labels;
+use ecsrunner_core::rules::placement::Placement;
+use ecsrunner_core::rules::pool::Scope;
 use ecsrunner_engine::ports::compute::{ClientToken, Compute, ComputeError, TaskOrder};
 use serde_json::{Value, json};
 

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use ecsrunner_aws::ecs::{EcsTasks, event};
-use ecsrunner_core::cost::Market;
-use ecsrunner_core::event::{StopCause, TaskChange, TaskEvent};
-use ecsrunner_core::exit::AgentExit;
+use ecsrunner_core::decide::sweep::SeenStatus;
 use ecsrunner_core::id::{SubnetId, TaskId};
-use ecsrunner_core::placement::Placement;
-use ecsrunner_core::sweep::SeenStatus;
+use ecsrunner_core::rules::cost::Market;
+use ecsrunner_core::rules::placement::Placement;
+use ecsrunner_core::wire::event::{StopCause, TaskChange, TaskEvent};
+use ecsrunner_core::wire::exit::AgentExit;
 use ecsrunner_engine::ports::compute::{ClientToken, Compute, ComputeError, TaskOrder};
 use ecsrunner_sim::ecs::{
     CallFault, Durations, FakeEcs, FaultAnswer, Options, Provider, Rate, Rates, Shortage, TaskDefinition,

@@ -1,9 +1,9 @@
 use std::collections::BTreeMap;
 
 use ecsrunner_aws::store::{DynamoStore, Tables};
-use ecsrunner_core::boot::TaskRole;
 use ecsrunner_core::id::{Deployment, Epoch, TaskId};
-use ecsrunner_engine::ports::store::{Lease, Revocation, Store, StoreError};
+use ecsrunner_core::wire::boot::TaskRole;
+use ecsrunner_engine::ports::store::{Leases, Revocation, Store, StoreError};
 use serde_json::{Value, json};
 
 use crate::aws::Aws;

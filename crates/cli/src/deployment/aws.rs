@@ -12,15 +12,16 @@ use ecsrunner_aws::parameters::{Configuration, DeploymentFacts, Parameters, Para
 use ecsrunner_aws::queue::SqsQueue;
 use ecsrunner_aws::secrets::{Freshness, Secrets};
 use ecsrunner_aws::store::DynamoStore;
-use ecsrunner_core::event::{Event, Keys, RetryRequest, StopRequest};
 use ecsrunner_core::id::{DeliveryId, Deployment as DeploymentName, JobId, Repository, RunnerName, TaskId};
-use ecsrunner_core::job::JobRecord;
-use ecsrunner_core::plan::Open;
-use ecsrunner_core::runner::Runner;
+use ecsrunner_core::records::job::JobRecord;
+use ecsrunner_core::records::open::Open;
+use ecsrunner_core::records::runner::Runner;
+use ecsrunner_core::wire::event::{Event, Keys, RetryRequest, StopRequest};
+use ecsrunner_engine::commit::commit_event;
 use ecsrunner_engine::ports::queue::Queue;
-use ecsrunner_engine::ports::store::{History, Lease, Page, Progress, Store};
+use ecsrunner_engine::ports::store::{History, Leases, Page, Progress, Store};
 use ecsrunner_engine::view::{ClassView, JobView, OutcomeView, RunnerView};
-use ecsrunner_engine::{Ruleset, chain, facts};
+use ecsrunner_engine::{Ruleset, chain};
 use ecsrunner_github::Client;
 use futures::future::try_join_all;
 use jiff::Timestamp;
@@ -97,7 +98,7 @@ impl AwsDeployment {
         let open = self.open().await?;
         let past = past.await?;
         let gone: HashSet<&str> = past.iter().map(|runner| runner.name.as_str()).collect();
-        let open = open.runners.iter().map(|runner| RunnerView::open(runner, now));
+        let open = open.runners.values().map(|runner| RunnerView::open(runner, now));
         let open = open.filter(|runner| runner.is_admitted(query) && !gone.contains(runner.name.as_str()));
         let open: Vec<RunnerView> = open.collect();
         Ok(open.into_iter().chain(past).collect())
@@ -113,7 +114,7 @@ impl AwsDeployment {
         // Of a job that is in both, the longer time line is the later word: it has
         // ended since, or is open again and history's index does not know it yet.
         let stages: HashMap<u64, usize> = past.iter().map(|job| (job.id, job.timeline.len())).collect();
-        let open: Vec<JobView> = open.jobs.iter().map(JobView::open).collect();
+        let open: Vec<JobView> = open.jobs.values().map(JobView::open).collect();
         let open = open.into_iter().filter(|job| {
             let is_later = stages.get(&job.id).is_none_or(|stages| job.timeline.len() > *stages);
             is_later && job.is_admitted(query)
@@ -186,7 +187,7 @@ impl AwsDeployment {
 
     /// Records what the operator wants, and has the control plane look at once.
     async fn write(&self, event: &Event) -> Result<OutcomeView, Failure> {
-        let written = facts::write(&self.store, event, None, &self.rules()).await;
+        let written = commit_event(&self.store, event, None, &self.rules()).await;
         let recorded = written.map_err(|fault| Failure::of_aws(fault.error))?;
         if recorded.replan {
             self.wake_or_say().await;

@@ -45,7 +45,6 @@ impl Pages {
         Self(pages(&api.to_string()))
     }
 
-    /// A job's.
     pub(crate) fn job(&self, repository: &str, run: u64, job: u64) -> String {
         format!("{}/{repository}/actions/runs/{run}/job/{job}", self.0)
     }

@@ -104,7 +104,6 @@ impl LocalServer {
         self.get("status", &Query::default(), None).await
     }
 
-    /// The server's release.
     pub(crate) async fn version(&self) -> Result<String, Failure> {
         let url = format!("{}/healthz", self.url);
         let told: Health = self.answer(&url, self.http.get(&url)).await?;
@@ -170,7 +169,6 @@ impl LocalServer {
         self.answer(&url, self.http.get(&url).query(&parameters)).await
     }
 
-    /// Has something changed.
     async fn post<T: DeserializeOwned>(&self, path: &str, body: &Value, what: &str) -> Result<T, Failure> {
         let token = self.attachment(what)?.token.expose_secret();
         let url = format!("{}/api/v1/{path}", self.url);

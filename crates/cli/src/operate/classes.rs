@@ -5,8 +5,8 @@ use std::io::Read;
 use std::path::Path;
 
 use anyhow::{Context, anyhow};
-use ecsrunner_core::class::{Catalogue, ClassEntry};
-use ecsrunner_core::cost::PRICES_AS_OF;
+use ecsrunner_core::rules::class::{Catalogue, ClassEntry};
+use ecsrunner_core::rules::cost::PRICES_AS_OF;
 use ecsrunner_engine::view::ClassView;
 use serde::Serialize;
 use serde_json::Value;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use ecsrunner_aws::operate::{OperateError, Quota, TaskInfo};
-use ecsrunner_core::cost::Market;
+use ecsrunner_core::rules::cost::Market;
 use ecsrunner_engine::view::{ClassView, RunnerView};
 use serde::Serialize;
 
@@ -52,7 +52,6 @@ struct Limit {
     in_use: f64,
     /// `null` where it is not known, or there is none.
     limit: Option<f64>,
-    /// What sets it.
     set_by: String,
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use ecsrunner_core::cost::PRICES_AS_OF;
+use ecsrunner_core::rules::cost::PRICES_AS_OF;
 use ecsrunner_engine::view::{JobView, RunnerView};
 use jiff::Timestamp;
 use serde::Serialize;

@@ -17,7 +17,6 @@ use crate::output::{self, clean, print};
 /// What a look at one part found.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 struct Check {
-    /// The part.
     name: &'static str,
     state: State,
     /// What was found, in one line.

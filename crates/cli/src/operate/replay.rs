@@ -12,8 +12,8 @@ mod told;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow};
-use ecsrunner_core::event::Event;
-use ecsrunner_core::settings::{Settings, SettingsEntry};
+use ecsrunner_core::rules::settings::{Settings, SettingsEntry};
+use ecsrunner_core::wire::event::Event;
 use ecsrunner_engine::Ruleset;
 use ecsrunner_local::config::Config;
 use jiff::Timestamp;

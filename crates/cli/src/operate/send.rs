@@ -4,13 +4,12 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use aws_lc_rs::hmac;
-use ecsrunner_core::webhook::MAX_BODY_BYTES;
+use ecsrunner_core::wire::webhook::MAX_BODY_BYTES;
 
 use crate::arguments::SendWebhook;
 use crate::exit::Failure;
 use crate::output::{clean, is_for_people, print};
 
-/// GitHub's own.
 const LIMIT: Duration = Duration::from_secs(10);
 
 pub(super) async fn send(arguments: &SendWebhook) -> Result<(), Failure> {

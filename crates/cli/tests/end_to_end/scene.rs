@@ -116,7 +116,6 @@ impl Scene {
         scene
     }
 
-    /// Writes the configuration.
     fn configure(&self) {
         let Setup { repositories, top, limits, classes, listener, .. } = &self.setup;
         let github = if self.setup.app.is_empty() {
@@ -138,7 +137,6 @@ impl Scene {
         fs::write(self.config(), config).unwrap();
     }
 
-    /// GitHub's API.
     pub(crate) fn github_url(&self) -> &str {
         self.fake.url()
     }

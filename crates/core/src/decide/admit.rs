@@ -1,12 +1,13 @@
 //! Whether a queued job is ours, allowed and served by a class: labels → class → pool.
 
-use crate::class::{Catalogue, Class};
 use crate::id::ClassName;
-use crate::job::{JobFacts, Place};
-use crate::policy::{Refusal, Subject};
-use crate::pool::Pool;
 use crate::reason::{Code, Reason};
-use crate::settings::Settings;
+use crate::records::job::Assignment;
+use crate::rules::class::{Catalogue, Class};
+use crate::rules::policy::{Refusal, Subject};
+use crate::rules::pool::Pool;
+use crate::rules::settings::Settings;
+use crate::wire::job::JobFacts;
 
 /// Finds the place of a job, or the reason why it has none here.
 ///
@@ -18,7 +19,7 @@ pub fn admit(
     private: Option<bool>,
     settings: &Settings,
     catalogue: &Catalogue,
-) -> Result<Place, Reason> {
+) -> Result<Assignment, Reason> {
     let labels = &facts.labels;
     if labels.is_empty() {
         // GitHub gives such a job to any runner of its group: it must match none of ours.
@@ -48,7 +49,7 @@ pub fn admit(
         ));
     }
     let scope = settings.registration.scope(&facts.repository);
-    Ok(Place { class: class.name.clone(), pool: Pool { scope, labels: labels.clone() }.id() })
+    Ok(Assignment { class: class.name.clone(), pool: Pool { scope, labels: labels.clone() }.id() })
 }
 
 fn class_of<'a>(facts: &JobFacts, catalogue: &'a Catalogue) -> Result<&'a Class, Reason> {
@@ -94,7 +95,7 @@ mod tests {
     fn judge(repository: &str, private: bool, labels: &[&str]) -> String {
         let facts = job_facts(7, repository, labels);
         match admit(&facts, Some(private), &settings(), &catalogue()) {
-            Ok(place) => format!("{}", place.class),
+            Ok(assignment) => format!("{}", assignment.class),
             Err(reason) => format!("{}: {reason}", reason.code().as_str()),
         }
     }

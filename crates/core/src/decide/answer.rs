@@ -5,10 +5,12 @@
 
 use jiff::Timestamp;
 
-use super::{Custody, Ending, EndingKind, RegistrationLeft, Retry, Runner, RunnerState, Task, TaskLeft};
 use crate::id::{RunnerId, TaskId};
-use crate::placement::Placement;
 use crate::reason::Reason;
+use crate::records::runner::{
+    Custody, Ending, EndingKind, RegistrationLeft, Retry, Runner, RunnerState, Task, TaskLeft,
+};
+use crate::rules::placement::Placement;
 
 impl Runner {
     /// `RunTask` was accepted.

@@ -5,8 +5,9 @@
 //! of their own: the next plan sees the level. Nothing is remembered here
 //! between two plans.
 
+pub mod choose;
 mod launcher;
-mod places;
+mod slots;
 mod pool;
 
 use std::collections::{HashMap, HashSet};
@@ -14,18 +15,19 @@ use std::fmt;
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::class::size::Size;
-use crate::hold::Hold;
 use crate::id::{Account, ClassName, Epoch, JobId, PoolId, Repository, RunnerName, SubnetId, Version};
-use crate::job::{Job, JobState, TakenBy};
-use crate::labels::Labels;
-use crate::pace::{Bucket, Level};
-use crate::placement::Placement;
-use crate::pool::Scope;
 use crate::reason::{Code, Reason};
-use crate::record::Rules;
-use crate::runner::{EndingKind, Runner, RunnerFacts, RunnerStage, RunnerState};
-use crate::timeline::Timeline;
+use crate::records::job::{Job, JobState};
+use crate::records::open::Open;
+use crate::records::runner::{EndingKind, Runner, RunnerFacts, RunnerStage, RunnerState};
+use crate::records::timeline::Timeline;
+use crate::rules::Rules;
+use crate::rules::class::size::Size;
+use crate::rules::labels::Labels;
+use crate::rules::pace::{Bucket, Level};
+use crate::rules::placement::Placement;
+use crate::rules::pool::Scope;
+use crate::wire::job::TakenBy;
 use launcher::Launcher;
 use pool::PoolLevel;
 
@@ -49,23 +51,6 @@ const DOUBTS_WITHIN: SignedDuration = SignedDuration::from_mins(1);
 const LONGEST_PAUSE: SignedDuration = SignedDuration::from_hours(1);
 
 const NEVER_STARTED: &str = "its task was accepted, and its container never ran";
-
-/// Everything that is open.
-#[derive(Clone, Default, Debug)]
-pub struct Open {
-    /// Jobs.
-    pub jobs: Vec<Job>,
-    /// Runners.
-    pub runners: Vec<Runner>,
-    /// What launches are held back for.
-    pub holds: Vec<Hold>,
-    /// The buckets that are not untouched.
-    pub levels: HashMap<Bucket, Level>,
-    /// Records that cannot be read, and stay where they are for a person to look at.
-    pub unreadable: usize,
-    /// How many of them are runners'. Each takes a place in the deployment's limit.
-    pub unreadable_runners: usize,
-}
 
 /// What launches draw on beside the limits.
 #[derive(Clone, Copy)]
@@ -94,7 +79,6 @@ impl Default for Means<'_> {
 pub struct Plan {
     /// Runners to launch, the oldest job's first.
     pub launches: Vec<Launch>,
-    /// Runners to retire.
     pub retirements: Vec<Retirement>,
     /// Runners that are surplus from now on, or no longer.
     pub marks: Vec<Mark>,
@@ -113,7 +97,6 @@ pub struct Plan {
 /// Slots taken from a bucket, valid while its level is as it was.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Draw {
-    /// Which.
     pub bucket: Bucket,
     /// Its level when the plan was made.
     pub before: Option<Level>,
@@ -131,7 +114,6 @@ pub struct Launch {
     pub job_version: Version,
     /// What to launch; the name is given when it is reserved.
     pub order: Order,
-    /// Why.
     pub reason: Reason,
 }
 
@@ -203,18 +185,15 @@ impl Order {
 /// A runner to retire.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Retirement {
-    /// Which.
     pub runner: RunnerName,
     /// What its ending is called.
     pub kind: EndingKind,
-    /// Why.
     pub reason: Reason,
 }
 
 /// A runner's surplus begins or ends.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Mark {
-    /// Which.
     pub runner: RunnerName,
     /// Since when it is surplus; `None` for no longer.
     pub surplus_since: Option<Timestamp>,
@@ -223,9 +202,7 @@ pub struct Mark {
 /// A job that waits for a reason not recorded yet.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Wait {
-    /// Which.
     pub job: JobId,
-    /// Why.
     pub reason: Reason,
 }
 
@@ -234,7 +211,6 @@ pub struct Wait {
 pub enum Question {
     /// Whether a job is still queued.
     Job {
-        /// Which.
         job: JobId,
         /// The runner that completed an unnamed job, where that is why.
         on_behalf_of: Option<RunnerName>,
@@ -249,13 +225,13 @@ pub enum Question {
 #[must_use]
 pub fn plan(open: &Open, rules: Rules<'_>, means: Means<'_>, now: Timestamp) -> Plan {
     let mut plan = Plan::default();
-    let taken: HashSet<JobId> = open.runners.iter().filter_map(Runner::names_job).collect();
+    let taken: HashSet<JobId> = open.runners.values().filter_map(Runner::names_job).collect();
     let mut levels: HashMap<&PoolId, PoolLevel<'_>> = HashMap::new();
-    for runner in &open.runners {
+    for runner in open.runners.values() {
         levels.entry(&runner.facts.pool).or_default().add_runner(runner, now);
     }
-    for job in &open.jobs {
-        let JobState::Queued { place, wait } = &job.state else { continue };
+    for job in open.jobs.values() {
+        let JobState::Queued { assignment, wait } = &job.state else { continue };
         if taken.contains(&job.id()) {
             continue;
         }
@@ -263,7 +239,7 @@ pub fn plan(open: &Open, rules: Rules<'_>, means: Means<'_>, now: Timestamp) -> 
             plan.ask(question, job.asked_at, now);
             continue;
         }
-        levels.entry(&place.pool).or_default().jobs.push(job);
+        levels.entry(&assignment.pool).or_default().jobs.push(job);
     }
     doubt_jobs(open, rules, now, &mut plan);
     let mut deficits = Vec::new();
@@ -301,10 +277,8 @@ fn unadmitted(job: &Job, wait: &Reason) -> Option<Question> {
 /// Jobs whose webhooks may have been lost: their runner has ended and nothing
 /// was heard of them, or they have been queued for long.
 fn doubt_jobs(open: &Open, rules: Rules<'_>, now: Timestamp, plan: &mut Plan) {
-    let runners: HashMap<&RunnerName, &Runner> =
-        open.runners.iter().map(|runner| (runner.name(), runner)).collect();
     let mut due = Vec::new();
-    for job in &open.jobs {
+    for job in open.jobs.values() {
         let since = job.timeline.latest();
         let doubted = match &job.state {
             JobState::Waiting => since + SILENCE_OF_QUEUED,
@@ -318,7 +292,7 @@ fn doubt_jobs(open: &Open, rules: Rules<'_>, now: Timestamp, plan: &mut Plan) {
             {
                 since + SILENCE_OF_OTHERS
             }
-            JobState::InProgress { runner: TakenBy::Ours(name), .. } => match runners.get(name) {
+            JobState::InProgress { runner: TakenBy::Ours(name), .. } => match open.runners.get(name) {
                 None => since + SILENCE_OF_ENDED,
                 Some(runner) => match runner.stopped_at() {
                     Some(stopped) => stopped.max(since) + SILENCE_OF_ENDED,
@@ -339,7 +313,7 @@ fn doubt_jobs(open: &Open, rules: Rules<'_>, now: Timestamp, plan: &mut Plan) {
     }
     // What has ended in silence comes before what merely waits.
     due.sort_unstable();
-    let lately = open.jobs.iter().filter_map(|job| job.asked_at).filter(|at| now < *at + DOUBTS_WITHIN);
+    let lately = open.jobs.values().filter_map(|job| job.asked_at).filter(|at| now < *at + DOUBTS_WITHIN);
     let free = MAX_DOUBTS.saturating_sub(lately.clone().count());
     if due.len() > free {
         plan.wake_at(lately.min().unwrap_or(now) + DOUBTS_WITHIN);
@@ -351,7 +325,7 @@ fn doubt_jobs(open: &Open, rules: Rules<'_>, now: Timestamp, plan: &mut Plan) {
 /// A runner that took its configuration lives as long as its agent, and no
 /// longer than every limit of the agent's together.
 fn retire_overdue(open: &Open, rules: Rules<'_>, now: Timestamp, plan: &mut Plan) {
-    for runner in &open.runners {
+    for runner in open.runners.values() {
         let overdue = match &runner.state {
             RunnerState::Reserved { .. } => continue,
             // Its agent, which would end by itself, has not even begun.
@@ -360,7 +334,7 @@ fn retire_overdue(open: &Open, rules: Rules<'_>, now: Timestamp, plan: &mut Plan
                 let limit = rules.settings.limits.longest_start();
                 (started + limit, EndingKind::BootFailed, Reason::with(Code::BootFailed, NEVER_STARTED))
             }
-            RunnerState::Ending(ending) if ending.kind.overrides_job() || !runner.holds_place() => continue,
+            RunnerState::Ending(ending) if ending.kind.overrides_job() || !runner.holds_slot() => continue,
             _ => {
                 let booted = runner.timeline.at(RunnerStage::Booted);
                 let Some(started) = booted.or_else(|| runner.launched_at()) else { continue };

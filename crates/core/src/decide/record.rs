@@ -1,59 +1,17 @@
 //! An event becomes facts: in any order, any number of times.
 //!
-//! What is to be done about the facts does not belong here but in [`crate::plan`].
+//! What is to be done about the facts does not belong here but in [`crate::decide::plan`].
 
 mod job;
 mod operator;
 mod runner;
 
-use crate::class::Catalogue;
-use crate::event::{Event, JobOutcome, JobReason};
-use crate::hold::{Held, Hold};
-use crate::job::{EndedJob, Job, JobRecord};
 use crate::reason::{Code, Reason};
-use crate::runner::{EndedRunner, Runner, Served};
-use crate::settings::Settings;
-
-/// What the store has of an event's [`crate::event::Keys`].
-#[derive(Clone, Default, Debug)]
-pub struct Records {
-    /// The job.
-    pub job: Option<JobRecord>,
-    /// The runner, if it is open.
-    pub runner: Option<Runner>,
-}
-
-/// The rules by which events are judged.
-#[derive(Clone, Copy, Debug)]
-pub struct Rules<'a> {
-    /// The deployment's settings.
-    pub settings: &'a Settings,
-    /// Its classes.
-    pub catalogue: &'a Catalogue,
-}
-
-/// One write. Each carries the version that it makes: the store holds the
-/// record to the version before.
-#[derive(Clone, PartialEq, Debug)]
-#[expect(clippy::large_enum_variant, reason = "few and short-lived, and most are the large one")]
-pub enum Change {
-    /// An open job, new or changed.
-    Job(Job),
-    /// A job that was open, or never known, is history.
-    JobEnded(EndedJob),
-    /// More became known of a job in history.
-    JobAmended(EndedJob),
-    /// A job that history held as refused is open again.
-    JobReopened(Job),
-    /// An open runner, new or changed.
-    Runner(Runner),
-    /// A runner is gone.
-    RunnerGone(Box<EndedRunner>),
-    /// Launches are held back: the latest word stands, whatever was there before.
-    Hold(Hold),
-    /// Launches are no longer held back.
-    Released(Held),
-}
+use crate::records::change::{Change, Records};
+use crate::records::job::JobRecord;
+use crate::records::runner::Served;
+use crate::rules::Rules;
+use crate::wire::event::{Event, JobOutcome, JobReason};
 
 /// What an event came to.
 #[derive(Clone, PartialEq, Debug)]
@@ -78,7 +36,6 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    /// The reason.
     #[must_use]
     pub fn reason(&self) -> &Reason {
         match self {
@@ -110,7 +67,6 @@ impl Recorded {
     }
 }
 
-/// Records an event.
 #[must_use]
 pub fn record(event: &Event, records: &Records, rules: Rules<'_>) -> Recorded {
     match event {

@@ -3,7 +3,9 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Custody, EndedRunner, Ending, RegistrationLeft, Runner, RunnerStage, RunnerState, TaskLeft};
+use crate::records::runner::{
+    Custody, EndedRunner, Ending, RegistrationLeft, Runner, RunnerStage, RunnerState, TaskLeft,
+};
 
 /// How long the missing half of a completion's proof is waited for before
 /// GitHub is asked.
@@ -27,7 +29,6 @@ pub enum Step {
     Revoke,
     /// Delete its registration, found by id or by name.
     DeleteRegistration,
-    /// Stop its task.
     StopTask,
     /// Move it to history: everything is clean.
     Finish,
@@ -36,7 +37,6 @@ pub enum Step {
 /// The next step, or the time from which there is one.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Next {
-    /// Do this.
     Now(Step),
     /// Nothing before then, unless an event comes first.
     At(Timestamp),

@@ -13,11 +13,11 @@ use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::event::StopCause;
 use crate::id::{RunnerName, TaskId};
-use crate::plan::Open;
-use crate::pool::Scope;
-use crate::runner::RunnerStage;
+use crate::records::open::Open;
+use crate::records::runner::RunnerStage;
+use crate::rules::pool::Scope;
+use crate::wire::event::StopCause;
 
 /// How often to sweep while something is open, or deliveries are left to go through.
 const PERIOD: SignedDuration = SignedDuration::from_mins(1);
@@ -32,11 +32,9 @@ const STUCK: SignedDuration = SignedDuration::from_hours(1);
 /// A task as the compute service has it now.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct SeenTask {
-    /// Its id.
     pub task: TaskId,
     /// The runner that it is tagged with.
     pub runner: RunnerName,
-    /// Where it stands.
     pub status: SeenStatus,
 }
 
@@ -45,9 +43,7 @@ pub struct SeenTask {
 pub enum SeenStatus {
     /// Accepted; its container does not run yet.
     Pending,
-    /// Its container runs.
     Running,
-    /// It has stopped.
     Stopped(StopCause),
 }
 
@@ -83,7 +79,6 @@ pub struct SweepProgress {
 /// A registration scope that has, or lately had, runners of ours.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct KnownScope {
-    /// Which.
     pub scope: Scope,
     /// When an open runner was last registered there.
     pub seen_at: Timestamp,
@@ -135,7 +130,7 @@ pub fn is_due(progress: &SweepProgress, open_is_empty: bool, now: Timestamp) -> 
 /// How many runners have been ending for so long that something must hold them up.
 #[must_use]
 pub fn stuck(open: &Open, now: Timestamp) -> usize {
-    let ending = open.runners.iter().filter(|runner| runner.stage() == RunnerStage::Ending);
+    let ending = open.runners.values().filter(|runner| runner.stage() == RunnerStage::Ending);
     ending
         .filter_map(|runner| runner.timeline.last_at(RunnerStage::Ending))
         .filter(|since| *since + STUCK <= now)

@@ -3,21 +3,16 @@
 //! placement without capacity.
 //!
 //! A hold is a record among what is open, so that whichever process plans next
-//! knows it. Which launches it holds back is decided in [`crate::plan`].
+//! knows it. Which launches it holds back is decided in [`crate::decide::plan`].
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::class::size::Arch;
 use crate::id::ClassName;
-use crate::placement::Placement;
-use crate::plan::Open;
-use crate::pool::Scope;
-use crate::reason::{Code, Reason};
-use crate::record::Change;
-use crate::runner::{Custody, EndingKind, Runner, RunnerStage, RunnerState, Served};
+use crate::rules::class::size::Arch;
+use crate::rules::placement::Placement;
+use crate::rules::pool::Scope;
 
 /// How long a refused scope, or a class whose breaker is open, stands before
 /// one probe is made.
@@ -31,12 +26,10 @@ const LONGEST_CAPACITY_WAIT: SignedDuration = SignedDuration::from_mins(5);
 const FAULT_WAIT: SignedDuration = SignedDuration::from_millis(500);
 /// Faults further apart are not in a row.
 const ROW: SignedDuration = SignedDuration::from_hours(1);
-/// A hold that nobody has had reason to probe for so long is forgotten.
-const FORGET: SignedDuration = SignedDuration::from_hours(24);
 const WORDS_CHARS: usize = 160;
 
 /// What is held back.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub enum Held {
     /// Registrations in a scope.
     Scope(Scope),
@@ -44,7 +37,6 @@ pub enum Held {
     Class(ClassName),
     /// Launches into a placement.
     Placement {
-        /// Market and subnet.
         placement: Placement,
         /// x64 and arm64 are capacities of their own.
         arch: Arch,
@@ -88,12 +80,6 @@ impl Hold {
         Self { held, failures, words, latest: at, not_before: at + wait }
     }
 
-    /// Whether it holds this placement.
-    #[must_use]
-    pub fn holds_placement(&self, placement: &Placement, arch: Arch) -> bool {
-        matches!(&self.held, Held::Placement { placement: held, arch: of } if held == placement && *of == arch)
-    }
-
     /// Whether a person may have to act: GitHub refuses, or a class does not come up.
     #[must_use]
     pub fn is_alarming(&self) -> bool {
@@ -107,82 +93,10 @@ impl Hold {
     }
 }
 
-/// What the open runners tell of holds that is not recorded yet. The same
-/// runners tell nothing new a second time.
-#[must_use]
-pub fn learn(open: &Open, now: Timestamp) -> Vec<Change> {
-    let mut lessons: Vec<Lesson> = open.runners.iter().flat_map(lessons_of).collect();
-    // A success of the same instant comes first: the fault is what stays.
-    lessons.sort_by_key(|lesson| (lesson.at, lesson.fault.is_some()));
-    let recorded: HashMap<&Held, &Hold> = open.holds.iter().map(|hold| (&hold.held, hold)).collect();
-    let old = open.holds.iter().filter(|hold| now.duration_since(hold.not_before) > FORGET);
-    let mut learnt: HashMap<Held, Option<Hold>> = old.map(|hold| (hold.held.clone(), None)).collect();
-    for Lesson { held, at, fault } in lessons {
-        let before = match learnt.get(&held) {
-            Some(hold) => hold.clone(),
-            None => recorded.get(&held).map(|hold| (*hold).clone()),
-        };
-        if before.as_ref().is_some_and(|hold| at <= hold.latest) {
-            continue;
-        }
-        let after = fault.map(|words| Hold::after(before.as_ref(), held.clone(), &words, at));
-        learnt.insert(held, after);
+impl Held {
+    /// A placement's shortage for one architecture.
+    #[must_use]
+    pub fn placement(placement: Placement, arch: Arch) -> Self {
+        Self::Placement { placement, arch }
     }
-    let mut changes: Vec<Change> = learnt
-        .into_iter()
-        .filter(|(held, hold)| recorded.get(held).copied() != hold.as_ref())
-        .map(|(held, hold)| hold.map_or(Change::Released(held), Change::Hold))
-        .collect();
-    changes.sort_by_key(|change| format!("{change:?}"));
-    changes
 }
-
-/// Something that a runner's fate tells of its class or placement.
-struct Lesson {
-    held: Held,
-    at: Timestamp,
-    fault: Option<String>,
-}
-
-fn lessons_of(runner: &Runner) -> Vec<Lesson> {
-    let class = Held::Class(runner.facts.class.clone());
-    let placement = Held::placement(runner.placement.clone(), runner.facts.size.arch());
-    let mut lessons = Vec::new();
-    if let Some(at) = runner.timeline.at(RunnerStage::Booted) {
-        lessons.push(Lesson { held: placement.clone(), at, fault: None });
-    }
-    if let Some(at) = runner.timeline.at(RunnerStage::Busy) {
-        lessons.push(Lesson { held: class.clone(), at, fault: None });
-    }
-    let RunnerState::Ending(ending) = &runner.state else { return lessons };
-    let Some(at) = runner.stopped_at() else { return lessons };
-    let words = || ending.note.as_ref().map_or_else(|| ending.kind.as_str().to_owned(), fault_words);
-    // A container that ran and was handed nothing waited for GitHub, not for itself.
-    let waited = ending.custody == Custody::Unissued && runner.timeline.at(RunnerStage::Booted).is_some();
-    let short = ending.note.as_ref().is_some_and(|note| note.code() == Code::NoCapacity);
-    let ours = matches!(ending.kind, EndingKind::BootFailed | EndingKind::AgentCrashed);
-    if short && runner.task().is_some() {
-        lessons.push(Lesson { held: placement, at, fault: Some(words()) });
-    } else if ours
-        && !short
-        && !waited
-        && ending.served == Served::Nothing
-        && !is_githubs(ending.note.as_ref())
-    {
-        lessons.push(Lesson { held: class, at, fault: Some(words()) });
-    }
-    lessons
-}
-
-fn fault_words(note: &Reason) -> String {
-    note.detail().map_or_else(|| note.text(), str::to_owned)
-}
-
-/// Whether GitHub is at fault, whatever the class. A refused registration holds
-/// its scope; a session that GitHub does not give holds nothing.
-fn is_githubs(note: Option<&Reason>) -> bool {
-    note.is_some_and(|note| matches!(note.code(), Code::ScopeHeld | Code::NoSession))
-}
-
-#[cfg(test)]
-mod tests;

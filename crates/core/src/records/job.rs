@@ -4,43 +4,10 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use crate::id::{ClassName, JobId, PoolId, Repository, RunId, RunnerName, Version};
-use crate::labels::Labels;
+use crate::id::{ClassName, JobId, PoolId, Version};
 use crate::reason::Reason;
-use crate::timeline::Timeline;
-
-/// What GitHub said of a job, and never changes.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct JobFacts {
-    /// GitHub's id.
-    pub id: JobId,
-    /// The run that it belongs to.
-    pub run: RunId,
-    /// The run's attempt, from 1.
-    pub attempt: u32,
-    /// The repository.
-    pub repository: Repository,
-    /// The name in GitHub's pages, cut at [`JobFacts::NAME_CHARS`].
-    pub name: Arc<str>,
-    /// The workflow's name, cut likewise.
-    pub workflow: Option<Arc<str>>,
-    /// The labels of `runs-on`.
-    pub labels: Labels,
-}
-
-impl JobFacts {
-    /// Characters of a name that are kept.
-    pub const NAME_CHARS: usize = 60;
-
-    /// A name, cut to what is kept.
-    #[must_use]
-    pub fn cut(name: &str) -> Arc<str> {
-        match name.char_indices().nth(Self::NAME_CHARS) {
-            None => Arc::from(name),
-            Some((end, _)) => Arc::from(&name[..end]),
-        }
-    }
-}
+use crate::records::timeline::Timeline;
+use crate::wire::job::{Conclusion, JobFacts, TakenBy};
 
 /// The stages of a job's time line.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -51,14 +18,12 @@ pub enum JobStage {
     Queued,
     /// A runner executes it.
     InProgress,
-    /// It ended.
     Completed,
     /// It is not served here.
     Refused,
 }
 
 impl JobStage {
-    /// Every stage.
     pub const ALL: [Self; 5] =
         [Self::Waiting, Self::Queued, Self::InProgress, Self::Completed, Self::Refused];
 
@@ -75,50 +40,9 @@ impl JobStage {
     }
 }
 
-/// Which runner executes a job.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum TakenBy {
-    /// One whose name follows our grammar.
-    Ours(RunnerName),
-    /// Somebody else's, or GitHub did not name it.
-    Other(Option<Arc<str>>),
-}
-
-impl TakenBy {
-    /// The runner that GitHub named.
-    #[must_use]
-    pub fn from_name(name: Option<&str>) -> Self {
-        match name.filter(|name| !name.is_empty()) {
-            None => Self::Other(None),
-            Some(name) => match RunnerName::parse(name) {
-                Ok(name) => Self::Ours(name),
-                Err(_) => Self::Other(Some(JobFacts::cut(name))),
-            },
-        }
-    }
-
-    /// Its name, where GitHub gave one.
-    #[must_use]
-    pub fn name(&self) -> Option<&str> {
-        match self {
-            Self::Ours(name) => Some(name.as_str()),
-            Self::Other(name) => name.as_deref(),
-        }
-    }
-
-    /// Our runner's name.
-    #[must_use]
-    pub fn ours(&self) -> Option<&RunnerName> {
-        match self {
-            Self::Ours(name) => Some(name),
-            Self::Other(_) => None,
-        }
-    }
-}
-
 /// Where an admitted job belongs.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Place {
+pub struct Assignment {
     /// The class that serves it.
     pub class: ClassName,
     /// The pool whose runners can take it.
@@ -130,7 +54,6 @@ pub struct Place {
 pub struct Job {
     /// What GitHub said of it.
     pub facts: Arc<JobFacts>,
-    /// The record's version.
     pub version: Version,
     /// When GitHub made it: the oldest is served first.
     pub created_at: Timestamp,
@@ -138,7 +61,6 @@ pub struct Job {
     pub timeline: Timeline<JobStage>,
     /// When GitHub was last asked about it.
     pub asked_at: Option<Timestamp>,
-    /// Where it stands.
     pub state: JobState,
 }
 
@@ -149,34 +71,30 @@ pub enum JobState {
     Waiting,
     /// It waits for a runner, for this reason.
     Queued {
-        /// Class and pool.
-        place: Place,
+        assignment: Assignment,
         /// Why it still waits.
         wait: Reason,
     },
     /// A runner executes it.
     InProgress {
         /// Class and pool, where it was admitted.
-        place: Option<Place>,
-        /// Which runner.
+        assignment: Option<Assignment>,
         runner: TakenBy,
     },
 }
 
 impl Job {
-    /// GitHub's id.
     #[must_use]
     pub fn id(&self) -> JobId {
         self.facts.id
     }
 
-    /// Class and pool.
     #[must_use]
-    pub fn place(&self) -> Option<&Place> {
+    pub fn assignment(&self) -> Option<&Assignment> {
         match &self.state {
             JobState::Waiting => None,
-            JobState::Queued { place, .. } => Some(place),
-            JobState::InProgress { place, .. } => place.as_ref(),
+            JobState::Queued { assignment, .. } => Some(assignment),
+            JobState::InProgress { assignment, .. } => assignment.as_ref(),
         }
     }
 
@@ -189,49 +107,8 @@ impl Job {
     /// The next version of this record, waiting for that reason; `None` where it is not queued.
     #[must_use]
     pub fn waiting_for(&self, reason: &Reason) -> Option<Self> {
-        let JobState::Queued { place, .. } = &self.state else { return None };
-        Some(self.with_state(JobState::Queued { place: place.clone(), wait: reason.clone() }))
-    }
-}
-
-/// How a job ended, in GitHub's words.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Conclusion {
-    /// `success`
-    Success,
-    /// `failure`
-    Failure,
-    /// `cancelled`
-    Cancelled,
-    /// `skipped`
-    Skipped,
-    /// What else GitHub says: `timed_out`, `neutral`, `action_required`, …
-    Other(Arc<str>),
-}
-
-impl Conclusion {
-    /// GitHub's word.
-    #[must_use]
-    pub fn parse(word: &str) -> Self {
-        match word {
-            "success" => Self::Success,
-            "failure" => Self::Failure,
-            "cancelled" => Self::Cancelled,
-            "skipped" => Self::Skipped,
-            other => Self::Other(other.chars().take(40).collect::<String>().into()),
-        }
-    }
-
-    /// GitHub's word.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        match self {
-            Self::Success => "success",
-            Self::Failure => "failure",
-            Self::Cancelled => "cancelled",
-            Self::Skipped => "skipped",
-            Self::Other(word) => word,
-        }
+        let JobState::Queued { assignment, .. } = &self.state else { return None };
+        Some(self.with_state(JobState::Queued { assignment: assignment.clone(), wait: reason.clone() }))
     }
 }
 
@@ -240,24 +117,20 @@ impl Conclusion {
 pub struct EndedJob {
     /// What GitHub said of it.
     pub facts: Arc<JobFacts>,
-    /// The record's version.
     pub version: Version,
     /// When GitHub made it.
     pub created_at: Timestamp,
     /// What it went through.
     pub timeline: Timeline<JobStage>,
     /// Class and pool, where it was admitted.
-    pub place: Option<Place>,
-    /// How it ended.
+    pub assignment: Option<Assignment>,
     pub ending: JobEnding,
 }
 
 /// How a job ended.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum JobEnding {
-    /// GitHub says so.
     Completed {
-        /// The result.
         conclusion: Conclusion,
         /// The runner that executed it.
         runner: TakenBy,
@@ -266,7 +139,6 @@ pub enum JobEnding {
     },
     /// It is not served here.
     Refused {
-        /// Why.
         reason: Reason,
         /// What GitHub made of it later, and on which runner.
         after: Option<(Conclusion, TakenBy)>,
@@ -276,8 +148,6 @@ pub enum JobEnding {
 /// What the store has of a job.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum JobRecord {
-    /// It is open.
     Open(Job),
-    /// It is history.
     Ended(EndedJob),
 }

@@ -1,22 +1,19 @@
-//! Runners: where one stands, who holds its configuration, what is left to
-//! clean, and what to do next with it.
+//! Runners: where one stands, who holds its configuration, and what is left to
+//! clean.
 //!
-//! How each step is carried out belongs in the engine.
-
-pub mod answer;
-pub mod step;
+//! Its next step is decided in [`crate::decide::step`].
 
 use jiff::Timestamp;
 
-use crate::boot::TaskRole;
-use crate::class::size::Size;
-use crate::cost::task_usd;
 use crate::id::{ClassName, Epoch, JobId, PoolId, Repository, RunnerId, RunnerName, TaskId, Version};
-use crate::labels::Labels;
-use crate::placement::Placement;
-use crate::pool::Scope;
 use crate::reason::{Code, Reason};
-use crate::timeline::Timeline;
+use crate::records::timeline::Timeline;
+use crate::rules::class::size::Size;
+use crate::rules::cost::task_usd;
+use crate::rules::labels::Labels;
+use crate::rules::placement::Placement;
+use crate::rules::pool::Scope;
+use crate::wire::boot::TaskRole;
 
 /// The stages of a runner's time line.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -25,7 +22,6 @@ pub enum RunnerStage {
     Reserved,
     /// Its task was asked for.
     Starting,
-    /// Its container runs.
     Booted,
     /// It executes a job.
     Busy,
@@ -36,7 +32,6 @@ pub enum RunnerStage {
 }
 
 impl RunnerStage {
-    /// Every stage.
     pub const ALL: [Self; 6] =
         [Self::Reserved, Self::Starting, Self::Booted, Self::Busy, Self::Ending, Self::Gone];
 
@@ -57,17 +52,12 @@ impl RunnerStage {
 /// What a runner was launched as, and never changes.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct RunnerFacts {
-    /// Its name.
     pub name: RunnerName,
-    /// Its class.
     pub class: ClassName,
     /// The class's size when it was launched.
     pub size: Size,
-    /// Its pool.
     pub pool: PoolId,
-    /// Where it registers.
     pub scope: Scope,
-    /// The pool's labels.
     pub labels: Labels,
     /// The repository whose job it was launched for.
     pub repository: Repository,
@@ -94,7 +84,6 @@ impl RunnerFacts {
 pub struct Runner {
     /// What it was launched as.
     pub facts: RunnerFacts,
-    /// The record's version.
     pub version: Version,
     /// The dispatcher's term in which it was last claimed.
     pub epoch: Epoch,
@@ -108,7 +97,6 @@ pub struct Runner {
     pub retry: Option<Retry>,
     /// When GitHub was last asked about it.
     pub asked_at: Option<Timestamp>,
-    /// Where it stands.
     pub state: RunnerState,
 }
 
@@ -133,21 +121,17 @@ pub enum RunnerState {
     },
     /// Its task was accepted.
     Starting {
-        /// The task.
         task: Task,
         /// Who holds its configuration.
         custody: Custody,
     },
-    /// Its container runs.
     Booted {
-        /// The task.
         task: Task,
         /// Who holds its configuration.
         custody: Custody,
     },
     /// It executes a job, or GitHub says that it does.
     Busy {
-        /// The task.
         task: Task,
         /// GitHub's id of its registration.
         registration: RunnerId,
@@ -161,7 +145,6 @@ pub enum RunnerState {
 /// A task, and the last state change heard of it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Task {
-    /// Its id.
     pub id: TaskId,
     /// The monotonic version of the last event heard; older ones are dropped.
     pub heard: u64,
@@ -176,7 +159,6 @@ pub enum Custody {
     Issued(RunnerId),
     /// Nobody: the boot item came back to us.
     Revoked(RunnerId),
-    /// The task.
     Taken(RunnerId),
 }
 
@@ -194,24 +176,18 @@ impl Custody {
 /// What is left to clean before a runner is gone.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Ending {
-    /// Why it ended.
     pub kind: EndingKind,
-    /// More on that.
     pub note: Option<Reason>,
-    /// What it executed.
     pub served: Served,
-    /// The task.
     pub task: TaskLeft,
     /// Who holds the configuration; `Issued` means that the boot item may be there.
     pub custody: Custody,
-    /// The registration.
     pub registration: RegistrationLeft,
 }
 
 /// What an ending runner executed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Served {
-    /// This job.
     Job(JobId),
     /// Some job that nobody has named yet.
     Unnamed,
@@ -223,15 +199,11 @@ pub enum Served {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum TaskLeft {
     /// `RunTask` of this try may have been called, and was not answered.
-    Unanswered {
-        /// The try.
-        attempt: u32,
-    },
+    Unanswered { attempt: u32 },
     /// It runs, as far as is known.
     Running(Task),
     /// It was asked to stop.
     Stopping {
-        /// The task.
         task: Task,
         /// When it was asked.
         since: Timestamp,
@@ -254,7 +226,6 @@ pub enum RegistrationLeft {
     AgentCompleted,
     /// GitHub says that the job completed; the agent's word is still to come.
     JobCompleted,
-    /// It is gone.
     Deleted,
 }
 
@@ -265,7 +236,6 @@ pub enum EndingKind {
     Completed,
     /// Its pool had more supply than demand.
     Surplus,
-    /// No job came.
     IdleTimeout,
     /// It did not come up.
     BootFailed,
@@ -282,7 +252,6 @@ pub enum EndingKind {
 }
 
 impl EndingKind {
-    /// Every kind.
     pub const ALL: [Self; 9] = [
         Self::Completed,
         Self::Surplus,
@@ -325,7 +294,6 @@ impl EndingKind {
 }
 
 impl Runner {
-    /// Its name.
     #[must_use]
     pub fn name(&self) -> &RunnerName {
         &self.facts.name
@@ -374,9 +342,20 @@ impl Runner {
         }
     }
 
+    /// Whether that configuration was handed over to it, and not taken back since.
+    #[must_use]
+    pub fn has_been_issued(&self, registration: RunnerId) -> bool {
+        match &self.state {
+            RunnerState::Starting { custody, .. } | RunnerState::Booted { custody, .. } => {
+                *custody == Custody::Issued(registration)
+            }
+            _ => false,
+        }
+    }
+
     /// Whether it holds a place in the limits: until its task has stopped.
     #[must_use]
-    pub fn holds_place(&self) -> bool {
+    pub fn holds_slot(&self) -> bool {
         self.stopped_at().is_none()
     }
 
@@ -482,19 +461,14 @@ impl Runner {
 pub struct EndedRunner {
     /// What it was launched as.
     pub facts: RunnerFacts,
-    /// The record's version.
     pub version: Version,
     /// What it went through.
     pub timeline: Timeline<RunnerStage>,
-    /// Why it ended.
     pub kind: EndingKind,
-    /// More on that.
     pub note: Option<Reason>,
-    /// What it executed.
     pub served: Served,
     /// Where its latest try was.
     pub placement: Placement,
-    /// Its task.
     pub task: Option<TaskId>,
     /// When its task had stopped.
     pub stopped_at: Option<Timestamp>,

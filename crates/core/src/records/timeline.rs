@@ -32,7 +32,6 @@ impl<S: Copy + PartialEq> Timeline<S> {
         self.0.iter().rev().find(|(have, _)| *have == stage).map(|(_, at)| *at)
     }
 
-    /// When it began.
     #[must_use]
     pub fn began(&self) -> Timestamp {
         self.0.first().map_or(Timestamp::UNIX_EPOCH, |(_, at)| *at)

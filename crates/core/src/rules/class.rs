@@ -8,9 +8,9 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::id::{ClassName, ParseIdError, Repository};
-use crate::labels::Labels;
-use crate::limits::Limits;
-use crate::policy::RepositoryPattern;
+use crate::rules::labels::Labels;
+use crate::rules::limits::Limits;
+use crate::rules::policy::RepositoryPattern;
 use size::{Arch, Size, SizeError};
 
 /// How a class is bought.
@@ -73,7 +73,6 @@ fn yes() -> bool {
 /// A class that is sound.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Class {
-    /// Its name.
     pub name: ClassName,
     /// CPU, memory, storage and architecture.
     pub size: Size,
@@ -106,21 +105,13 @@ impl Class {
 /// A mistake in the catalogue.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum ClassError {
-    /// The class's name.
     #[error(transparent)]
     Name(ParseIdError),
     /// A size that Fargate does not offer.
     #[error("class `{class}`: {source}")]
-    Size {
-        /// The class.
-        class: String,
-        /// What is offered.
-        source: SizeError,
-    },
-    /// A repository pattern.
+    Size { class: String, source: SizeError },
     #[error("class `{class}`: {source}")]
     Repository {
-        /// The class.
         class: String,
         /// What is wrong with the pattern.
         source: ParseIdError,
@@ -128,47 +119,22 @@ pub enum ClassError {
     /// A label that GitHub or the class grammar does not allow.
     #[error("class `{class}`: label `{label}` is not valid: {expected}")]
     Label {
-        /// The class.
         class: String,
-        /// The label.
         label: String,
         /// What would be right.
         expected: &'static str,
     },
     /// Labels too long, taken together.
     #[error("class `{class}`: its labels take {len} characters together, at most {max} are possible")]
-    Labels {
-        /// The class.
-        class: String,
-        /// Their length.
-        len: usize,
-        /// The most.
-        max: usize,
-    },
+    Labels { class: String, len: usize, max: usize },
     /// A limit of nothing.
     #[error("class `{class}`: {key} is 0, at least 1 is needed")]
-    Zero {
-        /// The class.
-        class: String,
-        /// The key.
-        key: &'static str,
-    },
+    Zero { class: String, key: &'static str },
     /// A limit beyond GitHub's.
     #[error("class `{class}`: max_job_minutes is {value}, at most {max} is possible: GitHub ends a job then", max = Limits::MAX_JOB_MINUTES)]
-    JobMinutes {
-        /// The class.
-        class: String,
-        /// The value.
-        value: u32,
-    },
-    /// Two default classes.
+    JobMinutes { class: String, value: u32 },
     #[error("classes `{first}` and `{second}` are both the default, at most one can be")]
-    TwoDefaults {
-        /// One of them.
-        first: ClassName,
-        /// The other.
-        second: ClassName,
-    },
+    TwoDefaults { first: ClassName, second: ClassName },
 }
 
 /// The classes of a deployment. One with a mistake is set aside by name, so

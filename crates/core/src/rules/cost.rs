@@ -2,7 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::class::size::{Arch, Size};
+use crate::rules::class::size::{Arch, Size};
 
 /// Whether a task runs on Spot capacity.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]

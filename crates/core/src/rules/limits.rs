@@ -81,18 +81,6 @@ impl Limits {
         SignedDuration::from_secs(i64::from(self.boot_limit_secs) * 3)
     }
 
-    /// The environment variables that tell an agent its limits, in seconds.
-    #[must_use]
-    pub fn agent_variables(&self, max_job_minutes: u32) -> [(&'static str, String); 5] {
-        [
-            ("ECSRUNNER_BOOT_LIMIT_SECS", self.boot_limit_secs.to_string()),
-            ("ECSRUNNER_CONNECT_LIMIT_SECS", self.connect_limit_secs.to_string()),
-            ("ECSRUNNER_IDLE_LIMIT_SECS", self.idle_limit_secs.to_string()),
-            ("ECSRUNNER_HOOK_LIMIT_SECS", self.hook_limit_secs().to_string()),
-            ("ECSRUNNER_JOB_LIMIT_SECS", (u64::from(max_job_minutes) * 60).to_string()),
-        ]
-    }
-
     pub(crate) fn surplus_grace(&self) -> SignedDuration {
         SignedDuration::from_secs(i64::from(self.surplus_grace_secs))
     }

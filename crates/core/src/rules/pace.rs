@@ -7,8 +7,8 @@
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::cost::Market;
 use crate::id::Account;
+use crate::rules::cost::Market;
 
 /// What a launch draws a slot from.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]

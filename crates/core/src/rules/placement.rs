@@ -1,19 +1,11 @@
-//! Where a task is to run: market and subnet, by the class's strategy and what
-//! is known to be short.
+//! Where a task is to run.
 //!
 //! What a compute service makes of a placement belongs in its adapter.
 
-use std::collections::HashSet;
 use std::fmt;
 
-use jiff::Timestamp;
-
-use crate::class::Capacity;
-use crate::class::size::Arch;
-use crate::cost::Market;
-use crate::hold::{Held, Hold};
 use crate::id::SubnetId;
-use crate::reason::{Code, Reason};
+use crate::rules::cost::Market;
 
 /// Where a task is to run.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
@@ -31,151 +23,5 @@ impl fmt::Display for Placement {
             None => Ok(()),
             Some(subnet) => write!(f, " in {subnet}"),
         }
-    }
-}
-
-/// The places to choose from, and what is known of them.
-#[derive(Clone, Copy, Debug)]
-pub struct Choices<'a> {
-    /// The deployment's subnets; none where there is no network to choose.
-    pub subnets: &'a [SubnetId],
-    /// What is held back.
-    pub holds: &'a [Hold],
-    /// Held placements that a runner probes already.
-    pub probed: &'a HashSet<(Placement, Arch)>,
-}
-
-/// No placement is to be tried before that time.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct NoPlace {
-    /// When one can be tried, unless something changes first; `None` while a
-    /// probe of each is under way.
-    pub not_before: Option<Timestamp>,
-    /// What the last refusal said.
-    pub reason: Reason,
-}
-
-impl Choices<'_> {
-    /// The first placement, in the class's order, that is not short of
-    /// capacity. A held one whose time has come is given once, as a probe, so
-    /// that one runner pays for the answer and not each. `spread` has
-    /// neighbouring runners begin with different subnets.
-    ///
-    /// # Errors
-    ///
-    /// Every placement is held.
-    pub fn choose(
-        &self,
-        capacity: Capacity,
-        arch: Arch,
-        spread: u64,
-        now: Timestamp,
-    ) -> Result<Placement, NoPlace> {
-        let mut refused: Option<(&Hold, Option<Timestamp>)> = None;
-        for placement in self.in_order(capacity, spread) {
-            let Some(hold) = self.holds.iter().find(|hold| hold.holds_placement(&placement, arch)) else {
-                return Ok(placement);
-            };
-            let probed = self.probed.contains(&(placement.clone(), arch));
-            if !probed && now >= hold.not_before {
-                return Ok(placement);
-            }
-            let at = (!probed).then_some(hold.not_before);
-            let sooner = refused.is_none_or(|(_, before)| match (at, before) {
-                (Some(at), Some(before)) => at < before,
-                (Some(_), None) => true,
-                (None, _) => false,
-            });
-            if sooner {
-                refused = Some((hold, at));
-            }
-        }
-        let (hold, not_before) = refused.unzip();
-        let words = hold.map_or("no placement is known", |hold| &hold.words);
-        Err(NoPlace { not_before: not_before.flatten(), reason: Reason::with(Code::NoCapacity, words) })
-    }
-
-    fn in_order(&self, capacity: Capacity, spread: u64) -> impl Iterator<Item = Placement> {
-        let markets: &[Market] = match capacity {
-            Capacity::OnDemand => &[Market::OnDemand],
-            Capacity::Spot => &[Market::Spot],
-            Capacity::SpotThenOnDemand => &[Market::Spot, Market::OnDemand],
-        };
-        let count = self.subnets.len().max(1);
-        let first = usize::try_from(spread % count as u64).unwrap_or(0);
-        let subnet = move |i: usize| self.subnets.get((first + i) % count).cloned();
-        markets
-            .iter()
-            .flat_map(move |&market| (0..count).map(move |i| Placement { market, subnet: subnet(i) }))
-    }
-}
-
-impl Held {
-    /// A placement's shortage for one architecture.
-    #[must_use]
-    pub fn placement(placement: Placement, arch: Arch) -> Self {
-        Self::Placement { placement, arch }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn at(secs: i64) -> Timestamp {
-        Timestamp::from_second(secs).unwrap()
-    }
-
-    fn subnets() -> Vec<SubnetId> {
-        ["subnet-aaaa1111", "subnet-bbbb2222"].iter().map(|id| SubnetId::parse(id).unwrap()).collect()
-    }
-
-    fn short(market: Market, subnet: &SubnetId, not_before: i64) -> Hold {
-        let placement = Placement { market, subnet: Some(subnet.clone()) };
-        Hold {
-            held: Held::placement(placement, Arch::X64),
-            failures: 1,
-            words: "Capacity is unavailable at this time".into(),
-            latest: at(0),
-            not_before: at(not_before),
-        }
-    }
-
-    fn chosen(capacity: Capacity, holds: &[Hold], spread: u64, now: i64) -> String {
-        let choices = Choices { subnets: &subnets(), holds, probed: &HashSet::new() };
-        match choices.choose(capacity, Arch::X64, spread, at(now)) {
-            Ok(placement) => placement.to_string(),
-            Err(none) => format!("none before {:?}", none.not_before.map(Timestamp::as_second)),
-        }
-    }
-
-    #[test]
-    fn neighbours_begin_with_different_subnets() {
-        assert_eq!(chosen(Capacity::OnDemand, &[], 6, 0), "FARGATE in subnet-aaaa1111");
-        assert_eq!(chosen(Capacity::OnDemand, &[], 7, 0), "FARGATE in subnet-bbbb2222");
-    }
-
-    #[test]
-    fn a_short_subnet_is_passed_over_and_on_demand_comes_after_spot() {
-        let [a, b] = <[SubnetId; 2]>::try_from(subnets()).unwrap();
-        let first = [short(Market::Spot, &a, 60)];
-        assert_eq!(chosen(Capacity::SpotThenOnDemand, &first, 0, 1), "FARGATE_SPOT in subnet-bbbb2222");
-        let both = [short(Market::Spot, &a, 60), short(Market::Spot, &b, 30)];
-        assert_eq!(chosen(Capacity::SpotThenOnDemand, &both, 0, 1), "FARGATE in subnet-aaaa1111");
-        assert_eq!(chosen(Capacity::Spot, &both, 0, 1), "none before Some(30)");
-        assert_eq!(chosen(Capacity::Spot, &both, 0, 30), "FARGATE_SPOT in subnet-bbbb2222");
-    }
-
-    #[test]
-    fn one_runner_probes_a_held_placement_at_a_time() {
-        let [a, _] = <[SubnetId; 2]>::try_from(subnets()).unwrap();
-        let holds = [short(Market::Spot, &a, 10)];
-        let probing = Placement { market: Market::Spot, subnet: Some(a.clone()) };
-        let probed = HashSet::from([(probing, Arch::X64)]);
-        let choices = Choices { subnets: &[a], holds: &holds, probed: &probed };
-        let none = choices.choose(Capacity::Spot, Arch::X64, 0, at(99)).unwrap_err();
-        assert_eq!(none.not_before, None);
-        assert_eq!(none.reason.code(), Code::NoCapacity);
-        assert!(choices.choose(Capacity::Spot, Arch::Arm64, 0, at(99)).is_ok());
     }
 }

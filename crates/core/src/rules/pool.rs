@@ -6,17 +6,16 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::id::{Account, Organization, PoolId, Repository, RunnerGroupId};
-use crate::labels::Labels;
+use crate::rules::labels::Labels;
 
 /// Where a runner is registered, hence whose jobs it can be given.
-#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Scope {
     /// One repository: no other repository's job can take the runner.
     Repository(Repository),
     /// An organization and one of its runner groups.
     Organization {
-        /// The organization's login.
         organization: Organization,
         /// The group's id; 1 is the default group.
         group: RunnerGroupId,

@@ -4,11 +4,11 @@
 use serde::{Deserialize, Serialize};
 
 use crate::id::{Deployment, Organization, ParseIdError, Repository, RunnerGroupId};
-use crate::labels::Labels;
-use crate::limits::Limits;
-use crate::pace::{Paces, Rate};
-use crate::policy::{Policy, RepositoryPattern};
-use crate::pool::Scope;
+use crate::rules::labels::Labels;
+use crate::rules::limits::Limits;
+use crate::rules::pace::{Paces, Rate};
+use crate::rules::policy::{Policy, RepositoryPattern};
+use crate::rules::pool::Scope;
 
 /// The settings as they are written, before anything is checked.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -16,7 +16,6 @@ use crate::pool::Scope;
 pub struct SettingsEntry {
     /// The schema's version; 1 is the only one so far.
     pub version: u32,
-    /// The deployment's name.
     pub deployment: String,
     /// Repositories whose jobs may run: `owner/name`, `owner/*` or `*`.
     pub repositories: Vec<String>,
@@ -37,10 +36,8 @@ pub struct SettingsEntry {
     /// it too, in the runner, before the first step.
     #[serde(default)]
     pub check_runs: bool,
-    /// Where runners register.
     #[serde(default)]
     pub registration: RegistrationEntry,
-    /// Limits and times.
     #[serde(default)]
     pub limits: Limits,
     /// The same as `limits.hook_limit_secs`; only one of them may be set.
@@ -67,25 +64,18 @@ pub enum RegistrationEntry {
     Repository,
     /// With an organization and a runner group.
     Organization {
-        /// The organization's login.
         name: String,
         /// The group's id; 1 is the default group.
         group: u64,
     },
 }
 
-/// Where runners register.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Registration {
     /// With the job's repository.
     Repository,
     /// With an organization and a runner group.
-    Organization {
-        /// The organization.
-        organization: Organization,
-        /// The group.
-        group: RunnerGroupId,
-    },
+    Organization { organization: Organization, group: RunnerGroupId },
 }
 
 impl Registration {
@@ -104,17 +94,13 @@ impl Registration {
 /// Settings that are sound.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Settings {
-    /// The deployment's name.
     pub deployment: Deployment,
     /// Labels without which a job is not ours.
     pub required_labels: Labels,
-    /// Where runners register.
     pub registration: Registration,
-    /// What may run.
     pub policy: Policy,
     /// Whether GitHub is asked what started a job's run before a launch.
     pub check_runs: bool,
-    /// Limits and times.
     pub limits: Limits,
     /// How fast launches may come.
     pub paces: Paces,
@@ -130,21 +116,14 @@ pub enum SettingsError {
     Version(u32),
     /// A value whose grammar is wrong.
     #[error("{key}: {source}")]
-    Value {
-        /// The key.
-        key: &'static str,
-        /// What is wrong.
-        source: ParseIdError,
-    },
+    Value { key: &'static str, source: ParseIdError },
     /// A list that must not be empty.
     #[error("{0} is empty: at least one is needed")]
     Empty(&'static str),
     /// A number out of range.
     #[error("{key} is {value}: {expected}")]
     Range {
-        /// The key.
         key: &'static str,
-        /// The value.
         value: u32,
         /// What would be right.
         expected: &'static str,
@@ -154,12 +133,7 @@ pub enum SettingsError {
     Twice(&'static str, &'static str),
     /// Runners of another organization's repositories cannot register.
     #[error("repositories: `{pattern}` is not of the organization `{organization}`, where runners register")]
-    OtherOrganization {
-        /// The pattern.
-        pattern: RepositoryPattern,
-        /// The organization.
-        organization: Organization,
-    },
+    OtherOrganization { pattern: RepositoryPattern, organization: Organization },
 }
 
 impl Settings {
@@ -342,13 +316,6 @@ mod tests {
             let told = read(&format!(r#""hook_limit_secs": {secs}"#), "").unwrap_err();
             assert_eq!(told, format!("limits.hook_limit_secs is {secs}: {expected} is expected"));
         }
-    }
-
-    #[test]
-    fn the_agent_is_told_each_limit() {
-        let variables = Limits::default().agent_variables(360);
-        let hook = variables.iter().find(|(name, _)| *name == "ECSRUNNER_HOOK_LIMIT_SECS");
-        assert_eq!(hook.map(|(_, value)| value.as_str()), Some("300"));
     }
 
     #[test]

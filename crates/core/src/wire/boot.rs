@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::id::{RunId, RunnerName};
-use crate::policy::Policy;
+use crate::rules::policy::Policy;
 
 /// The names of the item's attributes in the boot table, pinned: agents of an
 /// older release read items of a newer control plane.
@@ -17,7 +17,7 @@ pub mod attribute {
     pub const JIT: &str = "jit";
     /// The runner's name, a string.
     pub const RUNNER: &str = "runner";
-    /// A [`crate::policy::Policy`] as JSON text.
+    /// A [`crate::rules::policy::Policy`] as JSON text.
     pub const POLICY: &str = "policy";
     /// A [`super::Fail`] as JSON text; may be missing.
     pub const FAIL: &str = "fail";

@@ -1,16 +1,15 @@
 //! What happened, in our words: the one form in which webhooks, task state
-//! changes and GitHub's answers reach [`crate::record::record`].
+//! changes and GitHub's answers reach [`crate::decide::record::record`].
 
 use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use crate::exit::AgentExit;
 use crate::id::{JobId, Repository, RunnerId, RunnerName, TaskId, Version};
-use crate::job::{Conclusion, JobFacts, TakenBy};
 use crate::reason::Reason;
+use crate::wire::exit::AgentExit;
+use crate::wire::job::{Conclusion, JobFacts, TakenBy};
 
-/// Something that happened.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Event {
     /// GitHub told of a job, unasked.
@@ -34,7 +33,6 @@ pub enum Event {
 /// The records that an event is about.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct Keys {
-    /// A job.
     pub job: Option<JobId>,
     /// A runner of ours.
     pub runner: Option<RunnerName>,
@@ -84,7 +82,6 @@ impl Event {
 /// A `workflow_job` event.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct JobEvent {
-    /// What happened.
     pub action: JobAction,
     /// What GitHub said of the job.
     pub facts: Arc<JobFacts>,
@@ -132,16 +129,13 @@ pub enum JobAction {
     Queued,
     /// A runner began it.
     InProgress {
-        /// Which.
         runner: TakenBy,
         /// When, by GitHub's clock.
         started_at: Option<Timestamp>,
     },
-    /// It ended.
     Completed {
         /// On which runner, if any.
         runner: TakenBy,
-        /// How.
         conclusion: Conclusion,
         /// When, by GitHub's clock.
         completed_at: Option<Timestamp>,
@@ -157,9 +151,7 @@ pub struct JobAnswer {
     pub asked: Version,
     /// A runner that completed an unnamed job, for which this was the question.
     pub on_behalf_of: Option<RunnerName>,
-    /// What GitHub said.
     pub outcome: JobOutcome,
-    /// When.
     pub at: Timestamp,
 }
 
@@ -181,16 +173,13 @@ pub struct RunAnswer {
     pub job: JobId,
     /// The job's version before the question.
     pub asked: Version,
-    /// What GitHub said.
     pub outcome: RunOutcome,
-    /// When.
     pub at: Timestamp,
 }
 
 /// What GitHub said of a run.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum RunOutcome {
-    /// What started it.
     Found {
         /// The event, such as `pull_request`.
         event: Arc<str>,
@@ -212,9 +201,7 @@ pub struct RegistrationAnswer {
     pub runner: RunnerName,
     /// Its record's version before the question.
     pub asked: Version,
-    /// What GitHub said.
     pub outcome: RegistrationOutcome,
-    /// When.
     pub at: Timestamp,
 }
 
@@ -234,31 +221,25 @@ pub enum RegistrationOutcome {
 /// An operator wants a runner stopped.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct StopRequest {
-    /// Which.
     pub runner: RunnerName,
     /// Whether its task is stopped even while it executes a job, which fails then.
     pub force: bool,
-    /// When.
     pub at: Timestamp,
 }
 
 /// An operator wants a refused job judged again, by the rules as they are now.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct RetryRequest {
-    /// Which.
     pub job: JobId,
-    /// When.
     pub at: Timestamp,
 }
 
 /// Why a job ended, by its runner's end. GitHub says how it ended, often earlier.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct JobReason {
-    /// The job.
     pub job: JobId,
     /// The runner that executed it.
     pub runner: RunnerName,
-    /// Why it ended.
     pub reason: Reason,
 }
 
@@ -267,22 +248,17 @@ pub struct JobReason {
 pub struct TaskEvent {
     /// The runner that the task is.
     pub runner: RunnerName,
-    /// The task.
     pub task: TaskId,
     /// Monotonic for each task: an older one is dropped.
     pub version: u64,
-    /// The change.
     pub change: TaskChange,
-    /// When it happened.
     pub at: Timestamp,
 }
 
 /// What became of a task.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum TaskChange {
-    /// Its container runs.
     Running,
-    /// It has stopped.
     Stopped(StopCause),
 }
 

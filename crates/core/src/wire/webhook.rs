@@ -11,10 +11,10 @@ use serde::Deserialize;
 use sha2::Sha256;
 use std::sync::Arc;
 
-use crate::event::{JobAction, JobEvent};
 use crate::id::{JobId, Repository, RunId};
-use crate::job::{Conclusion, JobFacts, TakenBy};
-use crate::labels::Labels;
+use crate::rules::labels::Labels;
+use crate::wire::event::{JobAction, JobEvent};
+use crate::wire::job::{Conclusion, JobFacts, TakenBy};
 
 /// The largest body accepted: what base64 leaves of EventBridge's 1 MB.
 pub const MAX_BODY_BYTES: usize = 700 * 1024;
@@ -22,7 +22,6 @@ pub const MAX_BODY_BYTES: usize = 700 * 1024;
 /// No secret fits the signature.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum SignatureError {
-    /// There is none.
     #[error("no signature was sent: set a secret on the webhook")]
     Missing,
     /// It is not `sha256=` and 64 hexadecimal digits.
@@ -74,13 +73,10 @@ fn from_hex(text: &str) -> Option<[u8; 32]> {
 /// What a webhook says.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Webhook {
-    /// A job's event.
     Job(JobEvent),
-    /// GitHub's greeting.
     Ping,
     /// An action of `workflow_job` that GitHub added later.
     OtherAction(Arc<str>),
-    /// Another event.
     Other(Arc<str>),
 }
 

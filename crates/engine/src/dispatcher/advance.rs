@@ -3,19 +3,20 @@
 //! Each step is idempotent by what the record holds, and written before the
 //! next. A dispatcher that resumes another's work claims the record first.
 
+use ecsrunner_core::decide::step::{Next, Step};
 use ecsrunner_core::id::Epoch;
 use ecsrunner_core::reason::{Code, Reason};
-use ecsrunner_core::record::Change;
-use ecsrunner_core::runner::step::{Next, Step};
-use ecsrunner_core::runner::{Custody, EndingKind, Retry, Runner, RunnerState};
+use ecsrunner_core::records::change::Change;
+use ecsrunner_core::records::runner::{Custody, EndingKind, Retry, Runner, RunnerState};
 use futures::future::{self, Either};
 use jiff::Timestamp;
 use std::time::Duration;
 use tracing::{error, info, warn};
 
-use super::memory::EffectKey;
-use super::term::Watch;
+use super::cache::EffectKey;
+use super::lease_holder::Deadline;
 use super::{Effected, News, STEP_LIMIT, chain};
+use crate::commit::Written;
 use crate::metrics::Metric;
 use crate::ports::compute::{Compute, ComputeError};
 use crate::ports::github::{Deletion, GitHub, GitHubError};
@@ -25,8 +26,6 @@ use crate::{Engine, World};
 
 /// Steps from reserved to gone are ten at most; a record that asks for more is broken.
 const MAX_STEPS: u32 = 16;
-/// How often a write is decided anew because an event came first.
-const TRIES: u32 = 8;
 /// How long GitHub may call a runner busy whose task has stopped.
 const STILL_BUSY: Duration = Duration::from_secs(30);
 /// How soon what was refused is tried again: somebody has to change something.
@@ -73,25 +72,16 @@ impl StepError {
     }
 }
 
-/// Where a step left the runner.
-#[expect(clippy::large_enum_variant, reason = "short-lived, and nearly always the large one")]
-pub(crate) enum Stepped {
-    /// Its record as it is now.
-    At(Runner),
-    /// Somebody else moved it on, or it is gone.
-    Away,
-}
-
 impl<W: World> Engine<W> {
     /// Performs a runner's next steps until it has none.
-    pub(crate) async fn advance(&self, runner: Runner, epoch: Epoch, watch: Watch) -> Effected {
+    pub(crate) async fn advance(&self, runner: Runner, epoch: Epoch, deadline: Deadline) -> Effected {
         let key = EffectKey::Runner(runner.name().clone());
-        let holds_place = runner.holds_place();
+        let holds_slot = runner.holds_slot();
         let was_supply = runner.is_supply();
-        match self.steps(runner, &watch).await {
+        match self.steps(runner, &deadline).await {
             // A place that was freed, or supply that was lost, is what others wait for.
-            Ok(Stepped::At(runner))
-                if runner.holds_place() == holds_place && runner.is_supply() == was_supply =>
+            Ok(Written::At(runner))
+                if runner.holds_slot() == holds_slot && runner.is_supply() == was_supply =>
             {
                 let news = match runner.next(self.ports.clock.now()) {
                     Next::Now(_) => News::Round,
@@ -103,8 +93,8 @@ impl<W: World> Engine<W> {
                 };
                 Effected { next_at, ..Effected::with(key, news) }
             }
-            Ok(Stepped::At(_) | Stepped::Away) => Effected::with(key, News::Round),
-            Err((_, StepError::Store(StoreError::Fenced))) => Effected::with(key, News::Deposed),
+            Ok(Written::At(_) | Written::Away) => Effected::with(key, News::Round),
+            Err((_, StepError::Store(StoreError::Fenced))) => Effected::with(key, News::LeaseLost),
             Err((_, StepError::NotYet(at))) => {
                 Effected { rest_until: Some(at), ..Effected::with(key, News::Nothing) }
             }
@@ -132,7 +122,7 @@ impl<W: World> Engine<W> {
             (current.state == runner.state && current.epoch == epoch).then(|| current.failed(retry))
         };
         let written = self.write(runner, &[], failed).await;
-        if let Ok(Stepped::At(current)) = &written
+        if let Ok(Written::At(current)) = &written
             && current.state != runner.state
         {
             // An event has moved it on meanwhile: what failed may not be its next step any more.
@@ -144,16 +134,16 @@ impl<W: World> Engine<W> {
 
     /// A runner whose task has ended goes no further in one go: the next round
     /// learns from it before it is history.
-    async fn steps(&self, mut runner: Runner, watch: &Watch) -> Result<Stepped, (Runner, StepError)> {
-        let held_place = runner.holds_place();
+    async fn steps(&self, mut runner: Runner, deadline: &Deadline) -> Result<Written, (Runner, StepError)> {
+        let held_slot = runner.holds_slot();
         for _ in 0..MAX_STEPS {
             let now = self.ports.clock.now();
             let Next::Now(step) = runner.next(now) else { break };
-            if !watch.admits_step(now) {
+            if !deadline.admits_step(now) {
                 break;
             }
             let stepped = {
-                let performed = Box::pin(self.perform(step, &runner, watch));
+                let performed = Box::pin(self.perform(step, &runner, deadline));
                 let limit = Box::pin(self.ports.clock.sleep(STEP_LIMIT));
                 match future::select(performed, limit).await {
                     Either::Left((stepped, _)) => stepped,
@@ -161,20 +151,20 @@ impl<W: World> Engine<W> {
                 }
             };
             runner = match stepped {
-                Ok(Stepped::At(next)) => next,
-                Ok(Stepped::Away) => return Ok(Stepped::Away),
+                Ok(Written::At(next)) => next,
+                Ok(Written::Away) => return Ok(Written::Away),
                 Err(error) => return Err((runner, error)),
             };
-            if runner.holds_place() != held_place {
+            if runner.holds_slot() != held_slot {
                 break;
             }
         }
-        Ok(Stepped::At(runner))
+        Ok(Written::At(runner))
     }
 
-    async fn perform(&self, step: Step, runner: &Runner, watch: &Watch) -> Result<Stepped, StepError> {
+    async fn perform(&self, step: Step, runner: &Runner, deadline: &Deadline) -> Result<Written, StepError> {
         match step {
-            Step::RunTask => self.run_task(runner, watch).await,
+            Step::RunTask => self.run_task(runner, deadline).await,
             Step::HandOver => self.hand_over(runner).await,
             Step::Revoke => self.revoke(runner).await,
             Step::DeleteRegistration => self.delete_registration(runner).await,
@@ -183,40 +173,20 @@ impl<W: World> Engine<W> {
         }
     }
 
-    /// Writes what an answer made of the record, on the record as it is now,
-    /// with what else the answer told.
+    /// Writes what an answer means for the record, on the record as it is now,
+    /// with `also`.
     pub(crate) async fn write(
         &self,
         runner: &Runner,
-        besides: &[Change],
+        also: &[Change],
         next: impl Fn(&Runner) -> Option<Runner>,
-    ) -> Result<Stepped, StepError> {
-        let mut current = runner.clone();
-        for _ in 0..TRIES {
-            let Some(changed) = next(&current) else { return Ok(Stepped::At(current)) };
-            let mut changes = vec![Change::Runner(changed.clone())];
-            changes.extend_from_slice(besides);
-            match self.ports.store.commit(Transaction::of(&changes)).await {
-                Ok(()) => return Ok(Stepped::At(changed)),
-                Err(StoreError::Conflict) => match self.reload(&current).await? {
-                    Some(runner) => current = runner,
-                    None => return Ok(Stepped::Away),
-                },
-                Err(error) => return Err(error.into()),
-            }
-        }
-        Err(StoreError::Conflict.into())
+    ) -> Result<Written, StepError> {
+        let next = |current: &Runner| next(current).map(|next| (next, None));
+        Ok(self.commit_runner(runner, also, next).await?)
     }
 
-    /// The record as it is now, unless another dispatcher has claimed it.
-    pub(crate) async fn reload(&self, runner: &Runner) -> Result<Option<Runner>, StepError> {
-        let keys = ecsrunner_core::event::Keys { job: None, runner: Some(runner.name().clone()) };
-        let records = self.ports.store.load(&keys).await?;
-        Ok(records.runner.filter(|current| current.epoch == runner.epoch))
-    }
-
-    async fn revoke(&self, runner: &Runner) -> Result<Stepped, StepError> {
-        let Some(task) = runner.task() else { return Ok(Stepped::At(runner.clone())) };
+    async fn revoke(&self, runner: &Runner) -> Result<Written, StepError> {
+        let Some(task) = runner.task() else { return Ok(Written::At(runner.clone())) };
         let given_back = match self.ports.store.revoke(task, runner.facts.task_role()).await {
             Ok(revocation) => revocation == Revocation::GivenBack,
             Err(error) => {
@@ -230,10 +200,10 @@ impl<W: World> Engine<W> {
         self.write(runner, &[], |runner| runner.revoked(given_back, now)).await
     }
 
-    async fn delete_registration(&self, runner: &Runner) -> Result<Stepped, StepError> {
+    async fn delete_registration(&self, runner: &Runner) -> Result<Written, StepError> {
         let github = &self.ports.github;
         let scope = &runner.facts.scope;
-        let RunnerState::Ending(ending) = &runner.state else { return Ok(Stepped::At(runner.clone())) };
+        let RunnerState::Ending(ending) = &runner.state else { return Ok(Written::At(runner.clone())) };
         let known = match ending.custody.registration() {
             Some(id) => Some(id),
             None => github.runner(scope, runner.name()).await?.map(|registration| registration.id),
@@ -245,7 +215,7 @@ impl<W: World> Engine<W> {
         let now = self.ports.clock.now();
         if let Some((id, Deletion::Busy)) = deleted {
             return match self.write(runner, &[], |runner| runner.registration_busy(id, now)).await? {
-                Stepped::At(next) if matches!(next.state, RunnerState::Ending(_)) => {
+                Written::At(next) if matches!(next.state, RunnerState::Ending(_)) => {
                     Err(StepError::StillBusy(next.name().to_string()))
                 }
                 stepped => Ok(stepped),
@@ -256,8 +226,8 @@ impl<W: World> Engine<W> {
         self.write(runner, &[], |runner| runner.registration_deleted(now)).await
     }
 
-    async fn stop_task(&self, runner: &Runner) -> Result<Stepped, StepError> {
-        let RunnerState::Ending(ending) = &runner.state else { return Ok(Stepped::At(runner.clone())) };
+    async fn stop_task(&self, runner: &Runner) -> Result<Written, StepError> {
+        let RunnerState::Ending(ending) = &runner.state else { return Ok(Written::At(runner.clone())) };
         if let Some(task) = runner.task() {
             let reason = ending.note.as_ref().map_or_else(|| ending.kind.as_str().to_owned(), Reason::text);
             self.ports.compute.stop_task(task, &reason).await?;
@@ -267,9 +237,9 @@ impl<W: World> Engine<W> {
         self.write(runner, &[], |runner| runner.task_stopping(now)).await
     }
 
-    async fn finish(&self, runner: &Runner) -> Result<Stepped, StepError> {
+    async fn finish(&self, runner: &Runner) -> Result<Written, StepError> {
         let Some(ended) = runner.finish(self.ports.clock.now()) else {
-            return Ok(Stepped::At(runner.clone()));
+            return Ok(Written::At(runner.clone()));
         };
         if let RunnerState::Ending(ending) = &runner.state
             && matches!(ending.custody, Custody::Taken(_))
@@ -281,13 +251,9 @@ impl<W: World> Engine<W> {
             self.ports.store.revoke(task, runner.facts.task_role()).await?;
         }
         let changes = [Change::RunnerGone(Box::new(ended))];
-        match self.ports.store.commit(Transaction::of(&changes)).await {
-            Ok(()) => {
-                self.committed(&changes);
-                Ok(Stepped::Away)
-            }
-            // An event came first: the record asks again.
-            Err(StoreError::Conflict) => Ok(Stepped::Away),
+        match self.commit(Transaction::of(&changes)).await {
+            // After a conflict an event came first: the next round asks the record again.
+            Ok(()) | Err(StoreError::Conflict) => Ok(Written::Away),
             Err(error) => {
                 error!(runner = %runner.name(), error = %chain(&error), "runner could not be moved to history");
                 Err(error.into())

@@ -1,19 +1,19 @@
 //! GitHub is asked, and its answer is an event like any other.
 
-use ecsrunner_core::event::{
+use ecsrunner_core::decide::plan::{DOUBT, Question};
+use ecsrunner_core::id::RunnerName;
+use ecsrunner_core::records::job::Job;
+use ecsrunner_core::records::runner::Runner;
+use ecsrunner_core::wire::event::{
     Event, JobAction, JobAnswer, JobOutcome, RegistrationAnswer, RegistrationOutcome, RunAnswer, RunOutcome,
 };
-use ecsrunner_core::id::RunnerName;
-use ecsrunner_core::job::Job;
-use ecsrunner_core::plan::{DOUBT, Question};
-use ecsrunner_core::runner::Runner;
 use futures::future::{self, Either};
 use std::fmt::Debug;
 use std::future::Future;
 use std::time::Duration;
 use tracing::{info, warn};
 
-use super::memory::EffectKey;
+use super::cache::EffectKey;
 use super::{Effected, News, STEP_LIMIT, chain};
 use crate::discover::event_of;
 use crate::ports::Clock;

@@ -1,19 +1,21 @@
-//! What a dispatcher knows between two rounds: the holds and levels that its
-//! effects share, and which of them probes what. All of it is a copy of what
-//! the store has, or of no use to anybody else.
+//! What a dispatcher keeps between two rounds: copies of holds and levels that
+//! its effects share, and which effect probes what. Losing it costs nothing: it
+//! is read again from the store, or concerns this process alone.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use ecsrunner_core::class::Capacity;
-use ecsrunner_core::class::size::Arch;
-use ecsrunner_core::hold::{Held, Hold};
+use ecsrunner_core::decide::plan::Question;
+use ecsrunner_core::decide::plan::choose::{Choices, NoPlacement};
 use ecsrunner_core::id::SubnetId;
 use ecsrunner_core::id::{Account, JobId, RunnerName};
-use ecsrunner_core::pace::{Bucket, Level};
-use ecsrunner_core::placement::{Choices, NoPlace, Placement};
-use ecsrunner_core::plan::{Open, Question};
-use ecsrunner_core::pool::Scope;
+use ecsrunner_core::records::hold::{Held, Hold};
+use ecsrunner_core::records::open::Open;
+use ecsrunner_core::rules::class::Capacity;
+use ecsrunner_core::rules::class::size::Arch;
+use ecsrunner_core::rules::pace::{Bucket, Level};
+use ecsrunner_core::rules::placement::Placement;
+use ecsrunner_core::rules::pool::Scope;
 use jiff::Timestamp;
 
 /// An effect that is under way, or rests.
@@ -35,25 +37,25 @@ impl EffectKey {
 }
 
 #[derive(Default, Debug)]
-pub(crate) struct Memory(Mutex<Known>);
+pub(crate) struct Cache(Mutex<Known>);
 
 #[derive(Default, Debug)]
 struct Known {
-    holds: HashMap<Held, Hold>,
+    holds: BTreeMap<Held, Hold>,
     levels: HashMap<Bucket, Level>,
     probing: HashSet<(Placement, Arch)>,
     github_not_before: HashMap<Account, Timestamp>,
 }
 
-impl Memory {
+impl Cache {
     fn lock(&self) -> MutexGuard<'_, Known> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes over what the store has now.
+    /// Replaces the copies by what the store has now.
     pub(crate) fn refresh(&self, open: &Open) {
         let mut known = self.lock();
-        known.holds = open.holds.iter().map(|hold| (hold.held.clone(), hold.clone())).collect();
+        known.holds = open.holds.clone();
         known.levels = open.levels.clone();
     }
 
@@ -78,15 +80,15 @@ impl Memory {
         now: Timestamp,
     ) -> Result<Option<Probe<'_>>, NotYet> {
         let mut known = self.lock();
-        let place = (placement.clone(), arch);
+        let target = (placement.clone(), arch);
         let Some(hold) = known.holds.get(&Held::placement(placement.clone(), arch)) else { return Ok(None) };
         if now < hold.not_before {
             return Err(NotYet);
         }
-        if !known.probing.insert(place.clone()) {
+        if !known.probing.insert(target.clone()) {
             return Err(NotYet);
         }
-        Ok(Some(Probe { memory: self, place }))
+        Ok(Some(Probe { cache: self, target }))
     }
 
     /// Where to try next.
@@ -97,10 +99,10 @@ impl Memory {
         arch: Arch,
         spread: u64,
         now: Timestamp,
-    ) -> Result<Placement, NoPlace> {
+    ) -> Result<Placement, NoPlacement> {
         let known = self.lock();
-        let holds: Vec<Hold> = known.holds.values().cloned().collect();
-        Choices { subnets, holds: &holds, probed: &known.probing }.choose(capacity, arch, spread, now)
+        let choices = Choices { subnets, holds: &known.holds, probed: &known.probing };
+        choices.choose(capacity, arch, spread, now)
     }
 
     pub(crate) fn level(&self, bucket: &Bucket) -> Option<Level> {
@@ -115,7 +117,7 @@ impl Memory {
         };
     }
 
-    /// GitHub wants to be asked later, by everybody who draws on this account.
+    /// GitHub throttles this account: no call on its budget before `until`.
     pub(crate) fn hold_github(&self, account: Account, until: Timestamp) {
         let mut known = self.lock();
         let at = known.github_not_before.entry(account).or_insert(until);
@@ -127,42 +129,42 @@ impl Memory {
     }
 }
 
-/// A placement is held, and it is not its time yet, or somebody tries it already.
+/// A placement is held, and its probe is not due or under way already.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct NotYet;
 
 /// The one try in a held placement; over when it is dropped.
 #[derive(Debug)]
 pub(crate) struct Probe<'a> {
-    memory: &'a Memory,
-    place: (Placement, Arch),
+    cache: &'a Cache,
+    target: (Placement, Arch),
 }
 
 impl Drop for Probe<'_> {
     fn drop(&mut self) {
-        self.memory.lock().probing.remove(&self.place);
+        self.cache.lock().probing.remove(&self.target);
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use ecsrunner_core::cost::Market;
+    use ecsrunner_core::rules::cost::Market;
 
     use super::*;
 
     #[test]
     fn one_try_at_a_time_enters_a_held_placement_and_not_before_its_time() {
-        let memory = Memory::default();
+        let cache = Cache::default();
         let placement = Placement { market: Market::Spot, subnet: None };
         let now = Timestamp::from_second(1000).unwrap();
-        assert!(memory.enter(&placement, Arch::X64, now).unwrap().is_none(), "nothing is held");
+        assert!(cache.enter(&placement, Arch::X64, now).unwrap().is_none(), "nothing is held");
         let hold = Hold::after(None, Held::placement(placement.clone(), Arch::X64), "none left", now);
         let not_before = hold.not_before;
-        memory.held_back(hold);
-        assert!(memory.enter(&placement, Arch::X64, now).is_err());
-        let probe = memory.enter(&placement, Arch::X64, not_before).unwrap();
-        assert!(memory.enter(&placement, Arch::X64, not_before).is_err());
+        cache.held_back(hold);
+        assert!(cache.enter(&placement, Arch::X64, now).is_err());
+        let probe = cache.enter(&placement, Arch::X64, not_before).unwrap();
+        assert!(cache.enter(&placement, Arch::X64, not_before).is_err());
         drop(probe);
-        assert!(memory.enter(&placement, Arch::X64, not_before).unwrap().is_some());
+        assert!(cache.enter(&placement, Arch::X64, not_before).unwrap().is_some());
     }
 }

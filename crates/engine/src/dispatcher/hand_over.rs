@@ -2,34 +2,34 @@
 
 use std::time::Duration;
 
-use ecsrunner_core::boot::BootItem;
-use ecsrunner_core::hold::{Held, Hold};
 use ecsrunner_core::id::TaskId;
-use ecsrunner_core::pace::Bucket;
-use ecsrunner_core::pool::Scope;
 use ecsrunner_core::reason::{Code, Reason};
-use ecsrunner_core::record::Change;
-use ecsrunner_core::runner::Runner;
-use jiff::SignedDuration;
+use ecsrunner_core::records::change::Change;
+use ecsrunner_core::records::hold::{Held, Hold};
+use ecsrunner_core::records::runner::Runner;
+use ecsrunner_core::rules::pace::Bucket;
+use ecsrunner_core::rules::pool::Scope;
+use ecsrunner_core::wire::boot::BootItem;
+use jiff::{SignedDuration, Timestamp};
 use tracing::{error, info, warn};
 
-use super::advance::{StepError, Stepped, backoff};
+use super::advance::{StepError, backoff};
 use super::chain;
+use crate::commit::Written;
 use crate::ports::github::{GitHub, GitHubError, JitConfig};
-use crate::ports::store::{BootPut, Store, StoreError, Transaction};
+use crate::ports::store::{BootPut, StoreError};
 use crate::ports::{Clock, Disposition};
 use crate::{Engine, World};
 
 /// How long the boot table keeps an item that nobody takes: a last resort only.
 const BOOT_ITEM_LIFE: Duration = Duration::from_secs(48 * 3600);
-const TRIES: u32 = 8;
 /// How long a slot of GitHub's pace is good for after its reservation.
 const SLOT_AGE: SignedDuration = SignedDuration::from_secs(10);
 
 impl<W: World> Engine<W> {
-    pub(crate) async fn hand_over(&self, runner: &Runner) -> Result<Stepped, StepError> {
+    pub(crate) async fn hand_over(&self, runner: &Runner) -> Result<Written, StepError> {
         self.take_fresh_slot(runner).await?;
-        self.configure_and_give(runner, &[], &|current: &Runner| current.clone()).await
+        self.configure_and_give(runner, Unwritten::nothing(self.ports.clock.now())).await
     }
 
     /// The slot that was taken with the reservation is one of another minute,
@@ -44,51 +44,45 @@ impl<W: World> Engine<W> {
         self.take_slot(&Bucket::GitHub(account)).await
     }
 
-    /// Hands over to a task that was started a moment ago: the record says
-    /// both at once, or neither.
+    /// Hands over to a task that was started a moment ago: the record says both
+    /// at once, or neither.
     pub(crate) async fn hand_over_to(
         &self,
         runner: &Runner,
         task: &TaskId,
-        besides: &[Change],
-    ) -> Result<Stepped, StepError> {
+        also: &[Change],
+    ) -> Result<Written, StepError> {
         self.take_fresh_slot(runner).await?;
-        let now = self.ports.clock.now();
-        let with_task = |current: &Runner| match current.task_started(task.clone(), now) {
-            // Not written yet: the version is the stored one's.
-            Some(started) => Runner { version: current.version, ..started },
-            None => current.clone(),
-        };
-        self.configure_and_give(runner, besides, &with_task).await
+        let unwritten = Unwritten { task: Some(task), at: self.ports.clock.now(), also };
+        self.configure_and_give(runner, unwritten).await
     }
 
-    /// `known` makes of the stored record what is known besides.
     async fn configure_and_give(
         &self,
         runner: &Runner,
-        besides: &[Change],
-        known: &(dyn Fn(&Runner) -> Runner + Send + Sync),
-    ) -> Result<Stepped, StepError> {
+        unwritten: Unwritten<'_>,
+    ) -> Result<Written, StepError> {
         let (now, scope) = (self.ports.clock.now(), &runner.facts.scope);
         let account = self.ports.github.account(scope);
-        if let Some(until) = self.memory.github_not_before(&account, now) {
+        if let Some(until) = self.cache.github_not_before(&account, now) {
             let after = Duration::try_from(until.duration_since(now)).unwrap_or_default();
             return Err(GitHubError::Throttled { operation: "generate-jitconfig".to_owned(), after }.into());
         }
-        if let Some(hold) = self.memory.hold(&Held::Scope(scope.clone())).filter(|hold| now < hold.not_before)
+        if let Some(hold) = self.cache.hold(&Held::Scope(scope.clone())).filter(|hold| now < hold.not_before)
         {
-            return self.not_registered(runner, &hold.words, besides, known).await;
+            return self.not_registered(runner, &hold.words, unwritten).await;
         }
         match self.configure(runner).await {
-            Ok(jit) => self.give(runner, &jit, besides, known).await,
+            Ok(jit) => self.give(runner, &jit, unwritten).await,
             Err(StepError::GitHub(error)) if error.disposition() == Disposition::Permanent => {
                 let hold = self.hold_scope(scope, &error);
-                let besides = [besides, &[Change::Hold(hold)]].concat();
-                self.not_registered(runner, &error.to_string(), &besides, known).await
+                let also = [unwritten.also, &[Change::Hold(hold)]].concat();
+                let unwritten = Unwritten { also: &also, ..unwritten };
+                self.not_registered(runner, &error.to_string(), unwritten).await
             }
             Err(StepError::GitHub(error @ GitHubError::Throttled { after, .. })) => {
                 let until = self.ports.clock.now() + after;
-                self.memory.hold_github(account.clone(), until);
+                self.cache.hold_github(account.clone(), until);
                 self.rest(&Bucket::GitHub(account), until).await?;
                 Err(error.into())
             }
@@ -130,49 +124,42 @@ impl<W: World> Engine<W> {
         }
     }
 
-    /// Boot item and record in one transaction: after a retirement is written,
-    /// no hand-over can commit.
+    /// Boot item and record in one transaction: once a retirement is written, no
+    /// hand-over can commit.
     async fn give(
         &self,
         runner: &Runner,
         jit: &JitConfig,
-        besides: &[Change],
-        known: &(dyn Fn(&Runner) -> Runner + Send + Sync),
-    ) -> Result<Stepped, StepError> {
+        unwritten: Unwritten<'_>,
+    ) -> Result<Written, StepError> {
         let item = BootItem {
             runner: runner.name().clone(),
             policy: self.rules().settings.policy.clone(),
             fail: None,
         };
-        let mut current = runner.clone();
-        for _ in 0..TRIES {
+        let next = |current: &Runner| {
             let now = self.ports.clock.now();
-            let Some((next, task)) = known(&current).handed_over(jit.runner_id, now) else {
+            let Some((next, task)) = unwritten.on(current).handed_over(jit.runner_id, now) else {
                 // It was retired meanwhile: its clean-up deletes the registration.
-                return self.write(&current, besides, |current| told(current, known)).await;
+                return unwritten.alone(current).map(|next| (next, None));
             };
             let boot = BootPut {
-                task: &task,
+                task,
                 role: runner.facts.task_role(),
                 item: &item,
                 jit: &jit.encoded,
                 expires_at: now + BOOT_ITEM_LIFE,
             };
-            let changes = [&[Change::Runner(next.clone())], besides].concat();
-            let transaction = Transaction { boot: Some(boot), ..Transaction::of(&changes) };
-            match self.ports.store.commit(transaction).await {
-                Ok(()) => {
-                    info!(runner = %runner.name(), %task, "handed over configuration");
-                    return Ok(Stepped::At(next));
-                }
-                Err(StoreError::Conflict) => match self.reload(&current).await? {
-                    Some(runner) => current = runner,
-                    None => return Ok(Stepped::Away),
-                },
-                Err(error) => return Err(error.into()),
-            }
+            Some((next, Some(boot)))
+        };
+        let written = self.commit_runner(runner, unwritten.also, next).await?;
+        if let Written::At(runner) = &written
+            && runner.has_been_issued(jit.runner_id)
+        {
+            let task = runner.task().map(TaskId::as_str);
+            info!(runner = %runner.name(), task, "handed over configuration");
         }
-        Err(StoreError::Conflict.into())
+        Ok(written)
     }
 
     /// GitHub will not register it: its task, which waits in vain, is to stop.
@@ -180,32 +167,55 @@ impl<W: World> Engine<W> {
         &self,
         runner: &Runner,
         words: &str,
-        besides: &[Change],
-        known: &(dyn Fn(&Runner) -> Runner + Send + Sync),
-    ) -> Result<Stepped, StepError> {
+        unwritten: Unwritten<'_>,
+    ) -> Result<Written, StepError> {
         let now = self.ports.clock.now();
         let reason = Reason::with(Code::ScopeHeld, words);
         let next = |current: &Runner| {
-            known(current).not_registered(reason.clone(), now).or_else(|| told(current, known))
+            let ended = unwritten.on(current).not_registered(reason.clone(), now);
+            ended.or_else(|| unwritten.alone(current))
         };
-        self.write(runner, besides, next).await
+        self.write(runner, unwritten.also, next).await
     }
 
     /// GitHub refuses for good: no further launch in this scope before a probe succeeds.
     pub(crate) fn hold_scope(&self, scope: &Scope, error: &GitHubError) -> Hold {
         let held = Held::Scope(scope.clone());
-        let before = self.memory.hold(&held);
+        let before = self.cache.hold(&held);
         if before.is_none() {
             error!(%scope, error = %chain(error), reason = Code::ScopeHeld.as_str(), "holding launches");
         }
         let hold = Hold::after(before.as_ref(), held, &error.to_string(), self.ports.clock.now());
-        self.memory.held_back(hold.clone());
+        self.cache.held_back(hold.clone());
         hold
     }
 }
 
-/// The record with what is known besides; `None` where it says that already.
-fn told(current: &Runner, known: &(dyn Fn(&Runner) -> Runner + Send + Sync)) -> Option<Runner> {
-    let told = known(current);
-    (told.state != current.state).then(|| Runner { version: current.version.next(), ..told })
+/// What is known of a runner and is written with its next record.
+#[derive(Clone, Copy, Debug)]
+struct Unwritten<'a> {
+    /// The task that was started for it.
+    task: Option<&'a TaskId>,
+    at: Timestamp,
+    /// Changes of other records.
+    also: &'a [Change],
+}
+
+impl<'a> Unwritten<'a> {
+    fn nothing(at: Timestamp) -> Self {
+        Self { task: None, at, also: &[] }
+    }
+
+    /// The stored record as it would be with this, at the stored version.
+    fn on(&self, current: &Runner) -> Runner {
+        match self.task.and_then(|task| current.task_started(task.clone(), self.at)) {
+            Some(started) => Runner { version: current.version, ..started },
+            None => current.clone(),
+        }
+    }
+
+    /// The next record with this alone; `None` where the stored one says it already.
+    fn alone(&self, current: &Runner) -> Option<Runner> {
+        self.task.and_then(|task| current.task_started(task.clone(), self.at))
+    }
 }

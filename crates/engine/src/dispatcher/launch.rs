@@ -1,22 +1,24 @@
 //! A runner's task is started, in a placement with room, at the pace allowed.
 
-use ecsrunner_core::class::Capacity;
-use ecsrunner_core::cost::Market;
-use ecsrunner_core::hold::{Held, Hold};
+use ecsrunner_core::decide::plan::choose::NoPlacement;
 use ecsrunner_core::id::{TaskId, Version};
-use ecsrunner_core::pace::{Bucket, Level, Rate};
-use ecsrunner_core::placement::{NoPlace, Placement};
 use ecsrunner_core::reason::{Code, Reason};
-use ecsrunner_core::record::Change;
-use ecsrunner_core::runner::{Ending, Retry, Runner, RunnerState, TaskLeft};
+use ecsrunner_core::records::change::Change;
+use ecsrunner_core::records::hold::{Held, Hold};
+use ecsrunner_core::records::runner::{Ending, Retry, Runner, RunnerState, TaskLeft};
+use ecsrunner_core::rules::class::Capacity;
+use ecsrunner_core::rules::cost::Market;
+use ecsrunner_core::rules::pace::{Bucket, Level, Rate};
+use ecsrunner_core::rules::placement::Placement;
 use jiff::Timestamp;
 use std::time::Duration;
 use tracing::{info, warn};
 
-use super::advance::{StepError, Stepped};
+use super::advance::StepError;
+use super::cache::NotYet;
 use super::chain;
-use super::memory::NotYet;
-use super::term::Watch;
+use super::lease_holder::Deadline;
+use crate::commit::Written;
 use crate::metrics::Metric;
 use crate::ports::Clock;
 use crate::ports::compute::{ClientToken, Compute, ComputeError, TaskOrder};
@@ -35,20 +37,20 @@ const SPENT_TRIES: u32 = 24;
 const PAUSED: Duration = Duration::from_secs(30);
 
 impl<W: World> Engine<W> {
-    pub(crate) async fn run_task(&self, runner: &Runner, watch: &Watch) -> Result<Stepped, StepError> {
+    pub(crate) async fn run_task(&self, runner: &Runner, deadline: &Deadline) -> Result<Written, StepError> {
         let (attempt, is_reserved) = match &runner.state {
             RunnerState::Reserved { attempt } => (*attempt, true),
             RunnerState::Ending(Ending { task: TaskLeft::Unanswered { attempt }, .. }) => (*attempt, false),
-            _ => return Ok(Stepped::At(runner.clone())),
+            _ => return Ok(Written::At(runner.clone())),
         };
         let (arch, asked_at) = (runner.facts.size.arch(), self.ports.clock.now());
         if is_reserved && self.rules().settings.paused {
             return Err(StepError::NotYet(asked_at + PAUSED));
         }
-        let probe = match self.memory.enter(&runner.placement, arch, asked_at) {
+        let probe = match self.cache.enter(&runner.placement, arch, asked_at) {
             Ok(probe) => probe,
             // Nobody has asked for it: its first version was written by this very
-            // term, or its last try was answered.
+            // holder, or its last try was answered.
             Err(NotYet) if is_reserved && (runner.version == Version::FIRST || lacked_capacity(runner)) => {
                 return self.go_elsewhere(runner).await;
             }
@@ -68,12 +70,12 @@ impl<W: World> Engine<W> {
             Ok(task) => {
                 info!(runner = %runner.name(), %task, placement = %runner.placement, "launched runner");
                 let held = Held::placement(runner.placement.clone(), arch);
-                let besides: Vec<Change> =
+                let also: Vec<Change> =
                     probe.is_some().then(|| Change::Released(held.clone())).into_iter().collect();
                 if probe.is_some() {
-                    self.memory.released(&held);
+                    self.cache.released(&held);
                 }
-                self.task_started(runner, task, &besides, watch).await
+                self.task_started(runner, task, &also, deadline).await
             }
             Err(ComputeError::NoCapacity { message }) => self.no_capacity(runner, &message, asked_at).await,
             Err(error @ ComputeError::Refused { .. }) => {
@@ -108,13 +110,13 @@ impl<W: World> Engine<W> {
         &self,
         runner: &Runner,
         task: TaskId,
-        besides: &[Change],
-        watch: &Watch,
-    ) -> Result<Stepped, StepError> {
+        also: &[Change],
+        deadline: &Deadline,
+    ) -> Result<Written, StepError> {
         let now = self.ports.clock.now();
-        let goes_on = matches!(runner.state, RunnerState::Reserved { .. }) && watch.admits_step(now);
+        let goes_on = matches!(runner.state, RunnerState::Reserved { .. }) && deadline.admits_step(now);
         if goes_on {
-            match self.hand_over_to(runner, &task, besides).await {
+            match self.hand_over_to(runner, &task, also).await {
                 Ok(stepped) => return Ok(stepped),
                 Err(StepError::Store(StoreError::Fenced)) => return Err(StoreError::Fenced.into()),
                 Err(error) => {
@@ -122,7 +124,7 @@ impl<W: World> Engine<W> {
                 }
             }
         }
-        self.write(runner, besides, |runner| runner.task_started(task.clone(), now)).await
+        self.write(runner, also, |runner| runner.task_started(task.clone(), now)).await
     }
 
     /// The placement has no room: it is held, so that others do not ask in
@@ -132,10 +134,10 @@ impl<W: World> Engine<W> {
         runner: &Runner,
         message: &str,
         asked_at: Timestamp,
-    ) -> Result<Stepped, StepError> {
+    ) -> Result<Written, StepError> {
         let (now, arch) = (self.ports.clock.now(), runner.facts.size.arch());
         let held = Held::placement(runner.placement.clone(), arch);
-        let before = self.memory.hold(&held);
+        let before = self.cache.hold(&held);
         // Others were refused while this one was asked for: one shortage, not two in a row.
         let hold = match before.clone().filter(|before| before.latest >= asked_at) {
             Some(hold) => hold,
@@ -150,7 +152,7 @@ impl<W: World> Engine<W> {
             "no capacity for runner"
         );
         self.metrics.count(Metric::RetriesNoCapacity);
-        self.memory.held_back(hold.clone());
+        self.cache.held_back(hold.clone());
         let (placement, not_before) = match self.elsewhere(runner, now) {
             Ok(placement) => (placement, now),
             Err(none) => {
@@ -168,7 +170,7 @@ impl<W: World> Engine<W> {
 
     /// The placement has come to be held since the runner was reserved: it
     /// goes where there is room, without having asked.
-    async fn go_elsewhere(&self, runner: &Runner) -> Result<Stepped, StepError> {
+    async fn go_elsewhere(&self, runner: &Runner) -> Result<Written, StepError> {
         let now = self.ports.clock.now();
         let placement = self
             .elsewhere(runner, now)
@@ -181,7 +183,7 @@ impl<W: World> Engine<W> {
         .await
     }
 
-    fn elsewhere(&self, runner: &Runner, now: Timestamp) -> Result<Placement, NoPlace> {
+    fn elsewhere(&self, runner: &Runner, now: Timestamp) -> Result<Placement, NoPlacement> {
         let rules = self.rules();
         let capacity = match (rules.catalogue.get(&runner.facts.class), runner.placement.market) {
             (Some(class), _) => class.capacity,
@@ -189,7 +191,7 @@ impl<W: World> Engine<W> {
             (None, Market::Spot) => Capacity::Spot,
         };
         let (arch, spread) = (runner.facts.size.arch(), runner.facts.launched_for.get());
-        self.memory.choose(&rules.subnets, capacity, arch, spread, now)
+        self.cache.choose(&rules.subnets, capacity, arch, spread, now)
     }
 
     /// Takes one slot from a bucket.
@@ -214,17 +216,17 @@ impl<W: World> Engine<W> {
     ) -> Result<(), StepError> {
         let rate = self.rules().settings.paces.rate(bucket);
         for _ in 0..TRIES {
-            let before = self.memory.level(bucket);
+            let before = self.cache.level(bucket);
             let after = next(rate, before, self.ports.clock.now())?;
             if before == Some(after) {
                 return Ok(());
             }
             match self.ports.store.set_level(bucket, before, after).await? {
                 LevelSet::Done => {
-                    self.memory.set_level(bucket, Some(after));
+                    self.cache.set_level(bucket, Some(after));
                     return Ok(());
                 }
-                LevelSet::Found(level) => self.memory.set_level(bucket, level),
+                LevelSet::Found(level) => self.cache.set_level(bucket, level),
             }
         }
         Err(StoreError::Conflict.into())

@@ -1,4 +1,5 @@
-//! One term of office: what is under way in it, and how long it lasts.
+//! What a dispatcher has while it holds the lease: the effects under way, and
+//! the time that is left.
 
 use std::collections::HashMap;
 use std::pin::Pin;
@@ -10,23 +11,23 @@ use ecsrunner_core::id::{Epoch, PoolId};
 use futures::stream::FuturesUnordered;
 use jiff::Timestamp;
 
-use super::memory::EffectKey;
-use super::{Office, STEP_LIMIT};
-use crate::ports::store::Tenure;
+use super::cache::EffectKey;
+use super::{DispatchOptions, STEP_LIMIT};
+use crate::ports::store::Lease;
 
-/// The most effects at once, and the most for one pool: one repository that
-/// hangs delays nobody else.
+/// The most effects at once, and the most for one pool: calls that hang for one
+/// repository delay no other.
 const MAX_EFFECTS: usize = 32;
 const MAX_EFFECTS_OF_POOL: usize = 16;
 
-/// What an effect came to.
+/// The result of an effect.
 pub(crate) struct Effected {
     pub(crate) key: EffectKey,
     /// What it means for the dispatcher.
     pub(crate) news: News,
-    /// Before when it is not to be begun again, where its record does not say so.
+    /// It is not begun again before then, where its record does not say so.
     pub(crate) rest_until: Option<Timestamp>,
-    /// When time alone brings more to do.
+    /// When more will be due, if nothing happens.
     pub(crate) next_at: Option<Timestamp>,
 }
 
@@ -44,13 +45,13 @@ pub(crate) enum News {
     /// The plan may be another now.
     Round,
     /// Another dispatcher holds the lease.
-    Deposed,
+    LeaseLost,
 }
 
 type Effects<'a> = FuturesUnordered<Pin<Box<dyn Future<Output = Effected> + Send + 'a>>>;
 
-/// One term of office.
-pub(crate) struct Term<'a> {
+/// A dispatcher that holds the lease.
+pub(crate) struct LeaseHolder<'a> {
     pub(crate) epoch: Epoch,
     pub(crate) effects: Effects<'a>,
     under_way: HashMap<EffectKey, PoolId>,
@@ -62,17 +63,17 @@ pub(crate) struct Term<'a> {
     held_back: bool,
     /// Whether any effect has begun.
     begun: bool,
-    watch: Watch,
+    deadline: Deadline,
 }
 
-/// How long a term lasts, told to those who work in it.
+/// How long the lease is held, shared with the effects under way.
 #[derive(Clone, Debug)]
-pub(crate) struct Watch {
+pub(crate) struct Deadline {
     held_until_ms: Arc<AtomicI64>,
     until: Option<Timestamp>,
 }
 
-impl Watch {
+impl Deadline {
     /// Whether a step that begins now ends while the lease is held.
     pub(crate) fn admits_step(&self, now: Timestamp) -> bool {
         self.outlasts(now, STEP_LIMIT) && self.until.is_none_or(|until| now + STEP_LIMIT <= until)
@@ -83,46 +84,46 @@ impl Watch {
     }
 }
 
-impl<'a> Term<'a> {
-    pub(crate) fn new(tenure: Tenure, office: Office, held_until: Timestamp) -> Self {
+impl<'a> LeaseHolder<'a> {
+    pub(crate) fn new(lease: Lease, options: DispatchOptions, held_until: Timestamp) -> Self {
         Self {
-            epoch: tenure.epoch,
+            epoch: lease.epoch,
             effects: Effects::new(),
             under_way: HashMap::new(),
             resting: HashMap::new(),
             next_at: None,
-            next_kick_at: tenure.next_kick_at,
-            patience: office.patience,
+            next_kick_at: lease.next_kick_at,
+            patience: options.patience,
             held_back: false,
             begun: false,
-            watch: Watch {
+            deadline: Deadline {
                 held_until_ms: Arc::new(AtomicI64::new(held_until.as_millisecond())),
-                until: office.until,
+                until: options.until,
             },
         }
     }
 
-    pub(crate) fn watch(&self) -> Watch {
-        self.watch.clone()
+    pub(crate) fn deadline(&self) -> Deadline {
+        self.deadline.clone()
     }
 
     pub(crate) fn renewed(&self, held_until: Timestamp) {
-        self.watch.held_until_ms.store(held_until.as_millisecond(), Ordering::Relaxed);
+        self.deadline.held_until_ms.store(held_until.as_millisecond(), Ordering::Relaxed);
     }
 
     pub(crate) fn outlasts(&self, now: Timestamp, time: Duration) -> bool {
-        self.watch.outlasts(now, time)
+        self.deadline.outlasts(now, time)
     }
 
     /// Whether no further effect may begin.
     pub(crate) fn is_closing(&self, now: Timestamp) -> bool {
-        self.watch.until.is_some_and(|until| until < now + STEP_LIMIT)
+        self.deadline.until.is_some_and(|until| until < now + STEP_LIMIT)
     }
 
-    /// Whether its time is over, or what is due could not end within it.
+    /// Whether the time is over, or too short for what is due.
     pub(crate) fn is_over(&self, now: Timestamp) -> bool {
         let closed = self.is_closing(now) && self.effects.is_empty() && self.held_back;
-        closed || self.watch.until.is_some_and(|until| until <= now)
+        closed || self.deadline.until.is_some_and(|until| until <= now)
     }
 
     /// Whether a kick that was posted comes by then.
@@ -130,7 +131,7 @@ impl<'a> Term<'a> {
         self.next_kick_at.is_some_and(|kick| now < kick && kick <= at)
     }
 
-    /// Begins a round: what is due is found anew.
+    /// Begins a round, which finds what is due.
     pub(crate) fn begin_round(&mut self, next_at: Option<Timestamp>, now: Timestamp) {
         self.next_at = next_at;
         self.held_back = false;
@@ -171,7 +172,7 @@ impl<'a> Term<'a> {
             self.held_back = true;
             return false;
         }
-        if !self.watch.admits_step(now) {
+        if !self.deadline.admits_step(now) {
             self.held_back = true;
             return false;
         }
@@ -180,7 +181,7 @@ impl<'a> Term<'a> {
         true
     }
 
-    /// Whether it came to anything: an effect that was due has begun, or none was due.
+    /// Whether an effect that was due has begun, or none was due.
     pub(crate) fn has_begun(&self) -> bool {
         self.begun || !self.held_back
     }

@@ -3,21 +3,21 @@
 
 use std::time::Duration;
 
-use ecsrunner_core::hold::Held;
 use ecsrunner_core::id::RunnerName;
-use ecsrunner_core::labels::Labels;
-use ecsrunner_core::pace::Bucket;
-use ecsrunner_core::pool::{Pool, Scope};
-use ecsrunner_core::record::Change;
+use ecsrunner_core::records::change::Change;
+use ecsrunner_core::records::hold::Held;
+use ecsrunner_core::rules::labels::Labels;
+use ecsrunner_core::rules::pace::Bucket;
+use ecsrunner_core::rules::pool::{Pool, Scope};
 use futures::future::{self, Either};
 use tracing::{info, warn};
 use ulid::Ulid;
 
 use super::advance::StepError;
-use super::memory::EffectKey;
+use super::cache::EffectKey;
 use super::{Effected, News, STEP_LIMIT, chain};
 use crate::ports::github::{GitHub, GitHubError};
-use crate::ports::store::{Store, Transaction};
+use crate::ports::store::Transaction;
 use crate::ports::{Clock, Disposition, Randomness};
 use crate::{Engine, World};
 
@@ -54,7 +54,7 @@ impl<W: World> Engine<W> {
         let change = match self.try_registration(scope).await {
             Ok(()) => {
                 info!(%scope, "GitHub registers runners again");
-                self.memory.released(&held);
+                self.cache.released(&held);
                 Change::Released(held)
             }
             Err(error) if error.disposition() == Disposition::Permanent => {
@@ -62,7 +62,7 @@ impl<W: World> Engine<W> {
             }
             Err(error) => return Err(error.into()),
         };
-        Ok(self.ports.store.commit(Transaction::of(&[change])).await?)
+        Ok(self.commit(Transaction::of(&[change])).await?)
     }
 
     async fn try_registration(&self, scope: &Scope) -> Result<(), GitHubError> {

@@ -1,58 +1,54 @@
 //! One round: what is open is read, the plan is made, its writes are done and
 //! its effects begun. A round waits for no effect.
 
-use std::collections::HashMap;
-
-use ecsrunner_core::hold::learn;
-use ecsrunner_core::id::{Epoch, JobId, PoolId, RunnerName};
-use ecsrunner_core::job::Job;
-use ecsrunner_core::labels::Labels;
-use ecsrunner_core::plan::{Draw, Launch, Means, Open, Plan, Question, plan};
-use ecsrunner_core::pool::{Pool, Scope};
+use ecsrunner_core::decide::learn::learn;
+use ecsrunner_core::decide::plan::{Draw, Launch, Means, Plan, Question, plan};
+use ecsrunner_core::decide::step::Next;
+use ecsrunner_core::id::{Epoch, PoolId, RunnerName};
 use ecsrunner_core::reason::Code;
-use ecsrunner_core::record::Change;
-use ecsrunner_core::runner::Runner;
-use ecsrunner_core::runner::step::Next;
+use ecsrunner_core::records::change::Change;
+use ecsrunner_core::records::job::Job;
+use ecsrunner_core::records::open::Open;
+use ecsrunner_core::records::runner::Runner;
+use ecsrunner_core::rules::labels::Labels;
+use ecsrunner_core::rules::pool::{Pool, Scope};
 use jiff::Timestamp;
 use tracing::{error, info, warn};
 use ulid::Ulid;
 
-use super::Term;
-use super::memory::EffectKey;
+use super::LeaseHolder;
+use super::cache::EffectKey;
+use crate::commit::BATCH;
 use crate::ports::github::GitHub;
 use crate::ports::store::{LevelSet, Levels, Store, StoreError, Transaction};
 use crate::ports::{Clock, Randomness};
 use crate::{Engine, World};
 
-/// The most records in one transaction; DynamoDB takes 100 items, of which the
-/// lease is one.
-const BATCH: usize = 90;
 /// The most reservations in one: each is a runner's record and its job's.
 const RESERVATIONS: usize = BATCH / 2;
 const RESERVATION_TRIES: u32 = 3;
 
 impl<W: World> Engine<W> {
-    pub(crate) async fn round<'a>(&'a self, term: &mut Term<'a>) -> Result<(), StoreError> {
+    pub(crate) async fn round<'a>(&'a self, holder: &mut LeaseHolder<'a>) -> Result<(), StoreError> {
         let mut open = self.ports.store.open().await?;
         let now = self.ports.clock.now();
-        self.learn(term.epoch, &mut open, now).await?;
-        self.memory.refresh(&open);
+        self.learn(holder.epoch, &mut open, now).await?;
+        self.cache.refresh(&open);
         self.metrics.open(&open, now);
         let account = |scope: &Scope| self.ports.github.account(scope);
         let rules = self.rules();
         let means = Means { subnets: &rules.subnets, account: &account };
         let plan = plan(&open, rules.rules(), means, now);
-        term.begin_round(plan.next_at, now);
-        let mut written = Written::of(open);
+        holder.begin_round(plan.next_at, now);
         // Launches first: nothing that only tells why may hold them up.
         self.draw(&plan).await?;
-        if !self.reserve(term.epoch, &plan.launches, &mut written, now).await? {
+        if !self.reserve(holder.epoch, &plan.launches, &mut open, now).await? {
             // What is open is another by now: the next plan sees it.
-            term.wake_at(now);
+            holder.wake_at(now);
         }
-        self.write_runners(term.epoch, &plan, &mut written, now).await?;
-        self.write_waits(term.epoch, &plan, &mut written).await?;
-        self.begin_effects(term, written, &plan, now).await
+        self.write_runners(holder.epoch, &plan, &mut open, now).await?;
+        self.write_waits(holder.epoch, &plan, &mut open).await?;
+        self.begin_effects(holder, &open, &plan, now).await
     }
 
     /// Writes what the fate of open runners tells of holds.
@@ -61,36 +57,26 @@ impl<W: World> Engine<W> {
         if lessons.is_empty() {
             return Ok(());
         }
-        for batch in lessons.chunks(BATCH) {
-            let fence = Some(epoch);
-            self.ports.store.commit(Transaction { fence, ..Transaction::of(batch) }).await?;
-        }
-        for lesson in lessons {
+        for lesson in &lessons {
             match lesson {
+                Change::Hold(hold) if hold.is_open_breaker() => {
+                    error!(held = ?hold.held, words = %hold.words, reason = Code::ClassHeld.as_str(), "holding launches of class");
+                }
                 Change::Hold(hold) => {
-                    if hold.is_open_breaker() {
-                        error!(held = ?hold.held, words = %hold.words, reason = Code::ClassHeld.as_str(), "holding launches of class");
-                    } else {
-                        warn!(held = ?hold.held, words = %hold.words, not_before = %hold.not_before, "holding launches");
-                    }
-                    open.holds.retain(|before| before.held != hold.held);
-                    open.holds.push(hold);
+                    warn!(held = ?hold.held, words = %hold.words, not_before = %hold.not_before, "holding launches");
                 }
-                Change::Released(held) => {
-                    info!(?held, "launches are no longer held back");
-                    open.holds.retain(|before| before.held != held);
-                }
+                Change::Released(held) => info!(?held, "launches are no longer held back"),
                 _ => {}
             }
         }
-        Ok(())
+        self.commit_batches(epoch, &lessons, open).await
     }
 
     /// Takes the plan's slots: one write for each bucket, whatever the number of launches.
     async fn draw(&self, plan: &Plan) -> Result<(), StoreError> {
         for Draw { bucket, before, after } in &plan.draws {
             match self.ports.store.set_level(bucket, *before, *after).await? {
-                LevelSet::Done => self.memory.set_level(bucket, Some(*after)),
+                LevelSet::Done => self.cache.set_level(bucket, Some(*after)),
                 // Another write came first: what is open is read again.
                 LevelSet::Found(_) => return Err(StoreError::Conflict),
             }
@@ -104,15 +90,14 @@ impl<W: World> Engine<W> {
         &self,
         epoch: Epoch,
         launches: &[Launch],
-        written: &mut Written,
+        open: &mut Open,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
-        let fence = Some(epoch);
         let mut all = true;
         for batch in launches.chunks(RESERVATIONS) {
             let mut changes = Vec::new();
             for launch in batch {
-                let job = written.jobs.get(&launch.job);
+                let job = open.jobs.get(&launch.job);
                 let job = job.and_then(|job| job.waiting_for(&Code::RunnerStarting.into()));
                 if let (Some(job), Some(runner)) = (job, self.name(launch, epoch, now)) {
                     info!(
@@ -126,11 +111,11 @@ impl<W: World> Engine<W> {
                 }
             }
             // One job that has moved on must not take the others' slots with it.
-            match self.ports.store.commit(Transaction { fence, ..Transaction::of(&changes) }).await {
-                Ok(()) => written.note(changes),
+            match self.commit(Transaction::fenced(&changes, epoch)).await {
+                Ok(()) => changes.iter().for_each(|change| open.apply(change)),
                 Err(StoreError::Conflict) => {
                     for pair in changes.chunks(2) {
-                        all &= self.reserve_one(epoch, pair, written).await?;
+                        all &= self.reserve_one(epoch, pair, open).await?;
                     }
                 }
                 Err(error) => return Err(error),
@@ -140,18 +125,12 @@ impl<W: World> Engine<W> {
     }
 
     /// Reserves one runner; false where its job has moved on.
-    async fn reserve_one(
-        &self,
-        epoch: Epoch,
-        pair: &[Change],
-        written: &mut Written,
-    ) -> Result<bool, StoreError> {
+    async fn reserve_one(&self, epoch: Epoch, pair: &[Change], open: &mut Open) -> Result<bool, StoreError> {
         // The slot is drawn already: a write that merely met another one is made again.
         for _ in 0..RESERVATION_TRIES {
-            let fence = Some(epoch);
-            match self.ports.store.commit(Transaction { fence, ..Transaction::of(pair) }).await {
+            match self.commit(Transaction::fenced(pair, epoch)).await {
                 Ok(()) => {
-                    written.note(pair.to_vec());
+                    pair.iter().for_each(|change| open.apply(change));
                     return Ok(true);
                 }
                 Err(StoreError::Conflict) => {}
@@ -166,12 +145,12 @@ impl<W: World> Engine<W> {
         &self,
         epoch: Epoch,
         plan: &Plan,
-        written: &mut Written,
+        open: &mut Open,
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let mut changes = Vec::new();
         for retirement in &plan.retirements {
-            if let Some(runner) = written.runners.get(&retirement.runner) {
+            if let Some(runner) = open.runners.get(&retirement.runner) {
                 info!(runner = %retirement.runner, reason = retirement.reason.code().as_str(), "retiring runner");
                 changes.push(Change::Runner(runner.end(
                     retirement.kind,
@@ -181,41 +160,27 @@ impl<W: World> Engine<W> {
             }
         }
         for mark in &plan.marks {
-            if let Some(runner) = written.runners.get(&mark.runner) {
+            if let Some(runner) = open.runners.get(&mark.runner) {
                 let version = runner.version.next();
                 let surplus_since = mark.surplus_since;
                 changes.push(Change::Runner(Runner { version, surplus_since, ..runner.clone() }));
             }
         }
-        self.write_batches(epoch, changes, written).await
+        self.commit_batches(epoch, &changes, open).await
     }
 
     /// Writes the reasons of waiting. They change nothing: where another write
     /// came first, the next round tells them.
-    async fn write_waits(&self, epoch: Epoch, plan: &Plan, written: &mut Written) -> Result<(), StoreError> {
-        let changes = plan
+    async fn write_waits(&self, epoch: Epoch, plan: &Plan, open: &mut Open) -> Result<(), StoreError> {
+        let changes: Vec<Change> = plan
             .waits
             .iter()
-            .filter_map(|wait| written.jobs.get(&wait.job)?.waiting_for(&wait.reason).map(Change::Job))
+            .filter_map(|wait| open.jobs.get(&wait.job)?.waiting_for(&wait.reason).map(Change::Job))
             .collect();
-        match self.write_batches(epoch, changes, written).await {
+        match self.commit_batches(epoch, &changes, open).await {
             Err(StoreError::Conflict) => Ok(()),
             other => other,
         }
-    }
-
-    async fn write_batches(
-        &self,
-        epoch: Epoch,
-        changes: Vec<Change>,
-        written: &mut Written,
-    ) -> Result<(), StoreError> {
-        for batch in changes.chunks(BATCH) {
-            let fence = Some(epoch);
-            self.ports.store.commit(Transaction { fence, ..Transaction::of(batch) }).await?;
-            written.note(batch.to_vec());
-        }
-        Ok(())
     }
 
     fn name(&self, launch: &Launch, epoch: Epoch, now: Timestamp) -> Option<Runner> {
@@ -233,34 +198,34 @@ impl<W: World> Engine<W> {
     /// Begins what is due, the oldest runners first, retirements among them.
     async fn begin_effects<'a>(
         &'a self,
-        term: &mut Term<'a>,
-        written: Written,
+        holder: &mut LeaseHolder<'a>,
+        open: &Open,
         plan: &Plan,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let mut runners: Vec<&Runner> = written.runners.values().collect();
+        let mut runners: Vec<&Runner> = open.runners.values().collect();
         runners.sort_unstable_by(|a, b| a.name().ulid().cmp(b.name().ulid()));
         let mut due = Vec::new();
         for runner in runners {
             let key = EffectKey::Runner(runner.name().clone());
             match runner.next(now) {
                 Next::Event => {}
-                Next::At(at) => term.wake_at(at),
-                Next::Now(_) if term.may_begin(&key, &runner.facts.pool, now) => due.push(runner.clone()),
+                Next::At(at) => holder.wake_at(at),
+                Next::Now(_) if holder.may_begin(&key, &runner.facts.pool, now) => due.push(runner.clone()),
                 Next::Now(_) => {}
             }
         }
-        for runner in self.claim(term, due).await? {
-            let (epoch, watch) = (term.epoch, term.watch());
-            term.effects.push(Box::pin(self.advance(runner, epoch, watch)));
+        for runner in self.claim(holder, due).await? {
+            let (epoch, deadline) = (holder.epoch, holder.deadline());
+            holder.effects.push(Box::pin(self.advance(runner, epoch, deadline)));
         }
-        self.begin_questions(term, &written, &plan.questions, now);
+        self.begin_questions(holder, open, &plan.questions, now);
         for scope in &plan.probes {
             // A scope is no pool: its probe counts as one of its own.
             let key = EffectKey::Probe(scope.clone());
             let pool = Pool { scope: scope.clone(), labels: Labels::new::<_, &str>([]) }.id();
-            if term.may_begin(&key, &pool, now) {
-                term.effects.push(Box::pin(self.probe(scope.clone())));
+            if holder.may_begin(&key, &pool, now) {
+                holder.effects.push(Box::pin(self.probe(scope.clone())));
             }
         }
         Ok(())
@@ -268,8 +233,8 @@ impl<W: World> Engine<W> {
 
     /// Records that another dispatcher worked on are claimed before any outside
     /// effect, in one write: its later writes are refused from here on.
-    async fn claim(&self, term: &mut Term<'_>, due: Vec<Runner>) -> Result<Vec<Runner>, StoreError> {
-        let epoch = term.epoch;
+    async fn claim(&self, holder: &mut LeaseHolder<'_>, due: Vec<Runner>) -> Result<Vec<Runner>, StoreError> {
+        let epoch = holder.epoch;
         let (mut claimed, others): (Vec<_>, Vec<_>) =
             due.into_iter().partition(|runner| runner.epoch == epoch || runner.is_to_finish());
         let taken_over: Vec<Change> = others
@@ -280,11 +245,9 @@ impl<W: World> Engine<W> {
             })
             .collect();
         for batch in taken_over.chunks(BATCH) {
-            let fence = Some(epoch);
-            let claim = self.ports.store.commit(Transaction { fence, ..Transaction::of(batch) }).await;
-            if let Err(error) = claim {
+            if let Err(error) = self.commit(Transaction::fenced(batch, epoch)).await {
                 for runner in others.iter().chain(&claimed) {
-                    term.withdraw(&EffectKey::Runner(runner.name().clone()));
+                    holder.withdraw(&EffectKey::Runner(runner.name().clone()));
                 }
                 return Err(error);
             }
@@ -298,30 +261,30 @@ impl<W: World> Engine<W> {
 
     fn begin_questions<'a>(
         &'a self,
-        term: &mut Term<'a>,
-        written: &Written,
+        holder: &mut LeaseHolder<'a>,
+        open: &Open,
         questions: &[Question],
         now: Timestamp,
     ) {
         for question in questions {
             let key = EffectKey::Question(question.clone());
-            let job = key.job().and_then(|job| written.jobs.get(&job));
+            let job = key.job().and_then(|job| open.jobs.get(&job));
             match (question, job) {
                 (Question::Job { on_behalf_of, .. }, Some(job)) => {
-                    if term.may_begin(&key, &pool_of(job), now) {
-                        term.effects.push(Box::pin(self.ask_job(job.clone(), on_behalf_of.clone())));
+                    if holder.may_begin(&key, &pool_of(job), now) {
+                        holder.effects.push(Box::pin(self.ask_job(job.clone(), on_behalf_of.clone())));
                     }
                 }
                 (Question::Run(_), Some(job)) => {
-                    if term.may_begin(&key, &pool_of(job), now) {
-                        term.effects.push(Box::pin(self.ask_run(job.clone())));
+                    if holder.may_begin(&key, &pool_of(job), now) {
+                        holder.effects.push(Box::pin(self.ask_run(job.clone())));
                     }
                 }
                 (Question::Runner(name), _) => {
-                    if let Some(runner) = written.runners.get(name)
-                        && term.may_begin(&key, &runner.facts.pool, now)
+                    if let Some(runner) = open.runners.get(name)
+                        && holder.may_begin(&key, &runner.facts.pool, now)
                     {
-                        term.effects.push(Box::pin(self.ask_runner(runner.clone())));
+                        holder.effects.push(Box::pin(self.ask_runner(runner.clone())));
                     }
                 }
                 (Question::Job { .. } | Question::Run(_), None) => {}
@@ -332,44 +295,11 @@ impl<W: World> Engine<W> {
 
 /// The pool of a job, or that of its repository where it was not admitted.
 fn pool_of(job: &Job) -> PoolId {
-    job.place().map_or_else(
+    job.assignment().map_or_else(
         || {
             let scope = Scope::Repository(job.facts.repository.clone());
             Pool { scope, labels: job.facts.labels.clone() }.id()
         },
-        |place| place.pool.clone(),
+        |assignment| assignment.pool.clone(),
     )
-}
-
-/// What is open, as it is after this round's writes.
-struct Written {
-    jobs: HashMap<JobId, Job>,
-    runners: HashMap<RunnerName, Runner>,
-}
-
-impl Written {
-    fn of(open: Open) -> Self {
-        Self {
-            jobs: open.jobs.into_iter().map(|job| (job.id(), job)).collect(),
-            runners: open.runners.into_iter().map(|runner| (runner.name().clone(), runner)).collect(),
-        }
-    }
-
-    fn note(&mut self, changes: Vec<Change>) {
-        for change in changes {
-            match change {
-                Change::Job(job) | Change::JobReopened(job) => {
-                    self.jobs.insert(job.id(), job);
-                }
-                Change::Runner(runner) => {
-                    self.runners.insert(runner.name().clone(), runner);
-                }
-                Change::JobEnded(_)
-                | Change::JobAmended(_)
-                | Change::RunnerGone(_)
-                | Change::Hold(_)
-                | Change::Released(_) => {}
-            }
-        }
-    }
 }

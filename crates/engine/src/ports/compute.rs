@@ -4,10 +4,10 @@ use std::error::Error;
 use std::future::Future;
 use std::time::Duration;
 
+use ecsrunner_core::decide::sweep::SeenTask;
 use ecsrunner_core::id::TaskId;
-use ecsrunner_core::placement::Placement;
-use ecsrunner_core::runner::RunnerFacts;
-use ecsrunner_core::sweep::SeenTask;
+use ecsrunner_core::records::runner::RunnerFacts;
+use ecsrunner_core::rules::placement::Placement;
 
 use super::Disposition;
 
@@ -30,9 +30,7 @@ pub trait Compute: Send + Sync {
 pub struct TaskOrder<'a> {
     /// What the task is to be.
     pub runner: &'a RunnerFacts,
-    /// Where.
     pub placement: &'a Placement,
-    /// The try's token.
     pub token: ClientToken,
 }
 
@@ -47,7 +45,6 @@ impl ClientToken {
         Self(format!("{}-{attempt}", runner.name.ulid()))
     }
 
-    /// The token.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -60,7 +57,6 @@ pub enum ComputeError {
     /// No answer: the task may have been started, and the same token tells.
     #[error("no answer to {operation}")]
     Unanswered {
-        /// What was asked.
         operation: &'static str,
         /// What went wrong below.
         #[source]
@@ -88,7 +84,6 @@ pub enum ComputeError {
         /// How long to wait, where the service said.
         after: Option<Duration>,
     },
-    /// Never like this.
     #[error("{message}")]
     Refused {
         /// In the service's words.

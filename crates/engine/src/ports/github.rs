@@ -5,7 +5,7 @@ use std::future::Future;
 use std::time::Duration;
 
 use ecsrunner_core::id::{Account, DeliveryId, JobId, Repository, RunId, RunnerId, RunnerName};
-use ecsrunner_core::pool::Scope;
+use ecsrunner_core::rules::pool::Scope;
 use jiff::Timestamp;
 use secrecy::SecretString;
 
@@ -121,7 +121,6 @@ pub struct PastDelivery {
 /// is no signature over it, and none is needed.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct DeliveredWebhook {
-    /// The event.
     pub event: String,
     /// The payload as JSON text.
     pub body: String,
@@ -140,7 +139,6 @@ pub struct JitConfig {
 /// A registered self-hosted runner.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Registration {
-    /// GitHub's id.
     pub id: RunnerId,
     /// Whether it runs a job; GitHub's answer can lag.
     pub busy: bool,
@@ -162,7 +160,6 @@ pub enum Deletion {
 /// A workflow job as GitHub's API tells it. The same facts as the webhook's.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct RemoteJob {
-    /// GitHub's id.
     pub id: JobId,
     /// The run that it belongs to.
     pub run: RunId,
@@ -170,7 +167,6 @@ pub struct RemoteJob {
     pub attempt: u32,
     /// The name as shown in GitHub's pages.
     pub name: String,
-    /// The workflow's name.
     pub workflow: Option<String>,
     /// The branch of the run's head.
     pub head_branch: Option<String>,
@@ -188,7 +184,6 @@ pub struct RemoteJob {
     pub created_at: Option<Timestamp>,
     /// When a runner began it.
     pub started_at: Option<Timestamp>,
-    /// When it ended.
     pub completed_at: Option<Timestamp>,
 }
 
@@ -199,7 +194,6 @@ pub struct RemoteRun {
     pub event: String,
     /// The repository that its head commit is in; a deleted fork has none.
     pub head_repository: Option<Repository>,
-    /// Who started it.
     pub actor: Option<String>,
     /// Whether its repository is private or internal, where GitHub said.
     pub private: Option<bool>,
@@ -219,16 +213,10 @@ pub enum GitHubError {
     },
     /// GitHub's own fault (5xx).
     #[error("GitHub answered {status} to {operation}")]
-    Server {
-        /// What was asked.
-        operation: String,
-        /// The HTTP status.
-        status: u16,
-    },
+    Server { operation: String, status: u16 },
     /// A rate limit, primary or secondary.
     #[error("GitHub's rate limit holds {operation} back for {} s", after.as_secs())]
     Throttled {
-        /// What was asked.
         operation: String,
         /// `retry-after`, the limit's reset, or 60 s where GitHub says neither.
         after: Duration,
@@ -239,9 +227,7 @@ pub enum GitHubError {
     /// 401, 403, 404 or 422 without a wish to be asked again.
     #[error("GitHub refuses {operation} with {status}: {message}")]
     Refused {
-        /// What was asked.
         operation: String,
-        /// The HTTP status.
         status: u16,
         /// GitHub's `message`.
         message: String,

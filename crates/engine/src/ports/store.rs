@@ -5,16 +5,16 @@ use std::error::Error;
 use std::future::Future;
 use std::time::Duration;
 
-use ecsrunner_core::boot::{BootItem, TaskRole};
-use ecsrunner_core::event::Keys;
+use ecsrunner_core::decide::sweep::SweepProgress;
 use ecsrunner_core::id::{DeliveryId, Epoch, JobId, Repository, TaskId};
-use ecsrunner_core::job::{EndedJob, JobRecord};
-use ecsrunner_core::pace::{Bucket, Level};
-use ecsrunner_core::plan::Open;
 use ecsrunner_core::reason::Reason;
-use ecsrunner_core::record::{Change, Records};
-use ecsrunner_core::runner::EndedRunner;
-use ecsrunner_core::sweep::SweepProgress;
+use ecsrunner_core::records::change::{Change, Records};
+use ecsrunner_core::records::job::{EndedJob, JobRecord};
+use ecsrunner_core::records::open::Open;
+use ecsrunner_core::records::runner::EndedRunner;
+use ecsrunner_core::rules::pace::{Bucket, Level};
+use ecsrunner_core::wire::boot::{BootItem, TaskRole};
+use ecsrunner_core::wire::event::Keys;
 use jiff::Timestamp;
 use secrecy::SecretString;
 
@@ -53,16 +53,14 @@ pub struct Unreadable<'a> {
     pub what: &'static str,
     /// Its id, such as the delivery's.
     pub id: &'a str,
-    /// The content.
     pub content: &'a [u8],
     /// What is wrong with it.
     pub reason: &'a Reason,
-    /// When it came.
     pub at: Timestamp,
 }
 
-/// Who may plan, launch, retire and talk to GitHub: one dispatcher at a time.
-pub trait Lease: Send + Sync {
+/// The dispatcher's lease, and the kicks that its holder answers.
+pub trait Leases: Send + Sync {
     /// Adds one to the kicks: a fact was recorded that can alter the plan.
     /// Returns how many there were then.
     fn kick(&self) -> impl Future<Output = Result<u64, StoreError>> + Send;
@@ -70,26 +68,26 @@ pub trait Lease: Send + Sync {
     /// How many kicks there were.
     fn kicks(&self) -> impl Future<Output = Result<u64, StoreError>> + Send;
 
-    /// Takes the lease if it is free, has run out or is the caller's already:
-    /// an answer may have been lost.
+    /// Takes the lease for `length`, if it is free, expired, or the caller's
+    /// already, so that a lost answer is recovered by asking again.
     fn take(
         &self,
-        bid: &Bid,
+        request: &LeaseRequest,
         now: Timestamp,
-        term: Duration,
-    ) -> impl Future<Output = Result<Option<Tenure>, StoreError>> + Send;
+        length: Duration,
+    ) -> impl Future<Output = Result<Option<Lease>, StoreError>> + Send;
 
-    /// Holds it for another term; false if it was lost.
+    /// Extends the lease to `length` from now; false if it was lost.
     fn renew(
         &self,
         epoch: Epoch,
         now: Timestamp,
-        term: Duration,
+        length: Duration,
     ) -> impl Future<Output = Result<bool, StoreError>> + Send;
 
-    /// Gives it up, if there was no kick since `kicks` was read; false
-    /// otherwise, and the holder goes round again. Without `kicks` it is given
-    /// up in any case. `next_kick_at` is when a posted kick will come.
+    /// Releases the lease, if there was no kick since `kicks` was read; false
+    /// otherwise, and the holder makes another round. Without `kicks` it is
+    /// released in any case. `next_kick_at` is when a posted kick will come.
     fn release(
         &self,
         epoch: Epoch,
@@ -98,19 +96,19 @@ pub trait Lease: Send + Sync {
     ) -> impl Future<Output = Result<bool, StoreError>> + Send;
 }
 
-/// Who wants the lease.
+/// A caller that wants the lease.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Bid {
+pub struct LeaseRequest {
     /// Tells the caller from every other one.
     pub owner: u128,
     /// The caller holds a lock of its own against any other holder: the lease is taken at once.
     pub force: bool,
 }
 
-/// The lease, taken.
+/// The right to plan, launch, retire and call GitHub: one dispatcher has it at a time.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Tenure {
-    /// The term.
+pub struct Lease {
+    /// One more than that of the holder before. Writes of an older epoch are refused.
     pub epoch: Epoch,
     /// When a kick that was posted will come, or came.
     pub next_kick_at: Option<Timestamp>,
@@ -130,7 +128,6 @@ pub trait Levels: Send + Sync {
 /// What became of setting a level.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum LevelSet {
-    /// It is set.
     Done,
     /// It was another meanwhile.
     Found(Option<Level>),
@@ -166,7 +163,6 @@ pub trait History: Send + Sync {
 /// Which part of history.
 #[derive(Clone, Default, Debug)]
 pub struct Page {
-    /// One repository's alone.
     pub repository: Option<Repository>,
     /// Nothing that ended before.
     pub since: Option<Timestamp>,
@@ -181,7 +177,6 @@ pub struct Page {
 /// A part of history.
 #[derive(Clone, Debug)]
 pub struct Listed<T> {
-    /// The records.
     pub items: Vec<T>,
     /// Where the next page begins; `None` at the end.
     pub next: Option<String>,
@@ -192,7 +187,7 @@ pub struct Listed<T> {
 pub struct Transaction<'a> {
     /// The records' next versions.
     pub changes: &'a [Change],
-    /// The term in which the lease must still be held.
+    /// The epoch of the lease that must still be held.
     pub fence: Option<Epoch>,
     /// A boot item to be put, which must not be there.
     pub boot: Option<BootPut<'a>>,
@@ -201,10 +196,15 @@ pub struct Transaction<'a> {
 }
 
 impl<'a> Transaction<'a> {
-    /// Changes alone.
     #[must_use]
     pub fn of(changes: &'a [Change]) -> Self {
         Self { changes, fence: None, boot: None, delivery: None }
+    }
+
+    /// Changes that are written only while the lease of that epoch is held.
+    #[must_use]
+    pub fn fenced(changes: &'a [Change], epoch: Epoch) -> Self {
+        Self { fence: Some(epoch), ..Self::of(changes) }
     }
 }
 
@@ -212,12 +212,10 @@ impl<'a> Transaction<'a> {
 #[derive(Debug)]
 pub struct BootPut<'a> {
     /// The task that alone may take it.
-    pub task: &'a TaskId,
-    /// That task's role.
+    pub task: TaskId,
     pub role: TaskRole,
     /// What goes with it.
     pub item: &'a BootItem,
-    /// GitHub's encoded configuration.
     pub jit: &'a SecretString,
     /// When the table may forget it.
     pub expires_at: Timestamp,
@@ -238,13 +236,12 @@ pub enum StoreError {
     /// Somebody else's write came first: read again, decide again.
     #[error("a record changed meanwhile")]
     Conflict,
-    /// The lease is no longer held in this term.
+    /// The lease is no longer held in this holder.
     #[error("the dispatcher's lease was lost")]
     Fenced,
     /// The store is busy or out of reach.
     #[error("the store could not {operation}")]
     Unavailable {
-        /// What was asked.
         operation: &'static str,
         /// What went wrong below.
         #[source]
@@ -253,7 +250,6 @@ pub enum StoreError {
     /// The store will not do that.
     #[error("the store refuses to {operation}")]
     Refused {
-        /// What was asked.
         operation: &'static str,
         /// What went wrong below.
         #[source]

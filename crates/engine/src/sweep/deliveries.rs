@@ -1,11 +1,11 @@
 //! Webhook deliveries that were never recorded, fetched from GitHub.
 
-use ecsrunner_core::event::Event;
+use ecsrunner_core::decide::sweep::DeliveryProgress;
+use ecsrunner_core::decide::sweep::deliveries::{Listed, MAX_FETCHED, MAX_PAGES, Walk};
 use ecsrunner_core::id::DeliveryId;
 use ecsrunner_core::reason::{Code, Reason};
-use ecsrunner_core::sweep::DeliveryProgress;
-use ecsrunner_core::sweep::deliveries::{Listed, MAX_FETCHED, MAX_PAGES, Walk};
-use ecsrunner_core::webhook::{Webhook, read};
+use ecsrunner_core::wire::event::Event;
+use ecsrunner_core::wire::webhook::{Webhook, read};
 use tracing::info;
 
 use super::Pass;

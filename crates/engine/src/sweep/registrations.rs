@@ -2,11 +2,11 @@
 
 use std::ops::ControlFlow;
 
-use ecsrunner_core::event::Keys;
+use ecsrunner_core::decide::sweep::registrations::{Listed, MAX_DELETED, MAX_PAGES, due, remember, unwanted};
 use ecsrunner_core::id::{RunnerId, RunnerName};
-use ecsrunner_core::plan::Open;
-use ecsrunner_core::pool::Scope;
-use ecsrunner_core::sweep::registrations::{Listed, MAX_DELETED, MAX_PAGES, due, remember, unwanted};
+use ecsrunner_core::records::open::Open;
+use ecsrunner_core::rules::pool::Scope;
+use ecsrunner_core::wire::event::Keys;
 use tracing::info;
 
 use super::Pass;
@@ -35,7 +35,7 @@ impl<W: World> Engine<W> {
     pub(super) async fn sweep_registrations(&self, pass: &mut Pass, open: &Open) {
         pass.progress.scopes = remember(&pass.progress.scopes, open, pass.now);
         let mut calls = Calls::default();
-        for place in due(&pass.progress.scopes, pass.now) {
+        for index in due(&pass.progress.scopes, pass.now) {
             loop {
                 if calls.pages == MAX_PAGES {
                     pass.swept.cut = true;
@@ -45,7 +45,7 @@ impl<W: World> Engine<W> {
                     return;
                 }
                 calls.pages += 1;
-                match self.sweep_scope(pass, &mut calls, place, open).await {
+                match self.sweep_scope(pass, &mut calls, index, open).await {
                     ControlFlow::Continue(true) => {}
                     ControlFlow::Continue(false) => break,
                     ControlFlow::Break(()) => return,
@@ -60,14 +60,14 @@ impl<W: World> Engine<W> {
         &self,
         pass: &mut Pass,
         calls: &mut Calls,
-        place: usize,
+        index: usize,
         open: &Open,
     ) -> ControlFlow<(), bool> {
-        let known = &pass.progress.scopes[place];
+        let known = &pass.progress.scopes[index];
         let (scope, number) = (known.scope.clone(), known.next_page);
         let page = match self.ports.github.registrations(&scope, number).await {
             Ok(page) => page,
-            Err(error) => return put_off(pass, place, &error.into()),
+            Err(error) => return put_off(pass, index, &error.into()),
         };
         let listed: Vec<Listed<'_>> = listed(&page);
         let rules = self.rules();
@@ -86,10 +86,10 @@ impl<W: World> Engine<W> {
                 Err(error @ DeleteError::Store(StoreError::Refused { .. })) => {
                     pass.failed("registrations", &error);
                 }
-                Err(error) => return put_off(pass, place, &error),
+                Err(error) => return put_off(pass, index, &error),
             }
         }
-        pass.progress.scopes[place].page_read(page.more, pass.now);
+        pass.progress.scopes[index].page_read(page.more, pass.now);
         ControlFlow::Continue(page.more)
     }
 
@@ -114,10 +114,10 @@ impl<W: World> Engine<W> {
 
 /// The scope waits for its next turn. Where GitHub wants fewer calls, or the
 /// store is out of reach, the others wait for the next pass.
-fn put_off(pass: &mut Pass, place: usize, error: &DeleteError) -> ControlFlow<(), bool> {
+fn put_off(pass: &mut Pass, index: usize, error: &DeleteError) -> ControlFlow<(), bool> {
     pass.failed("registrations", error);
     let DeleteError::GitHub(error) = error else { return ControlFlow::Break(()) };
-    pass.progress.scopes[place].put_off(pass.now);
+    pass.progress.scopes[index].put_off(pass.now);
     match error {
         GitHubError::Throttled { .. } => ControlFlow::Break(()),
         _ => ControlFlow::Continue(false),

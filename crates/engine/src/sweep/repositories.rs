@@ -1,7 +1,7 @@
 //! Queued jobs of repositories that are allowed by name, where no App tells of
 //! lost deliveries.
 
-use ecsrunner_core::sweep::repositories::to_ask;
+use ecsrunner_core::decide::sweep::repositories::to_ask;
 
 use super::Pass;
 use crate::{Engine, World};

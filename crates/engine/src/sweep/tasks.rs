@@ -1,10 +1,10 @@
 //! Records against tasks, both ways.
 
-use ecsrunner_core::event::{Event, Keys, TaskEvent};
-use ecsrunner_core::plan::Open;
-use ecsrunner_core::runner::{Runner, RunnerState};
-use ecsrunner_core::sweep::tasks::repair;
-use ecsrunner_core::sweep::{Lag, SeenTask};
+use ecsrunner_core::decide::sweep::tasks::repair;
+use ecsrunner_core::decide::sweep::{Lag, SeenTask};
+use ecsrunner_core::records::open::Open;
+use ecsrunner_core::records::runner::{Runner, RunnerState};
+use ecsrunner_core::wire::event::{Event, Keys, TaskEvent};
 use tracing::{info, warn};
 
 use super::{PartError, Pass};

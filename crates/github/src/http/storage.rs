@@ -30,22 +30,13 @@ pub enum StorageError {
     Address(&'static str),
     /// The storage has no such file.
     #[error("`{host}` has no such file")]
-    Absent {
-        /// The storage's host.
-        host: String,
-    },
+    Absent { host: String },
     /// Any other answer than the file.
     #[error("`{host}` answers with status {status}")]
-    Status {
-        /// The storage's host.
-        host: String,
-        /// The HTTP status.
-        status: u16,
-    },
+    Status { host: String, status: u16 },
     /// No answer, or not all of it.
     #[error("`{host}` cannot be read")]
     Unreachable {
-        /// The storage's host.
         host: String,
         /// The cause, without the address.
         source: reqwest::Error,

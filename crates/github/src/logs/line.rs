@@ -9,7 +9,6 @@ const ESCAPE: char = '\u{1b}';
 const BELL: char = '\u{7}';
 const STRING_TERMINATOR: char = '\u{9c}';
 
-/// One line.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Line<'a> {
     /// When the runner read it; `None` where GitHub gives no time, as within a

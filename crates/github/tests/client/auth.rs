@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use ecsrunner_core::id::{JobId, Repository, RunnerId};
-use ecsrunner_core::pool::Scope;
+use ecsrunner_core::rules::pool::Scope;
 use ecsrunner_engine::ports::github::{Deletion, GitHub, GitHubError};
 use ecsrunner_github::{App, AppId, Client, ClientError, Credentials, InstallationId};
 use ecsrunner_sim::github::app_key;

@@ -15,7 +15,7 @@ use axum::http::header::LOCATION;
 use axum::http::{Method, Response, StatusCode};
 use axum::routing::post;
 use ecsrunner_core::id::{JobId, RunId};
-use ecsrunner_core::pool::Scope;
+use ecsrunner_core::rules::pool::Scope;
 use ecsrunner_engine::ports::github::{Deletion, GitHub, GitHubError};
 use ecsrunner_github::{ApiUrl, Client, Credentials};
 use ecsrunner_sim::github::Hook;

@@ -1,8 +1,8 @@
 //! The App's webhook deliveries.
 
-use ecsrunner_core::event::JobAction;
 use ecsrunner_core::id::DeliveryId;
-use ecsrunner_core::webhook::{Webhook, read};
+use ecsrunner_core::wire::event::JobAction;
+use ecsrunner_core::wire::webhook::{Webhook, read};
 use ecsrunner_engine::ports::github::{DeliveredWebhook, GitHub, GitHubError, PastDelivery};
 use ecsrunner_sim::github::Hook;
 use jiff::Timestamp;

@@ -2,7 +2,7 @@
 //! and gives jobs to runners.
 
 use ecsrunner_core::id::{JobId, Repository, RunId, RunnerId};
-use ecsrunner_core::pool::Scope;
+use ecsrunner_core::rules::pool::Scope;
 use ecsrunner_engine::ports::github::{Deletion, GitHub, GitHubError, Registration};
 use ecsrunner_github::{ApiUrl, Client, Credentials};
 use secrecy::SecretString;

@@ -17,7 +17,7 @@ mod runners;
 mod tls;
 
 use ecsrunner_core::id::{Deployment, Organization, PoolId, Repository, RunnerGroupId, RunnerName};
-use ecsrunner_core::pool::Scope;
+use ecsrunner_core::rules::pool::Scope;
 use ecsrunner_github::{Client, Credentials};
 use secrecy::SecretString;
 

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use ecsrunner_aws::store::DynamoStore;
 use ecsrunner_core::id::JobId;
-use ecsrunner_core::job::{EndedJob, JobRecord};
-use ecsrunner_core::plan::Open;
-use ecsrunner_core::runner::EndedRunner;
+use ecsrunner_core::records::job::{EndedJob, JobRecord};
+use ecsrunner_core::records::open::Open;
+use ecsrunner_core::records::runner::EndedRunner;
 use ecsrunner_engine::ports::store::{History, Page, Store};
 use ecsrunner_sim::ecs::{self, Durations, FakeEcs, TaskDefinition, TaskView};
 use ecsrunner_sim::github::app_key;

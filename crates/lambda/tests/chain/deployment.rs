@@ -34,7 +34,6 @@ const GITHUB_SECRET: &str = "ecsrunner/chain/github";
 
 /// Its queues, by their URLs.
 pub(crate) struct Queues {
-    /// Of kicks.
     pub(crate) kicks: String,
     /// Of messages that are no kicks.
     pub(crate) kicks_dead: String,

@@ -1,9 +1,10 @@
 //! One job's whole life.
 
-use ecsrunner_core::exit::AgentExit;
-use ecsrunner_core::job::{Conclusion, JobEnding};
-use ecsrunner_core::runner::{EndingKind, RunnerStage};
-use ecsrunner_core::timeline::Timeline;
+use ecsrunner_core::records::job::JobEnding;
+use ecsrunner_core::records::runner::{EndingKind, RunnerStage};
+use ecsrunner_core::records::timeline::Timeline;
+use ecsrunner_core::wire::exit::AgentExit;
+use ecsrunner_core::wire::job::Conclusion;
 
 use crate::chain::Chain;
 use crate::eventually;
@@ -15,7 +16,7 @@ pub(crate) async fn a_job_runs_once_and_is_history(chain: &Chain) {
     let task = chain.task().await;
     assert_eq!(task.started_by.as_deref(), Some("ecsrunner/chain"));
     let open = chain.open().await;
-    assert_eq!(open.jobs.iter().map(|job| job.id()).collect::<Vec<_>>(), [queued.job], "one open job");
+    assert_eq!(open.jobs.values().map(|job| job.id()).collect::<Vec<_>>(), [queued.job], "one open job");
     assert_eq!(open.runners.len(), 1, "one open runner");
 
     let runner = chain.boot(&task).await;
@@ -40,7 +41,7 @@ pub(crate) async fn a_job_runs_once_and_is_history(chain: &Chain) {
 async fn reached(chain: &Chain, stage: RunnerStage) {
     let what = format!("a runner that is {stage:?}");
     eventually(&what, async || {
-        chain.open().await.runners.iter().find(|runner| runner.stage() == stage).map(drop)
+        chain.open().await.runners.values().find(|runner| runner.stage() == stage).map(drop)
     })
     .await;
 }

@@ -50,13 +50,10 @@ const PACE: Duration = Duration::from_millis(50);
 
 /// What `cargo xtask test chain` sets.
 struct Setting {
-    /// ministack.
     aws_url: String,
     /// What ministack gives its functions as the secret of their access key.
     aws_secret: String,
-    /// The template's server.
     webhook_url: String,
-    /// The function's archive.
     archive: PathBuf,
     /// What is in a task.
     programs: Programs,

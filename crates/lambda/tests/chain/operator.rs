@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Output;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use ecsrunner_core::exit::AgentExit;
+use ecsrunner_core::wire::exit::AgentExit;
 use serde_json::{Value, json};
 use tokio::process::Command;
 

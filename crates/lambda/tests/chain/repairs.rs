@@ -1,7 +1,7 @@
 //! Runners that end otherwise than by their job.
 
-use ecsrunner_core::exit::AgentExit;
-use ecsrunner_core::runner::EndingKind;
+use ecsrunner_core::records::runner::EndingKind;
+use ecsrunner_core::wire::exit::AgentExit;
 use ecsrunner_sim::ecs::StopCode;
 use serde_json::json;
 

@@ -5,8 +5,8 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use ecsrunner_aws::boot::{BootTable, Credentials, Http, Taken};
-use ecsrunner_core::exit::AgentExit;
 use ecsrunner_core::id::JobId;
+use ecsrunner_core::wire::exit::AgentExit;
 use ecsrunner_sim::ecs::TaskView;
 use ecsrunner_sim::runner_client::{Configuration, FILES, Files, JobClient, Message, RunnerClient};
 use reqwest::Method;

@@ -1,6 +1,6 @@
 //! GitHub's own samples of webhooks, signed.
 
-use ecsrunner_core::runner::EndingKind;
+use ecsrunner_core::records::runner::EndingKind;
 use serde_json::{Value, json};
 
 use crate::chain::Chain;
@@ -21,7 +21,7 @@ pub(crate) async fn githubs_own_sample_of_a_job_of_ours_starts_a_task(chain: &Ch
     let runner = task.environment["ECSRUNNER_RUNNER"].clone();
     let open = chain.open().await;
     assert_eq!(
-        open.jobs.iter().map(|job| job.id().get()).collect::<Vec<_>>(),
+        open.jobs.values().map(|job| job.id().get()).collect::<Vec<_>>(),
         [sample["workflow_job"]["id"].as_u64().unwrap()]
     );
     // GitHub cancels it before a runner has it.

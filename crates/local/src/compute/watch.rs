@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use ecsrunner_core::event::TaskChange;
+use ecsrunner_core::wire::event::TaskChange;
 use nix::sys::signal::Signal;
 use tokio::process::Child;
 use tracing::{info, warn};

@@ -8,23 +8,23 @@ mod sweep;
 use std::sync::Arc;
 
 use ecsrunner_aws::store::{DynamoStore, Tables};
-use ecsrunner_core::class::size::{Arch, Size};
-use ecsrunner_core::cost::Market;
-use ecsrunner_core::event::Keys;
 use ecsrunner_core::id::{
     ClassName, Deployment, Epoch, JobId, PoolId, Repository, RunId, RunnerId, RunnerName, SubnetId, TaskId,
     Version,
 };
-use ecsrunner_core::job::{
-    Conclusion, EndedJob, Job, JobEnding, JobFacts, JobRecord, JobStage, JobState, Place, TakenBy,
-};
-use ecsrunner_core::labels::Labels;
-use ecsrunner_core::placement::Placement;
-use ecsrunner_core::pool::Scope;
 use ecsrunner_core::reason::{Code, Reason};
-use ecsrunner_core::record::Change;
-use ecsrunner_core::runner::{Custody, Runner, RunnerFacts, RunnerStage, RunnerState, Task};
-use ecsrunner_core::timeline::Timeline;
+use ecsrunner_core::records::change::Change;
+use ecsrunner_core::records::job::{Assignment, EndedJob, Job, JobEnding, JobRecord, JobStage, JobState};
+use ecsrunner_core::records::open::Open;
+use ecsrunner_core::records::runner::{Custody, Runner, RunnerFacts, RunnerStage, RunnerState, Task};
+use ecsrunner_core::records::timeline::Timeline;
+use ecsrunner_core::rules::class::size::{Arch, Size};
+use ecsrunner_core::rules::cost::Market;
+use ecsrunner_core::rules::labels::Labels;
+use ecsrunner_core::rules::placement::Placement;
+use ecsrunner_core::rules::pool::Scope;
+use ecsrunner_core::wire::event::Keys;
+use ecsrunner_core::wire::job::{Conclusion, JobFacts, TakenBy};
 use ecsrunner_engine::ports::store::{Store, StoreError, Transaction};
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -96,7 +96,7 @@ fn job(id: u64) -> Job {
         timeline: Timeline::begin(JobStage::Queued, at(0)),
         asked_at: None,
         state: JobState::Queued {
-            place: Place {
+            assignment: Assignment {
                 class: ClassName::parse("large").unwrap(),
                 pool: PoolId::parse("abcdefghij").unwrap(),
             },
@@ -113,7 +113,7 @@ fn ended(job: &Job, secs: i64) -> EndedJob {
         version: job.version.next(),
         created_at: job.created_at,
         timeline,
-        place: job.place().cloned(),
+        assignment: job.assignment().cloned(),
         ending: JobEnding::Completed {
             conclusion: Conclusion::Success,
             runner: TakenBy::Other(None),

@@ -84,11 +84,11 @@ pub(super) async fn jobs(State(app): State<App>, Query(filter): Query<Filter>) -
 
 async fn list_jobs(app: &App, filter: &Filter) -> Result<Jobs, StoreError> {
     // What is open belongs to the first page.
-    let open = if filter.cursor.is_none() { app.store().open().await?.jobs } else { Vec::new() };
+    let open = if filter.cursor.is_none() { app.store().open().await?.jobs } else { BTreeMap::new() };
     let Listed { items, next } = app.store().jobs(&filter.page()).await?;
     // One that ended between the two reads is listed once, as it is now.
     let ended: HashSet<JobId> = items.iter().map(|job| job.facts.id).collect();
-    let open = open.iter().filter(|job| !ended.contains(&job.id())).map(JobView::open);
+    let open = open.values().filter(|job| !ended.contains(&job.id())).map(JobView::open);
     let jobs = open.chain(items.iter().map(JobView::ended)).filter(|job| filter.admits_job(job)).collect();
     Ok(Jobs { jobs, next })
 }
@@ -98,11 +98,11 @@ pub(super) async fn runners(State(app): State<App>, Query(filter): Query<Filter>
 }
 
 async fn list_runners(app: &App, filter: &Filter) -> Result<Runners, StoreError> {
-    let open = if filter.cursor.is_none() { app.store().open().await?.runners } else { Vec::new() };
+    let open = if filter.cursor.is_none() { app.store().open().await?.runners } else { BTreeMap::new() };
     let now = app.engine.ports().clock.now();
     let Listed { items, next } = app.store().runners(&filter.page()).await?;
     let gone: HashSet<&RunnerName> = items.iter().map(|runner| &runner.facts.name).collect();
-    let open = open.iter().filter(|runner| !gone.contains(runner.name()));
+    let open = open.values().filter(|runner| !gone.contains(runner.name()));
     let views = open.map(|runner| RunnerView::open(runner, now)).chain(items.iter().map(RunnerView::gone));
     let runners = views.filter(|runner| filter.admits_runner(runner)).collect();
     Ok(Runners { runners, next })

@@ -14,7 +14,7 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use ecsrunner_core::id::{JobId, Repository};
-use ecsrunner_core::job::JobRecord;
+use ecsrunner_core::records::job::JobRecord;
 use ecsrunner_engine::ports::Clock;
 use ecsrunner_engine::ports::store::History;
 use ecsrunner_github::logs::{JobLog, JobLogError, MAX_LOG_BYTES};

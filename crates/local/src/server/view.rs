@@ -1,11 +1,10 @@
 //! What the page is told as it happens: `docs/interface.md`.
 
-use ecsrunner_core::record::Change;
+use ecsrunner_core::records::change::Change;
 use ecsrunner_engine::view::{JobView, RunnerView};
 use jiff::Timestamp;
 use serde::Serialize;
 
-/// One server-sent event.
 #[derive(Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub(super) enum EventView {

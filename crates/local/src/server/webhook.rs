@@ -8,7 +8,7 @@ use axum::extract::rejection::BytesRejection;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use ecsrunner_core::reason::{Code, Reason};
-use ecsrunner_core::webhook::MAX_BODY_BYTES;
+use ecsrunner_core::wire::webhook::MAX_BODY_BYTES;
 use ecsrunner_engine::intake::{Delivery, Receipt};
 use ecsrunner_engine::view::ReasonView;
 use serde::Serialize;

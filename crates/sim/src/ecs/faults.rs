@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use ecsrunner_core::class::size::Arch;
+use ecsrunner_core::rules::class::size::Arch;
 use serde::{Deserialize, Serialize};
 
 use super::task::{Provider, Status};
@@ -25,7 +25,6 @@ pub struct Faults {
     pub events: EventFaults,
 }
 
-/// Calls that fail.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CallFault {
@@ -64,7 +63,6 @@ pub enum FaultAnswer {
     Error {
         /// Such as `ServerException`.
         code: String,
-        /// Its message.
         message: String,
     },
     /// RunTask's 200 with nothing but an entry in `failures`; other operations are left alone.

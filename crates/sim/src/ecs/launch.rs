@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use ecsrunner_core::class::size::Size;
+use ecsrunner_core::rules::class::size::Size;
 use serde_json::{Value, json};
 
 use super::options::{Options, TaskDefinition};
@@ -46,7 +46,6 @@ pub(super) enum Capacity {
     Strategy(Vec<Share>),
 }
 
-/// A strategy's item.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Share {
     provider: Provider,

@@ -18,17 +18,11 @@ const KILLED: i32 = 137;
 /// Something was asked for that a task cannot go through now.
 #[derive(Clone, PartialEq, Eq, Debug, Error)]
 pub enum PlayError {
-    /// No such task.
     #[error("task {0} is not known")]
     Unknown(String),
     /// Not in that status.
     #[error("task {task} is {}", status.as_str())]
-    Status {
-        /// Its id.
-        task: String,
-        /// Where it is.
-        status: Status,
-    },
+    Status { task: String, status: Status },
     /// On-Demand capacity is never interrupted.
     #[error("task {0} is not on Spot capacity")]
     NotSpot(String),

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use ecsrunner_core::class::size::Arch;
+use ecsrunner_core::rules::class::size::Arch;
 use serde::{Deserialize, Serialize};
 
 use super::faults::Faults;
@@ -60,7 +60,6 @@ impl Default for Options {
 /// A task definition, as far as RunTask depends on it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct TaskDefinition {
-    /// Its family.
     pub family: String,
     /// Its revision, from 1.
     pub revision: u32,
@@ -180,9 +179,7 @@ pub struct Rate {
 pub struct Rates {
     /// Tasks of FARGATE, and as many of FARGATE_SPOT.
     pub launch: Rate,
-    /// Calls of RunTask.
     pub run_task: Rate,
-    /// Calls of StopTask.
     pub stop_task: Rate,
 }
 

@@ -7,7 +7,6 @@ use serde_json::{Value, json};
 pub enum Reply {
     /// 200, and the operation's output.
     Answer(Value),
-    /// An exception.
     Refusal(Refusal),
     /// None: the connection is dropped.
     Lost,
@@ -18,7 +17,6 @@ pub enum Reply {
 pub struct Refusal {
     /// Its name, such as `InvalidParameterException`.
     pub code: String,
-    /// Its message.
     pub message: String,
     /// A `ConflictException`'s: the tasks that the token has started.
     pub resource_ids: Vec<String>,
@@ -45,13 +43,11 @@ impl Refusal {
         Self::new("ThrottlingException", "Rate exceeded")
     }
 
-    /// The HTTP status.
     #[must_use]
     pub fn status(&self) -> u16 {
         if self.code == "ServerException" { 500 } else { 400 }
     }
 
-    /// The HTTP body.
     #[must_use]
     pub fn body(&self) -> Value {
         let mut body = json!({"__type": self.code, "message": self.message});

@@ -1,6 +1,6 @@
 //! A task as the API and its events show it.
 
-use ecsrunner_core::class::size::Arch;
+use ecsrunner_core::rules::class::size::Arch;
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
@@ -12,10 +12,7 @@ use super::task::{Status, Task};
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Form {
     /// A caller: times are seconds since 1970.
-    Api {
-        /// With its tags.
-        tags: bool,
-    },
+    Api { tags: bool },
     /// EventBridge: times are RFC 3339, and there are never tags.
     Event,
 }

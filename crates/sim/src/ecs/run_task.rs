@@ -24,7 +24,7 @@ pub const VCPU_LIMIT_REACHED: &str =
 const CPU_UNITS: u32 = 1024;
 
 /// Where a task comes to run.
-struct Place {
+struct Target {
     subnet: String,
     start_fault: Option<StartFault>,
 }
@@ -89,7 +89,7 @@ impl Ecs {
         let mut failures = Vec::new();
         for &provider in providers {
             match self.place(launch, provider) {
-                Ok(place) => started.push(self.start(launch, provider, place, now)),
+                Ok(target) => started.push(self.start(launch, provider, target, now)),
                 Err(reason) => failures.push(failure_json(reason, None)),
             }
         }
@@ -97,7 +97,7 @@ impl Ecs {
     }
 
     /// One of the subnets that are not short.
-    fn place(&mut self, launch: &Launch, provider: Provider) -> Result<Place, &'static str> {
+    fn place(&mut self, launch: &Launch, provider: Provider) -> Result<Target, &'static str> {
         if let Some(&quota) = self.options.faults.vcpu_quotas.get(&provider) {
             let used: u32 = self
                 .tasks
@@ -122,10 +122,10 @@ impl Ecs {
         } else {
             self.options.faults.start_fault(subnet)
         };
-        Ok(Place { subnet: subnet.clone(), start_fault })
+        Ok(Target { subnet: subnet.clone(), start_fault })
     }
 
-    fn start(&mut self, launch: &Arc<Launch>, provider: Provider, place: Place, now: Timestamp) -> Number {
+    fn start(&mut self, launch: &Arc<Launch>, provider: Provider, target: Target, now: Timestamp) -> Number {
         self.launched += 1;
         let number = self.launched;
         let id = self.random.hex(32);
@@ -138,9 +138,9 @@ impl Ecs {
             arn,
             launch: Arc::clone(launch),
             provider,
-            subnet: place.subnet,
+            subnet: target.subnet,
             tags: launch.tags.clone(),
-            start_fault: place.start_fault,
+            start_fault: target.start_fault,
             timeline: vec![(Status::Provisioning, now)],
             stop: None,
             exit: None,

@@ -119,13 +119,11 @@ impl Ecs {
         self.tasks.values().filter(|task| task.is_alive()).count()
     }
 
-    /// Calls by operation.
     #[must_use]
     pub fn calls(&self) -> &BTreeMap<String, u64> {
         &self.calls
     }
 
-    /// What goes wrong.
     #[must_use]
     pub fn faults(&self) -> &Faults {
         &self.options.faults

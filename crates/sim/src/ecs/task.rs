@@ -18,7 +18,6 @@ pub enum Provider {
     /// On-Demand.
     #[serde(rename = "FARGATE")]
     Fargate,
-    /// Spot.
     #[serde(rename = "FARGATE_SPOT")]
     FargateSpot,
 }
@@ -42,9 +41,7 @@ pub enum Status {
     Provisioning,
     /// Its image is pulled.
     Pending,
-    /// Its containers start.
     Activating,
-    /// Its containers run.
     Running,
     /// It is to stop.
     Deactivating,
@@ -52,7 +49,6 @@ pub enum Status {
     Stopping,
     /// Its containers have ended; its network interface is taken away.
     Deprovisioning,
-    /// It is over.
     Stopped,
 }
 
@@ -80,7 +76,6 @@ pub enum StopCode {
     TaskFailedToStart,
     /// Its container ended by itself.
     EssentialContainerExited,
-    /// StopTask.
     UserInitiated,
     /// Spot took its capacity back.
     SpotInterruption,

@@ -12,13 +12,10 @@ use super::task::{Provider, Status, StopCode, Task};
 pub struct TaskView {
     /// Its id, 32 hexadecimal characters.
     pub id: String,
-    /// Its ARN.
     pub arn: String,
-    /// Its cluster's name.
     pub cluster: String,
     /// The family and revision of its task definition.
     pub task_definition: String,
-    /// Where it is.
     pub last_status: Status,
     /// `RUNNING`, or `STOPPED` as soon as it is to stop.
     pub desired_status: &'static str,
@@ -30,19 +27,14 @@ pub struct TaskView {
     pub client_token: Option<String>,
     /// RunTask's `startedBy`.
     pub started_by: Option<String>,
-    /// Its capacity provider.
     pub provider: Provider,
-    /// Its subnet.
     pub subnet: String,
-    /// CPU units.
     pub cpu: u32,
     /// Memory in MiB.
     pub memory: u32,
     /// What the overrides' `environment` gives its containers.
     pub environment: BTreeMap<String, String>,
-    /// Its tags.
     pub tags: BTreeMap<String, String>,
-    /// Why it stops.
     pub stop_code: Option<StopCode>,
     /// The words for that.
     pub stopped_reason: Option<String>,

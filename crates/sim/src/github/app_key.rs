@@ -13,7 +13,6 @@ use secrecy::SecretString;
 pub struct AppKey {
     /// What the App's owner keeps.
     pub private_pem: SecretString,
-    /// What GitHub keeps.
     pub public_pem: String,
 }
 

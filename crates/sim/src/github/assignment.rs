@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use ecsrunner_core::id::{JobId, RunnerId};
-use ecsrunner_core::pool::Scope;
+use ecsrunner_core::rules::pool::Scope;
 
 use super::job::{Job, JobState, Taker};
 use super::state::{Message, Registration, SessionId, State};

@@ -27,7 +27,6 @@ use super::state::Shared;
 
 type App = Extract<Arc<Shared>>;
 
-/// The largest request.
 const MAX_BODY_BYTES: usize = 64 * 1024 * 1024;
 
 pub(super) fn router(shared: Arc<Shared>) -> Router {

@@ -115,7 +115,6 @@ pub enum RunnerCall {
     CompleteJob,
     /// What `owner/name@ref` is.
     ResolveActions,
-    /// An action's files.
     Archive,
     /// Steps' states, logs and their uploads.
     Results,
@@ -143,7 +142,6 @@ impl RunnerCall {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RunnerFault {
-    /// Which call.
     pub call: RunnerCall,
     /// Polls only: of a runner that says it is busy, or that it is not.
     #[serde(default)]
@@ -163,7 +161,6 @@ pub struct RunnerFault {
     /// The error's kind, such as `RunnerVersionTooOld`.
     #[serde(default)]
     pub error_kind: Option<String>,
-    /// The error's message.
     #[serde(default)]
     pub message: Option<String>,
     /// The whole body, in place of the error.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use ecsrunner_core::id::RunnerId;
-use ecsrunner_core::pool::Scope;
+use ecsrunner_core::rules::pool::Scope;
 use jiff::Timestamp;
 use secrecy::SecretString;
 use serde_json::{Value, json};

@@ -12,7 +12,6 @@ use crate::workflow::{Environment, RunsOn, Step};
 
 use super::state::SessionId;
 
-/// A workflow run.
 #[derive(Debug)]
 pub(super) struct Run {
     pub id: RunId,
@@ -32,7 +31,6 @@ pub(super) struct Run {
     pub jobs: Vec<JobId>,
 }
 
-/// A workflow job.
 #[derive(Debug)]
 pub(super) struct Job {
     pub id: JobId,
@@ -112,7 +110,6 @@ pub(super) enum JobState {
     Assigned { taker: Taker, since: Instant },
     /// A runner executes it.
     InProgress { taker: Taker, since: Instant, started_at: Timestamp, cancelled: bool },
-    /// It ended.
     Completed {
         taker: Option<Taker>,
         conclusion: Conclusion,

@@ -27,7 +27,6 @@ pub struct Options {
     pub tokens: Vec<SecretString>,
     /// A GitHub App, installed wherever there is a repository.
     pub app: Option<App>,
-    /// Where webhooks go.
     pub hook: Option<Hook>,
     /// What goes wrong from the start.
     pub faults: Faults,
@@ -76,7 +75,6 @@ pub struct RepositoryOptions {
     pub fork: bool,
 }
 
-/// A GitHub App.
 #[derive(Clone, Debug)]
 pub struct App {
     /// Its id, which is the issuer of its JWTs.
@@ -89,7 +87,6 @@ pub struct App {
     pub permissions: BTreeMap<String, String>,
 }
 
-/// The webhook.
 #[derive(Clone, Debug)]
 pub struct Hook {
     /// Where deliveries are posted; `http` only.

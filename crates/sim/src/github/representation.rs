@@ -1,6 +1,6 @@
 //! GitHub's objects as JSON, with every field that GitHub's schemas require.
 
-use ecsrunner_core::pool::Scope;
+use ecsrunner_core::rules::pool::Scope;
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use ecsrunner_core::id::{JobId, Repository, RunId, RunnerId};
-use ecsrunner_core::pool::Scope;
+use ecsrunner_core::rules::pool::Scope;
 use jiff::Timestamp;
 use tokio::sync::{Notify, mpsc, watch};
 
@@ -32,7 +32,6 @@ impl fmt::Debug for SessionId {
     }
 }
 
-/// A registered runner.
 #[derive(Debug)]
 pub(super) struct Registration {
     pub id: RunnerId,
@@ -49,7 +48,6 @@ pub(super) struct Registration {
     pub created_at: Timestamp,
 }
 
-/// A connected listener.
 #[derive(Debug)]
 pub(super) struct Session {
     pub runner: RunnerId,
@@ -82,7 +80,6 @@ pub(super) enum Message {
 #[derive(Clone, Debug)]
 pub(super) struct Action {
     pub sha: String,
-    /// A gzipped tar.
     pub archive: Bytes,
 }
 

@@ -57,7 +57,6 @@ pub(super) fn scalar(text: Option<&str>) -> Value {
     }
 }
 
-/// Names and texts.
 pub(super) fn mapping(entries: &Environment) -> Value {
     let pairs: Vec<Value> =
         entries.iter().map(|(name, value)| json!({"Key": name, "Value": token(value)})).collect();

@@ -24,7 +24,6 @@ pub(super) enum Event {
     Renewed,
     /// It is not renewed any more.
     RenewalEnded,
-    /// The worker ended.
     WorkerEnded(ExitStatus),
 }
 

@@ -39,7 +39,6 @@ impl Polling {
     }
 }
 
-/// Starts the thread.
 pub(super) fn start(listener: &Listener, session: String) -> io::Result<Polling> {
     let polling = Polling { busy: Arc::default() };
     let poller = Poller {

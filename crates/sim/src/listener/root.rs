@@ -23,7 +23,6 @@ pub(super) struct Root {
 }
 
 impl Root {
-    /// The current directory's.
     pub(super) fn here() -> io::Result<Self> {
         let path = std::env::current_dir()?;
         let mut variables: BTreeMap<String, String> = std::env::vars_os()

@@ -18,7 +18,6 @@ const DELETED: &str = "Failed to create a session. The runner registration has b
 pub(super) enum SessionError {
     /// Another one of this runner lives.
     Conflict,
-    /// It was refused.
     Failed,
     /// A signal came first.
     Stopped(Stop),

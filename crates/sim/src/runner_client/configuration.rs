@@ -11,7 +11,6 @@ use serde_json::Value;
 /// The files that make a configuration.
 pub const FILES: [&str; 3] = [".runner", ".credentials", ".credentials_rsaparams"];
 
-/// Files by name.
 pub type Files = BTreeMap<String, Vec<u8>>;
 
 /// Why a configuration cannot be used.
@@ -33,7 +32,6 @@ pub enum ConfigurationError {
 pub struct Configuration {
     /// GitHub's id of the runner.
     pub agent_id: u64,
-    /// The runner's name.
     pub agent_name: String,
     /// The broker's base, which ends with `/`.
     pub server_url: String,

@@ -50,7 +50,6 @@ impl Service {
         Ok(Self { name, child, url, log: log.to_owned(), client })
     }
 
-    /// Where it serves.
     #[must_use]
     pub fn url(&self) -> &str {
         &self.url

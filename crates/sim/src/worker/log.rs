@@ -50,7 +50,6 @@ impl Log {
         }
     }
 
-    /// Adds a line.
     pub(super) fn write(&mut self, line: &str) {
         let line = format!("{:.7} {line}\n", Timestamp::now());
         self.whole.push_str(&line);
@@ -68,7 +67,6 @@ impl Log {
         }
     }
 
-    /// Uploads the whole.
     pub(super) fn end_job(&mut self) {
         let text = std::mem::take(&mut self.whole);
         self.upload("JobLogs", &text, self.lines.0, None);

@@ -13,7 +13,6 @@ pub(super) struct Order {
     pub(super) client: JobClient,
     pub(super) runner_name: String,
     pub(super) work_folder: PathBuf,
-    /// The display name.
     pub(super) name: String,
     pub(super) github: Map<String, Value>,
     pub(super) variables: BTreeMap<String, String>,
@@ -22,7 +21,6 @@ pub(super) struct Order {
     pub(super) steps: Vec<StepOrder>,
 }
 
-/// A step.
 pub(super) struct StepOrder {
     pub(super) id: String,
     /// The name by which the message calls it.
@@ -139,7 +137,6 @@ impl StepOrder {
     }
 }
 
-/// Decodes context data.
 fn context(value: &Value) -> Value {
     let Some(kind) = value.get("t").and_then(Value::as_u64) else { return value.clone() };
     match kind {

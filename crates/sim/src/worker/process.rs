@@ -102,7 +102,6 @@ fn processes() -> impl Iterator<Item = Pid> {
     entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok().map(Pid::from_raw))
 }
 
-/// Every process's parent.
 fn parents() -> HashMap<Pid, Pid> {
     processes()
         .filter_map(|process| {

@@ -1,7 +1,7 @@
 //! Actions: what a step's `uses` names, and what an `action.yml` says.
 
 use super::node::{self, Node};
-use super::{Environment, Place, Reader, Reference};
+use super::{Environment, Location, Reader, Reference};
 
 /// A JavaScript action, as its `action.yml` describes it.
 #[derive(Clone, Debug)]
@@ -54,11 +54,11 @@ impl JavaScriptAction {
 
 impl Reader<'_> {
     /// The action that a step's `uses` names; `None`, with a problem, if there is none.
-    pub(super) fn reference(&mut self, place: Place<'_>, uses: &str) -> Option<Reference> {
+    pub(super) fn reference(&mut self, location: Location<'_>, uses: &str) -> Option<Reference> {
         if let Some(folder) = uses.strip_prefix("./") {
             let folder = folder.trim_end_matches('/');
             if !self.is_official() {
-                self.check_local_action(place, uses, folder)?;
+                self.check_local_action(location, uses, folder)?;
             }
             return Some(Reference::Local { folder: folder.to_owned() });
         }
@@ -66,7 +66,7 @@ impl Reader<'_> {
             if self.is_official() {
                 return Some(Reference::Image(image.to_owned()));
             }
-            self.problem(place, format!("uses `{uses}`; the stand-in runner has no Docker"));
+            self.problem(location, format!("uses `{uses}`; the stand-in runner has no Docker"));
             return None;
         }
         let named = uses.split_once('@').and_then(|(path, version)| {
@@ -76,12 +76,12 @@ impl Reader<'_> {
             Some((known, format!("{owner}/{name}"), parts.next().unwrap_or_default(), version))
         });
         let Some((known, name, path, version)) = named else {
-            self.problem(place, format!("uses `{uses}`; `./path` or `owner/name@ref` is expected"));
+            self.problem(location, format!("uses `{uses}`; `./path` or `owner/name@ref` is expected"));
             return None;
         };
         if !self.given.actions.contains(&known) {
             self.problem(
-                place,
+                location,
                 format!(
                     "uses `{uses}`, which was not given: `--action {known}=DIR` gives it from a directory"
                 ),
@@ -91,24 +91,27 @@ impl Reader<'_> {
         Some(Reference::Repository { name, path: path.to_owned(), version: version.to_owned() })
     }
 
-    fn check_local_action(&mut self, place: Place<'_>, uses: &str, folder: &str) -> Option<()> {
+    fn check_local_action(&mut self, location: Location<'_>, uses: &str, folder: &str) -> Option<()> {
         let text = DESCRIPTIONS.iter().find_map(|name| self.given.files.get(&format!("{folder}/{name}")));
         let Some(text) = text else {
-            self.problem(place, format!("uses `{uses}`, whose action.yml was not given with the workflow"));
+            self.problem(
+                location,
+                format!("uses `{uses}`, whose action.yml was not given with the workflow"),
+            );
             return None;
         };
         let action = match JavaScriptAction::read(text) {
             Ok(action) => action,
             Err(problems) => {
                 for problem in problems {
-                    self.problem(place, format!("the action.yml of `{uses}`: {problem}"));
+                    self.problem(location, format!("the action.yml of `{uses}`: {problem}"));
                 }
                 return None;
             }
         };
         for script in [Some(action.main), action.pre, action.post].into_iter().flatten() {
             if !self.given.files.contains_key(&format!("{folder}/{script}")) {
-                self.problem(place, format!("`{script}` of `{uses}` was not given with the workflow"));
+                self.problem(location, format!("`{script}` of `{uses}` was not given with the workflow"));
             }
         }
         Some(())

@@ -2,7 +2,7 @@
 
 use super::matrix::Combination;
 use super::node::Node;
-use super::{Environment, Job, Place, Reader, RunsOn};
+use super::{Environment, Job, Location, Reader, RunsOn};
 
 /// GitHub's limit of a job on a self-hosted runner, in minutes, where the file names none.
 const DEFAULT_TIMEOUT_MINUTES: u32 = 360;
@@ -17,13 +17,13 @@ pub(super) struct TopLevel {
 impl Reader<'_> {
     /// The jobs that one entry below `jobs` makes.
     pub(super) fn jobs(&mut self, key: &str, value: &Node, top_level: &TopLevel) -> Vec<Job> {
-        let place = Place { job: Some(key), step: None };
+        let location = Location { job: Some(key), step: None };
         if !is_key(key) {
             let text = "the key of a job begins with a letter or `_` and holds letters, digits, `-` and `_`";
-            self.problem(place, text);
+            self.problem(location, text);
         }
         let Node::Map(entries) = value else {
-            self.problem(place, "is not a mapping");
+            self.problem(location, "is not a mapping");
             return Vec::new();
         };
         for (name, _) in entries {
@@ -31,11 +31,11 @@ impl Reader<'_> {
                 "name" | "runs-on" | "needs" | "strategy" | "env" | "steps" | "timeout-minutes"
                 | "permissions" => {}
                 "defaults" | "outputs" if self.is_official() => {}
-                other => self.problem(place, format!("the key `{other}` is not supported")),
+                other => self.problem(location, format!("the key `{other}` is not supported")),
             }
         }
         let mut combinations = match value.get("strategy") {
-            Some(strategy) => self.combinations(place, strategy),
+            Some(strategy) => self.combinations(location, strategy),
             None => Vec::new(),
         };
         if combinations.is_empty() {
@@ -51,44 +51,44 @@ impl Reader<'_> {
     }
 
     fn job(&mut self, key: &str, value: &Node, top_level: &TopLevel, combination: &Combination) -> Job {
-        let place = Place { job: Some(key), step: None };
-        let own = value.get("env").map(|own| self.environment(place, own, combination));
+        let location = Location { job: Some(key), step: None };
+        let own = value.get("env").map(|own| self.environment(location, own, combination));
         let env = [top_level.env.clone(), own.unwrap_or_default()];
         Job {
             key: key.to_owned(),
             name: self.job_name(key, value.get("name"), combination),
-            needs: self.needs(place, value.get("needs")),
-            runs_on: self.runs_on(place, value.get("runs-on"), combination),
+            needs: self.needs(location, value.get("needs")),
+            runs_on: self.runs_on(location, value.get("runs-on"), combination),
             env: env.into_iter().filter(|env| !env.is_empty()).collect(),
-            defaults: self.job_defaults(place, value.get("defaults"), top_level),
+            defaults: self.job_defaults(location, value.get("defaults"), top_level),
             outputs: value
                 .get("outputs")
-                .map(|outputs| self.named_texts(place, "outputs", outputs))
+                .map(|outputs| self.named_texts(location, "outputs", outputs))
                 .unwrap_or_default(),
             matrix: combination.typed(),
             index: (0, 1),
-            steps: self.steps(place, value.get("steps"), combination),
-            timeout_minutes: self.timeout_minutes(place, value.get("timeout-minutes")),
+            steps: self.steps(location, value.get("steps"), combination),
+            timeout_minutes: self.timeout_minutes(location, value.get("timeout-minutes")),
         }
     }
 
     fn job_defaults(
         &mut self,
-        place: Place<'_>,
+        location: Location<'_>,
         own: Option<&Node>,
         top_level: &TopLevel,
     ) -> Vec<Environment> {
-        let own = own.and_then(|own| self.defaults(place, own));
+        let own = own.and_then(|own| self.defaults(location, own));
         top_level.defaults.clone().into_iter().chain(own).collect()
     }
 
     /// `defaults.run`: the shell and the working directory of scripts.
-    pub(super) fn defaults(&mut self, place: Place<'_>, value: &Node) -> Option<Environment> {
+    pub(super) fn defaults(&mut self, location: Location<'_>, value: &Node) -> Option<Environment> {
         let run = value.get("run")?;
-        Some(self.named_texts(place, "defaults.run", run))
+        Some(self.named_texts(location, "defaults.run", run))
     }
 
-    fn named_texts(&mut self, place: Place<'_>, key: &str, value: &Node) -> Environment {
+    fn named_texts(&mut self, location: Location<'_>, key: &str, value: &Node) -> Environment {
         let texts = match value {
             Node::Map(entries) => {
                 entries.iter().map(|(name, value)| Some((name.clone(), value.scalar()?))).collect()
@@ -96,49 +96,49 @@ impl Reader<'_> {
             _ => None,
         };
         texts.unwrap_or_else(|| {
-            self.problem(place, format!("`{key}` is not a mapping to texts"));
+            self.problem(location, format!("`{key}` is not a mapping to texts"));
             Environment::new()
         })
     }
 
     /// GitHub shows the matrix's values behind a name that does not use them itself.
     fn job_name(&mut self, key: &str, name: Option<&Node>, combination: &Combination) -> String {
-        let place = Place { job: Some(key), step: None };
+        let location = Location { job: Some(key), step: None };
         let written = match name.map(Node::scalar) {
             None => key.to_owned(),
             Some(Some(text)) => text,
             Some(None) => {
-                self.problem(place, "`name` is not a text");
+                self.problem(location, "`name` is not a text");
                 key.to_owned()
             }
         };
-        let name = self.substitute(place, "name", &written, combination);
+        let name = self.substitute(location, "name", &written, combination);
         match combination.suffix() {
             Some(suffix) if !written.contains("${{") => format!("{name} {suffix}"),
             _ => name,
         }
     }
 
-    fn needs(&mut self, place: Place<'_>, needs: Option<&Node>) -> Vec<String> {
+    fn needs(&mut self, location: Location<'_>, needs: Option<&Node>) -> Vec<String> {
         match needs.map(Node::scalars) {
             None => Vec::new(),
             Some(Some(keys)) => keys,
             Some(None) => {
-                self.problem(place, "`needs` is not a job or a list of jobs");
+                self.problem(location, "`needs` is not a job or a list of jobs");
                 Vec::new()
             }
         }
     }
 
-    fn runs_on(&mut self, place: Place<'_>, value: Option<&Node>, combination: &Combination) -> RunsOn {
+    fn runs_on(&mut self, location: Location<'_>, value: Option<&Node>, combination: &Combination) -> RunsOn {
         let (labels, group) = match value {
             None | Some(Node::Null) => {
-                self.problem(place, "`runs-on` is missing");
+                self.problem(location, "`runs-on` is missing");
                 (Some(Vec::new()), None)
             }
             Some(Node::Map(entries)) => {
                 for (key, _) in entries.iter().filter(|(key, _)| key != "group" && key != "labels") {
-                    self.problem(place, format!("the key `runs-on.{key}` is not supported"));
+                    self.problem(location, format!("the key `runs-on.{key}` is not supported"));
                 }
                 let labels = value.and_then(|value| value.get("labels")).map(Node::scalars);
                 let group = value.and_then(|value| value.get("group")).and_then(Node::scalar);
@@ -147,23 +147,23 @@ impl Reader<'_> {
             Some(other) => (other.scalars(), None),
         };
         let Some(labels) = labels else {
-            self.problem(place, "`runs-on` is not a label, a list of labels, or `group` and `labels`");
+            self.problem(location, "`runs-on` is not a label, a list of labels, or `group` and `labels`");
             return RunsOn { labels: Vec::new(), group: None };
         };
         RunsOn {
             labels: labels
                 .iter()
-                .map(|label| self.substitute(place, "runs-on", label, combination))
+                .map(|label| self.substitute(location, "runs-on", label, combination))
                 .collect(),
-            group: group.map(|group| self.substitute(place, "runs-on.group", &group, combination)),
+            group: group.map(|group| self.substitute(location, "runs-on.group", &group, combination)),
         }
     }
 
-    fn timeout_minutes(&mut self, place: Place<'_>, value: Option<&Node>) -> u32 {
+    fn timeout_minutes(&mut self, location: Location<'_>, value: Option<&Node>) -> u32 {
         let Some(value) = value else { return DEFAULT_TIMEOUT_MINUTES };
         value.scalar().and_then(|text| text.parse().ok()).filter(|minutes| *minutes > 0).unwrap_or_else(
             || {
-                self.problem(place, "`timeout-minutes` is not a whole number of minutes above 0");
+                self.problem(location, "`timeout-minutes` is not a whole number of minutes above 0");
                 DEFAULT_TIMEOUT_MINUTES
             },
         )

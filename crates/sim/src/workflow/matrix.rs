@@ -1,7 +1,7 @@
 //! A static `strategy.matrix`, expanded as GitHub does it.
 
 use super::node::Node;
-use super::{Place, Reader};
+use super::{Location, Reader};
 
 /// GitHub's own limit of jobs that one matrix makes.
 const MAX_COMBINATIONS: usize = 256;
@@ -44,26 +44,26 @@ impl Combination {
 
 impl Reader<'_> {
     /// The combinations of a job's `strategy`: a single empty one where it has no matrix.
-    pub(super) fn combinations(&mut self, place: Place<'_>, strategy: &Node) -> Vec<Combination> {
+    pub(super) fn combinations(&mut self, location: Location<'_>, strategy: &Node) -> Vec<Combination> {
         let Node::Map(entries) = strategy else {
-            self.problem(place, "`strategy` is not a mapping");
+            self.problem(location, "`strategy` is not a mapping");
             return Vec::new();
         };
         let mut combinations = vec![Combination::default()];
         for (key, value) in entries {
             match key.as_str() {
-                "matrix" => combinations = self.matrix(place, value),
+                "matrix" => combinations = self.matrix(location, value),
                 "fail-fast" => {}
-                other => self.problem(place, format!("the key `strategy.{other}` is not supported")),
+                other => self.problem(location, format!("the key `strategy.{other}` is not supported")),
             }
         }
         combinations
     }
 
-    fn matrix(&mut self, place: Place<'_>, matrix: &Node) -> Vec<Combination> {
+    fn matrix(&mut self, location: Location<'_>, matrix: &Node) -> Vec<Combination> {
         let Node::Map(entries) = matrix else {
             self.problem(
-                place,
+                location,
                 "`strategy.matrix` is not a static mapping: a dynamic matrix is not supported",
             );
             return Vec::new();
@@ -71,7 +71,7 @@ impl Reader<'_> {
         let mut product = vec![Combination::default()];
         let mut axes = 0;
         for (name, values) in entries.iter().filter(|(key, _)| key != "include" && key != "exclude") {
-            let Some(values) = self.axis(place, name, values) else { continue };
+            let Some(values) = self.axis(location, name, values) else { continue };
             axes += 1;
             product = product
                 .into_iter()
@@ -89,39 +89,42 @@ impl Reader<'_> {
         if axes == 0 {
             product.clear();
         }
-        for exclude in self.rows(place, "exclude", matrix.get("exclude")) {
+        for exclude in self.rows(location, "exclude", matrix.get("exclude")) {
             product.retain(|combination| {
                 !exclude.iter().all(|(name, value)| combination.value(name) == value.scalar())
             });
         }
-        include(&mut product, &self.rows(place, "include", matrix.get("include")));
+        include(&mut product, &self.rows(location, "include", matrix.get("include")));
         if product.len() > MAX_COMBINATIONS {
-            self.problem(place, format!("the matrix makes more than {MAX_COMBINATIONS} jobs"));
+            self.problem(location, format!("the matrix makes more than {MAX_COMBINATIONS} jobs"));
         } else if product.is_empty() {
-            self.problem(place, "the matrix makes no job");
+            self.problem(location, "the matrix makes no job");
         }
         product
     }
 
-    fn axis(&mut self, place: Place<'_>, name: &str, values: &Node) -> Option<Vec<Node>> {
+    fn axis(&mut self, location: Location<'_>, name: &str, values: &Node) -> Option<Vec<Node>> {
         let values = match values {
             Node::List(items) if values.scalars().is_some() => Some(items.clone()),
             _ => None,
         };
         match values {
             Some(values) if values.iter().any(is_dynamic) => {
-                self.problem(place, format!("`strategy.matrix.{name}` is dynamic, which is not supported"));
+                self.problem(
+                    location,
+                    format!("`strategy.matrix.{name}` is dynamic, which is not supported"),
+                );
                 None
             }
             Some(values) => Some(values),
             None => {
-                self.problem(place, format!("`strategy.matrix.{name}` is not a list of plain values"));
+                self.problem(location, format!("`strategy.matrix.{name}` is not a list of plain values"));
                 None
             }
         }
     }
 
-    fn rows(&mut self, place: Place<'_>, key: &str, rows: Option<&Node>) -> Vec<Vec<(String, Node)>> {
+    fn rows(&mut self, location: Location<'_>, key: &str, rows: Option<&Node>) -> Vec<Vec<(String, Node)>> {
         let plain = |row: &Node| match row {
             Node::Map(entries) => entries
                 .iter()
@@ -137,7 +140,10 @@ impl Reader<'_> {
             Some(_) => None,
         };
         read.unwrap_or_else(|| {
-            self.problem(place, format!("`strategy.matrix.{key}` is not a list of mappings to plain values"));
+            self.problem(
+                location,
+                format!("`strategy.matrix.{key}` is not a list of mappings to plain values"),
+            );
             Vec::new()
         })
     }

@@ -2,7 +2,7 @@
 
 use super::matrix::Combination;
 use super::node::Node;
-use super::{Environment, Place, Reader, expression};
+use super::{Environment, Location, Reader, expression};
 
 /// One step. Texts may hold expressions where the official runner executes it.
 #[derive(Clone, Debug)]
@@ -11,9 +11,7 @@ pub struct Step {
     pub id: Option<String>,
     /// `name`; the runner makes one up where there is none.
     pub name: Option<String>,
-    /// What it does.
     pub work: Work,
-    /// Its own environment.
     pub env: Environment,
     /// `if`, as GitHub completes it: `success()` where the file says nothing.
     pub condition: String,
@@ -28,7 +26,6 @@ pub struct Step {
 pub enum Work {
     /// `run:`, a script.
     Run {
-        /// The script's text.
         script: String,
         /// The shell that reads it; the runner's default where `None`.
         shell: Option<String>,
@@ -37,7 +34,6 @@ pub enum Work {
     },
     /// `uses:`, an action.
     Action {
-        /// Which.
         reference: Reference,
         /// `with`: its inputs.
         inputs: Environment,
@@ -71,7 +67,7 @@ const SIMPLE_CONDITIONS: [&str; 4] = ["success()", "failure()", "cancelled()", "
 impl Reader<'_> {
     pub(super) fn steps(
         &mut self,
-        place: Place<'_>,
+        location: Location<'_>,
         steps: Option<&Node>,
         combination: &Combination,
     ) -> Vec<Step> {
@@ -79,10 +75,10 @@ impl Reader<'_> {
             Some(Node::List(items)) if !items.is_empty() => items
                 .iter()
                 .enumerate()
-                .filter_map(|(index, item)| self.step(place, index + 1, item, combination))
+                .filter_map(|(index, item)| self.step(location, index + 1, item, combination))
                 .collect(),
             _ => {
-                self.problem(place, "`steps` is not a list of steps");
+                self.problem(location, "`steps` is not a list of steps");
                 Vec::new()
             }
         }
@@ -90,7 +86,7 @@ impl Reader<'_> {
 
     fn step(
         &mut self,
-        job: Place<'_>,
+        job: Location<'_>,
         number: usize,
         node: &Node,
         combination: &Combination,
@@ -100,93 +96,98 @@ impl Reader<'_> {
             Some(name) => format!("step {number} (`{name}`)"),
             None => format!("step {number}"),
         };
-        let place = Place { job: job.job, step: Some(&label) };
+        let location = Location { job: job.job, step: Some(&label) };
         let Node::Map(entries) = node else {
-            self.problem(place, "is not a mapping");
+            self.problem(location, "is not a mapping");
             return None;
         };
-        self.step_keys(place, entries);
-        let work = self.work(place, node, combination)?;
+        self.step_keys(location, entries);
+        let work = self.work(location, node, combination)?;
         let name = node.get("name").and_then(Node::scalar);
-        let env = node.get("env").map(|env| self.environment(place, env, combination)).unwrap_or_default();
+        let env = node.get("env").map(|env| self.environment(location, env, combination)).unwrap_or_default();
         Some(Step {
             id: node.get("id").and_then(Node::scalar),
-            name: name.map(|name| self.step_text(place, "name", &name, combination)),
+            name: name.map(|name| self.step_text(location, "name", &name, combination)),
             work,
             env,
-            condition: self.condition(place, node.get("if")),
-            continue_on_error: self.flag(place, "continue-on-error", node.get("continue-on-error")),
-            timeout_minutes: self.minutes(place, node.get("timeout-minutes")),
+            condition: self.condition(location, node.get("if")),
+            continue_on_error: self.flag(location, "continue-on-error", node.get("continue-on-error")),
+            timeout_minutes: self.minutes(location, node.get("timeout-minutes")),
         })
     }
 
-    fn step_keys(&mut self, place: Place<'_>, entries: &[(String, Node)]) {
+    fn step_keys(&mut self, location: Location<'_>, entries: &[(String, Node)]) {
         for (key, _) in entries {
             match key.as_str() {
                 "name" | "id" | "run" | "shell" | "working-directory" | "env" | "if"
                 | "continue-on-error" | "uses" | "with" => {}
                 "timeout-minutes" if self.is_official() => {}
-                other => self.problem(place, format!("the key `{other}` is not supported")),
+                other => self.problem(location, format!("the key `{other}` is not supported")),
             }
         }
     }
 
-    fn work(&mut self, place: Place<'_>, node: &Node, combination: &Combination) -> Option<Work> {
+    fn work(&mut self, location: Location<'_>, node: &Node, combination: &Combination) -> Option<Work> {
         match (node.get("run"), node.get("uses")) {
             (Some(run), None) => {
                 let Some(script) = run.scalar() else {
-                    self.problem(place, "`run` is not a text");
+                    self.problem(location, "`run` is not a text");
                     return None;
                 };
                 let working_directory = node.get("working-directory").and_then(Node::scalar);
                 Some(Work::Run {
-                    script: self.step_text(place, "run", &script, combination),
-                    shell: self.shell(place, node.get("shell")),
+                    script: self.step_text(location, "run", &script, combination),
+                    shell: self.shell(location, node.get("shell")),
                     working_directory: working_directory
-                        .map(|path| self.step_text(place, "working-directory", &path, combination)),
+                        .map(|path| self.step_text(location, "working-directory", &path, combination)),
                 })
             }
             (None, Some(uses)) => {
-                let reference = self.reference(place, &uses.scalar().unwrap_or_default())?;
-                let inputs = self.inputs(place, node.get("with"), combination);
+                let reference = self.reference(location, &uses.scalar().unwrap_or_default())?;
+                let inputs = self.inputs(location, node.get("with"), combination);
                 Some(Work::Action { reference, inputs })
             }
             _ => {
-                self.problem(place, "either `run` or `uses` is expected");
+                self.problem(location, "either `run` or `uses` is expected");
                 None
             }
         }
     }
 
-    fn inputs(&mut self, place: Place<'_>, with: Option<&Node>, combination: &Combination) -> Environment {
+    fn inputs(
+        &mut self,
+        location: Location<'_>,
+        with: Option<&Node>,
+        combination: &Combination,
+    ) -> Environment {
         let Some(Node::Map(entries)) = with else { return Environment::new() };
         let mut inputs = Environment::new();
         for (name, value) in entries {
             match value.scalar() {
                 Some(text) => {
-                    let text = self.step_text(place, &format!("with.{name}"), &text, combination);
+                    let text = self.step_text(location, &format!("with.{name}"), &text, combination);
                     inputs.push((name.clone(), text));
                 }
-                None => self.problem(place, format!("`with.{name}` is not a text")),
+                None => self.problem(location, format!("`with.{name}` is not a text")),
             }
         }
         inputs
     }
 
-    fn shell(&mut self, place: Place<'_>, shell: Option<&Node>) -> Option<String> {
+    fn shell(&mut self, location: Location<'_>, shell: Option<&Node>) -> Option<String> {
         let shell = shell.and_then(Node::scalar)?;
         if !self.is_official() && !matches!(shell.as_str(), "bash" | "sh") {
-            self.problem(place, format!("the shell `{shell}` is not supported, only bash and sh"));
+            self.problem(location, format!("the shell `{shell}` is not supported, only bash and sh"));
         }
         Some(shell)
     }
 
-    fn condition(&mut self, place: Place<'_>, condition: Option<&Node>) -> String {
+    fn condition(&mut self, location: Location<'_>, condition: Option<&Node>) -> String {
         let written = condition.and_then(Node::scalar).unwrap_or_default();
         let completed = expression::condition(&written);
         if !self.is_official() && !SIMPLE_CONDITIONS.contains(&completed.as_str()) {
             self.problem(
-                place,
+                location,
                 format!(
                     "the condition `{}` is not supported, only always(), success(), failure() and cancelled()",
                     completed.strip_prefix("success() && (").and_then(|rest| rest.strip_suffix(')')).unwrap_or(&completed)
@@ -197,23 +198,23 @@ impl Reader<'_> {
     }
 
     /// `true`, `false`, or an expression for the official runner.
-    fn flag(&mut self, place: Place<'_>, key: &str, value: Option<&Node>) -> Option<String> {
+    fn flag(&mut self, location: Location<'_>, key: &str, value: Option<&Node>) -> Option<String> {
         match value? {
             Node::Bool(flag) => Some(flag.to_string()),
             Node::Text(text) if self.is_official() && text.contains("${{") => Some(text.clone()),
             _ => {
-                self.problem(place, format!("`{key}` is not true or false"));
+                self.problem(location, format!("`{key}` is not true or false"));
                 None
             }
         }
     }
 
-    fn minutes(&mut self, place: Place<'_>, value: Option<&Node>) -> Option<String> {
+    fn minutes(&mut self, location: Location<'_>, value: Option<&Node>) -> Option<String> {
         match value? {
             Node::Number(text) => Some(text.clone()),
             Node::Text(text) if text.contains("${{") => Some(text.clone()),
             _ => {
-                self.problem(place, "`timeout-minutes` is not a number of minutes");
+                self.problem(location, "`timeout-minutes` is not a number of minutes");
                 None
             }
         }

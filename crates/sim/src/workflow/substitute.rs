@@ -1,23 +1,23 @@
 //! `${{ matrix.x }}` in texts. No other expression is known here.
 
 use super::matrix::Combination;
-use super::{Place, Reader, expression};
+use super::{Location, Reader, expression};
 
 impl Reader<'_> {
     /// A text of a step: left as it is written for the official runner, which
     /// evaluates its expressions, and else as by [`Self::substitute`].
     pub(super) fn step_text(
         &mut self,
-        place: Place<'_>,
+        location: Location<'_>,
         key: &str,
         text: &str,
         combination: &Combination,
     ) -> String {
         if !self.is_official() {
-            return self.substitute(place, key, text, combination);
+            return self.substitute(location, key, text, combination);
         }
         if expression::parts(text).is_none() {
-            self.problem(place, format!("`{key}` has an expression that does not end"));
+            self.problem(location, format!("`{key}` has an expression that does not end"));
         }
         text.to_owned()
     }
@@ -25,7 +25,7 @@ impl Reader<'_> {
     /// Replaces each `${{ matrix.x }}`; any other expression is a problem.
     pub(super) fn substitute(
         &mut self,
-        place: Place<'_>,
+        location: Location<'_>,
         key: &str,
         text: &str,
         combination: &Combination,
@@ -35,14 +35,14 @@ impl Reader<'_> {
         while let Some((before, after)) = rest.split_once("${{") {
             out.push_str(before);
             let Some((expression, behind)) = expression::until_end(after) else {
-                self.problem(place, format!("`{key}` has an expression that does not end"));
+                self.problem(location, format!("`{key}` has an expression that does not end"));
                 return out;
             };
             match expression.trim().strip_prefix("matrix.").filter(|name| is_name(name)) {
                 // A value that this combination lacks is empty, as on GitHub.
                 Some(name) => out.push_str(&combination.value(name).unwrap_or_default()),
                 None => self.problem(
-                    place,
+                    location,
                     format!(
                         "`{key}` has the expression `{}`; only `matrix.<name>` is supported",
                         expression.trim()

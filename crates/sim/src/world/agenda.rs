@@ -20,7 +20,6 @@ pub(super) enum Happening {
     Agent(TaskId),
     /// GitHub looks for runners.
     Assign,
-    /// A scenario's act.
     Act(Act),
 }
 

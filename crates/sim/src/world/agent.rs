@@ -3,8 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use ecsrunner_core::exit::AgentExit;
 use ecsrunner_core::id::{JobId, RunnerId, TaskId};
+use ecsrunner_core::wire::exit::AgentExit;
 use jiff::{SignedDuration, Timestamp};
 
 use super::agenda::Happening;
@@ -59,7 +59,6 @@ impl Agents {
 }
 
 impl Outside {
-    /// Its container runs.
     pub(super) fn agent_begins(&mut self, task: &TaskId, now: Timestamp) {
         if !self.agents.alive.contains_key(task) {
             self.agents.alive.insert(task.clone(), Agent { since: now, doing: Doing::Booting });

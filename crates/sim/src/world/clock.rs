@@ -33,7 +33,6 @@ impl VirtualClock {
         self.start.elapsed()
     }
 
-    /// Waits until then.
     pub async fn sleep_until(&self, at: Timestamp) {
         let wait = Duration::try_from(at.duration_since(self.now())).unwrap_or_default();
         tokio::time::sleep(wait).await;

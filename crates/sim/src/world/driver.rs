@@ -7,10 +7,10 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ecsrunner_core::event::{Event, TaskEvent};
-use ecsrunner_core::sweep::Lag;
+use ecsrunner_core::decide::sweep::Lag;
+use ecsrunner_core::wire::event::{Event, TaskEvent};
 use ecsrunner_engine::Engine;
-use ecsrunner_engine::dispatcher::Office;
+use ecsrunner_engine::dispatcher::DispatchOptions;
 use ecsrunner_engine::intake::Delivery;
 use ecsrunner_engine::ports::Clock;
 use futures::stream::{FuturesUnordered, StreamExt};
@@ -37,7 +37,6 @@ const SWEEP_EACH: Duration = Duration::from_secs(60);
 /// What the function is invoked with.
 #[derive(Clone, Debug)]
 pub enum Input {
-    /// A webhook.
     Webhook(HubDelivery),
     /// A task's state change.
     Task(TaskEvent),
@@ -63,7 +62,6 @@ impl Arrival {
 
 type Invocation = Pin<Box<dyn Future<Output = (Arrival, Result<(), String>)>>>;
 
-/// The function.
 pub(super) struct Lambda {
     shared: Shared,
     timeout: Duration,
@@ -149,11 +147,12 @@ impl Lambda {
         let process = Process::default();
         let engine = self.engine(&process);
         let timeout = self.timeout;
-        let office = Office { force: false, until: Some(now + timeout - MARGIN), patience: PATIENCE };
+        let options =
+            DispatchOptions { force: false, until: Some(now + timeout - MARGIN), patience: PATIENCE };
         self.running.push(Box::pin(async move {
             let outcome = tokio::select! {
                 biased;
-                outcome = invoke(&engine, &arrival.input, office) => outcome,
+                outcome = invoke(&engine, &arrival.input, options) => outcome,
                 () = process.died() => Err("killed".to_owned()),
                 () = tokio::time::sleep(timeout) => Err("timed out".to_owned()),
             };
@@ -177,7 +176,7 @@ impl Lambda {
 
 /// What the function does, as `crates/lambda` has it: what cannot be recorded
 /// fails the invocation, a dispatcher's fault only has another one follow.
-async fn invoke(engine: &Engine<Virtual>, input: &Input, office: Office) -> Result<(), String> {
+async fn invoke(engine: &Engine<Virtual>, input: &Input, options: DispatchOptions) -> Result<(), String> {
     match input {
         Input::Webhook(delivery) => {
             let signature = sign(&delivery.body);
@@ -196,13 +195,13 @@ async fn invoke(engine: &Engine<Virtual>, input: &Input, office: Office) -> Resu
         Input::Kick => engine.kick().await.map_err(told)?,
         Input::Sweep => {
             // The next minute's sweep looks again.
-            if let Err(error) = engine.dispatch_with_sweep(office, Lag::DISTRIBUTED).await {
+            if let Err(error) = engine.dispatch_with_sweep(options, Lag::DISTRIBUTED).await {
                 debug!(%error, "the sweep was interrupted");
             }
         }
     }
     if engine.is_kicked()
-        && let Err(error) = engine.dispatch(office).await
+        && let Err(error) = engine.dispatch(options).await
     {
         debug!(%error, "the dispatcher was interrupted");
     }

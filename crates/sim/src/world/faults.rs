@@ -19,7 +19,6 @@ use super::outside::{Outside, Shared, millis};
 
 /// A method of a port.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-#[expect(missing_docs, reason = "they are named as the methods are")]
 pub enum Method {
     Load,
     Commit,
@@ -92,9 +91,7 @@ impl Method {
 pub struct Transit {
     /// An event never arrives.
     pub lose: f64,
-    /// It arrives twice.
     pub duplicate: f64,
-    /// It arrives late.
     pub late: f64,
     /// How late at most, in milliseconds.
     pub late_ms: usize,
@@ -107,14 +104,12 @@ pub struct Mishap {
     pub call: u64,
     /// After the call has taken effect, and not before.
     pub after: bool,
-    /// What befalls it.
     pub kind: MishapKind,
 }
 
 /// What befalls a process.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum MishapKind {
-    /// It is killed.
     Kill,
     /// It stands still for that long, and goes on.
     Stall(Duration),
@@ -128,7 +123,6 @@ pub enum MishapKind {
 /// What goes wrong. Probabilities are of each call.
 #[derive(Clone, Debug, Default)]
 pub struct Weather {
-    /// How webhooks travel.
     pub webhooks: Transit,
     /// How task events travel.
     pub task_events: Transit,
@@ -270,7 +264,7 @@ impl Outside {
         if method != Method::Open {
             return Duration::ZERO;
         }
-        let records = self.tables.jobs.len() + self.tables.runners.len();
+        let records = self.tables.open.jobs.len() + self.tables.open.runners.len();
         self.weather.open_takes_per_record * u32::try_from(records).unwrap_or(u32::MAX)
     }
 }

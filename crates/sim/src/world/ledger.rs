@@ -2,18 +2,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use ecsrunner_core::decide::plan::DOUBT;
 use ecsrunner_core::id::{JobId, RunnerId, Version};
-use ecsrunner_core::job::{Job, JobStage, JobState};
-use ecsrunner_core::plan::DOUBT;
 use ecsrunner_core::reason::Reason;
-use ecsrunner_core::record::Change;
-use ecsrunner_core::runner::{Runner, RunnerStage};
+use ecsrunner_core::records::change::Change;
+use ecsrunner_core::records::job::{Job, JobStage, JobState};
+use ecsrunner_core::records::runner::{Runner, RunnerStage};
 use jiff::Timestamp;
 
 use super::faults::Method;
 use super::store::Tables;
 
-/// What was seen.
 #[derive(Debug, Default)]
 pub struct Ledger {
     /// Calls of the engine by method.
@@ -81,16 +80,16 @@ impl Ledger {
     fn launched(&mut self, launched: &Runner, tables: &Tables, now: Timestamp) {
         self.launches += 1;
         let pool = &launched.facts.pool;
-        let taken: BTreeSet<JobId> = tables.runners.values().filter_map(Runner::names_job).collect();
+        let taken: BTreeSet<JobId> = tables.open.runners.values().filter_map(Runner::names_job).collect();
         let queued = |job: &&Job| match &job.state {
-            JobState::Queued { place, .. } => place.pool == *pool && !taken.contains(&job.id()),
+            JobState::Queued { assignment, .. } => assignment.pool == *pool && !taken.contains(&job.id()),
             _ => false,
         };
-        let demand: Vec<&Job> = tables.jobs.values().filter(queued).collect();
+        let demand: Vec<&Job> = tables.open.jobs.values().filter(queued).collect();
         let long_ago = |at: Option<Timestamp>| at.is_some_and(|at| now >= at + DOUBT);
         let is_late = demand.iter().any(|job| long_ago(job.timeline.at(JobStage::Queued)));
         let in_doubt = |runner: &Runner| is_late && long_ago(runner.timeline.at(RunnerStage::Booted));
-        let of_pool = tables.runners.values().filter(|runner| runner.facts.pool == *pool);
+        let of_pool = tables.open.runners.values().filter(|runner| runner.facts.pool == *pool);
         let supply = of_pool.filter(|runner| runner.is_supply() && !in_doubt(runner)).count();
         if supply > demand.len() {
             let (name, demand) = (launched.name(), demand.len());

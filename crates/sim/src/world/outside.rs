@@ -28,18 +28,12 @@ const ASSIGNMENT_MS: usize = 1500;
 /// How long an event takes to the function, in milliseconds: at least, and how much more.
 const TRANSIT_MS: (usize, usize) = (150, 250);
 
-/// The outside world.
 #[derive(Debug)]
 pub struct Outside {
-    /// The store's tables.
     pub tables: Tables,
-    /// ECS.
     pub ecs: Ecs,
-    /// GitHub.
     pub hub: Hub,
-    /// What goes wrong.
     pub weather: Weather,
-    /// What was seen.
     pub ledger: Ledger,
     pub(super) agents: Agents,
     pub(super) agenda: Agenda,
@@ -90,7 +84,6 @@ impl Shared {
         self.0.outside.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Its clock.
     #[must_use]
     pub fn clock(&self) -> VirtualClock {
         self.0.clock

@@ -12,7 +12,6 @@ use super::outside::{Shared, millis};
 /// How long a message takes beyond its delay, in milliseconds: at least, and how much more.
 const TRANSIT_MS: (usize, usize) = (50, 200);
 
-/// The queue's port.
 #[derive(Clone, Debug)]
 pub struct KickQueue(pub(super) Shared);
 

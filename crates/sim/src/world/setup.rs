@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ecsrunner_core::class::Catalogue;
 use ecsrunner_core::id::SubnetId;
-use ecsrunner_core::settings::Settings;
+use ecsrunner_core::rules::class::Catalogue;
+use ecsrunner_core::rules::settings::Settings;
 use ecsrunner_engine::Ruleset;
 use serde_json::Value;
 
@@ -23,11 +23,8 @@ pub struct Setup {
     pub settings: Value,
     /// The class catalogue, as in SSM.
     pub classes: Value,
-    /// The deployment's subnets.
     pub subnets: Vec<&'static str>,
-    /// The function's time-out.
     pub timeout: Duration,
-    /// What goes wrong.
     pub weather: Weather,
 }
 

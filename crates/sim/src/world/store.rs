@@ -5,18 +5,17 @@ mod commit;
 mod capacity;
 mod lease;
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 
-use ecsrunner_core::boot::{BootItem, TaskRole};
-use ecsrunner_core::event::Keys;
-use ecsrunner_core::hold::{Held, Hold};
+use ecsrunner_core::decide::sweep::SweepProgress;
 use ecsrunner_core::id::{DeliveryId, JobId, RunnerName, TaskId};
-use ecsrunner_core::job::{EndedJob, Job, JobRecord};
-use ecsrunner_core::pace::{Bucket, Level};
-use ecsrunner_core::plan::Open;
-use ecsrunner_core::record::Records;
-use ecsrunner_core::runner::{EndedRunner, Runner};
-use ecsrunner_core::sweep::SweepProgress;
+use ecsrunner_core::records::change::Records;
+use ecsrunner_core::records::job::{EndedJob, JobRecord};
+use ecsrunner_core::records::open::Open;
+use ecsrunner_core::records::runner::EndedRunner;
+use ecsrunner_core::rules::pace::{Bucket, Level};
+use ecsrunner_core::wire::boot::{BootItem, TaskRole};
+use ecsrunner_core::wire::event::Keys;
 use ecsrunner_engine::ports::Clock;
 use ecsrunner_engine::ports::store::{
     LevelSet, Levels, Progress, Revocation, Store, StoreError, Transaction, Unreadable,
@@ -26,21 +25,11 @@ use super::outside::Shared;
 use capacity::WriteCapacity;
 use lease::LeaseItem;
 
-/// The tables.
 #[derive(Debug, Default)]
 pub struct Tables {
-    /// Open jobs.
-    pub jobs: BTreeMap<JobId, Job>,
-    /// Jobs in history.
+    pub open: Open,
     pub ended: BTreeMap<JobId, EndedJob>,
-    /// Open runners.
-    pub runners: BTreeMap<RunnerName, Runner>,
-    /// Runners in history.
     pub gone: BTreeMap<RunnerName, EndedRunner>,
-    /// What launches are held back for.
-    pub holds: HashMap<Held, Hold>,
-    /// Buckets that were drawn from.
-    pub levels: HashMap<Bucket, Level>,
     /// Boot items that nobody has taken.
     pub boot: BTreeMap<TaskId, Boot>,
     /// Webhook deliveries that were recorded.
@@ -55,7 +44,6 @@ pub struct Tables {
     writes: WriteCapacity,
 }
 
-/// A boot item.
 #[derive(Clone, Debug)]
 pub struct Boot {
     /// What is told to the task.
@@ -68,7 +56,7 @@ impl Tables {
     /// Whether nothing is open, and no boot item left.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.jobs.is_empty() && self.runners.is_empty() && self.boot.is_empty()
+        self.open.is_at_rest() && self.boot.is_empty()
     }
 
     /// Takes a boot item, as its task's one `DeleteItem` does.
@@ -79,23 +67,12 @@ impl Tables {
     fn load(&self, keys: &Keys) -> Records {
         let job = keys.job.and_then(|id| {
             let ended = || self.ended.get(&id).cloned().map(JobRecord::Ended);
-            self.jobs.get(&id).cloned().map(JobRecord::Open).or_else(ended)
+            self.open.jobs.get(&id).cloned().map(JobRecord::Open).or_else(ended)
         });
-        Records { job, runner: keys.runner.as_ref().and_then(|name| self.runners.get(name)).cloned() }
-    }
-
-    fn open(&self) -> Open {
-        Open {
-            jobs: self.jobs.values().cloned().collect(),
-            runners: self.runners.values().cloned().collect(),
-            holds: self.holds.values().cloned().collect(),
-            levels: self.levels.clone(),
-            ..Open::default()
-        }
+        Records { job, runner: keys.runner.as_ref().and_then(|name| self.open.runners.get(name)).cloned() }
     }
 }
 
-/// The store's port.
 #[derive(Clone, Debug)]
 pub struct MemoryStore(pub(super) Shared);
 
@@ -116,7 +93,7 @@ impl Store for MemoryStore {
     }
 
     async fn open(&self) -> Result<Open, StoreError> {
-        Ok(self.0.lock().tables.open())
+        Ok(self.0.lock().tables.open.clone())
     }
 
     async fn revoke(&self, task: &TaskId, _role: TaskRole) -> Result<Revocation, StoreError> {
@@ -139,7 +116,7 @@ impl Levels for MemoryStore {
         before: Option<Level>,
         after: Level,
     ) -> Result<LevelSet, StoreError> {
-        let levels = &mut self.0.lock().tables.levels;
+        let levels = &mut self.0.lock().tables.open.levels;
         let found = levels.get(bucket).copied();
         if found != before {
             return Ok(LevelSet::Found(found));

@@ -1,10 +1,10 @@
 //! The compute port over the fake ECS, in ECS's own words: what the adapter of
 //! AWS does with its SDK, as far as a simulation needs it.
 
-use ecsrunner_core::event::{StopCause, TaskChange, TaskEvent};
-use ecsrunner_core::exit::AgentExit;
+use ecsrunner_core::decide::sweep::{SeenStatus, SeenTask};
 use ecsrunner_core::id::{RunnerName, TaskId};
-use ecsrunner_core::sweep::{SeenStatus, SeenTask};
+use ecsrunner_core::wire::event::{StopCause, TaskChange, TaskEvent};
+use ecsrunner_core::wire::exit::AgentExit;
 use ecsrunner_engine::ports::Clock;
 use ecsrunner_engine::ports::compute::{Compute, ComputeError, TaskOrder};
 use serde_json::{Value, json};
@@ -18,7 +18,6 @@ const VARIABLE: &str = "ECSRUNNER_RUNNER";
 /// Where tasks run if the order names no subnet.
 const ANY_SUBNET: &str = "subnet-00000000";
 
-/// The compute port.
 #[derive(Clone, Debug)]
 pub struct MemoryTasks(pub(super) Shared);
 
@@ -136,11 +135,9 @@ fn seen(task: TaskView) -> Option<SeenTask> {
 
 /// What an event means for whoever lives in the task.
 pub(super) enum TaskNews {
-    /// Its container runs.
     Began(TaskId),
     /// Its container got SIGTERM.
     Terminated(TaskId),
-    /// It has stopped.
     Stopped(TaskId),
 }
 

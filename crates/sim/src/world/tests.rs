@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use ecsrunner_core::id::{Epoch, JobId, Repository, RunnerName};
-use ecsrunner_core::job::Job;
-use ecsrunner_core::pool::Scope;
-use ecsrunner_core::record::Change;
+use ecsrunner_core::records::change::Change;
+use ecsrunner_core::records::job::Job;
+use ecsrunner_core::rules::pool::Scope;
 use ecsrunner_engine::ports::Clock;
 use ecsrunner_engine::ports::github::{GitHub, GitHubError, JitConfig};
 use ecsrunner_engine::ports::store::{Store, StoreError, Transaction};
@@ -44,7 +44,7 @@ async fn with_open_jobs(count: usize) -> Simulation {
         queue(&mut simulation, "app");
     }
     simulation.pass(Duration::from_secs(20)).await;
-    assert_eq!(simulation.shared().lock().tables.jobs.len(), count);
+    assert_eq!(simulation.shared().lock().tables.open.jobs.len(), count);
     simulation
 }
 
@@ -123,7 +123,7 @@ async fn other_clients_leave_fewer_registrations_a_minute() {
 async fn throttled_reads_of_jobs_say_how_long_to_wait_and_are_counted() {
     let simulation = with_open_jobs(1).await;
     let github = MemoryGitHub(simulation.shared().clone());
-    let job = *simulation.shared().lock().tables.jobs.keys().next().unwrap();
+    let job = *simulation.shared().lock().tables.open.jobs.keys().next().unwrap();
     let until = simulation.shared().clock().now() + Duration::from_secs(90);
     simulation.shared().lock().hub.faults.job_reads_throttled_until = Some(until);
     tokio::time::advance(Duration::from_secs(30)).await;
@@ -168,7 +168,7 @@ async fn a_read_of_what_is_open_takes_longer_for_each_record() {
 
 /// Writes the next version of the only open job, and returns how long that took.
 async fn write_job(simulation: &Simulation, fence: Option<Epoch>) -> Result<Duration, StoreError> {
-    let job = simulation.shared().lock().tables.jobs.values().next().cloned().unwrap();
+    let job = simulation.shared().lock().tables.open.jobs.values().next().cloned().unwrap();
     let changes = [Change::Job(Job { version: job.version.next(), ..job })];
     let begun = Instant::now();
     let transaction = Transaction { fence, ..Transaction::of(&changes) };

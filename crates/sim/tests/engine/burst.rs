@@ -12,7 +12,6 @@ use jiff::{SignedDuration, Timestamp};
 use crate::stage::{assert_executed_once, job, play, settle, setup};
 
 const JOBS: u64 = 1000;
-/// GitHub's secondary limit.
 const MAX_JIT_A_MINUTE: usize = 180;
 /// A tenth above what the limit allows: 1,000 at 180 a minute.
 const LAST_JIT_WITHIN: SignedDuration = SignedDuration::from_secs(366);

@@ -2,7 +2,6 @@
 
 use serde_json::{Map, Value, json};
 
-/// Decodes context data.
 #[track_caller]
 pub(crate) fn context(value: &Value) -> Value {
     let Value::Object(typed) = value else {

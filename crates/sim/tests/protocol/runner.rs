@@ -149,7 +149,6 @@ impl Listening {
         format!("message?sessionId={}&status={status}&{QUERY}&disableUpdate=true", self.session)
     }
 
-    /// One poll.
     pub(crate) fn poll(&self, status: &str) -> Answer {
         send("GET", &self.registered.broker(&self.message_path(status)), Some(&self.token), Body::None)
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ecsrunner_core::policy::Subject;
+use ecsrunner_core::rules::policy::Subject;
 use serde_json::json;
 
 use crate::harness::jobs::{job_in, repository};

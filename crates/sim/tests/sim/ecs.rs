@@ -1,6 +1,6 @@
 //! The fake ECS: mostly as a state machine, in a time of the test's own.
 
-use ecsrunner_core::class::size::Arch;
+use ecsrunner_core::rules::class::size::Arch;
 use ecsrunner_sim::ecs::{Durations, Ecs, Options, Reply, TaskDefinition, TaskView};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};

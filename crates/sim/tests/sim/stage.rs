@@ -258,7 +258,6 @@ fn receive() -> (String, Receiver<Received>) {
     (url, received)
 }
 
-/// The next webhook.
 pub(crate) fn next(received: &Receiver<Received>) -> Received {
     received.recv_timeout(LIMIT).unwrap()
 }

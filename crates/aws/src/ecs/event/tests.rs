@@ -1,5 +1,5 @@
-use ecsrunner_core::event::StopCause;
-use ecsrunner_core::exit::AgentExit;
+use ecsrunner_core::wire::event::StopCause;
+use ecsrunner_core::wire::exit::AgentExit;
 use serde_json::{Value, json};
 
 use super::*;

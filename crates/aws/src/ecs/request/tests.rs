@@ -1,10 +1,10 @@
 use std::sync::Arc;
 
-use ecsrunner_core::class::size::{Arch, Size};
-use ecsrunner_core::cost::Market;
 use ecsrunner_core::id::{ClassName, Deployment, JobId, PoolId, Repository, RunnerName};
-use ecsrunner_core::labels::Labels;
-use ecsrunner_core::pool::Scope;
+use ecsrunner_core::rules::class::size::{Arch, Size};
+use ecsrunner_core::rules::cost::Market;
+use ecsrunner_core::rules::labels::Labels;
+use ecsrunner_core::rules::pool::Scope;
 use ecsrunner_engine::ports::compute::ClientToken;
 
 use super::*;

@@ -3,12 +3,12 @@
 use std::collections::HashMap;
 
 use aws_sdk_dynamodb::types::{AttributeValue, ConditionCheck, Delete, Put, TransactWriteItem};
-use ecsrunner_core::boot::attribute;
-use ecsrunner_core::hold::Hold;
 use ecsrunner_core::id::{DeliveryId, Epoch, Version};
-use ecsrunner_core::job::{EndedJob, Job, JobEnding};
-use ecsrunner_core::record::Change;
-use ecsrunner_core::runner::{EndedRunner, Runner};
+use ecsrunner_core::records::change::Change;
+use ecsrunner_core::records::hold::Hold;
+use ecsrunner_core::records::job::{EndedJob, Job, JobEnding};
+use ecsrunner_core::records::runner::{EndedRunner, Runner};
+use ecsrunner_core::wire::boot::attribute;
 use ecsrunner_engine::ports::store::{BootPut, StoreError, Transaction};
 use jiff::Timestamp;
 use secrecy::ExposeSecret;
@@ -32,7 +32,6 @@ const DELIVERY_SECS: i64 = 4 * 24 * 3600;
 /// A hold that nobody has confirmed for that long is of a scope, class or
 /// placement that nobody asks for.
 const HOLD_SECS: i64 = 7 * 24 * 3600;
-/// TransactWriteItems' limit.
 const MAX_WRITES: usize = 100;
 const OPERATION: &str = "write records";
 const ABSENT: &str = "attribute_not_exists(pk)";
@@ -207,7 +206,7 @@ impl DynamoStore {
         let policy = serde_json::to_string(&boot.item.policy).map_err(|error| invalid(OPERATION, error))?;
         let mut put = Put::builder()
             .table_name(&self.tables.boot)
-            .item(attribute::OWNER, text(self.boot_owner(boot.task, boot.role)))
+            .item(attribute::OWNER, text(self.boot_owner(&boot.task, boot.role)))
             .item(attribute::JIT, text(boot.jit.expose_secret()))
             .item(attribute::RUNNER, text(boot.item.runner.as_str()))
             .item(attribute::POLICY, text(policy))

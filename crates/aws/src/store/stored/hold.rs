@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use ecsrunner_core::class::size::Arch;
-use ecsrunner_core::hold::{Held, Hold};
 use ecsrunner_core::id::ClassName;
-use ecsrunner_core::pool::Scope;
+use ecsrunner_core::records::hold::{Held, Hold};
+use ecsrunner_core::rules::class::size::Arch;
+use ecsrunner_core::rules::pool::Scope;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -90,9 +90,9 @@ fn sort_key(held: &Held) -> String {
 
 #[cfg(test)]
 mod tests {
-    use ecsrunner_core::cost::Market;
     use ecsrunner_core::id::{Organization, Repository, RunnerGroupId, SubnetId};
-    use ecsrunner_core::placement::Placement;
+    use ecsrunner_core::rules::cost::Market;
+    use ecsrunner_core::rules::placement::Placement;
 
     use super::*;
 

@@ -3,10 +3,9 @@
 use std::sync::Arc;
 
 use ecsrunner_core::id::{ClassName, JobId, PoolId, Repository, RunId, Version};
-use ecsrunner_core::job::{
-    Conclusion, EndedJob, Job, JobEnding, JobFacts, JobStage, JobState, Place, TakenBy,
-};
-use ecsrunner_core::labels::Labels;
+use ecsrunner_core::records::job::{Assignment, EndedJob, Job, JobEnding, JobStage, JobState};
+use ecsrunner_core::rules::labels::Labels;
+use ecsrunner_core::wire::job::{Conclusion, JobFacts, TakenBy};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -62,15 +61,15 @@ impl StoredFacts {
 }
 
 #[derive(Serialize, Deserialize)]
-struct StoredPlace(ClassName, PoolId);
+struct StoredAssignment(ClassName, PoolId);
 
-impl StoredPlace {
-    fn of(place: &Place) -> Self {
-        Self(place.class.clone(), place.pool.clone())
+impl StoredAssignment {
+    fn of(assignment: &Assignment) -> Self {
+        Self(assignment.class.clone(), assignment.pool.clone())
     }
 
-    fn read(self) -> Place {
-        Place { class: self.0, pool: self.1 }
+    fn read(self) -> Assignment {
+        Assignment { class: self.0, pool: self.1 }
     }
 }
 
@@ -78,11 +77,10 @@ impl StoredPlace {
 #[serde(rename_all = "snake_case")]
 enum StoredState {
     Waiting,
-    Queued(StoredPlace, StoredReason),
-    InProgress(Option<StoredPlace>, Option<String>),
+    Queued(StoredAssignment, StoredReason),
+    InProgress(Option<StoredAssignment>, Option<String>),
 }
 
-/// An open job.
 #[derive(Serialize, Deserialize)]
 pub(in crate::store) struct StoredJob {
     f: StoredFacts,
@@ -97,10 +95,13 @@ impl StoredJob {
     pub(in crate::store) fn of(job: &Job) -> Self {
         let state = match &job.state {
             JobState::Waiting => StoredState::Waiting,
-            JobState::Queued { place, wait } => StoredState::Queued(StoredPlace::of(place), wait.into()),
-            JobState::InProgress { place, runner } => {
-                StoredState::InProgress(place.as_ref().map(StoredPlace::of), runner.name().map(str::to_owned))
+            JobState::Queued { assignment, wait } => {
+                StoredState::Queued(StoredAssignment::of(assignment), wait.into())
             }
+            JobState::InProgress { assignment, runner } => StoredState::InProgress(
+                assignment.as_ref().map(StoredAssignment::of),
+                runner.name().map(str::to_owned),
+            ),
         };
         Self {
             f: StoredFacts::of(&job.facts, job.created_at),
@@ -114,9 +115,11 @@ impl StoredJob {
         let (facts, created_at) = self.f.read()?;
         let state = match self.s {
             StoredState::Waiting => JobState::Waiting,
-            StoredState::Queued(place, wait) => JobState::Queued { place: place.read(), wait: wait.read() },
-            StoredState::InProgress(place, runner) => JobState::InProgress {
-                place: place.map(StoredPlace::read),
+            StoredState::Queued(assignment, wait) => {
+                JobState::Queued { assignment: assignment.read(), wait: wait.read() }
+            }
+            StoredState::InProgress(assignment, runner) => JobState::InProgress {
+                assignment: assignment.map(StoredAssignment::read),
                 runner: TakenBy::from_name(runner.as_deref()),
             },
         };
@@ -133,13 +136,12 @@ enum StoredEnding {
     Refused(StoredReason, Option<(String, Option<String>)>),
 }
 
-/// An ended job.
 #[derive(Serialize, Deserialize)]
 pub(in crate::store) struct StoredEndedJob {
     f: StoredFacts,
     t: StoredTimeline,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    p: Option<StoredPlace>,
+    p: Option<StoredAssignment>,
     e: StoredEnding,
     /// Why a completed job did not succeed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -162,7 +164,7 @@ impl StoredEndedJob {
         Self {
             f: StoredFacts::of(&job.facts, job.created_at),
             t: store_timeline(&job.timeline, JobStage::as_str),
-            p: job.place.as_ref().map(StoredPlace::of),
+            p: job.assignment.as_ref().map(StoredAssignment::of),
             e: ending,
             r: match &job.ending {
                 JobEnding::Completed { reason, .. } => reason.as_ref().map(StoredReason::from),
@@ -186,6 +188,13 @@ impl StoredEndedJob {
             },
         };
         let timeline = read_timeline(&self.t, &JobStage::ALL, JobStage::as_str)?;
-        Ok(EndedJob { facts, version, created_at, timeline, place: self.p.map(StoredPlace::read), ending })
+        Ok(EndedJob {
+            facts,
+            version,
+            created_at,
+            timeline,
+            assignment: self.p.map(StoredAssignment::read),
+            ending,
+        })
     }
 }

@@ -1,9 +1,9 @@
 //! Placements and tries as they are stored, within other records.
 
-use ecsrunner_core::cost::Market;
 use ecsrunner_core::id::SubnetId;
-use ecsrunner_core::placement::Placement;
-use ecsrunner_core::runner::Retry;
+use ecsrunner_core::records::runner::Retry;
+use ecsrunner_core::rules::cost::Market;
+use ecsrunner_core::rules::placement::Placement;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 

@@ -3,9 +3,9 @@
 
 use std::collections::BTreeMap;
 
+use ecsrunner_core::decide::sweep::{Backlog, DeliveryMark, DeliveryProgress, KnownScope, SweepProgress};
 use ecsrunner_core::id::RunnerName;
-use ecsrunner_core::pool::Scope;
-use ecsrunner_core::sweep::{Backlog, DeliveryMark, DeliveryProgress, KnownScope, SweepProgress};
+use ecsrunner_core::rules::pool::Scope;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 

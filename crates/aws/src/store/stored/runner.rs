@@ -1,15 +1,15 @@
 //! Runners as they are stored.
 
-use ecsrunner_core::class::size::{Arch, Size};
 use ecsrunner_core::id::{
     ClassName, Epoch, JobId, PoolId, Repository, RunnerId, RunnerName, TaskId, Version,
 };
-use ecsrunner_core::labels::Labels;
-use ecsrunner_core::pool::Scope;
-use ecsrunner_core::runner::{
+use ecsrunner_core::records::runner::{
     Custody, EndedRunner, Ending, EndingKind, RegistrationLeft, Runner, RunnerFacts, RunnerStage,
     RunnerState, Served, Task, TaskLeft,
 };
+use ecsrunner_core::rules::class::size::{Arch, Size};
+use ecsrunner_core::rules::labels::Labels;
+use ecsrunner_core::rules::pool::Scope;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -249,7 +249,6 @@ enum StoredState {
     Ending(Box<StoredEnding>),
 }
 
-/// An open runner.
 #[derive(Serialize, Deserialize)]
 pub(in crate::store) struct StoredRunner {
     f: StoredFacts,
@@ -330,7 +329,6 @@ impl StoredRunner {
     }
 }
 
-/// A gone runner.
 #[derive(Serialize, Deserialize)]
 pub(in crate::store) struct StoredEndedRunner {
     f: StoredFacts,

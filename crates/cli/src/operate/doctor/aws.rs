@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use ecsrunner_aws::operate::{ImageInfo, OperateError};
-use ecsrunner_core::class::{Capacity, Class};
-use ecsrunner_core::cost::Market;
+use ecsrunner_core::rules::class::{Capacity, Class};
+use ecsrunner_core::rules::cost::Market;
 use jiff::{SignedDuration, Timestamp};
 
 use super::{Check, one_line};

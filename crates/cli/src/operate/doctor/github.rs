@@ -3,8 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use ecsrunner_core::pool::Scope;
-use ecsrunner_core::settings::{Registration, Settings};
+use ecsrunner_core::rules::pool::Scope;
+use ecsrunner_core::rules::settings::{Registration, Settings};
 use ecsrunner_engine::ports::github::{GitHub, GitHubError};
 use ecsrunner_github::Client;
 use ecsrunner_github::operator::{Delivered, Installation};

@@ -1,7 +1,7 @@
 //! What a plan came to for one job or one runner, as it is told.
 
+use ecsrunner_core::decide::plan::Question;
 use ecsrunner_core::id::{ClassName, JobId, RunnerName};
-use ecsrunner_core::plan::Question;
 use ecsrunner_core::reason::Reason;
 use ecsrunner_engine::view::ReasonView;
 use serde::Serialize;

@@ -3,11 +3,11 @@
 //! What is to be made of that does not belong here.
 
 use ecsrunner_aws::ecs::event::{self, EventError};
-use ecsrunner_core::event::{JobEvent, TaskEvent};
+use ecsrunner_core::decide::record::Outcome;
 use ecsrunner_core::id::Deployment;
 use ecsrunner_core::reason::{Code, Reason};
-use ecsrunner_core::record::Outcome;
-use ecsrunner_core::webhook::envelope::{self, Envelope, EnvelopeError};
+use ecsrunner_core::wire::event::{JobEvent, TaskEvent};
+use ecsrunner_core::wire::webhook::envelope::{self, Envelope, EnvelopeError};
 use ecsrunner_engine::intake::{Delivery, event_of};
 use jiff::Timestamp;
 use serde_json::{Deserializer, Value};
@@ -80,7 +80,6 @@ pub(super) fn documents(text: &str) -> Vec<Result<Value, Fault>> {
 /// A document, as it came in.
 #[derive(Debug)]
 pub(super) struct Arrival {
-    /// When.
     pub(super) at: Timestamp,
     form: Form,
 }

@@ -5,16 +5,18 @@
 //! Each plays the part of one that was launched here.
 
 use std::collections::{HashMap, HashSet};
-use std::mem::take;
 
-use ecsrunner_core::event::{Event, Keys};
-use ecsrunner_core::hold::learn;
+use ecsrunner_core::decide::learn::learn;
+use ecsrunner_core::decide::plan::{DOUBT, Launch, Mark, Means, Question, Retirement, plan};
+use ecsrunner_core::decide::record::{Outcome, record};
 use ecsrunner_core::id::{Epoch, JobId, PoolId, RunnerId, RunnerName, TaskId};
-use ecsrunner_core::job::{EndedJob, Job, JobRecord, JobState, TakenBy};
-use ecsrunner_core::plan::{DOUBT, Launch, Mark, Means, Open, Question, Retirement, plan};
 use ecsrunner_core::reason::{Code, Reason};
-use ecsrunner_core::record::{Change, Outcome, Records, record};
-use ecsrunner_core::runner::{Runner, RunnerStage, RunnerState};
+use ecsrunner_core::records::change::{Change, Records};
+use ecsrunner_core::records::job::{EndedJob, Job, JobRecord, JobState};
+use ecsrunner_core::records::open::Open;
+use ecsrunner_core::records::runner::{Runner, RunnerStage, RunnerState};
+use ecsrunner_core::wire::event::{Event, Keys};
+use ecsrunner_core::wire::job::TakenBy;
 use ecsrunner_engine::Ruleset;
 use jiff::Timestamp;
 
@@ -83,7 +85,7 @@ impl<'a> Memory<'a> {
         let mut decisions = Vec::new();
         for change in recorded.changes {
             decisions.extend(held_back(&change));
-            self.write(change);
+            self.write(&change);
         }
         let freed = keys.runner.is_some_and(|runner| self.end_untold(&runner));
         if recorded.replan || freed {
@@ -96,23 +98,22 @@ impl<'a> Memory<'a> {
     fn cast(&mut self, event: &Event, keys: &Keys, now: Timestamp) {
         let deployment = &self.rules.settings.deployment;
         let Some(name) = keys.runner.as_ref().filter(|name| name.belongs_to(deployment)) else { return };
-        if self.runner(name).is_none() && !self.gone.contains(name) {
+        if !self.open.runners.contains_key(name) && !self.gone.contains(name) {
             self.stand_in(name, keys.job);
         }
         let task = match event {
             Event::Task(event) => Some(&event.task),
             _ => None,
         };
-        if let Some(place) = self.place_of(name) {
-            let runner = begun(&self.open.runners[place], task, now);
-            self.open.runners[place] = runner;
+        if let Some(runner) = self.open.runners.get_mut(name) {
+            *runner = begun(runner, task, now);
         }
     }
 
     /// Gives the name to the runner that was launched here for the job or else
     /// to the oldest one of its pool, if nothing was heard of it.
     fn stand_in(&mut self, name: &RunnerName, job: Option<JobId>) {
-        let is_open = |unheard: &Unheard| self.runner(&unheard.name).is_some();
+        let is_open = |unheard: &Unheard| self.open.runners.contains_key(&unheard.name);
         let for_job =
             self.unheard.iter().position(|unheard| Some(unheard.launched_for) == job && is_open(unheard));
         // One from before the recording was launched for a job that is not in it.
@@ -121,10 +122,13 @@ impl<'a> Memory<'a> {
         let of_pool = self.unheard.iter().position(|unheard| {
             !is_older && name.is_of(&unheard.pool) && (job.is_none() || is_open(unheard))
         });
-        let Some(place) = for_job.or(of_pool) else { return };
-        let unheard = self.unheard.remove(place);
-        match self.place_of(&unheard.name) {
-            Some(place) => self.open.runners[place].facts.name = name.clone(),
+        let Some(index) = for_job.or(of_pool) else { return };
+        let unheard = self.unheard.remove(index);
+        match self.open.runners.remove(&unheard.name) {
+            Some(mut runner) => {
+                runner.facts.name = name.clone();
+                self.open.add_runner(runner);
+            }
             None => {
                 self.gone.insert(name.clone());
             }
@@ -134,70 +138,43 @@ impl<'a> Memory<'a> {
     /// Whoever told nothing of a task does not tell of its end either: the
     /// runner's job is its end. Tells whether there was such a runner.
     fn end_untold(&mut self, name: &RunnerName) -> bool {
-        let Some(place) = self.place_of(name) else { return false };
-        let runner = &self.open.runners[place];
+        let Some(runner) = self.open.runners.get(name) else { return false };
         let ended = runner.stage() == RunnerStage::Ending && is_untold(runner);
         if ended {
-            self.lose(place);
+            self.lose(name);
         }
         ended
     }
 
     fn records(&self, keys: &Keys) -> Records {
         let job = keys.job.and_then(|id| {
-            let open = self.job(id).cloned().map(JobRecord::Open);
+            let open = self.open.jobs.get(&id).cloned().map(JobRecord::Open);
             open.or_else(|| self.ended.get(&id).cloned().map(JobRecord::Ended))
         });
-        let runner = keys.runner.as_ref().and_then(|name| self.runner(name)).cloned();
+        let runner = keys.runner.as_ref().and_then(|name| self.open.runners.get(name)).cloned();
         Records { job, runner }
     }
 
-    fn write(&mut self, change: Change) {
+    fn write(&mut self, change: &Change) {
+        self.open.apply(change);
         match change {
-            Change::Job(job) | Change::JobReopened(job) => {
+            Change::JobReopened(job) => {
                 self.ended.remove(&job.id());
-                match self.open.jobs.iter().position(|open| open.id() == job.id()) {
-                    Some(place) => self.open.jobs[place] = job,
-                    None => self.open.jobs.push(job),
-                }
             }
             Change::JobEnded(job) | Change::JobAmended(job) => {
-                self.open.jobs.retain(|open| open.id() != job.facts.id);
-                self.ended.insert(job.facts.id, job);
+                self.ended.insert(job.facts.id, job.clone());
             }
-            Change::Runner(runner) => match self.place_of(runner.name()) {
-                Some(place) => self.open.runners[place] = runner,
-                None => self.open.runners.push(runner),
-            },
             Change::RunnerGone(runner) => {
-                if let Some(place) = self.place_of(&runner.facts.name) {
-                    self.lose(place);
-                }
+                self.gone.insert(runner.facts.name.clone());
             }
-            Change::Hold(hold) => {
-                self.open.holds.retain(|before| before.held != hold.held);
-                self.open.holds.push(hold);
-            }
-            Change::Released(held) => self.open.holds.retain(|before| before.held != held),
+            Change::Job(_) | Change::Runner(_) | Change::Hold(_) | Change::Released(_) => {}
         }
     }
 
-    fn job(&self, id: JobId) -> Option<&Job> {
-        self.open.jobs.iter().find(|job| job.id() == id)
-    }
-
-    fn runner(&self, name: &RunnerName) -> Option<&Runner> {
-        self.open.runners.iter().find(|runner| runner.name() == name)
-    }
-
-    fn place_of(&self, name: &RunnerName) -> Option<usize> {
-        self.open.runners.iter().position(|runner| runner.name() == name)
-    }
-
-    fn lose(&mut self, place: usize) -> Runner {
-        let runner = self.open.runners.remove(place);
+    fn lose(&mut self, name: &RunnerName) -> Option<Runner> {
+        let runner = self.open.runners.remove(name)?;
         self.gone.insert(runner.name().clone());
-        runner
+        Some(runner)
     }
 }
 
@@ -205,7 +182,7 @@ impl<'a> Memory<'a> {
 impl Memory<'_> {
     fn plan(&mut self, now: Timestamp) -> Vec<Decision> {
         for lesson in learn(&self.open, now) {
-            self.write(lesson);
+            self.write(&lesson);
         }
         let rules = self.rules;
         let means = Means { subnets: &rules.subnets, ..Means::default() };
@@ -241,45 +218,43 @@ impl Memory<'_> {
         let runner = launch.order.reserve(name.clone(), Epoch::new(1), now);
         let class = runner.facts.class.clone();
         self.unheard.push(Unheard { name: name.clone(), pool: pool.clone(), launched_for: launch.job });
-        self.open.runners.push(runner);
+        self.open.add_runner(runner);
         // That its runner is on its way goes without saying.
         self.wait(launch.job, Code::RunnerStarting.into());
         Some(Decision::Launch { job: launch.job, runner: name, class, reason: launch.reason.clone() })
     }
 
     fn retire(&mut self, retirement: Retirement) -> Option<Decision> {
-        let place = self.place_of(&retirement.runner)?;
-        let runner = self.lose(place);
+        let runner = self.lose(&retirement.runner)?;
         let job = runner.names_job();
         let Retirement { runner: name, reason, .. } = retirement;
         Some(Decision::Retire { runner: name, class: runner.facts.class, job, reason })
     }
 
     fn mark(&mut self, mark: &Mark) {
-        if let Some(place) = self.place_of(&mark.runner) {
-            let runner = &mut self.open.runners[place];
+        if let Some(runner) = self.open.runners.get_mut(&mark.runner) {
             runner.surplus_since = mark.surplus_since;
             runner.version = runner.version.next();
         }
     }
 
     fn wait(&mut self, id: JobId, reason: Reason) -> Option<Decision> {
-        let job = self.job(id)?.waiting_for(&reason)?;
+        let job = self.open.jobs.get(&id)?.waiting_for(&reason)?;
         let class = class_of(&job);
-        self.write(Change::Job(job));
+        self.write(&Change::Job(job));
         Some(Decision::Wait { job: id, class, reason })
     }
 
     fn ask(&mut self, question: Question) -> Option<Decision> {
         let job = match &question {
-            Question::Job { job, .. } | Question::Run(job) => self.job(*job),
+            Question::Job { job, .. } | Question::Run(job) => self.open.jobs.get(job),
             Question::Runner(_) => None,
         };
         if job.is_some_and(|job| self.is_on_a_runner_from_before(job)) {
             return None;
         }
         let class = match &question {
-            Question::Runner(name) => self.runner(name).map(|runner| runner.facts.class.clone()),
+            Question::Runner(name) => self.open.runners.get(name).map(|runner| runner.facts.class.clone()),
             Question::Job { .. } | Question::Run(_) => job.and_then(class_of),
         };
         let reason = job.and_then(|job| match &job.state {
@@ -293,7 +268,7 @@ impl Memory<'_> {
     fn is_on_a_runner_from_before(&self, job: &Job) -> bool {
         match &job.state {
             JobState::InProgress { runner: TakenBy::Ours(name), .. } => {
-                self.runner(name).is_none() && !self.gone.contains(name)
+                !self.open.runners.contains_key(name) && !self.gone.contains(name)
             }
             _ => false,
         }
@@ -301,11 +276,9 @@ impl Memory<'_> {
 
     /// What is left of runners whose task has stopped is cleaned by then.
     fn clean(&mut self, now: Timestamp) {
-        let (cleaned, open): (Vec<_>, Vec<_>) = take(&mut self.open.runners)
-            .into_iter()
-            .partition(|runner| runner.stopped_at().is_some_and(|stopped| now >= stopped + DOUBT));
-        self.open.runners = open;
-        self.gone.extend(cleaned.into_iter().map(|runner| runner.facts.name));
+        let is_clean = |runner: &Runner| runner.stopped_at().is_some_and(|at| now >= at + DOUBT);
+        let cleaned = self.open.runners.extract_if(.., |_, runner| is_clean(runner));
+        self.gone.extend(cleaned.map(|(name, _)| name));
     }
 }
 
@@ -323,7 +296,7 @@ fn held_back(change: &Change) -> Option<Decision> {
 }
 
 fn class_of(job: &Job) -> Option<ecsrunner_core::id::ClassName> {
-    job.place().map(|place| place.class.clone())
+    job.assignment().map(|assignment| assignment.class.clone())
 }
 
 /// The runner as it must have been before anything was heard of it: its task

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use base64::prelude::{BASE64_STANDARD, Engine};
-use ecsrunner_core::class::{Catalogue, ClassEntry};
+use ecsrunner_core::rules::class::{Catalogue, ClassEntry};
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 

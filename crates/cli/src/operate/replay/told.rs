@@ -2,10 +2,10 @@
 
 use std::iter::once;
 
-use ecsrunner_core::event::{JobAction, JobEvent, TaskChange, TaskEvent};
+use ecsrunner_core::decide::record::Outcome;
 use ecsrunner_core::id::JobId;
-use ecsrunner_core::job::JobStage;
-use ecsrunner_core::record::Outcome;
+use ecsrunner_core::records::job::JobStage;
+use ecsrunner_core::wire::event::{JobAction, JobEvent, TaskChange, TaskEvent};
 use ecsrunner_engine::chain;
 use ecsrunner_engine::view::ReasonView;
 use jiff::Timestamp;

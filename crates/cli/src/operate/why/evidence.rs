@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use anyhow::anyhow;
 use ecsrunner_aws::operate::TaskInfo;
-use ecsrunner_core::admit::admit;
+use ecsrunner_core::decide::admit::admit;
 use ecsrunner_core::id::{JobId, Repository, RunnerName, TaskId};
-use ecsrunner_core::job::JobFacts;
-use ecsrunner_core::labels::Labels;
 use ecsrunner_core::reason::{Code, Reason};
+use ecsrunner_core::rules::labels::Labels;
+use ecsrunner_core::wire::job::JobFacts;
 use ecsrunner_engine::ports::github::{GitHub, RemoteJob};
 use ecsrunner_engine::view::{JobView, ReasonView, RunnerView};
 use ecsrunner_github::Client;

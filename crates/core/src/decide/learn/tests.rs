@@ -1,10 +1,14 @@
 use super::*;
-use crate::class::size::Size;
-use crate::cost::Market;
-use crate::id::{Epoch, JobId, PoolId, Repository, RunnerId, RunnerName, SubnetId, TaskId, Version};
-use crate::labels::Labels;
-use crate::runner::{Custody, Ending, RegistrationLeft, RunnerFacts, Task, TaskLeft};
-use crate::timeline::Timeline;
+use crate::id::{
+    ClassName, Epoch, JobId, PoolId, Repository, RunnerId, RunnerName, SubnetId, TaskId, Version,
+};
+use crate::records::runner::{Custody, Ending, RegistrationLeft, RunnerFacts, Task, TaskLeft};
+use crate::records::timeline::Timeline;
+use crate::rules::class::size::{Arch, Size};
+use crate::rules::cost::Market;
+use crate::rules::labels::Labels;
+use crate::rules::placement::Placement;
+use crate::rules::pool::Scope;
 
 fn at(secs: i64) -> Timestamp {
     Timestamp::from_second(1_764_000_000 + secs).unwrap()
@@ -68,23 +72,18 @@ fn busy(number: u32, since: i64) -> Runner {
 
 /// Learns again and again, as each round does.
 fn holds(open: &mut Open, runners: Vec<Runner>) -> Vec<String> {
-    open.runners = runners;
+    open.runners.clear();
+    runners.into_iter().for_each(|runner| open.add_runner(runner));
     for change in learn(open, at(10)) {
-        match change {
-            Change::Hold(hold) => {
-                open.holds.retain(|before| before.held != hold.held);
-                open.holds.push(hold);
-            }
-            Change::Released(held) => open.holds.retain(|before| before.held != held),
-            other => panic!("no other change: {other:?}"),
-        }
+        assert!(matches!(change, Change::Hold(_) | Change::Released(_)), "no other change: {change:?}");
+        open.apply(&change);
     }
     assert_eq!(learn(open, at(10)), [], "the same runners tell nothing new a second time");
     let tell = |hold: &Hold| {
         let wait = hold.not_before.duration_since(hold.latest).as_millis();
         format!("{} x {} for {wait} ms", hold.failures, hold.words)
     };
-    open.holds.iter().map(tell).collect()
+    open.holds.values().map(tell).collect()
 }
 
 #[test]
@@ -93,9 +92,9 @@ fn five_equal_faults_in_a_row_open_a_classs_breaker() {
     assert_eq!(holds(&mut open, vec![boot_failed(1, 1, "no listener")]), ["1 x no listener for 500 ms"]);
     let four = (1..=4).map(|i| boot_failed(i, i.into(), "no listener")).collect();
     assert_eq!(holds(&mut open, four), ["4 x no listener for 4000 ms"]);
-    assert!(!open.holds[0].is_open_breaker());
+    assert!(!open.holds.values().all(Hold::is_open_breaker));
     holds(&mut open, vec![boot_failed(5, 5, "no listener")]);
-    assert!(open.holds[0].is_open_breaker());
+    assert!(open.holds.values().all(Hold::is_open_breaker));
 }
 
 #[test]
@@ -116,8 +115,8 @@ fn a_late_want_of_capacity_holds_its_placement_and_not_its_class() {
     let short = || ended(1, 1, EndingKind::BootFailed, Reason::with(Code::NoCapacity, "no Spot"));
     assert_eq!(holds(&mut open, vec![short()]), ["1 x no Spot for 15000 ms"]);
     let spot = Placement { market: Market::Spot, subnet: Some(SubnetId::parse("subnet-aaaa1111").unwrap()) };
-    assert!(open.holds[0].holds_placement(&spot, Arch::X64));
-    assert!(!open.holds[0].holds_placement(&spot, Arch::Arm64));
+    assert!(open.holds.contains_key(&Held::placement(spot.clone(), Arch::X64)));
+    assert!(!open.holds.contains_key(&Held::placement(spot, Arch::Arm64)));
     let task = Task { id: TaskId::parse("task").unwrap(), heard: 1 };
     let state = RunnerState::Booted { task, custody: Custody::Issued(RunnerId::new(1)) };
     let booted = starting(2, 2).with_state(state, at(5));

@@ -1,23 +1,25 @@
 //! What one launch needs: a class that comes up, a scope that registers, a
 //! placement with room, a slot in each pace, a place in each limit.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::places::Places;
-use super::{Draw, Launch, Means, Open, Order, Plan};
-use crate::class::Class;
-use crate::class::size::Arch;
-use crate::hold::{Held, Hold};
+use super::slots::Slots;
+use super::{Draw, Launch, Means, Order, Plan};
+use crate::decide::plan::choose::Choices;
 use crate::id::ClassName;
-use crate::job::{Job, JobState, Place};
-use crate::pace::{Bucket, Level, Rate};
-use crate::placement::{Choices, Placement};
-use crate::pool::Scope;
 use crate::reason::{Code, Reason};
-use crate::record::Rules;
-use crate::runner::{Runner, RunnerState};
+use crate::records::hold::Held;
+use crate::records::job::{Assignment, Job, JobState};
+use crate::records::open::Open;
+use crate::records::runner::{Runner, RunnerState};
+use crate::rules::Rules;
+use crate::rules::class::Class;
+use crate::rules::class::size::Arch;
+use crate::rules::pace::{Bucket, Level, Rate};
+use crate::rules::placement::Placement;
+use crate::rules::pool::Scope;
 
 /// Launches that wait for their pace are planned in batches: slots add up meanwhile.
 const PACE_PAUSE: SignedDuration = SignedDuration::from_secs(1);
@@ -27,8 +29,7 @@ pub(super) struct Launcher<'a> {
     rules: Rules<'a>,
     means: Means<'a>,
     now: Timestamp,
-    places: Places<'a>,
-    holds: HashMap<&'a Held, &'a Hold>,
+    slots: Slots<'a>,
     /// Held placements and classes that a runner probes already.
     probed: HashSet<(Placement, Arch)>,
     probed_classes: HashSet<ClassName>,
@@ -38,15 +39,14 @@ pub(super) struct Launcher<'a> {
 impl<'a> Launcher<'a> {
     pub(super) fn new(open: &'a Open, rules: Rules<'a>, means: Means<'a>, now: Timestamp) -> Self {
         let on_their_way =
-            open.runners.iter().filter(|runner| matches!(runner.state, RunnerState::Reserved { .. }));
-        let supply = open.runners.iter().filter(|runner| runner.is_supply());
+            open.runners.values().filter(|runner| matches!(runner.state, RunnerState::Reserved { .. }));
+        let supply = open.runners.values().filter(|runner| runner.is_supply());
         Self {
             open,
             rules,
             means,
             now,
-            places: Places::count(open),
-            holds: open.holds.iter().map(|hold| (&hold.held, hold)).collect(),
+            slots: Slots::count(open),
             probed: on_their_way.map(|runner| (runner.placement.clone(), runner.facts.size.arch())).collect(),
             probed_classes: supply.map(|runner: &Runner| runner.facts.class.clone()).collect(),
             taken: BTreeMap::new(),
@@ -59,21 +59,21 @@ impl<'a> Launcher<'a> {
         reason: &Reason,
         plan: &mut Plan,
     ) -> Result<Launch, Reason> {
-        let JobState::Queued { place, .. } = &job.state else {
+        let JobState::Queued { assignment, .. } = &job.state else {
             return Err(Code::ToPlan.into());
         };
         let settings = self.rules.settings;
         if settings.paused {
             return Err(Code::Paused.into());
         }
-        let class = self.class(place)?;
+        let class = self.class(assignment)?;
         let scope = settings.registration.scope(&job.facts.repository);
         self.admits_scope(&scope, plan)?;
         self.admits_class(class, plan)?;
         let placement = self.placement(class, job, plan)?;
         let buckets = [Bucket::Fargate(placement.market), Bucket::GitHub((self.means.account)(&scope))];
         self.admits_pace(&buckets, plan)?;
-        self.places.take(class, &job.facts.repository, &settings.limits)?;
+        self.slots.take(class, &job.facts.repository, &settings.limits)?;
         for bucket in buckets {
             *self.taken.entry(bucket).or_default() += 1;
         }
@@ -82,7 +82,7 @@ impl<'a> Launcher<'a> {
         Ok(Launch {
             job: job.id(),
             job_version: job.version,
-            order: self.order(job, class, place, placement, scope),
+            order: self.order(job, class, assignment, placement, scope),
             reason: reason.clone(),
         })
     }
@@ -97,16 +97,16 @@ impl<'a> Launcher<'a> {
         self.taken.clone().into_iter().map(draw).collect()
     }
 
-    fn class(&self, place: &Place) -> Result<&'a Class, Reason> {
-        self.rules.catalogue.get(&place.class).ok_or_else(|| {
+    fn class(&self, assignment: &Assignment) -> Result<&'a Class, Reason> {
+        self.rules.catalogue.get(&assignment.class).ok_or_else(|| {
             let names = self.rules.catalogue.names();
-            let detail = format!("`{}` is no longer in the catalogue, which has {names}", place.class);
+            let detail = format!("`{}` is no longer in the catalogue, which has {names}", assignment.class);
             Reason::with(Code::ClassUnknown, detail)
         })
     }
 
     fn admits_scope(&self, scope: &Scope, plan: &mut Plan) -> Result<(), Reason> {
-        let Some(hold) = self.holds.get(&Held::Scope(scope.clone())) else { return Ok(()) };
+        let Some(hold) = self.open.holds.get(&Held::Scope(scope.clone())) else { return Ok(()) };
         if self.now < hold.not_before {
             plan.wake_at(hold.not_before);
         } else if !plan.probes.contains(scope) {
@@ -118,7 +118,7 @@ impl<'a> Launcher<'a> {
     /// After one fault the next launch waits a moment; where the breaker is
     /// open, one runner of the class is launched at a time.
     fn admits_class(&self, class: &Class, plan: &mut Plan) -> Result<(), Reason> {
-        let Some(hold) = self.holds.get(&Held::Class(class.name.clone())) else { return Ok(()) };
+        let Some(hold) = self.open.holds.get(&Held::Class(class.name.clone())) else { return Ok(()) };
         if self.now < hold.not_before {
             plan.wake_at(hold.not_before);
             return Err(Reason::with(Code::ClassHeld, &hold.words));
@@ -156,12 +156,19 @@ impl<'a> Launcher<'a> {
         self.rules.settings.paces.rate(bucket)
     }
 
-    fn order(&self, job: &Job, class: &Class, place: &Place, placement: Placement, scope: Scope) -> Order {
+    fn order(
+        &self,
+        job: &Job,
+        class: &Class,
+        assignment: &Assignment,
+        placement: Placement,
+        scope: Scope,
+    ) -> Order {
         Order {
             class: class.name.clone(),
             size: class.size,
             placement,
-            pool: place.pool.clone(),
+            pool: assignment.pool.clone(),
             scope,
             labels: job.facts.labels.clone(),
             repository: job.facts.repository.clone(),

@@ -6,9 +6,9 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{DOUBT, Mark, Plan, Question, Retirement, wait};
 use crate::id::JobId;
-use crate::job::{Job, JobStage};
 use crate::reason::{Code, Reason};
-use crate::runner::{Custody, Ending, EndingKind, Runner, RunnerStage, RunnerState, Served};
+use crate::records::job::{Job, JobStage};
+use crate::records::runner::{Custody, Ending, EndingKind, Runner, RunnerStage, RunnerState, Served};
 
 /// A job that no supply covers.
 pub(super) struct Deficit<'a> {

@@ -2,29 +2,29 @@
 
 use std::collections::HashMap;
 
-use crate::class::Class;
 use crate::id::{ClassName, Repository};
-use crate::limits::Limits;
-use crate::plan::Open;
 use crate::reason::{Code, Reason};
+use crate::records::open::Open;
+use crate::rules::class::Class;
+use crate::rules::limits::Limits;
 
 #[derive(Default)]
-pub(super) struct Places<'a> {
+pub(super) struct Slots<'a> {
     deployment: u32,
     classes: HashMap<&'a ClassName, u32>,
     repositories: HashMap<&'a Repository, u32>,
 }
 
-impl<'a> Places<'a> {
+impl<'a> Slots<'a> {
     pub(super) fn count(open: &'a Open) -> Self {
         let unreadable = u32::try_from(open.unreadable_runners).unwrap_or(u32::MAX);
-        let mut places = Self { deployment: unreadable, ..Self::default() };
-        for runner in open.runners.iter().filter(|runner| runner.holds_place()) {
-            places.deployment += 1;
-            *places.classes.entry(&runner.facts.class).or_default() += 1;
-            *places.repositories.entry(&runner.facts.repository).or_default() += 1;
+        let mut slots = Self { deployment: unreadable, ..Self::default() };
+        for runner in open.runners.values().filter(|runner| runner.holds_slot()) {
+            slots.deployment += 1;
+            *slots.classes.entry(&runner.facts.class).or_default() += 1;
+            *slots.repositories.entry(&runner.facts.repository).or_default() += 1;
         }
-        places
+        slots
     }
 
     /// Takes a place in every limit, or in none.

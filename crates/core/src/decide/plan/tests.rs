@@ -5,13 +5,13 @@ use std::slice::from_ref;
 use jiff::Timestamp;
 
 use super::*;
-use crate::hold::Held;
 use crate::id::{RunnerId, TaskId};
-use crate::job::{JobStage, Place};
-use crate::labels::Labels;
-use crate::pace::Rate;
-use crate::pool::Pool;
-use crate::settings::Settings;
+use crate::records::hold::{Held, Hold};
+use crate::records::job::{Assignment, JobStage};
+use crate::rules::labels::Labels;
+use crate::rules::pace::Rate;
+use crate::rules::pool::Pool;
+use crate::rules::settings::Settings;
 use crate::testing::{catalogue, job_facts, settings};
 
 fn at(secs: i64) -> Timestamp {
@@ -28,7 +28,7 @@ fn job_in(repository: &str, class: &str, id: u64, created: i64) -> Job {
         asked_at: None,
         timeline: Timeline::begin(JobStage::Queued, at(created)),
         state: JobState::Queued {
-            place: Place { class: ClassName::parse(class).unwrap(), pool },
+            assignment: Assignment { class: ClassName::parse(class).unwrap(), pool },
             wait: Code::ToPlan.into(),
         },
         facts,
@@ -47,9 +47,10 @@ fn runner(job: &Job, number: u64, stage: RunnerStage, since: i64) -> Runner {
     let launch = launcher.launch(job, &Code::ToPlan.into(), &mut Plan::default()).unwrap();
     let name = format!("ecsr-test-{}-01arz3ndektsv4rrffq69g{number:04}", launch.order.pool());
     let reserved = launch.order.reserve(RunnerName::parse(&name).unwrap(), Epoch::new(1), at(since));
-    let task = crate::runner::Task { id: TaskId::parse(&format!("task{number}")).unwrap(), heard: 0 };
+    let task =
+        crate::records::runner::Task { id: TaskId::parse(&format!("task{number}")).unwrap(), heard: 0 };
     let registration = RunnerId::new(number);
-    let custody = crate::runner::Custody::Issued(registration);
+    let custody = crate::records::runner::Custody::Issued(registration);
     let state = match stage {
         RunnerStage::Reserved => return reserved,
         RunnerStage::Starting => RunnerState::Starting { task, custody },
@@ -62,7 +63,7 @@ fn runner(job: &Job, number: u64, stage: RunnerStage, since: i64) -> Runner {
 
 fn tell_with(settings: &Settings, jobs: &[Job], runners: &[Runner], now: i64) -> String {
     let catalogue = catalogue();
-    let open = Open { jobs: jobs.to_vec(), runners: runners.to_vec(), ..Open::default() };
+    let open = Open::of(jobs.to_vec(), runners.to_vec());
     let plan = plan(&open, Rules { settings, catalogue: &catalogue }, Means::default(), at(now));
     let short =
         |name: &RunnerName| name.as_str()[name.as_str().len() - 4..].trim_start_matches('0').to_owned();
@@ -106,7 +107,7 @@ fn a_job_that_a_runner_names_is_taken_whatever_its_record_says() {
 }
 
 #[test]
-fn the_oldest_jobs_get_the_last_places() {
+fn the_oldest_jobs_get_the_last_slots() {
     let jobs: Vec<Job> = (1..=5).map(|i| job(i, 10 - i64::try_from(i).unwrap())).collect();
     let mut settings = settings();
     settings.limits.max_runners = 2;
@@ -187,7 +188,7 @@ fn a_job_whose_runner_has_ended_in_silence_is_asked_about() {
     let seven = job(7, 0);
     let busy = runner(&seven, 1, RunnerStage::Busy, 1);
     let taken = Job {
-        state: JobState::InProgress { place: None, runner: TakenBy::Ours(busy.name().clone()) },
+        state: JobState::InProgress { assignment: None, runner: TakenBy::Ours(busy.name().clone()) },
         ..seven
     };
     assert_eq!(tell(from_ref(&taken), from_ref(&busy), 1000), "", "its runner is at work");
@@ -199,7 +200,7 @@ fn a_job_whose_runner_has_ended_in_silence_is_asked_about() {
 fn an_answer_from_before_its_runner_ended_settles_nothing() {
     let mut jobs = [job(7, 0)];
     let gone = runner(&jobs[0], 1, RunnerStage::Busy, 0);
-    jobs[0].state = JobState::InProgress { place: None, runner: TakenBy::Ours(gone.name().clone()) };
+    jobs[0].state = JobState::InProgress { assignment: None, runner: TakenBy::Ours(gone.name().clone()) };
     jobs[0].asked_at = Some(at(5));
     assert_eq!(tell(&jobs, &[], 9), "");
     assert_eq!(tell(&jobs, &[], 10), "ask about 7");
@@ -236,7 +237,7 @@ fn jobs_that_wait_for_long_are_asked_about_twenty_a_minute_and_ever_more_seldom(
 fn a_job_that_ended_in_silence_is_asked_about_before_those_that_merely_wait() {
     let mut jobs: Vec<Job> = (1..=50).map(|id| job(id, 0)).collect();
     let gone = runner(&jobs[49], 1, RunnerStage::Busy, 1).name().clone();
-    jobs[49].state = JobState::InProgress { place: None, runner: TakenBy::Ours(gone) };
+    jobs[49].state = JobState::InProgress { assignment: None, runner: TakenBy::Ours(gone) };
     let told = tell_with(&Settings { paused: true, ..settings() }, &jobs, &[], 1000);
     assert!(told.contains("; ask about 50; ask about 1;"), "{told}");
 }
@@ -268,9 +269,9 @@ fn a_paused_deployment_launches_nothing_and_says_so() {
 fn a_held_scope_holds_back_its_own_jobs_only() {
     let jobs = [job_in("acme/app", "small", 1, 0), job_in("acme/web", "small", 2, 0)];
     let held = Held::Scope(Scope::Repository(jobs[0].facts.repository.clone()));
-    let holds = vec![Hold::after(None, held, "403", at(0))];
     let (settings, catalogue) = (settings(), catalogue());
-    let open = Open { jobs: jobs.to_vec(), holds, ..Open::default() };
+    let mut open = Open::of(jobs.to_vec(), []);
+    open.add_hold(Hold::after(None, held, "403", at(0)));
     let rules = Rules { settings: &settings, catalogue: &catalogue };
     let first = plan(&open, rules, Means::default(), at(1));
     assert_eq!(first.launches.iter().map(|launch| launch.job.get()).collect::<Vec<_>>(), [2]);
@@ -287,11 +288,11 @@ fn a_class_whose_runners_do_not_come_up_gets_one_probe_at_a_time() {
     let (settings, catalogue) = (settings(), catalogue());
     let launched = |faults: u32, now, runners: &[Runner]| {
         let small = Held::Class(ClassName::parse("small").unwrap());
-        let hold = (0..faults).fold(None::<Hold>, |before, _| {
-            Some(Hold::after(before.as_ref(), small.clone(), "no listener", at(3)))
-        });
-        let holds = hold.into_iter().collect();
-        let open = Open { jobs: jobs.to_vec(), runners: runners.to_vec(), holds, ..Open::default() };
+        let mut open = Open::of(jobs.to_vec(), runners.to_vec());
+        for _ in 0..faults {
+            let before = open.holds.get(&small);
+            open.add_hold(Hold::after(before, small.clone(), "no listener", at(3)));
+        }
         let rules = Rules { settings: &settings, catalogue: &catalogue };
         let plan = plan(&open, rules, Means::default(), at(now));
         plan.launches.iter().map(|launch| launch.job.get()).collect::<Vec<_>>()
@@ -310,7 +311,7 @@ fn launches_come_at_the_pace_that_github_allows_and_the_rest_waits_for_it() {
     let jobs: Vec<Job> = (1..=20).map(|i| job(i, i64::try_from(i).unwrap())).collect();
     let (mut settings, catalogue) = (settings(), catalogue());
     settings.paces.github = Rate { burst: 3, per_minute: 60 };
-    let mut open = Open { jobs, ..Open::default() };
+    let mut open = Open::of(jobs, []);
     let launched = |open: &Open, now| {
         let rules = Rules { settings: &settings, catalogue: &catalogue };
         let plan = plan(open, rules, Means::default(), at(now));
@@ -340,7 +341,7 @@ fn launches_and_endings_never_exceed_demand() {
     }
     let (settings, catalogue) = (settings(), catalogue());
     let rules = Rules { settings: &settings, catalogue: &catalogue };
-    let open = Open { jobs, runners, ..Open::default() };
+    let open = Open::of(jobs, runners);
     let plan = plan(&open, rules, Means::default(), at(11));
     assert_eq!(plan.launches.len(), 5);
     assert!(plan.next_at.is_some());

@@ -2,15 +2,18 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Change, Outcome, Recorded, Records, Rules, runner};
-use crate::admit::{admit, refused};
-use crate::event::{JobAction, JobEvent, JobReason, RunAnswer, RunOutcome};
+use super::{Outcome, Recorded, runner};
+use crate::decide::admit::{admit, refused};
 use crate::id::Version;
-use crate::job::{Conclusion, EndedJob, Job, JobEnding, JobRecord, JobStage, JobState, Place, TakenBy};
-use crate::policy::Subject;
 use crate::reason::{Code, Reason};
-use crate::runner::{Runner, RunnerStage};
-use crate::timeline::Timeline;
+use crate::records::change::{Change, Records};
+use crate::records::job::{Assignment, EndedJob, Job, JobEnding, JobRecord, JobStage, JobState};
+use crate::records::runner::{Runner, RunnerStage};
+use crate::records::timeline::Timeline;
+use crate::rules::Rules;
+use crate::rules::policy::Subject;
+use crate::wire::event::{JobAction, JobEvent, JobReason, RunAnswer, RunOutcome};
+use crate::wire::job::{Conclusion, TakenBy};
 
 /// Older `queued` events (a redelivery, a replay) are believed only after GitHub confirms them.
 const FRESH: SignedDuration = SignedDuration::from_mins(10);
@@ -46,15 +49,15 @@ fn queued(event: &JobEvent, records: &Records, rules: Rules<'_>) -> Recorded {
         Some(JobRecord::Open(job)) if job.state == JobState::Waiting => Some(job),
         Some(record) => return again(record),
     };
-    let place = match admit(&event.facts, event.private, rules.settings, rules.catalogue) {
+    let assignment = match admit(&event.facts, event.private, rules.settings, rules.catalogue) {
         Err(reason) => return refuse_open(event, waiting, reason),
-        Ok(place) => place,
+        Ok(assignment) => assignment,
     };
     // A job that waited for an approval is old without being stale.
     let stale = waiting.is_none()
         && event.created_at.is_some_and(|created| event.received_at.duration_since(created) > FRESH);
     let wait = if stale { Code::ToConfirm.into() } else { admitted(rules) };
-    let state = JobState::Queued { place, wait };
+    let state = JobState::Queued { assignment, wait };
     let job = match waiting {
         None => new_job(event, JobStage::Queued, state),
         Some(job) => advance(job, event, JobStage::Queued, state),
@@ -77,37 +80,37 @@ fn again(record: &JobRecord) -> Recorded {
 fn in_progress(event: &JobEvent, taken: &TakenBy, records: &Records, rules: Rules<'_>) -> Recorded {
     let mut changes = Vec::new();
     let mut replan = false;
-    let state = |place| JobState::InProgress { place, runner: taken.clone() };
+    let state = |assignment| JobState::InProgress { assignment, runner: taken.clone() };
     match &records.job {
         // A job that is neither ours to run nor on a runner of ours leaves no record.
         None => match admit(&event.facts, event.private, rules.settings, rules.catalogue) {
             Err(_) if !is_ours(taken, rules) => return Recorded::nothing(Code::NotOurs),
-            place => {
-                changes.push(Change::Job(new_job(event, JobStage::InProgress, state(place.ok()))));
+            assignment => {
+                changes.push(Change::Job(new_job(event, JobStage::InProgress, state(assignment.ok()))));
                 // It was no demand, and its runner was supply for another job.
                 replan = named(records, taken).is_some();
             }
         },
         Some(JobRecord::Open(job)) => match &job.state {
             JobState::InProgress { runner, .. } if runner == taken => {}
-            JobState::InProgress { place, .. } => {
+            JobState::InProgress { assignment, .. } => {
                 // GitHub had queued it again: the later start is the truth.
                 if event.happened_at() > job.timeline.latest() {
                     changes.push(Change::Job(advance(
                         job,
                         event,
                         JobStage::InProgress,
-                        state(place.clone()),
+                        state(assignment.clone()),
                     )));
                     replan = true;
                 }
             }
             JobState::Waiting | JobState::Queued { .. } => {
-                let place = job
-                    .place()
+                let assignment = job
+                    .assignment()
                     .cloned()
                     .or_else(|| admit(&job.facts, event.private, rules.settings, rules.catalogue).ok());
-                changes.push(Change::Job(advance(job, event, JobStage::InProgress, state(place))));
+                changes.push(Change::Job(advance(job, event, JobStage::InProgress, state(assignment))));
                 // Taken by a runner that was on its way for it: what is supplied and
                 // demanded fall by one each, and the plan stays as it is.
                 replan = !runner::expects(records.runner.as_ref(), job);
@@ -138,12 +141,12 @@ fn completed(
     match &records.job {
         None => match admit(&event.facts, event.private, rules.settings, rules.catalogue) {
             Err(_) if !is_ours(taken, rules) => return Recorded::nothing(Code::NotOurs),
-            place => changes.push(Change::JobEnded(EndedJob {
+            assignment => changes.push(Change::JobEnded(EndedJob {
                 facts: event.facts.clone(),
                 version: Version::FIRST,
                 created_at: event.created_at.unwrap_or(event.received_at),
                 timeline: Timeline::begin(JobStage::Completed, event.happened_at()),
-                place: place.ok(),
+                assignment: assignment.ok(),
                 ending,
             })),
         },
@@ -241,7 +244,7 @@ pub(super) fn record_asked(job: &Job, at: Timestamp) -> Recorded {
 
 fn heed_answer(job: &Job, event: &JobEvent, records: &Records, rules: Rules<'_>) -> Recorded {
     match (&event.action, &job.state) {
-        (JobAction::Queued, JobState::Queued { place, wait }) => {
+        (JobAction::Queued, JobState::Queued { assignment, wait }) => {
             // Confirmed. The version moves on, so that whoever waits for the
             // confirmation sees it; the plan changes only where it was needed.
             let confirms = wait.code() == Code::ToConfirm;
@@ -251,15 +254,15 @@ fn heed_answer(job: &Job, event: &JobEvent, records: &Records, rules: Rules<'_>)
                 true if job.timeline.at(JobStage::Refused).is_some() => Code::ToCheck.into(),
                 true => admitted(rules),
             };
-            let state = JobState::Queued { place: place.clone(), wait };
+            let state = JobState::Queued { assignment: assignment.clone(), wait };
             Recorded::accepted(vec![Change::Job(job.with_state(state))], confirms)
         }
         // GitHub queued it again: its runner took it and never began.
         (JobAction::Queued, JobState::InProgress { .. }) => {
             match admit(&job.facts, event.private, rules.settings, rules.catalogue) {
                 Err(reason) => refuse_open(event, Some(job), reason),
-                Ok(place) => {
-                    let state = JobState::Queued { place, wait: Code::ToPlan.into() };
+                Ok(assignment) => {
+                    let state = JobState::Queued { assignment, wait: Code::ToPlan.into() };
                     Recorded::accepted(vec![Change::Job(advance(job, event, JobStage::Queued, state))], true)
                 }
             }
@@ -276,7 +279,9 @@ fn admitted(rules: Rules<'_>) -> Reason {
 
 /// What started the job's run is judged before a runner is launched for it.
 pub(super) fn record_run(job: &Job, answer: &RunAnswer, rules: Rules<'_>) -> Recorded {
-    let JobState::Queued { place, wait } = &job.state else { return Recorded::nothing(Code::NothingNew) };
+    let JobState::Queued { assignment, wait } = &job.state else {
+        return Recorded::nothing(Code::NothingNew);
+    };
     if wait.code() != Code::ToCheck {
         return Recorded::nothing(Code::NothingNew);
     }
@@ -301,13 +306,13 @@ pub(super) fn record_run(job: &Job, answer: &RunAnswer, rules: Rules<'_>) -> Rec
             version: job.version.next(),
             created_at: job.created_at,
             timeline,
-            place: Some(place.clone()),
+            assignment: Some(assignment.clone()),
             ending: JobEnding::Refused { reason: reason.clone(), after: None },
         };
         let changes = vec![Change::JobEnded(ended)];
         return Recorded { changes, replan: true, outcome: Outcome::Refused(reason) };
     }
-    let state = JobState::Queued { place: place.clone(), wait: Code::ToPlan.into() };
+    let state = JobState::Queued { assignment: assignment.clone(), wait: Code::ToPlan.into() };
     Recorded::accepted(vec![Change::Job(job.with_state(state))], true)
 }
 
@@ -322,7 +327,7 @@ fn record_vanished(job: &Job, conclusion: &'static str) -> Recorded {
         version: job.version.next(),
         created_at: job.created_at,
         timeline: job.timeline.clone(),
-        place: job.place().cloned(),
+        assignment: job.assignment().cloned(),
         ending: JobEnding::Completed {
             conclusion: Conclusion::Other(conclusion.into()),
             runner: TakenBy::Other(None),
@@ -361,7 +366,7 @@ fn end(job: &Job, event: &JobEvent, ending: JobEnding) -> EndedJob {
         version: job.version.next(),
         created_at: job.created_at,
         timeline,
-        place: job.place().cloned(),
+        assignment: job.assignment().cloned(),
         ending,
     }
 }
@@ -379,7 +384,7 @@ fn refuse_open(event: &JobEvent, open: Option<&Job>, reason: Reason) -> Recorded
             version: Version::FIRST,
             created_at: event.created_at.unwrap_or(event.received_at),
             timeline: Timeline::begin(JobStage::Refused, event.happened_at()),
-            place: None::<Place>,
+            assignment: None::<Assignment>,
             ending,
         },
     };

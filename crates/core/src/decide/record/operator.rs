@@ -1,11 +1,13 @@
 //! What an operator asks for.
 
-use super::{Change, Outcome, Recorded, Records, Rules};
-use crate::admit::admit;
-use crate::event::{RetryRequest, StopRequest};
-use crate::job::{EndedJob, Job, JobEnding, JobRecord, JobStage, JobState};
+use super::{Outcome, Recorded};
+use crate::decide::admit::admit;
 use crate::reason::{Code, Reason};
-use crate::runner::{Ending, EndingKind, Runner, RunnerState, TaskLeft};
+use crate::records::change::{Change, Records};
+use crate::records::job::{EndedJob, Job, JobEnding, JobRecord, JobStage, JobState};
+use crate::records::runner::{Ending, EndingKind, Runner, RunnerState, TaskLeft};
+use crate::rules::Rules;
+use crate::wire::event::{RetryRequest, StopRequest};
 
 /// Retires a runner. Without force it ends like a surplus one: a job that is
 /// on its way to it is executed, and one that executes a job is left alone.
@@ -49,8 +51,8 @@ pub(super) fn retry(request: &RetryRequest, records: &Records, rules: Rules<'_>)
 fn reopen(request: &RetryRequest, ended: &EndedJob, before: &Reason, rules: Rules<'_>) -> Recorded {
     // What GitHub told of the job itself and is not kept is what it was then.
     let private = (before.code() == Code::RepositoryPublic).then_some(false);
-    let place = match admit(&ended.facts, private, rules.settings, rules.catalogue) {
-        Ok(place) => place,
+    let assignment = match admit(&ended.facts, private, rules.settings, rules.catalogue) {
+        Ok(assignment) => assignment,
         Err(reason) => {
             return Recorded { changes: Vec::new(), replan: false, outcome: Outcome::Refused(reason) };
         }
@@ -63,7 +65,7 @@ fn reopen(request: &RetryRequest, ended: &EndedJob, before: &Reason, rules: Rule
         created_at: ended.created_at,
         timeline,
         asked_at: None,
-        state: JobState::Queued { place, wait: Code::ToConfirm.into() },
+        state: JobState::Queued { assignment, wait: Code::ToConfirm.into() },
     };
     Recorded::accepted(vec![Change::JobReopened(job)], true)
 }

@@ -2,24 +2,25 @@
 
 use jiff::Timestamp;
 
-use super::{Change, Recorded, Records};
-use crate::event::{
-    JobAction, JobAnswer, JobEvent, RegistrationAnswer, RegistrationOutcome, StopCause, TaskChange, TaskEvent,
-};
-use crate::exit::AgentExit;
+use super::Recorded;
 use crate::id::{JobId, RunnerId};
-use crate::job::Job;
 use crate::reason::{Code, Reason};
-use crate::runner::{
+use crate::records::change::{Change, Records};
+use crate::records::job::Job;
+use crate::records::runner::{
     Custody, Ending, EndingKind, RegistrationLeft, Runner, RunnerState, Served, Task, TaskLeft,
 };
+use crate::wire::event::{
+    JobAction, JobAnswer, JobEvent, RegistrationAnswer, RegistrationOutcome, StopCause, TaskChange, TaskEvent,
+};
+use crate::wire::exit::AgentExit;
 
 const LISTENER_CRASHED: &str = "the listener crashed";
 
 /// Whether `job` was taken by a runner of its pool that was on its way.
 pub(super) fn expects(runner: Option<&Runner>, job: &Job) -> bool {
     runner.is_some_and(|runner| {
-        runner.is_supply() && job.place().is_some_and(|place| place.pool == runner.facts.pool)
+        runner.is_supply() && job.assignment().is_some_and(|assignment| assignment.pool == runner.facts.pool)
     })
 }
 

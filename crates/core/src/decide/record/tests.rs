@@ -11,16 +11,18 @@ use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
 
 use super::*;
-use crate::event::{
+use crate::decide::plan::{Means, Question, plan};
+use crate::decide::step::{Next, Step};
+use crate::id::{Epoch, JobId, RunnerId, RunnerName, TaskId};
+use crate::records::job::{EndedJob, JobEnding, JobState};
+use crate::records::open::Open;
+use crate::records::runner::{EndedRunner, EndingKind, Retry, Runner, RunnerState};
+use crate::testing::{catalogue, job_facts, settings};
+use crate::wire::event::{
     JobAction, JobAnswer, JobEvent, JobOutcome, RunAnswer, RunOutcome, StopCause, TaskChange, TaskEvent,
 };
-use crate::exit::AgentExit;
-use crate::id::{Epoch, JobId, RunnerId, RunnerName, TaskId};
-use crate::job::{Conclusion, JobEnding, JobState, TakenBy};
-use crate::plan::{Means, Open, Question, plan};
-use crate::runner::step::{Next, Step};
-use crate::runner::{EndingKind, Retry, RunnerState};
-use crate::testing::{catalogue, job_facts, settings};
+use crate::wire::exit::AgentExit;
+use crate::wire::job::{Conclusion, TakenBy};
 
 const RUNNER: &str = "ecsr-test-abcdefg234-01arz3ndektsv4rrffq69g5fav";
 
@@ -102,7 +104,7 @@ impl Book {
         launch.order.reserve(RunnerName::parse(RUNNER).unwrap(), Epoch::new(1), at(15))
     }
 
-    fn plan(&self, now: Timestamp) -> crate::plan::Plan {
+    fn plan(&self, now: Timestamp) -> crate::decide::plan::Plan {
         let (settings, catalogue) = (settings(), catalogue());
         let rules = Rules { settings: &settings, catalogue: &catalogue };
         plan(&self.open(), rules, Means::default(), now)
@@ -113,8 +115,7 @@ impl Book {
             JobRecord::Open(job) => Some(job.clone()),
             JobRecord::Ended(_) => None,
         });
-        let runners = self.runners.values().cloned().collect();
-        Open { jobs: jobs.collect(), runners, ..Open::default() }
+        Open::of(jobs, self.runners.values().cloned())
     }
 
     fn tell(&mut self, event: &Event) -> Recorded {
@@ -299,7 +300,7 @@ fn what_started_a_run_is_judged_before_a_launch_where_the_deployment_wants_it() 
     let [Change::Job(job)] = &record(&queued(7), &Records::default(), rules).changes[..] else {
         panic!("one job")
     };
-    let open = Open { jobs: vec![job.clone()], ..Open::default() };
+    let open = Open::of([job.clone()], []);
     let first = plan(&open, rules, Means::default(), at(20));
     assert_eq!((first.launches, first.questions), (vec![], vec![Question::Run(JobId::new(7))]));
     let records = Records { job: Some(JobRecord::Open(job.clone())), runner: None };

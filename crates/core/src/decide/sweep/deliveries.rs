@@ -65,7 +65,7 @@ pub struct Walk {
     /// The latest delivery handled in this pass.
     head: Option<DeliveryMark>,
     /// The earliest delivery handled in this leg.
-    place: Option<DeliveryMark>,
+    reached: Option<DeliveryMark>,
     /// The page that is read now.
     cursor: Option<String>,
 }
@@ -73,10 +73,14 @@ pub struct Walk {
 /// Which part of the list is gone through.
 #[derive(Clone, Copy, Debug)]
 enum Leg {
-    /// From the top.
-    Latest { down_to: DeliveryMark },
+    Latest {
+        down_to: DeliveryMark,
+    },
     /// What an earlier pass had no room for.
-    Backlog { from: DeliveryMark, down_to: DeliveryMark },
+    Backlog {
+        from: DeliveryMark,
+        down_to: DeliveryMark,
+    },
     /// All was gone through.
     Done,
 }
@@ -92,7 +96,7 @@ impl Walk {
             before: before.clone(),
             leg: Leg::Latest { down_to },
             head: None,
-            place: None,
+            reached: None,
             cursor: None,
         }
     }
@@ -129,7 +133,7 @@ impl Walk {
             self.cursor = next;
             return;
         }
-        self.place = None;
+        self.reached = None;
         match (self.leg, &self.before.backlog) {
             (Leg::Latest { .. }, Some(backlog)) => {
                 self.cursor = backlog.cursor.clone();
@@ -158,7 +162,7 @@ impl Walk {
     pub fn end(self) -> DeliveryProgress {
         let cursor = self.cursor.filter(|cursor| cursor.len() <= LONGEST_CURSOR);
         let handled = self.head.or(self.before.handled);
-        let backlog = match (self.leg, self.place) {
+        let backlog = match (self.leg, self.reached) {
             (Leg::Done, _) => None,
             // Not a single delivery was handled.
             (Leg::Latest { .. }, None) => return self.before,
@@ -167,8 +171,8 @@ impl Walk {
                 let down_to = self.before.backlog.map_or(down_to, |backlog| backlog.down_to);
                 Some(Backlog { from, cursor, down_to })
             }
-            (Leg::Backlog { from, down_to }, place) => {
-                Some(Backlog { from: place.unwrap_or(from), cursor, down_to })
+            (Leg::Backlog { from, down_to }, reached) => {
+                Some(Backlog { from: reached.unwrap_or(from), cursor, down_to })
             }
         };
         DeliveryProgress { handled, backlog }
@@ -197,11 +201,11 @@ impl Walk {
         if matches!(self.leg, Leg::Latest { .. }) {
             // Whatever is above a young one is gone through again with it.
             if page.iter().any(|listed| listed.is_young(self.now)) {
-                (self.head, self.place) = (None, None);
+                (self.head, self.reached) = (None, None);
             }
             self.head = self.head.or(handled.first().map(Listed::mark));
         }
-        self.place = handled.last().map(Listed::mark).or(self.place);
+        self.reached = handled.last().map(Listed::mark).or(self.reached);
     }
 }
 

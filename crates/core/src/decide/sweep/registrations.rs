@@ -7,8 +7,8 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::KnownScope;
 use crate::id::{Deployment, RunnerId, RunnerName};
-use crate::plan::Open;
-use crate::pool::Scope;
+use crate::records::open::Open;
+use crate::rules::pool::Scope;
 
 /// The most scopes that are remembered.
 pub const MAX_SCOPES: usize = 500;
@@ -30,7 +30,6 @@ const YOUNG: SignedDuration = SignedDuration::from_mins(15);
 pub struct Listed<'a> {
     /// The name, ours or another's.
     pub name: &'a str,
-    /// GitHub's id.
     pub id: RunnerId,
     /// Whether it runs a job.
     pub busy: bool,
@@ -41,16 +40,16 @@ pub struct Listed<'a> {
 pub fn remember(known: &[KnownScope], open: &Open, now: Timestamp) -> Vec<KnownScope> {
     let mut scopes: Vec<KnownScope> =
         known.iter().filter(|known| now < known.seen_at + MEMORY).cloned().collect();
-    let mut places: HashMap<Scope, usize> =
-        scopes.iter().enumerate().map(|(place, known)| (known.scope.clone(), place)).collect();
-    for runner in &open.runners {
+    let mut indices: HashMap<Scope, usize> =
+        scopes.iter().enumerate().map(|(index, known)| (known.scope.clone(), index)).collect();
+    for runner in open.runners.values() {
         let scope = &runner.facts.scope;
-        let place = *places.entry(scope.clone()).or_insert_with(|| {
+        let index = *indices.entry(scope.clone()).or_insert_with(|| {
             let new = KnownScope { scope: scope.clone(), seen_at: now, looked_at: None, next_page: 1 };
             scopes.push(new);
             scopes.len() - 1
         });
-        scopes[place].seen_at = now;
+        scopes[index].seen_at = now;
     }
     // Those of late that were looked at since are the least to lose.
     scopes.sort_by_key(|known| std::cmp::Reverse((known.seen_at, known.looked_at.is_none())));
@@ -64,8 +63,8 @@ pub fn due(scopes: &[KnownScope], now: Timestamp) -> Vec<usize> {
     let is_due = |known: &KnownScope| {
         known.next_page > 1 || known.looked_at.is_none_or(|looked| looked + PERIOD <= now)
     };
-    let mut due: Vec<usize> = (0..scopes.len()).filter(|place| is_due(&scopes[*place])).collect();
-    due.sort_by_key(|place| scopes[*place].looked_at);
+    let mut due: Vec<usize> = (0..scopes.len()).filter(|index| is_due(&scopes[*index])).collect();
+    due.sort_by_key(|index| scopes[*index].looked_at);
     due
 }
 
@@ -78,7 +77,7 @@ pub fn unwanted(
     deployment: &Deployment,
     now: Timestamp,
 ) -> Vec<(RunnerName, RunnerId)> {
-    let wanted: HashSet<&str> = open.runners.iter().map(|runner| runner.name().as_str()).collect();
+    let wanted: HashSet<&str> = open.runners.keys().map(RunnerName::as_str).collect();
     let old = |name: &RunnerName| name.given_at().is_some_and(|given| now.duration_since(given) >= YOUNG);
     listed
         .iter()

@@ -2,7 +2,7 @@
 //! names one by one are asked for their queued jobs, in rotation.
 
 use crate::id::Repository;
-use crate::policy::{Policy, RepositoryPattern};
+use crate::rules::policy::{Policy, RepositoryPattern};
 
 /// The most repositories asked in one pass. Each costs two calls and one for
 /// each of its active runs.
@@ -22,6 +22,6 @@ pub fn to_ask(policy: &Policy, asked: u32) -> Vec<Repository> {
         }
     }
     let share = named.len().div_ceil(PASSES).min(MAX_ASKED);
-    let place = usize::try_from(asked).unwrap_or(0).checked_rem(named.len()).unwrap_or(0);
-    named.into_iter().cycle().skip(place).take(share).collect()
+    let offset = usize::try_from(asked).unwrap_or(0).checked_rem(named.len()).unwrap_or(0);
+    named.into_iter().cycle().skip(offset).take(share).collect()
 }

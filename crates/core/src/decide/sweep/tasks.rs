@@ -1,14 +1,14 @@
 //! Records against tasks, both ways.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 
 use jiff::{SignedDuration, Timestamp};
 
 use super::{Lag, SeenStatus, SeenTask};
-use crate::event::{StopCause, TaskChange, TaskEvent};
 use crate::id::{RunnerName, TaskId};
-use crate::plan::Open;
-use crate::runner::{Ending, Runner, RunnerState, Task, TaskLeft};
+use crate::records::open::Open;
+use crate::records::runner::{Ending, Runner, RunnerState, Task, TaskLeft};
+use crate::wire::event::{StopCause, TaskChange, TaskEvent};
 
 /// The most runners whose missing task is remembered from one pass to the next.
 pub const MAX_MISSING: usize = 500;
@@ -41,7 +41,7 @@ pub fn repair(
 ) -> Repairs {
     let seen = Seen::of(tasks);
     let mut repairs = Repairs::default();
-    for runner in &open.runners {
+    for runner in open.runners.values() {
         match expected(runner) {
             Expected::Task(task) => match seen.by_id.get(&task.id) {
                 Some(seen) => repairs.events.extend(unheard(runner, task, seen, now)),
@@ -53,8 +53,7 @@ pub fn repair(
             Expected::Unanswered | Expected::Nothing => {}
         }
     }
-    let wanted: HashSet<&RunnerName> = open.runners.iter().map(Runner::name).collect();
-    let unwanted = |task: &&SeenTask| !is_stopped(task) && !wanted.contains(&task.runner);
+    let unwanted = |task: &&SeenTask| !is_stopped(task) && !open.runners.contains_key(&task.runner);
     repairs.orphans = tasks.iter().filter(unwanted).cloned().collect();
     repairs
 }

@@ -8,14 +8,14 @@ mod tasks;
 use jiff::Timestamp;
 
 use super::*;
-use crate::class::size::{Arch, Size};
-use crate::cost::Market;
 use crate::id::{ClassName, Epoch, JobId, PoolId, Repository, Version};
-use crate::labels::Labels;
-use crate::placement::Placement;
 use crate::reason::Code;
-use crate::runner::{EndingKind, Runner, RunnerFacts, RunnerState};
-use crate::timeline::Timeline;
+use crate::records::runner::{EndingKind, Runner, RunnerFacts, RunnerState};
+use crate::records::timeline::Timeline;
+use crate::rules::class::size::{Arch, Size};
+use crate::rules::cost::Market;
+use crate::rules::labels::Labels;
+use crate::rules::placement::Placement;
 
 const MINUTE: i64 = 60;
 const HOUR: i64 = 60 * MINUTE;
@@ -71,7 +71,7 @@ fn reserved(number: u64, secs: i64) -> Runner {
 }
 
 fn open(runners: &[Runner]) -> Open {
-    Open { runners: runners.to_vec(), ..Open::default() }
+    Open::of([], runners.to_vec())
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 /// A CPU architecture, under GitHub's label for it.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Arch {
     /// AMD64.
@@ -87,7 +87,6 @@ impl fmt::Display for Memory {
 /// A size that Fargate does not offer.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum SizeError {
-    /// No such CPU.
     #[error(
         "cpu {0} is not a size of Fargate's: 256, 512, 1024, 2048, 4096, 8192, 16384 or 32768 is expected"
     )]
@@ -95,7 +94,6 @@ pub enum SizeError {
     /// No such memory with that CPU.
     #[error("memory {memory} does not go with cpu {cpu}: Fargate offers {offered} MiB")]
     Memory {
-        /// CPU units.
         cpu: u32,
         /// MiB asked for.
         memory: u32,
@@ -146,7 +144,6 @@ impl Size {
         self.ephemeral_storage_gib
     }
 
-    /// The architecture.
     #[must_use]
     pub const fn arch(self) -> Arch {
         self.arch

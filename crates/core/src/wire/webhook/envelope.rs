@@ -26,7 +26,6 @@ pub struct Envelope {
     pub signature: Option<String>,
     /// `Content-Type`
     pub content_type: Option<String>,
-    /// The raw body.
     pub body: Vec<u8>,
 }
 
@@ -42,7 +41,6 @@ pub enum EnvelopeError {
     /// A field that cannot be decoded.
     #[error("`{field}` of the webhook is not base64")]
     Base64 {
-        /// Its name.
         field: &'static str,
         /// What is wrong with it.
         #[source]

@@ -1,34 +1,34 @@
-//! Lease, kicks and buckets.
+//! Leases, kicks and buckets.
 
 use std::collections::HashMap;
 use std::time::Duration;
 
 use ecsrunner_core::id::Account;
-use ecsrunner_core::pace::{Bucket, Level};
-use ecsrunner_engine::ports::store::{Bid, Lease, LevelSet, Levels};
+use ecsrunner_core::rules::pace::{Bucket, Level};
+use ecsrunner_engine::ports::store::{LeaseRequest, Leases, LevelSet, Levels};
 
 use super::*;
 
 pub(super) const TERM: Duration = Duration::from_secs(30);
 
-pub(super) fn bid(owner: u128) -> Bid {
-    Bid { owner, force: false }
+pub(super) fn request(owner: u128) -> LeaseRequest {
+    LeaseRequest { owner, force: false }
 }
 
 #[tokio::test]
 async fn a_dispatcher_that_lost_its_lease_writes_nothing() {
     let fixture = Fixture::new().await;
     let store = &fixture.store;
-    let first = store.take(&bid(1), at(0), TERM).await.unwrap().unwrap().epoch;
-    assert_eq!(store.take(&bid(2), at(10), TERM).await.unwrap(), None, "held by another");
-    let second = store.take(&bid(2), at(31), TERM).await.unwrap().unwrap().epoch;
+    let first = store.take(&request(1), at(0), TERM).await.unwrap().unwrap().epoch;
+    assert_eq!(store.take(&request(2), at(10), TERM).await.unwrap(), None, "held by another");
+    let second = store.take(&request(2), at(31), TERM).await.unwrap().unwrap().epoch;
     let change = [Change::Job(job(7))];
     let fenced = |epoch| Transaction { fence: Some(epoch), ..Transaction::of(&change) };
     assert!(matches!(store.commit(fenced(first)).await, Err(StoreError::Fenced)));
     assert!(!store.renew(first, at(32), TERM).await.unwrap());
     assert!(matches!(store.release(first, None, None).await, Err(StoreError::Fenced)));
     store.commit(fenced(second)).await.unwrap();
-    let third = store.take(&Bid { force: true, ..bid(3) }, at(33), TERM).await.unwrap();
+    let third = store.take(&LeaseRequest { force: true, ..request(3) }, at(33), TERM).await.unwrap();
     assert!(third.is_some_and(|third| third.epoch > second), "whoever holds a lock of its own need not wait");
 }
 
@@ -36,38 +36,38 @@ async fn a_dispatcher_that_lost_its_lease_writes_nothing() {
 async fn a_lease_is_not_released_over_a_kick_that_was_not_seen() {
     let fixture = Fixture::new().await;
     let store = &fixture.store;
-    let epoch = store.take(&bid(1), at(0), TERM).await.unwrap().unwrap().epoch;
+    let epoch = store.take(&request(1), at(0), TERM).await.unwrap().unwrap().epoch;
     let seen = store.kicks().await.unwrap();
     assert_eq!(store.kick().await.unwrap(), seen + 1);
     assert!(!store.release(epoch, Some(seen), None).await.unwrap());
     let seen = store.kick().await.unwrap();
     assert_eq!(store.kicks().await.unwrap(), seen);
     assert!(store.release(epoch, Some(seen), None).await.unwrap());
-    assert!(store.take(&bid(2), at(1), TERM).await.unwrap().is_some(), "free again");
+    assert!(store.take(&request(2), at(1), TERM).await.unwrap().is_some(), "free again");
 }
 
 #[tokio::test]
 async fn a_dispatcher_that_must_stop_gives_up_the_lease_whatever_kicks_came() {
     let fixture = Fixture::new().await;
     let store = &fixture.store;
-    let epoch = store.take(&bid(1), at(0), TERM).await.unwrap().unwrap().epoch;
+    let epoch = store.take(&request(1), at(0), TERM).await.unwrap().unwrap().epoch;
     store.kick().await.unwrap();
     assert!(store.release(epoch, None, Some(at(60))).await.unwrap());
-    let next = store.take(&bid(2), at(1), TERM).await.unwrap().unwrap();
+    let next = store.take(&request(2), at(1), TERM).await.unwrap().unwrap();
     assert_eq!(next.next_kick_at, Some(at(60)));
     // Who gives it up without a word of kicks leaves the one that was posted.
     assert!(store.release(next.epoch, Some(1), None).await.unwrap());
-    assert_eq!(store.take(&bid(3), at(2), TERM).await.unwrap().unwrap().next_kick_at, Some(at(60)));
+    assert_eq!(store.take(&request(3), at(2), TERM).await.unwrap().unwrap().next_kick_at, Some(at(60)));
 }
 
 #[tokio::test]
 async fn a_lease_that_was_given_up_belongs_to_nobody() {
     let fixture = Fixture::new().await;
     let store = &fixture.store;
-    let epoch = store.take(&bid(1), at(0), TERM).await.unwrap().unwrap().epoch;
-    assert!(store.take(&bid(1), at(1), TERM).await.unwrap().is_some_and(|again| again.epoch > epoch));
+    let epoch = store.take(&request(1), at(0), TERM).await.unwrap().unwrap().epoch;
+    assert!(store.take(&request(1), at(1), TERM).await.unwrap().is_some_and(|again| again.epoch > epoch));
     assert!(matches!(store.release(epoch, None, None).await, Err(StoreError::Fenced)), "a term of the past");
-    let epoch = store.take(&bid(1), at(2), TERM).await.unwrap().unwrap().epoch;
+    let epoch = store.take(&request(1), at(2), TERM).await.unwrap().unwrap().epoch;
     assert!(store.release(epoch, None, None).await.unwrap());
     assert!(fixture.items("dispatch").iter().all(|item| item.get("owner").is_none()));
 }

@@ -3,11 +3,11 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use ecsrunner_aws::store::{Answer, Transport};
-use ecsrunner_core::boot::TaskRole;
-use ecsrunner_core::pace::{Bucket, Level};
-use ecsrunner_engine::ports::store::{Lease, LevelSet, Levels};
+use ecsrunner_core::rules::pace::{Bucket, Level};
+use ecsrunner_core::wire::boot::TaskRole;
+use ecsrunner_engine::ports::store::{Leases, LevelSet, Levels};
 
-use super::dispatch::{TERM, bid};
+use super::dispatch::{TERM, request};
 use super::*;
 
 /// An embedded database with the faults of the real one, which it does not show itself.
@@ -59,7 +59,7 @@ async fn a_transaction_whose_answer_was_lost_is_not_done_twice() {
     let change = [Change::Job(job(7))];
     // The SDK asks again with the same idempotency token.
     store.commit(Transaction::of(&change)).await.unwrap();
-    assert_eq!(store.open().await.unwrap().jobs, [job(7)]);
+    assert_eq!(store.open().await.unwrap(), Open::of([job(7)], []));
 }
 
 #[tokio::test]
@@ -76,10 +76,10 @@ async fn a_lease_whose_answer_was_lost_is_had_all_the_same() {
     let fixture = Fixture::new().await;
     let (store, faults) = faulty(&fixture);
     faults.lose_answer.store(true, Ordering::Relaxed);
-    let tenure = store.take(&bid(1), at(0), TERM).await.unwrap().unwrap();
+    let lease = store.take(&request(1), at(0), TERM).await.unwrap().unwrap();
     // The term is the one of the answer that came.
-    assert!(store.renew(tenure.epoch, at(1), TERM).await.unwrap());
-    assert_eq!(store.take(&bid(2), at(1), TERM).await.unwrap(), None);
+    assert!(store.renew(lease.epoch, at(1), TERM).await.unwrap());
+    assert_eq!(store.take(&request(2), at(1), TERM).await.unwrap(), None);
 }
 
 #[tokio::test]
@@ -87,7 +87,7 @@ async fn a_release_whose_answer_was_lost_is_told_again() {
     let fixture = Fixture::new().await;
     let (store, faults) = faulty(&fixture);
     for kicks in [None, Some(0)] {
-        let epoch = store.take(&bid(1), at(0), TERM).await.unwrap().unwrap().epoch;
+        let epoch = store.take(&request(1), at(0), TERM).await.unwrap().unwrap().epoch;
         faults.lose_answer.store(true, Ordering::Relaxed);
         assert!(store.release(epoch, kicks, None).await.unwrap());
     }

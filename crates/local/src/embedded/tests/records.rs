@@ -2,11 +2,13 @@
 
 use std::os::unix::fs::PermissionsExt;
 
-use ecsrunner_core::boot::{BootItem, TaskRole};
-use ecsrunner_core::hold::{Held, Hold};
 use ecsrunner_core::id::{Organization, RunnerGroupId};
-use ecsrunner_core::policy::{Policy, RepositoryPattern};
-use ecsrunner_core::runner::{EndedRunner, Ending, EndingKind, RegistrationLeft, Retry, Served, TaskLeft};
+use ecsrunner_core::records::hold::{Held, Hold};
+use ecsrunner_core::records::runner::{
+    EndedRunner, Ending, EndingKind, RegistrationLeft, Retry, Served, TaskLeft,
+};
+use ecsrunner_core::rules::policy::{Policy, RepositoryPattern};
+use ecsrunner_core::wire::boot::{BootItem, TaskRole};
 use ecsrunner_engine::ports::store::{BootPut, History, Page, Revocation};
 
 use jiff::SignedDuration;
@@ -25,7 +27,7 @@ async fn a_record_reads_back_as_it_was_written() {
     assert_eq!(records.job, Some(JobRecord::Open(job.clone())));
     assert_eq!(records.runner.as_ref(), Some(&runner));
     let open = fixture.store.open().await.unwrap();
-    assert_eq!((open.jobs, open.runners), (vec![job], vec![runner.clone()]));
+    assert_eq!(open, Open::of([job.clone()], [runner.clone()]));
 
     let ending = Ending {
         kind: EndingKind::BootFailed,
@@ -37,7 +39,7 @@ async fn a_record_reads_back_as_it_was_written() {
     };
     let next = runner.with_state(RunnerState::Ending(ending), at(9));
     fixture.write(Change::Runner(next.clone())).await.unwrap();
-    assert_eq!(fixture.store.open().await.unwrap().runners, [next]);
+    assert_eq!(fixture.store.open().await.unwrap(), Open::of([job], [next]));
 }
 
 #[tokio::test]
@@ -63,7 +65,7 @@ async fn what_has_ended_is_never_opened_again() {
     let unknown = EndedJob { version: Version::FIRST, ..ended(&job(8), 9) };
     fixture.write(Change::JobEnded(unknown)).await.unwrap();
     assert!(matches!(fixture.write(Change::Job(job(8))).await, Err(StoreError::Conflict)));
-    assert_eq!(fixture.store.open().await.unwrap().jobs, []);
+    assert!(fixture.store.open().await.unwrap().jobs.is_empty());
 }
 
 #[tokio::test]
@@ -89,8 +91,15 @@ async fn a_boot_item_is_handed_over_once_and_given_back_once() {
     let item = BootItem { runner: runner.name().clone(), policy, fail: None };
     let again = Runner { version: runner.version.next(), ..runner.clone() };
     let (first, second) = ([Change::Runner(runner)], [Change::Runner(again)]);
-    let boot =
-        || Some(BootPut { task: &task, role: TaskRole::Plain, item: &item, jit: &jit, expires_at: at(3600) });
+    let boot = || {
+        Some(BootPut {
+            task: task.clone(),
+            role: TaskRole::Plain,
+            item: &item,
+            jit: &jit,
+            expires_at: at(3600),
+        })
+    };
     fixture.store.commit(Transaction { boot: boot(), ..Transaction::of(&first) }).await.unwrap();
     let refused = fixture.store.commit(Transaction { boot: boot(), ..Transaction::of(&second) }).await;
     assert!(matches!(refused, Err(StoreError::Conflict)));
@@ -192,8 +201,12 @@ async fn an_unreadable_record_or_one_of_an_unknown_kind_hides_no_other() {
         fixture.put(&newer(sort));
     }
     let open = fixture.store.open().await.unwrap();
-    assert_eq!(open.jobs, [job(7)]);
-    assert!(open.runners.is_empty() && open.holds.is_empty() && open.levels.is_empty());
+    let unreadable = Open {
+        unreadable: open.unreadable,
+        unreadable_runners: open.unreadable_runners,
+        ..Open::of([job(7)], [])
+    };
+    assert_eq!(open, unreadable);
 }
 
 #[tokio::test]
@@ -242,7 +255,7 @@ async fn a_try_that_failed_and_a_question_that_was_asked_read_back() {
     let changes = [Change::Job(asked.clone()), Change::Runner(waiting.clone())];
     fixture.store.commit(Transaction::of(&changes)).await.unwrap();
     let open = fixture.store.open().await.unwrap();
-    assert_eq!((open.jobs, open.runners), (vec![asked], vec![waiting]));
+    assert_eq!(open, Open::of([asked], [waiting]));
 }
 
 #[tokio::test]
@@ -254,7 +267,7 @@ async fn a_record_without_a_placement_a_try_and_a_question_reads_as_one_that_has
     let record: Value = serde_json::from_str(stored["d"]["S"].as_str().unwrap()).unwrap();
     let keys: Vec<&str> = record.as_object().unwrap().keys().map(String::as_str).collect();
     assert_eq!(keys, ["e", "f", "s", "t"], "only what every runner has");
-    assert_eq!(fixture.store.open().await.unwrap().runners, [plain]);
+    assert_eq!(fixture.store.open().await.unwrap(), Open::of([], [plain]));
 }
 
 #[tokio::test]
@@ -263,7 +276,7 @@ async fn a_pool_that_is_not_the_one_in_the_name_reads_back() {
     let mut other = runner();
     other.facts.pool = PoolId::parse("zyxwvutsrq").unwrap();
     fixture.write(Change::Runner(other.clone())).await.unwrap();
-    assert_eq!(fixture.store.open().await.unwrap().runners, [other]);
+    assert_eq!(fixture.store.open().await.unwrap(), Open::of([], [other]));
 }
 
 #[tokio::test]
@@ -284,7 +297,7 @@ async fn a_gone_runner_keeps_where_it_was() {
         cost_usd: Some(0.25),
     };
     fixture.write(Change::RunnerGone(Box::new(gone.clone()))).await.unwrap();
-    assert_eq!(fixture.store.open().await.unwrap().runners, []);
+    assert_eq!(fixture.store.open().await.unwrap(), Open::of([], []));
     let repository = Some(Repository::parse("acme/application").unwrap());
     let listed = fixture.store.runners(&Page { repository, limit: 9, ..Page::default() }).await.unwrap();
     assert_eq!(listed.items, [gone]);
@@ -307,16 +320,20 @@ async fn what_is_held_back_is_open_until_it_is_released() {
     let once: Vec<Hold> = helds.iter().map(|held| Hold::after(None, held.clone(), "words", latest)).collect();
     let changes: Vec<Change> = once.iter().cloned().map(Change::Hold).collect();
     fixture.store.commit(Transaction::of(&changes)).await.unwrap();
-    assert_eq!(fixture.store.open().await.unwrap().holds, once);
+    let held_now = |open: Open| open.holds.into_values().collect::<Vec<Hold>>();
+    let mut expected = once.clone();
+    expected.sort_by(|a, b| a.held.cmp(&b.held));
+    assert_eq!(held_now(fixture.store.open().await.unwrap()), expected);
 
     let twice = Hold::after(Some(&once[0]), helds[0].clone(), "words", at(1));
     fixture.write(Change::Hold(twice.clone())).await.unwrap();
-    assert_eq!(fixture.store.open().await.unwrap().holds[0], twice, "the latest word stands");
+    let open = fixture.store.open().await.unwrap();
+    assert_eq!(open.holds[&helds[0]], twice, "the latest word stands");
     for held in &helds {
         fixture.write(Change::Released(held.clone())).await.unwrap();
     }
     fixture.write(Change::Released(helds[0].clone())).await.unwrap();
-    assert_eq!(fixture.store.open().await.unwrap().holds, []);
+    assert_eq!(fixture.store.open().await.unwrap(), Open::default());
 }
 
 #[tokio::test]

@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, HashSet};
 
+use ecsrunner_core::decide::sweep::{Backlog, DeliveryMark, DeliveryProgress, KnownScope, SweepProgress};
 use ecsrunner_core::id::DeliveryId;
-use ecsrunner_core::sweep::{Backlog, DeliveryMark, DeliveryProgress, KnownScope, SweepProgress};
 use ecsrunner_engine::ports::store::Progress;
 use jiff::SignedDuration;
 

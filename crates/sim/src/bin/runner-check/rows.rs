@@ -10,9 +10,7 @@ mod signals;
 
 use crate::trial::{Checked, Trial};
 
-/// One behaviour.
 pub(crate) struct Row {
-    /// What happens.
     pub(crate) name: &'static str,
     /// What comes of it, in a few words.
     pub(crate) outcome: &'static str,

@@ -133,7 +133,6 @@ impl Trial {
         Ok(())
     }
 
-    /// The runner's root.
     pub(crate) fn root(&self) -> PathBuf {
         self.dir.path().join("runner")
     }

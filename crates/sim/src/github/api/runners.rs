@@ -5,7 +5,7 @@ use axum::extract::{OriginalUri, Path, Query, State as Extract};
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use ecsrunner_core::id::{Organization, Repository, RunnerGroupId, RunnerId};
-use ecsrunner_core::pool::Scope;
+use ecsrunner_core::rules::pool::Scope;
 use secrecy::ExposeSecret;
 use serde::Deserialize;
 use serde_json::{Value, json};

@@ -28,7 +28,6 @@ const ASSERTION: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 /// The calls that a token allows.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(in crate::github) enum Bearer {
-    /// A listener's calls.
     Runner(RunnerId),
     /// A worker's calls for its job.
     Job(JobId),

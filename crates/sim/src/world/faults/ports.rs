@@ -3,16 +3,16 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use ecsrunner_core::boot::TaskRole;
-use ecsrunner_core::event::Keys;
+use ecsrunner_core::decide::sweep::{SeenTask, SweepProgress};
 use ecsrunner_core::id::{
     Account, DeliveryId, Epoch, JobId, Repository, RunId, RunnerId, RunnerName, TaskId,
 };
-use ecsrunner_core::pace::{Bucket, Level};
-use ecsrunner_core::plan::Open;
-use ecsrunner_core::pool::Scope;
-use ecsrunner_core::record::Records;
-use ecsrunner_core::sweep::{SeenTask, SweepProgress};
+use ecsrunner_core::records::change::Records;
+use ecsrunner_core::records::open::Open;
+use ecsrunner_core::rules::pace::{Bucket, Level};
+use ecsrunner_core::rules::pool::Scope;
+use ecsrunner_core::wire::boot::TaskRole;
+use ecsrunner_core::wire::event::Keys;
 use ecsrunner_engine::ports::compute::{Compute, ComputeError, TaskOrder};
 use ecsrunner_engine::ports::github::{
     Deletion, DeliveredWebhook, DeliveryPage, GitHub, GitHubError, JitConfig, Registration, RegistrationPage,
@@ -20,7 +20,8 @@ use ecsrunner_engine::ports::github::{
 };
 use ecsrunner_engine::ports::queue::{Queue, QueueError};
 use ecsrunner_engine::ports::store::{
-    Bid, Lease, LevelSet, Levels, Progress, Revocation, Store, StoreError, Tenure, Transaction, Unreadable,
+    Lease, LeaseRequest, Leases, LevelSet, Levels, Progress, Revocation, Store, StoreError, Transaction,
+    Unreadable,
 };
 use jiff::Timestamp;
 
@@ -48,7 +49,7 @@ impl<T: Store> Store for Faulty<T> {
     }
 }
 
-impl<T: Lease> Lease for Faulty<T> {
+impl<T: Leases> Leases for Faulty<T> {
     async fn kick(&self) -> Result<u64, StoreError> {
         self.through(Method::Kick, self.port.kick()).await
     }
@@ -57,12 +58,17 @@ impl<T: Lease> Lease for Faulty<T> {
         self.through(Method::Kicks, self.port.kicks()).await
     }
 
-    async fn take(&self, bid: &Bid, now: Timestamp, term: Duration) -> Result<Option<Tenure>, StoreError> {
-        self.through(Method::Take, self.port.take(bid, now, term)).await
+    async fn take(
+        &self,
+        request: &LeaseRequest,
+        now: Timestamp,
+        length: Duration,
+    ) -> Result<Option<Lease>, StoreError> {
+        self.through(Method::Take, self.port.take(request, now, length)).await
     }
 
-    async fn renew(&self, epoch: Epoch, now: Timestamp, term: Duration) -> Result<bool, StoreError> {
-        self.through(Method::Renew, self.port.renew(epoch, now, term)).await
+    async fn renew(&self, epoch: Epoch, now: Timestamp, length: Duration) -> Result<bool, StoreError> {
+        self.through(Method::Renew, self.port.renew(epoch, now, length)).await
     }
 
     async fn release(

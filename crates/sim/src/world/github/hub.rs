@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Duration;
 
 use ecsrunner_core::id::{Account, DeliveryId, JobId, RunnerId};
-use ecsrunner_core::labels::Labels;
-use ecsrunner_core::pool::Scope;
+use ecsrunner_core::rules::labels::Labels;
+use ecsrunner_core::rules::pool::Scope;
 use jiff::{SignedDuration, Timestamp};
 
 use super::webhook::body;
@@ -19,7 +19,6 @@ const MINUTE: SignedDuration = SignedDuration::from_secs(60);
 /// What goes wrong at GitHub now.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Trouble {
-    /// Nothing.
     #[default]
     None,
     /// It answers everything with 502.
@@ -28,10 +27,8 @@ pub enum Trouble {
     Refused,
 }
 
-/// A registered runner.
 #[derive(Clone, Debug)]
 pub struct HubRunner {
-    /// Its name.
     pub name: String,
     /// Where it is registered.
     pub scope: Scope,
@@ -43,12 +40,9 @@ pub struct HubRunner {
     pub job: Option<JobId>,
 }
 
-/// GitHub.
 #[derive(Debug, Default)]
 pub struct Hub {
-    /// Jobs.
     pub jobs: BTreeMap<JobId, HubJob>,
-    /// Registrations.
     pub runners: BTreeMap<RunnerId, HubRunner>,
     /// Every delivery that was made, lost ones too, the oldest first.
     pub deliveries: Vec<HubDelivery>,
@@ -69,7 +63,6 @@ pub struct Hub {
 }
 
 impl Hub {
-    /// Queues a job.
     pub fn queue(&mut self, order: Order, now: Timestamp) -> JobId {
         let id = JobId::new(self.next_id());
         let labels = Labels::new(&order.labels);

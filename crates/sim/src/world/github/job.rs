@@ -3,14 +3,13 @@
 use std::time::Duration;
 
 use ecsrunner_core::id::{JobId, Repository, RunId};
-use ecsrunner_core::labels::Labels;
+use ecsrunner_core::rules::labels::Labels;
 use ecsrunner_engine::ports::github::RemoteJob;
 use jiff::Timestamp;
 
 /// A job to be queued.
 #[derive(Clone, Debug)]
 pub struct Order {
-    /// Its repository.
     pub repository: Repository,
     /// The labels of `runs-on`.
     pub labels: Vec<String>,
@@ -36,29 +35,18 @@ pub enum HubState {
     /// It waits for a runner.
     Queued,
     /// A runner executes it.
-    InProgress {
-        /// The runner's name.
-        runner: String,
-        /// Since when.
-        since: Timestamp,
-    },
-    /// It ended.
+    InProgress { runner: String, since: Timestamp },
     Completed {
-        /// GitHub's word.
         conclusion: &'static str,
         /// The runner that executed it, if any did.
         runner: Option<String>,
-        /// When.
         at: Timestamp,
     },
 }
 
-/// A job.
 #[derive(Clone, Debug)]
 pub struct HubJob {
-    /// Its id.
     pub id: JobId,
-    /// What was ordered.
     pub order: Order,
     /// The labels that a runner must offer.
     pub labels: Labels,
@@ -66,7 +54,6 @@ pub struct HubJob {
     pub created_at: Timestamp,
     /// How often a runner began it.
     pub begun: u32,
-    /// Where it stands.
     pub state: HubState,
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use ecsrunner_core::id::{Account, JobId, Repository, RunId, RunnerId, RunnerName};
-use ecsrunner_core::pool::Scope;
+use ecsrunner_core::rules::pool::Scope;
 use ecsrunner_engine::ports::Clock;
 use ecsrunner_engine::ports::github::{
     Deletion, DeliveredWebhook, DeliveryPage, GitHub, GitHubError, JitConfig, PastDelivery, Registration,
@@ -19,7 +19,6 @@ const PAGE: usize = 100;
 /// How long the GitHub client waits for an answer: `CALL_LIMIT` of `crates/github`.
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// GitHub's port.
 #[derive(Clone, Debug)]
 pub struct MemoryGitHub(pub(in crate::world) Shared);
 

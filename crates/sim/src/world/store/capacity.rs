@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use ecsrunner_core::job::JobState;
-use ecsrunner_core::record::Change;
+use ecsrunner_core::records::change::Change;
+use ecsrunner_core::records::job::JobState;
 use ecsrunner_engine::ports::store::{StoreError, Transaction};
 use jiff::Timestamp;
 

@@ -3,13 +3,12 @@
 use std::collections::HashSet;
 
 use ecsrunner_core::id::Version;
-use ecsrunner_core::record::Change;
+use ecsrunner_core::records::change::Change;
 use ecsrunner_engine::ports::store::{StoreError, Transaction};
 use secrecy::ExposeSecret;
 
 use super::{Boot, Tables};
 
-/// TransactWriteItems' limit.
 const MAX_WRITES: usize = 100;
 const OPERATION: &str = "write records";
 
@@ -20,7 +19,7 @@ impl Tables {
         if transaction.fence.is_some_and(|epoch| self.lease.epoch != epoch.get()) {
             return Err(StoreError::Fenced);
         }
-        let boot_is_there = transaction.boot.as_ref().is_some_and(|boot| self.boot.contains_key(boot.task));
+        let boot_is_there = transaction.boot.as_ref().is_some_and(|boot| self.boot.contains_key(&boot.task));
         if boot_is_there || !transaction.changes.iter().all(|change| self.admits(change)) {
             return Err(StoreError::Conflict);
         }
@@ -39,11 +38,11 @@ impl Tables {
     fn admits(&self, change: &Change) -> bool {
         match change {
             Change::Job(job) => {
-                is_before(self.jobs.get(&job.id()).map(|job| job.version), job.version)
+                is_before(self.open.jobs.get(&job.id()).map(|job| job.version), job.version)
                     && (job.version != Version::FIRST || !self.ended.contains_key(&job.id()))
             }
             Change::JobEnded(job) => {
-                is_before(self.jobs.get(&job.facts.id).map(|job| job.version), job.version)
+                is_before(self.open.jobs.get(&job.facts.id).map(|job| job.version), job.version)
                     && !self.ended.contains_key(&job.facts.id)
             }
             Change::JobAmended(job) => {
@@ -51,14 +50,14 @@ impl Tables {
             }
             Change::JobReopened(job) => {
                 is_before(self.ended.get(&job.id()).map(|job| job.version), job.version)
-                    && !self.jobs.contains_key(&job.id())
+                    && !self.open.jobs.contains_key(&job.id())
             }
             Change::Runner(runner) => {
-                is_before(self.runners.get(runner.name()).map(|runner| runner.version), runner.version)
+                is_before(self.open.runners.get(runner.name()).map(|runner| runner.version), runner.version)
             }
             Change::RunnerGone(runner) => {
                 let name = &runner.facts.name;
-                is_before(self.runners.get(name).map(|runner| runner.version), runner.version)
+                is_before(self.open.runners.get(name).map(|runner| runner.version), runner.version)
                     && !self.gone.contains_key(name)
             }
             Change::Hold(_) | Change::Released(_) => true,
@@ -66,34 +65,18 @@ impl Tables {
     }
 
     fn apply(&mut self, change: &Change) {
+        self.open.apply(change);
         match change {
-            Change::Job(job) => {
-                self.jobs.insert(job.id(), job.clone());
-            }
-            Change::JobEnded(job) => {
-                self.jobs.remove(&job.facts.id);
-                self.ended.insert(job.facts.id, job.clone());
-            }
-            Change::JobAmended(job) => {
+            Change::JobEnded(job) | Change::JobAmended(job) => {
                 self.ended.insert(job.facts.id, job.clone());
             }
             Change::JobReopened(job) => {
                 self.ended.remove(&job.id());
-                self.jobs.insert(job.id(), job.clone());
-            }
-            Change::Runner(runner) => {
-                self.runners.insert(runner.name().clone(), runner.clone());
             }
             Change::RunnerGone(runner) => {
-                self.runners.remove(&runner.facts.name);
                 self.gone.insert(runner.facts.name.clone(), (**runner).clone());
             }
-            Change::Hold(hold) => {
-                self.holds.insert(hold.held.clone(), hold.clone());
-            }
-            Change::Released(held) => {
-                self.holds.remove(held);
-            }
+            Change::Job(_) | Change::Runner(_) | Change::Hold(_) | Change::Released(_) => {}
         }
     }
 }

@@ -3,12 +3,11 @@
 use std::time::Duration;
 
 use ecsrunner_core::id::Epoch;
-use ecsrunner_engine::ports::store::{Bid, Lease, StoreError, Tenure};
+use ecsrunner_engine::ports::store::{Lease, LeaseRequest, Leases, StoreError};
 use jiff::Timestamp;
 
 use super::MemoryStore;
 
-/// The lease's item.
 #[derive(Debug, Default)]
 pub(super) struct LeaseItem {
     pub(super) epoch: u64,
@@ -17,7 +16,7 @@ pub(super) struct LeaseItem {
     next_kick_at: Option<Timestamp>,
 }
 
-impl Lease for MemoryStore {
+impl Leases for MemoryStore {
     async fn kick(&self) -> Result<u64, StoreError> {
         let kicks = &mut self.0.lock().tables.kicks;
         *kicks += 1;
@@ -28,23 +27,28 @@ impl Lease for MemoryStore {
         Ok(self.0.lock().tables.kicks)
     }
 
-    async fn take(&self, bid: &Bid, now: Timestamp, term: Duration) -> Result<Option<Tenure>, StoreError> {
+    async fn take(
+        &self,
+        request: &LeaseRequest,
+        now: Timestamp,
+        length: Duration,
+    ) -> Result<Option<Lease>, StoreError> {
         let lease = &mut self.0.lock().tables.lease;
-        let free = lease.held_until.is_none_or(|until| until < now) || lease.owner == Some(bid.owner);
-        if !free && !bid.force {
+        let free = lease.held_until.is_none_or(|until| until < now) || lease.owner == Some(request.owner);
+        if !free && !request.force {
             return Ok(None);
         }
         lease.epoch += 1;
-        lease.owner = Some(bid.owner);
-        lease.held_until = Some(now + term);
-        Ok(Some(Tenure { epoch: Epoch::new(lease.epoch), next_kick_at: lease.next_kick_at }))
+        lease.owner = Some(request.owner);
+        lease.held_until = Some(now + length);
+        Ok(Some(Lease { epoch: Epoch::new(lease.epoch), next_kick_at: lease.next_kick_at }))
     }
 
-    async fn renew(&self, epoch: Epoch, now: Timestamp, term: Duration) -> Result<bool, StoreError> {
+    async fn renew(&self, epoch: Epoch, now: Timestamp, length: Duration) -> Result<bool, StoreError> {
         let lease = &mut self.0.lock().tables.lease;
         let held = lease.epoch == epoch.get();
         if held {
-            lease.held_until = Some(now + term);
+            lease.held_until = Some(now + length);
         }
         Ok(held)
     }

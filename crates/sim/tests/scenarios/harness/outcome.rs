@@ -6,10 +6,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
 use std::time::Duration;
 
-use ecsrunner_core::hold::Held;
 use ecsrunner_core::id::JobId;
-use ecsrunner_core::job::JobEnding;
-use ecsrunner_core::policy::Subject;
+use ecsrunner_core::records::hold::Held;
+use ecsrunner_core::records::job::JobEnding;
+use ecsrunner_core::rules::policy::Subject;
+use ecsrunner_core::wire::environment;
 use ecsrunner_sim::world::Outside;
 use ecsrunner_sim::world::faults::Method;
 use ecsrunner_sim::world::github::{HubJob, HubState};
@@ -21,7 +22,6 @@ use super::jobs::{FOREIGN, repository};
 /// A job whose webhook came is on record by then, even in slow rounds.
 const RECORDED_WITHIN: SignedDuration = SignedDuration::from_mins(5);
 /// What tells the runner's name to its task.
-const RUNNER_VARIABLE: &str = "ECSRUNNER_RUNNER";
 
 /// Prints a scenario's figures in one line: `K5  others_done=0/40 launches=37`.
 pub(crate) fn print(scenario: &str, figures: &[(&str, &dyn Display)]) {
@@ -69,11 +69,11 @@ impl World {
 
     /// Returns how many runners are on record and not gone.
     pub(crate) fn open_runners(&self) -> usize {
-        self.outside().tables.runners.len()
+        self.outside().tables.open.runners.len()
     }
 
     pub(crate) fn open_jobs(&self) -> usize {
-        self.outside().tables.jobs.len()
+        self.outside().tables.open.jobs.len()
     }
 
     /// Returns how many registrations GitHub has made.
@@ -119,18 +119,18 @@ impl World {
     /// Returns the holds and their failures in a row: `class:small*37`.
     pub(crate) fn holds(&self) -> String {
         let outside = self.outside();
-        list(outside.tables.holds.values().map(|hold| (held_name(&hold.held), hold.failures)).collect())
+        list(outside.tables.open.holds.values().map(|hold| (held_name(&hold.held), hold.failures)).collect())
     }
 
     /// Returns the most failures in a row of any hold.
     pub(crate) fn failures_in_a_row(&self) -> u32 {
-        self.outside().tables.holds.values().map(|hold| hold.failures).max().unwrap_or(0)
+        self.outside().tables.open.holds.values().map(|hold| hold.failures).max().unwrap_or(0)
     }
 
     /// Returns open runners by stage; `!` marks those that still need their configuration.
     pub(crate) fn stages(&self) -> String {
         let outside = self.outside();
-        count(outside.tables.runners.values().map(|runner| {
+        count(outside.tables.open.runners.values().map(|runner| {
             let mark = if runner.awaits_configuration() { "!" } else { "" };
             format!("{}{mark}", runner.stage().as_str())
         }))
@@ -174,7 +174,7 @@ impl World {
         assert!(twice.is_empty(), "executed twice: {twice:#?}");
         let mut alive = BTreeSet::new();
         for task in outside.ecs.tasks().filter(|task| task.stopped_at.is_none()) {
-            let runner = task.environment.get(RUNNER_VARIABLE).cloned();
+            let runner = task.environment.get(environment::RUNNER).cloned();
             assert!(alive.insert(runner.clone()), "runner {runner:?} has two tasks");
         }
     }
@@ -184,7 +184,7 @@ impl World {
 fn is_lost(outside: &Outside, job: &HubJob, now: Timestamp) -> bool {
     let is_waiting = job.state == HubState::Queued && job.order.repository != repository(FOREIGN);
     let is_old = now.duration_since(job.created_at) > RECORDED_WITHIN;
-    is_waiting && is_old && !is_refused(outside, job.id) && !outside.tables.jobs.contains_key(&job.id)
+    is_waiting && is_old && !is_refused(outside, job.id) && !outside.tables.open.jobs.contains_key(&job.id)
 }
 
 fn is_refused(outside: &Outside, job: JobId) -> bool {

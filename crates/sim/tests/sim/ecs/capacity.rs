@@ -1,6 +1,6 @@
 //! Rates, quotas, shortages and calls that fail.
 
-use ecsrunner_core::class::size::Arch;
+use ecsrunner_core::rules::class::size::Arch;
 use ecsrunner_sim::ecs::{
     CAPACITY_UNAVAILABLE, CallFault, FaultAnswer, Provider, Rate, Reply, Shortage, StopCode, ThrottleForm,
     VCPU_LIMIT_REACHED,

@@ -154,7 +154,7 @@ fn a_github_that_gives_no_session_is_no_fault_of_the_runners_class() {
         let mut book = Book::with_runner();
         book.tell(&stopped(exit));
         assert_eq!(book.plan(at(300)).launches.len(), 1, "its job gets another runner: {exit:?}");
-        crate::hold::learn(&book.open(), at(300)).len()
+        crate::decide::learn::learn(&book.open(), at(300)).len()
     };
     for exit in [AgentExit::SessionConflict, AgentExit::GithubUnavailable] {
         assert_eq!(held(exit), 0, "{exit:?}");

@@ -1,7 +1,7 @@
 //! What an operator asks for is an event like any other.
 
 use super::*;
-use crate::event::{RetryRequest, StopRequest};
+use crate::wire::event::{RetryRequest, StopRequest};
 
 fn stop(force: bool) -> Event {
     Event::Stop(StopRequest { runner: RunnerName::parse(RUNNER).unwrap(), force, at: at(300) })

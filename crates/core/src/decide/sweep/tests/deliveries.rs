@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use proptest::prelude::*;
 
 use super::*;
+use crate::decide::sweep::deliveries::{Listed, Walk, behind};
 use crate::id::DeliveryId;
-use crate::sweep::deliveries::{Listed, Walk, behind};
 
 /// GitHub's list, what was recorded, and sweeps with little room.
 struct Scene {

@@ -1,8 +1,8 @@
 //! Registrations against records.
 
 use super::*;
+use crate::decide::sweep::registrations::{Listed, MAX_SCOPES, due, remember, unwanted};
 use crate::id::{Deployment, RunnerId};
-use crate::sweep::registrations::{Listed, MAX_SCOPES, due, remember, unwanted};
 
 const NONE: [u64; 0] = [];
 

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::policy::Policy;
-use crate::sweep::repositories::{MAX_ASKED, to_ask};
+use crate::decide::sweep::repositories::{MAX_ASKED, to_ask};
+use crate::rules::policy::Policy;
 
 fn policy(patterns: &[String]) -> Policy {
     serde_json::from_value(serde_json::json!({ "repositories": patterns })).unwrap()
@@ -12,12 +12,12 @@ fn policy(patterns: &[String]) -> Policy {
 /// How often each repository is asked in so many passes.
 fn asked(patterns: &[String], passes: u32) -> BTreeMap<String, u32> {
     let mut times = BTreeMap::new();
-    let mut place = 0;
+    let mut offset = 0;
     for _ in 0..passes {
-        let turn = to_ask(&policy(patterns), place);
+        let turn = to_ask(&policy(patterns), offset);
         assert!(turn.len() <= MAX_ASKED, "{turn:?}");
         for repository in turn {
-            place += 1;
+            offset += 1;
             *times.entry(repository.to_string()).or_default() += 1;
         }
     }

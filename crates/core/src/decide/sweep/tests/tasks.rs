@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::*;
-use crate::event::{Event, TaskChange, TaskEvent};
-use crate::exit::AgentExit;
-use crate::record::{Change, Records, Rules, record};
-use crate::runner::{Custody, Ending, TaskLeft};
-use crate::sweep::tasks::{MAX_MISSING, repair};
+use crate::decide::record::record;
+use crate::decide::sweep::tasks::{MAX_MISSING, repair};
+use crate::records::change::{Change, Records};
+use crate::records::runner::{Custody, Ending, TaskLeft};
+use crate::rules::Rules;
 use crate::testing::{catalogue, settings};
+use crate::wire::event::{Event, TaskChange, TaskEvent};
+use crate::wire::exit::AgentExit;
 
 fn starting(number: u64, secs: i64) -> Runner {
     reserved(number, secs).task_started(task_of(number), at(secs)).unwrap()

@@ -1,0 +1,150 @@
+//! The one door for writes of jobs, runners and holds. What is committed is
+//! measured and logged, and what met another write is decided again on the
+//! record as it is then.
+
+use ecsrunner_core::decide::record::{Recorded, record};
+use ecsrunner_core::id::{DeliveryId, Epoch};
+use ecsrunner_core::records::change::{Change, Records};
+use ecsrunner_core::records::open::Open;
+use ecsrunner_core::records::runner::Runner;
+use ecsrunner_core::wire::event::{Event, JobAction, Keys};
+use tracing::info;
+
+use crate::ports::Clock;
+use crate::ports::store::{BootPut, Store, StoreError, Transaction};
+use crate::{Engine, Ruleset, World};
+
+/// The most records in one transaction; DynamoDB takes 100 items, one of which is the lease.
+pub(crate) const BATCH: usize = 90;
+/// How often an event is decided again because another write came first.
+const EVENT_TRIES: u32 = 16;
+/// How often a runner's next record is decided again because an event came first.
+const RUNNER_TRIES: u32 = 8;
+
+/// What became of writing a runner's next record.
+#[expect(clippy::large_enum_variant, reason = "short-lived, and nearly always the large one")]
+pub(crate) enum Written {
+    /// Its record as it is now.
+    At(Runner),
+    /// Another dispatcher moved it on, or it is gone.
+    Away,
+}
+
+impl<W: World> Engine<W> {
+    /// Commits a transaction: all of it or nothing.
+    pub(crate) async fn commit(&self, transaction: Transaction<'_>) -> Result<(), StoreError> {
+        let changes = transaction.changes;
+        self.ports.store.commit(transaction).await?;
+        self.committed(changes);
+        Ok(())
+    }
+
+    /// Commits changes in batches while the lease is held, and makes each batch
+    /// in `open` once it is written.
+    pub(crate) async fn commit_batches(
+        &self,
+        epoch: Epoch,
+        changes: &[Change],
+        open: &mut Open,
+    ) -> Result<(), StoreError> {
+        for batch in changes.chunks(BATCH) {
+            self.commit(Transaction::fenced(batch, epoch)).await?;
+            batch.iter().for_each(|change| open.apply(change));
+        }
+        Ok(())
+    }
+
+    /// Commits a runner's next record with `also`, on the record as it is now.
+    /// `next` returns `None` where there is nothing to write, and the boot item
+    /// that goes with it, if any.
+    pub(crate) async fn commit_runner<'a>(
+        &self,
+        runner: &Runner,
+        also: &[Change],
+        next: impl Fn(&Runner) -> Option<(Runner, Option<BootPut<'a>>)>,
+    ) -> Result<Written, StoreError> {
+        let mut current = runner.clone();
+        for _ in 0..RUNNER_TRIES {
+            let Some((changed, boot)) = next(&current) else { return Ok(Written::At(current)) };
+            let changes = [&[Change::Runner(changed.clone())], also].concat();
+            match self.commit(Transaction { boot, ..Transaction::of(&changes) }).await {
+                Ok(()) => return Ok(Written::At(changed)),
+                Err(StoreError::Conflict) => match self.reload(&current).await? {
+                    Some(runner) => current = runner,
+                    None => return Ok(Written::Away),
+                },
+                Err(error) => return Err(error),
+            }
+        }
+        Err(StoreError::Conflict)
+    }
+
+    /// The record as it is now, unless another dispatcher has claimed it.
+    pub(crate) async fn reload(&self, runner: &Runner) -> Result<Option<Runner>, StoreError> {
+        let keys = Keys { job: None, runner: Some(runner.name().clone()) };
+        let records = self.ports.store.load(&keys).await?;
+        Ok(records.runner.filter(|current| current.epoch == runner.epoch))
+    }
+
+    /// Measures what was committed, and logs which runners are gone with it.
+    pub(crate) fn committed(&self, changes: &[Change]) {
+        self.metrics.committed(changes, self.ports.clock.now());
+        for change in changes {
+            let Change::RunnerGone(runner) = change else { continue };
+            let (reason, cost_usd) = (runner.kind.as_str(), runner.cost_usd);
+            info!(runner = %runner.facts.name, reason, cost_usd, "runner is gone");
+        }
+    }
+}
+
+/// Why an event was not recorded.
+#[derive(Debug)]
+pub struct Unrecorded {
+    /// What the store said last.
+    pub error: StoreError,
+    /// Whether what was decided can alter the plan: it may have been written all the same.
+    pub replan: bool,
+}
+
+/// Decides what an event means and commits that, again if another write came
+/// first. The caller kicks the dispatcher if the answer says `replan`.
+///
+/// # Errors
+///
+/// The store is out of reach, or other writes came first each time.
+pub async fn commit_event(
+    store: &impl Store,
+    event: &Event,
+    delivery: Option<&DeliveryId>,
+    rules: &Ruleset,
+) -> Result<Recorded, Unrecorded> {
+    let keys = event.keys();
+    let mut tries = 0;
+    // A write whose answer was lost reads as a conflict, and then as nothing
+    // new: what it wanted holds all the same.
+    let mut replan = false;
+    loop {
+        // A job that is queued is new, as a rule: the write fails if it is not.
+        let records = if tries == 0 && is_first_word(event) {
+            Records::default()
+        } else {
+            store.load(&keys).await.map_err(|error| Unrecorded { error, replan })?
+        };
+        let recorded = record(event, &records, rules.rules());
+        replan |= recorded.replan;
+        if recorded.changes.is_empty() && delivery.is_none() {
+            return Ok(Recorded { replan, ..recorded });
+        }
+        // A delivery without news is noted too, so that the sweep does not fetch it.
+        let transaction = Transaction { delivery, ..Transaction::of(&recorded.changes) };
+        match store.commit(transaction).await {
+            Ok(()) => return Ok(Recorded { replan, ..recorded }),
+            Err(StoreError::Conflict) if tries < EVENT_TRIES && !recorded.changes.is_empty() => tries += 1,
+            Err(error) => return Err(Unrecorded { error, replan }),
+        }
+    }
+}
+
+fn is_first_word(event: &Event) -> bool {
+    matches!(event, Event::Job(event) if event.action == JobAction::Queued)
+}
