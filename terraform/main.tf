@@ -1,14 +1,14 @@
-# ecsrunner on AWS, composed of one module for each step of the story:
+# ecsrunner on AWS, composed of one module per part:
 #
 #     webhook ──▶ control_plane ──▶ fleet, in network, with image
-#                  │    reads parameters, remembers in state
+#                  │    reads parameters, stores records in state
 #                  └──▶ observe
 #
-# Nothing is decided here but who is told what.
+# This file only wires module outputs to module inputs.
 
 locals {
-  # An image is for the architectures of the classes that use it. The default image is there even if no class does, so
-  # that the first one can.
+  # An image is needed for the architectures of the classes that use it. The default image exists even if no class uses
+  # it yet.
   architectures = {
     for name in concat(["default"], keys(var.runner_images)) : name => coalescelist(
       sort(distinct([for class in values(var.runner_class_sizes) : class.arch if coalesce(class.image, "default") == name])),

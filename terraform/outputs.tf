@@ -1,37 +1,37 @@
-# What to do next, and where things are.
+# The next steps after an apply, and where to find things.
 
 output "webhook_url" {
-  description = "The address to give to GitHub: event *Workflow jobs*, content type `application/json`."
+  description = "URL for GitHub's webhook settings: event *Workflow jobs*, content type `application/json`."
   value       = module.webhook.url
 }
 
 output "webhook_secret_command" {
-  description = "Prints the webhook's secrets, the one to give to GitHub first."
+  description = "Command that prints the webhook's secrets. The first one is for GitHub."
   value       = "aws secretsmanager get-secret-value --region ${var.region} --secret-id ${module.state.secrets.webhook.arn} --query SecretString --output text"
 }
 
 output "github_secret_command" {
-  description = "Puts GitHub's credentials in, read from standard input: see README.md for what they are."
+  description = "Command that stores GitHub's credentials from stdin. README.md describes their form."
   value       = "aws secretsmanager put-secret-value --region ${var.region} --secret-id ${module.state.secrets.github.arn} --secret-string file:///dev/stdin"
 }
 
 output "cluster_arn" {
-  description = "The cluster that runners are tasks of."
+  description = "ARN of the cluster that runs the runners' tasks."
   value       = module.fleet.cluster.arn
 }
 
 output "runner_image" {
-  description = "The default image of runners."
+  description = "The runners' default image."
   value       = var.runner_image_uri == null ? one(values(module.image)[*].uri) : var.runner_image_uri
 }
 
 output "dead_letters" {
-  description = "The queues that hold what could not be worked off, by their names."
+  description = "Names of the dead-letter queues, which hold events and kicks that could not be processed."
   value       = [module.control_plane.queues.events_dead.name, module.control_plane.queues.kicks_dead.name]
 }
 
 output "log_groups" {
-  description = "Log groups, by name: the functions', the runners', the webhooks' access log."
+  description = "Names of the log groups: the functions', the runners', and the webhooks' access log."
   value = {
     control_plane = module.control_plane.log_groups.control_plane
     sweeper       = module.control_plane.log_groups.sweeper
@@ -41,11 +41,11 @@ output "log_groups" {
 }
 
 output "dashboard" {
-  description = "The dashboard in CloudWatch."
+  description = "URL of the dashboard in CloudWatch."
   value       = "https://${var.region}.console.aws.amazon.com/cloudwatch/home?region=${var.region}#dashboards/dashboard/${module.observe.dashboard_name}"
 }
 
 output "alarms" {
-  description = "The topic that alarms are published to, and their names."
+  description = "The topic to which alarms are published, and the alarms' names."
   value       = { topic_arn = module.observe.sns_topic_arn, names = module.observe.alarm_names }
 }

@@ -1,5 +1,5 @@
-# Where everything is made, and the tags that tell whose it is. Modules set none of their own; the runners' tasks are
-# tagged when they are launched.
+# The Region, and the tags that name the deployment. Modules set no tags of their own. Runner tasks are tagged at
+# launch.
 
 provider "aws" {
   region = var.region

@@ -1,9 +1,9 @@
-# What a deployment is told. `deployment`, `region`, `allowed_repositories` and `control_plane` have to be given, the
-# rest has defaults that keep it secure and its bill small. What a module checks itself is not checked again here: its
-# message names the keys as they are called here.
+# The inputs of a deployment. `deployment`, `region`, `allowed_repositories` and `control_plane` are required. The rest
+# have defaults that keep the deployment secure and its bill small. Values that a module validates are not validated
+# again here: the module's messages use the names of this file.
 
 variable "deployment" {
-  description = "Name of this installation, part of the name of everything. One account has at most one of a name, in whatever Region: the names of roles are the account's."
+  description = "Name of this installation, part of every resource's name. It must be unique in the account across all Regions, since role names are global."
   type        = string
   nullable    = false
 
@@ -14,7 +14,7 @@ variable "deployment" {
 }
 
 variable "region" {
-  description = "AWS Region that everything is made in."
+  description = "AWS Region in which everything is created."
   type        = string
   nullable    = false
 
@@ -25,30 +25,30 @@ variable "region" {
 }
 
 variable "tags" {
-  description = "Tags of everything that can be tagged, besides `ecsrunner:deployment`."
+  description = "Tags for every resource that can be tagged, in addition to `ecsrunner:deployment`."
   type        = map(string)
   default     = {}
   nullable    = false
 
   validation {
     condition     = alltrue([for key in keys(var.tags) : !startswith(lower(key), "aws:") && !startswith(lower(key), "ecsrunner:")])
-    error_message = "tags has ${join(", ", [for key in keys(var.tags) : "`${key}`" if startswith(lower(key), "aws:") || startswith(lower(key), "ecsrunner:")])}: keys that begin with `aws:` are AWS's, those that begin with `ecsrunner:` are set here."
+    error_message = "tags has ${join(", ", [for key in keys(var.tags) : "`${key}`" if startswith(lower(key), "aws:") || startswith(lower(key), "ecsrunner:")])}: other keys are expected, since `aws:` is reserved by AWS and `ecsrunner:` by ecsrunner."
   }
 }
 
 variable "allowed_repositories" {
-  description = "Whose jobs may run: `owner/name`, `owner/*` or `*`."
+  description = "Repositories whose jobs may run: `owner/name`, `owner/*` or `*`."
   type        = list(string)
   nullable    = false
 
   validation {
     condition     = length(var.allowed_repositories) > 0
-    error_message = "allowed_repositories is empty: at least one of `owner/name`, `owner/*` or `*` is expected, or no job runs."
+    error_message = "allowed_repositories is empty: at least one of `owner/name`, `owner/*` or `*` is expected, since otherwise no job can run."
   }
 }
 
 variable "runner_class_sizes" {
-  description = "Runner classes by name; a job asks for one with the label `class:<name>`. `cpu` (1024 for one vCPU) and `memory` (MiB), a size that Fargate offers, are enough; the other keys are those of docs/configuration.md. One class is the `default`, which serves jobs that name none."
+  description = "Runner classes by name. A job selects one with the label `class:<name>`. Only `cpu` (1024 for one vCPU) and `memory` (MiB) are required, and Fargate must offer that size. docs/configuration.md describes the other keys. The `default` class serves jobs that name no class."
   type = map(object({
     cpu                   = number
     memory                = number
@@ -77,7 +77,7 @@ variable "runner_class_sizes" {
 }
 
 variable "runner_image_tag" {
-  description = "What the runners' image that is built here is called. A hash of what it is built from is put behind it. Another one has the image built again, which is due each month, since GitHub refuses old runners."
+  description = "Tag of the runner image that is built here. A hash of its sources is appended. A new tag rebuilds the image. Rebuild it each month, since GitHub refuses old runners."
   type        = string
   default     = "1"
   nullable    = false
@@ -89,7 +89,7 @@ variable "runner_image_tag" {
 }
 
 variable "runner_image_uri" {
-  description = "An image of one's own in place of the one built here, as REGISTRY/NAME:TAG or REGISTRY/NAME@sha256:DIGEST, for the architectures of the classes that use it; runner/README.md says what it has to have."
+  description = "Your own image instead of the one built here, as REGISTRY/NAME:TAG or REGISTRY/NAME@sha256:DIGEST. It must support the architectures of the classes that use it. runner/README.md lists what it must contain."
   type        = string
   default     = null
 
@@ -100,19 +100,19 @@ variable "runner_image_uri" {
 }
 
 variable "runner_images" {
-  description = "Further images by name, for classes that ask for one with `image`."
+  description = "More images by name, for classes that select one with `image`."
   type        = map(object({ uri = string }))
   default     = {}
   nullable    = false
 
   validation {
     condition     = !contains(keys(var.runner_images), "default")
-    error_message = "runner_images has `default`: the default image is the one built here, or runner_image_uri."
+    error_message = "runner_images has the key `default`: another name is expected. The default image is the one built here, or runner_image_uri."
   }
 }
 
 variable "runner_image_build" {
-  description = "What the image is built from, by Docker on the machine that applies, where runner_image_uri is not given: another `base_image` than GitHub's own; a Dockerfile of one's own in `dockerfile_dir`, with what it copies (`inputs`, patterns in `context_dir`)."
+  description = "Sources of the image, which Docker builds on the machine that runs Terraform if runner_image_uri is not set: a `base_image` other than GitHub's; your own Dockerfile in `dockerfile_dir`, with the files that it copies (`inputs`, patterns in `context_dir`)."
   type = object({
     base_image     = optional(string)
     dockerfile_dir = optional(string)
@@ -124,7 +124,7 @@ variable "runner_image_build" {
 }
 
 variable "github" {
-  description = "GitHub: its API (`api_url`, for GitHub Enterprise Server `https://host/api/v3`), and where runners register: with the job's repository, or with an `organization`'s runner group, which is recommended where one organization owns all repositories."
+  description = "GitHub's API (`api_url`, for GitHub Enterprise Server `https://host/api/v3`), and where runners register: at the job's repository, or in the runner group of an `organization`. The runner group is recommended if one organization owns all repositories."
   type = object({
     api_url      = optional(string, "https://api.github.com")
     organization = optional(object({ name = string, group = optional(number, 1) }))
@@ -139,14 +139,14 @@ variable "github" {
 }
 
 variable "webhook_secrets" {
-  description = "The webhook's secrets, any of which will do, so that one can be replaced: the new one first. Where null, one is generated. They stand in Terraform's state."
+  description = "Secrets of the webhook, newest first. A webhook signed with any of them is accepted, so that a secret can be replaced. If null, one is generated. They are stored in Terraform's state."
   type        = list(string)
   default     = null
   sensitive   = true
 }
 
 variable "policy" {
-  description = "What may run, besides allowed_repositories: the keys of docs/configuration.md."
+  description = "Which jobs may run, in addition to allowed_repositories. docs/configuration.md describes the keys."
   type = object({
     required_labels     = optional(list(string), ["self-hosted"])
     public_repositories = optional(bool, false)
@@ -159,7 +159,7 @@ variable "policy" {
 }
 
 variable "limits" {
-  description = "Limits, times and `paces` of launches: the keys of docs/configuration.md, with its defaults, which are 50 runners and 360 minutes a job."
+  description = "Limits, timeouts and launch `paces`. docs/configuration.md describes the keys and their defaults, such as 50 runners and 360 minutes per job."
   type = object({
     max_runners                = optional(number)
     max_runners_per_repository = optional(number)
@@ -179,7 +179,7 @@ variable "limits" {
 }
 
 variable "network" {
-  description = "Where tasks run: a small VPC of public subnets without NAT, made here in `cidr`; or one's own, by `vpc_id` and `subnet_ids`, with `assign_public_ip` where those are public. `interface_endpoints` cost about 7.30 dollars a month each in each zone."
+  description = "Network for tasks: a small VPC of public subnets without NAT, created here in `cidr`; or your own, given by `vpc_id` and `subnet_ids`, with `assign_public_ip` if the subnets are public. Each of the `interface_endpoints` costs about 7.30 dollars a month in each zone."
   type = object({
     cidr                = optional(string, "10.73.0.0/16")
     vpc_id              = optional(string)
@@ -192,7 +192,7 @@ variable "network" {
 }
 
 variable "webhook" {
-  description = "The way in: who may post (`source_cidrs`, everybody by default), how much (`throttle`), a web ACL before it (`waf`), days that webhooks are archived (`archive_days`, none by default), and whether API Gateway's role for logs, of which an account has one in a Region, is set here (`account_log_role` `own`) or is there already (`existing`)."
+  description = "Webhook endpoint: allowed addresses (`source_cidrs`, all by default), rate limit (`throttle`), a web ACL (`waf`), days to archive webhooks (`archive_days`, none by default), and API Gateway's log role. An account has one such role per Region: `account_log_role` `own` sets it here, `existing` keeps the present one."
   type = object({
     source_cidrs     = optional(list(string))
     throttle         = optional(object({ rate = optional(number, 200), burst = optional(number, 1000) }), {})
@@ -205,7 +205,7 @@ variable "webhook" {
 }
 
 variable "control_plane" {
-  description = "The control plane's archive (`package`: a `filename`, or an object in S3, and the `architecture` that it was built for), what it logs, and how much of Lambda it takes."
+  description = "The control plane's archive (`package`: a `filename` or an object in S3, and the `architecture` that it was built for), its log level, and its Lambda settings."
   type = object({
     package = object({
       filename          = optional(string)
@@ -225,7 +225,7 @@ variable "control_plane" {
 }
 
 variable "observe" {
-  description = "Who hears of alarms (`emails`, ARNs of further `topics`) and what alarms wait for (`alarms`); for how many days logs are kept (`log_retention_days`); whether the cluster has Container Insights, which costs for each task."
+  description = "Recipients of alarms (`emails`, ARNs of more `topics`), alarm thresholds (`alarms`), days to keep logs (`log_retention_days`), and whether the cluster has Container Insights, which AWS charges per task."
   type = object({
     emails = optional(list(string), [])
     topics = optional(list(string), [])
@@ -242,7 +242,7 @@ variable "observe" {
 }
 
 variable "storage" {
-  description = "How durable and how secret the deployment's memory is: `deletion_protection` of the tables, `point_in_time_recovery` of the records, days in which a deleted secret can be brought back, and a key of one's own (`kms_key`) for tables, secrets and the runners' logs, whose policy has to let CloudWatch Logs use it."
+  description = "Protection of stored data: `deletion_protection` of the tables, `point_in_time_recovery` of the records, days in which a deleted secret can be restored (`secret_recovery_window_days`), and your own key (`kms_key`) for the state table, secrets and the runners' logs. The key's policy must allow CloudWatch Logs to use it."
   type = object({
     deletion_protection         = optional(bool, true)
     point_in_time_recovery      = optional(bool, true)

@@ -1,4 +1,4 @@
-# What this needs. Nothing but AWS's provider is used, here and in the modules.
+# Requirements. AWS's provider is the only one used, here and in the modules.
 
 terraform {
   required_version = ">= 1.9"

@@ -1,4 +1,4 @@
-"""Packs an executable as Lambda's `provided.al2023` runtime wants it.
+"""Packs an executable into an archive for Lambda's `provided.al2023` runtime.
 
     archive.py EXECUTABLE ARCHIVE LEVEL
 """
@@ -9,7 +9,7 @@ import zipfile
 REGULAR_AND_EXECUTABLE = 0o100755
 
 executable, archive, level = sys.argv[1:]
-# A fixed time makes the archive the same for the same executable.
+# A fixed time gives the same archive for the same executable.
 entry = zipfile.ZipInfo("bootstrap", date_time=(2026, 1, 1, 0, 0, 0))
 entry.create_system = 3
 entry.external_attr = REGULAR_AND_EXECUTABLE << 16

@@ -1,5 +1,5 @@
-# Who is told what, and each validation of the root made to fail. Nothing is created: the provider is a mock, and so is
-# the module that would call Docker.
+# Tests the root's wiring, and that each of its validations can fail. Nothing is created: the provider and the module
+# that would call Docker are mocks.
 
 mock_provider "aws" {
   mock_data "aws_iam_policy_document" {
@@ -98,7 +98,7 @@ run "an_apply_tells_what_to_do_next" {
   }
   assert {
     condition     = output.runner_image == "123456789012.dkr.ecr.eu-west-1.amazonaws.com/ecsrunner-ci-runner:1-0a1b2c3d4e5f" && contains(output.alarms.names, "ecsrunner-ci-image-age")
-    error_message = "The image is the one built here, and its age is known."
+    error_message = "The default image is built here, and its age is known."
   }
 }
 
@@ -109,11 +109,11 @@ run "the_control_plane_may_act_on_this_deployment" {
   }
   assert {
     condition     = output.dead_letters == ["ecsrunner-ci-events-dead", "ecsrunner-ci-kicks-dead"]
-    error_message = "The queues of dead letters are the control plane's."
+    error_message = "The dead-letter queues are those of the control plane."
   }
   assert {
     condition     = contains(module.fleet.task_definition_arns, "arn:aws:ecs:eu-west-1:123456789012:task-definition/ecsrunner-ci-default-x64:*")
-    error_message = "Every revision of a task definition may be run, since launches under way name earlier ones."
+    error_message = "Every revision of a task definition may be run, since launches in progress use earlier ones."
   }
 }
 
@@ -129,7 +129,7 @@ run "an_image_of_ones_own_builds_none" {
 
   assert {
     condition     = length(module.image) == 0 && output.runner_image == var.runner_image_uri && !contains(output.alarms.names, "ecsrunner-ci-image-age")
-    error_message = "Where an image is given none is built, and its age is not known."
+    error_message = "If an image is given, none is built, and its age is unknown."
   }
   assert {
     condition     = toset(keys(module.fleet.task_definitions)) == toset(["default/arm64", "default/arm64/exec", "android/x64", "android/x64/exec"])

@@ -1,5 +1,5 @@
-// Starts prism, and makes it hand on a redirect as an answer, as GitHub gives it.
-// By itself prism follows it and judges what is behind it:
+// Starts prism so that it passes on GitHub's redirects as answers. By default
+// prism follows a redirect and validates the target's answer:
 //
 //     node prism.mjs ARGUMENTS-OF-PRISM
 

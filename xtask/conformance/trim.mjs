@@ -1,5 +1,5 @@
-// Cuts GitHub's description of its REST API down to the operations in use, so
-// that prism starts in seconds:
+// Reduces GitHub's description of its REST API to the operations in use, so
+// that prism starts within seconds:
 //
 //     node trim.mjs DESCRIPTION OPERATIONS TRIMMED
 
@@ -9,16 +9,16 @@ const [description, operations, trimmed] = process.argv.slice(2);
 const github = JSON.parse(readFileSync(description, "utf8"));
 const inUse = JSON.parse(readFileSync(operations, "utf8"));
 
-// GitHub leaves most refusals out of an operation's replies, but describes the
-// one shape that they all have.
+// GitHub does not list most refusals among an operation's replies, but describes
+// the schema that they share.
 const REFUSAL = {
   description: "A refusal",
   content: { "application/json": { schema: { $ref: "#/components/schemas/basic-error" } } },
 };
 const REFUSALS = ["401", "403", "404", "422", "429"];
 
-// This one place says that an App's account is a user and an enterprise at
-// once; everywhere else GitHub says that it is either.
+// Only this operation requires an App's account to be both a user and an
+// enterprise; everywhere else GitHub requires either.
 github.paths["/app/installations"].get.responses["200"].content["application/json"].schema.items = {
   $ref: "#/components/schemas/installation",
 };
@@ -37,7 +37,7 @@ for (const operation of inUse) {
   paths[path][method.toLowerCase()] = described;
 }
 
-// What the operations refer to, and what that refers to.
+// Collects the components that the operations refer to, directly or indirectly.
 const components = {};
 const pending = [paths];
 while (pending.length > 0) {

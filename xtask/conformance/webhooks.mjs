@@ -2,8 +2,8 @@
 //
 //     node webhooks.mjs DESCRIPTION DIRECTORY
 //
-// Each file in the directory is {"event": "workflow_job", "body": {…}}. Ends
-// with 1 and names each body that breaks its schema.
+// Each file in the directory is {"event": "workflow_job", "body": {…}}. Prints
+// each body that violates its schema, and then exits with 1.
 
 import { readFileSync, readdirSync } from "node:fs";
 import { join } from "node:path";

@@ -1,4 +1,4 @@
-//! The function's archive.
+//! The control plane's archive for Lambda.
 
 use std::path::Path;
 use std::process::Command;
@@ -7,18 +7,18 @@ use anyhow::Context;
 
 use crate::tools::succeed;
 
-/// Packs an executable as Lambda wants it, stripped, with deflate's level 1 to 9.
+/// Strips an executable and packs it for Lambda, with deflate level 1 to 9.
 pub(crate) fn make(root: &Path, executable: &Path, archive: &Path, level: u8) -> anyhow::Result<()> {
     let stripped = archive.with_extension("stripped");
     succeed(Command::new("strip").arg("-o").args([&stripped, executable]))?;
     let mut pack = Command::new("python3");
-    // No byte code beside the sources.
+    // Writes no byte code next to the sources.
     pack.arg("-B").arg(root.join("xtask/archive.py")).args([&stripped, archive]).arg(level.to_string());
-    succeed(&mut pack).context("the function's archive could not be made")?;
+    succeed(&mut pack).context("cannot create the control plane's archive")?;
     Ok(std::fs::remove_file(stripped)?)
 }
 
-/// Why none can be made here, if so.
+/// Returns why no archive can be created here, if so.
 pub(crate) fn missing() -> Option<String> {
     let there = |program: &str| crate::tools::is_there(Command::new(program).arg("--version"));
     let lacking = ["strip", "python3"].into_iter().find(|program| !there(program));

@@ -1,4 +1,4 @@
-//! `cargo xtask bench`: builds for release, then measures. What is measured is told in `bench/README.md`.
+//! `cargo xtask bench`: builds for release, then runs the benchmarks that `bench/README.md` describes.
 
 use std::path::Path;
 

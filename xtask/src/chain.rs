@@ -1,9 +1,9 @@
-//! The whole chain: a webhook through the shipped template and EventBridge to
-//! the real `bootstrap`, and on to DynamoDB, SQS, ECS and GitHub.
+//! The whole chain: a webhook passes through the shipped template and
+//! EventBridge to the real `bootstrap`, and on to DynamoDB, SQS, ECS and GitHub.
 //!
-//! AWS is ministack here; GitHub and ECS are our fakes, which the driver
-//! (`crates/lambda/tests/chain`) starts in its own process. What is played and
-//! checked does not belong here but there.
+//! ministack stands in for AWS. GitHub and ECS are fakes, which the driver
+//! (`crates/lambda/tests/chain`) starts in its own process. The scenes and
+//! their checks belong there, not here.
 
 mod gateway;
 mod ministack;
@@ -26,7 +26,7 @@ use crate::tools::{cargo, is_there, succeed};
 
 const SAMPLES: &str = "@octokit/webhooks-examples/api.github.com/index.json";
 
-/// Starts what stands around the function, and the driver.
+/// Starts the stand-ins around the function, and then the driver.
 pub(crate) fn check(root: &Path) -> anyhow::Result<Done> {
     if let Some(why) = npm::missing().or_else(pypi::missing).or_else(archive::missing).or_else(missing) {
         return Ok(Done::Skipped(why));
@@ -34,15 +34,15 @@ pub(crate) fn check(root: &Path) -> anyhow::Result<Done> {
     let samples = npm::Packages::install(root, "samples")?.file(SAMPLES)?;
     let template = pypi::Packages::install(root, "template")?;
     let python = pypi::Packages::install(root, "chain")?;
-    // The driver's build brings the function's executable with it; the whole
-    // workspace, so that nothing is compiled again with other features.
+    // The driver's build also builds the function's executable. It builds the
+    // whole workspace, so that nothing is recompiled with other features.
     let mut build = cargo(root);
     build.args(["test", "--workspace", "--quiet", "--no-run"]);
-    // The agent, the command line and the listener come with the tests of their own packages.
+    // Building the tests of their packages also builds the agent, the command line and the listener.
     succeed(build.args(["--test", "chain", "--test", "agent", "--test", "documented", "--test", "sim"]))?;
     let beside = |name: &str| Ok::<_, anyhow::Error>(env::current_exe()?.with_file_name(name));
-    // As it was built beside us, neither optimised nor with LTO: what is asked
-    // here is whether it works.
+    // Uses the development build, without optimisation or LTO, since only
+    // its behaviour matters here.
     let archive = python.dir().join("bootstrap.zip");
     archive::make(root, &beside("bootstrap")?, &archive, 1)?;
 
@@ -62,11 +62,11 @@ pub(crate) fn check(root: &Path) -> anyhow::Result<Done> {
         .env("ECSRUNNER_CHAIN_LISTENER", beside("stand-in-listener")?)
         .env("ECSRUNNER_CHAIN_SAMPLES", samples)
         .env("ECSRUNNER_CHAIN_DIR", python.dir());
-    succeed(&mut driver).with_context(|| format!("a link of the chain broke; see {}", logs.display()))?;
+    succeed(&mut driver).with_context(|| format!("the chain's tests failed; see {}", logs.display()))?;
     Ok(Done::Passed)
 }
 
-/// Why ministack cannot run here.
+/// Returns why ministack cannot run here, if so.
 fn missing() -> Option<String> {
     let version = "import sys; sys.exit(sys.version_info < (3, 11))";
     let recent = is_there(Command::new("python3").args(["-c", version]));

@@ -1,9 +1,9 @@
-//! Holds our GitHub client and our fake GitHub to GitHub's own descriptions.
+//! Checks our GitHub client and our fake GitHub against GitHub's own descriptions.
 //!
-//! Between the two stands prism, which answers 422 to a request and 500 to a
-//! reply that breaks GitHub's OpenAPI description; the webhooks that the fake
-//! sends are validated against GitHub's JSON schemas. What is called does not
-//! belong here but in the driver, `crates/github/tests/client/conformance.rs`.
+//! prism runs between the two. It answers 422 to a request and 500 to a reply
+//! that violates GitHub's OpenAPI description. The fake's webhooks are validated
+//! against GitHub's JSON schemas. The calls belong in the driver,
+//! `crates/github/tests/client/conformance.rs`, not here.
 
 mod prism;
 mod tools;
@@ -20,7 +20,7 @@ use crate::npm;
 use crate::steps::Done;
 use crate::tools::{cargo, succeed};
 
-/// As [`run`], where its tools can be had.
+/// Does [`run`], or skips it if its tools cannot be installed.
 ///
 /// # Errors
 ///
@@ -33,11 +33,11 @@ pub(crate) fn check(root: &Path) -> anyhow::Result<Done> {
     Ok(Done::Passed)
 }
 
-/// Runs the check; needs Node with npm, and the registry the first time.
+/// Runs the check; needs Node with npm, and the registry for the first run.
 ///
 /// # Errors
 ///
-/// A tool that cannot be had, or anything that is not as GitHub describes it.
+/// A tool cannot be installed, or a request, a reply or a webhook differs from GitHub's description.
 pub(crate) fn run(root: &Path) -> anyhow::Result<()> {
     let tools = Tools::install(root)?;
     let description = tools.trimmed_description()?;
@@ -51,10 +51,10 @@ pub(crate) fn run(root: &Path) -> anyhow::Result<()> {
     tools.validate_webhooks(&webhooks)
 }
 
-/// The driver starts the fake itself, behind prism, and calls it through prism.
+/// The driver starts the fake itself and calls it through prism.
 fn drive(root: &Path, prism: &Prism, fake: SocketAddr, webhooks: &Path) -> anyhow::Result<()> {
     let mut driver = cargo(root);
-    // The whole workspace, so that nothing is compiled again with other features.
+    // The whole workspace, so that nothing is recompiled with other features.
     driver
         .args(["test", "--workspace", "--quiet", "--test", "client"])
         .args(["conformance::", "--", "--nocapture"])
@@ -62,7 +62,7 @@ fn drive(root: &Path, prism: &Prism, fake: SocketAddr, webhooks: &Path) -> anyho
         .env("ECSRUNNER_FAKE_GITHUB_ADDR", fake.to_string())
         .env("ECSRUNNER_WEBHOOKS_DIR", webhooks);
     succeed(&mut driver).with_context(|| {
-        format!("client or fake differ from GitHub; prism's log is {}", prism.log().display())
+        format!("client or fake differs from GitHub; prism's log is {}", prism.log().display())
     })
 }
 

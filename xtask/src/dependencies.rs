@@ -1,8 +1,8 @@
-//! `deny.toml` held against the dependencies: bans with their exceptions, licences, sources.
+//! Checks the dependencies against `deny.toml`: bans with their exceptions, licences, sources.
 //!
-//! The file is cargo-deny's, and where that is installed it judges too. What
-//! is judged here needs nothing installed, and adds one rule of our own: every
-//! crate of AWS's SDK is named in `deny.toml`.
+//! The file is cargo-deny's, which also runs if it is installed. The check here
+//! needs no installation and adds one rule: `deny.toml` names every crate of
+//! AWS's SDK.
 
 mod graph;
 mod licence;
@@ -59,7 +59,7 @@ struct Sources {
     allow_registry: Vec<String>,
 }
 
-/// Judges the dependencies of every target in `deny.toml`.
+/// Checks the dependencies of every target in `deny.toml`.
 pub(crate) fn check(root: &Path) -> anyhow::Result<Done> {
     let text = fs::read_to_string(root.join("deny.toml")).context("cannot read deny.toml")?;
     let rules: Rules = toml::from_str(&text).context("deny.toml")?;
@@ -75,7 +75,7 @@ pub(crate) fn check(root: &Path) -> anyhow::Result<Done> {
     if is_there(cargo(root).args(["deny", "--version"])) {
         succeed(cargo(root).args(["deny", "--all-features", "check", "bans", "licenses", "sources"]))?;
     } else {
-        say("cargo-deny is not installed: its own judgement is left out");
+        say("cargo-deny is not installed, so its own check is skipped");
     }
     Ok(Done::Passed)
 }
@@ -92,7 +92,7 @@ fn judge(graph: &Graph, rules: &Rules, faults: &mut BTreeSet<String>) {
                 faults.insert(format!("{parent} depends on {name}, which is banned: {}", ban.reason));
             }
         }
-        // Only what comes from elsewhere has a source.
+        // Only packages from outside the workspace have a source.
         let Some(source) = &package.source else { continue };
         let registry = source.strip_prefix("registry+").unwrap_or(source);
         if !rules.sources.allow_registry.iter().any(|allowed| allowed == registry) {
@@ -105,7 +105,7 @@ fn judge(graph: &Graph, rules: &Rules, faults: &mut BTreeSet<String>) {
     }
 }
 
-/// Not aws-lc-rs, the cryptographic library.
+/// Excludes aws-lc-rs, the cryptographic library.
 fn is_of_aws_sdk(name: &str) -> bool {
     name.starts_with("aws-") && !name.starts_with("aws-lc-")
 }

@@ -1,8 +1,8 @@
-//! The documents held against the tree: links lead somewhere, each test that
-//! is cited exists, the code map knows every crate.
+//! Checks the documents against the tree: links have a target, cited tests
+//! exist, and the code map has every crate.
 //!
-//! What the code itself can tell (reasons, variables, keys) is checked beside
-//! it: `crates/core/tests/docs.rs`, `crates/cli/tests/documented.rs`.
+//! Lists that come from the code (reasons, variables, keys) are checked by
+//! `crates/core/tests/docs.rs` and `crates/cli/tests/documented.rs`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,16 +11,14 @@ use anyhow::{Context, ensure};
 
 use crate::steps::{Done, say};
 
-/// Lines that the README may have.
+/// The limit of the README's lines.
 const README_LINES: usize = 150;
 
-/// A Markdown file.
 struct Document {
     path: PathBuf,
     text: String,
 }
 
-/// Checks every document.
 pub(crate) fn check(root: &Path) -> anyhow::Result<Done> {
     let documents = read(root)?;
     let tests = tests(root)?;
@@ -28,11 +26,12 @@ pub(crate) fn check(root: &Path) -> anyhow::Result<Done> {
     let mut cited = 0;
     for document in &documents {
         let file = document.path.strip_prefix(root)?.display().to_string();
-        faults.extend(dead_links(document).map(|link| format!("{file}: {link} leads nowhere")));
+        faults
+            .extend(dead_links(document).map(|link| format!("{file}: the target of {link} does not exist")));
         for (name, test) in citations(&document.text) {
             cited += 1;
             if !tests.iter().any(|(krate, found)| *krate == name && *found == last(test)) {
-                faults.push(format!("{file}: there is no test `{name}: {test}`"));
+                faults.push(format!("{file}: the test `{name}: {test}` does not exist"));
             }
         }
     }
@@ -70,7 +69,7 @@ fn entries(dir: &Path) -> anyhow::Result<Vec<PathBuf>> {
     Ok(paths)
 }
 
-/// `[text](target)`, where the target is a file of ours that is not there.
+/// Finds `[text](target)` whose target is a file of the project that does not exist.
 fn dead_links(document: &Document) -> impl Iterator<Item = &str> {
     let dir = document.path.parent().unwrap_or(Path::new("."));
     document
@@ -95,7 +94,7 @@ fn last(path: &str) -> &str {
     path.rsplit("::").next().unwrap_or(path)
 }
 
-/// The name of each test with the crate that it is in.
+/// The name of each test with its crate.
 fn tests(root: &Path) -> anyhow::Result<Vec<(String, String)>> {
     let mut found = Vec::new();
     let crates =
@@ -124,7 +123,7 @@ fn tests_below(dir: &Path, name: &str, found: &mut Vec<(String, String)>) -> any
     Ok(())
 }
 
-/// Functions that follow an attribute that makes them tests, and the scenes of the chain.
+/// Finds functions with a test attribute, and the scenes of the chain.
 fn tests_in(text: &str) -> impl Iterator<Item = &str> {
     let mut is_test = false;
     text.lines().map(str::trim).filter_map(move |line| {
@@ -140,7 +139,7 @@ fn tests_in(text: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// Directories of code that ARCHITECTURE.md does not map, and mapped ones that are not there.
+/// Finds code directories that ARCHITECTURE.md does not list, and listed ones that do not exist.
 fn unmapped(root: &Path) -> anyhow::Result<Vec<String>> {
     let map = fs::read_to_string(root.join("ARCHITECTURE.md")).context("cannot read ARCHITECTURE.md")?;
     let mut faults = Vec::new();
@@ -153,7 +152,7 @@ fn unmapped(root: &Path) -> anyhow::Result<Vec<String>> {
     let paths = map.split('`').skip(1).step_by(2);
     for path in paths.filter(|path| path.contains('/') && !path.contains(['*', ' ', '<', ':'])) {
         if !root.join(path).exists() {
-            faults.push(format!("ARCHITECTURE.md maps {path}, which is not there"));
+            faults.push(format!("ARCHITECTURE.md maps {path}, which does not exist"));
         }
     }
     Ok(faults)

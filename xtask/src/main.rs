@@ -1,6 +1,6 @@
 //! The project's own tasks: `cargo xtask check`, `test`, `conformance`, `package`, `runner`, `bench`.
 //!
-//! What a task needs beside Rust and Node it installs, pinned, below `target/`.
+//! A task needs Rust and Node. It installs its other tools, pinned, below `target/`.
 
 mod test;
 mod steps;

@@ -1,4 +1,4 @@
-//! Packages from npm, pinned by a lock file: a directory of `xtask/` each.
+//! Packages from npm, pinned by a lock file, in a directory of `xtask/` each.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,10 +8,10 @@ use anyhow::{Context, ensure};
 
 use crate::tools::{is_there, succeed};
 
-/// What is installed: a copy of the lock file, written last.
+/// Marks a complete installation: a copy of the lock file, written last.
 const STAMP: &str = "installed";
 
-/// Why npm's packages cannot be had, if so.
+/// Returns why npm packages cannot be installed, if so.
 pub(crate) fn missing() -> Option<String> {
     ["node", "npm"]
         .into_iter()
@@ -19,13 +19,13 @@ pub(crate) fn missing() -> Option<String> {
         .map(|tool| format!("`{tool}` is not installed"))
 }
 
-/// Installed packages, with the other files of their directory beside them.
+/// Installed packages, together with the other files of their directory.
 pub(crate) struct Packages {
     dir: PathBuf,
 }
 
 impl Packages {
-    /// Installs what `xtask/<name>/package.json` names below `target/`, once for each lock file.
+    /// Installs the packages of `xtask/<name>/package.json` below `target/`, once per lock file.
     pub(crate) fn install(root: &Path, name: &str) -> anyhow::Result<Self> {
         let source = root.join("xtask").join(name);
         let dir = root.join("target/xtask").join(name);
@@ -54,11 +54,11 @@ impl Packages {
     /// A file of a package.
     pub(crate) fn file(&self, path: &str) -> anyhow::Result<PathBuf> {
         let file = self.dir.join("node_modules").join(path);
-        ensure!(file.exists(), "{} is not there", file.display());
+        ensure!(file.exists(), "{} does not exist", file.display());
         Ok(file)
     }
 
-    /// Node with a script, in the directory of the packages.
+    /// Returns a command that runs a script with Node in the packages' directory.
     pub(crate) fn node(&self, script: impl AsRef<Path>) -> Command {
         let mut node = Command::new("node");
         node.arg(script.as_ref()).current_dir(&self.dir);

@@ -1,7 +1,7 @@
-//! `cargo xtask package`: what is deployed, built for that, and held to its limits.
+//! `cargo xtask package`: builds the deployed parts and checks their limits.
 //!
-//! What is built here runs where Amazon Linux 2023 or anything newer does; the
-//! image builds its agent statically, against musl, in a container.
+//! These builds run on Amazon Linux 2023 and newer. The image builds its own
+//! agent in a container, statically linked with musl.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -17,12 +17,11 @@ const MB: f64 = 1024.0 * 1024.0;
 /// The C library of `provided.al2023`.
 const NEWEST_GLIBC: (u32, u32) = (2, 34);
 
-/// Something that is deployed.
 struct Part {
     profile: &'static str,
     package: &'static str,
     executable: &'static str,
-    /// What it may have in MB: the function zipped, the agent as it is.
+    /// Maximum size in MB: of the function's archive, of the agent's executable.
     most_mb: f64,
 }
 
@@ -31,14 +30,14 @@ const FUNCTION: Part =
 const AGENT: Part =
     Part { profile: "agent", package: "ecsrunner-agent", executable: "ecsrunner-agent", most_mb: 8.0 };
 
-/// Builds and checks both, for another target where one is named.
+/// Builds and checks both parts, for the given target if there is one.
 pub(crate) fn run(root: &Path, target: Option<&str>) -> anyhow::Result<()> {
     if let Some(why) = archive::missing() {
         bail!(why);
     }
     let arch =
         match target.map_or(std::env::consts::ARCH, |target| target.split('-').next().unwrap_or(target)) {
-            // Lambda's word for it.
+            // Lambda's name.
             "aarch64" => "arm64",
             other => other,
         };
@@ -50,12 +49,12 @@ pub(crate) fn run(root: &Path, target: Option<&str>) -> anyhow::Result<()> {
     let agent = out.join(format!("agent-{arch}"));
     fs::copy(AGENT.build(root, target)?, &agent)?;
     AGENT.check(&agent)?;
-    // As `sha256sum --check` reads it.
+    // The format of `sha256sum --check`.
     let mut sums = Command::new("sha256sum");
     for file in [&archive, &agent] {
         sums.arg(file.file_name().unwrap_or_default());
     }
-    let sums = sums.current_dir(&out).output().context("sha256sum cannot be started")?;
+    let sums = sums.current_dir(&out).output().context("cannot start sha256sum")?;
     ensure!(sums.status.success(), "sha256sum failed");
     Ok(fs::write(out.join(format!("SHA256SUMS-{arch}")), sums.stdout)?)
 }
@@ -74,8 +73,8 @@ impl Part {
             Some((major, minor)) => {
                 ensure!(
                     (major, minor) <= NEWEST_GLIBC,
-                    "{} needs GLIBC {major}.{minor}, and {}.{} is there: build it where no newer one is, such as \
-                     in a container of amazonlinux:2023",
+                    "{} needs GLIBC {major}.{minor}: at most {}.{} is expected. Build it on a system with \
+                     that version, such as a container of amazonlinux:2023",
                     executable.display(),
                     NEWEST_GLIBC.0,
                     NEWEST_GLIBC.1
@@ -88,22 +87,22 @@ impl Part {
 
     fn check(&self, file: &Path) -> anyhow::Result<()> {
         let mb = fs::metadata(file)?.len() as f64 / MB;
-        ensure!(mb <= self.most_mb, "{} has {mb:.1} MB, {} at most are wanted", file.display(), self.most_mb);
+        ensure!(mb <= self.most_mb, "{} has {mb:.1} MB: expected at most {}", file.display(), self.most_mb);
         say(&format!("{}: {mb:.1} MB", file.display()));
         Ok(())
     }
 }
 
-/// The newest version of the C library that an executable asks for; `None` for a static one.
+/// Returns the newest version of the C library that an executable needs; `None` if it is static.
 pub(crate) fn newest_glibc(executable: &Path) -> anyhow::Result<Option<(u32, u32)>> {
     let read = Command::new("readelf").args(["--version-info", "--wide"]).arg(executable).output();
-    let read = read.context("readelf, of binutils, cannot be started")?;
+    let read = read.context("cannot start readelf, which is part of binutils")?;
     ensure!(read.status.success(), "readelf cannot read {}", executable.display());
     Ok(newest_in(&String::from_utf8_lossy(&read.stdout)))
 }
 
 fn newest_in(versions: &str) -> Option<(u32, u32)> {
-    // What is asked for weakly may be missing.
+    // Weak versions may be missing.
     let needed = versions.lines().filter(|line| !line.contains("Flags: WEAK"));
     let asked = needed.filter_map(|line| line.split_once("Name: GLIBC_")).filter_map(|(_, rest)| {
         let text = rest.split(|c: char| !c.is_ascii_digit() && c != '.').next()?;
@@ -122,7 +121,7 @@ mod tests {
         let told = "  000:   0 (*local*)   2 (GLIBC_2.2.5)  3 (GLIBC_2.99)\n  0x0010:   Name: GLIBC_2.34  Flags: none";
         assert_eq!(newest_in(told), Some((2, 34)));
         let weak = format!("{told}\n  0x0020:   Name: GLIBC_2.39  Flags: WEAK");
-        assert_eq!(newest_in(&weak), Some((2, 34)), "what is asked for weakly may be missing");
+        assert_eq!(newest_in(&weak), Some((2, 34)), "weak versions may be missing");
         assert_eq!(newest_in("No version information found in this file."), None);
     }
 

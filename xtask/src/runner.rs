@@ -1,4 +1,4 @@
-//! `cargo xtask runner`: the list of behaviours that a runner is held to.
+//! `cargo xtask runner`: checks a runner against the list of behaviours.
 
 use std::path::Path;
 
@@ -7,22 +7,22 @@ use crate::tools::{cargo, succeed};
 
 const PACKAGE: &str = "ecsrunner-sim";
 
-/// The stand-in, as a step of the tests.
+/// Checks the stand-in, as a step of the tests.
 pub(crate) fn check(root: &Path) -> anyhow::Result<Done> {
     run(root, &[])?;
     Ok(Done::Passed)
 }
 
-/// The stand-in, or with `--dir DIR` the official runner that is unpacked there.
+/// Checks the stand-in, or with `--dir DIR` the official runner unpacked there.
 pub(crate) fn run(root: &Path, arguments: &[String]) -> anyhow::Result<()> {
-    // A relative directory is the caller's, and the program is run from the root.
+    // A relative directory is relative to the caller's; the program runs in the root.
     let mut arguments = arguments.to_vec();
     if let Some(at) = arguments.iter().position(|argument| argument == "--dir")
         && let Some(dir) = arguments.get_mut(at + 1)
     {
         *dir = std::path::absolute(&*dir)?.display().to_string();
     }
-    // The program and the stand-in beside it.
+    // Builds the program and the stand-in.
     succeed(cargo(root).args(["build", "--quiet", "--package", PACKAGE, "--bins"]))?;
     succeed(
         cargo(root)

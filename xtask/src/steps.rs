@@ -1,22 +1,21 @@
-//! Steps, one after the other, each with its time; a failure stops none of those that follow.
+//! Runs steps one after the other and prints their times. A failure does not stop later steps.
 
 use std::fmt;
 use std::io::{self, Write};
 use std::process::ExitCode;
 use std::time::Instant;
 
-/// How a step ended that did not fail.
+/// The result of a step that did not fail.
 pub(crate) enum Done {
-    /// It passed.
     Passed,
-    /// It could not be done here.
+    /// It could not run here.
     Skipped(String),
 }
 
-/// What has been done so far.
+/// The results so far.
 #[derive(Default)]
 pub(crate) struct Steps {
-    /// Names of the steps to do; all where empty.
+    /// Names of the steps to run; all if empty.
     only: Vec<String>,
     told: Vec<String>,
     passed: usize,
@@ -25,12 +24,12 @@ pub(crate) struct Steps {
 }
 
 impl Steps {
-    /// Steps of these names only; all where there is none.
+    /// Runs only the steps of these names, or all if there are none.
     pub(crate) fn only(names: Vec<String>) -> Self {
         Self { only: names, ..Self::default() }
     }
 
-    /// Runs one step, if it is one of those to do.
+    /// Runs one step, if it is selected.
     pub(crate) fn run(&mut self, name: &str, step: impl FnOnce() -> anyhow::Result<Done>) {
         if !self.only.is_empty() && !self.only.iter().any(|only| only == name) {
             return;
@@ -58,10 +57,10 @@ impl Steps {
         self.told.push(told);
     }
 
-    /// Tells every step again, then how many there were of each kind.
+    /// Prints all results again, then how many steps passed, failed and were skipped.
     pub(crate) fn end(self) -> ExitCode {
         say(&format!("\n{}\n\n{self}", self.told.join("\n")));
-        // A name that no step has must not look like success.
+        // An unknown step name must not look like success.
         let done = self.failed == 0 && self.passed + self.skipped > 0;
         if done { ExitCode::SUCCESS } else { ExitCode::FAILURE }
     }
@@ -73,8 +72,7 @@ impl fmt::Display for Steps {
     }
 }
 
-/// Tells a person something.
 pub(crate) fn say(text: &str) {
-    // Where standard output is gone, the exit code has to do.
+    // If stdout is closed, only the exit code reports the result.
     let _told = writeln!(io::stdout(), "{text}");
 }

@@ -1,8 +1,8 @@
-//! The template that API Gateway renders, rendered and held to its contract.
+//! Renders API Gateway's template and checks its contract.
 //!
 //! `xtask/template` renders the shipped file with GitHub's own samples and with
-//! hostile webhooks, and answers as API Gateway does; what the request has to be
-//! is judged by the engine's own code, in `crates/core/tests/template.rs`.
+//! hostile webhooks, and answers as API Gateway does. The engine's own code
+//! checks the rendered request, in `crates/core/tests/template.rs`.
 
 use std::path::Path;
 
@@ -13,7 +13,7 @@ use crate::pypi;
 use crate::steps::Done;
 use crate::tools::{cargo, succeed};
 
-/// Renders the templates and checks what comes out.
+/// Renders the templates and checks the results.
 pub(crate) fn check(root: &Path) -> anyhow::Result<Done> {
     if let Some(why) = npm::missing().or_else(pypi::missing) {
         return Ok(Done::Skipped(why));
@@ -23,12 +23,12 @@ pub(crate) fn check(root: &Path) -> anyhow::Result<Done> {
     let python = pypi::Packages::install(root, "template")?;
     let rendered = python.dir().join("rendered.jsonl");
     succeed(python.run(&["render.py"]).args([&samples, &rendered]))?;
-    // The whole workspace, so that nothing is compiled again with other features.
+    // The whole workspace, so that nothing is recompiled with other features.
     let mut test = cargo(root);
     test.args(["test", "--workspace", "--quiet", "--test", "template", "--", "--nocapture"]);
     succeed(test.env("ECSRUNNER_RENDERED_WEBHOOKS", &rendered))
-        .context("a webhook is not rendered as the contract says")?;
+        .context("a rendered webhook violates the contract")?;
     succeed(&mut python.run(&["-m", "unittest", "--quiet", "test_server"]))
-        .context("API Gateway's answer is not what it should be")?;
+        .context("an answer of API Gateway is wrong")?;
     Ok(Done::Passed)
 }

@@ -1,8 +1,8 @@
-//! Terraform: formatted, valid, tested by its own tests, and held to what the
-//! code calls and measures.
+//! Checks Terraform's format and validity, runs its tests, and compares it with
+//! the code's calls and metrics.
 //!
-//! Nothing is applied. The provider comes from its registry, or from where
-//! `TF_CLI_CONFIG_FILE` says; where neither has it, all but the format is left out.
+//! Nothing is applied. The provider comes from its registry or from the source in
+//! `TF_CLI_CONFIG_FILE`. If neither has it, only the format is checked.
 
 use std::env;
 use std::fs;
@@ -15,10 +15,9 @@ use crate::pypi;
 use crate::steps::{Done, say};
 use crate::tools::{cargo, is_there, succeed};
 
-/// Whole deployments, as their users write them.
 const EXAMPLES: [&str; 2] = ["minimal", "complete"];
-/// Held to the code: actions to the policies, metrics to dashboard and alarms, the README to the inputs. Held to the
-/// version before: the addresses of resources.
+/// Compare with the code: actions with policies, metrics with dashboard and alarms, the README with inputs.
+/// Compare with the previous version: the addresses of resources.
 const CHECKS: [&[&str]; 5] = [
     &["-m", "unittest", "--quiet", "test_checks"],
     &["actions.py"],
@@ -38,9 +37,9 @@ pub(crate) fn check(root: &Path) -> anyhow::Result<Done> {
     let source = root.join("terraform");
     let format =
         Command::new("terraform").args(["fmt", "-check", "-diff", "-recursive"]).arg(&source).status()?;
-    ensure!(format.success(), "`terraform fmt -recursive terraform` is to be run");
+    ensure!(format.success(), "run `terraform fmt -recursive terraform`");
     succeed(Command::new("sh").arg(source.join("modules/image/tests/build_test.sh")))
-        .context("the image is not built as it should be")?;
+        .context("the test of the image's build failed")?;
 
     let modules = modules(&source)?;
     let cache = root.join("target/xtask/terraform");
@@ -59,13 +58,13 @@ pub(crate) fn check(root: &Path) -> anyhow::Result<Done> {
         say(&directory);
         let (tests, variables) =
             (format!("-test-directory={directory}"), format!("-var-file={directory}/terraform.tfvars"));
-        // `init` reads the tests' directory, too.
+        // `init` also reads the tests' directory.
         root_module.run(&["init", "-backend=false", "-input=false", "-no-color", &tests])?;
         root_module.run(&["test", "-no-color", &tests, &variables])?;
     }
     let python = pypi::Packages::install(root, "terraform")?;
     for check in CHECKS {
-        succeed(&mut python.run(check)).context("Terraform and the code do not agree")?;
+        succeed(&mut python.run(check)).context("Terraform and the code differ")?;
     }
     read_parameters(root, &python)?;
     scan(&python, &source)?;
@@ -80,26 +79,26 @@ fn modules(source: &Path) -> anyhow::Result<Vec<PathBuf>> {
     Ok(modules)
 }
 
-/// What Terraform writes for the control plane, the control plane reads.
+/// Checks that the control plane can read the parameters that Terraform writes.
 fn read_parameters(root: &Path, python: &pypi::Packages) -> anyhow::Result<()> {
     let planned = python.dir().join("parameters.json");
-    succeed(python.run(&["parameters.py"]).arg(&planned)).context("the parameters are not planned")?;
-    // The whole workspace, so that nothing is compiled again with other features.
+    succeed(python.run(&["parameters.py"]).arg(&planned)).context("cannot plan the parameters")?;
+    // The whole workspace, so that nothing is recompiled with other features.
     let mut test = cargo(root);
     test.args(["test", "--workspace", "--quiet", "--test", "planned", "--", "--nocapture"]);
     succeed(test.env("ECSRUNNER_PLANNED_PARAMETERS", planned))
-        .context("the control plane does not read what Terraform writes")
+        .context("the control plane cannot read the parameters that Terraform writes")
 }
 
-/// checkov's policies, each skip with its reason beside what is skipped.
+/// Checks checkov's policies. Each skipped policy has a reason in the Terraform file.
 fn scan(python: &pypi::Packages, source: &Path) -> anyhow::Result<()> {
     let mut checkov = python.program("checkov");
     checkov.args(["--framework", "terraform", "--skip-download", "--compact", "--quiet", "--directory"]);
     checkov.arg(source).env("BC_SKIP_MAPPING", "TRUE").env("LOG_LEVEL", "ERROR");
-    succeed(&mut checkov).context("checkov found what has no reason")
+    succeed(&mut checkov).context("checkov found violations that are not skipped with a reason")
 }
 
-/// Terraform in one directory, with what it makes elsewhere.
+/// Terraform in one directory, with its data in another.
 struct Terraform {
     directory: PathBuf,
     data: PathBuf,
@@ -122,11 +121,11 @@ impl Terraform {
         terraform
     }
 
-    /// Why there is no provider, if so.
+    /// Returns why there is no provider, if so.
     fn init(&self) -> anyhow::Result<Option<String>> {
         let output = self.command(&["init", "-backend=false", "-input=false", "-no-color"]).output()?;
         let words = String::from_utf8_lossy(&output.stderr);
-        // Where somebody has said where the provider is, what is wrong is ours.
+        // If the provider's source is configured, a failure is an error and not a reason to skip.
         let configured = env::var_os("TF_CLI_CONFIG_FILE").is_some_and(|file| Path::new(&file).is_file());
         if !output.status.success()
             && !configured
@@ -143,7 +142,7 @@ impl Terraform {
         Ok(None)
     }
 
-    /// Runs it, and shows what it says only if it fails.
+    /// Runs a command, and shows its output only if it fails.
     fn run(&self, arguments: &[&str]) -> anyhow::Result<()> {
         let output = self.command(arguments).output()?;
         let (told, words) =

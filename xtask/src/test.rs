@@ -9,7 +9,7 @@ use crate::{
     chain, conformance, dependencies, documents, image, page, runner, samples, template, terraform, workflows,
 };
 
-/// Runs all steps, or those that are named.
+/// Runs all steps, or the named ones.
 pub(crate) fn run(root: &Path, only: Vec<String>) -> ExitCode {
     let mut steps = Steps::only(only);
     check_sources(root, &mut steps);
@@ -26,7 +26,7 @@ pub(crate) fn run(root: &Path, only: Vec<String>) -> ExitCode {
     steps.end()
 }
 
-/// Runs the steps that need less than a minute on a tree that is built.
+/// Runs the steps that take less than a minute if everything is built.
 pub(crate) fn check(root: &Path) -> ExitCode {
     let mut steps = Steps::default();
     check_sources(root, &mut steps);
@@ -34,11 +34,11 @@ pub(crate) fn check(root: &Path) -> ExitCode {
     steps.end()
 }
 
-/// Their tests take a few seconds.
+/// The crates whose tests take a few seconds.
 const FAST_CRATES: [&str; 8] =
     ["-p", "ecsrunner-core", "-p", "ecsrunner-engine", "-p", "ecsrunner-github", "-p", "xtask"];
 
-/// What needs no test to run.
+/// Runs the checks that run no tests.
 fn check_sources(root: &Path, steps: &mut Steps) {
     steps.run("formatting", || run_cargo(root, &["fmt", "--all", "--check"]));
     steps.run("lints", || {
@@ -53,7 +53,7 @@ fn run_tests(root: &Path, packages: &[&str]) -> anyhow::Result<Done> {
         let options = ["--no-fail-fast", "--status-level", "slow"];
         run_cargo(root, &[&["nextest", "run"], packages, &options].concat())
     } else {
-        say("cargo-nextest is not installed: cargo's own test runner takes its place");
+        say("cargo-nextest is not installed, so `cargo test` runs the tests");
         run_cargo(root, &[&["test", "--quiet"], packages].concat())
     }
 }

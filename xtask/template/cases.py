@@ -1,7 +1,7 @@
-"""Webhooks to render: GitHub's own samples, and what somebody else may send.
+"""Webhooks to render: GitHub's own samples, and hostile or malformed requests.
 
-The same ones each time. Nothing here judges what is rendered: that is for the
-engine's code, in `crates/core/tests/template.rs`.
+The cases are the same in each run. The rendered text is not checked here but by
+the engine's code, in `crates/core/tests/template.rs`.
 """
 
 import hashlib
@@ -16,7 +16,7 @@ DELIVERY = "X-GitHub-Delivery"
 SIGNATURE = "X-Hub-Signature-256"
 CONTENT_TYPE = "Content-Type"
 
-# What could end a string, a reference, a directive or a document.
+# Text that could end a string, a reference, a directive or a document.
 FRAGMENTS = [
     '"', "'", "\\", '\\"', '\\\\"', "\\u0022", '""', "','", '","x":"', 'queued","x":"', 'queued\\",\\"x\\":\\"',
     '"}]}', '\\"}"}]}', '"}]}\n{"Entries":[]}', "</script>", "%22", "&quot;", "+/=", "=" * 4, "`", "{", "}", "[", "]",
@@ -33,7 +33,7 @@ FRAGMENTS = [
 
 BODY = b'{"action":"queued","workflow_job":{"id":1,"run_id":2},"repository":{"full_name":"acme/app"}}'
 
-# Bodies that are odd as a whole.
+# Unusual bodies.
 BODIES = {
     "empty": b"",
     "blank": b" \r\n\t",
@@ -87,7 +87,7 @@ BODIES = {
 
 @dataclass
 class Case:
-    """A request, and whether the signature that it carries is GitHub's."""
+    """A request, and whether its signature is GitHub's."""
 
     name: str
     headers: dict
@@ -96,7 +96,7 @@ class Case:
     query: dict = field(default_factory=dict)
 
     def __post_init__(self):
-        # Over these, API Gateway has no raw body to give: see the template.
+        # For these, API Gateway cannot pass on the raw body: see the template.
         self.signed = self.signed and bool(self.body) and is_text(self.body)
 
 
@@ -137,7 +137,7 @@ def of_fragments():
 
 
 def of_headers():
-    """Headers that are missing, wrong, spelled otherwise or not headers at all."""
+    """Headers that are missing, wrong, spelled differently or not headers."""
     headers = signed_headers("workflow_job", BODY)
     for header in (EVENT, DELIVERY, SIGNATURE, CONTENT_TYPE):
         rest = {name: value for name, value in headers.items() if name != header}
@@ -161,7 +161,7 @@ def of_headers():
 
 
 def signed_headers(event, body):
-    """Those that GitHub sends, spelled as it spells them."""
+    """The headers that GitHub sends, with its spelling."""
     return {
         "Accept": "*/*",
         CONTENT_TYPE: "application/json",

@@ -1,9 +1,9 @@
 """Renders the shipped templates as API Gateway (REST) would.
 
-Only what the templates use is here: `$input`, `$util.base64Encode`,
-`$stageVariables` and `$context.responseOverride`. What AWS is said to do is
-from its developer guide, "Variables for data transformations", and from the
-tests that LocalStack validates against AWS.
+It has only what the templates use: `$input`, `$util.base64Encode`,
+`$stageVariables` and `$context.responseOverride`. The behaviour is that of
+AWS's developer guide, "Variables for data transformations", and of the tests
+that LocalStack validates against AWS.
 """
 
 import base64
@@ -16,26 +16,26 @@ TEMPLATES = Path(__file__).resolve().parents[2] / "terraform/modules/webhook"
 
 
 class Input:
-    """`$input`. A body that is not UTF-8 has U+FFFD in it, and an empty one is `{}`."""
+    """`$input`. Invalid UTF-8 in a body becomes U+FFFD, and an empty body becomes `{}`."""
 
     def __init__(self, body, headers, query):
         self.body = body.decode("utf-8", errors="replace") or "{}"
         self._params = {"path": {}, "querystring": query, "header": headers}
 
     def params(self, name=None):
-        """All of them, or the first of this name in path, query and header."""
+        """All parameters, or the first of this name in path, query and header."""
         if name is None:
             return self._params
         return next((found[name] for found in self._params.values() if name in found), "")
 
     def path(self, path):
-        """A value of the body, or nothing.
+        """A value of the body, or None.
 
-        AWS may as well fail where the body is not JSON; finding nothing is the
-        case that leaves a rendered template to check.
+        AWS may also fail if the body is not JSON. None is the case in which
+        there is a rendered template to check.
         """
         if not path.startswith("$."):
-            raise ValueError(f"no JSON path that is known here: {path}")
+            raise ValueError(f"unsupported JSON path: {path}")
         try:
             value = json.loads(self.body)
         except (ValueError, RecursionError):
@@ -49,12 +49,12 @@ class Util:
     """`$util`."""
 
     def base64Encode(self, text):
-        # A lone surrogate, from an escape in JSON, is a `?` to Java.
+        # Java encodes a lone surrogate, from an escape in JSON, as `?`.
         return base64.b64encode(text.encode("utf-8", errors="replace")).decode("ascii")
 
 
 class Gateway:
-    """The webhook's method with its three templates and the stage's variables."""
+    """The webhook's method with its three templates and the stage variables."""
 
     def __init__(self, bus):
         self._variables = {"bus": bus}
@@ -63,7 +63,7 @@ class Gateway:
         self._failed = load("put_events_failed.vtl")
 
     def request(self, headers, body, query=None):
-        """What is sent to PutEvents. Names of headers count as they are spelled."""
+        """The request to PutEvents. Header names are case-sensitive."""
         rendered, _ = self._render(self._request, Input(body, headers, query or {}))
         return rendered
 

@@ -1,4 +1,4 @@
-"""Renders the request template with every case: one JSON line for each.
+"""Renders the request template with every case, one JSON line per case.
 
     render.py SAMPLES OUT
 
@@ -13,7 +13,7 @@ from pathlib import Path
 from cases import all_cases
 from gateway import Gateway
 
-# `crates/core/tests/template.rs` expects it.
+# `crates/core/tests/template.rs` expects this name.
 BUS = "ecsrunner-template"
 
 

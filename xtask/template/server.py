@@ -1,4 +1,4 @@
-"""Stands in API Gateway's place: POST /webhook becomes a PutEvents request.
+"""A stand-in for API Gateway: turns POST /webhook into a PutEvents request.
 
     server.py --endpoint URL --bus NAME [--port N]
 
@@ -19,8 +19,8 @@ from gateway import Gateway  # noqa: E402
 MAX_BODY_BYTES = 10 * 1024 * 1024
 TIMEOUT_SECS = 29
 
-# The templates look headers up as GitHub spells them; HTTP libraries in GitHub's
-# place may send them in lower case.
+# The templates look up headers by GitHub's spelling. HTTP clients that stand in
+# for GitHub may send them in lower case.
 SPELLED = {
     name.lower(): name
     for name in ("Content-Type", "X-GitHub-Event", "X-GitHub-Delivery", "X-Hub-Signature-256")
@@ -36,7 +36,7 @@ PUT_EVENTS = {
 
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-    # One segment for an answer, and none held back.
+    # Sends an answer as one segment, without delay.
     wbufsize = -1
     disable_nagle_algorithm = True
 
@@ -56,7 +56,7 @@ class Handler(BaseHTTPRequestHandler):
             return 403, '{"message":"Missing Authentication Token"}'
         if len(body) > MAX_BODY_BYTES:
             return 413, '{"message":"Request Too Long"}'
-        # There is one template, and `passthrough_behavior = NEVER`.
+        # There is a single template, and `passthrough_behavior = NEVER`.
         if self.headers.get("Content-Type", "application/json").split(";")[0].strip() != "application/json":
             return 415, '{"message":"Unsupported Media Type"}'
         headers = {SPELLED.get(name.lower(), name): value for name, value in self.headers.items()}
@@ -64,7 +64,7 @@ class Handler(BaseHTTPRequestHandler):
         try:
             return gateway.response(*self.server.put_events(gateway.request(headers, body)))
         except OSError as error:
-            self.log_message("PutEvents is out of reach: %s", error)
+            self.log_message("PutEvents cannot be reached: %s", error)
             return 504, '{"message":"Endpoint request timed out"}'
 
     def log_message(self, format, *args):
@@ -91,8 +91,8 @@ class Server(ThreadingHTTPServer):
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--endpoint", required=True, help="URL of PutEvents")
-    parser.add_argument("--bus", required=True, help="the stage's variable `bus`")
-    parser.add_argument("--port", type=int, default=0, help="0 takes a free one")
+    parser.add_argument("--bus", required=True, help="the stage variable `bus`")
+    parser.add_argument("--port", type=int, default=0, help="0 selects a free port")
     given = parser.parse_args()
     server = Server(given.port, given.bus, given.endpoint)
     print(f"listening on http://127.0.0.1:{server.server_port}", flush=True)

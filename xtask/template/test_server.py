@@ -1,6 +1,6 @@
-"""The server in API Gateway's place, before a PutEvents that answers as told.
+"""Tests the stand-in for API Gateway with a PutEvents whose answers the test sets.
 
-What it answers is made by the shipped response templates.
+The shipped response templates render the server's answers.
 """
 
 import base64
@@ -23,7 +23,7 @@ TOO_LARGE = (400, '{"__type":"ValidationException","message":"Total size of the 
 
 
 class PutEvents(BaseHTTPRequestHandler):
-    """Answers what the server's `answer` says and keeps what it was asked."""
+    """Sends the server's `answer` and stores the request."""
 
     def do_POST(self):
         body = self.rfile.read(int(self.headers["Content-Length"]))
@@ -74,7 +74,7 @@ class ServerTest(unittest.TestCase):
         return answer.status, json.loads(answer.read())
 
     def answered(self, status, text):
-        """What the sender sees when PutEvents answers this."""
+        """The sender's answer when PutEvents gives this answer."""
         self.events.answer = (status, text)
         seen = self.post()
         self.assertEqual(len(self.events.asked), 1)
@@ -83,7 +83,7 @@ class ServerTest(unittest.TestCase):
     def assert_failed(self, seen):
         status, answer = seen
         self.assertEqual((status, answer["outcome"]), (502, "failed"))
-        # Nothing of what PutEvents said gets out.
+        # The answer contains nothing of PutEvents' own message.
         self.assertNotRegex(json.dumps(answer), "arn:|Exception|Entries|ErrorCode")
 
     def test_an_event_that_was_taken_is_a_200(self):

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""No resource of the version before loses its address: Terraform would delete it and create another one.
+"""Checks that no resource of the previous version loses its address, since Terraform would delete and recreate it.
 
     addresses.py                    compares with fixtures/previous/terraform.json
     addresses.py FILE CHECKOUT      writes the addresses of a checkout to FILE
 
-A resource that has another address now needs a `moved` block, one that is gone on purpose a `removed` block. The
-addresses are those of the examples, planned by their own tests, so that no account is needed.
+A resource with a new address needs a `moved` block, and a resource that was removed on purpose needs a `removed` block.
+The addresses are those of the examples, planned by their own tests, so that no account is needed.
 """
 
 import json
@@ -54,7 +54,7 @@ def addresses(messages: list[str]) -> list[str]:
     read = [json.loads(message) for message in messages]
     plans = [message["test_plan"] for message in read if message["type"] == "test_plan"]
     if len(plans) != 1:
-        raise plan.Unreadable(f"the example's tests made {len(plans)} plans, one is expected")
+        raise plan.Unreadable(f"the example's tests made {len(plans)} plans: one is expected")
     return sorted(change["address"] for change in plans[0]["resource_changes"] if change["mode"] == "managed")
 
 
@@ -68,7 +68,7 @@ def blocks(text: str) -> list[tuple[str, str | None]]:
 
 
 def written(terraform: pathlib.Path) -> dict[str, list[tuple[str, str | None]]]:
-    """The blocks of the root by "", those of each module by its name."""
+    """The blocks by module name, those of the root by ""."""
     found = {}
     for file in sorted(terraform.glob("*.tf")) + sorted(terraform.glob("modules/*/*.tf")):
         module = "" if file.parent == terraform else file.parent.name
@@ -77,7 +77,7 @@ def written(terraform: pathlib.Path) -> dict[str, list[tuple[str, str | None]]]:
 
 
 def step(address: str, moves: dict[str, list[tuple[str, str | None]]]) -> tuple[bool, str | None]:
-    """Whether a block is about that address, and where it leads."""
+    """Whether a block applies to that address, and the resulting address."""
     for module, pairs in moves.items():
         inside = re.fullmatch(rf"(module\.{module}(?:\[[^\]]*\])?\.)(.*)", address) if module else None
         if module and not inside:
@@ -98,7 +98,7 @@ def check(before: dict, now: dict, moves: dict) -> list[str]:
                 visited.add(place)
                 _, place = step(place, moves)
             if place is not None and place not in now[example]:
-                mistakes.append(f"{example}: `{address}` has no address now: a `moved` or `removed` block is expected")
+                mistakes.append(f"{example}: `{address}` no longer exists: a `moved` or `removed` block is expected")
     return mistakes
 
 
@@ -116,7 +116,7 @@ def main() -> None:
         print(f"error: {mistake}", file=sys.stderr)
     if mistakes:
         sys.exit(1)
-    print(f"{sum(map(len, before.values()))} addresses of the version before are kept or moved")
+    print(f"{sum(map(len, before.values()))} addresses of the previous version are kept or moved")
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Dashboard and alarms read metrics that are emitted, and every one that is emitted is shown.
+"""Checks that the dashboard and alarms read only emitted metrics, and that the dashboard shows all of them.
 
     metrics.py [PLAN.json]        a plan of terraform/modules/observe by default
 
-docs/metrics.md is the list: the engine's own test holds it to the code. Names and dimensions are taken from the planned
-values, so what is checked is what CloudWatch would get.
+docs/metrics.md has the list of metrics, which the engine's own test compares with the code. Names and dimensions are
+those of the planned values, which CloudWatch would get.
 """
 
 import json
@@ -45,7 +45,7 @@ def of_dashboards(terraform: dict) -> list[tuple[str, dict]]:
     found = []
     for dashboard in plan.planned(terraform, "aws_cloudwatch_dashboard"):
         if "dashboard_body" not in dashboard:
-            raise plan.Unreadable("the dashboard's body is not known when it is planned: something in it comes from AWS")
+            raise plan.Unreadable("the dashboard's body is not known at plan time: something in it comes from AWS")
         for widget in json.loads(dashboard["dashboard_body"])["widgets"]:
             for line in widget["properties"].get("metrics", []):
                 words = [word for word in line if isinstance(word, str)]
@@ -58,16 +58,16 @@ def check(terraform: dict, text: str) -> tuple[list[str], str]:
     emitted, alarming = documented(text), woken_for(text)
     alarms, shown = of_alarms(terraform), of_dashboards(terraform)
     if not alarms or not shown:
-        raise plan.Unreadable(f"the plan has {len(alarms)} alarms on and {len(shown)} graphs of metrics of `{NAMESPACE}`")
+        raise plan.Unreadable(f"the plan has {len(alarms)} alarms and {len(shown)} graphs for metrics of `{NAMESPACE}`: at least one of each is expected")
     mistakes = []
     for where, used in (("an alarm", alarms), ("the dashboard", shown)):
         for name, dimensions in used:
             if name not in emitted:
-                mistakes.append(f"{where} reads `{name}`, which docs/metrics.md does not have")
+                mistakes.append(f"{where} reads `{name}`, which is not in docs/metrics.md")
             if list(dimensions) != [DIMENSION]:
-                mistakes.append(f"{where} reads `{name}` by {sorted(dimensions) or 'no dimension'}: `{DIMENSION}` alone is expected")
-    mistakes += [f"`{name}` is emitted, and not on the dashboard" for name in sorted(emitted - {name for name, _ in shown})]
-    mistakes += [f"`{name}` is to wake somebody, and has no alarm" for name in sorted(alarming - {name for name, _ in alarms})]
+                mistakes.append(f"{where} reads `{name}` by {sorted(dimensions) or 'no dimension'}: only `{DIMENSION}` is expected")
+    mistakes += [f"`{name}` is emitted, but not on the dashboard" for name in sorted(emitted - {name for name, _ in shown})]
+    mistakes += [f"`{name}` should have an alarm, but has none" for name in sorted(alarming - {name for name, _ in alarms})]
     return mistakes, f"{len(emitted)} metrics are documented; the dashboard shows all, {len({name for name, _ in alarms})} have an alarm"
 
 

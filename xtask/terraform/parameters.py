@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The parameters of Systems Manager as terraform/modules/parameters would write them, for the code that reads them.
+"""Extracts the parameters that terraform/modules/parameters would write, for the test of the code that reads them.
 
     parameters.py FILE [PLAN.json]    writes {name: value} to FILE; crates/aws/tests/planned.rs reads it
 """
@@ -18,7 +18,7 @@ def values(terraform: dict) -> dict[str, str]:
     for parameter in plan.planned(terraform, "aws_ssm_parameter"):
         value = parameter.get("insecure_value") or parameter.get("value")
         if value is None:
-            raise plan.Unreadable(f"the value of {parameter['name']} is not known when it is planned")
+            raise plan.Unreadable(f"the value of {parameter['name']} is not known at plan time")
         found[parameter["name"]] = value
     return found
 
@@ -29,6 +29,6 @@ if __name__ == "__main__":
     def write(terraform: dict) -> tuple[list[str], str]:
         written = values(terraform)
         file.write_text(json.dumps(written))
-        return [], f"{len(written)} parameters are planned"
+        return [], f"{len(written)} parameters planned"
 
     plan.report(MODULE, write)

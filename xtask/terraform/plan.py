@@ -1,7 +1,7 @@
-"""A plan of Terraform's as JSON: read from a file, or made of one of our modules, with inputs that lie beside this file.
+"""A Terraform plan as JSON: read from a file, or created from one of the modules with the inputs in this directory.
 
-Nothing stays behind in the module's directory. Where no registry can be reached, TF_CLI_CONFIG_FILE says where the
-provider is; with the real provider a plan needs credentials of AWS's.
+No file is left in the module's directory. If no registry can be reached, TF_CLI_CONFIG_FILE tells Terraform where the
+provider is. With the real provider a plan needs AWS credentials.
 """
 
 import json
@@ -16,7 +16,7 @@ LOCK = ".terraform.lock.hcl"
 
 
 class Unreadable(Exception):
-    """There is no plan, or it does not say what is asked."""
+    """There is no plan, or it lacks the needed information."""
 
 
 def made_of(module: str) -> dict:
@@ -46,11 +46,11 @@ def made_of(module: str) -> dict:
 
 
 def configuration(plan: dict, module: str) -> dict:
-    """How the module is written: the plan's own, or the one that is called by that name wherever in the tree."""
+    """The module's configuration: the root module, or the module of that name anywhere in the tree."""
     root = plan["configuration"]["root_module"]
     found = list(_calls(root, module))
     if len(found) > 1:
-        raise Unreadable(f"the plan calls a module `{module}` {len(found)} times, once is expected")
+        raise Unreadable(f"the plan calls a module `{module}` {len(found)} times: once is expected")
     return found[0] if found else root
 
 
@@ -62,7 +62,7 @@ def _calls(module: dict, wanted: str):
 
 
 def planned(plan: dict, kind: str) -> list[dict]:
-    """The values of every resource of that type, as far as they are known."""
+    """The known values of every resource of that type."""
     return [resource["values"] for resource in _resources(plan["planned_values"]["root_module"]) if resource["type"] == kind]
 
 
@@ -73,8 +73,8 @@ def _resources(module: dict):
 
 
 def report(module: str, check) -> None:
-    """Runs a check on the plan in the file that the command line names, or on one of the module, and ends the process
-    with what it came to."""
+    """Runs a check on the plan file named on the command line, or on a new plan of the module. Prints the result and
+    exits with 1 after a mistake."""
     try:
         if len(sys.argv) > 1:
             terraform = json.loads(pathlib.Path(sys.argv[1]).read_text())

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""The tables of inputs and outputs in terraform/README.md are the root's, in the same order, and say what is required.
+"""Checks the tables of terraform/README.md against the root: inputs and outputs in the same order, and required inputs.
 
-The costs are added up again, too.
+It also adds up the costs.
 """
 
 import re
@@ -35,12 +35,12 @@ def check(readme: str, variables: str, outputs: str) -> list[str]:
     costs = [row[-1] for row in rows(readme, "What an idle month costs")]
     total, together = sum(round(100 * float(cost)) for cost in costs[:-1]), round(100 * float(costs[-1].strip("*")))
     if total != together:
-        mistakes.append(f"README.md: the costs are {total / 100:.2f} together, and the table says {together / 100:.2f}")
+        mistakes.append(f"README.md: the costs add up to {total / 100:.2f}, but the table has {together / 100:.2f}")
     return mistakes
 
 
 def compared(what: str, code: list[str], document: list[str]) -> list[str]:
-    return [] if code == document else [f"README.md: the {what} are {document}, and the code has {code}"]
+    return [] if code == document else [f"README.md: the {what} are {document}, but the code has {code}"]
 
 
 if __name__ == "__main__":
@@ -49,4 +49,4 @@ if __name__ == "__main__":
         print(f"error: {mistake}", file=sys.stderr)
     if found:
         sys.exit(1)
-    print("the README's tables are the code's")
+    print("the README's tables match the code")

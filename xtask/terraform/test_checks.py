@@ -1,4 +1,4 @@
-"""The two checks fail where they have to: `python3 -m unittest discover xtask/terraform`."""
+"""Tests that the checks find mistakes: `python3 -m unittest discover xtask/terraform`."""
 
 import json
 import pathlib
@@ -49,23 +49,23 @@ class Actions(unittest.TestCase):
         self.assertEqual(self.mistakes("ecs:RunTask", "iam:PassRole"), [])
 
     def test_a_call_that_is_not_granted(self):
-        self.assertEqual(self.mistakes("iam:PassRole"), ["ecs:RunTask is called, and not granted: add it to iam.tf"])
+        self.assertEqual(self.mistakes("iam:PassRole"), ["ecs:RunTask is called, but not granted: add it to iam.tf"])
 
     def test_a_grant_that_nobody_calls(self):
         self.assertEqual(
             self.mistakes("ecs:RunTask", "iam:PassRole", "ecs:StopTask"),
-            ["ecs:StopTask is granted to `functions`, and neither called nor listed in granted.md"],
+            ["ecs:StopTask is granted to `functions`, but neither called nor listed in granted.md"],
         )
 
     def test_a_reason_for_nothing(self):
-        self.assertEqual(self.mistakes("ecs:RunTask"), ["iam:PassRole is listed in granted.md for `functions`, and not granted"])
+        self.assertEqual(self.mistakes("ecs:RunTask"), ["iam:PassRole is listed in granted.md for `functions`, but not granted"])
 
     def test_a_reason_for_what_is_called(self):
         needless = self.mistakes("ecs:RunTask", "iam:PassRole", listed={("functions", "ecs:RunTask"), *self.listed})
-        self.assertEqual(needless, ["ecs:RunTask is listed in granted.md, and called by the tests: it needs no reason"])
+        self.assertEqual(needless, ["ecs:RunTask is listed in granted.md, but called by the tests: remove it from granted.md"])
 
     def test_a_star_is_never_right(self):
-        self.assertIn("ecs:* is granted to `functions`: each action is to be named", self.mistakes("ecs:RunTask", "iam:PassRole", "ecs:*"))
+        self.assertIn("ecs:* is granted to `functions`: name each action without `*`", self.mistakes("ecs:RunTask", "iam:PassRole", "ecs:*"))
 
     def test_a_transaction_asks_for_its_writes_and_checks(self):
         missing = self.mistakes("dynamodb:PutItem", called={actions.TRANSACTION, "dynamodb:PutItem"}, listed=set())
@@ -114,8 +114,8 @@ class Metrics(unittest.TestCase):
     def test_a_name_that_is_not_documented(self):
         mistakes = self.mistakes([("JobsStuck", self.own), ("JobStuck", self.own)], [("JobsStuck", self.own), ("Cost", self.own), ("Costs", self.own)])
         self.assertEqual(mistakes, [
-            "an alarm reads `JobStuck`, which docs/metrics.md does not have",
-            "the dashboard reads `Costs`, which docs/metrics.md does not have",
+            "an alarm reads `JobStuck`, which is not in docs/metrics.md",
+            "the dashboard reads `Costs`, which is not in docs/metrics.md",
         ])
 
     def test_another_dimension(self):
@@ -124,7 +124,7 @@ class Metrics(unittest.TestCase):
 
     def test_what_nobody_sees_or_hears_of(self):
         mistakes = self.mistakes([("Cost", self.own)], [("JobsStuck", self.own)])
-        self.assertEqual(mistakes, ["`Cost` is emitted, and not on the dashboard", "`JobsStuck` is to wake somebody, and has no alarm"])
+        self.assertEqual(mistakes, ["`Cost` is emitted, but not on the dashboard", "`JobsStuck` should have an alarm, but has none"])
 
     def test_what_cannot_be_read_is_no_pass(self):
         with self.assertRaises(plan.Unreadable):
@@ -188,7 +188,7 @@ class Addresses(unittest.TestCase):
     def test_what_is_gone_is_named(self):
         self.assertEqual(
             self.mistakes("aws_a.x"),
-            ['minimal: `module.image["default"].aws_b.y["key"]` has no address now: a `moved` or `removed` block is expected'],
+            ['minimal: `module.image["default"].aws_b.y["key"]` no longer exists: a `moved` or `removed` block is expected'],
         )
 
     def test_blocks_of_the_root_and_of_a_module_move_and_remove(self):

@@ -1,4 +1,4 @@
-# The example as it stands is planned.
+# Plans the example unchanged.
 #
 #     terraform test -test-directory=examples/complete -var-file=examples/complete/terraform.tfvars
 
@@ -28,14 +28,14 @@ run "the_complete_example_is_planned" {
 
   assert {
     condition     = local.architectures == { default = tolist(["arm64", "x64"]), android = tolist(["x64"]) }
-    error_message = "Each image is there for the architectures of the classes that use it."
+    error_message = "Each image has the architectures of the classes that use it."
   }
   assert {
     condition     = output.log_groups.control_plane == "/aws/lambda/ecsrunner-acme-ci-control-plane"
-    error_message = "Everything is called by the deployment's name."
+    error_message = "Names contain the deployment's name."
   }
   assert {
     condition     = length(output.dead_letters) == 2
-    error_message = "Both queues of dead letters are told."
+    error_message = "Both dead-letter queues are outputs."
   }
 }

@@ -1,5 +1,5 @@
-# Most of what can be asked for: an organization's runner group, classes on arm64 and Spot, a second image, a network
-# and a key of one's own, webhooks from GitHub's addresses alone, an archive of them, and people who hear of alarms.
+# Most options: an organization's runner group, classes on arm64 and Spot, a second image, an existing network and key,
+# webhooks only from GitHub's addresses, an archive of webhooks, and recipients of alarms.
 
 deployment           = "acme-ci"
 region               = "eu-west-1"
@@ -32,14 +32,15 @@ runner_images = {
   android = { uri = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/android-runner:2026-11" }
 }
 
-# Subnets with a route to the internet by a NAT.
+# Subnets with a route to the internet through a NAT.
 network = {
   vpc_id     = "vpc-0123456789abcdef0"
   subnet_ids = ["subnet-0123456789abcdef0", "subnet-0fedcba9876543210"]
 }
 
 webhook = {
-  # The list `hooks` of https://api.github.com/meta, as of November 2026: look it up, and again when GitHub changes it.
+  # The list `hooks` of https://api.github.com/meta, as of November 2026. Use the current list, and update it when GitHub
+  # changes it.
   source_cidrs     = ["192.30.252.0/22", "185.199.108.0/22", "140.82.112.0/20", "143.55.64.0/20", "2a0a:a440::/29", "2606:50c0::/32"]
   throttle         = { rate = 100, burst = 2000 }
   archive_days     = 14
@@ -67,6 +68,6 @@ observe = {
 
 storage = {
   secret_recovery_window_days = 30
-  # Its policy lets CloudWatch Logs use it for the log group /ecsrunner/acme-ci/runners.
+  # The key's policy allows CloudWatch Logs to use it for the log group /ecsrunner/acme-ci/runners.
   kms_key = { arn = "arn:aws:kms:eu-west-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab" }
 }

@@ -1,4 +1,4 @@
-# The example as it stands is planned, with another file in the archive's place: nobody unpacks it.
+# Plans the example with another file as the archive, since it is not unpacked.
 #
 #     terraform test -test-directory=examples/minimal -var-file=examples/minimal/terraform.tfvars
 
@@ -36,10 +36,10 @@ run "the_minimal_example_is_planned" {
   }
   assert {
     condition     = length(output.alarms.names) == 15
-    error_message = "Every alarm is there, the image's age among them: the image is built here."
+    error_message = "There are 15 alarms, including the image's age, since the image is built here."
   }
   assert {
     condition     = output.log_groups.runners == "/ecsrunner/ci/runners"
-    error_message = "Everything is called by the deployment's name."
+    error_message = "Names contain the deployment's name."
   }
 }

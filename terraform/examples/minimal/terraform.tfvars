@@ -1,5 +1,5 @@
-# The least that a deployment needs: a name, a Region, whose jobs may run, and the control plane's archive. Runners are
-# of three classes, on x64; their image is built by Docker on the machine that applies.
+# The minimum for a deployment: a name, a Region, allowed repositories, and the control plane's archive. It has the three
+# default classes, on x64. Docker builds their image on the machine that runs Terraform.
 #
 #     cargo xtask package aarch64-unknown-linux-gnu
 #     terraform -chdir=terraform init
@@ -9,7 +9,7 @@ deployment           = "ci"
 region               = "eu-west-1"
 allowed_repositories = ["acme/app"]
 
-# Paths are relative to the directory of Terraform's root, which `-chdir` makes the working directory.
+# Paths are relative to Terraform's root directory, which `-chdir` makes the working directory.
 control_plane = {
   package = { filename = "../dist/control-plane-arm64.zip" }
 }

@@ -1,9 +1,9 @@
 # What invokes the functions: two rules, a queue and a schedule.
 
 locals {
-  # `webhooks`: all of them, not only those of jobs, so that a wrong signature is counted whatever it claims to be.
-  # `tasks`: AWS puts ECS's events onto the default bus alone. An interruption of Spot capacity comes as one of these
-  # too, while the task is still RUNNING.
+  # `webhooks`: all webhooks, not only those of jobs, so that each wrong signature is counted.
+  # `tasks`: AWS puts ECS events onto the default bus only. A Spot interruption also arrives as one of these events,
+  # while the task is still RUNNING.
   rules = {
     webhooks = {
       bus         = var.bus.name
@@ -42,7 +42,7 @@ resource "aws_cloudwatch_event_target" "control_plane" {
   target_id      = "control-plane"
   arn            = aws_lambda_function.functions["control_plane"].arn
 
-  # The most that EventBridge offers: an event that is a day late is still a fact, and is checked with GitHub first.
+  # EventBridge's maximum. An event that is a day late is still useful, since it is checked with GitHub first.
   retry_policy {
     maximum_event_age_in_seconds = 86400
     maximum_retry_attempts       = 185
@@ -52,7 +52,7 @@ resource "aws_cloudwatch_event_target" "control_plane" {
     arn = aws_sqs_queue.events_dead.arn
   }
 
-  # Before the rule may invoke, or write to the queue, there is no sense in matching.
+  # The rule must not match events before it may invoke the function and write to the queue.
   depends_on = [aws_lambda_permission.rules, aws_sqs_queue_policy.events_dead]
 }
 
@@ -63,7 +63,7 @@ resource "aws_lambda_permission" "rules" {
   action        = "lambda:InvokeFunction"
   function_name = aws_lambda_function.functions["control_plane"].function_name
   principal     = "events.amazonaws.com"
-  # It names the account too: one condition that EventBridge is known to meet is enough.
+  # The ARN includes the account, so this one condition, which EventBridge is known to meet, is enough.
   source_arn = each.value.arn
 }
 
@@ -73,22 +73,22 @@ resource "aws_lambda_event_source_mapping" "kicks" {
   batch_size              = 10
   function_response_types = ["ReportBatchItemFailures"]
 
-  # One dispatcher works at a time; the least that Lambda offers is enough.
+  # One dispatcher works at a time, so Lambda's minimum is enough.
   scaling_config {
     maximum_concurrency = 2
   }
 
-  # Lambda tries whether the role may read the queue.
+  # Lambda checks that the role may read the queue.
   depends_on = [aws_iam_role_policy.functions]
 }
 
-# A group of its own, since a role's trust can name a group of schedules and no single one.
+# A group of its own, since a role's trust policy can name a schedule group but not a single schedule.
 resource "aws_scheduler_schedule_group" "sweep" {
   name = local.name
 }
 
 resource "aws_scheduler_schedule" "sweep" {
-  #checkov:skip=CKV_AWS_297:the schedule's input is the word sweep, there is nothing to encrypt
+  #checkov:skip=CKV_AWS_297:the schedule's input is the word sweep, which needs no encryption
   name                = "${local.name}-sweep"
   description         = "The minute is over."
   group_name          = aws_scheduler_schedule_group.sweep.name
@@ -103,7 +103,7 @@ resource "aws_scheduler_schedule" "sweep" {
     role_arn = aws_iam_role.scheduler.arn
     input    = jsonencode({ sweep = {} })
 
-    # The next minute's sweep does the same. What cannot be handed to Lambda at all says why in the queue.
+    # The next minute's sweep does the same work. If Lambda cannot be invoked at all, the queue records why.
     retry_policy {
       maximum_event_age_in_seconds = 60
       maximum_retry_attempts       = 0

@@ -1,5 +1,5 @@
-# What those may do that call the control plane: the scheduler invokes the sweeper, EventBridge writes dead letters, and
-# nobody reaches a queue without TLS.
+# Permissions of the control plane's callers: the scheduler invokes the sweeper, and EventBridge writes dead letters.
+# The queues can only be used over TLS.
 
 data "aws_iam_policy_document" "scheduler_trust" {
   statement {
@@ -17,7 +17,7 @@ data "aws_iam_policy_document" "scheduler_trust" {
       values   = [data.aws_caller_identity.current.account_id]
     }
 
-    # The group and not the schedule: AWS names no more than that.
+    # The group and not the schedule: AWS passes only the group.
     condition {
       test     = "ArnEquals"
       variable = "aws:SourceArn"
@@ -63,7 +63,7 @@ data "aws_iam_policy_document" "events_dead" {
       identifiers = ["events.amazonaws.com"]
     }
 
-    # These name the account too: one condition that EventBridge is known to meet is enough.
+    # The ARNs include the account, so this one condition, which EventBridge is known to meet, is enough.
     condition {
       test     = "ArnEquals"
       variable = "aws:SourceArn"
@@ -77,7 +77,7 @@ data "aws_iam_policy_document" "events_dead" {
     actions   = ["sqs:*"]
     resources = [aws_sqs_queue.events_dead.arn]
 
-    # `*`: a refusal is for everybody.
+    # `*`: the denial applies to every principal.
     principals {
       type        = "*"
       identifiers = ["*"]
@@ -103,7 +103,7 @@ data "aws_iam_policy_document" "kicks" {
     actions   = ["sqs:*"]
     resources = [each.value]
 
-    # `*`: a refusal is for everybody.
+    # `*`: the denial applies to every principal.
     principals {
       type        = "*"
       identifiers = ["*"]

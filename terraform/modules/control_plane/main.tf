@@ -1,9 +1,9 @@
-# The control plane: one program, as two functions.
+# The control plane: one program, deployed as two functions.
 #
-# `control-plane` hears of webhooks, of tasks' changes and of kicks, and does what they ask for. `sweeper` is the same
-# code, invoked each minute to repair what events missed; it is a function of its own so that its invocations can be
-# counted, and so that a sweep is neither retried nor waited for. Who invokes them stands in events.tf, what they may do
-# in iam.tf. Neither holds a secret: both are read from Secrets Manager when they are needed.
+# `control-plane` receives webhooks, task events and kicks, and acts on them. `sweeper` is the same code, invoked each
+# minute to repair what events missed. It is a separate function so that its invocations can be counted, and so that a
+# sweep is not retried and nothing waits for it. events.tf has what invokes them, iam.tf their permissions. Neither
+# holds a secret: they read secrets from Secrets Manager when needed.
 
 data "aws_caller_identity" "current" {}
 data "aws_partition" "current" {}
@@ -23,8 +23,8 @@ locals {
 }
 
 resource "aws_cloudwatch_log_group" "functions" {
-  #checkov:skip=CKV_AWS_158:encrypted with a key of AWS's; no secret, token or configuration of a runner is ever logged
-  #checkov:skip=CKV_AWS_338:how long logs are kept is the operator's to say, a year is not the default
+  #checkov:skip=CKV_AWS_158:encrypted with AWS's own key; no secret, token or runner configuration is logged
+  #checkov:skip=CKV_AWS_338:the operator sets the retention; a year is not the default
   for_each = local.functions
 
   name              = "/aws/lambda/${each.value.name}"
@@ -32,12 +32,12 @@ resource "aws_cloudwatch_log_group" "functions" {
 }
 
 resource "aws_lambda_function" "functions" {
-  #checkov:skip=CKV_AWS_50:each invocation logs what it did with its reasons; a trace would add a library, and a charge
+  #checkov:skip=CKV_AWS_50:each invocation logs its actions with their reasons; a trace would add a library and a charge
   #checkov:skip=CKV_AWS_115:reserving concurrency is off by default, since new accounts have none to reserve
-  #checkov:skip=CKV_AWS_116:what fails goes to the function's on-failure destination, which holds more than a dead-letter queue's message
-  #checkov:skip=CKV_AWS_117:AWS's and GitHub's public APIs are all that it talks to; in a VPC it would need a NAT gateway
+  #checkov:skip=CKV_AWS_116:failed events go to the function's on-failure destination, which records more than a dead-letter queue does
+  #checkov:skip=CKV_AWS_117:it only calls public APIs of AWS and GitHub; in a VPC it would need a NAT gateway
   #checkov:skip=CKV_AWS_173:nothing in the environment is secret
-  #checkov:skip=CKV_AWS_272:the archive's hash is compared at each apply; a signing profile is the operator's to make
+  #checkov:skip=CKV_AWS_272:the archive's hash is compared at each apply; operators can add a signing profile
   for_each = local.functions
 
   function_name = each.value.name
@@ -63,7 +63,7 @@ resource "aws_lambda_function" "functions" {
   }
 
   # The function filters by ECSRUNNER_LOG itself. Lambda's own lines for each invocation would be most of an idle
-  # month's log, and tell nothing that its metrics do not.
+  # month's log, and contain nothing that its metrics do not.
   logging_config {
     log_format            = "JSON"
     log_group             = aws_cloudwatch_log_group.functions[each.key].name
@@ -71,11 +71,11 @@ resource "aws_lambda_function" "functions" {
     system_log_level      = "WARN"
   }
 
-  # Without its permissions the first invocation would fail.
+  # Without these permissions the first invocation would fail.
   depends_on = [aws_iam_role_policy.functions]
 }
 
-# What Lambda does with an event that it has taken: EventBridge's own retries end with the hand-off.
+# Retries of events that Lambda has accepted. EventBridge's own retries end when Lambda accepts an event.
 resource "aws_lambda_function_event_invoke_config" "control_plane" {
   function_name                = aws_lambda_function.functions["control_plane"].function_name
   maximum_retry_attempts       = 2
@@ -87,12 +87,12 @@ resource "aws_lambda_function_event_invoke_config" "control_plane" {
     }
   }
 
-  # Lambda tries whether the role may send there.
+  # Lambda checks that the role may send there.
   depends_on = [aws_iam_role_policy.functions]
 }
 
-# A sweep that is late or failed is worth nothing: the next one comes within the minute and does the same. So it has no
-# destination either, where it would bury the events that are worth sending again; an alarm counts its errors.
+# A late or failed sweep is not retried: the next one starts within a minute and does the same work. It has no
+# destination either, since its messages would hide the events that should be sent again. An alarm counts its errors.
 resource "aws_lambda_function_event_invoke_config" "sweeper" {
   function_name                = aws_lambda_function.functions["sweeper"].function_name
   maximum_retry_attempts       = 0

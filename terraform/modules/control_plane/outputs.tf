@@ -1,4 +1,4 @@
-# What others need of the control plane.
+# What other modules use of the control plane.
 
 output "functions" {
   description = "The two functions."
@@ -11,7 +11,7 @@ output "functions" {
 }
 
 output "queues" {
-  description = "The queue of kicks, and the two of dead letters."
+  description = "The queue of kicks, and the two dead-letter queues."
   value = {
     kicks       = { name = aws_sqs_queue.kicks.name, arn = aws_sqs_queue.kicks.arn, url = aws_sqs_queue.kicks.url }
     kicks_dead  = { name = aws_sqs_queue.kicks_dead.name, arn = aws_sqs_queue.kicks_dead.arn }
@@ -20,6 +20,6 @@ output "queues" {
 }
 
 output "log_groups" {
-  description = "The functions' log groups, by name."
+  description = "Names of the functions' log groups."
   value       = { for key, group in aws_cloudwatch_log_group.functions : key => group.name }
 }

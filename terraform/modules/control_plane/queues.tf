@@ -1,14 +1,14 @@
-# Three queues, all encrypted by SQS: kicks, by which a dispatcher that has to stop tells the next one to go on; what
-# was no kick or could not be worked off; and events that nobody could be made to take.
+# Three queues, all encrypted by SQS: kicks, with which a dispatcher that must stop asks the next one to continue;
+# messages that are not kicks or could not be processed; and events that could not be delivered or processed.
 
 resource "aws_sqs_queue" "kicks" {
   name                    = "${local.name}-kicks"
   sqs_managed_sse_enabled = true
 
-  # Six times the function's time-out, as AWS advises, so that a batch is not given out twice.
+  # Six times the function's timeout, as AWS advises, so that a batch is not delivered twice.
   visibility_timeout_seconds = 6 * var.function.timeout
 
-  # A kick asks to look at what is open; the sweep does so each minute anyway, so an old one is worth nothing.
+  # A kick requests a round. The sweep runs one each minute anyway, so an old kick is not needed.
   message_retention_seconds = 86400
 
   redrive_policy = jsonencode({
@@ -32,7 +32,7 @@ resource "aws_sqs_queue_redrive_allow_policy" "kicks_dead" {
   })
 }
 
-# Two weeks, SQS's most, to mend what was wrong and send them again.
+# Two weeks, SQS's maximum, to fix the cause and send the messages again.
 resource "aws_sqs_queue" "events_dead" {
   name                      = "${local.name}-events-dead"
   sqs_managed_sse_enabled   = true

@@ -1,7 +1,7 @@
-# What the control plane is told: its code, what it acts on, and how much of Lambda it takes.
+# The control plane's code, the resources that it uses, and its Lambda settings.
 
 variable "deployment" {
-  description = "The deployment's name, part of the name of everything here."
+  description = "Name of the deployment, part of every resource's name."
   type        = string
   nullable    = false
 
@@ -12,7 +12,7 @@ variable "deployment" {
 }
 
 variable "package" {
-  description = "The function's archive, and what it was built for: a file (`filename`), or an object in S3 (`s3_bucket`, `s3_key`, and `s3_object_version` where the bucket keeps versions). Another file's contents or another version replace the code."
+  description = "The functions' archive: a file (`filename`), or an object in S3 (`s3_bucket`, `s3_key`, and `s3_object_version` if the bucket keeps versions), and the `architecture` that it was built for. Changed file contents or a changed version replace the code."
   type = object({
     filename          = optional(string)
     s3_bucket         = optional(string)
@@ -24,34 +24,34 @@ variable "package" {
 
   validation {
     condition     = (var.package.filename == null) != (var.package.s3_bucket == null) && (var.package.s3_bucket == null) == (var.package.s3_key == null)
-    error_message = "package has filename ${coalesce(var.package.filename, "null")}, s3_bucket ${coalesce(var.package.s3_bucket, "null")} and s3_key ${coalesce(var.package.s3_key, "null")}: either filename, or both s3_bucket and s3_key, are expected."
+    error_message = "package has filename ${coalesce(var.package.filename, "null")}, s3_bucket ${coalesce(var.package.s3_bucket, "null")} and s3_key ${coalesce(var.package.s3_key, "null")}: filename alone, or both s3_bucket and s3_key, are expected."
   }
 
   validation {
     condition     = var.package.filename == null ? true : fileexists(var.package.filename)
-    error_message = "package.filename is `${coalesce(var.package.filename, "null")}`, and there is no such file: `cargo xtask package` makes it."
+    error_message = "package.filename is `${coalesce(var.package.filename, "null")}`: an existing file is expected. `cargo xtask package` creates it."
   }
 
   validation {
     condition     = contains(["arm64", "x86_64"], var.package.architecture)
-    error_message = "package.architecture is `${var.package.architecture}`: `arm64` or `x86_64` is expected, by Lambda's names."
+    error_message = "package.architecture is `${var.package.architecture}`: `arm64` or `x86_64` is expected (Lambda's names)."
   }
 }
 
 variable "bus" {
-  description = "The bus that webhooks come from."
+  description = "The event bus that receives the webhooks."
   type        = object({ name = string, arn = string })
   nullable    = false
 }
 
 variable "cluster" {
-  description = "The cluster that runners are tasks of."
+  description = "The cluster that runs the runners' tasks."
   type        = object({ name = string, arn = string })
   nullable    = false
 }
 
 variable "tasks" {
-  description = "What may be launched: revisions of these task definitions (ARNs that end with `:*`), with these roles (the tasks' own and the execution role)."
+  description = "What may be launched: `definition_arns`, task definitions with all their revisions (ARNs that end with `:*`), and `role_arns`, the task roles and the execution role."
   type = object({
     definition_arns = list(string)
     role_arns       = list(string)
@@ -65,7 +65,7 @@ variable "tasks" {
 }
 
 variable "tables" {
-  description = "The tables: `state` with what is known, `boot` with what is handed to a runner."
+  description = "The tables: `state` holds jobs and runners, `boot` holds boot items."
   type = object({
     state = object({ arn = string })
     boot  = object({ arn = string })
@@ -74,7 +74,7 @@ variable "tables" {
 }
 
 variable "secrets" {
-  description = "The secrets: the webhook's, and GitHub's credentials."
+  description = "The secrets: the webhook's secrets, and GitHub's credentials."
   type = object({
     webhook = object({ arn = string })
     github  = object({ arn = string })
@@ -83,24 +83,24 @@ variable "secrets" {
 }
 
 variable "parameter_arns" {
-  description = "The parameters of Systems Manager that are read."
+  description = "ARNs of the Systems Manager parameters that the control plane reads."
   type        = list(string)
   nullable    = false
 
   validation {
     condition     = length(var.parameter_arns) > 0
-    error_message = "parameter_arns is empty: the function could read none of its configuration."
+    error_message = "parameter_arns is empty: at least one ARN is expected, since the functions could not read their configuration."
   }
 }
 
 variable "kms_key_arn" {
-  description = "The key that tables and secrets are encrypted with, in an object so that it may be made in the same apply; null where that is AWS's."
+  description = "The KMS key that encrypts tables and secrets, or null for AWS's own keys. It is an object so that the key can be created in the same apply."
   type        = object({ arn = string })
   default     = null
 }
 
 variable "github_api_url" {
-  description = "GitHub's API; for GitHub Enterprise Server `https://host/api/v3`."
+  description = "URL of GitHub's API; for GitHub Enterprise Server `https://host/api/v3`."
   type        = string
   default     = "https://api.github.com"
   nullable    = false
@@ -112,7 +112,7 @@ variable "github_api_url" {
 }
 
 variable "log" {
-  description = "What is logged (`level`: error, warn, info or debug), and for how many days (`retention_days`)."
+  description = "The log level (`level`: error, warn, info or debug), and the days to keep logs (`retention_days`)."
   type = object({
     level          = optional(string, "info")
     retention_days = optional(number, 30)
@@ -127,12 +127,12 @@ variable "log" {
 
   validation {
     condition     = contains([1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653], var.log.retention_days)
-    error_message = "log.retention_days is ${var.log.retention_days}: CloudWatch Logs offers 1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288 and 3653."
+    error_message = "log.retention_days is ${var.log.retention_days}: CloudWatch Logs accepts 1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288 or 3653."
   }
 }
 
 variable "function" {
-  description = "Both functions' time-out in seconds and memory in MB, and the control plane's reserved concurrency. -1 reserves none: new accounts have nothing to reserve, and a lease keeps one dispatcher at work anyway."
+  description = "Timeout in seconds and memory in MB of both functions, and the control plane's reserved concurrency. -1 reserves none: new accounts have no concurrency to reserve, and a lease already limits planning to one dispatcher."
   type = object({
     timeout              = optional(number, 60)
     memory               = optional(number, 128)
@@ -143,16 +143,16 @@ variable "function" {
 
   validation {
     condition     = var.function.timeout >= 60 && var.function.timeout <= 900
-    error_message = "function.timeout is ${var.function.timeout}: 60 to 900 seconds are expected; a dispatcher needs a minute to finish what it began."
+    error_message = "function.timeout is ${var.function.timeout}: 60 to 900 seconds are expected. A dispatcher needs a minute to finish its round."
   }
 
   validation {
     condition     = var.function.memory >= 128 && var.function.memory <= 10240
-    error_message = "function.memory is ${var.function.memory}: 128 to 10240 MB are expected, which is what Lambda offers."
+    error_message = "function.memory is ${var.function.memory}: 128 to 10240 MB are expected (Lambda's range)."
   }
 
   validation {
     condition     = var.function.reserved_concurrency == -1 || var.function.reserved_concurrency >= 2
-    error_message = "function.reserved_concurrency is ${var.function.reserved_concurrency}: -1 for none, or at least 2, is expected; with 0 nothing runs, and with 1 webhooks wait for the dispatcher."
+    error_message = "function.reserved_concurrency is ${var.function.reserved_concurrency}: -1 (none) or at least 2 is expected. With 0 nothing runs; with 1 webhooks wait for the dispatcher."
   }
 }

@@ -1,11 +1,11 @@
-# Three roles, none of which a job is meant to reach.
+# Three roles, none of which a job should be able to use.
 #
-# `execution` is used by ECS itself, to pull the image and to open log streams. The two task roles may take
-# the task's own boot item and nothing else; `exec` may also open ECS Exec's channels. Role names are
-# global: a deployment's name is good for one Region of an account.
+# ECS itself uses `execution` to pull the image and to open log streams. The two task roles may only take
+# the task's own boot item; `exec` may also open ECS Exec's channels. Role names are global, so a
+# deployment's name can be used in only one Region of an account.
 
 locals {
-  # The images that lie in ECR, of whichever account and Region.
+  # The images in ECR, of any account and Region.
   ecr_images = flatten([
     for image in values(var.images) :
     regexall("^(?P<account>[0-9]{12})[.]dkr[.-]ecr(?:-fips)?[.](?P<region>[a-z0-9-]+)[.](?:amazonaws[.]com(?:[.]cn)?|on[.]aws)/(?P<repository>[^:@]+)", image.uri)
@@ -33,7 +33,7 @@ data "aws_iam_policy_document" "trust" {
       values   = [data.aws_caller_identity.current.account_id]
     }
 
-    # ECS knows no narrower source than the account's Region: a cluster cannot be named here.
+    # ECS supports no narrower source than the account's Region: a cluster cannot be named here.
     condition {
       test     = "ArnLike"
       variable = "aws:SourceArn"
@@ -46,7 +46,7 @@ data "aws_iam_policy_document" "execution" {
   statement {
     sid     = "WriteLogs"
     actions = ["logs:CreateLogStream", "logs:PutLogEvents"]
-    # The streams of this one group; they are named after tasks.
+    # The streams of this group, which are named after tasks.
     resources = ["${aws_cloudwatch_log_group.runners.arn}:*"]
   }
 
@@ -64,7 +64,7 @@ data "aws_iam_policy_document" "execution" {
     content {
       sid     = "LogInToEcr"
       actions = ["ecr:GetAuthorizationToken"]
-      # A token is for the whole registry: this action knows no resource. What it opens is said above.
+      # A token is for the whole registry: this action supports no resource. The statement above limits its use.
       resources = ["*"]
     }
   }
@@ -72,7 +72,7 @@ data "aws_iam_policy_document" "execution" {
 
 resource "aws_iam_role" "execution" {
   name               = "${local.name}-execution"
-  description        = "ECS starts runners with it: pulls images, opens log streams"
+  description        = "Lets ECS start runners: pull images, open log streams"
   assume_role_policy = data.aws_iam_policy_document.trust.json
 }
 
@@ -85,8 +85,8 @@ resource "aws_iam_role_policy" "execution" {
 data "aws_iam_policy_document" "task" {
   for_each = toset(["plain", "exec"])
 
-  # `aws:userid` is `<role's unique id>:<task id>`, the key of the task's own item, so that no task can
-  # take another's. A request without a key would pass the first condition and is stopped by the second.
+  # `aws:userid` is `<role's unique id>:<task id>`, the key of the task's own item, so no task can take
+  # another task's item. The second condition denies requests without a key, which would pass the first.
   statement {
     sid       = "TakeOwnBootItem"
     actions   = ["dynamodb:DeleteItem"]
@@ -115,7 +115,7 @@ data "aws_iam_policy_document" "task" {
         "ssmmessages:OpenControlChannel",
         "ssmmessages:OpenDataChannel",
       ]
-      # A channel has no ARN: these actions know no resource.
+      # A channel has no ARN: these actions support no resource.
       resources = ["*"]
     }
   }
@@ -125,7 +125,7 @@ resource "aws_iam_role" "task" {
   for_each = data.aws_iam_policy_document.task
 
   name               = each.key == "exec" ? "${local.name}-task-exec" : "${local.name}-task"
-  description        = each.key == "exec" ? "A runner in which ECS Exec may open a shell" : "A runner without ECS Exec"
+  description        = each.key == "exec" ? "A runner with ECS Exec" : "A runner without ECS Exec"
   assume_role_policy = data.aws_iam_policy_document.trust.json
 }
 

@@ -1,9 +1,9 @@
-# Makes what a task is started from: the cluster, a task definition for each combination that RunTask
+# Creates the resources that tasks need: the cluster, a task definition for each combination that RunTask
 # cannot override (image, architecture, and whether ECS Exec is on), the security group and the log group.
 #
 # Nothing runs here until the control plane calls RunTask, which sets cpu, memory, storage and the
-# environment. No secret is in a definition or an environment: a task takes its configuration from the
-# boot table.
+# environment. Neither a definition nor an environment contains a secret: a task takes its configuration
+# from the boot table.
 
 locals {
   name = "ecsrunner-${var.deployment}"
@@ -26,7 +26,7 @@ data "aws_partition" "current" {}
 data "aws_region" "current" {}
 
 resource "aws_ecs_cluster" "runners" {
-  #checkov:skip=CKV_AWS_65:Container Insights costs for each task; container_insights turns it on.
+  #checkov:skip=CKV_AWS_65:Container Insights is charged per task; container_insights turns it on.
   name = local.name
 
   setting {
@@ -36,36 +36,36 @@ resource "aws_ecs_cluster" "runners" {
 
   configuration {
     execute_command_configuration {
-      #checkov:skip=CKV_AWS_223:Exec's log would be written with the task's own role, which a job could use too.
-      #checkov:skip=CKV_AWS_224:As above. CloudTrail records who opened a shell, and when.
+      #checkov:skip=CKV_AWS_223:Exec would write its log with the task's own role, which a job could also use.
+      #checkov:skip=CKV_AWS_224:As above. CloudTrail records who opened a shell and when.
       logging = "NONE"
     }
   }
 }
 
-# No default strategy: RunTask names the provider each time.
+# No default strategy: each RunTask call names the provider.
 resource "aws_ecs_cluster_capacity_providers" "runners" {
   cluster_name       = aws_ecs_cluster.runners.name
   capacity_providers = ["FARGATE", "FARGATE_SPOT"]
 }
 
 resource "aws_cloudwatch_log_group" "runners" {
-  #checkov:skip=CKV_AWS_338:How long logs are worth keeping is for log_retention_days to say.
-  #checkov:skip=CKV_AWS_158:CloudWatch encrypts with a key of its own; kms_key_arn sets another.
+  #checkov:skip=CKV_AWS_338:log_retention_days sets the retention.
+  #checkov:skip=CKV_AWS_158:CloudWatch encrypts with its own key; kms_key_arn sets another.
   name              = "/ecsrunner/${var.deployment}/runners"
   retention_in_days = var.log_retention_days
   kms_key_id        = var.kms_key_arn
 }
 
 resource "aws_ecs_task_definition" "runner" {
-  #checkov:skip=CKV_AWS_336:Runner and job write to their own disk, and ECS Exec needs it.
-  #checkov:skip=CKV_AWS_249:Task role and execution role are two; both are unknown while a plan is read.
+  #checkov:skip=CKV_AWS_336:Runner and job write to the container's disk, and so does ECS Exec.
+  #checkov:skip=CKV_AWS_249:Task role and execution role differ, but both are unknown at plan time.
   for_each = local.variants
 
   family                   = each.value.family
   requires_compatibilities = ["FARGATE"]
   network_mode             = "awsvpc"
-  # RunTask sets the size of the class.
+  # RunTask overrides this with the class's size.
   cpu    = "256"
   memory = "512"
 
@@ -77,16 +77,16 @@ resource "aws_ecs_task_definition" "runner" {
     cpu_architecture        = local.architectures[each.value.arch]
   }
 
-  # No health check and no initProcessEnabled: either is a process that keeps the task's environment,
-  # with the address of its credentials. The user is the image's: root for the agent, another for the job.
+  # No health check and no initProcessEnabled: each would be a process with the task's environment, which
+  # has the address of its credentials. The image sets the user: root for the agent, another for the job.
   container_definitions = jsonencode([{
     name                   = "runner"
     image                  = each.value.uri
     essential              = true
     readonlyRootFilesystem = false
-    # What Spot gives between its warning and the end; Fargate's most.
+    # The time between Spot's warning and the end; also Fargate's maximum.
     stopTimeout = 120
-    # A job that prints much is not held up by CloudWatch: beyond 4 MiB lines are lost here, not at GitHub.
+    # CloudWatch must not delay a job that prints much: beyond 4 MiB, lines are lost here but not at GitHub.
     logConfiguration = {
       logDriver = "awslogs"
       options = {
@@ -99,7 +99,7 @@ resource "aws_ecs_task_definition" "runner" {
     }
   }])
 
-  # A launch that is under way names the revision before this one.
+  # A launch in progress names the previous revision.
   skip_destroy = true
   track_latest = false
 }
@@ -111,9 +111,9 @@ resource "aws_security_group" "runners" {
   vpc_id      = var.vpc_id
 }
 
-# Where a job goes to is the job's business: registries, mirrors, SSH to a host of its own.
+# A job may connect anywhere: registries, mirrors, SSH to other hosts.
 resource "aws_vpc_security_group_egress_rule" "anywhere" {
-  #checkov:skip=CKV_AWS_382:A job may go anywhere, as on GitHub's own runners; a network of one's own can hold it back.
+  #checkov:skip=CKV_AWS_382:A job may connect anywhere, as on GitHub's own runners; your own network can restrict it.
   for_each = { ipv4 = "0.0.0.0/0", ipv6 = "::/0" }
 
   security_group_id = aws_security_group.runners.id

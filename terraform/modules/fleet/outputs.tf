@@ -1,10 +1,10 @@
-# What the control plane starts tasks with, and what it may pass on.
+# What the control plane needs to start tasks, and the roles that it may pass to them.
 
 output "cluster" {
   description = "The cluster."
   value       = { name = aws_ecs_cluster.runners.name, arn = aws_ecs_cluster.runners.arn }
 
-  # A cluster without its providers takes no task.
+  # A cluster without capacity providers accepts no task.
   depends_on = [aws_ecs_cluster_capacity_providers.runners]
 }
 
@@ -14,31 +14,31 @@ output "task_definitions" {
 }
 
 output "task_definition_arns" {
-  description = "Every revision of every family, for the policy of whoever runs them."
+  description = "ARNs of all revisions of each family, for the policy of the role that runs them."
   value       = [for variant in local.variants : "arn:${data.aws_partition.current.partition}:ecs:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:task-definition/${variant.family}:*"]
 }
 
 output "task_roles" {
-  description = "The two task roles; their unique ids begin the keys of boot items."
+  description = "The two task roles. The keys of boot items start with their unique ids."
   value       = { for name, role in aws_iam_role.task : name => { arn = role.arn, unique_id = role.unique_id } }
 
-  # A task that starts without its policy could not take its item.
+  # A task that starts before its policy exists could not take its boot item.
   depends_on = [aws_iam_role_policy.task]
 }
 
 output "execution_role_arn" {
-  description = "The role with which ECS starts tasks."
+  description = "The role that ECS uses to start tasks."
   value       = aws_iam_role.execution.arn
 
   depends_on = [aws_iam_role_policy.execution]
 }
 
 output "security_group_id" {
-  description = "The runners' security group, without ingress."
+  description = "The runners' security group, which has no ingress."
   value       = aws_security_group.runners.id
 }
 
 output "log_group" {
-  description = "The runners' logs."
+  description = "The runners' log group."
   value       = { name = aws_cloudwatch_log_group.runners.name, arn = aws_cloudwatch_log_group.runners.arn }
 }

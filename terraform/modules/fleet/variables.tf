@@ -1,7 +1,7 @@
-# What tasks are made of, and where they may run.
+# Images and permissions of tasks, and the VPC in which they run.
 
 variable "deployment" {
-  description = "Name of this installation of ecsrunner, part of every name."
+  description = "Name of the deployment, part of every resource's name."
   type        = string
   nullable    = false
 
@@ -12,7 +12,7 @@ variable "deployment" {
 }
 
 variable "vpc_id" {
-  description = "The VPC of the subnets that tasks are placed in."
+  description = "The VPC in which tasks run."
   type        = string
   nullable    = false
 
@@ -23,24 +23,24 @@ variable "vpc_id" {
 }
 
 variable "boot_table" {
-  description = "The table that a task takes its own item from."
+  description = "The table from which a task takes its boot item."
   type        = object({ name = string, arn = string })
   nullable    = false
 }
 
 variable "images" {
-  description = "Images by name, `default` and those that a class names: a URI with a tag or a digest, and the architectures that it is for, `x64` and `arm64`."
+  description = "Images by name: `default`, and those that a class names. Each has a `uri` with a tag or a digest, and its `architectures`, `x64` and `arm64`."
   type        = map(object({ uri = string, architectures = list(string) }))
   nullable    = false
 
   validation {
     condition     = contains(keys(var.images), "default")
-    error_message = "images has ${join(", ", keys(var.images))}: one named `default` is expected, which classes use that name none."
+    error_message = "images has ${join(", ", keys(var.images))}: one named `default` is expected, for classes that name no image."
   }
 
   validation {
     condition     = alltrue([for name in keys(var.images) : can(regex("^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$", name))])
-    error_message = "images: not the name of an image: ${join(", ", [for name in keys(var.images) : "`${name}`" if !can(regex("^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$", name))])}. 1 to 32 characters of a-z, 0-9 and - are expected, beginning and ending with a letter or digit."
+    error_message = "images: invalid names: ${join(", ", [for name in keys(var.images) : "`${name}`" if !can(regex("^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$", name))])}. 1 to 32 characters of a-z, 0-9 and - are expected, beginning and ending with a letter or digit."
   }
 
   validation {
@@ -55,31 +55,31 @@ variable "images" {
 }
 
 variable "container_insights" {
-  description = "Whether the cluster has Container Insights, which costs for each task and metric."
+  description = "Whether the cluster has Container Insights, which AWS charges per task and metric."
   type        = bool
   default     = false
   nullable    = false
 }
 
 variable "log_retention_days" {
-  description = "Days for which the runners' logs are kept; 0 for ever."
+  description = "Days to keep the runners' logs; 0 keeps them forever."
   type        = number
   default     = 30
   nullable    = false
 
   validation {
     condition     = contains([0, 1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653], var.log_retention_days)
-    error_message = "log_retention_days is ${var.log_retention_days}: CloudWatch takes 0 (for ever), 1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288 or 3653."
+    error_message = "log_retention_days is ${var.log_retention_days}: CloudWatch Logs accepts 0 (forever), 1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288 or 3653."
   }
 }
 
 variable "kms_key_arn" {
-  description = "A KMS key of one's own for the runners' logs, by its ARN; its policy has to let CloudWatch Logs use it."
+  description = "ARN of your own KMS key for the runners' logs. Its policy must allow CloudWatch Logs to use it."
   type        = string
   default     = null
 
   validation {
     condition     = var.kms_key_arn == null || can(regex("^arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+$", var.kms_key_arn))
-    error_message = "kms_key_arn is `${coalesce(var.kms_key_arn, "null")}`: the ARN of a key is expected, such as arn:aws:kms:eu-west-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab. An alias will not do."
+    error_message = "kms_key_arn is `${coalesce(var.kms_key_arn, "null")}`: the ARN of a key is expected, not of an alias, such as arn:aws:kms:eu-west-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab."
   }
 }

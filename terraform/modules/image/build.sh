@@ -1,37 +1,37 @@
 #!/bin/sh
-# Builds the runners' image with Docker's buildx and pushes it to ECR. Terraform calls it, with everything
-# in the environment: IMAGE (registry/name:tag), DOCKERFILE, CONTEXT, PLATFORMS, BASE_IMAGE (or `default`),
-# VERSION, REVISION and AWS_REGION.
+# Builds the runners' image with Docker's buildx and pushes it to ECR. Terraform calls it and passes its
+# inputs in the environment: IMAGE (registry/name:tag), DOCKERFILE, CONTEXT, PLATFORMS, BASE_IMAGE (or
+# `default`), VERSION, REVISION and AWS_REGION.
 #
-# Another architecture than this machine's is emulated, which takes an hour: BUILDX_BUILDER may name a
-# builder of one's own that has machines of both.
+# An architecture other than this machine's is emulated, which takes an hour. BUILDX_BUILDER can name your
+# own builder with machines of both architectures.
 set -eu
 
 registry=${IMAGE%%/*}
 
 for tool in aws docker; do
     command -v "$tool" >/dev/null || {
-        echo "build.sh: $tool is not installed: it is needed to build $IMAGE; runner_image_uri brings an image that is built elsewhere" >&2
+        echo "build.sh: $tool is not installed, but is needed to build $IMAGE; set runner_image_uri to use an image built elsewhere" >&2
         exit 1
     }
 done
 docker buildx version >/dev/null 2>&1 || {
-    echo "build.sh: Docker has no buildx: install the package docker-buildx-plugin to build $IMAGE" >&2
+    echo "build.sh: Docker has no buildx, which is needed to build $IMAGE: install the package docker-buildx-plugin" >&2
     exit 1
 }
 
-# Not in a pipe: a shell without pipefail would go on with an empty password.
+# Not in a pipe: a shell without pipefail would continue with an empty password.
 password=$(aws ecr get-login-password --region "$AWS_REGION")
 printf '%s' "$password" | docker login --username AWS --password-stdin "$registry" >/dev/null
 trap 'docker logout "$registry" >/dev/null 2>&1 || true' EXIT
 
-# An apply that broke off after its push finds the tag, which cannot be written twice.
+# If an earlier apply stopped after its push, the tag exists and cannot be written again.
 if docker buildx imagetools inspect "$IMAGE" >/dev/null 2>&1; then
-    echo "build.sh: $IMAGE is there already"
+    echo "build.sh: $IMAGE exists already"
     exit 0
 fi
 
-# Docker's default builder makes neither two platforms nor zstd. This one stays, for its cache:
+# Docker's default builder supports neither two platforms nor zstd. This builder is kept for its cache;
 # `docker buildx rm ecsrunner` removes it.
 if [ -z "${BUILDX_BUILDER:-}" ]; then
     BUILDX_BUILDER=ecsrunner
@@ -44,7 +44,7 @@ if [ "$BASE_IMAGE" != default ]; then
     set -- "$@" --build-arg "BASE_IMAGE=$BASE_IMAGE"
 fi
 
-# zstd is unpacked faster where it is pulled.
+# zstd is faster to unpack after a pull.
 docker buildx build --builder "$BUILDX_BUILDER" --platform "$PLATFORMS" --file "$DOCKERFILE" "$@" \
     --output "type=image,name=$IMAGE,push=true,oci-mediatypes=true,compression=zstd,force-compression=true" \
     "$CONTEXT"

@@ -1,8 +1,8 @@
-# Makes the runners' image: a repository in ECR, and a build by this machine's Docker.
+# Creates the runners' image: a repository in ECR, and a build with this machine's Docker.
 #
-# A tag is `<tag>-<hash of what it is built from>` and never changes its meaning, so it says as much as a
-# digest: when the Dockerfile or an input changes there is a new tag, a new build and a new task definition.
-# There is no variant that builds in AWS; README.md says why, and what to do without Docker.
+# A tag is `<tag>-<hash of the sources>` and immutable, so it identifies an image like a digest. A change
+# of the Dockerfile or an input gives a new tag, a new build and a new task definition. There is no variant
+# that builds in AWS; README.md gives the reason, and describes what to do without Docker.
 
 locals {
   name = "ecsrunner-${var.deployment}-runner"
@@ -10,13 +10,13 @@ locals {
   dockerfile_dir = abspath(coalesce(var.image.dockerfile_dir, "${path.module}/../../../runner"))
   context_dir    = abspath(coalesce(var.image.context_dir, "${local.dockerfile_dir}/.."))
 
-  # Without what cargo, npm and Python leave behind: nothing of it gets into the image.
+  # Excludes files that cargo, npm and Python generate, which do not get into the image.
   inputs = sort(distinct([
     for file in flatten([for pattern in var.image.inputs : tolist(fileset(local.context_dir, pattern))]) : file
     if !can(regex("(^|/)(target|node_modules|__pycache__)/", file))
   ]))
 
-  # In order and by name, so that the same sources give the same tag on every machine.
+  # Sorted by name, so that the same sources give the same tag on every machine.
   hash = sha256(jsonencode({
     dockerfile = filesha256("${local.dockerfile_dir}/Dockerfile")
     inputs     = { for file in local.inputs : file => filesha256("${local.context_dir}/${file}") }
@@ -28,10 +28,10 @@ locals {
 }
 
 resource "aws_ecr_repository" "runner" {
-  #checkov:skip=CKV_AWS_136:ECR encrypts with a key of AWS's own; the image holds no secret.
+  #checkov:skip=CKV_AWS_136:ECR encrypts with AWS's own key; the image contains no secret.
   name                 = local.name
   image_tag_mutability = "IMMUTABLE"
-  # Images can be built again: destroy leaves none behind that costs something.
+  # Images can be rebuilt, so destroy deletes them and no cost remains.
   force_delete = true
 
   image_scanning_configuration {
@@ -55,7 +55,7 @@ resource "aws_ecr_lifecycle_policy" "runner" {
         action       = { type = "expire" }
       },
       {
-        # An architecture's image has no tag of its own, and ECR keeps it for as long as its index is there.
+        # An architecture's image has no tag of its own. ECR keeps it as long as its index exists.
         rulePriority = 2
         description  = "What no image refers to any more"
         selection    = { tagStatus = "untagged", countType = "sinceImagePushed", countUnit = "days", countNumber = 1 }
@@ -72,7 +72,7 @@ resource "terraform_data" "build" {
     command     = "./build.sh"
     working_dir = path.module
 
-    # By the environment, so that no value is read as shell.
+    # Values are passed in the environment, so that the shell does not interpret them.
     environment = {
       AWS_REGION = data.aws_region.current.region
       BASE_IMAGE = coalesce(var.image.base_image, "default")
@@ -88,7 +88,7 @@ resource "terraform_data" "build" {
 
 data "aws_region" "current" {}
 
-# When it was pushed, for the alarm on old images. Read once it is there.
+# The time of the push, for the alarm on old images. It is read after the build.
 data "aws_ecr_image" "runner" {
   repository_name = aws_ecr_repository.runner.name
   image_tag       = local.tag

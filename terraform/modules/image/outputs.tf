@@ -1,20 +1,20 @@
-# The image, once it is there.
+# The image, once it is built.
 
 output "uri" {
-  description = "The image by its tag, which never means another one."
+  description = "The image with its tag, which is immutable."
   value       = "${aws_ecr_repository.runner.repository_url}:${local.tag}"
 
-  # Nobody starts an image that is still being built.
+  # No task starts before the image is built.
   depends_on = [terraform_data.build]
 }
 
 output "architectures" {
-  description = "The architectures that it is built for, `x64` and `arm64`, as the fleet takes them."
+  description = "The image's architectures, `x64` and `arm64`, in the form that the fleet module takes."
   value       = [for platform in var.image.platforms : platform == "linux/arm64" ? "arm64" : "x64"]
 }
 
 output "pushed_at" {
-  description = "When it was pushed, in seconds since the epoch."
+  description = "When the image was pushed, in seconds since the epoch."
   value       = data.aws_ecr_image.runner.image_pushed_at
 }
 

@@ -1,7 +1,7 @@
-# Which image is built, and from what.
+# The image to build, and its sources.
 
 variable "deployment" {
-  description = "Name of this installation of ecsrunner, part of every name."
+  description = "Name of the deployment, part of every resource's name."
   type        = string
   nullable    = false
 
@@ -13,13 +13,13 @@ variable "deployment" {
 
 variable "image" {
   description = <<-EOT
-    - `tag`: what the image is called, such as the runner's version, `runner_image_tag` of the root. A hash of what it
-      is built from is put behind it, since a tag in the repository never changes.
+    - `tag`: the image's tag, such as the runner's version; `runner_image_tag` of the root. A hash of the sources is
+      appended, since tags in the repository are immutable.
     - `dockerfile_dir`: the directory that holds `Dockerfile`. Default: `runner` of this project.
-    - `context_dir`: the directory that it is built from. Default: the one above `dockerfile_dir`.
+    - `context_dir`: the build context. Default: the parent of `dockerfile_dir`.
     - `inputs`: patterns of the files in `context_dir` that the image depends on. Default: what this project's
       Dockerfile copies.
-    - `base_image`: the image that it is made from. Default: the Dockerfile's.
+    - `base_image`: the base image. Default: the Dockerfile's.
     - `platforms`: `linux/amd64`, `linux/arm64` or both.
   EOT
   type = object({
@@ -39,7 +39,7 @@ variable "image" {
 
   validation {
     condition     = fileexists("${coalesce(var.image.dockerfile_dir, "${path.module}/../../../runner")}/Dockerfile")
-    error_message = "image.dockerfile_dir is `${coalesce(var.image.dockerfile_dir, "${path.module}/../../../runner")}`, where there is no Dockerfile. A directory with one is expected, or nothing for this project's own, or bring an image by runner_image_uri."
+    error_message = "image.dockerfile_dir is `${coalesce(var.image.dockerfile_dir, "${path.module}/../../../runner")}`: a directory with a Dockerfile is expected, or null for this project's. Set runner_image_uri to use an image that exists already."
   }
 
   validation {
@@ -49,7 +49,7 @@ variable "image" {
 
   validation {
     condition     = var.image.base_image == null || can(regex("^[^\\s@:]+(:[0-9]+/[^\\s@:]+)?(:[A-Za-z0-9_][A-Za-z0-9._-]{0,127})?(@sha256:[0-9a-f]{64})?$", var.image.base_image))
-    error_message = "image.base_image is `${coalesce(var.image.base_image, "null")}`: REGISTRY/NAME:TAG is expected, with @sha256:DIGEST behind it where a build has to repeat."
+    error_message = "image.base_image is `${coalesce(var.image.base_image, "null")}`: REGISTRY/NAME:TAG is expected, followed by @sha256:DIGEST for a reproducible build."
   }
 
   validation {

@@ -1,18 +1,18 @@
-# Makes a small VPC of public subnets, one for each of at most three zones, or passes on one's own.
+# Creates a small VPC of public subnets, one in each of at most three zones, or uses an existing network.
 #
-# There is no NAT, so that an idle month costs nothing: a task has a public address of its own, and
-# nothing can reach it, since its security group has no ingress. The gateway endpoints keep S3 (where
-# ECR's layers are) and DynamoDB off the internet, and cost nothing either. A VPC has no name but by a
-# tag: the root's default tags tell whose it is.
+# There is no NAT, so that an idle month costs nothing. A task has its own public address, and nothing can
+# reach it, since its security group has no ingress. The gateway endpoints keep traffic to S3 (which holds
+# ECR's layers) and DynamoDB off the internet, and are free. A VPC can only be named by a tag: the root's
+# default tags identify its deployment.
 
 locals {
   name = "ecsrunner-${var.deployment}"
 
-  # The list decides, not the VPC's id: its length is known at plan time even where the ids are not yet.
+  # Depends on the list, not on the VPC's id: whether it is null is known at plan time, even if the ids are not.
   own  = var.network.subnet_ids != null
   made = local.own ? {} : { network = var.network.cidr }
 
-  # The first three by name: a zone that AWS adds is a later one, and moves none of them.
+  # The first three by name: a zone that AWS adds comes later and changes none of them.
   zones = { for i, zone in sort(data.aws_availability_zones.offered.names) : zone => i if i < 3 && !local.own }
 
   interface_services = toset(local.own || !var.network.interface_endpoints ? [] : ["ecr.api", "ecr.dkr", "logs", "ssmmessages"])
@@ -23,19 +23,19 @@ locals {
 data "aws_region" "current" {}
 
 data "aws_availability_zones" "offered" {
-  #checkov:skip=CKV_AWS_394:The first three by name are taken, and which names an account has is not known here.
+  #checkov:skip=CKV_AWS_394:The first three by name are used; the names that an account has are not known here.
   state = "available"
-  # Fargate is not there (AWS, "Supported Regions for Amazon ECS on AWS Fargate", read 2026-11).
+  # Fargate is not offered in these zones (AWS, "Supported Regions for Amazon ECS on AWS Fargate", read 2026-11).
   exclude_zone_ids = ["usw1-az2", "apne1-az3", "cnn1-az3"]
 
-  # Neither Local Zones nor Wavelength Zones.
+  # Excludes Local Zones and Wavelength Zones.
   filter {
     name   = "opt-in-status"
     values = ["opt-in-not-required"]
   }
 }
 
-# One's own subnets are looked up, so that a plan refuses those of another VPC.
+# Existing subnets are looked up, so that a plan refuses those of another VPC.
 data "aws_subnet" "own" {
   for_each = { for i, id in coalesce(var.network.subnet_ids, []) : tostring(i) => id }
 
@@ -44,13 +44,13 @@ data "aws_subnet" "own" {
   lifecycle {
     postcondition {
       condition     = self.vpc_id == var.network.vpc_id
-      error_message = "network.subnet_ids: ${self.id} is in ${self.vpc_id}, and network.vpc_id is ${coalesce(var.network.vpc_id, "null")}. Every subnet has to be in that VPC."
+      error_message = "network.subnet_ids: ${self.id} is in ${self.vpc_id}: a subnet of network.vpc_id, ${coalesce(var.network.vpc_id, "null")}, is expected."
     }
   }
 }
 
 resource "aws_vpc" "network" {
-  #checkov:skip=CKV2_AWS_11:Flow logs cost by the gigabyte that jobs download; whoever wants them adds them to the VPC.
+  #checkov:skip=CKV2_AWS_11:Flow logs are billed per gigabyte that jobs download; operators can add them to the VPC.
   for_each = local.made
 
   cidr_block           = each.value
@@ -58,7 +58,7 @@ resource "aws_vpc" "network" {
   enable_dns_hostnames = true
 }
 
-# The VPC's own group lets its members talk to each other, until it is emptied.
+# Removes the default group's rules, which would let its members talk to each other.
 resource "aws_default_security_group" "empty" {
   for_each = aws_vpc.network
 
@@ -76,9 +76,9 @@ resource "aws_subnet" "public" {
 
   vpc_id            = aws_vpc.network["network"].id
   availability_zone = each.key
-  # A quarter each; the fourth is left for whatever comes.
+  # A quarter each; the fourth is kept in reserve.
   cidr_block = cidrsubnet(var.network.cidr, 2, each.value)
-  # RunTask asks for the address, so nothing else gets one by being put here.
+  # RunTask requests a public address for each task, so nothing else in the subnet gets one.
   map_public_ip_on_launch = false
 }
 
@@ -103,7 +103,7 @@ resource "aws_route_table_association" "public" {
   route_table_id = aws_route_table.public["network"].id
 }
 
-# No policies of their own: jobs reach any bucket and table that they have credentials for.
+# Without endpoint policies: jobs can reach any bucket and table for which they have credentials.
 resource "aws_vpc_endpoint" "gateway" {
   for_each = toset(local.own ? [] : ["s3", "dynamodb"])
 
@@ -114,7 +114,7 @@ resource "aws_vpc_endpoint" "gateway" {
 }
 
 resource "aws_security_group" "endpoints" {
-  #checkov:skip=CKV2_AWS_5:The interface endpoints below have it, each made by for_each.
+  #checkov:skip=CKV2_AWS_5:The interface endpoints below use it, each created by for_each.
   for_each = length(local.interface_services) > 0 ? aws_vpc.network : {}
 
   name        = "${local.name}-endpoints"

@@ -1,15 +1,15 @@
-# What the fleet needs to know of its network.
+# What the fleet uses of its network.
 
 output "vpc_id" {
-  description = "The VPC that the runners' security group belongs to."
+  description = "The VPC in which tasks run."
   value       = local.own ? var.network.vpc_id : aws_vpc.network["network"].id
 }
 
 output "subnet_ids" {
-  description = "The subnets that tasks are placed in."
+  description = "The subnets in which tasks run."
   value       = local.own ? [for subnet in data.aws_subnet.own : subnet.id] : [for subnet in aws_subnet.public : subnet.id]
 
-  # A task in a subnet without its route could not pull its image.
+  # A task in a subnet without a route could not pull its image.
   depends_on = [aws_route.internet, aws_route_table_association.public]
 }
 

@@ -1,7 +1,7 @@
-# Where the tasks run: a network made here, or one that is there already.
+# The network in which tasks run: one created here, or an existing one.
 
 variable "deployment" {
-  description = "Name of this installation of ecsrunner, part of every name."
+  description = "Name of the deployment, part of every resource's name."
   type        = string
   nullable    = false
 
@@ -13,14 +13,14 @@ variable "deployment" {
 
 variable "network" {
   description = <<-EOT
-    A network of one's own by `vpc_id` and `subnet_ids`, both or neither; where neither is given one is made.
+    Your own network, given by both `vpc_id` and `subnet_ids`. If neither is given, a VPC is created.
 
-    - `cidr`: addresses of the VPC that is made, a /16 to a /24.
-    - `vpc_id`, `subnet_ids`: one's own. Their route to the internet is one's own business.
+    - `cidr`: addresses of the VPC that is created, a /16 to a /24.
+    - `vpc_id`, `subnet_ids`: your own VPC and subnets. You provide their route to the internet.
     - `assign_public_ip`: whether tasks get a public IPv4 address, which they need in a public subnet. Default: true
-      in the VPC made here, false in one's own.
-    - `interface_endpoints`: endpoints for ECR, CloudWatch Logs and ECS Exec in the VPC made here. They cost about
-      $7.30 a month each in each zone.
+      in the VPC created here, false in your own.
+    - `interface_endpoints`: endpoints for ECR, CloudWatch Logs and ECS Exec in the VPC created here. Each costs about
+      $7.30 a month in each zone.
   EOT
   type = object({
     cidr                = optional(string, "10.73.0.0/16")
@@ -39,7 +39,7 @@ variable "network" {
 
   validation {
     condition     = (var.network.vpc_id == null) == (var.network.subnet_ids == null)
-    error_message = "network.vpc_id is ${coalesce(var.network.vpc_id, "not given")} and network.subnet_ids ${var.network.subnet_ids == null ? "are not given" : "are given"}: both belong together, or neither is given and a VPC is made."
+    error_message = "network.vpc_id is ${coalesce(var.network.vpc_id, "not given")} and network.subnet_ids ${var.network.subnet_ids == null ? "are not given" : "are given"}: both or neither are expected. Without them a VPC is created."
   }
 
   validation {
@@ -54,16 +54,16 @@ variable "network" {
       && alltrue([for id in var.network.subnet_ids : can(regex("^subnet-([0-9a-f]{8}|[0-9a-f]{17})$", id))]),
       false,
     )
-    error_message = "network.subnet_ids is [${try(join(", ", var.network.subnet_ids), "")}]: at least one is expected, each once, as `subnet-` and 8 or 17 hexadecimal digits."
+    error_message = "network.subnet_ids is [${try(join(", ", var.network.subnet_ids), "")}]: at least one id is expected, each once: `subnet-` and 8 or 17 hexadecimal digits."
   }
 
   validation {
     condition     = var.network.subnet_ids != null || coalesce(var.network.assign_public_ip, true)
-    error_message = "network.assign_public_ip is false: the VPC that is made has no NAT, so its tasks reach GitHub by a public address only. Leave it out, or give vpc_id and subnet_ids of a network with a NAT."
+    error_message = "network.assign_public_ip is false without subnet_ids: true or null is expected. The VPC created here has no NAT, so its tasks need a public address to reach GitHub. Leave it out, or set vpc_id and subnet_ids to a network with a NAT."
   }
 
   validation {
     condition     = var.network.subnet_ids == null || !var.network.interface_endpoints
-    error_message = "network.interface_endpoints is true with subnet_ids: their private names would change what everything else in that VPC resolves. Make them where the VPC is made."
+    error_message = "network.interface_endpoints is true with subnet_ids: false is expected. The endpoints' private DNS names would affect everything else in that VPC. Create them together with the VPC."
   }
 }

@@ -1,75 +1,75 @@
-# What a person is to be woken for, and nothing else. Each alarm says what to do first.
+# Only conditions that need a person. Each alarm's description gives the first step.
 
 locals {
-  # A level stands until the next round, and counts are there only where there was something to count: what is missing
-  # is no breach, but for the sweep's own invocations.
+  # A level is valid until the next round, and a count is sent only when it is not zero. Missing data is therefore no
+  # breach, except for the sweep's own invocations.
   alarms = {
     invalid-signatures = {
       metric      = local.metrics.InvalidSignatures
       statistic   = "Sum"
       above       = 0
-      description = "A webhook's signature fits no secret. GitHub was told 200 all the same: compare the secret of the webhook with the one in Secrets Manager, or find out who else posts to the address."
+      description = "A webhook's signature matches no secret, although it was answered with 200. Compare the webhook's secret at GitHub with the one in Secrets Manager, or find out who else posts to the address."
     }
     jobs-stuck = {
       metric      = local.metrics.JobsStuck
       statistic   = "Maximum"
       above       = 0
-      description = "A job has been queued for over ten minutes: its record says why it waits."
+      description = "A job has been queued for over ten minutes. Its record shows why it waits."
     }
     breakers-open = {
       metric      = local.metrics.BreakersOpen
       statistic   = "Maximum"
       above       = 0
-      description = "A class's runners do not come up, or GitHub refuses to register them: launches are held, and one is tried each five minutes. The log line `holding launches` says why."
+      description = "Runners of a class do not start, or GitHub refuses to register them. Launches are held, and one is tried every five minutes. The log line `holding launches` shows why."
     }
     launch-failures = {
       metric      = local.metrics.RetriesOther
       statistic   = "Sum"
       above       = var.alarms.launch_failures - 1
       period      = 900
-      description = "Effects fail, and not for capacity or throttling: the log line `effect failed, to be tried again` says which."
+      description = "Effects fail for reasons other than capacity or throttling. The log line `effect failed, to be tried again` shows which."
     }
     records-unreadable = {
       metric      = local.metrics.RecordsUnreadable
       statistic   = "Maximum"
       above       = 0
-      description = "An open record cannot be read and is set aside: was a newer release rolled back?"
+      description = "An open record cannot be read and is set aside. Check whether a newer release was rolled back."
     }
     sweep-behind = {
       metric      = local.metrics.SweepBehind
       statistic   = "Maximum"
       above       = 60 * var.alarms.sweep_behind_minutes
-      description = "Webhook deliveries wait to be gone through by the sweep: a webhook that was lost meanwhile is not made up for."
+      description = "The sweep is behind with checking webhook deliveries. Webhooks lost in that time are not recovered until it catches up."
     }
     events-dead = {
       metric      = local.sqs.events_dead.ApproximateNumberOfMessagesVisible
       statistic   = "Maximum"
       above       = 0
-      description = "An event could not be worked off, and lies in the dead-letter queue for two weeks: read why, mend it, send it again."
+      description = "An event could not be processed. It stays in the dead-letter queue for two weeks: read the reason, fix the cause, and send it again."
     }
     kicks-dead = {
       metric      = local.sqs.kicks_dead.ApproximateNumberOfMessagesVisible
       statistic   = "Maximum"
       above       = 0
-      description = "A kick could not be worked off. The sweep does what it asked for; the control plane's log says what went wrong."
+      description = "A kick could not be processed. The sweep does the same work. The control plane's log shows the failure."
     }
     control-plane-errors = {
       metric      = local.lambda.control_plane.Errors
       statistic   = "Sum"
       above       = 0
-      description = "The control plane refused or could not record what it was invoked with: see the log line `refused invocation`. Lambda tries twice more, then it is a dead letter."
+      description = "The control plane refused or could not record an event: see the log line `refused invocation`. Lambda retries twice, then the event becomes a dead letter."
     }
     control-plane-throttles = {
       metric      = local.lambda.control_plane.Throttles
       statistic   = "Sum"
       above       = 0
-      description = "Lambda had no concurrency left for the control plane: events wait. Ask for a higher quota, or look for what else uses the account's."
+      description = "Lambda had no concurrency left for the control plane, so events wait. Request a higher quota, or find out what else uses the account's concurrency."
     }
     sweeper-errors = {
       metric      = local.lambda.sweeper.Errors
       statistic   = "Sum"
       above       = 0
-      description = "A sweep was refused or ran out of time. The next one comes within the minute."
+      description = "A sweep was refused or timed out. The next one starts within a minute."
     }
     sweeper-throttles = {
       metric      = local.lambda.sweeper.Throttles
@@ -81,7 +81,7 @@ locals {
       metric      = local.api["5XXError"]
       statistic   = "Sum"
       above       = 0
-      description = "Webhooks could not be passed on, and GitHub shows them as failed. The sweep fetches them, where there is a GitHub App; the access log says how many."
+      description = "Webhooks could not be passed on, and GitHub shows them as failed. With a GitHub App, the sweep fetches them. The access log shows how many."
     }
   }
 }
@@ -104,10 +104,10 @@ resource "aws_cloudwatch_metric_alarm" "alarms" {
   ok_actions          = local.topics
 }
 
-# Whatever events miss, the sweep makes up for: without it nothing does.
+# Only the sweep repairs what events missed.
 resource "aws_cloudwatch_metric_alarm" "no_sweep" {
   alarm_name          = "${local.name}-no-sweep"
-  alarm_description   = "The sweep has not been invoked for ten minutes: look at the schedule ${local.name}-sweep, its role, and the dead letters."
+  alarm_description   = "The sweep has not been invoked for ten minutes. Check the schedule ${local.name}-sweep, its role, and the dead letters."
   namespace           = local.lambda.sweeper.Invocations.namespace
   metric_name         = local.lambda.sweeper.Invocations.name
   dimensions          = local.lambda.sweeper.Invocations.dimensions
@@ -115,19 +115,19 @@ resource "aws_cloudwatch_metric_alarm" "no_sweep" {
   comparison_operator = "LessThanThreshold"
   threshold           = 1
   period              = 300
-  # The first of them may be the one in which the schedule was made.
+  # The schedule may have been created during the first of them.
   evaluation_periods = 2
   treat_missing_data = "breaching"
   alarm_actions      = local.topics
   ok_actions         = local.topics
 }
 
-# CloudWatch knows no age of anything, but the time of each hour's sweeps: what has passed since the image was pushed.
+# CloudWatch has no metric for age, so the age is computed: the time of each hour's sweeps minus the push time.
 resource "aws_cloudwatch_metric_alarm" "image_age" {
   for_each = var.image == null ? {} : { image = var.image }
 
   alarm_name          = "${local.name}-image-age"
-  alarm_description   = "The runners' image is ${var.alarms.image_age_days} days old. GitHub refuses a runner 30 days after the release of a newer one: build the image again, from the newest actions/runner, under another tag."
+  alarm_description   = "The runners' image is ${var.alarms.image_age_days} days old. GitHub refuses a runner 30 days after the release of a newer one. Rebuild the image from the newest actions/runner with a new tag."
   comparison_operator = "GreaterThanOrEqualToThreshold"
   threshold           = var.alarms.image_age_days
   evaluation_periods  = 1

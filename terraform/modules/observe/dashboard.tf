@@ -1,8 +1,8 @@
-# The dashboard: jobs first, then runners and what holds them up, then the machinery. It has fifty metrics, with which an
-# account's first three dashboards cost nothing.
+# The dashboard: first jobs, then runners and what delays them, then the control plane. It has 50 metrics, so that it is
+# free as one of an account's first three dashboards.
 
 locals {
-  # A graph: its metrics as [metric, statistic, label], read each `period`.
+  # A graph lists its metrics as [metric, statistic, label], with one value per `period`.
   graphs = [
     {
       title   = "Jobs by outcome"
@@ -57,21 +57,21 @@ locals {
       lines = [
         [local.metrics.RunnersCompleted, "Sum", "completed"],
         [local.metrics.RunnersSurplus, "Sum", "surplus"],
-        [local.metrics.RunnersIdleTimeout, "Sum", "idle time-out"],
+        [local.metrics.RunnersIdleTimeout, "Sum", "idle timeout"],
         [local.metrics.RunnersBootFailed, "Sum", "boot failed"],
         [local.metrics.RunnersAgentCrashed, "Sum", "agent crashed"],
         [local.metrics.RunnersSpotInterrupted, "Sum", "Spot interrupted"],
         [local.metrics.RunnersRegistrationLost, "Sum", "registration lost"],
-        [local.metrics.RunnersJobTimeout, "Sum", "job time-out"],
+        [local.metrics.RunnersJobTimeout, "Sum", "job timeout"],
         [local.metrics.RunnersStoppedByOperator, "Sum", "stopped by an operator"],
       ]
     },
     {
-      title = "What holds launches up"
+      title = "Launch delays"
       lines = [
         [local.metrics.RetriesNoCapacity, "Sum", "no capacity"],
         [local.metrics.RetriesThrottled, "Sum", "throttled"],
-        [local.metrics.RetriesOther, "Sum", "failed otherwise"],
+        [local.metrics.RetriesOther, "Sum", "other failures"],
         [local.metrics.LaunchesHeld, "Maximum", "held"],
         [local.metrics.BreakersOpen, "Maximum", "breakers open"],
       ]
@@ -88,15 +88,15 @@ locals {
       ]
     },
     {
-      title  = "Cost of tasks a day, USD by list prices"
+      title  = "Cost of tasks per day, USD at list prices"
       period = 86400
       lines  = [[local.metrics.Cost, "Sum", "USD"]]
     },
     {
       title = "Webhooks"
       lines = [
-        [local.metrics.WebhooksAccepted, "Sum", "told something new"],
-        [local.metrics.WebhooksIgnored, "Sum", "told nothing"],
+        [local.metrics.WebhooksAccepted, "Sum", "new information"],
+        [local.metrics.WebhooksIgnored, "Sum", "ignored"],
         [local.metrics.InvalidSignatures, "Sum", "wrong signature"],
         [local.metrics.UnreadableWebhooks, "Sum", "unreadable"],
         [local.api["4XXError"], "Sum", "refused by the API"],
@@ -128,12 +128,12 @@ locals {
       ]
     },
     {
-      title = "Seconds that the sweep is behind"
-      lines = [[local.metrics.SweepBehind, "Maximum", "earliest delivery to go through"]]
+      title = "Sweep delay, s"
+      lines = [[local.metrics.SweepBehind, "Maximum", "earliest unchecked delivery"]]
     },
   ]
 
-  # No metric has a class as its dimension, which would multiply the bill; the log lines have.
+  # No metric has the class as a dimension, since that would multiply the cost. Log lines have the class.
   tables = [
     {
       title = "Launches by class"

@@ -1,4 +1,4 @@
-# Who may publish alarms, and use the key that encrypts them: CloudWatch, for alarms of this account and deployment.
+# Permissions to publish alarms and to use their key: CloudWatch only, for alarms of this account and deployment.
 
 data "aws_iam_policy_document" "topic" {
   statement {
@@ -30,7 +30,7 @@ data "aws_iam_policy_document" "topic" {
     actions   = ["sns:Publish"]
     resources = [aws_sns_topic.alarms.arn]
 
-    # `*`: a refusal is for everybody.
+    # `*`: the denial applies to every principal.
     principals {
       type        = "*"
       identifiers = ["*"]
@@ -45,14 +45,14 @@ data "aws_iam_policy_document" "topic" {
 }
 
 data "aws_iam_policy_document" "key" {
-  #checkov:skip=CKV_AWS_109:a key's policy is about that key, as the comment beside the resource says
+  #checkov:skip=CKV_AWS_109:a key's policy applies to that key only, as the comment at the resource says
   #checkov:skip=CKV_AWS_111:the same
   #checkov:skip=CKV_AWS_356:the same
   statement {
     sid     = "TheAccountManagesTheKey"
     actions = ["kms:*"]
 
-    # `*`: in a key's policy that is this key. Without the account's own IAM nobody could ever delete it.
+    # `*`: in a key policy this means the key itself. Without this statement no one could ever delete the key.
     resources = ["*"]
 
     principals {
@@ -64,10 +64,10 @@ data "aws_iam_policy_document" "key" {
   statement {
     sid = "AlarmsEncrypt"
 
-    # CloudWatch calls KMS itself before it publishes. `*` as AWS documents it: with and without the plain text.
+    # CloudWatch calls KMS itself before it publishes. `*` as documented by AWS: with and without the plaintext.
     actions = ["kms:Decrypt", "kms:GenerateDataKey*"]
 
-    # `*`: in a key's policy that is this key.
+    # `*`: in a key policy this means the key itself.
     resources = ["*"]
 
     principals {
@@ -90,6 +90,6 @@ data "aws_iam_policy_document" "key" {
 }
 
 locals {
-  # `*`: the deployment's alarms all begin so.
+  # `*`: the names of the deployment's alarms all start like this.
   alarm_arns = "arn:${data.aws_partition.current.partition}:cloudwatch:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:alarm:${local.name}-*"
 }

@@ -1,7 +1,7 @@
-# What a person sees of a deployment: a dashboard, alarms with a topic, and questions to the logs that are worth saving.
+# Monitoring of a deployment: a dashboard, alarms with a topic, and saved log queries.
 #
-# All of it reads what others write; nothing here can change anything. The metrics stand in metrics.tf, the alarms in
-# alarms.tf, the dashboard in dashboard.tf.
+# This module only reads metrics and logs; it cannot change the deployment. metrics.tf has the metrics, alarms.tf the
+# alarms, dashboard.tf the dashboard.
 
 data "aws_caller_identity" "current" {}
 data "aws_partition" "current" {}
@@ -12,9 +12,9 @@ locals {
   topics = concat([aws_sns_topic.alarms.arn], var.notify.topics)
 }
 
-# CloudWatch may not use the key that AWS keeps for SNS, so an encrypted topic needs one of its own.
+# CloudWatch may not use AWS's own key for SNS, so an encrypted topic needs a key of its own.
 resource "aws_kms_key" "alarms" {
-  description             = "Alarms of the deployment ${var.deployment}, on their way through SNS."
+  description             = "Encrypts alarms of the deployment ${var.deployment} in SNS."
   enable_key_rotation     = true
   deletion_window_in_days = 7
   policy                  = data.aws_iam_policy_document.key.json
@@ -50,7 +50,7 @@ resource "aws_cloudwatch_query_definition" "queries" {
 locals {
   functions_groups = [var.log_groups.control_plane, var.log_groups.sweeper]
 
-  # The words of a message and the names of fields are fixed in the code: crates/engine, crates/lambda.
+  # Messages and field names are constants of the code: crates/engine, crates/lambda.
   queries = {
     "what happened to a job" = {
       groups = local.functions_groups

@@ -1,5 +1,5 @@
-# The metrics of ours that dashboard and alarms read, each once: a name that is not in this list cannot be used in this
-# module, and xtask/terraform/metrics.py holds the list to docs/metrics.md, which is held to the code.
+# ecsrunner's metrics that the dashboard and alarms read, each listed once. This module can use no other name.
+# xtask/terraform/metrics.py compares the list with docs/metrics.md, and a test compares that file with the code.
 
 locals {
   metrics = {
@@ -17,7 +17,7 @@ locals {
     ] : name => { namespace = "ecsrunner", name = name, dimensions = { Deployment = var.deployment } }
   }
 
-  # AWS's own metrics of what the deployment is made of.
+  # AWS's own metrics of the deployment's resources.
   lambda = {
     for key, function in var.functions : key => {
       for name in ["Invocations", "Errors", "Throttles", "Duration"] :

@@ -1,12 +1,12 @@
-# Where to look, and what speaks up by itself.
+# The dashboard, and the alarms.
 
 output "dashboard_name" {
-  description = "The dashboard's name in CloudWatch."
+  description = "Name of the dashboard in CloudWatch."
   value       = aws_cloudwatch_dashboard.deployment.dashboard_name
 }
 
 output "sns_topic_arn" {
-  description = "The topic that all alarms are published to."
+  description = "ARN of the topic to which all alarms are published."
   value       = aws_sns_topic.alarms.arn
 }
 

@@ -1,7 +1,7 @@
-# What is watched, by name, and who hears of it.
+# The names of the resources to watch, and who receives alarms.
 
 variable "deployment" {
-  description = "The deployment's name, part of the name of everything here."
+  description = "Name of the deployment, part of every resource's name."
   type        = string
   nullable    = false
 
@@ -12,31 +12,31 @@ variable "deployment" {
 }
 
 variable "functions" {
-  description = "The functions, by their names."
+  description = "Names of the functions."
   type        = object({ control_plane = string, sweeper = string })
   nullable    = false
 }
 
 variable "queues" {
-  description = "The queues of dead letters, by their names."
+  description = "Names of the dead-letter queues."
   type        = object({ kicks_dead = string, events_dead = string })
   nullable    = false
 }
 
 variable "rest_api" {
-  description = "The API that takes webhooks, by name and stage, as its metrics are."
+  description = "Name and stage of the API that receives webhooks. They are the dimensions of its metrics."
   type        = object({ name = string, stage = string })
   nullable    = false
 }
 
 variable "log_groups" {
-  description = "The log groups, by name: the functions', the runners' and the webhooks' access log."
+  description = "Names of the log groups: the functions', the runners' and the webhooks' access log."
   type        = object({ control_plane = string, sweeper = string, runners = string, webhooks = string })
   nullable    = false
 }
 
 variable "image" {
-  description = "When the runners' image was pushed, in seconds since the epoch. Null where the image is somebody else's, and its age cannot be known here."
+  description = "When the runners' image was pushed, in seconds since the epoch. Null if the image is not built here, since its age is then unknown."
   type        = object({ pushed_at = number })
   default     = null
 
@@ -47,7 +47,7 @@ variable "image" {
 }
 
 variable "alarms" {
-  description = "What alarms wait for: `launch_failures` in a quarter of an hour; webhooks that the sweep has not gone through for `sweep_behind_minutes`; an image that is `image_age_days` old. GitHub refuses a runner 30 days after the release of a newer one."
+  description = "Thresholds of alarms: `launch_failures` within 15 minutes; webhook deliveries that the sweep has not checked for `sweep_behind_minutes`; an image that is `image_age_days` old. GitHub refuses a runner 30 days after the release of a newer one."
   type = object({
     launch_failures      = optional(number, 20)
     sweep_behind_minutes = optional(number, 60)
@@ -63,17 +63,17 @@ variable "alarms" {
 
   validation {
     condition     = var.alarms.sweep_behind_minutes >= 5
-    error_message = "alarms.sweep_behind_minutes is ${var.alarms.sweep_behind_minutes}: at least 5 minutes are expected, since an idle sweep goes through deliveries each five minutes."
+    error_message = "alarms.sweep_behind_minutes is ${var.alarms.sweep_behind_minutes}: at least 5 minutes are expected, since an idle sweep checks deliveries every 5 minutes."
   }
 
   validation {
     condition     = var.alarms.image_age_days >= 1 && var.alarms.image_age_days <= 30
-    error_message = "alarms.image_age_days is ${var.alarms.image_age_days}: 1 to 30 days are expected; at 30 GitHub may refuse the image's runner."
+    error_message = "alarms.image_age_days is ${var.alarms.image_age_days}: 1 to 30 days are expected. From 30 days on, GitHub may refuse the image's runner."
   }
 }
 
 variable "notify" {
-  description = "Who hears of alarms besides the deployment's own topic: `emails`, each of which AWS asks to confirm, and ARNs of further `topics`."
+  description = "Recipients of alarms in addition to the deployment's own topic: `emails`, each of which must confirm its subscription, and ARNs of more `topics`."
   type = object({
     emails = optional(list(string), [])
     topics = optional(list(string), [])

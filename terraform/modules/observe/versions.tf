@@ -1,4 +1,4 @@
-# What this module needs. Nothing but AWS's provider is used anywhere in this project.
+# Requirements. AWS's provider is the only one used in this project.
 
 terraform {
   required_version = ">= 1.9"

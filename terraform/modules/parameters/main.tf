@@ -1,8 +1,8 @@
-# Writes what the control plane and the command line read: `deployment`, `settings` and `classes` under
-# `/ecsrunner/<deployment>/`, and `paused`, which is the operator's.
+# Writes the parameters that the control plane and the command line read: `deployment`, `settings` and
+# `classes` under `/ecsrunner/<deployment>/`, and `paused`, which operators change.
 #
-# Nothing in them is secret, so they are plain text and a plan shows what changes. A limit or a pace that
-# nobody sets is left out, so that its default is the code's.
+# They contain no secrets, so they are plain text and a plan shows what changes. A limit or a pace that is
+# not set is left out, so that the code's default applies.
 
 locals {
   documents = {
@@ -13,7 +13,7 @@ locals {
       {
         version    = 1
         deployment = var.deployment
-        # "repository", or an object: the two branches of a conditional have to be of one type.
+        # "repository" or an object: both branches of a conditional must have the same type.
         registration = jsondecode(var.settings.registration.organization == null ? jsonencode("repository") : jsonencode({ organization = var.settings.registration.organization }))
         limits       = { for key, value in var.settings.limits : key => value if value != null }
         paces        = { for key, value in var.settings.paces : key => value if value != null }
@@ -25,34 +25,34 @@ locals {
 
   texts = { for name, document in local.documents : name => jsonencode(document) }
 
-  # Terraform counts characters, Systems Manager bytes: four characters of base64 for each three.
+  # Terraform counts characters, Systems Manager counts bytes: base64 has four characters per three bytes.
   bytes = { for name, text in local.texts : name => floor(length(replace(base64encode(text), "=", "")) * 3 / 4) }
 }
 
 resource "aws_ssm_parameter" "document" {
-  #checkov:skip=CKV2_AWS_34:There is no secret in it, and whoever reads it need not decrypt.
-  #checkov:skip=CKV_AWS_337:There is no secret in it.
+  #checkov:skip=CKV2_AWS_34:It contains no secret, and readers need no permission to decrypt.
+  #checkov:skip=CKV_AWS_337:It contains no secret.
   for_each = local.texts
 
   name        = "/ecsrunner/${var.deployment}/${each.key}"
   description = "ecsrunner: ${each.key}, written by Terraform"
   type        = "String"
-  # 4096 bytes cost nothing; twice that costs five cents a month.
+  # Up to 4096 bytes are free; up to 8192 bytes cost 5 cents a month.
   tier           = local.bytes[each.key] > 4096 ? "Advanced" : "Standard"
   insecure_value = each.value
 
   lifecycle {
     precondition {
       condition     = local.bytes[each.key] <= 8192
-      error_message = "/ecsrunner/${var.deployment}/${each.key} would take ${local.bytes[each.key]} bytes, and Systems Manager holds 8192. ${each.key == "classes" ? "Fewer classes in runner_class_sizes" : each.key == "settings" ? "Patterns such as `owner/*` in place of single repositories" : "Fewer images in runner_images"} will do."
+      error_message = "/ecsrunner/${var.deployment}/${each.key} has ${local.bytes[each.key]} bytes: at most 8192 are expected (Systems Manager's limit). ${each.key == "classes" ? "Define fewer classes in runner_class_sizes" : each.key == "settings" ? "Use patterns such as `owner/*` instead of single repositories" : "Define fewer images in runner_images"}."
     }
   }
 }
 
-# `ecsrunner pause` writes "true": no apply lets launches go on that an operator has stopped.
+# `ecsrunner pause` writes "true". No apply resumes launches that an operator has stopped.
 resource "aws_ssm_parameter" "paused" {
-  #checkov:skip=CKV2_AWS_34:There is no secret in it, and whoever reads it need not decrypt.
-  #checkov:skip=CKV_AWS_337:There is no secret in it.
+  #checkov:skip=CKV2_AWS_34:It contains no secret, and readers need no permission to decrypt.
+  #checkov:skip=CKV_AWS_337:It contains no secret.
   name            = "/ecsrunner/${var.deployment}/paused"
   description     = "ecsrunner: whether launches are held back, written by `ecsrunner pause`"
   type            = "String"

@@ -1,4 +1,4 @@
-# What the control plane may read.
+# The parameters that the control plane may read.
 
 output "arns" {
   description = "ARNs of the four parameters: deployment, settings, classes and paused."

@@ -1,6 +1,6 @@
-# What the deployment is told. Each rule here is one of the control plane's own, so that a mistake is a
-# refused plan and not a class that is set aside: the size table is that of `crates/core/src/class/size.rs`,
-# labels and limits those of `class.rs`, `settings.rs` and `pace.rs`.
+# The deployment's configuration. Each rule here is also a rule of the control plane, so that a mistake
+# fails the plan and does not disable a class later. The size table is that of
+# `crates/core/src/rules/class/size.rs`; labels and limits are those of `class.rs`, `settings.rs` and `pace.rs`.
 
 locals {
   # CPU units, and the MiB that Fargate offers with them (AWS, "Task CPU and memory", read 2026-11).
@@ -15,10 +15,10 @@ locals {
     "32768" = [60 * 1024, 120 * 1024, 244 * 1024]
   }
 
-  # `owner/name`, `owner/*` or `*`, as `crates/core/src/policy.rs` reads them.
+  # `owner/name`, `owner/*` or `*`, as `crates/core/src/rules/policy.rs` reads them.
   repository_pattern = "^([*]|[A-Za-z0-9_-]{1,80}/([*]|[A-Za-z0-9_.-]{1,100}))$"
 
-  # Least and most. Where a setting has no most of its own, it is that of 32 bits.
+  # Minimum and maximum. A setting without a maximum of its own has that of 32 bits.
   limit_ranges = {
     max_runners                = [1, 4294967295]
     max_runners_per_repository = [1, 4294967295]
@@ -32,7 +32,7 @@ locals {
 }
 
 variable "deployment" {
-  description = "Name of this installation of ecsrunner, part of every name."
+  description = "Name of the deployment, part of every resource's name."
   type        = string
   nullable    = false
 
@@ -42,9 +42,9 @@ variable "deployment" {
   }
 }
 
-# The root's `runner_class_sizes`, passed on as it is: messages name it so.
+# The root's `runner_class_sizes`, passed on unchanged; messages use that name.
 variable "classes" {
-  description = "The class catalogue, `runner_class_sizes` of the root. `cpu` (1024 for one vCPU) and `memory` (MiB) alone are enough; the other keys are those of docs/configuration.md."
+  description = "The class catalogue, `runner_class_sizes` of the root. Only `cpu` (1024 for one vCPU) and `memory` (MiB) are required. docs/configuration.md describes the other keys."
   type = map(object({
     cpu                   = number
     memory                = number
@@ -68,18 +68,18 @@ variable "classes" {
 
   validation {
     condition     = alltrue([for name in keys(var.classes) : can(regex("^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$", name))])
-    error_message = "runner_class_sizes: not the name of a class: ${join(", ", [for name in keys(var.classes) : "`${name}`" if !can(regex("^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$", name))])}. 1 to 32 characters of a-z, 0-9 and - are expected, beginning and ending with a letter or digit."
+    error_message = "runner_class_sizes: invalid names: ${join(", ", [for name in keys(var.classes) : "`${name}`" if !can(regex("^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$", name))])}. 1 to 32 characters of a-z, 0-9 and - are expected, beginning and ending with a letter or digit."
   }
 
   validation {
     condition     = alltrue([for class in values(var.classes) : contains(keys(local.fargate_memory), tostring(class.cpu))])
-    error_message = "runner_class_sizes: ${join("; ", [for name, class in var.classes : "class `${name}` has cpu ${class.cpu}" if !contains(keys(local.fargate_memory), tostring(class.cpu))])}. Fargate offers 256, 512, 1024, 2048, 4096, 8192, 16384 and 32768."
+    error_message = "runner_class_sizes: ${join("; ", [for name, class in var.classes : "class `${name}` has cpu ${class.cpu}" if !contains(keys(local.fargate_memory), tostring(class.cpu))])}. 256, 512, 1024, 2048, 4096, 8192, 16384 or 32768 is expected (Fargate's sizes)."
   }
 
   validation {
-    # A cpu that is none is told above.
+    # An invalid cpu is reported above.
     condition     = alltrue([for class in values(var.classes) : contains(lookup(local.fargate_memory, tostring(class.cpu), [class.memory]), class.memory)])
-    error_message = "runner_class_sizes: ${join("; ", [for name, class in var.classes : "class `${name}` has memory ${class.memory}, and with cpu ${class.cpu} Fargate offers ${join(", ", lookup(local.fargate_memory, tostring(class.cpu), []))} MiB" if !contains(lookup(local.fargate_memory, tostring(class.cpu), [class.memory]), class.memory)])}."
+    error_message = "runner_class_sizes: ${join("; ", [for name, class in var.classes : "class `${name}` has memory ${class.memory} with cpu ${class.cpu}, for which Fargate offers ${join(", ", lookup(local.fargate_memory, tostring(class.cpu), []))} MiB" if !contains(lookup(local.fargate_memory, tostring(class.cpu), [class.memory]), class.memory)])}."
   }
 
   validation {
@@ -94,12 +94,12 @@ variable "classes" {
 
   validation {
     condition     = alltrue([for class in values(var.classes) : contains(range(20, 201), coalesce(class.ephemeral_storage_gib, 20))])
-    error_message = "runner_class_sizes: ${join("; ", [for name, class in var.classes : "class `${name}` has ephemeral_storage_gib ${class.ephemeral_storage_gib}" if !contains(range(20, 201), coalesce(class.ephemeral_storage_gib, 20))])}. A whole number from 21 to 200 is expected, or nothing for the 20 that cost nothing."
+    error_message = "runner_class_sizes: ${join("; ", [for name, class in var.classes : "class `${name}` has ephemeral_storage_gib ${class.ephemeral_storage_gib}" if !contains(range(20, 201), coalesce(class.ephemeral_storage_gib, 20))])}. A whole number from 21 to 200 is expected, or null for the 20 GiB that are free."
   }
 
   validation {
     condition     = alltrue([for class in values(var.classes) : coalesce(class.max_runners, 1) >= 1 && floor(coalesce(class.max_runners, 1)) == coalesce(class.max_runners, 1)])
-    error_message = "runner_class_sizes: ${join("; ", [for name, class in var.classes : "class `${name}` has max_runners ${class.max_runners}" if coalesce(class.max_runners, 1) < 1 || floor(coalesce(class.max_runners, 1)) != coalesce(class.max_runners, 1)])}. A whole number of at least 1 is expected, or nothing for no limit of its own."
+    error_message = "runner_class_sizes: ${join("; ", [for name, class in var.classes : "class `${name}` has max_runners ${class.max_runners}" if coalesce(class.max_runners, 1) < 1 || floor(coalesce(class.max_runners, 1)) != coalesce(class.max_runners, 1)])}. A whole number of at least 1 is expected, or null for no limit per class."
   }
 
   validation {
@@ -109,40 +109,40 @@ variable "classes" {
 
   validation {
     condition     = alltrue(flatten([for class in values(var.classes) : [for label in class.labels : can(regex("^[^,\\s\\p{Cc}\\p{Z}]([^,\\p{Cc}]*[^,\\s\\p{Cc}\\p{Z}])?$", label))]]))
-    error_message = "runner_class_sizes: ${join("; ", flatten([for name, class in var.classes : [for label in class.labels : "class `${name}` has the label `${label}`" if !can(regex("^[^,\\s\\p{Cc}\\p{Z}]([^,\\p{Cc}]*[^,\\s\\p{Cc}\\p{Z}])?$", label))]]))}. A label is not empty and holds no comma, control character or outer space."
+    error_message = "runner_class_sizes: ${join("; ", flatten([for name, class in var.classes : [for label in class.labels : "class `${name}` has the label `${label}`" if !can(regex("^[^,\\s\\p{Cc}\\p{Z}]([^,\\p{Cc}]*[^,\\s\\p{Cc}\\p{Z}])?$", label))]]))}. Labels are expected that are not empty, contain no comma or control character, and have no leading or trailing space."
   }
 
   validation {
     condition     = alltrue(flatten([for class in values(var.classes) : [for label in class.labels : !can(regex("^(?i:class|ecsrunner):", label))]]))
-    error_message = "runner_class_sizes: ${join("; ", flatten([for name, class in var.classes : [for label in class.labels : "class `${name}` has the label `${label}`" if can(regex("^(?i:class|ecsrunner):", label))]]))}. Labels that begin with `class:` or `ecsrunner:` are made by ecsrunner: another class's would take that class's jobs."
+    error_message = "runner_class_sizes: ${join("; ", flatten([for name, class in var.classes : [for label in class.labels : "class `${name}` has the label `${label}`" if can(regex("^(?i:class|ecsrunner):", label))]]))}. Labels are expected that do not begin with `class:` or `ecsrunner:`. ecsrunner sets those itself, and a class with another class's label would take that class's jobs."
   }
 
-  # GitHub gives a job to any idle runner that has its labels, so a label must not say what is not so.
+  # GitHub assigns a job to any idle runner that has its labels, so a label must not be false.
   validation {
     condition     = alltrue(flatten([for class in values(var.classes) : [for label in class.labels : !contains(["self-hosted", "linux", "windows", "macos", "x64", "x86", "arm", "arm64"], lower(label))]]))
-    error_message = "runner_class_sizes: ${join("; ", flatten([for name, class in var.classes : [for label in class.labels : "class `${name}` has the label `${label}`" if contains(["self-hosted", "linux", "windows", "macos", "x64", "x86", "arm", "arm64"], lower(label))]]))}. These are GitHub's own labels: a class has `self-hosted`, `linux` and its architecture anyway, and another one would take jobs that it cannot run."
+    error_message = "runner_class_sizes: ${join("; ", flatten([for name, class in var.classes : [for label in class.labels : "class `${name}` has the label `${label}`" if contains(["self-hosted", "linux", "windows", "macos", "x64", "x86", "arm", "arm64"], lower(label))]]))}. Other labels are expected, since these are GitHub's own. A class always has `self-hosted`, `linux` and its architecture. Any other of GitHub's labels would bring it jobs that it cannot run."
   }
 
-  # Jobs that name no class are the default's, and any runner that has their labels can be given them. What
-  # every job of the deployment's has tells none of them apart.
+  # Jobs that name no class belong to the default class, but GitHub can assign them to any runner that has
+  # their labels. Required labels are exempt, since every job of the deployment has them.
   validation {
     condition = length(setsubtract(setintersection(
       [for label in flatten([for class in values(var.classes) : class.labels if class.default]) : lower(label)],
       [for label in flatten([for class in values(var.classes) : class.labels if !class.default]) : lower(label)],
     ), [for label in var.settings.required_labels : lower(label)])) == 0
-    error_message = "runner_class_sizes: the default class and another one both have ${join(", ", [for label in setsubtract(setintersection([for label in flatten([for class in values(var.classes) : class.labels if class.default]) : lower(label)], [for label in flatten([for class in values(var.classes) : class.labels if !class.default]) : lower(label)]), [for label in var.settings.required_labels : lower(label)]) : "`${label}`"])}. A job with that label and without `class:` is the default's, and GitHub could give it to the other's runner: a label belongs to the default class or to others."
+    error_message = "runner_class_sizes: the default class and another one both have ${join(", ", [for label in setsubtract(setintersection([for label in flatten([for class in values(var.classes) : class.labels if class.default]) : lower(label)], [for label in flatten([for class in values(var.classes) : class.labels if !class.default]) : lower(label)]), [for label in var.settings.required_labels : lower(label)]) : "`${label}`"])}. A job with that label and without `class:` belongs to the default class, but GitHub could assign it to a runner of the other class. Give the label to the default class or to the others, not to both."
   }
 
-  # A job has to name each of them, and a class has to offer each label that a job names.
+  # A job must name each of them, and a class must offer each label that a job names.
   validation {
     condition     = alltrue([for name, class in var.classes : length(setsubtract([for label in var.settings.required_labels : lower(label)], [for label in concat(["self-hosted", "linux", class.arch, "class:${name}"], class.labels) : lower(label)])) == 0])
-    error_message = "runner_class_sizes: ${join("; ", [for name, class in var.classes : "class `${name}` does not offer ${join(", ", [for label in setsubtract([for label in var.settings.required_labels : lower(label)], [for label in concat(["self-hosted", "linux", class.arch, "class:${name}"], class.labels) : lower(label)]) : "`${label}`"])}" if length(setsubtract([for label in var.settings.required_labels : lower(label)], [for label in concat(["self-hosted", "linux", class.arch, "class:${name}"], class.labels) : lower(label)])) > 0])}. required_labels are those of every job of the deployment's: give them to the labels of each class, or it serves no job."
+    error_message = "runner_class_sizes: ${join("; ", [for name, class in var.classes : "class `${name}` does not offer ${join(", ", [for label in setsubtract([for label in var.settings.required_labels : lower(label)], [for label in concat(["self-hosted", "linux", class.arch, "class:${name}"], class.labels) : lower(label)]) : "`${label}`"])}" if length(setsubtract([for label in var.settings.required_labels : lower(label)], [for label in concat(["self-hosted", "linux", class.arch, "class:${name}"], class.labels) : lower(label)])) > 0])}. Every job must have the required_labels, so a class without them serves no job. Add them to the labels of each class."
   }
 
-  # Bytes of the sorted set with commas between, as in `class.rs`: open records stay small.
+  # Bytes of the sorted set, separated by commas, as in `class.rs`. This keeps open records small.
   validation {
     condition     = alltrue([for name, class in var.classes : length(replace(base64encode(join(",", distinct([for label in concat(["self-hosted", "linux", class.arch, "class:${name}"], class.labels) : lower(label)]))), "=", "")) * 3 <= 120 * 4])
-    error_message = "runner_class_sizes: ${join("; ", [for name, class in var.classes : "the labels of class `${name}` are `${join(",", distinct([for label in concat(["self-hosted", "linux", class.arch, "class:${name}"], class.labels) : lower(label)]))}`" if length(replace(base64encode(join(",", distinct([for label in concat(["self-hosted", "linux", class.arch, "class:${name}"], class.labels) : lower(label)]))), "=", "")) * 3 > 120 * 4])}. Together, with commas between, they may take 120 bytes."
+    error_message = "runner_class_sizes: ${join("; ", [for name, class in var.classes : "the labels of class `${name}` are `${join(",", distinct([for label in concat(["self-hosted", "linux", class.arch, "class:${name}"], class.labels) : lower(label)]))}`" if length(replace(base64encode(join(",", distinct([for label in concat(["self-hosted", "linux", class.arch, "class:${name}"], class.labels) : lower(label)]))), "=", "")) * 3 > 120 * 4])}. At most 120 bytes are expected in total, separated by commas."
   }
 
   validation {
@@ -152,18 +152,18 @@ variable "classes" {
 
   validation {
     condition     = length([for class in values(var.classes) : class if class.default]) <= 1
-    error_message = "runner_class_sizes: ${join(" and ", [for name, class in var.classes : "`${name}`" if class.default])} are both the default. At most one can be: it serves jobs that name no class."
+    error_message = "runner_class_sizes: ${join(" and ", [for name, class in var.classes : "`${name}`" if class.default])} are marked `default`. At most one default class is expected, which serves jobs that name no class."
   }
 
   validation {
-    # An architecture that is none is told above.
+    # An invalid architecture is reported above.
     condition     = alltrue([for class in values(var.classes) : contains(keys(var.facts.task_definitions), "${coalesce(class.image, "default")}/${class.arch}${class.exec ? "/exec" : ""}") if contains(["x64", "arm64"], class.arch)])
-    error_message = "runner_class_sizes: ${join("; ", [for name, class in var.classes : "class `${name}` needs the image `${coalesce(class.image, "default")}` for ${class.arch}" if !contains(keys(var.facts.task_definitions), "${coalesce(class.image, "default")}/${class.arch}${class.exec ? "/exec" : ""}")])}. The deployment has ${join(", ", distinct([for key in keys(var.facts.task_definitions) : trimsuffix(key, "/exec")]))}: give the image in runner_images, or the architecture among its own."
+    error_message = "runner_class_sizes: ${join("; ", [for name, class in var.classes : "class `${name}` needs the image `${coalesce(class.image, "default")}` for ${class.arch}" if !contains(keys(var.facts.task_definitions), "${coalesce(class.image, "default")}/${class.arch}${class.exec ? "/exec" : ""}")])}. The deployment has ${join(", ", distinct([for key in keys(var.facts.task_definitions) : trimsuffix(key, "/exec")]))}. Add the image to runner_images, or the architecture to the image."
   }
 }
 
 variable "settings" {
-  description = "The settings, by the keys of docs/configuration.md from `repositories` to `paces`. What is left out has the default that stands there."
+  description = "The settings: the keys of docs/configuration.md from `repositories` to `paces`. Keys that are left out have the defaults documented there."
   type = object({
     repositories        = list(string)
     required_labels     = optional(list(string), ["self-hosted"])
@@ -193,7 +193,7 @@ variable "settings" {
 
   validation {
     condition     = length(var.settings.repositories) > 0
-    error_message = "allowed_repositories is empty: at least one of `owner/name`, `owner/*` or `*` is expected, or no job runs."
+    error_message = "allowed_repositories is empty: at least one of `owner/name`, `owner/*` or `*` is expected, since otherwise no job can run."
   }
 
   validation {
@@ -203,12 +203,12 @@ variable "settings" {
 
   validation {
     condition     = length(var.settings.required_labels) > 0 && alltrue([for label in var.settings.required_labels : can(regex("^[^,\\s]([^,]*[^,\\s])?$", label))])
-    error_message = "required_labels is [${join(", ", var.settings.required_labels)}]: at least one label is expected, none of them empty, with a comma or with outer space."
+    error_message = "required_labels is [${join(", ", var.settings.required_labels)}]: at least one label is expected, and no label may be empty, contain a comma, or have leading or trailing space."
   }
 
   validation {
     condition     = alltrue([for event in var.settings.events : can(regex("^[a-z_]+$", event))])
-    error_message = "events is [${join(", ", var.settings.events)}]: GitHub's names of events are expected, such as push or pull_request."
+    error_message = "events is [${join(", ", var.settings.events)}]: names of GitHub events are expected, such as push or pull_request."
   }
 
   validation {
@@ -222,7 +222,7 @@ variable "settings" {
 
   validation {
     condition     = var.settings.registration.organization == null || alltrue([for pattern in var.settings.repositories : startswith(lower(pattern), lower("${try(var.settings.registration.organization.name, "")}/"))])
-    error_message = "allowed_repositories: ${join(", ", [for pattern in var.settings.repositories : "`${pattern}`" if !startswith(lower(pattern), lower("${try(var.settings.registration.organization.name, "")}/"))])} is not of the organization `${try(var.settings.registration.organization.name, "null")}`, where runners register. Its own are expected."
+    error_message = "allowed_repositories: ${join(", ", [for pattern in var.settings.repositories : "`${pattern}`" if !startswith(lower(pattern), lower("${try(var.settings.registration.organization.name, "")}/"))])} does not belong to the organization `${try(var.settings.registration.organization.name, "null")}`, where runners register. Only repositories of that organization are expected."
   }
 
   validation {
@@ -237,7 +237,7 @@ variable "settings" {
 }
 
 variable "facts" {
-  description = "What the deployment is made of, as docs/configuration.md lists it; `version` and `paused` are added here."
+  description = "The deployment's resources, as listed in docs/configuration.md. `version` and `paused` are added here."
   type = object({
     state_table      = string
     boot_table       = string
@@ -257,6 +257,6 @@ variable "facts" {
 
   validation {
     condition     = length(var.facts.subnets) > 0 && length(var.facts.security_groups) > 0
-    error_message = "facts has ${length(var.facts.subnets)} subnets and ${length(var.facts.security_groups)} security groups: at least one of each is expected, or no task starts."
+    error_message = "facts has ${length(var.facts.subnets)} subnets and ${length(var.facts.security_groups)} security groups: at least one of each is expected, since otherwise no task can start."
   }
 }

@@ -1,26 +1,26 @@
-# Makes what a deployment remembers: two tables and two secrets.
+# Creates a deployment's storage: two tables and two secrets.
 #
-# `state` holds what is open and what was, `boot` the just-in-time configurations that wait for their
-# task, a minute or two each. Keys and indexes are those of `crates/aws/src/store/item.rs`; both tables
-# are paid by request, so that they cost nothing while nothing happens.
+# `state` holds open records and history. `boot` holds just-in-time configurations until their tasks take
+# them, a minute or two each. Keys and indexes are those of `crates/aws/src/store/item.rs`. Both tables
+# are billed per request, so an idle deployment pays nothing for requests.
 #
-# The webhook's secrets are made here. GitHub's credentials are put in by a person and never pass through
-# Terraform: `github` has no version here, so no apply can overwrite it and no state file holds it.
+# The webhook's secrets are created here. An operator stores GitHub's credentials, which never pass through
+# Terraform: `github` has no version here, so no apply can overwrite it and no state file contains it.
 
 locals {
   name = "ecsrunner-${var.deployment}"
 
-  # Whether it is given is no secret, and decides which resource there is.
+  # Whether secrets are given is not sensitive, and decides which resource is created.
   generated = nonsensitive(var.webhook_secrets == null) ? toset(["webhook"]) : toset([])
   given     = nonsensitive(var.webhook_secrets == null) ? toset([]) : toset(["webhook"])
 
-  # Every index has the time of the ending as its sort key.
+  # The sort key of every index is the time of the ending.
   indexes = { by_month = "month", by_repository = "repository", by_runner = "runner" }
 }
 
 resource "aws_dynamodb_table" "state" {
   #checkov:skip=CKV_AWS_28:point_in_time_recovery is true by default; from the root, checkov does not read the default of an optional attribute.
-  #checkov:skip=CKV_AWS_119:The default is a key of AWS's own, which costs nothing; kms_key_arn sets another.
+  #checkov:skip=CKV_AWS_119:The default is AWS's own key, which is free; kms_key_arn sets another.
   name         = "${local.name}-state"
   billing_mode = "PAY_PER_REQUEST"
   hash_key     = "pk"
@@ -53,7 +53,7 @@ resource "aws_dynamodb_table" "state" {
     enabled = var.point_in_time_recovery
   }
 
-  # Without this block DynamoDB encrypts too, with a key of its own.
+  # Without this block DynamoDB encrypts with its own key.
   dynamic "server_side_encryption" {
     for_each = var.kms_key_arn == null ? [] : [var.kms_key_arn]
     content {
@@ -66,8 +66,8 @@ resource "aws_dynamodb_table" "state" {
 }
 
 resource "aws_dynamodb_table" "boot" {
-  #checkov:skip=CKV_AWS_28:A configuration works once, and whoever takes it must know that nobody else holds it: a restored copy would break that.
-  #checkov:skip=CKV_AWS_119:With a key of one's own the role of every task would have to be allowed to decrypt, and a job could try what else that key opens.
+  #checkov:skip=CKV_AWS_28:A configuration works once, and a task that takes it relies on being its only holder. A restored copy would break that.
+  #checkov:skip=CKV_AWS_119:With a customer's key every task role would need permission to decrypt, and a job could try what else that key decrypts.
   name         = "${local.name}-boot"
   billing_mode = "PAY_PER_REQUEST"
   hash_key     = "owner"
@@ -77,7 +77,7 @@ resource "aws_dynamodb_table" "boot" {
     type = "S"
   }
 
-  # A last resort: items are taken or revoked long before.
+  # A last resort: items are usually taken or revoked long before.
   ttl {
     attribute_name = "expires_at"
     enabled        = true
@@ -91,15 +91,15 @@ resource "aws_dynamodb_table" "boot" {
 }
 
 resource "aws_secretsmanager_secret" "webhook" {
-  #checkov:skip=CKV_AWS_149:The default is the account's key aws/secretsmanager, which costs nothing; kms_key_arn sets another.
-  #checkov:skip=CKV2_AWS_57:GitHub has to be told a new webhook secret, which no rotation function here may do; a list of secrets lets a person replace one at leisure.
+  #checkov:skip=CKV_AWS_149:The default is the account's key aws/secretsmanager, which is free; kms_key_arn sets another.
+  #checkov:skip=CKV2_AWS_57:GitHub needs each new webhook secret, and no rotation function here may set it there. With a list of secrets, an operator can replace one at any time.
   name                    = "ecsrunner/${var.deployment}/webhook"
-  description             = "Secrets of the GitHub webhook, a JSON list; any of them will do"
+  description             = "Secrets of the GitHub webhook: a JSON list, any of which is accepted"
   kms_key_id              = var.kms_key_arn
   recovery_window_in_days = var.secret_recovery_window_days
 }
 
-# Each plan draws another one; the version below keeps the first.
+# Each plan generates a new one; the version below keeps the first.
 data "aws_secretsmanager_random_password" "webhook" {
   for_each = local.generated
 
@@ -126,10 +126,10 @@ resource "aws_secretsmanager_secret_version" "given" {
 }
 
 resource "aws_secretsmanager_secret" "github" {
-  #checkov:skip=CKV_AWS_149:The default is the account's key aws/secretsmanager, which costs nothing; kms_key_arn sets another.
-  #checkov:skip=CKV2_AWS_57:GitHub makes a new App key only for a person who is logged in.
+  #checkov:skip=CKV_AWS_149:The default is the account's key aws/secretsmanager, which is free; kms_key_arn sets another.
+  #checkov:skip=CKV2_AWS_57:GitHub creates a new App key only for a logged-in user.
   name                    = "ecsrunner/${var.deployment}/github"
-  description             = "The GitHub App's id and private key, or a token; put in by a person"
+  description             = "The GitHub App's id and private key, or a token; set by an operator"
   kms_key_id              = var.kms_key_arn
   recovery_window_in_days = var.secret_recovery_window_days
 }

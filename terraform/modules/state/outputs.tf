@@ -1,7 +1,7 @@
-# Names and ARNs; no secret's value.
+# Names and ARNs. No secret value is an output.
 
 output "tables" {
-  description = "The tables: `state` holds jobs and runners, `boot` the configurations that wait for their task."
+  description = "The tables: `state` holds jobs and runners, `boot` holds boot items until their tasks take them."
   value = {
     state = { name = aws_dynamodb_table.state.name, arn = aws_dynamodb_table.state.arn }
     boot  = { name = aws_dynamodb_table.boot.name, arn = aws_dynamodb_table.boot.arn }
@@ -9,7 +9,7 @@ output "tables" {
 }
 
 output "secrets" {
-  description = "The secrets: `webhook` has its value, `github` waits for one."
+  description = "The secrets: `webhook` has a value, `github` is empty until an operator sets it."
   value = {
     webhook = { arn = aws_secretsmanager_secret.webhook.arn }
     github  = { arn = aws_secretsmanager_secret.github.arn }

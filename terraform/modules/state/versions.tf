@@ -1,5 +1,5 @@
-# What this module needs: validations that look beyond their own variable came with Terraform 1.9,
-# and the Region as an attribute of its own with version 6 of the provider.
+# Requirements. Terraform 1.9 added validations that refer to other variables. Version 6 of the provider
+# added `region` as an attribute.
 
 terraform {
   required_version = ">= 1.9"

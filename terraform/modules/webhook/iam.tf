@@ -1,4 +1,4 @@
-# Who may call the API, and what the API may do: put events of one source onto one bus, and write logs.
+# Who may call the API, and the API's permissions: put events of one source onto one bus, and write logs.
 
 data "aws_iam_policy_document" "callers" {
   statement {
@@ -6,7 +6,7 @@ data "aws_iam_policy_document" "callers" {
     actions   = ["execute-api:Invoke"]
     resources = ["${aws_api_gateway_rest_api.webhook.execution_arn}/${local.stage}/POST/webhook"]
 
-    # GitHub has no identity in AWS. What it sends is signed, and the control plane believes nothing that is not.
+    # GitHub has no identity in AWS. It signs its webhooks, and the control plane rejects unsigned ones.
     principals {
       type        = "*"
       identifiers = ["*"]
@@ -24,9 +24,9 @@ data "aws_iam_policy_document" "callers" {
   }
 }
 
-# No condition on the account or API that API Gateway acts for: it tells STS neither when it assumes an integration's
-# role, so with one no webhook would come through. The role can do next to nothing, and only somebody who may pass it
-# can put it into an API.
+# No condition on the account or the API: API Gateway passes neither to STS when it assumes an integration's role, so a
+# condition would block every webhook. The role has few permissions, and only a principal that may pass it can use it in
+# an API.
 data "aws_iam_policy_document" "apigateway_trust" {
   statement {
     sid     = "ApiGateway"
@@ -41,7 +41,7 @@ data "aws_iam_policy_document" "apigateway_trust" {
 
 resource "aws_iam_role" "put_events" {
   name               = "${local.name}-webhook"
-  description        = "API Gateway puts webhooks of the deployment ${var.deployment} onto its bus."
+  description        = "Lets API Gateway put webhooks of the deployment ${var.deployment} onto its bus."
   assume_role_policy = data.aws_iam_policy_document.apigateway_trust.json
 }
 
@@ -69,18 +69,18 @@ resource "aws_iam_role" "account_logs" {
   for_each = var.account_log_role == "own" ? toset(["own"]) : []
 
   name               = "${local.name}-apigateway-logs"
-  description        = "API Gateway writes the logs of this account's APIs."
+  description        = "Lets API Gateway write the logs of this account's APIs."
   assume_role_policy = data.aws_iam_policy_document.apigateway_trust.json
 }
 
 data "aws_iam_policy_document" "account_logs" {
-  #checkov:skip=CKV_AWS_356:the reason for the resource stands beside it
-  #checkov:skip=CKV_AWS_111:the reason for the resource stands beside it
-  #checkov:skip=CKV_AWS_108:reading log events is among what AWS tests for, as the comment says
+  #checkov:skip=CKV_AWS_356:the comment at the resource gives the reason
+  #checkov:skip=CKV_AWS_111:the comment at the resource gives the reason
+  #checkov:skip=CKV_AWS_108:AWS requires the permission to read log events, as the comment says
   statement {
     sid = "WriteLogs"
 
-    # What AWS's own policy AmazonAPIGatewayPushToCloudWatchLogs has; the role is refused without.
+    # The actions of AWS's policy AmazonAPIGatewayPushToCloudWatchLogs. AWS refuses a role without them.
     actions = [
       "logs:CreateLogGroup",
       "logs:CreateLogStream",
@@ -91,7 +91,7 @@ data "aws_iam_policy_document" "account_logs" {
       "logs:PutLogEvents",
     ]
 
-    # `*`: it is the role of every API of the account, each with log groups of its own.
+    # `*`: every API of the account uses this role, each with its own log groups.
     resources = ["*"]
   }
 }

@@ -1,9 +1,8 @@
-# The way in: GitHub posts to a REST API, which turns each webhook into an event of the deployment's bus.
+# The webhook endpoint: GitHub posts to a REST API, which turns each webhook into an event on the deployment's bus.
 #
-# There is no code between the two. The three templates beside this file are the whole translation; they carry the
-# body's bytes as they came, since the signature over them is checked later, by the control plane. So nothing here
-# believes anything, and nothing here holds a secret. A webhook that EventBridge did not take is answered with 502, and
-# GitHub shows it as failed.
+# No code runs between the two: the three templates in this directory do the translation. They pass the body on byte for
+# byte, since the control plane checks its signature later. So nothing here trusts a webhook, and nothing here holds a
+# secret. If EventBridge does not accept a webhook, the answer is 502, and GitHub shows the delivery as failed.
 
 data "aws_partition" "current" {}
 data "aws_region" "current" {}
@@ -12,45 +11,45 @@ locals {
   name  = "ecsrunner-${var.deployment}"
   stage = "v1"
 
-  # GitHub sends all three with each webhook; the last one only where the hook has a secret.
+  # GitHub sends all three with each webhook, but the last one only if the hook has a secret.
   required_headers = ["X-GitHub-Event", "X-GitHub-Delivery", "X-Hub-Signature-256"]
 
-  # What the API says where no template had its turn: enough for the owner of a hook, nothing about what is behind.
-  # A type that is not listed answers by its class, with the status that AWS gives it.
+  # The API's answers if no template was applied: enough for the hook's owner, nothing about the back end. A type that
+  # is not listed uses the default of its class (4XX or 5XX), with AWS's status.
   gateway_responses = {
-    ACCESS_DENIED                = { status = "403", text = "webhooks are not taken from this address" }
-    BAD_REQUEST_PARAMETERS       = { status = "400", text = "a header of GitHub's is missing: is a secret set on the webhook?" }
+    ACCESS_DENIED                = { status = "403", text = "webhooks are not accepted from this address" }
+    BAD_REQUEST_PARAMETERS       = { status = "400", text = "a GitHub header is missing: is a secret set on the webhook?" }
     DEFAULT_4XX                  = { status = null, text = "the request is not one of GitHub's webhooks" }
     DEFAULT_5XX                  = { status = "502", text = "the webhook could not be passed on: deliver it again" }
-    MISSING_AUTHENTICATION_TOKEN = { status = "404", text = "webhooks are posted to /webhook" }
+    MISSING_AUTHENTICATION_TOKEN = { status = "404", text = "webhooks must be posted to /webhook" }
     REQUEST_TOO_LARGE            = { status = "413", text = "the webhook is larger than 10 MB" }
-    THROTTLED                    = { status = "429", text = "there are too many webhooks: deliver it again later" }
-    UNSUPPORTED_MEDIA_TYPE       = { status = "415", text = "the webhook's content type has to be application/json" }
-    WAF_FILTERED                 = { status = "403", text = "webhooks are not taken from this address" }
+    THROTTLED                    = { status = "429", text = "too many webhooks: deliver it again later" }
+    UNSUPPORTED_MEDIA_TYPE       = { status = "415", text = "the webhook's content type must be application/json" }
+    WAF_FILTERED                 = { status = "403", text = "webhooks are not accepted from this address" }
   }
 }
 
 resource "aws_cloudwatch_event_bus" "webhooks" {
   name        = local.name
-  description = "GitHub's webhooks for the deployment ${var.deployment}, unverified."
+  description = "Unverified GitHub webhooks for the deployment ${var.deployment}."
 }
 
 resource "aws_cloudwatch_event_archive" "webhooks" {
   for_each = var.archive_days > 0 ? { webhooks = var.archive_days } : {}
 
   name             = local.name
-  description      = "Webhooks of the deployment ${var.deployment}, for a replay."
+  description      = "Webhooks of the deployment ${var.deployment}, for replays."
   event_source_arn = aws_cloudwatch_event_bus.webhooks.arn
   event_pattern    = jsonencode({ source = ["ecsrunner.webhook"] })
   retention_days   = each.value
 }
 
 resource "aws_api_gateway_rest_api" "webhook" {
-  #checkov:skip=CKV_AWS_237:a new API would be a new address, which somebody would have to tell GitHub
+  #checkov:skip=CKV_AWS_237:a new API would have a new address, which a person would have to enter at GitHub
   name        = "${local.name}-webhook"
   description = "Takes GitHub's webhooks for the deployment ${var.deployment}."
 
-  # No binary media types: $input.body is the raw body as text only without them.
+  # No binary media types: with them, $input.body would not be the raw body as text.
   endpoint_configuration {
     types = ["REGIONAL"]
   }
@@ -75,7 +74,7 @@ resource "aws_api_gateway_request_validator" "headers" {
 }
 
 resource "aws_api_gateway_method" "post" {
-  #checkov:skip=CKV_AWS_59:GitHub signs its webhooks and can do nothing else; the control plane checks the signature
+  #checkov:skip=CKV_AWS_59:GitHub can authenticate its webhooks only by a signature, which the control plane checks
   rest_api_id          = aws_api_gateway_rest_api.webhook.id
   resource_id          = aws_api_gateway_resource.webhook.id
   http_method          = "POST"
@@ -93,10 +92,10 @@ resource "aws_api_gateway_integration" "put_events" {
   uri                     = "arn:${data.aws_partition.current.partition}:apigateway:${data.aws_region.current.region}:events:action/PutEvents"
   credentials             = aws_iam_role.put_events.arn
 
-  # GitHub waits for ten seconds.
+  # GitHub waits for 10 seconds.
   timeout_milliseconds = 9000
 
-  # Another content type is answered with 415: without a template its body would go to EventBridge as it came.
+  # Other content types are answered with 415. Otherwise their body would go to EventBridge without a template.
   passthrough_behavior = "NEVER"
   request_templates    = { "application/json" = file("${path.module}/put_events.vtl") }
   request_parameters = {
@@ -114,8 +113,8 @@ resource "aws_api_gateway_method_response" "statuses" {
   status_code = each.value
 }
 
-# API Gateway keeps one of these for each status, so one pattern covers what PutEvents answers with 4xx and 5xx.
-# Without it the default response would answer 200, and the webhook would be lost unseen.
+# API Gateway keeps one of these per status, so one pattern covers all 4xx and 5xx answers of PutEvents. Without it the
+# default response would answer 200, and the webhook would be lost without a trace.
 resource "aws_api_gateway_integration_response" "statuses" {
   for_each = {
     "200" = { pattern = null, template = "put_events_response.vtl" }

@@ -1,12 +1,12 @@
-# What others need of the way in.
+# What other modules use of the endpoint.
 
 output "url" {
-  description = "Where GitHub posts its webhooks."
+  description = "URL to which GitHub posts webhooks."
   value       = "${aws_api_gateway_stage.v1.invoke_url}/${aws_api_gateway_resource.webhook.path_part}"
 }
 
 output "bus" {
-  description = "The bus that webhooks are put onto."
+  description = "The event bus that receives the webhooks."
   value = {
     name = aws_cloudwatch_event_bus.webhooks.name
     arn  = aws_cloudwatch_event_bus.webhooks.arn
@@ -14,7 +14,7 @@ output "bus" {
 }
 
 output "rest_api" {
-  description = "The API and its stage, by which API Gateway's metrics are known."
+  description = "The API and its stage, which are the dimensions of API Gateway's metrics."
   value = {
     id    = aws_api_gateway_rest_api.webhook.id
     name  = aws_api_gateway_rest_api.webhook.name
@@ -23,7 +23,7 @@ output "rest_api" {
 }
 
 output "log_group" {
-  description = "Where access logs are."
+  description = "The log group of the access logs."
   value = {
     name = aws_cloudwatch_log_group.access.name
     arn  = aws_cloudwatch_log_group.access.arn

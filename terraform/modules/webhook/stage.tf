@@ -1,10 +1,10 @@
-# What is served: a deployment of the API as it is now, its limits, and who called.
+# The API's deployment and stage, its limits, and its access log.
 
 resource "aws_api_gateway_deployment" "webhook" {
   rest_api_id = aws_api_gateway_rest_api.webhook.id
   description = "The API as Terraform last made it."
 
-  # A deployment is a copy: whatever it is a copy of has to be named here, or a change would never be served.
+  # A deployment is a snapshot. All its parts must be listed here, or changes to them would never be deployed.
   triggers = {
     api = sha256(jsonencode([
       aws_api_gateway_rest_api_policy.callers.policy,
@@ -24,22 +24,23 @@ resource "aws_api_gateway_deployment" "webhook" {
 }
 
 resource "aws_api_gateway_stage" "v1" {
-  #checkov:skip=CKV_AWS_73:no code of ours runs here that a trace would explain
+  #checkov:skip=CKV_AWS_73:no code runs here, so there is nothing to trace
   #checkov:skip=CKV_AWS_120:nothing here can be cached, each request is a POST
-  #checkov:skip=CKV2_AWS_29:a web ACL is the input `waf`, since it costs at least 5 dollars a month
+  #checkov:skip=CKV2_AWS_29:the input `waf` sets a web ACL, which costs at least 5 dollars a month
   #checkov:skip=CKV2_AWS_77:the same
-  #checkov:skip=CKV2_AWS_51:a client certificate would be for a back end of our own, AWS checks the signature of the role
-  #checkov:skip=CKV2_AWS_4:executions are not logged, the log would hold bodies and signatures
+  #checkov:skip=CKV2_AWS_51:a client certificate is for HTTP back ends; AWS checks the role's signature here
+  #checkov:skip=CKV2_AWS_4:executions are not logged, since the log would contain bodies and signatures
   rest_api_id   = aws_api_gateway_rest_api.webhook.id
   deployment_id = aws_api_gateway_deployment.webhook.id
   stage_name    = local.stage
   description   = "GitHub's webhooks."
 
-  # The template publishes to this bus. One that does not exist is counted as taken, so both are made together.
+  # The template publishes to this bus. PutEvents reports success for a bus that does not exist, so both are created
+  # together.
   variables = { bus = aws_cloudwatch_event_bus.webhooks.name }
 
-  # No body, no header: what a sender controls is neither kept nor able to forge a line. A client may choose the
-  # request id, but not the extended one.
+  # No body and no header: data that a sender controls is not stored and cannot forge a log line. A client can choose
+  # the request id, but not the extended request id.
   access_log_settings {
     destination_arn = aws_cloudwatch_log_group.access.arn
     format = jsonencode({
@@ -69,10 +70,10 @@ resource "aws_api_gateway_method_settings" "all" {
     throttling_rate_limit  = var.throttle.rate
     throttling_burst_limit = var.throttle.burst
 
-    # The stage has its metrics without this; by method they are paid for.
+    # The stage has metrics without this; metrics per method are charged.
     metrics_enabled = false
 
-    # Execution logs would hold bodies and signatures.
+    # Execution logs would contain bodies and signatures.
     logging_level      = "OFF"
     data_trace_enabled = false
   }
@@ -86,18 +87,18 @@ resource "aws_wafv2_web_acl_association" "stage" {
 }
 
 resource "aws_cloudwatch_log_group" "access" {
-  #checkov:skip=CKV_AWS_158:encrypted with a key of AWS's; the lines hold addresses and statuses, no contents
-  #checkov:skip=CKV_AWS_338:how long access logs are kept is the operator's to say, a year is not the default
+  #checkov:skip=CKV_AWS_158:encrypted with AWS's own key; the lines contain addresses and statuses, no content
+  #checkov:skip=CKV_AWS_338:the operator sets the retention; a year is not the default
   name              = "/aws/apigateway/${local.name}-webhook"
   retention_in_days = var.log_retention_days
 }
 
-# One for the account and Region, whoever sets it: see the input.
+# There is one per account and Region: see the input `account_log_role`.
 resource "aws_api_gateway_account" "logs" {
   for_each = aws_iam_role.account_logs
 
   cloudwatch_role_arn = each.value.arn
 
-  # AWS tries the role when it is set.
+  # AWS checks the role's permissions when it is set.
   depends_on = [aws_iam_role_policy.account_logs]
 }

@@ -1,7 +1,7 @@
-# What the way in is told: whose it is, who may use it, and what it may cost.
+# The endpoint's deployment, allowed callers and limits.
 
 variable "deployment" {
-  description = "The deployment's name, part of the name of everything here."
+  description = "Name of the deployment, part of every resource's name."
   type        = string
   nullable    = false
 
@@ -12,7 +12,7 @@ variable "deployment" {
 }
 
 variable "throttle" {
-  description = "Requests that are let in: `rate` a second after a burst of `burst`. GitHub sees 429 beyond that, and the sweep fetches what was turned away. They also bound what a flood of false webhooks costs."
+  description = "Requests that are accepted: `rate` per second after a burst of `burst`. Requests beyond that are answered with 429, and the sweep fetches those webhooks later. The limits also bound the cost of a flood of forged webhooks."
   type = object({
     rate  = optional(number, 200)
     burst = optional(number, 1000)
@@ -22,23 +22,23 @@ variable "throttle" {
 
   validation {
     condition     = var.throttle.rate >= 1 && var.throttle.rate <= 10000
-    error_message = "throttle.rate is ${var.throttle.rate}: 1 to 10000 requests a second are expected, which is API Gateway's own quota."
+    error_message = "throttle.rate is ${var.throttle.rate}: 1 to 10000 requests a second are expected (API Gateway's quota)."
   }
 
   validation {
     condition     = var.throttle.burst >= 1 && var.throttle.burst <= 5000
-    error_message = "throttle.burst is ${var.throttle.burst}: 1 to 5000 requests are expected, which is API Gateway's own quota."
+    error_message = "throttle.burst is ${var.throttle.burst}: 1 to 5000 requests are expected (API Gateway's quota)."
   }
 }
 
 variable "source_cidrs" {
-  description = "Addresses that webhooks may come from, such as the list `hooks` of https://api.github.com/meta. Null lets everybody in: each webhook is signed, and the signature decides."
+  description = "Addresses that may send webhooks, such as the list `hooks` of https://api.github.com/meta. Null allows all addresses: each webhook is signed, and the control plane checks the signature."
   type        = list(string)
   default     = null
 
   validation {
     condition     = var.source_cidrs == null ? true : length(var.source_cidrs) > 0
-    error_message = "source_cidrs is empty: nobody could send a webhook. Leave it out (null) to let everybody in."
+    error_message = "source_cidrs is empty: at least one range is expected, since otherwise no webhook could be sent. Leave it out (null) to allow all addresses."
   }
 
   validation {
@@ -48,7 +48,7 @@ variable "source_cidrs" {
 }
 
 variable "waf" {
-  description = "A web ACL of AWS WAF's to put before the API, by its ARN. An object, so that the ACL may be made in the same apply."
+  description = "ARN of an AWS WAF web ACL for the API. It is an object so that the ACL can be created in the same apply."
   type = object({
     acl_arn = string
   })
@@ -61,19 +61,19 @@ variable "waf" {
 }
 
 variable "log_retention_days" {
-  description = "Days that access logs are kept."
+  description = "Days to keep access logs."
   type        = number
   default     = 30
   nullable    = false
 
   validation {
     condition     = contains([1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653], var.log_retention_days)
-    error_message = "log_retention_days is ${var.log_retention_days}: CloudWatch Logs offers 1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288 and 3653."
+    error_message = "log_retention_days is ${var.log_retention_days}: CloudWatch Logs accepts 1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288 or 3653."
   }
 }
 
 variable "account_log_role" {
-  description = "API Gateway writes logs with one role for the whole account and Region. `own` sets it to one made here; `existing` leaves the one alone that the account has: say so where somebody else, or another deployment, has set it."
+  description = "API Gateway uses one role per account and Region to write logs. `own` creates a role and sets it. `existing` keeps the account's present role: use it if another deployment or team has set one."
   type        = string
   default     = "own"
   nullable    = false
@@ -85,7 +85,7 @@ variable "account_log_role" {
 }
 
 variable "archive_days" {
-  description = "Days that EventBridge archives webhooks for a replay; 0 archives none. An archive holds whole webhooks, branch names and commit authors among them."
+  description = "Days that EventBridge archives webhooks for a replay; 0 archives none. An archive holds complete webhooks, including branch names and commit authors."
   type        = number
   default     = 0
   nullable    = false

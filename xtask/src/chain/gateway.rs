@@ -1,4 +1,4 @@
-//! The shipped template behind HTTP, in API Gateway's place.
+//! A stand-in for API Gateway: an HTTP server with the shipped template.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader};
@@ -11,18 +11,18 @@ use super::ministack::Ministack;
 use super::process::Process;
 use crate::pypi::Packages;
 
-/// The driver makes this bus, of the deployment `chain`.
+/// The driver creates this bus, of the deployment `chain`.
 const BUS: &str = "ecsrunner-chain";
 const SAYS: &str = "listening on ";
 
-/// A running server of the template; ended when dropped.
+/// The running server; ends when dropped.
 pub(super) struct Gateway {
     _process: Process,
     url: String,
 }
 
 impl Gateway {
-    /// `template` is what `xtask/template` installs.
+    /// `template` has the packages of `xtask/template`.
     pub(super) fn start(template: &Packages, ministack: &Ministack, logs: &Path) -> anyhow::Result<Self> {
         let log = logs.join("gateway.log");
         let output = File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
@@ -34,7 +34,7 @@ impl Gateway {
             BufReader::new(stdout).read_line(&mut line)?;
         }
         let url = line.trim().strip_prefix(SAYS).with_context(|| {
-            format!("the template's server does not say where it listens; see {}", log.display())
+            format!("the template's server did not print its address; see {}", log.display())
         })?;
         Ok(Self { url: url.to_owned(), _process: process })
     }

@@ -1,4 +1,4 @@
-//! ministack, in AWS's place.
+//! ministack, the stand-in for AWS.
 
 use std::env;
 use std::fs::{self, File};
@@ -13,12 +13,12 @@ use anyhow::Context;
 use super::process::Process;
 use crate::pypi::Packages;
 
-/// What ministack gives its functions; the driver looks for it in their logs.
+/// A value that ministack gives its functions; the driver looks for it in their logs.
 pub(super) const SECRET_ACCESS_KEY: &str = "chain/4f1d0a7e9b3c/secret-access-key";
 
 const ANSWER_LIMIT: Duration = Duration::from_secs(5);
 
-/// A running ministack; ended when dropped, its functions with it.
+/// A running ministack; ends with its functions when dropped.
 pub(super) struct Ministack {
     _process: Process,
     address: SocketAddr,
@@ -29,7 +29,7 @@ impl Ministack {
         let address = free_address()?;
         let url = format!("http://{address}");
         let own = python.dir().join("ministack");
-        // It unpacks each function into a directory that it never removes.
+        // It unpacks each function into a directory and never removes it.
         if own.exists() {
             fs::remove_dir_all(&own).with_context(|| format!("cannot remove {}", own.display()))?;
         }
@@ -39,7 +39,7 @@ impl Ministack {
         let mut command = python.run(&["-m", "ministack"]);
         command
             .current_dir(&own)
-            // Its functions inherit its environment, which is to be the same everywhere.
+            // Its functions inherit its environment, which must be the same on every machine.
             .env_clear()
             .env("PATH", env::var_os("PATH").unwrap_or_default())
             .env("HOME", &own)
@@ -49,7 +49,7 @@ impl Ministack {
             .env("MINISTACK_HOST", Ipv4Addr::LOCALHOST.to_string())
             .env("AWS_ENDPOINT_URL", &url)
             .env("AWS_SECRET_ACCESS_KEY", SECRET_ACCESS_KEY)
-            // AWS waits a minute before it invokes a function again that failed.
+            // AWS waits a minute before it retries a failed invocation.
             .env("LAMBDA_ASYNC_RETRY_BASE_SECONDS", "0.2")
             .stdin(Stdio::null())
             .stdout(output.try_clone()?)

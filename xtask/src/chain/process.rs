@@ -1,4 +1,4 @@
-//! A server that is started for the chain and ended with it.
+//! A server that starts and ends with the chain.
 
 use std::process::{Child, Command};
 use std::thread;
@@ -12,7 +12,7 @@ const START_LIMIT: Duration = Duration::from_secs(60);
 const END_LIMIT: Duration = Duration::from_secs(10);
 const PACE: Duration = Duration::from_millis(50);
 
-/// A running server; ended when dropped.
+/// A running server; ends when dropped.
 pub(super) struct Process {
     name: &'static str,
     pub(super) child: Child,
@@ -20,11 +20,11 @@ pub(super) struct Process {
 
 impl Process {
     pub(super) fn start(name: &'static str, command: &mut Command) -> anyhow::Result<Self> {
-        let child = command.spawn().with_context(|| format!("{name} cannot be started"))?;
+        let child = command.spawn().with_context(|| format!("cannot start {name}"))?;
         Ok(Self { name, child })
     }
 
-    /// Asks again and again until it is ready.
+    /// Polls until the server is ready.
     pub(super) fn wait_until(&mut self, mut ready: impl FnMut() -> bool) -> anyhow::Result<()> {
         let name = self.name;
         let started = Instant::now();
@@ -40,7 +40,7 @@ impl Process {
 }
 
 impl Drop for Process {
-    /// Asked first, so that it ends the processes that it has started itself.
+    /// Asks the server to end first, so that it ends its own child processes.
     fn drop(&mut self) {
         let asked = is_there(Command::new("kill").arg(self.child.id().to_string()));
         let begun = Instant::now();
@@ -50,7 +50,7 @@ impl Drop for Process {
                 Ok(Some(_)) | Err(_) => return,
             }
         }
-        // It may have ended by itself; there is nothing more to do then.
+        // If it has already ended, nothing is left to do.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

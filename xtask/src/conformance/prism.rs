@@ -1,4 +1,4 @@
-//! Prism, the proxy that judges requests and replies.
+//! prism, the proxy that validates requests and replies.
 
 use std::fs::File;
 use std::net::{SocketAddr, TcpStream};
@@ -15,7 +15,7 @@ use super::tools::Tools;
 const START_LIMIT: Duration = Duration::from_secs(60);
 const PACE: Duration = Duration::from_millis(100);
 
-/// A running prism; ended when dropped.
+/// A running prism; ends when dropped.
 pub(super) struct Prism {
     process: Child,
     address: SocketAddr,
@@ -23,7 +23,7 @@ pub(super) struct Prism {
 }
 
 impl Prism {
-    /// Starts prism in front of `upstream`, which need not listen yet.
+    /// Starts prism in front of `upstream`, which may start later.
     pub(super) fn start(tools: &Tools, description: &Path, upstream: SocketAddr) -> anyhow::Result<Self> {
         let address = free_address()?;
         let log = tools.dir().join("prism.log");
@@ -38,7 +38,7 @@ impl Prism {
             .stdout(output.try_clone()?)
             .stderr(output)
             .spawn()
-            .context("prism cannot be started")?;
+            .context("cannot start prism")?;
         let mut prism = Self { process, address, log };
         prism.wait_until_ready()?;
         Ok(prism)
@@ -48,7 +48,7 @@ impl Prism {
         format!("http://{}", self.address)
     }
 
-    /// Where it writes what it saw.
+    /// The path of its log.
     pub(super) fn log(&self) -> &Path {
         &self.log
     }
@@ -69,7 +69,7 @@ impl Prism {
 
 impl Drop for Prism {
     fn drop(&mut self) {
-        // It may have ended by itself; there is nothing more to do then.
+        // If it has already ended, nothing is left to do.
         let _ = self.process.kill();
         let _ = self.process.wait();
     }

@@ -1,4 +1,4 @@
-//! GitHub's descriptions and the tools around them: `xtask/conformance/`.
+//! GitHub's descriptions and the tools for them: `xtask/conformance/`.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -11,7 +11,6 @@ use crate::tools::succeed;
 const DESCRIPTION: &str = "node_modules/@octokit/openapi/generated/api.github.com.json";
 const WEBHOOKS: &str = "node_modules/@octokit/openapi-webhooks/generated/api.github.com.json";
 
-/// The installed tools.
 pub(super) struct Tools(Packages);
 
 impl Tools {
@@ -34,9 +33,9 @@ impl Tools {
         Ok(trimmed)
     }
 
-    /// Holds each webhook that the driver kept to GitHub's schema for it.
+    /// Validates each webhook that the driver stored against GitHub's schema.
     pub(super) fn validate_webhooks(&self, kept: &Path) -> anyhow::Result<()> {
         succeed(self.node("webhooks.mjs").arg(WEBHOOKS).arg(kept))
-            .context("a webhook of the fake is not as GitHub describes it")
+            .context("a webhook of the fake violates GitHub's schema")
     }
 }

@@ -1,4 +1,4 @@
-//! Who depends on whom, as cargo resolves it.
+//! The dependency graph, as cargo resolves it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -13,7 +13,7 @@ use crate::tools::cargo;
 pub(super) struct Graph {
     /// By name and version.
     pub(super) packages: BTreeMap<String, Package>,
-    /// From the dependent to what it depends on.
+    /// From a package to its dependency.
     pub(super) edges: BTreeSet<(String, String)>,
 }
 
@@ -32,7 +32,7 @@ struct Metadata {
 
 impl Graph {
     pub(super) fn of(root: &Path, target: &str) -> anyhow::Result<Self> {
-        // The edges of `cargo metadata` hold dependencies of features that nobody asks for; those of the tree do not.
+        // `cargo metadata` also has edges of disabled features; `cargo tree` does not.
         let mut tree = cargo(root);
         tree.args(["tree", "--workspace", "--all-features", "--locked", "--target", target]);
         tree.args(["--edges", "normal,build,dev", "--prefix", "depth", "--format", " {p}"]);
@@ -40,8 +40,8 @@ impl Graph {
         let mut metadata = cargo(root);
         metadata.args(["metadata", "--format-version=1", "--all-features", "--locked"]);
         metadata.args(["--filter-platform", target]);
-        let metadata: Metadata =
-            serde_json::from_str(&output(&mut metadata)?).context("cargo metadata is not as expected")?;
+        let metadata: Metadata = serde_json::from_str(&output(&mut metadata)?)
+            .context("cannot read the output of cargo metadata")?;
         let used: BTreeSet<&String> = edges.iter().flat_map(|(from, on)| [from, on]).collect();
         let packages = metadata
             .packages
@@ -52,7 +52,7 @@ impl Graph {
         Ok(Self { packages, edges })
     }
 
-    /// The names of those that depend on a package directly.
+    /// Returns the names of the packages that depend on a package directly.
     pub(super) fn parents(&self, id: &str) -> impl Iterator<Item = &String> {
         let edges = self.edges.iter().filter(move |(_, on)| on == id);
         edges.filter_map(|(from, _)| self.packages.get(from)).map(|package| &package.name)
@@ -65,7 +65,7 @@ fn output(command: &mut Command) -> anyhow::Result<String> {
     Ok(String::from_utf8(output.stdout)?)
 }
 
-/// Reads lines of `<depth> <name> v<version> …`; the dependencies of a package are told once.
+/// Reads lines of `<depth> <name> v<version> …`; the dependencies of a package are listed once.
 fn edges_of(tree: &str) -> BTreeSet<(String, String)> {
     let mut above: Vec<String> = Vec::new();
     let mut edges = BTreeSet::new();

@@ -1,6 +1,6 @@
-//! SPDX expressions, as far as packages use them: `OR`, `AND`, `WITH`, parentheses, and the old `/`.
+//! The parts of SPDX expressions that packages use: `OR`, `AND`, `WITH`, parentheses, and the old `/`.
 
-/// Whether an expression can be satisfied by allowed licences alone. One that is not understood cannot.
+/// Returns whether allowed licences satisfy an expression. An expression that cannot be parsed fails.
 pub(super) fn allows(allowed: &[String], expression: &str) -> bool {
     let spaced = expression.replace('/', " OR ").replace('(', " ( ").replace(')', " ) ");
     let mut words = spaced.split_whitespace().peekable();

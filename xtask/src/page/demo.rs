@@ -1,4 +1,4 @@
-//! A demo that keeps its page up.
+//! A demo that keeps serving its page.
 
 use std::fs::{self, File};
 use std::io::{Read, Write};
@@ -10,11 +10,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
 
-/// How long the demo's jobs, and its end, may take.
+/// The timeout of the demo's jobs, and of its end.
 const LIMIT: Duration = Duration::from_secs(120);
 const PACE: Duration = Duration::from_millis(100);
 
-/// A running demo; ended when dropped.
+/// A running demo; ends when dropped.
 pub(super) struct Demo {
     process: Child,
     log: PathBuf,
@@ -24,7 +24,7 @@ pub(super) struct Demo {
 }
 
 impl Demo {
-    /// Starts it and waits until its jobs are done.
+    /// Starts the demo and waits until its jobs are done.
     pub(super) fn start(executable: &Path, log: &Path) -> anyhow::Result<Self> {
         let stderr = File::create(log).with_context(|| format!("cannot write {}", log.display()))?;
         let process = Command::new(executable)
@@ -42,30 +42,30 @@ impl Demo {
             text.split([' ', ',', '\n']).filter_map(|word| word.strip_prefix("http://")).collect();
         let token = urls.last().and_then(|last| last.split_once("/#token="));
         let ([github, page, ..], Some((_, token))) = (urls.as_slice(), token) else {
-            bail!("the demo does not tell where it serves, and its token:\n{text}")
+            bail!("the demo did not print its address and token:\n{text}")
         };
         (demo.github, demo.page, demo.token) = ((*github).to_owned(), (*page).to_owned(), token.to_owned());
         Ok(demo)
     }
 
-    /// Where its page is, with the token that the page needs for logs.
+    /// Returns the page's URL, with the token that the page needs for logs.
     pub(super) fn page(&self) -> String {
         format!("http://{}/#token={}", self.page, self.token)
     }
 
-    /// Queues a job of a class that there is none of, and waits until the server has refused it.
+    /// Queues a job of an unknown class, and waits until the server refuses it.
     pub(super) fn refuse_a_job(&self) -> anyhow::Result<()> {
         let job = r#"{"repository": "acme/demo", "labels": ["self-hosted", "class:huge"], "name": "too large", "work": {"sleep_ms": 1}}"#;
         request(&self.github, "POST", "/_sim/jobs", job)?;
         let began = Instant::now();
         while !request(&self.page, "GET", "/api/v1/jobs", "")?.contains("class_unknown") {
-            ensure!(began.elapsed() < LIMIT, "nothing was refused within {LIMIT:?}");
+            ensure!(began.elapsed() < LIMIT, "no job was refused within {LIMIT:?}");
             thread::sleep(PACE);
         }
         Ok(())
     }
 
-    /// Ends it as Ctrl-C does; it says by its exit code whether anything was left.
+    /// Ends the demo as Ctrl-C does. Its exit code shows whether anything was left.
     pub(super) fn end(mut self) -> anyhow::Result<()> {
         let status = self.interrupt()?;
         ensure!(status.success(), "the demo ended with {status}:\n{}", fs::read_to_string(&self.log)?);
@@ -103,7 +103,7 @@ impl Demo {
 
 impl Drop for Demo {
     fn drop(&mut self) {
-        // Interrupted, it ends its own processes too; killed, it could not.
+        // An interrupted demo ends its own processes; a killed one could not.
         if !matches!(self.process.try_wait(), Ok(Some(_))) && self.interrupt().is_err() {
             let _ = self.process.kill();
             let _ = self.process.wait();
@@ -111,7 +111,7 @@ impl Drop for Demo {
     }
 }
 
-/// One request and its whole answer; no connection is kept.
+/// Sends a request on a new connection and returns the whole answer.
 fn request(host: &str, method: &str, path: &str, body: &str) -> anyhow::Result<String> {
     let mut stream = TcpStream::connect(host).with_context(|| format!("cannot connect to {host}"))?;
     stream.set_read_timeout(Some(LIMIT))?;

@@ -1,4 +1,4 @@
-# The wiring of the control plane, and each validation made to fail. Nothing is created: the provider is a mock.
+# Tests the control plane's wiring, and that each validation can fail. The provider is a mock, so nothing is created.
 
 mock_provider "aws" {
   mock_data "aws_iam_policy_document" {
@@ -27,7 +27,7 @@ mock_provider "aws" {
   }
 }
 
-# Queues of their own, or no test could tell them apart.
+# Different queues, so that tests can tell them apart.
 override_resource {
   target = aws_sqs_queue.events_dead
   values = { arn = "arn:aws:sqs:eu-west-1:123456789012:ecsrunner-ci-events-dead" }
@@ -45,7 +45,7 @@ override_resource {
 
 variables {
   deployment = "ci"
-  # Any file will do as an archive: nobody unpacks it here.
+  # Any file can be the archive, since it is not unpacked here.
   package = { filename = "./granted.md" }
   bus     = { name = "ecsrunner-ci", arn = "arn:aws:events:eu-west-1:123456789012:event-bus/ecsrunner-ci" }
   cluster = { name = "ecsrunner-ci", arn = "arn:aws:ecs:eu-west-1:123456789012:cluster/ecsrunner-ci" }
@@ -70,23 +70,23 @@ run "both_functions_are_the_same_code" {
       for function in aws_lambda_function.functions :
       function.runtime == "provided.al2023" && function.handler == "bootstrap" && function.architectures == tolist(["arm64"]) && function.timeout == 60 && function.memory_size == 128 && function.source_code_hash == filebase64sha256("./granted.md")
     ])
-    error_message = "Both functions run the archive given, on arm64, with a minute and 128 MB."
+    error_message = "Both functions run the given archive on arm64, with 60 s and 128 MB."
   }
   assert {
     condition     = output.functions.control_plane.name == "ecsrunner-ci-control-plane" && output.functions.sweeper.name == "ecsrunner-ci-sweeper"
-    error_message = "The functions' names are part of the outside interface."
+    error_message = "The functions' names are part of the public interface."
   }
   assert {
     condition     = aws_lambda_function.functions["sweeper"].environment[0].variables == tomap({ ECSRUNNER_DEPLOYMENT = "ci", ECSRUNNER_LOG = "info" })
-    error_message = "The environment holds the deployment's name and the log level, and nothing that has a default."
+    error_message = "The environment has only the deployment's name and the log level, and no variable that has its default."
   }
   assert {
     condition     = alltrue([for key, function in aws_lambda_function.functions : function.logging_config[0].log_group == aws_cloudwatch_log_group.functions[key].name && aws_cloudwatch_log_group.functions[key].name == "/aws/lambda/${function.function_name}"])
-    error_message = "Each function writes into its own log group, which has a retention."
+    error_message = "Each function writes to its own log group, which has a retention."
   }
   assert {
     condition     = alltrue([for function in aws_lambda_function.functions : function.reserved_concurrent_executions == -1])
-    error_message = "New accounts have no concurrency to reserve."
+    error_message = "No concurrency is reserved by default, since new accounts have none to reserve."
   }
 }
 
@@ -101,50 +101,50 @@ run "each_event_has_its_rule" {
       "detail-type" = ["ECS Task State Change"]
       source        = ["aws.ecs"]
     })
-    error_message = "Only RUNNING and STOPPED of this cluster's tasks are listened to."
+    error_message = "The rule matches only RUNNING and STOPPED of this cluster's tasks."
   }
   assert {
     condition     = aws_cloudwatch_event_rule.control_plane["tasks"].event_bus_name == "default"
-    error_message = "ECS's events come on the default bus alone."
+    error_message = "The rule is on the default bus, the only one with ECS events."
   }
   assert {
     condition     = alltrue([for key, permission in aws_lambda_permission.rules : permission.principal == "events.amazonaws.com" && permission.source_arn == aws_cloudwatch_event_rule.control_plane[key].arn])
-    error_message = "A rule may invoke the function, and no other rule or account may."
+    error_message = "Only the deployment's rules may invoke the function, and no other rule or account."
   }
   assert {
     condition     = jsondecode(aws_scheduler_schedule.sweep.target[0].input) == { sweep = {} } && aws_scheduler_schedule.sweep.schedule_expression == "rate(1 minute)" && aws_scheduler_schedule.sweep.target[0].arn == aws_lambda_function.functions["sweeper"].arn
-    error_message = "The sweeper is told to sweep each minute."
+    error_message = "The sweeper is invoked each minute with the input `sweep`."
   }
   assert {
     condition     = aws_scheduler_schedule.sweep.target[0].retry_policy[0].maximum_retry_attempts == 0 && aws_lambda_function_event_invoke_config.sweeper.maximum_retry_attempts == 0 && aws_lambda_function_event_invoke_config.sweeper.maximum_event_age_in_seconds == 60
-    error_message = "A sweep that is late is not made up for: the next one does the same."
+    error_message = "A late sweep is not retried, since the next one does the same work."
   }
 }
 
 run "nothing_is_lost_without_a_trace" {
   assert {
     condition     = alltrue([for target in aws_cloudwatch_event_target.control_plane : target.dead_letter_config[0].arn == aws_sqs_queue.events_dead.arn && target.retry_policy[0].maximum_retry_attempts == 185 && target.retry_policy[0].maximum_event_age_in_seconds == 86400])
-    error_message = "What EventBridge cannot hand over goes to the dead letters, after a day."
+    error_message = "Events that EventBridge cannot deliver within a day go to the dead-letter queue."
   }
   assert {
     condition     = aws_lambda_function_event_invoke_config.control_plane.destination_config[0].on_failure[0].destination == aws_sqs_queue.events_dead.arn && aws_lambda_function_event_invoke_config.control_plane.maximum_retry_attempts == 2
-    error_message = "What the function fails on goes to the dead letters, after two retries."
+    error_message = "Events that the function fails to process go to the dead-letter queue after two retries."
   }
   assert {
     condition     = jsondecode(aws_sqs_queue.kicks.redrive_policy) == { deadLetterTargetArn = aws_sqs_queue.kicks_dead.arn, maxReceiveCount = 3 }
-    error_message = "A kick that cannot be worked off goes to the dead letters of its own."
+    error_message = "A kick that cannot be processed goes to the dead-letter queue of kicks."
   }
   assert {
     condition     = aws_scheduler_schedule.sweep.target[0].dead_letter_config[0].arn == aws_sqs_queue.events_dead.arn
-    error_message = "A sweep that cannot be handed to Lambda leaves its reason."
+    error_message = "If Lambda cannot be invoked for a sweep, the dead-letter queue records why."
   }
   assert {
     condition     = aws_lambda_event_source_mapping.kicks.function_response_types == toset(["ReportBatchItemFailures"]) && aws_lambda_event_source_mapping.kicks.batch_size == 10
-    error_message = "One bad message must not bring back the nine others."
+    error_message = "One bad message must not cause a redelivery of the other nine."
   }
   assert {
     condition     = aws_sqs_queue.kicks.visibility_timeout_seconds == 6 * aws_lambda_function.functions["control_plane"].timeout
-    error_message = "Kicks stay hidden for six times the function's time-out."
+    error_message = "Kicks stay hidden for six times the function's timeout."
   }
   assert {
     condition     = alltrue([for queue in [aws_sqs_queue.kicks, aws_sqs_queue.kicks_dead, aws_sqs_queue.events_dead] : queue.sqs_managed_sse_enabled])
@@ -155,31 +155,31 @@ run "nothing_is_lost_without_a_trace" {
 run "each_statement_names_what_it_is_about" {
   assert {
     condition     = [for statement in data.aws_iam_policy_document.functions.statement : statement.sid if contains(statement.resources, "*")] == ["List"]
-    error_message = "Only ListTasks may be about everything."
+    error_message = "Only ListTasks may have the resource `*`."
   }
   assert {
     condition     = alltrue([for statement in data.aws_iam_policy_document.functions.statement : anytrue([for condition in statement.condition : condition.variable == "ecs:cluster" && condition.values == tolist([var.cluster.arn])]) if contains(["Launch", "FollowAndStop", "List"], statement.sid)])
-    error_message = "What is done to tasks is done in this cluster alone."
+    error_message = "Actions on tasks are allowed in this cluster only."
   }
   assert {
     condition     = one([for statement in data.aws_iam_policy_document.functions.statement : statement if statement.sid == "TagWhatIsLaunched"]).resources == toset(["arn:aws:ecs:eu-west-1:123456789012:task/ecsrunner-ci/*"])
-    error_message = "Tags are put on this cluster's tasks alone."
+    error_message = "Only this cluster's tasks may be tagged."
   }
   assert {
     condition     = one(one([for statement in data.aws_iam_policy_document.functions.statement : statement if statement.sid == "PassTheTasksRoles"]).condition).values == tolist(["ecs-tasks.amazonaws.com"])
-    error_message = "Roles are passed to tasks alone."
+    error_message = "Roles may be passed to ECS tasks only."
   }
   assert {
     condition     = one([for statement in data.aws_iam_policy_document.functions.statement : statement if statement.sid == "BootItems"]).actions == toset(["dynamodb:DeleteItem", "dynamodb:PutItem"])
-    error_message = "Boot items are put and taken back; nobody but a runner reads one."
+    error_message = "The functions may put and delete boot items, but not read them."
   }
   assert {
     condition     = toset([for condition in data.aws_iam_policy_document.scheduler_trust.statement[0].condition : condition.variable]) == toset(["aws:SourceAccount", "aws:SourceArn"])
-    error_message = "The scheduler may take its role for this deployment's schedules alone."
+    error_message = "The scheduler may assume its role for this deployment's schedules only."
   }
   assert {
     condition     = length(aws_iam_role_policy.functions_kms) == 0
-    error_message = "Without a key there is nothing to decrypt with."
+    error_message = "Without a key there is no permission to decrypt."
   }
 }
 
@@ -194,19 +194,19 @@ run "what_is_asked_for_is_made" {
 
   assert {
     condition     = alltrue([for function in aws_lambda_function.functions : function.s3_key == "control-plane-x86_64.zip" && function.filename == null && function.architectures == tolist(["x86_64"])]) && aws_lambda_function.functions["control_plane"].reserved_concurrent_executions == 5 && aws_lambda_function.functions["sweeper"].reserved_concurrent_executions == -1
-    error_message = "The object in S3 is the code, for the architecture that it was built for."
+    error_message = "The code is the object in S3, for the architecture that it was built for."
   }
   assert {
     condition     = aws_lambda_function.functions["control_plane"].environment[0].variables == tomap({ ECSRUNNER_DEPLOYMENT = "ci", ECSRUNNER_LOG = "debug", GITHUB_API_URL = "https://github.example.com/api/v3" })
-    error_message = "GitHub Enterprise Server's address is told to the function."
+    error_message = "The function gets the URL of GitHub Enterprise Server."
   }
   assert {
     condition     = data.aws_iam_policy_document.functions_kms["key"].statement[0].resources == toset(["arn:aws:kms:eu-west-1:123456789012:key/0a1b"])
-    error_message = "The key given is the one that may be used."
+    error_message = "The functions may use the given key."
   }
   assert {
     condition     = aws_sqs_queue.kicks.visibility_timeout_seconds == 540 && alltrue([for group in aws_cloudwatch_log_group.functions : group.retention_in_days == 7])
-    error_message = "Time-out and retention are the ones given."
+    error_message = "Timeout and retention have the given values."
   }
 }
 

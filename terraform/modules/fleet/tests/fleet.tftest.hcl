@@ -1,4 +1,4 @@
-# What tasks are started from, what they may do, and each value that is refused.
+# Tests task definitions, permissions, and that each invalid value is refused.
 
 mock_provider "aws" {
   mock_data "aws_region" {
@@ -10,7 +10,7 @@ mock_provider "aws" {
   mock_data "aws_partition" {
     defaults = { partition = "aws" }
   }
-  # The provider refuses a policy that is no JSON.
+  # The provider refuses a policy that is not JSON.
   mock_data "aws_iam_policy_document" {
     defaults = { json = "{\"Version\":\"2012-10-17\",\"Statement\":[]}" }
   }
@@ -47,19 +47,19 @@ run "each_combination_that_runtask_cannot_override_has_a_definition" {
       "android/x64"        = "ecsrunner-ci-android-x64:3"
       "android/x64/exec"   = "ecsrunner-ci-android-x64-exec:3"
     }
-    error_message = "keys are `<image>/<arch>[/exec]`, values `family:revision`"
+    error_message = "keys must be `<image>/<arch>[/exec]`, values `family:revision`"
   }
   assert {
     condition     = { for key, definition in aws_ecs_task_definition.runner : key => definition.runtime_platform[0].cpu_architecture if endswith(key, "exec") } == { "default/x64/exec" = "X86_64", "default/arm64/exec" = "ARM64", "android/x64/exec" = "X86_64" }
-    error_message = "the architecture is another"
+    error_message = "the architecture differs"
   }
   assert {
     condition     = { for key, definition in aws_ecs_task_definition.runner : key => jsondecode(definition.container_definitions)[0].image } == { for key in keys(aws_ecs_task_definition.runner) : key => startswith(key, "android/") ? var.images.android.uri : var.images.default.uri }
-    error_message = "the image is another"
+    error_message = "the image differs"
   }
   assert {
     condition     = toset(output.task_definition_arns) == toset([for family in ["default-x64", "default-x64-exec", "default-arm64", "default-arm64-exec", "android-x64", "android-x64-exec"] : "arn:aws:ecs:eu-west-1:123456789012:task-definition/ecsrunner-ci-${family}:*"])
-    error_message = "the ARNs are not those of the families"
+    error_message = "the ARNs do not match the families"
   }
   assert {
     condition     = output.task_roles.plain.unique_id == "AROAMOCKED" && output.task_roles.exec.arn == "arn:aws:iam::123456789012:role/mocked" && output.log_group.name == "/ecsrunner/ci/runners" && output.cluster.name == "ecsrunner-ci"
@@ -72,7 +72,7 @@ run "an_apply_pulls_no_definition_from_under_a_launch" {
 
   assert {
     condition     = alltrue([for definition in aws_ecs_task_definition.runner : definition.skip_destroy && !definition.track_latest])
-    error_message = "revisions stay"
+    error_message = "destroy must keep the revisions"
   }
 }
 
@@ -84,20 +84,20 @@ run "a_container_has_two_minutes_to_end_and_no_secret" {
       logDriver = "awslogs"
       options   = { awslogs-group = "/ecsrunner/ci/runners", awslogs-region = "eu-west-1", awslogs-stream-prefix = "runner", mode = "non-blocking", max-buffer-size = "4m" }
     })])
-    error_message = "the log is written elsewhere, or can hold up a job"
+    error_message = "the log group differs, or logging can delay a job"
   }
   assert {
-    # Exactly these: no health check, environment, secrets, user or linuxParameters with initProcessEnabled.
+    # Exactly these keys: no health check, environment, secrets, user or linuxParameters with initProcessEnabled.
     condition     = alltrue([for definition in aws_ecs_task_definition.runner : join(" ", keys(jsondecode(definition.container_definitions)[0])) == "essential image logConfiguration name readonlyRootFilesystem stopTimeout" && length(jsondecode(definition.container_definitions)) == 1])
-    error_message = "a container has one key more or less"
+    error_message = "the container has other keys"
   }
   assert {
     condition     = alltrue([for definition in aws_ecs_task_definition.runner : jsondecode(definition.container_definitions)[0].stopTimeout == 120 && jsondecode(definition.container_definitions)[0].name == "runner" && jsondecode(definition.container_definitions)[0].essential])
-    error_message = "RunTask overrides the container `runner`, and 120 s is Fargate's most"
+    error_message = "the container must be called `runner`, which RunTask overrides, with 120 s (Fargate's maximum)"
   }
   assert {
     condition     = alltrue([for definition in aws_ecs_task_definition.runner : toset(definition.requires_compatibilities) == toset(["FARGATE"]) && definition.network_mode == "awsvpc" && definition.cpu == "256" && definition.memory == "512"])
-    error_message = "a definition is not one for Fargate"
+    error_message = "a definition is not for Fargate"
   }
 }
 
@@ -108,7 +108,7 @@ run "a_task_may_take_its_own_boot_item_alone" {
     condition = alltrue([for name, document in data.aws_iam_policy_document.task : document.statement[0].sid == "TakeOwnBootItem"
       && toset(document.statement[0].actions) == toset(["dynamodb:DeleteItem"])
     && toset(document.statement[0].resources) == toset(["arn:aws:dynamodb:eu-west-1:123456789012:table/ecsrunner-ci-boot"])])
-    error_message = "DeleteItem on the boot table is all"
+    error_message = "DeleteItem on the boot table must be the only permission"
   }
   assert {
     condition = alltrue([for document in data.aws_iam_policy_document.task : { for condition in document.statement[0].condition : condition.test => "${condition.variable} ${join(",", condition.values)}" } == {
@@ -124,15 +124,15 @@ run "only_the_exec_role_may_open_exec_channels" {
 
   assert {
     condition     = length(data.aws_iam_policy_document.task["plain"].statement) == 1 && length(data.aws_iam_policy_document.task["exec"].statement) == 2
-    error_message = "a role has one statement more or less"
+    error_message = "a role has other statements"
   }
   assert {
     condition     = toset(data.aws_iam_policy_document.task["exec"].statement[1].actions) == toset(["ssmmessages:CreateControlChannel", "ssmmessages:CreateDataChannel", "ssmmessages:OpenControlChannel", "ssmmessages:OpenDataChannel"])
-    error_message = "Exec's four actions are expected, and no other"
+    error_message = "exactly Exec's four actions are expected"
   }
   assert {
     condition     = aws_iam_role.task["plain"].name == "ecsrunner-ci-task" && aws_iam_role.task["exec"].name == "ecsrunner-ci-task-exec" && aws_iam_role.execution.name == "ecsrunner-ci-execution"
-    error_message = "a role has another name"
+    error_message = "the name of a role differs"
   }
 }
 
@@ -144,11 +144,11 @@ run "roles_are_for_tasks_of_this_account_and_region" {
       "StringEquals aws:SourceAccount" = "123456789012"
       "ArnLike aws:SourceArn"          = "arn:aws:ecs:eu-west-1:123456789012:*"
     }
-    error_message = "another account's tasks could be given these roles"
+    error_message = "tasks of another account could get these roles"
   }
   assert {
     condition     = one(data.aws_iam_policy_document.trust.statement[0].principals).identifiers == toset(["ecs-tasks.amazonaws.com"])
-    error_message = "ECS's tasks alone take these roles"
+    error_message = "only ECS tasks may assume these roles"
   }
 }
 
@@ -162,7 +162,7 @@ run "ecs_pulls_from_the_repositories_of_the_images_alone" {
 
   assert {
     condition     = join(",", local.ecr_repositories) == "arn:aws:ecr:eu-west-1:123456789012:repository/ecsrunner-ci-runner"
-    error_message = "the repository of the one image in ECR is expected"
+    error_message = "exactly the repository of the image in ECR is expected"
   }
 }
 
@@ -176,7 +176,7 @@ run "images_from_elsewhere_need_no_ecr" {
 
   assert {
     condition     = join(",", [for statement in data.aws_iam_policy_document.execution.statement : statement.sid]) == "WriteLogs"
-    error_message = "without an image in ECR there is nothing to log in to"
+    error_message = "without an image in ECR no login is needed"
   }
 }
 
@@ -194,21 +194,21 @@ run "ecr_of_another_account_and_region_is_read_from_the_uri" {
       PullImages = "ecr:BatchCheckLayerAvailability,ecr:BatchGetImage,ecr:GetDownloadUrlForLayer arn:aws:ecr:us-east-1:210987654321:repository/team/runner"
       LogInToEcr = "ecr:GetAuthorizationToken *"
     }
-    error_message = "the execution role may do more or less"
+    error_message = "the execution role's permissions differ"
   }
 }
 
 run "nothing_comes_in_and_jobs_reach_what_they_need" {
   command = plan
 
-  # Rules are resources of their own, and there is none for ingress.
+  # Rules are separate resources, and there is none for ingress.
   assert {
     condition     = aws_security_group.runners.vpc_id == "vpc-0123456789abcdef0" && !strcontains(file("main.tf"), "ingress")
-    error_message = "something may come in"
+    error_message = "the security group has ingress"
   }
   assert {
     condition     = toset([for rule in aws_vpc_security_group_egress_rule.anywhere : coalesce(rule.cidr_ipv4, rule.cidr_ipv6)]) == toset(["0.0.0.0/0", "::/0"])
-    error_message = "a job cannot go where it has to"
+    error_message = "the egress of jobs is restricted"
   }
 }
 
@@ -217,15 +217,15 @@ run "the_cluster_has_both_kinds_of_fargate_and_logs_no_shell" {
 
   assert {
     condition     = aws_ecs_cluster_capacity_providers.runners.capacity_providers == toset(["FARGATE", "FARGATE_SPOT"]) && length(aws_ecs_cluster_capacity_providers.runners.default_capacity_provider_strategy) == 0
-    error_message = "RunTask names one of two providers"
+    error_message = "the cluster must have both capacity providers"
   }
   assert {
     condition     = aws_ecs_cluster.runners.configuration[0].execute_command_configuration[0].logging == "NONE"
-    error_message = "Exec's log would need a right more for the task's role"
+    error_message = "Exec's log must be off, since it would need another permission for the task's role"
   }
   assert {
     condition     = one(aws_ecs_cluster.runners.setting).value == "disabled" && aws_cloudwatch_log_group.runners.retention_in_days == 30
-    error_message = "the defaults are others"
+    error_message = "the defaults differ"
   }
 }
 
@@ -240,7 +240,7 @@ run "insights_retention_and_a_key_can_be_set" {
 
   assert {
     condition     = one(aws_ecs_cluster.runners.setting).value == "enabled" && aws_cloudwatch_log_group.runners.retention_in_days == 7 && aws_cloudwatch_log_group.runners.kms_key_id == var.kms_key_arn
-    error_message = "a switch is without effect"
+    error_message = "a switch has no effect"
   }
 }
 

@@ -1,4 +1,4 @@
-# Which role is whose. In a file of its own, since a role that another run has made keeps its made-up ARN.
+# Tests which role each definition has. It is a separate file, since a role keeps the mock ARN of an earlier run.
 
 mock_provider "aws" {
   mock_data "aws_region" {
@@ -10,7 +10,7 @@ mock_provider "aws" {
   mock_data "aws_partition" {
     defaults = { partition = "aws" }
   }
-  # The provider refuses a policy that is no JSON.
+  # The provider refuses a policy that is not JSON.
   mock_data "aws_iam_policy_document" {
     defaults = { json = "{\"Version\":\"2012-10-17\",\"Statement\":[]}" }
   }

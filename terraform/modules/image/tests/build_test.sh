@@ -1,6 +1,6 @@
 #!/bin/sh
-# Runs build.sh against a stand-in for `aws` and `docker` that writes down how it is called. It needs
-# neither; ECR's and BuildKit's own behaviour shows only with both.
+# Runs build.sh with stand-ins for `aws` and `docker` that record their calls. It needs neither program, so
+# it does not test the behaviour of ECR and BuildKit.
 set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)

@@ -1,4 +1,4 @@
-# The repository, what makes a build, and each value that is refused. Nothing is built: plans alone.
+# Tests the repository, the build's triggers, and that each invalid value is refused. It only plans and builds nothing.
 
 mock_provider "aws" {
   mock_data "aws_region" {
@@ -16,15 +16,15 @@ run "the_repository_is_scanned_and_its_tags_never_change" {
 
   assert {
     condition     = aws_ecr_repository.runner.name == "ecsrunner-ci-runner" && aws_ecr_repository.runner.image_tag_mutability == "IMMUTABLE" && aws_ecr_repository.runner.image_scanning_configuration[0].scan_on_push
-    error_message = "name, tags or scan are others"
+    error_message = "name, tag immutability or scanning differs"
   }
   assert {
     condition     = aws_ecr_repository.runner.encryption_configuration[0].encryption_type == "AES256" && aws_ecr_repository.runner.force_delete
-    error_message = "images are encrypted, and destroy leaves none"
+    error_message = "images must be encrypted, and destroy must delete them"
   }
   assert {
     condition     = [for rule in jsondecode(aws_ecr_lifecycle_policy.runner.policy).rules : "${rule.selection.tagStatus} ${rule.selection.countNumber} ${rule.action.type}"] == ["tagged 10 expire", "untagged 1 expire"]
-    error_message = "old images pile up, or are gone too soon"
+    error_message = "old images must expire, but the last ten must be kept"
   }
 }
 
@@ -33,20 +33,20 @@ run "this_projects_dockerfile_and_sources_are_built" {
 
   assert {
     condition     = endswith(local.dockerfile_dir, "/runner") && local.context_dir == abspath("../../..")
-    error_message = "runner/Dockerfile is built from the project's root"
+    error_message = "the default must be runner/Dockerfile with the project's root as context"
   }
   assert {
-    # Each of the Dockerfile's COPY lines from the context is among the inputs.
+    # Each path that the Dockerfile copies from the context is an input.
     condition     = alltrue([for source in flatten([for line in regexall("(?m)^COPY ([^-\n]+) [^ \n]+$", file("../../../runner/Dockerfile")) : split(" ", line[0])]) : anytrue([for file in local.inputs : file == source || startswith(file, "${source}/")])])
-    error_message = "the Dockerfile copies what is no input: a change of it would not be built"
+    error_message = "the Dockerfile copies a path that is not an input, so a change of it would not be built"
   }
   assert {
     condition     = length(local.inputs) > 100 && alltrue([for file in local.inputs : !strcontains(file, "/target/") && !strcontains(file, "node_modules")])
-    error_message = "inputs are sources, and not what tools leave behind"
+    error_message = "the inputs must be sources, without generated files"
   }
   assert {
     condition     = jsonencode(output.architectures) == "[\"x64\",\"arm64\"]"
-    error_message = "both architectures are the default"
+    error_message = "the default must be both architectures"
   }
 }
 

@@ -1,4 +1,4 @@
-# The network as it is planned, and each value that it refuses.
+# Tests the planned network, and that each invalid value is refused.
 
 mock_provider "aws" {
   mock_data "aws_region" {
@@ -21,7 +21,7 @@ run "a_vpc_of_three_public_subnets_without_nat_is_the_default" {
 
   assert {
     condition     = aws_vpc.network["network"].cidr_block == "10.73.0.0/16"
-    error_message = "the default VPC has other addresses"
+    error_message = "the default VPC's addresses differ"
   }
   assert {
     condition     = { for zone, subnet in aws_subnet.public : zone => subnet.cidr_block } == { eu-west-1a = "10.73.0.0/18", eu-west-1b = "10.73.64.0/18", eu-west-1c = "10.73.128.0/18" }
@@ -29,7 +29,7 @@ run "a_vpc_of_three_public_subnets_without_nat_is_the_default" {
   }
   assert {
     condition     = alltrue([for subnet in aws_subnet.public : subnet.map_public_ip_on_launch == false])
-    error_message = "a subnet gives public addresses unasked"
+    error_message = "a subnet assigns public addresses by default"
   }
   assert {
     condition     = toset([for endpoint in aws_vpc_endpoint.gateway : endpoint.service_name]) == toset(["com.amazonaws.eu-west-1.s3", "com.amazonaws.eu-west-1.dynamodb"])
@@ -37,7 +37,7 @@ run "a_vpc_of_three_public_subnets_without_nat_is_the_default" {
   }
   assert {
     condition     = length(aws_vpc_endpoint.interface) == 0 && length(aws_security_group.endpoints) == 0
-    error_message = "interface endpoints cost something and are no default"
+    error_message = "interface endpoints are charged, so they must be off by default"
   }
   assert {
     condition     = output.assign_public_ip == true
@@ -59,7 +59,7 @@ run "a_small_region_and_a_small_network_do" {
 
   assert {
     condition     = [for subnet in aws_subnet.public : subnet.cidr_block] == ["192.168.7.0/26", "192.168.7.64/26"]
-    error_message = "two zones make two subnets"
+    error_message = "two zones must give two subnets"
   }
 }
 
@@ -72,11 +72,11 @@ run "interface_endpoints_are_made_where_asked_for" {
 
   assert {
     condition     = toset(keys(aws_vpc_endpoint.interface)) == toset(["ecr.api", "ecr.dkr", "logs", "ssmmessages"])
-    error_message = "a service is missing, or there is one too many"
+    error_message = "the services of the endpoints differ"
   }
   assert {
     condition     = aws_vpc_security_group_ingress_rule.endpoints["network"].cidr_ipv4 == "10.73.0.0/16" && aws_vpc_security_group_ingress_rule.endpoints["network"].from_port == 443
-    error_message = "endpoints take HTTPS from the VPC alone"
+    error_message = "endpoints must accept only HTTPS from the VPC"
   }
 }
 
@@ -94,11 +94,11 @@ run "ones_own_network_is_passed_on" {
 
   assert {
     condition     = output.vpc_id == "vpc-0123456789abcdef0" && join(",", output.subnet_ids) == "subnet-0123456789abcdef0" && output.assign_public_ip == false
-    error_message = "the given network is not what comes out"
+    error_message = "the outputs differ from the given network"
   }
   assert {
     condition     = length(aws_vpc.network) + length(aws_subnet.public) + length(aws_vpc_endpoint.gateway) + length(aws_internet_gateway.network) == 0
-    error_message = "nothing is made in a network of one's own"
+    error_message = "nothing must be created in an existing network"
   }
 }
 
@@ -111,7 +111,7 @@ run "ones_own_public_subnets_can_have_addresses" {
 
   assert {
     condition     = output.assign_public_ip == true
-    error_message = "assign_public_ip is passed on"
+    error_message = "assign_public_ip is not passed on"
   }
 }
 

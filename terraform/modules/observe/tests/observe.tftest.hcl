@@ -1,4 +1,4 @@
-# What is watched and how, and each validation made to fail. Nothing is created: the provider is a mock.
+# Tests alarms, dashboard and queries, and that each validation can fail. The provider is a mock, so nothing is created.
 
 mock_provider "aws" {
   mock_data "aws_iam_policy_document" {
@@ -42,33 +42,33 @@ run "a_person_is_woken_for_what_the_documents_say" {
   }
   assert {
     condition     = alltrue([for key in ["invalid-signatures", "jobs-stuck", "breakers-open", "records-unreadable"] : aws_cloudwatch_metric_alarm.alarms[key].threshold == 0 && aws_cloudwatch_metric_alarm.alarms[key].comparison_operator == "GreaterThanThreshold" && aws_cloudwatch_metric_alarm.alarms[key].dimensions == tomap({ Deployment = "ci" }) && aws_cloudwatch_metric_alarm.alarms[key].namespace == "ecsrunner"])
-    error_message = "One is too many, in the metrics' one dimension."
+    error_message = "A single occurrence raises these alarms, and the deployment is their only dimension."
   }
   assert {
     condition     = aws_cloudwatch_metric_alarm.alarms["sweep-behind"].threshold == 3600 && aws_cloudwatch_metric_alarm.alarms["launch-failures"].threshold == 19 && aws_cloudwatch_metric_alarm.alarms["launch-failures"].period == 900
-    error_message = "An hour behind, or twenty failures in a quarter of an hour."
+    error_message = "The defaults are a sweep delay of one hour, and 20 failures within 15 minutes."
   }
   assert {
     condition     = aws_cloudwatch_metric_alarm.alarms["events-dead"].dimensions == tomap({ QueueName = "ecsrunner-ci-events-dead" }) && aws_cloudwatch_metric_alarm.alarms["kicks-dead"].dimensions == tomap({ QueueName = "ecsrunner-ci-kicks-dead" })
-    error_message = "Each queue of dead letters has its alarm."
+    error_message = "Each dead-letter queue has an alarm."
   }
   assert {
     condition     = alltrue([for alarm in aws_cloudwatch_metric_alarm.alarms : alarm.treat_missing_data == "notBreaching" && length(alarm.alarm_description) > 0])
-    error_message = "What is not measured is no breach, and each alarm says what to do."
+    error_message = "Missing data is no breach, and each alarm has a description."
   }
 }
 
 run "silence_of_the_sweep_is_an_alarm" {
   assert {
     condition     = aws_cloudwatch_metric_alarm.no_sweep.treat_missing_data == "breaching" && aws_cloudwatch_metric_alarm.no_sweep.comparison_operator == "LessThanThreshold" && aws_cloudwatch_metric_alarm.no_sweep.threshold == 1 && aws_cloudwatch_metric_alarm.no_sweep.period * aws_cloudwatch_metric_alarm.no_sweep.evaluation_periods == 600 && aws_cloudwatch_metric_alarm.no_sweep.dimensions == tomap({ FunctionName = "ecsrunner-ci-sweeper" })
-    error_message = "Five minutes without an invocation of the sweeper are an alarm, and no data means none."
+    error_message = "Ten minutes without an invocation of the sweeper raise the alarm, and so does missing data."
   }
 }
 
 run "alarms_are_published_and_encrypted" {
   assert {
     condition     = alltrue([for alarm in concat(values(aws_cloudwatch_metric_alarm.alarms), [aws_cloudwatch_metric_alarm.no_sweep]) : alarm.alarm_actions == toset([aws_sns_topic.alarms.arn]) && alarm.ok_actions == toset([aws_sns_topic.alarms.arn])])
-    error_message = "Each alarm, and its end, goes to the topic."
+    error_message = "Each alarm notifies the topic when it starts and when it ends."
   }
   assert {
     condition     = aws_sns_topic.alarms.kms_master_key_id == aws_kms_key.alarms.arn && aws_kms_key.alarms.enable_key_rotation
@@ -76,7 +76,7 @@ run "alarms_are_published_and_encrypted" {
   }
   assert {
     condition     = alltrue([for statement in data.aws_iam_policy_document.key.statement : toset([for condition in statement.condition : condition.variable]) == toset(["aws:SourceAccount", "aws:SourceArn"]) if statement.sid == "AlarmsEncrypt"])
-    error_message = "CloudWatch may use the key for this deployment's alarms alone."
+    error_message = "CloudWatch may use the key only for this deployment's alarms."
   }
 }
 
@@ -85,25 +85,25 @@ run "the_dashboard_shows_every_metric_of_ours" {
     condition = toset([
       for metric in flatten([for widget in jsondecode(aws_cloudwatch_dashboard.deployment.dashboard_body).widgets : [for line in try(widget.properties.metrics, []) : line[1] if line[0] == "ecsrunner"]]) : metric
     ]) == toset(keys(local.metrics))
-    error_message = "A metric that is emitted, and paid for, is shown."
+    error_message = "The dashboard shows every metric that is emitted and paid for."
   }
   assert {
     condition     = alltrue(flatten([for widget in jsondecode(aws_cloudwatch_dashboard.deployment.dashboard_body).widgets : [for line in try(widget.properties.metrics, []) : line[2] == "Deployment" && line[3] == "ci" if line[0] == "ecsrunner"]]))
-    error_message = "The one dimension is the deployment."
+    error_message = "The only dimension is the deployment."
   }
   assert {
     condition = length(distinct(flatten([
       for widget in jsondecode(aws_cloudwatch_dashboard.deployment.dashboard_body).widgets : [for line in try(widget.properties.metrics, []) : join(" ", slice(line, 0, 4))]
     ]))) <= 50
-    error_message = "A dashboard with more than 50 metrics costs 3 dollars a month."
+    error_message = "The dashboard has at most 50 metrics, since a larger one costs 3 dollars a month."
   }
   assert {
     condition     = output.dashboard_name == "ecsrunner-ci"
-    error_message = "The dashboard is the deployment's."
+    error_message = "The dashboard's name contains the deployment."
   }
   assert {
     condition     = length(distinct([for widget in jsondecode(aws_cloudwatch_dashboard.deployment.dashboard_body).widgets : [widget.x, widget.y]])) == length(jsondecode(aws_cloudwatch_dashboard.deployment.dashboard_body).widgets)
-    error_message = "No graph hides another."
+    error_message = "No graph overlaps another."
   }
 }
 
@@ -114,15 +114,15 @@ run "an_image_has_an_age" {
 
   assert {
     condition     = aws_cloudwatch_metric_alarm.image_age["image"].threshold == 25 && contains(output.alarm_names, "ecsrunner-ci-image-age")
-    error_message = "At 25 days there are five left."
+    error_message = "The default is 25 days, five before GitHub's limit."
   }
   assert {
     condition     = one([for query in aws_cloudwatch_metric_alarm.image_age["image"].metric_query : query.expression if query.return_data == true]) == "(EPOCH(sweeps) - 1795651200) / 86400"
-    error_message = "The age counts in days from when the image was pushed."
+    error_message = "The age is counted in days since the push."
   }
   assert {
     condition     = aws_cloudwatch_metric_alarm.image_age["image"].alarm_actions == toset([aws_sns_topic.alarms.arn])
-    error_message = "An old image is told like everything else."
+    error_message = "The alarm for an old image notifies the topic."
   }
 }
 
@@ -134,7 +134,7 @@ run "further_people_hear" {
 
   assert {
     condition     = aws_cloudwatch_metric_alarm.no_sweep.alarm_actions == toset([aws_sns_topic.alarms.arn, "arn:aws:sns:eu-west-1:123456789012:pager"])
-    error_message = "Alarms go to the topics given, too."
+    error_message = "Alarms also notify the given topics."
   }
   assert {
     condition     = aws_sns_topic_subscription.emails["ops@example.com"].protocol == "email"
@@ -142,7 +142,7 @@ run "further_people_hear" {
   }
   assert {
     condition     = aws_cloudwatch_metric_alarm.alarms["launch-failures"].threshold == 0 && aws_cloudwatch_metric_alarm.alarms["sweep-behind"].threshold == 600
-    error_message = "Thresholds are the ones given."
+    error_message = "Thresholds have the given values."
   }
 }
 

@@ -1,4 +1,4 @@
-# The four parameters as they are written, and each value that is refused.
+# Tests the four parameters, and that each invalid value is refused.
 
 mock_provider "aws" {}
 
@@ -35,11 +35,11 @@ run "four_parameters_are_written_where_they_are_read" {
 
   assert {
     condition     = { for name, parameter in aws_ssm_parameter.document : name => parameter.name } == { deployment = "/ecsrunner/ci/deployment", settings = "/ecsrunner/ci/settings", classes = "/ecsrunner/ci/classes" } && aws_ssm_parameter.paused.name == "/ecsrunner/ci/paused"
-    error_message = "a parameter has another name"
+    error_message = "the names of the parameters differ"
   }
   assert {
     condition     = alltrue([for parameter in aws_ssm_parameter.document : parameter.type == "String" && parameter.tier == "Standard"]) && aws_ssm_parameter.paused.type == "String"
-    error_message = "small parameters are plain and cost nothing"
+    error_message = "small parameters are plain text in the standard tier, which is free"
   }
 }
 
@@ -48,7 +48,7 @@ run "the_deployment_parameter_holds_every_fact" {
 
   assert {
     condition     = jsondecode(aws_ssm_parameter.document["deployment"].insecure_value) == jsondecode(jsonencode(merge(var.facts, { version = 1, paused = false })))
-    error_message = "the deployment's facts are not what was given"
+    error_message = "the facts differ from the input"
   }
 }
 
@@ -75,8 +75,8 @@ run "everything_that_can_be_said_is_passed_on" {
         cpu             = 4096, memory = 8192, arch = "x64", capacity = "spot-then-on-demand", ephemeral_storage_gib = 60, max_runners = 50,
         max_job_minutes = 60, labels = ["gpu-tools", "ours"], image = "android", repositories = ["acme/*", "acme/app", "*"], exec = false
       }
-      # Two classes that are no default may share a label, since their jobs name the class, and all of them
-      # a label that every job has.
+      # Two classes other than the default may share a label, since their jobs name the class. All classes may
+      # share a label that every job has.
       huge = { cpu = 32768, memory = 249856, arch = "arm64", labels = ["gpu-tools", "ours"] }
     }
     settings = {
@@ -105,10 +105,10 @@ run "everything_that_can_be_said_is_passed_on" {
 run "no_apply_ends_a_pause" {
   command = plan
 
-  # What is ignored shows nowhere but in the configuration.
+  # A plan does not show what is ignored, so the test reads the configuration.
   assert {
     condition     = nonsensitive(aws_ssm_parameter.paused.value) == "false" && length(regexall("(?s)resource \"aws_ssm_parameter\" \"paused\" .*lifecycle \\{\\s*ignore_changes = \\[value\\]", file("main.tf"))) == 1
-    error_message = "`paused` is made as false and then left to the operator"
+    error_message = "`paused` is created as false and later changed only by operators"
   }
 }
 
@@ -121,7 +121,7 @@ run "more_than_4096_bytes_take_the_advanced_tier" {
 
   assert {
     condition     = length(aws_ssm_parameter.document["settings"].insecure_value) > 4096 && aws_ssm_parameter.document["settings"].tier == "Advanced" && aws_ssm_parameter.document["classes"].tier == "Standard"
-    error_message = "the tier goes by each parameter's own size"
+    error_message = "each parameter's tier depends on its own size"
   }
 }
 
@@ -129,7 +129,7 @@ run "as_many_as_4096_bytes_are_still_standard" {
   command = plan
 
   variables {
-    # The last one fills them to the byte.
+    # The last one fills the settings to the exact byte.
     settings = { repositories = concat([for i in range(296) : format("acme/%05d", i)], ["acme/xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"]) }
   }
 
@@ -148,7 +148,7 @@ run "bytes_are_counted_and_not_characters" {
 
   assert {
     condition     = length(aws_ssm_parameter.document["classes"].insecure_value) < 4096 && aws_ssm_parameter.document["classes"].tier == "Advanced"
-    error_message = "${length(aws_ssm_parameter.document["classes"].insecure_value)} characters are more bytes than the standard tier holds"
+    error_message = "${length(aws_ssm_parameter.document["classes"].insecure_value)} characters take more bytes than the standard tier allows"
   }
 }
 
@@ -165,10 +165,10 @@ run "more_than_8192_bytes_are_refused" {
 run "fargate_offers_77_pairs_of_cpu_and_memory" {
   command = plan
 
-  # The counts of `crates/core/src/class/size.rs`.
+  # The counts of `crates/core/src/rules/class/size.rs`.
   assert {
     condition     = jsonencode([for cpu in [256, 512, 1024, 2048, 4096, 8192, 16384, 32768] : length(local.fargate_memory[tostring(cpu)])]) == "[3,4,7,13,23,12,12,3]" && length(local.fargate_memory) == 8
-    error_message = "the table is not that of the code"
+    error_message = "the size table differs from the code's"
   }
 }
 
@@ -212,13 +212,13 @@ run "labels_of_120_bytes_together_do" {
   command = plan
 
   variables {
-    # `class:small,linux,self-hosted,x64` takes 33, its comma one more.
+    # `class:small,linux,self-hosted,x64` takes 33 bytes, the comma after it one more.
     classes = { small = { cpu = 512, memory = 1024, labels = ["llllllllllllllllllllllllllllllllllllllllllllllllllllllllllllllllllllllllllllllllllllll"] } }
   }
 
   assert {
     condition     = length(join(",", concat(["class:small", "linux", "self-hosted", "x64"], var.classes.small.labels))) == 120
-    error_message = "the test no longer tries the longest labels"
+    error_message = "the test no longer uses the longest labels"
   }
 }
 

@@ -1,4 +1,4 @@
-# The tables as the store expects them, the secrets, and each value that is refused.
+# Tests the tables against the store, the secrets, and that each invalid value is refused.
 
 mock_provider "aws" {
   mock_data "aws_secretsmanager_random_password" {
@@ -15,34 +15,34 @@ run "the_state_table_is_what_the_store_expects" {
 
   assert {
     condition     = aws_dynamodb_table.state.name == "ecsrunner-ci-state" && aws_dynamodb_table.state.hash_key == "pk" && aws_dynamodb_table.state.range_key == "sk" && aws_dynamodb_table.state.billing_mode == "PAY_PER_REQUEST"
-    error_message = "name, keys or billing are others"
+    error_message = "name, keys or billing differ"
   }
   assert {
     condition     = { for index in aws_dynamodb_table.state.global_secondary_index : index.name => "${index.hash_key} ${index.range_key} ${index.projection_type}" } == { by_month = "month ended_at ALL", by_repository = "repository ended_at ALL", by_runner = "runner ended_at ALL" }
-    error_message = "indexes are those of crates/aws/src/store/item.rs"
+    error_message = "the indexes differ from crates/aws/src/store/item.rs"
   }
   assert {
     condition     = { for attribute in aws_dynamodb_table.state.attribute : attribute.name => attribute.type } == { pk = "S", sk = "S", month = "S", repository = "S", runner = "S", ended_at = "N" }
-    error_message = "attributes are those of crates/aws/src/store/tables.rs"
+    error_message = "the attributes differ from crates/aws/src/store/tables.rs"
   }
   assert {
     condition     = aws_dynamodb_table.state.ttl[0].enabled && aws_dynamodb_table.state.ttl[0].attribute_name == "expires_at"
-    error_message = "history has to expire"
+    error_message = "history does not expire"
   }
   assert {
     condition     = aws_dynamodb_table.state.point_in_time_recovery[0].enabled && aws_dynamodb_table.state.deletion_protection_enabled
-    error_message = "recovery and deletion protection are on by default"
+    error_message = "recovery or deletion protection is off by default"
   }
   assert {
     condition     = length(aws_dynamodb_table.state.server_side_encryption) == 0
-    error_message = "by default the key is AWS's own"
+    error_message = "the default key is not AWS's own"
   }
 }
 
 run "the_store_spells_them_so" {
   command = plan
 
-  # The very source is read, so that neither side changes alone.
+  # Reads the source file, so that neither side can change alone.
   assert {
     condition = alltrue([
       for name in concat(
@@ -51,7 +51,7 @@ run "the_store_spells_them_so" {
         [aws_dynamodb_table.state.ttl[0].attribute_name],
       ) : strcontains(file("../../../crates/aws/src/store/item.rs"), "${upper(name)}: &str = \"${name}\";")
     ])
-    error_message = "crates/aws/src/store/item.rs spells a key or an index otherwise"
+    error_message = "a key or an index has another name in crates/aws/src/store/item.rs"
   }
 }
 
@@ -60,15 +60,15 @@ run "the_boot_table_is_keyed_by_its_owner_and_never_restored" {
 
   assert {
     condition     = aws_dynamodb_table.boot.name == "ecsrunner-ci-boot" && aws_dynamodb_table.boot.hash_key == "owner" && aws_dynamodb_table.boot.range_key == null
-    error_message = "the boot table has the key `owner` alone"
+    error_message = "the boot table's key is not `owner` only"
   }
   assert {
     condition     = aws_dynamodb_table.boot.ttl[0].enabled && aws_dynamodb_table.boot.ttl[0].attribute_name == "expires_at"
-    error_message = "boot items have to expire"
+    error_message = "boot items do not expire"
   }
   assert {
     condition     = !aws_dynamodb_table.boot.point_in_time_recovery[0].enabled && aws_dynamodb_table.boot.deletion_protection_enabled
-    error_message = "boot items are not restored, and the table is protected"
+    error_message = "the boot table has backups, or no deletion protection"
   }
 }
 
@@ -87,11 +87,11 @@ run "a_key_of_ones_own_serves_state_and_secrets_but_not_the_boot_table" {
   }
   assert {
     condition     = length(aws_dynamodb_table.boot.server_side_encryption) == 0
-    error_message = "a task's role may not decrypt"
+    error_message = "the boot table uses the key, but a task's role may not decrypt"
   }
   assert {
     condition     = !aws_dynamodb_table.state.deletion_protection_enabled && !aws_dynamodb_table.boot.deletion_protection_enabled && !aws_dynamodb_table.state.point_in_time_recovery[0].enabled
-    error_message = "the switches are without effect"
+    error_message = "the switches have no effect"
   }
 }
 
@@ -108,7 +108,7 @@ run "a_webhook_secret_is_generated" {
   }
   assert {
     condition     = aws_secretsmanager_secret.webhook.name == "ecsrunner/ci/webhook" && aws_secretsmanager_secret.github.name == "ecsrunner/ci/github" && aws_secretsmanager_secret.github.recovery_window_in_days == 7
-    error_message = "the secrets have other names"
+    error_message = "the names of the secrets differ"
   }
 }
 
@@ -122,7 +122,7 @@ run "another_apply_keeps_the_generated_secret" {
 
   assert {
     condition     = nonsensitive(aws_secretsmanager_secret_version.generated["webhook"].secret_string) == jsonencode(["drawn"])
-    error_message = "the webhook's secret was replaced behind GitHub's back"
+    error_message = "the generated webhook secret changed"
   }
 }
 
@@ -135,7 +135,7 @@ run "given_secrets_are_kept_as_a_list" {
 
   assert {
     condition     = nonsensitive(aws_secretsmanager_secret_version.given["webhook"].secret_string) == jsonencode(["new-secret-0123456789", "old-secret-0123456789"]) && length(aws_secretsmanager_secret_version.generated) == 0
-    error_message = "the given secrets are expected, and nothing generated"
+    error_message = "the given secrets are expected, and no generated one"
   }
 }
 

@@ -1,4 +1,4 @@
-# The wiring of the way in, and each validation made to fail. Nothing is created: the provider is a mock.
+# Tests the endpoint's wiring, and that each validation can fail. The provider is a mock, so nothing is created.
 
 mock_provider "aws" {
   mock_data "aws_iam_policy_document" {
@@ -37,19 +37,19 @@ variables {
 run "the_templates_are_the_shipped_files" {
   assert {
     condition     = aws_api_gateway_integration.put_events.request_templates == tomap({ "application/json" = file("./put_events.vtl") })
-    error_message = "PutEvents must be asked with put_events.vtl, byte for byte, and for application/json alone."
+    error_message = "The request template must be put_events.vtl, byte for byte, and for application/json only."
   }
   assert {
     condition     = aws_api_gateway_integration_response.statuses["200"].response_templates["application/json"] == file("./put_events_response.vtl")
-    error_message = "An answer of PutEvents must go through put_events_response.vtl."
+    error_message = "A successful answer of PutEvents must use put_events_response.vtl."
   }
   assert {
     condition     = aws_api_gateway_integration_response.statuses["502"].response_templates["application/json"] == file("./put_events_failed.vtl")
-    error_message = "A failure of PutEvents must go through put_events_failed.vtl."
+    error_message = "A failure of PutEvents must use put_events_failed.vtl."
   }
   assert {
     condition     = aws_api_gateway_stage.v1.variables["bus"] == aws_cloudwatch_event_bus.webhooks.name && aws_cloudwatch_event_bus.webhooks.name == "ecsrunner-ci"
-    error_message = "The stage's variable `bus` must name the bus that is made here."
+    error_message = "The stage variable `bus` must name the bus that is created here."
   }
 }
 
@@ -60,7 +60,7 @@ run "put_events_is_called_as_events_wants_it" {
   }
   assert {
     condition     = aws_api_gateway_integration.put_events.type == "AWS" && aws_api_gateway_integration.put_events.passthrough_behavior == "NEVER" && aws_api_gateway_integration.put_events.timeout_milliseconds < 10000
-    error_message = "Only the template may reach EventBridge, and GitHub waits for ten seconds."
+    error_message = "Requests without a template must not reach EventBridge, and the timeout must be below GitHub's 10 seconds."
   }
   assert {
     condition     = aws_api_gateway_integration.put_events.request_parameters["integration.request.header.X-Amz-Target"] == "'AWSEvents.PutEvents'" && aws_api_gateway_integration.put_events.request_parameters["integration.request.header.Content-Type"] == "'application/x-amz-json-1.1'"
@@ -68,11 +68,11 @@ run "put_events_is_called_as_events_wants_it" {
   }
   assert {
     condition     = data.aws_iam_policy_document.put_events.statement[0].actions == toset(["events:PutEvents"]) && data.aws_iam_policy_document.put_events.statement[0].resources == toset([aws_cloudwatch_event_bus.webhooks.arn]) && length(data.aws_iam_policy_document.put_events.statement) == 1
-    error_message = "The role may put events onto the bus, and nothing else."
+    error_message = "The role may only put events onto the bus."
   }
   assert {
     condition     = length(aws_api_gateway_rest_api.webhook.binary_media_types == null ? [] : aws_api_gateway_rest_api.webhook.binary_media_types) == 0
-    error_message = "With binary media types $input.body is not the raw text any more."
+    error_message = "There must be no binary media types, since $input.body would not be the raw text."
   }
 }
 
@@ -98,22 +98,22 @@ run "githubs_headers_are_required" {
   }
   assert {
     condition     = aws_api_gateway_request_validator.headers.validate_request_parameters && !aws_api_gateway_request_validator.headers.validate_request_body
-    error_message = "Headers are checked; the body has no model that it could be held to."
+    error_message = "Headers are validated; the body is not, since it has no model."
   }
   assert {
     condition     = alltrue([for name in ["DEFAULT_4XX", "DEFAULT_5XX"] : contains(keys(aws_api_gateway_gateway_response.refusals), name)])
-    error_message = "What has no answer of its own must answer by a default of ours."
+    error_message = "Responses without an entry of their own must use one of the module's defaults."
   }
   assert {
     condition     = alltrue([for response in aws_api_gateway_gateway_response.refusals : !strcontains(response.response_templates["application/json"], "$")])
-    error_message = "A refusal is a constant: AWS's own words about what is behind stay inside."
+    error_message = "A refusal is a constant text without AWS's own message about the back end."
   }
 }
 
 run "nothing_that_a_sender_controls_is_logged" {
   assert {
     condition     = aws_api_gateway_method_settings.all.settings[0].logging_level == "OFF" && !aws_api_gateway_method_settings.all.settings[0].data_trace_enabled
-    error_message = "Execution logs would hold bodies and signatures."
+    error_message = "Execution logs must be off, since they would contain bodies and signatures."
   }
   assert {
     condition     = strcontains(aws_api_gateway_stage.v1.access_log_settings[0].format, "$context.extendedRequestId") && !strcontains(aws_api_gateway_stage.v1.access_log_settings[0].format, "$context.requestId") && !strcontains(aws_api_gateway_stage.v1.access_log_settings[0].format, "$input") && !strcontains(aws_api_gateway_stage.v1.access_log_settings[0].format, "userAgent")
@@ -121,7 +121,7 @@ run "nothing_that_a_sender_controls_is_logged" {
   }
   assert {
     condition     = can(jsondecode(aws_api_gateway_stage.v1.access_log_settings[0].format)) && aws_cloudwatch_log_group.access.retention_in_days == 30
-    error_message = "Access logs are JSON, and are not kept for ever."
+    error_message = "Access logs are JSON and have a retention."
   }
 }
 
@@ -132,15 +132,15 @@ run "everybody_may_call_by_default" {
   }
   assert {
     condition     = output.url == "https://a1b2c3.execute-api.eu-west-1.amazonaws.com/v1/webhook"
-    error_message = "The address is the stage's, with /webhook."
+    error_message = "The URL is that of the stage, with /webhook."
   }
   assert {
     condition     = length(aws_cloudwatch_event_archive.webhooks) == 0 && length(aws_wafv2_web_acl_association.stage) == 0
-    error_message = "An archive and a web ACL cost, so neither is a default."
+    error_message = "An archive and a web ACL are charged, so both are off by default."
   }
   assert {
     condition     = aws_api_gateway_account.logs["own"].cloudwatch_role_arn == aws_iam_role.account_logs["own"].arn
-    error_message = "A fresh account has no role for logs, and a stage with access logs cannot be made then."
+    error_message = "The account's log role is set by default, since a stage with access logs cannot be created without one."
   }
 }
 
@@ -158,23 +158,23 @@ run "what_is_asked_for_is_made" {
       for condition in data.aws_iam_policy_document.callers.statement[0].condition :
       condition.test == "IpAddress" && condition.variable == "aws:SourceIp" && toset(condition.values) == toset(["192.30.252.0/22", "2606:50c0::/32"])
     ])
-    error_message = "Only the addresses given may call."
+    error_message = "Only the given addresses may call."
   }
   assert {
     condition     = aws_cloudwatch_event_archive.webhooks["webhooks"].retention_days == 14
-    error_message = "The archive keeps webhooks for as long as was asked for."
+    error_message = "The archive keeps webhooks for the given number of days."
   }
   assert {
     condition     = aws_wafv2_web_acl_association.stage["stage"].resource_arn == aws_api_gateway_stage.v1.arn
-    error_message = "The web ACL stands before the stage."
+    error_message = "The web ACL is associated with the stage."
   }
   assert {
     condition     = length(aws_api_gateway_account.logs) == 0 && length(aws_iam_role.account_logs) == 0
-    error_message = "The account's role for logs must be left alone where it is somebody else's."
+    error_message = "With `existing`, the account's log role must not be changed."
   }
   assert {
     condition     = aws_api_gateway_method_settings.all.settings[0].throttling_rate_limit == 20 && aws_api_gateway_method_settings.all.settings[0].throttling_burst_limit == 40
-    error_message = "The throttle is the one given."
+    error_message = "The throttle has the given limits."
   }
 }
 
