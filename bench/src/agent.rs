@@ -23,7 +23,7 @@ use tokio::process::{Child, Command};
 
 use crate::certificates;
 use crate::serve::Server;
-use crate::stage::{percentile, say};
+use crate::testbed::{percentile, say};
 
 const MB: f64 = 1024.0 * 1024.0;
 const LIMIT: Duration = Duration::from_secs(30);

@@ -10,7 +10,11 @@ use std::time::{Duration, Instant};
 use anyhow::ensure;
 use serde_json::json;
 
-use crate::stage::{MAX_RUNNERS, Runner, Stage, percentile, say};
+use ecsrunner_api::runner::RunnerView;
+use ecsrunner_core::records::runner::EndingKind;
+use ecsrunner_demo::github::JobPhase;
+
+use crate::testbed::{MAX_RUNNERS, Running, percentile, say};
 
 const JOBS: usize = 250;
 const LIMIT: Duration = Duration::from_secs(100);
@@ -18,31 +22,31 @@ const LIMIT: Duration = Duration::from_secs(100);
 pub(crate) async fn run(executable: &Path, kills: u32) -> anyhow::Result<()> {
     // GitHub's webhooks to a stopped server are lost, so the server polls for missed jobs.
     let flags: &[&str] = if kills > 0 { &["--poll"] } else { &[] };
-    let mut stage = Stage::set(executable, flags).await?;
-    let census = Census::begin(stage.scene.state());
-    stage.faults(json!({"webhooks": {"hold": true, "duplicates": 1}})).await?;
-    stage.submit(JOBS, 20).await?;
+    let mut running = Running::set(executable, flags).await?;
+    let census = Census::begin(running.testbed.state());
+    running.faults(json!({"webhooks": {"hold": true, "duplicates": 1}})).await?;
+    running.submit(JOBS, 20).await?;
     let began = Instant::now();
     let late = json!({"webhooks": {"hold": false, "delay_ms": 300}});
-    stage.github.post("/_sim/webhooks/release", &json!({"shuffle": true})).await?.error_for_status()?;
-    stage.faults(late).await?;
+    running.github.post("/_sim/webhooks/release", &json!({"shuffle": true})).await?.error_for_status()?;
+    running.faults(late).await?;
     let mut peak = 0.0_f64;
     for kill in 0..kills {
         // Random times within the duration of the jobs.
         let pause = 100 + u64::from(std::process::id().wrapping_mul(kill + 7) % 900);
         tokio::time::sleep(Duration::from_millis(pause)).await;
-        peak = peak.max(stage.server_peak_mb()?);
-        let address = stage.server.url().trim_start_matches("http://").to_owned();
-        stage.server.kill().await?;
-        stage.server = stage.scene.start_server(&stage.github, &address, flags).await?;
+        peak = peak.max(running.server_peak_mb()?);
+        let address = running.server.url().trim_start_matches("http://").to_owned();
+        running.server.kill().await?;
+        running.server = running.testbed.start_server(&running.github, &address, flags).await?;
         say(&format!("killed and started again after {:.1} s", began.elapsed().as_secs_f64()));
     }
-    stage.wait(LIMIT).await?;
+    running.wait(LIMIT).await?;
     let took = began.elapsed().as_secs_f64();
-    peak = peak.max(stage.server_peak_mb()?);
+    peak = peak.max(running.server_peak_mb()?);
     let most = census.end();
-    let lost = report(&stage, kills, took, peak, most).await?;
-    let (left, registrations) = stage.strike().await?;
+    let lost = report(&running, kills, took, peak, most).await?;
+    let (left, registrations) = running.strike().await?;
     say(&format!("left: {left:?}, {registrations} registrations"));
     ensure!(
         left.processes == 0 && left.boot_items == 0 && left.open_records == 0,
@@ -54,25 +58,25 @@ pub(crate) async fn run(executable: &Path, kills: u32) -> anyhow::Result<()> {
 }
 
 async fn report(
-    stage: &Stage,
+    running: &Running,
     kills: u32,
     took: f64,
     peak: f64,
     most: usize,
 ) -> anyhow::Result<Option<String>> {
-    let sim = stage.sim().await?;
-    let completed = sim.jobs.iter().filter(|job| job.state == "completed").count();
+    let sim = running.sim().await?;
+    let completed = sim.jobs.iter().filter(|job| job.state == JobPhase::Completed).count();
     let twice = sim.jobs.iter().filter(|job| job.starts != 1).count();
     let mut answers: HashMap<Option<u16>, usize> = HashMap::new();
-    for delivery in stage.deliveries().await? {
+    for delivery in running.deliveries().await? {
         *answers.entry(delivery.status_code).or_default() += 1;
     }
-    let runners = stage.runners().await?;
-    let mut endings: HashMap<String, usize> = HashMap::new();
+    let runners = running.runners().await?;
+    let mut endings: HashMap<&str, usize> = HashMap::new();
     for runner in &runners {
-        *endings.entry(runner.ending.clone().unwrap_or_default()).or_default() += 1;
+        *endings.entry(runner.ending.map_or("", EndingKind::as_str)).or_default() += 1;
     }
-    let waits = stage.webhook_to_agent_ms().await?;
+    let waits = running.webhook_to_agent_ms().await?;
     let order = out_of_order(&runners);
     say(&format!("{completed} of {JOBS} jobs completed in {took:.1} s, {twice} not started exactly once"));
     say(&format!(
@@ -90,7 +94,7 @@ async fn report(
 
 /// Counts launches that came after one for a younger job, although their own
 /// job was known by then. Younger jobs have higher ids.
-fn out_of_order(runners: &[Runner]) -> usize {
+fn out_of_order(runners: &[RunnerView]) -> usize {
     let mut launches: Vec<_> = runners
         .iter()
         .filter_map(|runner| Some((runner.timeline.first()?.at, runner.launched_for)))

@@ -29,7 +29,7 @@ use peer::{Handler, Peer};
 use share::{Cgroups, Share};
 
 use crate::certificates;
-use crate::stage::say;
+use crate::testbed::say;
 
 const MB: f64 = 1024.0 * 1024.0;
 
@@ -75,7 +75,7 @@ pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let authority = logs.join("authority.pem");
     let tls = certificates::acceptor(&authority)?;
     let app_key = certificates::app_key()?;
-    let stage = Stage {
+    let comparison = Comparison {
         arguments,
         bootstrap: &bootstrap,
         peer: &peer,
@@ -83,7 +83,10 @@ pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
         app_key: &app_key,
         logs: &logs,
     };
-    let stands = [stage.stand(Some(&tls), cgroups.clone()).await?, stage.stand(None, cgroups.clone()).await?];
+    let stands = [
+        comparison.stand(Some(&tls), cgroups.clone()).await?,
+        comparison.stand(None, cgroups.clone()).await?,
+    ];
     let mut rows = Vec::new();
     for share in Share::ALL.into_iter().filter(|share| cgroups.is_some() || !share.needs_cgroups()) {
         for stand in &stands {
@@ -112,7 +115,7 @@ fn report(rows: &[Row], crowded: &[(&'static str, Events)]) -> anyhow::Result<()
 }
 
 /// What the test stands share.
-struct Stage<'a> {
+struct Comparison<'a> {
     arguments: &'a Arguments,
     bootstrap: &'a Path,
     peer: &'a Peer,
@@ -121,7 +124,7 @@ struct Stage<'a> {
     logs: &'a Path,
 }
 
-impl Stage<'_> {
+impl Comparison<'_> {
     async fn stand(&self, tls: Option<&TlsAcceptor>, cgroups: Option<Cgroups>) -> anyhow::Result<Stand> {
         let fakes = Fakes::start(tls, Duration::from_millis(self.arguments.latency_ms)).await?;
         ours::furnish(&fakes, self.app_key)?;

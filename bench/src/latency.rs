@@ -3,29 +3,29 @@
 use std::path::Path;
 use std::time::Duration;
 
-use crate::stage::{Stage, percentile, say};
+use crate::testbed::{Running, percentile, say};
 
 const JOBS: usize = 40;
 const APART: Duration = Duration::from_millis(500);
 const AT_ONCE: usize = 20;
 
 pub(crate) async fn run(executable: &Path) -> anyhow::Result<()> {
-    let stage = Stage::set(executable, &[]).await?;
+    let running = Running::set(executable, &[]).await?;
     for _ in 0..JOBS {
-        stage.submit(1, 10).await?;
+        running.submit(1, 10).await?;
         tokio::time::sleep(APART).await;
     }
-    stage.wait(Duration::from_secs(60)).await?;
-    tell("500 ms apart", &stage.webhook_to_agent_ms().await?);
-    tell_calls(&stage).await?;
-    let (left, registrations) = stage.strike().await?;
+    running.wait(Duration::from_secs(60)).await?;
+    tell("500 ms apart", &running.webhook_to_agent_ms().await?);
+    tell_calls(&running).await?;
+    let (left, registrations) = running.strike().await?;
     say(&format!("left: {left:?}, {registrations} registrations"));
 
-    let stage = Stage::set(executable, &[]).await?;
-    stage.submit(AT_ONCE, 10).await?;
-    stage.wait(Duration::from_secs(60)).await?;
-    tell(&format!("{AT_ONCE} at once"), &stage.webhook_to_agent_ms().await?);
-    let (left, registrations) = stage.strike().await?;
+    let running = Running::set(executable, &[]).await?;
+    running.submit(AT_ONCE, 10).await?;
+    running.wait(Duration::from_secs(60)).await?;
+    tell(&format!("{AT_ONCE} at once"), &running.webhook_to_agent_ms().await?);
+    let (left, registrations) = running.strike().await?;
     say(&format!("left: {left:?}, {registrations} registrations"));
     Ok(())
 }
@@ -40,8 +40,8 @@ fn tell(what: &str, waits: &[f64]) {
     ));
 }
 
-async fn tell_calls(stage: &Stage) -> anyhow::Result<()> {
-    let mut calls: Vec<(String, u64)> = stage.sim().await?.calls.into_iter().collect();
+async fn tell_calls(running: &Running) -> anyhow::Result<()> {
+    let mut calls: Vec<(String, u64)> = running.sim().await?.calls.into_iter().collect();
     calls.sort();
     for (call, count) in calls {
         say(&format!("  {count:>5} × {call}"));

@@ -23,7 +23,7 @@ use serde_json::Value;
 use crate::lambda::calls::{Call, fakes_own};
 use crate::lambda::fakes::Fakes;
 use crate::lambda::ours;
-use crate::stage::{percentile, say};
+use crate::testbed::{percentile, say};
 
 /// The time span of the records.
 const HOURS: i64 = 24;

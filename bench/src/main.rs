@@ -7,7 +7,7 @@ mod lambda;
 mod latency;
 mod list;
 mod serve;
-mod stage;
+mod testbed;
 
 use std::path::PathBuf;
 
@@ -20,11 +20,11 @@ struct Arguments {
     #[arg(long, default_value = "target/release/ecsrunner")]
     ecsrunner: PathBuf,
     #[command(subcommand)]
-    bench: Bench,
+    bench: Running,
 }
 
 #[derive(Debug, Subcommand)]
-enum Bench {
+enum Running {
     /// Time from a webhook's last byte to the agent's first line, for jobs 500 ms apart and for 20 at once
     Latency,
     /// 250 jobs at once, each queued twice, with the other webhooks in random order
@@ -44,12 +44,12 @@ fn main() -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     runtime.block_on(async {
         match &arguments.bench {
-            Bench::Latency => latency::run(&executable(&arguments)?).await,
-            Bench::Burst => burst::run(&executable(&arguments)?, 0).await,
-            Bench::Kill => burst::run(&executable(&arguments)?, 10).await,
-            Bench::Agent(arguments) => agent::run(arguments).await,
-            Bench::List(list) => list::run(list, &executable(&arguments)?).await,
-            Bench::Lambda(arguments) => lambda::run(arguments).await,
+            Running::Latency => latency::run(&executable(&arguments)?).await,
+            Running::Burst => burst::run(&executable(&arguments)?, 0).await,
+            Running::Kill => burst::run(&executable(&arguments)?, 10).await,
+            Running::Agent(arguments) => agent::run(arguments).await,
+            Running::List(list) => list::run(list, &executable(&arguments)?).await,
+            Running::Lambda(arguments) => lambda::run(arguments).await,
         }
     })
 }

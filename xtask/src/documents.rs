@@ -1,9 +1,10 @@
 //! Checks the documents against the tree: links have a target, cited tests
-//! exist, and the code map has every crate.
+//! exist, and the code map has every crate with its dependencies.
 //!
 //! Lists that come from the code (reasons, variables, keys) are checked by
 //! `crates/core/tests/docs.rs` and `crates/cli/tests/documented.rs`.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -36,6 +37,14 @@ pub(crate) fn check(root: &Path) -> anyhow::Result<Done> {
         }
     }
     faults.extend(unmapped(root)?);
+    let map = fs::read_to_string(root.join("ARCHITECTURE.md")).context("cannot read ARCHITECTURE.md")?;
+    for (dir, told) in mapped_dependencies(&map) {
+        let manifest = fs::read_to_string(root.join(dir).join("Cargo.toml")).unwrap_or_default();
+        let real = dependencies(&manifest);
+        if told != real {
+            faults.push(format!("ARCHITECTURE.md: {dir} depends on {real:?}, and not on {told:?}"));
+        }
+    }
     let lines = fs::read_to_string(root.join("README.md"))?.lines().count();
     if lines >= README_LINES {
         faults.push(format!("README.md has {lines} lines; fewer than {README_LINES} are expected"));
@@ -84,8 +93,10 @@ fn dead_links(document: &Document) -> impl Iterator<Item = &str> {
 
 /// Tests are cited as `` `crate: path::to::test` ``.
 fn citations(text: &str) -> impl Iterator<Item = (&str, &str)> {
-    const CRATES: [&str; 11] =
-        ["core", "engine", "github", "aws", "lambda", "local", "sim", "agent", "cli", "fixtures", "xtask"];
+    const CRATES: [&str; 14] = [
+        "core", "api", "engine", "github", "aws", "lambda", "local", "agent", "world", "demo", "sim", "cli",
+        "fixtures", "xtask",
+    ];
     let quoted = text.split('`').skip(1).step_by(2);
     quoted.filter_map(|words| words.split_once(": ")).filter(|(name, _)| CRATES.contains(name))
 }
@@ -123,7 +134,7 @@ fn tests_below(dir: &Path, name: &str, found: &mut Vec<(String, String)>) -> any
     Ok(())
 }
 
-/// Finds functions with a test attribute, and the scenes of the chain.
+/// Finds functions with a test attribute, and the parts of the chain.
 fn tests_in(text: &str) -> impl Iterator<Item = &str> {
     let mut is_test = false;
     text.lines().map(str::trim).filter_map(move |line| {
@@ -131,8 +142,8 @@ fn tests_in(text: &str) -> impl Iterator<Item = &str> {
             is_test = true;
             return None;
         }
-        if let Some(scene) = line.strip_prefix("pub(crate) async fn ") {
-            return scene.strip_suffix("(chain: &Chain) {");
+        if let Some(part) = line.strip_prefix("pub(crate) async fn ") {
+            return part.strip_suffix("(chain: &Chain) {");
         }
         let function = line.strip_prefix("async ").unwrap_or(line).strip_prefix("fn ")?;
         std::mem::take(&mut is_test).then(|| function.split('(').next().unwrap_or(function))
@@ -158,9 +169,39 @@ fn unmapped(root: &Path) -> anyhow::Result<Vec<String>> {
     Ok(faults)
 }
 
+/// The rows of the code map: a directory, and the crates that it depends on.
+fn mapped_dependencies(map: &str) -> impl Iterator<Item = (&str, BTreeSet<&str>)> {
+    map.lines().filter_map(|line| {
+        let mut cells = line.strip_prefix("| `")?.trim_end_matches('|').split('|');
+        let dir = cells.next()?.trim().strip_suffix('`')?;
+        let last = cells.next_back()?;
+        Some((dir, last.split(',').map(str::trim).filter(|name| !name.is_empty()).collect()))
+    })
+}
+
+/// Our own crates among the dependencies of a manifest, those for tests left out.
+fn dependencies(manifest: &str) -> BTreeSet<&str> {
+    let section = manifest.split("\n[dependencies]\n").nth(1).unwrap_or_default();
+    let lines = section.lines().take_while(|line| !line.starts_with('['));
+    lines
+        .filter_map(|line| line.strip_prefix("ecsrunner-"))
+        .map(|rest| rest.split(['.', ' ', '=']).next().unwrap_or(rest))
+        .collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_row_of_the_code_map_is_compared_with_the_manifest() {
+        let map = "| where | what | depends on |\n| `crates/x` | this, and `that` | core, aws |\n";
+        let told: Vec<_> = mapped_dependencies(map).collect();
+        assert_eq!(told, [("crates/x", BTreeSet::from(["aws", "core"]))]);
+        let manifest = "[lints]\n\n[dependencies]\necsrunner-aws = { workspace = true }\necsrunner-core.workspace = true\n\
+                        serde.workspace = true\n\n[dev-dependencies]\necsrunner-sim.workspace = true\n";
+        assert_eq!(dependencies(manifest), told[0].1);
+    }
 
     #[test]
     fn tests_are_found_and_other_functions_are_not() {

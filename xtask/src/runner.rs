@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::steps::Done;
 use crate::tools::{cargo, succeed};
 
-const PACKAGE: &str = "ecsrunner-sim";
+const PACKAGE: &str = "ecsrunner-demo";
 
 /// Checks the stand-in, as a step of the tests.
 pub(crate) fn check(root: &Path) -> anyhow::Result<Done> {

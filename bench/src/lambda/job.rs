@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use ecsrunner_sim::github::REPOSITORY_LINKS;
+use ecsrunner_demo::github::REPOSITORY_LINKS;
 use hmac::{Hmac, KeyInit, Mac};
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};

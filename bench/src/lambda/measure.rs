@@ -15,7 +15,7 @@ use super::peer::Handler;
 use super::process::Program;
 use super::share::{Cgroups, Share};
 use super::{ours, peer};
-use crate::stage::percentile;
+use crate::testbed::percentile;
 
 /// Jobs of a warm function that are not counted, since just-in-time compilers need some.
 const UNCOUNTED: usize = 5;

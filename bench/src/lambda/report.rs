@@ -11,7 +11,7 @@ use super::measure::{Cold, Events, Figures, Row, median};
 use super::peer::Handler;
 use super::prices::{self, Bill, LAMBDA_ARM64, LAMBDA_X86, Start};
 use super::share::Share;
-use crate::stage::say;
+use crate::testbed::say;
 
 fn table(header: &[&str]) -> Table {
     let mut table = Table::new();

@@ -1,13 +1,13 @@
 //! The files that the agent and its hooks share.
 //!
-//! All are made exclusively in a directory of the agent's own, so that where
-//! the agent is root and the listener is not, a job can change none of them.
-//! Only the listener's user can read them. The one file that a job can write
-//! into is the FIFO, since its hook runs as its user. A job can therefore refuse
-//! itself, which ends it, and it can forge its hook's check-in. The check-in
-//! guards against an image or a runner that does not run the hook, and not
-//! against a job. Where agent and job are the same user, the job can change
-//! these files and end the agent: nothing is protected then.
+//! All are created new in the agent's own directory; an existing file is an
+//! error. If the agent is root and the listener is not, a job cannot change them,
+//! and only the listener's user can read them. A job can write only into the
+//! FIFO, since its hook runs as its user. A job can therefore refuse itself,
+//! which ends it, and it can forge its hook's check-in. The check-in guards
+//! against an image or a runner that does not run the hook, and not against a
+//! job. If agent and job are the same user, the job can change these files and
+//! end the agent: nothing is protected then.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Read, Write};
@@ -22,7 +22,7 @@ use nix::sys::stat::Mode;
 use nix::unistd::{Gid, geteuid, mkfifo};
 use serde::{Deserialize, Serialize};
 
-/// What the hook judges by: all of the boot item that a job may see.
+/// The rules that the hook applies: the part of the boot item that a job may see.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Rules {
     pub(crate) policy: Policy,
@@ -36,7 +36,7 @@ impl From<BootItem> for Rules {
     }
 }
 
-/// `job-started.sh`: the official runner takes only hooks that end in `.sh` or `.ps1`.
+/// `job-started.sh`: the official runner accepts only hooks that end in `.sh` or `.ps1`.
 pub(crate) fn script_path(dir: &Path) -> PathBuf {
     dir.join("job-started.sh")
 }
@@ -46,12 +46,12 @@ pub(crate) fn rules_path(dir: &Path) -> PathBuf {
     dir.join("policy.json")
 }
 
-/// `job`: the display name of the job that runs, once the listener has told it.
+/// `job`: the running job's display name, once the listener has printed it.
 pub(crate) fn job_path(dir: &Path) -> PathBuf {
     dir.join("job")
 }
 
-/// `container-hook.sh`, with an extension that the official runner takes.
+/// `container-hook.sh`, with an extension that the official runner accepts.
 pub(crate) fn container_script_path(dir: &Path) -> PathBuf {
     dir.join("container-hook.sh")
 }
@@ -61,17 +61,17 @@ pub(crate) fn verdicts_path(dir: &Path) -> PathBuf {
     dir.join("verdicts")
 }
 
-/// `refusals`, the FIFO of agents before `verdicts`: a refusal's bare sentence.
+/// `refusals`, the FIFO of older agents without `verdicts`: a line is a refusal's reason.
 pub(crate) fn refusals_path(dir: &Path) -> PathBuf {
     dir.join("refusals")
 }
 
-/// What the hook tells the agent: a line of the FIFO.
+/// What the hook reports to the agent, as one line of the FIFO.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum Verdict {
     /// The job may run.
     Allowed,
-    /// The job is refused, and why: one printable sentence.
+    /// The job is refused, for a reason of one printable sentence.
     Refused(String),
 }
 
@@ -80,7 +80,7 @@ impl Verdict {
     const ALLOWED: &str = "allowed";
     const SENTENCE_CHARS: usize = 300;
 
-    /// The line, shorter than what a FIFO takes as one piece.
+    /// The line, short enough for an atomic write to a FIFO.
     pub(crate) fn line(&self) -> String {
         match self {
             Self::Allowed => format!("{}\n", Self::ALLOWED),
@@ -96,19 +96,19 @@ impl Verdict {
         Some(Self::Refused(Self::printable(line.strip_prefix(Self::REFUSED)?)))
     }
 
-    /// The text without control characters, at most 300 characters of it.
+    /// The first 300 characters of the text, without control characters.
     pub(crate) fn printable(text: &str) -> String {
         text.chars().filter(|c| !c.is_control()).take(Self::SENTENCE_CHARS).collect()
     }
 }
 
-/// The commands of the hooks, word by word. The agent's directory is added to the first.
+/// The words of the hooks' commands. The agent's directory is appended to `job_started`.
 pub(crate) struct HookCommands<'a> {
     pub(crate) job_started: [&'a str; 2],
     pub(crate) container: [&'a str; 2],
 }
 
-/// The directory could not be made.
+/// The directory or a file in it could not be created.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum AgentDirError {
     #[error("agent directory `{0}` is not a directory that only this user can write into")]
@@ -124,7 +124,7 @@ pub(crate) struct AgentDir {
 }
 
 impl AgentDir {
-    /// Makes the files. `group` is the listener's, where the listener is another user.
+    /// Creates the files. `group` is the listener's, if the listener is another user.
     pub(crate) fn create(
         path: &Path,
         rules: &Rules,
@@ -156,20 +156,20 @@ impl AgentDir {
         container_script_path(&self.path)
     }
 
-    /// Lets the hook know which job it is in: GitHub tells a step the job's id
-    /// in the workflow, never its display name.
+    /// Writes the job's display name for the hook. GitHub gives a step only the
+    /// job's id in the workflow.
     pub(crate) fn write_job(&self, name: &str) -> io::Result<()> {
         let new = self.path.join("job.new");
         write_new(&new, name.as_bytes(), 0o644)?;
         fs::rename(new, job_path(&self.path))
     }
 
-    /// The FIFO, to poll.
+    /// The FIFO, for `poll`.
     pub(crate) fn fifo(&self) -> BorrowedFd<'_> {
         self.fifo.as_fd()
     }
 
-    /// What was written into the FIFO since the last call, at most 4 KiB of it.
+    /// Reads the verdicts since the last call, at most 4 KiB.
     pub(crate) fn take_verdicts(&mut self) -> Vec<Verdict> {
         let mut bytes = [0; 4096];
         let read = self.fifo.read(&mut bytes).unwrap_or(0);
@@ -181,15 +181,15 @@ impl Drop for AgentDir {
     fn drop(&mut self) {
         for file in [script_path, container_script_path, rules_path, job_path, verdicts_path] {
             let file = file(&self.path);
-            // What is not there any more needs no removing.
+            // The file may be gone already.
             let _ = fs::remove_file(file);
         }
         let _ = fs::remove_dir(&self.path);
     }
 }
 
-/// Makes the directory, which only the agent and `group` can enter. The umask
-/// has no effect, because the listener's user must reach the hook.
+/// Creates the directory, which only the agent and `group` can enter. The mode is
+/// set regardless of the umask, because the listener's user must reach the hook.
 fn make_directory(path: &Path, group: Option<Gid>) -> Result<(), AgentDirError> {
     let failed = |source| AgentDirError::File { path: path.to_owned(), source };
     match fs::symlink_metadata(path) {
@@ -214,7 +214,7 @@ fn make_directory(path: &Path, group: Option<Gid>) -> Result<(), AgentDirError> 
     fs::set_permissions(path, Permissions::from_mode(mode)).map_err(failed)
 }
 
-/// Makes a directory of this mode where there is none.
+/// Creates a directory with this mode if it does not exist.
 fn make_new(path: &Path, mode: u32) -> io::Result<()> {
     match DirBuilder::new().mode(mode).create(path) {
         Ok(()) => fs::set_permissions(path, Permissions::from_mode(mode)),
@@ -229,8 +229,8 @@ fn write_new(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     file.set_permissions(Permissions::from_mode(mode))
 }
 
-/// Readable by the agent alone, and writable by the listener's group where
-/// there is one. Opened for writing too, so that it never reports an end.
+/// Creates the FIFO: only the agent can read it, and `group`, if given, can
+/// write into it. It is also opened for writing, so that it never reports an end.
 fn open_fifo(path: &Path, group: Option<Gid>) -> io::Result<File> {
     mkfifo(path, Mode::S_IRUSR | Mode::S_IWUSR)?;
     if let Some(group) = group {
@@ -240,13 +240,13 @@ fn open_fifo(path: &Path, group: Option<Gid>) -> io::Result<File> {
     OpenOptions::new().read(true).write(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(path)
 }
 
-/// A script that becomes this command.
+/// A script that executes this command.
 fn script(words: &[&str]) -> String {
     let words: Vec<_> = words.iter().map(|word| quoted(word)).collect();
     format!("#!/bin/sh\nexec {}\n", words.join(" "))
 }
 
-/// A word of a shell's command line.
+/// Quotes a word for a shell's command line.
 fn quoted(word: &str) -> String {
     format!("'{}'", word.replace('\'', r"'\''"))
 }

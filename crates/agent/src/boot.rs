@@ -1,4 +1,4 @@
-//! Who this task is, and waiting for its boot item.
+//! Asks ECS which task this is, then polls for its boot item.
 
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
@@ -17,11 +17,11 @@ use crate::signals::Signals;
 const FIRST_DELAY: Duration = Duration::from_millis(15);
 const LONGEST_DELAY: Duration = Duration::from_secs(1);
 const REQUEST_LIMIT: Duration = Duration::from_secs(5);
-/// After a request without an answer: an item that was not there before it
-/// would have shown up by then.
+/// How long to poll after a request without an answer. If the item was not taken
+/// by that request, it appears within this time.
 const AMBIGUOUS_LIMIT: Duration = Duration::from_secs(10);
 
-/// Polls until the item is there, a limit has passed or a signal comes.
+/// Polls until the item is taken, a limit has passed or a signal arrives.
 pub(crate) fn take(
     config: &BootConfig,
     signals: &Signals,
@@ -57,7 +57,7 @@ pub(crate) fn take(
     }
 }
 
-/// The boot item's key and the task role's credentials.
+/// Gets the boot item's key and the task role's credentials from ECS.
 fn ask_ecs(
     role: &str,
     endpoints: &TaskEndpoints,
@@ -76,11 +76,11 @@ struct Wait {
     started: Instant,
     limit: Duration,
     requests: u32,
-    /// Whether the table ever said that there is no item yet.
+    /// Whether the table has answered at least once that there is no item.
     answered: bool,
     last_fault: Option<TakeError>,
     ambiguous: Option<(Instant, TakeError)>,
-    /// Whether it was told that the clock is wrong.
+    /// Whether the wrong clock was logged.
     skew_told: bool,
 }
 
@@ -97,12 +97,12 @@ impl Wait {
         }
     }
 
-    /// Begins to ask something else: quickly at first.
+    /// Starts the delays over for another question.
     fn begin(&mut self) {
         self.requests = 0;
     }
 
-    /// Asks until there is an answer, or none that can still come in time.
+    /// Asks until there is an answer, a permanent error or the limit is reached.
     fn ask<T>(
         &mut self,
         signals: &Signals,
@@ -141,17 +141,17 @@ impl Wait {
         left.clamp(Duration::from_millis(100), REQUEST_LIMIT)
     }
 
-    /// Doubles with each request, and varies by half, so that a burst of tasks
-    /// does not ask in step.
+    /// Doubles with each request. Up to half of it is random, so that the tasks of
+    /// a burst do not send their requests at the same time.
     fn delay(&self) -> Duration {
         let doubled = FIRST_DELAY.saturating_mul(1 << (self.requests - 1).min(16)).min(LONGEST_DELAY);
-        // The hasher's keys are random: enough for this, and no dependency.
+        // The hasher's keys are random enough for this and need no dependency.
         let random = RandomState::new().build_hasher().finish() % 1024;
         let left = self.limit.saturating_sub(self.started.elapsed());
         (doubled / 2 + doubled.mul_f64(random as f64 / 2048.0)).min(left)
     }
 
-    /// Remembers a fault that may pass; any other is the end.
+    /// Remembers a transient fault; a permanent one is the agent's ending.
     fn note(&mut self, error: TakeError, log: &mut Log<impl Write>) -> Result<(), Ending> {
         match error.disposition() {
             Disposition::Permanent => return Err(Ending::not_taken(&error)),

@@ -1,7 +1,7 @@
-//! What the agent is told: every environment variable that it reads.
+//! The agent's configuration: every environment variable that it reads.
 //!
-//! No other file reads an agent's variable. Those that the job-started hook
-//! reads are GitHub's and belong to `hook.rs`.
+//! No other file reads a variable of the agent. The job-started hook reads
+//! GitHub's variables, which belong to `hook.rs`.
 
 use ecsrunner_core::wire::environment;
 use std::ffi::OsString;
@@ -21,7 +21,7 @@ mod reader;
 #[derive(Clone, Copy, Debug)]
 pub struct Variable {
     pub name: &'static str,
-    /// What holds where it is not set; `None` where it must be set or nothing holds.
+    /// The value if it is not set; `None` if it is required, or has no default.
     pub default: Option<&'static str>,
     pub meaning: &'static str,
 }
@@ -36,35 +36,35 @@ macro_rules! variables {
 
 variables! {
     BOOT_TABLE = environment::BOOT_TABLE, None, "Name of the DynamoDB table that holds the boot item.";
-    BOOT_ROLE = environment::BOOT_ROLE, None, "Unique id of the task's role; with the task's id behind it, the key of the boot item.";
-    METADATA = "ECS_CONTAINER_METADATA_URI_V4", None, "ECS's endpoint that tells the task's id; ECS sets it.";
-    RELATIVE_CREDENTIALS = "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", None, "Where ECS tells the credentials of the task's role; ECS sets it.";
+    BOOT_ROLE = environment::BOOT_ROLE, None, "Unique id of the task's role; this id followed by the task's id is the key of the boot item.";
+    METADATA = "ECS_CONTAINER_METADATA_URI_V4", None, "ECS's endpoint for the task's id; ECS sets it.";
+    RELATIVE_CREDENTIALS = "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", None, "ECS's path for the credentials of the task's role; ECS sets it.";
     FULL_CREDENTIALS = "AWS_CONTAINER_CREDENTIALS_FULL_URI", None, "The same, where the variable above is not set.";
     CREDENTIALS_TOKEN = "AWS_CONTAINER_AUTHORIZATION_TOKEN", None, "Sent to the URL above.";
-    BOOT_OWNER = environment::BOOT_OWNER, None, "Key of the boot item, in place of the five above: the agent is in no task, and has an access key.";
+    BOOT_OWNER = environment::BOOT_OWNER, None, "Key of the boot item, in place of the five above: the agent is not in a task, and has an access key.";
     ENDPOINT_DYNAMODB = "AWS_ENDPOINT_URL_DYNAMODB", None, "DynamoDB's URL; the Region's own by default.";
     ENDPOINT = "AWS_ENDPOINT_URL", None, "The same, where the variable above is not set.";
     REGION = "AWS_REGION", None, "The AWS Region that requests are signed for.";
     DEFAULT_REGION = "AWS_DEFAULT_REGION", None, "The same, where the variable above is not set.";
     ACCESS_KEY_ID = "AWS_ACCESS_KEY_ID", None, "The access key, with `ECSRUNNER_BOOT_OWNER`.";
     SECRET_ACCESS_KEY = "AWS_SECRET_ACCESS_KEY", None, "Its secret.";
-    SESSION_TOKEN = "AWS_SESSION_TOKEN", None, "Its session; may be missing.";
+    SESSION_TOKEN = "AWS_SESSION_TOKEN", None, "Its session token; may be missing.";
     CA_BUNDLE = "AWS_CA_BUNDLE", None, "A PEM file of the certificate authorities to trust, and no others; Mozilla's by default.";
-    CAPACITY_PROVIDER = environment::CAPACITY_PROVIDER, None, "`FARGATE_SPOT` where a signal may be the interruption of Spot capacity.";
+    CAPACITY_PROVIDER = environment::CAPACITY_PROVIDER, None, "`FARGATE_SPOT` if a signal can mean the interruption of Spot capacity.";
     RUNNER_DIR = environment::RUNNER_DIR, Some("/home/runner"), "Holds `bin/Runner.Listener`; the job's HOME.";
     AGENT_DIR = environment::AGENT_DIR, Some("/run/ecsrunner"), "Where the hook scripts, their rules and the FIFO are made; for one runner alone.";
     TMP_DIR = environment::TMP_DIR, None, "An existing directory that becomes `TMPDIR` of the listener and its job.";
-    RUNNER_UID = environment::RUNNER_UID, None, "User and group id of the listener, where the agent is root; its own by default.";
+    RUNNER_UID = environment::RUNNER_UID, None, "User and group id of the listener, if the agent is root; the agent's own by default.";
     BOOT_LIMIT = environment::BOOT_LIMIT_SECS, Some("300"), "How long to wait for the boot item.";
     CONNECT_LIMIT = environment::CONNECT_LIMIT_SECS, Some("120"), "How long the listener may take to listen for jobs.";
-    IDLE_LIMIT = environment::IDLE_LIMIT_SECS, Some("900"), "How long a connected runner waits for a job; at least 600 outside of tests, since a retired runner counts on it.";
+    IDLE_LIMIT = environment::IDLE_LIMIT_SECS, Some("900"), "How long a connected runner waits for a job; at least 600 except in tests, since retirement relies on it.";
     HOOK_LIMIT = environment::HOOK_LIMIT_SECS, Some("300"), "How long a job may run until its job-started hook has checked in; the runner downloads the job's actions before that.";
     JOB_LIMIT = environment::JOB_LIMIT_SECS, Some("21600"), "How long a job may run.";
     EXIT_LIMIT = environment::EXIT_LIMIT_SECS, Some("90"), "How long the listener may take to end after its job; the listener itself gives up on its session after 30 seconds.";
-    STOP_TIMEOUT = environment::STOP_TIMEOUT_SECS, Some("120"), "The container's stopTimeout: the listener is killed 5 seconds before it ends. 25 is the least that lets a running job end; 6 is the least that is taken.";
+    STOP_TIMEOUT = environment::STOP_TIMEOUT_SECS, Some("120"), "The container's stopTimeout: the listener is killed 5 seconds before it ends. A running job needs at least 25 to end; values below 6 are refused.";
     RETRY_DELAY = environment::RETRY_DELAY_MS, Some("5000"), "Pause before a listener that ended with an exception (exit code 2) or with a new configuration (6) is started again.";
-    LISTENER_ENV = environment::LISTENER_ENV, None, "Names of further variables to pass to the listener and its job, separated by commas; of `ACTIONS_RUNNER_*` only `ACTIONS_RUNNER_ACTION_ARCHIVE_CACHE` and `ACTIONS_RUNNER_PRINT_LOG_TO_STDOUT`.";
-    ACTION_ARCHIVE_CACHE = "ACTIONS_RUNNER_ACTION_ARCHIVE_CACHE", None, "Passed to the listener and its job, where it is set: a directory of downloaded actions.";
+    LISTENER_ENV = environment::LISTENER_ENV, None, "Names of further variables to pass to the listener and its job, separated by commas; of `ACTIONS_RUNNER_*` only `ACTIONS_RUNNER_ACTION_ARCHIVE_CACHE` and `ACTIONS_RUNNER_PRINT_LOG_TO_STDOUT`. The latter copies the output of every step to the agent's log.";
+    ACTION_ARCHIVE_CACHE = "ACTIONS_RUNNER_ACTION_ARCHIVE_CACHE", None, "Passed to the listener and its job, where it is set: a directory of downloaded actions, `<owner>_<name>/<sha>.tar.gz`.";
     PATH = "PATH", Some("/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"), "Passed to the listener and its job.";
     LANG = "LANG", Some("C.UTF-8"), "Passed to the listener and its job.";
     LANGUAGE = "LANGUAGE", None, "Passed to the listener and its job, where it is set.";
@@ -76,73 +76,70 @@ variables! {
 /// The agent's settings. `Debug` shows no secret.
 #[derive(Debug)]
 pub struct Config {
-    /// The boot item's table and how to reach it.
+    /// How to take the boot item.
     pub boot: BootConfig,
-    /// What comes after the boot item, and knows nothing of AWS.
+    /// Everything that is needed once the boot item is taken. Holds nothing of AWS.
     pub supervision: Supervision,
 }
 
-/// Where the boot item is.
+/// Where the boot item is and how to reach it.
 #[derive(Debug)]
 pub struct BootConfig {
     pub table: String,
-    /// Whose item it is.
     pub identity: Identity,
     pub endpoint: String,
     /// The Region that requests are signed for.
     pub region: String,
-    /// Whom to trust, where that is not whom browsers do.
+    /// Certificate authorities to trust instead of Mozilla's.
     pub ca_bundle: Option<PathBuf>,
     /// How long to wait for the item.
     pub limit: Duration,
 }
 
-/// Who this is: the owner of a boot item, and who signs the request for it.
+/// The key of the boot item, and the credentials that sign the request for it.
 #[derive(Debug)]
 pub enum Identity {
-    /// As it was told.
+    /// Given by the environment.
     Told { owner: String, credentials: Credentials },
+    /// Read from ECS's endpoints.
     OfTask {
-        /// The unique id of its role.
+        /// The unique id of the task's role.
         role: String,
-        /// Where ECS tells the rest.
         endpoints: TaskEndpoints,
     },
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Supervision {
-    /// What is started, and as whom.
     pub listener: ListenerConfig,
-    /// Where the hook's files are made; for one runner alone.
+    /// The directory of the hook's files, for one runner alone.
     pub agent_dir: PathBuf,
-    /// What is asked to be the hook, and the listener before it is one.
+    /// The executable that runs the agent's subcommands.
     pub executable: String,
-    /// What the capacity is that the task runs on, where that is known.
+    /// The task's capacity provider, if known.
     pub capacity_provider: Option<String>,
-    /// How long things may take.
     pub limits: Limits,
 }
 
-/// The listener and its surroundings.
+/// How the listener is started.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ListenerConfig {
     /// Holds `bin/Runner.Listener`; its working directory and its HOME.
     pub runner_dir: PathBuf,
-    /// User and group of the listener, where the agent is root.
+    /// User and group id of the listener, if the agent is root.
     pub uid: Option<u32>,
-    /// The directory that becomes its `TMPDIR`.
+    /// Its `TMPDIR`.
     pub tmp_dir: Option<PathBuf>,
-    /// Variables that come from outside, as they are given to it.
+    /// Variables that are passed on from the agent's environment.
     pub environment: Vec<(String, OsString)>,
 }
 
-/// Each is measured by a monotonic clock: one that is set changes nothing.
+/// Measured by a monotonic clock, so that setting the system's clock has no effect.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct Limits {
     /// From the listener's first start until it listens for jobs.
     pub connect: Duration,
-    /// From then to the job.
+    /// From then to the job's start.
     pub idle: Duration,
     /// From the job's start until its hook has checked in.
     pub hook: Duration,
@@ -150,9 +147,9 @@ pub struct Limits {
     pub job: Duration,
     /// From the job's end to the listener's.
     pub exit: Duration,
-    /// From a signal to the container's death.
+    /// From a signal to the end of the container.
     pub stop: Duration,
-    /// Before a listener is started again.
+    /// The pause before a listener is started again.
     pub retry: Duration,
 }
 
@@ -170,11 +167,11 @@ impl std::error::Error for ConfigError {}
 
 impl Config {
     /// Reads the environment through `lookup`, usually [`std::env::var_os`].
-    /// `executable` is the one at hand.
+    /// `executable` is the path of this process's executable.
     ///
     /// # Errors
     ///
-    /// All variables that are missing or wrong, by name; never a secret's value.
+    /// Names all variables that are missing or invalid; shows no secret's value.
     pub fn from_env(
         lookup: impl Fn(&str) -> Option<OsString>,
         executable: &str,

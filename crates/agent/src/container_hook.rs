@@ -1,12 +1,12 @@
 //! Container jobs on a machine without Docker: they fail, and say why.
 //!
 //! The official runner calls a container hook instead of Docker. This one fails
-//! every call that would execute something in a container: a hook that does
-//! nothing and ends with 0 makes such a step green. The runner calls it only
-//! where GitHub's job message allows container hooks
-//! (`DistributedTask.AllowRunnerContainerHooks`). Where it does not, the runner
-//! itself fails the job in `Initialize containers`, with words of its own (both
-//! seen with the official runner 2.336).
+//! every call that would execute something in a container: if a hook does
+//! nothing and exits with 0, such a step succeeds. The runner calls it only if
+//! GitHub's job message allows container hooks
+//! (`DistributedTask.AllowRunnerContainerHooks`). Otherwise the runner itself
+//! fails the job in `Initialize containers`, with its own message (both seen
+//! with the official runner 2.336).
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -16,17 +16,17 @@ use std::path::Path;
 
 use serde::Deserialize;
 
-/// The first argument that asks an executable to be the container hook.
+/// The subcommand that runs the container hook.
 pub(crate) const CONTAINER_HOOK_SUBCOMMAND: &str = "agent-container-hook";
 
 /// The sockets on which Docker's client looks for a daemon by default.
 const SOCKETS: [&str; 2] = ["/var/run/docker.sock", "/run/docker.sock"];
-/// Larger than any call of the runner's.
+/// Larger than any call of the runner.
 const INPUT_LIMIT_BYTES: u64 = 16 * 1024 * 1024;
-/// How much of a `docker` that is a script is read.
+/// How much is read of a `docker` that is a script.
 const SCRIPT_LIMIT_BYTES: u64 = 4096;
 
-/// What is read of the runner's call.
+/// The part of the runner's call that is read.
 #[derive(Deserialize)]
 struct Call {
     command: String,
@@ -35,7 +35,7 @@ struct Call {
 /// Answers one call of the runner and returns the exit code.
 ///
 /// `cleanup_job` succeeds, because the runner calls it after a failure too.
-/// Every other call fails with one sentence, and so does one that cannot be read.
+/// Every other call fails with one sentence, also one that cannot be parsed.
 pub(crate) fn container_hook(input: impl Read, mut out: impl Write) -> u8 {
     let call = serde_json::from_reader::<_, Call>(input.take(INPUT_LIMIT_BYTES)).ok();
     let what = match call.as_ref().map(|call| call.command.as_str()) {
@@ -44,7 +44,7 @@ pub(crate) fn container_hook(input: impl Read, mut out: impl Write) -> u8 {
         Some("run_script_step") => "a step in a container",
         _ => "a container action or `docker://` step",
     };
-    // In the form of an error, so that it becomes an annotation of the job.
+    // An `::error::` command becomes an annotation of the job.
     let told = writeln!(
         out,
         "::error::This runner has no Docker: {what} cannot be executed here, see docs/semantics.md of ecsrunner"
@@ -54,8 +54,8 @@ pub(crate) fn container_hook(input: impl Read, mut out: impl Write) -> u8 {
     1
 }
 
-/// Whether the listener's Docker client is there and may reach a daemon, or is
-/// Podman, which needs none.
+/// Whether the listener has a Docker client that may reach a daemon, or Podman,
+/// which needs none.
 ///
 /// The runner looks for `docker` on its `PATH`, as a file and not as an
 /// executable. The official image has it, and on Fargate there is no daemon.

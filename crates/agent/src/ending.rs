@@ -1,4 +1,4 @@
-//! Every way in which the agent ends, and the one code that each has.
+//! Every way in which the agent can end, each with its own exit code.
 
 use std::fmt;
 use std::io;
@@ -11,14 +11,14 @@ use crate::env_file::EnvFileError;
 use crate::log::chain;
 use crate::scrub::ScrubError;
 
-/// How the agent ended, and one sentence on it for a person.
+/// How the agent ended, with one sentence for people.
 #[derive(Debug)]
 pub(crate) struct Ending {
     pub(crate) exit: AgentExit,
     pub(crate) detail: String,
 }
 
-/// Why the agent ended the listener, rather than the listener itself.
+/// Why the agent stopped the listener.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum Cause {
     /// A signal asked the agent to stop.
@@ -31,9 +31,9 @@ pub(crate) enum Cause {
     HookLimit,
     /// At the hook limit the listener had started no worker for its job.
     NoWorker,
-    /// The job ran past its limit.
+    /// The job ran longer than the job limit.
     JobLimit,
-    /// The listener outlived its job for longer than the exit limit.
+    /// The listener did not end within the exit limit after its job.
     ExitLimit,
     /// The hook refused the job.
     Refused(String),
@@ -72,7 +72,7 @@ impl Ending {
         Self::new(AgentExit::NoBootItem, "no boot item appeared within the boot limit")
     }
 
-    /// The item cannot be taken, or was taken in vain.
+    /// The item cannot be taken, or was taken but cannot be read.
     pub(crate) fn not_taken(error: &TakeError) -> Self {
         match error {
             TakeError::Unreadable { .. } => Self::new(AgentExit::BootItemUnreadable, chain(error)),
@@ -85,7 +85,7 @@ impl Ending {
     }
 
     pub(crate) fn boot_ambiguous(error: &TakeError) -> Self {
-        Self::new(AgentExit::BootAmbiguous, format!("{}; nothing followed", chain(error)))
+        Self::new(AgentExit::BootAmbiguous, format!("{}; no boot item appeared afterwards", chain(error)))
     }
 
     /// A signal came while no listener ran.

@@ -1,10 +1,10 @@
 //! The runner's `.env` file, which must not override the agent's variables.
 //!
-//! The listener sets each variable of `<root>/.env` before it does anything
-//! else, over the environment that it was started with (seen with the official
-//! runner 2.336). Without this module an image's file could replace the
-//! job-started hook, or remove it. Before each start the agent removes the lines
-//! that name a variable of its own. The image's other lines stay.
+//! First of all, the listener sets each variable of `<root>/.env`, which
+//! replaces those that it was started with (seen with the official runner
+//! 2.336). Without this module an image's file could replace the job-started
+//! hook, or remove it. Before each start the agent removes the lines that name a
+//! variable of its own. The image's other lines stay.
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
@@ -18,15 +18,15 @@ use nix::fcntl::OFlag;
 
 const FILE: &str = ".env";
 const NEW_FILE: &str = ".env.ecsrunner-new";
-/// The text encodings that .NET reads by their mark, beside UTF-8.
+/// Byte order marks of encodings other than UTF-8 that .NET detects.
 const FOREIGN_MARKS: [&[u8]; 3] = [b"\xFF\xFE", b"\xFE\xFF", b"\x00\x00\xFE\xFF"];
 const UTF8_MARK: &[u8] = b"\xEF\xBB\xBF";
 const LIMIT_BYTES: u64 = 1024 * 1024;
 
-/// The file cannot be brought into a form that overrides none of the agent's variables.
+/// The file is invalid, or the agent's variables cannot be removed from it.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum EnvFileError {
-    #[error("`{0}` is no regular file: a regular file, or a symbolic link to one, is expected")]
+    #[error("`{0}` is not a regular file: a regular file, or a symbolic link to one, is expected")]
     NotRegular(PathBuf),
     #[error("`{0}` is a symbolic link to a file that not every user can read: mode o+r is expected")]
     PrivateTarget(PathBuf),
@@ -40,19 +40,19 @@ pub(crate) enum EnvFileError {
     Read { path: PathBuf, source: io::Error },
 }
 
-/// What was found in the files.
+/// The content of the files.
 #[derive(Debug, Default)]
 pub(crate) struct EnvFile {
-    /// Names of variables whose lines were taken out, each once.
+    /// Names of the removed variables, each once.
     pub(crate) removed: BTreeSet<String>,
     /// The lines that stay, as name and value.
     pub(crate) kept: Vec<(String, Vec<u8>)>,
 }
 
-/// Takes the lines of `is_own` variables out of the `.env` of a runner.
+/// Removes the lines of `is_own` variables from the `.env` of a runner.
 ///
-/// The listener's root is the directory above that of its executable. Where
-/// `bin` is a symbolic link, that is not `runner_dir`.
+/// The listener's root is the parent of its executable's directory. If `bin` is a
+/// symbolic link, that is not `runner_dir`.
 pub(crate) fn hold(runner_dir: &Path, is_own: impl Fn(&str) -> bool) -> Result<EnvFile, EnvFileError> {
     let mut found = EnvFile::default();
     let listener = runner_dir.join("bin/Runner.Listener");
@@ -89,11 +89,11 @@ fn hold_one(root: &Path, is_own: &impl Fn(&str) -> bool, found: &mut EnvFile) ->
     replace(root, &file, &kept).map_err(|source| EnvFileError::Rewrite { path, source })
 }
 
-/// The open file and its text; `None` where there is no file.
+/// Opens the file and reads it. `None` if it does not exist.
 fn read(path: &Path) -> Result<Option<(File, Vec<u8>)>, EnvFileError> {
     let failed = |source: io::Error| EnvFileError::Read { path: path.to_owned(), source };
-    // Looked at before it is opened, because opening a device can do something.
-    // The listener, too, takes a link that leads nowhere for no file.
+    // The type is checked before opening, because opening a device can have effects.
+    // A dangling link counts as no file, as it does for the listener.
     match fs::metadata(path) {
         Ok(found) if found.is_file() => {}
         Ok(_) => return Err(EnvFileError::NotRegular(path.to_owned())),
@@ -127,7 +127,7 @@ fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
     text.split(|byte| matches!(byte, b'\n' | b'\r')).filter(|line| !line.is_empty())
 }
 
-/// The variable that a line sets or, without a value, removes.
+/// The variable that a line sets or, if the value is empty, removes.
 ///
 /// .NET ends a name at its first NUL. The listener keeps blanks around a name.
 /// They are removed here, so that a line with blanks is found too.
@@ -157,13 +157,13 @@ fn replace(root: &Path, old: &File, text: &[u8]) -> io::Result<()> {
         fs::rename(&new, &path)
     });
     if written.is_err() {
-        // The error says what went wrong. If our new file stays, it does no harm.
+        // The first error is the one to report. A new file that stays does no harm.
         let _ = fs::remove_file(&new);
     }
     written
 }
 
-/// The value of a variable, where the last line that names it sets one.
+/// The value of a variable: the last line that names it counts.
 pub(crate) fn value<'a>(kept: &'a [(String, Vec<u8>)], name: &str) -> Option<&'a OsStr> {
     let (_, value) = kept.iter().rev().find(|(known, _)| known == name)?;
     Some(OsStr::from_bytes(value))

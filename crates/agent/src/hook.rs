@@ -3,9 +3,9 @@
 //! The official runner executes it as a step of the job, as the job's user. A
 //! hook that only fails does not stop a job: steps with `if: always()` or
 //! `failure()`, and the `pre:` and `post:` steps of actions, still run. So a
-//! refusing hook tells the agent and blocks, and the agent interrupts the
-//! listener, which then evaluates no further step. A hook that allows tells the
-//! agent too: it has checked in (all seen with the official runner 2.336).
+//! refusing hook reports to the agent and blocks, and the agent interrupts the
+//! listener, which then runs no further step. A hook that allows the job reports
+//! too: it has checked in (all seen with the official runner 2.336).
 
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
@@ -24,29 +24,28 @@ use serde::Deserialize;
 use crate::agent_dir::{self, Rules, Verdict};
 use crate::signals::Signals;
 
-/// The first argument that asks an executable to be the hook; the agent's
-/// directory is the second.
+/// The subcommand that runs the hook. Its argument is the agent's directory.
 pub(crate) const HOOK_SUBCOMMAND: &str = "agent-hook";
 
-/// The longest that a refusing hook holds its job. The agent kills the job's
-/// processes before that.
+/// How long a refusing hook blocks at most. The agent kills the job's processes
+/// before that.
 pub(crate) const BLOCK_LIMIT: Duration = Duration::from_secs(120);
-/// How long it outlives a signal. The worker sends one to its step only after
-/// it has heard of a shutdown, and never for a cancellation at GitHub.
+/// How long it keeps blocking after a signal. The worker signals its step only
+/// once it is shutting down, and never for a cancellation at GitHub.
 const LINGER: Duration = Duration::from_secs(2);
-/// How long the agent may take to tell the job's name.
+/// How long the agent may take to write the job's name.
 const JOB_NAME_LIMIT: Duration = Duration::from_secs(5);
 /// GitHub caps an event at 25 MB.
 const EVENT_LIMIT_BYTES: u64 = 32 * 1024 * 1024;
 
-/// Why the job does not run, as one sentence's end.
+/// Why the job is refused: completes the sentence `ecsrunner refuses this job: …`.
 #[derive(Debug, thiserror::Error)]
 enum Refused {
     #[error("its policy cannot be read: {0}")]
     Rules(String),
     #[error("its event cannot be read: {0}")]
     Event(String),
-    #[error("{0} is missing or wrong in its environment")]
+    #[error("{0} is missing or invalid in its environment")]
     Variable(&'static str),
     #[error("the head repository of its pull request is gone, and this deployment refuses forks")]
     HeadGone,
@@ -56,24 +55,25 @@ enum Refused {
     Fail(String),
 }
 
-/// Judges the job around it by the rules in the agent's directory, and returns
-/// the exit code: 0 where the job may run.
+/// Judges the job by the rules in the agent's directory and returns the exit
+/// code: 0 if the job may run.
 ///
-/// The agent is told in either case. Where the job may not run, one sentence
-/// goes to `out`, which is the job's log, and the call blocks until the runner
-/// ends it, for at most two minutes. `lookup` is usually [`std::env::var_os`].
+/// The verdict is sent to the agent in either case. If the job is refused, one
+/// sentence is written to `out`, which is the job's log, and the call blocks
+/// until the runner ends it, for at most two minutes. `lookup` is usually
+/// [`std::env::var_os`].
 ///
-/// INT and TERM are held back from the start: if a signal ended the hook while it
-/// judges, the job's next step could begin.
+/// INT and TERM are caught from the start: if a signal ended the hook before its
+/// verdict, the job's next step could begin.
 pub(crate) fn hook(agent_dir: &Path, lookup: impl Fn(&str) -> Option<OsString>, mut out: impl Write) -> u8 {
     let signals = Signals::install();
     let Err(reason) = judge(agent_dir, &Environment(lookup)) else {
-        // If the agent does not hear this, it ends the job at the hook limit.
+        // If this does not reach the agent, it ends the job at the hook limit.
         let _ = tell_agent(agent_dir, &Verdict::Allowed);
         return 0;
     };
     let _ = writeln!(out, "ecsrunner refuses this job: {reason}").and_then(|()| out.flush());
-    // An agent that is gone cannot be told; then the blocking has to do.
+    // If the agent is gone, blocking is all that is left to do.
     let _ = tell_agent(agent_dir, &Verdict::Refused(reason.to_string()));
     match signals {
         Ok(signals) if signals.stops_within(BLOCK_LIMIT) => thread::sleep(LINGER),
@@ -83,9 +83,10 @@ pub(crate) fn hook(agent_dir: &Path, lookup: impl Fn(&str) -> Option<OsString>, 
     1
 }
 
-/// Tells the agent, which may be of an older release: on one machine a runner
-/// outlives an upgrade of the executable, and its hook is the new one. Such an
-/// agent has no FIFO for verdicts, and takes any text in its own for a refusal.
+/// Sends the verdict to the agent, which may be of an older release: on one
+/// machine a runner can run across an upgrade of the executable, and its hook is
+/// then the new one. Such an agent has no `verdicts` FIFO. It reads any text in
+/// its `refusals` FIFO as a refusal.
 fn tell_agent(agent_dir: &Path, verdict: &Verdict) -> io::Result<()> {
     let open = |path| OpenOptions::new().write(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(path);
     match (open(agent_dir::verdicts_path(agent_dir)), verdict) {
@@ -128,8 +129,8 @@ fn judge(
     }
 }
 
-/// Whether the job that is to be failed is this one: runners of a pool are
-/// fungible, so it may be any other.
+/// Whether this is the job that is to fail. GitHub may have given this runner
+/// another job of the same pool.
 fn is_meant(
     fail: &Fail,
     agent_dir: &Path,
@@ -141,8 +142,8 @@ fn is_meant(
     {
         return Ok(false);
     }
-    // GITHUB_JOB is the job's key in the workflow file; it is the display name
-    // too where the workflow gives none and has no matrix.
+    // GITHUB_JOB is the job's key in the workflow file. It is also the display
+    // name if the job has no `name` and no matrix.
     if environment.text("GITHUB_JOB")? == fail.job {
         return Ok(true);
     }
@@ -166,8 +167,8 @@ impl<F: Fn(&str) -> Option<OsString>> Environment<F> {
     }
 }
 
-/// What is read of the event's payload. Not every event has a repository: a
-/// schedule's has none, and is not judged by it.
+/// The part of the event's payload that is read. Not every payload has a
+/// repository: a schedule's has none, and its visibility is then not judged.
 #[derive(Deserialize)]
 struct Event {
     repository: Option<EventRepository>,
@@ -203,9 +204,9 @@ struct HeadRepository {
 
 /// Where the code of the run's head is.
 enum Head<'a> {
-    /// The event has no head beside the repository's own.
+    /// The event has no head repository.
     None,
-    /// It was in a repository that is deleted by now.
+    /// The head repository has been deleted.
     Gone,
     /// `owner/name`.
     Repository(&'a str),
@@ -216,9 +217,9 @@ impl Event {
         let failed = |error: io::Error| Refused::Event(error.to_string());
         let mut bytes = Vec::new();
         File::open(path).map_err(failed)?.take(EVENT_LIMIT_BYTES).read_to_end(&mut bytes).map_err(failed)?;
-        // The parser's message could quote the event; where it stopped is enough.
+        // The parser's message could quote the event, so only its position is shown.
         serde_json::from_slice(&bytes).map_err(|error| {
-            Refused::Event(format!("no event of GitHub's at line {} column {}", error.line(), error.column()))
+            Refused::Event(format!("not a GitHub event at line {} column {}", error.line(), error.column()))
         })
     }
 

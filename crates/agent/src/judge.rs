@@ -1,9 +1,9 @@
-//! What a listener's end means: judged by its exit code, its phase and the
-//! words that it said before it had a job.
+//! Derives the agent's ending from the listener's exit code, its phase and its
+//! messages before the job.
 //!
-//! The codes are documented nowhere. They were seen with the official runner
-//! 2.336: 2 is any exception, and 0 also follows a lost registration. How a
-//! job ended is never judged here, since only GitHub knows it.
+//! The exit codes are undocumented. Seen with the official runner 2.336: 2 is
+//! any exception, and 0 also follows a lost registration. The job's result is
+//! never derived here, since only GitHub knows it.
 
 use ecsrunner_core::wire::exit::AgentExit;
 
@@ -14,28 +14,27 @@ use crate::phase::Phase;
 use crate::processes::Status;
 use crate::words::{Word, Words};
 
-/// Any exception of the listener's, which another start may not meet again; and
-/// a listener that wrote a new configuration and asks to be started with it
-/// (read in the official runner 2.336).
+/// 2 is any exception in the listener, which may not occur at the next start.
+/// 6 means that the listener wrote a new configuration and asks to be started
+/// with it (read in the official runner 2.336).
 const RETRYABLE: [Status; 2] = [Status::Code(2), Status::Code(6)];
 const SESSION_CONFLICT: Status = Status::Code(5);
 const VERSION_DEPRECATED: Status = Status::Code(7);
 
-/// The listener's end, with what is needed to judge it.
+/// How the listener ended, and the facts that explain it.
 pub(crate) struct ListenerEnd<'a> {
     /// Why the agent stopped it, and the phase it was in then.
     pub(crate) stopped: Option<(&'a Cause, &'a Phase)>,
     /// The phase it ended in.
     pub(crate) phase: &'a Phase,
-    /// What it said before it had a job.
+    /// Its messages before it had a job.
     pub(crate) words: &'a Words,
-    /// How its process ended.
     pub(crate) status: Status,
 }
 
 impl ListenerEnd<'_> {
-    /// Whether another start may succeed: no job was seen, and nothing that the
-    /// listener said means that it would end in the same way.
+    /// Whether another start may succeed: the listener had no job, and none of
+    /// its messages means that it would end in the same way.
     pub(crate) fn is_retryable(&self) -> bool {
         RETRYABLE.contains(&self.status)
             && self.stopped.is_none()
@@ -43,7 +42,7 @@ impl ListenerEnd<'_> {
             && matches!(self.words.word(), None | Some(Word::SessionConflict | Word::Unavailable))
     }
 
-    /// The agent's ending for it.
+    /// Returns the agent's ending.
     pub(crate) fn judge(&self) -> Ending {
         match self.stopped {
             Some((cause, then)) => self.judge_stopped(cause, then),
@@ -63,7 +62,7 @@ impl ListenerEnd<'_> {
             Cause::NoWorker => {
                 return Ending::new(
                     AgentExit::JobNotStarted,
-                    "the listener had started no worker for its job at the hook limit: GitHub did not let the job start",
+                    "the listener had started no worker for its job by the hook limit: GitHub did not let the job start",
                 );
             }
             Cause::JobLimit => {
@@ -76,7 +75,7 @@ impl ListenerEnd<'_> {
                 format!("the job ended; the listener outlived it and was stopped ({})", cause.reason());
             return completed(result, detail);
         }
-        // A job may also have come at the last moment.
+        // A job may have started after the decision to stop.
         if self.phase.job_seen() {
             let detail = format!("stopped while a job ran ({})", cause.reason());
             return Ending::new(AgentExit::InterruptedBusy, detail);
@@ -84,7 +83,7 @@ impl ListenerEnd<'_> {
         match cause {
             Cause::Signal => Ending::new(AgentExit::Interrupted, "a signal asked the agent to stop"),
             Cause::ConnectLimit => self.not_connected("the listener did not listen within the connect limit"),
-            // It had listened, was started again, and got no session any more.
+            // It had listened, was started again, and got no session this time.
             _ if *then == Phase::Starting => self.not_connected(STARTED_AGAIN),
             _ => self.no_job("no job came within the idle limit"),
         }
@@ -92,7 +91,7 @@ impl ListenerEnd<'_> {
 
     fn judge_own_end(&self) -> Ending {
         match self.phase {
-            // What the listener did after its job is no fault of the job.
+            // The listener's exit code after its job does not concern the job.
             Phase::Completed { result, .. } if self.status == Status::Code(0) => {
                 completed(result, "the job ended".to_owned())
             }
@@ -101,12 +100,12 @@ impl ListenerEnd<'_> {
             }
             Phase::Running { .. } if self.status == Status::Code(0) => Ending::new(
                 AgentExit::JobNotStarted,
-                "the listener ended without a word on its job's end: GitHub did not let it start, or it was \
-                 cancelled before it started",
+                "the listener ended without reporting the end of its job: GitHub did not let it start, or it \
+                 was cancelled before it started",
             ),
-            Phase::Running { .. } => self.crashed("the listener ended under its job"),
+            Phase::Running { .. } => self.crashed("the listener ended during its job"),
             Phase::Listening if self.status == Status::Code(0) => self.lost().unwrap_or_else(|| {
-                let detail = "it ended by itself while it waited; usually the offered job was gone";
+                let detail = "the listener ended by itself while it waited; usually the offered job was gone";
                 Ending::new(AgentExit::JobWithdrawn, detail)
             }),
             Phase::Starting | Phase::Listening => self.failed().unwrap_or_else(|| match self.status {
@@ -118,7 +117,7 @@ impl ListenerEnd<'_> {
         }
     }
 
-    /// The end of a listener whose time ran out between two starts.
+    /// The ending if a limit is reached between two starts of the listener.
     pub(crate) fn judge_retries(&self, cause: &Cause) -> Ending {
         match cause {
             Cause::IdleLimit if *self.phase == Phase::Listening => self.no_job(STARTED_AGAIN),
@@ -136,14 +135,14 @@ impl ListenerEnd<'_> {
 
     fn crashed(&self, what: &str) -> Ending {
         let detail = format!("{what} with {}", self.status);
-        // Under a job, the words before it explain nothing.
+        // Messages from before the job do not explain a crash during it.
         if self.phase.job_seen() {
             return Ending::new(AgentExit::ListenerCrashed, detail);
         }
         self.with_words(AgentExit::ListenerCrashed, &detail)
     }
 
-    /// The ending that the listener's words, or a code of one meaning, tell.
+    /// The ending that follows from the listener's messages or from an unambiguous exit code.
     fn failed(&self) -> Option<Ending> {
         if let Some(lost) = self.lost() {
             return Some(lost);
@@ -152,14 +151,14 @@ impl ListenerEnd<'_> {
             Some(Word::Deprecated) => (AgentExit::ImageTooOld, TOO_OLD),
             _ if self.status == VERSION_DEPRECATED => (AgentExit::ImageTooOld, TOO_OLD),
             _ if self.status == SESSION_CONFLICT => (AgentExit::SessionConflict, CONFLICT),
-            // Once it listens it has a session.
+            // A listener that listens has a session.
             Some(Word::SessionConflict) if *self.phase == Phase::Starting => {
                 (AgentExit::SessionConflict, CONFLICT)
             }
             Some(Word::SessionRefused) if *self.phase == Phase::Starting => {
                 (AgentExit::SessionRefused, "GitHub refused the runner's session")
             }
-            // A listener that a signal ended by itself has another fault.
+            // A listener that was killed by a signal from elsewhere has another fault.
             Some(Word::Unavailable)
                 if *self.phase == Phase::Starting
                     && (self.stopped.is_some() || matches!(self.status, Status::Code(_))) =>
@@ -186,7 +185,7 @@ impl ListenerEnd<'_> {
     }
 }
 
-const STARTED_AGAIN: &str = "the listener was started again until its time ran out";
+const STARTED_AGAIN: &str = "the listener was started again until the limit was reached";
 const TOO_OLD: &str = "GitHub refuses this version of the runner: the image is too old";
 const CONFLICT: &str = "GitHub has another session of this runner open";
 

@@ -1,15 +1,16 @@
 //! The agent: process 1 of a runner's container, and the parent of a runner's
 //! processes on one machine.
 //!
-//! It takes its boot item, starts the official listener for one job, follows
-//! it, ends it where a limit, a signal or the job-started hook says so, and
-//! tells by its exit code how that went. One story, in this order: [`config`],
-//! `boot`, `scrub`, `agent_dir`, `env_file`, `listener`, `supervise`, `judge`.
-//! In a container the story is told in two lives, between which everything that
-//! AWS gave is left behind. `hook` and `container_hook` run inside the job.
+//! It takes its boot item, starts the official listener for one job and follows
+//! it. It stops the listener at a limit, on a signal or when the job-started
+//! hook refuses the job. Its exit code says how the runner ended. Modules in the
+//! order of execution: [`config`], `boot`, `scrub`, `agent_dir`, `env_file`,
+//! `listener`, `supervise`, `judge`. In a container the process executes itself
+//! again after `boot`, so that nothing from AWS is left in it. `hook` and
+//! `container_hook` run inside the job.
 //!
-//! Talking to GitHub does not belong here, nor does any decision about other
-//! runners. There is no async runtime: the agent has to stay small beside a job.
+//! Calls to GitHub do not belong here, nor does any decision about other
+//! runners. There is no async runtime: the agent must leave the memory to the job.
 
 pub mod config;
 pub mod paths;
@@ -51,11 +52,11 @@ use crate::log::Log;
 use crate::scrub::SUPERVISE_SUBCOMMAND;
 use crate::signals::Signals;
 
-/// The other processes that an executable is which has an agent in it: the
-/// agent's second life, its listener before it is one, and the hooks in the job.
-/// `None` where the first argument asks for none of them.
+/// Runs one of the agent's subcommands: the supervising agent after its second
+/// `execve`, the process that becomes the listener, or a hook in the job.
+/// Returns `None` if the first argument names none of them.
 ///
-/// Call it before there are threads, and before anything else reads arguments.
+/// Call it before any thread is started and before arguments are parsed.
 pub fn subcommand(arguments: &[OsString]) -> Option<ExitCode> {
     match arguments {
         [first] if first == SUPERVISE_SUBCOMMAND => Some(ExitCode::from(second_life(io::stdout()).code())),
@@ -74,28 +75,27 @@ pub fn subcommand(arguments: &[OsString]) -> Option<ExitCode> {
 }
 
 /// Runs one agent to its end in this process, with JSON lines and the
-/// listener's output on `out`. `lookup` is usually [`std::env::var_os`];
-/// `executable` is asked to be what [`subcommand`] tells.
+/// listener's output on `out`. `lookup` is usually [`std::env::var_os`].
+/// `executable` is started with the arguments that [`subcommand`] handles.
 ///
-/// Call it in a process of its own, with no other threads: it takes over the
-/// process's signals, reaps every child, and at the end kills every process
-/// below it.
+/// Call it in a process of its own without other threads: it takes over the
+/// process's signals, reaps every child, and finally kills all descendants.
 pub fn run(lookup: impl Fn(&str) -> Option<OsString>, executable: &str, out: impl Write) -> AgentExit {
     live(lookup, executable, out, |config, taken, signals, log| {
         supervise::supervise(&config.supervision, taken, signals, log)
     })
 }
 
-/// As [`run`], in two lives: when the boot item is taken, this process executes
-/// `executable` again with an empty environment, and nothing of AWS is left in
-/// it. Returns only where that has not come about.
+/// As [`run`], but executes `executable` again once the boot item is taken, with
+/// an empty environment. Nothing from AWS is then left in the process. Returns
+/// only if the agent ended before that.
 pub fn run_scrubbed(
     lookup: impl Fn(&str) -> Option<OsString>,
     executable: &str,
     out: impl Write,
 ) -> AgentExit {
     live(lookup, executable, out, |config, taken, signals, log| {
-        // What asks to stop from here on is heard by the next life.
+        // Signals that arrive from here on stay pending across `execve`.
         signals.hold().map_err(|error| Ending::failed(&error))?;
         if signals.take_stops() > 0 {
             return Err(Ending::interrupted());

@@ -1,17 +1,17 @@
-//! What the listener's lines say.
+//! Reads the listener's output line by line.
 //!
-//! They are hints: while a job runs, it can forge them, and some paths of the
-//! listener leave one out. What they cause is at worst the end of that job.
-//! Only GitHub knows how the job ended: the official runner 2.336 was seen to
-//! print `Canceled` for a job that it had reported as succeeded.
+//! The lines are hints: a running job can forge them, and the listener does not
+//! always print each of them. At worst, a forged line ends that job. Only GitHub
+//! knows how the job ended: the official runner 2.336 was seen to print
+//! `Canceled` for a job that it had reported as succeeded.
 
 /// A line of the listener that shows its state.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum Hint {
-    /// It waits for a job. `√ Connected to GitHub` proves nothing: it comes
-    /// before there is a session, and at each new attempt.
+    /// It waits for a job. `√ Connected to GitHub` does not show this: it is
+    /// printed before there is a session, and again at each attempt.
     Listening,
-    /// It was given a job. The display name's first line, where it has several.
+    /// It was given a job. `job` is the first line of the display name.
     Running {
         job: String,
     },
@@ -22,14 +22,14 @@ pub(crate) enum Hint {
 
 /// Reads a listener's lines, one after another.
 ///
-/// A job's display name is printed as it is, with its line ends. So a line
-/// counts only with the time at its start, and the end of a job only with the
-/// name that `Running job: ` told and at no earlier time.
+/// A job's display name is printed unchanged, with its line breaks. So a line
+/// counts only if it starts with a time. The line about the job's end must also
+/// have the name from the `Running job: ` line, and no earlier time.
 #[derive(Default, Debug)]
 pub(crate) struct Hints {
-    /// The job's name and the time of the line that told it.
+    /// The job's name, and the time of the line that has it.
     job: Option<(String, String)>,
-    /// The line about the job's end has begun, and the job's name continues on the next line.
+    /// Whether the line about the job's end has begun and its name continues on the next line.
     is_name_open: bool,
 }
 
@@ -38,22 +38,22 @@ impl Hints {
     pub(crate) fn read(&mut self, line: &str) -> Option<Hint> {
         // A name may end with a carriage return.
         let line = line.strip_suffix('\n').unwrap_or(line);
-        // With debug output switched on, these come between any two lines.
+        // Debug output can come between any two lines.
         if line.starts_with("[RUNNER ") || line.starts_with("[WORKER ") {
             return None;
         }
-        // A name's further lines may have the form of a line with a time.
+        // A further line of a name may look like a line with a time.
         let in_name = self.read_name(line);
         let Some((time, said)) = split_time(line).filter(|_| in_name.is_none()) else { return in_name };
         if said.trim_end() == "Listening for Jobs" {
             return Some(Hint::Listening);
         }
         if let Some(job) = said.strip_prefix("Running job: ") {
-            // Another such line is the name of the job, or forged.
+            // Another such line is part of the job's name, or forged.
             self.job.get_or_insert_with(|| (job.to_owned(), time.to_owned()));
             return Some(Hint::Running { job: job.to_owned() });
         }
-        // The times have one form, so that they compare as texts.
+        // All times have the same format, so they can be compared as text.
         let (name, _) = self.job.as_ref().filter(|(_, began)| time >= began.as_str())?;
         let rest = said.strip_prefix("Job ")?.strip_prefix(name.as_str())?;
         if rest.is_empty() {
@@ -83,7 +83,7 @@ pub(crate) const ABANDONED: &str = "Abandoned";
 /// The results that the official runner knows.
 const RESULTS: [&str; 6] = ["Succeeded", "SucceededWithIssues", "Failed", "Canceled", "Skipped", ABANDONED];
 
-/// A leading `2026-11-01 12:34:56Z`, and what follows it and `: `.
+/// Splits `2026-11-01 12:34:56Z: <text>` into the time and the text.
 fn split_time(line: &str) -> Option<(&str, &str)> {
     const SHAPE: &[u8] = b"dddd-dd-dd dd:dd:ddZ: ";
     let fits = line.len() >= SHAPE.len()
@@ -101,7 +101,7 @@ impl Line<'_> {
     }
 }
 
-/// Cuts a stream into lines; one that is longer than the limit comes in pieces.
+/// Splits a stream into lines. A line longer than the limit is passed on in pieces.
 #[derive(Default)]
 pub(crate) struct Lines {
     pending: Vec<u8>,
@@ -110,9 +110,9 @@ pub(crate) struct Lines {
 
 /// A line, or a piece of a long one.
 pub(crate) struct Line<'a> {
-    /// The bytes, with their newline where it came.
+    /// The bytes, with the newline if there is one.
     pub(crate) bytes: &'a [u8],
-    /// Whether these bytes are where the line starts.
+    /// Whether these are the first bytes of the line.
     pub(crate) at_start: bool,
 }
 
@@ -132,7 +132,7 @@ impl Lines {
         }
     }
 
-    /// Hands out what is left at the end of the stream.
+    /// Hands out the rest at the end of the stream.
     pub(crate) fn finish(&mut self, mut each: impl FnMut(Line<'_>)) {
         if !self.pending.is_empty() {
             each(Line { bytes: &self.pending, at_start: !self.continued });
@@ -145,7 +145,7 @@ impl Lines {
 mod tests {
     use super::*;
 
-    /// What the last of these lines tells, each with a time at `T`.
+    /// The hint of the last of these lines, with a time in place of `T`.
     fn last(lines: &[&str]) -> Option<Hint> {
         let mut hints = Hints::default();
         let mut told = None;

@@ -1,11 +1,10 @@
-//! `bin/Runner.Listener run`: the official runner's process, one job long.
+//! Starts `bin/Runner.Listener run`, the official runner's process for one job.
+//! It does not start `run.sh`, which hides the listener's exit codes.
 //!
-//! Not `run.sh`, which hides the listener's exit codes.
-//!
-//! Where it is to be another user than the agent, it has to have that user's
-//! groups, as after a login: password-less sudo goes by them. Only a process
-//! itself can take them on, so the agent starts itself as the listener's
-//! forerunner, which becomes that user and then the listener.
+//! If the listener is to run as another user than the agent, it needs that
+//! user's groups, as after a login: password-less sudo depends on them. A process
+//! can set only its own groups. So the agent starts its own executable as a
+//! launcher, which switches to that user and then executes the listener.
 
 use std::ffi::{CString, OsStr, OsString};
 use std::fs;
@@ -29,43 +28,43 @@ use crate::ending::StartError;
 use crate::env_file;
 use crate::output::Outputs;
 
-/// The first argument that asks an executable to be the listener's forerunner;
-/// the user's id and the listener's path follow.
+/// The subcommand of the launcher. Its arguments are the user's id and the
+/// listener's path.
 pub(crate) const LISTENER_SUBCOMMAND: &str = "agent-listener";
-/// The forerunner's exit code where it could not become the listener. The
-/// listener itself ends with 0 to 7, or with 143 after TERM.
+/// The launcher's exit code if it could not execute the listener. The listener
+/// itself ends with 0 to 7, or with 143 after TERM.
 pub(crate) const NOT_STARTED: u8 = 210;
 
 const HOME: &str = "HOME";
 const TMPDIR: &str = "TMPDIR";
 const PATH: &str = "PATH";
-/// Where Docker's client looks for a daemon, if it is set.
+/// Docker's variable for the daemon's address.
 const DOCKER_HOST: &str = "DOCKER_HOST";
 /// The listener reads this one and removes it from its own environment.
 const JIT_CONFIG: &str = "ACTIONS_RUNNER_INPUT_JITCONFIG";
 const HOOK: &str = "ACTIONS_RUNNER_HOOK_JOB_STARTED";
-/// Set only where there is no Docker: the runner then calls the hook instead.
+/// Set only if there is no Docker: the runner then calls the container hook.
 const CONTAINER_HOOKS: &str = "ACTIONS_RUNNER_CONTAINER_HOOKS";
-/// Exit code 7 where a message says that the runner's version is too old. A
-/// session that is refused for it ends with 1 in any case.
+/// Makes the listener end with code 7 if a message says that its version is too
+/// old. If GitHub refuses the session for that reason, the code is 1 in any case.
 const DEPRECATED_EXIT_CODE: &str = "ACTIONS_RUNNER_RETURN_VERSION_DEPRECATED_EXIT_CODE";
 
-/// The variables of the official runner that may come from outside. All others
-/// of its prefix are the agent's to set: hooks and configurations are among them.
+/// The official runner's variables that the operator or the image may set. Only
+/// the agent may set the others with this prefix, such as hooks and configurations.
 pub(crate) const PASSED_VARIABLES: [&str; 2] =
     ["ACTIONS_RUNNER_ACTION_ARCHIVE_CACHE", "ACTIONS_RUNNER_PRINT_LOG_TO_STDOUT"];
 
-/// Variables by which bash executes something before the script that it was
-/// given, or ends without having executed it. The official runner 2.336 starts the
-/// job-started hook as `bash -e PATH`. `BASH_FUNC_*`, exported functions, do the same.
+/// Variables that can make bash execute something before its script, or end
+/// without executing it. The official runner 2.336 starts the job-started hook as
+/// `bash -e PATH`. Exported functions, `BASH_FUNC_*`, have the same effect.
 const BASH_VARIABLES: [&str; 3] = ["BASH_ENV", "SHELLOPTS", "BASHOPTS"];
 
-/// Whether only the agent may set a variable, and the image may not. The
-/// official runner 2.336 reads the names of some variables without regard to case.
+/// Whether only the agent may set a variable, and not the image. The official
+/// runner 2.336 ignores case in the names of some variables.
 pub(crate) fn is_reserved(name: &str) -> bool {
     let upper = name.to_ascii_uppercase();
     let of_runner = upper.starts_with("ACTIONS_RUNNER_") && !PASSED_VARIABLES.contains(&name);
-    // The demo's stand-in for the listener is told what to do by variables of its own.
+    // These configure the demo's stand-in for the listener.
     let of_ours = upper.starts_with("ECSRUNNER_") && !upper.starts_with("ECSRUNNER_SIM_");
     let of_bash = BASH_VARIABLES.contains(&name) || name.starts_with("BASH_FUNC_");
     name == HOME || of_runner || of_ours || of_bash
@@ -77,23 +76,23 @@ pub(crate) fn hold_env_file(config: &ListenerConfig) -> Result<env_file::EnvFile
     env_file::hold(&config.runner_dir, |name| is_reserved(name) || (own_tmp && name == TMPDIR))
 }
 
-/// Who the listener is, where that is not the agent's own user.
+/// The listener's user, if it is not the agent's own.
 #[derive(Clone, Debug)]
 pub(crate) struct Account {
     pub(crate) uid: Uid,
     pub(crate) gid: Gid,
-    /// Its name, where it has an account.
+    /// Its name, if it has an account.
     name: Option<String>,
 }
 
 impl Account {
-    /// The configured user, where the agent may switch to one.
+    /// The configured user, if the agent is root and can switch to it.
     pub(crate) fn of(config: &Supervision) -> Option<Self> {
         let uid = config.listener.uid.filter(|_| geteuid().is_root())?;
         Some(Self::by_id(uid))
     }
 
-    /// The group is that of the user's account, or has the same number.
+    /// The group is that of the user's account. Without an account it has the user's number.
     fn by_id(uid: u32) -> Self {
         let account = User::from_uid(Uid::from_raw(uid)).ok().flatten();
         Self {
@@ -103,7 +102,7 @@ impl Account {
         }
     }
 
-    /// Makes this process that user, with the groups of its account and no others.
+    /// Switches this process to the user, with exactly the groups of its account.
     fn assume(&self) -> io::Result<()> {
         match &self.name {
             Some(name) => initgroups(&CString::new(name.as_str())?, self.gid)?,
@@ -114,10 +113,10 @@ impl Account {
     }
 }
 
-/// Makes this process the listener, as that user; returns only where it cannot.
+/// Switches to the user and executes the listener. Returns only on failure.
 pub(crate) fn become_listener(uid: &OsStr, program: &Path) -> ExitCode {
     let Err(error) = try_become_listener(uid, program);
-    // The agent passes it on before it ends.
+    // The agent copies this line to its own output.
     let _told = writeln!(io::stderr(), "error: `{}` cannot be started: {error}", program.display());
     ExitCode::from(NOT_STARTED)
 }
@@ -129,14 +128,14 @@ fn try_become_listener(uid: &OsStr, program: &Path) -> io::Result<std::convert::
     Ok(execv(&program, &[program.as_c_str(), c"run"])?)
 }
 
-/// A started listener. Dropping it ends nothing.
+/// A started listener. Dropping it does not end the process.
 pub(crate) struct Listener {
     pub(crate) pid: Pid,
 }
 
 impl Listener {
     /// Starts it in a process group of its own, with a clean environment.
-    /// `env_file` holds what its `.env` adds.
+    /// `env_file` holds the variables of its `.env`.
     pub(crate) fn start(
         config: &Supervision,
         account: Option<&Account>,
@@ -149,7 +148,7 @@ impl Listener {
         let failed = |source| StartError { path: path.display().to_string(), source };
         let mut command = match account {
             None => Command::new(&path),
-            // The forerunner tells less well what is wrong with it.
+            // Checked here, because the launcher would report it less clearly.
             Some(_) => is_executable(&path).map(|()| Command::new(&config.executable)).map_err(failed)?,
         };
         match account {
@@ -177,7 +176,7 @@ impl Listener {
         Self::spawn(&mut command).map_err(failed)
     }
 
-    /// The child's handle is dropped: the agent reaps by itself.
+    /// The child's handle is dropped: the agent itself reaps all children.
     fn spawn(command: &mut Command) -> io::Result<(Self, Outputs)> {
         let mut child = command.spawn()?;
         let pid = i32::try_from(child.id()).map_err(io::Error::other)?;
@@ -187,19 +186,19 @@ impl Listener {
         Ok((Self { pid: Pid::from_raw(pid) }, Outputs::new(stdout.into(), stderr.into())?))
     }
 
-    /// Asks the listener, and it alone, to end its job and itself.
+    /// Asks the listener process, not its group, to end its job and then itself.
     pub(crate) fn interrupt(&self) {
         ignore_missing(kill(self.pid, Signal::SIGINT));
     }
 
-    /// Kills the listener and everything in its group. What left the group is
-    /// for [`crate::processes::kill_descendants`].
+    /// Kills the listener and its process group. [`crate::processes::kill_descendants`]
+    /// kills processes that left the group.
     pub(crate) fn kill_group(&self) {
         ignore_missing(killpg(self.pid, Signal::SIGKILL));
     }
 }
 
-/// Whether jobs can use Docker, by the environment that the listener will have.
+/// Whether jobs can use Docker, given the environment that the listener will have.
 fn reaches_docker(config: &ListenerConfig, env_file: &[(String, Vec<u8>)]) -> bool {
     let given = |name: &str| {
         let (_, value) = config.environment.iter().rev().find(|(known, _)| known == name)?;
@@ -217,8 +216,8 @@ fn is_executable(path: &Path) -> io::Result<()> {
     if executable { Ok(()) } else { Err(io::ErrorKind::PermissionDenied.into()) }
 }
 
-/// Whoever is gone needs no signal; whoever is another user's by now (sudo)
-/// cannot be sent one. The end of the listener shows either.
+/// Ignores that the process has ended, or now runs as another user (sudo). The
+/// end of the listener shows both.
 fn ignore_missing(result: Result<(), Errno>) {
     debug_assert!(matches!(result, Ok(()) | Err(Errno::ESRCH | Errno::EPERM)), "{result:?}");
 }

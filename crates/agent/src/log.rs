@@ -1,22 +1,22 @@
-//! The agent's stdout: one JSON line for each transition, and between them the
-//! listener's own lines, untouched.
+//! The agent's stdout: one JSON line for each transition, mixed with the
+//! listener's unchanged output.
 
 use std::io::Write;
 
 use jiff::Timestamp;
 use serde::Serialize;
 
-/// How much a line matters; `Warn` means that a person may have to act.
+/// `Warn` means that a person may have to act.
 #[derive(Clone, Copy)]
 enum Level {
     Info,
     Warn,
 }
 
-/// Where everything goes that the agent says.
+/// Writes the agent's log.
 ///
-/// A failing write is not an error of the agent's: a job does not end because
-/// nobody reads its log.
+/// Failed writes are ignored: a job does not end because its log cannot be
+/// written.
 pub(crate) struct Log<W> {
     out: W,
     at_line_start: bool,
@@ -35,7 +35,7 @@ impl<W: Write> Log<W> {
         self.write(Level::Warn, message, fields);
     }
 
-    /// Passes on what the listener printed.
+    /// Copies output of the listener.
     pub(crate) fn pass(&mut self, bytes: &[u8]) {
         if let Some(last) = bytes.last() {
             self.at_line_start = *last == b'\n';

@@ -15,7 +15,7 @@ fn main() -> ExitCode {
     if !arguments.is_empty() {
         return fail(&"no argument is expected");
     }
-    // The other processes are this very executable, wherever it lies.
+    // The subcommands are started from this same executable.
     match env::current_exe().map(|exe| exe.into_os_string().into_string()) {
         Ok(Ok(exe)) => {
             let exit = ecsrunner_agent::run_scrubbed(|name| env::var_os(name), &exe, io::stdout());
@@ -27,7 +27,7 @@ fn main() -> ExitCode {
 }
 
 fn fail(fault: &dyn std::fmt::Display) -> ExitCode {
-    // Where stderr is gone, the code has to do.
+    // If stderr is closed, only the exit code reports the failure.
     let _ = writeln!(io::stderr(), "error: {fault}");
     ExitCode::from(AgentExit::Failed.code())
 }

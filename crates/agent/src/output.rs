@@ -1,5 +1,5 @@
-//! The pipes that the listener prints into; its job has them too where it
-//! inherits them.
+//! The pipes of the listener's stdout and stderr. Processes of its job can
+//! inherit them.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -19,7 +19,7 @@ impl Outputs {
         Ok(Self { stdout: Output::new(stdout)?, stderr: Output::new(stderr)? })
     }
 
-    /// Those that have not ended, to poll.
+    /// The pipes that have not ended, for `poll`.
     pub(crate) fn open(&self) -> impl Iterator<Item = &File> {
         [&self.stdout, &self.stderr].into_iter().filter_map(|output| output.pipe.as_ref())
     }
@@ -38,8 +38,8 @@ impl Output {
         Ok(Self { pipe: Some(pipe), lines: Lines::default() })
     }
 
-    /// Reads what is there, up to 64 KiB, and hands out its lines; returns how
-    /// many bytes there were.
+    /// Reads up to 64 KiB without blocking and passes the lines to `each`. Returns
+    /// the number of bytes.
     pub(crate) fn read(&mut self, each: impl FnMut(Line<'_>)) -> usize {
         let Some(pipe) = &mut self.pipe else { return 0 };
         let mut bytes = [0; 64 * 1024];

@@ -1,15 +1,15 @@
-//! Which paths the official runner can be given.
+//! Which paths the official runner can handle.
 //!
-//! The runner starts a hook by one string, `bash -e PATH` (seen with the
+//! The runner starts a hook from one string, `bash -e PATH` (seen with the
 //! official runner 2.336). A blank in the path breaks the hook before it has
 //! judged the job, and the job's `always()` and `pre:` steps then run.
 
 use std::path::{Path, PathBuf};
 
-/// The characters that a path may consist of, as an error names them.
+/// The allowed characters, as an error shows them.
 pub const ALLOWED: &str = "A-Z a-z 0-9 / . _ + @ : , -";
 
-/// A path has a character that the official runner, or its shell, may read otherwise.
+/// A path has a character that the official runner or its shell may interpret.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("`{}`: a path of the characters {ALLOWED} is expected", .0.display())]
 pub struct PathError(pub PathBuf);
@@ -18,7 +18,7 @@ pub struct PathError(pub PathBuf);
 ///
 /// # Errors
 ///
-/// The path, where it does not.
+/// Holds the path, if it does not.
 pub fn check(path: &Path) -> Result<(), PathError> {
     let bytes = path.as_os_str().as_encoded_bytes();
     let allowed = |byte: &u8| byte.is_ascii_alphanumeric() || b"/._+@:,-".contains(byte);

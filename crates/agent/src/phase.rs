@@ -1,24 +1,24 @@
-//! Where the listener stands, by what it has said so far.
+//! The listener's phase, derived from its output so far.
 
 use std::time::Instant;
 
 use crate::lines::Hint;
 
-/// Only ever moves forward: a line that belongs to an earlier phase is ignored.
+/// Only moves forward: a line that belongs to an earlier phase is ignored.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum Phase {
-    /// Started. It may have a session with GitHub, and does not wait for a job yet.
+    /// Started. It may have a session with GitHub, but does not wait for a job yet.
     Starting,
     /// Connected, and waiting for a job.
     Listening,
-    /// Executing a job, since its line about the job.
+    /// Executing a job. `since` is when its line about the job was read.
     Running { since: Instant },
-    /// Done with its job.
+    /// Its job has ended.
     Completed { result: String, since: Instant },
 }
 
 impl Phase {
-    /// The phase that a hint leads to; `None` where it leads nowhere new.
+    /// The phase after a hint; `None` if it stays the same.
     pub(crate) fn after(&self, hint: &Hint, now: Instant) -> Option<Self> {
         let next = match hint {
             Hint::Listening => Self::Listening,

@@ -1,5 +1,5 @@
-//! Processes below the agent: orphans are reaped as they end, and whatever is
-//! left at the end is killed.
+//! The agent's descendants: orphans are reaped when they end, and all that are
+//! left at the end are killed.
 //!
 //! The agent is PID 1 of its container, or a child subreaper, so each orphan
 //! of the job becomes its child.
@@ -17,16 +17,15 @@ use nix::unistd::Pid;
 
 use crate::signals::Signals;
 
-/// How long the end of the agent waits for killed processes.
+/// How long the agent waits at its end for killed processes.
 const KILL_LIMIT: Duration = Duration::from_secs(5);
 
 /// How the listener ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Status {
-    /// With an exit code.
     Code(i32),
     Signal(Signal),
-    /// Not at all: killed, and still there when the agent gave up.
+    /// It was killed, but had not ended when the agent gave up.
     Stuck,
 }
 
@@ -40,9 +39,9 @@ impl fmt::Display for Status {
     }
 }
 
-/// Makes this process the parent of its orphans, and hides its memory and
-/// environment from other processes of its user (the job's, where no other
-/// user is configured).
+/// Makes this process the parent of orphaned descendants. Also hides its memory
+/// and environment from other processes of its user, which is the job's user
+/// unless another one is configured.
 pub(crate) fn adopt_orphans() -> io::Result<()> {
     prctl::set_dumpable(false)?;
     if Pid::this().as_raw() != 1 {
@@ -51,7 +50,7 @@ pub(crate) fn adopt_orphans() -> io::Result<()> {
     Ok(())
 }
 
-/// Reaps every child that has ended, and tells how `pid` did if it is among them.
+/// Reaps every child that has ended. Returns the status of `pid` if it is one of them.
 pub(crate) fn reap(pid: Pid) -> Option<Status> {
     let mut status = None;
     loop {
@@ -60,32 +59,31 @@ pub(crate) fn reap(pid: Pid) -> Option<Status> {
             Ok(WaitStatus::Signaled(ended, signal, _)) if ended == pid => {
                 status = Some(Status::Signal(signal));
             }
-            // The rest are orphans that somebody else started.
+            // The others are orphans.
             Ok(WaitStatus::StillAlive) | Err(_) => return status,
             Ok(_) => {}
         }
     }
 }
 
-/// Kills everything below this process once, parents first: a worker that
-/// outlived its step would begin the next one.
+/// Kills all descendants once, parents first: a worker that is still alive after
+/// its step has ended would begin the next step.
 pub(crate) fn kill_descendants() {
     for process in descendants().iter().filter(|process| !process.zombie) {
-        // Processes that cannot be killed are counted among those that remain.
+        // `kill_leftovers` counts those that cannot be killed.
         let _ = kill(process.pid, Signal::SIGKILL);
     }
 }
 
-/// What became of the processes that the listener left behind.
+/// The processes that the listener left behind.
 pub(crate) struct Leftovers {
     /// How many were killed.
     pub(crate) killed: usize,
-    /// How many are still there: out of reach for this user, or stuck in the kernel.
+    /// How many are still there: of another user, or stuck in the kernel.
     pub(crate) remaining: usize,
 }
 
-/// Kills everything below this process, again and again until nothing is left
-/// or the limit has passed.
+/// Kills all descendants, repeatedly until none is left or the limit has passed.
 pub(crate) fn kill_leftovers(signals: &Signals) -> Leftovers {
     let deadline = Instant::now() + KILL_LIMIT;
     let mut killed = BTreeSet::new();
@@ -104,8 +102,8 @@ pub(crate) fn kill_leftovers(signals: &Signals) -> Leftovers {
     }
 }
 
-/// A process. A zombie is still one until it is reaped: left
-/// to another parent, it could stay for ever.
+/// A process, or a zombie that is not yet reaped. If another parent inherited a
+/// zombie, it could stay for ever.
 struct Process {
     pid: Pid,
     zombie: bool,
@@ -136,7 +134,7 @@ fn children() -> BTreeMap<i32, Vec<Process>> {
     let Ok(entries) = fs::read_dir("/proc") else { return children };
     for entry in entries.flatten() {
         let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
-        // Whatever is gone meanwhile is no descendant any more.
+        // A process that has ended since is skipped.
         let Ok(stat) = fs::read(entry.path().join("stat")) else { continue };
         if let Some((parent, zombie)) = parent_and_state(&String::from_utf8_lossy(&stat)) {
             children.entry(parent).or_default().push(Process { pid: Pid::from_raw(pid), zombie });

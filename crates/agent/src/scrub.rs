@@ -1,11 +1,10 @@
-//! The agent's second life, which knows nothing of AWS.
+//! Executes the agent again, so that nothing from AWS is left in its process.
 //!
-//! A process keeps the environment and the memory that it began with, and
-//! whoever is root in the container can read both. So, once it has what it came
-//! for, the agent executes itself again with an empty environment. What the
-//! second life needs travels in an anonymous file, which takes the place of the
-//! standard input and is gone when it has been read. The process stays the
-//! same, and with it its number, its children and its signals.
+//! A process keeps the environment and the memory that it began with, and root
+//! in the container can read both. So the agent executes itself again with an
+//! empty environment once it has taken the boot item. Its state is passed on in
+//! an anonymous file, which replaces standard input and is gone once it has been
+//! read. The process keeps its id, its children and its pending signals.
 
 use std::convert::Infallible;
 use std::ffi::CString;
@@ -23,12 +22,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::Supervision;
 
-/// The first argument that asks an executable to be the agent's second life.
+/// The subcommand that continues the agent after it has executed itself again.
 pub(crate) const SUPERVISE_SUBCOMMAND: &str = "agent-supervise";
 
-/// What the second life is told.
+/// The state that is passed on.
 #[derive(Serialize, Deserialize)]
-struct Luggage {
+struct Passed {
     runner: String,
     policy: Policy,
     fail: Option<Fail>,
@@ -36,29 +35,29 @@ struct Luggage {
     supervision: Supervision,
 }
 
-/// The second life did not begin, or was told nothing.
+/// The agent could not be executed again, or did not get its state.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ScrubError {
     #[error("`{executable}` cannot be executed again")]
     Exec { executable: String, source: io::Error },
-    #[error("what was to be handed on could not be put into memory")]
+    #[error("the agent's state cannot be passed on through memory")]
     Pack(#[source] io::Error),
-    /// Without what it held: that is a secret.
-    #[error("standard input does not hold what the agent hands on to itself")]
+    /// Does not show the content, which has a secret.
+    #[error("standard input does not hold the agent's state")]
     Unpack,
 }
 
-/// Begins the second life; returns only where that fails.
+/// Executes the agent again. Returns only on failure.
 pub(crate) fn reexecute(taken: &Taken, supervision: &Supervision) -> Result<Infallible, ScrubError> {
-    let luggage = Luggage {
+    let passed = Passed {
         runner: taken.item.runner.to_string(),
         policy: taken.item.policy.clone(),
         fail: taken.item.fail.clone(),
         jit: taken.jit.expose_secret().to_owned(),
         supervision: supervision.clone(),
     };
-    // Read by the next life through descriptor 0, and by nobody else: this one closes itself.
-    let file = pack(&luggage).map_err(ScrubError::Pack)?;
+    // Only descriptor 0 survives `execve`: this one is close-on-exec.
+    let file = pack(&passed).map_err(ScrubError::Pack)?;
     dup2_stdin(&file).map_err(|errno| ScrubError::Pack(errno.into()))?;
     let executable = &supervision.executable;
     let failed = |source: io::Error| ScrubError::Exec { executable: executable.clone(), source };
@@ -69,22 +68,22 @@ pub(crate) fn reexecute(taken: &Taken, supervision: &Supervision) -> Result<Infa
     execve(&words[0], &words, &none).map_err(|errno| failed(errno.into()))
 }
 
-fn pack(luggage: &Luggage) -> io::Result<File> {
+fn pack(passed: &Passed) -> io::Result<File> {
     let mut file = File::from(memfd_create(c"ecsrunner", MFdFlags::MFD_CLOEXEC)?);
-    serde_json::to_writer(&mut file, luggage)?;
+    serde_json::to_writer(&mut file, passed)?;
     file.flush()?;
     file.rewind()?;
     Ok(file)
 }
 
-/// Takes what the first life has handed on; standard input holds nothing from then on.
+/// Reads the state from standard input, which is empty from then on.
 pub(crate) fn unpack() -> Result<(Taken, Supervision), ScrubError> {
     let mut bytes = Vec::new();
     let read = io::stdin().lock().read_to_end(&mut bytes);
     let emptied = File::open("/dev/null").and_then(|null| Ok(dup2_stdin(null)?));
     read.and(emptied.map(|()| 0)).map_err(ScrubError::Pack)?;
-    let luggage: Luggage = serde_json::from_slice(&bytes).map_err(|_| ScrubError::Unpack)?;
-    let runner = RunnerName::parse(&luggage.runner).map_err(|_| ScrubError::Unpack)?;
-    let item = BootItem { runner, policy: luggage.policy, fail: luggage.fail };
-    Ok((Taken { item, jit: SecretString::from(luggage.jit) }, luggage.supervision))
+    let passed: Passed = serde_json::from_slice(&bytes).map_err(|_| ScrubError::Unpack)?;
+    let runner = RunnerName::parse(&passed.runner).map_err(|_| ScrubError::Unpack)?;
+    let item = BootItem { runner, policy: passed.policy, fail: passed.fail };
+    Ok((Taken { item, jit: SecretString::from(passed.jit) }, passed.supervision))
 }

@@ -1,8 +1,7 @@
-//! The signals that the agent listens to, as file descriptors to poll.
+//! The signals that the agent handles, as file descriptors for `poll`.
 //!
-//! Handlers that write into a pipe, rather than a blocked mask and a signalfd:
-//! the listener would inherit the mask, and a child cannot be given another
-//! one without unsafe code.
+//! The handlers write into a pipe. A signalfd would need a signal mask, which
+//! the listener would inherit: a child's mask cannot be set without unsafe code.
 
 use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -15,15 +14,15 @@ use nix::sys::signal::{SigSet, Signal};
 use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 use signal_hook::low_level::pipe;
 
-/// Signals that ask the agent to stop, and those that tell of ended children.
+/// The signals that ask the agent to stop, and SIGCHLD.
 pub(crate) struct Signals {
     stop: UnixStream,
     child: UnixStream,
 }
 
 impl Signals {
-    /// Takes over the process's TERM, INT, HUP, QUIT and CHLD; those that were
-    /// held come now.
+    /// Installs handlers for TERM, INT, HUP, QUIT and CHLD, then unblocks those
+    /// that [`Self::hold`] has blocked.
     pub(crate) fn install() -> io::Result<Self> {
         let (stop, stop_writer) = UnixStream::pair()?;
         let (child, child_writer) = UnixStream::pair()?;
@@ -37,13 +36,13 @@ impl Signals {
         Ok(Self { stop, child })
     }
 
-    /// Holds back what asks to stop until this process, which is about to
-    /// execute itself again, has handlers again: process 1 would lose it.
+    /// Blocks the stop signals while this process executes itself again. Without
+    /// handlers, process 1 would lose them.
     pub(crate) fn hold(&self) -> io::Result<()> {
         Ok(held().thread_block()?)
     }
 
-    /// How many signals asked to stop since the last call.
+    /// How many stop signals arrived since the last call.
     pub(crate) fn take_stops(&self) -> usize {
         drain(&self.stop)
     }
@@ -53,19 +52,19 @@ impl Signals {
         drain(&self.child) > 0
     }
 
-    /// Waits, and tells whether a signal asked to stop meanwhile.
+    /// Waits for at most `limit`. Returns whether a stop signal arrived.
     pub(crate) fn stops_within(&self, limit: Duration) -> bool {
         wait(&[self.stop.as_fd()], Instant::now() + limit) && self.take_stops() > 0
     }
 
-    /// Waits until a child ends, or for the limit.
+    /// Waits until a child ends, for at most `limit`.
     pub(crate) fn wait_for_child(&self, limit: Duration) {
         if wait(&[self.child.as_fd()], Instant::now() + limit) {
             self.take_child();
         }
     }
 
-    /// Both descriptors, for a poll of more.
+    /// Both descriptors, for a `poll` together with others.
     pub(crate) fn fds(&self) -> [BorrowedFd<'_>; 2] {
         [self.stop.as_fd(), self.child.as_fd()]
     }
@@ -84,13 +83,13 @@ fn drain(mut stream: &UnixStream) -> usize {
     count
 }
 
-/// Waits until one of the descriptors has something, or until the deadline;
-/// tells which of the two.
+/// Waits until one of the descriptors is readable or the deadline has passed.
+/// Returns whether one is readable.
 pub(crate) fn wait(fds: &[BorrowedFd<'_>], deadline: Instant) -> bool {
     let mut fds: Vec<_> = fds.iter().map(|fd| PollFd::new(*fd, PollFlags::POLLIN)).collect();
     loop {
         let left = deadline.saturating_duration_since(Instant::now());
-        // Rounded up: a poll that returns a moment early would spin.
+        // Rounded up: if `poll` returned slightly early, this loop would spin.
         let millis = left.as_micros().div_ceil(1000);
         let timeout = PollTimeout::try_from(millis.min(3_600_000)).unwrap_or(PollTimeout::MAX);
         match poll(&mut fds, timeout) {

@@ -1,10 +1,10 @@
-//! Stopping the listener: INT to it alone, and KILL to its whole tree when the
-//! grace is over.
+//! Stopping the listener: INT to the listener alone, then KILL to its whole
+//! process tree when the grace period is over.
 //!
-//! INT never goes to the listener's group. It would end the running step, and
+//! INT is never sent to the listener's group. It would end the running step, and
 //! the job's next `always()` step, or the first action's `pre:` step, would
-//! start before the worker hears of the shutdown (seen with the official
-//! runner 2.336). GitHub shows a job that ends so as failed, although the
+//! start before the worker is told to shut down (seen with the official runner
+//! 2.336). GitHub shows a job that ends this way as failed, although the
 //! listener's line says `Canceled`.
 
 use std::time::{Duration, Instant};
@@ -13,24 +13,24 @@ use crate::ending::Cause;
 use crate::hook;
 use crate::phase::Phase;
 
-/// From INT to KILL, where a stopping container leaves that much. A step that
-/// ignores signals takes 13.6 s to end (seen with the official runner 2.336),
-/// so 20 s is the least that lets a job end.
+/// The time from INT to KILL, if the container's stopTimeout allows it. A step
+/// that ignores signals takes 13.6 s to end (seen with the official runner
+/// 2.336), so a job needs at least 20 s to end.
 const LONGEST_GRACE: Duration = Duration::from_secs(60);
-/// What is kept of stopTimeout for the agent itself.
+/// The part of stopTimeout that is reserved for the agent itself.
 const STOP_RESERVE: Duration = Duration::from_secs(5);
-/// How long a killed listener may take to be gone.
+/// How long a killed listener may take to end.
 const KILL_LIMIT: Duration = Duration::from_secs(10);
 
-// A worker that has heard of a cancellation at GitHub hears no shutdown. If its
+// A worker that is handling a cancellation at GitHub ignores a shutdown. If the
 // refusing hook ended by itself, the job's `always()` steps would run. So the
-// whole tree has to be killed before that.
+// whole process tree must be killed before that.
 const _: () = assert!(LONGEST_GRACE.as_secs() + KILL_LIMIT.as_secs() < hook::BLOCK_LIMIT.as_secs());
 
-/// The listener is being stopped.
+/// The state of a listener that is being stopped.
 pub(crate) struct Stop {
     pub(crate) cause: Cause,
-    /// The phase it was in when that was decided.
+    /// The listener's phase when the stop was decided.
     pub(crate) then: Phase,
     step: Step,
 }
@@ -43,21 +43,21 @@ enum Step {
 }
 
 impl Stop {
-    /// INT was sent just now. `stop_timeout` is the container's.
+    /// Starts with INT, which was sent just now. `stop_timeout` is the container's.
     pub(crate) fn interrupted(cause: Cause, then: Phase, stop_timeout: Duration) -> Self {
         let kill_at = Instant::now() + grace(&cause, stop_timeout);
         Self { cause, then, step: Step::Interrupted { kill_at } }
     }
 
-    /// Another cause came: the earlier end of both graces counts.
+    /// Applies another cause's grace period if it ends earlier.
     pub(crate) fn hasten(&mut self, cause: &Cause, stop_timeout: Duration) {
         if let Step::Interrupted { kill_at } = &mut self.step {
             *kill_at = (*kill_at).min(Instant::now() + grace(cause, stop_timeout));
         }
     }
 
-    /// The hook refused the job of a listener that was being stopped already.
-    /// The refusal becomes the reason, unless the job was over its limit.
+    /// Records that the hook refused the job while the listener was being stopped.
+    /// The refusal becomes the cause, unless the cause is the job limit.
     pub(crate) fn refused(&mut self, refusal: String, stop_timeout: Duration) {
         let cause = Cause::Refused(refusal);
         self.hasten(&cause, stop_timeout);
@@ -66,7 +66,7 @@ impl Stop {
         }
     }
 
-    /// KILL was sent just now.
+    /// Records that KILL was sent just now.
     pub(crate) fn killed(&mut self) {
         self.step = Step::Killed { give_up_at: Instant::now() + KILL_LIMIT };
     }
@@ -79,7 +79,7 @@ impl Stop {
         }
     }
 
-    /// Whether there is nothing more to be done.
+    /// Whether KILL was sent.
     pub(crate) fn is_killed(&self) -> bool {
         matches!(self.step, Step::Killed { .. })
     }

@@ -1,7 +1,7 @@
-//! Supervision of the listener: follows its lines, keeps its limits, passes
-//! signals on, and stops it where the hook refuses its job.
+//! Supervises the listener: reads its output, enforces the limits, handles
+//! signals, and stops it if the hook refuses the job.
 //!
-//! One thread and one poll. Deadlines are those of a monotonic clock.
+//! There is one thread with one `poll`. Deadlines use a monotonic clock.
 
 use std::io::Write;
 use std::os::fd::AsFd;
@@ -27,12 +27,12 @@ use crate::stopping::Stop;
 use crate::words::Words;
 
 const MAX_RETRIES: u32 = 10;
-/// What is read of a listener's output after its end.
+/// How much of a listener's output is read after its end.
 const REST_LIMIT_BYTES: usize = 4 * 1024 * 1024;
-/// How long a job's name that is handed to the log may be.
+/// How many characters of a job's name are logged.
 const NAME_CHARS: usize = 300;
 
-/// Runs the listener to its end, again where it asks for that.
+/// Runs the listener to its end, and starts it again after a retryable exit.
 pub(crate) fn supervise(
     config: &Supervision,
     taken: Taken,
@@ -77,7 +77,7 @@ struct Supervisor<'a, W> {
     phase: Phase,
     hints: Hints,
     words: Words,
-    /// What the job's hook has told. A refusal stays.
+    /// The hook's verdict. A refusal is final.
     verdict: Option<Verdict>,
     stop: Option<Stop>,
     /// How many signals have asked the agent to stop.
@@ -113,7 +113,7 @@ impl<W: Write> Supervisor<'_, W> {
         ListenerEnd { stopped, phase: &self.phase, words: &self.words, status }
     }
 
-    /// One process of the listener, from its start until nothing of it is left.
+    /// Runs one listener process from its start until it and its descendants are gone.
     fn run_once(
         &mut self,
         account: Option<&Account>,
@@ -131,7 +131,7 @@ impl<W: Write> Supervisor<'_, W> {
         self.log
             .info("listener started", &[("pid", &pid), ("retries", &retries), ("elapsed_ms", &elapsed_ms)]);
         let status = self.follow(&listener, &mut outputs);
-        // The listener's last lines come before the judgement on its end.
+        // The listener's last lines are needed to judge its end.
         self.read_rest(&mut outputs);
         let leftovers = processes::kill_leftovers(self.signals);
         if leftovers.killed > 0 {
@@ -174,7 +174,7 @@ impl<W: Write> Supervisor<'_, W> {
         signals::wait(&fds, self.deadline().0);
     }
 
-    /// What happens next if nothing else does, and why the listener is stopped then.
+    /// The next deadline, and the cause if the listener is to be stopped then.
     fn deadline(&self) -> (Instant, Option<Cause>) {
         let limits: &Limits = &self.config.limits;
         match (&self.stop, &self.phase) {
@@ -188,7 +188,7 @@ impl<W: Write> Supervisor<'_, W> {
         }
     }
 
-    /// When a listener without a job is stopped. Another start does not extend it.
+    /// When a listener without a job is stopped. A restart does not extend this.
     fn start_deadline(&self) -> (Instant, Option<Cause>) {
         let limits = &self.config.limits;
         match self.listening {
@@ -197,14 +197,14 @@ impl<W: Write> Supervisor<'_, W> {
         }
     }
 
-    /// Does what is due; tells whether there is nothing more to be done.
+    /// Acts if the deadline has passed. Returns whether a killed listener is given up.
     fn on_time(&mut self, listener: &Listener) -> bool {
         let (deadline, cause) = self.deadline();
         if Instant::now() < deadline {
             return false;
         }
         match (cause, &self.stop) {
-            // Its job was never begun, so no hook is silent.
+            // Without a worker the job has not begun, so the hook is not to blame.
             (Some(Cause::HookLimit), _) if !processes::has_child(listener.pid) => {
                 self.interrupt(listener, Cause::NoWorker);
             }
@@ -215,20 +215,20 @@ impl<W: Write> Supervisor<'_, W> {
         false
     }
 
-    /// The first signal asks the listener to stop, the second kills it.
+    /// Interrupts the listener at the first signal and kills it at the second.
     fn on_signal(&mut self, listener: &Listener) {
         self.signals_seen += 1;
         match &mut self.stop {
             None => self.interrupt(listener, Cause::Signal),
             Some(_) if self.signals_seen > 1 => self.kill(listener),
-            // Already stopping for another reason; the container may have
-            // less time left than that.
+            // It is already stopping for another cause, but the container may have
+            // less time left than that cause grants.
             Some(stop) => stop.hasten(&Cause::Signal, self.config.limits.stop),
         }
     }
 
     fn on_verdict(&mut self, listener: &Listener, verdict: Verdict) {
-        // A job can write for ever, so only what is new is told.
+        // A job can write any number of verdicts, so only a new one is logged.
         if !matches!((&self.verdict, &verdict), (None, _) | (Some(Verdict::Allowed), Verdict::Refused(_))) {
             return;
         }
@@ -246,7 +246,7 @@ impl<W: Write> Supervisor<'_, W> {
     }
 
     fn interrupt(&mut self, listener: &Listener, cause: Cause) {
-        // A signal on Spot capacity comes, as a rule, two minutes before AWS takes it back.
+        // On Spot capacity the signal usually comes two minutes before the interruption.
         let capacity = self.config.capacity_provider.as_deref();
         self.log.info("stopping listener", &[("reason", &cause.reason()), ("capacity_provider", &capacity)]);
         listener.interrupt();
@@ -272,13 +272,13 @@ impl<W: Write> Supervisor<'_, W> {
             self.log.pass(line.bytes);
             complained.extend(line.text());
         });
-        // Stdout comes first, because it says whether a job has begun.
+        // Stdout is processed first, because it shows whether a job has begun.
         said.iter().for_each(|line| self.on_line(line));
         complained.iter().for_each(|line| self.hear(line, true));
         read + complaints
     }
 
-    /// What is in the pipes by now; a process that goes on writing is not waited for.
+    /// Reads what the pipes hold now. Does not wait for processes that still write.
     fn read_rest(&mut self, outputs: &mut Outputs) {
         let mut total = 0;
         while total < REST_LIMIT_BYTES {
@@ -296,7 +296,7 @@ impl<W: Write> Supervisor<'_, W> {
         }
     }
 
-    /// Under a job nothing counts: a job can print the listener's sentences.
+    /// Ignores lines during a job, since the job can print the listener's messages.
     fn hear(&mut self, line: &str, is_error: bool) {
         if !self.phase.job_seen() {
             self.words.hear(line, is_error);
@@ -318,7 +318,7 @@ impl<W: Write> Supervisor<'_, W> {
                     self.log.warn("job name not written", &[("reason", &error.to_string())]);
                 }
             }
-            // Only a hint: GitHub may show another result.
+            // This is only a hint: GitHub may show another result.
             Hint::Completed { result } => {
                 self.log.info(
                     "job ended",

@@ -1,9 +1,9 @@
-//! What the listener said before it had a job.
+//! The listener's messages before it had a job.
 //!
-//! A job cannot forge these words, since it does not run yet. With the exit
+//! A job cannot forge them, since it does not run yet. Together with the exit
 //! code they show why a listener ended, or why it never listened. Both streams
-//! count, because nothing promises which one a sentence comes on. The sentences
-//! are those of the official runner 2.336.
+//! are read, because it is not specified which one a message is printed to. The
+//! messages are those of the official runner 2.336.
 
 /// Why the listener does not listen, or no longer does.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -18,12 +18,12 @@ pub(crate) enum Word {
     SessionRefused,
     /// The runner's directory, or one above it, cannot be listed.
     DirectoryUnreadable,
-    /// GitHub answered with an error, and the listener goes on trying. Without an
-    /// answer, as of a container without network, the sentence is another one.
+    /// GitHub answered with an error, and the listener keeps trying. Without an
+    /// answer, such as without a network, the listener prints another message.
     Unavailable,
 }
 
-/// Part of a sentence, and its meaning. The first that fits counts.
+/// Part of a message, and its meaning. The first match counts.
 const SENTENCES: [(&str, Word); 10] = [
     ("registration has been deleted", Word::RegistrationDeleted),
     ("no longer exists on the server", Word::RegistrationDeleted),
@@ -37,21 +37,21 @@ const SENTENCES: [(&str, Word); 10] = [
     ("Runner connect error: Error: ", Word::Unavailable),
 ];
 
-/// The words of one start of the listener, up to its job.
+/// The messages of one start of the listener, up to its job.
 #[derive(Default, Debug)]
 pub(crate) struct Words {
     /// The most important one.
     word: Option<Word>,
-    /// What it last said on stderr, or of its connection.
+    /// Its last message on stderr or about its connection.
     complaint: Option<String>,
 }
 
 impl Words {
     const COMPLAINT_CHARS: usize = 200;
 
-    /// Remembers a line of the listener if it says why it does not listen.
+    /// Remembers a line that says why the listener does not listen.
     pub(crate) fn hear(&mut self, line: &str, is_error: bool) {
-        // With debug output switched on, sentences also come inside of such lines.
+        // Debug output repeats the messages.
         if line.starts_with("[RUNNER ") || line.starts_with("[WORKER ") {
             return;
         }
@@ -66,9 +66,9 @@ impl Words {
         }
     }
 
-    /// Forgets the words about a connection that is there now. The other words
-    /// end a listener. They can be read before its `Listening`, which comes
-    /// through another pipe.
+    /// Forgets messages about the connection, now that the listener is connected.
+    /// The other messages mean the end of a listener and are kept. They can be
+    /// read before its `Listening` line, which comes through another pipe.
     pub(crate) fn connected(&mut self) {
         if matches!(self.word, None | Some(Word::SessionConflict | Word::SessionRefused | Word::Unavailable))
         {
@@ -76,12 +76,11 @@ impl Words {
         }
     }
 
-    /// The most important thing that the listener said.
     pub(crate) fn word(&self) -> Option<Word> {
         self.word
     }
 
-    /// The sentence's end for an ending's detail; empty where nothing was said.
+    /// The last message, as a suffix for an ending's detail; empty if there is none.
     pub(crate) fn suffix(&self) -> String {
         self.complaint.as_ref().map_or_else(String::new, |text| format!(": {text}"))
     }

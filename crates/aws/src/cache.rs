@@ -1,11 +1,11 @@
-//! A value that is read again when it has grown old.
+//! Caches a value that is read again once it is too old.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::{SignedDuration, Timestamp};
 
-/// The last value read, and when. By the wall clock: a frozen Lambda's other
-/// clocks may stand still.
+/// The last value and when it was read, by the wall clock: other clocks may stand
+/// still while a Lambda is frozen.
 #[derive(Debug)]
 pub(crate) struct Cache<T>(Mutex<State<T>>);
 
@@ -15,8 +15,8 @@ struct State<T> {
     failed_at: Option<Timestamp>,
 }
 
-/// How long a value that could not be read again is used without trying to:
-/// each try can take as long as a request may.
+/// After a failed read, how long the old value is used without another attempt:
+/// each attempt can take as long as a request.
 const AFTER_A_FAILURE: SignedDuration = SignedDuration::from_secs(10);
 
 /// A value that was read.
@@ -33,7 +33,7 @@ impl<T> Clone for Kept<T> {
 }
 
 impl<T> Kept<T> {
-    /// Whether it was read less than `age` ago; not after a clock was set back.
+    /// Whether it was read less than `age` ago. False if the clock was set back since.
     pub(crate) fn is_younger(&self, age: SignedDuration, now: Timestamp) -> bool {
         let old = now.duration_since(self.read_at);
         !old.is_negative() && old < age
@@ -53,8 +53,8 @@ impl<T> Cache<T> {
         self.lock().kept.clone()
     }
 
-    /// Keeps what was read: the value before, where it says the same still and
-    /// what was made of it need not be made anew.
+    /// Stores the value that was read and returns it. An equal old value is kept
+    /// instead, so that values derived from it stay valid.
     pub(crate) fn keep(&self, value: T, now: Timestamp, is_same: fn(&T, &T) -> bool) -> Arc<T> {
         let mut state = self.lock();
         let before = state.kept.take().map(|kept| kept.value).filter(|before| is_same(before, &value));
@@ -63,12 +63,12 @@ impl<T> Cache<T> {
         value
     }
 
-    /// Reading it again has failed.
+    /// Records that reading it again has failed.
     pub(crate) fn failed(&self, now: Timestamp) {
         self.lock().failed_at = Some(now);
     }
 
-    /// Whether reading it again has failed a moment ago.
+    /// Whether reading it again failed within [`AFTER_A_FAILURE`].
     pub(crate) fn has_just_failed(&self, now: Timestamp) -> bool {
         let since = self.lock().failed_at.map(|failed| now.duration_since(failed));
         since.is_some_and(|since| !since.is_negative() && since < AFTER_A_FAILURE)

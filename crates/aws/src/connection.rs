@@ -1,9 +1,8 @@
-//! The way to AWS: one pool of connections, one TLS configuration, and the
+//! The connection to AWS: one connection pool, one TLS configuration, and the
 //! clients that share them.
 //!
-//! All of it is made for a Lambda's start on a fraction of a core: no
-//! certificates are loaded from the system, no profile is read, and a client is
-//! made when it is first asked for.
+//! A Lambda starts on a fraction of a core. So no certificates are loaded from the
+//! system, no profile is read, and a client is created at its first use.
 
 mod calls;
 mod environment;
@@ -27,7 +26,7 @@ pub use service::Service;
 
 use http::Http;
 
-/// The clients of one process. Cloned, it is the same connection.
+/// The clients of one process. A clone shares the connection.
 #[derive(Clone)]
 pub struct Connection(Arc<Inner>);
 
@@ -50,30 +49,29 @@ struct Inner {
     sqs: OnceLock<aws_sdk_sqs::Client>,
 }
 
-/// No connection can be made.
+/// The connection cannot be created.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectionError {
-    /// The certificates that are to be trusted cannot be read.
+    /// The file cannot be read.
     #[error("AWS_CA_BUNDLE names `{}`, which cannot be read", path.display())]
     Bundle {
         path: PathBuf,
-        /// What is wrong with it.
         #[source]
         source: rustls::pki_types::pem::Error,
     },
-    /// The file holds a certificate that cannot be used, or none.
+    /// The file has no certificate, or one that cannot be used.
     #[error("AWS_CA_BUNDLE names `{}`: {fault}", path.display())]
     Certificate {
         path: PathBuf,
         /// What is wrong with it.
         fault: String,
     },
-    /// The cryptographic library offers no version of TLS that is in use.
+    /// The cryptographic library supports no usable TLS version.
     #[error("no TLS configuration can be made")]
     Tls(#[source] rustls::Error),
 }
 
-/// One client of the SDK. Each has a type of its own, and all the same settings.
+/// Builds a client of the SDK. The clients have different types and the same settings.
 macro_rules! client {
     ($sdk:ident, $inner:expr, $service:expr) => {{
         let (inner, service): (&Inner, Service) = ($inner, $service);
@@ -81,7 +79,7 @@ macro_rules! client {
             .behavior_version($sdk::config::BehaviorVersion::latest())
             .region($sdk::config::Region::new(inner.environment.region.clone()))
             .credentials_provider(inner.credentials.clone())
-            // They come from the environment: there is nothing to wait for, or to renew.
+            // Credentials come from the environment, so they are not cached or renewed.
             .identity_cache($sdk::config::IdentityCache::no_cache())
             .stalled_stream_protection($sdk::config::StalledStreamProtectionConfig::disabled())
             .retry_config(service.retries())
@@ -95,7 +93,7 @@ macro_rules! client {
 }
 
 impl Connection {
-    /// Makes the connection, which connects to nothing yet.
+    /// Creates the clients' settings. Opens no connection yet.
     ///
     /// # Errors
     ///
@@ -130,14 +128,14 @@ impl Connection {
         })))
     }
 
-    /// The TLS configuration, for whoever talks to others: it is made once, and
-    /// its sessions are shared. It offers no protocol by ALPN.
+    /// The TLS configuration, for clients of other services. It is created once,
+    /// and its sessions are shared. It offers no protocol by ALPN.
     #[must_use]
     pub fn tls(&self) -> Arc<ClientConfig> {
         Arc::clone(&self.0.tls)
     }
 
-    /// What was called so far.
+    /// The calls so far.
     #[must_use]
     pub fn calls(&self) -> &Calls {
         &self.0.calls
@@ -148,7 +146,7 @@ impl Connection {
         &self.0.environment.region
     }
 
-    /// Where a service is asked.
+    /// A service's URL.
     #[cfg(feature = "operate")]
     #[must_use]
     pub fn endpoint(&self, service: Service) -> String {

@@ -1,7 +1,7 @@
 //! Tasks on ECS Fargate, behind the engine's port.
 //!
-//! What a task is to be is decided before: here an order becomes RunTask's
-//! parameters, the same for the same order, and ECS's answers become the port's.
+//! Converts an order to RunTask's parameters, which are the same for the same
+//! order, and ECS's answers to the port's. No decision is made here.
 
 pub mod definition;
 pub mod event;
@@ -22,7 +22,7 @@ use ecsrunner_engine::ports::compute::{Compute, ComputeError, TaskOrder};
 use crate::connection::Connection;
 use definition::TaskDefinitions;
 
-/// The name of the container that the agent is.
+/// The name of the agent's container.
 pub const CONTAINER: &str = "runner";
 
 #[derive(Clone, Debug)]
@@ -31,16 +31,15 @@ pub struct EcsTasks {
     fleet: Arc<Fleet>,
 }
 
-/// What all tasks of a deployment have in common.
+/// The settings that all tasks of a deployment share.
 pub struct Fleet {
     pub deployment: Deployment,
     /// The cluster, by name or ARN.
     pub cluster: String,
-    /// Where its tasks' network interfaces are.
     pub network: Network,
     pub task_definitions: TaskDefinitions,
-    /// The agent's variables for a runner, none of them a secret: whoever may
-    /// describe a task can read them. The same for the same runner.
+    /// The agent's variables for a runner. None is a secret, since every caller of
+    /// DescribeTasks can read them. Must return the same for the same runner.
     pub environment: AgentEnvironment,
 }
 
@@ -50,9 +49,9 @@ pub type AgentEnvironment = Arc<dyn Fn(&RunnerFacts) -> Vec<(String, String)> + 
 /// The network of a deployment's tasks.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Network {
-    /// Every subnet; a placement names one of them.
+    /// All subnets. A placement names one of them.
     pub subnets: Vec<SubnetId>,
-    /// Five at most.
+    /// At most five.
     pub security_groups: Vec<String>,
     /// Whether tasks get a public IPv4 address, which they need in a public subnet.
     pub assign_public_ip: bool,
@@ -66,7 +65,7 @@ impl Fleet {
     }
 }
 
-/// What tells a deployment's tasks from others' in the same cluster.
+/// `startedBy`, which distinguishes a deployment's tasks from others in the same cluster.
 pub(crate) fn started_by(deployment: &Deployment) -> String {
     format!("ecsrunner/{deployment}")
 }
@@ -83,7 +82,6 @@ impl fmt::Debug for Fleet {
 }
 
 impl EcsTasks {
-    /// The tasks of that fleet.
     #[must_use]
     pub fn new(connection: &Connection, fleet: Arc<Fleet>) -> Self {
         Self { client: connection.ecs().clone(), fleet }

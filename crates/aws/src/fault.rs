@@ -1,4 +1,4 @@
-//! A failed call to AWS, in words that can be shown.
+//! A failed call to AWS, with a message that can be shown.
 
 use std::error::Error;
 use std::fmt;
@@ -8,19 +8,19 @@ use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use ecsrunner_engine::chain;
 
-/// What a call failed with. Neither the request nor the answer's body is in
-/// it, which the SDK's own errors show by `Debug`: a secret may be in them.
+/// The error of a call. It holds neither the request nor the answer's body, which
+/// may contain a secret. The SDK's own errors show both by `Debug`.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Fault {
-    /// AWS's code, where AWS answered.
+    /// AWS's error code, if AWS answered.
     pub(crate) code: Option<String>,
-    /// AWS's message, or what failed below.
+    /// AWS's message, or the error of a lower layer.
     pub(crate) words: String,
     /// Whether the same call may succeed later.
     pub(crate) passes: bool,
 }
 
-/// Codes of answers that say "not now", of whichever service.
+/// Codes of transient errors, of all services.
 const PASSING: [&str; 17] = [
     "ExpiredToken",
     "ExpiredTokenException",
@@ -42,7 +42,7 @@ const PASSING: [&str; 17] = [
 ];
 
 impl Fault {
-    /// An answer that is none.
+    /// An answer without the expected content.
     #[cfg(feature = "operate")]
     pub(crate) fn of_answer(words: &str) -> Self {
         Self { code: None, words: words.to_owned(), passes: false }
@@ -67,7 +67,7 @@ impl Fault {
     }
 }
 
-/// What says that AWS does not know the caller, or does not let it.
+/// Codes that mean that AWS does not know the caller, or denies the caller permission.
 const DENYING: [&str; 8] = [
     "AccessDenied",
     "AccessDeniedException",
@@ -79,7 +79,7 @@ const DENYING: [&str; 8] = [
     "UnrecognizedClientException",
 ];
 
-/// Whether AWS refused the caller rather than the call. `error` is one of this crate's.
+/// Whether AWS refused the caller rather than the call. `error` is an error of this crate.
 #[must_use]
 pub fn denies_caller(error: &(dyn Error + 'static)) -> bool {
     let mut cause = Some(error);

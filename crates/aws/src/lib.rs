@@ -1,6 +1,6 @@
-//! The only crate that names AWS: the engine's ports on DynamoDB, ECS and SQS,
-//! what a deployment is told by SSM and Secrets Manager, and the one request
-//! that an agent makes.
+//! The only crate that calls AWS. It implements the engine's ports on
+//! DynamoDB, ECS and SQS, reads a deployment's parameters and secrets from SSM and
+//! Secrets Manager, and makes the agent's requests.
 
 #[cfg(feature = "boot")]
 pub mod boot;

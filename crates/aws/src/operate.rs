@@ -1,5 +1,5 @@
-//! What an operator asks and does, beside a deployment's records: the brake, a
-//! channel into a task, a task's log, and how things stand on AWS.
+//! Operators' calls to AWS, without a deployment's records: pausing launches, a
+//! channel into a task, a task's log, and the state of resources on AWS.
 
 mod cluster;
 mod image;
@@ -24,9 +24,9 @@ pub use queue::QueueInfo;
 pub use quota::Quota;
 pub use tasks::TaskInfo;
 
-/// The container that a task definition of ours has.
+/// The container's name in the task definitions.
 const CONTAINER: &str = "runner";
-/// What the task definitions' `awslogs-stream-prefix` is.
+/// The task definitions' `awslogs-stream-prefix`.
 const STREAM_PREFIX: &str = "runner";
 
 #[derive(Debug)]
@@ -34,22 +34,20 @@ pub struct Operator<'a> {
     connection: &'a Connection,
 }
 
-/// A channel that ECS Exec opened: whoever holds it is in the task.
+/// A channel of ECS Exec, which gives access to the task.
 #[derive(Debug)]
 pub struct Channel {
     pub session_id: String,
-    /// Where it is spoken.
     pub stream_url: String,
-    /// What opens it: a secret.
+    /// The token that opens the stream: a secret.
     pub token: SecretString,
-    /// What Session Manager calls the container: `ecs:<cluster>_<task>_<runtime>`.
+    /// Session Manager's name of the container: `ecs:<cluster>_<task>_<runtime>`.
     pub target: String,
 }
 
 /// A line of a task's log.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct LogLine {
-    /// When it was written.
     pub at: Option<Timestamp>,
     pub text: String,
 }
@@ -57,31 +55,29 @@ pub struct LogLine {
 /// A part of a task's log.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct LogPage {
-    /// The lines, the earliest first.
+    /// The earliest line comes first.
     pub lines: Vec<LogLine>,
-    /// Where the next part begins; what it was asked with, at the end.
+    /// Where the next part begins. At the end it equals the request's position.
     pub next: Option<String>,
 }
 
-/// An operator's call that brought nothing.
+/// An operator's call failed.
 #[derive(Debug, thiserror::Error)]
 pub enum OperateError {
-    /// AWS refused it, or gave no answer.
+    /// AWS refused the call or gave no answer.
     #[error("{action} on `{target}` failed")]
     Failed {
         action: &'static str,
-        /// What it was done to.
         target: String,
         #[source]
         source: Box<dyn Error + Send + Sync>,
     },
-    /// There is nothing of that name.
+    /// Nothing has that name.
     #[error("there is no {0}")]
     Missing(String),
-    /// The task does not run, in ECS's words.
+    /// The task is not running. Holds ECS's status.
     #[error("the task is {0}, not RUNNING")]
     NotRunning(String),
-    /// The task was started without ECS Exec.
     #[error("the task was started without ECS Exec")]
     ExecOff,
 }
@@ -91,17 +87,17 @@ fn failed(action: &'static str, target: impl fmt::Display, fault: Fault) -> Oper
 }
 
 impl<'a> Operator<'a> {
-    /// An operator of whatever that connection's caller may do.
+    /// An operator with the permissions of the connection's caller.
     #[must_use]
     pub fn new(connection: &'a Connection) -> Self {
         Self { connection }
     }
 
-    /// Writes the brake: dispatchers read it within 25 s.
+    /// Pauses or resumes launches: dispatchers read the parameter within 25 s.
     ///
     /// # Errors
     ///
-    /// AWS's.
+    /// Those of AWS.
     pub async fn pause(&self, deployment: &Deployment, paused: bool) -> Result<(), OperateError> {
         let name = parameters::paused_name(deployment);
         self.connection
@@ -121,7 +117,7 @@ impl<'a> Operator<'a> {
     ///
     /// # Errors
     ///
-    /// AWS's; the task is gone, does not run, or was started without ECS Exec.
+    /// Those of AWS. The task is gone, is not running, or was started without ECS Exec.
     pub async fn open_channel(
         &self,
         cluster: &str,
@@ -146,7 +142,7 @@ impl<'a> Operator<'a> {
             Some((session.session_id?, session.stream_url?, SecretString::from(session.token_value?)))
         });
         let (session_id, stream_url, token) = parts.ok_or_else(|| {
-            failed("ecs:ExecuteCommand", task, Fault::of_answer("there is no session in it"))
+            failed("ecs:ExecuteCommand", task, Fault::of_answer("the answer has no session"))
         })?;
         let target = format!("ecs:{}_{}_{runtime}", last(cluster), last(task.as_str()));
         Ok(Channel { session_id, stream_url, token, target })
@@ -180,11 +176,11 @@ impl<'a> Operator<'a> {
         runtime.ok_or_else(|| OperateError::NotRunning("without its container".to_owned()))
     }
 
-    /// A part of a task's log, from its beginning or from where a part before ended.
+    /// A part of a task's log, from the beginning or from the end of an earlier part.
     ///
     /// # Errors
     ///
-    /// AWS's; [`OperateError::Missing`] while nothing has been logged.
+    /// Those of AWS. [`OperateError::Missing`] while nothing has been logged.
     pub async fn log(&self, group: &str, task: &TaskId, from: Option<&str>) -> Result<LogPage, OperateError> {
         let stream = format!("{STREAM_PREFIX}/{CONTAINER}/{}", last(task.as_str()));
         let page = self
@@ -214,7 +210,7 @@ impl<'a> Operator<'a> {
     }
 }
 
-/// What follows the last slash of an ARN.
+/// The part of an ARN after the last slash.
 fn last(arn: &str) -> &str {
     arn.rsplit('/').next().unwrap_or(arn)
 }

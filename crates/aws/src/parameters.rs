@@ -1,7 +1,7 @@
-//! What a deployment is told by SSM: its own facts, its settings and its
+//! Reads a deployment's parameters from SSM: its resources, its settings and its
 //! classes, written by Terraform.
 //!
-//! What they mean does not belong here but in the core.
+//! Their meaning belongs in the core.
 
 mod deployment;
 mod document;
@@ -26,9 +26,9 @@ use crate::fault::Fault;
 
 pub use deployment::DeploymentFacts;
 
-/// How long values are believed: `ecsrunner pause` is to hold within 30 s.
+/// How long values are used before they are read again: `ecsrunner pause` must take effect within 30 s.
 const AGE: SignedDuration = SignedDuration::from_secs(25);
-/// How long they are, where they cannot be read again.
+/// How long they are used if they cannot be read again.
 const AGE_WHEN_UNREADABLE: SignedDuration = SignedDuration::from_mins(5);
 
 /// The parameters of a deployment, under `/ecsrunner/<deployment>/`.
@@ -39,41 +39,39 @@ pub struct Parameters {
     cache: Cache<Configuration>,
 }
 
-/// Everything that the parameters say.
+/// The content of the parameters.
 #[derive(Clone, Debug)]
 pub struct Configuration {
-    /// What the deployment is made of.
     pub deployment: DeploymentFacts,
-    /// Its settings; `paused` is so where any parameter says so.
+    /// The settings. `paused` is true if any parameter pauses launches.
     pub settings: Settings,
-    /// Whether it is paused without the operator's brake.
+    /// Whether launches are paused other than by `ecsrunner pause`.
     pub paused_by_settings: bool,
-    /// Its classes, the sound ones and those set aside.
+    /// The valid classes and those set aside.
     pub catalogue: Catalogue,
-    /// What is wrong with classes, each a sentence.
+    /// The faults of classes, each one a sentence.
     pub class_faults: Vec<String>,
 }
 
 /// The parameters cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ParametersError {
-    /// They could not be read.
     #[error("the parameters `{path}*` cannot be read")]
     Unread {
-        /// What precedes their names.
+        /// The prefix of their names.
         path: String,
-        /// Whether asking again may help.
+        /// Whether a retry may succeed.
         passes: bool,
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// There are mistakes in them: all that were found.
+    /// All mistakes that were found in them.
     #[error("{}", .0.join("; "))]
     Mistakes(Vec<String>),
 }
 
 impl ParametersError {
-    /// What a caller can do about it.
+    /// How the caller is to react.
     #[must_use]
     pub fn disposition(&self) -> Disposition {
         match self {
@@ -84,19 +82,18 @@ impl ParametersError {
 }
 
 impl Parameters {
-    /// The parameters of that deployment.
     #[must_use]
     pub fn new(connection: &Connection, deployment: Deployment) -> Self {
         Self { client: connection.ssm().clone(), deployment, cache: Cache::new() }
     }
 
-    /// What they say, read at most 25 seconds ago; where they cannot be read,
-    /// or have become wrong, what they said at most 5 minutes ago.
+    /// Returns the parameters, read at most 25 seconds ago. If they cannot be read
+    /// or are invalid, returns those read at most 5 minutes ago.
     ///
     /// # Errors
     ///
-    /// They cannot be read, or are wrong: with every mistake, by the
-    /// parameter's name, the key and the value.
+    /// The parameters cannot be read or are invalid. The error names each mistake
+    /// with the parameter's name, the key and the value.
     pub async fn read(&self, now: Timestamp) -> Result<Arc<Configuration>, ParametersError> {
         let kept = self.cache.get();
         if let Some(kept) = kept.as_ref().filter(|kept| kept.is_younger(AGE, now)) {
@@ -110,7 +107,7 @@ impl Parameters {
         let before = kept.as_ref().map(|kept| &kept.value.class_faults);
         match self.read_now().await {
             Ok(configuration) => {
-                // Said once, and not every 25 seconds.
+                // Logged once, and not every 25 seconds.
                 if before != Some(&configuration.class_faults) {
                     for fault in &configuration.class_faults {
                         warn!(fault, "a class is set aside");
@@ -154,7 +151,7 @@ impl Parameters {
     }
 }
 
-/// The name of the operator's brake.
+/// The name of the parameter that `ecsrunner pause` writes.
 #[cfg(feature = "operate")]
 pub(crate) fn paused_name(deployment: &Deployment) -> String {
     format!("{}{}", path(deployment), document::PAUSED)
@@ -165,13 +162,13 @@ fn path(deployment: &Deployment) -> String {
 }
 
 impl Configuration {
-    /// Reads the parameters' values, by their names: the CLI and tests have them otherwise.
+    /// Parses the parameters' values, given by name. Also for callers that have not read them from SSM.
     ///
     /// A class with a mistake is set aside; every other mistake is an error.
     ///
     /// # Errors
     ///
-    /// Every mistake that was found.
+    /// All mistakes that were found.
     pub fn parse(deployment: &Deployment, texts: &BTreeMap<String, String>) -> Result<Self, ParametersError> {
         let mut mistakes = Vec::new();
         let path = path(deployment);
@@ -203,7 +200,7 @@ impl Configuration {
         }
     }
 
-    /// What its tasks have in common, with the agent's variables as given.
+    /// The settings that all tasks share, with the given variables of the agent.
     #[must_use]
     pub fn fleet(&self, environment: AgentEnvironment) -> Fleet {
         Fleet {
@@ -216,7 +213,7 @@ impl Configuration {
     }
 }
 
-/// An operator's brake, of which no apply of Terraform's takes hold.
+/// Reads the parameter of `ecsrunner pause`, which `terraform apply` does not change.
 fn read_paused(name: &str, texts: &BTreeMap<String, String>, mistakes: &mut Vec<String>) -> bool {
     match texts.get(name).map(|text| text.trim()) {
         None | Some("false") => false,

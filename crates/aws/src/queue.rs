@@ -1,4 +1,4 @@
-//! Kicks through SQS: a message whose delay is when a dispatcher is to look again.
+//! Kicks through SQS: a message whose delay ends when the next round is due.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use ecsrunner_engine::ports::queue::{Queue, QueueError};
 use crate::connection::Connection;
 use crate::fault::Fault;
 
-/// What a kick's message says. Nothing in it is believed: what is open tells what to do.
+/// A kick's message. Its content is not used: the dispatcher reads what is open.
 pub const KICK: &str = r#"{"kick":1}"#;
 
 /// SQS delays a message for at most 15 minutes.
@@ -22,7 +22,6 @@ pub struct SqsQueue {
 }
 
 impl SqsQueue {
-    /// The queue of that URL.
     #[must_use]
     pub fn new(connection: &Connection, url: &str) -> Self {
         Self { client: connection.sqs().clone(), url: url.to_owned() }
@@ -43,7 +42,7 @@ impl Queue for SqsQueue {
     }
 }
 
-/// Whole seconds, and never less than asked for: a kick that came too early would find nothing to do.
+/// Rounds up to whole seconds: a kick that came too early would find nothing to do.
 fn delay_secs(after: Duration) -> i32 {
     let secs = after.as_secs().saturating_add(u64::from(after.subsec_nanos() > 0));
     i32::try_from(secs.min(MAX_DELAY_SECS)).unwrap_or(i32::MAX)

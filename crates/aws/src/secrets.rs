@@ -1,7 +1,7 @@
-//! The deployment's secrets in Secrets Manager: what webhooks are signed with,
-//! and who we are to GitHub.
+//! The deployment's secrets in Secrets Manager: the webhook secrets and the
+//! credentials for GitHub.
 //!
-//! A secret's value is in no error, and no log.
+//! No error and no log line has a secret's value.
 
 mod format;
 
@@ -20,12 +20,12 @@ use crate::fault::Fault;
 
 pub use format::{GitHubApp, GitHubCredentials};
 
-/// How long a value is believed.
+/// How long a value is used before it is read again.
 const AGE: SignedDuration = SignedDuration::from_mins(5);
-/// How long it is when a signature fitted none: a rotation is seen at once, and
-/// somebody who sends wrong signatures costs two calls a minute.
+/// The same after a signature matched no secret. A rotation takes effect soon, and
+/// wrong signatures cause at most two calls a minute.
 const AGE_WHEN_NONE_FITS: SignedDuration = SignedDuration::from_secs(30);
-/// How long it is where it cannot be read again.
+/// How long a value is used if it cannot be read again.
 const AGE_WHEN_UNREADABLE: SignedDuration = SignedDuration::from_hours(1);
 
 /// The secrets of a deployment.
@@ -43,43 +43,42 @@ struct Secret<T> {
     cache: Cache<T>,
 }
 
-/// How a secret's text is read, and whether two readings say the same.
+/// How a secret's text is parsed, and whether two values are the same.
 type Form<T> = (fn(&str) -> Result<T, &'static str>, fn(&T, &T) -> bool);
 
-/// How fresh secrets must be.
+/// How recently secrets must have been read.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Freshness {
-    /// Read within the last five minutes.
+    /// Within the last five minutes.
     Usual,
-    /// A signature fitted none of those that were known: read within the last 30 seconds.
+    /// Within the last 30 seconds, because a signature matched none of the known secrets.
     NoneFitted,
 }
 
 /// A secret cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum SecretError {
-    /// It could not be read.
     #[error("secret `{secret}` cannot be read")]
     Unread {
         /// Its name or ARN.
         secret: String,
-        /// Whether asking again may help.
+        /// Whether a retry may succeed.
         passes: bool,
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// It is not in the form that is expected.
+    /// It does not have the expected form.
     #[error("secret `{secret}`: {fault}")]
     Malformed {
         /// Its name or ARN.
         secret: String,
-        /// What is wrong, without the value.
+        /// The fault, without the value.
         fault: &'static str,
     },
 }
 
 impl SecretError {
-    /// What a caller can do about it.
+    /// How the caller is to react.
     #[must_use]
     pub fn disposition(&self) -> Disposition {
         match self {
@@ -90,20 +89,21 @@ impl SecretError {
 }
 
 impl Secrets {
-    /// The secrets of those names or ARNs.
+    /// The secrets with these names or ARNs.
     #[must_use]
     pub fn new(connection: &Connection, webhook_secret: &str, github_secret: &str) -> Self {
         let client = connection.secrets_manager().clone();
         Self { client, webhook: Secret::new(webhook_secret), github: Secret::new(github_secret) }
     }
 
-    /// What webhooks are signed with: any of these, for rotation. The secret is
-    /// a JSON list of strings, `{"secrets": ["…"]}`, or one bare string that
-    /// begins with neither `[` nor `{`.
+    /// The secrets that webhooks are signed with. A signature may match any of
+    /// them, for rotation. The secret's text is a JSON list of strings,
+    /// `{"secrets": ["…"]}`, or one bare string that begins with neither `[` nor
+    /// `{`.
     ///
     /// # Errors
     ///
-    /// It cannot be read, or holds none.
+    /// The secret cannot be read, or holds none.
     pub async fn webhook_secrets(
         &self,
         freshness: Freshness,
@@ -118,14 +118,13 @@ impl Secrets {
         self.webhook.get(&self.client, age, now, form).await
     }
 
-    /// Who we are to GitHub. The secret is
-    /// `{"app_id": 1234, "private_key": "-----BEGIN …", "installation_id": 5678}`,
-    /// where the installation may be missing and ids may be texts, or
-    /// `{"token": "…"}`.
+    /// The credentials for GitHub. The secret's text is
+    /// `{"app_id": 1234, "private_key": "-----BEGIN …", "installation_id": 5678}` or
+    /// `{"token": "…"}`. The installation may be missing, and ids may be texts.
     ///
     /// # Errors
     ///
-    /// It cannot be read, or is something else.
+    /// The secret cannot be read, or has another form.
     pub async fn github_credentials(&self, now: Timestamp) -> Result<Arc<GitHubCredentials>, SecretError> {
         let form: Form<_> = (format::github_credentials, format::are_same_github_credentials);
         self.github.get(&self.client, AGE, now, form).await
@@ -171,7 +170,7 @@ impl<T> Secret<T> {
         client: &Client,
         parse: fn(&str) -> Result<T, &'static str>,
     ) -> Result<T, SecretError> {
-        // AWSCURRENT, as nothing else is asked for: the list in it is what rotates.
+        // Always AWSCURRENT: rotation works by the list in the secret.
         let answer = client.get_secret_value().secret_id(&self.id).send().await.map_err(|error| {
             let fault = Fault::of(&error);
             SecretError::Unread { secret: self.id.clone(), passes: fault.passes, source: Box::new(fault) }

@@ -1,9 +1,9 @@
 //! The control plane's state in DynamoDB.
 //!
-//! One table holds what is open (one partition, read consistently), what was
-//! (by id, with indexes by month, repository and runner) and the dispatcher's
-//! lease; a second one holds the boot items, so that a task's role can be
-//! limited to it.
+//! One table holds the open records (one partition, read consistently), the
+//! history (by id, with indexes by month, repository and runner) and the
+//! dispatcher's lease. A second table holds the boot items, so that a task's role
+//! can be limited to it.
 
 mod history;
 mod item;
@@ -30,18 +30,18 @@ pub struct DynamoStore {
     tables: Tables,
 }
 
-/// Where a deployment's state is.
+/// The tables of a deployment.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Tables {
     /// Records, history and lease.
     pub state: String,
     pub boot: String,
-    /// What precedes the task id in a boot item's key.
+    /// The prefixes of the task id in a boot item's key.
     pub boot_owners: BootOwners,
 }
 
-/// The task roles' unique ids: with the task's id behind it, each is
-/// `${aws:userid}` inside of a task of that role.
+/// The task roles' unique ids. `<id>:<task id>` is `${aws:userid}` in a task of
+/// that role.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct BootOwners {
     /// Of the role without ECS Exec.
@@ -61,7 +61,7 @@ impl BootOwners {
 }
 
 impl Tables {
-    /// The names that Terraform gives, where all tasks have one role.
+    /// The names that Terraform gives, if all tasks have the same role.
     #[must_use]
     pub fn of(deployment: &ecsrunner_core::id::Deployment, boot_owner: &str) -> Self {
         Self {
@@ -80,7 +80,7 @@ impl DynamoStore {
         Self { client: connection.dynamodb().clone(), tables }
     }
 
-    /// A store behind a transport of our own: no network, no credentials.
+    /// A store over a transport in this process, without network and credentials.
     #[must_use]
     pub fn embedded(transport: impl Transport, tables: Tables) -> Self {
         let config = aws_sdk_dynamodb::Config::builder()
@@ -96,7 +96,7 @@ impl DynamoStore {
     /// The key of a task's boot item.
     #[must_use]
     pub fn boot_owner(&self, task: &ecsrunner_core::id::TaskId, role: TaskRole) -> String {
-        // The id is what follows the last slash of an ARN.
+        // The id is the part of an ARN after the last slash.
         let id = task.as_str().rsplit('/').next().unwrap_or(task.as_str());
         format!("{}:{id}", self.tables.boot_owners.of(role))
     }

@@ -1,4 +1,4 @@
-//! The parameters as Terraform plans them, read by the code that is to read them.
+//! Reads the parameters that Terraform plans with the code that reads them in a deployment.
 //!
 //! `cargo xtask test terraform` plans them from `xtask/terraform/parameters.tfvars.json`, and names the file.
 

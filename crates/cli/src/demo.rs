@@ -14,9 +14,9 @@ use std::time::Duration;
 use anyhow::{Context, anyhow, bail};
 
 use ecsrunner_core::id::Deployment;
+use ecsrunner_demo::testbed::{DEPLOYMENT, Runner, Testbed};
 use ecsrunner_local::attach::Attachment;
 use ecsrunner_local::left;
-use ecsrunner_sim::scene::{DEPLOYMENT, Runner, Scene};
 use secrecy::ExposeSecret;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -62,21 +62,21 @@ async fn tell(
 ) -> Result<Report, Failure> {
     let executable = std::env::current_exe().context("the path of this executable is not known")?;
     let runner = runner_dir.map_or(Runner::StandIn(LISTENER_SUBCOMMAND), Runner::Official);
-    let scene = Scene::set(&executable, runner, MAX_RUNNERS)?;
-    let told = play(&scene, options, submission).await;
+    let testbed = Testbed::set(&executable, runner, MAX_RUNNERS)?;
+    let told = play(&testbed, options, submission).await;
     if told.is_err() {
         // The server has ended, and would have left its runners at work.
-        left::kill_tasks(&scene.state());
+        left::kill_tasks(&testbed.state());
     }
     told
 }
 
-async fn play(scene: &Scene, options: &DemoOptions, submission: Submission) -> Result<Report, Failure> {
-    let mut github = scene.start_github().await?;
-    let mut server = scene.start_server(&github, "127.0.0.1:0", &[]).await?;
+async fn play(testbed: &Testbed, options: &DemoOptions, submission: Submission) -> Result<Report, Failure> {
+    let mut github = testbed.start_github().await?;
+    let mut server = testbed.start_server(&github, "127.0.0.1:0", &[]).await?;
     let mut progress = Progress::new(options.json);
     progress.say(&format!("fake GitHub at {}, server and page at {}", github.url(), server.url()));
-    scene.connect(&github, &server).await?;
+    testbed.connect(&github, &server).await?;
     let run = submission.submit(&github).await?;
     let mut follower = Follower::new(&github, &server, run)?;
     let followed = tokio::time::timeout(LIMIT, follow(&mut follower, &mut progress));
@@ -93,7 +93,7 @@ async fn play(scene: &Scene, options: &DemoOptions, submission: Submission) -> R
     }
     if options.web {
         // With its token, without which the page shows no job's log.
-        let token = Attachment::read(&scene.state()).map_err(anyhow::Error::from)?.token;
+        let token = Attachment::read(&testbed.state()).map_err(anyhow::Error::from)?.token;
         let page = format!("{}/#token={}", server.url(), token.expose_secret());
         progress.say(&format!("the page stays at {page} until Ctrl-C"));
         interrupted().await?;
@@ -101,8 +101,8 @@ async fn play(scene: &Scene, options: &DemoOptions, submission: Submission) -> R
     let registrations = follower.registrations().await?;
     server.stop().await?;
     github.stop().await?;
-    let left = left::count(&scene.state(), &Deployment::parse(DEPLOYMENT)?).await?;
-    Ok(Report::new(follower.jobs(), scene, left, registrations)?)
+    let left = left::count(&testbed.state(), &Deployment::parse(DEPLOYMENT)?).await?;
+    Ok(Report::new(follower.jobs(), testbed, left, registrations)?)
 }
 
 /// Returns with SIGINT or SIGTERM.

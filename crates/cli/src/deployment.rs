@@ -8,9 +8,15 @@ mod local;
 mod profile;
 
 use anyhow::anyhow;
+use ecsrunner_api::class::ClassView;
+use ecsrunner_api::job::JobView;
+use ecsrunner_api::reason::OutcomeView;
+use ecsrunner_api::runner::RunnerView;
+use ecsrunner_api::status::StatusView;
 use ecsrunner_core::id::{JobId, RunnerName};
+use ecsrunner_core::records::job::JobStage;
+use ecsrunner_core::records::runner::RunnerStage;
 use ecsrunner_engine::Ruleset;
-use ecsrunner_engine::view::{ClassView, JobView, OutcomeView, RunnerView, StatusView};
 use ecsrunner_github::{ApiUrl, Client};
 use jiff::Timestamp;
 
@@ -39,7 +45,7 @@ pub(crate) enum Deployment {
 pub(crate) struct Query {
     pub(crate) repository: Option<String>,
     pub(crate) class: Option<String>,
-    pub(crate) state: Option<String>,
+    pub(crate) state: Option<State>,
     /// What has ended before is left out.
     pub(crate) since: Option<Timestamp>,
     /// At most so many; all by default.
@@ -54,21 +60,21 @@ impl Query {
         Self { open_only: true, ..self }
     }
 
-    fn admits(&self, repository: &str, class: Option<&str>, state: &str, last: Option<Timestamp>) -> bool {
+    fn admits(&self, record: &impl Listed) -> bool {
         let admits = |wanted: &Option<String>, have: Option<&str>| {
             wanted.as_deref().is_none_or(|wanted| have.is_some_and(|have| have.eq_ignore_ascii_case(wanted)))
         };
-        let late = self.since.is_none_or(|since| !is_past(state) || last.is_none_or(|last| last >= since));
-        admits(&self.repository, Some(repository))
-            && admits(&self.class, class)
-            && admits(&self.state, Some(state))
-            && late
-            && !(self.open_only && is_past(state))
+        let is_late = self.since.is_none_or(|since| record.last().is_none_or(|last| last >= since));
+        admits(&self.repository, Some(record.repository()))
+            && admits(&self.class, record.class())
+            && self.state.is_none_or(|state| record.state() == state)
+            && (is_late || !record.is_past())
+            && !(self.open_only && record.is_past())
     }
 
     /// Whether history is looked through at all.
     fn wants_past(&self) -> bool {
-        !self.open_only && self.state.as_deref().is_none_or(is_past)
+        !self.open_only && self.state.is_none_or(State::is_past)
     }
 
     /// Whether no later page of history adds anything. `last` is when the latest record read so far ended.
@@ -82,9 +88,27 @@ impl Query {
 trait Listed {
     /// When it last changed.
     fn last(&self) -> Option<Timestamp>;
+    fn repository(&self) -> &str;
+    fn class(&self) -> Option<&str>;
+    fn state(&self) -> State;
 
-    /// Whether it is asked for.
-    fn is_admitted(&self, query: &Query) -> bool;
+    fn is_past(&self) -> bool {
+        self.state().is_past()
+    }
+}
+
+/// The state of a job or of a runner.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum State {
+    Job(JobStage),
+    Runner(RunnerStage),
+}
+
+impl State {
+    /// Whether what is in that state is history.
+    fn is_past(self) -> bool {
+        matches!(self, Self::Job(JobStage::Completed | JobStage::Refused) | Self::Runner(RunnerStage::Gone))
+    }
 }
 
 impl Listed for JobView {
@@ -92,8 +116,16 @@ impl Listed for JobView {
         self.timeline.last().map(|stage| stage.at)
     }
 
-    fn is_admitted(&self, query: &Query) -> bool {
-        query.admits(&self.repository, self.class.as_deref(), &self.state, self.last())
+    fn repository(&self) -> &str {
+        &self.repository
+    }
+
+    fn class(&self) -> Option<&str> {
+        self.class.as_deref()
+    }
+
+    fn state(&self) -> State {
+        State::Job(self.state)
     }
 }
 
@@ -102,8 +134,16 @@ impl Listed for RunnerView {
         self.timeline.last().map(|stage| stage.at)
     }
 
-    fn is_admitted(&self, query: &Query) -> bool {
-        query.admits(&self.repository, Some(&self.class), &self.state, self.last())
+    fn repository(&self) -> &str {
+        &self.repository
+    }
+
+    fn class(&self) -> Option<&str> {
+        Some(&self.class)
+    }
+
+    fn state(&self) -> State {
+        State::Runner(self.state)
     }
 }
 
@@ -133,7 +173,7 @@ async fn gather<T: Listed>(
         let (page, next) = read(after).await?;
         records += page.len();
         let last = page.last().and_then(Listed::last);
-        admitted.extend(page.into_iter().filter(|record| record.is_admitted(query)));
+        admitted.extend(page.into_iter().filter(|record| query.admits(record)));
         after = next;
         if after.is_none() || query.is_enough(admitted.len(), last) {
             return Ok(admitted);
@@ -218,10 +258,7 @@ impl Deployment {
     pub(crate) async fn job(&self, id: u64) -> Result<Option<JobView>, Failure> {
         match self {
             Self::Aws(aws) => aws.job(id).await,
-            Self::Local(server) => {
-                let jobs = server.jobs(&Query::default()).await?;
-                Ok(jobs.into_iter().find(|job| job.id == id))
-            }
+            Self::Local(server) => server.job(id).await,
         }
     }
 
@@ -229,10 +266,7 @@ impl Deployment {
     pub(crate) async fn runner(&self, name: &str) -> Result<Option<RunnerView>, Failure> {
         match self {
             Self::Aws(aws) => aws.runner(name).await,
-            Self::Local(server) => {
-                let runners = server.runners(&Query::default()).await?;
-                Ok(runners.into_iter().find(|runner| runner.name == name))
-            }
+            Self::Local(server) => server.runner(name).await,
         }
     }
 
@@ -248,8 +282,8 @@ impl Deployment {
         // Nothing was to be changed: what it is tells why.
         let runner = self.runner(name.as_str()).await?;
         Ok(match runner {
-            Some(runner) if runner.state == "busy" => Stopped::Busy(runner.job),
-            Some(runner) if runner.state != "gone" => Stopped::Already,
+            Some(runner) if runner.state == RunnerStage::Busy => Stopped::Busy(runner.job),
+            Some(runner) if !runner.is_gone() => Stopped::Already,
             _ => Stopped::Gone,
         })
     }
@@ -273,7 +307,7 @@ impl Deployment {
 
     pub(crate) async fn status(&self) -> Result<StatusView, Failure> {
         match self {
-            Self::Aws(aws) => Ok(StatusView::of(&aws.rules())),
+            Self::Aws(aws) => Ok(StatusView::of(&aws.rules().settings)),
             Self::Local(server) => server.status().await,
         }
     }
@@ -327,11 +361,6 @@ pub(crate) enum Stopped {
     Busy(Option<u64>),
 }
 
-/// Whether what is in that state is history.
-fn is_past(state: &str) -> bool {
-    matches!(state, "gone" | "completed" | "refused")
-}
-
 enum Named {
     Aws(String),
     Local(String),
@@ -367,15 +396,45 @@ mod tests {
         assert_eq!(super::slices(&few, at(800)), [(Some(at(0)), None)]);
     }
 
+    /// A record that last changed then.
+    struct Record(State, Option<&'static str>, i64);
+
+    impl Listed for Record {
+        fn last(&self) -> Option<Timestamp> {
+            Some(Timestamp::from_second(self.2).unwrap())
+        }
+
+        fn repository(&self) -> &str {
+            "acme/app"
+        }
+
+        fn class(&self) -> Option<&str> {
+            self.1
+        }
+
+        fn state(&self) -> State {
+            self.0
+        }
+    }
+
     #[test]
     fn what_is_open_is_listed_however_old_and_what_ended_before_is_not() {
-        let at = |secs| Timestamp::from_second(secs).unwrap();
-        let query = Query { since: Some(at(100)), ..Query::default() };
-        assert!(query.admits("acme/app", None, "queued", Some(at(1))));
-        assert!(query.admits("acme/app", None, "completed", Some(at(100))));
-        assert!(!query.admits("acme/app", None, "completed", Some(at(99))));
+        let (queued, completed) = (State::Job(JobStage::Queued), State::Job(JobStage::Completed));
+        let query = Query { since: Some(Timestamp::from_second(100).unwrap()), ..Query::default() };
+        assert!(query.admits(&Record(queued, None, 1)));
+        assert!(query.admits(&Record(completed, None, 100)));
+        assert!(!query.admits(&Record(completed, None, 99)));
         let query = Query { class: Some("Small".to_owned()), ..query };
-        assert!(query.admits("acme/app", Some("small"), "gone", Some(at(200))));
-        assert!(!query.admits("acme/app", None, "queued", Some(at(200))));
+        assert!(query.admits(&Record(State::Runner(RunnerStage::Gone), Some("small"), 200)));
+        assert!(!query.admits(&Record(queued, None, 200)));
+    }
+
+    #[test]
+    fn a_state_that_is_open_reads_no_history() {
+        let with = |state| Query { state: Some(state), ..Query::default() };
+        assert!(!with(State::Runner(RunnerStage::Busy)).wants_past());
+        assert!(with(State::Runner(RunnerStage::Gone)).wants_past());
+        assert!(with(State::Job(JobStage::Refused)).admits(&Record(State::Job(JobStage::Refused), None, 1)));
+        assert!(!with(State::Job(JobStage::Refused)).admits(&Record(State::Job(JobStage::Queued), None, 1)));
     }
 }

@@ -21,7 +21,7 @@ pub(crate) fn run() -> Option<ExitCode> {
     }
     match arguments.as_slice() {
         [first, rest @ ..] if first == LISTENER_SUBCOMMAND => {
-            Some(ecsrunner_sim::listener::main(rest.iter().cloned()))
+            Some(ecsrunner_demo::listener::main(rest.iter().cloned()))
         }
         [first] if first == PROBE_SUBCOMMAND => Some(probe::main()),
         [first, dir] if first == TASK_SUBCOMMAND => {

@@ -7,8 +7,8 @@ use std::fs;
 use std::process::Command;
 
 use ecsrunner_agent::config::VARIABLES;
+use ecsrunner_demo::github::app_key;
 use ecsrunner_local::config::{Config, Overrides};
-use ecsrunner_sim::github::app_key;
 use secrecy::ExposeSecret;
 
 const CONFIGURATION: &str = include_str!("../../../docs/configuration.md");

@@ -1,5 +1,5 @@
-//! What to do: events become facts, facts become a plan, and a runner's record
-//! says its next step. The engine performs what is decided here.
+//! Decisions: events become facts, facts become a plan, and a runner's record
+//! determines its next step. The engine carries the decisions out.
 
 pub mod admit;
 pub mod record;

@@ -1,8 +1,8 @@
-//! Names, ids and quantities that cross functions, each a type of its own.
+//! Names, ids and quantities that are passed between functions, each with its own type.
 //!
-//! A text id has a private field, a parsing constructor, a `Display` that is
-//! the wire form and a `Debug` that says the kind. What an id *means* does not
-//! belong here.
+//! A text id has a private field, a parsing constructor, a `Display` that
+//! writes the wire form and a `Debug` that adds the kind. What an id *means*
+//! does not belong here.
 
 use std::fmt;
 use std::str::FromStr;
@@ -11,7 +11,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-/// A text that is not what its type asks for.
+/// A text that does not follow the grammar of its type.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{kind} `{value}` is not valid: {expected}")]
 pub struct ParseIdError {
@@ -22,7 +22,7 @@ pub struct ParseIdError {
 
 impl ParseIdError {
     pub(crate) fn new(kind: &'static str, value: &str, expected: &'static str) -> Self {
-        // A value from outside is shown, but never in full length.
+        // The value may come from outside, so its length is bounded.
         let value = value.chars().take(80).collect();
         Self { kind, value, expected }
     }
@@ -40,7 +40,7 @@ macro_rules! text_id {
             ///
             /// # Errors
             ///
-            /// A text that this kind of id does not allow.
+            /// The text does not follow the grammar of this id.
             pub fn parse(text: &str) -> Result<Self, ParseIdError> {
                 let valid: fn(&str) -> bool = $valid;
                 if valid(text) {
@@ -100,7 +100,6 @@ macro_rules! number_id {
         pub struct $name(u64);
 
         impl $name {
-            /// The id as GitHub (or the store) counts it.
             #[must_use]
             pub const fn new(id: u64) -> Self {
                 Self(id)
@@ -162,16 +161,14 @@ number_id!(
     "version"
 );
 number_id!(
-    /// The dispatcher's term of options: plus 1 whenever the lease changes hands.
+    /// The term of a dispatcher's lease: plus 1 whenever the lease changes hands.
     Epoch,
     "epoch"
 );
 
 impl Version {
-    /// The version of a record's first write.
     pub const FIRST: Self = Self(1);
 
-    /// The version that the next write gives.
     #[must_use]
     pub const fn next(self) -> Self {
         Self(self.0 + 1)
@@ -179,7 +176,7 @@ impl Version {
 }
 
 text_id!(
-    /// One installation of ecsrunner. At most 20 characters, so that a runner's name holds it.
+    /// The name of one installation of ecsrunner. At most 20 characters, so that it fits into a runner's name.
     Deployment,
     "deployment",
     "1 to 20 characters of a-z, 0-9 and -, beginning and ending with a letter or digit",
@@ -193,14 +190,14 @@ text_id!(
     |text| text.len() <= 32 && is_dashed_word(text)
 );
 text_id!(
-    /// A pool: a hash of its registration scope and label set (see [`crate::rules::pool::Pool::id`]).
+    /// A pool's id: a hash of its registration scope and label set (see [`crate::rules::pool::Pool::id`]).
     PoolId,
     "pool",
     "10 characters of a-z and 2-7 are expected",
     |text| text.len() == 10 && text.bytes().all(|b| matches!(b, b'a'..=b'z' | b'2'..=b'7'))
 );
 text_id!(
-    /// A task: its ARN on ECS, an id of the same shape on one machine.
+    /// A task's ARN on ECS, or an id of the same shape on one machine.
     TaskId,
     "task",
     "1 to 200 visible ASCII characters are expected",
@@ -216,8 +213,8 @@ text_id!(
     })
 );
 text_id!(
-    /// What draws on one of GitHub's budgets: an App's installation, by the
-    /// login of its owner in lower case, or a token.
+    /// The owner of one of GitHub's rate limits: an App's installation, named by
+    /// its owner's login in lower case, or a token.
     Account,
     "account",
     "1 to 80 characters of a-z, 0-9, - and _ are expected",
@@ -253,7 +250,7 @@ pub(crate) fn is_owner(text: &str) -> bool {
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
 }
 
-/// A repository, `owner/name`. GitHub compares these without case, and so does this type.
+/// A repository, `owner/name`. Comparison ignores case, as GitHub's does.
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Repository(Arc<str>);
@@ -263,7 +260,7 @@ impl Repository {
     ///
     /// # Errors
     ///
-    /// Anything else.
+    /// The text has another form.
     pub fn parse(text: &str) -> Result<Self, ParseIdError> {
         let valid = text.split_once('/').is_some_and(|(owner, name)| {
             is_owner(owner)
@@ -280,7 +277,7 @@ impl Repository {
         }
     }
 
-    /// `owner/name`, as GitHub spelt it.
+    /// `owner/name` in GitHub's spelling.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -292,7 +289,7 @@ impl Repository {
         self.0.split_once('/').map_or("", |(owner, _)| owner)
     }
 
-    /// The part behind the slash.
+    /// The part after the slash.
     #[must_use]
     pub fn name(&self) -> &str {
         self.0.split_once('/').map_or("", |(_, name)| name)
@@ -366,7 +363,7 @@ impl From<Repository> for String {
 
 /// `<prefix>-<deployment>-<pool hash>-<ulid>`, at most 64 characters.
 ///
-/// The grammar is matched whole, so that two deployments never touch each
+/// The whole grammar is matched, so that two deployments never touch each
 /// other's runners.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -376,13 +373,13 @@ impl RunnerName {
     const PREFIX: &'static str = "ecsr";
     const ULID_LEN: usize = 26;
 
-    /// The name of a new runner.
+    /// Returns the name of a new runner.
     ///
-    /// `ulid` is a ULID in Crockford's base 32, 26 characters; it is written in lower case.
+    /// `ulid` has 26 characters of Crockford's base 32; it is written in lower case.
     ///
     /// # Errors
     ///
-    /// A text that is no ULID.
+    /// `ulid` is not a ULID.
     pub fn new(deployment: &Deployment, pool: &PoolId, ulid: &str) -> Result<Self, ParseIdError> {
         let ulid = ulid.to_ascii_lowercase();
         Self::parse(&format!("{}-{deployment}-{pool}-{ulid}", Self::PREFIX))
@@ -392,7 +389,7 @@ impl RunnerName {
     ///
     /// # Errors
     ///
-    /// A name that no deployment of ecsrunner gives.
+    /// No deployment of ecsrunner gives such a name.
     pub fn parse(text: &str) -> Result<Self, ParseIdError> {
         let parts = Self::split(text);
         let valid = text.len() <= 64
@@ -418,7 +415,7 @@ impl RunnerName {
         &self.0
     }
 
-    /// The ulid at its end, in lower case: unique, and sorted by time.
+    /// The ULID at its end, in lower case: unique, and sortable by time.
     #[must_use]
     pub fn ulid(&self) -> &str {
         &self.0[self.0.len() - Self::ULID_LEN..]
@@ -430,13 +427,13 @@ impl RunnerName {
         Self::split(&self.0).is_some_and(|(owner, _, _)| owner == deployment.as_str())
     }
 
-    /// Whether it was given to a runner of this pool.
+    /// Whether the runner belongs to this pool.
     #[must_use]
     pub fn is_of(&self, pool: &PoolId) -> bool {
         Self::split(&self.0).is_some_and(|(_, of, _)| of == pool.as_str())
     }
 
-    /// When it was given: the first 48 bits of its ulid are milliseconds.
+    /// When the name was given: the first 48 bits of its ULID are milliseconds since the epoch.
     #[must_use]
     pub fn given_at(&self) -> Option<Timestamp> {
         const ALPHABET: &str = "0123456789abcdefghjkmnpqrstvwxyz";

@@ -1,10 +1,12 @@
-//! The pure heart of ecsrunner: what is recorded, what is planned, and why.
+//! The pure part of ecsrunner: what is recorded, what is planned, and why.
 //!
 //! Bytes → [`wire::event::Event`] → facts ([`decide::record::record`]) →
-//! [`decide::plan::plan`] → effects, which the engine performs. Each room knows
-//! the ones before it and none after: [`rules`], [`wire`], [`records`], [`decide`]. Nothing here does I/O, reads a clock or an environment, or
-//! names a type of AWS's: `clippy.toml` beside this crate bans what would.
+//! [`decide::plan::plan`] → effects, which the engine performs. [`rules`],
+//! [`wire`], [`records`] and [`decide`] each depend only on those before them.
+//! Nothing here does I/O, reads a clock or the environment, or uses a type of
+//! the AWS SDK: this crate's `clippy.toml` bans the calls that would.
 
+mod wire_form;
 pub mod rules;
 pub mod wire;
 pub mod records;

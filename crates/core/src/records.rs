@@ -1,4 +1,4 @@
-//! What is stored of jobs, runners and holds, and how one record becomes the next.
+//! The stored records of jobs, runners and holds, and how one version becomes the next.
 
 pub mod job;
 pub mod runner;

@@ -1,5 +1,5 @@
-//! What an operator decides: settings, classes, limits, policy, and what follows
-//! from them alone. Nothing here knows a record.
+//! What an operator configures: settings, classes, limits and policy, and what
+//! follows from them alone. Nothing here depends on a record.
 
 pub mod settings;
 pub mod limits;

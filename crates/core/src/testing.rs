@@ -1,4 +1,4 @@
-//! What this crate's own tests begin with.
+//! Fixtures of this crate's own tests.
 
 use std::sync::Arc;
 

@@ -1,5 +1,5 @@
-//! What crosses a boundary: webhooks, task events and answers as they come in,
-//! boot items, exit codes and environment variables as agents know them.
+//! Data that crosses a boundary: incoming webhooks, task events and answers, and
+//! the boot items, exit codes and environment variables that agents use.
 
 pub mod webhook;
 pub mod event;

@@ -1,4 +1,4 @@
-//! `docs/semantics.md` tells every word that is stored, counted and shown, and no other.
+//! Tests that `docs/semantics.md` lists every code that is stored, counted and shown, and no other.
 
 use std::collections::BTreeSet;
 
@@ -9,7 +9,7 @@ use ecsrunner_core::wire::exit::AgentExit;
 
 const SEMANTICS: &str = include_str!("../../../docs/semantics.md");
 
-/// What the first column of the tables below a heading holds in backticks.
+/// Returns the words in backticks in the first column of the tables below a heading.
 fn documented(heading: &str) -> BTreeSet<String> {
     let heading = format!("## {heading}");
     let section = SEMANTICS.lines().skip_while(|line| *line != heading).skip(1);

@@ -1,7 +1,7 @@
-//! The documents of the door (CONTRIBUTING, SECURITY, threat model, register of undocumented behaviour) name files,
-//! Terraform runs and versions that exist.
+//! Tests that files, Terraform runs and versions exist that CONTRIBUTING, SECURITY, the threat model and the register
+//! of undocumented behaviour name.
 //!
-//! Links, and tests of Rust that documents name, are checked by `xtask/src/documents.rs`.
+//! `xtask/src/documents.rs` checks links, and the Rust tests that documents name.
 
 #![expect(clippy::disallowed_methods, reason = "documents are compared with the tree around them")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
@@ -20,7 +20,7 @@ const DOCUMENTS: [(&str, &str); 5] = [
     ("docs/undocumented.md", REGISTER),
 ];
 
-/// Where paths of the project begin. All others are routes, devices or files of other programs.
+/// How paths of the project begin. Other paths are routes, devices or files of other programs.
 const PLACES: [&str; 12] = [
     ".cargo/",
     ".ci/",
@@ -41,11 +41,11 @@ fn root() -> PathBuf {
 }
 
 fn quoted(text: &str) -> impl Iterator<Item = &str> {
-    // A fence of three backticks quotes nothing and then something: the order of odd and even stays.
+    // A fence of three backticks adds an empty quote first, so quotes stay at odd positions.
     text.split('`').skip(1).step_by(2)
 }
 
-/// The project's paths among what stands in backticks. A pattern with `*` is none.
+/// Returns the project's paths in backticks, without patterns that contain `*`.
 fn paths(text: &str) -> impl Iterator<Item = &str> {
     let is_path =
         |word: &&str| PLACES.iter().any(|place| word.starts_with(place)) && !word.contains(['*', ' ']);
@@ -56,14 +56,14 @@ fn missing(text: &str) -> Vec<&str> {
     paths(text).filter(|path| !root().join(path).exists()).collect()
 }
 
-/// `` `terraform: module::run` ``, as module and run.
+/// Returns module and run of each `` `terraform: module::run` ``.
 fn terraform_runs(text: &str) -> impl Iterator<Item = (&str, &str)> {
     quoted(text)
         .filter_map(|words| words.strip_prefix("terraform: ")?.split_once("::"))
         .filter(|it| *it != ("module", "run"))
 }
 
-/// Whether a module's tests have the run; the module `root` is Terraform's root.
+/// Whether a module's tests contain the run; `root` stands for Terraform's root module.
 fn has_run(module: &str, run: &str) -> bool {
     let tests = match module {
         "root" => root().join("terraform/tests"),
@@ -77,7 +77,7 @@ fn has_run(module: &str, run: &str) -> bool {
         .any(|path| fs::read_to_string(path).unwrap().lines().any(|found| found == line))
 }
 
-/// The text below a heading of the second level, up to the next one.
+/// Returns the text below a second-level heading, up to the next one.
 fn section<'a>(text: &'a str, heading: &str) -> &'a str {
     let (_, rest) = text.split_once(&format!("\n## {heading}\n")).unwrap();
     rest.split("\n## ").next().unwrap()

@@ -1,4 +1,4 @@
-//! The webhook path stands whatever is sent to it.
+//! Tests that the webhook path handles any input.
 
 use ecsrunner_core::decide::plan::{Means, plan};
 use ecsrunner_core::decide::record::record;
@@ -47,7 +47,7 @@ fn any_json() -> impl Strategy<Value = Value> {
     })
 }
 
-/// A `workflow_job` payload with some of its fields replaced by anything, or gone.
+/// A `workflow_job` payload with some of its fields removed or replaced by any value.
 fn hostile_job() -> impl Strategy<Value = Value> {
     const FIELDS: [&str; 14] = [
         "id",

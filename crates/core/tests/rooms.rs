@@ -1,14 +1,17 @@
-//! No module of this crate depends on itself, directly or through others, and
-//! no room on one that comes after it.
+//! Tests that no module of this crate depends on itself, directly or through
+//! others, and that no room (top-level module) depends on a later one.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(clippy::disallowed_methods, reason = "these tests read the crate's sources")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
-/// The rooms in the order in which they may depend on each other: each on those before it.
+/// The rooms in order: each may depend on those before it.
 const ROOMS: [&str; 4] = ["rules", "wire", "records", "decide"];
 
-/// Which modules each module names. A module below a room stands for all that is below it.
+/// The modules that each module names. A module directly below a room includes its submodules.
 type Graph = BTreeMap<String, BTreeSet<String>>;
 
 #[test]
@@ -38,7 +41,7 @@ fn a_planted_way_back_is_found() {
     assert_eq!(backward(&graph(&sources)), ["records::hold names decide::plan"]);
 }
 
-/// The code of each module without comments and tests.
+/// Returns the code of each module without comments and tests.
 fn sources() -> BTreeMap<String, String> {
     let mut sources = BTreeMap::new();
     read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut Vec::new(), &mut sources);
@@ -84,7 +87,7 @@ fn graph(sources: &BTreeMap<String, String>) -> Graph {
     sources.iter().map(|(module, code)| (module.clone(), names(module, code))).collect()
 }
 
-/// The module that a path after `crate::` leads to.
+/// Returns the module of a path after `crate::`.
 fn known(sources: &BTreeMap<String, String>, path: &str) -> String {
     let word = |c: char| !(c.is_ascii_alphanumeric() || c == '_');
     let mut segments = path.split("::").map(|segment| segment.split(word).next().unwrap_or_default());
@@ -100,7 +103,7 @@ fn known(sources: &BTreeMap<String, String>, path: &str) -> String {
     module
 }
 
-/// Takes away what depends on nothing that is left. What cannot be taken away is in a cycle or needs one.
+/// Removes modules that depend on none of the remaining ones, repeatedly. What is left is in a cycle or depends on one.
 fn cycle(graph: &Graph) -> Option<Vec<String>> {
     let mut left = graph.clone();
     loop {
@@ -120,7 +123,7 @@ fn cycle(graph: &Graph) -> Option<Vec<String>> {
 }
 
 fn backward(graph: &Graph) -> Vec<String> {
-    // What is in no room, such as ids and reasons, comes before all rooms.
+    // Modules outside the rooms, such as ids and reasons, come before all rooms.
     let level = |module: &str| {
         let room = module.split("::").next().unwrap_or_default();
         ROOMS.iter().position(|name| *name == room).map_or(0, |index| index + 1)

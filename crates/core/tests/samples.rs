@@ -1,8 +1,8 @@
-//! GitHub's own samples of webhooks, which the parser has to stand.
+//! Tests that the parser handles GitHub's own samples of webhooks.
 //!
-//! `cargo xtask test` installs them and names their directory.
+//! `cargo xtask test` installs them and passes their directory.
 
-#![expect(clippy::disallowed_methods, reason = "the samples are files, named by the environment")]
+#![expect(clippy::disallowed_methods, reason = "the samples are files, and a variable names their directory")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::fs;
@@ -43,7 +43,7 @@ fn every_sample_of_github_is_read_or_refused_and_none_panics() {
             "ping" => assert_eq!(own, Webhook::Ping),
             _ => assert_eq!(own, Webhook::Other(event.as_str().into())),
         }
-        // Another event's body under this name is refused, or is a job all the same.
+        // Under this name, another event's body is refused or read as a job.
         let _judged = read("workflow_job", body, Timestamp::UNIX_EPOCH);
     }
     eprintln!("{} samples, {jobs} of them jobs", samples.len());

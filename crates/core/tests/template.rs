@@ -1,9 +1,9 @@
-//! The template in front of the event bus, as rendered by `xtask/template`, held
-//! to its contract by the code that reads what it makes.
+//! Tests that the code that reads webhooks accepts the output of the template in
+//! front of the event bus, as `xtask/template` renders it.
 //!
-//! `cargo xtask test` renders it and names the file.
+//! `cargo xtask test` renders it and passes the file.
 
-#![expect(clippy::disallowed_methods, reason = "what was rendered is a file, named by the environment")]
+#![expect(clippy::disallowed_methods, reason = "the output is a file, and a variable names it")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::collections::BTreeMap;
@@ -18,7 +18,7 @@ use serde_json::Value;
 const FILE: &str = "ECSRUNNER_RENDERED_WEBHOOKS";
 const SECRET: &str = "It's a Secret to Everybody";
 
-/// The whole request, but for the base64 values and the two words.
+/// The whole request without the base64 values and the two words.
 const SKELETON: &str = r#"{"Entries":[{
 "EventBusName":"ecsrunner-template",
 "Source":"ecsrunner.webhook",
@@ -28,11 +28,11 @@ const SKELETON: &str = r#"{"Entries":[{
 const DETAIL_TYPES: [&str; 3] = ["workflow_job", "ping", "other"];
 const ACTIONS: [&str; 5] = ["queued", "waiting", "in_progress", "completed", "other"];
 
-/// A webhook with what the template made of it.
+/// A webhook and the template's output for it.
 #[derive(Deserialize)]
 struct Case {
     name: String,
-    /// By name, as spelled.
+    /// By name, in the sender's spelling.
     headers: BTreeMap<String, String>,
     /// In base64.
     body: String,
@@ -41,7 +41,7 @@ struct Case {
     rendered: String,
 }
 
-/// The request of PutEvents.
+/// The request body of `PutEvents`.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
 struct Request {
@@ -79,7 +79,7 @@ impl Case {
         entry
     }
 
-    /// Nothing but base64 and whitelisted words differs from one request to the next.
+    /// Checks that requests differ only in base64 values and in words from the two lists.
     fn check_clear(&self, detail_type: &str, action: &str, detail: &BTreeMap<String, Value>) {
         let mut bare = self.rendered.trim().to_owned();
         for field in ["event", "delivery", "signature", "content_type", "body"] {
@@ -94,19 +94,19 @@ impl Case {
         assert_eq!(bare, SKELETON.replace("<detail type>", detail_type).replace("<action>", action));
     }
 
-    /// The words are those that belong to the event's header and to the body's action.
+    /// Checks that the words match the event's header and the body's action.
     fn check_words(&self, detail_type: &str, action: &str) {
         let listed = |words: &[&'static str], word: &str| {
             words.iter().copied().find(|known| *known == word).unwrap_or("other")
         };
         assert_eq!(detail_type, listed(&DETAIL_TYPES, self.header("X-GitHub-Event")));
-        // What is JSON to API Gateway and not to us may be routed either way.
+        // A body that is JSON only to API Gateway may be routed either way.
         if let Ok(body) = serde_json::from_slice::<Value>(&self.sent()) {
             assert_eq!(action, listed(&ACTIONS, body["action"].as_str().unwrap_or_default()));
         }
     }
 
-    /// What was sent is what arrives, and the signature tells.
+    /// Checks that the body arrives unchanged, and that the signature detects changes.
     fn check_envelope(&self, envelope: &Envelope) {
         assert_eq!(envelope.event, self.header("X-GitHub-Event"));
         assert_eq!(envelope.delivery, self.header("X-GitHub-Delivery"));
@@ -127,14 +127,14 @@ impl Case {
         BASE64_STANDARD.decode(&self.body).unwrap()
     }
 
-    /// API Gateway has no raw body to give where there is none or it is not UTF-8.
+    /// Whether API Gateway can pass the raw body on: it must be UTF-8 and not empty.
     fn is_text(&self) -> bool {
         let sent = self.sent();
         !sent.is_empty() && str::from_utf8(&sent).is_ok()
     }
 }
 
-/// Tells the case when its check panics.
+/// Prints the case if its check panics.
 struct Named<'a>(&'a Case);
 
 impl Drop for Named<'_> {

@@ -1,6 +1,7 @@
-//! The one door for writes of jobs, runners and holds. What is committed is
-//! measured and logged, and what met another write is decided again on the
-//! record as it is then.
+//! Every write of jobs, runners and holds. It measures and logs what is
+//! committed. After a conflict it decides again on the record that won.
+
+use std::sync::Arc;
 
 use ecsrunner_core::decide::record::{Recorded, record};
 use ecsrunner_core::id::{DeliveryId, Epoch};
@@ -14,19 +15,19 @@ use crate::ports::Clock;
 use crate::ports::store::{BootPut, Store, StoreError, Transaction};
 use crate::{Engine, Ruleset, World};
 
-/// The most records in one transaction; DynamoDB takes 100 items, one of which is the lease.
+/// The most records in one transaction. DynamoDB takes 100 items, one of which is the lease.
 pub(crate) const BATCH: usize = 90;
-/// How often an event is decided again because another write came first.
+/// How often an event is decided again after a conflict.
 const EVENT_TRIES: u32 = 16;
-/// How often a runner's next record is decided again because an event came first.
+/// How often a runner's next record is decided again after a conflict with an event.
 const RUNNER_TRIES: u32 = 8;
 
-/// What became of writing a runner's next record.
+/// The result of writing a runner's next record.
 #[expect(clippy::large_enum_variant, reason = "short-lived, and nearly always the large one")]
 pub(crate) enum Written {
-    /// Its record as it is now.
+    /// The current record.
     At(Runner),
-    /// Another dispatcher moved it on, or it is gone.
+    /// Another dispatcher has claimed the runner, or it is gone.
     Away,
 }
 
@@ -39,8 +40,8 @@ impl<W: World> Engine<W> {
         Ok(())
     }
 
-    /// Commits changes in batches while the lease is held, and makes each batch
-    /// in `open` once it is written.
+    /// Commits changes in batches while the lease is held, and applies each
+    /// batch to `open` once it is written.
     pub(crate) async fn commit_batches(
         &self,
         epoch: Epoch,
@@ -54,9 +55,9 @@ impl<W: World> Engine<W> {
         Ok(())
     }
 
-    /// Commits a runner's next record with `also`, on the record as it is now.
-    /// `next` returns `None` where there is nothing to write, and the boot item
-    /// that goes with it, if any.
+    /// Commits a runner's next record together with `also`. `next` makes it from
+    /// the current record, with an optional boot item, or returns `None` if
+    /// there is nothing to write.
     pub(crate) async fn commit_runner<'a>(
         &self,
         runner: &Runner,
@@ -79,16 +80,22 @@ impl<W: World> Engine<W> {
         Err(StoreError::Conflict)
     }
 
-    /// The record as it is now, unless another dispatcher has claimed it.
+    /// Returns the current record, unless another dispatcher has claimed it.
     pub(crate) async fn reload(&self, runner: &Runner) -> Result<Option<Runner>, StoreError> {
         let keys = Keys { job: None, runner: Some(runner.name().clone()) };
         let records = self.ports.store.load(&keys).await?;
         Ok(records.runner.filter(|current| current.epoch == runner.epoch))
     }
 
-    /// Measures what was committed, and logs which runners are gone with it.
+    /// Measures and publishes committed changes, and logs which runners are gone.
     pub(crate) fn committed(&self, changes: &[Change]) {
         self.metrics.committed(changes, self.ports.clock.now());
+        if self.changes.receiver_count() > 0 {
+            for change in changes {
+                // Sending fails if the last watcher has just left, which is fine.
+                let _watchers = self.changes.send(Arc::new(change.clone()));
+            }
+        }
         for change in changes {
             let Change::RunnerGone(runner) = change else { continue };
             let (reason, cost_usd) = (runner.kind.as_str(), runner.cost_usd);
@@ -100,18 +107,18 @@ impl<W: World> Engine<W> {
 /// Why an event was not recorded.
 #[derive(Debug)]
 pub struct Unrecorded {
-    /// What the store said last.
+    /// The store's last error.
     pub error: StoreError,
-    /// Whether what was decided can alter the plan: it may have been written all the same.
+    /// Whether the decision can alter the plan. It may have been written despite the error.
     pub replan: bool,
 }
 
-/// Decides what an event means and commits that, again if another write came
-/// first. The caller kicks the dispatcher if the answer says `replan`.
+/// Decides what an event means and commits that; retries after a conflict. The
+/// caller kicks the dispatcher if the result says `replan`.
 ///
 /// # Errors
 ///
-/// The store is out of reach, or other writes came first each time.
+/// The store is unavailable, or every attempt met a conflict.
 pub async fn commit_event(
     store: &impl Store,
     event: &Event,
@@ -120,11 +127,11 @@ pub async fn commit_event(
 ) -> Result<Recorded, Unrecorded> {
     let keys = event.keys();
     let mut tries = 0;
-    // A write whose answer was lost reads as a conflict, and then as nothing
-    // new: what it wanted holds all the same.
+    // A write whose answer was lost looks like a conflict, and then like nothing
+    // new. Its changes hold, so its `replan` must be kept.
     let mut replan = false;
     loop {
-        // A job that is queued is new, as a rule: the write fails if it is not.
+        // A queued job is usually new. If it is not, the write fails with a conflict.
         let records = if tries == 0 && is_first_word(event) {
             Records::default()
         } else {
@@ -135,7 +142,7 @@ pub async fn commit_event(
         if recorded.changes.is_empty() && delivery.is_none() {
             return Ok(Recorded { replan, ..recorded });
         }
-        // A delivery without news is noted too, so that the sweep does not fetch it.
+        // Record a delivery even if it changes nothing, so that the sweep does not fetch it.
         let transaction = Transaction { delivery, ..Transaction::of(&recorded.changes) };
         match store.commit(transaction).await {
             Ok(()) => return Ok(Recorded { replan, ..recorded }),

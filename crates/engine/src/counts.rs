@@ -1,10 +1,10 @@
-//! How often each reason was given since this process began.
+//! Counts how often each reason was given since this process started.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use ecsrunner_core::reason::Code;
 
-/// A counter for each reason code.
+/// One counter for each reason code.
 #[derive(Debug)]
 pub struct Counts(Vec<AtomicU64>);
 
@@ -21,7 +21,7 @@ impl Counts {
         }
     }
 
-    /// Each code that was given, and how often.
+    /// Returns each code that was given at least once, with its count.
     #[must_use]
     pub fn given(&self) -> Vec<(Code, u64)> {
         Code::ALL

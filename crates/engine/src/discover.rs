@@ -1,5 +1,5 @@
-//! Queued jobs that no webhook told of, found by asking GitHub: what its API
-//! says of a job becomes the event that a webhook would have been.
+//! Finds queued jobs whose webhooks were lost by asking GitHub. The API's answer
+//! about a job becomes the same event as a webhook.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use ecsrunner_core::records::job::Job;
 use ecsrunner_core::records::runner::Runner;
 use ecsrunner_core::rules::labels::Labels;
 use ecsrunner_core::wire::event::{Event, JobAction, JobEvent};
-use ecsrunner_core::wire::job::{Conclusion, JobFacts, TakenBy};
+use ecsrunner_core::wire::job::{Conclusion, JobFacts, JobStatus, TakenBy};
 use jiff::Timestamp;
 use tracing::{info, warn};
 
@@ -20,17 +20,17 @@ use crate::ports::github::{GitHub, RemoteJob};
 use crate::ports::store::{Store, StoreError};
 use crate::{Engine, World};
 
-/// The most jobs that one look asks about singly.
+/// The most jobs that one call looks up one by one.
 const MAX_ASKED: usize = 100;
 
 impl<W: World> Engine<W> {
-    /// Looks for queued jobs in these repositories, and asks what has become of
-    /// those that GitHub no longer lists, one by one until that time; returns how
-    /// many were new. A repository that GitHub does not answer for is left to the next look.
+    /// Looks for queued jobs in these repositories and returns how many were new.
+    /// Open jobs that GitHub no longer lists are looked up one by one, until that
+    /// time. A repository that GitHub does not answer for is left to the next call.
     ///
     /// # Errors
     ///
-    /// The store is out of reach.
+    /// The store is unavailable.
     pub async fn discover(
         &self,
         repositories: &[Repository],
@@ -60,19 +60,19 @@ impl<W: World> Engine<W> {
         Ok(found)
     }
 
-    /// Asks what has become of every job that no open runner names: webhooks
-    /// may have been missed while nobody was there to receive them.
+    /// Asks GitHub about every open job that no open runner names. Webhooks may
+    /// have been missed while this process was not running.
     ///
     /// # Errors
     ///
-    /// The store is out of reach.
+    /// The store is unavailable.
     pub async fn catch_up(&self) -> Result<(), StoreError> {
         let known = self.unheard_of(|_| true).await?;
         self.ask_about(known.into_iter(), None).await;
         Ok(())
     }
 
-    /// The open jobs of which nobody here would hear but by webhook.
+    /// Returns the open jobs about which only a webhook brings news.
     async fn unheard_of(&self, wanted: impl Fn(&Job) -> bool) -> Result<Vec<Job>, StoreError> {
         let open = self.ports.store.open().await?;
         let at_work: HashSet<JobId> = open
@@ -91,26 +91,26 @@ impl<W: World> Engine<W> {
             if until.is_some_and(|until| self.ports.clock.now() >= until) {
                 return;
             }
-            // Its failure is logged, and the next look asks again.
+            // `ask_job` logs a failure, and the next call asks again.
             self.ask_job(job, None).await;
         }
     }
 }
 
-/// A job as GitHub's API tells it, as the event that a webhook would have been.
-/// `None` for a status that GitHub added later.
+/// Converts the API's answer about a job to the same event as a webhook. `None`
+/// for a status that is not known here.
 pub(crate) fn event_of(remote: &RemoteJob, facts: &Arc<JobFacts>, now: Timestamp) -> Option<JobEvent> {
     let runner = TakenBy::from_name(remote.runner_name.as_deref());
-    let action = match remote.status.as_str() {
-        "queued" | "requested" | "pending" => JobAction::Queued,
-        "waiting" => JobAction::Waiting,
-        "in_progress" => JobAction::InProgress { runner, started_at: remote.started_at },
-        "completed" => JobAction::Completed {
+    let action = match &remote.status {
+        JobStatus::Queued | JobStatus::Requested | JobStatus::Pending => JobAction::Queued,
+        JobStatus::Waiting => JobAction::Waiting,
+        JobStatus::InProgress => JobAction::InProgress { runner, started_at: remote.started_at },
+        JobStatus::Completed => JobAction::Completed {
             runner,
             conclusion: Conclusion::parse(remote.conclusion.as_deref().unwrap_or("unknown")),
             completed_at: remote.completed_at,
         },
-        _ => return None,
+        JobStatus::Other(_) => return None,
     };
     Some(JobEvent {
         action,
@@ -121,7 +121,7 @@ pub(crate) fn event_of(remote: &RemoteJob, facts: &Arc<JobFacts>, now: Timestamp
     })
 }
 
-/// The facts of a job that no webhook told of.
+/// Reads the facts of a job from the API's answer.
 fn facts_of(remote: &RemoteJob, repository: &Repository) -> Arc<JobFacts> {
     Arc::new(JobFacts {
         id: remote.id,

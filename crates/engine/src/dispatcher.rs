@@ -1,9 +1,9 @@
-//! Plans, launches, retires and calls GitHub, while it holds the lease.
+//! Plans, launches, retires and calls GitHub while it holds the lease.
 //!
 //! A process that records a fact which can alter the plan kicks *first* and
-//! then tries to take the lease. The holder reads the kicks before it reads
-//! what is open, and releases the lease only if there was no kick since. So no
-//! wake-up is lost, and a burst is planned in batches.
+//! then tries to take the lease. The lease holder reads the kick count before
+//! it reads what is open. It releases the lease only if there was no kick since
+//! then. So no wake-up is lost, and a burst is planned in batches.
 
 mod advance;
 mod ask;
@@ -30,39 +30,39 @@ use crate::sweep::{Reach, Sweeping, Swept};
 use crate::{Engine, World, chain};
 pub(crate) use lease_holder::{Effected, LeaseHolder, News};
 
-/// How long the lease is held without being renewed.
+/// How long the lease lasts without a renewal.
 const LEASE_LENGTH: Duration = Duration::from_secs(60);
 /// The lease is renewed when less than this is left of it.
 const RENEW_BELOW: Duration = Duration::from_secs(40);
-/// How long one step may take with all its calls. None begins unless the lease outlasts it.
+/// How long one step may take with all its calls. A step starts only if the lease outlasts it.
 const STEP_LIMIT: Duration = Duration::from_secs(20);
-/// How often kicks of other processes are looked for while effects are under way.
+/// How often to check for kicks of other processes while effects run.
 const KICK_CHECK: Duration = Duration::from_millis(250);
-/// What is due later than this is left to the sweep, which comes each minute.
+/// Work that is due later than this is left to the sweep, which runs every minute.
 const KICK_HORIZON: Duration = Duration::from_secs(60);
 
-/// How many transient faults of the store in a row are retried, after a longer pause each.
+/// How many consecutive transient faults of the store are retried, each after a longer pause.
 const MAX_FAULTS: u32 = 6;
 const FAULT_PAUSE: Duration = Duration::from_millis(50);
-/// When another dispatcher follows one that met a fault which did not pass.
+/// The delay of the kick after a fault that retries did not cure.
 const AFTER_A_FAULT: Duration = Duration::from_secs(5);
-/// How long a sweep may begin calls; the next one goes on.
+/// How long a sweep may start calls; the next sweep continues.
 const SWEEP_LIMIT: Duration = Duration::from_secs(10);
-/// The earliest time of a kick that the holder of the lease posts: before the
-/// release, it would find nothing to do.
+/// The shortest delay of a kick that the lease holder posts. A kick that arrives
+/// before the release would find the lease held.
 const AFTER_RELEASE: Duration = Duration::from_secs(1);
-/// The pause after a lease under which no effect could begin.
+/// The delay of the kick after a lease in which no effect could start.
 const AFTER_NOTHING: Duration = Duration::from_secs(30);
 const RELEASE_TRIES: u32 = 5;
 
 /// When a dispatcher takes the lease, and when it stops.
 #[derive(Clone, Copy, Default, Debug)]
 pub struct DispatchOptions {
-    /// The caller holds a lock of its own: the lease is taken at once.
+    /// Takes the lease at once. The caller must hold a lock of its own.
     pub force: bool,
-    /// The time by which it has stopped, whether work is left or not.
+    /// The time by which the dispatcher stops, even if work is left.
     pub until: Option<Timestamp>,
-    /// It waits for what is due within this time, and leaves the rest to a kick.
+    /// The dispatcher waits for work that is due within this time and leaves the rest to a kick.
     pub patience: Duration,
 }
 
@@ -71,14 +71,14 @@ pub struct DispatchOptions {
 pub enum Dispatched {
     /// Another dispatcher holds the lease, and will see the kick.
     HeldByAnother,
-    /// Nothing is due, unless something happens.
+    /// Nothing is due until an event arrives or `next_at` is reached.
     Idle {
-        /// When something will be due, if nothing happens before.
+        /// When work will be due if no event arrives before.
         next_at: Option<Timestamp>,
     },
     /// Work is left: another dispatcher has been woken.
     WorkLeft,
-    /// Another dispatcher has the lease by now.
+    /// Another dispatcher has taken the lease.
     LeaseLost,
 }
 
@@ -87,7 +87,7 @@ impl<W: World> Engine<W> {
     ///
     /// # Errors
     ///
-    /// The store is out of reach; the lease expires by itself.
+    /// The store is unavailable; the lease expires by itself.
     pub async fn dispatch(&self, options: DispatchOptions) -> Result<Dispatched, StoreError> {
         match self.take_lease(options).await {
             Ok(None) => Ok(Dispatched::HeldByAnother),
@@ -100,13 +100,14 @@ impl<W: World> Engine<W> {
         }
     }
 
-    /// Sweeps, and then plans and performs. The sweep takes no lease: it does no
-    /// harm beside a dispatcher, and launches must not wait for it. Returns
-    /// `None` if the next sweep is not due yet.
+    /// Sweeps, then plans and performs. Returns `None` if no sweep is due yet.
+    ///
+    /// The sweep takes no lease: it can run at the same time as a dispatcher,
+    /// and launches must not wait for it.
     ///
     /// # Errors
     ///
-    /// The store is out of reach; the lease expires by itself.
+    /// The store is unavailable; the lease expires by itself.
     pub async fn dispatch_with_sweep(
         &self,
         options: DispatchOptions,
@@ -117,12 +118,12 @@ impl<W: World> Engine<W> {
         }
         let until = Some(self.ports.clock.now() + SWEEP_LIMIT);
         let swept = self.sweep(Sweeping { lag, reach: Reach::Everything, until }).await;
-        // A sweep that failed is no reason not to plan.
+        // Plan even if the sweep failed.
         self.dispatch(options).await?;
         swept.map(Some)
     }
 
-    /// Takes the lease, if no other dispatcher holds it.
+    /// Takes the lease if no other dispatcher holds it.
     pub(crate) async fn take_lease<'a>(
         &'a self,
         options: DispatchOptions,
@@ -145,16 +146,16 @@ impl<W: World> Engine<W> {
     }
 
     /// Makes rounds until there is no reason for another one. It keeps the lease
-    /// through transient faults of the store: no other dispatcher could plan
-    /// before the lease expires.
+    /// through transient faults of the store, because no other dispatcher could
+    /// plan before the lease expires.
     pub(crate) async fn run_rounds<'a>(
         &'a self,
         holder: &mut LeaseHolder<'a>,
     ) -> Result<Dispatched, StoreError> {
-        // A kick of our own was counted before the lease was taken, hence before what is open is read.
+        // A kick of this process was counted before the lease was taken, so before what is open is read.
         let mut counted = self.counted_kicks();
         if counted.is_some() {
-            // The round that follows is what that kick was for.
+            // The next round serves that kick.
             let _heard = self.kicked.notified().now_or_never();
         }
         let mut faults = 0;
@@ -169,7 +170,7 @@ impl<W: World> Engine<W> {
                 }
                 Err(error) => {
                     if let Err(fault) = self.pass_on(holder, AFTER_A_FAULT).await {
-                        warn!(error = %chain(&fault), "the lease is left to expire");
+                        warn!(error = %chain(&fault), "could not release the lease; it will expire");
                     }
                     return Err(error);
                 }
@@ -177,7 +178,7 @@ impl<W: World> Engine<W> {
         }
     }
 
-    /// Makes one round and waits; returns `None` if there is reason for another one.
+    /// Makes one round and waits. Returns `None` if another round is needed.
     async fn run_round<'a>(
         &'a self,
         holder: &mut LeaseHolder<'a>,
@@ -196,7 +197,7 @@ impl<W: World> Engine<W> {
         if holder.is_over(self.ports.clock.now()) {
             return self.pass_on(holder, Duration::ZERO).await.map(Some);
         }
-        // Something was due, and the lease too short for it before it was renewed.
+        // Work was due, but the lease was too short for it before the renewal.
         let due = news == News::Round || (holder.is_held_back() && holder.effects.is_empty());
         if due || self.wait_patiently(holder.next_at, holder.patience, kicks).await? {
             return Ok(None);
@@ -204,7 +205,7 @@ impl<W: World> Engine<W> {
         self.release(holder, kicks).await
     }
 
-    /// Releases the lease, unless there was a kick meanwhile.
+    /// Releases the lease unless a kick has arrived.
     async fn release(
         &self,
         holder: &mut LeaseHolder<'_>,
@@ -230,13 +231,13 @@ impl<W: World> Engine<W> {
         }
     }
 
-    /// Wakes another dispatcher for the work that is left, and releases the lease.
+    /// Wakes another dispatcher for the remaining work and releases the lease.
     async fn pass_on(&self, holder: &mut LeaseHolder<'_>, after: Duration) -> Result<Dispatched, StoreError> {
         let now = self.ports.clock.now();
         let after = if holder.has_begun() {
             after.max(AFTER_RELEASE)
         } else {
-            error!("the function's time-out is too short for anything to begin: 60 s at least are needed");
+            error!("the function's timeout is too short to start any effect: at least 60 s are needed");
             AFTER_NOTHING
         };
         let posted = self.post_kick(now + after, now).await;
@@ -252,19 +253,19 @@ impl<W: World> Engine<W> {
         Ok(Dispatched::WorkLeft)
     }
 
-    /// Posts a kick for that time; returns when it will come, if it was posted.
+    /// Posts a kick for `at`; returns when it will arrive, or `None` if it could not be posted.
     async fn post_kick(&self, at: Timestamp, now: Timestamp) -> Option<Timestamp> {
         let after = Duration::try_from(at.duration_since(now)).unwrap_or_default();
         match self.ports.queue.post_kick(after).await {
             Ok(()) => Some(at.max(now)),
             Err(error) => {
-                warn!(error = %chain(&error), "the sweep goes on instead of a kick");
+                warn!(error = %chain(&error), "could not post a kick; the next sweep replaces it");
                 None
             }
         }
     }
 
-    /// False if the lease was lost.
+    /// Renews the lease if it is due; false if the lease was lost.
     async fn renew_if_due(&self, holder: &mut LeaseHolder<'_>) -> Result<bool, StoreError> {
         let now = self.ports.clock.now();
         if holder.outlasts(now, RENEW_BELOW) {
@@ -277,8 +278,8 @@ impl<W: World> Engine<W> {
         Ok(renewed)
     }
 
-    /// Waits for what is due soon, or for a kick of any process; false where
-    /// nothing is due soon.
+    /// Waits until work is due or any process kicks; false if nothing is due
+    /// within `patience`.
     async fn wait_patiently(
         &self,
         next_at: Option<Timestamp>,
@@ -301,7 +302,7 @@ impl<W: World> Engine<W> {
         }
     }
 
-    /// Waits for effects under way, until there is reason for another round.
+    /// Waits for running effects until another round is needed.
     async fn wait_for_news(&self, holder: &mut LeaseHolder<'_>, kicks: u64) -> Result<News, StoreError> {
         while !holder.effects.is_empty() {
             let news = future::select(
@@ -314,7 +315,7 @@ impl<W: World> Engine<W> {
             match news.await {
                 Either::Left((Some(effected), _)) => {
                     let mut news = holder.settle(effected);
-                    // What else has ended in the meantime belongs to the same round.
+                    // Settle other effects that have ended too, so that one round covers them all.
                     while let Some(Some(effected)) = holder.effects.next().now_or_never() {
                         news = news.max(holder.settle(effected));
                     }
@@ -327,7 +328,7 @@ impl<W: World> Engine<W> {
                 Either::Right((Either::Right(_), _)) => {
                     let now = self.ports.clock.now();
                     if holder.is_over(now) || !self.renew_if_due(holder).await? {
-                        // Effects that are left behind are resumed by what their records hold.
+                        // Effects that are dropped here are resumed from their records.
                         return Ok(if holder.is_over(now) { News::Nothing } else { News::LeaseLost });
                     }
                     if holder.is_closing(now) {
@@ -348,7 +349,7 @@ impl<W: World> Engine<W> {
     }
 }
 
-/// Whether the store may do the same a moment later.
+/// Returns whether the same call to the store can succeed later.
 fn passes(error: &StoreError) -> bool {
     matches!(error.disposition(), Disposition::Retry { .. })
 }

@@ -1,4 +1,4 @@
-//! A webhook comes in: signature, reading, record.
+//! Receives a webhook: checks its signature, parses it, records it.
 
 use ecsrunner_core::decide::record::Outcome;
 use ecsrunner_core::id::DeliveryId;
@@ -14,7 +14,7 @@ use crate::ports::Clock;
 use crate::ports::store::{Store, StoreError, Unreadable};
 use crate::{Engine, World};
 
-/// A webhook as it came, with GitHub's headers.
+/// A webhook request with GitHub's headers.
 #[derive(Clone, Copy, Debug)]
 pub struct Delivery<'a> {
     /// `X-GitHub-Event`
@@ -41,18 +41,18 @@ impl<'a> From<&'a Envelope> for Delivery<'a> {
 }
 
 impl Delivery<'_> {
-    /// Whether its signature fits one of these secrets.
+    /// Returns whether the signature is valid under one of these secrets.
     #[must_use]
     pub fn is_signed(&self, secrets: &[SecretString]) -> bool {
         let secrets: Vec<&[u8]> = secrets.iter().map(|secret| secret.expose_secret().as_bytes()).collect();
         verify(&secrets, self.body, self.signature).is_ok()
     }
 
-    /// Reads it. Whether it may be believed is for the caller to know: see [`Self::is_signed`].
+    /// Parses the webhook. It does not check the signature: see [`Self::is_signed`].
     ///
     /// # Errors
     ///
-    /// Why it cannot be read.
+    /// The content type is not JSON, or the body cannot be parsed.
     pub fn read(&self, received_at: Timestamp) -> Result<Webhook, Reason> {
         if let Some(other) = self.content_type.filter(|content_type| !is_json(content_type)) {
             return Err(Reason::with(Code::ContentType, other));
@@ -61,11 +61,11 @@ impl Delivery<'_> {
     }
 }
 
-/// The event of a job that a webhook tells of.
+/// Returns the job event that a webhook contains.
 ///
 /// # Errors
 ///
-/// It tells of none: what became of it.
+/// The webhook contains no job event; the error is its outcome.
 pub fn event_of(webhook: Webhook) -> Result<JobEvent, Outcome> {
     match webhook {
         Webhook::Job(event) => Ok(event),
@@ -77,15 +77,15 @@ pub fn event_of(webhook: Webhook) -> Result<JobEvent, Outcome> {
     }
 }
 
-/// What became of a webhook.
+/// The result of receiving a webhook.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Receipt {
     Understood(Outcome),
-    /// It is too large to be one.
+    /// The body is larger than a webhook can be.
     TooLarge(Reason),
-    /// Its signature does not hold: nothing of it was read.
+    /// The signature is not valid; the body was not parsed.
     Unsigned(Reason),
-    /// Its signature holds and it cannot be read: a broken body was kept.
+    /// The signature is valid, but the webhook cannot be parsed. A broken body was kept.
     Unreadable(Reason),
 }
 
@@ -100,11 +100,11 @@ impl Receipt {
 }
 
 impl<W: World> Engine<W> {
-    /// Takes a webhook in: when this returns, it is recorded.
+    /// Receives a webhook and records it before returning.
     ///
     /// # Errors
     ///
-    /// The store is out of reach: the sender is to deliver it again.
+    /// The store is unavailable, and the sender has to deliver the webhook again.
     pub async fn receive(
         &self,
         delivery: Delivery<'_>,
@@ -141,7 +141,7 @@ impl<W: World> Engine<W> {
         let webhook = match delivery.read(received_at) {
             Ok(webhook) => webhook,
             Err(reason) => {
-                // What has another content type is GitHub's to send anew; a broken body is kept.
+                // Keep a broken body. With another content type, GitHub can redeliver the webhook.
                 if reason.code() == Code::BodyUnreadable {
                     let kept = Unreadable {
                         what: "webhook",

@@ -1,7 +1,7 @@
 //! The shell around the pure core: ports, and the loop that records, plans and performs.
 //!
-//! What is decided does not belong here but in `ecsrunner-core`; what an
-//! outside system is like belongs in its adapter.
+//! Decisions belong in `ecsrunner-core`, and the details of an outside system
+//! belong in its adapter.
 
 pub mod ports;
 
@@ -13,16 +13,16 @@ pub mod sweep;
 pub mod discover;
 pub mod counts;
 pub mod metrics;
-pub mod view;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use ecsrunner_core::id::SubnetId;
+use ecsrunner_core::records::change::Change;
 use ecsrunner_core::rules::Rules;
 use ecsrunner_core::rules::class::Catalogue;
 use ecsrunner_core::rules::settings::Settings;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, broadcast};
 
 use counts::Counts;
 use dispatcher::cache::Cache;
@@ -34,18 +34,21 @@ use ports::rulebook::Rulebook;
 use ports::store::{Leases, Levels, Progress, Store};
 use ports::{Clock, Randomness};
 
+/// How many changes a watcher can lag behind before it has to read the lists again.
+const CHANGES_KEPT: usize = 1024;
+
 /// One set of adapters: AWS, one machine, or a simulation.
 pub trait World: Send + Sync + 'static {
     /// Records and the lease.
     type Store: Store + Leases + Levels + Progress + std::fmt::Debug;
     type Compute: Compute + std::fmt::Debug;
     type GitHub: GitHub + std::fmt::Debug;
-    /// Waking a dispatcher later.
+    /// Delayed kicks.
     type Queue: Queue + std::fmt::Debug;
-    /// What an operator may change meanwhile.
+    /// Settings that an operator can change while the engine runs.
     type Rulebook: Rulebook + std::fmt::Debug;
     type Clock: Clock + std::fmt::Debug;
-    /// What must differ each time.
+    /// The source of unique names.
     type Randomness: Randomness + std::fmt::Debug;
 }
 
@@ -56,26 +59,26 @@ pub struct Ports<W: World> {
     pub store: W::Store,
     pub compute: W::Compute,
     pub github: W::GitHub,
-    /// Waking a dispatcher later.
+    /// Delayed kicks.
     pub queue: W::Queue,
-    /// What an operator may change meanwhile.
+    /// Settings that an operator can change while the engine runs.
     pub rulebook: W::Rulebook,
     pub clock: W::Clock,
-    /// What must differ each time.
+    /// The source of unique names.
     pub randomness: W::Randomness,
 }
 
-/// The rules of a deployment, as read.
+/// The rules of a deployment, as they were read.
 #[derive(Clone, Debug)]
 pub struct Ruleset {
     pub settings: Settings,
     pub catalogue: Catalogue,
-    /// Its subnets; none where there is no network to choose.
+    /// Empty if there is no network to choose.
     pub subnets: Vec<SubnetId>,
 }
 
 impl Ruleset {
-    /// The form in which the core takes them.
+    /// Borrows the rules in the form that the core takes.
     #[must_use]
     pub fn rules(&self) -> Rules<'_> {
         Rules { settings: &self.settings, catalogue: &self.catalogue }
@@ -86,19 +89,19 @@ impl Ruleset {
 #[derive(Debug)]
 pub struct Engine<W: World> {
     ports: Ports<W>,
-    /// As they were read last.
+    /// The rules that were read last.
     rules: Mutex<Arc<Ruleset>>,
     counts: Counts,
     metrics: Metrics,
-    /// The kicks that were counted when this process kicked last; 0 for none.
+    /// The kick count that the store returned for this process's last kick; 0 if there was none.
     kicks: AtomicU64,
-    /// Wakes a dispatcher of this process early; the kicks in the store are what counts.
+    /// Wakes a dispatcher of this process early. Only the kicks in the store are authoritative.
     kicked: Notify,
     cache: Cache,
+    changes: broadcast::Sender<Arc<Change>>,
 }
 
 impl<W: World> Engine<W> {
-    /// A control plane with these adapters and rules.
     #[must_use]
     pub fn new(ports: Ports<W>, rules: Arc<Ruleset>) -> Self {
         Self {
@@ -109,6 +112,7 @@ impl<W: World> Engine<W> {
             kicks: AtomicU64::new(0),
             kicked: Notify::new(),
             cache: Cache::default(),
+            changes: broadcast::Sender::new(CHANGES_KEPT),
         }
     }
 
@@ -117,20 +121,20 @@ impl<W: World> Engine<W> {
         &self.ports
     }
 
-    /// The rules, as they were read last.
+    /// Returns the rules that were read last.
     #[must_use]
     pub fn rules(&self) -> Arc<Ruleset> {
         Arc::clone(&self.rules.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Takes over what an operator has changed since.
+    /// Takes over changes that an operator has made since the last read.
     pub(crate) async fn refresh_rules(&self) {
         if let Some(rules) = self.ports.rulebook.read().await {
             *self.rules.lock().unwrap_or_else(PoisonError::into_inner) = rules;
         }
     }
 
-    /// What became of events so far.
+    /// Counts the webhooks received so far, by reason.
     #[must_use]
     pub fn counts(&self) -> &Counts {
         &self.counts
@@ -141,20 +145,25 @@ impl<W: World> Engine<W> {
         &self.metrics
     }
 
-    /// Whether this process has recorded a fact that can alter the plan since
-    /// it last planned.
+    /// Returns the changes that this process commits from now on.
+    #[must_use]
+    pub fn watch(&self) -> broadcast::Receiver<Arc<Change>> {
+        self.changes.subscribe()
+    }
+
+    /// Returns whether this process has kicked since it last planned.
     #[must_use]
     pub fn is_kicked(&self) -> bool {
         self.kicks.load(Ordering::Relaxed) > 0
     }
 
-    /// Returns when a fact was recorded in this process that can alter the plan.
+    /// Waits until this process records a fact that can alter the plan.
     pub async fn kicked(&self) {
         self.kicked.notified().await;
     }
 }
 
-/// An error with all that caused it, on one line.
+/// Formats an error and its chain of causes on one line.
 #[must_use]
 pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     let mut text = error.to_string();

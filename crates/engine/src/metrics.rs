@@ -1,6 +1,8 @@
-//! What is measured: one table, which dashboard, alarms and documents are held to.
+//! Metrics in one table. Tests compare the dashboard, the alarms and the
+//! documents with it.
 //!
-//! How a metric travels (CloudWatch's embedded format, a page) does not belong here.
+//! How metrics are published (CloudWatch's embedded format, a page) does not
+//! belong here.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -16,24 +18,24 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::intake::Receipt;
 
-/// A queued job is stuck when it has waited for so long.
+/// A job that has been queued for longer is stuck.
 const STUCK: SignedDuration = SignedDuration::from_mins(10);
 
 /// A metric's unit, by CloudWatch's names.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Unit {
-    /// How many, added up.
+    /// A number of events. Values are summed.
     Count,
-    /// Milliseconds, each value on its own.
+    /// A time. Each value is kept.
     Milliseconds,
-    /// US dollars, added up; CloudWatch has no unit for them.
+    /// US dollars. Values are summed. CloudWatch has no unit for them.
     Usd,
-    /// How many there are at the moment: the latest value stands.
+    /// A current number. The latest value replaces the previous one.
     Level,
 }
 
 impl Unit {
-    /// CloudWatch's name of it.
+    /// Returns CloudWatch's name of the unit.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -46,7 +48,7 @@ impl Unit {
 
 macro_rules! metrics {
     ($($(#[$doc:meta])* $name:ident: $unit:ident = $help:literal;)*) => {
-        /// Something that is measured. Its name is CloudWatch's too, pinned.
+        /// A metric. Its name is also its name in CloudWatch and must not change.
         #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
         pub enum Metric {
             $(#[doc = $help] $name,)*
@@ -65,7 +67,7 @@ macro_rules! metrics {
                 match self { $(Self::$name => Unit::$unit,)* }
             }
 
-            /// What it tells, for people.
+            /// Describes the metric for people.
             #[must_use]
             pub const fn help(self) -> &'static str {
                 match self { $(Self::$name => $help,)* }
@@ -117,7 +119,7 @@ metrics! {
     RecordsUnreadable: Level = "open records that cannot be read and are set aside";
 }
 
-/// What was measured since it was last taken.
+/// The values measured since the last [`Metrics::take`].
 #[derive(Default, Debug)]
 pub struct Metrics(Mutex<BTreeMap<Metric, Vec<f64>>>);
 
@@ -126,8 +128,8 @@ impl Metrics {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds a value. A count of nothing is left out: CloudWatch bills each
-    /// metric that is sent at all in a month.
+    /// Adds a value. Counts of zero are left out, because CloudWatch bills each
+    /// metric that is sent at least once in a month.
     pub fn add(&self, metric: Metric, value: f64) {
         if metric.unit() == Unit::Count && value == 0.0 {
             return;
@@ -145,7 +147,7 @@ impl Metrics {
         self.add(metric, 1.0);
     }
 
-    /// Takes what was measured, in the table's order.
+    /// Takes the measured values, in the table's order.
     #[must_use]
     pub fn take(&self) -> Vec<(Metric, Vec<f64>)> {
         std::mem::take(&mut *self.lock()).into_iter().collect()
@@ -154,7 +156,7 @@ impl Metrics {
     pub(crate) fn received(&self, receipt: &Receipt) {
         use ecsrunner_core::decide::record::Outcome;
         match receipt {
-            // A refused job is counted when it is written.
+            // The refused job itself is counted when it is written.
             Receipt::Understood(Outcome::Accepted(_) | Outcome::Refused(_)) => {
                 self.count(Metric::WebhooksAccepted);
             }
@@ -164,7 +166,7 @@ impl Metrics {
         }
     }
 
-    /// Measures what was committed.
+    /// Measures committed changes.
     pub(crate) fn committed(&self, changes: &[Change], now: Timestamp) {
         for change in changes {
             match change {
@@ -225,7 +227,7 @@ impl Metrics {
         }
     }
 
-    /// Measures what is open at the moment.
+    /// Measures what is open now.
     pub(crate) fn open(&self, open: &Open, now: Timestamp) {
         let count = |count: usize| f64::from(u32::try_from(count).unwrap_or(u32::MAX));
         let waits = |job: &&Job| matches!(&job.state, ecsrunner_core::records::job::JobState::Queued { wait, .. } if wait.code() != Code::Paused);

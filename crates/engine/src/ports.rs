@@ -1,5 +1,5 @@
-//! The outside world in our words: one trait for each system that the engine
-//! talks to, implemented by an adapter and by an in-memory stand-in.
+//! Ports: one trait for each outside system that the engine uses. An adapter and
+//! an in-memory stand-in implement each trait.
 
 pub mod compute;
 pub mod github;
@@ -15,26 +15,25 @@ use jiff::Timestamp;
 /// What a caller can do about an adapter's error.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Disposition {
-    /// The same call may succeed later; not before `after`, where the other side said so.
+    /// The same call can succeed later.
     Retry {
-        /// How long the other side asked us to wait.
+        /// The least time to wait, if the other side gave one.
         after: Option<Duration>,
     },
-    /// The same call will fail again until somebody changes something.
+    /// The same call fails until a person changes something.
     Permanent,
-    /// What the call was to bring about holds already.
+    /// The intended state holds already.
     AlreadyDone,
 }
 
-/// The time, and waiting for it.
 pub trait Clock: Send + Sync {
     fn now(&self) -> Timestamp;
 
     fn sleep(&self, duration: Duration) -> impl Future<Output = ()> + Send;
 }
 
-/// What must differ each time.
+/// The source of unique names and tokens.
 pub trait Randomness: Send + Sync {
-    /// 128 random bits.
+    /// Returns 128 random bits.
     fn bits(&self) -> u128;
 }

@@ -1,4 +1,4 @@
-//! Events are recorded, and what can alter the plan kicks the dispatcher.
+//! Records events, and kicks the dispatcher if an event can alter the plan.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -13,9 +13,9 @@ use crate::ports::queue::Queue;
 use crate::ports::store::{Leases, StoreError};
 use crate::{Engine, World, chain};
 
-/// How often a kick is counted again because another one came first.
+/// How often a kick is retried after a conflict with another kick.
 const TRIES: u32 = 16;
-/// When a dispatcher follows whose kick could not be counted.
+/// The delay of a posted kick that replaces one which could not be counted.
 const KICK_LATER: Duration = Duration::from_secs(1);
 
 impl<W: World> Engine<W> {
@@ -23,12 +23,12 @@ impl<W: World> Engine<W> {
     ///
     /// # Errors
     ///
-    /// The store is out of reach, or other writes came first all the time.
+    /// The store is unavailable, or every attempt met a conflict.
     pub async fn record(&self, event: &Event) -> Result<Recorded, StoreError> {
         self.record_delivery(event, None).await
     }
 
-    /// As [`Self::record`], for an event that a webhook delivery told of.
+    /// As [`Self::record`], for an event from a webhook delivery.
     ///
     /// # Errors
     ///
@@ -43,8 +43,8 @@ impl<W: World> Engine<W> {
         let recorded = match commit_event(&self.ports.store, event, delivery, &rules).await {
             Ok(recorded) => recorded,
             Err(fault) => {
-                // It may have been written all the same, and the same event tells
-                // nothing new when it comes again.
+                // The write may have succeeded. Then the event changes nothing when
+                // it is recorded again, and would not kick.
                 if fault.replan && matches!(fault.error, StoreError::Unavailable { .. }) {
                     self.kick_later().await;
                 }
@@ -78,30 +78,30 @@ impl<W: World> Engine<W> {
         Ok(recorded)
     }
 
-    /// Adds to a job's record why it ended. The runner's own record holds it in any
-    /// case, so that a store that is out of reach loses nothing.
+    /// Adds the reason of a job's end to its record. The runner's record holds the
+    /// same reason, so nothing is lost if the store is unavailable.
     async fn record_reason(&self, told: JobReason) {
         let job = told.job;
         match commit_event(&self.ports.store, &Event::JobReason(told), None, &self.rules()).await {
             Ok(recorded) => self.committed(&recorded.changes),
             Err(fault) => {
-                warn!(job_id = job.get(), error = %chain(&fault.error), "the reason of a job's end was not recorded");
+                warn!(job_id = job.get(), error = %chain(&fault.error), "could not record why a job ended");
             }
         }
     }
 
-    /// The kick could not be counted: another process is to be told.
+    /// Posts a kick in place of one that could not be counted.
     async fn kick_later(&self) {
         if let Err(error) = self.ports.queue.post_kick(KICK_LATER).await {
-            warn!(error = %chain(&error), "the sweep goes on instead of a kick");
+            warn!(error = %chain(&error), "could not post a kick; the next sweep replaces it");
         }
     }
 
-    /// Has the plan made anew.
+    /// Requests another round of the dispatcher.
     ///
     /// # Errors
     ///
-    /// The store is out of reach.
+    /// The store is unavailable.
     pub async fn kick(&self) -> Result<(), StoreError> {
         let mut tries = 0;
         let kicks = loop {
@@ -116,7 +116,7 @@ impl<W: World> Engine<W> {
         Ok(())
     }
 
-    /// How many kicks there were when this process kicked last.
+    /// Takes the kick count of this process's last kick; `None` if there was none since the last call.
     pub(crate) fn counted_kicks(&self) -> Option<u64> {
         Some(self.kicks.swap(0, Ordering::Relaxed)).filter(|kicks| *kicks > 0)
     }

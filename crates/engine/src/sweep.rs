@@ -1,5 +1,6 @@
-//! What events missed, pass by pass: this loops what `ecsrunner_core::decide::sweep`
-//! decides, with bounded calls, and keeps its place for the next pass.
+//! Repairs what events missed, pass by pass. Each pass performs what
+//! `ecsrunner_core::decide::sweep` decides, with a bounded number of calls, and
+//! saves its position for the next pass.
 
 mod deliveries;
 mod registrations;
@@ -22,58 +23,57 @@ use crate::{Engine, World};
 
 #[derive(Clone, Copy, Debug)]
 pub struct Sweeping {
-    /// How long a task must have been missing before it counts as gone.
+    /// How long a task must be missing before it counts as gone.
     pub lag: Lag,
     pub reach: Reach,
-    /// When to begin no more calls: before the caller's lease runs out, by as
-    /// long as one call may take.
+    /// The time after which no further call starts.
     pub until: Option<Timestamp>,
 }
 
-/// What a sweep compares with what is recorded.
+/// Which outside state a sweep compares with the records.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Reach {
     Tasks,
-    /// Tasks; and at GitHub webhook deliveries or, without an App, the queued
-    /// jobs of the repositories that are allowed by name; and registrations.
+    /// Tasks, registrations, and webhook deliveries. Without an App, the queued
+    /// jobs of the repositories that are allowed by name replace the deliveries.
     Everything,
 }
 
-/// What a sweep came to.
+/// The result of a sweep.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct Swept {
     /// Records that were repaired against their tasks.
     pub repaired: usize,
-    /// Tasks that were stopped since no record wanted them.
+    /// Tasks that were stopped because no record needed them.
     pub stopped_orphans: usize,
-    /// Registrations that were deleted since no record named them.
+    /// Registrations that were deleted because no record named them.
     pub deleted_registrations: usize,
-    /// Deliveries that were never recorded and were fetched: most tell nothing new.
+    /// Unrecorded deliveries that were fetched. Most of them contain nothing new.
     pub fetched: usize,
-    /// Those of them that told something new.
+    /// Fetched deliveries that contained something new.
     pub reinjected: usize,
-    /// Queued jobs that were found by asking for them.
+    /// Queued jobs that were found by asking GitHub.
     pub discovered: usize,
     /// Runners that have been ending for over an hour.
     pub stuck: usize,
-    /// How old the earliest delivery may be that was not gone through yet.
+    /// The greatest possible age of a delivery that has not been read yet.
     pub behind: Option<SignedDuration>,
-    /// Calls that failed. Each was logged, and the next passes make it again.
+    /// Calls that failed. Each was logged, and a later pass retries it.
     pub failed: usize,
-    /// Whether a part ended before its work was done, by a bound or a failure:
-    /// the next pass goes on.
+    /// Whether a part stopped early because of a bound or a failure. The next
+    /// pass continues.
     pub cut: bool,
 }
 
 impl Swept {
-    /// Whether there was nothing to do, and nothing that a person might look at.
+    /// Returns whether there was nothing to do and nothing to report.
     #[must_use]
     pub fn is_quiet(&self) -> bool {
         *self == Self::default()
     }
 }
 
-/// Why a part of a pass ended early.
+/// Why a part of a pass stopped early.
 #[derive(Debug, thiserror::Error)]
 enum PartError {
     #[error(transparent)]
@@ -82,7 +82,7 @@ enum PartError {
     Compute(#[from] ComputeError),
 }
 
-/// A pass under way.
+/// A pass in progress.
 struct Pass {
     now: Timestamp,
     until: Option<Timestamp>,
@@ -91,14 +91,14 @@ struct Pass {
 }
 
 impl Pass {
-    /// Whether there is time for one more call.
+    /// Returns whether one more call may start.
     fn has_time(&mut self, clock: &impl Clock) -> bool {
         let over = self.until.is_some_and(|until| clock.now() >= until);
         self.swept.cut |= over;
         !over
     }
 
-    /// A call failed, and the pass goes on without it.
+    /// Records a failed call. The pass continues without it.
     fn failed(&mut self, part: &'static str, error: &(dyn Error + 'static)) {
         self.swept.failed += 1;
         warn!(part, error = %chain(error), "a part of the sweep failed");
@@ -106,11 +106,11 @@ impl Pass {
 }
 
 impl<W: World> Engine<W> {
-    /// Whether the time has come for a sweep: each minute, and each five when nothing is open.
+    /// Returns whether a sweep is due: every minute, or every five minutes when nothing is open.
     ///
     /// # Errors
     ///
-    /// The store is out of reach.
+    /// The store is unavailable.
     pub async fn sweep_is_due(&self) -> Result<bool, StoreError> {
         let progress = self.ports.store.progress().await?;
         let open = self.ports.store.open().await?;
@@ -118,21 +118,19 @@ impl<W: World> Engine<W> {
         Ok(is_due(&progress, open_is_empty, self.ports.clock.now()))
     }
 
-    /// Makes one pass. It takes no lease: the caller holds the dispatcher's, or
-    /// a lock of its own, so that there is one sweep at a time. Should two run
-    /// all the same, each call is harmless twice, and the progress that is kept
-    /// last stands.
+    /// Makes one pass. It takes no lease. If two sweeps run at the same time,
+    /// each call is idempotent, and the progress that is written last remains.
     ///
-    /// What fails at GitHub or the compute service is logged, counted and left
-    /// to the next pass; the other parts go on.
+    /// Failed calls to GitHub or the compute service are logged, counted and
+    /// left to the next pass; the other parts continue.
     ///
     /// # Errors
     ///
-    /// The store does not tell what is open, or does not keep the progress.
+    /// The store cannot read what is open, or cannot write the progress.
     pub async fn sweep(&self, sweeping: Sweeping) -> Result<Swept, StoreError> {
         let progress = self.ports.store.progress().await?;
-        // The records first: a task that they name was there before the list was
-        // made. One that they do not name yet gets a fresh look.
+        // Read the records before the tasks: a task that they name existed before
+        // the list was made. For other tasks the record is read once more.
         let open = self.ports.store.open().await?;
         let now = self.ports.clock.now();
         let swept = Swept { stuck: stuck(&open, now), ..Swept::default() };

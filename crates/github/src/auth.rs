@@ -1,4 +1,4 @@
-//! Who we are to GitHub: a plain token, or an App that mints short-lived ones.
+//! Authentication with GitHub: a plain token, or an App that creates short-lived tokens.
 
 mod app;
 mod bearer;
@@ -21,39 +21,38 @@ use crate::reply::Fault;
 /// How to authenticate with GitHub.
 #[derive(Clone, Debug)]
 pub enum Credentials {
-    /// A token that somebody made by hand, with the permissions that the
-    /// deployment's registration needs.
+    /// A token that a person created, with the permissions that the
+    /// deployment's registration scopes need.
     Token(SecretString),
     App(App),
 }
 
-/// A GitHub App and, where it is known, its installation.
+/// A GitHub App and, if known, its installation.
 #[derive(Clone, Debug)]
 pub struct App {
-    /// The App's id or client id.
     pub id: AppId,
-    /// The App's private key in PEM, PKCS#1 (as GitHub gives it) or PKCS#8.
+    /// The App's private key in PEM, as PKCS#1 (GitHub's form) or PKCS#8.
     pub private_key: SecretString,
-    /// The installation to act as; `None` looks it up for each owner of repositories.
+    /// The installation to act as; `None` looks it up for each owner.
     pub installation: Option<InstallationId>,
 }
 
-/// An App's id (`1234`) or client id (`Iv23li…`): GitHub takes either as a JWT's issuer.
+/// An App's id (`1234`) or client id (`Iv23li…`). GitHub takes either as a JWT's issuer.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct AppId(String);
 
 impl App {
-    /// An App by the parts that a secret or a file tells.
+    /// Creates an App from the parts that a secret or a file holds.
     ///
     /// # Errors
     ///
-    /// The id is none.
+    /// The id is not valid.
     pub fn new(id: &str, private_key: SecretString, installation: Option<u64>) -> Result<Self, AppIdError> {
         Ok(Self { id: AppId::parse(id)?, private_key, installation: installation.map(InstallationId::new) })
     }
 }
 
-/// A text that is no App's id.
+/// A text that is not an App's id.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("GitHub App id `{0}` is not valid: an id such as 1234 or a client id such as Iv1.0a1b2c is expected")]
 pub struct AppIdError(String);
@@ -63,14 +62,13 @@ impl AppId {
     ///
     /// # Errors
     ///
-    /// A text of other characters than letters, digits and `.`, or of more than 64.
+    /// The text is empty, has characters other than ASCII letters, digits and `.`, or more than 64.
     pub fn parse(text: &str) -> Result<Self, AppIdError> {
         let valid =
             (1..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'.');
         if valid { Ok(Self(text.to_owned())) } else { Err(AppIdError(text.chars().take(80).collect())) }
     }
 
-    /// The id as GitHub shows it.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -94,7 +92,6 @@ impl fmt::Debug for AppId {
 pub struct InstallationId(u64);
 
 impl InstallationId {
-    /// The id as GitHub counts it.
     #[must_use]
     pub const fn new(id: u64) -> Self {
         Self(id)
@@ -118,21 +115,19 @@ impl fmt::Debug for InstallationId {
     }
 }
 
-/// Why credentials cannot be used. Never repeats them.
+/// Why credentials cannot be used. The text never contains them.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum CredentialsError {
-    /// An empty token, or one that no header can hold.
     #[error("the token is empty or has characters other than visible ASCII")]
     Token,
-    /// A key that is no RSA private key in PEM.
     #[error("the private key of GitHub App `{0}` is not an RSA private key in PEM")]
     PrivateKey(AppId),
 }
 
-/// What the budget of a plain token is called.
+/// The name of the account whose rate limit a plain token uses.
 const TOKEN_ACCOUNT: &str = "token";
 
-/// What a call needs to be allowed.
+/// The permission that a call needs.
 #[derive(Clone, Debug)]
 pub(crate) enum Grant {
     /// Reads the workflow jobs and runs of this repository.
@@ -141,7 +136,7 @@ pub(crate) enum Grant {
     Runners(RunnerScope),
 }
 
-/// A registration scope, as far as permissions go: runner groups make no difference.
+/// A registration scope for permissions, which do not depend on the runner group.
 #[derive(Clone, Debug)]
 pub(crate) enum RunnerScope {
     Repository(Repository),
@@ -157,7 +152,7 @@ impl Grant {
     }
 }
 
-/// Gives each call the bearer that it needs.
+/// Provides the bearer that each call needs.
 #[derive(Clone, Debug)]
 pub(crate) enum Authority {
     Token(Bearer),
@@ -174,8 +169,8 @@ impl Authority {
         }
     }
 
-    /// Whose budget at GitHub a registration draws on: a token has one for all
-    /// scopes, an App's installation one for its owner's.
+    /// Returns the account whose rate limit a registration counts against. A token
+    /// has one for all scopes; an App's installation has one for each owner.
     pub(crate) fn account(&self, scope: &Scope) -> Account {
         match self {
             Self::Token(_) => Account::parse(TOKEN_ACCOUNT).unwrap_or_else(|_| scope.owner()),
@@ -183,7 +178,7 @@ impl Authority {
         }
     }
 
-    /// The App's own word, for what it is asked about itself; `None` with a token.
+    /// Returns the App's own JWT, for calls about the App itself; `None` with a token.
     pub(crate) fn app(&self) -> Result<Option<Bearer>, Fault> {
         match self {
             Self::Token(_) => Ok(None),
@@ -198,7 +193,7 @@ impl Authority {
         }
     }
 
-    /// Forgets a bearer that GitHub no longer knows; whether another can be had.
+    /// Forgets a bearer that GitHub no longer accepts; returns whether it can be replaced.
     pub(crate) fn forget(&self, bearer: &Bearer) -> bool {
         match self {
             Self::Token(_) => false,

@@ -1,4 +1,4 @@
-//! The client: one way to ask GitHub, whoever asks and whatever for.
+//! The client for GitHub's API: chooses the token for each call and sends it.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -24,28 +24,28 @@ pub struct Client {
     authority: Authority,
 }
 
-/// Why no client can be made.
+/// Why a client cannot be made.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
-    /// The token or the App's key is not what it should be.
+    /// The token or the App's key is not valid.
     #[error("the GitHub credentials cannot be used")]
     Credentials(#[from] CredentialsError),
-    /// The TLS stack or its root certificates are not to be had.
-    #[error("no HTTP client can be made")]
+    /// The TLS stack or its root certificates are not available.
+    #[error("the HTTP client could not be set up")]
     Http(#[source] reqwest::Error),
 }
 
 impl Client {
-    /// A client whose every HTTP call ends within [`CALL_LIMIT`].
+    /// Creates a client whose HTTP calls each end within [`CALL_LIMIT`].
     ///
     /// # Errors
     ///
-    /// Credentials that cannot be used, or a machine without root certificates.
+    /// The credentials cannot be used, or the machine has no root certificates.
     pub fn new(api: ApiUrl, credentials: &Credentials) -> Result<Self, ClientError> {
         Self::with_call_limit(api, credentials, CALL_LIMIT)
     }
 
-    /// A client whose every HTTP call ends within `call_limit`.
+    /// Creates a client whose HTTP calls each end within `call_limit`.
     ///
     /// # Errors
     ///
@@ -58,12 +58,12 @@ impl Client {
         Self::with_tls(api, credentials, call_limit, None)
     }
 
-    /// A client whose every HTTP call ends within `call_limit`, with a TLS
-    /// set-up that is there already: no root certificates are loaded then.
+    /// Creates a client whose HTTP calls each end within `call_limit`. If `tls`
+    /// is given, it is used and no root certificates are loaded.
     ///
     /// # Errors
     ///
-    /// Credentials that cannot be used; without a set-up, as for [`Self::new`].
+    /// The credentials cannot be used; without `tls`, as for [`Self::new`].
     pub fn with_tls(
         api: ApiUrl,
         credentials: &Credentials,
@@ -75,8 +75,9 @@ impl Client {
         Ok(Self { http, authority })
     }
 
-    /// Sends a call with the bearer that `grant` needs. A bearer that GitHub no
-    /// longer knows (401) is replaced once, where it can be.
+    /// Sends a call with the bearer that `grant` needs. If GitHub no longer accepts
+    /// the bearer (401), the call is sent once more with a new one. A plain token
+    /// cannot be replaced.
     pub(crate) async fn ask(&self, grant: &Grant, call: &Call) -> Result<Reply, Fault> {
         let bearer = self.authority.bearer(grant).await?;
         let reply = self.http.send(call, &bearer).await?;
@@ -87,12 +88,12 @@ impl Client {
         self.http.send(call, &bearer).await
     }
 
-    /// Reads what a reply's redirect leads to, without a bearer.
+    /// Reads the target of a reply's redirect, without a bearer.
     pub(crate) async fn read_stored(&self, location: &str, limit: usize) -> Result<Stored, StorageError> {
         self.http.read_stored(location, limit).await
     }
 
-    /// Sends a call that only an App may make, about itself; `None` with a token.
+    /// Sends a call that an App makes about itself; `None` with a token.
     pub(crate) async fn ask_as_app(&self, call: &Call) -> Result<Option<Reply>, Fault> {
         match self.authority.app()? {
             None => Ok(None),

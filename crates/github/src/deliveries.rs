@@ -1,4 +1,4 @@
-//! The App's webhook deliveries: what GitHub sent, or tried to.
+//! The App's webhook deliveries that GitHub made or attempted.
 
 use ecsrunner_core::id::DeliveryId;
 use ecsrunner_engine::ports::github::{DeliveredWebhook, DeliveryPage, PastDelivery};
@@ -11,10 +11,10 @@ use crate::reply::Fault;
 
 const PAGE: usize = 100;
 const DELIVERIES: &str = "app/hook/deliveries";
-/// What the calls are about: there is one webhook of the App.
+/// The subject of the calls. An App has one webhook.
 const SUBJECT: &str = "the App's webhook";
 
-/// A page of deliveries, the latest first; `None` with a token.
+/// Lists a page of deliveries, the latest first; `None` with a token.
 pub(crate) async fn page(client: &Client, cursor: Option<&str>) -> Result<Option<DeliveryPage>, Fault> {
     let mut call = list().query("per_page", PAGE);
     if let Some(cursor) = cursor {
@@ -33,8 +33,8 @@ pub(crate) async fn page(client: &Client, cursor: Option<&str>) -> Result<Option
     Ok(Some(DeliveryPage { deliveries, next: reply.next_page("cursor") }))
 }
 
-/// What a delivery carried; `None` with a token, and where GitHub keeps it no
-/// more. A 404 is believed only if deliveries can be listed.
+/// Returns a delivery's payload; `None` with a token, or if GitHub no longer
+/// keeps it. A 404 counts only if deliveries can be listed.
 pub(crate) async fn one(client: &Client, number: u64) -> Result<Option<DeliveredWebhook>, Fault> {
     let call = Call::get("get-delivery", number, format!("{DELIVERIES}/{number}"));
     let Some(reply) = client.ask_as_app(&call).await? else { return Ok(None) };

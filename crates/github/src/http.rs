@@ -1,4 +1,4 @@
-//! One HTTP call: its URL and headers, its time limit, its one line in the log.
+//! One HTTP call: its URL and headers, its timeout, and its log line.
 
 mod storage;
 
@@ -19,17 +19,17 @@ use crate::reply::{Fault, Reply};
 pub use storage::StorageError;
 pub(crate) use storage::Stored;
 
-/// How long one HTTP call may take, reading its reply included.
+/// How long one HTTP call may take, including reading its reply.
 pub const CALL_LIMIT: Duration = Duration::from_secs(10);
 
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
-/// Shorter than GitHub keeps an idle connection open: a POST that meets a closed
-/// one may have had its effect or not, and nobody can tell.
+/// Shorter than GitHub keeps an idle connection open. If a POST meets a closed
+/// connection, it is unknown whether it took effect.
 const IDLE_LIMIT: Duration = Duration::from_secs(30);
 const REDIRECTS_LIMIT: usize = 3;
-/// A hundred jobs with all their steps are below 4 MB.
+/// In bytes. A hundred jobs with all their steps are below 4 MB.
 const REPLY_LIMIT: usize = 16 << 20;
-/// The end of the path of a call for a log. No other call's path ends so.
+/// The end of the path of a call for a log. No other call's path has this end.
 const LOG_PATH_END: &str = "/logs";
 
 /// The base of GitHub's REST API: `https://api.github.com`, a GitHub Enterprise
@@ -37,7 +37,7 @@ const LOG_PATH_END: &str = "/logs";
 #[derive(Clone, PartialEq, Eq)]
 pub struct ApiUrl(Url);
 
-/// A text that is no base URL of an API.
+/// A text that is not a base URL of an API.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("GitHub API URL `{url}` is not valid: {expected}")]
 pub struct ApiUrlError {
@@ -46,14 +46,13 @@ pub struct ApiUrlError {
 }
 
 impl ApiUrl {
-    /// The API of github.com.
     pub const GITHUB_COM: &'static str = "https://api.github.com";
 
     /// Parses an `http` or `https` URL, with or without a slash at its end.
     ///
     /// # Errors
     ///
-    /// Anything else; also a URL with a user, a password, a query or a fragment.
+    /// The text is not such a URL, or has a user, a password, a query or a fragment.
     pub fn parse(text: &str) -> Result<Self, ApiUrlError> {
         let refuse = |url: &str, expected| {
             let url = url.chars().take(80).collect();
@@ -62,7 +61,7 @@ impl ApiUrl {
         let Ok(url) = Url::parse(text) else {
             return refuse(text, "such as https://api.github.com or https://HOST/api/v3");
         };
-        // What is in a user or a query may be a secret: such a URL is not repeated.
+        // A user, password or query may be a secret, so the error does not repeat such a URL.
         if !url.username().is_empty() || url.password().is_some() || url.query().is_some() {
             return refuse("…", "no user, password or query is allowed");
         }
@@ -107,11 +106,11 @@ impl FromStr for ApiUrl {
     }
 }
 
-/// What is asked of GitHub, in the words of its documentation.
+/// A request to GitHub.
 pub(crate) struct Call {
-    /// A constant, such as `generate-jitconfig`.
+    /// The operation's name, such as `generate-jitconfig`.
     pub(crate) operation: &'static str,
-    /// What it is about: a repository, an organization, a runner in one.
+    /// The repository, organization, runner or other subject of the call.
     pub(crate) subject: String,
     pub(crate) method: Method,
     pub(crate) path: String,
@@ -128,7 +127,7 @@ impl Call {
         Self::new(Method::DELETE, operation, subject, path)
     }
 
-    /// A POST that says all by its path.
+    /// A POST without a body.
     pub(crate) fn post_alone(operation: &'static str, subject: impl fmt::Display, path: String) -> Self {
         Self::new(Method::POST, operation, subject, path)
     }
@@ -151,7 +150,7 @@ impl Call {
         self
     }
 
-    /// As errors name it: `generate-jitconfig of acme/app`.
+    /// Returns the call's name in errors, such as `generate-jitconfig of acme/app`.
     pub(crate) fn name(&self) -> String {
         format!("{} of {}", self.operation, self.subject)
     }
@@ -167,7 +166,7 @@ pub(crate) struct Http {
 }
 
 impl Http {
-    /// Without a TLS set-up, one is made with the machine's root certificates.
+    /// Without `tls`, a configuration is made with the machine's root certificates.
     pub(crate) fn new(
         api: ApiUrl,
         call_limit: Duration,
@@ -187,8 +186,8 @@ impl Http {
         Ok(Self { api, client, call_limit, tls })
     }
 
-    /// Sends a call. A GET whose connection fails is sent a second time, since
-    /// GitHub may have closed an idle one; nothing else is ever sent twice.
+    /// Sends a call. A GET whose connection fails is sent a second time, because
+    /// GitHub may have closed an idle connection. Nothing else is ever sent twice.
     pub(crate) async fn send(&self, call: &Call, bearer: &Bearer) -> Result<Reply, Fault> {
         let started = Instant::now();
         let mut outcome = self.attempt(call, bearer).await;
@@ -230,7 +229,7 @@ impl Http {
     }
 }
 
-/// The settings of all connections, to GitHub's API and to its storage.
+/// Returns the settings of all connections to GitHub's API and its storage.
 fn connections(api: &ApiUrl, call_limit: Duration, tls: Option<&ClientConfig>) -> ClientBuilder {
     let mut client = reqwest::Client::builder()
         .user_agent(concat!("ecsrunner/", env!("CARGO_PKG_VERSION")))
@@ -242,15 +241,15 @@ fn connections(api: &ApiUrl, call_limit: Duration, tls: Option<&ClientConfig>) -
     }
     if let Some(tls) = tls {
         let mut tls = tls.clone();
-        // This client speaks HTTP/1.1 only. Other users of the configuration may offer more.
+        // This client uses HTTP/1.1 only. Other users of the configuration may offer more.
         tls.alpn_protocols.clear();
         client = client.tls_backend_preconfigured(tls);
     }
     client
 }
 
-/// A renamed repository answers with a redirect; a token is sent nowhere but to
-/// the API that it is for.
+/// Follows redirects of renamed repositories, but only within the API's origin, so
+/// that a token is never sent anywhere else.
 fn stay_at_home(attempt: Attempt<'_>) -> reqwest::redirect::Action {
     let home = attempt.previous().first().map(Url::origin);
     let is_home = home == Some(attempt.url().origin());
@@ -261,8 +260,9 @@ fn stay_at_home(attempt: Attempt<'_>) -> reqwest::redirect::Action {
     }
 }
 
-/// The place of a log needs no token. This is also true where the API serves the
-/// log itself, as a stand-in does. A renamed repository answers with another status.
+/// Returns whether a redirect leads to a log, which is read without a token. A
+/// stand-in's API can serve the log itself. A renamed repository answers with
+/// another status.
 fn leads_to_a_log(attempt: &Attempt<'_>) -> bool {
     let asked = attempt.previous().last();
     attempt.status() == StatusCode::FOUND && asked.is_some_and(|url| url.path().ends_with(LOG_PATH_END))
@@ -282,7 +282,7 @@ impl AttemptError {
 
 impl From<reqwest::Error> for AttemptError {
     fn from(error: reqwest::Error) -> Self {
-        // The operation names what was asked; the URL would only repeat it.
+        // The operation names the request already; the URL would only repeat it.
         Self::Http(error.without_url())
     }
 }

@@ -1,8 +1,9 @@
-//! Workflow jobs and runs, as GitHub has them now.
+//! Looks up workflow jobs and runs.
 
 use std::collections::BTreeMap;
 
 use ecsrunner_core::id::{JobId, Repository, RunId};
+use ecsrunner_core::wire::job::JobStatus;
 use ecsrunner_engine::ports::github::{RemoteJob, RemoteRun};
 use futures::stream::{self, StreamExt, TryStreamExt};
 use jiff::Timestamp;
@@ -17,15 +18,14 @@ use crate::reply::{Fault, Reply};
 const PAGE: usize = 100;
 /// GitHub lists at most 1,000 runs of a status.
 const RUN_PAGES_LIMIT: usize = 10;
-/// The jobs of more runs than this are not looked at in one go, at one call
-/// each at least: the oldest come first.
+/// How many runs one call looks at, the oldest first. Each run costs at least one request.
 const RUNS_LIMIT: usize = 200;
 /// A workflow run has at most 256 jobs of each matrix.
 const JOB_PAGES_LIMIT: usize = 20;
-/// GitHub allows 100 concurrent requests, ours are few on purpose.
+/// GitHub allows 100 concurrent requests. This stays far below that.
 const AT_ONCE: usize = 4;
 
-/// A job, or `None` where it is absent beyond doubt.
+/// Returns a job; `None` only if it is certain that it does not exist.
 pub(crate) async fn job(
     client: &Client,
     repository: &Repository,
@@ -36,7 +36,7 @@ pub(crate) async fn job(
     Ok(look_up::<Job>(client, repository, &call).await?.map(Job::remote))
 }
 
-/// A run, or `None` where it is absent beyond doubt.
+/// Returns a run; `None` only if it is certain that it does not exist.
 pub(crate) async fn run(
     client: &Client,
     repository: &Repository,
@@ -47,9 +47,9 @@ pub(crate) async fn run(
     Ok(look_up::<Run>(client, repository, &call).await?.map(Run::remote))
 }
 
-/// The queued jobs of runs that are queued or in progress, the oldest run first.
+/// Lists the queued jobs of runs that are queued or in progress, the oldest run first.
 pub(crate) async fn queued(client: &Client, repository: &Repository) -> Result<Vec<RemoteJob>, Fault> {
-    // GitHub counts its runs upwards: ids are in the order of time.
+    // GitHub's run ids increase with time.
     let mut runs = BTreeMap::new();
     for status in ["queued", "in_progress"] {
         runs.extend(open_runs(client, repository, status).await?);
@@ -59,7 +59,7 @@ pub(crate) async fn queued(client: &Client, repository: &Repository) -> Result<V
             %repository,
             runs = runs.len(),
             looked_at = RUNS_LIMIT,
-            "more runs are active than are looked at: queued jobs of the latest ones may be missed"
+            "too many active runs to look at: queued jobs of the newest ones may be missed"
         );
     }
     let jobs: Vec<Vec<RemoteJob>> = stream::iter(runs.into_iter().take(RUNS_LIMIT))
@@ -74,7 +74,7 @@ pub(crate) async fn queued(client: &Client, repository: &Repository) -> Result<V
     Ok(jobs.into_iter().flatten().collect())
 }
 
-/// The runs of that status, and whether their repository is private.
+/// Lists the runs of that status, and whether their repository is private.
 async fn open_runs(
     client: &Client,
     repository: &Repository,
@@ -97,7 +97,7 @@ async fn open_runs(
     Ok(runs)
 }
 
-/// The jobs of a run's latest attempt; none if it was deleted since it was listed.
+/// Lists the jobs of a run's latest attempt; empty if the run has been deleted.
 async fn jobs_of(client: &Client, repository: &Repository, run: u64) -> Result<Vec<Job>, Fault> {
     let mut jobs = Vec::new();
     for page in 1..=JOB_PAGES_LIMIT {
@@ -120,8 +120,8 @@ async fn jobs_of(client: &Client, repository: &Repository, run: u64) -> Result<V
     Ok(jobs)
 }
 
-/// 404 is believed only if the repository's runs can be read: the same
-/// permission, so that a lost one never looks like an absent job.
+/// A 404 counts only if the repository's runs can be read. That needs the same
+/// permission, so that a lost permission never looks like an absent job.
 async fn look_up<T: DeserializeOwned>(
     client: &Client,
     repository: &Repository,
@@ -199,7 +199,7 @@ struct JobPage {
     jobs: Vec<Job>,
 }
 
-/// Only these fields are read; those that GitHub leaves out or sets to null are optional.
+/// Holds only the fields that are used. Fields that GitHub can omit or set to null are optional.
 #[derive(Deserialize)]
 struct Job {
     id: u64,
@@ -229,7 +229,7 @@ impl Job {
             head_branch: self.head_branch,
             labels: self.labels.unwrap_or_default(),
             private: None,
-            status: self.status,
+            status: JobStatus::parse(&self.status),
             conclusion: self.conclusion,
             runner_name: self.runner_name.filter(|name| !name.is_empty()),
             created_at: time(self.created_at),

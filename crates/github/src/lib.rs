@@ -1,8 +1,8 @@
-//! GitHub's REST API behind the engine's port: github.com, a GitHub Enterprise
-//! Server or a stand-in, by its base URL.
+//! Implements the engine's port to GitHub's REST API. The base URL selects
+//! github.com, a GitHub Enterprise Server or a stand-in.
 //!
-//! When to call and what to make of an answer does not belong here but in
-//! `ecsrunner-engine`; webhooks are read in `ecsrunner-core`.
+//! `ecsrunner-engine` decides when to call and how to use an answer, and
+//! `ecsrunner-core` parses webhooks.
 
 mod client;
 

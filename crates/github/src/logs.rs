@@ -1,11 +1,12 @@
-//! A workflow job's log, as GitHub keeps it once the job has ended.
+//! Reads a workflow job's log, which GitHub keeps once the job has ended.
 //!
-//! The log of a runner's own task does not belong here: it says how the runner
-//! came and went, not what its job printed.
+//! The log of a runner's task does not belong here. It tells how the runner
+//! started and ended, not what its job printed.
 
 mod line;
 
 use ecsrunner_core::id::{JobId, Repository};
+use ecsrunner_core::wire::job::JobStatus;
 use ecsrunner_engine::ports::github::GitHubError;
 use jiff::Timestamp;
 
@@ -17,7 +18,7 @@ use crate::jobs;
 pub use crate::http::StorageError;
 pub use line::Line;
 
-/// The most bytes of a log that are read, 64 MiB. The rest of a longer log is left out.
+/// The most bytes of a log that are read: 64 MiB. The rest of a longer log is left out.
 pub const MAX_LOG_BYTES: usize = 64 << 20;
 
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -30,19 +31,19 @@ impl JobLog {
     fn new(bytes: Vec<u8>, is_cut: bool) -> Self {
         let mut text = String::from_utf8(bytes)
             .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());
-        // A part of a line could be taken for the whole of it.
+        // Drop the last, incomplete line. It could be mistaken for a complete one.
         if is_cut && let Some(end) = text.rfind('\n') {
             text.truncate(end + 1);
         }
         Self { text, is_cut }
     }
 
-    /// The lines in order, without terminal escapes and control characters.
+    /// Returns the lines in order, without terminal escapes and control characters.
     pub fn lines(&self) -> impl Iterator<Item = Line<'_>> {
         line::lines(&self.text)
     }
 
-    /// Whether the log is longer than [`MAX_LOG_BYTES`], and its end is left out.
+    /// Returns whether the log is longer than [`MAX_LOG_BYTES`] and its end is left out.
     #[must_use]
     pub fn is_cut(&self) -> bool {
         self.is_cut
@@ -54,17 +55,13 @@ impl JobLog {
 pub enum JobLogError {
     /// The repository can be read and has no such job.
     #[error("GitHub knows no job {job} in {repository}")]
-    NoJob {
-        job: JobId,
-        /// Where it was looked for.
-        repository: Repository,
-    },
-    /// The job waits or runs.
-    #[error("job {job} is {}, and GitHub gives a job's log once the job has ended", .status.replace('_', " "))]
+    NoJob { job: JobId, repository: Repository },
+    /// The job is waiting or running.
+    #[error("job {job} is {}, and GitHub gives a job's log once the job has ended", .status.as_str().replace('_', " "))]
     NotEnded {
         job: JobId,
         /// Its status, in GitHub's words.
-        status: String,
+        status: JobStatus,
         /// The name of the runner that has it.
         runner: Option<String>,
     },
@@ -87,7 +84,7 @@ pub enum JobLogError {
     /// GitHub gave no answer, or one that says nothing about the log.
     #[error("GitHub cannot be asked for the log of job {job}")]
     GitHub { job: JobId, source: GitHubError },
-    /// GitHub has the log, and its storage does not give it.
+    /// GitHub has the log, but it cannot be read from the storage.
     #[error("the log of job {job} cannot be read from GitHub's storage")]
     Storage { job: JobId, source: StorageError },
 }
@@ -95,13 +92,14 @@ pub enum JobLogError {
 impl Client {
     /// Reads the log of a job that has ended. Needs *Actions: read*.
     ///
-    /// GitHub answers with a redirect to its storage. That address is read
-    /// without our token, and at most [`MAX_LOG_BYTES`] of it.
+    /// GitHub answers with a redirect to its storage. At most [`MAX_LOG_BYTES`]
+    /// are read from there, without the client's token.
     ///
     /// # Errors
     ///
-    /// [`JobLogError`] tells apart what GitHub answers with one 404: no such job,
-    /// a job that has not ended, one without a log, and a missing permission.
+    /// GitHub answers 404 for several causes, which [`JobLogError`] distinguishes:
+    /// no such job, a job that has not ended, a job without a log, and a missing
+    /// permission.
     pub async fn job_log(&self, repository: &Repository, job: JobId) -> Result<JobLog, JobLogError> {
         let path = format!("repos/{repository}/actions/jobs/{job}/logs");
         let call = Call::get("download-job-logs", format!("{job} in {repository}"), path);
@@ -119,17 +117,17 @@ impl Client {
         };
         match self.read_stored(location, MAX_LOG_BYTES).await {
             Ok(stored) => Ok(JobLog::new(stored.bytes, stored.is_cut)),
-            // GitHub redirects also to a log that is not written yet, or was deleted.
+            // GitHub also redirects to a log that is not written yet or was deleted.
             Err(StorageError::Absent { .. }) => Err(self.why_absent(repository, job).await),
             Err(source) => Err(JobLogError::Storage { job, source }),
         }
     }
 
-    /// Asks for the job itself: a 404 for its log has many causes.
+    /// Looks up the job itself to find the cause of a 404 for its log.
     async fn why_absent(&self, repository: &Repository, job: JobId) -> JobLogError {
         match jobs::job(self, repository, job).await {
             Ok(None) => JobLogError::NoJob { job, repository: repository.clone() },
-            Ok(Some(found)) if found.status != "completed" => {
+            Ok(Some(found)) if found.status != JobStatus::Completed => {
                 JobLogError::NotEnded { job, status: found.status, runner: found.runner_name }
             }
             Ok(Some(found)) if found.runner_name.is_none() => JobLogError::NeverStarted { job },
@@ -139,7 +137,7 @@ impl Client {
     }
 }
 
-/// GitHub hides what the caller may not see behind a 404.
+/// A 404 counts as denied, because GitHub uses it to hide what the caller may not see.
 fn failed(repository: &Repository, job: JobId, source: GitHubError) -> JobLogError {
     match source {
         GitHubError::Refused { status: 401 | 403 | 404, .. } | GitHubError::Credentials(_) => {

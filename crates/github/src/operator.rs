@@ -1,5 +1,5 @@
-//! What an operator asks GitHub, and the control plane never does: the App as
-//! it is set up, deliveries as they went, a job that is to run again.
+//! Calls that only an operator makes: read the App's settings, list and redeliver
+//! deliveries, re-run a job. The control plane makes none of them.
 
 use std::collections::BTreeMap;
 
@@ -13,46 +13,46 @@ use crate::client::Client;
 use crate::http::Call;
 
 const PAGE: usize = 100;
-/// An App of one team has few installations; more than these are not looked at.
+/// The most pages of installations that are read. An App of one team has few installations.
 const INSTALLATION_PAGES: usize = 10;
 
-/// A GitHub App, as GitHub has it.
+/// A GitHub App's settings at GitHub.
 #[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
 pub struct AppInfo {
     pub name: String,
-    /// Its name in URLs; GitHub may leave it out.
+    /// Its name in URLs. GitHub can omit it.
     pub slug: Option<String>,
-    /// What it may do where it is installed, such as `administration: write`.
+    /// The permissions that it asks for, such as `administration: write`.
     pub permissions: BTreeMap<String, String>,
-    /// The webhook events that it is sent.
+    /// The webhook events that it receives.
     pub events: Vec<String>,
 }
 
 /// An App's webhook, without its secret.
 #[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
 pub struct HookConfig {
-    /// Where it delivers to; none before one is set.
+    /// Where GitHub sends deliveries; `None` before a URL is set.
     pub url: Option<String>,
     /// `json` or `form`.
     pub content_type: Option<String>,
 }
 
-/// Where an App is installed.
+/// An installation of an App.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Installation {
     pub id: u64,
     /// The user or organization.
     pub account: String,
-    /// What it may do there: an owner has to accept what an App asks for later.
+    /// The permissions that an owner has accepted. An owner has to accept later additions.
     pub permissions: BTreeMap<String, String>,
-    /// Since when an owner has suspended it.
+    /// When an owner suspended it; `None` if it is active.
     pub suspended_at: Option<String>,
 }
 
 /// A webhook delivery, as an operator sees it.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Delivered {
-    /// GitHub's number of it; a redelivery has one of its own.
+    /// GitHub's id of the delivery. A redelivery has its own.
     pub id: u64,
     /// `X-GitHub-Delivery`, which a redelivery keeps.
     pub guid: String,
@@ -64,11 +64,10 @@ pub struct Delivered {
     pub repository_id: Option<u64>,
     /// `OK`, or what went wrong.
     pub status: String,
-    /// The HTTP status that GitHub heard; 0 where it heard none.
+    /// The HTTP status that GitHub received; 0 if it received none.
     pub status_code: u16,
     /// Seconds until the answer.
     pub duration: f64,
-    /// Whether it is one that was sent again.
     pub redelivery: bool,
 }
 
@@ -77,38 +76,38 @@ pub struct Delivered {
 pub struct Deliveries {
     /// The latest first.
     pub deliveries: Vec<Delivered>,
-    /// Where the next page begins; `None` at the end.
+    /// Where the next page starts; `None` at the end.
     pub next: Option<String>,
 }
 
 impl Client {
-    /// The App that we are; `None` with a token.
+    /// Returns the App of these credentials; `None` with a token.
     ///
     /// # Errors
     ///
-    /// GitHub's, as for every call here.
+    /// The call fails.
     pub async fn app(&self) -> Result<Option<AppInfo>, GitHubError> {
         let call = Call::get("get-app", "the App", "app".to_owned());
         let Some(reply) = self.ask_as_app(&call).await? else { return Ok(None) };
         Ok(Some(reply.json()?))
     }
 
-    /// The App's webhook; `None` with a token.
+    /// Returns the App's webhook; `None` with a token.
     ///
     /// # Errors
     ///
-    /// GitHub's.
+    /// The call fails.
     pub async fn webhook_config(&self) -> Result<Option<HookConfig>, GitHubError> {
         let call = Call::get("get-webhook-config", "the App", "app/hook/config".to_owned());
         let Some(reply) = self.ask_as_app(&call).await? else { return Ok(None) };
         Ok(Some(reply.json()?))
     }
 
-    /// Where the App is installed; `None` with a token.
+    /// Lists the App's installations; `None` with a token.
     ///
     /// # Errors
     ///
-    /// GitHub's.
+    /// A call fails.
     pub async fn installations(&self) -> Result<Option<Vec<Installation>>, GitHubError> {
         let mut installations = Vec::new();
         for page in 1..=INSTALLATION_PAGES {
@@ -126,11 +125,11 @@ impl Client {
         Ok(Some(installations))
     }
 
-    /// A page of the App's deliveries with how each went; `None` with a token.
+    /// Lists a page of the App's deliveries with the result of each; `None` with a token.
     ///
     /// # Errors
     ///
-    /// GitHub's.
+    /// The call fails.
     pub async fn past_deliveries(&self, cursor: Option<&str>) -> Result<Option<Deliveries>, GitHubError> {
         let mut call = Call::get("list-deliveries", "the App's webhook", "app/hook/deliveries".to_owned())
             .query("per_page", PAGE);
@@ -141,11 +140,11 @@ impl Client {
         Ok(Some(Deliveries { deliveries: reply.json()?, next: reply.next_page("cursor") }))
     }
 
-    /// Has a delivery sent once more; false with a token.
+    /// Asks GitHub to send a delivery again; false with a token.
     ///
     /// # Errors
     ///
-    /// GitHub's: it keeps deliveries for three days.
+    /// The call fails. GitHub keeps deliveries for three days.
     pub async fn redeliver(&self, delivery: u64) -> Result<bool, GitHubError> {
         let path = format!("app/hook/deliveries/{delivery}/attempts");
         let call = Call::post_alone("redeliver", delivery, path);
@@ -153,12 +152,13 @@ impl Client {
         if (200..300).contains(&reply.status()) { Ok(true) } else { Err(reply.fault().into()) }
     }
 
-    /// Has GitHub run a job again, and those that depend on it, as a new
-    /// attempt. It needs *Actions: write*, which a deployment's App does not have.
+    /// Re-runs a job and the jobs that depend on it, as a new attempt. Needs
+    /// *Actions: write*, which a deployment's App does not have.
     ///
     /// # Errors
     ///
-    /// GitHub's: the run has not ended, is older than 30 days, or the caller may not.
+    /// The run has not ended or is older than 30 days, the caller lacks the
+    /// permission, or the call fails.
     pub async fn rerun_job(&self, repository: &Repository, job: JobId) -> Result<(), GitHubError> {
         let path = format!("repos/{repository}/actions/jobs/{job}/rerun");
         let call = Call::post_alone("re-run-job", format!("{job} in {repository}"), path);

@@ -1,4 +1,4 @@
-//! GitHub's rate limits, primary and secondary, as its replies tell them.
+//! Reads GitHub's primary and secondary rate limits from its replies.
 
 use std::time::Duration;
 
@@ -6,15 +6,15 @@ use jiff::Timestamp;
 use jiff::fmt::rfc2822;
 use reqwest::header::{DATE, HeaderMap, RETRY_AFTER};
 
-/// What GitHub asks to wait where it gives no time (its best practices).
+/// The wait if GitHub gives no time, by its best practices.
 const UNTOLD: Duration = Duration::from_secs(60);
 const SHORTEST: Duration = Duration::from_secs(1);
-/// GitHub's primary limits last an hour; a longer wait is a wrong clock.
+/// GitHub's primary limits last an hour. A longer wait comes from a wrong clock.
 const LONGEST: Duration = Duration::from_secs(60 * 60);
 
-/// How long a reply asks to wait, if it is a rate limit's.
+/// Returns how long a reply asks to wait, if it reports a rate limit.
 ///
-/// 403 is a rate limit only where a header or the message says so.
+/// A 403 reports a rate limit only if a header or the message says so.
 pub(crate) fn wait(status: u16, headers: &HeaderMap, message: &str, now: Timestamp) -> Option<Duration> {
     if !matches!(status, 403 | 429) {
         return None;
@@ -31,12 +31,12 @@ pub(crate) fn wait(status: u16, headers: &HeaderMap, message: &str, now: Timesta
     Some(after.clamp(SHORTEST, LONGEST))
 }
 
-/// `x-ratelimit-remaining`; a GHES without rate limits sends none.
+/// Returns `x-ratelimit-remaining`. A GHES without rate limits sends none.
 pub(crate) fn remaining(headers: &HeaderMap) -> Option<u64> {
     number(headers, "x-ratelimit-remaining")
 }
 
-/// Reckoned from GitHub's own clock where it sends its time.
+/// Uses GitHub's own clock if the reply has a `date` header.
 fn until_reset(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
     let reset = i64::try_from(number(headers, "x-ratelimit-reset")?).ok()?;
     let date = headers.get(DATE).and_then(|date| date.to_str().ok());

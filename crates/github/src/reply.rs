@@ -1,4 +1,4 @@
-//! What GitHub answered, and what a refusal means to the engine.
+//! GitHub's replies, and the errors that they mean to the engine.
 
 use std::error::Error;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use crate::rates;
 
 const MESSAGE_LIMIT: usize = 200;
 
-/// A reply, read to its end.
+/// A completely read reply.
 pub(crate) struct Reply {
     operation: String,
     status: u16,
@@ -36,7 +36,7 @@ impl Reply {
         rates::remaining(&self.headers)
     }
 
-    /// A parameter of the page that the `link` header calls the next one.
+    /// Returns a query parameter of the `link` header's next page.
     pub(crate) fn next_page(&self, parameter: &str) -> Option<String> {
         let links = self.headers.get(LINK)?.to_str().ok()?;
         let next = links.split(',').find(|link| link.contains("rel=\"next\""))?;
@@ -44,12 +44,12 @@ impl Reply {
         url.query_pairs().find(|(name, _)| name == parameter).map(|(_, value)| value.into_owned())
     }
 
-    /// Where a redirect that was not followed leads to.
+    /// Returns the location of a redirect that was not followed.
     pub(crate) fn location(&self) -> Option<&str> {
         self.headers.get(LOCATION)?.to_str().ok()
     }
 
-    /// The body of a success, or what any other status means.
+    /// Parses the body of a success; returns the fault of any other status.
     pub(crate) fn json<T: DeserializeOwned>(&self) -> Result<T, Fault> {
         if !(200..300).contains(&self.status) {
             return Err(self.fault());
@@ -58,7 +58,7 @@ impl Reply {
             .map_err(|error| Fault::unreachable(self.operation.clone(), Unreadable::new(self.status, &error)))
     }
 
-    /// What a status that is no success means.
+    /// Returns the fault of a status that is not a success.
     pub(crate) fn fault(&self) -> Fault {
         let message = self.message();
         let now = Timestamp::now();
@@ -72,7 +72,7 @@ impl Reply {
         Fault { operation: self.operation.clone(), cause }
     }
 
-    /// GitHub's `message`, or the name of the status where a proxy answered.
+    /// Returns GitHub's `message`, or the name of the status if the body has none, as from a proxy.
     fn message(&self) -> String {
         #[derive(Deserialize)]
         struct Body {
@@ -89,8 +89,8 @@ impl Reply {
     }
 }
 
-/// A success whose body is not what GitHub describes. Says where, but not what:
-/// the body may hold a token.
+/// A success whose body does not match GitHub's API description. The text gives
+/// the position but no content, because the body may hold a token.
 #[derive(Debug, thiserror::Error)]
 #[error("the body of the {status} is not as described ({category:?} at line {line}, column {column})")]
 struct Unreadable {
@@ -106,7 +106,7 @@ impl Unreadable {
     }
 }
 
-/// A call that brought nothing. Can be told to each of several who waited for it.
+/// A failed call. It can be cloned for each of several callers that waited for it.
 #[derive(Clone, Debug)]
 pub(crate) struct Fault {
     operation: String,
@@ -131,7 +131,7 @@ impl Fault {
         Self { operation: String::new(), cause: Cause::Credentials(why.into()) }
     }
 
-    /// Whether GitHub refused with this status.
+    /// Returns whether GitHub refused with this status.
     pub(crate) fn is_refusal(&self, expected: u16) -> bool {
         matches!(self.cause, Cause::Refused { status, .. } if status == expected)
     }

@@ -1,4 +1,4 @@
-//! Self-hosted runners: registered, found by name, deleted.
+//! Registers, finds and deletes self-hosted runners.
 
 use std::fmt;
 
@@ -14,12 +14,12 @@ use crate::client::Client;
 use crate::http::Call;
 use crate::reply::Fault;
 
-/// A repository's runners are in no group of their own; GitHub wants the default group's id.
+/// A repository has no runner groups; GitHub expects the id of the default group.
 const REPOSITORY_GROUP: u64 = 1;
-/// Where jobs work, below the runner's directory: the official runner's own default.
+/// The jobs' work folder below the runner's directory: the official runner's default.
 const WORK_FOLDER: &str = "_work";
 const PAGE: usize = 100;
-/// A scope of more runners than this is not searched to its end.
+/// The most pages of a scope's runners that a search reads.
 const PAGES_LIMIT: usize = 100;
 
 /// Registers a runner and returns its configuration.
@@ -61,11 +61,11 @@ pub(crate) async fn generate_jitconfig(
     })
 }
 
-/// The runner of exactly that name. The list that does not hold it is itself
-/// the control read.
+/// Returns the runner of exactly that name. If the list does not contain it, the
+/// list itself is the control read.
 ///
-/// Servers that do not know the `name` filter answer with all runners: those
-/// are gone through, page by page.
+/// Servers that do not know the `name` filter return all runners. Those are read
+/// page by page.
 pub(crate) async fn by_name(
     client: &Client,
     scope: &Scope,
@@ -80,7 +80,7 @@ pub(crate) async fn by_name(
         }
         let total = *first_total.get_or_insert(found.total_count);
         if total != found.total_count {
-            // A runner that left earlier pages moves others past us: absence is not proven.
+            // If a runner was removed from an earlier page, others have moved up and were skipped.
             return Err(Fault::unreachable(call.name(), SearchError::Moved));
         }
         if found.runners.len() < PAGE {
@@ -90,7 +90,7 @@ pub(crate) async fn by_name(
     Err(Fault::unreachable(list(scope).name(), SearchError::TooMany))
 }
 
-/// A page of the scope's registrations.
+/// Lists a page of the scope's registrations.
 pub(crate) async fn page(client: &Client, scope: &Scope, page: u32) -> Result<RegistrationPage, Fault> {
     let call = list(scope).query("per_page", PAGE).query("page", page);
     let found: RunnerPage = client.ask(&Grant::runners(scope), &call).await?.json()?;
@@ -102,7 +102,7 @@ pub(crate) async fn page(client: &Client, scope: &Scope, page: u32) -> Result<Re
     Ok(RegistrationPage { runners: runners.collect(), more })
 }
 
-/// Deletes a registration; 404 is believed only if the scope's runners can be read.
+/// Deletes a registration. A 404 counts only if the scope's runners can be read.
 pub(crate) async fn delete(client: &Client, scope: &Scope, id: RunnerId) -> Result<Deletion, Fault> {
     let grant = Grant::runners(scope);
     let path = format!("{}/{id}", runners_of(scope));
@@ -149,7 +149,7 @@ impl Runner {
     }
 }
 
-/// Why a list that was read says nothing about a name.
+/// Why a list does not prove that a name is absent.
 #[derive(Debug)]
 enum SearchError {
     Moved,

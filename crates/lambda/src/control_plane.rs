@@ -1,6 +1,6 @@
-//! What lives as long as the process: connections, cached parameters, secrets
-//! and tokens. An engine is made anew for each invocation, with the rules as
-//! they are then; what it must remember is in the store.
+//! State that lives as long as the process: connections, cached parameters,
+//! secrets and tokens. Each invocation gets a new engine with the current rules.
+//! The store holds everything that must survive an invocation.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -28,7 +28,7 @@ pub(crate) struct ControlPlane {
     made: Mutex<Option<Made>>,
 }
 
-/// What was made of one reading of the parameters.
+/// The adapters made from one reading of the parameters.
 #[derive(Clone)]
 struct Made {
     configuration: Arc<Configuration>,
@@ -39,7 +39,7 @@ struct Made {
     queue: SqsQueue,
 }
 
-/// One invocation's engine, and what else it needs.
+/// The engine of one invocation, with its secrets and configuration.
 pub(crate) struct Desk {
     pub(crate) engine: Engine<Aws>,
     pub(crate) secrets: Arc<Secrets>,
@@ -47,7 +47,7 @@ pub(crate) struct Desk {
 }
 
 impl ControlPlane {
-    /// Connects to nothing yet.
+    /// Reads the environment. It connects to nothing yet.
     pub(crate) fn new(lookup: impl Fn(&str) -> Option<String>) -> anyhow::Result<Self> {
         let environment = Environment::read(&lookup)?;
         let aws = ecsrunner_aws::connection::Environment::read(&lookup).context("the environment")?;
@@ -56,7 +56,7 @@ impl ControlPlane {
         Ok(Self { environment, connection, parameters, made: Mutex::new(None) })
     }
 
-    /// An engine with the rules as they are now.
+    /// Makes an engine with the current rules.
     pub(crate) async fn desk(&self) -> anyhow::Result<Desk> {
         let configuration = self.parameters.read(Timestamp::now()).await?;
         let made = self.made_of(configuration);
@@ -115,7 +115,7 @@ impl ControlPlane {
     }
 }
 
-/// What an agent is told. None of it is a secret: whoever may describe a task can read it.
+/// Makes an agent's environment variables. None is a secret: anyone who may describe a task can read them.
 fn agent_environment(configuration: &Configuration) -> AgentEnvironment {
     let limits = configuration.settings.limits.clone();
     let tables = configuration.deployment.tables.clone();
@@ -123,7 +123,7 @@ fn agent_environment(configuration: &Configuration) -> AgentEnvironment {
         let of_limits = environment::limits(&limits, runner.max_job_minutes);
         let mut variables = vec![
             (environment::BOOT_TABLE.to_owned(), tables.boot.clone()),
-            // With the task's id behind it, this is the key of its boot item.
+            // Followed by the task's id, this is the key of its boot item.
             (environment::BOOT_ROLE.to_owned(), tables.boot_owners.of(runner.task_role()).to_owned()),
         ];
         variables.extend(of_limits.map(|(name, value)| (name.to_owned(), value)));

@@ -1,4 +1,4 @@
-//! Metrics in CloudWatch's embedded metric format: one line for an invocation.
+//! Writes metrics in CloudWatch's embedded metric format, one line for each invocation.
 
 use std::io::Write;
 
@@ -6,12 +6,12 @@ use ecsrunner_engine::metrics::{Metric, Unit};
 use serde_json::{Map, Value, json};
 
 const NAMESPACE: &str = "ecsrunner";
-/// The one dimension: every further one would multiply the bill.
+/// The only dimension. Each further one would multiply the bill.
 const DIMENSION: &str = "Deployment";
-/// The most values of one metric in a line, by the format's specification.
+/// The most values of one metric in one line, by the format's specification.
 const MAX_VALUES: usize = 100;
 
-/// The lines: none where nothing was measured, and nearly always one.
+/// Formats the lines: none if nothing was measured, otherwise nearly always one.
 pub(crate) fn lines(deployment: &str, millis: i64, mut measured: Vec<(Metric, Vec<f64>)>) -> Vec<String> {
     let mut lines = Vec::new();
     while !measured.is_empty() {
@@ -42,10 +42,10 @@ fn line(deployment: &str, millis: i64, measured: &[(Metric, Vec<f64>)]) -> Strin
     Value::Object(line).to_string()
 }
 
-/// Writes a line where Lambda collects it.
+/// Writes a line to stdout, which Lambda collects.
 pub(crate) fn print(line: &str) {
     let mut out = std::io::stdout().lock();
-    // Where standard output is gone, there is nobody to tell.
+    // If stdout is closed, the error cannot be reported anywhere.
     let _told = writeln!(out, "{line}");
 }
 

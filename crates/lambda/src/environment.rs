@@ -1,15 +1,15 @@
-//! What the function is told by its environment; no other file of it reads a
-//! variable, but for AWS's own ([`ecsrunner_aws::connection::VARIABLES`]).
+//! The function's environment variables. AWS's own are in
+//! [`ecsrunner_aws::connection::VARIABLES`], and the log level is in `log.rs`.
 
 use anyhow::Context;
 use ecsrunner_core::id::Deployment;
 use ecsrunner_github::ApiUrl;
 
-/// The deployment that the function is the control plane of.
+/// The function's deployment.
 pub(crate) const DEPLOYMENT: &str = "ECSRUNNER_DEPLOYMENT";
-/// GitHub's API; github.com by default.
+/// The base URL of GitHub's API; github.com by default.
 pub(crate) const GITHUB_API_URL: &str = "GITHUB_API_URL";
-/// `1` has each invocation log AWS's operations that it called.
+/// With `1`, each invocation logs the AWS operations that it called.
 pub(crate) const RECORD_CALLS: &str = "ECSRUNNER_RECORD_CALLS";
 
 #[derive(Clone, Debug)]
@@ -20,7 +20,7 @@ pub(crate) struct Environment {
 }
 
 impl Environment {
-    /// Reads it through `lookup`, usually [`std::env::var`].
+    /// Reads the variables through `lookup`, usually [`std::env::var`].
     pub(crate) fn read(lookup: impl Fn(&str) -> Option<String>) -> anyhow::Result<Self> {
         let set = |name: &str| lookup(name).filter(|value| !value.is_empty());
         let deployment = set(DEPLOYMENT).with_context(|| format!("{DEPLOYMENT} is not set"))?;

@@ -1,5 +1,4 @@
-//! GitHub's client, made when GitHub is asked for the first time: most
-//! invocations never do.
+//! Creates GitHub's client at the first call to GitHub. Most invocations make none.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -15,7 +14,7 @@ use ecsrunner_engine::ports::github::{
 use ecsrunner_github::{ApiUrl, App, CALL_LIMIT, Client, Credentials};
 use jiff::Timestamp;
 
-/// A client whose credentials are read with the first call, and again when they change.
+/// A client that reads its credentials at the first call, and again after they change.
 #[derive(Clone, Debug)]
 pub(crate) struct LazyGitHub {
     secrets: Arc<Secrets>,
@@ -24,7 +23,7 @@ pub(crate) struct LazyGitHub {
     made: Arc<Mutex<Option<Made>>>,
 }
 
-/// A client, whose tokens outlive an invocation, and the credentials that it was made of.
+/// A client and the credentials that it was made from. Its tokens outlive an invocation.
 #[derive(Debug)]
 struct Made {
     of: Arc<GitHubCredentials>,
@@ -36,7 +35,7 @@ impl LazyGitHub {
         Self { secrets, connection, api, made: Arc::default() }
     }
 
-    /// The same tokens, with secrets that are read under another name now.
+    /// Keeps the client and its tokens, but reads the credentials from other secrets.
     pub(crate) fn with_secrets(&self, secrets: Arc<Secrets>) -> Self {
         Self { secrets, ..self.clone() }
     }
@@ -66,7 +65,8 @@ impl LazyGitHub {
     }
 }
 
-/// What passes by itself must not look like a refusal, which holds launches.
+/// Converts a failure to read the credentials. A transient failure must not look
+/// like a refusal, which would hold launches.
 fn unusable(error: SecretError) -> GitHubError {
     match error.disposition() {
         Disposition::Retry { .. } => GitHubError::Unreachable {
@@ -78,8 +78,7 @@ fn unusable(error: SecretError) -> GitHubError {
 }
 
 impl GitHub for LazyGitHub {
-    /// By the owner, whoever authenticates: the paces of a token's several
-    /// owners are not added up.
+    /// Returns the owner, also with a token: each owner has its own pace.
     fn account(&self, scope: &Scope) -> Account {
         scope.owner()
     }

@@ -1,12 +1,12 @@
-//! What the function is invoked with: an event of the bus, a task's state
-//! change, a batch of kicks, or the order to sweep. Anything else is refused.
+//! Parses an invocation's payload: a webhook's event, a task's state change, a
+//! batch of kicks, or the request to sweep. Anything else is refused.
 
 use ecsrunner_aws::ecs::event::{DETAIL_TYPE as TASK_CHANGE, SOURCE as ECS_SOURCE};
 use ecsrunner_core::wire::webhook::envelope::{Envelope, EnvelopeError, SOURCE as WEBHOOK_SOURCE};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-/// An invocation's payload, before it is known what it is.
+/// An invocation's payload before its kind is known.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Payload {
     source: Option<String>,
@@ -29,21 +29,21 @@ pub(crate) struct Record {
     body: String,
 }
 
-/// What is to be done.
+/// The kind of an invocation.
 #[derive(Debug)]
 pub(crate) enum Input {
-    /// A webhook came in; nothing of it is believed yet.
+    /// A webhook whose signature has not been checked yet.
     Webhook(Envelope),
-    /// A task changed its state: the event's detail, as JSON.
+    /// A task's state change: the event's detail, as JSON.
     Task(Box<RawValue>),
-    /// Kicks, and the ids of messages that are none.
+    /// A batch of queue messages.
     Kicks {
-        /// How many kicks there are.
+        /// The number of kicks.
         kicks: usize,
-        /// Messages that go on to the dead-letter queue.
+        /// The ids of messages that are not kicks. They go to the dead-letter queue.
         refused: Vec<String>,
     },
-    /// The minute is over.
+    /// The scheduled sweep, every minute.
     Sweep,
 }
 
@@ -63,11 +63,11 @@ pub(crate) enum InputError {
 }
 
 impl Payload {
-    /// What the payload is.
+    /// Determines the kind of the payload.
     ///
     /// # Errors
     ///
-    /// It is none of what this function is invoked with.
+    /// The payload is of no known kind.
     pub(crate) fn read(self) -> Result<Input, InputError> {
         if let Some(records) = self.records {
             let (kicks, refused): (Vec<_>, Vec<_>) = records.into_iter().partition(Record::is_kick);

@@ -1,5 +1,5 @@
-//! One invocation: what came in is recorded, and then planned for, if it can
-//! alter the plan.
+//! One invocation: records the input, and then plans if the input can alter the
+//! plan.
 
 use std::time::Duration;
 
@@ -20,12 +20,12 @@ use crate::control_plane::{ControlPlane, Desk};
 use crate::emf;
 use crate::input::{Input, Payload};
 
-/// Before the function's time-out everything has to be written.
+/// The time before the function's timeout by which everything must be written.
 const MARGIN: Duration = Duration::from_secs(5);
-/// What is due so soon is waited for: SQS delays by whole seconds.
+/// Work that is due within this time is waited for, because SQS delays by whole seconds.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// What the function answers; SQS reads the failures, nobody the rest.
+/// The function's answer. Only SQS reads it, for the failures.
 #[derive(Default, Debug, Serialize)]
 pub(crate) struct Answer {
     #[serde(rename = "batchItemFailures")]
@@ -39,12 +39,12 @@ struct Failure {
 }
 
 impl ControlPlane {
-    /// Carries one invocation out. `deadline` is the function's time-out.
+    /// Performs one invocation. `deadline` is the time of the function's timeout.
     ///
     /// # Errors
     ///
-    /// What came in is refused, or could not be recorded: Lambda invokes the
-    /// function with it twice more, and then its dead-letter path has it.
+    /// The input is refused or could not be recorded. Lambda retries it twice and
+    /// then sends it to the dead-letter queue.
     pub(crate) async fn invoke(&self, payload: Payload, deadline: Timestamp) -> anyhow::Result<Answer> {
         let input = payload.read()?;
         let desk = self.desk().await?;
@@ -59,7 +59,7 @@ impl ControlPlane {
         done
     }
 
-    /// One line of metrics, and AWS's operations where they are recorded.
+    /// Writes one line of metrics, and the AWS operations if they are recorded.
     fn measure(&self, desk: &Desk) {
         let deployment = self.environment.deployment.as_str();
         let measured = desk.engine.metrics().take();
@@ -81,11 +81,12 @@ impl Desk {
         let secrets = if delivery.is_signed(&secrets) {
             secrets
         } else {
-            // The secret may have been replaced since.
+            // The secret may have been replaced since it was read.
             self.secrets.webhook_secrets(Freshness::NoneFitted, now).await?
         };
-        let receipt = self.engine.receive(delivery, &secrets).await.context("the webhook is not recorded")?;
-        // What is refused is refused for good: it is counted, and not retried.
+        let receipt =
+            self.engine.receive(delivery, &secrets).await.context("the webhook could not be recorded")?;
+        // A refused webhook is counted and not retried.
         if matches!(receipt, Receipt::Understood(_)) {
             self.plan_if_kicked(until).await;
         }
@@ -99,8 +100,11 @@ impl Desk {
             return Ok(Answer::default());
         };
         let (runner, task, change) = (event.runner.clone(), event.task.clone(), event.change.clone());
-        let recorded =
-            self.engine.record(&Event::Task(event)).await.context("the task's change is not recorded")?;
+        let recorded = self
+            .engine
+            .record(&Event::Task(event))
+            .await
+            .context("the task's change could not be recorded")?;
         let reason = recorded.outcome.reason().code();
         info!(%runner, %task, ?change, reason = reason.as_str(), "recorded task event");
         self.plan_if_kicked(until).await;
@@ -109,11 +113,11 @@ impl Desk {
 
     async fn kicks(&self, kicks: usize, refused: Vec<String>, until: Timestamp) -> anyhow::Result<Answer> {
         for message_id in &refused {
-            warn!(message_id, reason = Code::BodyUnreadable.as_str(), "a message of the queue is no kick");
+            warn!(message_id, reason = Code::BodyUnreadable.as_str(), "a queue message is not a kick");
         }
         if kicks > 0 {
-            // Counted, so that whoever holds the lease goes round once more.
-            self.engine.kick().await.context("the kick is not counted")?;
+            // Count the kick, so that a lease holder makes another round.
+            self.engine.kick().await.context("the kick could not be counted")?;
             self.plan_if_kicked(until).await;
         }
         let failures = refused.into_iter().map(|message_id| Failure { message_id }).collect();
@@ -121,7 +125,7 @@ impl Desk {
     }
 
     async fn sweep(&self, until: Timestamp) -> anyhow::Result<Answer> {
-        // The next minute's sweep looks again, whatever this one came to.
+        // A failed sweep is not an error, because the next one runs in a minute.
         match self.engine.dispatch_with_sweep(options(until), Lag::DISTRIBUTED).await {
             Ok(Some(_)) => {}
             Ok(None) => info!("it is too early for a sweep"),
@@ -133,14 +137,15 @@ impl Desk {
         Ok(Answer::default())
     }
 
-    /// Plans and performs, if what was recorded asks for it. A fault is no
-    /// failed invocation: what came in is recorded, and the dispatcher has posted a kick.
+    /// Plans and performs if the recorded input requires it. A fault does not fail
+    /// the invocation, because the input is recorded and the dispatcher has posted
+    /// a kick.
     async fn plan_if_kicked(&self, until: Timestamp) {
         if !self.engine.is_kicked() {
             return;
         }
         match self.engine.dispatch(options(until)).await {
-            Ok(Dispatched::HeldByAnother) => info!("another dispatcher is at work"),
+            Ok(Dispatched::HeldByAnother) => info!("another dispatcher holds the lease"),
             Ok(dispatched) => info!(?dispatched, "dispatched"),
             Err(fault) => {
                 let fault = anyhow::Error::new(fault);

@@ -1,4 +1,4 @@
-//! Log lines: JSON on standard output, where Lambda collects it.
+//! Logs JSON lines to stdout, which Lambda collects.
 
 use tracing::Level;
 use tracing::level_filters::LevelFilter;
@@ -7,15 +7,15 @@ use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
-/// What is logged: `error`, `warn`, `info` or `debug`.
+/// The log level: `error`, `warn`, `info` or `debug`.
 pub(crate) const LEVEL: &str = "ECSRUNNER_LOG";
 
-/// Begins to log, `info` where nothing else is said.
+/// Starts logging, at `info` by default.
 pub(crate) fn init() {
     let level = std::env::var(LEVEL).ok().and_then(|level| level.parse::<Level>().ok());
-    // Below debug, libraries would log whole requests, and with them what is secret.
+    // Below debug, libraries would log whole requests with their secrets.
     let level = level.unwrap_or(Level::INFO).min(Level::DEBUG);
-    // A refused invocation is logged here; the runtime would say the same again.
+    // The runtime would log each refused invocation a second time.
     let targets = Targets::new()
         .with_default(level.min(Level::WARN))
         .with_target("bootstrap", level)

@@ -1,7 +1,7 @@
 //! `bootstrap`: the control plane as one AWS Lambda function.
 //!
-//! What is decided does not belong here, nor what AWS is like: this is how an
-//! invocation reaches the engine.
+//! This crate passes an invocation to the engine. Decisions and the details of
+//! AWS do not belong here.
 
 mod control_plane;
 mod emf;
@@ -24,7 +24,7 @@ use invocation::Answer;
 
 fn main() -> anyhow::Result<()> {
     log::init();
-    // One invocation at a time: one thread is enough, and starts faster.
+    // One thread is enough for one invocation at a time, and starts faster.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let control_plane = Arc::new(ControlPlane::new(|name| std::env::var(name).ok())?);

@@ -1,5 +1,5 @@
-//! The rules as the parameters say while an invocation lasts: a dispatcher at
-//! work hears of a pause, too.
+//! Reads the rules from the parameters again during an invocation, so that a
+//! running dispatcher notices a pause too.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -9,7 +9,7 @@ use ecsrunner_engine::{Ruleset, chain};
 use jiff::Timestamp;
 use tracing::warn;
 
-/// The parameters, and what was made of them last.
+/// The parameters, and the configuration that was read from them last.
 #[derive(Debug)]
 pub(crate) struct LiveRules {
     parameters: Arc<Parameters>,
@@ -27,7 +27,7 @@ impl Rulebook for LiveRules {
         let read = match self.parameters.read(Timestamp::now()).await {
             Ok(configuration) => configuration,
             Err(error) => {
-                warn!(error = %chain(&error), "the rules known before hold");
+                warn!(error = %chain(&error), "could not read the rules; the last known rules stay in force");
                 return None;
             }
         };

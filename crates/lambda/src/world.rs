@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use crate::github::LazyGitHub;
 use crate::rules::LiveRules;
 
-/// AWS and GitHub, as they are.
+/// The real AWS and GitHub.
 #[derive(Debug)]
 pub(crate) struct Aws;
 

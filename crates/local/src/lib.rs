@@ -16,7 +16,6 @@ mod paths;
 mod preflight;
 mod state_dir;
 mod embedded;
-mod watched;
 mod boot_front;
 mod compute;
 mod server;

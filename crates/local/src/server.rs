@@ -5,7 +5,6 @@ mod control;
 mod events;
 mod log;
 mod page;
-mod view;
 mod webhook;
 
 use std::sync::Arc;
@@ -14,6 +13,7 @@ use axum::extract::DefaultBodyLimit;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
 use axum::{Extension, Router};
+use ecsrunner_aws::store::DynamoStore;
 use ecsrunner_core::wire::webhook::MAX_BODY_BYTES;
 use ecsrunner_engine::{Engine, World};
 use ecsrunner_github::Client;
@@ -22,14 +22,13 @@ use secrecy::SecretString;
 use crate::brake::Brake;
 use crate::compute::Processes;
 use crate::machine::{NoQueue, OsRandomness, SystemClock};
-use crate::watched::Watched;
 
 /// The adapters of one machine.
 #[derive(Debug)]
 pub(crate) struct Local;
 
 impl World for Local {
-    type Store = Watched;
+    type Store = DynamoStore;
     type Compute = Processes;
     type GitHub = Client;
     type Queue = NoQueue;
@@ -48,7 +47,7 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    pub(crate) fn store(&self) -> &Watched {
+    pub(crate) fn store(&self) -> &DynamoStore {
         &self.engine.ports().store
     }
 }
@@ -68,7 +67,9 @@ pub(crate) fn router(app: App) -> Router {
         .route("/webhook", post(webhook::receive).layer(body_limit))
         .route("/healthz", get(api::health))
         .route("/api/v1/jobs", get(api::jobs))
+        .route("/api/v1/jobs/{id}", get(api::job))
         .route("/api/v1/runners", get(api::runners))
+        .route("/api/v1/runners/{name}", get(api::runner))
         .route("/api/v1/classes", get(api::classes))
         .route("/api/v1/status", get(control::status))
         .route("/api/v1/counts", get(api::counts))

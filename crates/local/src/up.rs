@@ -34,7 +34,6 @@ use crate::machine::{NoQueue, OsRandomness, SystemClock, random};
 use crate::preflight;
 use crate::server::{self, App, Shared};
 use crate::state_dir::StateDir;
-use crate::watched::Watched;
 
 /// How the server is started.
 #[derive(Clone, Debug)]
@@ -106,7 +105,7 @@ pub async fn up(config: Config, options: Options, ready: impl FnOnce(SocketAddr)
     let brake = Brake::new(state.brake(), rules);
     let rules = brake.rules();
     let ports = Ports {
-        store: Watched::new(store),
+        store,
         compute: processes.clone(),
         github: config.github,
         queue: NoQueue,

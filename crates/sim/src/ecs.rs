@@ -1,32 +1,10 @@
-//! A stateful fake of ECS on Fargate: the part of its API that starts, stops
-//! and shows tasks, and the events of their life.
-//!
-//! [`Ecs`] is a plain state machine with the time given in; [`FakeEcs`] serves
-//! it over HTTP (AWS JSON 1.1) with the real clock, driven through the control
-//! API below `/_sim/`. It says what AWS says, with AWS's words: no emulator
-//! honours `clientToken`, answers `failures[]`, throttles, or emits a task's
-//! whole life. Nothing of ecsrunner is known here, and no container runs: a
-//! test plays what is in a task, by the environment that [`Ecs::tasks`] shows.
+//! The fake ECS over HTTP, in AWS JSON 1.1 and with the real clock, driven
+//! through the control API below `/_sim/`. What it answers is decided in
+//! [`ecsrunner_world::ecs`].
 
 mod api;
 mod control;
-mod events;
-mod faults;
-mod launch;
-mod life;
-mod options;
-mod rate;
-mod reads;
-mod reply;
-mod representation;
-mod request;
-mod run_task;
-mod setup;
 mod shared;
-mod state;
-mod task;
-mod tokens;
-mod view;
 
 use std::fmt;
 use std::future::Future;
@@ -40,14 +18,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
-pub use faults::{CallFault, EventFaults, FaultAnswer, Faults, Shortage, StartFault, ThrottleForm};
-pub use life::PlayError;
-pub use options::{Durations, Lags, Options, Rate, Rates, TaskDefinition};
-pub use reply::{Refusal, Reply};
-pub use run_task::{CAPACITY_UNAVAILABLE, VCPU_LIMIT_REACHED};
-pub use state::Ecs;
-pub use task::{Provider, Status, StopCode};
-pub use view::TaskView;
+use ecsrunner_world::ecs::{Ecs, Options};
 
 use shared::Shared;
 

@@ -11,9 +11,9 @@ use ecsrunner_core::rules::labels::Labels;
 use ecsrunner_core::rules::pool::Scope;
 use ecsrunner_engine::ports::Clock;
 use ecsrunner_engine::sweep::{Reach, Sweeping, Swept};
-use ecsrunner_sim::world::faults::{Process, Transit, Weather};
-use ecsrunner_sim::world::github::{HubRunner, Order, Trouble};
-use ecsrunner_sim::world::{Setup, Simulation};
+use ecsrunner_world::faults::{FaultPlan, Process, Transit};
+use ecsrunner_world::github::{HubRunner, Order, Trouble};
+use ecsrunner_world::{Setup, Simulation};
 use jiff::Timestamp;
 use serde_json::json;
 
@@ -22,14 +22,14 @@ const MINUTE: Duration = Duration::from_secs(60);
 /// A name that was given on the first of November 2023.
 const LONG_AGO: &str = "ecsr-sim-abcdefg234-01he4fh0000000000000000001";
 
-fn setup(weather: Weather) -> Setup {
+fn setup(fault_plan: FaultPlan) -> Setup {
     Setup {
         seed: 7,
         settings: json!({"version": 1, "deployment": "sim", "repositories": ["acme/*"]}),
         classes: json!({"small": {"cpu": 512, "memory": 1024, "default": true}}),
         subnets: vec!["subnet-aaaa1111"],
         timeout: Duration::from_secs(60),
-        weather,
+        fault_plan,
     }
 }
 
@@ -79,7 +79,7 @@ fn know_scope(simulation: &Simulation) {
 #[test]
 fn lost_deliveries_are_recorded_thirty_a_pass_and_each_says_how_far_it_is_behind() {
     play(async {
-        let mut simulation = Simulation::new(setup(Weather::default()));
+        let mut simulation = Simulation::new(setup(FaultPlan::default()));
         queue(&mut simulation, 70);
         tokio::time::sleep(3 * MINUTE).await;
         for (reinjected, behind) in [(30, true), (30, true), (10, false), (0, false)] {
@@ -94,7 +94,7 @@ fn lost_deliveries_are_recorded_thirty_a_pass_and_each_says_how_far_it_is_behind
 #[test]
 fn a_delivery_that_cannot_be_read_is_set_aside_and_holds_up_no_other() {
     play(async {
-        let mut simulation = Simulation::new(setup(Weather::default()));
+        let mut simulation = Simulation::new(setup(FaultPlan::default()));
         queue(&mut simulation, 3);
         simulation.shared().lock().hub.deliveries[1].body = "{}".to_owned();
         tokio::time::sleep(3 * MINUTE).await;
@@ -107,7 +107,7 @@ fn a_delivery_that_cannot_be_read_is_set_aside_and_holds_up_no_other() {
 #[test]
 fn a_stray_registration_is_deleted_and_a_busy_or_foreign_one_is_not() {
     play(async {
-        let mut simulation = Simulation::new(setup(Weather::default()));
+        let mut simulation = Simulation::new(setup(FaultPlan::default()));
         queue(&mut simulation, 1);
         know_scope(&simulation);
         register(&simulation, 101, LONG_AGO, false);
@@ -128,7 +128,7 @@ fn a_stray_registration_is_deleted_and_a_busy_or_foreign_one_is_not() {
 #[test]
 fn many_stray_registrations_are_deleted_thirty_a_pass() {
     play(async {
-        let mut simulation = Simulation::new(setup(Weather::default()));
+        let mut simulation = Simulation::new(setup(FaultPlan::default()));
         know_scope(&simulation);
         for id in 0..250 {
             let name = format!("{}{id:04}", &LONG_AGO[..LONG_AGO.len() - 4]);
@@ -148,7 +148,7 @@ fn many_stray_registrations_are_deleted_thirty_a_pass() {
 #[test]
 fn what_github_refuses_in_one_scope_stops_no_other_part() {
     play(async {
-        let mut simulation = Simulation::new(setup(Weather::default()));
+        let mut simulation = Simulation::new(setup(FaultPlan::default()));
         queue(&mut simulation, 1);
         know_scope(&simulation);
         simulation.shared().lock().hub.trouble = Trouble::Refused;
@@ -163,10 +163,10 @@ fn what_github_refuses_in_one_scope_stops_no_other_part() {
 /// A runner whose container runs and has begun a job, of which its record has not heard.
 async fn with_unheard_task() -> Simulation {
     let task_events = Transit { lose: 1.0, ..Transit::default() };
-    let mut simulation = Simulation::new(setup(Weather { task_events, ..Weather::default() }));
+    let mut simulation = Simulation::new(setup(FaultPlan { task_events, ..FaultPlan::default() }));
     queue(&mut simulation, 1);
     simulation.pass(Duration::from_secs(5)).await;
-    simulation.shared().lock().weather.webhooks.lose = 1.0;
+    simulation.shared().lock().fault_plan.webhooks.lose = 1.0;
     simulation.pass(Duration::from_secs(40)).await;
     simulation
 }
@@ -213,7 +213,7 @@ fn a_sweep_whose_time_is_over_calls_nobody_and_leaves_everything_to_the_next() {
 #[test]
 fn a_sweep_is_due_a_minute_after_the_last_one_began() {
     play(async {
-        let mut simulation = Simulation::new(setup(Weather::default()));
+        let mut simulation = Simulation::new(setup(FaultPlan::default()));
         let engine = simulation.engine(&Process::default());
         assert!(engine.sweep_is_due().await.unwrap());
         queue(&mut simulation, 1);

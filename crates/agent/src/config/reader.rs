@@ -1,4 +1,4 @@
-//! Reading the variables, and every fault in them.
+//! Reads the variables and collects every fault in them.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use super::*;
 use crate::listener;
 use crate::paths;
 
-/// Collects faults; what it returns beside a fault is thrown away with it.
+/// Collects faults. If there is one, the values that were read are discarded.
 pub(super) struct Reader<F> {
     lookup: F,
     faults: Vec<String>,
@@ -163,7 +163,7 @@ impl<F: Fn(&str) -> Option<OsString>> Reader<F> {
     fn parse<T: FromStr>(&mut self, variable: Variable, text: &str) -> Option<T> {
         let number = text.parse().ok();
         if number.is_none() {
-            self.faults.push(format!("{} is no whole number: `{text}`", variable.name));
+            self.faults.push(format!("{} is not a whole number: `{text}`", variable.name));
         }
         number
     }
@@ -183,8 +183,9 @@ impl<F: Fn(&str) -> Option<OsString>> Reader<F> {
     }
 }
 
-/// Whether `ECSRUNNER_LISTENER_ENV` may name a variable, which then reaches a job. Nothing of AWS's, of ECS's or of
-/// the agent's own reaches one, and nothing that the agent itself decides on.
+/// Whether `ECSRUNNER_LISTENER_ENV` may name a variable, which then reaches a job.
+/// Variables of AWS, of ECS and of the agent itself never reach one, nor do those
+/// that the agent sets or removes.
 pub fn may_pass(name: &str) -> bool {
     listener::PASSED_VARIABLES.contains(&name)
         || !(name.starts_with("AWS_")

@@ -1,6 +1,6 @@
 use super::*;
 
-/// As ECS sets them, and the control plane.
+/// The variables that ECS and the control plane set.
 const TASK: [(&str, &str); 5] = [
     ("ECSRUNNER_BOOT_TABLE", "boot"),
     ("ECSRUNNER_BOOT_ROLE", "AROA"),
@@ -28,7 +28,7 @@ fn every_fault_of_the_environment_is_told_at_once() {
         "AWS_REGION is not set; ECSRUNNER_BOOT_TABLE is not set; ECSRUNNER_BOOT_ROLE is not set; \
          ECS_CONTAINER_METADATA_URI_V4 is not set; AWS_CONTAINER_CREDENTIALS_RELATIVE_URI is not set; \
          ECSRUNNER_AGENT_DIR is not an absolute path: `here`; \
-         ECSRUNNER_JOB_LIMIT_SECS is no whole number: `soon`"
+         ECSRUNNER_JOB_LIMIT_SECS is not a whole number: `soon`"
     );
     let error =
         read(&[("ECSRUNNER_BOOT_OWNER", "AROA:1"), ("AWS_REGION", "r"), ("ECSRUNNER_BOOT_TABLE", "t")]);

@@ -6,7 +6,7 @@ fn is_own(name: &str) -> bool {
     name.to_ascii_uppercase().starts_with("OWN")
 }
 
-/// What becomes of a file with this text.
+/// Processes a file with this text: its text afterwards, and the removed names.
 fn held(text: &[u8]) -> (String, BTreeSet<String>) {
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join(FILE), text).unwrap();

@@ -127,7 +127,7 @@ fn at_the_connect_limit_the_listeners_words_decide() {
         ("", AgentExit::NotConnected),
     ] {
         let starting = Phase::Starting;
-        // A listener that had listened, and was started again, meets the idle limit.
+        // The idle limit applies to a listener that had listened and was started again.
         for cause in [Cause::ConnectLimit, Cause::IdleLimit] {
             assert_eq!(stopped(&cause, &starting, &starting, line), exit, "{cause:?} {line}");
             let between =

@@ -94,7 +94,7 @@ fn a_wrong_environment_is_told_in_one_line_with_all_its_faults() {
 fn a_signal_ends_the_wait() {
     let mut agent = Agent::with_answers(vec![], &JOB).start();
     agent.until("agent started");
-    // The handlers are there once the table was asked.
+    // The signal handlers are installed before the table is polled.
     agent.until_polled().signal(nix::sys::signal::Signal::SIGTERM);
     agent.end().ended_with(21, "interrupted");
 }

@@ -19,7 +19,7 @@ fn the_listener_has_the_user_and_the_groups_of_its_account() {
     let Some(agent) = container(&[CONNECT, RUN, who, COMPLETE]) else { return };
     let home = agent.path("runner").display().to_string();
     let ended = agent.run().ended_with(0, "completed");
-    // The agent's own lines may come between any two.
+    // The agent's own lines can come between any two.
     let lines: Vec<_> = ended.lines.iter().filter(|line| !line.starts_with('{')).collect();
     let begin = lines.iter().position(|line| *line == "1001").unwrap();
     assert_eq!(lines[begin..begin + 5], ["1001", "runner", "1001 27 123", "1001", &home]);
@@ -42,7 +42,7 @@ fn process_1_and_what_it_holds_is_out_of_the_jobs_reach() {
 fn each_fault_of_a_listener_has_its_ending_and_leaves_no_process() {
     for (lines, limit, code, reason) in [
         (vec![GRACEFUL, START, WAIT], "CONNECT", 14, "not_connected"),
-        // A listener that cannot acquire its job says nothing and listens on.
+        // A listener that cannot acquire its job prints nothing and keeps listening.
         (vec![GRACEFUL, CONNECT, WAIT], "IDLE", 16, "no_job"),
         (vec![GRACEFUL, CONNECT, RUN, WAIT], "JOB", 19, "job_timeout"),
         (vec![CONNECT, RUN, "kill -SEGV $$"], "JOB", 18, "listener_crashed"),
@@ -77,7 +77,7 @@ fn a_signal_in_the_first_life_ends_it() {
 
 #[test]
 fn a_thousand_orphans_leave_no_zombie() {
-    // Each is left by a parent that has ended: process 1 inherits it.
+    // Each one's parent has ended, so process 1 inherits it.
     let orphans = "for i in {1..1000}; do (true & exec true) & done; wait";
     let count = "for i in {1..500}; do \
                  left=$(cat /proc/[0-9]*/stat 2>/dev/null | sed 's/.*) //' | grep -c '^Z 1 '); \

@@ -1,4 +1,4 @@
-//! A stand-in for what ECS tells the containers of a task, over HTTP.
+//! A stand-in for ECS's HTTP endpoints inside a task.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
@@ -9,19 +9,19 @@ use serde_json::{Value, json};
 
 use crate::table::{ACCESS_KEY_ID, SECRET_ACCESS_KEY, SESSION_TOKEN};
 
-/// The last part of the credentials' path, which nobody can guess.
+/// The last part of the credentials' path, which cannot be guessed.
 pub(crate) const CREDENTIALS_ID: &str = "5f1c7b0e-9d6a-4a57-8f43-21c0de0ffee1";
-/// The same of the metadata's.
+/// The last part of the metadata's path, which cannot be guessed.
 pub(crate) const METADATA_ID: &str = "0123456789abcdef0123456789abcdef-3531612349";
 const TASK_ARN: &str =
     "arn:aws:ecs:eu-west-1:123456789012:task/ecsrunner-test/0123456789abcdef0123456789abcdef";
 
-/// What ECS answers to one question.
+/// ECS's answer to one request.
 #[derive(Clone, Debug)]
 pub(crate) enum Told {
-    /// This, with status 200.
+    /// This body, with status 200.
     Json(Value),
-    /// This status, and nothing.
+    /// This status, with an empty body.
     Status(u16),
 }
 
@@ -52,14 +52,14 @@ impl Ecs {
         let told = Arc::clone(&answers);
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                // A client that is gone needs no answer.
+                // The client may have closed the connection.
                 let _ = serve(&stream, &told);
             }
         });
         Self { url, answers }
     }
 
-    /// These are told first, one for each question.
+    /// Gives these answers first, one for each request.
     pub(crate) fn metadata_first(self, first: &[Told]) -> Self {
         put_first(&mut self.answers.lock().unwrap().metadata, first);
         self
@@ -70,8 +70,8 @@ impl Ecs {
         self
     }
 
-    /// The variables that ECS sets. The credentials' is the one that may name
-    /// another host than ECS's.
+    /// The variables that ECS sets. The credentials' variable is the one that can
+    /// name a host other than ECS's.
     pub(crate) fn variables(&self) -> [(&'static str, String); 2] {
         [
             ("ECS_CONTAINER_METADATA_URI_V4", format!("{}/v4/{METADATA_ID}", self.url)),
@@ -84,7 +84,7 @@ fn put_first(answers: &mut Vec<Told>, first: &[Told]) {
     answers.splice(0..0, first.iter().cloned());
 }
 
-/// The last answer is told for ever.
+/// Takes the next answer; the last one is repeated.
 fn next(answers: &mut Vec<Told>) -> Told {
     if answers.len() > 1 { answers.remove(0) } else { answers[0].clone() }
 }

@@ -1,4 +1,4 @@
-//! One agent, run as the process it is, around a listener that is a shell script.
+//! Runs one agent as a process, with a shell script as its listener.
 
 use std::fs::{self, Permissions};
 use std::io::{BufRead, BufReader};
@@ -17,23 +17,23 @@ use tempfile::TempDir;
 use crate::ecs::Ecs;
 use crate::table::{ACCESS_KEY_ID, Answer, OWNER, ROLE, SECRET_ACCESS_KEY, SESSION_TOKEN, Table, item};
 
-/// No test takes as long; one that hangs fails.
+/// Longer than any test takes: a test that hangs fails.
 const LIMIT: Duration = Duration::from_secs(60);
 
 /// What the official runner 2.336 prints before it has a session.
 pub(crate) const START: &str = "printf '\n√ Connected to GitHub\n\n'";
-/// The session is there.
+/// Printed once there is a session.
 pub(crate) const LISTEN: &str =
     "echo \"Current runner version: '2.336.0'\"; echo '2026-11-01 12:00:00Z: Listening for Jobs'";
-/// Both, as the official runner prints them.
+/// Both of these, as the official runner prints them.
 pub(crate) const CONNECT: &str = "printf '\n√ Connected to GitHub\n\n'; \
     echo \"Current runner version: '2.336.0'\"; echo '2026-11-01 12:00:00Z: Listening for Jobs'";
 pub(crate) const RUN: &str = "echo '2026-11-01 12:00:01Z: Running job: build'";
 /// The job ended; the listener removes its configuration afterwards.
 pub(crate) const COMPLETE: &str = "echo '2026-11-01 12:00:02Z: Job build completed with result: Succeeded'; \
     printf '√ Removed .credentials\n√ Removed .runner\n'";
-/// Ends on a signal as the official runner 2.336 does while it waits: INT with
-/// 0 and a word, TERM with 143 and none.
+/// Ends on a signal as the official runner 2.336 does while it waits: on INT with
+/// 0 and a message, on TERM with 143 and none.
 pub(crate) const GRACEFUL: &str = "trap 'echo Exiting...; exit 0' INT; trap 'exit 143' TERM";
 /// Waits for ever, in a way that lets a trap run at once.
 pub(crate) const WAIT: &str = "while :; do sleep 60 & wait; done";
@@ -43,14 +43,14 @@ pub(crate) struct Agent {
     dir: TempDir,
     table: Table,
     exe: PathBuf,
-    /// Where it is in a task of ECS.
+    /// Set if it runs in an ECS task.
     task: Option<Ecs>,
-    /// Where it is process 1: lines of shell that come before it in its namespace.
+    /// Set if it is process 1: shell lines that run before it in its namespace.
     container: Option<String>,
     variables: Vec<(String, String)>,
 }
 
-/// A program that the tests bring with them.
+/// A program from `tests/programs`.
 pub(crate) fn program(name: &str) -> PathBuf {
     let path = Path::new(env!("CARGO_BIN_EXE_ecsrunner-agent")).with_file_name("examples").join(name);
     assert!(path.is_file(), "{} is built with the tests", path.display());
@@ -58,7 +58,7 @@ pub(crate) fn program(name: &str) -> PathBuf {
 }
 
 impl Agent {
-    /// Its listener executes these lines of shell; its boot item is there.
+    /// Creates an agent whose listener executes these shell lines, with its boot item in the table.
     pub(crate) fn with_listener(lines: &[&str]) -> Self {
         Self::with_answers(vec![Answer::Item(item())], lines)
     }
@@ -80,14 +80,14 @@ impl Agent {
         Self { dir, table, exe, task: None, container: None, variables: Vec::new() }
     }
 
-    /// Told by ECS who it is, and in two lives for that.
+    /// Runs it in an ECS task. It therefore executes itself again.
     pub(crate) fn in_task(mut self, ecs: Ecs) -> Self {
         self.task = Some(ecs);
         self
     }
 
-    /// Alone in a namespace of processes, with a listener of another user;
-    /// `None`, and says why, where this machine does not allow that.
+    /// Runs it in a process namespace of its own, with a listener of another user.
+    /// If this machine does not allow that, prints the reason and returns `None`.
     pub(crate) fn in_container(self) -> Option<Self> {
         let unshare = Command::new("unshare").args(["--pid", "--fork", "--mount-proc", "true"]).output();
         if !nix::unistd::geteuid().is_root() || !unshare.is_ok_and(|tried| tried.status.success()) {
@@ -113,7 +113,7 @@ impl Agent {
         Some(agent)
     }
 
-    /// After this line of shell, in its namespace.
+    /// Runs this shell line first, in its namespace.
     pub(crate) fn after(mut self, line: &str) -> Self {
         if let Some(container) = &mut self.container {
             container.push_str(&format!(" && {line}"));
@@ -140,7 +140,7 @@ impl Agent {
         self
     }
 
-    /// Copies the executable to where every user can execute it.
+    /// Copies the executable to a place where every user can execute it.
     pub(crate) fn reachable_by_all(mut self) -> Self {
         let copy = self.path("ecsrunner-agent");
         fs::copy(&self.exe, &copy).unwrap();
@@ -201,7 +201,7 @@ impl Agent {
     }
 }
 
-/// An agent at work.
+/// A running agent.
 pub(crate) struct Running {
     agent: Agent,
     child: Child,
@@ -219,7 +219,7 @@ impl Running {
         self
     }
 
-    /// Waits until the agent has asked the table.
+    /// Waits until the agent has polled the table.
     pub(crate) fn until_polled(&mut self) -> &mut Self {
         self.agent.table.wait_for_request();
         self
@@ -267,7 +267,7 @@ pub(crate) struct Ended {
 }
 
 impl Ended {
-    /// The exit code and the last line's reason, which have to agree.
+    /// The exit code and the last line's reason, which must agree.
     pub(crate) fn ending(&self) -> (i32, String) {
         let last: Value = serde_json::from_str(self.lines.last().unwrap()).unwrap();
         assert_eq!(last["message"], "agent ended", "{:#?}", self.lines);
@@ -281,7 +281,7 @@ impl Ended {
         last["detail"].as_str().unwrap().to_owned()
     }
 
-    /// Fails with everything that the agent said if it ended otherwise.
+    /// Fails with the agent's whole output if it ended otherwise.
     pub(crate) fn ended_with(self, code: i32, reason: &str) -> Self {
         assert_eq!(self.ending(), (code, reason.to_owned()), "{:#?}", self.lines);
         self
@@ -308,7 +308,7 @@ fn child_of(parent: i32) -> i32 {
     children.trim().parse().unwrap()
 }
 
-/// Whether a process is there, as a zombie too.
+/// Whether a process exists, also as a zombie.
 pub(crate) fn is_there(pid: &str) -> bool {
     Path::new("/proc").join(pid.trim()).exists()
 }

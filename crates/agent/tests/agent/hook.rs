@@ -14,8 +14,8 @@ use nix::sys::signal::Signal;
 use crate::harness::{Agent, CONNECT, Ended, RUN, Running};
 use crate::table::{Answer, item};
 
-/// As the real listener does: the hook is a step, whose failure does not keep
-/// `always()` steps from running, but a shutdown does.
+/// Behaves as the real listener: the hook is a step. `always()` steps run if it
+/// fails, but not after a shutdown.
 const JOB: [&str; 6] = [
     "trap 'echo Exiting...; kill -TERM $!; echo signalled; wait $!; exit 0' INT",
     CONNECT,
@@ -135,7 +135,7 @@ fn a_run_that_a_forks_run_started_executes_no_step() {
 #[test]
 fn an_event_that_cannot_be_read_executes_no_step() {
     Job { event: json!({"pull_request": "none"}), ..Job::default() }
-        .executes_no_step("its event cannot be read: no event of GitHub's at line 1");
+        .executes_no_step("its event cannot be read: not a GitHub event at line 1");
 }
 
 #[test]
@@ -201,9 +201,9 @@ fn the_agent_of_an_older_release_hears_a_refusal_and_nothing_else_from_a_newer_h
     };
     assert!(hook("acme/app").wait().unwrap().success());
     let mut refusing = hook("other/app");
-    // The refusal comes first: the hook that allowed has written nothing.
+    // The refusal is the first text here: the hook that allowed wrote nothing.
     let (sender, heard) = channel();
-    // Where nothing is written, the read never ends.
+    // If nothing is written, the read never ends.
     thread::spawn(move || {
         let mut bytes = [0; 1024];
         let read = fifo.read(&mut bytes).unwrap();
@@ -223,7 +223,7 @@ fn another_user_is_refused_too_and_cannot_change_what_it_is_judged_by() {
     }
     let tamper = "for f in ${ACTIONS_RUNNER_HOOK_JOB_STARTED%/*}/*; do \
                   { echo x >> $f; } 2>/dev/null && echo changed $f; rm -f $f 2>/dev/null && echo removed $f; done";
-    // The FIFO is the only one that it may write into, and that would end it.
+    // The FIFO is left out: the job may write into it, and that would end the job.
     let tamper = tamper.replace("}/*;", "}/{job-started.sh,policy.json};");
     let lines = [&["id -u", "id -G", tamper.as_str()], &JOB[..]].concat();
     let job = Job { repository: "other/app", ..Job::default() };
@@ -243,8 +243,8 @@ fn a_job_whose_hook_has_checked_in_may_run_past_the_hook_limit() {
 
 #[test]
 fn a_job_that_was_cancelled_at_github_and_is_then_refused_executes_no_step() {
-    // A worker that has heard of the cancellation hears no shutdown, and would
-    // go on with an `always()` step when its hook has ended.
+    // A worker that is handling a cancellation ignores a shutdown. It would go on
+    // with an `always()` step if its hook ended.
     let lines = [&["trap '' INT TERM"], &JOB[1..]].concat();
     let job = Job { repository: "other/app", ..Job::default() };
     let ended = job.run_with(&lines, |agent| agent.env("ECSRUNNER_STOP_TIMEOUT_SECS", 6));
@@ -255,7 +255,7 @@ fn a_job_that_was_cancelled_at_github_and_is_then_refused_executes_no_step() {
     assert!(!ended.path("runner/always-step-ran").exists(), "{}", ended.text());
 }
 
-/// A job of another repository, whose hook judges right now: it waits for the event.
+/// A job of another repository whose hook has no verdict yet, because it waits for the event.
 fn undecided(change: impl FnOnce(Agent) -> Agent) -> (Running, File) {
     let lines = [&JOB[..3], &["mkfifo event", "echo ready"], &JOB[3..]].concat();
     let job = Job { repository: "other/app", ..Job::default() };
@@ -266,7 +266,7 @@ fn undecided(change: impl FnOnce(Agent) -> Agent) -> (Running, File) {
     agent.until("ready");
     let path = agent.path("runner/event");
     let (sender, opened) = channel();
-    // Opened once the hook reads it, which a broken hook never does.
+    // `open` returns once the hook reads the file, which a broken hook never does.
     thread::spawn(move || sender.send(OpenOptions::new().write(true).open(path)));
     (agent, opened.recv_timeout(Duration::from_secs(30)).unwrap().unwrap())
 }

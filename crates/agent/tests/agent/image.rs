@@ -1,6 +1,6 @@
-//! The image's Dockerfile, carried out as far as that goes without Docker: what
-//! its last stage copies, sets and starts, in a namespace with the official
-//! image's user. The base image is this machine, and no layer is made.
+//! Runs the Dockerfile's last stage without Docker: its COPY, ENV and start
+//! command, in a namespace with the official image's user. This machine serves
+//! as the base image, and no layer is built.
 
 use std::fs;
 
@@ -17,7 +17,7 @@ fn last_stage() -> Vec<String> {
     last.lines().filter(|line| !line.trim().is_empty()).map(str::to_owned).collect()
 }
 
-/// What follows an instruction's word, the last one's of its kind.
+/// The arguments of the last instruction of this kind.
 fn instruction(word: &str) -> Option<String> {
     let found = last_stage().into_iter().rev().find_map(|line| line.strip_prefix(word).map(str::to_owned));
     found.map(|rest| rest.trim().to_owned())

@@ -1,4 +1,4 @@
-//! What a job can see, and what is left when it is gone.
+//! What a job can see, and what is left after it.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -24,7 +24,7 @@ fn the_jit_config_is_in_the_listeners_environment_and_nowhere_else() {
     let mut agent = agent.start();
     agent.until("ready");
     for file in ["environ", "cmdline"] {
-        // A non-dumpable process shows its environment to root alone.
+        // Only root can read the environment of a non-dumpable process.
         let shown = fs::read(format!("/proc/{}/{file}", agent.id())).unwrap_or_default();
         assert!(!String::from_utf8_lossy(&shown).contains(JIT), "{file}");
     }
@@ -76,7 +76,7 @@ fn a_job_gets_the_documented_environment_and_nothing_of_aws() {
 #[test]
 fn orphans_leave_no_zombie() {
     let orphans = "for i in {1..200}; do (true & true & exec true) & done; wait";
-    // Each pass reads what is there now; the orphans are gone after a few.
+    // Each pass reads the current state. The orphans are gone after a few passes.
     let count = "for i in {1..500}; do \
                  left=$(cat /proc/[0-9]*/stat 2>/dev/null | sed 's/.*) //' | grep -c \"^Z $PPID \"); \
                  test $left = 0 && break; done; echo zombies $left";

@@ -1,4 +1,4 @@
-//! The listener's life: its lines, codes, limits and signals.
+//! The listener: its lines, exit codes, limits and signals.
 
 use std::fs;
 
@@ -114,7 +114,7 @@ fn a_job_whose_hook_never_checks_in_is_ended() {
 
 #[test]
 fn a_job_without_a_worker_at_the_hook_limit_did_not_start_and_no_hook_is_blamed() {
-    // As the listener does while GitHub refuses the job's first renewal: it waits without a child.
+    // While GitHub refuses the job's first renewal, the listener waits without a child.
     let wait = ["mkfifo nothing; exec 3<>nothing", CONNECT, RUN, "read -r -u 3"];
     let ended = Agent::with_listener(&wait).env("ECSRUNNER_HOOK_LIMIT_SECS", 1).run();
     let ended = ended.ended_with(29, "job_not_started");
@@ -148,7 +148,7 @@ fn a_listener_that_asks_for_it_is_started_again_ten_times_and_no_more() {
 
 #[test]
 fn a_listener_that_was_started_again_can_still_complete_its_job() {
-    // 6: it has written a new configuration.
+    // 6: the listener has written a new configuration.
     for code in [2, 6] {
         let again = format!("test -e once || {{ touch once; exit {code}; }}");
         Agent::with_listener(&[&again, CONNECT, RUN, COMPLETE]).run().ended_with(0, "completed");
@@ -246,9 +246,9 @@ fn a_signal_reaches_the_listener_as_int() {
 
 #[test]
 fn int_reaches_the_listener_alone_whatever_the_cause() {
-    // As a worker does: a step that an INT ended would let the next one begin.
+    // As in a worker: if INT ends a step, the next one begins.
     let step = "bash -c 'trap \"exit 130\" INT; sleep 60 & wait'; test $? = 130 && touch always-step-ran";
-    // A shell has its background processes ignore INT, which a worker does not.
+    // In a shell, background processes ignore INT. In a worker they do not.
     let worker =
         format!("env --default-signal=INT bash -c '{}' & worker=$!; echo ready", step.replace('\'', "'\\''"));
     let wait = "while :; do wait $worker; done";

@@ -1,4 +1,4 @@
-//! The agent as a process: what it does, what it says and what is left of it.
+//! The agent as a process: what it does, what it logs and what it leaves behind.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 #![expect(clippy::print_stderr, reason = "says why something was skipped")]

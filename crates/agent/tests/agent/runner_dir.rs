@@ -1,11 +1,11 @@
-//! What the runner's directory and the image bring, and what the agent makes of it.
+//! How the agent handles the runner's directory, its `.env` and the image's Docker.
 
 use std::fs;
 use std::os::unix::fs::symlink;
 
 use crate::harness::{Agent, COMPLETE, CONNECT, RUN};
 
-/// As the listener does before all else: each line of `.env` becomes a variable.
+/// Sets a variable for each line of `.env`, as the listener does first of all.
 const LOAD_ENV: &str = "while IFS= read -r line || test -n \"$line\"; do \
     case $line in *=*) export \"$line\";; esac; done < .env";
 
@@ -48,7 +48,7 @@ fn a_listener_whose_env_file_cannot_be_held_is_never_started() {
     let agent = Agent::with_listener(&["echo started", CONNECT, RUN, COMPLETE]);
     symlink("/dev/null", agent.path("runner/.env")).unwrap();
     let ended = agent.run().ended_with(25, "files_failed");
-    assert!(ended.detail().contains(".env` is no regular file"), "{}", ended.detail());
+    assert!(ended.detail().contains(".env` is not a regular file"), "{}", ended.detail());
     assert!(!ended.lines.contains(&"started".to_owned()), "{}", ended.text());
 }
 
@@ -60,7 +60,7 @@ fn no_variable_of_bash_in_an_images_env_file_ends_the_hook_before_it_judges() {
         "SHELLOPTS=braceexpand:hashall:interactive-comments:noexec",
         "BASH_FUNC_exec%%=() { :; }",
     ] {
-        // As the worker does: the hook of bash, with the variables of the file.
+        // As the worker does: bash runs the hook with the variables of the file.
         let hook = "mapfile -t variables < .env; \
                     env \"${variables[@]}\" bash -e \"$ACTIONS_RUNNER_HOOK_JOB_STARTED\" & wait $!";
         let agent = Agent::with_listener(&["trap 'exit 0' INT", CONNECT, RUN, hook, COMPLETE]);

@@ -1,4 +1,4 @@
-//! A stand-in for DynamoDB that knows one request: the agent's `DeleteItem`.
+//! A stand-in for DynamoDB that answers one kind of request: the agent's `DeleteItem`.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -18,18 +18,18 @@ pub(crate) const ACCESS_KEY_ID: &str = "AKIATEST";
 pub(crate) const SECRET_ACCESS_KEY: &str = "the-secret-access-key-of-the-tasks-role";
 pub(crate) const SESSION_TOKEN: &str = "the-session-token-of-the-tasks-role";
 
-/// What the table answers to one request.
+/// The table's answer to one request.
 #[derive(Clone, Debug)]
 pub(crate) enum Answer {
     /// There is no such item.
     Nothing,
     /// The item, with these attributes.
     Item(Value),
-    /// An error of DynamoDB's.
+    /// An error with this code.
     Refusal(&'static str),
-    /// DynamoDB's clock is so many seconds ahead of the request's, and refuses it.
+    /// The request is refused, because DynamoDB's clock is this many seconds ahead.
     WrongTime(i64),
-    /// The request is read, and the connection closed.
+    /// The request is read, then the connection is closed.
     Silence,
 }
 
@@ -44,7 +44,7 @@ pub(crate) fn item() -> Value {
     })
 }
 
-/// The endpoint; dropping it fails the test if a request was not as it should be.
+/// The endpoint. Dropping it fails the test if a request was wrong.
 pub(crate) struct Table {
     pub(crate) url: String,
     requests: Receiver<()>,
@@ -63,7 +63,7 @@ impl Table {
             let mut answers = answers.into_iter();
             for stream in listener.incoming().flatten() {
                 let answer = answers.next().unwrap_or(Answer::Nothing);
-                // A test that is over listens no more.
+                // The test may have ended.
                 let _ = sender.send(());
                 if let Err(fault) = serve(&stream, &answer) {
                     found.lock().unwrap().push(fault);

@@ -1,4 +1,4 @@
-//! The agent in a task of ECS: who it is, and who it is to AWS.
+//! The agent in an ECS task: how it gets its task id and its credentials.
 
 use std::net::TcpListener;
 
@@ -58,7 +58,7 @@ fn metadata_that_cannot_be_right_are_told_in_one_line() {
         (Told::Json(json!({"Cluster": "c"})), "missing field `TaskARN`"),
         (
             Told::Json(json!({"TaskARN": "arn:aws:ecs:r:1:cluster/c"})),
-            "`arn:aws:ecs:r:1:cluster/c` is no task's ARN",
+            "`arn:aws:ecs:r:1:cluster/c` is not a task's ARN",
         ),
         (Told::Json(json!("lies")), "cannot be used: invalid type"),
     ] {

@@ -1,4 +1,4 @@
-//! A job that is root, and looks for every secret there is.
+//! A job that is root and searches for every secret.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
@@ -7,7 +7,7 @@ use crate::ecs::{CREDENTIALS_ID, Ecs, METADATA_ID};
 use crate::harness::{Agent, COMPLETE, CONNECT, RUN, program};
 use crate::table::{JIT, SECRET_ACCESS_KEY, SESSION_TOKEN};
 
-/// What is looked for, by name.
+/// The secrets to search for, by name.
 const NEEDLES: [(&str, &str); 5] = [
     ("secret-access-key", SECRET_ACCESS_KEY),
     ("session-token", SESSION_TOKEN),
@@ -16,19 +16,20 @@ const NEEDLES: [(&str, &str); 5] = [
     ("jit-config", JIT),
 ];
 
-/// What the thief found, each thing once; `None` where this machine does not
-/// let us be process 1.
+/// What the thief found, each find once. `None` if the agent cannot be process 1
+/// on this machine.
 fn loot(unscrubbed: bool) -> Option<Vec<String>> {
     let dir = "${PWD%/runner}";
     let backwards = |text: &str| text.bytes().rev().map(|byte| format!("{byte:02x}")).collect::<String>();
     let needles: Vec<_> = NEEDLES.iter().map(|(name, text)| format!("{name}={}", backwards(text))).collect();
     let places = format!("{dir} /run /dev/shm /var/tmp");
     let theft = format!("{dir}/thief {} -- {places}", needles.join(" "));
-    // Its arguments do not hold what it looks for; the listener's environment holds its configuration.
+    // The thief's arguments do not contain the secrets. The listener's environment contains the JIT
+    // configuration.
     let agent = Agent::with_listener(&[CONNECT, RUN, &theft, COMPLETE]).in_task(Ecs::start());
     let agent = if unscrubbed { agent.with_executable(&program("unscrubbed")) } else { agent };
     let agent = agent.in_container()?;
-    // As good as password-less sudo: it runs as root, whoever starts it.
+    // Setuid root has the effect of password-less sudo.
     let thief = agent.path("thief");
     fs::copy(program("thief"), &thief).unwrap();
     fs::set_permissions(&thief, Permissions::from_mode(0o4755)).unwrap();

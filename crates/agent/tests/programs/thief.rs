@@ -1,9 +1,9 @@
-//! A job that looks for secrets, everywhere that root can look: every
-//! process's environment, arguments, open files and memory, and the file system.
+//! Searches for secrets everywhere that root can read: the environment,
+//! arguments, open files and memory of every process, and the file system.
 //!
 //! `thief NAME=NEEDLE… -- DIRECTORY…` prints a line for each find. A needle is
-//! written backwards in hexadecimal digits, so that it is not found where it is
-//! looked for with.
+//! given as hexadecimal digits in reverse order, so that the search does not find
+//! its own arguments.
 
 #![expect(clippy::print_stdout, reason = "what it finds is its output")]
 
@@ -40,7 +40,7 @@ fn needle(text: &str) -> Option<Needle> {
     Some(Needle { name: name.to_owned(), bytes })
 }
 
-/// The effective one, from what the kernel says of this process.
+/// The effective user, from `/proc`.
 fn user() -> String {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find(|line| line.starts_with("Uid:")).unwrap_or_default();
@@ -59,7 +59,7 @@ fn search_process(needles: &[Needle], process: &Path) {
         search_file(needles, &process.join(file));
     }
     for descriptor in numbered(process.join("fd")) {
-        // Pipes and sockets would be robbed of what is in them.
+        // Reading a pipe or a socket would consume its content.
         if fs::metadata(&descriptor).is_ok_and(|found| found.is_file()) {
             search_file(needles, &descriptor);
         }
@@ -77,7 +77,7 @@ fn search_memory(needles: &[Needle], process: &Path) {
         let (Ok(from), Ok(to)) = (u64::from_str_radix(from, 16), u64::from_str_radix(to, 16)) else {
             continue;
         };
-        // What the kernel maps for itself cannot be read.
+        // The kernel's own mappings cannot be read.
         if !permissions.starts_with('r') || map.contains("[v") {
             continue;
         }
@@ -100,7 +100,7 @@ fn search_directory(needles: &[Needle], directory: &Path) {
 
 fn search_file(needles: &[Needle], path: &Path) {
     let mut bytes = Vec::new();
-    // What is gone meanwhile, or closed to root even, holds nothing for a thief.
+    // Files that have gone since, or that even root cannot read, are skipped.
     let read = File::open(path).and_then(|file| file.take(MAX_BYTES).read_to_end(&mut bytes));
     if read.is_ok() {
         tell(needles, &bytes, &path.display().to_string());

@@ -1,5 +1,5 @@
-//! The agent in one life, as on a machine of one's own: what the environment
-//! holds stays in it. The thief has to find it there.
+//! The agent without the second `execve`, as in one-machine mode: its environment
+//! stays in the process. The thief must find the secrets there.
 
 use std::process::ExitCode;
 

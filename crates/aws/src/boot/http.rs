@@ -8,59 +8,53 @@ use std::time::Duration;
 use rustls::crypto::aws_lc_rs;
 use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
 
-/// Shorter than a request, so that a slow connection is not taken for a sent request.
+/// Shorter than a request's limit, so that a slow connection does not count as a sent request.
 const CONNECT_LIMIT: Duration = Duration::from_secs(2);
 
-/// Makes requests. Nothing is kept between two of them.
+/// Makes requests. No connection is kept between two of them.
 #[derive(Clone, Debug)]
 pub struct Http(ureq::Agent);
 
-/// The file that names the certificate authorities is of no use.
+/// The file of certificate authorities cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum BundleError {
-    /// It cannot be read.
     #[error("the certificate bundle `{path}` cannot be read")]
-    Unreadable {
-        path: PathBuf,
-        /// What reading it failed with.
-        source: io::Error,
-    },
+    Unreadable { path: PathBuf, source: io::Error },
     #[error("the certificate bundle `{0}` holds no certificate in PEM")]
     Empty(PathBuf),
 }
 
-/// How a request ended that brought no whole answer.
+/// Why a request got no complete answer.
 pub(super) enum Exchange {
-    /// It was not sent: no connection came about.
+    /// It was not sent, because there was no connection.
     Unsent(io::Error),
-    /// It was sent, or may have been, and no whole answer came back.
+    /// It was sent, or may have been, and no complete answer came back.
     Broken(io::Error),
-    /// It could not be made from what was given.
+    /// It could not be built from the given values.
     Malformed(String),
 }
 
-/// An answer, whatever its status.
+/// An answer with any status.
 pub(super) struct Answer {
     pub(super) status: u16,
-    /// The server's clock, in the words of its `date`.
+    /// The server's time, from its `date` header.
     pub(super) date: Option<String>,
     pub(super) body: Vec<u8>,
 }
 
-/// A request that is about to be made.
 pub(super) struct Request<'a> {
     pub(super) url: &'a str,
     pub(super) headers: Vec<(&'static str, String)>,
-    /// It is sent with POST where there is one, and else with GET.
+    /// With a body the method is POST, otherwise GET.
     pub(super) body: Option<&'a [u8]>,
     pub(super) limit: Duration,
-    /// The most that is read of the answer's body.
+    /// How much of the answer's body is read at most.
     pub(super) max_bytes: u64,
 }
 
 impl Http {
-    /// Trusts Mozilla's certificate authorities or, where a PEM file is named,
-    /// those in it and no others, as the AWS CLI does.
+    /// Trusts Mozilla's certificate authorities. If a PEM file is given, trusts only
+    /// those in the file, as the AWS CLI does.
     ///
     /// # Errors
     ///
@@ -76,10 +70,10 @@ impl Http {
             .http_status_as_error(false)
             .max_redirects(0)
             .max_redirects_will_error(false)
-            // A proxy of the environment has no business in between.
+            // Ignores the proxy variables of the environment.
             .proxy(None)
-            // A kept connection that the server closes meanwhile would make a
-            // request ambiguous that was never read.
+            // If the server closed a kept connection, a request that it never read
+            // would be ambiguous.
             .max_idle_connections(0)
             .max_idle_connections_per_host(0)
             .user_agent(concat!("ecsrunner-agent/", env!("CARGO_PKG_VERSION")))
@@ -87,7 +81,8 @@ impl Http {
         Ok(Self(config.new_agent()))
     }
 
-    /// Blocks for at most the request's limit, half of it (and 2 seconds) for the connection.
+    /// Blocks for at most the request's limit. The connection may take half of it, at most
+    /// 2 seconds.
     pub(super) fn exchange(&self, request: Request<'_>) -> Result<Answer, Exchange> {
         let Request { url, headers, body, limit, max_bytes } = request;
         let connect = CONNECT_LIMIT.min(limit / 2);
@@ -113,7 +108,7 @@ impl Http {
 }
 
 impl Exchange {
-    /// Only what certainly failed before the request was sent counts as unsent.
+    /// A request counts as unsent only if it certainly failed before it was sent.
     fn of(error: ureq::Error) -> Self {
         use ureq::Error as E;
         let unsent = match &error {
@@ -138,7 +133,7 @@ impl Exchange {
     }
 }
 
-/// A server that is not trusted is sent no request.
+/// Whether the server is not trusted. Then no request was sent.
 fn is_untrusted(error: &io::Error) -> bool {
     let cause = error.get_ref().and_then(|cause| cause.downcast_ref::<rustls::Error>());
     matches!(cause, Some(rustls::Error::InvalidCertificate(_)))

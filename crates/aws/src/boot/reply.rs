@@ -1,4 +1,4 @@
-//! What the table answers: the item, or a code.
+//! Reads the table's reply: the item, or an error code.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -11,10 +11,10 @@ use serde::Deserialize;
 
 use super::TakeError;
 
-/// What the task took. Nobody else holds it from now on.
+/// The boot item that this task, and no other, has taken.
 #[derive(Debug)]
 pub struct Taken {
-    /// Everything that may be shown.
+    /// The part that may be shown.
     pub item: BootItem,
     /// GitHub's encoded just-in-time configuration.
     pub jit: SecretString,
@@ -32,8 +32,8 @@ struct Value {
     text: Option<String>,
 }
 
-/// Reads the reply. Errors of the JSON parser are not passed on where they
-/// could quote the secret.
+/// Reads the reply. Errors of the JSON parser that could quote the secret are not
+/// passed on.
 pub(super) fn read_item(owner: &str, reply: &[u8]) -> Result<Option<Taken>, TakeError> {
     let unreadable = |fault: String| TakeError::Unreadable { owner: owner.to_owned(), fault };
     let reply: Reply = serde_json::from_slice(reply)
@@ -43,7 +43,7 @@ pub(super) fn read_item(owner: &str, reply: &[u8]) -> Result<Option<Taken>, Take
         return Ok(None);
     }
     let mut text = |name: &str| attributes.remove(name).and_then(|value| value.text);
-    let missing = |name: &str| unreadable(format!("attribute `{name}` is missing or no string"));
+    let missing = |name: &str| unreadable(format!("attribute `{name}` is missing or not a string"));
     let wrong = |name: &str, error: &dyn fmt::Display| unreadable(format!("attribute `{name}`: {error}"));
 
     let jit = text(attribute::JIT).filter(|jit| !jit.is_empty()).map(SecretString::from);
@@ -65,7 +65,8 @@ struct Refusal {
     code: String,
 }
 
-/// `ResourceNotFoundException` of `com.amazonaws.dynamodb.v20120810#ResourceNotFoundException`.
+/// The error code, such as `ResourceNotFoundException` from
+/// `com.amazonaws.dynamodb.v20120810#ResourceNotFoundException`.
 pub(super) fn error_code(status: u16, reply: &[u8]) -> String {
     let code = serde_json::from_slice::<Refusal>(reply).ok().map(|refusal| refusal.code);
     let code = code.as_deref().and_then(|code| code.rsplit('#').next()).unwrap_or_default();
@@ -110,7 +111,7 @@ mod tests {
     fn a_broken_item_is_named_by_attribute_and_never_by_its_secret() {
         assert_eq!(
             unreadable(serde_json::json!({"jit": {"N": "1"}})),
-            "boot item `me` cannot be read: attribute `jit` is missing or no string"
+            "boot item `me` cannot be read: attribute `jit` is missing or not a string"
         );
         let text = unreadable(serde_json::json!({"jit": {"S": "s3cret"}, "runner": {"S": "x"}}));
         assert!(text.contains("attribute `runner`") && !text.contains("s3cret"), "{text}");

@@ -1,4 +1,4 @@
-//! The boot table, and the one request that is made of it.
+//! The boot table and its one request.
 
 use std::cell::Cell;
 use std::fmt;
@@ -22,7 +22,7 @@ const TARGET: &str = "DynamoDB_20120810.DeleteItem";
 const CONTENT_TYPE: &str = "application/x-amz-json-1.0";
 /// DynamoDB's items are at most 400 KB; JSON can double that.
 const REPLY_LIMIT_BYTES: u64 = 1024 * 1024;
-/// AWS refuses what was signed more than five minutes ago, or from now.
+/// AWS refuses signatures that are more than five minutes in the past or the future.
 const MAX_SKEW: SignedDuration = SignedDuration::from_mins(4);
 
 /// The boot table, as one task sees it.
@@ -32,54 +32,46 @@ pub struct BootTable {
     table: String,
     credentials: Credentials,
     http: Http,
-    /// How far the clock of this machine is behind AWS's, once that matters.
+    /// How far this machine's clock is behind AWS's, once AWS has refused a request for it.
     skew: Cell<SignedDuration>,
 }
 
-/// What to do after a request that took nothing.
+/// What to do after a request that took no item.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Disposition {
     /// The request had no effect: ask again.
     PollAgain,
-    /// The item may be gone: if it does not show up soon, nobody has it.
+    /// The item may be gone: if it does not appear soon, it is lost.
     Ambiguous,
     /// Asking again changes nothing.
     Permanent,
 }
 
-/// A request that brought no item and no clear "there is none".
+/// A request that got neither an item nor the answer that there is none.
 #[derive(Debug, thiserror::Error)]
 pub enum TakeError {
-    /// No connection came about: the request was not sent.
+    /// There was no connection, so the request was not sent.
     #[error("boot table endpoint `{endpoint}` cannot be reached")]
-    Unreachable {
-        endpoint: String,
-        /// What the connection failed with.
-        source: io::Error,
-    },
-    /// The request was sent, and no complete or definite answer came back.
+    Unreachable { endpoint: String, source: io::Error },
+    /// The request was sent, but no complete and definite answer came back.
     #[error("boot table endpoint `{endpoint}` gave no definite answer")]
-    Ambiguous {
-        endpoint: String,
-        /// What the exchange failed with.
-        source: io::Error,
-    },
-    /// The table's service refused the request and did nothing.
+    Ambiguous { endpoint: String, source: io::Error },
+    /// DynamoDB refused the request, which had no effect.
     #[error("boot table `{table}` refuses the request: {code}")]
     Refused {
         table: String,
-        /// The service's error code. Its message is left out: for a wrong
-        /// signature it quotes the request's headers, the session token too.
+        /// The error code. The message is left out: for a wrong signature it quotes
+        /// the request's headers with the session token.
         code: String,
     },
-    /// The item is taken, but it is not one that this release understands.
+    /// The item was taken, but this release cannot read it.
     #[error("boot item `{owner}` cannot be read: {fault}")]
     Unreadable {
         owner: String,
-        /// What is wrong with it, without the value of a secret.
+        /// What is wrong with the item, without a secret's value.
         fault: String,
     },
-    /// The request could not be made from the settings given.
+    /// The request could not be built from the settings.
     #[error("a request to boot table `{table}` cannot be made: {fault}")]
     Malformed {
         table: String,
@@ -101,8 +93,8 @@ impl TakeError {
     }
 }
 
-/// Codes that say "not now". The hand-over is a transaction, so a conflict
-/// with it means that the item is just being written.
+/// Whether the code is that of a transient error. The hand-over is a transaction,
+/// so a conflict means that the item is just being written.
 fn is_transient(code: &str) -> bool {
     matches!(
         code,
@@ -130,8 +122,8 @@ impl BootTable {
         }
     }
 
-    /// How far the clock of this machine is behind AWS's, where AWS refused a
-    /// request for that; else zero.
+    /// How far this machine's clock is behind AWS's. Zero unless AWS has refused a
+    /// request for it.
     #[must_use]
     pub fn skew(&self) -> SignedDuration {
         self.skew.get()
@@ -139,21 +131,21 @@ impl BootTable {
 
     /// Takes the item of `owner` with one request: `None` if there is none yet.
     ///
-    /// Blocks for at most `limit`, half of it (and 2 seconds) for the connection.
+    /// Blocks for at most `limit`. The connection may take half of it, at most 2 seconds.
     ///
     /// # Errors
     ///
-    /// See [`TakeError`]; none shows a secret.
+    /// See [`TakeError`], which shows no secret.
     pub fn take(&self, owner: &str, limit: Duration) -> Result<Option<Taken>, TakeError> {
         let body = self.request_body(owner);
         let mut answer = self.exchange(&body, limit)?;
-        // A wrong time is refused before anything else is looked at.
+        // AWS checks the time first, so the refused request had no effect.
         if refuses_time(&answer) && self.learn_time(answer.date.as_deref()) {
             answer = self.exchange(&body, limit)?;
         }
         match answer.status {
             200 => reply::read_item(owner, &answer.body),
-            // A write that ends in a server's error may have happened all the same.
+            // A write can have succeeded although the answer is a server error.
             status @ 500.. => Err(self.ambiguous(io::Error::other(format!("HTTP status {status}")))),
             status => {
                 let code = reply::error_code(status, &answer.body);
@@ -186,7 +178,7 @@ impl BootTable {
         })
     }
 
-    /// Takes over AWS's time; false where it is this machine's.
+    /// Learns the skew from AWS's time. Returns false if that changes nothing.
     fn learn_time(&self, date: Option<&str>) -> bool {
         let Some(theirs) = date.and_then(|date| rfc2822::parse(date).ok()) else { return false };
         let skew = theirs.timestamp().duration_since(Timestamp::now());
@@ -207,7 +199,7 @@ impl BootTable {
         corrected.unwrap_or(now)
     }
 
-    /// The headers that a signed request carries (AWS Signature Version 4).
+    /// The headers of the signature (AWS Signature Version 4).
     fn signature(&self, url: &str, body: &[u8]) -> Result<Vec<(&'static str, String)>, TakeError> {
         let malformed = |fault: String| TakeError::Malformed { table: self.table.clone(), fault };
         let identity: Identity = SigningCredentials::new(
@@ -246,7 +238,7 @@ impl fmt::Debug for BootTable {
     }
 }
 
-/// Whether AWS refuses the time of a request, or what was signed with it.
+/// Whether AWS refuses the request for its time or its signature.
 fn refuses_time(answer: &Answer) -> bool {
     let code = reply::error_code(answer.status, &answer.body);
     (400..500).contains(&answer.status)

@@ -1,7 +1,7 @@
-//! What ECS tells the containers of a task: its id, and its role's credentials.
+//! Reads a task's id and its role's credentials from ECS's endpoints.
 //!
-//! The paths of both endpoints are told by variables of the environment alone;
-//! that of the credentials is a secret, since whoever knows it can use it.
+//! The paths of both endpoints come only from environment variables. The path of
+//! the credentials is a secret, since it is all that a caller needs.
 
 use std::fmt;
 use std::io;
@@ -14,9 +14,9 @@ use serde::Deserialize;
 use super::Credentials;
 use super::http::{Exchange, Http, Request};
 
-/// The most that is read of an answer. A task's metadata are some KB for each container.
+/// How much of an answer is read at most. Metadata take some KB for each container.
 const MAX_BYTES: u64 = 1024 * 1024;
-/// What a relative URI of credentials is relative to.
+/// The base of a relative credentials URI.
 const CREDENTIALS_HOST: &str = "http://169.254.170.2";
 
 /// The endpoints that ECS gives a container. `Debug` shows no secret.
@@ -33,7 +33,7 @@ pub struct CredentialsEndpoint {
     token: Option<SecretString>,
 }
 
-/// What was asked for.
+/// The endpoint of a request.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Asked {
     /// The task's metadata, version 4.
@@ -51,36 +51,22 @@ impl fmt::Display for Asked {
     }
 }
 
-/// ECS did not tell what it was asked. None shows an endpoint's path.
+/// ECS gave no usable answer. No error shows an endpoint's path.
 #[derive(Debug, thiserror::Error)]
 pub enum TaskError {
-    /// No answer, or none that was whole.
+    /// No answer, or an incomplete one.
     #[error("the endpoint of the {asked} does not answer")]
-    Unanswered {
-        /// What was asked for.
-        asked: Asked,
-        /// What the exchange failed with.
-        source: io::Error,
-    },
-    /// An answer that tells of a fault.
+    Unanswered { asked: Asked, source: io::Error },
+    /// An answer with an error status.
     #[error("the endpoint of the {asked} answers with HTTP status {status}")]
-    Status {
-        /// What was asked for.
-        asked: Asked,
-        status: u16,
-    },
-    /// An answer that is not what it should be.
+    Status { asked: Asked, status: u16 },
+    /// An answer that is not as expected.
     #[error("the endpoint of the {asked} gives an answer that cannot be used: {fault}")]
-    Unusable {
-        /// What was asked for.
-        asked: Asked,
-        /// What is wrong with it.
-        fault: String,
-    },
+    Unusable { asked: Asked, fault: String },
 }
 
 impl TaskError {
-    /// Whether the same question may be answered a moment later.
+    /// Whether the same request may succeed a moment later.
     #[must_use]
     pub fn passes(&self) -> bool {
         match self {
@@ -92,13 +78,13 @@ impl TaskError {
 }
 
 impl CredentialsEndpoint {
-    /// By `AWS_CONTAINER_CREDENTIALS_RELATIVE_URI`, which ECS sets.
+    /// From `AWS_CONTAINER_CREDENTIALS_RELATIVE_URI`, which ECS sets.
     #[must_use]
     pub fn relative(uri: &str) -> Self {
         Self { url: SecretString::from(format!("{CREDENTIALS_HOST}{uri}")), token: None }
     }
 
-    /// By `AWS_CONTAINER_CREDENTIALS_FULL_URI`, with the token that goes with it.
+    /// From `AWS_CONTAINER_CREDENTIALS_FULL_URI` and its authorization token.
     #[must_use]
     pub fn full(url: SecretString, token: Option<SecretString>) -> Self {
         Self { url, token }
@@ -127,11 +113,11 @@ impl TaskEndpoints {
         let body = get(http, asked, &format!("{}/task", self.metadata), None, limit)?;
         let metadata: Metadata = serde_json::from_slice(&body)
             .map_err(|error| TaskError::Unusable { asked, fault: error.to_string() })?;
-        let fault = || format!("`{}` is no task's ARN", metadata.task_arn);
+        let fault = || format!("`{}` is not a task's ARN", metadata.task_arn);
         task_of(&metadata.task_arn).ok_or_else(|| TaskError::Unusable { asked, fault: fault() })
     }
 
-    /// Temporary credentials of the task's role. They last for hours: longer
+    /// Temporary credentials of the task's role. They are valid for hours, longer
     /// than any boot limit.
     ///
     /// # Errors
@@ -148,9 +134,9 @@ impl TaskEndpoints {
         let asked = Asked::Credentials;
         let CredentialsEndpoint { url, token } = &self.credentials;
         let body = get(http, asked, url.expose_secret(), token.as_ref(), limit)?;
-        // The parser's own words could quote a secret.
+        // The parser's message could quote a secret.
         let answer: Answer = serde_json::from_slice(&body).map_err(|_| {
-            let fault = "it holds no AccessKeyId and SecretAccessKey".to_owned();
+            let fault = "it has no AccessKeyId and SecretAccessKey".to_owned();
             TaskError::Unusable { asked, fault }
         })?;
         Ok(Credentials {
@@ -177,15 +163,15 @@ fn get(
         Err(Exchange::Unsent(source) | Exchange::Broken(source)) => {
             Err(TaskError::Unanswered { asked, source })
         }
-        // What is wrong with the address would show it.
+        // The error would show the address.
         Err(Exchange::Malformed(_)) => {
-            Err(TaskError::Unusable { asked, fault: "its address is no http URL".to_owned() })
+            Err(TaskError::Unusable { asked, fault: "its address is not an http URL".to_owned() })
         }
     }
 }
 
-/// `arn:<partition>:ecs:<Region>:<account>:task/<cluster>/<id>`, or without the
-/// cluster, as ARNs of the old format are.
+/// The id from `arn:<partition>:ecs:<Region>:<account>:task/<cluster>/<id>`. ARNs
+/// of the old format have no cluster.
 fn task_of(arn: &str) -> Option<TaskId> {
     let mut parts = arn.splitn(6, ':');
     let is_ecs = parts.next() == Some("arn") && parts.next().is_some() && parts.next() == Some("ecs");

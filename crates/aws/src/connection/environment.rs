@@ -1,5 +1,4 @@
-//! What the control plane is told about AWS: every variable, and no other file
-//! reads one.
+//! The control plane's environment variables for AWS. No other file reads them.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -18,7 +17,7 @@ pub struct Variable {
 macro_rules! variables {
     ($($id:ident = $name:literal, $meaning:literal;)*) => {
         $(const $id: &str = $name;)*
-        /// Every variable that is read here; each means what it means to the AWS CLI.
+        /// Every variable that is read here. Each has its meaning in the AWS CLI.
         pub const VARIABLES: &[Variable] = &[$(Variable { name: $name, meaning: $meaning }),*];
     };
 }
@@ -28,15 +27,15 @@ variables! {
     DEFAULT_REGION = "AWS_DEFAULT_REGION", "The same, where the variable above is not set.";
     ACCESS_KEY_ID = "AWS_ACCESS_KEY_ID", "The access key, which Lambda sets.";
     SECRET_ACCESS_KEY = "AWS_SECRET_ACCESS_KEY", "Its secret, which Lambda sets.";
-    SESSION_TOKEN = "AWS_SESSION_TOKEN", "Its session, where the key is a temporary one.";
+    SESSION_TOKEN = "AWS_SESSION_TOKEN", "Its session token, if the key is temporary.";
     CA_BUNDLE = "AWS_CA_BUNDLE", "A PEM file of the certificate authorities to trust, and no others; Mozilla's by default.";
     ENDPOINT = "AWS_ENDPOINT_URL", "The URL of every service; the Region's own by default.";
-    ENDPOINT_LOGS = "AWS_ENDPOINT_URL_CLOUDWATCH_LOGS", "CloudWatch Logs' URL; the command line's alone.";
+    ENDPOINT_LOGS = "AWS_ENDPOINT_URL_CLOUDWATCH_LOGS", "CloudWatch Logs' URL; read by the command line only.";
     ENDPOINT_DYNAMODB = "AWS_ENDPOINT_URL_DYNAMODB", "DynamoDB's URL.";
-    ENDPOINT_ECR = "AWS_ENDPOINT_URL_ECR", "ECR's URL; the command line's alone.";
+    ENDPOINT_ECR = "AWS_ENDPOINT_URL_ECR", "ECR's URL; read by the command line only.";
     ENDPOINT_ECS = "AWS_ENDPOINT_URL_ECS", "ECS's URL.";
     ENDPOINT_SECRETS_MANAGER = "AWS_ENDPOINT_URL_SECRETS_MANAGER", "Secrets Manager's URL.";
-    ENDPOINT_SERVICE_QUOTAS = "AWS_ENDPOINT_URL_SERVICE_QUOTAS", "Service Quotas' URL; the command line's alone.";
+    ENDPOINT_SERVICE_QUOTAS = "AWS_ENDPOINT_URL_SERVICE_QUOTAS", "Service Quotas' URL; read by the command line only.";
     ENDPOINT_SQS = "AWS_ENDPOINT_URL_SQS", "SQS's URL.";
     ENDPOINT_SSM = "AWS_ENDPOINT_URL_SSM", "Systems Manager's URL.";
 }
@@ -52,27 +51,27 @@ const ENDPOINTS: [(Service, &str); 8] = [
     (Service::Ssm, ENDPOINT_SSM),
 ];
 
-/// Where AWS is, and who calls. `Debug` shows no secret.
+/// Region, endpoints and credentials. `Debug` shows no secret.
 #[derive(Clone, Debug)]
 pub struct Environment {
     pub region: String,
     pub access_key: AccessKey,
-    /// The URLs of services that are not where the Region has them.
+    /// The URLs of services that are not at the Region's endpoint.
     pub endpoints: BTreeMap<Service, String>,
-    /// The certificate authorities that alone are trusted.
+    /// Certificate authorities to trust instead of Mozilla's.
     pub ca_bundle: Option<PathBuf>,
 }
 
 #[derive(Clone, Debug)]
 pub struct AccessKey {
-    /// Its id, which is no secret.
+    /// Its id, which is not a secret.
     pub id: String,
     pub secret: SecretString,
-    /// The session of a temporary key.
+    /// The session token of a temporary key.
     pub session_token: Option<SecretString>,
 }
 
-/// Every fault of the environment at once, by the variable's name, and never a secret's value.
+/// All faults of the environment, by the variables' names and without a secret's value.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("{}", .0.join("; "))]
 pub struct EnvironmentError(Vec<String>);
@@ -82,10 +81,10 @@ impl Environment {
     ///
     /// # Errors
     ///
-    /// All variables that are missing or wrong.
+    /// Names all variables that are missing or invalid.
     pub fn read(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, EnvironmentError> {
         let mut faults = Vec::new();
-        // A variable that is empty is one that is not set.
+        // An empty variable counts as not set.
         let optional = |name: &str| lookup(name).filter(|value| !value.is_empty());
         let mut endpoints = BTreeMap::new();
         for (service, name) in ENDPOINTS {

@@ -1,4 +1,4 @@
-//! One HTTP client for every client of the SDK.
+//! The HTTP client that all clients of the SDK share.
 
 use std::fmt;
 use std::sync::Arc;
@@ -22,8 +22,8 @@ use super::{Calls, Service};
 
 /// How long a TCP connection may take.
 pub(super) const CONNECT_LIMIT: Duration = Duration::from_secs(3);
-/// How long an unused connection is kept: less than AWS's endpoints do, so that
-/// a request is seldom sent into a connection that is just being closed.
+/// How long an idle connection is kept. This is less than at AWS's endpoints, so
+/// a request is seldom sent on a connection that is just being closed.
 const IDLE_LIMIT: Duration = Duration::from_secs(20);
 
 type Pool = Client<HttpsConnector<HttpConnector>, SdkBody>;
@@ -39,7 +39,7 @@ impl Http {
         tcp.set_connect_timeout(Some(CONNECT_LIMIT));
         let connector = HttpsConnectorBuilder::new()
             .with_tls_config(tls.clone())
-            // A stand-in on this machine is asked without TLS.
+            // Stand-ins on this machine use plain HTTP.
             .https_or_http()
             .enable_http1()
             .wrap_connector(tcp);
@@ -50,11 +50,11 @@ impl Http {
         Self(pool)
     }
 
-    /// The client for one service: the same pool, with its calls counted.
+    /// The client for one service: it uses the shared pool and counts the calls.
     pub(super) fn client(&self, service: Service, calls: &Arc<Calls>) -> SharedHttpClient {
         let connector =
             SharedHttpConnector::new(Counted { pool: self.0.clone(), service, calls: Arc::clone(calls) });
-        // Times are limited by the operation and the pool, whatever the settings here.
+        // The operation and the pool limit the time, so the settings here are ignored.
         http_client_fn(move |_settings: &HttpConnectorSettings, _components: &RuntimeComponents| {
             connector.clone()
         })
@@ -75,7 +75,7 @@ impl fmt::Debug for Counted {
 
 impl SdkConnector for Counted {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        // All five speak AWS's JSON protocols, which name the operation here.
+        // All services use AWS's JSON protocols, which name the operation here.
         let target = request.headers().get("x-amz-target").unwrap_or_default();
         self.calls.record(self.service, target.rsplit('.').next().unwrap_or_default());
         let request = match request.try_into_http1x() {
@@ -84,7 +84,7 @@ impl SdkConnector for Counted {
         };
         let answer = self.pool.request(request);
         HttpConnectorFuture::new(async move {
-            // Whatever went wrong below, asking again may help; the SDK does for such.
+            // Any error here may be transient. The SDK retries I/O errors.
             let answer = answer.await.map_err(|error| ConnectorError::io(error.into()))?;
             HttpResponse::try_from(answer.map(SdkBody::from_body_1_x))
                 .map_err(|error| ConnectorError::other(error.into(), None))

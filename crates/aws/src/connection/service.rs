@@ -1,4 +1,4 @@
-//! AWS's services, and how long their calls may take.
+//! AWS's services, and the time limits of their calls.
 
 use std::time::Duration;
 
@@ -7,33 +7,33 @@ use aws_smithy_types::timeout::TimeoutConfig;
 
 use super::http::CONNECT_LIMIT;
 
-/// A service of AWS's that the control plane calls.
+/// An AWS service that the control plane or an operator calls.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub enum Service {
     DynamoDb,
-    /// CloudWatch Logs, which only an operator reads.
+    /// CloudWatch Logs, used only by operators' commands.
     Logs,
-    /// Elastic Container Registry, which only an operator asks.
+    /// Elastic Container Registry, used only by operators' commands.
     Ecr,
     Ecs,
     SecretsManager,
-    /// Service Quotas, which only an operator asks.
+    /// Service Quotas, used only by operators' commands.
     ServiceQuotas,
     Sqs,
     /// Systems Manager, for its Parameter Store.
     Ssm,
 }
 
-/// How long a call may take.
+/// The time limits of a call.
 struct Limits {
     attempt: Duration,
-    /// All its attempts, and the waits between them.
+    /// All attempts, with the waits between them.
     whole: Duration,
     attempts: u32,
 }
 
 impl Service {
-    /// What precedes the operation in IAM's actions.
+    /// The prefix of IAM's actions.
     #[must_use]
     pub const fn prefix(self) -> &'static str {
         match self {
@@ -48,8 +48,8 @@ impl Service {
         }
     }
 
-    /// The whole of each stays below the dispatcher's limit for a step, so that
-    /// an answer is heard as one, and not as silence.
+    /// Each `whole` is below the dispatcher's limit for a step, so that the
+    /// dispatcher gets the call's error and not a timeout.
     const fn limits(self) -> Limits {
         let secs = Duration::from_secs;
         match self {
@@ -60,7 +60,7 @@ impl Service {
             | Self::ServiceQuotas
             | Self::Sqs => Limits { attempt: secs(3), whole: secs(10), attempts: 3 },
             Self::Ecs => Limits { attempt: secs(8), whole: secs(17), attempts: 3 },
-            // Nothing goes on without it, and its standard rate is 40 a second for all who read.
+            // Everything depends on it, and its standard rate is 40 a second for all callers.
             Self::Ssm => Limits { attempt: secs(3), whole: secs(15), attempts: 5 },
         }
     }

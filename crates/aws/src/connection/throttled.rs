@@ -1,4 +1,4 @@
-//! An operator who waits is told why: AWS throttles, and the call is tried again.
+//! Tells a waiting operator that AWS throttles and the call is retried.
 
 use aws_smithy_runtime_api::box_error::BoxError;
 use aws_smithy_runtime_api::client::interceptors::context::FinalizerInterceptorContextRef;
@@ -9,11 +9,11 @@ use tracing::warn;
 
 use super::Service;
 
-/// What AWS's codes for it have in common, by service.
+/// Parts of AWS's error codes for throttling.
 const WORDS: [&str; 5] =
     ["Throttl", "TooManyRequests", "RequestLimitExceeded", "ProvisionedThroughputExceeded", "SlowDown"];
 
-/// What says that a service throttles.
+/// An interceptor that logs when a service throttles.
 pub(super) fn notes(service: Service) -> SharedInterceptor {
     SharedInterceptor::new(Notes(service))
 }
@@ -39,7 +39,7 @@ impl Intercept for Notes {
         }
         let body = response.body().bytes().unwrap_or_default();
         if status.as_u16() == 429 || is_throttled(&String::from_utf8_lossy(body)) {
-            warn!(service = self.0.prefix(), "AWS throttles: the call is tried a few times");
+            warn!(service = self.0.prefix(), "AWS throttles: the call is retried");
         }
         Ok(())
     }

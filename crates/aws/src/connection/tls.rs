@@ -1,4 +1,4 @@
-//! Whom we trust.
+//! The TLS configuration and the certificate authorities to trust.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -10,15 +10,15 @@ use rustls::{ClientConfig, RootCertStore};
 
 use super::ConnectionError;
 
-/// A client's configuration that trusts Mozilla's authorities, which are built
-/// in: to load and parse the system's would cost milliseconds of a Lambda's
-/// start. Where a file is named it trusts that file's alone, as the AWS CLI does.
+/// Creates a client configuration that trusts Mozilla's authorities, which are
+/// built in: loading the system's would cost milliseconds of a Lambda's start. If
+/// a file is given, only its authorities are trusted, as with the AWS CLI.
 pub(super) fn config(ca_bundle: Option<&Path>) -> Result<ClientConfig, ConnectionError> {
     let roots = match ca_bundle {
         None => RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() },
         Some(path) => bundle(path)?,
     };
-    // Named, not installed: no other library of the process is told which to use.
+    // The provider is passed here and not installed, so other libraries are not affected.
     let builder = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
         .with_safe_default_protocol_versions()
         .map_err(ConnectionError::Tls)?;

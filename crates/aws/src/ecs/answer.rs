@@ -1,5 +1,5 @@
-//! What ECS's answers mean: one table for exceptions, `failures[]`, and the
-//! words that hide in either.
+//! Classifies ECS's answers: one table for exceptions, `failures[]` and the
+//! messages in both.
 
 use aws_sdk_ecs::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_ecs::operation::run_task::{RunTaskError, RunTaskOutput};
@@ -11,19 +11,20 @@ use crate::fault::Fault;
 
 const RUN_TASK: &str = "RunTask";
 
-/// What an answer without a task means.
+/// The meaning of an answer without a task.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Meaning {
     NoCapacity,
     Throttled,
-    /// Nothing is known: ask again with the same token.
+    /// The effect is unknown: repeat the call with the same token.
     Unanswered,
     Refused,
 }
 
-/// Words that tell of missing room, in lower case. The quotas' sentences begin
-/// with `You’ve`, whose quote is U+2019, and so are matched in part. A subnet
-/// without free addresses has no room either: another one may.
+/// Parts of messages about missing capacity, in lower case. The messages about
+/// quotas begin with `You’ve`, whose apostrophe is U+2019, so only a part is
+/// matched. A subnet without free addresses counts as missing capacity, since
+/// another subnet may have some.
 const CAPACITY_WORDS: [&str; 5] = [
     "capacity is unavailable",
     "limit on the number of vcpus",
@@ -32,7 +33,7 @@ const CAPACITY_WORDS: [&str; 5] = [
     "not enough free addresses in subnet",
 ];
 
-/// Words that tell of too many requests, in lower case. Fargate's own calls to
+/// Parts of messages about throttling, in lower case. Fargate's own calls to
 /// EC2 can be throttled: `Error retrieving subnet information for […]: Rate
 /// exceeded (ErrorCode: Throttling)`, as an `InvalidParameterException`.
 const THROTTLE_WORDS: [&str; 6] = [
@@ -54,7 +55,7 @@ const THROTTLE_CODES: [&str; 7] = [
     "TooManyRequestsException",
 ];
 
-/// Whether a sentence of ECS's tells of missing room.
+/// Whether a message of ECS is about missing capacity.
 pub(super) fn tells_of_capacity(words: &str) -> bool {
     let words = words.to_lowercase();
     CAPACITY_WORDS.iter().any(|some| words.contains(some))
@@ -65,8 +66,8 @@ fn tells_of_throttling(words: &str) -> bool {
     THROTTLE_WORDS.iter().any(|some| words.contains(some))
 }
 
-/// An entry of `failures[]`. `AGENT`, `ATTRIBUTE`, `LOCATION` and `MISSING`
-/// are of what was asked for, and stay.
+/// Classifies an entry of `failures[]`. `AGENT`, `ATTRIBUTE`, `LOCATION` and
+/// `MISSING` are caused by the request and are permanent.
 fn meaning_of_failure(reason: &str, detail: &str) -> Meaning {
     if reason.starts_with("RESOURCE") || tells_of_capacity(reason) || tells_of_capacity(detail) {
         Meaning::NoCapacity
@@ -101,13 +102,13 @@ fn told(meaning: Meaning, operation: &'static str, message: String) -> ComputeEr
     }
 }
 
-/// The task that RunTask answered with.
+/// Reads the task from RunTask's answer.
 pub(super) fn started(output: &RunTaskOutput) -> Result<TaskId, ComputeError> {
     if let Some(task) = output.tasks().iter().find_map(|task| task_id(task.task_arn()?)) {
         return Ok(task);
     }
     let Some(failure) = output.failures().first() else {
-        let message = "it was answered with no task and no failure".to_owned();
+        let message = "the answer has no task and no failure".to_owned();
         return Err(told(Meaning::Unanswered, RUN_TASK, message));
     };
     let (reason, detail) = (failure.reason().unwrap_or("no reason"), failure.detail().unwrap_or_default());
@@ -117,11 +118,11 @@ pub(super) fn started(output: &RunTaskOutput) -> Result<TaskId, ComputeError> {
 
 type Failed<E> = SdkError<E, aws_sdk_ecs::config::http::HttpResponse>;
 
-/// RunTask failed; where its token has started a task already, that is the one.
+/// Handles a failed RunTask. If its token has already started a task, returns that task.
 pub(super) fn not_started(error: &Failed<RunTaskError>) -> Result<TaskId, ComputeError> {
     if let Some(RunTaskError::ConflictException(conflict)) = error.as_service_error() {
         let task = conflict.resource_ids().iter().find_map(|arn| task_id(arn));
-        // A conflict that names no task leaves open whether there is one.
+        // If the conflict names no task, it is unknown whether there is one.
         let unnamed = || {
             let message = conflict.message().unwrap_or("its token is in use with other parameters");
             ComputeError::TokenSpent { message: message.to_owned() }
@@ -131,7 +132,7 @@ pub(super) fn not_started(error: &Failed<RunTaskError>) -> Result<TaskId, Comput
     Err(failed(RUN_TASK, error))
 }
 
-/// StopTask failed; a task that nobody knows has stopped.
+/// Handles a failed StopTask. A task that ECS does not know has stopped.
 pub(super) fn not_stopped(error: &Failed<StopTaskError>) -> Result<(), ComputeError> {
     let unknown = error.as_service_error().is_some_and(|error| {
         !error.is_cluster_not_found_exception() && error.message().is_some_and(is_unknown_task)

@@ -1,28 +1,28 @@
-//! Which task definition a runner's task is of. Image, architecture and
-//! secrets cannot be overridden by RunTask, nor can the Exec role be left out:
-//! each combination has a task definition of its own.
+//! Selects a runner's task definition. RunTask cannot override image, architecture
+//! and secrets, and cannot leave out the Exec role. So each combination has its own
+//! task definition.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
 use ecsrunner_core::rules::class::size::Arch;
 
-/// The name of the image that a class uses which names none.
+/// The image of a class that names none.
 pub const DEFAULT_IMAGE: &str = "default";
 
-/// What tells one task definition from another. It is written
-/// `<image>/<arch>`, or `<image>/<arch>/exec`: `default/x64`, `android/arm64/exec`.
+/// The properties that distinguish task definitions, written `<image>/<arch>` or
+/// `<image>/<arch>/exec`: `default/x64`, `android/arm64/exec`.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub struct Variant {
     /// The image's name; [`DEFAULT_IMAGE`] is the deployment's own.
     pub image: String,
     /// `x64` or `arm64`.
     pub arch: ArchName,
-    /// Whether ECS Exec may open a shell: its task role may do what that needs.
+    /// Whether ECS Exec may open a shell. Its task role then has the permissions for that.
     pub exec: bool,
 }
 
-/// An architecture, by GitHub's label for it.
+/// An architecture, named by GitHub's label.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub struct ArchName(&'static str);
 

@@ -1,7 +1,7 @@
-//! ECS's `Task State Change` becomes an event of the core's.
+//! Converts ECS's `Task State Change` to an event of the core.
 //!
-//! The event carries no tags: the runner is told by the variable that RunTask
-//! was given, and that the task is ours by `startedBy` and the cluster.
+//! The event has no tags. The runner's name comes from the variable that RunTask
+//! has set. `startedBy` and the cluster show that the task is ours.
 
 use ecsrunner_core::id::{Deployment, RunnerName};
 use ecsrunner_core::wire::environment;
@@ -13,17 +13,17 @@ use super::answer::task_id;
 use super::stop::Stopped;
 use super::{CONTAINER, started_by};
 
-/// EventBridge's source of a task's changes.
+/// EventBridge's source of the event.
 pub const SOURCE: &str = "aws.ecs";
-/// EventBridge's detail type of them.
+/// EventBridge's detail type of the event.
 pub const DETAIL_TYPE: &str = "ECS Task State Change";
 
-/// A detail that is not one of a task.
+/// The detail is not that of an ECS task.
 #[derive(Debug, thiserror::Error)]
 #[error("the detail is not that of an ECS task")]
 pub struct EventError(#[source] serde_json::Error);
 
-/// The fields that are read; what else there is, or comes to be, does not matter.
+/// The fields that are read. All others are ignored.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Detail {
@@ -68,14 +68,13 @@ struct Variable {
     value: Option<String>,
 }
 
-/// Reads the `detail` of an event, which is JSON. `None` where it is of a task
-/// of somebody else's, or of a change that matters to nobody: only that a
-/// container runs, and that a task has stopped, does. `cluster` is the
-/// deployment's, by name or ARN.
+/// Reads the JSON `detail` of an event. Returns `None` if the task is not of this
+/// deployment, or if the change is irrelevant: only the start of the container
+/// and the end of the task matter. `cluster` is the deployment's, by name or ARN.
 ///
 /// # Errors
 ///
-/// It is not of a task.
+/// The detail is not that of a task.
 pub fn read(
     detail: &str,
     deployment: &Deployment,
@@ -95,7 +94,7 @@ impl Detail {
         }
         let runner = self.runner().filter(|runner| runner.belongs_to(deployment))?;
         let (change, happened_at) = match self.last_status.as_str() {
-            // Told to stop, a Spot task with two minutes' notice: the end comes with STOPPED.
+            // The task is being stopped, on Spot with two minutes' notice. STOPPED will report the end.
             "RUNNING" if self.desired_status.as_deref() == Some("STOPPED") => return None,
             "RUNNING" => (TaskChange::Running, &self.started_at),
             "STOPPED" => (TaskChange::Stopped(self.stopped().cause()), &self.stopped_at),
@@ -134,7 +133,7 @@ impl Detail {
     }
 }
 
-/// Whether an ARN is that of the cluster, which is given by name or ARN.
+/// Whether the ARN is the cluster's. `cluster` is a name or an ARN.
 fn is_cluster(arn: &str, cluster: &str) -> bool {
     if cluster.starts_with("arn:") { arn == cluster } else { arn.rsplit('/').next() == Some(cluster) }
 }

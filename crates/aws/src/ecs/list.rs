@@ -1,4 +1,4 @@
-//! The deployment's tasks, as ECS has them now.
+//! Lists the deployment's current tasks.
 
 use std::collections::BTreeSet;
 
@@ -17,18 +17,18 @@ use super::{CONTAINER, Fleet};
 
 /// ListTasks' and DescribeTasks' limit.
 const PAGE: usize = 100;
-/// Pages of running tasks, and of stopped ones, that are read. A deployment is
-/// bounded by GitHub's rates long before it has so many tasks.
+/// How many pages of running tasks are read at most, and as many of stopped ones.
+/// GitHub's rate limits keep a deployment far below that many tasks.
 const MAX_PAGES: usize = 50;
 const LIST: &str = "ListTasks";
 const DESCRIBE: &str = "DescribeTasks";
 
 pub(super) async fn tasks(client: &Client, fleet: &Fleet) -> Result<Vec<SeenTask>, ComputeError> {
-    // One that stops meanwhile is in both lists.
+    // A task that stops between the calls is in both lists.
     let mut arns = BTreeSet::new();
     let all = list(client, fleet, DesiredStatus::Running, &mut arns).await?;
     if !all {
-        // Whoever takes this for all would take tasks for lost that are there.
+        // If this counted as complete, the missing tasks would count as lost.
         let message = format!("there are more than {} tasks", MAX_PAGES * PAGE);
         return Err(ComputeError::Unanswered { operation: LIST, source: message.into() });
     }
@@ -46,13 +46,13 @@ pub(super) async fn tasks(client: &Client, fleet: &Fleet) -> Result<Vec<SeenTask
             .send()
             .await
             .map_err(|error| failed(DESCRIBE, &error))?;
-        // Those in `failures` are MISSING: forgotten since, or not to be described yet.
+        // Tasks in `failures` are MISSING: already forgotten, or not yet described.
         seen.extend(described.tasks().iter().filter_map(|task| seen_task(task, &fleet.deployment)));
     }
     Ok(seen)
 }
 
-/// Adds the ARNs of the tasks of that desired status; false if they were too many.
+/// Adds the ARNs of the tasks with this desired status. Returns false if there are too many.
 async fn list(
     client: &Client,
     fleet: &Fleet,
@@ -87,7 +87,7 @@ fn seen_task(task: &Task, deployment: &Deployment) -> Option<SeenTask> {
     })
 }
 
-/// The runner's name, by the tag or, since StopTask deletes a task's tags, by its variable.
+/// The runner's name, from the tag or else from the variable, since StopTask deletes a task's tags.
 pub(crate) fn runner_of(task: &Task) -> Option<RunnerName> {
     let tag = task.tags().iter().find(|tag| tag.key() == Some(RUNNER_TAG)).and_then(|tag| tag.value());
     let variable = || {
@@ -112,7 +112,7 @@ fn status_of(task: &Task) -> SeenStatus {
             };
             SeenStatus::Stopped(stopped.cause())
         }
-        // On its way down: it ran if it has started.
+        // Stopping: the container ran if the task has `started_at`.
         "DEACTIVATING" | "STOPPING" | "DEPROVISIONING" if task.started_at().is_none() => SeenStatus::Pending,
         "RUNNING" | "DEACTIVATING" | "STOPPING" | "DEPROVISIONING" => SeenStatus::Running,
         _ => SeenStatus::Pending,

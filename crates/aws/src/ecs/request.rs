@@ -1,5 +1,5 @@
-//! An order becomes RunTask's parameters: a pure function, so that a repeated
-//! try asks for exactly the same, and its token stands for it.
+//! Converts an order to RunTask's parameters. The function is pure, so a repeated
+//! attempt sends exactly the same request with the same token.
 
 use aws_sdk_ecs::operation::run_task::RunTaskInput;
 use aws_sdk_ecs::operation::run_task::builders::RunTaskInputBuilder;
@@ -16,13 +16,13 @@ use ecsrunner_engine::ports::compute::{ComputeError, TaskOrder};
 use super::definition::Variant;
 use super::{CONTAINER, Fleet};
 
-/// The tag by which a task is joined to its runner.
+/// The tag with the runner's name.
 pub(super) const RUNNER_TAG: &str = "ecsrunner:runner";
-/// What a Fargate task has without asking, in GiB; 21 is the least that can be asked for.
+/// The storage of a Fargate task by default, in GiB. A request needs at least 21.
 const FREE_STORAGE_GIB: u32 = 20;
 /// AWS's limit for a tag's value.
 const TAG_CHARS: usize = 256;
-/// StopTask's reference has said 255 and 1024: the shorter holds in both.
+/// StopTask's reference has said 255 and 1024. The lower limit is safe for both.
 const REASON_CHARS: usize = 255;
 
 pub(super) fn run_task(fleet: &Fleet, order: &TaskOrder<'_>) -> Result<RunTaskInputBuilder, ComputeError> {
@@ -112,7 +112,7 @@ pub(super) fn stop_reason(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(REASON_CHARS).collect()
 }
 
-/// A builder of the SDK's misses a field that is set above.
+/// Converts a builder's error. It cannot occur, since all required fields are set above.
 fn impossible(error: aws_sdk_ecs::error::BuildError) -> ComputeError {
     ComputeError::Refused { message: error.to_string() }
 }

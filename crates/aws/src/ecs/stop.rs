@@ -1,4 +1,4 @@
-//! Why a task stopped: one table for state changes and for what DescribeTasks tells.
+//! Why a task stopped: one table for state changes and for DescribeTasks.
 
 use std::sync::Arc;
 
@@ -7,14 +7,14 @@ use ecsrunner_core::wire::exit::AgentExit;
 
 use super::answer::tells_of_capacity;
 
-/// What ECS tells of a stopped task.
+/// ECS's facts about a stopped task.
 #[derive(Clone, Copy, Default, Debug)]
 pub(super) struct Stopped<'a> {
     /// The task's `stopCode`.
     pub(super) code: Option<&'a str>,
     /// The task's `stoppedReason`.
     pub(super) reason: Option<&'a str>,
-    /// The `exitCode` of its container `runner`; none where that never ran.
+    /// The `exitCode` of its container `runner`; none if that never ran.
     pub(super) exit_code: Option<i32>,
     /// The container's `reason`, such as `OutOfMemoryError: …`.
     pub(super) container_reason: Option<&'a str>,
@@ -24,16 +24,16 @@ impl Stopped<'_> {
     pub(super) fn cause(&self) -> StopCause {
         let agent = self.exit_code.and_then(AgentExit::from_code);
         match (self.code, agent) {
-            // What ended in time was not interrupted; whatever else the agent says came of the interruption.
+            // A runner that ended in time was not interrupted. Other exit codes follow from the interruption.
             (Some("SpotInterruption"), Some(AgentExit::Completed)) => StopCause::Agent(AgentExit::Completed),
             (Some("SpotInterruption"), _) => StopCause::SpotInterrupted,
-            // Whoever stopped it, it was no fault of the runner's.
+            // The task was stopped from outside, so the runner is not at fault.
             (Some("UserInitiated"), Some(AgentExit::Interrupted | AgentExit::InterruptedBusy)) => {
                 StopCause::StoppedByUser
             }
             (_, Some(exit)) => StopCause::Agent(exit),
             (Some("TaskFailedToStart"), None) => self.failed_to_start(),
-            // A container that was killed after its time to stop has a code of the kernel's.
+            // A container that is killed after its stopTimeout has the kernel's exit code.
             (Some("UserInitiated"), None) => StopCause::StoppedByUser,
             (_, None) => StopCause::Unknown(self.words()),
         }
@@ -57,7 +57,7 @@ impl Stopped<'_> {
         }
     }
 
-    /// `Task failed to start` alone tells nothing: then the container's word stands.
+    /// The task's reason, or the container's if the task's is only `Task failed to start`.
     fn reasons(&self) -> Arc<str> {
         let told = |reason: &Option<&str>| reason.is_some_and(|reason| !reason.is_empty());
         let vague = |reason: &str| reason.trim_end_matches('.').eq_ignore_ascii_case("task failed to start");
@@ -67,7 +67,7 @@ impl Stopped<'_> {
             }
             (Some(reason), _) => reason.into(),
             (None, Some(of_container)) if !of_container.is_empty() => of_container.into(),
-            _ => self.code.unwrap_or("ECS told no reason").into(),
+            _ => self.code.unwrap_or("ECS gave no reason").into(),
         }
     }
 }
@@ -137,6 +137,6 @@ mod tests {
         for code in ["InfrastructureHealth", "TerminationNotice", "ServiceSchedulerInitiated", "Newer"] {
             assert_eq!(cause(code, "in ECS's words", None, None), "Unknown(\"in ECS's words\")");
         }
-        assert_eq!(Stopped::default().cause(), StopCause::Unknown("ECS told no reason".into()));
+        assert_eq!(Stopped::default().cause(), StopCause::Unknown("ECS gave no reason".into()));
     }
 }

@@ -1,30 +1,30 @@
-//! The cluster.
+//! The cluster's state.
 
 use super::{OperateError, Operator, failed};
 use crate::fault::Fault;
 
 const ACTION: &str = "ecs:DescribeClusters";
 
-/// A cluster, in ECS's words.
+/// A cluster, as ECS describes it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ClusterInfo {
     pub name: String,
-    /// `ACTIVE`, if all is well.
+    /// `ACTIVE` in normal operation.
     pub status: String,
-    /// What its tasks can run on, such as `FARGATE_SPOT`.
+    /// Such as `FARGATE_SPOT`.
     pub capacity_providers: Vec<String>,
-    /// Its running tasks, others' among them.
+    /// All its running tasks, also those of others.
     pub running_tasks: i32,
-    /// Its pending tasks, others' among them.
+    /// All its pending tasks, also those of others.
     pub pending_tasks: i32,
 }
 
 impl Operator<'_> {
-    /// The cluster.
+    /// Describes a cluster.
     ///
     /// # Errors
     ///
-    /// AWS's; there is no such cluster.
+    /// Those of AWS. The cluster does not exist.
     pub async fn cluster(&self, cluster: &str) -> Result<ClusterInfo, OperateError> {
         let described = self
             .connection

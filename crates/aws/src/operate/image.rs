@@ -1,4 +1,4 @@
-//! What the runners' tasks are made of, and how old that is.
+//! The image of the runners' tasks, and its age.
 
 use jiff::Timestamp;
 
@@ -11,20 +11,20 @@ const IMAGES: &str = "ecr:DescribeImages";
 /// The image of a task definition.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ImageInfo {
-    /// The task definition's status, `ACTIVE` if all is well.
+    /// The task definition's status, `ACTIVE` in normal operation.
     pub status: String,
-    /// The image, by registry, repository and tag or digest.
+    /// Registry, repository, and tag or digest.
     pub image: String,
-    /// When it was pushed; known of private repositories of ECR's.
+    /// When it was pushed. Known only for private repositories in ECR.
     pub pushed_at: Option<Timestamp>,
 }
 
 impl Operator<'_> {
-    /// The image of a task definition.
+    /// Describes the image of a task definition.
     ///
     /// # Errors
     ///
-    /// AWS's; there is no such task definition, or no such image.
+    /// Those of AWS. The task definition or its image does not exist.
     pub async fn image(&self, task_definition: &str) -> Result<ImageInfo, OperateError> {
         let described = self
             .connection
@@ -66,7 +66,7 @@ impl Operator<'_> {
     }
 }
 
-/// An image in a private repository of ECR's.
+/// An image in a private repository in ECR.
 #[derive(PartialEq, Eq, Debug)]
 struct Private<'a> {
     registry: &'a str,
@@ -90,7 +90,7 @@ impl<'a> Private<'a> {
             Some((repository, tag)) => (repository, Some(tag)),
             None => (path, None),
         };
-        // A tag beside a digest says nothing more.
+        // A tag is redundant if there is a digest.
         let tag = if digest.is_some() { None } else { tag.or(Some("latest")) };
         Some(Self { registry, repository, tag, digest })
     }

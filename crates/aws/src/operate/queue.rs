@@ -1,4 +1,4 @@
-//! How many messages wait.
+//! The number of waiting messages.
 
 use aws_sdk_sqs::types::QueueAttributeName;
 use serde_json::Value;
@@ -8,21 +8,21 @@ use crate::fault::Fault;
 
 const ACTION: &str = "sqs:GetQueueAttributes";
 
-/// A queue, by how full it is. SQS's numbers are approximate.
+/// How full a queue is. SQS's numbers are approximate.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct QueueInfo {
-    /// Messages that wait to be received.
+    /// Messages that have not been received.
     pub waiting: u64,
     /// Its dead-letter queue's URL, if it has one.
     pub dead_letters: Option<String>,
 }
 
 impl Operator<'_> {
-    /// A queue.
+    /// Describes a queue.
     ///
     /// # Errors
     ///
-    /// AWS's.
+    /// Those of AWS.
     pub async fn queue(&self, url: &str) -> Result<QueueInfo, OperateError> {
         let answer = self
             .connection
@@ -44,7 +44,7 @@ impl Operator<'_> {
     }
 }
 
-/// The URL of the queue that a redrive policy names: beside the one that has it.
+/// The URL of the queue that a redrive policy names, in the same account and Region as `url`.
 fn dead_letters(url: &str, policy: &str) -> Option<String> {
     let policy: Value = serde_json::from_str(policy).ok()?;
     let name = policy.get("deadLetterTargetArn")?.as_str()?.rsplit(':').next()?;

@@ -1,4 +1,4 @@
-//! How much Fargate AWS lets the account have.
+//! The account's Fargate quotas.
 
 use ecsrunner_core::rules::cost::Market;
 
@@ -11,15 +11,14 @@ const SERVICE: &str = "fargate";
 /// A quota of the account in the Region.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Quota {
-    /// What it is of.
     pub market: Market,
-    /// Service Quotas' code, by which more is asked for.
+    /// Service Quotas' code, which a request for an increase names.
     pub code: &'static str,
-    /// vCPUs that may run at once, of all deployments and others together.
+    /// vCPUs that may run at once, of all deployments and all other tasks.
     pub vcpus: f64,
 }
 
-/// Service Quotas' codes of "Fargate On-Demand vCPU resource count" and of the same for Spot.
+/// Service Quotas' codes of "Fargate On-Demand vCPU resource count" and its Spot counterpart.
 const fn code(market: Market) -> &'static str {
     match market {
         Market::OnDemand => "L-3032A538",
@@ -28,11 +27,11 @@ const fn code(market: Market) -> &'static str {
 }
 
 impl Operator<'_> {
-    /// The quota of a market.
+    /// Reads the quota of a market.
     ///
     /// # Errors
     ///
-    /// AWS's.
+    /// Those of AWS.
     pub async fn quota(&self, market: Market) -> Result<Quota, OperateError> {
         let code = code(market);
         let answer = self
@@ -45,7 +44,7 @@ impl Operator<'_> {
             .await
             .map_err(|error| failed(ACTION, format_args!("{SERVICE}/{code}"), Fault::of(&error)))?;
         let vcpus = answer.quota.and_then(|quota| quota.value);
-        let vcpus = vcpus.ok_or_else(|| failed(ACTION, code, Fault::of_answer("there is no value in it")))?;
+        let vcpus = vcpus.ok_or_else(|| failed(ACTION, code, Fault::of_answer("the answer has no value")))?;
         Ok(Quota { market, code, vcpus })
     }
 }

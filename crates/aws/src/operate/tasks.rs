@@ -1,4 +1,4 @@
-//! Tasks, as ECS has them now.
+//! The current tasks.
 
 use aws_sdk_ecs::primitives::DateTime;
 use aws_sdk_ecs::types::{DesiredStatus, Task, TaskField};
@@ -13,57 +13,57 @@ use crate::fault::Fault;
 
 /// ListTasks' and DescribeTasks' limit.
 const PAGE: usize = 100;
-/// Pages of a list that are read.
+/// How many pages of a list are read at most.
 const MAX_PAGES: usize = 50;
 const LIST: &str = "ecs:ListTasks";
 const DESCRIBE: &str = "ecs:DescribeTasks";
 
-/// A task, in ECS's words.
+/// A task, as ECS describes it.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct TaskInfo {
     pub task: String,
-    /// The runner that it is.
+    /// The runner's name.
     pub runner: Option<String>,
-    /// Where it stands, such as `PENDING`.
+    /// Such as `PENDING`.
     pub last_status: String,
-    /// Where it is to come to: `RUNNING` or `STOPPED`.
+    /// `RUNNING` or `STOPPED`.
     pub desired_status: String,
     /// `FARGATE` or `FARGATE_SPOT`.
     pub capacity_provider: Option<String>,
-    /// CPU units, 1024 of which are one vCPU.
+    /// CPU units; 1024 are one vCPU.
     pub cpu: Option<u32>,
     pub availability_zone: Option<String>,
-    /// When ECS took it.
+    /// When ECS accepted it.
     pub created_at: Option<Timestamp>,
     /// When its container began to run.
     pub started_at: Option<Timestamp>,
     /// When it had stopped.
     pub stopped_at: Option<Timestamp>,
-    /// Why it stopped, by ECS's list, such as `SpotInterruption`.
+    /// ECS's code of why it stopped, such as `SpotInterruption`.
     pub stop_code: Option<String>,
-    /// The same in words.
+    /// ECS's message about why it stopped.
     pub stopped_reason: Option<String>,
     /// The container's exit code.
     pub exit_code: Option<i32>,
-    /// What ECS says of the container, such as `CannotPullContainerError: …`.
+    /// ECS's message about the container, such as `CannotPullContainerError: …`.
     pub container_reason: Option<String>,
 }
 
 impl Operator<'_> {
-    /// A task; `None` once ECS has forgotten it, an hour after it stopped.
+    /// Describes a task. `None` once ECS has forgotten it, an hour after it stopped.
     ///
     /// # Errors
     ///
-    /// AWS's.
+    /// Those of AWS.
     pub async fn task(&self, cluster: &str, task: &TaskId) -> Result<Option<TaskInfo>, OperateError> {
         Ok(self.describe(cluster, vec![task.as_str().to_owned()]).await?.pop())
     }
 
-    /// The deployment's tasks that are not to stop.
+    /// Lists the deployment's tasks that are not to stop.
     ///
     /// # Errors
     ///
-    /// AWS's.
+    /// Those of AWS.
     pub async fn tasks(&self, cluster: &str, deployment: &Deployment) -> Result<Vec<TaskInfo>, OperateError> {
         let (mut arns, mut next) = (Vec::new(), None);
         for _ in 0..MAX_PAGES {
@@ -85,8 +85,8 @@ impl Operator<'_> {
             }
         }
         if next.is_some() {
-            // A part of them would be taken for all.
-            return Err(failed(LIST, cluster, Fault::of_answer("there are more tasks than are listed")));
+            // A partial list would look complete.
+            return Err(failed(LIST, cluster, Fault::of_answer("there are more tasks than can be listed")));
         }
         let mut tasks = Vec::new();
         for some in arns.chunks(PAGE) {

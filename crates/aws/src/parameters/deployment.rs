@@ -1,4 +1,4 @@
-//! What a deployment is made of.
+//! The resources of a deployment.
 
 use ecsrunner_core::id::SubnetId;
 
@@ -34,10 +34,10 @@ use crate::store::{BootOwners, Tables};
 /// ```
 ///
 /// `version`, `assign_public_ip` (false) and `paused` (false) may be missing.
-/// A key of `task_definitions` is `<image>/<arch>`, with `/exec` behind it
-/// where ECS Exec is on; the deployment's own image is called `default`, the
-/// others as `image` of a class names them, and `<arch>` is `x64` or `arm64`.
-/// Other keys are left alone.
+/// A key of `task_definitions` is `<image>/<arch>`, followed by `/exec` if ECS Exec
+/// is on. The deployment's own image is called `default`; other images have the
+/// name that a class's `image` gives. `<arch>` is `x64` or `arm64`. Other keys of
+/// the parameter are ignored.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct DeploymentFacts {
     /// The tables. `boot_owner` and `boot_owner_exec` are the unique ids of the
@@ -48,7 +48,7 @@ pub struct DeploymentFacts {
     /// Subnets, security groups and whether tasks get public addresses.
     pub network: Network,
     pub task_definitions: TaskDefinitions,
-    /// The queue of kicks.
+    /// The URL of the kicks' queue.
     pub queue_url: String,
     /// The secret with the webhook secrets, by name or ARN.
     pub webhook_secret: String,

@@ -1,12 +1,12 @@
-//! A parameter's JSON document, read key by key, so that every mistake is told at once.
+//! Reads a parameter's JSON document key by key, so that all mistakes are reported at once.
 
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-/// The parameters' names, without what precedes them.
+/// The parameters' names, without the prefix.
 pub(super) const NAMES: [&str; 3] = ["deployment", "settings", "classes"];
-/// `true` while an operator has launches paused; it may be missing.
+/// `true` while an operator has paused launches. The parameter may be missing.
 pub(super) const PAUSED: &str = "paused";
 
 pub(super) struct Document {
@@ -32,7 +32,7 @@ pub(super) fn find(
     }
 }
 
-/// Reads the keys of an object. What it returns beside a mistake is thrown away with it.
+/// Reads the keys of an object. If there is a mistake, the values that were read are discarded.
 pub(super) struct Keys<'a> {
     name: &'a str,
     object: &'a Map<String, Value>,
@@ -48,7 +48,7 @@ impl<'a> Keys<'a> {
         Some(Self { name: &document.name, object, mistakes })
     }
 
-    /// A mistake of that key's value.
+    /// Records a mistake in the key's value.
     pub(super) fn mistake(&mut self, key: &str, fault: impl std::fmt::Display) {
         self.mistakes.push(format!("parameter `{}`: `{key}` {fault}", self.name));
     }
@@ -65,7 +65,7 @@ impl<'a> Keys<'a> {
         value
     }
 
-    /// A text that is not empty.
+    /// Reads a text that is not empty.
     pub(super) fn text(&mut self, key: &str) -> String {
         match self.get(key) {
             Some(Value::String(text)) if !text.is_empty() => return text.clone(),
@@ -75,7 +75,7 @@ impl<'a> Keys<'a> {
         String::new()
     }
 
-    /// Texts, each read by `parse`.
+    /// Reads a list of texts, each parsed by `parse`.
     pub(super) fn list<T>(&mut self, key: &str, parse: impl Fn(&str) -> Result<T, String>) -> Vec<T> {
         let items = match self.get(key) {
             Some(Value::Array(items)) => items,
@@ -87,9 +87,9 @@ impl<'a> Keys<'a> {
         };
         let mut read = Vec::new();
         for item in items {
-            match item.as_str().ok_or_else(|| format!("{item} is no text")).and_then(&parse) {
+            match item.as_str().ok_or_else(|| format!("{item} is not a text")).and_then(&parse) {
                 Ok(item) => read.push(item),
-                Err(fault) => self.mistake(key, format_args!("holds what is not valid: {fault}")),
+                Err(fault) => self.mistake(key, format_args!("has an invalid value: {fault}")),
             }
         }
         read
@@ -114,7 +114,7 @@ impl<'a> Keys<'a> {
         read
     }
 
-    /// True or false; `default` where it is missing.
+    /// Reads true or false; `default` if it is missing.
     pub(super) fn flag(&mut self, key: &str, default: bool) -> bool {
         match self.object.get(key) {
             None | Some(Value::Null) => default,

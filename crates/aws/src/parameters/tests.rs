@@ -90,9 +90,9 @@ fn every_mistake_is_told_by_parameter_key_and_value() {
     let expected = [
         "parameter `/ecsrunner/ci/deployment`: `version` is 2: this release reads 1",
         "parameter `/ecsrunner/ci/deployment`: `cluster` is \"\": a text is expected",
-        "parameter `/ecsrunner/ci/deployment`: `subnets` holds what is not valid: subnet `subnet-zz` is not valid: \
+        "parameter `/ecsrunner/ci/deployment`: `subnets` has an invalid value: subnet `subnet-zz` is not valid: \
          `subnet-` and 8 or 17 hexadecimal digits are expected",
-        "parameter `/ecsrunner/ci/deployment`: `subnets` holds what is not valid: 7 is no text",
+        "parameter `/ecsrunner/ci/deployment`: `subnets` has an invalid value: 7 is not a text",
         "parameter `/ecsrunner/ci/deployment`: `assign_public_ip` is \"yes\": true or false is expected",
         "parameter `/ecsrunner/ci/deployment`: `task_definitions` has `default/x64` as 1: a text is expected",
         "parameter `/ecsrunner/ci/deployment`: `task_definitions` has the key `default/x86`: \

@@ -1,31 +1,30 @@
-//! The forms in which secrets are written. What is wrong with one is said
-//! without showing any of it.
+//! The formats of secrets. Errors show no part of a secret.
 
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
-/// Who we are to GitHub. `Debug` shows no secret.
+/// The credentials for GitHub. `Debug` shows no secret.
 #[derive(Clone, Debug)]
 pub enum GitHubCredentials {
     App(GitHubApp),
     Token(SecretString),
 }
 
-/// A GitHub App, as the secret has it.
+/// A GitHub App's credentials.
 #[derive(Clone, Debug)]
 pub struct GitHubApp {
     /// The App's id or client id.
     pub id: String,
-    /// Its private key, in PEM.
+    /// In PEM.
     pub private_key: SecretString,
-    /// Its installation; `None` where each owner's is looked up.
+    /// The installation's id. If `None`, each owner's installation is looked up.
     pub installation: Option<u64>,
 }
 
 const WEBHOOK_FORM: &str = "a JSON list of texts, `{\"secrets\": [\"…\"]}` or one bare text that begins with neither `[` nor `{` is expected";
 const GITHUB_FORM: &str = "`{\"app_id\": …, \"private_key\": \"…\"}` or `{\"token\": \"…\"}` is expected";
 
-/// What says the same needs no new tokens.
+/// Whether both lists are the same.
 pub(super) fn are_same_webhook_secrets(one: &[SecretString], other: &[SecretString]) -> bool {
     one.len() == other.len() && one.iter().zip(other).all(|(one, other)| is_same(one, other))
 }
@@ -41,13 +40,13 @@ pub(super) fn are_same_github_credentials(one: &GitHubCredentials, other: &GitHu
     }
 }
 
-/// Both are ours: how long it takes tells nobody anything.
+/// Not in constant time: both values are ours, so the time reveals nothing.
 fn is_same(one: &SecretString, other: &SecretString) -> bool {
     one.expose_secret() == other.expose_secret()
 }
 
 pub(super) fn webhook_secrets(text: &str) -> Result<Vec<SecretString>, &'static str> {
-    // A console or an editor likes to add a line's end.
+    // A console or an editor may have added a line break.
     let text = text.trim_end_matches(['\r', '\n']);
     if text.is_empty() {
         return Err("it is empty");
@@ -67,7 +66,7 @@ pub(super) fn webhook_secrets(text: &str) -> Result<Vec<SecretString>, &'static 
     items
         .into_iter()
         .map(|item| match item {
-            // An empty one would accept what anybody signs.
+            // Anyone could sign with an empty secret.
             Value::String(secret) if secret.is_empty() => Err("one of the webhook secrets is empty"),
             Value::String(secret) => Ok(SecretString::from(secret)),
             _ => Err(WEBHOOK_FORM),
@@ -82,8 +81,8 @@ pub(super) fn github_credentials(text: &str) -> Result<GitHubCredentials, &'stat
         (Some(Value::String(token)), None) if !token.trim().is_empty() => {
             Ok(GitHubCredentials::Token(SecretString::from(token.trim())))
         }
-        (Some(_), None) => Err("`token` is not a text, or empty"),
-        (Some(_), Some(_)) => Err("`token` and `app_id` are both there: one of them is expected"),
+        (Some(_), None) => Err("`token` is not a text, or is empty"),
+        (Some(_), Some(_)) => Err("`token` and `app_id` are both present: one of them is expected"),
         (None, None) => Err(GITHUB_FORM),
         (None, Some(id)) => {
             let id = match id {

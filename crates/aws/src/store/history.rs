@@ -1,4 +1,4 @@
-//! What was: found by month, by repository, by id.
+//! Reads the history by month, repository and id.
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use base64::Engine as _;
@@ -20,9 +20,9 @@ use super::records::{read_ended_job, read_gone_runner};
 use super::stored::UnreadableError;
 use super::wire::{failed, invalid};
 
-/// Months without anything after which a listing ends: longer than history is kept.
+/// A listing ends after this many empty months, which is longer than history is kept.
 const MAX_MONTHS: u32 = 4;
-/// Milliseconds since the epoch after which nothing has ended: the year 9999's end.
+/// The end of the year 9999 in milliseconds since the epoch: later than every record.
 const LATEST: i64 = 253_402_300_799_999;
 
 impl History for DynamoStore {
@@ -40,11 +40,11 @@ impl History for DynamoStore {
 }
 
 impl DynamoStore {
-    /// One runner that is gone.
+    /// Reads the record of a runner that has ended.
     ///
     /// # Errors
     ///
-    /// The table cannot be read, or the record cannot.
+    /// The table or the record cannot be read.
     pub async fn gone_runner(&self, name: &RunnerName) -> Result<Option<EndedRunner>, StoreError> {
         let found = self.get_all("load a runner", vec![gone_runner(name)]).await?;
         let runner = found.first().map(read_gone_runner).transpose();
@@ -52,7 +52,7 @@ impl DynamoStore {
     }
 }
 
-/// Where a page ended: the index's partition, and the last item's keys in it.
+/// The end of a page: the index's partition, and the keys of the last item.
 #[derive(Serialize, Deserialize)]
 struct Cursor {
     partition: String,
@@ -166,13 +166,13 @@ fn last_key(key: &Item) -> Option<(i64, String, String)> {
     Some((ended_at, get_text(key, PK)?.to_owned(), get_text(key, SK)?.to_owned()))
 }
 
-/// The latest month of which something may be known: tomorrow's, for clocks differ.
+/// The latest month that can have records: tomorrow's month, since clocks differ.
 fn latest_partition(kind: &str, before: Option<Timestamp>) -> String {
     let tomorrow = Timestamp::now() + SignedDuration::from_hours(24);
     format!("{kind}#{}", before.map_or(tomorrow, |before| before.min(tomorrow)).strftime("%Y-%m"))
 }
 
-/// Whether nothing of a month ended since that time.
+/// Whether all records of a month are older than that time.
 fn is_too_early(partition: &str, since: Option<Timestamp>) -> bool {
     let month = partition.split_once('#').map_or("", |(_, month)| month);
     since.is_some_and(|since| month < since.strftime("%Y-%m").to_string().as_str())

@@ -1,4 +1,4 @@
-//! The attributes of items, and reading them.
+//! The keys and attributes of items.
 
 use std::collections::HashMap;
 
@@ -8,25 +8,25 @@ use jiff::Timestamp;
 
 pub(super) type Item = HashMap<String, AttributeValue>;
 
-/// The partition of everything that is open.
+/// The partition of the open records.
 pub(super) const OPEN: &str = "open";
-/// The partition of lease, kicks and the sweep's progress.
+/// The partition of the lease, the kicks and the sweep's progress.
 pub(super) const DISPATCH: &str = "dispatch";
 
-/// What precedes a webhook delivery's id in its item's partition key.
+/// The prefix of a webhook delivery's id in its item's partition key.
 pub(super) const DELIVERY: &str = "delivery#";
 
 pub(super) const PK: &str = "pk";
 pub(super) const SK: &str = "sk";
 /// The record's version, a number.
 pub(super) const VERSION: &str = "v";
-/// The record, JSON text of a stored form.
+/// The record's stored form, as JSON text.
 pub(super) const DATA: &str = "d";
-/// Seconds since the epoch after which the item may go: the TTL attribute.
+/// The TTL attribute: DynamoDB deletes the item after this time, in seconds since the epoch.
 pub(super) const EXPIRES_AT: &str = "expires_at";
-/// `job#2026-11`: the month in which it ended, for the index by month.
+/// The month in which the record ended, such as `job#2026-11`: the partition key of the index by month.
 pub(super) const MONTH: &str = "month";
-/// Milliseconds since the epoch at which it ended: every index's sort key.
+/// When the record ended, in milliseconds since the epoch: the sort key of every index.
 pub(super) const ENDED_AT: &str = "ended_at";
 /// `job#acme/app`, in lower case.
 pub(super) const REPOSITORY: &str = "repository";
@@ -65,7 +65,7 @@ pub(super) fn gone_runner(name: &RunnerName) -> Item {
     key(format!("runner#{name}"), "ended")
 }
 
-/// That a webhook delivery was recorded.
+/// The key of the item that marks a webhook delivery as recorded.
 pub(super) fn seen_delivery(id: &DeliveryId) -> Item {
     key(format!("{DELIVERY}{id}"), "seen")
 }
@@ -78,7 +78,7 @@ pub(super) fn get_number(item: &Item, name: &str) -> Option<u64> {
     item.get(name).and_then(|value| value.as_n().ok()).and_then(|text| text.parse().ok())
 }
 
-/// Milliseconds since the epoch.
+/// Reads a time in milliseconds since the epoch.
 pub(super) fn get_time(item: &Item, name: &str) -> Option<Timestamp> {
     let millis = item.get(name).and_then(|value| value.as_n().ok()).and_then(|text| text.parse().ok())?;
     Timestamp::from_millisecond(millis).ok()

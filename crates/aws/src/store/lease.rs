@@ -14,12 +14,12 @@ use super::wire::{failed, invalid, lost_condition, transaction_failed};
 
 pub(super) const LEASE: &str = "lease";
 const KICKS: &str = "kicks";
-/// Milliseconds since the epoch at which a posted kick comes.
+/// When a posted kick arrives, in milliseconds since the epoch.
 const NEXT_KICK_AT: &str = "next_kick_at";
 const TAKE: &str = "take the lease";
 const RELEASE: &str = "release the lease";
 
-/// Free, run out, or the bidder's own: an answer that was lost is had by asking again.
+/// Free, expired, or already ours, so that a lost answer is recovered by a retry.
 const TO_BE_HAD: &str = "attribute_not_exists(held_until) OR held_until < :now OR #owner = :me";
 
 impl Leases for DynamoStore {
@@ -37,7 +37,7 @@ impl Leases for DynamoStore {
             .await
             .map_err(|error| failed(OPERATION, error))?;
         let count = kicked.attributes.as_ref().and_then(|item| get_number(item, "n"));
-        count.ok_or_else(|| invalid(OPERATION, "it was not counted"))
+        count.ok_or_else(|| invalid(OPERATION, "the answer has no count"))
     }
 
     async fn kicks(&self) -> Result<u64, StoreError> {
@@ -107,7 +107,7 @@ impl Leases for DynamoStore {
         kicks: Option<u64>,
         next_kick_at: Option<Timestamp>,
     ) -> Result<bool, StoreError> {
-        // With one write as well: the request's token has a lost answer told again.
+        // A transaction even for one write: its token makes the SDK's retry after a lost answer idempotent.
         let mut writes = vec![self.give_up(epoch, next_kick_at)?];
         if let Some(kicks) = kicks {
             writes.push(self.check_kicks(kicks)?);
@@ -115,7 +115,7 @@ impl Leases for DynamoStore {
         let released = self.client.transact_write_items().set_transact_items(Some(writes)).send().await;
         match released.map_err(|error| transaction_failed(RELEASE, error, Some(0))) {
             Ok(_) => Ok(true),
-            // There was a kick, or one came at this very moment: another look is due.
+            // A kick has arrived since, so another round is due.
             Err(StoreError::Conflict) => Ok(false),
             Err(error) => Err(error),
         }
@@ -160,6 +160,6 @@ impl DynamoStore {
 }
 
 fn lease(lease: &Item) -> Result<Lease, StoreError> {
-    let epoch = get_number(lease, "epoch").ok_or_else(|| invalid(TAKE, "it has no epoch"))?;
+    let epoch = get_number(lease, "epoch").ok_or_else(|| invalid(TAKE, "the lease has no epoch"))?;
     Ok(Lease { epoch: Epoch::new(epoch), next_kick_at: get_time(lease, NEXT_KICK_AT) })
 }

@@ -1,4 +1,4 @@
-//! The buckets from which launches draw: one item each, among what is open.
+//! The rate buckets of launches: one item each, in the partition of the open records.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -15,11 +15,11 @@ use super::item::{EXPIRES_AT, Item, OPEN, SK, get_text, get_time, key, number, t
 use super::stored::UnreadableError;
 use super::wire::failed;
 
-/// Milliseconds since the epoch at which the bucket is untouched again.
+/// When the bucket is full again, in milliseconds since the epoch.
 const UNTOUCHED_AT: &str = "t";
-/// Which call wrote it.
+/// The call that wrote the item.
 const WRITTEN_BY: &str = "w";
-/// A bucket is untouched after minutes; its item may go a day later.
+/// A bucket is full after minutes. Its item is deleted a day later.
 const KEPT_SECS: i64 = 24 * 3600;
 const PREFIX: &str = "level#";
 
@@ -30,7 +30,8 @@ impl Levels for DynamoStore {
         before: Option<Level>,
         after: Level,
     ) -> Result<LevelSet, StoreError> {
-        // Neighbours that draw alike set the same level: whose it is tells whether an answer was lost.
+        // Concurrent calls can set the same level. This mark shows, after a lost answer, whether the
+        // level was set by this call.
         let call = format!("{:016x}", RandomState::new().build_hasher().finish());
         let Level(untouched_at) = after;
         let mut values = HashMap::from([

@@ -1,4 +1,4 @@
-//! What a sweep leaves for the next one, and which deliveries were recorded.
+//! A sweep's progress, and the deliveries that were recorded.
 
 use std::collections::{BTreeSet, HashSet};
 
@@ -41,7 +41,7 @@ impl Progress for DynamoStore {
     }
 
     async fn recorded_deliveries(&self, ids: &[DeliveryId]) -> Result<HashSet<DeliveryId>, StoreError> {
-        // A key may be asked for only once.
+        // A request may name each key only once.
         let ids: BTreeSet<&DeliveryId> = ids.iter().collect();
         let keys = ids.into_iter().map(seen_delivery).collect();
         let items = self.get_all("look for deliveries", keys).await?;
@@ -49,11 +49,11 @@ impl Progress for DynamoStore {
     }
 }
 
-/// A sweep that begins anew is right at any time: what cannot be read is left behind.
+/// Ignores progress that cannot be read, since a sweep can start over at any time.
 fn read_progress(item: &Item) -> SweepProgress {
     let read = stored::<StoredProgress>(item).map(StoredProgress::read);
     read.unwrap_or_else(|error| {
-        tracing::warn!(%error, "the sweep's progress cannot be read: it begins anew");
+        tracing::warn!(%error, "the sweep's progress cannot be read: the sweep starts over");
         SweepProgress::default()
     })
 }

@@ -1,4 +1,4 @@
-//! Loading, committing and listing what is open.
+//! Loads, commits and lists open records.
 
 mod transaction;
 
@@ -27,9 +27,9 @@ use super::stored::{
 };
 use super::wire::{failed, invalid};
 
-/// Bytes of something unreadable that are kept; an item holds 400 KB.
+/// How many bytes of an unreadable input are kept. An item holds 400 KB.
 const KEPT_BYTES: usize = 300 * 1024;
-/// How long it is kept.
+/// How long unreadable input is kept.
 const KEPT_SECS: i64 = 30 * 24 * 3600;
 const MAX_KEYS: usize = 100;
 
@@ -49,14 +49,14 @@ impl Store for DynamoStore {
             if sort.starts_with("runner#") {
                 match read_runner(&item) {
                     Ok(runner) => records.runner = Some(runner),
-                    // What GitHub tells of the job must not be lost with it.
+                    // GitHub's event about the job must still be recorded.
                     Err(error) if keys.job.is_some() => {
                         error!(record = sort, %error, "a runner's record cannot be read and is left out");
                     }
                     Err(error) => return Err(unreadable(error)),
                 }
             } else if sort.starts_with("job#") {
-                // What is open is newer than what was, should both be seen.
+                // If both exist, the open record is newer than the ended one.
                 records.job = Some(JobRecord::Open(read_job(&item).map_err(unreadable)?));
             } else if records.job.is_none() {
                 records.job = Some(JobRecord::Ended(read_ended_job(&item).map_err(unreadable)?));
@@ -82,9 +82,9 @@ impl Store for DynamoStore {
             .items()
             .send();
         while let Some(item) = pages.next().await {
-            let item = item.map_err(|error| failed("read what is open", error))?;
+            let item = item.map_err(|error| failed("read the open records", error))?;
             if let Err(error) = add(&mut open, &item) {
-                // It stays where it is, for a person or a newer release; the rest goes on.
+                // The record stays for a person or a newer release. The others are used.
                 let record = get_text(&item, SK).unwrap_or_default();
                 error!(record, %error, "an open record cannot be read and is set aside");
                 open.unreadable += 1;
@@ -127,12 +127,12 @@ impl Store for DynamoStore {
             .set_item(Some(item))
             .send()
             .await
-            .map_err(|error| failed("keep what cannot be read", error))?;
+            .map_err(|error| failed("keep unreadable data", error))?;
         Ok(())
     }
 }
 
-/// Adds an item of the partition `open` to what is open.
+/// Adds an item of the partition `open`.
 fn add(open: &mut Open, item: &Item) -> Result<(), UnreadableError> {
     let sort = get_text(item, SK).unwrap_or_default();
     match sort.split_once('#').map(|(kind, _)| kind) {
@@ -149,7 +149,7 @@ fn add(open: &mut Open, item: &Item) -> Result<(), UnreadableError> {
 }
 
 impl DynamoStore {
-    /// Reads items by key, each once, those that are there.
+    /// Reads the items with these keys, each once. Missing ones are left out.
     pub(super) async fn get_all(
         &self,
         operation: &'static str,
@@ -166,7 +166,7 @@ impl DynamoStore {
         let table = &self.tables.state;
         let mut items = Vec::new();
         let mut wanted = keys;
-        // A batch may be answered in parts; the SDK backs off when throttled.
+        // The answer may have only a part of the batch. The SDK backs off when throttled.
         while !wanted.is_empty() {
             let request = KeysAndAttributes::builder()
                 .consistent_read(true)
@@ -191,7 +191,7 @@ impl DynamoStore {
             if !wanted.is_empty() && items.len() == before {
                 return Err(StoreError::Unavailable {
                     operation,
-                    source: "the table answered none of the keys asked for".into(),
+                    source: "the table returned none of the requested keys".into(),
                 });
             }
         }
@@ -223,7 +223,7 @@ fn read_hold(item: &Item) -> Result<Hold, UnreadableError> {
     stored::<StoredHold>(item)?.read()
 }
 
-/// A runner's name, which stands in one of its item's keys alone.
+/// A runner's name, which is stored only in one of its item's keys.
 fn runner_name(item: &Item, key: &'static str) -> Result<RunnerName, UnreadableError> {
     let name = get_text(item, key).and_then(|key| key.strip_prefix("runner#"));
     Ok(RunnerName::parse(name.ok_or(UnreadableError::Missing(key))?)?)
@@ -235,7 +235,7 @@ fn data<T: DeserializeOwned>(item: &Item) -> Result<(T, Version), UnreadableErro
     Ok((record, Version::new(version)))
 }
 
-/// The stored form of an item with or without a version.
+/// Reads the stored form of an item.
 pub(super) fn stored<T: DeserializeOwned>(item: &Item) -> Result<T, UnreadableError> {
     let schema = get_number(item, "s").ok_or(UnreadableError::Missing("s"))?;
     if schema > SCHEMA {
@@ -245,7 +245,7 @@ pub(super) fn stored<T: DeserializeOwned>(item: &Item) -> Result<T, UnreadableEr
     Ok(serde_json::from_str(text)?)
 }
 
-/// The item of a record: its key, its version and its stored form.
+/// Builds a record's item from its key, its version and its stored form.
 pub(super) fn record_item(
     key: Item,
     version: Version,
@@ -256,7 +256,7 @@ pub(super) fn record_item(
     Ok(item)
 }
 
-/// The item of what is written whatever was there before.
+/// Builds an item without a version, which replaces any earlier one.
 pub(super) fn unversioned_item(key: Item, stored: &impl serde::Serialize) -> Result<Item, StoreError> {
     let mut item = key;
     let json = serde_json::to_string(stored).map_err(|error| invalid("write a record", error))?;

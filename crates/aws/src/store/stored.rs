@@ -1,5 +1,5 @@
-//! The stored forms of records: short, versioned, and apart from the core's
-//! states, so that either can change without the other.
+//! The stored forms of records: short, versioned, and separate from the core's
+//! states, so that both can change independently.
 
 mod hold;
 mod job;
@@ -18,13 +18,13 @@ pub(super) use job::{StoredEndedJob, StoredJob};
 pub(super) use progress::StoredProgress;
 pub(super) use runner::{StoredEndedRunner, StoredRunner};
 
-/// The version of the stored forms: a record of a newer one is set aside.
+/// The version of the stored forms. A record of a newer version is set aside.
 pub(super) const SCHEMA: u64 = 1;
 
 /// A record that cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum UnreadableError {
-    #[error("it is of schema {0}, this release reads up to {SCHEMA}")]
+    #[error("it has schema {0}: this release reads up to {SCHEMA}")]
     Schema(u64),
     #[error("it has no `{0}`")]
     Missing(&'static str),
@@ -40,7 +40,7 @@ pub(super) enum UnreadableError {
     Time(#[from] jiff::Error),
 }
 
-/// A reason: its code, and its detail where it has one.
+/// A reason: its code, and its detail if there is one.
 #[derive(Serialize, Deserialize)]
 pub(super) struct StoredReason(
     String,
@@ -54,13 +54,13 @@ impl From<&Reason> for StoredReason {
 }
 
 impl StoredReason {
-    /// A code of a newer release becomes one that any release can act on.
+    /// Replaces an unknown code of a newer release by one that any release can handle.
     fn read(&self) -> Reason {
         Reason::from_parts(&self.0, self.1.as_deref()).unwrap_or_else(|| Code::ToPlan.into())
     }
 }
 
-/// Stages and milliseconds: since the epoch the first, since the one before the others.
+/// Stages and milliseconds: the first since the epoch, the others since the previous stage.
 type StoredTimeline = Vec<(String, i64)>;
 
 fn store_timeline<S: Copy + PartialEq>(
@@ -94,7 +94,7 @@ fn read_timeline<S: Copy>(
         .map(|stages| stages.into_iter().collect())
 }
 
-/// The value of that wire form.
+/// Finds the value with this wire form.
 fn known<T: Copy>(
     what: &'static str,
     value: &str,

@@ -1,4 +1,4 @@
-//! The tables, where nobody else makes them: Terraform does on AWS.
+//! Creates the tables in local mode. On AWS Terraform creates them.
 
 use aws_sdk_dynamodb::types::{
     AttributeDefinition, BillingMode, GlobalSecondaryIndex, KeySchemaElement, KeyType, Projection,
@@ -13,17 +13,17 @@ use super::item::{
 };
 use super::wire::{failed, invalid};
 
-/// A table could not be made.
+/// A table could not be created.
 pub type TableError = StoreError;
 
 const OPERATION: &str = "make the tables";
 
 impl DynamoStore {
-    /// Makes the tables that are not there.
+    /// Creates the tables that do not exist.
     ///
     /// # Errors
     ///
-    /// A table could not be made.
+    /// A table could not be created.
     pub async fn create_tables(&self) -> Result<(), TableError> {
         let have = self.client.list_tables().send().await.map_err(|error| failed(OPERATION, error))?;
         if !have.table_names().contains(&self.tables.state) {

@@ -1,4 +1,4 @@
-//! A way to DynamoDB that is not the network: an embedded implementation.
+//! The transport to an embedded implementation of DynamoDB, without a network.
 
 use std::fmt;
 use std::future::Future;
@@ -13,13 +13,13 @@ use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::body::SdkBody;
 
-/// Answers requests of DynamoDB's JSON protocol.
+/// Answers requests in DynamoDB's JSON protocol.
 pub trait Transport: Send + Sync + 'static {
     /// `operation` is the last part of `X-Amz-Target`, such as `PutItem`.
     fn call(&self, operation: &str, body: &[u8]) -> impl Future<Output = Answer> + Send;
 }
 
-/// An answer of DynamoDB's JSON protocol.
+/// An answer in DynamoDB's JSON protocol.
 #[derive(Clone, Debug)]
 pub struct Answer {
     pub status: u16,

@@ -1,4 +1,4 @@
-//! DynamoDB's errors in the engine's words.
+//! Converts DynamoDB's errors to the engine's.
 
 use std::error::Error;
 
@@ -9,7 +9,7 @@ use ecsrunner_engine::ports::store::StoreError;
 
 use crate::fault::Fault;
 
-/// Errors that pass by themselves, beside those of the network.
+/// Transient errors, in addition to those of the network.
 const PASSING: [&str; 8] = [
     "ExpiredTokenException",
     "ProvisionedThroughputExceededException",
@@ -50,7 +50,7 @@ pub(super) fn invalid(
     StoreError::Refused { operation, source: source.into() }
 }
 
-/// Whether a single write's condition did not hold.
+/// Whether the condition of a single write failed.
 pub(super) fn lost_condition<E: ProvideErrorMetadata, R>(error: &SdkError<E, R>) -> bool {
     code(error) == Some("ConditionalCheckFailedException")
 }
@@ -62,7 +62,7 @@ fn code<E: ProvideErrorMetadata, R>(error: &SdkError<E, R>) -> Option<&str> {
     }
 }
 
-/// Why a transaction was cancelled. `fence` is the index of the lease's check.
+/// Converts the error of a transaction. `fence` is the index of the lease's check.
 pub(super) fn transaction_failed(
     operation: &'static str,
     error: SdkError<TransactWriteItemsError, HttpResponse>,

@@ -1,5 +1,4 @@
-//! A stand-in for AWS: it answers as it is told to, in this order, and keeps
-//! what it was asked.
+//! A stand-in for AWS: it gives scripted answers in order and records the requests.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
@@ -22,7 +21,7 @@ struct Script {
 }
 
 impl Aws {
-    /// A stand-in that gives these answers, and then none any more.
+    /// A stand-in that gives these answers, then errors.
     pub(crate) fn answering(answers: impl IntoIterator<Item = (u16, Value)>) -> Self {
         let script = Script { answers: answers.into_iter().collect(), requests: Vec::new() };
         Self(Arc::new(Mutex::new(script)))
@@ -32,7 +31,7 @@ impl Aws {
         Router::new().fallback(answer).with_state(self.clone())
     }
 
-    /// Listens on a free port, and connects to it.
+    /// Listens on a free port and connects to it.
     pub(crate) async fn connection(&self) -> Connection {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
@@ -41,13 +40,13 @@ impl Aws {
         connection(&[("AWS_ENDPOINT_URL", &url)])
     }
 
-    /// What was asked: the operations in their order, with the requests' bodies.
+    /// The requests in order: each operation with its body.
     pub(crate) fn requests(&self) -> Vec<(String, Value)> {
         self.0.lock().unwrap().requests.clone()
     }
 }
 
-/// A connection with that environment, and the access key of nobody.
+/// A connection with these variables and an invalid access key.
 pub(crate) fn connection(variables: &[(&str, &str)]) -> Connection {
     let key =
         [("AWS_REGION", "eu-west-1"), ("AWS_ACCESS_KEY_ID", "AKIA"), ("AWS_SECRET_ACCESS_KEY", "s3cret")];

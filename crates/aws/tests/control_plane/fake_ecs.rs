@@ -1,4 +1,4 @@
-//! The adapter against an ECS that remembers.
+//! The adapter against a stateful fake of ECS.
 
 use std::time::Duration;
 
@@ -10,9 +10,9 @@ use ecsrunner_core::rules::placement::Placement;
 use ecsrunner_core::wire::event::{StopCause, TaskChange, TaskEvent};
 use ecsrunner_core::wire::exit::AgentExit;
 use ecsrunner_engine::ports::compute::{ClientToken, Compute, ComputeError, TaskOrder};
-use ecsrunner_sim::ecs::{
-    CallFault, Durations, FakeEcs, FaultAnswer, Options, Provider, Rate, Rates, Shortage, TaskDefinition,
-    ThrottleForm,
+use ecsrunner_sim::ecs::FakeEcs;
+use ecsrunner_world::ecs::{
+    CallFault, Durations, FaultAnswer, Options, Provider, Rate, Rates, Shortage, TaskDefinition, ThrottleForm,
 };
 use jiff::Timestamp;
 
@@ -43,7 +43,7 @@ impl Cloud {
         self.tasks.run_task(&order).await
     }
 
-    /// The next event of ours that matters, after `known` events of any kind.
+    /// The next relevant event of this deployment, after `known` events of any kind.
     async fn next(&self, known: &mut usize) -> TaskEvent {
         loop {
             for event in self.fake.events_after(*known).await {

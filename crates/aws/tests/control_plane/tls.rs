@@ -30,7 +30,7 @@ impl Listener for Tls {
     async fn accept(&mut self) -> (Self::Io, Self::Addr) {
         loop {
             let (stream, address) = self.tcp.accept().await.unwrap();
-            // A client that does not trust the certificate goes away.
+            // A client that does not trust the certificate disconnects.
             if let Ok(stream) = self.acceptor.accept(stream).await {
                 return (stream, address);
             }
@@ -42,7 +42,7 @@ impl Listener for Tls {
     }
 }
 
-/// A stand-in behind a certificate that is written to that file; its URL.
+/// Serves a stand-in with a certificate that is written to that file. Returns the URL.
 async fn serve(aws: &Aws, certificate_file: &Path) -> String {
     let key = KeyPair::generate().unwrap();
     let params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();

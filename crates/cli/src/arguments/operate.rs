@@ -2,8 +2,11 @@
 
 use std::path::PathBuf;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Subcommand, ValueEnum};
 use ecsrunner_core::id::Repository;
+use ecsrunner_core::records::job::JobStage;
+use ecsrunner_core::records::runner::RunnerStage;
 
 use super::since::Since;
 
@@ -50,8 +53,8 @@ pub(crate) enum RunnersCommand {
 #[derive(Debug, Args)]
 pub(crate) struct ListRunners {
     /// Only runners in this state: reserved, starting, booted, busy, ending, gone
-    #[arg(long, value_name = "STATE", value_parser = ["reserved", "starting", "booted", "busy", "ending", "gone"])]
-    pub(crate) state: Option<String>,
+    #[arg(long, value_name = "STATE", value_parser = runner_stages())]
+    pub(crate) state: Option<RunnerStage>,
     /// Only runners of this class
     #[arg(long, value_name = "CLASS")]
     pub(crate) class: Option<String>,
@@ -139,8 +142,8 @@ pub(crate) enum JobsCommand {
 #[derive(Debug, Args)]
 pub(crate) struct ListJobs {
     /// Only jobs in this state: waiting, queued, in_progress, completed, refused
-    #[arg(long, value_name = "STATE", value_parser = ["waiting", "queued", "in_progress", "completed", "refused"])]
-    pub(crate) state: Option<String>,
+    #[arg(long, value_name = "STATE", value_parser = job_stages())]
+    pub(crate) state: Option<JobStage>,
     /// Only jobs of this class
     #[arg(long, value_name = "CLASS")]
     pub(crate) class: Option<String>,
@@ -349,4 +352,14 @@ pub(crate) struct SendWebhook {
     /// The event
     #[arg(long, value_name = "EVENT", default_value = "workflow_job")]
     pub(crate) event: String,
+}
+
+fn runner_stages() -> impl TypedValueParser<Value = RunnerStage> {
+    PossibleValuesParser::new(RunnerStage::ALL.map(RunnerStage::as_str))
+        .try_map(|text| RunnerStage::parse(&text).ok_or("a state of a runner is expected"))
+}
+
+fn job_stages() -> impl TypedValueParser<Value = JobStage> {
+    PossibleValuesParser::new(JobStage::ALL.map(JobStage::as_str))
+        .try_map(|text| JobStage::parse(&text).ok_or("a state of a job is expected"))
 }

@@ -2,8 +2,14 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use ecsrunner_api::job::JobView;
+use ecsrunner_api::list::{JobList, RunnerList};
+use ecsrunner_api::runner::RunnerView;
 use ecsrunner_core::id::RunId;
-use ecsrunner_sim::scene::Service;
+use ecsrunner_core::records::job::JobStage;
+use ecsrunner_core::wire::job::Conclusion;
+use ecsrunner_demo::github::JobPhase;
+use ecsrunner_demo::testbed::Service;
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -12,57 +18,6 @@ use crate::output::clean;
 
 /// Lines of a failed job's log that are shown.
 const LOG_LINES: usize = 12;
-
-#[derive(Clone, Debug, Deserialize)]
-pub(super) struct Stage {
-    pub(super) at: Timestamp,
-    pub(super) state: String,
-}
-
-#[derive(Clone, Debug, Deserialize)]
-pub(super) struct Reason {
-    pub(super) text: String,
-}
-
-/// A job as the server's API shows it.
-#[derive(Clone, Debug, Deserialize)]
-pub(super) struct Job {
-    pub(super) id: u64,
-    run_id: RunId,
-    pub(super) name: String,
-    pub(super) class: Option<String>,
-    pub(super) state: String,
-    pub(super) reason: Option<Reason>,
-    pub(super) runner: Option<String>,
-    pub(super) conclusion: Option<String>,
-    timeline: Vec<Stage>,
-}
-
-impl Job {
-    pub(super) fn at(&self, state: &str) -> Option<Timestamp> {
-        self.timeline.iter().find(|stage| stage.state == state).map(|stage| stage.at)
-    }
-}
-
-/// A runner as the server's API shows it.
-#[derive(Clone, Debug, Deserialize)]
-pub(super) struct Runner {
-    pub(super) name: String,
-    pub(super) state: String,
-    pub(super) launched_for: u64,
-    pub(super) task: Option<String>,
-    pub(super) cost_usd: Option<f64>,
-}
-
-#[derive(Deserialize)]
-struct Jobs {
-    jobs: Vec<Job>,
-}
-
-#[derive(Deserialize)]
-struct Runners {
-    runners: Vec<Runner>,
-}
 
 #[derive(Deserialize)]
 struct SimState {
@@ -73,7 +28,7 @@ struct SimState {
 #[derive(Deserialize)]
 struct SimJob {
     run_id: RunId,
-    state: String,
+    state: JobPhase,
 }
 
 #[derive(Deserialize)]
@@ -91,8 +46,8 @@ struct Delivery {
 /// The jobs of a run, and the runners made for them.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Seen {
-    pub(super) jobs: BTreeMap<u64, Job>,
-    pub(super) runners: HashMap<String, Runner>,
+    pub(super) jobs: BTreeMap<u64, JobView>,
+    pub(super) runners: HashMap<String, RunnerView>,
     /// When the first `queued` webhook of each job was sent.
     pub(super) queued_sent: HashMap<u64, Timestamp>,
 }
@@ -122,7 +77,7 @@ impl Follower {
     /// The last lines of the log of each job that failed, with the job's name.
     pub(super) async fn logs_of_failures(&self) -> anyhow::Result<Vec<(String, Vec<String>)>> {
         let mut logs = Vec::new();
-        for job in self.seen.jobs.values().filter(|job| job.conclusion.as_deref() == Some("failure")) {
+        for job in self.seen.jobs.values().filter(|job| job.conclusion == Some(Conclusion::Failure)) {
             let url = format!("{}/_sim/jobs/{}/log", self.github, job.id);
             let text = self.client.get(url).send().await?.error_for_status()?.text().await?;
             let lines: Vec<String> = text.lines().map(clean).collect();
@@ -142,7 +97,7 @@ impl Follower {
 
     /// The reason of the first refused job.
     pub(super) fn refusal(&self) -> Option<String> {
-        let refused = self.seen.jobs.values().find(|job| job.state == "refused")?;
+        let refused = self.seen.jobs.values().find(|job| job.state == JobStage::Refused)?;
         let why = refused.reason.as_ref().map_or("no reason was given", |reason| reason.text.as_str());
         Some(format!("{}: {why}", refused.name))
     }
@@ -150,15 +105,16 @@ impl Follower {
     /// Looks at everything once.
     pub(super) async fn look(&mut self) -> anyhow::Result<()> {
         let github: SimState = self.get(&format!("{}/_sim/state", self.github)).await?;
-        let Jobs { jobs } = self.get(&format!("{}/api/v1/jobs?limit=500", self.server)).await?;
-        let Runners { runners } = self.get(&format!("{}/api/v1/runners?limit=500", self.server)).await?;
+        let JobList { jobs, .. } = self.get(&format!("{}/api/v1/jobs?limit=500", self.server)).await?;
+        let RunnerList { runners, .. } =
+            self.get(&format!("{}/api/v1/runners?limit=500", self.server)).await?;
         let ours: Vec<&SimJob> = github.jobs.iter().filter(|job| job.run_id == self.run).collect();
-        let ended = ours.iter().all(|job| job.state == "completed");
+        let ended = ours.iter().all(|job| job.state == JobPhase::Completed);
         // A job that needed another which failed was never queued.
-        let jobs: BTreeMap<u64, Job> =
-            jobs.into_iter().filter(|job| job.run_id == self.run).map(|job| (job.id, job)).collect();
-        let recorded = jobs.len() == ours.len() && jobs.values().all(|job| job.state == "completed");
-        let gone = runners.iter().all(|runner| runner.state == "gone");
+        let jobs: BTreeMap<u64, JobView> =
+            jobs.into_iter().filter(|job| job.run_id == self.run.get()).map(|job| (job.id, job)).collect();
+        let recorded = jobs.len() == ours.len() && jobs.values().all(|job| job.state == JobStage::Completed);
+        let gone = runners.iter().all(RunnerView::is_gone);
         self.seen.jobs = jobs;
         self.seen.runners = runners.into_iter().map(|runner| (runner.name.clone(), runner)).collect();
         self.done = ended && recorded && gone;

@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use anyhow::Context;
-use ecsrunner_sim::github::{Options, serve};
+use ecsrunner_demo::github::{Options, serve};
 use secrecy::SecretString;
 
 use crate::arguments::GithubArguments;

@@ -7,7 +7,12 @@ use std::time::Instant;
 
 use owo_colors::OwoColorize;
 
-use super::follow::{Job, Seen};
+use ecsrunner_api::job::JobView;
+use ecsrunner_api::runner::RunnerView;
+use ecsrunner_core::records::job::JobStage;
+use ecsrunner_core::wire::job::Conclusion;
+
+use super::follow::Seen;
 
 /// The most jobs that are redrawn in place.
 const MAX_ROWS: usize = 24;
@@ -54,24 +59,25 @@ impl Progress {
         err.flush()
     }
 
-    fn detail(&self, job: &Job, seen: &Seen) -> String {
+    fn detail(&self, job: &JobView, seen: &Seen) -> String {
         let runner = job.runner.as_deref().and_then(|name| seen.runners.get(name));
-        match job.state.as_str() {
-            "queued" | "waiting" => {
+        match job.state {
+            JobStage::Queued | JobStage::Waiting => {
                 let why = job.reason.as_ref().map_or("", |reason| reason.text.as_str());
                 format!("{} {}", job.state.yellow(), cut(why, 40).dimmed())
             }
-            "completed" => {
-                let gone = runner.is_some_and(|runner| runner.state == "gone");
-                let conclusion = job.conclusion.as_deref().unwrap_or("completed");
-                let runner = if gone { ", runner gone" } else { "" };
-                if conclusion == "success" {
-                    format!("{}{}", conclusion.green(), runner.dimmed())
+            JobStage::Completed => {
+                let gone = if runner.is_some_and(RunnerView::is_gone) { ", runner gone" } else { "" };
+                let conclusion = job.conclusion.as_ref().map_or("completed", Conclusion::as_str);
+                if job.has_succeeded() {
+                    format!("{}{}", conclusion.green(), gone.dimmed())
                 } else {
-                    format!("{}{}", conclusion.red(), runner.dimmed())
+                    format!("{}{}", conclusion.red(), gone.dimmed())
                 }
             }
-            _ => format!("{} {}", job.state.cyan(), self.elapsed().dimmed()),
+            JobStage::InProgress | JobStage::Refused => {
+                format!("{} {}", job.state.cyan(), self.elapsed().dimmed())
+            }
         }
     }
 
@@ -79,7 +85,7 @@ impl Progress {
         let mut err = anstream::stderr().lock();
         let elapsed = self.elapsed();
         for job in seen.jobs.values() {
-            let mut now = job.state.clone();
+            let mut now = job.state.to_string();
             if let Some(conclusion) = &job.conclusion {
                 now = format!("{now}: {conclusion}");
             }
@@ -101,12 +107,12 @@ impl Progress {
     }
 }
 
-fn mark(job: &Job) -> &'static str {
-    match (job.state.as_str(), job.conclusion.as_deref()) {
-        ("completed", Some("success")) => "✓",
-        ("completed", _) => "✗",
-        ("in_progress", _) => "▶",
-        _ => "·",
+fn mark(job: &JobView) -> &'static str {
+    match job.state {
+        JobStage::Completed if job.has_succeeded() => "✓",
+        JobStage::Completed => "✗",
+        JobStage::InProgress => "▶",
+        JobStage::Waiting | JobStage::Queued | JobStage::Refused => "·",
     }
 }
 

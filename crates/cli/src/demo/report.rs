@@ -4,12 +4,16 @@ use std::collections::HashMap;
 
 use comfy_table::presets::NOTHING;
 use comfy_table::{CellAlignment, ContentArrangement, Table};
+use ecsrunner_api::job::JobView;
+use ecsrunner_api::runner::RunnerView;
+use ecsrunner_core::records::job::JobStage;
+use ecsrunner_core::wire::job::Conclusion;
+use ecsrunner_demo::testbed::Testbed;
 use ecsrunner_local::left::Left as LeftOnMachine;
-use ecsrunner_sim::scene::Scene;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::follow::{Job, Runner, Seen};
+use super::follow::Seen;
 use crate::output::print;
 
 #[derive(Debug, Serialize)]
@@ -28,7 +32,7 @@ struct ReportedJob {
     queued_at: Option<Timestamp>,
     started_at: Option<Timestamp>,
     completed_at: Option<Timestamp>,
-    conclusion: Option<String>,
+    conclusion: Option<Conclusion>,
     cost_usd: Option<f64>,
 }
 
@@ -49,12 +53,12 @@ struct Percentiles {
 impl Report {
     pub(super) fn new(
         seen: &Seen,
-        scene: &Scene,
+        testbed: &Testbed,
         left: LeftOnMachine,
         registrations: usize,
     ) -> anyhow::Result<Self> {
         let jobs = seen.jobs.values().map(|job| reported(job, &seen.runners)).collect();
-        let waits = seen.runners.values().filter_map(|runner| webhook_to_agent(runner, seen, scene));
+        let waits = seen.runners.values().filter_map(|runner| webhook_to_agent(runner, seen, testbed));
         let LeftOnMachine { processes, boot_items, open_records } = left;
         Ok(Self {
             jobs,
@@ -68,7 +72,7 @@ impl Report {
         let failed: Vec<&str> = self
             .jobs
             .iter()
-            .filter(|job| !matches!(job.conclusion.as_deref(), Some("success" | "skipped" | "neutral")))
+            .filter(|job| !job.conclusion.as_ref().is_some_and(is_harmless))
             .map(|job| job.name.as_str())
             .collect();
         if !failed.is_empty() {
@@ -125,7 +129,7 @@ impl Report {
                 after(job.queued_at, began),
                 after(job.started_at, job.queued_at),
                 after(job.completed_at, job.started_at),
-                job.conclusion.clone().unwrap_or_else(|| "—".to_owned()),
+                job.conclusion.as_ref().map_or_else(|| "—".to_owned(), Conclusion::to_string),
                 job.cost_usd.map_or_else(|| "—".to_owned(), |usd| format!("${usd:.4}")),
             ]);
         }
@@ -138,20 +142,29 @@ impl Report {
     }
 }
 
+/// Whether a job that ended so is no fault of the run.
+fn is_harmless(conclusion: &Conclusion) -> bool {
+    match conclusion {
+        Conclusion::Success | Conclusion::Skipped => true,
+        Conclusion::Other(word) => word.as_ref() == "neutral",
+        Conclusion::Failure | Conclusion::Cancelled => false,
+    }
+}
+
 fn seconds(duration: SignedDuration) -> f64 {
     duration.as_secs_f64()
 }
 
-fn reported(job: &Job, runners: &HashMap<String, Runner>) -> ReportedJob {
+fn reported(job: &JobView, runners: &HashMap<String, RunnerView>) -> ReportedJob {
     let runner = job.runner.as_ref().and_then(|name| runners.get(name));
     ReportedJob {
         id: job.id,
         name: job.name.clone(),
         class: job.class.clone(),
         runner: job.runner.clone(),
-        queued_at: job.at("queued"),
-        started_at: job.at("in_progress"),
-        completed_at: job.at("completed"),
+        queued_at: job.first_reached(JobStage::Queued),
+        started_at: job.first_reached(JobStage::InProgress),
+        completed_at: job.first_reached(JobStage::Completed),
         conclusion: job.conclusion.clone(),
         cost_usd: runner.and_then(|runner| runner.cost_usd),
     }
@@ -165,9 +178,9 @@ struct FirstLine {
 
 /// Milliseconds from the job's first `queued` webhook, as GitHub sent it, to
 /// the first line of the agent that was launched for it.
-fn webhook_to_agent(runner: &Runner, seen: &Seen, scene: &Scene) -> Option<f64> {
+fn webhook_to_agent(runner: &RunnerView, seen: &Seen, testbed: &Testbed) -> Option<f64> {
     let sent = seen.queued_sent.get(&runner.launched_for)?;
-    let log = std::fs::read_to_string(scene.agent_log(runner.task.as_deref()?)).ok()?;
+    let log = std::fs::read_to_string(testbed.agent_log(runner.task.as_deref()?)).ok()?;
     let first: FirstLine = serde_json::from_str(log.lines().next()?).ok()?;
     Some(first.time.duration_since(*sent).as_secs_f64() * 1000.0)
 }

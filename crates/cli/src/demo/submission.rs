@@ -7,8 +7,8 @@ use std::path::{Component, Path, PathBuf};
 
 use anyhow::{Context, anyhow};
 use ecsrunner_core::id::RunId;
-use ecsrunner_sim::scene::{REPOSITORY, Service};
-use ecsrunner_sim::workflow::{Executor, Files, local_actions};
+use ecsrunner_demo::testbed::{REPOSITORY, Service};
+use ecsrunner_demo::workflow::{Executor, Files, local_actions};
 use serde::Deserialize;
 use serde_json::json;
 

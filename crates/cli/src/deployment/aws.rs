@@ -6,6 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::anyhow;
+use ecsrunner_api::class::ClassView;
+use ecsrunner_api::job::JobView;
+use ecsrunner_api::reason::OutcomeView;
+use ecsrunner_api::runner::RunnerView;
 use ecsrunner_aws::connection::{Connection, Environment, Service};
 use ecsrunner_aws::operate::{Channel, LogPage, OperateError, Operator};
 use ecsrunner_aws::parameters::{Configuration, DeploymentFacts, Parameters, ParametersError};
@@ -20,7 +24,6 @@ use ecsrunner_core::wire::event::{Event, Keys, RetryRequest, StopRequest};
 use ecsrunner_engine::commit::commit_event;
 use ecsrunner_engine::ports::queue::Queue;
 use ecsrunner_engine::ports::store::{History, Leases, Page, Progress, Store};
-use ecsrunner_engine::view::{ClassView, JobView, OutcomeView, RunnerView};
 use ecsrunner_engine::{Ruleset, chain};
 use ecsrunner_github::Client;
 use futures::future::try_join_all;
@@ -99,7 +102,7 @@ impl AwsDeployment {
         let past = past.await?;
         let gone: HashSet<&str> = past.iter().map(|runner| runner.name.as_str()).collect();
         let open = open.runners.values().map(|runner| RunnerView::open(runner, now));
-        let open = open.filter(|runner| runner.is_admitted(query) && !gone.contains(runner.name.as_str()));
+        let open = open.filter(|runner| query.admits(runner) && !gone.contains(runner.name.as_str()));
         let open: Vec<RunnerView> = open.collect();
         Ok(open.into_iter().chain(past).collect())
     }
@@ -117,7 +120,7 @@ impl AwsDeployment {
         let open: Vec<JobView> = open.jobs.values().map(JobView::open).collect();
         let open = open.into_iter().filter(|job| {
             let is_later = stages.get(&job.id).is_none_or(|stages| job.timeline.len() > *stages);
-            is_later && job.is_admitted(query)
+            is_later && query.admits(job)
         });
         let open: Vec<JobView> = open.collect();
         let reopened: HashSet<u64> = open.iter().map(|job| job.id).collect();

@@ -5,15 +5,19 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
+use ecsrunner_api::class::ClassView;
+use ecsrunner_api::job::JobView;
+use ecsrunner_api::list::{ClassList, JobList, RunnerList};
+use ecsrunner_api::reason::OutcomeView;
+use ecsrunner_api::runner::RunnerView;
+use ecsrunner_api::status::{Health, Paused, StatusView};
 use ecsrunner_core::id::{JobId, RunnerName};
 use ecsrunner_engine::Ruleset;
-use ecsrunner_engine::view::{ClassView, JobView, OutcomeView, RunnerView, StatusView};
 use ecsrunner_github::{ApiUrl, Client};
 use ecsrunner_local::attach::{AttachError, Attachment};
 use ecsrunner_local::config::Config;
 use reqwest::{RequestBuilder, StatusCode};
 use secrecy::ExposeSecret;
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
@@ -28,33 +32,6 @@ pub(crate) struct LocalServer {
     url: String,
     attachment: Option<Attachment>,
     http: reqwest::Client,
-}
-
-#[derive(Deserialize)]
-struct Jobs {
-    jobs: Vec<JobView>,
-    next: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct Runners {
-    runners: Vec<RunnerView>,
-    next: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct Classes {
-    classes: Vec<ClassView>,
-}
-
-#[derive(Deserialize)]
-struct Health {
-    version: String,
-}
-
-#[derive(Deserialize)]
-struct Paused {
-    paused: bool,
 }
 
 impl LocalServer {
@@ -134,9 +111,22 @@ impl LocalServer {
         Ok(Config::read(file, &environment::overrides()).map_err(Failure::usage)?.github)
     }
 
+    /// One job, open or ended.
+    pub(super) async fn job(&self, id: u64) -> Result<Option<JobView>, Failure> {
+        self.find(&format!("jobs/{id}")).await
+    }
+
+    /// One runner, open or gone.
+    pub(super) async fn runner(&self, name: &str) -> Result<Option<RunnerView>, Failure> {
+        if RunnerName::parse(name).is_err() {
+            return Ok(None);
+        }
+        self.find(&format!("runners/{name}")).await
+    }
+
     pub(super) async fn jobs(&self, query: &Query) -> Result<Vec<JobView>, Failure> {
         gather(query, async |cursor| {
-            let page: Jobs = self.get("jobs", query, cursor.as_deref()).await?;
+            let page: JobList = self.get("jobs", query, cursor.as_deref()).await?;
             Ok((page.jobs, page.next))
         })
         .await
@@ -144,14 +134,14 @@ impl LocalServer {
 
     pub(super) async fn runners(&self, query: &Query) -> Result<Vec<RunnerView>, Failure> {
         gather(query, async |cursor| {
-            let page: Runners = self.get("runners", query, cursor.as_deref()).await?;
+            let page: RunnerList = self.get("runners", query, cursor.as_deref()).await?;
             Ok((page.runners, page.next))
         })
         .await
     }
 
     pub(super) async fn classes(&self) -> Result<Vec<ClassView>, Failure> {
-        let told: Classes = self.get("classes", &Query::default(), None).await?;
+        let told: ClassList = self.get("classes", &Query::default(), None).await?;
         Ok(told.classes)
     }
 
@@ -175,23 +165,41 @@ impl LocalServer {
         self.answer(&url, self.http.post(&url).bearer_auth(token).json(body)).await
     }
 
+    /// One record; `None` if there is none.
+    async fn find<T: DeserializeOwned>(&self, path: &str) -> Result<Option<T>, Failure> {
+        let url = format!("{}/api/v1/{path}", self.url);
+        let (status, text) = self.send(self.http.get(&url)).await?;
+        if status == StatusCode::NOT_FOUND {
+            return Ok(None);
+        }
+        read(&url, status, &text).map(Some)
+    }
+
     async fn answer<T: DeserializeOwned>(&self, url: &str, request: RequestBuilder) -> Result<T, Failure> {
+        let (status, text) = self.send(request).await?;
+        read(url, status, &text)
+    }
+
+    async fn send(&self, request: RequestBuilder) -> Result<(StatusCode, String), Failure> {
         let asked = request.send().await;
         let answer = asked.with_context(|| format!("the local server at {} does not answer", self.url));
         let answer = answer.map_err(|error| {
             Failure::from(error).hint("is it running? `ecsrunner local up` starts one, and prints its URL")
         })?;
-        let status = answer.status();
-        let text = answer.text().await?;
-        if matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
-            return Err(Failure::permission(anyhow!("{url} answers with {status}"))
-                .hint("is the state directory that of the server which runs now?"));
-        }
-        if !status.is_success() {
-            return Err(anyhow!("{url} answers with {status}: {}", text.trim()).into());
-        }
-        Ok(serde_json::from_str(&text).with_context(|| format!("{url} is not an API of this release"))?)
+        Ok((answer.status(), answer.text().await?))
     }
+}
+
+/// Reads the server's answer.
+fn read<T: DeserializeOwned>(url: &str, status: StatusCode, text: &str) -> Result<T, Failure> {
+    if matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
+        return Err(Failure::permission(anyhow!("{url} answers with {status}"))
+            .hint("is the state directory that of the server which runs now?"));
+    }
+    if !status.is_success() {
+        return Err(anyhow!("{url} answers with {status}: {}", text.trim()).into());
+    }
+    Ok(serde_json::from_str(text).with_context(|| format!("{url} is not an API of this release"))?)
 }
 
 impl fmt::Display for LocalServer {

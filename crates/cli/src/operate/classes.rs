@@ -5,9 +5,9 @@ use std::io::Read;
 use std::path::Path;
 
 use anyhow::{Context, anyhow};
+use ecsrunner_api::class::ClassView;
 use ecsrunner_core::rules::class::{Catalogue, ClassEntry};
 use ecsrunner_core::rules::cost::PRICES_AS_OF;
-use ecsrunner_engine::view::ClassView;
 use serde::Serialize;
 use serde_json::Value;
 

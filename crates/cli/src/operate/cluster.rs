@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use ecsrunner_api::class::ClassView;
+use ecsrunner_api::runner::RunnerView;
 use ecsrunner_aws::operate::{OperateError, Quota, TaskInfo};
+use ecsrunner_core::records::runner::RunnerStage;
 use ecsrunner_core::rules::cost::Market;
-use ecsrunner_engine::view::{ClassView, RunnerView};
 use serde::Serialize;
 
 use crate::arguments::ClusterStatus;
@@ -37,7 +39,7 @@ struct Cluster {
 #[derive(Clone, PartialEq, Debug, Serialize)]
 struct Group {
     class: String,
-    state: String,
+    state: RunnerStage,
     task_status: Option<String>,
     capacity_provider: String,
     runners: u32,
@@ -181,7 +183,7 @@ fn groups(runners: &[RunnerView], tasks: &[TaskInfo], classes: &[ClassView]) -> 
         let cpu = task.and_then(|task| task.cpu).or(class.map(|class| class.cpu)).unwrap_or(0);
         let one = Group {
             class: runner.class.clone(),
-            state: runner.state.clone(),
+            state: runner.state,
             task_status: task.map(|task| task.last_status.clone()),
             capacity_provider: runner.capacity_provider.clone(),
             runners: 1,
@@ -195,14 +197,14 @@ fn groups(runners: &[RunnerView], tasks: &[TaskInfo], classes: &[ClassView]) -> 
             None => groups.push(one),
         }
     }
-    groups.sort_by(|a, b| (&a.class, &a.state).cmp(&(&b.class, &b.state)));
+    groups.sort_by(|a, b| (&a.class, a.state.as_str()).cmp(&(&b.class, b.state.as_str())));
     groups
 }
 
 impl Group {
     fn is_like(&self, other: &Self) -> bool {
-        (&self.class, &self.state, &self.task_status, &self.capacity_provider)
-            == (&other.class, &other.state, &other.task_status, &other.capacity_provider)
+        (&self.class, self.state, &self.task_status, &self.capacity_provider)
+            == (&other.class, other.state, &other.task_status, &other.capacity_provider)
     }
 }
 
@@ -212,7 +214,7 @@ impl Document {
         for group in &self.runners {
             runners.add([
                 group.class.clone(),
-                group.state.clone(),
+                group.state.to_string(),
                 or_none(group.task_status.as_deref()),
                 group.capacity_provider.clone(),
                 group.runners.to_string(),

@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use ecsrunner_api::job::JobView;
+use ecsrunner_api::runner::RunnerView;
 use ecsrunner_core::rules::cost::PRICES_AS_OF;
-use ecsrunner_engine::view::{JobView, RunnerView};
 use jiff::Timestamp;
 use serde::Serialize;
 

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use ecsrunner_engine::view::RunnerView;
+use ecsrunner_api::runner::RunnerView;
 use jiff::Timestamp;
 
 use super::find;
@@ -36,7 +36,7 @@ fn text(runner: &RunnerView, now: Timestamp) -> Result<String, std::fmt::Error> 
         ("repository", runner.repository.clone()),
         ("started for", format!("job {}", runner.launched_for)),
         (
-            if runner.state == "gone" { "executed" } else { "executes" },
+            if runner.is_gone() { "executed" } else { "executes" },
             runner.job.map_or_else(|| or_none(None), |job| format!("job {job}")),
         ),
         ("task", or_none(runner.task.as_deref())),
@@ -51,7 +51,7 @@ fn text(runner: &RunnerView, now: Timestamp) -> Result<String, std::fmt::Error> 
         writeln!(text, "{:.3}  {:<9} {}", stage.at, stage.state, after.unwrap_or_default())?;
         before = Some(stage.at);
     }
-    if runner.state != "gone"
+    if !runner.is_gone()
         && let Some(last) = before
     {
         writeln!(text, "\n{} for {}", runner.state, span(now.duration_since(last)))?;

@@ -1,8 +1,8 @@
 //! The runner or job that is meant.
 
 use anyhow::anyhow;
+use ecsrunner_api::runner::RunnerView;
 use ecsrunner_core::id::{JobId, Repository, RunnerName};
-use ecsrunner_engine::view::RunnerView;
 
 use crate::deployment::{Deployment, Query};
 use crate::exit::Failure;

@@ -4,8 +4,8 @@
 
 use std::fmt::Write;
 
+use ecsrunner_api::job::JobView;
 use ecsrunner_core::id::{JobId, Repository};
-use ecsrunner_engine::view::JobView;
 use ecsrunner_github::logs::{JobLog, JobLogError, Line, MAX_LOG_BYTES};
 use jiff::Timestamp;
 use owo_colors::OwoColorize;

@@ -1,11 +1,11 @@
 //! `ecsrunner jobs list`.
 
-use ecsrunner_engine::view::JobView;
+use ecsrunner_api::job::JobView;
 use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::arguments::ListJobs;
-use crate::deployment::{Deployment, Query};
+use crate::deployment::{Deployment, Query, State};
 use crate::exit::Failure;
 use crate::output::{self, NONE, Rows, between, or_none, print, span_or_none};
 
@@ -18,7 +18,7 @@ pub(super) async fn list(arguments: &ListJobs) -> Result<(), Failure> {
     let deployment = Deployment::connect(&arguments.target).await?;
     let mut query = Query::of(&arguments.past);
     query.class.clone_from(&arguments.class);
-    query.state.clone_from(&arguments.state);
+    query.state = arguments.state.map(State::Job);
     let jobs = deployment.jobs(&query).await?;
     if arguments.format.json {
         output::print_json(&Document { jobs: &jobs })?;
@@ -36,7 +36,7 @@ fn text(jobs: &[JobView], for_people: bool, now: Timestamp) -> String {
     for job in jobs {
         rows.add([
             job.id.to_string(),
-            job.state.clone(),
+            job.state.to_string(),
             job.repository.clone(),
             job.name.clone(),
             or_none(job.class.as_deref()),
@@ -52,7 +52,7 @@ fn outcome(job: &JobView) -> String {
     match (&job.conclusion, &job.reason) {
         // Of a refused job, what it came to elsewhere matters less.
         (_, Some(reason)) => reason.text.clone(),
-        (Some(conclusion), None) => conclusion.clone(),
+        (Some(conclusion), None) => conclusion.to_string(),
         (None, None) => NONE.to_owned(),
     }
 }

@@ -34,7 +34,7 @@ pub(super) async fn logs(arguments: &RunnerLogs) -> Result<(), Failure> {
         } else if !arguments.follow {
             return Err(Failure::not_found(anyhow!("runner {} has no task yet", runner.name)));
         }
-        if !arguments.follow || runner.state == "gone" {
+        if !arguments.follow || runner.is_gone() {
             return Ok(());
         }
         if log.as_ref().is_none_or(Log::is_empty) && !told {

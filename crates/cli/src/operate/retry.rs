@@ -2,8 +2,10 @@
 //! has ended is run again by GitHub.
 
 use anyhow::anyhow;
+use ecsrunner_api::job::JobView;
+use ecsrunner_api::reason::{OutcomeKind, ReasonView};
 use ecsrunner_core::id::{JobId, Repository};
-use ecsrunner_engine::view::{JobView, ReasonView};
+use ecsrunner_core::records::job::JobStage;
 use serde::Serialize;
 
 use super::find;
@@ -36,13 +38,13 @@ pub(super) async fn retry(arguments: &RetryJob) -> Result<(), Failure> {
     let Some(job) = deployment.job(id.get()).await? else {
         return Err(find::no_job(&deployment, id));
     };
-    let retried = match job.state.as_str() {
-        "refused" if job.conclusion.is_none() => judge_again(&deployment, id).await?,
-        "refused" | "completed" => run_again(&deployment, &job, id).await?,
-        "in_progress" => {
+    let retried = match job.state {
+        JobStage::Refused if job.conclusion.is_none() => judge_again(&deployment, id).await?,
+        JobStage::Refused | JobStage::Completed => run_again(&deployment, &job, id).await?,
+        JobStage::InProgress => {
             return Err(anyhow!("job {id} is in progress: there is nothing to try again").into());
         }
-        _ => {
+        JobStage::Waiting | JobStage::Queued => {
             deployment.retry(id).await?;
             Retried::LookedAt
         }
@@ -65,7 +67,7 @@ pub(super) async fn retry(arguments: &RetryJob) -> Result<(), Failure> {
 
 async fn judge_again(deployment: &Deployment, id: JobId) -> Result<Retried, Failure> {
     let outcome = deployment.retry(id).await?;
-    if outcome.outcome == "refused" {
+    if outcome.outcome == OutcomeKind::Refused {
         let ReasonView { code, text } = outcome.reason;
         return Err(Failure::from(anyhow!("job {id} is refused again: {text} [{code}]"))
             .hint(format!("`ecsrunner why {id}` says what would be right")));
@@ -75,7 +77,7 @@ async fn judge_again(deployment: &Deployment, id: JobId) -> Result<Retried, Fail
     }
     // Somebody else was quicker: GitHub told of it meanwhile, or another operator asked.
     match deployment.job(id.get()).await? {
-        Some(job) if !matches!(job.state.as_str(), "completed" | "refused") => Ok(Retried::LookedAt),
+        Some(job) if !job.is_past() => Ok(Retried::LookedAt),
         Some(job) => Err(anyhow!("job {id} is {} by now, and was left alone", job.state).into()),
         None => Err(find::no_job(deployment, id)),
     }

@@ -4,13 +4,14 @@ use std::io::Write;
 use std::time::Duration;
 
 use anyhow::anyhow;
-use ecsrunner_engine::view::RunnerView;
+use ecsrunner_api::runner::RunnerView;
+use ecsrunner_core::records::runner::RunnerStage;
 use jiff::Timestamp;
 use serde::Serialize;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::arguments::{ListRunners, PastArguments};
-use crate::deployment::{Deployment, Query};
+use crate::deployment::{Deployment, Query, State};
 use crate::exit::Failure;
 use crate::output::{self, Rows, between, or_none, print, short, span_or_none, usd_or_none};
 
@@ -59,7 +60,7 @@ pub(super) async fn list(arguments: &ListRunners) -> Result<(), Failure> {
 async fn read(deployment: &Deployment, arguments: &ListRunners) -> Result<Vec<RunnerView>, Failure> {
     let mut query = Query::of(&arguments.past);
     query.class.clone_from(&arguments.class);
-    query.state.clone_from(&arguments.state);
+    query.state = arguments.state.map(State::Runner);
     deployment.runners(&query).await
 }
 
@@ -81,13 +82,13 @@ fn text(runners: &[RunnerView], for_people: bool, now: Timestamp) -> String {
     }
     let mut rows = Rows::new(["RUNNER", "STATE", "CLASS", "REPOSITORY", "JOB>", "AGE>", "COST>"]);
     for runner in runners {
-        let ended = if runner.state == "gone" { runner.reached("gone") } else { Some(now) };
+        let ended = if runner.is_gone() { runner.reached(RunnerStage::Gone) } else { Some(now) };
         rows.add([
             short(&runner.name, for_people),
             runner
                 .ending
                 .as_ref()
-                .map_or_else(|| runner.state.clone(), |ending| format!("{}: {ending}", runner.state)),
+                .map_or_else(|| runner.state.to_string(), |ending| format!("{}: {ending}", runner.state)),
             runner.class.clone(),
             runner.repository.clone(),
             or_none(runner.job.map(|job| job.to_string()).as_deref()),

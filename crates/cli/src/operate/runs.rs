@@ -2,7 +2,10 @@
 
 use std::collections::HashMap;
 
-use ecsrunner_engine::view::{JobView, RunnerView};
+use ecsrunner_api::job::JobView;
+use ecsrunner_api::runner::RunnerView;
+use ecsrunner_core::records::job::JobStage;
+use ecsrunner_core::wire::job::Conclusion;
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -21,7 +24,7 @@ struct Run {
     name: String,
     class: Option<String>,
     runner: Option<String>,
-    conclusion: Option<String>,
+    conclusion: Option<Conclusion>,
     queued_at: Timestamp,
     started_at: Option<Timestamp>,
     completed_at: Option<Timestamp>,
@@ -48,7 +51,7 @@ pub(super) async fn list(arguments: &ListRuns) -> Result<(), Failure> {
     let costs: HashMap<&str, f64> =
         runners.iter().filter_map(|runner| Some((runner.name.as_str(), runner.cost_usd?))).collect();
     let wanted = |job: &&JobView| {
-        let ran = matches!(job.state.as_str(), "in_progress" | "completed") && job.runner.is_some();
+        let ran = matches!(job.state, JobStage::InProgress | JobStage::Completed) && job.runner.is_some();
         ran && runner.as_ref().is_none_or(|name| job.runner.as_ref() == Some(name))
             && arguments.workflow.as_ref().is_none_or(|name| job.workflow.as_ref() == Some(name))
     };
@@ -63,7 +66,7 @@ pub(super) async fn list(arguments: &ListRuns) -> Result<(), Failure> {
 }
 
 fn run(job: &JobView, costs: &HashMap<&str, f64>) -> Run {
-    let (started_at, completed_at) = (job.reached("in_progress"), job.reached("completed"));
+    let (started_at, completed_at) = (job.reached(JobStage::InProgress), job.reached(JobStage::Completed));
     let seconds = |from, to| between(from, to).map(|span| span.as_secs_f64());
     Run {
         job: job.id,
@@ -94,7 +97,7 @@ fn text(runs: &[Run], for_people: bool) -> String {
             run.job.to_string(),
             run.repository.clone(),
             run.name.clone(),
-            or_none(run.conclusion.as_deref()),
+            or_none(run.conclusion.as_ref().map(Conclusion::as_str)),
             span_or_none(between(Some(run.queued_at), run.started_at)),
             span_or_none(between(run.started_at, run.completed_at)),
             usd_or_none(run.cost_usd),

@@ -3,8 +3,9 @@
 use std::io::{self, BufRead, IsTerminal, Write};
 
 use anyhow::anyhow;
+use ecsrunner_api::runner::RunnerView;
 use ecsrunner_core::id::RunnerName;
-use ecsrunner_engine::view::RunnerView;
+use ecsrunner_core::records::runner::RunnerStage;
 
 use super::find;
 use crate::arguments::StopRunner;
@@ -16,7 +17,7 @@ pub(super) async fn stop(arguments: &StopRunner) -> Result<(), Failure> {
     let deployment = Deployment::connect(&arguments.target).await?;
     let runner = find::runner(&deployment, &arguments.runner).await?;
     let name = RunnerName::parse(&runner.name).map_err(Failure::usage)?;
-    if arguments.force && !arguments.yes && runner.state != "gone" {
+    if arguments.force && !arguments.yes && !runner.is_gone() {
         ask(&runner)?;
     }
     match deployment.stop(&name, arguments.force).await? {
@@ -42,7 +43,7 @@ pub(super) async fn stop(arguments: &StopRunner) -> Result<(), Failure> {
 /// Says what is risked, and goes on only if that is wanted.
 fn ask(runner: &RunnerView) -> Result<(), Failure> {
     let risk = match runner.job {
-        Some(job) if runner.state == "busy" => format!("job {job}, which it executes, fails"),
+        Some(job) if runner.state == RunnerStage::Busy => format!("job {job}, which it executes, fails"),
         _ => "a job that GitHub is just giving it fails".to_owned(),
     };
     if !io::stdin().is_terminal() {

@@ -6,9 +6,13 @@
 mod evidence;
 mod text;
 
+use ecsrunner_api::job::JobView;
+use ecsrunner_api::reason::ReasonView;
+use ecsrunner_api::runner::RunnerView;
 use ecsrunner_aws::operate::TaskInfo;
-use ecsrunner_core::reason::{Code, Reason};
-use ecsrunner_engine::view::{JobView, ReasonView, RunnerView};
+use ecsrunner_core::reason::Code;
+use ecsrunner_core::records::job::JobStage;
+use ecsrunner_core::records::runner::EndingKind;
 use ecsrunner_github::operator::Delivered;
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
@@ -79,7 +83,7 @@ async fn recorded(deployment: &Deployment, job: JobView) -> Result<Answer, Failu
     }
     runners.sort_by_key(RunnerView::began);
     let tasks = evidence::tasks(deployment, &runners).await;
-    let github = if is_open(&job) { evidence::of_job(deployment, &job).await } else { None };
+    let github = if job.is_past() { None } else { evidence::of_job(deployment, &job).await };
     let because = because(&job, &runners);
     let id = job.id;
     Ok(Answer {
@@ -95,19 +99,15 @@ async fn recorded(deployment: &Deployment, job: JobView) -> Result<Answer, Failu
     })
 }
 
-fn is_open(job: &JobView) -> bool {
-    !matches!(job.state.as_str(), "completed" | "refused")
-}
-
 /// The job's own reason or, where it has none, its runner's.
 fn because(job: &JobView, runners: &[RunnerView]) -> Option<ReasonView> {
     let of_runner = |runner: &RunnerView| {
-        let ending = runner.ending.as_deref().filter(|ending| *ending != "completed");
-        let of_ending = || Reason::from_parts(ending?, None).as_ref().map(ReasonView::of);
+        let ending = runner.ending.filter(|ending| *ending != EndingKind::Completed);
+        let of_ending = || Some(ReasonView::of(&ending?.code().into()));
         runner.reason.clone().or_else(of_ending)
     };
     // What ended well needs no reason.
-    if job.state == "completed" && job.conclusion.as_deref() == Some("success") {
+    if job.has_succeeded() {
         return None;
     }
     let its = runners.iter().find(|runner| job.runner.as_ref() == Some(&runner.name));
@@ -120,31 +120,32 @@ impl Answer {
     }
 
     fn advice(&self) -> String {
-        let code = self.because.as_ref().and_then(|because| Reason::from_parts(&because.code, None));
-        let code = code.map(|reason| reason.code());
+        let code = self.because.as_ref().map(|because| because.code);
         let Some(job) = &self.job else {
             return advice::on(code.unwrap_or(Code::NotRecorded)).to_owned();
         };
-        if let Some(github) = self.github.as_ref().filter(|github| github.is_ahead_of(&job.state)) {
+        if let Some(github) = self.github.as_ref().filter(|github| github.is_ahead_of(job.state)) {
             return format!(
                 "look again in a few minutes: GitHub says {}, and the sweep asks it by itself",
                 github.words()
             );
         }
-        match (job.state.as_str(), code) {
+        match (job.state, code) {
             (_, Some(code)) => advice::on(code).to_owned(),
-            ("in_progress", None) => "nothing: the job is being executed".to_owned(),
-            ("completed", None) if job.conclusion.as_deref() == Some("success") => {
-                "nothing: all went well".to_owned()
-            }
-            ("completed", None) if job.runner.is_none() && job.reached("in_progress").is_none() => {
+            (JobStage::InProgress, None) => "nothing: the job is being executed".to_owned(),
+            (JobStage::Completed, None) if job.has_succeeded() => "nothing: all went well".to_owned(),
+            (JobStage::Completed, None)
+                if job.runner.is_none() && job.reached(JobStage::InProgress).is_none() =>
+            {
                 "no runner of ours executed it: see above what became of those that were started for it"
                     .to_owned()
             }
-            ("completed", None) => {
+            (JobStage::Completed, None) => {
                 format!("`ecsrunner jobs logs {}` prints the job's log, as does {}", job.id, self.page(job))
             }
-            (state, None) => format!("`ecsrunner why {}` again in a minute: the job is {state}", job.id),
+            (state @ (JobStage::Waiting | JobStage::Queued | JobStage::Refused), None) => {
+                format!("`ecsrunner why {}` again in a minute: the job is {state}", job.id)
+            }
         }
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::scene::{Listed, REPOSITORY, Scene, Setup, bounded, job_ids};
+use crate::testbed::{Listed, REPOSITORY, Setup, Testbed, bounded, job_ids};
 
 const SMALL: [&str; 2] = ["self-hosted", "class:small"];
 
@@ -19,12 +19,12 @@ fn setup() -> Setup {
 #[tokio::test]
 async fn an_agent_killed_before_it_got_a_job_is_replaced() {
     bounded(async {
-        let scene = Scene::set(setup()).await;
-        let server = scene.serve().await;
-        scene.github.faults(json!({"assignment_paused": true})).await;
-        let job = scene.github.submit_one(&SMALL, 10).await;
-        scene.github.wait("online=1").await;
-        scene.kill_agents();
+        let testbed = Testbed::set(setup()).await;
+        let server = testbed.serve().await;
+        testbed.github.faults(json!({"assignment_paused": true})).await;
+        let job = testbed.github.submit_one(&SMALL, 10).await;
+        testbed.github.wait("online=1").await;
+        testbed.kill_agents();
         let api = server
             .api()
             .until("a second runner", |api| {
@@ -33,11 +33,11 @@ async fn an_agent_killed_before_it_got_a_job_is_replaced() {
             .await;
         let dead = api.runners_in("gone")[0];
         assert_eq!((&dead["ending"], &dead["job"]), (&json!("agent_crashed"), &json!(null)));
-        scene.github.faults(json!({"assignment_paused": false})).await;
+        testbed.github.faults(json!({"assignment_paused": false})).await;
         let api = server.api().until("the job to be done", |api| api.is_done(1)).await;
         assert_eq!(api.runners.len(), 2);
-        assert_eq!(scene.github.wait_for(job, "completed").await["starts"], 1);
-        scene.ends_with_nothing_left(server).await;
+        assert_eq!(testbed.github.wait_for(job, "completed").await["starts"], 1);
+        testbed.ends_with_nothing_left(server).await;
     })
     .await;
 }
@@ -45,8 +45,8 @@ async fn an_agent_killed_before_it_got_a_job_is_replaced() {
 #[tokio::test]
 async fn a_job_whose_agent_is_killed_fails_and_its_processes_are_killed_too() {
     bounded(async {
-        let scene = Scene::set(setup()).await;
-        let server = scene.serve().await;
+        let testbed = Testbed::set(setup()).await;
+        let server = testbed.serve().await;
         let text = "
 on: push
 jobs:
@@ -59,16 +59,16 @@ jobs:
           sleep 987654
 ";
         let workflow = json!({"repository": REPOSITORY, "file": ".github/workflows/ci.yml", "text": text});
-        let job = job_ids(&scene.github.submit_workflow(&workflow).await)[0];
+        let job = job_ids(&testbed.github.submit_workflow(&workflow).await)[0];
         server.api().until("the job to run", |api| api.runners_in("busy").len() == 1).await;
-        scene.kill_agents();
-        let ended = scene.github.wait_for(job, "completed").await;
+        testbed.kill_agents();
+        let ended = testbed.github.wait_for(job, "completed").await;
         assert_eq!((&ended["conclusion"], &ended["starts"]), (&json!("failure"), &json!(1)));
         let api = server.api().until("the runner to be gone", |api| api.runners_in("gone").len() == 1).await;
         assert_eq!((&api.runners[0]["job"], &api.jobs[0]["conclusion"]), (&json!(job), &json!("failure")));
         // Nothing is launched again for it.
         assert_eq!(api.runners.len(), 1);
-        scene.ends_with_nothing_left(server).await;
+        testbed.ends_with_nothing_left(server).await;
     })
     .await;
 }
@@ -77,12 +77,12 @@ jobs:
 async fn a_listener_that_crashes_before_its_job_is_replaced() {
     bounded(async {
         // No faults of its own: the listener is killed from outside.
-        let scene = Scene::set(setup()).await;
-        let server = scene.serve().await;
-        scene.github.faults(json!({"assignment_paused": true})).await;
-        scene.github.submit_one(&SMALL, 10).await;
-        scene.github.wait("online=1").await;
-        scene.kill_listeners();
+        let testbed = Testbed::set(setup()).await;
+        let server = testbed.serve().await;
+        testbed.github.faults(json!({"assignment_paused": true})).await;
+        testbed.github.submit_one(&SMALL, 10).await;
+        testbed.github.wait("online=1").await;
+        testbed.kill_listeners();
         let api = server
             .api()
             .until("a second runner", |api| {
@@ -90,9 +90,9 @@ async fn a_listener_that_crashes_before_its_job_is_replaced() {
             })
             .await;
         assert_eq!(api.runners_in("gone")[0]["ending"], "agent_crashed");
-        scene.github.faults(json!({"assignment_paused": false})).await;
+        testbed.github.faults(json!({"assignment_paused": false})).await;
         server.api().until("the job to be done", |api| api.is_done(1)).await;
-        scene.ends_with_nothing_left(server).await;
+        testbed.ends_with_nothing_left(server).await;
     })
     .await;
 }
@@ -100,7 +100,7 @@ async fn a_listener_that_crashes_before_its_job_is_replaced() {
 #[tokio::test]
 async fn two_servers_on_one_machine_leave_each_others_runners_alone() {
     bounded(async {
-        let (one, other) = (Scene::set(setup()).await, Scene::set(setup()).await);
+        let (one, other) = (Testbed::set(setup()).await, Testbed::set(setup()).await);
         let servers = (one.serve().await, other.serve().await);
         for _ in 0..6 {
             // Runners end on one side while they begin on the other.

@@ -2,24 +2,24 @@
 
 use serde_json::{Value, json};
 
-use crate::scene::{Scene, Setup, bounded};
+use crate::testbed::{Setup, Testbed, bounded};
 
 const SMALL: [&str; 2] = ["self-hosted", "class:small"];
 
 #[tokio::test]
 async fn webhooks_that_come_thrice_in_any_order_start_each_job_once() {
     bounded(async {
-        let scene = Scene::set(Setup::default()).await;
-        let server = scene.serve().await;
-        scene.github.faults(json!({"webhooks": {"duplicates": 2, "delay_ms": 400}})).await;
-        let jobs = scene.github.submit(&SMALL, 12, 300, Value::Null).await;
-        scene.github.wait("completed=12").await;
+        let testbed = Testbed::set(Setup::default()).await;
+        let server = testbed.serve().await;
+        testbed.github.faults(json!({"webhooks": {"duplicates": 2, "delay_ms": 400}})).await;
+        let jobs = testbed.github.submit(&SMALL, 12, 300, Value::Null).await;
+        testbed.github.wait("completed=12").await;
         // Those that are late are to change nothing either.
-        let deliveries = scene.github.deliveries().await;
+        let deliveries = testbed.github.deliveries().await;
         assert_eq!(deliveries.len(), 12 * 3 * 3);
         let api = server.api().until("12 jobs to be done", |api| api.is_done(12)).await;
         assert_eq!(api.jobs.len(), jobs.len());
-        for job in scene.github.jobs().await {
+        for job in testbed.github.jobs().await {
             assert_eq!((&job["starts"], &job["conclusion"]), (&json!(1), &json!("success")), "{job}");
         }
         // A runner may have taken another's job before that one was heard of.
@@ -28,7 +28,7 @@ async fn webhooks_that_come_thrice_in_any_order_start_each_job_once() {
         assert_eq!((completed, completed + surplus), (12, api.runners.len()), "{:#?}", api.runners);
         let (_, counts) = server.api().get("/api/v1/counts").await;
         assert!(counts["webhooks"]["nothing_new"].as_u64() >= Some(12), "{counts}");
-        scene.ends_with_nothing_left(server).await;
+        testbed.ends_with_nothing_left(server).await;
     })
     .await;
 }
@@ -36,23 +36,23 @@ async fn webhooks_that_come_thrice_in_any_order_start_each_job_once() {
 #[tokio::test]
 async fn a_completed_that_comes_before_its_queued_launches_nothing() {
     bounded(async {
-        let scene = Scene::set(Setup::default()).await;
-        let server = scene.serve().await;
-        scene.github.faults(json!({"webhooks": {"hold": true}})).await;
-        let job = scene.github.submit_one(&SMALL, 10).await;
-        scene.github.cancel(job).await;
+        let testbed = Testbed::set(Setup::default()).await;
+        let server = testbed.serve().await;
+        testbed.github.faults(json!({"webhooks": {"hold": true}})).await;
+        let job = testbed.github.submit_one(&SMALL, 10).await;
+        testbed.github.cancel(job).await;
         // Both, `queued` and `completed`, in an order that only chance knows: ten times.
         for _ in 0..9 {
-            let job = scene.github.submit_one(&SMALL, 10).await;
-            scene.github.cancel(job).await;
+            let job = testbed.github.submit_one(&SMALL, 10).await;
+            testbed.github.cancel(job).await;
         }
-        scene.github.release().await;
-        let deliveries = scene.github.deliveries().await;
+        testbed.github.release().await;
+        let deliveries = testbed.github.deliveries().await;
         assert_eq!(deliveries.len(), 20);
         let api = server.api().until("10 jobs to be over", |api| api.jobs_in("completed").len() == 10).await;
         assert!(api.jobs.iter().all(|job| job["conclusion"] == "cancelled"), "{:#?}", api.jobs);
-        scene.github.faults(json!({"webhooks": {}})).await;
-        scene.ends_with_nothing_left(server).await;
+        testbed.github.faults(json!({"webhooks": {}})).await;
+        testbed.ends_with_nothing_left(server).await;
     })
     .await;
 }
@@ -61,19 +61,19 @@ async fn a_completed_that_comes_before_its_queued_launches_nothing() {
 async fn polling_finds_every_job_though_all_webhooks_are_lost() {
     bounded(async {
         let setup = Setup { repositories: r#"["acme/app"]"#, poll: true, ..Setup::default() };
-        let scene = Scene::set(setup).await;
-        scene.github.faults(json!({"webhooks": {"forget": 1.0}})).await;
-        scene.github.submit(&SMALL, 3, 200, Value::Null).await;
-        let server = scene.serve().await;
-        scene.github.wait("completed=3").await;
+        let testbed = Testbed::set(setup).await;
+        testbed.github.faults(json!({"webhooks": {"forget": 1.0}})).await;
+        testbed.github.submit(&SMALL, 3, 200, Value::Null).await;
+        let server = testbed.serve().await;
+        testbed.github.wait("completed=3").await;
         // Found by a later look.
-        scene.github.submit_one(&["self-hosted", "class:large"], 200).await;
-        scene.github.wait("completed=4").await;
+        testbed.github.submit_one(&["self-hosted", "class:large"], 200).await;
+        testbed.github.wait("completed=4").await;
         let api = server.api().until("4 jobs to be done", |api| api.is_done(4)).await;
         assert_eq!(api.jobs.len(), 4);
-        assert!(scene.github.jobs().await.iter().all(|job| job["starts"] == 1));
-        assert!(scene.github.deliveries().await.is_empty());
-        scene.ends_with_nothing_left(server).await;
+        assert!(testbed.github.jobs().await.iter().all(|job| job["starts"] == 1));
+        assert!(testbed.github.deliveries().await.is_empty());
+        testbed.ends_with_nothing_left(server).await;
     })
     .await;
 }
@@ -81,18 +81,18 @@ async fn polling_finds_every_job_though_all_webhooks_are_lost() {
 #[tokio::test]
 async fn jobs_run_though_each_in_progress_is_lost() {
     bounded(async {
-        let scene = Scene::set(Setup::default()).await;
-        let server = scene.serve().await;
-        let jobs = scene.github.submit(&SMALL, 3, 800, Value::Null).await;
+        let testbed = Testbed::set(Setup::default()).await;
+        let server = testbed.serve().await;
+        let jobs = testbed.github.submit(&SMALL, 3, 800, Value::Null).await;
         server.api().until("3 jobs to be known", |api| api.jobs.len() == 3).await;
-        scene.github.faults(json!({"webhooks": {"drop": 1.0}})).await;
+        testbed.github.faults(json!({"webhooks": {"drop": 1.0}})).await;
         for job in &jobs {
-            scene.github.wait_for(*job, "in_progress").await;
+            testbed.github.wait_for(*job, "in_progress").await;
         }
-        scene.github.faults(json!({"webhooks": {}})).await;
+        testbed.github.faults(json!({"webhooks": {}})).await;
         let api = server.api().until("3 jobs to be done", |api| api.is_done(3)).await;
         assert_eq!(api.runners.len(), 3);
-        scene.ends_with_nothing_left(server).await;
+        testbed.ends_with_nothing_left(server).await;
     })
     .await;
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use crate::scene::{Payload, Scene, Setup, bounded, names};
+use crate::testbed::{Payload, Setup, Testbed, bounded, names};
 
 const SMALL: [&str; 2] = ["self-hosted", "class:small"];
 
@@ -38,9 +38,9 @@ fn redacted_field(key: &str, value: &Value) -> Value {
 #[tokio::test]
 async fn jobs_have_the_documented_shape() {
     bounded(async {
-        let scene = Scene::set(Setup::default()).await;
-        let server = scene.serve().await;
-        scene.github.submit(&SMALL, 1, 300, json!({"name": "build"})).await;
+        let testbed = Testbed::set(Setup::default()).await;
+        let server = testbed.serve().await;
+        testbed.github.submit(&SMALL, 1, 300, json!({"name": "build"})).await;
         server.api().until("the job to be done", |api| api.is_done(1)).await;
         server.deliver("workflow_job", Payload::queued(3, &["self-hosted", "class:gpu"])).await;
         let (status, refused) = server.api().get("/api/v1/jobs?state=refused").await;
@@ -128,9 +128,9 @@ async fn jobs_have_the_documented_shape() {
 #[tokio::test]
 async fn runners_have_the_documented_shape() {
     bounded(async {
-        let scene = Scene::set(Setup::default()).await;
-        let server = scene.serve().await;
-        scene.github.submit_one(&SMALL, 300).await;
+        let testbed = Testbed::set(Setup::default()).await;
+        let server = testbed.serve().await;
+        testbed.github.submit_one(&SMALL, 300).await;
         server.api().until("the job to be done", |api| api.is_done(1)).await;
         let (status, mut runners) = server.api().get("/api/v1/runners").await;
         assert_eq!(status, 200);
@@ -168,9 +168,9 @@ async fn runners_have_the_documented_shape() {
 #[tokio::test]
 async fn an_open_job_shows_what_it_waits_for() {
     bounded(async {
-        let scene = Scene::set(Setup { top: "paused = true", ..Setup::default() }).await;
-        let server = scene.serve().await;
-        let job = scene.github.submit_one(&SMALL, 10).await;
+        let testbed = Testbed::set(Setup { top: "paused = true", ..Setup::default() }).await;
+        let server = testbed.serve().await;
+        let job = testbed.github.submit_one(&SMALL, 10).await;
         let api = server.api().until("the pause to be shown", |api| api.reason(job) == Some("paused")).await;
         insta::assert_json_snapshot!(redacted(api.job(job).unwrap()), @r#"
         {
@@ -202,7 +202,7 @@ async fn an_open_job_shows_what_it_waits_for() {
           "workflow": "synthetic"
         }
         "#);
-        let approval = scene.github.submit(&SMALL, 1, 10, json!({"waiting": true})).await[0];
+        let approval = testbed.github.submit(&SMALL, 1, 10, json!({"waiting": true})).await[0];
         let api = server.api().until("the approval to be shown", |api| api.reason(approval).is_some()).await;
         assert_eq!(
             (api.job(approval).unwrap()["state"].as_str(), api.reason(approval)),
@@ -215,9 +215,9 @@ async fn an_open_job_shows_what_it_waits_for() {
 #[tokio::test]
 async fn pages_follow_each_other_without_a_gap_or_a_repetition() {
     bounded(async {
-        let scene = Scene::set(Setup::default()).await;
-        let server = scene.serve().await;
-        let jobs = scene.github.submit(&SMALL, 5, 10, Value::Null).await;
+        let testbed = Testbed::set(Setup::default()).await;
+        let server = testbed.serve().await;
+        let jobs = testbed.github.submit(&SMALL, 5, 10, Value::Null).await;
         server.api().until("5 jobs to be done", |api| api.is_done(5)).await;
         for (what, field) in [("jobs", "id"), ("runners", "job")] {
             let mut seen = Vec::new();
@@ -241,15 +241,15 @@ async fn pages_follow_each_other_without_a_gap_or_a_repetition() {
 #[tokio::test]
 async fn lists_are_filtered_by_repository_class_and_state() {
     bounded(async {
-        let scene = Scene::set(Setup::default()).await;
-        let server = scene.serve().await;
-        scene.github.submit(&SMALL, 1, 10, json!({"name": "a"})).await;
-        scene
+        let testbed = Testbed::set(Setup::default()).await;
+        let server = testbed.serve().await;
+        testbed.github.submit(&SMALL, 1, 10, json!({"name": "a"})).await;
+        testbed
             .github
             .submit(&["self-hosted", "class:large"], 1, 10, json!({"name": "b", "repository": "acme/lib"}))
             .await;
         server.api().until("2 jobs to be done", |api| api.is_done(2)).await;
-        scene.github.submit(&["self-hosted", "class:none"], 1, 10, json!({"name": "c"})).await;
+        testbed.github.submit(&["self-hosted", "class:none"], 1, 10, json!({"name": "c"})).await;
         server.api().until("the third to be refused", |api| api.jobs_in("refused").len() == 1).await;
         let jobs = async |filter: &str| {
             let (status, body) = server.api().get(&format!("/api/v1/jobs?{filter}")).await;
@@ -277,8 +277,8 @@ async fn lists_are_filtered_by_repository_class_and_state() {
 #[tokio::test]
 async fn a_query_that_means_nothing_is_refused() {
     bounded(async {
-        let scene = Scene::set(Setup::default()).await;
-        let server = scene.serve_unheard().await;
+        let testbed = Testbed::set(Setup::default()).await;
+        let server = testbed.serve_unheard().await;
         for query in ["limit=many", "stat=queued", "repository=acme", "cursor=nobody-gave-this-out"] {
             let (status, body) = server.api().get(&format!("/api/v1/jobs?{query}")).await;
             assert_eq!(status, 400, "{query}: {body}");
@@ -290,8 +290,8 @@ async fn a_query_that_means_nothing_is_refused() {
 #[tokio::test]
 async fn health_and_counts_are_told() {
     bounded(async {
-        let scene = Scene::set(Setup::default()).await;
-        let server = scene.serve_unheard().await;
+        let testbed = Testbed::set(Setup::default()).await;
+        let server = testbed.serve_unheard().await;
         let version = env!("CARGO_PKG_VERSION");
         assert_eq!(server.api().get("/healthz").await, (200, json!({"status": "ok", "version": version})));
         assert_eq!(server.api().get("/api/v1/counts").await, (200, json!({"webhooks": {}})));
@@ -303,11 +303,11 @@ async fn health_and_counts_are_told() {
 #[tokio::test]
 async fn events_begin_with_a_greeting_and_tell_each_change() {
     bounded(async {
-        let scene = Scene::set(Setup::default()).await;
-        let server = scene.serve().await;
+        let testbed = Testbed::set(Setup::default()).await;
+        let server = testbed.serve().await;
         let mut events = server.api().events().await;
         assert_eq!(events.hello, json!({"type": "hello", "version": env!("CARGO_PKG_VERSION")}));
-        let job = scene.github.submit_one(&SMALL, 300).await;
+        let job = testbed.github.submit_one(&SMALL, 300).await;
         let (mut jobs, mut runners) = (Vec::new(), Vec::new());
         let state = |record: &Value| record["state"].as_str().unwrap().to_owned();
         while runners.last().is_none_or(|state| state != "gone") {
@@ -335,8 +335,8 @@ async fn events_begin_with_a_greeting_and_tell_each_change() {
 #[tokio::test]
 async fn the_page_comes_whole_from_the_server_and_lets_nothing_else_in() {
     bounded(async {
-        let scene = Scene::set(Setup::default()).await;
-        let server = scene.serve_unheard().await;
+        let testbed = Testbed::set(Setup::default()).await;
+        let server = testbed.serve_unheard().await;
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
         for (path, content_type) in [
             ("/", "text/html"),

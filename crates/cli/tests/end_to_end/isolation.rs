@@ -11,7 +11,7 @@ use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::net::unix::pipe::{OpenOptions, Receiver};
 use tokio::process::Command;
 
-use crate::scene::{Scene, Setup, bounded};
+use crate::testbed::{Setup, Testbed, bounded};
 
 const SMALL: [&str; 2] = ["self-hosted", "class:small"];
 
@@ -88,12 +88,12 @@ struct Meeting {
 
 impl Meeting {
     /// Puts a listener in place that does what the official runner does, and then this.
-    fn arrange(scene: &Scene, then: &str) -> Self {
-        let runner = scene.path("actions-runner");
+    fn arrange(testbed: &Testbed, then: &str) -> Self {
+        let runner = testbed.path("actions-runner");
         fs::create_dir_all(runner.join("externals/node20/bin")).unwrap();
         fs::write(runner.join("externals/node20/bin/node"), "node").unwrap();
         fs::write(runner.join(".env"), "LANG=C.UTF-8\n").unwrap();
-        let meet = scene.path("meet");
+        let meet = testbed.path("meet");
         fs::create_dir(&meet).unwrap();
         fs::set_permissions(&meet, Permissions::from_mode(0o755)).unwrap();
         nix::unistd::mkfifo(&meet.join("said"), Mode::S_IRUSR).unwrap();
@@ -134,12 +134,12 @@ async fn two_jobs_side_by_side_cannot_read_each_others_anything() {
         return;
     }
     bounded(async {
-        let scene = Scene::set(Setup::default()).await;
-        let mut meeting = Meeting::arrange(&scene, THIEF);
-        let gate = fs::File::open(scene.path("meet/gate")).unwrap();
+        let testbed = Testbed::set(Setup::default()).await;
+        let mut meeting = Meeting::arrange(&testbed, THIEF);
+        let gate = fs::File::open(testbed.path("meet/gate")).unwrap();
         let gate = nix::fcntl::Flock::lock(gate, nix::fcntl::FlockArg::LockExclusive).unwrap();
-        let _server = scene.serve().await;
-        scene.github.submit(&SMALL, 2, 10, Value::Null).await;
+        let _server = testbed.serve().await;
+        testbed.github.submit(&SMALL, 2, 10, Value::Null).await;
 
         let mut runners = String::new();
         let mut owners = BTreeSet::new();
@@ -149,7 +149,7 @@ async fn two_jobs_side_by_side_cannot_read_each_others_anything() {
             owners.insert(runner.split(' ').next().unwrap().to_owned());
             runners.push_str(&format!("{runner}\n"));
         }
-        fs::write(scene.path("meet/runners"), runners).unwrap();
+        fs::write(testbed.path("meet/runners"), runners).unwrap();
         drop(gate);
 
         let mut read: BTreeSet<(bool, String)> = BTreeSet::new();
@@ -194,7 +194,7 @@ async fn two_jobs_side_by_side_cannot_read_each_others_anything() {
 }
 
 /// The server's command in a mount namespace in which the machine has these accounts.
-pub(crate) fn with_accounts(scene: &Scene, passwd: &str, group: &str) -> Option<Command> {
+pub(crate) fn with_accounts(testbed: &Testbed, passwd: &str, group: &str) -> Option<Command> {
     let unshare = std::process::Command::new("unshare").args(["--mount", "true"]).output();
     if !unshare.is_ok_and(|tried| tried.status.success()) {
         skip("accounts", "a mount namespace of one's own takes root and `unshare`");
@@ -202,11 +202,11 @@ pub(crate) fn with_accounts(scene: &Scene, passwd: &str, group: &str) -> Option<
     }
     let mut mounts = String::new();
     for (name, text) in [("passwd", passwd), ("group", group)] {
-        let path = scene.path(name);
+        let path = testbed.path(name);
         fs::write(&path, text).unwrap();
         mounts.push_str(&format!("mount --bind {} /etc/{name} && ", path.display()));
     }
-    let server = scene.command();
+    let server = testbed.command();
     let server = server.as_std();
     let mut command = Command::new("unshare");
     command.args(["--mount", "/bin/sh", "-c", &format!("{mounts}exec \"$@\""), "sh"]);
@@ -238,12 +238,12 @@ async fn runners_are_the_named_accounts_with_their_names_and_groups() {
         return;
     }
     bounded(async {
-        let scene = Scene::set(Setup { limits: "max_runners = 2", ..Setup::default() }).await;
-        let mut meeting = Meeting::arrange(&scene, WHOAMI);
-        name_users(&scene.config(), r#"["jobber1", "jobber2"]"#);
-        let Some(command) = with_accounts(&scene, PASSWD, GROUP) else { return };
-        let _server = scene.serve_by(command).await;
-        scene.github.submit(&SMALL, 2, 10, Value::Null).await;
+        let testbed = Testbed::set(Setup { limits: "max_runners = 2", ..Setup::default() }).await;
+        let mut meeting = Meeting::arrange(&testbed, WHOAMI);
+        name_users(&testbed.config(), r#"["jobber1", "jobber2"]"#);
+        let Some(command) = with_accounts(&testbed, PASSWD, GROUP) else { return };
+        let _server = testbed.serve_by(command).await;
+        testbed.github.submit(&SMALL, 2, 10, Value::Null).await;
         let said = BTreeSet::from([meeting.next().await, meeting.next().await]);
         let expected = ["jobber1", "jobber2"].map(|name| {
             format!(
@@ -251,7 +251,7 @@ async fn runners_are_the_named_accounts_with_their_names_and_groups() {
             )
         });
         assert_eq!(said, BTreeSet::from(expected));
-        let log = fs::read_to_string(scene.path("server.log")).unwrap();
+        let log = fs::read_to_string(testbed.path("server.log")).unwrap();
         assert!(!log.contains("runners' user ids have no account"), "{log}");
     })
     .await;

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::command_line::{ecsrunner, told};
 use crate::isolation::is_root;
-use crate::scene::{LIMIT, REPOSITORY, Scene, Server, Setup, bounded, job_ids};
+use crate::testbed::{LIMIT, REPOSITORY, Server, Setup, Testbed, bounded, job_ids};
 
 /// Prints escapes, a control character and a tab, and fails.
 const PRINTING: &str = r"
@@ -22,13 +22,13 @@ jobs:
           exit 3
 ";
 
-async fn output(scene: &Scene, arguments: &[&str]) -> Output {
-    output_at(&scene.state().display().to_string(), scene, arguments).await
+async fn output(testbed: &Testbed, arguments: &[&str]) -> Output {
+    output_at(&testbed.state().display().to_string(), testbed, arguments).await
 }
 
 /// The command's output, carried out on the server that `place` names.
-async fn output_at(place: &str, scene: &Scene, arguments: &[&str]) -> Output {
-    let (place, github) = (place.to_owned(), scene.github_url().to_owned());
+async fn output_at(place: &str, testbed: &Testbed, arguments: &[&str]) -> Output {
+    let (place, github) = (place.to_owned(), testbed.github_url().to_owned());
     let arguments: Vec<String> = arguments.iter().map(|&it| it.to_owned()).collect();
     let run = move || {
         let dir = tempfile::tempdir().unwrap();
@@ -49,14 +49,14 @@ async fn asked(server: &Server, path: &str, token: Option<&str>) -> reqwest::Res
 }
 
 /// Status and body of such an answer to the operator.
-async fn told_to_operator(scene: &Scene, server: &Server, path: &str) -> (u16, Value) {
-    let answer = asked(server, path, Some(&token(scene))).await;
+async fn told_to_operator(testbed: &Testbed, server: &Server, path: &str) -> (u16, Value) {
+    let answer = asked(server, path, Some(&token(testbed))).await;
     (answer.status().as_u16(), answer.json().await.unwrap())
 }
 
 /// The token of the state directory.
-fn token(scene: &Scene) -> String {
-    let left = std::fs::read(scene.state().join("server.json")).unwrap();
+fn token(testbed: &Testbed) -> String {
+    let left = std::fs::read(testbed.state().join("server.json")).unwrap();
     let left: Value = serde_json::from_slice(&left).unwrap();
     left["token"].as_str().unwrap().to_owned()
 }
@@ -70,17 +70,17 @@ fn text(bytes: &[u8]) -> String {
 }
 
 /// A server, and a job that printed and failed on it.
-async fn after_a_printing_job(setup: Setup) -> (Scene, Server, u64) {
-    let scene = Scene::set(setup).await;
-    let server = scene.serve().await;
-    let job = run_job(&scene, &server, PRINTING).await;
-    (scene, server, job)
+async fn after_a_printing_job(setup: Setup) -> (Testbed, Server, u64) {
+    let testbed = Testbed::set(setup).await;
+    let server = testbed.serve().await;
+    let job = run_job(&testbed, &server, PRINTING).await;
+    (testbed, server, job)
 }
 
 /// Runs the one job of a workflow to its end.
-async fn run_job(scene: &Scene, server: &Server, workflow: &str) -> u64 {
+async fn run_job(testbed: &Testbed, server: &Server, workflow: &str) -> u64 {
     let body = json!({"repository": REPOSITORY, "file": ".github/workflows/ci.yml", "text": workflow});
-    let job = job_ids(&scene.github.submit_workflow(&body).await)[0];
+    let job = job_ids(&testbed.github.submit_workflow(&body).await)[0];
     server.api().until("the job to be done", |api| api.jobs_in("completed").len() == 1).await;
     job
 }
@@ -95,17 +95,17 @@ fn assert_clean(log: &str) {
 #[tokio::test]
 async fn a_jobs_log_is_printed_without_escapes_and_by_wish_with_times() {
     bounded(async {
-        let (scene, server, job) = after_a_printing_job(Setup::default()).await;
+        let (testbed, server, job) = after_a_printing_job(Setup::default()).await;
         let id = job.to_string();
-        let printed = output(&scene, &["jobs", "logs", &id]).await;
+        let printed = output(&testbed, &["jobs", "logs", &id]).await;
         let log = text(&printed.stdout);
         assert_eq!((printed.status.code(), text(&printed.stderr)), (Some(0), String::new()));
         assert_clean(&log);
         // The job's page names its repository: no record is needed.
         let page = format!("https://github.com/acme/app/actions/runs/1/job/{job}");
-        assert_eq!(text(&output(&scene, &["jobs", "logs", &page]).await.stdout), log);
+        assert_eq!(text(&output(&testbed, &["jobs", "logs", &page]).await.stdout), log);
 
-        let timed = text(&output(&scene, &["jobs", "logs", &id, "--timestamps"]).await.stdout);
+        let timed = text(&output(&testbed, &["jobs", "logs", &id, "--timestamps"]).await.stdout);
         let without: Vec<_> = timed.lines().map(|line| line.split_once(' ').unwrap()).collect();
         assert!(
             without.iter().all(|(at, _)| at.len() == 28 && at.parse::<jiff::Timestamp>().is_ok()),
@@ -113,7 +113,7 @@ async fn a_jobs_log_is_printed_without_escapes_and_by_wish_with_times() {
         );
         assert!(without.iter().map(|(_, text)| *text).eq(log.lines()), "{timed}");
 
-        let document = output(&scene, &["jobs", "logs", &id, "--json"]).await;
+        let document = output(&testbed, &["jobs", "logs", &id, "--json"]).await;
         let document: Value = serde_json::from_slice(&document.stdout).unwrap();
         let fields: Vec<_> = document.as_object().unwrap().keys().collect();
         assert_eq!(fields, ["cut", "job", "lines", "repository"]);
@@ -124,9 +124,9 @@ async fn a_jobs_log_is_printed_without_escapes_and_by_wish_with_times() {
         assert!(lines.iter().all(|line| line["at"].as_str().unwrap().parse::<jiff::Timestamp>().is_ok()));
 
         // What went wrong is in the log: `why` says how to read it.
-        let why = text(&output(&scene, &["why", &id]).await.stdout);
+        let why = text(&output(&testbed, &["why", &id]).await.stdout);
         assert!(why.contains(&format!("Next:    `ecsrunner jobs logs {id}` prints the job's log")), "{why}");
-        scene.ends_with_nothing_left(server).await;
+        testbed.ends_with_nothing_left(server).await;
     })
     .await;
 }
@@ -134,8 +134,8 @@ async fn a_jobs_log_is_printed_without_escapes_and_by_wish_with_times() {
 #[tokio::test]
 async fn the_servers_api_gives_a_jobs_log_as_text_that_no_browser_takes_for_a_page() {
     bounded(async {
-        let (scene, server, job) = after_a_printing_job(Setup::default()).await;
-        let answer = asked(&server, &log_path(job), Some(&token(&scene))).await;
+        let (testbed, server, job) = after_a_printing_job(Setup::default()).await;
+        let answer = asked(&server, &log_path(job), Some(&token(&testbed))).await;
         assert_eq!(answer.status(), 200);
         let header = |name: &str| answer.headers()[name].to_str().unwrap().to_owned();
         assert_eq!(header("content-type"), "text/plain; charset=utf-8");
@@ -144,13 +144,13 @@ async fn the_servers_api_gives_a_jobs_log_as_text_that_no_browser_takes_for_a_pa
         assert!(header("content-security-policy").contains("sandbox"));
         let log = answer.text().await.unwrap();
         assert_clean(&log);
-        assert_eq!(text(&output(&scene, &["jobs", "logs", &job.to_string()]).await.stdout), log);
+        assert_eq!(text(&output(&testbed, &["jobs", "logs", &job.to_string()]).await.stdout), log);
 
         let timed = format!("{}?timestamps=true", log_path(job));
-        let timed = asked(&server, &timed, Some(&token(&scene))).await.text().await.unwrap();
+        let timed = asked(&server, &timed, Some(&token(&testbed))).await.text().await.unwrap();
         let first = timed.lines().next().unwrap().split(' ').next().unwrap();
         assert!(first.parse::<jiff::Timestamp>().is_ok(), "{timed}");
-        scene.ends_with_nothing_left(server).await;
+        testbed.ends_with_nothing_left(server).await;
     })
     .await;
 }
@@ -158,7 +158,7 @@ async fn the_servers_api_gives_a_jobs_log_as_text_that_no_browser_takes_for_a_pa
 #[tokio::test]
 async fn a_jobs_log_needs_the_token_of_the_state_directory() {
     bounded(async {
-        let (scene, server, job) = after_a_printing_job(Setup::default()).await;
+        let (testbed, server, job) = after_a_printing_job(Setup::default()).await;
         for path in [log_path(job), log_path(4711), "/api/v1/jobs/none/log".to_owned()] {
             for token in [None, Some(""), Some("another")] {
                 let answer = asked(&server, &path, token).await;
@@ -169,8 +169,8 @@ async fn a_jobs_log_needs_the_token_of_the_state_directory() {
                 assert_eq!(body, json!({"message": message}));
             }
         }
-        assert_eq!(asked(&server, &log_path(job), Some(&token(&scene))).await.status(), 200);
-        scene.ends_with_nothing_left(server).await;
+        assert_eq!(asked(&server, &log_path(job), Some(&token(&testbed))).await.status(), 200);
+        testbed.ends_with_nothing_left(server).await;
     })
     .await;
 }
@@ -181,21 +181,21 @@ async fn a_job_cannot_read_the_file_with_the_token() {
         return;
     }
     bounded(async {
-        let scene = Scene::set(Setup::default()).await;
-        let server = scene.serve().await;
-        let file = scene.state().join("server.json");
+        let testbed = Testbed::set(Setup::default()).await;
+        let server = testbed.serve().await;
+        let file = testbed.state().join("server.json");
         let workflow = format!(
             "on: push\njobs:\n  thief:\n    runs-on: [self-hosted, 'class:small']\n    steps:\n      \
              - run: |\n          echo \"user $(id -u)\"\n          cat '{}' 2>&1 || echo 'nothing read'\n",
             file.display()
         );
-        let job = run_job(&scene, &server, &workflow).await;
-        let token = token(&scene);
+        let job = run_job(&testbed, &server, &workflow).await;
+        let token = token(&testbed);
         let log = asked(&server, &log_path(job), Some(&token)).await.text().await.unwrap();
         assert!(log.contains("Permission denied\nnothing read\n"), "{log}");
         assert!(log.contains("\nuser ") && !log.contains("\nuser 0\n"), "{log}");
         assert!(!log.contains(&token), "{log}");
-        scene.ends_with_nothing_left(server).await;
+        testbed.ends_with_nothing_left(server).await;
     })
     .await;
 }
@@ -203,9 +203,9 @@ async fn a_job_cannot_read_the_file_with_the_token() {
 #[tokio::test]
 async fn a_job_without_a_log_is_told_with_what_to_do_instead() {
     bounded(async {
-        let scene = Scene::set(Setup::default()).await;
-        let server = scene.serve().await;
-        let job = scene.github.submit_one(&["self-hosted", "class:small"], 60_000).await;
+        let testbed = Testbed::set(Setup::default()).await;
+        let server = testbed.serve().await;
+        let job = testbed.github.submit_one(&["self-hosted", "class:small"], 60_000).await;
         let api = server.api().until("the job to run", |api| api.jobs_in("in_progress").len() == 1).await;
         let runner = api.job(job).unwrap()["runner"].as_str().unwrap().to_owned();
         let words = |output: &Output| {
@@ -213,7 +213,7 @@ async fn a_job_without_a_log_is_told_with_what_to_do_instead() {
                 .replace(&job.to_string(), "[job]")
                 .replace(&runner, "[runner]")
         };
-        insta::assert_snapshot!(words(&output(&scene, &["jobs", "logs", &job.to_string()]).await), @r"
+        insta::assert_snapshot!(words(&output(&testbed, &["jobs", "logs", &job.to_string()]).await), @r"
         exit code 4
         --- stdout
         --- stderr
@@ -221,34 +221,34 @@ async fn a_job_without_a_log_is_told_with_what_to_do_instead() {
 
         hint: `ecsrunner runners logs [runner] --follow` prints the log of its runner meanwhile
         ");
-        let (status, body) = told_to_operator(&scene, &server, &log_path(job)).await;
+        let (status, body) = told_to_operator(&testbed, &server, &log_path(job)).await;
         assert_eq!(status, 409);
         assert!(body["message"].as_str().unwrap().contains("has not ended"), "{body}");
 
-        scene.github.faults(json!({"assignment_paused": true})).await;
-        let waiting = scene.github.submit_one(&["self-hosted", "class:small"], 1).await;
-        scene.github.cancel(waiting).await;
+        testbed.github.faults(json!({"assignment_paused": true})).await;
+        let waiting = testbed.github.submit_one(&["self-hosted", "class:small"], 1).await;
+        testbed.github.cancel(waiting).await;
         server.api().until("the job to be cancelled", |api| api.jobs_in("completed").len() == 1).await;
-        let never = output(&scene, &["jobs", "logs", &waiting.to_string()]).await;
+        let never = output(&testbed, &["jobs", "logs", &waiting.to_string()]).await;
         assert_eq!(never.status.code(), Some(4));
         assert!(text(&never.stderr).contains("it ended before a runner took it"), "{}", text(&never.stderr));
-        assert_eq!(told_to_operator(&scene, &server, &log_path(waiting)).await.0, 404);
+        assert_eq!(told_to_operator(&testbed, &server, &log_path(waiting)).await.0, 404);
 
-        let unknown = output(&scene, &["jobs", "logs", "4711"]).await;
+        let unknown = output(&testbed, &["jobs", "logs", "4711"]).await;
         assert_eq!(unknown.status.code(), Some(4));
         assert!(text(&unknown.stderr).contains("--repository OWNER/NAME"), "{}", text(&unknown.stderr));
-        let unknown = output(&scene, &["jobs", "logs", "4711", "--repository", "acme/app"]).await;
+        let unknown = output(&testbed, &["jobs", "logs", "4711", "--repository", "acme/app"]).await;
         assert_eq!(unknown.status.code(), Some(4));
         assert!(
             text(&unknown.stderr).contains("GitHub knows no job 4711 in acme/app"),
             "{}",
             text(&unknown.stderr)
         );
-        let (status, body) = told_to_operator(&scene, &server, &log_path(4711)).await;
+        let (status, body) = told_to_operator(&testbed, &server, &log_path(4711)).await;
         assert_eq!((status, &body["message"]), (404, &json!("there is no record of job 4711")));
-        let none = asked(&server, "/api/v1/jobs/none/log", Some(&token(&scene))).await;
+        let none = asked(&server, "/api/v1/jobs/none/log", Some(&token(&testbed))).await;
         assert_eq!(none.status(), 400);
-        scene.github.cancel(job).await;
+        testbed.github.cancel(job).await;
         drop(server);
     })
     .await;
@@ -258,19 +258,19 @@ async fn a_job_without_a_log_is_told_with_what_to_do_instead() {
 async fn a_log_that_github_does_not_show_us_is_a_missing_permission() {
     bounded(async {
         let app = &[("actions", "read"), ("administration", "write"), ("metadata", "read")];
-        let (scene, server, job) = after_a_printing_job(Setup { app, ..Setup::default() }).await;
+        let (testbed, server, job) = after_a_printing_job(Setup { app, ..Setup::default() }).await;
         let refused = json!({"rest": [{"method": "GET", "path_end": "/logs", "status": 403,
             "message": "Resource not accessible by integration"}]});
-        scene.github.faults(refused).await;
-        let denied = output(&scene, &["jobs", "logs", &job.to_string()]).await;
+        testbed.github.faults(refused).await;
+        let denied = output(&testbed, &["jobs", "logs", &job.to_string()]).await;
         assert_eq!(denied.status.code(), Some(3));
         let words = text(&denied.stderr);
         assert!(words.contains("denies access to the log") && words.contains("`actions: read`"), "{words}");
-        let (status, body) = told_to_operator(&scene, &server, &log_path(job)).await;
+        let (status, body) = told_to_operator(&testbed, &server, &log_path(job)).await;
         assert_eq!(status, 403, "{body}");
 
         // By the server's URL alone, whose credentials are not known, GitHub cannot be asked.
-        let by_url = output_at(&server.url(""), &scene, &["jobs", "logs", &job.to_string()]).await;
+        let by_url = output_at(&server.url(""), &testbed, &["jobs", "logs", &job.to_string()]).await;
         assert_eq!(by_url.status.code(), Some(3));
         drop(server);
     })

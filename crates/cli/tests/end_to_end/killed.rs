@@ -4,27 +4,27 @@ use std::fs;
 
 use serde_json::{Value, json};
 
-use crate::scene::{Scene, Server, Setup, bounded};
+use crate::testbed::{Server, Setup, Testbed, bounded};
 
 const SMALL: [&str; 2] = ["self-hosted", "class:small"];
 
 /// Kills the server while GitHub keeps its webhooks, and starts it again.
-async fn kill_and_start_again(scene: &Scene, server: Server) -> Server {
+async fn kill_and_start_again(testbed: &Testbed, server: Server) -> Server {
     // What is on its way is answered before; what comes later waits.
-    scene.github.faults(json!({"webhooks": {"hold": true}})).await;
-    scene.github.wait("webhooks_idle=true").await;
+    testbed.github.faults(json!({"webhooks": {"hold": true}})).await;
+    testbed.github.wait("webhooks_idle=true").await;
     server.kill().await;
-    let server = scene.serve().await;
-    scene.github.faults(json!({"webhooks": {}})).await;
-    scene.github.release().await;
+    let server = testbed.serve().await;
+    testbed.github.faults(json!({"webhooks": {}})).await;
+    testbed.github.release().await;
     server
 }
 
 /// Every job was executed once and with success, each on a runner of its own.
-async fn each_ran_once(scene: &Scene, server: &Server, jobs: usize) {
+async fn each_ran_once(testbed: &Testbed, server: &Server, jobs: usize) {
     let api = server.api().until("every job to be done", |api| api.is_done(jobs)).await;
     assert_eq!(api.runners.len(), jobs, "{:#?}", api.runners);
-    for job in scene.github.jobs().await {
+    for job in testbed.github.jobs().await {
         assert_eq!((&job["starts"], &job["conclusion"]), (&json!(1), &json!("success")), "{job}");
     }
 }
@@ -32,21 +32,21 @@ async fn each_ran_once(scene: &Scene, server: &Server, jobs: usize) {
 #[tokio::test]
 async fn killed_before_the_hand_over_the_next_server_hands_over_to_the_same_task() {
     bounded(async {
-        let scene = Scene::set(Setup::default()).await;
-        let server = scene.serve().await;
+        let testbed = Testbed::set(Setup::default()).await;
+        let server = testbed.serve().await;
         let refusal = json!({"method": "POST", "path_end": "/generate-jitconfig", "status": 500});
-        scene.github.faults(json!({"rest": [refusal]})).await;
-        scene.github.submit_one(&SMALL, 100).await;
+        testbed.github.faults(json!({"rest": [refusal]})).await;
+        testbed.github.submit_one(&SMALL, 100).await;
         let api = server.api().until("the task to run", |api| api.runners_in("booted").len() == 1).await;
         let task = api.runners[0]["task"].clone();
-        let port = fs::read_to_string(scene.state().join("boot-port")).unwrap();
-        let server = kill_and_start_again(&scene, server).await;
+        let port = fs::read_to_string(testbed.state().join("boot-port")).unwrap();
+        let server = kill_and_start_again(&testbed, server).await;
         // Where the waiting agent asks for its boot item.
-        assert_eq!(fs::read_to_string(scene.state().join("boot-port")).unwrap(), port);
-        scene.github.faults(json!({"rest": []})).await;
-        each_ran_once(&scene, &server, 1).await;
+        assert_eq!(fs::read_to_string(testbed.state().join("boot-port")).unwrap(), port);
+        testbed.github.faults(json!({"rest": []})).await;
+        each_ran_once(&testbed, &server, 1).await;
         assert_eq!(server.api().listed().await.runners[0]["task"], task);
-        scene.ends_with_nothing_left(server).await;
+        testbed.ends_with_nothing_left(server).await;
     })
     .await;
 }
@@ -54,21 +54,21 @@ async fn killed_before_the_hand_over_the_next_server_hands_over_to_the_same_task
 #[tokio::test]
 async fn killed_while_jobs_run_the_next_server_adopts_their_tasks() {
     bounded(async {
-        let scene = Scene::set(Setup::default()).await;
-        let server = scene.serve().await;
+        let testbed = Testbed::set(Setup::default()).await;
+        let server = testbed.serve().await;
         // One that has ended before: its user id is another's by now.
-        scene.github.submit_one(&SMALL, 10).await;
+        testbed.github.submit_one(&SMALL, 10).await;
         server.api().until("the first job to be done", |api| api.is_done(1)).await;
-        scene.github.submit(&SMALL, 4, 2_500, Value::Null).await;
+        testbed.github.submit(&SMALL, 4, 2_500, Value::Null).await;
         server.api().until("4 jobs to run", |api| api.runners_in("busy").len() == 4).await;
-        let agents = scene.agents();
+        let agents = testbed.agents();
         assert_eq!(agents.len(), 4);
-        let server = kill_and_start_again(&scene, server).await;
-        assert_eq!(scene.agents(), agents);
-        each_ran_once(&scene, &server, 5).await;
-        let log = fs::read_to_string(scene.path("server.log")).unwrap();
+        let server = kill_and_start_again(&testbed, server).await;
+        assert_eq!(testbed.agents(), agents);
+        each_ran_once(&testbed, &server, 5).await;
+        let log = fs::read_to_string(testbed.path("server.log")).unwrap();
         assert_eq!(log.matches("adopted task").count(), 4);
-        scene.ends_with_nothing_left(server).await;
+        testbed.ends_with_nothing_left(server).await;
     })
     .await;
 }
@@ -76,20 +76,20 @@ async fn killed_while_jobs_run_the_next_server_adopts_their_tasks() {
 #[tokio::test]
 async fn killed_while_jobs_end_the_next_server_cleans_up_after_them() {
     bounded(async {
-        let scene = Scene::set(Setup::default()).await;
-        let server = scene.serve().await;
-        scene.github.submit(&SMALL, 3, 700, Value::Null).await;
+        let testbed = Testbed::set(Setup::default()).await;
+        let server = testbed.serve().await;
+        testbed.github.submit(&SMALL, 3, 700, Value::Null).await;
         server.api().until("3 jobs to run", |api| api.runners_in("busy").len() == 3).await;
-        scene.github.faults(json!({"webhooks": {"hold": true}})).await;
-        scene.github.wait("webhooks_idle=true").await;
+        testbed.github.faults(json!({"webhooks": {"hold": true}})).await;
+        testbed.github.wait("webhooks_idle=true").await;
         server.kill().await;
         // Nobody hears of the end of jobs and tasks.
-        scene.github.wait("completed=3").await;
-        let server = scene.serve().await;
-        scene.github.faults(json!({"webhooks": {}})).await;
-        scene.github.release().await;
-        each_ran_once(&scene, &server, 3).await;
-        scene.ends_with_nothing_left(server).await;
+        testbed.github.wait("completed=3").await;
+        let server = testbed.serve().await;
+        testbed.github.faults(json!({"webhooks": {}})).await;
+        testbed.github.release().await;
+        each_ran_once(&testbed, &server, 3).await;
+        testbed.ends_with_nothing_left(server).await;
     })
     .await;
 }
@@ -97,9 +97,9 @@ async fn killed_while_jobs_end_the_next_server_cleans_up_after_them() {
 #[tokio::test]
 async fn killed_again_and_again_under_load_every_job_runs_once() {
     bounded(async {
-        let scene = Scene::set(Setup { limits: "max_runners = 4", ..Setup::default() }).await;
-        let mut server = scene.serve().await;
-        scene.github.submit(&SMALL, 12, 200, Value::Null).await;
+        let testbed = Testbed::set(Setup { limits: "max_runners = 4", ..Setup::default() }).await;
+        let mut server = testbed.serve().await;
+        testbed.github.submit(&SMALL, 12, 200, Value::Null).await;
         for changes in [3, 11, 23, 31] {
             let mut events = server.api().events().await;
             for _ in 0..changes {
@@ -108,10 +108,10 @@ async fn killed_again_and_again_under_load_every_job_runs_once() {
                 }
                 events.next().await;
             }
-            server = kill_and_start_again(&scene, server).await;
+            server = kill_and_start_again(&testbed, server).await;
         }
-        each_ran_once(&scene, &server, 12).await;
-        scene.ends_with_nothing_left(server).await;
+        each_ran_once(&testbed, &server, 12).await;
+        testbed.ends_with_nothing_left(server).await;
     })
     .await;
 }
@@ -119,19 +119,19 @@ async fn killed_again_and_again_under_load_every_job_runs_once() {
 #[tokio::test]
 async fn sigterm_leaves_the_runners_running() {
     bounded(async {
-        let scene = Scene::set(Setup::default()).await;
-        let server = scene.serve().await;
-        let job = scene.github.submit_one(&SMALL, 2_000).await;
+        let testbed = Testbed::set(Setup::default()).await;
+        let server = testbed.serve().await;
+        let job = testbed.github.submit_one(&SMALL, 2_000).await;
         server.api().until("the job to run", |api| api.runners_in("busy").len() == 1).await;
-        scene.github.faults(json!({"webhooks": {"hold": true}})).await;
+        testbed.github.faults(json!({"webhooks": {"hold": true}})).await;
         server.terminate().await;
-        assert_eq!(scene.agents().len(), 1);
-        assert_eq!(scene.github.wait_for(job, "completed").await["conclusion"], "success");
-        let server = scene.serve().await;
-        scene.github.faults(json!({"webhooks": {}})).await;
-        scene.github.release().await;
-        each_ran_once(&scene, &server, 1).await;
-        scene.ends_with_nothing_left(server).await;
+        assert_eq!(testbed.agents().len(), 1);
+        assert_eq!(testbed.github.wait_for(job, "completed").await["conclusion"], "success");
+        let server = testbed.serve().await;
+        testbed.github.faults(json!({"webhooks": {}})).await;
+        testbed.github.release().await;
+        each_ran_once(&testbed, &server, 1).await;
+        testbed.ends_with_nothing_left(server).await;
     })
     .await;
 }
@@ -139,11 +139,11 @@ async fn sigterm_leaves_the_runners_running() {
 #[tokio::test]
 async fn a_second_server_on_the_same_state_is_refused_and_the_first_goes_on() {
     bounded(async {
-        let scene = Scene::set(Setup::default()).await;
-        let server = scene.serve().await;
-        let second = scene.command().output().await.unwrap();
+        let testbed = Testbed::set(Setup::default()).await;
+        let server = testbed.serve().await;
+        let second = testbed.command().output().await.unwrap();
         let told = String::from_utf8(second.stderr).unwrap();
-        let state = scene.state().canonicalize().unwrap();
+        let state = testbed.state().canonicalize().unwrap();
         assert_eq!(second.status.code(), Some(1), "{told}");
         assert!(second.stdout.is_empty());
         // Without root, a line of the log warns of less isolation first.
@@ -152,9 +152,9 @@ async fn a_second_server_on_the_same_state_is_refused_and_the_first_goes_on() {
         insta::assert_snapshot!(told, @r#"
         error: the state directory [state] is in use by another server
         "#);
-        scene.github.submit_one(&SMALL, 10).await;
-        each_ran_once(&scene, &server, 1).await;
-        scene.ends_with_nothing_left(server).await;
+        testbed.github.submit_one(&SMALL, 10).await;
+        each_ran_once(&testbed, &server, 1).await;
+        testbed.ends_with_nothing_left(server).await;
     })
     .await;
 }

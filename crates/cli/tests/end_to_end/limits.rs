@@ -5,13 +5,13 @@ use std::fs;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use crate::scene::{Scene, Setup, at, bounded};
+use crate::testbed::{Setup, Testbed, at, bounded};
 
 const SMALL: [&str; 2] = ["self-hosted", "class:small"];
 
 /// When each task's agent said its first and its last.
-fn lives(scene: &Scene) -> Vec<(Timestamp, Timestamp)> {
-    let tasks = fs::read_dir(scene.state().join("tasks")).unwrap();
+fn lives(testbed: &Testbed) -> Vec<(Timestamp, Timestamp)> {
+    let tasks = fs::read_dir(testbed.state().join("tasks")).unwrap();
     tasks
         .map(|task| {
             let log = fs::read_to_string(task.unwrap().path().join("agent.log")).unwrap();
@@ -34,11 +34,11 @@ fn most_at_once(lives: &[(Timestamp, Timestamp)]) -> usize {
 #[tokio::test]
 async fn no_more_runners_live_at_once_than_the_deployments_limit_and_the_oldest_job_goes_first() {
     bounded(async {
-        let scene = Scene::set(Setup { limits: "max_runners = 2", ..Setup::default() }).await;
-        let server = scene.serve().await;
+        let testbed = Testbed::set(Setup { limits: "max_runners = 2", ..Setup::default() }).await;
+        let server = testbed.serve().await;
         let mut events = server.api().events().await;
-        scene.github.faults(json!({"assignment_paused": true})).await;
-        let jobs = scene.github.submit(&SMALL, 6, 300, Value::Null).await;
+        testbed.github.faults(json!({"assignment_paused": true})).await;
+        let jobs = testbed.github.submit(&SMALL, 6, 300, Value::Null).await;
         let api = server
             .api()
             .until("four jobs to wait for a place", |api| {
@@ -47,7 +47,7 @@ async fn no_more_runners_live_at_once_than_the_deployments_limit_and_the_oldest_
             .await;
         let text = |job: &Value| job["reason"]["text"].as_str().unwrap_or_default().to_owned();
         assert!(api.jobs.iter().any(|job| text(job) == "the deployment's limit of 2 runners is reached"));
-        scene.github.faults(json!({"assignment_paused": false})).await;
+        testbed.github.faults(json!({"assignment_paused": false})).await;
         let api = server.api().until("6 jobs to be done", |api| api.is_done(6)).await;
         assert_eq!(api.runners.len(), 6);
 
@@ -69,7 +69,7 @@ async fn no_more_runners_live_at_once_than_the_deployments_limit_and_the_oldest_
             assert!(alive.len() <= 2, "{alive:?}");
         }
         // And the agents'.
-        let lives = lives(&scene);
+        let lives = lives(&testbed);
         assert_eq!((lives.len(), most_at_once(&lives)), (6, 2));
 
         let mut launched: Vec<_> = api
@@ -82,7 +82,7 @@ async fn no_more_runners_live_at_once_than_the_deployments_limit_and_the_oldest_
         // their runners the oldest jobs, and the rest were launched for in order.
         let launched: Vec<u64> = launched.into_iter().map(|(_, job)| job).collect();
         assert_eq!(launched[2..], jobs[2..]);
-        scene.ends_with_nothing_left(server).await;
+        testbed.ends_with_nothing_left(server).await;
     })
     .await;
 }
@@ -91,14 +91,14 @@ async fn no_more_runners_live_at_once_than_the_deployments_limit_and_the_oldest_
 async fn a_repositorys_limit_holds_back_that_repository_alone() {
     bounded(async {
         let setup = Setup { limits: "max_runners_per_repository = 1", ..Setup::default() };
-        let scene = Scene::set(setup).await;
-        let server = scene.serve().await;
-        scene.github.faults(json!({"assignment_paused": true})).await;
+        let testbed = Testbed::set(setup).await;
+        let server = testbed.serve().await;
+        testbed.github.faults(json!({"assignment_paused": true})).await;
         // Alone at first: which of several webhooks is heard first is open.
-        let first = scene.github.submit_one(&SMALL, 100).await;
+        let first = testbed.github.submit_one(&SMALL, 100).await;
         server.api().until("the first job to have a runner", |api| api.runners.len() == 1).await;
-        let more = scene.github.submit(&SMALL, 2, 100, Value::Null).await;
-        let other = scene.github.submit(&SMALL, 1, 100, json!({"repository": "acme/lib"})).await[0];
+        let more = testbed.github.submit(&SMALL, 2, 100, Value::Null).await;
+        let other = testbed.github.submit(&SMALL, 1, 100, json!({"repository": "acme/lib"})).await[0];
         let api = server
             .api()
             .until("both repositories to have a runner", |api| {
@@ -110,9 +110,9 @@ async fn a_repositorys_limit_holds_back_that_repository_alone() {
             api.runners.iter().map(|runner| runner["launched_for"].as_u64().unwrap()).collect();
         served.sort_unstable();
         assert_eq!(served, [first, other]);
-        scene.github.faults(json!({"assignment_paused": false})).await;
+        testbed.github.faults(json!({"assignment_paused": false})).await;
         server.api().until("4 jobs to be done", |api| api.is_done(4)).await;
-        scene.ends_with_nothing_left(server).await;
+        testbed.ends_with_nothing_left(server).await;
     })
     .await;
 }
@@ -121,11 +121,11 @@ async fn a_repositorys_limit_holds_back_that_repository_alone() {
 async fn a_classs_limit_holds_back_that_class_alone() {
     bounded(async {
         let classes = "[classes.small]\ncpu = 512\nmemory = 1024\n[classes.large]\ncpu = 4096\nmemory = 8192\nmax_runners = 1\n";
-        let scene = Scene::set(Setup { classes, ..Setup::default() }).await;
-        let server = scene.serve().await;
-        scene.github.faults(json!({"assignment_paused": true})).await;
-        let large = scene.github.submit(&["self-hosted", "class:large"], 2, 100, Value::Null).await;
-        scene.github.submit(&SMALL, 2, 100, Value::Null).await;
+        let testbed = Testbed::set(Setup { classes, ..Setup::default() }).await;
+        let server = testbed.serve().await;
+        testbed.github.faults(json!({"assignment_paused": true})).await;
+        let large = testbed.github.submit(&["self-hosted", "class:large"], 2, 100, Value::Null).await;
+        testbed.github.submit(&SMALL, 2, 100, Value::Null).await;
         let api = server
             .api()
             .until("all but one to have a runner", |api| {
@@ -133,9 +133,9 @@ async fn a_classs_limit_holds_back_that_class_alone() {
             })
             .await;
         assert_eq!(api.runners.len(), 3);
-        scene.github.faults(json!({"assignment_paused": false})).await;
+        testbed.github.faults(json!({"assignment_paused": false})).await;
         server.api().until("4 jobs to be done", |api| api.is_done(4)).await;
-        scene.ends_with_nothing_left(server).await;
+        testbed.ends_with_nothing_left(server).await;
     })
     .await;
 }

@@ -3,7 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-mod scene;
+mod testbed;
 
 mod agents;
 mod cancels;

@@ -2,14 +2,14 @@
 
 use serde_json::json;
 
-use crate::scene::{Scene, Setup, at, bounded, states};
+use crate::testbed::{Setup, Testbed, at, bounded, states};
 
 #[tokio::test]
 async fn one_job_runs_on_one_runner_which_is_gone_afterwards() {
     bounded(async {
-        let scene = Scene::set(Setup::default()).await;
-        let server = scene.serve().await;
-        let id = scene.github.submit_one(&["self-hosted", "class:small"], 500).await;
+        let testbed = Testbed::set(Setup::default()).await;
+        let server = testbed.serve().await;
+        let id = testbed.github.submit_one(&["self-hosted", "class:small"], 500).await;
         let api = server.api().until("the job to be done", |api| api.is_done(1)).await;
         let (job, runner) = (api.job(id).unwrap(), &api.runners[0]);
 
@@ -30,14 +30,14 @@ async fn one_job_runs_on_one_runner_which_is_gone_afterwards() {
         let order = ["reserved", "booted", "gone"].map(|stage| at(runner, stage).unwrap());
         assert!(order.is_sorted(), "{runner:#}");
 
-        let seen = scene.github.wait_for(id, "completed").await;
+        let seen = testbed.github.wait_for(id, "completed").await;
         assert_eq!((&seen["conclusion"], &seen["starts"]), (&json!("success"), &json!(1)));
         assert_eq!(seen["runner"], runner["name"]);
         assert_eq!(
-            scene.github.calls("POST /repos/{owner}/{repo}/actions/runners/generate-jitconfig").await,
+            testbed.github.calls("POST /repos/{owner}/{repo}/actions/runners/generate-jitconfig").await,
             1
         );
-        scene.ends_with_nothing_left(server).await;
+        testbed.ends_with_nothing_left(server).await;
     })
     .await;
 }
@@ -45,16 +45,16 @@ async fn one_job_runs_on_one_runner_which_is_gone_afterwards() {
 #[tokio::test]
 async fn a_job_that_fails_is_told_as_failed_and_its_runner_as_completed() {
     bounded(async {
-        let scene = Scene::set(Setup::default()).await;
-        let server = scene.serve().await;
-        scene.github.submit(&["self-hosted", "class:large"], 1, 0, json!({"work": {"exit": 3}})).await;
+        let testbed = Testbed::set(Setup::default()).await;
+        let server = testbed.serve().await;
+        testbed.github.submit(&["self-hosted", "class:large"], 1, 0, json!({"work": {"exit": 3}})).await;
         let api = server.api().until("the runner to be gone", |api| api.runners_in("gone").len() == 1).await;
         assert_eq!(
             (&api.jobs[0]["state"], &api.jobs[0]["conclusion"]),
             (&json!("completed"), &json!("failure"))
         );
         assert_eq!(api.runners[0]["ending"], "completed");
-        scene.ends_with_nothing_left(server).await;
+        testbed.ends_with_nothing_left(server).await;
     })
     .await;
 }
@@ -62,16 +62,16 @@ async fn a_job_that_fails_is_told_as_failed_and_its_runner_as_completed() {
 #[tokio::test]
 async fn a_job_that_waits_for_an_approval_gets_its_runner_once_it_is_approved() {
     bounded(async {
-        let scene = Scene::set(Setup::default()).await;
-        let server = scene.serve().await;
+        let testbed = Testbed::set(Setup::default()).await;
+        let server = testbed.serve().await;
         let id =
-            scene.github.submit(&["self-hosted", "class:small"], 1, 10, json!({"waiting": true})).await[0];
+            testbed.github.submit(&["self-hosted", "class:small"], 1, 10, json!({"waiting": true})).await[0];
         let api = server.api().until("the job to wait", |api| api.jobs_in("waiting").len() == 1).await;
         assert!(api.runners.is_empty(), "a runner before the approval");
-        scene.github.approve(id).await;
+        testbed.github.approve(id).await;
         let api = server.api().until("the job to be done", |api| api.is_done(1)).await;
         assert_eq!(states(api.job(id).unwrap()), ["waiting", "queued", "in_progress", "completed"]);
-        scene.ends_with_nothing_left(server).await;
+        testbed.ends_with_nothing_left(server).await;
     })
     .await;
 }

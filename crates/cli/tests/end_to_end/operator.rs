@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::command_line::{ecsrunner, told};
-use crate::scene::{Payload, SECRET, Scene, Server, Setup, bounded};
+use crate::testbed::{Payload, SECRET, Server, Setup, Testbed, bounded};
 
 const CLASSES: &str = "[classes.small]\ncpu = 512\nmemory = 1024\ndefault = true\n\
                        [classes.large]\ncpu = 4096\nmemory = 8192\ncapacity = \"spot-then-on-demand\"\n\
@@ -72,14 +72,14 @@ async fn json_of(server: &Server, arguments: &[&str]) -> Value {
 }
 
 /// A job that was executed, and one that was refused.
-async fn after_two_jobs() -> (Scene, Server) {
-    let scene = Scene::set(Setup { classes: CLASSES, ..Setup::default() }).await;
-    let server = scene.serve().await;
-    scene.github.submit_one(&["self-hosted", "class:small"], 100).await;
-    scene.github.wait("completed=1").await;
+async fn after_two_jobs() -> (Testbed, Server) {
+    let testbed = Testbed::set(Setup { classes: CLASSES, ..Setup::default() }).await;
+    let server = testbed.serve().await;
+    testbed.github.submit_one(&["self-hosted", "class:small"], 100).await;
+    testbed.github.wait("completed=1").await;
     server.api().until("a job to be done", |api| api.is_done(1)).await;
     server.deliver("workflow_job", Payload::queued(7, &["self-hosted", "class:gpu"])).await;
-    (scene, server)
+    (testbed, server)
 }
 
 #[tokio::test]
@@ -229,8 +229,8 @@ async fn why_tells_one_job_from_its_webhook_to_what_to_do_next() {
 #[tokio::test]
 async fn what_is_not_there_is_told_with_where_it_was_looked_for() {
     bounded(async {
-        let scene = Scene::set(Setup { classes: CLASSES, ..Setup::default() }).await;
-        let server = scene.serve_unheard().await;
+        let testbed = Testbed::set(Setup { classes: CLASSES, ..Setup::default() }).await;
+        let server = testbed.serve_unheard().await;
         insta::assert_snapshot!(tell(&server, &["why", "4711"]).await, @r"
         exit code 4
         --- stdout
@@ -300,8 +300,8 @@ async fn what_is_not_there_is_told_with_where_it_was_looked_for() {
 #[tokio::test]
 async fn a_webhook_is_sent_signed_and_a_refusal_is_a_failure() {
     bounded(async {
-        let scene = Scene::set(Setup { classes: CLASSES, ..Setup::default() }).await;
-        let server = scene.serve_unheard().await;
+        let testbed = Testbed::set(Setup { classes: CLASSES, ..Setup::default() }).await;
+        let server = testbed.serve_unheard().await;
         let dir = tempfile::tempdir().unwrap();
         let file = |name: &str, text: &[u8]| {
             std::fs::write(dir.path().join(name), text).unwrap();

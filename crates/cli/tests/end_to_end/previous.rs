@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tokio::process::{Child, Command};
 
 use crate::isolation::is_root;
-use crate::scene::{REPOSITORY, Scene, Setup, bounded, names};
+use crate::testbed::{REPOSITORY, Setup, Testbed, bounded, names};
 
 /// A process in the place of an agent that the server before started.
 struct OldAgent {
@@ -42,8 +42,8 @@ fn description(task: &Path) -> Value {
 }
 
 /// The tasks that had not ended, in the order of their runners' users.
-fn running_tasks(scene: &Scene) -> Vec<PathBuf> {
-    let tasks = fs::read_dir(scene.state().join("tasks")).unwrap();
+fn running_tasks(testbed: &Testbed) -> Vec<PathBuf> {
+    let tasks = fs::read_dir(testbed.state().join("tasks")).unwrap();
     let mut running: Vec<PathBuf> = tasks.map(|task| task.unwrap().path()).collect();
     running.retain(|task| !task.join("exit").exists());
     running.sort_by_key(|task| description(task)["uid"].as_u64());
@@ -57,13 +57,13 @@ fn access(path: &Path) -> (u32, u32, String) {
 }
 
 /// A GitHub that knows the repository, and cannot say anything of its jobs.
-async fn know_repository(scene: &Scene) {
-    let url = format!("{}/_sim/repositories", scene.github_url());
+async fn know_repository(testbed: &Testbed) {
+    let url = format!("{}/_sim/repositories", testbed.github_url());
     let repository = json!({"name": REPOSITORY, "private": true, "fork": false});
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
     client.post(url).json(&repository).send().await.unwrap().error_for_status().unwrap();
     let unanswered = json!({"method": "GET", "path_end": "/actions/runs", "status": 500});
-    scene.github.faults(json!({"rest": [unanswered]})).await;
+    testbed.github.faults(json!({"rest": [unanswered]})).await;
 }
 
 /// What GitHub says when a job of the version before completes.
@@ -87,14 +87,14 @@ async fn a_server_goes_on_with_the_state_directory_of_the_version_before() {
         return;
     }
     bounded(async {
-        let scene = Scene::set(Setup { limits: "max_runners = 4", ..Setup::default() }).await;
-        state::lay_out(&scene.state(), Timestamp::now()).unwrap();
-        let [adopted, lost] = <[PathBuf; 2]>::try_from(running_tasks(&scene)).unwrap();
+        let testbed = Testbed::set(Setup { limits: "max_runners = 4", ..Setup::default() }).await;
+        state::lay_out(&testbed.state(), Timestamp::now()).unwrap();
+        let [adopted, lost] = <[PathBuf; 2]>::try_from(running_tasks(&testbed)).unwrap();
         let agent = OldAgent::revive(&adopted);
         let runner = description(&adopted)["runner"].clone();
         let lost_runner = description(&lost)["runner"].clone();
-        know_repository(&scene).await;
-        let server = scene.serve().await;
+        know_repository(&testbed).await;
+        let server = testbed.serve().await;
 
         let listed = server
             .api()
@@ -111,7 +111,7 @@ async fn a_server_goes_on_with_the_state_directory_of_the_version_before() {
         let gone = listed.runners.iter().find(|gone| gone["name"] == lost_runner).unwrap();
         assert_eq!(gone["ending"], "agent_crashed");
         assert_eq!(names(listed.runners_in("busy"), "name"), [runner.as_str().unwrap()]);
-        let log = fs::read_to_string(scene.path("server.log")).unwrap();
+        let log = fs::read_to_string(testbed.path("server.log")).unwrap();
         assert_eq!(log.matches("adopted task").count(), 1);
 
         let job = listed.jobs.iter().find(|job| job["runner"] == runner).unwrap();
@@ -136,16 +136,16 @@ async fn a_server_closes_what_the_version_before_left_open_to_other_runners() {
         return;
     }
     bounded(async {
-        let scene = Scene::set(Setup::default()).await;
-        state::lay_out(&scene.state(), Timestamp::now()).unwrap();
-        let adopted = running_tasks(&scene).remove(0);
+        let testbed = Testbed::set(Setup::default()).await;
+        state::lay_out(&testbed.state(), Timestamp::now()).unwrap();
+        let adopted = running_tasks(&testbed).remove(0);
         let uid = u32::try_from(description(&adopted)["uid"].as_u64().unwrap()).unwrap();
         assert_eq!(access(&adopted), (0, 0, "755".to_owned()), "the fixture is as it was left");
         let agent = OldAgent::revive(&adopted);
-        let server = scene.serve().await;
+        let server = testbed.serve().await;
 
         for dir in ["", "tasks"] {
-            assert_eq!(access(&scene.state().join(dir)), (0, 0, "755".to_owned()), "{dir}");
+            assert_eq!(access(&testbed.state().join(dir)), (0, 0, "755".to_owned()), "{dir}");
         }
         assert_eq!(access(&adopted), (0, uid, "750".to_owned()));
         assert_eq!(access(&adopted.join("agent")), (0, uid, "750".to_owned()));

@@ -5,15 +5,15 @@ use std::fs;
 
 use serde_json::{Value, json};
 
-use crate::scene::{Payload, REPOSITORY, Scene, Setup, bounded, job_ids, states};
+use crate::testbed::{Payload, REPOSITORY, Setup, Testbed, bounded, job_ids, states};
 
 #[tokio::test]
 async fn what_may_not_run_is_refused_with_its_reason_and_launches_nothing() {
     bounded(async {
         let classes = "[classes.small]\ncpu = 512\nmemory = 1024\n\
                        [classes.private]\ncpu = 512\nmemory = 1024\nrepositories = [\"acme/other\"]\n";
-        let scene = Scene::set(Setup { classes, ..Setup::default() }).await;
-        let server = scene.serve_unheard().await;
+        let testbed = Testbed::set(Setup { classes, ..Setup::default() }).await;
+        let server = testbed.serve_unheard().await;
         let small = ["self-hosted", "class:small"];
         let cases = [
             (Payload::queued(1, &["self-hosted", "class:gpu"]), "class_unknown"),
@@ -51,20 +51,20 @@ async fn what_may_not_run_is_refused_with_its_reason_and_launches_nothing() {
         8 "repository `acme/open` is public, and this deployment refuses public repositories"
         "#);
         assert!(api.runners.is_empty());
-        scene.ends_with_nothing_left(server).await;
+        testbed.ends_with_nothing_left(server).await;
     })
     .await;
 }
 
 /// A job that says so in its log whichever way it is executed.
-async fn submit_telling_workflow(scene: &Scene, more: Value) -> u64 {
+async fn submit_telling_workflow(testbed: &Testbed, more: Value) -> u64 {
     let files = [
         ("action.yml", "name: tell\nruns: {using: node20, pre: pre.js, main: main.js, post: post.js}\n"),
         ("pre.js", "console.log('a pre script ran')"),
         ("main.js", "console.log('a main script ran')"),
         ("post.js", "console.log('a post script ran')"),
     ];
-    scene.github.put_action("acme/tell@v1", &files).await;
+    testbed.github.put_action("acme/tell@v1", &files).await;
     let text = "
 name: ci
 on: push
@@ -87,7 +87,7 @@ jobs:
     for (key, value) in more.as_object().into_iter().flatten() {
         body[key] = value.clone();
     }
-    job_ids(&scene.github.submit_workflow(&body).await)[0]
+    job_ids(&testbed.github.submit_workflow(&body).await)[0]
 }
 
 const EXECUTED: [&str; 5] =
@@ -96,17 +96,17 @@ const EXECUTED: [&str; 5] =
 const STEPS: &[(&str, &str)] = &[("ECSRUNNER_SIM_EXECUTOR", "steps")];
 
 /// The exit codes of all agents.
-fn exits(scene: &Scene) -> Vec<String> {
-    let tasks = fs::read_dir(scene.state().join("tasks")).unwrap();
+fn exits(testbed: &Testbed) -> Vec<String> {
+    let tasks = fs::read_dir(testbed.state().join("tasks")).unwrap();
     tasks.map(|task| fs::read_to_string(task.unwrap().path().join("exit")).unwrap()).collect()
 }
 
 /// The job ended in GitHub without a step, and its runner is gone.
-async fn was_refused_by_the_hook(scene: &Scene, job: u64, why: &str) {
-    let ended = scene.github.wait_for(job, "completed").await;
+async fn was_refused_by_the_hook(testbed: &Testbed, job: u64, why: &str) {
+    let ended = testbed.github.wait_for(job, "completed").await;
     assert_eq!(ended["starts"], 1);
     assert_ne!(ended["conclusion"], "success");
-    let log = scene.github.log(job).await;
+    let log = testbed.github.log(job).await;
     assert!(log.contains("ecsrunner refuses this job: ") && log.contains(why), "{log}");
     for sign in EXECUTED {
         assert!(!log.contains(sign), "{sign}: {log}");
@@ -116,18 +116,18 @@ async fn was_refused_by_the_hook(scene: &Scene, job: u64, why: &str) {
 #[tokio::test]
 async fn a_job_that_policy_allows_executes_its_steps_pre_and_always_ones_too() {
     bounded(async {
-        let scene = Scene::set(Setup { listener: STEPS, ..Setup::default() }).await;
-        let server = scene.serve().await;
-        let job = submit_telling_workflow(&scene, json!({})).await;
-        let ended = scene.github.wait_for(job, "completed").await;
-        let log = scene.github.log(job).await;
+        let testbed = Testbed::set(Setup { listener: STEPS, ..Setup::default() }).await;
+        let server = testbed.serve().await;
+        let job = submit_telling_workflow(&testbed, json!({})).await;
+        let ended = testbed.github.wait_for(job, "completed").await;
+        let log = testbed.github.log(job).await;
         assert_eq!(ended["conclusion"], "success", "{log}");
         for sign in EXECUTED {
             assert!(log.contains(sign), "{sign}: {log}");
         }
         assert!(!log.contains("ecsrunner refuses"), "{log}");
-        scene.ends_with_nothing_left(server).await;
-        assert_eq!(exits(&scene), ["0"]);
+        testbed.ends_with_nothing_left(server).await;
+        assert_eq!(exits(&testbed), ["0"]);
     })
     .await;
 }
@@ -135,18 +135,18 @@ async fn a_job_that_policy_allows_executes_its_steps_pre_and_always_ones_too() {
 #[tokio::test]
 async fn a_forks_job_executes_no_step_not_even_pre_and_always_ones() {
     bounded(async {
-        let scene = Scene::set(Setup { listener: STEPS, ..Setup::default() }).await;
-        let server = scene.serve().await;
+        let testbed = Testbed::set(Setup { listener: STEPS, ..Setup::default() }).await;
+        let server = testbed.serve().await;
         let fork = json!({"event": "pull_request", "head_repository": "stranger/app"});
-        let job = submit_telling_workflow(&scene, fork).await;
-        was_refused_by_the_hook(&scene, job, "the run's head is in the fork `stranger/app`").await;
+        let job = submit_telling_workflow(&testbed, fork).await;
+        was_refused_by_the_hook(&testbed, job, "the run's head is in the fork `stranger/app`").await;
         let api = server.api().until("the runner to be gone", |api| api.runners_in("gone").len() == 1).await;
         assert_eq!((&api.runners[0]["ending"], &api.runners[0]["job"]), (&json!("completed"), &json!(job)));
         // GitHub says that it failed; its own record says why.
         let told = api.job(job).unwrap();
         assert_eq!((&told["conclusion"], api.reason(job)), (&json!("failure"), Some("job_refused")));
-        scene.ends_with_nothing_left(server).await;
-        assert_eq!(exits(&scene), ["20"]);
+        testbed.ends_with_nothing_left(server).await;
+        assert_eq!(exits(&testbed), ["20"]);
     })
     .await;
 }
@@ -155,13 +155,13 @@ async fn a_forks_job_executes_no_step_not_even_pre_and_always_ones() {
 async fn a_job_of_an_event_that_is_not_allowed_executes_no_step() {
     bounded(async {
         let setup = Setup { listener: STEPS, top: "events = [\"push\"]", ..Setup::default() };
-        let scene = Scene::set(setup).await;
-        let server = scene.serve().await;
+        let testbed = Testbed::set(setup).await;
+        let server = testbed.serve().await;
         let event = json!({"event": "workflow_dispatch"});
-        let job = submit_telling_workflow(&scene, event).await;
-        was_refused_by_the_hook(&scene, job, "event `workflow_dispatch` is not allowed").await;
-        scene.ends_with_nothing_left(server).await;
-        assert_eq!(exits(&scene), ["20"]);
+        let job = submit_telling_workflow(&testbed, event).await;
+        was_refused_by_the_hook(&testbed, job, "event `workflow_dispatch` is not allowed").await;
+        testbed.ends_with_nothing_left(server).await;
+        assert_eq!(exits(&testbed), ["20"]);
     })
     .await;
 }
@@ -176,23 +176,23 @@ async fn another_repositorys_job_that_github_gives_to_our_runner_executes_no_ste
             limits: "surplus_grace_secs = 300",
             ..Setup::default()
         };
-        let scene = Scene::set(setup).await;
-        let server = scene.serve().await;
-        scene.github.faults(json!({"assignment_paused": true})).await;
-        let ours = scene.github.submit_one(&["self-hosted", "class:small"], 10).await;
-        scene.github.wait("online=1").await;
-        scene.github.cancel(ours).await;
+        let testbed = Testbed::set(setup).await;
+        let server = testbed.serve().await;
+        testbed.github.faults(json!({"assignment_paused": true})).await;
+        let ours = testbed.github.submit_one(&["self-hosted", "class:small"], 10).await;
+        testbed.github.wait("online=1").await;
+        testbed.github.cancel(ours).await;
         let stranger = json!({"repository": "acme/other"});
-        let job = submit_telling_workflow(&scene, stranger).await;
+        let job = submit_telling_workflow(&testbed, stranger).await;
         server.api().until("it to be refused", |api| api.reason(job) == Some("repository_not_allowed")).await;
-        scene.github.faults(json!({"assignment_paused": false})).await;
-        was_refused_by_the_hook(&scene, job, "repository `acme/other` is not allowed").await;
+        testbed.github.faults(json!({"assignment_paused": false})).await;
+        was_refused_by_the_hook(&testbed, job, "repository `acme/other` is not allowed").await;
         let api = server.api().until("the runner to be gone", |api| api.runners_in("gone").len() == 1).await;
         // What became of the refused job is told too.
         let told = api.job(job).unwrap();
         assert_eq!((&told["state"], &told["runner"]), (&json!("refused"), &api.runners[0]["name"]));
-        scene.ends_with_nothing_left(server).await;
-        assert_eq!(exits(&scene), ["20"]);
+        testbed.ends_with_nothing_left(server).await;
+        assert_eq!(exits(&testbed), ["20"]);
     })
     .await;
 }

@@ -9,7 +9,7 @@ use tokio::process::Command;
 
 use crate::command_line::told;
 use crate::isolation::{is_root, name_users, with_accounts};
-use crate::scene::{Scene, Setup, bounded};
+use crate::testbed::{Setup, Testbed, bounded};
 
 /// A user that is not root, where the tests are.
 const OTHER_USER: u32 = 65_533;
@@ -19,28 +19,28 @@ fn set_mode(path: &Path, mode: u32) {
 }
 
 /// Replaces a part of the configuration.
-fn configure(scene: &Scene, from: &str, to: &str) {
-    let text = fs::read_to_string(scene.config()).unwrap();
+fn configure(testbed: &Testbed, from: &str, to: &str) {
+    let text = fs::read_to_string(testbed.config()).unwrap();
     assert!(text.contains(from), "{text}");
-    fs::write(scene.config(), text.replace(from, to)).unwrap();
+    fs::write(testbed.config(), text.replace(from, to)).unwrap();
 }
 
 /// What a server that does not start says, without its log. It has made no state.
-async fn refusal_of(scene: &Scene, mut command: Command) -> String {
+async fn refusal_of(testbed: &Testbed, mut command: Command) -> String {
     let output = command.output().await.unwrap();
-    let dir = scene.config().parent().unwrap().to_owned();
+    let dir = testbed.config().parent().unwrap().to_owned();
     let told = told(&output, &dir);
     let errors = told.find("error:").unwrap_or_else(|| panic!("{told}"));
-    assert!(!scene.state().join("lock").exists(), "a refused start made state: {told}");
+    assert!(!testbed.state().join("lock").exists(), "a refused start made state: {told}");
     format!("exit code {}\n{}", output.status.code().unwrap(), &told[errors..])
 }
 
-/// The scene's command with another state directory.
-fn with_state(scene: &Scene, state: &Path) -> Command {
-    let server = scene.command();
+/// The testbed's command with another state directory.
+fn with_state(testbed: &Testbed, state: &Path) -> Command {
+    let server = testbed.command();
     let server = server.as_std();
     let mut command = Command::new(server.get_program());
-    let given = scene.state();
+    let given = testbed.state();
     command.args(server.get_args().map(|arg| if arg == given.as_os_str() { state.as_os_str() } else { arg }));
     command
 }
@@ -48,27 +48,27 @@ fn with_state(scene: &Scene, state: &Path) -> Command {
 #[tokio::test]
 async fn paths_that_would_break_the_hook_are_refused_with_the_allowed_characters() {
     bounded(async {
-        let scene = Scene::set(Setup::default()).await;
-        fs::rename(scene.path("actions-runner"), scene.path("my runner")).unwrap();
-        configure(&scene, "dir = \"actions-runner\"", "dir = \"my runner\"");
-        insta::assert_snapshot!(refusal_of(&scene, scene.command()).await, @r#"
+        let testbed = Testbed::set(Setup::default()).await;
+        fs::rename(testbed.path("actions-runner"), testbed.path("my runner")).unwrap();
+        configure(&testbed, "dir = \"actions-runner\"", "dir = \"my runner\"");
+        insta::assert_snapshot!(refusal_of(&testbed, testbed.command()).await, @r#"
         exit code 2
         error: 1 mistake in the configuration [dir]/config.toml
           runner.dir: `[dir]/my runner`: a path of the characters A-Z a-z 0-9 / . _ + @ : , - is expected, since the official runner starts hooks by one string
 
         hint: every key is listed in docs/configuration.md, with one whole example
         "#);
-        configure(&scene, "dir = \"my runner\"", "dir = \"renamed\"");
-        fs::rename(scene.path("my runner"), scene.path("renamed")).unwrap();
-        let command = with_state(&scene, &scene.path("it's $HOME/state"));
-        insta::assert_snapshot!(refusal_of(&scene, command).await, @r#"
+        configure(&testbed, "dir = \"my runner\"", "dir = \"renamed\"");
+        fs::rename(testbed.path("my runner"), testbed.path("renamed")).unwrap();
+        let command = with_state(&testbed, &testbed.path("it's $HOME/state"));
+        insta::assert_snapshot!(refusal_of(&testbed, command).await, @r#"
         exit code 2
         error: 1 mistake in the configuration [dir]/config.toml
           state directory: `[dir]/it's $HOME/state`: a path of the characters A-Z a-z 0-9 / . _ + @ : , - is expected, since the official runner starts hooks by one string
 
         hint: every key is listed in docs/configuration.md, with one whole example
         "#);
-        assert!(!scene.path("it's $HOME").exists());
+        assert!(!testbed.path("it's $HOME").exists());
     })
     .await;
 }
@@ -79,18 +79,18 @@ async fn directories_that_runners_cannot_list_are_named_with_what_to_do() {
         return;
     }
     bounded(async {
-        let scene = Scene::set(Setup::default()).await;
+        let testbed = Testbed::set(Setup::default()).await;
         for dir in ["above", "above/closed", "programs"] {
-            fs::create_dir(scene.path(dir)).unwrap();
+            fs::create_dir(testbed.path(dir)).unwrap();
         }
         // Others may pass through one, and not enter the other.
-        set_mode(&scene.path("above"), 0o711);
-        set_mode(&scene.path("above/closed"), 0o700);
-        set_mode(&scene.path("programs"), 0o700);
-        fs::rename(scene.path("actions-runner"), scene.path("programs/runner")).unwrap();
-        configure(&scene, "dir = \"actions-runner\"", "dir = \"programs/runner\"");
-        let command = with_state(&scene, &scene.path("above/closed/new/state"));
-        insta::assert_snapshot!(refusal_of(&scene, command).await, @r#"
+        set_mode(&testbed.path("above"), 0o711);
+        set_mode(&testbed.path("above/closed"), 0o700);
+        set_mode(&testbed.path("programs"), 0o700);
+        fs::rename(testbed.path("actions-runner"), testbed.path("programs/runner")).unwrap();
+        configure(&testbed, "dir = \"actions-runner\"", "dir = \"programs/runner\"");
+        let command = with_state(&testbed, &testbed.path("above/closed/new/state"));
+        insta::assert_snapshot!(refusal_of(&testbed, command).await, @r#"
         exit code 2
         error: 3 mistakes in the configuration [dir]/config.toml
           state directory: the directory [dir]/above cannot be listed by user id 63000 (permission denied), and the official runner lists its own directory and each one above: `chmod o+rx [dir]/above`, or choose another place
@@ -99,7 +99,7 @@ async fn directories_that_runners_cannot_list_are_named_with_what_to_do() {
 
         hint: every key is listed in docs/configuration.md, with one whole example
         "#);
-        assert!(!scene.path("above/closed/new").exists());
+        assert!(!testbed.path("above/closed/new").exists());
     })
     .await;
 }
@@ -107,15 +107,15 @@ async fn directories_that_runners_cannot_list_are_named_with_what_to_do() {
 #[tokio::test]
 async fn without_root_directories_that_cannot_be_listed_are_named_too() {
     bounded(async {
-        let scene = Scene::set(Setup { top: "public_repositories = false", ..Setup::default() }).await;
-        let above = scene.path("above");
+        let testbed = Testbed::set(Setup { top: "public_repositories = false", ..Setup::default() }).await;
+        let above = testbed.path("above");
         fs::create_dir(&above).unwrap();
         if nix::unistd::geteuid().is_root() {
             std::os::unix::fs::chown(&above, Some(OTHER_USER), Some(OTHER_USER)).unwrap();
         }
         set_mode(&above, 0o300);
-        let command = as_other_user(with_state(&scene, &above.join("state")));
-        let refusal = refusal_of(&scene, command).await;
+        let command = as_other_user(with_state(&testbed, &above.join("state")));
+        let refusal = refusal_of(&testbed, command).await;
         let user = if nix::unistd::geteuid().is_root() { OTHER_USER } else { nix::unistd::geteuid().as_raw() };
         insta::assert_snapshot!(refusal.replace(&format!("user id {user}"), "user id [user]"), @r#"
         exit code 2
@@ -141,10 +141,10 @@ fn as_other_user(command: Command) -> Command {
 #[tokio::test]
 async fn accounts_without_root_are_refused() {
     bounded(async {
-        let scene = Scene::set(Setup { limits: "max_runners = 1", ..Setup::default() }).await;
-        name_users(&scene.config(), r#"["jobber1"]"#);
+        let testbed = Testbed::set(Setup { limits: "max_runners = 1", ..Setup::default() }).await;
+        name_users(&testbed.config(), r#"["jobber1"]"#);
         // Secrets have to be readable so far.
-        insta::assert_snapshot!(refusal_of(&scene, as_other_user(scene.command())).await, @r#"
+        insta::assert_snapshot!(refusal_of(&testbed, as_other_user(testbed.command())).await, @r#"
         exit code 2
         error: 1 mistake in the configuration [dir]/config.toml
           runner.users: only root can start runners as other users: start the server as root, or remove the key and have all jobs share this user
@@ -158,9 +158,9 @@ async fn accounts_without_root_are_refused() {
 #[tokio::test]
 async fn too_few_accounts_doubles_and_both_keys_are_refused_with_what_is_right() {
     bounded(async {
-        let scene = Scene::set(Setup { limits: "max_runners = 3", ..Setup::default() }).await;
-        name_users(&scene.config(), "[\"jobber1\", \"jobber1\"]\nfirst_uid = 63000");
-        insta::assert_snapshot!(refusal_of(&scene, scene.command()).await, @r#"
+        let testbed = Testbed::set(Setup { limits: "max_runners = 3", ..Setup::default() }).await;
+        name_users(&testbed.config(), "[\"jobber1\", \"jobber1\"]\nfirst_uid = 63000");
+        insta::assert_snapshot!(refusal_of(&testbed, testbed.command()).await, @r#"
         exit code 2
         error: 3 mistakes in the configuration [dir]/config.toml
           runner: either `users` or `first_uid` is expected, not both
@@ -179,11 +179,11 @@ async fn accounts_that_are_missing_root_or_not_apart_are_refused() {
         return;
     }
     bounded(async {
-        let scene = Scene::set(Setup { limits: "max_runners = 4", ..Setup::default() }).await;
-        name_users(&scene.config(), r#"["root", "jobber1", "jobber2", "jobber3"]"#);
+        let testbed = Testbed::set(Setup { limits: "max_runners = 4", ..Setup::default() }).await;
+        name_users(&testbed.config(), r#"["root", "jobber1", "jobber2", "jobber3"]"#);
         let passwd = "root:x:0:0::/root:/bin/sh\njobber1:x:64001:100::/:/bin/sh\njobber2:x:64002:100::/:/bin/sh\n";
-        let Some(command) = with_accounts(&scene, passwd, "root:x:0:\nusers:x:100:\n") else { return };
-        insta::assert_snapshot!(refusal_of(&scene, command).await, @r#"
+        let Some(command) = with_accounts(&testbed, passwd, "root:x:0:\nusers:x:100:\n") else { return };
+        insta::assert_snapshot!(refusal_of(&testbed, command).await, @r#"
         exit code 2
         error: 3 mistakes in the configuration [dir]/config.toml
           runner.users: this machine has no account `jobber3`; `for n in $(seq 4); do useradd --system --user-group --no-create-home --shell /usr/sbin/nologin runner$n; done` makes runner1 to runner4
@@ -202,22 +202,22 @@ async fn a_directory_that_an_accounts_group_may_list_is_enough() {
         return;
     }
     bounded(async {
-        let scene = Scene::set(Setup { limits: "max_runners = 1", ..Setup::default() }).await;
-        name_users(&scene.config(), r#"["jobber1"]"#);
-        std::os::unix::fs::chown(scene.path("actions-runner"), Some(0), Some(64_100)).unwrap();
-        set_mode(&scene.path("actions-runner"), 0o750);
+        let testbed = Testbed::set(Setup { limits: "max_runners = 1", ..Setup::default() }).await;
+        name_users(&testbed.config(), r#"["jobber1"]"#);
+        std::os::unix::fs::chown(testbed.path("actions-runner"), Some(0), Some(64_100)).unwrap();
+        set_mode(&testbed.path("actions-runner"), 0o750);
         let passwd = "root:x:0:0::/root:/bin/sh\njobber1:x:64001:64001::/:/bin/sh\n";
         let members = |members: &str| format!("root:x:0:\njobber1:x:64001:\nbuilders:x:64100:{members}\n");
-        let Some(command) = with_accounts(&scene, passwd, &members("")) else { return };
-        insta::assert_snapshot!(refusal_of(&scene, command).await, @r#"
+        let Some(command) = with_accounts(&testbed, passwd, &members("")) else { return };
+        insta::assert_snapshot!(refusal_of(&testbed, command).await, @r#"
         exit code 2
         error: 1 mistake in the configuration [dir]/config.toml
           runner.dir: the directory [dir]/actions-runner cannot be listed by the user `jobber1` (permission denied), and the official runner lists its own directory and each one above: `chmod o+rx [dir]/actions-runner`, or choose another place
 
         hint: every key is listed in docs/configuration.md, with one whole example
         "#);
-        let command = with_accounts(&scene, passwd, &members("jobber1")).unwrap();
-        scene.serve_by(command).await.terminate().await;
+        let command = with_accounts(&testbed, passwd, &members("jobber1")).unwrap();
+        testbed.serve_by(command).await.terminate().await;
     })
     .await;
 }
@@ -228,21 +228,21 @@ async fn shared_programs_that_a_job_could_change_are_refused() {
         return;
     }
     bounded(async {
-        let scene = Scene::set(Setup::default()).await;
-        set_mode(&scene.path("actions-runner/bin/Runner.Listener"), 0o777);
-        insta::assert_snapshot!(refusal_of(&scene, scene.command()).await, @r#"
+        let testbed = Testbed::set(Setup::default()).await;
+        set_mode(&testbed.path("actions-runner/bin/Runner.Listener"), 0o777);
+        insta::assert_snapshot!(refusal_of(&testbed, testbed.command()).await, @r#"
         exit code 2
         error: 1 mistake in the configuration [dir]/config.toml
           runner.dir: a runner's user can write to [dir]/actions-runner/bin/Runner.Listener, which all runners share: `chown -R root:root [dir]/actions-runner && chmod -R go-w [dir]/actions-runner`
 
         hint: every key is listed in docs/configuration.md, with one whole example
         "#);
-        set_mode(&scene.path("actions-runner/bin/Runner.Listener"), 0o755);
+        set_mode(&testbed.path("actions-runner/bin/Runner.Listener"), 0o755);
         // One who owns a directory above can replace what is in it.
-        fs::create_dir(scene.path("above")).unwrap();
-        std::os::unix::fs::chown(scene.path("above"), Some(63_001), Some(63_001)).unwrap();
-        let command = with_state(&scene, &scene.path("above/state"));
-        insta::assert_snapshot!(refusal_of(&scene, command).await, @r#"
+        fs::create_dir(testbed.path("above")).unwrap();
+        std::os::unix::fs::chown(testbed.path("above"), Some(63_001), Some(63_001)).unwrap();
+        let command = with_state(&testbed, &testbed.path("above/state"));
+        insta::assert_snapshot!(refusal_of(&testbed, command).await, @r#"
         exit code 2
         error: 1 mistake in the configuration [dir]/config.toml
           state directory: a runner's user can write to [dir]/above, and could replace [dir]/above/state: `chown root:root [dir]/above && chmod go-w [dir]/above`, or choose another place
@@ -256,11 +256,11 @@ async fn shared_programs_that_a_job_could_change_are_refused() {
 #[tokio::test]
 async fn a_runner_that_has_updated_itself_is_refused() {
     bounded(async {
-        let scene = Scene::set(Setup::default()).await;
-        let runner = scene.path("actions-runner");
+        let testbed = Testbed::set(Setup::default()).await;
+        let runner = testbed.path("actions-runner");
         fs::rename(runner.join("bin"), runner.join("bin.2.336.0")).unwrap();
         std::os::unix::fs::symlink(runner.join("bin.2.336.0"), runner.join("bin")).unwrap();
-        insta::assert_snapshot!(refusal_of(&scene, scene.command()).await, @r#"
+        insta::assert_snapshot!(refusal_of(&testbed, testbed.command()).await, @r#"
         exit code 2
         error: 1 mistake in the configuration [dir]/config.toml
           runner.dir: [dir]/actions-runner/bin/Runner.Listener is behind a symbolic link, as where a runner has updated itself: a freshly unpacked actions/runner is expected
@@ -277,15 +277,15 @@ async fn an_executable_that_runners_cannot_start_is_refused() {
         return;
     }
     bounded(async {
-        let scene = Scene::set(Setup::default()).await;
-        let command = scene.command();
-        let dir = scene.path("closed");
+        let testbed = Testbed::set(Setup::default()).await;
+        let command = testbed.command();
+        let dir = testbed.path("closed");
         fs::create_dir(&dir).unwrap();
         set_mode(&dir, 0o700);
         fs::hard_link(command.as_std().get_program(), dir.join("ecsrunner")).unwrap();
         let mut moved = Command::new(dir.join("ecsrunner"));
         moved.args(command.as_std().get_args());
-        insta::assert_snapshot!(refusal_of(&scene, moved).await, @r#"
+        insta::assert_snapshot!(refusal_of(&testbed, moved).await, @r#"
         exit code 2
         error: 1 mistake in the configuration [dir]/config.toml
           executable: [dir]/closed/ecsrunner cannot be executed by user id 63000 (permission denied), and it is also the job-started hook of runners: put it where every user can execute it, such as /usr/local/bin
@@ -302,9 +302,9 @@ async fn user_ids_without_accounts_are_warned_about() {
         return;
     }
     bounded(async {
-        let scene = Scene::set(Setup::default()).await;
-        scene.serve().await.terminate().await;
-        let log = fs::read_to_string(scene.path("server.log")).unwrap();
+        let testbed = Testbed::set(Setup::default()).await;
+        testbed.serve().await.terminate().await;
+        let log = fs::read_to_string(testbed.path("server.log")).unwrap();
         for word in
             ["user ids have no account", "whoami", "id -un", "ssh", "git", "os.userInfo()", "runner.users"]
         {

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::scene::{Scene, Setup, bounded};
+use crate::testbed::{Setup, Testbed, bounded};
 
 /// A runner for the second kind of job fits the first kind too.
 const PLAIN: [&str; 2] = ["self-hosted", "class:tooled"];
@@ -13,14 +13,14 @@ const CLASSES: &str = "[classes.tooled]\ncpu = 512\nmemory = 1024\nlabels = [\"e
 #[tokio::test]
 async fn stolen_runners_are_replaced_and_the_surplus_is_retired() {
     bounded(async {
-        let scene = Scene::set(Setup { classes: CLASSES, ..Setup::default() }).await;
-        let server = scene.serve().await;
-        scene.github.faults(json!({"steal": true, "assignment_paused": true})).await;
-        scene.github.submit(&PLAIN, 8, 100, Value::Null).await;
-        scene.github.submit(&SPECIAL, 8, 100, Value::Null).await;
-        scene.github.wait("online=16").await;
+        let testbed = Testbed::set(Setup { classes: CLASSES, ..Setup::default() }).await;
+        let server = testbed.serve().await;
+        testbed.github.faults(json!({"steal": true, "assignment_paused": true})).await;
+        testbed.github.submit(&PLAIN, 8, 100, Value::Null).await;
+        testbed.github.submit(&SPECIAL, 8, 100, Value::Null).await;
+        testbed.github.wait("online=16").await;
         assert_eq!(server.api().listed().await.runners.len(), 16);
-        scene.github.faults(json!({"assignment_paused": false})).await;
+        testbed.github.faults(json!({"assignment_paused": false})).await;
         let api = server.api().until("16 jobs to be done", |api| api.is_done(16)).await;
         let ended = |ending: &str| api.runners.iter().filter(|runner| runner["ending"] == ending).count();
         assert_eq!(ended("completed"), 16);
@@ -30,8 +30,8 @@ async fn stolen_runners_are_replaced_and_the_surplus_is_retired() {
         for runner in api.runners.iter().filter(|runner| runner["ending"] == "surplus") {
             assert_eq!((&runner["reason"]["code"], &runner["job"]), (&json!("surplus"), &Value::Null));
         }
-        assert!(scene.github.jobs().await.iter().all(|job| job["starts"] == 1));
-        scene.ends_with_nothing_left(server).await;
+        assert!(testbed.github.jobs().await.iter().all(|job| job["starts"] == 1));
+        testbed.ends_with_nothing_left(server).await;
     })
     .await;
 }
@@ -39,13 +39,13 @@ async fn stolen_runners_are_replaced_and_the_surplus_is_retired() {
 #[tokio::test]
 async fn a_stolen_runner_is_booked_for_the_job_that_it_took() {
     bounded(async {
-        let scene = Scene::set(Setup::default()).await;
-        let server = scene.serve().await;
-        scene.github.faults(json!({"steal": true, "assignment_paused": true})).await;
+        let testbed = Testbed::set(Setup::default()).await;
+        let server = testbed.serve().await;
+        testbed.github.faults(json!({"steal": true, "assignment_paused": true})).await;
         let labels = ["self-hosted", "class:small"];
-        let jobs = scene.github.submit(&labels, 6, 200, Value::Null).await;
-        scene.github.wait("online=6").await;
-        scene.github.faults(json!({"assignment_paused": false})).await;
+        let jobs = testbed.github.submit(&labels, 6, 200, Value::Null).await;
+        testbed.github.wait("online=6").await;
+        testbed.github.faults(json!({"assignment_paused": false})).await;
         let api = server.api().until("6 jobs to be done", |api| api.is_done(6)).await;
         // Runners of one pool are fungible: none more is launched, whoever takes what.
         assert_eq!(api.runners.len(), 6);
@@ -54,7 +54,7 @@ async fn a_stolen_runner_is_booked_for_the_job_that_it_took() {
             let runner = api.runners.iter().find(|runner| runner["name"] == *taker).unwrap();
             assert_eq!(runner["job"], *job);
         }
-        scene.ends_with_nothing_left(server).await;
+        testbed.ends_with_nothing_left(server).await;
     })
     .await;
 }

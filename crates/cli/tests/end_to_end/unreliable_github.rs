@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::scene::{Scene, Setup, bounded};
+use crate::testbed::{Setup, Testbed, bounded};
 
 const SMALL: [&str; 2] = ["self-hosted", "class:small"];
 const JIT: &str = "POST /repos/{owner}/{repo}/actions/runners/generate-jitconfig";
@@ -20,13 +20,13 @@ fn jit_fault(more: Value) -> Value {
 #[tokio::test]
 async fn a_configuration_is_asked_for_again_until_github_gives_it() {
     bounded(async {
-        let scene = Scene::set(Setup::default()).await;
-        let server = scene.serve().await;
-        scene.github.faults(jit_fault(json!({"status": 500, "times": 2}))).await;
-        scene.github.submit_one(&SMALL, 10).await;
+        let testbed = Testbed::set(Setup::default()).await;
+        let server = testbed.serve().await;
+        testbed.github.faults(jit_fault(json!({"status": 500, "times": 2}))).await;
+        testbed.github.submit_one(&SMALL, 10).await;
         let api = server.api().until("the job to be done", |api| api.is_done(1)).await;
-        assert_eq!((api.runners.len(), scene.github.calls(JIT).await), (1, 3));
-        scene.ends_with_nothing_left(server).await;
+        assert_eq!((api.runners.len(), testbed.github.calls(JIT).await), (1, 3));
+        testbed.ends_with_nothing_left(server).await;
     })
     .await;
 }
@@ -34,15 +34,15 @@ async fn a_configuration_is_asked_for_again_until_github_gives_it() {
 #[tokio::test]
 async fn a_throttled_configuration_is_asked_for_when_github_says() {
     bounded(async {
-        let scene = Scene::set(Setup::default()).await;
-        let server = scene.serve().await;
-        scene.github.faults(jit_fault(json!({"status": 403, "retry_after_secs": 2, "times": 1}))).await;
+        let testbed = Testbed::set(Setup::default()).await;
+        let server = testbed.serve().await;
+        testbed.github.faults(jit_fault(json!({"status": 403, "retry_after_secs": 2, "times": 1}))).await;
         let asked = jiff::Timestamp::now();
-        scene.github.submit_one(&SMALL, 10).await;
+        testbed.github.submit_one(&SMALL, 10).await;
         let api = server.api().until("the job to be done", |api| api.is_done(1)).await;
-        assert_eq!((api.runners.len(), scene.github.calls(JIT).await), (1, 2));
+        assert_eq!((api.runners.len(), testbed.github.calls(JIT).await), (1, 2));
         assert!(jiff::Timestamp::now().duration_since(asked).as_secs() >= 2, "earlier than GitHub said");
-        scene.ends_with_nothing_left(server).await;
+        testbed.ends_with_nothing_left(server).await;
     })
     .await;
 }
@@ -50,15 +50,15 @@ async fn a_throttled_configuration_is_asked_for_when_github_says() {
 #[tokio::test]
 async fn a_lost_answer_to_a_configuration_leaves_no_registration() {
     bounded(async {
-        let scene = Scene::set(Setup::default()).await;
-        let server = scene.serve().await;
-        scene.github.faults(jit_fault(json!({"status": 500, "times": 1, "after_effect": true}))).await;
-        scene.github.submit_one(&SMALL, 10).await;
+        let testbed = Testbed::set(Setup::default()).await;
+        let server = testbed.serve().await;
+        testbed.github.faults(jit_fault(json!({"status": 500, "times": 1, "after_effect": true}))).await;
+        testbed.github.submit_one(&SMALL, 10).await;
         let api = server.api().until("the job to be done", |api| api.is_done(1)).await;
         assert_eq!(api.runners.len(), 1);
         // Asked, told that the name is taken, deleted, asked.
-        assert_eq!((scene.github.calls(JIT).await, scene.github.calls(DELETE).await), (3, 1));
-        scene.ends_with_nothing_left(server).await;
+        assert_eq!((testbed.github.calls(JIT).await, testbed.github.calls(DELETE).await), (3, 1));
+        testbed.ends_with_nothing_left(server).await;
     })
     .await;
 }
@@ -66,12 +66,12 @@ async fn a_lost_answer_to_a_configuration_leaves_no_registration() {
 #[tokio::test]
 async fn a_repository_in_which_github_refuses_runners_is_held_and_the_others_go_on() {
     bounded(async {
-        let scene = Scene::set(Setup::default()).await;
-        let server = scene.serve().await;
+        let testbed = Testbed::set(Setup::default()).await;
+        let server = testbed.serve().await;
         let refusal =
             json!({"status": 403, "path": "/repos/acme/closed/", "message": "Resource not accessible"});
-        scene.github.faults(jit_fault(refusal)).await;
-        let held = scene.github.submit(&SMALL, 2, 10, json!({"repository": "acme/closed"})).await;
+        testbed.github.faults(jit_fault(refusal)).await;
+        let held = testbed.github.submit(&SMALL, 2, 10, json!({"repository": "acme/closed"})).await;
         let api = server
             .api()
             .until("the scope to be held", |api| {
@@ -84,8 +84,8 @@ async fn a_repository_in_which_github_refuses_runners_is_held_and_the_others_go_
         assert!(api.runners.len() <= 2, "{:#?}", api.runners);
         assert!(api.runners.iter().all(|runner| runner["ending"] == "boot_failed"), "{:#?}", api.runners);
         // Their tasks were stopped.
-        assert!(scene.agents().is_empty());
-        let other = scene.github.submit_one(&SMALL, 10).await;
+        assert!(testbed.agents().is_empty());
+        let other = testbed.github.submit_one(&SMALL, 10).await;
         let api = server
             .api()
             .until("the other repository's job", |api| !api.jobs_in("completed").is_empty())
@@ -93,10 +93,10 @@ async fn a_repository_in_which_github_refuses_runners_is_held_and_the_others_go_
         assert_eq!(api.job(other).unwrap()["conclusion"], "success");
         assert!(held.iter().all(|job| api.reason(*job) == Some("scope_held")));
         for job in held {
-            scene.github.cancel(job).await;
+            testbed.github.cancel(job).await;
         }
         server.api().until("the cancellations", |api| api.jobs_in("completed").len() == 3).await;
-        scene.ends_with_nothing_left(server).await;
+        testbed.ends_with_nothing_left(server).await;
     })
     .await;
 }
@@ -104,22 +104,22 @@ async fn a_repository_in_which_github_refuses_runners_is_held_and_the_others_go_
 #[tokio::test]
 async fn a_github_that_hangs_for_one_repository_delays_no_other() {
     bounded(async {
-        let scene = Scene::set(Setup::default()).await;
-        let server = scene.serve().await;
-        scene
+        let testbed = Testbed::set(Setup::default()).await;
+        let server = testbed.serve().await;
+        testbed
             .github
             .faults(jit_fault(json!({"hang_secs": 3, "path": "/repos/acme/slow/", "times": 1})))
             .await;
-        let slow = scene.github.submit(&SMALL, 1, 10, json!({"repository": "acme/slow"})).await[0];
+        let slow = testbed.github.submit(&SMALL, 1, 10, json!({"repository": "acme/slow"})).await[0];
         server.api().until("the slow one's task to run", |api| api.runners_in("booted").len() == 1).await;
-        let quick = scene.github.submit_one(&SMALL, 10).await;
-        scene.github.wait_for(quick, "completed").await;
+        let quick = testbed.github.submit_one(&SMALL, 10).await;
+        testbed.github.wait_for(quick, "completed").await;
         assert_eq!(
-            scene.github.jobs().await.iter().find(|job| job["id"] == slow).unwrap()["state"],
+            testbed.github.jobs().await.iter().find(|job| job["id"] == slow).unwrap()["state"],
             "queued"
         );
         server.api().until("2 jobs to be done", |api| api.is_done(2)).await;
-        scene.ends_with_nothing_left(server).await;
+        testbed.ends_with_nothing_left(server).await;
     })
     .await;
 }

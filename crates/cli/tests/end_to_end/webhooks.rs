@@ -4,15 +4,15 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
 
-use crate::scene::{Payload, Scene, Server, Setup, bounded, signature};
+use crate::testbed::{Payload, Server, Setup, Testbed, bounded, signature};
 
 const OURS: [&str; 2] = ["self-hosted", "class:small"];
 
 /// A server that launches nothing, so that webhooks are all there is.
-async fn listening() -> (Scene, Server) {
-    let scene = Scene::set(Setup { top: "paused = true", ..Setup::default() }).await;
-    let server = scene.serve_unheard().await;
-    (scene, server)
+async fn listening() -> (Testbed, Server) {
+    let testbed = Testbed::set(Setup { top: "paused = true", ..Setup::default() }).await;
+    let server = testbed.serve_unheard().await;
+    (testbed, server)
 }
 
 /// Status, outcome and reason.
@@ -73,7 +73,7 @@ async fn a_missing_or_wrong_signature_is_refused_before_anything_is_parsed() {
 #[tokio::test]
 async fn a_broken_body_under_a_good_signature_is_refused_and_kept() {
     bounded(async {
-        let (scene, server) = listening().await;
+        let (testbed, server) = listening().await;
         let marker = r#"{"action": "queued", "kept for inspection": "#;
         let (status, answer) = server.deliver("workflow_job", marker).await;
         insta::assert_json_snapshot!((status, answer), @r#"
@@ -92,14 +92,14 @@ async fn a_broken_body_under_a_good_signature_is_refused_and_kept() {
         let without = r#"{"action": "queued", "workflow_job": {"id": 1}}"#;
         assert_eq!(told(server.deliver("workflow_job", without).await), "400 refused body_unreadable");
         server.terminate().await;
-        assert!(is_kept(&scene, marker), "the body is not in the database");
+        assert!(is_kept(&testbed, marker), "the body is not in the database");
     })
     .await;
 }
 
 /// Whether the database's files hold this text.
-fn is_kept(scene: &Scene, text: &str) -> bool {
-    let files = std::fs::read_dir(scene.state()).unwrap().map(|entry| entry.unwrap().path());
+fn is_kept(testbed: &Testbed, text: &str) -> bool {
+    let files = std::fs::read_dir(testbed.state()).unwrap().map(|entry| entry.unwrap().path());
     let needle = BASE64_STANDARD.encode(text);
     files
         .filter(|path| path.is_file())
@@ -186,15 +186,15 @@ async fn pings_are_accepted_and_other_events_and_actions_ignored() {
 #[tokio::test]
 async fn the_fake_githubs_own_deliveries_are_understood() {
     bounded(async {
-        let scene = Scene::set(Setup::default()).await;
-        let server = scene.serve().await;
-        scene.github.ping().await;
-        scene.github.submit_one(&OURS, 10).await;
+        let testbed = Testbed::set(Setup::default()).await;
+        let server = testbed.serve().await;
+        testbed.github.ping().await;
+        testbed.github.submit_one(&OURS, 10).await;
         server.api().until("one job to be done", |api| api.is_done(1)).await;
-        let deliveries = scene.github.deliveries().await;
+        let deliveries = testbed.github.deliveries().await;
         assert_eq!(deliveries.len(), 4);
         assert!(deliveries.iter().all(|delivery| delivery["status_code"] == 202), "{deliveries:#?}");
-        scene.ends_with_nothing_left(server).await;
+        testbed.ends_with_nothing_left(server).await;
     })
     .await;
 }

@@ -9,11 +9,11 @@ use crate::rules::pool::Pool;
 use crate::rules::settings::Settings;
 use crate::wire::job::JobFacts;
 
-/// Finds the place of a job, or the reason why it has none here.
+/// Returns the class and pool of a job.
 ///
 /// # Errors
 ///
-/// The first rule that refuses the job.
+/// A rule refuses the job; the reason is that of the first such rule.
 pub fn admit(
     facts: &JobFacts,
     private: Option<bool>,
@@ -22,7 +22,7 @@ pub fn admit(
 ) -> Result<Assignment, Reason> {
     let labels = &facts.labels;
     if labels.is_empty() {
-        // GitHub gives such a job to any runner of its group: it must match none of ours.
+        // GitHub would give such a job to any runner of its group. None of ours may serve it.
         return Err(Code::LabelsEmpty.into());
     }
     if let Some(missing) = labels.missing_from(&settings.required_labels).next() {
@@ -75,7 +75,7 @@ fn class_labels(catalogue: &Catalogue) -> String {
     catalogue.iter().map(|class| format!("class:{}", class.name)).collect::<Vec<_>>().join(", ")
 }
 
-/// The reason of the same meaning.
+/// Returns the reason of the same meaning.
 #[must_use]
 pub fn refused(refusal: &Refusal) -> Reason {
     let code = match refusal {

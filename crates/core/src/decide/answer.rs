@@ -1,7 +1,7 @@
-//! What the answers to our own calls make of a runner's record.
+//! Applies the answers to our own calls to a runner's record.
 //!
-//! Each takes the record as it is *now*: events may have changed it while the
-//! call was under way. `None` means that there is nothing to write.
+//! Each function takes the *present* record, which events may have changed during
+//! the call. `None` means that there is nothing to write.
 
 use jiff::Timestamp;
 
@@ -27,8 +27,8 @@ impl Runner {
         Some(self.with_state(state, at))
     }
 
-    /// `RunTask` was answered: there is no task, and the next try is to be made
-    /// there and then. For a runner that is to go, the answer ends its tries.
+    /// `RunTask` was answered without a task. The next attempt uses this placement, at
+    /// the time in `retry`. A runner that is ending makes no further attempt.
     #[must_use]
     pub fn next_try(&self, placement: Placement, retry: Retry, at: Timestamp) -> Option<Self> {
         match &self.state {
@@ -43,19 +43,19 @@ impl Runner {
         }
     }
 
-    /// Its first try, which nobody has asked for yet, is to be made elsewhere.
+    /// Its first attempt, which has not been made yet, gets another placement.
     #[must_use]
     pub fn placed(&self, placement: Placement) -> Self {
         Self { version: self.version.next(), placement, ..self.clone() }
     }
 
-    /// A step failed and is tried again later.
+    /// A step failed and is retried later.
     #[must_use]
     pub fn failed(&self, retry: Retry) -> Self {
         Self { version: self.version.next(), retry: Some(retry), ..self.clone() }
     }
 
-    /// `RunTask` was refused for good: there is no task.
+    /// `RunTask` was refused permanently: there is no task.
     #[must_use]
     pub fn task_refused(&self, reason: Reason, at: Timestamp) -> Option<Self> {
         let ended = match &self.state {
@@ -66,15 +66,15 @@ impl Runner {
             _ => return None,
         };
         let RunnerState::Ending(ending) = ended.state.clone() else { return None };
-        // A configuration is made only for a task that was accepted, and the
-        // same token would have told of it.
+        // A configuration is created only for an accepted task, and with the same
+        // client token `RunTask` would have returned that task.
         let registration = RegistrationLeft::Deleted;
         let task = TaskLeft::Stopped { task: None, at };
         Some(Self { state: RunnerState::Ending(Ending { task, registration, ..ending }), ..ended })
     }
 
-    /// The record of a hand-over that is to be committed with its boot item;
-    /// `None` where nothing may be handed over any more.
+    /// Returns the record to commit together with the boot item of a hand-over;
+    /// `None` if nothing may be handed over any more.
     #[must_use]
     pub fn handed_over(&self, registration: RunnerId, at: Timestamp) -> Option<(Self, TaskId)> {
         let custody = Custody::Issued(registration);
@@ -90,7 +90,7 @@ impl Runner {
         Some((self.with_state(state, at), task.id.clone()))
     }
 
-    /// GitHub will not register it: its task, which waits in vain, is to stop.
+    /// GitHub refuses to register it: its task has nothing to wait for and is to stop.
     #[must_use]
     pub fn not_registered(&self, reason: Reason, at: Timestamp) -> Option<Self> {
         let waits = matches!(
@@ -101,7 +101,7 @@ impl Runner {
         waits.then(|| self.end(EndingKind::BootFailed, Some(reason), at))
     }
 
-    /// The boot item came back (or did not, or no answer came: then a task may hold it).
+    /// The boot item was taken back if `given_back`. Otherwise a task may hold it.
     #[must_use]
     pub fn revoked(&self, given_back: bool, at: Timestamp) -> Option<Self> {
         match &self.state {
@@ -128,8 +128,8 @@ impl Runner {
         }
     }
 
-    /// GitHub says that it runs a job, which nobody has named yet: it lives,
-    /// unless its task has stopped or its ending is one that takes the job with it.
+    /// GitHub says that it runs a job, which is not known yet. It becomes busy, unless
+    /// its task has stopped or its ending also ends the job.
     #[must_use]
     pub fn registration_busy(&self, registration: RunnerId, at: Timestamp) -> Option<Self> {
         let task = match &self.state {

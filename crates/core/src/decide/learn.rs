@@ -1,5 +1,5 @@
-//! What the fate of open runners says about launches: a class whose runners do
-//! not come up, a placement without capacity.
+//! Derives holds from the course of open runners: for a class whose runners do not
+//! start, and for a placement without capacity.
 
 use std::collections::BTreeMap;
 
@@ -11,15 +11,15 @@ use crate::records::hold::{Held, Hold};
 use crate::records::open::Open;
 use crate::records::runner::{Custody, EndingKind, Runner, RunnerStage, RunnerState, Served};
 
-/// A hold that could have been probed for so long, and was not, is forgotten.
+/// A hold is dropped if it has not been probed for this long after a probe was allowed.
 const FORGET: SignedDuration = SignedDuration::from_hours(24);
 
-/// What the open runners tell of holds that is not recorded yet. The same
-/// runners tell nothing new a second time.
+/// Returns the changes of holds that follow from the open runners and are not
+/// recorded yet. Once they are recorded, the same runners lead to no more changes.
 #[must_use]
 pub fn learn(open: &Open, now: Timestamp) -> Vec<Change> {
     let mut lessons: Vec<Lesson> = open.runners.values().flat_map(lessons_of).collect();
-    // A success of the same instant comes first: the fault is what stays.
+    // A success at the same instant comes first, so that the fault prevails.
     lessons.sort_by_key(|lesson| (lesson.at, lesson.fault.is_some()));
     let old = open.holds.values().filter(|hold| now.duration_since(hold.not_before) > FORGET);
     let mut learnt: BTreeMap<Held, Option<Hold>> = old.map(|hold| (hold.held.clone(), None)).collect();
@@ -41,7 +41,7 @@ pub fn learn(open: &Open, now: Timestamp) -> Vec<Change> {
         .collect()
 }
 
-/// Something that a runner's fate tells of its class or placement.
+/// A success (`fault` is `None`) or a fault of a runner's class or placement.
 struct Lesson {
     held: Held,
     at: Timestamp,
@@ -61,7 +61,7 @@ fn lessons_of(runner: &Runner) -> Vec<Lesson> {
     let RunnerState::Ending(ending) = &runner.state else { return lessons };
     let Some(at) = runner.stopped_at() else { return lessons };
     let words = || ending.note.as_ref().map_or_else(|| ending.kind.as_str().to_owned(), fault_words);
-    // A container that ran and was handed nothing waited for GitHub, not for itself.
+    // A container that ran without a configuration waited for GitHub: the class is not at fault.
     let waited = ending.custody == Custody::Unissued && runner.timeline.at(RunnerStage::Booted).is_some();
     let short = ending.note.as_ref().is_some_and(|note| note.code() == Code::NoCapacity);
     let ours = matches!(ending.kind, EndingKind::BootFailed | EndingKind::AgentCrashed);
@@ -82,8 +82,8 @@ fn fault_words(note: &Reason) -> String {
     note.detail().map_or_else(|| note.text(), str::to_owned)
 }
 
-/// Whether GitHub is at fault, whatever the class. A refused registration holds
-/// its scope; a session that GitHub does not give holds nothing.
+/// Whether GitHub is at fault and not the class. A refused registration puts a
+/// hold on its scope; a session that GitHub does not give puts no hold on anything.
 fn is_githubs(note: Option<&Reason>) -> bool {
     note.is_some_and(|note| matches!(note.code(), Code::ScopeHeld | Code::NoSession))
 }

@@ -1,9 +1,9 @@
-//! What to do about what is open: levels are compared, pool by pool.
+//! Plans what to do about open records: compares demand and supply of each pool.
 //!
-//! Demand is what is queued and not taken, supply what is starting or idle. A
-//! stolen runner, a cancelled job, a dead task and a lost event need no rules
-//! of their own: the next plan sees the level. Nothing is remembered here
-//! between two plans.
+//! Demand is the jobs that are queued and not taken, supply the runners that are
+//! starting or idle. A stolen runner, a cancelled job, a dead task or a lost event
+//! needs no rule of its own: the next plan sees the changed numbers. No state is
+//! kept here between two plans.
 
 pub mod choose;
 mod launcher;
@@ -31,33 +31,33 @@ use crate::wire::job::TakenBy;
 use launcher::Launcher;
 use pool::PoolLevel;
 
-/// How long a booted runner may stand beside a queued job of its pool before
-/// it is doubted, and how long a completed runner without a known job holds
-/// one unit of demand.
+/// How long a booted runner may be idle while a job of its pool is queued before
+/// it is doubtful, and how long a completed runner without a known job holds one
+/// job's demand back.
 pub const DOUBT: SignedDuration = SignedDuration::from_mins(2);
 
-/// How long a job may be queued, or wait for an approval, without a word.
+/// How long a job may be queued, or wait for an approval, before GitHub is asked about it.
 const SILENCE_OF_QUEUED: SignedDuration = SignedDuration::from_mins(5);
-/// How long after its runner's end a job's `completed` may take.
+/// How long after its runner's end a job's `completed` may take before GitHub is asked.
 const SILENCE_OF_ENDED: SignedDuration = SignedDuration::from_secs(10);
-/// How long a job may run on somebody else's runner; GitHub ends it after five days.
+/// How long a job may run on a foreign runner before GitHub is asked; GitHub ends it after five days.
 const SILENCE_OF_OTHERS: SignedDuration = SignedDuration::from_hours(6);
 
-/// The most jobs that are doubted within [`DOUBTS_WITHIN`]: a question each, of
-/// GitHub's 5,000 an hour or more.
+/// The most jobs that GitHub is asked about within [`DOUBTS_WITHIN`]. Each costs
+/// one of GitHub's 5,000 or more requests an hour.
 const MAX_DOUBTS: usize = 20;
 const DOUBTS_WITHIN: SignedDuration = SignedDuration::from_mins(1);
-/// However long a job has been silent, it is asked about again after that time.
+/// The longest pause between two questions about a silent job.
 const LONGEST_PAUSE: SignedDuration = SignedDuration::from_hours(1);
 
 const NEVER_STARTED: &str = "its task was accepted, and its container never ran";
 
-/// What launches draw on beside the limits.
+/// What launches need in addition to the limits.
 #[derive(Clone, Copy)]
 pub struct Means<'a> {
-    /// The deployment's subnets; none where there is no network to choose.
+    /// The deployment's subnets; empty if there is no network to choose.
     pub subnets: &'a [SubnetId],
-    /// Whose budget at GitHub a registration in that scope draws on.
+    /// Returns the account whose rate limit at GitHub counts a registration in that scope.
     pub account: &'a dyn Fn(&Scope) -> Account,
 }
 
@@ -68,7 +68,7 @@ impl fmt::Debug for Means<'_> {
 }
 
 impl Default for Means<'_> {
-    /// No network to choose, and an App's installation for each owner.
+    /// No network to choose, and one App installation for each owner.
     fn default() -> Self {
         Self { subnets: &[], account: &Scope::owner }
     }
@@ -80,44 +80,44 @@ pub struct Plan {
     /// Runners to launch, the oldest job's first.
     pub launches: Vec<Launch>,
     pub retirements: Vec<Retirement>,
-    /// Runners that are surplus from now on, or no longer.
+    /// Runners whose surplus begins or ends.
     pub marks: Vec<Mark>,
-    /// Jobs that wait for another reason than the one recorded.
+    /// Jobs that wait for another reason than the recorded one.
     pub waits: Vec<Wait>,
-    /// What the launches take from buckets.
+    /// Slots that the launches take from buckets.
     pub draws: Vec<Draw>,
     /// Questions to GitHub, the most urgent first.
     pub questions: Vec<Question>,
-    /// Held scopes in which a registration is to be tried again.
+    /// Held scopes in which a registration is to be tried.
     pub probes: Vec<Scope>,
-    /// When time alone will change this plan.
+    /// When this plan will change by time alone.
     pub next_at: Option<Timestamp>,
 }
 
-/// Slots taken from a bucket, valid while its level is as it was.
+/// Slots taken from a bucket; valid only if its level has not changed.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Draw {
     pub bucket: Bucket,
     /// Its level when the plan was made.
     pub before: Option<Level>,
-    /// Its level with the plan's launches.
+    /// Its level after the plan's launches.
     pub after: Level,
 }
 
 /// A runner to launch.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Launch {
-    /// The job it is launched for.
+    /// The job for which it is launched.
     pub job: JobId,
-    /// That job's version when the plan was made: the launch holds only while
-    /// the job has not moved on.
+    /// That job's version when the plan was made: the launch is valid only if the
+    /// job has not changed.
     pub job_version: Version,
-    /// What to launch; the name is given when it is reserved.
+    /// What to launch; the runner gets its name when it is reserved.
     pub order: Order,
     pub reason: Reason,
 }
 
-/// A runner to be, before it has a name.
+/// The facts of a runner that has no name yet.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Order {
     class: ClassName,
@@ -134,13 +134,12 @@ pub struct Order {
 }
 
 impl Order {
-    /// The pool that the runner is for.
     #[must_use]
     pub fn pool(&self) -> &PoolId {
         &self.pool
     }
 
-    /// The record of the reserved runner.
+    /// Returns the record of the reserved runner.
     #[must_use]
     pub fn reserve(&self, name: RunnerName, epoch: Epoch, at: Timestamp) -> Runner {
         let Self {
@@ -186,7 +185,6 @@ impl Order {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Retirement {
     pub runner: RunnerName,
-    /// What its ending is called.
     pub kind: EndingKind,
     pub reason: Reason,
 }
@@ -195,33 +193,33 @@ pub struct Retirement {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Mark {
     pub runner: RunnerName,
-    /// Since when it is surplus; `None` for no longer.
+    /// Since when it has been surplus; `None` if it no longer is.
     pub surplus_since: Option<Timestamp>,
 }
 
-/// A job that waits for a reason not recorded yet.
+/// A job whose reason to wait has changed.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Wait {
     pub job: JobId,
     pub reason: Reason,
 }
 
-/// Something that only GitHub knows.
+/// A question to GitHub.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum Question {
     /// Whether a job is still queued.
     Job {
         job: JobId,
-        /// The runner that completed an unnamed job, where that is why.
+        /// The runner that completed an unknown job, if the question is asked for it.
         on_behalf_of: Option<RunnerName>,
     },
     /// What started the job's run, and from where.
     Run(JobId),
-    /// Whether a runner is there, and busy.
+    /// Whether a runner is registered, and whether it is busy.
     Runner(RunnerName),
 }
 
-/// Compares what is open with what is asked for.
+/// Compares demand with supply, and returns what to do.
 #[must_use]
 pub fn plan(open: &Open, rules: Rules<'_>, means: Means<'_>, now: Timestamp) -> Plan {
     let mut plan = Plan::default();
@@ -247,25 +245,25 @@ pub fn plan(open: &Open, rules: Rules<'_>, means: Means<'_>, now: Timestamp) -> 
         deficits.extend(level.compare(&mut plan, rules.settings.limits.surplus_grace(), now));
     }
     retire_overdue(open, rules, now, &mut plan);
-    // The oldest job first, whichever pool it is in.
+    // The oldest job comes first, regardless of its pool.
     deficits.sort_unstable_by_key(|deficit| (deficit.job.created_at, deficit.job.id()));
     let mut launcher = Launcher::new(open, rules, means, now);
     for deficit in deficits {
         match launcher.launch(deficit.job, &deficit.reason, &mut plan) {
-            // Its reason to wait is written with the reservation.
+            // The job's reason to wait is written with the reservation.
             Ok(launch) => plan.launches.push(launch),
             Err(reason) => wait(&mut plan, deficit.job, reason),
         }
     }
     plan.draws = launcher.draws();
-    // Maps have no order; a plan has.
+    // The order of maps is arbitrary; a plan's order is not.
     plan.retirements.sort_unstable_by(|a, b| a.runner.cmp(&b.runner));
     plan.marks.sort_unstable_by(|a, b| a.runner.cmp(&b.runner));
     plan.waits.sort_unstable_by_key(|wait| wait.job);
     plan
 }
 
-/// What GitHub is to be asked before a queued job is demand.
+/// Returns the question to ask GitHub before a queued job counts as demand.
 fn unadmitted(job: &Job, wait: &Reason) -> Option<Question> {
     match wait.code() {
         Code::ToConfirm => Some(Question::Job { job: job.id(), on_behalf_of: None }),
@@ -274,19 +272,19 @@ fn unadmitted(job: &Job, wait: &Reason) -> Option<Question> {
     }
 }
 
-/// Jobs whose webhooks may have been lost: their runner has ended and nothing
-/// was heard of them, or they have been queued for long.
+/// Asks about jobs whose webhooks may have been lost: their runner has ended
+/// without a `completed`, or nothing has been heard of them for long.
 fn doubt_jobs(open: &Open, rules: Rules<'_>, now: Timestamp, plan: &mut Plan) {
     let mut due = Vec::new();
     for job in open.jobs.values() {
         let since = job.timeline.latest();
         let doubted = match &job.state {
             JobState::Waiting => since + SILENCE_OF_QUEUED,
-            // Asked already, and first.
+            // This job is asked about anyway.
             JobState::Queued { wait, .. } if unadmitted(job, wait).is_some() => continue,
             JobState::Queued { .. } => since + SILENCE_OF_QUEUED,
             JobState::InProgress { runner: TakenBy::Other(_), .. } => since + SILENCE_OF_OTHERS,
-            // Another deployment's.
+            // A runner of another deployment.
             JobState::InProgress { runner: TakenBy::Ours(name), .. }
                 if !name.belongs_to(&rules.settings.deployment) =>
             {
@@ -300,9 +298,9 @@ fn doubt_jobs(open: &Open, rules: Rules<'_>, now: Timestamp, plan: &mut Plan) {
                 },
             },
         };
-        // The longer it has been silent, the less does another question tell.
+        // The longer a job has been silent, the longer is the pause between questions.
         let pause = |asked: Timestamp| (asked.duration_since(since) / 2).clamp(DOUBT, LONGEST_PAUSE);
-        // What was answered before there was a doubt has not settled it.
+        // An answer from before the job became doubtful does not count.
         let asked = job.asked_at.filter(|asked| *asked >= doubted);
         let at = asked.map_or(doubted, |asked| asked + pause(asked));
         if now < at {
@@ -311,7 +309,7 @@ fn doubt_jobs(open: &Open, rules: Rules<'_>, now: Timestamp, plan: &mut Plan) {
             due.push((matches!(job.state, JobState::Queued { .. }), at, job.id()));
         }
     }
-    // What has ended in silence comes before what merely waits.
+    // Jobs that may have ended come before those that are still queued.
     due.sort_unstable();
     let lately = open.jobs.values().filter_map(|job| job.asked_at).filter(|at| now < *at + DOUBTS_WITHIN);
     let free = MAX_DOUBTS.saturating_sub(lately.clone().count());
@@ -322,13 +320,13 @@ fn doubt_jobs(open: &Open, rules: Rules<'_>, now: Timestamp, plan: &mut Plan) {
     plan.questions.extend(asked.map(|(_, _, job)| Question::Job { job, on_behalf_of: None }));
 }
 
-/// A runner that took its configuration lives as long as its agent, and no
-/// longer than every limit of the agent's together.
+/// Retires runners whose container never ran, and runners that live longer than
+/// all limits of their agent together.
 fn retire_overdue(open: &Open, rules: Rules<'_>, now: Timestamp, plan: &mut Plan) {
     for runner in open.runners.values() {
         let overdue = match &runner.state {
             RunnerState::Reserved { .. } => continue,
-            // Its agent, which would end by itself, has not even begun.
+            // Its agent has not begun, so it cannot end by itself.
             RunnerState::Starting { .. } => {
                 let Some(started) = runner.launched_at() else { continue };
                 let limit = rules.settings.limits.longest_start();
@@ -347,7 +345,7 @@ fn retire_overdue(open: &Open, rules: Rules<'_>, now: Timestamp, plan: &mut Plan
             plan.wake_at(overdue);
             continue;
         }
-        // One write for each record: an end stands above every other.
+        // Each record is written once, and this retirement takes precedence.
         plan.retirements.retain(|retirement| retirement.runner != *runner.name());
         plan.marks.retain(|mark| mark.runner != *runner.name());
         plan.retirements.push(Retirement { runner: runner.name().clone(), kind, reason });
@@ -363,7 +361,7 @@ fn wait(plan: &mut Plan, job: &Job, reason: Reason) {
 }
 
 impl Plan {
-    /// Asks, unless GitHub was asked about the same a short while ago.
+    /// Adds a question, unless GitHub was asked the same less than [`DOUBT`] ago.
     fn ask(&mut self, question: Question, asked_at: Option<Timestamp>, now: Timestamp) {
         match asked_at.map(|asked| asked + DOUBT) {
             Some(again) if now < again => self.wake_at(again),

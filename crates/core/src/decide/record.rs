@@ -1,6 +1,6 @@
-//! An event becomes facts: in any order, any number of times.
+//! Turns an event into facts. Events may come in any order and any number of times.
 //!
-//! What is to be done about the facts does not belong here but in [`crate::decide::plan`].
+//! What to do about the facts is decided in [`crate::decide::plan`].
 
 mod job;
 mod operator;
@@ -13,23 +13,23 @@ use crate::records::runner::Served;
 use crate::rules::Rules;
 use crate::wire::event::{Event, JobOutcome, JobReason};
 
-/// What an event came to.
+/// The result of recording an event.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Recorded {
-    /// The writes, all or none.
+    /// The writes, to be made all or none.
     pub changes: Vec<Change>,
     /// Whether they can alter the plan.
     pub replan: bool,
-    /// What to tell the sender.
+    /// The answer to the sender.
     pub outcome: Outcome,
 }
 
-/// What became of an event.
+/// Whether an event was accepted, with the reason.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Outcome {
-    /// It told something new.
+    /// It contained something new.
     Accepted(Reason),
-    /// It told nothing that matters here.
+    /// It contained nothing that matters here.
     Ignored(Reason),
     /// The job is not served here.
     Refused(Reason),
@@ -77,7 +77,7 @@ pub fn record(event: &Event, records: &Records, rules: Rules<'_>) -> Recorded {
                 _ => None,
             };
             match current.filter(|job| job.version == answer.asked) {
-                // The record moved on while GitHub was asked.
+                // The record has changed while GitHub was asked.
                 None => Recorded::nothing(Code::NothingNew),
                 Some(job) => match &answer.outcome {
                     JobOutcome::Found(event) => {

@@ -1,5 +1,5 @@
-//! What to do next with a runner, told by its record alone: whoever resumes a
-//! launch or a retirement asks the same question and gets the same answer.
+//! The next step of a runner, derived from its record alone. Any dispatcher that
+//! resumes a launch or a retirement gets the same answer.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -7,45 +7,44 @@ use crate::records::runner::{
     Custody, EndedRunner, Ending, RegistrationLeft, Runner, RunnerStage, RunnerState, TaskLeft,
 };
 
-/// How long the missing half of a completion's proof is waited for before
-/// GitHub is asked.
+/// How long to wait for the second of the two reports of a completion, the agent's
+/// and GitHub's, before the registration is deleted.
 const PROOF_LIMIT: SignedDuration = SignedDuration::from_mins(2);
 
 /// How long a task may take to stop before it is asked again. ECS kills a
-/// container after its stop timeout, 120 s at most.
+/// container after its stop timeout, which is at most 120 s.
 const STOP_LIMIT: SignedDuration = SignedDuration::from_mins(3);
 
-/// After how long GitHub has removed an ephemeral runner that vanished: a day.
+/// After this time GitHub has removed an ephemeral runner that vanished, which it does after a day.
 const FORGOTTEN: SignedDuration = SignedDuration::from_hours(25);
 
-/// One effect on the outside world, idempotent by what the record holds.
+/// One effect, which data in the record makes idempotent.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Step {
-    /// Start its task with the recorded try's client token.
+    /// Start its task with the client token of the recorded attempt.
     RunTask,
-    /// Make its just-in-time configuration and hand it over.
+    /// Create its just-in-time configuration and hand it over.
     HandOver,
     /// Take its boot item back.
     Revoke,
-    /// Delete its registration, found by id or by name.
+    /// Delete its registration, by id or by name.
     DeleteRegistration,
     StopTask,
-    /// Move it to history: everything is clean.
+    /// Move it to history: everything is cleaned up.
     Finish,
 }
 
-/// The next step, or the time from which there is one.
+/// The next step, or when there will be one.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Next {
     Now(Step),
-    /// Nothing before then, unless an event comes first.
+    /// None before then, unless an event comes first.
     At(Timestamp),
-    /// Nothing until an event comes.
+    /// None until an event comes.
     Event,
 }
 
 impl Runner {
-    /// What to do next.
     #[must_use]
     pub fn next(&self, now: Timestamp) -> Next {
         let next = self.next_step(now);
@@ -70,7 +69,7 @@ impl Runner {
     }
 
     fn next_of_ending(&self, ending: &Ending, now: Timestamp) -> Next {
-        // The boot item first: its fate says what else may be done.
+        // The boot item comes first: the other steps depend on whether it was taken.
         if matches!(ending.custody, Custody::Issued(_)) {
             return Next::Now(Step::Revoke);
         }
@@ -90,14 +89,14 @@ impl Runner {
             return Next::Now(Step::StopTask);
         }
         match ending.registration {
-            // GitHub has forgotten it by itself, and will not let us ask.
+            // GitHub has removed it by itself, and may no longer answer about it.
             RegistrationLeft::Unproved
                 if self.stopped_at().is_some_and(|at| now.duration_since(at) > FORGOTTEN) =>
             {
                 Next::Now(Step::Finish)
             }
             RegistrationLeft::Unproved => Next::Now(Step::DeleteRegistration),
-            // The agent has ended with another word than the one that would prove it.
+            // The agent ended without reporting the completion, so there is no proof.
             RegistrationLeft::JobCompleted if stopped => Next::Now(Step::DeleteRegistration),
             RegistrationLeft::AgentCompleted | RegistrationLeft::JobCompleted => {
                 let since = self.timeline.last_at(RunnerStage::Ending).unwrap_or(now);
@@ -109,7 +108,7 @@ impl Runner {
         }
     }
 
-    /// Whether nothing outside is left to clean, so that only its record has to go.
+    /// Whether only its record is left to move to history.
     #[must_use]
     pub fn is_to_finish(&self) -> bool {
         matches!(&self.state, RunnerState::Ending(ending)
@@ -118,7 +117,7 @@ impl Runner {
                 && !matches!(ending.custody, Custody::Issued(_)))
     }
 
-    /// The history record of a runner that [`Step::Finish`] is due for.
+    /// Returns its history record; `None` unless [`Step::Finish`] is due.
     #[must_use]
     pub fn finish(&self, now: Timestamp) -> Option<EndedRunner> {
         let RunnerState::Ending(ending) = &self.state else { return None };

@@ -1,8 +1,8 @@
-//! What events missed: what is recorded is compared with what is there, on all
-//! sides, and each pass leaves the next one where to go on.
+//! The sweep repairs what events missed. It compares records with tasks,
+//! registrations and deliveries, and each pass stores where the next one continues.
 //!
-//! Runners that end, and jobs of which nothing is heard, have no place here:
-//! their next step and the question about them come with every plan.
+//! Ending runners and silent jobs do not belong here: every plan includes their
+//! next steps and the questions about them.
 
 pub mod tasks;
 pub mod registrations;
@@ -19,107 +19,106 @@ use crate::records::runner::RunnerStage;
 use crate::rules::pool::Scope;
 use crate::wire::event::StopCause;
 
-/// How often to sweep while something is open, or deliveries are left to go through.
+/// How often to sweep while something is open or there is a backlog of deliveries.
 const PERIOD: SignedDuration = SignedDuration::from_mins(1);
-/// How often to sweep while nothing is.
+/// How often to sweep otherwise.
 const PERIOD_AT_REST: SignedDuration = SignedDuration::from_mins(5);
-/// Whoever calls each minute comes a little early now and then.
+/// A caller that comes each minute is sometimes a little early.
 const EARLY: SignedDuration = SignedDuration::from_secs(10);
 
-/// How long a runner may be ending before it is stuck.
+/// How long a runner may be ending before it counts as stuck.
 const STUCK: SignedDuration = SignedDuration::from_hours(1);
 
-/// A task as the compute service has it now.
+/// A task as the compute service reports it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct SeenTask {
     pub task: TaskId,
-    /// The runner that it is tagged with.
+    /// The runner named in its tag.
     pub runner: RunnerName,
     pub status: SeenStatus,
 }
 
-/// Where a task stands.
+/// The state of a task.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum SeenStatus {
-    /// Accepted; its container does not run yet.
+    /// Accepted; its container is not running yet.
     Pending,
     Running,
     Stopped(StopCause),
 }
 
-/// How long a task must have been missing, since the first pass that missed
-/// it, before it counts as gone. Zero where the kernel itself lists processes.
+/// How long after the first pass that missed it a task counts as gone. Zero if
+/// the kernel itself lists processes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Lag(pub SignedDuration);
 
 impl Lag {
-    /// Of a distributed service, whose list may lag behind its other answers:
-    /// with a pass each minute, several passes must have missed the task.
+    /// The lag of a distributed service, whose list may be behind its other
+    /// answers. With a pass each minute, several passes must miss the task.
     pub const DISTRIBUTED: Self = Self(SignedDuration::from_mins(10));
 }
 
-/// What one sweep leaves for the next: where it is to go on, and what it has
-/// missed so far.
+/// What one sweep stores for the next: where to continue, and which tasks are
+/// missing so far.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct SweepProgress {
     /// When the last pass began.
     pub began_at: Option<Timestamp>,
-    /// Runners whose task is not in the list, and the first pass that missed
-    /// it; at most [`tasks::MAX_MISSING`].
+    /// Runners whose task is not in the list, with the time of the first pass that
+    /// missed it; at most [`tasks::MAX_MISSING`].
     pub missing: BTreeMap<RunnerName, Timestamp>,
-    /// Where runners were registered lately; at most [`registrations::MAX_SCOPES`].
+    /// Where runners were registered recently; at most [`registrations::MAX_SCOPES`].
     pub scopes: Vec<KnownScope>,
-    /// Which webhook deliveries were gone through.
+    /// Which webhook deliveries were handled.
     pub deliveries: DeliveryProgress,
-    /// How many repositories were asked for queued jobs so far, without an
-    /// App: the place in their rotation.
+    /// How many repositories were asked for queued jobs so far, without an App:
+    /// the position in their rotation.
     pub repositories_asked: u32,
 }
 
-/// A registration scope that has, or lately had, runners of ours.
+/// A registration scope that has, or recently had, runners of ours.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct KnownScope {
     pub scope: Scope,
     /// When an open runner was last registered there.
     pub seen_at: Timestamp,
-    /// When its registrations were last gone through to the end.
+    /// When its registrations were last read to the end.
     pub looked_at: Option<Timestamp>,
-    /// The page of its registrations to go on with, from 1.
+    /// The page of its registrations to continue with, from 1.
     pub next_page: u32,
 }
 
-/// Which deliveries were gone through: all up to `handled`, but for what the
-/// backlog leaves.
+/// Which deliveries were handled: all up to `handled`, except for the backlog.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct DeliveryProgress {
-    /// The latest that was.
+    /// The latest delivery that was handled.
     pub handled: Option<DeliveryMark>,
-    /// What an earlier pass had no room for.
+    /// What earlier passes left.
     pub backlog: Option<Backlog>,
 }
 
 /// A place in GitHub's list of deliveries.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct DeliveryMark {
-    /// The number of the delivery; GitHub counts upwards.
+    /// The number of the delivery, which increases.
     pub number: u64,
     /// When it was delivered.
     pub at: Timestamp,
 }
 
-/// Deliveries still to go through: those before `from`, and after `down_to`.
+/// Deliveries still to handle: those before `from` and after `down_to`.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Backlog {
-    /// The earliest that was gone through.
+    /// The earliest delivery that was handled since.
     pub from: DeliveryMark,
-    /// GitHub's cursor of the page to go on with, at most
-    /// [`deliveries::LONGEST_CURSOR`] bytes; without it the list is read from its top.
+    /// GitHub's cursor of the page to continue with, at most
+    /// [`deliveries::LONGEST_CURSOR`] bytes; without it, the list is read from its top.
     pub cursor: Option<String>,
-    /// The latest of those that were gone through before.
+    /// The latest delivery that was handled before.
     pub down_to: DeliveryMark,
 }
 
-/// Whether the time has come for a pass.
+/// Whether a pass is due.
 #[must_use]
 pub fn is_due(progress: &SweepProgress, open_is_empty: bool, now: Timestamp) -> bool {
     let at_rest = open_is_empty && progress.deliveries.backlog.is_none();
@@ -127,7 +126,7 @@ pub fn is_due(progress: &SweepProgress, open_is_empty: bool, now: Timestamp) -> 
     progress.began_at.is_none_or(|began| now >= began + period - EARLY)
 }
 
-/// How many runners have been ending for so long that something must hold them up.
+/// Returns how many runners have been ending for so long that they count as stuck.
 #[must_use]
 pub fn stuck(open: &Open, now: Timestamp) -> usize {
     let ending = open.runners.values().filter(|runner| runner.stage() == RunnerStage::Ending);

@@ -4,7 +4,7 @@ use crate::records::hold::{Held, Hold};
 use crate::records::job::{EndedJob, Job, JobRecord};
 use crate::records::runner::{EndedRunner, Runner};
 
-/// What the store has of an event's [`crate::wire::event::Keys`].
+/// The stored records for an event's [`crate::wire::event::Keys`].
 #[derive(Clone, Default, Debug)]
 pub struct Records {
     pub job: Option<JobRecord>,
@@ -12,24 +12,24 @@ pub struct Records {
     pub runner: Option<Runner>,
 }
 
-/// One write. Each carries the version that it makes: the store holds the
-/// record to the version before.
+/// One write. It carries the record's new version: the store requires that the
+/// stored record has the version before.
 #[derive(Clone, PartialEq, Debug)]
-#[expect(clippy::large_enum_variant, reason = "few and short-lived, and most are the large one")]
+#[expect(clippy::large_enum_variant, reason = "there are few at a time, and most are the large variant")]
 pub enum Change {
     /// An open job, new or changed.
     Job(Job),
-    /// A job that was open, or never known, is history.
+    /// A job that was open, or not known before, becomes history.
     JobEnded(EndedJob),
-    /// More became known of a job in history.
+    /// Something was added to a job in history.
     JobAmended(EndedJob),
-    /// A job that history held as refused is open again.
+    /// A refused job is moved from history back to the open jobs.
     JobReopened(Job),
     /// An open runner, new or changed.
     Runner(Runner),
     /// A runner is gone.
     RunnerGone(Box<EndedRunner>),
-    /// Launches are held back: the latest word stands, whatever was there before.
+    /// Launches are held back. The latest write wins, without a version check.
     Hold(Hold),
     /// Launches are no longer held back.
     Released(Held),

@@ -1,9 +1,9 @@
-//! What launches are held back for, until a probe succeeds: a scope in which
-//! GitHub refuses registrations, a class whose runners do not come up, a
-//! placement without capacity.
+//! Holds: launches are held back for a scope in which GitHub refuses
+//! registrations, a class whose runners do not start, or a placement without
+//! capacity, until a probe succeeds.
 //!
-//! A hold is a record among what is open, so that whichever process plans next
-//! knows it. Which launches it holds back is decided in [`crate::decide::plan`].
+//! A hold is an open record, so that any process that plans next knows it.
+//! [`crate::decide::plan`] decides which launches it holds back.
 
 use std::sync::Arc;
 
@@ -14,17 +14,17 @@ use crate::rules::class::size::Arch;
 use crate::rules::placement::Placement;
 use crate::rules::pool::Scope;
 
-/// How long a refused scope, or a class whose breaker is open, stands before
-/// one probe is made.
+/// How long a scope, or a class whose circuit breaker is open, is held before a
+/// probe is made.
 pub const PROBE_AFTER: SignedDuration = SignedDuration::from_mins(5);
 /// Equal faults in a row that open a class's circuit breaker.
 pub const BREAKER_FAULTS: u32 = 5;
-/// The first wait for capacity; doubled with each further refusal.
+/// The first wait for capacity, in a placement; doubled with each further refusal.
 const CAPACITY_WAIT: SignedDuration = SignedDuration::from_secs(15);
 const LONGEST_CAPACITY_WAIT: SignedDuration = SignedDuration::from_mins(5);
 /// The wait after one fault of a class; doubled with each further one.
 const FAULT_WAIT: SignedDuration = SignedDuration::from_millis(500);
-/// Faults further apart are not in a row.
+/// Faults of a class that are further apart do not count as in a row.
 const ROW: SignedDuration = SignedDuration::from_hours(1);
 const WORDS_CHARS: usize = 160;
 
@@ -38,28 +38,28 @@ pub enum Held {
     /// Launches into a placement.
     Placement {
         placement: Placement,
-        /// x64 and arm64 are capacities of their own.
+        /// x64 and arm64 have separate capacity.
         arch: Arch,
     },
 }
 
-/// A hold, and how it came about.
+/// A hold and its cause.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Hold {
     /// What is held back.
     pub held: Held,
     /// Failures in a row.
     pub failures: u32,
-    /// What the last one said.
+    /// The message of the last failure.
     pub words: Arc<str>,
-    /// When the last one was.
+    /// When the last failure was.
     pub latest: Timestamp,
     /// When a probe may be made.
     pub not_before: Timestamp,
 }
 
 impl Hold {
-    /// The hold after one more failure.
+    /// Returns the hold after one more failure.
     #[must_use]
     pub fn after(before: Option<&Self>, held: Held, words: &str, at: Timestamp) -> Self {
         let words: Arc<str> = words.chars().take(WORDS_CHARS).collect::<String>().into();
@@ -80,13 +80,13 @@ impl Hold {
         Self { held, failures, words, latest: at, not_before: at + wait }
     }
 
-    /// Whether a person may have to act: GitHub refuses, or a class does not come up.
+    /// Whether a person may have to act: GitHub refuses, or runners of a class do not start.
     #[must_use]
     pub fn is_alarming(&self) -> bool {
         matches!(self.held, Held::Scope(_)) || self.is_open_breaker()
     }
 
-    /// Whether the class's circuit breaker is open: one launch at a time, as a probe.
+    /// Whether the class's circuit breaker is open: then it is launched once at a time, as a probe.
     #[must_use]
     pub fn is_open_breaker(&self) -> bool {
         matches!(self.held, Held::Class(_)) && self.failures >= BREAKER_FAULTS
@@ -94,7 +94,6 @@ impl Hold {
 }
 
 impl Held {
-    /// A placement's shortage for one architecture.
     #[must_use]
     pub fn placement(placement: Placement, arch: Arch) -> Self {
         Self::Placement { placement, arch }

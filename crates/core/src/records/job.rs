@@ -1,4 +1,4 @@
-//! Workflow jobs: what is known of one while it is open, and what is kept.
+//! Workflow jobs: the record of an open job, and the history record of an ended one.
 
 use std::sync::Arc;
 
@@ -8,8 +8,9 @@ use crate::id::{ClassName, JobId, PoolId, Version};
 use crate::reason::Reason;
 use crate::records::timeline::Timeline;
 use crate::wire::job::{Conclusion, JobFacts, TakenBy};
+use crate::wire_form::by_wire_form;
 
-/// The stages of a job's time line.
+/// The stages of a job's timeline.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum JobStage {
     /// GitHub waits for an approval.
@@ -40,7 +41,9 @@ impl JobStage {
     }
 }
 
-/// Where an admitted job belongs.
+by_wire_form!(JobStage, "state of a job");
+
+/// The class and pool of an admitted job.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Assignment {
     /// The class that serves it.
@@ -55,7 +58,7 @@ pub struct Job {
     /// What GitHub said of it.
     pub facts: Arc<JobFacts>,
     pub version: Version,
-    /// When GitHub made it: the oldest is served first.
+    /// When GitHub created it: the oldest job is served first.
     pub created_at: Timestamp,
     /// What it went through.
     pub timeline: Timeline<JobStage>,
@@ -64,12 +67,12 @@ pub struct Job {
     pub state: JobState,
 }
 
-/// Where an open job stands.
+/// The state of an open job.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum JobState {
-    /// GitHub waits for an approval: no demand yet.
+    /// GitHub waits for an approval: the job is no demand yet.
     Waiting,
-    /// It waits for a runner, for this reason.
+    /// It waits for a runner.
     Queued {
         assignment: Assignment,
         /// Why it still waits.
@@ -77,7 +80,7 @@ pub enum JobState {
     },
     /// A runner executes it.
     InProgress {
-        /// Class and pool, where it was admitted.
+        /// Class and pool, if it was admitted.
         assignment: Option<Assignment>,
         runner: TakenBy,
     },
@@ -98,13 +101,13 @@ impl Job {
         }
     }
 
-    /// The next version of this record, in another state.
+    /// Returns the next version of this record, in another state.
     #[must_use]
     pub fn with_state(&self, state: JobState) -> Self {
         Self { version: self.version.next(), state, ..self.clone() }
     }
 
-    /// The next version of this record, waiting for that reason; `None` where it is not queued.
+    /// Returns the next version of this record, waiting for that reason; `None` if the job is not queued.
     #[must_use]
     pub fn waiting_for(&self, reason: &Reason) -> Option<Self> {
         let JobState::Queued { assignment, .. } = &self.state else { return None };
@@ -112,17 +115,17 @@ impl Job {
     }
 }
 
-/// A job that ended, or was refused: history.
+/// The history record of a job that ended or was refused.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct EndedJob {
     /// What GitHub said of it.
     pub facts: Arc<JobFacts>,
     pub version: Version,
-    /// When GitHub made it.
+    /// When GitHub created it.
     pub created_at: Timestamp,
     /// What it went through.
     pub timeline: Timeline<JobStage>,
-    /// Class and pool, where it was admitted.
+    /// Class and pool, if it was admitted.
     pub assignment: Option<Assignment>,
     pub ending: JobEnding,
 }
@@ -134,18 +137,18 @@ pub enum JobEnding {
         conclusion: Conclusion,
         /// The runner that executed it.
         runner: TakenBy,
-        /// Why it did not succeed, if its runner is the reason.
+        /// Why it did not succeed, if its runner is the cause.
         reason: Option<Reason>,
     },
     /// It is not served here.
     Refused {
         reason: Reason,
-        /// What GitHub made of it later, and on which runner.
+        /// How it ended at GitHub later, and on which runner.
         after: Option<(Conclusion, TakenBy)>,
     },
 }
 
-/// What the store has of a job.
+/// The stored record of a job.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum JobRecord {
     Open(Job),

@@ -1,4 +1,4 @@
-//! Everything that is open, by its key.
+//! Everything that is open, indexed by its key.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -9,24 +9,22 @@ use crate::records::job::Job;
 use crate::records::runner::Runner;
 use crate::rules::pace::{Bucket, Level};
 
-/// Everything that is open.
 #[derive(Clone, PartialEq, Default, Debug)]
 pub struct Open {
     pub jobs: BTreeMap<JobId, Job>,
-    /// The runners that are not gone, the oldest of a pool first.
+    /// The runners that are not gone. Within a pool, the oldest comes first.
     pub runners: BTreeMap<RunnerName, Runner>,
-    /// What launches are held back for.
     pub holds: BTreeMap<Held, Hold>,
-    /// The buckets from which something was taken lately.
+    /// The buckets that were used recently.
     pub levels: HashMap<Bucket, Level>,
-    /// Records that cannot be read, and stay where they are for a person to look at.
+    /// Records that cannot be read. They stay stored for an operator to inspect.
     pub unreadable: usize,
-    /// How many of them are runners'. Each takes a slot of the deployment's limit.
+    /// How many of them are records of runners. Each takes a slot of the deployment's limit.
     pub unreadable_runners: usize,
 }
 
 impl Open {
-    /// These jobs and runners, and nothing held back.
+    /// Returns these jobs and runners, without holds.
     #[must_use]
     pub fn of(jobs: impl IntoIterator<Item = Job>, runners: impl IntoIterator<Item = Runner>) -> Self {
         let mut open = Self::default();
@@ -35,12 +33,10 @@ impl Open {
         open
     }
 
-    /// Adds an open job.
     pub fn add_job(&mut self, job: Job) {
         self.jobs.insert(job.id(), job);
     }
 
-    /// Adds a runner that is not gone.
     pub fn add_runner(&mut self, runner: Runner) {
         self.runners.insert(runner.name().clone(), runner);
     }
@@ -49,7 +45,7 @@ impl Open {
         self.holds.insert(hold.held.clone(), hold);
     }
 
-    /// Makes a write's change here too. Versions are the store's to check.
+    /// Applies a write here too. The store checks versions.
     pub fn apply(&mut self, change: &Change) {
         match change {
             Change::Job(job) | Change::JobReopened(job) => self.add_job(job.clone()),
@@ -67,7 +63,7 @@ impl Open {
         }
     }
 
-    /// Whether nothing is open, whatever is held back.
+    /// Whether no job and no runner is open. Holds do not count.
     #[must_use]
     pub fn is_at_rest(&self) -> bool {
         self.jobs.is_empty() && self.runners.is_empty()

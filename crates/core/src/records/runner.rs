@@ -1,7 +1,5 @@
-//! Runners: where one stands, who holds its configuration, and what is left to
-//! clean.
-//!
-//! Its next step is decided in [`crate::decide::step`].
+//! Runners: the state of a runner, who holds its configuration, and what is left
+//! to clean up. [`crate::decide::step`] decides its next step.
 
 use jiff::Timestamp;
 
@@ -14,18 +12,19 @@ use crate::rules::labels::Labels;
 use crate::rules::placement::Placement;
 use crate::rules::pool::Scope;
 use crate::wire::boot::TaskRole;
+use crate::wire_form::by_wire_form;
 
-/// The stages of a runner's time line.
+/// The stages of a runner's timeline.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum RunnerStage {
-    /// Recorded, with a place in the limits.
+    /// Recorded, with a slot in the limits.
     Reserved,
-    /// Its task was asked for.
+    /// Its task was accepted.
     Starting,
     Booted,
     /// It executes a job.
     Busy,
-    /// It has ended, or is to end; something is left to clean.
+    /// It has ended, or is to end; something is left to clean up.
     Ending,
     /// Task, registration and boot item are gone.
     Gone,
@@ -49,7 +48,9 @@ impl RunnerStage {
     }
 }
 
-/// What a runner was launched as, and never changes.
+by_wire_form!(RunnerStage, "state of a runner");
+
+/// The facts with which a runner was launched; they never change.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct RunnerFacts {
     pub name: RunnerName,
@@ -59,20 +60,19 @@ pub struct RunnerFacts {
     pub pool: PoolId,
     pub scope: Scope,
     pub labels: Labels,
-    /// The repository whose job it was launched for.
+    /// The repository of the job for which it was launched.
     pub repository: Repository,
-    /// The job it was launched for: a hint, since runners of a pool are fungible.
+    /// The job for which it was launched: a hint, since runners of a pool are interchangeable.
     pub launched_for: JobId,
     /// Minutes after which its job is ended.
     pub max_job_minutes: u32,
-    /// The image's name, where it is not the deployment's own.
+    /// The image's name; `None` for the deployment's default image.
     pub image: Option<String>,
     /// Whether ECS Exec may open a shell in it.
     pub exec: bool,
 }
 
 impl RunnerFacts {
-    /// The role that its task has.
     #[must_use]
     pub fn task_role(&self) -> TaskRole {
         if self.exec { TaskRole::Exec } else { TaskRole::Plain }
@@ -89,34 +89,34 @@ pub struct Runner {
     pub epoch: Epoch,
     /// What it went through.
     pub timeline: Timeline<RunnerStage>,
-    /// Since when its pool has had more supply than demand, with this one to go first.
+    /// Since when it has been surplus: its pool has more supply than demand, and it goes first.
     pub surplus_since: Option<Timestamp>,
-    /// Where its latest try was, or is to be.
+    /// Where its latest attempt was, or is to be.
     pub placement: Placement,
-    /// When what failed for it is tried again; gone with the next change of its state.
+    /// When a failed step is retried; cleared by the next change of its state.
     pub retry: Option<Retry>,
     /// When GitHub was last asked about it.
     pub asked_at: Option<Timestamp>,
     pub state: RunnerState,
 }
 
-/// A step failed, and is tried again later.
+/// A step failed and is retried later.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Retry {
     /// Failures in a row.
     pub failures: u32,
-    /// When the next try may be made.
+    /// When the next attempt may be made.
     pub not_before: Timestamp,
-    /// What the last failure said.
+    /// Why the last attempt failed.
     pub reason: Reason,
 }
 
-/// Where an open runner stands.
+/// The state of an open runner.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum RunnerState {
-    /// It has a place; `RunTask` of this try may have been called.
+    /// It has a slot; `RunTask` may have been called for this attempt.
     Reserved {
-        /// The try, from 1: a part of the client token.
+        /// The attempt, from 1: a part of the client token.
         attempt: u32,
     },
     /// Its task was accepted.
@@ -138,32 +138,32 @@ pub enum RunnerState {
         /// The job, once a webhook or GitHub has named it.
         job: Option<JobId>,
     },
-    /// It is to go.
+    /// It has ended, or is to end.
     Ending(Ending),
 }
 
-/// A task, and the last state change heard of it.
+/// A task and its last recorded state change.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Task {
     pub id: TaskId,
-    /// The monotonic version of the last event heard; older ones are dropped.
+    /// The version of the last recorded event, which increases; older events are dropped.
     pub heard: u64,
 }
 
 /// Who holds a runner's just-in-time configuration.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Custody {
-    /// Nobody: none was handed over. One may have been made and lost.
+    /// No one: none was handed over. One may have been created and lost.
     Unissued,
-    /// The boot table, or the task that took it since.
+    /// The boot table, or the task that has taken it since.
     Issued(RunnerId),
-    /// Nobody: the boot item came back to us.
+    /// No one: the boot item was taken back.
     Revoked(RunnerId),
     Taken(RunnerId),
 }
 
 impl Custody {
-    /// GitHub's id of the registration, where it is known.
+    /// GitHub's id of the registration, if it is known.
     #[must_use]
     pub fn registration(self) -> Option<RunnerId> {
         match self {
@@ -173,46 +173,42 @@ impl Custody {
     }
 }
 
-/// What is left to clean before a runner is gone.
+/// What is left to clean up before a runner is gone.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Ending {
     pub kind: EndingKind,
     pub note: Option<Reason>,
     pub served: Served,
     pub task: TaskLeft,
-    /// Who holds the configuration; `Issued` means that the boot item may be there.
+    /// Who holds the configuration; `Issued` means that the boot item may still exist.
     pub custody: Custody,
     pub registration: RegistrationLeft,
 }
 
-/// What an ending runner executed.
+/// The job that an ending runner executed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Served {
     Job(JobId),
-    /// Some job that nobody has named yet.
+    /// A job that GitHub has not named yet.
     Unnamed,
-    /// Nothing, as far as is known.
+    /// None, as far as is known.
     Nothing,
 }
 
-/// What is left of a task.
+/// What is left of a runner's task.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum TaskLeft {
-    /// `RunTask` of this try may have been called, and was not answered.
+    /// `RunTask` may have been called for this attempt, and was not answered.
     Unanswered { attempt: u32 },
     /// It runs, as far as is known.
     Running(Task),
     /// It was asked to stop.
-    Stopping {
-        task: Task,
-        /// When it was asked.
-        since: Timestamp,
-    },
-    /// It has stopped, or never was.
+    Stopping { task: Task, since: Timestamp },
+    /// It has stopped, or never existed.
     Stopped {
-        /// The task, where there was one.
+        /// The task, if there was one.
         task: Option<TaskId>,
-        /// When that was heard.
+        /// When that became known.
         at: Timestamp,
     },
 }
@@ -220,11 +216,11 @@ pub enum TaskLeft {
 /// What is left of a registration.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum RegistrationLeft {
-    /// It may be there.
+    /// It may still exist.
     Unproved,
-    /// The agent says that its job completed; the webhook that says so too is still to come.
+    /// The agent reported that its job completed; GitHub's webhook has not come yet.
     AgentCompleted,
-    /// GitHub says that the job completed; the agent's word is still to come.
+    /// GitHub reported that the job completed; the agent's report has not come yet.
     JobCompleted,
     Deleted,
 }
@@ -237,9 +233,9 @@ pub enum EndingKind {
     /// Its pool had more supply than demand.
     Surplus,
     IdleTimeout,
-    /// It did not come up.
+    /// It did not start.
     BootFailed,
-    /// It ended without an ending of its own.
+    /// The agent or the listener ended without reporting why.
     AgentCrashed,
     /// AWS took the capacity back.
     SpotInterrupted,
@@ -264,7 +260,7 @@ impl EndingKind {
         Self::StoppedByOperator,
     ];
 
-    /// The reason of the same name.
+    /// Returns the reason code of the same name.
     #[must_use]
     pub const fn code(self) -> Code {
         match self {
@@ -286,12 +282,14 @@ impl EndingKind {
         self.code().as_str()
     }
 
-    /// Whether the task may be stopped although it took its configuration and a job may run in it.
+    /// Whether the task may be stopped even if it took its configuration and a job may run in it.
     #[must_use]
     pub const fn overrides_job(self) -> bool {
         matches!(self, Self::JobTimeout | Self::StoppedByOperator)
     }
 }
+
+by_wire_form!(EndingKind, "ending of a runner");
 
 impl Runner {
     #[must_use]
@@ -299,7 +297,7 @@ impl Runner {
         &self.facts.name
     }
 
-    /// The stage that its state is.
+    /// The stage of its state.
     #[must_use]
     pub fn stage(&self) -> RunnerStage {
         match self.state {
@@ -311,7 +309,7 @@ impl Runner {
         }
     }
 
-    /// The job that it names, whatever that job's own record says.
+    /// Returns the job in its record, regardless of that job's own record.
     #[must_use]
     pub fn names_job(&self) -> Option<JobId> {
         match &self.state {
@@ -321,7 +319,7 @@ impl Runner {
         }
     }
 
-    /// Whether it is on its way or waits for a job.
+    /// Whether it is starting or waits for a job.
     #[must_use]
     pub fn is_supply(&self) -> bool {
         matches!(
@@ -330,7 +328,7 @@ impl Runner {
         )
     }
 
-    /// Whether no configuration was handed over to it, and one still may be.
+    /// Whether a configuration is still to be handed over to it.
     #[must_use]
     pub fn awaits_configuration(&self) -> bool {
         match &self.state {
@@ -342,7 +340,7 @@ impl Runner {
         }
     }
 
-    /// Whether that configuration was handed over to it, and not taken back since.
+    /// Whether this configuration was handed over to it and has not been taken back.
     #[must_use]
     pub fn has_been_issued(&self, registration: RunnerId) -> bool {
         match &self.state {
@@ -353,7 +351,7 @@ impl Runner {
         }
     }
 
-    /// Whether it holds a place in the limits: until its task has stopped.
+    /// Whether it takes a slot in the limits, which it does until its task has stopped.
     #[must_use]
     pub fn holds_slot(&self) -> bool {
         self.stopped_at().is_none()
@@ -368,14 +366,14 @@ impl Runner {
         }
     }
 
-    /// When its task was launched: an event of the task may be heard before
-    /// the answer that accepted it.
+    /// When its task was launched: the first stage from `Starting` to `Busy`, since
+    /// an event of the task may come before the answer to `RunTask`.
     #[must_use]
     pub fn launched_at(&self) -> Option<Timestamp> {
         launched_at(&self.timeline)
     }
 
-    /// Its task, where one is known.
+    /// Its task, if it is known.
     #[must_use]
     pub fn task(&self) -> Option<&TaskId> {
         match &self.state {
@@ -391,8 +389,8 @@ impl Runner {
         }
     }
 
-    /// The next version of this record in another state; a new stage is added
-    /// to the time line, and what failed before may succeed now.
+    /// Returns the next version of this record in another state. A new stage is
+    /// added to the timeline, and a pending retry is cleared.
     #[must_use]
     pub fn with_state(&self, state: RunnerState, at: Timestamp) -> Self {
         let mut next = Self { version: self.version.next(), state, retry: None, ..self.clone() };
@@ -405,8 +403,8 @@ impl Runner {
         next
     }
 
-    /// The next version of this record, to go for this reason. Nothing is
-    /// taken as cleaned that is not known to be.
+    /// Returns the next version of this record, ending for this reason. Only what is
+    /// known to be cleaned up counts as clean.
     #[must_use]
     pub fn end(&self, kind: EndingKind, note: Option<Reason>, at: Timestamp) -> Self {
         let (task, custody, served) = match &self.state {
@@ -428,23 +426,23 @@ impl Runner {
         };
         let registration = match &self.state {
             RunnerState::Ending(ending) => ending.registration,
-            // No task, hence no configuration was ever made.
+            // Without a task, no configuration was ever created.
             RunnerState::Reserved { .. } if self.waits_for_capacity(at) => RegistrationLeft::Deleted,
             _ => RegistrationLeft::Unproved,
         };
         self.with_state(RunnerState::Ending(Ending { kind, note, served, task, custody, registration }), at)
     }
 
-    /// Whether each of its tries was answered with a want of capacity, and the
-    /// next one was not asked for yet: no task can be there.
+    /// Whether every attempt was refused for lack of capacity and the next one has
+    /// not been made yet: then there can be no task.
     fn waits_for_capacity(&self, now: Timestamp) -> bool {
         self.retry
             .as_ref()
             .is_some_and(|retry| retry.reason.code() == Code::NoCapacity && now < retry.not_before)
     }
 
-    /// What its task costs up to `now`, in US dollars by list prices; billing
-    /// begins with the image pull, for which the launch stands here.
+    /// Returns the cost of its task up to `now`, in US dollars at list prices. AWS
+    /// bills from the image pull on; here the launch counts as its start.
     #[must_use]
     pub fn cost_usd(&self, now: Timestamp) -> Option<f64> {
         Some(task_usd(
@@ -456,7 +454,7 @@ impl Runner {
     }
 }
 
-/// A runner that is gone: history.
+/// The history record of a runner that is gone.
 #[derive(Clone, PartialEq, Debug)]
 pub struct EndedRunner {
     /// What it was launched as.
@@ -467,12 +465,11 @@ pub struct EndedRunner {
     pub kind: EndingKind,
     pub note: Option<Reason>,
     pub served: Served,
-    /// Where its latest try was.
+    /// Where its latest attempt was.
     pub placement: Placement,
     pub task: Option<TaskId>,
-    /// When its task had stopped.
     pub stopped_at: Option<Timestamp>,
-    /// What its task cost, in US dollars by list prices.
+    /// The cost of its task, in US dollars at list prices.
     pub cost_usd: Option<f64>,
 }
 

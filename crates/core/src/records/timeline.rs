@@ -1,4 +1,4 @@
-//! What stages a job or a runner went through, and when.
+//! The stages that a job or a runner has reached, and when.
 
 use jiff::Timestamp;
 
@@ -7,14 +7,14 @@ use jiff::Timestamp;
 pub struct Timeline<S>(Vec<(S, Timestamp)>);
 
 impl<S: Copy + PartialEq> Timeline<S> {
-    /// A time line that begins with this stage.
+    /// Returns a timeline that begins with this stage.
     #[must_use]
     pub fn begin(stage: S, at: Timestamp) -> Self {
         Self(vec![(stage, at)])
     }
 
-    /// Adds a stage. Time never runs backwards in a time line: GitHub's clock
-    /// has whole seconds, ours does not.
+    /// Adds a stage. Times in a timeline never decrease, although GitHub's clock
+    /// has whole seconds and ours does not.
     pub fn push(&mut self, stage: S, at: Timestamp) {
         let at = self.0.last().map_or(at, |(_, last)| at.max(*last));
         self.0.push((stage, at));
@@ -43,7 +43,6 @@ impl<S: Copy + PartialEq> Timeline<S> {
         self.0.last().map_or(Timestamp::UNIX_EPOCH, |(_, at)| *at)
     }
 
-    /// The stages with their times.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (S, Timestamp)> {
         self.0.iter().copied()
     }

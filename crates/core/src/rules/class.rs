@@ -1,4 +1,4 @@
-//! Runner classes: the catalogue, held to what Fargate offers.
+//! Runner classes: the catalogue, checked against what Fargate offers.
 
 pub mod size;
 
@@ -13,20 +13,19 @@ use crate::rules::limits::Limits;
 use crate::rules::policy::RepositoryPattern;
 use size::{Arch, Size, SizeError};
 
-/// How a class is bought.
+/// Which capacity a class uses.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Capacity {
-    /// Fargate's On-Demand capacity.
     #[default]
     OnDemand,
-    /// Spot alone: jobs wait while there is none.
+    /// Only Spot: jobs wait while there is none.
     Spot,
-    /// Spot, and On-Demand where there is none.
+    /// Spot, or On-Demand if there is no Spot capacity.
     SpotThenOnDemand,
 }
 
-/// A class as the catalogue writes it, before anything is checked.
+/// A class as it is written in the catalogue, unchecked.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ClassEntry {
@@ -40,7 +39,7 @@ pub struct ClassEntry {
     /// Default `on-demand`.
     #[serde(default)]
     pub capacity: Capacity,
-    /// Default 20, the most that costs nothing.
+    /// Default 20, which is free of charge.
     #[serde(default)]
     pub ephemeral_storage_gib: Option<u32>,
     /// Default: the deployment's limit.
@@ -49,10 +48,10 @@ pub struct ClassEntry {
     /// Default: the deployment's `max_job_minutes`.
     #[serde(default)]
     pub max_job_minutes: Option<u32>,
-    /// Labels beside `self-hosted`, `linux`, the architecture and `class:<name>`.
+    /// Labels in addition to `self-hosted`, `linux`, the architecture and `class:<name>`.
     #[serde(default)]
     pub labels: Vec<String>,
-    /// Name of an image of the deployment's; default: the deployment's own.
+    /// The name of one of the deployment's images; default: the default image.
     #[serde(default)]
     pub image: Option<String>,
     /// Repositories that may use it; default: all that policy allows.
@@ -61,7 +60,7 @@ pub struct ClassEntry {
     /// Whether ECS Exec may open a shell in it; default true.
     #[serde(default = "yes")]
     pub exec: bool,
-    /// Whether it serves jobs that name no class; at most one does.
+    /// Whether it serves jobs that name no class; at most one class may.
     #[serde(default)]
     pub default: bool,
 }
@@ -70,21 +69,20 @@ fn yes() -> bool {
     true
 }
 
-/// A class that is sound.
+/// A valid class.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Class {
     pub name: ClassName,
     /// CPU, memory, storage and architecture.
     pub size: Size,
-    /// How it is bought.
     pub capacity: Capacity,
     /// The most runners of this class at once.
     pub max_runners: Option<u32>,
     /// Minutes after which a job is ended.
     pub max_job_minutes: Option<u32>,
-    /// Every label that it offers, its own and the built-in ones.
+    /// Every label that it offers, including the built-in ones.
     pub offers: Labels,
-    /// The image's name, where it is not the deployment's own.
+    /// The image's name; `None` for the deployment's default image.
     pub image: Option<String>,
     /// Repositories that may use it; `None` for all.
     pub repositories: Option<Vec<RepositoryPattern>>,
@@ -121,13 +119,12 @@ pub enum ClassError {
     Label {
         class: String,
         label: String,
-        /// What would be right.
+        /// What is expected instead.
         expected: &'static str,
     },
-    /// Labels too long, taken together.
+    /// The labels are too long in total.
     #[error("class `{class}`: its labels take {len} characters together, at most {max} are possible")]
     Labels { class: String, len: usize, max: usize },
-    /// A limit of nothing.
     #[error("class `{class}`: {key} is 0, at least 1 is needed")]
     Zero { class: String, key: &'static str },
     /// A limit beyond GitHub's.
@@ -137,8 +134,8 @@ pub enum ClassError {
     TwoDefaults { first: ClassName, second: ClassName },
 }
 
-/// The classes of a deployment. One with a mistake is set aside by name, so
-/// that a job which asks for it hears what is wrong.
+/// The classes of a deployment. An invalid one is kept with its mistake, so that
+/// the refusal of a job that names it can say what is wrong.
 #[derive(Clone, Debug, Default)]
 pub struct Catalogue {
     classes: BTreeMap<ClassName, Class>,
@@ -147,10 +144,10 @@ pub struct Catalogue {
 }
 
 impl Catalogue {
-    /// Bytes that the labels of a class may take together: open records stay small.
+    /// The most bytes that all labels of a class may take, so that open records stay small.
     pub const LABELS_LEN: usize = 120;
 
-    /// Reads a catalogue, and tells every mistake in it.
+    /// Reads a catalogue and returns every mistake in it.
     #[must_use]
     pub fn read(entries: &BTreeMap<String, ClassEntry>) -> (Self, Vec<ClassError>) {
         let mut catalogue = Self::default();
@@ -185,30 +182,29 @@ impl Catalogue {
         (catalogue, errors)
     }
 
-    /// A class by name.
     #[must_use]
     pub fn get(&self, name: &ClassName) -> Option<&Class> {
         self.classes.get(name)
     }
 
-    /// What is wrong with a class that is in the catalogue and cannot be used.
+    /// Returns the first mistake of a class that is in the catalogue but invalid.
     #[must_use]
     pub fn invalid(&self, name: &ClassName) -> Option<&ClassError> {
         self.invalid.get(name)
     }
 
-    /// The class of jobs that name none.
+    /// Returns the class that serves jobs that name none.
     #[must_use]
     pub fn default_class(&self) -> Option<&Class> {
         self.default.as_ref().and_then(|name| self.classes.get(name))
     }
 
-    /// The sound classes, by name.
+    /// Returns the valid classes in the order of their names.
     pub fn iter(&self) -> impl Iterator<Item = &Class> {
         self.classes.values()
     }
 
-    /// The names of the sound classes, for a sentence.
+    /// Returns the names of the valid classes for a message, separated by commas.
     #[must_use]
     pub fn names(&self) -> String {
         if self.classes.is_empty() {
@@ -277,9 +273,11 @@ fn label_mistake(label: &str) -> Option<&'static str> {
     let lower = label.to_lowercase();
     if label.is_empty() || label.trim() != label || label.contains(',') || label.chars().any(char::is_control)
     {
-        Some("a label is not empty and holds no comma, control character or outer space")
+        Some(
+            "a label must not be empty, and must not contain commas, control characters, or spaces at its ends",
+        )
     } else if lower.starts_with("class:") || lower.starts_with("ecsrunner:") {
-        Some("labels that begin with `class:` or `ecsrunner:` are made by ecsrunner")
+        Some("labels that begin with `class:` or `ecsrunner:` are reserved for ecsrunner")
     } else {
         None
     }

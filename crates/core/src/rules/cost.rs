@@ -1,4 +1,4 @@
-//! What a task costs, by AWS's list prices.
+//! The cost of a task at AWS's list prices.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -7,9 +7,8 @@ use crate::rules::class::size::{Arch, Size};
 /// Whether a task runs on Spot capacity.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub enum Market {
-    /// On-Demand.
     OnDemand,
-    /// Spot, whose price floats: an estimate.
+    /// The price of Spot capacity changes, so its cost is an estimate.
     Spot,
 }
 
@@ -23,14 +22,14 @@ impl Market {
         }
     }
 
-    /// The market of a capacity provider.
+    /// Returns the market of a capacity provider; `None` for an unknown one.
     #[must_use]
     pub fn of_capacity_provider(name: &str) -> Option<Self> {
         [Self::OnDemand, Self::Spot].into_iter().find(|market| market.capacity_provider() == name)
     }
 }
 
-/// The day on which the prices below were read, in us-east-1, from AWS's page
+/// When the prices below were read, for us-east-1, from AWS's page
 /// "AWS Fargate Pricing" and its Price List API (usage types
 /// `USE1-Fargate[-ARM]-vCPU-Hours:perCPU` and `…-GB-Hours`).
 pub const PRICES_AS_OF: &str = "2026-09";
@@ -53,12 +52,12 @@ const STORAGE_GB_HOUR: f64 = 0.000_111;
 const PUBLIC_IPV4_HOUR: f64 = 0.005;
 const LEAST: SignedDuration = SignedDuration::from_secs(60);
 
-/// US dollars for a task of this size from `from` to `to`: vCPU, memory,
-/// storage above 20 GB and one public IPv4 address, per second, one minute at
-/// least.
+/// Returns the cost in US dollars of a task of this size from `from` to `to`:
+/// vCPU, memory, storage above 20 GB and one public IPv4 address, billed per
+/// second with a minimum of one minute.
 ///
-/// Left out: data transfer, logs, image storage, and the minutes before
-/// `from` in which the image was pulled, where `from` is not the pull's start.
+/// Not included: data transfer, logs, image storage, and the image pull if it
+/// began before `from`.
 #[must_use]
 pub fn task_usd(size: Size, market: Market, from: Timestamp, to: Timestamp) -> f64 {
     let billed = to.duration_since(from).max(LEAST);

@@ -1,4 +1,4 @@
-//! Runner labels: compared without case, kept as a sorted set.
+//! Runner labels: a sorted set that ignores case.
 
 use std::fmt;
 use std::sync::Arc;
@@ -7,14 +7,14 @@ use serde::{Deserialize, Serialize};
 
 /// A set of labels in lower case, sorted, each once.
 ///
-/// GitHub compares labels without case, so the set keeps the lower-case form:
-/// two spellings of the same `runs-on` are the same pool.
+/// GitHub ignores case when it compares labels, so the set stores lower case: two
+/// spellings of the same `runs-on` are the same pool.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(from = "Vec<String>", into = "Vec<String>")]
 pub struct Labels(Arc<[Arc<str>]>);
 
 impl Labels {
-    /// The set of the labels given, whatever their case, order and repeats.
+    /// Returns the set of these labels, ignoring case, order and duplicates.
     pub fn new<I, T>(labels: I) -> Self
     where
         I: IntoIterator<Item = T>,
@@ -27,30 +27,29 @@ impl Labels {
         Self(set.into())
     }
 
-    /// Whether there is none: a job that names only a runner group.
+    /// Whether there are none, as in a job that names only a runner group.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// The labels in order.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = &str> {
         self.0.iter().map(AsRef::as_ref)
     }
 
-    /// Whether `label`, given in lower case, is among them.
+    /// Whether the set contains `label`, which must be in lower case.
     #[must_use]
     pub fn contains(&self, label: &str) -> bool {
         self.0.binary_search_by(|have| have.as_ref().cmp(label)).is_ok()
     }
 
-    /// Whether every label of `other` is among these.
+    /// Whether the set contains every label of `other`.
     #[must_use]
     pub fn is_superset(&self, other: &Self) -> bool {
         other.iter().all(|label| self.contains(label))
     }
 
-    /// The labels of `other` that are not among these.
+    /// Returns the labels of `other` that this set does not contain.
     pub fn missing_from<'a>(&'a self, other: &'a Self) -> impl Iterator<Item = &'a str> {
         other.iter().filter(|label| !self.contains(label))
     }

@@ -1,17 +1,17 @@
-//! What a deployment may use at most, and how long things may take.
+//! How much a deployment may use, and how long things may take.
 
 use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 
-/// Limits that keep a bill small. Counted from what is open, never kept in counters.
+/// Limits that bound costs. Usage is counted from open records; there are no stored counters.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Limits {
-    /// The most runners at once. A place is held until the runner's task has stopped.
+    /// The most runners at once. A runner takes a slot until its task has stopped.
     pub max_runners: u32,
-    /// The most runners at once for one repository; default: no limit of its own.
+    /// The most runners at once for one repository; default: no such limit.
     pub max_runners_per_repository: Option<u32>,
-    /// Minutes after which a job is ended, where its class says nothing else.
+    /// Minutes after which a job is ended, unless its class sets another value.
     /// GitHub shows such a job as failed.
     pub max_job_minutes: u32,
     /// Seconds from a task's start until its boot item must be there.
@@ -23,7 +23,7 @@ pub struct Limits {
     /// Seconds from a job's start until its job-started hook must have checked
     /// in; default: [`Self::HOOK_LIMIT_SECS`].
     pub hook_limit_secs: Option<u32>,
-    /// Seconds that a surplus must last before a runner is retired.
+    /// Seconds for which there must be a surplus before a runner is retired.
     pub surplus_grace_secs: u32,
 }
 
@@ -43,12 +43,13 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// The least idle limit. An agent ends by itself when its registration is
-    /// gone and no job runs; a shorter limit would end it while a job is on its way.
+    /// The smallest idle limit. With a shorter one, a runner could end while a job
+    /// is being assigned to it. An agent whose registration is gone ends by itself
+    /// anyway if no job runs.
     pub const LEAST_IDLE_SECS: u32 = 600;
 
-    /// The hook limit where none is set. GitHub's runner downloads the job's
-    /// actions before it runs the hook.
+    /// The default hook limit. GitHub's runner downloads the job's actions before
+    /// it runs the hook.
     pub const HOOK_LIMIT_SECS: u32 = 300;
 
     /// GitHub ends a job on a self-hosted runner after five days.
@@ -60,8 +61,9 @@ impl Limits {
         self.hook_limit_secs.unwrap_or(Self::HOOK_LIMIT_SECS)
     }
 
-    /// The longest that a task which took its boot item can be at work. The
-    /// margin holds the agent's exit limit and the grace of a listener that it stops.
+    /// The longest time for which a task that took its boot item can run. The
+    /// margin covers the agent's exit limit and the grace period of a listener
+    /// that it stops.
     #[must_use]
     pub fn longest_life(&self, max_job_minutes: u32) -> SignedDuration {
         let margin_secs = 5 * 60;
@@ -74,7 +76,7 @@ impl Limits {
         )
     }
 
-    /// The longest that an accepted task may take until its container runs:
+    /// The longest time that an accepted task may take until its container runs:
     /// capacity, network interface and image pull.
     #[must_use]
     pub fn longest_start(&self) -> SignedDuration {

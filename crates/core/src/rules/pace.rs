@@ -1,5 +1,5 @@
-//! How fast launches may come: one bucket for each limit of AWS's or GitHub's,
-//! after the generic cell rate algorithm.
+//! How fast launches may come: one bucket for each rate limit of AWS or GitHub,
+//! by the generic cell rate algorithm.
 //!
 //! A bucket's whole state is one time, so that a store can take slots with one
 //! atomic write.
@@ -10,31 +10,31 @@ use serde::{Deserialize, Serialize};
 use crate::id::Account;
 use crate::rules::cost::Market;
 
-/// What a launch draws a slot from.
+/// What a launch takes a slot from.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub enum Bucket {
-    /// Just-in-time configurations of one installation, or of one token.
+    /// Just-in-time configurations of one installation or token.
     GitHub(Account),
     /// Launches of one capacity provider in the Region.
     Fargate(Market),
 }
 
-/// How many at once, and how many later on.
+/// How many slots there are at once, and how many later on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Rate {
-    /// Slots that an untouched bucket gives at once.
+    /// Slots that a full bucket gives at once.
     pub burst: u32,
     /// Slots that it gives each minute after that.
     pub per_minute: u32,
 }
 
-/// The paces of a deployment.
+/// The rates of a deployment's launches.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Paces {
     /// Registrations for each GitHub App installation. GitHub's secondary
-    /// limit is 900 points a minute for an endpoint, of which a POST takes 5.
+    /// limit is 900 points a minute for an endpoint, and a POST takes 5 of them.
     pub github: Rate,
     /// RunTask for each capacity provider. Fargate's own limit is a bucket of
     /// 100, refilled with 20 a second; 25 and 5 in its newest Regions.
@@ -52,7 +52,6 @@ impl Default for Paces {
 }
 
 impl Paces {
-    /// The rate of a bucket.
     #[must_use]
     pub fn rate(&self, bucket: &Bucket) -> Rate {
         match bucket {
@@ -62,37 +61,37 @@ impl Paces {
     }
 }
 
-/// A bucket's state: the time at which it will be untouched again. A bucket
-/// without a level is untouched.
+/// A bucket's state: the time at which it will be full again. A bucket without
+/// a level is full.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct Level(pub Timestamp);
 
 impl Rate {
-    /// The slots that can be had now.
+    /// Returns how many slots are available now.
     #[must_use]
     pub fn available(self, level: Option<Level>, now: Timestamp) -> u32 {
         let Level(untouched_at) = level.unwrap_or(Level(now));
         let missing = untouched_at.duration_since(now).max(SignedDuration::ZERO);
-        // A slot that is back in part is not there.
+        // A slot that has been refilled only in part is not available.
         let missing = u64::try_from(missing.as_millis()).unwrap_or(u64::MAX);
         let taken = missing.div_ceil(u64::try_from(self.interval().as_millis()).unwrap_or(1).max(1));
         self.burst.saturating_sub(u32::try_from(taken).unwrap_or(u32::MAX))
     }
 
-    /// The level after `slots` have been taken.
+    /// Returns the level after `slots` have been taken.
     #[must_use]
     pub fn take(self, level: Option<Level>, slots: u32, now: Timestamp) -> Level {
         let from = level.map_or(now, |Level(at)| at.max(now));
         Level(from + self.interval() * i32::try_from(slots).unwrap_or(i32::MAX))
     }
 
-    /// When the next slot can be had.
+    /// Returns when the next slot will be available.
     #[must_use]
     pub fn next_at(self, level: Option<Level>, now: Timestamp) -> Timestamp {
         level.map_or(now, |Level(at)| (at - self.tolerance()).max(now))
     }
 
-    /// The level of a bucket that gives nothing before `until`, and one slot then.
+    /// Returns the level of a bucket that gives nothing before `until`, and one slot then.
     #[must_use]
     pub fn held_until(self, level: Option<Level>, until: Timestamp) -> Level {
         let held = Level(until + self.tolerance());

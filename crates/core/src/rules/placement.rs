@@ -1,18 +1,14 @@
-//! Where a task is to run.
-//!
-//! What a compute service makes of a placement belongs in its adapter.
+//! Where a task is to run. How a compute service implements a placement belongs in its adapter.
 
 use std::fmt;
 
 use crate::id::SubnetId;
 use crate::rules::cost::Market;
 
-/// Where a task is to run.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub struct Placement {
-    /// How its capacity is bought.
     pub market: Market,
-    /// Its subnet, hence its availability zone; `None` where there is no network to choose.
+    /// The subnet, which determines the availability zone; `None` if there is no network to choose.
     pub subnet: Option<SubnetId>,
 }
 

@@ -1,9 +1,9 @@
-//! What may run here, judged twice: when a webhook asks for a runner, and in
-//! the runner before a job's first step, since GitHub may give a refused job
-//! to a runner of the same labels.
+//! Which jobs may run. The policy is checked twice: when a webhook asks for a
+//! runner, and in the runner before a job's first step, since GitHub may give a
+//! refused job to a runner with the same labels.
 //!
-//! A policy is the deployment's rule. It never holds the facts of the job that
-//! caused a launch, since runners of a pool are fungible.
+//! A policy is a rule of the deployment. It never contains facts of the job that
+//! caused a launch, since runners of a pool are interchangeable.
 
 use std::fmt;
 
@@ -21,7 +21,7 @@ impl RepositoryPattern {
     ///
     /// # Errors
     ///
-    /// Anything but `owner/name`, `owner/*` and `*`.
+    /// The text is not `owner/name`, `owner/*` or `*`.
     pub fn parse(text: &str) -> Result<Self, ParseIdError> {
         let valid =
             text == "*" || Repository::parse(text).is_ok() || text.strip_suffix("/*").is_some_and(is_owner);
@@ -32,19 +32,18 @@ impl RepositoryPattern {
         }
     }
 
-    /// Whether it names one repository, and which.
+    /// Returns the repository, if the pattern names exactly one.
     #[must_use]
     pub fn exact(&self) -> Option<Repository> {
         Repository::parse(&self.0).ok()
     }
 
-    /// Whether it means repositories of this organization alone.
+    /// Whether it matches only repositories of this organization.
     #[must_use]
     pub fn is_within(&self, organization: &Organization) -> bool {
         self.0.split_once('/').is_some_and(|(owner, _)| owner.eq_ignore_ascii_case(organization.as_str()))
     }
 
-    /// Whether the repository is one that it means.
     #[must_use]
     pub fn matches(&self, repository: &Repository) -> bool {
         match self.0.strip_suffix('*') {
@@ -81,28 +80,27 @@ impl From<RepositoryPattern> for String {
     }
 }
 
-/// The deployment's rule on what may run.
+/// The deployment's rules on what may run.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Policy {
-    /// Repositories whose jobs may run; none matches where the list is empty.
+    /// Repositories whose jobs may run; if the list is empty, none may.
     pub repositories: Vec<RepositoryPattern>,
-    /// Whether jobs of public repositories may run: anybody can open a pull request there.
+    /// Whether jobs of public repositories may run. Anyone can open a pull request there.
     #[serde(default)]
     pub public_repositories: bool,
     /// Whether a run whose head is in another repository (a fork's pull request) may run.
     #[serde(default)]
     pub forks: bool,
-    /// Names of the events that may start a run; every event where the list is empty.
+    /// Names of the events that may start a run; if the list is empty, all may.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub events: Vec<String>,
 }
 
-/// What is known of a job when it is judged. What is not known is not judged:
-/// a webhook tells no event or head, a runner's event file no labels.
+/// What is known of a job when it is judged. Unknown facts are not judged: a
+/// webhook contains no event or head, and a runner's event file no labels.
 #[derive(Clone, Copy, Debug)]
 pub struct Subject<'a> {
-    /// The repository that the job belongs to.
     pub repository: &'a Repository,
     /// Whether that repository is private or internal.
     pub private: Option<bool>,
@@ -118,10 +116,9 @@ pub enum Refusal {
     /// The repository is not on the list.
     #[error("repository `{0}` is not allowed on this deployment")]
     Repository(Repository),
-    /// The repository is public.
     #[error("repository `{0}` is public, and this deployment refuses public repositories")]
     Public(Repository),
-    /// The head commit is a fork's.
+    /// The head commit is in a fork.
     #[error("the run's head is in the fork `{0}`, and this deployment refuses forks")]
     Fork(Repository),
     /// The event is not on the list.
@@ -134,7 +131,7 @@ impl Policy {
     ///
     /// # Errors
     ///
-    /// The first rule that refuses it.
+    /// A rule refuses it; the first one is returned.
     pub fn judge(&self, job: &Subject<'_>) -> Result<(), Refusal> {
         if !self.repositories.iter().any(|pattern| pattern.matches(job.repository)) {
             return Err(Refusal::Repository(job.repository.clone()));

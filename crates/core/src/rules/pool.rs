@@ -1,4 +1,4 @@
-//! Pools: what GitHub sees as interchangeable runners.
+//! Pools: runners that GitHub treats as interchangeable.
 
 use std::fmt;
 
@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 use crate::id::{Account, Organization, PoolId, Repository, RunnerGroupId};
 use crate::rules::labels::Labels;
 
-/// Where a runner is registered, hence whose jobs it can be given.
+/// Where a runner is registered. This decides whose jobs it can be given.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Scope {
@@ -23,7 +23,7 @@ pub enum Scope {
 }
 
 impl Scope {
-    /// The account that an App is installed in to register runners here.
+    /// The account in which the App that registers runners here is installed.
     #[must_use]
     #[expect(clippy::missing_panics_doc, reason = "an owner in lower case is an account")]
     pub fn owner(&self) -> Account {
@@ -48,14 +48,13 @@ impl fmt::Display for Scope {
 /// Registration scope and exact label set.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct Pool {
-    /// Where its runners register.
     pub scope: Scope,
-    /// The labels that its runners register with, beside one unique label each.
+    /// The labels of its runners, in addition to one unique label each.
     pub labels: Labels,
 }
 
 impl Pool {
-    /// The pool's id: the first 50 bits of a SHA-256, in RFC 4648's base 32, lower case.
+    /// Returns the id: the first 50 bits of a SHA-256 in RFC 4648's base 32, lower case.
     #[must_use]
     #[expect(clippy::missing_panics_doc, reason = "ten characters of the alphabet are a pool id")]
     pub fn id(&self) -> PoolId {

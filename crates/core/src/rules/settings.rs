@@ -1,5 +1,5 @@
 //! A deployment's settings: one versioned schema, TOML on one machine and JSON
-//! in SSM. Where they are read from does not belong here.
+//! in SSM. Loading them does not belong here.
 
 use serde::{Deserialize, Serialize};
 
@@ -10,11 +10,11 @@ use crate::rules::pace::{Paces, Rate};
 use crate::rules::policy::{Policy, RepositoryPattern};
 use crate::rules::pool::Scope;
 
-/// The settings as they are written, before anything is checked.
+/// The settings as they are written, unchecked.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SettingsEntry {
-    /// The schema's version; 1 is the only one so far.
+    /// The schema's version, which must be 1.
     pub version: u32,
     pub deployment: String,
     /// Repositories whose jobs may run: `owner/name`, `owner/*` or `*`.
@@ -28,19 +28,19 @@ pub struct SettingsEntry {
     /// Whether runs whose head is in a fork may run.
     #[serde(default)]
     pub forks: bool,
-    /// Events that may start a run; all where empty.
+    /// Events that may start a run; if empty, all may.
     #[serde(default)]
     pub events: Vec<String>,
     /// Whether GitHub is asked what started a job's run before a runner is
-    /// launched: one call more for each job. `forks` and `events` hold without
-    /// it too, in the runner, before the first step.
+    /// launched, which costs one more call for each job. Without it, `forks` and
+    /// `events` are still checked in the runner, before the first step.
     #[serde(default)]
     pub check_runs: bool,
     #[serde(default)]
     pub registration: RegistrationEntry,
     #[serde(default)]
     pub limits: Limits,
-    /// The same as `limits.hook_limit_secs`; only one of them may be set.
+    /// The same as `limits.hook_limit_secs`; only one of the two may be set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hook_limit_secs: Option<u32>,
     /// How fast launches may come.
@@ -55,14 +55,14 @@ fn self_hosted() -> Vec<String> {
     vec!["self-hosted".to_owned()]
 }
 
-/// Where runners register, as it is written.
+/// Where runners register, unchecked.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RegistrationEntry {
-    /// With the job's repository: no other repository's job can take the runner.
+    /// In the job's repository: no other repository's job can take the runner.
     #[default]
     Repository,
-    /// With an organization and a runner group.
+    /// In a runner group of an organization.
     Organization {
         name: String,
         /// The group's id; 1 is the default group.
@@ -72,14 +72,14 @@ pub enum RegistrationEntry {
 
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Registration {
-    /// With the job's repository.
+    /// In the job's repository.
     Repository,
-    /// With an organization and a runner group.
+    /// In a runner group of an organization.
     Organization { organization: Organization, group: RunnerGroupId },
 }
 
 impl Registration {
-    /// The scope in which a runner for this repository's job registers.
+    /// Returns the scope in which a runner for this repository's job registers.
     #[must_use]
     pub fn scope(&self, repository: &Repository) -> Scope {
         match self {
@@ -91,7 +91,7 @@ impl Registration {
     }
 }
 
-/// Settings that are sound.
+/// Valid settings.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Settings {
     pub deployment: Deployment,
@@ -111,10 +111,10 @@ pub struct Settings {
 /// A mistake in the settings.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum SettingsError {
-    /// A schema of another release.
+    /// The schema of another release.
     #[error("version {0} is not known: this release reads version 1")]
     Version(u32),
-    /// A value whose grammar is wrong.
+    /// A malformed value.
     #[error("{key}: {source}")]
     Value { key: &'static str, source: ParseIdError },
     /// A list that must not be empty.
@@ -125,14 +125,14 @@ pub enum SettingsError {
     Range {
         key: &'static str,
         value: u32,
-        /// What would be right.
+        /// What is expected instead.
         expected: &'static str,
     },
-    /// One value in two places.
+    /// The same setting in two places.
     #[error("{0} and {1} mean the same: only one of them is expected")]
     Twice(&'static str, &'static str),
-    /// Runners of another organization's repositories cannot register.
-    #[error("repositories: `{pattern}` is not of the organization `{organization}`, where runners register")]
+    /// A repository of another organization, for which no runner can register.
+    #[error("repositories: `{pattern}` is not in the organization `{organization}`, where runners register")]
     OtherOrganization { pattern: RepositoryPattern, organization: Organization },
 }
 
@@ -141,7 +141,7 @@ impl Settings {
     ///
     /// # Errors
     ///
-    /// Every mistake in them.
+    /// Lists every mistake in them.
     pub fn read(entry: &SettingsEntry) -> Result<Self, Vec<SettingsError>> {
         let mut errors = Vec::new();
         if entry.version != 1 {
@@ -205,7 +205,7 @@ impl Settings {
     }
 }
 
-/// The limits, with the one that may also stand at the top level.
+/// Returns the limits, including the one that may also be set at the top level.
 fn limits_of(entry: &SettingsEntry, errors: &mut Vec<SettingsError>) -> Limits {
     if entry.limits.hook_limit_secs.is_some() && entry.hook_limit_secs.is_some() {
         errors.push(SettingsError::Twice("limits.hook_limit_secs", "hook_limit_secs"));

@@ -1,5 +1,5 @@
-//! The environment variables by which a control plane tells an agent what to do.
-//! `docs/configuration.md` explains each; its defaults are the agent's.
+//! The environment variables with which a control plane configures an agent.
+//! `docs/configuration.md` explains each and lists the agent's defaults.
 
 use crate::rules::limits::Limits;
 
@@ -13,7 +13,7 @@ pub const CAPACITY_PROVIDER: &str = "ECSRUNNER_CAPACITY_PROVIDER";
 pub const BOOT_TABLE: &str = "ECSRUNNER_BOOT_TABLE";
 /// The unique id of the task's role: the first half of the boot item's key.
 pub const BOOT_ROLE: &str = "ECSRUNNER_BOOT_ROLE";
-/// The key of the boot item, for an agent that runs in no task.
+/// The key of the boot item, for an agent that does not run in a task.
 pub const BOOT_OWNER: &str = "ECSRUNNER_BOOT_OWNER";
 
 /// The directory of the official runner.
@@ -24,24 +24,24 @@ pub const AGENT_DIR: &str = "ECSRUNNER_AGENT_DIR";
 pub const TMP_DIR: &str = "ECSRUNNER_TMP_DIR";
 /// User and group id of the listener.
 pub const RUNNER_UID: &str = "ECSRUNNER_RUNNER_UID";
-/// Names of further variables that reach the listener and its job.
+/// Names of further variables that are passed to the listener and its job.
 pub const LISTENER_ENV: &str = "ECSRUNNER_LISTENER_ENV";
 
 /// Seconds to wait for the boot item.
 pub const BOOT_LIMIT_SECS: &str = "ECSRUNNER_BOOT_LIMIT_SECS";
 /// Seconds until the listener must listen for jobs.
 pub const CONNECT_LIMIT_SECS: &str = "ECSRUNNER_CONNECT_LIMIT_SECS";
-/// Seconds that a connected runner waits for a job.
+/// Seconds for which a connected runner waits for a job.
 pub const IDLE_LIMIT_SECS: &str = "ECSRUNNER_IDLE_LIMIT_SECS";
 /// Seconds from a job's start until its hook must have checked in.
 pub const HOOK_LIMIT_SECS: &str = "ECSRUNNER_HOOK_LIMIT_SECS";
-/// Seconds that a job may run.
+/// Seconds for which a job may run.
 pub const JOB_LIMIT_SECS: &str = "ECSRUNNER_JOB_LIMIT_SECS";
 /// Seconds that the listener may take to end after its job.
 pub const EXIT_LIMIT_SECS: &str = "ECSRUNNER_EXIT_LIMIT_SECS";
 /// The container's stop timeout, in seconds.
 pub const STOP_TIMEOUT_SECS: &str = "ECSRUNNER_STOP_TIMEOUT_SECS";
-/// Milliseconds before a listener that has to be started again is.
+/// Milliseconds to wait before the listener is started again.
 pub const RETRY_DELAY_MS: &str = "ECSRUNNER_RETRY_DELAY_MS";
 
 /// Returns the variables that carry a deployment's limits, in seconds.

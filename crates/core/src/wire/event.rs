@@ -1,5 +1,5 @@
-//! What happened, in our words: the one form in which webhooks, task state
-//! changes and GitHub's answers reach [`crate::decide::record::record`].
+//! Events: the form in which webhooks, task state changes and GitHub's answers
+//! are passed to [`crate::decide::record::record`].
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use crate::wire::job::{Conclusion, JobFacts, TakenBy};
 
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Event {
-    /// GitHub told of a job, unasked.
+    /// GitHub sent a webhook about a job.
     Job(JobEvent),
     /// GitHub was asked about a job, and answered.
     JobAnswer(JobAnswer),
@@ -26,7 +26,7 @@ pub enum Event {
     Stop(StopRequest),
     /// An operator wants a job judged again.
     Retry(RetryRequest),
-    /// A runner's end says why its job ended.
+    /// A runner's end explains why its job ended.
     JobReason(JobReason),
 }
 
@@ -34,12 +34,11 @@ pub enum Event {
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct Keys {
     pub job: Option<JobId>,
-    /// A runner of ours.
     pub runner: Option<RunnerName>,
 }
 
 impl Event {
-    /// The records to load before it is recorded.
+    /// Returns the keys of the records to load before it is recorded.
     #[must_use]
     pub fn keys(&self) -> Keys {
         match self {
@@ -62,7 +61,7 @@ impl Event {
 }
 
 impl Event {
-    /// What it says of a job, where it is about one that GitHub described.
+    /// Returns the facts of its job, if GitHub described one.
     #[must_use]
     pub fn job_facts(&self) -> Option<&JobFacts> {
         match self {
@@ -83,11 +82,10 @@ impl Event {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct JobEvent {
     pub action: JobAction,
-    /// What GitHub said of the job.
     pub facts: Arc<JobFacts>,
-    /// Whether the repository is private or internal, where GitHub said.
+    /// Whether the repository is private or internal, if GitHub said so.
     pub private: Option<bool>,
-    /// When GitHub made the job.
+    /// When GitHub created the job.
     pub created_at: Option<Timestamp>,
     /// When this reached us.
     pub received_at: Timestamp,
@@ -104,7 +102,7 @@ impl JobEvent {
         Keys { job: Some(self.facts.id), runner }
     }
 
-    /// When it happened: by our clock, which is finer, unless the event came late.
+    /// Returns when it happened: by our clock, which is finer, unless the event came late.
     #[must_use]
     pub fn happened_at(&self) -> Timestamp {
         const FRESH_SECS: i64 = 3;
@@ -145,11 +143,10 @@ pub enum JobAction {
 /// GitHub's answer to a question about a job.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct JobAnswer {
-    /// The job asked about.
     pub job: JobId,
-    /// Its record's version before the question: an answer to an older one is dropped.
+    /// The version of its record before the question. If the record has changed since, the answer is dropped.
     pub asked: Version,
-    /// A runner that completed an unnamed job, for which this was the question.
+    /// A runner that completed an unknown job, if the question was asked for it.
     pub on_behalf_of: Option<RunnerName>,
     pub outcome: JobOutcome,
     pub at: Timestamp,
@@ -158,20 +155,20 @@ pub struct JobAnswer {
 /// What GitHub said of a job.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum JobOutcome {
-    /// The job as it is now.
+    /// The job's present state.
     Found(JobEvent),
     /// There is no such job, and a control read succeeded.
     Absent,
-    /// Nothing that tells: it is asked again later.
+    /// No usable answer: the question is asked again later.
     Unanswered,
 }
 
-/// GitHub's answer to the question what started a job's run.
+/// GitHub's answer to the question of what started a job's run.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct RunAnswer {
-    /// The job for whose sake it was asked.
+    /// The job for which GitHub was asked.
     pub job: JobId,
-    /// The job's version before the question.
+    /// The version of the job's record before the question.
     pub asked: Version,
     pub outcome: RunOutcome,
     pub at: Timestamp,
@@ -183,23 +180,22 @@ pub enum RunOutcome {
     Found {
         /// The event, such as `pull_request`.
         event: Arc<str>,
-        /// The repository that its head commit is in; a deleted fork has none.
+        /// The repository of its head commit; `None` for a deleted fork.
         head_repository: Option<Repository>,
-        /// Whether its repository is private or internal, where GitHub said.
+        /// Whether its repository is private or internal, if GitHub said so.
         private: Option<bool>,
     },
     /// There is no such run, and a control read succeeded.
     Absent,
-    /// Nothing that tells: it is asked again later.
+    /// No usable answer: the question is asked again later.
     Unanswered,
 }
 
 /// GitHub's answer to a question about a registration.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct RegistrationAnswer {
-    /// The runner asked about.
     pub runner: RunnerName,
-    /// Its record's version before the question.
+    /// The version of its record before the question.
     pub asked: Version,
     pub outcome: RegistrationOutcome,
     pub at: Timestamp,
@@ -210,11 +206,11 @@ pub struct RegistrationAnswer {
 pub enum RegistrationOutcome {
     /// It runs a job.
     Busy(RunnerId),
-    /// It waits for one.
+    /// It waits for a job.
     Idle,
     /// There is none, and a control read succeeded.
     Absent,
-    /// Nothing that tells: it is asked again later.
+    /// No usable answer: the question is asked again later.
     Unanswered,
 }
 
@@ -222,19 +218,19 @@ pub enum RegistrationOutcome {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct StopRequest {
     pub runner: RunnerName,
-    /// Whether its task is stopped even while it executes a job, which fails then.
+    /// Whether its task is stopped even if it executes a job, which then fails.
     pub force: bool,
     pub at: Timestamp,
 }
 
-/// An operator wants a refused job judged again, by the rules as they are now.
+/// An operator wants a refused job judged again by the present rules.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct RetryRequest {
     pub job: JobId,
     pub at: Timestamp,
 }
 
-/// Why a job ended, by its runner's end. GitHub says how it ended, often earlier.
+/// Why a job ended, derived from its runner's end. GitHub says how it ended, often earlier.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct JobReason {
     pub job: JobId,
@@ -246,16 +242,16 @@ pub struct JobReason {
 /// A task's state change.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct TaskEvent {
-    /// The runner that the task is.
+    /// The task's runner.
     pub runner: RunnerName,
     pub task: TaskId,
-    /// Monotonic for each task: an older one is dropped.
+    /// Increases for each task: an event with an older version is dropped.
     pub version: u64,
     pub change: TaskChange,
     pub at: Timestamp,
 }
 
-/// What became of a task.
+/// The new state of a task.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum TaskChange {
     Running,
@@ -267,16 +263,16 @@ pub enum TaskChange {
 pub enum StopCause {
     /// The agent ended with a code of its own.
     Agent(AgentExit),
-    /// The agent ended with another code, or none was told.
+    /// The agent ended with another code, or no code is known.
     Unknown(Arc<str>),
     /// The task never started.
     FailedToStart(Arc<str>),
-    /// The task never started, since there was no capacity for it.
+    /// The task never started because there was no capacity.
     NoCapacity(Arc<str>),
     /// AWS took the Spot capacity back.
     SpotInterrupted,
-    /// It was stopped by us or by an operator.
+    /// We or an operator stopped it.
     StoppedByUser,
-    /// It is no longer there, and how it ended is not known.
+    /// It no longer exists, and how it ended is unknown.
     Missing,
 }

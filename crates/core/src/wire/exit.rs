@@ -1,10 +1,10 @@
-//! How the agent of a runner ended: its process's exit code, which the control
+//! How a runner's agent ended: the exit code of its process, which the control
 //! plane reads from the task's state change.
 //!
-//! A code never says how a job ended. GitHub alone knows that.
+//! A code never says how a job ended. Only GitHub knows that.
 
-/// An ending of the agent. The codes are pinned: they are stored by AWS and
-/// read by control planes of other releases.
+/// How the agent ended. The codes are pinned: AWS stores them, and control planes
+/// of other releases read them.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum AgentExit {
     /// 0: the listener said that its one job ended, with any result.
@@ -13,9 +13,9 @@ pub enum AgentExit {
     Failed,
     /// 10: no boot item appeared within the boot limit.
     NoBootItem,
-    /// 11: the boot item's table could not be reached, or refuses.
+    /// 11: the boot item's table could not be reached, or refused the request.
     BootFailed,
-    /// 12: the boot item may have been taken, but no answer came back.
+    /// 12: the boot item may have been taken, but no answer came.
     BootAmbiguous,
     /// 13: the listener is missing, not executable or could not be started.
     ListenerMissing,
@@ -27,11 +27,11 @@ pub enum AgentExit {
     NoJob,
     /// 17: the listener said that its registration was deleted, and saw no job.
     RegistrationLost,
-    /// 18: the listener ended in a way that has no other code here.
+    /// 18: the listener ended in a way that no other code describes.
     ListenerCrashed,
     /// 19: the job ran longer than its limit and was ended, which GitHub shows as a failure.
     JobTimeout,
-    /// 20: policy refused the job; no step of it was executed.
+    /// 20: policy refused the job, and none of its steps was executed.
     JobRefused,
     /// 21: stopped by a signal while no job ran.
     Interrupted,
@@ -39,23 +39,23 @@ pub enum AgentExit {
     InterruptedBusy,
     /// 23: ECS did not tell the task's id, or the credentials of its role.
     TaskUnknown,
-    /// 24: the boot item was taken, and is none that this agent understands.
+    /// 24: the boot item was taken, but this agent does not understand it.
     BootItemUnreadable,
-    /// 25: the agent's own files could not be made, or the runner's `.env` not rewritten.
+    /// 25: the agent's own files could not be created, or the runner's `.env` could not be rewritten.
     FilesFailed,
-    /// 26: GitHub has another session of this runner open.
+    /// 26: another session of this runner is open at GitHub.
     SessionConflict,
     /// 27: GitHub refused the runner's session (HTTP status 401 or 403).
     SessionRefused,
     /// 28: the job's hook did not check in within the hook limit, and the job was ended.
     HookSilent,
-    /// 29: the listener was given a job that did not start: GitHub did not let it, or it was cancelled before.
+    /// 29: GitHub gave the listener a job that did not start: GitHub did not let it start, or it was cancelled before.
     JobNotStarted,
     /// 30: the runner lost its job: GitHub took it away, or did not answer its renewals.
     JobAbandoned,
     /// 31: the listener ended by itself while it waited; usually the offered job was gone.
     JobWithdrawn,
-    /// 32: the listener cannot list its directory, or one above it.
+    /// 32: the listener cannot list its directory or a parent directory.
     DirectoryUnreadable,
     /// 33: GitHub answered the listener's requests for a session with errors until the connect limit.
     GithubUnavailable,
@@ -92,7 +92,6 @@ impl AgentExit {
         Self::GithubUnavailable,
     ];
 
-    /// The process's exit code.
     #[must_use]
     pub const fn code(self) -> u8 {
         match self {
@@ -125,8 +124,8 @@ impl AgentExit {
         }
     }
 
-    /// The ending that a process's exit code means; `None` for a code that the
-    /// agent never gives, such as 137 of a killed process.
+    /// Returns the ending for an exit code; `None` for a code that the agent never
+    /// uses, such as 137 of a killed process.
     #[must_use]
     pub fn from_code(code: i32) -> Option<Self> {
         Self::ALL.into_iter().find(|exit| i32::from(exit.code()) == code)

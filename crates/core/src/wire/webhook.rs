@@ -1,7 +1,7 @@
-//! Webhooks: the signature over the raw body first, then a tolerant reading of
+//! Webhooks: first the signature over the raw body, then a tolerant reading of
 //! `workflow_job`.
 //!
-//! Nothing of a body is believed, and none of it parsed, before its signature holds.
+//! A body is neither trusted nor parsed before its signature has been verified.
 
 pub mod envelope;
 
@@ -16,10 +16,10 @@ use crate::rules::labels::Labels;
 use crate::wire::event::{JobAction, JobEvent};
 use crate::wire::job::{Conclusion, JobFacts, TakenBy};
 
-/// The largest body accepted: what base64 leaves of EventBridge's 1 MB.
+/// The largest body accepted: in base64 it must fit into EventBridge's 1 MB.
 pub const MAX_BODY_BYTES: usize = 700 * 1024;
 
-/// No secret fits the signature.
+/// A signature that matches no secret.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum SignatureError {
     #[error("no signature was sent: set a secret on the webhook")]
@@ -27,17 +27,17 @@ pub enum SignatureError {
     /// It is not `sha256=` and 64 hexadecimal digits.
     #[error("the signature is not of the form sha256=<64 hexadecimal digits>")]
     Malformed,
-    /// It is another body's or another secret's.
-    #[error("the signature fits no configured secret")]
+    /// It was made for another body or with another secret.
+    #[error("the signature matches no configured secret")]
     Wrong,
 }
 
-/// Checks `X-Hub-Signature-256` over the raw body against any of several
-/// secrets, in constant time for each.
+/// Checks `X-Hub-Signature-256` over the raw body against each of several
+/// secrets, each in constant time.
 ///
 /// # Errors
 ///
-/// No secret fits.
+/// No secret matches.
 pub fn verify<S: AsRef<[u8]>>(
     secrets: &[S],
     body: &[u8],
@@ -45,7 +45,7 @@ pub fn verify<S: AsRef<[u8]>>(
 ) -> Result<(), SignatureError> {
     let signature = signature.ok_or(SignatureError::Missing)?;
     let digest = signature.strip_prefix("sha256=").and_then(from_hex).ok_or(SignatureError::Malformed)?;
-    // Every secret is tried, so that the time tells nothing of which one fits.
+    // Every secret is tried, so that the time does not reveal which one matches.
     let fitting = secrets
         .iter()
         .filter(|secret| !secret.as_ref().is_empty())
@@ -70,7 +70,7 @@ fn from_hex(text: &str) -> Option<[u8; 32]> {
     Some(bytes)
 }
 
-/// What a webhook says.
+/// The content of a webhook.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Webhook {
     Job(JobEvent),
@@ -83,22 +83,22 @@ pub enum Webhook {
 /// A body that cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum BodyError {
-    /// Not JSON, or without what a `workflow_job` must have.
+    /// Not JSON, or without a required field of `workflow_job`.
     #[error("{0}")]
     Json(#[from] serde_json::Error),
-    /// A name or number that cannot be one.
+    /// A malformed name or number.
     #[error(transparent)]
     Id(#[from] crate::id::ParseIdError),
-    /// A payload of a form-encoded hook.
+    /// The payload of a webhook whose content type is a form.
     #[error("the payload is form-encoded: set the webhook's content type to application/json")]
     Form,
 }
 
-/// Reads a body whose signature holds. `event` is `X-GitHub-Event`.
+/// Reads a body whose signature is valid. `event` is `X-GitHub-Event`.
 ///
 /// # Errors
 ///
-/// A `workflow_job` whose body cannot be read.
+/// The body of a `workflow_job` cannot be read.
 pub fn read(event: &str, body: &[u8], received_at: Timestamp) -> Result<Webhook, BodyError> {
     match event {
         "ping" => Ok(Webhook::Ping),
@@ -148,7 +148,7 @@ impl Payload {
         let job = self.workflow_job;
         let runner = TakenBy::from_name(job.runner_name.as_deref());
         let action = match self.action.as_str() {
-            // A queued payload of a job that needs an approval says so in its status.
+            // The queued payload of a job that needs an approval has that status.
             "queued" if job.status.as_deref() == Some("waiting") => JobAction::Waiting,
             "queued" => JobAction::Queued,
             "waiting" => JobAction::Waiting,
@@ -181,11 +181,11 @@ impl Payload {
     }
 }
 
-/// How far GitHub's clock may be before ours.
+/// How far GitHub's clock may be ahead of ours.
 const AHEAD: SignedDuration = SignedDuration::from_hours(24);
 
-/// A time that GitHub gave; one that cannot be read, or has not come yet, is as
-/// good as missing.
+/// Reads a time that GitHub gave. A time that cannot be read, or that is
+/// [`AHEAD`] of ours, counts as missing.
 fn moment(text: Option<&str>, received_at: Timestamp) -> Option<Timestamp> {
     let at: Timestamp = text?.parse().ok()?;
     (at >= Timestamp::UNIX_EPOCH && at.duration_since(received_at) < AHEAD).then_some(at)

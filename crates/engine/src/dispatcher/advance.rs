@@ -1,7 +1,8 @@
-//! A runner is taken as far as it goes: launched, or cleaned up after.
+//! Advances a runner step by step: launches it, or cleans up after it.
 //!
-//! Each step is idempotent by what the record holds, and written before the
-//! next. A dispatcher that resumes another's work claims the record first.
+//! The record makes each step idempotent, and each step is written before the
+//! next one starts. A dispatcher that resumes another's work claims the record
+//! first.
 
 use ecsrunner_core::decide::step::{Next, Step};
 use ecsrunner_core::id::Epoch;
@@ -24,17 +25,17 @@ use crate::ports::store::{Revocation, Store, StoreError, Transaction};
 use crate::ports::{Clock, Disposition};
 use crate::{Engine, World};
 
-/// Steps from reserved to gone are ten at most; a record that asks for more is broken.
+/// A runner takes at most ten steps from reserved to gone; a record that asks for more is broken.
 const MAX_STEPS: u32 = 16;
-/// How long GitHub may call a runner busy whose task has stopped.
+/// The delay of a retry while GitHub calls a runner busy whose task has stopped.
 const STILL_BUSY: Duration = Duration::from_secs(30);
-/// How soon what was refused is tried again: somebody has to change something.
+/// The delay of a retry after GitHub's refusal, which a person has to resolve.
 const REFUSED_BY_GITHUB: Duration = Duration::from_secs(300);
-/// A task that is not stopped is paid for.
+/// The delay of a retry after AWS's refusal. It is shorter because a task that is not stopped costs money.
 const REFUSED_BY_AWS: Duration = Duration::from_secs(60);
-/// The first wait after a failure; doubled with each further one.
+/// The first wait after a failure; each further failure doubles it.
 const FIRST_BACKOFF: Duration = Duration::from_millis(250);
-/// A task that waits for its configuration is paid for meanwhile.
+/// Bounded because a task that waits for its configuration costs money.
 const LONGEST_BACKOFF: Duration = Duration::from_secs(30);
 
 /// Why a step was not done.
@@ -50,7 +51,7 @@ pub(crate) enum StepError {
     StillBusy(String),
     #[error("{step:?} took longer than {} s", STEP_LIMIT.as_secs())]
     TimedOut { step: Step },
-    /// Nothing failed: it is not its time yet.
+    /// Nothing failed, but the step is not due yet.
     #[error("not before {0}")]
     NotYet(Timestamp),
 }
@@ -79,7 +80,7 @@ impl<W: World> Engine<W> {
         let holds_slot = runner.holds_slot();
         let was_supply = runner.is_supply();
         match self.steps(runner, &deadline).await {
-            // A place that was freed, or supply that was lost, is what others wait for.
+            // No slot was freed and no supply was lost, so only this runner's next step matters.
             Ok(Written::At(runner))
                 if runner.holds_slot() == holds_slot && runner.is_supply() == was_supply =>
             {
@@ -102,8 +103,8 @@ impl<W: World> Engine<W> {
         }
     }
 
-    /// A step failed: its runner's record says when it is tried again, to
-    /// whoever comes next.
+    /// Writes to the runner's record when a failed step is retried, so that any
+    /// dispatcher can retry it.
     async fn later(&self, key: EffectKey, runner: &Runner, error: &StepError, epoch: Epoch) -> Effected {
         let now = self.ports.clock.now();
         let failures = runner.retry.as_ref().map_or(0, |retry| retry.failures);
@@ -125,15 +126,16 @@ impl<W: World> Engine<W> {
         if let Ok(Written::At(current)) = &written
             && current.state != runner.state
         {
-            // An event has moved it on meanwhile: what failed may not be its next step any more.
+            // An event has changed the state, so the failed step may no longer be the next one.
             return Effected::with(key, News::Round);
         }
         let rest_until = written.is_err().then_some(not_before);
         Effected { rest_until, next_at: Some(not_before), ..Effected::with(key, News::Nothing) }
     }
 
-    /// A runner whose task has ended goes no further in one go: the next round
-    /// learns from it before it is history.
+    /// Performs steps until none is due, or until the runner frees its slot. Then
+    /// it stops, so that the next round can learn from the runner before it moves
+    /// to history.
     async fn steps(&self, mut runner: Runner, deadline: &Deadline) -> Result<Written, (Runner, StepError)> {
         let held_slot = runner.holds_slot();
         for _ in 0..MAX_STEPS {
@@ -173,8 +175,7 @@ impl<W: World> Engine<W> {
         }
     }
 
-    /// Writes what an answer means for the record, on the record as it is now,
-    /// with `also`.
+    /// Writes the runner's next record, made from the current one, with `also`.
     pub(crate) async fn write(
         &self,
         runner: &Runner,
@@ -190,8 +191,8 @@ impl<W: World> Engine<W> {
         let given_back = match self.ports.store.revoke(task, runner.facts.task_role()).await {
             Ok(revocation) => revocation == Revocation::GivenBack,
             Err(error) => {
-                // No answer proves nothing: a task may hold the configuration.
-                warn!(runner = %runner.name(), error = %chain(&error), "revoking got no answer");
+                // Without an answer, a task may hold the configuration.
+                warn!(runner = %runner.name(), error = %chain(&error), "no answer to revoking the boot item");
                 false
             }
         };
@@ -246,13 +247,13 @@ impl<W: World> Engine<W> {
             && ending.kind != EndingKind::Completed
             && let Some(task) = runner.task()
         {
-            // A revoke without an answer counts as taken, and may have left the
-            // item behind. Its task has stopped: nobody else comes for it.
+            // A revocation without an answer counts as taken, and may have left the
+            // item behind. Its task has stopped, so nothing else removes it.
             self.ports.store.revoke(task, runner.facts.task_role()).await?;
         }
         let changes = [Change::RunnerGone(Box::new(ended))];
         match self.commit(Transaction::of(&changes)).await {
-            // After a conflict an event came first: the next round asks the record again.
+            // After a conflict with an event, the next round reads the record again.
             Ok(()) | Err(StoreError::Conflict) => Ok(Written::Away),
             Err(error) => {
                 error!(runner = %runner.name(), error = %chain(&error), "runner could not be moved to history");
@@ -262,7 +263,7 @@ impl<W: World> Engine<W> {
     }
 }
 
-/// The wait after so many failures in a row, with `jitter` in 0..1.
+/// Returns the wait after `failures` consecutive failures, with `jitter` in 0..1.
 pub(crate) fn backoff(failures: u32, jitter: f64) -> Duration {
     let full = FIRST_BACKOFF.saturating_mul(1 << failures.min(16)).min(LONGEST_BACKOFF);
     full.mul_f64(0.5 + jitter / 2.0)

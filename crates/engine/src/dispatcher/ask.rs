@@ -1,4 +1,4 @@
-//! GitHub is asked, and its answer is an event like any other.
+//! Asks GitHub about jobs, runs and runners, and records each answer as an event.
 
 use ecsrunner_core::decide::plan::{DOUBT, Question};
 use ecsrunner_core::id::RunnerName;
@@ -21,7 +21,7 @@ use crate::ports::github::{GitHub, GitHubError, RemoteRun};
 use crate::{Engine, World};
 
 impl<W: World> Engine<W> {
-    /// Asks what has become of a job.
+    /// Asks for the state of a job.
     pub(crate) async fn ask_job(&self, job: Job, on_behalf_of: Option<RunnerName>) -> Effected {
         let key = EffectKey::Question(Question::Job { job: job.id(), on_behalf_of: on_behalf_of.clone() });
         let found = self.answered(&key, self.ports.github.job(&job.facts.repository, job.id())).await;
@@ -29,7 +29,7 @@ impl<W: World> Engine<W> {
         let outcome = match found {
             None => JobOutcome::Unanswered,
             Some(None) => JobOutcome::Absent,
-            // A status that GitHub added later says nothing yet.
+            // A status that is not known here counts as no answer.
             Some(Some(remote)) => {
                 event_of(&remote, &job.facts, at).map_or(JobOutcome::Unanswered, JobOutcome::Found)
             }
@@ -39,7 +39,7 @@ impl<W: World> Engine<W> {
         self.asked(key, &Event::JobAnswer(answer)).await
     }
 
-    /// Asks what started a job's run.
+    /// Asks which event started a job's run.
     pub(crate) async fn ask_run(&self, job: Job) -> Effected {
         let key = EffectKey::Question(Question::Run(job.id()));
         let found = self.answered(&key, self.ports.github.run(&job.facts.repository, job.facts.run)).await;
@@ -57,7 +57,7 @@ impl<W: World> Engine<W> {
         self.asked(key, &Event::RunAnswer(answer)).await
     }
 
-    /// Asks whether a runner that takes no job is there, and busy.
+    /// Asks whether a runner that takes no job is registered, and whether it is busy.
     pub(crate) async fn ask_runner(&self, runner: Runner) -> Effected {
         let key = EffectKey::Question(Question::Runner(runner.name().clone()));
         let found = self.answered(&key, self.ports.github.runner(&runner.facts.scope, runner.name())).await;
@@ -73,7 +73,7 @@ impl<W: World> Engine<W> {
         self.asked(key, &Event::RegistrationAnswer(answer)).await
     }
 
-    /// GitHub's answer; `None` where there was none, or none in time.
+    /// Returns GitHub's answer; `None` if the call failed or took longer than [`STEP_LIMIT`].
     async fn answered<T>(
         &self,
         question: &(impl Debug + Sync),
@@ -101,7 +101,7 @@ impl<W: World> Engine<W> {
                 Effected { next_at: Some(self.ports.clock.now() + pause), ..Effected::with(key, news) }
             }
             Err(error) => {
-                warn!(question = ?key, error = %chain(&error), "an answer could not be recorded");
+                warn!(question = ?key, error = %chain(&error), "could not record GitHub's answer");
                 let rest_until = self.ports.clock.now() + STEP_LIMIT;
                 Effected { rest_until: Some(rest_until), ..Effected::with(key, News::Nothing) }
             }

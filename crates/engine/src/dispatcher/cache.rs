@@ -1,5 +1,5 @@
-//! What a dispatcher keeps between two rounds: copies of holds and levels that
-//! its effects share, and which effect probes what. Losing it costs nothing: it
+//! State that a dispatcher keeps between rounds: copies of holds and levels that
+//! its effects share, and the probes that are running. It can be lost safely: it
 //! is read again from the store, or concerns this process alone.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -18,7 +18,7 @@ use ecsrunner_core::rules::placement::Placement;
 use ecsrunner_core::rules::pool::Scope;
 use jiff::Timestamp;
 
-/// An effect that is under way, or rests.
+/// Identifies an effect that is running or resting.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub(crate) enum EffectKey {
     Runner(RunnerName),
@@ -27,7 +27,7 @@ pub(crate) enum EffectKey {
 }
 
 impl EffectKey {
-    /// The job that a question is about.
+    /// Returns the job that a question is about.
     pub(crate) fn job(&self) -> Option<JobId> {
         match self {
             Self::Question(Question::Job { job, .. } | Question::Run(job)) => Some(*job),
@@ -52,7 +52,7 @@ impl Cache {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Replaces the copies by what the store has now.
+    /// Replaces the copies with the store's current state.
     pub(crate) fn refresh(&self, open: &Open) {
         let mut known = self.lock();
         known.holds = open.holds.clone();
@@ -71,8 +71,8 @@ impl Cache {
         self.lock().holds.remove(held);
     }
 
-    /// Enters a placement to start a task there: one at a time where it is
-    /// held, and not before its time.
+    /// Reserves the right to start a task in a placement. A held placement admits
+    /// one probe at a time, and none before the hold's `not_before`.
     pub(crate) fn enter(
         &self,
         placement: &Placement,
@@ -91,7 +91,7 @@ impl Cache {
         Ok(Some(Probe { cache: self, target }))
     }
 
-    /// Where to try next.
+    /// Chooses the placement of the next attempt.
     pub(crate) fn choose(
         &self,
         subnets: &[SubnetId],
@@ -117,7 +117,7 @@ impl Cache {
         };
     }
 
-    /// GitHub throttles this account: no call on its budget before `until`.
+    /// Records that GitHub throttles this account: no call on its budget before `until`.
     pub(crate) fn hold_github(&self, account: Account, until: Timestamp) {
         let mut known = self.lock();
         let at = known.github_not_before.entry(account).or_insert(until);
@@ -129,11 +129,11 @@ impl Cache {
     }
 }
 
-/// A placement is held, and its probe is not due or under way already.
+/// A placement is held, and its probe is not due yet or is running already.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct NotYet;
 
-/// The one try in a held placement; over when it is dropped.
+/// The only attempt in a held placement. Dropping it ends the probe.
 #[derive(Debug)]
 pub(crate) struct Probe<'a> {
     cache: &'a Cache,

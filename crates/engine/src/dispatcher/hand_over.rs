@@ -1,4 +1,4 @@
-//! A just-in-time configuration is made and handed over to one task.
+//! Creates a just-in-time configuration and hands it over to one task.
 
 use std::time::Duration;
 
@@ -21,9 +21,9 @@ use crate::ports::store::{BootPut, StoreError};
 use crate::ports::{Clock, Disposition};
 use crate::{Engine, World};
 
-/// How long the boot table keeps an item that nobody takes: a last resort only.
+/// How long the boot table keeps an item that no task takes. A last resort only.
 const BOOT_ITEM_LIFE: Duration = Duration::from_secs(48 * 3600);
-/// How long a slot of GitHub's pace is good for after its reservation.
+/// How long a slot of GitHub's pace stays valid after the runner's reservation.
 const SLOT_AGE: SignedDuration = SignedDuration::from_secs(10);
 
 impl<W: World> Engine<W> {
@@ -32,8 +32,8 @@ impl<W: World> Engine<W> {
         self.configure_and_give(runner, Unwritten::nothing(self.ports.clock.now())).await
     }
 
-    /// The slot that was taken with the reservation is one of another minute,
-    /// where the launch was held up since.
+    /// Takes another slot if the one from the reservation is too old, because the
+    /// launch was delayed.
     async fn take_fresh_slot(&self, runner: &Runner) -> Result<(), StepError> {
         let reserved = runner.timeline.began();
         let is_fresh = self.ports.clock.now().duration_since(reserved) < SLOT_AGE;
@@ -44,8 +44,8 @@ impl<W: World> Engine<W> {
         self.take_slot(&Bucket::GitHub(account)).await
     }
 
-    /// Hands over to a task that was started a moment ago: the record says both
-    /// at once, or neither.
+    /// Hands over to a task that was just started. The task and the hand-over are
+    /// written to the record together, or not at all.
     pub(crate) async fn hand_over_to(
         &self,
         runner: &Runner,
@@ -87,7 +87,7 @@ impl<W: World> Engine<W> {
                 Err(error.into())
             }
             Err(StepError::GitHub(error)) => {
-                // GitHub is down: no further task is to be launched only to wait for it.
+                // GitHub is down. Launch no further tasks that would only wait for it.
                 if let Some(retry) = &runner.retry {
                     let until = self.ports.clock.now() + backoff(retry.failures, self.jitter());
                     self.rest(&Bucket::GitHub(account), until).await?;
@@ -98,8 +98,9 @@ impl<W: World> Engine<W> {
         }
     }
 
-    /// Makes the configuration. A registration of that name which was never
-    /// handed over is an earlier try's, whose answer was lost: nobody can use it.
+    /// Creates the configuration. If the name is registered already and nothing was
+    /// handed over, the registration comes from an earlier attempt whose answer was
+    /// lost. Its configuration is lost too, so it is deleted.
     async fn configure(&self, runner: &Runner) -> Result<JitConfig, StepError> {
         let github = &self.ports.github;
         let (scope, name) = (&runner.facts.scope, runner.name());
@@ -109,12 +110,12 @@ impl<W: World> Engine<W> {
         match github.generate_jitconfig(scope, name, &labels).await {
             Err(GitHubError::NameTaken) => {
                 let lost = github.runner(scope, name).await?;
-                // Looked up before the record: nothing was handed over, as it says
-                // now as well, so that registration is an earlier try's.
+                // The registration is read before the record. If the record still says that
+                // nothing was handed over, the registration is from an earlier attempt.
                 if !self.reload(runner).await?.is_some_and(|current| current.awaits_configuration()) {
                     return Err(StoreError::Conflict.into());
                 }
-                warn!(runner = %name, "the name is registered already: deleting the lost registration");
+                warn!(runner = %name, "the runner's name is registered already; deleting the lost registration");
                 if let Some(registration) = lost {
                     github.delete_runner(scope, registration.id).await?;
                 }
@@ -124,8 +125,8 @@ impl<W: World> Engine<W> {
         }
     }
 
-    /// Boot item and record in one transaction: once a retirement is written, no
-    /// hand-over can commit.
+    /// Writes the boot item and the record in one transaction. So no hand-over can
+    /// commit after a retirement is written.
     async fn give(
         &self,
         runner: &Runner,
@@ -140,7 +141,7 @@ impl<W: World> Engine<W> {
         let next = |current: &Runner| {
             let now = self.ports.clock.now();
             let Some((next, task)) = unwritten.on(current).handed_over(jit.runner_id, now) else {
-                // It was retired meanwhile: its clean-up deletes the registration.
+                // The runner has been retired, and its clean-up deletes the registration.
                 return unwritten.alone(current).map(|next| (next, None));
             };
             let boot = BootPut {
@@ -162,7 +163,7 @@ impl<W: World> Engine<W> {
         Ok(written)
     }
 
-    /// GitHub will not register it: its task, which waits in vain, is to stop.
+    /// Ends a runner that GitHub does not register, so that its waiting task is stopped.
     async fn not_registered(
         &self,
         runner: &Runner,
@@ -178,7 +179,7 @@ impl<W: World> Engine<W> {
         self.write(runner, unwritten.also, next).await
     }
 
-    /// GitHub refuses for good: no further launch in this scope before a probe succeeds.
+    /// Holds launches in a scope after a permanent refusal, until a probe succeeds.
     pub(crate) fn hold_scope(&self, scope: &Scope, error: &GitHubError) -> Hold {
         let held = Held::Scope(scope.clone());
         let before = self.cache.hold(&held);
@@ -191,10 +192,10 @@ impl<W: World> Engine<W> {
     }
 }
 
-/// What is known of a runner and is written with its next record.
+/// Facts about a runner that are written with its next record.
 #[derive(Clone, Copy, Debug)]
 struct Unwritten<'a> {
-    /// The task that was started for it.
+    /// The task that was started for the runner.
     task: Option<&'a TaskId>,
     at: Timestamp,
     /// Changes of other records.
@@ -206,7 +207,7 @@ impl<'a> Unwritten<'a> {
         Self { task: None, at, also: &[] }
     }
 
-    /// The stored record as it would be with this, at the stored version.
+    /// Returns the stored record with these facts added, at the stored version.
     fn on(&self, current: &Runner) -> Runner {
         match self.task.and_then(|task| current.task_started(task.clone(), self.at)) {
             Some(started) => Runner { version: current.version, ..started },
@@ -214,7 +215,7 @@ impl<'a> Unwritten<'a> {
         }
     }
 
-    /// The next record with this alone; `None` where the stored one says it already.
+    /// Returns the next record with these facts alone; `None` if the stored record has them already.
     fn alone(&self, current: &Runner) -> Option<Runner> {
         self.task.and_then(|task| current.task_started(task.clone(), self.at))
     }

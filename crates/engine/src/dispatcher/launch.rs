@@ -1,4 +1,4 @@
-//! A runner's task is started, in a placement with room, at the pace allowed.
+//! Starts a runner's task, in a placement with capacity and within the launch pace.
 
 use ecsrunner_core::decide::plan::choose::NoPlacement;
 use ecsrunner_core::id::{TaskId, Version};
@@ -26,14 +26,14 @@ use crate::ports::store::{LevelSet, Levels, StoreError};
 use crate::{Engine, World};
 
 const TRIES: u32 = 8;
-/// How long launches rest after AWS has throttled one, where it names no time.
+/// How long launches rest after AWS throttles one without giving a time.
 const THROTTLED: Duration = Duration::from_secs(2);
-/// Until when a try waits whose placements are all being probed.
+/// How long an attempt waits when all its placements are being probed.
 const PROBED: Duration = Duration::from_secs(15);
-/// How often a token that is in use for nobody knows what is asked again, over
-/// some ten minutes: a task that it stands for would have shown up by then.
+/// How often a spent token without a task is tried again, over about ten minutes.
+/// A task of that token would have appeared by then.
 const SPENT_TRIES: u32 = 24;
-/// Until when a reserved runner's task waits while launches are paused.
+/// How long a reserved runner's task waits, each time, while launches are paused.
 const PAUSED: Duration = Duration::from_secs(30);
 
 impl<W: World> Engine<W> {
@@ -49,15 +49,15 @@ impl<W: World> Engine<W> {
         }
         let probe = match self.cache.enter(&runner.placement, arch, asked_at) {
             Ok(probe) => probe,
-            // Nobody has asked for it: its first version was written by this very
-            // holder, or its last try was answered.
+            // No task is being started: this lease holder wrote the first version, or
+            // the last attempt was answered.
             Err(NotYet) if is_reserved && (runner.version == Version::FIRST || lacked_capacity(runner)) => {
                 return self.go_elsewhere(runner).await;
             }
-            // A try that may have been asked for has to be answered, wherever it is.
+            // The request may have been sent before, so its answer is needed in this placement.
             Err(NotYet) => None,
         };
-        // The first try's slot was taken with the reservation.
+        // The slot of the first attempt was taken with the reservation.
         if is_reserved && (attempt > 1 || runner.retry.is_some()) {
             self.take_slot(&Bucket::Fargate(runner.placement.market)).await?;
         }
@@ -79,7 +79,7 @@ impl<W: World> Engine<W> {
             }
             Err(ComputeError::NoCapacity { message }) => self.no_capacity(runner, &message, asked_at).await,
             Err(error @ ComputeError::Refused { .. }) => {
-                warn!(runner = %runner.name(), error = %chain(&error), "the task was refused");
+                warn!(runner = %runner.name(), error = %chain(&error), "AWS refused the task");
                 let reason = Reason::with(Code::BootFailed, &error);
                 let now = self.ports.clock.now();
                 self.write(runner, &[], |runner| runner.task_refused(reason.clone(), now)).await
@@ -91,7 +91,7 @@ impl<W: World> Engine<W> {
                 Err(ComputeError::Throttled { message, after: Some(after) }.into())
             }
             Err(ComputeError::TokenSpent { message }) if failures(runner) >= SPENT_TRIES => {
-                warn!(runner = %runner.name(), words = message, "the try's answer is lost: a new one begins");
+                warn!(runner = %runner.name(), words = message, "the answer to this attempt is lost; starting a new attempt");
                 let now = self.ports.clock.now();
                 let reason = Reason::with(Code::Retrying, message);
                 let retry = Retry { failures: failures(runner) + 1, not_before: now, reason };
@@ -104,8 +104,7 @@ impl<W: World> Engine<W> {
         }
     }
 
-    /// The task is there: what follows is written together with that, if it
-    /// succeeds, and else that alone.
+    /// Writes that the task has started, together with the hand-over if that succeeds.
     async fn task_started(
         &self,
         runner: &Runner,
@@ -127,8 +126,8 @@ impl<W: World> Engine<W> {
         self.write(runner, also, |runner| runner.task_started(task.clone(), now)).await
     }
 
-    /// The placement has no room: it is held, so that others do not ask in
-    /// vain, and the next try goes elsewhere or waits.
+    /// Holds a placement that has no capacity, so that other launches avoid it. The
+    /// runner's next attempt uses another placement or waits.
     async fn no_capacity(
         &self,
         runner: &Runner,
@@ -138,7 +137,7 @@ impl<W: World> Engine<W> {
         let (now, arch) = (self.ports.clock.now(), runner.facts.size.arch());
         let held = Held::placement(runner.placement.clone(), arch);
         let before = self.cache.hold(&held);
-        // Others were refused while this one was asked for: one shortage, not two in a row.
+        // If another launch was refused during this request, both are one shortage, not two in a row.
         let hold = match before.clone().filter(|before| before.latest >= asked_at) {
             Some(hold) => hold,
             None => Hold::after(before.as_ref(), held, message, now),
@@ -168,14 +167,14 @@ impl<W: World> Engine<W> {
         .await
     }
 
-    /// The placement has come to be held since the runner was reserved: it
-    /// goes where there is room, without having asked.
+    /// Moves a runner to another placement before its first request, because its
+    /// placement has been held since the reservation.
     async fn go_elsewhere(&self, runner: &Runner) -> Result<Written, StepError> {
         let now = self.ports.clock.now();
         let placement = self
             .elsewhere(runner, now)
             .map_err(|none| StepError::NotYet(none.not_before.unwrap_or(now + PROBED)))?;
-        info!(runner = %runner.name(), from = %runner.placement, to = %placement, "runner goes elsewhere");
+        info!(runner = %runner.name(), from = %runner.placement, to = %placement, "moved runner to another placement");
         self.write(runner, &[], |current| {
             let unasked = current.state == runner.state && current.placement == runner.placement;
             unasked.then(|| current.placed(placement.clone()))
@@ -203,12 +202,12 @@ impl<W: World> Engine<W> {
         .await
     }
 
-    /// A bucket gives nothing before that time, and no burst then.
+    /// Empties a bucket until that time, without a burst afterwards.
     pub(crate) async fn rest(&self, bucket: &Bucket, until: Timestamp) -> Result<(), StepError> {
         self.move_level(bucket, |rate, before, _| Ok(rate.held_until(before, until))).await
     }
 
-    /// Sets a bucket's level by what it is now, whoever else draws from it.
+    /// Sets a bucket's level from its current one; retries if another process changed it.
     async fn move_level(
         &self,
         bucket: &Bucket,
@@ -233,12 +232,12 @@ impl<W: World> Engine<W> {
     }
 }
 
-/// How often in a row something failed for it.
+/// The runner's number of consecutive failures.
 fn failures(runner: &Runner) -> u32 {
     runner.retry.as_ref().map_or(0, |retry| retry.failures)
 }
 
-/// Whether its last try was answered with a want of capacity.
+/// Returns whether the runner's last attempt failed for lack of capacity.
 fn lacked_capacity(runner: &Runner) -> bool {
     runner.retry.as_ref().is_some_and(|retry| retry.reason.code() == Code::NoCapacity)
 }

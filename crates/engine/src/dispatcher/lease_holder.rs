@@ -1,5 +1,5 @@
-//! What a dispatcher has while it holds the lease: the effects under way, and
-//! the time that is left.
+//! State of a dispatcher while it holds the lease: the running effects and the
+//! remaining time.
 
 use std::collections::HashMap;
 use std::pin::Pin;
@@ -15,19 +15,18 @@ use super::cache::EffectKey;
 use super::{DispatchOptions, STEP_LIMIT};
 use crate::ports::store::Lease;
 
-/// The most effects at once, and the most for one pool: calls that hang for one
-/// repository delay no other.
+/// The most effects at once, in total and for one pool. The limit per pool keeps
+/// calls that hang for one repository from delaying the others.
 const MAX_EFFECTS: usize = 32;
 const MAX_EFFECTS_OF_POOL: usize = 16;
 
 /// The result of an effect.
 pub(crate) struct Effected {
     pub(crate) key: EffectKey,
-    /// What it means for the dispatcher.
     pub(crate) news: News,
-    /// It is not begun again before then, where its record does not say so.
+    /// The effect is not started again before this time. Set if its record does not say so.
     pub(crate) rest_until: Option<Timestamp>,
-    /// When more will be due, if nothing happens.
+    /// When more work will be due if no event arrives.
     pub(crate) next_at: Option<Timestamp>,
 }
 
@@ -37,12 +36,12 @@ impl Effected {
     }
 }
 
-/// Whether there is reason for another round.
+/// Whether an effect's result requires another round.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(crate) enum News {
-    /// None: the plan is as it was.
+    /// The plan has not changed.
     Nothing,
-    /// The plan may be another now.
+    /// The plan may have changed.
     Round,
     /// Another dispatcher holds the lease.
     LeaseLost,
@@ -59,14 +58,14 @@ pub(crate) struct LeaseHolder<'a> {
     pub(crate) next_at: Option<Timestamp>,
     pub(crate) next_kick_at: Option<Timestamp>,
     pub(crate) patience: Duration,
-    /// Whether an effect was due, and too many were under way.
+    /// Whether a due effect could not start: too many were running, or the lease was too short.
     held_back: bool,
-    /// Whether any effect has begun.
+    /// Whether any effect has started.
     begun: bool,
     deadline: Deadline,
 }
 
-/// How long the lease is held, shared with the effects under way.
+/// The end of the lease, shared with the running effects.
 #[derive(Clone, Debug)]
 pub(crate) struct Deadline {
     held_until_ms: Arc<AtomicI64>,
@@ -74,7 +73,7 @@ pub(crate) struct Deadline {
 }
 
 impl Deadline {
-    /// Whether a step that begins now ends while the lease is held.
+    /// Returns whether a step that starts now ends while the lease is held.
     pub(crate) fn admits_step(&self, now: Timestamp) -> bool {
         self.outlasts(now, STEP_LIMIT) && self.until.is_none_or(|until| now + STEP_LIMIT <= until)
     }
@@ -115,23 +114,23 @@ impl<'a> LeaseHolder<'a> {
         self.deadline.outlasts(now, time)
     }
 
-    /// Whether no further effect may begin.
+    /// Returns whether no further effect may start.
     pub(crate) fn is_closing(&self, now: Timestamp) -> bool {
         self.deadline.until.is_some_and(|until| until < now + STEP_LIMIT)
     }
 
-    /// Whether the time is over, or too short for what is due.
+    /// Returns whether the time is over or too short for the due effects.
     pub(crate) fn is_over(&self, now: Timestamp) -> bool {
         let closed = self.is_closing(now) && self.effects.is_empty() && self.held_back;
         closed || self.deadline.until.is_some_and(|until| until <= now)
     }
 
-    /// Whether a kick that was posted comes by then.
+    /// Returns whether a posted kick arrives by `at`.
     pub(crate) fn is_kicked_by(&self, at: Timestamp, now: Timestamp) -> bool {
         self.next_kick_at.is_some_and(|kick| now < kick && kick <= at)
     }
 
-    /// Begins a round, which finds what is due.
+    /// Resets the state that a round determines, and keeps the effects that still rest.
     pub(crate) fn begin_round(&mut self, next_at: Option<Timestamp>, now: Timestamp) {
         self.next_at = next_at;
         self.held_back = false;
@@ -141,7 +140,7 @@ impl<'a> LeaseHolder<'a> {
         }
     }
 
-    /// Whether the time has come for a round.
+    /// Returns whether a round is due.
     pub(crate) fn is_due(&self, now: Timestamp) -> bool {
         self.next_at.is_some_and(|at| at <= now)
     }
@@ -162,7 +161,7 @@ impl<'a> LeaseHolder<'a> {
         self.next_at = Some(self.next_at.map_or(at, |next| next.min(at)));
     }
 
-    /// Whether an effect may begin now; if so, it is under way from here on.
+    /// Returns whether an effect may start now; if so, it counts as running from here on.
     pub(crate) fn may_begin(&mut self, key: &EffectKey, pool: &PoolId, now: Timestamp) -> bool {
         if self.under_way.contains_key(key) || self.resting.get(key).is_some_and(|until| *until > now) {
             return false;
@@ -181,17 +180,17 @@ impl<'a> LeaseHolder<'a> {
         true
     }
 
-    /// Whether an effect that was due has begun, or none was due.
+    /// Returns whether a due effect has started, or none was due.
     pub(crate) fn has_begun(&self) -> bool {
         self.begun || !self.held_back
     }
 
-    /// Whether an effect was due that could not begin.
+    /// Returns whether a due effect could not start.
     pub(crate) fn is_held_back(&self) -> bool {
         self.held_back
     }
 
-    /// An effect that was to begin does not.
+    /// Takes back an effect that was admitted but does not start.
     pub(crate) fn withdraw(&mut self, key: &EffectKey) {
         self.under_way.remove(key);
     }

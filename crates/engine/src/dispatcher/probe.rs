@@ -1,5 +1,5 @@
-//! Whether GitHub registers runners in a held scope again: asked with a
-//! configuration that nobody will use.
+//! Probes a held scope: requests a configuration that is never used, to see
+//! whether GitHub registers runners there again.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ use crate::ports::store::Transaction;
 use crate::ports::{Clock, Disposition, Randomness};
 use crate::{Engine, World};
 
-/// How long a probe rests that got no answer.
+/// How long a probe rests after it got no answer.
 const REST: Duration = Duration::from_secs(30);
 
 impl<W: World> Engine<W> {
@@ -73,10 +73,10 @@ impl<W: World> Engine<W> {
         let name = RunnerName::new(&self.rules().settings.deployment, &pool.id(), &ulid)
             .map_err(|error| GitHubError::Credentials(error.to_string()))?;
         let jit = self.ports.github.generate_jitconfig(scope, &name, &labels).await?;
-        // Registering works, which was the question. What is left behind is a
-        // registration that nobody can use; the sweep deletes it.
+        // The probe has succeeded. If this deletion fails, a registration remains
+        // that no runner can use; the sweep deletes it.
         if let Err(error) = self.ports.github.delete_runner(scope, jit.runner_id).await {
-            warn!(%scope, error = %chain(&error), "a probe's registration could not be deleted");
+            warn!(%scope, error = %chain(&error), "could not delete a probe's registration");
         }
         Ok(())
     }

@@ -1,5 +1,5 @@
-//! One round: what is open is read, the plan is made, its writes are done and
-//! its effects begun. A round waits for no effect.
+//! One round: reads what is open, plans, writes the plan, and starts its effects.
+//! A round does not wait for effects.
 
 use ecsrunner_core::decide::learn::learn;
 use ecsrunner_core::decide::plan::{Draw, Launch, Means, Plan, Question, plan};
@@ -24,7 +24,7 @@ use crate::ports::store::{LevelSet, Levels, Store, StoreError, Transaction};
 use crate::ports::{Clock, Randomness};
 use crate::{Engine, World};
 
-/// The most reservations in one: each is a runner's record and its job's.
+/// The most reservations in one transaction. Each writes a runner's record and its job's.
 const RESERVATIONS: usize = BATCH / 2;
 const RESERVATION_TRIES: u32 = 3;
 
@@ -40,10 +40,10 @@ impl<W: World> Engine<W> {
         let means = Means { subnets: &rules.subnets, account: &account };
         let plan = plan(&open, rules.rules(), means, now);
         holder.begin_round(plan.next_at, now);
-        // Launches first: nothing that only tells why may hold them up.
+        // Write launches first, so that writes which only explain waiting do not delay them.
         self.draw(&plan).await?;
         if !self.reserve(holder.epoch, &plan.launches, &mut open, now).await? {
-            // What is open is another by now: the next plan sees it.
+            // A job has changed since it was read. Plan again at once.
             holder.wake_at(now);
         }
         self.write_runners(holder.epoch, &plan, &mut open, now).await?;
@@ -51,7 +51,7 @@ impl<W: World> Engine<W> {
         self.begin_effects(holder, &open, &plan, now).await
     }
 
-    /// Writes what the fate of open runners tells of holds.
+    /// Derives holds from the results of open runners, and writes them.
     async fn learn(&self, epoch: Epoch, open: &mut Open, now: Timestamp) -> Result<(), StoreError> {
         let lessons = learn(open, now);
         if lessons.is_empty() {
@@ -72,20 +72,20 @@ impl<W: World> Engine<W> {
         self.commit_batches(epoch, &lessons, open).await
     }
 
-    /// Takes the plan's slots: one write for each bucket, whatever the number of launches.
+    /// Takes the plan's slots, with one write for each bucket.
     async fn draw(&self, plan: &Plan) -> Result<(), StoreError> {
         for Draw { bucket, before, after } in &plan.draws {
             match self.ports.store.set_level(bucket, *before, *after).await? {
                 LevelSet::Done => self.cache.set_level(bucket, Some(*after)),
-                // Another write came first: what is open is read again.
+                // After a conflict, a new round reads what is open again.
                 LevelSet::Found(_) => return Err(StoreError::Conflict),
             }
         }
         Ok(())
     }
 
-    /// Reserves the plan's launches: each runner's record in one transaction
-    /// with its job's, which must be as it was read. False where some were not.
+    /// Reserves the plan's launches. Each runner's record is written in one
+    /// transaction with its job's. False if a job had changed since it was read.
     async fn reserve(
         &self,
         epoch: Epoch,
@@ -110,7 +110,7 @@ impl<W: World> Engine<W> {
                     changes.extend([Change::Job(job), Change::Runner(runner)]);
                 }
             }
-            // One job that has moved on must not take the others' slots with it.
+            // A job that has changed must not cost the others their slots.
             match self.commit(Transaction::fenced(&changes, epoch)).await {
                 Ok(()) => changes.iter().for_each(|change| open.apply(change)),
                 Err(StoreError::Conflict) => {
@@ -124,9 +124,9 @@ impl<W: World> Engine<W> {
         Ok(all)
     }
 
-    /// Reserves one runner; false where its job has moved on.
+    /// Reserves one runner; false if its job has changed.
     async fn reserve_one(&self, epoch: Epoch, pair: &[Change], open: &mut Open) -> Result<bool, StoreError> {
-        // The slot is drawn already: a write that merely met another one is made again.
+        // The slot is already taken, so retry a write that met a passing conflict.
         for _ in 0..RESERVATION_TRIES {
             match self.commit(Transaction::fenced(pair, epoch)).await {
                 Ok(()) => {
@@ -169,8 +169,8 @@ impl<W: World> Engine<W> {
         self.commit_batches(epoch, &changes, open).await
     }
 
-    /// Writes the reasons of waiting. They change nothing: where another write
-    /// came first, the next round tells them.
+    /// Writes the reasons why jobs wait. They do not alter the plan, so a conflict
+    /// is left to the next round.
     async fn write_waits(&self, epoch: Epoch, plan: &Plan, open: &mut Open) -> Result<(), StoreError> {
         let changes: Vec<Change> = plan
             .waits
@@ -189,13 +189,13 @@ impl<W: World> Engine<W> {
         match RunnerName::new(&self.rules().settings.deployment, launch.order.pool(), &ulid.to_string()) {
             Ok(name) => Some(launch.order.reserve(name, epoch, now)),
             Err(error) => {
-                warn!(%error, "no runner name could be made");
+                warn!(%error, "could not make a runner name");
                 None
             }
         }
     }
 
-    /// Begins what is due, the oldest runners first, retirements among them.
+    /// Starts the due effects, including retirements, oldest runners first.
     async fn begin_effects<'a>(
         &'a self,
         holder: &mut LeaseHolder<'a>,
@@ -221,7 +221,7 @@ impl<W: World> Engine<W> {
         }
         self.begin_questions(holder, open, &plan.questions, now);
         for scope in &plan.probes {
-            // A scope is no pool: its probe counts as one of its own.
+            // A scope has no pool, so its probe counts under a pool without labels.
             let key = EffectKey::Probe(scope.clone());
             let pool = Pool { scope: scope.clone(), labels: Labels::new::<_, &str>([]) }.id();
             if holder.may_begin(&key, &pool, now) {
@@ -231,8 +231,8 @@ impl<W: World> Engine<W> {
         Ok(())
     }
 
-    /// Records that another dispatcher worked on are claimed before any outside
-    /// effect, in one write: its later writes are refused from here on.
+    /// Claims records of another dispatcher's runners before any outside effect.
+    /// From then on, that dispatcher's writes to them are refused.
     async fn claim(&self, holder: &mut LeaseHolder<'_>, due: Vec<Runner>) -> Result<Vec<Runner>, StoreError> {
         let epoch = holder.epoch;
         let (mut claimed, others): (Vec<_>, Vec<_>) =
@@ -293,7 +293,7 @@ impl<W: World> Engine<W> {
     }
 }
 
-/// The pool of a job, or that of its repository where it was not admitted.
+/// Returns the pool of a job's assignment, or one of its repository if it has none.
 fn pool_of(job: &Job) -> PoolId {
     job.assignment().map_or_else(
         || {

@@ -1,4 +1,4 @@
-//! Where tasks run: ECS, or one machine's processes.
+//! The port to the service that runs tasks: ECS, or processes on one machine.
 
 use std::error::Error;
 use std::future::Future;
@@ -11,35 +11,33 @@ use ecsrunner_core::rules::placement::Placement;
 
 use super::Disposition;
 
-/// A service that runs one task for a runner.
+/// A service that runs one task for each runner.
 pub trait Compute: Send + Sync {
-    /// Starts the runner's task. The order's token makes it happen once: asked
-    /// again with the same token, the service answers with the same task.
+    /// Starts the runner's task. The order's token makes the call idempotent: for
+    /// the same token, the service returns the same task.
     fn run_task(&self, order: &TaskOrder<'_>) -> impl Future<Output = Result<TaskId, ComputeError>> + Send;
 
-    /// Stops a task. One that has stopped, or that nobody knows, is no error.
+    /// Stops a task. A task that has stopped or is unknown is no error.
     fn stop_task(&self, task: &TaskId, reason: &str)
     -> impl Future<Output = Result<(), ComputeError>> + Send;
 
-    /// The deployment's tasks, those that stopped lately among them.
+    /// Lists the deployment's tasks, including those that stopped recently.
     fn tasks(&self) -> impl Future<Output = Result<Vec<SeenTask>, ComputeError>> + Send;
 }
 
-/// One try to start a runner's task, as it was recorded before.
+/// One attempt to start a runner's task. It is recorded before the call.
 #[derive(Clone, Debug)]
 pub struct TaskOrder<'a> {
-    /// What the task is to be.
     pub runner: &'a RunnerFacts,
     pub placement: &'a Placement,
     pub token: ClientToken,
 }
 
-/// `<the runner's ulid>-<try>`, at most 64 characters.
+/// An idempotency token, `<the runner's ulid>-<attempt>`, of at most 64 characters.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct ClientToken(String);
 
 impl ClientToken {
-    /// The token of a runner's try.
     #[must_use]
     pub fn new(runner: &RunnerFacts, attempt: u32) -> Self {
         Self(format!("{}-{attempt}", runner.name.ulid()))
@@ -51,48 +49,47 @@ impl ClientToken {
     }
 }
 
-/// Why no task was started, stopped or listed.
+/// Why tasks could not be started, stopped or listed.
 #[derive(Debug, thiserror::Error)]
 pub enum ComputeError {
-    /// No answer: the task may have been started, and the same token tells.
+    /// No answer. The task may have been started; a call with the same token finds out.
     #[error("no answer to {operation}")]
     Unanswered {
         operation: &'static str,
-        /// What went wrong below.
         #[source]
         source: Box<dyn Error + Send + Sync>,
     },
-    /// The token stands for another order, and for no task that is named: its
-    /// answer was lost, or it is being answered at this moment.
+    /// The token is already used, and no task is known for it. Its answer was
+    /// lost, or the earlier call is still in progress.
     #[error("{message}")]
     TokenSpent {
-        /// In the service's words.
+        /// The service's message.
         message: String,
     },
-    /// There is no task: the placement has no capacity, or a quota is spent.
-    /// The same token would bring the same answer.
+    /// No task was started: the placement has no capacity, or a quota is used up.
+    /// The same token would return the same answer.
     #[error("{message}")]
     NoCapacity {
-        /// In the service's words.
+        /// The service's message.
         message: String,
     },
-    /// There is no task: too many requests.
+    /// No task was started: too many requests.
     #[error("{message}")]
     Throttled {
-        /// In the service's words.
+        /// The service's message.
         message: String,
-        /// How long to wait, where the service said.
+        /// How long to wait, if the service gave a time.
         after: Option<Duration>,
     },
     #[error("{message}")]
     Refused {
-        /// In the service's words.
+        /// The service's message.
         message: String,
     },
 }
 
 impl ComputeError {
-    /// What a caller can do about it.
+    /// Returns what a caller can do about the error.
     #[must_use]
     pub fn disposition(&self) -> Disposition {
         match self {

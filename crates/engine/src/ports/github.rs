@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use ecsrunner_core::id::{Account, DeliveryId, JobId, Repository, RunId, RunnerId, RunnerName};
 use ecsrunner_core::rules::pool::Scope;
+use ecsrunner_core::wire::job::JobStatus;
 use jiff::Timestamp;
 use secrecy::SecretString;
 
@@ -13,11 +14,11 @@ use super::Disposition;
 
 /// GitHub's REST API. Every call has a timeout of its own.
 pub trait GitHub: Send + Sync {
-    /// Whose budget a registration in that scope draws on.
+    /// Returns the account whose rate limit a registration in that scope counts against.
     fn account(&self, scope: &Scope) -> Account;
 
-    /// Makes a just-in-time runner configuration: registers the runner at once,
-    /// with exactly these labels, in this scope.
+    /// Creates a just-in-time configuration. This registers the runner at once in
+    /// this scope, with exactly these labels.
     fn generate_jitconfig(
         &self,
         scope: &Scope,
@@ -25,8 +26,8 @@ pub trait GitHub: Send + Sync {
         labels: &[String],
     ) -> impl Future<Output = Result<JitConfig, GitHubError>> + Send;
 
-    /// The registration of that name. `None` only after a control read in the
-    /// same scope has succeeded, so that lost permissions never look like an
+    /// Returns the registration of that name. `None` only after a control read in
+    /// the same scope has succeeded, so that lost permissions never look like an
     /// absent runner.
     fn runner(
         &self,
@@ -34,48 +35,48 @@ pub trait GitHub: Send + Sync {
         runner: &RunnerName,
     ) -> impl Future<Output = Result<Option<Registration>, GitHubError>> + Send;
 
-    /// Deletes a registration. A busy runner's is not deleted.
+    /// Deletes a registration, unless its runner is busy.
     fn delete_runner(
         &self,
         scope: &Scope,
         id: RunnerId,
     ) -> impl Future<Output = Result<Deletion, GitHubError>> + Send;
 
-    /// A workflow job as GitHub has it now; `None` under the same rule as [`Self::runner`].
+    /// Returns a workflow job's current state; `None` under the same rule as [`Self::runner`].
     fn job(
         &self,
         repository: &Repository,
         job: JobId,
     ) -> impl Future<Output = Result<Option<RemoteJob>, GitHubError>> + Send;
 
-    /// A workflow run as GitHub has it now; `None` under the same rule as [`Self::runner`].
+    /// Returns a workflow run's current state; `None` under the same rule as [`Self::runner`].
     fn run(
         &self,
         repository: &Repository,
         run: RunId,
     ) -> impl Future<Output = Result<Option<RemoteRun>, GitHubError>> + Send;
 
-    /// The queued jobs of a repository's queued and running runs, oldest run first.
+    /// Lists the queued jobs of a repository's queued and running runs, oldest run first.
     fn queued_jobs(
         &self,
         repository: &Repository,
     ) -> impl Future<Output = Result<Vec<RemoteJob>, GitHubError>> + Send;
 
-    /// A page of a scope's registrations, a hundred at most; pages count from 1.
+    /// Lists a page of at most 100 of a scope's registrations. Pages count from 1.
     fn registrations(
         &self,
         scope: &Scope,
         page: u32,
     ) -> impl Future<Output = Result<RegistrationPage, GitHubError>> + Send;
 
-    /// A page of the App's webhook deliveries, the latest first, from a cursor
-    /// on. `None` without an App: a token is told of no deliveries.
+    /// Lists a page of the App's webhook deliveries from a cursor on, the latest
+    /// first. `None` without an App, because a token cannot list deliveries.
     fn deliveries(
         &self,
         cursor: Option<&str>,
     ) -> impl Future<Output = Result<Option<DeliveryPage>, GitHubError>> + Send;
 
-    /// What a delivery carried; `None` where GitHub keeps it no more.
+    /// Returns a delivery's payload; `None` if GitHub no longer keeps it.
     fn delivery(
         &self,
         number: u64,
@@ -85,7 +86,7 @@ pub trait GitHub: Send + Sync {
 /// A page of registrations.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct RegistrationPage {
-    /// Names as registered, ours and others'.
+    /// All registrations by name, including those of other systems.
     pub runners: Vec<(String, Registration)>,
     /// Whether another page follows.
     pub more: bool,
@@ -96,29 +97,28 @@ pub struct RegistrationPage {
 pub struct DeliveryPage {
     /// The latest first.
     pub deliveries: Vec<PastDelivery>,
-    /// Where the next page begins; `None` at the end.
+    /// Where the next page starts; `None` at the end.
     pub next: Option<String>,
 }
 
-/// A webhook delivery that GitHub made, or tried to.
+/// A webhook delivery that GitHub made or attempted.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct PastDelivery {
-    /// GitHub's number of it; a redelivery has one of its own.
+    /// GitHub's id of the delivery. A redelivery has its own.
     pub number: u64,
     /// `X-GitHub-Delivery`.
     pub id: DeliveryId,
-    /// When it was made.
     pub delivered_at: Timestamp,
     /// The event, such as `workflow_job`.
     pub event: String,
-    /// The repository's id, where there is one.
+    /// The repository's id, if there is one.
     pub repository: Option<u64>,
-    /// `OK`, or what went wrong. An `OK` was delivered, and may still have been lost.
+    /// `OK`, or what went wrong. A delivery with `OK` can still have been lost after it arrived.
     pub status: String,
 }
 
-/// What a delivery carried. GitHub's answer to an authenticated question: there
-/// is no signature over it, and none is needed.
+/// A delivery's payload. It comes from GitHub's authenticated API, so it has no
+/// signature and needs none.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct DeliveredWebhook {
     pub event: String,
@@ -126,11 +126,11 @@ pub struct DeliveredWebhook {
     pub body: String,
 }
 
-/// A just-in-time configuration. It serves one job, and one session at a time;
-/// anyone who holds it can use it until that job is done.
+/// A just-in-time configuration. It serves one job, and one session at a time.
+/// Anyone who holds it can use it until that job is done.
 #[derive(Debug)]
 pub struct JitConfig {
-    /// GitHub's id of the registration that came with it.
+    /// GitHub's id of the registration that was created with it.
     pub runner_id: RunnerId,
     /// The encoded configuration: a secret.
     pub encoded: SecretString,
@@ -140,91 +140,88 @@ pub struct JitConfig {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Registration {
     pub id: RunnerId,
-    /// Whether it runs a job; GitHub's answer can lag.
+    /// Whether it runs a job. GitHub's answer can lag.
     pub busy: bool,
     /// Whether its listener is connected.
     pub online: bool,
 }
 
-/// What deleting a registration brought about.
+/// The result of deleting a registration.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Deletion {
-    /// It was there and is gone. Proves nothing about a job on its way to the runner.
+    /// The registration existed and is deleted. A job may still be on its way to the runner.
     Deleted,
-    /// It was not there, and a control read in the same scope succeeded.
+    /// The registration did not exist, and a control read in the same scope succeeded.
     Absent,
-    /// It runs a job (GitHub's 422) and stays.
+    /// The runner executes a job (GitHub's 422), so its registration stays.
     Busy,
 }
 
-/// A workflow job as GitHub's API tells it. The same facts as the webhook's.
+/// A workflow job from GitHub's API, with the same facts as in a webhook.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct RemoteJob {
     pub id: JobId,
-    /// The run that it belongs to.
     pub run: RunId,
     /// The run's attempt, from 1.
     pub attempt: u32,
-    /// The name as shown in GitHub's pages.
+    /// The name that GitHub's pages show.
     pub name: String,
     pub workflow: Option<String>,
     /// The branch of the run's head.
     pub head_branch: Option<String>,
-    /// The labels of `runs-on`, as spelt.
+    /// The labels of `runs-on`, with the case in which they are written.
     pub labels: Vec<String>,
-    /// Whether its repository is private or internal, where GitHub said.
+    /// Whether its repository is private or internal, if GitHub gave it.
     pub private: Option<bool>,
-    /// `queued`, `in_progress`, `completed`, `waiting`, or what GitHub adds.
-    pub status: String,
+    pub status: JobStatus,
     /// `success`, `failure`, …, once completed.
     pub conclusion: Option<String>,
     /// The runner that took it.
     pub runner_name: Option<String>,
     /// When it was queued.
     pub created_at: Option<Timestamp>,
-    /// When a runner began it.
+    /// When a runner started it.
     pub started_at: Option<Timestamp>,
     pub completed_at: Option<Timestamp>,
 }
 
-/// A workflow run as GitHub's API tells it: the only source of what started it.
+/// A workflow run from GitHub's API, the only source of the event that started it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct RemoteRun {
     /// The event that started it, such as `pull_request`.
     pub event: String,
-    /// The repository that its head commit is in; a deleted fork has none.
+    /// The repository of its head commit; `None` for a deleted fork.
     pub head_repository: Option<Repository>,
     pub actor: Option<String>,
-    /// Whether its repository is private or internal, where GitHub said.
+    /// Whether its repository is private or internal, if GitHub gave it.
     pub private: Option<bool>,
 }
 
-/// Why a call to GitHub brought nothing.
+/// Why a call to GitHub failed.
 #[derive(Debug, thiserror::Error)]
 pub enum GitHubError {
-    /// No answer, or none that could be read.
+    /// No answer, or an answer that cannot be parsed.
     #[error("no usable answer from GitHub to {operation}")]
     Unreachable {
-        /// What was asked, such as `generate-jitconfig of acme/app`.
+        /// The operation and its subject, such as `generate-jitconfig of acme/app`.
         operation: String,
-        /// What went wrong below.
         #[source]
         source: Box<dyn Error + Send + Sync>,
     },
-    /// GitHub's own fault (5xx).
+    /// A server error (5xx).
     #[error("GitHub answered {status} to {operation}")]
     Server { operation: String, status: u16 },
     /// A rate limit, primary or secondary.
     #[error("GitHub's rate limit holds {operation} back for {} s", after.as_secs())]
     Throttled {
         operation: String,
-        /// `retry-after`, the limit's reset, or 60 s where GitHub says neither.
+        /// `retry-after`, the limit's reset, or 60 s if GitHub gives neither.
         after: Duration,
     },
     /// A runner of that name is registered already (409).
     #[error("a runner of that name is registered already")]
     NameTaken,
-    /// 401, 403, 404 or 422 without a wish to be asked again.
+    /// Another status that is no rate limit, such as 401, 403, 404 or 422.
     #[error("GitHub refuses {operation} with {status}: {message}")]
     Refused {
         operation: String,
@@ -238,7 +235,7 @@ pub enum GitHubError {
 }
 
 impl GitHubError {
-    /// What a caller can do about it.
+    /// Returns what a caller can do about the error.
     #[must_use]
     pub fn disposition(&self) -> Disposition {
         match self {

@@ -1,19 +1,19 @@
-//! What an operator tells a deployment to do, and may change at any time.
+//! The port to the rules of a deployment, which an operator can change at any time.
 
 use std::future::Future;
 use std::sync::Arc;
 
 use crate::Ruleset;
 
-/// Where the rules stand.
+/// The source of the rules.
 pub trait Rulebook: Send + Sync {
-    /// The rules as they were at most 30 seconds ago; `None` where they cannot
-    /// be read, and those that were known before hold. It is asked before each
-    /// round, and must answer from memory nearly always.
+    /// Returns the rules as they were at most 30 seconds ago. `None` if they have
+    /// not changed or cannot be read; then the last known rules stay in force.
+    /// Called before each round, so it must nearly always answer from memory.
     fn read(&self) -> impl Future<Output = Option<Arc<Ruleset>>> + Send;
 }
 
-/// Rules that change with the process alone.
+/// Rules that cannot change while the process runs.
 #[derive(Clone, Copy, Debug)]
 pub struct Fixed;
 

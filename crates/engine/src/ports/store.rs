@@ -1,4 +1,5 @@
-//! What is open, what was, and who may plan.
+//! The port to the store: open records, history, the lease, launch levels, and
+//! the progress of the sweep.
 
 use std::collections::HashSet;
 use std::error::Error;
@@ -22,31 +23,31 @@ use super::Disposition;
 
 /// The records of jobs and runners. Every read is consistent.
 pub trait Store: Send + Sync {
-    /// What an event is about.
+    /// Loads the job with these keys, open or ended, and the runner if it is open.
     fn load(&self, keys: &Keys) -> impl Future<Output = Result<Records, StoreError>> + Send;
 
-    /// Writes everything or nothing. A record that is not at the version
-    /// before the one written is a [`StoreError::Conflict`], as is an open
-    /// record of an id that history has.
+    /// Writes everything or nothing. It fails with [`StoreError::Conflict`] if a
+    /// stored record is not at the version before the one written, or if history
+    /// has the id of a new open record.
     fn commit(&self, transaction: Transaction<'_>) -> impl Future<Output = Result<(), StoreError>> + Send;
 
-    /// Everything that is open. Records that cannot be read are set aside and
-    /// reported, and never hide the others.
+    /// Reads everything that is open. Records that cannot be read are set aside
+    /// and reported; they never hide the others.
     fn open(&self) -> impl Future<Output = Result<Open, StoreError>> + Send;
 
-    /// Takes a boot item back. Retried by nobody: whoever gets it back knows
-    /// that no task holds it.
+    /// Takes a boot item back. The call is never retried, so a caller that gets
+    /// the item back knows that no task holds it.
     fn revoke(
         &self,
         task: &TaskId,
         role: TaskRole,
     ) -> impl Future<Output = Result<Revocation, StoreError>> + Send;
 
-    /// Keeps what cannot be read, for a person to look at.
+    /// Keeps content that cannot be read, so that a person can look at it.
     fn set_aside(&self, what: Unreadable<'_>) -> impl Future<Output = Result<(), StoreError>> + Send;
 }
 
-/// Something that cannot be read, and is kept for that.
+/// Content that cannot be read and is therefore kept.
 #[derive(Clone, Copy, Debug)]
 pub struct Unreadable<'a> {
     /// Its kind, such as `webhook`.
@@ -54,21 +55,21 @@ pub struct Unreadable<'a> {
     /// Its id, such as the delivery's.
     pub id: &'a str,
     pub content: &'a [u8],
-    /// What is wrong with it.
+    /// Why it cannot be read.
     pub reason: &'a Reason,
     pub at: Timestamp,
 }
 
-/// The dispatcher's lease, and the kicks that its holder answers.
+/// The dispatcher's lease, and the kicks that its holder serves.
 pub trait Leases: Send + Sync {
-    /// Adds one to the kicks: a fact was recorded that can alter the plan.
-    /// Returns how many there were then.
+    /// Adds one to the kick count, because a fact was recorded that can alter the
+    /// plan. Returns the new count.
     fn kick(&self) -> impl Future<Output = Result<u64, StoreError>> + Send;
 
-    /// How many kicks there were.
+    /// Returns the kick count.
     fn kicks(&self) -> impl Future<Output = Result<u64, StoreError>> + Send;
 
-    /// Takes the lease for `length`, if it is free, expired, or the caller's
+    /// Takes the lease for `length` if it is free, expired, or the caller's
     /// already, so that a lost answer is recovered by asking again.
     fn take(
         &self,
@@ -85,9 +86,9 @@ pub trait Leases: Send + Sync {
         length: Duration,
     ) -> impl Future<Output = Result<bool, StoreError>> + Send;
 
-    /// Releases the lease, if there was no kick since `kicks` was read; false
-    /// otherwise, and the holder makes another round. Without `kicks` it is
-    /// released in any case. `next_kick_at` is when a posted kick will come.
+    /// Releases the lease if the kick count is still `kicks`. False otherwise;
+    /// the holder then makes another round. Without `kicks`, the lease is
+    /// released in any case. `next_kick_at` is when a posted kick will arrive.
     fn release(
         &self,
         epoch: Epoch,
@@ -99,24 +100,24 @@ pub trait Leases: Send + Sync {
 /// A caller that wants the lease.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct LeaseRequest {
-    /// Tells the caller from every other one.
+    /// Identifies the caller uniquely.
     pub owner: u128,
-    /// The caller holds a lock of its own against any other holder: the lease is taken at once.
+    /// Takes the lease at once. The caller must hold a lock of its own that excludes any other holder.
     pub force: bool,
 }
 
-/// The right to plan, launch, retire and call GitHub: one dispatcher has it at a time.
+/// The right to plan, launch, retire and call GitHub. One dispatcher has it at a time.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Lease {
-    /// One more than that of the holder before. Writes of an older epoch are refused.
+    /// One more than the previous holder's epoch. Writes of an older epoch are refused.
     pub epoch: Epoch,
-    /// When a kick that was posted will come, or came.
+    /// When the last posted kick arrives or arrived.
     pub next_kick_at: Option<Timestamp>,
 }
 
-/// The buckets from which launches draw.
+/// The levels of the buckets from which launches draw.
 pub trait Levels: Send + Sync {
-    /// Sets a bucket's level, if it is as it was.
+    /// Sets a bucket's level to `after` if it is still `before`.
     fn set_level(
         &self,
         bucket: &Bucket,
@@ -125,73 +126,73 @@ pub trait Levels: Send + Sync {
     ) -> impl Future<Output = Result<LevelSet, StoreError>> + Send;
 }
 
-/// What became of setting a level.
+/// The result of setting a level.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum LevelSet {
     Done,
-    /// It was another meanwhile.
+    /// The level had changed to this one.
     Found(Option<Level>),
 }
 
 /// What a sweep remembers until the next one.
 pub trait Progress: Send + Sync {
-    /// What the last sweep left; nothing before the first.
+    /// Returns the progress that the last sweep wrote; empty before the first sweep.
     fn progress(&self) -> impl Future<Output = Result<SweepProgress, StoreError>> + Send;
 
-    /// Leaves it for the next one. The sweep holds the dispatcher's lease, so nobody else writes it.
+    /// Writes the progress for the next sweep. If two sweeps overlap, the last write remains.
     fn keep_progress(&self, progress: &SweepProgress) -> impl Future<Output = Result<(), StoreError>> + Send;
 
-    /// Which of these deliveries were recorded.
+    /// Returns which of these deliveries were recorded.
     fn recorded_deliveries(
         &self,
         ids: &[DeliveryId],
     ) -> impl Future<Output = Result<HashSet<DeliveryId>, StoreError>> + Send;
 }
 
-/// What was, for people: the page, the API and the CLI.
+/// Ended jobs and runners, for the page, the API and the CLI.
 pub trait History: Send + Sync {
-    /// Ended jobs, the latest first.
+    /// Lists ended jobs, the latest first.
     fn jobs(&self, page: &Page) -> impl Future<Output = Result<Listed<EndedJob>, StoreError>> + Send;
 
-    /// Gone runners, the latest first.
+    /// Lists gone runners, the latest first.
     fn runners(&self, page: &Page) -> impl Future<Output = Result<Listed<EndedRunner>, StoreError>> + Send;
 
-    /// One job, open or ended.
+    /// Reads one job, open or ended.
     fn job(&self, id: JobId) -> impl Future<Output = Result<Option<JobRecord>, StoreError>> + Send;
 }
 
-/// Which part of history.
+/// A query for a part of history.
 #[derive(Clone, Default, Debug)]
 pub struct Page {
     pub repository: Option<Repository>,
-    /// Nothing that ended before.
+    /// Excludes items that ended before this time.
     pub since: Option<Timestamp>,
-    /// Only what ended before.
+    /// Only items that ended before this time.
     pub before: Option<Timestamp>,
-    /// At most so many.
+    /// The most items to return.
     pub limit: u32,
-    /// Where the page before ended.
+    /// The `next` of the previous page.
     pub after: Option<String>,
 }
 
-/// A part of history.
+/// One page of history.
 #[derive(Clone, Debug)]
 pub struct Listed<T> {
     pub items: Vec<T>,
-    /// Where the next page begins; `None` at the end.
+    /// Where the next page starts; `None` at the end.
     pub next: Option<String>,
 }
 
-/// Writes that hold together.
+/// Writes that are committed together or not at all.
 #[derive(Debug)]
 pub struct Transaction<'a> {
     /// The records' next versions.
     pub changes: &'a [Change],
     /// The epoch of the lease that must still be held.
     pub fence: Option<Epoch>,
-    /// A boot item to be put, which must not be there.
+    /// A boot item to put, which must not exist yet.
     pub boot: Option<BootPut<'a>>,
-    /// The webhook delivery that told of it: the sweep need not fetch it.
+    /// The webhook delivery that caused the changes. It is recorded, so that the sweep does not fetch it.
     pub delivery: Option<&'a DeliveryId>,
 }
 
@@ -201,64 +202,62 @@ impl<'a> Transaction<'a> {
         Self { changes, fence: None, boot: None, delivery: None }
     }
 
-    /// Changes that are written only while the lease of that epoch is held.
+    /// A transaction that is written only while the lease of that epoch is held.
     #[must_use]
     pub fn fenced(changes: &'a [Change], epoch: Epoch) -> Self {
         Self { fence: Some(epoch), ..Self::of(changes) }
     }
 }
 
-/// A configuration to be handed over to a task.
+/// A configuration to hand over to a task.
 #[derive(Debug)]
 pub struct BootPut<'a> {
-    /// The task that alone may take it.
+    /// The only task that may take it.
     pub task: TaskId,
     pub role: TaskRole,
-    /// What goes with it.
+    /// The data that goes with the configuration.
     pub item: &'a BootItem,
     pub jit: &'a SecretString,
-    /// When the table may forget it.
+    /// When the table may delete it.
     pub expires_at: Timestamp,
 }
 
-/// What became of taking a boot item back.
+/// The result of revoking a boot item.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Revocation {
-    /// It came back: nobody else holds the configuration.
+    /// The item came back, so no task holds the configuration.
     GivenBack,
-    /// It was not there: the task took it, or may have.
+    /// The item was not there. The task has taken it, or may have.
     NotGivenBack,
 }
 
-/// Why a store did not do what was asked.
+/// Why a store operation failed.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// Somebody else's write came first: read again, decide again.
-    #[error("a record changed meanwhile")]
+    /// Another write came first. Read and decide again.
+    #[error("a record changed in the meantime")]
     Conflict,
-    /// The lease is no longer held in this holder.
+    /// The caller no longer holds the lease.
     #[error("the dispatcher's lease was lost")]
     Fenced,
-    /// The store is busy or out of reach.
+    /// The store is busy or unreachable.
     #[error("the store could not {operation}")]
     Unavailable {
         operation: &'static str,
-        /// What went wrong below.
         #[source]
         source: Box<dyn Error + Send + Sync>,
     },
-    /// The store will not do that.
+    /// The store refuses the operation; a retry would fail too.
     #[error("the store refuses to {operation}")]
     Refused {
         operation: &'static str,
-        /// What went wrong below.
         #[source]
         source: Box<dyn Error + Send + Sync>,
     },
 }
 
 impl StoreError {
-    /// What a caller can do about it.
+    /// Returns what a caller can do about the error.
     #[must_use]
     pub fn disposition(&self) -> Disposition {
         match self {

@@ -1,4 +1,4 @@
-//! Webhook deliveries that were never recorded, fetched from GitHub.
+//! Fetches webhook deliveries from GitHub that were never recorded.
 
 use ecsrunner_core::decide::sweep::DeliveryProgress;
 use ecsrunner_core::decide::sweep::deliveries::{Listed, MAX_FETCHED, MAX_PAGES, Walk};
@@ -14,7 +14,7 @@ use crate::ports::store::{Progress, Store, StoreError, Unreadable};
 use crate::ports::{Clock, Disposition};
 use crate::{Engine, World};
 
-/// Why a delivery was not recorded anew.
+/// Why a fetched delivery was not recorded.
 #[derive(Debug, thiserror::Error)]
 enum ReinjectError {
     #[error(transparent)]
@@ -24,7 +24,7 @@ enum ReinjectError {
 }
 
 impl ReinjectError {
-    /// Whether the next pass may have more luck with the same delivery.
+    /// Returns whether the next pass can succeed with the same delivery.
     fn may_pass(&self) -> bool {
         let disposition = match self {
             Self::GitHub(error) => error.disposition(),
@@ -35,7 +35,7 @@ impl ReinjectError {
 }
 
 impl<W: World> Engine<W> {
-    /// Goes through the App's deliveries; false where there is no App.
+    /// Reads the App's deliveries; false if there is no App.
     pub(super) async fn sweep_deliveries(&self, pass: &mut Pass) -> bool {
         let mut walk = Walk::begin(&pass.progress.deliveries, pass.now);
         for _ in 0..MAX_PAGES {
@@ -70,7 +70,7 @@ impl<W: World> Engine<W> {
         true
     }
 
-    /// Fetches and records what was not; returns the first that it did not get to.
+    /// Fetches and records unrecorded deliveries. Returns the first one that was not processed.
     async fn reinject_unrecorded(&self, pass: &mut Pass, wanted: &[Listed]) -> Option<u64> {
         let first = wanted.first()?;
         let ids: Vec<DeliveryId> = wanted.iter().map(|listed| listed.id.clone()).collect();
@@ -90,7 +90,7 @@ impl<W: World> Engine<W> {
                 Ok(told) => pass.swept.reinjected += usize::from(told),
                 Err(error) => {
                     pass.failed("deliveries", &error);
-                    // The list could be read just now: for good is this one alone.
+                    // The list was read just now, so a permanent error concerns this delivery alone.
                     if error.may_pass() {
                         return Some(lost.number);
                     }
@@ -100,8 +100,9 @@ impl<W: World> Engine<W> {
         None
     }
 
-    /// Records a delivery as the webhook that it was; whether it told something
-    /// new. GitHub itself answered: there is no signature, and none is needed.
+    /// Records a delivery as if its webhook had arrived; returns whether it
+    /// contained something new. The payload comes from GitHub's API, so it has
+    /// no signature and needs none.
     async fn reinject(&self, lost: &Listed) -> Result<bool, ReinjectError> {
         let Some(webhook) = self.ports.github.delivery(lost.number).await? else { return Ok(false) };
         let received_at = self.ports.clock.now();

@@ -1,4 +1,4 @@
-//! Registrations of ours that no open record names.
+//! Deletes this deployment's registrations that no open record names.
 
 use std::ops::ControlFlow;
 
@@ -23,7 +23,7 @@ enum DeleteError {
     Store(#[from] StoreError),
 }
 
-/// What the pass has called so far.
+/// The calls that the pass has made so far.
 #[derive(Default)]
 struct Calls {
     pages: u32,
@@ -31,7 +31,7 @@ struct Calls {
 }
 
 impl<W: World> Engine<W> {
-    /// Goes through the scopes whose turn it is.
+    /// Sweeps the scopes that are due.
     pub(super) async fn sweep_registrations(&self, pass: &mut Pass, open: &Open) {
         pass.progress.scopes = remember(&pass.progress.scopes, open, pass.now);
         let mut calls = Calls::default();
@@ -54,8 +54,8 @@ impl<W: World> Engine<W> {
         }
     }
 
-    /// Goes through one page of a scope; whether another one follows. Breaks
-    /// off where nothing more can be done in this pass.
+    /// Sweeps one page of a scope; returns whether another page follows. Breaks
+    /// if nothing more can be done in this pass.
     async fn sweep_scope(
         &self,
         pass: &mut Pass,
@@ -82,7 +82,7 @@ impl<W: World> Engine<W> {
             calls.deletions += 1;
             match self.delete_unwanted(&scope, &name, id).await {
                 Ok(deleted) => pass.swept.deleted_registrations += usize::from(deleted),
-                // Its runner's record cannot be read: that is no reason to leave the others.
+                // One runner's record cannot be read; continue with the others.
                 Err(error @ DeleteError::Store(StoreError::Refused { .. })) => {
                     pass.failed("registrations", &error);
                 }
@@ -93,7 +93,7 @@ impl<W: World> Engine<W> {
         ControlFlow::Continue(page.more)
     }
 
-    /// Deletes a registration after a fresh look at its runner's record.
+    /// Deletes a registration, unless its runner has a record by now.
     async fn delete_unwanted(
         &self,
         scope: &Scope,
@@ -112,8 +112,8 @@ impl<W: World> Engine<W> {
     }
 }
 
-/// The scope waits for its next turn. Where GitHub wants fewer calls, or the
-/// store is out of reach, the others wait for the next pass.
+/// Postpones the scope to its next turn. If GitHub throttles calls or the store
+/// fails, the other scopes wait for the next pass too.
 fn put_off(pass: &mut Pass, index: usize, error: &DeleteError) -> ControlFlow<(), bool> {
     pass.failed("registrations", error);
     let DeleteError::GitHub(error) = error else { return ControlFlow::Break(()) };

@@ -1,5 +1,5 @@
-//! Queued jobs of repositories that are allowed by name, where no App tells of
-//! lost deliveries.
+//! Finds queued jobs in repositories that are allowed by name. This replaces
+//! the sweep of deliveries if there is no App.
 
 use ecsrunner_core::decide::sweep::repositories::to_ask;
 
@@ -14,7 +14,7 @@ impl<W: World> Engine<W> {
                 return;
             }
             pass.progress.repositories_asked = pass.progress.repositories_asked.wrapping_add(1);
-            // What GitHub does not answer is logged there, and asked again in its turn.
+            // `discover` logs a repository that GitHub does not answer for; its next turn retries it.
             match self.discover(&[repository], pass.until).await {
                 Ok(found) => pass.swept.discovered += found,
                 Err(error) => return pass.failed("repositories", &error),

@@ -1,4 +1,4 @@
-//! Records against tasks, both ways.
+//! Compares records with tasks, in both directions.
 
 use ecsrunner_core::decide::sweep::tasks::repair;
 use ecsrunner_core::decide::sweep::{Lag, SeenTask};
@@ -32,7 +32,7 @@ impl<W: World> Engine<W> {
             }
             match self.repair_runner(event).await {
                 Ok(repaired) => pass.swept.repaired += usize::from(repaired),
-                // Out of reach for the others too.
+                // The store is unavailable for the other runners too.
                 Err(error @ StoreError::Unavailable { .. }) => return Err(error.into()),
                 Err(error) => pass.failed("tasks", &error),
             }
@@ -44,15 +44,15 @@ impl<W: World> Engine<W> {
             match self.is_orphan(orphan).await {
                 Ok(false) => continue,
                 Ok(true) => {}
-                // Its record cannot be read, or not now: it may want this task.
+                // The runner's record cannot be read; it may need this task.
                 Err(error @ StoreError::Unavailable { .. }) => return Err(error.into()),
                 Err(error) => {
                     pass.failed("tasks", &error);
                     continue;
                 }
             }
-            warn!(runner = %orphan.runner, task = %orphan.task, "stopping a task that no record wants");
-            self.ports.compute.stop_task(&orphan.task, "no open record wants this task").await?;
+            warn!(runner = %orphan.runner, task = %orphan.task, "stopping a task that no record needs");
+            self.ports.compute.stop_task(&orphan.task, "no open record needs this task").await?;
             pass.swept.stopped_orphans += 1;
         }
         Ok(())
@@ -67,7 +67,7 @@ impl<W: World> Engine<W> {
         Ok(changed)
     }
 
-    /// A fresh look: the runner has no open record, or one of another task.
+    /// Reads the runner's record again; returns whether it is missing or has another task.
     async fn is_orphan(&self, seen: &SeenTask) -> Result<bool, StoreError> {
         let keys = Keys { job: None, runner: Some(seen.runner.clone()) };
         let records = self.ports.store.load(&keys).await?;

@@ -1,9 +1,10 @@
-//! An App's installations and the tokens minted for them.
+//! An App's installations and the tokens created for them.
 //!
-//! Each token can do one thing. Reading jobs and runs is shared by all
-//! repositories of an installation, and so are an organization's runners.
-//! `administration: write` could delete a repository, so a token that has it is
-//! good for one repository only: one more call an hour for each.
+//! Each token has one purpose. All repositories of an installation share the
+//! token that reads jobs and runs, and an organization's runners share one
+//! token. `administration: write` could delete a repository, so a token with
+//! that permission covers only one repository. This costs one more call an hour
+//! for each repository.
 
 use std::sync::Arc;
 
@@ -28,12 +29,12 @@ pub(crate) struct AppAuthority {
     http: Http,
     signer: Arc<Signer>,
     installation: Option<InstallationId>,
-    /// By owner, in lower case: an App has one installation for each account.
+    /// By owner in lower case. An App has one installation for each account.
     installations: Flights<String, InstallationId>,
     tokens: Flights<(InstallationId, Power), Token>,
 }
 
-/// What a token can do, within one installation.
+/// The permissions of a token within one installation.
 #[derive(Clone, PartialEq, Eq, Hash)]
 enum Power {
     Read,
@@ -58,8 +59,8 @@ impl AppAuthority {
         })
     }
 
-    /// A token for `grant`. An installation that is gone (the App was removed
-    /// and installed again) is looked up once more.
+    /// Returns a token for `grant`. If the installation is gone, because the App was
+    /// removed and installed again, it is looked up once more.
     pub(super) async fn bearer(&self, grant: &Grant) -> Result<Bearer, Fault> {
         let installation = self.installation(grant).await?;
         let outcome = self.token(installation, grant).await;
@@ -71,7 +72,7 @@ impl AppAuthority {
         self.token(installation, grant).await
     }
 
-    /// A JWT that says which App asks.
+    /// Returns a JWT that identifies the App.
     pub(super) fn own_word(&self) -> Result<Bearer, Fault> {
         self.signer.bearer(Timestamp::now())
     }
@@ -112,7 +113,7 @@ impl Power {
         }
     }
 
-    /// The body of the minting call: no more than these permissions.
+    /// Returns the body of the call that creates the token, with no other permissions.
     fn request(&self) -> Value {
         match self {
             Self::Read => json!({"permissions": {"actions": "read", "metadata": "read"}}),
@@ -171,6 +172,6 @@ async fn token_of(http: Http, signer: Arc<Signer>, call: Call) -> Result<Token, 
     let bearer = signer.bearer(Timestamp::now())?;
     let reply: AccessToken = http.send(&call, &bearer).await?.json()?;
     let bearer = Bearer::new(SecretString::from(reply.token))
-        .ok_or_else(|| Fault::credentials("GitHub minted an empty token"))?;
+        .ok_or_else(|| Fault::credentials("GitHub returned an empty token"))?;
     Ok(Token { bearer, ends: reply.expires_at })
 }

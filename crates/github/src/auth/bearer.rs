@@ -1,16 +1,17 @@
-//! A token on its way into a header, and nowhere else.
+//! A token that can only be written to a request header.
 
 use std::sync::Arc;
 
 use reqwest::header::HeaderValue;
 use secrecy::{ExposeSecret, SecretString};
 
-/// A bearer token of any length: installation tokens can be 520 characters.
+/// A bearer token of any length. Installation tokens can have 520 characters.
 #[derive(Clone, Debug)]
 pub(crate) struct Bearer(Arc<SecretString>);
 
 impl Bearer {
-    /// White space at either end, such as a file's last line feed, is left out.
+    /// Trims white space, such as a file's last line feed. `None` if the token is
+    /// empty or has characters other than visible ASCII.
     pub(crate) fn new(token: SecretString) -> Option<Self> {
         let text = token.expose_secret();
         let trimmed = text.trim();
@@ -21,7 +22,7 @@ impl Bearer {
         Some(Self(Arc::new(token)))
     }
 
-    /// The value of the `authorization` header, marked as sensitive.
+    /// Returns the value of the `authorization` header, marked as sensitive.
     pub(crate) fn header(&self) -> HeaderValue {
         let text = format!("Bearer {}", self.0.expose_secret());
         let mut value = HeaderValue::try_from(text).expect("visible ASCII only");
@@ -29,7 +30,7 @@ impl Bearer {
         value
     }
 
-    /// Whether this is that very token, not just an equal one.
+    /// Returns whether both are the same token object, not just equal tokens.
     pub(crate) fn is(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
     }

@@ -1,5 +1,5 @@
-//! Answers worth keeping: whoever asks while one is under way shares it, so
-//! that a burst asks GitHub once.
+//! A cache of answers that deduplicates requests: callers share a request in
+//! progress, so that a burst sends one request to GitHub.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -11,7 +11,7 @@ use futures::future::{BoxFuture, Shared};
 
 use crate::reply::Fault;
 
-/// One answer, under way or kept, for each key.
+/// Holds one answer for each key, in progress or cached.
 pub(crate) struct Flights<K, V> {
     flights: Mutex<HashMap<K, Flight<V>>>,
 }
@@ -27,10 +27,10 @@ where
         Self { flights: Mutex::new(HashMap::new()) }
     }
 
-    /// The kept answer, the one under way, or that of a new flight.
+    /// Returns the cached answer, the one in progress, or the answer of a new request.
     ///
-    /// Kept answers that are not `fresh`, and failures, are dropped first,
-    /// those of other keys too: an ended token does not linger.
+    /// Before that, it drops failures and cached answers of all keys that are not
+    /// `fresh`, so that expired tokens do not stay in memory.
     pub(crate) async fn get(
         &self,
         key: K,
@@ -45,18 +45,18 @@ where
         flight.await
     }
 
-    /// Drops each kept answer that is `unwanted`.
+    /// Drops each cached answer that is `unwanted`.
     pub(crate) fn forget(&self, unwanted: impl Fn(&V) -> bool) {
         self.lock().retain(|_, flight| keeps(flight, |value| !unwanted(value)));
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<K, Flight<V>>> {
-        // Nothing is done under the lock that could leave the map half changed.
+        // No code under the lock can leave the map half changed.
         self.flights.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// A flight under way is always kept.
+/// A request in progress is always kept.
 fn keeps<V: Clone>(flight: &Flight<V>, wanted: impl Fn(&V) -> bool) -> bool {
     flight.peek().is_none_or(|outcome| outcome.as_ref().is_ok_and(wanted))
 }

@@ -1,4 +1,4 @@
-//! The App's own word: a short JWT signed with its private key.
+//! The App's own JWT: short-lived and signed with its private key.
 
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
@@ -11,11 +11,11 @@ use serde::Serialize;
 use super::{App, AppId, Bearer, CredentialsError};
 use crate::reply::Fault;
 
-/// GitHub's advice against clocks that differ.
+/// Allows for clock drift, as GitHub recommends.
 const BACKDATED_SECS: i64 = 60;
-/// GitHub takes at most ten minutes from its own clock's now.
+/// GitHub accepts an expiry of at most ten minutes ahead of its own clock.
 const LIFE_SECS: i64 = 9 * 60;
-/// A word is said again for so long: to sign costs more than all else of a call.
+/// How long a JWT is reused. Signing costs more than the rest of a call.
 const SAID_AGAIN: SignedDuration = SignedDuration::from_mins(5);
 
 /// An App that can sign.
@@ -39,7 +39,7 @@ struct Claims<'a> {
 }
 
 impl Signer {
-    /// Signs once, so that a key that cannot sign is known at once.
+    /// Signs a first JWT, so that an unusable key is reported at once.
     pub(super) fn new(app: &App) -> Result<Self, CredentialsError> {
         let refused = || CredentialsError::PrivateKey(app.id.clone());
         let key = EncodingKey::from_rsa_pem(app.private_key.expose_secret().as_bytes());
@@ -49,7 +49,7 @@ impl Signer {
         Ok(Self { id: app.id.clone(), key, word: Mutex::new(Word { bearer, signed_at: now }) })
     }
 
-    /// A JWT that says who we are, for the next minutes.
+    /// Returns a JWT that is valid for the next minutes.
     pub(super) fn bearer(&self, now: Timestamp) -> Result<Bearer, Fault> {
         let mut word = self.word.lock().unwrap_or_else(PoisonError::into_inner);
         let age = now.duration_since(word.signed_at);
@@ -64,7 +64,7 @@ fn sign(id: &AppId, key: &EncodingKey, now: Timestamp) -> Result<Bearer, Fault> 
     let secs = now.as_second();
     let claims = Claims { iss: id.as_str(), iat: secs - BACKDATED_SECS, exp: secs + LIFE_SECS };
     let jwt = jsonwebtoken::encode(&Header::new(Algorithm::RS256), &claims, key).map_err(|error| {
-        Fault::credentials(format!("the key of GitHub App `{id}` does not sign: {error}"))
+        Fault::credentials(format!("the private key of GitHub App `{id}` cannot sign: {error}"))
     })?;
     Bearer::new(SecretString::from(jwt)).ok_or_else(|| Fault::credentials("a JWT is empty"))
 }
@@ -77,7 +77,7 @@ impl fmt::Debug for Signer {
 
 #[cfg(test)]
 mod tests {
-    use ecsrunner_sim::github::app_key;
+    use ecsrunner_demo::github::app_key;
 
     use super::*;
 
@@ -90,7 +90,7 @@ mod tests {
         assert!(signer.bearer(now + SAID_AGAIN / 2).unwrap().is(&first));
         let later = signer.bearer(now + SAID_AGAIN).unwrap();
         assert!(!later.is(&first));
-        // A clock that was set back must not leave a word of the future.
+        // If the clock was set back, a JWT from the future must be replaced.
         assert!(!signer.bearer(now - SAID_AGAIN).unwrap().is(&later));
     }
 }

@@ -1,8 +1,8 @@
-//! What GitHub keeps outside its API, such as logs: the API answers with a
-//! redirect to a signed address on another host, which is good for a minute.
+//! Reads files that GitHub stores outside its API, such as logs. The API answers
+//! with a redirect to a signed URL on another host, which is valid for a minute.
 //!
-//! The address alone is the permission. So no token is sent, and the address is
-//! never repeated in an error or a log.
+//! The URL itself grants access. So no token is sent, and the URL never appears
+//! in an error or a log.
 
 use std::time::Duration;
 
@@ -11,47 +11,46 @@ use reqwest::{Response, Url};
 
 use super::{Http, connections};
 
-/// How long reading one stored file may take. Each part of it has to come within
-/// the limit of a call.
+/// How long reading one stored file may take. Each read must also end within the
+/// limit of a call.
 const READ_LIMIT: Duration = Duration::from_secs(180);
 
-/// A file of GitHub's storage.
+/// A file from GitHub's storage.
 pub(crate) struct Stored {
     pub(crate) bytes: Vec<u8>,
-    /// Whether the file goes on after these bytes.
+    /// Whether the file is longer than these bytes.
     pub(crate) is_cut: bool,
 }
 
 /// Why a stored file cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum StorageError {
-    /// The redirect leads nowhere that a log can be.
+    /// The redirect's location cannot be used.
     #[error("GitHub's redirect is not valid: {0}")]
     Address(&'static str),
-    /// The storage has no such file.
     #[error("`{host}` has no such file")]
     Absent { host: String },
-    /// Any other answer than the file.
+    /// The storage answers with an unexpected status.
     #[error("`{host}` answers with status {status}")]
     Status { host: String, status: u16 },
-    /// No answer, or not all of it.
+    /// No answer, or an incomplete one.
     #[error("`{host}` cannot be read")]
     Unreachable {
         host: String,
-        /// The cause, without the address.
+        /// The cause, without the URL.
         source: reqwest::Error,
     },
     /// The TLS stack or its root certificates cannot be used.
-    #[error("no HTTP client can be made")]
+    #[error("the HTTP client could not be set up")]
     Client(#[source] reqwest::Error),
 }
 
 impl Http {
-    /// Reads a file of at most `limit` bytes, and of a longer one as many.
-    /// Redirects are not followed.
+    /// Reads at most the first `limit` bytes of a file. Redirects are not followed.
     pub(crate) async fn read_stored(&self, location: &str, limit: usize) -> Result<Stored, StorageError> {
         let url = self.storage_address(location)?;
-        // Made for each file: only people ask for logs, and the control plane need not load certificates for it.
+        // A client is made for each file. Only people ask for logs, so the control plane never loads
+        // certificates for it.
         let client = connections(&self.api, self.call_limit, self.tls.as_deref())
             .redirect(Policy::none())
             .read_timeout(self.call_limit)
@@ -72,8 +71,9 @@ impl Http {
         read_up_to(response, limit).await.map_err(unreachable)
     }
 
-    /// An address is relative where the API serves its files itself. It is never
-    /// less protected than the API: the log would travel unencrypted.
+    /// Checks a redirect's location. It is relative if the API serves its files
+    /// itself. A redirect from https to http is refused, because the log would
+    /// travel unencrypted.
     fn storage_address(&self, location: &str) -> Result<Url, StorageError> {
         let url =
             self.api.0.join(location).map_err(|_| StorageError::Address("its location is not a URL"))?;

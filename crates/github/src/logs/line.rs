@@ -1,5 +1,5 @@
-//! The lines of a log. What a job prints is a stranger's text: it must neither
-//! speak to a terminal nor hide other text.
+//! The lines of a log. A job's output is untrusted: it must neither control a
+//! terminal nor hide other text.
 
 use std::borrow::Cow;
 
@@ -11,16 +11,16 @@ const STRING_TERMINATOR: char = '\u{9c}';
 
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Line<'a> {
-    /// When the runner read it; `None` where GitHub gives no time, as within a
+    /// When the runner read the line; `None` if GitHub gives no time, as within a
     /// message of several lines.
     pub at: Option<Timestamp>,
-    /// Its text without the time, without terminal escapes and without control
-    /// characters other than tabs.
+    /// The text without the time, terminal escapes and control characters other
+    /// than tabs.
     pub text: Cow<'a, str>,
 }
 
-/// Splits a log into lines. A carriage return ends a line, too: what a progress
-/// bar overwrote is shown, as several lines of one time.
+/// Splits a log into lines. A carriage return ends a line too, so that text which
+/// a progress bar overwrote is shown, as several lines with one time.
 pub(super) fn lines(log: &str) -> impl Iterator<Item = Line<'_>> {
     log.split_terminator('\n').flat_map(|line| {
         let (at, text) = timed(line);
@@ -28,12 +28,12 @@ pub(super) fn lines(log: &str) -> impl Iterator<Item = Line<'_>> {
     })
 }
 
-/// Takes the time off a line, such as `2026-11-28T20:56:33.2965012Z hello`.
+/// Splits the time from a line such as `2026-11-28T20:56:33.2965012Z hello`.
 fn timed(line: &str) -> (Option<Timestamp>, &str) {
-    // A log begins with a byte order mark, and so does each block of 2 MB of a long one.
+    // A log starts with a byte order mark, and so does each 2 MB block of a long log.
     let line = line.trim_start_matches('\u{feff}');
     let (first, rest) = line.split_once(' ').unwrap_or((line.trim_end(), ""));
-    // The runner's form alone: a job that prints another time keeps it in its text.
+    // Only the runner's format counts. Another time that a job prints stays in its text.
     let is_time = first.len() >= "2026-11-28T20:56:33Z".len()
         && first.as_bytes().get(10) == Some(&b'T')
         && first.ends_with('Z');
@@ -43,7 +43,7 @@ fn timed(line: &str) -> (Option<Timestamp>, &str) {
     }
 }
 
-/// Removes terminal escapes and control characters; tabs stay.
+/// Removes terminal escapes and control characters, except tabs.
 fn without_escapes(text: &str) -> Cow<'_, str> {
     let is_removed = |c: char| c.is_control() && c != '\t';
     if !text.contains(is_removed) {
@@ -58,7 +58,7 @@ fn without_escapes(text: &str) -> Cow<'_, str> {
     Cow::Owned(shown)
 }
 
-/// What follows the control character, or the sequence that it begins (ECMA-48).
+/// Returns the text after a control character or the sequence that it starts (ECMA-48).
 fn after_control(text: &str) -> &str {
     let mut chars = text.chars();
     let first = chars.next();
@@ -87,17 +87,17 @@ fn after_escape(text: &str) -> &str {
     }
 }
 
-/// Parameters, intermediates and a final character, such as `31;1m`.
+/// Skips parameters, intermediates and a final character, such as `31;1m`.
 fn after_control_sequence(text: &str) -> &str {
     let text = text.trim_start_matches(|c| matches!(c, '0'..='?'));
     let text = text.trim_start_matches(|c| matches!(c, ' '..='/'));
     text.strip_prefix(|c| matches!(c, '@'..='~')).unwrap_or(text)
 }
 
-/// A text for the terminal, such as its title. One that does not end within its
-/// line is shown, because it would hide the rest of the line.
+/// Skips a text for the terminal, such as its title. A text that does not end
+/// within its line is shown, because it would hide the rest of the line.
 fn after_control_string(text: &str) -> &str {
-    // It stops at the first control character, so that the work stays linear in the line's length.
+    // Stop at the first control character, so that the work stays linear in the line's length.
     let Some(end) = text.find(char::is_control) else { return text };
     let rest = &text[end..];
     let terminators = [String::from(BELL), String::from(STRING_TERMINATOR), format!("{ESCAPE}\\")];

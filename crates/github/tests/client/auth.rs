@@ -1,12 +1,12 @@
-//! A GitHub App's word, its tokens, and what is never shown.
+//! A GitHub App's JWT and tokens, and secrets that are never shown.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use ecsrunner_core::id::{JobId, Repository, RunnerId};
 use ecsrunner_core::rules::pool::Scope;
+use ecsrunner_demo::github::app_key;
 use ecsrunner_engine::ports::github::{Deletion, GitHub, GitHubError};
 use ecsrunner_github::{App, AppId, Client, ClientError, Credentials, InstallationId};
-use ecsrunner_sim::github::app_key;
 use futures::future::join_all;
 use jiff::{SignedDuration, Timestamp};
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
@@ -25,7 +25,7 @@ fn app_client(github: &Responder, installation: Option<u64>) -> Client {
     Client::new(github.api(), &Credentials::App(app)).unwrap()
 }
 
-/// Who a request says it is: the JWT's claims, if its signature holds.
+/// Returns the claims of a request's JWT, if its signature is valid.
 fn claims(asked: &Asked) -> Value {
     let jwt = asked.header("authorization").strip_prefix("Bearer ").unwrap();
     let key = DecodingKey::from_rsa_pem(app_key().public_pem.as_bytes()).unwrap();
@@ -40,7 +40,7 @@ fn minted(serial: usize, life: SignedDuration) -> Answer {
     Answer::new(201, &json!({"token": token, "expires_at": ends, "permissions": {}}))
 }
 
-/// Installation 42; tokens are numbered and live for `life`; everything else is `answer`'s.
+/// Installation 42, with numbered tokens that last for `life`. `answer` handles all other requests.
 async fn github_with_tokens(
     life: SignedDuration,
     answer: impl Fn(&Asked) -> Answer + Send + Sync + 'static,

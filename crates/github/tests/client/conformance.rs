@@ -1,8 +1,8 @@
-//! Client and fake, held to GitHub's own description.
+//! Compares the client and the fake with GitHub's own API description.
 //!
-//! `cargo xtask conformance` starts prism, names it and our fake's address in
-//! the environment, and validates the webhooks that are kept here. A recorder
-//! stands before prism: it knows prism's own answers from GitHub's.
+//! `cargo xtask conformance` starts prism, passes its address and the fake's in
+//! environment variables, and validates the webhooks that are kept here. A
+//! recorder in front of prism distinguishes prism's own answers from GitHub's.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -16,9 +16,10 @@ use axum::http::{Method, Response, StatusCode};
 use axum::routing::post;
 use ecsrunner_core::id::{JobId, RunId};
 use ecsrunner_core::rules::pool::Scope;
+use ecsrunner_core::wire::job::JobStatus;
+use ecsrunner_demo::github::Hook;
 use ecsrunner_engine::ports::github::{Deletion, GitHub, GitHubError};
 use ecsrunner_github::{ApiUrl, Client, Credentials};
-use ecsrunner_sim::github::Hook;
 use reqwest::redirect::Policy;
 use secrecy::SecretString;
 use serde_json::{Value, json};
@@ -27,10 +28,10 @@ use tokio::net::TcpListener;
 use crate::github::{Control, app_client, app_jwt, options};
 use crate::{TOKEN, app, in_organization, in_repository, runner_name};
 
-/// Says whose answer it is, in the `type` of its body.
+/// The prefix of the body's `type` in prism's own answers.
 const PRISM: &str = "https://stoplight.io/prism/errors#";
 
-/// What `cargo xtask conformance` sets.
+/// The variables that `cargo xtask conformance` sets.
 struct Setting {
     prism: String,
     fake: SocketAddr,
@@ -57,11 +58,11 @@ async fn client_and_fake_are_as_github_describes_them() {
     };
     let hook = Hook { url: keep_webhooks(setting.webhooks).await, secret: SecretString::from("secret") };
     let listener = TcpListener::bind(setting.fake).await.unwrap();
-    let fake = tokio::spawn(ecsrunner_sim::github::serve(listener, options(Some(hook))));
+    let fake = tokio::spawn(ecsrunner_demo::github::serve(listener, options(Some(hook))));
     let control = Control::new(&format!("http://{}", setting.fake));
     let recorder = Recorder::start(setting.prism).await;
 
-    // An answer of prism's own stops the drive: what prism said is more telling then.
+    // An answer of prism's own makes the drive fail. Report prism's violations first, which say why.
     let driven = tokio::spawn(drive(recorder.url.clone(), control)).await;
     fake.abort();
     let (violations, called) = recorder.seen();
@@ -75,7 +76,7 @@ async fn client_and_fake_are_as_github_describes_them() {
 async fn drive(api: String, control: Control) {
     let client = app_client(&api);
     runners(&client, &in_repository()).await;
-    // A client that has no installation in mind yet looks up the organization's.
+    // A new client has no installation cached, so it looks up the organization's.
     runners(&app_client(&api), &in_organization()).await;
     jobs(&api, &client, &control).await;
     control.post("webhooks/ping", &json!({"repository": app()})).await;
@@ -111,13 +112,13 @@ async fn jobs(api: &str, client: &Client, control: &Control) {
     let executed = runner.begin().await;
     assert_eq!(executed.id, job);
     assert_eq!(client.delete_runner(&in_repository(), config.runner_id).await.unwrap(), Deletion::Busy);
-    assert_eq!(client.job(&app(), job).await.unwrap().unwrap().status, "in_progress");
+    assert_eq!(client.job(&app(), job).await.unwrap().unwrap().status, JobStatus::InProgress);
     assert_eq!(client.queued_jobs(&app()).await.unwrap(), []);
     executed.complete("2026-11-28T20:56:33.2965012Z hi\n").await;
-    assert_eq!(client.job(&app(), job).await.unwrap().unwrap().status, "completed");
+    assert_eq!(client.job(&app(), job).await.unwrap().unwrap().status, JobStatus::Completed);
     let log = client.job_log(&app(), job).await.unwrap();
     assert_eq!(log.lines().map(|line| line.text.into_owned()).collect::<Vec<_>>(), ["hi"]);
-    // The App may read actions, and no more: who runs a job again is somebody else.
+    // The App can only read actions, so another user re-runs the job.
     let refused = client.rerun_job(&app(), job).await.unwrap_err();
     assert!(matches!(refused, GitHubError::Refused { status: 403, .. }), "{refused:?}");
     let somebody = Credentials::Token(SecretString::from(TOKEN));
@@ -137,7 +138,7 @@ async fn deliveries(client: &Client) {
     assert_eq!(client.delivery(1).await.unwrap(), None);
 }
 
-/// What an operator asks.
+/// Calls that an operator makes.
 async fn operator(client: &Client) {
     let info = client.app().await.unwrap().unwrap();
     assert_eq!(info.events, ["workflow_job"]);
@@ -149,7 +150,7 @@ async fn operator(client: &Client) {
     assert!(matches!(client.redeliver(1).await.unwrap_err(), GitHubError::Refused { status: 404, .. }));
 }
 
-/// What the fake offers and our client does not ask for.
+/// Operations of the fake that the client does not use.
 async fn others(api: &str, client: &Client, control: &Control) {
     let http = reqwest::Client::new();
     let call = async |method: Method, path: &str, bearer: &str| -> Value {
@@ -173,13 +174,13 @@ async fn others(api: &str, client: &Client, control: &Control) {
     }
 }
 
-/// The operations that prism knows, such as `GET /repos/{owner}/{repo}/actions/runs`.
+/// Reads the operations that prism knows, such as `GET /repos/{owner}/{repo}/actions/runs`.
 fn operations() -> Vec<String> {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../xtask/conformance/operations.json");
     serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap()
 }
 
-/// Whether a request, such as `GET /repos/acme/app/actions/runs`, is a call of that operation.
+/// Returns whether a request, such as `GET /repos/acme/app/actions/runs`, calls that operation.
 fn is(line: &str, operation: &str) -> bool {
     let (mut segments, mut template) = (line.split('/'), operation.split('/'));
     loop {
@@ -191,7 +192,7 @@ fn is(line: &str, operation: &str) -> bool {
     }
 }
 
-/// Keeps each webhook in a file of its own; returns where to send them.
+/// Starts a server that writes each webhook to its own file; returns its URL.
 async fn keep_webhooks(dir: PathBuf) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/webhook", listener.local_addr().unwrap());
@@ -210,7 +211,7 @@ async fn keep_webhooks(dir: PathBuf) -> String {
     url
 }
 
-/// Passes everything on to prism and remembers what prism itself objected to.
+/// Passes all requests on to prism and remembers the violations that prism reports.
 struct Recorder {
     url: String,
     passage: Passage,
@@ -230,7 +231,7 @@ impl Recorder {
         let url = format!("http://{}", listener.local_addr().unwrap());
         let passage = Passage {
             prism: prism.into(),
-            // A redirect is an answer like any other: the client decides whether to follow it.
+            // Pass redirects on. The client decides whether to follow them.
             http: reqwest::Client::builder().redirect(Policy::none()).build().unwrap(),
             violations: Arc::default(),
             called: Arc::default(),

@@ -3,8 +3,8 @@
 use ecsrunner_core::id::DeliveryId;
 use ecsrunner_core::wire::event::JobAction;
 use ecsrunner_core::wire::webhook::{Webhook, read};
+use ecsrunner_demo::github::Hook;
 use ecsrunner_engine::ports::github::{DeliveredWebhook, GitHub, GitHubError, PastDelivery};
-use ecsrunner_sim::github::Hook;
 use jiff::Timestamp;
 use secrecy::SecretString;
 use serde_json::{Value, json};
@@ -66,7 +66,7 @@ async fn a_token_is_told_of_no_deliveries_and_asks_for_none() {
     assert!(github.lines().is_empty());
 }
 
-/// What comes of a delivery that GitHub answers so.
+/// Looks up one delivery with GitHub's answers from `answer`.
 async fn one(
     answer: impl Fn(bool) -> Answer + Send + Sync + 'static,
 ) -> Result<Option<DeliveredWebhook>, GitHubError> {
@@ -100,7 +100,7 @@ async fn a_delivery_that_is_kept_no_more_is_absent_after_a_control_read_only() {
     assert_eq!(one(move |_| Answer::new(200, &empty)).await.unwrap(), None);
 }
 
-/// Queues so many jobs whose webhooks get lost.
+/// Queues `count` jobs whose webhooks are lost.
 async fn lose(control: &Control, count: usize) {
     control.post("faults", &json!({"webhooks": {"drop": 1.0}})).await;
     for _ in 0..count {

@@ -1,4 +1,4 @@
-//! The client against a GitHub that remembers, checks signatures and scopes,
+//! Tests the client against the stateful fake, which checks signatures and scopes
 //! and gives jobs to runners.
 
 use ecsrunner_core::id::{JobId, Repository, RunId, RunnerId};

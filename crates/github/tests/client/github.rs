@@ -1,11 +1,11 @@
-//! A GitHub that remembers: the fake, its control API, and a runner of its own.
+//! Controls the stateful fake GitHub, and connects runners to it.
 
 use std::collections::BTreeMap;
 
 use ecsrunner_core::id::{JobId, RunId};
+use ecsrunner_demo::github::{self, FakeGitHub, Hook, Options, RepositoryOptions, app_key};
+use ecsrunner_demo::runner_client::{Configuration, JobClient, Message, RunnerClient};
 use ecsrunner_github::{ApiUrl, App, Client, Credentials};
-use ecsrunner_sim::github::{self, FakeGitHub, Hook, Options, RepositoryOptions, app_key};
-use ecsrunner_sim::runner_client::{Configuration, JobClient, Message, RunnerClient};
 use jiff::Timestamp;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use reqwest::Response;
@@ -18,7 +18,7 @@ const APP_ID: &str = "1234";
 /// The service of the runner's protocol that takes logs.
 const RECEIVER: &str = "twirp/results.services.receiver.Receiver";
 
-/// `acme/app`, a runner group 7, an App that may do what ecsrunner asks for, and a token.
+/// `acme/app`, runner group 7, an App with ecsrunner's permissions, and a token.
 pub(crate) fn options(hook: Option<Hook>) -> Options {
     let permissions = [
         ("actions", "read"),
@@ -48,13 +48,13 @@ pub(crate) async fn start(options: Options) -> (FakeGitHub, Control) {
     (fake, control)
 }
 
-/// A client that is the fake's App.
+/// Makes a client that authenticates as the fake's App.
 pub(crate) fn app_client(url: &str) -> Client {
     let app = App::new(APP_ID, app_key().private_pem.clone(), None).unwrap();
     Client::new(ApiUrl::parse(url).unwrap(), &Credentials::App(app)).unwrap()
 }
 
-/// The App's own word, for calls that are not our client's.
+/// Makes the App's JWT for calls that the client does not make.
 pub(crate) fn app_jwt() -> String {
     let now = Timestamp::now().as_second();
     let claims = json!({"iss": APP_ID, "iat": now - 60, "exp": now + 300});
@@ -62,7 +62,7 @@ pub(crate) fn app_jwt() -> String {
     jsonwebtoken::encode(&Header::new(Algorithm::RS256), &claims, &key).unwrap()
 }
 
-/// What a test can make the fake do.
+/// The fake's control API.
 #[derive(Clone)]
 pub(crate) struct Control {
     base: String,
@@ -91,7 +91,7 @@ impl Control {
         self.http.get(url).send().await.unwrap().json().await.unwrap()
     }
 
-    /// How often each operation was called.
+    /// Returns how often each operation was called.
     pub(crate) async fn calls(&self) -> Value {
         self.state().await["calls"].clone()
     }
@@ -106,7 +106,7 @@ impl Control {
         }
     }
 
-    /// Connects a runner with its configuration, as the official runner does.
+    /// Connects a runner with its configuration, like the official runner.
     pub(crate) async fn connect(&self, config: &SecretString) -> Runner {
         let files = Configuration::files(config.expose_secret()).unwrap();
         let client = RunnerClient::new(Configuration::read(&files).unwrap());
@@ -114,7 +114,7 @@ impl Control {
         Runner { control: self.clone(), client, session }
     }
 
-    /// The job that a runner has.
+    /// Returns a runner's job.
     async fn job_of(&self, runner: u64) -> JobId {
         let state = self.state().await;
         let runners = state["runners"].as_array().unwrap();
@@ -123,7 +123,7 @@ impl Control {
     }
 }
 
-/// Does what blocks on a thread of its own.
+/// Runs a blocking call on another thread.
 async fn blocking<C, T>(client: &C, ask: impl FnOnce(&C) -> T + Send + 'static) -> T
 where
     C: Clone + Send + 'static,
@@ -133,7 +133,7 @@ where
     tokio::task::spawn_blocking(move || ask(&client)).await.unwrap()
 }
 
-/// A runner that is connected.
+/// A connected runner.
 pub(crate) struct Runner {
     control: Control,
     client: RunnerClient,
@@ -143,13 +143,13 @@ pub(crate) struct Runner {
 /// A job that a runner executes.
 pub(crate) struct Executed {
     pub(crate) id: JobId,
-    /// Where the results service is.
+    /// The URL of the results service.
     results: String,
     client: JobClient,
 }
 
 impl Runner {
-    /// Waits for a job and begins it.
+    /// Waits for a job and starts it.
     pub(crate) async fn begin(&self) -> Executed {
         let session = self.session.clone();
         let client = blocking(&self.client, move |runner| {

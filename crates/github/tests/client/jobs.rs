@@ -1,6 +1,7 @@
 //! Looking up jobs and runs.
 
 use ecsrunner_core::id::{JobId, Repository, RunId};
+use ecsrunner_core::wire::job::JobStatus;
 use ecsrunner_engine::ports::github::{GitHub, GitHubError, RemoteJob, RemoteRun};
 use serde_json::{Value, json};
 
@@ -43,7 +44,7 @@ async fn a_job_is_told_with_what_github_says_and_without_what_it_leaves_out() {
         head_branch: None,
         labels: Vec::new(),
         private: None,
-        status: "queued".into(),
+        status: JobStatus::Queued,
         conclusion: None,
         runner_name: None,
         created_at: None,
@@ -124,7 +125,7 @@ async fn queued_jobs_come_from_all_open_runs_the_oldest_first() {
         };
         let page: u64 = asked.query("page").unwrap().parse().unwrap();
         let body = match (asked.query("status"), page) {
-            // GitHub lists the newest first; run 40 begins while the lists are read.
+            // GitHub lists the newest run first; run 40 starts while the lists are read.
             (Some("queued"), 1) => runs((100..200).rev().collect()),
             (Some("queued"), _) => runs(vec![40, 30]),
             (Some(_), _) => runs(vec![40, 20]),

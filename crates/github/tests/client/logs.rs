@@ -1,4 +1,4 @@
-//! A job's log: where it is read from, with which token, and why there is none.
+//! A job's log: where and with which token it is read, and why there is none.
 
 use ecsrunner_core::id::JobId;
 use ecsrunner_engine::ports::github::GitHubError;
@@ -17,7 +17,7 @@ fn redirect(location: impl Into<String>) -> Option<Answer> {
     Some(Answer::text(302, "").header("location", location))
 }
 
-/// GitHub that answers the call for the log so, and tells the job so.
+/// Starts a server that answers the call for the log with `log`, and lookups of the job with `job`.
 async fn github(log: impl Fn() -> Option<Answer> + Send + Sync + 'static, job: Answered) -> Responder {
     Responder::start(move |asked| match asked.line.as_str() {
         ASKED => log(),
@@ -164,7 +164,7 @@ async fn a_log_that_is_absent_is_told_apart_by_what_the_job_is() {
             assert_eq!((status.as_str(), runner.as_deref()), ("in_progress", Some("ecsr-ci-1")));
         }
     }
-    // The storage says so where GitHub redirects to a log that was deleted, or is not written yet.
+    // The storage answers like this if GitHub redirects to a log that was deleted or is not written yet.
     let storage = Responder::start(|_| Some(Answer::text(404, "<Code>BlobNotFound</Code>"))).await;
     let location = storage.base().to_owned();
     let error = error_of(&github(move || redirect(location.clone()), Answered::job(&ended)).await).await;
@@ -178,7 +178,7 @@ async fn a_log_that_is_absent_is_told_apart_by_what_the_job_is() {
 #[tokio::test]
 async fn a_missing_permission_is_no_missing_log() {
     let denied = "GitHub denies access to the log of job 7 of acme/app";
-    // GitHub hides what the caller may not see: the control read tells it.
+    // GitHub hides what the caller may not see. The control read shows that access is denied.
     let hidden = github(absent, Answered(404, json!({"message": "Not Found"}), 404)).await;
     let forbidden = || Some(Answer::new(403, &json!({"message": "Resource not accessible by integration"})));
     let forbidden = github(forbidden, Answered::never()).await;

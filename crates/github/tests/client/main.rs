@@ -1,5 +1,5 @@
-//! The client against answers made up for the case at hand: what it sends, and
-//! what it makes of each reply. Against a GitHub that remembers: `fake.rs`.
+//! Tests the requests that the client sends and how it handles each reply, with
+//! answers that each test makes up. `fake.rs` tests against the stateful fake.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
@@ -23,7 +23,7 @@ use secrecy::SecretString;
 
 use crate::responder::Responder;
 
-/// As long as installation tokens can be.
+/// As long as the longest installation tokens.
 const TOKEN: &str = concat!(
     "ghs_0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789",
     "0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789",

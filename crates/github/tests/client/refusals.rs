@@ -1,4 +1,4 @@
-//! What the engine is told when GitHub does not do what it is asked.
+//! The errors that the engine gets when a call to GitHub fails.
 
 use std::error::Error;
 use std::time::Duration;
@@ -93,10 +93,10 @@ async fn a_call_without_an_answer_ends_at_its_limit() {
     let client = Client::with_call_limit(github.api(), &credentials, Duration::from_millis(50)).unwrap();
     let error = client.runner(&in_repository(), &runner_name()).await.unwrap_err();
     assert!(matches!(error, GitHubError::Unreachable { .. }), "{error:?}");
-    assert_eq!(github.asked().len(), 1, "time that ran out is not tried again");
+    assert_eq!(github.asked().len(), 1, "a timeout is not retried");
 }
 
-/// Closes the first connection as soon as a request came in, answers the next.
+/// Closes the first connection once a request has arrived, and answers the next one.
 async fn hangs_up_once(listener: TcpListener) -> usize {
     let mut requests = 0;
     loop {

@@ -1,4 +1,4 @@
-//! A server that answers as the test says and remembers what it was asked.
+//! A server that gives the test's answers and remembers the requests.
 
 use std::sync::{Arc, Mutex};
 
@@ -29,7 +29,7 @@ impl Asked {
     }
 }
 
-/// What the server is to answer. No answer at all is `None`: the call hangs.
+/// The server's answer to a request. If a test gives `None`, the call hangs.
 pub(crate) struct Answer {
     status: u16,
     headers: Vec<(&'static str, String)>,

@@ -89,7 +89,7 @@ async fn registrations_come_page_by_page_whosever_they_are() {
     );
 }
 
-/// A server that does not know the filter: 250 runners of other names, ours at `position`.
+/// Starts a server that does not know the filter. It has 250 runners of other names, and ours at `position`.
 async fn unfiltered(position: Option<usize>) -> Responder {
     let name = runner_name();
     Responder::start(move |asked| {

@@ -1,4 +1,4 @@
-//! A TLS set-up that somebody else made.
+//! A client with a TLS configuration from its caller.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use tokio::net::TcpListener;
 
 use crate::{TOKEN, app};
 
-/// Trusts nobody, and offers one cipher suite, by which it is known.
+/// Makes a configuration that trusts no certificate. Its only cipher suite identifies it.
 fn set_up() -> ClientConfig {
     let suites = vec![aws_lc_rs::cipher_suite::TLS13_AES_256_GCM_SHA384];
     let provider = CryptoProvider { cipher_suites: suites, ..aws_lc_rs::default_provider() };
@@ -26,7 +26,7 @@ fn set_up() -> ClientConfig {
     tls
 }
 
-/// The cipher suites of a ClientHello, and whether it offers HTTP/2.
+/// Returns the cipher suites of a ClientHello, and whether it offers HTTP/2.
 fn offered(hello: &[u8]) -> (Vec<u8>, bool) {
     // Record header 5, handshake header 4, version 2, random 32, then the session's id.
     let suites = 44 + usize::from(hello[43]);
@@ -46,7 +46,7 @@ async fn a_given_tls_set_up_is_the_one_that_greets_github() {
         let mut hello = vec![0; 4096];
         let length = stream.read(&mut hello).await.unwrap();
         hello.truncate(length);
-        // With the listener, whoever tries a second time is turned away too.
+        // The listener is dropped too, so that a second attempt is refused.
         hello
     };
     let repository = app();

@@ -1,5 +1,5 @@
-//! Which of AWS's operations the control plane calls: Terraform's policies
-//! are held to the list beside this file.
+//! Which AWS operations the control plane calls. Terraform's policies are
+//! checked against `actions.txt`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -25,13 +25,13 @@ pub(crate) async fn the_actions_called_are_those_that_are_written_down(chain: &C
     let uncalled: Vec<_> = written.difference(&called).collect();
     assert!(
         missing.is_empty() && uncalled.is_empty(),
-        "{FILE} is not what was called: add {missing:?}, remove {uncalled:?} (or have a scene call it), \
+        "{FILE} is not what was called: add {missing:?}, remove {uncalled:?} (or have a part of the chain call it), \
          and give Terraform's policies the same; all that was called is in {}",
         recorded.display()
     );
 }
 
-/// The field is a JSON object, as text where the logger knows no objects.
+/// The field is a JSON object, as text because the logger has no objects.
 fn calls(line: &Value) -> BTreeMap<String, u64> {
     match &line["calls"] {
         Value::String(text) => serde_json::from_str(text).unwrap(),

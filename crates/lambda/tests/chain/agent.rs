@@ -1,10 +1,10 @@
-//! A task's container for real: the image's agent, with the stand-in for the
-//! official listener, and the endpoints that ECS gives a container.
+//! Runs a real task container: the image's agent, the stand-in for the official
+//! listener, and the endpoints that ECS gives a container.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
-use ecsrunner_sim::ecs::TaskView;
+use ecsrunner_world::ecs::TaskView;
 use serde_json::json;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
@@ -16,11 +16,11 @@ use crate::deployment::CLUSTER;
 use crate::eventually;
 use crate::life;
 
-/// The credentials of the task's role, which ministack does not look at.
+/// The credentials of the task's role. ministack does not check them.
 const SECRET_ACCESS_KEY: &str = "secret access key of the task's role";
 const SESSION_TOKEN: &str = "session token of the task's role";
 
-/// What `cargo xtask test chain` names.
+/// The programs that `cargo xtask test chain` names.
 pub(crate) struct Programs {
     /// `ecsrunner-agent`
     pub(crate) agent: PathBuf,
@@ -42,7 +42,7 @@ pub(crate) async fn the_images_agent_executes_a_job(chain: &Chain) {
     life::is_history(chain, &task.environment["ECSRUNNER_RUNNER"], queued).await;
 }
 
-/// Runs a task's container to its end, with what RunTask and ECS tell it.
+/// Runs a task's container to its end, with the environment from RunTask and ECS.
 async fn run(chain: &Chain, task: &TaskView) -> Option<i32> {
     eventually("a running container", async || {
         let now = chain.ecs.with(|ecs, _| ecs.task(&task.id)).unwrap();
@@ -76,20 +76,20 @@ async fn run(chain: &Chain, task: &TaskView) -> Option<i32> {
     status.code()
 }
 
-/// A runner's directory with nothing in it but the listener.
+/// Makes a runner's directory that holds only the listener.
 fn unpacked(dir: &Path, listener: &Path) -> PathBuf {
     let runner = dir.join("task/runner");
-    // What an earlier run has left.
+    // Remove the files of an earlier run.
     drop(std::fs::remove_dir_all(dir.join("task")));
     std::fs::create_dir_all(runner.join("bin")).unwrap();
     std::fs::copy(listener, runner.join("bin/Runner.Listener")).unwrap();
     runner
 }
 
-/// The task's metadata, and its role's credentials.
+/// Serves the task's metadata and its role's credentials.
 async fn serve(listener: TcpListener, arn: String) {
     while let Ok((stream, _)) = listener.accept().await {
-        // A client that is gone needs no answer.
+        // A client that has disconnected needs no answer.
         let _ = answer(stream, &arn).await;
     }
 }

@@ -1,4 +1,4 @@
-//! AWS's APIs as a test needs them: plain HTTP, and a signature that nobody checks.
+//! A client for AWS's APIs: plain HTTP with a signature that ministack does not check.
 
 use reqwest::{Method, RequestBuilder, Response};
 use serde_json::{Value, json};
@@ -7,7 +7,7 @@ use crate::eventually;
 
 pub(crate) const REGION: &str = "us-east-1";
 pub(crate) const ACCOUNT: &str = "000000000000";
-/// ministack takes twelve digits for an account, and all else for the account above.
+/// ministack takes twelve digits as an account id, and anything else as the account above.
 pub(crate) const ACCESS_KEY: &str = "test";
 
 /// A service that speaks AWS's JSON protocol.
@@ -45,7 +45,7 @@ impl Aws {
         &self.url
     }
 
-    /// An operation, which has to succeed.
+    /// Calls an operation, which has to succeed.
     pub(crate) async fn call(&self, service: Service, operation: &str, input: Value) -> Value {
         let request = signed(self.http.post(&self.url), service.name)
             .header("content-type", format!("application/x-amz-json-{}", service.version))
@@ -54,19 +54,19 @@ impl Aws {
         succeeded(operation, request).await.1
     }
 
-    /// A request of Lambda's API, which has to succeed.
+    /// Sends a request to Lambda's API, which has to succeed.
     pub(crate) async fn lambda(&self, method: Method, path: &str, input: Value) -> Value {
         let request = signed(self.http.request(method, format!("{}{path}", self.url)), "lambda").json(&input);
         succeeded(path, request).await.1
     }
 
-    /// Invokes a function and waits: what it answers, or the error that it ended with.
+    /// Invokes a function, waits, and returns its answer or its error.
     pub(crate) async fn invoke(&self, function: &str, payload: &Value) -> Result<Value, Value> {
         let (response, answer) = self.invocation(function, "RequestResponse", payload).await;
         if response.contains_key("x-amz-function-error") { Err(answer) } else { Ok(answer) }
     }
 
-    /// Invokes a function as EventBridge does: nobody waits, and what fails is invoked again.
+    /// Invokes a function as EventBridge does: asynchronously, with retries after a failure.
     pub(crate) async fn invoke_later(&self, function: &str, payload: &Value) {
         self.invocation(function, "Event", payload).await;
     }
@@ -84,14 +84,14 @@ impl Aws {
         succeeded(&path, request).await
     }
 
-    /// Sends messages, which then come in one batch.
+    /// Sends messages that arrive in one batch.
     pub(crate) async fn send_messages(&self, queue_url: &str, bodies: &[&str]) {
         let entry = |(id, body): (usize, &&str)| json!({"Id": id.to_string(), "MessageBody": body});
         let entries: Vec<Value> = bodies.iter().enumerate().map(entry).collect();
         self.call(SQS, "SendMessageBatch", json!({"QueueUrl": queue_url, "Entries": entries})).await;
     }
 
-    /// How many messages can be taken off a queue now, or are being worked at.
+    /// Returns how many messages of a queue are available or in flight.
     pub(crate) async fn count_messages(&self, queue_url: &str) -> usize {
         let names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"];
         let input = json!({"QueueUrl": queue_url, "AttributeNames": names});
@@ -100,8 +100,8 @@ impl Aws {
         names.iter().map(count).sum()
     }
 
-    /// Takes messages off a queue once there are so many; their bodies. While
-    /// it is received from, ministack can lose a message that is put.
+    /// Waits until a queue has `count` messages, then takes them and returns their
+    /// bodies. ministack can lose a message that is sent during a receive.
     pub(crate) async fn take_when(&self, queue_url: &str, count: usize) -> Vec<String> {
         eventually("messages in a queue", async || {
             (self.count_messages(queue_url).await >= count).then_some(())
@@ -110,7 +110,7 @@ impl Aws {
         self.take_messages(queue_url).await
     }
 
-    /// Takes up to ten messages off a queue; their bodies.
+    /// Takes up to ten messages off a queue and returns their bodies.
     pub(crate) async fn take_messages(&self, queue_url: &str) -> Vec<String> {
         let input = json!({"QueueUrl": queue_url, "MaxNumberOfMessages": 10});
         let received = self.call(SQS, "ReceiveMessage", input).await;
@@ -123,7 +123,7 @@ impl Aws {
     }
 }
 
-/// ministack reads Region and service from it.
+/// ministack reads the Region and the service from it.
 fn signed(request: RequestBuilder, service: &str) -> RequestBuilder {
     let scope = format!("{ACCESS_KEY}/20260101/{REGION}/{service}/aws4_request");
     let signature = "0".repeat(64);

@@ -1,4 +1,4 @@
-//! Everything that is played on: a deployment in ministack, and the fakes.
+//! The environment of the test: a deployment in ministack, and the fakes.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -8,9 +8,10 @@ use ecsrunner_core::id::JobId;
 use ecsrunner_core::records::job::{EndedJob, JobRecord};
 use ecsrunner_core::records::open::Open;
 use ecsrunner_core::records::runner::EndedRunner;
+use ecsrunner_demo::github::app_key;
 use ecsrunner_engine::ports::store::{History, Page, Store};
-use ecsrunner_sim::ecs::{self, Durations, FakeEcs, TaskDefinition, TaskView};
-use ecsrunner_sim::github::app_key;
+use ecsrunner_sim::ecs::FakeEcs;
+use ecsrunner_world::ecs::{Durations, Options, TaskDefinition, TaskView};
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 
@@ -34,12 +35,12 @@ pub(crate) struct Chain {
     pub(crate) store: DynamoStore,
     pub(crate) queues: Queues,
     pub(crate) webhook_secret: String,
-    /// The one before, which is still accepted.
+    /// The previous secret, which is still accepted.
     pub(crate) older_secret: String,
     secrets: Mutex<Vec<Secret>>,
 }
 
-/// Something that no log may show.
+/// A secret that must not appear in any log.
 #[derive(Clone)]
 pub(crate) struct Secret {
     pub(crate) what: String,
@@ -56,7 +57,7 @@ impl Chain {
         let store = deployment::make_tables(&aws).await;
         let fakes = Fakes { ecs: ecs.url(), github: github.url() };
         let queues = deployment::make(&aws, &setting.archive, [&older_secret, &webhook_secret], &fakes).await;
-        // Ended with the test's runtime.
+        // The task ends with the test's runtime.
         drop(tokio::spawn(task_events::carry(Arc::clone(&ecs), aws.clone())));
         let secrets = Mutex::default();
         let chain = Self { setting, aws, ecs, github, store, queues, webhook_secret, older_secret, secrets };
@@ -78,7 +79,7 @@ impl Chain {
         self.secrets.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Tasks that have not stopped.
+    /// Returns the tasks that have not stopped.
     pub(crate) fn live_tasks(&self) -> Vec<TaskView> {
         self.ecs.with(|ecs, _| ecs.tasks().filter(|task| task.stopped_at.is_none()).collect())
     }
@@ -96,20 +97,20 @@ impl Chain {
         .await;
     }
 
-    /// A job that has ended.
+    /// Returns a job that has ended.
     pub(crate) async fn ended_job(&self, job: JobId) -> EndedJob {
         match self.store.job(job).await.unwrap() {
             Some(JobRecord::Ended(ended)) => ended,
-            other => panic!("job {job} is no history: {other:?}"),
+            other => panic!("job {job} is not in history: {other:?}"),
         }
     }
 
-    /// A runner that is gone.
+    /// Returns a runner that is gone.
     pub(crate) async fn gone_runner(&self, name: &str) -> EndedRunner {
         let page = Page { limit: 100, ..Page::default() };
         let gone = self.store.runners(&page).await.unwrap().items;
         let found = gone.into_iter().find(|runner| runner.facts.name.as_str() == name);
-        found.unwrap_or_else(|| panic!("runner {name} is no history"))
+        found.unwrap_or_else(|| panic!("runner {name} is not in history"))
     }
 
     pub(crate) async fn boot_items(&self) -> Vec<Value> {
@@ -117,7 +118,7 @@ impl Chain {
         found["Items"].as_array().unwrap().clone()
     }
 
-    /// Waits until a metric has come to a value, and not beyond it.
+    /// Waits until a metric reaches a value, and checks that it does not exceed it.
     pub(crate) async fn measures(&self, metric: &str, value: f64) {
         let sum = eventually(metric, async || {
             let sum = self.logs().await.sum(metric);
@@ -127,24 +128,24 @@ impl Chain {
         assert_eq!(sum, value, "{metric}");
     }
 
-    /// What the function has logged so far.
+    /// Reads the function's log so far.
     pub(crate) async fn logs(&self) -> Logs {
         Logs::read(&self.aws).await
     }
 }
 
-fn ecs_options() -> ecs::Options {
+fn ecs_options() -> Options {
     let definition = |family: &str, role: Option<String>| TaskDefinition {
         task_role_arn: role,
         ..TaskDefinition::new(family, 1)
     };
     let exec_role = format!("arn:aws:iam::{ACCOUNT}:role/ecsrunner-chain-task-exec");
-    ecs::Options {
+    Options {
         region: REGION.to_owned(),
         account: ACCOUNT.to_owned(),
         clusters: vec![CLUSTER.to_owned()],
         task_definitions: vec![definition(FAMILIES[0], None), definition(FAMILIES[1], Some(exec_role))],
         durations: Durations::each(STATUS),
-        ..ecs::Options::default()
+        ..Options::default()
     }
 }

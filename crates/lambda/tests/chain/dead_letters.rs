@@ -1,7 +1,7 @@
-//! Events that nobody can do anything with.
+//! Events that cannot be handled.
 //!
-//! ministack's rules invoke a function once, whatever it answers; AWS's do it
-//! as an asynchronous invocation, so that is what is made here.
+//! ministack's rules invoke a function once, whatever it answers. AWS's rules
+//! invoke it asynchronously, with retries, so these tests do the same.
 
 use serde_json::{Value, json};
 
@@ -11,7 +11,7 @@ use crate::refusals::received;
 use crate::webhook::{Webhook, random_hex};
 
 pub(crate) async fn what_is_no_event_of_ours_is_tried_three_times_and_kept_with_its_reason(chain: &Chain) {
-    // A wrong signature inside a well-formed event, on the same way: no error, and so no second try.
+    // A wrong signature in a well-formed event, sent the same way, is no error and is not retried.
     let forged = Webhook::signed("not the secret", "workflow_job", b"{}".to_vec());
     chain.aws.invoke_later(FUNCTION, &forged.published()).await;
     received(chain, &forged).await;
@@ -36,11 +36,11 @@ pub(crate) async fn what_is_no_event_of_ours_is_tried_three_times_and_kept_with_
         assert_eq!(letter["requestContext"]["condition"], "RetriesExhausted");
     }
     assert_eq!(letters.len(), poisoned.len(), "nothing else is a dead letter: {letters:?}");
-    // Had the forged one been an error, its further tries were over by now.
+    // If the forged event were an error, its retries would be over by now.
     received(chain, &forged).await;
 }
 
-/// The event, told from every other.
+/// Marks an event, so that it differs from every other.
 fn marked(event: &Value, mark: &str) -> Value {
     let mut event = event.clone();
     match &mut event {

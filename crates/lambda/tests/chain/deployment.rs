@@ -1,4 +1,4 @@
-//! A deployment in ministack, as Terraform makes it on AWS.
+//! Creates a deployment in ministack like Terraform's on AWS.
 
 use std::path::Path;
 
@@ -6,24 +6,24 @@ use base64::prelude::{BASE64_STANDARD, Engine};
 use ecsrunner_aws::connection::{Connection, Environment};
 use ecsrunner_aws::store::{DynamoStore, Tables};
 use ecsrunner_core::id::Deployment;
-use ecsrunner_sim::github::app_key;
+use ecsrunner_demo::github::app_key;
 use reqwest::Method;
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 
 use crate::aws::{ACCESS_KEY, ACCOUNT, Aws, EVENTS, REGION, SECRETS, SQS, SSM};
 
-/// Its name; `cargo xtask test chain` has the template publish to its bus.
+/// The deployment's name. `cargo xtask test chain` makes the template publish to its bus.
 pub(crate) const DEPLOYMENT: &str = "chain";
 pub(crate) const CLUSTER: &str = "ecsrunner-chain";
 pub(crate) const FUNCTION: &str = "ecsrunner-chain-control-plane";
-/// On the default bus.
+/// The rule on the default bus.
 pub(crate) const TASK_RULE: &str = "ecsrunner-chain-tasks";
 /// Families of task definitions, without and with ECS Exec.
 pub(crate) const FAMILIES: [&str; 2] = ["ecsrunner-chain-default-x64", "ecsrunner-chain-default-x64-exec"];
 pub(crate) const SUBNETS: [&str; 2] = ["subnet-0aaaaaaaaaaaaaaaa", "subnet-0bbbbbbbbbbbbbbbb"];
 pub(crate) const APP_ID: u64 = 1234;
-/// The tasks' role, by its unique id.
+/// The unique id of the tasks' role.
 const BOOT_OWNER: &str = "AROACHAINRUNNEREXAMPLE";
 const BOOT_OWNER_EXEC: &str = "AROACHAINEXECEXAMPLE";
 
@@ -32,22 +32,22 @@ const WEBHOOK_RULE: &str = "ecsrunner-chain-webhooks";
 const WEBHOOK_SECRET: &str = "ecsrunner/chain/webhook";
 const GITHUB_SECRET: &str = "ecsrunner/chain/github";
 
-/// Its queues, by their URLs.
+/// The URLs of the queues.
 pub(crate) struct Queues {
     pub(crate) kicks: String,
-    /// Of messages that are no kicks.
+    /// Receives messages that are not kicks.
     pub(crate) kicks_dead: String,
-    /// Of events that the function failed on.
+    /// Receives events for which the function failed.
     pub(crate) events_dead: String,
 }
 
-/// Where the function finds the fakes.
+/// The URLs at which the function reaches the fakes.
 pub(crate) struct Fakes<'a> {
     pub(crate) ecs: &'a str,
     pub(crate) github: &'a str,
 }
 
-/// Makes all of it.
+/// Creates the deployment except its tables.
 pub(crate) async fn make(aws: &Aws, archive: &Path, webhook_secrets: [&str; 2], fakes: &Fakes<'_>) -> Queues {
     let queues = make_queues(aws).await;
     make_secrets(aws, webhook_secrets).await;
@@ -57,7 +57,7 @@ pub(crate) async fn make(aws: &Aws, archive: &Path, webhook_secrets: [&str; 2], 
     queues
 }
 
-/// The two tables, made as the store makes them.
+/// Creates the two tables, with the store's own code.
 pub(crate) async fn make_tables(aws: &Aws) -> DynamoStore {
     let environment = Environment::read(|name| match name {
         "AWS_REGION" => Some(REGION.to_owned()),
@@ -81,7 +81,8 @@ async fn make_queues(aws: &Aws) -> Queues {
     let kicks_dead = make("ecsrunner-chain-kicks-dead", json!({})).await;
     let redrive =
         json!({"deadLetterTargetArn": queue_arn("ecsrunner-chain-kicks-dead"), "maxReceiveCount": 2});
-    // On AWS the time-out has to be the function's at least; here two of them are waited for.
+    // On AWS the visibility timeout must be at least the function's timeout. It is shorter here,
+    // because the test waits for two of them.
     let attributes = json!({"VisibilityTimeout": "6", "RedrivePolicy": redrive.to_string()});
     Queues { kicks: make("ecsrunner-chain-kicks", attributes).await, kicks_dead, events_dead }
 }
@@ -91,7 +92,7 @@ fn queue_arn(name: &str) -> String {
 }
 
 async fn make_secrets(aws: &Aws, webhook_secrets: [&str; 2]) {
-    // An older one is still accepted: the list is for rotation.
+    // The list holds the older secret too, as during a rotation.
     let webhook = json!({"secrets": webhook_secrets});
     let github = json!({"app_id": APP_ID, "private_key": app_key().private_pem.expose_secret()});
     for (name, value) in [(WEBHOOK_SECRET, webhook), (GITHUB_SECRET, github)] {
@@ -125,7 +126,7 @@ async fn make_parameters(aws: &Aws, queues: &Queues) {
         "version": 1,
         "deployment": DEPLOYMENT,
         "repositories": ["acme/*"],
-        // Nobody waits for half a minute here.
+        // A short value, so that the test need not wait for half a minute.
         "limits": {"surplus_grace_secs": 1},
     });
     let classes = json!({"small": {"cpu": 512, "memory": 1024}});
@@ -136,7 +137,7 @@ async fn make_parameters(aws: &Aws, queues: &Queues) {
     }
 }
 
-/// The function with its dead-letter path, and its queue; the function's ARN.
+/// Creates the function with its dead-letter path and its queue; returns the function's ARN.
 async fn make_function(aws: &Aws, archive: &Path, fakes: &Fakes<'_>) -> Value {
     let variables = json!({
         "ECSRUNNER_DEPLOYMENT": DEPLOYMENT,

@@ -1,7 +1,7 @@
-//! The fake GitHub, and what a test can make it do.
+//! Controls the fake GitHub.
 
 use ecsrunner_core::id::{JobId, Repository, RunId};
-use ecsrunner_sim::github::{App, FakeGitHub, Hook, Options, RepositoryOptions, app_key};
+use ecsrunner_demo::github::{App, FakeGitHub, Hook, Options, RepositoryOptions, app_key};
 use reqwest::{Method, Response};
 use secrecy::SecretString;
 use serde_json::{Value, json};
@@ -10,7 +10,7 @@ use crate::deployment::APP_ID;
 
 pub(crate) const REPOSITORY: &str = "acme/app";
 
-/// A job that was queued.
+/// A queued job.
 #[derive(Clone, Copy)]
 pub(crate) struct Queued {
     pub(crate) job: JobId,
@@ -23,7 +23,7 @@ pub(crate) struct GitHub {
 }
 
 impl GitHub {
-    /// Starts it; its webhooks go to `hook`.
+    /// Starts the fake, which sends its webhooks to `hook`.
     pub(crate) async fn start(hook: &str, secret: &str) -> Self {
         let permissions = [("actions", "read"), ("administration", "write"), ("metadata", "read")];
         let options = Options {
@@ -49,7 +49,7 @@ impl GitHub {
         self.fake.url()
     }
 
-    /// Queues a job for a runner of ours; its webhook is on its way then.
+    /// Queues a job for this deployment, which sends a webhook.
     pub(crate) async fn queue_job(&self) -> Queued {
         let labels = ["self-hosted", "class:small"];
         let job = json!({"repository": REPOSITORY, "labels": labels, "work": {"sleep_ms": 0}});
@@ -65,7 +65,7 @@ impl GitHub {
         self.post(&format!("/_sim/jobs/{job}/cancel"), &json!({})).await;
     }
 
-    /// Waits until no runner is registered and no webhook is on its way; the state then.
+    /// Waits until no runner is registered and no webhook is pending; returns the state.
     pub(crate) async fn at_rest(&self) -> Value {
         let path = "/_sim/wait?unregistered=true&webhooks_idle=true";
         self.call(Method::GET, path, &Value::Null).await
@@ -80,7 +80,7 @@ impl GitHub {
         self.call(Method::POST, path, body).await
     }
 
-    /// A call, which has to succeed; `null` where its answer is empty.
+    /// Makes a call, which has to succeed. Returns `null` if the answer is empty.
     pub(crate) async fn call(&self, method: Method, path: &str, body: &Value) -> Value {
         let mut request = self.http.request(method, format!("{}{path}", self.url()));
         if !body.is_null() {

@@ -1,4 +1,4 @@
-//! One job's whole life.
+//! The whole life of one job.
 
 use ecsrunner_core::records::job::JobEnding;
 use ecsrunner_core::records::runner::{EndingKind, RunnerStage};
@@ -20,8 +20,8 @@ pub(crate) async fn a_job_runs_once_and_is_history(chain: &Chain) {
     assert_eq!(open.runners.len(), 1, "one open runner");
 
     let runner = chain.boot(&task).await;
-    assert!(chain.boot_items().await.is_empty(), "the agent takes the boot item, and nobody puts another");
-    // One event after the other; in the other scenes they overtake each other.
+    assert!(chain.boot_items().await.is_empty(), "the agent takes the boot item, and no other one is put");
+    // Events arrive in order here; elsewhere in this test they can overtake each other.
     reached(chain, RunnerStage::Booted).await;
     assert_eq!(runner.begin(chain).await, queued.job);
     reached(chain, RunnerStage::Busy).await;
@@ -37,7 +37,7 @@ pub(crate) async fn a_job_runs_once_and_is_history(chain: &Chain) {
     chain.measures("RunnersCompleted", 1.0).await;
 }
 
-/// Waits until the only open runner has come to a stage.
+/// Waits until the only open runner reaches a stage.
 async fn reached(chain: &Chain, stage: RunnerStage) {
     let what = format!("a runner that is {stage:?}");
     eventually(&what, async || {
@@ -46,7 +46,7 @@ async fn reached(chain: &Chain, stage: RunnerStage) {
     .await;
 }
 
-/// From the job's start to history.
+/// Runs a queued job until it is in history.
 pub(crate) async fn live_to_the_end(chain: &Chain, runner: &Runner, queued: Queued) {
     let job = runner.begin(chain).await;
     assert_eq!(job, queued.job, "the only runner gets the only job");
@@ -72,18 +72,18 @@ pub(crate) async fn is_history(chain: &Chain, runner: &str, queued: Queued) {
     assert_eq!(gone.facts.launched_for, queued.job);
 }
 
-/// Every job was counted, and every runner, and none of them twice.
+/// Every job and every runner was counted exactly once.
 pub(crate) async fn the_metrics_add_up(chain: &Chain) {
     chain.measures("JobsSucceeded", 5.0).await;
     chain.measures("JobsCancelled", 2.0).await;
     chain.measures("RunnersCompleted", 5.0).await;
     chain.measures("RunnersSurplus", 2.0).await;
-    // One came through the template, and one was invoked with.
+    // One came through the template, and one was sent directly to the function.
     chain.measures("InvalidSignatures", 2.0).await;
     chain.measures("UnreadableWebhooks", 1.0).await;
 }
 
-/// After all that was played: no record, no task, no registration, no boot item.
+/// At the end, no record, task, registration or boot item is left.
 pub(crate) async fn nothing_is_left(chain: &Chain) {
     chain.github.at_rest().await;
     chain.at_rest().await;
@@ -95,9 +95,9 @@ pub(crate) async fn nothing_is_left(chain: &Chain) {
     .await;
     for (what, queue) in [("kicks", &chain.queues.kicks_dead), ("events", &chain.queues.events_dead)] {
         let dead = chain.aws.take_messages(queue).await;
-        assert!(dead.is_empty(), "dead letters of {what} that nobody meant: {dead:?}");
+        assert!(dead.is_empty(), "unexpected dead letters of {what}: {dead:?}");
     }
     for delivery in chain.github.deliveries().await {
-        assert_eq!(delivery["status"], "OK", "a webhook was not taken: {delivery}");
+        assert_eq!(delivery["status"], "OK", "a webhook was not accepted: {delivery}");
     }
 }

@@ -1,4 +1,4 @@
-//! What the function has logged, as CloudWatch Logs has it.
+//! Reads the function's log from CloudWatch Logs.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -8,10 +8,10 @@ use serde_json::{Value, json};
 use crate::aws::{Aws, LOGS};
 use crate::deployment::FUNCTION;
 
-/// FilterLogEvents' limit, and ministack has no second page.
+/// The limit of FilterLogEvents. ministack has no second page.
 const MAX_EVENTS: usize = 10_000;
 
-/// The lines of each invocation; ministack gives each a log stream of its own.
+/// The lines of each invocation. In ministack each invocation has its own log stream.
 pub(crate) struct Logs(BTreeMap<String, Vec<String>>);
 
 impl Logs {
@@ -19,7 +19,7 @@ impl Logs {
         let input = json!({"logGroupName": format!("/aws/lambda/{FUNCTION}"), "limit": MAX_EVENTS});
         let found = aws.call(LOGS, "FilterLogEvents", input).await;
         let events = found["events"].as_array().unwrap();
-        assert!(events.len() < MAX_EVENTS, "not all that was logged can be read");
+        assert!(events.len() < MAX_EVENTS, "the log has more lines than can be read");
         let mut invocations: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for event in events {
             let stream = event["logStreamName"].as_str().unwrap().to_owned();
@@ -28,13 +28,13 @@ impl Logs {
         Self(invocations)
     }
 
-    /// Writes them down, invocation by invocation.
+    /// Writes the lines to a file, grouped by invocation.
     pub(crate) fn save(&self, file: &Path) {
         let lines: Vec<&str> = self.lines().collect();
         std::fs::write(file, lines.join("\n")).unwrap();
     }
 
-    /// What one invocation said that said this of that runner.
+    /// Returns the lines of the only invocation that logged `message` about `runner`.
     pub(crate) fn invocation_that_said(&self, message: &str, runner: &str) -> Vec<Value> {
         let facts = |lines: &Vec<String>| -> Vec<Value> {
             lines.iter().filter_map(|line| serde_json::from_str(line).ok()).collect()
@@ -43,7 +43,11 @@ impl Logs {
             facts.iter().any(|fact| fact["message"] == message && fact["runner"] == runner)
         };
         let mut invocations: Vec<_> = self.0.values().map(facts).filter(said).collect();
-        assert_eq!(invocations.len(), 1, "invocations that said `{message}` of {runner}: {invocations:?}");
+        assert_eq!(
+            invocations.len(),
+            1,
+            "invocations that logged `{message}` about {runner}: {invocations:?}"
+        );
         invocations.remove(0)
     }
 
@@ -51,17 +55,17 @@ impl Logs {
         self.0.values().flatten().map(String::as_str)
     }
 
-    /// The lines that the function wrote as JSON.
+    /// Returns the lines that are JSON.
     pub(crate) fn facts(&self) -> impl Iterator<Item = Value> {
         self.lines().filter_map(|line| serde_json::from_str(line).ok())
     }
 
-    /// The lines with that message.
+    /// Returns the lines with that message.
     pub(crate) fn said(&self, message: &str) -> Vec<Value> {
         self.facts().filter(|fact| fact["message"] == message).collect()
     }
 
-    /// A metric, added up over the lines in the embedded metric format.
+    /// Sums a metric over the lines in the embedded metric format.
     pub(crate) fn sum(&self, metric: &str) -> f64 {
         self.facts().filter(|fact| fact.get("_aws").is_some()).filter_map(|fact| fact[metric].as_f64()).sum()
     }

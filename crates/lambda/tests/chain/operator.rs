@@ -1,4 +1,4 @@
-//! The command line, as an operator has it, on the deployment in ministack.
+//! An operator's command line on the deployment in ministack.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -17,8 +17,8 @@ use crate::life;
 
 const LOG_GROUP: &str = "/ecsrunner/chain/runners";
 const BRAKE: &str = "/ecsrunner/chain/paused";
-/// Stands for AWS's plugin: says what it was called with, executes the command
-/// that our fake's token repeats, and ends with 0 whatever became of it.
+/// A stand-in for AWS's plugin. It writes down its arguments, executes the
+/// command that the fake's token repeats, and always exits with 0.
 const PLUGIN: &str = "#!/bin/sh\n\
     [ \"$1\" = --version ] && exit 0\n\
     for argument; do printf '%s\\n' \"$argument\"; done >\"$0.arguments\"\n\
@@ -43,7 +43,7 @@ pub(crate) async fn an_operator_sees_a_runner_and_enters_it(chain: &Chain) {
     let why = document(chain, &["why", &job]).await;
     assert_eq!((&why["job"]["state"], &why["runners"][0]["name"]), (&json!("in_progress"), &json!(name)));
 
-    // What bounds it, and what ECS says of it.
+    // The limits, and the task's state in ECS.
     let status = document(chain, &["cluster", "status"]).await;
     assert_eq!(
         (&status["cluster"]["name"], &status["cluster"]["status"]),
@@ -57,7 +57,7 @@ pub(crate) async fn an_operator_sees_a_runner_and_enters_it(chain: &Chain) {
         (&json!("in_progress"), &json!("RUNNING"))
     );
 
-    // Into its task, by AWS's plugin: the command's own code is passed on, and nothing else of how it is told.
+    // Enter the task through the plugin. Only the command's output and exit code are passed on.
     let bin = plugin(&chain.setting.dir);
     let entered =
         run(chain, &["runners", "exec", end, "--", "sh", "-c", "echo it is; exit 7"], Some(&bin)).await;
@@ -105,7 +105,7 @@ pub(crate) async fn an_operator_sees_a_runner_and_enters_it(chain: &Chain) {
     );
 }
 
-/// Nothing is queued: whether a dispatcher heeds it is the engine's to show.
+/// No job is queued here. The engine's tests cover how a dispatcher obeys the pause.
 pub(crate) async fn the_brake_is_pulled_and_released(chain: &Chain) {
     let brake = async || {
         let parameter = chain.aws.call(SSM, "GetParameter", json!({"Name": BRAKE})).await;
@@ -137,7 +137,7 @@ pub(crate) async fn an_operator_is_told_what_is_missing(chain: &Chain) {
     assert_eq!(classes["classes"][0]["name"], "small");
 }
 
-/// GitHub's deliveries beside what was recorded of them, and a look at every part.
+/// Compares GitHub's deliveries with the records, and checks every part of the deployment.
 pub(crate) async fn an_operator_looks_for_what_is_wrong(chain: &Chain) {
     let deliveries = document(chain, &["deliveries", "list", "--all"]).await;
     let deliveries = deliveries["deliveries"].as_array().unwrap();
@@ -182,7 +182,7 @@ async fn run(chain: &Chain, arguments: &[&str], path: Option<&Path>) -> Output {
     command.env("ECSRUNNER_DEPLOYMENT", DEPLOYMENT).args(arguments).output().await.unwrap()
 }
 
-/// What it prints, which it has to.
+/// Runs a command, which has to succeed, and returns its output.
 async fn told_by(chain: &Chain, arguments: &[&str]) -> String {
     let output = run(chain, arguments, None).await;
     assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
@@ -194,7 +194,7 @@ async fn document(chain: &Chain, arguments: &[&str]) -> Value {
     serde_json::from_str(&text).unwrap()
 }
 
-/// The directory of a plugin that is none.
+/// Makes a directory with the stand-in for the plugin.
 fn plugin(dir: &Path) -> PathBuf {
     let bin = dir.join("bin");
     std::fs::create_dir_all(&bin).unwrap();
@@ -204,7 +204,7 @@ fn plugin(dir: &Path) -> PathBuf {
     bin
 }
 
-/// Writes a task's log, as the `awslogs` driver does.
+/// Writes a task's log in the form of the `awslogs` driver.
 async fn log(chain: &Chain, task: &str, lines: &[&str]) {
     let stream = format!("runner/runner/{task}");
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis();

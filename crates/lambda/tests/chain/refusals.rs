@@ -1,4 +1,4 @@
-//! Webhooks that lead to nothing, each with a reason, and none of them twice.
+//! Refused webhooks. Each has a reason and is received only once.
 
 use serde_json::{Value, json};
 
@@ -33,7 +33,7 @@ pub(crate) async fn a_signed_body_that_cannot_be_read_is_kept_for_a_person(chain
     assert!(kept.iter().any(|item| of_it(&item)), "the body is kept: {kept:?}");
 }
 
-/// What the function logged of a webhook, once.
+/// Returns the only line that the function logged about a webhook.
 pub(crate) async fn received(chain: &Chain, webhook: &Webhook) -> Value {
     let told = eventually("a webhook's receipt", async || {
         let logs = chain.logs().await;

@@ -1,8 +1,8 @@
-//! Runners that end otherwise than by their job.
+//! Runners that do not end in the usual way after their job.
 
 use ecsrunner_core::records::runner::EndingKind;
 use ecsrunner_core::wire::exit::AgentExit;
-use ecsrunner_sim::ecs::StopCode;
+use ecsrunner_world::ecs::StopCode;
 use serde_json::json;
 
 use crate::chain::Chain;
@@ -13,7 +13,7 @@ use crate::life;
 pub(crate) async fn a_cancelled_jobs_runner_is_retired_with_all_that_it_has(chain: &Chain) {
     let queued = chain.github.queue_job().await;
     let task = chain.task().await;
-    // Its agent is slow: the boot item is still there when nobody needs the runner any more.
+    // The agent is slow, so the boot item is still there when no job needs the runner any more.
     let item = eventually("a boot item", async || chain.boot_items().await.pop()).await;
     chain.keep_secret("the configuration of a runner that never booted", item["jit"]["S"].as_str().unwrap());
     chain.github.cancel(queued.job).await;
@@ -40,7 +40,7 @@ pub(crate) async fn the_sweep_hears_of_a_task_whose_end_nobody_told(chain: &Chai
         (chain.live_tasks().is_empty() && chain.open().await.jobs.is_empty()).then_some(())
     })
     .await;
-    assert_eq!(chain.open().await.runners.len(), 1, "nobody has heard of the task's end");
+    assert_eq!(chain.open().await.runners.len(), 1, "the end of the task is not recorded yet");
 
     let swept = chain.aws.invoke(FUNCTION, &json!({"sweep": {}})).await;
     lose_events(chain, 0.0);

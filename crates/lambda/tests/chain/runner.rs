@@ -1,5 +1,5 @@
-//! What is in a task, played: the agent that takes its boot item, and the
-//! runner that it starts, which speaks GitHub's own runner protocol.
+//! Plays the part of a task's container: the agent that takes the boot item, and
+//! the runner that it starts, which uses GitHub's own runner protocol.
 
 use std::sync::Mutex;
 use std::time::Duration;
@@ -7,8 +7,8 @@ use std::time::Duration;
 use ecsrunner_aws::boot::{BootTable, Credentials, Http, Taken};
 use ecsrunner_core::id::JobId;
 use ecsrunner_core::wire::exit::AgentExit;
-use ecsrunner_sim::ecs::TaskView;
-use ecsrunner_sim::runner_client::{Configuration, FILES, Files, JobClient, Message, RunnerClient};
+use ecsrunner_demo::runner_client::{Configuration, FILES, Files, JobClient, Message, RunnerClient};
+use ecsrunner_world::ecs::TaskView;
 use reqwest::Method;
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
@@ -19,7 +19,7 @@ use crate::eventually;
 
 const TAKE_LIMIT: Duration = Duration::from_secs(5);
 
-/// The private parts of a runner's key, in the file of its parameters.
+/// The private fields in the file of a runner's key parameters.
 const PRIVATE: [&str; 6] = ["d", "dp", "dq", "inverseQ", "p", "q"];
 
 /// A runner that is connected to GitHub.
@@ -28,12 +28,12 @@ pub(crate) struct Runner {
     pub(crate) name: String,
     client: RunnerClient,
     session: String,
-    /// The job that it has begun.
+    /// The job that it has started.
     begun: Mutex<Option<JobClient>>,
 }
 
 impl Chain {
-    /// The task of the only runner that there is, once it is there.
+    /// Waits for the only runner's task.
     pub(crate) async fn task(&self) -> TaskView {
         eventually("a task", async || self.live_tasks().into_iter().next()).await
     }
@@ -68,7 +68,7 @@ impl Chain {
         }
     }
 
-    /// The agent's one request.
+    /// Takes the boot item, which is the agent's only request.
     async fn take(&self, task: &TaskView) -> Option<Taken> {
         let variable = |name: &str| task.environment.get(name).unwrap_or_else(|| panic!("{name} is not set"));
         let owner = format!("{}:{}", variable("ECSRUNNER_BOOT_ROLE"), task.id);
@@ -85,7 +85,7 @@ impl Chain {
         taken.await.unwrap().unwrap()
     }
 
-    /// Ends a task's container as the agent does.
+    /// Ends a task's container with the agent's exit code.
     pub(crate) fn exit(&self, task: &TaskView, exit: AgentExit) {
         let ended = self.ecs.with(|ecs, now| ecs.exit(&task.id, i32::from(exit.code()), now));
         ended.unwrap();
@@ -93,7 +93,7 @@ impl Chain {
 }
 
 impl Runner {
-    /// Waits for its job and begins it.
+    /// Waits for a job and starts it.
     pub(crate) async fn begin(&self, chain: &Chain) -> JobId {
         let session = self.session.clone();
         let message = blocking(&self.client, move |client| {
@@ -112,7 +112,7 @@ impl Runner {
         self.job(chain).await
     }
 
-    /// The job that GitHub says it has.
+    /// Returns the runner's job according to GitHub.
     async fn job(&self, chain: &Chain) -> JobId {
         let state = chain.github.call(Method::GET, "/_sim/state", &Value::Null).await;
         let id = self.client.configuration().agent_id;
@@ -121,14 +121,14 @@ impl Runner {
         JobId::new(runner["job"].as_u64().unwrap())
     }
 
-    /// Reports the success of the job that it has begun.
+    /// Reports the success of the started job.
     pub(crate) async fn complete(&self) {
         let job = self.begun.lock().unwrap().take().unwrap();
         blocking(&job, |job| job.complete(json!({"conclusion": "succeeded"})).unwrap()).await;
     }
 }
 
-/// Does what blocks on a thread of its own.
+/// Runs a blocking call on another thread.
 async fn blocking<C, T>(client: &C, ask: impl FnOnce(&C) -> T + Send + 'static) -> T
 where
     C: Clone + Send + 'static,

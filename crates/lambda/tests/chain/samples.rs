@@ -8,8 +8,8 @@ use crate::github::REPOSITORY;
 use crate::refusals;
 use crate::webhook::Webhook;
 
-/// With the repository and the labels of this deployment, and of today. The
-/// secret is the one before, as in a rotation.
+/// The sample gets this deployment's repository and labels, and the current time.
+/// It is signed with the previous secret, as during a rotation.
 pub(crate) async fn githubs_own_sample_of_a_job_of_ours_starts_a_task(chain: &Chain) {
     let bodies = bodies(chain, "workflow_job");
     let queued = bodies.iter().filter_map(|body| ours(body)).find(|body| body["action"] == "queued");
@@ -24,7 +24,7 @@ pub(crate) async fn githubs_own_sample_of_a_job_of_ours_starts_a_task(chain: &Ch
         open.jobs.values().map(|job| job.id().get()).collect::<Vec<_>>(),
         [sample["workflow_job"]["id"].as_u64().unwrap()]
     );
-    // GitHub cancels it before a runner has it.
+    // GitHub cancels the job before a runner takes it.
     sample["action"] = "completed".into();
     sample["workflow_job"]["status"] = "completed".into();
     sample["workflow_job"]["conclusion"] = "cancelled".into();
@@ -47,7 +47,7 @@ fn ours(body: &[u8]) -> Option<Value> {
     Some(body)
 }
 
-/// They name other people's repositories.
+/// The samples name other people's repositories.
 pub(crate) async fn those_of_others_repositories_leave_nothing_open(chain: &Chain) {
     let mut samples = Vec::new();
     for event in ["workflow_job", "ping"] {

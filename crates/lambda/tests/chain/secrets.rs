@@ -1,10 +1,10 @@
-//! No secret leaves the places that it is meant for.
+//! No secret appears in a log, a task or an event.
 
 use crate::chain::Chain;
 
-/// What a log line may cut a longer secret into.
+/// The length of the pieces searched for, because a log line can cut a longer secret.
 const PIECE: usize = 40;
-/// What installation tokens begin with, GitHub's and the fake's, and an App's JSON web tokens.
+/// The prefixes of installation tokens, GitHub's and the fake's, and of an App's JWTs.
 const TOKENS: [&str; 3] = ["ghs_", "eyJhbGci", "eyJ0eXAi"];
 
 pub(crate) async fn no_secret_is_in_a_log_a_task_or_an_event(chain: &Chain) {
@@ -16,16 +16,16 @@ pub(crate) async fn no_secret_is_in_a_log_a_task_or_an_event(chain: &Chain) {
         texts.push((file.to_owned(), text));
     }
     let tasks: Vec<_> = chain.ecs.with(|ecs, _| ecs.tasks().collect());
-    assert!(tasks.len() >= 3, "tasks are there to be looked at");
+    assert!(tasks.len() >= 3, "there are tasks to check");
     texts.push(("tasks".to_owned(), format!("{tasks:?}")));
     texts.push(("task events".to_owned(), format!("{:?}", chain.ecs.events_after(0).await)));
 
-    // What has to be found, so that what is not found means something.
+    // The runner's name has to be found, which shows that the search works.
     let runner = &tasks[0].environment["ECSRUNNER_RUNNER"];
     for (name, text) in
         texts.iter().filter(|(name, _)| !["gateway.log", "agent.log"].contains(&name.as_str()))
     {
-        assert!(text.contains(runner.as_str()), "{name} tells of {runner}");
+        assert!(text.contains(runner.as_str()), "{name} mentions {runner}");
     }
     let secrets = chain.secrets();
     assert!(

@@ -1,9 +1,8 @@
-//! Task state changes, from the fake ECS through the default bus to the function.
+//! Passes task state changes from the fake ECS to the function.
 //!
-//! Nobody but AWS may publish events of the source `aws.ecs`, and ministack
-//! takes none either. So EventBridge is asked whether the deployment's rule
-//! matches the event (TestEventPattern), and the function is invoked as a rule
-//! invokes it.
+//! Only AWS can publish events of the source `aws.ecs`, and ministack accepts
+//! none either. So EventBridge checks whether the deployment's rule matches the
+//! event (TestEventPattern), and the function is then invoked as by a rule.
 
 use std::sync::Arc;
 
@@ -13,7 +12,7 @@ use serde_json::{Value, json};
 use crate::aws::{Aws, EVENTS};
 use crate::deployment::{FUNCTION, TASK_RULE};
 
-/// Carries events for as long as it is polled.
+/// Passes events on for as long as it is polled.
 pub(crate) async fn carry(ecs: Arc<FakeEcs>, aws: Aws) {
     let rule = aws.call(EVENTS, "DescribeRule", json!({"Name": TASK_RULE})).await;
     let pattern = rule["EventPattern"].clone();

@@ -4,7 +4,7 @@ use aws_lc_rs::hmac;
 use base64::prelude::{BASE64_STANDARD, Engine};
 use serde_json::{Value, json};
 
-/// A webhook, as its headers and raw body.
+/// A webhook's headers and raw body.
 pub(crate) struct Webhook {
     pub(crate) event: &'static str,
     pub(crate) delivery: String,
@@ -19,7 +19,7 @@ impl Webhook {
         Self { event, delivery: guid(), signature: format!("sha256={}", hex(signature.as_ref())), body }
     }
 
-    /// Posts it to the template's server, which answers as API Gateway does.
+    /// Posts the webhook to the template's server, which stands in for API Gateway.
     pub(crate) async fn post(&self, url: &str) {
         let http = reqwest::Client::builder().no_proxy().build().unwrap();
         let request = http
@@ -33,7 +33,7 @@ impl Webhook {
         assert!(answer.status().is_success(), "{}: {}", self.event, answer.text().await.unwrap());
     }
 
-    /// The event that the template makes of it.
+    /// Returns the event that the template makes of the webhook.
     pub(crate) fn published(&self) -> Value {
         let encoded = |bytes: &[u8]| BASE64_STANDARD.encode(bytes);
         json!({
@@ -52,7 +52,7 @@ impl Webhook {
     }
 }
 
-/// A secret, or a part of an id, that nobody has had before.
+/// Makes a unique secret or part of an id.
 pub(crate) fn random_hex(bytes: usize) -> String {
     let mut random = vec![0; bytes];
     aws_lc_rs::rand::fill(&mut random).unwrap();

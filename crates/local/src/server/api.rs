@@ -3,20 +3,27 @@
 use std::collections::{BTreeMap, HashSet};
 
 use axum::Json;
-use axum::extract::{Query, State};
+use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use ecsrunner_api::class::ClassView;
+use ecsrunner_api::job::JobView;
+use ecsrunner_api::list::{ClassList, JobList, RunnerList};
+use ecsrunner_api::runner::RunnerView;
+use ecsrunner_api::status::Health;
 use ecsrunner_core::id::{JobId, Repository, RunnerName};
+use ecsrunner_core::records::job::JobRecord;
+use ecsrunner_core::wire::event::Keys;
 use ecsrunner_engine::ports::Clock;
 use ecsrunner_engine::ports::store::{History, Listed, Page, Store, StoreError};
-use ecsrunner_engine::view::{ClassView, JobView, RunnerView};
 use serde::{Deserialize, Serialize};
 use tracing::error;
 
 use super::App;
+use super::control::not_found;
 
 const DEFAULT_LIMIT: u32 = 100;
-const MOST: u32 = 500;
+const MAX_LIMIT: u32 = 500;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -32,7 +39,7 @@ impl Filter {
     fn page(&self) -> Page {
         Page {
             repository: self.repository.clone(),
-            limit: self.limit.unwrap_or(DEFAULT_LIMIT).clamp(1, MOST),
+            limit: self.limit.unwrap_or(DEFAULT_LIMIT).clamp(1, MAX_LIMIT),
             after: self.cursor.clone(),
             ..Page::default()
         }
@@ -48,41 +55,23 @@ impl Filter {
     }
 
     fn admits_job(&self, job: &JobView) -> bool {
-        self.admits(&job.repository, job.class.as_deref(), &job.state)
+        self.admits(&job.repository, job.class.as_deref(), job.state.as_str())
     }
 
     fn admits_runner(&self, runner: &RunnerView) -> bool {
-        self.admits(&runner.repository, Some(&runner.class), &runner.state)
+        self.admits(&runner.repository, Some(&runner.class), runner.state.as_str())
     }
 }
 
-#[derive(Serialize)]
-struct Health {
-    status: &'static str,
-    version: &'static str,
-}
-
 pub(super) async fn health() -> Response {
-    Json(Health { status: "ok", version: env!("CARGO_PKG_VERSION") }).into_response()
-}
-
-#[derive(Serialize)]
-struct Jobs {
-    jobs: Vec<JobView>,
-    next: Option<String>,
-}
-
-#[derive(Serialize)]
-struct Runners {
-    runners: Vec<RunnerView>,
-    next: Option<String>,
+    Json(Health { status: "ok".to_owned(), version: env!("CARGO_PKG_VERSION").to_owned() }).into_response()
 }
 
 pub(super) async fn jobs(State(app): State<App>, Query(filter): Query<Filter>) -> Response {
     answer(list_jobs(&app, &filter).await)
 }
 
-async fn list_jobs(app: &App, filter: &Filter) -> Result<Jobs, StoreError> {
+async fn list_jobs(app: &App, filter: &Filter) -> Result<JobList, StoreError> {
     // What is open belongs to the first page.
     let open = if filter.cursor.is_none() { app.store().open().await?.jobs } else { BTreeMap::new() };
     let Listed { items, next } = app.store().jobs(&filter.page()).await?;
@@ -90,14 +79,14 @@ async fn list_jobs(app: &App, filter: &Filter) -> Result<Jobs, StoreError> {
     let ended: HashSet<JobId> = items.iter().map(|job| job.facts.id).collect();
     let open = open.values().filter(|job| !ended.contains(&job.id())).map(JobView::open);
     let jobs = open.chain(items.iter().map(JobView::ended)).filter(|job| filter.admits_job(job)).collect();
-    Ok(Jobs { jobs, next })
+    Ok(JobList { jobs, next })
 }
 
 pub(super) async fn runners(State(app): State<App>, Query(filter): Query<Filter>) -> Response {
     answer(list_runners(&app, &filter).await)
 }
 
-async fn list_runners(app: &App, filter: &Filter) -> Result<Runners, StoreError> {
+async fn list_runners(app: &App, filter: &Filter) -> Result<RunnerList, StoreError> {
     let open = if filter.cursor.is_none() { app.store().open().await?.runners } else { BTreeMap::new() };
     let now = app.engine.ports().clock.now();
     let Listed { items, next } = app.store().runners(&filter.page()).await?;
@@ -105,16 +94,41 @@ async fn list_runners(app: &App, filter: &Filter) -> Result<Runners, StoreError>
     let open = open.values().filter(|runner| !gone.contains(runner.name()));
     let views = open.map(|runner| RunnerView::open(runner, now)).chain(items.iter().map(RunnerView::gone));
     let runners = views.filter(|runner| filter.admits_runner(runner)).collect();
-    Ok(Runners { runners, next })
+    Ok(RunnerList { runners, next })
 }
 
-#[derive(Serialize)]
-struct Classes {
-    classes: Vec<ClassView>,
+/// One job, open or ended.
+pub(super) async fn job(State(app): State<App>, Path(id): Path<u64>) -> Response {
+    match app.store().job(JobId::new(id)).await {
+        Ok(Some(JobRecord::Open(job))) => Json(JobView::open(&job)).into_response(),
+        Ok(Some(JobRecord::Ended(job))) => Json(JobView::ended(&job)).into_response(),
+        Ok(None) => not_found(format!("there is no record of job {id}")),
+        Err(fault) => answer::<JobView>(Err(fault)),
+    }
+}
+
+/// One runner, open or gone.
+pub(super) async fn runner(State(app): State<App>, Path(name): Path<String>) -> Response {
+    let Ok(name) = RunnerName::parse(&name) else {
+        return not_found(format!("`{name}` is no runner's name"));
+    };
+    match find_runner(&app, &name).await {
+        Ok(Some(runner)) => Json(runner).into_response(),
+        Ok(None) => not_found(format!("there is no record of runner {name}")),
+        Err(fault) => answer::<RunnerView>(Err(fault)),
+    }
+}
+
+async fn find_runner(app: &App, name: &RunnerName) -> Result<Option<RunnerView>, StoreError> {
+    let keys = Keys { job: None, runner: Some(name.clone()) };
+    if let Some(runner) = app.store().load(&keys).await?.runner {
+        return Ok(Some(RunnerView::open(&runner, app.engine.ports().clock.now())));
+    }
+    Ok(app.store().gone_runner(name).await?.as_ref().map(RunnerView::gone))
 }
 
 pub(super) async fn classes(State(app): State<App>) -> Response {
-    Json(Classes { classes: ClassView::all(&app.engine.rules().catalogue) }).into_response()
+    Json(ClassList { classes: ClassView::all(&app.engine.rules().catalogue) }).into_response()
 }
 
 #[derive(Serialize)]

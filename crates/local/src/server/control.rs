@@ -5,12 +5,13 @@ use axum::extract::{Path, Request, State};
 use axum::http::{StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use ecsrunner_api::reason::OutcomeView;
+use ecsrunner_api::status::{Paused, StatusView};
 use ecsrunner_core::id::{JobId, RunnerName};
 use ecsrunner_core::wire::event::{Event, RetryRequest, StopRequest};
 use ecsrunner_engine::ports::Clock;
-use ecsrunner_engine::view::{OutcomeView, StatusView};
 use secrecy::ExposeSecret;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use tracing::{error, info};
 
@@ -33,21 +34,10 @@ pub(super) async fn guard(State(app): State<App>, request: Request, next: Next) 
 
 /// How the deployment stands.
 pub(super) async fn status(State(app): State<App>) -> Response {
-    Json(StatusView::of(&app.engine.ports().rulebook.rules())).into_response()
+    Json(StatusView::of(&app.engine.ports().rulebook.rules().settings)).into_response()
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Pause {
-    paused: bool,
-}
-
-#[derive(Serialize)]
-struct Paused {
-    paused: bool,
-}
-
-pub(super) async fn pause(State(app): State<App>, Json(asked): Json<Pause>) -> Response {
+pub(super) async fn pause(State(app): State<App>, Json(asked): Json<Paused>) -> Response {
     let paused = match app.engine.ports().rulebook.pull(asked.paused) {
         Ok(paused) => paused,
         Err(fault) => {
@@ -91,6 +81,6 @@ async fn record(app: &App, event: Event) -> Response {
     answer(recorded.map(|recorded| OutcomeView::of(&recorded.outcome)))
 }
 
-fn not_found(message: String) -> Response {
+pub(super) fn not_found(message: String) -> Response {
     (StatusCode::NOT_FOUND, Json(Fault { message })).into_response()
 }

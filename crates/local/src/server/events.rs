@@ -4,16 +4,16 @@ use std::convert::Infallible;
 
 use axum::extract::State;
 use axum::response::sse::{Event, KeepAlive, Sse};
+use ecsrunner_api::event::EventView;
 use ecsrunner_engine::ports::Clock;
 use futures::stream::{self, Stream, StreamExt};
 use tokio::sync::broadcast::error::RecvError;
 
 use super::App;
-use super::view::EventView;
 
 pub(super) async fn events(State(app): State<App>) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
-    let hello = EventView::Hello { version: env!("CARGO_PKG_VERSION") };
-    let changes = app.store().watch();
+    let hello = EventView::Hello { version: env!("CARGO_PKG_VERSION").to_owned() };
+    let changes = app.engine.watch();
     let later = stream::unfold((app, changes), |(app, mut changes)| async move {
         let view = match changes.recv().await {
             Ok(change) => EventView::of(&change, app.engine.ports().clock.now()),

@@ -7,10 +7,10 @@ use axum::extract::State;
 use axum::extract::rejection::BytesRejection;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
+use ecsrunner_api::reason::{OutcomeKind, ReasonView};
 use ecsrunner_core::reason::{Code, Reason};
 use ecsrunner_core::wire::webhook::MAX_BODY_BYTES;
 use ecsrunner_engine::intake::{Delivery, Receipt};
-use ecsrunner_engine::view::ReasonView;
 use serde::Serialize;
 use tracing::error;
 
@@ -18,7 +18,7 @@ use super::App;
 
 #[derive(Serialize)]
 struct Answer<'a> {
-    outcome: &'static str,
+    outcome: OutcomeKind,
     reason: ReasonView,
     delivery: &'a str,
 }
@@ -35,7 +35,7 @@ pub(super) async fn receive(
         Err(rejection) if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE => {
             app.engine.counts().add(Code::BodyTooLarge);
             let reason = Reason::with(Code::BodyTooLarge, MAX_BODY_BYTES);
-            return answer(StatusCode::PAYLOAD_TOO_LARGE, "refused", &reason, id);
+            return answer(StatusCode::PAYLOAD_TOO_LARGE, OutcomeKind::Refused, &reason, id);
         }
         Err(rejection) => return rejection.into_response(),
     };
@@ -49,10 +49,10 @@ pub(super) async fn receive(
     match app.engine.receive(delivery, &app.secrets).await {
         Ok(receipt) => {
             let (status, outcome) = match &receipt {
-                Receipt::Understood(outcome) => (StatusCode::ACCEPTED, outcome.as_str()),
-                Receipt::TooLarge(_) => (StatusCode::PAYLOAD_TOO_LARGE, "refused"),
-                Receipt::Unsigned(_) => (StatusCode::UNAUTHORIZED, "refused"),
-                Receipt::Unreadable(_) => (StatusCode::BAD_REQUEST, "refused"),
+                Receipt::Understood(outcome) => (StatusCode::ACCEPTED, OutcomeKind::of(outcome)),
+                Receipt::TooLarge(_) => (StatusCode::PAYLOAD_TOO_LARGE, OutcomeKind::Refused),
+                Receipt::Unsigned(_) => (StatusCode::UNAUTHORIZED, OutcomeKind::Refused),
+                Receipt::Unreadable(_) => (StatusCode::BAD_REQUEST, OutcomeKind::Refused),
             };
             answer(status, outcome, receipt.reason(), id)
         }
@@ -64,6 +64,6 @@ pub(super) async fn receive(
     }
 }
 
-fn answer(status: StatusCode, outcome: &'static str, reason: &Reason, delivery: &str) -> Response {
+fn answer(status: StatusCode, outcome: OutcomeKind, reason: &Reason, delivery: &str) -> Response {
     (status, Json(Answer { outcome, reason: ReasonView::of(reason), delivery })).into_response()
 }

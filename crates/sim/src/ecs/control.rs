@@ -11,10 +11,10 @@ use axum::{Json, Router};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::faults::Faults;
-use super::life::PlayError;
 use super::shared::Shared;
-use super::view::TaskView;
+use ecsrunner_world::ecs::ControlError;
+use ecsrunner_world::ecs::Faults;
+use ecsrunner_world::ecs::TaskView;
 
 type App = Extract<Arc<Shared>>;
 
@@ -31,13 +31,22 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
     Router::new().nest("/_sim", routes).with_state(shared)
 }
 
-impl IntoResponse for PlayError {
+/// A task cannot do what was asked.
+struct Refused(ControlError);
+
+impl From<ControlError> for Refused {
+    fn from(error: ControlError) -> Self {
+        Self(error)
+    }
+}
+
+impl IntoResponse for Refused {
     fn into_response(self) -> Response {
-        let status = match self {
-            Self::Unknown(_) => StatusCode::NOT_FOUND,
-            Self::Status { .. } | Self::NotSpot(_) => StatusCode::CONFLICT,
+        let status = match self.0 {
+            ControlError::Unknown(_) => StatusCode::NOT_FOUND,
+            ControlError::Status { .. } | ControlError::NotSpot(_) => StatusCode::CONFLICT,
         };
-        (status, Json(json!({"message": self.to_string()}))).into_response()
+        (status, Json(json!({"message": self.0.to_string()}))).into_response()
     }
 }
 
@@ -65,12 +74,12 @@ async fn exit(
     Extract(shared): App,
     Path(task): Path<String>,
     Json(Code { code }): Json<Code>,
-) -> Result<StatusCode, PlayError> {
+) -> Result<StatusCode, Refused> {
     shared.with(|ecs, now| ecs.exit(&task, code, now))?;
     Ok(StatusCode::NO_CONTENT)
 }
 
-async fn interrupt(Extract(shared): App, Path(task): Path<String>) -> Result<StatusCode, PlayError> {
+async fn interrupt(Extract(shared): App, Path(task): Path<String>) -> Result<StatusCode, Refused> {
     shared.with(|ecs, now| ecs.interrupt(&task, now))?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -85,7 +94,7 @@ async fn fail(
     Extract(shared): App,
     Path(task): Path<String>,
     Json(Failure { reason }): Json<Failure>,
-) -> Result<StatusCode, PlayError> {
+) -> Result<StatusCode, Refused> {
     shared.with(|ecs, now| ecs.fail_to_start(&task, &reason, now))?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -7,8 +7,8 @@ use jiff::Timestamp;
 use serde_json::Value;
 use tokio::sync::{Notify, mpsc, watch};
 
-use super::options::Options;
-use super::state::Ecs;
+use ecsrunner_world::ecs::Ecs;
+use ecsrunner_world::ecs::Options;
 
 /// A receiver of events has this long to answer.
 const ANSWER_LIMIT: Duration = Duration::from_secs(10);

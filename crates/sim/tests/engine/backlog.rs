@@ -2,18 +2,18 @@
 
 use std::time::Duration;
 
-use ecsrunner_sim::world::Simulation;
-use ecsrunner_sim::world::faults::{Method, Weather};
+use ecsrunner_world::Simulation;
+use ecsrunner_world::faults::{FaultPlan, Method};
 use serde_json::json;
 
-use crate::stage::{job, play, setup};
+use crate::harness::{job, play, setup};
 
 const JOBS: u64 = 400;
 
 #[test]
 fn a_backlog_of_hours_asks_github_little_and_lets_the_dispatcher_rest() {
     play(async {
-        let mut setup = setup(3, Weather::default());
+        let mut setup = setup(3, FaultPlan::default());
         setup.settings["limits"] = json!({"max_runners": 2});
         let mut simulation = Simulation::new(setup);
         for _ in 0..JOBS {

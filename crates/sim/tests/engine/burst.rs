@@ -5,11 +5,11 @@
 use std::time::Duration;
 
 use ecsrunner_core::id::JobId;
-use ecsrunner_sim::world::faults::{Method, Weather};
-use ecsrunner_sim::world::{Outside, Simulation};
+use ecsrunner_world::faults::{FaultPlan, Method};
+use ecsrunner_world::{Outside, Simulation};
 use jiff::{SignedDuration, Timestamp};
 
-use crate::stage::{assert_executed_once, job, play, settle, setup};
+use crate::harness::{assert_executed_once, job, play, settle, setup};
 
 const JOBS: u64 = 1000;
 const MAX_JIT_A_MINUTE: usize = 180;
@@ -21,7 +21,7 @@ const MAX_AWS_CALLS: u64 = 24;
 #[test]
 fn a_single_job_costs_few_calls_and_leaves_nothing() {
     play(async {
-        let mut simulation = Simulation::new(setup(1, Weather::default()));
+        let mut simulation = Simulation::new(setup(1, FaultPlan::default()));
         let job = simulation.queue(job(5));
         // No sweep comes by meanwhile: it would be made without any job as well.
         settle(&mut simulation, Duration::from_secs(59), "one job").await;
@@ -38,8 +38,8 @@ fn a_single_job_costs_few_calls_and_leaves_nothing() {
 #[test]
 fn a_thousand_jobs_at_once_are_each_executed_once_at_the_pace_that_github_allows() {
     play(async {
-        let weather = Weather { conflict: 0.01, ..Weather::default() };
-        let mut simulation = Simulation::new(setup(1, weather));
+        let fault_plan = FaultPlan { conflict: 0.01, ..FaultPlan::default() };
+        let mut simulation = Simulation::new(setup(1, fault_plan));
         let jobs: Vec<JobId> = (0..JOBS).map(|i| simulation.queue(job(60 + i % 120))).collect();
         let began = simulation.shared().lock().hub.jobs[&jobs[0]].created_at;
         settle(&mut simulation, Duration::from_secs(3600), "burst").await;

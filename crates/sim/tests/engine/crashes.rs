@@ -4,10 +4,10 @@
 use std::time::Duration;
 
 use ecsrunner_core::id::JobId;
-use ecsrunner_sim::world::Simulation;
-use ecsrunner_sim::world::faults::{Mishap, MishapKind, Weather};
+use ecsrunner_world::Simulation;
+use ecsrunner_world::faults::{FaultPlan, Mishap, MishapKind};
 
-use crate::stage::{assert_executed_once, job, play, settle, setup};
+use crate::harness::{assert_executed_once, job, play, settle, setup};
 
 /// Whatever happened, all is done by then.
 const LIMIT: Duration = Duration::from_secs(600);
@@ -48,7 +48,7 @@ fn suffer_at_every_call(jobs: u64, kind: MishapKind, no_retries: bool) {
     for call in 0.. {
         for after in [false, true] {
             let mishap = Some(Mishap { call, after, kind });
-            let calls = play(survive(jobs, Weather { mishap, no_retries, ..Weather::default() }));
+            let calls = play(survive(jobs, FaultPlan { mishap, no_retries, ..FaultPlan::default() }));
             if call >= calls {
                 return;
             }
@@ -57,10 +57,10 @@ fn suffer_at_every_call(jobs: u64, kind: MishapKind, no_retries: bool) {
 }
 
 /// How many calls there were.
-async fn survive(jobs: u64, weather: Weather) -> u64 {
-    let mishap = weather.mishap;
+async fn survive(jobs: u64, fault_plan: FaultPlan) -> u64 {
+    let mishap = fault_plan.mishap;
     let words = format!("{mishap:?}");
-    let mut simulation = Simulation::new(setup(7, weather));
+    let mut simulation = Simulation::new(setup(7, fault_plan));
     let jobs: Vec<JobId> = (0..jobs).map(|i| simulation.queue(job(20 + i))).collect();
     settle(&mut simulation, LIMIT, &words).await;
     let outside = simulation.shared().lock();

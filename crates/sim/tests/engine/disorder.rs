@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use ecsrunner_core::id::JobId;
 use ecsrunner_engine::ports::Randomness;
-use ecsrunner_sim::ecs::{Provider, Shortage, StartFault, Status};
-use ecsrunner_sim::world::clock::SeededRandomness;
-use ecsrunner_sim::world::faults::{Transit, Weather};
-use ecsrunner_sim::world::github::{HubState, Order, Trouble};
-use ecsrunner_sim::world::{Outside, Simulation};
+use ecsrunner_world::clock::SeededRandomness;
+use ecsrunner_world::ecs::{Provider, Shortage, StartFault, Status};
+use ecsrunner_world::faults::{FaultPlan, Transit};
+use ecsrunner_world::github::{HubState, Order, Trouble};
+use ecsrunner_world::{Outside, Simulation};
 
-use crate::stage::{SUBNETS, play, repository, settle, setup};
+use crate::harness::{SUBNETS, play, repository, settle, setup};
 
 const JOBS: u64 = 20;
 /// In which everything begins that goes wrong on purpose.
@@ -86,7 +86,7 @@ impl Dice {
 async fn ride_out(seed: u64, storms: &[Storm]) {
     let dice = Dice(SeededRandomness::seeded(seed));
     let transit = Transit { lose: 0.1, duplicate: 0.2, late: 0.3, late_ms: 90_000 };
-    let weather = Weather {
+    let fault_plan = FaultPlan {
         webhooks: transit,
         task_events: transit,
         conflict: 0.02,
@@ -94,9 +94,9 @@ async fn ride_out(seed: u64, storms: &[Storm]) {
         slow: 0.02,
         slow_ms: 5000,
         crash: if storms.contains(&Storm::Crashes) { 0.003 } else { 0.0 },
-        ..Weather::default()
+        ..FaultPlan::default()
     };
-    let mut simulation = Simulation::new(setup(seed, weather));
+    let mut simulation = Simulation::new(setup(seed, fault_plan));
     for _ in 0..JOBS {
         let classes: [&[&str]; 3] =
             [&["self-hosted"], &["self-hosted", "class:spot"], &["self-hosted", "linux"]];

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use ecsrunner_core::id::JobId;
-use ecsrunner_sim::world::Simulation;
-use ecsrunner_sim::world::faults::{Mishap, MishapKind, Weather};
+use ecsrunner_world::Simulation;
+use ecsrunner_world::faults::{FaultPlan, Mishap, MishapKind};
 
-use crate::stage::{assert_executed_once, job, play, settle, setup};
+use crate::harness::{assert_executed_once, job, play, settle, setup};
 
 /// Longer than the lease is held.
 const STALL: Duration = Duration::from_secs(90);
@@ -17,7 +17,7 @@ fn a_dispatcher_that_stood_still_at_any_call_launches_nothing_twice() {
     for call in 0.. {
         for after in [false, true] {
             let mishap = Some(Mishap { call, after, kind: MishapKind::Stall(STALL) });
-            let calls = play(stand_still(Weather { mishap, ..Weather::default() }));
+            let calls = play(stand_still(FaultPlan { mishap, ..FaultPlan::default() }));
             if call >= calls {
                 return;
             }
@@ -26,9 +26,9 @@ fn a_dispatcher_that_stood_still_at_any_call_launches_nothing_twice() {
 }
 
 /// How many calls there were.
-async fn stand_still(weather: Weather) -> u64 {
-    let words = format!("{:?}", weather.mishap);
-    let mut setup = setup(11, weather);
+async fn stand_still(fault_plan: FaultPlan) -> u64 {
+    let words = format!("{:?}", fault_plan.mishap);
+    let mut setup = setup(11, fault_plan);
     // No time-out ends it: it wakes up, and believes that it is the dispatcher.
     setup.timeout = Duration::from_secs(600);
     let mut simulation = Simulation::new(setup);

@@ -8,4 +8,4 @@ mod disorder;
 mod backlog;
 mod lease;
 mod pause;
-mod stage;
+mod harness;

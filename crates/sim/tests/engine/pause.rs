@@ -3,17 +3,17 @@
 use std::time::Duration;
 
 use ecsrunner_core::id::JobId;
-use ecsrunner_sim::world::Simulation;
-use ecsrunner_sim::world::faults::Weather;
+use ecsrunner_world::Simulation;
+use ecsrunner_world::faults::FaultPlan;
 
-use crate::stage::{assert_executed_once, job, play, settle, setup};
+use crate::harness::{assert_executed_once, job, play, settle, setup};
 
 const JOBS: u64 = 150;
 
 #[test]
 fn a_dispatcher_at_work_hears_of_a_pause_and_launches_nothing_more_until_it_ends() {
     play(async {
-        let mut simulation = Simulation::new(setup(5, Weather::default()));
+        let mut simulation = Simulation::new(setup(5, FaultPlan::default()));
         let jobs: Vec<JobId> = (0..JOBS).map(|_| simulation.queue(job(30))).collect();
         simulation.pass(Duration::from_secs(15)).await;
         simulation.shared().lock().pause(true);

@@ -1,6 +1,6 @@
 //! GitHub answers nothing for a while: what is launched and asked meanwhile, and how the pace comes back.
 
-use ecsrunner_sim::world::faults::Method;
+use ecsrunner_world::faults::Method;
 
 use crate::harness::jobs::job;
 use crate::harness::{Deployment, Jobs, World, hours, in_virtual_time, minutes, print, sized};

@@ -1,7 +1,7 @@
 //! GitHub answers some requests late, wrongly or not at all.
 
-use ecsrunner_sim::world::faults::{Method, Transit, Weather};
-use ecsrunner_sim::world::github::{Order, RegistrationFailure};
+use ecsrunner_world::faults::{FaultPlan, Method, Transit};
+use ecsrunner_world::github::{Order, RegistrationFailure};
 use jiff::SignedDuration;
 
 use crate::harness::jobs::{job, job_of, repository};
@@ -82,7 +82,7 @@ fn h_no_job_is_lost_while_github_throttles_reads() {
     in_virtual_time(async {
         let late = Transit { late: 1.0, late_ms: 1, ..Transit::default() };
         let mut world =
-            Deployment::seeded(4).weather(Weather { webhooks: late, ..Weather::default() }).start();
+            Deployment::seeded(4).fault_plan(FaultPlan { webhooks: late, ..FaultPlan::default() }).start();
         let now = world.now();
         let mut jobs = Jobs::default();
         for _ in 0..300 {

@@ -13,8 +13,8 @@ use std::time::Duration;
 
 use ecsrunner_core::id::JobId;
 use ecsrunner_engine::ports::Clock;
-use ecsrunner_sim::world::github::Order;
-use ecsrunner_sim::world::{Outside, Simulation};
+use ecsrunner_world::github::Order;
+use ecsrunner_world::{Outside, Simulation};
 use jiff::{SignedDuration, Timestamp};
 
 pub(crate) use deployment::{Deployment, SUBNETS};

@@ -1,6 +1,6 @@
 //! Webhooks that never come.
 
-use ecsrunner_sim::world::faults::{Method, Transit, Weather};
+use ecsrunner_world::faults::{FaultPlan, Method, Transit};
 
 use crate::harness::jobs::job;
 use crate::harness::{Deployment, Jobs, hours, in_virtual_time, print};
@@ -12,8 +12,8 @@ use crate::harness::{Deployment, Jobs, hours, in_virtual_time, print};
 fn r1_a_job_whose_webhook_was_lost_is_executed_at_most_once() {
     in_virtual_time(async {
         let webhooks = Transit { lose: 1.0, ..Transit::default() };
-        let weather = Weather { webhooks, ..Weather::default() };
-        let mut world = Deployment::seeded(1).repositories(&["acme/app"]).weather(weather).start();
+        let fault_plan = FaultPlan { webhooks, ..FaultPlan::default() };
+        let mut world = Deployment::seeded(1).repositories(&["acme/app"]).fault_plan(fault_plan).start();
         world.github_faults(|faults| faults.no_app_webhook = true);
         let jobs = Jobs::queue(&mut world, 1, |_| job(30));
         world.pass(hours(6)).await;

@@ -1,6 +1,6 @@
 //! What is written for jobs that wait, and what throttled writes hold up.
 
-use ecsrunner_sim::world::faults::{Method, Weather};
+use ecsrunner_world::faults::{FaultPlan, Method};
 
 use crate::harness::jobs::job;
 use crate::harness::{Deployment, Jobs, in_virtual_time, minutes, print, secs, sized};
@@ -75,8 +75,8 @@ fn w_no_job_is_lost_while_writes_of_reasons_are_throttled() {
     in_virtual_time(async {
         let full: &[(u64, f64)] = &[(300, 0.0), (300, 1.0), (1000, 0.1), (1000, 0.3), (1000, 1.0)];
         for &(count, probability) in sized(&full[..2], full) {
-            let weather = Weather { wait_writes_throttled: probability, ..Weather::default() };
-            let mut world = Deployment::seeded(4).weather(weather).start();
+            let fault_plan = FaultPlan { wait_writes_throttled: probability, ..FaultPlan::default() };
+            let mut world = Deployment::seeded(4).fault_plan(fault_plan).start();
             let jobs = Jobs::queue(&mut world, count, |_| job(30));
             world.pass(minutes(3)).await;
             print(

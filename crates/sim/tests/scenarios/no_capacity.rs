@@ -1,9 +1,9 @@
 //! A class or an account without capacity, and who waits for it.
 
 use ecsrunner_core::id::Repository;
-use ecsrunner_sim::ecs::Provider;
-use ecsrunner_sim::world::faults::Method;
-use ecsrunner_sim::world::github::Order;
+use ecsrunner_world::ecs::Provider;
+use ecsrunner_world::faults::Method;
+use ecsrunner_world::github::Order;
 use serde_json::json;
 
 use crate::harness::jobs::{job_in, job_of};

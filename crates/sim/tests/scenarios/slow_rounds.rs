@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ecsrunner_sim::world::faults::{Method, Weather};
+use ecsrunner_world::faults::{FaultPlan, Method};
 
 use crate::harness::jobs::job;
 use crate::harness::{Deployment, Jobs, World, in_virtual_time, minutes, print, sized};
@@ -14,8 +14,8 @@ type Slowness = (u64, u64);
 
 fn start(max_runners: u32, (open_us, write_units_per_sec): Slowness) -> World {
     let open_takes_per_record = Duration::from_micros(open_us);
-    let weather = Weather { open_takes_per_record, write_units_per_sec, ..Weather::default() };
-    Deployment::seeded(4).max_runners(max_runners).weather(weather).start()
+    let fault_plan = FaultPlan { open_takes_per_record, write_units_per_sec, ..FaultPlan::default() };
+    Deployment::seeded(4).max_runners(max_runners).fault_plan(fault_plan).start()
 }
 
 fn print_round(name: &str, (open_us, write_units): Slowness, world: &World, jobs: &Jobs) {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ecsrunner_sim::world::faults::Weather;
+use ecsrunner_world::faults::FaultPlan;
 
 use crate::harness::jobs::job;
 use crate::harness::{Deployment, Jobs, in_virtual_time, minutes, print, secs, sized};
@@ -45,8 +45,8 @@ fn x_nothing_is_left_a_minute_after_all_jobs_were_cancelled() {
     in_virtual_time(async {
         for &open_us in sized(&[0, 1000][..], &[0, 300, 1000]) {
             let open_takes_per_record = Duration::from_micros(open_us);
-            let weather = Weather { open_takes_per_record, ..Weather::default() };
-            let mut world = Deployment::seeded(4).weather(weather).start();
+            let fault_plan = FaultPlan { open_takes_per_record, ..FaultPlan::default() };
+            let mut world = Deployment::seeded(4).fault_plan(fault_plan).start();
             let jobs = Jobs::queue(&mut world, 1000, |_| job(600));
             world.pass(minutes(1)).await;
             jobs.cancel(&world);
@@ -79,8 +79,8 @@ fn x_nothing_is_left_a_minute_after_all_jobs_were_cancelled() {
 fn y_nothing_is_lost_when_jobs_are_cancelled_in_a_pause() {
     in_virtual_time(async {
         let open_takes_per_record = Duration::from_millis(1);
-        let weather = Weather { open_takes_per_record, ..Weather::default() };
-        let mut world = Deployment::seeded(4).weather(weather).start();
+        let fault_plan = FaultPlan { open_takes_per_record, ..FaultPlan::default() };
+        let mut world = Deployment::seeded(4).fault_plan(fault_plan).start();
         let jobs = Jobs::queue(&mut world, 1000, |_| job(60));
         world.pass(minutes(2)).await;
         world.pause();

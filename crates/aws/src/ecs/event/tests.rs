@@ -7,7 +7,7 @@ use super::*;
 const CLUSTER: &str = "arn:aws:ecs:eu-west-1:123456789012:cluster/ecsrunner-ci";
 const RUNNER: &str = "ecsr-ci-abcdefghij-01arz3ndektsv4rrffq69g5fav";
 
-/// As AWS documents it, with the fields that nobody reads here.
+/// An event as AWS documents it, with fields that are not read here.
 fn detail() -> Value {
     json!({
         "attachments": [{"id": "1789bcae", "type": "eni", "status": "ATTACHED", "details": []}],

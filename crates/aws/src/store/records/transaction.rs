@@ -27,17 +27,17 @@ use crate::store::wire::{failed, invalid, lost_condition, transaction_failed};
 
 /// How long history is kept.
 const HISTORY_SECS: i64 = 90 * 24 * 3600;
-/// GitHub keeps deliveries for three days; a day more, and the sweep need not know them.
+/// GitHub keeps deliveries for three days. A day later no sweep asks for them.
 const DELIVERY_SECS: i64 = 4 * 24 * 3600;
-/// A hold that nobody has confirmed for that long is of a scope, class or
-/// placement that nobody asks for.
+/// A hold that was not confirmed for this long is for a scope, class or placement
+/// that is no longer used.
 const HOLD_SECS: i64 = 7 * 24 * 3600;
 const MAX_WRITES: usize = 100;
 const OPERATION: &str = "write records";
 const ABSENT: &str = "attribute_not_exists(pk)";
 const AT_VERSION: &str = "v = :v";
 
-/// A condition on an item: it is not there, at this version, or as it may be.
+/// A condition on an item: it is absent, has this version, or there is no condition.
 #[derive(Clone, Copy)]
 enum Expect {
     Absent,
@@ -46,7 +46,7 @@ enum Expect {
 }
 
 impl Expect {
-    /// What must hold before a record's version `version` is written.
+    /// The condition for writing a record's version `version`.
     fn before(version: Version) -> Self {
         if version == Version::FIRST { Self::Absent } else { Self::At(Version::new(version.get() - 1)) }
     }
@@ -91,7 +91,10 @@ impl DynamoStore {
         }
         if writes.len() > MAX_WRITES {
             let count = writes.len();
-            return Err(invalid(OPERATION, format!("they are {count}, at most {MAX_WRITES} go together")));
+            return Err(invalid(
+                OPERATION,
+                format!("{count} writes: at most {MAX_WRITES} fit into a transaction"),
+            ));
         }
         self.client
             .transact_write_items()
@@ -102,8 +105,8 @@ impl DynamoStore {
         Ok(())
     }
 
-    /// One record without further conditions needs no transaction, which
-    /// would cost twice as much.
+    /// Writes one record without further conditions. A transaction would cost twice
+    /// as much.
     async fn put_alone(&self, item: Item, expect: Expect) -> Result<(), StoreError> {
         let put = self
             .client
@@ -126,7 +129,7 @@ impl DynamoStore {
             Change::Job(job) => {
                 writes.push(self.put(job_item(job)?, Expect::before(job.version))?);
                 if job.version == Version::FIRST {
-                    // A late event resurrects nothing.
+                    // A late event must not reopen a job that has ended.
                     writes.push(self.check(ended_job(job.id()), Expect::Absent)?);
                 }
             }
@@ -222,7 +225,7 @@ impl DynamoStore {
     }
 }
 
-/// The put, if that is all there is to a transaction.
+/// Returns the put if the transaction consists of only that.
 fn lone_put(transaction: &Transaction<'_>) -> Result<Option<(Item, Expect)>, StoreError> {
     let Transaction { changes, fence: None, boot: None, delivery } = transaction else {
         return Ok(None);
@@ -289,7 +292,7 @@ fn gone_runner_item(runner: &EndedRunner) -> Result<Item, StoreError> {
     Ok(item)
 }
 
-/// The attributes by which history is found.
+/// Adds the attributes of the history's indexes.
 fn history(item: &mut Item, kind: &str, ended_at: Timestamp, repository: &str) {
     let month = ended_at.strftime("%Y-%m");
     item.insert(MONTH.to_owned(), text(format!("{kind}#{month}")));

@@ -1,4 +1,4 @@
-//! Holds as they are stored.
+//! The stored form of holds.
 
 use std::sync::Arc;
 
@@ -21,8 +21,8 @@ enum StoredHeld {
     Placement(StoredPlacement, Arch),
 }
 
-/// A hold. Its times are kept as they are, to the nanosecond: what a hold has
-/// learnt is told from what it has not by comparing them.
+/// A hold. Its times are stored exactly, to the nanosecond, because they are
+/// compared to find out which facts the hold has already taken into account.
 #[derive(Serialize, Deserialize)]
 pub(in crate::store) struct StoredHold {
     held: StoredHeld,
@@ -66,7 +66,7 @@ impl StoredHold {
     }
 }
 
-/// The item of what is held: one for each, whatever its spelling.
+/// The key of a hold's item. It is the same for every spelling of a name.
 pub(in crate::store) fn hold_key(held: &Held) -> Item {
     key(OPEN, sort_key(held))
 }

@@ -1,4 +1,4 @@
-//! Jobs as they are stored.
+//! The stored form of jobs.
 
 use std::sync::Arc;
 
@@ -85,7 +85,7 @@ enum StoredState {
 pub(in crate::store) struct StoredJob {
     f: StoredFacts,
     t: StoredTimeline,
-    /// When GitHub was last asked about it, in milliseconds since the epoch.
+    /// When GitHub was last asked about the job, in milliseconds since the epoch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     q: Option<i64>,
     s: StoredState,

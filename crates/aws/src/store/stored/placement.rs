@@ -1,4 +1,4 @@
-//! Placements and tries as they are stored, within other records.
+//! The stored forms of placements and retries, which are parts of other records.
 
 use ecsrunner_core::id::SubnetId;
 use ecsrunner_core::records::runner::Retry;
@@ -13,13 +13,13 @@ const SUBNET: &str = "subnet-";
 const ON_DEMAND: char = 'd';
 const SPOT: char = 's';
 
-/// A placement in few bytes, for records that are to stay small: `d` or `s`
-/// for On-Demand or Spot, and the subnet's id without `subnet-`.
+/// A placement in few bytes, to keep records small: `d` or `s` for On-Demand or
+/// Spot, followed by the subnet's id without `subnet-`.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(super) struct StoredPlacement(String);
 
 impl Default for StoredPlacement {
-    /// On-Demand, where no network is to be chosen: left out.
+    /// On-Demand without a subnet, which is left out of a record.
     fn default() -> Self {
         Self(ON_DEMAND.to_string())
     }
@@ -55,7 +55,8 @@ impl StoredPlacement {
     }
 }
 
-/// Failures, milliseconds since the epoch of the next try, and what the last failure said.
+/// The number of failures, the time of the next attempt in milliseconds since the epoch, and the
+/// reason of the last failure.
 #[derive(Serialize, Deserialize)]
 pub(super) struct StoredRetry(u32, i64, StoredReason);
 

@@ -1,5 +1,5 @@
-//! A sweep's progress as it is stored: one item, so that its lists are bounded
-//! where they are made. Times are kept as they are, to the nanosecond.
+//! The stored form of a sweep's progress. It is one item, so the code that fills
+//! its lists limits them. Times are stored exactly, to the nanosecond.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use ecsrunner_core::rules::pool::Scope;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-/// What a sweep leaves. Each field may be missing: a sweep then begins there anew.
+/// A sweep's progress. If a field is missing, the sweep starts over there.
 #[derive(Serialize, Deserialize)]
 pub(in crate::store) struct StoredProgress {
     #[serde(default, skip_serializing_if = "Option::is_none")]

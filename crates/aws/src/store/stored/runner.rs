@@ -1,4 +1,4 @@
-//! Runners as they are stored.
+//! The stored form of runners.
 
 use ecsrunner_core::id::{
     ClassName, Epoch, JobId, PoolId, Repository, RunnerId, RunnerName, TaskId, Version,
@@ -23,10 +23,10 @@ struct StoredFacts {
     /// CPU units, MiB, GiB.
     #[serde(rename = "z")]
     size: (u32, u32, u32, Arch),
-    /// Left out where it is the one in the runner's name, as it should be.
+    /// Left out if it is the one in the runner's name, as usual.
     #[serde(rename = "p", default, skip_serializing_if = "Option::is_none")]
     pool: Option<PoolId>,
-    /// Where it registers, unless that is its job's repository.
+    /// The scope where it registers, unless that is its job's repository.
     #[serde(rename = "g", default, skip_serializing_if = "Option::is_none")]
     organization: Option<Scope>,
     #[serde(rename = "l")]
@@ -39,7 +39,7 @@ struct StoredFacts {
     max_job_minutes: u32,
     #[serde(rename = "i", default, skip_serializing_if = "Option::is_none")]
     image: Option<String>,
-    /// There only where it is true: classes allow ECS Exec by default.
+    /// Left out if false: classes allow ECS Exec by default.
     #[serde(rename = "n", default, skip_serializing_if = "is_false")]
     no_exec: bool,
 }
@@ -67,7 +67,7 @@ impl StoredFacts {
         }
     }
 
-    /// The name is the item's key.
+    /// Adds the name, which comes from the item's key.
     fn read(self, name: RunnerName) -> Result<RunnerFacts, UnreadableError> {
         let (cpu, memory, storage, arch) = self.size;
         let pool = self.pool.or_else(|| pool_of(&name)).ok_or(UnreadableError::Missing("p"))?;
@@ -87,7 +87,7 @@ impl StoredFacts {
     }
 }
 
-/// `<prefix>-<deployment>-<pool>-<ulid>`
+/// The pool in a name `<prefix>-<deployment>-<pool>-<ulid>`.
 fn pool_of(name: &RunnerName) -> Option<PoolId> {
     PoolId::parse(name.as_str().rsplit('-').nth(1)?).ok()
 }
@@ -256,13 +256,13 @@ pub(in crate::store) struct StoredRunner {
     t: StoredTimeline,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     u: Option<i64>,
-    /// Where its latest try was.
+    /// The placement of its latest attempt.
     #[serde(default, skip_serializing_if = "StoredPlacement::is_default")]
     p: StoredPlacement,
-    /// When what failed is tried again.
+    /// When the failed step is retried.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     r: Option<StoredRetry>,
-    /// When GitHub was last asked about it, in milliseconds since the epoch.
+    /// When GitHub was last asked about the runner, in milliseconds since the epoch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     q: Option<i64>,
     s: StoredState,

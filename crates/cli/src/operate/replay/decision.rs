@@ -1,9 +1,9 @@
 //! What a plan came to for one job or one runner, as it is told.
 
+use ecsrunner_api::reason::ReasonView;
 use ecsrunner_core::decide::plan::Question;
 use ecsrunner_core::id::{ClassName, JobId, RunnerName};
 use ecsrunner_core::reason::Reason;
-use ecsrunner_engine::view::ReasonView;
 use serde::Serialize;
 
 /// A decision, with its reason.

@@ -2,12 +2,12 @@
 
 use std::iter::once;
 
+use ecsrunner_api::reason::ReasonView;
 use ecsrunner_core::decide::record::Outcome;
 use ecsrunner_core::id::JobId;
 use ecsrunner_core::records::job::JobStage;
 use ecsrunner_core::wire::event::{JobAction, JobEvent, TaskChange, TaskEvent};
 use ecsrunner_engine::chain;
-use ecsrunner_engine::view::ReasonView;
 use jiff::Timestamp;
 use serde::Serialize;
 

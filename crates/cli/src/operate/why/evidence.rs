@@ -3,14 +3,18 @@
 use std::sync::Arc;
 
 use anyhow::anyhow;
+use ecsrunner_api::job::JobView;
+use ecsrunner_api::reason::ReasonView;
+use ecsrunner_api::runner::RunnerView;
 use ecsrunner_aws::operate::TaskInfo;
 use ecsrunner_core::decide::admit::admit;
 use ecsrunner_core::id::{JobId, Repository, RunnerName, TaskId};
 use ecsrunner_core::reason::{Code, Reason};
+use ecsrunner_core::records::job::JobStage;
+use ecsrunner_core::records::runner::{EndingKind, RunnerStage};
 use ecsrunner_core::rules::labels::Labels;
-use ecsrunner_core::wire::job::JobFacts;
+use ecsrunner_core::wire::job::{JobFacts, JobStatus};
 use ecsrunner_engine::ports::github::{GitHub, RemoteJob};
-use ecsrunner_engine::view::{JobView, ReasonView, RunnerView};
 use ecsrunner_github::Client;
 use ecsrunner_github::operator::Delivered;
 use jiff::{SignedDuration, Timestamp};
@@ -35,7 +39,7 @@ const MAX_PAGES: usize = 20;
 /// A job, as GitHub has it now.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub(super) struct AtGitHub {
-    pub(super) status: String,
+    pub(super) status: JobStatus,
     pub(super) conclusion: Option<String>,
     pub(super) runner: Option<String>,
     pub(super) repository: String,
@@ -68,23 +72,30 @@ impl AtGitHub {
     }
 
     /// Whether GitHub is further with the job than its record.
-    pub(super) fn is_ahead_of(&self, state: &str) -> bool {
-        let rank = |state: &str| match state {
-            "waiting" => 0,
-            "queued" => 1,
-            "in_progress" => 2,
-            "completed" => 3,
-            // A word that GitHub added later says nothing.
-            _ => -1,
+    pub(super) fn is_ahead_of(&self, state: JobStage) -> bool {
+        let at_github = match self.status {
+            JobStatus::Waiting => 0,
+            JobStatus::Queued => 1,
+            JobStatus::InProgress => 2,
+            JobStatus::Completed => 3,
+            // GitHub has not queued it yet, or added a word later.
+            JobStatus::Requested | JobStatus::Pending | JobStatus::Other(_) => return false,
         };
-        rank(&self.status) > rank(state)
+        let recorded = match state {
+            JobStage::Waiting => 0,
+            JobStage::Queued => 1,
+            JobStage::InProgress => 2,
+            JobStage::Completed => 3,
+            JobStage::Refused => return at_github > 0,
+        };
+        at_github > recorded
     }
 
     /// Its state in one phrase.
     pub(super) fn words(&self) -> String {
         let state = match &self.conclusion {
             Some(conclusion) => format!("{} with {conclusion}", self.status),
-            None => self.status.clone(),
+            None => self.status.to_string(),
         };
         let on = self.runner.as_ref().map(|runner| format!(" on runner {runner}"));
         format!("{}{}", state.replace('_', " "), on.unwrap_or_default())
@@ -97,8 +108,8 @@ pub(super) async fn tasks(deployment: &Deployment, runners: &[RunnerView]) -> Ve
     let Deployment::Aws(aws) = deployment else { return Vec::new() };
     let now = Timestamp::now();
     let is_told = |runner: &&RunnerView| {
-        let gone = runner.reached("gone");
-        let ended_well = runner.ending.as_deref() == Some("completed");
+        let gone = runner.reached(RunnerStage::Gone);
+        let ended_well = runner.ending == Some(EndingKind::Completed);
         gone.is_none_or(|gone| !ended_well && now.duration_since(gone) < REMEMBERED)
     };
     let mut tasks = Vec::new();
@@ -286,12 +297,12 @@ fn next(remote: &RemoteJob, code: Code, deliveries: &[Delivered], is_ours: bool)
     if code != Code::NotRecorded {
         return String::new();
     }
-    match (remote.status.as_str(), deliveries.first()) {
-        ("completed", _) => "nothing to wait for: it has ended".to_owned(),
-        ("in_progress", _) if is_ours => {
+    match (&remote.status, deliveries.first()) {
+        (JobStatus::Completed, _) => "nothing to wait for: it has ended".to_owned(),
+        (JobStatus::InProgress, _) if is_ours => {
             "nothing: a runner of ours executes it; the sweep hears of it within minutes".to_owned()
         }
-        ("in_progress", _) => "nothing: another runner executes it".to_owned(),
+        (JobStatus::InProgress, _) => "nothing: another runner executes it".to_owned(),
         (_, Some(latest)) => format!(
             "`ecsrunner deliveries redeliver {}` has GitHub send it again; the sweep fetches it by itself within minutes",
             latest.id

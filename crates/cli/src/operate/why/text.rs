@@ -2,8 +2,11 @@
 
 use std::fmt::Write;
 
+use ecsrunner_api::job::JobView;
 use ecsrunner_aws::operate::TaskInfo;
-use ecsrunner_engine::view::JobView;
+use ecsrunner_core::records::job::JobStage;
+use ecsrunner_core::records::runner::RunnerStage;
+use ecsrunner_core::wire::job::JobStatus;
 use jiff::Timestamp;
 
 use super::{Answer, AtGitHub};
@@ -60,7 +63,7 @@ impl Answer {
         let first = job.timeline.first().map_or(job.created_at, |stage| stage.at);
         moments.push(Moment { at: job.created_at.min(first), what: "created at GitHub".to_owned() });
         for stage in &job.timeline {
-            moments.push(Moment { at: stage.at, what: format!("job {}", stage.state.replace('_', " ")) });
+            moments.push(Moment { at: stage.at, what: format!("job {}", words_of(stage.state)) });
         }
         for runner in &self.runners {
             let name = short(&runner.name, for_people);
@@ -72,10 +75,10 @@ impl Answer {
                 Some(_) | None => String::new(),
             };
             for stage in &runner.timeline {
-                let more = match (stage.state.as_str(), &runner.ending, runner.cost_usd) {
-                    ("reserved", _, _) => other.clone(),
-                    ("gone", Some(ending), Some(cost)) => format!(": {ending}, {}", usd(cost)),
-                    ("gone" | "ending", Some(ending), _) => format!(": {ending}"),
+                let more = match (stage.state, &runner.ending, runner.cost_usd) {
+                    (RunnerStage::Reserved, _, _) => other.clone(),
+                    (RunnerStage::Gone, Some(ending), Some(cost)) => format!(": {ending}, {}", usd(cost)),
+                    (RunnerStage::Gone | RunnerStage::Ending, Some(ending), _) => format!(": {ending}"),
                     _ => String::new(),
                 };
                 moments.push(Moment { at: stage.at, what: format!("  runner {name} {}{more}", stage.state) });
@@ -88,14 +91,12 @@ impl Answer {
     fn heading(&self, job: &JobView, now: Timestamp) -> Result<String, std::fmt::Error> {
         let mut text = String::new();
         let state = match &job.conclusion {
-            Some(conclusion) => format!("{} with {}", job.state.replace('_', " "), clean(conclusion)),
-            None => job.state.replace('_', " "),
+            Some(conclusion) => format!("{} with {}", words_of(job.state), clean(conclusion.as_str())),
+            None => words_of(job.state),
         };
         let since = job.timeline.last().map_or(now, |stage| stage.at);
-        let for_how_long = match job.state.as_str() {
-            "completed" | "refused" => String::new(),
-            _ => format!(", for {}", span(now.duration_since(since))),
-        };
+        let for_how_long =
+            if job.is_past() { String::new() } else { format!(", for {}", span(now.duration_since(since))) };
         writeln!(text, "Job {} `{}` of {}: {state}{for_how_long}", job.id, clean(&job.name), job.repository)?;
         let workflow = job.workflow.as_ref().map(|name| format!("workflow {}, ", clean(name)));
         let class = job.class.as_ref().map(|class| format!(", class {class}")).unwrap_or_default();
@@ -115,7 +116,7 @@ impl Answer {
         writeln!(text, "  {}\n", self.pages.job(&job.repository, job.run_id, id))?;
         for (at, what) in [
             (job.created_at, "created at GitHub"),
-            (job.started_at.filter(|_| job.status != "queued"), "begun"),
+            (job.started_at.filter(|_| job.status != JobStatus::Queued), "begun"),
             (job.completed_at, "ended"),
         ] {
             if let Some(at) = at {
@@ -124,6 +125,11 @@ impl Answer {
         }
         Ok(text)
     }
+}
+
+/// A state as words.
+fn words_of(state: JobStage) -> String {
+    state.as_str().replace('_', " ")
 }
 
 /// A task's state, and why it stopped.

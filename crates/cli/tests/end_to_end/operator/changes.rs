@@ -5,54 +5,54 @@ use std::process::Output;
 use serde_json::{Value, json};
 
 use super::{CLASSES, fields, json_told, output_with};
-use crate::scene::{Scene, Server, Setup, TOKEN, bounded};
+use crate::testbed::{Server, Setup, TOKEN, Testbed, bounded};
 
 /// The command's output, for somebody who may use the state directory.
-async fn run(scene: &Scene, arguments: &[&str]) -> Output {
-    let state = scene.state().display().to_string();
-    output_with(&[("ECSRUNNER_LOCAL", &state), ("GITHUB_API_URL", scene.github_url())], arguments).await
+async fn run(testbed: &Testbed, arguments: &[&str]) -> Output {
+    let state = testbed.state().display().to_string();
+    output_with(&[("ECSRUNNER_LOCAL", &state), ("GITHUB_API_URL", testbed.github_url())], arguments).await
 }
 
-async fn told_by(scene: &Scene, arguments: &[&str]) -> String {
-    let output = run(scene, arguments).await;
+async fn told_by(testbed: &Testbed, arguments: &[&str]) -> String {
+    let output = run(testbed, arguments).await;
     assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap()
 }
 
 /// Its exit code, and what it says on standard error.
-async fn refused(scene: &Scene, arguments: &[&str]) -> (i32, String) {
-    let output = run(scene, arguments).await;
+async fn refused(testbed: &Testbed, arguments: &[&str]) -> (i32, String) {
+    let output = run(testbed, arguments).await;
     assert_eq!(String::from_utf8_lossy(&output.stdout), "");
     (output.status.code().unwrap(), String::from_utf8(output.stderr).unwrap())
 }
 
-async fn served() -> (Scene, Server) {
-    let scene = Scene::set(Setup { classes: CLASSES, ..Setup::default() }).await;
-    let server = scene.serve().await;
-    (scene, server)
+async fn served() -> (Testbed, Server) {
+    let testbed = Testbed::set(Setup { classes: CLASSES, ..Setup::default() }).await;
+    let server = testbed.serve().await;
+    (testbed, server)
 }
 
 #[tokio::test]
 async fn launches_are_paused_and_let_go_on_and_a_restart_changes_nothing() {
     bounded(async {
-        let (scene, server) = served().await;
-        let told = told_by(&scene, &["pause"]).await;
+        let (testbed, server) = served().await;
+        let told = told_by(&testbed, &["pause"]).await;
         assert!(told.contains("launches no more runners"), "{told}");
         // The brake outlasts the server.
         server.terminate().await;
-        let server = scene.serve().await;
-        let job = scene.github.submit_one(&["self-hosted"], 100).await;
+        let server = testbed.serve().await;
+        let job = testbed.github.submit_one(&["self-hosted"], 100).await;
         server.api().until("a job to wait", |api| api.reason(job) == Some("paused")).await;
-        let why = json_told(&run(&scene, &["why", &job.to_string(), "--json"]).await);
+        let why = json_told(&run(&testbed, &["why", &job.to_string(), "--json"]).await);
         assert_eq!(why["because"]["code"], "paused");
         assert_eq!(why["github"]["status"], "queued", "GitHub is asked about what is open");
         assert_eq!(why["next"], "`ecsrunner resume` lets launches go on");
-        let status = json_told(&run(&scene, &["cluster", "status", "--json"]).await);
+        let status = json_told(&run(&testbed, &["cluster", "status", "--json"]).await);
         assert_eq!((&status["paused"], &status["deployment"]), (&json!(true), &json!("test")));
 
-        told_by(&scene, &["resume"]).await;
+        told_by(&testbed, &["resume"]).await;
         server.api().until("the job to be done", |api| api.is_done(1)).await;
-        scene.ends_with_nothing_left(server).await;
+        testbed.ends_with_nothing_left(server).await;
     })
     .await;
 }
@@ -60,39 +60,39 @@ async fn launches_are_paused_and_let_go_on_and_a_restart_changes_nothing() {
 #[tokio::test]
 async fn a_runner_that_executes_a_job_is_stopped_by_force_alone_and_with_a_word_of_consent() {
     bounded(async {
-        let (scene, server) = served().await;
-        let job = scene.github.submit_one(&["self-hosted"], 60_000).await;
+        let (testbed, server) = served().await;
+        let job = testbed.github.submit_one(&["self-hosted"], 60_000).await;
         let listed = server.api().until("a busy runner", |api| !api.runners_in("busy").is_empty()).await;
         let name = listed.runners_in("busy")[0]["name"].as_str().unwrap().to_owned();
 
-        let status = json_told(&run(&scene, &["cluster", "status", "--json"]).await);
+        let status = json_told(&run(&testbed, &["cluster", "status", "--json"]).await);
         assert_eq!(fields(&status), "cluster deployment limits paused runners");
         assert_eq!(fields(&status["runners"][0]), "capacity_provider class runners state task_status vcpus");
         assert_eq!(fields(&status["limits"][0]), "in_use limit name set_by unit");
         assert_eq!(status["runners"][0]["state"], "busy");
         assert_eq!(status["limits"][0]["in_use"], 1.0);
-        let logs = told_by(&scene, &["runners", "logs", &name[name.len() - 8..]]).await;
+        let logs = told_by(&testbed, &["runners", "logs", &name[name.len() - 8..]]).await;
         assert!(logs.contains("Running job: "), "{logs}");
 
-        let (code, words) = refused(&scene, &["runners", "stop", &name]).await;
+        let (code, words) = refused(&testbed, &["runners", "stop", &name]).await;
         assert_eq!(code, 1);
         assert!(words.contains(&format!("{name} executes job {job}, and was left alone")), "{words}");
-        let (code, words) = refused(&scene, &["runners", "stop", &name, "--force"]).await;
+        let (code, words) = refused(&testbed, &["runners", "stop", &name, "--force"]).await;
         assert_eq!(code, 2);
         assert!(words.contains(&format!("job {job}, which it executes, fails")), "{words}");
         assert!(words.contains("--yes confirms it"), "{words}");
-        assert_eq!(scene.github.jobs().await[0]["state"], "in_progress", "it was not confirmed");
+        assert_eq!(testbed.github.jobs().await[0]["state"], "in_progress", "it was not confirmed");
 
-        let told = told_by(&scene, &["drain"]).await;
+        let told = told_by(&testbed, &["drain"]).await;
         assert!(told.contains("0 runners that execute nothing are retired; 1 execute jobs"), "{told}");
-        let told = told_by(&scene, &["runners", "stop", &name, "--force", "--yes"]).await;
+        let told = told_by(&testbed, &["runners", "stop", &name, "--force", "--yes"]).await;
         assert!(told.contains("is stopped, and with it the job"), "{told}");
         let listed = server
             .api()
             .until("the runner to be gone", |api| api.runners.iter().all(|it| it["state"] == "gone"))
             .await;
         assert_eq!(listed.runners[0]["ending"], "stopped_by_operator");
-        let told = told_by(&scene, &["runners", "stop", &name]).await;
+        let told = told_by(&testbed, &["runners", "stop", &name]).await;
         assert_eq!(told, format!("{name} is gone already\n"));
     })
     .await;
@@ -137,25 +137,25 @@ async fn whoever_has_the_url_alone_changes_nothing() {
 #[tokio::test]
 async fn a_refused_job_is_served_once_its_class_is_there_and_it_is_tried_again() {
     bounded(async {
-        let (mut scene, server) = served().await;
-        let job = scene.github.submit_one(&["self-hosted", "class:gpu"], 100).await;
+        let (mut testbed, server) = served().await;
+        let job = testbed.github.submit_one(&["self-hosted", "class:gpu"], 100).await;
         server.api().until("a refusal", |api| api.reason(job) == Some("class_unknown")).await;
         let text = job.to_string();
-        let (code, words) = refused(&scene, &["jobs", "retry", &text]).await;
+        let (code, words) = refused(&testbed, &["jobs", "retry", &text]).await;
         assert_eq!(code, 1);
         assert!(words.contains("refused again: runner class `gpu` does not exist"), "{words}");
 
         server.terminate().await;
-        scene.reconfigure(
+        testbed.reconfigure(
             "[classes.small]\ncpu = 512\nmemory = 1024\n[classes.gpu]\ncpu = 1024\nmemory = 2048\n",
         );
-        let server = scene.serve().await;
-        let told = told_by(&scene, &["jobs", "retry", &text]).await;
+        let server = testbed.serve().await;
+        let told = told_by(&testbed, &["jobs", "retry", &text]).await;
         assert!(told.contains("is served once GitHub has said that it is still queued"), "{told}");
         let listed = server.api().until("the job to be done", |api| api.is_done(1)).await;
-        let stages = crate::scene::states(listed.job(job).unwrap());
+        let stages = crate::testbed::states(listed.job(job).unwrap());
         assert_eq!(stages, ["refused", "queued", "in_progress", "completed"]);
-        scene.ends_with_nothing_left(server).await;
+        testbed.ends_with_nothing_left(server).await;
     })
     .await;
 }
@@ -163,24 +163,24 @@ async fn a_refused_job_is_served_once_its_class_is_there_and_it_is_tried_again()
 #[tokio::test]
 async fn a_job_that_has_ended_is_run_again_by_somebody_who_may() {
     bounded(async {
-        let (scene, server) = served().await;
-        let job = scene.github.submit_one(&["self-hosted"], 50).await;
+        let (testbed, server) = served().await;
+        let job = testbed.github.submit_one(&["self-hosted"], 50).await;
         server.api().until("the job to be done", |api| api.is_done(1)).await;
         let text = job.to_string();
-        let (code, words) = refused(&scene, &["jobs", "retry", &text]).await;
+        let (code, words) = refused(&testbed, &["jobs", "retry", &text]).await;
         assert_eq!(code, 3);
         assert!(words.contains("GH_TOKEN") && words.contains(&format!("/job/{job}")), "{words}");
 
-        let state = scene.state().display().to_string();
+        let state = testbed.state().display().to_string();
         let variables = [
             ("ECSRUNNER_LOCAL", state.as_str()),
-            ("GITHUB_API_URL", scene.github_url()),
+            ("GITHUB_API_URL", testbed.github_url()),
             ("GH_TOKEN", TOKEN),
         ];
         let retried: Value = json_told(&output_with(&variables, &["jobs", "retry", &text, "--json"]).await);
         assert_eq!(retried, json!({"job": job, "retried": "run_again"}));
         server.api().until("both to be done", |api| api.is_done(2)).await;
-        let (code, words) = refused(&scene, &["jobs", "retry", "4711"]).await;
+        let (code, words) = refused(&testbed, &["jobs", "retry", "4711"]).await;
         assert_eq!(code, 4, "{words}");
     })
     .await;

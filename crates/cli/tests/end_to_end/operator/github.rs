@@ -4,32 +4,32 @@
 use serde_json::{Value, json};
 
 use super::{CLASSES, fields, json_told, output_with};
-use crate::scene::{Scene, Setup, bounded};
+use crate::testbed::{Setup, Testbed, bounded};
 
 const ALLOWED: &[(&str, &str)] = &[("actions", "read"), ("administration", "write"), ("metadata", "read")];
 
-async fn scene(app: &'static [(&'static str, &'static str)]) -> Scene {
-    Scene::set(Setup { classes: CLASSES, app, ..Setup::default() }).await
+async fn testbed(app: &'static [(&'static str, &'static str)]) -> Testbed {
+    Testbed::set(Setup { classes: CLASSES, app, ..Setup::default() }).await
 }
 
-async fn document(scene: &Scene, arguments: &[&str]) -> Value {
-    json_told(&output(scene, &[arguments, &["--json"]].concat()).await)
+async fn document(testbed: &Testbed, arguments: &[&str]) -> Value {
+    json_told(&output(testbed, &[arguments, &["--json"]].concat()).await)
 }
 
-async fn output(scene: &Scene, arguments: &[&str]) -> std::process::Output {
-    let state = scene.state().display().to_string();
-    output_with(&[("ECSRUNNER_LOCAL", &state), ("GITHUB_API_URL", scene.github_url())], arguments).await
+async fn output(testbed: &Testbed, arguments: &[&str]) -> std::process::Output {
+    let state = testbed.state().display().to_string();
+    output_with(&[("ECSRUNNER_LOCAL", &state), ("GITHUB_API_URL", testbed.github_url())], arguments).await
 }
 
 #[tokio::test]
 async fn a_delivery_that_failed_is_listed_until_it_was_sent_again_and_went_well() {
     bounded(async {
-        let scene = scene(ALLOWED).await;
-        let server = scene.serve().await;
-        scene.github.faults(json!({"webhooks": {"drop": 1.0}, "assignment_paused": true})).await;
-        scene.github.submit_one(&["self-hosted"], 50).await;
-        scene.github.faults(json!({"webhooks": {}, "assignment_paused": false})).await;
-        let lost = document(&scene, &["deliveries", "list"]).await;
+        let testbed = testbed(ALLOWED).await;
+        let server = testbed.serve().await;
+        testbed.github.faults(json!({"webhooks": {"drop": 1.0}, "assignment_paused": true})).await;
+        testbed.github.submit_one(&["self-hosted"], 50).await;
+        testbed.github.faults(json!({"webhooks": {}, "assignment_paused": false})).await;
+        let lost = document(&testbed, &["deliveries", "list"]).await;
         let lost = lost["deliveries"].as_array().unwrap();
         assert_eq!(lost.len(), 1, "{lost:?}");
         assert_eq!(
@@ -41,19 +41,19 @@ async fn a_delivery_that_failed_is_listed_until_it_was_sent_again_and_went_well(
         assert_eq!(lost[0]["recorded"], Value::Null, "a local server does not tell");
 
         let id = lost[0]["id"].to_string();
-        let sent = output(&scene, &["deliveries", "redeliver", lost[0]["guid"].as_str().unwrap()]).await;
+        let sent = output(&testbed, &["deliveries", "redeliver", lost[0]["guid"].as_str().unwrap()]).await;
         assert_eq!(String::from_utf8(sent.stdout).unwrap(), format!("{id} is sent again\n"));
         server.api().until("the job to be done", |api| api.is_done(1)).await;
-        scene.github.deliveries().await;
-        assert_eq!(document(&scene, &["deliveries", "list"]).await, json!({"deliveries": []}));
-        let all = document(&scene, &["deliveries", "list", "--all"]).await;
+        testbed.github.deliveries().await;
+        assert_eq!(document(&testbed, &["deliveries", "list"]).await, json!({"deliveries": []}));
+        let all = document(&testbed, &["deliveries", "list", "--all"]).await;
         assert!(all["deliveries"].as_array().unwrap().iter().any(|one| one["redelivery"] == true));
 
-        let none = output(&scene, &["deliveries", "redeliver", "--failed"]).await;
+        let none = output(&testbed, &["deliveries", "redeliver", "--failed"]).await;
         assert_eq!(String::from_utf8(none.stderr).unwrap(), "nothing to send again\n");
-        let unknown = output(&scene, &["deliveries", "redeliver", "no-such-guid"]).await;
+        let unknown = output(&testbed, &["deliveries", "redeliver", "no-such-guid"]).await;
         assert_eq!(unknown.status.code(), Some(4));
-        scene.ends_with_nothing_left(server).await;
+        testbed.ends_with_nothing_left(server).await;
     })
     .await;
 }
@@ -61,19 +61,19 @@ async fn a_delivery_that_failed_is_listed_until_it_was_sent_again_and_went_well(
 #[tokio::test]
 async fn why_asks_github_about_a_job_of_which_nothing_was_recorded() {
     bounded(async {
-        let scene = scene(&[]).await;
-        let server = scene.serve().await;
-        scene.github.faults(json!({"webhooks": {"forget": 1.0}, "assignment_paused": true})).await;
-        let job = scene.github.submit_one(&["self-hosted"], 50).await;
+        let testbed = testbed(&[]).await;
+        let server = testbed.serve().await;
+        testbed.github.faults(json!({"webhooks": {"forget": 1.0}, "assignment_paused": true})).await;
+        let job = testbed.github.submit_one(&["self-hosted"], 50).await;
         let url = |job: u64| format!("https://github.com/acme/app/actions/runs/1/job/{job}");
-        let why = document(&scene, &["why", &url(job)]).await;
+        let why = document(&testbed, &["why", &url(job)]).await;
         assert_eq!((&why["job"], &why["github"]["status"]), (&Value::Null, &json!("queued")));
         assert_eq!(
             fields(&why["github"]),
             "attempt completed_at conclusion created_at labels name repository run_id runner started_at status workflow"
         );
         assert_eq!(why["because"]["code"], "not_recorded");
-        let text = output(&scene, &["why", &job.to_string(), "--repository", "acme/app"]).await;
+        let text = output(&testbed, &["why", &job.to_string(), "--repository", "acme/app"]).await;
         let text = String::from_utf8(text.stdout).unwrap();
         for part in ["not recorded here", "GitHub:  queued", "[not_recorded]", "Next:    `ecsrunner doctor`"]
         {
@@ -81,19 +81,19 @@ async fn why_asks_github_about_a_job_of_which_nothing_was_recorded() {
         }
 
         // What would be refused is told as such, whatever became of its webhooks.
-        let refused = scene.github.submit_one(&["self-hosted", "class:gpu"], 50).await;
-        let why = document(&scene, &["why", &url(refused)]).await;
+        let refused = testbed.github.submit_one(&["self-hosted", "class:gpu"], 50).await;
+        let why = document(&testbed, &["why", &url(refused)]).await;
         assert_eq!(why["because"]["code"], "class_unknown");
         assert!(why["next"].as_str().unwrap().contains("list-class-sizes"), "{why}");
 
-        let unknown = output(&scene, &["why", &url(4711)]).await;
+        let unknown = output(&testbed, &["why", &url(4711)]).await;
         let words = String::from_utf8(unknown.stderr).unwrap();
         assert_eq!(unknown.status.code(), Some(4));
         assert!(
             words.contains("neither") && words.contains("nor GitHub knows job 4711 of acme/app"),
             "{words}"
         );
-        let by_id = output(&scene, &["why", "4711"]).await;
+        let by_id = output(&testbed, &["why", "4711"]).await;
         assert_eq!(by_id.status.code(), Some(4), "GitHub cannot be asked without a repository");
         drop(server);
     })
@@ -103,14 +103,14 @@ async fn why_asks_github_about_a_job_of_which_nothing_was_recorded() {
 #[tokio::test]
 async fn why_says_when_github_is_ahead_of_the_record() {
     bounded(async {
-        let scene = scene(&[]).await;
-        let server = scene.serve().await;
-        scene.github.faults(json!({"assignment_paused": true})).await;
-        let job = scene.github.submit_one(&["self-hosted"], 50).await;
+        let testbed = testbed(&[]).await;
+        let server = testbed.serve().await;
+        testbed.github.faults(json!({"assignment_paused": true})).await;
+        let job = testbed.github.submit_one(&["self-hosted"], 50).await;
         server.api().until("a queued job", |api| api.job(job).is_some()).await;
-        scene.github.faults(json!({"webhooks": {"forget": 1.0}, "assignment_paused": true})).await;
-        scene.github.cancel(job).await;
-        let why = document(&scene, &["why", &job.to_string()]).await;
+        testbed.github.faults(json!({"webhooks": {"forget": 1.0}, "assignment_paused": true})).await;
+        testbed.github.cancel(job).await;
+        let why = document(&testbed, &["why", &job.to_string()]).await;
         assert_eq!(why["job"]["state"], "queued");
         assert_eq!(why["github"]["conclusion"], "cancelled");
         assert!(why["next"].as_str().unwrap().contains("GitHub says completed with cancelled"), "{why}");
@@ -121,12 +121,12 @@ async fn why_says_when_github_is_ahead_of_the_record() {
 #[tokio::test]
 async fn a_lost_webhook_of_an_app_is_named_with_how_to_have_it_again() {
     bounded(async {
-        let scene = scene(ALLOWED).await;
-        let server = scene.serve().await;
-        scene.github.faults(json!({"webhooks": {"drop": 1.0}, "assignment_paused": true})).await;
-        let job = scene.github.submit_one(&["self-hosted"], 50).await;
+        let testbed = testbed(ALLOWED).await;
+        let server = testbed.serve().await;
+        testbed.github.faults(json!({"webhooks": {"drop": 1.0}, "assignment_paused": true})).await;
+        let job = testbed.github.submit_one(&["self-hosted"], 50).await;
         let url = format!("https://github.com/acme/app/actions/runs/1/job/{job}");
-        let why = document(&scene, &["why", &url]).await;
+        let why = document(&testbed, &["why", &url]).await;
         assert_eq!(why["because"]["code"], "not_recorded");
         let delivery = why["deliveries"][0]["id"].to_string();
         let next = why["next"].as_str().unwrap();
@@ -139,7 +139,7 @@ async fn a_lost_webhook_of_an_app_is_named_with_how_to_have_it_again() {
 #[tokio::test]
 async fn doctor_finds_a_permission_that_is_missing() {
     bounded(async {
-        let healthy = scene(ALLOWED).await;
+        let healthy = testbed(ALLOWED).await;
         let server = healthy.serve().await;
         healthy.github.ping().await;
         healthy.github.deliveries().await;
@@ -167,7 +167,7 @@ async fn doctor_finds_a_permission_that_is_missing() {
         ");
         drop(server);
 
-        let unhealthy = scene(&[("actions", "read"), ("metadata", "read")]).await;
+        let unhealthy = testbed(&[("actions", "read"), ("metadata", "read")]).await;
         let server = unhealthy.serve().await;
         let output = output(&unhealthy, &["doctor"]).await;
         assert_eq!(output.status.code(), Some(1));

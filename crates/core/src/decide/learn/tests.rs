@@ -70,7 +70,7 @@ fn busy(number: u32, since: i64) -> Runner {
     runner.with_state(state, at(since))
 }
 
-/// Learns again and again, as each round does.
+/// Learns repeatedly, as the rounds do.
 fn holds(open: &mut Open, runners: Vec<Runner>) -> Vec<String> {
     open.runners.clear();
     runners.into_iter().for_each(|runner| open.add_runner(runner));
@@ -98,7 +98,7 @@ fn five_equal_faults_in_a_row_open_a_classs_breaker() {
 }
 
 #[test]
-fn another_fault_or_a_success_between_begins_the_row_anew() {
+fn another_fault_or_a_success_in_between_starts_a_new_row() {
     let mut open = Open::default();
     let three = vec![boot_failed(1, 1, "one"), boot_failed(2, 2, "one"), boot_failed(3, 3, "other")];
     assert_eq!(holds(&mut open, three), ["1 x other for 500 ms"]);

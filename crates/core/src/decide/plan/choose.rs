@@ -1,5 +1,5 @@
-//! Which placement a launch tries: by the class's strategy and by what is short
-//! of capacity.
+//! Chooses the placement of a launch by the class's capacity setting and by which
+//! placements are short of capacity.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -13,32 +13,30 @@ use crate::rules::class::size::Arch;
 use crate::rules::cost::Market;
 use crate::rules::placement::Placement;
 
-/// The places to choose from, and what is known of them.
+/// The placements to choose from, and what is known of them.
 #[derive(Clone, Copy, Debug)]
 pub struct Choices<'a> {
-    /// The deployment's subnets; none where there is no network to choose.
+    /// The deployment's subnets; empty if there is no network to choose.
     pub subnets: &'a [SubnetId],
-    /// What is held back.
     pub holds: &'a BTreeMap<Held, Hold>,
-    /// Held placements that a runner probes already.
+    /// Held placements that a runner is already probing.
     pub probed: &'a HashSet<(Placement, Arch)>,
 }
 
-/// No placement is to be tried before that time.
+/// Every placement is held.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct NoPlacement {
-    /// When one can be tried, unless something changes first; `None` while a
-    /// probe of each is under way.
+    /// When a placement can be tried, unless something changes first; `None` while
+    /// each of them is being probed.
     pub not_before: Option<Timestamp>,
-    /// What the last refusal said.
+    /// The reason of the last refusal.
     pub reason: Reason,
 }
 
 impl Choices<'_> {
-    /// The first placement, in the class's order, that is not short of
-    /// capacity. A held one whose time has come is given once, as a probe, so
-    /// that one runner pays for the answer and not each. `spread` has
-    /// neighbouring runners begin with different subnets.
+    /// Returns the first placement, in the class's order, that is not held. A held
+    /// one that is due is returned once, as a probe, so that only one runner waits
+    /// for the answer. `spread` makes consecutive runners begin with different subnets.
     ///
     /// # Errors
     ///

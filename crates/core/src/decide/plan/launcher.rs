@@ -1,5 +1,5 @@
-//! What one launch needs: a class that comes up, a scope that registers, a
-//! placement with room, a slot in each pace, a place in each limit.
+//! Checks what one launch needs: a class and a scope that are not held, a placement
+//! with capacity, a slot of each rate and a slot of each limit.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -21,7 +21,7 @@ use crate::rules::pace::{Bucket, Level, Rate};
 use crate::rules::placement::Placement;
 use crate::rules::pool::Scope;
 
-/// Launches that wait for their pace are planned in batches: slots add up meanwhile.
+/// The shortest wait of launches for their rate, so that they are planned in batches.
 const PACE_PAUSE: SignedDuration = SignedDuration::from_secs(1);
 
 pub(super) struct Launcher<'a> {
@@ -30,7 +30,7 @@ pub(super) struct Launcher<'a> {
     means: Means<'a>,
     now: Timestamp,
     slots: Slots<'a>,
-    /// Held placements and classes that a runner probes already.
+    /// Held placements and classes that a runner is already probing.
     probed: HashSet<(Placement, Arch)>,
     probed_classes: HashSet<ClassName>,
     taken: BTreeMap<Bucket, u32>,
@@ -87,7 +87,7 @@ impl<'a> Launcher<'a> {
         })
     }
 
-    /// What the launches so far take from each bucket.
+    /// Returns what the launches so far take from each bucket.
     pub(super) fn draws(self) -> Vec<Draw> {
         let draw = |(bucket, slots): (Bucket, u32)| {
             let before = self.open.levels.get(&bucket).copied();
@@ -115,8 +115,8 @@ impl<'a> Launcher<'a> {
         Err(Reason::with(Code::ScopeHeld, &hold.words))
     }
 
-    /// After one fault the next launch waits a moment; where the breaker is
-    /// open, one runner of the class is launched at a time.
+    /// After a fault the next launch is delayed; while the circuit breaker is open,
+    /// one runner of the class is launched at a time.
     fn admits_class(&self, class: &Class, plan: &mut Plan) -> Result<(), Reason> {
         let Some(hold) = self.open.holds.get(&Held::Class(class.name.clone())) else { return Ok(()) };
         if self.now < hold.not_before {

@@ -20,7 +20,7 @@ pub(super) struct Deficit<'a> {
 pub(super) struct PoolLevel<'a> {
     pub(super) jobs: Vec<&'a Job>,
     supply: Vec<&'a Runner>,
-    /// Runners that completed a job which nobody has named yet.
+    /// Runners that completed a job which GitHub has not named yet.
     unnamed: Vec<&'a Runner>,
 }
 
@@ -35,7 +35,7 @@ impl<'a> PoolLevel<'a> {
         }
     }
 
-    /// Covers the oldest jobs with what is there, and returns those that are left.
+    /// Assigns the supply to the oldest jobs, and returns the jobs that are left.
     pub(super) fn compare(
         &mut self,
         plan: &mut Plan,
@@ -68,8 +68,8 @@ impl<'a> PoolLevel<'a> {
                     job,
                     reason: Reason::with(Code::Demand, format_args!("{demand}, supply {supply}")),
                 }),
-                // One replacement for each job: a runner that takes none may well be
-                // GitHub's fault, and a second replacement would share it.
+                // One replacement for each job: if GitHub is the cause, a second
+                // replacement would not take the job either.
                 (false, 0 | 1) => deficits.push(Deficit {
                     job,
                     reason: Reason::with(
@@ -83,9 +83,9 @@ impl<'a> PoolLevel<'a> {
         deficits
     }
 
-    /// Each runner that completed an unnamed job holds one job back until
-    /// GitHub has been asked about it: the one it was launched for, which it
-    /// most likely was, or else the oldest.
+    /// For each runner that completed an unknown job, holds one queued job back until
+    /// GitHub has been asked about it: the job for which the runner was launched,
+    /// which is the most likely one, or else the oldest.
     fn hold_for_unnamed(&self, plan: &mut Plan, now: Timestamp) -> HashSet<JobId> {
         let mut held = HashSet::new();
         for runner in &self.unnamed {
@@ -103,7 +103,7 @@ impl<'a> PoolLevel<'a> {
         held
     }
 
-    /// Why those that have no task yet have none: they cover the youngest jobs.
+    /// Returns why runners without a task have none yet. They cover the youngest jobs.
     fn stuck(&self) -> Vec<&'a Reason> {
         let reserved = self.supply.iter().filter(|runner| runner.stage() == RunnerStage::Reserved);
         reserved.filter_map(|runner| runner.retry.as_ref().map(|retry| &retry.reason)).collect()
@@ -113,7 +113,7 @@ impl<'a> PoolLevel<'a> {
         self.supply.iter().filter(|runner| runner.stage() == RunnerStage::Booted).count() - doubtful.len()
     }
 
-    /// Runners that have stood beside a queued job for too long.
+    /// Returns the runners that have been idle for too long while a job was queued.
     fn doubtful(&self, plan: &mut Plan, now: Timestamp) -> Vec<&'a Runner> {
         let Some(oldest) = self.jobs.iter().filter_map(|job| job.timeline.at(JobStage::Queued)).min() else {
             return Vec::new();
@@ -138,11 +138,11 @@ impl<'a> PoolLevel<'a> {
 
     fn mark_surplus(&mut self, plan: &mut Plan, doubtful: usize, grace: SignedDuration, now: Timestamp) {
         let (demand, supply) = (self.jobs.len(), self.supply.len());
-        // The youngest unbooked go first: least is lost with them.
+        // The youngest unbooted runners go first: the least is lost with them.
         self.supply.sort_unstable_by_key(|runner| {
             (runner.stage() == RunnerStage::Booted, std::cmp::Reverse(runner.timeline.began()), runner.name())
         });
-        // What is doubtful is no supply, hence no surplus either, while it is doubted.
+        // A doubtful runner counts neither as supply nor as surplus.
         let surplus = supply.saturating_sub(demand + doubtful);
         for (i, runner) in self.supply.iter().enumerate() {
             let name = || runner.name().clone();

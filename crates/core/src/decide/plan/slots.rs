@@ -1,4 +1,4 @@
-//! Places in the limits, counted from what is open.
+//! Slots of the limits, counted from what is open.
 
 use std::collections::HashMap;
 
@@ -27,7 +27,7 @@ impl<'a> Slots<'a> {
         slots
     }
 
-    /// Takes a place in every limit, or in none.
+    /// Takes a slot of every limit, or of none.
     pub(super) fn take(
         &mut self,
         class: &'a Class,

@@ -1,4 +1,4 @@
-//! Plans read as sentences.
+//! Tests of plans, which are written as sentences.
 
 use std::slice::from_ref;
 
@@ -39,7 +39,7 @@ fn job(id: u64, created: i64) -> Job {
     job_in("acme/app", "small", id, created)
 }
 
-/// Sets a runner up for a job, as far as `stage`.
+/// Creates a runner for a job and moves it up to `stage`.
 fn runner(job: &Job, number: u64, stage: RunnerStage, since: i64) -> Runner {
     let (settings, catalogue, nothing) = (settings(), catalogue(), Open::default());
     let rules = Rules { settings: &settings, catalogue: &catalogue };
@@ -255,7 +255,7 @@ fn a_task_whose_container_never_runs_is_given_up_so_that_its_job_gets_another_ru
     let seven = job(7, 0);
     let starting = [runner(&seven, 1, RunnerStage::Starting, 0)];
     assert_eq!(tell(from_ref(&seven), &starting, 899), "7 waits: runner_starting; ask about 7");
-    assert!(tell(from_ref(&seven), &starting, 900).starts_with("retire 1 (the runner did not come up"));
+    assert!(tell(from_ref(&seven), &starting, 900).starts_with("retire 1 (the runner did not start"));
 }
 
 #[test]
@@ -320,10 +320,7 @@ fn launches_come_at_the_pace_that_github_allows_and_the_rest_waits_for_it() {
     let (launches, first) = launched(&open, 100);
     assert_eq!(launches, 3);
     assert_eq!(first.waits.len(), 17);
-    assert_eq!(
-        first.waits[0].reason.text(),
-        "runners are launched at the pace of 60 registrations a minute for `acme`"
-    );
+    assert_eq!(first.waits[0].reason.text(), "launches are limited to 60 registrations a minute for `acme`");
     assert_eq!(first.next_at, Some(at(101)));
     open.levels = first.draws.iter().map(|draw| (draw.bucket.clone(), draw.after)).collect();
     assert_eq!(launched(&open, 100).0, 0);
@@ -333,7 +330,7 @@ fn launches_come_at_the_pace_that_github_allows_and_the_rest_waits_for_it() {
 
 #[test]
 fn launches_and_endings_never_exceed_demand() {
-    // Two pools, one of which could serve the other's jobs too: each is planned for itself.
+    // Two pools. Runners of one could also serve the other's jobs, but each is planned separately.
     let jobs: Vec<Job> = (1..=9).map(|i| job(i, i64::try_from(i).unwrap())).collect();
     let mut runners = Vec::new();
     for (number, job) in jobs.iter().enumerate().take(4) {
@@ -349,14 +346,14 @@ fn launches_and_endings_never_exceed_demand() {
     assert!(plan.launches.iter().all(|launch| launch.order.labels == labels));
 }
 
-/// Scenario Q. Must be: a runner keeps the limits that it was started under, so both answers are empty.
+/// Scenario Q. Must be: a runner keeps the limits with which it was started, so both answers are empty.
 #[test]
 fn a_runner_at_work_is_judged_by_the_limits_in_force_now() {
     let mut settings = settings();
     let job = job(1, 0);
     let booted = runner(&job, 1, RunnerStage::Booted, 0);
     let RunnerState::Booted { task, .. } = booted.state.clone() else { panic!("{booted:?}") };
-    // It waited for 3 h within its idle limit of 4 h, and has worked for 4 h of its 6 h.
+    // It waited for 3 h of its idle limit of 4 h, and has worked for 4 h of its 6 h.
     let busy = RunnerState::Busy { task, registration: RunnerId::new(1), job: Some(job.id()) };
     let at_work = booted.with_state(busy, at(3 * 3600));
     let mut tell = |idle_limit_secs| {

@@ -1,4 +1,4 @@
-//! What GitHub tells of jobs.
+//! Records what GitHub reports about jobs.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -15,9 +15,9 @@ use crate::rules::policy::Subject;
 use crate::wire::event::{JobAction, JobEvent, JobReason, RunAnswer, RunOutcome};
 use crate::wire::job::{Conclusion, TakenBy};
 
-/// Older `queued` events (a redelivery, a replay) are believed only after GitHub confirms them.
+/// Older `queued` events (a redelivery, a replay) count only after GitHub confirms them.
 const FRESH: SignedDuration = SignedDuration::from_mins(10);
-/// After how long GitHub has failed a job that no runner took: 24 hours.
+/// After this time GitHub has failed a job that no runner took, which it does after 24 hours.
 const GIVEN_UP: SignedDuration = SignedDuration::from_hours(25);
 
 pub(super) fn record(event: &JobEvent, records: &Records, rules: Rules<'_>) -> Recorded {
@@ -65,8 +65,8 @@ fn queued(event: &JobEvent, records: &Records, rules: Rules<'_>) -> Recorded {
     Recorded::accepted(vec![Change::Job(job)], true)
 }
 
-/// A second `queued` tells nothing; but whoever recorded the first one may have
-/// died before the plan was made anew.
+/// A second `queued` contains nothing new, but the process that recorded the first
+/// one may have died before the next plan was made.
 fn again(record: &JobRecord) -> Recorded {
     let unplanned = match record {
         JobRecord::Open(Job { state: JobState::Queued { wait, .. }, .. }) => {
@@ -82,19 +82,19 @@ fn in_progress(event: &JobEvent, taken: &TakenBy, records: &Records, rules: Rule
     let mut replan = false;
     let state = |assignment| JobState::InProgress { assignment, runner: taken.clone() };
     match &records.job {
-        // A job that is neither ours to run nor on a runner of ours leaves no record.
+        // A job that is not ours and not on a runner of ours gets no record.
         None => match admit(&event.facts, event.private, rules.settings, rules.catalogue) {
             Err(_) if !is_ours(taken, rules) => return Recorded::nothing(Code::NotOurs),
             assignment => {
                 changes.push(Change::Job(new_job(event, JobStage::InProgress, state(assignment.ok()))));
-                // It was no demand, and its runner was supply for another job.
+                // The job was no demand, and its runner was supply for another job.
                 replan = named(records, taken).is_some();
             }
         },
         Some(JobRecord::Open(job)) => match &job.state {
             JobState::InProgress { runner, .. } if runner == taken => {}
             JobState::InProgress { assignment, .. } => {
-                // GitHub had queued it again: the later start is the truth.
+                // GitHub had queued it again: the later start counts.
                 if event.happened_at() > job.timeline.latest() {
                     changes.push(Change::Job(advance(
                         job,
@@ -111,8 +111,8 @@ fn in_progress(event: &JobEvent, taken: &TakenBy, records: &Records, rules: Rule
                     .cloned()
                     .or_else(|| admit(&job.facts, event.private, rules.settings, rules.catalogue).ok());
                 changes.push(Change::Job(advance(job, event, JobStage::InProgress, state(assignment))));
-                // Taken by a runner that was on its way for it: what is supplied and
-                // demanded fall by one each, and the plan stays as it is.
+                // A runner that was starting for it took it: supply and demand both
+                // fall by one, and the plan does not change.
                 replan = !runner::expects(records.runner.as_ref(), job);
             }
         },
@@ -170,8 +170,8 @@ fn completed(
     {
         changes.push(runner::settled(runner, ending));
     }
-    // A job that ends on the runner which executed it was no demand, and its
-    // runner no supply: its place is free once its task has stopped.
+    // A job that ends on the runner that executed it was no demand, and its runner
+    // was no supply. The slot becomes free when the task has stopped.
     let expected = runner.is_some_and(|runner| {
         runner.names_job() == Some(event.facts.id) && runner.stage() == RunnerStage::Busy
     });
@@ -179,7 +179,7 @@ fn completed(
     Recorded::accepted(changes, !(expected && known))
 }
 
-/// Adds the reason of its end to a job in history, unless the job succeeded, has a reason, or was another runner's.
+/// Adds the reason of its end to a job in history, unless the job succeeded, has a reason, or ran on another runner.
 pub(super) fn record_reason(told: &JobReason, records: &Records) -> Recorded {
     let Some(JobRecord::Ended(ended)) = &records.job else { return Recorded::nothing(Code::NothingNew) };
     match &ended.ending {
@@ -198,7 +198,7 @@ pub(super) fn record_reason(told: &JobReason, records: &Records) -> Recorded {
     }
 }
 
-/// The loaded runner, if it is the one that GitHub named.
+/// Returns the loaded runner, if it is the one that GitHub named.
 fn named<'a>(records: &'a Records, taken: &TakenBy) -> Option<&'a Runner> {
     records.runner.as_ref().filter(|runner| taken.ours() == Some(runner.name()))
 }
@@ -208,7 +208,7 @@ fn is_ours(taken: &TakenBy, rules: Rules<'_>) -> bool {
     taken.ours().is_some_and(|name| name.belongs_to(&rules.settings.deployment))
 }
 
-/// What GitHub answered about an open job whose record has not changed meanwhile.
+/// Records GitHub's answer about an open job whose record has not changed meanwhile.
 pub(super) fn record_answer(
     job: &Job,
     at: Timestamp,
@@ -222,7 +222,7 @@ pub(super) fn record_answer(
     }
     for change in &mut recorded.changes {
         if let Change::Job(job) = change {
-            // What is to be asked next is another question: it need not wait.
+            // The next question is a different one and need not wait.
             let is_to_check =
                 matches!(&job.state, JobState::Queued { wait, .. } if wait.code() == Code::ToCheck);
             job.asked_at = (!is_to_check).then_some(at);
@@ -231,8 +231,8 @@ pub(super) fn record_answer(
     recorded
 }
 
-/// The answer told nothing: the question is not asked again at once. A job
-/// that GitHub itself has given up by now is not waited for any longer.
+/// Records that an answer contained nothing new, so that the question is not asked
+/// again at once. A queued job that GitHub must have failed by now ends.
 pub(super) fn record_asked(job: &Job, at: Timestamp) -> Recorded {
     let queued = matches!(job.state, JobState::Queued { .. });
     if queued && at.duration_since(job.timeline.latest()) > GIVEN_UP {
@@ -245,19 +245,19 @@ pub(super) fn record_asked(job: &Job, at: Timestamp) -> Recorded {
 fn heed_answer(job: &Job, event: &JobEvent, records: &Records, rules: Rules<'_>) -> Recorded {
     match (&event.action, &job.state) {
         (JobAction::Queued, JobState::Queued { assignment, wait }) => {
-            // Confirmed. The version moves on, so that whoever waits for the
-            // confirmation sees it; the plan changes only where it was needed.
+            // Confirmed. The version changes, so that a caller that waits for the
+            // confirmation sees it; the plan changes only if it was needed.
             let confirms = wait.code() == Code::ToConfirm;
             let wait = match confirms {
                 false => wait.clone(),
-                // Of one that was refused, not all is kept that its webhook told.
+                // The record of a refused job does not keep everything from its webhook.
                 true if job.timeline.at(JobStage::Refused).is_some() => Code::ToCheck.into(),
                 true => admitted(rules),
             };
             let state = JobState::Queued { assignment: assignment.clone(), wait };
             Recorded::accepted(vec![Change::Job(job.with_state(state))], confirms)
         }
-        // GitHub queued it again: its runner took it and never began.
+        // GitHub queued it again: its runner took it but never began.
         (JobAction::Queued, JobState::InProgress { .. }) => {
             match admit(&job.facts, event.private, rules.settings, rules.catalogue) {
                 Err(reason) => refuse_open(event, Some(job), reason),
@@ -272,12 +272,12 @@ fn heed_answer(job: &Job, event: &JobEvent, records: &Records, rules: Rules<'_>)
     }
 }
 
-/// What a job that was admitted by its own facts waits for first.
+/// Returns what a job waits for first after it was admitted by its own facts.
 fn admitted(rules: Rules<'_>) -> Reason {
     if rules.settings.check_runs { Code::ToCheck.into() } else { Code::ToPlan.into() }
 }
 
-/// What started the job's run is judged before a runner is launched for it.
+/// Judges what started the job's run, before a runner is launched for it.
 pub(super) fn record_run(job: &Job, answer: &RunAnswer, rules: Rules<'_>) -> Recorded {
     let JobState::Queued { assignment, wait } = &job.state else {
         return Recorded::nothing(Code::NothingNew);
@@ -316,7 +316,7 @@ pub(super) fn record_run(job: &Job, answer: &RunAnswer, rules: Rules<'_>) -> Rec
     Recorded::accepted(vec![Change::Job(job.with_state(state))], true)
 }
 
-/// GitHub does not know the job any more: its run was deleted.
+/// Ends a job that GitHub no longer knows: its run was deleted.
 pub(super) fn record_absent(job: &Job) -> Recorded {
     record_vanished(job, "deleted")
 }

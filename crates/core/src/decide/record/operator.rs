@@ -1,4 +1,4 @@
-//! What an operator asks for.
+//! Records the requests of operators.
 
 use super::{Outcome, Recorded};
 use crate::decide::admit::admit;
@@ -9,47 +9,48 @@ use crate::records::runner::{Ending, EndingKind, Runner, RunnerState, TaskLeft};
 use crate::rules::Rules;
 use crate::wire::event::{RetryRequest, StopRequest};
 
-/// Retires a runner. Without force it ends like a surplus one: a job that is
-/// on its way to it is executed, and one that executes a job is left alone.
+/// Retires a runner. Without force it ends like a surplus runner: a job that GitHub
+/// is assigning to it is executed, and a runner that executes a job is left alone.
 pub(super) fn stop(request: &StopRequest, records: &Records) -> Recorded {
     let Some(runner) = &records.runner else { return Recorded::nothing(Code::NothingNew) };
     match &runner.state {
         RunnerState::Busy { .. } if !request.force => return Recorded::nothing(Code::NothingNew),
         RunnerState::Ending(ending) if !request.force || is_over(ending) => {
-            // Whoever asked first may have died before anybody was told.
+            // The process that recorded the first request may have died before the next plan.
             return Recorded { replan: true, ..Recorded::nothing(Code::NothingNew) };
         }
         _ => {}
     }
     let kind = if request.force { EndingKind::StoppedByOperator } else { EndingKind::Surplus };
     let note = Reason::from(Code::StoppedByOperator);
-    // A clock that differs from the dispatcher's must not make it out that no try is under way.
+    // The clock of this process may differ from the dispatcher's. With the retry left in
+    // place, an attempt that is being made could be taken for one that has not begun.
     let runner = Runner { retry: None, ..runner.clone() };
     Recorded::accepted(vec![Change::Runner(runner.end(kind, Some(note), request.at))], true)
 }
 
-/// Whether there is nothing left to be stopped.
+/// Whether the task is already being stopped, or has stopped.
 fn is_over(ending: &Ending) -> bool {
     ending.kind.overrides_job() || matches!(ending.task, TaskLeft::Stopping { .. } | TaskLeft::Stopped { .. })
 }
 
-/// Judges a refused job again. GitHub is asked before anything is launched:
-/// the job may be cancelled or taken by now, and what its webhook told of the
-/// repository is not kept.
+/// Judges a refused job again. GitHub is asked before anything is launched: the
+/// job may have been cancelled or taken since, and the record does not keep what
+/// its webhook said about the repository.
 pub(super) fn retry(request: &RetryRequest, records: &Records, rules: Rules<'_>) -> Recorded {
     match &records.job {
         Some(JobRecord::Ended(ended)) => match &ended.ending {
             JobEnding::Refused { reason, after: None } => reopen(request, ended, reason, rules),
             JobEnding::Refused { .. } | JobEnding::Completed { .. } => Recorded::nothing(Code::NothingNew),
         },
-        // It waits already; whatever holds it back is looked at again.
+        // It is already open; the next plan looks at it again.
         Some(JobRecord::Open(_)) => Recorded { replan: true, ..Recorded::nothing(Code::NothingNew) },
         None => Recorded::nothing(Code::NothingNew),
     }
 }
 
 fn reopen(request: &RetryRequest, ended: &EndedJob, before: &Reason, rules: Rules<'_>) -> Recorded {
-    // What GitHub told of the job itself and is not kept is what it was then.
+    // The record does not keep whether the repository is private, except in this reason.
     let private = (before.code() == Code::RepositoryPublic).then_some(false);
     let assignment = match admit(&ended.facts, private, rules.settings, rules.catalogue) {
         Ok(assignment) => assignment,

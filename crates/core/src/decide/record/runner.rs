@@ -1,4 +1,4 @@
-//! What tasks, jobs and GitHub tell of runners.
+//! Records what tasks, jobs and GitHub report about runners.
 
 use jiff::Timestamp;
 
@@ -17,14 +17,14 @@ use crate::wire::exit::AgentExit;
 
 const LISTENER_CRASHED: &str = "the listener crashed";
 
-/// Whether `job` was taken by a runner of its pool that was on its way.
+/// Whether `job` was taken by a runner of its pool that counted as supply.
 pub(super) fn expects(runner: Option<&Runner>, job: &Job) -> bool {
     runner.is_some_and(|runner| {
         runner.is_supply() && job.assignment().is_some_and(|assignment| assignment.pool == runner.facts.pool)
     })
 }
 
-/// A webhook says that the runner has begun this job.
+/// Returns the runner's record after a webhook that it has begun this job.
 pub(super) fn takes(runner: &Runner, job: JobId, at: Timestamp) -> Option<Runner> {
     let busy = |task: &Task, registration| {
         let state = RunnerState::Busy { task: task.clone(), registration, job: Some(job) };
@@ -32,13 +32,13 @@ pub(super) fn takes(runner: &Runner, job: JobId, at: Timestamp) -> Option<Runner
     };
     match &runner.state {
         RunnerState::Starting { task, custody } | RunnerState::Booted { task, custody } => {
-            // Only whoever was handed the configuration can be given a job.
+            // Only a runner that was handed its configuration can be given a job.
             busy(task, custody.registration()?)
         }
         RunnerState::Busy { task, registration, job: None } => busy(task, *registration),
         RunnerState::Reserved { .. } | RunnerState::Busy { .. } => None,
         RunnerState::Ending(ending) => match (&ending.task, ending.custody) {
-            // The job came while it was being retired: it lives.
+            // The job came while the runner was being retired: the runner stays.
             (TaskLeft::Running(task), Custody::Issued(id) | Custody::Taken(id))
                 if !ending.kind.overrides_job() && ending.kind != EndingKind::Completed =>
             {
@@ -50,8 +50,8 @@ pub(super) fn takes(runner: &Runner, job: JobId, at: Timestamp) -> Option<Runner
     }
 }
 
-/// A webhook says that the runner's job has ended: the same as having begun
-/// it, and then this.
+/// Returns the runner's record after a webhook that its job has ended. The webhook
+/// implies that the job had begun.
 pub(super) fn completes(runner: &Runner, job: JobId, at: Timestamp) -> Option<Runner> {
     let ending = match &runner.state {
         RunnerState::Starting { task, custody } | RunnerState::Booted { task, custody } => {
@@ -80,7 +80,7 @@ pub(super) fn completes(runner: &Runner, job: JobId, at: Timestamp) -> Option<Ru
     ended_with(runner, ending, at)
 }
 
-/// Returns why this job ended, if the runner that executed it has ended and is the reason.
+/// Returns why this job ended, if the runner that executed it has ended and is the cause.
 pub(super) fn why_its_job_ended(runner: &Runner, job: JobId) -> Option<Reason> {
     match &runner.state {
         RunnerState::Ending(ending)
@@ -94,7 +94,7 @@ pub(super) fn why_its_job_ended(runner: &Runner, job: JobId) -> Option<Reason> {
     }
 }
 
-/// Returns why the job of a runner with this ending did not succeed, if the runner is the reason.
+/// Returns why the job of a runner with this ending did not succeed, if the runner is the cause.
 pub(super) fn why_a_job_ended(kind: EndingKind, note: Option<&Reason>) -> Option<Reason> {
     match kind {
         EndingKind::JobTimeout
@@ -105,7 +105,7 @@ pub(super) fn why_a_job_ended(kind: EndingKind, note: Option<&Reason>) -> Option
     }
 }
 
-/// Returns why the job of an ended runner ended, if the runner is the reason.
+/// Returns why the job of an ended runner ended, if the runner is the cause.
 /// GitHub's webhook says how the job ended, never why.
 fn what_befell_the_job(ending: &Ending) -> Option<Reason> {
     match ending.kind {
@@ -113,7 +113,7 @@ fn what_befell_the_job(ending: &Ending) -> Option<Reason> {
             Some(ending.note.clone().unwrap_or_else(|| ending.kind.code().into()))
         }
         EndingKind::Completed => ending.note.clone(),
-        // A job that came at the last moment did not end for the reason that retired the runner.
+        // A job that came while the runner was being retired did not end for that reason.
         _ => ending.note.clone().filter(|note| ends_a_job(note.code())),
     }
 }
@@ -179,7 +179,7 @@ fn completing(task: &Task, registration: RunnerId, job: JobId) -> Ending {
     }
 }
 
-/// The runner with this ending, unless it has it already.
+/// Returns the runner with this ending; `None` if it has it already.
 fn ended_with(runner: &Runner, ending: Ending, at: Timestamp) -> Option<Runner> {
     let state = RunnerState::Ending(ending);
     (runner.state != state).then(|| runner.with_state(state, at))
@@ -200,13 +200,13 @@ pub(super) fn record_task(event: &TaskEvent, records: &Records) -> Recorded {
         TaskChange::Running => running(runner, event),
         TaskChange::Stopped(cause) => stopped(runner, event, cause),
     };
-    // A container that runs alters no plan; one that stopped frees its place.
+    // A container that starts does not change the plan; one that stops frees its slot.
     let replan = matches!(event.change, TaskChange::Stopped(_));
     Recorded::accepted(next.map(|next| settled(runner, next)).into_iter().collect(), replan)
 }
 
-/// The write of a runner's next record. One that served its job, and has
-/// nothing left to clean, is gone with it: nobody has to come back for it.
+/// Returns the write of a runner's next record. If the runner served its job and
+/// nothing is left to clean up, the same write moves it to history.
 pub(super) fn settled(before: &Runner, next: Runner) -> Change {
     let served = matches!(&next.state, RunnerState::Ending(Ending { kind: EndingKind::Completed, .. }));
     let at_once = Runner { version: before.version, ..next.clone() };
@@ -244,7 +244,7 @@ fn running(runner: &Runner, event: &TaskEvent) -> Option<Runner> {
             _ => return None,
         },
     };
-    // What the runner's next step waits for does not end with its container's start.
+    // A pending retry stays: the container's start does not change what it waits for.
     Some(Runner { retry: runner.retry.clone(), ..runner.with_state(state, event.at) })
 }
 
@@ -271,12 +271,12 @@ fn stopped(runner: &Runner, event: &TaskEvent, cause: &StopCause) -> Option<Runn
         }
     }
     if let RunnerState::Ending(before) = &runner.state {
-        // Why it was to end stays the reason, unless it turned out to have worked.
+        // The earlier reason to end stays, unless the runner executed a job after all.
         let worked = exit == Some(AgentExit::Completed) && !before.kind.overrides_job();
         if !worked {
             ending.kind = before.kind;
             ending.note = before.note.clone();
-            // The webhook came first, or the runner was ending when the job came.
+            // The webhook came first, or the job came while the runner was ending.
             if !before.kind.overrides_job() && exit != Some(AgentExit::Completed) {
                 ending.note = ending.note.or_else(|| why_the_job_ended(cause));
             }
@@ -285,7 +285,7 @@ fn stopped(runner: &Runner, event: &TaskEvent, cause: &StopCause) -> Option<Runn
     Some(Runner { surplus_since: None, ..runner.with_state(RunnerState::Ending(ending), event.at) })
 }
 
-/// Whether an agent that ended so had taken its boot item.
+/// Whether an agent that ended with this cause had taken its boot item.
 fn took_its_item(cause: &StopCause) -> bool {
     match cause {
         StopCause::Agent(exit) => match exit {
@@ -330,7 +330,7 @@ fn kind_of(cause: &StopCause, runner: &Runner) -> (EndingKind, Option<Reason>) {
         }
     };
     let boot_failed = |what: &str| (EndingKind::BootFailed, Some(Reason::with(Code::BootFailed, what)));
-    // No hold is put on the class for these: such a runner tries for minutes before it ends.
+    // These put no hold on the class: such a runner tries for minutes before it ends.
     let no_session = |what: &str| (EndingKind::BootFailed, Some(Reason::with(Code::NoSession, what)));
     match cause {
         StopCause::Agent(exit) => match exit {
@@ -359,7 +359,7 @@ fn kind_of(cause: &StopCause, runner: &Runner) -> (EndingKind, Option<Reason>) {
                 boot_failed("the listener did not listen for jobs within the connect limit")
             }
             AgentExit::SessionConflict => no_session("another session of this runner is open"),
-            // A refusal comes within seconds and stays: without a hold, runners would be launched for ever.
+            // A refusal comes within seconds and is permanent: without a hold, runners would be launched endlessly.
             AgentExit::SessionRefused => boot_failed("GitHub refused the runner's session"),
             AgentExit::GithubUnavailable => no_session("GitHub answered with errors until the connect limit"),
             AgentExit::DirectoryUnreadable => {
@@ -395,7 +395,7 @@ pub(super) fn record_registration(answer: &RegistrationAnswer, records: &Records
             _ => None,
         },
     };
-    // An answer that tells nothing is remembered, so that it is not asked for again at once.
+    // An answer without news is recorded too, so that GitHub is not asked again at once.
     let (next, replan) = match next {
         Some(next) => (next, true),
         None => (Runner { version: runner.version.next(), ..runner.clone() }, false),
@@ -404,8 +404,8 @@ pub(super) fn record_registration(answer: &RegistrationAnswer, records: &Records
     Recorded::accepted(vec![Change::Runner(asked)], replan)
 }
 
-/// The oldest queued job is queued still: it is not the one that the runner
-/// completed, so the runner holds no demand back any more.
+/// Releases the demand that a completed runner holds back: the job that GitHub was
+/// asked about is still queued, so it is not the one that the runner completed.
 pub(super) fn release_hold(answer: &JobAnswer, event: &JobEvent, records: &Records) -> Option<Change> {
     let runner =
         records.runner.as_ref().filter(|runner| Some(runner.name()) == answer.on_behalf_of.as_ref())?;

@@ -1,4 +1,4 @@
-//! Events in any order and any number come to the same facts.
+//! Tests that the same events lead to the same facts, in any order and any number.
 
 mod ending;
 mod operator;
@@ -87,7 +87,7 @@ struct Book {
 }
 
 impl Book {
-    /// A book with one runner that was handed its configuration, launched for job 7.
+    /// Returns a book with one runner, launched for job 7, that was handed its configuration.
     fn with_runner() -> Self {
         let mut book = Self::default();
         book.tell(&queued(7));
@@ -129,7 +129,7 @@ impl Book {
         for change in &recorded.changes {
             self.write(change);
         }
-        // As the engine does it, with a crash in between being the only difference.
+        // As in the engine, where a crash may come in between.
         if matches!(event, Event::Task(_))
             && let Some(told) = reason_for_the_job(&recorded.changes)
         {
@@ -162,8 +162,8 @@ impl Book {
         }
     }
 
-    /// Performs clean-up steps until none is left, with a GitHub that has
-    /// deleted the registration by itself.
+    /// Performs clean-up steps until none is left. GitHub has deleted the
+    /// registration by itself.
     fn clean(&mut self, now: Timestamp) {
         for _ in 0..10 {
             let Some(runner) = self.runners.values().next().cloned() else { return };
@@ -182,7 +182,7 @@ impl Book {
         }
     }
 
-    /// What matters at the end, without versions and times.
+    /// Returns the final state, without versions and times.
     fn summary(&self) -> String {
         let jobs = self.jobs.values().map(|record| match record {
             JobRecord::Open(job) => match &job.state {
@@ -441,7 +441,7 @@ fn a_job_of_nobodys_leaves_no_record() {
 }
 
 proptest! {
-    /// Facts in any order, each once or several times: the same end, nothing left.
+    /// Facts in any order, each once or several times, lead to the same end, and nothing is left.
     #[test]
     fn any_order_and_number_of_the_same_facts_gives_the_same_end(
         order in prop::collection::vec(0_usize..5, 0..20),
@@ -458,7 +458,7 @@ proptest! {
         prop_assert_eq!(play(Book::with_runner(), &events), "7 completed: success; runner gone: completed");
     }
 
-    /// Whatever ends a runner, and whenever its webhooks come, it reaches gone.
+    /// A runner reaches `gone`, however it ends and whenever its webhooks come.
     #[test]
     fn every_runner_reaches_gone(
         exit in prop::sample::select(AgentExit::ALL.to_vec()),

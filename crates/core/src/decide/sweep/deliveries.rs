@@ -1,9 +1,9 @@
-//! GitHub's webhook deliveries against those that were recorded.
+//! Compares GitHub's webhook deliveries with those that were recorded.
 //!
-//! GitHub lists deliveries the latest first. A pass goes down from the top to
-//! the latest that was handled before. What it has no room for becomes the
-//! backlog, and the next passes go on with it once they are through with what
-//! came since: what was lost lately matters most.
+//! GitHub lists the latest delivery first. A pass reads from the top down to the
+//! latest delivery that was handled before. What exceeds a pass's limits becomes
+//! the backlog. The next passes handle new deliveries first and then continue with
+//! the backlog, since recently lost webhooks matter most.
 
 use std::collections::HashSet;
 
@@ -12,33 +12,34 @@ use jiff::{SignedDuration, Timestamp};
 use super::{Backlog, DeliveryMark, DeliveryProgress};
 use crate::id::DeliveryId;
 
-/// The most pages of a hundred deliveries read in one pass: with a pass a
-/// minute, a deployment is bounded to about a thousand deliveries a minute.
+/// The most pages of a hundred deliveries read in one pass: with a pass a minute,
+/// about a thousand deliveries a minute can be checked.
 pub const MAX_PAGES: u32 = 10;
 /// The most deliveries fetched in one pass.
 pub const MAX_FETCHED: usize = 30;
 /// The longest cursor that is kept for the next pass, in bytes.
 pub const LONGEST_CURSOR: usize = 200;
 
-/// A younger delivery may be under way still, or about to be recorded.
+/// A younger delivery may still be in transit, or about to be recorded.
 const YOUNG: SignedDuration = SignedDuration::from_mins(2);
-/// How far the first pass goes back: GitHub fails a job that was queued for a day.
+/// How far the first pass reads back: GitHub fails a job that was queued for a day.
 const FIRST_LOOK: SignedDuration = SignedDuration::from_hours(24);
 /// How long GitHub keeps deliveries.
 const KEPT: SignedDuration = SignedDuration::from_hours(72);
-/// Numbers tell the order; by time alone a delivery is passed only well after it.
+/// How much older than a mark a delivery must be to count as past it. Numbers decide
+/// otherwise.
 const DISORDER: SignedDuration = SignedDuration::from_mins(10);
 
 /// A delivery as GitHub lists it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Listed {
-    /// GitHub's number of it.
+    /// GitHub's number of the delivery.
     pub number: u64,
     /// `X-GitHub-Delivery`; a redelivery keeps it.
     pub id: DeliveryId,
     /// When it was delivered.
     pub at: Timestamp,
-    /// Whether it told of a job.
+    /// Whether it is about a job.
     pub is_job: bool,
 }
 
@@ -66,27 +67,27 @@ pub struct Walk {
     head: Option<DeliveryMark>,
     /// The earliest delivery handled in this leg.
     reached: Option<DeliveryMark>,
-    /// The page that is read now.
+    /// The page to read next.
     cursor: Option<String>,
 }
 
-/// Which part of the list is gone through.
+/// Which part of the list is being read.
 #[derive(Clone, Copy, Debug)]
 enum Leg {
     Latest {
         down_to: DeliveryMark,
     },
-    /// What an earlier pass had no room for.
+    /// What earlier passes left.
     Backlog {
         from: DeliveryMark,
         down_to: DeliveryMark,
     },
-    /// All was gone through.
+    /// Everything was read.
     Done,
 }
 
 impl Walk {
-    /// Goes on from where the pass before ended.
+    /// Continues where the pass before ended.
     #[must_use]
     pub fn begin(before: &DeliveryProgress, now: Timestamp) -> Self {
         let first = DeliveryMark { number: 0, at: now - FIRST_LOOK };
@@ -101,20 +102,20 @@ impl Walk {
         }
     }
 
-    /// Whether nothing is left to go through.
+    /// Whether nothing is left to read.
     #[must_use]
     pub fn is_done(&self) -> bool {
         matches!(self.leg, Leg::Done)
     }
 
-    /// The cursor of the page to read; without one, the list's top.
+    /// The cursor of the page to read; `None` for the top of the list.
     #[must_use]
     pub fn cursor(&self) -> Option<&str> {
         self.cursor.as_deref()
     }
 
-    /// The deliveries of a page that are to have been recorded, the latest
-    /// first, each id once.
+    /// Returns the deliveries of a page that should have been recorded, the latest
+    /// first and each id once.
     #[must_use]
     pub fn wanted(&self, page: &[Listed]) -> Vec<Listed> {
         let mut ids = HashSet::new();
@@ -122,7 +123,7 @@ impl Walk {
         jobs.filter(|listed| ids.insert(&listed.id)).cloned().collect()
     }
 
-    /// The page was handled; `next` is the cursor of the one below it.
+    /// The page was handled; `next` is the cursor of the following page.
     pub fn page_handled(&mut self, page: &[Listed], next: Option<String>) {
         let down_to = match self.leg {
             Leg::Latest { down_to } | Leg::Backlog { down_to, .. } => down_to,
@@ -143,7 +144,7 @@ impl Walk {
         }
     }
 
-    /// The pass is cut: of this page, only what is listed before that delivery
+    /// The pass ends early: of this page, only what is listed before that delivery
     /// was handled.
     pub fn cut_before(&mut self, page: &[Listed], number: u64) {
         let span = self.span(page);
@@ -151,23 +152,23 @@ impl Walk {
         self.note(page, &span[..end]);
     }
 
-    /// GitHub does not take the cursor any more: the next pass finds the place
-    /// from the list's top.
+    /// GitHub no longer accepts the cursor: the next pass reads from the top of the
+    /// list to find its place.
     pub fn forget_cursor(&mut self) {
         self.cursor = None;
     }
 
-    /// What the next pass begins with.
+    /// Returns the progress with which the next pass begins.
     #[must_use]
     pub fn end(self) -> DeliveryProgress {
         let cursor = self.cursor.filter(|cursor| cursor.len() <= LONGEST_CURSOR);
         let handled = self.head.or(self.before.handled);
         let backlog = match (self.leg, self.reached) {
             (Leg::Done, _) => None,
-            // Not a single delivery was handled.
+            // No delivery was handled.
             (Leg::Latest { .. }, None) => return self.before,
             (Leg::Latest { down_to }, Some(from)) => {
-                // What was handled between two places left is gone through again.
+                // The two gaps are merged, so what was handled between them is read again.
                 let down_to = self.before.backlog.map_or(down_to, |backlog| backlog.down_to);
                 Some(Backlog { from, cursor, down_to })
             }
@@ -178,10 +179,10 @@ impl Walk {
         DeliveryProgress { handled, backlog }
     }
 
-    /// The part of a page that is to be handled in this leg.
+    /// Returns the part of a page that is to be handled in this leg.
     fn span<'a>(&self, page: &'a [Listed]) -> &'a [Listed] {
         let (begin, down_to) = match self.leg {
-            // What is listed above a young one is left with it.
+            // A young delivery, and all that is listed above it, is left to the next pass.
             Leg::Latest { down_to } => {
                 let young = page.iter().rposition(|listed| listed.is_young(self.now));
                 (young.map_or(0, |last| last + 1), down_to)
@@ -199,7 +200,7 @@ impl Walk {
     /// A part of a page was handled.
     fn note(&mut self, page: &[Listed], handled: &[Listed]) {
         if matches!(self.leg, Leg::Latest { .. }) {
-            // Whatever is above a young one is gone through again with it.
+            // All that is listed above a young delivery is read again in the next pass.
             if page.iter().any(|listed| listed.is_young(self.now)) {
                 (self.head, self.reached) = (None, None);
             }
@@ -209,14 +210,14 @@ impl Walk {
     }
 }
 
-/// How old the earliest delivery may be that was not gone through yet; `None`
-/// where nothing but what just came is left.
+/// Returns the greatest possible age of a delivery in the backlog; `None` if there
+/// is no backlog.
 #[must_use]
 pub fn behind(progress: &DeliveryProgress, now: Timestamp) -> Option<SignedDuration> {
     progress.backlog.as_ref().map(|backlog| now.duration_since(backlog.down_to.at))
 }
 
-/// What GitHub keeps no more need not be looked for.
+/// Moves a mark to the time up to which GitHub keeps deliveries, if it is older.
 fn kept(mark: DeliveryMark, now: Timestamp) -> DeliveryMark {
     DeliveryMark { at: mark.at.max(now - KEPT), ..mark }
 }

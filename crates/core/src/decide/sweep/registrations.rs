@@ -1,5 +1,5 @@
-//! GitHub's registrations against records: a runner that vanished between its
-//! registration and its record's end would be listed for a day.
+//! Compares GitHub's registrations with records: a runner that vanished after its
+//! registration would otherwise stay listed for a day.
 
 use std::collections::{HashMap, HashSet};
 
@@ -17,25 +17,25 @@ pub const MAX_PAGES: u32 = 10;
 /// The most registrations deleted in one pass.
 pub const MAX_DELETED: usize = 30;
 
-/// How often a scope's registrations are gone through.
+/// How often a scope's registrations are read.
 const PERIOD: SignedDuration = SignedDuration::from_hours(1);
 /// How long a scope is remembered after its last open runner; GitHub removes an
 /// ephemeral runner that vanished after a day.
 const MEMORY: SignedDuration = SignedDuration::from_hours(72);
-/// A runner's record and its registration are made within minutes of its name.
+/// A runner's record and registration are created within minutes after its name.
 const YOUNG: SignedDuration = SignedDuration::from_mins(15);
 
 /// A registration as GitHub lists it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Listed<'a> {
-    /// The name, ours or another's.
+    /// The name, which need not be one of ours.
     pub name: &'a str,
     pub id: RunnerId,
     /// Whether it runs a job.
     pub busy: bool,
 }
 
-/// The scopes to remember: those of open runners, and those of late.
+/// Returns the scopes to remember: those of open runners, and recent ones.
 #[must_use]
 pub fn remember(known: &[KnownScope], open: &Open, now: Timestamp) -> Vec<KnownScope> {
     let mut scopes: Vec<KnownScope> =
@@ -51,13 +51,13 @@ pub fn remember(known: &[KnownScope], open: &Open, now: Timestamp) -> Vec<KnownS
         });
         scopes[index].seen_at = now;
     }
-    // Those of late that were looked at since are the least to lose.
+    // The first to drop are the oldest scopes, and among them those that were read.
     scopes.sort_by_key(|known| std::cmp::Reverse((known.seen_at, known.looked_at.is_none())));
     scopes.truncate(MAX_SCOPES);
     scopes
 }
 
-/// The scopes whose registrations are to be gone through, the longest due first.
+/// Returns the indices of the scopes whose registrations are to be read, the longest due first.
 #[must_use]
 pub fn due(scopes: &[KnownScope], now: Timestamp) -> Vec<usize> {
     let is_due = |known: &KnownScope| {
@@ -68,8 +68,8 @@ pub fn due(scopes: &[KnownScope], now: Timestamp) -> Vec<usize> {
     due
 }
 
-/// Ours that no open record names, in the order of the list. A busy one is
-/// never among them, and none whose name is only minutes old.
+/// Returns our registrations that no open record names, in the order of the list.
+/// Busy ones, and those whose name is only minutes old, are left out.
 #[must_use]
 pub fn unwanted(
     listed: &[Listed<'_>],
@@ -88,7 +88,7 @@ pub fn unwanted(
 }
 
 impl KnownScope {
-    /// A page was read, and what was to be deleted of it is.
+    /// A page was read, and its unwanted registrations were deleted.
     pub fn page_read(&mut self, more: bool, now: Timestamp) {
         if more {
             self.next_page += 1;
@@ -97,8 +97,8 @@ impl KnownScope {
         }
     }
 
-    /// It is not gone through again before the next time: it was read to its
-    /// end, or GitHub does not answer for it.
+    /// It is not read again before the next period: it was read to its end, or GitHub
+    /// does not answer for it.
     pub fn put_off(&mut self, now: Timestamp) {
         self.next_page = 1;
         self.looked_at = Some(now);

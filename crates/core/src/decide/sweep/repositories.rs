@@ -1,18 +1,18 @@
-//! Without an App nobody lists lost webhooks: repositories that the policy
-//! names one by one are asked for their queued jobs, in rotation.
+//! Without an App, lost webhooks cannot be listed. Instead, the repositories that
+//! the policy names exactly are asked for their queued jobs, in rotation.
 
 use crate::id::Repository;
 use crate::rules::policy::{Policy, RepositoryPattern};
 
-/// The most repositories asked in one pass. Each costs two calls and one for
+/// The most repositories asked in one pass. Each costs two calls, and one more for
 /// each of its active runs.
 pub const MAX_ASKED: usize = 5;
 
-/// A short list is gone through in this many passes: with one pass a minute,
-/// each repository is asked each five minutes.
+/// In how many passes all repositories of a short list are asked: with one pass a
+/// minute, each repository is asked every five minutes.
 const PASSES: usize = 5;
 
-/// The repositories to ask in this pass, when so many were asked before.
+/// Returns the repositories to ask in this pass; `asked` counts those of earlier passes.
 #[must_use]
 pub fn to_ask(policy: &Policy, asked: u32) -> Vec<Repository> {
     let mut named: Vec<Repository> = Vec::new();

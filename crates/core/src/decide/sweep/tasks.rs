@@ -1,4 +1,4 @@
-//! Records against tasks, both ways.
+//! Compares records with tasks, in both directions.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -13,24 +13,24 @@ use crate::wire::event::{StopCause, TaskChange, TaskEvent};
 /// The most runners whose missing task is remembered from one pass to the next.
 pub const MAX_MISSING: usize = 500;
 
-/// How long after its reservation a runner whose launch nobody has answered
-/// gets the task that is tagged with it: until then the launch goes on itself.
+/// How long after its reservation a runner whose launch was not answered adopts the
+/// task with its tag. Until then the launch itself continues.
 const ADOPTION: SignedDuration = SignedDuration::from_mins(10);
 
-/// What a comparison of records and tasks found.
+/// The result of comparing records and tasks.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct Repairs {
-    /// Changes that no event told of.
+    /// Changes that no event reported.
     pub events: Vec<TaskEvent>,
-    /// Tasks of ours that no open record wants: to be stopped, once a fresh
-    /// look at their runner's record agrees.
+    /// Tasks of ours without an open record. They are to be stopped after their
+    /// runner's record has been read again and confirms it.
     pub orphans: Vec<SeenTask>,
-    /// Runners whose task is not in the list, and the first pass that missed it.
+    /// Runners whose task is not in the list, with the time of the first pass that missed it.
     pub missing: BTreeMap<RunnerName, Timestamp>,
 }
 
-/// Compares what is open with the tasks that are there. `missing` is what the
-/// pass before missed.
+/// Compares open records with the tasks that exist. `missing` is that of the pass
+/// before.
 #[must_use]
 pub fn repair(
     open: &Open,
@@ -59,8 +59,8 @@ pub fn repair(
 }
 
 impl Repairs {
-    /// The runner's task is not in the list: that counts once it has been so
-    /// for long enough.
+    /// The runner's task is not in the list. It counts as gone after it has been
+    /// missing for `lag`.
     fn miss(
         &mut self,
         runner: &Runner,
@@ -74,17 +74,17 @@ impl Repairs {
             let change = TaskChange::Stopped(StopCause::Missing);
             self.events.push(event(runner.name(), &task.id, task.heard + 1, change, now));
         }
-        // One that counts is remembered too: its record may be out of reach just now.
+        // A task that counts as gone is remembered too: writing its record may fail this time.
         if self.missing.len() < MAX_MISSING {
             self.missing.insert(runner.name().clone(), first);
         }
     }
 }
 
-/// The tasks, by what they are looked for.
+/// The tasks, indexed for lookup.
 struct Seen<'a> {
     by_id: HashMap<&'a TaskId, &'a SeenTask>,
-    /// Of several with the same tag, the one that is most alive.
+    /// Of several tasks with the same tag: a running one, or else a pending one.
     by_runner: HashMap<&'a RunnerName, &'a SeenTask>,
 }
 
@@ -113,10 +113,10 @@ fn is_stopped(task: &SeenTask) -> bool {
     matches!(task.status, SeenStatus::Stopped(_))
 }
 
-/// What a record takes to be there.
+/// What should exist according to a record.
 enum Expected<'a> {
     Task(&'a Task),
-    /// A task may have been started, and nobody was told.
+    /// A task may have been started, but the answer was lost.
     Unanswered,
     Nothing,
 }
@@ -135,7 +135,7 @@ fn expected(runner: &Runner) -> Expected<'_> {
     }
 }
 
-/// What the list tells of a task that its record has not heard.
+/// Returns the change of a task that its record does not contain yet.
 fn unheard(runner: &Runner, task: &Task, seen: &SeenTask, now: Timestamp) -> Option<TaskEvent> {
     let change = match &seen.status {
         SeenStatus::Running if matches!(runner.state, RunnerState::Starting { .. }) => TaskChange::Running,
@@ -145,15 +145,15 @@ fn unheard(runner: &Runner, task: &Task, seen: &SeenTask, now: Timestamp) -> Opt
     Some(event(runner.name(), &task.id, task.heard + 1, change, now))
 }
 
-/// The tagged task becomes its runner's. One that is still pending is left to
-/// the next pass: by then it runs or has stopped.
+/// Returns the event by which a runner adopts the task with its tag. A task that is
+/// still pending is left to the next pass: by then it runs or has stopped.
 fn adopted(seen: &SeenTask, now: Timestamp) -> Option<TaskEvent> {
     let change = match &seen.status {
         SeenStatus::Pending => return None,
         SeenStatus::Running => TaskChange::Running,
         SeenStatus::Stopped(cause) => TaskChange::Stopped(cause.clone()),
     };
-    // Older than any event of the task's own.
+    // Version 0 is older than any event of the task itself.
     Some(event(&seen.runner, &seen.task, 0, change, now))
 }
 

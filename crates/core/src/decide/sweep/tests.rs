@@ -1,4 +1,4 @@
-//! Sweeps read as sentences.
+//! Tests of sweeps.
 
 mod deliveries;
 mod registrations;
@@ -24,7 +24,7 @@ fn at(secs: i64) -> Timestamp {
     Timestamp::from_second(1_764_000_000 + secs).unwrap()
 }
 
-/// A name that was given at that time.
+/// Returns a name that was given at that time.
 fn name_of(deployment: &str, number: u64, secs: i64) -> String {
     let mut millis = at(secs).as_millisecond();
     let mut time = [0_u8; 10];
@@ -43,7 +43,7 @@ fn scope(repository: &str) -> Scope {
     Scope::Repository(Repository::parse(repository).unwrap())
 }
 
-/// A runner that was reserved at that time.
+/// Returns a runner that was reserved at that time.
 fn reserved(number: u64, secs: i64) -> Runner {
     Runner {
         facts: RunnerFacts {
@@ -88,7 +88,7 @@ fn a_sweep_is_due_each_minute_and_each_five_when_nothing_is_open() {
 }
 
 #[test]
-fn deliveries_left_to_go_through_are_gone_on_with_each_minute() {
+fn a_backlog_of_deliveries_is_continued_each_minute() {
     let mark = DeliveryMark { number: 1, at: at(0) };
     let backlog = Some(Backlog { from: mark, cursor: None, down_to: mark });
     let deliveries = DeliveryProgress { handled: Some(mark), backlog };

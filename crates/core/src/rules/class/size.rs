@@ -1,10 +1,10 @@
-//! The sizes that Fargate offers.
+//! The task sizes that Fargate offers.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// A CPU architecture, under GitHub's label for it.
+/// A CPU architecture, named by GitHub's label for it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Arch {
@@ -16,7 +16,7 @@ pub enum Arch {
 }
 
 impl Arch {
-    /// The label that the official runner gives itself.
+    /// The label with which the official runner registers.
     #[must_use]
     pub const fn label(self) -> &'static str {
         match self {
@@ -35,8 +35,8 @@ pub struct Size {
     arch: Arch,
 }
 
-/// A row of AWS's table "Task CPU and memory" (Fargate task definitions,
-/// read 2026-11): CPU units, and the memory that goes with them in MiB.
+/// A row of AWS's table "Task CPU and memory" (Fargate task definitions, read
+/// 2026-11): CPU units, and the memory in MiB that is offered with them.
 struct Row {
     cpu: u32,
     memory: Memory,
@@ -91,13 +91,13 @@ pub enum SizeError {
         "cpu {0} is not a size of Fargate's: 256, 512, 1024, 2048, 4096, 8192, 16384 or 32768 is expected"
     )]
     Cpu(u32),
-    /// No such memory with that CPU.
+    /// Fargate does not offer this memory with this CPU.
     #[error("memory {memory} does not go with cpu {cpu}: Fargate offers {offered} MiB")]
     Memory {
         cpu: u32,
-        /// MiB asked for.
+        /// The requested MiB.
         memory: u32,
-        /// What goes with that CPU.
+        /// What Fargate offers with that CPU.
         offered: String,
     },
     /// Ephemeral storage out of range.
@@ -106,14 +106,14 @@ pub enum SizeError {
 }
 
 impl Size {
-    /// The storage in GiB that each task has without extra cost.
+    /// The storage in GiB that each task has at no extra cost.
     pub const FREE_STORAGE_GIB: u32 = 20;
 
-    /// A size: CPU units, memory in MiB, ephemeral storage in GiB.
+    /// Returns a size from CPU units, memory in MiB and ephemeral storage in GiB.
     ///
     /// # Errors
     ///
-    /// A size that Fargate does not offer, with those that it does.
+    /// Fargate does not offer the size; the error lists what it offers.
     pub fn new(cpu: u32, memory: u32, storage: Option<u32>, arch: Arch) -> Result<Self, SizeError> {
         let row = TABLE.iter().find(|row| row.cpu == cpu).ok_or(SizeError::Cpu(cpu))?;
         if !row.memory.offers(memory) {
@@ -138,7 +138,7 @@ impl Size {
         self.memory
     }
 
-    /// Ephemeral storage in GiB, the free 20 included.
+    /// Ephemeral storage in GiB, including the free 20.
     #[must_use]
     pub const fn ephemeral_storage_gib(self) -> u32 {
         self.ephemeral_storage_gib

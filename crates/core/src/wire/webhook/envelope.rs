@@ -1,9 +1,9 @@
-//! The detail of a webhook's event on the bus, as
-//! `terraform/modules/webhook/put_events.vtl` makes it.
+//! The detail of a webhook's event on the event bus, as
+//! `terraform/modules/webhook/put_events.vtl` renders it.
 //!
-//! It is read, not believed: what it carries comes from anybody until
-//! [`super::verify`] has accepted the signature over the body. The `action` in
-//! the clear serves EventBridge's rules alone and is not read here.
+//! Its content is untrusted until [`super::verify`] has accepted the signature
+//! over the body. The plain-text `action` is only for EventBridge's rules and is
+//! not read here.
 
 use std::borrow::Cow;
 
@@ -15,12 +15,12 @@ pub const SOURCE: &str = "ecsrunner.webhook";
 /// The version of the detail that is read here.
 pub const VERSION: u64 = 1;
 
-/// A webhook as it came to API Gateway.
+/// A webhook as API Gateway received it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Envelope {
-    /// `X-GitHub-Event`, or nothing at all.
+    /// `X-GitHub-Event`, or empty.
     pub event: String,
-    /// `X-GitHub-Delivery`, or nothing at all.
+    /// `X-GitHub-Delivery`, or empty.
     pub delivery: String,
     /// `X-Hub-Signature-256`
     pub signature: Option<String>,
@@ -29,26 +29,25 @@ pub struct Envelope {
     pub body: Vec<u8>,
 }
 
-/// A detail that is not one of a webhook.
+/// A detail that is not that of a webhook.
 #[derive(Debug, thiserror::Error)]
 pub enum EnvelopeError {
-    /// Not JSON, or without a field that it must have.
+    /// Not JSON, or without a required field.
     #[error("the detail is not that of a webhook")]
     Form(#[source] serde_json::Error),
-    /// Made by another version of the template.
+    /// Rendered by another version of the template.
     #[error("the detail of the webhook has version {0}, not {VERSION}")]
     Version(u64),
     /// A field that cannot be decoded.
     #[error("`{field}` of the webhook is not base64")]
     Base64 {
         field: &'static str,
-        /// What is wrong with it.
         #[source]
         source: base64::DecodeError,
     },
 }
 
-/// Read before the other fields, which another version may not have.
+/// Read first, since another version may lack the other fields.
 #[derive(Deserialize)]
 struct Versioned {
     v: u64,
@@ -62,7 +61,7 @@ struct Detail<'a> {
     delivery: Cow<'a, str>,
     #[serde(borrow)]
     signature: Cow<'a, str>,
-    /// Templates of the contract's first form do not send it.
+    /// Templates of the first form of the contract do not send it.
     #[serde(borrow, default)]
     content_type: Cow<'a, str>,
     #[serde(borrow)]
@@ -70,11 +69,11 @@ struct Detail<'a> {
 }
 
 impl Envelope {
-    /// Reads the `detail` of an event, which is JSON. Fields may be added to it.
+    /// Reads the `detail` of an event, which is JSON. Unknown fields are ignored.
     ///
     /// # Errors
     ///
-    /// It is of another version or form, or a field cannot be decoded.
+    /// The detail has another version or form, or a field cannot be decoded.
     pub fn read(detail: &str) -> Result<Self, EnvelopeError> {
         let Versioned { v } = serde_json::from_str(detail).map_err(EnvelopeError::Form)?;
         if v != VERSION {
@@ -95,13 +94,13 @@ fn bytes(field: &'static str, encoded: &str) -> Result<Vec<u8>, EnvelopeError> {
     BASE64_STANDARD.decode(encoded).map_err(|source| EnvelopeError::Base64 { field, source })
 }
 
-/// A header as the sender chose it. GitHub's are ASCII: what is no text comes
-/// from somebody else, and its signature will not hold.
+/// Reads a header as it was sent. GitHub's headers are ASCII: invalid UTF-8 comes
+/// from another sender, whose signature will not be valid.
 fn header(field: &'static str, encoded: &str) -> Result<String, EnvelopeError> {
     Ok(String::from_utf8_lossy(&bytes(field, encoded)?).into_owned())
 }
 
-/// The template cannot tell a header that was not sent from an empty one.
+/// Returns `None` for an empty header, which the template cannot tell from a missing one.
 fn sent(header: String) -> Option<String> {
     (!header.is_empty()).then_some(header)
 }
@@ -130,7 +129,7 @@ mod tests {
         Envelope::read(&detail.to_string())
     }
 
-    /// The chain of an error, as the printer shows it.
+    /// The chain of an error in one line, as it is printed.
     fn told(result: Result<Envelope, EnvelopeError>) -> String {
         let error = result.unwrap_err();
         let mut told = error.to_string();
@@ -166,13 +165,13 @@ mod tests {
     }
 
     #[test]
-    fn a_body_need_not_be_text_and_a_header_that_is_none_is_no_error_of_ours() {
+    fn a_body_or_a_header_that_is_not_text_is_no_error() {
         assert_eq!(with("body", "//4A").unwrap().body, [0xff, 0xfe, 0]);
         assert_eq!(with("signature", "//4A").unwrap().signature.as_deref(), Some("\u{fffd}\u{fffd}\0"));
     }
 
     #[test]
-    fn a_detail_of_the_contracts_first_form_tells_no_content_type() {
+    fn a_detail_of_the_contracts_first_form_has_no_content_type() {
         let mut first = detail();
         first.as_object_mut().unwrap().remove("content_type");
         assert_eq!(Envelope::read(&first.to_string()).unwrap().content_type, None);

@@ -1,7 +1,7 @@
 //! The deployment that a scenario starts with.
 
-use ecsrunner_sim::world::faults::Weather;
-use ecsrunner_sim::world::{Setup, Simulation};
+use ecsrunner_world::faults::FaultPlan;
+use ecsrunner_world::{Setup, Simulation};
 use serde_json::{Value, json};
 
 use super::{World, minutes};
@@ -26,13 +26,13 @@ impl Deployment {
             }),
             subnets: SUBNETS.to_vec(),
             timeout: minutes(1),
-            weather: Weather::default(),
+            fault_plan: FaultPlan::default(),
         };
         Self { setup }.max_runners(MAX_RUNNERS)
     }
 
-    pub(crate) fn weather(mut self, weather: Weather) -> Self {
-        self.setup.weather = weather;
+    pub(crate) fn fault_plan(mut self, fault_plan: FaultPlan) -> Self {
+        self.setup.fault_plan = fault_plan;
         self
     }
 

@@ -1,8 +1,8 @@
 //! Faults and what they hit: a subnet, a capacity provider, a repository, GitHub.
 
-use ecsrunner_sim::ecs::{Provider, Shortage, StartFault, Status};
-use ecsrunner_sim::world::faults::{Mishap, MishapKind};
-use ecsrunner_sim::world::github::{HubFaults, RegistrationFailure, Trouble};
+use ecsrunner_world::ecs::{Provider, Shortage, StartFault, Status};
+use ecsrunner_world::faults::{Mishap, MishapKind};
+use ecsrunner_world::github::{HubFaults, RegistrationFailure, Trouble};
 
 use super::World;
 use super::jobs::repository;
@@ -66,7 +66,7 @@ impl World {
     pub(crate) fn kill_dispatcher(&self) {
         let mut outside = self.outside();
         let call = outside.ledger.all_calls() + 3;
-        outside.weather.mishap = Some(Mishap { call, after: false, kind: MishapKind::Kill });
+        outside.fault_plan.mishap = Some(Mishap { call, after: false, kind: MishapKind::Kill });
     }
 
     /// GitHub answers everything with 502.

@@ -3,7 +3,7 @@
 use std::fmt::Display;
 
 use ecsrunner_core::id::{JobId, Repository};
-use ecsrunner_sim::world::github::{HubJob, HubState, Order};
+use ecsrunner_world::github::{HubJob, HubState, Order};
 use jiff::SignedDuration;
 
 use super::World;

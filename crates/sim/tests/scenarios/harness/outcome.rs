@@ -11,9 +11,9 @@ use ecsrunner_core::records::hold::Held;
 use ecsrunner_core::records::job::JobEnding;
 use ecsrunner_core::rules::policy::Subject;
 use ecsrunner_core::wire::environment;
-use ecsrunner_sim::world::Outside;
-use ecsrunner_sim::world::faults::Method;
-use ecsrunner_sim::world::github::{HubJob, HubState};
+use ecsrunner_world::Outside;
+use ecsrunner_world::faults::Method;
+use ecsrunner_world::github::{HubJob, HubState};
 use jiff::{SignedDuration, Timestamp};
 
 use super::World;
@@ -21,8 +21,6 @@ use super::jobs::{FOREIGN, repository};
 
 /// A job whose webhook came is on record by then, even in slow rounds.
 const RECORDED_WITHIN: SignedDuration = SignedDuration::from_mins(5);
-/// What tells the runner's name to its task.
-
 /// Prints a scenario's figures in one line: `K5  others_done=0/40 launches=37`.
 pub(crate) fn print(scenario: &str, figures: &[(&str, &dyn Display)]) {
     let figures: Vec<String> = figures.iter().map(|(name, figure)| format!("{name}={figure}")).collect();

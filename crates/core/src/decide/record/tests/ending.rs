@@ -1,9 +1,9 @@
-//! Why a runner's job ended stands in the runner's record, in either order of
-//! the agent's word and GitHub's.
+//! Tests that a runner's record says why its job ended, whether the agent's report
+//! or GitHub's webhook comes first.
 
 use super::*;
 
-/// Each ending of an agent under its job, and the code of its reason.
+/// Each ending of an agent while its job ran, with the code of its reason.
 const UNDER_A_JOB: [(AgentExit, Code); 7] = [
     (AgentExit::JobTimeout, Code::JobTimeout),
     (AgentExit::JobRefused, Code::JobRefused),
@@ -14,7 +14,7 @@ const UNDER_A_JOB: [(AgentExit, Code); 7] = [
     (AgentExit::ListenerCrashed, Code::AgentCrashed),
 ];
 
-/// Kind and reason of the only runner's end, whether it is gone or not.
+/// Returns the kind and reason of the only runner's end, whether it is gone or not.
 fn ending(book: &Book) -> (EndingKind, Option<Code>) {
     let code = |note: &Option<Reason>| note.as_ref().map(Reason::code);
     let open = book.runners.values().map(|runner| match &runner.state {
@@ -41,7 +41,7 @@ fn the_agents_reason_is_kept_when_githubs_webhook_comes_later() {
     for (exit, reason) in UNDER_A_JOB {
         for begins_with in [vec![in_progress(7)], vec![task(1, TaskChange::Running)], vec![]] {
             let mut book = Book::with_runner();
-            // Before GitHub has named a job, a crash is no reason for a job's end.
+            // Before GitHub has named a job, a crash is not the reason of a job's end.
             if begins_with.is_empty() && exit == AgentExit::ListenerCrashed {
                 continue;
             }
@@ -50,7 +50,7 @@ fn the_agents_reason_is_kept_when_githubs_webhook_comes_later() {
             }
             let (kind, told) = ending(&book);
             match exit {
-                // The limit is ours, so the ending is ours too.
+                // The limit is ours, so the ending keeps its kind.
                 AgentExit::JobTimeout => assert_eq!((kind, told), (EndingKind::JobTimeout, None)),
                 _ => assert_eq!((kind, told), (EndingKind::Completed, Some(reason)), "{exit:?}"),
             }
@@ -58,7 +58,7 @@ fn the_agents_reason_is_kept_when_githubs_webhook_comes_later() {
     }
 }
 
-/// The reason in the record of job 7, which has ended.
+/// Returns the reason in the record of job 7, which has ended.
 fn reason_of_the_job(book: &Book) -> Option<Code> {
     match &book.jobs[&JobId::new(7)] {
         JobRecord::Ended(EndedJob { ending: JobEnding::Completed { reason, .. }, .. }) => {
@@ -159,7 +159,7 @@ fn a_github_that_gives_no_session_is_no_fault_of_the_runners_class() {
     for exit in [AgentExit::SessionConflict, AgentExit::GithubUnavailable] {
         assert_eq!(held(exit), 0, "{exit:?}");
     }
-    // A refusal ends a runner at once, and a container without network says nothing of GitHub.
+    // A refusal ends a runner at once, and a container without network is no sign of a fault at GitHub.
     for exit in [AgentExit::SessionRefused, AgentExit::NotConnected] {
         assert_eq!(held(exit), 1, "{exit:?}");
     }

@@ -1,4 +1,4 @@
-//! What an operator asks for is an event like any other.
+//! Tests of operators' requests, which are recorded like other events.
 
 use super::*;
 use crate::wire::event::{RetryRequest, StopRequest};
@@ -11,7 +11,7 @@ fn retry(id: u64) -> Event {
     Event::Retry(RetryRequest { job: JobId::new(id), at: at(500) })
 }
 
-/// A job that names a label which no class offers.
+/// A job with a label that no class offers.
 fn refused(id: u64, label: &str) -> Event {
     Event::Job(JobEvent {
         action: JobAction::Queued,
@@ -56,7 +56,7 @@ fn a_refused_job_is_judged_again_and_github_is_asked_before_anything_is_launched
     assert!(matches!(again.outcome, Outcome::Refused(_)), "{again:?}");
     assert_eq!(again.changes, [], "the rules are what they were");
 
-    // The catalogue has the class by now: as if the job had named one that is there.
+    // The catalogue has the class now. The test changes the job's label to an existing class instead.
     let Some(JobRecord::Ended(ended)) = book.jobs.get_mut(&JobId::new(7)) else { panic!("it is refused") };
     ended.facts = job_facts(7, "acme/app", &["self-hosted", "class:small"]);
     assert_eq!(book.tell(&retry(7)).outcome.reason().code(), Code::Recorded);
@@ -64,7 +64,7 @@ fn a_refused_job_is_judged_again_and_github_is_asked_before_anything_is_launched
     assert_eq!(book.plan(at(600)).launches.len(), 0, "nothing before GitHub has said that it is queued");
     assert_eq!(book.plan(at(600)).questions.len(), 1);
     assert_eq!(book.tell(&retry(7)).changes, [], "it waits already");
-    // Then what started its run, and of what repository it is: not all is kept that its webhook told.
+    // Then GitHub is asked about its run and repository: the record does not keep everything from the webhook.
     for (private, expected) in [(true, "7 queued (to_plan)"), (false, "7 refused: repository_public")] {
         let mut book = book.clone();
         book.tell(&still_queued(&book, 7));
@@ -91,7 +91,7 @@ fn still_queued(book: &Book, id: u64) -> Event {
     Event::JobAnswer(JobAnswer { job: JobId::new(id), asked, on_behalf_of: None, outcome, at: at(700) })
 }
 
-/// GitHub's answer what its run is.
+/// GitHub's answer about a job's run.
 fn run_of(book: &Book, id: u64, private: bool) -> Event {
     let head_repository = Some(crate::id::Repository::parse("acme/app").unwrap());
     let outcome = RunOutcome::Found { event: "push".into(), head_repository, private: Some(private) };

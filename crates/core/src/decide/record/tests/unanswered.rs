@@ -1,11 +1,11 @@
-//! Jobs that GitHub says nothing of any more.
+//! Tests of jobs for which GitHub gives no answer any more.
 
 use super::*;
 
 const DAY_MILLIS: i64 = 24 * 3_600_000;
 
-/// Scenario R: the App was uninstalled while a job ran, so no webhook comes and each question stays without
-/// an answer. Must be: the job ends after GitHub's own limits, and is not open for ever.
+/// Scenario R: the App was uninstalled while a job ran, so no webhook comes and no question is answered.
+/// Must be: the job ends after GitHub's own limits and does not stay open forever.
 #[test]
 fn a_running_job_that_github_no_longer_answers_for_stays_open() {
     let mut book = Book::default();

@@ -1,4 +1,4 @@
-//! Deliveries against what was recorded.
+//! Tests of the comparison of deliveries with what was recorded.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,9 +8,9 @@ use super::*;
 use crate::decide::sweep::deliveries::{Listed, Walk, behind};
 use crate::id::DeliveryId;
 
-/// GitHub's list, what was recorded, and sweeps with little room.
+/// GitHub's list, what was recorded, and passes with small limits.
 struct Scene {
-    /// The latest last.
+    /// The latest comes last.
     list: Vec<Listed>,
     recorded: BTreeSet<DeliveryId>,
     fetched: Vec<u64>,
@@ -48,13 +48,13 @@ impl Scene {
         number
     }
 
-    /// Delivers with the GUID of another.
+    /// Adds a delivery with the GUID of an earlier one.
     fn redeliver(&mut self, of: u64, secs: i64) {
         let number = self.list.len() as u64 + 1;
         self.list.push(Listed { number, id: id(of), at: at(secs), is_job: true });
     }
 
-    /// A page below the cursor, which is the number that it begins below.
+    /// Returns a page of the deliveries whose numbers are below the cursor.
     fn read(&mut self, cursor: Option<&str>) -> (Vec<Listed>, Option<String>) {
         self.pages_read += 1;
         let below = cursor.map_or(u64::MAX, |cursor| cursor.parse().unwrap());
@@ -64,7 +64,7 @@ impl Scene {
         (page, next)
     }
 
-    /// One pass, as the engine makes it.
+    /// Makes one pass, as the engine does.
     fn pass(&mut self, now: i64) -> Option<SignedDuration> {
         let mut walk = Walk::begin(&self.progress, at(now));
         let mut fetches = 0;
@@ -180,7 +180,7 @@ fn a_pass_that_is_cut_says_how_far_it_is_behind_and_the_next_goes_on() {
     }
     assert_eq!(scene.pass(10 * MINUTE), Some(SignedDuration::from_mins(10)));
     assert_eq!(scene.fetched, [7, 6]);
-    // One page for what came since, and none left for the backlog.
+    // One page for what came since, and none for the backlog.
     scene.pages = 2;
     scene.pass(11 * MINUTE);
     scene.pass(12 * MINUTE);
@@ -246,8 +246,8 @@ fn a_pass_that_handled_nothing_leaves_everything_as_it_was() {
 }
 
 proptest! {
-    /// Deliveries come at any pace, out of order by seconds, while passes have
-    /// little room: in the end each that was not recorded was fetched once.
+    /// Deliveries come at any rate, out of order by seconds, and the limits of passes
+    /// are small: in the end, each delivery that was not recorded was fetched once.
     #[test]
     fn every_lost_delivery_is_fetched_once_however_the_passes_are_cut(
         arrivals in prop::collection::vec((0_i64..4, 0_i64..90, prop::bool::weighted(0.7)), 1..120),
@@ -268,7 +268,7 @@ proptest! {
                 lost.insert(number, 1);
             }
         }
-        // Nothing more comes: a pass has room for one page of what came since.
+        // Nothing more comes: each pass reads one page of what came since.
         scene.pages = scene.pages.max(2);
         for _ in 0..400 {
             minute += 1;
@@ -282,7 +282,6 @@ proptest! {
         prop_assert_eq!(scene.progress.backlog, None);
     }
 
-    /// A pass never reads more pages than it has room for.
     #[test]
     fn a_pass_reads_no_more_pages_than_it_has_room_for(count in 0_i64..50, pages in 1_usize..5) {
         let mut scene = Scene::new(3, pages, 2);

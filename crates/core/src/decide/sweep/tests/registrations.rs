@@ -1,4 +1,4 @@
-//! Registrations against records.
+//! Tests of the comparison of registrations with records.
 
 use super::*;
 use crate::decide::sweep::registrations::{Listed, MAX_SCOPES, due, remember, unwanted};
@@ -63,7 +63,7 @@ fn a_scope_is_remembered_for_three_days_after_its_last_runner() {
 }
 
 #[test]
-fn a_scope_is_gone_through_each_hour() {
+fn a_scope_is_read_each_hour() {
     let mut known = scopes(&[], &[reserved(1, 0)], 0);
     assert_eq!(due(&known, at(0)), [0]);
     known[0].page_read(false, at(0));
@@ -72,7 +72,7 @@ fn a_scope_is_gone_through_each_hour() {
 }
 
 #[test]
-fn a_scope_of_many_pages_is_gone_on_with_in_the_next_pass() {
+fn a_scope_of_many_pages_is_continued_in_the_next_pass() {
     let mut known = scopes(&[], &[reserved(1, 0)], 0);
     known[0].page_read(true, at(0));
     let mut known = scopes(&known, &[], 60);

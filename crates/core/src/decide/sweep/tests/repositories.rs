@@ -1,4 +1,4 @@
-//! The rotation through named repositories.
+//! Tests of the rotation through named repositories.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ fn policy(patterns: &[String]) -> Policy {
     serde_json::from_value(serde_json::json!({ "repositories": patterns })).unwrap()
 }
 
-/// How often each repository is asked in so many passes.
+/// Returns how often each repository is asked in that many passes.
 fn asked(patterns: &[String], passes: u32) -> BTreeMap<String, u32> {
     let mut times = BTreeMap::new();
     let mut offset = 0;
@@ -34,7 +34,7 @@ fn patterns_without_an_exact_name_are_not_asked() {
 }
 
 #[test]
-fn a_short_list_is_gone_through_in_five_passes_and_each_once() {
+fn each_repository_of_a_short_list_is_asked_once_in_five_passes() {
     for count in [5, 10, 25] {
         let asked = asked(&numbered(count), 5);
         assert_eq!(asked.len(), count as usize);
@@ -43,7 +43,7 @@ fn a_short_list_is_gone_through_in_five_passes_and_each_once() {
 }
 
 #[test]
-fn a_long_list_is_gone_through_five_at_a_time() {
+fn a_long_list_is_asked_five_repositories_at_a_time() {
     let asked = asked(&numbered(200), 40);
     assert_eq!(asked.len(), 200);
     assert!(asked.values().all(|times| *times == 1), "{asked:?}");
@@ -56,7 +56,7 @@ fn a_repository_named_twice_is_asked_once() {
 }
 
 #[test]
-fn a_list_that_became_shorter_is_gone_on_with() {
+fn the_rotation_continues_through_a_list_that_became_shorter() {
     let turn = to_ask(&policy(&numbered(3)), 7);
     assert_eq!(turn.iter().map(|repository| repository.as_str()).collect::<Vec<_>>(), ["acme/app1"]);
 }

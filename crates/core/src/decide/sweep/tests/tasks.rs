@@ -1,4 +1,4 @@
-//! Records against tasks.
+//! Tests of the comparison of records with tasks.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -29,7 +29,7 @@ fn stopped() -> SeenStatus {
     SeenStatus::Stopped(StopCause::Agent(AgentExit::NoJob))
 }
 
-/// Sweeps one after the other, each with what the one before left.
+/// Consecutive passes, each with the progress of the one before.
 struct Passes {
     lag: Lag,
     missing: BTreeMap<RunnerName, Timestamp>,
@@ -69,7 +69,7 @@ fn a_task_that_is_missing_counts_after_ten_minutes_and_two_passes() {
 }
 
 #[test]
-fn a_task_that_was_seen_in_between_is_missing_anew() {
+fn a_task_that_was_seen_in_between_has_to_be_missing_again() {
     let mut passes = Passes::new(Lag::DISTRIBUTED);
     let runner = [starting(1, 0)];
     assert_eq!(passes.pass(&runner, &[], 0), "");
@@ -141,7 +141,7 @@ fn of_several_tasks_of_one_name_the_one_that_runs_is_taken() {
     }
 }
 
-/// What recording the events of one pass makes of a runner.
+/// Returns the runner after the events of one pass were recorded.
 fn swept(runner: Runner, tasks: &[SeenTask], now: i64) -> Runner {
     let (settings, catalogue) = (settings(), catalogue());
     let rules = Rules { settings: &settings, catalogue: &catalogue };

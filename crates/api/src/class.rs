@@ -1,0 +1,63 @@
+//! Classes.
+
+use ecsrunner_core::rules::class::size::Arch;
+use ecsrunner_core::rules::class::{Catalogue, Class};
+use ecsrunner_core::rules::cost::{Market, task_usd};
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+/// A class, as it is shown.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct ClassView {
+    pub name: String,
+    pub cpu: u32,
+    pub memory: u32,
+    pub ephemeral_storage_gib: u32,
+    pub arch: Arch,
+    pub capacity: String,
+    pub max_runners: Option<u32>,
+    pub max_job_minutes: Option<u32>,
+    pub labels: Vec<String>,
+    pub image: Option<String>,
+    pub repositories: Option<Vec<String>>,
+    pub exec: bool,
+    pub default: bool,
+    pub usd_per_hour: f64,
+    pub spot_usd_per_hour: f64,
+}
+
+impl ClassView {
+    /// The sound classes of a catalogue, by name.
+    #[must_use]
+    pub fn all(catalogue: &Catalogue) -> Vec<Self> {
+        let default = catalogue.default_class().map(|class| &class.name);
+        catalogue.iter().map(|class| Self::of(class, default == Some(&class.name))).collect()
+    }
+
+    fn of(class: &Class, default: bool) -> Self {
+        let hour = |market| {
+            let began = Timestamp::UNIX_EPOCH;
+            task_usd(class.size, market, began, began + SignedDuration::from_hours(1))
+        };
+        Self {
+            name: class.name.to_string(),
+            cpu: class.size.cpu(),
+            memory: class.size.memory(),
+            ephemeral_storage_gib: class.size.ephemeral_storage_gib(),
+            arch: class.size.arch(),
+            capacity: class.capacity.to_string(),
+            max_runners: class.max_runners,
+            max_job_minutes: class.max_job_minutes,
+            labels: class.offers.iter().map(str::to_owned).collect(),
+            image: class.image.clone(),
+            repositories: class
+                .repositories
+                .as_ref()
+                .map(|patterns| patterns.iter().map(ToString::to_string).collect()),
+            exec: class.exec,
+            default,
+            usd_per_hour: hour(Market::OnDemand),
+            spot_usd_per_hour: hour(Market::Spot),
+        }
+    }
+}

@@ -1,0 +1,42 @@
+//! Server-sent events of `GET /api/v1/events`.
+
+use ecsrunner_core::records::change::Change;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::job::JobView;
+use crate::runner::RunnerView;
+
+/// One server-sent event.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum EventView {
+    /// The first event.
+    Hello {
+        version: String,
+    },
+    /// Events were lost: the lists are to be read again.
+    Lagged,
+    Job {
+        job: Box<JobView>,
+    },
+    Runner {
+        runner: Box<RunnerView>,
+    },
+}
+
+impl EventView {
+    /// Returns the event that shows a change; a hold shows in the jobs that wait for it.
+    #[must_use]
+    pub fn of(change: &Change, now: Timestamp) -> Option<Self> {
+        Some(match change {
+            Change::Job(job) | Change::JobReopened(job) => Self::Job { job: Box::new(JobView::open(job)) },
+            Change::JobEnded(job) | Change::JobAmended(job) => {
+                Self::Job { job: Box::new(JobView::ended(job)) }
+            }
+            Change::Runner(runner) => Self::Runner { runner: Box::new(RunnerView::open(runner, now)) },
+            Change::RunnerGone(runner) => Self::Runner { runner: Box::new(RunnerView::gone(runner)) },
+            Change::Hold(_) | Change::Released(_) => return None,
+        })
+    }
+}

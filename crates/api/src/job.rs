@@ -1,0 +1,122 @@
+//! Jobs.
+
+use ecsrunner_core::reason::Code;
+use ecsrunner_core::records::job::{Assignment, EndedJob, Job, JobEnding, JobStage, JobState};
+use ecsrunner_core::records::timeline::Timeline;
+use ecsrunner_core::wire::job::{Conclusion, JobFacts};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::reason::ReasonView;
+use crate::stage::{StageView, reached, stages};
+
+/// A job, as it is shown.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct JobView {
+    pub id: u64,
+    pub repository: String,
+    pub run_id: u64,
+    pub attempt: u32,
+    pub name: String,
+    pub workflow: Option<String>,
+    pub labels: Vec<String>,
+    pub class: Option<String>,
+    pub pool: Option<String>,
+    pub state: JobStage,
+    pub reason: Option<ReasonView>,
+    pub runner: Option<String>,
+    pub conclusion: Option<Conclusion>,
+    pub created_at: Timestamp,
+    pub timeline: Vec<StageView<JobStage>>,
+}
+
+impl JobView {
+    #[must_use]
+    pub fn open(job: &Job) -> Self {
+        let (state, reason, runner) = match &job.state {
+            JobState::Waiting => (JobStage::Waiting, Some(Code::ApprovalPending.into()), None),
+            JobState::Queued { wait, .. } => (JobStage::Queued, Some(wait.clone()), None),
+            JobState::InProgress { runner, .. } => (JobStage::InProgress, None, runner.name()),
+        };
+        Self {
+            state,
+            reason: reason.as_ref().map(ReasonView::of),
+            runner: runner.map(str::to_owned),
+            ..Self::new(&job.facts, job.assignment(), job.created_at, &job.timeline)
+        }
+    }
+
+    /// A job that has ended.
+    #[must_use]
+    pub fn ended(job: &EndedJob) -> Self {
+        let (state, reason, after) = match &job.ending {
+            JobEnding::Completed { conclusion, runner, reason } => {
+                (JobStage::Completed, reason.as_ref().map(ReasonView::of), Some((conclusion, runner)))
+            }
+            JobEnding::Refused { reason, after } => (
+                JobStage::Refused,
+                Some(ReasonView::of(reason)),
+                after.as_ref().map(|(conclusion, runner)| (conclusion, runner)),
+            ),
+        };
+        Self {
+            state,
+            reason,
+            runner: after.and_then(|(_, runner)| runner.name()).map(str::to_owned),
+            conclusion: after.map(|(conclusion, _)| conclusion.clone()),
+            ..Self::new(&job.facts, job.assignment.as_ref(), job.created_at, &job.timeline)
+        }
+    }
+
+    fn new(
+        facts: &JobFacts,
+        assignment: Option<&Assignment>,
+        created_at: Timestamp,
+        timeline: &Timeline<JobStage>,
+    ) -> Self {
+        Self {
+            id: facts.id.get(),
+            repository: facts.repository.to_string(),
+            run_id: facts.run.get(),
+            attempt: facts.attempt,
+            name: facts.name.as_ref().to_owned(),
+            workflow: facts.workflow.as_deref().map(str::to_owned),
+            labels: facts.labels.clone().into(),
+            class: assignment.map(|assignment| assignment.class.to_string()),
+            pool: assignment.map(|assignment| assignment.pool.to_string()),
+            state: JobStage::Queued,
+            reason: None,
+            runner: None,
+            conclusion: None,
+            created_at,
+            timeline: stages(timeline),
+        }
+    }
+
+    /// Returns when a state was reached last.
+    #[must_use]
+    pub fn reached(&self, state: JobStage) -> Option<Timestamp> {
+        reached(&self.timeline, state)
+    }
+
+    /// Returns when a state was reached first.
+    #[must_use]
+    pub fn first_reached(&self, state: JobStage) -> Option<Timestamp> {
+        self.timeline.iter().find(|stage| stage.state == state).map(|stage| stage.at)
+    }
+
+    /// Whether it has ended, or is not served here.
+    #[must_use]
+    pub fn is_past(&self) -> bool {
+        match self.state {
+            JobStage::Waiting | JobStage::Queued | JobStage::InProgress => false,
+            JobStage::Completed | JobStage::Refused => true,
+        }
+    }
+
+    /// Whether GitHub says that it succeeded.
+    #[must_use]
+    pub fn has_succeeded(&self) -> bool {
+        self.state == JobStage::Completed && self.conclusion == Some(Conclusion::Success)
+    }
+}

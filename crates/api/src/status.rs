@@ -1,0 +1,44 @@
+//! How a deployment stands.
+
+use ecsrunner_core::rules::settings::Settings;
+use serde::{Deserialize, Serialize};
+
+/// How a deployment stands.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct StatusView {
+    pub deployment: String,
+    /// Whether launches are paused.
+    pub paused: bool,
+    /// The most runners at once.
+    pub max_runners: u32,
+    /// The most for one repository, if there is such a limit.
+    pub max_runners_per_repository: Option<u32>,
+}
+
+impl StatusView {
+    #[must_use]
+    pub fn of(settings: &Settings) -> Self {
+        Self {
+            deployment: settings.deployment.to_string(),
+            paused: settings.paused,
+            max_runners: settings.limits.max_runners,
+            max_runners_per_repository: settings.limits.max_runners_per_repository,
+        }
+    }
+}
+
+/// Whether launches are paused: asked for with `POST /api/v1/pause`, and its answer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Paused {
+    pub paused: bool,
+}
+
+/// The answer of `GET /healthz`.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Health {
+    /// `ok`.
+    pub status: String,
+    /// The server's release.
+    pub version: String,
+}

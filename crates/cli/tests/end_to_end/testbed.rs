@@ -1,0 +1,275 @@
+//! A state directory, a configuration, a fake GitHub in this process, and the
+//! server as a process of its own. All of it ends with the test, failed or not.
+
+mod api;
+mod events;
+mod github;
+mod processes;
+mod server;
+mod signing;
+
+use std::fs::{self, Permissions};
+use std::future::Future;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use ecsrunner_core::id::Deployment;
+use ecsrunner_demo::github::{App, FakeGitHub, Options, RepositoryOptions, app_key};
+use ecsrunner_local::left::{self, Left};
+use nix::unistd::Pid;
+use secrecy::ExposeSecret;
+use tempfile::TempDir;
+
+pub(crate) use api::{Api, Listed, at, names, states};
+pub(crate) use events::Events;
+pub(crate) use github::{GitHub, job_ids};
+pub(crate) use server::Server;
+pub(crate) use signing::{Payload, signature};
+
+pub(crate) const REPOSITORY: &str = "acme/app";
+pub(crate) const SECRET: &str = "the webhook's secret";
+pub(crate) const TOKEN: &str = "a-token-of-the-fake-github";
+const DEPLOYMENT: &str = "test";
+
+/// Bounds every wait, so that what never happens fails a test.
+pub(crate) const LIMIT: Duration = Duration::from_secs(55);
+/// Bounds a whole test.
+const TEST_LIMIT: Duration = Duration::from_secs(90);
+
+/// What a test has otherwise than the others.
+#[derive(Debug)]
+pub(crate) struct Setup {
+    pub(crate) repositories: &'static str,
+    /// Lines of the configuration's top level.
+    pub(crate) top: &'static str,
+    /// Lines below `[limits]`.
+    pub(crate) limits: &'static str,
+    pub(crate) classes: &'static str,
+    /// Variables that the listener sees.
+    pub(crate) listener: &'static [(&'static str, &'static str)],
+    /// After so long without a word, the fake takes a listener for lost.
+    pub(crate) session_limit: Duration,
+    pub(crate) poll: bool,
+    /// The permissions of a GitHub App; without any, a token is used.
+    pub(crate) app: &'static [(&'static str, &'static str)],
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Self {
+            repositories: r#"["acme/*"]"#,
+            top: "",
+            limits: "surplus_grace_secs = 1",
+            classes: "[classes.small]\ncpu = 512\nmemory = 1024\n[classes.large]\ncpu = 4096\nmemory = 8192\n",
+            listener: &[],
+            session_limit: Duration::from_secs(10),
+            poll: false,
+            app: &[],
+        }
+    }
+}
+
+pub(crate) struct Testbed {
+    dir: TempDir,
+    setup: Setup,
+    fake: FakeGitHub,
+    pub(crate) github: GitHub,
+}
+
+impl Testbed {
+    pub(crate) async fn set(setup: Setup) -> Self {
+        let dir = tempfile::Builder::new().prefix("ecsrunner-test-").tempdir().unwrap();
+        // As root, each runner has a user of its own, and the official runner lists
+        // each directory above its own.
+        fs::set_permissions(dir.path(), Permissions::from_mode(0o755)).unwrap();
+        fs::write(dir.path().join("token"), TOKEN).unwrap();
+        fs::write(dir.path().join("webhook-secret"), SECRET).unwrap();
+        fs::write(dir.path().join("app.pem"), app_key().private_pem.expose_secret()).unwrap();
+        put_listener(dir.path());
+        let fake = FakeGitHub::start(Options {
+            tokens: vec![TOKEN.into()],
+            session_limit: setup.session_limit,
+            lock_limit: setup.session_limit,
+            app: (!setup.app.is_empty()).then(|| App {
+                id: 1234,
+                client_id: "Iv23liEXAMPLE".to_owned(),
+                public_key_pem: app_key().public_pem.clone(),
+                permissions: setup
+                    .app
+                    .iter()
+                    .map(|(name, level)| ((*name).to_owned(), (*level).to_owned()))
+                    .collect(),
+            }),
+            repositories: vec![RepositoryOptions {
+                name: ecsrunner_core::id::Repository::parse("acme/open").unwrap(),
+                private: false,
+                fork: false,
+            }],
+            ..Options::default()
+        })
+        .await
+        .unwrap();
+        let github = GitHub::at(fake.url());
+        let testbed = Self { dir, setup, fake, github };
+        testbed.configure();
+        testbed
+    }
+
+    fn configure(&self) {
+        let Setup { repositories, top, limits, classes, listener, .. } = &self.setup;
+        let github = if self.setup.app.is_empty() {
+            "[github]\ntoken_file = \"token\""
+        } else {
+            "[github.app]\nid = 1234\nprivate_key_file = \"app.pem\""
+        };
+        let names: Vec<&str> = listener.iter().map(|(name, _)| *name).collect();
+        let config = format!(
+            "version = 1\ndeployment = \"{DEPLOYMENT}\"\nrepositories = {repositories}\n{top}\n\
+             [limits]\n{limits}\n\
+             [paces]\ngithub = {{ burst = 1000, per_minute = 60000 }}\n\
+             fargate = {{ burst = 1000, per_minute = 60000 }}\n\
+             {github}\n\
+             [webhook]\nsecret_files = [\"webhook-secret\"]\n\
+             [runner]\ndir = \"actions-runner\"\nenv = {names:?}\nfirst_uid = 63000\n\
+             {classes}"
+        );
+        fs::write(self.config(), config).unwrap();
+    }
+
+    pub(crate) fn github_url(&self) -> &str {
+        self.fake.url()
+    }
+
+    /// Writes the configuration with other classes, for a server that starts later.
+    pub(crate) fn reconfigure(&mut self, classes: &'static str) {
+        self.setup.classes = classes;
+        self.configure();
+    }
+
+    pub(crate) fn config(&self) -> PathBuf {
+        self.dir.path().join("config.toml")
+    }
+
+    pub(crate) fn state(&self) -> PathBuf {
+        self.dir.path().join("state")
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// Starts the server and tells GitHub where its webhooks go.
+    pub(crate) async fn serve(&self) -> Server {
+        self.serve_by(self.command()).await
+    }
+
+    /// The same by a command that becomes the server.
+    pub(crate) async fn serve_by(&self, command: tokio::process::Command) -> Server {
+        let server = Server::start(command, &self.path("server.log")).await;
+        self.github.send_webhooks_to(&server.url("/webhook")).await;
+        server
+    }
+
+    /// Starts a server that GitHub does not know.
+    pub(crate) async fn serve_unheard(&self) -> Server {
+        Server::start(self.command(), &self.path("server.log")).await
+    }
+
+    /// The command that serves.
+    pub(crate) fn command(&self) -> tokio::process::Command {
+        let mut command = tokio::process::Command::new(executable(self.dir.path()));
+        command
+            .args(["local", "up", "--listen", "127.0.0.1:0", "--state"])
+            .arg(self.state())
+            .arg("--config")
+            .arg(self.config())
+            .args(self.setup.poll.then_some("--poll"))
+            .env("GITHUB_API_URL", self.fake.url())
+            .env_remove("ECSRUNNER_WEBHOOK_SECRET_FILE")
+            .env_remove("ECSRUNNER_LOG")
+            .env_remove("ECSRUNNER_SIM_LISTENER_FAULT")
+            .env("ECSRUNNER_SIM_EXECUTOR", "steps")
+            .envs(self.setup.listener.iter().copied());
+        command
+    }
+
+    /// Waits until no runner is left, ends the server, and looks for what it left behind.
+    pub(crate) async fn ends_with_nothing_left(&self, server: Server) {
+        server
+            .api()
+            .until("every runner to be gone", |api| api.runners.iter().all(|r| r["state"] == "gone"))
+            .await;
+        let github = self.github.wait("unregistered=true").await;
+        assert_eq!(github["registrations"], serde_json::json!([]));
+        server.terminate().await;
+        assert_eq!(self.left().await, Left { processes: 0, boot_items: 0, open_records: 0 });
+    }
+
+    /// The process ids of the agents that are alive.
+    pub(crate) fn agents(&self) -> Vec<Pid> {
+        processes::agents(&self.state().join("tasks"))
+    }
+
+    /// Kills every agent; there must be one.
+    pub(crate) fn kill_agents(&self) {
+        let agents = self.agents();
+        assert!(!agents.is_empty(), "no agent is there");
+        agents.into_iter().for_each(processes::end);
+    }
+
+    /// Kills every listener; there must be one.
+    pub(crate) fn kill_listeners(&self) {
+        let listeners = processes::listeners(&self.state().join("tasks"));
+        assert!(!listeners.is_empty(), "no listener is there");
+        listeners.into_iter().for_each(processes::end);
+    }
+
+    /// What a server that has ended left behind.
+    pub(crate) async fn left(&self) -> Left {
+        left::count(&self.state(), &Deployment::parse(DEPLOYMENT).unwrap()).await.unwrap()
+    }
+}
+
+impl Drop for Testbed {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            tell(&self.path("server.log"));
+        }
+        processes::end_all(&self.state().join("tasks"));
+    }
+}
+
+#[expect(clippy::print_stderr, reason = "for whoever reads why a test failed")]
+fn tell(log: &Path) {
+    let text = fs::read_to_string(log).unwrap_or_default();
+    let lines: Vec<&str> = text.lines().collect();
+    eprintln!("--- the end of the server's log\n{}", lines[lines.len().saturating_sub(60)..].join("\n"));
+}
+
+/// Runs a test, for so long and no longer.
+pub(crate) async fn bounded(test: impl Future<Output = ()>) {
+    tokio::time::timeout(TEST_LIMIT, test).await.expect("the test took too long");
+}
+
+/// The executable under test, where any user may execute it.
+fn executable(dir: &Path) -> PathBuf {
+    let copy = dir.join("ecsrunner");
+    if !copy.exists() {
+        let own = env!("CARGO_BIN_EXE_ecsrunner");
+        if fs::hard_link(own, &copy).is_err() {
+            fs::copy(own, &copy).unwrap();
+        }
+    }
+    copy
+}
+
+/// A stand-in where the configuration expects an unpacked actions/runner.
+fn put_listener(dir: &Path) {
+    let bin = dir.join("actions-runner/bin");
+    fs::create_dir_all(&bin).unwrap();
+    let script = format!("#!/bin/sh\nexec '{}' stand-in-listener \"$@\"\n", executable(dir).display());
+    let listener = bin.join("Runner.Listener");
+    fs::write(&listener, script).unwrap();
+    fs::set_permissions(&listener, Permissions::from_mode(0o755)).unwrap();
+}

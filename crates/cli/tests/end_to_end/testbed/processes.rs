@@ -1,0 +1,59 @@
+//! The processes of a testbed's tasks, which outlive their server.
+
+use std::fs;
+use std::path::Path;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+/// Kills every agent of a directory of tasks, and all that works below it.
+pub(super) fn end_all(tasks: &Path) {
+    for task in fs::read_dir(tasks).into_iter().flatten().flatten() {
+        if let Some(agent) = agent(&task.path()) {
+            end(agent);
+        }
+    }
+    // The listener, and what it has started.
+    for process in fs::read_dir("/proc").into_iter().flatten().flatten() {
+        let Some(pid) = process.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
+        if fs::read_link(process.path().join("cwd")).is_ok_and(|cwd| cwd.starts_with(tasks)) {
+            end(Pid::from_raw(pid));
+        }
+    }
+}
+
+/// The process id of a task's agent, if that is alive.
+pub(super) fn agent(task: &Path) -> Option<Pid> {
+    let pid = fs::read_to_string(task.join("claim")).ok()?.trim().parse().ok()?;
+    // The id may be another process's by now.
+    let arguments = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
+    String::from_utf8_lossy(&arguments).contains(task.to_str()?).then_some(Pid::from_raw(pid))
+}
+
+/// Kills one process; it may have ended by itself.
+pub(super) fn end(process: Pid) {
+    let _gone = kill(process, Signal::SIGKILL);
+}
+
+/// The process ids of a directory's agents that are alive.
+pub(super) fn agents(tasks: &Path) -> Vec<Pid> {
+    let mut agents: Vec<Pid> =
+        fs::read_dir(tasks).unwrap().filter_map(|task| agent(&task.unwrap().path())).collect();
+    agents.sort_unstable();
+    agents
+}
+
+/// The process ids of the listeners that a directory's agents started.
+pub(super) fn listeners(tasks: &Path) -> Vec<Pid> {
+    let agents = agents(tasks);
+    let parent = |pid: i32| {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()
+    };
+    fs::read_dir("/proc")
+        .unwrap()
+        .filter_map(|process| process.unwrap().file_name().to_str()?.parse().ok())
+        .filter(|pid| parent(*pid).is_some_and(|parent| agents.contains(&Pid::from_raw(parent))))
+        .map(Pid::from_raw)
+        .collect()
+}

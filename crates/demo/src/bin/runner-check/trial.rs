@@ -1,0 +1,542 @@
+//! One row under trial: a fake GitHub, a directory with the runner, and its listener.
+
+use std::fs::{self, Permissions};
+use std::io::{BufRead, BufReader, Read};
+use std::os::unix::fs::{PermissionsExt, chown, symlink};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{self, Receiver};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use ecsrunner_core::id::Repository;
+use ecsrunner_demo::github::{FakeGitHub, Options, RepositoryOptions};
+use nix::sys::signal::{Signal, kill, killpg};
+use nix::unistd::Pid;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::runtime::Runtime;
+
+const TOKEN: &str = "a plain token";
+/// Bounds every wait that has no time of its own.
+const LIMIT: Duration = Duration::from_secs(60);
+/// The user of rows that need one who may not read everything.
+pub(crate) const USER: u32 = 61_555;
+
+/// The runner under trial.
+#[derive(Clone, Debug)]
+pub(crate) enum Subject {
+    Official(PathBuf),
+    StandIn { executable: PathBuf, scale: f64 },
+}
+
+impl Subject {
+    pub(crate) fn name(&self) -> String {
+        match self {
+            Self::Official(dir) => format!("the official runner in {}", dir.display()),
+            Self::StandIn { scale, .. } => format!("the stand-in, times scaled by {scale}"),
+        }
+    }
+
+    fn scale(&self) -> f64 {
+        match self {
+            Self::Official(_) => 1.0,
+            Self::StandIn { scale, .. } => *scale,
+        }
+    }
+}
+
+/// What a row says that cannot be checked here.
+pub(crate) const SKIPPED: &str = "skipped: only root can run it as another user";
+
+/// What a row's check comes to.
+pub(crate) type Checked = Result<(), String>;
+
+/// A row's own world.
+pub(crate) struct Trial {
+    subject: Subject,
+    dir: TempDir,
+    agent: ureq::Agent,
+    url: String,
+    variables: Vec<(String, String)>,
+    arguments: Vec<String>,
+    user: Option<u32>,
+    listener: Option<Child>,
+    lines: Option<Receiver<String>>,
+    seen: Vec<String>,
+    started: Instant,
+    _fake: FakeGitHub,
+    _runtime: Runtime,
+}
+
+impl Trial {
+    pub(crate) fn begin(subject: &Subject) -> Result<Self, String> {
+        let text = |error: &dyn std::fmt::Display| error.to_string();
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .map_err(|error| text(&error))?;
+        let name = Repository::parse("acme/app").map_err(|error| text(&error))?;
+        let options = Options {
+            tokens: vec![TOKEN.into()],
+            repositories: vec![RepositoryOptions { name, private: true, fork: false }],
+            // As at GitHub, where a job is lost after minutes.
+            session_limit: Duration::from_secs(600),
+            lock_limit: Duration::from_secs(600),
+            ..Options::default()
+        };
+        let fake = runtime.block_on(FakeGitHub::start(options)).map_err(|error| text(&error))?;
+        let agent = ureq::Agent::config_builder()
+            .http_status_as_error(false)
+            .timeout_global(Some(LIMIT))
+            .proxy(None)
+            .build()
+            .into();
+        let dir = tempfile::Builder::new().prefix("runner-check-").tempdir().map_err(|error| text(&error))?;
+        fs::set_permissions(dir.path(), Permissions::from_mode(0o755)).map_err(|error| text(&error))?;
+        let trial = Self {
+            subject: subject.clone(),
+            dir,
+            agent,
+            url: fake.url().to_owned(),
+            variables: Vec::new(),
+            arguments: vec!["run".to_owned()],
+            user: None,
+            listener: None,
+            lines: None,
+            seen: Vec::new(),
+            started: Instant::now(),
+            _fake: fake,
+            _runtime: runtime,
+        };
+        trial.install().map_err(|error| format!("the runner cannot be copied: {error}"))?;
+        Ok(trial)
+    }
+
+    /// A directory of the row's own, with the runner in it.
+    fn install(&self) -> std::io::Result<()> {
+        let root = self.root();
+        match &self.subject {
+            Subject::StandIn { executable, .. } => {
+                fs::create_dir_all(root.join("bin"))?;
+                copy(executable, &root.join("bin/Runner.Listener"))?;
+            }
+            Subject::Official(source) => {
+                fs::create_dir(&root)?;
+                // All that a listener needs: its root is where it is executed.
+                copy(&source.join("bin"), &root.join("bin"))?;
+                symlink(source.join("externals"), root.join("externals"))?;
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn root(&self) -> PathBuf {
+        self.dir.path().join("runner")
+    }
+
+    /// A file beside the runner's root.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// Seconds as this runner keeps them.
+    pub(crate) fn secs(&self, secs: f64) -> Duration {
+        Duration::from_secs_f64(secs * self.subject.scale())
+    }
+
+    /// Seconds for a script of `sleep`.
+    pub(crate) fn sleep(&self, secs: f64) -> String {
+        format!("sleep {:.2}", (secs * self.subject.scale()).max(1.0))
+    }
+
+    pub(crate) fn set(&mut self, name: &str, value: &str) {
+        self.variables.push((name.to_owned(), value.to_owned()));
+    }
+
+    pub(crate) fn argue(&mut self, argument: &str) {
+        self.arguments.push(argument.to_owned());
+    }
+
+    /// Writes a job-started hook and sets it; its path.
+    pub(crate) fn hook(&mut self, file: &str, script: &str) -> Result<PathBuf, String> {
+        let path = self.path(file);
+        fs::write(&path, script).map_err(|error| error.to_string())?;
+        fs::set_permissions(&path, Permissions::from_mode(0o755)).map_err(|error| error.to_string())?;
+        self.set("ACTIONS_RUNNER_HOOK_JOB_STARTED", &path.display().to_string());
+        Ok(path)
+    }
+
+    /// Runs the listener as a user who may not read everything; false if this process may not.
+    pub(crate) fn as_user(&mut self) -> Result<bool, String> {
+        if !nix::unistd::geteuid().is_root() {
+            return Ok(false);
+        }
+        self.user = Some(USER);
+        own(&self.root(), USER).map_err(|error| error.to_string())?;
+        Ok(true)
+    }
+
+    pub(crate) fn sim(&self, path: &str, body: &Value) -> Result<Value, String> {
+        self.call("POST", &format!("/_sim/{path}"), body)
+    }
+
+    pub(crate) fn faults(&self, faults: &Value) -> Checked {
+        self.sim("faults", &json!({"runner": faults})).map(|_| ())
+    }
+
+    pub(crate) fn call(&self, method: &str, path: &str, body: &Value) -> Result<Value, String> {
+        let request = ureq::http::Request::builder()
+            .method(method)
+            .uri(format!("{}{path}", self.url))
+            .header("authorization", format!("Bearer {TOKEN}"))
+            .header("content-type", "application/json")
+            .body(if body.is_null() { String::new() } else { body.to_string() })
+            .map_err(|error| error.to_string())?;
+        let mut response = self.agent.run(request).map_err(|error| format!("{path}: {error}"))?;
+        let text = response.body_mut().read_to_string().map_err(|error| error.to_string())?;
+        if !response.status().is_success() {
+            return Err(format!("the fake answers {} to {path}: {text}", response.status()));
+        }
+        Ok(serde_json::from_str(&text).unwrap_or(Value::String(text)))
+    }
+
+    /// Registers a runner; its encoded configuration.
+    pub(crate) fn register(&self) -> Result<String, String> {
+        let request = json!({"name": "one", "runner_group_id": 1, "labels": ["x"]});
+        let reply = self.call("POST", "/repos/acme/app/actions/runners/generate-jitconfig", &request)?;
+        reply["encoded_jit_config"].as_str().map(str::to_owned).ok_or_else(|| reply.to_string())
+    }
+
+    /// Registers a runner and starts its listener.
+    pub(crate) fn start(&mut self) -> Checked {
+        let jit = self.register()?;
+        self.start_with(&jit)
+    }
+
+    /// Starts the listener with a configuration.
+    pub(crate) fn start_with(&mut self, jit: &str) -> Checked {
+        let root = self.root();
+        let mut command = Command::new(root.join("bin/Runner.Listener"));
+        command
+            .args(&self.arguments)
+            .current_dir(&root)
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .env("HOME", &root)
+            .env("LANG", "C.UTF-8")
+            .env("ACTIONS_RUNNER_INPUT_JITCONFIG", jit)
+            .env("ECSRUNNER_SIM_EXECUTOR", "steps")
+            .env("ECSRUNNER_SIM_TIME_SCALE", self.subject.scale().to_string())
+            .envs(self.variables.iter().map(|(name, value)| (name, value)))
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .process_group(0);
+        if let Some(user) = self.user {
+            command.uid(user).gid(user);
+        }
+        let mut child =
+            spawn(&mut command).map_err(|error| format!("the listener cannot be started: {error}"))?;
+        let (sender, lines) = mpsc::channel();
+        let streams: [Option<Box<dyn Read + Send>>; 2] = [
+            child.stdout.take().map(|stream| Box::new(stream) as Box<dyn Read + Send>),
+            child.stderr.take().map(|stream| Box::new(stream) as Box<dyn Read + Send>),
+        ];
+        for (mark, stream) in ["", "err: "].into_iter().zip(streams) {
+            let Some(stream) = stream else { continue };
+            let sender = sender.clone();
+            thread::spawn(move || {
+                for line in BufReader::new(stream).split(b'\n').map_while(Result::ok) {
+                    if sender.send(format!("{mark}{}", String::from_utf8_lossy(&line))).is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+        self.started = Instant::now();
+        self.lines = Some(lines);
+        self.listener = Some(child);
+        Ok(())
+    }
+
+    /// Waits for a line that contains the text; when it came, since the start.
+    pub(crate) fn line(&mut self, text: &str) -> Result<Duration, String> {
+        self.line_within(text, LIMIT)
+    }
+
+    pub(crate) fn line_within(&mut self, text: &str, limit: Duration) -> Result<Duration, String> {
+        let end = Instant::now() + limit;
+        loop {
+            match self.next_line(end) {
+                Some(line) if line.contains(text) => return Ok(self.started.elapsed()),
+                Some(_) => {}
+                None => return Err(format!("no line with `{text}` within {:.1} s", limit.as_secs_f64())),
+            }
+        }
+    }
+
+    /// Demands that no line with the text comes for so long.
+    pub(crate) fn quiet(&mut self, text: &str, time: Duration) -> Checked {
+        let end = Instant::now() + time;
+        while let Some(line) = self.next_line(end) {
+            if line.contains(text) {
+                return Err(format!("there is a line with `{text}`"));
+            }
+        }
+        Ok(())
+    }
+
+    fn next_line(&mut self, end: Instant) -> Option<String> {
+        let lines = self.lines.as_ref()?;
+        let line = lines.recv_timeout(end.saturating_duration_since(Instant::now())).ok()?;
+        self.seen.push(line.clone());
+        Some(line)
+    }
+
+    /// Waits for the listener's end and demands its exit code. A process that a
+    /// signal ended counts as 128 and the signal's number.
+    pub(crate) fn exits(&mut self, code: i32) -> Checked {
+        self.exits_within(code, LIMIT)
+    }
+
+    pub(crate) fn exits_within(&mut self, code: i32, limit: Duration) -> Checked {
+        let end = Instant::now() + limit;
+        loop {
+            let listener = self.listener.as_mut().ok_or("no listener was started")?;
+            if let Some(status) = listener.try_wait().map_err(|error| error.to_string())? {
+                // Its last lines.
+                while self.next_line(Instant::now() + Duration::from_millis(300)).is_some() {}
+                use std::os::unix::process::ExitStatusExt;
+                let ended = status.code().or_else(|| status.signal().map(|signal| 128 + signal));
+                return if ended == Some(code) {
+                    Ok(())
+                } else {
+                    Err(format!("it ended with {ended:?}; {code} is right"))
+                };
+            }
+            if Instant::now() >= end {
+                return Err(format!("it did not end within {:.1} s", limit.as_secs_f64()));
+            }
+            self.next_line(Instant::now() + Duration::from_millis(20));
+        }
+    }
+
+    /// Demands that the listener lives.
+    pub(crate) fn lives(&mut self) -> Checked {
+        let listener = self.listener.as_mut().ok_or("no listener was started")?;
+        match listener.try_wait() {
+            Ok(None) => Ok(()),
+            other => Err(format!("the listener has ended: {other:?}")),
+        }
+    }
+
+    fn pid(&self) -> Result<Pid, String> {
+        let listener = self.listener.as_ref().ok_or("no listener was started")?;
+        Ok(Pid::from_raw(listener.id().cast_signed()))
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) -> Checked {
+        kill(self.pid()?, signal).map_err(|error| error.to_string())
+    }
+
+    pub(crate) fn signal_group(&self, signal: Signal) -> Checked {
+        killpg(self.pid()?, signal).map_err(|error| error.to_string())
+    }
+
+    /// Kills the listener's worker.
+    pub(crate) fn kill_worker(&self) -> Checked {
+        let listener = self.pid()?;
+        for entry in fs::read_dir("/proc").map_err(|error| error.to_string())?.flatten() {
+            let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<i32>().ok()) else {
+                continue;
+            };
+            let stat = fs::read_to_string(entry.path().join("stat")).unwrap_or_default();
+            let parent = stat.rsplit_once(')').and_then(|(_, rest)| rest.split_ascii_whitespace().nth(1));
+            let command = fs::read(entry.path().join("cmdline")).unwrap_or_default();
+            let is_worker = String::from_utf8_lossy(&command).contains("spawnclient");
+            if is_worker && parent == Some(&listener.to_string()) {
+                return kill(Pid::from_raw(pid), Signal::SIGKILL).map_err(|error| error.to_string());
+            }
+        }
+        Err("there is no worker".to_owned())
+    }
+
+    /// Submits a workflow of one job `build`, with the label `x`, by the text of its steps; the job's id.
+    pub(crate) fn job(&self, steps: &str) -> Result<u64, String> {
+        self.named_job("build", steps)
+    }
+
+    pub(crate) fn named_job(&self, name: &str, steps: &str) -> Result<u64, String> {
+        let steps: String = steps.lines().map(|line| format!("      {line}\n")).collect();
+        let name = json!(name);
+        let text =
+            format!("on: push\njobs:\n  build:\n    name: {name}\n    runs-on: x\n    steps:\n{steps}");
+        let new = json!({"repository": "acme/app", "file": ".github/workflows/x.yml", "text": text,
+            "executor": "official"});
+        let reply = self.sim("workflows", &new)?;
+        reply["jobs"][0]["id"].as_u64().ok_or_else(|| reply.to_string())
+    }
+
+    /// Makes an action `acme/js@v1` known, whose scripts say `js pre ran`, `js main ran`, `js post ran`.
+    pub(crate) fn javascript_action(&self) -> Checked {
+        let directory = self.path("js");
+        let files = [
+            ("action.yml", "name: js\nruns: {using: node20, pre: pre.js, main: main.js, post: post.js}\n"),
+            ("pre.js", "console.log('js pre ran')"),
+            ("main.js", "console.log('js main ran')"),
+            ("post.js", "console.log('js post ran')"),
+        ];
+        fs::create_dir_all(&directory).map_err(|error| error.to_string())?;
+        for (name, text) in files {
+            fs::write(directory.join(name), text).map_err(|error| error.to_string())?;
+        }
+        self.sim("actions", &json!({"action": "acme/js@v1", "directory": directory})).map(|_| ())
+    }
+
+    /// Waits until a step of the job is being executed.
+    pub(crate) fn step(&self, job: u64, name: &str) -> Checked {
+        let name = name.replace(' ', "+");
+        self.call("GET", &format!("/_sim/wait?job={job}&state=in_progress&step={name}"), &Value::Null)
+            .map(|_| ())
+    }
+
+    /// Waits until a file is there that a step makes.
+    pub(crate) fn file(&self, path: &Path) -> Checked {
+        let end = Instant::now() + LIMIT;
+        while !path.exists() {
+            if Instant::now() >= end {
+                return Err(format!("{} does not come", path.display()));
+            }
+            thread::sleep(Duration::from_millis(20));
+        }
+        Ok(())
+    }
+
+    /// The job, once it has ended.
+    pub(crate) fn ended(&self, job: u64) -> Result<Value, String> {
+        self.call("GET", &format!("/_sim/wait?job={job}&state=completed"), &Value::Null)?;
+        self.call("GET", &format!("/repos/acme/app/actions/jobs/{job}"), &Value::Null)
+    }
+
+    /// Demands the conclusion that GitHub shows; the job.
+    pub(crate) fn concludes(&self, job: u64, conclusion: &str) -> Result<Value, String> {
+        let ended = self.ended(job)?;
+        if ended["conclusion"] == conclusion {
+            Ok(ended)
+        } else {
+            Err(format!("GitHub shows {}; {conclusion} is right", ended["conclusion"]))
+        }
+    }
+
+    /// The fake's whole state, at any time.
+    pub(crate) fn state(&self) -> Result<Value, String> {
+        self.call("GET", "/_sim/state", &Value::Null)
+    }
+
+    /// Demands what of this the job's log holds.
+    pub(crate) fn logs(&self, job: u64, expected: &[(&str, bool)]) -> Checked {
+        let log = self.call("GET", &format!("/_sim/jobs/{job}/log"), &Value::Null)?;
+        let log = log.as_str().unwrap_or_default();
+        for (text, there) in expected {
+            // The script itself is in the log as well.
+            let found = log.lines().any(|line| line.trim() == *text);
+            if found != *there {
+                let word = if *there { "does not hold" } else { "holds" };
+                return Err(format!("the job's log {word} `{text}`:\n{log}"));
+            }
+        }
+        Ok(())
+    }
+
+    /// The listener's lines so far.
+    pub(crate) fn seen(&self) -> &[String] {
+        &self.seen
+    }
+
+    /// Demands that these texts come in this order.
+    pub(crate) fn order(&self, texts: &[&str]) -> Checked {
+        let mut lines = self.seen.iter();
+        for text in texts {
+            if !lines.any(|line| line.contains(text)) {
+                return Err(format!("`{text}` is not there, or not in its place"));
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn lacks(&self, text: &str) -> Checked {
+        match self.seen.iter().find(|line| line.contains(text)) {
+            None => Ok(()),
+            Some(line) => Err(format!("there is a line `{line}`")),
+        }
+    }
+
+    /// The listener's lines, for a failure.
+    pub(crate) fn transcript(&self) -> String {
+        self.seen.iter().map(|line| format!("\n| {line}")).collect()
+    }
+}
+
+impl Drop for Trial {
+    fn drop(&mut self) {
+        if let (Ok(pid), Some(listener)) = (self.pid(), &mut self.listener) {
+            // What is gone needs no signal.
+            let _ = killpg(pid, Signal::SIGKILL);
+            let _ = listener.wait();
+        }
+    }
+}
+
+/// Demands a time, with room for a busy machine.
+pub(crate) fn between(elapsed: Duration, from: Duration, to: Duration) -> Checked {
+    let slack = Duration::from_secs(2);
+    if elapsed + Duration::from_millis(100) >= from && elapsed <= to + slack {
+        Ok(())
+    } else {
+        Err(format!(
+            "it took {:.1} s; {:.1} to {:.1} is right",
+            elapsed.as_secs_f64(),
+            from.as_secs_f64(),
+            to.as_secs_f64()
+        ))
+    }
+}
+
+/// Starts a process. A file that was just written is busy for as long as another
+/// thread is starting one.
+fn spawn(command: &mut Command) -> std::io::Result<Child> {
+    const TRIES: u32 = 50;
+    for _ in 1..TRIES {
+        match command.spawn() {
+            Err(error) if error.kind() == std::io::ErrorKind::ExecutableFileBusy => {
+                thread::sleep(Duration::from_millis(20));
+            }
+            other => return other,
+        }
+    }
+    command.spawn()
+}
+
+/// Copies a file or a directory; files are linked where that is possible.
+fn copy(from: &Path, to: &Path) -> std::io::Result<()> {
+    let kind = fs::symlink_metadata(from)?.file_type();
+    if kind.is_symlink() {
+        symlink(fs::read_link(from)?, to)
+    } else if kind.is_dir() {
+        fs::create_dir(to)?;
+        for entry in fs::read_dir(from)? {
+            let entry = entry?;
+            copy(&entry.path(), &to.join(entry.file_name()))?;
+        }
+        Ok(())
+    } else {
+        fs::hard_link(from, to).or_else(|_| fs::copy(from, to).map(|_| ()))
+    }
+}
+
+fn own(path: &Path, user: u32) -> std::io::Result<()> {
+    chown(path, Some(user), Some(user))
+}

@@ -1,0 +1,130 @@
+//! What the fake shows of itself.
+
+use axum::Json;
+use axum::extract::{Path, State as Extract};
+use ecsrunner_core::id::JobId;
+use serde_json::{Value, json};
+
+use super::App;
+use crate::github::api::Refusal;
+use crate::github::job::Job;
+use crate::github::state::State;
+
+pub(super) async fn log(Extract(shared): App, Path(job): Path<JobId>) -> Result<String, Refusal> {
+    let state = shared.state();
+    let job = state.jobs.get(&job).ok_or_else(Refusal::not_found)?;
+    Ok(without_times(&job.whole_log().unwrap_or_default()))
+}
+
+/// A log as people read it: without the time that begins each line.
+fn without_times(log: &str) -> String {
+    let mut text = String::with_capacity(log.len());
+    for line in log.split_inclusive('\n') {
+        let line = line.trim_start_matches('\u{feff}');
+        let is_time = |time: &str| time.len() >= 20 && time.ends_with('Z') && time.as_bytes()[10] == b'T';
+        match line.split_once(' ') {
+            Some((time, rest)) if is_time(time) => text.push_str(rest),
+            _ => text.push_str(line),
+        }
+    }
+    text
+}
+
+pub(super) async fn state(Extract(shared): App) -> Json<Value> {
+    Json(shared.state().view())
+}
+
+impl State {
+    /// Everything that tests and benchmarks look at.
+    pub(super) fn view(&self) -> Value {
+        let state = self;
+        let now = std::time::Instant::now();
+        let jobs: Vec<Value> = state.jobs.values().map(|job| state.job_view(job)).collect();
+        let registrations: Vec<Value> = state
+            .registrations
+            .values()
+            .map(|registration| {
+                let mut view = state.runner_json(registration);
+                view["scope"] = json!(registration.scope.to_string());
+                view["spent"] = json!(registration.sessions > 0);
+                view["sessions"] = json!(registration.sessions);
+                view["created_at"] = json!(registration.created_at);
+                view
+            })
+            .collect();
+        let runners: Vec<Value> = state
+            .sessions
+            .values()
+            .map(|session| {
+                json!({
+                    "runner_id": session.runner,
+                    "online": state.is_online(session, now),
+                    "polls": session.polls,
+                    "job": session.job,
+                })
+            })
+            .collect();
+        json!({
+            "jobs": jobs,
+            "runners": runners,
+            "registrations": registrations,
+            "calls": state.calls,
+            "webhooks": {
+                "held": state.held.len(),
+                "in_flight": state.in_flight,
+                "delivered": state.deliveries.len(),
+            },
+        })
+    }
+}
+
+/// Every delivery, the oldest first, with times to the millisecond.
+pub(super) async fn deliveries(Extract(shared): App) -> Json<Value> {
+    let state = shared.state();
+    let deliveries: Vec<Value> = state
+        .deliveries
+        .iter()
+        .map(|delivery| {
+            json!({
+                "id": delivery.outgoing.id,
+                "guid": delivery.outgoing.guid,
+                "event": delivery.outgoing.event,
+                "action": delivery.outgoing.action,
+                "job": delivery.outgoing.job,
+                "redelivery": delivery.outgoing.redelivery,
+                "status": delivery.status,
+                "status_code": delivery.status_code,
+                "sent_at": delivery.sent_at,
+                "duration_ms": delivery.duration.as_secs_f64() * 1000.0,
+                "answer": delivery.answer,
+            })
+        })
+        .collect();
+    Json(json!({"deliveries": deliveries}))
+}
+
+impl State {
+    fn job_view(&self, job: &Job) -> Value {
+        let run = self.run_of(job);
+        let timeline: Vec<Value> =
+            job.timeline.iter().map(|(at, state)| json!({"at": at, "state": state})).collect();
+        json!({
+            "id": job.id,
+            "run_id": job.run,
+            "repository": run.map(|run| &run.repository),
+            "name": job.name,
+            "key": job.key,
+            "labels": job.runs_on.labels,
+            "state": job.state.phase(),
+            "conclusion": job.state.conclusion(),
+            "runner": job.state.shown_taker().map(|taker| &taker.name),
+            "starts": job.starts,
+            "queued_at": (job.state.status().is_some()).then_some(job.created_at),
+            "started_at": job.state.started_at(),
+            "completed_at": job.state.completed_at(),
+            "timeline": timeline,
+            "outputs": job.outputs,
+            "annotations": job.annotations,
+        })
+    }
+}

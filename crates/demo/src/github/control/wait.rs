@@ -1,0 +1,81 @@
+//! Waiting until the fake has come to where a caller wants it, without asking again and again.
+
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::{Query, State as Extract};
+use axum::http::StatusCode;
+use ecsrunner_core::id::JobId;
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::App;
+use crate::github::api::Refusal;
+use crate::github::job::JobPhase;
+use crate::github::state::State;
+
+const DEFAULT_LIMIT_MS: u64 = 30_000;
+
+/// What is waited for; all that is given has to hold at once.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Wanted {
+    /// This job is in the state `state`.
+    job: Option<JobId>,
+    state: Option<JobPhase>,
+    /// This step of the job is in progress.
+    step: Option<String>,
+    /// So many listeners are connected.
+    online: Option<usize>,
+    /// So many jobs, or more, have ended.
+    completed: Option<usize>,
+    /// No registration is left.
+    #[serde(default)]
+    unregistered: bool,
+    /// No delivery is on its way.
+    #[serde(default)]
+    webhooks_idle: bool,
+    timeout_ms: Option<u64>,
+}
+
+impl Wanted {
+    fn holds(&self, state: &State) -> bool {
+        let now = std::time::Instant::now();
+        let job = self.job.is_none_or(|id| {
+            let is = state.jobs.get(&id).map(|job| job.state.phase());
+            is == Some(self.state.unwrap_or(JobPhase::Completed))
+        });
+        let step = self.step.as_ref().is_none_or(|wanted| {
+            let job = self.job.and_then(|id| state.jobs.get(&id));
+            job.is_some_and(|job| job.steps.iter().any(|step| step.name == *wanted && step.is_in_progress()))
+        });
+        let online = state.sessions.values().filter(|session| state.is_online(session, now)).count();
+        let completed = state.jobs.values().filter(|job| job.state.completed_at().is_some()).count();
+        job && step
+            && self.online.is_none_or(|wanted| online == wanted)
+            && self.completed.is_none_or(|wanted| completed >= wanted)
+            && (!self.unregistered || state.registrations.is_empty())
+            && (!self.webhooks_idle || state.in_flight == 0)
+    }
+}
+
+/// The state once it is as wanted; 408 if it is not in time.
+pub(super) async fn wait(Extract(shared): App, Query(wanted): Query<Wanted>) -> Result<Json<Value>, Refusal> {
+    let mut changes = shared.state().changes.subscribe();
+    let limit = Duration::from_millis(wanted.timeout_ms.unwrap_or(DEFAULT_LIMIT_MS));
+    let come = tokio::time::timeout(limit, async {
+        loop {
+            {
+                let state = shared.state();
+                if wanted.holds(&state) {
+                    return state.view();
+                }
+            }
+            // The sender lives in the state, which outlives this call.
+            let _ = changes.changed().await;
+        }
+    });
+    come.await
+        .map(Json)
+        .map_err(|_| Refusal::new(StatusCode::REQUEST_TIMEOUT, &format!("not in time: {wanted:?}")))
+}

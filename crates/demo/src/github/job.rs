@@ -1,0 +1,213 @@
+//! Runs and jobs as the fake keeps them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use ecsrunner_core::id::{JobId, Repository, RunId, RunnerId};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::protocol::Conclusion;
+use crate::workflow::{Environment, RunsOn, Step};
+
+use super::state::SessionId;
+
+#[derive(Debug)]
+pub(super) struct Run {
+    pub id: RunId,
+    /// The GUID by which runners know it.
+    pub plan: String,
+    pub repository: Repository,
+    pub head_repository: Repository,
+    pub number: u64,
+    pub workflow: String,
+    pub workflow_id: u64,
+    pub file: String,
+    pub event: String,
+    pub head_branch: String,
+    pub head_sha: String,
+    pub created_at: Timestamp,
+    pub updated_at: Timestamp,
+    pub jobs: Vec<JobId>,
+}
+
+#[derive(Debug)]
+pub(super) struct Job {
+    pub id: JobId,
+    pub run: RunId,
+    pub key: String,
+    pub name: String,
+    pub needs: Vec<String>,
+    pub runs_on: RunsOn,
+    pub definition: Arc<Definition>,
+    /// The GUID by which runners know it, and that of the request for one.
+    pub guid: String,
+    pub request: String,
+    pub timeout_minutes: u32,
+    pub state: JobState,
+    pub created_at: Timestamp,
+    /// Every state that it came to, oldest first.
+    pub timeline: Vec<(Timestamp, JobPhase)>,
+    /// How many times a runner began it; more than once would be a fault.
+    pub starts: u32,
+    /// The whole log, once its runner has uploaded it.
+    pub log: Option<String>,
+    /// The logs of steps, in the order of their upload, each with its step's id.
+    pub step_logs: Vec<(String, String)>,
+    pub steps: Vec<StepReport>,
+    pub outputs: BTreeMap<String, String>,
+    pub annotations: Vec<serde_json::Value>,
+}
+
+/// What a job executes.
+#[derive(Debug, Default)]
+pub(super) struct Definition {
+    /// One for the workflow, one for the job.
+    pub env: Vec<Environment>,
+    pub defaults: Vec<Environment>,
+    pub outputs: Environment,
+    pub matrix: Vec<(String, serde_json::Value)>,
+    /// Its number among the jobs of its matrix, and how many there are.
+    pub index: (usize, usize),
+    pub steps: Vec<Step>,
+    /// The action that puts the repository's files into the workspace before the first step.
+    pub put_files: Option<String>,
+    /// The script of a synthetic job's only step.
+    pub synthetic: Option<String>,
+}
+
+/// A step as the API shows it.
+#[derive(Clone, Debug)]
+pub(super) struct StepReport {
+    pub id: String,
+    pub number: u64,
+    pub name: String,
+    /// `None` while it is not completed.
+    pub conclusion: Option<Conclusion>,
+    pub started_at: Option<Timestamp>,
+    pub completed_at: Option<Timestamp>,
+}
+
+/// Which runner has a job.
+#[derive(Clone, Debug)]
+pub(super) struct Taker {
+    pub id: RunnerId,
+    pub name: String,
+    pub group: u64,
+    pub session: SessionId,
+}
+
+/// Where a job is in its life.
+#[derive(Clone, Debug)]
+pub(super) enum JobState {
+    /// Jobs that it needs are not done; GitHub does not show it yet.
+    Blocked,
+    /// An approval is missing.
+    Waiting,
+    /// Any runner that fits may have it.
+    Queued,
+    /// A runner was told of it and has not begun it. Queued for everybody else.
+    Assigned { taker: Taker, since: Instant },
+    /// A runner executes it.
+    InProgress { taker: Taker, since: Instant, started_at: Timestamp, cancelled: bool },
+    Completed {
+        taker: Option<Taker>,
+        conclusion: Conclusion,
+        started_at: Option<Timestamp>,
+        completed_at: Timestamp,
+    },
+}
+
+/// Where a job is in its life, as the control API shows it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum JobPhase {
+    /// Jobs that it needs are not done.
+    Blocked,
+    /// An approval is missing.
+    Waiting,
+    Queued,
+    /// A runner was told of it and has not begun it.
+    Assigned,
+    InProgress,
+    Completed,
+}
+
+impl JobState {
+    /// GitHub's `status`; `None` while GitHub does not show the job.
+    pub(super) const fn status(&self) -> Option<&'static str> {
+        match self {
+            Self::Blocked => None,
+            Self::Waiting => Some("waiting"),
+            Self::Queued | Self::Assigned { .. } => Some("queued"),
+            Self::InProgress { .. } => Some("in_progress"),
+            Self::Completed { .. } => Some("completed"),
+        }
+    }
+
+    /// The state in the control API, which also shows what GitHub hides.
+    pub(super) const fn phase(&self) -> JobPhase {
+        match self {
+            Self::Blocked => JobPhase::Blocked,
+            Self::Waiting => JobPhase::Waiting,
+            Self::Queued => JobPhase::Queued,
+            Self::Assigned { .. } => JobPhase::Assigned,
+            Self::InProgress { .. } => JobPhase::InProgress,
+            Self::Completed { .. } => JobPhase::Completed,
+        }
+    }
+
+    /// The runner as GitHub shows it: from the job's start on.
+    pub(super) const fn shown_taker(&self) -> Option<&Taker> {
+        match self {
+            Self::InProgress { taker, .. } => Some(taker),
+            Self::Completed { taker, .. } => taker.as_ref(),
+            _ => None,
+        }
+    }
+
+    pub(super) const fn conclusion(&self) -> Option<Conclusion> {
+        match self {
+            Self::Completed { conclusion, .. } => Some(*conclusion),
+            _ => None,
+        }
+    }
+
+    pub(super) const fn started_at(&self) -> Option<Timestamp> {
+        match self {
+            Self::InProgress { started_at, .. } => Some(*started_at),
+            Self::Completed { started_at, .. } => *started_at,
+            _ => None,
+        }
+    }
+
+    pub(super) const fn completed_at(&self) -> Option<Timestamp> {
+        match self {
+            Self::Completed { completed_at, .. } => Some(*completed_at),
+            _ => None,
+        }
+    }
+}
+
+impl StepReport {
+    pub(super) const fn is_in_progress(&self) -> bool {
+        self.conclusion.is_none() && self.started_at.is_some()
+    }
+}
+
+impl Job {
+    /// The whole log as far as it was uploaded.
+    pub(super) fn whole_log(&self) -> Option<String> {
+        match &self.log {
+            Some(log) => Some(log.clone()),
+            None if self.step_logs.is_empty() => None,
+            None => Some(self.step_logs.iter().map(|(_, text)| text.as_str()).collect()),
+        }
+    }
+
+    pub(super) fn enter(&mut self, state: JobState, now: Timestamp) {
+        self.timeline.push((now, state.phase()));
+        self.state = state;
+    }
+}

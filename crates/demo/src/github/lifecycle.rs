@@ -1,0 +1,268 @@
+//! What happens to a job from its submission to its end.
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use ecsrunner_core::id::{JobId, RunId, RunnerId};
+use jiff::Timestamp;
+
+use crate::protocol::Conclusion;
+
+use super::job::{Job, JobState, Run, StepReport};
+use super::state::{Message, SessionId, State};
+
+/// A job's end, as its runner reports it.
+#[derive(Debug)]
+pub(super) struct Completion {
+    pub conclusion: Conclusion,
+    pub steps: Vec<StepReport>,
+    pub outputs: BTreeMap<String, String>,
+    pub annotations: Vec<serde_json::Value>,
+}
+
+/// What came of deleting a registration.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Deletion {
+    Done,
+    Absent,
+    Busy,
+}
+
+/// What GitHub shows of a job whose runner is gone.
+const LOST: &str = "The runner has lost communication with the server.\n";
+
+impl State {
+    /// Takes a run with its jobs and queues those that need no other.
+    pub(super) fn add_run(&mut self, run: Run, jobs: Vec<Job>) {
+        let (id, ids): (RunId, Vec<JobId>) = (run.id, jobs.iter().map(|job| job.id).collect());
+        self.runs.insert(id, run);
+        for job in jobs {
+            self.jobs.insert(job.id, job);
+        }
+        for job in ids {
+            match self.jobs.get(&job).map(|job| (&job.state, job.needs.is_empty())) {
+                Some((JobState::Waiting, _)) => self.emit_job(job, "waiting"),
+                Some((_, true)) => self.queue_job(job),
+                _ => {}
+            }
+        }
+    }
+
+    /// Queues a job for the first time.
+    pub(super) fn queue_job(&mut self, id: JobId) {
+        let now = Timestamp::now();
+        let Some(job) = self.jobs.get_mut(&id) else { return };
+        job.created_at = now;
+        job.enter(JobState::Queued, now);
+        self.queue.insert(id);
+        self.touch_run(id, now);
+        self.emit_job(id, "queued");
+    }
+
+    /// Runs a job that has ended again, as a new job of the same run; `None` if it has not ended.
+    pub(super) fn rerun_job(&mut self, id: JobId) -> Option<JobId> {
+        let now = Timestamp::now();
+        let ended = self.jobs.get(&id).filter(|job| job.state.conclusion().is_some())?;
+        let again = Job {
+            id,
+            run: ended.run,
+            key: ended.key.clone(),
+            name: ended.name.clone(),
+            needs: ended.needs.clone(),
+            runs_on: ended.runs_on.clone(),
+            definition: ended.definition.clone(),
+            guid: String::new(),
+            request: String::new(),
+            timeout_minutes: ended.timeout_minutes,
+            state: JobState::Blocked,
+            created_at: now,
+            timeline: vec![(now, JobState::Blocked.phase())],
+            starts: 0,
+            log: None,
+            step_logs: Vec::new(),
+            steps: Vec::new(),
+            outputs: BTreeMap::new(),
+            annotations: Vec::new(),
+        };
+        let again =
+            Job { id: self.next_job_id(), guid: self.random.guid(), request: self.random.guid(), ..again };
+        let (new, run) = (again.id, again.run);
+        self.jobs.insert(new, again);
+        let run = self.runs.get_mut(&run)?;
+        run.jobs.retain(|job| *job != id);
+        run.jobs.push(new);
+        self.queue_job(new);
+        Some(new)
+    }
+
+    /// Queues a job again that no runner has begun. GitHub sends no webhook for it.
+    pub(super) fn requeue_job(&mut self, id: JobId) {
+        let Some(job) = self.jobs.get_mut(&id) else { return };
+        let JobState::Assigned { taker, .. } = &job.state else { return };
+        let session = taker.session.clone();
+        job.enter(JobState::Queued, Timestamp::now());
+        self.queue.insert(id);
+        if let Some(session) = self.sessions.get_mut(&session) {
+            session.job = None;
+            session.messages.retain(|message| *message != Message::Job(id));
+        }
+        self.note_change();
+    }
+
+    /// A listener acquires the job that it was offered; false if the job is no longer its own.
+    pub(super) fn start_job(&mut self, id: JobId, session: &SessionId) -> bool {
+        let now = Timestamp::now();
+        let Some(job) = self.jobs.get_mut(&id) else { return false };
+        let taker = match &job.state {
+            JobState::Assigned { taker, .. } if taker.session == *session => taker.clone(),
+            _ => return false,
+        };
+        job.starts += 1;
+        job.enter(
+            JobState::InProgress { taker, since: Instant::now(), started_at: now, cancelled: false },
+            now,
+        );
+        self.touch_run(id, now);
+        self.deadline_set.notify_one();
+        self.emit_job(id, "in_progress");
+        true
+    }
+
+    /// The runner that acquired the job reports its end.
+    pub(super) fn finish_job(&mut self, id: JobId, completion: Completion) {
+        let Some(job) = self.jobs.get_mut(&id) else { return };
+        let JobState::InProgress { taker, .. } = &job.state else { return };
+        let taker = taker.clone();
+        // A listener that reports for a worker which is gone knows of no step.
+        if !completion.steps.is_empty() {
+            job.steps = completion.steps;
+        }
+        job.outputs = completion.outputs;
+        job.annotations = completion.annotations;
+        // The registration goes first, so that the runner is gone when the end is visible. This
+        // answers the listener's next poll, not the open one.
+        self.registrations.remove(&taker.id);
+        let ends_poll = self.faults.completion_ends_poll;
+        if let Some(session) = self.sessions.get_mut(&taker.session) {
+            session.job = None;
+            session.poll_ends = ends_poll;
+            if ends_poll {
+                session.wake.notify_one();
+            }
+        }
+        self.complete_job(id, completion.conclusion);
+    }
+
+    /// Ends a job, whatever state it is in, and decides on those that need it.
+    pub(super) fn complete_job(&mut self, id: JobId, conclusion: Conclusion) {
+        let now = Timestamp::now();
+        let Some(job) = self.jobs.get_mut(&id) else { return };
+        let started_at = job.state.started_at();
+        let taker = job.state.shown_taker().cloned();
+        job.enter(JobState::Completed { taker, conclusion, started_at, completed_at: now }, now);
+        let run = job.run;
+        self.queue.remove(&id);
+        self.touch_run(id, now);
+        self.emit_job(id, "completed");
+        self.decide_blocked(run);
+    }
+
+    /// Queues the blocked jobs whose needs succeeded and skips those whose needs did not.
+    fn decide_blocked(&mut self, run: RunId) {
+        let Some(ids) = self.runs.get(&run).map(|run| run.jobs.clone()) else { return };
+        for id in &ids {
+            let Some(job) = self.jobs.get(id) else { continue };
+            if !matches!(job.state, JobState::Blocked) {
+                continue;
+            }
+            let needed: Vec<Option<Conclusion>> = ids
+                .iter()
+                .filter_map(|other| self.jobs.get(other))
+                .filter(|other| job.needs.contains(&other.key))
+                .map(|other| other.state.conclusion())
+                .collect();
+            if needed.iter().all(|conclusion| *conclusion == Some(Conclusion::Success)) {
+                self.queue_job(*id);
+            } else if needed.iter().all(Option::is_some) {
+                // Skipping one decides on those that need it in turn.
+                self.complete_job(*id, Conclusion::Skipped);
+            }
+        }
+    }
+
+    /// Cancels a job. One that is in progress ends when its runner says so.
+    pub(super) fn cancel_job(&mut self, id: JobId) {
+        let Some(job) = self.jobs.get_mut(&id) else { return };
+        match &mut job.state {
+            JobState::Completed { .. } => {}
+            JobState::InProgress { taker, cancelled, .. } => {
+                *cancelled = true;
+                if let Some(session) = self.sessions.get_mut(&taker.session) {
+                    session.messages.push_back(Message::Cancel(id));
+                    session.wake.notify_one();
+                }
+            }
+            JobState::Blocked | JobState::Waiting | JobState::Queued | JobState::Assigned { .. } => {
+                self.requeue_job(id);
+                self.complete_job(id, Conclusion::Cancelled);
+            }
+        }
+    }
+
+    /// A session's listener is gone for good: its assigned job is queued again,
+    /// one in progress fails. The registration stays, as at GitHub.
+    pub(super) fn lose_session(&mut self, session: &SessionId) {
+        let Some(lost) = self.sessions.remove(session) else { return };
+        lost.wake.notify_one();
+        self.note_change();
+        let Some(id) = lost.job else { return };
+        match self.jobs.get_mut(&id) {
+            Some(job) if matches!(job.state, JobState::InProgress { .. }) => {
+                job.step_logs.push((String::new(), LOST.to_owned()));
+                self.complete_job(id, Conclusion::Failure);
+            }
+            Some(_) => self.requeue_job(id),
+            None => {}
+        }
+    }
+
+    /// Deletes a registration unless its runner executes a job.
+    pub(super) fn delete_registration(&mut self, id: RunnerId) -> Deletion {
+        if !self.registrations.contains_key(&id) {
+            return Deletion::Absent;
+        }
+        if self.is_busy(id) {
+            return Deletion::Busy;
+        }
+        self.registrations.remove(&id);
+        if let Some((session, open)) = self.session_of(id)
+            && !(open.job.is_some() && self.faults.deletion_leaves_assigned_job)
+        {
+            let session = session.clone();
+            self.lose_session(&session);
+        }
+        Deletion::Done
+    }
+
+    /// GitHub forgets a registration, also of a busy runner. The runner learns this at its next poll.
+    pub(super) fn forget_registration(&mut self, id: RunnerId) -> bool {
+        if self.registrations.remove(&id).is_none() {
+            return false;
+        }
+        for session in self.sessions.values_mut().filter(|session| session.runner == id) {
+            session.deregistered = true;
+            session.wake.notify_one();
+        }
+        self.note_change();
+        true
+    }
+
+    fn touch_run(&mut self, job: JobId, now: Timestamp) {
+        if let Some(job) = self.jobs.get(&job)
+            && let Some(run) = self.runs.get_mut(&job.run)
+        {
+            run.updated_at = now;
+        }
+        self.note_change();
+    }
+}

@@ -1,0 +1,198 @@
+//! A whole deployment on this machine, for the demo and for benchmarks: a
+//! directory with configuration, secrets and a listener, and the processes that
+//! work in it. Printing what happens there does not belong here.
+
+mod service;
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use serde_json::json;
+use tempfile::TempDir;
+use tokio::process::Command;
+
+pub use service::Service;
+
+/// A directory with everything in it, removed when dropped.
+#[derive(Debug)]
+pub struct Testbed {
+    dir: TempDir,
+    executable: PathBuf,
+    webhook_secret: String,
+}
+
+/// What executes the jobs of a testbed.
+#[derive(Clone, Copy, Debug)]
+pub enum Runner<'a> {
+    /// The stand-in: `ecsrunner` with this subcommand.
+    StandIn(&'a str),
+    /// GitHub's own, unpacked in this directory, by its absolute path.
+    Official(&'a Path),
+}
+
+/// The name of the deployment.
+pub const DEPLOYMENT: &str = "demo";
+/// A repository that may use it.
+pub const REPOSITORY: &str = "acme/demo";
+
+impl Testbed {
+    /// Lays the directory out. `executable` is `ecsrunner`.
+    ///
+    /// # Errors
+    ///
+    /// A file cannot be written.
+    pub fn set(executable: &Path, runner: Runner<'_>, max_runners: u32) -> anyhow::Result<Self> {
+        let dir = tempfile::Builder::new().prefix("ecsrunner-").tempdir()?;
+        // As root each runner has a user of its own, and the official listener
+        // lists each directory above its own.
+        fs::set_permissions(dir.path(), Permissions::from_mode(0o755))?;
+        let executable = reachable(executable, dir.path())?;
+        let webhook_secret = random_word()?;
+        write_private(&dir.path().join("webhook-secret"), &webhook_secret)?;
+        write_private(&dir.path().join("token"), &random_word()?)?;
+        let runner_dir = match runner {
+            Runner::Official(dir) => dir.to_owned(),
+            Runner::StandIn(subcommand) => stand_in(&executable, subcommand, dir.path())?,
+        };
+        let runner_dir = runner_dir.to_str().context("the runner's directory is not UTF-8")?;
+        write_private(&dir.path().join("config.toml"), &config(runner_dir, max_runners))?;
+        Ok(Self { dir, executable, webhook_secret })
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// The server's state directory.
+    #[must_use]
+    pub fn state(&self) -> PathBuf {
+        self.path("state")
+    }
+
+    /// The log of a task's agent.
+    #[must_use]
+    pub fn agent_log(&self, task: &str) -> PathBuf {
+        self.state().join("tasks").join(task).join("agent.log")
+    }
+
+    /// Starts the fake GitHub.
+    ///
+    /// # Errors
+    ///
+    /// It does not serve.
+    pub async fn start_github(&self) -> anyhow::Result<Service> {
+        let mut command = Command::new(&self.executable);
+        command.args(["demo", "github", "--listen", "127.0.0.1:0", "--token-file"]).arg(self.path("token"));
+        Service::start("the fake GitHub", command, &self.path("github.log")).await
+    }
+
+    /// Starts the server, or starts it again on the state of an earlier one.
+    /// `listen` is where; port 0 takes any free one. `flags` are further ones of `local up`.
+    ///
+    /// # Errors
+    ///
+    /// It does not serve.
+    pub async fn start_server(
+        &self,
+        github: &Service,
+        listen: &str,
+        flags: &[&str],
+    ) -> anyhow::Result<Service> {
+        let mut command = Command::new(&self.executable);
+        command
+            .args(["local", "up", "--listen", listen, "--state"])
+            .arg(self.state())
+            .arg("--config")
+            .arg(self.path("config.toml"))
+            .args(flags)
+            .env("GITHUB_API_URL", github.url())
+            .env_remove("ECSRUNNER_WEBHOOK_SECRET_FILE");
+        Service::start("the server", command, &self.path("server.log")).await
+    }
+
+    /// Tells the fake GitHub where webhooks go.
+    ///
+    /// # Errors
+    ///
+    /// The fake does not answer.
+    pub async fn connect(&self, github: &Service, server: &Service) -> anyhow::Result<()> {
+        let hook = json!({"url": format!("{}/webhook", server.url()), "secret": self.webhook_secret});
+        github.post("/_sim/hook", &hook).await?.error_for_status()?;
+        Ok(())
+    }
+}
+
+/// A directory that looks like an unpacked runner, with the stand-in as its listener.
+fn stand_in(executable: &Path, subcommand: &str, dir: &Path) -> anyhow::Result<PathBuf> {
+    let runner_dir = dir.join("actions-runner");
+    let bin = runner_dir.join("bin");
+    fs::create_dir_all(&bin)?;
+    let listener = bin.join("Runner.Listener");
+    fs::write(&listener, format!("#!/bin/sh\nexec '{}' {subcommand} \"$@\"\n", executable.display()))?;
+    fs::set_permissions(&listener, Permissions::from_mode(0o755))?;
+    Ok(runner_dir)
+}
+
+fn config(runner_dir: &str, max_runners: u32) -> String {
+    format!(
+        r#"version = 1
+deployment = "{DEPLOYMENT}"
+repositories = ["{REPOSITORY}"]
+
+[limits]
+max_runners = {max_runners}
+surplus_grace_secs = 5
+
+# Neither the fake GitHub nor this machine has a limit of its own.
+[paces]
+github = {{ burst = 1000, per_minute = 60000 }}
+fargate = {{ burst = 1000, per_minute = 60000 }}
+
+[github]
+token_file = "token"
+
+[webhook]
+secret_files = ["webhook-secret"]
+
+[runner]
+dir = {runner_dir:?}
+env = ["ECSRUNNER_SIM_EXECUTOR", "ECSRUNNER_SIM_TIME_SCALE"]
+
+[classes.small]
+cpu = 512
+memory = 1024
+
+[classes.large]
+cpu = 4096
+memory = 8192
+"#
+    )
+}
+
+/// The executable, where any user may execute it.
+fn reachable(executable: &Path, dir: &Path) -> anyhow::Result<PathBuf> {
+    if !nix::unistd::geteuid().is_root() {
+        return Ok(executable.to_owned());
+    }
+    let copy = dir.join("ecsrunner");
+    if fs::hard_link(executable, &copy).is_err() {
+        fs::copy(executable, &copy).context("this executable cannot be copied for the runners")?;
+    }
+    fs::set_permissions(&copy, Permissions::from_mode(0o755))?;
+    Ok(copy)
+}
+
+fn random_word() -> anyhow::Result<String> {
+    use std::io::Read;
+    let mut bytes = [0; 20];
+    fs::File::open("/dev/urandom").and_then(|mut file| file.read_exact(&mut bytes))?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+fn write_private(path: &Path, text: &str) -> anyhow::Result<()> {
+    fs::write(path, text)?;
+    fs::set_permissions(path, Permissions::from_mode(0o600))?;
+    Ok(())
+}

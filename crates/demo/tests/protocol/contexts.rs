@@ -1,0 +1,195 @@
+//! §6.1 and §6.2: what expressions of a job can read.
+
+use serde_json::{Value, json};
+
+use crate::encoding::context;
+use crate::harness::Stage;
+use crate::job_message::message_of;
+use crate::runner::Listening;
+
+/// What becomes a `GITHUB_*` variable, without what the runner itself adds.
+const VARIABLES: [&str; 24] = [
+    "actor",
+    "actor_id",
+    "api_url",
+    "base_ref",
+    "event_name",
+    "graphql_url",
+    "head_ref",
+    "job",
+    "ref",
+    "ref_name",
+    "ref_protected",
+    "ref_type",
+    "repository",
+    "repository_id",
+    "repository_owner",
+    "repository_owner_id",
+    "retention_days",
+    "run_attempt",
+    "run_id",
+    "run_number",
+    "server_url",
+    "sha",
+    "triggering_actor",
+    "workflow",
+];
+
+const SIMPLE: &str = "{name: CI, on: push, jobs: {build: {runs-on: x, steps: [{run: echo hi}]}}}";
+
+fn contexts(message: &Value) -> Value {
+    let data = message["contextData"].as_object().unwrap();
+    data.iter().map(|(name, value)| (name.clone(), context(value))).collect::<serde_json::Map<_, _>>().into()
+}
+
+#[test]
+fn every_context_of_the_specification_is_there() {
+    let stage = Stage::new();
+    let all = contexts(&message_of(&stage, SIMPLE).message);
+    for name in ["github", "needs", "inputs", "matrix", "strategy", "vars"] {
+        assert!(all.get(name).is_some(), "{name}: {all}");
+    }
+    assert!(all["github"].is_object() && all["needs"].is_object() && all["vars"].is_object(), "{all}");
+    assert!(all["inputs"].is_null() || all["inputs"].is_object(), "{all}");
+    assert_eq!(all["matrix"], Value::Null);
+}
+
+#[test]
+fn the_github_context_has_every_variable_as_a_text() {
+    let stage = Stage::new();
+    let job = message_of(&stage, SIMPLE);
+    let github = &contexts(&job.message)["github"];
+    for name in VARIABLES.into_iter().chain(["workflow_ref", "workflow_sha"]) {
+        assert!(github[name].is_string(), "{name}: {}", github[name]);
+    }
+    for (name, value) in github.as_object().unwrap() {
+        assert_eq!(value.is_string(), name != "event", "{name}: {value}");
+    }
+    for (name, value) in [
+        ("repository", "acme/app"),
+        ("repository_owner", "acme"),
+        ("event_name", "push"),
+        ("ref", "refs/heads/main"),
+        ("ref_name", "main"),
+        ("ref_type", "branch"),
+        ("base_ref", ""),
+        ("head_ref", ""),
+        ("job", "build"),
+        ("workflow", "CI"),
+        ("workflow_ref", "acme/app/.github/workflows/ci.yml@refs/heads/main"),
+        ("run_attempt", "1"),
+        ("server_url", stage.url.as_str()),
+    ] {
+        assert_eq!(github[name], value, "{name}");
+    }
+    assert!(["true", "false"].contains(&github["ref_protected"].as_str().unwrap()));
+    for name in ["actor_id", "repository_id", "repository_owner_id", "retention_days", "run_id", "run_number"]
+    {
+        assert!(github[name].as_str().unwrap().parse::<u64>().is_ok(), "{name}: {}", github[name]);
+    }
+    let sha = github["sha"].as_str().unwrap();
+    assert!(sha.len() == 40 && sha.chars().all(|c| c.is_ascii_hexdigit()), "{sha}");
+    assert!(github["api_url"].as_str().unwrap().starts_with(&stage.url), "{}", github["api_url"]);
+}
+
+#[test]
+fn a_push_has_the_event_of_a_push() {
+    let stage = Stage::new();
+    let github = &contexts(&message_of(&stage, SIMPLE).message)["github"];
+    let event = &github["event"];
+    assert_eq!(event["ref"], "refs/heads/main");
+    assert_eq!(event["after"], github["sha"]);
+    assert_eq!(event["repository"]["full_name"], "acme/app");
+    assert_eq!(event["repository"]["private"], true);
+    assert_eq!(event["repository"]["owner"]["login"], "acme");
+    assert_eq!(event["repository"]["id"].to_string(), github["repository_id"].as_str().unwrap());
+    assert!(event["sender"]["login"].is_string(), "{event}");
+}
+
+#[test]
+fn a_pull_request_from_a_fork_has_its_event_and_references() {
+    let stage = Stage::new();
+    let more = json!({"event": "pull_request", "head_repository": "mallory/app", "head_branch": "topic"});
+    stage.submit_with(&SIMPLE.replace("on: push", "on: pull_request"), &more);
+    let message = Listening::new(&stage, "one").start_job().message;
+    let github = &contexts(&message)["github"];
+    let event = &github["event"];
+    let number = event["number"].as_u64().unwrap();
+    for (name, value) in [
+        ("event_name", "pull_request".to_owned()),
+        ("ref", format!("refs/pull/{number}/merge")),
+        ("ref_name", format!("{number}/merge")),
+        ("base_ref", "main".to_owned()),
+        ("head_ref", "topic".to_owned()),
+        ("repository", "acme/app".to_owned()),
+    ] {
+        assert_eq!(github[name], value, "{name}");
+    }
+    let pull_request = &event["pull_request"];
+    assert_eq!(pull_request["number"], number);
+    assert_eq!(pull_request["base"]["ref"], "main");
+    assert_eq!(pull_request["base"]["repo"]["full_name"], "acme/app");
+    assert_eq!(pull_request["head"]["ref"], "topic");
+    assert_eq!(pull_request["head"]["repo"]["full_name"], "mallory/app");
+    assert_eq!(pull_request["head"]["repo"]["fork"], true);
+    assert!(pull_request["head"]["sha"].is_string(), "{event}");
+    assert!(event["action"].is_string(), "{event}");
+}
+
+#[test]
+fn a_matrix_keeps_the_types_of_its_values() {
+    let stage = Stage::new();
+    let text = "
+on: push
+jobs:
+  build:
+    runs-on: x
+    strategy:
+      matrix:
+        size: [2]
+        ratio: [1.5]
+        fast: [true]
+        name: [a b]
+    steps: [{run: echo}]
+";
+    let all = contexts(&message_of(&stage, text).message);
+    assert_eq!(all["matrix"], json!({"size": 2, "ratio": 1.5, "fast": true, "name": "a b"}));
+}
+
+#[test]
+fn the_strategy_counts_the_jobs_of_a_matrix() {
+    let stage = Stage::new();
+    let text =
+        "{on: push, jobs: {build: {runs-on: x, strategy: {matrix: {n: [1, 2]}}, steps: [{run: echo}]}}}";
+    stage.submit(text);
+    let mut seen = Vec::new();
+    for name in ["one", "two"] {
+        let job = Listening::new(&stage, name).start_job();
+        let all = contexts(&job.message);
+        assert_eq!(all["strategy"]["job-total"], 2);
+        assert!(all["strategy"]["fail-fast"].is_boolean(), "{all}");
+        assert!(all["strategy"]["max-parallel"].is_number(), "{all}");
+        let id = job.variable("system.orchestrationId").to_owned();
+        assert!(id.starts_with(&format!("{}.build.", job.plan)), "{id}");
+        seen.push((all["strategy"]["job-index"].as_u64().unwrap(), all["matrix"]["n"].as_u64().unwrap(), id));
+    }
+    seen.sort_unstable();
+    assert_eq!([(seen[0].0, seen[0].1), (seen[1].0, seen[1].1)], [(0, 1), (1, 2)]);
+    assert_ne!(seen[0].2, seen[1].2, "two jobs of a run have ids of their own");
+}
+
+#[test]
+fn needs_hold_each_result_even_of_a_job_without_outputs() {
+    let stage = Stage::new();
+    stage.submit(
+        "
+on: push
+jobs:
+  first: {runs-on: x, steps: [{run: echo}]}
+  second: {needs: [first], runs-on: x, steps: [{run: echo}]}
+",
+    );
+    Listening::new(&stage, "one").start_job().complete("succeeded").is_success();
+    let all = contexts(&Listening::new(&stage, "two").start_job().message);
+    assert_eq!(all["needs"], json!({"first": {"result": "success", "outputs": {}}}));
+}

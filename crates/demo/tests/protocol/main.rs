@@ -1,0 +1,23 @@
+//! Holds the fake GitHub to the protocol of the official runner.
+//!
+//! The client here is written from the protocol's specification (seen with the official runner 2.336), and uses
+//! neither the fake's types nor the stand-in listener. What the two have in common is therefore not believed
+//! because they agree with each other.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod harness;
+mod client;
+mod runner;
+mod encoding;
+mod configuration;
+mod token;
+mod session;
+mod message;
+mod run_service;
+mod job_message;
+mod contexts;
+mod steps;
+mod launch;
+mod results;
+mod order;

@@ -1,0 +1,11 @@
+//! The fake GitHub and the stand-in listener, from the outside: over HTTP and as a process.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod assignment;
+mod jobs;
+mod listener;
+mod rest;
+mod harness;
+mod webhooks;
+mod workflows;

@@ -1,0 +1,311 @@
+//! What goes wrong between the engine and the world: lost answers, conflicts,
+//! delays, and the process that dies between two effects.
+
+mod ports;
+
+use std::error::Error;
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use ecsrunner_engine::ports::compute::ComputeError;
+use ecsrunner_engine::ports::github::GitHubError;
+use ecsrunner_engine::ports::queue::QueueError;
+use ecsrunner_engine::ports::store::StoreError;
+use tokio::sync::Notify;
+
+use super::outside::{Outside, Shared, millis};
+
+/// A method of a port.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Method {
+    Load,
+    Commit,
+    Open,
+    Revoke,
+    SetAside,
+    Kick,
+    Kicks,
+    Take,
+    Renew,
+    Release,
+    SetLevel,
+    Progress,
+    KeepProgress,
+    RecordedDeliveries,
+    RunTask,
+    StopTask,
+    Tasks,
+    GenerateJitconfig,
+    Runner,
+    DeleteRunner,
+    Job,
+    Run,
+    QueuedJobs,
+    Registrations,
+    Deliveries,
+    Delivery,
+    PostKick,
+}
+
+impl Method {
+    /// How long a call takes in milliseconds: at least, and how much more.
+    fn latency_ms(self) -> (usize, usize) {
+        match self {
+            Self::RunTask => (150, 200),
+            Self::StopTask | Self::Tasks => (60, 80),
+            Self::GenerateJitconfig => (200, 300),
+            Self::Runner | Self::DeleteRunner | Self::Job | Self::Run => (80, 120),
+            Self::QueuedJobs | Self::Registrations | Self::Deliveries | Self::Delivery => (100, 200),
+            Self::Commit | Self::Release => (8, 12),
+            _ => (4, 6),
+        }
+    }
+
+    /// Whether GitHub is called, and not AWS.
+    #[must_use]
+    pub fn is_githubs(self) -> bool {
+        matches!(
+            self,
+            Self::GenerateJitconfig
+                | Self::Runner
+                | Self::DeleteRunner
+                | Self::Job
+                | Self::Run
+                | Self::QueuedJobs
+                | Self::Registrations
+                | Self::Deliveries
+                | Self::Delivery
+        )
+    }
+
+    /// Whether a write of it can collide with another one.
+    fn can_collide(self) -> bool {
+        matches!(self, Self::Commit | Self::Kick | Self::Take | Self::Renew | Self::SetLevel)
+    }
+}
+
+/// How events travel. Probabilities are between 0 and 1.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Transit {
+    /// An event never arrives.
+    pub lose: f64,
+    pub duplicate: f64,
+    pub late: f64,
+    /// How late at most, in milliseconds.
+    pub late_ms: usize,
+}
+
+/// Something that befalls the process at one call.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Mishap {
+    /// Which call, counted from 0 over all invocations.
+    pub call: u64,
+    /// After the call has taken effect, and not before.
+    pub after: bool,
+    pub kind: MishapKind,
+}
+
+/// What befalls a process.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum MishapKind {
+    Kill,
+    /// It stands still for that long, and goes on.
+    Stall(Duration),
+    /// It gets no answer.
+    Lose,
+    /// Its write collides with another one, and has no effect. Nothing befalls
+    /// a call that writes nothing.
+    Collide,
+}
+
+/// What goes wrong. Probabilities are of each call.
+#[derive(Clone, Debug, Default)]
+pub struct FaultPlan {
+    pub webhooks: Transit,
+    /// How task events travel.
+    pub task_events: Transit,
+    /// A write collides with another one, and has no effect.
+    pub conflict: f64,
+    /// A call is not answered; every other time it has taken effect.
+    pub lost: f64,
+    /// A call takes longer.
+    pub slow: f64,
+    /// How much longer at most, in milliseconds.
+    pub slow_ms: usize,
+    /// The process dies, before or after the call.
+    pub crash: f64,
+    /// What happens at one call.
+    pub mishap: Option<Mishap>,
+    /// Whether a failed invocation is tried again.
+    pub no_retries: bool,
+    /// How much longer a read of all open records takes for each job and runner in it.
+    pub open_takes_per_record: Duration,
+    /// Write units a second that the table takes, in addition to a burst of one second's units; 0 stands
+    /// for no limit. DynamoDB takes 1,000 a second in one partition.
+    pub write_units_per_sec: u64,
+    /// Probability that a write of nothing but waiting jobs is throttled, and has no effect.
+    pub wait_writes_throttled: f64,
+}
+
+/// What becomes of one call.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Fate {
+    Answered,
+    Conflict,
+    Lost { effect: bool },
+    Stall { effect: bool, time: Duration },
+    Kill { effect: bool },
+}
+
+impl Mishap {
+    fn fate(self, method: Method) -> Fate {
+        let effect = self.after;
+        match self.kind {
+            MishapKind::Kill => Fate::Kill { effect },
+            MishapKind::Stall(time) => Fate::Stall { effect, time },
+            MishapKind::Collide if method.can_collide() => Fate::Conflict,
+            MishapKind::Collide => Fate::Answered,
+            MishapKind::Lose => Fate::Lost { effect },
+        }
+    }
+}
+
+/// One process of the function. It dies between two effects, or not at all.
+#[derive(Clone, Debug, Default)]
+pub struct Process(Arc<Life>);
+
+#[derive(Debug, Default)]
+struct Life {
+    is_dead: AtomicBool,
+    died: Notify,
+}
+
+impl Process {
+    /// Returns when it has died.
+    pub async fn died(&self) {
+        while !self.0.is_dead.load(Ordering::Relaxed) {
+            self.0.died.notified().await;
+        }
+    }
+
+    async fn die(&self) {
+        self.0.is_dead.store(true, Ordering::Relaxed);
+        self.0.died.notify_one();
+        std::future::pending().await
+    }
+}
+
+/// A port whose calls can go wrong.
+#[derive(Clone, Debug)]
+pub struct Faulty<T> {
+    port: T,
+    process: Process,
+    shared: Shared,
+}
+
+impl<T> Faulty<T> {
+    pub(super) fn new(port: T, process: &Process, shared: &Shared) -> Self {
+        Self { port, process: process.clone(), shared: shared.clone() }
+    }
+
+    async fn through<R, E: Fault>(
+        &self,
+        method: Method,
+        call: impl Future<Output = Result<R, E>> + Send,
+    ) -> Result<R, E> {
+        let (fate, takes) = self.shared.lock().draw_fate(method);
+        tokio::time::sleep(takes / 2).await;
+        match fate {
+            Fate::Kill { effect: false } => self.process.die().await,
+            Fate::Stall { effect: false, time } => tokio::time::sleep(time).await,
+            Fate::Conflict => return Err(E::conflict(method)),
+            Fate::Lost { effect: false } => return Err(E::lost(method)),
+            Fate::Answered | Fate::Lost { .. } | Fate::Kill { .. } | Fate::Stall { .. } => {}
+        }
+        let answer = call.await;
+        match fate {
+            Fate::Kill { effect: true } => self.process.die().await,
+            Fate::Stall { effect: true, time } => tokio::time::sleep(time).await,
+            _ => {}
+        }
+        tokio::time::sleep(takes / 2).await;
+        if fate == (Fate::Lost { effect: true }) { Err(E::lost(method)) } else { answer }
+    }
+}
+
+impl Outside {
+    fn draw_fate(&mut self, method: Method) -> (Fate, Duration) {
+        let count = self.ledger.all_calls();
+        *self.ledger.calls.entry(method).or_default() += 1;
+        let (least, more) = method.latency_ms();
+        let slow = self.random.happens(self.fault_plan.slow);
+        let slower = if slow { self.random.below(self.fault_plan.slow_ms) } else { 0 };
+        let takes = millis(least + self.random.below(more) + slower) + self.takes_longer(method);
+        let effect = self.random.happens(0.5);
+        let mishap = self.fault_plan.mishap.filter(|mishap| mishap.call == count);
+        let fate = if let Some(mishap) = mishap {
+            mishap.fate(method)
+        } else if self.random.happens(self.fault_plan.crash) {
+            Fate::Kill { effect }
+        } else if self.random.happens(self.fault_plan.lost) {
+            Fate::Lost { effect }
+        } else if method.can_collide() && self.random.happens(self.fault_plan.conflict) {
+            Fate::Conflict
+        } else {
+            Fate::Answered
+        };
+        (fate, takes)
+    }
+
+    /// A read of what is open takes the longer the more there is.
+    fn takes_longer(&self, method: Method) -> Duration {
+        if method != Method::Open {
+            return Duration::ZERO;
+        }
+        let records = self.tables.open.jobs.len() + self.tables.open.runners.len();
+        self.fault_plan.open_takes_per_record * u32::try_from(records).unwrap_or(u32::MAX)
+    }
+}
+
+/// An error by which a port says that it has no answer.
+trait Fault: Sized {
+    fn lost(method: Method) -> Self;
+
+    fn conflict(method: Method) -> Self {
+        Self::lost(method)
+    }
+}
+
+fn lost_words(method: Method) -> Box<dyn Error + Send + Sync> {
+    format!("the answer to {method:?} was lost").into()
+}
+
+impl Fault for StoreError {
+    fn lost(method: Method) -> Self {
+        Self::Unavailable { operation: "answer", source: lost_words(method) }
+    }
+
+    fn conflict(_method: Method) -> Self {
+        Self::Conflict
+    }
+}
+
+impl Fault for ComputeError {
+    fn lost(method: Method) -> Self {
+        Self::Unanswered { operation: "a call", source: lost_words(method) }
+    }
+}
+
+impl Fault for GitHubError {
+    fn lost(method: Method) -> Self {
+        Self::Unreachable { operation: format!("{method:?}"), source: lost_words(method) }
+    }
+}
+
+impl Fault for QueueError {
+    fn lost(method: Method) -> Self {
+        Self(lost_words(method))
+    }
+}

@@ -1,0 +1,215 @@
+//! The state of GitHub, with the time given in.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::time::Duration;
+
+use ecsrunner_core::id::{Account, DeliveryId, JobId, RunnerId};
+use ecsrunner_core::rules::labels::Labels;
+use ecsrunner_core::rules::pool::Scope;
+use jiff::{SignedDuration, Timestamp};
+
+use super::webhook::body;
+use super::{HubDelivery, HubFaults, HubJob, HubState, Order};
+use crate::random::Random;
+
+/// GitHub's secondary limit: 900 points a minute for an endpoint, of which a POST takes 5.
+const MAX_JIT: usize = 180;
+const MINUTE: SignedDuration = SignedDuration::from_secs(60);
+
+/// What goes wrong at GitHub now.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Trouble {
+    #[default]
+    None,
+    /// It answers everything with 502.
+    Outage,
+    /// It refuses runners with 403: the App has lost a permission.
+    Refused,
+}
+
+#[derive(Clone, Debug)]
+pub struct HubRunner {
+    pub name: String,
+    /// Where it is registered.
+    pub scope: Scope,
+    /// What it was registered with.
+    pub labels: Labels,
+    /// Whether its listener is connected.
+    pub online: bool,
+    /// The job that it executes.
+    pub job: Option<JobId>,
+}
+
+#[derive(Debug, Default)]
+pub struct Hub {
+    pub jobs: BTreeMap<JobId, HubJob>,
+    pub runners: BTreeMap<RunnerId, HubRunner>,
+    /// Every delivery that was made, lost ones too, the oldest first.
+    pub deliveries: Vec<HubDelivery>,
+    /// What goes wrong now.
+    pub trouble: Trouble,
+    /// What goes wrong now for a part of the requests.
+    pub faults: HubFaults,
+    /// How often a job was asked for while reads of jobs were throttled.
+    pub throttled_job_reads: u64,
+    /// When each configuration was made.
+    pub configured: Vec<Timestamp>,
+    /// How often the limit of registrations was hit.
+    pub throttled: u32,
+    minutes: HashMap<Account, VecDeque<Timestamp>>,
+    /// Deliveries that are still to be sent.
+    outgoing: VecDeque<usize>,
+    last_id: u64,
+}
+
+impl Hub {
+    pub fn queue(&mut self, order: Order, now: Timestamp) -> JobId {
+        let id = JobId::new(self.next_id());
+        let labels = Labels::new(&order.labels);
+        let job = HubJob { id, order, labels, created_at: now, begun: 0, state: HubState::Queued };
+        self.jobs.insert(id, job);
+        self.tell(id, "queued", now);
+        id
+    }
+
+    /// Gives queued jobs to idle runners, any that fit: which, the seed says.
+    pub(crate) fn assign(&mut self, random: &mut Random, now: Timestamp) -> Vec<(RunnerId, JobId)> {
+        let mut idle: Vec<RunnerId> = self
+            .runners
+            .iter()
+            .filter(|(_, runner)| runner.online && runner.job.is_none())
+            .map(|(id, _)| *id)
+            .collect();
+        random.shuffle(&mut idle);
+        let mut assigned = Vec::new();
+        for id in idle {
+            let Some(runner) = self.runners.get_mut(&id) else { continue };
+            let fits = |job: &&HubJob| job.fits(&runner.labels) && covers(&runner.scope, job);
+            let fitting: Vec<JobId> = self.jobs.values().filter(fits).map(|job| job.id).collect();
+            let Some(job) = fitting.get(random.below(fitting.len())) else { continue };
+            runner.job = Some(*job);
+            let name = runner.name.clone();
+            self.begin(*job, name, now);
+            assigned.push((id, *job));
+        }
+        assigned
+    }
+
+    /// Somebody else's runner takes a queued job; false if it is not queued.
+    pub fn steal(&mut self, job: JobId, now: Timestamp) -> bool {
+        let queued = self.jobs.get(&job).is_some_and(|job| job.state == HubState::Queued);
+        if queued {
+            self.begin(job, "somebody's runner".to_owned(), now);
+        }
+        queued
+    }
+
+    /// Whether a job has ended.
+    #[must_use]
+    pub fn is_completed(&self, job: JobId) -> bool {
+        self.jobs.get(&job).is_some_and(|job| matches!(job.state, HubState::Completed { .. }))
+    }
+
+    /// Ends a job; its ephemeral runner's registration goes with it.
+    pub fn complete(&mut self, id: JobId, conclusion: &'static str, now: Timestamp) {
+        let Some(job) = self.jobs.get_mut(&id) else { return };
+        if matches!(job.state, HubState::Completed { .. }) {
+            return;
+        }
+        let runner = job.runner().map(str::to_owned);
+        job.state = HubState::Completed { conclusion, runner, at: now };
+        self.runners.retain(|_, runner| runner.job != Some(id));
+        self.tell(id, "completed", now);
+    }
+
+    /// Whether the listener of a registration is turned away for its repository.
+    pub(crate) fn refuses_connection(&self, id: RunnerId) -> bool {
+        self.runners.get(&id).is_some_and(|runner| self.faults.refuses_connection(&runner.scope))
+    }
+
+    /// A listener connects; false if its registration is gone.
+    pub fn connect(&mut self, id: RunnerId) -> bool {
+        match self.runners.get_mut(&id) {
+            None => false,
+            Some(runner) => {
+                runner.online = true;
+                true
+            }
+        }
+    }
+
+    /// A listener that executes nothing is gone; its registration stays.
+    pub fn disconnect(&mut self, id: RunnerId) {
+        if let Some(runner) = self.runners.get_mut(&id) {
+            runner.online = false;
+        }
+    }
+
+    /// Takes a registration's place in its minute, or says how long to wait.
+    pub(super) fn admit(&mut self, account: &Account, now: Timestamp) -> Result<(), Duration> {
+        let minute = self.minutes.entry(account.clone()).or_default();
+        while minute.front().is_some_and(|at| now.duration_since(*at) >= MINUTE) {
+            minute.pop_front();
+        }
+        if minute.len() >= self.faults.registrations_per_minute.unwrap_or(MAX_JIT) {
+            self.throttled += 1;
+            return Err(Duration::from_secs(60));
+        }
+        minute.push_back(now);
+        self.configured.push(now);
+        Ok(())
+    }
+
+    pub(super) fn register(&mut self, name: &str, scope: &Scope, labels: &[String]) -> Option<RunnerId> {
+        if self.runners.values().any(|runner| runner.name == name && runner.scope == *scope) {
+            return None;
+        }
+        let id = RunnerId::new(self.next_id());
+        let runner = HubRunner {
+            name: name.to_owned(),
+            scope: scope.clone(),
+            labels: Labels::new(labels),
+            online: false,
+            job: None,
+        };
+        self.runners.insert(id, runner);
+        Some(id)
+    }
+
+    /// The next delivery that is still to be sent.
+    pub(crate) fn next_delivery(&mut self) -> Option<HubDelivery> {
+        self.outgoing.pop_front().and_then(|index| self.deliveries.get(index).cloned())
+    }
+
+    fn begin(&mut self, id: JobId, runner: String, now: Timestamp) {
+        if let Some(job) = self.jobs.get_mut(&id) {
+            job.begun += 1;
+            job.state = HubState::InProgress { runner, since: now };
+            self.tell(id, "in_progress", now);
+        }
+    }
+
+    fn tell(&mut self, id: JobId, action: &'static str, now: Timestamp) {
+        let number = self.next_id();
+        let Some(job) = self.jobs.get(&id) else { return };
+        let Ok(delivery) = DeliveryId::parse(&format!("delivery-{number}")) else { return };
+        self.outgoing.push_back(self.deliveries.len());
+        let body = body(job, action);
+        self.deliveries.push(HubDelivery { number, id: delivery, at: now, job: id, action, body });
+    }
+
+    fn next_id(&mut self) -> u64 {
+        self.last_id += 1;
+        self.last_id
+    }
+}
+
+/// Whether runners of a scope serve a job's repository.
+fn covers(scope: &Scope, job: &HubJob) -> bool {
+    match scope {
+        Scope::Repository(repository) => *repository == job.order.repository,
+        Scope::Organization { organization, .. } => {
+            job.order.repository.owner().eq_ignore_ascii_case(organization.as_str())
+        }
+    }
+}

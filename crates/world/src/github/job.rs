@@ -1,0 +1,127 @@
+//! Workflow jobs, as GitHub has them.
+
+use std::time::Duration;
+
+use ecsrunner_core::id::{JobId, Repository, RunId};
+use ecsrunner_core::rules::labels::Labels;
+use ecsrunner_core::wire::job::JobStatus;
+use ecsrunner_engine::ports::github::RemoteJob;
+use jiff::Timestamp;
+
+/// A job to be queued.
+#[derive(Clone, Debug)]
+pub struct Order {
+    pub repository: Repository,
+    /// The labels of `runs-on`.
+    pub labels: Vec<String>,
+    /// How long it runs.
+    pub lasts: Duration,
+}
+
+impl Order {
+    /// A job that runs so many seconds.
+    #[must_use]
+    pub fn new(repository: &Repository, labels: &[&str], secs: u64) -> Self {
+        Self {
+            repository: repository.clone(),
+            labels: labels.iter().map(|label| (*label).to_owned()).collect(),
+            lasts: Duration::from_secs(secs),
+        }
+    }
+}
+
+/// Where a job stands.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum HubState {
+    /// It waits for a runner.
+    Queued,
+    /// A runner executes it.
+    InProgress { runner: String, since: Timestamp },
+    Completed {
+        conclusion: &'static str,
+        /// The runner that executed it, if any did.
+        runner: Option<String>,
+        at: Timestamp,
+    },
+}
+
+#[derive(Clone, Debug)]
+pub struct HubJob {
+    pub id: JobId,
+    pub order: Order,
+    /// The labels that a runner must offer.
+    pub labels: Labels,
+    /// When it was queued.
+    pub created_at: Timestamp,
+    /// How often a runner began it.
+    pub begun: u32,
+    pub state: HubState,
+}
+
+impl HubJob {
+    /// Whether a runner of these labels can take it.
+    #[must_use]
+    pub fn fits(&self, offered: &Labels) -> bool {
+        self.state == HubState::Queued && offered.is_superset(&self.labels)
+    }
+
+    /// GitHub's word for where it stands.
+    #[must_use]
+    pub fn status(&self) -> &'static str {
+        match self.state {
+            HubState::Queued => "queued",
+            HubState::InProgress { .. } => "in_progress",
+            HubState::Completed { .. } => "completed",
+        }
+    }
+
+    /// The runner's name, where there is one.
+    #[must_use]
+    pub fn runner(&self) -> Option<&str> {
+        match &self.state {
+            HubState::Queued => None,
+            HubState::InProgress { runner, .. } => Some(runner),
+            HubState::Completed { runner, .. } => runner.as_deref(),
+        }
+    }
+
+    pub(super) fn times(&self) -> (Option<Timestamp>, Option<Timestamp>) {
+        match &self.state {
+            HubState::Queued => (None, None),
+            HubState::InProgress { since, .. } => (Some(*since), None),
+            HubState::Completed { at, .. } => (None, Some(*at)),
+        }
+    }
+
+    pub(super) fn conclusion(&self) -> Option<&'static str> {
+        match &self.state {
+            HubState::Completed { conclusion, .. } => Some(conclusion),
+            _ => None,
+        }
+    }
+
+    pub(super) fn remote(&self) -> RemoteJob {
+        let (started_at, completed_at) = self.times();
+        RemoteJob {
+            id: self.id,
+            run: self.run(),
+            attempt: 1,
+            name: format!("job {}", self.id),
+            workflow: Some("CI".to_owned()),
+            head_branch: Some("main".to_owned()),
+            labels: self.order.labels.clone(),
+            private: Some(true),
+            status: JobStatus::parse(self.status()),
+            conclusion: self.conclusion().map(str::to_owned),
+            runner_name: self.runner().map(str::to_owned),
+            created_at: Some(self.created_at),
+            started_at,
+            completed_at,
+        }
+    }
+
+    /// Each job is a run of its own.
+    pub(super) fn run(&self) -> RunId {
+        RunId::new(self.id.get() + 1_000_000)
+    }
+}

@@ -1,0 +1,209 @@
+//! The engine's view of GitHub.
+
+use std::time::Duration;
+
+use ecsrunner_core::id::{Account, JobId, Repository, RunId, RunnerId, RunnerName};
+use ecsrunner_core::rules::pool::Scope;
+use ecsrunner_engine::ports::Clock;
+use ecsrunner_engine::ports::github::{
+    Deletion, DeliveredWebhook, DeliveryPage, GitHub, GitHubError, JitConfig, PastDelivery, Registration,
+    RegistrationPage, RemoteJob, RemoteRun,
+};
+use secrecy::SecretString;
+
+use super::{HubRunner, HubState, Trouble};
+use crate::outside::{Outside, Shared};
+
+/// What a page of registrations or deliveries holds at most.
+const PAGE: usize = 100;
+/// How long the GitHub client waits for an answer: `CALL_LIMIT` of `crates/github`.
+const CALL_TIMEOUT: Duration = Duration::from_secs(10);
+
+#[derive(Clone, Debug)]
+pub struct MemoryGitHub(pub(crate) Shared);
+
+impl MemoryGitHub {
+    /// GitHub as it is now, unless it is down.
+    fn ask<T>(
+        &self,
+        operation: &str,
+        answer: impl FnOnce(&mut Outside) -> Result<T, GitHubError>,
+    ) -> Result<T, GitHubError> {
+        let mut outside = self.0.lock();
+        if outside.hub.trouble == Trouble::Outage {
+            return Err(GitHubError::Server { operation: operation.to_owned(), status: 502 });
+        }
+        answer(&mut outside)
+    }
+
+    /// As [`Self::ask`], of what needs the permission to administer runners.
+    fn administer<T>(
+        &self,
+        operation: &str,
+        answer: impl FnOnce(&mut Outside) -> Result<T, GitHubError>,
+    ) -> Result<T, GitHubError> {
+        self.ask(operation, |outside| {
+            if outside.hub.trouble == Trouble::Refused {
+                let message = "Resource not accessible by integration".to_owned();
+                return Err(GitHubError::Refused { operation: operation.to_owned(), status: 403, message });
+            }
+            answer(outside)
+        })
+    }
+
+    /// Waits as long as GitHub works on a registration, or until the caller gives up.
+    async fn await_registration(&self, scope: &Scope) -> Result<(), GitHubError> {
+        let (takes, hangs) = {
+            let faults = &self.0.lock().hub.faults;
+            (faults.registration_takes, faults.hangs(scope))
+        };
+        if !takes.is_zero() {
+            tokio::time::sleep(takes).await;
+        }
+        if hangs {
+            tokio::time::sleep(CALL_TIMEOUT).await;
+            let operation = "generate-jitconfig".to_owned();
+            return Err(GitHubError::Unreachable {
+                operation,
+                source: "no answer within the time limit".into(),
+            });
+        }
+        Ok(())
+    }
+}
+
+impl GitHub for MemoryGitHub {
+    fn account(&self, scope: &Scope) -> Account {
+        scope.owner()
+    }
+
+    async fn generate_jitconfig(
+        &self,
+        scope: &Scope,
+        runner: &RunnerName,
+        labels: &[String],
+    ) -> Result<JitConfig, GitHubError> {
+        // GitHub counts a request when it comes, however long the answer takes.
+        let now = self.0.clock().now();
+        self.await_registration(scope).await?;
+        self.administer("generate-jitconfig", |outside| {
+            let operation = || "generate-jitconfig".to_owned();
+            let Outside { hub, random, .. } = outside;
+            if random.happens(hub.faults.registration_fails) {
+                return Err(hub.faults.registration_failure.error(operation()));
+            }
+            outside
+                .hub
+                .admit(&scope.owner(), now)
+                .map_err(|after| GitHubError::Throttled { operation: operation(), after })?;
+            let id = outside.hub.register(runner.as_str(), scope, labels).ok_or(GitHubError::NameTaken)?;
+            Ok(JitConfig { runner_id: id, encoded: SecretString::from(id.to_string()) })
+        })
+    }
+
+    async fn runner(&self, scope: &Scope, runner: &RunnerName) -> Result<Option<Registration>, GitHubError> {
+        self.administer("get runner", |outside| {
+            let found = outside
+                .hub
+                .runners
+                .iter()
+                .find(|(_, known)| known.name == runner.as_str() && known.scope == *scope);
+            Ok(found.map(|(id, runner)| registration(*id, runner)))
+        })
+    }
+
+    async fn delete_runner(&self, scope: &Scope, id: RunnerId) -> Result<Deletion, GitHubError> {
+        self.administer("delete runner", |outside| {
+            Ok(match outside.hub.runners.get(&id).filter(|runner| runner.scope == *scope) {
+                None => Deletion::Absent,
+                Some(runner) if runner.job.is_some() => Deletion::Busy,
+                Some(_) => {
+                    outside.hub.runners.remove(&id);
+                    Deletion::Deleted
+                }
+            })
+        })
+    }
+
+    async fn job(&self, repository: &Repository, job: JobId) -> Result<Option<RemoteJob>, GitHubError> {
+        let now = self.0.clock().now();
+        self.ask("get job", |outside| {
+            if let Some(after) = outside.hub.faults.job_reads_wait(now) {
+                outside.hub.throttled_job_reads += 1;
+                return Err(GitHubError::Throttled { operation: "get job".to_owned(), after });
+            }
+            let job = outside.hub.jobs.get(&job).filter(|job| job.order.repository == *repository);
+            Ok(job.map(super::HubJob::remote))
+        })
+    }
+
+    async fn run(&self, repository: &Repository, _run: RunId) -> Result<Option<RemoteRun>, GitHubError> {
+        let head_repository = Some(repository.clone());
+        self.ask("get run", |_| {
+            Ok(Some(RemoteRun {
+                event: "push".to_owned(),
+                head_repository,
+                actor: None,
+                private: Some(true),
+            }))
+        })
+    }
+
+    async fn queued_jobs(&self, repository: &Repository) -> Result<Vec<RemoteJob>, GitHubError> {
+        self.ask("list jobs", |outside| {
+            let jobs = outside.hub.jobs.values();
+            let queued =
+                jobs.filter(|job| job.state == HubState::Queued && job.order.repository == *repository);
+            Ok(queued.map(super::HubJob::remote).collect())
+        })
+    }
+
+    async fn registrations(&self, scope: &Scope, page: u32) -> Result<RegistrationPage, GitHubError> {
+        let before = usize::try_from(page.saturating_sub(1)).unwrap_or(0) * PAGE;
+        self.administer("list runners", |outside| {
+            let of_scope = outside.hub.runners.iter().filter(|(_, runner)| runner.scope == *scope);
+            let mut rest =
+                of_scope.skip(before).map(|(id, runner)| (runner.name.clone(), registration(*id, runner)));
+            let runners: Vec<(String, Registration)> = rest.by_ref().take(PAGE).collect();
+            Ok(RegistrationPage { more: rest.next().is_some(), runners })
+        })
+    }
+
+    async fn deliveries(&self, cursor: Option<&str>) -> Result<Option<DeliveryPage>, GitHubError> {
+        let before = cursor.and_then(|cursor| cursor.parse::<u64>().ok()).unwrap_or(u64::MAX);
+        self.ask("list deliveries", |outside| {
+            if outside.hub.faults.no_app_webhook {
+                return Ok(Some(DeliveryPage { deliveries: Vec::new(), next: None }));
+            }
+            let mut older = outside.hub.deliveries.iter().rev().filter(|delivery| delivery.number < before);
+            let deliveries: Vec<PastDelivery> = older
+                .by_ref()
+                .take(PAGE)
+                .map(|delivery| PastDelivery {
+                    number: delivery.number,
+                    id: delivery.id.clone(),
+                    delivered_at: delivery.at,
+                    event: "workflow_job".to_owned(),
+                    repository: Some(1),
+                    // API Gateway takes everything; what is lost is lost behind it.
+                    status: "OK".to_owned(),
+                })
+                .collect();
+            let last = deliveries.last().map(|delivery| delivery.number.to_string());
+            let next = older.next().and(last);
+            Ok(Some(DeliveryPage { deliveries, next }))
+        })
+    }
+
+    async fn delivery(&self, number: u64) -> Result<Option<DeliveredWebhook>, GitHubError> {
+        self.ask("get delivery", |outside| {
+            let found = outside.hub.deliveries.iter().find(|delivery| delivery.number == number);
+            Ok(found
+                .map(|found| DeliveredWebhook { event: "workflow_job".to_owned(), body: found.body.clone() }))
+        })
+    }
+}
+
+fn registration(id: RunnerId, runner: &HubRunner) -> Registration {
+    Registration { id, busy: runner.job.is_some(), online: runner.online }
+}

@@ -1,0 +1,56 @@
+//! How a simulation begins.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ecsrunner_core::id::SubnetId;
+use ecsrunner_core::rules::class::Catalogue;
+use ecsrunner_core::rules::settings::Settings;
+use ecsrunner_engine::Ruleset;
+use serde_json::Value;
+
+use super::faults::FaultPlan;
+use super::tasks::{CLUSTER, FAMILY};
+use crate::ecs::{Options, TaskDefinition};
+
+/// How a simulation begins.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    /// What makes it repeat.
+    pub seed: u64,
+    /// The deployment's settings, as in SSM.
+    pub settings: Value,
+    /// The class catalogue, as in SSM.
+    pub classes: Value,
+    pub subnets: Vec<&'static str>,
+    pub timeout: Duration,
+    pub fault_plan: FaultPlan,
+}
+
+impl Setup {
+    /// The rules in force.
+    #[expect(clippy::expect_used, reason = "a scenario whose set-up is wrong has nothing to show")]
+    pub(super) fn rules(&self) -> Arc<Ruleset> {
+        let entry = serde_json::from_value(self.settings.clone()).expect("settings");
+        let classes: BTreeMap<_, _> = serde_json::from_value(self.classes.clone()).expect("classes");
+        let (catalogue, errors) = Catalogue::read(&classes);
+        assert!(errors.is_empty(), "{errors:?}");
+        let subnets = self.subnets.iter().map(|id| SubnetId::parse(id).expect("a subnet"));
+        Arc::new(Ruleset {
+            settings: Settings::read(&entry).expect("settings that hold"),
+            catalogue,
+            subnets: subnets.collect(),
+        })
+    }
+
+    /// ECS as it is without faults; reading lags behind nothing.
+    pub(super) fn ecs(&self) -> Options {
+        Options {
+            seed: Some(self.seed),
+            clusters: vec![CLUSTER.to_owned()],
+            task_definitions: vec![TaskDefinition::new(FAMILY, 1)],
+            ..Options::default()
+        }
+    }
+}

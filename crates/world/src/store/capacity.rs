@@ -1,0 +1,73 @@
+//! What the table takes of writes: a number of units a second, and throttling.
+
+use std::time::Duration;
+
+use ecsrunner_core::records::change::Change;
+use ecsrunner_core::records::job::JobState;
+use ecsrunner_engine::ports::store::{StoreError, Transaction};
+use jiff::Timestamp;
+
+use crate::outside::Outside;
+
+const OPERATION: &str = "write records";
+/// What a partition that was idle takes at once.
+const BURST: Duration = Duration::from_secs(1);
+const MICROS_PER_SEC: u64 = 1_000_000;
+
+/// The write units of the partition that holds what is open.
+#[derive(Debug, Default)]
+pub(super) struct WriteCapacity {
+    /// When everything that was written so far is paid for.
+    free_at: Option<Timestamp>,
+}
+
+impl WriteCapacity {
+    /// Takes units, and returns how long the write has to wait for them.
+    fn take(&mut self, units: u64, units_per_sec: u64, now: Timestamp) -> Duration {
+        let from = self.free_at.map_or(now, |free_at| free_at.max(now));
+        let free_at = from + Duration::from_micros(units * MICROS_PER_SEC / units_per_sec);
+        self.free_at = Some(free_at);
+        let owed = Duration::try_from(free_at.duration_since(now)).unwrap_or_default();
+        owed.saturating_sub(BURST)
+    }
+}
+
+impl Outside {
+    /// Returns how long a write waits for its turn, or an error if it is throttled.
+    pub(super) fn admit_write(
+        &mut self,
+        transaction: &Transaction<'_>,
+        now: Timestamp,
+    ) -> Result<Duration, StoreError> {
+        let per_sec = self.fault_plan.write_units_per_sec;
+        let wait = match per_sec {
+            0 => Duration::ZERO,
+            _ => self.tables.writes.take(units(transaction), per_sec, now),
+        };
+        let throttled = self.fault_plan.wait_writes_throttled;
+        // Drawn only where it is on, so that the other choices of a seed stay as they are.
+        if throttled > 0.0 && is_of_waits_only(transaction) && self.random.happens(throttled) {
+            let source = "ThrottlingException".into();
+            return Err(StoreError::Unavailable { operation: OPERATION, source });
+        }
+        Ok(wait)
+    }
+}
+
+/// Units of the records of jobs and runners: 1 for a single item, 2 for each item of a transaction.
+fn units(transaction: &Transaction<'_>) -> u64 {
+    let is_counted = |change: &&Change| {
+        matches!(change, Change::Job(_) | Change::JobEnded(_) | Change::Runner(_) | Change::RunnerGone(_))
+    };
+    let items = u64::try_from(transaction.changes.iter().filter(is_counted).count()).unwrap_or(u64::MAX);
+    let is_alone =
+        transaction.fence.is_none() && transaction.boot.is_none() && transaction.delivery.is_none();
+    if items == 1 && is_alone { 1 } else { 2 * items }
+}
+
+/// Whether the dispatcher writes nothing but why jobs wait.
+fn is_of_waits_only(transaction: &Transaction<'_>) -> bool {
+    let is_wait =
+        |change: &Change| matches!(change, Change::Job(job) if matches!(job.state, JobState::Queued { .. }));
+    transaction.fence.is_some() && !transaction.changes.is_empty() && transaction.changes.iter().all(is_wait)
+}

@@ -1,0 +1,121 @@
+//! A transaction: every condition first, then every write.
+
+use std::collections::HashSet;
+
+use ecsrunner_core::id::Version;
+use ecsrunner_core::records::change::Change;
+use ecsrunner_engine::ports::store::{StoreError, Transaction};
+use secrecy::ExposeSecret;
+
+use super::{Boot, Tables};
+
+const MAX_WRITES: usize = 100;
+const OPERATION: &str = "write records";
+
+impl Tables {
+    /// Writes everything or nothing.
+    pub(super) fn commit(&mut self, transaction: &Transaction<'_>) -> Result<(), StoreError> {
+        check_form(transaction)?;
+        if transaction.fence.is_some_and(|epoch| self.lease.epoch != epoch.get()) {
+            return Err(StoreError::Fenced);
+        }
+        let boot_is_there = transaction.boot.as_ref().is_some_and(|boot| self.boot.contains_key(&boot.task));
+        if boot_is_there || !transaction.changes.iter().all(|change| self.admits(change)) {
+            return Err(StoreError::Conflict);
+        }
+        for change in transaction.changes {
+            self.apply(change);
+        }
+        if let Some(boot) = &transaction.boot {
+            let item = Boot { item: boot.item.clone(), jit: boot.jit.expose_secret().to_owned() };
+            self.boot.insert(boot.task.clone(), item);
+        }
+        self.deliveries.extend(transaction.delivery.cloned());
+        Ok(())
+    }
+
+    /// Whether the conditions of a write hold.
+    fn admits(&self, change: &Change) -> bool {
+        match change {
+            Change::Job(job) => {
+                is_before(self.open.jobs.get(&job.id()).map(|job| job.version), job.version)
+                    && (job.version != Version::FIRST || !self.ended.contains_key(&job.id()))
+            }
+            Change::JobEnded(job) => {
+                is_before(self.open.jobs.get(&job.facts.id).map(|job| job.version), job.version)
+                    && !self.ended.contains_key(&job.facts.id)
+            }
+            Change::JobAmended(job) => {
+                is_before(self.ended.get(&job.facts.id).map(|job| job.version), job.version)
+            }
+            Change::JobReopened(job) => {
+                is_before(self.ended.get(&job.id()).map(|job| job.version), job.version)
+                    && !self.open.jobs.contains_key(&job.id())
+            }
+            Change::Runner(runner) => {
+                is_before(self.open.runners.get(runner.name()).map(|runner| runner.version), runner.version)
+            }
+            Change::RunnerGone(runner) => {
+                let name = &runner.facts.name;
+                is_before(self.open.runners.get(name).map(|runner| runner.version), runner.version)
+                    && !self.gone.contains_key(name)
+            }
+            Change::Hold(_) | Change::Released(_) => true,
+        }
+    }
+
+    fn apply(&mut self, change: &Change) {
+        self.open.apply(change);
+        match change {
+            Change::JobEnded(job) | Change::JobAmended(job) => {
+                self.ended.insert(job.facts.id, job.clone());
+            }
+            Change::JobReopened(job) => {
+                self.ended.remove(&job.id());
+            }
+            Change::RunnerGone(runner) => {
+                self.gone.insert(runner.facts.name.clone(), (**runner).clone());
+            }
+            Change::Job(_) | Change::Runner(_) | Change::Hold(_) | Change::Released(_) => {}
+        }
+    }
+}
+
+/// Whether what is there is the version before the one to be written.
+fn is_before(found: Option<Version>, written: Version) -> bool {
+    match found {
+        None => written == Version::FIRST,
+        Some(found) => written != Version::FIRST && found.next() == written,
+    }
+}
+
+/// What DynamoDB refuses whatever is in its tables: too many writes, and two of the same item.
+fn check_form(transaction: &Transaction<'_>) -> Result<(), StoreError> {
+    let mut items = HashSet::new();
+    let mut writes = usize::from(transaction.fence.is_some());
+    writes += usize::from(transaction.boot.is_some()) + usize::from(transaction.delivery.is_some());
+    for change in transaction.changes {
+        let (item, weight) = match change {
+            Change::Job(job) => {
+                (format!("job {}", job.id()), if job.version == Version::FIRST { 2 } else { 1 })
+            }
+            Change::JobEnded(job) => (format!("job {}", job.facts.id), 2),
+            Change::JobAmended(job) => (format!("job {}", job.facts.id), 1),
+            Change::JobReopened(job) => (format!("job {}", job.id()), 2),
+            Change::Runner(runner) => (format!("runner {}", runner.name()), 1),
+            Change::RunnerGone(runner) => (format!("runner {}", runner.facts.name), 2),
+            Change::Hold(hold) => (format!("hold {:?}", hold.held), 1),
+            Change::Released(held) => (format!("hold {held:?}"), 1),
+        };
+        writes += weight;
+        if !items.insert(item.clone()) {
+            let source = format!("{item} is written twice").into();
+            return Err(StoreError::Refused { operation: OPERATION, source });
+        }
+    }
+    if writes > MAX_WRITES {
+        let source = format!("{writes} writes: at most {MAX_WRITES} fit into a transaction").into();
+        return Err(StoreError::Refused { operation: OPERATION, source });
+    }
+    Ok(())
+}

@@ -1,0 +1,192 @@
+//! The compute port over the fake ECS, in ECS's own words: what the adapter of
+//! AWS does with its SDK, as far as a simulation needs it.
+
+use ecsrunner_core::decide::sweep::{SeenStatus, SeenTask};
+use ecsrunner_core::id::{RunnerName, TaskId};
+use ecsrunner_core::wire::event::{StopCause, TaskChange, TaskEvent};
+use ecsrunner_core::wire::exit::AgentExit;
+use ecsrunner_engine::ports::Clock;
+use ecsrunner_engine::ports::compute::{Compute, ComputeError, TaskOrder};
+use serde_json::{Value, json};
+
+use super::outside::Shared;
+use crate::ecs::{Refusal, Reply, Status, StopCode, TaskView};
+
+pub(super) const CLUSTER: &str = "ci";
+pub(super) const FAMILY: &str = "runner";
+const VARIABLE: &str = "ECSRUNNER_RUNNER";
+/// Where tasks run if the order names no subnet.
+const ANY_SUBNET: &str = "subnet-00000000";
+
+#[derive(Clone, Debug)]
+pub struct MemoryTasks(pub(super) Shared);
+
+impl MemoryTasks {
+    fn call(&self, operation: &str, request: &Value) -> Reply {
+        let now = self.0.clock().now();
+        let reply = self.0.lock().ecs.handle(operation, request, now);
+        self.0.touch();
+        reply
+    }
+}
+
+impl Compute for MemoryTasks {
+    async fn run_task(&self, order: &TaskOrder<'_>) -> Result<TaskId, ComputeError> {
+        match self.call("RunTask", &request(order)) {
+            Reply::Answer(answer) => started(&answer),
+            Reply::Refusal(refusal) if refusal.code == "ConflictException" => {
+                let task = refusal.resource_ids.first().and_then(|arn| task_id(arn));
+                task.ok_or_else(|| unanswered("RunTask", refusal.message))
+            }
+            Reply::Refusal(refusal) => Err(refused("RunTask", refusal)),
+            Reply::Lost => Err(unanswered("RunTask", "the connection was dropped")),
+        }
+    }
+
+    async fn stop_task(&self, task: &TaskId, reason: &str) -> Result<(), ComputeError> {
+        {
+            let outside = &mut *self.0.lock();
+            if outside.agents.is_busy(task) {
+                outside.ledger.violations.push(format!("task {task} was stopped at work: {reason}"));
+            }
+        }
+        let request = json!({"cluster": CLUSTER, "task": task.as_str(), "reason": reason});
+        match self.call("StopTask", &request) {
+            Reply::Answer(_) => Ok(()),
+            Reply::Refusal(refusal) if refusal.message.contains("not found") => Ok(()),
+            Reply::Refusal(refusal) => Err(refused("StopTask", refusal)),
+            Reply::Lost => Err(unanswered("StopTask", "the connection was dropped")),
+        }
+    }
+
+    async fn tasks(&self) -> Result<Vec<SeenTask>, ComputeError> {
+        Ok(self.0.lock().ecs.tasks().filter_map(seen).collect())
+    }
+}
+
+fn request(order: &TaskOrder<'_>) -> Value {
+    let (runner, placement) = (order.runner, order.placement);
+    let subnet = placement.subnet.as_ref().map_or(ANY_SUBNET, |subnet| subnet.as_str());
+    json!({
+        "cluster": CLUSTER,
+        "taskDefinition": FAMILY,
+        "count": 1,
+        "clientToken": order.token.as_str(),
+        "startedBy": "ecsrunner/sim",
+        "capacityProviderStrategy": [{"capacityProvider": placement.market.capacity_provider(), "weight": 1}],
+        "networkConfiguration": {"awsvpcConfiguration": {"subnets": [subnet]}},
+        "overrides": {
+            "cpu": runner.size.cpu().to_string(),
+            "memory": runner.size.memory().to_string(),
+            "containerOverrides": [{
+                "name": "runner",
+                "environment": [{"name": VARIABLE, "value": runner.name.as_str()}],
+            }],
+        },
+    })
+}
+
+fn started(answer: &Value) -> Result<TaskId, ComputeError> {
+    if let Some(task) = answer["tasks"][0]["taskArn"].as_str().and_then(task_id) {
+        return Ok(task);
+    }
+    let reason = answer["failures"][0]["reason"].as_str().unwrap_or("no reason");
+    let refusal = Refusal { code: String::new(), message: reason.to_owned(), resource_ids: Vec::new() };
+    Err(refused("RunTask", refusal))
+}
+
+fn refused(operation: &'static str, refusal: Refusal) -> ComputeError {
+    let Refusal { code, message, .. } = refusal;
+    if is_capacity(&message) {
+        ComputeError::NoCapacity { message }
+    } else if code == "ThrottlingException" || message.contains("Rate exceeded") {
+        ComputeError::Throttled { message, after: None }
+    } else if code == "ServerException" {
+        unanswered(operation, message)
+    } else {
+        ComputeError::Refused { message }
+    }
+}
+
+fn unanswered(operation: &'static str, why: impl Into<String>) -> ComputeError {
+    ComputeError::Unanswered { operation, source: why.into().into() }
+}
+
+fn is_capacity(words: &str) -> bool {
+    words.contains("Capacity is unavailable") || words.contains("limit on the number of vCPUs")
+}
+
+fn task_id(arn: &str) -> Option<TaskId> {
+    TaskId::parse(arn.rsplit('/').next()?).ok()
+}
+
+fn seen(task: TaskView) -> Option<SeenTask> {
+    let runner = RunnerName::parse(task.environment.get(VARIABLE)?).ok()?;
+    let status = match task.last_status {
+        Status::Stopped => {
+            let code = task.stop_code.map(|code| code.to_string());
+            SeenStatus::Stopped(cause(code.as_deref(), task.exit_code, task.stopped_reason.as_deref()))
+        }
+        status if status < Status::Running || task.started_at.is_none() => SeenStatus::Pending,
+        _ => SeenStatus::Running,
+    };
+    Some(SeenTask { task: TaskId::parse(&task.id).ok()?, runner, status })
+}
+
+/// What an event means for whoever lives in the task.
+pub(super) enum TaskNews {
+    Began(TaskId),
+    /// Its container got SIGTERM.
+    Terminated(TaskId),
+    Stopped(TaskId),
+}
+
+pub(super) fn news(event: &Value) -> Option<TaskNews> {
+    let detail = &event["detail"];
+    let task = task_id(detail["taskArn"].as_str()?)?;
+    let is_over = !detail["containers"][0]["exitCode"].is_null();
+    match detail["lastStatus"].as_str()? {
+        "RUNNING" if !is_over => Some(TaskNews::Began(task)),
+        "STOPPING" if !is_over => Some(TaskNews::Terminated(task)),
+        "STOPPED" => Some(TaskNews::Stopped(task)),
+        _ => None,
+    }
+}
+
+/// The core's event, where ECS's tells anything that matters.
+pub(super) fn event(event: &Value) -> Option<TaskEvent> {
+    let detail = &event["detail"];
+    let text = |value: &Value| value.as_str().map(str::to_owned);
+    let name = &detail["overrides"]["containerOverrides"][0]["environment"][0]["value"];
+    let exit = detail["containers"][0]["exitCode"].as_i64().and_then(|code| i32::try_from(code).ok());
+    let change = match detail["lastStatus"].as_str()? {
+        "RUNNING" if detail["desiredStatus"] == "RUNNING" => TaskChange::Running,
+        "STOPPED" => {
+            let (code, reason) = (text(&detail["stopCode"]), text(&detail["stoppedReason"]));
+            TaskChange::Stopped(cause(code.as_deref(), exit, reason.as_deref()))
+        }
+        _ => return None,
+    };
+    Some(TaskEvent {
+        runner: RunnerName::parse(name.as_str()?).ok()?,
+        task: task_id(detail["taskArn"].as_str()?)?,
+        version: detail["version"].as_u64()?,
+        change,
+        at: detail["updatedAt"].as_str()?.parse().ok()?,
+    })
+}
+
+fn cause(stop_code: Option<&str>, exit_code: Option<i32>, reason: Option<&str>) -> StopCause {
+    let agent = exit_code.and_then(AgentExit::from_code);
+    let words = reason.unwrap_or("ECS gave no reason");
+    let is = |code: StopCode| stop_code == Some(code.to_string().as_str());
+    match agent {
+        Some(AgentExit::Completed) => StopCause::Agent(AgentExit::Completed),
+        _ if is(StopCode::SpotInterruption) => StopCause::SpotInterrupted,
+        Some(exit) => StopCause::Agent(exit),
+        None if is(StopCode::TaskFailedToStart) && is_capacity(words) => StopCause::NoCapacity(words.into()),
+        None if is(StopCode::TaskFailedToStart) => StopCause::FailedToStart(words.into()),
+        None if is(StopCode::UserInitiated) => StopCause::StoppedByUser,
+        None => StopCause::Unknown(words.into()),
+    }
+}
