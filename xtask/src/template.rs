@@ -2,7 +2,8 @@
 //!
 //! `xtask/template` renders the shipped file with GitHub's own samples and with
 //! hostile webhooks, and answers as API Gateway does. The engine's own code
-//! checks the rendered request, in `crates/core/tests/template.rs`.
+//! checks the rendered request, in `crates/core/tests/template.rs`. Generated
+//! webhooks are checked in `xtask/template/properties.py`.
 
 use std::path::Path;
 
@@ -30,5 +31,9 @@ pub(crate) fn check(root: &Path) -> anyhow::Result<Done> {
         .context("a rendered webhook violates the contract")?;
     succeed(&mut python.run(&["-m", "unittest", "--quiet", "test_server"]))
         .context("an answer of API Gateway is wrong")?;
+    succeed(&mut python.run(&["-m", "unittest", "--quiet", "test_properties"]))
+        .context("the corpus does not find each fault that is planted in the template")?;
+    succeed(&mut python.run(&["properties.py"]))
+        .context("a webhook violates the contract: see above for how to repeat it")?;
     Ok(Done::Passed)
 }

@@ -15,6 +15,16 @@ import airspeed
 TEMPLATES = Path(__file__).resolve().parents[2] / "terraform/modules/webhook"
 
 
+class Parameters:
+    """A map of Java's: an entry named `get` does not hide the method."""
+
+    def __init__(self, found):
+        self._found = found
+
+    def get(self, name):
+        return self._found.get(name)
+
+
 class Input:
     """`$input`. Invalid UTF-8 in a body becomes U+FFFD, and an empty body becomes `{}`."""
 
@@ -25,7 +35,7 @@ class Input:
     def params(self, name=None):
         """All parameters, or the first of this name in path, query and header."""
         if name is None:
-            return self._params
+            return {kind: Parameters(found) for kind, found in self._params.items()}
         return next((found[name] for found in self._params.values() if name in found), "")
 
     def path(self, path):
@@ -56,11 +66,11 @@ class Util:
 class Gateway:
     """The webhook's method with its three templates and the stage variables."""
 
-    def __init__(self, bus):
+    def __init__(self, bus, templates=TEMPLATES):
         self._variables = {"bus": bus}
-        self._request = load("put_events.vtl")
-        self._published = load("put_events_response.vtl")
-        self._failed = load("put_events_failed.vtl")
+        self._request = load(templates / "put_events.vtl")
+        self._published = load(templates / "put_events_response.vtl")
+        self._failed = load(templates / "put_events_failed.vtl")
 
     def request(self, headers, body, query=None):
         """The request to PutEvents. Header names are case-sensitive."""
@@ -89,5 +99,5 @@ class Gateway:
         return template.merge(names), override
 
 
-def load(name):
-    return airspeed.Template((TEMPLATES / name).read_text("utf-8"))
+def load(path):
+    return airspeed.Template(path.read_text("utf-8"))

@@ -7,14 +7,13 @@
 //! because the agent must stay at a few megabytes.
 
 mod http;
-mod reply;
 mod table;
 mod task;
 
 use secrecy::SecretString;
 
+pub use crate::boot_item::Taken;
 pub use http::{BundleError, Http};
-pub use reply::Taken;
 pub use table::{BootTable, Disposition, TakeError};
 pub use task::{CredentialsEndpoint, TaskEndpoints, TaskError};
 

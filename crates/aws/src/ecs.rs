@@ -4,11 +4,9 @@
 //! order, and ECS's answers to the port's. No decision is made here.
 
 pub mod definition;
-pub mod event;
 mod answer;
 pub(crate) mod list;
 mod request;
-mod stop;
 
 use std::fmt;
 use std::sync::Arc;
@@ -20,10 +18,8 @@ use ecsrunner_core::records::runner::RunnerFacts;
 use ecsrunner_engine::ports::compute::{Compute, ComputeError, TaskOrder};
 
 use crate::connection::Connection;
+use crate::task::started_by;
 use definition::TaskDefinitions;
-
-/// The name of the agent's container.
-pub const CONTAINER: &str = "runner";
 
 #[derive(Clone, Debug)]
 pub struct EcsTasks {
@@ -63,11 +59,6 @@ impl Fleet {
     pub fn started_by(&self) -> String {
         started_by(&self.deployment)
     }
-}
-
-/// `startedBy`, which distinguishes a deployment's tasks from others in the same cluster.
-pub(crate) fn started_by(deployment: &Deployment) -> String {
-    format!("ecsrunner/{deployment}")
 }
 
 impl fmt::Debug for Fleet {

@@ -2,6 +2,10 @@
 //! DynamoDB, ECS and SQS, reads a deployment's parameters and secrets from SSM and
 //! Secrets Manager, and makes the agent's requests.
 
+pub mod boot_item;
+pub mod task;
+pub mod task_event;
+
 #[cfg(feature = "boot")]
 pub mod boot;
 #[cfg(feature = "store")]

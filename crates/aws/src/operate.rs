@@ -17,6 +17,7 @@ use secrecy::SecretString;
 use crate::connection::Connection;
 use crate::fault::Fault;
 use crate::parameters;
+use crate::task::CONTAINER;
 
 pub use cluster::ClusterInfo;
 pub use image::ImageInfo;
@@ -24,8 +25,6 @@ pub use queue::QueueInfo;
 pub use quota::Quota;
 pub use tasks::TaskInfo;
 
-/// The container's name in the task definitions.
-const CONTAINER: &str = "runner";
 /// The task definitions' `awslogs-stream-prefix`.
 const STREAM_PREFIX: &str = "runner";
 

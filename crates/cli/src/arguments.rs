@@ -31,66 +31,66 @@ pub(crate) struct Arguments {
     pub(crate) talk: TalkArguments,
 }
 
-/// What is said beside the answer.
+/// What a command prints besides its result.
 #[derive(Clone, Copy, Default, Debug, Args)]
 #[command(next_help_heading = "Output")]
 pub(crate) struct TalkArguments {
-    /// Use no colours; or NO_COLOR
+    /// Disable colours [env: NO_COLOR]
     #[arg(long, global = true)]
     pub(crate) no_color: bool,
-    /// Say nothing on standard error but why a command failed
+    /// Print only errors to stderr
     #[arg(long, short, global = true, conflicts_with = "verbose")]
     pub(crate) quiet: bool,
-    /// Say on standard error what is done; twice for details
+    /// Print progress to stderr (repeat for more detail)
     #[arg(long, short, global = true, action = clap::ArgAction::Count)]
     pub(crate) verbose: u8,
 }
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Show it at work on this machine, with a fake GitHub
+    /// Run a demo on this machine with a fake GitHub
     Demo(DemoArguments),
-    /// Serve jobs on this machine
+    /// Run jobs on this machine
     #[command(subcommand)]
     Local(LocalCommand),
-    /// Say why a job is where it is, and what to do about it
+    /// Explain the state of a job and what to do next
     Why(WhyArguments),
     /// List and manage runners
     #[command(subcommand)]
     Runners(RunnersCommand),
-    /// List jobs, print their logs, and try them again
+    /// List jobs, print their logs, and retry them
     #[command(subcommand)]
     Jobs(JobsCommand),
-    /// List what was executed
+    /// List executed jobs
     #[command(subcommand)]
     Runs(RunsCommand),
-    /// Add up what runners cost
+    /// Show what runners cost
     Costs(CostsArguments),
     /// List and check runner classes
     #[command(subcommand)]
     Classes(ClassesCommand),
-    /// List the runner classes that jobs may ask for
+    /// List runner classes (same as `classes list`)
     ListClassSizes(ListClasses),
-    /// Show the cluster that runners are tasks of
+    /// Show the ECS cluster, its runners and limits
     #[command(subcommand)]
     Cluster(ClusterCommand),
     /// Check permissions, secrets, webhook, images and quotas
     Doctor(DoctorArguments),
-    /// Launch no more runners; jobs that are executed go on
+    /// Stop launching runners; running jobs continue
     Pause(BrakeArguments),
-    /// Launch runners again
+    /// Resume launching runners
     Resume(BrakeArguments),
-    /// Pause, and retire the runners that execute nothing
+    /// Pause, and retire runners that have no job
     Drain(BrakeArguments),
-    /// List GitHub's webhook deliveries, and have them sent again
+    /// List and redeliver GitHub webhooks
     #[command(subcommand)]
     Deliveries(DeliveriesCommand),
     /// Send test webhooks
     #[command(subcommand)]
     Webhook(WebhookCommand),
-    /// Show what recorded events would be decided to
+    /// Show which decisions recorded events would lead to
     Replay(ReplayArguments),
-    /// Print completions for a shell
+    /// Print a shell completion script
     Completions(CompletionsArguments),
     /// Print the manual page
     Man,
@@ -98,7 +98,7 @@ pub(crate) enum Command {
 
 #[derive(Debug, Args)]
 pub(crate) struct CompletionsArguments {
-    /// The shell
+    /// Shell to complete commands in
     #[arg(value_enum)]
     pub(crate) shell: clap_complete::Shell,
 }
@@ -114,27 +114,27 @@ pub(crate) struct DemoArguments {
 
 #[derive(Debug, Args)]
 pub(crate) struct DemoOptions {
-    /// A workflow file to run instead of the built-in one
+    /// Run this workflow file instead of the built-in one
     #[arg(long, value_name = "FILE")]
     pub(crate) workflow: Option<PathBuf>,
-    /// Run the jobs on GitHub's own runner, unpacked here
+    /// Run jobs with the official runner, unpacked in this directory
     #[arg(long, value_name = "DIR")]
     pub(crate) runner_dir: Option<PathBuf>,
-    /// Take an action from a directory (repeatable)
+    /// Use a local directory for an action (repeatable)
     #[arg(long, value_name = "OWNER/NAME@REF=DIR", requires = "workflow")]
     pub(crate) action: Vec<GivenAction>,
-    /// Run so many short jobs instead of the built-in workflow
+    /// Run N short jobs instead of a workflow (1 to 256)
     #[arg(long, value_name = "N", conflicts_with = "workflow", value_parser = clap::value_parser!(u32).range(1..=256))]
     pub(crate) jobs: Option<u32>,
-    /// Print one JSON document on standard output
+    /// Print the result as JSON
     #[arg(long)]
     pub(crate) json: bool,
-    /// Keep the web page up when the jobs are done, until Ctrl-C
+    /// Keep serving the web page after the jobs end, until Ctrl-C
     #[arg(long)]
     pub(crate) web: bool,
 }
 
-/// An action of another repository, and where its files are.
+/// An action of another repository, and the directory with its files.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct GivenAction {
     /// `owner/name@ref`
@@ -146,7 +146,7 @@ impl FromStr for GivenAction {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let expected = || format!("`{text}` is not an action: OWNER/NAME@REF=DIR is expected");
+        let expected = || format!("`{text}` is not an action: expected OWNER/NAME@REF=DIR");
         let (action, directory) = text.split_once('=').ok_or_else(expected)?;
         let (repository, version) = action.split_once('@').ok_or_else(expected)?;
         if Repository::parse(repository).is_err() || version.is_empty() || directory.is_empty() {
@@ -158,41 +158,41 @@ impl FromStr for GivenAction {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum DemoCommand {
-    /// Serve the fake GitHub alone
+    /// Serve only the fake GitHub
     Github(GithubArguments),
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct GithubArguments {
-    /// Where to serve; port 0 takes any free one
+    /// Address to listen on (port 0: any free port)
     #[arg(long, value_name = "ADDR")]
     pub(crate) listen: SocketAddr,
-    /// A file with a token that is accepted with every permission
+    /// File with a token that the fake accepts with every permission
     #[arg(long, value_name = "FILE")]
     pub(crate) token_file: Option<PathBuf>,
-    /// Makes choices and ids the same each time
+    /// Seed for reproducible choices and ids
     #[arg(long, value_name = "N")]
     pub(crate) seed: Option<u64>,
 }
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum LocalCommand {
-    /// Start the server: webhook, API and page, with runners as processes
+    /// Start the server: webhook, API and web page, with runners as processes
     Up(UpArguments),
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct UpArguments {
-    /// Where to serve; port 0 takes any free one
+    /// Address to listen on (port 0: any free port)
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
     pub(crate) listen: SocketAddr,
-    /// What outlives the server: records, tasks and their logs
+    /// Directory for records, tasks and logs
     #[arg(long, value_name = "DIR", env = environment::STATE)]
     pub(crate) state: PathBuf,
-    /// The configuration, in TOML
+    /// Configuration file (TOML)
     #[arg(long, value_name = "FILE", env = environment::CONFIG)]
     pub(crate) config: PathBuf,
-    /// Ask GitHub for queued jobs, for where its webhooks cannot reach this machine
+    /// Poll GitHub every 15 seconds, if its webhooks cannot reach this machine
     #[arg(long)]
     pub(crate) poll: bool,
 }

@@ -1,6 +1,5 @@
-//! A deployment, as commands see it: on AWS, or a server on some machine.
-//!
-//! Both tell the same views; what a command makes of them does not belong here.
+//! A deployment, as commands see it: on AWS, or a local server. Both return the
+//! same views. How a command shows them does not belong here.
 
 mod aws;
 pub(crate) mod github;
@@ -28,14 +27,14 @@ pub(crate) use aws::AwsDeployment;
 pub(crate) use github::Pages;
 pub(crate) use local::LocalServer;
 
-/// The most records of history that one list looks through, or a slice of it.
+/// The most records of history that a list, or one of its slices, reads.
 const MAX_RECORDS: usize = 200_000;
 /// Records in a page of history.
 const MAX_IN_A_PAGE: usize = 1000;
-/// Slices of a span of time that are read side by side.
+/// Slices of a span of time that are read concurrently.
 const SLICES: i32 = 8;
 
-/// Where commands are carried out.
+/// The deployment that commands act on.
 pub(crate) enum Deployment {
     Aws(Box<AwsDeployment>),
     Local(LocalServer),
@@ -46,16 +45,16 @@ pub(crate) struct Query {
     pub(crate) repository: Option<String>,
     pub(crate) class: Option<String>,
     pub(crate) state: Option<State>,
-    /// What has ended before is left out.
+    /// Omits records that ended earlier.
     pub(crate) since: Option<Timestamp>,
-    /// At most so many; all by default.
+    /// The maximum number of records; all by default.
     pub(crate) limit: Option<usize>,
-    /// Nothing of what was.
+    /// Omits history.
     pub(crate) open_only: bool,
 }
 
 impl Query {
-    /// The same of what is open alone.
+    /// Restricts the query to open records.
     pub(crate) fn open(self) -> Self {
         Self { open_only: true, ..self }
     }
@@ -72,12 +71,12 @@ impl Query {
             && !(self.open_only && record.is_past())
     }
 
-    /// Whether history is looked through at all.
+    /// Returns whether history has to be read.
     fn wants_past(&self) -> bool {
         !self.open_only && self.state.is_none_or(State::is_past)
     }
 
-    /// Whether no later page of history adds anything. `last` is when the latest record read so far ended.
+    /// Returns whether no further page of history is needed. `last` is the end of the record that was read last.
     fn is_enough(&self, admitted: usize, last: Option<Timestamp>) -> bool {
         self.open_only
             || self.limit.is_some_and(|limit| admitted >= limit)
@@ -86,7 +85,7 @@ impl Query {
 }
 
 trait Listed {
-    /// When it last changed.
+    /// Returns when the record last changed.
     fn last(&self) -> Option<Timestamp>;
     fn repository(&self) -> &str;
     fn class(&self) -> Option<&str>;
@@ -105,7 +104,7 @@ pub(crate) enum State {
 }
 
 impl State {
-    /// Whether what is in that state is history.
+    /// Returns whether records in this state are history.
     fn is_past(self) -> bool {
         matches!(self, Self::Job(JobStage::Completed | JobStage::Refused) | Self::Runner(RunnerStage::Gone))
     }
@@ -147,8 +146,8 @@ impl Listed for RunnerView {
     }
 }
 
-/// Spans of time that are read side by side, the latest first: an index is read
-/// page after page, and each span has pages of its own.
+/// Splits a query's time into spans, the latest first. An index is read page
+/// by page, so that several spans can be read concurrently.
 fn slices(query: &Query, now: Timestamp) -> Vec<(Option<Timestamp>, Option<Timestamp>)> {
     let is_one_page = query.limit.is_some_and(|limit| limit <= MAX_IN_A_PAGE)
         && query.class.is_none()
@@ -158,12 +157,12 @@ fn slices(query: &Query, now: Timestamp) -> Vec<(Option<Timestamp>, Option<Times
     };
     let width = now.duration_since(since) / SLICES;
     let edge = |slice: i32| since + width * slice;
-    // What ends while it is read, by whichever clock, belongs to the latest.
+    // The latest span is open, so that it includes what ends during the read.
     let to = |slice: i32| (slice + 1 < SLICES).then(|| edge(slice + 1));
     (0..SLICES).rev().map(|slice| (Some(edge(slice)), to(slice))).collect()
 }
 
-/// Reads page after page, the latest first, until all that is asked for is there.
+/// Reads page by page, the latest first, until the query is satisfied.
 async fn gather<T: Listed>(
     query: &Query,
     mut read: impl AsyncFnMut(Option<String>) -> Result<(Vec<T>, Option<String>), Failure>,
@@ -179,15 +178,15 @@ async fn gather<T: Listed>(
             return Ok(admitted);
         }
         if records >= MAX_RECORDS {
-            // A part of them would be taken for all.
-            return Err(Failure::from(anyhow!("there are more than {records} records of that time"))
-                .hint("`--since` and `--repository` ask for fewer"));
+            // A part of the records could be mistaken for all of them.
+            return Err(Failure::from(anyhow!("more than {records} records match"))
+                .hint("use `--since` or `--repository` to select fewer"));
         }
     }
 }
 
 impl Deployment {
-    /// The deployment that flags or variables name.
+    /// Connects to the deployment that flags or variables name.
     pub(crate) async fn connect(target: &TargetArguments) -> Result<Self, Failure> {
         let named = match (&target.local, &target.deployment) {
             (Some(place), _) => Named::Local(place.clone()),
@@ -200,7 +199,7 @@ impl Deployment {
         })
     }
 
-    /// Pulls the brake of a deployment whose parameters cannot be read, or lets it go; tells its name.
+    /// Pauses or resumes a deployment whose parameters are invalid. Returns its name.
     pub(crate) async fn pause_blindly(target: &TargetArguments, paused: bool) -> Result<String, Failure> {
         let name = match &target.deployment {
             Some(name) => Named::Aws(name.clone()),
@@ -211,22 +210,22 @@ impl Deployment {
                 aws::pause_blindly(&name, target, paused).await?;
                 Ok(format!("deployment {name}"))
             }
-            // A server that runs has read what it needs.
-            Named::Local(place) => Err(anyhow!("{place} is no deployment on AWS").into()),
+            // A running server has read its configuration at its start.
+            Named::Local(place) => Err(anyhow!("{place} is not a deployment on AWS").into()),
         }
     }
 
-    /// The deployment on AWS, for what a local server has no part in.
+    /// Returns the deployment on AWS, for a command that a local server does not support.
     pub(crate) fn on_aws(&self, what: &str) -> Result<&AwsDeployment, Failure> {
         match self {
             Self::Aws(aws) => Ok(aws),
             Self::Local(server) => {
-                Err(Failure::usage(anyhow!("{what} needs a deployment on AWS, and this is {server}")))
+                Err(Failure::usage(anyhow!("{what} needs a deployment on AWS, not {server}")))
             }
         }
     }
 
-    /// Its name, for people.
+    /// Returns the name for people.
     pub(crate) fn name(&self) -> String {
         match self {
             Self::Aws(aws) => format!("deployment {}", aws.name()),
@@ -234,7 +233,7 @@ impl Deployment {
         }
     }
 
-    /// Runners, the open ones first, then the latest.
+    /// Returns runners: open ones first, then ended ones, the latest first.
     pub(crate) async fn runners(&self, query: &Query) -> Result<Vec<RunnerView>, Failure> {
         let mut runners = match self {
             Self::Aws(aws) => aws.runners(query).await?,
@@ -244,7 +243,7 @@ impl Deployment {
         Ok(runners)
     }
 
-    /// Jobs, the open ones first, then the latest.
+    /// Returns jobs: open ones first, then ended ones, the latest first.
     pub(crate) async fn jobs(&self, query: &Query) -> Result<Vec<JobView>, Failure> {
         let mut jobs = match self {
             Self::Aws(aws) => aws.jobs(query).await?,
@@ -254,7 +253,7 @@ impl Deployment {
         Ok(jobs)
     }
 
-    /// One job, open or ended.
+    /// Returns a job, open or ended.
     pub(crate) async fn job(&self, id: u64) -> Result<Option<JobView>, Failure> {
         match self {
             Self::Aws(aws) => aws.job(id).await,
@@ -262,7 +261,7 @@ impl Deployment {
         }
     }
 
-    /// One runner, open or gone.
+    /// Returns a runner, open or gone.
     pub(crate) async fn runner(&self, name: &str) -> Result<Option<RunnerView>, Failure> {
         match self {
             Self::Aws(aws) => aws.runner(name).await,
@@ -270,7 +269,7 @@ impl Deployment {
         }
     }
 
-    /// Has a runner retired; with `force` its task is stopped, whatever it executes.
+    /// Retires a runner. With `force` its task is stopped even during a job.
     pub(crate) async fn stop(&self, name: &RunnerName, force: bool) -> Result<Stopped, Failure> {
         let outcome = match self {
             Self::Aws(aws) => aws.stop(name, force).await?,
@@ -279,7 +278,7 @@ impl Deployment {
         if outcome.is_accepted() {
             return Ok(Stopped::Done);
         }
-        // Nothing was to be changed: what it is tells why.
+        // Nothing was changed. The state of the runner says why.
         let runner = self.runner(name.as_str()).await?;
         Ok(match runner {
             Some(runner) if runner.state == RunnerStage::Busy => Stopped::Busy(runner.job),
@@ -288,7 +287,7 @@ impl Deployment {
         })
     }
 
-    /// Has a refused job judged again.
+    /// Evaluates a refused job again.
     pub(crate) async fn retry(&self, job: JobId) -> Result<OutcomeView, Failure> {
         match self {
             Self::Aws(aws) => aws.retry(job).await,
@@ -296,8 +295,8 @@ impl Deployment {
         }
     }
 
-    /// Pauses launches, or lets them go on. Tells whether they are paused now:
-    /// the deployment's own settings may say so too.
+    /// Pauses or resumes launches. Returns whether they are paused now: the
+    /// deployment's own settings can pause them too.
     pub(crate) async fn pause(&self, paused: bool) -> Result<bool, Failure> {
         match self {
             Self::Aws(aws) => aws.pause(paused).await,
@@ -312,7 +311,7 @@ impl Deployment {
         }
     }
 
-    /// The rules that it judges by.
+    /// Returns the rules of the deployment.
     pub(crate) fn rules(&self) -> Result<Ruleset, Failure> {
         match self {
             Self::Aws(aws) => Ok(aws.rules()),
@@ -320,7 +319,7 @@ impl Deployment {
         }
     }
 
-    /// GitHub, as its control plane is known there.
+    /// Returns a GitHub client with the credentials of the control plane.
     pub(crate) async fn github(&self) -> Result<Client, Failure> {
         match self {
             Self::Aws(aws) => aws.github().await,
@@ -328,7 +327,7 @@ impl Deployment {
         }
     }
 
-    /// Where GitHub is for it: what is meant for one GitHub must not go to another.
+    /// Returns the address of the deployment's GitHub, so that no token is sent to another GitHub.
     pub(crate) fn github_api(&self) -> Result<ApiUrl, Failure> {
         match self {
             Self::Aws(_) => github::api(),
@@ -336,7 +335,7 @@ impl Deployment {
         }
     }
 
-    /// GitHub's pages, as far as it is known which.
+    /// Returns the addresses of GitHub's pages.
     pub(crate) fn pages(&self) -> Result<Pages, Failure> {
         Ok(Pages::of(&self.github_api()?))
     }
@@ -349,7 +348,7 @@ impl Deployment {
     }
 }
 
-/// What became of stopping a runner.
+/// The result of stopping a runner.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Stopped {
     /// It is being retired.
@@ -357,7 +356,7 @@ pub(crate) enum Stopped {
     /// It was being retired already.
     Already,
     Gone,
-    /// It executes a job, and was left alone.
+    /// It executes a job and was not stopped.
     Busy(Option<u64>),
 }
 
@@ -370,8 +369,8 @@ fn named_by_environment() -> Result<Named, Failure> {
     let local = environment::text(environment::LOCAL).map(Named::Local);
     let named = local.or_else(|| environment::text(environment::DEPLOYMENT).map(Named::Aws));
     named.ok_or_else(|| {
-        Failure::usage(anyhow!("no deployment is named")).hint(format!(
-            "name one on AWS with `--deployment NAME` or {}, a local server with `--local URL|DIR` or {}",
+        Failure::usage(anyhow!("no deployment given")).hint(format!(
+            "use `--deployment NAME` or {} for a deployment on AWS, `--local URL|DIR` or {} for a local server",
             environment::DEPLOYMENT,
             environment::LOCAL
         ))
@@ -391,12 +390,12 @@ mod tests {
         assert_eq!(slices.first(), Some(&(Some(at(700)), None)));
         assert_eq!(slices.last(), Some(&(Some(at(0)), Some(at(100)))));
         assert!(slices.windows(2).all(|pair| pair[0].0 == pair[1].1), "{slices:?}");
-        // One page is asked for: there is nothing to read side by side.
+        // One page is enough, so that nothing is read concurrently.
         let few = Query { limit: Some(100), ..query };
         assert_eq!(super::slices(&few, at(800)), [(Some(at(0)), None)]);
     }
 
-    /// A record that last changed then.
+    /// A record: state, class, and the second of its last change.
     struct Record(State, Option<&'static str>, i64);
 
     impl Listed for Record {

@@ -1,4 +1,4 @@
-//! Every variable that the command line reads beside clap's, in one place.
+//! Every environment variable of the command line, including those that clap reads.
 
 use std::collections::HashMap;
 use std::env;
@@ -12,26 +12,26 @@ use secrecy::SecretString;
 pub(crate) const STATE: &str = "ECSRUNNER_STATE";
 /// The configuration file of a local server.
 pub(crate) const CONFIG: &str = "ECSRUNNER_CONFIG";
-/// A file with the webhook's secret, before those of the configuration.
+/// A file with the webhook's secret. It replaces those of the configuration.
 pub(crate) const WEBHOOK_SECRET_FILE: &str = "ECSRUNNER_WEBHOOK_SECRET_FILE";
-/// GitHub's API, before the configuration.
+/// The URL of GitHub's API. It overrides the configuration.
 pub(crate) const GITHUB_API_URL: &str = "GITHUB_API_URL";
-/// The deployment on AWS that commands are carried out on.
+/// The deployment on AWS that commands act on.
 pub(crate) const DEPLOYMENT: &str = "ECSRUNNER_DEPLOYMENT";
-/// The local server that commands are carried out on, before a deployment.
+/// The local server that commands act on. It overrides [`DEPLOYMENT`].
 pub(crate) const LOCAL: &str = "ECSRUNNER_LOCAL";
-/// The table of a deployment's state, before what its parameter says.
+/// The table of a deployment's state. It overrides the deployment's parameter.
 pub(crate) const STATE_TABLE: &str = "RUNNER_STATE_TABLE";
-/// An operator's own token for GitHub, as `gh` reads it.
+/// The operator's own token for GitHub, as `gh` reads it.
 pub(crate) const GH_TOKEN: &str = "GH_TOKEN";
-/// The same, where the variable above is not set.
+/// The operator's own token, if [`GH_TOKEN`] is not set.
 pub(crate) const GITHUB_TOKEN: &str = "GITHUB_TOKEN";
-/// A profile of the AWS CLI's.
+/// A profile of the AWS CLI.
 pub(crate) const AWS_PROFILE: &str = "AWS_PROFILE";
-/// What is logged, in the syntax of `tracing`'s filters.
+/// The log filter, in the syntax of `tracing`'s filters.
 pub(crate) const LOG: &str = "ECSRUNNER_LOG";
 
-/// What the environment says before the configuration file.
+/// Returns the variables that override the configuration file.
 pub(crate) fn overrides() -> Overrides {
     Overrides {
         github_api_url: text(GITHUB_API_URL),
@@ -39,17 +39,16 @@ pub(crate) fn overrides() -> Overrides {
     }
 }
 
-/// An operator's own token for GitHub.
+/// Returns the operator's own token for GitHub.
 pub(crate) fn own_token() -> Option<SecretString> {
     [GH_TOKEN, GITHUB_TOKEN].into_iter().find_map(text).map(SecretString::from)
 }
 
-/// The log filter.
 pub(crate) fn log_filter() -> Option<String> {
     text(LOG)
 }
 
-/// Those of AWS's variables that its adapter reads.
+/// Returns the AWS variables that the `aws` crate reads.
 pub(crate) fn of_aws() -> HashMap<String, String> {
     let names = ecsrunner_aws::connection::VARIABLES.iter().map(|variable| variable.name);
     names.filter_map(|name| Some((name.to_owned(), text(name)?))).collect()
@@ -59,7 +58,7 @@ fn variable(name: &str) -> Option<OsString> {
     env::var_os(name).filter(|value| !value.is_empty())
 }
 
-/// A variable that is set, and not to nothing.
+/// Returns a variable that is set and not empty.
 pub(crate) fn text(name: &str) -> Option<String> {
     variable(name)?.into_string().ok()
 }

@@ -1,4 +1,4 @@
-//! Exit codes, and how a failure is told.
+//! Exit codes, and how a failure is printed.
 
 use std::error::Error;
 use std::fmt;
@@ -18,7 +18,7 @@ pub(crate) const USAGE: u8 = 2;
 pub(crate) const PERMISSION: u8 = 3;
 pub(crate) const NOT_FOUND: u8 = 4;
 
-/// Why a command did not do what was asked.
+/// Why a command failed, with its exit code and a hint.
 #[derive(Debug)]
 pub(crate) struct Failure {
     code: u8,
@@ -32,59 +32,57 @@ impl Failure {
         Self { code: USAGE, error: error.into(), hint: None }
     }
 
-    /// AWS, or whoever is asked, does not let the caller.
+    /// The caller does not have the permission.
     pub(crate) fn permission(error: impl Into<anyhow::Error>) -> Self {
         Self { code: PERMISSION, error: error.into(), hint: None }
     }
 
-    /// What was asked for is not there.
+    /// The requested thing does not exist.
     pub(crate) fn not_found(error: impl Into<anyhow::Error>) -> Self {
         Self { code: NOT_FOUND, error: error.into(), hint: None }
     }
 
-    /// What a call to AWS failed with.
+    /// The failure of a call to AWS.
     pub(crate) fn of_aws(error: impl Error + Send + Sync + 'static) -> Self {
         if ecsrunner_aws::denies_caller(&error) {
-            Self::permission(error).hint("`aws sts get-caller-identity` tells who calls; the action and what it was tried on stand above")
+            Self::permission(error).hint("`aws sts get-caller-identity` shows who you are; the denied action and resource are named above")
         } else {
             error.into()
         }
     }
 
-    /// What a call to GitHub failed with.
+    /// The failure of a call to GitHub.
     pub(crate) fn of_github(error: GitHubError) -> Self {
         match &error {
             GitHubError::Refused { status: 401 | 403, .. } => Self::permission(error),
             GitHubError::Refused { status: 404, .. } => Self::not_found(error),
-            GitHubError::Credentials(_) => {
-                Self::permission(error).hint("`ecsrunner doctor` checks the credentials and what they may do")
-            }
+            GitHubError::Credentials(_) => Self::permission(error)
+                .hint("run `ecsrunner doctor` to check the credentials and their permissions"),
             _ => error.into(),
         }
     }
 
-    /// Whether the caller is not let.
+    /// Returns whether the caller lacks a permission.
     pub(crate) fn is_of_permission(&self) -> bool {
         self.code == PERMISSION
     }
 
-    /// Whether a deployment is there whose parameters cannot be used.
+    /// Returns whether the deployment exists but has invalid parameters.
     pub(crate) fn is_of_parameters(&self) -> bool {
         let is_mistaken = |error: &ParametersError| matches!(error, ParametersError::Mistakes(_));
         self.code == FAILURE && self.error.downcast_ref().is_some_and(is_mistaken)
     }
 
-    /// The same with another exit code.
+    /// Replaces the exit code.
     pub(crate) fn exiting(self, code: u8) -> Self {
         Self { code, ..self }
     }
 
-    /// What the person is told to do about it.
     pub(crate) fn hint_text(&self) -> Option<&str> {
         self.hint.as_deref()
     }
 
-    /// What the person can do about it.
+    /// Adds a hint: what the user can do about the failure.
     pub(crate) fn hint(self, hint: impl fmt::Display) -> Self {
         Self { hint: Some(hint.to_string()), ..self }
     }
@@ -102,7 +100,7 @@ impl<E: Into<anyhow::Error>> From<E> for Failure {
     }
 }
 
-/// Tells a failure with all that caused it on standard error.
+/// Prints a failure with its causes and its hint to stderr, and returns the exit code.
 pub(crate) fn report(failure: &Failure) -> ExitCode {
     use owo_colors::OwoColorize;
     let mut err = anstream::stderr();
@@ -114,8 +112,8 @@ pub(crate) fn report(failure: &Failure) -> ExitCode {
     if broken_pipe {
         return ExitCode::from(FAILURE);
     }
-    // Where standard error is gone, the code has to do.
-    // Others' words may be in it, which must not speak to a terminal.
+    // Errors of writing to stderr are ignored: the exit code remains.
+    // Text from others must not control the terminal.
     let shown = |text: &dyn fmt::Display| clean_lines(&text.to_string());
     let _told = writeln!(err, "{} {}", "error:".red().bold(), shown(&failure.error));
     for cause in failure.error.chain().skip(1) {

@@ -1,4 +1,4 @@
-//! The other processes that this executable is.
+//! Hidden subcommands: this executable is also the program of the processes that it starts.
 
 use std::env;
 use std::ffi::OsString;
@@ -10,10 +10,10 @@ use ecsrunner_local::task::TASK_SUBCOMMAND;
 
 use crate::exit;
 
-/// The first argument that asks this executable to be the stand-in listener.
+/// The first argument that makes this executable the stand-in listener.
 pub(crate) const LISTENER_SUBCOMMAND: &str = "stand-in-listener";
 
-/// Runs what the first argument asks for, if it is one of these.
+/// Runs the hidden subcommand that the first argument names, if there is one.
 pub(crate) fn run() -> Option<ExitCode> {
     let arguments: Vec<OsString> = env::args_os().skip(1).collect();
     if let Some(code) = ecsrunner_agent::subcommand(&arguments) {

@@ -17,20 +17,20 @@ pub(crate) fn up(arguments: UpArguments) -> Result<(), Failure> {
         listen: arguments.listen,
         state: arguments.state,
         config: std::path::absolute(&arguments.config)?,
-        executable: std::env::current_exe().context("the path of this executable is not known")?,
+        executable: std::env::current_exe().context("the path of this executable is unknown")?,
         poll: arguments.poll,
     };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build()
-        .context("no runtime can be made")?;
+        .context("the async runtime cannot be created")?;
     let served = runtime.block_on(up::up(config, options, |address| {
-        // Whoever closed our standard output does not want to know.
+        // A closed stdout is no error.
         let _told = writeln!(std::io::stdout(), "listening on http://{address}");
         let _told = std::io::stdout().flush();
     }));
-    // Requests under way are answered or not; what was answered is stored.
+    // Requests in progress may get no answer. What was answered is stored.
     runtime.shutdown_background();
     served.map_err(|error| match error.downcast::<ConfigError>() {
         Ok(error) => mistaken(error),
@@ -39,5 +39,5 @@ pub(crate) fn up(arguments: UpArguments) -> Result<(), Failure> {
 }
 
 fn mistaken(error: ConfigError) -> Failure {
-    Failure::usage(error).hint("every key is listed in docs/configuration.md, with one whole example")
+    Failure::usage(error).hint("see docs/configuration.md for every key and a complete example")
 }

@@ -1,5 +1,5 @@
-//! What is logged goes to standard error: a server's for people on a terminal
-//! and as JSON otherwise, a command's as notes.
+//! Logs to stderr. A server logs text on a terminal and JSON otherwise; a
+//! command prints notes.
 
 use std::fmt;
 use std::io::{self, IsTerminal};
@@ -14,7 +14,7 @@ use crate::arguments::TalkArguments;
 use crate::output::clean_lines;
 use crate::{environment, output};
 
-/// Begins to log what a server does.
+/// Starts the logging of a server.
 pub(crate) fn init() {
     let talk = output::talk();
     let builder = tracing_subscriber::fmt()
@@ -28,7 +28,7 @@ pub(crate) fn init() {
     }
 }
 
-/// Begins to say what a command cannot read or use, and has to leave out.
+/// Starts the notes of a command, for example about input that it has to leave out.
 pub(crate) fn init_for_command() {
     let talk = output::talk();
     tracing_subscriber::fmt()
@@ -38,7 +38,7 @@ pub(crate) fn init_for_command() {
         .init();
 }
 
-/// `levels` are those of a quiet one, a usual one, and of ever more words.
+/// `levels` are for `--quiet`, no flag, `--verbose`, and `--verbose` given twice.
 fn filter(talk: TalkArguments, levels: [&'static str; 4]) -> EnvFilter {
     let [quiet, usual, verbose, detailed] = levels;
     let level = match talk.verbose {
@@ -50,7 +50,7 @@ fn filter(talk: TalkArguments, levels: [&'static str; 4]) -> EnvFilter {
     EnvFilter::builder().parse_lossy(environment::log_filter().unwrap_or_else(|| level.to_owned()))
 }
 
-/// `note: ` and the event.
+/// Formats an event as `note: ` and its text.
 struct Note;
 
 impl<S, N> FormatEvent<S, N> for Note
@@ -64,7 +64,7 @@ where
         mut writer: Writer<'_>,
         event: &Event<'_>,
     ) -> fmt::Result {
-        // Others' words may be in it, which must not speak to a terminal.
+        // Text from others must not control the terminal.
         let mut text = String::new();
         context.field_format().format_fields(Writer::new(&mut text), event)?;
         writeln!(writer, "note: {}", clean_lines(&text))

@@ -1,6 +1,5 @@
-//! `ecsrunner`: the command line, and, by hidden subcommands, the other
-//! processes that one executable is: tasks, the job-started hook, the stand-in
-//! listener.
+//! `ecsrunner`: the command line. Hidden subcommands make the same executable
+//! a task, the job-started hook or the stand-in listener.
 
 mod arguments;
 mod environment;
@@ -21,11 +20,11 @@ use clap::Parser;
 use arguments::{Arguments, Command, DemoCommand, LocalCommand};
 
 fn main() -> ExitCode {
-    // These must find a process without threads, or know nothing of our options.
+    // Hidden subcommands come first: some need a process without threads, and none takes our options.
     if let Some(code) = hidden::run() {
         return code;
     }
-    // A closed pipe ends us quietly.
+    // A closed pipe is no error.
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => {

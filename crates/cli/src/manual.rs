@@ -1,4 +1,4 @@
-//! `ecsrunner completions` and `ecsrunner man`: what a package installs beside the executable.
+//! `ecsrunner completions` and `ecsrunner man`: files that a package installs with the executable.
 
 use clap::CommandFactory;
 
@@ -13,7 +13,7 @@ pub(crate) fn completions(arguments: &CompletionsArguments) -> Result<(), Failur
     Ok(())
 }
 
-/// One page for all commands: each with its own section.
+/// Prints one manual page with a section for each command.
 pub(crate) fn page() -> Result<(), Failure> {
     let mut command = Arguments::command();
     command.build();

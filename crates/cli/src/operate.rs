@@ -1,4 +1,4 @@
-//! The operator's commands: each asks a deployment, and prints what it says.
+//! The operator's commands: each sends a request to a deployment and prints the result.
 
 mod advice;
 mod brake;
@@ -29,7 +29,7 @@ use crate::arguments::{
 use crate::exit::{DONE, Failure};
 use crate::log;
 
-/// Carries out one of them, and tells its exit code.
+/// Runs an operator's command and returns its exit code.
 pub(crate) fn run(command: Command) -> Result<u8, Failure> {
     log::init_for_command();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;

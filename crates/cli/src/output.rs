@@ -1,4 +1,4 @@
-//! Standard output: tables for people, lines for other programs, JSON.
+//! Output to stdout (tables for people, lines for programs, JSON), and messages to stderr.
 
 use std::io::{self, IsTerminal, Write};
 use std::sync::OnceLock;
@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use crate::arguments::TalkArguments;
 
-/// What stands for nothing in a table.
+/// The placeholder for a missing value in a table.
 pub(crate) const NONE: &str = "—";
 
 const GAP: u16 = 2;
@@ -24,7 +24,7 @@ pub(crate) struct Rows {
 }
 
 impl Rows {
-    /// No rows yet; a heading that ends with `>` is one of numbers.
+    /// Creates a table without rows. A heading that ends with `>` marks a right-aligned column.
     pub(crate) fn new<const N: usize>(header: [&'static str; N]) -> Self {
         let right = header.iter().enumerate().filter(|(_, name)| name.ends_with('>'));
         let right = right.map(|(i, _)| i).collect();
@@ -36,7 +36,7 @@ impl Rows {
         self.rows.push(row.iter().map(|cell| clean(cell)).collect());
     }
 
-    /// As a table for people, or as lines of values between tabs for programs.
+    /// Returns a table for people, or tab-separated lines for programs.
     pub(crate) fn text(&self, for_people: bool) -> String {
         if for_people { self.table() } else { self.lines() }
     }
@@ -52,7 +52,7 @@ impl Rows {
             if self.right.contains(&i) {
                 column.set_cell_alignment(CellAlignment::Right);
             }
-            // An id that is broken in two cannot be copied, and a number cannot be read.
+            // A wrapped id cannot be copied, and a wrapped number cannot be read.
             if i == 0 || self.right.contains(&i) {
                 column.set_constraint(ColumnConstraint::ContentWidth);
             }
@@ -66,7 +66,7 @@ impl Rows {
         self.rows.iter().fold(String::new(), |text, row| text + &row.join("\t") + "\n")
     }
 
-    /// As comma-separated values with a header.
+    /// Returns comma-separated values with a header.
     pub(crate) fn csv(&self) -> String {
         let header = self.header.iter().map(|name| name.to_lowercase().replace(' ', "_")).collect();
         let rows = std::iter::once(header).chain(self.rows.iter().cloned());
@@ -77,17 +77,17 @@ impl Rows {
     }
 }
 
-/// Without control characters: what a workflow named must not speak to a terminal.
+/// Replaces control characters, so that names from a workflow cannot control the terminal.
 pub(crate) fn clean(text: &str) -> String {
     text.replace(char::is_control, "\u{fffd}")
 }
 
-/// The same for a text of several lines.
+/// Cleans a text of several lines and keeps its line ends.
 pub(crate) fn clean_lines(text: &str) -> String {
     text.lines().map(clean).collect::<Vec<_>>().join("\n")
 }
 
-/// RFC 4180's quotes, where a value needs them.
+/// Quotes a value as in RFC 4180, if it needs quotes.
 fn quoted(cell: &str) -> String {
     if cell.contains([',', '"', '\n', '\r']) {
         format!("\"{}\"", cell.replace('"', "\"\""))
@@ -96,33 +96,33 @@ fn quoted(cell: &str) -> String {
     }
 }
 
-/// Whether a person reads standard output.
+/// Returns whether stdout is a terminal.
 pub(crate) fn is_for_people() -> bool {
     io::stdout().is_terminal()
 }
 
-/// Writes to standard output; a closed pipe is told to the caller.
+/// Writes to stdout. Returns the error of a closed pipe to the caller.
 pub(crate) fn print(text: &str) -> io::Result<()> {
     let mut out = anstream::stdout();
     out.write_all(text.as_bytes())?;
     out.flush()
 }
 
-/// Writes one JSON document.
+/// Writes one JSON document to stdout.
 pub(crate) fn print_json(value: &impl Serialize) -> anyhow::Result<()> {
     print(&format!("{}\n", serde_json::to_string_pretty(value)?))?;
     Ok(())
 }
 
-/// How much is said, and in which colours: asked for once, by flags.
+/// The output flags, set once at the start.
 static TALK: OnceLock<TalkArguments> = OnceLock::new();
 
-/// What is wanted of standard error.
+/// Returns the output flags, or the defaults before [`heed`].
 pub(crate) fn talk() -> TalkArguments {
     TALK.get().copied().unwrap_or_default()
 }
 
-/// Takes the flags to heart.
+/// Stores and applies the output flags. Only the first call has an effect on [`talk`].
 pub(crate) fn heed(talk: TalkArguments) {
     let _the_first = TALK.set(talk);
     if talk.no_color {
@@ -130,7 +130,7 @@ pub(crate) fn heed(talk: TalkArguments) {
     }
 }
 
-/// Says something on standard error. Nobody may be there to hear.
+/// Prints a message to stderr, unless `--quiet` is given. Write errors are ignored.
 pub(crate) fn say(text: &str) {
     if talk().quiet {
         return;
@@ -138,24 +138,24 @@ pub(crate) fn say(text: &str) {
     let _said = writeln!(anstream::stderr(), "{}", clean_lines(text));
 }
 
-/// A text, or that there is none.
+/// Returns the text, or [`NONE`].
 pub(crate) fn or_none(text: Option<&str>) -> String {
     text.unwrap_or(NONE).to_owned()
 }
 
-/// The end of a runner's name, which tells it from the others.
+/// Returns, for people, the last characters of a runner's name: they identify the runner.
 pub(crate) fn short(runner: &str, for_people: bool) -> String {
     const CHARS: usize = 8;
     let from = if for_people { runner.len().saturating_sub(CHARS) } else { 0 };
     runner.get(from..).unwrap_or(runner).to_owned()
 }
 
-/// The time between two moments, where both are known.
+/// Returns the time between two moments, if both are known.
 pub(crate) fn between(from: Option<Timestamp>, to: Option<Timestamp>) -> Option<SignedDuration> {
     Some(to?.duration_since(from?))
 }
 
-/// A duration in at most two units, such as `3m 12s` or `43ms`.
+/// Formats a duration in at most two units, such as `3m 12s` or `43ms`.
 pub(crate) fn span(duration: SignedDuration) -> String {
     let secs = duration.as_secs();
     match secs {
@@ -169,7 +169,7 @@ pub(crate) fn span(duration: SignedDuration) -> String {
     }
 }
 
-/// A duration, or that there is none.
+/// Formats a duration, or returns [`NONE`].
 pub(crate) fn span_or_none(duration: Option<SignedDuration>) -> String {
     duration.map_or_else(|| NONE.to_owned(), span)
 }
@@ -178,7 +178,7 @@ pub(crate) fn usd(dollars: f64) -> String {
     if dollars < 10.0 { format!("${dollars:.4}") } else { format!("${dollars:.2}") }
 }
 
-/// US dollars, or that there are none.
+/// Formats US dollars, or returns [`NONE`].
 pub(crate) fn usd_or_none(dollars: Option<f64>) -> String {
     dollars.map_or_else(|| NONE.to_owned(), usd)
 }

@@ -1,7 +1,7 @@
 //! Parses an invocation's payload: a webhook's event, a task's state change, a
 //! batch of kicks, or the request to sweep. Anything else is refused.
 
-use ecsrunner_aws::ecs::event::{DETAIL_TYPE as TASK_CHANGE, SOURCE as ECS_SOURCE};
+use ecsrunner_aws::task_event::{DETAIL_TYPE as TASK_CHANGE, SOURCE as ECS_SOURCE};
 use ecsrunner_core::wire::webhook::envelope::{Envelope, EnvelopeError, SOURCE as WEBHOOK_SOURCE};
 use serde::Deserialize;
 use serde_json::value::RawValue;

@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use anyhow::Context;
-use ecsrunner_aws::ecs::event;
 use ecsrunner_aws::secrets::Freshness;
+use ecsrunner_aws::task_event;
 use ecsrunner_core::decide::sweep::Lag;
 use ecsrunner_core::reason::Code;
 use ecsrunner_core::wire::event::Event;
@@ -96,7 +96,7 @@ impl Desk {
     async fn task(&self, detail: &str, until: Timestamp) -> anyhow::Result<Answer> {
         let cluster = &self.configuration.deployment.cluster;
         let deployment = &self.configuration.settings.deployment;
-        let Some(event) = event::read(detail, deployment, cluster, Timestamp::now())? else {
+        let Some(event) = task_event::read(detail, deployment, cluster, Timestamp::now())? else {
             return Ok(Answer::default());
         };
         let (runner, task, change) = (event.runner.clone(), event.task.clone(), event.change.clone());

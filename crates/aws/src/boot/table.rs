@@ -16,7 +16,7 @@ use secrecy::ExposeSecret;
 
 use super::Credentials;
 use super::http::{Answer, Exchange, Http, Request};
-use super::reply::{self, Taken};
+use crate::boot_item::{self, BootItemError, Taken};
 
 const TARGET: &str = "DynamoDB_20120810.DeleteItem";
 const CONTENT_TYPE: &str = "application/x-amz-json-1.0";
@@ -144,11 +144,12 @@ impl BootTable {
             answer = self.exchange(&body, limit)?;
         }
         match answer.status {
-            200 => reply::read_item(owner, &answer.body),
+            200 => boot_item::read(&answer.body)
+                .map_err(|BootItemError(fault)| TakeError::Unreadable { owner: owner.to_owned(), fault }),
             // A write can have succeeded although the answer is a server error.
             status @ 500.. => Err(self.ambiguous(io::Error::other(format!("HTTP status {status}")))),
             status => {
-                let code = reply::error_code(status, &answer.body);
+                let code = boot_item::error_code(status, &answer.body);
                 Err(TakeError::Refused { table: self.table.clone(), code })
             }
         }
@@ -240,7 +241,7 @@ impl fmt::Debug for BootTable {
 
 /// Whether AWS refuses the request for its time or its signature.
 fn refuses_time(answer: &Answer) -> bool {
-    let code = reply::error_code(answer.status, &answer.body);
+    let code = boot_item::error_code(answer.status, &answer.body);
     (400..500).contains(&answer.status)
         && matches!(code.as_str(), "InvalidSignatureException" | "RequestExpired" | "RequestTimeTooSkewed")
 }

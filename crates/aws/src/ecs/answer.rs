@@ -8,6 +8,7 @@ use ecsrunner_core::id::TaskId;
 use ecsrunner_engine::ports::compute::ComputeError;
 
 use crate::fault::Fault;
+use crate::task::{task_id, tells_of_capacity};
 
 const RUN_TASK: &str = "RunTask";
 
@@ -20,18 +21,6 @@ enum Meaning {
     Unanswered,
     Refused,
 }
-
-/// Parts of messages about missing capacity, in lower case. The messages about
-/// quotas begin with `You’ve`, whose apostrophe is U+2019, so only a part is
-/// matched. A subnet without free addresses counts as missing capacity, since
-/// another subnet may have some.
-const CAPACITY_WORDS: [&str; 5] = [
-    "capacity is unavailable",
-    "limit on the number of vcpus",
-    "limit on the number of tasks you can run",
-    "insufficientfreeaddressesinsubnet",
-    "not enough free addresses in subnet",
-];
 
 /// Parts of messages about throttling, in lower case. Fargate's own calls to
 /// EC2 can be throttled: `Error retrieving subnet information for […]: Rate
@@ -54,12 +43,6 @@ const THROTTLE_CODES: [&str; 7] = [
     "ThrottledException",
     "TooManyRequestsException",
 ];
-
-/// Whether a message of ECS is about missing capacity.
-pub(super) fn tells_of_capacity(words: &str) -> bool {
-    let words = words.to_lowercase();
-    CAPACITY_WORDS.iter().any(|some| words.contains(some))
-}
 
 fn tells_of_throttling(words: &str) -> bool {
     let words = words.to_lowercase();
@@ -154,11 +137,6 @@ where
     told(meaning_of_fault(&fault), operation, fault.to_string())
 }
 
-/// A task's id, the last part of its ARN.
-pub(super) fn task_id(arn: &str) -> Option<TaskId> {
-    TaskId::parse(arn.rsplit('/').next()?).ok()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -239,13 +217,6 @@ mod tests {
         let silence = |passes| Fault { code: None, words: "dispatch failure".to_owned(), passes };
         assert_eq!(meaning_of_fault(&silence(true)), Meaning::Unanswered);
         assert_eq!(meaning_of_fault(&silence(false)), Meaning::Refused);
-    }
-
-    #[test]
-    fn a_task_is_known_by_the_last_part_of_its_arn() {
-        let arn = "arn:aws:ecs:eu-west-1:123456789012:task/ci/0123456789abcdef0123456789abcdef";
-        assert_eq!(task_id(arn).unwrap().as_str(), "0123456789abcdef0123456789abcdef");
-        assert_eq!(task_id(""), None);
     }
 
     #[test]

@@ -10,10 +10,11 @@ use ecsrunner_core::wire::environment;
 use ecsrunner_engine::ports::compute::ComputeError;
 use tracing::warn;
 
-use super::answer::{failed, task_id};
+use super::Fleet;
+use super::answer::failed;
 use super::request::RUNNER_TAG;
-use super::stop::Stopped;
-use super::{CONTAINER, Fleet};
+use crate::task::{CONTAINER, task_id};
+use crate::task_event::stop::Stopped;
 
 /// ListTasks' and DescribeTasks' limit.
 const PAGE: usize = 100;

@@ -13,8 +13,9 @@ use ecsrunner_core::rules::placement::Placement;
 use ecsrunner_core::wire::environment;
 use ecsrunner_engine::ports::compute::{ComputeError, TaskOrder};
 
+use super::Fleet;
 use super::definition::Variant;
-use super::{CONTAINER, Fleet};
+use crate::task::CONTAINER;
 
 /// The tag with the runner's name.
 pub(super) const RUNNER_TAG: &str = "ecsrunner:runner";

@@ -2,8 +2,9 @@
 
 use jiff::Timestamp;
 
-use super::{CONTAINER, OperateError, Operator, failed};
+use super::{OperateError, Operator, failed};
 use crate::fault::Fault;
+use crate::task::CONTAINER;
 
 const DESCRIBE: &str = "ecs:DescribeTaskDefinition";
 const IMAGES: &str = "ecr:DescribeImages";

@@ -6,10 +6,10 @@ use ecsrunner_core::id::{Deployment, TaskId};
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::{CONTAINER, OperateError, Operator, failed, last};
+use super::{OperateError, Operator, failed, last};
 use crate::ecs::list::runner_of;
-use crate::ecs::started_by;
 use crate::fault::Fault;
+use crate::task::{CONTAINER, started_by};
 
 /// ListTasks' and DescribeTasks' limit.
 const PAGE: usize = 100;

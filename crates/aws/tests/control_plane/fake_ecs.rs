@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use ecsrunner_aws::ecs::{EcsTasks, event};
+use ecsrunner_aws::ecs::EcsTasks;
+use ecsrunner_aws::task_event;
 use ecsrunner_core::decide::sweep::SeenStatus;
 use ecsrunner_core::id::{SubnetId, TaskId};
 use ecsrunner_core::rules::cost::Market;
@@ -50,7 +51,7 @@ impl Cloud {
                 *known += 1;
                 let detail = event["detail"].to_string();
                 let deployment = &fleet().deployment;
-                if let Some(read) = event::read(&detail, deployment, "ci", Timestamp::now()).unwrap() {
+                if let Some(read) = task_event::read(&detail, deployment, "ci", Timestamp::now()).unwrap() {
                     return read;
                 }
             }

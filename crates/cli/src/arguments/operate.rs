@@ -1,4 +1,4 @@
-//! The operator's commands, and where they are carried out.
+//! The operator's commands, and the deployment that they act on.
 
 use std::path::PathBuf;
 
@@ -10,57 +10,57 @@ use ecsrunner_core::records::runner::RunnerStage;
 
 use super::since::Since;
 
-/// Where a command is carried out.
+/// The deployment that a command acts on.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Deployment")]
 pub(crate) struct TargetArguments {
-    /// A deployment on AWS, by name; or ECSRUNNER_DEPLOYMENT
+    /// Deployment on AWS [env: ECSRUNNER_DEPLOYMENT]
     #[arg(long, value_name = "NAME", conflicts_with = "local")]
     pub(crate) deployment: Option<String>,
-    /// A local server, by its URL or its state directory; or ECSRUNNER_LOCAL
+    /// Local server, by URL or state directory [env: ECSRUNNER_LOCAL]
     #[arg(long, value_name = "URL|DIR")]
     pub(crate) local: Option<String>,
-    /// A profile of the AWS CLI's
+    /// AWS CLI profile [env: AWS_PROFILE]
     #[arg(long, value_name = "NAME", conflicts_with = "local")]
     pub(crate) profile: Option<String>,
-    /// The AWS Region of the deployment
+    /// AWS Region of the deployment [env: AWS_REGION]
     #[arg(long, value_name = "REGION", conflicts_with = "local")]
     pub(crate) region: Option<String>,
 }
 
-/// How what was asked for is written.
+/// The output format.
 #[derive(Clone, Copy, Debug, Args)]
 pub(crate) struct FormatArguments {
-    /// Print one JSON document
+    /// Print the result as JSON
     #[arg(long)]
     pub(crate) json: bool,
 }
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum RunnersCommand {
-    /// List runners: the open ones, then the latest that are gone
+    /// List open runners, then ended ones, the latest first
     List(ListRunners),
-    /// Show everything that is known of a runner
+    /// Show all details of a runner
     Details(RunnerDetails),
     /// Print the log of a runner's task
     Logs(RunnerLogs),
-    /// Open a shell in a runner's task, by ECS Exec
+    /// Open a shell or run a command in a runner's task (ECS Exec)
     Exec(RunnerExec),
-    /// Retire a runner
+    /// Retire a runner, or stop it at once with --force
     Stop(StopRunner),
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct ListRunners {
-    /// Only runners in this state: reserved, starting, booted, busy, ending, gone
+    /// Filter by state
     #[arg(long, value_name = "STATE", value_parser = runner_stages())]
     pub(crate) state: Option<RunnerStage>,
-    /// Only runners of this class
+    /// Filter by class
     #[arg(long, value_name = "CLASS")]
     pub(crate) class: Option<String>,
     #[command(flatten)]
     pub(crate) past: PastArguments,
-    /// Draw the list again every 2 seconds, until Ctrl-C
+    /// Refresh the list every 2 seconds, until Ctrl-C
     #[arg(long, conflicts_with = "json")]
     pub(crate) watch: bool,
     #[command(flatten)]
@@ -69,23 +69,23 @@ pub(crate) struct ListRunners {
     pub(crate) target: TargetArguments,
 }
 
-/// Which part of what was.
+/// Filters for open and ended records.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct PastArguments {
-    /// Only those of this repository
+    /// Filter by repository
     #[arg(long, value_name = "OWNER/NAME")]
     pub(crate) repository: Option<String>,
-    /// Leave out what ended before: a span such as 2h or 30d, or a time
+    /// Omit what ended earlier: a span such as 2h or 30d, or an RFC 3339 time
     #[arg(long, value_name = "WHEN", default_value = "24h")]
     pub(crate) since: Since,
-    /// At most so many
+    /// Maximum number of results
     #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) limit: u32,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct RunnerDetails {
-    /// The runner's name, or its end
+    /// Runner name, or at least its last 4 characters
     pub(crate) runner: String,
     #[command(flatten)]
     pub(crate) format: FormatArguments,
@@ -95,9 +95,9 @@ pub(crate) struct RunnerDetails {
 
 #[derive(Debug, Args)]
 pub(crate) struct RunnerLogs {
-    /// The runner's name, or its end
+    /// Runner name, or at least its last 4 characters
     pub(crate) runner: String,
-    /// Go on until the runner is gone
+    /// Follow the log until the runner is gone
     #[arg(long, short)]
     pub(crate) follow: bool,
     #[command(flatten)]
@@ -106,23 +106,23 @@ pub(crate) struct RunnerLogs {
 
 #[derive(Debug, Args)]
 pub(crate) struct RunnerExec {
-    /// The runner's name, or its end
+    /// Runner name, or at least its last 4 characters
     pub(crate) runner: String,
-    #[command(flatten)]
-    pub(crate) target: TargetArguments,
-    /// What to execute there instead of a shell
+    /// Command to run instead of a shell
     #[arg(last = true, value_name = "COMMAND")]
     pub(crate) command: Vec<String>,
+    #[command(flatten)]
+    pub(crate) target: TargetArguments,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct StopRunner {
-    /// The runner's name, or its end
+    /// Runner name, or at least its last 4 characters
     pub(crate) runner: String,
-    /// Stop it while it executes a job: the job fails
+    /// Stop the runner even if it runs a job; the job fails
     #[arg(long)]
     pub(crate) force: bool,
-    /// Do not ask
+    /// Skip the confirmation prompt
     #[arg(long, short)]
     pub(crate) yes: bool,
     #[command(flatten)]
@@ -131,20 +131,20 @@ pub(crate) struct StopRunner {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum JobsCommand {
-    /// List jobs: the open ones with what they wait for, then the latest that ended
+    /// List open jobs and what they wait for, then ended ones, the latest first
     List(ListJobs),
-    /// Print the log of a job that has ended, as GitHub keeps it
+    /// Print the log of an ended job, from GitHub
     Logs(JobLogs),
-    /// Have a refused job judged again, or one that has ended run again
+    /// Re-evaluate a refused job, or re-run an ended one
     Retry(RetryJob),
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct ListJobs {
-    /// Only jobs in this state: waiting, queued, in_progress, completed, refused
+    /// Filter by state
     #[arg(long, value_name = "STATE", value_parser = job_stages())]
     pub(crate) state: Option<JobStage>,
-    /// Only jobs of this class
+    /// Filter by class
     #[arg(long, value_name = "CLASS")]
     pub(crate) class: Option<String>,
     #[command(flatten)]
@@ -157,12 +157,12 @@ pub(crate) struct ListJobs {
 
 #[derive(Debug, Args)]
 pub(crate) struct JobLogs {
-    /// The job's id, or its URL at GitHub
+    /// Job id, or the URL of the job at GitHub
     pub(crate) job: String,
-    /// The job's repository, for a job without a record that is named by its id
+    /// Repository of the job, if JOB is an id that has no record
     #[arg(long, value_name = "OWNER/NAME")]
     pub(crate) repository: Option<Repository>,
-    /// Begin each line with its time
+    /// Start each line with its time
     #[arg(long)]
     pub(crate) timestamps: bool,
     #[command(flatten)]
@@ -173,7 +173,7 @@ pub(crate) struct JobLogs {
 
 #[derive(Debug, Args)]
 pub(crate) struct RetryJob {
-    /// The job's id, or its URL at GitHub
+    /// Job id, or the URL of the job at GitHub
     pub(crate) job: String,
     #[command(flatten)]
     pub(crate) format: FormatArguments,
@@ -183,13 +183,13 @@ pub(crate) struct RetryJob {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum ClusterCommand {
-    /// Show tasks, limits and quotas, and how much of them is in use
+    /// Show tasks, limits and quotas, and their use
     Status(ClusterStatus),
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct ClusterStatus {
-    /// Another cluster than the deployment's own, by name or ARN
+    /// Cluster name or ARN [default: the deployment's cluster]
     pub(crate) cluster: Option<String>,
     #[command(flatten)]
     pub(crate) format: FormatArguments,
@@ -199,18 +199,18 @@ pub(crate) struct ClusterStatus {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum DeliveriesCommand {
-    /// List webhook deliveries of the GitHub App that failed or were lost
+    /// List the GitHub App's webhook deliveries that failed or were lost
     List(ListDeliveries),
-    /// Have GitHub send deliveries again
+    /// Ask GitHub to send deliveries again
     Redeliver(Redeliver),
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct ListDeliveries {
-    /// Those that went well, too
+    /// Include successful deliveries
     #[arg(long)]
     pub(crate) all: bool,
-    /// Leave out what was delivered before: a span such as 2h, or a time; GitHub keeps three days
+    /// Omit earlier deliveries: a span such as 2h, or an RFC 3339 time (GitHub keeps 3 days)
     #[arg(long, value_name = "WHEN", default_value = "24h")]
     pub(crate) since: Since,
     #[command(flatten)]
@@ -222,12 +222,12 @@ pub(crate) struct ListDeliveries {
 #[derive(Debug, Args)]
 #[command(group = clap::ArgGroup::new("which").required(true).args(["delivery", "failed"]))]
 pub(crate) struct Redeliver {
-    /// Deliveries, by GitHub's number or by GUID
+    /// Delivery numbers or GUIDs
     pub(crate) delivery: Vec<String>,
-    /// All that `deliveries list` shows
+    /// Redeliver everything that `deliveries list` shows
     #[arg(long, conflicts_with = "delivery")]
     pub(crate) failed: bool,
-    /// With --failed: leave out what was delivered before
+    /// With --failed, omit earlier deliveries: a span such as 2h, or an RFC 3339 time
     #[arg(long, value_name = "WHEN", default_value = "24h")]
     pub(crate) since: Since,
     #[command(flatten)]
@@ -244,16 +244,16 @@ pub(crate) struct DoctorArguments {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum RunsCommand {
-    /// List jobs that were executed, with their wait, duration and cost
+    /// List executed jobs with their wait, duration and cost
     List(ListRuns),
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct ListRuns {
-    /// Only what this runner executed: its name, or its end
+    /// Filter by runner: its name, or at least the last 4 characters
     #[arg(long, value_name = "RUNNER")]
     pub(crate) runner_id: Option<String>,
-    /// Only jobs of this workflow
+    /// Filter by workflow name
     #[arg(long, value_name = "NAME")]
     pub(crate) workflow: Option<String>,
     #[command(flatten)]
@@ -266,9 +266,9 @@ pub(crate) struct ListRuns {
 
 #[derive(Debug, Args)]
 pub(crate) struct WhyArguments {
-    /// The job's id, or its URL at GitHub
+    /// Job id, or the URL of the job at GitHub
     pub(crate) job: String,
-    /// The job's repository, for one by id of which there is no record
+    /// Repository of the job, if JOB is an id that has no record
     #[arg(long, value_name = "OWNER/NAME")]
     pub(crate) repository: Option<Repository>,
     #[command(flatten)]
@@ -277,7 +277,7 @@ pub(crate) struct WhyArguments {
     pub(crate) target: TargetArguments,
 }
 
-/// What costs are added up by.
+/// How costs are grouped.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
 pub(crate) enum CostKey {
     Repository,
@@ -288,13 +288,13 @@ pub(crate) enum CostKey {
 
 #[derive(Debug, Args)]
 pub(crate) struct CostsArguments {
-    /// Leave out what ended before: a span such as 2h or 30d, or a time
+    /// Omit runners that ended earlier: a span such as 2h or 30d, or an RFC 3339 time
     #[arg(long, value_name = "WHEN", default_value = "30d")]
     pub(crate) since: Since,
-    /// Add up by this
+    /// Group costs by this key
     #[arg(long, value_name = "KEY", value_enum, default_value_t = CostKey::Repository)]
     pub(crate) by: CostKey,
-    /// Print comma-separated values
+    /// Print the result as CSV
     #[arg(long, conflicts_with = "json")]
     pub(crate) csv: bool,
     #[command(flatten)]
@@ -305,9 +305,9 @@ pub(crate) struct CostsArguments {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum ClassesCommand {
-    /// List the runner classes that jobs may ask for
+    /// List the runner classes that jobs can request
     List(ListClasses),
-    /// Check a catalogue of classes, a JSON object of them by name
+    /// Check a JSON file of runner classes
     Check(CheckClasses),
 }
 
@@ -321,7 +321,7 @@ pub(crate) struct ListClasses {
 
 #[derive(Debug, Args)]
 pub(crate) struct CheckClasses {
-    /// The file; `-` for standard input
+    /// JSON object of classes by name (`-` for stdin)
     pub(crate) file: PathBuf,
     #[command(flatten)]
     pub(crate) format: FormatArguments,
@@ -341,25 +341,25 @@ pub(crate) enum WebhookCommand {
 
 #[derive(Debug, Args)]
 pub(crate) struct SendWebhook {
-    /// The payload, as GitHub would send it
+    /// File with the payload, as GitHub sends it
     pub(crate) file: PathBuf,
-    /// Where to
+    /// Webhook URL
     #[arg(long, value_name = "URL")]
     pub(crate) url: String,
-    /// A file with the webhook's secret
+    /// File with the webhook's secret
     #[arg(long, value_name = "FILE")]
     pub(crate) secret_file: PathBuf,
-    /// The event
+    /// GitHub event name
     #[arg(long, value_name = "EVENT", default_value = "workflow_job")]
     pub(crate) event: String,
 }
 
 fn runner_stages() -> impl TypedValueParser<Value = RunnerStage> {
     PossibleValuesParser::new(RunnerStage::ALL.map(RunnerStage::as_str))
-        .try_map(|text| RunnerStage::parse(&text).ok_or("a state of a runner is expected"))
+        .try_map(|text| RunnerStage::parse(&text).ok_or("expected a runner state"))
 }
 
 fn job_stages() -> impl TypedValueParser<Value = JobStage> {
     PossibleValuesParser::new(JobStage::ALL.map(JobStage::as_str))
-        .try_map(|text| JobStage::parse(&text).ok_or("a state of a job is expected"))
+        .try_map(|text| JobStage::parse(&text).ok_or("expected a job state"))
 }

@@ -1,4 +1,4 @@
-//! What `ecsrunner replay` reads, and by whose rules it judges that.
+//! Arguments of `ecsrunner replay`: the events, and the rules to apply.
 
 use std::path::PathBuf;
 
@@ -8,16 +8,16 @@ use super::operate::{FormatArguments, TargetArguments};
 
 #[derive(Debug, Args)]
 pub(crate) struct ReplayArguments {
-    /// The events, JSON documents one after the other or in one array; `-` for standard input
+    /// Events: JSON documents one after the other, or one array (`-` for stdin)
     pub(crate) file: PathBuf,
-    /// Judge by the configuration of a local server, in TOML; or ECSRUNNER_CONFIG
+    /// Use the rules of this local configuration (TOML) [env: ECSRUNNER_CONFIG]
     #[arg(
         long,
         value_name = "FILE",
         conflicts_with_all = ["settings", "classes", "deployment", "local", "profile", "region"]
     )]
     pub(crate) config: Option<PathBuf>,
-    /// Judge by these settings, as the parameter of a deployment holds them, in JSON
+    /// Use these settings (JSON, as in the deployment's parameter)
     #[arg(
         long,
         value_name = "FILE",
@@ -25,7 +25,7 @@ pub(crate) struct ReplayArguments {
         conflicts_with_all = ["deployment", "local", "profile", "region"]
     )]
     pub(crate) settings: Option<PathBuf>,
-    /// With --settings: the classes, a JSON object of them by name
+    /// With --settings, the classes (JSON object of classes by name)
     #[arg(long, value_name = "FILE", requires = "settings")]
     pub(crate) classes: Option<PathBuf>,
     #[command(flatten)]

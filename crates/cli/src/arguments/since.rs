@@ -1,10 +1,9 @@
-//! A time in the past, as people write it.
+//! A time in the past, as a span before now or an RFC 3339 time.
 
 use std::str::FromStr;
 
 use jiff::{Span, SpanRelativeTo, Timestamp};
 
-/// A span before now, or a time.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Since {
     Before(jiff::SignedDuration),
@@ -12,7 +11,7 @@ pub(crate) enum Since {
 }
 
 impl Since {
-    /// The time that is meant.
+    /// Returns the absolute time.
     pub(crate) fn time(self, now: Timestamp) -> Timestamp {
         match self {
             Self::Before(span) => now.checked_sub(span).unwrap_or(Timestamp::UNIX_EPOCH),
@@ -32,8 +31,10 @@ impl FromStr for Since {
         let span = span.and_then(|span| span.to_duration(SpanRelativeTo::days_are_24_hours()).ok());
         match span.filter(|span| span.is_positive()) {
             Some(span) => Ok(Self::Before(span)),
-            None => Err("a span such as 90m, 2h or 30d, or a time such as 2026-09-01T00:00:00Z is expected"
-                .to_owned()),
+            None => {
+                Err("expected a span such as 90m, 2h or 30d, or a time such as 2026-09-01T00:00:00Z"
+                    .to_owned())
+            }
         }
     }
 }

@@ -35,7 +35,7 @@ use crate::environment;
 use crate::exit::Failure;
 use crate::output::say;
 
-/// The account and Region that flags and variables name.
+/// Connects to the account and Region that flags and variables name.
 fn reach(name: &str, target: &TargetArguments) -> Result<(DeploymentName, Connection), Failure> {
     let name = DeploymentName::parse(name).map_err(Failure::usage)?;
     let variables = profile::variables(target.profile.as_deref(), target.region.as_deref())?;
@@ -43,7 +43,7 @@ fn reach(name: &str, target: &TargetArguments) -> Result<(DeploymentName, Connec
     Ok((name, Connection::new(environment)?))
 }
 
-/// Pulls the brake of a deployment whose other parameters cannot be read, or lets it go.
+/// Pauses or resumes a deployment whose other parameters are invalid.
 pub(super) async fn pause_blindly(name: &str, target: &TargetArguments, paused: bool) -> Result<(), Failure> {
     let (name, connection) = reach(name, target)?;
     Operator::new(&connection).pause(&name, paused).await.map_err(Failure::of_aws)
@@ -66,7 +66,7 @@ impl AwsDeployment {
                 if mistakes.iter().all(|mistake| mistake.ends_with("does not exist")));
             if missing {
                 Failure::not_found(anyhow!("there is no deployment `{name}` in {region}"))
-                    .hint("is it another Region or account? `--region` and `--profile` name them")
+                    .hint("check the Region and the account: `--region` and `--profile` select them")
             } else {
                 Failure::of_aws(error)
             }
@@ -97,7 +97,7 @@ impl AwsDeployment {
             let listed = self.store.runners(&page).await.map_err(Failure::of_aws)?;
             Ok((listed.items.iter().map(RunnerView::gone).collect(), listed.next))
         });
-        // What is open comes first: one that ends between the two reads is listed once, as it is now.
+        // Open records are read first. A runner that ends between the two reads is listed once, as ended.
         let open = self.open().await?;
         let past = past.await?;
         let gone: HashSet<&str> = past.iter().map(|runner| runner.name.as_str()).collect();
@@ -114,8 +114,8 @@ impl AwsDeployment {
         });
         let open = self.open().await?;
         let past = past.await?;
-        // Of a job that is in both, the longer time line is the later word: it has
-        // ended since, or is open again and history's index does not know it yet.
+        // For a job in both lists, the longer timeline is newer: the job has ended
+        // since, or it is open again and the index of history is not yet updated.
         let stages: HashMap<u64, usize> = past.iter().map(|job| (job.id, job.timeline.len())).collect();
         let open: Vec<JobView> = open.jobs.values().map(JobView::open).collect();
         let open = open.into_iter().filter(|job| {
@@ -128,7 +128,7 @@ impl AwsDeployment {
         Ok(open.iter().cloned().chain(past).collect())
     }
 
-    /// What was, the latest first: several spans of time side by side.
+    /// Reads history, the latest first. Several spans of time are read concurrently.
     async fn past<T: Listed>(
         &self,
         query: &Query,
@@ -149,7 +149,7 @@ impl AwsDeployment {
         let open = self.store.open().await.map_err(Failure::of_aws)?;
         if open.unreadable > 0 {
             say(&format!(
-                "note: {} open records cannot be read by this release, and are left out",
+                "note: {} open records are omitted: this release cannot read them",
                 open.unreadable
             ));
         }
@@ -178,17 +178,17 @@ impl AwsDeployment {
         Ok(self.store.load(&keys).await.map_err(Failure::of_aws)?.runner)
     }
 
-    /// Has a runner retired; with `force` its task is stopped, whatever it executes.
+    /// Retires a runner. With `force` its task is stopped even during a job.
     pub(super) async fn stop(&self, name: &RunnerName, force: bool) -> Result<OutcomeView, Failure> {
         self.write(&Event::Stop(StopRequest { runner: name.clone(), force, at: Timestamp::now() })).await
     }
 
-    /// Has a refused job judged again.
+    /// Evaluates a refused job again.
     pub(super) async fn retry(&self, job: JobId) -> Result<OutcomeView, Failure> {
         self.write(&Event::Retry(RetryRequest { job, at: Timestamp::now() })).await
     }
 
-    /// Records what the operator wants, and has the control plane look at once.
+    /// Records the operator's request, and wakes the control plane.
     async fn write(&self, event: &Event) -> Result<OutcomeView, Failure> {
         let written = commit_event(&self.store, event, None, &self.rules()).await;
         let recorded = written.map_err(|fault| Failure::of_aws(fault.error))?;
@@ -198,44 +198,44 @@ impl AwsDeployment {
         Ok(OutcomeView::of(&recorded.outcome))
     }
 
-    /// The rules, as its parameters have them.
+    /// Returns the rules from the parameters.
     pub(crate) fn rules(&self) -> Ruleset {
         self.configuration.ruleset()
     }
 
-    /// Its parts, by name.
+    /// Returns the names of the deployment's parts.
     pub(crate) fn facts(&self) -> &DeploymentFacts {
         &self.configuration.deployment
     }
 
-    /// What is wrong with classes that are left out.
+    /// Returns the errors of classes that are left out.
     pub(crate) fn class_faults(&self) -> &[String] {
         &self.configuration.class_faults
     }
 
-    /// When the last sweep began.
+    /// Returns when the last sweep began.
     pub(crate) async fn swept_at(&self) -> Result<Option<Timestamp>, Failure> {
         Ok(self.store.progress().await.map_err(Failure::of_aws)?.began_at)
     }
 
-    /// Which of these deliveries were recorded.
+    /// Returns those of the deliveries that were recorded.
     pub(crate) async fn recorded(&self, ids: &[DeliveryId]) -> Result<HashSet<DeliveryId>, Failure> {
         self.store.recorded_deliveries(ids).await.map_err(Failure::of_aws)
     }
 
-    /// How many records are open, and how many of those cannot be read.
+    /// Returns how many records are open, and how many others cannot be read.
     pub(crate) async fn counts(&self) -> Result<(usize, usize), Failure> {
         let open = self.store.open().await.map_err(Failure::of_aws)?;
         Ok((open.jobs.len() + open.runners.len(), open.unreadable))
     }
 
-    /// How many secrets webhooks may be signed with, as far as the caller may read them.
+    /// Returns how many webhook secrets are valid, if the caller may read them.
     pub(crate) async fn webhook_secrets(&self) -> Result<usize, Failure> {
         let read = self.secrets().webhook_secrets(Freshness::Usual, Timestamp::now()).await;
         Ok(read.map_err(Failure::of_aws)?.len())
     }
 
-    /// GitHub, by the credentials of the deployment's secret.
+    /// Returns a GitHub client with the credentials of the deployment's secret.
     pub(super) async fn github(&self) -> Result<Client, Failure> {
         let told = self.secrets().github_credentials(Timestamp::now()).await.map_err(Failure::of_aws)?;
         github::client(&told, self.connection.tls())
@@ -246,13 +246,11 @@ impl AwsDeployment {
         Secrets::new(&self.connection, &facts.webhook_secret, &facts.github_secret)
     }
 
-    /// Has the control plane look at once. What was written stands without it.
+    /// Wakes the control plane, or prints a note: without it the next sweep finds what was written.
     async fn wake_or_say(&self) {
         if let Err(error) = self.wake().await {
             let error = chain(&*error);
-            say(&format!(
-                "note: it takes effect within a minute, with the next sweep, and not at once: {error}"
-            ));
+            say(&format!("note: the change takes effect with the next sweep, within a minute: {error}"));
         }
     }
 
@@ -262,11 +260,11 @@ impl AwsDeployment {
         Ok(queue.post_kick(Duration::ZERO).await?)
     }
 
-    /// Pauses launches, or lets them go on.
+    /// Pauses or resumes launches.
     pub(super) async fn pause(&self, paused: bool) -> Result<bool, Failure> {
         self.operator().pause(&self.name, paused).await.map_err(Failure::of_aws)?;
         self.wake_or_say().await;
-        // What was read before tells of the settings and of the brake as it was.
+        // The configuration was read before the change: only its settings still apply.
         Ok(paused || self.configuration.paused_by_settings)
     }
 
@@ -275,17 +273,17 @@ impl AwsDeployment {
         self.operator().open_channel(&self.configuration.deployment.cluster, task, command).await
     }
 
-    /// A part of a task's log.
+    /// Returns a page of a task's log.
     pub(crate) async fn log(&self, task: &TaskId, from: Option<&str>) -> Result<LogPage, OperateError> {
         self.operator().log(&self.configuration.deployment.log_group, task, from).await
     }
 
-    /// Where ECS is asked.
+    /// Returns the endpoint of ECS.
     pub(crate) fn ecs_endpoint(&self) -> String {
         self.connection.endpoint(Service::Ecs)
     }
 
-    /// Who asks AWS for what is not in the records.
+    /// Returns the client for AWS data that is not in the records.
     pub(crate) fn operator(&self) -> Operator<'_> {
         Operator::new(&self.connection)
     }

@@ -1,4 +1,4 @@
-//! GitHub, as a deployment's control plane is known there.
+//! GitHub clients: with a deployment's credentials, or with the operator's own token.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use rustls::ClientConfig;
 use crate::environment;
 use crate::exit::Failure;
 
-/// GitHub, by what a deployment's secret says.
+/// Returns a client with the credentials of a deployment's secret.
 pub(super) fn client(credentials: &GitHubCredentials, tls: Arc<ClientConfig>) -> Result<Client, Failure> {
     let credentials = match credentials {
         GitHubCredentials::Token(token) => Credentials::Token(token.clone()),
@@ -22,21 +22,22 @@ pub(super) fn client(credentials: &GitHubCredentials, tls: Arc<ClientConfig>) ->
     Ok(Client::with_tls(api()?, &credentials, CALL_LIMIT, Some(tls))?)
 }
 
-/// GitHub at that address, by the operator's own token, as `gh` finds it in the environment.
+/// Returns a client with the operator's own token, if the environment has one.
 pub(crate) fn by_own_token(api: ApiUrl) -> Result<Option<Client>, Failure> {
     let Some(token) = environment::own_token() else { return Ok(None) };
-    let client = Client::new(api, &Credentials::Token(token)).context("the operator's own token")?;
+    let client = Client::new(api, &Credentials::Token(token))
+        .context("the token in GH_TOKEN or GITHUB_TOKEN cannot be used")?;
     Ok(Some(client))
 }
 
-/// Where GitHub's API is, by the environment.
+/// Returns the address of GitHub's API from the environment, by default github.com's.
 pub(super) fn api() -> Result<ApiUrl, Failure> {
     let url = environment::text(environment::GITHUB_API_URL);
     let url = url.as_deref().unwrap_or(ApiUrl::GITHUB_COM);
     ApiUrl::parse(url).context(environment::GITHUB_API_URL).map_err(Failure::usage)
 }
 
-/// GitHub's pages, for people.
+/// The address of GitHub's web pages.
 #[derive(Clone, Debug)]
 pub(crate) struct Pages(String);
 
@@ -52,7 +53,7 @@ impl Pages {
 
 const GITHUB_COM: &str = "https://github.com";
 
-/// Where people see what an API tells.
+/// Returns the address of the web pages that belong to an API.
 fn pages(api: &str) -> String {
     match api.strip_suffix("/api/v3") {
         Some(enterprise) => enterprise.to_owned(),
@@ -62,7 +63,7 @@ fn pages(api: &str) -> String {
     }
 }
 
-/// What GitHub calls a job: for errors.
+/// Names a job in errors.
 pub(crate) fn named(repository: &Repository, job: JobId) -> String {
     format!("job {job} of {repository}")
 }

@@ -1,4 +1,4 @@
-//! A local server, by its API.
+//! The client of a local server's API.
 
 use std::fmt;
 use std::path::Path;
@@ -35,8 +35,8 @@ pub(crate) struct LocalServer {
 }
 
 impl LocalServer {
-    /// A server by its URL, or by its state directory, which holds what it
-    /// wants to hear from whoever changes something.
+    /// Finds a server by its URL or its state directory. The directory holds the
+    /// token that changes need.
     pub(super) fn at(place: &str) -> Result<Self, Failure> {
         let is_url = place.starts_with("http://") || place.starts_with("https://");
         let attachment = if is_url {
@@ -44,10 +44,10 @@ impl LocalServer {
         } else {
             Some(Attachment::read(Path::new(place)).map_err(|error| match error {
                 AttachError::NoState(_) => Failure::usage(error).hint(
-                    "the URL that `ecsrunner local up` prints is expected, or the directory that its `--state` names",
+                    "expected the URL that `ecsrunner local up` prints, or the directory of its `--state`",
                 ),
                 AttachError::Unreadable { .. } => Failure::permission(error)
-                    .hint("it belongs to the user who started the server: only that one may change it"),
+                    .hint("run the command as the user who started the server: only that user may read the state directory"),
             })?)
         };
         let url = attachment.as_ref().map_or(place, |attachment| &attachment.url);
@@ -55,11 +55,11 @@ impl LocalServer {
         Ok(Self { url: url.trim_end_matches('/').to_owned(), attachment, http })
     }
 
-    /// What its state directory tells, which only its own user may read.
+    /// Returns the contents of the state directory that only the server's user may read.
     pub(crate) fn attachment(&self, what: &str) -> Result<&Attachment, Failure> {
         self.attachment.as_ref().ok_or_else(|| {
             Failure::permission(anyhow!("{what} needs the state directory of {self}"))
-                .hint("`--local DIR` or ECSRUNNER_LOCAL names it instead of the URL")
+                .hint("give the directory instead of the URL in `--local DIR` or ECSRUNNER_LOCAL")
         })
     }
 
@@ -68,7 +68,7 @@ impl LocalServer {
     }
 
     pub(super) async fn retry(&self, job: JobId) -> Result<OutcomeView, Failure> {
-        self.post(&format!("jobs/{job}/retry"), &json!({}), "trying a job again").await
+        self.post(&format!("jobs/{job}/retry"), &json!({}), "retrying a job").await
     }
 
     pub(super) async fn pause(&self, paused: bool) -> Result<bool, Failure> {
@@ -87,14 +87,14 @@ impl LocalServer {
         Ok(told.version)
     }
 
-    /// What the server was configured with.
+    /// Returns the rules from the server's configuration file.
     pub(super) fn rules(&self) -> Result<Ruleset, Failure> {
         let file = &self.attachment("reading its configuration")?.config;
         let (settings, catalogue) = Config::rules(file).map_err(Failure::usage)?;
         Ok(Ruleset { settings, catalogue, subnets: Vec::new() })
     }
 
-    /// Where GitHub is, by the server's configuration where the caller may read it.
+    /// Returns the address of GitHub's API: from the server's configuration if its state directory is known.
     pub(super) fn github_api(&self) -> Result<ApiUrl, Failure> {
         match &self.attachment {
             Some(attachment) => {
@@ -105,18 +105,18 @@ impl LocalServer {
         }
     }
 
-    /// GitHub, by the credentials of the server's configuration.
+    /// Returns a GitHub client with the credentials of the server's configuration.
     pub(super) fn github(&self) -> Result<Client, Failure> {
         let file = &self.attachment("asking GitHub")?.config;
         Ok(Config::read(file, &environment::overrides()).map_err(Failure::usage)?.github)
     }
 
-    /// One job, open or ended.
+    /// Returns a job, open or ended.
     pub(super) async fn job(&self, id: u64) -> Result<Option<JobView>, Failure> {
         self.find(&format!("jobs/{id}")).await
     }
 
-    /// One runner, open or gone.
+    /// Returns a runner, open or gone.
     pub(super) async fn runner(&self, name: &str) -> Result<Option<RunnerView>, Failure> {
         if RunnerName::parse(name).is_err() {
             return Ok(None);
@@ -165,7 +165,7 @@ impl LocalServer {
         self.answer(&url, self.http.post(&url).bearer_auth(token).json(body)).await
     }
 
-    /// One record; `None` if there is none.
+    /// Returns a record, or `None` if there is none.
     async fn find<T: DeserializeOwned>(&self, path: &str) -> Result<Option<T>, Failure> {
         let url = format!("{}/api/v1/{path}", self.url);
         let (status, text) = self.send(self.http.get(&url)).await?;
@@ -184,22 +184,22 @@ impl LocalServer {
         let asked = request.send().await;
         let answer = asked.with_context(|| format!("the local server at {} does not answer", self.url));
         let answer = answer.map_err(|error| {
-            Failure::from(error).hint("is it running? `ecsrunner local up` starts one, and prints its URL")
+            Failure::from(error)
+                .hint("check that the server is running: `ecsrunner local up` starts it and prints its URL")
         })?;
         Ok((answer.status(), answer.text().await?))
     }
 }
 
-/// Reads the server's answer.
 fn read<T: DeserializeOwned>(url: &str, status: StatusCode, text: &str) -> Result<T, Failure> {
     if matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
-        return Err(Failure::permission(anyhow!("{url} answers with {status}"))
-            .hint("is the state directory that of the server which runs now?"));
+        return Err(Failure::permission(anyhow!("{url} answered {status}"))
+            .hint("check that the state directory belongs to the running server"));
     }
     if !status.is_success() {
-        return Err(anyhow!("{url} answers with {status}: {}", text.trim()).into());
+        return Err(anyhow!("{url} answered {status}: {}", text.trim()).into());
     }
-    Ok(serde_json::from_str(text).with_context(|| format!("{url} is not an API of this release"))?)
+    Ok(serde_json::from_str(text).with_context(|| format!("{url} is not the API of this release"))?)
 }
 
 impl fmt::Display for LocalServer {

@@ -1,5 +1,5 @@
-//! Who calls AWS: what the environment says or, where it says nothing, the AWS
-//! CLI, which knows profiles, single sign-on, roles and instances.
+//! The caller's AWS credentials and Region: from the environment, or else from
+//! the AWS CLI, which supports profiles, single sign-on, roles and instances.
 
 use std::collections::HashMap;
 use std::process::Command;
@@ -14,15 +14,15 @@ const ACCESS_KEY_ID: &str = "AWS_ACCESS_KEY_ID";
 const SECRET_ACCESS_KEY: &str = "AWS_SECRET_ACCESS_KEY";
 const SESSION_TOKEN: &str = "AWS_SESSION_TOKEN";
 const HINT: &str = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or install the AWS CLI, version 2, \
-                    and sign in with it: `aws configure` or `aws sso login`";
+                    and sign in with `aws configure` or `aws sso login`";
 
-/// AWS's variables as they are, or as the AWS CLI has them.
+/// Returns AWS's variables from the environment, with credentials and Region of the AWS CLI if needed.
 pub(super) fn variables(
     profile: Option<&str>,
     region: Option<&str>,
 ) -> Result<HashMap<String, String>, Failure> {
     let mut variables = environment::of_aws();
-    // As with the AWS CLI, the flag stands above keys of the environment, and AWS_PROFILE below them.
+    // As in the AWS CLI, `--profile` overrides keys of the environment, and these override AWS_PROFILE.
     let is_told = profile.is_some();
     let profile = profile.map(str::to_owned).or_else(|| environment::text(environment::AWS_PROFILE));
     if is_told || !variables.contains_key(ACCESS_KEY_ID) {
@@ -35,14 +35,14 @@ pub(super) fn variables(
         variables.insert("AWS_REGION".to_owned(), region.to_owned());
     } else if !variables.contains_key("AWS_REGION") && !variables.contains_key("AWS_DEFAULT_REGION") {
         let region = configured_region(profile.as_deref()).ok_or_else(|| {
-            Failure::usage(anyhow!("no AWS Region is named")).hint("name one with `--region` or AWS_REGION")
+            Failure::usage(anyhow!("no AWS Region given")).hint("use `--region` or AWS_REGION")
         })?;
         variables.insert("AWS_REGION".to_owned(), region);
     }
     Ok(variables)
 }
 
-/// What `aws configure export-credentials` prints.
+/// The output of `aws configure export-credentials`.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Exported {
@@ -56,7 +56,8 @@ fn exported(profile: Option<&str>) -> Result<Vec<(String, String)>, Failure> {
     aws.args(["configure", "export-credentials", "--format", "process"]);
     let output = aws.output().map_err(|error| {
         Failure::permission(
-            anyhow::Error::new(error).context("there are no AWS credentials, and no AWS CLI to ask"),
+            anyhow::Error::new(error)
+                .context("no AWS credentials in the environment, and the AWS CLI cannot be run"),
         )
         .hint(HINT)
     })?;
@@ -64,7 +65,7 @@ fn exported(profile: Option<&str>) -> Result<Vec<(String, String)>, Failure> {
         let words = String::from_utf8_lossy(&output.stderr).trim().to_owned();
         return Err(Failure::permission(anyhow!("the AWS CLI has no credentials: {words}")).hint(HINT));
     }
-    // What it printed is a secret: the parser's words could quote it.
+    // The output is a secret, and the parser's error could quote it.
     let exported: Exported = serde_json::from_slice(&output.stdout)
         .map_err(|_| anyhow!("the AWS CLI printed no credentials"))
         .context("`aws configure export-credentials`")?;

@@ -2,100 +2,102 @@
 
 use ecsrunner_core::reason::Code;
 
-/// One line for whoever waits for the job.
+/// Returns one line of advice for the person who waits for the job.
 pub(super) const fn on(code: Code) -> &'static str {
     match code {
-        // What became of a webhook: no job has one of these.
-        Code::Recorded | Code::NothingNew | Code::Ping => "nothing: all went well",
-        Code::OtherEvent => "let the webhook send the event `Workflow jobs` alone",
-        Code::NotOurs => "nothing: another runner has it",
+        // Outcomes of webhooks. No job has one of these reasons.
+        Code::Recorded | Code::NothingNew | Code::Ping => "nothing to do",
+        Code::OtherEvent => "set the webhook to send only the event `Workflow jobs`",
+        Code::NotOurs => "nothing to do: another runner has the job",
         Code::NotRecorded => {
-            "`ecsrunner doctor` checks the way of webhooks; the sweep fetches lost ones by itself within minutes"
+            "run `ecsrunner doctor` to check the webhook setup; the sweep finds lost webhooks within minutes"
         }
-        Code::SignatureInvalid => "give the webhook at GitHub and the deployment the same secret",
-        Code::BodyTooLarge | Code::BodyUnreadable => {
-            "deliver it again at GitHub; it is kept for a person to look at"
-        }
+        Code::SignatureInvalid => "set the same secret for the webhook at GitHub and for the deployment",
+        Code::BodyTooLarge | Code::BodyUnreadable => "redeliver it at GitHub; it is also kept for inspection",
         Code::ContentType => "set the webhook's content type to application/json at GitHub",
 
-        Code::LabelsEmpty => "name labels in `runs-on`, such as [self-hosted, class:small]",
-        Code::LabelsNotOurs => "add the label to the job's `runs-on`, and run it again",
+        Code::LabelsEmpty => "add labels to `runs-on`, such as [self-hosted, class:small]",
+        Code::LabelsNotOurs => "add the label to the job's `runs-on`, and run the job again",
         Code::ClassUnknown => {
-            "`ecsrunner list-class-sizes` lists the classes: correct `runs-on`, or add the class, and `ecsrunner jobs retry`"
+            "correct `runs-on` (`ecsrunner list-class-sizes` lists the classes), or add the class and run `ecsrunner jobs retry`"
         }
         Code::ClassInvalid => {
-            "correct the class in runner_class_sizes and apply (on one machine: in its configuration, and start it anew); then `ecsrunner jobs retry`"
+            "correct the class in runner_class_sizes and apply (on one machine: in the configuration, and restart the server); then run `ecsrunner jobs retry`"
         }
         Code::ClassMissing => {
-            "add a `class:` label to the job's `runs-on`, or make one class the default, and `ecsrunner jobs retry`"
+            "add a `class:` label to the job's `runs-on`, or make one class the default and run `ecsrunner jobs retry`"
         }
         Code::LabelNotOffered => {
-            "take the label out of `runs-on`, or add it to a class, and `ecsrunner jobs retry`"
+            "remove the label from `runs-on`, or add it to a class and run `ecsrunner jobs retry`"
         }
         Code::ClassNotAllowed => {
-            "use another class, or add the repository to the class's `repositories`, and `ecsrunner jobs retry`"
+            "use another class, or add the repository to the class's `repositories` and run `ecsrunner jobs retry`"
         }
         Code::RepositoryNotAllowed => {
-            "add the repository to allowed_repositories and apply (on one machine: `repositories`, and start it anew); then `ecsrunner jobs retry`"
+            "add the repository to allowed_repositories and apply (on one machine: to `repositories`, and restart the server); then run `ecsrunner jobs retry`"
         }
         Code::RepositoryPublic => {
-            "anybody could run code from a pull request: think twice before public_repositories is true"
+            "anyone could run code through a pull request: think carefully before you set public_repositories to true"
         }
-        Code::ForkNotAllowed => "run the job from a branch of the repository itself, or let `forks` be true",
-        Code::EventNotAllowed => "add the event to `events`, or start the workflow by another one",
+        Code::ForkNotAllowed => "run the job from a branch of the repository itself, or set `forks` to true",
+        Code::EventNotAllowed => "add the event to `events`, or start the workflow with another event",
 
         Code::ApprovalPending => "approve the deployment on the run's page at GitHub",
-        Code::ToPlan | Code::ToConfirm | Code::ToCheck => "look again in a minute",
-        Code::RunnerStarting => "wait: Fargate takes half a minute to two minutes to start a task",
+        Code::ToPlan | Code::ToConfirm | Code::ToCheck => "run the command again in a minute",
+        Code::RunnerStarting => "wait: Fargate takes 30 seconds to 2 minutes to start a task",
         Code::RunnerIdle => {
-            "wait a minute; if it stays so, see whether the runner is allowed in the repository's runner group"
+            "wait a minute; if nothing changes, check that the runner group allows the repository"
         }
         Code::LimitDeployment => "wait for a runner to end, or raise max_runners",
         Code::LimitClass => "wait for a runner of the class to end, or raise the class's max_runners",
         Code::LimitRepository => {
             "wait for a runner of the repository to end, or raise max_runners_per_repository"
         }
-        Code::Paused => "`ecsrunner resume` lets launches go on",
+        Code::Paused => "run `ecsrunner resume` to resume launches",
         Code::NoCapacity => {
-            "it is tried again by itself; ask AWS for a higher Fargate quota, or add subnets in other zones"
+            "launches are retried automatically; request a higher Fargate quota, or add subnets in other zones"
         }
-        Code::Pace => "wait: GitHub and Fargate allow no more starts at once",
-        Code::Retrying => "it is tried again by itself; if it stays so, the words above say what to mend",
+        Code::Pace => "wait: the launch rate that GitHub and Fargate allow is used up",
+        Code::Retrying => "it is retried automatically; if it keeps failing, fix the error above",
         Code::ScopeHeld => {
-            "see that the GitHub App is installed there, and may write administration (a repository) or self-hosted runners (an organization)"
+            "check that the GitHub App is installed there, with write access to administration (repository) or self-hosted runners (organization)"
         }
         Code::ClassHeld => {
-            "`ecsrunner runners list --state gone` shows the failed runners: mend the class or its image; one is tried again by itself"
+            "fix the class or its image (`ecsrunner runners list --state gone` shows the failed runners); a launch is retried automatically"
         }
-        Code::MaybeTaken => "look again in a minute: GitHub is being asked",
+        Code::MaybeTaken => "run the command again in a minute: GitHub is being asked",
 
-        Code::Demand | Code::SupplyDoubtful | Code::Surplus => "nothing: runners come and go with the jobs",
-        Code::Completed => "nothing: the job was executed",
-        Code::IdleTimeout => "nothing: a job that still waits gets another runner",
-        Code::BootFailed => {
-            "`ecsrunner runners logs` shows the task's log; a job that still waits gets another runner"
+        Code::Demand | Code::SupplyDoubtful | Code::Surplus => {
+            "nothing to do: runners are launched and retired with demand"
         }
-        Code::NoSession => "see GitHub's status page; a job that still waits gets another runner",
+        Code::Completed => "nothing to do: the job was executed",
+        Code::IdleTimeout => "nothing to do: a job that still waits gets another runner",
+        Code::BootFailed => {
+            "read the task's log with `ecsrunner runners logs`; a job that still waits gets another runner"
+        }
+        Code::NoSession => "check GitHub's status page; a job that still waits gets another runner",
         Code::AgentCrashed => {
-            "run the job again at GitHub; `ecsrunner runners logs` shows what its runner said last"
+            "run the job again at GitHub; `ecsrunner runners logs` shows the runner's last lines"
         }
         Code::SpotInterrupted => {
-            "run the job again at GitHub; use a class with capacity on-demand for jobs that cannot be repeated"
+            "run the job again at GitHub; use a class with on-demand capacity for jobs that cannot be repeated"
         }
-        Code::RegistrationLost => "run the job again at GitHub; somebody may have removed the runner there",
-        Code::JobTimeout => "make the job shorter, or raise max_job_minutes of its class; then run it again",
+        Code::RegistrationLost => "run the job again at GitHub; the runner may have been removed there",
+        Code::JobTimeout => {
+            "make the job shorter, or raise max_job_minutes of its class; then run the job again"
+        }
         Code::StoppedByOperator | Code::Interrupted => "run the job again at GitHub",
         Code::JobRefused => {
-            "`ecsrunner jobs logs` shows the reason in the job's log: run the job in a way that policy allows, or change the policy"
+            "run the job in a way that the policy allows, or change the policy; `ecsrunner jobs logs` shows the reason in the job's log"
         }
         Code::HookSilent => {
-            "`ecsrunner jobs logs` shows how far the job came; if `Set up job` takes long, raise hook_limit_secs, else check what the runner's image puts in the hook's place"
+            "if `Set up job` takes long in `ecsrunner jobs logs`, raise hook_limit_secs; otherwise check whether the runner's image replaces the hook"
         }
         Code::JobNotStarted => {
-            "nothing if it was cancelled, else run the job again at GitHub; if it stays so, see GitHub's status page"
+            "run the job again at GitHub unless it was cancelled; if that fails too, check GitHub's status page"
         }
-        Code::JobAbandoned => "run the job again at GitHub; `ecsrunner jobs logs` shows how far it came",
-        Code::JobWithdrawn => "nothing: a job that still waits gets another runner",
+        Code::JobAbandoned => "run the job again at GitHub; `ecsrunner jobs logs` shows how far the job got",
+        Code::JobWithdrawn => "nothing to do: a job that still waits gets another runner",
     }
 }
 

@@ -1,5 +1,5 @@
-//! `ecsrunner doctor`: each part of a deployment is looked at, and whoever has
-//! to mend one is told how.
+//! `ecsrunner doctor`: checks each part of a deployment, and says how to fix
+//! what is wrong.
 
 mod aws;
 mod github;
@@ -14,27 +14,26 @@ use crate::deployment::Deployment;
 use crate::exit::{DONE, FAILURE, Failure};
 use crate::output::{self, clean, print};
 
-/// What a look at one part found.
+/// The result of one check.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 struct Check {
     name: &'static str,
     state: State,
-    /// What was found, in one line.
+    /// The finding, in one line.
     found: String,
-    /// What to do about it.
+    /// How to fix it.
     remedy: Option<String>,
 }
 
-/// How a part is.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize)]
 #[serde(rename_all = "snake_case")]
 enum State {
     Ok,
-    /// It cannot be told, with what the caller may see.
+    /// The caller may not see the part, or it cannot be reached.
     Unknown,
-    /// It works, and may not for long or not for everything.
+    /// It works now, but may soon fail, or fails for some jobs.
     Warning,
-    /// Jobs will not run, or not be accounted for.
+    /// Jobs do not run, or are not recorded.
     Failed,
 }
 
@@ -51,7 +50,7 @@ impl Check {
         Self { name, state: State::Failed, found: found.to_string(), remedy: Some(remedy.to_string()) }
     }
 
-    /// What is broken, unless it only is that the caller may not look at it.
+    /// A failed check, or an unknown one if the caller may not see the part.
     fn broken(name: &'static str, failure: &Failure, remedy: impl Display) -> Self {
         if failure.is_of_permission() {
             Self::unknown(name, failure)
@@ -60,10 +59,10 @@ impl Check {
         }
     }
 
-    /// What the caller may not look at, or nobody could be asked about.
+    /// A part that the caller may not see, or that cannot be reached.
     fn unknown(name: &'static str, failure: &Failure) -> Self {
         let remedy = failure.hint_text().map(str::to_owned);
-        let remedy = remedy.or_else(|| Some("ask again with credentials that may see it".to_owned()));
+        let remedy = remedy.or_else(|| Some("run the command again with credentials that can read it".to_owned()));
         Self { name, state: State::Unknown, found: one_line(&failure.to_string()), remedy }
     }
 }
@@ -74,14 +73,14 @@ struct Document {
     checks: Vec<Check>,
 }
 
-/// Looks at everything, and tells an exit code: 1 where something failed.
+/// Runs all checks. Returns exit code 1 if one failed.
 pub(super) async fn doctor(arguments: &DoctorArguments) -> Result<u8, Failure> {
     let checks = match Deployment::connect(&arguments.target).await {
         Ok(deployment) => look(&deployment).await,
         Err(failure) if failure.is_of_parameters() => vec![Check::failed(
             "parameters",
             one_line(&failure.to_string()),
-            "correct what they are made of, and `terraform apply`",
+            "correct the Terraform inputs, and run `terraform apply`",
         )],
         Err(failure) => return Err(failure),
     };
@@ -126,13 +125,13 @@ impl Document {
         if for_people {
             let of = |state| self.checks.iter().filter(|check| check.state == state).count();
             let (failed, warnings, unknown) = (of(State::Failed), of(State::Warning), of(State::Unknown));
-            text += &format!("\n{failed} failed, {warnings} to be heeded, {unknown} not known\n");
+            text += &format!("\n{failed} failed, {warnings} warnings, {unknown} unknown\n");
         }
         text
     }
 }
 
-/// A text without line ends.
+/// Joins the lines of a text.
 fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }

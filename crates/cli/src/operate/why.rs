@@ -1,7 +1,7 @@
 //! `ecsrunner why`: one job, from its webhook to what to do next.
 //!
-//! Records are asked first. What they cannot know, since they are missing or
-//! nothing came of them yet, GitHub and ECS are asked.
+//! Records are read first. GitHub and ECS are asked about jobs that are open or
+//! have no record, and about tasks.
 
 mod evidence;
 mod text;
@@ -25,21 +25,21 @@ use crate::output::{self, print};
 
 use evidence::AtGitHub;
 
-/// A runner is recorded after its job, though by another clock.
+/// The allowed difference between clocks: runners and webhooks are searched from this long before the job.
 const CLOCKS_DIFFER: SignedDuration = SignedDuration::from_mins(5);
 
-/// All that is known of a job.
+/// Everything that is known about a job.
 #[derive(Serialize)]
 struct Answer {
     id: u64,
-    /// `null` where nothing was recorded.
+    /// `null` if the job has no record.
     job: Option<JobView>,
     runners: Vec<RunnerView>,
-    /// What ECS has of the runners' tasks, where it was asked.
+    /// The runners' tasks in ECS, if ECS was asked.
     tasks: Vec<TaskInfo>,
-    /// What GitHub has of the job, where it was asked.
+    /// The job at GitHub, if GitHub was asked.
     github: Option<AtGitHub>,
-    /// The job's webhooks as GitHub sent them, where nothing was recorded.
+    /// The job's webhooks at GitHub, if the job has no record.
     deliveries: Vec<Delivered>,
     because: Option<ReasonView>,
     next: String,
@@ -99,14 +99,14 @@ async fn recorded(deployment: &Deployment, job: JobView) -> Result<Answer, Failu
     })
 }
 
-/// The job's own reason or, where it has none, its runner's.
+/// Returns the job's own reason, or else its runner's.
 fn because(job: &JobView, runners: &[RunnerView]) -> Option<ReasonView> {
     let of_runner = |runner: &RunnerView| {
         let ending = runner.ending.filter(|ending| *ending != EndingKind::Completed);
         let of_ending = || Some(ReasonView::of(&ending?.code().into()));
         runner.reason.clone().or_else(of_ending)
     };
-    // What ended well needs no reason.
+    // A successful job needs no reason.
     if job.has_succeeded() {
         return None;
     }
@@ -126,25 +126,25 @@ impl Answer {
         };
         if let Some(github) = self.github.as_ref().filter(|github| github.is_ahead_of(job.state)) {
             return format!(
-                "look again in a few minutes: GitHub says {}, and the sweep asks it by itself",
+                "run the command again in a few minutes: GitHub says {}, and the sweep will record that",
                 github.words()
             );
         }
         match (job.state, code) {
             (_, Some(code)) => advice::on(code).to_owned(),
-            (JobStage::InProgress, None) => "nothing: the job is being executed".to_owned(),
-            (JobStage::Completed, None) if job.has_succeeded() => "nothing: all went well".to_owned(),
+            (JobStage::InProgress, None) => "nothing to do: the job is running".to_owned(),
+            (JobStage::Completed, None) if job.has_succeeded() => "nothing to do".to_owned(),
             (JobStage::Completed, None)
                 if job.runner.is_none() && job.reached(JobStage::InProgress).is_none() =>
             {
-                "no runner of ours executed it: see above what became of those that were started for it"
+                "none of our runners executed it: the steps above show what happened to those that were started for it"
                     .to_owned()
             }
             (JobStage::Completed, None) => {
-                format!("`ecsrunner jobs logs {}` prints the job's log, as does {}", job.id, self.page(job))
+                format!("read the job's log with `ecsrunner jobs logs {}` or at {}", job.id, self.page(job))
             }
             (state @ (JobStage::Waiting | JobStage::Queued | JobStage::Refused), None) => {
-                format!("`ecsrunner why {}` again in a minute: the job is {state}", job.id)
+                format!("run `ecsrunner why {}` again in a minute: the job is {state}", job.id)
             }
         }
     }

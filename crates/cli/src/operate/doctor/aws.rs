@@ -1,4 +1,4 @@
-//! What a deployment is made of on AWS.
+//! The parts of a deployment on AWS.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,7 +12,7 @@ use crate::deployment::AwsDeployment;
 use crate::exit::Failure;
 use crate::output::span;
 
-/// The sweep runs each five minutes while nothing is open.
+/// The sweep runs every 5 minutes while nothing is open.
 const SWEPT_WITHIN: SignedDuration = SignedDuration::from_mins(15);
 /// GitHub refuses a runner 30 days after the release of a newer one.
 const IMAGE_OLD: SignedDuration = SignedDuration::from_hours(25 * 24);
@@ -36,11 +36,11 @@ fn parameters(aws: &AwsDeployment) -> Check {
         return Check::failed(
             NAME,
             one_line(&faults.join("; ")),
-            "correct the classes in runner_class_sizes, and `terraform apply`: jobs that ask for these are refused",
+            "correct the classes in runner_class_sizes, and run `terraform apply`: jobs of these classes are refused",
         );
     }
     if rules.settings.paused {
-        return Check::warning(NAME, "launches are paused", "`ecsrunner resume` lets them go on");
+        return Check::warning(NAME, "launches are paused", "run `ecsrunner resume` to resume them");
     }
     let classes = rules.catalogue.iter().count();
     Check::ok(NAME, format_args!("deployment {} in {region}, {classes} classes", aws.name()))
@@ -49,29 +49,29 @@ fn parameters(aws: &AwsDeployment) -> Check {
 async fn state(aws: &AwsDeployment) -> Check {
     const NAME: &str = "records";
     match aws.counts().await {
-        Ok((open, 0)) => Check::ok(NAME, format_args!("{open} jobs and runners are open")),
+        Ok((open, 0)) => Check::ok(NAME, format_args!("{open} open jobs and runners")),
         Ok((_, unreadable)) => Check::failed(
             NAME,
             format_args!("{unreadable} open records cannot be read"),
-            "use the release that wrote them, or look at them in the state table: nothing is done for them until then",
+            "use the release that wrote them, or inspect them in the state table: until then they are ignored",
         ),
         Err(failure) => {
-            Check::broken(NAME, &failure, "see whether the state table is there: `terraform apply` makes it")
+            Check::broken(NAME, &failure, "check that the state table exists: `terraform apply` creates it")
         }
     }
 }
 
 async fn sweep(aws: &AwsDeployment) -> Check {
     const NAME: &str = "sweep";
-    const REMEDY: &str = "see whether the schedule is enabled, and the function's log for errors";
+    const REMEDY: &str = "check that the schedule is enabled, and that the function's log has no errors";
     match aws.swept_at().await {
         Ok(Some(at)) => {
             let ago = Timestamp::now().duration_since(at);
-            let found = format!("the last one began {} ago", span(ago));
+            let found = format!("the last sweep began {} ago", span(ago));
             if ago <= SWEPT_WITHIN { Check::ok(NAME, found) } else { Check::failed(NAME, found, REMEDY) }
         }
-        Ok(None) => Check::failed(NAME, "there was none yet", REMEDY),
-        Err(failure) => Check::broken(NAME, &failure, "see whether the state table is there"),
+        Ok(None) => Check::failed(NAME, "no sweep has run yet", REMEDY),
+        Err(failure) => Check::broken(NAME, &failure, "check that the state table exists"),
     }
 }
 
@@ -80,7 +80,7 @@ async fn cluster(aws: &AwsDeployment) -> Check {
     let cluster = match aws.operator().cluster(&aws.facts().cluster).await {
         Ok(cluster) => cluster,
         Err(error @ OperateError::Missing(_)) => {
-            return Check::failed(NAME, error, "`terraform apply` makes it");
+            return Check::failed(NAME, error, "run `terraform apply` to create it");
         }
         Err(error) => return Check::unknown(NAME, &Failure::of_aws(error)),
     };
@@ -88,7 +88,7 @@ async fn cluster(aws: &AwsDeployment) -> Check {
         return Check::failed(
             NAME,
             format_args!("{} is {}", cluster.name, cluster.status),
-            "`terraform apply` makes it again",
+            "run `terraform apply` to create it again",
         );
     }
     let rules = aws.rules();
@@ -105,8 +105,8 @@ async fn cluster(aws: &AwsDeployment) -> Check {
     let missing: Vec<&str> = missing.into_iter().collect();
     Check::failed(
         NAME,
-        format_args!("{} has no capacity provider {}", cluster.name, missing.join(" and no ")),
-        "add it to the cluster's capacity providers: classes need it",
+        format_args!("{} lacks the capacity provider {}", cluster.name, missing.join(" and ")),
+        "add it to the cluster's capacity providers: some classes need it",
     )
 }
 
@@ -118,7 +118,7 @@ const fn markets(capacity: Capacity) -> &'static [Market] {
     }
 }
 
-/// Each task definition once: several may be of the same image.
+/// Checks each image once: several task definitions can share one.
 async fn images(aws: &AwsDeployment) -> Vec<Check> {
     const NAME: &str = "image";
     let mut by_image: BTreeMap<String, Check> = BTreeMap::new();
@@ -128,7 +128,7 @@ async fn images(aws: &AwsDeployment) -> Vec<Check> {
                 by_image.entry(image.image.clone()).or_insert_with(|| age(definition, &image));
             }
             Err(error @ OperateError::Missing(_)) => {
-                let check = Check::failed(NAME, error, "`terraform apply` makes it");
+                let check = Check::failed(NAME, error, "run `terraform apply` to create it");
                 by_image.insert(definition.clone(), check);
             }
             Err(error) => {
@@ -145,11 +145,11 @@ fn age(definition: &str, image: &ImageInfo) -> Check {
         return Check::failed(
             NAME,
             format_args!("task definition {definition} is {}", image.status),
-            "`terraform apply` makes a new revision",
+            "run `terraform apply` to create a new revision",
         );
     }
     let Some(pushed_at) = image.pushed_at else {
-        return Check::ok(NAME, format_args!("{}, whose age is not known: it is not in ECR", image.image));
+        return Check::ok(NAME, format_args!("{} is not in ECR, so its age is unknown", image.image));
     };
     let old = Timestamp::now().duration_since(pushed_at);
     let found = format!("{} was pushed {} ago", image.image, span(old));
@@ -159,7 +159,7 @@ fn age(definition: &str, image: &ImageInfo) -> Check {
     Check::warning(
         NAME,
         found,
-        "build it again from the newest actions/runner: GitHub refuses a runner 30 days after a newer one's release",
+        "rebuild it with the newest actions/runner: GitHub refuses a runner 30 days after the release of a newer one",
     )
 }
 
@@ -169,8 +169,8 @@ async fn queues(aws: &AwsDeployment) -> Vec<Check> {
         Ok(queue) => queue,
         Err(error) => return vec![Check::unknown("kicks", &Failure::of_aws(error))],
     };
-    let mut checks = vec![Check::ok("kicks", format_args!("{} wait", queue.waiting))];
-    // The function's own failures have a queue beside that of kicks, by Terraform's names.
+    let mut checks = vec![Check::ok("kicks", format_args!("{} kicks wait", queue.waiting))];
+    // The dead-letter queue of the function's events is found by the name that Terraform gives it.
     let of_events = url.strip_suffix("-kicks").map(|name| format!("{name}-events-dead"));
     for letters in queue.dead_letters.into_iter().chain(of_events) {
         checks.push(dead_letters(aws, &letters).await);
@@ -182,11 +182,11 @@ async fn dead_letters(aws: &AwsDeployment, url: &str) -> Check {
     const NAME: &str = "dead letters";
     let name = url.rsplit('/').next().unwrap_or(url);
     match aws.operator().queue(url).await {
-        Ok(queue) if queue.waiting == 0 => Check::ok(NAME, format_args!("{name} has none")),
+        Ok(queue) if queue.waiting == 0 => Check::ok(NAME, format_args!("{name} is empty")),
         Ok(queue) => Check::warning(
             NAME,
-            format_args!("{name} has {} that could not be handled", queue.waiting),
-            "read them there and mend what they say; the sweep has made up for most of them",
+            format_args!("{name} has {} messages that could not be handled", queue.waiting),
+            "read them in the queue, and fix the cause; the sweep has repaired the effects of most of them",
         ),
         Err(error) => Check::unknown(NAME, &Failure::of_aws(error)),
     }
@@ -197,7 +197,7 @@ async fn webhook_secret(aws: &AwsDeployment) -> Check {
     match aws.webhook_secrets().await {
         Ok(count) => Check::ok(NAME, format_args!("{count} in {}", aws.facts().webhook_secret)),
         Err(failure) => {
-            Check::broken(NAME, &failure, "put a list of texts there: without one every webhook is refused")
+            Check::broken(NAME, &failure, "store a JSON array of secrets there: without one every webhook is refused")
         }
     }
 }
@@ -217,12 +217,12 @@ async fn quotas(aws: &AwsDeployment) -> Vec<Check> {
             Ok(quota) => Check::warning(
                 NAME,
                 format_args!(
-                    "{}: {} vCPU, and the limits allow runners of {most}",
+                    "{}: {} vCPU, but the limits allow runners with {most} vCPU",
                     market.capacity_provider(),
                     quota.vcpus
                 ),
                 format_args!(
-                    "ask for more in Service Quotas, by the code {}; jobs wait above it",
+                    "request an increase of {} in Service Quotas: above the quota, jobs wait",
                     quota.code
                 ),
             ),
@@ -232,7 +232,7 @@ async fn quotas(aws: &AwsDeployment) -> Vec<Check> {
     checks
 }
 
-/// The most vCPUs that runners of these classes can have at once.
+/// Returns the most vCPUs that runners of these classes can have at once.
 fn most_vcpus(classes: &[&Class], max_runners: u32) -> Option<f64> {
     let of = |class: &&Class| {
         let most = class.max_runners.unwrap_or(max_runners).min(max_runners);

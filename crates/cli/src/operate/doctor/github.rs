@@ -1,4 +1,4 @@
-//! Who a deployment is at GitHub, what it may do there, and whether GitHub's
+//! A deployment's identity and permissions at GitHub, and whether GitHub's
 //! webhooks reach it.
 
 use std::collections::BTreeMap;
@@ -15,9 +15,9 @@ use crate::deployment::Deployment;
 use crate::exit::Failure;
 use crate::output::span;
 
-/// Deliveries that failed before are forgotten.
+/// Older failed deliveries are ignored.
 const LATELY: SignedDuration = SignedDuration::from_hours(24);
-/// Repositories whose runners are looked at: each costs two calls.
+/// The most repositories whose runners are read: each costs two calls.
 const MAX_SCOPES: usize = 10;
 
 pub(super) async fn look(deployment: &Deployment) -> Vec<Check> {
@@ -26,7 +26,7 @@ pub(super) async fn look(deployment: &Deployment) -> Vec<Check> {
         Ok(client) => client,
         Err(failure) => {
             let remedy =
-                "put the App's id and private key there, or a token: docs/configuration.md has the form";
+                "store the App's id and private key there, or a token: see docs/configuration.md for the format";
             return vec![Check::broken(NAME, &failure, remedy)];
         }
     };
@@ -39,7 +39,7 @@ pub(super) async fn look(deployment: &Deployment) -> Vec<Check> {
     checks
 }
 
-/// What an App needs for these settings, by permission.
+/// Returns the permissions that an App needs for these settings, with their levels.
 fn needed(settings: &Settings) -> BTreeMap<&'static str, &'static str> {
     let runners = match settings.registration {
         Registration::Repository => "administration",
@@ -48,7 +48,7 @@ fn needed(settings: &Settings) -> BTreeMap<&'static str, &'static str> {
     BTreeMap::from([("actions", "read"), (runners, "write")])
 }
 
-/// The permissions that are missing, as GitHub's settings call them.
+/// Returns the missing permissions, in GitHub's words.
 fn missing(needed: &BTreeMap<&'static str, &'static str>, held: &BTreeMap<String, String>) -> Vec<String> {
     let suffices = |held: Option<&String>, level: &str| {
         held.is_some_and(|held| held == level || held == "admin" || (held == "write" && level == "read"))
@@ -63,11 +63,11 @@ async fn app(client: &Client, settings: &Settings) -> Vec<Check> {
         Ok(Some(app)) => app,
         Ok(None) => {
             let found =
-                "a token is used: lost webhooks are found by asking for queued jobs, not from deliveries";
+                "a token is used: the sweep finds lost webhooks by asking for queued jobs, not from deliveries";
             return vec![Check::ok(NAME, found)];
         }
         Err(error @ (GitHubError::Refused { status: 401 | 404, .. } | GitHubError::Credentials(_))) => {
-            let remedy = "put the App's id and a private key of its in the GitHub secret";
+            let remedy = "store the App's id and one of its private keys in the GitHub secret";
             return vec![Check::failed(NAME, error, remedy)];
         }
         Err(error) => return vec![Check::unknown(NAME, &Failure::of_github(error))],
@@ -75,19 +75,19 @@ async fn app(client: &Client, settings: &Settings) -> Vec<Check> {
     let needed = needed(settings);
     let lacking = missing(&needed, &app.permissions);
     let mut checks = vec![if lacking.is_empty() {
-        Check::ok(NAME, format_args!("{} may do what it needs to", app.name))
+        Check::ok(NAME, format_args!("{} has all permissions that it needs", app.name))
     } else {
         Check::failed(
             NAME,
             format_args!("{} lacks {}", app.name, lacking.join(", ")),
-            "add it in the App's settings under Permissions, and accept it where the App is installed",
+            "add it in the App's settings under Permissions, and accept it in each installation",
         )
     }];
     if !app.events.iter().any(|event| event == "workflow_job") {
         checks.push(Check::warning(
             "webhook",
-            "the App subscribes to no Workflow jobs",
-            "check Workflow job in the App's settings under Subscribe to events, unless repositories have webhooks of their own",
+            "the App does not subscribe to Workflow job events",
+            "select Workflow job in the App's settings under Subscribe to events, unless the repositories have their own webhooks",
         ));
     }
     checks.extend(installations(client, &needed).await);
@@ -101,8 +101,8 @@ async fn installations(client: &Client, needed: &BTreeMap<&'static str, &'static
     match client.installations().await {
         Ok(Some(installations)) if installations.is_empty() => vec![Check::failed(
             NAME,
-            "the App is installed nowhere",
-            "install it where the repositories are, from the App's settings",
+            "the App is not installed anywhere",
+            "install it for the repositories, in the App's settings",
         )],
         Ok(installations) => {
             installations.into_iter().flatten().map(|it| installation(&it, needed)).collect()
@@ -115,15 +115,15 @@ fn installation(it: &Installation, needed: &BTreeMap<&'static str, &'static str>
     const NAME: &str = "installation";
     let lacking = missing(needed, &it.permissions);
     if it.suspended_at.is_some() {
-        return Check::failed(NAME, format_args!("{} has suspended it", it.account), "unsuspend it there");
+        return Check::failed(NAME, format_args!("{} has suspended the App", it.account), "unsuspend it in the settings of that account");
     }
     if lacking.is_empty() {
-        return Check::ok(NAME, format_args!("{} has it, with what it needs", it.account));
+        return Check::ok(NAME, format_args!("{} has granted all permissions", it.account));
     }
     Check::failed(
         NAME,
         format_args!("{} has not granted {}", it.account, lacking.join(", ")),
-        "an owner accepts it on the installation's page",
+        "ask an owner to accept it on the installation's page",
     )
 }
 
@@ -137,16 +137,16 @@ async fn hook(client: &Client) -> Check {
     let Some(url) = url else {
         return Check::warning(
             NAME,
-            "the App has none",
-            "give it the deployment's webhook URL, unless repositories have webhooks of their own",
+            "the App has no webhook",
+            "set the deployment's webhook URL, unless the repositories have their own webhooks",
         );
     };
     match config.and_then(|config| config.content_type).as_deref() {
         Some("json") | None => Check::ok(NAME, format_args!("GitHub delivers to {url}")),
         Some(other) => Check::failed(
             NAME,
-            format_args!("{url} is sent the content type {other}, which is refused"),
-            "let its content type be application/json",
+            format_args!("{url} gets the content type {other}, which is refused"),
+            "set its content type to application/json",
         ),
     }
 }
@@ -165,23 +165,23 @@ async fn deliveries(client: &Client) -> Check {
         return Check::warning(
             NAME,
             format_args!("{failed} of the latest {} failed", lately.len()),
-            "`ecsrunner deliveries list` shows them; the sweep fetches those of jobs by itself",
+            "run `ecsrunner deliveries list` to see them; the sweep finds those of jobs",
         );
     }
     match page.first() {
         Some(latest) => {
             let ago = span(now.duration_since(latest.delivered_at));
-            Check::ok(NAME, format_args!("the latest {}, {ago} ago, went well", latest.event))
+            Check::ok(NAME, format_args!("the latest {}, {ago} ago, succeeded", latest.event))
         }
         None => Check::warning(
             NAME,
-            "GitHub has made none",
+            "GitHub has sent none",
             "run a job, or redeliver a ping from the App's settings",
         ),
     }
 }
 
-/// Whether runners can be read, by the same permission as they are registered by.
+/// Checks that runners can be read, which needs the same permission as to register them.
 async fn scopes(client: &Client, settings: &Settings) -> Vec<Check> {
     const NAME: &str = "runners";
     let repositories = settings.policy.repositories.iter().filter_map(|pattern| pattern.exact());

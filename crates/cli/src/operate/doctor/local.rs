@@ -16,15 +16,15 @@ async fn answers(server: &LocalServer) -> Check {
         Ok(version) => Check::warning(
             NAME,
             format_args!(
-                "{server} is of release {version}, and this command of {}",
+                "{server} runs release {version}, and this command is release {}",
                 env!("CARGO_PKG_VERSION")
             ),
-            "start the server anew with this release: its runners go on",
+            "restart the server with this release: its runners keep running",
         ),
         Err(failure) => Check::failed(
             NAME,
             super::one_line(&failure.to_string()),
-            "`ecsrunner local up` starts it; its runners are adopted",
+            "start it with `ecsrunner local up`: it adopts its runners",
         ),
     }
 }
@@ -33,11 +33,11 @@ async fn configuration(deployment: &Deployment) -> Check {
     const NAME: &str = "configuration";
     let rules = match deployment.rules() {
         Ok(rules) => rules,
-        Err(failure) => return Check::broken(NAME, &failure, "correct it, and start the server anew"),
+        Err(failure) => return Check::broken(NAME, &failure, "correct it, and restart the server"),
     };
     match deployment.status().await {
         Ok(status) if status.paused => {
-            Check::warning(NAME, "launches are paused", "`ecsrunner resume` lets them go on")
+            Check::warning(NAME, "launches are paused", "run `ecsrunner resume` to resume them")
         }
         _ => Check::ok(
             NAME,

@@ -2,7 +2,7 @@
 //!
 //! What is to be made of that does not belong here.
 
-use ecsrunner_aws::ecs::event::{self, EventError};
+use ecsrunner_aws::task_event::{self, EventError};
 use ecsrunner_core::decide::record::Outcome;
 use ecsrunner_core::id::Deployment;
 use ecsrunner_core::reason::{Code, Reason};
@@ -25,8 +25,8 @@ pub(super) enum Fault {
     #[error(
         "the event has source `{origin}` and detail type `{detail_type}`: `{}`, or `{}` with `{}`, is expected",
         envelope::SOURCE,
-        event::SOURCE,
-        event::DETAIL_TYPE
+        task_event::SOURCE,
+        task_event::DETAIL_TYPE
     )]
     OtherEvent { origin: String, detail_type: String },
     #[error("the event of source `{0}` has no detail")]
@@ -121,7 +121,9 @@ impl Arrival {
                 let envelope = Envelope::read(&detail.to_string())?;
                 (time_of_body(&envelope.body), Form::Webhook(envelope))
             }
-            (event::SOURCE, event::DETAIL_TYPE) => (time_of_task(detail), Form::Task(detail.clone())),
+            (task_event::SOURCE, task_event::DETAIL_TYPE) => {
+                (time_of_task(detail), Form::Task(detail.clone()))
+            }
             _ => {
                 let (origin, detail_type) = (origin.to_owned(), detail_type.to_owned());
                 return Err(Fault::OtherEvent { origin, detail_type });
@@ -161,7 +163,7 @@ impl Arrival {
             Form::Task(detail) => {
                 // Offline nobody knows the deployment's cluster: its tasks are told by who started them.
                 let cluster = text(detail, "clusterArn").unwrap_or_default();
-                let event = event::read(&detail.to_string(), deployment, cluster, received_at)?;
+                let event = task_event::read(&detail.to_string(), deployment, cluster, received_at)?;
                 Ok(event.map_or_else(|| nothing(detail), Heard::Task))
             }
         }

@@ -1,4 +1,4 @@
-//! What others know of a job and its runners: GitHub and ECS.
+//! What GitHub and ECS know about a job and its runners.
 
 use std::sync::Arc;
 
@@ -27,16 +27,16 @@ use crate::exit::Failure;
 use crate::operate::{credentials, find};
 use crate::output::say;
 
-/// How long ECS remembers a task that has stopped.
+/// How long ECS keeps a stopped task.
 const REMEMBERED: SignedDuration = SignedDuration::from_hours(1);
-/// A job's webhooks are sent soon after it was made.
+/// How long after a job's creation its webhooks are searched.
 const SENT_WITHIN: SignedDuration = SignedDuration::from_mins(10);
-/// Deliveries whose payload is fetched to see whether it is the job's.
+/// The most deliveries whose payload is fetched to see whether they belong to the job.
 const MAX_FETCHED: usize = 30;
-/// Pages of deliveries that are gone through.
+/// The most pages of deliveries that are read.
 const MAX_PAGES: usize = 20;
 
-/// A job, as GitHub has it now.
+/// The present state of a job at GitHub.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub(super) struct AtGitHub {
     pub(super) status: JobStatus,
@@ -71,14 +71,14 @@ impl AtGitHub {
         }
     }
 
-    /// Whether GitHub is further with the job than its record.
+    /// Returns whether the job is in a later state at GitHub than in its record.
     pub(super) fn is_ahead_of(&self, state: JobStage) -> bool {
         let at_github = match self.status {
             JobStatus::Waiting => 0,
             JobStatus::Queued => 1,
             JobStatus::InProgress => 2,
             JobStatus::Completed => 3,
-            // GitHub has not queued it yet, or added a word later.
+            // GitHub has not queued it yet, or uses a status that we do not know.
             JobStatus::Requested | JobStatus::Pending | JobStatus::Other(_) => return false,
         };
         let recorded = match state {
@@ -91,7 +91,7 @@ impl AtGitHub {
         at_github > recorded
     }
 
-    /// Its state in one phrase.
+    /// Describes the state in one phrase.
     pub(super) fn words(&self) -> String {
         let state = match &self.conclusion {
             Some(conclusion) => format!("{} with {conclusion}", self.status),
@@ -102,8 +102,8 @@ impl AtGitHub {
     }
 }
 
-/// What ECS has of the tasks of runners that it remembers. Only what does not
-/// go well by itself is asked for: open runners, and those that ended badly.
+/// Returns the runners' tasks in ECS. ECS is asked only about open runners, and
+/// about those that ended badly and are not yet forgotten.
 pub(super) async fn tasks(deployment: &Deployment, runners: &[RunnerView]) -> Vec<TaskInfo> {
     let Deployment::Aws(aws) = deployment else { return Vec::new() };
     let now = Timestamp::now();
@@ -118,24 +118,24 @@ pub(super) async fn tasks(deployment: &Deployment, runners: &[RunnerView]) -> Ve
         match aws.operator().task(&aws.facts().cluster, &task).await {
             Ok(task) => tasks.extend(task),
             Err(error) => {
-                say(&format!("note: ECS was not heard about task {task}: {:#}", anyhow::Error::new(error)));
+                say(&format!("note: ECS gave no answer about task {task}: {:#}", anyhow::Error::new(error)));
             }
         }
     }
     tasks
 }
 
-/// What GitHub has of a job that is open here; `None` where it was not heard.
+/// Returns the state of an open job at GitHub, or `None` if GitHub gave no answer.
 pub(super) async fn of_job(deployment: &Deployment, job: &JobView) -> Option<AtGitHub> {
     let repository = Repository::parse(&job.repository).ok()?;
     match ask(deployment, &repository, JobId::new(job.id)).await {
         Ok((_, Some(remote))) => Some(AtGitHub::of(&remote, &repository)),
         Ok((_, None)) => {
-            say("note: GitHub does not know the job any more: its run was deleted");
+            say("note: GitHub no longer knows the job: its run was deleted");
             None
         }
         Err(failure) => {
-            say(&format!("note: GitHub was not asked: {failure}"));
+            say(&format!("note: GitHub gave no answer: {failure}"));
             None
         }
     }
@@ -151,7 +151,7 @@ async fn ask(
     Ok((client, found))
 }
 
-/// What can be said of a job of which nothing was recorded.
+/// Returns what is known about a job without a record.
 pub(super) async fn unrecorded(
     deployment: &Deployment,
     id: JobId,
@@ -159,19 +159,19 @@ pub(super) async fn unrecorded(
 ) -> Result<Answer, Failure> {
     let Some(repository) = repository else { return Err(find::no_job(deployment, id)) };
     let (client, found) = ask(deployment, &repository, id).await.map_err(|failure| {
-        say(&format!("note: GitHub was not asked: {failure}"));
+        say(&format!("note: GitHub gave no answer: {failure}"));
         find::no_job(deployment, id)
     })?;
     let Some(remote) = found else {
         let job = github::named(&repository, id);
         return Err(Failure::not_found(anyhow!("neither {} nor GitHub knows {job}", deployment.name()))
-            .hint("is the id right? A job is forgotten with its run; a run that is tried again has jobs with new ids"));
+            .hint("check the id: a deleted run takes its jobs with it, and the jobs of a re-run have new ids"));
     };
     let mut deliveries = Vec::new();
-    // Only its run tells of what kind its repository is.
+    // Only the run says whether the repository is private.
     let run = client.run(&repository, remote.run).await.unwrap_or_else(|error| {
         let error = anyhow::Error::new(error);
-        say(&format!("note: whether the repository is public is not known: {error:#}"));
+        say(&format!("note: it is unknown whether the repository is public: {error:#}"));
         None
     });
     let private = remote.private.or(run.and_then(|run| run.private));
@@ -200,7 +200,7 @@ pub(super) async fn unrecorded(
     })
 }
 
-/// Why the deployment would refuse the job; `None` if it would serve it.
+/// Returns why the deployment would refuse the job, or `None` if it would serve it.
 fn verdict(
     deployment: &Deployment,
     remote: &RemoteJob,
@@ -220,20 +220,20 @@ fn verdict(
     Ok(admit(&facts, private, &rules.settings, &rules.catalogue).err())
 }
 
-/// The App's deliveries of the job, and what to say of them.
+/// Returns the App's deliveries of the job, and a description of them.
 async fn search(client: &Client, id: JobId, created_at: Option<Timestamp>) -> (String, Vec<Delivered>) {
     let Some(created_at) = created_at else {
-        return ("GitHub does not say when it made the job".to_owned(), Vec::new());
+        return ("GitHub does not say when the job was created".to_owned(), Vec::new());
     };
     match deliveries(client, id, created_at).await {
         Ok(None) => {
-            ("only an App is told of deliveries, and the deployment has a token".to_owned(), Vec::new())
+            ("only an App can list deliveries, and the deployment uses a token".to_owned(), Vec::new())
         }
         Ok(Some((found, true))) if found.is_empty() => {
-            ("GitHub remembers no delivery of it, which it does for three days".to_owned(), found)
+            ("GitHub has no delivery for it (deliveries are kept for 3 days)".to_owned(), found)
         }
         Ok(Some((found, false))) if found.is_empty() => {
-            ("none of the deliveries that were looked at is of it, and there are more".to_owned(), found)
+            ("none of the deliveries that were read belongs to it, but there are more".to_owned(), found)
         }
         Ok(Some((found, _))) => {
             let told: Vec<String> = found
@@ -249,11 +249,11 @@ async fn search(client: &Client, id: JobId, created_at: Option<Timestamp>) -> (S
                 .collect();
             (format!("GitHub delivered {}", told.join(", ")), found)
         }
-        Err(failure) => (format!("its deliveries could not be listed: {failure}"), Vec::new()),
+        Err(failure) => (format!("its deliveries cannot be listed: {failure}"), Vec::new()),
     }
 }
 
-/// The deliveries around the job's beginning that are its own, and whether all were looked at.
+/// Returns the job's own deliveries around its creation, and whether all deliveries were read.
 async fn deliveries(
     client: &Client,
     id: JobId,
@@ -293,18 +293,18 @@ fn is_of(body: &str, id: JobId) -> bool {
 }
 
 fn next(remote: &RemoteJob, code: Code, deliveries: &[Delivered], is_ours: bool) -> String {
-    // A refusal has an advice of its own.
+    // A refusal has its own advice.
     if code != Code::NotRecorded {
         return String::new();
     }
     match (&remote.status, deliveries.first()) {
-        (JobStatus::Completed, _) => "nothing to wait for: it has ended".to_owned(),
+        (JobStatus::Completed, _) => "nothing to do: the job has ended".to_owned(),
         (JobStatus::InProgress, _) if is_ours => {
-            "nothing: a runner of ours executes it; the sweep hears of it within minutes".to_owned()
+            "nothing to do: one of our runners executes it, and the sweep will record that within minutes".to_owned()
         }
-        (JobStatus::InProgress, _) => "nothing: another runner executes it".to_owned(),
+        (JobStatus::InProgress, _) => "nothing to do: another runner executes it".to_owned(),
         (_, Some(latest)) => format!(
-            "`ecsrunner deliveries redeliver {}` has GitHub send it again; the sweep fetches it by itself within minutes",
+            "run `ecsrunner deliveries redeliver {}` to have GitHub send it again, or wait: the sweep finds it within minutes",
             latest.id
         ),
         (_, None) => String::new(),

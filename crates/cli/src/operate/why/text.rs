@@ -1,4 +1,4 @@
-//! The answer for people: what it is, what happened, what others say, why, and what next.
+//! The answer for people: the job, its history, ECS and GitHub, the reason, and what to do next.
 
 use std::fmt::Write;
 
@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use super::{Answer, AtGitHub};
 use crate::output::{clean, short, span, usd};
 
-/// One thing that happened.
+/// One line of the history.
 struct Moment {
     at: Timestamp,
     what: String,
@@ -59,7 +59,7 @@ impl Answer {
 
     fn moments(&self, job: &JobView, for_people: bool) -> Vec<Moment> {
         let mut moments = Vec::new();
-        // GitHub's clock has whole seconds, ours does not.
+        // GitHub's times are in whole seconds, ours are not.
         let first = job.timeline.first().map_or(job.created_at, |stage| stage.at);
         moments.push(Moment { at: job.created_at.min(first), what: "created at GitHub".to_owned() });
         for stage in &job.timeline {
@@ -68,9 +68,9 @@ impl Answer {
         for runner in &self.runners {
             let name = short(&runner.name, for_people);
             let other = match runner.job {
-                Some(other) if other != job.id => format!(", which GitHub gave job {other}"),
+                Some(other) if other != job.id => format!(", to which GitHub gave job {other}"),
                 None if job.runner.as_ref().is_some_and(|name| *name != runner.name) => {
-                    ", which did not execute it".to_owned()
+                    ", which did not execute the job".to_owned()
                 }
                 Some(_) | None => String::new(),
             };
@@ -116,7 +116,7 @@ impl Answer {
         writeln!(text, "  {}\n", self.pages.job(&job.repository, job.run_id, id))?;
         for (at, what) in [
             (job.created_at, "created at GitHub"),
-            (job.started_at.filter(|_| job.status != JobStatus::Queued), "begun"),
+            (job.started_at.filter(|_| job.status != JobStatus::Queued), "started"),
             (job.completed_at, "ended"),
         ] {
             if let Some(at) = at {
@@ -127,16 +127,16 @@ impl Answer {
     }
 }
 
-/// A state as words.
+/// Returns a state as words.
 fn words_of(state: JobStage) -> String {
     state.as_str().replace('_', " ")
 }
 
-/// A task's state, and why it stopped.
+/// Describes a task's state, and why it stopped.
 fn words(task: &TaskInfo) -> String {
     let mut words = format!("task {} is {}", task.task, task.last_status);
     if task.desired_status != task.last_status {
-        words += &format!(", to be {}", task.desired_status);
+        words += &format!(", desired {}", task.desired_status);
     }
     for why in [&task.stop_code, &task.stopped_reason, &task.container_reason].into_iter().flatten() {
         words += &format!("; {why}");

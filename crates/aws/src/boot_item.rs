@@ -9,8 +9,6 @@ use ecsrunner_core::wire::boot::{BootItem, Fail, attribute};
 use secrecy::SecretString;
 use serde::Deserialize;
 
-use super::TakeError;
-
 /// The boot item that this task, and no other, has taken.
 #[derive(Debug)]
 pub struct Taken {
@@ -19,6 +17,11 @@ pub struct Taken {
     /// GitHub's encoded just-in-time configuration.
     pub jit: SecretString,
 }
+
+/// Why an item cannot be read. It never quotes the secret.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct BootItemError(pub String);
 
 #[derive(Deserialize)]
 struct Reply {
@@ -34,8 +37,8 @@ struct Value {
 
 /// Reads the reply. Errors of the JSON parser that could quote the secret are not
 /// passed on.
-pub(super) fn read_item(owner: &str, reply: &[u8]) -> Result<Option<Taken>, TakeError> {
-    let unreadable = |fault: String| TakeError::Unreadable { owner: owner.to_owned(), fault };
+pub fn read(reply: &[u8]) -> Result<Option<Taken>, BootItemError> {
+    let unreadable = BootItemError;
     let reply: Reply = serde_json::from_slice(reply)
         .map_err(|_| unreadable("the table's reply is not that of a DeleteItem".to_owned()))?;
     let Some(mut attributes) = reply.attributes else { return Ok(None) };
@@ -67,7 +70,7 @@ struct Refusal {
 
 /// The error code, such as `ResourceNotFoundException` from
 /// `com.amazonaws.dynamodb.v20120810#ResourceNotFoundException`.
-pub(super) fn error_code(status: u16, reply: &[u8]) -> String {
+pub fn error_code(status: u16, reply: &[u8]) -> String {
     let code = serde_json::from_slice::<Refusal>(reply).ok().map(|refusal| refusal.code);
     let code = code.as_deref().and_then(|code| code.rsplit('#').next()).unwrap_or_default();
     let plain = !code.is_empty() && code.len() <= 80 && code.bytes().all(|b| b.is_ascii_alphanumeric());
@@ -87,7 +90,7 @@ mod tests {
     }
 
     fn unreadable(attributes: serde_json::Value) -> String {
-        read_item("me", &item(attributes)).unwrap_err().to_string()
+        read(&item(attributes)).unwrap_err().to_string()
     }
 
     #[test]
@@ -96,7 +99,7 @@ mod tests {
             "owner": {"S": "me"}, "jit": {"S": "secret"}, "runner": {"S": RUNNER},
             "policy": {"S": r#"{"repositories":["acme/*"]}"#}, "expires_at": {"N": "1"},
         }));
-        let taken = read_item("me", &reply).unwrap().unwrap();
+        let taken = read(&reply).unwrap().unwrap();
         assert_eq!(taken.item.runner.as_str(), RUNNER);
         assert_eq!(taken.jit.expose_secret(), "secret");
         assert!(taken.item.fail.is_none());
@@ -104,18 +107,18 @@ mod tests {
 
     #[test]
     fn a_deletion_that_returns_nothing_means_no_item() {
-        assert!(read_item("me", b"{}").unwrap().is_none());
+        assert!(read(b"{}").unwrap().is_none());
     }
 
     #[test]
     fn a_broken_item_is_named_by_attribute_and_never_by_its_secret() {
         assert_eq!(
             unreadable(serde_json::json!({"jit": {"N": "1"}})),
-            "boot item `me` cannot be read: attribute `jit` is missing or not a string"
+            "attribute `jit` is missing or not a string"
         );
         let text = unreadable(serde_json::json!({"jit": {"S": "s3cret"}, "runner": {"S": "x"}}));
         assert!(text.contains("attribute `runner`") && !text.contains("s3cret"), "{text}");
-        let text = read_item("me", br#"{"Attributes":"s3cret"}"#).unwrap_err().to_string();
+        let text = read(br#"{"Attributes":"s3cret"}"#).unwrap_err().to_string();
         assert!(!text.contains("s3cret"), "{text}");
     }
 

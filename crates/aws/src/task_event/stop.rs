@@ -5,23 +5,23 @@ use std::sync::Arc;
 use ecsrunner_core::wire::event::StopCause;
 use ecsrunner_core::wire::exit::AgentExit;
 
-use super::answer::tells_of_capacity;
+use crate::task::tells_of_capacity;
 
 /// ECS's facts about a stopped task.
 #[derive(Clone, Copy, Default, Debug)]
-pub(super) struct Stopped<'a> {
+pub(crate) struct Stopped<'a> {
     /// The task's `stopCode`.
-    pub(super) code: Option<&'a str>,
+    pub(crate) code: Option<&'a str>,
     /// The task's `stoppedReason`.
-    pub(super) reason: Option<&'a str>,
+    pub(crate) reason: Option<&'a str>,
     /// The `exitCode` of its container `runner`; none if that never ran.
-    pub(super) exit_code: Option<i32>,
+    pub(crate) exit_code: Option<i32>,
     /// The container's `reason`, such as `OutOfMemoryError: …`.
-    pub(super) container_reason: Option<&'a str>,
+    pub(crate) container_reason: Option<&'a str>,
 }
 
 impl Stopped<'_> {
-    pub(super) fn cause(&self) -> StopCause {
+    pub(crate) fn cause(&self) -> StopCause {
         let agent = self.exit_code.and_then(AgentExit::from_code);
         match (self.code, agent) {
             // A runner that ended in time was not interrupted. Other exit codes follow from the interruption.

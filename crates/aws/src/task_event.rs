@@ -3,15 +3,16 @@
 //! The event has no tags. The runner's name comes from the variable that RunTask
 //! has set. `startedBy` and the cluster show that the task is ours.
 
+pub(crate) mod stop;
+
 use ecsrunner_core::id::{Deployment, RunnerName};
 use ecsrunner_core::wire::environment;
 use ecsrunner_core::wire::event::{TaskChange, TaskEvent};
 use jiff::Timestamp;
 use serde::Deserialize;
 
-use super::answer::task_id;
-use super::stop::Stopped;
-use super::{CONTAINER, started_by};
+use crate::task::{CONTAINER, started_by, task_id};
+use stop::Stopped;
 
 /// EventBridge's source of the event.
 pub const SOURCE: &str = "aws.ecs";
