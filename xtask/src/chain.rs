@@ -37,7 +37,7 @@ pub(crate) fn check(root: &Path) -> anyhow::Result<Done> {
     // The driver's build also builds the function's executable. It builds the
     // whole workspace, so that nothing is recompiled with other features.
     let mut build = cargo(root);
-    build.args(["test", "--workspace", "--quiet", "--no-run"]);
+    build.args(["test", "--workspace", "--all-features", "--quiet", "--no-run"]);
     // Building the tests of their packages also builds the agent, the command line and the listener.
     succeed(build.args(["--test", "chain", "--test", "agent", "--test", "documented", "--test", "sim"]))?;
     let beside = |name: &str| Ok::<_, anyhow::Error>(env::current_exe()?.with_file_name(name));
@@ -52,7 +52,7 @@ pub(crate) fn check(root: &Path) -> anyhow::Result<Done> {
     let gateway = Gateway::start(&template, &ministack, &logs)?;
     let mut driver = cargo(root);
     driver
-        .args(["test", "--workspace", "--quiet", "--test", "chain", "--", "--nocapture"])
+        .args(["test", "--workspace", "--all-features", "--quiet", "--test", "chain", "--", "--nocapture"])
         .env("ECSRUNNER_CHAIN_AWS_URL", ministack.url())
         .env("ECSRUNNER_CHAIN_AWS_SECRET", ministack::SECRET_ACCESS_KEY)
         .env("ECSRUNNER_CHAIN_WEBHOOK_URL", gateway.webhook_url())

@@ -56,7 +56,7 @@ fn drive(root: &Path, prism: &Prism, fake: SocketAddr, webhooks: &Path) -> anyho
     let mut driver = cargo(root);
     // The whole workspace, so that nothing is recompiled with other features.
     driver
-        .args(["test", "--workspace", "--quiet", "--test", "client"])
+        .args(["test", "--workspace", "--all-features", "--quiet", "--test", "client"])
         .args(["conformance::", "--", "--nocapture"])
         .env("ECSRUNNER_PRISM_URL", prism.url())
         .env("ECSRUNNER_FAKE_GITHUB_ADDR", fake.to_string())

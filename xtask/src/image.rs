@@ -23,7 +23,15 @@ pub(crate) fn check(root: &Path) -> anyhow::Result<Done> {
     succeed(linter.program("hadolint").arg(root.join("runner/Dockerfile")))
         .context("the Dockerfile has lint errors")?;
     // Uses the agent built for the tests, which needs the same version of the C library.
-    succeed(cargo(root).args(["test", "--workspace", "--quiet", "--no-run", "--test", "agent"]))?;
+    succeed(cargo(root).args([
+        "test",
+        "--workspace",
+        "--all-features",
+        "--quiet",
+        "--no-run",
+        "--test",
+        "agent",
+    ]))?;
     let agent = env::current_exe()?.with_file_name("ecsrunner-agent");
     if let Some(newest) = newest_glibc(&agent).context("the agent")? {
         ensure!(newest <= (2, 34), "agent needs GLIBC {}.{}: at most 2.34 is expected", newest.0, newest.1);

@@ -41,7 +41,7 @@ pub(crate) fn check(root: &Path) -> anyhow::Result<Done> {
     }
     let packages = Packages::install(root, "page")?;
     // Uses the features of the tests' build, so that nothing is recompiled.
-    succeed(cargo(root).args(["build", "--workspace", "--tests", "--bins"]))?;
+    succeed(cargo(root).args(["build", "--workspace", "--all-features", "--tests", "--bins"]))?;
     let executable = env::current_exe()?.with_file_name("ecsrunner");
     let demo = Demo::start(&executable, &packages.dir().join("demo.log"))?;
     demo.refuse_a_job().context("the demo's server did not refuse the job")?;

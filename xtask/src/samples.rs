@@ -15,7 +15,7 @@ pub(crate) fn check(root: &Path) -> anyhow::Result<Done> {
     let samples = packages.file("@octokit/webhooks-examples/api.github.com")?;
     // The whole workspace, so that nothing is recompiled with other features.
     let mut test = cargo(root);
-    test.args(["test", "--workspace", "--quiet", "--test", "samples", "--", "--nocapture"]);
+    test.args(["test", "--workspace", "--all-features", "--quiet", "--test", "samples", "--", "--nocapture"]);
     succeed(test.env("ECSRUNNER_WEBHOOK_SAMPLES", samples))?;
     Ok(Done::Passed)
 }

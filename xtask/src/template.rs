@@ -26,7 +26,16 @@ pub(crate) fn check(root: &Path) -> anyhow::Result<Done> {
     succeed(python.run(&["render.py"]).args([&samples, &rendered]))?;
     // The whole workspace, so that nothing is recompiled with other features.
     let mut test = cargo(root);
-    test.args(["test", "--workspace", "--quiet", "--test", "template", "--", "--nocapture"]);
+    test.args([
+        "test",
+        "--workspace",
+        "--all-features",
+        "--quiet",
+        "--test",
+        "template",
+        "--",
+        "--nocapture",
+    ]);
     succeed(test.env("ECSRUNNER_RENDERED_WEBHOOKS", &rendered))
         .context("a rendered webhook violates the contract")?;
     succeed(&mut python.run(&["-m", "unittest", "--quiet", "test_server"]))

@@ -85,7 +85,7 @@ fn read_parameters(root: &Path, python: &pypi::Packages) -> anyhow::Result<()> {
     succeed(python.run(&["parameters.py"]).arg(&planned)).context("cannot plan the parameters")?;
     // The whole workspace, so that nothing is recompiled with other features.
     let mut test = cargo(root);
-    test.args(["test", "--workspace", "--quiet", "--test", "planned", "--", "--nocapture"]);
+    test.args(["test", "--workspace", "--all-features", "--quiet", "--test", "planned", "--", "--nocapture"]);
     succeed(test.env("ECSRUNNER_PLANNED_PARAMETERS", planned))
         .context("the control plane cannot read the parameters that Terraform writes")
 }

@@ -13,7 +13,8 @@ use crate::{
 pub(crate) fn run(root: &Path, only: Vec<String>) -> ExitCode {
     let mut steps = Steps::only(only);
     check_sources(root, &mut steps);
-    steps.run("tests", || run_tests(root, &["--workspace"]));
+    steps.run("tests", || run_tests(root, &["--workspace", "--all-features"]));
+    steps.run("tests of the default build", || run_tests(root, &["-p", "ecsrunner"]));
     steps.run("samples", || samples::check(root));
     steps.run("template", || template::check(root));
     steps.run("conformance", || conformance::check(root));
@@ -42,7 +43,10 @@ const FAST_CRATES: [&str; 8] =
 fn check_sources(root: &Path, steps: &mut Steps) {
     steps.run("formatting", || run_cargo(root, &["fmt", "--all", "--check"]));
     steps.run("lints", || {
-        run_cargo(root, &["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"])
+        let strict = ["--all-targets", "--", "--deny", "warnings"];
+        run_cargo(root, &[&["clippy", "--workspace", "--all-features"][..], &strict].concat())?;
+        // The build that `cargo run -- demo` makes.
+        run_cargo(root, &[&["clippy", "--package", "ecsrunner"][..], &strict].concat())
     });
     steps.run("documents", || documents::check(root));
     steps.run("dependencies", || dependencies::check(root));

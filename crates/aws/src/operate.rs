@@ -23,7 +23,6 @@ pub use cluster::ClusterInfo;
 pub use image::ImageInfo;
 pub use queue::QueueInfo;
 pub use quota::Quota;
-pub use tasks::TaskInfo;
 
 /// The task definitions' `awslogs-stream-prefix`.
 const STREAM_PREFIX: &str = "runner";

@@ -2,6 +2,9 @@
 
 use ecsrunner_core::id::{Deployment, TaskId};
 
+use jiff::Timestamp;
+use serde::Serialize;
+
 /// The name of the container that the agent is.
 pub const CONTAINER: &str = "runner";
 
@@ -31,6 +34,37 @@ pub(crate) fn tells_of_capacity(words: &str) -> bool {
 /// A task's id, the last part of its ARN.
 pub(crate) fn task_id(arn: &str) -> Option<TaskId> {
     TaskId::parse(arn.rsplit('/').next()?).ok()
+}
+
+/// A task, as ECS describes it.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct TaskInfo {
+    pub task: String,
+    /// The runner's name.
+    pub runner: Option<String>,
+    /// Such as `PENDING`.
+    pub last_status: String,
+    /// `RUNNING` or `STOPPED`.
+    pub desired_status: String,
+    /// `FARGATE` or `FARGATE_SPOT`.
+    pub capacity_provider: Option<String>,
+    /// CPU units; 1024 are one vCPU.
+    pub cpu: Option<u32>,
+    pub availability_zone: Option<String>,
+    /// When ECS accepted it.
+    pub created_at: Option<Timestamp>,
+    /// When its container began to run.
+    pub started_at: Option<Timestamp>,
+    /// When it had stopped.
+    pub stopped_at: Option<Timestamp>,
+    /// ECS's code of why it stopped, such as `SpotInterruption`.
+    pub stop_code: Option<String>,
+    /// ECS's message about why it stopped.
+    pub stopped_reason: Option<String>,
+    /// The container's exit code.
+    pub exit_code: Option<i32>,
+    /// ECS's message about the container, such as `CannotPullContainerError: …`.
+    pub container_reason: Option<String>,
 }
 
 #[cfg(test)]

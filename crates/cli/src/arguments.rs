@@ -13,11 +13,13 @@ use ecsrunner_core::id::Repository;
 
 use crate::environment;
 
+#[cfg(feature = "aws")]
+pub(crate) use operate::RunnerExec;
 pub(crate) use operate::{
     BrakeArguments, CheckClasses, ClassesCommand, ClusterCommand, ClusterStatus, CostKey, CostsArguments,
     DeliveriesCommand, DoctorArguments, JobLogs, JobsCommand, ListClasses, ListDeliveries, ListJobs,
-    ListRunners, ListRuns, PastArguments, Redeliver, RetryJob, RunnerDetails, RunnerExec, RunnerLogs,
-    RunnersCommand, RunsCommand, SendWebhook, StopRunner, TargetArguments, WebhookCommand, WhyArguments,
+    ListRunners, ListRuns, PastArguments, Redeliver, RetryJob, RunnerDetails, RunnerLogs, RunnersCommand,
+    RunsCommand, SendWebhook, StopRunner, TargetArguments, WebhookCommand, WhyArguments,
 };
 pub(crate) use replay::ReplayArguments;
 
@@ -53,6 +55,16 @@ pub(crate) enum Command {
     /// Run jobs on this machine
     #[command(subcommand)]
     Local(LocalCommand),
+    #[command(flatten)]
+    Operator(OperatorCommand),
+    /// Print a shell completion script
+    Completions(CompletionsArguments),
+    /// Print the manual page
+    Man,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum OperatorCommand {
     /// Explain the state of a job and what to do next
     Why(WhyArguments),
     /// List and manage runners
@@ -90,10 +102,6 @@ pub(crate) enum Command {
     Webhook(WebhookCommand),
     /// Show which decisions recorded events would lead to
     Replay(ReplayArguments),
-    /// Print a shell completion script
-    Completions(CompletionsArguments),
-    /// Print the manual page
-    Man,
 }
 
 #[derive(Debug, Args)]

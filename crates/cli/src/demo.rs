@@ -1,5 +1,5 @@
-//! `ecsrunner demo`: a fake GitHub, a server and a workflow's jobs, each as
-//! users have them, but for GitHub.
+//! `ecsrunner demo`: runs a workflow's jobs with a real server and a fake
+//! GitHub.
 
 pub(crate) mod github;
 
@@ -28,16 +28,16 @@ use progress::Progress;
 use report::Report;
 use submission::Submission;
 
-/// What the demo's machine may run at once.
+/// The limit of runners at one time in the demo.
 const MAX_RUNNERS: u32 = 20;
-/// The demo gives up after this.
+/// The timeout of the whole demo.
 const LIMIT: Duration = Duration::from_secs(15 * 60);
 
 pub(crate) fn run(options: DemoOptions) -> Result<(), Failure> {
     let submission = Submission::of(&options)?;
     let runner_dir = options.runner_dir.as_deref().map(official_runner).transpose()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    let report = runtime.block_on(tell(&options, runner_dir.as_deref(), submission))?;
+    let report = runtime.block_on(run_with_cleanup(&options, runner_dir.as_deref(), submission))?;
     report.print(options.json)?;
     match report.fault() {
         None => Ok(()),
@@ -45,33 +45,37 @@ pub(crate) fn run(options: DemoOptions) -> Result<(), Failure> {
     }
 }
 
-/// An unpacked official runner, by its absolute path.
+/// Returns the absolute path of an unpacked official runner.
 fn official_runner(dir: &Path) -> Result<PathBuf, Failure> {
     let absolute = dir.canonicalize().unwrap_or_else(|_| dir.to_owned());
     if absolute.join("bin/Runner.Listener").is_file() {
         return Ok(absolute);
     }
-    Err(Failure::usage(anyhow!("--runner-dir {} holds no bin/Runner.Listener", dir.display()))
-        .hint("unpack a release of https://github.com/actions/runner/releases there"))
+    Err(Failure::usage(anyhow!("--runner-dir {} does not contain bin/Runner.Listener", dir.display()))
+        .hint("unpack a release from https://github.com/actions/runner/releases there"))
 }
 
-async fn tell(
+async fn run_with_cleanup(
     options: &DemoOptions,
     runner_dir: Option<&Path>,
     submission: Submission,
 ) -> Result<Report, Failure> {
-    let executable = std::env::current_exe().context("the path of this executable is not known")?;
+    let executable = std::env::current_exe().context("the path of this executable is unknown")?;
     let runner = runner_dir.map_or(Runner::StandIn(LISTENER_SUBCOMMAND), Runner::Official);
     let testbed = Testbed::set(&executable, runner, MAX_RUNNERS)?;
-    let told = play(&testbed, options, submission).await;
-    if told.is_err() {
-        // The server has ended, and would have left its runners at work.
+    let report = run_jobs(&testbed, options, submission).await;
+    if report.is_err() {
+        // The server leaves its runners running when it ends.
         left::kill_tasks(&testbed.state());
     }
-    told
+    report
 }
 
-async fn play(testbed: &Testbed, options: &DemoOptions, submission: Submission) -> Result<Report, Failure> {
+async fn run_jobs(
+    testbed: &Testbed,
+    options: &DemoOptions,
+    submission: Submission,
+) -> Result<Report, Failure> {
     let mut github = testbed.start_github().await?;
     let mut server = testbed.start_server(&github, "127.0.0.1:0", &[]).await?;
     let mut progress = Progress::new(options.json);
@@ -81,21 +85,21 @@ async fn play(testbed: &Testbed, options: &DemoOptions, submission: Submission) 
     let mut follower = Follower::new(&github, &server, run)?;
     let followed = tokio::time::timeout(LIMIT, follow(&mut follower, &mut progress));
     tokio::select! {
-        followed = followed => followed.map_err(|_| anyhow!("not every job was done within {} minutes", LIMIT.as_secs() / 60))??,
+        followed = followed => followed.map_err(|_| anyhow!("some jobs did not end within {} minutes", LIMIT.as_secs() / 60))??,
         interrupted = interrupted() => interrupted.and_then(|()| Err(anyhow!("interrupted")))?,
         died = server.died() => Err(anyhow!("the server ended: {died}"))?,
         died = github.died() => Err(anyhow!("the fake GitHub ended: {died}"))?,
     }
     progress.end();
     for (job, lines) in follower.logs_of_failures().await? {
-        progress.say(&format!("the end of the log of {job}:"));
+        progress.say(&format!("last lines of the log of {job}:"));
         lines.iter().for_each(|line| progress.say(&format!("  | {line}")));
     }
     if options.web {
-        // With its token, without which the page shows no job's log.
+        // The page needs the token to show the logs of jobs.
         let token = Attachment::read(&testbed.state()).map_err(anyhow::Error::from)?.token;
         let page = format!("{}/#token={}", server.url(), token.expose_secret());
-        progress.say(&format!("the page stays at {page} until Ctrl-C"));
+        progress.say(&format!("web page at {page}, until Ctrl-C"));
         interrupted().await?;
     }
     let registrations = follower.registrations().await?;
@@ -105,7 +109,7 @@ async fn play(testbed: &Testbed, options: &DemoOptions, submission: Submission) 
     Ok(Report::new(follower.jobs(), testbed, left, registrations)?)
 }
 
-/// Returns with SIGINT or SIGTERM.
+/// Returns after SIGINT or SIGTERM.
 async fn interrupted() -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate()).context("cannot wait for SIGTERM")?;
     tokio::select! {

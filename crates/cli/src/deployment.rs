@@ -1,10 +1,14 @@
 //! A deployment, as commands see it: on AWS, or a local server. Both return the
 //! same views. How a command shows them does not belong here.
 
+#[cfg(feature = "aws")]
 mod aws;
 pub(crate) mod github;
 mod local;
+#[cfg(feature = "aws")]
 mod profile;
+
+use std::collections::HashSet;
 
 use anyhow::anyhow;
 use ecsrunner_api::class::ClassView;
@@ -12,7 +16,8 @@ use ecsrunner_api::job::JobView;
 use ecsrunner_api::reason::OutcomeView;
 use ecsrunner_api::runner::RunnerView;
 use ecsrunner_api::status::StatusView;
-use ecsrunner_core::id::{JobId, RunnerName};
+use ecsrunner_aws::task::TaskInfo;
+use ecsrunner_core::id::{DeliveryId, JobId, RunnerName, TaskId};
 use ecsrunner_core::records::job::JobStage;
 use ecsrunner_core::records::runner::RunnerStage;
 use ecsrunner_engine::Ruleset;
@@ -23,19 +28,17 @@ use crate::arguments::TargetArguments;
 use crate::environment;
 use crate::exit::Failure;
 
+#[cfg(feature = "aws")]
 pub(crate) use aws::AwsDeployment;
 pub(crate) use github::Pages;
 pub(crate) use local::LocalServer;
 
 /// The most records of history that a list, or one of its slices, reads.
 const MAX_RECORDS: usize = 200_000;
-/// Records in a page of history.
-const MAX_IN_A_PAGE: usize = 1000;
-/// Slices of a span of time that are read concurrently.
-const SLICES: i32 = 8;
 
 /// The deployment that commands act on.
 pub(crate) enum Deployment {
+    #[cfg(feature = "aws")]
     Aws(Box<AwsDeployment>),
     Local(LocalServer),
 }
@@ -71,12 +74,7 @@ impl Query {
             && !(self.open_only && record.is_past())
     }
 
-    /// Returns whether history has to be read.
-    fn wants_past(&self) -> bool {
-        !self.open_only && self.state.is_none_or(State::is_past)
-    }
-
-    /// Returns whether no further page of history is needed. `last` is the end of the record that was read last.
+    /// Returns whether no further page of history is needed. `last` is when the last record read ended.
     fn is_enough(&self, admitted: usize, last: Option<Timestamp>) -> bool {
         self.open_only
             || self.limit.is_some_and(|limit| admitted >= limit)
@@ -146,22 +144,6 @@ impl Listed for RunnerView {
     }
 }
 
-/// Splits a query's time into spans, the latest first. An index is read page
-/// by page, so that several spans can be read concurrently.
-fn slices(query: &Query, now: Timestamp) -> Vec<(Option<Timestamp>, Option<Timestamp>)> {
-    let is_one_page = query.limit.is_some_and(|limit| limit <= MAX_IN_A_PAGE)
-        && query.class.is_none()
-        && query.state.is_none();
-    let Some(since) = query.since.filter(|since| !is_one_page && *since < now) else {
-        return vec![(query.since, None)];
-    };
-    let width = now.duration_since(since) / SLICES;
-    let edge = |slice: i32| since + width * slice;
-    // The latest span is open, so that it includes what ends during the read.
-    let to = |slice: i32| (slice + 1 < SLICES).then(|| edge(slice + 1));
-    (0..SLICES).rev().map(|slice| (Some(edge(slice)), to(slice))).collect()
-}
-
 /// Reads page by page, the latest first, until the query is satisfied.
 async fn gather<T: Listed>(
     query: &Query,
@@ -195,17 +177,24 @@ impl Deployment {
         };
         Ok(match named {
             Named::Local(place) => Self::Local(LocalServer::at(&place)?),
+            #[cfg(feature = "aws")]
             Named::Aws(name) => Self::Aws(Box::new(AwsDeployment::connect(&name, target).await?)),
+            #[cfg(not(feature = "aws"))]
+            Named::Aws(name) => return Err(without_aws(&format!("deployment {name}"))),
         })
     }
 
     /// Pauses or resumes a deployment whose parameters are invalid. Returns its name.
+    #[cfg_attr(not(feature = "aws"), expect(unused_variables, reason = "only AWS is asked"))]
     pub(crate) async fn pause_blindly(target: &TargetArguments, paused: bool) -> Result<String, Failure> {
         let name = match &target.deployment {
             Some(name) => Named::Aws(name.clone()),
             None => named_by_environment()?,
         };
         match name {
+            #[cfg(not(feature = "aws"))]
+            Named::Aws(name) => Err(without_aws(&format!("deployment {name}"))),
+            #[cfg(feature = "aws")]
             Named::Aws(name) => {
                 aws::pause_blindly(&name, target, paused).await?;
                 Ok(format!("deployment {name}"))
@@ -216,8 +205,10 @@ impl Deployment {
     }
 
     /// Returns the deployment on AWS, for a command that a local server does not support.
+    #[cfg(feature = "aws")]
     pub(crate) fn on_aws(&self, what: &str) -> Result<&AwsDeployment, Failure> {
         match self {
+            #[cfg(feature = "aws")]
             Self::Aws(aws) => Ok(aws),
             Self::Local(server) => {
                 Err(Failure::usage(anyhow!("{what} needs a deployment on AWS, not {server}")))
@@ -228,14 +219,36 @@ impl Deployment {
     /// Returns the name for people.
     pub(crate) fn name(&self) -> String {
         match self {
+            #[cfg(feature = "aws")]
             Self::Aws(aws) => format!("deployment {}", aws.name()),
             Self::Local(server) => server.to_string(),
+        }
+    }
+
+    /// Returns which webhook deliveries were recorded, or `None` if the deployment does not record them.
+    #[cfg_attr(not(feature = "aws"), expect(unused_variables, reason = "only AWS is asked"))]
+    pub(crate) async fn recorded(&self, ids: &[DeliveryId]) -> Result<Option<HashSet<DeliveryId>>, Failure> {
+        match self {
+            #[cfg(feature = "aws")]
+            Self::Aws(aws) => aws.recorded(ids).await.map(Some),
+            Self::Local(_) => Ok(None),
+        }
+    }
+
+    /// Describes a task of a runner. Returns `None` if tasks are processes, or ECS has forgotten it.
+    #[cfg_attr(not(feature = "aws"), expect(unused_variables, reason = "only AWS is asked"))]
+    pub(crate) async fn task(&self, task: &TaskId) -> Result<Option<TaskInfo>, Failure> {
+        match self {
+            #[cfg(feature = "aws")]
+            Self::Aws(aws) => aws.task(task).await,
+            Self::Local(_) => Ok(None),
         }
     }
 
     /// Returns runners: open ones first, then ended ones, the latest first.
     pub(crate) async fn runners(&self, query: &Query) -> Result<Vec<RunnerView>, Failure> {
         let mut runners = match self {
+            #[cfg(feature = "aws")]
             Self::Aws(aws) => aws.runners(query).await?,
             Self::Local(server) => server.runners(query).await?,
         };
@@ -246,6 +259,7 @@ impl Deployment {
     /// Returns jobs: open ones first, then ended ones, the latest first.
     pub(crate) async fn jobs(&self, query: &Query) -> Result<Vec<JobView>, Failure> {
         let mut jobs = match self {
+            #[cfg(feature = "aws")]
             Self::Aws(aws) => aws.jobs(query).await?,
             Self::Local(server) => server.jobs(query).await?,
         };
@@ -256,6 +270,7 @@ impl Deployment {
     /// Returns a job, open or ended.
     pub(crate) async fn job(&self, id: u64) -> Result<Option<JobView>, Failure> {
         match self {
+            #[cfg(feature = "aws")]
             Self::Aws(aws) => aws.job(id).await,
             Self::Local(server) => server.job(id).await,
         }
@@ -264,6 +279,7 @@ impl Deployment {
     /// Returns a runner, open or gone.
     pub(crate) async fn runner(&self, name: &str) -> Result<Option<RunnerView>, Failure> {
         match self {
+            #[cfg(feature = "aws")]
             Self::Aws(aws) => aws.runner(name).await,
             Self::Local(server) => server.runner(name).await,
         }
@@ -272,6 +288,7 @@ impl Deployment {
     /// Retires a runner. With `force` its task is stopped even during a job.
     pub(crate) async fn stop(&self, name: &RunnerName, force: bool) -> Result<Stopped, Failure> {
         let outcome = match self {
+            #[cfg(feature = "aws")]
             Self::Aws(aws) => aws.stop(name, force).await?,
             Self::Local(server) => server.stop(name, force).await?,
         };
@@ -290,6 +307,7 @@ impl Deployment {
     /// Evaluates a refused job again.
     pub(crate) async fn retry(&self, job: JobId) -> Result<OutcomeView, Failure> {
         match self {
+            #[cfg(feature = "aws")]
             Self::Aws(aws) => aws.retry(job).await,
             Self::Local(server) => server.retry(job).await,
         }
@@ -299,6 +317,7 @@ impl Deployment {
     /// deployment's own settings can pause them too.
     pub(crate) async fn pause(&self, paused: bool) -> Result<bool, Failure> {
         match self {
+            #[cfg(feature = "aws")]
             Self::Aws(aws) => aws.pause(paused).await,
             Self::Local(server) => server.pause(paused).await,
         }
@@ -306,6 +325,7 @@ impl Deployment {
 
     pub(crate) async fn status(&self) -> Result<StatusView, Failure> {
         match self {
+            #[cfg(feature = "aws")]
             Self::Aws(aws) => Ok(StatusView::of(&aws.rules().settings)),
             Self::Local(server) => server.status().await,
         }
@@ -314,6 +334,7 @@ impl Deployment {
     /// Returns the rules of the deployment.
     pub(crate) fn rules(&self) -> Result<Ruleset, Failure> {
         match self {
+            #[cfg(feature = "aws")]
             Self::Aws(aws) => Ok(aws.rules()),
             Self::Local(server) => server.rules(),
         }
@@ -322,6 +343,7 @@ impl Deployment {
     /// Returns a GitHub client with the credentials of the control plane.
     pub(crate) async fn github(&self) -> Result<Client, Failure> {
         match self {
+            #[cfg(feature = "aws")]
             Self::Aws(aws) => aws.github().await,
             Self::Local(server) => server.github(),
         }
@@ -330,6 +352,7 @@ impl Deployment {
     /// Returns the address of the deployment's GitHub, so that no token is sent to another GitHub.
     pub(crate) fn github_api(&self) -> Result<ApiUrl, Failure> {
         match self {
+            #[cfg(feature = "aws")]
             Self::Aws(_) => github::api(),
             Self::Local(server) => server.github_api(),
         }
@@ -342,6 +365,7 @@ impl Deployment {
 
     pub(crate) async fn classes(&self) -> Result<Vec<ClassView>, Failure> {
         match self {
+            #[cfg(feature = "aws")]
             Self::Aws(aws) => Ok(aws.classes()),
             Self::Local(server) => server.classes().await,
         }
@@ -358,6 +382,13 @@ pub(crate) enum Stopped {
     Gone,
     /// It executes a job and was not stopped.
     Busy(Option<u64>),
+}
+
+/// Explains that this build cannot reach AWS.
+#[cfg(not(feature = "aws"))]
+pub(crate) fn without_aws(what: &str) -> Failure {
+    Failure::usage(anyhow!("{what} is on AWS, and this build of ecsrunner has no AWS commands"))
+        .hint("use a released binary, or build with `cargo build --release --features aws`")
 }
 
 enum Named {
@@ -380,20 +411,6 @@ fn named_by_environment() -> Result<Named, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_span_of_time_is_read_in_slices_without_gap_or_overlap() {
-        let at = |secs| Timestamp::from_second(secs).unwrap();
-        let query = Query { since: Some(at(0)), ..Query::default() };
-        let slices = slices(&query, at(800));
-        assert_eq!(slices.len(), 8);
-        assert_eq!(slices.first(), Some(&(Some(at(700)), None)));
-        assert_eq!(slices.last(), Some(&(Some(at(0)), Some(at(100)))));
-        assert!(slices.windows(2).all(|pair| pair[0].0 == pair[1].1), "{slices:?}");
-        // One page is enough, so that nothing is read concurrently.
-        let few = Query { limit: Some(100), ..query };
-        assert_eq!(super::slices(&few, at(800)), [(Some(at(0)), None)]);
-    }
 
     /// A record: state, class, and the second of its last change.
     struct Record(State, Option<&'static str>, i64);
@@ -426,14 +443,5 @@ mod tests {
         let query = Query { class: Some("Small".to_owned()), ..query };
         assert!(query.admits(&Record(State::Runner(RunnerStage::Gone), Some("small"), 200)));
         assert!(!query.admits(&Record(queued, None, 200)));
-    }
-
-    #[test]
-    fn a_state_that_is_open_reads_no_history() {
-        let with = |state| Query { state: Some(state), ..Query::default() };
-        assert!(!with(State::Runner(RunnerStage::Busy)).wants_past());
-        assert!(with(State::Runner(RunnerStage::Gone)).wants_past());
-        assert!(with(State::Job(JobStage::Refused)).admits(&Record(State::Job(JobStage::Refused), None, 1)));
-        assert!(!with(State::Job(JobStage::Refused)).admits(&Record(State::Job(JobStage::Queued), None, 1)));
     }
 }

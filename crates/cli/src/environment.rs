@@ -1,6 +1,5 @@
 //! Every environment variable of the command line, including those that clap reads.
 
-use std::collections::HashMap;
 use std::env;
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -21,12 +20,14 @@ pub(crate) const DEPLOYMENT: &str = "ECSRUNNER_DEPLOYMENT";
 /// The local server that commands act on. It overrides [`DEPLOYMENT`].
 pub(crate) const LOCAL: &str = "ECSRUNNER_LOCAL";
 /// The table of a deployment's state. It overrides the deployment's parameter.
+#[cfg(feature = "aws")]
 pub(crate) const STATE_TABLE: &str = "RUNNER_STATE_TABLE";
 /// The operator's own token for GitHub, as `gh` reads it.
 pub(crate) const GH_TOKEN: &str = "GH_TOKEN";
 /// The operator's own token, if [`GH_TOKEN`] is not set.
 pub(crate) const GITHUB_TOKEN: &str = "GITHUB_TOKEN";
 /// A profile of the AWS CLI.
+#[cfg(feature = "aws")]
 pub(crate) const AWS_PROFILE: &str = "AWS_PROFILE";
 /// The log filter, in the syntax of `tracing`'s filters.
 pub(crate) const LOG: &str = "ECSRUNNER_LOG";
@@ -49,7 +50,8 @@ pub(crate) fn log_filter() -> Option<String> {
 }
 
 /// Returns the AWS variables that the `aws` crate reads.
-pub(crate) fn of_aws() -> HashMap<String, String> {
+#[cfg(feature = "aws")]
+pub(crate) fn of_aws() -> std::collections::HashMap<String, String> {
     let names = ecsrunner_aws::connection::VARIABLES.iter().map(|variable| variable.name);
     names.filter_map(|name| Some((name.to_owned(), text(name)?))).collect()
 }

@@ -1,10 +1,10 @@
 //! Exit codes, and how a failure is printed.
 
-use std::error::Error;
 use std::fmt;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
+#[cfg(feature = "aws")]
 use ecsrunner_aws::parameters::ParametersError;
 use ecsrunner_engine::ports::github::GitHubError;
 
@@ -43,7 +43,8 @@ impl Failure {
     }
 
     /// The failure of a call to AWS.
-    pub(crate) fn of_aws(error: impl Error + Send + Sync + 'static) -> Self {
+    #[cfg(feature = "aws")]
+    pub(crate) fn of_aws(error: impl std::error::Error + Send + Sync + 'static) -> Self {
         if ecsrunner_aws::denies_caller(&error) {
             Self::permission(error).hint("`aws sts get-caller-identity` shows who you are; the denied action and resource are named above")
         } else {
@@ -68,12 +69,20 @@ impl Failure {
     }
 
     /// Returns whether the deployment exists but has invalid parameters.
+    #[cfg(feature = "aws")]
     pub(crate) fn is_of_parameters(&self) -> bool {
         let is_mistaken = |error: &ParametersError| matches!(error, ParametersError::Mistakes(_));
         self.code == FAILURE && self.error.downcast_ref().is_some_and(is_mistaken)
     }
 
+    /// Returns false: a build without AWS reads no parameters.
+    #[cfg(not(feature = "aws"))]
+    pub(crate) fn is_of_parameters(&self) -> bool {
+        false
+    }
+
     /// Replaces the exit code.
+    #[cfg(feature = "aws")]
     pub(crate) fn exiting(self, code: u8) -> Self {
         Self { code, ..self }
     }

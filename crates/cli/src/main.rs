@@ -42,7 +42,7 @@ fn main() -> ExitCode {
         Command::Local(LocalCommand::Up(up)) => local::up(up).map(done),
         Command::Completions(arguments) => manual::completions(&arguments).map(done),
         Command::Man => manual::page().map(done),
-        command => operate::run(command),
+        Command::Operator(command) => operate::run(command),
     };
     match result {
         Ok(code) => ExitCode::from(code),

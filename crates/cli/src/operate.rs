@@ -9,6 +9,7 @@ mod credentials;
 mod deliveries;
 mod details;
 mod doctor;
+#[cfg(feature = "aws")]
 mod exec;
 mod find;
 mod job_log;
@@ -23,48 +24,58 @@ mod stop;
 mod why;
 
 use crate::arguments::{
-    ClassesCommand, ClusterCommand, Command, DeliveriesCommand, JobsCommand, RunnersCommand, RunsCommand,
-    WebhookCommand,
+    ClassesCommand, ClusterCommand, DeliveriesCommand, JobsCommand, OperatorCommand, RunnersCommand,
+    RunsCommand, WebhookCommand,
 };
 use crate::exit::{DONE, Failure};
 use crate::log;
 
 /// Runs an operator's command and returns its exit code.
-pub(crate) fn run(command: Command) -> Result<u8, Failure> {
+pub(crate) fn run(command: OperatorCommand) -> Result<u8, Failure> {
     log::init_for_command();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(carry_out(command))
 }
 
-async fn carry_out(command: Command) -> Result<u8, Failure> {
+async fn carry_out(command: OperatorCommand) -> Result<u8, Failure> {
+    use OperatorCommand as Command;
+
     match command {
-        Command::Runners(RunnersCommand::Exec(arguments)) => return exec::exec(&arguments).await,
-        Command::Runners(RunnersCommand::List(arguments)) => runners::list(&arguments).await?,
-        Command::Runners(RunnersCommand::Details(arguments)) => details::details(&arguments).await?,
-        Command::Runners(RunnersCommand::Logs(arguments)) => logs::logs(&arguments).await?,
-        Command::Runners(RunnersCommand::Stop(arguments)) => stop::stop(&arguments).await?,
-        Command::Jobs(JobsCommand::List(arguments)) => jobs::list(&arguments).await?,
-        Command::Jobs(JobsCommand::Logs(arguments)) => job_log::print_log(&arguments).await?,
-        Command::Jobs(JobsCommand::Retry(arguments)) => retry::retry(&arguments).await?,
-        Command::Runs(RunsCommand::List(arguments)) => runs::list(&arguments).await?,
-        Command::Why(arguments) => why::why(&arguments).await?,
-        Command::Costs(arguments) => costs::costs(&arguments).await?,
+        #[cfg(feature = "aws")]
+        Command::Runners(RunnersCommand::Exec(arguments)) => exec::exec(&arguments).await,
+        #[cfg(not(feature = "aws"))]
+        Command::Runners(RunnersCommand::Exec(_)) => Err(crate::deployment::without_aws("ECS Exec")),
+        Command::Runners(RunnersCommand::List(arguments)) => runners::list(&arguments).await.map(done),
+        Command::Runners(RunnersCommand::Details(arguments)) => details::details(&arguments).await.map(done),
+        Command::Runners(RunnersCommand::Logs(arguments)) => logs::logs(&arguments).await.map(done),
+        Command::Runners(RunnersCommand::Stop(arguments)) => stop::stop(&arguments).await.map(done),
+        Command::Jobs(JobsCommand::List(arguments)) => jobs::list(&arguments).await.map(done),
+        Command::Jobs(JobsCommand::Logs(arguments)) => job_log::print_log(&arguments).await.map(done),
+        Command::Jobs(JobsCommand::Retry(arguments)) => retry::retry(&arguments).await.map(done),
+        Command::Runs(RunsCommand::List(arguments)) => runs::list(&arguments).await.map(done),
+        Command::Why(arguments) => why::why(&arguments).await.map(done),
+        Command::Costs(arguments) => costs::costs(&arguments).await.map(done),
         Command::Classes(ClassesCommand::List(arguments)) | Command::ListClassSizes(arguments) => {
-            classes::list(&arguments).await?;
+            classes::list(&arguments).await.map(done)
         }
-        Command::Classes(ClassesCommand::Check(arguments)) => classes::check(&arguments)?,
-        Command::Cluster(ClusterCommand::Status(arguments)) => cluster::status(&arguments).await?,
-        Command::Replay(arguments) => return replay::replay(&arguments).await,
-        Command::Doctor(arguments) => return doctor::doctor(&arguments).await,
-        Command::Deliveries(DeliveriesCommand::List(arguments)) => deliveries::list(&arguments).await?,
+        Command::Classes(ClassesCommand::Check(arguments)) => classes::check(&arguments).map(done),
+        Command::Cluster(ClusterCommand::Status(arguments)) => cluster::status(&arguments).await.map(done),
+        Command::Replay(arguments) => replay::replay(&arguments).await,
+        Command::Doctor(arguments) => doctor::doctor(&arguments).await,
+        Command::Deliveries(DeliveriesCommand::List(arguments)) => {
+            deliveries::list(&arguments).await.map(done)
+        }
         Command::Deliveries(DeliveriesCommand::Redeliver(arguments)) => {
-            deliveries::redeliver(&arguments).await?;
+            deliveries::redeliver(&arguments).await.map(done)
         }
-        Command::Pause(arguments) => brake::pause(&arguments, true).await?,
-        Command::Resume(arguments) => brake::pause(&arguments, false).await?,
-        Command::Drain(arguments) => brake::drain(&arguments).await?,
-        Command::Webhook(WebhookCommand::Send(arguments)) => send::send(&arguments).await?,
-        Command::Demo(_) | Command::Local(_) | Command::Completions(_) | Command::Man => {}
+        Command::Pause(arguments) => brake::pause(&arguments, true).await.map(done),
+        Command::Resume(arguments) => brake::pause(&arguments, false).await.map(done),
+        Command::Drain(arguments) => brake::drain(&arguments).await.map(done),
+        Command::Webhook(WebhookCommand::Send(arguments)) => send::send(&arguments).await.map(done),
     }
-    Ok(DONE)
+}
+
+/// The exit code of a command that has none of its own.
+fn done(_done: ()) -> u8 {
+    DONE
 }

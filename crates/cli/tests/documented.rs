@@ -1,4 +1,5 @@
-//! `docs/configuration.md` and `docs/interface.md` against the code: every key, variable, flag and route, and no other.
+//! Compares the keys, variables, flags and routes of `docs/configuration.md` and
+//! `docs/interface.md` with the code.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -18,7 +19,7 @@ const ENVIRONMENT: &str = include_str!("../src/environment.rs");
 const SERVER: &str = include_str!("../../local/src/server.rs");
 const PAGE: &str = include_str!("../../local/src/server/page.rs");
 
-/// The rows of the table below a heading: each with its cells, without backticks.
+/// Returns the rows of the table below a heading, as cells without backticks.
 fn rows(heading: &str) -> Vec<Vec<String>> {
     let heading = format!("## {heading}");
     let section = CONFIGURATION.lines().skip_while(|line| *line != heading).skip(1);
@@ -50,7 +51,7 @@ fn read(text: &str) -> Result<Config, String> {
     Config::read(&file, &Overrides::default()).map_err(|error| error.to_string())
 }
 
-/// The keys that serde expects in place of one that it does not know.
+/// Returns the keys that serde expects in place of an unknown one.
 fn keys_of(section: &str, text: &str) -> BTreeSet<String> {
     let told = read(text).unwrap_err();
     let expected =
@@ -64,7 +65,7 @@ fn the_documented_example_is_read_without_a_mistake() {
     let toml = CONFIGURATION.split("```toml\n").nth(1).unwrap().split("```").next().unwrap();
     let config = read(toml).unwrap();
     assert_eq!(config.settings.deployment.as_str(), "office");
-    // It is the whole of it: every key of the table stands in the example.
+    // The example is complete: it has every key of the table.
     for key in first_column("Keys") {
         let last = key.rsplit('.').next().unwrap();
         let left_out = ["github.token_file", "runner.first_uid"].contains(&key.as_str())

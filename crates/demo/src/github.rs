@@ -1,9 +1,10 @@
-//! A stateful fake GitHub over HTTP: REST API, webhooks and the runner's side.
+//! A stateful fake GitHub over HTTP: REST API, webhooks and the services for
+//! runners.
 //!
-//! It decides as GitHub does: any idle runner whose labels contain a job's may
-//! be given that job. Nothing of ecsrunner is known here. It is driven through
-//! the control API below `/_sim/` and serves the REST API below `/` and, as
-//! GitHub Enterprise Server does, `/api/v3`.
+//! It assigns jobs as GitHub does: a job may go to any idle runner that has all
+//! of the job's labels. It knows nothing about ecsrunner. Tests control it
+//! through the control API below `/_sim/`. It serves the REST API below `/` and,
+//! as GitHub Enterprise Server does, below `/api/v3`.
 
 mod api;
 mod app_key;
@@ -46,16 +47,16 @@ use state::Shared;
 ///
 /// # Errors
 ///
-/// The listener has no local address, or the server cannot go on.
+/// Fails if the listener has no local address, or the server cannot continue.
 pub async fn serve(listener: TcpListener, options: Options) -> io::Result<()> {
     serve_until(listener, options, std::future::pending()).await
 }
 
-/// As [`serve`], until `stop` is ready. Deliveries under way are given up then.
+/// Like [`serve`], until `stop` is ready. Deliveries in progress are then abandoned.
 ///
 /// # Errors
 ///
-/// As [`serve`].
+/// Fails as [`serve`] does.
 pub async fn serve_until(
     listener: TcpListener,
     options: Options,
@@ -65,14 +66,14 @@ pub async fn serve_until(
         Some(url) => url.trim_end_matches('/').to_owned(),
         None => format!("http://{}", listener.local_addr()?),
     };
-    // Nothing waits for it here. A request that needs a key earlier waits for that key.
+    // Runs in the background. A request that needs a key earlier waits for it.
     drop(tokio::task::spawn_blocking(runner_key::prepare));
     let (outgoing, queue) = mpsc::unbounded_channel();
     let shared = Arc::new(Shared::new(options, base, outgoing));
     let router = api::router(Arc::clone(&shared))
         .merge(runner_side::router(Arc::clone(&shared)))
         .merge(control::router(Arc::clone(&shared)));
-    // A listener reacts within a few milliseconds only if small replies leave at once.
+    // Sends small replies at once, so that a listener reacts within a few milliseconds.
     let listener = listener.tap_io(|stream| {
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "nodelay not set");
@@ -86,7 +87,7 @@ pub async fn serve_until(
     }
 }
 
-/// A fake GitHub of this process, on a free port of 127.0.0.1.
+/// A fake GitHub in this process, on a free port of 127.0.0.1.
 #[derive(Debug)]
 pub struct FakeGitHub {
     url: String,
@@ -99,7 +100,7 @@ impl FakeGitHub {
     ///
     /// # Errors
     ///
-    /// No port can be had.
+    /// Fails if no port is free.
     pub async fn start(options: Options) -> io::Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let url = format!("http://{}", listener.local_addr()?);
@@ -114,7 +115,7 @@ impl FakeGitHub {
         Ok(Self { url, stop, served })
     }
 
-    /// Where it serves, such as `http://127.0.0.1:40001`: what `GITHUB_API_URL` takes.
+    /// Returns its URL for `GITHUB_API_URL`, such as `http://127.0.0.1:40001`.
     #[must_use]
     pub fn url(&self) -> &str {
         &self.url
@@ -124,9 +125,9 @@ impl FakeGitHub {
     ///
     /// # Errors
     ///
-    /// The server had failed before.
+    /// Fails if the server had failed before.
     pub async fn shut_down(self) -> io::Result<()> {
-        // The server may have ended by itself; its result tells.
+        // The server may have ended by itself. Its result shows why.
         let _ = self.stop.send(());
         self.served.await.map_err(io::Error::other)?
     }

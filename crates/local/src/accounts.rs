@@ -12,9 +12,9 @@ use serde::{Deserialize, Serialize};
 /// Which users runners run as.
 #[derive(Clone, Debug)]
 pub(crate) enum RunnerUsers {
-    /// The server is not root: all runners share its user.
+    /// All runners share the server's user, because it is not root.
     Shared,
-    /// Each runner gets a user id of its own, from this one on.
+    /// Each runner gets its own user id, from this one upwards.
     From(u32),
     /// Each runner gets one of these accounts.
     Named(Vec<Account>),
@@ -32,8 +32,8 @@ pub(crate) struct Account {
 }
 
 impl Account {
-    /// Returns the user of an id. Without an account its group has the id's
-    /// number, as the agent assumes too.
+    /// Returns the user with this id. Without an account, its group id equals its
+    /// user id, as the agent assumes too.
     pub(crate) fn of(uid: u32) -> Self {
         match User::from_uid(Uid::from_raw(uid)) {
             Ok(Some(user)) => Self::known(user),
@@ -50,7 +50,7 @@ impl Account {
         Self { name: Some(user.name), uid: user.uid.as_raw(), gid, groups }
     }
 
-    /// Names the user for an error text.
+    /// Returns the name of the user in error texts.
     pub(crate) fn label(&self) -> String {
         match &self.name {
             Some(name) => format!("the user `{name}`"),
@@ -61,9 +61,9 @@ impl Account {
 
 impl RunnerUsers {
     /// Whether one of the runners' users may write to a file: as its owner, by
-    /// its group, or because everybody may. Access control lists are not read.
+    /// its group, or because everyone may. Access control lists are not read.
     pub(crate) fn may_write(&self, metadata: &Metadata) -> bool {
-        // In a directory with the sticky bit only owners replace entries.
+        // In a directory with the sticky bit, only owners can replace entries.
         let is_sticky = metadata.is_dir() && metadata.mode() & 0o1000 != 0;
         let (by_group, by_all) = (metadata.mode() & 0o020 != 0, metadata.mode() & 0o002 != 0);
         let (owns, in_group) = match self {
@@ -83,12 +83,12 @@ impl RunnerUsers {
 
 /// Returns the user ids that runners without accounts may get.
 pub(crate) fn ids_from(first: u32) -> Range<u32> {
-    // From the default on, these end below the ids with a meaning of their own.
+    // From the default `first_uid`, these end below the ids with a special meaning.
     const IDS: u32 = 4_000;
     first..first.saturating_add(IDS)
 }
 
-/// Returns the command that makes so many accounts.
+/// Returns a shell command that creates `count` accounts.
 pub(crate) fn command(count: u32) -> String {
     format!(
         "for n in $(seq {count}); do useradd --system --user-group --no-create-home \
@@ -100,7 +100,7 @@ pub(crate) fn command(count: u32) -> String {
 ///
 /// # Errors
 ///
-/// Every reason why they cannot be the runners' users.
+/// Returns every reason why runners cannot run as them.
 pub(crate) fn look_up(names: &[String]) -> Result<Vec<Account>, Vec<String>> {
     let mut accounts = Vec::new();
     let mut missing = Vec::new();
@@ -115,7 +115,7 @@ pub(crate) fn look_up(names: &[String]) -> Result<Vec<Account>, Vec<String>> {
         let count = u32::try_from(names.len()).unwrap_or(u32::MAX);
         let (s, runners) = (if missing.len() == 1 { "" } else { "s" }, command(count));
         mistakes.push(format!(
-            "this machine has no account{s} {}; `{runners}` makes runner1 to runner{count}",
+            "this machine has no account{s} {}; `{runners}` creates runner1 to runner{count}",
             missing.join(", ")
         ));
     }
@@ -129,16 +129,16 @@ fn conflicts(accounts: &[Account]) -> Vec<String> {
     for (index, account) in accounts.iter().enumerate() {
         let label = account.label();
         if account.uid == 0 {
-            mistakes.push(format!("{label} is root, and jobs must not be: name another account"));
+            mistakes.push(format!("{label} is root, and jobs must not run as root: name another account"));
         }
         for other in &accounts[..index] {
             let theirs = other.label();
             if account.uid == other.uid {
-                mistakes.push(format!("{label} and {theirs} are one user: each runner needs its own"));
+                mistakes.push(format!("{label} and {theirs} are the same user: each runner needs its own"));
             } else if account.groups.contains(&other.gid) || other.groups.contains(&account.gid) {
                 mistakes.push(format!(
-                    "{label} and {theirs} share a primary group: each needs one of its own without \
-                     other members, as `useradd --user-group` makes"
+                    "{label} and {theirs} share a primary group: each needs its own without other \
+                     members, as `useradd --user-group` creates"
                 ));
             }
         }
@@ -159,7 +159,7 @@ mod tests {
         let apart = [account("a", 901, &[901, 27]), account("b", 902, &[902, 27])];
         assert_eq!(conflicts(&apart), Vec::<String>::new());
         for (other, word) in [
-            (account("b", 901, &[902]), "are one user"),
+            (account("b", 901, &[902]), "are the same user"),
             (account("b", 902, &[901]), "share a primary group"),
             // A member of the other's group could read the other's agent directory.
             (account("b", 902, &[902, 901]), "share a primary group"),

@@ -1,5 +1,5 @@
-//! How a command on the same machine finds a server and may change what it does:
-//! by a file in its state directory, which its user alone can read.
+//! The file in the state directory by which a command on the same machine finds
+//! the server and gets its token. Only the server's user can read it.
 
 use std::fs::File;
 use std::io;
@@ -14,13 +14,13 @@ use crate::task::TaskDir;
 
 pub(crate) const FILE: &str = "server.json";
 
-/// A server, as its state directory tells of it.
+/// The address and token of a server, from its state directory.
 #[derive(Clone, Debug)]
 pub struct Attachment {
     pub url: String,
-    /// What its API wants to hear from whoever changes something.
+    /// The bearer token that the API requires for changes.
     pub token: SecretString,
-    /// The configuration that it was started with.
+    /// The configuration file that it was started with.
     pub config: PathBuf,
     state: PathBuf,
 }
@@ -32,13 +32,13 @@ struct Stored {
     config: PathBuf,
 }
 
-/// A directory that no server can be found by.
+/// Why no server can be found by a directory.
 #[derive(Debug, thiserror::Error)]
 pub enum AttachError {
-    /// There is no such file in it.
-    #[error("{0} is no state directory of a server that has been up")]
+    /// The directory has no such file.
+    #[error("{0} is not a state directory: no server has been started with it")]
     NoState(PathBuf),
-    /// The file is there and cannot be used.
+    /// The file exists but cannot be used.
     #[error("{file} cannot be read")]
     Unreadable {
         file: PathBuf,
@@ -48,21 +48,21 @@ pub enum AttachError {
 }
 
 impl Attachment {
-    /// Reads what the last server of a state directory left there.
+    /// Reads the file that the last server of a state directory wrote.
     ///
     /// # Errors
     ///
-    /// There was none, or another user's.
+    /// Fails if no server wrote one, or if another user owns it.
     pub fn read(state: &Path) -> Result<Self, AttachError> {
         let file = state.join(FILE);
         let text = std::fs::read(&file).map_err(|source| match source.kind() {
             io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => AttachError::NoState(state.to_owned()),
             _ => AttachError::Unreadable { file: file.clone(), source },
         })?;
-        // What it holds is a secret: the parser's words could quote it.
+        // The file holds a secret, which the parser's message could quote.
         let stored: Stored = serde_json::from_slice(&text).map_err(|_| AttachError::Unreadable {
             file,
-            source: io::Error::new(io::ErrorKind::InvalidData, "it is not in the form of this release"),
+            source: io::Error::new(io::ErrorKind::InvalidData, "its format is not that of this release"),
         })?;
         Ok(Self {
             url: stored.url,
@@ -72,17 +72,17 @@ impl Attachment {
         })
     }
 
-    /// The log of a task's agent and listener.
+    /// Opens the log of a task's agent and listener.
     ///
     /// # Errors
     ///
-    /// The task is not known, or was forgotten.
+    /// Fails if the task is not known, or its directory has been removed.
     pub fn log(&self, task: &TaskId) -> io::Result<File> {
         File::open(TaskDir::at(self.state.join("tasks").join(task.as_str())).log())
     }
 }
 
-/// Leaves word of a server in its state directory.
+/// Writes the file for a server that serves at `url`.
 pub(crate) fn leave(
     state: &StateDir,
     url: &str,

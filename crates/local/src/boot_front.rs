@@ -1,5 +1,5 @@
-//! The only way to the embedded DynamoDB from outside this process: each task
-//! may take its own boot item, with an access key of its own, and nothing else.
+//! The only access to the embedded DynamoDB from outside this process. Each task
+//! has its own access key, and may only take its own boot item.
 
 use std::sync::Arc;
 
@@ -20,7 +20,8 @@ use tracing::warn;
 
 use crate::embedded::Embedded;
 
-/// Makes and checks the tasks' access keys: nothing is stored, so keys outlive the server.
+/// Derives and checks the tasks' access keys. They are not stored, so they stay
+/// valid when the server restarts.
 #[derive(Clone, Debug)]
 pub(crate) struct AccessKeys(Arc<[u8; 32]>);
 
@@ -29,7 +30,7 @@ impl AccessKeys {
         Self(Arc::new(secret))
     }
 
-    /// The access key id and secret access key of a boot item's owner.
+    /// Returns the access key id and secret access key of a boot item's owner.
     pub(crate) fn of(&self, owner: &str) -> (String, String) {
         let id = BASE64_URL_SAFE_NO_PAD.encode(self.mac("id", owner).finalize().into_bytes());
         let secret = BASE64_URL_SAFE_NO_PAD.encode(self.mac("secret", owner).finalize().into_bytes());
@@ -54,7 +55,8 @@ pub(crate) struct Front {
     pub(crate) database: Embedded,
     pub(crate) keys: AccessKeys,
     pub(crate) boot_table: String,
-    /// `127.0.0.1:port`: a page in a browser that was led here by DNS would name another host.
+    /// `127.0.0.1:port`. A web page that reaches this port by DNS rebinding names
+    /// another host.
     pub(crate) host: String,
 }
 
@@ -80,13 +82,13 @@ impl Front {
     fn check(&self, headers: &HeaderMap, body: &[u8]) -> Result<(), &'static str> {
         let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
         if headers.contains_key(header::ORIGIN) {
-            return Err("requests of web pages are refused");
+            return Err("requests from web pages are refused");
         }
         if text("host") != Some(&self.host) {
-            return Err("the host is not this endpoint's");
+            return Err("the host is not that of this endpoint");
         }
         if text("x-amz-target") != Some("DynamoDB_20120810.DeleteItem") {
-            return Err("a task may do DeleteItem and nothing else");
+            return Err("a task may only call DeleteItem");
         }
         let request: Value = serde_json::from_slice(body).map_err(|_| "the request is not JSON")?;
         let table = request.get("TableName").and_then(Value::as_str);
@@ -103,7 +105,7 @@ impl Front {
             .and_then(|(_, rest)| rest.split('/').next())
             .ok_or("no access key was sent")?;
         if table != self.boot_table || !self.keys.is_of(access_key_id, owner) {
-            return Err("a task may take its own boot item and nothing else");
+            return Err("a task may only take its own boot item");
         }
         Ok(())
     }

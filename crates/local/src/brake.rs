@@ -1,5 +1,5 @@
-//! The rules, as configured, with the brake that an operator pulls while the
-//! server runs. It outlasts the server.
+//! The configured rules, and the pause that an operator sets while the server
+//! runs. A file keeps the pause when the server restarts.
 
 use std::io;
 use std::path::PathBuf;
@@ -10,7 +10,7 @@ use ecsrunner_engine::ports::rulebook::Rulebook;
 
 use crate::state_dir::write_whole;
 
-/// The rules, and whether launches are paused beyond what they say.
+/// The configured rules, with launches paused if an operator paused them.
 #[derive(Debug)]
 pub(crate) struct Brake {
     file: PathBuf,
@@ -19,22 +19,22 @@ pub(crate) struct Brake {
 }
 
 impl Brake {
-    /// With the brake as an earlier server left it.
+    /// Keeps the pause that an earlier server stored.
     pub(crate) fn new(file: PathBuf, configured: Arc<Ruleset>) -> Self {
         let is_pulled = file.exists();
         let current = Mutex::new(rules(&configured, is_pulled));
         Self { file, configured, current }
     }
 
-    /// The rules as they are now.
+    /// Returns the current rules.
     pub(crate) fn rules(&self) -> Arc<Ruleset> {
         Arc::clone(&self.current.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Pulls the brake or lets it go. Returns whether launches are paused now:
-    /// the configuration may say so by itself.
+    /// Pauses or resumes launches. Returns whether launches are paused now; they
+    /// stay paused if the configuration says so.
     pub(crate) fn pull(&self, paused: bool) -> io::Result<bool> {
-        // Of two operators at once, file and memory hear the same one last.
+        // Locked first, so that concurrent calls leave file and memory in the same state.
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
         if paused {
             write_whole(&self.file, b"")?;

@@ -1,4 +1,4 @@
-//! ECS's place on one machine: tasks are processes, which outlive the server.
+//! Runs tasks as processes, in place of ECS. They outlive the server.
 
 pub(crate) mod install;
 pub(crate) mod leftovers;
@@ -34,19 +34,18 @@ use crate::boot_front::AccessKeys;
 use crate::task::{Description, TASK_SUBCOMMAND, TaskDir, TaskStatus};
 use uids::Uids;
 
-/// What all tasks have in common.
+/// Settings that all tasks share.
 #[derive(Clone, Debug)]
 pub(crate) struct TaskDefinition {
-    /// The executable that is asked to be a task.
+    /// The executable that tasks run.
     pub(crate) executable: PathBuf,
     pub(crate) runner_dir: PathBuf,
     /// Variables of this process that the listener may see.
     pub(crate) listener_env: Vec<String>,
-    /// Which users runners run as.
     pub(crate) users: RunnerUsers,
-    /// Where boot items are.
+    /// The tables with the boot items.
     pub(crate) tables: Tables,
-    /// How a task reaches them.
+    /// The endpoint at which a task reaches them.
     pub(crate) endpoint: String,
     pub(crate) keys: AccessKeys,
     pub(crate) limits: Limits,
@@ -60,15 +59,15 @@ pub(crate) struct Processes {
     uids: Arc<Mutex<Uids>>,
 }
 
-/// What a task says first and last; ECS counts these too.
+/// Versions of a task's first and last event, which ECS also numbers.
 const RUNNING: u64 = 1;
 const STOPPED: u64 = 2;
 
-/// Directories of a task that are removed when it has ended.
+/// Directories that are removed when their task has ended.
 const LITTER: [&str; 3] = [RUNNER, AGENT, TMP];
-/// The runner's copy of the official runner, and its work.
+/// The runner's copy of the official runner, and its work folder.
 const RUNNER: &str = "runner";
-/// What agent and hook share.
+/// Files that agent and hook share.
 const AGENT: &str = "agent";
 /// The job's `TMPDIR`.
 const TMP: &str = "tmp";
@@ -84,7 +83,8 @@ impl Processes {
         for (dir, description) in processes.list()? {
             modes::protect(&dir, description.account().as_ref())?;
         }
-        // The umask has no effect. Opened to others last, because older releases left tasks open.
+        // Set explicitly, so the umask has no effect. Opened to others last, because older releases
+        // left the tasks readable.
         modes::set_mode(&processes.dir, modes::upper_dir())?;
         Ok(processes)
     }
@@ -94,7 +94,7 @@ impl Processes {
         for (dir, description) in self.list()? {
             let status = dir.status()?;
             let has_ended = matches!(status, TaskStatus::Ended(_) | TaskStatus::Lost);
-            // What was cleaned up before has given its user id to others.
+            // Other tasks may already use the user id of a task that was cleaned up.
             if has_ended && !is_littered(&dir) {
                 continue;
             }
@@ -120,7 +120,7 @@ impl Processes {
             let dir = TaskDir::at(entry?.path());
             match dir.description() {
                 Ok(description) => tasks.push((dir, description)),
-                // Made, and not described yet: its launch goes on with the same token.
+                // Not described yet: its launch continues with the same token.
                 Err(error) if error.kind() == ErrorKind::NotFound => {}
                 Err(error) => {
                     warn!(task = %dir.path().display(), %error, "a task's description cannot be read");
@@ -201,7 +201,7 @@ impl Processes {
             .stdout(log.try_clone()?)
             .stderr(log)
             .current_dir(dir.path())
-            // A signal to the server's group, such as Ctrl-C, is not the task's.
+            // Keeps signals to the server's group, such as Ctrl-C, from the task.
             .process_group(0);
         if let Some(uid) = description.uid {
             command.env(environment::RUNNER_UID, uid.to_string());
@@ -224,11 +224,12 @@ impl Processes {
             change,
             at: Timestamp::now(),
         };
-        // A server that is going down hears it from the directory when it is up again.
+        // A server that is stopping reads the change from the directory at its next start.
         let _listener = self.events.send(event);
     }
 
-    /// What a runner leaves behind goes; the agent's log and its ending stay.
+    /// Kills leftover processes and removes a runner's files. The agent's log and exit
+    /// code stay.
     fn clean_up(&self, dir: &TaskDir, description: &Description) {
         if description.uid.is_none_or(|uid| self.lock_uids().has(uid)) {
             leftovers::kill_all(dir.path(), description.uid);
@@ -247,12 +248,12 @@ impl Processes {
     }
 }
 
-/// Whether a task was not cleaned up after.
+/// Whether a task has not been cleaned up.
 fn is_littered(dir: &TaskDir) -> bool {
     LITTER.iter().any(|name| dir.path().join(name).exists())
 }
 
-/// The same token gives the same task: 32 hexadecimal digits, as on ECS.
+/// Derives a task id from a token: 32 hexadecimal digits, as on ECS.
 fn task_id(token: &ClientToken) -> TaskId {
     let digest = Sha256::digest(token.as_str());
     let text: String = digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
@@ -286,7 +287,7 @@ impl Compute for Processes {
         };
         let dir = TaskDir::at(self.dir.join(task.as_str()));
         if dir.status().map_err(fault)? == TaskStatus::Unclaimed && dir.claim().map_err(fault)? {
-            // It never started, and never will.
+            // The claim keeps it from ever starting.
             if let Ok(description) = dir.description() {
                 self.clean_up(&dir, &description);
                 self.tell(&description, STOPPED, TaskChange::Stopped(StopCause::StoppedByUser));
@@ -309,7 +310,7 @@ impl Compute for Processes {
 }
 
 impl Processes {
-    /// Looks at every task, and forgets those that ended long ago.
+    /// Returns every task, and deletes those that ended long ago.
     fn see(&self) -> io::Result<Vec<SeenTask>> {
         let mut tasks = Vec::new();
         for (dir, Description { task, runner, .. }) in self.list()? {
@@ -320,7 +321,7 @@ impl Processes {
                 }
                 TaskStatus::Unclaimed if watch::is_starting(&dir) => SeenStatus::Pending,
                 TaskStatus::Unclaimed => {
-                    SeenStatus::Stopped(StopCause::FailedToStart("its process never began".into()))
+                    SeenStatus::Stopped(StopCause::FailedToStart("its process never started".into()))
                 }
                 TaskStatus::Alive => SeenStatus::Running,
                 status @ (TaskStatus::Ended(_) | TaskStatus::Lost) => SeenStatus::Stopped(cause(status)),

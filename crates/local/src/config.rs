@@ -15,7 +15,7 @@ use toml::{Table, Value};
 
 use crate::{accounts, preflight};
 
-/// What the environment says, before the file.
+/// Values from the environment, which override the file.
 #[derive(Clone, Debug, Default)]
 pub struct Overrides {
     /// `GITHUB_API_URL`
@@ -24,26 +24,26 @@ pub struct Overrides {
     pub webhook_secret_file: Option<PathBuf>,
 }
 
-/// A configuration that is sound.
+/// A valid configuration.
 #[derive(Debug)]
 pub struct Config {
     pub settings: Settings,
     pub catalogue: Catalogue,
     pub github_api: ApiUrl,
-    /// The same, with who we are there.
+    /// A client of `github_api` with the configured credentials.
     pub github: Client,
-    /// The webhook's secrets; any of them will do.
+    /// The webhook's secrets. A delivery signed with any of them is accepted.
     pub webhook_secrets: Vec<SecretString>,
     pub runner_dir: PathBuf,
     /// Variables of this process's environment that the listener may see.
     pub listener_env: Vec<String>,
-    /// Names of the accounts that runners run as, where the server is root.
+    /// Names of the accounts that runners run as, if the server is root.
     pub users: Option<Vec<String>>,
-    /// Without such accounts, the first user id given to runners.
+    /// The first user id given to runners, if `users` is not set.
     pub first_uid: u32,
 }
 
-/// Every mistake in a configuration, each with its file and key.
+/// Every mistake in a configuration file, each with its key.
 #[derive(Debug, thiserror::Error)]
 pub struct ConfigError {
     file: PathBuf,
@@ -106,18 +106,18 @@ struct RunnerEntry {
     first_uid: Option<u32>,
 }
 
-/// What an unpacked actions/runner holds.
+/// The listener in an unpacked actions/runner.
 pub(crate) const LISTENER: &str = "bin/Runner.Listener";
 
-/// Above what distributions give to people and services, below 65534 (nobody).
+/// Above the ids that distributions give to people and services, below 65534 (nobody).
 const FIRST_UID: u32 = 61_000;
 
 impl Config {
-    /// Reads a file, and whatever files it names.
+    /// Reads a file and the files it names.
     ///
     /// # Errors
     ///
-    /// Every mistake at once.
+    /// Returns all mistakes at once.
     pub fn read(file: &Path, overrides: &Overrides) -> Result<Self, ConfigError> {
         let mut reader = Reader { file, mistakes: Vec::new() };
         let config = reader.config(overrides);
@@ -127,11 +127,11 @@ impl Config {
         }
     }
 
-    /// Reads settings and classes alone: no secret is touched.
+    /// Reads only settings and classes, and no secret.
     ///
     /// # Errors
     ///
-    /// Every mistake in them at once.
+    /// Returns all mistakes in them at once.
     pub fn rules(file: &Path) -> Result<(Settings, Catalogue), ConfigError> {
         let mut reader = Reader { file, mistakes: Vec::new() };
         let rules = reader.rules();
@@ -201,7 +201,7 @@ impl Reader<'_> {
     }
 
     fn mistake(&mut self, key: &str, what: &dyn fmt::Display) {
-        // One line each, however the parser draws its errors.
+        // One line for each mistake, even if the parser's error has several lines.
         let what = what.to_string().split_whitespace().collect::<Vec<_>>().join(" ");
         self.mistakes.push(format!("{key}: {what}"));
     }
@@ -215,7 +215,7 @@ impl Reader<'_> {
     }
 
     fn settings(&mut self, mut table: Table) -> Option<Settings> {
-        // Read by itself, so that a mistake in it hides none of the others.
+        // Read separately, so that a mistake in it does not hide the others.
         let limits = match table.remove("limits") {
             Some(limits) => self.section::<Limits>("limits", Some(limits)),
             None => Some(Limits::default()),
@@ -286,7 +286,7 @@ impl Reader<'_> {
             Value::Integer(id) => id.to_string(),
             Value::String(id) => id.clone(),
             other => {
-                self.mistake("github.app.id", &format_args!("`{other}` is neither a number nor a text"));
+                self.mistake("github.app.id", &format_args!("`{other}` is neither a number nor a string"));
                 return None;
             }
         };
@@ -311,7 +311,7 @@ impl Reader<'_> {
         secrets.into_iter().map(SecretString::from).collect()
     }
 
-    /// The content of a file that holds a secret, without the line end that editors leave.
+    /// Reads a secret from a file, without the newline that editors add at the end.
     fn secret(&mut self, key: &str, file: &Path) -> Option<String> {
         let path = self.path(file);
         match std::fs::read_to_string(&path) {
@@ -344,8 +344,8 @@ impl Reader<'_> {
             let s = if named == 1 { " is" } else { "s are" };
             let command = accounts::command(needed);
             let what = format_args!(
-                "{named} account{s} named, and limits.max_runners is {needed}: name {needed}, which \
-                 `{command}` makes, or lower limits.max_runners"
+                "{named} account{s} named, but limits.max_runners is {needed}: name {needed} accounts (create \
+                 them with `{command}`), or lower limits.max_runners"
             );
             self.mistake("runner.users", &what);
         }
@@ -356,12 +356,12 @@ impl Reader<'_> {
         let listener = dir.join(LISTENER);
         if !listener.is_file() {
             let what =
-                format_args!("{} is not there: an unpacked actions/runner is expected", listener.display());
+                format_args!("{} does not exist: an unpacked actions/runner is expected", listener.display());
             self.mistake("runner.dir", &what);
         } else if listener.canonicalize().ok() != dir.canonicalize().ok().map(|dir| dir.join(LISTENER)) {
-            // The listener takes the directory above its executable for its own.
+            // The listener uses the directory above its executable as its root.
             let what = format_args!(
-                "{} is behind a symbolic link, as where a runner has updated itself: a freshly unpacked \
+                "{} is behind a symbolic link, as after a self-update of the runner: a freshly unpacked \
                  actions/runner is expected",
                 listener.display()
             );
@@ -369,7 +369,7 @@ impl Reader<'_> {
         }
     }
 
-    /// Relative paths are relative to the file that names them.
+    /// Resolves a relative path against the directory of the configuration file.
     fn path(&self, path: &Path) -> PathBuf {
         let base = self.file.parent().filter(|parent| !parent.as_os_str().is_empty());
         let joined = base.unwrap_or(Path::new(".")).join(path);

@@ -1,4 +1,4 @@
-//! The embedded DynamoDB, reached in process: it listens nowhere.
+//! The embedded DynamoDB. It is called in process and listens on no port.
 
 use std::fs::{self, OpenOptions, Permissions};
 use std::io;
@@ -11,14 +11,13 @@ use ecsrunner_aws::store::{Answer, Transport};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-/// Read and written by its owner alone.
+/// Only its owner can read and write.
 const PRIVATE: u32 = 0o600;
 
-/// An embedded database behind DynamoDB's JSON protocol.
+/// An embedded database with DynamoDB's JSON protocol.
 #[derive(Clone)]
 pub(crate) struct Embedded(Arc<Database>);
 
-/// The database cannot be opened.
 #[derive(Debug, thiserror::Error)]
 #[error("the database {path} cannot be opened: {message}")]
 pub(crate) struct OpenError {
@@ -27,8 +26,8 @@ pub(crate) struct OpenError {
 }
 
 impl Embedded {
-    /// Opens the database, which its owner alone may read: configurations that
-    /// no task has taken yet are in it, and jobs can come as far as its directory.
+    /// Opens the database, which only its owner can read: it holds configurations
+    /// that no task has taken yet, and jobs can reach its directory.
     pub(crate) fn open(path: &Path) -> Result<Self, OpenError> {
         let fault = |message: String| OpenError { message, path: path.display().to_string() };
         keep_private(path).map_err(|error| fault(error.to_string()))?;
@@ -36,7 +35,7 @@ impl Embedded {
         Ok(Self(Arc::new(database.map_err(|error| fault(error.to_string()))?)))
     }
 
-    /// How many items a table holds.
+    /// Counts the items of a table.
     pub(crate) fn count(&self, table: &str) -> Result<u64, String> {
         let request = serde_json::json!({"TableName": table, "Select": "COUNT", "ConsistentRead": true});
         let request = serde_json::from_value(request).map_err(|error| error.to_string())?;
@@ -45,7 +44,7 @@ impl Embedded {
         counted.get("Count").and_then(serde_json::Value::as_u64).ok_or_else(|| "no count".to_owned())
     }
 
-    /// Deletes what has expired, which an embedded database does not do by itself.
+    /// Deletes expired items, which an embedded database does not do by itself.
     pub(crate) async fn sweep_expired(&self) -> Result<usize, String> {
         let database = Arc::clone(&self.0);
         let swept = tokio::task::spawn_blocking(move || database.sweep_ttl()).await;
@@ -53,14 +52,14 @@ impl Embedded {
     }
 }
 
-/// SQLite gives the files that it keeps beside the database the database's own mode.
+/// Makes the database private. SQLite creates its other files with the same mode.
 fn keep_private(path: &Path) -> io::Result<()> {
     OpenOptions::new().create(true).append(true).mode(PRIVATE).open(path)?;
     for beside in ["", "-wal", "-shm"] {
         let mut name = path.as_os_str().to_owned();
         name.push(beside);
         match fs::set_permissions(Path::new(&name), Permissions::from_mode(PRIVATE)) {
-            // There is none while nobody has the database open.
+            // The other files exist only while the database is open.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             set => set?,
         }

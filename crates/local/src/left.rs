@@ -1,4 +1,4 @@
-//! What a server that has ended left behind, read from its state directory.
+//! Counts what a server that has ended left behind, by its state directory.
 
 use std::path::Path;
 
@@ -14,14 +14,14 @@ use crate::embedded::Embedded;
 use crate::state_dir::StateDir;
 use crate::task::{TaskDir, TaskStatus};
 
-/// What is left, all zero once every job is done.
+/// What is left. All counts are zero once every job is done.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Left {
-    /// Tasks' processes, and whatever works below their directories.
+    /// Tasks' processes, and other processes that work below their directories.
     pub processes: usize,
-    /// Configurations that nobody took.
+    /// Configurations that no task took.
     pub boot_items: u64,
-    /// Jobs and runners that are open.
+    /// Records of open jobs and runners.
     pub open_records: usize,
 }
 
@@ -29,7 +29,7 @@ pub struct Left {
 ///
 /// # Errors
 ///
-/// The server has not ended, or its state cannot be read.
+/// Fails if the server has not ended, or its state cannot be read.
 pub async fn count(state: &Path, deployment: &Deployment) -> anyhow::Result<Left> {
     let state = StateDir::open(state)?;
     let database = Embedded::open(&state.database())?;
@@ -46,7 +46,8 @@ pub async fn count(state: &Path, deployment: &Deployment) -> anyhow::Result<Left
     Ok(Left { processes, boot_items, open_records: open.jobs.len() + open.runners.len() })
 }
 
-/// Kills every task of a server that has ended, and whatever works below its directory.
+/// Kills every task of a server that has ended, and every process that works below the
+/// task's directory.
 pub fn kill_tasks(state: &Path) {
     let tasks = std::fs::read_dir(state.join("tasks"));
     for dir in tasks.into_iter().flatten().flatten().map(|entry| TaskDir::at(entry.path())) {

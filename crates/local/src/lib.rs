@@ -1,7 +1,8 @@
-//! One machine: the same engine, store and agent as on AWS, with an embedded
-//! DynamoDB, an HTTP endpoint in API Gateway's place and processes in ECS's.
+//! The local mode: the same engine, store and agent as on AWS, on one machine.
+//! An embedded DynamoDB replaces the real one, an HTTP server replaces API
+//! Gateway, and processes replace ECS tasks.
 //!
-//! There is less isolation here than on Fargate, and start-up says so.
+//! Isolation is weaker than on Fargate, and the server warns of it at its start.
 
 pub mod config;
 pub mod up;

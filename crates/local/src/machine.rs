@@ -1,4 +1,4 @@
-//! The machine's own clock and randomness, and no queue.
+//! The system clock, the kernel's randomness, and a queue that does nothing.
 
 use std::time::Duration;
 
@@ -19,7 +19,8 @@ impl Clock for SystemClock {
     }
 }
 
-/// The server's own loop comes back by itself when something is due.
+/// A queue that drops kicks, because the server's loop wakes by itself when
+/// something is due.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct NoQueue;
 
@@ -39,12 +40,12 @@ impl Randomness for OsRandomness {
     }
 }
 
-/// Bytes that nobody can guess.
+/// Returns bytes from the kernel that nobody can guess.
 pub(crate) fn random<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
     #[expect(
         clippy::expect_used,
-        reason = "without randomness no secret is one: there is nothing to go on with"
+        reason = "without randomness no secret is safe, so the server cannot continue"
     )]
     getrandom::fill(&mut bytes).expect("the kernel gives random bytes");
     bytes

@@ -1,10 +1,10 @@
-//! Where a path leads, as the official runner sees it.
+//! Resolves paths as the official runner sees them.
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::path::{Component, Path, PathBuf};
 
-/// Returns the absolute path without symbolic links, as far as it exists.
+/// Returns the absolute path. In its existing part, symbolic links are resolved.
 pub(crate) fn resolve(path: &Path) -> PathBuf {
     let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     let resolved = path.ancestors().find_map(|existing| {
@@ -16,10 +16,11 @@ pub(crate) fn resolve(path: &Path) -> PathBuf {
     resolved.unwrap_or(path)
 }
 
-/// Returns the directories in which a component of `path` is looked up, of the
-/// symbolic links on its way too: who can write to one can replace what `path` is.
+/// Returns every directory in which a component of `path` is looked up, including
+/// those behind symbolic links. Write access to any of them is enough to replace
+/// the file at `path`.
 pub(crate) fn passed(path: &Path) -> BTreeSet<PathBuf> {
-    // As many as Linux follows.
+    // The limit of Linux.
     const MAX_LINKS: u32 = 40;
     let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     let mut rest = names(&path);
@@ -46,7 +47,7 @@ pub(crate) fn passed(path: &Path) -> BTreeSet<PathBuf> {
     passed
 }
 
-/// The names of a path, the last one first.
+/// Returns the names of a path, the last one first.
 fn names(path: &Path) -> Vec<OsString> {
     let names =
         path.components().rev().filter(|part| matches!(part, Component::Normal(_) | Component::ParentDir));

@@ -1,6 +1,6 @@
-//! What has to be right on this machine before `local up` starts anything.
+//! Checks of this machine before `local up` starts anything.
 //!
-//! The configuration's own mistakes are found where it is read.
+//! Checks of the configuration alone belong in `config`.
 
 use std::path::Path;
 
@@ -19,8 +19,8 @@ use crate::up::Options;
 ///
 /// # Errors
 ///
-/// A [`ConfigError`] with every mistake; another error where the machine
-/// cannot be asked.
+/// Returns a [`ConfigError`] with every mistake, or another error if a check
+/// cannot run.
 pub(crate) fn check(config: &Config, options: &Options) -> anyhow::Result<RunnerUsers> {
     let state = paths::resolve(&options.state);
     let mut mistakes = Vec::new();
@@ -42,15 +42,17 @@ pub(crate) fn check(config: &Config, options: &Options) -> anyhow::Result<Runner
 /// Refuses a path that would break the job-started hook.
 pub(crate) fn check_characters(key: &str, path: &Path, mistakes: &mut Vec<String>) {
     if let Err(error) = ecsrunner_agent::paths::check(path) {
-        mistakes.push(format!("{key}: {error}, since the official runner starts hooks by one string"));
+        mistakes.push(format!(
+            "{key}: {error}, because the official runner puts hook paths unquoted into a command line"
+        ));
     }
 }
 
-/// Refuses variables that the agent would refuse: each runner would end at once.
+/// Refuses variables that the agent refuses: with one, each runner would end at once.
 pub(crate) fn check_variables(names: &[String], mistakes: &mut Vec<String>) {
     for name in names.iter().filter(|name| !ecsrunner_agent::config::may_pass(name)) {
         mistakes.push(format!(
-            "runner.env: `{name}` is a variable that the agent sets or keeps from jobs: another name is expected"
+            "runner.env: `{name}` is a variable that the agent sets or hides from jobs: another name is expected"
         ));
     }
 }
@@ -60,7 +62,7 @@ fn users(config: &Config, mistakes: &mut Vec<String>) -> Option<RunnerUsers> {
         if config.users.is_some() {
             mistakes.push(
                 "runner.users: only root can start runners as other users: start the server as root, or \
-                 remove the key and have all jobs share this user"
+                 remove the key so that all jobs share this user"
                     .to_owned(),
             );
             return None;
@@ -76,8 +78,9 @@ fn users(config: &Config, mistakes: &mut Vec<String>) -> Option<RunnerUsers> {
     }
 }
 
-/// The official runner lists its own directory and each one above it, and ends
-/// with exit code 1 where it may not (seen with version 2.336).
+/// Checks access to directories and programs. The official runner lists its own
+/// directory and each one above it, and ends with exit code 1 if it may not
+/// (seen with version 2.336).
 fn check_access(
     config: &Config,
     options: &Options,
@@ -85,9 +88,9 @@ fn check_access(
     users: &RunnerUsers,
     mistakes: &mut Vec<String>,
 ) -> anyhow::Result<()> {
-    // The state directory itself gets its mode from us.
+    // The server sets the mode of the state directory itself.
     let above_state = state.parent().map(paths::existing).unwrap_or_default();
-    // Its `externals` are reached by the path as it is configured.
+    // Runners find its `externals` by the configured path.
     let mut runner_dirs = paths::existing(&config.runner_dir);
     runner_dirs.extend(paths::existing(&paths::resolve(&config.runner_dir)));
     let mut directories = [above_state.clone(), runner_dirs].concat();
@@ -103,12 +106,13 @@ fn check_access(
         directories,
         programs: vec![options.executable.clone(), listener.clone()],
     };
-    let refused = request.run(&options.executable).context("the access of runners' users cannot be tried")?;
-    // Directories come first, and one that is closed explains what is below it.
+    let refused =
+        request.run(&options.executable).context("cannot test what the runners' users can access")?;
+    // Directories come first. A closed one explains the refusals below it.
     let is_explained =
         |earlier: &[Refused], it: &Refused| earlier.iter().any(|dir| it.path.starts_with(&dir.path));
     for (index, it) in refused.iter().enumerate() {
-        // What one user may not, the others usually may not either.
+        // A path that is refused to one user is usually refused to the others too.
         let is_told = refused[..index].iter().any(|earlier| earlier.path == it.path);
         let is_program = request.programs.contains(&it.path);
         if is_told || (is_program && is_explained(&refused[..index], it)) {
@@ -130,26 +134,27 @@ fn check_access(
 fn no_listing(key: &str, who: &str, Refused { user, path, error }: &Refused) -> String {
     let path = path.display();
     format!(
-        "{key}: the directory {path} cannot be listed by {user} ({error}), and the official runner lists \
-         its own directory and each one above: `chmod {who}+rx {path}`, or choose another place"
+        "{key}: the directory {path} cannot be listed by {user} ({error}), but the official runner lists \
+         its own directory and each one above it: run `chmod {who}+rx {path}`, or choose another place"
     )
 }
 
 fn no_listener(Refused { user, path, error }: &Refused) -> String {
     let path = path.display();
-    format!("runner.dir: {path} cannot be executed by {user} ({error}): `chmod a+rx {path}`")
+    format!("runner.dir: {path} cannot be executed by {user} ({error}): run `chmod a+rx {path}`")
 }
 
 fn no_executable(Refused { user, path, error }: &Refused) -> String {
     let path = path.display();
     format!(
-        "executable: {path} cannot be executed by {user} ({error}), and it is also the job-started hook of \
-         runners: put it where every user can execute it, such as /usr/local/bin"
+        "executable: {path} cannot be executed by {user} ({error}), but runners execute it as their \
+         job-started hook: put it where every user can execute it, such as /usr/local/bin"
     )
 }
 
-/// Files of `runner.dir` are shared by all runners, and root trusts the
-/// directories above: a job that could write there would change other jobs.
+/// Checks that no runner's user can write to the files of `runner.dir`, or to a
+/// directory above it or above the state directory. All runners share those
+/// files, so a job that could write there could change other jobs.
 fn check_ownership(
     configured: &Path,
     state: &Path,
@@ -157,7 +162,7 @@ fn check_ownership(
     mistakes: &mut Vec<String>,
 ) -> anyhow::Result<()> {
     let runner_dir = paths::resolve(configured);
-    // Each runner's programs are found by this path, so its links count as well.
+    // Runners find their programs by this path, so its links are checked too.
     let mut above_runner = paths::passed(configured);
     let externals = configured.join(EXTERNALS);
     if externals.is_symlink() {
@@ -172,7 +177,7 @@ fn check_ownership(
             if users.may_write(&metadata) {
                 let (path, dir) = (path.display(), dir.display());
                 mistakes.push(format!(
-                    "{key}: a runner's user can write to {dir}, and could replace {path}: \
+                    "{key}: a runner's user can write to {dir} and could replace {path}: run \
                      `chown root:root {dir} && chmod go-w {dir}`, or choose another place"
                 ));
             }
@@ -183,15 +188,15 @@ fn check_ownership(
     if let Some(path) = writable {
         let (path, dir) = (path.display(), runner_dir.display());
         mistakes.push(format!(
-            "runner.dir: a runner's user can write to {path}, which all runners share: \
+            "runner.dir: a runner's user can write to {path}, which all runners share: run \
              `chown -R root:root {dir} && chmod -R go-w {dir}`"
         ));
     }
     Ok(())
 }
 
-/// Returns the accounts of `runner.users` that have processes which are no
-/// runner's. `tasks` is the directory of tasks.
+/// Returns the accounts of `runner.users` that have processes of no runner.
+/// `tasks` is the directory of tasks.
 pub(crate) fn busy_accounts<'a>(users: &'a RunnerUsers, tasks: &Path) -> Vec<&'a str> {
     let RunnerUsers::Named(accounts) = users else { return Vec::new() };
     let runners: Vec<u32> = std::fs::read_dir(tasks)

@@ -1,8 +1,8 @@
-//! Tries what the runners' users may do with directories and programs.
+//! Tests which directories and programs the runners' users can access.
 //!
-//! Trying is exact where mode bits are not: access control lists, groups,
-//! read-only file systems. Only a process of its own can become other users,
-//! so the server asks its executable to be one.
+//! A real attempt also covers access control lists, groups and read-only file
+//! systems, which mode bits do not show. Only a separate process can become
+//! other users, so the server starts its own executable as the probe.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -16,31 +16,31 @@ use serde::{Deserialize, Serialize};
 
 use crate::accounts::Account;
 
-/// The first argument that asks an executable to be the probe. The request is
-/// on standard input, the answer on standard output.
+/// The first argument that makes an executable the probe. It reads the request
+/// from standard input and writes the answer to standard output.
 pub const PROBE_SUBCOMMAND: &str = "local-probe";
 
 #[derive(Clone, Default, Debug, Serialize, Deserialize)]
 pub(crate) struct Request {
-    /// As whom. Without any, as the process's own user.
+    /// The users to test. If empty, the process's own user.
     pub(crate) users: Vec<Account>,
-    /// Directories that they must be able to list.
+    /// Directories that every user must be able to list.
     pub(crate) directories: Vec<PathBuf>,
-    /// Files that they must be able to execute.
+    /// Files that every user must be able to execute.
     pub(crate) programs: Vec<PathBuf>,
 }
 
-/// What one user could not do.
+/// An access that one user does not have.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(crate) struct Refused {
     pub(crate) user: String,
     pub(crate) path: PathBuf,
-    /// What the system said.
+    /// The error of the system.
     pub(crate) error: String,
 }
 
 impl Request {
-    /// Tries all of it, in a process of `executable` where other users are asked for.
+    /// Tests everything, in a process of `executable` if other users are to be tested.
     pub(crate) fn run(&self, executable: &Path) -> io::Result<Vec<Refused>> {
         if self.users.is_empty() {
             return Ok(self.open()?.refusals(&format!("user id {}", nix::unistd::geteuid())));
@@ -60,14 +60,14 @@ impl Request {
         Ok(serde_json::from_slice(&output.stdout)?)
     }
 
-    /// Opens the directories as the process's user, so that each is then tried
-    /// by itself: the modes of the directories above it have no effect.
+    /// Opens the directories as the process's user. Each is then tested alone: the
+    /// modes of the directories above it have no effect.
     fn open(&self) -> io::Result<Opened<'_>> {
         let mut directories = Vec::new();
         for path in &self.directories {
             match File::open(path) {
                 Ok(dir) => directories.push((path, Ok(dir))),
-                // Only a missing permission is an answer here.
+                // Only a missing permission is a result; other errors are faults.
                 Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
                     directories.push((path, Err(error)));
                 }
@@ -85,7 +85,7 @@ struct Opened<'a> {
 }
 
 impl Opened<'_> {
-    /// Tries all of it as the process's present user.
+    /// Tests everything as the process's current user.
     fn refusals(&self, user: &str) -> Vec<Refused> {
         let mut refused = Vec::new();
         let mut refuse = |path: &Path, error: String| {
@@ -111,14 +111,14 @@ impl Opened<'_> {
     }
 }
 
-/// Answers a request, in a process without other threads that may be root.
+/// Answers a request, in a process that is root and has no other threads.
 #[must_use]
 pub fn main() -> ExitCode {
     match answer() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // Standard error is the server's own.
-            let _told = writeln!(io::stderr(), "error: the users' access cannot be tried: {error}");
+            // The process shares the server's standard error.
+            let _told = writeln!(io::stderr(), "error: cannot test the users' access: {error}");
             ExitCode::FAILURE
         }
     }
@@ -138,7 +138,7 @@ fn answer() -> io::Result<()> {
     io::stdout().write_all(&serde_json::to_vec(&refused)?)
 }
 
-/// Makes this process the user, as far as files are concerned.
+/// Makes this process act as the user in the file system.
 fn assume(user: &Account) -> io::Result<()> {
     let groups: Vec<Gid> = user.groups.iter().copied().map(Gid::from_raw).collect();
     setgroups(&groups)?;

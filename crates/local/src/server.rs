@@ -1,4 +1,4 @@
-//! The HTTP side of the local mode: webhook, API, events, page.
+//! The HTTP server of the local mode: webhook, API, events and page.
 
 mod api;
 mod control;
@@ -37,12 +37,12 @@ impl World for Local {
     type Randomness = OsRandomness;
 }
 
-/// What every request may need.
+/// State that all requests share.
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) engine: Engine<Local>,
     pub(crate) secrets: Vec<SecretString>,
-    /// Required of a request that changes something or reads a job's log.
+    /// Required for requests that change something or read a job's log.
     pub(crate) token: SecretString,
 }
 
@@ -55,7 +55,7 @@ impl Shared {
 pub(crate) type App = Arc<Shared>;
 
 pub(crate) fn router(app: App) -> Router {
-    // A larger body is read far enough to be answered with its limit.
+    // Reads beyond the limit, so that a body that is too large gets an answer that names the limit.
     let body_limit = DefaultBodyLimit::max(2 * MAX_BODY_BYTES);
     let guarded = Router::new()
         .route("/api/v1/pause", post(control::pause))

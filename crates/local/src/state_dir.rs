@@ -1,4 +1,5 @@
-//! The state directory: one server at a time, and what outlives it.
+//! The state directory: the lock that admits one server at a time, and the files
+//! that outlive the server.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Write};
@@ -15,8 +16,8 @@ use crate::machine::random;
 const LOCK: &str = "lock";
 const DATABASE: &str = "dynamodb.sqlite";
 const PAUSED: &str = "paused";
-/// The files of the server directly in the directory, of older releases too.
-/// What else lies there is the operator's, such as the executable itself.
+/// The server's files directly in the directory, including those of older
+/// releases. Other files there are the operator's, such as the executable.
 const FILES: [&str; 8] = [
     LOCK,
     DATABASE,
@@ -28,25 +29,23 @@ const FILES: [&str; 8] = [
     attach::FILE,
 ];
 
-/// A state directory whose lock is held.
+/// A state directory whose lock this process holds.
 #[derive(Debug)]
 pub(crate) struct StateDir {
     path: PathBuf,
     _lock: Flock<File>,
 }
 
-/// A state directory cannot be used.
+/// Why a state directory cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StateDirError {
     /// Another server holds it.
     #[error("the state directory {0} is in use by another server")]
     InUse(PathBuf),
-    /// The file system says no.
+    /// A file operation failed.
     #[error("the state directory {path} cannot be used")]
     Io {
-        /// The file or directory.
         path: PathBuf,
-        /// What the system said.
         #[source]
         source: io::Error,
     },
@@ -56,7 +55,7 @@ impl StateDir {
     pub(crate) fn open(path: &Path) -> Result<Self, StateDirError> {
         let fault = |source| StateDirError::Io { path: path.to_owned(), source };
         make(path).map_err(fault)?;
-        // A relative path would mean another directory to a task.
+        // Tasks have another working directory, so the path must be absolute.
         let path = path.canonicalize().map_err(fault)?;
         close_files(&path).map_err(fault)?;
         modes::set_mode(&path, modes::upper_dir()).map_err(fault)?;
@@ -82,12 +81,12 @@ impl StateDir {
         self.path.join("tasks")
     }
 
-    /// There while launches are paused.
+    /// The file that exists while launches are paused.
     pub(crate) fn brake(&self) -> PathBuf {
         self.path.join(PAUSED)
     }
 
-    /// A secret of this directory, made once.
+    /// Returns a secret of this directory, which is generated at the first call.
     pub(crate) fn secret(&self, name: &str) -> Result<[u8; 32], StateDirError> {
         let path = self.path.join(name);
         let fault = |source| StateDirError::Io { path: path.clone(), source };
@@ -102,7 +101,7 @@ impl StateDir {
         Ok(bytes)
     }
 
-    /// The port that was used last, if any.
+    /// Returns the port that was used last, if any.
     pub(crate) fn port(&self, name: &str) -> Option<u16> {
         fs::read_to_string(self.path.join(name)).ok()?.trim().parse().ok()
     }
@@ -111,15 +110,15 @@ impl StateDir {
         self.write(name, port.to_string().as_bytes())
     }
 
-    /// Writes a file that is there whole or not at all.
+    /// Writes a file atomically.
     pub(crate) fn write(&self, name: &str, content: &[u8]) -> Result<(), StateDirError> {
         let path = self.path.join(name);
         write_whole(&path, content).map_err(|source| StateDirError::Io { path, source })
     }
 }
 
-/// Makes the directory and those above it. As root, runners of other users must
-/// be able to list them, so the umask has no effect.
+/// Makes the directory and its missing parents. If the server is root, their
+/// modes are set explicitly, because runners of other users must list them.
 fn make(path: &Path) -> io::Result<()> {
     if path.is_dir() {
         return Ok(());
@@ -134,8 +133,7 @@ fn make(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Makes the server's files readable by their owner alone. A link's target is
-/// not changed.
+/// Makes the server's files readable only by their owner. Links are not followed.
 fn close_files(path: &Path) -> io::Result<()> {
     for file in FILES.map(|name| path.join(name)) {
         if file.symlink_metadata().is_ok_and(|found| found.is_file()) {
@@ -145,7 +143,7 @@ fn close_files(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Writes a file, readable by its owner alone, that is there whole or not at all.
+/// Writes a file atomically, readable only by its owner.
 pub(crate) fn write_whole(path: &Path, content: &[u8]) -> io::Result<()> {
     let new = path.with_extension("new");
     let mut file = OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&new)?;
@@ -184,7 +182,7 @@ mod tests {
         for name in FILES {
             assert_eq!(mode(&path.join(name)), 0o600, "{name}");
         }
-        // Runners execute the one, and the other is not ours.
+        // Runners execute the first; the second is not the server's.
         for name in ["ecsrunner", "config.toml"] {
             assert_eq!(mode(&path.join(name)), 0o755, "{name}");
         }
@@ -212,7 +210,7 @@ mod tests {
     fn directories_above_are_made_so_that_runners_can_list_them() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("srv/ci/state");
-        // The umask of a login shell that keeps everything private.
+        // The umask of a login shell that makes all files private.
         let before = nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o077));
         let opened = StateDir::open(&path);
         nix::sys::stat::umask(before);

@@ -1,8 +1,8 @@
-//! A task on this machine: a directory, and one process that may be its agent.
+//! A task on this machine: a directory, and the one process that is its agent.
 //!
-//! The directory is made exclusively, so that a client token starts one task
-//! also across restarts of the server. Whoever is started in it claims it
-//! first: of two that a crash left behind, one goes on.
+//! The directory is created exclusively, so that a client token starts only one
+//! task, even across restarts of the server. A process claims the directory
+//! before anything else: if a crash leads to two processes, only one continues.
 
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
@@ -21,10 +21,11 @@ use serde::{Deserialize, Serialize};
 use crate::accounts::Account;
 use crate::state_dir::write_whole;
 
-/// The first argument that asks an executable to be a task; its directory follows.
+/// The first argument that makes an executable a task. The second one is the
+/// task's directory.
 pub const TASK_SUBCOMMAND: &str = "local-task";
 
-/// The exit code of a process that found its task claimed by another one.
+/// The exit code of a process whose task is claimed by another process.
 const CLAIMED: u8 = 99;
 
 const DESCRIPTION: &str = "task.json";
@@ -33,20 +34,20 @@ const ALIVE: &str = "alive";
 const EXIT: &str = "exit";
 const LOG: &str = "agent.log";
 
-/// What a task was asked to be, frozen.
+/// The fixed description of a task.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(crate) struct Description {
     pub(crate) task: TaskId,
     pub(crate) runner: RunnerName,
-    /// The runner's user, where it is not the server's own.
+    /// The runner's user id, if it is not the server's own.
     pub(crate) uid: Option<u32>,
-    /// Its group. Older releases did not write it.
+    /// The user's primary group. Older releases did not write it.
     #[serde(default)]
     pub(crate) gid: Option<u32>,
 }
 
 impl Description {
-    /// Returns the runner's user, where it is not the server's own.
+    /// Returns the runner's user, if it is not the server's own.
     pub(crate) fn account(&self) -> Option<Account> {
         let account = Account::of(self.uid?);
         Some(Account { gid: self.gid.unwrap_or(account.gid), ..account })
@@ -56,16 +57,15 @@ impl Description {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct TaskDir(PathBuf);
 
-/// Where a task stands.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum TaskStatus {
-    /// Nobody has claimed it.
+    /// No process has claimed it.
     Unclaimed,
-    /// Its process is there.
+    /// Its process is running.
     Alive,
     /// Its process ended with this code.
     Ended(u8),
-    /// Its process is gone without having said how it ended.
+    /// Its process is gone and wrote no exit code.
     Lost,
 }
 
@@ -100,7 +100,7 @@ impl TaskDir {
         if !claimed {
             return Ok(TaskStatus::Unclaimed);
         }
-        // Asked in this order: who ends writes how, and lets go of the lock then.
+        // In this order, because a process writes its exit code before it releases the lock.
         if self.is_alive()? {
             return Ok(TaskStatus::Alive);
         }
@@ -114,7 +114,7 @@ impl TaskDir {
     fn is_alive(&self) -> io::Result<bool> {
         let file = match File::open(self.0.join(ALIVE)) {
             Ok(file) => file,
-            // Claimed, and not locked yet; or claimed by us so that it never starts.
+            // Claimed but not locked, or claimed by the server so that it never starts.
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
             Err(error) => return Err(error),
         };
@@ -125,7 +125,7 @@ impl TaskDir {
         }
     }
 
-    /// Claims the task for this process: true for the first one only.
+    /// Claims the task for this process. Returns true only for the first claim.
     pub(crate) fn claim(&self) -> io::Result<bool> {
         let claim = OpenOptions::new().create_new(true).write(true).mode(0o600).open(self.0.join(CLAIM));
         match claim {
@@ -151,7 +151,7 @@ impl TaskDir {
         }
     }
 
-    /// Holds the lock that says that this process lives.
+    /// Takes the lock that shows that this process is alive.
     fn live(&self) -> io::Result<Flock<File>> {
         let file = OpenOptions::new()
             .create(true)
@@ -164,11 +164,11 @@ impl TaskDir {
 }
 
 /// Runs the task of a directory in this process, which must have no other
-/// threads. The agent's variables come through `lookup`; `executable` is asked
-/// to be the agent's other processes.
+/// threads. `lookup` returns the agent's variables. The agent starts its other
+/// processes from `executable`.
 pub fn run(dir: PathBuf, lookup: impl Fn(&str) -> Option<OsString>, executable: &str) -> ExitCode {
     let dir = TaskDir(dir);
-    // Locked before it is claimed: a claimed task that is not alive has ended.
+    // Locked before the claim, so that a claimed task without a lock has ended.
     let alive = match dir.live() {
         Ok(alive) => alive,
         Err(error) if error.kind() == ErrorKind::WouldBlock => return ExitCode::from(CLAIMED),
@@ -179,8 +179,8 @@ pub fn run(dir: PathBuf, lookup: impl Fn(&str) -> Option<OsString>, executable: 
         Ok(false) => return ExitCode::from(CLAIMED),
         Err(error) => return failed("claim its directory", &error),
     }
-    // In one life: the lock is this process's, and what its environment holds opens
-    // its own boot item alone, which is taken by then.
+    // In this process, because it holds the lock. The key in its environment only opens
+    // the task's own boot item, which the agent takes before it starts the listener.
     let exit = ecsrunner_agent::run(lookup, executable, io::stdout());
     let written = write_whole(&dir.0.join(EXIT), exit.code().to_string().as_bytes());
     drop(alive);
@@ -191,7 +191,7 @@ pub fn run(dir: PathBuf, lookup: impl Fn(&str) -> Option<OsString>, executable: 
 }
 
 fn failed(what: &str, error: &io::Error) -> ExitCode {
-    // Standard error is the task's log; where that is gone, the code has to do.
+    // Standard error is the task's log. If it is gone, the exit code still reports the failure.
     let _ = writeln!(io::stderr(), "error: the task could not {what}: {error}");
     ExitCode::from(AgentExit::Failed.code())
 }

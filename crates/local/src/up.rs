@@ -1,4 +1,4 @@
-//! `ecsrunner local up`: everything on one machine, until a signal says stop.
+//! `ecsrunner local up`: runs everything on one machine until a signal stops it.
 
 use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -35,37 +35,37 @@ use crate::preflight;
 use crate::server::{self, App, Shared};
 use crate::state_dir::StateDir;
 
-/// How the server is started.
+/// Start options of the server.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Where webhooks, API and page are served; port 0 takes any free one.
+    /// Where webhooks, API and page are served. Port 0 selects a free port.
     pub listen: SocketAddr,
-    /// What outlives the server.
+    /// The state directory, which outlives the server.
     pub state: PathBuf,
-    /// The file of the configuration, for commands that ask GitHub themselves.
+    /// The configuration file, for commands that call GitHub themselves.
     pub config: PathBuf,
-    /// The executable that is asked to be a task.
+    /// The executable that tasks run.
     pub executable: PathBuf,
-    /// Whether to ask GitHub for queued jobs, which no webhook may tell of.
+    /// Whether to poll GitHub for queued jobs, in case no webhook reports them.
     pub poll: bool,
 }
 
-/// How often tasks and records are compared, expired items deleted, and GitHub polled.
+/// How often tasks and records are compared and expired items deleted.
 const SWEEP_EVERY: Duration = Duration::from_secs(60);
 const POLL_EVERY: Duration = Duration::from_secs(15);
-/// After a fault of the store, the dispatcher is not started again before this.
+/// Pause before the dispatcher starts again after a fault of the store.
 const FAULT_PAUSE: Duration = Duration::from_secs(1);
 const PORT_FILE: &str = "boot-port";
 
-/// Serves until SIGTERM or SIGINT. Runners go on; the next start adopts them.
+/// Serves until SIGTERM or SIGINT. Runners continue; the next start adopts them.
 ///
-/// `ready` is told the address once requests are served.
+/// `ready` gets the address once requests are served.
 ///
 /// # Errors
 ///
-/// A [`ConfigError`](crate::config::ConfigError) where this machine does not go
-/// with the configuration: nothing is started then. Else, the state directory or
-/// an address cannot be used.
+/// Returns a [`ConfigError`](crate::config::ConfigError) if this machine does not
+/// fit the configuration; nothing is started then. Fails also if the state
+/// directory or an address cannot be used.
 pub async fn up(config: Config, options: Options, ready: impl FnOnce(SocketAddr)) -> anyhow::Result<()> {
     warn_of_isolation(&config, options.listen)?;
     let users = preflight::check(&config, &options)?;
@@ -136,13 +136,13 @@ pub async fn up(config: Config, options: Options, ready: impl FnOnce(SocketAddr)
         services.spawn(poll(app, repositories));
     }
     attach::leave(&state, &url_of(address), &token, &options.config)?;
-    // Before the server can be known: every signal must find its handler.
+    // Before `ready`: from then on every signal must have its handler.
     let signals = [signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?];
     ready(address);
     wait_for_end(services, signals).await
 }
 
-/// Where a command on this machine reaches the server.
+/// Returns the URL under which a command on this machine reaches the server.
 fn url_of(address: SocketAddr) -> String {
     let host = match address.ip() {
         ip if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
@@ -151,47 +151,49 @@ fn url_of(address: SocketAddr) -> String {
     format!("http://{}", SocketAddr::from((host, address.port())))
 }
 
-/// There is less isolation here than on Fargate: it is said, and what would be
-/// reckless is refused.
+/// Warns of weaker isolation than on Fargate, and refuses public repositories
+/// without root.
 fn warn_of_isolation(config: &Config, listen: SocketAddr) -> anyhow::Result<()> {
     if !nix::unistd::geteuid().is_root() {
         anyhow::ensure!(
             !config.settings.policy.public_repositories,
             "public_repositories is true, and without root all jobs share one user: \
-             anybody's pull request could read every other job's files"
+             a pull request of anyone could read every other job's files"
         );
-        warn!("jobs share one user of this machine: start as root to give each runner a user of its own");
+        warn!("all jobs share one user of this machine: start as root to give each runner its own user");
     }
     if !listen.ip().is_loopback() {
-        warn!(%listen, "page and API are open to whoever reaches this address: put a proxy with a log-in before them");
+        warn!(%listen, "anyone who reaches this address can use page and API: put an authenticating proxy in front of them");
     }
     Ok(())
 }
 
-/// Jobs also run under user ids without an account, but some commands fail in them.
+/// Warns of user ids without accounts: jobs run, but some commands in them fail.
 fn warn_of_missing_accounts(users: &RunnerUsers) {
     if let RunnerUsers::From(first_uid) = users {
         warn!(
             first_uid,
-            "runners' user ids have no account: whoami, id -un, ssh, git's own guess of an identity and \
+            "runners' user ids have no account: whoami, id -un, ssh, git's default identity and \
              node's os.userInfo() fail in jobs; name accounts in runner.users instead of runner.first_uid"
         );
     }
 }
 
-/// What works under a runner's account is killed with a runner, and could read its files.
+/// Warns of accounts with other processes: these could read a runner's files, and
+/// would be killed with the runner.
 fn warn_of_busy_accounts(users: &RunnerUsers, state: &StateDir) {
     let accounts = preflight::busy_accounts(users, &state.tasks()).join(", ");
     if !accounts.is_empty() {
         warn!(
             accounts,
-            "accounts of runner.users have processes that are no runner's: such an account gets no runner \
-             while they are there; name accounts that are for runners alone"
+            "accounts of runner.users have processes of no runner: such an account gets no runner until they \
+             end; name accounts that only runners use"
         );
     }
 }
 
-/// The front keeps its port, so that tasks of an earlier server find it again.
+/// Binds the front to its earlier port if possible, so that tasks of an earlier
+/// server can still reach it.
 async fn bind_front(state: &StateDir) -> anyhow::Result<TcpListener> {
     let at = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     let earlier = match state.port(PORT_FILE) {
@@ -206,12 +208,12 @@ async fn bind_front(state: &StateDir) -> anyhow::Result<TcpListener> {
     Ok(listener)
 }
 
-/// The repositories that can be asked for by name; a pattern cannot.
+/// Returns the repositories to poll: those that are named exactly.
 fn polled(patterns: &[ecsrunner_core::rules::policy::RepositoryPattern], poll: bool) -> Vec<Repository> {
     let (exact, patterns): (Vec<_>, Vec<_>) = patterns.iter().partition(|pattern| pattern.exact().is_some());
     if poll {
         for pattern in patterns {
-            warn!(%pattern, "--poll asks for repositories by name: this pattern's are found by webhooks alone");
+            warn!(%pattern, "--poll needs exact repository names: jobs that match this pattern are found only by webhooks");
         }
     }
     exact.into_iter().filter_map(ecsrunner_core::rules::policy::RepositoryPattern::exact).collect()
@@ -221,7 +223,7 @@ async fn serve(listener: TcpListener, router: axum::Router) -> anyhow::Result<()
     axum::serve(listener, router).await.context("the HTTP server ended")
 }
 
-/// Records what tasks tell.
+/// Records the events of tasks.
 async fn hear(app: App, mut heard: mpsc::UnboundedReceiver<TaskEvent>) -> anyhow::Result<()> {
     while let Some(event) = heard.recv().await {
         let (runner, task) = (event.runner.clone(), event.task.clone());
@@ -237,7 +239,7 @@ async fn hear(app: App, mut heard: mpsc::UnboundedReceiver<TaskEvent>) -> anyhow
 
 async fn dispatch(app: App) -> anyhow::Result<()> {
     loop {
-        // The state directory's lock is held: nobody else can be a dispatcher.
+        // This process holds the state directory's lock, so no other dispatcher can run.
         let pause =
             match app.engine.dispatch(DispatchOptions { force: true, ..DispatchOptions::default() }).await {
                 Ok(Dispatched::Idle { next_at }) => next_at.map(until),
@@ -250,7 +252,7 @@ async fn dispatch(app: App) -> anyhow::Result<()> {
                 }
             };
         let pause = pause.unwrap_or(SWEEP_EVERY).min(SWEEP_EVERY);
-        // A kick, or time itself, brings more to do.
+        // Continues after a kick or at the next due time.
         let _either = tokio::time::timeout(pause, app.engine.kicked()).await;
     }
 }
@@ -262,7 +264,7 @@ fn until(at: Timestamp) -> Duration {
 async fn sweep(app: App, database: Embedded) -> anyhow::Result<()> {
     catch_up(&app).await;
     loop {
-        // Processes are listed by the kernel itself: what is not there, is not there.
+        // The kernel lists processes without delay, so a missing task has ended.
         let sweeping = Sweeping { lag: Lag(SignedDuration::ZERO), reach: Reach::Everything, until: None };
         if let Err(fault) = app.engine.sweep(sweeping).await {
             error!(error = %fault, "the sweep was interrupted");
@@ -274,23 +276,23 @@ async fn sweep(app: App, database: Embedded) -> anyhow::Result<()> {
     }
 }
 
-/// GitHub delivers nothing to a server that is down: what it missed, it asks for.
+/// Fetches what GitHub could not deliver while the server was down.
 async fn catch_up(app: &App) {
     if let Err(fault) = app.engine.catch_up().await {
-        error!(error = %fault, "what was missed could not be recorded");
+        error!(error = %fault, "missed events could not be recorded");
     }
 }
 
 async fn poll(app: App, repositories: Vec<Repository>) -> anyhow::Result<()> {
     loop {
         if let Err(fault) = app.engine.discover(&repositories, None).await {
-            error!(error = %fault, "jobs that were found could not be recorded");
+            error!(error = %fault, "jobs found by polling could not be recorded");
         }
         app.engine.ports().clock.sleep(POLL_EVERY).await;
     }
 }
 
-/// Ends with a signal, or with a service that ended, which none should.
+/// Waits for a signal. Fails if a service ends, which none should.
 async fn wait_for_end(
     mut services: JoinSet<anyhow::Result<()>>,
     [mut terminate, mut interrupt]: [Signal; 2],
@@ -300,10 +302,10 @@ async fn wait_for_end(
         _ = interrupt.recv() => {}
         Some(ended) = services.join_next() => {
             ended.context("a service panicked")??;
-            anyhow::bail!("a service ended");
+            anyhow::bail!("a service ended unexpectedly");
         }
     }
-    info!("stopping: runners go on, and the next start adopts them");
+    info!("stopping: runners continue, and the next start adopts them");
     std::io::stderr().flush()?;
     Ok(())
 }

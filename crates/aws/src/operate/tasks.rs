@@ -4,12 +4,11 @@ use aws_sdk_ecs::primitives::DateTime;
 use aws_sdk_ecs::types::{DesiredStatus, Task, TaskField};
 use ecsrunner_core::id::{Deployment, TaskId};
 use jiff::Timestamp;
-use serde::Serialize;
 
 use super::{OperateError, Operator, failed, last};
 use crate::ecs::list::runner_of;
 use crate::fault::Fault;
-use crate::task::{CONTAINER, started_by};
+use crate::task::{CONTAINER, TaskInfo, started_by};
 
 /// ListTasks' and DescribeTasks' limit.
 const PAGE: usize = 100;
@@ -17,37 +16,6 @@ const PAGE: usize = 100;
 const MAX_PAGES: usize = 50;
 const LIST: &str = "ecs:ListTasks";
 const DESCRIBE: &str = "ecs:DescribeTasks";
-
-/// A task, as ECS describes it.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
-pub struct TaskInfo {
-    pub task: String,
-    /// The runner's name.
-    pub runner: Option<String>,
-    /// Such as `PENDING`.
-    pub last_status: String,
-    /// `RUNNING` or `STOPPED`.
-    pub desired_status: String,
-    /// `FARGATE` or `FARGATE_SPOT`.
-    pub capacity_provider: Option<String>,
-    /// CPU units; 1024 are one vCPU.
-    pub cpu: Option<u32>,
-    pub availability_zone: Option<String>,
-    /// When ECS accepted it.
-    pub created_at: Option<Timestamp>,
-    /// When its container began to run.
-    pub started_at: Option<Timestamp>,
-    /// When it had stopped.
-    pub stopped_at: Option<Timestamp>,
-    /// ECS's code of why it stopped, such as `SpotInterruption`.
-    pub stop_code: Option<String>,
-    /// ECS's message about why it stopped.
-    pub stopped_reason: Option<String>,
-    /// The container's exit code.
-    pub exit_code: Option<i32>,
-    /// ECS's message about the container, such as `CannotPullContainerError: …`.
-    pub container_reason: Option<String>,
-}
 
 impl Operator<'_> {
     /// Describes a task. `None` once ECS has forgotten it, an hour after it stopped.
@@ -106,31 +74,29 @@ impl Operator<'_> {
             .send()
             .await
             .map_err(|error| failed(DESCRIBE, cluster, Fault::of(&error)))?;
-        Ok(described.tasks().iter().map(TaskInfo::of).collect())
+        Ok(described.tasks().iter().map(info).collect())
     }
 }
 
-impl TaskInfo {
-    fn of(task: &Task) -> Self {
-        let text = |text: Option<&str>| text.map(str::to_owned);
-        let time =
-            |time: Option<&DateTime>| time.and_then(|time| Timestamp::from_nanosecond(time.as_nanos()).ok());
-        let container = task.containers().iter().find(|container| container.name() == Some(CONTAINER));
-        Self {
-            task: last(task.task_arn().unwrap_or_default()).to_owned(),
-            runner: runner_of(task).map(|runner| runner.to_string()),
-            last_status: task.last_status().unwrap_or("unknown").to_owned(),
-            desired_status: task.desired_status().unwrap_or("unknown").to_owned(),
-            capacity_provider: text(task.capacity_provider_name()),
-            cpu: task.cpu().and_then(|cpu| cpu.parse().ok()),
-            availability_zone: text(task.availability_zone()),
-            created_at: time(task.created_at()),
-            started_at: time(task.started_at()),
-            stopped_at: time(task.stopped_at()),
-            stop_code: text(task.stop_code().map(aws_sdk_ecs::types::TaskStopCode::as_str)),
-            stopped_reason: text(task.stopped_reason()),
-            exit_code: container.and_then(|container| container.exit_code()),
-            container_reason: text(container.and_then(|container| container.reason())),
-        }
+fn info(task: &Task) -> TaskInfo {
+    let text = |text: Option<&str>| text.map(str::to_owned);
+    let time =
+        |time: Option<&DateTime>| time.and_then(|time| Timestamp::from_nanosecond(time.as_nanos()).ok());
+    let container = task.containers().iter().find(|container| container.name() == Some(CONTAINER));
+    TaskInfo {
+        task: last(task.task_arn().unwrap_or_default()).to_owned(),
+        runner: runner_of(task).map(|runner| runner.to_string()),
+        last_status: task.last_status().unwrap_or("unknown").to_owned(),
+        desired_status: task.desired_status().unwrap_or("unknown").to_owned(),
+        capacity_provider: text(task.capacity_provider_name()),
+        cpu: task.cpu().and_then(|cpu| cpu.parse().ok()),
+        availability_zone: text(task.availability_zone()),
+        created_at: time(task.created_at()),
+        started_at: time(task.started_at()),
+        stopped_at: time(task.stopped_at()),
+        stop_code: text(task.stop_code().map(aws_sdk_ecs::types::TaskStopCode::as_str)),
+        stopped_reason: text(task.stopped_reason()),
+        exit_code: container.and_then(|container| container.exit_code()),
+        container_reason: text(container.and_then(|container| container.reason())),
     }
 }

@@ -1,4 +1,4 @@
-//! What the server and the fake GitHub say of the demo's jobs.
+//! Reads the state of the demo's jobs from the server and the fake GitHub.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -16,7 +16,7 @@ use serde::de::DeserializeOwned;
 
 use crate::output::clean;
 
-/// Lines of a failed job's log that are shown.
+/// The number of last lines that are shown of a failed job's log.
 const LOG_LINES: usize = 12;
 
 #[derive(Deserialize)]
@@ -43,7 +43,7 @@ struct Delivery {
     sent_at: Option<Timestamp>,
 }
 
-/// The jobs of a run, and the runners made for them.
+/// The jobs of a run, and their runners.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Seen {
     pub(super) jobs: BTreeMap<u64, JobView>,
@@ -74,7 +74,7 @@ impl Follower {
         })
     }
 
-    /// The last lines of the log of each job that failed, with the job's name.
+    /// Returns the last lines of the log of each failed job, with the job's name.
     pub(super) async fn logs_of_failures(&self) -> anyhow::Result<Vec<(String, Vec<String>)>> {
         let mut logs = Vec::new();
         for job in self.seen.jobs.values().filter(|job| job.conclusion == Some(Conclusion::Failure)) {
@@ -95,14 +95,14 @@ impl Follower {
         self.done
     }
 
-    /// The reason of the first refused job.
+    /// Returns the reason of the first refused job.
     pub(super) fn refusal(&self) -> Option<String> {
         let refused = self.seen.jobs.values().find(|job| job.state == JobStage::Refused)?;
         let why = refused.reason.as_ref().map_or("no reason was given", |reason| reason.text.as_str());
         Some(format!("{}: {why}", refused.name))
     }
 
-    /// Looks at everything once.
+    /// Reads the present state once.
     pub(super) async fn look(&mut self) -> anyhow::Result<()> {
         let github: SimState = self.get(&format!("{}/_sim/state", self.github)).await?;
         let JobList { jobs, .. } = self.get(&format!("{}/api/v1/jobs?limit=500", self.server)).await?;
@@ -110,7 +110,7 @@ impl Follower {
             self.get(&format!("{}/api/v1/runners?limit=500", self.server)).await?;
         let ours: Vec<&SimJob> = github.jobs.iter().filter(|job| job.run_id == self.run).collect();
         let ended = ours.iter().all(|job| job.state == JobPhase::Completed);
-        // A job that needed another which failed was never queued.
+        // A job whose needed job failed is never queued.
         let jobs: BTreeMap<u64, JobView> =
             jobs.into_iter().filter(|job| job.run_id == self.run.get()).map(|job| (job.id, job)).collect();
         let recorded = jobs.len() == ours.len() && jobs.values().all(|job| job.state == JobStage::Completed);
@@ -136,7 +136,7 @@ impl Follower {
         Ok(())
     }
 
-    /// How many runners are registered still.
+    /// Returns how many runners are still registered.
     pub(super) async fn registrations(&self) -> anyhow::Result<usize> {
         let github: SimState = self.get(&format!("{}/_sim/state", self.github)).await?;
         Ok(github.registrations.len())

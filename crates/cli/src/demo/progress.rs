@@ -1,5 +1,5 @@
-//! Progress on standard error: redrawn in place on a terminal, a line for each
-//! change otherwise.
+//! Progress on stderr: redrawn in place on a terminal, otherwise one line for
+//! each change.
 
 use std::collections::HashMap;
 use std::io::{self, IsTerminal, Write};
@@ -27,7 +27,7 @@ pub(super) struct Progress {
 }
 
 impl Progress {
-    /// With `quiet`, standard error stays empty but for errors.
+    /// With `quiet`, nothing is printed.
     pub(super) fn new(quiet: bool) -> Self {
         let in_place = io::stderr().is_terminal();
         Self { began: Instant::now(), in_place, quiet, drawn: 0, told: HashMap::new() }
@@ -35,7 +35,7 @@ impl Progress {
 
     pub(super) fn say(&self, text: &str) {
         if !self.quiet {
-            // Progress is for whoever looks; nobody may.
+            // A failed write of progress is ignored.
             let _shown = writeln!(anstream::stderr(), "{text}");
         }
     }
@@ -101,7 +101,7 @@ impl Progress {
         format!("{:.1} s", self.began.elapsed().as_secs_f64())
     }
 
-    /// What is said next stands below what was drawn.
+    /// Keeps what was drawn: later output is printed below it.
     pub(super) fn end(&mut self) {
         self.drawn = 0;
     }

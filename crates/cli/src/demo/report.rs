@@ -1,4 +1,4 @@
-//! What the demo ends with.
+//! The result of the demo: a table, or JSON.
 
 use std::collections::HashMap;
 
@@ -67,7 +67,7 @@ impl Report {
         })
     }
 
-    /// What did not go as it should.
+    /// Returns what failed.
     pub(super) fn fault(&self) -> Option<String> {
         let failed: Vec<&str> = self
             .jobs
@@ -97,7 +97,7 @@ impl Report {
         let total: f64 = self.jobs.iter().filter_map(|job| job.cost_usd).sum();
         let median = self.webhook_to_agent_ms.p50.map_or("—".to_owned(), |ms| format!("{ms:.0} ms"));
         print(&format!(
-            "{} jobs; ${total:.4} on Fargate by list prices; webhook to agent {median} at the median; \
+            "{} jobs; ${total:.4} at Fargate list prices; webhook to agent {median} (median); \
              left: {} processes, {} registrations, {} boot items, {} open records\n",
             self.jobs.len(),
             self.left.processes,
@@ -121,7 +121,7 @@ impl Report {
             table.add_row([
                 job.name.clone(),
                 job.class.clone().unwrap_or_else(|| "—".to_owned()),
-                // The ulid's end tells runners of one demo apart.
+                // The last characters of the ULID differ between runners of one demo.
                 job.runner.as_deref().map_or_else(
                     || "—".to_owned(),
                     |name| format!("…{}", &name[name.len().saturating_sub(8)..]),
@@ -142,7 +142,7 @@ impl Report {
     }
 }
 
-/// Whether a job that ended so is no fault of the run.
+/// Returns whether the conclusion does not make the demo fail.
 fn is_harmless(conclusion: &Conclusion) -> bool {
     match conclusion {
         Conclusion::Success | Conclusion::Skipped => true,
@@ -170,14 +170,14 @@ fn reported(job: &JobView, runners: &HashMap<String, RunnerView>) -> ReportedJob
     }
 }
 
-/// The first line of an agent's log.
+/// The time in the first line of an agent's log.
 #[derive(Deserialize)]
 struct FirstLine {
     time: Timestamp,
 }
 
-/// Milliseconds from the job's first `queued` webhook, as GitHub sent it, to
-/// the first line of the agent that was launched for it.
+/// Returns the milliseconds from the job's first `queued` webhook, by the fake
+/// GitHub's clock, to the first log line of the agent launched for the job.
 fn webhook_to_agent(runner: &RunnerView, seen: &Seen, testbed: &Testbed) -> Option<f64> {
     let sent = seen.queued_sent.get(&runner.launched_for)?;
     let log = std::fs::read_to_string(testbed.agent_log(runner.task.as_deref()?)).ok()?;

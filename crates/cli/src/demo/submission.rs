@@ -1,4 +1,4 @@
-//! What the demo runs.
+//! The workflow or the jobs that the demo runs.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -20,12 +20,11 @@ const WORKFLOW: &str = include_str!("workflow.yml");
 /// The largest file of a local action, in bytes.
 const MAX_FILE_BYTES: u64 = 4 * 1024 * 1024;
 
-/// What is to be run.
 #[derive(Debug)]
 pub(super) enum Submission {
     /// A workflow file, the files of its local actions, and actions of other repositories.
     Workflow { file: String, text: String, files: Files, actions: Vec<GivenAction>, executor: Executor },
-    /// So many short jobs.
+    /// The number of short jobs.
     Jobs(u32),
 }
 
@@ -93,10 +92,10 @@ impl Submission {
             let Problems { messages } = answer.json().await?;
             let hint = match self {
                 Self::Workflow { executor: Executor::StandIn, .. } => {
-                    "the stand-in runner executes `run:`, `env`, `needs`, a static `matrix` and JavaScript actions; \
-                     `--runner-dir DIR` has the official runner execute steps as they are written"
+                    "the stand-in runner supports `run:`, `env`, `needs`, a static `matrix` and JavaScript actions; \
+                     use `--runner-dir DIR` to execute the steps with the official runner"
                 }
-                _ => "jobs with `needs`, a static `matrix` and steps are what the demo can run",
+                _ => "the demo supports jobs with `needs`, a static `matrix` and steps",
             };
             return Err(Failure::usage(Refused { messages }).hint(hint));
         }
@@ -105,7 +104,7 @@ impl Submission {
     }
 }
 
-/// The files of every local action that a workflow uses, and of those that these use.
+/// Returns the files of all local actions that a workflow uses, directly or through other local actions.
 fn local_files(workflow: &Path, text: &str) -> anyhow::Result<Files> {
     let root = repository_root(workflow);
     let mut files = Files::new();
@@ -121,7 +120,7 @@ fn local_files(workflow: &Path, text: &str) -> anyhow::Result<Files> {
         if seen.contains(&folder) {
             continue;
         }
-        // The reader of the workflow reports a missing one.
+        // The workflow parser reports a missing action.
         if root.join(&folder).is_dir() {
             add_folder(&root, &folder, &mut files)?;
         }
@@ -134,12 +133,12 @@ fn local_files(workflow: &Path, text: &str) -> anyhow::Result<Files> {
     Ok(files)
 }
 
-/// A path in the repository; the repository's root is an empty folder.
+/// Joins a folder and a name. The repository's root is the empty folder.
 fn below(folder: &str, name: &str) -> String {
     if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") }
 }
 
-/// The directory above `.github`, or the workflow's own.
+/// Returns the directory above `.github`, or else the workflow's own.
 fn repository_root(workflow: &Path) -> PathBuf {
     let absolute = workflow.canonicalize().unwrap_or_else(|_| workflow.to_owned());
     let github = absolute.ancestors().find(|path| path.file_name().is_some_and(|name| name == ".github"));
@@ -160,7 +159,7 @@ fn add_folder(root: &Path, folder: &str, files: &mut Files) -> anyhow::Result<()
         } else if kind.is_file() && entry.metadata().is_ok_and(|found| found.len() <= MAX_FILE_BYTES) {
             match fs::read_to_string(&path) {
                 Ok(text) => drop(files.insert(below(folder, &name), text)),
-                // For example a picture. No script needs it here.
+                // A binary file, such as an image. Scripts do not need it here.
                 Err(error) if error.kind() == io::ErrorKind::InvalidData => {}
                 Err(error) => return Err(anyhow::Error::from(error).context(failed(&path))),
             }
@@ -176,7 +175,7 @@ struct Refused {
     messages: Vec<String>,
 }
 
-/// A refusal in the form of GitHub's.
+/// A refusal in GitHub's format.
 #[derive(Deserialize)]
 struct Fault {
     message: String,

@@ -14,8 +14,9 @@ use ecsrunner_aws::connection::{Connection, Environment, Service};
 use ecsrunner_aws::operate::{Channel, LogPage, OperateError, Operator};
 use ecsrunner_aws::parameters::{Configuration, DeploymentFacts, Parameters, ParametersError};
 use ecsrunner_aws::queue::SqsQueue;
-use ecsrunner_aws::secrets::{Freshness, Secrets};
+use ecsrunner_aws::secrets::{Freshness, GitHubCredentials, Secrets};
 use ecsrunner_aws::store::DynamoStore;
+use ecsrunner_aws::task::TaskInfo;
 use ecsrunner_core::id::{DeliveryId, Deployment as DeploymentName, JobId, Repository, RunnerName, TaskId};
 use ecsrunner_core::records::job::JobRecord;
 use ecsrunner_core::records::open::Open;
@@ -25,15 +26,44 @@ use ecsrunner_engine::commit::commit_event;
 use ecsrunner_engine::ports::queue::Queue;
 use ecsrunner_engine::ports::store::{History, Leases, Page, Progress, Store};
 use ecsrunner_engine::{Ruleset, chain};
-use ecsrunner_github::Client;
+use ecsrunner_github::{App, CALL_LIMIT, Client, Credentials};
 use futures::future::try_join_all;
 use jiff::Timestamp;
+use rustls::ClientConfig;
 
-use super::{Listed, MAX_IN_A_PAGE, Query, gather, github, profile, slices};
+use super::{Listed, Query, State, gather, github, profile};
 use crate::arguments::TargetArguments;
 use crate::environment;
 use crate::exit::Failure;
 use crate::output::say;
+
+/// Records in a page of history.
+const MAX_IN_A_PAGE: usize = 1000;
+/// Slices of a span of time that are read concurrently.
+const SLICES: i32 = 8;
+
+/// Splits a query's time into spans, the latest first. An index is read page
+/// by page, so that several spans can be read concurrently.
+fn slices(query: &Query, now: Timestamp) -> Vec<(Option<Timestamp>, Option<Timestamp>)> {
+    let is_one_page = query.limit.is_some_and(|limit| limit <= MAX_IN_A_PAGE)
+        && query.class.is_none()
+        && query.state.is_none();
+    let Some(since) = query.since.filter(|since| !is_one_page && *since < now) else {
+        return vec![(query.since, None)];
+    };
+    let width = now.duration_since(since) / SLICES;
+    let edge = |slice: i32| since + width * slice;
+    // The latest span is open, so that it includes what ends during the read.
+    let to = |slice: i32| (slice + 1 < SLICES).then(|| edge(slice + 1));
+    (0..SLICES).rev().map(|slice| (Some(edge(slice)), to(slice))).collect()
+}
+
+impl Query {
+    /// Returns whether history has to be read.
+    fn wants_past(&self) -> bool {
+        !self.open_only && self.state.is_none_or(State::is_past)
+    }
+}
 
 /// Connects to the account and Region that flags and variables name.
 fn reach(name: &str, target: &TargetArguments) -> Result<(DeploymentName, Connection), Failure> {
@@ -47,6 +77,17 @@ fn reach(name: &str, target: &TargetArguments) -> Result<(DeploymentName, Connec
 pub(super) async fn pause_blindly(name: &str, target: &TargetArguments, paused: bool) -> Result<(), Failure> {
     let (name, connection) = reach(name, target)?;
     Operator::new(&connection).pause(&name, paused).await.map_err(Failure::of_aws)
+}
+
+/// Returns a client with the credentials of a deployment's secret.
+fn github_client(credentials: &GitHubCredentials, tls: Arc<ClientConfig>) -> Result<Client, Failure> {
+    let credentials = match credentials {
+        GitHubCredentials::Token(token) => Credentials::Token(token.clone()),
+        GitHubCredentials::App(app) => {
+            Credentials::App(App::new(&app.id, app.private_key.clone(), app.installation)?)
+        }
+    };
+    Ok(Client::with_tls(github::api()?, &credentials, CALL_LIMIT, Some(tls))?)
 }
 
 pub(crate) struct AwsDeployment {
@@ -164,6 +205,10 @@ impl AwsDeployment {
         }))
     }
 
+    pub(super) async fn task(&self, task: &TaskId) -> Result<Option<TaskInfo>, Failure> {
+        self.operator().task(&self.facts().cluster, task).await.map_err(Failure::of_aws)
+    }
+
     pub(super) async fn runner(&self, name: &str) -> Result<Option<RunnerView>, Failure> {
         let Ok(name) = RunnerName::parse(name) else { return Ok(None) };
         if let Some(open) = self.open_runner(&name).await? {
@@ -238,7 +283,7 @@ impl AwsDeployment {
     /// Returns a GitHub client with the credentials of the deployment's secret.
     pub(super) async fn github(&self) -> Result<Client, Failure> {
         let told = self.secrets().github_credentials(Timestamp::now()).await.map_err(Failure::of_aws)?;
-        github::client(&told, self.connection.tls())
+        github_client(&told, self.connection.tls())
     }
 
     fn secrets(&self) -> Secrets {
@@ -297,4 +342,34 @@ fn page(query: &Query) -> Result<Page, Failure> {
         limit: u32::try_from(limit).unwrap_or(u32::MAX),
         ..Page::default()
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use ecsrunner_core::records::job::JobStage;
+    use ecsrunner_core::records::runner::RunnerStage;
+
+    use super::*;
+
+    #[test]
+    fn a_span_of_time_is_read_in_slices_without_gap_or_overlap() {
+        let at = |secs| Timestamp::from_second(secs).unwrap();
+        let query = Query { since: Some(at(0)), ..Query::default() };
+        let slices = slices(&query, at(800));
+        assert_eq!(slices.len(), 8);
+        assert_eq!(slices.first(), Some(&(Some(at(700)), None)));
+        assert_eq!(slices.last(), Some(&(Some(at(0)), Some(at(100)))));
+        assert!(slices.windows(2).all(|pair| pair[0].0 == pair[1].1), "{slices:?}");
+        // One page is enough, so that nothing is read concurrently.
+        let few = Query { limit: Some(100), ..query };
+        assert_eq!(super::slices(&few, at(800)), [(Some(at(0)), None)]);
+    }
+
+    #[test]
+    fn a_state_that_is_open_reads_no_history() {
+        let with = |state| Query { state: Some(state), ..Query::default() };
+        assert!(!with(State::Runner(RunnerStage::Busy)).wants_past());
+        assert!(with(State::Runner(RunnerStage::Gone)).wants_past());
+        assert!(with(State::Job(JobStage::Refused)).wants_past());
+    }
 }

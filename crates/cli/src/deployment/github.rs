@@ -1,26 +1,11 @@
 //! GitHub clients: with a deployment's credentials, or with the operator's own token.
 
-use std::sync::Arc;
-
 use anyhow::Context;
-use ecsrunner_aws::secrets::GitHubCredentials;
 use ecsrunner_core::id::{JobId, Repository};
-use ecsrunner_github::{ApiUrl, App, CALL_LIMIT, Client, Credentials};
-use rustls::ClientConfig;
+use ecsrunner_github::{ApiUrl, Client, Credentials};
 
 use crate::environment;
 use crate::exit::Failure;
-
-/// Returns a client with the credentials of a deployment's secret.
-pub(super) fn client(credentials: &GitHubCredentials, tls: Arc<ClientConfig>) -> Result<Client, Failure> {
-    let credentials = match credentials {
-        GitHubCredentials::Token(token) => Credentials::Token(token.clone()),
-        GitHubCredentials::App(app) => {
-            Credentials::App(App::new(&app.id, app.private_key.clone(), app.installation)?)
-        }
-    };
-    Ok(Client::with_tls(api()?, &credentials, CALL_LIMIT, Some(tls))?)
-}
 
 /// Returns a client with the operator's own token, if the environment has one.
 pub(crate) fn by_own_token(api: ApiUrl) -> Result<Option<Client>, Failure> {

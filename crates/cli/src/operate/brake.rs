@@ -13,23 +13,23 @@ pub(super) async fn pause(arguments: &BrakeArguments, paused: bool) -> Result<()
             let is_paused = deployment.pause(paused).await?;
             (deployment.name(), is_paused)
         }
-        // The brake has to hold whatever else is broken.
+        // A pause has to work even if other parameters are broken.
         Err(failure) if failure.is_of_parameters() => {
             let name = Deployment::pause_blindly(&arguments.target, paused).await?;
-            say(&format!("note: its parameters cannot be read: {failure}"));
+            say(&format!("note: the deployment's parameters are invalid: {failure}"));
             (name, paused)
         }
         Err(failure) => return Err(failure),
     };
     if is_paused && !paused {
-        say("note: it stays paused by its own settings: `paused` is true in them");
+        say("note: launches stay paused, because `paused` is true in the deployment's settings");
     } else {
         print(&told(&deployment, paused))?;
     }
     Ok(())
 }
 
-/// Pauses, and retires what is open and executes nothing.
+/// Pauses launches, and retires open runners that have no job.
 pub(super) async fn drain(arguments: &BrakeArguments) -> Result<(), Failure> {
     let deployment = Deployment::connect(&arguments.target).await?;
     deployment.pause(true).await?;
@@ -43,19 +43,16 @@ pub(super) async fn drain(arguments: &BrakeArguments) -> Result<(), Failure> {
             Stopped::Already | Stopped::Gone => {}
         }
     }
-    print(&format!(
-        "{retired} runners that execute nothing are retired; {busy} execute jobs, and end with them\n"
-    ))?;
+    print(&format!("retired runners: {retired}; busy runners, which end after their jobs: {busy}\n"))?;
     Ok(())
 }
 
 fn told(deployment: &str, paused: bool) -> String {
     if paused {
         format!(
-            "{deployment} launches no more runners, from at most 30 seconds on; jobs that are executed go on, \
-             and others wait\n"
+            "{deployment} stops launching runners within 30 seconds; running jobs continue, and other jobs wait\n"
         )
     } else {
-        format!("{deployment} launches runners again, from at most 30 seconds on\n")
+        format!("{deployment} resumes launching runners within 30 seconds\n")
     }
 }

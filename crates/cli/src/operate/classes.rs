@@ -27,7 +27,7 @@ pub(super) async fn list(arguments: &ListClasses) -> Result<(), Failure> {
     show(deployment.classes().await?, arguments.format.json)
 }
 
-/// Reads a catalogue as Terraform's `runner_class_sizes` writes it, and tells every mistake in it.
+/// Checks a catalogue in the form of Terraform's `runner_class_sizes`, and reports every mistake in it.
 pub(super) fn check(arguments: &CheckClasses) -> Result<(), Failure> {
     let (catalogue, mistakes) = catalogue(&arguments.file)?;
     if mistakes.is_empty() {
@@ -36,7 +36,7 @@ pub(super) fn check(arguments: &CheckClasses) -> Result<(), Failure> {
     Err(mistaken(&arguments.file, &mistakes))
 }
 
-/// The sound classes of a file, and every mistake in it.
+/// Returns the valid classes of a file, and every mistake in it.
 pub(super) fn catalogue(file: &Path) -> Result<(Catalogue, Vec<String>), Failure> {
     let classes: BTreeMap<String, Value> = serde_json::from_str(&read(file)?)
         .with_context(|| format!("{} is not a JSON object of classes by name", file.display()))
@@ -54,14 +54,14 @@ pub(super) fn catalogue(file: &Path) -> Result<(Catalogue, Vec<String>), Failure
     Ok((catalogue, mistakes))
 }
 
-/// Every mistake in a file.
+/// Returns an error that lists every mistake in a file.
 pub(super) fn mistaken(file: &Path, mistakes: &[String]) -> Failure {
     let (name, count) = (file.display(), mistakes.len());
     let plural = if count == 1 { "mistake" } else { "mistakes" };
     Failure::usage(anyhow!("{name} has {count} {plural}:\n  {}", mistakes.join("\n  ")))
 }
 
-/// What a file says, or standard input for `-`.
+/// Reads a file, or stdin for `-`.
 pub(super) fn read(file: &Path) -> Result<String, Failure> {
     let read = if file.as_os_str() == "-" {
         let mut text = String::new();
@@ -81,7 +81,7 @@ fn show(classes: Vec<ClassView>, json: bool) -> Result<(), Failure> {
     print(&text(&classes, for_people))?;
     if for_people {
         print(&format!(
-            "\nper hour by list prices of us-east-1, {PRICES_AS_OF}; * serves jobs that name no class\n"
+            "\nper hour at list prices of us-east-1, {PRICES_AS_OF}; * marks the default class\n"
         ))?;
     }
     Ok(())

@@ -1,18 +1,20 @@
-//! `ecsrunner cluster status`: what runs, and what it is bounded by.
+//! `ecsrunner cluster status`: the open runners, and their limits.
+
+#[cfg(feature = "aws")]
+mod aws;
 
 use std::collections::BTreeMap;
 
 use ecsrunner_api::class::ClassView;
 use ecsrunner_api::runner::RunnerView;
-use ecsrunner_aws::operate::{OperateError, Quota, TaskInfo};
+use ecsrunner_aws::task::TaskInfo;
 use ecsrunner_core::records::runner::RunnerStage;
-use ecsrunner_core::rules::cost::Market;
 use serde::Serialize;
 
 use crate::arguments::ClusterStatus;
-use crate::deployment::{AwsDeployment, Deployment, Query};
+use crate::deployment::{Deployment, Query};
 use crate::exit::Failure;
-use crate::output::{self, NONE, Rows, or_none, print, say};
+use crate::output::{self, NONE, Rows, or_none, print};
 
 /// CPU units of a vCPU.
 const VCPU: f64 = 1024.0;
@@ -35,7 +37,7 @@ struct Cluster {
     pending_tasks: i32,
 }
 
-/// Runners of one class in one state, whose tasks ECS has in one status.
+/// Runners with the same class, state, task status and capacity provider.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 struct Group {
     class: String,
@@ -46,13 +48,13 @@ struct Group {
     vcpus: f64,
 }
 
-/// Something that there can be so much of.
+/// A limit and its use.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 struct Limit {
     name: String,
     unit: &'static str,
     in_use: f64,
-    /// `null` where it is not known, or there is none.
+    /// `null` if unknown, or if there is none.
     limit: Option<f64>,
     set_by: String,
 }
@@ -62,9 +64,10 @@ pub(super) async fn status(arguments: &ClusterStatus) -> Result<(), Failure> {
     let status = deployment.status().await?;
     let runners = deployment.runners(&Query::default().open()).await?;
     let classes = deployment.classes().await?;
-    let (cluster, tasks, quotas) = match &deployment {
-        Deployment::Aws(aws) => on_aws(aws, arguments.cluster.as_deref()).await?,
-        Deployment::Local(_) => (None, Vec::new(), Vec::new()),
+    let OnAws { cluster, tasks, quotas } = match &deployment {
+        #[cfg(feature = "aws")]
+        Deployment::Aws(aws) => aws::look(aws, arguments.cluster.as_deref()).await?,
+        Deployment::Local(_) => OnAws::default(),
     };
     let mut limits = vec![Limit {
         name: "runners".to_owned(),
@@ -77,7 +80,7 @@ pub(super) async fn status(arguments: &ClusterStatus) -> Result<(), Failure> {
         limits.extend(of_repositories(&runners, most));
     }
     limits.extend(classes.iter().filter_map(|class| of_class(class, &runners)));
-    limits.extend(quotas.iter().map(|(market, quota)| of_quota(*market, quota.as_ref(), &tasks)));
+    limits.extend(quotas);
     let document = Document {
         deployment: status.deployment,
         paused: status.paused,
@@ -93,41 +96,12 @@ pub(super) async fn status(arguments: &ClusterStatus) -> Result<(), Failure> {
     Ok(())
 }
 
-type OnAws = (Option<Cluster>, Vec<TaskInfo>, Vec<(Market, Option<Quota>)>);
-
-async fn on_aws(aws: &AwsDeployment, named: Option<&str>) -> Result<OnAws, Failure> {
-    let (operator, own) = (aws.operator(), aws.facts().cluster.as_str());
-    let name = named.unwrap_or(own);
-    let found = operator.cluster(name).await.map_err(|error| match error {
-        OperateError::Missing(_) => Failure::not_found(error)
-            .hint(format!("the deployment's own cluster is `{own}`; it is meant if none is named")),
-        error => Failure::of_aws(error),
-    })?;
-    let tasks = operator.tasks(name, aws.name()).await.map_err(Failure::of_aws)?;
-    let mut quotas = Vec::new();
-    for market in [Market::OnDemand, Market::Spot] {
-        let quota = match operator.quota(market).await {
-            Ok(quota) => Some(quota),
-            // What is in use is worth telling without it.
-            Err(error) => {
-                say(&format!(
-                    "note: the quota of {} is not known: {:#}",
-                    market.capacity_provider(),
-                    anyhow::Error::new(error)
-                ));
-                None
-            }
-        };
-        quotas.push((market, quota));
-    }
-    let cluster = Cluster {
-        name: found.name,
-        status: found.status,
-        capacity_providers: found.capacity_providers,
-        running_tasks: found.running_tasks,
-        pending_tasks: found.pending_tasks,
-    };
-    Ok((Some(cluster), tasks, quotas))
+/// What only AWS knows.
+#[derive(Default)]
+struct OnAws {
+    cluster: Option<Cluster>,
+    tasks: Vec<TaskInfo>,
+    quotas: Vec<Limit>,
 }
 
 fn count<'a>(runners: impl Iterator<Item = &'a RunnerView>) -> f64 {
@@ -158,20 +132,6 @@ fn of_class(class: &ClassView, runners: &[RunnerView]) -> Option<Limit> {
         limit: Some(f64::from(most)),
         set_by: format!("max_runners of {}", class.name),
     })
-}
-
-/// The account's quota, of which others may use some, too: what this deployment does is told.
-fn of_quota(market: Market, quota: Option<&Quota>, tasks: &[TaskInfo]) -> Limit {
-    let provider = market.capacity_provider();
-    let of_it = tasks.iter().filter(|task| task.capacity_provider.as_deref() == Some(provider));
-    Limit {
-        name: format!("{provider} of this deployment"),
-        unit: "vCPU",
-        in_use: of_it.filter_map(|task| task.cpu).map(|cpu| f64::from(cpu) / VCPU).sum(),
-        limit: quota.map(|quota| quota.vcpus),
-        set_by: quota
-            .map_or_else(|| "a Fargate quota".to_owned(), |quota| format!("Fargate quota {}", quota.code)),
-    }
 }
 
 fn groups(runners: &[RunnerView], tasks: &[TaskInfo], classes: &[ClassView]) -> Vec<Group> {
@@ -235,10 +195,10 @@ impl Document {
         if !for_people {
             return format!("{runners}{limits}");
         }
-        let launches = if self.paused { "launches are paused" } else { "it launches runners" };
+        let launches = if self.paused { "launches are paused" } else { "launches are enabled" };
         let cluster = self.cluster.as_ref().map(|cluster| {
             format!(
-                "cluster {}: {}, {}; {} tasks running and {} pending, others' among them\n",
+                "cluster {}: {}, {}; {} tasks running and {} pending, including those of others\n",
                 cluster.name,
                 cluster.status,
                 cluster.capacity_providers.join(" and "),

@@ -14,7 +14,7 @@ use crate::exit::Failure;
 use crate::output::{self, Rows, print, usd};
 
 const LEFT_OUT: &str = "the control plane, data transfer, logs, image storage, taxes, discounts\n\
-                        Spot is an estimate: its price floats";
+                        Spot costs are estimates: Spot prices change";
 
 #[derive(Clone, PartialEq, Default, Debug, Serialize)]
 struct Row {
@@ -23,7 +23,7 @@ struct Row {
     jobs: u64,
     runner_seconds: f64,
     cost_usd: f64,
-    /// Runners whose cost is not known: their task never ran, or its record is of another release.
+    /// Runners whose cost is unknown: the task never ran, or the record is of another release.
     unpriced: u64,
 }
 
@@ -42,7 +42,7 @@ pub(super) async fn costs(arguments: &CostsArguments) -> Result<(), Failure> {
     let now = Timestamp::now();
     let since = arguments.since.time(now);
     let query = Query { since: Some(since), ..Query::default() };
-    // Only a job knows its workflow, and whose an organization's runner was.
+    // Only the job's record names its workflow, and the repository that used an organization's runner.
     let jobs = async {
         match arguments.by {
             CostKey::Workflow | CostKey::Repository => deployment.jobs(&query).await,
@@ -67,20 +67,20 @@ pub(super) async fn costs(arguments: &CostsArguments) -> Result<(), Failure> {
         print(&table.text(for_people))?;
         if for_people {
             print(&format!(
-                "\nsince {since:.0}, by list prices of us-east-1 of {PRICES_AS_OF}\nleft out: {LEFT_OUT}\n"
+                "\nsince {since:.0}, at list prices of us-east-1 of {PRICES_AS_OF}\nnot included: {LEFT_OUT}\n"
             ))?;
         }
     }
     Ok(())
 }
 
-/// The dearest first, and all of them together.
+/// Returns the rows, most expensive first (by day: in order), and their total.
 fn add_up(runners: &[RunnerView], jobs: &[JobView], by: CostKey) -> (Vec<Row>, Row) {
     let jobs: HashMap<u64, &JobView> = jobs.iter().map(|job| (job.id, job)).collect();
     let mut rows: BTreeMap<String, Row> = BTreeMap::new();
     let mut total = Row { key: "total".to_owned(), ..Row::default() };
     for runner in runners {
-        // A runner of an organization's may have been started for another repository's job.
+        // An organization's runner may execute a job of a repository other than the one it was started for.
         let executed = runner.job.and_then(|job| jobs.get(&job)).copied();
         let key = match by {
             CostKey::Repository => {

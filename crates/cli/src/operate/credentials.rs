@@ -1,11 +1,12 @@
-//! The credentials for questions to GitHub: the deployment's, or the caller's token.
+//! Credentials for reading from GitHub: the deployment's, or the caller's token.
 
 use ecsrunner_github::Client;
 
 use crate::deployment::{Deployment, github};
 use crate::exit::Failure;
 
-/// GitHub by the deployment's own credentials or, where the caller may not read them, by the caller's token.
+/// Returns a client with the deployment's credentials, or with the caller's token if the caller may not
+/// read them.
 pub(super) async fn for_reading(deployment: &Deployment) -> Result<Client, Failure> {
     match deployment.github().await {
         Ok(client) => Ok(client),

@@ -1,4 +1,4 @@
-//! `ecsrunner deliveries`: what GitHub sent, or tried to, and what of it was recorded.
+//! `ecsrunner deliveries`: the App's webhook deliveries, and whether they were recorded.
 
 use std::collections::HashSet;
 
@@ -14,14 +14,14 @@ use crate::deployment::Deployment;
 use crate::exit::Failure;
 use crate::output::{self, Rows, print, say};
 
-/// Pages of a hundred deliveries that are read.
+/// The most pages of 100 deliveries that are read.
 const MAX_PAGES: usize = 50;
 
-/// A delivery, and whether it reached the records.
+/// A delivery, and whether it was recorded.
 #[derive(Debug)]
 struct Row {
     delivery: Delivered,
-    /// `None` where it cannot be told: of other events than `workflow_job`, and of a local server.
+    /// `None` if unknown: for events other than `workflow_job`, and for a local server.
     recorded: Option<bool>,
 }
 
@@ -32,9 +32,9 @@ impl Row {
         json
     }
 
-    /// Whether it went well as far as anybody can tell.
+    /// Returns whether the delivery succeeded, as far as is known.
     fn is_well(&self) -> bool {
-        // One that GitHub gave up may have been recorded all the same, or the sweep has fetched it.
+        // A delivery that GitHub calls failed may have been recorded, at once or by the sweep.
         self.recorded.unwrap_or(self.delivery.status == "OK")
     }
 }
@@ -68,15 +68,15 @@ pub(super) async fn redeliver(arguments: &Redeliver) -> Result<(), Failure> {
         if !client.redeliver(*number).await.map_err(Failure::of_github)? {
             return Err(no_app());
         }
-        print(&format!("{number} is sent again\n"))?;
+        print(&format!("delivery {number} is being sent again\n"))?;
     }
     if numbers.is_empty() {
-        say("nothing to send again");
+        say("no deliveries to send again");
     }
     Ok(())
 }
 
-/// Deliveries since that time, the latest first, with what became of them here.
+/// Returns the deliveries since a time, the latest first, and whether they were recorded.
 async fn read(deployment: &Deployment, client: &Client, since: Timestamp) -> Result<Vec<Row>, Failure> {
     let mut rows = Vec::new();
     let mut cursor = None;
@@ -97,32 +97,31 @@ async fn read(deployment: &Deployment, client: &Client, since: Timestamp) -> Res
             return Ok(rows);
         }
     }
-    say(&format!("note: only the latest {} deliveries were read: `--since` asks for fewer", rows.len()));
+    say(&format!("note: only the latest {} deliveries were read; use `--since` to select fewer", rows.len()));
     Ok(rows)
 }
 
-/// The GUIDs of those that were recorded; `None` where nobody can tell.
+/// Returns the GUIDs of recorded deliveries, or `None` if they are unknown.
 async fn recorded(
     deployment: &Deployment,
     deliveries: &[Delivered],
 ) -> Result<Option<HashSet<String>>, Failure> {
-    let Deployment::Aws(aws) = deployment else { return Ok(None) };
     let ids = deliveries.iter().filter_map(|delivery| DeliveryId::parse(&delivery.guid).ok());
-    let recorded = aws.recorded(&ids.collect::<Vec<_>>()).await?;
-    Ok(Some(recorded.iter().map(|id| id.as_str().to_owned()).collect()))
+    let recorded = deployment.recorded(&ids.collect::<Vec<_>>()).await?;
+    Ok(recorded.map(|ids| ids.iter().map(|id| id.as_str().to_owned()).collect()))
 }
 
-/// What is to be sent again: of each GUID the latest try, unless one of them went well.
+/// Returns the latest attempt of each GUID of which no attempt succeeded.
 fn lost(rows: Vec<Row>) -> Vec<Row> {
     let well: HashSet<String> =
         rows.iter().filter(|row| row.is_well()).map(|row| row.delivery.guid.clone()).collect();
-    let mut told = HashSet::new();
+    let mut seen = HashSet::new();
     rows.into_iter()
-        .filter(|row| !well.contains(&row.delivery.guid) && told.insert(row.delivery.guid.clone()))
+        .filter(|row| !well.contains(&row.delivery.guid) && seen.insert(row.delivery.guid.clone()))
         .collect()
 }
 
-/// GitHub's numbers of deliveries that are named by number or GUID.
+/// Returns GitHub's numbers of deliveries that are given by number or GUID.
 async fn numbers(client: &Client, named: &[String]) -> Result<Vec<u64>, Failure> {
     let (mut numbers, mut guids) = (Vec::new(), Vec::new());
     for text in named {
@@ -152,18 +151,19 @@ async fn numbers(client: &Client, named: &[String]) -> Result<Vec<u64>, Failure>
     if guids.is_empty() {
         return Ok(numbers);
     }
-    Err(Failure::not_found(anyhow!("GitHub knows no delivery `{}` of the App", guids.join("`, `")))
-        .hint("it keeps deliveries for three days; `ecsrunner deliveries list --all --since 3d` lists them"))
+    Err(Failure::not_found(anyhow!("the App has no delivery `{}` at GitHub", guids.join("`, `"))).hint(
+        "run `ecsrunner deliveries list --all --since 3d` to list all: GitHub keeps deliveries for 3 days",
+    ))
 }
 
 fn no_app() -> Failure {
-    Failure::usage(anyhow!("GitHub tells of deliveries to the App alone, and the deployment has a token"))
-        .hint("a repository's or organization's own webhook shows them in its settings, under Recent Deliveries")
+    Failure::usage(anyhow!("only a GitHub App can list deliveries, and the deployment uses a token"))
+        .hint("see Recent Deliveries in the settings of the repository's or organization's webhook")
 }
 
 fn text(rows: &[Row], for_people: bool, all: bool) -> String {
     if for_people && rows.is_empty() {
-        return if all { "no deliveries\n" } else { "no delivery failed or was lost\n" }.to_owned();
+        return if all { "no deliveries\n" } else { "no failed or lost deliveries\n" }.to_owned();
     }
     let mut table = Rows::new(["DELIVERY>", "AT", "EVENT", "STATUS", "RECORDED", "GUID"]);
     for Row { delivery, recorded } in rows {

@@ -1,6 +1,7 @@
 //! `ecsrunner doctor`: checks each part of a deployment, and says how to fix
 //! what is wrong.
 
+#[cfg(feature = "aws")]
 mod aws;
 mod github;
 mod local;
@@ -62,7 +63,8 @@ impl Check {
     /// A part that the caller may not see, or that cannot be reached.
     fn unknown(name: &'static str, failure: &Failure) -> Self {
         let remedy = failure.hint_text().map(str::to_owned);
-        let remedy = remedy.or_else(|| Some("run the command again with credentials that can read it".to_owned()));
+        let remedy =
+            remedy.or_else(|| Some("run the command again with credentials that can read it".to_owned()));
         Self { name, state: State::Unknown, found: one_line(&failure.to_string()), remedy }
     }
 }
@@ -96,6 +98,7 @@ pub(super) async fn doctor(arguments: &DoctorArguments) -> Result<u8, Failure> {
 
 async fn look(deployment: &Deployment) -> Vec<Check> {
     let mut checks = match deployment {
+        #[cfg(feature = "aws")]
         Deployment::Aws(aws) => aws::look(aws).await,
         Deployment::Local(server) => local::look(server, deployment).await,
     };

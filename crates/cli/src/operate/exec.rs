@@ -1,7 +1,8 @@
-//! `ecsrunner runners exec`: ECS Exec, spoken by AWS's Session Manager plugin.
+//! `ecsrunner runners exec`: ECS Exec, through AWS's Session Manager plugin.
 //!
-//! The plugin ends with 0 whatever became of the command. So a command whose
-//! output is no terminal's says its code itself, behind everything else.
+//! The plugin exits with 0 even if the command fails. If the output is not a
+//! terminal, the command's exit code is therefore printed at the end of its
+//! output and removed from it here.
 
 mod code;
 
@@ -26,14 +27,14 @@ use crate::exit::Failure;
 
 const PLUGIN: &str = "session-manager-plugin";
 const INSTALL: &str = "https://docs.aws.amazon.com/systems-manager/latest/userguide/session-manager-working-with-install-plugin.html";
-/// Named as the plugin's first argument, it holds the session, whose token `ps` would show otherwise.
+/// The variable that passes the session to the plugin. As an argument, `ps` would show the session's token.
 const SESSION_VARIABLE: &str = "AWS_SSM_START_SESSION_RESPONSE_ECSRUNNER";
 const SHELL: &str = "/bin/bash";
-/// A failure of ours, beside the command's own codes.
+/// The exit code of a failure of `runners exec` itself, unlike the command's own codes.
 const OURS: u8 = 255;
 
-/// Executes a command in a runner's task, and tells its exit code; the
-/// plugin's for a shell, or where a terminal is the command's own.
+/// Executes a command in a runner's task and returns its exit code. For a shell,
+/// or on a terminal, returns the plugin's exit code.
 pub(super) async fn exec(arguments: &RunnerExec) -> Result<u8, Failure> {
     open(arguments).await.map_err(|failure| failure.exiting(OURS))
 }
@@ -44,10 +45,10 @@ async fn open(arguments: &RunnerExec) -> Result<u8, Failure> {
     let runner = find::runner(&deployment, &arguments.runner).await?;
     let name = &runner.name;
     let Some(task) = &runner.task else {
-        return Err(anyhow!("runner {name} has no task yet: it is {}", runner.state).into());
+        return Err(anyhow!("runner {name} has no task yet: its state is {}", runner.state).into());
     };
     let task = TaskId::parse(task).map_err(Failure::usage)?;
-    // A plugin that is missing is found before a session is opened.
+    // Detects a missing plugin before a session is opened.
     find_plugin().await?;
     let code =
         if arguments.command.is_empty() || io::stdout().is_terminal() { None } else { Some(Code::new()?) };
@@ -64,16 +65,18 @@ async fn open(arguments: &RunnerExec) -> Result<u8, Failure> {
 fn told(error: OperateError, runner: &str) -> Failure {
     let hint = match &error {
         OperateError::ExecOff => Some(
-            "let `exec` of its class be true in runner_class_sizes, and apply: runners that start then have it",
+            "set `exec` of its class to true in runner_class_sizes and apply: runners that start later allow it",
         ),
         OperateError::NotRunning(_) | OperateError::Missing(_) => Some(
-            "only a running task has a shell; `ecsrunner runners details` says how far it is, `runners logs` what it said",
+            "only a running task has a shell: `ecsrunner runners details` shows the state, `ecsrunner runners logs` the log",
         ),
         OperateError::Failed { .. } => None,
     };
     let failure = match error {
         OperateError::Failed { .. } => Failure::of_aws(error),
-        error => anyhow::Error::new(error).context(format!("there is no way into runner {runner}")).into(),
+        error => {
+            anyhow::Error::new(error).context(format!("cannot open a session in runner {runner}")).into()
+        }
     };
     match hint {
         Some(hint) => failure.hint(hint),
@@ -88,7 +91,7 @@ async fn find_plugin() -> Result<(), Failure> {
         Ok(_) => Ok(()),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             Err(Failure::from(anyhow!("`{PLUGIN}` is not installed"))
-                .hint(format!("AWS says how: {INSTALL}")))
+                .hint(format!("install it as described at {INSTALL}")))
         }
         Err(error) => {
             Err(Failure::from(anyhow::Error::new(error).context(format!("`{PLUGIN}` cannot be executed"))))
@@ -107,8 +110,8 @@ async fn speak(
         "streamUrl": channel.stream_url,
         "tokenValue": channel.token.expose_secret(),
     });
-    // Ctrl-C is for whatever is executed there: this handler, unlike an ignored
-    // signal, is not what the plugin inherits.
+    // Ctrl-C is meant for the command in the task. The plugin would inherit an
+    // ignored signal, but does not inherit this handler.
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut plugin = Command::new(PLUGIN)
         .arg(SESSION_VARIABLE)
@@ -128,13 +131,13 @@ async fn speak(
             (Some(code), Some(output)) => code.pass_on(output, &mut io::stdout()).await?,
             _ => None,
         };
-        let status = plugin.wait().await.context("the plugin's end was not heard")?;
+        let status = plugin.wait().await.context("cannot wait for the plugin")?;
         let own = status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(OURS);
         match told {
             _ if !status.success() => Ok(own),
             Some(code) => Ok(code),
             None if is_told => {
-                Err(Failure::from(anyhow!("the session ended before the command's exit code came")))
+                Err(Failure::from(anyhow!("the session ended before the command's exit code arrived")))
             }
             None => Ok(own),
         }
@@ -148,7 +151,7 @@ async fn speak(
     }
 }
 
-/// One line that a shell would take apart into the same words.
+/// Quotes words so that a shell splits the line into the same words.
 fn quoted(words: &[impl AsRef<str>]) -> String {
     let quote = |word: &str| {
         let plain = |c: char| c.is_ascii_alphanumeric() || "_-./=:,@%+".contains(c);

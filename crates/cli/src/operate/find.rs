@@ -1,4 +1,4 @@
-//! The runner or job that is meant.
+//! Finds the runner or the job that an argument names.
 
 use anyhow::anyhow;
 use ecsrunner_api::runner::RunnerView;
@@ -7,14 +7,14 @@ use ecsrunner_core::id::{JobId, Repository, RunnerName};
 use crate::deployment::{Deployment, Query};
 use crate::exit::Failure;
 
-/// The fewest characters that stand for a name.
+/// The fewest characters at the end of a name that identify a runner.
 const FEWEST: usize = 4;
-/// The latest runners that are looked through for an end of a name.
+/// The number of latest runners that are searched for the end of a name.
 const SOUGHT: usize = 10_000;
-/// Names that a failure lists.
+/// The most names that an error lists.
 const NEAREST: usize = 3;
 
-/// The runner of that name, or the only one whose name ends so.
+/// Returns the runner with this name, or the only one whose name ends with this text.
 pub(super) async fn runner(deployment: &Deployment, text: &str) -> Result<RunnerView, Failure> {
     if RunnerName::parse(text).is_ok()
         && let Some(runner) = deployment.runner(text).await?
@@ -30,8 +30,8 @@ pub(super) async fn runner(deployment: &Deployment, text: &str) -> Result<Runner
         count => {
             let names = found.iter().take(NEAREST).map(|runner| runner.name.as_str());
             let names = names.collect::<Vec<_>>().join(", ");
-            Err(Failure::usage(anyhow!("`{text}` is the end of {count} runners' names: {names}"))
-                .hint("write more of the name"))
+            Err(Failure::usage(anyhow!("`{text}` matches the end of {count} runner names: {names}"))
+                .hint("give more characters of the name"))
         }
     }
 }
@@ -45,27 +45,27 @@ fn no_runner(deployment: &Deployment, text: &str, runners: &[RunnerView]) -> Fai
     let failure = Failure::not_found(anyhow!("{} has no runner `{text}`", deployment.name()));
     failure.hint(if near.is_empty() {
         format!(
-            "an end is looked for among the latest {SOUGHT}; `ecsrunner runners list --since 90d` lists all"
+            "run `ecsrunner runners list --since 90d` to list all runners: only the latest {SOUGHT} are searched by the end of a name"
         )
     } else {
-        format!("the nearest that it knows: {}", near.join(", "))
+        format!("similar names: {}", near.join(", "))
     })
 }
 
-/// How many characters two names have in common at their ends.
+/// Returns how many characters two names share at their ends.
 fn likeness(a: &str, b: &str) -> usize {
     a.bytes().rev().zip(b.bytes().rev()).take_while(|(a, b)| a == b).count()
 }
 
-/// A job that somebody asks about.
+/// A job that an argument names.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Named {
     pub(super) id: JobId,
-    /// The repository, where the text names it.
+    /// The repository, if the argument is a URL.
     pub(super) repository: Option<Repository>,
 }
 
-/// A job, by its id or its URL at GitHub.
+/// Parses a job's id or its URL at GitHub.
 pub(super) fn job(text: &str) -> Result<Named, Failure> {
     let last = text.split(['?', '#']).next().unwrap_or(text).trim_end_matches('/');
     let (path, id) = match last.rsplit_once("/job/").or_else(|| last.rsplit_once("/jobs/")) {
@@ -73,14 +73,14 @@ pub(super) fn job(text: &str) -> Result<Named, Failure> {
         None => ("", last),
     };
     let id = id.parse().map(JobId::new).map_err(|_| {
-        Failure::usage(anyhow!("`{text}` is neither a job's id nor its URL")).hint(
-            "the page of a job at GitHub has the URL https://github.com/OWNER/NAME/actions/runs/RUN/job/ID",
+        Failure::usage(anyhow!("`{text}` is neither a job id nor the URL of a job")).hint(
+            "use the URL of the job's page, such as https://github.com/OWNER/NAME/actions/runs/RUN/job/ID",
         )
     })?;
     Ok(Named { id, repository: repository_of(path) })
 }
 
-/// The repository in `https://HOST/[repos/]OWNER/NAME/actions…`.
+/// Returns the repository in `https://HOST/[repos/]OWNER/NAME/actions…`.
 fn repository_of(path: &str) -> Option<Repository> {
     let (before, _) = path.split_once("/actions")?;
     let mut parts = before.rsplit('/');
@@ -88,11 +88,11 @@ fn repository_of(path: &str) -> Option<Repository> {
     Repository::parse(&format!("{owner}/{name}")).ok()
 }
 
-/// That there is no record of a job.
+/// Returns the error of a job without a record.
 pub(super) fn no_job(deployment: &Deployment, id: JobId) -> Failure {
     Failure::not_found(anyhow!("{} has no record of job {id}", deployment.name())).hint(
-        "none of the job's webhooks was recorded in 90 days: with the job's URL `ecsrunner why` asks GitHub, \
-         too, and `ecsrunner deliveries list` shows what was lost",
+        "run `ecsrunner why` with the job's URL to ask GitHub, or `ecsrunner deliveries list` to see lost webhooks: \
+         no webhook of the job was recorded in 90 days",
     )
 }
 

@@ -1,6 +1,6 @@
-//! `ecsrunner jobs logs`: a job's log, as GitHub keeps it.
+//! `ecsrunner jobs logs`: prints a job's log from GitHub.
 //!
-//! The log of a runner's task is another one: `logs.rs`.
+//! The log of a runner's task is in `logs.rs`.
 
 use std::fmt::Write;
 
@@ -21,7 +21,7 @@ use crate::output::{self, print, say};
 struct Document<'a> {
     job: u64,
     repository: String,
-    /// Whether the end of the log is left out.
+    /// Whether the end of the log is omitted.
     cut: bool,
     lines: Vec<JsonLine<'a>>,
 }
@@ -42,7 +42,7 @@ pub(super) async fn print_log(arguments: &JobLogs) -> Result<(), Failure> {
     let client = credentials::for_reading(&deployment).await?;
     let log = client.job_log(&repository, named.id).await.map_err(failure)?;
     if log.is_cut() {
-        say(&format!("note: the log is longer than {} MiB, and its end is left out", MAX_LOG_BYTES >> 20));
+        say(&format!("note: the log is longer than {} MiB, and its end is omitted", MAX_LOG_BYTES >> 20));
     }
     if arguments.format.json {
         print_json(&log, named.id, &repository)?;
@@ -54,9 +54,8 @@ pub(super) async fn print_log(arguments: &JobLogs) -> Result<(), Failure> {
 
 async fn recorded_repository(deployment: &Deployment, id: JobId) -> Result<Repository, Failure> {
     let Some(JobView { repository, .. }) = deployment.job(id.get()).await? else {
-        return Err(find::no_job(deployment, id).hint(
-            "with the job's URL, or with `--repository OWNER/NAME`, its log is asked for without a record",
-        ));
+        return Err(find::no_job(deployment, id)
+            .hint("give the job's URL, or its repository with `--repository OWNER/NAME`"));
     };
     Repository::parse(&repository).map_err(Failure::usage)
 }
@@ -69,7 +68,7 @@ fn print_json(log: &JobLog, job: JobId, repository: &Repository) -> Result<(), F
     Ok(())
 }
 
-/// The lines, in colours that are removed where no terminal shows them.
+/// Formats the lines with colours, which are removed if stdout is not a terminal.
 fn text(log: &JobLog, timestamps: bool) -> Result<String, std::fmt::Error> {
     let mut text = String::new();
     for line in log.lines() {
@@ -86,7 +85,7 @@ fn text(log: &JobLog, timestamps: bool) -> Result<String, std::fmt::Error> {
     Ok(text)
 }
 
-/// What a line is to the runner.
+/// The kind of a line, by the runner's commands.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Kind {
     Error,
@@ -104,31 +103,30 @@ fn kind(text: &str) -> Kind {
     }
 }
 
-/// Says why there is no log, and what to do instead.
+/// Returns why there is no log, with a hint.
 fn failure(error: JobLogError) -> Failure {
     match &error {
         JobLogError::NotEnded { runner: Some(runner), .. } => {
-            let hint =
-                format!("`ecsrunner runners logs {runner} --follow` prints the log of its runner meanwhile");
+            let hint = format!(
+                "run `ecsrunner runners logs {runner} --follow` to see the log of its runner meanwhile"
+            );
             Failure::not_found(error).hint(hint)
         }
         JobLogError::NotEnded { job, runner: None, .. } => {
-            let hint = format!("`ecsrunner why {job}` says what it waits for");
+            let hint = format!("run `ecsrunner why {job}` to see what the job waits for");
             Failure::not_found(error).hint(hint)
         }
-        JobLogError::NoJob { .. } => Failure::not_found(error)
-            .hint("is the id right? GitHub forgets a job with its run, and a re-run has jobs with new ids"),
+        JobLogError::NoJob { .. } => Failure::not_found(error).hint(
+            "check the id: a deleted run takes its jobs with it, and the jobs of a re-run have new ids",
+        ),
         JobLogError::NeverStarted { job } => {
-            let hint = format!("`ecsrunner why {job}` says what became of it");
+            let hint = format!("run `ecsrunner why {job}` to see what happened to the job");
             Failure::not_found(error).hint(hint)
         }
-        JobLogError::Gone { .. } | JobLogError::Missing { .. } => Failure::not_found(error).hint(
-            "GitHub keeps logs for 90 days unless the repository says otherwise; \
-             the log of a job that has just ended comes some seconds later",
-        ),
-        JobLogError::Denied { .. } => Failure::permission(error).hint(
-            "a log needs `actions: read` in the repository: `ecsrunner doctor` checks the App's permissions",
-        ),
+        JobLogError::Gone { .. } | JobLogError::Missing { .. } => Failure::not_found(error)
+            .hint("wait some seconds if the job has just ended; by default, GitHub keeps logs for 90 days"),
+        JobLogError::Denied { .. } => Failure::permission(error)
+            .hint("grant `actions: read` in the repository; `ecsrunner doctor` checks the App's permissions"),
         JobLogError::GitHub { .. } | JobLogError::Storage { .. } => error.into(),
     }
 }

@@ -47,10 +47,10 @@ fn text(jobs: &[JobView], for_people: bool, now: Timestamp) -> String {
     rows.text(for_people)
 }
 
-/// What it ended with, what it waits for, or what it was refused for.
+/// Returns the conclusion, or the reason why the job waits or was refused.
 fn outcome(job: &JobView) -> String {
     match (&job.conclusion, &job.reason) {
-        // Of a refused job, what it came to elsewhere matters less.
+        // For a refused job, the reason matters more than its conclusion on another runner.
         (_, Some(reason)) => reason.text.clone(),
         (Some(conclusion), None) => conclusion.to_string(),
         (None, None) => NONE.to_owned(),

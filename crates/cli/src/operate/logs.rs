@@ -5,31 +5,33 @@ use std::io::{BufRead, BufReader, ErrorKind};
 use std::time::Duration;
 
 use anyhow::anyhow;
+#[cfg(feature = "aws")]
 use ecsrunner_aws::operate::OperateError;
 use ecsrunner_core::id::TaskId;
 
 use super::find;
 use crate::arguments::RunnerLogs;
-use crate::deployment::{AwsDeployment, Deployment, LocalServer};
+#[cfg(feature = "aws")]
+use crate::deployment::AwsDeployment;
+use crate::deployment::{Deployment, LocalServer};
 use crate::exit::Failure;
 use crate::output::{clean, is_for_people, print, say};
 
-/// CloudWatch Logs allows ten reads a second of one stream's account; lines come later than this anyway.
+/// The time between reads. CloudWatch Logs allows 10 reads a second for each account.
 const PERIOD: Duration = Duration::from_secs(2);
 
 pub(super) async fn logs(arguments: &RunnerLogs) -> Result<(), Failure> {
     let deployment = Deployment::connect(&arguments.target).await?;
     let mut runner = find::runner(&deployment, &arguments.runner).await?;
-    let mut told = false;
+    let mut is_announced = false;
     let mut log: Option<Log> = None;
     loop {
         if let Some(task) = &runner.task {
             let task = TaskId::parse(task).map_err(Failure::usage)?;
             let log = log.get_or_insert_with(|| Log::of(&deployment));
             if !log.print_news(&task).await? && !arguments.follow {
-                return Err(Failure::not_found(anyhow!("task {task} has no log")).hint(
-                    "a task logs nothing before its container runs, and logs are kept for a while only",
-                ));
+                return Err(Failure::not_found(anyhow!("task {task} has no log"))
+                    .hint("wait until the task's container runs; an old log may have been deleted"));
             }
         } else if !arguments.follow {
             return Err(Failure::not_found(anyhow!("runner {} has no task yet", runner.name)));
@@ -37,9 +39,9 @@ pub(super) async fn logs(arguments: &RunnerLogs) -> Result<(), Failure> {
         if !arguments.follow || runner.is_gone() {
             return Ok(());
         }
-        if log.as_ref().is_none_or(Log::is_empty) && !told {
-            say("nothing is logged yet: waiting");
-            told = true;
+        if log.as_ref().is_none_or(Log::is_empty) && !is_announced {
+            say("waiting for the first log line");
+            is_announced = true;
         }
         tokio::time::sleep(PERIOD).await;
         if let Some(now) = deployment.runner(&runner.name).await? {
@@ -48,31 +50,41 @@ pub(super) async fn logs(arguments: &RunnerLogs) -> Result<(), Failure> {
     }
 }
 
-/// A task's log, as far as it was printed.
+/// A task's log, and the position up to which it was printed.
 enum Log<'a> {
-    CloudWatch { aws: &'a AwsDeployment, from: Option<String> },
-    File { server: &'a LocalServer, file: Option<BufReader<File>> },
+    #[cfg(feature = "aws")]
+    CloudWatch {
+        aws: &'a AwsDeployment,
+        from: Option<String>,
+    },
+    File {
+        server: &'a LocalServer,
+        file: Option<BufReader<File>>,
+    },
 }
 
 impl<'a> Log<'a> {
     fn of(deployment: &'a Deployment) -> Self {
         match deployment {
+            #[cfg(feature = "aws")]
             Deployment::Aws(aws) => Self::CloudWatch { aws, from: None },
             Deployment::Local(server) => Self::File { server, file: None },
         }
     }
 
-    /// Whether nothing of it was there yet.
+    /// Returns whether the log had no content yet.
     fn is_empty(&self) -> bool {
         match self {
+            #[cfg(feature = "aws")]
             Self::CloudWatch { from, .. } => from.is_none(),
             Self::File { file, .. } => file.is_none(),
         }
     }
 
-    /// Prints what came since; false if there is no log.
+    /// Prints new lines. Returns `false` if there is no log.
     async fn print_news(&mut self, task: &TaskId) -> Result<bool, Failure> {
         match self {
+            #[cfg(feature = "aws")]
             Self::CloudWatch { aws, from } => loop {
                 let page = match aws.log(task, from.as_deref()).await {
                     Ok(page) => page,
@@ -82,7 +94,7 @@ impl<'a> Log<'a> {
                 for line in &page.lines {
                     print_line(&line.text)?;
                 }
-                // The same token again is the end, as it is now.
+                // A repeated token means the present end of the log.
                 if page.next.is_none() || page.next == *from {
                     return Ok(true);
                 }
@@ -113,7 +125,7 @@ impl<'a> Log<'a> {
 
 fn print_line(line: &str) -> std::io::Result<()> {
     let text = line.trim_end();
-    // What a job writes must not speak to a terminal.
+    // The output of a job must not control the terminal.
     let text = if is_for_people() { clean_but_tabs(text) } else { text.to_owned() };
     print(&format!("{text}\n"))
 }

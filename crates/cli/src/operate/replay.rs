@@ -1,8 +1,8 @@
-//! `ecsrunner replay`: what is decided for recorded events, by the functions
-//! that decide in a deployment, and without any effect.
+//! `ecsrunner replay`: shows the decisions for recorded events. The functions
+//! that decide are those of a deployment. Nothing is carried out.
 //!
-//! Signatures are not verified: there are no secrets offline. Whoever can write
-//! the recording decides what is in it.
+//! Signatures are not verified, because there are no secrets offline: the
+//! recording is trusted.
 
 mod events;
 mod memory;
@@ -32,14 +32,14 @@ use told::{Heading, Replayed};
 pub(super) async fn replay(arguments: &ReplayArguments) -> Result<u8, Failure> {
     let text = classes::read(&arguments.file)?;
     let rules = rules(arguments).await?;
-    let replayed = play(&text, &rules);
+    let replayed = replay_events(&text, &rules);
     let file = name(&arguments.file);
     for aside in replayed.set_aside() {
-        say(&format!("{file}, number {}: {}", aside.number, clean(&aside.fault)));
+        say(&format!("{file}, document {}: {}", aside.number, clean(&aside.fault)));
     }
     if replayed.is_empty() {
-        return Err(Failure::usage(anyhow!("there is no event in {file}"))
-            .hint("events of EventBridge and `workflow_job` payloads are read, in JSON"));
+        return Err(Failure::usage(anyhow!("{file} contains no event"))
+            .hint("expected EventBridge events or `workflow_job` payloads, in JSON"));
     }
     if arguments.format.json {
         output::print_json(&replayed)?;
@@ -53,7 +53,7 @@ fn name(file: &Path) -> String {
     if file.as_os_str() == "-" { "standard input".to_owned() } else { file.display().to_string() }
 }
 
-/// The rules of files, where files are named, or else of a deployment: only that one is asked for them.
+/// Returns the rules from files if files are named, or else from the deployment.
 async fn rules(arguments: &ReplayArguments) -> Result<Ruleset, Failure> {
     if let (Some(settings), Some(classes)) = (&arguments.settings, &arguments.classes) {
         return rules_of_parameters(settings, classes);
@@ -70,14 +70,15 @@ async fn rules(arguments: &ReplayArguments) -> Result<Ruleset, Failure> {
     }
 }
 
-/// As in a deployment, a class with a mistake is set aside, so that a job which asks for it hears why.
+/// Reads the parameter files. As in a deployment, an invalid class is left out, and its jobs are refused
+/// with the reason.
 fn rules_of_parameters(settings_file: &Path, classes_file: &Path) -> Result<Ruleset, Failure> {
     let (catalogue, mistakes) = classes::catalogue(classes_file)?;
     for mistake in mistakes {
         say(&format!("{}: {}", classes_file.display(), clean(&mistake)));
     }
     let entry: SettingsEntry = serde_json::from_str(&classes::read(settings_file)?)
-        .with_context(|| format!("{} holds no settings", settings_file.display()))
+        .with_context(|| format!("{} contains no settings", settings_file.display()))
         .map_err(Failure::usage)?;
     let settings = Settings::read(&entry).map_err(|errors| {
         let mistakes: Vec<String> = errors.iter().map(ToString::to_string).collect();
@@ -86,15 +87,15 @@ fn rules_of_parameters(settings_file: &Path, classes_file: &Path) -> Result<Rule
     Ok(Ruleset { settings, catalogue, subnets: Vec::new() })
 }
 
-/// Replays events in the order in which they are written: it is the one in which they came.
-fn play(text: &str, rules: &Ruleset) -> Replayed {
+/// Replays events in the order of the recording, which is the order of arrival.
+fn replay_events(text: &str, rules: &Ruleset) -> Replayed {
     let mut replayed = Replayed::default();
     let mut memory = Memory::new(rules);
     let mut now = Timestamp::MIN;
     for (number, document) in (1..).zip(documents(text)) {
         let arrival = document.and_then(|document| Arrival::read(&document));
         let heard = arrival.and_then(|arrival| {
-            // Time never runs backwards, whatever the clocks of those who tell it say.
+            // Events come from several clocks. Time never runs backwards.
             let at = now.max(arrival.at);
             Ok((at, arrival.heard(&rules.settings.deployment, at)?))
         });

@@ -1,5 +1,5 @@
-//! `ecsrunner jobs retry`: a job that was refused is judged again, one that
-//! has ended is run again by GitHub.
+//! `ecsrunner jobs retry`: evaluates a refused job again, or asks GitHub to
+//! re-run an ended one.
 
 use anyhow::anyhow;
 use ecsrunner_api::job::JobView;
@@ -14,15 +14,15 @@ use crate::deployment::{Deployment, github};
 use crate::exit::Failure;
 use crate::output::{self, print};
 
-/// What was brought about.
+/// The result of a retry.
 #[derive(Clone, Copy, Serialize)]
 #[serde(rename_all = "snake_case")]
 enum Retried {
-    /// It waits for a runner now, once GitHub has said that it is still queued.
+    /// The job was accepted, and gets a runner if GitHub confirms that it is still queued.
     JudgedAgain,
-    /// It waits already, and what holds it back is looked at now.
+    /// The job already waits, and a new plan is requested.
     LookedAt,
-    /// GitHub runs it again, as a job with an id of its own.
+    /// GitHub runs the job again, with a new id.
     RunAgain,
 }
 
@@ -42,7 +42,7 @@ pub(super) async fn retry(arguments: &RetryJob) -> Result<(), Failure> {
         JobStage::Refused if job.conclusion.is_none() => judge_again(&deployment, id).await?,
         JobStage::Refused | JobStage::Completed => run_again(&deployment, &job, id).await?,
         JobStage::InProgress => {
-            return Err(anyhow!("job {id} is in progress: there is nothing to try again").into());
+            return Err(anyhow!("job {id} is in progress and cannot be retried").into());
         }
         JobStage::Waiting | JobStage::Queued => {
             deployment.retry(id).await?;
@@ -55,12 +55,14 @@ pub(super) async fn retry(arguments: &RetryJob) -> Result<(), Failure> {
     }
     print(&match retried {
         Retried::JudgedAgain => format!(
-            "job {id} is served once GitHub has said that it is still queued; `ecsrunner why {id}` tells how far it is\n"
+            "job {id} gets a runner if GitHub confirms that it is still queued; `ecsrunner why {id}` shows its state\n"
         ),
         Retried::LookedAt => {
-            format!("job {id} waits already, and is looked at now: `ecsrunner why {id}` tells why it waits\n")
+            format!(
+                "job {id} already waits for a runner, and is checked again now; `ecsrunner why {id}` shows why it waits\n"
+            )
         }
-        Retried::RunAgain => format!("GitHub runs job {id} again, as a job with an id of its own\n"),
+        Retried::RunAgain => format!("GitHub runs job {id} again, as a job with a new id\n"),
     })?;
     Ok(())
 }
@@ -69,16 +71,16 @@ async fn judge_again(deployment: &Deployment, id: JobId) -> Result<Retried, Fail
     let outcome = deployment.retry(id).await?;
     if outcome.outcome == OutcomeKind::Refused {
         let ReasonView { code, text } = outcome.reason;
-        return Err(Failure::from(anyhow!("job {id} is refused again: {text} [{code}]"))
-            .hint(format!("`ecsrunner why {id}` says what would be right")));
+        return Err(Failure::from(anyhow!("job {id} was refused again: {text} [{code}]"))
+            .hint(format!("run `ecsrunner why {id}` to see how to fix it")));
     }
     if outcome.is_accepted() {
         return Ok(Retried::JudgedAgain);
     }
-    // Somebody else was quicker: GitHub told of it meanwhile, or another operator asked.
+    // The job changed meanwhile, because of a webhook or another operator.
     match deployment.job(id.get()).await? {
         Some(job) if !job.is_past() => Ok(Retried::LookedAt),
-        Some(job) => Err(anyhow!("job {id} is {} by now, and was left alone", job.state).into()),
+        Some(job) => Err(anyhow!("job {id} is now {} and was not retried", job.state).into()),
         None => Err(find::no_job(deployment, id)),
     }
 }
@@ -87,10 +89,10 @@ async fn run_again(deployment: &Deployment, job: &JobView, id: JobId) -> Result<
     let repository = Repository::parse(&job.repository).map_err(Failure::usage)?;
     let Some(client) = github::by_own_token(deployment.github_api()?)? else {
         return Err(Failure::permission(anyhow!(
-            "job {id} has ended, and only somebody who may write actions in {repository} can run it again"
+            "job {id} has ended, and re-running it needs a token with `actions: write` in {repository}"
         ))
         .hint(format!(
-            "give a token of yours in GH_TOKEN, or run it again there: {}",
+            "set GH_TOKEN to your token, or re-run the job at {}",
             deployment.pages()?.job(&job.repository, job.run_id, job.id)
         )));
     };

@@ -16,7 +16,7 @@ use crate::exit::Failure;
 use crate::output::{self, Rows, between, or_none, print, short, span_or_none, usd_or_none};
 
 const PERIOD: Duration = Duration::from_secs(2);
-/// Home, and nothing below.
+/// Moves the cursor home and clears the screen below it.
 const REDRAW: &str = "\x1b[H\x1b[J";
 
 #[derive(Serialize)]
@@ -36,7 +36,7 @@ pub(super) async fn list(arguments: &ListRunners) -> Result<(), Failure> {
         return Ok(());
     }
     if !output::is_for_people() {
-        return Err(Failure::usage(anyhow!("--watch draws on a terminal, and standard output is none")));
+        return Err(Failure::usage(anyhow!("--watch needs a terminal, and stdout is not a terminal")));
     }
     let mut interrupt = signal(SignalKind::interrupt())?;
     loop {
@@ -44,7 +44,7 @@ pub(super) async fn list(arguments: &ListRunners) -> Result<(), Failure> {
             let runners = read(&deployment, arguments).await?;
             let now = Timestamp::now();
             let table = text(&runners, true, now);
-            // Not through what leaves colours out where they are not wanted.
+            // `anstream` would remove these escapes if colours are off.
             write!(std::io::stdout(), "{REDRAW}{}, {now:.0}\n\n{table}", deployment.name())?;
             std::io::stdout().flush()?;
             tokio::time::sleep(PERIOD).await;
@@ -65,7 +65,7 @@ async fn read(deployment: &Deployment, arguments: &ListRunners) -> Result<Vec<Ru
 }
 
 impl Query {
-    /// What those flags ask for.
+    /// Returns the query of these flags.
     pub(super) fn of(past: &PastArguments) -> Self {
         Self {
             repository: past.repository.clone(),

@@ -1,4 +1,4 @@
-//! `ecsrunner runs list`: what was executed, by whom, how long and for how much.
+//! `ecsrunner runs list`: executed jobs with runner, wait, duration and cost.
 
 use std::collections::HashMap;
 
@@ -88,7 +88,7 @@ fn run(job: &JobView, costs: &HashMap<&str, f64>) -> Run {
 
 fn text(runs: &[Run], for_people: bool) -> String {
     if for_people && runs.is_empty() {
-        return "nothing was executed\n".to_owned();
+        return "no executed jobs\n".to_owned();
     }
     let mut rows =
         Rows::new(["JOB", "REPOSITORY", "NAME", "RESULT", "WAIT>", "DURATION>", "COST>", "RUNNER"]);
@@ -107,7 +107,7 @@ fn text(runs: &[Run], for_people: bool) -> String {
     rows.text(for_people)
 }
 
-/// Whether a runner had to do with a job: it executed it, or was started for it.
+/// Returns whether a runner executed a job, or was started for it.
 pub(super) fn concerns(runner: &RunnerView, job: &JobView) -> bool {
     runner.launched_for == job.id || runner.job == Some(job.id) || job.runner.as_ref() == Some(&runner.name)
 }

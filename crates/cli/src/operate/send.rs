@@ -21,7 +21,7 @@ pub(super) async fn send(arguments: &SendWebhook) -> Result<(), Failure> {
     let secret = read(&arguments.secret_file)?;
     if body.len() > MAX_BODY_BYTES {
         crate::output::say(&format!(
-            "the body has {} bytes, and more than {MAX_BODY_BYTES} are refused",
+            "note: the body has {} bytes, and a deployment refuses more than {MAX_BODY_BYTES} bytes",
             body.len()
         ));
     }
@@ -38,7 +38,7 @@ pub(super) async fn send(arguments: &SendWebhook) -> Result<(), Failure> {
         .body(body)
         .send()
         .await
-        .with_context(|| format!("{} does not answer", arguments.url))?;
+        .with_context(|| format!("no answer from {}", arguments.url))?;
     let status = answer.status();
     let text = answer.text().await?;
     let text = if is_for_people() { clean(&text) } else { text };
@@ -50,17 +50,17 @@ pub(super) async fn send(arguments: &SendWebhook) -> Result<(), Failure> {
     }
 }
 
-/// `X-Hub-Signature-256`: line ends behind a secret in a file are none of it.
+/// Returns the `X-Hub-Signature-256`. Line ends after the secret in its file are ignored.
 fn signature(secret: &[u8], body: &[u8]) -> String {
     let key = hmac::Key::new(hmac::HMAC_SHA256, secret.trim_ascii_end());
     let hex = hmac::sign(&key, body).as_ref().iter().map(|byte| format!("{byte:02x}")).collect::<String>();
     format!("sha256={hex}")
 }
 
-/// A GUID of its own, as GitHub gives each delivery one.
+/// Makes a GUID, as each delivery of GitHub's has one.
 fn delivery_id() -> Result<String, Failure> {
     let mut bytes = [0; 16];
-    aws_lc_rs::rand::fill(&mut bytes).map_err(|_| anyhow!("there is no randomness"))?;
+    aws_lc_rs::rand::fill(&mut bytes).map_err(|_| anyhow!("the system's random number generator failed"))?;
     let hex = bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
     let part = |from: usize, to: usize| hex.get(from..to).unwrap_or_default();
     Ok([part(0, 8), part(8, 12), part(12, 16), part(16, 20), part(20, 32)].join("-"))

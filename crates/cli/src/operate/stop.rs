@@ -22,37 +22,37 @@ pub(super) async fn stop(arguments: &StopRunner) -> Result<(), Failure> {
     }
     match deployment.stop(&name, arguments.force).await? {
         Stopped::Done if arguments.force => {
-            print(&format!("{name} is stopped, and with it the job that it executes, if it does\n"))?;
+            print(&format!("stopped {name}; if it was running a job, the job fails\n"))?;
         }
         Stopped::Done => {
             print(&format!(
-                "{name} is retired: it takes no job any more, and ends; one that it was given already it executes\n"
+                "retired {name}: it takes no new job, and ends after a job that it may already have\n"
             ))?;
         }
-        Stopped::Already => print(&format!("{name} is ending already\n"))?,
-        Stopped::Gone => print(&format!("{name} is gone already\n"))?,
+        Stopped::Already => print(&format!("{name} is already ending\n"))?,
+        Stopped::Gone => print(&format!("{name} is already gone\n"))?,
         Stopped::Busy(job) => {
             let job = job.map_or_else(|| "a job".to_owned(), |job| format!("job {job}"));
-            return Err(Failure::from(anyhow!("{name} executes {job}, and was left alone"))
-                .hint("--force stops it all the same: the job fails"));
+            return Err(Failure::from(anyhow!("{name} runs {job} and was not stopped"))
+                .hint("use --force to stop it anyway: the job fails"));
         }
     }
     Ok(())
 }
 
-/// Says what is risked, and goes on only if that is wanted.
+/// Names the risk, and asks for confirmation.
 fn ask(runner: &RunnerView) -> Result<(), Failure> {
     let risk = match runner.job {
-        Some(job) if runner.state == RunnerStage::Busy => format!("job {job}, which it executes, fails"),
-        _ => "a job that GitHub is just giving it fails".to_owned(),
+        Some(job) if runner.state == RunnerStage::Busy => format!("its job {job} fails"),
+        _ => "a job that GitHub assigns to it meanwhile fails".to_owned(),
     };
     if !io::stdin().is_terminal() {
-        return Err(Failure::usage(anyhow!("--force is not confirmed: {risk}"))
-            .hint("--yes confirms it where nobody can be asked"));
+        return Err(Failure::usage(anyhow!("--force needs confirmation: {risk}"))
+            .hint("add --yes to confirm without a prompt"));
     }
-    // Asked in any case: whoever wants quiet has to answer, too.
+    // Asks even with `--quiet`: an answer is needed.
     let mut err = io::stderr();
-    writeln!(err, "{} is {}. Stopped at once, {risk}.", runner.name, runner.state)?;
+    writeln!(err, "Runner {} is {}. If it is stopped now, {risk}.", runner.name, runner.state)?;
     write!(err, "Stop it? [y/N] ")?;
     err.flush()?;
     let mut answer = String::new();
@@ -60,5 +60,5 @@ fn ask(runner: &RunnerView) -> Result<(), Failure> {
     if matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes") {
         return Ok(());
     }
-    Err(anyhow!("{} was left alone", runner.name).into())
+    Err(anyhow!("{} was not stopped", runner.name).into())
 }

@@ -9,7 +9,7 @@ mod text;
 use ecsrunner_api::job::JobView;
 use ecsrunner_api::reason::ReasonView;
 use ecsrunner_api::runner::RunnerView;
-use ecsrunner_aws::operate::TaskInfo;
+use ecsrunner_aws::task::TaskInfo;
 use ecsrunner_core::reason::Code;
 use ecsrunner_core::records::job::JobStage;
 use ecsrunner_core::records::runner::EndingKind;

@@ -66,7 +66,7 @@ jobs:
         assert_eq!((&ended["conclusion"], &ended["starts"]), (&json!("failure"), &json!(1)));
         let api = server.api().until("the runner to be gone", |api| api.runners_in("gone").len() == 1).await;
         assert_eq!((&api.runners[0]["job"], &api.jobs[0]["conclusion"]), (&json!(job), &json!("failure")));
-        // Nothing is launched again for it.
+        // No further runner is launched for the job.
         assert_eq!(api.runners.len(), 1);
         testbed.ends_with_nothing_left(server).await;
     })
@@ -76,7 +76,7 @@ jobs:
 #[tokio::test]
 async fn a_listener_that_crashes_before_its_job_is_replaced() {
     bounded(async {
-        // No faults of its own: the listener is killed from outside.
+        // The listener has no faults. The test kills it.
         let testbed = Testbed::set(setup()).await;
         let server = testbed.serve().await;
         testbed.github.faults(json!({"assignment_paused": true})).await;
@@ -103,7 +103,7 @@ async fn two_servers_on_one_machine_leave_each_others_runners_alone() {
         let (one, other) = (Testbed::set(setup()).await, Testbed::set(setup()).await);
         let servers = (one.serve().await, other.serve().await);
         for _ in 0..6 {
-            // Runners end on one side while they begin on the other.
+            // Runners of one server end while runners of the other start.
             one.github.submit(&SMALL, 2, 150, Value::Null).await;
             other.github.submit(&SMALL, 2, 50, Value::Null).await;
             let is_idle = |api: &Listed| api.runners.iter().all(|runner| runner["state"] == "gone");

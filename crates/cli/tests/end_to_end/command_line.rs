@@ -27,7 +27,7 @@ pub(crate) fn ecsrunner(dir: &Path) -> Command {
     command
 }
 
-/// Code, standard output and standard error.
+/// Formats exit code, stdout and stderr.
 pub(crate) fn told(output: &Output, dir: &Path) -> String {
     let text =
         |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap().replace(dir.to_str().unwrap(), "[dir]");
@@ -52,24 +52,24 @@ fn without_arguments_the_help_is_shown_as_an_error() {
     Usage: ecsrunner [OPTIONS] <COMMAND>
 
     Commands:
-      demo              Show it at work on this machine, with a fake GitHub
-      local             Serve jobs on this machine
-      why               Say why a job is where it is, and what to do about it
+      demo              Run a demo on this machine with a fake GitHub
+      local             Run jobs on this machine
+      why               Explain the state of a job and what to do next
       runners           List and manage runners
-      jobs              List jobs, print their logs, and try them again
-      runs              List what was executed
-      costs             Add up what runners cost
+      jobs              List jobs, print their logs, and retry them
+      runs              List executed jobs
+      costs             Show what runners cost
       classes           List and check runner classes
-      list-class-sizes  List the runner classes that jobs may ask for
-      cluster           Show the cluster that runners are tasks of
+      list-class-sizes  List runner classes (same as `classes list`)
+      cluster           Show the ECS cluster, its runners and limits
       doctor            Check permissions, secrets, webhook, images and quotas
-      pause             Launch no more runners; jobs that are executed go on
-      resume            Launch runners again
-      drain             Pause, and retire the runners that execute nothing
-      deliveries        List GitHub's webhook deliveries, and have them sent again
+      pause             Stop launching runners; running jobs continue
+      resume            Resume launching runners
+      drain             Pause, and retire runners that have no job
+      deliveries        List and redeliver GitHub webhooks
       webhook           Send test webhooks
-      replay            Show what recorded events would be decided to
-      completions       Print completions for a shell
+      replay            Show which decisions recorded events would lead to
+      completions       Print a shell completion script
       man               Print the manual page
       help              Print this message or the help of the given subcommand(s)
 
@@ -78,9 +78,9 @@ fn without_arguments_the_help_is_shown_as_an_error() {
       -V, --version  Print version
 
     Output:
-          --no-color    Use no colours; or NO_COLOR
-      -q, --quiet       Say nothing on standard error but why a command failed
-      -v, --verbose...  Say on standard error what is done; twice for details
+          --no-color    Disable colours [env: NO_COLOR]
+      -q, --quiet       Print only errors to stderr
+      -v, --verbose...  Print progress to stderr (repeat for more detail)
     ");
 }
 
@@ -94,24 +94,24 @@ fn help_goes_to_standard_output() {
     Usage: ecsrunner [OPTIONS] <COMMAND>
 
     Commands:
-      demo              Show it at work on this machine, with a fake GitHub
-      local             Serve jobs on this machine
-      why               Say why a job is where it is, and what to do about it
+      demo              Run a demo on this machine with a fake GitHub
+      local             Run jobs on this machine
+      why               Explain the state of a job and what to do next
       runners           List and manage runners
-      jobs              List jobs, print their logs, and try them again
-      runs              List what was executed
-      costs             Add up what runners cost
+      jobs              List jobs, print their logs, and retry them
+      runs              List executed jobs
+      costs             Show what runners cost
       classes           List and check runner classes
-      list-class-sizes  List the runner classes that jobs may ask for
-      cluster           Show the cluster that runners are tasks of
+      list-class-sizes  List runner classes (same as `classes list`)
+      cluster           Show the ECS cluster, its runners and limits
       doctor            Check permissions, secrets, webhook, images and quotas
-      pause             Launch no more runners; jobs that are executed go on
-      resume            Launch runners again
-      drain             Pause, and retire the runners that execute nothing
-      deliveries        List GitHub's webhook deliveries, and have them sent again
+      pause             Stop launching runners; running jobs continue
+      resume            Resume launching runners
+      drain             Pause, and retire runners that have no job
+      deliveries        List and redeliver GitHub webhooks
       webhook           Send test webhooks
-      replay            Show what recorded events would be decided to
-      completions       Print completions for a shell
+      replay            Show which decisions recorded events would lead to
+      completions       Print a shell completion script
       man               Print the manual page
       help              Print this message or the help of the given subcommand(s)
 
@@ -120,59 +120,58 @@ fn help_goes_to_standard_output() {
       -V, --version  Print version
 
     Output:
-          --no-color    Use no colours; or NO_COLOR
-      -q, --quiet       Say nothing on standard error but why a command failed
-      -v, --verbose...  Say on standard error what is done; twice for details
+          --no-color    Disable colours [env: NO_COLOR]
+      -q, --quiet       Print only errors to stderr
+      -v, --verbose...  Print progress to stderr (repeat for more detail)
     --- stderr
     ");
     insta::assert_snapshot!(run(&["local", "up", "--help"]), @r"
     exit code 0
     --- stdout
-    Start the server: webhook, API and page, with runners as processes
+    Start the server: webhook, API and web page, with runners as processes
 
     Usage: ecsrunner local up [OPTIONS] --state <DIR> --config <FILE>
 
     Options:
-          --listen <ADDR>  Where to serve; port 0 takes any free one [default: 127.0.0.1:8080]
-          --state <DIR>    What outlives the server: records, tasks and their logs [env:
-                           ECSRUNNER_STATE=]
-          --config <FILE>  The configuration, in TOML [env: ECSRUNNER_CONFIG=]
-          --poll           Ask GitHub for queued jobs, for where its webhooks cannot reach this machine
+          --listen <ADDR>  Address to listen on (port 0: any free port) [default: 127.0.0.1:8080]
+          --state <DIR>    Directory for records, tasks and logs [env: ECSRUNNER_STATE=]
+          --config <FILE>  Configuration file (TOML) [env: ECSRUNNER_CONFIG=]
+          --poll           Poll GitHub every 15 seconds, if its webhooks cannot reach this machine
       -h, --help           Print help
       -V, --version        Print version
 
     Output:
-          --no-color    Use no colours; or NO_COLOR
-      -q, --quiet       Say nothing on standard error but why a command failed
-      -v, --verbose...  Say on standard error what is done; twice for details
+          --no-color    Disable colours [env: NO_COLOR]
+      -q, --quiet       Print only errors to stderr
+      -v, --verbose...  Print progress to stderr (repeat for more detail)
     --- stderr
     ");
     insta::assert_snapshot!(run(&["demo", "--help"]), @r"
     exit code 0
     --- stdout
-    Show it at work on this machine, with a fake GitHub
+    Run a demo on this machine with a fake GitHub
 
     Usage: ecsrunner demo [OPTIONS]
            ecsrunner demo <COMMAND>
 
     Commands:
-      github  Serve the fake GitHub alone
+      github  Serve only the fake GitHub
       help    Print this message or the help of the given subcommand(s)
 
     Options:
-          --workflow <FILE>              A workflow file to run instead of the built-in one
-          --runner-dir <DIR>             Run the jobs on GitHub's own runner, unpacked here
-          --action <OWNER/NAME@REF=DIR>  Take an action from a directory (repeatable)
-          --jobs <N>                     Run so many short jobs instead of the built-in workflow
-          --json                         Print one JSON document on standard output
-          --web                          Keep the web page up when the jobs are done, until Ctrl-C
+          --workflow <FILE>              Run this workflow file instead of the built-in one
+          --runner-dir <DIR>             Run jobs with the official runner, unpacked in this directory
+          --action <OWNER/NAME@REF=DIR>  Use a local directory for an action (repeatable)
+          --jobs <N>                     Run N short jobs instead of a workflow (1 to 256)
+          --json                         Print the result as JSON
+          --web                          Keep serving the web page after the jobs end, until Ctrl-C
       -h, --help                         Print help
       -V, --version                      Print version
 
     Output:
-          --no-color    Use no colours; or NO_COLOR
-      -q, --quiet       Say nothing on standard error but why a command failed
-      -v, --verbose...  Say on standard error what is done; twice for details
+          --no-color    Disable colours [env: NO_COLOR]
+      -q, --quiet       Print only errors to stderr
+      -v, --verbose...  Print progress to stderr (repeat for more detail)
     --- stderr
     ");
 }
@@ -226,7 +225,7 @@ fn a_configuration_that_is_not_there_is_named() {
     error: 1 mistake in the configuration none.toml
       cannot be read: No such file or directory (os error 2)
 
-    hint: every key is listed in docs/configuration.md, with one whole example
+    hint: see docs/configuration.md for every key and a complete example
     "#);
 }
 
@@ -279,9 +278,9 @@ memory = 65536
       limits.idle_limit_secs is 5: at least 600 is expected: a shorter one would end runners while a job is on its way
       github.token_file: [dir]/token cannot be read: No such file or directory (os error 2)
       webhook.secret_files: [dir]/secret is empty
-      runner.dir: [dir]/actions-runner/bin/Runner.Listener is not there: an unpacked actions/runner is expected
+      runner.dir: [dir]/actions-runner/bin/Runner.Listener does not exist: an unpacked actions/runner is expected
 
-    hint: every key is listed in docs/configuration.md, with one whole example
+    hint: see docs/configuration.md for every key and a complete example
     "#);
     assert!(!dir.path().join("state").exists(), "a wrong configuration makes no state");
 }
@@ -301,7 +300,7 @@ fn keys_that_do_not_exist_and_text_that_is_not_toml_are_told() {
     error: 1 mistake in the configuration config.toml
       is not TOML: TOML parse error at line 2, column 11 | 2 | version = | ^ string values must be quoted, expected literal string
 
-    hint: every key is listed in docs/configuration.md, with one whole example
+    hint: see docs/configuration.md for every key and a complete example
     "#);
     insta::assert_snapshot!(with("version = 1\ndeployment = \"x\"\nrepositories = [\"a/b\"]\nrepository = 1\n[limits]\nmax_runner = 1\n[github]\ntoken = \"x\"\n[runner]\nfolder = \"x\"\n"), @r#"
     exit code 2
@@ -315,7 +314,7 @@ fn keys_that_do_not_exist_and_text_that_is_not_toml_are_told() {
       settings: unknown field `repository`, expected one of `version`, `deployment`, `repositories`, `required_labels`, `public_repositories`, `forks`, `events`, `check_runs`, `registration`, `limits`, `hook_limit_secs`, `paces`, `paused`
       webhook.secret_files: at least one file with a webhook secret is needed
 
-    hint: every key is listed in docs/configuration.md, with one whole example
+    hint: see docs/configuration.md for every key and a complete example
     "#);
 }
 
@@ -349,7 +348,7 @@ jobs:
       ci.yml: job `test`: step 1: the shell `pwsh` is not supported, only bash and sh
       ci.yml: job `test`: needs `nobody`, which is not a job of this file
 
-    hint: the stand-in runner executes `run:`, `env`, `needs`, a static `matrix` and JavaScript actions; `--runner-dir DIR` has the official runner execute steps as they are written
+    hint: the stand-in runner supports `run:`, `env`, `needs`, a static `matrix` and JavaScript actions; use `--runner-dir DIR` to execute the steps with the official runner
     "#);
 }
 

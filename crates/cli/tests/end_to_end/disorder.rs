@@ -1,4 +1,4 @@
-//! Webhooks that come again, late, in any order, or never.
+//! Webhooks that are duplicated, late, reordered or lost.
 
 use serde_json::{Value, json};
 
@@ -14,7 +14,7 @@ async fn webhooks_that_come_thrice_in_any_order_start_each_job_once() {
         testbed.github.faults(json!({"webhooks": {"duplicates": 2, "delay_ms": 400}})).await;
         let jobs = testbed.github.submit(&SMALL, 12, 300, Value::Null).await;
         testbed.github.wait("completed=12").await;
-        // Those that are late are to change nothing either.
+        // Late duplicates must change nothing either.
         let deliveries = testbed.github.deliveries().await;
         assert_eq!(deliveries.len(), 12 * 3 * 3);
         let api = server.api().until("12 jobs to be done", |api| api.is_done(12)).await;
@@ -22,7 +22,7 @@ async fn webhooks_that_come_thrice_in_any_order_start_each_job_once() {
         for job in testbed.github.jobs().await {
             assert_eq!((&job["starts"], &job["conclusion"]), (&json!(1), &json!("success")), "{job}");
         }
-        // A runner may have taken another's job before that one was heard of.
+        // A runner may have taken another job before that job's webhook arrived.
         let completed = api.runners.iter().filter(|runner| runner["ending"] == "completed").count();
         let surplus = api.runners.iter().filter(|runner| runner["reason"]["code"] == "surplus").count();
         assert_eq!((completed, completed + surplus), (12, api.runners.len()), "{:#?}", api.runners);
@@ -41,7 +41,7 @@ async fn a_completed_that_comes_before_its_queued_launches_nothing() {
         testbed.github.faults(json!({"webhooks": {"hold": true}})).await;
         let job = testbed.github.submit_one(&SMALL, 10).await;
         testbed.github.cancel(job).await;
-        // Both, `queued` and `completed`, in an order that only chance knows: ten times.
+        // `queued` and `completed` in random order, 10 times.
         for _ in 0..9 {
             let job = testbed.github.submit_one(&SMALL, 10).await;
             testbed.github.cancel(job).await;
@@ -66,7 +66,7 @@ async fn polling_finds_every_job_though_all_webhooks_are_lost() {
         testbed.github.submit(&SMALL, 3, 200, Value::Null).await;
         let server = testbed.serve().await;
         testbed.github.wait("completed=3").await;
-        // Found by a later look.
+        // A later poll finds the job.
         testbed.github.submit_one(&["self-hosted", "class:large"], 200).await;
         testbed.github.wait("completed=4").await;
         let api = server.api().until("4 jobs to be done", |api| api.is_done(4)).await;

@@ -1,4 +1,4 @@
-//! The API and the page, as `docs/interface.md` has them.
+//! The API and the page, as documented in `docs/interface.md`.
 
 use std::collections::BTreeSet;
 
@@ -8,7 +8,7 @@ use crate::testbed::{Payload, Setup, Testbed, bounded, names};
 
 const SMALL: [&str; 2] = ["self-hosted", "class:small"];
 
-/// The same with what differs from run to run named rather than shown.
+/// Replaces the values that differ between runs by their names.
 fn redacted(value: &Value) -> Value {
     match value {
         Value::Array(items) => items.iter().map(redacted).collect(),
@@ -134,7 +134,7 @@ async fn runners_have_the_documented_shape() {
         server.api().until("the job to be done", |api| api.is_done(1)).await;
         let (status, mut runners) = server.api().get("/api/v1/runners").await;
         assert_eq!(status, 200);
-        // A task may be heard of before RunTask has answered; the time line has its own test.
+        // A task may be reported before RunTask answers. The timeline has its own test.
         runners["runners"][0]["timeline"].take();
         let seconds = runners["runners"][0]["task_seconds"].take();
         assert!(seconds.as_f64().is_some_and(|seconds| (0.3..30.0).contains(&seconds)), "{seconds}");

@@ -1,4 +1,4 @@
-//! What one job can see of another on one machine, where the server is root.
+//! What one job can read of another on one machine, if the server is root.
 
 use std::collections::BTreeSet;
 use std::fs::{self, Permissions};
@@ -15,8 +15,8 @@ use crate::testbed::{Setup, Testbed, bounded};
 
 const SMALL: [&str; 2] = ["self-hosted", "class:small"];
 
-/// What a listener of the official runner leaves in its directory, with its
-/// modes, and what its job does. It tells the test by the FIFO `said`.
+/// Makes the files of an official listener and its job, with their modes.
+/// Reports to the test through the FIFO `said`.
 const SETTING: &str = r#"#!/bin/bash
 umask 022
 say() { echo "$*" >"$meet/said"; }
@@ -34,7 +34,7 @@ printf '\n√ Connected to GitHub\n\n'
 echo "$(date -u '+%Y-%m-%d %H:%M:%SZ'): Listening for Jobs"
 "#;
 
-/// Tries to read everything of each runner, its own included.
+/// Tries to read all files of each runner, including its own.
 const THIEF: &str = r#"
 say "ready $UID $$ $(dirname "$PWD")"
 # Held by the test until both runners are ready.
@@ -81,13 +81,13 @@ say "$(whoami) $(id -un) $(id -gn) $(id -Gn | tr ' ' ,) $(stat -c '%U:%G:%a' . .
 exec sleep 600
 "#;
 
-/// Where the listeners and the test meet.
+/// The files through which the listeners and the test communicate.
 struct Meeting {
     said: Lines<BufReader<Receiver>>,
 }
 
 impl Meeting {
-    /// Puts a listener in place that does what the official runner does, and then this.
+    /// Installs a listener that acts like the official one and then runs this script.
     fn arrange(testbed: &Testbed, then: &str) -> Self {
         let runner = testbed.path("actions-runner");
         fs::create_dir_all(runner.join("externals/node20/bin")).unwrap();
@@ -102,7 +102,7 @@ impl Meeting {
         let said = OpenOptions::new().read_write(true).open_receiver(meet.join("said")).unwrap();
         let (head, rest) = SETTING.split_once('\n').unwrap();
         let script = format!("{head}\nmeet={}\n{rest}{then}", meet.display());
-        // Not written in place: it may be a link.
+        // The file is replaced, not overwritten: it may be a link.
         let listener = runner.join("bin/Runner.Listener");
         fs::remove_file(&listener).unwrap();
         fs::write(&listener, script).unwrap();
@@ -167,7 +167,7 @@ async fn two_jobs_side_by_side_cannot_read_each_others_anything() {
             read.iter().filter(|(is_own, _)| *is_own == own).map(|(_, what)| what.as_str()).collect()
         };
         assert_eq!(of(false), Vec::<&str>::new(), "read of the other runner, or of the server");
-        // The same attempts find what is a job's own.
+        // The same attempts succeed on the job's own files.
         assert_eq!(
             of(true),
             [
@@ -193,7 +193,7 @@ async fn two_jobs_side_by_side_cannot_read_each_others_anything() {
     .await;
 }
 
-/// The server's command in a mount namespace in which the machine has these accounts.
+/// Wraps the server's command in a mount namespace with these accounts.
 pub(crate) fn with_accounts(testbed: &Testbed, passwd: &str, group: &str) -> Option<Command> {
     let unshare = std::process::Command::new("unshare").args(["--mount", "true"]).output();
     if !unshare.is_ok_and(|tried| tried.status.success()) {

@@ -1,4 +1,4 @@
-//! A job's log, by the command and by the server's API: one way, which GitHub offers.
+//! A job's log from GitHub, by the command and by the server's API.
 
 use std::process::Output;
 
@@ -8,7 +8,7 @@ use crate::command_line::{ecsrunner, told};
 use crate::isolation::is_root;
 use crate::testbed::{LIMIT, REPOSITORY, Server, Setup, Testbed, bounded, job_ids};
 
-/// Prints escapes, a control character and a tab, and fails.
+/// A job that prints escapes, a control character and a tab, and fails.
 const PRINTING: &str = r"
 name: ci
 on: push
@@ -26,7 +26,7 @@ async fn output(testbed: &Testbed, arguments: &[&str]) -> Output {
     output_at(&testbed.state().display().to_string(), testbed, arguments).await
 }
 
-/// The command's output, carried out on the server that `place` names.
+/// Runs a command on the server that `place` names.
 async fn output_at(place: &str, testbed: &Testbed, arguments: &[&str]) -> Output {
     let (place, github) = (place.to_owned(), testbed.github_url().to_owned());
     let arguments: Vec<String> = arguments.iter().map(|&it| it.to_owned()).collect();
@@ -38,7 +38,7 @@ async fn output_at(place: &str, testbed: &Testbed, arguments: &[&str]) -> Output
     tokio::task::spawn_blocking(run).await.unwrap()
 }
 
-/// The server's answer about a job's log, asked for with this token.
+/// Requests a path from the server with this token.
 async fn asked(server: &Server, path: &str, token: Option<&str>) -> reqwest::Response {
     let client = reqwest::Client::builder().no_proxy().timeout(LIMIT).build().unwrap();
     let mut request = client.get(server.url(path));
@@ -48,13 +48,13 @@ async fn asked(server: &Server, path: &str, token: Option<&str>) -> reqwest::Res
     request.send().await.unwrap()
 }
 
-/// Status and body of such an answer to the operator.
+/// Requests a path with the operator's token. Returns status and body.
 async fn told_to_operator(testbed: &Testbed, server: &Server, path: &str) -> (u16, Value) {
     let answer = asked(server, path, Some(&token(testbed))).await;
     (answer.status().as_u16(), answer.json().await.unwrap())
 }
 
-/// The token of the state directory.
+/// Returns the token of the state directory.
 fn token(testbed: &Testbed) -> String {
     let left = std::fs::read(testbed.state().join("server.json")).unwrap();
     let left: Value = serde_json::from_slice(&left).unwrap();
@@ -69,7 +69,7 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).unwrap()
 }
 
-/// A server, and a job that printed and failed on it.
+/// Starts a server, and runs the printing job on it.
 async fn after_a_printing_job(setup: Setup) -> (Testbed, Server, u64) {
     let testbed = Testbed::set(setup).await;
     let server = testbed.serve().await;
@@ -123,9 +123,12 @@ async fn a_jobs_log_is_printed_without_escapes_and_by_wish_with_times() {
         assert!(lines.iter().map(|line| line["text"].as_str().unwrap()).eq(log.lines()), "{document}");
         assert!(lines.iter().all(|line| line["at"].as_str().unwrap().parse::<jiff::Timestamp>().is_ok()));
 
-        // What went wrong is in the log: `why` says how to read it.
+        // The cause is in the log: `why` says how to read it.
         let why = text(&output(&testbed, &["why", &id]).await.stdout);
-        assert!(why.contains(&format!("Next:    `ecsrunner jobs logs {id}` prints the job's log")), "{why}");
+        assert!(
+            why.contains(&format!("Next:    read the job's log with `ecsrunner jobs logs {id}`")),
+            "{why}"
+        );
         testbed.ends_with_nothing_left(server).await;
     })
     .await;
@@ -165,7 +168,7 @@ async fn a_jobs_log_needs_the_token_of_the_state_directory() {
                 assert_eq!(answer.status(), 401, "{path} with {token:?}");
                 assert_eq!(answer.headers()["www-authenticate"], "Bearer");
                 let body: Value = answer.json().await.unwrap();
-                let message = "the token of the server's state directory is expected as bearer";
+                let message = "the token of the server's state directory is expected as a bearer token";
                 assert_eq!(body, json!({"message": message}));
             }
         }
@@ -219,7 +222,7 @@ async fn a_job_without_a_log_is_told_with_what_to_do_instead() {
         --- stderr
         error: job [job] is in progress, and GitHub gives a job's log once the job has ended
 
-        hint: `ecsrunner runners logs [runner] --follow` prints the log of its runner meanwhile
+        hint: run `ecsrunner runners logs [runner] --follow` to see the log of its runner meanwhile
         ");
         let (status, body) = told_to_operator(&testbed, &server, &log_path(job)).await;
         assert_eq!(status, 409);
@@ -269,7 +272,7 @@ async fn a_log_that_github_does_not_show_us_is_a_missing_permission() {
         let (status, body) = told_to_operator(&testbed, &server, &log_path(job)).await;
         assert_eq!(status, 403, "{body}");
 
-        // By the server's URL alone, whose credentials are not known, GitHub cannot be asked.
+        // With only the server's URL, the credentials are unknown and GitHub cannot be asked.
         let by_url = output_at(&server.url(""), &testbed, &["jobs", "logs", &job.to_string()]).await;
         assert_eq!(by_url.status.code(), Some(3));
         drop(server);

@@ -8,9 +8,9 @@ use crate::testbed::{Server, Setup, Testbed, bounded};
 
 const SMALL: [&str; 2] = ["self-hosted", "class:small"];
 
-/// Kills the server while GitHub keeps its webhooks, and starts it again.
+/// Kills the server while GitHub holds back its webhooks, and starts it again.
 async fn kill_and_start_again(testbed: &Testbed, server: Server) -> Server {
-    // What is on its way is answered before; what comes later waits.
+    // Webhooks in flight are answered before the kill. Later ones wait.
     testbed.github.faults(json!({"webhooks": {"hold": true}})).await;
     testbed.github.wait("webhooks_idle=true").await;
     server.kill().await;
@@ -20,7 +20,7 @@ async fn kill_and_start_again(testbed: &Testbed, server: Server) -> Server {
     server
 }
 
-/// Every job was executed once and with success, each on a runner of its own.
+/// Asserts that every job succeeded once, each on its own runner.
 async fn each_ran_once(testbed: &Testbed, server: &Server, jobs: usize) {
     let api = server.api().until("every job to be done", |api| api.is_done(jobs)).await;
     assert_eq!(api.runners.len(), jobs, "{:#?}", api.runners);
@@ -56,7 +56,7 @@ async fn killed_while_jobs_run_the_next_server_adopts_their_tasks() {
     bounded(async {
         let testbed = Testbed::set(Setup::default()).await;
         let server = testbed.serve().await;
-        // One that has ended before: its user id is another's by now.
+        // A task that ended earlier: another task has its user id now.
         testbed.github.submit_one(&SMALL, 10).await;
         server.api().until("the first job to be done", |api| api.is_done(1)).await;
         testbed.github.submit(&SMALL, 4, 2_500, Value::Null).await;
@@ -83,7 +83,7 @@ async fn killed_while_jobs_end_the_next_server_cleans_up_after_them() {
         testbed.github.faults(json!({"webhooks": {"hold": true}})).await;
         testbed.github.wait("webhooks_idle=true").await;
         server.kill().await;
-        // Nobody hears of the end of jobs and tasks.
+        // The ends of jobs and tasks are not observed.
         testbed.github.wait("completed=3").await;
         let server = testbed.serve().await;
         testbed.github.faults(json!({"webhooks": {}})).await;

@@ -1,4 +1,4 @@
-//! Limits on how many runners there are at once.
+//! Limits on the number of runners at one time.
 
 use std::fs;
 
@@ -9,7 +9,7 @@ use crate::testbed::{Setup, Testbed, at, bounded};
 
 const SMALL: [&str; 2] = ["self-hosted", "class:small"];
 
-/// When each task's agent said its first and its last.
+/// Returns the times of the first and last log line of each task's agent.
 fn lives(testbed: &Testbed) -> Vec<(Timestamp, Timestamp)> {
     let tasks = fs::read_dir(testbed.state().join("tasks")).unwrap();
     tasks
@@ -25,7 +25,7 @@ fn lives(testbed: &Testbed) -> Vec<(Timestamp, Timestamp)> {
         .collect()
 }
 
-/// The most that were alive at one moment, by the agents' own logs.
+/// Returns the most agents that ran at one time, by their logs.
 fn most_at_once(lives: &[(Timestamp, Timestamp)]) -> usize {
     let alive_at = |at: &Timestamp| lives.iter().filter(|(first, last)| first <= at && at <= last).count();
     lives.iter().map(|(first, _)| alive_at(first)).max().unwrap_or(0)
@@ -51,7 +51,7 @@ async fn no_more_runners_live_at_once_than_the_deployments_limit_and_the_oldest_
         let api = server.api().until("6 jobs to be done", |api| api.is_done(6)).await;
         assert_eq!(api.runners.len(), 6);
 
-        // The server's own account, event by event.
+        // By the server's events.
         let mut alive = Vec::new();
         let mut gone = 0;
         while gone < 6 {
@@ -68,7 +68,7 @@ async fn no_more_runners_live_at_once_than_the_deployments_limit_and_the_oldest_
             }
             assert!(alive.len() <= 2, "{alive:?}");
         }
-        // And the agents'.
+        // By the agents' logs.
         let lives = lives(&testbed);
         assert_eq!((lives.len(), most_at_once(&lives)), (6, 2));
 
@@ -78,8 +78,8 @@ async fn no_more_runners_live_at_once_than_the_deployments_limit_and_the_oldest_
             .map(|runner| (at(runner, "reserved"), runner["launched_for"].as_u64().unwrap()))
             .collect();
         launched.sort_unstable();
-        // The first two were for the jobs whose webhooks came first; GitHub gave
-        // their runners the oldest jobs, and the rest were launched for in order.
+        // The first two runners were launched for the jobs whose webhooks came first.
+        // GitHub gave them the oldest jobs. The other runners were launched in order.
         let launched: Vec<u64> = launched.into_iter().map(|(_, job)| job).collect();
         assert_eq!(launched[2..], jobs[2..]);
         testbed.ends_with_nothing_left(server).await;
@@ -94,7 +94,7 @@ async fn a_repositorys_limit_holds_back_that_repository_alone() {
         let testbed = Testbed::set(setup).await;
         let server = testbed.serve().await;
         testbed.github.faults(json!({"assignment_paused": true})).await;
-        // Alone at first: which of several webhooks is heard first is open.
+        // One job first: the order in which several webhooks arrive is not determined.
         let first = testbed.github.submit_one(&SMALL, 100).await;
         server.api().until("the first job to have a runner", |api| api.runners.len() == 1).await;
         let more = testbed.github.submit(&SMALL, 2, 100, Value::Null).await;

@@ -1,5 +1,5 @@
-//! `ecsrunner` from the outside: the real executable as a server, with its
-//! agents and stand-in listeners as processes, beside a fake GitHub.
+//! End-to-end tests: the real executable as a server, its agents and stand-in
+//! listeners as processes, and a fake GitHub.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 

@@ -1,4 +1,4 @@
-//! One job, from its webhook to the moment at which nothing of it is left.
+//! One job, from its webhook until its runner and registration are gone.
 
 use serde_json::json;
 
@@ -26,7 +26,7 @@ async fn one_job_runs_on_one_runner_which_is_gone_afterwards() {
         for stage in ["booted", "busy", "ending"] {
             assert!(stages.contains(&stage), "{stages:?}");
         }
-        // The fake's times are whole seconds in webhooks; the server's own are finer.
+        // Times in the fake's webhooks are whole seconds. The server's own times are finer.
         let order = ["reserved", "booted", "gone"].map(|stage| at(runner, stage).unwrap());
         assert!(order.is_sorted(), "{runner:#}");
 

@@ -17,7 +17,7 @@ const CLASSES: &str = "[classes.small]\ncpu = 512\nmemory = 1024\ndefault = true
                        [classes.large]\ncpu = 4096\nmemory = 8192\ncapacity = \"spot-then-on-demand\"\n\
                        labels = [\"big-disk\"]\nephemeral_storage_gib = 60\nmax_runners = 2\n";
 
-/// The command's output, with these variables.
+/// Runs a command with these variables.
 async fn output_with(variables: &[(&str, &str)], arguments: &[&str]) -> Output {
     let owned = |text: &str| text.to_owned();
     let variables: Vec<(String, String)> =
@@ -34,13 +34,13 @@ async fn output(url: &str, arguments: &[&str]) -> Output {
     output_with(&[("ECSRUNNER_LOCAL", url)], arguments).await
 }
 
-/// The document that a command printed, which it had to.
+/// Returns the JSON document of a command that must succeed.
 fn json_told(output: &Output) -> Value {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
-/// What a command tells, with what differs each time replaced.
+/// Returns a command's output with the values replaced that differ between runs.
 async fn tell(server: &Server, arguments: &[&str]) -> String {
     let url = server.url("");
     let told =
@@ -62,7 +62,7 @@ fn is_span(word: &str) -> bool {
     number.len() < word.len() && number.parse::<f64>().is_ok()
 }
 
-/// The names of an object's fields, sorted: the documented form.
+/// Returns the sorted field names of an object, for comparison with the documents.
 fn fields(object: &Value) -> String {
     object.as_object().unwrap().keys().map(String::as_str).collect::<Vec<_>>().join(" ")
 }
@@ -71,7 +71,7 @@ async fn json_of(server: &Server, arguments: &[&str]) -> Value {
     json_told(&output(&server.url(""), arguments).await)
 }
 
-/// A job that was executed, and one that was refused.
+/// Starts a server that has executed one job and refused another.
 async fn after_two_jobs() -> (Testbed, Server) {
     let testbed = Testbed::set(Setup { classes: CLASSES, ..Setup::default() }).await;
     let server = testbed.serve().await;
@@ -161,7 +161,7 @@ async fn why_tells_one_job_from_its_webhook_to_what_to_do_next() {
         let job = runners["runners"][0]["job"].as_u64().unwrap().to_string();
         let run = server.api().listed().await.job(job.parse().unwrap()).unwrap()["run_id"].to_string();
         let task = runners["runners"][0]["task"].as_str().unwrap();
-        // What is told of a step after it has passed is no step of its own.
+        // Some steps are recorded only if they are observed in time, so they are hidden.
         let steps = ["starting", "booted", "busy", "in progress"];
         let hide = |told: String| {
             let told = told.replace(name, "[runner]").replace(&job, "[job]").replace(&run, "[run]");
@@ -183,7 +183,7 @@ async fn why_tells_one_job_from_its_webhook_to_what_to_do_next() {
           [time]    runner [runner] ending: completed
           [time]    runner [runner] gone: completed, $0.0005
 
-        Next:    nothing: all went well
+        Next:    nothing to do
         --- stderr
         ");
         insta::assert_snapshot!(tell(&server, &["why", "https://github.com/acme/app/actions/runs/1/job/7"]).await, @r"
@@ -197,7 +197,7 @@ async fn why_tells_one_job_from_its_webhook_to_what_to_do_next() {
           [time]  job refused
 
         Why:     runner class `gpu` does not exist: the catalogue has large, small [class_unknown]
-        Next:    `ecsrunner list-class-sizes` lists the classes: correct `runs-on`, or add the class, and `ecsrunner jobs retry`
+        Next:    correct `runs-on` (`ecsrunner list-class-sizes` lists the classes), or add the class and run `ecsrunner jobs retry`
         --- stderr
         ");
         insta::assert_snapshot!(hide(tell(&server, &["runners", "details", &name[name.len() - 6..]]).await), @r"
@@ -221,7 +221,7 @@ async fn why_tells_one_job_from_its_webhook_to_what_to_do_next() {
         let why = json_of(&server, &["why", &job, "--json"]).await;
         assert_eq!(why["runners"][0]["name"], name);
         assert_eq!(fields(&why), "because deliveries github id job next runners tasks");
-        assert_eq!((&why["because"], &why["next"]), (&Value::Null, &json!("nothing: all went well")));
+        assert_eq!((&why["because"], &why["next"]), (&Value::Null, &json!("nothing to do")));
     })
     .await;
 }
@@ -237,15 +237,15 @@ async fn what_is_not_there_is_told_with_where_it_was_looked_for() {
         --- stderr
         error: the local server at [server] has no record of job 4711
 
-        hint: none of the job's webhooks was recorded in 90 days: with the job's URL `ecsrunner why` asks GitHub, too, and `ecsrunner deliveries list` shows what was lost
+        hint: run `ecsrunner why` with the job's URL to ask GitHub, or `ecsrunner deliveries list` to see lost webhooks: no webhook of the job was recorded in 90 days
         ");
         insta::assert_snapshot!(tell(&server, &["why", "build"]).await, @r"
         exit code 2
         --- stdout
         --- stderr
-        error: `build` is neither a job's id nor its URL
+        error: `build` is neither a job id nor the URL of a job
 
-        hint: the page of a job at GitHub has the URL https://github.com/OWNER/NAME/actions/runs/RUN/job/ID
+        hint: use the URL of the job's page, such as https://github.com/OWNER/NAME/actions/runs/RUN/job/ID
         ");
         insta::assert_snapshot!(tell(&server, &["runners", "details", "no-such-runner"]).await, @r"
         exit code 4
@@ -253,19 +253,19 @@ async fn what_is_not_there_is_told_with_where_it_was_looked_for() {
         --- stderr
         error: the local server at [server] has no runner `no-such-runner`
 
-        hint: an end is looked for among the latest 10000; `ecsrunner runners list --since 90d` lists all
+        hint: run `ecsrunner runners list --since 90d` to list all runners: only the latest 10000 are searched by the end of a name
         ");
         insta::assert_snapshot!(tell(&server, &["runners", "list", "--watch"]).await, @r"
         exit code 2
         --- stdout
         --- stderr
-        error: --watch draws on a terminal, and standard output is none
+        error: --watch needs a terminal, and stdout is not a terminal
         ");
         insta::assert_snapshot!(tell(&server, &["runners", "list", "--since", "yesterday"]).await, @r"
         exit code 2
         --- stdout
         --- stderr
-        error: invalid value 'yesterday' for '--since <WHEN>': a span such as 90m, 2h or 30d, or a time such as [time] is expected
+        error: invalid value 'yesterday' for '--since <WHEN>': expected a span such as 90m, 2h or 30d, or a time such as [time]
 
         For more information, try '--help'.
         ");
@@ -275,7 +275,7 @@ async fn what_is_not_there_is_told_with_where_it_was_looked_for() {
         --- stderr
         error: pausing needs the state directory of the local server at [server]
 
-        hint: `--local DIR` or ECSRUNNER_LOCAL names it instead of the URL
+        hint: give the directory instead of the URL in `--local DIR` or ECSRUNNER_LOCAL
         ");
         let nobody = output("http://127.0.0.1:9", &["jobs", "list"]).await;
         assert_eq!(nobody.status.code(), Some(1));
@@ -289,9 +289,9 @@ async fn what_is_not_there_is_told_with_where_it_was_looked_for() {
         exit code 2
         --- stdout
         --- stderr
-        error: no deployment is named
+        error: no deployment given
 
-        hint: name one on AWS with `--deployment NAME` or ECSRUNNER_DEPLOYMENT, a local server with `--local URL|DIR` or ECSRUNNER_LOCAL
+        hint: use `--deployment NAME` or ECSRUNNER_DEPLOYMENT for a deployment on AWS, `--local URL|DIR` or ECSRUNNER_LOCAL for a local server
         ");
     })
     .await;
@@ -380,7 +380,7 @@ async fn a_closed_pipe_is_no_complaint() {
     .await;
 }
 
-/// What AWS answers whoever may not do something.
+/// AWS's answer to a caller without permission.
 const DENIED: &str = r#"{"__type":"AccessDeniedException","message":"User: arn:aws:iam::123456789012:user/eve is not authorized to perform: ssm:GetParameters on resource: arn:aws:ssm:eu-west-1:123456789012:parameter/ecsrunner/ci/deployment"}"#;
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! A server of today starts on the state directory of the version before
+//! The present server starts on a state directory of the previous version
 //! (`fixtures/previous`).
 
 use std::fs::{self, File};
@@ -13,18 +13,18 @@ use tokio::process::{Child, Command};
 use crate::isolation::is_root;
 use crate::testbed::{REPOSITORY, Setup, Testbed, bounded, names};
 
-/// A process in the place of an agent that the server before started.
+/// A process in place of an agent that the previous server started.
 struct OldAgent {
     dir: PathBuf,
     child: Child,
 }
 
 impl OldAgent {
-    /// Brings a task back to life: its agent holds the lock of a file, and its id is in another one.
+    /// Makes a task look alive: the process holds the lock of one file, and its id is in another.
     fn revive(dir: &Path) -> Self {
         let alive = File::options().write(true).open(dir.join("alive")).unwrap();
         alive.try_lock().unwrap();
-        // The lock is the open file's, which only the child holds from here on.
+        // The lock belongs to the open file, which only the child keeps open from here on.
         let child = Command::new("sleep").arg("600").stdin(alive).kill_on_drop(true).spawn().unwrap();
         fs::write(dir.join("claim"), child.id().unwrap().to_string()).unwrap();
         Self { dir: dir.to_owned(), child }
@@ -56,7 +56,7 @@ fn access(path: &Path) -> (u32, u32, String) {
     (metadata.uid(), metadata.gid(), format!("{:o}", metadata.mode() & 0o7777))
 }
 
-/// A GitHub that knows the repository, and cannot say anything of its jobs.
+/// Makes the fake GitHub know the repository, and fail requests about its runs.
 async fn know_repository(testbed: &Testbed) {
     let url = format!("{}/_sim/repositories", testbed.github_url());
     let repository = json!({"name": REPOSITORY, "private": true, "fork": false});
@@ -66,7 +66,7 @@ async fn know_repository(testbed: &Testbed) {
     testbed.github.faults(json!({"rest": [unanswered]})).await;
 }
 
-/// What GitHub says when a job of the version before completes.
+/// Returns GitHub's webhook for the end of a job of the previous version.
 fn completed(job: &Value) -> Vec<u8> {
     let now = Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
     json!({
@@ -103,7 +103,7 @@ async fn a_server_goes_on_with_the_state_directory_of_the_version_before() {
                     && api.jobs_in("queued").iter().all(|job| job["reason"]["code"] == "paused")
             })
             .await;
-        // History is listed, and open jobs are as they were.
+        // History is listed, and open jobs are unchanged.
         assert_eq!(names(listed.jobs_in("completed"), "conclusion"), ["success"]);
         assert_eq!(listed.jobs_in("refused")[0]["reason"]["code"], "class_unknown");
         assert_eq!((listed.jobs.len(), listed.jobs_in("queued").len()), (5, 1), "{:#?}", listed.jobs);

@@ -1,5 +1,5 @@
-//! Jobs that may not run here: refused when their webhook comes, and in the
-//! runner where GitHub gives them to one all the same.
+//! Jobs that may not run here: they are refused when their webhook arrives, and
+//! in the runner if GitHub gives them to one anyway.
 
 use std::fs;
 
@@ -56,7 +56,7 @@ async fn what_may_not_run_is_refused_with_its_reason_and_launches_nothing() {
     .await;
 }
 
-/// A job that says so in its log whichever way it is executed.
+/// Submits a job that reports in its log what ran, with any executor.
 async fn submit_telling_workflow(testbed: &Testbed, more: Value) -> u64 {
     let files = [
         ("action.yml", "name: tell\nruns: {using: node20, pre: pre.js, main: main.js, post: post.js}\n"),
@@ -95,13 +95,13 @@ const EXECUTED: [&str; 5] =
 
 const STEPS: &[(&str, &str)] = &[("ECSRUNNER_SIM_EXECUTOR", "steps")];
 
-/// The exit codes of all agents.
+/// Returns the exit codes of all agents.
 fn exits(testbed: &Testbed) -> Vec<String> {
     let tasks = fs::read_dir(testbed.state().join("tasks")).unwrap();
     tasks.map(|task| fs::read_to_string(task.unwrap().path().join("exit")).unwrap()).collect()
 }
 
-/// The job ended in GitHub without a step, and its runner is gone.
+/// Asserts that the job ended at GitHub without a step, and that its runner is gone.
 async fn was_refused_by_the_hook(testbed: &Testbed, job: u64, why: &str) {
     let ended = testbed.github.wait_for(job, "completed").await;
     assert_eq!(ended["starts"], 1);
@@ -142,7 +142,7 @@ async fn a_forks_job_executes_no_step_not_even_pre_and_always_ones() {
         was_refused_by_the_hook(&testbed, job, "the run's head is in the fork `stranger/app`").await;
         let api = server.api().until("the runner to be gone", |api| api.runners_in("gone").len() == 1).await;
         assert_eq!((&api.runners[0]["ending"], &api.runners[0]["job"]), (&json!("completed"), &json!(job)));
-        // GitHub says that it failed; its own record says why.
+        // GitHub says that the job failed. Our record says why.
         let told = api.job(job).unwrap();
         assert_eq!((&told["conclusion"], api.reason(job)), (&json!("failure"), Some("job_refused")));
         testbed.ends_with_nothing_left(server).await;
@@ -188,7 +188,7 @@ async fn another_repositorys_job_that_github_gives_to_our_runner_executes_no_ste
         testbed.github.faults(json!({"assignment_paused": false})).await;
         was_refused_by_the_hook(&testbed, job, "repository `acme/other` is not allowed").await;
         let api = server.api().until("the runner to be gone", |api| api.runners_in("gone").len() == 1).await;
-        // What became of the refused job is told too.
+        // The end of the refused job is recorded too.
         let told = api.job(job).unwrap();
         assert_eq!((&told["state"], &told["runner"]), (&json!("refused"), &api.runners[0]["name"]));
         testbed.ends_with_nothing_left(server).await;

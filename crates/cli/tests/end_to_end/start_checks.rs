@@ -1,4 +1,4 @@
-//! What `local up` refuses before it starts anything, because of the machine.
+//! Checks of the machine that make `local up` refuse to start.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
@@ -11,7 +11,7 @@ use crate::command_line::told;
 use crate::isolation::{is_root, name_users, with_accounts};
 use crate::testbed::{Setup, Testbed, bounded};
 
-/// A user that is not root, where the tests are.
+/// A user other than root, for tests that run as root.
 const OTHER_USER: u32 = 65_533;
 
 fn set_mode(path: &Path, mode: u32) {
@@ -25,7 +25,7 @@ fn configure(testbed: &Testbed, from: &str, to: &str) {
     fs::write(testbed.config(), text.replace(from, to)).unwrap();
 }
 
-/// What a server that does not start says, without its log. It has made no state.
+/// Returns the exit code and error of a server that refuses to start and makes no state, without its log.
 async fn refusal_of(testbed: &Testbed, mut command: Command) -> String {
     let output = command.output().await.unwrap();
     let dir = testbed.config().parent().unwrap().to_owned();
@@ -54,9 +54,9 @@ async fn paths_that_would_break_the_hook_are_refused_with_the_allowed_characters
         insta::assert_snapshot!(refusal_of(&testbed, testbed.command()).await, @r#"
         exit code 2
         error: 1 mistake in the configuration [dir]/config.toml
-          runner.dir: `[dir]/my runner`: a path of the characters A-Z a-z 0-9 / . _ + @ : , - is expected, since the official runner starts hooks by one string
+          runner.dir: `[dir]/my runner`: a path of the characters A-Z a-z 0-9 / . _ + @ : , - is expected, because the official runner puts hook paths unquoted into a command line
 
-        hint: every key is listed in docs/configuration.md, with one whole example
+        hint: see docs/configuration.md for every key and a complete example
         "#);
         configure(&testbed, "dir = \"my runner\"", "dir = \"renamed\"");
         fs::rename(testbed.path("my runner"), testbed.path("renamed")).unwrap();
@@ -64,9 +64,9 @@ async fn paths_that_would_break_the_hook_are_refused_with_the_allowed_characters
         insta::assert_snapshot!(refusal_of(&testbed, command).await, @r#"
         exit code 2
         error: 1 mistake in the configuration [dir]/config.toml
-          state directory: `[dir]/it's $HOME/state`: a path of the characters A-Z a-z 0-9 / . _ + @ : , - is expected, since the official runner starts hooks by one string
+          state directory: `[dir]/it's $HOME/state`: a path of the characters A-Z a-z 0-9 / . _ + @ : , - is expected, because the official runner puts hook paths unquoted into a command line
 
-        hint: every key is listed in docs/configuration.md, with one whole example
+        hint: see docs/configuration.md for every key and a complete example
         "#);
         assert!(!testbed.path("it's $HOME").exists());
     })
@@ -83,7 +83,7 @@ async fn directories_that_runners_cannot_list_are_named_with_what_to_do() {
         for dir in ["above", "above/closed", "programs"] {
             fs::create_dir(testbed.path(dir)).unwrap();
         }
-        // Others may pass through one, and not enter the other.
+        // Other users may pass through the first directory, but not enter the second.
         set_mode(&testbed.path("above"), 0o711);
         set_mode(&testbed.path("above/closed"), 0o700);
         set_mode(&testbed.path("programs"), 0o700);
@@ -93,11 +93,11 @@ async fn directories_that_runners_cannot_list_are_named_with_what_to_do() {
         insta::assert_snapshot!(refusal_of(&testbed, command).await, @r#"
         exit code 2
         error: 3 mistakes in the configuration [dir]/config.toml
-          state directory: the directory [dir]/above cannot be listed by user id 63000 (permission denied), and the official runner lists its own directory and each one above: `chmod o+rx [dir]/above`, or choose another place
-          state directory: the directory [dir]/above/closed cannot be listed by user id 63000 (permission denied), and the official runner lists its own directory and each one above: `chmod o+rx [dir]/above/closed`, or choose another place
-          runner.dir: the directory [dir]/programs cannot be listed by user id 63000 (permission denied), and the official runner lists its own directory and each one above: `chmod o+rx [dir]/programs`, or choose another place
+          state directory: the directory [dir]/above cannot be listed by user id 63000 (permission denied), but the official runner lists its own directory and each one above it: run `chmod o+rx [dir]/above`, or choose another place
+          state directory: the directory [dir]/above/closed cannot be listed by user id 63000 (permission denied), but the official runner lists its own directory and each one above it: run `chmod o+rx [dir]/above/closed`, or choose another place
+          runner.dir: the directory [dir]/programs cannot be listed by user id 63000 (permission denied), but the official runner lists its own directory and each one above it: run `chmod o+rx [dir]/programs`, or choose another place
 
-        hint: every key is listed in docs/configuration.md, with one whole example
+        hint: see docs/configuration.md for every key and a complete example
         "#);
         assert!(!testbed.path("above/closed/new").exists());
     })
@@ -120,9 +120,9 @@ async fn without_root_directories_that_cannot_be_listed_are_named_too() {
         insta::assert_snapshot!(refusal.replace(&format!("user id {user}"), "user id [user]"), @r#"
         exit code 2
         error: 1 mistake in the configuration [dir]/config.toml
-          state directory: the directory [dir]/above cannot be listed by user id [user] (permission denied), and the official runner lists its own directory and each one above: `chmod a+rx [dir]/above`, or choose another place
+          state directory: the directory [dir]/above cannot be listed by user id [user] (permission denied), but the official runner lists its own directory and each one above it: run `chmod a+rx [dir]/above`, or choose another place
 
-        hint: every key is listed in docs/configuration.md, with one whole example
+        hint: see docs/configuration.md for every key and a complete example
         "#);
         set_mode(&above, 0o700);
     })
@@ -143,13 +143,13 @@ async fn accounts_without_root_are_refused() {
     bounded(async {
         let testbed = Testbed::set(Setup { limits: "max_runners = 1", ..Setup::default() }).await;
         name_users(&testbed.config(), r#"["jobber1"]"#);
-        // Secrets have to be readable so far.
+        // Secrets have to be readable to reach this check.
         insta::assert_snapshot!(refusal_of(&testbed, as_other_user(testbed.command())).await, @r#"
         exit code 2
         error: 1 mistake in the configuration [dir]/config.toml
-          runner.users: only root can start runners as other users: start the server as root, or remove the key and have all jobs share this user
+          runner.users: only root can start runners as other users: start the server as root, or remove the key so that all jobs share this user
 
-        hint: every key is listed in docs/configuration.md, with one whole example
+        hint: see docs/configuration.md for every key and a complete example
         "#);
     })
     .await;
@@ -165,9 +165,9 @@ async fn too_few_accounts_doubles_and_both_keys_are_refused_with_what_is_right()
         error: 3 mistakes in the configuration [dir]/config.toml
           runner: either `users` or `first_uid` is expected, not both
           runner.users: `jobber1` is named twice
-          runner.users: 1 account is named, and limits.max_runners is 3: name 3, which `for n in $(seq 3); do useradd --system --user-group --no-create-home --shell /usr/sbin/nologin runner$n; done` makes, or lower limits.max_runners
+          runner.users: 1 account is named, but limits.max_runners is 3: name 3 accounts (create them with `for n in $(seq 3); do useradd --system --user-group --no-create-home --shell /usr/sbin/nologin runner$n; done`), or lower limits.max_runners
 
-        hint: every key is listed in docs/configuration.md, with one whole example
+        hint: see docs/configuration.md for every key and a complete example
         "#);
     })
     .await;
@@ -186,11 +186,11 @@ async fn accounts_that_are_missing_root_or_not_apart_are_refused() {
         insta::assert_snapshot!(refusal_of(&testbed, command).await, @r#"
         exit code 2
         error: 3 mistakes in the configuration [dir]/config.toml
-          runner.users: this machine has no account `jobber3`; `for n in $(seq 4); do useradd --system --user-group --no-create-home --shell /usr/sbin/nologin runner$n; done` makes runner1 to runner4
-          runner.users: the user `root` is root, and jobs must not be: name another account
-          runner.users: the user `jobber2` and the user `jobber1` share a primary group: each needs one of its own without other members, as `useradd --user-group` makes
+          runner.users: this machine has no account `jobber3`; `for n in $(seq 4); do useradd --system --user-group --no-create-home --shell /usr/sbin/nologin runner$n; done` creates runner1 to runner4
+          runner.users: the user `root` is root, and jobs must not run as root: name another account
+          runner.users: the user `jobber2` and the user `jobber1` share a primary group: each needs its own without other members, as `useradd --user-group` creates
 
-        hint: every key is listed in docs/configuration.md, with one whole example
+        hint: see docs/configuration.md for every key and a complete example
         "#);
     })
     .await;
@@ -212,9 +212,9 @@ async fn a_directory_that_an_accounts_group_may_list_is_enough() {
         insta::assert_snapshot!(refusal_of(&testbed, command).await, @r#"
         exit code 2
         error: 1 mistake in the configuration [dir]/config.toml
-          runner.dir: the directory [dir]/actions-runner cannot be listed by the user `jobber1` (permission denied), and the official runner lists its own directory and each one above: `chmod o+rx [dir]/actions-runner`, or choose another place
+          runner.dir: the directory [dir]/actions-runner cannot be listed by the user `jobber1` (permission denied), but the official runner lists its own directory and each one above it: run `chmod o+rx [dir]/actions-runner`, or choose another place
 
-        hint: every key is listed in docs/configuration.md, with one whole example
+        hint: see docs/configuration.md for every key and a complete example
         "#);
         let command = with_accounts(&testbed, passwd, &members("jobber1")).unwrap();
         testbed.serve_by(command).await.terminate().await;
@@ -233,21 +233,21 @@ async fn shared_programs_that_a_job_could_change_are_refused() {
         insta::assert_snapshot!(refusal_of(&testbed, testbed.command()).await, @r#"
         exit code 2
         error: 1 mistake in the configuration [dir]/config.toml
-          runner.dir: a runner's user can write to [dir]/actions-runner/bin/Runner.Listener, which all runners share: `chown -R root:root [dir]/actions-runner && chmod -R go-w [dir]/actions-runner`
+          runner.dir: a runner's user can write to [dir]/actions-runner/bin/Runner.Listener, which all runners share: run `chown -R root:root [dir]/actions-runner && chmod -R go-w [dir]/actions-runner`
 
-        hint: every key is listed in docs/configuration.md, with one whole example
+        hint: see docs/configuration.md for every key and a complete example
         "#);
         set_mode(&testbed.path("actions-runner/bin/Runner.Listener"), 0o755);
-        // One who owns a directory above can replace what is in it.
+        // The owner of a parent directory can replace its contents.
         fs::create_dir(testbed.path("above")).unwrap();
         std::os::unix::fs::chown(testbed.path("above"), Some(63_001), Some(63_001)).unwrap();
         let command = with_state(&testbed, &testbed.path("above/state"));
         insta::assert_snapshot!(refusal_of(&testbed, command).await, @r#"
         exit code 2
         error: 1 mistake in the configuration [dir]/config.toml
-          state directory: a runner's user can write to [dir]/above, and could replace [dir]/above/state: `chown root:root [dir]/above && chmod go-w [dir]/above`, or choose another place
+          state directory: a runner's user can write to [dir]/above and could replace [dir]/above/state: run `chown root:root [dir]/above && chmod go-w [dir]/above`, or choose another place
 
-        hint: every key is listed in docs/configuration.md, with one whole example
+        hint: see docs/configuration.md for every key and a complete example
         "#);
     })
     .await;
@@ -263,9 +263,9 @@ async fn a_runner_that_has_updated_itself_is_refused() {
         insta::assert_snapshot!(refusal_of(&testbed, testbed.command()).await, @r#"
         exit code 2
         error: 1 mistake in the configuration [dir]/config.toml
-          runner.dir: [dir]/actions-runner/bin/Runner.Listener is behind a symbolic link, as where a runner has updated itself: a freshly unpacked actions/runner is expected
+          runner.dir: [dir]/actions-runner/bin/Runner.Listener is behind a symbolic link, as after a self-update of the runner: a freshly unpacked actions/runner is expected
 
-        hint: every key is listed in docs/configuration.md, with one whole example
+        hint: see docs/configuration.md for every key and a complete example
         "#);
     })
     .await;
@@ -288,9 +288,9 @@ async fn an_executable_that_runners_cannot_start_is_refused() {
         insta::assert_snapshot!(refusal_of(&testbed, moved).await, @r#"
         exit code 2
         error: 1 mistake in the configuration [dir]/config.toml
-          executable: [dir]/closed/ecsrunner cannot be executed by user id 63000 (permission denied), and it is also the job-started hook of runners: put it where every user can execute it, such as /usr/local/bin
+          executable: [dir]/closed/ecsrunner cannot be executed by user id 63000 (permission denied), but runners execute it as their job-started hook: put it where every user can execute it, such as /usr/local/bin
 
-        hint: every key is listed in docs/configuration.md, with one whole example
+        hint: see docs/configuration.md for every key and a complete example
         "#);
     })
     .await;

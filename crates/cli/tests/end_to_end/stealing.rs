@@ -24,7 +24,7 @@ async fn stolen_runners_are_replaced_and_the_surplus_is_retired() {
         let api = server.api().until("16 jobs to be done", |api| api.is_done(16)).await;
         let ended = |ending: &str| api.runners.iter().filter(|runner| runner["ending"] == ending).count();
         assert_eq!(ended("completed"), 16);
-        // A stolen special runner was replaced; the plain one that it spared had nothing to do.
+        // The stolen special runner was replaced. The plain runner that was not needed had no job.
         assert!(ended("surplus") > 0, "nothing was stolen: {:#?}", api.runners);
         assert_eq!(ended("completed") + ended("surplus"), api.runners.len(), "{:#?}", api.runners);
         for runner in api.runners.iter().filter(|runner| runner["ending"] == "surplus") {
@@ -47,7 +47,7 @@ async fn a_stolen_runner_is_booked_for_the_job_that_it_took() {
         testbed.github.wait("online=6").await;
         testbed.github.faults(json!({"assignment_paused": false})).await;
         let api = server.api().until("6 jobs to be done", |api| api.is_done(6)).await;
-        // Runners of one pool are fungible: none more is launched, whoever takes what.
+        // Runners of one pool are interchangeable: no further one is launched, whichever takes which job.
         assert_eq!(api.runners.len(), 6);
         for job in &jobs {
             let taker = &api.job(*job).unwrap()["runner"];

@@ -1,5 +1,5 @@
 //! A state directory, a configuration, a fake GitHub in this process, and the
-//! server as a process of its own. All of it ends with the test, failed or not.
+//! server as a separate process. All of them end with the test, even if it fails.
 
 mod api;
 mod events;
@@ -32,12 +32,12 @@ pub(crate) const SECRET: &str = "the webhook's secret";
 pub(crate) const TOKEN: &str = "a-token-of-the-fake-github";
 const DEPLOYMENT: &str = "test";
 
-/// Bounds every wait, so that what never happens fails a test.
+/// The timeout of every wait, so that a missing event fails the test.
 pub(crate) const LIMIT: Duration = Duration::from_secs(55);
-/// Bounds a whole test.
+/// The timeout of a whole test.
 const TEST_LIMIT: Duration = Duration::from_secs(90);
 
-/// What a test has otherwise than the others.
+/// The setup of a test, where it differs from the default.
 #[derive(Debug)]
 pub(crate) struct Setup {
     pub(crate) repositories: &'static str,
@@ -48,7 +48,7 @@ pub(crate) struct Setup {
     pub(crate) classes: &'static str,
     /// Variables that the listener sees.
     pub(crate) listener: &'static [(&'static str, &'static str)],
-    /// After so long without a word, the fake takes a listener for lost.
+    /// The silence after which the fake considers a listener lost.
     pub(crate) session_limit: Duration,
     pub(crate) poll: bool,
     /// The permissions of a GitHub App; without any, a token is used.
@@ -80,8 +80,8 @@ pub(crate) struct Testbed {
 impl Testbed {
     pub(crate) async fn set(setup: Setup) -> Self {
         let dir = tempfile::Builder::new().prefix("ecsrunner-test-").tempdir().unwrap();
-        // As root, each runner has a user of its own, and the official runner lists
-        // each directory above its own.
+        // As root, each runner has its own user, and the official runner lists each
+        // directory above its own.
         fs::set_permissions(dir.path(), Permissions::from_mode(0o755)).unwrap();
         fs::write(dir.path().join("token"), TOKEN).unwrap();
         fs::write(dir.path().join("webhook-secret"), SECRET).unwrap();
@@ -164,7 +164,7 @@ impl Testbed {
         self.serve_by(self.command()).await
     }
 
-    /// The same by a command that becomes the server.
+    /// Starts the server with this command, and tells GitHub where its webhooks go.
     pub(crate) async fn serve_by(&self, command: tokio::process::Command) -> Server {
         let server = Server::start(command, &self.path("server.log")).await;
         self.github.send_webhooks_to(&server.url("/webhook")).await;
@@ -176,7 +176,7 @@ impl Testbed {
         Server::start(self.command(), &self.path("server.log")).await
     }
 
-    /// The command that serves.
+    /// Returns the command that starts the server.
     pub(crate) fn command(&self) -> tokio::process::Command {
         let mut command = tokio::process::Command::new(executable(self.dir.path()));
         command
@@ -194,7 +194,7 @@ impl Testbed {
         command
     }
 
-    /// Waits until no runner is left, ends the server, and looks for what it left behind.
+    /// Waits until no runner is left, ends the server, and checks that it left nothing behind.
     pub(crate) async fn ends_with_nothing_left(&self, server: Server) {
         server
             .api()
@@ -206,7 +206,7 @@ impl Testbed {
         assert_eq!(self.left().await, Left { processes: 0, boot_items: 0, open_records: 0 });
     }
 
-    /// The process ids of the agents that are alive.
+    /// Returns the process ids of running agents.
     pub(crate) fn agents(&self) -> Vec<Pid> {
         processes::agents(&self.state().join("tasks"))
     }
@@ -225,7 +225,7 @@ impl Testbed {
         listeners.into_iter().for_each(processes::end);
     }
 
-    /// What a server that has ended left behind.
+    /// Returns what an ended server left behind.
     pub(crate) async fn left(&self) -> Left {
         left::count(&self.state(), &Deployment::parse(DEPLOYMENT).unwrap()).await.unwrap()
     }
@@ -247,12 +247,12 @@ fn tell(log: &Path) {
     eprintln!("--- the end of the server's log\n{}", lines[lines.len().saturating_sub(60)..].join("\n"));
 }
 
-/// Runs a test, for so long and no longer.
+/// Runs a test with a timeout.
 pub(crate) async fn bounded(test: impl Future<Output = ()>) {
     tokio::time::timeout(TEST_LIMIT, test).await.expect("the test took too long");
 }
 
-/// The executable under test, where any user may execute it.
+/// Returns a link to or a copy of the executable under test that any user may execute.
 fn executable(dir: &Path) -> PathBuf {
     let copy = dir.join("ecsrunner");
     if !copy.exists() {
@@ -264,7 +264,7 @@ fn executable(dir: &Path) -> PathBuf {
     copy
 }
 
-/// A stand-in where the configuration expects an unpacked actions/runner.
+/// Writes a stand-in in place of an unpacked actions/runner.
 fn put_listener(dir: &Path) {
     let bin = dir.join("actions-runner/bin");
     fs::create_dir_all(&bin).unwrap();

@@ -1,4 +1,4 @@
-//! GitHub's API fails, throttles, refuses, or does not say what it did.
+//! Failures of GitHub's API: errors, throttling, refusals and lost answers.
 
 use serde_json::{Value, json};
 
@@ -8,7 +8,7 @@ const SMALL: [&str; 2] = ["self-hosted", "class:small"];
 const JIT: &str = "POST /repos/{owner}/{repo}/actions/runners/generate-jitconfig";
 const DELETE: &str = "DELETE /repos/{owner}/{repo}/actions/runners/{runner_id}";
 
-/// A fault of asking for a configuration.
+/// A fault of the request for a JIT configuration.
 fn jit_fault(more: Value) -> Value {
     let mut fault = json!({"method": "POST", "path_end": "/generate-jitconfig"});
     for (key, value) in more.as_object().into_iter().flatten() {
@@ -56,7 +56,7 @@ async fn a_lost_answer_to_a_configuration_leaves_no_registration() {
         testbed.github.submit_one(&SMALL, 10).await;
         let api = server.api().until("the job to be done", |api| api.is_done(1)).await;
         assert_eq!(api.runners.len(), 1);
-        // Asked, told that the name is taken, deleted, asked.
+        // Request, refusal because the name exists, deletion, request.
         assert_eq!((testbed.github.calls(JIT).await, testbed.github.calls(DELETE).await), (3, 1));
         testbed.ends_with_nothing_left(server).await;
     })

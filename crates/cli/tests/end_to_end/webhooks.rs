@@ -1,4 +1,4 @@
-//! `POST /webhook`: what becomes of each kind of delivery, told at once.
+//! `POST /webhook`: the outcome of each kind of delivery.
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -8,7 +8,7 @@ use crate::testbed::{Payload, Server, Setup, Testbed, bounded, signature};
 
 const OURS: [&str; 2] = ["self-hosted", "class:small"];
 
-/// A server that launches nothing, so that webhooks are all there is.
+/// Starts a server that launches nothing, so that only webhooks have an effect.
 async fn listening() -> (Testbed, Server) {
     let testbed = Testbed::set(Setup { top: "paused = true", ..Setup::default() }).await;
     let server = testbed.serve_unheard().await;
@@ -54,7 +54,7 @@ async fn a_missing_or_wrong_signature_is_refused_before_anything_is_parsed() {
         let other = signature(b"another body");
         let no_hex = format!("sha256={}", "g".repeat(64));
         for signature in [None, Some(""), Some("sha256=00"), Some(no_hex.as_str()), Some(other.as_str())] {
-            // Form-encoded and broken: a body that was looked at would be a 400.
+            // Form-encoded and invalid: if the body were parsed, the answer would be 400.
             let mut headers = vec![
                 ("content-type", "application/x-www-form-urlencoded"),
                 ("x-github-event", "workflow_job"),
@@ -97,7 +97,7 @@ async fn a_broken_body_under_a_good_signature_is_refused_and_kept() {
     .await;
 }
 
-/// Whether the database's files hold this text.
+/// Returns whether the database's files contain this text.
 fn is_kept(testbed: &Testbed, text: &str) -> bool {
     let files = std::fs::read_dir(testbed.state()).unwrap().map(|entry| entry.unwrap().path());
     let needle = BASE64_STANDARD.encode(text);
@@ -155,7 +155,7 @@ async fn a_body_may_be_700_kib_and_no_larger() {
         assert_eq!(told(server.deliver("workflow_job", body.clone()).await), "202 accepted recorded");
         body.push(b' ');
         assert_eq!(told(server.deliver("workflow_job", body.clone()).await), "413 refused body_too_large");
-        // Larger than what is read at all.
+        // Larger than the limit of what the server reads.
         body.resize(1500 * 1024, b' ');
         assert_eq!(told(server.deliver("workflow_job", body).await), "413 refused body_too_large");
     })

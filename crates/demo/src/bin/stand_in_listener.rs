@@ -1,4 +1,4 @@
-//! The stand-in for `Runner.Listener`, as an executable of its own.
+//! The stand-in for `Runner.Listener` as a separate executable.
 
 use std::process::ExitCode;
 

@@ -1,4 +1,4 @@
-//! The REST API, as far as runners, jobs, Apps and deliveries go.
+//! The REST API for runners, jobs, Apps and deliveries.
 
 mod app;
 mod deliveries;
@@ -26,15 +26,15 @@ use super::state::Shared;
 /// Where GitHub Enterprise Server serves the API.
 const ENTERPRISE_PREFIX: &str = "/api/v3";
 
-/// GitHub's hourly rate of an App's installation in a large organization.
+/// GitHub's hourly limit of calls for an App's installation in a large organization.
 const CORE_LIMIT: u64 = 12_500;
 
-/// GitHub's hourly rate of registering runners.
+/// GitHub's hourly limit of runner registrations.
 const REGISTRATION_LIMIT: u64 = 10_000;
 
 const HOUR_SECS: i64 = 3_600;
 
-/// What every handler takes.
+/// The state that every handler takes.
 pub(super) type App = Extract<Arc<Shared>>;
 
 /// A query's parameters by name.
@@ -88,7 +88,7 @@ async fn unknown() -> Refusal {
     Refusal::not_found()
 }
 
-/// Counts a call, lets the fault that is set for it happen, and adds the rate headers.
+/// Counts a call, applies the fault that is set for it, and adds the rate headers.
 async fn around(Extract(shared): App, request: Request, next: Next) -> Response {
     let method = request.method().to_string();
     let path = request.uri().path();

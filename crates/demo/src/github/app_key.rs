@@ -1,4 +1,4 @@
-//! The RSA key of an App that the fake knows, made when it is first needed.
+//! The RSA key of the fake's App, made at first use.
 
 use std::sync::LazyLock;
 
@@ -11,14 +11,14 @@ use secrecy::SecretString;
 /// Both halves of a key, in PEM.
 #[derive(Debug)]
 pub struct AppKey {
-    /// What the App's owner keeps.
+    /// The private key, which the App's owner keeps.
     pub private_pem: SecretString,
     pub public_pem: String,
 }
 
 static KEY: LazyLock<AppKey> = LazyLock::new(generate);
 
-/// The key, the same throughout a process.
+/// Returns the key, which is the same throughout a process.
 #[must_use]
 pub fn app_key() -> &'static AppKey {
     &KEY

@@ -1,4 +1,4 @@
-//! Which idle runner gets which queued job.
+//! Assigns queued jobs to idle runners.
 
 use std::time::Instant;
 
@@ -9,8 +9,8 @@ use super::job::{Job, JobState, Taker};
 use super::state::{Message, Registration, SessionId, State};
 
 impl State {
-    /// Gives queued jobs, the oldest first, to idle connected runners that fit.
-    /// To be called after each change that brings a job or a runner.
+    /// Assigns queued jobs, the oldest first, to idle connected runners that fit.
+    /// Must be called after each change that adds a job or a runner.
     pub(super) fn assign(&mut self) {
         if self.faults.assignment_paused || self.queue.is_empty() {
             return;
@@ -31,7 +31,7 @@ impl State {
         }
     }
 
-    /// Idle connected runners, the one registered first in front.
+    /// Returns idle connected runners in the order of registration.
     fn idle_runners(&self) -> Vec<(RunnerId, SessionId)> {
         let now = Instant::now();
         let mut idle: Vec<(RunnerId, SessionId)> = self

@@ -1,4 +1,4 @@
-//! Who calls, and what the caller may do.
+//! Authenticates callers and checks their permissions.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -13,13 +13,13 @@ use super::api::Refusal;
 use super::options::App;
 use super::state::State;
 
-/// GitHub allows a JWT's end to lie at most 10 minutes ahead.
+/// GitHub allows a JWT to expire at most 10 minutes from now.
 const JWT_LIMIT_SECS: i64 = 600;
 
 /// How far another machine's clock may be off, in seconds.
 const CLOCK_DRIFT_SECS: i64 = 60;
 
-/// What callers can show. Of tokens only digests are kept.
+/// The valid credentials. Only digests of tokens are kept.
 #[derive(Debug)]
 pub(super) struct Credentials {
     personal: HashSet<[u8; 32]>,
@@ -27,12 +27,12 @@ pub(super) struct Credentials {
     installation: HashMap<[u8; 32], Grant>,
 }
 
-/// What an installation token allows.
+/// The permissions of an installation token.
 #[derive(Clone, Debug)]
 pub(super) struct Grant {
     /// The account that the App is installed on.
     pub owner: String,
-    /// All of the account's repositories where `None`.
+    /// `None` for all of the account's repositories.
     pub repositories: Option<HashSet<Repository>>,
     pub permissions: BTreeMap<String, String>,
     pub expires_at: Timestamp,
@@ -45,7 +45,7 @@ pub(super) enum Level {
     Write,
 }
 
-/// What a call is about.
+/// The object of a call.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Target<'a> {
     Repository(&'a Repository),
@@ -77,7 +77,7 @@ impl Credentials {
 }
 
 impl State {
-    /// The App, if the caller shows its JWT.
+    /// Returns the App, if the caller sends its JWT.
     pub(super) fn authorize_app(&self, headers: &HeaderMap) -> Result<&App, Refusal> {
         let token = bearer(headers)?;
         let app = self.credentials.app().ok_or_else(|| Refusal::unauthorized("Bad credentials"))?;
@@ -87,7 +87,7 @@ impl State {
             undecodable()
         })?;
         let mut validation = Validation::new(Algorithm::RS256);
-        // GitHub's rules on time are stricter than the library's: they are judged below.
+        // GitHub's rules on time are stricter than the library's, and are checked below.
         validation.validate_exp = false;
         validation.required_spec_claims.clear();
         let claims = jsonwebtoken::decode::<serde_json::Value>(token, &key, &validation)
@@ -122,12 +122,12 @@ impl State {
         }
     }
 
-    /// Whether the caller shows any valid token.
+    /// Checks that the caller sends any valid token.
     pub(super) fn authorize_any(&self, headers: &HeaderMap) -> Result<(), Refusal> {
         self.grant(headers).map(|_| ())
     }
 
-    /// Whether the caller's token allows this on that.
+    /// Checks that the caller's token gives this access to the target.
     pub(super) fn authorize(
         &self,
         headers: &HeaderMap,
@@ -174,7 +174,7 @@ impl State {
         }
     }
 
-    /// What the caller's token allows; everything where `None`.
+    /// Returns the permissions of the caller's token; `None` for all permissions.
     fn grant(&self, headers: &HeaderMap) -> Result<Option<&Grant>, Refusal> {
         let token = digest(bearer(headers)?);
         if self.credentials.personal.contains(&token) {
@@ -186,14 +186,14 @@ impl State {
         }
     }
 
-    /// When a token made now ends.
+    /// Returns when a token that is made now expires.
     pub(super) fn token_end(&self) -> Timestamp {
         let secs = self.faults.token_lifetime_secs.unwrap_or(3_600);
         Timestamp::now() + SignedDuration::from_secs(i64::try_from(secs).unwrap_or(3_600))
     }
 }
 
-/// The token of the `Authorization` header, which GitHub takes with either word.
+/// Returns the token of the `Authorization` header. GitHub accepts `Bearer` and `token`.
 pub(super) fn bearer(headers: &HeaderMap) -> Result<&str, Refusal> {
     headers
         .get(header::AUTHORIZATION)

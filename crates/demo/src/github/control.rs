@@ -1,4 +1,4 @@
-//! The control API below `/_sim/`, for tests, the demo and benchmarks. It asks for no credentials.
+//! The control API below `/_sim/` for tests, the demo and benchmarks. It needs no credentials.
 
 mod action;
 mod submit;
@@ -50,7 +50,7 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
         .route("/deliveries", get(view::deliveries))
         .route("/state", get(view::state))
         .route("/wait", get(wait::wait));
-    // A workflow comes with the files of its local actions.
+    // A submission holds the files of its local actions.
     let routes = routes.layer(DefaultBodyLimit::max(MAX_BODY_BYTES));
     Router::new().nest("/_sim", routes).with_state(shared)
 }
@@ -65,7 +65,7 @@ async fn cancel(Extract(shared): App, Path(job): Path<JobId>) -> Result<StatusCo
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Gives a waiting job the approval that it waits for.
+/// Approves a waiting job.
 async fn approve(Extract(shared): App, Path(job): Path<JobId>) -> Result<StatusCode, Refusal> {
     let mut state = shared.state();
     if !matches!(state.jobs.get(&job).map(|job| &job.state), Some(JobState::Waiting)) {
@@ -76,7 +76,7 @@ async fn approve(Extract(shared): App, Path(job): Path<JobId>) -> Result<StatusC
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Ends a job from GitHub's side, as when it was queued for a day.
+/// Ends a job as GitHub itself does, for example one that was queued for a day.
 async fn complete(
     Extract(shared): App,
     Path(job): Path<JobId>,
@@ -94,7 +94,7 @@ async fn complete(
     }
 }
 
-/// GitHub loses a registration, even of a runner that executes a job.
+/// Deletes a registration, even of a runner that executes a job.
 async fn forget_registration(
     Extract(shared): App,
     Path(runner): Path<RunnerId>,
@@ -106,7 +106,7 @@ async fn forget_registration(
     }
 }
 
-/// Answers every open poll with nothing, as after its 50 s.
+/// Answers every open poll without a message, as after its 50 s.
 async fn end_polls(Extract(shared): App) -> StatusCode {
     for session in shared.state().sessions.values_mut() {
         session.poll_ends = true;
@@ -115,7 +115,7 @@ async fn end_polls(Extract(shared): App) -> StatusCode {
     StatusCode::NO_CONTENT
 }
 
-/// Loses every session, as GitHub does some time after a listener's last word.
+/// Loses every session, as GitHub does some time after a listener's last call.
 async fn forget_sessions(Extract(shared): App) -> StatusCode {
     let mut state = shared.state();
     let sessions: Vec<_> = state.sessions.keys().cloned().collect();
@@ -135,7 +135,7 @@ struct NewHook {
     secret: SecretText,
 }
 
-/// A secret read from a request: never printed.
+/// A secret from a request, which is never printed.
 struct SecretText(SecretString);
 
 impl<'de> Deserialize<'de> for SecretText {
@@ -153,7 +153,7 @@ async fn faults(Extract(shared): App) -> Json<Faults> {
     Json(shared.state().faults.clone())
 }
 
-/// Each key that is given replaces what it had; the others stay.
+/// Replaces the faults of each given key. Other keys keep their faults.
 async fn set_faults(
     Extract(shared): App,
     Json(changes): Json<Map<String, Value>>,

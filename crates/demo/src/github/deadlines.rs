@@ -1,4 +1,4 @@
-//! What happens when something does not happen in time.
+//! Effects of deadlines that pass.
 
 use std::time::{Duration, Instant};
 
@@ -7,7 +7,7 @@ use ecsrunner_core::id::JobId;
 use super::job::JobState;
 use super::state::{SessionId, Shared, State};
 
-/// Watches all deadlines for as long as it is polled.
+/// Handles all deadlines for as long as it is polled.
 pub(super) async fn watch(shared: &Shared) {
     loop {
         let next = shared.state().expire(Instant::now());
@@ -22,7 +22,7 @@ pub(super) async fn watch(shared: &Shared) {
 }
 
 impl State {
-    /// Does what is due and says when to look again.
+    /// Handles passed deadlines, and returns the next one.
     fn expire(&mut self, now: Instant) -> Option<Instant> {
         let lost: Vec<SessionId> = self
             .sessions

@@ -1,7 +1,7 @@
-//! Posting webhooks as GitHub does: signed, once, with ten seconds to answer.
+//! Posts webhooks as GitHub does: signed, once, with a timeout of ten seconds.
 //!
-//! HTTP is written by hand because GitHub spells its header names in mixed
-//! case, which receivers may depend on and HTTP libraries do not keep.
+//! HTTP is written by hand because GitHub's header names are in mixed case.
+//! Receivers may depend on that, and HTTP libraries do not keep it.
 
 use std::io;
 use std::sync::Arc;
@@ -30,10 +30,10 @@ const MAX_CONNECTIONS: usize = 128;
 /// How much of an answer is read, in bytes.
 const MAX_ANSWER: usize = 64 * 1024;
 
-/// How many deliveries are remembered; GitHub keeps three days' worth.
+/// How many deliveries are kept. GitHub keeps those of three days.
 const MAX_REMEMBERED: usize = 5_000;
 
-/// A delivery on its way.
+/// A delivery to be sent.
 #[derive(Clone, Debug)]
 pub(super) struct Outgoing {
     pub id: u64,
@@ -46,11 +46,11 @@ pub(super) struct Outgoing {
     pub body: Bytes,
     pub delay: Duration,
     pub redelivery: bool,
-    /// It arrives, but its answer is not waited for.
+    /// It is sent, but its answer is not awaited.
     pub times_out: bool,
 }
 
-/// A delivery and what came of it.
+/// A delivery and its result.
 #[derive(Debug)]
 pub(super) struct Delivery {
     pub outgoing: Outgoing,
@@ -79,7 +79,7 @@ impl Delivery {
     }
 }
 
-/// Sends what is queued, many at once, for as long as it is polled.
+/// Sends queued deliveries concurrently for as long as it is polled.
 pub(super) async fn send_all(shared: &Arc<Shared>, mut queue: mpsc::UnboundedReceiver<Outgoing>) {
     let connections = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let mut under_way = JoinSet::new();
@@ -162,7 +162,7 @@ fn headers(outgoing: &Outgoing, secret: &SecretString, app: Option<u64>) -> Vec<
     ]
 }
 
-/// `sha256=` and the HMAC of the raw body.
+/// Returns `sha256=` and the HMAC of the raw body.
 pub(super) fn signature(secret: &SecretString, body: &[u8]) -> String {
     let mut text = "sha256=".to_owned();
     // An HMAC takes a key of any length.
@@ -198,7 +198,7 @@ async fn post(url: &str, headers: &[(&'static str, String)], body: &[u8]) -> io:
     Ok(stream)
 }
 
-/// Status and body of the answer.
+/// Reads status and body of the answer.
 async fn answer(mut stream: TcpStream) -> io::Result<(u16, String)> {
     let mut bytes = Vec::new();
     // A receiver may keep the connection open although it was asked to close it.
@@ -217,7 +217,7 @@ async fn answer(mut stream: TcpStream) -> io::Result<(u16, String)> {
     Ok((code, body.to_owned()))
 }
 
-/// Whether an answer is there up to its announced length.
+/// Whether an answer has its announced length.
 fn is_whole(bytes: &[u8]) -> bool {
     let text = String::from_utf8_lossy(bytes);
     let Some((head, body)) = text.split_once("\r\n\r\n") else { return false };
@@ -237,7 +237,7 @@ impl State {
         self.note_change();
     }
 
-    /// Sends a delivery again, with the GUID that it had.
+    /// Sends a delivery again with the same GUID.
     pub(super) fn redeliver(&mut self, id: u64) -> bool {
         let Some(found) = self.deliveries.iter().find(|delivery| delivery.outgoing.id == id) else {
             return false;

@@ -1,29 +1,29 @@
-//! What goes wrong on purpose, switchable while the fake runs.
+//! Injected faults, which can be changed while the fake runs.
 
 use axum::http::Method;
 use serde::{Deserialize, Serialize};
 
-/// Everything that can be made to go wrong.
+/// All faults that can be injected.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Faults {
     /// Webhooks that are lost, late, repeated or held back.
     pub webhooks: WebhookFaults,
-    /// REST calls that fail; the first that matches a call is used.
+    /// REST calls that fail. The first match is used.
     pub rest: Vec<RestFault>,
-    /// Calls of runners that fail; the first that matches a call is used.
+    /// Calls of runners that fail. The first match is used.
     pub runner: Vec<RunnerFault>,
-    /// How long new installation tokens live, in seconds; an hour where `None`.
+    /// Lifetime of new installation tokens in seconds; `None` for an hour.
     pub token_lifetime_secs: Option<u64>,
     /// No job is assigned while this is set.
     pub assignment_paused: bool,
-    /// A job goes to a random idle runner that fits; otherwise to the one registered first.
+    /// A job goes to a random idle runner that fits, instead of the one registered first.
     pub steal: bool,
     /// Deleting the registration of a runner whose job is assigned but not
-    /// started leaves the job on its way: 204 proves nothing.
+    /// started does not stop the job, although the answer is 204.
     pub deletion_leaves_assigned_job: bool,
-    /// When a job completes, its listener's open poll ends, and its next poll
-    /// hears that the registration is gone. GitHub's timing sometimes does this.
+    /// When a job completes, its listener's open poll ends, and the answer to its
+    /// next poll is that the registration is gone. GitHub sometimes does this.
     pub completion_ends_poll: bool,
 }
 
@@ -42,7 +42,7 @@ impl Default for Faults {
     }
 }
 
-/// What happens to webhooks. Probabilities are between 0 and 1.
+/// Faults of webhooks. Probabilities are between 0 and 1.
 #[derive(Clone, Default, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct WebhookFaults {
@@ -52,11 +52,11 @@ pub struct WebhookFaults {
     pub forget: f64,
     /// Probability that a delivery arrives but is recorded as timed out.
     pub time_out: f64,
-    /// How many times more each delivery is sent, with the same GUID.
+    /// How many more times each delivery is sent, with the same GUID.
     pub duplicates: u32,
-    /// Each delivery waits for a random time below this, which also reorders them.
+    /// The maximum of a random delay of each delivery, in milliseconds. It also reorders them.
     pub delay_ms: u64,
-    /// Deliveries are collected until they are released.
+    /// Deliveries are kept back until they are released.
     pub hold: bool,
 }
 
@@ -64,16 +64,16 @@ pub struct WebhookFaults {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RestFault {
-    /// Such as `POST`; every method where `None`.
+    /// The method, such as `POST`; `None` for every method.
     #[serde(default)]
     pub method: Option<String>,
-    /// What the path begins with, without `/api/v3`; every path where empty.
+    /// The start of the path, without `/api/v3`; empty for every path.
     #[serde(default)]
     pub path: String,
-    /// What the path ends with, such as `/generate-jitconfig`.
+    /// The end of the path, such as `/generate-jitconfig`.
     #[serde(default)]
     pub path_end: String,
-    /// How many calls fail; every one where `None`.
+    /// How many calls fail; `None` for every call.
     #[serde(default)]
     pub times: Option<u32>,
     /// The reply's status; `None` answers the call as usual.
@@ -85,10 +85,10 @@ pub struct RestFault {
     /// The reply's `retry-after`, in seconds.
     #[serde(default)]
     pub retry_after_secs: Option<u64>,
-    /// How long the reply hangs first, in seconds.
+    /// Delay before the reply, in seconds.
     #[serde(default)]
     pub hang_secs: f64,
-    /// Whether the call has its effect all the same and only its reply is lost.
+    /// Whether the call takes effect, and only its reply is lost.
     #[serde(default)]
     pub after_effect: bool,
 }
@@ -113,10 +113,10 @@ pub enum RunnerCall {
     RenewJob,
     /// `POST completejob`.
     CompleteJob,
-    /// What `owner/name@ref` is.
+    /// Resolution of `owner/name@ref`.
     ResolveActions,
     Archive,
-    /// Steps' states, logs and their uploads.
+    /// States of steps, and uploads of logs.
     Results,
 }
 
@@ -143,13 +143,13 @@ impl RunnerCall {
 #[serde(deny_unknown_fields)]
 pub struct RunnerFault {
     pub call: RunnerCall,
-    /// Polls only: of a runner that says it is busy, or that it is not.
+    /// For polls: whether the runner reports itself as busy.
     #[serde(default)]
     pub busy: Option<bool>,
-    /// How many calls go well before.
+    /// How many calls succeed before.
     #[serde(default)]
     pub skip: u32,
-    /// How many calls fail; every one where `None`.
+    /// How many calls fail; `None` for every call.
     #[serde(default)]
     pub times: Option<u32>,
     /// The reply's status; `None` answers the call as usual.
@@ -166,13 +166,13 @@ pub struct RunnerFault {
     /// The whole body, in place of the error.
     #[serde(default)]
     pub body: Option<serde_json::Value>,
-    /// How long the reply hangs first, in seconds.
+    /// Delay before the reply, in seconds.
     #[serde(default)]
     pub hang_secs: f64,
-    /// Whether the connection breaks off in place of a reply.
+    /// Whether the connection breaks instead of a reply.
     #[serde(default)]
     pub breaks_off: bool,
-    /// Whether the call has its effect all the same.
+    /// Whether the call takes effect.
     #[serde(default)]
     pub after_effect: bool,
 }
@@ -182,7 +182,7 @@ fn broker() -> String {
 }
 
 impl Faults {
-    /// The fault that hits a runner's call, counted down.
+    /// Returns the fault that matches a runner's call, and counts it down.
     pub(super) fn runner_fault(&mut self, call: RunnerCall, busy: bool) -> Option<RunnerFault> {
         let index = self.runner.iter().position(|fault| {
             fault.call == call && fault.busy.is_none_or(|wanted| wanted == busy) && fault.times != Some(0)
@@ -199,7 +199,7 @@ impl Faults {
         Some(hit)
     }
 
-    /// The fault that hits this call, counted down.
+    /// Returns the fault that matches this call, and counts it down.
     pub(super) fn rest_fault(&mut self, method: &str, path: &str) -> Option<RestFault> {
         let index = self.rest.iter().position(|fault| {
             fault.method.as_deref().is_none_or(|wanted| wanted.eq_ignore_ascii_case(method))

@@ -1,4 +1,4 @@
-//! Just-in-time configurations, in the form in which GitHub makes them.
+//! Just-in-time configurations in GitHub's format.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ use super::runner_key::{self, RunnerKey};
 use super::runner_side::paths;
 use super::state::{Registration, State};
 
-/// A runner of that name is registered in the scope already.
+/// The scope already has a runner of this name.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct NameTaken;
 
@@ -92,7 +92,8 @@ fn encode(base: &str, registration: &Registration, work_folder: &str) -> SecretS
     STANDARD.encode(json!(files).to_string()).into()
 }
 
-/// Names are unique in a repository, or in an organization whatever the group.
+/// Whether two scopes share names. Names are unique in a repository, or in an
+/// organization across its groups.
 fn same_place(one: &Scope, other: &Scope) -> bool {
     match (one, other) {
         (Scope::Repository(one), Scope::Repository(other)) => one == other,

@@ -1,4 +1,4 @@
-//! Runs and jobs as the fake keeps them.
+//! Runs and jobs of the fake.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use super::state::SessionId;
 #[derive(Debug)]
 pub(super) struct Run {
     pub id: RunId,
-    /// The GUID by which runners know it.
+    /// The GUID that runners use for it.
     pub plan: String,
     pub repository: Repository,
     pub head_repository: Repository,
@@ -41,19 +41,19 @@ pub(super) struct Job {
     pub needs: Vec<String>,
     pub runs_on: RunsOn,
     pub definition: Arc<Definition>,
-    /// The GUID by which runners know it, and that of the request for one.
+    /// The GUID that runners use for the job and for its request.
     pub guid: String,
     pub request: String,
     pub timeout_minutes: u32,
     pub state: JobState,
     pub created_at: Timestamp,
-    /// Every state that it came to, oldest first.
+    /// Every state that it reached, the oldest first.
     pub timeline: Vec<(Timestamp, JobPhase)>,
-    /// How many times a runner began it; more than once would be a fault.
+    /// How many times a runner started it. More than once is a fault.
     pub starts: u32,
     /// The whole log, once its runner has uploaded it.
     pub log: Option<String>,
-    /// The logs of steps, in the order of their upload, each with its step's id.
+    /// The logs of steps in the order of upload, each with its step's id.
     pub step_logs: Vec<(String, String)>,
     pub steps: Vec<StepReport>,
     pub outputs: BTreeMap<String, String>,
@@ -89,7 +89,7 @@ pub(super) struct StepReport {
     pub completed_at: Option<Timestamp>,
 }
 
-/// Which runner has a job.
+/// The runner that has a job.
 #[derive(Clone, Debug)]
 pub(super) struct Taker {
     pub id: RunnerId,
@@ -98,16 +98,15 @@ pub(super) struct Taker {
     pub session: SessionId,
 }
 
-/// Where a job is in its life.
 #[derive(Clone, Debug)]
 pub(super) enum JobState {
-    /// Jobs that it needs are not done; GitHub does not show it yet.
+    /// Jobs that it needs have not ended. GitHub does not show it yet.
     Blocked,
     /// An approval is missing.
     Waiting,
-    /// Any runner that fits may have it.
+    /// Any runner that fits may take it.
     Queued,
-    /// A runner was told of it and has not begun it. Queued for everybody else.
+    /// A runner was offered the job and has not started it. GitHub shows it as queued.
     Assigned { taker: Taker, since: Instant },
     /// A runner executes it.
     InProgress { taker: Taker, since: Instant, started_at: Timestamp, cancelled: bool },
@@ -119,23 +118,23 @@ pub(super) enum JobState {
     },
 }
 
-/// Where a job is in its life, as the control API shows it.
+/// The state of a job, as the control API shows it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum JobPhase {
-    /// Jobs that it needs are not done.
+    /// Jobs that it needs have not ended.
     Blocked,
     /// An approval is missing.
     Waiting,
     Queued,
-    /// A runner was told of it and has not begun it.
+    /// A runner was offered the job and has not started it.
     Assigned,
     InProgress,
     Completed,
 }
 
 impl JobState {
-    /// GitHub's `status`; `None` while GitHub does not show the job.
+    /// Returns GitHub's `status`, or `None` while GitHub does not show the job.
     pub(super) const fn status(&self) -> Option<&'static str> {
         match self {
             Self::Blocked => None,
@@ -146,7 +145,7 @@ impl JobState {
         }
     }
 
-    /// The state in the control API, which also shows what GitHub hides.
+    /// Returns the state for the control API, which also shows states that GitHub hides.
     pub(super) const fn phase(&self) -> JobPhase {
         match self {
             Self::Blocked => JobPhase::Blocked,
@@ -158,7 +157,7 @@ impl JobState {
         }
     }
 
-    /// The runner as GitHub shows it: from the job's start on.
+    /// Returns the runner, which GitHub shows once the job has started.
     pub(super) const fn shown_taker(&self) -> Option<&Taker> {
         match self {
             Self::InProgress { taker, .. } => Some(taker),
@@ -197,7 +196,7 @@ impl StepReport {
 }
 
 impl Job {
-    /// The whole log as far as it was uploaded.
+    /// Returns the log as far as it was uploaded.
     pub(super) fn whole_log(&self) -> Option<String> {
         match &self.log {
             Some(log) => Some(log.clone()),

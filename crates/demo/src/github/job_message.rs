@@ -1,4 +1,4 @@
-//! The job message, which holds everything that a runner knows about its job.
+//! The job message, which holds everything that a runner gets about its job.
 
 use std::collections::BTreeMap;
 
@@ -28,7 +28,7 @@ fn job_token(random: &mut Random, orchestration_id: &str) -> String {
 }
 
 impl State {
-    /// Makes a new worker's token for a job.
+    /// Makes a worker's token for a job.
     pub(super) fn job_token(&mut self, id: JobId) -> Option<String> {
         let job = self.jobs.get(&id)?;
         let orchestration_id = orchestration_id(job, self.run_of(job)?);
@@ -78,7 +78,7 @@ impl State {
             }]},
             "variables": {
                 "system.github.token": {"value": github_token, "isSecret": true},
-                // What `secrets.GITHUB_TOKEN` is made of.
+                // The source of `secrets.GITHUB_TOKEN`.
                 "github_token": {"value": github_token, "isSecret": true},
                 "system.github.job": {"value": job.key},
                 "system.runnerEnvironment": {"value": "self-hosted"},
@@ -87,7 +87,7 @@ impl State {
                 "system.runnerGroupName": {"value": "Default"},
                 "system.github.results_endpoint": {"value": results},
                 "system.github.launch_endpoint": {"value": results},
-                // As on github.com: without it no runner uses container hooks.
+                // As on github.com. Without it, runners use no container hooks.
                 "DistributedTask.AllowRunnerContainerHooks": {"value": "true"},
             },
             "mask": [{"type": "regex", "value": github_token}],
@@ -104,7 +104,7 @@ impl State {
                 })),
                 "vars": {"t": 2},
             },
-            // A name stands once in one mapping, so each level has its own.
+            // A mapping can hold a name once, so each level has its own mapping.
             "environmentVariables": definition.env.iter().map(mapping).collect::<Vec<_>>(),
             "defaults": definition.defaults.iter().map(|run| json!({"type": 2, "map": [
                 {"Key": "run", "Value": mapping(run)},
@@ -198,7 +198,7 @@ impl Run {
     }
 }
 
-/// Names a job of a matrix among the jobs with its key. A job without a matrix is `__default`.
+/// Returns the name of a job among the jobs of its matrix; `__default` without a matrix.
 fn instance(definition: &Definition) -> String {
     match definition.matrix.is_empty() {
         true => "__default".to_owned(),
@@ -206,7 +206,7 @@ fn instance(definition: &Definition) -> String {
     }
 }
 
-/// Names a job within all of GitHub: the run's plan, the job's key and its instance.
+/// Returns the unique name of a job: the run's plan, the job's key and its instance.
 fn orchestration_id(job: &Job, run: &Run) -> String {
     format!("{}.{}.{}", run.plan, job.key, instance(&job.definition))
 }
@@ -245,7 +245,7 @@ fn steps(definition: &Definition, job: &str) -> Vec<Value> {
     steps
 }
 
-/// Gives each step the name by which expressions know it: its `id`, or one that GitHub makes up.
+/// Gives each step its name in expressions: its `id`, or a generated name as at GitHub.
 #[derive(Default)]
 struct ContextNames {
     made_up: BTreeMap<String, usize>,
@@ -271,11 +271,11 @@ impl ContextNames {
     }
 }
 
-/// What all steps have.
+/// Returns the fields that all steps have.
 fn base(number: usize, name: &str, condition: &str, job: &str) -> Value {
     json!({
         "type": "action",
-        // Unique within the job, which is all that is asked of it.
+        // It only has to be unique within the job.
         "id": format!("{number:08x}{}", &job[8..]),
         "name": name,
         "contextName": name,

@@ -1,4 +1,4 @@
-//! What happens to a job from its submission to its end.
+//! State changes of a job from its submission to its end.
 
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -20,7 +20,7 @@ pub(super) struct Completion {
     pub annotations: Vec<serde_json::Value>,
 }
 
-/// What came of deleting a registration.
+/// The result of deleting a registration.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Deletion {
     Done,
@@ -28,11 +28,11 @@ pub(super) enum Deletion {
     Busy,
 }
 
-/// What GitHub shows of a job whose runner is gone.
+/// The log that GitHub shows for a job whose runner is gone.
 const LOST: &str = "The runner has lost communication with the server.\n";
 
 impl State {
-    /// Takes a run with its jobs and queues those that need no other.
+    /// Adds a run with its jobs, and queues the jobs without `needs`.
     pub(super) fn add_run(&mut self, run: Run, jobs: Vec<Job>) {
         let (id, ids): (RunId, Vec<JobId>) = (run.id, jobs.iter().map(|job| job.id).collect());
         self.runs.insert(id, run);
@@ -59,7 +59,7 @@ impl State {
         self.emit_job(id, "queued");
     }
 
-    /// Runs a job that has ended again, as a new job of the same run; `None` if it has not ended.
+    /// Reruns an ended job as a new job of the same run. Returns `None` if it has not ended.
     pub(super) fn rerun_job(&mut self, id: JobId) -> Option<JobId> {
         let now = Timestamp::now();
         let ended = self.jobs.get(&id).filter(|job| job.state.conclusion().is_some())?;
@@ -95,7 +95,7 @@ impl State {
         Some(new)
     }
 
-    /// Queues a job again that no runner has begun. GitHub sends no webhook for it.
+    /// Queues a job again that no runner has started. GitHub sends no webhook for it.
     pub(super) fn requeue_job(&mut self, id: JobId) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         let JobState::Assigned { taker, .. } = &job.state else { return };
@@ -109,7 +109,7 @@ impl State {
         self.note_change();
     }
 
-    /// A listener acquires the job that it was offered; false if the job is no longer its own.
+    /// Starts the job that a listener was offered. Returns false if it is no longer assigned to it.
     pub(super) fn start_job(&mut self, id: JobId, session: &SessionId) -> bool {
         let now = Timestamp::now();
         let Some(job) = self.jobs.get_mut(&id) else { return false };
@@ -128,19 +128,19 @@ impl State {
         true
     }
 
-    /// The runner that acquired the job reports its end.
+    /// Ends a job with the report of its runner.
     pub(super) fn finish_job(&mut self, id: JobId, completion: Completion) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         let JobState::InProgress { taker, .. } = &job.state else { return };
         let taker = taker.clone();
-        // A listener that reports for a worker which is gone knows of no step.
+        // A listener that reports for a crashed worker knows no steps.
         if !completion.steps.is_empty() {
             job.steps = completion.steps;
         }
         job.outputs = completion.outputs;
         job.annotations = completion.annotations;
-        // The registration goes first, so that the runner is gone when the end is visible. This
-        // answers the listener's next poll, not the open one.
+        // Removed first, so that the runner is gone when the end is visible. The listener gets
+        // this as the answer to its next poll, not to the open one.
         self.registrations.remove(&taker.id);
         let ends_poll = self.faults.completion_ends_poll;
         if let Some(session) = self.sessions.get_mut(&taker.session) {
@@ -153,7 +153,7 @@ impl State {
         self.complete_job(id, completion.conclusion);
     }
 
-    /// Ends a job, whatever state it is in, and decides on those that need it.
+    /// Ends a job in any state, and queues or skips the jobs that need it.
     pub(super) fn complete_job(&mut self, id: JobId, conclusion: Conclusion) {
         let now = Timestamp::now();
         let Some(job) = self.jobs.get_mut(&id) else { return };
@@ -184,13 +184,13 @@ impl State {
             if needed.iter().all(|conclusion| *conclusion == Some(Conclusion::Success)) {
                 self.queue_job(*id);
             } else if needed.iter().all(Option::is_some) {
-                // Skipping one decides on those that need it in turn.
+                // This also decides about the jobs that need the skipped one.
                 self.complete_job(*id, Conclusion::Skipped);
             }
         }
     }
 
-    /// Cancels a job. One that is in progress ends when its runner says so.
+    /// Cancels a job. A job in progress ends when its runner reports the end.
     pub(super) fn cancel_job(&mut self, id: JobId) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         match &mut job.state {
@@ -209,8 +209,8 @@ impl State {
         }
     }
 
-    /// A session's listener is gone for good: its assigned job is queued again,
-    /// one in progress fails. The registration stays, as at GitHub.
+    /// Ends the session of a listener that is gone. An assigned job is queued again,
+    /// and a job in progress fails. The registration stays, as at GitHub.
     pub(super) fn lose_session(&mut self, session: &SessionId) {
         let Some(lost) = self.sessions.remove(session) else { return };
         lost.wake.notify_one();
@@ -244,7 +244,7 @@ impl State {
         Deletion::Done
     }
 
-    /// GitHub forgets a registration, also of a busy runner. The runner learns this at its next poll.
+    /// Deletes a registration, even of a busy runner. The runner learns this at its next poll.
     pub(super) fn forget_registration(&mut self, id: RunnerId) -> bool {
         if self.registrations.remove(&id).is_none() {
             return false;

@@ -1,4 +1,4 @@
-//! How the fake is set up.
+//! The options of the fake.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -9,36 +9,36 @@ use serde::Deserialize;
 
 use super::faults::Faults;
 
-/// The set-up of a fake GitHub. All but credentials can be changed later
+/// The options of a fake GitHub. All except credentials can be changed later
 /// through the control API.
 #[derive(Debug)]
 pub struct Options {
-    /// Makes choices, ids and GUIDs repeat. Without one they differ with each
-    /// start, so that a restarted fake repeats no delivery of its predecessor.
+    /// Makes choices, ids and GUIDs reproducible. Without a seed they differ with each
+    /// start, so that a restarted fake does not reuse earlier delivery GUIDs.
     pub seed: Option<u64>,
-    /// Repositories that exist from the start. Others come to exist, private,
+    /// Repositories that exist from the start. Others are created as private
     /// when a workflow is submitted for them.
     pub repositories: Vec<RepositoryOptions>,
-    /// Logins that are users; every other owner is an organization.
+    /// Logins of users. Every other owner is an organization.
     pub users: Vec<String>,
     /// Runner groups of every organization, by id. 1 is the default group.
     pub runner_groups: BTreeMap<u64, String>,
-    /// Plain tokens, as good as a person's with every permission.
+    /// Plain tokens with every permission, like those of a person.
     pub tokens: Vec<SecretString>,
-    /// A GitHub App, installed wherever there is a repository.
+    /// A GitHub App, installed on every account with a repository.
     pub app: Option<App>,
     pub hook: Option<Hook>,
-    /// What goes wrong from the start.
+    /// Faults from the start.
     pub faults: Faults,
-    /// A runner whose listener has not been heard of for so long is offline.
+    /// How long after its last call a listener counts as offline.
     pub session_limit: Duration,
-    /// A job in progress whose runner has not been heard of for so long fails;
-    /// GitHub takes about ten minutes. The official runner does not poll while it
-    /// ends its job, and renews its lock once a minute.
+    /// How long after the last call of its runner a job in progress fails. At
+    /// GitHub this takes about ten minutes. The official runner does not poll while
+    /// it ends its job, and renews its lock once a minute.
     pub lock_limit: Duration,
-    /// An assigned job that is not started for so long is queued again; GitHub takes 60 s.
+    /// How long an assigned job may stay unstarted before it is queued again. GitHub takes 60 s.
     pub start_limit: Duration,
-    /// How runners reach the fake, where it is not the listener's address.
+    /// The URL under which runners reach the fake, if it is not the listener's address.
     pub public_url: Option<String>,
 }
 
@@ -70,18 +70,18 @@ pub struct RepositoryOptions {
     /// Whether it is private.
     #[serde(default)]
     pub private: bool,
-    /// Whether it is somebody's fork.
+    /// Whether it is a fork.
     #[serde(default)]
     pub fork: bool,
 }
 
 #[derive(Clone, Debug)]
 pub struct App {
-    /// Its id, which is the issuer of its JWTs.
+    /// The App's id, which is the issuer of its JWTs.
     pub id: u64,
-    /// Its client id, which may be the issuer too.
+    /// The App's client id, which may also be the issuer.
     pub client_id: String,
-    /// The public half of its RSA key, PEM.
+    /// The public half of its RSA key as PEM.
     pub public_key_pem: String,
     /// The permissions of its installations, such as `actions` → `read`.
     pub permissions: BTreeMap<String, String>,
@@ -89,8 +89,8 @@ pub struct App {
 
 #[derive(Clone, Debug)]
 pub struct Hook {
-    /// Where deliveries are posted; `http` only.
+    /// The URL to which deliveries are posted; only `http`.
     pub url: String,
-    /// What they are signed with.
+    /// The secret that signs them.
     pub secret: SecretString,
 }

@@ -1,4 +1,4 @@
-//! GitHub's objects as JSON, with every field that GitHub's schemas require.
+//! JSON of GitHub's objects, with every field that GitHub's schemas require.
 
 use ecsrunner_core::rules::pool::Scope;
 use jiff::Timestamp;
@@ -63,12 +63,12 @@ const USER_LINKS: [(&str, &str); 10] = [
     ("received_events_url", "/received_events"),
 ];
 
-/// A time as GitHub writes it: whole seconds, UTC.
+/// Formats a time as GitHub does: whole seconds, UTC.
 pub(super) fn seconds(at: Timestamp) -> String {
     at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
-/// An account's id: the same for the same login, on every start.
+/// Derives an account's id from its login.
 fn account_id(login: &str) -> u64 {
     let hash = digest(&login.to_ascii_lowercase());
     10_000_000 + u64::from(u32::from_be_bytes([0, hash[0], hash[1], hash[2]]))
@@ -175,7 +175,7 @@ impl State {
         repository
     }
 
-    /// A workflow job, the same in webhooks and in the REST API.
+    /// Returns a workflow job as in webhooks and in the REST API.
     pub(super) fn job_json(&self, job: &Job, run: &Run) -> Value {
         let api = format!("{}/repos/{}", self.base, run.repository);
         let taker = job.state.shown_taker();
@@ -212,7 +212,7 @@ impl State {
             "status": job.state.status().unwrap_or("queued"),
             "conclusion": job.state.conclusion(),
             "created_at": seconds(job.created_at),
-            // A job that was never started shows the time at which it was queued.
+            // For a job that never started, this is the time at which it was queued.
             "started_at": seconds(job.state.started_at().unwrap_or(job.created_at)),
             "completed_at": job.state.completed_at().map(seconds),
             "name": job.name,
@@ -277,7 +277,7 @@ impl State {
         })
     }
 
-    /// A run's status and conclusion, which follow from those of its jobs.
+    /// Derives a run's status and conclusion from its jobs.
     pub(super) fn run_status(&self, run: &Run) -> (&'static str, Option<&'static str>) {
         let jobs: Vec<&Job> = run.jobs.iter().filter_map(|id| self.jobs.get(id)).collect();
         let statuses = || jobs.iter().map(|job| job.state.status());

@@ -1,7 +1,7 @@
 //! The RSA keys that just-in-time configurations carry.
 //!
-//! GitHub makes one for each runner. Making one takes long, so the fake has a
-//! few, made once in each process, and hands them out in turn.
+//! GitHub makes one for each runner. This is slow, so the fake makes a few once
+//! in each process, and uses them in turn.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock};
@@ -15,15 +15,15 @@ use serde_json::{Value, json};
 use simple_asn1::{ASN1Block, from_der};
 
 const KEYS: usize = 2;
-/// Lengths of a 2048-bit key's numbers; .NET refuses any others.
+/// Lengths of the numbers of a 2048-bit key. .NET refuses other lengths.
 const MODULUS_BYTES: usize = 256;
 const PRIME_BYTES: usize = 128;
 
-/// A runner's key: what GitHub keeps of it, and what the runner gets.
+/// A runner's key: the half that GitHub keeps, and the half that the runner gets.
 pub(super) struct RunnerKey {
-    /// Verifies what the runner signs.
+    /// Verifies the runner's signatures.
     pub(super) public: DecodingKey,
-    /// The file `.credentials_rsaparams`: a secret.
+    /// The content of `.credentials_rsaparams`, which is a secret.
     pub(super) parameters: Value,
 }
 
@@ -37,12 +37,12 @@ static POOL: LazyLock<Vec<Arc<RunnerKey>>> =
     LazyLock::new(|| (0..KEYS).map(|_| Arc::new(RunnerKey::generate())).collect());
 static NEXT: AtomicUsize = AtomicUsize::new(0);
 
-/// One of this process's keys.
+/// Returns the next of this process's keys.
 pub(super) fn next() -> Arc<RunnerKey> {
     Arc::clone(&POOL[NEXT.fetch_add(1, Ordering::Relaxed) % KEYS])
 }
 
-/// Makes the keys, so that no request has to wait for them.
+/// Makes the keys in advance, so that no request has to wait for them.
 pub(super) fn prepare() {
     LazyLock::force(&POOL);
 }
@@ -69,7 +69,7 @@ impl RunnerKey {
     }
 }
 
-/// The nine numbers of an `RSAPrivateKey` inside of a PKCS#8 document (RFC 8017, A.1.2).
+/// Returns the nine numbers of an `RSAPrivateKey` in a PKCS#8 document (RFC 8017, A.1.2).
 fn private_numbers(der: &[u8]) -> Option<[Vec<u8>; 9]> {
     let sequence = |der: &[u8]| match from_der(der).ok()?.into_iter().next()? {
         ASN1Block::Sequence(_, blocks) => Some(blocks),
@@ -86,7 +86,7 @@ fn private_numbers(der: &[u8]) -> Option<[Vec<u8>; 9]> {
     numbers.collect::<Option<Vec<_>>>()?.try_into().ok()
 }
 
-/// Left-padded with zeros.
+/// Pads a number with zeros on the left.
 fn padded(bytes: &[u8], length: usize) -> Vec<u8> {
     let mut padded = vec![0; length.saturating_sub(bytes.len())];
     padded.extend_from_slice(bytes);
@@ -116,7 +116,7 @@ mod tests {
         assert_eq!(key.parameters["exponent"], "AQAB");
     }
 
-    /// About one number in 256 is short, too few for a test with real keys.
+    /// Only about one number in 256 is short, too few for a test with real keys.
     #[test]
     fn a_short_number_is_padded_with_zeros_on_the_left() {
         assert_eq!(padded(&[1, 2], 4), [0, 0, 1, 2]);

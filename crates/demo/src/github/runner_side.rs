@@ -1,9 +1,9 @@
-//! The services that runners talk to, by GitHub's own protocol (V2): tokens, the
-//! broker with its sessions and messages, the run service, downloads of actions,
-//! and results with logs.
+//! The services for runners, in GitHub's own protocol (V2): tokens, the broker
+//! with its sessions and messages, the run service, downloads of actions, and
+//! results with logs.
 //!
-//! The form of each message is known from the source of the official runner
-//! 2.336 and from runs of it.
+//! The form of each message comes from the source of the official runner 2.336
+//! and from observed runs.
 
 mod broker;
 mod launch;
@@ -33,10 +33,10 @@ pub(super) use token::Token;
 use super::faults::{RunnerCall, RunnerFault};
 use super::state::{SessionId, Shared};
 
-/// What every handler takes.
+/// The state that every handler takes.
 type App = Extract<Arc<Shared>>;
 
-/// The largest request: a job's whole log.
+/// The size limit of a request. The largest is a job's whole log.
 const MAX_BODY_BYTES: usize = 64 * 1024 * 1024;
 
 pub(super) fn router(shared: Arc<Shared>) -> Router {
@@ -68,7 +68,7 @@ struct CallParameters {
     status: Option<String>,
 }
 
-/// Lets the fault that is set for a call happen.
+/// Applies the fault that is set for a call.
 async fn around(Extract(shared): App, request: Request, next: Next) -> Response {
     let call = RunnerCall::of(request.method(), request.uri().path());
     let parameters = Query::<CallParameters>::try_from_uri(request.uri()).map(|query| query.0);
@@ -77,7 +77,7 @@ async fn around(Extract(shared): App, request: Request, next: Next) -> Response 
         let mut state = shared.state();
         let busy = parameters.status.as_deref() == Some("Busy");
         let fault = state.faults.runner_fault(call, busy);
-        // A listener that asks is there, even if the answer is an error.
+        // A listener that calls is connected, even if the answer is an error.
         if let Some(id) = parameters.session_id.filter(|_| fault.is_some())
             && let Some(session) = state.sessions.get_mut(&SessionId(id))
         {
@@ -101,7 +101,7 @@ async fn fail(fault: &RunnerFault, request: Request, next: Next) -> Response {
         tokio::time::sleep(Duration::try_from_secs_f64(fault.hang_secs).unwrap_or_default()).await;
     }
     if fault.breaks_off {
-        // The connection ends before the announced body does.
+        // The connection ends before the announced end of the body.
         let broken = stream::once(async { Err::<String, _>(std::io::Error::other("broken off")) });
         return ([("content-length", "10")], Body::from_stream(broken)).into_response();
     }

@@ -1,4 +1,4 @@
-//! Everything that the fake remembers.
+//! The state of the fake.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::fmt;
@@ -22,7 +22,7 @@ use super::options::{Hook, Options, RepositoryOptions};
 use super::runner_key::RunnerKey;
 use super::runner_side::{Blob, Token};
 
-/// A listener's session, a secret that only its listener knows.
+/// The id of a session, a secret that only its listener knows.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) struct SessionId(pub(super) String);
 
@@ -38,12 +38,12 @@ pub(super) struct Registration {
     pub name: String,
     pub scope: Scope,
     pub labels: Vec<String>,
-    /// The labels in lower case, as jobs are matched.
+    /// The labels in lower case, for matching jobs.
     pub matching: BTreeSet<String>,
-    /// Who it says it is when it asks for a token, signed with its key.
+    /// Its identity in token requests, which it signs with its key.
     pub client_id: String,
     pub key: Arc<RunnerKey>,
-    /// How many sessions its configuration has opened, or tried to.
+    /// How many sessions its configuration has opened or tried to open.
     pub sessions: u32,
     pub created_at: Timestamp,
 }
@@ -52,27 +52,27 @@ pub(super) struct Registration {
 pub(super) struct Session {
     pub runner: RunnerId,
     pub wake: Arc<Notify>,
-    /// Long polls open now.
+    /// Open long polls.
     pub polls: u32,
     pub last_seen: Instant,
     pub messages: VecDeque<Message>,
-    /// The number of the message that was sent last.
+    /// The number of the last message that was sent.
     pub message_id: u64,
     pub job: Option<JobId>,
-    /// It let a job's time pass: it gets no other before it asks again.
+    /// It did not start its job in time, and gets no other until its next poll.
     pub silent: bool,
-    /// Its open poll is to be answered with nothing.
+    /// Its open poll must be answered without a message.
     pub poll_ends: bool,
-    /// Its registration was forgotten while it was open.
+    /// Its registration was deleted while the session was open.
     pub deregistered: bool,
 }
 
-/// What a poll brings.
+/// A message for a poll.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Message {
-    /// A job is assigned; it has to be acquired within a minute.
+    /// A job is assigned, and must be acquired within a minute.
     Job(JobId),
-    /// The job is cancelled by a person or its time-out.
+    /// The job is cancelled by a person or by its timeout.
     Cancel(JobId),
 }
 
@@ -83,10 +83,10 @@ pub(super) struct Action {
     pub archive: Bytes,
 }
 
-/// The state, what wakes its watcher, and what it is reached under.
+/// The state, the signals that wake its watchers, and its base URL.
 pub(super) struct Shared {
     state: Mutex<State>,
-    /// Something began that has a deadline.
+    /// Signals that a new deadline exists.
     pub deadline_set: Arc<Notify>,
 }
 
@@ -97,14 +97,14 @@ impl Shared {
         Self { state: Mutex::new(state), deadline_set }
     }
 
-    /// The state, for as long as no other thread is to have it: never across an await.
+    /// Locks the state. The lock must not be held across an await.
     pub(super) fn state(&self) -> MutexGuard<'_, State> {
-        // Each change leaves the state whole, so one that panicked spoils nothing.
+        // Each change leaves the state consistent, so a panic while it is locked is harmless.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Ids of one kind, counted up from a start that is above 2^32, as GitHub's are.
+/// Ids of one kind, counted up from a start above 2^32, as at GitHub.
 #[derive(Debug)]
 pub(super) struct Ids {
     run: u64,
@@ -133,25 +133,25 @@ pub(super) struct State {
     pub queue: BTreeSet<JobId>,
     pub registrations: BTreeMap<RunnerId, Registration>,
     pub sessions: BTreeMap<SessionId, Session>,
-    /// Every client id that a configuration was made with, also of runners that are gone.
+    /// Client ids of all configurations, including those of runners that are gone.
     pub clients: HashMap<String, RunnerId>,
     /// Tokens of runners and workers, by digest.
     pub runner_tokens: HashMap<[u8; 32], Token>,
-    /// What has been announced for upload, by a secret name.
+    /// Announced uploads by their secret names.
     pub blobs: HashMap<String, Blob>,
     /// Actions by `owner/name@ref`.
     pub actions: BTreeMap<String, Action>,
     pub deliveries: VecDeque<Delivery>,
     pub held: Vec<Outgoing>,
-    /// Deliveries handed to the sender and not answered yet.
+    /// Deliveries that the sender has and that are not answered yet.
     pub in_flight: usize,
     pub outgoing: mpsc::UnboundedSender<Outgoing>,
     pub deadline_set: Arc<Notify>,
-    /// Counts changes of jobs, sessions and deliveries, for those who wait for one.
+    /// Counts changes of jobs, sessions and deliveries, for tasks that wait for one.
     pub changes: watch::Sender<u64>,
     /// Calls by operation, such as `POST /repos/{owner}/{repo}/actions/runners/generate-jitconfig`.
     pub calls: BTreeMap<String, u64>,
-    /// Calls counted against the core rate and against the registration rate.
+    /// Calls counted against the core limit and the registration limit.
     pub used: (u64, u64),
     pub started: Timestamp,
 }
@@ -175,7 +175,7 @@ impl State {
     ) -> Self {
         let started = Timestamp::now();
         let now = u64::try_from(started.as_millisecond()).unwrap_or_default();
-        // Without a seed, ids go on where a fake that was started earlier cannot have come.
+        // Without a seed, ids start above those of any fake that was started earlier.
         let offset = if options.seed.is_some() { 0 } else { now };
         let ids = Ids {
             run: 17_000_000_000 + offset,
@@ -222,7 +222,7 @@ impl State {
         state
     }
 
-    /// Makes a repository, or changes one.
+    /// Creates or changes a repository.
     pub(super) fn put_repository(&mut self, options: RepositoryOptions) {
         let (private, fork) = (options.private, options.fork);
         let record = self.repositories.entry(options.name.clone()).or_insert_with(|| {
@@ -239,7 +239,7 @@ impl State {
         record.fork = fork;
     }
 
-    /// The repository, which comes to exist where it does not.
+    /// Returns the repository, and creates it if needed.
     pub(super) fn repository_or_new(&mut self, name: &Repository, private: bool, fork: bool) -> Repository {
         if let Some(record) = self.repositories.get(name) {
             return record.name.clone();
@@ -248,7 +248,7 @@ impl State {
         name.clone()
     }
 
-    /// Tells those who wait for a change that there is one.
+    /// Wakes the tasks that wait for a change.
     pub(super) fn note_change(&self) {
         self.changes.send_modify(|count| *count += 1);
     }
@@ -267,7 +267,7 @@ impl State {
         JobId::new(self.ids.job)
     }
 
-    /// The run that a job belongs to; a job is never kept without its run.
+    /// Returns the run of a job. A job is never kept without its run.
     pub(super) fn run_of(&self, job: &Job) -> Option<&Run> {
         self.runs.get(&job.run)
     }
@@ -276,7 +276,7 @@ impl State {
         session.polls > 0 || now.duration_since(session.last_seen) < self.limit_of(session)
     }
 
-    /// After how long a silence a session's listener counts as lost.
+    /// Returns how long after its last call a session's listener counts as lost.
     pub(super) fn limit_of(&self, session: &Session) -> Duration {
         let job = session.job.and_then(|job| self.jobs.get(&job));
         match job.map(|job| &job.state) {
@@ -285,12 +285,12 @@ impl State {
         }
     }
 
-    /// The session of a runner, if its listener is connected.
+    /// Returns the session of a runner, if its listener is connected.
     pub(super) fn session_of(&self, runner: RunnerId) -> Option<(&SessionId, &Session)> {
         self.sessions.iter().find(|(_, session)| session.runner == runner)
     }
 
-    /// Whether the runner executes a job. One that was only told of a job does not yet.
+    /// Whether the runner executes a job. An offered job does not count yet.
     pub(super) fn is_busy(&self, runner: RunnerId) -> bool {
         self.session_of(runner)
             .and_then(|(_, session)| session.job)

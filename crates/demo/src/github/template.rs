@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::workflow::Environment;
 use crate::workflow::expression::{Part, parts};
 
-/// A value of an expression's context: scalars stand for themselves.
+/// Encodes a value of an expression's context. Scalars are encoded as themselves.
 pub(super) fn context(value: &Value) -> Value {
     match value {
         Value::Array(items) if items.is_empty() => json!({"t": 1}),
@@ -20,7 +20,7 @@ pub(super) fn context(value: &Value) -> Value {
     }
 }
 
-/// A text, with its expressions for the runner to evaluate.
+/// Encodes a text whose expressions the runner evaluates.
 pub(super) fn token(text: &str) -> Value {
     let Some(parts) = parts(text) else { return text.into() };
     if let [Part::Expression(expression)] = parts.as_slice() {
@@ -46,7 +46,7 @@ pub(super) fn token(text: &str) -> Value {
     json!({"type": 3, "expr": format!("format('{format}'{arguments})")})
 }
 
-/// A scalar that may be `true`, `false`, a number, or an expression.
+/// Encodes `true`, `false`, a number, or an expression.
 pub(super) fn scalar(text: Option<&str>) -> Value {
     match text {
         None => Value::Null,

@@ -1,4 +1,4 @@
-//! Webhook payloads, and what becomes of them before they are sent.
+//! Webhook payloads, and the faults that apply before they are sent.
 
 use std::time::Duration;
 
@@ -10,13 +10,13 @@ use super::delivery::{Delivery, Outgoing};
 use super::state::State;
 
 impl State {
-    /// Tells the webhook that a job came to a state.
+    /// Sends a webhook for a job that reached a state.
     pub(super) fn emit_job(&mut self, job: JobId, action: &'static str) {
         let Some((body, repository)) = self.job_payload(job, action) else { return };
         self.emit("workflow_job", Some(action), &body, &repository, Some(job));
     }
 
-    /// Sends what GitHub sends when a webhook is made.
+    /// Sends the ping that GitHub sends when a webhook is created.
     pub(super) fn emit_ping(&mut self, repository: &Repository) {
         let Some(hook) = &self.hook else { return };
         let mut body = json!({
@@ -107,7 +107,7 @@ impl State {
 
     /// Hands a delivery to the sender.
     pub(super) fn send(&mut self, outgoing: Outgoing) {
-        // The sender ends only together with the server.
+        // The sender ends only when the server does.
         if self.outgoing.send(outgoing).is_ok() {
             self.in_flight += 1;
         }
@@ -127,7 +127,7 @@ impl State {
     }
 
     pub(super) fn hook_id(&self) -> u64 {
-        // One webhook exists; its id only has to look like GitHub's.
+        // The id of the only webhook, in the form of GitHub's ids.
         471_100_815
     }
 }

@@ -80,7 +80,7 @@ pub(crate) async fn an_operator_sees_a_runner_and_enters_it(chain: &Chain) {
     let left_alone = run(chain, &["runners", "stop", &name], None).await;
     let words = String::from_utf8(left_alone.stderr).unwrap();
     assert_eq!(left_alone.status.code(), Some(1));
-    assert!(words.contains(&format!("{name} executes job {job}, and was left alone")), "{words}");
+    assert!(words.contains(&format!("{name} runs job {job} and was not stopped")), "{words}");
 
     runner.complete().await;
     chain.exit(&runner.task, AgentExit::Completed);
@@ -93,7 +93,7 @@ pub(crate) async fn an_operator_sees_a_runner_and_enters_it(chain: &Chain) {
     );
     assert!(runs["runs"][0]["cost_usd"].as_f64().unwrap() > 0.0, "{runs}");
     let stopped = told_by(chain, &["runners", "stop", &name]).await;
-    assert_eq!(stopped, format!("{name} is gone already\n"));
+    assert_eq!(stopped, format!("{name} is already gone\n"));
     let outside = run(chain, &["runners", "exec", end], Some(&bin)).await;
     let words = String::from_utf8(outside.stderr).unwrap();
     assert_eq!(outside.status.code(), Some(255));
@@ -112,14 +112,12 @@ pub(crate) async fn the_brake_is_pulled_and_released(chain: &Chain) {
         parameter["Parameter"]["Value"].as_str().unwrap().to_owned()
     };
     let told = told_by(chain, &["pause"]).await;
-    assert!(told.starts_with("deployment chain launches no more runners"), "{told}");
+    assert!(told.starts_with("deployment chain stops launching runners"), "{told}");
     assert_eq!(brake().await, "true");
     let told = told_by(chain, &["drain"]).await;
-    assert!(
-        told.ends_with("0 runners that execute nothing are retired; 0 execute jobs, and end with them\n")
-    );
+    assert!(told.ends_with("retired runners: 0; busy runners, which end after their jobs: 0\n"));
     let told = told_by(chain, &["resume"]).await;
-    assert!(told.starts_with("deployment chain launches runners again"), "{told}");
+    assert!(told.starts_with("deployment chain resumes launching runners"), "{told}");
     assert_eq!(brake().await, "false");
 }
 

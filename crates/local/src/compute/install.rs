@@ -1,6 +1,6 @@
-//! A runner's own copy of the official runner, which writes into its own
-//! directory. Files are linked where the file system allows it, so that a copy
-//! takes milliseconds and no space.
+//! Makes each runner's copy of the official runner, which writes into its own
+//! directory. Files are hard links where the file system allows it, so that a
+//! copy takes milliseconds and no space.
 
 use std::ffi::OsStr;
 use std::fs::{self, Metadata};
@@ -11,19 +11,19 @@ use std::path::{Path, PathBuf};
 use super::modes::{PRIVATE_DIR, PRIVATE_FILE, own, set_mode};
 use crate::accounts::Account;
 
-/// The Node.js of actions.
+/// The directory with the Node.js that actions run on.
 pub(crate) const EXTERNALS: &str = "externals";
-/// Directories that the runner only reads, and finds by path. A link is enough.
+/// Directories that the runner only reads, and finds by path, so a symbolic link
+/// is enough.
 const SHARED: [&str; 1] = [EXTERNALS];
-/// Files with settings of the operator, which a runner may change. Each runner
-/// gets a copy.
+/// Settings of the operator, which a runner may change. Each runner gets a copy.
 const COPIED: [&str; 2] = [".env", ".path"];
 
-/// Makes a runner's directory, unless it exists, and returns it. Only
-/// `account`, or else this process's user, can enter it.
+/// Makes a runner's directory, unless it exists, and returns it. Only `account`
+/// can enter it; without one, only this process's user.
 pub(super) fn install(source: &Path, target: &Path, account: Option<&Account>) -> io::Result<PathBuf> {
     if !target.try_exists()? {
-        // Made under another name and renamed, so that a half-made one is never used.
+        // Made under another name and then renamed, so that a partial copy is never used.
         let half = target.with_extension("half");
         if half.try_exists()? {
             fs::remove_dir_all(&half)?;
@@ -38,7 +38,8 @@ pub(super) fn install(source: &Path, target: &Path, account: Option<&Account>) -
     Ok(target.to_owned())
 }
 
-/// Makes a directory that only `account`, or else this process's user, can enter.
+/// Makes a directory that only `account` can enter; without one, only this
+/// process's user.
 pub(super) fn make_private(path: &Path, account: Option<&Account>) -> io::Result<()> {
     match fs::create_dir(path) {
         Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(error),
@@ -48,9 +49,8 @@ pub(super) fn make_private(path: &Path, account: Option<&Account>) -> io::Result
     own(path, account)
 }
 
-/// Finds a file or directory of `source` which runners share, or which their
-/// copies are made from, and which `matches`. Links are not followed, except
-/// that of a directory which runners share.
+/// Finds a file or directory of `source` that `matches`, among those that
+/// runners share or copy. Only the links of shared directories are followed.
 pub(crate) fn find_shared(source: &Path, matches: &dyn Fn(&Metadata) -> bool) -> io::Result<Option<PathBuf>> {
     let metadata = fs::metadata(source)?;
     if matches(&metadata) {
@@ -74,7 +74,7 @@ fn find_below(dir: &Path, matches: &dyn Fn(&Metadata) -> bool, top: bool) -> io:
             if !(top && is_shared(&name)) {
                 continue;
             }
-            // Runners execute what is behind this link.
+            // Runners execute programs behind this link.
             match fs::metadata(entry.path()) {
                 Ok(target) => metadata = target,
                 Err(error) if error.kind() == ErrorKind::NotFound => continue,
@@ -93,12 +93,12 @@ fn find_below(dir: &Path, matches: &dyn Fn(&Metadata) -> bool, top: bool) -> io:
     Ok(None)
 }
 
-/// Whether runners share this directory at the top.
+/// Whether runners share this top-level directory.
 fn is_shared(name: &OsStr) -> bool {
     SHARED.iter().any(|shared| name == *shared)
 }
 
-/// Whether a file at the top belongs to an earlier use of the directory.
+/// Whether a top-level file belongs to an earlier use of the directory.
 fn is_left_out(name: &OsStr) -> bool {
     name == "_work" || name == "_diag" || name.as_encoded_bytes().starts_with(b".")
 }
@@ -113,7 +113,7 @@ fn fill(source: &Path, target: &Path, account: Option<&Account>, top: bool) -> i
         let (from, to) = (entry.path(), target.join(&name));
         let kind = entry.file_type()?;
         if top && is_shared(&name) && from.is_dir() {
-            // A relative link would lead elsewhere from a runner's directory.
+            // A relative path would have another meaning in a runner's directory.
             symlink(&from, &to)?;
         } else if kind.is_symlink() {
             symlink(fs::read_link(&from)?, &to)?;
@@ -129,14 +129,15 @@ fn fill(source: &Path, target: &Path, account: Option<&Account>, top: bool) -> i
 }
 
 fn link_or_copy(from: &Path, to: &Path) -> io::Result<()> {
-    // Another file system, or a file that is not ours to link: copied.
+    // A link fails on another file system, or for files of other users.
     if fs::hard_link(from, to).is_err() {
         fs::copy(from, to)?;
     }
     Ok(())
 }
 
-/// Copies a file whose original must not change with it, if there is one.
+/// Copies a settings file, if it exists. A link would let the runner change the
+/// original.
 fn copy_settings(from: &Path, to: &Path, account: Option<&Account>) -> io::Result<()> {
     match fs::copy(from, to) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
@@ -154,7 +155,7 @@ mod tests {
 
     use super::*;
 
-    /// An unpacked runner with what an earlier use left behind.
+    /// Makes an unpacked runner with files of an earlier use.
     fn unpacked() -> TempDir {
         let dir = tempfile::tempdir().unwrap();
         for sub in ["bin", "externals/node20", "_work/app", "_diag"] {
@@ -186,7 +187,7 @@ mod tests {
             assert_eq!(inode(&runner.join(name)) == inode(&source.path().join(name)), is_linked, "{name}");
         }
         assert_eq!((mode(&runner), mode(&runner.join(".env"))), (0o700, 0o600));
-        // What a runner writes there stays its own.
+        // A runner's changes do not reach the source.
         fs::write(runner.join(".env"), "OTHER=1").unwrap();
         assert_eq!(fs::read_to_string(source.path().join(".env")).unwrap(), ".env");
     }

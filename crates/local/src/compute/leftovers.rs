@@ -1,5 +1,5 @@
-//! Processes that a task left behind. The agent ends everything below it; this
-//! is for agents that were killed.
+//! Finds and kills processes that a task left behind. An agent ends its own
+//! descendants, so this is for agents that were killed.
 
 use std::fs;
 use std::path::Path;
@@ -7,12 +7,12 @@ use std::path::Path;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-/// How often the processes are looked through: a process may have made
-/// another one meanwhile.
+/// How often the processes are listed: a process may have started another one
+/// meanwhile.
 const ROUNDS: u32 = 5;
 
-/// Kills every process of the runner's own user, or else every one that works
-/// below the task's directory.
+/// Kills every process of the user `uid`. Without a `uid`, kills every process
+/// that works below the task's directory.
 pub(crate) fn kill_all(dir: &Path, uid: Option<u32>) {
     for _ in 0..ROUNDS {
         let left: Vec<Pid> = processes().filter(|pid| belongs(*pid, dir, uid)).collect();
@@ -26,7 +26,7 @@ pub(crate) fn kill_all(dir: &Path, uid: Option<u32>) {
     }
 }
 
-/// How many processes work below a directory.
+/// Counts the processes that work below a directory.
 pub(crate) fn count(dir: &Path) -> usize {
     processes().filter(|pid| belongs(*pid, dir, None)).count()
 }

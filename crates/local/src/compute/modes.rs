@@ -1,10 +1,10 @@
-//! Owners and modes of what lies in the state directory.
+//! Owners and modes of files in the state directory.
 //!
 //! The official runner lists its directory and each directory above it, and
-//! writes its credentials with mode 0644 (seen with version 2.336). So as root
-//! every user may list the directories above a task's own. Only the task's
-//! runner may list that one. The runner's files are in a directory that no other
-//! user except root can enter.
+//! writes its credentials with mode 0644 (seen with version 2.336). If the server
+//! is root, every user may therefore list the directories above a task's
+//! directory, but only the task's runner may list that one. The runner's files
+//! are in a directory that only the runner and root can enter.
 
 use std::fs::{self, Permissions};
 use std::io::{self, ErrorKind};
@@ -15,13 +15,13 @@ use super::{AGENT, LITTER};
 use crate::accounts::Account;
 use crate::task::TaskDir;
 
-/// For its user alone.
+/// Only for its owner.
 pub(crate) const PRIVATE_DIR: u32 = 0o700;
-/// For its user alone.
+/// Only for its owner.
 pub(crate) const PRIVATE_FILE: u32 = 0o600;
-/// For every user to list.
+/// Every user can list it.
 const LISTED_DIR: u32 = 0o755;
-/// For its group to list.
+/// Its group can list it.
 const GROUP_DIR: u32 = 0o750;
 
 /// Returns the mode of the state directory and of the directory of tasks.
@@ -33,7 +33,7 @@ pub(crate) fn set_mode(path: &Path, mode: u32) -> io::Result<()> {
     fs::set_permissions(path, Permissions::from_mode(mode))
 }
 
-/// Gives a file to a runner's user, where it has one.
+/// Changes the owner of a file to the runner's user, if it has its own.
 pub(super) fn own(path: &Path, account: Option<&Account>) -> io::Result<()> {
     match account {
         Some(account) => chown(path, Some(account.uid), Some(account.gid)),
@@ -46,8 +46,8 @@ pub(crate) fn set_private(path: &Path) -> io::Result<()> {
     if_there(set_mode(path, PRIVATE_FILE))
 }
 
-/// Sets owner and mode of a task's directory, and of everything directly in it,
-/// also of an older release. Its agent may be removing files meanwhile.
+/// Sets owner and mode of a task's directory and of everything directly in it,
+/// even if an older release made it. The agent may remove files meanwhile.
 pub(super) fn protect(dir: &TaskDir, account: Option<&Account>) -> io::Result<()> {
     for file in dir.files() {
         set_private(&file)?;
@@ -55,7 +55,7 @@ pub(super) fn protect(dir: &TaskDir, account: Option<&Account>) -> io::Result<()
     for name in LITTER {
         let path = dir.path().join(name);
         if_there(match account {
-            // The agent makes this one, which its hook has to read.
+            // The agent makes this directory, and its hook has to read it.
             Some(account) if name == AGENT => share(&path, account),
             _ => own(&path, account).and_then(|()| set_mode(&path, PRIVATE_DIR)),
         })?;

@@ -1,5 +1,6 @@
-//! User ids for runners: no two runners of this machine share one, whichever
-//! server started them, for what a runner leaves behind is killed by its user.
+//! User ids for runners. No two runners on this machine share one, even if
+//! different servers started them: a runner's leftover processes are found and
+//! killed by their user id.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -9,36 +10,37 @@ use std::os::linux::net::SocketAddrExt;
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 
-/// User ids that are given out by this process.
+/// User ids in use by runners that this process knows. `None` for an id that
+/// another server has reserved.
 #[derive(Default, Debug)]
 pub(super) struct Uids(HashMap<u32, Option<UnixDatagram>>);
 
 impl Uids {
-    /// Gives out the first of these ids that is free.
+    /// Reserves and returns the first free id.
     pub(super) fn take(&mut self, candidates: impl IntoIterator<Item = u32>) -> io::Result<u32> {
         for uid in candidates {
             let Entry::Vacant(vacant) = self.0.entry(uid) else { continue };
-            // A server that ended may have left a runner at work.
+            // A server that ended may have left a runner that still works.
             let Some(reservation) = reserve(uid)?.filter(|_| !is_at_work(uid)) else { continue };
             vacant.insert(Some(reservation));
             return Ok(uid);
         }
         Err(io::Error::other(
-            "every user of runners is in use: more accounts are needed in runner.users, or other \
-             processes of these users have to end",
+            "every user of runners is in use: name more accounts in runner.users, or end the \
+             other processes of these users",
         ))
     }
 
-    /// The id is that of a runner which an earlier server started.
+    /// Keeps the id of a runner that an earlier server started.
     pub(super) fn keep(&mut self, uid: u32) -> io::Result<()> {
-        // Asked for twice, it would be refused to ourselves.
+        // A second reservation would conflict with this process's own.
         if let Entry::Vacant(vacant) = self.0.entry(uid) {
             vacant.insert(reserve(uid)?);
         }
         Ok(())
     }
 
-    /// Whether this process gives it out, and nobody else does.
+    /// Whether this process holds the reservation of the id.
     pub(super) fn has(&self, uid: u32) -> bool {
         self.0.get(&uid).is_some_and(Option::is_some)
     }
@@ -48,8 +50,8 @@ impl Uids {
     }
 }
 
-/// An abstract socket's name is held by one process, and by none once that has
-/// ended. `None` where another server holds it.
+/// Reserves an id by binding an abstract socket, whose name only one process can
+/// hold until it ends. Returns `None` if another server holds it.
 fn reserve(uid: u32) -> io::Result<Option<UnixDatagram>> {
     let name = SocketAddr::from_abstract_name(format!("ecsrunner-uid-{uid}"))?;
     match UnixDatagram::bind_addr(&name) {
@@ -59,7 +61,7 @@ fn reserve(uid: u32) -> io::Result<Option<UnixDatagram>> {
     }
 }
 
-/// Whether a process of this user is there.
+/// Whether this user has a process.
 pub(crate) fn is_at_work(uid: u32) -> bool {
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
     entries

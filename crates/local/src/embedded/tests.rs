@@ -1,4 +1,5 @@
-//! What the engine relies on, of the store on the embedded database.
+//! Checks the behaviour of the store on the embedded database that the engine
+//! relies on.
 
 mod dispatch;
 mod faults;

@@ -8,7 +8,7 @@ use nix::unistd::getuid;
 use super::*;
 use crate::task::Description;
 
-/// The mistakes of a runner's directory and a state directory in one place.
+/// Returns the mistakes of a runner's directory and a state directory.
 fn mistakes(configured: &Path, state: &Path) -> Vec<String> {
     let mut mistakes = Vec::new();
     check_ownership(configured, state, &RunnerUsers::From(1_900_000_000), &mut mistakes).unwrap();
@@ -30,7 +30,7 @@ fn a_link_on_the_way_to_the_runner_that_a_job_could_replace_is_refused() {
     for open in ["closed", "open", "elsewhere"] {
         fs::set_permissions(real.join(open), Permissions::from_mode(0o777)).unwrap();
         let told = mistakes(&configured, &real.join("state"));
-        let expected = format!("runner.dir: a runner's user can write to {}, and", real.join(open).display());
+        let expected = format!("runner.dir: a runner's user can write to {} and", real.join(open).display());
         assert!(told.len() == 1 && told[0].starts_with(&expected), "{told:?}");
         fs::set_permissions(real.join(open), Permissions::from_mode(0o755)).unwrap();
     }

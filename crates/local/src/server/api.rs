@@ -1,4 +1,4 @@
-//! `GET /api/v1/…`: what is open first, then what was, the latest first.
+//! `GET /api/v1/…`: open records first, then history, the latest first.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -72,10 +72,10 @@ pub(super) async fn jobs(State(app): State<App>, Query(filter): Query<Filter>) -
 }
 
 async fn list_jobs(app: &App, filter: &Filter) -> Result<JobList, StoreError> {
-    // What is open belongs to the first page.
+    // The first page starts with the open jobs.
     let open = if filter.cursor.is_none() { app.store().open().await?.jobs } else { BTreeMap::new() };
     let Listed { items, next } = app.store().jobs(&filter.page()).await?;
-    // One that ended between the two reads is listed once, as it is now.
+    // A job that ended between the two reads is listed once, as ended.
     let ended: HashSet<JobId> = items.iter().map(|job| job.facts.id).collect();
     let open = open.values().filter(|job| !ended.contains(&job.id())).map(JobView::open);
     let jobs = open.chain(items.iter().map(JobView::ended)).filter(|job| filter.admits_job(job)).collect();
@@ -110,7 +110,7 @@ pub(super) async fn job(State(app): State<App>, Path(id): Path<u64>) -> Response
 /// One runner, open or gone.
 pub(super) async fn runner(State(app): State<App>, Path(name): Path<String>) -> Response {
     let Ok(name) = RunnerName::parse(&name) else {
-        return not_found(format!("`{name}` is no runner's name"));
+        return not_found(format!("`{name}` is not a valid runner name"));
     };
     match find_runner(&app, &name).await {
         Ok(Some(runner)) => Json(runner).into_response(),
@@ -136,7 +136,7 @@ struct Counts {
     webhooks: BTreeMap<&'static str, u64>,
 }
 
-/// How often each reason was given since the server began.
+/// Returns how often each reason was given since the server started.
 pub(super) async fn counts(State(app): State<App>) -> Response {
     let webhooks = app.engine.counts().given().into_iter().map(|(code, count)| (code.as_str(), count));
     Json(Counts { webhooks: webhooks.collect() }).into_response()
@@ -150,7 +150,7 @@ pub(super) struct Fault {
 pub(super) fn answer<T: Serialize>(answer: Result<T, StoreError>) -> Response {
     match answer {
         Ok(answer) => Json(answer).into_response(),
-        // What the store refuses is a cursor that nobody gave out.
+        // The store refuses only cursors that it did not issue.
         Err(fault @ StoreError::Refused { .. }) => {
             (StatusCode::BAD_REQUEST, Json(Fault { message: fault.to_string() })).into_response()
         }

@@ -1,4 +1,4 @@
-//! What an operator changes, `POST /api/v1/…`, and the guard that asks for the token of the state directory.
+//! Changes by an operator, `POST /api/v1/…`, and the guard that requires the token of the state directory.
 
 use axum::Json;
 use axum::extract::{Path, Request, State};
@@ -18,21 +18,21 @@ use tracing::{error, info};
 use super::App;
 use super::api::{Fault, answer};
 
-/// Answers 401 to a request without the token. No other origin's page can read the token, and where the server is
-/// root no job can.
+/// Answers 401 to a request without the token. Pages of other origins cannot read the token, and jobs cannot if the
+/// server is root.
 pub(super) async fn guard(State(app): State<App>, request: Request, next: Next) -> Response {
     let given = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     let given = given.and_then(|value| value.strip_prefix("Bearer ")).unwrap_or_default();
-    // Digests tell nothing of where two texts begin to differ.
+    // Comparing digests reveals nothing about where the texts differ.
     if Sha256::digest(given) != Sha256::digest(app.token.expose_secret()) {
-        let message = "the token of the server's state directory is expected as bearer".to_owned();
+        let message = "the token of the server's state directory is expected as a bearer token".to_owned();
         let challenge = [(header::WWW_AUTHENTICATE, "Bearer")];
         return (StatusCode::UNAUTHORIZED, challenge, Json(Fault { message })).into_response();
     }
     next.run(request).await
 }
 
-/// How the deployment stands.
+/// Returns the state of the deployment.
 pub(super) async fn status(State(app): State<App>) -> Response {
     Json(StatusView::of(&app.engine.ports().rulebook.rules().settings)).into_response()
 }
@@ -41,13 +41,13 @@ pub(super) async fn pause(State(app): State<App>, Json(asked): Json<Paused>) -> 
     let paused = match app.engine.ports().rulebook.pull(asked.paused) {
         Ok(paused) => paused,
         Err(fault) => {
-            error!(error = %fault, "the brake could not be written");
-            let message = format!("the brake could not be written: {fault}");
+            error!(error = %fault, "the pause could not be stored");
+            let message = format!("the pause could not be stored: {fault}");
             return (StatusCode::INTERNAL_SERVER_ERROR, Json(Fault { message })).into_response();
         }
     };
-    info!(paused, "an operator changed the brake");
-    // Whoever waits for launches is told why they wait, or launched.
+    info!(paused, "an operator paused or resumed launches");
+    // The next round launches runners, or gives waiting jobs their new reason.
     answer(app.engine.kick().await.map(|()| Paused { paused }))
 }
 
@@ -63,9 +63,9 @@ pub(super) async fn stop(
     Json(asked): Json<Stop>,
 ) -> Response {
     let Ok(runner) = RunnerName::parse(&runner) else {
-        return not_found(format!("`{runner}` is no runner's name"));
+        return not_found(format!("`{runner}` is not a valid runner name"));
     };
-    info!(%runner, force = asked.force, "an operator stops a runner");
+    info!(%runner, force = asked.force, "an operator is stopping a runner");
     let at = app.engine.ports().clock.now();
     record(&app, Event::Stop(StopRequest { runner, force: asked.force, at })).await
 }

@@ -26,9 +26,9 @@ use tracing::warn;
 use super::App;
 use super::api::{Fault, answer};
 
-/// Logs that are read side by side: each may hold 64 MiB of memory.
+/// Logs that are read at once. Each may hold 64 MiB of memory.
 const MAX_READS: usize = 2;
-/// Logs that are read within a minute. A read costs GitHub's budget one call, or three where there is no log.
+/// Logs that are read within a minute. A read takes one call to GitHub, or three if there is no log.
 const MAX_READS_A_MINUTE: usize = 30;
 const MINUTE: SignedDuration = SignedDuration::from_mins(1);
 
@@ -50,7 +50,7 @@ pub(super) async fn log(
         Ok(Some(JobRecord::Ended(job))) => job.facts.repository.clone(),
         Ok(Some(JobRecord::Open(_))) => {
             let message =
-                format!("job {id} has not ended, and GitHub gives a job's log once the job has ended");
+                format!("job {id} has not ended: GitHub provides a job's log only after the job has ended");
             return refuse(StatusCode::CONFLICT, message);
         }
         Ok(None) => return refuse(StatusCode::NOT_FOUND, format!("there is no record of job {id}")),
@@ -58,7 +58,7 @@ pub(super) async fn log(
     };
     let Some(_turn) = reads.begin(app.engine.ports().clock.now()) else {
         let message = format!(
-            "too many logs are being read: {MAX_READS} at once and {MAX_READS_A_MINUTE} a minute are the most"
+            "too many logs are being read: {MAX_READS} at once and {MAX_READS_A_MINUTE} a minute are allowed"
         );
         return refuse(StatusCode::TOO_MANY_REQUESTS, message);
     };
@@ -93,7 +93,7 @@ fn show(log: &JobLog, timestamps: bool) -> Response {
     }
     let headers = [
         (header::CONTENT_TYPE, "text/plain; charset=utf-8"),
-        // What a job printed must not become a page of this server.
+        // A browser must not render a job's output as a page of this server.
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::CONTENT_SECURITY_POLICY, "default-src 'none'; sandbox"),
         (header::CACHE_CONTROL, "no-store"),
@@ -113,7 +113,7 @@ const fn status(error: &JobLogError) -> StatusCode {
     }
 }
 
-/// An error with all that caused it.
+/// Returns an error with all its causes.
 fn chain(error: &dyn std::error::Error) -> String {
     let mut message = error.to_string();
     let mut source = error.source();
@@ -128,7 +128,7 @@ fn refuse(status: StatusCode, message: String) -> Response {
     (status, Json(Fault { message })).into_response()
 }
 
-/// How many logs are being read, and were within the last minute.
+/// Counts log reads: those in progress, and those of the last minute.
 #[derive(Debug)]
 pub(super) struct Reads {
     turns: Semaphore,
@@ -142,7 +142,7 @@ impl Default for Reads {
 }
 
 impl Reads {
-    /// Takes a turn to read a log; `None` if there have been too many.
+    /// Returns a permit to read a log, or `None` if there have been too many reads.
     fn begin(&self, now: Timestamp) -> Option<SemaphorePermit<'_>> {
         let turn = self.turns.try_acquire().ok()?;
         let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);

@@ -93,7 +93,7 @@ fn response(asset: &Asset) -> Response {
         (header::CONTENT_SECURITY_POLICY, POLICY),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::REFERRER_POLICY, "no-referrer"),
-        // A newer release of the server brings a newer page.
+        // A newer release of the server has a newer page.
         (header::CACHE_CONTROL, "no-cache"),
     ];
     (headers, asset.content).into_response()

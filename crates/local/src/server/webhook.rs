@@ -1,5 +1,5 @@
-//! `POST /webhook`: the same facts, reasons and counts as on AWS, and the
-//! status told at once.
+//! `POST /webhook`: records the same facts, reasons and counts as on AWS, and
+//! sends the status at once.
 
 use axum::Json;
 use axum::body::Bytes;
@@ -57,7 +57,7 @@ pub(super) async fn receive(
             answer(status, outcome, receipt.reason(), id)
         }
         Err(fault) => {
-            // GitHub shows the delivery as failed, and it can be delivered again.
+            // GitHub shows the delivery as failed, and it can be redelivered.
             error!(delivery = id, error = %fault, "a webhook could not be recorded");
             StatusCode::SERVICE_UNAVAILABLE.into_response()
         }

@@ -63,7 +63,7 @@ async fn state(aws: &AwsDeployment) -> Check {
 
 async fn sweep(aws: &AwsDeployment) -> Check {
     const NAME: &str = "sweep";
-    const REMEDY: &str = "check that the schedule is enabled, and that the function's log has no errors";
+    const REMEDY: &str = "check that the schedule is enabled, and look for errors in the function's log";
     match aws.swept_at().await {
         Ok(Some(at)) => {
             let ago = Timestamp::now().duration_since(at);
@@ -169,7 +169,7 @@ async fn queues(aws: &AwsDeployment) -> Vec<Check> {
         Ok(queue) => queue,
         Err(error) => return vec![Check::unknown("kicks", &Failure::of_aws(error))],
     };
-    let mut checks = vec![Check::ok("kicks", format_args!("{} kicks wait", queue.waiting))];
+    let mut checks = vec![Check::ok("kicks", format_args!("{} waiting", queue.waiting))];
     // The dead-letter queue of the function's events is found by the name that Terraform gives it.
     let of_events = url.strip_suffix("-kicks").map(|name| format!("{name}-events-dead"));
     for letters in queue.dead_letters.into_iter().chain(of_events) {
@@ -185,7 +185,7 @@ async fn dead_letters(aws: &AwsDeployment, url: &str) -> Check {
         Ok(queue) if queue.waiting == 0 => Check::ok(NAME, format_args!("{name} is empty")),
         Ok(queue) => Check::warning(
             NAME,
-            format_args!("{name} has {} messages that could not be handled", queue.waiting),
+            format_args!("{name} has {} that could not be handled", queue.waiting),
             "read them in the queue, and fix the cause; the sweep has repaired the effects of most of them",
         ),
         Err(error) => Check::unknown(NAME, &Failure::of_aws(error)),
@@ -196,9 +196,11 @@ async fn webhook_secret(aws: &AwsDeployment) -> Check {
     const NAME: &str = "webhook secret";
     match aws.webhook_secrets().await {
         Ok(count) => Check::ok(NAME, format_args!("{count} in {}", aws.facts().webhook_secret)),
-        Err(failure) => {
-            Check::broken(NAME, &failure, "store a JSON array of secrets there: without one every webhook is refused")
-        }
+        Err(failure) => Check::broken(
+            NAME,
+            &failure,
+            "store a JSON array of secrets there: without one every webhook is refused",
+        ),
     }
 }
 

@@ -25,8 +25,7 @@ pub(super) async fn look(deployment: &Deployment) -> Vec<Check> {
     let client = match deployment.github().await {
         Ok(client) => client,
         Err(failure) => {
-            let remedy =
-                "store the App's id and private key there, or a token: see docs/configuration.md for the format";
+            let remedy = "store the App's id and private key there, or a token: see docs/configuration.md for the format";
             return vec![Check::broken(NAME, &failure, remedy)];
         }
     };
@@ -62,8 +61,7 @@ async fn app(client: &Client, settings: &Settings) -> Vec<Check> {
     let app = match client.app().await {
         Ok(Some(app)) => app,
         Ok(None) => {
-            let found =
-                "a token is used: the sweep finds lost webhooks by asking for queued jobs, not from deliveries";
+            let found = "a token is used: the sweep finds lost webhooks by asking for queued jobs, not from deliveries";
             return vec![Check::ok(NAME, found)];
         }
         Err(error @ (GitHubError::Refused { status: 401 | 404, .. } | GitHubError::Credentials(_))) => {
@@ -115,7 +113,11 @@ fn installation(it: &Installation, needed: &BTreeMap<&'static str, &'static str>
     const NAME: &str = "installation";
     let lacking = missing(needed, &it.permissions);
     if it.suspended_at.is_some() {
-        return Check::failed(NAME, format_args!("{} has suspended the App", it.account), "unsuspend it in the settings of that account");
+        return Check::failed(
+            NAME,
+            format_args!("{} has suspended the App", it.account),
+            "unsuspend it in the settings of that account",
+        );
     }
     if lacking.is_empty() {
         return Check::ok(NAME, format_args!("{} has granted all permissions", it.account));

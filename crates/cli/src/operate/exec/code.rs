@@ -1,19 +1,19 @@
-//! A command's exit code, told in its own output and taken out of it.
+//! Passes a command's exit code in its output, and removes it there.
 
 use std::io::Write;
 
 use anyhow::anyhow;
 use tokio::io::{AsyncRead, AsyncReadExt};
 
-/// What is read at once.
+/// The size of one read in bytes.
 const CHUNK: usize = 16 * 1024;
-/// Behind the mark: the code, and the end of its line.
+/// The most characters after the mark: the code and the end of the line.
 const MAX_DIGITS: usize = 5;
 
-/// What comes before the random part of a mark.
+/// The part of a mark before its random part.
 const PREFIX: &str = "ecsrunner-exit-";
 
-/// A mark that a command's output does not hold by chance.
+/// A random mark, which a command's output does not contain by chance.
 #[derive(Debug)]
 pub(super) struct Code {
     random: String,
@@ -23,7 +23,8 @@ pub(super) struct Code {
 impl Code {
     pub(super) fn new() -> anyhow::Result<Self> {
         let mut bytes = [0; 16];
-        aws_lc_rs::rand::fill(&mut bytes).map_err(|_| anyhow!("there is no randomness"))?;
+        aws_lc_rs::rand::fill(&mut bytes)
+            .map_err(|_| anyhow!("the system's random number generator failed"))?;
         Ok(Self::of(bytes.iter().map(|byte| format!("{byte:02x}")).collect()))
     }
 
@@ -31,13 +32,14 @@ impl Code {
         Self { mark: format!("{PREFIX}{random}:"), random }
     }
 
-    /// A line of shell that executes a command and then tells its code. The mark
-    /// is not whole in it: a command may print the line, which `ps` shows.
+    /// Returns a shell line that executes a command and then prints its code. The
+    /// line does not contain the whole mark, because the command may print the
+    /// line, for example with `ps`.
     pub(super) fn told_by(&self, command: &str) -> String {
         format!("({command}); printf '\\n%s%s:%s\\n' {PREFIX} {} \"$?\"", self.random)
     }
 
-    /// Passes output on as it comes, but for the line that tells the code.
+    /// Copies the output as it arrives, without the line of the code. Returns the code.
     pub(super) async fn pass_on(
         &self,
         mut from: impl AsyncRead + Unpin,
@@ -61,12 +63,12 @@ impl Code {
         }
     }
 
-    /// The mark with its line ends: as much as may be on its way.
+    /// Returns the greatest length of an incomplete mark with its code and line ends.
     fn longest(&self) -> usize {
         self.mark.len() + MAX_DIGITS + 4
     }
 
-    /// Takes the line out, and tells its code; a terminal ends lines with two characters.
+    /// Removes the line and returns its code. A terminal ends lines with two characters.
     fn take(&self, held: &mut Vec<u8>) -> Option<u8> {
         let mark = self.mark.as_bytes();
         let (at, end, code) = (0..held.len()).find_map(|at| {

@@ -1,4 +1,4 @@
-//! What a plan came to for one job or one runner, as it is told.
+//! A decision of a plan about one job or one runner, for JSON and for people.
 
 use ecsrunner_api::reason::ReasonView;
 use ecsrunner_core::decide::plan::Question;
@@ -12,7 +12,7 @@ use serde::Serialize;
 pub(super) enum Decision {
     Launch {
         job: JobId,
-        /// A name made up here: a real one is given when a runner is reserved.
+        /// An invented name. A deployment makes the real name when it reserves a runner.
         runner: RunnerName,
         class: ClassName,
         reason: Reason,
@@ -20,7 +20,7 @@ pub(super) enum Decision {
     Retire {
         runner: RunnerName,
         class: ClassName,
-        /// What it executes, as far as is known.
+        /// The job that the runner executes, if known.
         job: Option<JobId>,
         reason: Reason,
     },
@@ -29,11 +29,11 @@ pub(super) enum Decision {
         class: Option<ClassName>,
         reason: Reason,
     },
-    /// GitHub would be asked. Offline it does not answer.
+    /// A question to GitHub, which gets no answer offline.
     Ask {
         question: Question,
         class: Option<ClassName>,
-        /// What the job waits for meanwhile, if it waits.
+        /// Why the job waits meanwhile, if it waits.
         reason: Option<Reason>,
     },
 }
@@ -72,7 +72,7 @@ impl From<Decision> for View {
 }
 
 impl Decision {
-    /// The decision for people.
+    /// Describes the decision for people.
     pub(super) fn text(&self) -> String {
         match self {
             Self::Launch { job, class, reason, .. } => {

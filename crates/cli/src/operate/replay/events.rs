@@ -1,6 +1,5 @@
-//! What a recording holds: JSON documents, and what each of them says.
-//!
-//! What is to be made of that does not belong here.
+//! Reads the JSON documents of a recording as events. Applying the events does
+//! not belong here.
 
 use ecsrunner_aws::task_event::{self, EventError};
 use ecsrunner_core::decide::record::Outcome;
@@ -12,26 +11,26 @@ use ecsrunner_engine::intake::{Delivery, event_of};
 use jiff::Timestamp;
 use serde_json::{Deserializer, Value};
 
-/// Behind a document that cannot be read, the next one begins with a line of its own.
+/// The start of the next document after one that cannot be read.
 const NEXT_DOCUMENT: &str = "\n{";
 
 /// Why a document is set aside.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Fault {
-    #[error("the document that begins in line {line} is not JSON: {words}")]
+    #[error("the document that starts in line {line} is not JSON: {words}")]
     Json { line: usize, words: String },
-    #[error("it is neither an event of EventBridge nor a `workflow_job` payload")]
+    #[error("neither an EventBridge event nor a `workflow_job` payload")]
     Unknown,
     #[error(
-        "the event has source `{origin}` and detail type `{detail_type}`: `{}`, or `{}` with `{}`, is expected",
+        "the event has source `{origin}` and detail type `{detail_type}`: expected source `{}`, or `{}` with `{}`",
         envelope::SOURCE,
         task_event::SOURCE,
         task_event::DETAIL_TYPE
     )]
     OtherEvent { origin: String, detail_type: String },
-    #[error("the event of source `{0}` has no detail")]
+    #[error("the event with source `{0}` has no detail")]
     NoDetail(String),
-    #[error("it does not tell when it came")]
+    #[error("the document has no time of arrival")]
     NoTime,
     #[error(transparent)]
     Envelope(#[from] EnvelopeError),
@@ -44,14 +43,14 @@ pub(super) enum Fault {
 impl Fault {
     fn json(error: &serde_json::Error, text: &str, begin: usize) -> Self {
         let line = text.get(..begin).unwrap_or_default().matches('\n').count() + 1;
-        // The parser counts lines from where it was begun.
+        // The parser counts lines from where it started.
         let words = error.to_string();
         let words = words.split(" at line ").next().unwrap_or_default().to_owned();
         Self::Json { line, words }
     }
 }
 
-/// The documents of a recording, one after the other; those of an array are documents, too.
+/// Returns the documents of a recording. The elements of an array are documents of their own.
 pub(super) fn documents(text: &str) -> Vec<Result<Value, Fault>> {
     let mut documents = Vec::new();
     let mut begin = 0;
@@ -68,7 +67,7 @@ pub(super) fn documents(text: &str) -> Vec<Result<Value, Fault>> {
         let at = begin + stream.byte_offset();
         documents.push(Err(Fault::json(&error, text, at)));
         let unread = text.get(at..).unwrap_or_default();
-        // What is in an array that cannot be read is not told from what is in its documents.
+        // Inside an invalid array, the start of a document cannot be recognized.
         match unread.find(NEXT_DOCUMENT).filter(|_| !unread.starts_with('[')) {
             Some(line_end) => begin = at + line_end + 1,
             None => break,
@@ -77,7 +76,7 @@ pub(super) fn documents(text: &str) -> Vec<Result<Value, Fault>> {
     documents
 }
 
-/// A document, as it came in.
+/// A document of the recording, with its time of arrival.
 #[derive(Debug)]
 pub(super) struct Arrival {
     pub(super) at: Timestamp,
@@ -87,16 +86,16 @@ pub(super) struct Arrival {
 #[derive(Debug)]
 enum Form {
     Webhook(Envelope),
-    /// The detail of a task's change.
+    /// The detail of a task state change.
     Task(Value),
 }
 
-/// What a document says.
+/// The event in a document.
 #[derive(Debug)]
 pub(super) enum Heard {
     Job(JobEvent),
     Task(TaskEvent),
-    /// There is nothing to record of it.
+    /// An event that changes no record.
     Other {
         event: String,
         outcome: Outcome,
@@ -104,11 +103,11 @@ pub(super) enum Heard {
 }
 
 impl Arrival {
-    /// Tells what a document is by its form.
+    /// Recognizes the kind of a document by its form.
     ///
     /// # Errors
     ///
-    /// It is none that can be replayed.
+    /// The document cannot be replayed.
     pub(super) fn read(document: &Value) -> Result<Self, Fault> {
         if document.get("workflow_job").is_some() {
             return Self::of_payload(document);
@@ -133,7 +132,7 @@ impl Arrival {
         Ok(Self { at, form })
     }
 
-    /// What GitHub sends, without the headers that come with it.
+    /// Reads a bare payload of GitHub's, which comes without headers.
     fn of_payload(payload: &Value) -> Result<Self, Fault> {
         let envelope = Envelope {
             event: "workflow_job".to_owned(),
@@ -145,11 +144,11 @@ impl Arrival {
         Ok(Self { at: time_of_job(payload).ok_or(Fault::NoTime)?, form: Form::Webhook(envelope) })
     }
 
-    /// What it says to that deployment.
+    /// Returns the event as the deployment reads it.
     ///
     /// # Errors
     ///
-    /// It cannot be read.
+    /// The document cannot be read.
     pub(super) fn heard(&self, deployment: &Deployment, received_at: Timestamp) -> Result<Heard, Fault> {
         match &self.form {
             Form::Webhook(envelope) => {
@@ -161,7 +160,7 @@ impl Arrival {
                 })
             }
             Form::Task(detail) => {
-                // Offline nobody knows the deployment's cluster: its tasks are told by who started them.
+                // The deployment's cluster is unknown offline. `startedBy` identifies its tasks.
                 let cluster = text(detail, "clusterArn").unwrap_or_default();
                 let event = task_event::read(&detail.to_string(), deployment, cluster, received_at)?;
                 Ok(event.map_or_else(|| nothing(detail), Heard::Task))
@@ -170,7 +169,7 @@ impl Arrival {
     }
 }
 
-/// A change on a task's way up or down, or of somebody else's task.
+/// An intermediate state of a task, or a task that is not the deployment's.
 fn nothing(detail: &Value) -> Heard {
     let word = |key| text(detail, key).unwrap_or("unknown");
     let event = format!("task.{}", word("lastStatus"));
@@ -190,7 +189,7 @@ fn time_of_body(body: &[u8]) -> Option<Timestamp> {
     time_of_job(&serde_json::from_slice(body).ok()?)
 }
 
-/// When what a payload tells of was, by GitHub's clock.
+/// Returns the time of the payload's event, by GitHub's clock.
 fn time_of_job(payload: &Value) -> Option<Timestamp> {
     let job = payload.get("workflow_job")?;
     let key = match text(payload, "action") {
@@ -231,25 +230,25 @@ mod tests {
     fn behind_what_is_not_json_the_next_line_that_begins_a_document_goes_on() {
         let cut = "{\"a\":1}\n{\"a\":\n  {\"b\":\n{\"a\":2}\n{\"a\":3}\n";
         let told = told(cut);
-        assert!(told.starts_with(r#"{"a":1} (the document that begins in line 2 is not JSON: "#), "{told}");
+        assert!(told.starts_with(r#"{"a":1} (the document that starts in line 2 is not JSON: "#), "{told}");
         assert!(told.ends_with(r#") {"a":2} {"a":3}"#), "{told}");
     }
 
     #[test]
     fn what_is_none_of_the_three_forms_is_told_with_what_would_be_right() {
         let fault = |document: Value| Arrival::read(&document).unwrap_err().to_string();
-        assert_eq!(fault(json!(7)), "it is neither an event of EventBridge nor a `workflow_job` payload");
+        assert_eq!(fault(json!(7)), "neither an EventBridge event nor a `workflow_job` payload");
         assert_eq!(
             fault(json!({"source": "aws.ec2", "detail-type": "x", "detail": {}})),
-            "the event has source `aws.ec2` and detail type `x`: `ecsrunner.webhook`, or `aws.ecs` with `ECS Task State Change`, is expected"
+            "the event has source `aws.ec2` and detail type `x`: expected source `ecsrunner.webhook`, or `aws.ecs` with `ECS Task State Change`"
         );
         assert_eq!(
             fault(json!({"source": "ecsrunner.webhook"})),
-            "the event of source `ecsrunner.webhook` has no detail"
+            "the event with source `ecsrunner.webhook` has no detail"
         );
         assert_eq!(
             fault(json!({"action": "queued", "workflow_job": {"id": 7}})),
-            "it does not tell when it came"
+            "the document has no time of arrival"
         );
     }
 

@@ -1,8 +1,8 @@
-//! A deployment in memory: what is open in it, and the plans that a dispatcher
-//! would make for that. Each of their effects is taken as done.
+//! A deployment in memory: its open records, and the plans that a dispatcher
+//! would make. Every effect is assumed to succeed.
 //!
-//! Whatever was recorded after the fact tells of real runners, by their names.
-//! Each plays the part of one that was launched here.
+//! A recording names the runners of the recorded deployment. Each of them is
+//! matched with a runner that was launched here.
 
 use std::collections::{HashMap, HashSet};
 
@@ -22,7 +22,7 @@ use jiff::Timestamp;
 
 use super::decision::Decision;
 
-/// Plans that are made between two events, at most.
+/// The most plans that are made between two events.
 const MAX_ROUNDS: usize = 10_000;
 
 pub(super) struct Memory<'a> {
@@ -30,19 +30,19 @@ pub(super) struct Memory<'a> {
     open: Open,
     ended: HashMap<JobId, EndedJob>,
     gone: HashSet<RunnerName>,
-    /// Runners that were launched here and that no event has named, the oldest first.
+    /// Runners that were launched here and not yet named by an event, the oldest first.
     unheard: Vec<Unheard>,
-    /// Each question is told once.
+    /// Questions that were already reported: each is reported once.
     asked: HashSet<Question>,
     launches: u64,
     /// When the first event came.
     began: Option<Timestamp>,
-    /// When time alone changes the plan.
+    /// When the plan next changes without an event.
     next_at: Option<Timestamp>,
 }
 
 struct Unheard {
-    /// A name made up here.
+    /// An invented name.
     name: RunnerName,
     pool: PoolId,
     launched_for: JobId,
@@ -63,7 +63,7 @@ impl<'a> Memory<'a> {
         }
     }
 
-    /// What is decided until then for no other reason than the time, and when.
+    /// Makes the plans that are due before `until`. Returns their times and decisions.
     pub(super) fn pass(&mut self, until: Timestamp) -> Vec<(Timestamp, Vec<Decision>)> {
         let mut rounds = Vec::new();
         for _ in 0..MAX_ROUNDS {
@@ -76,30 +76,31 @@ impl<'a> Memory<'a> {
         rounds
     }
 
-    /// Records an event, and plans anew where that can alter the plan.
+    /// Records an event, and makes a new plan if the event can change it.
     pub(super) fn record(&mut self, event: &Event, now: Timestamp) -> (Outcome, Vec<Decision>) {
         self.began.get_or_insert(now);
         let keys = event.keys();
-        self.cast(event, &keys, now);
+        self.match_runner(event, &keys, now);
         let recorded = record(event, &self.records(&keys), self.rules.rules());
         let mut decisions = Vec::new();
         for change in recorded.changes {
             decisions.extend(held_back(&change));
             self.write(&change);
         }
-        let freed = keys.runner.is_some_and(|runner| self.end_untold(&runner));
+        let freed = keys.runner.is_some_and(|runner| self.end_without_task_events(&runner));
         if recorded.replan || freed {
             decisions.extend(self.plan(now));
         }
         (recorded.outcome, decisions)
     }
 
-    /// Has the runner that an event names play its part here, as far as it must have come by then.
-    fn cast(&mut self, event: &Event, keys: &Keys, now: Timestamp) {
+    /// Matches the runner that an event names with one launched here, and brings it to the state that
+    /// the event implies.
+    fn match_runner(&mut self, event: &Event, keys: &Keys, now: Timestamp) {
         let deployment = &self.rules.settings.deployment;
         let Some(name) = keys.runner.as_ref().filter(|name| name.belongs_to(deployment)) else { return };
         if !self.open.runners.contains_key(name) && !self.gone.contains(name) {
-            self.stand_in(name, keys.job);
+            self.assign_name(name, keys.job);
         }
         let task = match event {
             Event::Task(event) => Some(&event.task),
@@ -110,15 +111,15 @@ impl<'a> Memory<'a> {
         }
     }
 
-    /// Gives the name to the runner that was launched here for the job or else
-    /// to the oldest one of its pool, if nothing was heard of it.
-    fn stand_in(&mut self, name: &RunnerName, job: Option<JobId>) {
+    /// Gives the name to the unnamed runner that was launched here for the job,
+    /// or else to the oldest unnamed one of its pool.
+    fn assign_name(&mut self, name: &RunnerName, job: Option<JobId>) {
         let is_open = |unheard: &Unheard| self.open.runners.contains_key(&unheard.name);
         let for_job =
             self.unheard.iter().position(|unheard| Some(unheard.launched_for) == job && is_open(unheard));
-        // One from before the recording was launched for a job that is not in it.
+        // A runner from before the recording was launched for a job that is not in the recording.
         let is_older = name.given_at().zip(self.began).is_some_and(|(given, began)| given < began);
-        // What a task tells may be of one that was retired here before its container ran.
+        // A task event may name a runner that was retired here before its container ran.
         let of_pool = self.unheard.iter().position(|unheard| {
             !is_older && name.is_of(&unheard.pool) && (job.is_none() || is_open(unheard))
         });
@@ -135,11 +136,11 @@ impl<'a> Memory<'a> {
         }
     }
 
-    /// Whoever told nothing of a task does not tell of its end either: the
-    /// runner's job is its end. Tells whether there was such a runner.
-    fn end_untold(&mut self, name: &RunnerName) -> bool {
+    /// Ends a runner whose job has ended, if the recording has no events of its
+    /// task. Returns whether there was such a runner.
+    fn end_without_task_events(&mut self, name: &RunnerName) -> bool {
         let Some(runner) = self.open.runners.get(name) else { return false };
-        let ended = runner.stage() == RunnerStage::Ending && is_untold(runner);
+        let ended = runner.stage() == RunnerStage::Ending && has_no_task_event(runner);
         if ended {
             self.lose(name);
         }
@@ -178,7 +179,7 @@ impl<'a> Memory<'a> {
     }
 }
 
-/// What a dispatcher does in a round.
+/// The steps of a dispatcher's round.
 impl Memory<'_> {
     fn plan(&mut self, now: Timestamp) -> Vec<Decision> {
         for lesson in learn(&self.open, now) {
@@ -211,7 +212,7 @@ impl Memory<'_> {
 
     fn launch(&mut self, launch: &Launch, now: Timestamp) -> Option<Decision> {
         self.launches += 1;
-        // Unlike a real one it tells no time.
+        // Unlike a real name, it contains no time.
         let ulid = format!("{:026}", self.launches);
         let pool = launch.order.pool();
         let name = RunnerName::new(&self.rules.settings.deployment, pool, &ulid).ok()?;
@@ -219,7 +220,7 @@ impl Memory<'_> {
         let class = runner.facts.class.clone();
         self.unheard.push(Unheard { name: name.clone(), pool: pool.clone(), launched_for: launch.job });
         self.open.add_runner(runner);
-        // That its runner is on its way goes without saying.
+        // The launch implies that the job waits for this runner: the wait is no decision of its own.
         self.wait(launch.job, Code::RunnerStarting.into());
         Some(Decision::Launch { job: launch.job, runner: name, class, reason: launch.reason.clone() })
     }
@@ -264,7 +265,7 @@ impl Memory<'_> {
         self.asked.insert(question.clone()).then_some(Decision::Ask { question, class, reason })
     }
 
-    /// Whether a runner of which only the recorded deployment knew has the job.
+    /// Returns whether the job is on a runner from before the recording.
     fn is_on_a_runner_from_before(&self, job: &Job) -> bool {
         match &job.state {
             JobState::InProgress { runner: TakenBy::Ours(name), .. } => {
@@ -274,7 +275,7 @@ impl Memory<'_> {
         }
     }
 
-    /// What is left of runners whose task has stopped is cleaned by then.
+    /// Removes the records of runners whose task stopped long enough ago.
     fn clean(&mut self, now: Timestamp) {
         let is_clean = |runner: &Runner| runner.stopped_at().is_some_and(|at| now >= at + DOUBT);
         let cleaned = self.open.runners.extract_if(.., |_, runner| is_clean(runner));
@@ -282,7 +283,7 @@ impl Memory<'_> {
     }
 }
 
-/// A job that is no demand yet: it waits for GitHub.
+/// Returns the wait of a job that is not yet demand: it waits for GitHub.
 fn held_back(change: &Change) -> Option<Decision> {
     let Change::Job(job) = change else { return None };
     let reason = match &job.state {
@@ -299,11 +300,11 @@ fn class_of(job: &Job) -> Option<ecsrunner_core::id::ClassName> {
     job.assignment().map(|assignment| assignment.class.clone())
 }
 
-/// The runner as it must have been before anything was heard of it: its task
-/// was started, and has been handed its configuration.
+/// Returns the runner in the state that its first event implies: its task has
+/// started and has received its configuration.
 fn begun(runner: &Runner, task: Option<&TaskId>, at: Timestamp) -> Runner {
     let mut begun = runner.clone();
-    // Where nothing was told of a task, its runner's name stands for it.
+    // If no event names the task, the runner's name is used as the task's id.
     let id = task.cloned().or_else(|| TaskId::parse(runner.name().as_str()).ok());
     if let Some(started) = id.and_then(|id| begun.task_started(id, at)) {
         begun = started;
@@ -311,7 +312,7 @@ fn begun(runner: &Runner, task: Option<&TaskId>, at: Timestamp) -> Runner {
     if let Some((handed_over, _)) = begun.handed_over(RunnerId::new(0), at) {
         begun = handed_over;
     }
-    if let Some(id) = task.filter(|_| is_untold(&begun)) {
+    if let Some(id) = task.filter(|_| has_no_task_event(&begun)) {
         match &mut begun.state {
             RunnerState::Starting { task, .. }
             | RunnerState::Booted { task, .. }
@@ -322,7 +323,7 @@ fn begun(runner: &Runner, task: Option<&TaskId>, at: Timestamp) -> Runner {
     begun
 }
 
-/// Whether no event has told of the runner's task.
-fn is_untold(runner: &Runner) -> bool {
+/// Returns whether no event has named the runner's task.
+fn has_no_task_event(runner: &Runner) -> bool {
     runner.task().is_some_and(|task| task.as_str() == runner.name().as_str())
 }

@@ -1,4 +1,4 @@
-//! Recordings read as stories. What the command prints is held in `tests/end_to_end`.
+//! Replays of whole recordings. `tests/end_to_end` covers the output of the command.
 
 use std::collections::BTreeMap;
 
@@ -9,9 +9,9 @@ use serde_json::{Value, json};
 
 use super::*;
 
-/// A runner of the recorded deployment, named a second after [`at`] zero.
+/// A runner of the recorded deployment, named 1 second after [`at`] zero.
 const RUNNER: &str = "ecsr-ci-o55gcjbgta-01m3rw3f780000000000000001";
-/// One that was named an hour before.
+/// A runner that was named 1 hour earlier.
 const OLDER: &str = "ecsr-ci-o55gcjbgta-01m3rrnjm00000000000000001";
 
 fn rules() -> Ruleset {
@@ -84,7 +84,7 @@ fn task(status: &str, runner: &str, secs: i64) -> Value {
 
 fn told(documents: &[Value]) -> String {
     let lines: Vec<String> = documents.iter().map(ToString::to_string).collect();
-    play(&lines.join("\n"), &rules()).text()
+    replay_events(&lines.join("\n"), &rules()).text()
 }
 
 #[test]
@@ -98,7 +98,7 @@ fn the_three_forms_of_an_event_come_to_the_same() {
     ");
     assert_eq!(told(&[webhook("workflow_job", &bare, 0)]), expected);
     assert_eq!(told(&[json!([bare])]), expected);
-    assert_eq!(play(&serde_json::to_string_pretty(&bare).unwrap(), &rules()).text(), expected);
+    assert_eq!(replay_events(&serde_json::to_string_pretty(&bare).unwrap(), &rules()).text(), expected);
 }
 
 #[test]
@@ -163,7 +163,7 @@ fn a_runner_from_before_the_recording_plays_no_part_in_it() {
     let stopped = told(&[queued(7, 0), task("STOPPED", OLDER, 5), in_progress(7, RUNNER, 6)]);
     assert!(stopped.contains(&format!("STOPPED, runner {OLDER}: ignored, ")), "{stopped}");
     assert!(stopped.contains("events: 3, launches: 1, retirements: 0,"), "{stopped}");
-    // One that was named since is the one that was launched here.
+    // A runner that was named later is matched with the one launched here.
     let failed = told(&[queued(7, 0), task("STOPPED", RUNNER, 5)]);
     assert!(failed.contains(&format!("STOPPED, runner {RUNNER}: accepted, ")), "{failed}");
 }
@@ -178,7 +178,7 @@ fn a_runner_that_was_retired_here_is_not_taken_for_a_later_one() {
         task("STOPPED", RUNNER, 70),
         queued(9, 80),
     ]);
-    // The last job's runner is the second one: that of the job before is there still.
+    // Job 9 needs a second runner, because the runner of job 8 still exists.
     assert!(told.contains("launch small runner for job 9 (demand 2, supply 1)"), "{told}");
     assert!(told.contains("events: 6, launches: 3, retirements: 1,"), "{told}");
 }

@@ -1,4 +1,4 @@
-//! What became of recorded events: one document, or lines for people.
+//! The result of a replay: one JSON document, or lines for people.
 
 use std::iter::once;
 
@@ -15,7 +15,7 @@ use super::decision::Decision;
 use super::events::Fault;
 use crate::output::clean;
 
-/// Everything that is told: `docs/interface.md`.
+/// The whole result, as in `docs/interface.md`.
 #[derive(Default, Debug, Serialize)]
 pub(super) struct Replayed {
     events: Vec<Entry>,
@@ -23,14 +23,14 @@ pub(super) struct Replayed {
     summary: Summary,
 }
 
-/// What happened, and what was decided for it.
+/// An event and the decisions that it led to.
 #[derive(Debug, Serialize)]
 struct Entry {
     at: Timestamp,
     event: String,
     job: Option<JobId>,
     runner: Option<String>,
-    /// `null`, as the reason, where nothing happened but that time passed.
+    /// `null`, like the reason, if the decisions follow from time alone.
     outcome: Option<&'static str>,
     reason: Option<ReasonView>,
     decisions: Vec<Decision>,
@@ -41,7 +41,7 @@ struct Entry {
 /// A document that was not replayed.
 #[derive(Debug, Serialize)]
 pub(super) struct SetAside {
-    /// Which of the recording's documents, from 1.
+    /// The number of the document in the recording, from 1.
     pub(super) number: usize,
     pub(super) fault: String,
 }
@@ -55,7 +55,7 @@ struct Summary {
     set_aside: usize,
 }
 
-/// What an event is about.
+/// The subject of an event.
 #[derive(Debug)]
 pub(super) struct Heading {
     event: String,
@@ -120,7 +120,7 @@ impl Replayed {
         self.events.push(Entry { at, event, job, runner, outcome, reason, decisions, what });
     }
 
-    /// Something was decided between two events, for no other reason than the time.
+    /// Adds decisions that were made between two events because time passed.
     pub(super) fn time_passed(&mut self, at: Timestamp, decisions: Vec<Decision>) {
         self.count(&decisions);
         self.events.push(Entry {
@@ -154,7 +154,7 @@ impl Replayed {
         &self.set_aside
     }
 
-    /// Whether there was no event at all.
+    /// Returns whether the recording had no event.
     pub(super) fn is_empty(&self) -> bool {
         self.summary.events == 0
     }

@@ -6,7 +6,7 @@ use anyhow::anyhow;
 use ecsrunner_api::job::JobView;
 use ecsrunner_api::reason::ReasonView;
 use ecsrunner_api::runner::RunnerView;
-use ecsrunner_aws::operate::TaskInfo;
+use ecsrunner_aws::task::TaskInfo;
 use ecsrunner_core::decide::admit::admit;
 use ecsrunner_core::id::{JobId, Repository, RunnerName, TaskId};
 use ecsrunner_core::reason::{Code, Reason};
@@ -105,7 +105,6 @@ impl AtGitHub {
 /// Returns the runners' tasks in ECS. ECS is asked only about open runners, and
 /// about those that ended badly and are not yet forgotten.
 pub(super) async fn tasks(deployment: &Deployment, runners: &[RunnerView]) -> Vec<TaskInfo> {
-    let Deployment::Aws(aws) = deployment else { return Vec::new() };
     let now = Timestamp::now();
     let is_told = |runner: &&RunnerView| {
         let gone = runner.reached(RunnerStage::Gone);
@@ -115,10 +114,10 @@ pub(super) async fn tasks(deployment: &Deployment, runners: &[RunnerView]) -> Ve
     let mut tasks = Vec::new();
     for runner in runners.iter().filter(is_told) {
         let Some(task) = runner.task.as_deref().and_then(|task| TaskId::parse(task).ok()) else { continue };
-        match aws.operator().task(&aws.facts().cluster, &task).await {
+        match deployment.task(&task).await {
             Ok(task) => tasks.extend(task),
             Err(error) => {
-                say(&format!("note: ECS gave no answer about task {task}: {:#}", anyhow::Error::new(error)));
+                say(&format!("note: ECS gave no answer about task {task}: {error}"));
             }
         }
     }
@@ -135,7 +134,7 @@ pub(super) async fn of_job(deployment: &Deployment, job: &JobView) -> Option<AtG
             None
         }
         Err(failure) => {
-            say(&format!("note: GitHub gave no answer: {failure}"));
+            say(&format!("note: GitHub cannot be asked: {failure}"));
             None
         }
     }
@@ -159,13 +158,15 @@ pub(super) async fn unrecorded(
 ) -> Result<Answer, Failure> {
     let Some(repository) = repository else { return Err(find::no_job(deployment, id)) };
     let (client, found) = ask(deployment, &repository, id).await.map_err(|failure| {
-        say(&format!("note: GitHub gave no answer: {failure}"));
+        say(&format!("note: GitHub cannot be asked: {failure}"));
         find::no_job(deployment, id)
     })?;
     let Some(remote) = found else {
         let job = github::named(&repository, id);
         return Err(Failure::not_found(anyhow!("neither {} nor GitHub knows {job}", deployment.name()))
-            .hint("check the id: a deleted run takes its jobs with it, and the jobs of a re-run have new ids"));
+            .hint(
+                "check the id: a deleted run takes its jobs with it, and the jobs of a re-run have new ids",
+            ));
     };
     let mut deliveries = Vec::new();
     // Only the run says whether the repository is private.
@@ -300,7 +301,8 @@ fn next(remote: &RemoteJob, code: Code, deliveries: &[Delivered], is_ours: bool)
     match (&remote.status, deliveries.first()) {
         (JobStatus::Completed, _) => "nothing to do: the job has ended".to_owned(),
         (JobStatus::InProgress, _) if is_ours => {
-            "nothing to do: one of our runners executes it, and the sweep will record that within minutes".to_owned()
+            "nothing to do: one of our runners executes it, and the sweep will record that within minutes"
+                .to_owned()
         }
         (JobStatus::InProgress, _) => "nothing to do: another runner executes it".to_owned(),
         (_, Some(latest)) => format!(

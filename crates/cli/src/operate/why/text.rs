@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use ecsrunner_api::job::JobView;
-use ecsrunner_aws::operate::TaskInfo;
+use ecsrunner_aws::task::TaskInfo;
 use ecsrunner_core::records::job::JobStage;
 use ecsrunner_core::records::runner::RunnerStage;
 use ecsrunner_core::wire::job::JobStatus;

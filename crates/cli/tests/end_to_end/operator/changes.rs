@@ -1,4 +1,4 @@
-//! What an operator changes on a local server, which its state directory lets do so.
+//! Commands that change a local server, with the token of its state directory.
 
 use std::process::Output;
 
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::{CLASSES, fields, json_told, output_with};
 use crate::testbed::{Server, Setup, TOKEN, Testbed, bounded};
 
-/// The command's output, for somebody who may use the state directory.
+/// Runs a command with access to the state directory.
 async fn run(testbed: &Testbed, arguments: &[&str]) -> Output {
     let state = testbed.state().display().to_string();
     output_with(&[("ECSRUNNER_LOCAL", &state), ("GITHUB_API_URL", testbed.github_url())], arguments).await
@@ -19,7 +19,7 @@ async fn told_by(testbed: &Testbed, arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// Its exit code, and what it says on standard error.
+/// Returns the exit code and stderr of a command that prints nothing to stdout.
 async fn refused(testbed: &Testbed, arguments: &[&str]) -> (i32, String) {
     let output = run(testbed, arguments).await;
     assert_eq!(String::from_utf8_lossy(&output.stdout), "");
@@ -37,8 +37,8 @@ async fn launches_are_paused_and_let_go_on_and_a_restart_changes_nothing() {
     bounded(async {
         let (testbed, server) = served().await;
         let told = told_by(&testbed, &["pause"]).await;
-        assert!(told.contains("launches no more runners"), "{told}");
-        // The brake outlasts the server.
+        assert!(told.contains("stops launching runners"), "{told}");
+        // The pause outlasts the server.
         server.terminate().await;
         let server = testbed.serve().await;
         let job = testbed.github.submit_one(&["self-hosted"], 100).await;
@@ -46,7 +46,7 @@ async fn launches_are_paused_and_let_go_on_and_a_restart_changes_nothing() {
         let why = json_told(&run(&testbed, &["why", &job.to_string(), "--json"]).await);
         assert_eq!(why["because"]["code"], "paused");
         assert_eq!(why["github"]["status"], "queued", "GitHub is asked about what is open");
-        assert_eq!(why["next"], "`ecsrunner resume` lets launches go on");
+        assert_eq!(why["next"], "run `ecsrunner resume` to resume launches");
         let status = json_told(&run(&testbed, &["cluster", "status", "--json"]).await);
         assert_eq!((&status["paused"], &status["deployment"]), (&json!(true), &json!("test")));
 
@@ -76,24 +76,24 @@ async fn a_runner_that_executes_a_job_is_stopped_by_force_alone_and_with_a_word_
 
         let (code, words) = refused(&testbed, &["runners", "stop", &name]).await;
         assert_eq!(code, 1);
-        assert!(words.contains(&format!("{name} executes job {job}, and was left alone")), "{words}");
+        assert!(words.contains(&format!("{name} runs job {job} and was not stopped")), "{words}");
         let (code, words) = refused(&testbed, &["runners", "stop", &name, "--force"]).await;
         assert_eq!(code, 2);
-        assert!(words.contains(&format!("job {job}, which it executes, fails")), "{words}");
-        assert!(words.contains("--yes confirms it"), "{words}");
+        assert!(words.contains(&format!("its job {job} fails")), "{words}");
+        assert!(words.contains("add --yes to confirm"), "{words}");
         assert_eq!(testbed.github.jobs().await[0]["state"], "in_progress", "it was not confirmed");
 
         let told = told_by(&testbed, &["drain"]).await;
-        assert!(told.contains("0 runners that execute nothing are retired; 1 execute jobs"), "{told}");
+        assert!(told.contains("retired runners: 0; busy runners, which end after their jobs: 1"), "{told}");
         let told = told_by(&testbed, &["runners", "stop", &name, "--force", "--yes"]).await;
-        assert!(told.contains("is stopped, and with it the job"), "{told}");
+        assert!(told.contains(&format!("stopped {name}")), "{told}");
         let listed = server
             .api()
             .until("the runner to be gone", |api| api.runners.iter().all(|it| it["state"] == "gone"))
             .await;
         assert_eq!(listed.runners[0]["ending"], "stopped_by_operator");
         let told = told_by(&testbed, &["runners", "stop", &name]).await;
-        assert_eq!(told, format!("{name} is gone already\n"));
+        assert_eq!(told, format!("{name} is already gone\n"));
     })
     .await;
 }
@@ -129,7 +129,7 @@ async fn whoever_has_the_url_alone_changes_nothing() {
         let nowhere = output_with(&[("ECSRUNNER_LOCAL", "/nowhere")], &["jobs", "list"]).await;
         let words = String::from_utf8(nowhere.stderr).unwrap();
         assert_eq!(nowhere.status.code(), Some(2), "{words}");
-        assert!(words.contains("/nowhere is no state directory"), "{words}");
+        assert!(words.contains("/nowhere is not a state directory"), "{words}");
     })
     .await;
 }
@@ -151,7 +151,7 @@ async fn a_refused_job_is_served_once_its_class_is_there_and_it_is_tried_again()
         );
         let server = testbed.serve().await;
         let told = told_by(&testbed, &["jobs", "retry", &text]).await;
-        assert!(told.contains("is served once GitHub has said that it is still queued"), "{told}");
+        assert!(told.contains("gets a runner if GitHub confirms that it is still queued"), "{told}");
         let listed = server.api().until("the job to be done", |api| api.is_done(1)).await;
         let stages = crate::testbed::states(listed.job(job).unwrap());
         assert_eq!(stages, ["refused", "queued", "in_progress", "completed"]);

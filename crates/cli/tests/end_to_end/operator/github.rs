@@ -1,5 +1,5 @@
-//! What is asked of GitHub beside the records: webhooks that were lost, jobs
-//! of which nothing was recorded, and whether all is set up.
+//! Commands that ask GitHub: about lost webhooks, about jobs without a record,
+//! and about the App's setup.
 
 use serde_json::{Value, json};
 
@@ -42,7 +42,7 @@ async fn a_delivery_that_failed_is_listed_until_it_was_sent_again_and_went_well(
 
         let id = lost[0]["id"].to_string();
         let sent = output(&testbed, &["deliveries", "redeliver", lost[0]["guid"].as_str().unwrap()]).await;
-        assert_eq!(String::from_utf8(sent.stdout).unwrap(), format!("{id} is sent again\n"));
+        assert_eq!(String::from_utf8(sent.stdout).unwrap(), format!("delivery {id} is being sent again\n"));
         server.api().until("the job to be done", |api| api.is_done(1)).await;
         testbed.github.deliveries().await;
         assert_eq!(document(&testbed, &["deliveries", "list"]).await, json!({"deliveries": []}));
@@ -50,7 +50,7 @@ async fn a_delivery_that_failed_is_listed_until_it_was_sent_again_and_went_well(
         assert!(all["deliveries"].as_array().unwrap().iter().any(|one| one["redelivery"] == true));
 
         let none = output(&testbed, &["deliveries", "redeliver", "--failed"]).await;
-        assert_eq!(String::from_utf8(none.stderr).unwrap(), "nothing to send again\n");
+        assert_eq!(String::from_utf8(none.stderr).unwrap(), "no deliveries to send again\n");
         let unknown = output(&testbed, &["deliveries", "redeliver", "no-such-guid"]).await;
         assert_eq!(unknown.status.code(), Some(4));
         testbed.ends_with_nothing_left(server).await;
@@ -75,12 +75,12 @@ async fn why_asks_github_about_a_job_of_which_nothing_was_recorded() {
         assert_eq!(why["because"]["code"], "not_recorded");
         let text = output(&testbed, &["why", &job.to_string(), "--repository", "acme/app"]).await;
         let text = String::from_utf8(text.stdout).unwrap();
-        for part in ["not recorded here", "GitHub:  queued", "[not_recorded]", "Next:    `ecsrunner doctor`"]
+        for part in ["not recorded here", "GitHub:  queued", "[not_recorded]", "Next:    run `ecsrunner doctor`"]
         {
             assert!(text.contains(part), "{part} in {text}");
         }
 
-        // What would be refused is told as such, whatever became of its webhooks.
+        // `why` says that the job would be refused, even if its webhooks were lost.
         let refused = testbed.github.submit_one(&["self-hosted", "class:gpu"], 50).await;
         let why = document(&testbed, &["why", &url(refused)]).await;
         assert_eq!(why["because"]["code"], "class_unknown");
@@ -130,7 +130,7 @@ async fn a_lost_webhook_of_an_app_is_named_with_how_to_have_it_again() {
         assert_eq!(why["because"]["code"], "not_recorded");
         let delivery = why["deliveries"][0]["id"].to_string();
         let next = why["next"].as_str().unwrap();
-        assert!(next.starts_with(&format!("`ecsrunner deliveries redeliver {delivery}`")), "{next}");
+        assert!(next.starts_with(&format!("run `ecsrunner deliveries redeliver {delivery}`")), "{next}");
         drop(server);
     })
     .await;

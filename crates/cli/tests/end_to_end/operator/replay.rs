@@ -1,4 +1,4 @@
-//! Recorded events are decided again, without a deployment, a network or an effect.
+//! `ecsrunner replay`: decisions for recorded events, without a deployment or network.
 
 use std::process::Stdio;
 
@@ -109,16 +109,16 @@ fn what_cannot_be_read_is_set_aside_and_the_rest_goes_on() {
         launch small runner for job 43 (demand 2, supply 1)
     events: 2, launches: 2, retirements: 0, jobs refused: 0, set aside: 2
     --- stderr
-    events.json, number 2: the document that begins in line 2 is not JSON: expected ident
-    events.json, number 3: the event has source `aws.s3` and detail type `Object Created`: `ecsrunner.webhook`, or `aws.ecs` with `ECS Task State Change`, is expected
+    events.json, document 2: the document that starts in line 2 is not JSON: expected ident
+    events.json, document 3: the event has source `aws.s3` and detail type `Object Created`: expected source `ecsrunner.webhook`, or `aws.ecs` with `ECS Task State Change`
     ");
     insta::assert_snapshot!(replay("", &[]), @r"
     exit code 2
     --- stdout
     --- stderr
-    error: there is no event in events.json
+    error: events.json contains no event
 
-    hint: events of EventBridge and `workflow_job` payloads are read, in JSON
+    hint: expected EventBridge events or `workflow_job` payloads, in JSON
     ");
 }
 

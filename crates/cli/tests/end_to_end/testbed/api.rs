@@ -1,4 +1,4 @@
-//! What the server's API says.
+//! A client of the server's API.
 
 use std::collections::HashSet;
 
@@ -20,16 +20,16 @@ pub(crate) struct Listed {
     pub(crate) runners: Vec<Value>,
 }
 
-/// How often jobs and runners are listed anew because something changed in between.
+/// How often the lists are read again because something changed in between.
 const MAX_LOOKS: u32 = 5;
 
 impl Listed {
-    /// The jobs in this state.
+    /// Returns the jobs in this state.
     pub(crate) fn jobs_in(&self, state: &str) -> Vec<&Value> {
         self.jobs.iter().filter(|job| job["state"] == state).collect()
     }
 
-    /// The runners in this state.
+    /// Returns the runners in this state.
     pub(crate) fn runners_in(&self, state: &str) -> Vec<&Value> {
         self.runners.iter().filter(|runner| runner["state"] == state).collect()
     }
@@ -38,12 +38,12 @@ impl Listed {
         self.jobs.iter().find(|job| job["id"] == id)
     }
 
-    /// The code of the reason that a job has now.
+    /// Returns the code of a job's present reason.
     pub(crate) fn reason(&self, id: u64) -> Option<&str> {
         self.job(id)?["reason"]["code"].as_str()
     }
 
-    /// Whether so many jobs completed with success, and no runner is left.
+    /// Returns whether this many jobs succeeded and no runner is left.
     pub(crate) fn is_done(&self, jobs: usize) -> bool {
         let completed = self.jobs_in("completed");
         completed.len() == jobs
@@ -58,7 +58,7 @@ impl Api {
         Self { url: url.to_owned(), client }
     }
 
-    /// Status and body of an answer.
+    /// Requests a path. Returns status and body.
     pub(crate) async fn get(&self, path: &str) -> (u16, Value) {
         let answer = self.client.get(format!("{}{path}", self.url)).timeout(LIMIT).send().await.unwrap();
         let status = answer.status().as_u16();
@@ -76,8 +76,8 @@ impl Api {
         listed
     }
 
-    /// Jobs and runners of one moment, where that can be had: a job and its
-    /// runner may end in one write, between two requests.
+    /// Lists jobs and runners, if possible of one moment: a job and its runner may
+    /// end in one write, between the two requests.
     pub(crate) async fn listed(&self) -> Listed {
         let mut jobs = self.list("jobs").await;
         for _ in 0..MAX_LOOKS {
@@ -96,9 +96,9 @@ impl Api {
         Events::of(answer).await
     }
 
-    /// What is listed once it is as wanted: looked at anew after each event.
+    /// Waits until the lists match, and returns them. Reads them again after each event.
     pub(crate) async fn until(&self, what: &str, wanted: impl Fn(&Listed) -> bool) -> Listed {
-        // Subscribed before the first look, so that no change is missed.
+        // Subscribes before the first read, so that no change is missed.
         let mut events = self.events().await;
         let mut last = None;
         let come = tokio::time::timeout(LIMIT, async {
@@ -119,18 +119,18 @@ impl Api {
     }
 }
 
-/// The stages of a timeline.
+/// Returns the stages of a timeline.
 pub(crate) fn states(record: &Value) -> Vec<&str> {
     record["timeline"].as_array().unwrap().iter().map(|stage| stage["state"].as_str().unwrap()).collect()
 }
 
-/// When a timeline's stage began.
+/// Returns when a stage of a timeline began.
 pub(crate) fn at(record: &Value, state: &str) -> Option<Timestamp> {
     let timeline = record["timeline"].as_array()?;
     timeline.iter().find(|stage| stage["state"] == state)?["at"].as_str()?.parse().ok()
 }
 
-/// One field of each, sorted.
+/// Returns one field of each record, sorted.
 pub(crate) fn names<'a>(records: impl IntoIterator<Item = &'a Value>, field: &str) -> Vec<String> {
     let mut names: Vec<String> =
         records.into_iter().map(|r| r[field].as_str().unwrap_or("-").to_owned()).collect();

@@ -12,7 +12,7 @@ pub(crate) struct Events {
 }
 
 impl Events {
-    /// Subscribed, once the first event has come.
+    /// Subscribes, and waits for the first event.
     pub(super) async fn of(answer: reqwest::Response) -> Self {
         assert_eq!(answer.headers()["content-type"], "text/event-stream");
         let mut events = Self { answer, text: String::new(), ready: VecDeque::new(), hello: Value::Null };
@@ -36,7 +36,7 @@ impl Events {
         }
     }
 
-    /// Forgets what has come so far.
+    /// Drops the events received so far.
     pub(super) fn drain(&mut self) {
         self.ready.clear();
     }

@@ -36,7 +36,7 @@ impl GitHub {
         self.post("/hook", &json!({"url": url, "secret": SECRET})).await;
     }
 
-    /// Submits synthetic jobs that take so long; `more` adds to the request. Returns their ids.
+    /// Submits synthetic jobs with this duration; `more` adds to the request. Returns their ids.
     pub(crate) async fn submit(&self, labels: &[&str], count: usize, sleep_ms: u64, more: Value) -> Vec<u64> {
         let mut body = json!({"repository": REPOSITORY, "labels": labels, "count": count,
             "work": {"sleep_ms": sleep_ms}});
@@ -46,7 +46,7 @@ impl GitHub {
         job_ids(&self.post("/jobs", &body).await)
     }
 
-    /// Submits one job that takes so long.
+    /// Submits one job with this duration.
     pub(crate) async fn submit_one(&self, labels: &[&str], sleep_ms: u64) -> u64 {
         self.submit(labels, 1, sleep_ms, Value::Null).await[0]
     }
@@ -55,7 +55,7 @@ impl GitHub {
         self.post("/workflows", body).await
     }
 
-    /// Makes an action of another repository known, with these files.
+    /// Registers an action of another repository, with these files.
     pub(crate) async fn put_action(&self, name: &str, files: &[(&str, &str)]) {
         let directory = tempfile::tempdir().unwrap();
         for (path, text) in files {
@@ -85,7 +85,7 @@ impl GitHub {
         self.post("/webhooks/release", &json!({"shuffle": true})).await;
     }
 
-    /// GitHub's state once it is as wanted.
+    /// Waits until GitHub's state matches, and returns it.
     pub(crate) async fn wait(&self, wanted: &str) -> Value {
         let limit = LIMIT.as_millis() - 1_000;
         self.get(&format!("/wait?{wanted}&timeout_ms={limit}")).await
@@ -104,7 +104,7 @@ impl GitHub {
         self.state().await["jobs"].as_array().unwrap().clone()
     }
 
-    /// How often an operation was called.
+    /// Returns how often an operation was called.
     pub(crate) async fn calls(&self, operation: &str) -> u64 {
         self.state().await["calls"][operation].as_u64().unwrap_or(0)
     }
@@ -119,7 +119,7 @@ impl GitHub {
     }
 }
 
-/// The ids of submitted jobs.
+/// Returns the ids of submitted jobs.
 pub(crate) fn job_ids(submitted: &Value) -> Vec<u64> {
     submitted["jobs"].as_array().unwrap().iter().map(|job| job["id"].as_u64().unwrap()).collect()
 }

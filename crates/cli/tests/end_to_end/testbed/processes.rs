@@ -1,4 +1,4 @@
-//! The processes of a testbed's tasks, which outlive their server.
+//! The processes of a testbed's tasks. They outlive the server.
 
 use std::fs;
 use std::path::Path;
@@ -6,14 +6,14 @@ use std::path::Path;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-/// Kills every agent of a directory of tasks, and all that works below it.
+/// Kills every agent of a directory of tasks, and all processes below it.
 pub(super) fn end_all(tasks: &Path) {
     for task in fs::read_dir(tasks).into_iter().flatten().flatten() {
         if let Some(agent) = agent(&task.path()) {
             end(agent);
         }
     }
-    // The listener, and what it has started.
+    // The listener and the processes that it has started.
     for process in fs::read_dir("/proc").into_iter().flatten().flatten() {
         let Some(pid) = process.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
         if fs::read_link(process.path().join("cwd")).is_ok_and(|cwd| cwd.starts_with(tasks)) {
@@ -22,20 +22,20 @@ pub(super) fn end_all(tasks: &Path) {
     }
 }
 
-/// The process id of a task's agent, if that is alive.
+/// Returns the process id of a task's agent, if it is running.
 pub(super) fn agent(task: &Path) -> Option<Pid> {
     let pid = fs::read_to_string(task.join("claim")).ok()?.trim().parse().ok()?;
-    // The id may be another process's by now.
+    // The id may now belong to another process.
     let arguments = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
     String::from_utf8_lossy(&arguments).contains(task.to_str()?).then_some(Pid::from_raw(pid))
 }
 
-/// Kills one process; it may have ended by itself.
+/// Kills a process, if it is still running.
 pub(super) fn end(process: Pid) {
     let _gone = kill(process, Signal::SIGKILL);
 }
 
-/// The process ids of a directory's agents that are alive.
+/// Returns the process ids of a directory's running agents.
 pub(super) fn agents(tasks: &Path) -> Vec<Pid> {
     let mut agents: Vec<Pid> =
         fs::read_dir(tasks).unwrap().filter_map(|task| agent(&task.unwrap().path())).collect();
@@ -43,7 +43,7 @@ pub(super) fn agents(tasks: &Path) -> Vec<Pid> {
     agents
 }
 
-/// The process ids of the listeners that a directory's agents started.
+/// Returns the process ids of the listeners that a directory's agents started.
 pub(super) fn listeners(tasks: &Path) -> Vec<Pid> {
     let agents = agents(tasks);
     let parent = |pid: i32| {

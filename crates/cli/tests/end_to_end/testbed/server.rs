@@ -18,7 +18,7 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Starts it and waits for its line on standard output.
+    /// Starts the server and waits for its line on stdout.
     pub(super) async fn start(mut command: Command, log: &Path) -> Self {
         let log = File::options().create(true).append(true).open(log).unwrap();
         let mut child = command
@@ -43,7 +43,7 @@ impl Server {
         Api::at(&self.url)
     }
 
-    /// Posts a webhook with these headers; status and answer.
+    /// Posts a webhook with these headers. Returns status and body.
     pub(crate) async fn post(&self, headers: &[(&str, &str)], body: Vec<u8>) -> (u16, Value) {
         let client = reqwest::Client::builder().no_proxy().timeout(LIMIT).build().unwrap();
         let mut request = client.post(self.url("/webhook"));
@@ -77,13 +77,13 @@ impl Server {
         tokio::time::timeout(LIMIT, self.child.wait()).await.expect("the server does not end").unwrap()
     }
 
-    /// SIGTERM; it ends with 0.
+    /// Sends SIGTERM. The server must exit with code 0.
     pub(crate) async fn terminate(mut self) {
         self.signal(Signal::SIGTERM);
         assert_eq!(self.ended().await.code(), Some(0));
     }
 
-    /// SIGKILL.
+    /// Sends SIGKILL.
     pub(crate) async fn kill(mut self) {
         self.signal(Signal::SIGKILL);
         self.ended().await;

@@ -1,4 +1,4 @@
-//! Webhooks as GitHub makes them.
+//! Signed webhooks, as GitHub sends them.
 
 use hmac::{Hmac, KeyInit, Mac};
 use serde_json::{Value, json};
@@ -13,7 +13,7 @@ pub(crate) fn signature(body: &[u8]) -> String {
     format!("sha256={hex}")
 }
 
-/// A `workflow_job` payload, of the fields that are read.
+/// A `workflow_job` payload with only the fields that are read.
 pub(crate) struct Payload(Value);
 
 impl Payload {

@@ -1,9 +1,9 @@
-//! Holds a runner to the list of behaviours that ecsrunner stands on, and prints
-//! a table: `runner-check [--dir DIR] [--only TEXT] [--jobs N]`.
+//! Checks that a runner shows the behaviours that ecsrunner depends on, and
+//! prints a table: `runner-check [--dir DIR] [--only TEXT] [--jobs N]`.
 //!
-//! Without `--dir` it is the stand-in, with its times scaled down. With it, it is
-//! the official runner that is unpacked there, with times as they are: that takes
-//! some minutes.
+//! Without `--dir` the runner is the stand-in, with its times scaled down. With
+//! it, the runner is the official one that is unpacked there. Its times are not
+//! scaled, so the checks take some minutes.
 
 mod rows;
 mod trial;
@@ -19,9 +19,9 @@ use std::time::{Duration, Instant};
 use rows::{ROWS, Row};
 use trial::{SKIPPED, Subject, Trial};
 
-/// By how much the stand-in's times are scaled.
+/// The factor by which the stand-in's times are scaled.
 const STAND_IN_SCALE: f64 = 0.02;
-/// Rows at once: most of them wait.
+/// Rows that run at once. Most of them wait.
 const JOBS: usize = 6;
 
 struct Arguments {
@@ -62,7 +62,7 @@ fn main() -> ExitCode {
     if all { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// How many rows ended in which way.
+/// Counts of rows by result.
 #[derive(Default)]
 struct Tally {
     passed: usize,
@@ -70,7 +70,7 @@ struct Tally {
     skipped: usize,
 }
 
-/// Runs the rows, some at once, and prints each as it ends.
+/// Runs the rows concurrently, and prints each as it ends.
 fn run(rows: &[&Row], subject: &Subject, jobs: usize) -> Tally {
     let next = AtomicUsize::new(0);
     let (sender, ended) = mpsc::channel();
@@ -161,6 +161,6 @@ fn subject(dir: Option<PathBuf>) -> Result<Subject, String> {
 }
 
 fn say(text: &str) {
-    // Where standard output is gone, the exit code has to do.
+    // Without standard output, the exit code still reports the result.
     let _ = writeln!(io::stdout(), "{text}");
 }

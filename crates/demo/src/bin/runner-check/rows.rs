@@ -1,6 +1,6 @@
-//! The list of behaviours. Each is a row: what happens, what has to come of it.
+//! The list of behaviours. Each is a row: an event, and its expected outcome.
 //!
-//! The values are those that were seen with the official runner 2.336.
+//! The values were seen with the official runner 2.336.
 
 mod ends;
 mod hooks;
@@ -12,11 +12,11 @@ use crate::trial::{Checked, Trial};
 
 pub(crate) struct Row {
     pub(crate) name: &'static str,
-    /// What comes of it, in a few words.
+    /// The expected outcome, in a few words.
     pub(crate) outcome: &'static str,
-    /// Fails where something else does.
+    /// Fails if the outcome is another.
     pub(crate) check: fn(&mut Trial) -> Checked,
 }
 
-/// Every row; those that take long come first.
+/// All rows. Those that take long come first.
 pub(crate) const ROWS: [&[Row]; 5] = [services::ROWS, signals::ROWS, ends::ROWS, lives::ROWS, hooks::ROWS];

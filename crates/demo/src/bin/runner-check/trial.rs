@@ -1,4 +1,4 @@
-//! One row under trial: a fake GitHub, a directory with the runner, and its listener.
+//! The environment of one row: a fake GitHub, a directory with the runner, and its listener.
 
 use std::fs::{self, Permissions};
 use std::io::{BufRead, BufReader, Read};
@@ -19,12 +19,12 @@ use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
 const TOKEN: &str = "a plain token";
-/// Bounds every wait that has no time of its own.
+/// The limit of every wait without its own limit.
 const LIMIT: Duration = Duration::from_secs(60);
-/// The user of rows that need one who may not read everything.
+/// The user of rows that need a user without access to every file.
 pub(crate) const USER: u32 = 61_555;
 
-/// The runner under trial.
+/// The runner that is checked.
 #[derive(Clone, Debug)]
 pub(crate) enum Subject {
     Official(PathBuf),
@@ -47,13 +47,13 @@ impl Subject {
     }
 }
 
-/// What a row says that cannot be checked here.
+/// The result of a row that cannot be checked here.
 pub(crate) const SKIPPED: &str = "skipped: only root can run it as another user";
 
-/// What a row's check comes to.
+/// The result of a row's check. The error says what is wrong.
 pub(crate) type Checked = Result<(), String>;
 
-/// A row's own world.
+/// The environment of one row.
 pub(crate) struct Trial {
     subject: Subject,
     dir: TempDir,
@@ -82,7 +82,7 @@ impl Trial {
         let options = Options {
             tokens: vec![TOKEN.into()],
             repositories: vec![RepositoryOptions { name, private: true, fork: false }],
-            // As at GitHub, where a job is lost after minutes.
+            // As at GitHub, which fails the job of a lost runner after minutes.
             session_limit: Duration::from_secs(600),
             lock_limit: Duration::from_secs(600),
             ..Options::default()
@@ -115,7 +115,7 @@ impl Trial {
         Ok(trial)
     }
 
-    /// A directory of the row's own, with the runner in it.
+    /// Copies the runner into the row's directory.
     fn install(&self) -> std::io::Result<()> {
         let root = self.root();
         match &self.subject {
@@ -125,7 +125,7 @@ impl Trial {
             }
             Subject::Official(source) => {
                 fs::create_dir(&root)?;
-                // All that a listener needs: its root is where it is executed.
+                // The listener needs only this. Its root is the working directory.
                 copy(&source.join("bin"), &root.join("bin"))?;
                 symlink(source.join("externals"), root.join("externals"))?;
             }
@@ -137,17 +137,17 @@ impl Trial {
         self.dir.path().join("runner")
     }
 
-    /// A file beside the runner's root.
+    /// Returns the path of a file beside the runner's root.
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
 
-    /// Seconds as this runner keeps them.
+    /// Converts seconds of the official runner to the time scale of this runner.
     pub(crate) fn secs(&self, secs: f64) -> Duration {
         Duration::from_secs_f64(secs * self.subject.scale())
     }
 
-    /// Seconds for a script of `sleep`.
+    /// Returns seconds in this time scale, as an argument of `sleep`.
     pub(crate) fn sleep(&self, secs: f64) -> String {
         format!("sleep {:.2}", (secs * self.subject.scale()).max(1.0))
     }
@@ -160,7 +160,7 @@ impl Trial {
         self.arguments.push(argument.to_owned());
     }
 
-    /// Writes a job-started hook and sets it; its path.
+    /// Writes a job-started hook, sets it, and returns its path.
     pub(crate) fn hook(&mut self, file: &str, script: &str) -> Result<PathBuf, String> {
         let path = self.path(file);
         fs::write(&path, script).map_err(|error| error.to_string())?;
@@ -169,7 +169,7 @@ impl Trial {
         Ok(path)
     }
 
-    /// Runs the listener as a user who may not read everything; false if this process may not.
+    /// Makes the listener run as [`USER`]. Returns false if this process is not permitted to.
     pub(crate) fn as_user(&mut self) -> Result<bool, String> {
         if !nix::unistd::geteuid().is_root() {
             return Ok(false);
@@ -203,7 +203,7 @@ impl Trial {
         Ok(serde_json::from_str(&text).unwrap_or(Value::String(text)))
     }
 
-    /// Registers a runner; its encoded configuration.
+    /// Registers a runner, and returns its encoded configuration.
     pub(crate) fn register(&self) -> Result<String, String> {
         let request = json!({"name": "one", "runner_group_id": 1, "labels": ["x"]});
         let reply = self.call("POST", "/repos/acme/app/actions/runners/generate-jitconfig", &request)?;
@@ -262,7 +262,7 @@ impl Trial {
         Ok(())
     }
 
-    /// Waits for a line that contains the text; when it came, since the start.
+    /// Waits for a line that contains the text. Returns its time since the start.
     pub(crate) fn line(&mut self, text: &str) -> Result<Duration, String> {
         self.line_within(text, LIMIT)
     }
@@ -278,7 +278,7 @@ impl Trial {
         }
     }
 
-    /// Demands that no line with the text comes for so long.
+    /// Fails if a line with the text comes within `time`.
     pub(crate) fn quiet(&mut self, text: &str, time: Duration) -> Checked {
         let end = Instant::now() + time;
         while let Some(line) = self.next_line(end) {
@@ -296,8 +296,8 @@ impl Trial {
         Some(line)
     }
 
-    /// Waits for the listener's end and demands its exit code. A process that a
-    /// signal ended counts as 128 and the signal's number.
+    /// Waits until the listener ends, and checks its exit code. For a process that a
+    /// signal ended, the code is 128 plus the signal's number.
     pub(crate) fn exits(&mut self, code: i32) -> Checked {
         self.exits_within(code, LIMIT)
     }
@@ -307,7 +307,7 @@ impl Trial {
         loop {
             let listener = self.listener.as_mut().ok_or("no listener was started")?;
             if let Some(status) = listener.try_wait().map_err(|error| error.to_string())? {
-                // Its last lines.
+                // Reads its last lines.
                 while self.next_line(Instant::now() + Duration::from_millis(300)).is_some() {}
                 use std::os::unix::process::ExitStatusExt;
                 let ended = status.code().or_else(|| status.signal().map(|signal| 128 + signal));
@@ -324,7 +324,7 @@ impl Trial {
         }
     }
 
-    /// Demands that the listener lives.
+    /// Fails if the listener has ended.
     pub(crate) fn lives(&mut self) -> Checked {
         let listener = self.listener.as_mut().ok_or("no listener was started")?;
         match listener.try_wait() {
@@ -364,7 +364,7 @@ impl Trial {
         Err("there is no worker".to_owned())
     }
 
-    /// Submits a workflow of one job `build`, with the label `x`, by the text of its steps; the job's id.
+    /// Submits a workflow of one job `build` with the label `x` and these steps. Returns the job's id.
     pub(crate) fn job(&self, steps: &str) -> Result<u64, String> {
         self.named_job("build", steps)
     }
@@ -380,7 +380,7 @@ impl Trial {
         reply["jobs"][0]["id"].as_u64().ok_or_else(|| reply.to_string())
     }
 
-    /// Makes an action `acme/js@v1` known, whose scripts say `js pre ran`, `js main ran`, `js post ran`.
+    /// Adds an action `acme/js@v1` whose scripts print `js pre ran`, `js main ran` and `js post ran`.
     pub(crate) fn javascript_action(&self) -> Checked {
         let directory = self.path("js");
         let files = [
@@ -396,14 +396,14 @@ impl Trial {
         self.sim("actions", &json!({"action": "acme/js@v1", "directory": directory})).map(|_| ())
     }
 
-    /// Waits until a step of the job is being executed.
+    /// Waits until a step of the job is in progress.
     pub(crate) fn step(&self, job: u64, name: &str) -> Checked {
         let name = name.replace(' ', "+");
         self.call("GET", &format!("/_sim/wait?job={job}&state=in_progress&step={name}"), &Value::Null)
             .map(|_| ())
     }
 
-    /// Waits until a file is there that a step makes.
+    /// Waits until a file exists.
     pub(crate) fn file(&self, path: &Path) -> Checked {
         let end = Instant::now() + LIMIT;
         while !path.exists() {
@@ -415,13 +415,13 @@ impl Trial {
         Ok(())
     }
 
-    /// The job, once it has ended.
+    /// Waits until the job has ended, and returns it.
     pub(crate) fn ended(&self, job: u64) -> Result<Value, String> {
         self.call("GET", &format!("/_sim/wait?job={job}&state=completed"), &Value::Null)?;
         self.call("GET", &format!("/repos/acme/app/actions/jobs/{job}"), &Value::Null)
     }
 
-    /// Demands the conclusion that GitHub shows; the job.
+    /// Waits until the job has ended, checks its conclusion at GitHub, and returns the job.
     pub(crate) fn concludes(&self, job: u64, conclusion: &str) -> Result<Value, String> {
         let ended = self.ended(job)?;
         if ended["conclusion"] == conclusion {
@@ -431,17 +431,17 @@ impl Trial {
         }
     }
 
-    /// The fake's whole state, at any time.
+    /// Returns the fake's whole state.
     pub(crate) fn state(&self) -> Result<Value, String> {
         self.call("GET", "/_sim/state", &Value::Null)
     }
 
-    /// Demands what of this the job's log holds.
+    /// Checks for each text whether the job's log has it as a line.
     pub(crate) fn logs(&self, job: u64, expected: &[(&str, bool)]) -> Checked {
         let log = self.call("GET", &format!("/_sim/jobs/{job}/log"), &Value::Null)?;
         let log = log.as_str().unwrap_or_default();
         for (text, there) in expected {
-            // The script itself is in the log as well.
+            // The log also holds the script itself, so only whole lines count.
             let found = log.lines().any(|line| line.trim() == *text);
             if found != *there {
                 let word = if *there { "does not hold" } else { "holds" };
@@ -451,17 +451,17 @@ impl Trial {
         Ok(())
     }
 
-    /// The listener's lines so far.
+    /// Returns the listener's lines so far.
     pub(crate) fn seen(&self) -> &[String] {
         &self.seen
     }
 
-    /// Demands that these texts come in this order.
+    /// Checks that lines with these texts come in this order.
     pub(crate) fn order(&self, texts: &[&str]) -> Checked {
         let mut lines = self.seen.iter();
         for text in texts {
             if !lines.any(|line| line.contains(text)) {
-                return Err(format!("`{text}` is not there, or not in its place"));
+                return Err(format!("`{text}` is missing, or not in this order"));
             }
         }
         Ok(())
@@ -474,7 +474,7 @@ impl Trial {
         }
     }
 
-    /// The listener's lines, for a failure.
+    /// Returns the listener's lines for a failure report.
     pub(crate) fn transcript(&self) -> String {
         self.seen.iter().map(|line| format!("\n| {line}")).collect()
     }
@@ -483,14 +483,14 @@ impl Trial {
 impl Drop for Trial {
     fn drop(&mut self) {
         if let (Ok(pid), Some(listener)) = (self.pid(), &mut self.listener) {
-            // What is gone needs no signal.
+            // The processes may have ended.
             let _ = killpg(pid, Signal::SIGKILL);
             let _ = listener.wait();
         }
     }
 }
 
-/// Demands a time, with room for a busy machine.
+/// Checks that a duration is in a range, with a margin for a busy machine.
 pub(crate) fn between(elapsed: Duration, from: Duration, to: Duration) -> Checked {
     let slack = Duration::from_secs(2);
     if elapsed + Duration::from_millis(100) >= from && elapsed <= to + slack {
@@ -505,8 +505,8 @@ pub(crate) fn between(elapsed: Duration, from: Duration, to: Duration) -> Checke
     }
 }
 
-/// Starts a process. A file that was just written is busy for as long as another
-/// thread is starting one.
+/// Starts a process. Retries while a file that was just written is busy, which
+/// happens while another thread starts a process.
 fn spawn(command: &mut Command) -> std::io::Result<Child> {
     const TRIES: u32 = 50;
     for _ in 1..TRIES {
@@ -520,7 +520,7 @@ fn spawn(command: &mut Command) -> std::io::Result<Child> {
     command.spawn()
 }
 
-/// Copies a file or a directory; files are linked where that is possible.
+/// Copies a file or a directory. Files are hard links where possible.
 fn copy(from: &Path, to: &Path) -> std::io::Result<()> {
     let kind = fs::symlink_metadata(from)?.file_type();
     if kind.is_symlink() {

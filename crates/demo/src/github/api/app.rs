@@ -66,7 +66,7 @@ pub(super) async fn installations(
         .iter()
         .map(|owner| {
             let mut installation = state.installation_json(owner);
-            // GitHub's description of this list asks for a user and an enterprise in one.
+            // GitHub's schema of this list requires the fields of a user and of an enterprise.
             installation["account"]["name"] = json!(owner);
             installation["account"]["slug"] = json!(owner);
             installation["account"]["created_at"] = json!(seconds(state.started));
@@ -118,7 +118,7 @@ pub(super) async fn organization_installation(
     }
 }
 
-/// What a token is asked for; everything that the installation has where empty.
+/// The requested scope of a token. An empty request gives everything that the installation has.
 #[derive(Default, Deserialize)]
 pub(super) struct TokenRequest {
     repositories: Option<Vec<String>>,
@@ -169,7 +169,7 @@ fn is_within(asked: &str, held: Option<&String>) -> bool {
 }
 
 impl State {
-    /// Every account that has a repository, and so the App installed.
+    /// Returns every account with a repository. The App is installed on all of them.
     fn owners(&self) -> Vec<String> {
         let mut owners: Vec<String> = self.repositories.keys().map(|name| name.owner().to_owned()).collect();
         owners.sort_by_key(|owner| owner.to_ascii_lowercase());

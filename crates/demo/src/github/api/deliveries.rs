@@ -1,4 +1,4 @@
-//! The App's webhook deliveries: listed, shown, sent again.
+//! The App's webhook deliveries: list, details and redelivery.
 
 use axum::extract::{OriginalUri, Path, Query, State as Extract};
 use axum::http::{HeaderMap, StatusCode};
@@ -10,7 +10,7 @@ use super::{App, Parameters};
 use crate::github::delivery::Delivery;
 use crate::github::representation::seconds;
 
-/// The newest first; `cursor` is the id that a page begins below.
+/// Lists deliveries, the newest first. A page starts below the id `cursor`.
 pub(super) async fn list(
     Extract(shared): App,
     headers: HeaderMap,
@@ -28,7 +28,7 @@ pub(super) async fn list(
     };
     let wanted = |delivery: &Delivery| match parameters.get("status").map(String::as_str) {
         Some("success") => delivery.status == "OK",
-        // GitHub's own filter misses those that timed out.
+        // GitHub's own filter omits deliveries that timed out.
         Some("failure") => delivery.status != "OK" && delivery.status != "timed out",
         _ => true,
     };

@@ -1,4 +1,4 @@
-//! Replies: JSON, pages, and refusals as GitHub words them.
+//! Replies: JSON, pages, and errors in GitHub's words.
 
 use std::collections::HashMap;
 
@@ -7,11 +7,11 @@ use axum::response::{IntoResponse, Response};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-/// GitHub's page size where the caller names none, and the largest.
+/// GitHub's default page size, and its largest.
 const DEFAULT_PER_PAGE: usize = 30;
 const MAX_PER_PAGE: usize = 100;
 
-/// A call that is not answered with what it asked for.
+/// An error reply.
 #[derive(Clone, Debug)]
 pub(in crate::github) struct Refusal {
     status: StatusCode,
@@ -52,7 +52,7 @@ pub(in crate::github) fn json(status: StatusCode, body: &Value) -> Response {
     (status, [(header::CONTENT_TYPE, content)], body.to_string()).into_response()
 }
 
-/// A request's body; GitHub takes JSON whatever the content type says.
+/// Reads a request's body. GitHub accepts JSON with any content type.
 pub(super) fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
     serde_json::from_slice(body).map_err(|error| {
         if error.is_data() {
@@ -63,7 +63,7 @@ pub(super) fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
     })
 }
 
-/// Which part of a list a caller asks for.
+/// The part of a list that a caller requests.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Page {
     number: usize,
@@ -80,7 +80,7 @@ impl Page {
         items.into_iter().skip((self.number - 1).saturating_mul(self.per_page)).take(self.per_page).collect()
     }
 
-    /// The reply with a `link` to the other pages of `total` items.
+    /// Returns the reply with a `link` header for the other pages of `total` items.
     pub(super) fn reply(self, body: &Value, total: usize, base: &str, uri: &Uri) -> Response {
         let mut response = json(StatusCode::OK, body);
         let last = total.div_ceil(self.per_page).max(1);
@@ -119,7 +119,7 @@ pub(super) fn add_link(response: &mut Response, links: &[String]) {
     }
 }
 
-/// The path and query of a URI, with one parameter set.
+/// Returns the path and query of a URI with one parameter replaced.
 pub(super) fn with_parameter(uri: &Uri, name: &str, value: &str) -> String {
     let others = uri
         .query()

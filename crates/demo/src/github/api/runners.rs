@@ -17,7 +17,7 @@ use crate::github::lifecycle::Deletion;
 use crate::github::runner_key;
 use crate::github::state::{Registration, Shared, State};
 
-/// GitHub's bounds of a runner's labels and name.
+/// GitHub's limits for a runner's labels and name.
 const MAX_LABELS: usize = 100;
 const MAX_NAME_CHARS: usize = 64;
 
@@ -30,7 +30,7 @@ pub(super) struct JitRequest {
     work_folder: Option<String>,
 }
 
-/// Whose runners a call is about.
+/// The repository or organization whose runners a call is about.
 enum Place {
     Repository(Repository),
     Organization(Organization),
@@ -68,7 +68,7 @@ impl Place {
     }
 
     fn jit(self, shared: &Shared, headers: &HeaderMap, body: &[u8]) -> Result<Response, Refusal> {
-        // Made before the state is locked, should they not be there yet.
+        // Makes the keys before the state is locked, unless they exist.
         runner_key::prepare();
         let mut state = shared.state();
         self.authorize(&state, headers, Level::Write)?;

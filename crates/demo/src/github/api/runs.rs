@@ -22,7 +22,7 @@ pub(super) async fn repository(
     let name = state.readable(&headers, &owner, &name, "metadata")?;
     let record = state.repositories.get(&name).ok_or_else(Refusal::not_found)?;
     let mut repository = state.repository_json(record);
-    // A repository that is asked for tells more than one that is mentioned.
+    // A reply for one repository has more fields than a mention of it.
     for count in ["network_count", "subscribers_count"] {
         repository[count] = 0.into();
     }
@@ -83,7 +83,7 @@ pub(super) async fn attempt_jobs(
 ) -> Result<Response, Refusal> {
     let state = shared.state();
     let name = state.readable(&headers, &owner, &name, "actions")?;
-    // A job that ran again takes the place of the one before: every run has one attempt.
+    // A rerun replaces the earlier job, so every run has one attempt.
     if attempt == 1 { state.jobs_reply(&name, id, &parameters, &uri) } else { Err(Refusal::not_found()) }
 }
 
@@ -101,7 +101,7 @@ pub(super) async fn job(
     }
 }
 
-/// Leads to a job's log, which is there once the job has ended.
+/// Redirects to a job's log, which exists once the job has ended.
 pub(super) async fn job_log(
     Extract(shared): App,
     headers: HeaderMap,
@@ -119,7 +119,7 @@ pub(super) async fn job_log(
     Ok((StatusCode::FOUND, [(header::LOCATION, url)]).into_response())
 }
 
-/// A job runs again, as a new one. Those that depend on it do not, unlike at GitHub.
+/// Reruns a job as a new one. Unlike at GitHub, dependent jobs are not rerun.
 pub(super) async fn rerun(
     Extract(shared): App,
     headers: HeaderMap,
@@ -142,7 +142,7 @@ pub(super) async fn rerun(
 }
 
 impl State {
-    /// The repository, if the caller may read it.
+    /// Returns the repository, if the caller may read it.
     fn readable(
         &self,
         headers: &HeaderMap,

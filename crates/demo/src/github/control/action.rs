@@ -1,4 +1,4 @@
-//! Actions of repositories, taken from directories of this machine.
+//! Actions of repositories, read from local directories.
 
 use std::fs;
 use std::io;
@@ -18,7 +18,7 @@ use crate::github::api::Refusal;
 use crate::github::state::Action;
 use crate::workflow::Files;
 
-/// The folder at an archive's top.
+/// The top folder of an archive.
 const TOP: &str = "action";
 /// The repository of the action that puts files into the workspace.
 const FILES_ACTION: &str = "ecsrunner/files";
@@ -35,7 +35,7 @@ pub(super) struct NewAction {
     directory: PathBuf,
 }
 
-/// Makes an action known, or replaces one.
+/// Adds or replaces an action.
 pub(super) async fn put(Extract(shared): App, Json(new): Json<NewAction>) -> Result<StatusCode, Refusal> {
     let is_named = new.action.split_once('@').is_some_and(|(name, version)| {
         name.split('/').count() == 2 && !name.split('/').any(str::is_empty) && !version.is_empty()
@@ -56,7 +56,7 @@ pub(super) async fn put(Extract(shared): App, Json(new): Json<NewAction>) -> Res
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// A gzipped tar with one folder at its top, as GitHub sends them.
+/// Packs a directory as GitHub does: a gzipped tar with one top folder.
 fn pack(directory: &Path) -> io::Result<Bytes> {
     let mut archive = tar::Builder::new(GzEncoder::new(Vec::new(), Compression::fast()));
     archive.follow_symlinks(false);
@@ -64,7 +64,7 @@ fn pack(directory: &Path) -> io::Result<Bytes> {
     for entry in fs::read_dir(directory)? {
         let entry = entry?;
         let name = entry.file_name();
-        // The history of a checkout is no part of an action.
+        // A checkout's history is not part of an action.
         if name == ".git" {
             continue;
         }
@@ -79,7 +79,7 @@ fn pack(directory: &Path) -> io::Result<Bytes> {
 }
 
 /// Makes an action that puts a repository's files into the workspace, in place of
-/// a checkout: its name, and the action.
+/// a checkout. Returns its name and the action.
 pub(super) fn of_files(files: &Files) -> io::Result<(String, Action)> {
     let mut archive = tar::Builder::new(GzEncoder::new(Vec::new(), Compression::fast()));
     let mut add = |path: &str, text: &str| {
@@ -105,7 +105,7 @@ pub(super) fn of_files(files: &Files) -> io::Result<(String, Action)> {
     Ok((format!("{FILES_ACTION}@{sha}"), Action { sha, archive }))
 }
 
-/// What looks like a commit.
+/// Returns a text with the form of a commit id.
 fn sha(archive: &[u8]) -> String {
     Sha256::digest(archive).iter().take(20).map(|byte| format!("{byte:02x}")).collect()
 }

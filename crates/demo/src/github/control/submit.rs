@@ -1,4 +1,4 @@
-//! Runs are submitted: a workflow's, or synthetic jobs.
+//! Submits runs of workflows or of synthetic jobs.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -26,16 +26,16 @@ pub(super) struct NewWorkflow {
     /// Its path in the repository, such as `.github/workflows/ci.yml`.
     file: String,
     text: String,
-    /// Who executes its steps.
+    /// What executes its steps.
     #[serde(default)]
     executor: Executor,
-    /// Files of the repository, such as those of its local actions: they are
+    /// Files of the repository, such as those of its local actions. They are
     /// put into the workspace before the first step.
     #[serde(default)]
     actions: Files,
     #[serde(default = "push")]
     event: String,
-    /// A fork, for a pull request from one.
+    /// The fork, for a pull request from a fork.
     head_repository: Option<Repository>,
     #[serde(default = "main_branch")]
     head_branch: String,

@@ -1,4 +1,4 @@
-//! What the fake shows of itself.
+//! The state of the fake, as the control API shows it.
 
 use axum::Json;
 use axum::extract::{Path, State as Extract};
@@ -16,7 +16,7 @@ pub(super) async fn log(Extract(shared): App, Path(job): Path<JobId>) -> Result<
     Ok(without_times(&job.whole_log().unwrap_or_default()))
 }
 
-/// A log as people read it: without the time that begins each line.
+/// Removes the time at the start of each line of a log.
 fn without_times(log: &str) -> String {
     let mut text = String::with_capacity(log.len());
     for line in log.split_inclusive('\n') {
@@ -35,7 +35,7 @@ pub(super) async fn state(Extract(shared): App) -> Json<Value> {
 }
 
 impl State {
-    /// Everything that tests and benchmarks look at.
+    /// Returns all state that tests and benchmarks read.
     pub(super) fn view(&self) -> Value {
         let state = self;
         let now = std::time::Instant::now();
@@ -78,7 +78,7 @@ impl State {
     }
 }
 
-/// Every delivery, the oldest first, with times to the millisecond.
+/// Returns all deliveries, the oldest first, with times to the millisecond.
 pub(super) async fn deliveries(Extract(shared): App) -> Json<Value> {
     let state = shared.state();
     let deliveries: Vec<Value> = state

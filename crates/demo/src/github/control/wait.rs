@@ -1,4 +1,4 @@
-//! Waiting until the fake has come to where a caller wants it, without asking again and again.
+//! Waits until the fake is in the state that a caller wants, so that callers need not poll.
 
 use std::time::Duration;
 
@@ -16,23 +16,23 @@ use crate::github::state::State;
 
 const DEFAULT_LIMIT_MS: u64 = 30_000;
 
-/// What is waited for; all that is given has to hold at once.
+/// The wanted state. All given conditions must hold at once.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Wanted {
-    /// This job is in the state `state`.
+    /// This job has the state `state`.
     job: Option<JobId>,
     state: Option<JobPhase>,
     /// This step of the job is in progress.
     step: Option<String>,
-    /// So many listeners are connected.
+    /// This many listeners are connected.
     online: Option<usize>,
-    /// So many jobs, or more, have ended.
+    /// At least this many jobs have ended.
     completed: Option<usize>,
     /// No registration is left.
     #[serde(default)]
     unregistered: bool,
-    /// No delivery is on its way.
+    /// No delivery is in progress.
     #[serde(default)]
     webhooks_idle: bool,
     timeout_ms: Option<u64>,
@@ -59,7 +59,7 @@ impl Wanted {
     }
 }
 
-/// The state once it is as wanted; 408 if it is not in time.
+/// Returns the state once it is as wanted, or 408 after the time limit.
 pub(super) async fn wait(Extract(shared): App, Query(wanted): Query<Wanted>) -> Result<Json<Value>, Refusal> {
     let mut changes = shared.state().changes.subscribe();
     let limit = Duration::from_millis(wanted.timeout_ms.unwrap_or(DEFAULT_LIMIT_MS));
@@ -71,7 +71,7 @@ pub(super) async fn wait(Extract(shared): App, Query(wanted): Query<Wanted>) -> 
                     return state.view();
                 }
             }
-            // The sender lives in the state, which outlives this call.
+            // The sender is in the state, which outlives this call.
             let _ = changes.changed().await;
         }
     });

@@ -1,4 +1,4 @@
-//! The broker: a runner's session, and the messages that it polls for.
+//! The broker: runners' sessions, and polls for messages.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -19,10 +19,10 @@ use crate::github::state::{Message, Session, SessionId, Shared, State};
 
 /// How long a poll waits for a message, as at GitHub.
 const POLL_LIMIT: Duration = Duration::from_secs(50);
-/// How much time a cancelled job still has, as GitHub tells its runner.
+/// How much time a cancelled job has left, in the message to its runner.
 const CANCELLATION_TIMEOUT: &str = "00:05:00";
 
-/// Opens a session. 409: the runner has one that lives.
+/// Opens a session, or answers 409 if the runner has one.
 pub(super) async fn create_session(
     Extract(shared): App,
     headers: HeaderMap,
@@ -71,7 +71,7 @@ pub(super) struct InSession {
     session_id: String,
 }
 
-/// Waits for a message. 202: none came.
+/// Waits for a message, or answers 202 if none came.
 pub(super) async fn next_message(
     Extract(shared): App,
     headers: HeaderMap,
@@ -81,7 +81,7 @@ pub(super) async fn next_message(
     let poll = OpenPoll::begin(&shared, &headers, &session)?;
     let wait = async {
         loop {
-            // Registered before looking, so that no message slips in between.
+            // Registered before the check, so that no message is missed.
             let woken = poll.wake.notified();
             if let Some(message) = shared.state().take_message(&session, poll.runner)? {
                 return Ok(reply(StatusCode::OK, &message));
@@ -119,7 +119,7 @@ pub(super) async fn acknowledge(
     }
 }
 
-/// A long poll: while it is open its listener is known to be there.
+/// A long poll. While it is open, its listener counts as connected.
 struct OpenPoll<'a> {
     shared: &'a Shared,
     session: &'a SessionId,
@@ -134,21 +134,22 @@ impl<'a> OpenPoll<'a> {
         let is_registered = state.registrations.contains_key(&runner);
         let gone = state.gone(runner);
         let session = state.sessions.get_mut(id).filter(|session| session.runner == runner).ok_or(gone)?;
-        // A message about a job that is waiting is still delivered.
+        // A queued message is still delivered.
         if !is_registered && session.messages.is_empty() {
             return Err(state.gone(runner));
         }
         session.polls += 1;
         session.silent = false;
         let wake = Arc::clone(&session.wake);
-        // A listener that was offline may be given a job again.
+        // A listener that was offline may get a job again.
         state.assign();
         Ok(Self { shared, session: id, runner, wake })
     }
 }
 
 impl Drop for OpenPoll<'_> {
-    /// Answered, or its connection broke: the time until the listener counts as lost begins.
+    /// Starts the time until the listener counts as lost, when the poll was answered or
+    /// its connection broke.
     fn drop(&mut self) {
         if let Some(session) = self.shared.state().sessions.get_mut(self.session) {
             session.polls -= 1;
@@ -159,7 +160,7 @@ impl Drop for OpenPoll<'_> {
 }
 
 impl State {
-    /// The error for a runner without a session.
+    /// Returns the error for a runner without a session.
     fn gone(&self, runner: RunnerId) -> ServiceError {
         if self.registrations.contains_key(&runner) {
             let message = "the session is not known";
@@ -201,7 +202,7 @@ impl State {
         Ok(self.message(message, number))
     }
 
-    /// A message as it is sent; `None` if its job is no more.
+    /// Returns the body of a message, or `None` if its job no longer exists.
     fn message(&self, message: Message, number: u64) -> Option<Value> {
         let (kind, body) = match message {
             Message::Job(job) => (
@@ -221,7 +222,7 @@ impl State {
         Some(json!({"messageId": number, "messageType": kind, "body": body.to_string()}))
     }
 
-    /// Whether an open poll is answered with nothing now.
+    /// Whether to end an open poll now without a message.
     fn ends_poll(&mut self, id: &SessionId) -> bool {
         self.sessions.get_mut(id).is_some_and(|session| std::mem::take(&mut session.poll_ends))
     }

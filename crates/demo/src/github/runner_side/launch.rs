@@ -1,4 +1,4 @@
-//! Downloads of actions: what `owner/name@ref` is, and its files.
+//! Actions: resolution of `owner/name@ref`, and downloads of their files.
 
 use axum::Json;
 use axum::extract::{Path, State as Extract};
@@ -21,7 +21,7 @@ struct Wanted {
     version: String,
 }
 
-/// 422: an action is not known.
+/// Resolves actions, or answers 422 if one is not known.
 pub(super) async fn resolve(
     Extract(shared): App,
     headers: HeaderMap,
@@ -58,7 +58,7 @@ pub(super) async fn resolve(
     }
 }
 
-/// A gzipped tar with one folder at its top.
+/// Sends an action as a gzipped tar with one top folder.
 pub(super) async fn archive(
     Extract(shared): App,
     Path((_owner, _name, sha)): Path<(String, String, String)>,

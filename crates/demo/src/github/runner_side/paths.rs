@@ -1,5 +1,5 @@
-//! The addresses of the services. The protocol fixes only the paths of actions'
-//! downloads and of results. Runners are told all others.
+//! The addresses of the services. The protocol fixes only the paths for downloads
+//! of actions and for results. Runners get all others in messages.
 
 pub(in crate::github) const TOKEN: &str = "/_services/token";
 pub(in crate::github) const BROKER: &str = "/_services/broker";
@@ -9,7 +9,8 @@ pub(super) const ARCHIVE: &str = "/_services/archives/{owner}/{name}/{sha}";
 pub(super) const RESULTS: &str = "/twirp/{service}/{method}";
 pub(super) const BLOB: &str = "/_services/blobs/{blob}";
 
-/// The URL of a blob. It has a query, since an uploading runner may add to it.
+/// Returns the URL of a blob. It has a query, because runners may add to the query
+/// when they upload.
 pub(in crate::github) fn blob_url(base: &str, blob: &str) -> String {
     format!("{base}{}?sig=fake", BLOB.replace("{blob}", blob))
 }

@@ -7,12 +7,12 @@ use serde_json::{Value, json};
 pub(in crate::github) const BROKER: &str = "actions-broker-listener";
 pub(in crate::github) const RUN_SERVICE: &str = "actions-run-service";
 
-/// JSON with the content type without which a runner reads nothing.
+/// Returns JSON with the content type that runners require.
 pub(super) fn json(status: StatusCode, body: &Value) -> Response {
     (status, [(header::CONTENT_TYPE, "application/json")], body.to_string()).into_response()
 }
 
-/// An error in the form of the broker and the run service.
+/// An error in the broker's and the run service's format.
 #[derive(Debug)]
 pub(super) struct ServiceError {
     source: String,

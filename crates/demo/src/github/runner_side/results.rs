@@ -20,12 +20,12 @@ use crate::protocol::Conclusion;
 const STEPS: &str = "github.actions.results.api.v1.WorkflowStepUpdateService";
 const RECEIVER: &str = "results.services.receiver.Receiver";
 
-/// How the runner uploads: by plain PUT.
+/// The storage type for uploads by plain PUT.
 const STORAGE: &str = "BLOB_STORAGE_TYPE_UNSPECIFIED";
-/// The size of a log beyond which a runner uploads no more of it, in bytes.
+/// The size of a log in bytes after which a runner uploads no more of it.
 const SOFT_SIZE_LIMIT: &str = "10485760";
 
-/// Where an uploaded text belongs.
+/// The kind of an uploaded text.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(in crate::github) enum Blob {
     /// The log of a step, by the step's id.
@@ -108,11 +108,11 @@ fn malformed(error: &dyn std::fmt::Display) -> ServiceError {
 
 #[derive(Deserialize)]
 pub(super) struct UploadParameters {
-    /// `appendblock` for what comes behind an earlier block of the same log.
+    /// `appendblock` for a block that follows an earlier one of the same log.
     comp: Option<String>,
 }
 
-/// Stores a text that was announced. The URL is the permission.
+/// Stores an announced text. The secret URL is the permission.
 pub(super) async fn upload(
     Extract(shared): App,
     Path(blob): Path<String>,
@@ -135,7 +135,7 @@ pub(super) async fn upload(
                     Some(log) if appends => log.push_str(&text),
                     log => *log = Some(text),
                 }
-                // The whole holds all of them.
+                // The whole log includes them.
                 job.step_logs.clear();
             }
         }
@@ -144,7 +144,7 @@ pub(super) async fn upload(
     StatusCode::CREATED
 }
 
-/// A job's log: where the REST API leads to.
+/// Sends a job's log, to which the REST API redirects.
 pub(super) async fn download(Extract(shared): App, Path(blob): Path<String>) -> Response {
     let state = shared.state();
     let log = match state.blobs.get(&blob) {
@@ -158,7 +158,7 @@ pub(super) async fn download(Extract(shared): App, Path(blob): Path<String>) -> 
 }
 
 impl State {
-    /// The URL of a text: the one that was announced for it, if any.
+    /// Returns the announced URL of a text, or a new one.
     pub(in crate::github) fn blob_for(&mut self, blob: Blob) -> String {
         match self.blobs.iter().find(|(_, known)| **known == blob) {
             Some((name, _)) => blob_url(&self.base, name),
@@ -166,7 +166,7 @@ impl State {
         }
     }
 
-    /// The URL of a new blob.
+    /// Adds a blob and returns its URL.
     fn new_blob(&mut self, blob: Blob) -> String {
         let name = self.random.hex(40);
         let url = blob_url(&self.base, &name);
@@ -195,7 +195,7 @@ impl State {
     }
 }
 
-/// An enumeration's number, which may come as its name.
+/// Returns the number of an enumeration's value, which may be sent as its name.
 fn code(value: &Value) -> Option<u64> {
     let names = [
         ("STATUS_IN_PROGRESS", 3),

@@ -1,4 +1,4 @@
-//! The run service: a job is acquired, its lock renewed, its end reported.
+//! The run service: acquires jobs, renews their locks, and takes reports of their end.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -21,7 +21,7 @@ use crate::github::representation::seconds;
 use crate::github::state::State;
 use crate::protocol::Conclusion;
 
-/// How long a job stays a runner's own without a renewal.
+/// How long a runner keeps a job without a renewal.
 const LOCK: SignedDuration = SignedDuration::from_mins(10);
 /// Longer than any job may run.
 const TOKEN_LIFETIME: Duration = Duration::from_secs(6 * 24 * 3600);
@@ -32,7 +32,8 @@ pub(super) struct Acquire {
     job_message_id: String,
 }
 
-/// 404: the job is not this runner's; 409: it was acquired before.
+/// Acquires a job. Answers 404 if it is not assigned to this runner, and 409 if it was
+/// acquired before.
 pub(super) async fn acquire(
     Extract(shared): App,
     headers: HeaderMap,
@@ -105,7 +106,7 @@ struct Output {
     value: Option<String>,
 }
 
-/// A step's result, whose names are in snake case.
+/// A step's result. Its names are in snake case.
 #[derive(Deserialize)]
 struct StepResult {
     #[serde(default)]
@@ -159,7 +160,7 @@ impl StepResult {
     }
 }
 
-/// A conclusion in the words that a runner posts.
+/// Parses a conclusion that a runner posts.
 fn concluded(word: &str) -> Option<Conclusion> {
     match word.to_ascii_lowercase().as_str() {
         "succeeded" | "succeededwithissues" => Some(Conclusion::Success),
@@ -171,7 +172,7 @@ fn concluded(word: &str) -> Option<Conclusion> {
 }
 
 impl State {
-    /// The job in progress that the caller's token and its ids name.
+    /// Returns the job in progress that matches the caller's token and ids.
     fn job_at_work(&self, headers: &HeaderMap, plan_id: &str, job_id: &str) -> Result<JobId, ServiceError> {
         let id = self.calling_job(headers)?;
         let missing = || ServiceError::run(StatusCode::NOT_FOUND, "the job is not found, or not in progress");

@@ -1,4 +1,4 @@
-//! Tokens: a runner signs an assertion with its key and is given one.
+//! Tokens: a runner gets one for an assertion that it signs with its key.
 
 use std::time::{Duration, Instant};
 
@@ -29,18 +29,18 @@ const ASSERTION: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(in crate::github) enum Bearer {
     Runner(RunnerId),
-    /// A worker's calls for its job.
+    /// The calls of a worker for its job.
     Job(JobId),
 }
 
-/// A token that was given out.
+/// An issued token.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::github) struct Token {
     pub(in crate::github) bearer: Bearer,
     pub(in crate::github) expires_at: Instant,
 }
 
-/// All fields are optional, so that a missing one is refused with OAuth's own error.
+/// All fields are optional, so that a missing one leads to OAuth's own error.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 pub(super) struct TokenRequest {
@@ -77,7 +77,7 @@ fn is_about_time(error: &jsonwebtoken::errors::Error) -> bool {
 }
 
 impl State {
-    /// The runner that signed the assertion.
+    /// Returns the runner that signed the assertion.
     fn verify(&self, request: &TokenRequest) -> Result<RunnerId, (&'static str, String)> {
         if request.grant_type != GRANT || request.client_assertion_type != ASSERTION {
             return Err(("unsupported_grant_type", "only signed client assertions are known".to_owned()));
@@ -100,7 +100,7 @@ impl State {
         match read {
             Ok(read) if read.claims.iss == read.claims.sub => Ok(registration.id),
             Ok(_) => Err(invalid("the assertion's issuer is not its subject")),
-            // By these words the runner distinguishes a wrong clock from a deleted registration.
+            // The runner recognizes a wrong clock, as opposed to a deleted registration, by this text.
             Err(error) if is_about_time(&error) => Err(invalid(&format!(
                 "the assertion is not valid at this time: {error}. Current server time is {}",
                 Timestamp::now()
@@ -121,7 +121,7 @@ impl State {
         (token.expires_at > Instant::now()).then_some(token.bearer)
     }
 
-    /// The runner whose token the caller shows.
+    /// Returns the runner of the caller's token.
     pub(super) fn calling_runner(&self, headers: &HeaderMap) -> Result<RunnerId, ServiceError> {
         match self.bearer(headers) {
             Some(Bearer::Runner(id)) => Ok(id),
@@ -129,7 +129,7 @@ impl State {
         }
     }
 
-    /// The job whose token the caller shows.
+    /// Returns the job of the caller's token.
     pub(super) fn calling_job(&self, headers: &HeaderMap) -> Result<JobId, ServiceError> {
         match self.bearer(headers) {
             Some(Bearer::Job(id)) => Ok(id),

@@ -29,7 +29,7 @@ async fn a_dispatcher_that_lost_its_lease_writes_nothing() {
     assert!(matches!(store.release(first, None, None).await, Err(StoreError::Fenced)));
     store.commit(fenced(second)).await.unwrap();
     let third = store.take(&LeaseRequest { force: true, ..request(3) }, at(33), TERM).await.unwrap();
-    assert!(third.is_some_and(|third| third.epoch > second), "whoever holds a lock of its own need not wait");
+    assert!(third.is_some_and(|third| third.epoch > second), "a caller with its own lock need not wait");
 }
 
 #[tokio::test]
@@ -55,7 +55,7 @@ async fn a_dispatcher_that_must_stop_gives_up_the_lease_whatever_kicks_came() {
     assert!(store.release(epoch, None, Some(at(60))).await.unwrap());
     let next = store.take(&request(2), at(1), TERM).await.unwrap().unwrap();
     assert_eq!(next.next_kick_at, Some(at(60)));
-    // Who gives it up without a word of kicks leaves the one that was posted.
+    // A release that names no kick keeps the one that was posted.
     assert!(store.release(next.epoch, Some(1), None).await.unwrap());
     assert_eq!(store.take(&request(3), at(2), TERM).await.unwrap().unwrap().next_kick_at, Some(at(60)));
 }
@@ -66,7 +66,7 @@ async fn a_lease_that_was_given_up_belongs_to_nobody() {
     let store = &fixture.store;
     let epoch = store.take(&request(1), at(0), TERM).await.unwrap().unwrap().epoch;
     assert!(store.take(&request(1), at(1), TERM).await.unwrap().is_some_and(|again| again.epoch > epoch));
-    assert!(matches!(store.release(epoch, None, None).await, Err(StoreError::Fenced)), "a term of the past");
+    assert!(matches!(store.release(epoch, None, None).await, Err(StoreError::Fenced)), "an earlier term");
     let epoch = store.take(&request(1), at(2), TERM).await.unwrap().unwrap().epoch;
     assert!(store.release(epoch, None, None).await.unwrap());
     assert!(fixture.items("dispatch").iter().all(|item| item.get("owner").is_none()));
@@ -82,7 +82,7 @@ async fn a_bucket_is_drawn_from_only_as_it_was_seen() {
     assert_eq!(store.set_level(&github, None, second).await.unwrap(), LevelSet::Found(Some(first)));
     assert_eq!(store.set_level(&github, Some(second), first).await.unwrap(), LevelSet::Found(Some(first)));
     assert_eq!(store.set_level(&github, Some(first), second).await.unwrap(), LevelSet::Done);
-    // A neighbour that draws alike is another one all the same.
+    // Another caller with the same change is still another caller.
     assert_eq!(store.set_level(&github, Some(first), second).await.unwrap(), LevelSet::Found(Some(second)));
     let spot = Bucket::Fargate(Market::Spot);
     assert_eq!(store.set_level(&spot, Some(first), second).await.unwrap(), LevelSet::Found(None));

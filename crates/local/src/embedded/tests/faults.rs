@@ -1,4 +1,4 @@
-//! What becomes of answers that are lost, and of transactions that collide.
+//! Lost answers, and transactions that conflict.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -10,7 +10,7 @@ use ecsrunner_engine::ports::store::{Leases, LevelSet, Levels};
 use super::dispatch::{TERM, request};
 use super::*;
 
-/// An embedded database with the faults of the real one, which it does not show itself.
+/// An embedded database with faults that only the real one has.
 #[derive(Clone)]
 struct Faulty {
     inner: Embedded,
@@ -57,7 +57,7 @@ async fn a_transaction_whose_answer_was_lost_is_not_done_twice() {
     let (store, faults) = faulty(&fixture);
     faults.lose_answer.store(true, Ordering::Relaxed);
     let change = [Change::Job(job(7))];
-    // The SDK asks again with the same idempotency token.
+    // The SDK retries with the same idempotency token.
     store.commit(Transaction::of(&change)).await.unwrap();
     assert_eq!(store.open().await.unwrap(), Open::of([job(7)], []));
 }
@@ -77,7 +77,7 @@ async fn a_lease_whose_answer_was_lost_is_had_all_the_same() {
     let (store, faults) = faulty(&fixture);
     faults.lose_answer.store(true, Ordering::Relaxed);
     let lease = store.take(&request(1), at(0), TERM).await.unwrap().unwrap();
-    // The term is the one of the answer that came.
+    // The term is that of the answer that arrived.
     assert!(store.renew(lease.epoch, at(1), TERM).await.unwrap());
     assert_eq!(store.take(&request(2), at(1), TERM).await.unwrap(), None);
 }
@@ -103,5 +103,5 @@ async fn a_draw_whose_answer_was_lost_counts_once_and_for_whom_it_was() {
         assert_eq!(store.set_level(&bucket, before, Level(after)).await.unwrap(), LevelSet::Done);
     }
     let again = store.set_level(&bucket, Some(Level(at(10))), Level(at(20))).await.unwrap();
-    assert_eq!(again, LevelSet::Found(Some(Level(at(20)))), "a neighbour's draw is not taken for one's own");
+    assert_eq!(again, LevelSet::Found(Some(Level(at(20)))), "another caller's change is not its own");
 }

@@ -61,7 +61,7 @@ async fn what_has_ended_is_never_opened_again() {
     fixture.write(Change::JobEnded(ended(&open, 9))).await.unwrap();
     assert!(matches!(fixture.job(7).await, Some(JobRecord::Ended(_))));
     assert!(matches!(fixture.write(Change::Job(open)).await, Err(StoreError::Conflict)));
-    // One that ended before it was known, likewise.
+    // The same for a job that ended before it was known.
     let unknown = EndedJob { version: Version::FIRST, ..ended(&job(8), 9) };
     fixture.write(Change::JobEnded(unknown)).await.unwrap();
     assert!(matches!(fixture.write(Change::Job(job(8))).await, Err(StoreError::Conflict)));
@@ -172,7 +172,7 @@ async fn a_refused_job_that_is_open_again_is_history_no_more() {
     fixture.write(Change::JobReopened(reopened.clone())).await.unwrap();
     assert_eq!(fixture.job(7).await, Some(JobRecord::Open(reopened.clone())));
     assert!(fixture.store.jobs(&Page { limit: 9, ..Page::default() }).await.unwrap().items.is_empty());
-    // Of two who open it, one hears of a conflict.
+    // If two callers reopen it, one gets a conflict.
     let again = fixture.write(Change::JobReopened(reopened.clone())).await;
     assert!(matches!(again, Err(StoreError::Conflict)), "{again:?}");
     fixture.write(Change::JobEnded(ended(&reopened, 20))).await.unwrap();
@@ -227,7 +227,7 @@ async fn open_records_are_small() {
     fixture.store.commit(Transaction::of(&changes)).await.unwrap();
     assert_eq!(fixture.items("open").len(), 3);
     for item in fixture.items("open") {
-        // What DynamoDB counts: the names and values of attributes.
+        // DynamoDB counts the names and values of attributes.
         let bytes: usize = item
             .as_object()
             .unwrap()
@@ -315,7 +315,7 @@ async fn what_is_held_back_is_open_until_it_is_released() {
         Held::Scope(Scope::Organization { organization, group: RunnerGroupId::new(3) }),
         Held::Scope(Scope::Repository(repository)),
     ];
-    // A hold's times are compared with what was learnt: not a nanosecond is lost.
+    // A hold's times are compared exactly, so no nanosecond may be lost.
     let latest = at(0) + SignedDuration::from_nanos(1_234_567);
     let once: Vec<Hold> = helds.iter().map(|held| Hold::after(None, held.clone(), "words", latest)).collect();
     let changes: Vec<Change> = once.iter().cloned().map(Change::Hold).collect();
@@ -328,7 +328,7 @@ async fn what_is_held_back_is_open_until_it_is_released() {
     let twice = Hold::after(Some(&once[0]), helds[0].clone(), "words", at(1));
     fixture.write(Change::Hold(twice.clone())).await.unwrap();
     let open = fixture.store.open().await.unwrap();
-    assert_eq!(open.holds[&helds[0]], twice, "the latest word stands");
+    assert_eq!(open.holds[&helds[0]], twice, "the latest write stays");
     for held in &helds {
         fixture.write(Change::Released(held.clone())).await.unwrap();
     }
@@ -340,7 +340,7 @@ async fn what_is_held_back_is_open_until_it_is_released() {
 async fn more_writes_than_go_together_are_refused_as_a_whole() {
     let fixture = Fixture::new().await;
     let changes: Vec<Change> = (1..=51).map(|id| Change::Job(job(id))).collect();
-    // Each new job is a write and a look at history.
+    // Each new job takes one write and one check of history.
     let refused = fixture.store.commit(Transaction::of(&changes)).await;
     assert!(matches!(refused, Err(StoreError::Refused { .. })), "{refused:?}");
     fixture.store.commit(Transaction::of(&changes[..50])).await.unwrap();

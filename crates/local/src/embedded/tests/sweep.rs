@@ -1,4 +1,4 @@
-//! What the sweep leaves, and the deliveries that it need not fetch.
+//! What the sweep stores, and which deliveries it need not fetch.
 
 use std::collections::{BTreeMap, HashSet};
 

@@ -1,4 +1,4 @@
-//! Registrations that end, sessions that are refused, versions that are too old.
+//! Deleted registrations, refused sessions, and versions that are too old.
 
 use std::time::Duration;
 
@@ -157,7 +157,7 @@ fn token_403(trial: &mut Trial) -> Checked {
         {"call": "session", "status": 200, "body": session}]))?;
     trial.start()?;
     trial.line("Listening for Jobs")?;
-    // The broker asks for a token.
+    // The broker requires a token.
     trial.exits_within(1, trial.secs(120.0) + Duration::from_secs(20))
 }
 
@@ -174,7 +174,7 @@ fn message_401_in_job(trial: &mut Trial) -> Checked {
     trial.start()?;
     trial.step(job, "waits")?;
     trial.faults(&json!([{"call": "message", "status": 401}]))?;
-    // The open poll ends, so that the next one is refused.
+    // Ends the open poll, so that the next one is refused.
     trial.sim("polls/end", &Value::Null)?;
     trial.exits_within(1, trial.secs(120.0) + Duration::from_secs(30))?;
     trial.order(&["Job build completed with result: Canceled"])?;

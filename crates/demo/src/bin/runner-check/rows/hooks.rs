@@ -32,7 +32,7 @@ const STEPS: &str = "- uses: acme/js@v1\n- {name: plain, run: echo plain ran}\n\
                      - {name: always, if: always(), run: echo always ran}\n\
                      - {name: failure, if: failure(), run: echo failure ran}";
 
-/// What of [`STEPS`] leaves a line in the log.
+/// The lines that [`STEPS`] writes to the log.
 const ALL: [&str; 6] = ["js pre ran", "js main ran", "plain ran", "always ran", "failure ran", "js post ran"];
 
 fn ran(trial: &Trial, job: u64, which: &[&str]) -> Checked {

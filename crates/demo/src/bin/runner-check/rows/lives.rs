@@ -1,4 +1,4 @@
-//! Good jobs, and how a listener begins.
+//! Successful jobs, and how a listener starts.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

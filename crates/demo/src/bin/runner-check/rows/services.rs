@@ -1,4 +1,4 @@
-//! The run service, the launch and the results service, when they fail.
+//! Failures of the run service, the launch service and the results service.
 
 use std::time::Duration;
 
@@ -207,7 +207,7 @@ fn raced(trial: &mut Trial) -> Checked {
     let job = trial.job("- run: echo hello")?;
     trial.start()?;
     trial.exits(0)?;
-    // Which of the two streams is read first says nothing.
+    // The two streams are read in no particular order.
     trial.order(&["The runner no longer exists on the server."])?;
     trial.order(&["Job build completed with result: Canceled"])?;
     trial.concludes(job, "success").map(|_| ())

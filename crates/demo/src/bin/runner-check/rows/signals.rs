@@ -60,7 +60,7 @@ fn interrupted_in_step(trial: &mut Trial, signal: Signal, code: i32) -> Checked 
     if of("waits") != Some(&json!("cancelled")) || of("Run echo always ran") != Some(&json!("skipped")) {
         return Err(format!("the steps ended as {}", ended["steps"]));
     }
-    // Not removed after a signal.
+    // The files stay after a signal.
     if trial.root().join(".runner").exists() { Ok(()) } else { Err(".runner was removed".to_owned()) }
 }
 
