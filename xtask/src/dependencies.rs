@@ -8,8 +8,9 @@ mod graph;
 mod licence;
 
 use std::collections::BTreeSet;
+use std::env;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
 use serde::Deserialize;
@@ -77,6 +78,25 @@ pub(crate) fn check(root: &Path) -> anyhow::Result<Done> {
     } else {
         say("cargo-deny is not installed, so its own check is skipped");
     }
+    Ok(Done::Passed)
+}
+
+/// Checks the locked dependencies against RustSec's advisories. Tests do not reach the internet, so the database has to
+/// be there: `cargo deny fetch` brings it.
+pub(crate) fn check_advisories(root: &Path) -> anyhow::Result<Done> {
+    if !is_there(cargo(root).args(["deny", "--version"])) {
+        let why = "cargo-deny is not installed: `cargo install --locked cargo-deny`";
+        return Ok(Done::Skipped(why.to_owned()));
+    }
+    let home = env::var_os("CARGO_HOME").map(PathBuf::from);
+    let home = home.or_else(|| env::var_os("HOME").map(|home| Path::new(&home).join(".cargo")));
+    let databases = home.map(|home| home.join("advisory-dbs"));
+    if !databases.is_some_and(|dir| dir.read_dir().is_ok_and(|mut entries| entries.next().is_some())) {
+        return Ok(Done::Skipped(
+            "the advisory database is not there: `cargo deny fetch` brings it".to_owned(),
+        ));
+    }
+    succeed(cargo(root).args(["deny", "--offline", "--all-features", "check", "advisories"]))?;
     Ok(Done::Passed)
 }
 

@@ -9,6 +9,7 @@ mod npm;
 mod pypi;
 mod documents;
 mod dependencies;
+mod fuzz;
 mod samples;
 mod template;
 mod conformance;
@@ -33,7 +34,7 @@ usage: cargo xtask TASK
   check          the fast part of `test`, before each commit: formatting, lints, documents, dependencies,
                  and the tests of core, engine, github and xtask
   test [STEP …]  everything that has to hold, or some of it: formatting, lints, tests, documents,
-                 dependencies, samples (GitHub's webhooks), template (of API Gateway), conformance
+                 dependencies, advisories, fuzz (30 s a target), samples (GitHub's webhooks), template (of API Gateway), conformance
                  (GitHub's API description), chain (the control plane on a stand-in for AWS), image (of the
                  runner), runner (the stand-in held to what the official runner does), terraform,
                  workflows (GitHub's), page (in a browser)

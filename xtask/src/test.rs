@@ -6,7 +6,8 @@ use std::process::ExitCode;
 use crate::steps::{Done, Steps, say};
 use crate::tools::{cargo, is_there, succeed};
 use crate::{
-    chain, conformance, dependencies, documents, image, page, runner, samples, template, terraform, workflows,
+    chain, conformance, dependencies, documents, fuzz, image, page, runner, samples, template, terraform,
+    workflows,
 };
 
 /// Runs all steps, or the named ones.
@@ -15,6 +16,7 @@ pub(crate) fn run(root: &Path, only: Vec<String>) -> ExitCode {
     check_sources(root, &mut steps);
     steps.run("tests", || run_tests(root, &["--workspace", "--all-features"]));
     steps.run("tests of the default build", || run_tests(root, &["-p", "ecsrunner"]));
+    steps.run("fuzz", || fuzz::check(root));
     steps.run("samples", || samples::check(root));
     steps.run("template", || template::check(root));
     steps.run("conformance", || conformance::check(root));
@@ -50,6 +52,7 @@ fn check_sources(root: &Path, steps: &mut Steps) {
     });
     steps.run("documents", || documents::check(root));
     steps.run("dependencies", || dependencies::check(root));
+    steps.run("advisories", || dependencies::check_advisories(root));
 }
 
 fn run_tests(root: &Path, packages: &[&str]) -> anyhow::Result<Done> {
