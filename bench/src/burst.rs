@@ -22,7 +22,7 @@ const LIMIT: Duration = Duration::from_secs(100);
 pub(crate) async fn run(executable: &Path, kills: u32) -> anyhow::Result<()> {
     // GitHub's webhooks to a stopped server are lost, so the server polls for missed jobs.
     let flags: &[&str] = if kills > 0 { &["--poll"] } else { &[] };
-    let mut running = Running::set(executable, flags).await?;
+    let mut running = Running::set_up(executable, flags).await?;
     let census = Census::begin(running.testbed.state());
     running.faults(json!({"webhooks": {"hold": true, "duplicates": 1}})).await?;
     running.submit(JOBS, 20).await?;

@@ -10,7 +10,7 @@ const APART: Duration = Duration::from_millis(500);
 const AT_ONCE: usize = 20;
 
 pub(crate) async fn run(executable: &Path) -> anyhow::Result<()> {
-    let running = Running::set(executable, &[]).await?;
+    let running = Running::set_up(executable, &[]).await?;
     for _ in 0..JOBS {
         running.submit(1, 10).await?;
         tokio::time::sleep(APART).await;
@@ -21,7 +21,7 @@ pub(crate) async fn run(executable: &Path) -> anyhow::Result<()> {
     let (left, registrations) = running.strike().await?;
     say(&format!("left: {left:?}, {registrations} registrations"));
 
-    let running = Running::set(executable, &[]).await?;
+    let running = Running::set_up(executable, &[]).await?;
     running.submit(AT_ONCE, 10).await?;
     running.wait(Duration::from_secs(60)).await?;
     tell(&format!("{AT_ONCE} at once"), &running.webhook_to_agent_ms().await?);

@@ -143,7 +143,7 @@ impl Runner {
     }
 }
 
-/// Plays all events of a job, and returns the result of each event of `LIFE`.
+/// Sends all events of a job, and returns the result of each event of `LIFE`.
 pub(crate) async fn live(function: &mut Function, fakes: &Fakes) -> anyhow::Result<Vec<Told>> {
     let job = Job::new();
     fakes.calls.take();

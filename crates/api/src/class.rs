@@ -6,7 +6,7 @@ use ecsrunner_core::rules::cost::{Market, task_usd};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-/// A class, as it is shown.
+/// A class as the API shows it.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct ClassView {
     pub name: String,
@@ -27,7 +27,7 @@ pub struct ClassView {
 }
 
 impl ClassView {
-    /// The sound classes of a catalogue, by name.
+    /// Returns the valid classes of a catalogue by name.
     #[must_use]
     pub fn all(catalogue: &Catalogue) -> Vec<Self> {
         let default = catalogue.default_class().map(|class| &class.name);

@@ -11,11 +11,11 @@ use crate::runner::RunnerView;
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum EventView {
-    /// The first event.
+    /// The first event of a stream.
     Hello {
         version: String,
     },
-    /// Events were lost: the lists are to be read again.
+    /// Events were lost, so the client must read the lists again.
     Lagged,
     Job {
         job: Box<JobView>,
@@ -26,7 +26,7 @@ pub enum EventView {
 }
 
 impl EventView {
-    /// Returns the event that shows a change; a hold shows in the jobs that wait for it.
+    /// Returns the event of a change. A hold has none: it shows in the jobs that wait for it.
     #[must_use]
     pub fn of(change: &Change, now: Timestamp) -> Option<Self> {
         Some(match change {

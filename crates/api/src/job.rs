@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::reason::ReasonView;
 use crate::stage::{StageView, reached, stages};
 
-/// A job, as it is shown.
+/// A job as the API shows it.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct JobView {
     pub id: u64,
@@ -46,7 +46,7 @@ impl JobView {
         }
     }
 
-    /// A job that has ended.
+    /// Returns the view of an ended job.
     #[must_use]
     pub fn ended(job: &EndedJob) -> Self {
         let (state, reason, after) = match &job.ending {
@@ -105,7 +105,7 @@ impl JobView {
         self.timeline.iter().find(|stage| stage.state == state).map(|stage| stage.at)
     }
 
-    /// Whether it has ended, or is not served here.
+    /// Whether the job has ended or was refused.
     #[must_use]
     pub fn is_past(&self) -> bool {
         match self.state {

@@ -1,9 +1,8 @@
-//! What the API, the page and the command line say about a deployment, in the
-//! form of `docs/interface.md`: one set of types for the server that writes it
-//! and the clients that read it.
+//! The types of the API, in the format of `docs/interface.md`. The server that
+//! writes them and the clients that read them share these types.
 //!
-//! States are core's own enums, so that a state nobody knows cannot be compared
-//! with. How a view is asked for or drawn does not belong here.
+//! States are core's own enums, so that code cannot compare with an unknown
+//! state. Requesting or displaying views does not belong here.
 
 pub mod class;
 pub mod event;

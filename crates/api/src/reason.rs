@@ -4,7 +4,7 @@ use ecsrunner_core::decide::record::Outcome;
 use ecsrunner_core::reason::{Code, Reason};
 use serde::{Deserialize, Serialize};
 
-/// Why something is as it is.
+/// The reason of a state.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct ReasonView {
     pub code: Code,
@@ -26,7 +26,7 @@ pub struct OutcomeView {
     pub reason: ReasonView,
 }
 
-/// What became of an event or of a request.
+/// The kind of outcome of an event or of a request.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OutcomeKind {

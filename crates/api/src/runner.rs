@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::reason::ReasonView;
 use crate::stage::{StageView, reached, stages};
 
-/// A runner, as it is shown.
+/// A runner as the API shows it.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct RunnerView {
     pub name: String,
@@ -31,7 +31,7 @@ pub struct RunnerView {
 }
 
 impl RunnerView {
-    /// An open runner, with what it costs up to now.
+    /// Returns the view of an open runner, with its cost so far.
     #[must_use]
     pub fn open(runner: &Runner, now: Timestamp) -> Self {
         let (ending, note) = match &runner.state {
@@ -51,7 +51,7 @@ impl RunnerView {
         }
     }
 
-    /// A runner that is gone.
+    /// Returns the view of an ended runner.
     #[must_use]
     pub fn gone(runner: &EndedRunner) -> Self {
         let job = match runner.served {
@@ -96,7 +96,7 @@ impl RunnerView {
         reached(&self.timeline, state)
     }
 
-    /// Returns when it was recorded first.
+    /// Returns when the runner was first recorded.
     #[must_use]
     pub fn began(&self) -> Option<Timestamp> {
         self.timeline.first().map(|stage| stage.at)

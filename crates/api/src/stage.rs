@@ -1,4 +1,4 @@
-//! When a job or a runner reached which state.
+//! The times at which a job or a runner reached its states.
 
 use ecsrunner_core::records::timeline::Timeline;
 use jiff::Timestamp;

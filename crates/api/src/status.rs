@@ -1,9 +1,9 @@
-//! How a deployment stands.
+//! The state of a deployment.
 
 use ecsrunner_core::rules::settings::Settings;
 use serde::{Deserialize, Serialize};
 
-/// How a deployment stands.
+/// The state of a deployment.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct StatusView {
     pub deployment: String,
@@ -27,7 +27,7 @@ impl StatusView {
     }
 }
 
-/// Whether launches are paused: asked for with `POST /api/v1/pause`, and its answer.
+/// Whether launches are paused: body and answer of `POST /api/v1/pause`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Paused {

@@ -62,7 +62,7 @@ async fn run_with_cleanup(
 ) -> Result<Report, Failure> {
     let executable = std::env::current_exe().context("the path of this executable is unknown")?;
     let runner = runner_dir.map_or(Runner::StandIn(LISTENER_SUBCOMMAND), Runner::Official);
-    let testbed = Testbed::set(&executable, runner, MAX_RUNNERS)?;
+    let testbed = Testbed::set_up(&executable, runner, MAX_RUNNERS)?;
     let report = run_jobs(&testbed, options, submission).await;
     if report.is_err() {
         // The server leaves its runners running when it ends.

@@ -171,12 +171,12 @@ impl Deployment {
     /// Connects to the deployment that flags or variables name.
     pub(crate) async fn connect(target: &TargetArguments) -> Result<Self, Failure> {
         let named = match (&target.local, &target.deployment) {
-            (Some(place), _) => Named::Local(place.clone()),
+            (Some(server), _) => Named::Local(server.clone()),
             (None, Some(name)) => Named::Aws(name.clone()),
             (None, None) => named_by_environment()?,
         };
         Ok(match named {
-            Named::Local(place) => Self::Local(LocalServer::at(&place)?),
+            Named::Local(server) => Self::Local(LocalServer::at(&server)?),
             #[cfg(feature = "aws")]
             Named::Aws(name) => Self::Aws(Box::new(AwsDeployment::connect(&name, target).await?)),
             #[cfg(not(feature = "aws"))]
@@ -200,7 +200,7 @@ impl Deployment {
                 Ok(format!("deployment {name}"))
             }
             // A running server has read its configuration at its start.
-            Named::Local(place) => Err(anyhow!("{place} is not a deployment on AWS").into()),
+            Named::Local(server) => Err(anyhow!("{server} is not a deployment on AWS").into()),
         }
     }
 

@@ -1,9 +1,9 @@
-//! What the demo needs beside the product: a stateful fake of GitHub over HTTP,
-//! which speaks GitHub's own protocol with runners, a stand-in for the runner,
-//! the workflows that both execute, and a testbed of fake and server as
-//! processes.
+//! The environment of the demo: a stateful fake GitHub over HTTP that speaks
+//! GitHub's own protocol with runners, a stand-in for the runner, the workflows
+//! that both execute, and a testbed that runs fake and server as processes.
 //!
-//! What ecsrunner does (recording, planning, launching) does not belong here.
+//! The work of ecsrunner itself (recording, planning, launching) does not belong
+//! here.
 
 pub mod github;
 pub mod workflow;

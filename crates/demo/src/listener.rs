@@ -1,9 +1,9 @@
-//! The stand-in for GitHub's `Runner.Listener`, held to the official one (2.336)
-//! line by line: lines, exit codes, order, signals and times.
+//! The stand-in for GitHub's `Runner.Listener`. Its lines, exit codes, order,
+//! signals and times are checked against the official one (2.336).
 //!
-//! It speaks GitHub's own protocol with the fake. What executes the job is a
-//! process of its own, as in the official runner: [`crate::worker`]. What launches
-//! and watches a listener does not belong here.
+//! It speaks GitHub's own protocol with the fake. As in the official runner, a
+//! separate process executes the job: [`crate::worker`]. Launching and watching a
+//! listener does not belong here.
 
 mod dispatch;
 mod events;
@@ -36,16 +36,16 @@ const SESSION_CONFLICT: u8 = 5;
 const VERSION_DEPRECATED: u8 = 7;
 const BY_TERM: u8 = 143;
 
-/// Where the just-in-time configuration comes from.
+/// The variable with the just-in-time configuration.
 const JIT_VARIABLE: &str = "ACTIONS_RUNNER_INPUT_JITCONFIG";
-/// Makes an old version end with a code of its own.
+/// Makes a version that is too old end with a distinct exit code.
 const DEPRECATED_CODE_VARIABLE: &str = "ACTIONS_RUNNER_RETURN_VERSION_DEPRECATED_EXIT_CODE";
 
-/// Runs the listener in this process: `args` are those behind the program's
-/// name, usually `run`. Takes the configuration from
-/// `ACTIONS_RUNNER_INPUT_JITCONFIG`; its root is the current directory.
+/// Runs the listener in this process. `args` are the arguments without the
+/// program's name, usually `run`. The configuration comes from
+/// `ACTIONS_RUNNER_INPUT_JITCONFIG`, and the root is the current directory.
 ///
-/// The same executable, asked to `spawnclient`, is the worker.
+/// With the argument `spawnclient`, the same executable is the worker.
 pub fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
     let args: Vec<OsString> = args.collect();
     if args.first().is_some_and(|first| first == worker::ARGUMENT) {
@@ -155,14 +155,14 @@ impl Listener {
                     }
                 }
                 Ok(_) => {}
-                // Both threads that send events live as long as this process.
+                // Both threads that send events run as long as this process.
                 Err(_) => return RETRYABLE,
             }
         }
     }
 
-    /// Takes the job that is offered, and executes it. `None` if it could not be acquired:
-    /// then the listener listens on.
+    /// Acquires and executes an offered job. Returns `None` if it could not be acquired, and
+    /// the listener continues to listen.
     fn take(&self, session: &str, request: &JobRequest, polling: &poll::Polling) -> Option<u8> {
         if request.should_acknowledge
             && let Err(error) = self.client.acknowledge(session, request)
@@ -200,7 +200,7 @@ impl Listener {
         }
     }
 
-    /// The polls have ended while no job ran: the code to end with, if any.
+    /// Handles the end of polling while no job ran. Returns the exit code, if the listener must end.
     fn poll_ended(&self, end: &poll::PollEnd) -> Option<u8> {
         match end {
             poll::PollEnd::RunnerNotFound if self.fault == Fault::ListensThoughDeregistered => None,
@@ -231,7 +231,7 @@ impl Listener {
         self.root.remove_configuration(&self.terminal);
     }
 
-    /// Best effort, as the process ends.
+    /// Closes the session with best effort, because the process ends.
     fn close_session(&self) {
         let _ = self.client.delete_session(self.times.session_deletion());
     }

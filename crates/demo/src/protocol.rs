@@ -1,18 +1,18 @@
-//! What the fake GitHub and the stand-in listener have in common: words.
+//! The words that the fake GitHub and the stand-in listener share.
 //!
-//! The protocol between the two is GitHub's own (V2). Each side has its own
-//! forms of its messages, so that a mistake of one is seen by the other.
+//! The protocol between the two is GitHub's own (V2). Each side has its own types
+//! for messages, so that a mistake on one side shows on the other.
 
 use serde::{Deserialize, Serialize};
 
-/// The version that the stand-in listener claims to be.
+/// The runner version that the stand-in listener reports.
 pub(crate) const RUNNER_VERSION: &str = "2.336.0";
 
 /// The `name` of a synthetic job's only step. The stand-in executes its script
-/// without starting a shell, since a burst of jobs is not about shells.
+/// without a shell, so that bursts of jobs cost less.
 pub(crate) const SYNTHETIC_STEP: &str = "__synthetic";
 
-/// How a step or job ended, in the words of GitHub's API.
+/// The conclusion of a step or job, in the words of GitHub's API.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Conclusion {
@@ -32,7 +32,7 @@ impl Conclusion {
         }
     }
 
-    /// The word that a runner posts for it.
+    /// Returns the word that a runner posts for it.
     pub(crate) const fn posted(self) -> &'static str {
         match self {
             Self::Success => "succeeded",

@@ -1,7 +1,7 @@
-//! A client of the runner's protocol (V2), as a listener and its worker speak it:
-//! tokens, a session, messages, a job.
+//! A client of the runner's protocol (V2) for a listener and its worker: tokens,
+//! a session, messages, a job.
 //!
-//! It makes single calls. Retries, times and what a failure leads to belong to
+//! It makes single calls. Retries, times and the handling of failures belong in
 //! the listener.
 
 mod configuration;
@@ -19,30 +19,30 @@ pub use configuration::{Configuration, ConfigurationError, FILES, Files};
 
 use crate::protocol::RUNNER_VERSION;
 
-/// A call is answered within this time, a poll within the broker's 50 s and a little.
+/// The timeout of a call. The broker answers a poll after 50 s at most.
 const CALL_LIMIT: Duration = Duration::from_secs(100);
 const POLL_LIMIT: Duration = Duration::from_secs(65);
 
-/// A call that was not answered with what it asked for.
+/// Why a call failed.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum CallError {
     /// There was no answer.
     #[error("{0}")]
     Unreachable(String),
-    /// GitHub says that the registration is deleted.
+    /// GitHub answers that the registration is deleted.
     #[error("the runner registration has been deleted")]
     Deleted,
     #[error("{message}")]
     Refused {
         status: u16,
-        /// The error's kind, where the service tells one.
+        /// The error's kind, if the service sends one.
         kind: Option<String>,
         message: String,
     },
 }
 
 impl CallError {
-    /// The HTTP status of a refusal.
+    /// Returns the HTTP status of a refusal.
     #[must_use]
     pub fn status(&self) -> Option<u16> {
         match self {
@@ -51,7 +51,7 @@ impl CallError {
         }
     }
 
-    /// The kind of a refusal.
+    /// Returns the kind of a refusal.
     #[must_use]
     pub fn kind(&self) -> Option<&str> {
         match self {
@@ -61,30 +61,30 @@ impl CallError {
     }
 }
 
-/// A message that a poll brought.
+/// The message in the answer to a poll.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Message {
     /// A job is offered.
     JobRequest(JobRequest),
     /// The job with this GUID is cancelled.
     Cancellation(String),
-    /// One that is not known here.
+    /// Another type of message, which is not handled.
     Other(String),
 }
 
 /// The offer of a job.
 #[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
 pub struct JobRequest {
-    /// What the job is asked for by.
+    /// The id for acquiring the job.
     pub runner_request_id: String,
-    /// Where it is asked for.
+    /// The service that has the job.
     pub run_service_url: String,
-    /// Whether the broker wants to know that the offer arrived.
+    /// Whether the broker expects an acknowledgement of the offer.
     #[serde(default)]
     pub should_acknowledge: bool,
 }
 
-/// A registered runner, and its token while it holds.
+/// A registered runner, and its token while that is valid.
 #[derive(Clone)]
 pub struct RunnerClient {
     agent: Agent,
@@ -99,23 +99,23 @@ impl std::fmt::Debug for RunnerClient {
 }
 
 impl RunnerClient {
-    /// A client that has asked for nothing yet.
+    /// Makes a client without any call.
     #[must_use]
     pub fn new(configuration: Configuration) -> Self {
         Self { agent: agent(), configuration: Arc::new(configuration), token: Arc::default() }
     }
 
-    /// The configuration that it was made with.
+    /// Returns the configuration of this client.
     #[must_use]
     pub fn configuration(&self) -> &Configuration {
         &self.configuration
     }
 
-    /// Opens a session; its id.
+    /// Opens a session and returns its id.
     ///
     /// # Errors
     ///
-    /// 409 where the runner has one, 401 and 403 where it may have none.
+    /// 409 if the runner has one, 401 and 403 if it may not have one.
     pub fn create_session(&self) -> Result<String, CallError> {
         let configuration = &self.configuration;
         let body = json!({
@@ -144,13 +144,13 @@ impl RunnerClient {
     ///
     /// # Errors
     ///
-    /// The broker does not say that it is closed.
+    /// Fails if the broker does not confirm it.
     pub fn delete_session(&self, limit: Duration) -> Result<(), CallError> {
         let url = format!("{}session", self.configuration.server_url);
         self.call(Method::DELETE, &url, None, limit).map(|_| ())
     }
 
-    /// Waits for a message; `None` if none came.
+    /// Waits for a message. Returns `None` if none came.
     ///
     /// # Errors
     ///
@@ -178,11 +178,11 @@ impl RunnerClient {
         Ok(Some(message.unwrap_or(Message::Other(raw.message_type))))
     }
 
-    /// Says that an offer arrived.
+    /// Acknowledges an offer.
     ///
     /// # Errors
     ///
-    /// Kind `AcknowledgeJobNotFound` where the job is gone.
+    /// Kind `AcknowledgeJobNotFound` if the job is gone.
     pub fn acknowledge(&self, session: &str, request: &JobRequest) -> Result<(), CallError> {
         const LIMIT: Duration = Duration::from_secs(5);
         let url = format!("{}acknowledge?{}", self.configuration.server_url, parameters(session, false));
@@ -190,22 +190,22 @@ impl RunnerClient {
         self.call(Method::POST, &url, Some(&body), LIMIT).map(|_| ())
     }
 
-    /// Acquires the job that was offered; its message.
+    /// Acquires an offered job and returns its message.
     ///
     /// # Errors
     ///
-    /// 404, 409 and 422 where the job cannot be acquired.
+    /// 404, 409 and 422 if the job cannot be acquired.
     pub fn acquire(&self, request: &JobRequest) -> Result<Value, CallError> {
         let url = format!("{}acquirejob", request.run_service_url);
         let body = json!({
             "jobMessageId": request.runner_request_id, "runnerOS": "Linux", "billingOwnerId": "U_1",
         });
-        // As the real one: a new connection has a token of its own.
+        // As in the official runner, a new connection gets its own token.
         self.set_token(None);
         self.call(Method::POST, &url, Some(&body), CALL_LIMIT)
     }
 
-    /// One call with the runner's token; a 401 leads to one fresh token and no more.
+    /// Makes a call with the runner's token. After a 401, retries once with a fresh token.
     fn call(
         &self,
         method: Method,
@@ -235,7 +235,7 @@ impl RunnerClient {
         *self.token.lock().unwrap_or_else(PoisonError::into_inner) = token;
     }
 
-    /// Asks for a token; none where the service refuses one without a reason.
+    /// Requests a token. Returns `None` if the service refuses one without a reason.
     fn fresh_token(&self) -> Result<Option<String>, CallError> {
         let configuration = &self.configuration;
         let assertion = jwt::assertion(configuration).map_err(CallError::Unreachable)?;
@@ -261,11 +261,11 @@ impl RunnerClient {
     }
 }
 
-/// A job that was acquired: the calls that its own token allows.
+/// The calls that the token of an acquired job allows.
 #[derive(Clone)]
 pub struct JobClient {
     agent: Agent,
-    /// The run service's base.
+    /// The base URL of the run service.
     url: String,
     token: String,
     pub plan: String,
@@ -279,7 +279,7 @@ impl std::fmt::Debug for JobClient {
 }
 
 impl JobClient {
-    /// Of a job message; `None` if it lacks what every one has.
+    /// Makes a client from a job message. Returns `None` if a required field is missing.
     #[must_use]
     pub fn of(message: &Value) -> Option<Self> {
         let text = |value: &Value| value.as_str().map(str::to_owned);
@@ -297,17 +297,17 @@ impl JobClient {
     ///
     /// # Errors
     ///
-    /// 404 where the job is not this runner's any more.
+    /// 404 if the job is no longer this runner's.
     pub fn renew(&self) -> Result<(), CallError> {
         let body = json!({"planId": self.plan, "jobId": self.job});
         self.post(&format!("{}renewjob", self.url), &body).map(|_| ())
     }
 
-    /// Reports the job's end. `report` holds `conclusion` and what belongs to it.
+    /// Reports the job's end. `report` holds `conclusion` and its details.
     ///
     /// # Errors
     ///
-    /// The run service does not take it.
+    /// Fails if the run service does not accept it.
     pub fn complete(&self, mut report: Value) -> Result<(), CallError> {
         report["planId"] = self.plan.clone().into();
         report["jobId"] = self.job.clone().into();
@@ -318,16 +318,16 @@ impl JobClient {
     ///
     /// # Errors
     ///
-    /// The service refuses.
+    /// Fails if the service refuses it.
     pub fn post(&self, url: &str, body: &Value) -> Result<Value, CallError> {
         send(&self.agent, Method::POST, url, Some(&self.token), Some(body), CALL_LIMIT)
     }
 
-    /// Uploads a text to where a service said.
+    /// Uploads a text to the URL that a service returned.
     ///
     /// # Errors
     ///
-    /// It is not taken.
+    /// Fails if it is not accepted.
     pub fn upload(&self, url: &str, text: &str) -> Result<(), CallError> {
         let sent = self.agent.put(url).header("content-type", "text/plain").send(text);
         let response = sent.map_err(|error| CallError::Unreachable(error.to_string()))?;
@@ -338,7 +338,7 @@ impl JobClient {
     ///
     /// # Errors
     ///
-    /// It is not there.
+    /// Fails if it does not exist.
     pub fn download(&self, url: &str) -> Result<Vec<u8>, CallError> {
         let sent = self.agent.get(url).call();
         let mut response = sent.map_err(|error| CallError::Unreachable(error.to_string()))?;
@@ -395,7 +395,7 @@ fn send(
     read(sent.map_err(|error| unreachable(&error))?)
 }
 
-/// The answer's JSON; null where it has none.
+/// Returns the JSON of an answer, or null for an empty body.
 fn read(mut response: Response<ureq::Body>) -> Result<Value, CallError> {
     let status = response.status();
     let text = response.body_mut().with_config().limit(64 * 1024 * 1024).read_to_string();

@@ -1,6 +1,6 @@
 //! A whole deployment on this machine, for the demo and for benchmarks: a
 //! directory with configuration, secrets and a listener, and the processes that
-//! work in it. Printing what happens there does not belong here.
+//! use it. Printing results does not belong here.
 
 mod service;
 
@@ -15,7 +15,7 @@ use tokio::process::Command;
 
 pub use service::Service;
 
-/// A directory with everything in it, removed when dropped.
+/// The directory of a deployment, which is removed when dropped.
 #[derive(Debug)]
 pub struct Testbed {
     dir: TempDir,
@@ -28,7 +28,7 @@ pub struct Testbed {
 pub enum Runner<'a> {
     /// The stand-in: `ecsrunner` with this subcommand.
     StandIn(&'a str),
-    /// GitHub's own, unpacked in this directory, by its absolute path.
+    /// GitHub's official runner, unpacked in this directory (an absolute path).
     Official(&'a Path),
 }
 
@@ -38,14 +38,14 @@ pub const DEPLOYMENT: &str = "demo";
 pub const REPOSITORY: &str = "acme/demo";
 
 impl Testbed {
-    /// Lays the directory out. `executable` is `ecsrunner`.
+    /// Creates the directory and its files. `executable` is `ecsrunner`.
     ///
     /// # Errors
     ///
-    /// A file cannot be written.
-    pub fn set(executable: &Path, runner: Runner<'_>, max_runners: u32) -> anyhow::Result<Self> {
+    /// Fails if a file cannot be written.
+    pub fn set_up(executable: &Path, runner: Runner<'_>, max_runners: u32) -> anyhow::Result<Self> {
         let dir = tempfile::Builder::new().prefix("ecsrunner-").tempdir()?;
-        // As root each runner has a user of its own, and the official listener
+        // As root, each runner has its own user, and the official listener
         // lists each directory above its own.
         fs::set_permissions(dir.path(), Permissions::from_mode(0o755))?;
         let executable = reachable(executable, dir.path())?;
@@ -65,13 +65,13 @@ impl Testbed {
         self.dir.path().join(name)
     }
 
-    /// The server's state directory.
+    /// Returns the server's state directory.
     #[must_use]
     pub fn state(&self) -> PathBuf {
         self.path("state")
     }
 
-    /// The log of a task's agent.
+    /// Returns the path of the log of a task's agent.
     #[must_use]
     pub fn agent_log(&self, task: &str) -> PathBuf {
         self.state().join("tasks").join(task).join("agent.log")
@@ -81,19 +81,19 @@ impl Testbed {
     ///
     /// # Errors
     ///
-    /// It does not serve.
+    /// Fails if it does not serve.
     pub async fn start_github(&self) -> anyhow::Result<Service> {
         let mut command = Command::new(&self.executable);
         command.args(["demo", "github", "--listen", "127.0.0.1:0", "--token-file"]).arg(self.path("token"));
         Service::start("the fake GitHub", command, &self.path("github.log")).await
     }
 
-    /// Starts the server, or starts it again on the state of an earlier one.
-    /// `listen` is where; port 0 takes any free one. `flags` are further ones of `local up`.
+    /// Starts the server, on the state of an earlier one if there was one. `listen` is
+    /// its address, with port 0 for any free port. `flags` are more flags of `local up`.
     ///
     /// # Errors
     ///
-    /// It does not serve.
+    /// Fails if it does not serve.
     pub async fn start_server(
         &self,
         github: &Service,
@@ -112,11 +112,11 @@ impl Testbed {
         Service::start("the server", command, &self.path("server.log")).await
     }
 
-    /// Tells the fake GitHub where webhooks go.
+    /// Sets the URL to which the fake GitHub sends webhooks.
     ///
     /// # Errors
     ///
-    /// The fake does not answer.
+    /// Fails if the fake does not answer.
     pub async fn connect(&self, github: &Service, server: &Service) -> anyhow::Result<()> {
         let hook = json!({"url": format!("{}/webhook", server.url()), "secret": self.webhook_secret});
         github.post("/_sim/hook", &hook).await?.error_for_status()?;
@@ -124,7 +124,7 @@ impl Testbed {
     }
 }
 
-/// A directory that looks like an unpacked runner, with the stand-in as its listener.
+/// Makes a directory like that of an unpacked runner, with the stand-in as its listener.
 fn stand_in(executable: &Path, subcommand: &str, dir: &Path) -> anyhow::Result<PathBuf> {
     let runner_dir = dir.join("actions-runner");
     let bin = runner_dir.join("bin");
@@ -171,7 +171,7 @@ memory = 8192
     )
 }
 
-/// The executable, where any user may execute it.
+/// Returns a path at which any user may execute the executable.
 fn reachable(executable: &Path, dir: &Path) -> anyhow::Result<PathBuf> {
     if !nix::unistd::geteuid().is_root() {
         return Ok(executable.to_owned());

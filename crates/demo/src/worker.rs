@@ -1,9 +1,9 @@
-//! The stand-in for GitHub's `Runner.Worker`: one job, executed in a process of
-//! its own, below its listener.
+//! The stand-in for GitHub's `Runner.Worker`: a child process of the listener
+//! that executes one job.
 //!
-//! It reads its job from standard input, and after that at most one control
-//! message. As in the official runner, a second one is never read: a shutdown
-//! after a cancellation has no effect.
+//! It reads its job from standard input, and then at most one control message.
+//! As in the official runner, a second one is never read, so a shutdown after a
+//! cancellation has no effect.
 
 mod act;
 mod action;
@@ -24,17 +24,17 @@ use job::JobRun;
 use order::Order;
 use process::Event;
 
-/// The first argument that asks the listener's executable to be its worker.
+/// The first argument that makes the listener's executable its worker.
 pub(crate) const ARGUMENT: &str = "spawnclient";
 
-/// From the job's report to the worker's end: seen with the official runner.
+/// From the job's report to the worker's end, as seen with the official runner.
 const EXIT_DELAY: Duration = Duration::from_millis(20);
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Control {
     /// The job is cancelled: steps with `always()` or `cancelled()` still run.
     Cancel,
-    /// The listener shuts down: no further step is evaluated.
+    /// The listener shuts down: no more steps are evaluated.
     Shutdown,
 }
 
@@ -47,7 +47,7 @@ impl Control {
     }
 }
 
-/// How a worker's job ended, which is its exit code too.
+/// How a worker's job ended. This is also its exit code.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Outcome {
     Succeeded,
@@ -64,14 +64,14 @@ impl Outcome {
         }
     }
 
-    /// `None` for a worker that ended without a result.
+    /// Returns `None` for a worker that ended without a result.
     pub(crate) fn of_code(code: i32) -> Option<Self> {
         [Self::Succeeded, Self::Failed, Self::Canceled]
             .into_iter()
             .find(|outcome| i32::from(outcome.code()) == code)
     }
 
-    /// The word of the listener's line.
+    /// Returns the word for the listener's line.
     pub(crate) const fn word(self) -> &'static str {
         match self {
             Self::Succeeded => "Succeeded",
@@ -81,10 +81,10 @@ impl Outcome {
     }
 }
 
-/// Executes the job that comes on standard input.
+/// Executes the job from standard input.
 pub(crate) fn main() -> ExitCode {
     let (sender, events) = mpsc::channel();
-    // A signal to the whole group does not end the worker, but it reaches the running step.
+    // A signal to the whole group does not end the worker, but reaches the running step.
     if process::outlive_signals().is_err() {
         return ExitCode::FAILURE;
     }
@@ -98,12 +98,12 @@ pub(crate) fn main() -> ExitCode {
         return ExitCode::FAILURE;
     }
     let outcome = JobRun::new(order, (sender, events)).execute();
-    // Its listener may hear first that the registration is gone.
+    // The listener may learn before that the registration is gone.
     thread::sleep(EXIT_DELAY);
     ExitCode::from(outcome.code())
 }
 
-/// Reads one control message. A listener that is gone sends none, and the job goes on.
+/// Reads one control message. If the listener is gone, none comes, and the job continues.
 fn watch_control(sender: Sender<Event>) -> std::io::Result<()> {
     let watch = move || {
         let mut line = String::new();
@@ -111,7 +111,7 @@ fn watch_control(sender: Sender<Event>) -> std::io::Result<()> {
         let control =
             [Control::Cancel, Control::Shutdown].into_iter().find(|control| control.word() == line.trim());
         if let (Ok(1..), Some(control)) = (read, control) {
-            // The job may have ended meanwhile.
+            // The job may have ended.
             let _ = sender.send(Event::Control(control));
         }
     };

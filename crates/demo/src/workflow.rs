@@ -1,11 +1,11 @@
-//! Reads workflow files, as far as the fake GitHub can run them: jobs with
-//! `needs`, a static `matrix`, and steps.
+//! Reads the workflow files that the fake GitHub can run: jobs with `needs`, a
+//! static `matrix`, and steps.
 //!
-//! Anything else in a file is refused, by file, job and step, all at once.
-//! Expressions are not evaluated here. At the level of a job only
-//! `${{ matrix.x }}` is known, and is replaced textually. In steps it depends on
-//! who executes them: the official runner gets expressions as they are written,
-//! the stand-in has no expression language and gets them replaced in the same way.
+//! Anything else in a file is refused. All problems are reported at once, each
+//! with file, job and step. Expressions are not evaluated here. At the level of a
+//! job, only `${{ matrix.x }}` is supported, and is replaced textually. In steps,
+//! the official runner gets expressions unchanged. The stand-in has no expression
+//! language, so `${{ matrix.x }}` is replaced for it as at the level of a job.
 
 pub(crate) mod action;
 pub(crate) mod expression;
@@ -24,13 +24,13 @@ pub use step::{Reference, Step, Work};
 
 use node::Node;
 
-/// Files given with a workflow: repository path → text.
+/// Files of a submission: repository path → text.
 pub type Files = BTreeMap<String, String>;
 
-/// Environment variables in the order of the file; a later one of the same name wins.
+/// Environment variables in the order of the file. The last one of a name applies.
 pub type Environment = Vec<(String, String)>;
 
-/// Who executes the steps.
+/// The runner that executes the steps.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Executor {
@@ -40,23 +40,23 @@ pub enum Executor {
     Official,
 }
 
-/// What a workflow may refer to beside its own text.
+/// What a workflow can refer to.
 #[derive(Clone, Copy, Debug)]
 pub struct Given<'a> {
     /// Files of the repository, such as those of its local actions.
     pub files: &'a Files,
     /// Actions of other repositories, as `owner/name@ref`.
     pub actions: &'a BTreeSet<String>,
-    /// Who executes the steps.
+    /// The runner that executes the steps.
     pub executor: Executor,
 }
 
-/// A workflow whose every job can be run here.
+/// A workflow whose jobs can all be run.
 #[derive(Clone, Debug)]
 pub struct Workflow {
-    /// `name`, or the file's path where it has none.
+    /// `name`, or the file's path if it has none.
     pub name: String,
-    /// The jobs, a matrix expanded, in the order of the file.
+    /// The jobs in the order of the file, with matrices expanded.
     pub jobs: Vec<Job>,
 }
 
@@ -69,7 +69,7 @@ pub struct Job {
     pub name: String,
     /// Keys of the jobs that must succeed first.
     pub needs: Vec<String>,
-    /// Where it may run.
+    /// The runners that may execute it.
     pub runs_on: RunsOn,
     /// The workflow's `env`, then the job's.
     pub env: Vec<Environment>,
@@ -90,19 +90,19 @@ pub struct Job {
 /// What a runner must offer.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct RunsOn {
-    /// All of these labels, as spelt. Empty for a job that asks for a group only.
+    /// All required labels, as written. Empty for a job that names only a group.
     pub labels: Vec<String>,
     /// The name of a runner group.
     pub group: Option<String>,
 }
 
-/// One thing in a workflow that cannot be run here.
+/// Something in a workflow that cannot be run.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct Problem {
     pub file: String,
-    /// The key of the job, where it is in one.
+    /// The key of the job, if the problem is in one.
     pub job: Option<String>,
-    /// Number (from 1) and name of the step, where it is in one.
+    /// Number (from 1) and name of the step, if the problem is in one.
     pub step: Option<String>,
     pub text: String,
 }
@@ -120,7 +120,7 @@ impl fmt::Display for Problem {
     }
 }
 
-/// Everything in a workflow that cannot be run here.
+/// All problems of a workflow.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
 pub struct Problems(pub Vec<Problem>);
@@ -129,15 +129,15 @@ pub struct Problems(pub Vec<Problem>);
 ///
 /// # Errors
 ///
-/// Every problem of the file at once, each with file, job and step.
+/// Returns all problems of the file at once, each with file, job and step.
 pub fn parse(file: &str, text: &str, given: Given<'_>) -> Result<Workflow, Problems> {
     let mut reader = Reader { file, given, problems: Vec::new() };
     let workflow = reader.workflow(text);
     if reader.problems.is_empty() { Ok(workflow) } else { Err(Problems(reader.problems)) }
 }
 
-/// The folders of local actions that a workflow or an `action.yml` uses, without
-/// `./`. Empty for a text that is not YAML, which is reported when it is read.
+/// Returns the folders of local actions that a workflow or an `action.yml` uses,
+/// without `./`. Returns none for a text that is not YAML; [`parse`] reports that.
 #[must_use]
 pub fn local_actions(text: &str) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
@@ -165,14 +165,14 @@ fn collect_local_actions(node: &Node, found: &mut BTreeSet<String>) {
     }
 }
 
-/// Collects problems while it reads, so that one reading finds all of them.
+/// Collects all problems in one pass.
 struct Reader<'a> {
     file: &'a str,
     given: Given<'a>,
     problems: Vec<Problem>,
 }
 
-/// Where in the file something is.
+/// A location in the file.
 #[derive(Clone, Copy, Default)]
 struct Location<'a> {
     job: Option<&'a str>,
@@ -187,7 +187,7 @@ impl Reader<'_> {
             step: location.step.map(str::to_owned),
             text: text.into(),
         };
-        // A matrix reads its job once for each combination; a problem is told once.
+        // A job with a matrix is read once for each combination. Each problem is reported once.
         if !self.problems.contains(&problem) {
             self.problems.push(problem);
         }
@@ -212,7 +212,7 @@ impl Reader<'_> {
         for (key, value) in &root {
             match key.as_str() {
                 "name" => workflow.name = self.text(top, "name", value),
-                // Which event starts a run is said where the workflow is submitted.
+                // The submission names the event that starts a run.
                 "on" | "run-name" | "permissions" => {}
                 "env" => top_level.env = self.environment(top, value, &matrix::Combination::default()),
                 "defaults" if self.is_official() => top_level.defaults = self.defaults(top, value),
@@ -284,7 +284,7 @@ impl Reader<'_> {
     }
 }
 
-/// Every job that one needs, directly or through others.
+/// Returns every job that a job needs, directly or through others.
 fn needed_by<'a>(jobs: &'a [Job], job: &'a Job) -> BTreeSet<&'a str> {
     let mut found = BTreeSet::new();
     let mut open = vec![job];

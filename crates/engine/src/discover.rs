@@ -78,7 +78,7 @@ impl<W: World> Engine<W> {
         let at_work: HashSet<JobId> = open
             .runners
             .values()
-            .filter(|runner| runner.holds_slot())
+            .filter(|runner| runner.takes_slot())
             .filter_map(Runner::names_job)
             .collect();
         Ok(open.jobs.into_values().filter(|job| wanted(job) && !at_work.contains(&job.id())).collect())

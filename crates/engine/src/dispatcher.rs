@@ -198,7 +198,7 @@ impl<W: World> Engine<W> {
             return self.pass_on(holder, Duration::ZERO).await.map(Some);
         }
         // Work was due, but the lease was too short for it before the renewal.
-        let due = news == News::Round || (holder.is_held_back() && holder.effects.is_empty());
+        let due = news == News::Round || (holder.is_waiting() && holder.effects.is_empty());
         if due || self.wait_patiently(holder.next_at, holder.patience, kicks).await? {
             return Ok(None);
         }

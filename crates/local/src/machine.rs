@@ -40,7 +40,7 @@ impl Randomness for OsRandomness {
     }
 }
 
-/// Returns bytes from the kernel that nobody can guess.
+/// Returns random bytes from the kernel.
 pub(crate) fn random<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
     #[expect(

@@ -1,6 +1,6 @@
-//! The fake ECS over HTTP, in AWS JSON 1.1 and with the real clock, driven
-//! through the control API below `/_sim/`. What it answers is decided in
-//! [`ecsrunner_world::ecs`].
+//! The fake ECS over HTTP, in AWS JSON 1.1 and with the real clock. Tests control
+//! it through the control API below `/_sim/`. [`ecsrunner_world::ecs`] decides its
+//! answers.
 
 mod api;
 mod control;
@@ -26,7 +26,7 @@ use shared::Shared;
 ///
 /// # Errors
 ///
-/// The server cannot go on.
+/// Fails if the server cannot continue.
 pub async fn serve_until(
     listener: TcpListener,
     options: Options,
@@ -43,7 +43,7 @@ async fn run(
     stop: impl Future<Output = ()> + Send,
 ) -> io::Result<()> {
     let router = api::router(Arc::clone(&shared)).merge(control::router(Arc::clone(&shared)));
-    // Small replies are to leave at once.
+    // Sends small replies at once.
     let listener = listener.tap_io(|stream| {
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "nodelay not set");
@@ -57,7 +57,7 @@ async fn run(
     }
 }
 
-/// A fake ECS of this process, on a free port of 127.0.0.1.
+/// A fake ECS in this process, on a free port of 127.0.0.1.
 pub struct FakeEcs {
     url: String,
     shared: Arc<Shared>,
@@ -76,7 +76,7 @@ impl FakeEcs {
     ///
     /// # Errors
     ///
-    /// No port can be had.
+    /// Fails if no port is free.
     pub async fn start(options: Options) -> io::Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let url = format!("http://{}", listener.local_addr()?);
@@ -90,23 +90,23 @@ impl FakeEcs {
         Ok(Self { url, shared, stop, served })
     }
 
-    /// Where it serves, such as `http://127.0.0.1:40001`: what `AWS_ENDPOINT_URL_ECS` takes.
+    /// Returns its URL for `AWS_ENDPOINT_URL_ECS`, such as `http://127.0.0.1:40001`.
     #[must_use]
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// Does something with the state machine, at the real time.
+    /// Calls `act` with the state machine and the real time.
     pub fn with<R>(&self, act: impl FnOnce(&mut Ecs, Timestamp) -> R) -> R {
         self.shared.with(act)
     }
 
-    /// The events that were delivered, but for the first `known`; waits for one where there is none.
+    /// Returns the delivered events after the first `known`. Waits until there is one.
     pub async fn events_after(&self, known: usize) -> Vec<Value> {
         let mut delivered = self.shared.delivered.subscribe();
         match delivered.wait_for(|all| all.len() > known).await {
             Ok(all) => all[known..].to_vec(),
-            // The sender is ours, so it is still there.
+            // This process owns the sender, so this does not happen.
             Err(_) => Vec::new(),
         }
     }
@@ -115,9 +115,9 @@ impl FakeEcs {
     ///
     /// # Errors
     ///
-    /// The server had failed before.
+    /// Fails if the server had failed before.
     pub async fn shut_down(self) -> io::Result<()> {
-        // The server may have ended by itself; its result tells.
+        // The server may have ended by itself. Its result shows why.
         let _ = self.stop.send(());
         self.served.await.map_err(io::Error::other)?
     }

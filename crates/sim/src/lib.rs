@@ -1,5 +1,5 @@
-//! Tests only: the engine in scenarios with faults, on the world in memory of
+//! For tests only: scenarios of the engine with faults, on the in-memory world of
 //! `ecsrunner-world`, and the fake ECS over HTTP for contract tests of the
-//! adapters. Nothing of this ships.
+//! adapters. Releases contain nothing of this crate.
 
 pub mod ecs;

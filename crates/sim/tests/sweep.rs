@@ -1,4 +1,4 @@
-//! Single sweeps of the engine, in a world in memory.
+//! Single sweeps of the engine in the in-memory world.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -19,7 +19,7 @@ use serde_json::json;
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// A name that was given on the first of November 2023.
+/// The name of a runner from 1 November 2023.
 const LONG_AGO: &str = "ecsr-sim-abcdefg234-01he4fh0000000000000000001";
 
 fn setup(fault_plan: FaultPlan) -> Setup {
@@ -33,8 +33,8 @@ fn setup(fault_plan: FaultPlan) -> Setup {
     }
 }
 
-/// Plays a scenario in virtual time.
-fn play<R>(scenario: impl Future<Output = R>) -> R {
+/// Runs a scenario in virtual time.
+fn run<R>(scenario: impl Future<Output = R>) -> R {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
     runtime.unwrap().block_on(scenario)
 }
@@ -59,7 +59,7 @@ async fn sweep(simulation: &mut Simulation) -> Swept {
     sweep_until(simulation, None).await
 }
 
-/// Registers a runner that nobody launched.
+/// Registers a runner that ecsrunner did not launch.
 fn register(simulation: &Simulation, id: u64, name: &str, busy: bool) {
     let hub = &mut simulation.shared().lock().hub;
     let job = hub.jobs.keys().next().copied().filter(|_| busy);
@@ -68,7 +68,7 @@ fn register(simulation: &Simulation, id: u64, name: &str, busy: bool) {
     hub.runners.insert(RunnerId::new(id), runner);
 }
 
-/// Makes the scope one that had runners lately.
+/// Records the scope as one that recently had runners.
 fn know_scope(simulation: &Simulation) {
     let scope = Scope::Repository(app());
     let seen_at = simulation.shared().clock().now();
@@ -78,7 +78,7 @@ fn know_scope(simulation: &Simulation) {
 
 #[test]
 fn lost_deliveries_are_recorded_thirty_a_pass_and_each_says_how_far_it_is_behind() {
-    play(async {
+    run(async {
         let mut simulation = Simulation::new(setup(FaultPlan::default()));
         queue(&mut simulation, 70);
         tokio::time::sleep(3 * MINUTE).await;
@@ -93,7 +93,7 @@ fn lost_deliveries_are_recorded_thirty_a_pass_and_each_says_how_far_it_is_behind
 
 #[test]
 fn a_delivery_that_cannot_be_read_is_set_aside_and_holds_up_no_other() {
-    play(async {
+    run(async {
         let mut simulation = Simulation::new(setup(FaultPlan::default()));
         queue(&mut simulation, 3);
         simulation.shared().lock().hub.deliveries[1].body = "{}".to_owned();
@@ -106,7 +106,7 @@ fn a_delivery_that_cannot_be_read_is_set_aside_and_holds_up_no_other() {
 
 #[test]
 fn a_stray_registration_is_deleted_and_a_busy_or_foreign_one_is_not() {
-    play(async {
+    run(async {
         let mut simulation = Simulation::new(setup(FaultPlan::default()));
         queue(&mut simulation, 1);
         know_scope(&simulation);
@@ -117,7 +117,7 @@ fn a_stray_registration_is_deleted_and_a_busy_or_foreign_one_is_not() {
         assert_eq!(sweep(&mut simulation).await.deleted_registrations, 1);
         let left: Vec<u64> = simulation.shared().lock().hub.runners.keys().map(|id| id.get()).collect();
         assert_eq!(left, [102, 103, 104]);
-        // It is not gone through again within the hour.
+        // The scope is not swept again within the hour.
         register(&simulation, 105, LONG_AGO, false);
         assert_eq!(sweep(&mut simulation).await.deleted_registrations, 0);
         tokio::time::sleep(60 * MINUTE).await;
@@ -127,7 +127,7 @@ fn a_stray_registration_is_deleted_and_a_busy_or_foreign_one_is_not() {
 
 #[test]
 fn many_stray_registrations_are_deleted_thirty_a_pass() {
-    play(async {
+    run(async {
         let mut simulation = Simulation::new(setup(FaultPlan::default()));
         know_scope(&simulation);
         for id in 0..250 {
@@ -147,7 +147,7 @@ fn many_stray_registrations_are_deleted_thirty_a_pass() {
 
 #[test]
 fn what_github_refuses_in_one_scope_stops_no_other_part() {
-    play(async {
+    run(async {
         let mut simulation = Simulation::new(setup(FaultPlan::default()));
         queue(&mut simulation, 1);
         know_scope(&simulation);
@@ -155,12 +155,12 @@ fn what_github_refuses_in_one_scope_stops_no_other_part() {
         tokio::time::sleep(3 * MINUTE).await;
         let swept = sweep(&mut simulation).await;
         assert_eq!((swept.reinjected, swept.failed), (1, 1));
-        // The scope has had its turn.
+        // The scope was swept.
         assert_eq!(sweep(&mut simulation).await.failed, 0);
     });
 }
 
-/// A runner whose container runs and has begun a job, of which its record has not heard.
+/// Makes a runner whose container executes a job, although its record does not say so.
 async fn with_unheard_task() -> Simulation {
     let task_events = Transit { lose: 1.0, ..Transit::default() };
     let mut simulation = Simulation::new(setup(FaultPlan { task_events, ..FaultPlan::default() }));
@@ -173,7 +173,7 @@ async fn with_unheard_task() -> Simulation {
 
 #[test]
 fn while_github_is_out_of_reach_records_are_repaired_against_their_tasks() {
-    play(async {
+    run(async {
         let mut simulation = with_unheard_task().await;
         simulation.shared().lock().hub.trouble = Trouble::Outage;
         let before = simulation.shared().lock().tables.progress.deliveries.clone();
@@ -186,7 +186,7 @@ fn while_github_is_out_of_reach_records_are_repaired_against_their_tasks() {
 
 #[test]
 fn a_task_that_no_record_wants_is_stopped() {
-    play(async {
+    run(async {
         let mut simulation = with_unheard_task().await;
         simulation.shared().lock().tables.open.runners.clear();
         assert_eq!(sweep(&mut simulation).await.stopped_orphans, 1);
@@ -200,7 +200,7 @@ fn a_task_that_no_record_wants_is_stopped() {
 
 #[test]
 fn a_sweep_whose_time_is_over_calls_nobody_and_leaves_everything_to_the_next() {
-    play(async {
+    run(async {
         let mut simulation = with_unheard_task().await;
         tokio::time::sleep(3 * MINUTE).await;
         let now = simulation.shared().clock().now();
@@ -212,7 +212,7 @@ fn a_sweep_whose_time_is_over_calls_nobody_and_leaves_everything_to_the_next() {
 
 #[test]
 fn a_sweep_is_due_a_minute_after_the_last_one_began() {
-    play(async {
+    run(async {
         let mut simulation = Simulation::new(setup(FaultPlan::default()));
         let engine = simulation.engine(&Process::default());
         assert!(engine.sweep_is_due().await.unwrap());

@@ -1,4 +1,4 @@
-//! What happens when.
+//! The schedule of a simulation.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -9,21 +9,21 @@ use jiff::Timestamp;
 use super::driver::Arrival;
 use super::outside::Outside;
 
-/// Something that a scenario does to the outside world.
+/// A change of the outside world by a scenario.
 pub type Act = Box<dyn FnOnce(&mut Outside, Timestamp) + Send>;
 
-/// Something that happens at its time.
+/// A scheduled step.
 pub(super) enum Happening {
-    /// The function is to be invoked.
+    /// An event arrives, and the function is invoked.
     Arrives(Arrival),
-    /// What runs in a task has something to do.
+    /// The agent of a task has something to do.
     Agent(TaskId),
-    /// GitHub looks for runners.
+    /// GitHub assigns jobs to runners.
     Assign,
     Act(Act),
 }
 
-/// What is to happen, in the order of time, and of addition at the same time.
+/// Scheduled steps by time. Steps at the same time keep the order of addition.
 #[derive(Default)]
 pub(super) struct Agenda {
     happenings: BTreeMap<(Timestamp, u64), Happening>,

@@ -1,5 +1,5 @@
-//! What runs in a task: it takes its boot item, connects to GitHub, executes
-//! one job and ends with a code, within the limits of the real agent.
+//! The agent of a task: takes its boot item, connects to GitHub, executes one job
+//! and ends with a code, within the limits of the real agent.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::agenda::Happening;
 use super::outside::{Outside, millis};
 
-/// How often an agent asks for its boot item.
+/// How often an agent requests its boot item.
 const POLL_MS: usize = 1000;
 /// How long a listener takes to connect.
 const CONNECT_MS: usize = 2000;
@@ -18,10 +18,10 @@ const CONNECT_MS: usize = 2000;
 const LISTEN_MS: usize = 10_000;
 /// How long a listener takes to end after its job.
 const LEAVE_MS: usize = 1000;
-/// How long GitHub waits for a runner that went without a word before its job fails.
+/// How long GitHub waits for a lost runner before its job fails.
 const LOST_SECS: i64 = 600;
 
-/// What the agents do.
+/// The states of the agents.
 #[derive(Debug, Default)]
 pub(super) struct Agents {
     alive: BTreeMap<TaskId, Agent>,
@@ -47,12 +47,12 @@ enum Doing {
 }
 
 impl Agents {
-    /// Whether the agent of that task executes a job.
+    /// Whether the agent of this task executes a job.
     pub(super) fn is_busy(&self, task: &TaskId) -> bool {
         self.alive.get(task).is_some_and(|agent| matches!(agent.doing, Doing::Busy { .. }))
     }
 
-    /// Tasks that execute a job, in order.
+    /// Returns the tasks that execute a job, in order.
     pub(super) fn busy(&self) -> impl Iterator<Item = &TaskId> {
         self.alive.iter().filter(|(_, agent)| matches!(agent.doing, Doing::Busy { .. })).map(|(task, _)| task)
     }
@@ -67,7 +67,7 @@ impl Outside {
         }
     }
 
-    /// Its time has come.
+    /// Runs the next step of an agent.
     pub(super) fn agent_due(&mut self, task: &TaskId, now: Timestamp) {
         let Some(Agent { since, doing }) = self.agents.alive.get(task).copied() else { return };
         match doing {
@@ -121,7 +121,7 @@ impl Outside {
         }
     }
 
-    /// GitHub has given it a job.
+    /// Starts a job that GitHub assigned to the runner.
     pub(super) fn agent_takes(&mut self, registration: RunnerId, job: JobId, now: Timestamp) {
         let listening = Doing::Listening(registration);
         let task = self.agents.alive.iter().find(|(_, agent)| agent.doing == listening);
@@ -132,7 +132,7 @@ impl Outside {
         self.wake_agent(&task, until);
     }
 
-    /// A job is cancelled: its runner ends it soon.
+    /// Cancels a job. Its runner ends it soon.
     pub fn cancel(&mut self, job: JobId, now: Timestamp) {
         let task = self
             .agents
@@ -146,7 +146,7 @@ impl Outside {
         }
     }
 
-    /// Its container got SIGTERM.
+    /// Handles SIGTERM to the container.
     pub(super) fn agent_terminated(&mut self, task: &TaskId, now: Timestamp) {
         let Some(agent) = self.agents.alive.get(task).copied() else { return };
         match agent.doing {
@@ -163,7 +163,7 @@ impl Outside {
         }
     }
 
-    /// Its task has stopped; whoever lived in it died without a word.
+    /// Handles the stop of a task, whose agent ends without a report.
     pub(super) fn agent_gone(&mut self, task: &TaskId, now: Timestamp) {
         let Some(agent) = self.agents.alive.remove(task) else { return };
         match agent.doing {
@@ -183,7 +183,7 @@ impl Outside {
 
     fn agent_exits(&mut self, task: &TaskId, exit: AgentExit, now: Timestamp) {
         self.agents.alive.remove(task);
-        // A container that was killed meanwhile has ended all the same.
+        // A container that was killed meanwhile has also ended.
         if let Err(error) = self.ecs.exit(task.as_str(), i32::from(exit.code()), now) {
             tracing::debug!(%task, %error, "its container was gone");
         }

@@ -1,5 +1,5 @@
-//! Virtual time: tokio's paused clock, which jumps to the next timer when
-//! nothing else is left to do, from a fixed beginning.
+//! Virtual time: tokio's paused clock with a fixed start. It jumps to the next
+//! timer when nothing else is left to do.
 
 use std::future::Future;
 use std::sync::{Mutex, PoisonError};
@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use crate::random::Random;
 
-/// 2026-01-01T00:00:00Z: when every simulation begins.
+/// 2026-01-01T00:00:00Z, the start of every simulation.
 const BEGINNING_SECS: i64 = 1_767_225_600;
 
 /// The time of a simulation.
@@ -21,13 +21,13 @@ pub struct VirtualClock {
 }
 
 impl VirtualClock {
-    /// A clock that begins now, on a runtime whose time is paused.
+    /// Starts a clock, on a runtime whose time is paused.
     #[must_use]
     pub fn start() -> Self {
         Self { start: Instant::now() }
     }
 
-    /// How much of the simulation is over.
+    /// Returns the time since the start of the simulation.
     #[must_use]
     pub fn elapsed(&self) -> Duration {
         self.start.elapsed()
@@ -49,12 +49,12 @@ impl Clock for VirtualClock {
     }
 }
 
-/// Bits that repeat with a seed.
+/// Reproducible bits of a seed.
 #[derive(Debug)]
 pub struct SeededRandomness(Mutex<Random>);
 
 impl SeededRandomness {
-    /// The bits of a seed.
+    /// Makes the bits of a seed.
     #[must_use]
     pub fn seeded(seed: u64) -> Self {
         Self(Mutex::new(Random::seeded(seed)))

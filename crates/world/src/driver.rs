@@ -1,5 +1,5 @@
-//! Invocations, as Lambda makes them: an event each, a fresh engine each, so
-//! many at once, a deadline, and two more tries where one has failed.
+//! Invocations as Lambda makes them: each with one event, its own engine and a
+//! deadline. Their number at once is limited. A failed one is retried twice.
 
 use std::collections::VecDeque;
 use std::future::Future;
@@ -24,17 +24,17 @@ use super::github::{HubDelivery, SECRET, sign};
 use super::outside::{Outside, Shared};
 use super::{Virtual, ports};
 
-/// How long before the function's time-out a dispatcher has stopped.
+/// How long before the function's timeout a dispatcher stops.
 const MARGIN: Duration = Duration::from_secs(5);
-/// What is due within this time is waited for.
+/// A dispatcher waits for work that is due within this time.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// The function's reserved concurrency.
 const MAX_AT_ONCE: usize = 100;
-/// How long Lambda waits before it tries a failed event again, first and then.
+/// How long Lambda waits before the first and the second retry of a failed event.
 const AGAIN_AFTER: [Duration; 2] = [Duration::from_secs(60), Duration::from_secs(120)];
 const SWEEP_EACH: Duration = Duration::from_secs(60);
 
-/// What the function is invoked with.
+/// The event of an invocation.
 #[derive(Clone, Debug)]
 pub enum Input {
     Webhook(HubDelivery),
@@ -42,15 +42,15 @@ pub enum Input {
     Task(TaskEvent),
     /// A kick that was posted.
     Kick,
-    /// The minute is over.
+    /// The sweep of each minute.
     Sweep,
 }
 
-/// An event that has come to the function.
+/// An event that has arrived at the function.
 #[derive(Clone, Debug)]
 pub(super) struct Arrival {
     input: Input,
-    /// How often it was tried.
+    /// How often it was attempted.
     tries: usize,
 }
 
@@ -86,7 +86,7 @@ impl Lambda {
         }
     }
 
-    /// An engine of a process of its own.
+    /// Returns an engine in its own process.
     pub(super) fn engine(&mut self, process: &Process) -> Engine<Virtual> {
         self.begun += 1;
         let seed = self.seed.wrapping_mul(0x9e37_79b9).wrapping_add(self.begun);
@@ -94,8 +94,8 @@ impl Lambda {
         Engine::new(ports(&self.shared, process, seed), rules)
     }
 
-    /// Lets the world go on until nothing is under way and `is_done`; false if
-    /// that took longer than `limit`.
+    /// Runs the world until no invocation is in progress and `is_done` returns true.
+    /// Returns false if that takes longer than `limit`.
     pub(super) async fn run(&mut self, limit: Duration, is_done: impl Fn(&Outside) -> bool) -> bool {
         let clock = self.shared.clock();
         let until = clock.now() + limit;
@@ -121,8 +121,8 @@ impl Lambda {
         }
     }
 
-    /// Lets happen what is due, and begins invocations; when to look again,
-    /// and whether all is done.
+    /// Runs due steps and starts invocations. Returns the next due time, and whether
+    /// all is done.
     fn turn(&mut self, now: Timestamp, is_done: impl Fn(&Outside) -> bool) -> (Option<Timestamp>, bool) {
         if now >= self.next_sweep_at {
             self.next_sweep_at = now + SWEEP_EACH;
@@ -174,8 +174,8 @@ impl Lambda {
     }
 }
 
-/// What the function does, as `crates/lambda` has it: what cannot be recorded
-/// fails the invocation, a dispatcher's fault only has another one follow.
+/// Handles an event like `crates/lambda`: an event that cannot be recorded fails
+/// the invocation, and after a fault of the dispatcher another one follows.
 async fn invoke(engine: &Engine<Virtual>, input: &Input, options: DispatchOptions) -> Result<(), String> {
     match input {
         Input::Webhook(delivery) => {
@@ -194,7 +194,7 @@ async fn invoke(engine: &Engine<Virtual>, input: &Input, options: DispatchOption
         }
         Input::Kick => engine.kick().await.map_err(told)?,
         Input::Sweep => {
-            // The next minute's sweep looks again.
+            // The next minute's sweep repeats it.
             if let Err(error) = engine.dispatch_with_sweep(options, Lag::DISTRIBUTED).await {
                 debug!(%error, "the sweep was interrupted");
             }

@@ -1,11 +1,11 @@
-//! A stateful fake of ECS on Fargate: the part of its API that starts, stops
-//! and shows tasks, and the events of their life, as a state machine with the
-//! time given in.
+//! A stateful fake of ECS on Fargate: the part of its API that starts, stops and
+//! shows tasks, and their events. It is a state machine, and callers pass the
+//! time.
 //!
-//! It answers as AWS does, with AWS's words: no emulator honours `clientToken`,
-//! answers `failures[]`, throttles, or emits the whole life of a task. No
-//! container runs: a test acts for what is in a task, by the environment that
-//! [`Ecs::tasks`] shows. Its HTTP face is `ecsrunner_sim::ecs`.
+//! It answers as AWS does, in AWS's words. It exists because no emulator honours
+//! `clientToken`, answers `failures[]`, throttles, or emits all events of a task.
+//! No container runs. A test takes the place of the container, and gets its
+//! environment from [`Ecs::tasks`]. `ecsrunner_sim::ecs` serves it over HTTP.
 
 mod events;
 mod faults;

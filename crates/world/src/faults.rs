@@ -1,5 +1,5 @@
-//! What goes wrong between the engine and the world: lost answers, conflicts,
-//! delays, and the process that dies between two effects.
+//! Faults between the engine and the world: lost answers, conflicts, delays, and
+//! the death of the process between two effects.
 
 mod ports;
 
@@ -50,7 +50,7 @@ pub enum Method {
 }
 
 impl Method {
-    /// How long a call takes in milliseconds: at least, and how much more.
+    /// Returns how long a call takes in milliseconds: the minimum, and the most in addition.
     fn latency_ms(self) -> (usize, usize) {
         match self {
             Self::RunTask => (150, 200),
@@ -63,7 +63,7 @@ impl Method {
         }
     }
 
-    /// Whether GitHub is called, and not AWS.
+    /// Whether this is a call to GitHub, and not to AWS.
     #[must_use]
     pub fn is_githubs(self) -> bool {
         matches!(
@@ -80,76 +80,76 @@ impl Method {
         )
     }
 
-    /// Whether a write of it can collide with another one.
+    /// Whether it writes, and can conflict with another write.
     fn can_collide(self) -> bool {
         matches!(self, Self::Commit | Self::Kick | Self::Take | Self::Renew | Self::SetLevel)
     }
 }
 
-/// How events travel. Probabilities are between 0 and 1.
+/// The delivery of events. Probabilities are between 0 and 1.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Transit {
-    /// An event never arrives.
+    /// Probability that an event never arrives.
     pub lose: f64,
     pub duplicate: f64,
     pub late: f64,
-    /// How late at most, in milliseconds.
+    /// The longest delay, in milliseconds.
     pub late_ms: usize,
 }
 
-/// Something that befalls the process at one call.
+/// A fault of one call.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Mishap {
-    /// Which call, counted from 0 over all invocations.
+    /// The number of the call, counted from 0 over all invocations.
     pub call: u64,
-    /// After the call has taken effect, and not before.
+    /// Whether it happens after the call has taken effect, or before.
     pub after: bool,
     pub kind: MishapKind,
 }
 
-/// What befalls a process.
+/// The kind of a [`Mishap`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum MishapKind {
     Kill,
-    /// It stands still for that long, and goes on.
+    /// The process stalls for this time, and continues.
     Stall(Duration),
-    /// It gets no answer.
+    /// The process gets no answer.
     Lose,
-    /// Its write collides with another one, and has no effect. Nothing befalls
-    /// a call that writes nothing.
+    /// The write conflicts with another one, and has no effect. Calls that do not
+    /// write are not affected.
     Collide,
 }
 
-/// What goes wrong. Probabilities are of each call.
+/// The faults of a simulation. Probabilities are for each call.
 #[derive(Clone, Debug, Default)]
 pub struct FaultPlan {
     pub webhooks: Transit,
-    /// How task events travel.
+    /// The delivery of task events.
     pub task_events: Transit,
-    /// A write collides with another one, and has no effect.
+    /// Probability that a write conflicts with another one, and has no effect.
     pub conflict: f64,
-    /// A call is not answered; every other time it has taken effect.
+    /// Probability that a call is not answered. In half of these cases it takes effect.
     pub lost: f64,
-    /// A call takes longer.
+    /// Probability that a call takes longer.
     pub slow: f64,
-    /// How much longer at most, in milliseconds.
+    /// The most that it takes longer, in milliseconds.
     pub slow_ms: usize,
-    /// The process dies, before or after the call.
+    /// Probability that the process dies, before or after the call.
     pub crash: f64,
-    /// What happens at one call.
+    /// The fault of one call.
     pub mishap: Option<Mishap>,
-    /// Whether a failed invocation is tried again.
+    /// Whether failed invocations are not retried.
     pub no_retries: bool,
-    /// How much longer a read of all open records takes for each job and runner in it.
+    /// How much longer a read of all open records takes for each job and runner in the answer.
     pub open_takes_per_record: Duration,
-    /// Write units a second that the table takes, in addition to a burst of one second's units; 0 stands
-    /// for no limit. DynamoDB takes 1,000 a second in one partition.
+    /// Write units a second of the table, in addition to a burst of one second's units; 0 for no limit.
+    /// DynamoDB takes 1,000 a second in one partition.
     pub write_units_per_sec: u64,
-    /// Probability that a write of nothing but waiting jobs is throttled, and has no effect.
+    /// Probability that a write of only waiting jobs is throttled, and has no effect.
     pub wait_writes_throttled: f64,
 }
 
-/// What becomes of one call.
+/// The outcome of one call.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Fate {
     Answered,
@@ -172,7 +172,7 @@ impl Mishap {
     }
 }
 
-/// One process of the function. It dies between two effects, or not at all.
+/// One process of the function. It can die between two effects.
 #[derive(Clone, Debug, Default)]
 pub struct Process(Arc<Life>);
 
@@ -183,7 +183,7 @@ struct Life {
 }
 
 impl Process {
-    /// Returns when it has died.
+    /// Waits until the process has died.
     pub async fn died(&self) {
         while !self.0.is_dead.load(Ordering::Relaxed) {
             self.0.died.notified().await;
@@ -197,7 +197,7 @@ impl Process {
     }
 }
 
-/// A port whose calls can go wrong.
+/// A port whose calls can fail.
 #[derive(Clone, Debug)]
 pub struct Faulty<T> {
     port: T,
@@ -259,7 +259,7 @@ impl Outside {
         (fate, takes)
     }
 
-    /// A read of what is open takes the longer the more there is.
+    /// Returns how much longer a read takes: reads of open records depend on their number.
     fn takes_longer(&self, method: Method) -> Duration {
         if method != Method::Open {
             return Duration::ZERO;
@@ -269,7 +269,7 @@ impl Outside {
     }
 }
 
-/// An error by which a port says that it has no answer.
+/// The errors of a port for a call without an answer.
 trait Fault: Sized {
     fn lost(method: Method) -> Self;
 

@@ -1,5 +1,5 @@
-//! GitHub in memory: registrations and their limits, jobs and who takes them,
-//! webhooks and what went wrong with them.
+//! GitHub in memory: registrations and their limits, jobs and their assignment,
+//! webhooks and their faults.
 
 mod hub;
 mod faults;

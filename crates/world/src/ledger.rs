@@ -1,4 +1,4 @@
-//! What was seen: calls, launches, and whatever must never be.
+//! Counts of calls and launches, and violations of invariants.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,27 +17,27 @@ use super::store::Tables;
 pub struct Ledger {
     /// Calls of the engine by method.
     pub calls: BTreeMap<Method, u64>,
-    /// Runners that were reserved.
+    /// The number of reserved runners.
     pub launches: u64,
-    /// Launches beyond what was queued in their pool then, runners that were
-    /// in doubt not counted as supply. A fact that was recorded while a slow
-    /// dispatcher planned can bring one about.
+    /// Launches beyond the jobs that were queued in their pool at that time. Runners
+    /// in doubt do not count as supply. A fact that is recorded while a slow
+    /// dispatcher plans can cause one.
     pub beyond_demand: Vec<String>,
-    /// What must never be.
+    /// Violations of invariants.
     pub violations: Vec<String>,
-    /// Invocations that failed, by why.
+    /// Failed invocations by error.
     pub failures: BTreeMap<String, u64>,
     /// Writes of open jobs.
     pub job_writes: u64,
-    /// Writes of queued jobs, by the code of the reason that they wait for.
+    /// Writes of queued jobs, by the code of the reason of their wait.
     pub wait_writes: BTreeMap<&'static str, u64>,
-    /// Runners that are gone, by kind of ending and note.
+    /// Ended runners by kind of ending and note.
     pub endings: BTreeMap<(&'static str, String), u64>,
     taken: BTreeSet<RunnerId>,
 }
 
 impl Ledger {
-    /// All calls of the engine together.
+    /// Returns the number of all calls of the engine.
     #[must_use]
     pub fn all_calls(&self) -> u64 {
         self.calls.values().sum()

@@ -1,10 +1,10 @@
-//! A world in memory and in virtual time, for the engine to run in: the store,
-//! ECS, GitHub, the agents in the tasks, and Lambda around the engine itself,
-//! all repeating with a seed.
+//! An in-memory world in virtual time for the engine: the store, ECS, GitHub, the
+//! agents in the tasks, and Lambda's invocations of the engine. A seed makes all
+//! of it reproducible.
 //!
-//! Every port is wrapped in [`faults::Faulty`], which loses answers, has writes
-//! collide and kills the process between any two effects. What a test wants of
-//! the world, and holds it to, does not belong here but in the test.
+//! Every port is wrapped in [`faults::Faulty`], which loses answers, makes writes
+//! conflict, and kills the process between any two effects. Scenarios and their
+//! assertions belong in the tests.
 
 pub mod ecs;
 pub mod random;
@@ -88,7 +88,7 @@ impl fmt::Debug for Simulation {
 }
 
 impl Simulation {
-    /// A world in which nothing has happened yet, on a runtime whose time is paused.
+    /// Makes a new world, on a runtime whose time is paused.
     #[must_use]
     pub fn new(setup: Setup) -> Self {
         let (seed, timeout, rules, ecs) = (setup.seed, setup.timeout, setup.rules(), setup.ecs());
@@ -101,43 +101,43 @@ impl Simulation {
         &self.shared
     }
 
-    /// How much of it is over.
+    /// Returns the time since the start.
     #[must_use]
     pub fn elapsed(&self) -> Duration {
         self.shared.clock().elapsed()
     }
 
-    /// An engine of a process of its own.
+    /// Returns an engine in its own process.
     pub fn engine(&mut self, process: &Process) -> Engine<Virtual> {
         self.lambda.engine(process)
     }
 
-    /// Has something happen after that time.
+    /// Schedules `act` after this time.
     pub fn after(&mut self, time: Duration, act: impl FnOnce(&mut Outside, Timestamp) + Send + 'static) {
         let at = self.shared.clock().now() + time;
         self.shared.lock().agenda.add(at, Happening::Act(Box::new(act)));
     }
 
-    /// Queues a job at GitHub, now.
+    /// Queues a job at GitHub now.
     pub fn queue(&mut self, order: Order) -> JobId {
         let now = self.shared.clock().now();
         self.shared.lock().hub.queue(order, now)
     }
 
-    /// Lets the world go on until everything has been executed and cleaned up,
-    /// and nothing is on its way; false if that took longer than `limit`.
+    /// Runs the world until [`Self::is_settled`]. Returns false if that takes longer than
+    /// `limit`.
     pub async fn settle(&mut self, limit: Duration) -> bool {
         self.lambda.run(limit, Outside::is_settled).await
     }
 
-    /// Lets the world go on for so long.
+    /// Runs the world for this time.
     pub async fn pass(&mut self, time: Duration) {
         self.lambda.run(time, |_| false).await;
     }
 }
 
 impl Outside {
-    /// Whether every job has ended, nothing is left of any runner, and nothing is on its way.
+    /// Whether every job has ended, no runner has left anything, and no event is undelivered.
     #[must_use]
     pub fn is_settled(&self) -> bool {
         self.tables.is_empty()
@@ -146,7 +146,7 @@ impl Outside {
             && self.left_over().is_empty()
     }
 
-    /// What is left, in words.
+    /// Describes what is left.
     #[must_use]
     pub fn left_over(&self) -> Vec<String> {
         let mut left = Vec::new();
@@ -170,18 +170,18 @@ impl Outside {
         left
     }
 
-    /// A scenario's act at a later time.
+    /// Schedules `act` at a later time.
     pub fn after(&mut self, at: Timestamp, act: impl FnOnce(&mut Self, Timestamp) + Send + 'static) {
         self.agenda.add(at, Happening::Act(Box::new(act)));
     }
 
-    /// Tasks that execute a job, in order.
+    /// Returns the tasks that execute a job, in order.
     #[must_use]
     pub fn tasks_at_work(&self) -> Vec<TaskId> {
         self.agents.busy().cloned().collect()
     }
 
-    /// A job was executed, or visibly refused.
+    /// Whether a job was executed, or visibly refused.
     fn has_ended(&self, job: JobId) -> bool {
         let completed =
             self.hub.jobs.get(&job).is_none_or(|job| matches!(job.state, HubState::Completed { .. }));

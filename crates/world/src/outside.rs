@@ -1,5 +1,5 @@
-//! Everything that is not ecsrunner: the tables, ECS, GitHub, what runs in the
-//! tasks, and what happens next, under one lock.
+//! Everything outside ecsrunner under one lock: the tables, ECS, GitHub, the agents
+//! in the tasks, and the schedule.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -25,7 +25,7 @@ use ecsrunner_engine::ports::Clock;
 
 /// How long GitHub takes to find a runner for a job, in milliseconds.
 const ASSIGNMENT_MS: usize = 1500;
-/// How long an event takes to the function, in milliseconds: at least, and how much more.
+/// How long an event takes to reach the function, in milliseconds: the minimum, and the most in addition.
 const TRANSIT_MS: (usize, usize) = (150, 250);
 
 #[derive(Debug)]
@@ -43,7 +43,7 @@ pub struct Outside {
     assigning: bool,
 }
 
-/// The outside world, shared by all who live in it.
+/// The outside world, shared by all parts of a simulation.
 #[derive(Clone)]
 pub struct Shared(Arc<Inner>);
 
@@ -60,7 +60,7 @@ impl fmt::Debug for Shared {
 }
 
 impl Shared {
-    /// A world that begins now.
+    /// Makes a world that starts now.
     pub(super) fn new(seed: u64, fault_plan: FaultPlan, rules: Arc<Ruleset>, ecs: Options) -> Self {
         let clock = VirtualClock::start();
         let outside = Outside {
@@ -79,7 +79,7 @@ impl Shared {
         Self(Arc::new(Inner { outside: Mutex::new(outside), clock, changed: Notify::new() }))
     }
 
-    /// The world as it is; never across an await.
+    /// Locks the world. The lock must not be held across an await.
     pub fn lock(&self) -> MutexGuard<'_, Outside> {
         self.0.outside.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -89,29 +89,29 @@ impl Shared {
         self.0.clock
     }
 
-    /// Says that something may happen sooner than was known.
+    /// Signals that the next step may be earlier than before.
     pub(super) fn touch(&self) {
         self.0.changed.notify_one();
     }
 
-    /// Returns when [`Self::touch`] was called.
+    /// Waits until [`Self::touch`] is called.
     pub(super) async fn touched(&self) {
         self.0.changed.notified().await;
     }
 }
 
 impl Outside {
-    /// An operator pauses launches, or lets them go on.
+    /// Pauses or resumes launches, as an operator does.
     pub fn pause(&mut self, paused: bool) {
         Arc::make_mut(&mut self.rules).settings.paused = paused;
     }
 
-    /// When something happens next by itself.
+    /// Returns the time of the next step.
     pub(super) fn next_at(&self) -> Option<Timestamp> {
         self.ecs.next_at().into_iter().chain(self.agenda.next_at()).min()
     }
 
-    /// Lets happen what is due, in the order of time.
+    /// Runs due steps in the order of time.
     pub(super) fn catch_up(&mut self, now: Timestamp) {
         loop {
             self.post(now);
@@ -139,7 +139,7 @@ impl Outside {
         }
     }
 
-    /// Gives GitHub reason to look for runners soon.
+    /// Schedules an assignment of jobs by GitHub.
     pub(super) fn assign_soon(&mut self, now: Timestamp) {
         if !self.assigning {
             self.assigning = true;
@@ -155,7 +155,7 @@ impl Outside {
         }
     }
 
-    /// Sends the webhooks that GitHub has made.
+    /// Sends the webhooks that GitHub has created.
     fn post(&mut self, now: Timestamp) {
         while let Some(delivery) = self.hub.next_delivery() {
             let transit = self.fault_plan.webhooks;
@@ -166,7 +166,7 @@ impl Outside {
         }
     }
 
-    /// Has an event arrive once, twice or not at all, after a while.
+    /// Schedules the arrival of an event: once, twice or not at all.
     fn send(&mut self, input: Input, transit: Transit, now: Timestamp) {
         if self.random.happens(transit.lose) {
             return;
@@ -180,7 +180,7 @@ impl Outside {
         }
     }
 
-    /// Has an agent looked at again.
+    /// Schedules an agent's next step.
     pub(super) fn wake_agent(&mut self, task: &TaskId, at: Timestamp) {
         self.agenda.add(at, Happening::Agent(task.clone()));
     }

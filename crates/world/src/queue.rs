@@ -1,4 +1,4 @@
-//! Kicks that come back as invocations.
+//! The queue of kicks, which arrive as invocations.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use super::agenda::Happening;
 use super::driver::{Arrival, Input};
 use super::outside::{Shared, millis};
 
-/// How long a message takes beyond its delay, in milliseconds: at least, and how much more.
+/// How long a message takes in addition to its delay, in milliseconds: the minimum, and the most in addition.
 const TRANSIT_MS: (usize, usize) = (50, 200);
 
 #[derive(Clone, Debug)]
@@ -23,7 +23,7 @@ impl Queue for KickQueue {
             let (least, more) = TRANSIT_MS;
             let transit = millis(least + outside.random.below(more));
             let arrival = Arrival::first(Input::Kick);
-            // SQS counts delays in whole seconds.
+            // SQS takes delays in whole seconds.
             let delay = Duration::from_secs(after.as_millis().div_ceil(1000).try_into().unwrap_or(u64::MAX));
             outside.agenda.add(now + delay + transit, Happening::Arrives(arrival));
         }

@@ -1,6 +1,6 @@
-//! Choices that repeat with a seed, on every release and machine.
+//! Choices that a seed makes reproducible on every release and machine.
 
-/// A SplitMix64 generator: small, fast, and the same for ever.
+/// A SplitMix64 generator, which is small, fast, and never changes.
 #[derive(Debug)]
 pub struct Random {
     state: u64,
@@ -19,20 +19,20 @@ impl Random {
         mixed ^ (mixed >> 31)
     }
 
-    /// An index below `len`; 0 where `len` is 0.
+    /// Returns an index below `len`, or 0 if `len` is 0.
     pub fn below(&mut self, len: usize) -> usize {
         let len = u64::try_from(len).unwrap_or(u64::MAX).max(1);
         usize::try_from(self.next_u64() % len).unwrap_or(0)
     }
 
-    /// Whether something of that probability (0 to 1) happens.
+    /// Returns true with this probability (0 to 1).
     pub fn happens(&mut self, probability: f64) -> bool {
         #[expect(clippy::cast_precision_loss, reason = "53 bits fit a double")]
         let drawn = (self.next_u64() >> 11) as f64 / (1_u64 << 53) as f64;
         drawn < probability
     }
 
-    /// Lower-case hexadecimal text of `len` characters.
+    /// Returns lower-case hexadecimal text of `len` characters.
     pub fn hex(&mut self, len: usize) -> String {
         let mut text = String::with_capacity(len + 16);
         while text.len() < len {
@@ -42,7 +42,7 @@ impl Random {
         text
     }
 
-    /// A text in the form of a UUID.
+    /// Returns a text in the format of a UUID.
     pub fn guid(&mut self) -> String {
         let hex = self.hex(32);
         format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])

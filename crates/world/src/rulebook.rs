@@ -1,4 +1,4 @@
-//! The rules as the operator has them now.
+//! The operator's current rules.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use ecsrunner_engine::ports::rulebook::Rulebook;
 
 use super::outside::Shared;
 
-/// The outside world's rules.
+/// The rules of the outside world.
 #[derive(Clone, Debug)]
 pub struct MemoryRulebook(pub(super) Shared);
 

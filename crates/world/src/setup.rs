@@ -1,4 +1,4 @@
-//! How a simulation begins.
+//! The setup of a simulation.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,10 +14,10 @@ use super::faults::FaultPlan;
 use super::tasks::{CLUSTER, FAMILY};
 use crate::ecs::{Options, TaskDefinition};
 
-/// How a simulation begins.
+/// The setup of a simulation.
 #[derive(Clone, Debug)]
 pub struct Setup {
-    /// What makes it repeat.
+    /// Makes the simulation reproducible.
     pub seed: u64,
     /// The deployment's settings, as in SSM.
     pub settings: Value,
@@ -29,7 +29,7 @@ pub struct Setup {
 }
 
 impl Setup {
-    /// The rules in force.
+    /// Returns the rules of the settings and classes.
     #[expect(clippy::expect_used, reason = "a scenario whose set-up is wrong has nothing to show")]
     pub(super) fn rules(&self) -> Arc<Ruleset> {
         let entry = serde_json::from_value(self.settings.clone()).expect("settings");
@@ -44,7 +44,7 @@ impl Setup {
         })
     }
 
-    /// ECS as it is without faults; reading lags behind nothing.
+    /// Returns the options of an ECS without faults and without lags.
     pub(super) fn ecs(&self) -> Options {
         Options {
             seed: Some(self.seed),

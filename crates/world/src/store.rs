@@ -1,5 +1,5 @@
-//! The store in memory: records as the core has them, under the very
-//! conditions of the DynamoDB implementation.
+//! The store in memory: core's records, with the same conditions as in the DynamoDB
+//! implementation.
 
 mod commit;
 mod capacity;
@@ -30,13 +30,13 @@ pub struct Tables {
     pub open: Open,
     pub ended: BTreeMap<JobId, EndedJob>,
     pub gone: BTreeMap<RunnerName, EndedRunner>,
-    /// Boot items that nobody has taken.
+    /// Boot items that no task has taken.
     pub boot: BTreeMap<TaskId, Boot>,
-    /// Webhook deliveries that were recorded.
+    /// Recorded webhook deliveries.
     pub deliveries: HashSet<DeliveryId>,
-    /// Ids of what could not be read.
+    /// Ids of unreadable input.
     pub set_aside: Vec<String>,
-    /// What the last sweep left.
+    /// The progress of the last sweep.
     pub progress: SweepProgress,
     /// How many kicks there were.
     pub kicks: u64,
@@ -46,20 +46,20 @@ pub struct Tables {
 
 #[derive(Clone, Debug)]
 pub struct Boot {
-    /// What is told to the task.
+    /// The boot item for the task.
     pub item: BootItem,
-    /// The configuration: the fake GitHub's id of the registration.
+    /// The configuration, which is the fake GitHub's id of the registration.
     pub jit: String,
 }
 
 impl Tables {
-    /// Whether nothing is open, and no boot item left.
+    /// Whether no record is open and no boot item is left.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.open.is_at_rest() && self.boot.is_empty()
     }
 
-    /// Takes a boot item, as its task's one `DeleteItem` does.
+    /// Takes a boot item, like the single `DeleteItem` of its task.
     pub(super) fn take_boot(&mut self, task: &TaskId) -> Option<Boot> {
         self.boot.remove(task)
     }

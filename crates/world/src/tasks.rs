@@ -1,5 +1,5 @@
-//! The compute port over the fake ECS, in ECS's own words: what the adapter of
-//! AWS does with its SDK, as far as a simulation needs it.
+//! The compute port on the fake ECS, in ECS's own words. It does what the AWS adapter
+//! does with its SDK, as far as a simulation needs it.
 
 use ecsrunner_core::decide::sweep::{SeenStatus, SeenTask};
 use ecsrunner_core::id::{RunnerName, TaskId};
@@ -15,7 +15,7 @@ use crate::ecs::{Refusal, Reply, Status, StopCode, TaskView};
 pub(super) const CLUSTER: &str = "ci";
 pub(super) const FAMILY: &str = "runner";
 const VARIABLE: &str = "ECSRUNNER_RUNNER";
-/// Where tasks run if the order names no subnet.
+/// The subnet of tasks if the order names none.
 const ANY_SUBNET: &str = "subnet-00000000";
 
 #[derive(Clone, Debug)]
@@ -133,10 +133,10 @@ fn seen(task: TaskView) -> Option<SeenTask> {
     Some(SeenTask { task: TaskId::parse(&task.id).ok()?, runner, status })
 }
 
-/// What an event means for whoever lives in the task.
+/// The meaning of an event for the agent in the task.
 pub(super) enum TaskNews {
     Began(TaskId),
-    /// Its container got SIGTERM.
+    /// The container got SIGTERM.
     Terminated(TaskId),
     Stopped(TaskId),
 }
@@ -153,7 +153,7 @@ pub(super) fn news(event: &Value) -> Option<TaskNews> {
     }
 }
 
-/// The core's event, where ECS's tells anything that matters.
+/// Converts ECS's event to core's, if it is relevant.
 pub(super) fn event(event: &Value) -> Option<TaskEvent> {
     let detail = &event["detail"];
     let text = |value: &Value| value.as_str().map(str::to_owned);

@@ -1,4 +1,4 @@
-//! The switches of the world: each does what its comment says, and nothing where it is off.
+//! Checks that each fault of the world works as documented, and does nothing when it is off.
 
 use std::time::Duration;
 
@@ -36,7 +36,7 @@ fn queue(simulation: &mut Simulation, name: &str) -> JobId {
     simulation.queue(Order::new(&repository(name), &["self-hosted"], 5))
 }
 
-/// A world with so many open jobs and no launches.
+/// Makes a world with open jobs and without launches.
 async fn with_open_jobs(count: usize) -> Simulation {
     let mut simulation = simulation(FaultPlan::default());
     simulation.shared().lock().pause(true);
@@ -48,7 +48,7 @@ async fn with_open_jobs(count: usize) -> Simulation {
     simulation
 }
 
-/// Asks GitHub for one more registration in a repository.
+/// Registers one more runner in a repository.
 async fn register(simulation: &Simulation, name: &str) -> Result<JitConfig, GitHubError> {
     let github = MemoryGitHub(simulation.shared().clone());
     let number = simulation.shared().lock().hub.runners.len();
@@ -210,7 +210,7 @@ async fn writes_of_jobs_and_endings_of_runners_are_counted() {
     let outside = simulation.shared().lock();
     assert_eq!(outside.ledger.wait_writes["to_plan"], 1);
     let queued: u64 = outside.ledger.wait_writes.values().sum();
-    // The job was written once more when it began.
+    // The job was written again when it started.
     assert_eq!(outside.ledger.job_writes, queued + 1);
     assert_eq!(outside.ledger.endings[&("completed", String::new())], 1);
 }

@@ -22,8 +22,8 @@ fn loot(unscrubbed: bool) -> Option<Vec<String>> {
     let dir = "${PWD%/runner}";
     let backwards = |text: &str| text.bytes().rev().map(|byte| format!("{byte:02x}")).collect::<String>();
     let needles: Vec<_> = NEEDLES.iter().map(|(name, text)| format!("{name}={}", backwards(text))).collect();
-    let places = format!("{dir} /run /dev/shm /var/tmp");
-    let theft = format!("{dir}/thief {} -- {places}", needles.join(" "));
+    let locations = format!("{dir} /run /dev/shm /var/tmp");
+    let theft = format!("{dir}/thief {} -- {locations}", needles.join(" "));
     // The thief's arguments do not contain the secrets. The listener's environment contains the JIT
     // configuration.
     let agent = Agent::with_listener(&[CONNECT, RUN, &theft, COMPLETE]).in_task(Ecs::start());

@@ -107,10 +107,10 @@ fn search_file(needles: &[Needle], path: &Path) {
     }
 }
 
-fn tell(needles: &[Needle], bytes: &[u8], place: &str) {
+fn tell(needles: &[Needle], bytes: &[u8], location: &str) {
     for needle in needles {
         if bytes.windows(needle.bytes.len()).any(|window| window == needle.bytes) {
-            println!("found {} in {place}", needle.name);
+            println!("found {} in {location}", needle.name);
         }
     }
 }

@@ -37,12 +37,12 @@ pub(crate) struct LocalServer {
 impl LocalServer {
     /// Finds a server by its URL or its state directory. The directory holds the
     /// token that changes need.
-    pub(super) fn at(place: &str) -> Result<Self, Failure> {
-        let is_url = place.starts_with("http://") || place.starts_with("https://");
+    pub(super) fn at(named: &str) -> Result<Self, Failure> {
+        let is_url = named.starts_with("http://") || named.starts_with("https://");
         let attachment = if is_url {
             None
         } else {
-            Some(Attachment::read(Path::new(place)).map_err(|error| match error {
+            Some(Attachment::read(Path::new(named)).map_err(|error| match error {
                 AttachError::NoState(_) => Failure::usage(error).hint(
                     "expected the URL that `ecsrunner local up` prints, or the directory of its `--state`",
                 ),
@@ -50,7 +50,7 @@ impl LocalServer {
                     .hint("run the command as the user who started the server: only that user may read the state directory"),
             })?)
         };
-        let url = attachment.as_ref().map_or(place, |attachment| &attachment.url);
+        let url = attachment.as_ref().map_or(named, |attachment| &attachment.url);
         let http = reqwest::Client::builder().no_proxy().timeout(LIMIT).build()?;
         Ok(Self { url: url.trim_end_matches('/').to_owned(), attachment, http })
     }

@@ -19,7 +19,7 @@ fn setup() -> Setup {
 #[tokio::test]
 async fn an_agent_killed_before_it_got_a_job_is_replaced() {
     bounded(async {
-        let testbed = Testbed::set(setup()).await;
+        let testbed = Testbed::set_up(setup()).await;
         let server = testbed.serve().await;
         testbed.github.faults(json!({"assignment_paused": true})).await;
         let job = testbed.github.submit_one(&SMALL, 10).await;
@@ -45,7 +45,7 @@ async fn an_agent_killed_before_it_got_a_job_is_replaced() {
 #[tokio::test]
 async fn a_job_whose_agent_is_killed_fails_and_its_processes_are_killed_too() {
     bounded(async {
-        let testbed = Testbed::set(setup()).await;
+        let testbed = Testbed::set_up(setup()).await;
         let server = testbed.serve().await;
         let text = "
 on: push
@@ -77,7 +77,7 @@ jobs:
 async fn a_listener_that_crashes_before_its_job_is_replaced() {
     bounded(async {
         // The listener has no faults. The test kills it.
-        let testbed = Testbed::set(setup()).await;
+        let testbed = Testbed::set_up(setup()).await;
         let server = testbed.serve().await;
         testbed.github.faults(json!({"assignment_paused": true})).await;
         testbed.github.submit_one(&SMALL, 10).await;
@@ -100,7 +100,7 @@ async fn a_listener_that_crashes_before_its_job_is_replaced() {
 #[tokio::test]
 async fn two_servers_on_one_machine_leave_each_others_runners_alone() {
     bounded(async {
-        let (one, other) = (Testbed::set(setup()).await, Testbed::set(setup()).await);
+        let (one, other) = (Testbed::set_up(setup()).await, Testbed::set_up(setup()).await);
         let servers = (one.serve().await, other.serve().await);
         for _ in 0..6 {
             // Runners of one server end while runners of the other start.

@@ -9,7 +9,7 @@ const SMALL: [&str; 2] = ["self-hosted", "class:small"];
 #[tokio::test]
 async fn a_job_cancelled_before_a_runner_took_it_retires_the_runner() {
     bounded(async {
-        let testbed = Testbed::set(Setup::default()).await;
+        let testbed = Testbed::set_up(Setup::default()).await;
         let server = testbed.serve().await;
         testbed.github.faults(json!({"assignment_paused": true})).await;
         let job = testbed.github.submit_one(&SMALL, 10).await;
@@ -32,7 +32,7 @@ async fn a_job_cancelled_before_a_runner_took_it_retires_the_runner() {
 #[tokio::test]
 async fn a_job_cancelled_before_its_runner_has_a_configuration_leaves_nothing() {
     bounded(async {
-        let testbed = Testbed::set(Setup::default()).await;
+        let testbed = Testbed::set_up(Setup::default()).await;
         let server = testbed.serve().await;
         let refusal = json!({"method": "POST", "path_end": "/generate-jitconfig", "status": 500});
         testbed.github.faults(json!({"rest": [refusal]})).await;
@@ -49,7 +49,7 @@ async fn a_job_cancelled_before_its_runner_has_a_configuration_leaves_nothing() 
 #[tokio::test]
 async fn a_running_job_that_is_cancelled_ends_with_its_runner() {
     bounded(async {
-        let testbed = Testbed::set(Setup::default()).await;
+        let testbed = Testbed::set_up(Setup::default()).await;
         let server = testbed.serve().await;
         let job = testbed.github.submit_one(&SMALL, 600_000).await;
         server.api().until("the job to run", |api| api.runners_in("busy").len() == 1).await;
@@ -74,7 +74,7 @@ async fn a_running_job_that_is_cancelled_ends_with_its_runner() {
 #[tokio::test]
 async fn a_runner_whose_job_was_cancelled_takes_the_next_one_within_the_grace() {
     bounded(async {
-        let testbed = Testbed::set(Setup { limits: "surplus_grace_secs = 60", ..Setup::default() }).await;
+        let testbed = Testbed::set_up(Setup { limits: "surplus_grace_secs = 60", ..Setup::default() }).await;
         let server = testbed.serve().await;
         testbed.github.faults(json!({"assignment_paused": true})).await;
         let first = testbed.github.submit_one(&SMALL, 10).await;

@@ -9,7 +9,7 @@ const SMALL: [&str; 2] = ["self-hosted", "class:small"];
 #[tokio::test]
 async fn webhooks_that_come_thrice_in_any_order_start_each_job_once() {
     bounded(async {
-        let testbed = Testbed::set(Setup::default()).await;
+        let testbed = Testbed::set_up(Setup::default()).await;
         let server = testbed.serve().await;
         testbed.github.faults(json!({"webhooks": {"duplicates": 2, "delay_ms": 400}})).await;
         let jobs = testbed.github.submit(&SMALL, 12, 300, Value::Null).await;
@@ -36,7 +36,7 @@ async fn webhooks_that_come_thrice_in_any_order_start_each_job_once() {
 #[tokio::test]
 async fn a_completed_that_comes_before_its_queued_launches_nothing() {
     bounded(async {
-        let testbed = Testbed::set(Setup::default()).await;
+        let testbed = Testbed::set_up(Setup::default()).await;
         let server = testbed.serve().await;
         testbed.github.faults(json!({"webhooks": {"hold": true}})).await;
         let job = testbed.github.submit_one(&SMALL, 10).await;
@@ -61,7 +61,7 @@ async fn a_completed_that_comes_before_its_queued_launches_nothing() {
 async fn polling_finds_every_job_though_all_webhooks_are_lost() {
     bounded(async {
         let setup = Setup { repositories: r#"["acme/app"]"#, poll: true, ..Setup::default() };
-        let testbed = Testbed::set(setup).await;
+        let testbed = Testbed::set_up(setup).await;
         testbed.github.faults(json!({"webhooks": {"forget": 1.0}})).await;
         testbed.github.submit(&SMALL, 3, 200, Value::Null).await;
         let server = testbed.serve().await;
@@ -81,7 +81,7 @@ async fn polling_finds_every_job_though_all_webhooks_are_lost() {
 #[tokio::test]
 async fn jobs_run_though_each_in_progress_is_lost() {
     bounded(async {
-        let testbed = Testbed::set(Setup::default()).await;
+        let testbed = Testbed::set_up(Setup::default()).await;
         let server = testbed.serve().await;
         let jobs = testbed.github.submit(&SMALL, 3, 800, Value::Null).await;
         server.api().until("3 jobs to be known", |api| api.jobs.len() == 3).await;

@@ -38,7 +38,7 @@ fn redacted_field(key: &str, value: &Value) -> Value {
 #[tokio::test]
 async fn jobs_have_the_documented_shape() {
     bounded(async {
-        let testbed = Testbed::set(Setup::default()).await;
+        let testbed = Testbed::set_up(Setup::default()).await;
         let server = testbed.serve().await;
         testbed.github.submit(&SMALL, 1, 300, json!({"name": "build"})).await;
         server.api().until("the job to be done", |api| api.is_done(1)).await;
@@ -128,7 +128,7 @@ async fn jobs_have_the_documented_shape() {
 #[tokio::test]
 async fn runners_have_the_documented_shape() {
     bounded(async {
-        let testbed = Testbed::set(Setup::default()).await;
+        let testbed = Testbed::set_up(Setup::default()).await;
         let server = testbed.serve().await;
         testbed.github.submit_one(&SMALL, 300).await;
         server.api().until("the job to be done", |api| api.is_done(1)).await;
@@ -168,7 +168,7 @@ async fn runners_have_the_documented_shape() {
 #[tokio::test]
 async fn an_open_job_shows_what_it_waits_for() {
     bounded(async {
-        let testbed = Testbed::set(Setup { top: "paused = true", ..Setup::default() }).await;
+        let testbed = Testbed::set_up(Setup { top: "paused = true", ..Setup::default() }).await;
         let server = testbed.serve().await;
         let job = testbed.github.submit_one(&SMALL, 10).await;
         let api = server.api().until("the pause to be shown", |api| api.reason(job) == Some("paused")).await;
@@ -215,7 +215,7 @@ async fn an_open_job_shows_what_it_waits_for() {
 #[tokio::test]
 async fn pages_follow_each_other_without_a_gap_or_a_repetition() {
     bounded(async {
-        let testbed = Testbed::set(Setup::default()).await;
+        let testbed = Testbed::set_up(Setup::default()).await;
         let server = testbed.serve().await;
         let jobs = testbed.github.submit(&SMALL, 5, 10, Value::Null).await;
         server.api().until("5 jobs to be done", |api| api.is_done(5)).await;
@@ -241,7 +241,7 @@ async fn pages_follow_each_other_without_a_gap_or_a_repetition() {
 #[tokio::test]
 async fn lists_are_filtered_by_repository_class_and_state() {
     bounded(async {
-        let testbed = Testbed::set(Setup::default()).await;
+        let testbed = Testbed::set_up(Setup::default()).await;
         let server = testbed.serve().await;
         testbed.github.submit(&SMALL, 1, 10, json!({"name": "a"})).await;
         testbed
@@ -277,7 +277,7 @@ async fn lists_are_filtered_by_repository_class_and_state() {
 #[tokio::test]
 async fn a_query_that_means_nothing_is_refused() {
     bounded(async {
-        let testbed = Testbed::set(Setup::default()).await;
+        let testbed = Testbed::set_up(Setup::default()).await;
         let server = testbed.serve_unheard().await;
         for query in ["limit=many", "stat=queued", "repository=acme", "cursor=nobody-gave-this-out"] {
             let (status, body) = server.api().get(&format!("/api/v1/jobs?{query}")).await;
@@ -290,7 +290,7 @@ async fn a_query_that_means_nothing_is_refused() {
 #[tokio::test]
 async fn health_and_counts_are_told() {
     bounded(async {
-        let testbed = Testbed::set(Setup::default()).await;
+        let testbed = Testbed::set_up(Setup::default()).await;
         let server = testbed.serve_unheard().await;
         let version = env!("CARGO_PKG_VERSION");
         assert_eq!(server.api().get("/healthz").await, (200, json!({"status": "ok", "version": version})));
@@ -303,7 +303,7 @@ async fn health_and_counts_are_told() {
 #[tokio::test]
 async fn events_begin_with_a_greeting_and_tell_each_change() {
     bounded(async {
-        let testbed = Testbed::set(Setup::default()).await;
+        let testbed = Testbed::set_up(Setup::default()).await;
         let server = testbed.serve().await;
         let mut events = server.api().events().await;
         assert_eq!(events.hello, json!({"type": "hello", "version": env!("CARGO_PKG_VERSION")}));
@@ -335,7 +335,7 @@ async fn events_begin_with_a_greeting_and_tell_each_change() {
 #[tokio::test]
 async fn the_page_comes_whole_from_the_server_and_lets_nothing_else_in() {
     bounded(async {
-        let testbed = Testbed::set(Setup::default()).await;
+        let testbed = Testbed::set_up(Setup::default()).await;
         let server = testbed.serve_unheard().await;
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
         for (path, content_type) in [

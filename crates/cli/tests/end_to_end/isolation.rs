@@ -134,7 +134,7 @@ async fn two_jobs_side_by_side_cannot_read_each_others_anything() {
         return;
     }
     bounded(async {
-        let testbed = Testbed::set(Setup::default()).await;
+        let testbed = Testbed::set_up(Setup::default()).await;
         let mut meeting = Meeting::arrange(&testbed, THIEF);
         let gate = fs::File::open(testbed.path("meet/gate")).unwrap();
         let gate = nix::fcntl::Flock::lock(gate, nix::fcntl::FlockArg::LockExclusive).unwrap();
@@ -238,7 +238,7 @@ async fn runners_are_the_named_accounts_with_their_names_and_groups() {
         return;
     }
     bounded(async {
-        let testbed = Testbed::set(Setup { limits: "max_runners = 2", ..Setup::default() }).await;
+        let testbed = Testbed::set_up(Setup { limits: "max_runners = 2", ..Setup::default() }).await;
         let mut meeting = Meeting::arrange(&testbed, WHOAMI);
         name_users(&testbed.config(), r#"["jobber1", "jobber2"]"#);
         let Some(command) = with_accounts(&testbed, PASSWD, GROUP) else { return };

@@ -26,14 +26,14 @@ async fn output(testbed: &Testbed, arguments: &[&str]) -> Output {
     output_at(&testbed.state().display().to_string(), testbed, arguments).await
 }
 
-/// Runs a command on the server that `place` names.
-async fn output_at(place: &str, testbed: &Testbed, arguments: &[&str]) -> Output {
-    let (place, github) = (place.to_owned(), testbed.github_url().to_owned());
+/// Runs a command on the server that `named` names.
+async fn output_at(named: &str, testbed: &Testbed, arguments: &[&str]) -> Output {
+    let (named, github) = (named.to_owned(), testbed.github_url().to_owned());
     let arguments: Vec<String> = arguments.iter().map(|&it| it.to_owned()).collect();
     let run = move || {
         let dir = tempfile::tempdir().unwrap();
         let mut command = ecsrunner(dir.path());
-        command.args(arguments).env("ECSRUNNER_LOCAL", place).env("GITHUB_API_URL", github).output().unwrap()
+        command.args(arguments).env("ECSRUNNER_LOCAL", named).env("GITHUB_API_URL", github).output().unwrap()
     };
     tokio::task::spawn_blocking(run).await.unwrap()
 }
@@ -71,7 +71,7 @@ fn text(bytes: &[u8]) -> String {
 
 /// Starts a server, and runs the printing job on it.
 async fn after_a_printing_job(setup: Setup) -> (Testbed, Server, u64) {
-    let testbed = Testbed::set(setup).await;
+    let testbed = Testbed::set_up(setup).await;
     let server = testbed.serve().await;
     let job = run_job(&testbed, &server, PRINTING).await;
     (testbed, server, job)
@@ -184,7 +184,7 @@ async fn a_job_cannot_read_the_file_with_the_token() {
         return;
     }
     bounded(async {
-        let testbed = Testbed::set(Setup::default()).await;
+        let testbed = Testbed::set_up(Setup::default()).await;
         let server = testbed.serve().await;
         let file = testbed.state().join("server.json");
         let workflow = format!(
@@ -206,7 +206,7 @@ async fn a_job_cannot_read_the_file_with_the_token() {
 #[tokio::test]
 async fn a_job_without_a_log_is_told_with_what_to_do_instead() {
     bounded(async {
-        let testbed = Testbed::set(Setup::default()).await;
+        let testbed = Testbed::set_up(Setup::default()).await;
         let server = testbed.serve().await;
         let job = testbed.github.submit_one(&["self-hosted", "class:small"], 60_000).await;
         let api = server.api().until("the job to run", |api| api.jobs_in("in_progress").len() == 1).await;

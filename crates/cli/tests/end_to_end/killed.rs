@@ -32,7 +32,7 @@ async fn each_ran_once(testbed: &Testbed, server: &Server, jobs: usize) {
 #[tokio::test]
 async fn killed_before_the_hand_over_the_next_server_hands_over_to_the_same_task() {
     bounded(async {
-        let testbed = Testbed::set(Setup::default()).await;
+        let testbed = Testbed::set_up(Setup::default()).await;
         let server = testbed.serve().await;
         let refusal = json!({"method": "POST", "path_end": "/generate-jitconfig", "status": 500});
         testbed.github.faults(json!({"rest": [refusal]})).await;
@@ -54,7 +54,7 @@ async fn killed_before_the_hand_over_the_next_server_hands_over_to_the_same_task
 #[tokio::test]
 async fn killed_while_jobs_run_the_next_server_adopts_their_tasks() {
     bounded(async {
-        let testbed = Testbed::set(Setup::default()).await;
+        let testbed = Testbed::set_up(Setup::default()).await;
         let server = testbed.serve().await;
         // A task that ended earlier: another task has its user id now.
         testbed.github.submit_one(&SMALL, 10).await;
@@ -76,7 +76,7 @@ async fn killed_while_jobs_run_the_next_server_adopts_their_tasks() {
 #[tokio::test]
 async fn killed_while_jobs_end_the_next_server_cleans_up_after_them() {
     bounded(async {
-        let testbed = Testbed::set(Setup::default()).await;
+        let testbed = Testbed::set_up(Setup::default()).await;
         let server = testbed.serve().await;
         testbed.github.submit(&SMALL, 3, 700, Value::Null).await;
         server.api().until("3 jobs to run", |api| api.runners_in("busy").len() == 3).await;
@@ -97,7 +97,7 @@ async fn killed_while_jobs_end_the_next_server_cleans_up_after_them() {
 #[tokio::test]
 async fn killed_again_and_again_under_load_every_job_runs_once() {
     bounded(async {
-        let testbed = Testbed::set(Setup { limits: "max_runners = 4", ..Setup::default() }).await;
+        let testbed = Testbed::set_up(Setup { limits: "max_runners = 4", ..Setup::default() }).await;
         let mut server = testbed.serve().await;
         testbed.github.submit(&SMALL, 12, 200, Value::Null).await;
         for changes in [3, 11, 23, 31] {
@@ -119,7 +119,7 @@ async fn killed_again_and_again_under_load_every_job_runs_once() {
 #[tokio::test]
 async fn sigterm_leaves_the_runners_running() {
     bounded(async {
-        let testbed = Testbed::set(Setup::default()).await;
+        let testbed = Testbed::set_up(Setup::default()).await;
         let server = testbed.serve().await;
         let job = testbed.github.submit_one(&SMALL, 2_000).await;
         server.api().until("the job to run", |api| api.runners_in("busy").len() == 1).await;
@@ -139,7 +139,7 @@ async fn sigterm_leaves_the_runners_running() {
 #[tokio::test]
 async fn a_second_server_on_the_same_state_is_refused_and_the_first_goes_on() {
     bounded(async {
-        let testbed = Testbed::set(Setup::default()).await;
+        let testbed = Testbed::set_up(Setup::default()).await;
         let server = testbed.serve().await;
         let second = testbed.command().output().await.unwrap();
         let told = String::from_utf8(second.stderr).unwrap();

@@ -34,14 +34,14 @@ fn most_at_once(lives: &[(Timestamp, Timestamp)]) -> usize {
 #[tokio::test]
 async fn no_more_runners_live_at_once_than_the_deployments_limit_and_the_oldest_job_goes_first() {
     bounded(async {
-        let testbed = Testbed::set(Setup { limits: "max_runners = 2", ..Setup::default() }).await;
+        let testbed = Testbed::set_up(Setup { limits: "max_runners = 2", ..Setup::default() }).await;
         let server = testbed.serve().await;
         let mut events = server.api().events().await;
         testbed.github.faults(json!({"assignment_paused": true})).await;
         let jobs = testbed.github.submit(&SMALL, 6, 300, Value::Null).await;
         let api = server
             .api()
-            .until("four jobs to wait for a place", |api| {
+            .until("four jobs to wait for a slot", |api| {
                 jobs.iter().filter(|job| api.reason(**job) == Some("limit_deployment")).count() == 4
             })
             .await;
@@ -91,7 +91,7 @@ async fn no_more_runners_live_at_once_than_the_deployments_limit_and_the_oldest_
 async fn a_repositorys_limit_holds_back_that_repository_alone() {
     bounded(async {
         let setup = Setup { limits: "max_runners_per_repository = 1", ..Setup::default() };
-        let testbed = Testbed::set(setup).await;
+        let testbed = Testbed::set_up(setup).await;
         let server = testbed.serve().await;
         testbed.github.faults(json!({"assignment_paused": true})).await;
         // One job first: the order in which several webhooks arrive is not determined.
@@ -121,7 +121,7 @@ async fn a_repositorys_limit_holds_back_that_repository_alone() {
 async fn a_classs_limit_holds_back_that_class_alone() {
     bounded(async {
         let classes = "[classes.small]\ncpu = 512\nmemory = 1024\n[classes.large]\ncpu = 4096\nmemory = 8192\nmax_runners = 1\n";
-        let testbed = Testbed::set(Setup { classes, ..Setup::default() }).await;
+        let testbed = Testbed::set_up(Setup { classes, ..Setup::default() }).await;
         let server = testbed.serve().await;
         testbed.github.faults(json!({"assignment_paused": true})).await;
         let large = testbed.github.submit(&["self-hosted", "class:large"], 2, 100, Value::Null).await;

@@ -7,7 +7,7 @@ use crate::testbed::{Setup, Testbed, at, bounded, states};
 #[tokio::test]
 async fn one_job_runs_on_one_runner_which_is_gone_afterwards() {
     bounded(async {
-        let testbed = Testbed::set(Setup::default()).await;
+        let testbed = Testbed::set_up(Setup::default()).await;
         let server = testbed.serve().await;
         let id = testbed.github.submit_one(&["self-hosted", "class:small"], 500).await;
         let api = server.api().until("the job to be done", |api| api.is_done(1)).await;
@@ -45,7 +45,7 @@ async fn one_job_runs_on_one_runner_which_is_gone_afterwards() {
 #[tokio::test]
 async fn a_job_that_fails_is_told_as_failed_and_its_runner_as_completed() {
     bounded(async {
-        let testbed = Testbed::set(Setup::default()).await;
+        let testbed = Testbed::set_up(Setup::default()).await;
         let server = testbed.serve().await;
         testbed.github.submit(&["self-hosted", "class:large"], 1, 0, json!({"work": {"exit": 3}})).await;
         let api = server.api().until("the runner to be gone", |api| api.runners_in("gone").len() == 1).await;
@@ -62,7 +62,7 @@ async fn a_job_that_fails_is_told_as_failed_and_its_runner_as_completed() {
 #[tokio::test]
 async fn a_job_that_waits_for_an_approval_gets_its_runner_once_it_is_approved() {
     bounded(async {
-        let testbed = Testbed::set(Setup::default()).await;
+        let testbed = Testbed::set_up(Setup::default()).await;
         let server = testbed.serve().await;
         let id =
             testbed.github.submit(&["self-hosted", "class:small"], 1, 10, json!({"waiting": true})).await[0];

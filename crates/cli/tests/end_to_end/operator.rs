@@ -73,7 +73,7 @@ async fn json_of(server: &Server, arguments: &[&str]) -> Value {
 
 /// Starts a server that has executed one job and refused another.
 async fn after_two_jobs() -> (Testbed, Server) {
-    let testbed = Testbed::set(Setup { classes: CLASSES, ..Setup::default() }).await;
+    let testbed = Testbed::set_up(Setup { classes: CLASSES, ..Setup::default() }).await;
     let server = testbed.serve().await;
     testbed.github.submit_one(&["self-hosted", "class:small"], 100).await;
     testbed.github.wait("completed=1").await;
@@ -229,7 +229,7 @@ async fn why_tells_one_job_from_its_webhook_to_what_to_do_next() {
 #[tokio::test]
 async fn what_is_not_there_is_told_with_where_it_was_looked_for() {
     bounded(async {
-        let testbed = Testbed::set(Setup { classes: CLASSES, ..Setup::default() }).await;
+        let testbed = Testbed::set_up(Setup { classes: CLASSES, ..Setup::default() }).await;
         let server = testbed.serve_unheard().await;
         insta::assert_snapshot!(tell(&server, &["why", "4711"]).await, @r"
         exit code 4
@@ -300,7 +300,7 @@ async fn what_is_not_there_is_told_with_where_it_was_looked_for() {
 #[tokio::test]
 async fn a_webhook_is_sent_signed_and_a_refusal_is_a_failure() {
     bounded(async {
-        let testbed = Testbed::set(Setup { classes: CLASSES, ..Setup::default() }).await;
+        let testbed = Testbed::set_up(Setup { classes: CLASSES, ..Setup::default() }).await;
         let server = testbed.serve_unheard().await;
         let dir = tempfile::tempdir().unwrap();
         let file = |name: &str, text: &[u8]| {

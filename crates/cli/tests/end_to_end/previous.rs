@@ -87,7 +87,7 @@ async fn a_server_goes_on_with_the_state_directory_of_the_version_before() {
         return;
     }
     bounded(async {
-        let testbed = Testbed::set(Setup { limits: "max_runners = 4", ..Setup::default() }).await;
+        let testbed = Testbed::set_up(Setup { limits: "max_runners = 4", ..Setup::default() }).await;
         state::lay_out(&testbed.state(), Timestamp::now()).unwrap();
         let [adopted, lost] = <[PathBuf; 2]>::try_from(running_tasks(&testbed)).unwrap();
         let agent = OldAgent::revive(&adopted);
@@ -136,7 +136,7 @@ async fn a_server_closes_what_the_version_before_left_open_to_other_runners() {
         return;
     }
     bounded(async {
-        let testbed = Testbed::set(Setup::default()).await;
+        let testbed = Testbed::set_up(Setup::default()).await;
         state::lay_out(&testbed.state(), Timestamp::now()).unwrap();
         let adopted = running_tasks(&testbed).remove(0);
         let uid = u32::try_from(description(&adopted)["uid"].as_u64().unwrap()).unwrap();

@@ -12,7 +12,7 @@ async fn what_may_not_run_is_refused_with_its_reason_and_launches_nothing() {
     bounded(async {
         let classes = "[classes.small]\ncpu = 512\nmemory = 1024\n\
                        [classes.private]\ncpu = 512\nmemory = 1024\nrepositories = [\"acme/other\"]\n";
-        let testbed = Testbed::set(Setup { classes, ..Setup::default() }).await;
+        let testbed = Testbed::set_up(Setup { classes, ..Setup::default() }).await;
         let server = testbed.serve_unheard().await;
         let small = ["self-hosted", "class:small"];
         let cases = [
@@ -116,7 +116,7 @@ async fn was_refused_by_the_hook(testbed: &Testbed, job: u64, why: &str) {
 #[tokio::test]
 async fn a_job_that_policy_allows_executes_its_steps_pre_and_always_ones_too() {
     bounded(async {
-        let testbed = Testbed::set(Setup { listener: STEPS, ..Setup::default() }).await;
+        let testbed = Testbed::set_up(Setup { listener: STEPS, ..Setup::default() }).await;
         let server = testbed.serve().await;
         let job = submit_telling_workflow(&testbed, json!({})).await;
         let ended = testbed.github.wait_for(job, "completed").await;
@@ -135,7 +135,7 @@ async fn a_job_that_policy_allows_executes_its_steps_pre_and_always_ones_too() {
 #[tokio::test]
 async fn a_forks_job_executes_no_step_not_even_pre_and_always_ones() {
     bounded(async {
-        let testbed = Testbed::set(Setup { listener: STEPS, ..Setup::default() }).await;
+        let testbed = Testbed::set_up(Setup { listener: STEPS, ..Setup::default() }).await;
         let server = testbed.serve().await;
         let fork = json!({"event": "pull_request", "head_repository": "stranger/app"});
         let job = submit_telling_workflow(&testbed, fork).await;
@@ -155,7 +155,7 @@ async fn a_forks_job_executes_no_step_not_even_pre_and_always_ones() {
 async fn a_job_of_an_event_that_is_not_allowed_executes_no_step() {
     bounded(async {
         let setup = Setup { listener: STEPS, top: "events = [\"push\"]", ..Setup::default() };
-        let testbed = Testbed::set(setup).await;
+        let testbed = Testbed::set_up(setup).await;
         let server = testbed.serve().await;
         let event = json!({"event": "workflow_dispatch"});
         let job = submit_telling_workflow(&testbed, event).await;
@@ -176,7 +176,7 @@ async fn another_repositorys_job_that_github_gives_to_our_runner_executes_no_ste
             limits: "surplus_grace_secs = 300",
             ..Setup::default()
         };
-        let testbed = Testbed::set(setup).await;
+        let testbed = Testbed::set_up(setup).await;
         let server = testbed.serve().await;
         testbed.github.faults(json!({"assignment_paused": true})).await;
         let ours = testbed.github.submit_one(&["self-hosted", "class:small"], 10).await;

@@ -48,7 +48,7 @@ fn with_state(testbed: &Testbed, state: &Path) -> Command {
 #[tokio::test]
 async fn paths_that_would_break_the_hook_are_refused_with_the_allowed_characters() {
     bounded(async {
-        let testbed = Testbed::set(Setup::default()).await;
+        let testbed = Testbed::set_up(Setup::default()).await;
         fs::rename(testbed.path("actions-runner"), testbed.path("my runner")).unwrap();
         configure(&testbed, "dir = \"actions-runner\"", "dir = \"my runner\"");
         insta::assert_snapshot!(refusal_of(&testbed, testbed.command()).await, @r#"
@@ -79,7 +79,7 @@ async fn directories_that_runners_cannot_list_are_named_with_what_to_do() {
         return;
     }
     bounded(async {
-        let testbed = Testbed::set(Setup::default()).await;
+        let testbed = Testbed::set_up(Setup::default()).await;
         for dir in ["above", "above/closed", "programs"] {
             fs::create_dir(testbed.path(dir)).unwrap();
         }
@@ -107,7 +107,7 @@ async fn directories_that_runners_cannot_list_are_named_with_what_to_do() {
 #[tokio::test]
 async fn without_root_directories_that_cannot_be_listed_are_named_too() {
     bounded(async {
-        let testbed = Testbed::set(Setup { top: "public_repositories = false", ..Setup::default() }).await;
+        let testbed = Testbed::set_up(Setup { top: "public_repositories = false", ..Setup::default() }).await;
         let above = testbed.path("above");
         fs::create_dir(&above).unwrap();
         if nix::unistd::geteuid().is_root() {
@@ -141,7 +141,7 @@ fn as_other_user(command: Command) -> Command {
 #[tokio::test]
 async fn accounts_without_root_are_refused() {
     bounded(async {
-        let testbed = Testbed::set(Setup { limits: "max_runners = 1", ..Setup::default() }).await;
+        let testbed = Testbed::set_up(Setup { limits: "max_runners = 1", ..Setup::default() }).await;
         name_users(&testbed.config(), r#"["jobber1"]"#);
         // Secrets have to be readable to reach this check.
         insta::assert_snapshot!(refusal_of(&testbed, as_other_user(testbed.command())).await, @r#"
@@ -158,7 +158,7 @@ async fn accounts_without_root_are_refused() {
 #[tokio::test]
 async fn too_few_accounts_doubles_and_both_keys_are_refused_with_what_is_right() {
     bounded(async {
-        let testbed = Testbed::set(Setup { limits: "max_runners = 3", ..Setup::default() }).await;
+        let testbed = Testbed::set_up(Setup { limits: "max_runners = 3", ..Setup::default() }).await;
         name_users(&testbed.config(), "[\"jobber1\", \"jobber1\"]\nfirst_uid = 63000");
         insta::assert_snapshot!(refusal_of(&testbed, testbed.command()).await, @r#"
         exit code 2
@@ -179,7 +179,7 @@ async fn accounts_that_are_missing_root_or_not_apart_are_refused() {
         return;
     }
     bounded(async {
-        let testbed = Testbed::set(Setup { limits: "max_runners = 4", ..Setup::default() }).await;
+        let testbed = Testbed::set_up(Setup { limits: "max_runners = 4", ..Setup::default() }).await;
         name_users(&testbed.config(), r#"["root", "jobber1", "jobber2", "jobber3"]"#);
         let passwd = "root:x:0:0::/root:/bin/sh\njobber1:x:64001:100::/:/bin/sh\njobber2:x:64002:100::/:/bin/sh\n";
         let Some(command) = with_accounts(&testbed, passwd, "root:x:0:\nusers:x:100:\n") else { return };
@@ -202,7 +202,7 @@ async fn a_directory_that_an_accounts_group_may_list_is_enough() {
         return;
     }
     bounded(async {
-        let testbed = Testbed::set(Setup { limits: "max_runners = 1", ..Setup::default() }).await;
+        let testbed = Testbed::set_up(Setup { limits: "max_runners = 1", ..Setup::default() }).await;
         name_users(&testbed.config(), r#"["jobber1"]"#);
         std::os::unix::fs::chown(testbed.path("actions-runner"), Some(0), Some(64_100)).unwrap();
         set_mode(&testbed.path("actions-runner"), 0o750);
@@ -228,7 +228,7 @@ async fn shared_programs_that_a_job_could_change_are_refused() {
         return;
     }
     bounded(async {
-        let testbed = Testbed::set(Setup::default()).await;
+        let testbed = Testbed::set_up(Setup::default()).await;
         set_mode(&testbed.path("actions-runner/bin/Runner.Listener"), 0o777);
         insta::assert_snapshot!(refusal_of(&testbed, testbed.command()).await, @r#"
         exit code 2
@@ -256,7 +256,7 @@ async fn shared_programs_that_a_job_could_change_are_refused() {
 #[tokio::test]
 async fn a_runner_that_has_updated_itself_is_refused() {
     bounded(async {
-        let testbed = Testbed::set(Setup::default()).await;
+        let testbed = Testbed::set_up(Setup::default()).await;
         let runner = testbed.path("actions-runner");
         fs::rename(runner.join("bin"), runner.join("bin.2.336.0")).unwrap();
         std::os::unix::fs::symlink(runner.join("bin.2.336.0"), runner.join("bin")).unwrap();
@@ -277,7 +277,7 @@ async fn an_executable_that_runners_cannot_start_is_refused() {
         return;
     }
     bounded(async {
-        let testbed = Testbed::set(Setup::default()).await;
+        let testbed = Testbed::set_up(Setup::default()).await;
         let command = testbed.command();
         let dir = testbed.path("closed");
         fs::create_dir(&dir).unwrap();
@@ -302,7 +302,7 @@ async fn user_ids_without_accounts_are_warned_about() {
         return;
     }
     bounded(async {
-        let testbed = Testbed::set(Setup::default()).await;
+        let testbed = Testbed::set_up(Setup::default()).await;
         testbed.serve().await.terminate().await;
         let log = fs::read_to_string(testbed.path("server.log")).unwrap();
         for word in

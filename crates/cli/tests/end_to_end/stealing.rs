@@ -13,7 +13,7 @@ const CLASSES: &str = "[classes.tooled]\ncpu = 512\nmemory = 1024\nlabels = [\"e
 #[tokio::test]
 async fn stolen_runners_are_replaced_and_the_surplus_is_retired() {
     bounded(async {
-        let testbed = Testbed::set(Setup { classes: CLASSES, ..Setup::default() }).await;
+        let testbed = Testbed::set_up(Setup { classes: CLASSES, ..Setup::default() }).await;
         let server = testbed.serve().await;
         testbed.github.faults(json!({"steal": true, "assignment_paused": true})).await;
         testbed.github.submit(&PLAIN, 8, 100, Value::Null).await;
@@ -39,7 +39,7 @@ async fn stolen_runners_are_replaced_and_the_surplus_is_retired() {
 #[tokio::test]
 async fn a_stolen_runner_is_booked_for_the_job_that_it_took() {
     bounded(async {
-        let testbed = Testbed::set(Setup::default()).await;
+        let testbed = Testbed::set_up(Setup::default()).await;
         let server = testbed.serve().await;
         testbed.github.faults(json!({"steal": true, "assignment_paused": true})).await;
         let labels = ["self-hosted", "class:small"];

@@ -78,7 +78,7 @@ pub(crate) struct Testbed {
 }
 
 impl Testbed {
-    pub(crate) async fn set(setup: Setup) -> Self {
+    pub(crate) async fn set_up(setup: Setup) -> Self {
         let dir = tempfile::Builder::new().prefix("ecsrunner-test-").tempdir().unwrap();
         // As root, each runner has its own user, and the official runner lists each
         // directory above its own.

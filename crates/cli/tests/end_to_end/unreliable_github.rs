@@ -20,7 +20,7 @@ fn jit_fault(more: Value) -> Value {
 #[tokio::test]
 async fn a_configuration_is_asked_for_again_until_github_gives_it() {
     bounded(async {
-        let testbed = Testbed::set(Setup::default()).await;
+        let testbed = Testbed::set_up(Setup::default()).await;
         let server = testbed.serve().await;
         testbed.github.faults(jit_fault(json!({"status": 500, "times": 2}))).await;
         testbed.github.submit_one(&SMALL, 10).await;
@@ -34,7 +34,7 @@ async fn a_configuration_is_asked_for_again_until_github_gives_it() {
 #[tokio::test]
 async fn a_throttled_configuration_is_asked_for_when_github_says() {
     bounded(async {
-        let testbed = Testbed::set(Setup::default()).await;
+        let testbed = Testbed::set_up(Setup::default()).await;
         let server = testbed.serve().await;
         testbed.github.faults(jit_fault(json!({"status": 403, "retry_after_secs": 2, "times": 1}))).await;
         let asked = jiff::Timestamp::now();
@@ -50,7 +50,7 @@ async fn a_throttled_configuration_is_asked_for_when_github_says() {
 #[tokio::test]
 async fn a_lost_answer_to_a_configuration_leaves_no_registration() {
     bounded(async {
-        let testbed = Testbed::set(Setup::default()).await;
+        let testbed = Testbed::set_up(Setup::default()).await;
         let server = testbed.serve().await;
         testbed.github.faults(jit_fault(json!({"status": 500, "times": 1, "after_effect": true}))).await;
         testbed.github.submit_one(&SMALL, 10).await;
@@ -66,7 +66,7 @@ async fn a_lost_answer_to_a_configuration_leaves_no_registration() {
 #[tokio::test]
 async fn a_repository_in_which_github_refuses_runners_is_held_and_the_others_go_on() {
     bounded(async {
-        let testbed = Testbed::set(Setup::default()).await;
+        let testbed = Testbed::set_up(Setup::default()).await;
         let server = testbed.serve().await;
         let refusal =
             json!({"status": 403, "path": "/repos/acme/closed/", "message": "Resource not accessible"});
@@ -104,7 +104,7 @@ async fn a_repository_in_which_github_refuses_runners_is_held_and_the_others_go_
 #[tokio::test]
 async fn a_github_that_hangs_for_one_repository_delays_no_other() {
     bounded(async {
-        let testbed = Testbed::set(Setup::default()).await;
+        let testbed = Testbed::set_up(Setup::default()).await;
         let server = testbed.serve().await;
         testbed
             .github

@@ -10,7 +10,7 @@ const OURS: [&str; 2] = ["self-hosted", "class:small"];
 
 /// Starts a server that launches nothing, so that only webhooks have an effect.
 async fn listening() -> (Testbed, Server) {
-    let testbed = Testbed::set(Setup { top: "paused = true", ..Setup::default() }).await;
+    let testbed = Testbed::set_up(Setup { top: "paused = true", ..Setup::default() }).await;
     let server = testbed.serve_unheard().await;
     (testbed, server)
 }
@@ -186,7 +186,7 @@ async fn pings_are_accepted_and_other_events_and_actions_ignored() {
 #[tokio::test]
 async fn the_fake_githubs_own_deliveries_are_understood() {
     bounded(async {
-        let testbed = Testbed::set(Setup::default()).await;
+        let testbed = Testbed::set_up(Setup::default()).await;
         let server = testbed.serve().await;
         testbed.github.ping().await;
         testbed.github.submit_one(&OURS, 10).await;

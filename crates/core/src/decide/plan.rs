@@ -332,7 +332,7 @@ fn retire_overdue(open: &Open, rules: Rules<'_>, now: Timestamp, plan: &mut Plan
                 let limit = rules.settings.limits.longest_start();
                 (started + limit, EndingKind::BootFailed, Reason::with(Code::BootFailed, NEVER_STARTED))
             }
-            RunnerState::Ending(ending) if ending.kind.overrides_job() || !runner.holds_slot() => continue,
+            RunnerState::Ending(ending) if ending.kind.overrides_job() || !runner.takes_slot() => continue,
             _ => {
                 let booted = runner.timeline.at(RunnerStage::Booted);
                 let Some(started) = booted.or_else(|| runner.launched_at()) else { continue };

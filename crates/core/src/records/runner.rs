@@ -353,7 +353,7 @@ impl Runner {
 
     /// Whether it takes a slot in the limits, which it does until its task has stopped.
     #[must_use]
-    pub fn holds_slot(&self) -> bool {
+    pub fn takes_slot(&self) -> bool {
         self.stopped_at().is_none()
     }
 

@@ -93,7 +93,7 @@ impl Rate {
 
     /// Returns the level of a bucket that gives nothing before `until`, and one slot then.
     #[must_use]
-    pub fn held_until(self, level: Option<Level>, until: Timestamp) -> Level {
+    pub fn empty_until(self, level: Option<Level>, until: Timestamp) -> Level {
         let held = Level(until + self.tolerance());
         level.map_or(held, |level| level.max(held))
     }
@@ -143,11 +143,11 @@ mod tests {
 
     #[test]
     fn a_wish_to_be_asked_later_gives_one_slot_then_and_no_burst() {
-        let level = Some(RATE.held_until(None, at(30_000)));
+        let level = Some(RATE.empty_until(None, at(30_000)));
         assert_eq!(RATE.available(level, at(29_999)), 0);
         assert_eq!(RATE.next_at(level, at(0)), at(30_000));
         assert_eq!(RATE.available(level, at(30_000)), 1);
         let later = RATE.take(None, 3, at(60_000));
-        assert_eq!(RATE.held_until(Some(later), at(0)), later, "an earlier wish changes nothing");
+        assert_eq!(RATE.empty_until(Some(later), at(0)), later, "an earlier wish changes nothing");
     }
 }

@@ -1,4 +1,4 @@
-//! One job: acquired, its lock renewed, its worker started and waited for.
+//! Executes one job: acquires it, renews its lock, and runs its worker.
 
 use std::io::{self, BufRead, BufReader, Write};
 use std::process::{ChildStdin, Command, Stdio};
@@ -18,31 +18,32 @@ use super::events::{Event, Stop};
 use super::poll::{PollEnd, Polling};
 use super::{JIT_VARIABLE, Listener};
 
-/// Tries of one call to the run service.
+/// Attempts of one call to the run service.
 const TRIES: u32 = 5;
-/// Rounds of tries for the first renewal.
+/// Rounds of attempts for the first renewal.
 const FIRST_RENEWALS: u32 = 6;
-/// From a signal to the shutdown's arrival at the worker. The real one takes
-/// about as long, and a next step can begin in that time.
+/// Time from a signal to the shutdown message at the worker. The official runner
+/// takes about as long, and the next step can start in that time.
 const SHUTDOWN_DELAY: Duration = Duration::from_millis(60);
 
-/// How a job ended for its listener.
+/// How a job ended, as its listener sees it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Ended {
     /// The signal that ended it.
     pub(super) stop: Option<Stop>,
     /// The registration is gone, and its session with it.
     pub(super) is_deregistered: bool,
-    /// Why no further message comes, where the listener has to end with an error for it.
+    /// Why polling ended, if the listener must end with an error because of it.
     pub(super) poll_end: Option<PollEnd>,
 }
 
-/// A job's display name.
+/// Returns a job's display name.
 pub(super) fn name(message: &Value) -> &str {
     message["jobDisplayName"].as_str().unwrap_or_default()
 }
 
-/// The job's message; `None`, without a line, if the job cannot be acquired.
+/// Acquires a job and returns its message. Returns `None`, and prints nothing, if the
+/// job cannot be acquired.
 pub(super) fn acquire(listener: &Listener, request: &JobRequest) -> Option<Value> {
     for attempt in 1..=TRIES {
         match listener.client.acquire(request) {
@@ -55,7 +56,7 @@ pub(super) fn acquire(listener: &Listener, request: &JobRequest) -> Option<Value
     None
 }
 
-/// Executes a job from its first line to its last.
+/// Executes a job and prints all its lines.
 pub(super) fn execute(listener: &Listener, message: &Value, polling: &Polling) -> Ended {
     polling.set_busy();
     listener.terminal.timed_line(&format!("Running job: {}", name(message)));
@@ -81,15 +82,16 @@ struct RunningJob<'a> {
     message: &'a Value,
     client: JobClient,
     worker: Option<ChildStdin>,
-    /// The control message that the worker was sent.
+    /// The control message that was sent to the worker.
     told: Option<Control>,
     ended: Ended,
 }
 
 impl RunningJob<'_> {
-    /// The result in the words of the listener's line; `None` for a job that never started.
+    /// Runs the job. Returns the result for the listener's line, or `None` if the job never
+    /// started.
     fn run(&mut self) -> Option<&'static str> {
-        // The result in the line after the worker was asked to stop. The worker may report another one.
+        // The result that the line shows after a stop. The worker may report another one.
         let mut forced = None;
         loop {
             let event = self.listener.events.recv().ok()?;
@@ -142,7 +144,7 @@ impl RunningJob<'_> {
                 Event::Message(_) | Event::Signal(_) => {}
             }
             if self.told.is_some() && self.worker.is_none() {
-                // Ended before its worker was there.
+                // Ended before its worker started.
                 let _ = self.client.complete(json!({"conclusion": "canceled"}));
                 return Some("Canceled");
             }
@@ -185,35 +187,35 @@ impl RunningJob<'_> {
         Ok(())
     }
 
-    /// The worker reads one control message in its life: what comes second is never heard.
+    /// Sends a control message, unless one was sent before. The worker only reads one.
     fn tell(&mut self, control: Control) {
         if self.told.is_some() {
             return;
         }
         self.told = Some(control);
         if let Some(worker) = &mut self.worker {
-            // A worker that is gone has ended the job.
+            // If the worker is gone, the job has ended.
             let _ = writeln!(worker, "{}", control.word());
         }
     }
 
-    /// A worker that ended without a result cannot have reported one.
+    /// Reports the end for a worker that ended without a result.
     fn report_crash(&self) {
         let annotation = json!({"level": "FAILURE", "message": "The worker ended unexpectedly."});
         let _ = self.client.complete(json!({"conclusion": "failed", "annotations": [annotation]}));
     }
 }
 
-/// This executable, asked to be a worker.
+/// Returns the command that starts this executable as a worker.
 fn worker_command() -> io::Result<Command> {
     let mut command = Command::new(std::env::current_exe()?);
-    // `ecsrunner stand-in-listener run`, or the stand-in alone with `run`.
+    // Either `ecsrunner stand-in-listener run`, or the stand-in's own executable with `run`.
     let before = std::env::args_os().skip(1).take_while(|arg| arg.to_string_lossy().contains("listener"));
     command.args(before).arg(worker::ARGUMENT);
     Ok(command)
 }
 
-/// The renewal of a job's lock, in a thread of its own.
+/// The thread that renews a job's lock.
 struct Renewal {
     stopped: Arc<AtomicBool>,
     thread: Option<thread::Thread>,
@@ -243,8 +245,8 @@ impl Renewal {
                     }
                     Err(lost) => {
                         first_rounds -= 1;
-                        // After the first success the real one gives up at once: it reads a
-                        // time that was never set.
+                        // After a first success, the official runner gives up at once, because
+                        // it reads a time that was never set.
                         if lost || has_renewed || first_rounds == 0 {
                             let _ = sender.send(Event::RenewalEnded);
                             return;
@@ -266,7 +268,8 @@ impl Renewal {
     }
 }
 
-/// `Err(true)`: GitHub says that the job is lost.
+/// Renews the lock with retries. Returns `Err(true)` if GitHub answers that the job is
+/// lost.
 fn renew_with_tries(client: &JobClient, rest: &impl Fn(Duration), times: Times) -> Result<(), bool> {
     for attempt in 1..=TRIES {
         match client.renew() {

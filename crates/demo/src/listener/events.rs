@@ -1,4 +1,4 @@
-//! Everything that a listener reacts to, in one queue.
+//! The queue of all events that a listener reacts to.
 
 use std::io;
 use std::process::ExitStatus;
@@ -22,7 +22,7 @@ pub(super) enum Event {
     Signal(Stop),
     /// The job's lock was renewed for the first time.
     Renewed,
-    /// It is not renewed any more.
+    /// The lock is no longer renewed.
     RenewalEnded,
     WorkerEnded(ExitStatus),
 }
@@ -50,7 +50,7 @@ pub(super) fn watch_signals() -> io::Result<(Sender<Event>, Receiver<Event>)> {
     Ok((sender, events))
 }
 
-/// Does nothing until a signal comes that the fault does not ignore.
+/// Waits for a signal that the fault does not ignore.
 pub(super) fn wait_for_signal(events: &Receiver<Event>, fault: &Fault) -> u8 {
     loop {
         match events.recv() {

@@ -1,4 +1,4 @@
-//! Misbehaviour on purpose, for tests of the agent that watches a listener.
+//! Injected faults, for tests of the agent that watches a listener.
 
 use std::fs;
 use std::process::{Command, Stdio};
@@ -8,36 +8,36 @@ use super::events::Stop;
 use super::root::Root;
 use super::terminal::Terminal;
 
-/// Names the misbehaviour; none where unset.
+/// The variable that names the fault. Unset for none.
 const FAULT_VARIABLE: &str = "ECSRUNNER_SIM_LISTENER_FAULT";
 
-/// Below the current directory: how often the listener has ended with 2.
+/// The file in the current directory that counts how often the listener ended with 2.
 const RETRIES_FILE: &str = "_sim_retries";
 
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) enum Fault {
     None,
-    /// `never-connects`: says nothing and waits.
+    /// `never-connects`: prints nothing and waits.
     NeverConnects,
     /// `idle`: connects, but never asks for a job.
     Idle,
-    /// `listens-though-deregistered`: goes on when its registration is gone.
+    /// `listens-though-deregistered`: continues when its registration is gone.
     ListensThoughDeregistered,
-    /// `hangs-on-int`: SIGINT changes nothing.
+    /// `hangs-on-int`: ignores SIGINT.
     HangsOnInterrupt,
-    /// `ignores-term`: neither SIGTERM nor SIGINT changes anything.
+    /// `ignores-term`: ignores SIGTERM and SIGINT.
     IgnoresTerminate,
-    /// `crash`: aborts once it listens.
+    /// `crash`: aborts when it listens.
     Crashes,
-    /// `crash-in-job`: aborts once the job runs.
+    /// `crash-in-job`: aborts when the job runs.
     CrashesInJob,
-    /// `silent-end`: exit 0 after the job, without the line that says how it ended.
+    /// `silent-end`: exits with 0 after the job, without the line with its result.
     SilentEnd,
-    /// `zombies`: leaves orphans that end soon, for its parent's reaper.
+    /// `zombies`: leaves short-lived orphans, which its parent must reap.
     Zombies,
     /// `retryable:N`: ends with 2 the first N times.
     Retryable(u32),
-    /// `version-deprecated`: GitHub refuses its version once it listens.
+    /// `version-deprecated`: GitHub refuses its version when it listens.
     VersionDeprecated,
 }
 
@@ -74,7 +74,7 @@ impl Fault {
     }
 }
 
-/// The code of a listener that does not even connect.
+/// Returns the exit code of a listener that ends before it connects.
 pub(super) fn exit_before_connecting(fault: &Fault, terminal: &Terminal) -> Option<u8> {
     match fault {
         Fault::Retryable(times) => {
@@ -107,7 +107,7 @@ pub(super) fn after_job(fault: &Fault, terminal: &Terminal) {
     }
 }
 
-/// Starts processes whose parent ends before them.
+/// Starts processes that outlive their parent.
 fn leave_orphans(terminal: &Terminal) {
     let orphans = Command::new("sh")
         .args(["-c", "for i in 1 2 3; do sleep 0.1 & done"])

@@ -1,5 +1,5 @@
-//! Polling for messages in a thread of its own, for as long as the process lives:
-//! while a job runs, that is how a cancellation arrives.
+//! The thread that polls for messages as long as the process runs. While a job
+//! runs, cancellations arrive by these polls.
 
 use std::io;
 use std::sync::Arc;
@@ -12,11 +12,12 @@ use super::Listener;
 use super::events::Event;
 use super::session::{SessionError, create_again};
 
-/// Tries of one call before it has failed, and rounds of them before polling ends.
+/// Attempts of one call before it counts as failed, and rounds of them before polling
+/// ends.
 const TRIES: u32 = 5;
 const ROUNDS: u32 = 10;
 
-/// Why no further message will come.
+/// Why polling ended.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) enum PollEnd {
     RunnerNotFound,
@@ -27,7 +28,7 @@ pub(super) enum PollEnd {
     GivenUp(String),
 }
 
-/// The status that polls report for the listener.
+/// The listener's status, which its polls report.
 #[derive(Clone, Debug)]
 pub(super) struct Polling {
     busy: Arc<AtomicBool>,
@@ -94,7 +95,7 @@ impl Poller {
                     },
                 }
             };
-            // While a job runs nothing is printed (seen with the official runner 2.336).
+            // While a job runs, nothing is printed (seen with the official runner 2.336).
             if round == 1 && !self.busy.load(Ordering::Relaxed) {
                 self.terminal.timed_error(&format!(
                     "Runner connect error: Failed to get job message. {error}. Retrying until reconnected."
@@ -109,12 +110,12 @@ impl Poller {
     }
 }
 
-/// Whether the HTTP layer of the official runner tries again by itself.
+/// Whether the HTTP layer of the official runner retries by itself.
 pub(super) fn is_unavailable(error: &CallError) -> bool {
     matches!(error.status(), Some(502..=504))
 }
 
-/// The end that an error means at once, however often it is tried.
+/// Returns the end of polling for an error that is never retried.
 fn final_end(error: &CallError) -> Option<PollEnd> {
     match (error.kind(), error) {
         (Some("RunnerNotFound"), _) => Some(PollEnd::RunnerNotFound),

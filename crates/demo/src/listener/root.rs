@@ -1,5 +1,5 @@
-//! The runner's root directory: its environment file, its configuration, and
-//! what the listener demands of the directories above it.
+//! The runner's root directory: its environment file, its configuration, and the
+//! check of the directories above it.
 
 use std::collections::BTreeMap;
 use std::fs::{self, Permissions};
@@ -12,7 +12,7 @@ use crate::runner_client::{Configuration, ConfigurationError, FILES};
 use super::terminal::Terminal;
 use super::{JIT_VARIABLE, RETRYABLE, TERMINATED};
 
-/// Lines `NAME=value` that replace variables of the environment.
+/// The file with lines `NAME=value`, which replace variables of the environment.
 const ENVIRONMENT_FILE: &str = ".env";
 
 /// The root, and the environment as the listener sees it.
@@ -47,7 +47,7 @@ impl Root {
         self.variables.get(name).map(String::as_str)
     }
 
-    /// The root and every directory above it have to be listable.
+    /// Checks that the root and every directory above it can be listed.
     pub(super) fn check_directories(&self) -> Result<(), String> {
         for directory in self.path.ancestors() {
             let listed = fs::read_dir(directory).and_then(|mut entries| entries.next().transpose());
@@ -66,7 +66,7 @@ impl Root {
         Ok(())
     }
 
-    /// Writes the configuration's files and reads them; the exit code where that fails.
+    /// Writes the configuration's files and reads them. The error is the exit code.
     pub(super) fn configure(&self, terminal: &Terminal) -> Result<Configuration, u8> {
         if let Some(encoded) = self.variable(JIT_VARIABLE).filter(|text| !text.is_empty()) {
             let written =
@@ -101,14 +101,14 @@ impl Root {
     fn write(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
         let path = self.path.join(Path::new(name).file_name().ok_or(ErrorKind::InvalidInput)?);
         fs::write(&path, bytes)?;
-        // As the real one: every user that can enter the directory can read it.
+        // As in the official runner: every user that can enter the directory can read it.
         fs::set_permissions(&path, Permissions::from_mode(0o644))
     }
 
-    /// As the listener does at the end of a job or a registration.
+    /// Removes the configuration, as the listener does at the end of a job or a registration.
     pub(super) fn remove_configuration(&self, terminal: &Terminal) {
         let [runner, credentials, parameters] = FILES;
-        // This one goes first, and no line says so.
+        // This file is removed first, without a line.
         let _ = fs::remove_file(self.path.join(parameters));
         for name in [credentials, runner] {
             if fs::remove_file(self.path.join(name)).is_ok() {

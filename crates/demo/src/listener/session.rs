@@ -1,4 +1,4 @@
-//! Creates the session, with as many tries as the real listener makes.
+//! Creates the session, with as many attempts as the official listener makes.
 
 use std::time::Duration;
 
@@ -13,22 +13,22 @@ const DELETED: &str = "Failed to create a session. The runner registration has b
                        please re-configure. Runner registrations are automatically deleted for runners that have \
                        not connected to the service recently.";
 
-/// No session was made, and none will be.
+/// Why no session can be created.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum SessionError {
-    /// Another one of this runner lives.
+    /// The runner has another session.
     Conflict,
     Failed,
-    /// A signal came first.
+    /// A signal came before.
     Stopped(Stop),
 }
 
-/// Tries until there is a session, a refusal or a signal.
+/// Retries until there is a session, a refusal or a signal.
 pub(super) fn create(listener: &Listener) -> Result<String, SessionError> {
     let terminal = &listener.terminal;
     let (mut conflicts, mut is_told) = (0, false);
     loop {
-        // As the real one, before the first request to GitHub.
+        // As in the official runner, before the first request to GitHub.
         terminal.line("");
         terminal.success("Connected to GitHub");
         terminal.line("");
@@ -73,7 +73,7 @@ pub(super) fn create(listener: &Listener) -> Result<String, SessionError> {
 }
 
 impl Listener {
-    /// Waits, unless a signal comes.
+    /// Waits, and returns an error if a signal comes.
     fn rest(&self, duration: Duration) -> Result<(), SessionError> {
         match self.events.recv_timeout(duration) {
             Ok(Event::Signal(stop)) if !self.fault.ignores(stop) => {
@@ -85,7 +85,7 @@ impl Listener {
     }
 }
 
-/// A session in place of one that the broker does not know any more.
+/// Creates a session that replaces one that the broker no longer knows.
 pub(super) fn create_again(client: &RunnerClient) -> Result<String, SessionError> {
     client.create_session().map_err(|_| SessionError::Failed)
 }

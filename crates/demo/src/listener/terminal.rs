@@ -1,4 +1,4 @@
-//! Lines on stdout and stderr, as the real listener writes them.
+//! Writes lines to stdout and stderr as the official listener does.
 
 use std::io::Write;
 
@@ -6,13 +6,14 @@ use jiff::Timestamp;
 
 use super::root::Root;
 
-/// Doubles each line with the runner's own log of it, as the official image asks for.
+/// The variable that also prints the runner's own log of each line, as the official
+/// image does.
 const PRINT_LOG_VARIABLE: &str = "ACTIONS_RUNNER_PRINT_LOG_TO_STDOUT";
 
-/// Where the listener speaks.
+/// The output of the listener.
 #[derive(Clone, Default, Debug)]
 pub(super) struct Terminal {
-    /// Whether the runner's log is printed, too.
+    /// Whether the runner's log is printed too.
     pub(super) prints_log: bool,
 }
 
@@ -50,7 +51,7 @@ impl Terminal {
     }
 }
 
-/// A closed stream does not keep the real listener from its job either.
+/// Writes a text. Like the official listener, ignores a closed stream.
 fn write(out: &mut impl Write, text: &str) {
     let _ = writeln!(out, "{text}").and_then(|()| out.flush());
 }

@@ -22,30 +22,30 @@ pub enum ConfigurationError {
     /// It lacks a file.
     #[error("the configuration has no file {0}")]
     Missing(&'static str),
-    /// A file is not what it has to be.
+    /// A file has the wrong content.
     #[error("the file {0} of the configuration cannot be read: {1}")]
     File(&'static str, String),
 }
 
-/// What a runner needs to be one.
+/// The identity and addresses of a runner.
 #[derive(Debug)]
 pub struct Configuration {
     /// GitHub's id of the runner.
     pub agent_id: u64,
     pub agent_name: String,
-    /// The broker's base, which ends with `/`.
+    /// The broker's base URL, which ends with `/`.
     pub server_url: String,
-    /// Where jobs work, relative to the runner's root.
+    /// The work folder of jobs, relative to the runner's root.
     pub work_folder: String,
-    /// Where tokens are asked for.
+    /// The URL for token requests.
     pub authorization_url: String,
-    /// Who the runner is when it asks.
+    /// The identity of the runner in token requests.
     pub client_id: String,
-    /// What it signs with.
+    /// The key that signs token requests.
     pub(super) key: KeyPair,
 }
 
-/// GitHub sends every value as text; numbers are read as well, as the official runner does.
+/// GitHub sends every value as text. Numbers are accepted too, as by the official runner.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct RunnerFile {
@@ -82,11 +82,11 @@ struct Parameters {
 }
 
 impl Configuration {
-    /// The files of an encoded configuration.
+    /// Decodes the files of a configuration.
     ///
     /// # Errors
     ///
-    /// It is not encoded as GitHub does it.
+    /// Fails if it is not in GitHub's encoding.
     pub fn files(encoded: &str) -> Result<Files, ConfigurationError> {
         let json = STANDARD.decode(encoded.trim()).map_err(|_| ConfigurationError::Encoding)?;
         let files: BTreeMap<String, String> =
@@ -101,7 +101,7 @@ impl Configuration {
     ///
     /// # Errors
     ///
-    /// One is missing or wrong.
+    /// Fails if a file is missing or wrong.
     pub fn read(files: &Files) -> Result<Self, ConfigurationError> {
         let [runner_name, credentials_name, parameters_name] = FILES;
         let runner: RunnerFile = file(files, runner_name)?;

@@ -1,4 +1,4 @@
-//! The assertion by which a runner asks for a token: a JWT, signed with PS256.
+//! The assertion in a token request: a JWT, signed with PS256.
 
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::RSA_PSS_SHA256;

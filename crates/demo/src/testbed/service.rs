@@ -1,4 +1,4 @@
-//! A process of the demo's that serves HTTP and says where.
+//! A process of the demo that serves HTTP and prints its URL.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -11,12 +11,12 @@ use nix::unistd::Pid;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
-/// How long it may take to serve, and to end.
+/// How long it may take to start, and to end.
 const LIMIT: Duration = Duration::from_secs(20);
-/// Lines of its log that are shown when it fails.
+/// Lines of the log that are shown if it fails.
 const TAIL: usize = 8;
 
-/// A process that serves HTTP, ended when dropped.
+/// A process that serves HTTP. It is ended when dropped.
 #[derive(Debug)]
 pub struct Service {
     name: &'static str,
@@ -27,13 +27,13 @@ pub struct Service {
 }
 
 impl Service {
-    /// Starts it and waits for its line `listening on URL`.
+    /// Starts the process and waits for its line `listening on URL`.
     pub(super) async fn start(name: &'static str, mut command: Command, log: &Path) -> anyhow::Result<Self> {
         let mut child = command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(File::options().create(true).append(true).open(log)?)
-            // Ctrl-C is the demo's; it ends its services itself.
+            // Keeps Ctrl-C from the process: the demo ends its services itself.
             .process_group(0)
             .kill_on_drop(true)
             .spawn()
@@ -55,7 +55,7 @@ impl Service {
         &self.url
     }
 
-    /// An HTTP client with a time limit.
+    /// Returns an HTTP client with a timeout.
     #[must_use]
     pub fn client(&self) -> reqwest::Client {
         self.client.clone()
@@ -65,39 +65,39 @@ impl Service {
     ///
     /// # Errors
     ///
-    /// It does not answer.
+    /// Fails if the process does not answer.
     pub async fn post(&self, path: &str, body: &serde_json::Value) -> anyhow::Result<reqwest::Response> {
         let sent = self.client.post(format!("{}{path}", self.url)).json(body).send().await;
         sent.with_context(|| format!("{} did not answer {path}", self.name))
     }
 
-    /// Returns when it has ended, with the end of its log.
+    /// Waits until the process ends, and returns the end of its log.
     pub async fn died(&mut self) -> String {
         let status = self.child.wait().await;
         let status = status.map_or_else(|error| error.to_string(), |status| status.to_string());
         format!("{status}\n{}", tail(&self.log))
     }
 
-    /// Its process id, while it lives.
+    /// Returns the process id while the process runs.
     #[must_use]
     pub fn pid(&self) -> Option<u32> {
         self.child.id()
     }
 
-    /// Ends it by SIGKILL.
+    /// Ends the process with SIGKILL.
     ///
     /// # Errors
     ///
-    /// It cannot be killed.
+    /// Fails if it cannot be killed.
     pub async fn kill(&mut self) -> anyhow::Result<()> {
         Ok(self.child.kill().await?)
     }
 
-    /// Ends it by SIGTERM.
+    /// Ends the process with SIGTERM.
     ///
     /// # Errors
     ///
-    /// It does not end, or not well.
+    /// Fails if it does not end, or ends with an error.
     pub async fn stop(&mut self) -> anyhow::Result<()> {
         let pid = self.child.id().with_context(|| format!("{} had ended before", self.name))?;
         kill(Pid::from_raw(i32::try_from(pid)?), Signal::SIGTERM)?;

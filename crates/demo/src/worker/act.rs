@@ -1,11 +1,11 @@
-//! Executing a job's steps with nektos/act, where it is installed.
+//! Executes a job's steps with nektos/act, if it is installed.
 //!
-//! act gets a workflow of this one job, its matrix already expanded, so that
-//! it neither runs the jobs that this one needs nor chooses among combinations.
-//! It is killed when the job is interrupted, because it would run `always()`
-//! steps while the listener shuts down. This is where it differs from the
-//! official runner and from this crate's own execution of steps: a job that is
-//! cancelled at GitHub runs no `always()` steps.
+//! act gets a workflow with only this job and its matrix expanded, so that it
+//! neither runs the jobs that this one needs nor chooses among combinations. It
+//! is killed when the job is interrupted, because it would run `always()` steps
+//! while the listener shuts down. Therefore, unlike with the official runner and
+//! this crate's own execution of steps, a job that is cancelled at GitHub runs no
+//! `always()` steps.
 
 use std::fs;
 use std::io;
@@ -21,22 +21,22 @@ use super::environment::Folders;
 use super::job::{Ended, JobRun, Manner};
 use super::order::{Condition, StepOrder, Work};
 
-/// `act` or `steps`; where unset, act is taken if it is on the path.
+/// The variable with `act` or `steps`. If unset, act is used if it is on the path.
 const EXECUTOR_VARIABLE: &str = "ECSRUNNER_SIM_EXECUTOR";
 
-/// Variables that act makes itself, for folders of its own.
+/// Variables that act sets itself, for its own folders.
 const ACTS_OWN: [&str; 4] = ["GITHUB_WORKSPACE", "GITHUB_EVENT_PATH", "RUNNER_TEMP", "RUNNER_WORKSPACE"];
 
-/// The label that act is told to run on this machine.
+/// The label that act maps to this machine.
 const LABEL: &str = "self-hosted";
 
-/// The first step of a job whose started hook failed, so that only steps that run after a failure do.
+/// The first step of a job whose job-started hook failed, so that only steps that run after a failure run.
 const FAILED_BEFORE: &str = "The job failed before its first step";
 
-/// The step that brings the files that came with the workflow.
+/// The step that copies the files of the submission.
 const COPY: &str = "Copy the workspace";
 
-/// Where act is, if it is to be used.
+/// Returns the path of act, if it is to be used.
 pub(super) fn executable() -> Option<PathBuf> {
     match std::env::var(EXECUTOR_VARIABLE).as_deref() {
         Ok("steps") => None,
@@ -51,7 +51,7 @@ fn on_path(name: &str) -> Option<PathBuf> {
         .find(|path| path.is_file())
 }
 
-/// A line of `act --json`, as far as it is read.
+/// The fields that are read from a line of `act --json`.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Line {
@@ -94,7 +94,7 @@ impl JobRun {
     fn act_command(&self, folders: &Folders, act: &Path, steps: &[StepOrder]) -> io::Result<Command> {
         let home = folders.temp.join("act");
         fs::create_dir_all(home.join(".config/act"))?;
-        // Without an empty one act asks a person which images to use.
+        // Without this empty file, act asks interactively which images to use.
         fs::write(home.join(".config/act/actrc"), "")?;
         let workflow = home.join("workflow.yml");
         fs::write(&workflow, self.act_workflow(folders, steps).to_string())?;
@@ -124,9 +124,9 @@ impl JobRun {
         Ok(command)
     }
 
-    /// The job as a workflow of its own. JSON is YAML.
+    /// Returns a workflow with only this job, as JSON, which is valid YAML.
     fn act_workflow(&self, folders: &Folders, steps: &[StepOrder]) -> Value {
-        // act works in a folder of its own, which is empty.
+        // act works in its own folder, which is empty.
         let copy = format!("cp -R '{}/.' .", folders.workspace.display());
         let mut all = vec![json!({"name": COPY, "run": copy})];
         if self.failed {
@@ -151,7 +151,7 @@ impl JobRun {
                 "skipped" => Conclusion::Skipped,
                 _ => Conclusion::Failure,
             };
-            // Set-up and completion of the job are told by the listener itself.
+            // The listener itself reports set-up and completion of the job.
             if !line.stage.is_empty() && line.step != FAILED_BEFORE && line.step != COPY {
                 let prefix = if line.stage == "Main" { String::new() } else { format!("{} ", line.stage) };
                 self.begin(&format!("{prefix}{}", line.step));

@@ -1,4 +1,4 @@
-//! Actions: downloads of those of other repositories, and what one executes.
+//! Downloads actions of other repositories, and finds what an action executes.
 
 use std::fs;
 use std::io;
@@ -13,10 +13,10 @@ use crate::workflow::action::{DESCRIPTIONS, JavaScriptAction};
 use super::environment::Folders;
 use super::order::{Order, StepOrder, Work};
 
-/// An action at hand.
+/// An action whose files are on this machine.
 #[derive(Clone, Debug)]
 pub(super) struct Ready {
-    /// Where its files are.
+    /// The folder with its files.
     pub(super) folder: PathBuf,
     pub(super) action: JavaScriptAction,
 }
@@ -59,7 +59,7 @@ fn repository_folder(folders: &Folders, name: &str, version: &str) -> PathBuf {
     folders.work.join("_actions").join(name).join(version)
 }
 
-/// Unpacks a gzipped tar without the folder at its top.
+/// Unpacks a gzipped tar without its top folder.
 fn unpack(client: &JobClient, url: &str, target: &Path) -> Result<(), String> {
     let bytes = client.download(url).map_err(|error| error.to_string())?;
     let unpacked = || -> io::Result<()> {
@@ -77,7 +77,7 @@ fn unpack(client: &JobClient, url: &str, target: &Path) -> Result<(), String> {
     unpacked().map_err(|error| error.to_string())
 }
 
-/// The action of a step, read from its files.
+/// Reads the action of a step from its files.
 pub(super) fn find(folders: &Folders, work: &Work) -> Result<Ready, String> {
     let folder = match work {
         Work::LocalAction { folder } => folders.workspace.join(folder),

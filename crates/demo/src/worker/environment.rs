@@ -1,4 +1,4 @@
-//! What a step finds around it: folders, variables, the event file.
+//! The environment of a step: folders, variables, the event file.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -40,7 +40,7 @@ const GITHUB_VARIABLES: [&str; 27] = [
     "action",
 ];
 
-/// Where a job works, all below the runner's work folder.
+/// The folders of a job, all below the runner's work folder.
 #[derive(Clone, Debug)]
 pub(super) struct Folders {
     pub(super) work: PathBuf,
@@ -58,7 +58,7 @@ impl Folders {
         for folder in [&folders.workspace, &folders.temp, &folders.temp.join("_runner_file_commands")] {
             fs::create_dir_all(folder)?;
         }
-        // As the official runner, whose diagnostics lie beside its work.
+        // The official runner also has its diagnostics beside its work folder.
         fs::create_dir_all(work.with_file_name("_diag"))?;
         Ok(folders)
     }
@@ -78,7 +78,7 @@ pub(super) fn write_event(folders: &Folders, order: &Order) -> io::Result<()> {
     fs::write(file, event.to_string())
 }
 
-/// The variables of every step and hook: the listener's own, then GitHub's.
+/// Returns the variables of every step and hook: those of the listener, then GitHub's.
 pub(super) fn variables(folders: &Folders, order: &Order, tracking_id: &str) -> BTreeMap<String, String> {
     let mut variables: BTreeMap<String, String> = std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))

@@ -1,7 +1,8 @@
-//! The files through which a step tells later steps something: `GITHUB_ENV` and `GITHUB_PATH`.
+//! The files by which a step changes the environment of later steps: `GITHUB_ENV` and
+//! `GITHUB_PATH`.
 //!
-//! `GITHUB_OUTPUT`, `GITHUB_STATE` and `GITHUB_STEP_SUMMARY` exist so that
-//! writing to them works; nothing reads them, as there are no expressions.
+//! `GITHUB_OUTPUT`, `GITHUB_STATE` and `GITHUB_STEP_SUMMARY` exist so that steps
+//! can write to them. Nothing reads them, because there are no expressions.
 
 use std::fs;
 use std::io;
@@ -18,7 +19,7 @@ pub(super) struct FileCommands {
     number: u64,
 }
 
-/// What a step asked for.
+/// The changes that a step requested.
 #[derive(Default, Debug, PartialEq, Eq)]
 pub(super) struct Asked {
     pub variables: Vec<(String, String)>,
@@ -47,7 +48,7 @@ impl FileCommands {
         NAMES.iter().map(|name| ((*name).to_owned(), self.path(name).display().to_string()))
     }
 
-    /// What the step wrote, or why that cannot be read.
+    /// Reads what the step wrote. The error says why it cannot be read.
     pub(super) fn read(&self) -> Result<Asked, String> {
         let text =
             |name: &str| fs::read_to_string(self.path(name)).map_err(|error| format!("{name}: {error}"));
@@ -56,7 +57,7 @@ impl FileCommands {
     }
 }
 
-/// `NAME=value` lines, and `NAME<<END` blocks that go on to a line `END`.
+/// Reads `NAME=value` lines, and `NAME<<END` blocks that end at a line `END`.
 fn variables(text: &str) -> Result<Vec<(String, String)>, String> {
     let mut variables = Vec::new();
     let mut lines = text.lines();

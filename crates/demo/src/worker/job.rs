@@ -1,4 +1,4 @@
-//! One job under execution: its processes, its log, and what stops it.
+//! A running job: its processes, its log, and its interruption.
 
 use std::collections::BTreeMap;
 use std::process::{Command, ExitStatus};
@@ -15,19 +15,20 @@ use super::log::{Log, StepRecord};
 use super::order::{Condition, Order};
 use super::process::{self, Event};
 
-/// How a process is ended when the job is interrupted.
+/// How to end a process when the job is interrupted.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Manner {
-    /// INT, TERM, KILL, with time between them.
+    /// By INT, TERM and KILL, with time between them.
     InStages,
-    /// At once: it would go on with further steps otherwise.
+    /// At once, because it would otherwise continue with more steps.
     AtOnce,
-    /// Not by a cancellation, for it is to run then too; by a shutdown in stages.
+    /// Not by a cancellation, because its step must run then too. By a shutdown, as
+    /// [`Self::InStages`].
     UnlessCancelled,
 }
 
 impl Manner {
-    /// How a step with that condition is ended.
+    /// Returns how to end a step with this condition.
     pub(super) fn of(condition: Condition) -> Self {
         match condition {
             Condition::Always | Condition::Cancelled => Self::UnlessCancelled,
@@ -41,13 +42,13 @@ impl Manner {
 pub(super) enum Ended {
     Exited(ExitStatus),
     NotStarted(std::io::Error),
-    /// It was ended because of the job's interruption.
+    /// The interruption of the job ended it.
     Interrupted,
 }
 
 pub(super) struct JobRun {
     pub(super) order: Order,
-    /// The variables of every step; steps add to them.
+    /// The variables of every step. Steps add to them.
     pub(super) variables: BTreeMap<String, String>,
     pub(super) failed: bool,
     pub(super) interruption: Option<Control>,
@@ -56,7 +57,7 @@ pub(super) struct JobRun {
     pub(super) times: Times,
     sender: Sender<Event>,
     events: Receiver<Event>,
-    /// Numbers processes and steps' files.
+    /// The number of the last process or step's files.
     number: u64,
 }
 
@@ -94,7 +95,7 @@ impl JobRun {
         self.log.write(line);
     }
 
-    /// Runs a process to its end, or to that of the job; `line` sees each line of its output.
+    /// Runs a process until it ends or the job is interrupted. `line` gets each line of its output.
     pub(super) fn run_process(
         &mut self,
         command: Command,
@@ -107,7 +108,7 @@ impl JobRun {
             Err(error) => return Ended::NotStarted(error),
         };
         let mut ending = Ending { times: self.times, begun: None, stage: None };
-        // A step that runs because the job was cancelled is not cancelled for it again.
+        // A step that runs after a cancellation is not cancelled again because of it.
         let before = self.interruption;
         let (mut exited, mut closed) = (None, false);
         loop {
@@ -121,7 +122,7 @@ impl JobRun {
                 Some((status, at)) if closed || at.elapsed() >= self.times.output_drain() => {
                     return if ending.has_begun() { Ended::Interrupted } else { Ended::Exited(status) };
                 }
-                // A process that ended while others hold its output is not signalled again.
+                // A process that has ended while others hold its output is not signalled again.
                 Some(_) => {}
                 None if self.interruption != before && self.ends(manner) => ending.go_on(root, manner),
                 None => {}
@@ -133,7 +134,7 @@ impl JobRun {
         manner != Manner::UnlessCancelled || self.is_stopping()
     }
 
-    /// Waits as a synthetic job does; false if interrupted.
+    /// Waits as a synthetic job does. Returns false if the job is interrupted.
     pub(super) fn rest(&mut self, duration: Duration) -> bool {
         let end = Instant::now() + duration;
         while self.interruption.is_none() {
@@ -146,7 +147,7 @@ impl JobRun {
         false
     }
 
-    /// Takes one event, or none within `limit`, and notes what interrupts the job.
+    /// Takes one event within `limit`, if there is one, and stores an interruption of the job.
     pub(super) fn next_event(&mut self, limit: Duration) -> Option<Event> {
         let limit = self.log.next_update().map_or(limit, |due| due.min(limit));
         let event = self.events.recv_timeout(limit).ok();
@@ -159,13 +160,13 @@ impl JobRun {
         event
     }
 
-    /// Notes what has arrived while no process ran.
+    /// Handles events that arrived while no process ran.
     pub(super) fn take_waiting_events(&mut self) {
         while self.next_event(Duration::ZERO).is_some() {}
     }
 }
 
-/// The stages of ending a process: INT and TERM to itself, KILL to its tree.
+/// The end of a process in stages: INT and TERM to the process, KILL to its tree.
 struct Ending {
     times: Times,
     begun: Option<Instant>,
@@ -177,7 +178,7 @@ impl Ending {
         self.begun.is_some()
     }
 
-    /// How long to wait for an event at most.
+    /// Returns how long to wait for an event at most.
     fn next_check(&self, has_exited: bool) -> Duration {
         const WHILE_RUNNING: Duration = Duration::from_secs(3_600);
         const WHILE_ENDING: Duration = Duration::from_millis(50);

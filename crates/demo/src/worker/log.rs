@@ -1,5 +1,5 @@
-//! The job's log and the state of its steps, as the results service gets them.
-//! All of it is best effort: no job fails by it.
+//! The job's log and the states of its steps, for the results service. Errors here
+//! do not fail the job.
 
 use std::time::{Duration, Instant};
 
@@ -14,7 +14,7 @@ const STEPS: &str = "twirp/github.actions.results.api.v1.WorkflowStepUpdateServi
 /// Changes of steps are sent at most this often.
 const UPDATE_INTERVAL: Duration = Duration::from_millis(500);
 
-/// A step that was executed, skipped, or is being executed.
+/// A step that is in progress, executed or skipped.
 #[derive(Clone, Debug)]
 pub(super) struct StepRecord {
     pub(super) id: String,
@@ -23,10 +23,10 @@ pub(super) struct StepRecord {
     pub(super) completed: Option<(Timestamp, Conclusion)>,
 }
 
-/// The log under way.
+/// The current log.
 pub(super) struct Log {
     client: JobClient,
-    /// The results service's base, if there is one.
+    /// The base URL of the results service, if there is one.
     results: Option<String>,
     whole: String,
     step: String,
@@ -58,7 +58,7 @@ impl Log {
         self.lines.1 += 1;
     }
 
-    /// Uploads what a step has written.
+    /// Uploads the log of a step.
     pub(super) fn end_step(&mut self, id: &str) {
         let text = std::mem::replace(&mut self.step, "\u{feff}".to_owned());
         let lines = std::mem::take(&mut self.lines.1);
@@ -90,13 +90,14 @@ impl Log {
         }
     }
 
-    /// When a change of steps that was not sent yet may be; `None` where there is none.
+    /// Returns how long to wait before the next update may be sent, or `None` if none is due.
     pub(super) fn next_update(&self) -> Option<Duration> {
         let waited = self.updated.map_or(UPDATE_INTERVAL, |at| at.elapsed());
         self.is_changed.then(|| UPDATE_INTERVAL.saturating_sub(waited))
     }
 
-    /// Sends the steps' state, unless it was sent a moment ago: then it is due a little later.
+    /// Sends the steps' states. If they were sent less than [`UPDATE_INTERVAL`] ago, they are
+    /// sent later.
     pub(super) fn update(&mut self, steps: &[StepRecord]) {
         let Some(results) = &self.results else { return };
         self.is_changed = true;
@@ -137,7 +138,7 @@ impl StepRecord {
         })
     }
 
-    /// As it stands in the job's report.
+    /// Returns the step's result for the job's report.
     pub(super) fn result(&self, number: usize) -> Value {
         json!({
             "external_id": self.id,

@@ -1,4 +1,4 @@
-//! The job message, as far as the stand-in executes it.
+//! The parts of the job message that the stand-in uses.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use crate::runner_client::JobClient;
 
-/// What a worker is told.
+/// The job as the worker gets it.
 pub(super) struct Order {
     pub(super) client: JobClient,
     pub(super) runner_name: String,
@@ -16,14 +16,14 @@ pub(super) struct Order {
     pub(super) name: String,
     pub(super) github: Map<String, Value>,
     pub(super) variables: BTreeMap<String, String>,
-    /// The job's environment; `Err` names what cannot be evaluated.
+    /// The job's environment. `Err` names an expression that cannot be evaluated.
     pub(super) env: Result<Vec<(String, String)>, Unevaluated>,
     pub(super) steps: Vec<StepOrder>,
 }
 
 pub(super) struct StepOrder {
     pub(super) id: String,
-    /// The name by which the message calls it.
+    /// The step's name in the message.
     pub(super) key: String,
     pub(super) name: Option<String>,
     pub(super) condition: Condition,
@@ -33,7 +33,7 @@ pub(super) struct StepOrder {
     pub(super) env: Result<Vec<(String, String)>, Unevaluated>,
 }
 
-/// What a step does.
+/// The work of a step.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) enum Work {
     Script,
@@ -86,7 +86,7 @@ impl Order {
         })
     }
 
-    /// A value of the context `github`, as text.
+    /// Returns a value of the context `github` as text.
     pub(super) fn github(&self, key: &str) -> String {
         match self.github.get(key) {
             Some(Value::String(text)) => text.clone(),
@@ -116,7 +116,7 @@ impl StepOrder {
             "failure()" => Condition::Failure,
             "cancelled()" => Condition::Cancelled,
             "always()" => Condition::Always,
-            // Others have been refused with the workflow.
+            // The fake has refused workflows with other conditions.
             _ => Condition::Success,
         };
         Some(Self {
@@ -152,7 +152,7 @@ fn context(value: &Value) -> Value {
     }
 }
 
-/// A token's text; `None` where there is none.
+/// Returns a token's text, or `None` for null.
 fn literal(token: &Value) -> Result<Option<String>, Unevaluated> {
     match token {
         Value::Null => Ok(None),

@@ -1,4 +1,4 @@
-//! A step's process: started, read, and ended as the real runner does it.
+//! Starts, reads and ends a step's process as the official runner does.
 
 use std::collections::HashMap;
 use std::fs;
@@ -15,19 +15,19 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 
 use super::Control;
 
-/// Everything that a worker reacts to, in one queue.
+/// The events that a worker reacts to.
 #[derive(Debug)]
 pub(super) enum Event {
     Control(Control),
     /// A line that process number `.0` wrote.
     Output(u64, String),
-    /// Process number `.0` and all that inherited its output closed it.
+    /// Process number `.0` and all processes that inherited its output have closed it.
     OutputClosed(u64),
     Exited(u64, ExitStatus),
 }
 
-/// Lets INT and TERM pass. A handler, rather than ignoring them: that would be
-/// inherited by the steps.
+/// Makes INT and TERM have no effect. This is done with a handler, because steps
+/// would inherit ignored signals.
 pub(super) fn outlive_signals() -> io::Result<()> {
     for signal in [SIGINT, SIGTERM] {
         signal_hook::flag::register(signal, Arc::new(AtomicBool::new(false)))?;
@@ -35,12 +35,12 @@ pub(super) fn outlive_signals() -> io::Result<()> {
     Ok(())
 }
 
-/// Starts a process as number `number`; its output and its end become events.
+/// Starts a process as number `number`. Its output and its end become events.
 pub(super) fn start(mut command: Command, number: u64, sender: Sender<Event>) -> io::Result<Pid> {
     let (reader, writer) = io::pipe()?;
     command.stdin(Stdio::null()).stdout(writer.try_clone()?).stderr(writer);
     let mut child = command.spawn()?;
-    // The command holds the pipe's writing ends: with it gone, only the child has them.
+    // Drops the command's writing ends of the pipe, so that only the child has them.
     drop(command);
     let id = Pid::from_raw(child.id().cast_signed());
     let lines = sender.clone();
@@ -54,7 +54,7 @@ pub(super) fn start(mut command: Command, number: u64, sender: Sender<Event>) ->
             }
             line.clear();
         }
-        // After the job's end nothing receives it.
+        // Nothing receives it after the job's end.
         let _ = lines.send(Event::OutputClosed(number));
     })?;
     thread::Builder::new().name("wait".to_owned()).spawn(move || {
@@ -65,14 +65,14 @@ pub(super) fn start(mut command: Command, number: u64, sender: Sender<Event>) ->
     Ok(id)
 }
 
-/// Sends a signal to a process alone. It may have ended by itself.
+/// Sends a signal only to the process, which may have ended.
 pub(super) fn signal(process: Pid, signal: Signal) {
     let _ = kill(process, signal);
 }
 
-/// Kills a process and everything that descends from it.
+/// Kills a process and all its descendants.
 pub(super) fn kill_tree(root: Pid) {
-    // Stopped, it neither starts another child nor sees one end.
+    // A stopped process neither starts another child nor sees one end.
     signal(root, Signal::SIGSTOP);
     let parents = parents();
     let mut tree = vec![root];
@@ -86,7 +86,7 @@ pub(super) fn kill_tree(root: Pid) {
     }
 }
 
-/// Kills what the job's steps have left, by the variable that each of them has.
+/// Kills the job's leftover processes, which are found by a variable that each of them has.
 pub(super) fn kill_orphans(tracking_id: &str) {
     let mark = format!("RUNNER_TRACKING_ID={tracking_id}");
     for process in processes() {
@@ -105,7 +105,7 @@ fn processes() -> impl Iterator<Item = Pid> {
 fn parents() -> HashMap<Pid, Pid> {
     processes()
         .filter_map(|process| {
-            // `pid (name) state ppid …`; the name may hold anything, a parenthesis too.
+            // `pid (name) state ppid …`. The name may hold any character, even a parenthesis.
             let stat = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
             let parent = stat.rsplit_once(')')?.1.split_ascii_whitespace().nth(1)?.parse().ok()?;
             Some((process, Pid::from_raw(parent)))

@@ -1,8 +1,8 @@
-//! The order in which a job's parts are executed, as the real runner's worker does it.
+//! Executes the parts of a job in the order of the official runner's worker.
 //!
 //! A failing job-started hook fails the job like any step: `pre:` scripts and
-//! steps with `always()` still run. Once the listener shuts down, nothing is
-//! evaluated any more, and the job is a failure.
+//! steps with `always()` still run. Once the listener shuts down, no more steps
+//! are evaluated, and the job is a failure.
 
 use std::fs;
 use std::path::Path;
@@ -26,12 +26,12 @@ use super::{Control, Outcome};
 
 const STARTED_HOOK: &str = "ACTIONS_RUNNER_HOOK_JOB_STARTED";
 const COMPLETED_HOOK: &str = "ACTIONS_RUNNER_HOOK_JOB_COMPLETED";
-/// Tries of reporting the job's end.
+/// Attempts to report the job's end.
 const REPORTS: u32 = 25;
 
 impl JobRun {
     pub(super) fn execute(mut self) -> Outcome {
-        // Of this process alone: another fake may have given the same GUIDs.
+        // Includes the process id, because another fake may have used the same GUIDs.
         let tracking_id = format!(
             "github_{}_{}_{}",
             self.order.client.job,
@@ -59,10 +59,10 @@ impl JobRun {
         self.report()
     }
 
-    /// Reports the job's end, as often as it takes.
+    /// Reports the job's end, with retries.
     fn report(&mut self) -> Outcome {
         let outcome = match (self.interruption, self.failed) {
-            // A shutdown is a failure at GitHub, although the listener's line says `Canceled`.
+            // At GitHub, a shutdown is a failure, although the listener's line says `Canceled`.
             (Some(Control::Shutdown), _) => Outcome::Failed,
             (Some(Control::Cancel), _) => Outcome::Canceled,
             (None, true) => Outcome::Failed,
@@ -121,7 +121,7 @@ impl JobRun {
         }
     }
 
-    /// A step that a shell would execute, done without one.
+    /// Executes a script without a shell.
     fn synthetic(&mut self, step: &StepOrder) {
         let script = step.input("script").unwrap_or_default().to_owned();
         let name = step.name.clone().unwrap_or_else(|| format!("Run {script}"));
@@ -142,10 +142,10 @@ impl JobRun {
     }
 
     fn steps(&mut self, folders: &Folders, steps: &[StepOrder]) {
-        // A step's `post:` is owed once its `pre:` or its main script has run.
+        // A step's `post:` must run once its `pre:` or its main script has run.
         let mut posts = Vec::new();
         for (index, step) in steps.iter().enumerate() {
-            // Local actions have no `pre:`: their files are not there yet.
+            // Local actions have no `pre:`, because their files do not exist yet.
             if matches!(step.work, Work::RepositoryAction { .. })
                 && let Ok(ready) = action::find(folders, &step.work)
                 && let Some(script) = ready.action.pre.clone()
@@ -186,7 +186,7 @@ impl JobRun {
         }
     }
 
-    /// Whether a step with this condition is executed now.
+    /// Whether a step with this condition must run now.
     pub(super) fn is_due(&mut self, condition: Condition) -> bool {
         self.take_waiting_events();
         match (self.interruption, condition) {
@@ -199,7 +199,7 @@ impl JobRun {
         }
     }
 
-    /// Runs a hook of the runner's owner: an ordinary step with the condition `always()`.
+    /// Runs a hook, which is an ordinary step with the condition `always()`.
     fn hook(&mut self, folders: &Folders, variable: &str, name: &str) {
         let Some(path) = self.variables.get(variable).filter(|path| !path.is_empty()).cloned() else {
             return;
@@ -208,7 +208,7 @@ impl JobRun {
             return self.skip(name);
         }
         let mut command = Command::new("bash");
-        // As one string, as the real one: a blank in the path breaks it.
+        // In one string, as in the official runner, so a blank in the path breaks it.
         command.arg("-e").args(path.split_ascii_whitespace()).current_dir(&folders.workspace);
         self.begin(name);
         if !path.ends_with(".sh") || !Path::new(&path).is_absolute() {
@@ -248,8 +248,8 @@ impl JobRun {
         self.run_step(folders, command, &env, Manner::of(step.condition), step.continue_on_error);
     }
 
-    /// Runs one script of a JavaScript action; false if it was skipped. `pre:` and
-    /// `post:` have the condition `always()`.
+    /// Runs one script of a JavaScript action. Returns false if it was skipped. `pre:`
+    /// and `post:` have the condition `always()`.
     fn action(
         &mut self,
         folders: &Folders,
@@ -289,7 +289,7 @@ impl JobRun {
         true
     }
 
-    /// Runs the process of the step that has begun, and ends the step.
+    /// Runs the process of the current step, and ends the step.
     fn run_step(
         &mut self,
         folders: &Folders,
@@ -319,7 +319,8 @@ impl JobRun {
         self.end(conclusion);
     }
 
-    /// How a step ended, and what it asked for taken over; or why it failed.
+    /// Returns how a step ended, and applies its changes of the environment. The error says
+    /// why it failed.
     fn outcome(&mut self, ended: &Ended, files: &FileCommands) -> Result<Conclusion, String> {
         match ended {
             Ended::NotStarted(error) => Err(format!("the process could not be started: {error}")),
@@ -350,7 +351,7 @@ impl JobRun {
         self.failed = true;
     }
 
-    /// Begins what is no step of the workflow, in the records and the log.
+    /// Begins a step that is not in the workflow, in the records and the log.
     pub(super) fn begin(&mut self, name: &str) {
         let id = self.made_up_id();
         self.begin_as(id, name);
@@ -373,7 +374,7 @@ impl JobRun {
         self.write("##[endgroup]");
     }
 
-    /// Ends the step that has begun last.
+    /// Ends the current step.
     pub(super) fn end(&mut self, conclusion: Conclusion) {
         if let Some(record) = self.records.last_mut() {
             record.completed = Some((Timestamp::now(), conclusion));
@@ -396,12 +397,12 @@ impl JobRun {
 }
 
 impl StepOrder {
-    /// The name that GitHub shows.
+    /// Returns the name that GitHub shows.
     pub(super) fn title(&self) -> String {
         self.name.clone().unwrap_or_else(|| format!("Run {}", self.bare_title()))
     }
 
-    /// The name, or what the step does.
+    /// Returns the name, or a text for the step's work.
     pub(super) fn bare_title(&self) -> String {
         self.name.clone().unwrap_or_else(|| match &self.work {
             Work::Script => {

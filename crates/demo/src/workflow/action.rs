@@ -1,4 +1,4 @@
-//! Actions: what a step's `uses` names, and what an `action.yml` says.
+//! Actions: the `uses` of a step, and `action.yml`.
 
 use super::node::{self, Node};
 use super::{Environment, Location, Reader, Reference};
@@ -6,7 +6,7 @@ use super::{Environment, Location, Reader, Reference};
 /// A JavaScript action, as its `action.yml` describes it.
 #[derive(Clone, Debug)]
 pub(crate) struct JavaScriptAction {
-    /// The script that runs before the job's first step; not for local actions.
+    /// The script that runs before the job's first step. Local actions have none.
     pub(crate) pre: Option<String>,
     /// The script that runs as the step.
     pub(crate) main: String,
@@ -16,7 +16,7 @@ pub(crate) struct JavaScriptAction {
     pub(crate) inputs: Environment,
 }
 
-/// The names that an action's description may have.
+/// The file names of an action's description.
 pub(crate) const DESCRIPTIONS: [&str; 2] = ["action.yml", "action.yaml"];
 
 impl JavaScriptAction {
@@ -24,7 +24,7 @@ impl JavaScriptAction {
     ///
     /// # Errors
     ///
-    /// Every reason why the stand-in cannot execute the action.
+    /// Returns every reason why the stand-in cannot execute the action.
     pub(crate) fn read(text: &str) -> Result<Self, Vec<String>> {
         let root = node::read(text).map_err(|error| vec![format!("not valid YAML: {error}")])?;
         let runs = root.get("runs").unwrap_or(&Node::Null);
@@ -53,7 +53,8 @@ impl JavaScriptAction {
 }
 
 impl Reader<'_> {
-    /// The action that a step's `uses` names; `None`, with a problem, if there is none.
+    /// Returns the action that a step's `uses` names. Without one, adds a problem and returns
+    /// `None`.
     pub(super) fn reference(&mut self, location: Location<'_>, uses: &str) -> Option<Reference> {
         if let Some(folder) = uses.strip_prefix("./") {
             let folder = folder.trim_end_matches('/');

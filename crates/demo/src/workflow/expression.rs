@@ -1,15 +1,15 @@
-//! Where expressions begin and end in texts. None is evaluated here.
+//! Finds expressions in texts. Evaluating them does not belong here.
 
 /// A part of a text.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Part<'a> {
     /// Text outside of expressions.
     Text(&'a str),
-    /// What stands between `${{` and `}}`, without surrounding blanks.
+    /// The text between `${{` and `}}`, trimmed.
     Expression(&'a str),
 }
 
-/// Splits a text into its parts; `None` if an expression does not end.
+/// Splits a text into its parts. Returns `None` if an expression does not end.
 pub(crate) fn parts(text: &str) -> Option<Vec<Part<'_>>> {
     let mut parts = Vec::new();
     let mut rest = text;
@@ -27,7 +27,7 @@ pub(crate) fn parts(text: &str) -> Option<Vec<Part<'_>>> {
     Some(parts)
 }
 
-/// Splits at the `}}` that ends an expression: one inside of a quoted string does not.
+/// Splits at the `}}` that ends an expression. A `}}` in a quoted string does not end it.
 pub(super) fn until_end(text: &str) -> Option<(&str, &str)> {
     let mut quoted = false;
     for (at, byte) in text.bytes().enumerate() {
@@ -40,8 +40,8 @@ pub(super) fn until_end(text: &str) -> Option<(&str, &str)> {
     None
 }
 
-/// The condition of a step as GitHub hands it to a runner: without a status
-/// function the step also needs that all before it succeeded.
+/// Returns the condition of a step as GitHub sends it to a runner. If it has no
+/// status function, `success()` is added.
 pub(super) fn condition(written: &str) -> String {
     let bare = match parts(written).as_deref() {
         Some([Part::Expression(expression)]) => *expression,

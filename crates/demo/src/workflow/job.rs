@@ -4,10 +4,10 @@ use super::matrix::Combination;
 use super::node::Node;
 use super::{Environment, Job, Location, Reader, RunsOn};
 
-/// GitHub's limit of a job on a self-hosted runner, in minutes, where the file names none.
+/// GitHub's default limit of a job on a self-hosted runner, in minutes.
 const DEFAULT_TIMEOUT_MINUTES: u32 = 360;
 
-/// What a workflow says for all of its jobs.
+/// Keys of a workflow that apply to all of its jobs.
 #[derive(Default)]
 pub(super) struct TopLevel {
     pub(super) env: Environment,
@@ -15,7 +15,7 @@ pub(super) struct TopLevel {
 }
 
 impl Reader<'_> {
-    /// The jobs that one entry below `jobs` makes.
+    /// Returns the jobs of one entry below `jobs`.
     pub(super) fn jobs(&mut self, key: &str, value: &Node, top_level: &TopLevel) -> Vec<Job> {
         let location = Location { job: Some(key), step: None };
         if !is_key(key) {
@@ -39,7 +39,7 @@ impl Reader<'_> {
             None => Vec::new(),
         };
         if combinations.is_empty() {
-            // Without a matrix, or with one that was refused: the rest is read all the same.
+            // Without a matrix, or with a refused one, the rest is still read.
             combinations.push(Combination::default());
         }
         let total = combinations.len();
@@ -82,7 +82,7 @@ impl Reader<'_> {
         top_level.defaults.clone().into_iter().chain(own).collect()
     }
 
-    /// `defaults.run`: the shell and the working directory of scripts.
+    /// Reads `defaults.run`: the shell and the working directory of scripts.
     pub(super) fn defaults(&mut self, location: Location<'_>, value: &Node) -> Option<Environment> {
         let run = value.get("run")?;
         Some(self.named_texts(location, "defaults.run", run))
@@ -101,7 +101,7 @@ impl Reader<'_> {
         })
     }
 
-    /// GitHub shows the matrix's values behind a name that does not use them itself.
+    /// Returns a job's name. GitHub adds the matrix's values if the name does not use them.
     fn job_name(&mut self, key: &str, name: Option<&Node>, combination: &Combination) -> String {
         let location = Location { job: Some(key), step: None };
         let written = match name.map(Node::scalar) {
@@ -170,7 +170,7 @@ impl Reader<'_> {
     }
 }
 
-/// As GitHub demands it; the official runner sends the key in a header.
+/// Whether GitHub allows this key of a job. The official runner sends it in a header.
 fn is_key(text: &str) -> bool {
     let begins_well = text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
     begins_well && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_')

@@ -3,14 +3,14 @@
 use super::node::Node;
 use super::{Location, Reader};
 
-/// GitHub's own limit of jobs that one matrix makes.
+/// GitHub's limit of jobs of one matrix.
 const MAX_COMBINATIONS: usize = 256;
 
 /// One combination of a matrix: names and values, axes first, in the order of the file.
 #[derive(Clone, PartialEq, Default, Debug)]
 pub(super) struct Combination {
     values: Vec<(String, Node)>,
-    /// How many of the values are of axes; `include` may not change those.
+    /// How many of the values belong to axes. `include` may not change these.
     axes: usize,
 }
 
@@ -19,12 +19,12 @@ impl Combination {
         self.values.iter().find(|(key, _)| key == name).and_then(|(_, value)| value.scalar())
     }
 
-    /// The values with their types, for expressions.
+    /// Returns the values with their types, for expressions.
     pub(super) fn typed(&self) -> Vec<(String, serde_json::Value)> {
         self.values.iter().map(|(name, value)| (name.clone(), value.json())).collect()
     }
 
-    /// The values as GitHub shows them behind a job's name; `None` without a matrix.
+    /// Returns the values as GitHub shows them after a job's name, or `None` without a matrix.
     pub(super) fn suffix(&self) -> Option<String> {
         let values: Vec<String> = self.values.iter().filter_map(|(_, value)| value.scalar()).collect();
         (!values.is_empty()).then(|| format!("({})", values.join(", ")))
@@ -43,7 +43,7 @@ impl Combination {
 }
 
 impl Reader<'_> {
-    /// The combinations of a job's `strategy`: a single empty one where it has no matrix.
+    /// Returns the combinations of a job's `strategy`: a single empty one without a matrix.
     pub(super) fn combinations(&mut self, location: Location<'_>, strategy: &Node) -> Vec<Combination> {
         let Node::Map(entries) = strategy else {
             self.problem(location, "`strategy` is not a mapping");
@@ -153,8 +153,8 @@ fn is_dynamic(value: &Node) -> bool {
     matches!(value, Node::Text(text) if text.contains("${{"))
 }
 
-/// Adds each row to every combination whose axes it does not change; a row
-/// that fits none becomes a combination of its own.
+/// Adds each row to every combination whose axes it does not change. A row that
+/// fits no combination becomes a new one.
 fn include(product: &mut Vec<Combination>, rows: &[Vec<(String, Node)>]) {
     let originals = product.len();
     for row in rows {

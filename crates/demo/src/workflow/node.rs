@@ -15,7 +15,7 @@ pub(super) enum Node {
 }
 
 impl Node {
-    /// The text of a scalar, as GitHub turns it into one.
+    /// Returns the text of a scalar, as GitHub converts it.
     pub(super) fn scalar(&self) -> Option<String> {
         match self {
             Self::Null => Some(String::new()),
@@ -25,12 +25,12 @@ impl Node {
         }
     }
 
-    /// The same value in JSON.
+    /// Returns the value as JSON.
     pub(super) fn json(&self) -> serde_json::Value {
         match self {
             Self::Null => serde_json::Value::Null,
             Self::Bool(value) => (*value).into(),
-            // A number that JSON cannot hold is left a text.
+            // A number that JSON cannot represent stays a text.
             Self::Number(text) => serde_json::from_str(text).unwrap_or_else(|_| text.clone().into()),
             Self::Text(text) => text.clone().into(),
             Self::List(items) => items.iter().map(Self::json).collect(),
@@ -38,7 +38,7 @@ impl Node {
         }
     }
 
-    /// One scalar, or a list of them.
+    /// Returns the texts of a scalar or of a list of scalars.
     pub(super) fn scalars(&self) -> Option<Vec<String>> {
         match self {
             Self::List(items) => items.iter().map(Self::scalar).collect(),
@@ -56,7 +56,7 @@ impl Node {
 
 /// Reads one YAML document.
 pub(super) fn read(text: &str) -> Result<Node, String> {
-    // The first line of the message says what and where; a drawing of the source follows it.
+    // The first line of the message has the error and its position. An excerpt of the source follows.
     // `yes` and `on` are texts, as in YAML 1.2 and at GitHub.
     let options = serde_saphyr::options! { strict_booleans: true };
     serde_saphyr::from_str_with_options(text, options)

@@ -4,16 +4,16 @@ use super::matrix::Combination;
 use super::node::Node;
 use super::{Environment, Location, Reader, expression};
 
-/// One step. Texts may hold expressions where the official runner executes it.
+/// One step. Texts may hold expressions if the official runner executes it.
 #[derive(Clone, Debug)]
 pub struct Step {
-    /// `id`, by which expressions refer to it.
+    /// `id`, which expressions use.
     pub id: Option<String>,
-    /// `name`; the runner makes one up where there is none.
+    /// `name`. The runner generates one if there is none.
     pub name: Option<String>,
     pub work: Work,
     pub env: Environment,
-    /// `if`, as GitHub completes it: `success()` where the file says nothing.
+    /// `if`, as GitHub completes it: `success()` if the file has none.
     pub condition: String,
     /// `continue-on-error`: `true`, `false` or an expression.
     pub continue_on_error: Option<String>,
@@ -21,15 +21,15 @@ pub struct Step {
     pub timeout_minutes: Option<String>,
 }
 
-/// What a step does.
+/// The work of a step.
 #[derive(Clone, Debug)]
 pub enum Work {
     /// `run:`, a script.
     Run {
         script: String,
-        /// The shell that reads it; the runner's default where `None`.
+        /// The shell; `None` for the runner's default.
         shell: Option<String>,
-        /// Relative to the workspace; the workspace itself where `None`.
+        /// Relative to the workspace; `None` for the workspace itself.
         working_directory: Option<String>,
     },
     /// `uses:`, an action.
@@ -40,7 +40,7 @@ pub enum Work {
     },
 }
 
-/// Where an action is.
+/// The location of an action.
 #[derive(Clone, Debug)]
 pub enum Reference {
     /// `./folder` of the workspace.
@@ -52,7 +52,7 @@ pub enum Reference {
     Repository {
         /// `owner/name`.
         name: String,
-        /// The folder in it; empty for its root.
+        /// The folder in the repository; empty for its root.
         path: String,
         /// The branch, tag or commit.
         version: String,
@@ -197,7 +197,7 @@ impl Reader<'_> {
         completed
     }
 
-    /// `true`, `false`, or an expression for the official runner.
+    /// Reads `true`, `false`, or an expression for the official runner.
     fn flag(&mut self, location: Location<'_>, key: &str, value: Option<&Node>) -> Option<String> {
         match value? {
             Node::Bool(flag) => Some(flag.to_string()),

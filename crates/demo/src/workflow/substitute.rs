@@ -1,11 +1,11 @@
-//! `${{ matrix.x }}` in texts. No other expression is known here.
+//! Replaces `${{ matrix.x }}` in texts. No other expression is supported.
 
 use super::matrix::Combination;
 use super::{Location, Reader, expression};
 
 impl Reader<'_> {
-    /// A text of a step: left as it is written for the official runner, which
-    /// evaluates its expressions, and else as by [`Self::substitute`].
+    /// Returns a text of a step: unchanged for the official runner, which evaluates its
+    /// expressions, and otherwise as by [`Self::substitute`].
     pub(super) fn step_text(
         &mut self,
         location: Location<'_>,
@@ -22,7 +22,7 @@ impl Reader<'_> {
         text.to_owned()
     }
 
-    /// Replaces each `${{ matrix.x }}`; any other expression is a problem.
+    /// Replaces each `${{ matrix.x }}`. Any other expression is a problem.
     pub(super) fn substitute(
         &mut self,
         location: Location<'_>,

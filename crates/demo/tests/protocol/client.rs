@@ -1,13 +1,13 @@
-//! HTTP as the runner speaks it, with the conventions that hold for every answer.
+//! The runner's HTTP client, which checks the conventions of every answer.
 
 use std::time::Duration;
 
 use serde_json::Value;
 
-/// Bounds every wait, so that an answer that never comes fails a test.
+/// The limit of every wait, so that a missing answer fails the test.
 pub(crate) const LIMIT: Duration = Duration::from_secs(20);
 
-/// One answer, read whole.
+/// One complete answer.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
@@ -18,7 +18,7 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
-    /// The body of an answer with a status, which has to be JSON as the runner reads it.
+    /// Checks the status, and returns the body, which must be JSON as the runner reads it.
     #[track_caller]
     pub(crate) fn json(&self, status: u16) -> Value {
         assert_eq!(self.status, status, "{}", self.text());
@@ -29,7 +29,7 @@ impl Answer {
         serde_json::from_slice(&self.body).unwrap()
     }
 
-    /// An error of the broker or the run service: its kind, where it has one, and its text.
+    /// Checks for an error of the broker or the run service. Returns its kind, if it has one.
     #[track_caller]
     pub(crate) fn error(&self, source: &str, status: u16) -> Option<String> {
         let body = self.json(status);
@@ -56,7 +56,7 @@ impl Answer {
     }
 }
 
-/// What a request carries.
+/// The body of a request.
 #[derive(Clone, Copy)]
 pub(crate) enum Body<'a> {
     None,
@@ -123,8 +123,8 @@ fn form(fields: &[(&str, &str)]) -> String {
     fields.join("&")
 }
 
-/// Resolves a path against a base address, as RFC 3986 has it: a relative one replaces what follows the last `/`,
-/// an absolute one the whole path.
+/// Resolves a path against a base URL as in RFC 3986. A relative path replaces the part after the last `/`, and an
+/// absolute one the whole path.
 #[track_caller]
 pub(crate) fn resolve(base: &str, path: &str) -> String {
     let host = base.find("://").unwrap() + 3;
@@ -137,7 +137,7 @@ pub(crate) fn resolve(base: &str, path: &str) -> String {
     format!("{}{separator}{path}", &base[..folder])
 }
 
-/// Whether a text is a GUID as the service writes them: lower case, with hyphens.
+/// Whether a text is a GUID in the service's format: lower case, with hyphens.
 pub(crate) fn is_guid(text: &str) -> bool {
     let lengths: Vec<usize> = text.split('-').map(str::len).collect();
     lengths == [8, 4, 4, 4, 12] && text.chars().all(|c| matches!(c, '0'..='9' | 'a'..='f' | '-'))
@@ -151,7 +151,7 @@ pub(crate) fn guid(value: &Value) -> String {
     text.to_owned()
 }
 
-/// The keys of an object, sorted.
+/// Returns the sorted keys of an object.
 #[track_caller]
 pub(crate) fn keys(value: &Value) -> Vec<&str> {
     let mut keys: Vec<&str> = value.as_object().unwrap().keys().map(String::as_str).collect();

@@ -7,21 +7,21 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use crate::client::{is_guid, keys};
-use crate::harness::Stage;
+use crate::harness::Harness;
 use crate::runner::Registered;
 
 #[test]
 fn the_configuration_is_three_files() {
-    let stage = Stage::new();
-    let registered = Registered::new(&stage, "one");
+    let harness = Harness::new();
+    let registered = Registered::new(&harness, "one");
     let names: Vec<&str> = registered.files.keys().map(String::as_str).collect();
     assert_eq!(names, [".credentials", ".credentials_rsaparams", ".runner"]);
 }
 
 #[test]
 fn the_settings_are_all_texts_and_name_the_runner_and_its_services() {
-    let stage = Stage::new();
-    let registered = Registered::new(&stage, "one");
+    let harness = Harness::new();
+    let registered = Registered::new(&harness, "one");
     let settings = &registered.files[".runner"];
     assert_eq!(
         keys(settings),
@@ -52,26 +52,26 @@ fn the_settings_are_all_texts_and_name_the_runner_and_its_services() {
     }
     assert!(settings["PoolName"].is_null() || settings["PoolName"].is_string(), "{settings}");
     assert!(registered.setting("PoolId").parse::<u64>().is_ok_and(|id| id > 0), "{settings}");
-    assert_eq!(registered.setting("GitHubUrl"), format!("{}/acme/app", stage.url));
+    assert_eq!(registered.setting("GitHubUrl"), format!("{}/acme/app", harness.url));
     for key in ["ServerUrl", "ServerUrlV2"] {
         let url = registered.setting(key);
-        assert!(url.starts_with(&format!("{}/", stage.url)) && url.ends_with('/'), "{key}: {url}");
+        assert!(url.starts_with(&format!("{}/", harness.url)) && url.ends_with('/'), "{key}: {url}");
     }
-    // Where the two differ the runner makes calls of the old protocol first, which the fake does not speak.
+    // If the two differ, the runner first makes calls of the old protocol, which the fake does not support.
     assert_eq!(registered.setting("ServerUrl"), registered.setting("ServerUrlV2"));
 }
 
 #[test]
 fn a_runner_of_an_organization_is_sent_to_the_organization() {
-    let stage = Stage::new();
-    let registered = Registered::from_reply(&stage.register_in_organization("one"));
-    assert_eq!(registered.setting("GitHubUrl"), format!("{}/acme", stage.url));
+    let harness = Harness::new();
+    let registered = Registered::from_reply(&harness.register_in_organization("one"));
+    assert_eq!(registered.setting("GitHubUrl"), format!("{}/acme", harness.url));
 }
 
 #[test]
 fn the_credentials_name_a_client_and_where_it_gets_tokens() {
-    let stage = Stage::new();
-    let registered = Registered::new(&stage, "one");
+    let harness = Harness::new();
+    let registered = Registered::new(&harness, "one");
     let credentials = &registered.files[".credentials"];
     assert_eq!(keys(credentials), ["Data", "Scheme"]);
     assert_eq!(credentials["Scheme"], "OAuth");
@@ -79,17 +79,17 @@ fn the_credentials_name_a_client_and_where_it_gets_tokens() {
     assert_eq!(credentials["Data"]["RequireFipsCryptography"], "True");
     assert!(is_guid(registered.credential("ClientId")), "{credentials}");
     assert!(
-        registered.credential("AuthorizationUrl").starts_with(&format!("{}/", stage.url)),
+        registered.credential("AuthorizationUrl").starts_with(&format!("{}/", harness.url)),
         "{credentials}"
     );
-    let other = Registered::new(&stage, "two");
+    let other = Registered::new(&harness, "two");
     assert_ne!(other.credential("ClientId"), registered.credential("ClientId"));
 }
 
 #[test]
 fn the_key_has_numbers_of_the_lengths_that_the_runner_accepts() {
-    let stage = Stage::new();
-    let registered = Registered::new(&stage, "one");
+    let harness = Harness::new();
+    let registered = Registered::new(&harness, "one");
     let parameters = &registered.files[".credentials_rsaparams"];
     assert_eq!(keys(parameters), ["d", "dp", "dq", "exponent", "inverseQ", "modulus", "p", "q"]);
     let length = |name: &str| STANDARD.decode(parameters[name].as_str().unwrap()).unwrap().len();
@@ -110,11 +110,11 @@ fn the_key_has_numbers_of_the_lengths_that_the_runner_accepts() {
     assert_eq!(parameters["exponent"], "AQAB");
 }
 
-/// The key was made of its numbers, with the relations of all of them checked; here it also signs.
+/// The key was read from its numbers, which checks their relations. This test also signs with it.
 #[test]
 fn the_private_numbers_sign_what_the_public_ones_verify() {
-    let stage = Stage::new();
-    let registered = Registered::new(&stage, "one");
+    let harness = Harness::new();
+    let registered = Registered::new(&harness, "one");
     let mut signature = vec![0; registered.key.public_modulus_len()];
     registered.key.sign(&RSA_PSS_SHA256, &SystemRandom::new(), b"signed", &mut signature).unwrap();
     let public = UnparsedPublicKey::new(&RSA_PSS_2048_8192_SHA256, registered.key.public_key().as_ref());

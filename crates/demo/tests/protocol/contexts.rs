@@ -1,13 +1,13 @@
-//! §6.1 and §6.2: what expressions of a job can read.
+//! §6.1 and §6.2: the contexts of expressions.
 
 use serde_json::{Value, json};
 
 use crate::encoding::context;
-use crate::harness::Stage;
+use crate::harness::Harness;
 use crate::job_message::message_of;
 use crate::runner::Listening;
 
-/// What becomes a `GITHUB_*` variable, without what the runner itself adds.
+/// The keys that become `GITHUB_*` variables, without those that the runner itself adds.
 const VARIABLES: [&str; 24] = [
     "actor",
     "actor_id",
@@ -44,8 +44,8 @@ fn contexts(message: &Value) -> Value {
 
 #[test]
 fn every_context_of_the_specification_is_there() {
-    let stage = Stage::new();
-    let all = contexts(&message_of(&stage, SIMPLE).message);
+    let harness = Harness::new();
+    let all = contexts(&message_of(&harness, SIMPLE).message);
     for name in ["github", "needs", "inputs", "matrix", "strategy", "vars"] {
         assert!(all.get(name).is_some(), "{name}: {all}");
     }
@@ -56,8 +56,8 @@ fn every_context_of_the_specification_is_there() {
 
 #[test]
 fn the_github_context_has_every_variable_as_a_text() {
-    let stage = Stage::new();
-    let job = message_of(&stage, SIMPLE);
+    let harness = Harness::new();
+    let job = message_of(&harness, SIMPLE);
     let github = &contexts(&job.message)["github"];
     for name in VARIABLES.into_iter().chain(["workflow_ref", "workflow_sha"]) {
         assert!(github[name].is_string(), "{name}: {}", github[name]);
@@ -78,7 +78,7 @@ fn the_github_context_has_every_variable_as_a_text() {
         ("workflow", "CI"),
         ("workflow_ref", "acme/app/.github/workflows/ci.yml@refs/heads/main"),
         ("run_attempt", "1"),
-        ("server_url", stage.url.as_str()),
+        ("server_url", harness.url.as_str()),
     ] {
         assert_eq!(github[name], value, "{name}");
     }
@@ -89,13 +89,13 @@ fn the_github_context_has_every_variable_as_a_text() {
     }
     let sha = github["sha"].as_str().unwrap();
     assert!(sha.len() == 40 && sha.chars().all(|c| c.is_ascii_hexdigit()), "{sha}");
-    assert!(github["api_url"].as_str().unwrap().starts_with(&stage.url), "{}", github["api_url"]);
+    assert!(github["api_url"].as_str().unwrap().starts_with(&harness.url), "{}", github["api_url"]);
 }
 
 #[test]
 fn a_push_has_the_event_of_a_push() {
-    let stage = Stage::new();
-    let github = &contexts(&message_of(&stage, SIMPLE).message)["github"];
+    let harness = Harness::new();
+    let github = &contexts(&message_of(&harness, SIMPLE).message)["github"];
     let event = &github["event"];
     assert_eq!(event["ref"], "refs/heads/main");
     assert_eq!(event["after"], github["sha"]);
@@ -108,10 +108,10 @@ fn a_push_has_the_event_of_a_push() {
 
 #[test]
 fn a_pull_request_from_a_fork_has_its_event_and_references() {
-    let stage = Stage::new();
+    let harness = Harness::new();
     let more = json!({"event": "pull_request", "head_repository": "mallory/app", "head_branch": "topic"});
-    stage.submit_with(&SIMPLE.replace("on: push", "on: pull_request"), &more);
-    let message = Listening::new(&stage, "one").start_job().message;
+    harness.submit_with(&SIMPLE.replace("on: push", "on: pull_request"), &more);
+    let message = Listening::new(&harness, "one").start_job().message;
     let github = &contexts(&message)["github"];
     let event = &github["event"];
     let number = event["number"].as_u64().unwrap();
@@ -138,7 +138,7 @@ fn a_pull_request_from_a_fork_has_its_event_and_references() {
 
 #[test]
 fn a_matrix_keeps_the_types_of_its_values() {
-    let stage = Stage::new();
+    let harness = Harness::new();
     let text = "
 on: push
 jobs:
@@ -152,19 +152,19 @@ jobs:
         name: [a b]
     steps: [{run: echo}]
 ";
-    let all = contexts(&message_of(&stage, text).message);
+    let all = contexts(&message_of(&harness, text).message);
     assert_eq!(all["matrix"], json!({"size": 2, "ratio": 1.5, "fast": true, "name": "a b"}));
 }
 
 #[test]
 fn the_strategy_counts_the_jobs_of_a_matrix() {
-    let stage = Stage::new();
+    let harness = Harness::new();
     let text =
         "{on: push, jobs: {build: {runs-on: x, strategy: {matrix: {n: [1, 2]}}, steps: [{run: echo}]}}}";
-    stage.submit(text);
+    harness.submit(text);
     let mut seen = Vec::new();
     for name in ["one", "two"] {
-        let job = Listening::new(&stage, name).start_job();
+        let job = Listening::new(&harness, name).start_job();
         let all = contexts(&job.message);
         assert_eq!(all["strategy"]["job-total"], 2);
         assert!(all["strategy"]["fail-fast"].is_boolean(), "{all}");
@@ -175,13 +175,13 @@ fn the_strategy_counts_the_jobs_of_a_matrix() {
     }
     seen.sort_unstable();
     assert_eq!([(seen[0].0, seen[0].1), (seen[1].0, seen[1].1)], [(0, 1), (1, 2)]);
-    assert_ne!(seen[0].2, seen[1].2, "two jobs of a run have ids of their own");
+    assert_ne!(seen[0].2, seen[1].2, "two jobs of a run have different ids");
 }
 
 #[test]
 fn needs_hold_each_result_even_of_a_job_without_outputs() {
-    let stage = Stage::new();
-    stage.submit(
+    let harness = Harness::new();
+    harness.submit(
         "
 on: push
 jobs:
@@ -189,7 +189,7 @@ jobs:
   second: {needs: [first], runs-on: x, steps: [{run: echo}]}
 ",
     );
-    Listening::new(&stage, "one").start_job().complete("succeeded").is_success();
-    let all = contexts(&Listening::new(&stage, "two").start_job().message);
+    Listening::new(&harness, "one").start_job().complete("succeeded").is_success();
+    let all = contexts(&Listening::new(&harness, "two").start_job().message);
     assert_eq!(all["needs"], json!({"first": {"result": "success", "outputs": {}}}));
 }

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 #[track_caller]
 pub(crate) fn context(value: &Value) -> Value {
     let Value::Object(typed) = value else {
-        assert!(!value.is_array(), "a bare array is no context data: {value}");
+        assert!(!value.is_array(), "a bare array is not context data: {value}");
         return value.clone();
     };
     let allow = |allowed: &[&str]| {
@@ -28,7 +28,7 @@ pub(crate) fn context(value: &Value) -> Value {
                 assert!(keys_are(entry, &["k", "v"]), "{entry}");
                 let key = entry["k"].as_str().unwrap();
                 let same = |known: &String| known == key || (kind == 2 && known.eq_ignore_ascii_case(key));
-                assert!(!dictionary.keys().any(same), "{key} is there twice");
+                assert!(!dictionary.keys().any(same), "{key} exists twice");
                 dictionary.insert(key.to_owned(), context(&entry["v"]));
             }
             dictionary.into()
@@ -42,17 +42,17 @@ pub(crate) fn context(value: &Value) -> Value {
             assert!(value["n"].is_number(), "{value}");
             value["n"].clone()
         }
-        _ => panic!("no context data: {value}"),
+        _ => panic!("not context data: {value}"),
     }
 }
 
-/// The items of a list, which is left out where it is empty.
+/// Returns the items of a list. An empty list is omitted.
 #[track_caller]
 fn items<'a>(typed: &'a Map<String, Value>, key: &str) -> &'a [Value] {
     match typed.get(key) {
         None => &[],
         Some(Value::Array(items)) if !items.is_empty() => items,
-        Some(other) => panic!("`{key}` is left out where it is empty: {other}"),
+        Some(other) => panic!("an empty `{key}` must be omitted: {other}"),
     }
 }
 
@@ -62,19 +62,19 @@ fn keys_are(value: &Value, keys: &[&str]) -> bool {
         .is_some_and(|object| object.len() == keys.len() && keys.iter().all(|key| object.contains_key(*key)))
 }
 
-/// Decodes a template token. An expression becomes `{"expression": text}`, which no literal is; a directive
-/// `{"directive": text}`; a mapping a list of pairs, because its order matters and its keys may be expressions.
+/// Decodes a template token. An expression becomes `{"expression": text}`, which no literal is, and a directive
+/// `{"directive": text}`. A mapping becomes a list of pairs, because its order matters and its keys may be expressions.
 #[track_caller]
 pub(crate) fn token(value: &Value) -> Value {
     let Value::Object(typed) = value else {
-        assert!(!value.is_array(), "a bare array is no template token: {value}");
+        assert!(!value.is_array(), "a bare array is not a template token: {value}");
         return value.clone();
     };
     let allow = |own: &str| {
         let allowed = ["type", "file", "line", "col", own];
         assert!(typed.keys().all(|key| allowed.contains(&key.as_str())), "{value}");
-        for place in ["file", "line", "col"] {
-            assert!(typed.get(place).is_none_or(Value::is_u64), "{value}");
+        for member in ["file", "line", "col"] {
+            assert!(typed.get(member).is_none_or(Value::is_u64), "{value}");
         }
     };
     match value["type"].as_u64() {
@@ -114,11 +114,11 @@ pub(crate) fn token(value: &Value) -> Value {
             value["num"].clone()
         }
         Some(7) => Value::Null,
-        _ => panic!("no template token: {value}"),
+        _ => panic!("not a template token: {value}"),
     }
 }
 
-/// The value of a key in a decoded mapping.
+/// Returns the value of a key in a decoded mapping.
 #[track_caller]
 pub(crate) fn entry<'a>(pairs: &'a Value, key: &str) -> Option<&'a Value> {
     pairs.as_array().unwrap().iter().find(|pair| pair[0] == key).map(|pair| &pair[1])

@@ -1,4 +1,4 @@
-//! A fake GitHub with one repository, its REST API and its controls.
+//! A fake GitHub with one repository, its REST API and its control API.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,34 +13,34 @@ use crate::client::{Answer, Body, LIMIT, send};
 
 const TOKEN: &str = "a plain token";
 
-pub(crate) struct Stage {
+pub(crate) struct Harness {
     pub(crate) url: String,
     _fake: FakeGitHub,
     runtime: Arc<Runtime>,
-    /// Ends the thread that drives a runtime of one thread.
+    /// Ends the thread that drives a single-threaded runtime.
     driven: Option<oneshot::Sender<()>>,
 }
 
-impl Stage {
+impl Harness {
     pub(crate) fn new() -> Self {
         Self::on(Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap())
     }
 
-    /// A fake whose timers do not wait: while it is idle, the next one fires at once.
+    /// Starts a fake whose timers do not wait: while it is idle, the next one fires at once.
     pub(crate) fn with_instant_timers() -> Self {
-        let mut stage =
+        let mut harness =
             Self::on(Builder::new_current_thread().enable_all().start_paused(true).build().unwrap());
         let (sender, receiver) = oneshot::channel();
-        let runtime = Arc::clone(&stage.runtime);
+        let runtime = Arc::clone(&harness.runtime);
         std::thread::spawn(move || {
-            // An error only says that the stage is gone.
+            // An error only means that the harness is gone.
             let _ = runtime.block_on(receiver);
         });
-        stage.driven = Some(sender);
-        stage
+        harness.driven = Some(sender);
+        harness
     }
 
-    /// The time by which the fake's timers go.
+    /// Returns the time of the fake's timers.
     pub(crate) fn now(&self) -> tokio::time::Instant {
         let (sender, receiver) = std::sync::mpsc::channel();
         self.runtime.spawn(async move { sender.send(tokio::time::Instant::now()) });
@@ -60,13 +60,13 @@ impl Stage {
         }
     }
 
-    /// A call of the REST API.
+    /// Calls the REST API.
     pub(crate) fn rest(&self, method: &str, path: &str, body: Option<&Value>) -> Answer {
         let body = body.map_or(Body::None, Body::Json);
         send(method, &format!("{}{path}", self.url), Some(TOKEN), body)
     }
 
-    /// A call of the fake's controls, which has to succeed.
+    /// Calls the control API, which must succeed.
     #[track_caller]
     pub(crate) fn sim(&self, path: &str, body: &Value) -> Value {
         let answer = send("POST", &format!("{}/_sim/{path}", self.url), None, Body::Json(body));
@@ -74,13 +74,13 @@ impl Stage {
         serde_json::from_slice(&answer.body).unwrap_or_default()
     }
 
-    /// Submits a workflow of `acme/app` whose steps the official runner executes; the ids of its jobs by name.
+    /// Submits a workflow of `acme/app` for the official runner. Returns the ids of its jobs by name.
     #[track_caller]
     pub(crate) fn submit(&self, text: &str) -> BTreeMap<String, u64> {
         self.submit_with(text, &json!({}))
     }
 
-    /// The same, with more or other keys of the submission.
+    /// Like [`Self::submit`], with additional or changed keys of the submission.
     #[track_caller]
     pub(crate) fn submit_with(&self, text: &str, more: &Value) -> BTreeMap<String, u64> {
         let mut new = json!({
@@ -92,13 +92,13 @@ impl Stage {
         reply["jobs"].as_array().unwrap().iter().map(named).collect()
     }
 
-    /// Submits a job `build` of one step, for any runner with the label `x`.
+    /// Submits a job `build` of one step for any runner with the label `x`.
     #[track_caller]
     pub(crate) fn job(&self) -> u64 {
         self.submit("{on: push, jobs: {build: {runs-on: x, steps: [{run: echo hi}]}}}")["build"]
     }
 
-    /// Makes an action of another repository known, with these files.
+    /// Adds an action of another repository with these files.
     pub(crate) fn action(&self, name: &str, files: &[(&str, &str)]) {
         let directory = tempfile::tempdir().unwrap();
         for (path, text) in files {
@@ -109,14 +109,14 @@ impl Stage {
         self.sim("actions", &json!({"action": name, "directory": directory.path()}));
     }
 
-    /// Registers a runner; the whole reply.
+    /// Registers a runner and returns the reply.
     #[track_caller]
     pub(crate) fn register(&self, name: &str) -> Value {
         let request = json!({"name": name, "runner_group_id": 1, "labels": ["x"]});
         self.rest("POST", "/repos/acme/app/actions/runners/generate-jitconfig", Some(&request)).json(201)
     }
 
-    /// Registers a runner of the organization; the whole reply.
+    /// Registers a runner of the organization and returns the reply.
     #[track_caller]
     pub(crate) fn register_in_organization(&self, name: &str) -> Value {
         let request = json!({"name": name, "runner_group_id": 1, "labels": ["x"]});
@@ -133,13 +133,13 @@ impl Stage {
         self.rest("GET", &format!("/repos/acme/app/actions/runners/{id}"), None).json(200)
     }
 
-    /// A job as the REST API shows it.
+    /// Returns a job as the REST API shows it.
     #[track_caller]
     pub(crate) fn job_shown(&self, id: u64) -> Value {
         self.rest("GET", &format!("/repos/acme/app/actions/jobs/{id}"), None).json(200)
     }
 
-    /// The fake's own view of everything.
+    /// Returns the fake's whole state.
     pub(crate) fn state(&self) -> Value {
         send("GET", &format!("{}/_sim/state", self.url), None, Body::None).json(200)
     }

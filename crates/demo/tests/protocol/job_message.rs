@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::client::{guid, keys};
 use crate::encoding::{context, entry, token};
-use crate::harness::Stage;
+use crate::harness::Harness;
 use crate::runner::{Listening, RunningJob};
 
 const KEYS: [&str; 20] = [
@@ -33,20 +33,20 @@ const KEYS: [&str; 20] = [
     "workspace",
 ];
 
-/// The message of the first job of a workflow.
-pub(crate) fn message_of(stage: &Stage, text: &str) -> RunningJob {
-    stage.submit(text);
-    Listening::new(stage, "one").start_job()
+/// Starts the first job of a workflow.
+pub(crate) fn message_of(harness: &Harness, text: &str) -> RunningJob {
+    harness.submit(text);
+    Listening::new(harness, "one").start_job()
 }
 
-fn simple(stage: &Stage) -> RunningJob {
-    message_of(stage, "{on: push, jobs: {build: {name: Build it, runs-on: x, steps: [{run: echo hi}]}}}")
+fn simple(harness: &Harness) -> RunningJob {
+    message_of(harness, "{on: push, jobs: {build: {name: Build it, runs-on: x, steps: [{run: echo hi}]}}}")
 }
 
 #[test]
 fn the_message_has_exactly_the_keys_of_the_specification() {
-    let stage = Stage::new();
-    let message = simple(&stage).message;
+    let harness = Harness::new();
+    let message = simple(&harness).message;
     assert_eq!(keys(&message), KEYS);
     assert_eq!(message["messageType"], "RunnerJobRequest");
     assert_eq!(message["jobDisplayName"], "Build it");
@@ -62,8 +62,8 @@ fn the_message_has_exactly_the_keys_of_the_specification() {
 
 #[test]
 fn the_plan_and_the_timeline_have_every_key() {
-    let stage = Stage::new();
-    let message = simple(&stage).message;
+    let harness = Harness::new();
+    let message = simple(&harness).message;
     let plan = &message["plan"];
     assert_eq!(
         keys(plan),
@@ -82,9 +82,9 @@ fn the_plan_and_the_timeline_have_every_key() {
 
 #[test]
 fn the_one_endpoint_leads_back_to_the_run_service() {
-    let stage = Stage::new();
-    stage.job();
-    let listening = Listening::new(&stage, "one");
+    let harness = Harness::new();
+    harness.job();
+    let listening = Listening::new(&harness, "one");
     let offer = listening.offer();
     let message = listening.acquire(&offer).json(200);
     assert_eq!(keys(&message["resources"]), ["endpoints"]);
@@ -101,14 +101,14 @@ fn the_one_endpoint_leads_back_to_the_run_service() {
     assert_eq!(keys(&endpoint["authorization"]["parameters"]), ["AccessToken"]);
     let data = endpoint["data"].as_object().unwrap();
     assert!(data.values().all(Value::is_string), "{data:?}");
-    // The fake has no live log, and the worker would wait for an identity token's service.
+    // The fake has no live log and no service for identity tokens, which the worker would wait for.
     assert!(!data.contains_key("FeedStreamUrl") && !data.contains_key("GenerateIdTokenUrl"), "{data:?}");
 }
 
 #[test]
 fn the_jobs_token_has_the_form_of_a_json_web_token() {
-    let stage = Stage::new();
-    let job = simple(&stage);
+    let harness = Harness::new();
+    let job = simple(&harness);
     let parts: Vec<&str> = job.token.split('.').collect();
     assert_eq!(parts.len(), 3, "{}", job.token);
     let object = |part: &str| -> Value {
@@ -126,8 +126,8 @@ fn the_jobs_token_has_the_form_of_a_json_web_token() {
 
 #[test]
 fn variables_are_texts_and_every_secret_one_is_masked() {
-    let stage = Stage::new();
-    let job = simple(&stage);
+    let harness = Harness::new();
+    let job = simple(&harness);
     let variables = job.message["variables"].as_object().unwrap();
     let mut secrets = Vec::new();
     for (name, variable) in variables {
@@ -144,7 +144,7 @@ fn variables_are_texts_and_every_secret_one_is_masked() {
     assert_eq!(job.variable("system.orchestrationId"), format!("{}.build.__default", job.plan));
     for name in ["system.github.results_endpoint", "system.github.launch_endpoint"] {
         let url = job.variable(name);
-        assert!(url.starts_with(&format!("{}/", stage.url)) && url.ends_with('/'), "{name}: {url}");
+        assert!(url.starts_with(&format!("{}/", harness.url)) && url.ends_with('/'), "{name}: {url}");
     }
     let masks = job.message["mask"].as_array().unwrap();
     for mask in masks {
@@ -158,7 +158,7 @@ fn variables_are_texts_and_every_secret_one_is_masked() {
 
 #[test]
 fn the_environment_the_defaults_and_the_outputs_are_templates() {
-    let stage = Stage::new();
+    let harness = Harness::new();
     let text = "
 on: push
 env: {TOP: top, BOTH: workflow}
@@ -171,8 +171,8 @@ jobs:
     outputs: {version: '${{ steps.v.outputs.version }}', fixed: yes it is}
     steps: [{id: v, run: echo}]
 ";
-    let message = message_of(&stage, text).message;
-    // One mapping for each level; a later one wins over an earlier one.
+    let message = message_of(&harness, text).message;
+    // One mapping for each level. Later ones override earlier ones.
     assert_eq!(message["environmentVariables"].as_array().unwrap().len(), 2);
     let mut environment = serde_json::Map::new();
     for mapping in message["environmentVariables"].as_array().unwrap() {
@@ -200,8 +200,8 @@ jobs:
 
 #[test]
 fn places_in_templates_name_a_file_of_the_table() {
-    let stage = Stage::new();
-    let message = simple(&stage).message;
+    let harness = Harness::new();
+    let message = simple(&harness).message;
     let files = message["fileTable"].as_array().unwrap();
     assert_eq!(files, &[json!(".github/workflows/ci.yml")]);
     fn walk(value: &Value, files: u64) {
@@ -220,8 +220,8 @@ fn places_in_templates_name_a_file_of_the_table() {
 
 #[test]
 fn a_job_without_environment_defaults_and_needs_has_empty_ones() {
-    let stage = Stage::new();
-    let message = simple(&stage).message;
+    let harness = Harness::new();
+    let message = simple(&harness).message;
     assert_eq!(message["defaults"], json!([]));
     let environment = message["environmentVariables"].as_array().unwrap();
     assert!(environment.iter().all(|mapping| token(mapping) == json!([])), "{environment:?}");

@@ -1,4 +1,4 @@
-//! §7.1: actions are resolved and downloaded.
+//! §7.1: resolution and download of actions.
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::client::{Answer, Body, keys, resolve, send};
-use crate::harness::Stage;
+use crate::harness::Harness;
 use crate::runner::{Listening, RunningJob};
 
 fn resolve_actions(job: &RunningJob, token: Option<&str>, actions: &Value) -> Answer {
@@ -17,12 +17,12 @@ fn resolve_actions(job: &RunningJob, token: Option<&str>, actions: &Value) -> An
     send("POST", &url, token, Body::Json(&json!({"actions": actions})))
 }
 
-fn running(stage: &Stage) -> RunningJob {
-    stage.job();
-    Listening::new(stage, "one").start_job()
+fn running(harness: &Harness) -> RunningJob {
+    harness.job();
+    Listening::new(harness, "one").start_job()
 }
 
-/// The files of a gzipped archive by path.
+/// Returns the files of a gzipped archive by path.
 fn unpack(archive: &[u8]) -> BTreeMap<String, String> {
     let mut archive = tar::Archive::new(GzDecoder::new(archive));
     let mut files = BTreeMap::new();
@@ -38,9 +38,9 @@ fn unpack(archive: &[u8]) -> BTreeMap<String, String> {
 
 #[test]
 fn a_known_action_is_resolved_to_a_commit_and_an_archive() {
-    let stage = Stage::new();
-    stage.action("o/act@v1", &[("action.yml", "name: act"), ("lib/main.js", "main")]);
-    let job = running(&stage);
+    let harness = Harness::new();
+    harness.action("o/act@v1", &[("action.yml", "name: act"), ("lib/main.js", "main")]);
+    let job = running(&harness);
     let asked = json!([{"action": "o/act", "version": "v1", "path": ""}]);
     let reply = resolve_actions(&job, Some(&job.token), &asked).json(200);
     assert_eq!(keys(&reply), ["actions"]);
@@ -52,7 +52,7 @@ fn a_known_action_is_resolved_to_a_commit_and_an_archive() {
     let sha = action["resolved_sha"].as_str().unwrap();
     assert!(sha.len() == 40 && sha.chars().all(|c| matches!(c, '0'..='9' | 'a'..='f')), "{sha}");
     for key in ["tar_url", "zip_url"] {
-        assert!(action[key].as_str().unwrap().starts_with(&format!("{}/", stage.url)), "{key}: {action}");
+        assert!(action[key].as_str().unwrap().starts_with(&format!("{}/", harness.url)), "{key}: {action}");
     }
     if let Some(authentication) = action.get("authentication").filter(|value| !value.is_null()) {
         assert_eq!(keys(authentication), ["expires_at", "token"]);
@@ -71,9 +71,9 @@ fn a_known_action_is_resolved_to_a_commit_and_an_archive() {
 
 #[test]
 fn a_folder_of_an_action_is_found_in_its_repository() {
-    let stage = Stage::new();
-    stage.action("o/act@v1", &[("sub/action.yml", "name: act")]);
-    let job = running(&stage);
+    let harness = Harness::new();
+    harness.action("o/act@v1", &[("sub/action.yml", "name: act")]);
+    let job = running(&harness);
     let asked = json!([{"action": "o/act", "version": "v1", "path": "sub"}]);
     let reply = resolve_actions(&job, Some(&job.token), &asked).json(200);
     assert_eq!(reply["actions"]["o/act@v1"]["name"], "o/act");
@@ -81,9 +81,9 @@ fn a_folder_of_an_action_is_found_in_its_repository() {
 
 #[test]
 fn an_action_that_is_not_known_is_named_in_the_refusal() {
-    let stage = Stage::new();
-    stage.action("o/act@v1", &[("action.yml", "name: act")]);
-    let job = running(&stage);
+    let harness = Harness::new();
+    harness.action("o/act@v1", &[("action.yml", "name: act")]);
+    let job = running(&harness);
     let asked = json!([
         {"action": "o/act", "version": "v1", "path": ""}, {"action": "o/other", "version": "v2", "path": ""},
     ]);
@@ -97,9 +97,9 @@ fn an_action_that_is_not_known_is_named_in_the_refusal() {
 
 #[test]
 fn nothing_is_resolved_without_the_jobs_token() {
-    let stage = Stage::new();
-    stage.action("o/act@v1", &[("action.yml", "name: act")]);
-    let job = running(&stage);
+    let harness = Harness::new();
+    harness.action("o/act@v1", &[("action.yml", "name: act")]);
+    let job = running(&harness);
     let asked = json!([{"action": "o/act", "version": "v1", "path": ""}]);
     for token in [None, Some("another token")] {
         assert_eq!(resolve_actions(&job, token, &asked).status, 401);
@@ -108,9 +108,9 @@ fn nothing_is_resolved_without_the_jobs_token() {
 
 #[test]
 fn an_archive_that_does_not_exist_is_not_found() {
-    let stage = Stage::new();
-    stage.action("o/act@v1", &[("action.yml", "name: act")]);
-    let job = running(&stage);
+    let harness = Harness::new();
+    harness.action("o/act@v1", &[("action.yml", "name: act")]);
+    let job = running(&harness);
     let asked = json!([{"action": "o/act", "version": "v1", "path": ""}]);
     let reply = resolve_actions(&job, Some(&job.token), &asked).json(200);
     let action = &reply["actions"]["o/act@v1"];

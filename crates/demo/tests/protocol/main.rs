@@ -1,8 +1,7 @@
-//! Holds the fake GitHub to the protocol of the official runner.
+//! Checks the fake GitHub against the protocol of the official runner.
 //!
-//! The client here is written from the protocol's specification (seen with the official runner 2.336), and uses
-//! neither the fake's types nor the stand-in listener. What the two have in common is therefore not believed
-//! because they agree with each other.
+//! The client here is written from the protocol's specification (seen with the official runner 2.336). It uses
+//! neither the fake's types nor the stand-in listener, so a mistake that both share is found.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::client::{Answer, Body, resolve, send};
-use crate::harness::Stage;
+use crate::harness::Harness;
 use crate::runner::{Listening, RunningJob};
 
 const RECEIVER: &str = "/twirp/results.services.receiver.Receiver";
@@ -26,12 +26,12 @@ fn call_as(job: &RunningJob, token: Option<&str>, path: &str, more: &Value) -> A
     send("POST", &url, token, Body::Json(&body))
 }
 
-/// Asks for an address and uploads to it as its kind of storage wants it.
+/// Requests a URL, and uploads to it as its kind of storage requires.
 #[track_caller]
 fn upload(job: &RunningJob, method: &str, more: &Value, key: &str, bytes: &[u8]) -> Value {
-    let place = call(job, &format!("{RECEIVER}/{method}"), more).json(200);
-    let url = place[key].as_str().unwrap();
-    let headers: &[(&str, &str)] = match place["blob_storage_type"].as_str() {
+    let upload_target = call(job, &format!("{RECEIVER}/{method}"), more).json(200);
+    let url = upload_target[key].as_str().unwrap();
+    let headers: &[(&str, &str)] = match upload_target["blob_storage_type"].as_str() {
         Some("BLOB_STORAGE_TYPE_UNSPECIFIED") => &[],
         Some("BLOB_STORAGE_TYPE_AZURE") => {
             assert!(url.contains('?'), "{url}");
@@ -41,10 +41,10 @@ fn upload(job: &RunningJob, method: &str, more: &Value, key: &str, bytes: &[u8])
     };
     let answer = send("PUT", url, None, Body::Blob(bytes, headers));
     assert_eq!(answer.status, 201, "{}", answer.text());
-    place
+    upload_target
 }
 
-/// Sends the whole log of a job.
+/// Uploads the whole log of a job.
 #[track_caller]
 pub(crate) fn send_job_log(job: &RunningJob, log: &str) {
     upload(job, "GetJobLogsSignedBlobURL", &json!({}), "logs_url", log.as_bytes());
@@ -53,33 +53,33 @@ pub(crate) fn send_job_log(job: &RunningJob, log: &str) {
     assert_eq!(answer, json!({"ok": true}));
 }
 
-/// Sends the log of a step.
+/// Uploads the log of a step.
 #[track_caller]
 pub(crate) fn send_step_log(job: &RunningJob, step: &Value, log: &str) {
     let which = json!({"step_backend_id": step});
-    let place = upload(job, "GetStepLogsSignedBlobURL", &which, "logs_url", log.as_bytes());
-    assert_eq!(place["soft_size_limit"], "10485760");
+    let upload_target = upload(job, "GetStepLogsSignedBlobURL", &which, "logs_url", log.as_bytes());
+    assert_eq!(upload_target["soft_size_limit"], "10485760");
     let metadata = json!({"step_backend_id": step, "uploaded_at": NOW, "line_count": log.lines().count()});
     let answer = call(job, &format!("{RECEIVER}/CreateStepLogsMetadata"), &metadata).json(200);
     assert_eq!(answer, json!({"ok": true}));
 }
 
-/// Tells the state of one step.
+/// Reports the state of one step.
 #[track_caller]
 pub(crate) fn update_step(job: &RunningJob, order: u64, step: &Value) {
     let update = json!({"change_order": order, "steps": [step]});
     assert_eq!(call(job, STEPS_UPDATE, &update).json(200), json!({"ok": true}));
 }
 
-fn running(stage: &Stage) -> (u64, RunningJob) {
-    let id = stage.job();
-    (id, Listening::new(stage, "one").start_job())
+fn running(harness: &Harness) -> (u64, RunningJob) {
+    let id = harness.job();
+    (id, Listening::new(harness, "one").start_job())
 }
 
-/// The log of a job by the REST API, which leads to it by a redirect.
+/// Returns the log of a job by the REST API, which redirects to it.
 #[track_caller]
-pub(crate) fn shown_log(stage: &Stage, id: u64) -> String {
-    let answer = stage.rest("GET", &format!("/repos/acme/app/actions/jobs/{id}/logs"), None);
+pub(crate) fn shown_log(harness: &Harness, id: u64) -> String {
+    let answer = harness.rest("GET", &format!("/repos/acme/app/actions/jobs/{id}/logs"), None);
     assert_eq!(answer.status, 302, "{}", answer.text());
     let log = send("GET", answer.location.as_deref().unwrap(), None, Body::None);
     assert_eq!(log.status, 200);
@@ -88,36 +88,36 @@ pub(crate) fn shown_log(stage: &Stage, id: u64) -> String {
 
 #[test]
 fn the_log_of_a_job_is_what_the_rest_api_leads_to() {
-    let stage = Stage::new();
-    let (id, job) = running(&stage);
+    let harness = Harness::new();
+    let (id, job) = running(&harness);
     send_job_log(&job, LOG);
     job.complete("succeeded").is_empty(204);
-    assert_eq!(shown_log(&stage, id), LOG);
+    assert_eq!(shown_log(&harness, id), LOG);
 }
 
 #[test]
 fn a_log_of_many_megabytes_comes_as_one_upload() {
-    let stage = Stage::new();
-    let (id, job) = running(&stage);
+    let harness = Harness::new();
+    let (id, job) = running(&harness);
     let log =
         "2026-11-28T20:56:33.2965012Z a line of a long log, which goes on for a while\n".repeat(160_000);
     assert!(log.len() > 12_000_000);
     send_job_log(&job, &log);
     job.complete("succeeded").is_empty(204);
-    assert!(shown_log(&stage, id) == log);
+    assert!(shown_log(&harness, id) == log);
 }
 
-/// The runner writes a long log in blocks of 2 MB, each of which it uploads by itself.
+/// The runner writes a long log in blocks of 2 MB, and uploads each block separately.
 #[test]
 fn blocks_that_are_appended_make_one_log() {
-    let stage = Stage::new();
-    let (id, job) = running(&stage);
+    let harness = Harness::new();
+    let (id, job) = running(&harness);
     let block = |text: &str| format!("\u{feff}2026-11-28T20:56:33.2965012Z {text}\n");
     let append: &[(&str, &str)] = &[("x-ms-blob-type", "AppendBlob")];
     let mut url = String::new();
     for (number, text) in ["one", "two", "three"].into_iter().enumerate() {
-        let place = call(&job, &format!("{RECEIVER}/GetJobLogsSignedBlobURL"), &json!({})).json(200);
-        url = place["logs_url"].as_str().unwrap().to_owned();
+        let upload_target = call(&job, &format!("{RECEIVER}/GetJobLogsSignedBlobURL"), &json!({})).json(200);
+        url = upload_target["logs_url"].as_str().unwrap().to_owned();
         if number == 0 {
             assert_eq!(send("PUT", &url, None, Body::Blob(b"", append)).status, 201);
         }
@@ -127,18 +127,18 @@ fn blocks_that_are_appended_make_one_log() {
         assert_eq!(answer.status, 201, "{}", answer.text());
     }
     job.complete("succeeded").is_empty(204);
-    assert_eq!(shown_log(&stage, id), ["one", "two", "three"].map(block).concat(), "{url}");
+    assert_eq!(shown_log(&harness, id), ["one", "two", "three"].map(block).concat(), "{url}");
 }
 
 #[test]
 fn the_logs_of_steps_and_their_summaries_are_taken() {
-    let stage = Stage::new();
-    let (_, job) = running(&stage);
+    let harness = Harness::new();
+    let (_, job) = running(&harness);
     let step = &job.message["steps"][0]["id"];
     send_step_log(&job, step, LOG);
     let which = json!({"step_backend_id": step});
-    let place = upload(&job, "GetStepSummarySignedBlobURL", &which, "summary_url", b"# Summary");
-    assert!(place["soft_size_limit"].is_string(), "{place}");
+    let upload_target = upload(&job, "GetStepSummarySignedBlobURL", &which, "summary_url", b"# Summary");
+    assert!(upload_target["soft_size_limit"].is_string(), "{upload_target}");
     let metadata = json!({"step_backend_id": step, "size": 9, "uploaded_at": NOW});
     let answer = call(&job, &format!("{RECEIVER}/CreateStepSummaryMetadata"), &metadata).json(200);
     assert_eq!(answer, json!({"ok": true}));
@@ -147,8 +147,8 @@ fn the_logs_of_steps_and_their_summaries_are_taken() {
 
 #[test]
 fn steps_are_shown_in_the_states_that_the_worker_tells() {
-    let stage = Stage::new();
-    let (id, job) = running(&stage);
+    let harness = Harness::new();
+    let (id, job) = running(&harness);
     let step = |number: u64, status: u64, conclusion: u64| {
         json!({"external_id": format!("5f0c5bd1-6e0f-4c5e-9f0c-00000000000{number}"), "number": number,
             "name": format!("Step {number}"), "status": status,
@@ -156,13 +156,13 @@ fn steps_are_shown_in_the_states_that_the_worker_tells() {
             "completed_at": if status == 6 { json!(NOW) } else { Value::Null }, "conclusion": conclusion})
     };
     update_step(&job, 1, &step(1, 3, 0));
-    let shown = &stage.job_shown(id)["steps"][0];
+    let shown = &harness.job_shown(id)["steps"][0];
     assert_eq!(json!([shown["name"], shown["status"], shown["number"]]), json!(["Step 1", "in_progress", 1]));
     for (number, conclusion) in [(1, 2), (2, 3), (3, 4), (4, 7)] {
         update_step(&job, 1 + number, &step(number, 6, conclusion));
     }
     update_step(&job, 6, &step(5, 5, 0));
-    let shown = stage.job_shown(id);
+    let shown = harness.job_shown(id);
     let seen: Vec<Value> = shown["steps"]
         .as_array()
         .unwrap()
@@ -176,7 +176,7 @@ fn steps_are_shown_in_the_states_that_the_worker_tells() {
             json!(["Step 2", "completed", "failure"]),
             json!(["Step 3", "completed", "cancelled"]),
             json!(["Step 4", "completed", "skipped"]),
-            // The API's word for a step that is pending.
+            // The API's word for a pending step.
             json!(["Step 5", "queued", null]),
         ]
     );
@@ -184,8 +184,8 @@ fn steps_are_shown_in_the_states_that_the_worker_tells() {
 
 #[test]
 fn results_are_taken_only_with_the_jobs_token() {
-    let stage = Stage::new();
-    let (_, job) = running(&stage);
+    let harness = Harness::new();
+    let (_, job) = running(&harness);
     let step = json!({"step_backend_id": job.message["steps"][0]["id"]});
     for path in ["GetJobLogsSignedBlobURL", "CreateJobLogsMetadata", "GetStepLogsSignedBlobURL"] {
         for token in [None, Some("another token")] {

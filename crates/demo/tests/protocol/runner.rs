@@ -1,4 +1,4 @@
-//! A runner as the protocol describes it: its configuration, its session, and the job that it takes.
+//! A runner of the protocol: its configuration, its session, and its job.
 
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::{KeyPairComponents, PublicKeyComponents};
@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use crate::client::{Answer, Body, guid, resolve, send};
-use crate::harness::Stage;
+use crate::harness::Harness;
 
 pub(crate) const BROKER: &str = "actions-broker-listener";
 pub(crate) const RUN_SERVICE: &str = "actions-run-service";
@@ -17,7 +17,7 @@ const NO_SESSION: &str = "00000000-0000-0000-0000-000000000000";
 const ASSERTION: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 const QUERY: &str = "runnerVersion=2.336.0&os=Linux&architecture=X64";
 
-/// A registered runner: what the files of its configuration say.
+/// A registered runner, with the content of its configuration files.
 pub(crate) struct Registered {
     pub(crate) id: u64,
     pub(crate) files: Map<String, Value>,
@@ -26,11 +26,11 @@ pub(crate) struct Registered {
 
 impl Registered {
     #[track_caller]
-    pub(crate) fn new(stage: &Stage, name: &str) -> Self {
-        Self::from_reply(&stage.register(name))
+    pub(crate) fn new(harness: &Harness, name: &str) -> Self {
+        Self::from_reply(&harness.register(name))
     }
 
-    /// Reads a registration's reply as the runner reads its variable.
+    /// Reads a registration's reply, as the runner reads its configuration variable.
     #[track_caller]
     pub(crate) fn from_reply(reply: &Value) -> Self {
         let outer = STANDARD.decode(reply["encoded_jit_config"].as_str().unwrap()).unwrap();
@@ -56,7 +56,7 @@ impl Registered {
         resolve(self.setting("ServerUrlV2"), path)
     }
 
-    /// The claims that the runner makes.
+    /// Returns the claims of the runner.
     pub(crate) fn claims(&self) -> Value {
         let now = Timestamp::now().as_second();
         let id = self.credential("ClientId");
@@ -66,7 +66,7 @@ impl Registered {
         })
     }
 
-    /// Asks for a token with claims signed by a key.
+    /// Requests a token with claims that a key signs.
     pub(crate) fn request_token(&self, claims: &Value, key: &RsaKeyPair) -> Answer {
         let encode = |part: &Value| URL_SAFE_NO_PAD.encode(part.to_string());
         let signed = format!("{}.{}", encode(&json!({"typ": "JWT", "alg": "PS256"})), encode(claims));
@@ -87,7 +87,7 @@ impl Registered {
         answer["access_token"].as_str().unwrap().to_owned()
     }
 
-    /// The request for a session.
+    /// Returns the request for a session.
     pub(crate) fn session_request(&self) -> Value {
         json!({
             "sessionId": NO_SESSION,
@@ -115,7 +115,7 @@ impl Registered {
     }
 }
 
-/// The RSA key of the parameters' file.
+/// Returns the RSA key in the parameters file.
 #[track_caller]
 fn key(parameters: &Value) -> RsaKeyPair {
     let number = |name: &str| STANDARD.decode(parameters[name].as_str().unwrap()).unwrap();
@@ -140,11 +140,11 @@ pub(crate) struct Listening {
 
 impl Listening {
     #[track_caller]
-    pub(crate) fn new(stage: &Stage, name: &str) -> Self {
-        Registered::new(stage, name).listen()
+    pub(crate) fn new(harness: &Harness, name: &str) -> Self {
+        Registered::new(harness, name).listen()
     }
 
-    /// The path of a poll below the broker's address.
+    /// Returns the path of a poll below the broker's URL.
     pub(crate) fn message_path(&self, status: &str) -> String {
         format!("message?sessionId={}&status={status}&{QUERY}&disableUpdate=true", self.session)
     }
@@ -153,7 +153,7 @@ impl Listening {
         send("GET", &self.registered.broker(&self.message_path(status)), Some(&self.token), Body::None)
     }
 
-    /// The next message, which has to be of a type: its id and body.
+    /// Waits for a message, which must have a type. Returns its id and body.
     #[track_caller]
     pub(crate) fn message(&self, status: &str, message_type: &str) -> (u64, Value) {
         let message = self.poll(status).json(200);
@@ -162,7 +162,7 @@ impl Listening {
         (message["messageId"].as_u64().unwrap(), serde_json::from_str(body).unwrap())
     }
 
-    /// Waits for a job that is offered.
+    /// Waits for the offer of a job.
     #[track_caller]
     pub(crate) fn offer(&self) -> Value {
         self.message("Online", "RunnerJobRequest").1
@@ -174,7 +174,7 @@ impl Listening {
         send("POST", &self.registered.broker(&path), Some(&self.token), Body::Json(&body))
     }
 
-    /// Asks for the job of an offer.
+    /// Requests the job of an offer.
     pub(crate) fn acquire(&self, offer: &Value) -> Answer {
         let body = json!({
             "jobMessageId": offer["runner_request_id"], "runnerOS": "Linux",
@@ -227,7 +227,7 @@ impl RunningJob {
         self.run_service("renewjob", Some(&self.token), &json!({"planId": self.plan, "jobId": self.id}))
     }
 
-    /// What the worker posts at a job's end.
+    /// Returns the worker's report of a job's end.
     pub(crate) fn ending(&self, conclusion: &str) -> Value {
         json!({
             "planId": self.plan, "jobId": self.id, "conclusion": conclusion, "outputs": {},

@@ -3,13 +3,13 @@
 use serde_json::Value;
 
 use crate::client::{guid, keys};
-use crate::harness::Stage;
+use crate::harness::Harness;
 use crate::runner::{BROKER, Listening, Registered};
 
 #[test]
 fn a_session_repeats_what_was_asked_with_an_id_of_its_own() {
-    let stage = Stage::new();
-    let registered = Registered::new(&stage, "one");
+    let harness = Harness::new();
+    let registered = Registered::new(&harness, "one");
     let token = registered.token();
     let answer = registered.open_session(Some(&token));
     assert!(matches!(answer.status, 200 | 201));
@@ -21,35 +21,35 @@ fn a_session_repeats_what_was_asked_with_an_id_of_its_own() {
     }
     assert_eq!(session["assignmentQueued"], false);
     assert_eq!(session["orchestrationId"], "");
-    // Without a key the bodies of messages are plain.
+    // Without a key, the bodies of messages are not encrypted.
     assert_eq!(session.get("encryptionKey"), None);
 }
 
 #[test]
 fn a_runner_is_online_while_it_has_a_session() {
-    let stage = Stage::new();
-    let listening = Listening::new(&stage, "one");
-    assert_eq!(stage.runner(listening.registered.id)["status"], "online");
+    let harness = Harness::new();
+    let listening = Listening::new(&harness, "one");
+    assert_eq!(harness.runner(listening.registered.id)["status"], "online");
     listening.close_session().is_success();
-    assert_eq!(stage.runner(listening.registered.id)["status"], "offline");
+    assert_eq!(harness.runner(listening.registered.id)["status"], "offline");
 }
 
 #[test]
 fn a_second_session_conflicts_while_the_first_one_lives() {
-    let stage = Stage::new();
-    let first = Listening::new(&stage, "one");
+    let harness = Harness::new();
+    let first = Listening::new(&harness, "one");
     for token in [first.token.clone(), first.registered.token()] {
         first.registered.open_session(Some(&token)).error(BROKER, 409);
     }
-    // The first one is none the worse for it.
-    stage.job();
+    // The first session still works.
+    harness.job();
     first.offer();
 }
 
 #[test]
 fn the_same_configuration_opens_one_session_after_the_other() {
-    let stage = Stage::new();
-    let first = Listening::new(&stage, "one");
+    let harness = Harness::new();
+    let first = Listening::new(&harness, "one");
     first.close_session().is_success();
     let (id, registered) = (first.session, first.registered);
     let second = registered.listen();
@@ -58,17 +58,17 @@ fn the_same_configuration_opens_one_session_after_the_other() {
 
 #[test]
 fn two_runners_have_sessions_side_by_side() {
-    let stage = Stage::new();
-    let (one, two) = (Listening::new(&stage, "one"), Listening::new(&stage, "two"));
+    let harness = Harness::new();
+    let (one, two) = (Listening::new(&harness, "one"), Listening::new(&harness, "two"));
     assert_ne!(one.session, two.session);
     one.close_session().is_success();
-    assert_eq!(stage.runner(two.registered.id)["status"], "online");
+    assert_eq!(harness.runner(two.registered.id)["status"], "online");
 }
 
 #[test]
 fn a_session_needs_a_token_of_the_service() {
-    let stage = Stage::new();
-    let registered = Registered::new(&stage, "one");
+    let harness = Harness::new();
+    let registered = Registered::new(&harness, "one");
     assert_eq!(registered.open_session(None).status, 401);
     assert_eq!(registered.open_session(Some("another token")).status, 401);
     let listening = registered.listen();
@@ -83,10 +83,10 @@ fn a_session_needs_a_token_of_the_service() {
 
 #[test]
 fn a_token_outlives_no_registration() {
-    let stage = Stage::new();
-    let registered = Registered::new(&stage, "one");
+    let harness = Harness::new();
+    let registered = Registered::new(&harness, "one");
     let token = registered.token();
-    stage.delete_runner(registered.id);
+    harness.delete_runner(registered.id);
     let answer = registered.open_session(Some(&token));
     assert!(matches!(answer.status, 401 | 404), "{}: {}", answer.status, answer.text());
     let body: Value = serde_json::from_slice(&answer.body).unwrap_or_default();

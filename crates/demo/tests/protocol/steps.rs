@@ -1,10 +1,10 @@
-//! §6.3: steps of each kind.
+//! §6.3: all kinds of steps.
 
 use serde_json::{Value, json};
 
 use crate::client::{guid, keys};
 use crate::encoding::{entry, token};
-use crate::harness::Stage;
+use crate::harness::Harness;
 use crate::job_message::message_of;
 use crate::runner::Listening;
 
@@ -23,19 +23,19 @@ const KEYS: [&str; 12] = [
     "type",
 ];
 
-/// The steps of a job whose steps are given as YAML items of a flow sequence.
-fn steps(stage: &Stage, items: &str) -> Vec<Value> {
+/// Returns the steps of a job in the message. `items` are YAML items of a flow sequence.
+fn steps(harness: &Harness, items: &str) -> Vec<Value> {
     let text = format!("{{on: push, jobs: {{build: {{runs-on: x, steps: [{items}]}}}}}}");
-    message_of(stage, &text).message["steps"].as_array().unwrap().clone()
+    message_of(harness, &text).message["steps"].as_array().unwrap().clone()
 }
 
 fn step(items: &str) -> Value {
-    let mut steps = steps(&Stage::new(), items);
+    let mut steps = steps(&Harness::new(), items);
     assert_eq!(steps.len(), 1);
     steps.remove(0)
 }
 
-/// The inputs of a step by name, decoded.
+/// Returns the decoded input of a step.
 fn input(step: &Value, name: &str) -> Option<Value> {
     entry(&token(&step["inputs"]), name).cloned()
 }
@@ -72,11 +72,11 @@ fn a_script_has_its_shell_its_directory_its_environment_and_its_name() {
 
 #[test]
 fn steps_have_ids_and_context_names_of_their_own() {
-    let stage = Stage::new();
-    stage.action("o/act.x@v1", &[("action.yml", "runs: {using: node20, main: main.js}")]);
+    let harness = Harness::new();
+    harness.action("o/act.x@v1", &[("action.yml", "runs: {using: node20, main: main.js}")]);
     let items =
         "{run: echo 1}, {run: echo 2}, {id: three, run: echo 3}, {uses: o/act.x@v1}, {uses: o/act.x@v1}";
-    let steps = steps(&stage, items);
+    let steps = steps(&harness, items);
     let unique = |key: &str| {
         let mut values: Vec<&str> = steps.iter().map(|step| step[key].as_str().unwrap()).collect();
         values.sort_unstable();
@@ -85,7 +85,7 @@ fn steps_have_ids_and_context_names_of_their_own() {
     };
     assert_eq!((unique("id"), unique("contextName")), (5, 5), "{steps:?}");
     for step in &steps {
-        // Expressions have to be able to read it as `steps.<name>`.
+        // Expressions must be able to read it as `steps.<name>`.
         let name = step["contextName"].as_str().unwrap();
         assert!(name.chars().all(|c| c.is_ascii_alphanumeric() || "_-".contains(c)), "{name}");
     }
@@ -93,9 +93,9 @@ fn steps_have_ids_and_context_names_of_their_own() {
 
 #[test]
 fn an_action_of_a_repository_is_named_by_repository_reference_and_path() {
-    let stage = Stage::new();
-    stage.action("o/act@v1", &[("action.yml", "runs: {using: node20, main: main.js}")]);
-    let step = &steps(&stage, "{uses: o/act@v1, with: {Key: 'of ${{ github.sha }}', plain: text}}")[0];
+    let harness = Harness::new();
+    harness.action("o/act@v1", &[("action.yml", "runs: {using: node20, main: main.js}")]);
+    let step = &steps(&harness, "{uses: o/act@v1, with: {Key: 'of ${{ github.sha }}', plain: text}}")[0];
     assert_eq!(
         step["reference"],
         json!({"type": "repository", "name": "o/act", "ref": "v1", "repositoryType": "GitHub", "path": ""})
@@ -109,9 +109,9 @@ fn an_action_of_a_repository_is_named_by_repository_reference_and_path() {
 
 #[test]
 fn a_folder_of_an_actions_repository_becomes_its_path() {
-    let stage = Stage::new();
-    stage.action("o/act@v1", &[("sub/action.yml", "runs: {using: node20, main: main.js}")]);
-    let step = &steps(&stage, "{uses: o/act/sub@v1}")[0];
+    let harness = Harness::new();
+    harness.action("o/act@v1", &[("sub/action.yml", "runs: {using: node20, main: main.js}")]);
+    let step = &steps(&harness, "{uses: o/act/sub@v1}")[0];
     assert_eq!(
         step["reference"],
         json!({"type": "repository", "name": "o/act", "ref": "v1", "repositoryType": "GitHub", "path": "sub"})
@@ -120,11 +120,11 @@ fn a_folder_of_an_actions_repository_becomes_its_path() {
 
 #[test]
 fn an_action_of_the_workspace_has_no_repository() {
-    let stage = Stage::new();
+    let harness = Harness::new();
     let files = json!({"act/action.yml": "runs: {using: composite, steps: [{run: echo, shell: bash}]}"});
     let text = "{on: push, jobs: {build: {runs-on: x, steps: [{uses: ./act}]}}}";
-    stage.submit_with(text, &json!({"actions": files}));
-    let message = Listening::new(&stage, "one").start_job().message;
+    harness.submit_with(text, &json!({"actions": files}));
+    let message = Listening::new(&harness, "one").start_job().message;
     let local: Vec<&Value> = message["steps"]
         .as_array()
         .unwrap()
@@ -159,7 +159,7 @@ fn conditions_are_completed_as_the_service_completes_them() {
         ("Always()", "Always()"),
         ("always ( )", "always ( )"),
         ("\"steps.failure.outcome == 'x'\"", "success() && (steps.failure.outcome == 'x')"),
-        // The name of a function in a text is no call of it.
+        // The name of a function in a text is not a call.
         ("\"github.ref == 'always()'\"", "success() && (github.ref == 'always()')"),
     ] {
         let step = step(&format!("{{run: echo, if: {written}}}"));

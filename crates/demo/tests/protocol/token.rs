@@ -5,10 +5,10 @@ use aws_lc_rs::signature::RsaKeyPair;
 use serde_json::{Value, json};
 
 use crate::client::{Answer, Body, keys, send};
-use crate::harness::Stage;
+use crate::harness::Harness;
 use crate::runner::Registered;
 
-/// The words by which the runner tells a clock that is wrong from a registration that is gone.
+/// The text by which the runner distinguishes a wrong clock from a deleted registration.
 const CLOCK: &str = "Current server time is";
 
 #[track_caller]
@@ -29,8 +29,8 @@ fn with(claims: &Value, key: &str, value: Value) -> Value {
 
 #[test]
 fn a_signed_assertion_gets_a_bearer_token() {
-    let stage = Stage::new();
-    let registered = Registered::new(&stage, "one");
+    let harness = Harness::new();
+    let registered = Registered::new(&harness, "one");
     let answer = registered.request_token(&registered.claims(), &registered.key).json(200);
     assert_eq!(keys(&answer), ["access_token", "expires_in", "token_type"]);
     assert_eq!(answer["token_type"], "Bearer");
@@ -38,12 +38,12 @@ fn a_signed_assertion_gets_a_bearer_token() {
     assert!(answer["access_token"].as_str().is_some_and(|token| !token.is_empty()));
 }
 
-/// The run service's connection has a token of its own.
+/// The run service's connection has its own token.
 #[test]
 fn a_second_token_leaves_the_first_one_valid() {
-    let stage = Stage::new();
-    stage.job();
-    let listening = Registered::new(&stage, "one").listen();
+    let harness = Harness::new();
+    harness.job();
+    let listening = Registered::new(&harness, "one").listen();
     let offer = listening.offer();
     let second = listening.registered.token();
     listening.acknowledge(offer["runner_request_id"].as_str().unwrap()).is_success();
@@ -55,8 +55,8 @@ fn a_second_token_leaves_the_first_one_valid() {
 
 #[test]
 fn a_signature_of_another_key_is_refused() {
-    let stage = Stage::new();
-    let registered = Registered::new(&stage, "one");
+    let harness = Harness::new();
+    let registered = Registered::new(&harness, "one");
     let other = RsaKeyPair::generate(KeySize::Rsa2048).unwrap();
     let description = refusal(&registered.request_token(&registered.claims(), &other));
     assert!(!description.contains(CLOCK), "{description}");
@@ -64,8 +64,8 @@ fn a_signature_of_another_key_is_refused() {
 
 #[test]
 fn claims_that_are_not_the_runners_own_are_refused() {
-    let stage = Stage::new();
-    let registered = Registered::new(&stage, "one");
+    let harness = Harness::new();
+    let registered = Registered::new(&harness, "one");
     let claims = registered.claims();
     let stranger = "5f0c5bd1-6e0f-4c5e-9f0c-000000000000";
     for (key, value) in [
@@ -81,11 +81,11 @@ fn claims_that_are_not_the_runners_own_are_refused() {
     }
 }
 
-/// The runner tries again after the former and gives up after the latter.
+/// The runner retries after the former and gives up after the latter.
 #[test]
 fn a_wrong_clock_is_told_from_a_registration_that_is_gone() {
-    let stage = Stage::new();
-    let registered = Registered::new(&stage, "one");
+    let harness = Harness::new();
+    let registered = Registered::new(&harness, "one");
     let claims = registered.claims();
     let now = claims["nbf"].as_i64().unwrap();
     let old = with(&with(&claims, "nbf", json!(now - 7_200)), "exp", json!(now - 6_900));
@@ -98,8 +98,8 @@ fn a_wrong_clock_is_told_from_a_registration_that_is_gone() {
 
 #[test]
 fn a_request_without_an_assertion_is_refused() {
-    let stage = Stage::new();
-    let registered = Registered::new(&stage, "one");
+    let harness = Harness::new();
+    let registered = Registered::new(&harness, "one");
     let url = registered.credential("AuthorizationUrl");
     let form = [("grant_type", "client_credentials"), ("client_assertion", "nothing")];
     for fields in [&form[..], &form[..1], &[]] {
@@ -110,19 +110,19 @@ fn a_request_without_an_assertion_is_refused() {
 
 #[test]
 fn a_deleted_registration_gets_no_token() {
-    let stage = Stage::new();
-    let registered = Registered::new(&stage, "one");
+    let harness = Harness::new();
+    let registered = Registered::new(&harness, "one");
     registered.token();
-    stage.delete_runner(registered.id);
+    harness.delete_runner(registered.id);
     let description = refusal(&registered.request_token(&registered.claims(), &registered.key));
     assert!(!description.contains(CLOCK), "{description}");
 }
 
 #[test]
 fn a_registration_that_github_lost_gets_no_token() {
-    let stage = Stage::new();
-    let registered = Registered::new(&stage, "one");
-    stage.sim(&format!("registrations/{}/forget", registered.id), &json!(null));
+    let harness = Harness::new();
+    let registered = Registered::new(&harness, "one");
+    harness.sim(&format!("registrations/{}/forget", registered.id), &json!(null));
     let description = refusal(&registered.request_token(&registered.claims(), &registered.key));
     assert!(!description.contains(CLOCK), "{description}");
 }

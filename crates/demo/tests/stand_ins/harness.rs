@@ -1,4 +1,4 @@
-//! A fake GitHub, its listeners and a receiver of webhooks, as the tests speak of them.
+//! A fake GitHub, its listeners and a receiver of webhooks, for the tests.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -15,17 +15,17 @@ use tempfile::TempDir;
 pub(crate) const TOKEN: &str = "a plain token";
 pub(crate) const SECRET: &str = "It's a Secret to Everybody";
 
-/// Bounds every wait, so that what never happens fails a test.
+/// The limit of every wait, so that a missing event fails the test.
 const LIMIT: Duration = Duration::from_secs(20);
 
-pub(crate) struct Stage {
+pub(crate) struct Harness {
     pub(crate) url: String,
     agent: ureq::Agent,
     _fake: FakeGitHub,
     _runtime: tokio::runtime::Runtime,
 }
 
-impl Stage {
+impl Harness {
     pub(crate) fn new() -> Self {
         Self::with(Options::default())
     }
@@ -53,7 +53,7 @@ impl Stage {
         (Self::with(Options { hook, ..Options::default() }), received)
     }
 
-    /// A call of the REST API with the plain token: status and body.
+    /// Calls the REST API with the plain token. Returns status and body.
     pub(crate) fn call(&self, method: &str, path: &str, body: &Value) -> (u16, Value) {
         self.call_as(TOKEN, method, path, body)
     }
@@ -71,14 +71,14 @@ impl Stage {
         (response.status().as_u16(), serde_json::from_str(&text).unwrap_or(Value::String(text)))
     }
 
-    /// A call of the control API, which has to succeed.
+    /// Calls the control API, which must succeed.
     pub(crate) fn sim(&self, path: &str, body: &Value) -> Value {
         let (status, reply) = self.call("POST", &format!("/_sim/{path}"), body);
         assert!(status < 300, "{path}: {status} {reply}");
         reply
     }
 
-    /// Submits a workflow of `acme/app`; the ids of its jobs by name.
+    /// Submits a workflow of `acme/app`. Returns the ids of its jobs by name.
     pub(crate) fn submit(&self, text: &str) -> BTreeMap<String, u64> {
         self.submit_with(&json!({"repository": "acme/app", "file": "ci.yml", "text": text}))
     }
@@ -95,7 +95,7 @@ impl Stage {
         self.sim("jobs", &new)["jobs"][0]["id"].as_u64().unwrap()
     }
 
-    /// Makes an action of another repository known, with these files.
+    /// Adds an action of another repository with these files.
     pub(crate) fn action(&self, name: &str, files: &[(&str, &str)]) {
         let directory = tempfile::tempdir().unwrap();
         for (path, text) in files {
@@ -104,7 +104,7 @@ impl Stage {
         self.sim("actions", &json!({"action": name, "directory": directory.path()}));
     }
 
-    /// Registers a runner of `acme/app`; its configuration.
+    /// Registers a runner of `acme/app` and returns its configuration.
     pub(crate) fn register(&self, name: &str, labels: &[&str]) -> String {
         let request = json!({"name": name, "runner_group_id": 1, "labels": labels});
         let (status, reply) =
@@ -113,27 +113,27 @@ impl Stage {
         reply["encoded_jit_config"].as_str().unwrap().to_owned()
     }
 
-    /// A listener of a new runner of `acme/app` that already listens.
+    /// Starts the listener of a new runner of `acme/app`, and waits until it listens.
     pub(crate) fn listener(&self, name: &str, labels: &[&str]) -> Listener {
         let mut listener = Listener::start(&self.register(name, labels), &[]);
         listener.read_to("Listening for Jobs");
         listener
     }
 
-    /// Waits until what is asked for holds; the state then.
+    /// Waits for a state of the fake and returns it.
     pub(crate) fn wait(&self, wanted: &str) -> Value {
         let (status, state) = self.call("GET", &format!("/_sim/wait?{wanted}"), &Value::Null);
         assert_eq!(status, 200, "{state}");
         state
     }
 
-    /// A job once it has come to a state.
+    /// Waits until a job reaches a state, and returns it.
     pub(crate) fn job_in(&self, id: u64, state: &str) -> Value {
         let all = self.wait(&format!("job={id}&state={state}"));
         all["jobs"].as_array().unwrap().iter().find(|job| job["id"] == id).unwrap().clone()
     }
 
-    /// Waits until a step of a job is being executed.
+    /// Waits until a step of a job is in progress.
     pub(crate) fn step(&self, job: u64, name: &str) {
         self.wait(&format!("job={job}&state=in_progress&step={}", name.replace(' ', "+")));
     }
@@ -146,7 +146,7 @@ impl Stage {
     }
 }
 
-/// The stand-in listener as a process in a folder of its own.
+/// The stand-in listener as a process in its own folder.
 pub(crate) struct Listener {
     child: Child,
     lines: Receiver<String>,
@@ -180,7 +180,7 @@ impl Listener {
         Self { child, lines, _folder: folder }
     }
 
-    /// Reads lines up to one that contains `text`.
+    /// Reads lines until one contains `text`, and returns it.
     pub(crate) fn read_to(&mut self, text: &str) -> String {
         loop {
             match self.lines.recv_timeout(LIMIT) {
@@ -200,7 +200,7 @@ impl Listener {
         self.child.kill().unwrap();
     }
 
-    /// The remaining lines and the exit status.
+    /// Returns the remaining lines and the exit status.
     pub(crate) fn end(mut self) -> (Vec<String>, ExitStatus) {
         let mut lines = Vec::new();
         while let Ok(line) = self.lines.recv_timeout(LIMIT) {
@@ -214,7 +214,7 @@ impl Listener {
     }
 }
 
-/// A webhook as it arrived, header names as spelt.
+/// A received webhook. The case of header names is kept.
 #[derive(Debug)]
 pub(crate) struct Received {
     pub(crate) headers: BTreeMap<String, String>,
@@ -231,7 +231,7 @@ impl Received {
     }
 }
 
-/// Answers every webhook with 202; its URL and what arrives.
+/// Answers every webhook with 202. Returns its URL and the received webhooks.
 fn receive() -> (String, Receiver<Received>) {
     let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let url = format!("http://{}/webhook", listener.local_addr().unwrap());

@@ -4,9 +4,9 @@ use std::os::unix::fs::PermissionsExt;
 use nix::sys::signal::Signal;
 use serde_json::json;
 
-use crate::harness::{Listener, Stage};
+use crate::harness::{Harness, Listener};
 
-/// A job with a `pre:` script, an ordinary step and one with `always()`, each of which tells the log.
+/// A job with a `pre:` script, an ordinary step and one with `always()`. Each writes to the log.
 const STEPS: &str = "
 on: push
 jobs:
@@ -21,8 +21,8 @@ jobs:
         run: echo tidy ran
 ";
 
-fn submit(stage: &Stage, text: &str) -> u64 {
-    stage.action(
+fn submit(harness: &Harness, text: &str) -> u64 {
+    harness.action(
         "acme/tell@v1",
         &[
             ("action.yml", "name: tell\nruns: {using: node20, pre: pre.js, main: main.js}\n"),
@@ -31,7 +31,7 @@ fn submit(stage: &Stage, text: &str) -> u64 {
         ],
     );
     let new = json!({"repository": "acme/app", "file": "ci.yml", "text": text});
-    *stage.submit_with(&new).values().next().unwrap()
+    *harness.submit_with(&new).values().next().unwrap()
 }
 
 fn has_result(lines: &[String], result: &str) -> bool {
@@ -47,15 +47,15 @@ fn hook(folder: &std::path::Path, text: &str) -> String {
 
 #[test]
 fn a_failing_started_hook_fails_the_job_but_pre_and_always_still_run() {
-    let (stage, folder) = (Stage::new(), tempfile::tempdir().unwrap());
+    let (harness, folder) = (Harness::new(), tempfile::tempdir().unwrap());
     let hook = hook(folder.path(), "echo the hook refuses $GITHUB_REPOSITORY of $GITHUB_JOB; exit 1");
-    let job = submit(&stage, STEPS);
-    let jit = stage.register("one", &["self-hosted"]);
+    let job = submit(&harness, STEPS);
+    let jit = harness.register("one", &["self-hosted"]);
     let listener = Listener::start(&jit, &[("ACTIONS_RUNNER_HOOK_JOB_STARTED", &hook)]);
     let (lines, status) = listener.end();
     assert!(has_result(&lines, "Failed"), "{lines:?}");
     assert_eq!(status.code(), Some(0));
-    let log = stage.log(job);
+    let log = harness.log(job);
     for (text, there) in [
         ("the hook refuses acme/app of build", true),
         ("pre ran", true),
@@ -65,35 +65,35 @@ fn a_failing_started_hook_fails_the_job_but_pre_and_always_still_run() {
     ] {
         assert_eq!(log.contains(text), there, "{text}: {log}");
     }
-    assert_eq!(stage.job_in(job, "completed")["conclusion"], "failure");
+    assert_eq!(harness.job_in(job, "completed")["conclusion"], "failure");
 }
 
 #[test]
 fn an_interrupt_in_the_hook_evaluates_no_further_step_not_even_pre_and_always() {
-    let (stage, folder) = (Stage::new(), tempfile::tempdir().unwrap());
+    let (harness, folder) = (Harness::new(), tempfile::tempdir().unwrap());
     let told = folder.path().join("told");
     nix::unistd::mkfifo(&told, nix::sys::stat::Mode::S_IRWXU).unwrap();
     let hook = hook(folder.path(), &format!("echo refused; echo > {}; sleep 600", told.display()));
-    let job = submit(&stage, STEPS);
-    let jit = stage.register("one", &["self-hosted"]);
+    let job = submit(&harness, STEPS);
+    let jit = harness.register("one", &["self-hosted"]);
     let listener = Listener::start(&jit, &[("ACTIONS_RUNNER_HOOK_JOB_STARTED", &hook)]);
     fs::read_to_string(&told).unwrap();
     listener.signal(Signal::SIGINT);
     let (lines, status) = listener.end();
     assert!(has_result(&lines, "Canceled"), "{lines:?}");
     assert_eq!(status.code(), Some(0));
-    let log = stage.log(job);
+    let log = harness.log(job);
     assert!(log.contains("refused"), "{log}");
     assert!(!log.contains(" ran\n"), "{log}");
-    // The line says otherwise: what counts is what the worker posted.
-    assert_eq!(stage.job_in(job, "completed")["conclusion"], "failure");
+    // The listener's line differs, but GitHub uses the worker's report.
+    assert_eq!(harness.job_in(job, "completed")["conclusion"], "failure");
 }
 
 #[test]
 fn a_job_cancelled_at_github_still_runs_its_always_steps() {
-    let stage = Stage::new();
+    let harness = Harness::new();
     let job = submit(
-        &stage,
+        &harness,
         "
 on: push
 jobs:
@@ -106,21 +106,21 @@ jobs:
       - {if: '${{ always() }}', run: echo tidy ran}
 ",
     );
-    let listener = stage.listener("one", &["self-hosted"]);
-    stage.step(job, "long");
-    stage.sim(&format!("jobs/{job}/cancel"), &json!(null));
+    let listener = harness.listener("one", &["self-hosted"]);
+    harness.step(job, "long");
+    harness.sim(&format!("jobs/{job}/cancel"), &json!(null));
     assert_eq!(listener.code(), 0);
-    let log = stage.log(job);
+    let log = harness.log(job);
     assert!(log.contains("\ncancelled ran\n") && log.contains("\ntidy ran\n"), "{log}");
     assert!(!log.contains("\nnext ran\n"), "{log}");
-    assert_eq!(stage.job_in(job, "completed")["conclusion"], "cancelled");
+    assert_eq!(harness.job_in(job, "completed")["conclusion"], "cancelled");
 }
 
 #[test]
 fn steps_pass_variables_and_paths_on_and_the_configuration_stays_hidden() {
-    let stage = Stage::new();
+    let harness = Harness::new();
     let job = submit(
-        &stage,
+        &harness,
         r#"
 on: push
 env: {TOP: top}
@@ -140,23 +140,23 @@ jobs:
       - {if: failure(), run: echo failed ran}
 "#,
     );
-    assert_eq!(Listener::start(&stage.register("one", &["self-hosted"]), &[]).code(), 0);
-    let log = stage.log(job);
+    assert_eq!(Listener::start(&harness.register("one", &["self-hosted"]), &[]).code(), 0);
+    let log = harness.log(job);
     assert!(log.contains("from top job step\ntool ran\n"), "{log}");
     assert!(log.contains("RUNNER_NAME=one") && log.contains("GITHUB_EVENT_NAME=push"), "{log}");
     assert!(!log.contains("JITCONFIG") && !log.contains("failed ran"), "{log}");
-    assert_eq!(stage.job_in(job, "completed")["conclusion"], "success");
+    assert_eq!(harness.job_in(job, "completed")["conclusion"], "success");
 }
 
 #[test]
 fn a_pull_request_from_a_fork_tells_its_head_in_the_event_file() {
-    let stage = Stage::new();
+    let harness = Harness::new();
     let text = "{on: push, jobs: {build: {runs-on: x, steps: [{run: cat \"$GITHUB_EVENT_PATH\"}]}}}";
     let new = json!({"repository": "acme/app", "file": "ci.yml", "text": text, "event": "pull_request",
         "head_repository": "mallory/app"});
-    let job = stage.submit_with(&new)["build"];
-    assert_eq!(Listener::start(&stage.register("one", &["x"]), &[]).code(), 0);
-    let log = stage.log(job);
+    let job = harness.submit_with(&new)["build"];
+    assert_eq!(Listener::start(&harness.register("one", &["x"]), &[]).code(), 0);
+    let log = harness.log(job);
     let event = log.lines().find(|line| line.starts_with('{')).unwrap();
     let event: serde_json::Value = serde_json::from_str(event).unwrap();
     assert_eq!(event["repository"]["full_name"], "acme/app");

@@ -1,4 +1,4 @@
-//! The fake GitHub and the stand-in listener, from the outside: over HTTP and as a process.
+//! Tests the fake GitHub over HTTP, and the stand-in listener as a process.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 

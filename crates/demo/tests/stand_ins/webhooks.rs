@@ -4,13 +4,13 @@ use hmac::{Hmac, KeyInit, Mac};
 use serde_json::{Value, json};
 use sha2::Sha256;
 
-use crate::harness::{Listener, SECRET, Stage, next};
+use crate::harness::{Harness, Listener, SECRET, next};
 
 #[test]
 fn each_state_of_a_job_is_told_by_a_signed_webhook_with_githubs_own_headers() {
-    let (stage, received) = Stage::with_hook();
-    let job = stage.job(&["self-hosted"], &json!({"exit": 1}));
-    Listener::start(&stage.register("one", &["self-hosted"]), &[]).code();
+    let (harness, received) = Harness::with_hook();
+    let job = harness.job(&["self-hosted"], &json!({"exit": 1}));
+    Listener::start(&harness.register("one", &["self-hosted"]), &[]).code();
     let told: Vec<_> = (0..3).map(|_| next(&received)).collect();
     let actions: BTreeSet<String> = told.iter().map(|one| one.action()).collect();
     assert_eq!(actions, ["completed", "in_progress", "queued"].map(String::from).into());
@@ -27,19 +27,19 @@ fn each_state_of_a_job_is_told_by_a_signed_webhook_with_githubs_own_headers() {
     assert_eq!(completed["workflow_job"]["conclusion"], "failure");
     assert_eq!(completed["workflow_job"]["runner_name"], "one");
 
-    stage.sim("webhooks/ping", &json!({"repository": "acme/app"}));
+    harness.sim("webhooks/ping", &json!({"repository": "acme/app"}));
     assert_eq!(next(&received).headers["X-GitHub-Event"], "ping");
 }
 
 #[test]
 fn webhooks_are_held_shuffled_and_repeated_with_their_guid() {
-    let (stage, received) = Stage::with_hook();
-    stage.sim("faults", &json!({"webhooks": {"hold": true, "duplicates": 1}}));
+    let (harness, received) = Harness::with_hook();
+    harness.sim("faults", &json!({"webhooks": {"hold": true, "duplicates": 1}}));
     for _ in 0..10 {
-        stage.job(&["x"], &json!({"exit": 0}));
+        harness.job(&["x"], &json!({"exit": 0}));
     }
-    assert_eq!(stage.wait("webhooks_idle=true")["webhooks"]["held"], 20);
-    assert_eq!(stage.sim("webhooks/release", &json!({"shuffle": true})), json!({"released": 20}));
+    assert_eq!(harness.wait("webhooks_idle=true")["webhooks"]["held"], 20);
+    assert_eq!(harness.sim("webhooks/release", &json!({"shuffle": true})), json!({"released": 20}));
     let mut seen: BTreeMap<String, Vec<u64>> = BTreeMap::new();
     let mut order = Vec::new();
     for _ in 0..20 {
@@ -55,12 +55,12 @@ fn webhooks_are_held_shuffled_and_repeated_with_their_guid() {
 
 #[test]
 fn a_lost_webhook_is_recorded_and_a_forgotten_one_is_not() {
-    let (stage, _received) = Stage::with_hook();
-    stage.sim("faults", &json!({"webhooks": {"drop": 1.0}}));
-    stage.job(&["x"], &json!({"exit": 0}));
-    stage.sim("faults", &json!({"webhooks": {"forget": 1.0}}));
-    stage.job(&["x"], &json!({"exit": 0}));
-    let deliveries = stage.call("GET", "/_sim/deliveries", &Value::Null).1;
+    let (harness, _received) = Harness::with_hook();
+    harness.sim("faults", &json!({"webhooks": {"drop": 1.0}}));
+    harness.job(&["x"], &json!({"exit": 0}));
+    harness.sim("faults", &json!({"webhooks": {"forget": 1.0}}));
+    harness.job(&["x"], &json!({"exit": 0}));
+    let deliveries = harness.call("GET", "/_sim/deliveries", &Value::Null).1;
     assert_eq!(deliveries["deliveries"].as_array().unwrap().len(), 1);
     assert_eq!(deliveries["deliveries"][0]["status_code"], 502);
 }

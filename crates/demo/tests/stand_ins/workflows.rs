@@ -1,11 +1,11 @@
 use serde_json::{Value, json};
 
-use crate::harness::{Listener, Stage};
+use crate::harness::{Harness, Listener};
 
 #[test]
 fn a_matrix_expands_and_needs_wait_or_skip() {
-    let stage = Stage::new();
-    let jobs = stage.submit(
+    let harness = Harness::new();
+    let jobs = harness.submit(
         "
 name: CI
 on: push
@@ -31,13 +31,13 @@ jobs:
         names,
         ["Build (large, 2)", "Build (small, 1, yes)", "Build (small, 2)", "after", "alone", "deploy", "last"]
     );
-    stage.job_in(jobs["deploy"], "blocked");
+    harness.job_in(jobs["deploy"], "blocked");
     for (name, label) in
         [("a", "class:small"), ("b", "class:small"), ("c", "class:large"), ("d", "x"), ("e", "x")]
     {
-        assert_eq!(Listener::start(&stage.register(name, &["self-hosted", label]), &[]).code(), 0);
+        assert_eq!(Listener::start(&harness.register(name, &["self-hosted", label]), &[]).code(), 0);
     }
-    let state = stage.wait("completed=7&unregistered=true");
+    let state = harness.wait("completed=7&unregistered=true");
     let ended: Vec<Value> =
         state["jobs"].as_array().unwrap().iter().map(|job| json!([job["name"], job["conclusion"]])).collect();
     assert_eq!(
@@ -75,7 +75,7 @@ jobs:
     steps: [{run: 'true', shell: pwsh}]
 ";
     let new = json!({"repository": "acme/app", "file": ".github/workflows/ci.yml", "text": text});
-    let (status, reply) = Stage::new().call("POST", "/_sim/workflows", &new);
+    let (status, reply) = Harness::new().call("POST", "/_sim/workflows", &new);
     assert_eq!(status, 422);
     let messages: Vec<&str> =
         reply["messages"].as_array().unwrap().iter().map(|message| message.as_str().unwrap()).collect();

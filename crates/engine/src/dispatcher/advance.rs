@@ -77,12 +77,12 @@ impl<W: World> Engine<W> {
     /// Performs a runner's next steps until it has none.
     pub(crate) async fn advance(&self, runner: Runner, epoch: Epoch, deadline: Deadline) -> Effected {
         let key = EffectKey::Runner(runner.name().clone());
-        let holds_slot = runner.holds_slot();
+        let takes_slot = runner.takes_slot();
         let was_supply = runner.is_supply();
         match self.steps(runner, &deadline).await {
             // No slot was freed and no supply was lost, so only this runner's next step matters.
             Ok(Written::At(runner))
-                if runner.holds_slot() == holds_slot && runner.is_supply() == was_supply =>
+                if runner.takes_slot() == takes_slot && runner.is_supply() == was_supply =>
             {
                 let news = match runner.next(self.ports.clock.now()) {
                     Next::Now(_) => News::Round,
@@ -137,7 +137,7 @@ impl<W: World> Engine<W> {
     /// it stops, so that the next round can learn from the runner before it moves
     /// to history.
     async fn steps(&self, mut runner: Runner, deadline: &Deadline) -> Result<Written, (Runner, StepError)> {
-        let held_slot = runner.holds_slot();
+        let took_slot = runner.takes_slot();
         for _ in 0..MAX_STEPS {
             let now = self.ports.clock.now();
             let Next::Now(step) = runner.next(now) else { break };
@@ -157,7 +157,7 @@ impl<W: World> Engine<W> {
                 Ok(Written::Away) => return Ok(Written::Away),
                 Err(error) => return Err((runner, error)),
             };
-            if runner.holds_slot() != held_slot {
+            if runner.takes_slot() != took_slot {
                 break;
             }
         }

@@ -63,11 +63,11 @@ impl Cache {
         self.lock().holds.get(held).cloned()
     }
 
-    pub(crate) fn held_back(&self, hold: Hold) {
+    pub(crate) fn add_hold(&self, hold: Hold) {
         self.lock().holds.insert(hold.held.clone(), hold);
     }
 
-    pub(crate) fn released(&self, held: &Held) {
+    pub(crate) fn remove_hold(&self, held: &Held) {
         self.lock().holds.remove(held);
     }
 
@@ -118,7 +118,7 @@ impl Cache {
     }
 
     /// Records that GitHub throttles this account: no call on its budget before `until`.
-    pub(crate) fn hold_github(&self, account: Account, until: Timestamp) {
+    pub(crate) fn throttle_github(&self, account: Account, until: Timestamp) {
         let mut known = self.lock();
         let at = known.github_not_before.entry(account).or_insert(until);
         *at = (*at).max(until);
@@ -160,7 +160,7 @@ mod tests {
         assert!(cache.enter(&placement, Arch::X64, now).unwrap().is_none(), "nothing is held");
         let hold = Hold::after(None, Held::placement(placement.clone(), Arch::X64), "none left", now);
         let not_before = hold.not_before;
-        cache.held_back(hold);
+        cache.add_hold(hold);
         assert!(cache.enter(&placement, Arch::X64, now).is_err());
         let probe = cache.enter(&placement, Arch::X64, not_before).unwrap();
         assert!(cache.enter(&placement, Arch::X64, not_before).is_err());

@@ -82,7 +82,7 @@ impl<W: World> Engine<W> {
             }
             Err(StepError::GitHub(error @ GitHubError::Throttled { after, .. })) => {
                 let until = self.ports.clock.now() + after;
-                self.cache.hold_github(account.clone(), until);
+                self.cache.throttle_github(account.clone(), until);
                 self.rest(&Bucket::GitHub(account), until).await?;
                 Err(error.into())
             }
@@ -187,7 +187,7 @@ impl<W: World> Engine<W> {
             error!(%scope, error = %chain(error), reason = Code::ScopeHeld.as_str(), "holding launches");
         }
         let hold = Hold::after(before.as_ref(), held, &error.to_string(), self.ports.clock.now());
-        self.cache.held_back(hold.clone());
+        self.cache.add_hold(hold.clone());
         hold
     }
 }

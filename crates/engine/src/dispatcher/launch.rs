@@ -73,7 +73,7 @@ impl<W: World> Engine<W> {
                 let also: Vec<Change> =
                     probe.is_some().then(|| Change::Released(held.clone())).into_iter().collect();
                 if probe.is_some() {
-                    self.cache.released(&held);
+                    self.cache.remove_hold(&held);
                 }
                 self.task_started(runner, task, &also, deadline).await
             }
@@ -151,7 +151,7 @@ impl<W: World> Engine<W> {
             "no capacity for runner"
         );
         self.metrics.count(Metric::RetriesNoCapacity);
-        self.cache.held_back(hold.clone());
+        self.cache.add_hold(hold.clone());
         let (placement, not_before) = match self.elsewhere(runner, now) {
             Ok(placement) => (placement, now),
             Err(none) => {
@@ -204,7 +204,7 @@ impl<W: World> Engine<W> {
 
     /// Empties a bucket until that time, without a burst afterwards.
     pub(crate) async fn rest(&self, bucket: &Bucket, until: Timestamp) -> Result<(), StepError> {
-        self.move_level(bucket, |rate, before, _| Ok(rate.held_until(before, until))).await
+        self.move_level(bucket, |rate, before, _| Ok(rate.empty_until(before, until))).await
     }
 
     /// Sets a bucket's level from its current one; retries if another process changed it.

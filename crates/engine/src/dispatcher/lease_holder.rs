@@ -59,7 +59,7 @@ pub(crate) struct LeaseHolder<'a> {
     pub(crate) next_kick_at: Option<Timestamp>,
     pub(crate) patience: Duration,
     /// Whether a due effect could not start: too many were running, or the lease was too short.
-    held_back: bool,
+    waiting: bool,
     /// Whether any effect has started.
     begun: bool,
     deadline: Deadline,
@@ -93,7 +93,7 @@ impl<'a> LeaseHolder<'a> {
             next_at: None,
             next_kick_at: lease.next_kick_at,
             patience: options.patience,
-            held_back: false,
+            waiting: false,
             begun: false,
             deadline: Deadline {
                 held_until_ms: Arc::new(AtomicI64::new(held_until.as_millisecond())),
@@ -121,7 +121,7 @@ impl<'a> LeaseHolder<'a> {
 
     /// Returns whether the time is over or too short for the due effects.
     pub(crate) fn is_over(&self, now: Timestamp) -> bool {
-        let closed = self.is_closing(now) && self.effects.is_empty() && self.held_back;
+        let closed = self.is_closing(now) && self.effects.is_empty() && self.waiting;
         closed || self.deadline.until.is_some_and(|until| until <= now)
     }
 
@@ -133,7 +133,7 @@ impl<'a> LeaseHolder<'a> {
     /// Resets the state that a round determines, and keeps the effects that still rest.
     pub(crate) fn begin_round(&mut self, next_at: Option<Timestamp>, now: Timestamp) {
         self.next_at = next_at;
-        self.held_back = false;
+        self.waiting = false;
         self.resting.retain(|_, until| *until > now);
         for until in self.resting.values() {
             self.next_at = Some(self.next_at.map_or(*until, |next| next.min(*until)));
@@ -154,7 +154,7 @@ impl<'a> LeaseHolder<'a> {
         if let Some(at) = effected.next_at {
             self.wake_at(at);
         }
-        if self.held_back { effected.news.max(News::Round) } else { effected.news }
+        if self.waiting { effected.news.max(News::Round) } else { effected.news }
     }
 
     pub(crate) fn wake_at(&mut self, at: Timestamp) {
@@ -168,11 +168,11 @@ impl<'a> LeaseHolder<'a> {
         }
         let of_pool = self.under_way.values().filter(|other| *other == pool).count();
         if self.under_way.len() >= MAX_EFFECTS || of_pool >= MAX_EFFECTS_OF_POOL {
-            self.held_back = true;
+            self.waiting = true;
             return false;
         }
         if !self.deadline.admits_step(now) {
-            self.held_back = true;
+            self.waiting = true;
             return false;
         }
         self.under_way.insert(key.clone(), pool.clone());
@@ -182,12 +182,12 @@ impl<'a> LeaseHolder<'a> {
 
     /// Returns whether a due effect has started, or none was due.
     pub(crate) fn has_begun(&self) -> bool {
-        self.begun || !self.held_back
+        self.begun || !self.waiting
     }
 
     /// Returns whether a due effect could not start.
-    pub(crate) fn is_held_back(&self) -> bool {
-        self.held_back
+    pub(crate) fn is_waiting(&self) -> bool {
+        self.waiting
     }
 
     /// Takes back an effect that was admitted but does not start.

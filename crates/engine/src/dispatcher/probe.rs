@@ -54,7 +54,7 @@ impl<W: World> Engine<W> {
         let change = match self.try_registration(scope).await {
             Ok(()) => {
                 info!(%scope, "GitHub registers runners again");
-                self.cache.released(&held);
+                self.cache.remove_hold(&held);
                 Change::Released(held)
             }
             Err(error) if error.disposition() == Disposition::Permanent => {

@@ -52,7 +52,7 @@ fn respond(status: u16, body: &Value) -> Response {
     response
 }
 
-/// A body that fails at once makes the server close the connection before it has sent anything.
+/// Returns a response whose body fails at once, so that the server closes the connection without an answer.
 fn drop_connection() -> Response {
     let lost = io::Error::other("the answer is lost on purpose");
     Response::new(Body::from_stream(futures::stream::iter([Err::<Bytes, io::Error>(lost)])))

@@ -1,4 +1,4 @@
-//! The control API below `/_sim/`, for tests. It asks for no credentials.
+//! The control API below `/_sim/` for tests. It needs no credentials.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,7 +31,7 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
     Router::new().nest("/_sim", routes).with_state(shared)
 }
 
-/// A task cannot do what was asked.
+/// An operation that the task's state does not allow.
 struct Refused(ControlError);
 
 impl From<ControlError> for Refused {
@@ -53,7 +53,7 @@ impl IntoResponse for Refused {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Which {
-    /// Only those that are not STOPPED.
+    /// Returns only tasks that are not STOPPED.
     #[serde(default)]
     alive: bool,
 }
@@ -102,10 +102,10 @@ async fn fail(
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct After {
-    /// How many of the delivered events the caller knows.
+    /// How many of the delivered events the caller has already.
     #[serde(default)]
     after: usize,
-    /// How long to wait for one more.
+    /// How long to wait for another event, in milliseconds.
     #[serde(default)]
     wait_ms: u64,
 }
@@ -113,7 +113,7 @@ struct After {
 async fn events(Extract(shared): App, Query(asked): Query<After>) -> Json<Value> {
     let mut delivered = shared.delivered.subscribe();
     let wait = delivered.wait_for(|all| all.len() > asked.after);
-    // Nothing in time is an answer too.
+    // After the time limit, the answer has no event.
     drop(tokio::time::timeout(Duration::from_millis(asked.wait_ms), wait).await);
     let delivered = shared.delivered.borrow();
     let events = delivered.get(asked.after..).unwrap_or_default();
@@ -139,7 +139,7 @@ async fn faults(Extract(shared): App) -> Json<Faults> {
     Json(shared.with(|ecs, _| ecs.faults().clone()))
 }
 
-/// Each key that is given replaces what it had; the others stay.
+/// Replaces the faults of each given key. Other keys keep their faults.
 async fn set_faults(
     Extract(shared): App,
     Json(changes): Json<Map<String, Value>>,

@@ -1,4 +1,4 @@
-//! The state machine behind HTTP: under a lock, driven by the real clock.
+//! The state machine of the HTTP server, under a lock and with the real clock.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -10,17 +10,17 @@ use tokio::sync::{Notify, mpsc, watch};
 use ecsrunner_world::ecs::Ecs;
 use ecsrunner_world::ecs::Options;
 
-/// A receiver of events has this long to answer.
+/// The timeout for the receiver of an event.
 const ANSWER_LIMIT: Duration = Duration::from_secs(10);
 
 #[derive(Debug)]
 pub(super) struct Shared {
     ecs: Mutex<Ecs>,
-    /// Something happened that may be due sooner than all else.
+    /// Signals that the next due time may be earlier.
     changed: Notify,
-    /// Every event that was delivered, in that order.
+    /// All delivered events, in order.
     pub(super) delivered: watch::Sender<Vec<Value>>,
-    /// Where events are posted.
+    /// The URL to which events are posted.
     pub(super) target: Mutex<Option<String>>,
     outgoing: mpsc::UnboundedSender<Value>,
 }
@@ -36,7 +36,7 @@ impl Shared {
         }
     }
 
-    /// Does something with the state machine, now.
+    /// Calls `act` with the state machine and the current time.
     pub(super) fn with<R>(&self, act: impl FnOnce(&mut Ecs, Timestamp) -> R) -> R {
         let result = act(&mut self.ecs(), Timestamp::now());
         self.changed.notify_one();
@@ -48,17 +48,17 @@ impl Shared {
     }
 
     fn ecs(&self) -> MutexGuard<'_, Ecs> {
-        // Each change leaves the state whole, so one that panicked spoils nothing.
+        // Each change leaves the state consistent, so a panic while it is locked is harmless.
         self.ecs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Delivers what is due and says when to look again.
+    /// Delivers due events, and returns the next due time.
     fn turn(&self) -> Option<Timestamp> {
         let mut ecs = self.ecs();
         let events = ecs.advance(Timestamp::now());
         if !events.is_empty() {
             for event in &events {
-                // Without a receiver the fake is about to end.
+                // Without a receiver, the fake is ending.
                 let _ = self.outgoing.send(event.clone());
             }
             self.delivered.send_modify(|delivered| delivered.extend(events));
@@ -66,7 +66,7 @@ impl Shared {
         ecs.next_at()
     }
 
-    /// Moves the state machine with the clock for as long as it is polled.
+    /// Advances the state machine with the clock for as long as it is polled.
     pub(super) async fn watch_clock(&self) {
         loop {
             match self.turn() {
@@ -82,8 +82,8 @@ impl Shared {
         }
     }
 
-    /// Posts events one after the other, for as long as it is polled. What is
-    /// not taken is lost: nothing is posted twice on purpose.
+    /// Posts events one after the other, for as long as it is polled. An event that
+    /// is not accepted is lost, because events are not retried.
     pub(super) async fn post_all(&self, mut queue: mpsc::UnboundedReceiver<Value>) {
         let client = reqwest::Client::builder().timeout(ANSWER_LIMIT).no_proxy().build();
         while let Some(event) = queue.recv().await {
@@ -91,7 +91,7 @@ impl Shared {
             let (Some(url), Ok(client)) = (target, &client) else { continue };
             let answered = client.post(url).json(&event).send().await;
             if let Err(error) = answered.and_then(reqwest::Response::error_for_status) {
-                tracing::debug!(%error, "task event was not taken");
+                tracing::debug!(%error, "task event was not accepted");
             }
         }
         std::future::pending().await

@@ -10,14 +10,14 @@ use serde_json::{Value, json};
 
 use super::{Cloud, SECOND, options, request, spot};
 
-/// A cloud whose API takes any rate, so that Fargate's own shows.
+/// Returns a cloud without API rate limits, so that only Fargate's launch rate applies.
 fn unhurried() -> Cloud {
     let mut options = options();
     options.rates.run_task = Rate { burst: 10_000, per_second: 10_000 };
     Cloud::with(options)
 }
 
-/// Starts ten tasks at a time until it is throttled; how many came up.
+/// Starts ten tasks at a time until it is throttled. Returns how many were started.
 fn burst(cloud: &mut Cloud, changes: &Value) -> usize {
     let mut request = request(json!({"count": 10}));
     super::merge(&mut request, changes.clone());

@@ -14,7 +14,7 @@ fn with_faults(seed: u64, events: EventFaults) -> Cloud {
     Cloud::with(options)
 }
 
-/// The versions of one task's events, from RunTask to STOPPED, as delivered.
+/// Returns the versions of one task's delivered events, from RunTask to STOPPED.
 fn versions(cloud: &mut Cloud) -> Vec<u64> {
     let id = cloud.running(json!({}));
     cloud.ecs.exit(&id, 0, cloud.now).unwrap();
@@ -66,7 +66,7 @@ fn an_event_has_the_whole_envelope() {
     }
     assert_eq!(detail["containers"][0]["exitCode"], 7);
     assert_eq!(detail["overrides"]["containerOverrides"][0]["environment"][0]["name"], "A");
-    assert_eq!(detail.get("tags"), None, "tags do not travel");
+    assert_eq!(detail.get("tags"), None, "events have no tags");
 }
 
 #[test]
@@ -74,7 +74,7 @@ fn each_change_has_a_version_of_its_own_that_only_grows() {
     let mut cloud = with_faults(7, EventFaults::default());
     assert_eq!(versions(&mut cloud), [1, 2, 3, 4, 5, 6, 7]);
     let id = cloud.ecs.tasks().next().unwrap().id;
-    assert_eq!(cloud.describe(&id)["version"], 7, "reads tell the same version");
+    assert_eq!(cloud.describe(&id)["version"], 7, "reads return the same version");
 }
 
 #[test]

@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 
 use super::{options, request};
 
-/// Bounds every wait, so that what never happens fails a test.
+/// The limit of every wait, so that a missing event fails the test.
 const LIMIT: Duration = Duration::from_secs(20);
 
 struct Caller {
@@ -40,7 +40,7 @@ impl Caller {
         Ok((response.status().as_u16(), response.json().await?))
     }
 
-    /// A call of the control API: a GET where there is no body.
+    /// Calls the control API, with GET if there is no body.
     async fn sim(&self, path: &str, body: Option<Value>) -> (u16, Value) {
         let url = format!("{}/_sim/{path}", self.fake.url());
         let sent = match body {
@@ -53,7 +53,7 @@ impl Caller {
         (status, serde_json::from_str(&text).unwrap_or(Value::Null))
     }
 
-    /// Waits until an event tells of that status; the event.
+    /// Waits for an event with this status and returns it.
     async fn event(&self, status: &str) -> Value {
         let mut known = 0;
         loop {

@@ -1,4 +1,4 @@
-//! The fake ECS: mostly as a state machine, in a time of the test's own.
+//! The fake ECS: mostly as a state machine, in the test's own time.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -35,7 +35,7 @@ fn options() -> Options {
     }
 }
 
-/// A request that ECS accepts, with other members put in.
+/// Returns a request that ECS accepts, with changed members.
 fn request(changes: Value) -> Value {
     let mut request = json!({
         "cluster": "runners",
@@ -48,7 +48,7 @@ fn request(changes: Value) -> Value {
     request
 }
 
-/// A null takes a member away.
+/// Changes members of a request. A null removes a member.
 fn merge(request: &mut Value, changes: Value) {
     let Value::Object(changes) = changes else { return };
     for (name, value) in changes {
@@ -56,12 +56,12 @@ fn merge(request: &mut Value, changes: Value) {
     }
 }
 
-/// The same on Spot capacity.
+/// Returns the changes for Spot capacity.
 fn spot() -> Value {
     json!({"capacityProviderStrategy": [{"capacityProvider": "FARGATE_SPOT", "weight": 1}]})
 }
 
-/// An ECS, the time there, and the events that it has delivered.
+/// An ECS, its time, and the events that it has delivered.
 struct Cloud {
     ecs: Ecs,
     now: Timestamp,
@@ -89,7 +89,7 @@ impl Cloud {
         }
     }
 
-    /// The exception's name and message.
+    /// Returns the exception's name and message.
     fn refusal(&mut self, operation: &str, request: &Value) -> String {
         match self.call(operation, request) {
             Reply::Refusal(refusal) => format!("{}: {}", refusal.code, refusal.message),
@@ -97,14 +97,14 @@ impl Cloud {
         }
     }
 
-    /// Starts one task; its id.
+    /// Starts one task and returns its id.
     fn run(&mut self, changes: Value) -> String {
         let answer = self.answer("RunTask", &request(changes));
         let arn = answer["tasks"][0]["taskArn"].as_str().unwrap_or_else(|| panic!("{answer}"));
         arn.rsplit('/').next().unwrap().to_owned()
     }
 
-    /// What RunTask answers: how many tasks, and the reasons of its failures.
+    /// Calls RunTask. Returns the number of tasks and the reasons of failures.
     fn launched(&mut self, changes: Value) -> (usize, Vec<String>) {
         let answer = self.answer("RunTask", &request(changes));
         let reason = |failure: &Value| failure["reason"].as_str().unwrap().to_owned();
@@ -112,7 +112,7 @@ impl Cloud {
         (answer["tasks"].as_array().unwrap().len(), failures)
     }
 
-    /// Lets time pass, from one thing that is due to the next.
+    /// Advances time from one due step to the next.
     fn pass(&mut self, time: SignedDuration) {
         let until = self.now + time;
         while let Some(at) = self.ecs.next_at().filter(|at| *at <= until) {
@@ -127,7 +127,7 @@ impl Cloud {
         self.ecs.task(id).unwrap()
     }
 
-    /// A task that already runs; its id.
+    /// Starts a task, waits until it runs, and returns its id.
     fn running(&mut self, changes: Value) -> String {
         let id = self.run(changes);
         while self.task(&id).started_at.is_none() {
@@ -136,7 +136,7 @@ impl Cloud {
         id
     }
 
-    /// Lets time pass until the task has stopped; how many seconds that took.
+    /// Advances time until the task has stopped. Returns how many seconds that took.
     fn stopped(&mut self, id: &str) -> i64 {
         let begun = self.now;
         while self.ecs.next_at().is_some() && self.task(id).stopped_at.is_none() {
@@ -145,7 +145,7 @@ impl Cloud {
         self.now.duration_since(begun).as_secs()
     }
 
-    /// `lastStatus desiredStatus` of each event of a task, as delivered.
+    /// Returns `lastStatus desiredStatus` of each delivered event of a task.
     fn seen(&self, id: &str) -> Vec<String> {
         let of_task = |event: &&Value| event["detail"]["taskArn"].as_str().unwrap().ends_with(id);
         let words = |event: &Value| {
@@ -161,7 +161,7 @@ impl Cloud {
     }
 }
 
-/// Each status for one second.
+/// Returns durations of one second for each status.
 fn by_seconds() -> Durations {
     Durations::each(std::time::Duration::from_secs(1))
 }

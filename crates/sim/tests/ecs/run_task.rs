@@ -1,4 +1,4 @@
-//! What RunTask takes, and what it refuses.
+//! Requests that RunTask accepts or refuses.
 
 use serde_json::{Value, json};
 

@@ -12,7 +12,7 @@ fn with_token(token: &str) -> Value {
     request(json!({"clientToken": token}))
 }
 
-/// Whether the token still stands for its first task.
+/// Whether the token still returns its first task.
 fn is_remembered(cloud: &mut Cloud, token: &str) -> bool {
     let before = cloud.ecs.tasks().count();
     cloud.answer("RunTask", &with_token(token));

@@ -1,4 +1,4 @@
-//! Many jobs wait for few places, for long.
+//! Many jobs wait for few slots for a long time.
 
 use std::time::Duration;
 
@@ -6,13 +6,13 @@ use ecsrunner_world::Simulation;
 use ecsrunner_world::faults::{FaultPlan, Method};
 use serde_json::json;
 
-use crate::harness::{job, play, setup};
+use crate::harness::{job, run, setup};
 
 const JOBS: u64 = 400;
 
 #[test]
 fn a_backlog_of_hours_asks_github_little_and_lets_the_dispatcher_rest() {
-    play(async {
+    run(async {
         let mut setup = setup(3, FaultPlan::default());
         setup.settings["limits"] = json!({"max_runners": 2});
         let mut simulation = Simulation::new(setup);
@@ -23,8 +23,8 @@ fn a_backlog_of_hours_asks_github_little_and_lets_the_dispatcher_rest() {
         let outside = simulation.shared().lock();
         let calls = |method| outside.ledger.calls.get(&method).copied().unwrap_or_default();
         let (asked, rounds) = (calls(Method::Job), calls(Method::Open));
-        assert!(asked <= 20 * 60, "{asked} questions about jobs in an hour");
-        assert!(asked >= JOBS, "each job that waits for so long is asked about: {asked}");
-        assert!(rounds <= 4 * 60 + 2 * JOBS, "{rounds} readings of what is open in an hour");
+        assert!(asked <= 20 * 60, "{asked} requests for jobs in an hour");
+        assert!(asked >= JOBS, "each job that waits this long is requested: {asked}");
+        assert!(rounds <= 4 * 60 + 2 * JOBS, "{rounds} reads of the open records in an hour");
     });
 }

@@ -1,6 +1,6 @@
-//! A thousand jobs at once, against GitHub's and AWS's own limits.
+//! A thousand jobs at once, under GitHub's and AWS's own limits.
 
-#![expect(clippy::print_stdout, reason = "what a job costs is for people to read, with --nocapture")]
+#![expect(clippy::print_stdout, reason = "people read the cost of a job with --nocapture")]
 
 use std::time::Duration;
 
@@ -9,35 +9,35 @@ use ecsrunner_world::faults::{FaultPlan, Method};
 use ecsrunner_world::{Outside, Simulation};
 use jiff::{SignedDuration, Timestamp};
 
-use crate::harness::{assert_executed_once, job, play, settle, setup};
+use crate::harness::{assert_executed_once, job, run, settle, setup};
 
 const JOBS: u64 = 1000;
 const MAX_JIT_A_MINUTE: usize = 180;
-/// A tenth above what the limit allows: 1,000 at 180 a minute.
+/// 10 % above the limit: 1,000 at 180 a minute.
 const LAST_JIT_WITHIN: SignedDuration = SignedDuration::from_secs(366);
-/// Of an unhurried job's whole life.
+/// For the whole life of one job without other load.
 const MAX_AWS_CALLS: u64 = 24;
 
 #[test]
 fn a_single_job_costs_few_calls_and_leaves_nothing() {
-    play(async {
+    run(async {
         let mut simulation = Simulation::new(setup(1, FaultPlan::default()));
         let job = simulation.queue(job(5));
-        // No sweep comes by meanwhile: it would be made without any job as well.
+        // Ends before the next sweep, which would be made without any job as well.
         settle(&mut simulation, Duration::from_secs(59), "one job").await;
         let outside = simulation.shared().lock();
         assert_executed_once(&outside, job);
         assert_eq!(outside.ledger.launches, 1);
         tell_calls(&outside, 1);
         let (aws, github) = calls(&outside);
-        assert!(aws <= MAX_AWS_CALLS, "{aws} calls of AWS");
-        assert_eq!(github, 1, "calls of GitHub");
+        assert!(aws <= MAX_AWS_CALLS, "{aws} calls to AWS");
+        assert_eq!(github, 1, "calls to GitHub");
     });
 }
 
 #[test]
 fn a_thousand_jobs_at_once_are_each_executed_once_at_the_pace_that_github_allows() {
-    play(async {
+    run(async {
         let fault_plan = FaultPlan { conflict: 0.01, ..FaultPlan::default() };
         let mut simulation = Simulation::new(setup(1, fault_plan));
         let jobs: Vec<JobId> = (0..JOBS).map(|i| simulation.queue(job(60 + i % 120))).collect();
@@ -54,11 +54,11 @@ fn a_thousand_jobs_at_once_are_each_executed_once_at_the_pace_that_github_allows
             assert_executed_once(&outside, job);
         }
         let (aws, github) = calls(&outside);
-        assert!(aws < MAX_AWS_CALLS * JOBS, "{aws} calls of AWS");
+        assert!(aws < MAX_AWS_CALLS * JOBS, "{aws} calls to AWS");
         let configured = outside.ledger.calls[&Method::GenerateJitconfig];
         assert_eq!(configured, JOBS, "configurations that were asked for");
-        // The rest is of the sweeps, and of jobs that waited for over five minutes.
-        assert!(github - configured <= JOBS / 5, "{github} calls of GitHub");
+        // The other calls come from sweeps, and from jobs that waited for more than five minutes.
+        assert!(github - configured <= JOBS / 5, "{github} calls to GitHub");
         let beyond = &outside.ledger.beyond_demand;
         assert!(beyond.is_empty(), "{} launches beyond demand: {beyond:#?}", beyond.len());
         assert!(most <= MAX_JIT_A_MINUTE, "{most} configurations in a minute");
@@ -67,7 +67,7 @@ fn a_thousand_jobs_at_once_are_each_executed_once_at_the_pace_that_github_allows
     });
 }
 
-/// The most within any 60 seconds.
+/// Returns the most within any 60 seconds.
 fn most_in_a_minute(at: &[Timestamp]) -> usize {
     let minute = SignedDuration::from_secs(60);
     let within =
@@ -75,14 +75,14 @@ fn most_in_a_minute(at: &[Timestamp]) -> usize {
     (0..at.len()).map(|first| within(first).count()).max().unwrap_or(0)
 }
 
-/// The calls of AWS and of GitHub.
+/// Returns the numbers of calls to AWS and to GitHub.
 fn calls(outside: &Outside) -> (u64, u64) {
     let github = outside.ledger.calls.iter().filter(|(method, _)| method.is_githubs());
     let github = github.map(|(_, calls)| calls).sum();
     (outside.ledger.all_calls() - github, github)
 }
 
-/// Prints what a job costs, for whoever runs this with `--nocapture`.
+/// Prints the calls for each job, which `--nocapture` shows.
 fn tell_calls(outside: &Outside, jobs: u64) {
     let all = outside.ledger.all_calls();
     for (method, calls) in &outside.ledger.calls {

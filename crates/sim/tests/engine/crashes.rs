@@ -1,5 +1,5 @@
-//! Between any two effects the process is killed, as Lambda kills one, or an
-//! answer is lost, or a write collides.
+//! Between any two effects, the process is killed as Lambda does it, an answer is
+//! lost, or a write conflicts.
 
 use std::time::Duration;
 
@@ -7,48 +7,48 @@ use ecsrunner_core::id::JobId;
 use ecsrunner_world::Simulation;
 use ecsrunner_world::faults::{FaultPlan, Mishap, MishapKind};
 
-use crate::harness::{assert_executed_once, job, play, settle, setup};
+use crate::harness::{assert_executed_once, job, run, settle, setup};
 
-/// Whatever happened, all is done by then.
+/// The time by which everything is done.
 const LIMIT: Duration = Duration::from_secs(600);
 
 #[test]
 fn one_jobs_process_may_die_at_any_call_and_the_same_event_comes_again() {
-    suffer_at_every_call(1, MishapKind::Kill, false);
+    fail_at_every_call(1, MishapKind::Kill, false);
 }
 
 #[test]
 fn one_jobs_process_may_die_at_any_call_and_only_the_sweep_comes_by() {
-    suffer_at_every_call(1, MishapKind::Kill, true);
+    fail_at_every_call(1, MishapKind::Kill, true);
 }
 
 #[test]
 fn five_jobs_process_may_die_at_any_call_and_the_same_event_comes_again() {
-    suffer_at_every_call(5, MishapKind::Kill, false);
+    fail_at_every_call(5, MishapKind::Kill, false);
 }
 
 #[test]
 fn five_jobs_process_may_die_at_any_call_and_only_the_sweep_comes_by() {
-    suffer_at_every_call(5, MishapKind::Kill, true);
+    fail_at_every_call(5, MishapKind::Kill, true);
 }
 
 #[test]
 fn any_calls_answer_may_be_lost_before_it_took_effect_or_after() {
-    suffer_at_every_call(2, MishapKind::Lose, true);
+    fail_at_every_call(2, MishapKind::Lose, true);
 }
 
 #[test]
 fn any_write_may_collide_with_another_one() {
-    suffer_at_every_call(2, MishapKind::Collide, true);
+    fail_at_every_call(2, MishapKind::Collide, true);
 }
 
-/// Plays the same scenario again and again, and has it happen one call later
-/// each time, before the call has taken effect and after.
-fn suffer_at_every_call(jobs: u64, kind: MishapKind, no_retries: bool) {
+/// Repeats a scenario with a fault at each call in turn, before and after the call
+/// takes effect.
+fn fail_at_every_call(jobs: u64, kind: MishapKind, no_retries: bool) {
     for call in 0.. {
         for after in [false, true] {
             let mishap = Some(Mishap { call, after, kind });
-            let calls = play(survive(jobs, FaultPlan { mishap, no_retries, ..FaultPlan::default() }));
+            let calls = run(run_jobs(jobs, FaultPlan { mishap, no_retries, ..FaultPlan::default() }));
             if call >= calls {
                 return;
             }
@@ -56,8 +56,8 @@ fn suffer_at_every_call(jobs: u64, kind: MishapKind, no_retries: bool) {
     }
 }
 
-/// How many calls there were.
-async fn survive(jobs: u64, fault_plan: FaultPlan) -> u64 {
+/// Runs the jobs to their end, and returns the number of calls.
+async fn run_jobs(jobs: u64, fault_plan: FaultPlan) -> u64 {
     let mishap = fault_plan.mishap;
     let words = format!("{mishap:?}");
     let mut simulation = Simulation::new(setup(7, fault_plan));

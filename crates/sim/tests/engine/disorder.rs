@@ -1,4 +1,4 @@
-//! Everything that can go wrong, at once and by seed.
+//! All kinds of faults at once, chosen by seed.
 
 use std::time::Duration;
 
@@ -10,44 +10,47 @@ use ecsrunner_world::faults::{FaultPlan, Transit};
 use ecsrunner_world::github::{HubState, Order, Trouble};
 use ecsrunner_world::{Outside, Simulation};
 
-use crate::harness::{SUBNETS, play, repository, settle, setup};
+use crate::harness::{SUBNETS, repository, run, settle, setup};
 
 const JOBS: u64 = 20;
-/// In which everything begins that goes wrong on purpose.
-const STORM_SECS: u64 = 900;
+/// The time in seconds within which jobs are queued and most faults begin.
+const DISTURBANCE_SECS: u64 = 900;
 const LIMIT: Duration = Duration::from_secs(6 * 3600);
 
 #[test]
 fn events_may_be_lost_doubled_and_out_of_order() {
     for seed in 0..100 {
-        play(ride_out(seed, &[]));
+        run(run_disturbed(seed, &[]));
     }
 }
 
 #[test]
 fn capacity_may_be_short_and_taken_back() {
     for seed in 1000..1060 {
-        play(ride_out(seed, &[Storm::Shortages, Storm::Interruptions, Storm::Failures]));
+        run(run_disturbed(
+            seed,
+            &[Disturbance::Shortages, Disturbance::Interruptions, Disturbance::Failures],
+        ));
     }
 }
 
 #[test]
 fn github_may_be_down_or_refuse_its_runners() {
     for seed in 2000..2040 {
-        play(ride_out(seed, &[Storm::Outages, Storm::Refusals]));
+        run(run_disturbed(seed, &[Disturbance::Outages, Disturbance::Refusals]));
     }
 }
 
 #[test]
 fn everything_may_go_wrong_at_once() {
     for seed in 3000..3040 {
-        play(ride_out(seed, &Storm::ALL));
+        run(run_disturbed(seed, &Disturbance::ALL));
     }
 }
 
-/// A kind of trouble.
+/// A kind of fault.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Storm {
+enum Disturbance {
     Shortages,
     Interruptions,
     Failures,
@@ -58,7 +61,7 @@ enum Storm {
     Crashes,
 }
 
-impl Storm {
+impl Disturbance {
     const ALL: [Self; 8] = [
         Self::Shortages,
         Self::Interruptions,
@@ -83,7 +86,7 @@ impl Dice {
     }
 }
 
-async fn ride_out(seed: u64, storms: &[Storm]) {
+async fn run_disturbed(seed: u64, disturbances: &[Disturbance]) {
     let dice = Dice(SeededRandomness::seeded(seed));
     let transit = Transit { lose: 0.1, duplicate: 0.2, late: 0.3, late_ms: 90_000 };
     let fault_plan = FaultPlan {
@@ -93,7 +96,7 @@ async fn ride_out(seed: u64, storms: &[Storm]) {
         lost: 0.01,
         slow: 0.02,
         slow_ms: 5000,
-        crash: if storms.contains(&Storm::Crashes) { 0.003 } else { 0.0 },
+        crash: if disturbances.contains(&Disturbance::Crashes) { 0.003 } else { 0.0 },
         ..FaultPlan::default()
     };
     let mut simulation = Simulation::new(setup(seed, fault_plan));
@@ -103,61 +106,64 @@ async fn ride_out(seed: u64, storms: &[Storm]) {
         let name = ["app", "web"][usize::try_from(dice.below(2)).unwrap()];
         let labels = classes[usize::try_from(dice.below(3)).unwrap()];
         let order = Order::new(&repository(name), labels, 5 + dice.below(240));
-        simulation.after(dice.secs(0, STORM_SECS), move |outside, at| {
+        simulation.after(dice.secs(0, DISTURBANCE_SECS), move |outside, at| {
             outside.hub.queue(order, at);
         });
     }
-    for storm in storms {
-        brew(&mut simulation, *storm, &dice);
+    for disturbance in disturbances {
+        cause(&mut simulation, *disturbance, &dice);
     }
-    let words = format!("seed {seed}, {storms:?}");
+    let words = format!("seed {seed}, {disturbances:?}");
     settle(&mut simulation, LIMIT, &words).await;
     let outside = simulation.shared().lock();
     for job in outside.hub.jobs.values() {
         let HubState::Completed { conclusion, .. } = &job.state else { panic!("{words}: {job:?}") };
         assert!(job.begun <= 1, "{words}: {job:?}");
-        let may_fail = storms.contains(&Storm::Interruptions) || storms.contains(&Storm::Cancels);
+        let may_fail = disturbances.contains(&Disturbance::Interruptions)
+            || disturbances.contains(&Disturbance::Cancels);
         assert!(*conclusion == "success" || may_fail, "{words}: {job:?}");
     }
     assert_eq!(u64::try_from(outside.hub.jobs.len()).unwrap(), JOBS);
 }
 
-/// Has a kind of trouble come up, and pass again.
-fn brew(simulation: &mut Simulation, storm: Storm, dice: &Dice) {
-    match storm {
-        Storm::Shortages => brew_shortages(simulation, dice),
-        Storm::Interruptions => {
+/// Schedules faults of one kind, each with its end.
+fn cause(simulation: &mut Simulation, disturbance: Disturbance, dice: &Dice) {
+    match disturbance {
+        Disturbance::Shortages => cause_shortages(simulation, dice),
+        Disturbance::Interruptions => {
             for _ in 0..4 {
-                simulation.after(dice.secs(60, STORM_SECS * 2), interrupt_spot);
+                simulation.after(dice.secs(60, DISTURBANCE_SECS * 2), interrupt_spot);
             }
         }
-        Storm::Failures => {
+        Disturbance::Failures => {
             for _ in 0..3 {
-                simulation.after(dice.secs(0, STORM_SECS), |outside, _| {
+                simulation.after(dice.secs(0, DISTURBANCE_SECS), |outside, _| {
                     let reason = "CannotPullContainerError: pull timed out".to_owned();
                     let fault = StartFault { times: Some(1), subnet: None, reason, status: Status::Pending };
                     outside.ecs.faults_mut().start.push(fault);
                 });
             }
         }
-        Storm::Outages => trouble(simulation, Trouble::Outage, dice.secs(0, STORM_SECS), dice.secs(20, 400)),
-        Storm::Refusals => {
-            trouble(simulation, Trouble::Refused, dice.secs(0, STORM_SECS), dice.secs(20, 900))
+        Disturbance::Outages => {
+            trouble(simulation, Trouble::Outage, dice.secs(0, DISTURBANCE_SECS), dice.secs(20, 400))
         }
-        Storm::Cancels => {
+        Disturbance::Refusals => {
+            trouble(simulation, Trouble::Refused, dice.secs(0, DISTURBANCE_SECS), dice.secs(20, 900))
+        }
+        Disturbance::Cancels => {
             for _ in 0..4 {
                 let pick = dice.below(JOBS);
-                simulation.after(dice.secs(10, STORM_SECS + 300), move |outside, at| {
+                simulation.after(dice.secs(10, DISTURBANCE_SECS + 300), move |outside, at| {
                     if let Some(job) = nth_job(outside, pick) {
                         outside.cancel(job, at);
                     }
                 });
             }
         }
-        Storm::Thefts => {
+        Disturbance::Thefts => {
             for _ in 0..3 {
                 let (pick, lasts) = (dice.below(JOBS), dice.secs(10, 200));
-                simulation.after(dice.secs(10, STORM_SECS), move |outside, at| {
+                simulation.after(dice.secs(10, DISTURBANCE_SECS), move |outside, at| {
                     if let Some(job) = nth_job(outside, pick)
                         && outside.hub.steal(job, at)
                     {
@@ -167,12 +173,12 @@ fn brew(simulation: &mut Simulation, storm: Storm, dice: &Dice) {
                 });
             }
         }
-        Storm::Crashes => {}
+        Disturbance::Crashes => {}
     }
 }
 
-/// Spot short in one subnet, then everywhere; On-Demand too for a while; and late.
-fn brew_shortages(simulation: &mut Simulation, dice: &Dice) {
+/// Schedules shortages: of Spot in one subnet and in all, of On-Demand, and some that show only after RunTask.
+fn cause_shortages(simulation: &mut Simulation, dice: &Dice) {
     let spot = Some(Provider::FargateSpot);
     let shortages = [
         Shortage { subnet: Some(SUBNETS[0].to_owned()), provider: spot, ..Shortage::default() },
@@ -182,7 +188,7 @@ fn brew_shortages(simulation: &mut Simulation, dice: &Dice) {
         Shortage { provider: Some(Provider::Fargate), ..Shortage::default() },
     ];
     for shortage in shortages {
-        let (begins, lasts) = (dice.secs(0, STORM_SECS), dice.secs(30, 400));
+        let (begins, lasts) = (dice.secs(0, DISTURBANCE_SECS), dice.secs(30, 400));
         let over = shortage.clone();
         simulation.after(begins, move |outside, _| outside.ecs.faults_mut().short.push(shortage));
         simulation.after(begins + lasts, move |outside, _| {
@@ -196,7 +202,7 @@ fn trouble(simulation: &mut Simulation, trouble: Trouble, begins: Duration, last
     simulation.after(begins + lasts, |outside, _| outside.hub.trouble = Trouble::None);
 }
 
-/// AWS takes the oldest Spot task back, at work or not.
+/// Interrupts the oldest running Spot task, with or without a job.
 fn interrupt_spot(outside: &mut Outside, at: jiff::Timestamp) {
     let spot = outside.ecs.tasks().find(|task| {
         task.provider == Provider::FargateSpot

@@ -1,4 +1,4 @@
-//! What the scenarios have in common.
+//! Helpers of the scenarios.
 
 use std::future::Future;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use serde_json::json;
 
 pub(crate) const SUBNETS: [&str; 2] = ["subnet-aaaa1111", "subnet-bbbb2222"];
 
-/// A deployment with room for every runner that the scenarios need.
+/// Returns a deployment whose limits admit every runner of the scenarios.
 pub(crate) fn setup(seed: u64, fault_plan: FaultPlan) -> Setup {
     Setup {
         seed,
@@ -31,7 +31,7 @@ pub(crate) fn setup(seed: u64, fault_plan: FaultPlan) -> Setup {
     }
 }
 
-/// A job of the default class.
+/// Returns a job of the default class.
 pub(crate) fn job(secs: u64) -> Order {
     Order::new(&repository("app"), &["self-hosted"], secs)
 }
@@ -40,13 +40,13 @@ pub(crate) fn repository(name: &str) -> Repository {
     Repository::parse(&format!("acme/{name}")).unwrap()
 }
 
-/// Plays a scenario in virtual time.
-pub(crate) fn play<R>(scenario: impl Future<Output = R>) -> R {
+/// Runs a scenario in virtual time.
+pub(crate) fn run<R>(scenario: impl Future<Output = R>) -> R {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
     runtime.unwrap().block_on(scenario)
 }
 
-/// Lets everything happen until nothing is left, and holds it to what must be.
+/// Runs the simulation until nothing is left, and checks the invariants.
 pub(crate) async fn settle(simulation: &mut Simulation, limit: Duration, words: &str) {
     let settled = simulation.settle(limit).await;
     let outside = simulation.shared().lock();
@@ -55,7 +55,7 @@ pub(crate) async fn settle(simulation: &mut Simulation, limit: Duration, words: 
     assert!(outside.ledger.violations.is_empty(), "{words}: {:#?}", outside.ledger.violations);
 }
 
-/// The job was executed once, to its end.
+/// Checks that the job was executed once, to its end.
 pub(crate) fn assert_executed_once(outside: &Outside, job: JobId) {
     let job = &outside.hub.jobs[&job];
     let HubState::Completed { conclusion, .. } = &job.state else { panic!("{job:?}") };

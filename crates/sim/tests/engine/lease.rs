@@ -1,4 +1,4 @@
-//! Two dispatchers at once: the first one's lease ran out while it stood still.
+//! Two dispatchers at once: the first one's lease expired while it stalled.
 
 use std::time::Duration;
 
@@ -6,9 +6,9 @@ use ecsrunner_core::id::JobId;
 use ecsrunner_world::Simulation;
 use ecsrunner_world::faults::{FaultPlan, Mishap, MishapKind};
 
-use crate::harness::{assert_executed_once, job, play, settle, setup};
+use crate::harness::{assert_executed_once, job, run, settle, setup};
 
-/// Longer than the lease is held.
+/// Longer than the term of the lease.
 const STALL: Duration = Duration::from_secs(90);
 const JOBS: u64 = 3;
 
@@ -17,7 +17,7 @@ fn a_dispatcher_that_stood_still_at_any_call_launches_nothing_twice() {
     for call in 0.. {
         for after in [false, true] {
             let mishap = Some(Mishap { call, after, kind: MishapKind::Stall(STALL) });
-            let calls = play(stand_still(FaultPlan { mishap, ..FaultPlan::default() }));
+            let calls = run(run_jobs(FaultPlan { mishap, ..FaultPlan::default() }));
             if call >= calls {
                 return;
             }
@@ -25,11 +25,11 @@ fn a_dispatcher_that_stood_still_at_any_call_launches_nothing_twice() {
     }
 }
 
-/// How many calls there were.
-async fn stand_still(fault_plan: FaultPlan) -> u64 {
+/// Runs the jobs to their end, and returns the number of calls.
+async fn run_jobs(fault_plan: FaultPlan) -> u64 {
     let words = format!("{:?}", fault_plan.mishap);
     let mut setup = setup(11, fault_plan);
-    // No time-out ends it: it wakes up, and believes that it is the dispatcher.
+    // No timeout ends it, so it continues and still believes that it holds the lease.
     setup.timeout = Duration::from_secs(600);
     let mut simulation = Simulation::new(setup);
     let jobs: Vec<JobId> = (0..JOBS).map(|_| simulation.queue(job(30))).collect();

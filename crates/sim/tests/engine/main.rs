@@ -1,4 +1,4 @@
-//! The engine in a world in memory and in virtual time, Lambda's around it.
+//! The engine in an in-memory world in virtual time, invoked as by Lambda.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 

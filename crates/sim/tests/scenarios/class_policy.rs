@@ -1,4 +1,4 @@
-//! A class that serves some repositories only.
+//! A class that serves only some repositories.
 
 use std::time::Duration;
 

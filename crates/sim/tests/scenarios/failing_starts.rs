@@ -1,9 +1,9 @@
-//! Tasks that fail to start now and then: how long the class is held back for them.
+//! Tasks that sometimes fail to start, and how long their class is held because of it.
 
 use crate::harness::jobs::job;
 use crate::harness::{Deployment, Jobs, hours, in_virtual_time, minutes, print, secs, sized};
 
-/// B: five starts fail, which opens the class's breaker; then everything is well and 60 jobs come.
+/// B: five starts fail, which opens the class's breaker. Then starts succeed and 60 jobs come.
 ///
 /// Must be: waits as without faults, as today.
 #[test]

@@ -1,4 +1,4 @@
-//! GitHub answers nothing for a while: what is launched and asked meanwhile, and how the pace comes back.
+//! Outages of GitHub: launches and calls during the outage, and the pace after it.
 
 use ecsrunner_world::faults::Method;
 
@@ -65,7 +65,7 @@ fn g2_no_job_is_lost_in_an_outage_with_the_default_limit() {
     });
 }
 
-/// What happens in a burst from its first minute to its third.
+/// The fault of a burst, from its first minute to its third.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Stall {
     Nothing,

@@ -1,5 +1,5 @@
-//! What the scenarios share. Each scenario reaches the simulation only through this module, so a change
-//! of the simulation's interface is made here.
+//! Helpers of the scenarios. Scenarios use the simulation only through this module, so a change of its
+//! interface affects only this module.
 
 pub(crate) mod deployment;
 pub(crate) mod jobs;
@@ -25,7 +25,7 @@ pub(crate) use outcome::print;
 /// about half an hour in a debug build. Without it, lengths and counts are reduced.
 const SIZE_VARIABLE: &str = "ECSRUNNER_SCENARIOS";
 
-/// Returns `full` if the full size is asked for, otherwise `reduced`.
+/// Returns `full` if the full size is requested, otherwise `reduced`.
 pub(crate) fn sized<T>(reduced: T, full: T) -> T {
     match env::var(SIZE_VARIABLE) {
         Err(VarError::NotPresent) => reduced,
@@ -58,8 +58,8 @@ pub(crate) struct World {
 }
 
 impl World {
-    /// Returns the simulated world as it is now. Scenarios do not lock it: a second lock in the same statement
-    /// would never return.
+    /// Locks the simulated world. Scenarios do not lock it, because a second lock in the same statement would
+    /// never return.
     fn outside(&self) -> MutexGuard<'_, Outside> {
         self.simulation.shared().lock()
     }
@@ -73,18 +73,18 @@ impl World {
         self.simulation.elapsed()
     }
 
-    /// Lets the world go on for so long.
+    /// Runs the world for this time.
     pub(crate) async fn pass(&mut self, time: Duration) {
         self.simulation.pass(time).await;
     }
 
-    /// Lets the world go on until the scenario has run for so long.
+    /// Runs the world until this time since the start of the scenario.
     pub(crate) async fn pass_until(&mut self, elapsed: Duration) {
         let passed = secs(self.elapsed().as_secs());
         self.simulation.pass(elapsed.saturating_sub(passed)).await;
     }
 
-    /// Lets the world go on until nothing is open or running. Fails if that takes longer than `limit`.
+    /// Runs the world until nothing is open or running. Fails if that takes longer than `limit`.
     pub(crate) async fn settle(&mut self, limit: Duration) {
         let has_settled = self.simulation.settle(limit).await;
         let outside = self.outside();
@@ -97,13 +97,13 @@ impl World {
         self.simulation.queue(order)
     }
 
-    /// Queues a job at GitHub that was made so long ago.
+    /// Queues a job at GitHub that was created this long ago.
     pub(crate) fn queue_old(&mut self, order: Order, age: SignedDuration) -> JobId {
         let made_at = self.now() - age;
         self.outside().hub.queue(order, made_at)
     }
 
-    /// An operator pauses launches.
+    /// Pauses launches, as an operator does.
     pub(crate) fn pause(&self) {
         self.outside().pause(true);
     }

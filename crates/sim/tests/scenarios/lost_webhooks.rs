@@ -5,7 +5,7 @@ use ecsrunner_world::faults::{FaultPlan, Method, Transit};
 use crate::harness::jobs::job;
 use crate::harness::{Deployment, Jobs, hours, in_virtual_time, print};
 
-/// R1: App credentials, the webhook at the organization, and all webhooks are lost.
+/// R1: App credentials and an organization webhook, and all deliveries are lost.
 ///
 /// Must be: found within 6 minutes. Today the job is never found.
 #[test]

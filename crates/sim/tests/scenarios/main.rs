@@ -1,8 +1,8 @@
-//! Faults that hit one repository, subnet, class or hour of GitHub, and what they cost everybody else.
+//! Faults of one repository, subnet or class, or of GitHub for some time, and their cost for all other jobs.
 //!
-//! Each scenario prints its figures in one line for each variant and asserts only what must never be
-//! otherwise: no job is lost, none is executed twice. The bounds that the figures are to be held to stand
-//! beside them as `must be`. Letters name the scenarios.
+//! Each scenario prints its figures in one line for each variant. It asserts only that no job is lost and
+//! that none is executed twice. The comments name the required bounds of the figures as `Must be`. Letters
+//! name the scenarios.
 //!
 //! ```text
 //! cargo test -p ecsrunner-sim --test scenarios -- --nocapture --test-threads 2

@@ -1,4 +1,4 @@
-//! What is written for jobs that wait, and what throttled writes hold up.
+//! Writes for waiting jobs, and effects of throttled writes.
 
 use ecsrunner_world::faults::{FaultPlan, Method};
 
@@ -7,7 +7,7 @@ use crate::harness::{Deployment, Jobs, in_virtual_time, minutes, print, secs, si
 
 /// E: a backlog behind a limit.
 ///
-/// Must be: `job_writes` independent of how often a place becomes free.
+/// Must be: `job_writes` independent of how often a slot becomes free.
 #[test]
 fn e_no_job_of_a_backlog_is_lost() {
     in_virtual_time(async {
@@ -67,7 +67,7 @@ fn v_no_waiting_job_is_lost_while_starts_fail() {
     });
 }
 
-/// W: writes of reasons to wait are throttled.
+/// W: writes of the reasons of waiting jobs are throttled.
 ///
 /// Must be: as many tasks and registrations as without.
 #[test]

@@ -1,4 +1,4 @@
-//! A class or an account without capacity, and who waits for it.
+//! A class or an account without capacity, and the jobs that wait because of it.
 
 use ecsrunner_core::id::Repository;
 use ecsrunner_world::ecs::Provider;
@@ -68,9 +68,9 @@ fn a2_no_on_demand_job_is_lost_beside_five_owners_without_capacity() {
     });
 }
 
-/// Z: how many of the 50 places one owner's jobs take while their class has no capacity.
+/// Z: how many of the 50 slots one owner's jobs take while their class has no capacity.
 ///
-/// Must be: 0; what waits for capacity holds no place.
+/// Must be: 0, because a job that waits for capacity takes no slot.
 #[test]
 fn z_no_job_of_a_class_without_capacity_is_lost() {
     in_virtual_time(async {

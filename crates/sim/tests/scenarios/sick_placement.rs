@@ -1,4 +1,4 @@
-//! One of two subnets accepts tasks that never run. Which subnet comes first for a job follows from its id.
+//! One of two subnets accepts tasks that never run. A job's id determines its first subnet.
 
 use crate::harness::jobs::{job, job_of};
 use crate::harness::{Deployment, Jobs, SUBNETS, World, hours, in_virtual_time, minutes, print};
@@ -43,7 +43,11 @@ fn k2_no_lone_job_is_lost_in_a_subnet_that_starts_nothing() {
         for is_for_sick_subnet in [false, true] {
             let (mut jobs, before) = (Jobs::default(), world.launches());
             jobs.add(&mut world, job(JOB_SECS));
-            assert_eq!(jobs.ids()[0].get() % 2 == 0, is_for_sick_subnet, "the ids come otherwise now");
+            assert_eq!(
+                jobs.ids()[0].get() % 2 == 0,
+                is_for_sick_subnet,
+                "ids are assigned in another order now"
+            );
             world.pass(hours(6)).await;
             print(
                 "K2",

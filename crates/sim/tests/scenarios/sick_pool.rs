@@ -29,7 +29,7 @@ async fn queue_others(world: &mut World, others: &mut Jobs, count: u64, interval
     }
 }
 
-/// K5: one job, or a few, of the sick repository, then 40 jobs of ten others, one each 3 minutes.
+/// K5: one or a few jobs of the sick repository, then 40 jobs of ten others, one every 3 minutes.
 ///
 /// Must be: `others_done=40/40`, `median_wait_s` within 1.2 times the figure without sick jobs.
 #[test]
@@ -59,7 +59,7 @@ fn k5_no_job_of_others_is_lost_while_one_repository_cannot_connect() {
     });
 }
 
-/// K6: as K5, among brisk traffic of the others for an hour.
+/// K6: as K5, with frequent jobs of the others for an hour.
 ///
 /// Must be: at most 5 % of `launches` beyond the jobs that were done.
 #[test]

@@ -9,7 +9,7 @@ use crate::harness::{Deployment, Jobs, World, in_virtual_time, minutes, print, s
 
 const JOB_SECS: u64 = 60;
 
-/// Microseconds that reading takes for each open record, and write units a second (0: no limit).
+/// Microseconds of a read for each open record, and write units a second (0: no limit).
 type Slowness = (u64, u64);
 
 fn start(max_runners: u32, (open_us, write_units_per_sec): Slowness) -> World {

@@ -1,4 +1,4 @@
-//! An operator pauses, or a thousand jobs are cancelled, in the middle of a burst.
+//! A pause by an operator, or a thousand cancelled jobs, during a burst.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Task state changes on EventBridge's default bus, and how they travel.
+//! Task state changes on EventBridge's default bus, and their delivery.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -13,10 +13,10 @@ use super::options::Options;
 use super::representation::{Form, task_json};
 use super::task::Task;
 
-/// Events that are on their way.
+/// Events that are not delivered yet.
 #[derive(Debug, Default)]
 pub(super) struct Outbox {
-    /// By the time of delivery, then by the order in which they were made.
+    /// By time of delivery, then by order of creation.
     waiting: BTreeMap<(Timestamp, u64), Value>,
     made: u64,
 }
@@ -36,7 +36,7 @@ impl Outbox {
         }
     }
 
-    /// What is delivered until then.
+    /// Takes the events that are delivered until then.
     pub(super) fn take(&mut self, until: Timestamp) -> Vec<Value> {
         let later = self.waiting.split_off(&(until, u64::MAX));
         std::mem::replace(&mut self.waiting, later).into_values().collect()
@@ -47,7 +47,7 @@ impl Outbox {
     }
 }
 
-/// A task's event, in EventBridge's envelope.
+/// Returns a task's event in EventBridge's envelope.
 pub(super) fn envelope(task: &Task, options: &Options, id: String, at: Timestamp) -> Value {
     json!({
         "version": "0",
@@ -55,7 +55,7 @@ pub(super) fn envelope(task: &Task, options: &Options, id: String, at: Timestamp
         "detail-type": "ECS Task State Change",
         "source": "aws.ecs",
         "account": options.account,
-        // EventBridge tells whole seconds.
+        // EventBridge uses whole seconds.
         "time": format!("{at:.0}"),
         "region": options.region,
         "resources": [task.arn],

@@ -1,4 +1,4 @@
-//! What goes wrong on purpose, switchable while the fake runs.
+//! Injected faults, which can be changed while the fake runs.
 
 use std::collections::BTreeMap;
 
@@ -7,65 +7,65 @@ use serde::{Deserialize, Serialize};
 
 use super::task::{Provider, Status};
 
-/// Everything that can be made to go wrong.
+/// All faults that can be injected.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Faults {
-    /// Calls that fail; the first that matches a call is used.
+    /// Calls that fail. The first match is used.
     pub calls: Vec<CallFault>,
-    /// Where capacity is short, for as long as it is listed here.
+    /// Shortages of capacity, each for as long as it is in this list.
     pub short: Vec<Shortage>,
-    /// Tasks that are accepted and fail before they run; the first that matches is used.
+    /// Tasks that are accepted and fail before they run. The first match is used.
     pub start: Vec<StartFault>,
-    /// vCPUs that may run at once; no limit where a provider is not listed.
+    /// vCPUs that may run at once. A provider without an entry has no limit.
     pub vcpu_quotas: BTreeMap<Provider, u32>,
-    /// How a launch beyond Fargate's rate is answered.
+    /// The answer to a launch beyond Fargate's rate.
     pub throttle: ThrottleForm,
-    /// What happens to events.
+    /// Faults of events.
     pub events: EventFaults,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CallFault {
-    /// Such as `RunTask`; every operation where `None`.
+    /// The operation, such as `RunTask`; `None` for every operation.
     #[serde(default)]
     pub operation: Option<String>,
-    /// How many calls fail; every one where `None`.
+    /// How many calls fail; `None` for every call.
     #[serde(default)]
     pub times: Option<u32>,
-    /// What is answered instead.
+    /// The answer of a failing call.
     pub answer: FaultAnswer,
-    /// Whether the call has its effect all the same, so that only its answer is lost.
+    /// Whether the call takes effect, so that only its answer is lost.
     #[serde(default)]
     pub after_effect: bool,
 }
 
 impl CallFault {
-    /// The next call of that operation fails, without effect.
+    /// Makes the next call of an operation fail without effect.
     #[must_use]
     pub fn once(operation: &str, answer: FaultAnswer) -> Self {
         Self { operation: Some(operation.to_owned()), times: Some(1), answer, after_effect: false }
     }
 
-    /// The next call of that operation has its effect, and its answer is lost.
+    /// Makes the next call of an operation take effect and its answer be lost.
     #[must_use]
     pub fn once_after_effect(operation: &str, answer: FaultAnswer) -> Self {
         Self { after_effect: true, ..Self::once(operation, answer) }
     }
 }
 
-/// What a call that fails is answered.
+/// The answer to a failing call.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum FaultAnswer {
-    /// An exception; `ServerException` with status 500, all others with 400.
+    /// An exception: `ServerException` with status 500, all others with 400.
     Error {
         /// Such as `ServerException`.
         code: String,
         message: String,
     },
-    /// RunTask's 200 with nothing but an entry in `failures`; other operations are left alone.
+    /// RunTask's 200 with only an entry in `failures`. Other operations are not affected.
     Failure {
         /// Such as `RESOURCE:CPU` or `AGENT`.
         reason: String,
@@ -73,21 +73,21 @@ pub enum FaultAnswer {
         #[serde(default)]
         detail: Option<String>,
     },
-    /// Nothing: the connection is dropped.
+    /// No answer: the connection is dropped.
     Lost,
 }
 
-/// Where there is no capacity. `None` stands for each.
+/// A shortage of capacity. `None` means any.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Shortage {
-    /// Only in that subnet.
+    /// Only in this subnet.
     pub subnet: Option<String>,
-    /// Only of that capacity provider.
+    /// Only of this capacity provider.
     pub provider: Option<Provider>,
-    /// Only of that architecture.
+    /// Only of this architecture.
     pub arch: Option<Arch>,
-    /// RunTask accepts the task; it fails later, as `TaskFailedToStart`.
+    /// RunTask accepts the task, which fails later as `TaskFailedToStart`.
     pub late: bool,
 }
 
@@ -103,15 +103,15 @@ impl Shortage {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct StartFault {
-    /// How many tasks fail; every one where `None`.
+    /// How many tasks fail; `None` for every task.
     #[serde(default)]
     pub times: Option<u32>,
-    /// Only tasks in that subnet; tasks in any subnet where `None`.
+    /// Only tasks in this subnet; `None` for any subnet.
     #[serde(default)]
     pub subnet: Option<String>,
     /// The `stoppedReason`, such as `CannotPullContainerError: …`.
     pub reason: String,
-    /// The status that ends with the failure.
+    /// The status at whose end the task fails.
     #[serde(default = "pending")]
     pub status: Status,
 }
@@ -120,8 +120,8 @@ fn pending() -> Status {
     Status::Pending
 }
 
-/// How a launch beyond Fargate's rate is answered. AWS's own API rates are
-/// always answered with `ThrottlingException`.
+/// The answer to a launch beyond Fargate's rate. Calls beyond AWS's API rates always
+/// get `ThrottlingException`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub enum ThrottleForm {
     /// `ThrottlingException`, `Rate exceeded`.
@@ -135,7 +135,7 @@ pub enum ThrottleForm {
     Failure,
 }
 
-/// What happens to events. Probabilities are between 0 and 1.
+/// Faults of events. Probabilities are between 0 and 1.
 #[derive(Clone, Copy, PartialEq, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct EventFaults {
@@ -143,12 +143,12 @@ pub struct EventFaults {
     pub lose: f64,
     /// Probability that an event arrives twice.
     pub duplicate: f64,
-    /// Each event waits for a random time below this, which also reorders them.
+    /// The maximum of a random delay of each event, in milliseconds. It also reorders them.
     pub delay_ms: u64,
 }
 
 impl Faults {
-    /// The fault that hits this call, counted down.
+    /// Returns the fault that matches this call, and counts it down.
     pub(super) fn call_fault(&mut self, operation: &str) -> Option<CallFault> {
         let index = self.calls.iter().position(|fault| {
             fault.operation.as_deref().is_none_or(|wanted| wanted == operation) && fault.times != Some(0)
@@ -160,7 +160,7 @@ impl Faults {
         Some(fault)
     }
 
-    /// Returns the fault that hits the task that is started in `subnet` now, and counts it down.
+    /// Returns the fault that matches a task that is started in `subnet`, and counts it down.
     pub(super) fn start_fault(&mut self, subnet: &str) -> Option<StartFault> {
         let index = self.start.iter().position(|fault| {
             fault.subnet.as_deref().is_none_or(|wanted| wanted == subnet) && fault.times != Some(0)
@@ -173,7 +173,7 @@ impl Faults {
     }
 }
 
-/// Counts one down; whether that was the last.
+/// Counts down. Returns whether that was the last one.
 fn count_down(times: &mut Option<u32>) -> bool {
     let Some(left) = times else { return false };
     *left = left.saturating_sub(1);

@@ -1,4 +1,4 @@
-//! What RunTask validates, and what it then knows of the tasks to start.
+//! Validates RunTask requests.
 
 use std::collections::BTreeMap;
 
@@ -28,9 +28,9 @@ pub(super) struct Launch {
     pub started_by: Option<String>,
     pub group: String,
     pub tags: BTreeMap<String, String>,
-    /// As they were sent.
+    /// The overrides as they were sent.
     pub overrides: Value,
-    /// The environment that the overrides give, of all containers together.
+    /// The environment from the overrides, of all containers together.
     pub environment: BTreeMap<String, String>,
     pub size: Size,
     pub subnets: Vec<String>,
@@ -38,7 +38,7 @@ pub(super) struct Launch {
     pub execute_command: bool,
 }
 
-/// How a request asks for capacity.
+/// The requested capacity.
 #[derive(Debug)]
 pub(super) enum Capacity {
     /// The launch type FARGATE.
@@ -54,7 +54,7 @@ pub(super) struct Share {
 }
 
 impl Capacity {
-    /// The provider of each of `count` tasks: bases first, then by weight.
+    /// Returns the provider of each of `count` tasks: bases first, then by weight.
     pub(super) fn allot(&self, count: u32) -> Vec<Provider> {
         let Self::Strategy(shares) = self else {
             return (0..count).map(|_| Provider::Fargate).collect();
@@ -64,7 +64,7 @@ impl Capacity {
         let mut allotted: Vec<Provider> = based.take(count).collect();
         let mut given = vec![0_u32; shares.len()];
         while allotted.len() < count {
-            // The share that is furthest behind its weight; the first of equals.
+            // The share that is furthest behind its weight, or the first of equal ones.
             let next = (0..shares.len()).filter(|&i| shares[i].weight > 0).min_by(|&a, &b| {
                 let cost = |i: usize, other: usize| u64::from(given[i] + 1) * u64::from(shares[other].weight);
                 cost(a, b).cmp(&cost(b, a))
@@ -78,7 +78,7 @@ impl Capacity {
 }
 
 impl Launch {
-    /// Checks what ECS checks before it looks for capacity.
+    /// Checks a request as ECS does before it looks for capacity.
     pub(super) fn check(request: RunTask, overrides: &Value, options: &Options) -> Result<Self, Refusal> {
         let cluster = cluster_name(request.cluster.as_deref(), options)?;
         let count = u32::try_from(request.count.unwrap_or(1)).unwrap_or(0);
@@ -124,7 +124,7 @@ impl Launch {
     }
 }
 
-/// The name of a cluster that exists.
+/// Returns the name of an existing cluster.
 pub(super) fn cluster_name(asked: Option<&str>, options: &Options) -> Result<String, Refusal> {
     let asked = asked.unwrap_or("default");
     let prefix = format!("arn:aws:ecs:{}:{}:cluster/", options.region, options.account);
@@ -153,7 +153,7 @@ fn check_started_by(started_by: Option<&str>) -> Result<(), Refusal> {
     }
 }
 
-/// Members whose every word is known.
+/// Checks members with a fixed set of values.
 fn check_words(request: &RunTask) -> Result<(), Refusal> {
     match request.platform_version.as_deref() {
         None | Some("LATEST" | "1.4.0") => {}
@@ -167,7 +167,8 @@ fn check_words(request: &RunTask) -> Result<(), Refusal> {
     }
 }
 
-/// By family, family and revision, or ARN; without a revision the latest.
+/// Finds a task definition by family, by family and revision, or by ARN. Without a revision,
+/// the latest is used.
 pub(super) fn find_definition(asked: &str, options: &Options) -> Result<TaskDefinition, Refusal> {
     let prefix = format!("arn:aws:ecs:{}:{}:task-definition/", options.region, options.account);
     let name = asked.strip_prefix(&prefix).unwrap_or(asked);
@@ -190,7 +191,7 @@ fn check_capacity(launch_type: Option<&str>, strategy: &[StrategyItem]) -> Resul
              Remove one and try again.",
         )),
         (Some("FARGATE"), []) => Ok(Capacity::LaunchType),
-        // The launch type EC2 is what ECS takes by itself.
+        // The default launch type of ECS is EC2.
         (Some("EC2" | "EXTERNAL") | None, []) => {
             Err(Refusal::invalid("No Container Instances were found in your cluster."))
         }
@@ -276,7 +277,7 @@ fn check_size(task_override: &TaskOverride, definition: &TaskDefinition) -> Resu
     size.ok_or_else(|| Refusal::client("No Fargate configuration exists for given values."))
 }
 
-/// CPU units or MiB, as a number, or as a decimal with `suffix` of which each stands for 1024.
+/// Parses CPU units or MiB: a number, or a decimal with `suffix`, which multiplies it by 1024.
 fn units(text: &str, suffix: &str) -> Option<u32> {
     let text = text.trim().to_ascii_uppercase();
     let Some(decimal) = text.strip_suffix(suffix) else { return text.parse().ok() };

@@ -1,4 +1,4 @@
-//! What happens to a task once it is accepted.
+//! The life of a task after RunTask accepted it.
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -11,16 +11,16 @@ use super::request;
 use super::state::{Ecs, Number};
 use super::task::{Exit, Provider, Status, Step, Stop, StopCode, Task};
 
-/// SIGTERM, and SIGKILL, as a shell tells them.
+/// Exit codes for SIGTERM and SIGKILL, as in a shell.
 const TERMINATED: i32 = 143;
 const KILLED: i32 = 137;
 
-/// Something was asked for that a task cannot go through now.
+/// An operation that the task's state does not allow.
 #[derive(Clone, PartialEq, Eq, Debug, Error)]
 pub enum ControlError {
     #[error("task {0} is not known")]
     Unknown(String),
-    /// Not in that status.
+    /// The task has a status that does not allow it.
     #[error("task {task} is {}", status.as_str())]
     Status { task: String, status: Status },
     /// On-Demand capacity is never interrupted.
@@ -29,12 +29,12 @@ pub enum ControlError {
 }
 
 impl Ecs {
-    /// Ends a running task's container with a code, as its process would. What
-    /// follows is due at once, and done by the next call or [`Self::advance`].
+    /// Ends a running task's container with a code, as its process would. The next
+    /// step is due at once, and is done by the next call or by [`Self::advance`].
     ///
     /// # Errors
     ///
-    /// No such task, or its container does not run.
+    /// Fails if there is no such task, or its container does not run.
     pub fn exit(&mut self, task: &str, code: i32, now: Timestamp) -> Result<(), ControlError> {
         let now = self.settle(now);
         let number = self.playable(task, Task::has_container)?;
@@ -49,11 +49,11 @@ impl Ecs {
         Ok(())
     }
 
-    /// Gives a Spot task its two minutes' notice.
+    /// Interrupts a Spot task, with two minutes' notice.
     ///
     /// # Errors
     ///
-    /// No such task, one that is to stop already, or one that is not on Spot.
+    /// Fails if there is no such task, it is stopping already, or it is not on Spot.
     pub fn interrupt(&mut self, task: &str, now: Timestamp) -> Result<(), ControlError> {
         let now = self.settle(now);
         let number = self.playable(task, |task| task.stop.is_none())?;
@@ -64,11 +64,11 @@ impl Ecs {
         Ok(())
     }
 
-    /// Makes a task that does not run yet fail with that `stoppedReason`, as `TaskFailedToStart`.
+    /// Makes a task that does not run yet fail with this `stoppedReason`, as `TaskFailedToStart`.
     ///
     /// # Errors
     ///
-    /// No such task, or it runs already or is to stop.
+    /// Fails if there is no such task, or it runs already or is stopping.
     pub fn fail_to_start(&mut self, task: &str, reason: &str, now: Timestamp) -> Result<(), ControlError> {
         let now = self.settle(now);
         let number = self.playable(task, |task| task.stop.is_none() && task.status() < Status::Running)?;
@@ -99,7 +99,7 @@ impl Ecs {
         Ok(json!({"task": task.map(|task| task_json(task, &self.options, Form::Api { tags: false }))}))
     }
 
-    /// Does what is due until `now`, in the order of time; the time that counts as now.
+    /// Runs steps that are due until `now`, in the order of time. Returns the time that counts as now.
     pub(super) fn settle(&mut self, now: Timestamp) -> Timestamp {
         let now = self.not_before(now);
         while let Some((at, number)) = self.timers.first().copied().filter(|(at, _)| *at <= now) {
@@ -142,7 +142,7 @@ impl Ecs {
 
     fn fail(&mut self, number: Number, reason: String, at: Timestamp) {
         self.change(number, at, |task| {
-            // What goes wrong with an image is told of the container too.
+            // The container also shows errors of its image.
             let of_container = reason.starts_with("CannotPullContainerError").then(|| reason.clone());
             task.exit = Some(Exit { code: None, reason: of_container, at });
             task.stop = Some(Stop { code: StopCode::TaskFailedToStart, reason, at });
@@ -161,7 +161,7 @@ impl Ecs {
         Err(ControlError::Status { task: found.id.clone(), status: found.status() })
     }
 
-    /// Changes a task, which makes an event and may alter its next step.
+    /// Changes a task, sends an event, and schedules its next step.
     fn change(&mut self, number: Number, at: Timestamp, change: impl FnOnce(&mut Task)) {
         if let Some(task) = self.tasks.get_mut(&number) {
             change(task);

@@ -1,4 +1,4 @@
-//! How the fake is set up.
+//! The options of the fake.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -8,33 +8,33 @@ use serde::{Deserialize, Serialize};
 
 use super::faults::Faults;
 
-/// The set-up of a fake ECS. What goes wrong can be changed later.
+/// The options of a fake ECS. Faults can be changed later.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Makes task ids, choices and the fate of events repeat. Without one they
+    /// Makes task ids, choices and faults of events reproducible. Without a seed they
     /// differ with each start.
     pub seed: Option<u64>,
     /// The Region in every ARN.
     pub region: String,
     /// The account in every ARN.
     pub account: String,
-    /// Names of the clusters that exist.
+    /// Names of existing clusters.
     pub clusters: Vec<String>,
-    /// Task definitions that are registered.
+    /// Registered task definitions.
     pub task_definitions: Vec<TaskDefinition>,
-    /// Subnets that exist, with their availability zones; where empty, each subnet asked for exists.
+    /// Existing subnets, with their availability zones. If empty, every subnet exists.
     pub subnets: BTreeMap<String, String>,
     /// How long each status lasts.
     pub durations: Durations,
     /// How long reads lag behind RunTask.
     pub lags: Lags,
-    /// How fast calls and launches may come.
+    /// The rate limits of calls and launches.
     pub rates: Rates,
     /// StopTask deletes the task's tags, as its reference says.
     pub stop_deletes_tags: bool,
-    /// What goes wrong from the start.
+    /// Faults from the start.
     pub faults: Faults,
-    /// Where [`super::FakeEcs`] posts each event, as EventBridge's envelope; `http` only.
+    /// The URL to which [`super::FakeEcs`] posts each event in EventBridge's envelope; only `http`.
     pub events_url: Option<String>,
 }
 
@@ -57,13 +57,13 @@ impl Default for Options {
     }
 }
 
-/// A task definition, as far as RunTask depends on it.
+/// The parts of a task definition that affect RunTask.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct TaskDefinition {
     pub family: String,
-    /// Its revision, from 1.
+    /// The revision, from 1.
     pub revision: u32,
-    /// CPU units; 1024 are one vCPU.
+    /// CPU units, 1024 for one vCPU.
     pub cpu: u32,
     /// Memory in MiB.
     pub memory: u32,
@@ -80,7 +80,7 @@ pub struct TaskDefinition {
 }
 
 impl TaskDefinition {
-    /// One container `runner` of the smallest size, for x64.
+    /// Makes a task definition with one container `runner` of the smallest size, for x64.
     #[must_use]
     pub fn new(family: &str, revision: u32) -> Self {
         Self {
@@ -108,8 +108,8 @@ pub struct Durations {
     pub activating: Duration,
     /// DEACTIVATING.
     pub deactivating: Duration,
-    /// How long a container that nobody plays takes to end after SIGTERM; it is
-    /// killed when its stop timeout is shorter.
+    /// How long a container takes to end after SIGTERM, if no test ends it. It is
+    /// killed if its stop timeout is shorter.
     pub stopping: Duration,
     /// DEPROVISIONING.
     pub deprovisioning: Duration,
@@ -120,7 +120,7 @@ pub struct Durations {
 }
 
 impl Default for Durations {
-    /// About what Fargate takes.
+    /// Returns about the durations of Fargate.
     fn default() -> Self {
         Self {
             provisioning: Duration::from_secs(8),
@@ -136,7 +136,7 @@ impl Default for Durations {
 }
 
 impl Durations {
-    /// Each status lasts that long; stopped tasks stay for the usual hour.
+    /// Makes each status last this long. Stopped tasks stay for the usual hour.
     #[must_use]
     pub fn each(duration: Duration) -> Self {
         Self {
@@ -152,39 +152,39 @@ impl Durations {
     }
 }
 
-/// How long a task that RunTask has just started is unknown to other calls:
+/// How long other calls do not know a task that RunTask has just started, because
 /// ECS is eventually consistent.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Lags {
-    /// DescribeTasks answers MISSING.
+    /// For DescribeTasks, which answers MISSING.
     pub describe: Duration,
-    /// ListTasks leaves it out.
+    /// For ListTasks, which omits it.
     pub list: Duration,
-    /// StopTask does not find it.
+    /// For StopTask, which does not find it.
     pub stop: Duration,
 }
 
-/// A token bucket: how many at once, and how many each second later on.
+/// A token bucket.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Rate {
-    /// What a full bucket holds.
+    /// The tokens of a full bucket.
     pub burst: u32,
-    /// What comes back each second.
+    /// The tokens that are added each second.
     pub per_second: u32,
 }
 
 /// The rates of an account in a Region.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Rates {
-    /// Tasks of FARGATE, and as many of FARGATE_SPOT.
+    /// Launches of tasks, separately for FARGATE and FARGATE_SPOT.
     pub launch: Rate,
     pub run_task: Rate,
     pub stop_task: Rate,
 }
 
 impl Default for Rates {
-    /// AWS's quotas in its older Regions.
+    /// Returns AWS's quotas in its older Regions.
     fn default() -> Self {
         Self {
             launch: Rate { burst: 100, per_second: 20 },

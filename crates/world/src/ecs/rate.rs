@@ -1,17 +1,17 @@
-//! Token buckets, with the time given in.
+//! Token buckets. Callers pass the time.
 
 use jiff::{SignedDuration, Timestamp};
 
 use super::options::Rate;
 
-/// A bucket's state: when it will be full again.
+/// A bucket's state, stored as the time at which it will be full again.
 #[derive(Clone, Copy, Default, Debug)]
 pub(super) struct Bucket {
     full_at: Option<Timestamp>,
 }
 
 impl Bucket {
-    /// Takes `count` tokens, or none where there are fewer.
+    /// Takes `count` tokens, or none if there are fewer. Returns whether it took them.
     pub(super) fn take(&mut self, rate: Rate, count: u32, now: Timestamp) -> bool {
         let interval =
             SignedDuration::from_secs(1) / i32::try_from(rate.per_second.max(1)).unwrap_or(i32::MAX);

@@ -13,7 +13,7 @@ use super::request;
 use super::state::{Ecs, Number};
 use super::task::{Status, Task};
 
-/// Tasks that one call can describe, or list.
+/// The most tasks that one call can describe or list.
 const MAX_TASKS: usize = 100;
 
 impl Ecs {
@@ -47,7 +47,7 @@ impl Ecs {
         Ok(json!({"tasks": tasks, "failures": failures}))
     }
 
-    /// A channel to a running container: nobody is at its other end.
+    /// Opens a channel to a running container, without a process at its other end.
     pub(super) fn execute_command(&self, request: &Value) -> Result<Value, Refusal> {
         let request: request::ExecuteCommand = request::parse(request)?;
         let cluster = self.cluster(request.cluster.as_deref())?;
@@ -109,13 +109,13 @@ impl Ecs {
     }
 }
 
-/// The number that a `nextToken` holds.
+/// Returns the number in a `nextToken`.
 fn number_of(token: &str) -> Result<Number, Refusal> {
     let bytes = URL_SAFE_NO_PAD.decode(token).ok().and_then(|bytes| bytes.try_into().ok());
     bytes.map(Number::from_be_bytes).ok_or_else(|| Refusal::invalid("Invalid token"))
 }
 
-/// Which tasks are listed.
+/// The filter of ListTasks.
 struct Filter<'a> {
     desired_status: &'a str,
     started_by: Option<&'a str>,
@@ -128,7 +128,7 @@ impl<'a> Filter<'a> {
         let others =
             [&request.family, &request.container_instance, &request.service_name, &request.launch_type];
         // "it must be the only filter that you use" (ListTasks' reference);
-        // `desiredStatus` goes with it all the same, as its users rely on.
+        // callers still rely on its combination with `desiredStatus`.
         if request.started_by.is_some() && others.iter().any(|filter| filter.is_some()) {
             return Err(Refusal::invalid("startedBy must be the only filter."));
         }
@@ -136,7 +136,7 @@ impl<'a> Filter<'a> {
         if !["RUNNING", "PENDING", "STOPPED"].contains(&desired_status) {
             return Err(Refusal::invalid(format!("Unknown desired status: {desired_status}")));
         }
-        // Here are neither instances nor services, and only Fargate.
+        // The fake has neither instances nor services, and only Fargate.
         let nothing = request.container_instance.is_some()
             || request.service_name.is_some()
             || request.launch_type.as_deref().is_some_and(|launch_type| launch_type != "FARGATE");

@@ -1,24 +1,24 @@
-//! What a call is answered.
+//! Answers to calls.
 
 use serde_json::{Value, json};
 
 /// The answer to a call of the API.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Reply {
-    /// 200, and the operation's output.
+    /// 200 with the operation's output.
     Answer(Value),
     Refusal(Refusal),
-    /// None: the connection is dropped.
+    /// No answer: the connection is dropped.
     Lost,
 }
 
 /// An exception of the API.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Refusal {
-    /// Its name, such as `InvalidParameterException`.
+    /// The name of the exception, such as `InvalidParameterException`.
     pub code: String,
     pub message: String,
-    /// A `ConflictException`'s: the tasks that the token has started.
+    /// For a `ConflictException`: the tasks that the token has started.
     pub resource_ids: Vec<String>,
 }
 

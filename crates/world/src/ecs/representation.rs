@@ -1,4 +1,4 @@
-//! A task as the API and its events show it.
+//! JSON of tasks in the API and in events.
 
 use ecsrunner_core::rules::class::size::Arch;
 use jiff::Timestamp;
@@ -8,12 +8,12 @@ use super::launch::Capacity;
 use super::options::Options;
 use super::task::{Status, Task};
 
-/// Who is shown a task.
+/// The format of a task.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Form {
-    /// A caller: times are seconds since 1970.
+    /// For callers: times are seconds since 1970.
     Api { tags: bool },
-    /// EventBridge: times are RFC 3339, and there are never tags.
+    /// For EventBridge: times are RFC 3339, and there are no tags.
     Event,
 }
 
@@ -111,7 +111,7 @@ fn add_times(shown: &mut Map<String, Value>, task: &Task, form: Form) {
     shown.extend(known);
 }
 
-/// The network interface, whose kind has another name in events.
+/// Returns the network interface, whose type has another name in events.
 fn attachment(task: &Task, form: Form) -> Value {
     let status = match task.status() {
         Status::Provisioning => "PRECREATED",

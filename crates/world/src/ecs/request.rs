@@ -1,4 +1,4 @@
-//! The requests' shapes, in AWS's names. A member that the fake does not know is refused.
+//! The types of requests, with AWS's names. A member that the fake does not know is refused.
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::reply::Refusal;
 
-/// A request without its null members, which AWS's SDKs leave out.
+/// Removes the null members of a request, which AWS's SDKs omit.
 pub(super) fn without_nulls(request: &Value) -> Value {
     match request {
         Value::Object(members) => members
@@ -66,7 +66,7 @@ pub(super) struct Tag {
     pub value: String,
 }
 
-/// What a task may override: no image, no architecture, no secret.
+/// The overrides of a task. Image, architecture and secrets cannot be overridden.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct TaskOverride {

@@ -13,17 +13,17 @@ use super::request;
 use super::state::{Ecs, Number};
 use super::task::{Provider, Status, Task};
 
-/// What Fargate says where it has no capacity.
+/// Fargate's message without capacity.
 pub const CAPACITY_UNAVAILABLE: &str =
     "Capacity is unavailable at this time. Please try again later or in a different availability zone";
 
-/// What Fargate says at its vCPU quota; the quote is U+2019.
+/// Fargate's message at the vCPU quota. The quote is U+2019.
 pub const VCPU_LIMIT_REACHED: &str =
     "You\u{2019}ve reached the limit on the number of vCPUs you can run concurrently";
 
 const CPU_UNITS: u32 = 1024;
 
-/// Where a task comes to run.
+/// Where a task will run.
 struct Target {
     subnet: String,
     start_fault: Option<StartFault>,
@@ -67,7 +67,7 @@ impl Ecs {
         Ok(answer)
     }
 
-    /// Takes the launches from their buckets: all of them or none.
+    /// Takes the launches from their buckets, all or none. Returns whether it took them.
     fn within_launch_rate(&mut self, providers: &[Provider], now: Timestamp) -> bool {
         let before = self.launches.clone();
         let rate = self.options.rates.launch;
@@ -88,7 +88,7 @@ impl Ecs {
         let mut started = Vec::new();
         let mut failures = Vec::new();
         for &provider in providers {
-            match self.place(launch, provider) {
+            match self.choose(launch, provider) {
                 Ok(target) => started.push(self.start(launch, provider, target, now)),
                 Err(reason) => failures.push(failure_json(reason, None)),
             }
@@ -96,8 +96,8 @@ impl Ecs {
         (started, failures)
     }
 
-    /// One of the subnets that are not short.
-    fn place(&mut self, launch: &Launch, provider: Provider) -> Result<Target, &'static str> {
+    /// Chooses one of the subnets with capacity.
+    fn choose(&mut self, launch: &Launch, provider: Provider) -> Result<Target, &'static str> {
         if let Some(&quota) = self.options.faults.vcpu_quotas.get(&provider) {
             let used: u32 = self
                 .tasks
@@ -163,7 +163,7 @@ fn failure_json(reason: &str, detail: Option<&str>) -> Value {
     failure
 }
 
-/// A launch beyond the rate: an entry in `failures`, or an exception.
+/// Returns the answer to a launch beyond the rate: an entry in `failures`, or an exception.
 fn throttle(form: ThrottleForm) -> Result<Value, Refusal> {
     match form {
         ThrottleForm::ThrottlingException => Err(Refusal::throttled()),

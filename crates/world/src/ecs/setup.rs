@@ -1,4 +1,4 @@
-//! DescribeClusters and DescribeTaskDefinition: what there is to run tasks on, and of.
+//! DescribeClusters and DescribeTaskDefinition.
 
 use serde_json::{Value, json};
 
@@ -8,7 +8,7 @@ use super::state::Ecs;
 use super::task::Status;
 
 impl Ecs {
-    /// The clusters asked for, the default one where none is.
+    /// Returns the requested clusters, or the default one if the request names none.
     pub(super) fn describe_clusters(&self, request: &Value) -> Value {
         let asked = request["clusters"].as_array().cloned().unwrap_or_else(|| vec![json!("default")]);
         let (mut clusters, mut failures) = (Vec::new(), Vec::new());

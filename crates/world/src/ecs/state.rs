@@ -1,7 +1,8 @@
-//! The fake as a state machine: calls and times go in, answers and events come out.
+//! The fake as a state machine: it takes calls with times, and returns answers and
+//! events.
 //!
-//! It reads no clock and does no I/O, so that a test in virtual time plays
-//! against the very fake that [`super::FakeEcs`] serves.
+//! It reads no clock and does no I/O, so that tests in virtual time use the same
+//! fake that `ecsrunner_sim::ecs` serves over HTTP.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -21,10 +22,10 @@ use super::task::{Provider, Task};
 use super::tokens::Tokens;
 use super::view::TaskView;
 
-/// A task's place in the order of launches.
+/// A task's number in the order of launches.
 pub(super) type Number = u64;
 
-/// An ECS of one account in one Region.
+/// The ECS of one account in one Region.
 #[derive(Debug)]
 pub struct Ecs {
     pub(super) options: Options,
@@ -32,9 +33,9 @@ pub struct Ecs {
     pub(super) tasks: BTreeMap<Number, Task>,
     pub(super) numbers: HashMap<String, Number>,
     pub(super) launched: Number,
-    /// Tasks whose next step is due by itself.
+    /// Tasks by the time of their next step.
     pub(super) timers: BTreeSet<(Timestamp, Number)>,
-    /// When stopped tasks are forgotten.
+    /// Stopped tasks by the time at which they are deleted.
     pub(super) forget_at: BTreeSet<(Timestamp, Number)>,
     pub(super) tokens: Tokens,
     pub(super) launches: BTreeMap<Provider, Bucket>,
@@ -45,7 +46,7 @@ pub struct Ecs {
 }
 
 impl Ecs {
-    /// An ECS without tasks.
+    /// Makes an ECS without tasks.
     #[must_use]
     pub fn new(options: Options, now: Timestamp) -> Self {
         let seed = options.seed.unwrap_or_else(|| now.as_microsecond().cast_unsigned());
@@ -66,7 +67,7 @@ impl Ecs {
         }
     }
 
-    /// Answers a call of the API, such as `RunTask`. A time before an earlier one counts as that one.
+    /// Answers a call of the API, such as `RunTask`. A time before an earlier call counts as the time of that call.
     pub fn handle(&mut self, operation: &str, request: &Value, now: Timestamp) -> Reply {
         let now = self.settle(now);
         *self.calls.entry(operation.to_owned()).or_default() += 1;
@@ -77,7 +78,7 @@ impl Ecs {
             }
             Some(CallFault { answer, after_effect, .. }) => {
                 if after_effect {
-                    // Its effect is all that is wanted of it.
+                    // Only the effect is wanted, and not the answer.
                     drop(self.perform(operation, request, None, now));
                 }
                 match answer {
@@ -88,32 +89,32 @@ impl Ecs {
         }
     }
 
-    /// Does what is due until `now`; the events that are delivered by then, in
-    /// the order of their delivery.
+    /// Runs steps that are due until `now`. Returns the events that are delivered by
+    /// then, in order of delivery.
     pub fn advance(&mut self, now: Timestamp) -> Vec<Value> {
         let now = self.settle(now);
         self.outbox.take(now)
     }
 
-    /// When a task's next step or an event's delivery is due; `None` while nothing will happen by itself.
+    /// Returns when the next step of a task or delivery of an event is due; `None` if none is scheduled.
     #[must_use]
     pub fn next_at(&self) -> Option<Timestamp> {
         let step = self.timers.first().map(|(at, _)| *at);
         step.into_iter().chain(self.outbox.next_at()).min()
     }
 
-    /// The tasks that can still be described, the oldest first, without any lag, as of the latest time given.
+    /// Returns the tasks that can still be described, the oldest first, without any lag, as of the latest time.
     pub fn tasks(&self) -> impl Iterator<Item = TaskView> + '_ {
         self.tasks.values().map(TaskView::of)
     }
 
-    /// A task by its id or ARN.
+    /// Finds a task by its id or ARN.
     #[must_use]
     pub fn task(&self, task: &str) -> Option<TaskView> {
         self.find(task).map(|(_, task)| TaskView::of(task))
     }
 
-    /// How many tasks are not STOPPED.
+    /// Counts the tasks that are not STOPPED.
     #[must_use]
     pub fn alive(&self) -> usize {
         self.tasks.values().filter(|task| task.is_alive()).count()
@@ -129,7 +130,7 @@ impl Ecs {
         &self.options.faults
     }
 
-    /// What goes wrong, to be changed.
+    /// Returns the faults for changes.
     pub fn faults_mut(&mut self) -> &mut Faults {
         &mut self.options.faults
     }
@@ -166,7 +167,7 @@ impl Ecs {
         if bucket.take(rate, 1, now) { Ok(()) } else { Err(Refusal::throttled()) }
     }
 
-    /// Time never goes back.
+    /// Returns the later of `now` and the latest time, because time never goes back.
     pub(super) fn not_before(&mut self, now: Timestamp) -> Timestamp {
         self.now = self.now.max(now);
         self.now
@@ -176,7 +177,7 @@ impl Ecs {
         cluster_name(asked, &self.options)
     }
 
-    /// A task by its id or ARN.
+    /// Finds a task by its id or ARN.
     pub(super) fn find(&self, task: &str) -> Option<(Number, &Task)> {
         let id = task.rsplit_once('/').map_or(task, |(_, id)| id);
         let number = *self.numbers.get(id)?;

@@ -1,4 +1,4 @@
-//! A task, and what it goes through.
+//! A task and its states.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -12,7 +12,7 @@ use super::faults::StartFault;
 use super::launch::Launch;
 use super::options::Durations;
 
-/// A capacity provider of Fargate's.
+/// A capacity provider of Fargate.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub enum Provider {
     /// On-Demand.
@@ -37,17 +37,17 @@ impl Provider {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum Status {
-    /// Its network interface is made.
+    /// Its network interface is being created.
     Provisioning,
-    /// Its image is pulled.
+    /// Its image is being pulled.
     Pending,
     Activating,
     Running,
-    /// It is to stop.
+    /// It has been told to stop.
     Deactivating,
     /// Its containers have got SIGTERM.
     Stopping,
-    /// Its containers have ended; its network interface is taken away.
+    /// Its containers have ended, and its network interface is being deleted.
     Deprovisioning,
     Stopped,
 }
@@ -69,10 +69,10 @@ impl Status {
     }
 }
 
-/// Why a task stops, in ECS's word.
+/// Why a task stops, in ECS's words.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum StopCode {
-    /// It never came to run.
+    /// It never ran.
     TaskFailedToStart,
     /// Its container ended by itself.
     EssentialContainerExited,
@@ -83,12 +83,12 @@ pub enum StopCode {
 
 impl fmt::Display for StopCode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // The variants are spelt as ECS spells them.
+        // The variants have the names of ECS.
         fmt::Debug::fmt(self, f)
     }
 }
 
-/// That a task is to stop: its `desiredStatus` is STOPPED.
+/// The stop of a task whose `desiredStatus` is STOPPED.
 #[derive(Clone, Debug)]
 pub(super) struct Stop {
     pub code: StopCode,
@@ -96,7 +96,7 @@ pub(super) struct Stop {
     pub at: Timestamp,
 }
 
-/// How its containers ended; without a code they never ran.
+/// How its containers ended. Without a code they never ran.
 #[derive(Clone, Debug)]
 pub(super) struct Exit {
     pub code: Option<i32>,
@@ -104,11 +104,11 @@ pub(super) struct Exit {
     pub at: Timestamp,
 }
 
-/// What happens to a task next, if nothing else does.
+/// The next step of a task, unless a call changes it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Step {
     Enter(Status),
-    /// Its start fault strikes.
+    /// Its start fault takes effect.
     Fail,
 }
 
@@ -121,7 +121,7 @@ pub(super) struct Task {
     pub subnet: String,
     pub tags: BTreeMap<String, String>,
     pub start_fault: Option<StartFault>,
-    /// Each status that it has come to, and when; never empty.
+    /// Each status that it reached, with the time. Never empty.
     pub timeline: Vec<(Status, Timestamp)>,
     pub stop: Option<Stop>,
     pub exit: Option<Exit>,
@@ -152,12 +152,12 @@ impl Task {
         self.status() != Status::Stopped
     }
 
-    /// Whether a process of it is there to end.
+    /// Whether its container runs.
     pub(super) fn has_container(&self) -> bool {
         (Status::Running..=Status::Stopping).contains(&self.status()) && self.exit.is_none()
     }
 
-    /// The next step, by the time that its status lasts.
+    /// Returns the next step, and when the present status ends.
     pub(super) fn next(&self, durations: &Durations) -> Option<(Timestamp, Step)> {
         let (status, since) = *self.timeline.last()?;
         if let Some(exit) = self.exit.as_ref().filter(|_| status < Status::Deprovisioning) {
@@ -184,12 +184,13 @@ impl Task {
         Some((since + lasts, step))
     }
 
-    /// SIGTERM to the container's end.
+    /// Returns the time from SIGTERM to the container's end.
     pub(super) fn stopping_lasts(&self, durations: &Durations) -> Duration {
         durations.stopping.min(self.launch.definition.stop_timeout)
     }
 
-    /// How long it runs on after it was told to stop: Spot gives two minutes' notice, in all.
+    /// Returns how long it continues to run after it was told to stop. A Spot interruption
+    /// gives two minutes in all.
     fn grace(&self, stop: &Stop, durations: &Durations) -> Duration {
         if stop.code != StopCode::SpotInterruption {
             return Duration::ZERO;

@@ -1,4 +1,4 @@
-//! What client tokens stand for.
+//! Client tokens and the requests that used them.
 
 use std::collections::HashMap;
 
@@ -12,7 +12,7 @@ use super::reply::Refusal;
 const LONGEST: SignedDuration = SignedDuration::from_hours(24);
 const AFTER_STOP: SignedDuration = SignedDuration::from_hours(1);
 
-/// A token in its cluster.
+/// A cluster and a token.
 type Key = (String, String);
 
 #[derive(Debug, Default)]
@@ -32,11 +32,11 @@ struct Remembered {
 }
 
 impl Tokens {
-    /// The answer that the same request got before.
+    /// Returns the earlier answer to the same request.
     ///
     /// # Errors
     ///
-    /// `ConflictException` where the token stands for other parameters.
+    /// `ConflictException` if the token was used with other parameters.
     pub(super) fn recall(
         &mut self,
         cluster: &str,
@@ -82,7 +82,7 @@ impl Tokens {
         self.remembered.insert(key, remembered);
     }
 
-    /// A task has stopped; with the last of a token's the hour begins.
+    /// Records that a task has stopped. The token's hour starts with the stop of its last task.
     pub(super) fn task_stopped(&mut self, arn: &str, at: Timestamp) {
         let Some(key) = self.by_task.remove(arn) else { return };
         if let Some(remembered) = self.remembered.get_mut(&key) {

@@ -1,4 +1,4 @@
-//! Tasks as tests see them.
+//! Views of tasks for tests.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::task::{Provider, Status, StopCode, Task};
 
-/// A task as it is, without any lag; what the control API shows.
+/// A task without any lag, as the control API shows it.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct TaskView {
     /// Its id, 32 hexadecimal characters.
@@ -17,9 +17,9 @@ pub struct TaskView {
     /// The family and revision of its task definition.
     pub task_definition: String,
     pub last_status: Status,
-    /// `RUNNING`, or `STOPPED` as soon as it is to stop.
+    /// `RUNNING`, or `STOPPED` as soon as it has been told to stop.
     pub desired_status: &'static str,
-    /// Whether its container runs, and can be ended with [`super::Ecs::exit`].
+    /// Whether its container runs, so that [`super::Ecs::exit`] can end it.
     pub has_container: bool,
     /// How often it has changed.
     pub version: u64,
@@ -32,19 +32,19 @@ pub struct TaskView {
     pub cpu: u32,
     /// Memory in MiB.
     pub memory: u32,
-    /// What the overrides' `environment` gives its containers.
+    /// The environment of its containers from the overrides.
     pub environment: BTreeMap<String, String>,
     pub tags: BTreeMap<String, String>,
     pub stop_code: Option<StopCode>,
-    /// The words for that.
+    /// The text of `stop_code`.
     pub stopped_reason: Option<String>,
-    /// What its container ended with.
+    /// The exit code of its container.
     pub exit_code: Option<i32>,
     /// When RunTask accepted it.
     pub created_at: Timestamp,
-    /// When it came to RUNNING.
+    /// When it reached RUNNING.
     pub started_at: Option<Timestamp>,
-    /// When it came to STOPPED.
+    /// When it reached STOPPED.
     pub stopped_at: Option<Timestamp>,
 }
 

@@ -1,4 +1,4 @@
-//! Every port, each call of which can go wrong.
+//! All ports with calls that can fail.
 
 use std::collections::HashSet;
 use std::time::Duration;

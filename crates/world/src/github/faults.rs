@@ -1,4 +1,4 @@
-//! Faults of GitHub that hit a part of the requests. The default is none of them.
+//! Faults of GitHub for a part of the requests. The default is no fault.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -8,35 +8,35 @@ use ecsrunner_core::rules::pool::Scope;
 use ecsrunner_engine::ports::github::GitHubError;
 use jiff::Timestamp;
 
-/// Faults that are on now. Probabilities are between 0 and 1, of each request.
+/// The current faults. Probabilities are between 0 and 1, for each request.
 #[derive(Clone, Debug, Default)]
 pub struct HubFaults {
-    /// The App has no webhook of its own: an organization's or a repository's webhook is used, so the
-    /// App's list of deliveries is empty.
+    /// The App has no webhook. A webhook of an organization or a repository is used, so the App's list of
+    /// deliveries is empty.
     pub no_app_webhook: bool,
-    /// Probability that a registration is answered with `registration_failure`.
+    /// Probability that a registration gets the answer `registration_failure`.
     pub registration_fails: f64,
-    /// What a registration that fails is answered with.
+    /// The answer to a failing registration.
     pub registration_failure: RegistrationFailure,
-    /// How long GitHub takes over a registration, in addition to the way there and back.
+    /// How long GitHub takes for a registration, in addition to the network latency.
     pub registration_takes: Duration,
-    /// Registrations a minute that other clients of the account leave; GitHub's own limit where `None`.
+    /// Registrations a minute that other clients of the account leave; `None` for GitHub's own limit.
     pub registrations_per_minute: Option<usize>,
-    /// Repositories whose registrations are not answered before the client gives up.
+    /// Repositories whose registrations get no answer before the client gives up.
     pub hanging: HashSet<Repository>,
-    /// Repositories whose runners are registered and cannot connect, as behind an IP allow list.
+    /// Repositories whose registered runners cannot connect, for example because of an IP allow list.
     pub unconnectable: HashSet<Repository>,
-    /// Until when reads of single jobs are throttled; the answer says so.
+    /// Until when reads of single jobs are throttled. The answer contains this time.
     pub job_reads_throttled_until: Option<Timestamp>,
 }
 
-/// An answer that makes no registration, although a retry would.
+/// The answer to a registration that fails, although a retry would succeed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum RegistrationFailure {
     /// 502.
     #[default]
     BadGateway,
-    /// 404, although nothing is missing.
+    /// 404, although the repository exists.
     NotFound,
 }
 
@@ -60,7 +60,7 @@ impl HubFaults {
         names(&self.unconnectable, scope)
     }
 
-    /// How long to wait before a job may be read, as long as reads of jobs are throttled.
+    /// Returns how long to wait before a job may be read, if reads of jobs are throttled.
     pub(super) fn job_reads_wait(&self, now: Timestamp) -> Option<Duration> {
         let until = self.job_reads_throttled_until.filter(|until| now < *until)?;
         Some(Duration::try_from(until.duration_since(now)).unwrap_or_default())

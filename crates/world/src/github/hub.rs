@@ -1,4 +1,4 @@
-//! The state of GitHub, with the time given in.
+//! The state of GitHub. Callers pass the time.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Duration;
@@ -12,27 +12,27 @@ use super::webhook::body;
 use super::{HubDelivery, HubFaults, HubJob, HubState, Order};
 use crate::random::Random;
 
-/// GitHub's secondary limit: 900 points a minute for an endpoint, of which a POST takes 5.
+/// From GitHub's secondary limit: 900 points a minute for an endpoint, and 5 points for a POST.
 const MAX_JIT: usize = 180;
 const MINUTE: SignedDuration = SignedDuration::from_secs(60);
 
-/// What goes wrong at GitHub now.
+/// The current fault of all of GitHub.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Trouble {
     #[default]
     None,
     /// It answers everything with 502.
     Outage,
-    /// It refuses runners with 403: the App has lost a permission.
+    /// It refuses registrations with 403, because the App has lost a permission.
     Refused,
 }
 
 #[derive(Clone, Debug)]
 pub struct HubRunner {
     pub name: String,
-    /// Where it is registered.
+    /// The scope of the registration.
     pub scope: Scope,
-    /// What it was registered with.
+    /// The labels of the registration.
     pub labels: Labels,
     /// Whether its listener is connected.
     pub online: bool,
@@ -44,20 +44,20 @@ pub struct HubRunner {
 pub struct Hub {
     pub jobs: BTreeMap<JobId, HubJob>,
     pub runners: BTreeMap<RunnerId, HubRunner>,
-    /// Every delivery that was made, lost ones too, the oldest first.
+    /// All deliveries, the oldest first, including lost ones.
     pub deliveries: Vec<HubDelivery>,
-    /// What goes wrong now.
+    /// The current fault of all requests.
     pub trouble: Trouble,
-    /// What goes wrong now for a part of the requests.
+    /// The current faults of a part of the requests.
     pub faults: HubFaults,
-    /// How often a job was asked for while reads of jobs were throttled.
+    /// How often a job was requested while reads of jobs were throttled.
     pub throttled_job_reads: u64,
-    /// When each configuration was made.
+    /// The times at which configurations were made.
     pub configured: Vec<Timestamp>,
-    /// How often the limit of registrations was hit.
+    /// How often the limit of registrations was exceeded.
     pub throttled: u32,
     minutes: HashMap<Account, VecDeque<Timestamp>>,
-    /// Deliveries that are still to be sent.
+    /// Deliveries that are not sent yet.
     outgoing: VecDeque<usize>,
     last_id: u64,
 }
@@ -72,7 +72,7 @@ impl Hub {
         id
     }
 
-    /// Gives queued jobs to idle runners, any that fit: which, the seed says.
+    /// Assigns queued jobs to idle runners that fit. The seed determines the choice.
     pub(crate) fn assign(&mut self, random: &mut Random, now: Timestamp) -> Vec<(RunnerId, JobId)> {
         let mut idle: Vec<RunnerId> = self
             .runners
@@ -95,7 +95,7 @@ impl Hub {
         assigned
     }
 
-    /// Somebody else's runner takes a queued job; false if it is not queued.
+    /// Gives a queued job to a foreign runner. Returns false if it is not queued.
     pub fn steal(&mut self, job: JobId, now: Timestamp) -> bool {
         let queued = self.jobs.get(&job).is_some_and(|job| job.state == HubState::Queued);
         if queued {
@@ -110,7 +110,7 @@ impl Hub {
         self.jobs.get(&job).is_some_and(|job| matches!(job.state, HubState::Completed { .. }))
     }
 
-    /// Ends a job; its ephemeral runner's registration goes with it.
+    /// Ends a job, and deletes the registration of its ephemeral runner.
     pub fn complete(&mut self, id: JobId, conclusion: &'static str, now: Timestamp) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         if matches!(job.state, HubState::Completed { .. }) {
@@ -122,12 +122,12 @@ impl Hub {
         self.tell(id, "completed", now);
     }
 
-    /// Whether the listener of a registration is turned away for its repository.
+    /// Whether the listener of a registration cannot connect because of its repository.
     pub(crate) fn refuses_connection(&self, id: RunnerId) -> bool {
         self.runners.get(&id).is_some_and(|runner| self.faults.refuses_connection(&runner.scope))
     }
 
-    /// A listener connects; false if its registration is gone.
+    /// Connects a listener. Returns false if its registration is gone.
     pub fn connect(&mut self, id: RunnerId) -> bool {
         match self.runners.get_mut(&id) {
             None => false,
@@ -138,14 +138,14 @@ impl Hub {
         }
     }
 
-    /// A listener that executes nothing is gone; its registration stays.
+    /// Disconnects an idle listener. Its registration stays.
     pub fn disconnect(&mut self, id: RunnerId) {
         if let Some(runner) = self.runners.get_mut(&id) {
             runner.online = false;
         }
     }
 
-    /// Takes a registration's place in its minute, or says how long to wait.
+    /// Counts a registration under the limit of its minute, or returns how long to wait.
     pub(super) fn admit(&mut self, account: &Account, now: Timestamp) -> Result<(), Duration> {
         let minute = self.minutes.entry(account.clone()).or_default();
         while minute.front().is_some_and(|at| now.duration_since(*at) >= MINUTE) {
@@ -176,7 +176,7 @@ impl Hub {
         Some(id)
     }
 
-    /// The next delivery that is still to be sent.
+    /// Returns the next delivery to send.
     pub(crate) fn next_delivery(&mut self) -> Option<HubDelivery> {
         self.outgoing.pop_front().and_then(|index| self.deliveries.get(index).cloned())
     }

@@ -1,4 +1,4 @@
-//! Workflow jobs, as GitHub has them.
+//! Workflow jobs of GitHub.
 
 use std::time::Duration;
 
@@ -14,12 +14,12 @@ pub struct Order {
     pub repository: Repository,
     /// The labels of `runs-on`.
     pub labels: Vec<String>,
-    /// How long it runs.
+    /// How long the job runs.
     pub lasts: Duration,
 }
 
 impl Order {
-    /// A job that runs so many seconds.
+    /// Makes a job that runs for `secs` seconds.
     #[must_use]
     pub fn new(repository: &Repository, labels: &[&str], secs: u64) -> Self {
         Self {
@@ -30,7 +30,7 @@ impl Order {
     }
 }
 
-/// Where a job stands.
+/// The state of a job.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum HubState {
     /// It waits for a runner.
@@ -53,19 +53,19 @@ pub struct HubJob {
     pub labels: Labels,
     /// When it was queued.
     pub created_at: Timestamp,
-    /// How often a runner began it.
+    /// How often a runner started it.
     pub begun: u32,
     pub state: HubState,
 }
 
 impl HubJob {
-    /// Whether a runner of these labels can take it.
+    /// Whether a runner with these labels can take it.
     #[must_use]
     pub fn fits(&self, offered: &Labels) -> bool {
         self.state == HubState::Queued && offered.is_superset(&self.labels)
     }
 
-    /// GitHub's word for where it stands.
+    /// Returns GitHub's word for its state.
     #[must_use]
     pub fn status(&self) -> &'static str {
         match self.state {
@@ -75,7 +75,7 @@ impl HubJob {
         }
     }
 
-    /// The runner's name, where there is one.
+    /// Returns the runner's name, if there is one.
     #[must_use]
     pub fn runner(&self) -> Option<&str> {
         match &self.state {
@@ -120,7 +120,7 @@ impl HubJob {
         }
     }
 
-    /// Each job is a run of its own.
+    /// Returns the id of its run. Each job has its own run.
     pub(super) fn run(&self) -> RunId {
         RunId::new(self.id.get() + 1_000_000)
     }

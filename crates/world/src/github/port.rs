@@ -14,7 +14,7 @@ use secrecy::SecretString;
 use super::{HubRunner, HubState, Trouble};
 use crate::outside::{Outside, Shared};
 
-/// What a page of registrations or deliveries holds at most.
+/// The size of a page of registrations or deliveries.
 const PAGE: usize = 100;
 /// How long the GitHub client waits for an answer: `CALL_LIMIT` of `crates/github`.
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
@@ -23,7 +23,7 @@ const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 pub struct MemoryGitHub(pub(crate) Shared);
 
 impl MemoryGitHub {
-    /// GitHub as it is now, unless it is down.
+    /// Answers a request from the current state, unless GitHub is down.
     fn ask<T>(
         &self,
         operation: &str,
@@ -36,7 +36,7 @@ impl MemoryGitHub {
         answer(&mut outside)
     }
 
-    /// As [`Self::ask`], of what needs the permission to administer runners.
+    /// Like [`Self::ask`], for requests that need the permission to administer runners.
     fn administer<T>(
         &self,
         operation: &str,
@@ -51,7 +51,7 @@ impl MemoryGitHub {
         })
     }
 
-    /// Waits as long as GitHub works on a registration, or until the caller gives up.
+    /// Waits for the time that GitHub needs for a registration, or until the caller gives up.
     async fn await_registration(&self, scope: &Scope) -> Result<(), GitHubError> {
         let (takes, hangs) = {
             let faults = &self.0.lock().hub.faults;
@@ -83,7 +83,7 @@ impl GitHub for MemoryGitHub {
         runner: &RunnerName,
         labels: &[String],
     ) -> Result<JitConfig, GitHubError> {
-        // GitHub counts a request when it comes, however long the answer takes.
+        // GitHub counts a request when it arrives, even if the answer takes long.
         let now = self.0.clock().now();
         self.await_registration(scope).await?;
         self.administer("generate-jitconfig", |outside| {
@@ -185,7 +185,7 @@ impl GitHub for MemoryGitHub {
                     delivered_at: delivery.at,
                     event: "workflow_job".to_owned(),
                     repository: Some(1),
-                    // API Gateway takes everything; what is lost is lost behind it.
+                    // API Gateway accepts every delivery. Losses happen behind it.
                     status: "OK".to_owned(),
                 })
                 .collect();

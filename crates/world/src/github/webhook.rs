@@ -1,4 +1,4 @@
-//! Webhooks: what a job's state becomes on the wire, signed.
+//! Signed webhooks of jobs' states.
 
 use ecsrunner_core::id::{DeliveryId, JobId};
 use hmac::{Hmac, KeyInit, Mac};
@@ -14,13 +14,13 @@ pub const SECRET: &str = "the webhook's secret";
 /// A delivery that GitHub made.
 #[derive(Clone, Debug)]
 pub struct HubDelivery {
-    /// GitHub's number of it.
+    /// GitHub's number of the delivery.
     pub number: u64,
     /// `X-GitHub-Delivery`.
     pub id: DeliveryId,
     /// When it was made.
     pub at: Timestamp,
-    /// The job that it tells of.
+    /// The job of the event.
     pub job: JobId,
     /// `queued`, `in_progress` or `completed`.
     pub action: &'static str,
@@ -28,7 +28,7 @@ pub struct HubDelivery {
     pub body: String,
 }
 
-/// The signature over a body: `X-Hub-Signature-256`.
+/// Returns the signature of a body for `X-Hub-Signature-256`.
 #[must_use]
 pub fn sign(body: &str) -> String {
     let Ok(mac) = Hmac::<Sha256>::new_from_slice(SECRET.as_bytes()) else { return String::new() };
@@ -39,7 +39,7 @@ pub fn sign(body: &str) -> String {
 
 pub(super) fn body(job: &HubJob, action: &str) -> String {
     let (started_at, completed_at) = job.times();
-    // GitHub tells whole seconds.
+    // GitHub uses whole seconds.
     let second = |at: Timestamp| format!("{at:.0}");
     json!({
         "action": action,

@@ -1,4 +1,4 @@
-//! What the table takes of writes: a number of units a second, and throttling.
+//! The write capacity of the table in units a second, and throttling.
 
 use std::time::Duration;
 
@@ -10,14 +10,14 @@ use jiff::Timestamp;
 use crate::outside::Outside;
 
 const OPERATION: &str = "write records";
-/// What a partition that was idle takes at once.
+/// The time for which an idle partition accumulates capacity.
 const BURST: Duration = Duration::from_secs(1);
 const MICROS_PER_SEC: u64 = 1_000_000;
 
-/// The write units of the partition that holds what is open.
+/// The write capacity of the partition with the open records.
 #[derive(Debug, Default)]
 pub(super) struct WriteCapacity {
-    /// When everything that was written so far is paid for.
+    /// When the capacity of all writes so far is replenished.
     free_at: Option<Timestamp>,
 }
 
@@ -33,7 +33,7 @@ impl WriteCapacity {
 }
 
 impl Outside {
-    /// Returns how long a write waits for its turn, or an error if it is throttled.
+    /// Returns how long a write waits for capacity, or an error if it is throttled.
     pub(super) fn admit_write(
         &mut self,
         transaction: &Transaction<'_>,
@@ -45,7 +45,7 @@ impl Outside {
             _ => self.tables.writes.take(units(transaction), per_sec, now),
         };
         let throttled = self.fault_plan.wait_writes_throttled;
-        // Drawn only where it is on, so that the other choices of a seed stay as they are.
+        // Drawn only if the fault is on, so that the other choices of a seed do not change.
         if throttled > 0.0 && is_of_waits_only(transaction) && self.random.happens(throttled) {
             let source = "ThrottlingException".into();
             return Err(StoreError::Unavailable { operation: OPERATION, source });
@@ -54,7 +54,7 @@ impl Outside {
     }
 }
 
-/// Units of the records of jobs and runners: 1 for a single item, 2 for each item of a transaction.
+/// Returns the units for records of jobs and runners: 1 for a single item, 2 for each item of a transaction.
 fn units(transaction: &Transaction<'_>) -> u64 {
     let is_counted = |change: &&Change| {
         matches!(change, Change::Job(_) | Change::JobEnded(_) | Change::Runner(_) | Change::RunnerGone(_))
@@ -65,7 +65,7 @@ fn units(transaction: &Transaction<'_>) -> u64 {
     if items == 1 && is_alone { 1 } else { 2 * items }
 }
 
-/// Whether the dispatcher writes nothing but why jobs wait.
+/// Whether a transaction of the dispatcher writes only the reasons of waiting jobs.
 fn is_of_waits_only(transaction: &Transaction<'_>) -> bool {
     let is_wait =
         |change: &Change| matches!(change, Change::Job(job) if matches!(job.state, JobState::Queued { .. }));

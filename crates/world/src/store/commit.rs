@@ -1,4 +1,4 @@
-//! A transaction: every condition first, then every write.
+//! Commits a transaction: checks every condition, then makes every write.
 
 use std::collections::HashSet;
 
@@ -81,7 +81,7 @@ impl Tables {
     }
 }
 
-/// Whether what is there is the version before the one to be written.
+/// Whether the stored version is the one before the version to be written.
 fn is_before(found: Option<Version>, written: Version) -> bool {
     match found {
         None => written == Version::FIRST,
@@ -89,7 +89,7 @@ fn is_before(found: Option<Version>, written: Version) -> bool {
     }
 }
 
-/// What DynamoDB refuses whatever is in its tables: too many writes, and two of the same item.
+/// Refuses transactions that DynamoDB always refuses: too many writes, or two writes of one item.
 fn check_form(transaction: &Transaction<'_>) -> Result<(), StoreError> {
     let mut items = HashSet::new();
     let mut writes = usize::from(transaction.fence.is_some());

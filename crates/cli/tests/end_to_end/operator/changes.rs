@@ -27,7 +27,7 @@ async fn refused(testbed: &Testbed, arguments: &[&str]) -> (i32, String) {
 }
 
 async fn served() -> (Testbed, Server) {
-    let testbed = Testbed::set(Setup { classes: CLASSES, ..Setup::default() }).await;
+    let testbed = Testbed::set_up(Setup { classes: CLASSES, ..Setup::default() }).await;
     let server = testbed.serve().await;
     (testbed, server)
 }

@@ -9,7 +9,7 @@ use crate::testbed::{Setup, Testbed, bounded};
 const ALLOWED: &[(&str, &str)] = &[("actions", "read"), ("administration", "write"), ("metadata", "read")];
 
 async fn testbed(app: &'static [(&'static str, &'static str)]) -> Testbed {
-    Testbed::set(Setup { classes: CLASSES, app, ..Setup::default() }).await
+    Testbed::set_up(Setup { classes: CLASSES, app, ..Setup::default() }).await
 }
 
 async fn document(testbed: &Testbed, arguments: &[&str]) -> Value {

@@ -45,8 +45,8 @@ impl<'a> PoolLevel<'a> {
         self.jobs.sort_unstable_by_key(|job| (job.created_at, job.id()));
         let doubtful = self.doubtful(plan, now);
         self.mark_surplus(plan, doubtful.len(), grace, now);
-        let held = self.hold_for_unnamed(plan, now);
-        let mut jobs = self.jobs.iter().copied().filter(|job| !held.contains(&job.id()));
+        let reserved = self.reserve_for_unnamed(plan, now);
+        let mut jobs = self.jobs.iter().copied().filter(|job| !reserved.contains(&job.id()));
         let idle = self.idle(&doubtful);
         let sound = self.supply.len() - doubtful.len();
         let stuck = self.stuck();
@@ -86,10 +86,10 @@ impl<'a> PoolLevel<'a> {
     /// For each runner that completed an unknown job, holds one queued job back until
     /// GitHub has been asked about it: the job for which the runner was launched,
     /// which is the most likely one, or else the oldest.
-    fn hold_for_unnamed(&self, plan: &mut Plan, now: Timestamp) -> HashSet<JobId> {
-        let mut held = HashSet::new();
+    fn reserve_for_unnamed(&self, plan: &mut Plan, now: Timestamp) -> HashSet<JobId> {
+        let mut reserved = HashSet::new();
         for runner in &self.unnamed {
-            let free = |job: &&&Job| !held.contains(&job.id());
+            let free = |job: &&&Job| !reserved.contains(&job.id());
             let likely = self.jobs.iter().find(|job| job.id() == runner.facts.launched_for);
             let Some(job) = likely.filter(free).or_else(|| self.jobs.iter().find(free)) else { break };
             let on_behalf_of = Some(runner.name().clone());
@@ -98,9 +98,9 @@ impl<'a> PoolLevel<'a> {
             plan.ask(Question::Job { job: job.id(), on_behalf_of }, asked_at, now);
             plan.wake_at(stopped_at + DOUBT);
             wait(plan, job, Code::MaybeTaken.into());
-            held.insert(job.id());
+            reserved.insert(job.id());
         }
-        held
+        reserved
     }
 
     /// Returns why runners without a task have none yet. They cover the youngest jobs.

@@ -19,7 +19,7 @@ impl<'a> Slots<'a> {
     pub(super) fn count(open: &'a Open) -> Self {
         let unreadable = u32::try_from(open.unreadable_runners).unwrap_or(u32::MAX);
         let mut slots = Self { deployment: unreadable, ..Self::default() };
-        for runner in open.runners.values().filter(|runner| runner.holds_slot()) {
+        for runner in open.runners.values().filter(|runner| runner.takes_slot()) {
             slots.deployment += 1;
             *slots.classes.entry(&runner.facts.class).or_default() += 1;
             *slots.repositories.entry(&runner.facts.repository).or_default() += 1;

@@ -215,7 +215,7 @@ impl Book {
     }
 }
 
-fn play(mut book: Book, events: &[Event]) -> String {
+fn tell_all(mut book: Book, events: &[Event]) -> String {
     for event in events {
         book.tell(event);
     }
@@ -226,7 +226,7 @@ fn play(mut book: Book, events: &[Event]) -> String {
 #[test]
 fn one_job_goes_from_queued_to_gone() {
     let events = [task(1, TaskChange::Running), in_progress(7), completed(7), stopped(AgentExit::Completed)];
-    assert_eq!(play(Book::with_runner(), &events), "7 completed: success; runner gone: completed");
+    assert_eq!(tell_all(Book::with_runner(), &events), "7 completed: success; runner gone: completed");
 }
 
 #[test]
@@ -234,7 +234,7 @@ fn every_order_of_a_jobs_webhooks_comes_to_the_same_end() {
     let events = [queued(7), in_progress(7), completed(7)];
     for order in [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]] {
         let events = order.map(|i: usize| events[i].clone());
-        assert_eq!(play(Book::default(), &events), "7 completed: success", "{order:?}");
+        assert_eq!(tell_all(Book::default(), &events), "7 completed: success", "{order:?}");
     }
 }
 
@@ -455,7 +455,7 @@ proptest! {
             stopped(AgentExit::Completed),
         ];
         let events: Vec<Event> = order.iter().chain(&last).map(|i| facts[*i].clone()).collect();
-        prop_assert_eq!(play(Book::with_runner(), &events), "7 completed: success; runner gone: completed");
+        prop_assert_eq!(tell_all(Book::with_runner(), &events), "7 completed: success; runner gone: completed");
     }
 
     /// A runner reaches `gone`, however it ends and whenever its webhooks come.

@@ -31,12 +31,12 @@ pub(super) struct JitRequest {
 }
 
 /// The repository or organization whose runners a call is about.
-enum Place {
+enum RegistrationScope {
     Repository(Repository),
     Organization(Organization),
 }
 
-impl Place {
+impl RegistrationScope {
     fn repository(owner: &str, name: &str) -> Result<Self, Refusal> {
         Repository::parse(&format!("{owner}/{name}")).map(Self::Repository).map_err(|_| Refusal::not_found())
     }
@@ -158,7 +158,7 @@ pub(super) async fn jit_of_repository(
     Path((owner, name)): Path<(String, String)>,
     body: Bytes,
 ) -> Result<Response, Refusal> {
-    Place::repository(&owner, &name)?.jit(&shared, &headers, &body)
+    RegistrationScope::repository(&owner, &name)?.jit(&shared, &headers, &body)
 }
 
 pub(super) async fn jit_of_organization(
@@ -167,7 +167,7 @@ pub(super) async fn jit_of_organization(
     Path(login): Path<String>,
     body: Bytes,
 ) -> Result<Response, Refusal> {
-    Place::organization(&login)?.jit(&shared, &headers, &body)
+    RegistrationScope::organization(&login)?.jit(&shared, &headers, &body)
 }
 
 pub(super) async fn list_of_repository(
@@ -177,7 +177,7 @@ pub(super) async fn list_of_repository(
     Path((owner, name)): Path<(String, String)>,
     parameters: Parameters,
 ) -> Result<Response, Refusal> {
-    Place::repository(&owner, &name)?.list(&shared, &headers, &uri, &parameters)
+    RegistrationScope::repository(&owner, &name)?.list(&shared, &headers, &uri, &parameters)
 }
 
 pub(super) async fn list_of_organization(
@@ -187,7 +187,7 @@ pub(super) async fn list_of_organization(
     Path(login): Path<String>,
     parameters: Parameters,
 ) -> Result<Response, Refusal> {
-    Place::organization(&login)?.list(&shared, &headers, &uri, &parameters)
+    RegistrationScope::organization(&login)?.list(&shared, &headers, &uri, &parameters)
 }
 
 pub(super) async fn get_of_repository(
@@ -195,7 +195,7 @@ pub(super) async fn get_of_repository(
     headers: HeaderMap,
     Path((owner, name, id)): Path<(String, String, u64)>,
 ) -> Result<Response, Refusal> {
-    Place::repository(&owner, &name)?.get(&shared, &headers, id)
+    RegistrationScope::repository(&owner, &name)?.get(&shared, &headers, id)
 }
 
 pub(super) async fn get_of_organization(
@@ -203,7 +203,7 @@ pub(super) async fn get_of_organization(
     headers: HeaderMap,
     Path((login, id)): Path<(String, u64)>,
 ) -> Result<Response, Refusal> {
-    Place::organization(&login)?.get(&shared, &headers, id)
+    RegistrationScope::organization(&login)?.get(&shared, &headers, id)
 }
 
 pub(super) async fn delete_of_repository(
@@ -211,7 +211,7 @@ pub(super) async fn delete_of_repository(
     headers: HeaderMap,
     Path((owner, name, id)): Path<(String, String, u64)>,
 ) -> Result<Response, Refusal> {
-    Place::repository(&owner, &name)?.delete(&shared, &headers, id)
+    RegistrationScope::repository(&owner, &name)?.delete(&shared, &headers, id)
 }
 
 pub(super) async fn delete_of_organization(
@@ -219,5 +219,5 @@ pub(super) async fn delete_of_organization(
     headers: HeaderMap,
     Path((login, id)): Path<(String, u64)>,
 ) -> Result<Response, Refusal> {
-    Place::organization(&login)?.delete(&shared, &headers, id)
+    RegistrationScope::organization(&login)?.delete(&shared, &headers, id)
 }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::{World, minutes};
 
 pub(crate) const SUBNETS: [&str; 2] = ["subnet-aaaa1111", "subnet-bbbb2222"];
-/// More runners than any scenario needs at once.
+/// A limit that no scenario reaches.
 const MAX_RUNNERS: u32 = 2000;
 
 /// A deployment for `acme/*` with two subnets and the classes `small` (the default) and `spot`.
@@ -40,7 +40,7 @@ impl Deployment {
         self.setting("limits", json!({"max_runners": count}))
     }
 
-    /// The limits that an operator gets without asking: at most 50 runners.
+    /// Uses the default limits: at most 50 runners.
     pub(crate) fn default_limits(self) -> Self {
         self.setting("limits", json!({}))
     }
@@ -49,7 +49,7 @@ impl Deployment {
         self.setting("repositories", json!(patterns))
     }
 
-    /// Runners are registered with the organization `acme` and not with a repository.
+    /// Registers runners with the organization `acme` and not with a repository.
     pub(crate) fn organization_runners(self) -> Self {
         self.setting("registration", json!({"organization": {"name": "acme", "group": 1}}))
     }
@@ -59,7 +59,7 @@ impl Deployment {
         self
     }
 
-    /// Adds a class `spotonly` that Fargate Spot alone can serve.
+    /// Adds a class `spotonly` that only Fargate Spot can serve.
     pub(crate) fn spot_only_class(self) -> Self {
         self.class("spotonly", json!({"cpu": 512, "memory": 1024, "capacity": "spot"}))
     }

@@ -1,4 +1,4 @@
-//! Faults and what they hit: a subnet, a capacity provider, a repository, GitHub.
+//! Faults of a subnet, a capacity provider, a repository, or GitHub.
 
 use ecsrunner_world::ecs::{Provider, Shortage, StartFault, Status};
 use ecsrunner_world::faults::{Mishap, MishapKind};
@@ -8,14 +8,14 @@ use super::World;
 use super::jobs::repository;
 
 impl World {
-    /// Tasks in the subnet are accepted and never run.
+    /// Makes AWS accept tasks in the subnet that never run.
     pub(crate) fn break_subnet(&self, subnet: &str) {
         let reason =
             "ResourceInitializationError: unable to pull secrets or registry auth: connection timed out";
         self.add_start_fault(None, Some(subnet), reason);
     }
 
-    /// The next tasks fail to pull their image.
+    /// Makes the next tasks fail to pull their image.
     pub(crate) fn fail_next_starts(&self, count: u32) {
         self.add_start_fault(Some(count), None, "CannotPullContainerError: pull timed out");
     }
@@ -26,32 +26,32 @@ impl World {
         self.outside().ecs.faults_mut().start.push(fault);
     }
 
-    /// The provider has no capacity in any subnet.
+    /// Takes the capacity of the provider away in every subnet.
     pub(crate) fn exhaust(&self, provider: Provider) {
         let shortage = Shortage { provider: Some(provider), ..Shortage::default() };
         self.outside().ecs.faults_mut().short.push(shortage);
     }
 
-    /// AWS lets so many vCPUs run at once.
+    /// Sets the quota of vCPUs that run at once.
     pub(crate) fn limit_vcpus(&self, provider: Provider, count: u32) {
         self.outside().ecs.faults_mut().vcpu_quotas.insert(provider, count);
     }
 
-    /// Runners of a repository of `acme` cannot connect.
+    /// Prevents runners of a repository of `acme` from connecting.
     pub(crate) fn block_connections_of(&self, name: &str) {
         self.github_faults(|faults| {
             faults.unconnectable.insert(repository(name));
         });
     }
 
-    /// Registrations in a repository of `acme` get no answer.
+    /// Makes registrations in a repository of `acme` get no answer.
     pub(crate) fn hang_registrations_of(&self, name: &str) {
         self.github_faults(|faults| {
             faults.hanging.insert(repository(name));
         });
     }
 
-    /// A part of the registrations fails.
+    /// Makes a part of the registrations fail.
     pub(crate) fn fail_registrations(&self, probability: f64, failure: RegistrationFailure) {
         self.github_faults(|faults| {
             (faults.registration_fails, faults.registration_failure) = (probability, failure);
@@ -62,19 +62,19 @@ impl World {
         change(&mut self.outside().hub.faults);
     }
 
-    /// The function's process dies three calls from now.
+    /// Kills the function's process three calls from now.
     pub(crate) fn kill_dispatcher(&self) {
         let mut outside = self.outside();
         let call = outside.ledger.all_calls() + 3;
         outside.fault_plan.mishap = Some(Mishap { call, after: false, kind: MishapKind::Kill });
     }
 
-    /// GitHub answers everything with 502.
+    /// Makes GitHub answer everything with 502.
     pub(crate) fn begin_outage(&self) {
         self.outside().hub.trouble = Trouble::Outage;
     }
 
-    /// GitHub is as it was: no outage, no hanging registrations.
+    /// Ends outages and hanging registrations of GitHub.
     pub(crate) fn heal_github(&self) {
         let mut outside = self.outside();
         outside.hub.trouble = Trouble::None;

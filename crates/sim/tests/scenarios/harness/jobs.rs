@@ -1,4 +1,4 @@
-//! Jobs that a scenario queues, and how long they waited.
+//! The jobs of a scenario, and their waiting times.
 
 use std::fmt::Display;
 
@@ -8,14 +8,14 @@ use jiff::SignedDuration;
 
 use super::World;
 
-/// A repository of `acme` whose jobs are for other runners than ours.
+/// A repository of `acme` whose jobs are not for ecsrunner.
 pub(super) const FOREIGN: &str = "none";
 
 pub(crate) fn repository(name: &str) -> Repository {
     Repository::parse(&format!("acme/{name}")).unwrap()
 }
 
-/// A job of `acme/app` in the default class that runs for so many seconds.
+/// A job of `acme/app` in the default class that runs for `secs` seconds.
 pub(crate) fn job(secs: u64) -> Order {
     job_of("app", secs)
 }
@@ -31,12 +31,12 @@ pub(crate) fn job_in(class: &str, name: &str, secs: u64) -> Order {
 }
 
 impl World {
-    /// Queues a job for GitHub's own runners, which moves GitHub's ids on by 2.
+    /// Queues a job for GitHub's own runners, which increments GitHub's ids by 2.
     pub(crate) fn queue_foreign_job(&mut self) -> JobId {
         self.queue(Order::new(&repository(FOREIGN), &["ubuntu-latest"], 1))
     }
 
-    /// Moves GitHub's ids on by 3. Which subnet comes first for a job follows from whether its id is even.
+    /// Increments GitHub's ids by 3. Whether a job's id is even determines its first subnet.
     pub(crate) fn shift_ids(&mut self) {
         let other = self.queue_foreign_job();
         let now = self.now();
@@ -44,7 +44,7 @@ impl World {
     }
 }
 
-/// Jobs that a scenario counts together.
+/// A group of jobs that a scenario counts together.
 #[derive(Default)]
 pub(crate) struct Jobs(Vec<JobId>);
 
@@ -67,13 +67,13 @@ impl Jobs {
         &self.0
     }
 
-    /// Returns how many have ended at GitHub.
+    /// Returns how many jobs have ended at GitHub.
     pub(crate) fn done(&self, world: &World) -> usize {
         let outside = world.outside();
         self.0.iter().filter(|job| outside.hub.is_completed(**job)).count()
     }
 
-    /// Returns how many have ended, of how many: `38/40`.
+    /// Returns how many jobs of the group have ended, such as `38/40`.
     pub(crate) fn done_of(&self, world: &World) -> String {
         format!("{}/{}", self.done(world), self.0.len())
     }
@@ -87,7 +87,7 @@ impl Jobs {
         Waits(waits)
     }
 
-    /// Returns when the last of those that have ended did so, counted from when it was queued.
+    /// Returns the longest time from queued to ended, among the jobs that have ended.
     pub(crate) fn last_done_after(&self, world: &World) -> SignedDuration {
         let outside = world.outside();
         let lives = self.0.iter().filter_map(|job| {
@@ -97,7 +97,7 @@ impl Jobs {
         lives.max().unwrap_or_default()
     }
 
-    /// Cancels all of them at GitHub.
+    /// Cancels all jobs at GitHub.
     pub(crate) fn cancel(&self, world: &World) {
         let now = world.now();
         for job in &self.0 {
@@ -106,7 +106,7 @@ impl Jobs {
     }
 }
 
-/// How long a job that has ended waited before it started.
+/// Returns how long an ended job waited before it started.
 fn wait(job: &HubJob) -> Option<SignedDuration> {
     match &job.state {
         HubState::Completed { at, .. } => Some(at.duration_since(job.created_at + job.order.lasts)),

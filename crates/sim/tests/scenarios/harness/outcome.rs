@@ -1,6 +1,6 @@
-//! What a scenario came to: figures for people, and what always holds.
+//! The results of a scenario: printed figures, and checks of invariants.
 
-#![expect(clippy::print_stdout, reason = "the figures are for people to read, with --nocapture")]
+#![expect(clippy::print_stdout, reason = "people read the figures with --nocapture")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
@@ -19,7 +19,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::World;
 use super::jobs::{FOREIGN, repository};
 
-/// A job whose webhook came is on record by then, even in slow rounds.
+/// How long recording a job may take after its webhook came, even in slow rounds.
 const RECORDED_WITHIN: SignedDuration = SignedDuration::from_mins(5);
 /// Prints a scenario's figures in one line: `K5  others_done=0/40 launches=37`.
 pub(crate) fn print(scenario: &str, figures: &[(&str, &dyn Display)]) {
@@ -84,12 +84,12 @@ impl World {
         self.outside().hub.throttled
     }
 
-    /// Returns how often a job was asked for while GitHub throttled that.
+    /// Returns how often a job was requested while GitHub throttled such requests.
     pub(crate) fn throttled_job_reads(&self) -> u64 {
         self.outside().hub.throttled_job_reads
     }
 
-    /// Returns writes of open jobs.
+    /// Returns the number of writes of open jobs.
     pub(crate) fn job_writes(&self) -> u64 {
         self.outside().ledger.job_writes
     }
@@ -120,12 +120,12 @@ impl World {
         list(outside.tables.open.holds.values().map(|hold| (held_name(&hold.held), hold.failures)).collect())
     }
 
-    /// Returns the most failures in a row of any hold.
+    /// Returns the longest series of failures of any hold.
     pub(crate) fn failures_in_a_row(&self) -> u32 {
         self.outside().tables.open.holds.values().map(|hold| hold.failures).max().unwrap_or(0)
     }
 
-    /// Returns open runners by stage; `!` marks those that still need their configuration.
+    /// Returns counts of open runners by state. `!` marks those that still need their configuration.
     pub(crate) fn stages(&self) -> String {
         let outside = self.outside();
         count(outside.tables.open.runners.values().map(|runner| {
@@ -134,7 +134,7 @@ impl World {
         }))
     }
 
-    /// Returns runners that are gone, by kind of ending.
+    /// Returns counts of ended runners by kind of ending.
     pub(crate) fn endings(&self) -> String {
         let mut kinds: BTreeMap<String, u64> = BTreeMap::new();
         for ((kind, _), count) in &self.outside().ledger.endings {
@@ -143,13 +143,13 @@ impl World {
         list(kinds)
     }
 
-    /// Returns writes of queued jobs by the reason that they wait for.
+    /// Returns counts of writes of queued jobs by the reason of their wait.
     pub(crate) fn wait_writes(&self) -> String {
         let outside = self.outside();
         list(outside.ledger.wait_writes.iter().map(|(code, count)| ((*code).to_owned(), *count)).collect())
     }
 
-    /// Returns invocations of the function that failed, by why.
+    /// Returns counts of failed invocations of the function by error.
     pub(crate) fn failures(&self) -> String {
         let outside = self.outside();
         list(outside.ledger.failures.iter().map(|(why, count)| (why.replace(' ', "_"), *count)).collect())
@@ -178,7 +178,7 @@ impl World {
     }
 }
 
-/// Whether GitHub waits for us, and we do not know it.
+/// Whether GitHub has a queued job for ecsrunner that is not on record.
 fn is_lost(outside: &Outside, job: &HubJob, now: Timestamp) -> bool {
     let is_waiting = job.state == HubState::Queued && job.order.repository != repository(FOREIGN);
     let is_old = now.duration_since(job.created_at) > RECORDED_WITHIN;
@@ -209,7 +209,7 @@ fn count(names: impl Iterator<Item = String>) -> String {
     list(counts)
 }
 
-/// Shows counts as `busy*3,ending*1`, or `-` where there are none.
+/// Formats counts as `busy*3,ending*1`, or `-` if there are none.
 fn list<C: Display>(counts: BTreeMap<String, C>) -> String {
     let shown: Vec<String> = counts.iter().map(|(name, count)| format!("{name}*{count}")).collect();
     if shown.is_empty() { "-".to_owned() } else { shown.join(",") }

@@ -73,7 +73,7 @@ fn a_refused_job_is_judged_again_and_github_is_asked_before_anything_is_launched
         book.tell(&run_of(&book, 7, private));
         assert_eq!(book.summary(), expected);
     }
-    assert_eq!(play(book, &[in_progress(7), completed(7)]), "7 completed: success");
+    assert_eq!(tell_all(book, &[in_progress(7), completed(7)]), "7 completed: success");
 }
 
 fn version_of(book: &Book, id: u64) -> crate::id::Version {

@@ -9,7 +9,7 @@ use crate::decide::sweep::deliveries::{Listed, Walk, behind};
 use crate::id::DeliveryId;
 
 /// GitHub's list, what was recorded, and passes with small limits.
-struct Scene {
+struct Listing {
     /// The latest comes last.
     list: Vec<Listed>,
     recorded: BTreeSet<DeliveryId>,
@@ -21,7 +21,7 @@ struct Scene {
     pages_read: usize,
 }
 
-impl Scene {
+impl Listing {
     fn new(page: usize, pages: usize, fetches: usize) -> Self {
         Self {
             list: Vec::new(),
@@ -101,132 +101,132 @@ fn id(number: u64) -> DeliveryId {
 
 #[test]
 fn a_delivery_that_was_never_recorded_is_fetched_once() {
-    let mut scene = Scene::roomy();
-    scene.deliver(0, true);
-    let lost = scene.deliver(1, false);
-    scene.deliver(2, true);
-    assert_eq!(scene.pass(3 * MINUTE), None);
-    assert_eq!(scene.pass(4 * MINUTE), None);
-    assert_eq!(scene.fetched, [lost]);
+    let mut listing = Listing::roomy();
+    listing.deliver(0, true);
+    let lost = listing.deliver(1, false);
+    listing.deliver(2, true);
+    assert_eq!(listing.pass(3 * MINUTE), None);
+    assert_eq!(listing.pass(4 * MINUTE), None);
+    assert_eq!(listing.fetched, [lost]);
 }
 
 #[test]
 fn a_young_delivery_is_left_to_the_next_pass() {
-    let mut scene = Scene::roomy();
-    let lost = scene.deliver(0, false);
-    scene.pass(2 * MINUTE - 1);
-    assert!(scene.fetched.is_empty());
-    scene.pass(2 * MINUTE);
-    assert_eq!(scene.fetched, [lost]);
+    let mut listing = Listing::roomy();
+    let lost = listing.deliver(0, false);
+    listing.pass(2 * MINUTE - 1);
+    assert!(listing.fetched.is_empty());
+    listing.pass(2 * MINUTE);
+    assert_eq!(listing.fetched, [lost]);
 }
 
 #[test]
 fn what_is_listed_above_a_young_delivery_is_left_with_it() {
-    let mut scene = Scene::new(1, 10, 30);
-    let young = scene.deliver(100, false);
-    let above = scene.deliver(50, false);
-    scene.pass(50 + 2 * MINUTE);
-    scene.pass(100 + 2 * MINUTE);
-    assert!(scene.fetched.contains(&young) && scene.fetched.contains(&above));
+    let mut listing = Listing::new(1, 10, 30);
+    let young = listing.deliver(100, false);
+    let above = listing.deliver(50, false);
+    listing.pass(50 + 2 * MINUTE);
+    listing.pass(100 + 2 * MINUTE);
+    assert!(listing.fetched.contains(&young) && listing.fetched.contains(&above));
 }
 
 #[test]
 fn the_first_pass_goes_back_a_day() {
-    let mut scene = Scene::roomy();
-    scene.deliver(0, false);
-    let lost = scene.deliver(2 * HOUR, false);
-    scene.pass(25 * HOUR);
-    assert_eq!(scene.fetched, [lost]);
+    let mut listing = Listing::roomy();
+    listing.deliver(0, false);
+    let lost = listing.deliver(2 * HOUR, false);
+    listing.pass(25 * HOUR);
+    assert_eq!(listing.fetched, [lost]);
 }
 
 #[test]
 fn an_outage_of_two_days_is_made_up_for() {
-    let mut scene = Scene::roomy();
-    scene.deliver(0, true);
-    scene.pass(3 * MINUTE);
-    let lost = scene.deliver(5 * MINUTE, false);
-    scene.pass(48 * HOUR);
-    assert_eq!(scene.fetched, [lost]);
+    let mut listing = Listing::roomy();
+    listing.deliver(0, true);
+    listing.pass(3 * MINUTE);
+    let lost = listing.deliver(5 * MINUTE, false);
+    listing.pass(48 * HOUR);
+    assert_eq!(listing.fetched, [lost]);
 }
 
 #[test]
 fn a_redelivery_counts_as_what_it_repeats() {
-    let mut scene = Scene::roomy();
-    let lost = scene.deliver(0, false);
-    scene.redeliver(lost, 10);
-    scene.pass(HOUR);
-    scene.redeliver(lost, HOUR);
-    scene.pass(2 * HOUR);
-    assert_eq!(scene.fetched, [2]);
+    let mut listing = Listing::roomy();
+    let lost = listing.deliver(0, false);
+    listing.redeliver(lost, 10);
+    listing.pass(HOUR);
+    listing.redeliver(lost, HOUR);
+    listing.pass(2 * HOUR);
+    assert_eq!(listing.fetched, [2]);
 }
 
 #[test]
 fn other_events_are_passed_over() {
-    let mut scene = Scene::roomy();
-    scene.deliver(0, false);
-    scene.list[0].is_job = false;
-    scene.pass(HOUR);
-    assert!(scene.fetched.is_empty());
-    assert_eq!(scene.progress.handled, Some(DeliveryMark { number: 1, at: at(0) }));
+    let mut listing = Listing::roomy();
+    listing.deliver(0, false);
+    listing.list[0].is_job = false;
+    listing.pass(HOUR);
+    assert!(listing.fetched.is_empty());
+    assert_eq!(listing.progress.handled, Some(DeliveryMark { number: 1, at: at(0) }));
 }
 
 #[test]
 fn a_pass_that_is_cut_says_how_far_it_is_behind_and_the_next_goes_on() {
-    let mut scene = Scene::new(2, 1, 30);
-    scene.deliver(0, true);
-    scene.pass(3 * MINUTE);
+    let mut listing = Listing::new(2, 1, 30);
+    listing.deliver(0, true);
+    listing.pass(3 * MINUTE);
     for secs in 1..=6 {
-        scene.deliver(secs, false);
+        listing.deliver(secs, false);
     }
-    assert_eq!(scene.pass(10 * MINUTE), Some(SignedDuration::from_mins(10)));
-    assert_eq!(scene.fetched, [7, 6]);
+    assert_eq!(listing.pass(10 * MINUTE), Some(SignedDuration::from_mins(10)));
+    assert_eq!(listing.fetched, [7, 6]);
     // One page for what came since, and none for the backlog.
-    scene.pages = 2;
-    scene.pass(11 * MINUTE);
-    scene.pass(12 * MINUTE);
-    assert_eq!(scene.fetched, [7, 6, 5, 4, 3, 2]);
-    assert_eq!(scene.pass(13 * MINUTE), None);
+    listing.pages = 2;
+    listing.pass(11 * MINUTE);
+    listing.pass(12 * MINUTE);
+    assert_eq!(listing.fetched, [7, 6, 5, 4, 3, 2]);
+    assert_eq!(listing.pass(13 * MINUTE), None);
 }
 
 #[test]
 fn what_came_lately_is_fetched_before_the_backlog() {
-    let mut scene = Scene::new(100, 10, 2);
-    scene.deliver(0, true);
-    scene.pass(3 * MINUTE);
+    let mut listing = Listing::new(100, 10, 2);
+    listing.deliver(0, true);
+    listing.pass(3 * MINUTE);
     for secs in 1..=4 {
-        scene.deliver(secs, false);
+        listing.deliver(secs, false);
     }
-    scene.pass(10 * MINUTE);
-    scene.deliver(5 * MINUTE, false);
-    scene.pass(20 * MINUTE);
-    assert_eq!(scene.fetched, [5, 4, 6, 3]);
-    assert_eq!(scene.pass(21 * MINUTE), None);
-    assert_eq!(scene.fetched, [5, 4, 6, 3, 2]);
+    listing.pass(10 * MINUTE);
+    listing.deliver(5 * MINUTE, false);
+    listing.pass(20 * MINUTE);
+    assert_eq!(listing.fetched, [5, 4, 6, 3]);
+    assert_eq!(listing.pass(21 * MINUTE), None);
+    assert_eq!(listing.fetched, [5, 4, 6, 3, 2]);
 }
 
 #[test]
 fn without_its_cursor_a_backlog_is_found_from_the_top() {
-    let mut scene = Scene::new(2, 1, 30);
-    scene.deliver(0, true);
-    scene.pass(3 * MINUTE);
+    let mut listing = Listing::new(2, 1, 30);
+    listing.deliver(0, true);
+    listing.pass(3 * MINUTE);
     for secs in 1..=9 {
-        scene.deliver(secs, false);
+        listing.deliver(secs, false);
     }
-    scene.pass(10 * MINUTE);
-    scene.progress.backlog.as_mut().unwrap().cursor = None;
-    scene.pages = 10;
-    assert_eq!(scene.pass(11 * MINUTE), None);
-    assert_eq!(scene.fetched, [10, 9, 8, 7, 6, 5, 4, 3, 2]);
+    listing.pass(10 * MINUTE);
+    listing.progress.backlog.as_mut().unwrap().cursor = None;
+    listing.pages = 10;
+    assert_eq!(listing.pass(11 * MINUTE), None);
+    assert_eq!(listing.fetched, [10, 9, 8, 7, 6, 5, 4, 3, 2]);
 }
 
 #[test]
 fn a_forgotten_or_overlong_cursor_is_not_kept() {
-    let mut scene = Scene::new(2, 1, 30);
+    let mut listing = Listing::new(2, 1, 30);
     for secs in 1..=5 {
-        scene.deliver(secs, true);
+        listing.deliver(secs, true);
     }
-    let mut walk = Walk::begin(&scene.progress, at(HOUR));
-    let (page, _) = scene.read(None);
+    let mut walk = Walk::begin(&listing.progress, at(HOUR));
+    let (page, _) = listing.read(None);
     walk.page_handled(&page, Some("x".repeat(1000)));
     assert!(walk.cursor().is_some());
     assert_eq!(walk.clone().end().backlog.unwrap().cursor, None);
@@ -236,13 +236,13 @@ fn a_forgotten_or_overlong_cursor_is_not_kept() {
 
 #[test]
 fn a_pass_that_handled_nothing_leaves_everything_as_it_was() {
-    let mut scene = Scene::roomy();
-    scene.deliver(0, true);
-    scene.pass(3 * MINUTE);
-    let before = scene.progress.clone();
+    let mut listing = Listing::roomy();
+    listing.deliver(0, true);
+    listing.pass(3 * MINUTE);
+    let before = listing.progress.clone();
     assert_eq!(Walk::begin(&before, at(HOUR)).end(), before);
-    scene.pass(2 * HOUR);
-    assert_eq!(scene.progress, before);
+    listing.pass(2 * HOUR);
+    assert_eq!(listing.progress, before);
 }
 
 proptest! {
@@ -255,40 +255,40 @@ proptest! {
         pages in 1_usize..5,
         fetches in 1_usize..4,
     ) {
-        let mut scene = Scene::new(page, pages, fetches);
+        let mut listing = Listing::new(page, pages, fetches);
         let mut lost = BTreeMap::new();
         let mut minute = 0;
         for (gap, early, recorded) in arrivals {
             for _ in 0..gap {
                 minute += 1;
-                scene.pass(minute * MINUTE);
+                listing.pass(minute * MINUTE);
             }
-            let number = scene.deliver(minute * MINUTE - early, recorded);
+            let number = listing.deliver(minute * MINUTE - early, recorded);
             if !recorded {
                 lost.insert(number, 1);
             }
         }
         // Nothing more comes: each pass reads one page of what came since.
-        scene.pages = scene.pages.max(2);
+        listing.pages = listing.pages.max(2);
         for _ in 0..400 {
             minute += 1;
-            scene.pass(minute * MINUTE);
+            listing.pass(minute * MINUTE);
         }
         let mut times = BTreeMap::new();
-        for number in &scene.fetched {
+        for number in &listing.fetched {
             *times.entry(*number).or_insert(0) += 1;
         }
         prop_assert_eq!(times, lost);
-        prop_assert_eq!(scene.progress.backlog, None);
+        prop_assert_eq!(listing.progress.backlog, None);
     }
 
     #[test]
     fn a_pass_reads_no_more_pages_than_it_has_room_for(count in 0_i64..50, pages in 1_usize..5) {
-        let mut scene = Scene::new(3, pages, 2);
+        let mut listing = Listing::new(3, pages, 2);
         for secs in 0..count {
-            scene.deliver(secs, secs % 3 == 0);
+            listing.deliver(secs, secs % 3 == 0);
         }
-        scene.pass(HOUR);
-        prop_assert!(scene.pages_read <= pages);
+        listing.pass(HOUR);
+        prop_assert!(listing.pages_read <= pages);
     }
 }
