@@ -39,7 +39,16 @@ pub(crate) fn check(root: &Path) -> anyhow::Result<Done> {
     let mut build = cargo(root);
     build.args(["test", "--workspace", "--all-features", "--quiet", "--no-run"]);
     // Building the tests of their packages also builds the agent, the command line and the listener.
-    succeed(build.args(["--test", "chain", "--test", "agent", "--test", "documented", "--test", "sim"]))?;
+    succeed(build.args([
+        "--test",
+        "chain",
+        "--test",
+        "agent",
+        "--test",
+        "documented",
+        "--test",
+        "stand_ins",
+    ]))?;
     let beside = |name: &str| Ok::<_, anyhow::Error>(env::current_exe()?.with_file_name(name));
     // Uses the development build, without optimisation or LTO, since only
     // its behaviour matters here.

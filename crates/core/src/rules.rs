@@ -11,7 +11,9 @@ pub mod pool;
 pub mod placement;
 pub mod cost;
 
+use crate::id::ClassName;
 use class::Catalogue;
+use policy::Policy;
 use settings::Settings;
 
 /// The rules by which events are judged.
@@ -19,4 +21,16 @@ use settings::Settings;
 pub struct Rules<'a> {
     pub settings: &'a Settings,
     pub catalogue: &'a Catalogue,
+}
+
+impl Rules<'_> {
+    /// Returns what a runner of the class may run: the deployment's policy, for the class's repositories alone.
+    #[must_use]
+    pub fn policy_of(&self, class: &ClassName) -> Policy {
+        let policy = &self.settings.policy;
+        match self.catalogue.get(class).and_then(|class| class.repositories.as_ref()) {
+            Some(repositories) => policy.within(repositories),
+            None => policy.clone(),
+        }
+    }
 }

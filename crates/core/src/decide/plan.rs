@@ -256,6 +256,7 @@ pub fn plan(open: &Open, rules: Rules<'_>, means: Means<'_>, now: Timestamp) -> 
         }
     }
     plan.draws = launcher.draws();
+    let_github_rest(open, rules, means, now, &mut plan);
     // The order of maps is arbitrary; a plan's order is not.
     plan.retirements.sort_unstable_by(|a, b| a.runner.cmp(&b.runner));
     plan.marks.sort_unstable_by(|a, b| a.runner.cmp(&b.runner));
@@ -349,6 +350,31 @@ fn retire_overdue(open: &Open, rules: Rules<'_>, now: Timestamp, plan: &mut Plan
         plan.retirements.retain(|retirement| retirement.runner != *runner.name());
         plan.marks.retain(|mark| mark.runner != *runner.name());
         plan.retirements.push(Retirement { runner: runner.name().clone(), kind, reason });
+    }
+}
+
+/// Drops the questions to an account that GitHub asked to rest, until then.
+fn let_github_rest(open: &Open, rules: Rules<'_>, means: Means<'_>, now: Timestamp, plan: &mut Plan) {
+    let scope_of = |question: &Question| match question {
+        Question::Job { job, .. } | Question::Run(job) => {
+            open.jobs.get(job).map(|job| rules.settings.registration.scope(&job.facts.repository))
+        }
+        Question::Runner(name) => open.runners.get(name).map(|runner| runner.facts.scope.clone()),
+    };
+    let mut resting_until = None;
+    plan.questions.retain(|question| {
+        let Some(scope) = scope_of(question) else { return true };
+        let bucket = Bucket::GitHub((means.account)(&scope));
+        let (rate, level) = (rules.settings.paces.rate(&bucket), open.levels.get(&bucket).copied());
+        let rests = rate.is_resting(level, now);
+        if rests {
+            let at = rate.next_at(level, now);
+            resting_until = Some(resting_until.map_or(at, |other: Timestamp| other.min(at)));
+        }
+        !rests
+    });
+    if let Some(at) = resting_until {
+        plan.wake_at(at);
     }
 }
 

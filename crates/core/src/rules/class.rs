@@ -269,6 +269,11 @@ impl Class {
     }
 }
 
+/// GitHub's own labels. A class has `self-hosted`, `linux` and its architecture by itself; with another one GitHub would
+/// give it jobs that it cannot run. `terraform/modules/parameters/variables.tf` refuses the same.
+pub const GITHUB_LABELS: [&str; 8] =
+    ["self-hosted", "linux", "windows", "macos", "x64", "x86", "arm", "arm64"];
+
 fn label_mistake(label: &str) -> Option<&'static str> {
     let lower = label.to_lowercase();
     if label.is_empty() || label.trim() != label || label.contains(',') || label.chars().any(char::is_control)
@@ -278,6 +283,10 @@ fn label_mistake(label: &str) -> Option<&'static str> {
         )
     } else if lower.starts_with("class:") || lower.starts_with("ecsrunner:") {
         Some("labels that begin with `class:` or `ecsrunner:` are reserved for ecsrunner")
+    } else if GITHUB_LABELS.contains(&lower.as_str()) {
+        Some(
+            "GitHub's own labels are not expected: a class has `self-hosted`, `linux` and its architecture by itself",
+        )
     } else {
         None
     }
@@ -326,5 +335,26 @@ mod tests {
         assert!(errors[1].contains("512"), "{}", errors[1]);
         assert!(catalogue.get(&ClassName::parse("a").unwrap()).is_some());
         assert!(catalogue.invalid(&ClassName::parse("c").unwrap()).is_some());
+    }
+
+    #[test]
+    fn githubs_own_labels_are_refused_in_any_case() {
+        for label in GITHUB_LABELS.iter().map(|label| (*label).to_owned()).chain(["ARM64".to_owned()]) {
+            let (catalogue, errors) =
+                read(&format!(r#"{{"wrong": {{"cpu": 512, "memory": 1024, "labels": ["{label}"]}}}}"#));
+            assert_eq!(errors.len(), 1, "{label}: {errors:?}");
+            assert!(errors[0].contains(&format!("label `{label}` is not valid")), "{}", errors[0]);
+            assert!(catalogue.invalid(&ClassName::parse("wrong").unwrap()).is_some());
+        }
+        let (_, errors) =
+            read(r#"{"right": {"cpu": 512, "memory": 1024, "labels": ["gpu", "linux-large"]}}"#);
+        assert_eq!(errors, Vec::<String>::new());
+    }
+
+    #[test]
+    fn terraform_refuses_the_same_labels() {
+        let terraform = include_str!("../../../../terraform/modules/parameters/variables.tf");
+        let list = GITHUB_LABELS.map(|label| format!("\"{label}\"")).join(", ");
+        assert!(terraform.contains(&format!("contains([{list}], lower(label))")), "{list}");
     }
 }

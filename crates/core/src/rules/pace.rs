@@ -98,6 +98,13 @@ impl Rate {
         level.map_or(held, |level| level.max(held))
     }
 
+    /// Whether the bucket gives nothing because it was emptied by [`Self::empty_until`]: taking slots alone never empties
+    /// it for longer than one slot takes.
+    #[must_use]
+    pub fn is_resting(self, level: Option<Level>, now: Timestamp) -> bool {
+        self.next_at(level, now) > now + self.interval()
+    }
+
     fn interval(self) -> SignedDuration {
         SignedDuration::from_millis(i64::from(60_000_u32.div_ceil(self.per_minute.max(1))))
     }
@@ -149,5 +156,9 @@ mod tests {
         assert_eq!(RATE.available(level, at(30_000)), 1);
         let later = RATE.take(None, 3, at(60_000));
         assert_eq!(RATE.empty_until(Some(later), at(0)), later, "an earlier wish changes nothing");
+        assert!(RATE.is_resting(level, at(0)) && !RATE.is_resting(level, at(29_999)));
+        let taken =
+            (0..10).fold(None, |level, _| Some(RATE.take(level, RATE.available(level, at(0)), at(0))));
+        assert!(!RATE.is_resting(taken, at(0)), "a bucket that is merely used up does not rest");
     }
 }

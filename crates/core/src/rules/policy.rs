@@ -44,6 +44,16 @@ impl RepositoryPattern {
         self.0.split_once('/').is_some_and(|(owner, _)| owner.eq_ignore_ascii_case(organization.as_str()))
     }
 
+    /// Whether it matches every repository that `other` matches.
+    fn covers(&self, other: &Self) -> bool {
+        match (self.0.strip_suffix('*'), other.0.strip_suffix('*')) {
+            (Some(""), _) => true,
+            (_, Some("")) | (None, Some(_)) => false,
+            (Some(owner), Some(others)) => owner.eq_ignore_ascii_case(others),
+            (_, None) => other.exact().is_some_and(|repository| self.matches(&repository)),
+        }
+    }
+
     #[must_use]
     pub fn matches(&self, repository: &Repository) -> bool {
         match self.0.strip_suffix('*') {
@@ -127,6 +137,21 @@ pub enum Refusal {
 }
 
 impl Policy {
+    /// Returns the policy for only those of its repositories that one of `patterns` matches too.
+    #[must_use]
+    pub fn within(&self, patterns: &[RepositoryPattern]) -> Self {
+        let mut repositories = Vec::new();
+        for own in &self.repositories {
+            // Of two patterns that overlap, one covers the other.
+            let narrower = patterns.iter().filter_map(|pattern| {
+                if own.covers(pattern) { Some(pattern) } else { pattern.covers(own).then_some(own) }
+            });
+            repositories.extend(narrower.cloned());
+        }
+        repositories.dedup();
+        Self { repositories, ..self.clone() }
+    }
+
     /// Judges a job by what is known of it.
     ///
     /// # Errors
@@ -152,5 +177,54 @@ impl Policy {
             return Err(Refusal::Event(event.to_owned()));
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn patterns(texts: &[&str]) -> Vec<RepositoryPattern> {
+        texts.iter().map(|text| RepositoryPattern::parse(text).unwrap()).collect()
+    }
+
+    fn within(own: &[&str], class: &[&str]) -> Vec<String> {
+        let policy = Policy {
+            repositories: patterns(own),
+            public_repositories: false,
+            forks: false,
+            events: vec!["push".to_owned()],
+        };
+        let narrowed = policy.within(&patterns(class));
+        assert_eq!(Policy { repositories: policy.repositories.clone(), ..narrowed.clone() }, policy);
+        narrowed.repositories.into_iter().map(String::from).collect()
+    }
+
+    #[test]
+    fn a_narrowed_policy_allows_what_both_lists_allow() {
+        assert_eq!(within(&["*"], &["acme/infra"]), ["acme/infra"]);
+        assert_eq!(within(&["acme/*"], &["Acme/infra", "other/x"]), ["Acme/infra"]);
+        assert_eq!(within(&["acme/infra", "acme/web"], &["ACME/*"]), ["acme/infra", "acme/web"]);
+        assert_eq!(within(&["acme/infra"], &["*", "acme/*", "acme/infra"]), ["acme/infra"]);
+        assert_eq!(within(&["acme/*"], &["other/*"]), Vec::<String>::new());
+        assert_eq!(within(&["acme/app"], &["acme/app2"]), Vec::<String>::new());
+    }
+
+    #[test]
+    fn narrowing_agrees_with_judging_by_both_lists() {
+        let texts = ["*", "acme/*", "acme/app", "acme/web", "other/*", "other/app"];
+        for own in texts {
+            for class in texts {
+                let narrowed =
+                    patterns(&within(&[own], &[class]).iter().map(String::as_str).collect::<Vec<_>>());
+                for repository in ["acme/app", "Acme/Web", "other/app", "third/app"] {
+                    let repository = Repository::parse(repository).unwrap();
+                    let matches =
+                        |list: &[RepositoryPattern]| list.iter().any(|one| one.matches(&repository));
+                    let both = matches(&patterns(&[own])) && matches(&patterns(&[class]));
+                    assert_eq!(matches(&narrowed), both, "{own}, {class}: {repository}");
+                }
+            }
+        }
     }
 }

@@ -4,6 +4,8 @@ use ecsrunner_core::decide::plan::{DOUBT, Question};
 use ecsrunner_core::id::RunnerName;
 use ecsrunner_core::records::job::Job;
 use ecsrunner_core::records::runner::Runner;
+use ecsrunner_core::rules::pace::Bucket;
+use ecsrunner_core::rules::pool::Scope;
 use ecsrunner_core::wire::event::{
     Event, JobAction, JobAnswer, JobOutcome, RegistrationAnswer, RegistrationOutcome, RunAnswer, RunOutcome,
 };
@@ -24,7 +26,9 @@ impl<W: World> Engine<W> {
     /// Asks for the state of a job.
     pub(crate) async fn ask_job(&self, job: Job, on_behalf_of: Option<RunnerName>) -> Effected {
         let key = EffectKey::Question(Question::Job { job: job.id(), on_behalf_of: on_behalf_of.clone() });
-        let found = self.answered(&key, self.ports.github.job(&job.facts.repository, job.id())).await;
+        let found = self
+            .answered(&key, &self.scope_of(&job), self.ports.github.job(&job.facts.repository, job.id()))
+            .await;
         let at = self.ports.clock.now();
         let outcome = match found {
             None => JobOutcome::Unanswered,
@@ -42,7 +46,9 @@ impl<W: World> Engine<W> {
     /// Asks which event started a job's run.
     pub(crate) async fn ask_run(&self, job: Job) -> Effected {
         let key = EffectKey::Question(Question::Run(job.id()));
-        let found = self.answered(&key, self.ports.github.run(&job.facts.repository, job.facts.run)).await;
+        let found = self
+            .answered(&key, &self.scope_of(&job), self.ports.github.run(&job.facts.repository, job.facts.run))
+            .await;
         let outcome = match found {
             None => RunOutcome::Unanswered,
             Some(None) => RunOutcome::Absent,
@@ -60,7 +66,9 @@ impl<W: World> Engine<W> {
     /// Asks whether a runner that takes no job is registered, and whether it is busy.
     pub(crate) async fn ask_runner(&self, runner: Runner) -> Effected {
         let key = EffectKey::Question(Question::Runner(runner.name().clone()));
-        let found = self.answered(&key, self.ports.github.runner(&runner.facts.scope, runner.name())).await;
+        let found = self
+            .answered(&key, &runner.facts.scope, self.ports.github.runner(&runner.facts.scope, runner.name()))
+            .await;
         let outcome = match found {
             None => RegistrationOutcome::Unanswered,
             Some(None) => RegistrationOutcome::Absent,
@@ -77,18 +85,36 @@ impl<W: World> Engine<W> {
     async fn answered<T>(
         &self,
         question: &(impl Debug + Sync),
+        scope: &Scope,
         call: impl Future<Output = Result<T, GitHubError>> + Send,
     ) -> Option<T> {
         match future::select(Box::pin(call), Box::pin(self.ports.clock.sleep(STEP_LIMIT))).await {
             Either::Left((Ok(answer), _)) => Some(answer),
             Either::Left((Err(error), _)) => {
                 warn!(?question, error = %chain(&error), "GitHub did not answer");
+                if let GitHubError::Throttled { after, .. } = error {
+                    self.rest_account(scope, after).await;
+                }
                 None
             }
             Either::Right(((), _)) => {
                 warn!(?question, limit_secs = STEP_LIMIT.as_secs(), "GitHub did not answer in time");
                 None
             }
+        }
+    }
+
+    fn scope_of(&self, job: &Job) -> Scope {
+        self.rules().settings.registration.scope(&job.facts.repository)
+    }
+
+    /// Asks nothing more of a throttled account until GitHub allows it, whichever process plans next.
+    async fn rest_account(&self, scope: &Scope, after: Duration) {
+        let account = self.ports.github.account(scope);
+        let until = self.ports.clock.now() + after;
+        self.cache.throttle_github(account.clone(), until);
+        if let Err(error) = self.rest(&Bucket::GitHub(account), until).await {
+            warn!(%scope, error = %chain(&error), "could not record that GitHub throttles");
         }
     }
 

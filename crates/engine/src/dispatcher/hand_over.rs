@@ -135,7 +135,7 @@ impl<W: World> Engine<W> {
     ) -> Result<Written, StepError> {
         let item = BootItem {
             runner: runner.name().clone(),
-            policy: self.rules().settings.policy.clone(),
+            policy: self.rules().rules().policy_of(&runner.facts.class),
             fail: None,
         };
         let next = |current: &Runner| {

@@ -19,6 +19,8 @@ use crate::ports::store::Lease;
 /// calls that hang for one repository from delaying the others.
 const MAX_EFFECTS: usize = 32;
 const MAX_EFFECTS_OF_POOL: usize = 16;
+/// The most questions to GitHub at once. Each of them may be a call too many when GitHub throttles.
+const MAX_QUESTIONS: usize = 8;
 
 /// The result of an effect.
 pub(crate) struct Effected {
@@ -167,7 +169,12 @@ impl<'a> LeaseHolder<'a> {
             return false;
         }
         let of_pool = self.under_way.values().filter(|other| *other == pool).count();
-        if self.under_way.len() >= MAX_EFFECTS || of_pool >= MAX_EFFECTS_OF_POOL {
+        let is_question = |key: &EffectKey| matches!(key, EffectKey::Question(_));
+        let questions = self.under_way.keys().filter(|key| is_question(key)).count();
+        if self.under_way.len() >= MAX_EFFECTS
+            || of_pool >= MAX_EFFECTS_OF_POOL
+            || (is_question(key) && questions >= MAX_QUESTIONS)
+        {
             self.waiting = true;
             return false;
         }

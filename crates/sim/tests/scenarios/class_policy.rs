@@ -14,9 +14,9 @@ const JOB_SECS: u64 = 30;
 /// asks for the class too. Its job is refused and stays queued at GitHub, so GitHub may give it to the
 /// runner of `acme/infra`.
 ///
-/// Must be: `hook_refuses_web=true`, and web's job fails in the hook.
+/// Must be: `hook_refuses_web=true`, so that web's job fails in the hook.
 #[test]
-fn p_a_job_of_another_repository_is_refused_at_admission() {
+fn p_a_job_of_another_repository_is_refused_at_admission_and_by_the_hook() {
     in_virtual_time(async {
         let class = json!({"cpu": 512, "memory": 1024, "repositories": ["acme/infra"]});
         let mut world = Deployment::seeded(4).organization_runners().class("deploy", class).start();
@@ -45,6 +45,7 @@ fn p_a_job_of_another_repository_is_refused_at_admission() {
                 ("infra_done", &infra.done_of(&world)),
             ],
         );
+        assert_eq!(hook_refuses, Some(true), "the hook of infra's runner lets web's job run");
         world.assert_nothing_lost_or_doubled();
     });
 }

@@ -60,7 +60,12 @@ fn queued(event: &JobEvent, records: &Records, rules: Rules<'_>) -> Recorded {
     let state = JobState::Queued { assignment, wait };
     let job = match waiting {
         None => new_job(event, JobStage::Queued, state),
-        Some(job) => advance(job, event, JobStage::Queued, state),
+        Some(job) => {
+            // GitHub does not say when it released the job, which may have been made days before.
+            let mut released = job.with_state(state);
+            released.timeline.push(JobStage::Queued, event.received_at);
+            released
+        }
     };
     Recorded::accepted(vec![Change::Job(job)], true)
 }

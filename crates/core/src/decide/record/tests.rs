@@ -14,7 +14,7 @@ use super::*;
 use crate::decide::plan::{Means, Question, plan};
 use crate::decide::step::{Next, Step};
 use crate::id::{Epoch, JobId, RunnerId, RunnerName, TaskId};
-use crate::records::job::{EndedJob, JobEnding, JobState};
+use crate::records::job::{EndedJob, JobEnding, JobStage, JobState};
 use crate::records::open::Open;
 use crate::records::runner::{EndedRunner, EndingKind, Retry, Runner, RunnerState};
 use crate::testing::{catalogue, job_facts, settings};
@@ -221,6 +221,31 @@ fn tell_all(mut book: Book, events: &[Event]) -> String {
     }
     book.clean(at(1_000));
     book.summary()
+}
+
+#[test]
+fn a_job_that_waited_for_an_approval_is_queued_from_its_release() {
+    const TWO_DAYS: i64 = 2 * 24 * 3600 * 1000;
+    let mut book = Book::default();
+    book.tell(&job_event(7, JobAction::Waiting, 10));
+    book.tell(&job_event(7, JobAction::Queued, TWO_DAYS));
+    let Some(JobRecord::Open(job)) = book.jobs.get(&JobId::new(7)) else { panic!("it is open") };
+    assert_eq!(job.timeline.at(JobStage::Queued), Some(at(TWO_DAYS)));
+    assert!(
+        matches!(&job.state, JobState::Queued { wait, .. } if wait.code() == Code::ToPlan),
+        "{:?}",
+        job.state
+    );
+    // One question without an answer does not end it.
+    let unanswered = Event::JobAnswer(JobAnswer {
+        job: job.id(),
+        asked: job.version,
+        on_behalf_of: None,
+        outcome: JobOutcome::Unanswered,
+        at: at(TWO_DAYS + 400_000),
+    });
+    book.tell(&unanswered);
+    assert!(matches!(book.jobs.get(&JobId::new(7)), Some(JobRecord::Open(_))), "{}", book.summary());
 }
 
 #[test]
