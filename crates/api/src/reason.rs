@@ -1,5 +1,7 @@
 //! Reasons, and the outcome of a request.
 
+use std::fmt;
+
 use ecsrunner_core::decide::record::Outcome;
 use ecsrunner_core::reason::{Code, Reason};
 use serde::{Deserialize, Serialize};
@@ -7,7 +9,7 @@ use serde::{Deserialize, Serialize};
 /// The reason of a state.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct ReasonView {
-    pub code: Code,
+    pub code: CodeView,
     /// The sentence for people.
     pub text: String,
 }
@@ -15,7 +17,51 @@ pub struct ReasonView {
 impl ReasonView {
     #[must_use]
     pub fn of(reason: &Reason) -> Self {
-        Self { code: reason.code(), text: reason.text() }
+        Self { code: CodeView::Known(reason.code()), text: reason.text() }
+    }
+}
+
+/// A reason code. A server that is newer than its client may give one that the client does not know.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(from = "String", into = "String")]
+pub enum CodeView {
+    Known(Code),
+    Other(String),
+}
+
+impl CodeView {
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Known(code) => code.as_str(),
+            Self::Other(code) => code,
+        }
+    }
+
+    #[must_use]
+    pub fn known(&self) -> Option<Code> {
+        match self {
+            Self::Known(code) => Some(*code),
+            Self::Other(_) => None,
+        }
+    }
+}
+
+impl fmt::Display for CodeView {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl From<String> for CodeView {
+    fn from(code: String) -> Self {
+        Code::parse(&code).map_or(Self::Other(code), Self::Known)
+    }
+}
+
+impl From<CodeView> for String {
+    fn from(code: CodeView) -> Self {
+        code.as_str().to_owned()
     }
 }
 
@@ -58,5 +104,18 @@ impl OutcomeKind {
             Outcome::Ignored(_) => Self::Ignored,
             Outcome::Refused(_) => Self::Refused,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_code_of_a_newer_server_is_shown_as_it_is() {
+        assert_eq!(CodeView::from("paused".to_owned()), CodeView::Known(Code::Paused));
+        let newer = CodeView::from("of_a_newer_release".to_owned());
+        assert_eq!((newer.known(), newer.as_str()), (None, "of_a_newer_release"));
+        assert_eq!(String::from(newer), "of_a_newer_release");
     }
 }

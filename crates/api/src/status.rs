@@ -29,7 +29,6 @@ impl StatusView {
 
 /// Whether launches are paused: body and answer of `POST /api/v1/pause`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Paused {
     pub paused: bool,
 }
@@ -41,4 +40,10 @@ pub struct Health {
     pub status: String,
     /// The server's release.
     pub version: String,
+}
+
+/// The body of an answer that is an error.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Fault {
+    pub message: String,
 }

@@ -10,7 +10,7 @@ use ecsrunner_api::job::JobView;
 use ecsrunner_api::list::{ClassList, JobList, RunnerList};
 use ecsrunner_api::reason::OutcomeView;
 use ecsrunner_api::runner::RunnerView;
-use ecsrunner_api::status::{Health, Paused, StatusView};
+use ecsrunner_api::status::{Fault, Health, Paused, StatusView};
 use ecsrunner_core::id::{JobId, RunnerName};
 use ecsrunner_engine::Ruleset;
 use ecsrunner_github::{ApiUrl, Client};
@@ -169,8 +169,14 @@ impl LocalServer {
     async fn find<T: DeserializeOwned>(&self, path: &str) -> Result<Option<T>, Failure> {
         let url = format!("{}/api/v1/{path}", self.url);
         let (status, text) = self.send(self.http.get(&url)).await?;
-        if status == StatusCode::NOT_FOUND {
+        // A server of another kind or release knows no such path, and says nothing of the record.
+        if status == StatusCode::NOT_FOUND && serde_json::from_str::<Fault>(&text).is_ok() {
             return Ok(None);
+        }
+        if status == StatusCode::NOT_FOUND {
+            return Err(anyhow!("{url} is not an API of this release")
+                .context(format!("{self} has another release, or is not ecsrunner"))
+                .into());
         }
         read(&url, status, &text).map(Some)
     }
@@ -205,5 +211,38 @@ fn read<T: DeserializeOwned>(url: &str, status: StatusCode, text: &str) -> Resul
 impl fmt::Display for LocalServer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "the local server at {}", self.url)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::net::TcpListener;
+
+    use super::*;
+
+    /// A server whose every answer is this one.
+    fn answering(answer: &'static str) -> LocalServer {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let mut stream = stream.unwrap();
+                let _read = stream.read(&mut [0; 4096]).unwrap();
+                stream.write_all(answer.as_bytes()).unwrap();
+            }
+        });
+        LocalServer::at(&url).unwrap()
+    }
+
+    #[tokio::test]
+    async fn only_a_server_of_this_api_can_say_that_there_is_no_record() {
+        let ours = answering(
+            "HTTP/1.1 404 Not Found\r\ncontent-length: 38\r\nconnection: close\r\n\r\n{\"message\":\"there is no record of it\"}",
+        );
+        assert!(ours.job(7).await.unwrap().is_none());
+        let other = answering("HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+        let error = other.job(7).await.unwrap_err().to_string();
+        assert!(error.contains("has another release, or is not ecsrunner"), "{error}");
     }
 }

@@ -120,7 +120,7 @@ impl Answer {
     }
 
     fn advice(&self) -> String {
-        let code = self.because.as_ref().map(|because| because.code);
+        let code = self.because.as_ref().and_then(|because| because.code.known());
         let Some(job) = &self.job else {
             return advice::on(code.unwrap_or(Code::NotRecorded)).to_owned();
         };

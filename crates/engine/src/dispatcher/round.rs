@@ -57,6 +57,7 @@ impl<W: World> Engine<W> {
         if lessons.is_empty() {
             return Ok(());
         }
+        self.commit_batches(epoch, &lessons, open).await?;
         for lesson in &lessons {
             match lesson {
                 Change::Hold(hold) if hold.is_open_breaker() => {
@@ -69,7 +70,7 @@ impl<W: World> Engine<W> {
                 _ => {}
             }
         }
-        self.commit_batches(epoch, &lessons, open).await
+        Ok(())
     }
 
     /// Takes the plan's slots, with one write for each bucket.

@@ -10,7 +10,7 @@ use ecsrunner_api::class::ClassView;
 use ecsrunner_api::job::JobView;
 use ecsrunner_api::list::{ClassList, JobList, RunnerList};
 use ecsrunner_api::runner::RunnerView;
-use ecsrunner_api::status::Health;
+use ecsrunner_api::status::{Fault, Health};
 use ecsrunner_core::id::{JobId, Repository, RunnerName};
 use ecsrunner_core::records::job::JobRecord;
 use ecsrunner_core::wire::event::Keys;
@@ -140,11 +140,6 @@ struct Counts {
 pub(super) async fn counts(State(app): State<App>) -> Response {
     let webhooks = app.engine.counts().given().into_iter().map(|(code, count)| (code.as_str(), count));
     Json(Counts { webhooks: webhooks.collect() }).into_response()
-}
-
-#[derive(Serialize)]
-pub(super) struct Fault {
-    pub(super) message: String,
 }
 
 pub(super) fn answer<T: Serialize>(answer: Result<T, StoreError>) -> Response {

@@ -6,7 +6,7 @@ use axum::http::{StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use ecsrunner_api::reason::OutcomeView;
-use ecsrunner_api::status::{Paused, StatusView};
+use ecsrunner_api::status::{Fault, Paused, StatusView};
 use ecsrunner_core::id::{JobId, RunnerName};
 use ecsrunner_core::wire::event::{Event, RetryRequest, StopRequest};
 use ecsrunner_engine::ports::Clock;
@@ -16,7 +16,7 @@ use sha2::{Digest, Sha256};
 use tracing::{error, info};
 
 use super::App;
-use super::api::{Fault, answer};
+use super::api::answer;
 
 /// Answers 401 to a request without the token. Pages of other origins cannot read the token, and jobs cannot if the
 /// server is root.
@@ -37,7 +37,13 @@ pub(super) async fn status(State(app): State<App>) -> Response {
     Json(StatusView::of(&app.engine.ports().rulebook.rules().settings)).into_response()
 }
 
-pub(super) async fn pause(State(app): State<App>, Json(asked): Json<Paused>) -> Response {
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Pause {
+    paused: bool,
+}
+
+pub(super) async fn pause(State(app): State<App>, Json(asked): Json<Pause>) -> Response {
     let paused = match app.engine.ports().rulebook.pull(asked.paused) {
         Ok(paused) => paused,
         Err(fault) => {

@@ -13,6 +13,7 @@ use axum::extract::{Path, Query, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
+use ecsrunner_api::status::Fault;
 use ecsrunner_core::id::{JobId, Repository};
 use ecsrunner_core::records::job::JobRecord;
 use ecsrunner_engine::ports::Clock;
@@ -24,7 +25,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use tracing::warn;
 
 use super::App;
-use super::api::{Fault, answer};
+use super::api::answer;
 
 /// Logs that are read at once. Each may hold 64 MiB of memory.
 const MAX_READS: usize = 2;
