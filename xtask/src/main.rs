@@ -33,16 +33,16 @@ usage: cargo xtask TASK
 
   check          the fast part of `test`, before each commit: formatting, lints, documents, dependencies,
                  and the tests of core, engine, github and xtask
-  test [STEP …]  everything that has to hold, or some of it: formatting, lints, tests, documents,
-                 dependencies, advisories, fuzz (30 s a target), samples (GitHub's webhooks), template (of API Gateway), conformance
-                 (GitHub's API description), chain (the control plane on a stand-in for AWS), image (of the
-                 runner), runner (the stand-in held to what the official runner does), terraform,
-                 workflows (GitHub's), page (in a browser)
-  conformance    the same as `test conformance`, but failing where its tools cannot be had
+  test [STEP …]  every check, or the named steps: formatting, lints, documents, dependencies, advisories,
+                 tests, `tests of the default build`, fuzz (30 s for each target), samples (GitHub's
+                 webhooks), template (of API Gateway), conformance (GitHub's API description), chain (the
+                 control plane on a stand-in for AWS), image (of the runner), runner (the stand-in held to
+                 what the official runner does), terraform, workflows (GitHub's), page (in a browser)
+  conformance    like `test conformance`, but fails if its tools cannot be installed
   package [TARGET]
                  the function's archive and the agent, built for release, with their sums, in dist
   runner [--dir DIR] [--only TEXT] [--jobs N]
-                 hold a runner to the list of behaviours that ecsrunner stands on, and print a table: the
+                 hold a runner to the list of behaviours that ecsrunner relies on, and print a table: the
                  official one that is unpacked in DIR (some minutes), or the stand-in, its times scaled down
   bench [NAME …] one benchmark with its arguments, or all of them: see bench/README.md
 ";
