@@ -33,7 +33,7 @@ pub(crate) struct Arguments {
     pub(crate) talk: TalkArguments,
 }
 
-/// What a command prints besides its result.
+/// Options for colours and messages, the same for every command.
 #[derive(Clone, Copy, Default, Debug, Args)]
 #[command(next_help_heading = "Output")]
 pub(crate) struct TalkArguments {

@@ -208,7 +208,6 @@ impl Deployment {
     #[cfg(feature = "aws")]
     pub(crate) fn on_aws(&self, what: &str) -> Result<&AwsDeployment, Failure> {
         match self {
-            #[cfg(feature = "aws")]
             Self::Aws(aws) => Ok(aws),
             Self::Local(server) => {
                 Err(Failure::usage(anyhow!("{what} needs a deployment on AWS, not {server}")))
