@@ -173,6 +173,7 @@ fn gone(number: u64, ended: Timestamp) -> anyhow::Result<EndedRunner> {
             repository,
             launched_for: JobId::new(number),
             max_job_minutes: 360,
+            wait_limits: None,
             image: None,
             exec: true,
         },

@@ -1,6 +1,9 @@
 //! Jobs.
 
-use ecsrunner_core::reason::Code;
+use std::collections::HashMap;
+
+use ecsrunner_core::id::JobId;
+use ecsrunner_core::reason::{Code, Reason};
 use ecsrunner_core::records::job::{Assignment, EndedJob, Job, JobEnding, JobStage, JobState};
 use ecsrunner_core::records::timeline::Timeline;
 use ecsrunner_core::wire::job::{Conclusion, JobFacts};
@@ -31,6 +34,19 @@ pub struct JobView {
 }
 
 impl JobView {
+    /// Returns the view of an open job, with its reason to wait from a plan.
+    #[must_use]
+    pub fn planned(job: &Job, reasons: &HashMap<JobId, Reason>) -> Self {
+        let view = Self::open(job);
+        match reasons.get(&job.id()) {
+            Some(reason) if view.state == JobStage::Queued => {
+                Self { reason: Some(ReasonView::of(reason)), ..view }
+            }
+            _ => view,
+        }
+    }
+
+    /// Returns the view of an open job by its record alone.
     #[must_use]
     pub fn open(job: &Job) -> Self {
         let (state, reason, runner) = match &job.state {

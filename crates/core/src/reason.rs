@@ -103,6 +103,12 @@ codes! {
     ToCheck = "to_check": "GitHub is asked what started the job's run",
     /// GitHub refuses registrations in the job's scope.
     ScopeHeld = "scope_held": "GitHub refuses to register runners: {}",
+    /// GitHub answers with errors, or not at all.
+    GithubUnavailable = "github_unavailable": "launches wait until GitHub answers again: {}",
+    /// Runners of the job's pool end before they have a job.
+    PoolHeld = "pool_held": "runners with its labels fail before they get a job: {}",
+    /// Runners of the job's pool come up, and GitHub gives them no job.
+    PoolUnused = "pool_unused": "runners with its labels came up and GitHub gave them no job, so they are launched ever more seldom: look at the runner group and the labels of the job: {}",
     /// Runners of the class do not start.
     ClassHeld = "class_held": "runners of its class do not start: {}",
     /// A runner completed a job that is not known yet; it may have been this one.
@@ -130,6 +136,8 @@ codes! {
     RegistrationLost = "registration_lost": "GitHub no longer knows the runner",
     JobTimeout = "job_timeout": "the job ran longer than its limit",
     StoppedByOperator = "stopped_by_operator": "an operator stopped it",
+    /// A reserved runner was never launched.
+    Withdrawn = "withdrawn": "it was not launched: {}",
     /// The runner's own policy refused the job.
     JobRefused = "job_refused": "policy refused the job, and none of its steps was executed",
     /// The job-started hook did not check in, so the policy may not have been applied.

@@ -2,7 +2,12 @@
 
 use std::sync::Arc;
 
-use crate::id::{JobId, Repository, RunId};
+use jiff::Timestamp;
+
+use crate::id::{ClassName, JobId, PoolId, Repository, RunId, Version};
+use crate::reason::Code;
+use crate::records::job::{Assignment, Job, JobStage, JobState};
+use crate::records::timeline::Timeline;
 use crate::rules::class::Catalogue;
 use crate::rules::labels::Labels;
 use crate::rules::settings::{Settings, SettingsEntry};
@@ -25,6 +30,20 @@ pub(crate) fn catalogue() -> Catalogue {
     )
     .unwrap();
     Catalogue::read(&entries).0
+}
+
+/// A job of a pool of class `small` that has been queued since then.
+pub(crate) fn queued_job(pool: &str, since: Timestamp) -> Job {
+    let assignment =
+        Assignment { class: ClassName::parse("small").unwrap(), pool: PoolId::parse(pool).unwrap() };
+    Job {
+        facts: job_facts(1, "acme/app", &["self-hosted"]),
+        version: Version::FIRST,
+        created_at: since,
+        timeline: Timeline::begin(JobStage::Queued, since),
+        asked_at: None,
+        state: JobState::Queued { assignment, wait: Code::ToPlan.into() },
+    }
 }
 
 pub(crate) fn job_facts(id: u64, repository: &str, labels: &[&str]) -> Arc<JobFacts> {

@@ -7,3 +7,4 @@ pub mod job;
 pub mod boot;
 pub mod environment;
 pub mod exit;
+pub mod fault;

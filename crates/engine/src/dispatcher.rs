@@ -7,6 +7,7 @@
 
 mod advance;
 mod ask;
+mod github_calls;
 mod hand_over;
 mod launch;
 pub(crate) mod cache;
@@ -189,8 +190,14 @@ impl<W: World> Engine<W> {
             None => self.ports.store.kicks().await?,
         };
         self.refresh_rules().await;
-        self.round(holder).await?;
-        let news = self.wait_for_news(holder, kicks).await?;
+        let round = self.round(holder).await;
+        let news = holder.settle_ended();
+        round?;
+        self.begin_queued(holder);
+        let news = match news {
+            News::Nothing => self.wait_for_news(holder, kicks).await?,
+            news => news,
+        };
         if news == News::LeaseLost || !self.renew_if_due(holder).await? {
             return Ok(Some(Dispatched::LeaseLost));
         }
@@ -303,7 +310,11 @@ impl<W: World> Engine<W> {
     }
 
     /// Waits for running effects until another round is needed.
-    async fn wait_for_news(&self, holder: &mut LeaseHolder<'_>, kicks: u64) -> Result<News, StoreError> {
+    async fn wait_for_news<'a>(
+        &'a self,
+        holder: &mut LeaseHolder<'a>,
+        kicks: u64,
+    ) -> Result<News, StoreError> {
         while !holder.effects.is_empty() {
             let news = future::select(
                 holder.effects.next(),
@@ -319,6 +330,7 @@ impl<W: World> Engine<W> {
                     while let Some(Some(effected)) = holder.effects.next().now_or_never() {
                         news = news.max(holder.settle(effected));
                     }
+                    self.begin_queued(holder);
                     if news > News::Nothing {
                         return Ok(news);
                     }

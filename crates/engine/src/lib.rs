@@ -14,10 +14,12 @@ pub mod discover;
 pub mod counts;
 pub mod metrics;
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use ecsrunner_core::id::SubnetId;
+use ecsrunner_core::id::{JobId, SubnetId};
+use ecsrunner_core::reason::Reason;
 use ecsrunner_core::records::change::Change;
 use ecsrunner_core::rules::Rules;
 use ecsrunner_core::rules::class::Catalogue;
@@ -99,6 +101,8 @@ pub struct Engine<W: World> {
     kicked: Notify,
     cache: Cache,
     changes: broadcast::Sender<Arc<Change>>,
+    /// The reasons to wait that watchers were told.
+    told: Mutex<HashMap<JobId, Reason>>,
 }
 
 impl<W: World> Engine<W> {
@@ -113,6 +117,7 @@ impl<W: World> Engine<W> {
             kicked: Notify::new(),
             cache: Cache::default(),
             changes: broadcast::Sender::new(CHANGES_KEPT),
+            told: Mutex::default(),
         }
     }
 

@@ -7,9 +7,8 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use ecsrunner_core::reason::Code;
 use ecsrunner_core::records::change::Change;
-use ecsrunner_core::records::job::{EndedJob, Job, JobEnding, JobStage};
+use ecsrunner_core::records::job::{EndedJob, Job, JobEnding, JobStage, JobState};
 use ecsrunner_core::records::open::Open;
 use ecsrunner_core::records::runner::{EndedRunner, EndingKind, RunnerStage};
 use ecsrunner_core::records::timeline::Timeline;
@@ -107,8 +106,8 @@ metrics! {
     RetriesNoCapacity: Count = "tries for which AWS had no capacity";
     RetriesThrottled: Count = "calls that AWS or GitHub asked to make later";
     RetriesOther: Count = "effects that failed for another reason and are retried";
-    LaunchesHeld: Level = "scopes, classes and placements in which launches are held back";
-    BreakersOpen: Level = "classes whose runners do not start, and scopes in which GitHub refuses to register";
+    LaunchesHeld: Level = "pools, classes, placements, scopes and accounts in which launches are held back";
+    BreakersOpen: Level = "holds that a person may have to look at: runners fail again and again, or GitHub refuses registrations or does not answer";
     Repairs: Count = "records that the sweep repaired against their tasks";
     OrphansStopped: Count = "tasks that the sweep stopped since no record needed them";
     RegistrationsDeleted: Count = "registrations that the sweep deleted since no record names them";
@@ -221,6 +220,8 @@ impl Metrics {
             EndingKind::RegistrationLost => Metric::RunnersRegistrationLost,
             EndingKind::JobTimeout => Metric::RunnersJobTimeout,
             EndingKind::StoppedByOperator => Metric::RunnersStoppedByOperator,
+            // It had no task.
+            EndingKind::Withdrawn => return,
         });
         if let Some(usd) = runner.cost_usd {
             self.add(Metric::Cost, usd);
@@ -228,9 +229,9 @@ impl Metrics {
     }
 
     /// Measures what is open now.
-    pub(crate) fn open(&self, open: &Open, now: Timestamp) {
+    pub(crate) fn open(&self, open: &Open, paused: bool, now: Timestamp) {
         let count = |count: usize| f64::from(u32::try_from(count).unwrap_or(u32::MAX));
-        let waits = |job: &&Job| matches!(&job.state, ecsrunner_core::records::job::JobState::Queued { wait, .. } if wait.code() != Code::Paused);
+        let waits = |job: &&Job| !paused && matches!(&job.state, JobState::Queued { .. });
         let stuck =
             open.jobs.values().filter(waits).filter(|job| now.duration_since(job.timeline.latest()) > STUCK);
         self.add(Metric::JobsOpen, count(open.jobs.len()));

@@ -74,7 +74,15 @@ impl Outside {
             Doing::Booting => self.agent_boots(task, since, now),
             Doing::Connecting(registration) => {
                 if self.hub.refuses_connection(registration) {
-                    self.agent_exits(task, AgentExit::NotConnected, now);
+                    let limit = self.rules.settings.limits.connect_limit_secs;
+                    let until = since + SignedDuration::from_secs(i64::from(limit));
+                    if now < until {
+                        self.wake_agent(task, until);
+                    } else {
+                        self.agent_exits(task, AgentExit::NotConnected, now);
+                    }
+                } else if self.hub.takes_away(registration) {
+                    self.agent_exits(task, AgentExit::RegistrationLost, now);
                 } else if self.hub.connect(registration) {
                     self.assign_soon(now);
                     self.agent_does(task, Doing::Listening(registration), now);

@@ -31,6 +31,8 @@ pub struct Ledger {
     pub job_writes: u64,
     /// Writes of queued jobs, by the code of the reason of their wait.
     pub wait_writes: BTreeMap<&'static str, u64>,
+    /// Tasks that AWS has accepted, by subnet.
+    pub tasks_in: BTreeMap<String, usize>,
     /// Ended runners by kind of ending and note.
     pub endings: BTreeMap<(&'static str, String), u64>,
     taken: BTreeSet<RunnerId>,

@@ -33,7 +33,11 @@ impl MemoryTasks {
 impl Compute for MemoryTasks {
     async fn run_task(&self, order: &TaskOrder<'_>) -> Result<TaskId, ComputeError> {
         match self.call("RunTask", &request(order)) {
-            Reply::Answer(answer) => started(&answer),
+            Reply::Answer(answer) => {
+                let subnet = order.placement.subnet.as_ref().map_or(ANY_SUBNET, |subnet| subnet.as_str());
+                *self.0.lock().ledger.tasks_in.entry(subnet.to_owned()).or_default() += 1;
+                started(&answer)
+            }
             Reply::Refusal(refusal) if refusal.code == "ConflictException" => {
                 let task = refusal.resource_ids.first().and_then(|arn| task_id(arn));
                 task.ok_or_else(|| unanswered("RunTask", refusal.message))

@@ -141,7 +141,7 @@ async fn runners_of_an_unconnectable_repository_never_listen_and_others_do() {
     let mut simulation = simulation(FaultPlan::default());
     simulation.shared().lock().hub.faults.unconnectable.insert(repository("sick"));
     let (sick, well) = (queue(&mut simulation, "sick"), queue(&mut simulation, "app"));
-    simulation.pass(Duration::from_secs(120)).await;
+    simulation.pass(Duration::from_secs(240)).await;
     let outside = simulation.shared().lock();
     assert!(outside.hub.is_completed(well));
     assert_eq!(outside.hub.jobs[&sick].begun, 0);

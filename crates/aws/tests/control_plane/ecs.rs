@@ -44,6 +44,7 @@ pub(crate) fn runner() -> RunnerFacts {
         repository,
         launched_for: JobId::new(1),
         max_job_minutes: 60,
+        wait_limits: None,
         image: None,
         exec: false,
     }

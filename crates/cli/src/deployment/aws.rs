@@ -17,7 +17,9 @@ use ecsrunner_aws::queue::SqsQueue;
 use ecsrunner_aws::secrets::{Freshness, GitHubCredentials, Secrets};
 use ecsrunner_aws::store::DynamoStore;
 use ecsrunner_aws::task::TaskInfo;
+use ecsrunner_core::decide::plan::{Means, reasons_to_wait};
 use ecsrunner_core::id::{DeliveryId, Deployment as DeploymentName, JobId, Repository, RunnerName, TaskId};
+use ecsrunner_core::reason::Reason;
 use ecsrunner_core::records::job::JobRecord;
 use ecsrunner_core::records::open::Open;
 use ecsrunner_core::records::runner::Runner;
@@ -158,7 +160,8 @@ impl AwsDeployment {
         // For a job in both lists, the longer timeline is newer: the job has ended
         // since, or it is open again and the index of history is not yet updated.
         let stages: HashMap<u64, usize> = past.iter().map(|job| (job.id, job.timeline.len())).collect();
-        let open: Vec<JobView> = open.jobs.values().map(JobView::open).collect();
+        let reasons = self.reasons_to_wait(&open);
+        let open: Vec<JobView> = open.jobs.values().map(|job| JobView::planned(job, &reasons)).collect();
         let open = open.into_iter().filter(|job| {
             let is_later = stages.get(&job.id).is_none_or(|stages| job.timeline.len() > *stages);
             is_later && query.admits(job)
@@ -199,10 +202,20 @@ impl AwsDeployment {
 
     pub(super) async fn job(&self, id: u64) -> Result<Option<JobView>, Failure> {
         let record = self.store.job(JobId::new(id)).await.map_err(Failure::of_aws)?;
-        Ok(record.map(|record| match record {
-            JobRecord::Open(job) => JobView::open(&job),
-            JobRecord::Ended(job) => JobView::ended(&job),
-        }))
+        Ok(match record {
+            None => None,
+            Some(JobRecord::Ended(job)) => Some(JobView::ended(&job)),
+            Some(JobRecord::Open(job)) => {
+                Some(JobView::planned(&job, &self.reasons_to_wait(&self.open().await?)))
+            }
+        })
+    }
+
+    /// Returns why each queued job waits. The control plane does not write that down.
+    fn reasons_to_wait(&self, open: &Open) -> HashMap<JobId, Reason> {
+        let rules = self.rules();
+        let means = Means { subnets: &rules.subnets, ..Means::default() };
+        reasons_to_wait(open, rules.rules(), means, Timestamp::now())
     }
 
     pub(super) async fn task(&self, task: &TaskId) -> Result<Option<TaskInfo>, Failure> {

@@ -62,6 +62,13 @@ pub(super) const fn on(code: Code) -> &'static str {
         Code::ScopeHeld => {
             "check that the GitHub App is installed there, with write access to administration (repository) or self-hosted runners (organization)"
         }
+        Code::GithubUnavailable => "wait: launches go on within 30 seconds of GitHub's next answer",
+        Code::PoolHeld => {
+            "see what the runners say with `ecsrunner runners logs`: something about this repository or its labels keeps them from connecting; a launch is retried automatically"
+        }
+        Code::PoolUnused => {
+            "check that the job's runner group allows the repository, and that `runs-on` names no label or group that these runners lack"
+        }
         Code::ClassHeld => {
             "fix the class or its image (`ecsrunner runners list --state gone` shows the failed runners); a launch is retried automatically"
         }
@@ -86,6 +93,7 @@ pub(super) const fn on(code: Code) -> &'static str {
         Code::JobTimeout => {
             "make the job shorter, or raise max_job_minutes of its class; then run the job again"
         }
+        Code::Withdrawn => "nothing to do: a job that still waits gets another runner",
         Code::StoppedByOperator | Code::Interrupted => "run the job again at GitHub",
         Code::JobRefused => {
             "run the job in a way that the policy allows, or change the policy; `ecsrunner jobs logs` shows the reason in the job's log"

@@ -11,6 +11,7 @@ use crate::records::runner::{
     Custody, Ending, EndingKind, RegistrationLeft, Retry, Runner, RunnerState, Task, TaskLeft,
 };
 use crate::rules::placement::Placement;
+use crate::wire::fault::Fault;
 
 impl Runner {
     /// `RunTask` was accepted.
@@ -39,7 +40,7 @@ impl Runner {
                 state: RunnerState::Reserved { attempt: attempt + 1 },
                 ..self.clone()
             }),
-            _ => self.task_refused(retry.reason, at),
+            _ => self.task_refused(Fault::NoCapacity, retry.reason, at),
         }
     }
 
@@ -57,9 +58,11 @@ impl Runner {
 
     /// `RunTask` was refused permanently: there is no task.
     #[must_use]
-    pub fn task_refused(&self, reason: Reason, at: Timestamp) -> Option<Self> {
+    pub fn task_refused(&self, fault: Fault, reason: Reason, at: Timestamp) -> Option<Self> {
         let ended = match &self.state {
-            RunnerState::Reserved { .. } => self.end(EndingKind::BootFailed, Some(reason), at),
+            RunnerState::Reserved { .. } => {
+                self.end(EndingKind::BootFailed, Some(reason), at).for_fault(Some(fault))
+            }
             RunnerState::Ending(ending) if matches!(ending.task, TaskLeft::Unanswered { .. }) => {
                 self.with_state(self.state.clone(), at)
             }
@@ -90,15 +93,25 @@ impl Runner {
         Some((self.with_state(state, at), task.id.clone()))
     }
 
-    /// GitHub refuses to register it: its task has nothing to wait for and is to stop.
+    /// It is not launched, or not again: every attempt was answered without a task. A later plan decides again.
     #[must_use]
-    pub fn not_registered(&self, reason: Reason, at: Timestamp) -> Option<Self> {
+    pub fn withdrawn(&self, reason: Reason, at: Timestamp) -> Option<Self> {
+        let RunnerState::Reserved { .. } = &self.state else { return None };
+        let ended = self.end(EndingKind::Withdrawn, Some(reason), at);
+        let RunnerState::Ending(ending) = ended.state.clone() else { return None };
+        let (task, registration) = (TaskLeft::Stopped { task: None, at }, RegistrationLeft::Deleted);
+        Some(Self { state: RunnerState::Ending(Ending { task, registration, ..ending }), ..ended })
+    }
+
+    /// GitHub does not register it: its task has nothing to wait for and is to stop.
+    #[must_use]
+    pub fn not_registered(&self, fault: Fault, reason: Reason, at: Timestamp) -> Option<Self> {
         let waits = matches!(
             self.state,
             RunnerState::Starting { custody: Custody::Unissued, .. }
                 | RunnerState::Booted { custody: Custody::Unissued, .. }
         );
-        waits.then(|| self.end(EndingKind::BootFailed, Some(reason), at))
+        waits.then(|| self.end(EndingKind::BootFailed, Some(reason), at).for_fault(Some(fault)))
     }
 
     /// The boot item was taken back if `given_back`. Otherwise a task may hold it.

@@ -1,15 +1,19 @@
-//! Derives holds from the course of open runners: for a class whose runners do not
-//! start, and for a placement without capacity.
+//! Derives holds from the course of open runners: where they fail, launches are held back until one succeeds there.
+//!
+//! Each fault is held against the narrowest place that explains it. A fault that a pool's own hold explains says nothing
+//! about its class or its placement, so one sick repository never holds back others.
 
 use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::reason::{Code, Reason};
+use crate::reason::Reason;
 use crate::records::change::Change;
-use crate::records::hold::{Held, Hold};
+use crate::records::hold::{Failure, Held, Hold};
+use crate::records::job::{Job, JobStage, JobState};
 use crate::records::open::Open;
-use crate::records::runner::{Custody, EndingKind, Runner, RunnerStage, RunnerState, Served};
+use crate::records::runner::{Custody, Runner, RunnerStage, RunnerState, Served};
+use crate::wire::fault::{Fault, Suspect};
 
 /// A hold is dropped if it has not been probed for this long after a probe was allowed.
 const FORGET: SignedDuration = SignedDuration::from_hours(24);
@@ -18,74 +22,159 @@ const FORGET: SignedDuration = SignedDuration::from_hours(24);
 /// recorded yet. Once they are recorded, the same runners lead to no more changes.
 #[must_use]
 pub fn learn(open: &Open, now: Timestamp) -> Vec<Change> {
-    let mut lessons: Vec<Lesson> = open.runners.values().flat_map(lessons_of).collect();
+    let mut lessons: Vec<Lesson<'_>> =
+        open.runners.values().flat_map(|runner| lessons_of(open, runner)).collect();
     // A success at the same instant comes first, so that the fault prevails.
-    lessons.sort_by_key(|lesson| (lesson.at, lesson.fault.is_some()));
-    let old = open.holds.values().filter(|hold| now.duration_since(hold.not_before) > FORGET);
-    let mut learnt: BTreeMap<Held, Option<Hold>> = old.map(|hold| (hold.held.clone(), None)).collect();
-    for Lesson { held, at, fault } in lessons {
-        let before = match learnt.get(&held) {
-            Some(hold) => hold.clone(),
-            None => open.holds.get(&held).cloned(),
-        };
-        if before.as_ref().is_some_and(|hold| at <= hold.latest) {
-            continue;
-        }
-        let after = fault.map(|words| Hold::after(before.as_ref(), held.clone(), &words, at));
-        learnt.insert(held, after);
+    lessons.sort_by_key(|lesson| (lesson.at, matches!(lesson.outcome, Outcome::Failed { .. })));
+    let mut learnt = Learnt { open, changed: BTreeMap::new() };
+    for hold in open.holds.values().filter(|hold| now.duration_since(hold.not_before) > FORGET) {
+        learnt.changed.insert(hold.held.clone(), None);
+    }
+    for lesson in &lessons {
+        learnt.take(lesson);
     }
     learnt
+        .changed
         .into_iter()
         .filter(|(held, hold)| open.holds.get(held) != hold.as_ref())
         .map(|(held, hold)| hold.map_or(Change::Released(held), Change::Hold))
         .collect()
 }
 
-/// A success (`fault` is `None`) or a fault of a runner's class or placement.
-struct Lesson {
-    held: Held,
+/// What the course of one runner shows.
+struct Lesson<'a> {
+    runner: &'a Runner,
     at: Timestamp,
-    fault: Option<String>,
+    outcome: Outcome<'a>,
 }
 
-fn lessons_of(runner: &Runner) -> Vec<Lesson> {
-    let class = Held::Class(runner.facts.class.clone());
-    let placement = Held::placement(runner.placement.clone(), runner.facts.size.arch());
-    let mut lessons = Vec::new();
-    if let Some(at) = runner.timeline.at(RunnerStage::Booted) {
-        lessons.push(Lesson { held: placement.clone(), at, fault: None });
+enum Outcome<'a> {
+    /// Its container runs.
+    Booted,
+    /// It got a job.
+    Used,
+    Failed {
+        fault: Fault,
+        words: &'a str,
+    },
+}
+
+/// The holds as they are after the lessons so far.
+struct Learnt<'a> {
+    open: &'a Open,
+    changed: BTreeMap<Held, Option<Hold>>,
+}
+
+impl Learnt<'_> {
+    fn hold(&self, held: &Held) -> Option<&Hold> {
+        match self.changed.get(held) {
+            Some(hold) => hold.as_ref(),
+            None => self.open.holds.get(held),
+        }
     }
-    if let Some(at) = runner.timeline.at(RunnerStage::Busy) {
-        lessons.push(Lesson { held: class.clone(), at, fault: None });
+
+    fn take(&mut self, lesson: &Lesson<'_>) {
+        let runner = lesson.runner;
+        let pool = Held::Pool(runner.facts.pool.clone());
+        let class = Held::Class(runner.facts.class.clone());
+        let class_in = Held::class_in(runner.facts.class.clone(), runner.placement.clone());
+        let placement = Held::placement(runner.placement.clone(), runner.facts.size.arch());
+        match lesson.outcome {
+            Outcome::Booted => {
+                self.release(&placement, lesson, |_| true);
+                self.release(&class_in, lesson, Fault::is_before_boot);
+                self.release(&class, lesson, Fault::is_before_boot);
+            }
+            Outcome::Used => {
+                for held in [&pool, &class_in, &class] {
+                    self.release(held, lesson, |_| true);
+                }
+            }
+            Outcome::Failed { fault, words } => match fault.suspect() {
+                Suspect::Capacity => self.fail(placement, lesson, fault, words),
+                Suspect::Start => {
+                    self.fail(class_in, lesson, fault, words);
+                    self.fail(class, lesson, fault, words);
+                }
+                Suspect::Runner => {
+                    let is_known = self.hold(&pool).is_some();
+                    self.fail(pool, lesson, fault, words);
+                    if !is_known {
+                        self.fail(class_in, lesson, fault, words);
+                        self.fail(class, lesson, fault, words);
+                    }
+                }
+                Suspect::Use => self.fail(pool, lesson, fault, words),
+                Suspect::GitHub | Suspect::Nothing => {}
+            },
+        }
+    }
+
+    fn release(&mut self, held: &Held, lesson: &Lesson<'_>, ends: impl Fn(Fault) -> bool) {
+        if self.hold(held).is_some_and(|hold| lesson.at > hold.latest && ends(hold.fault)) {
+            self.changed.insert(held.clone(), None);
+        }
+    }
+
+    fn fail(&mut self, held: Held, lesson: &Lesson<'_>, fault: Fault, words: &str) {
+        let before = self.hold(&held);
+        if before.is_some_and(|hold| lesson.at <= hold.latest) {
+            return;
+        }
+        let failure = Failure {
+            pool: Some(&lesson.runner.facts.pool),
+            placement: Some(&lesson.runner.placement),
+            ..Failure::of(fault, words, lesson.runner.timeline.began(), lesson.at)
+        };
+        let hold = Hold::after(before, held.clone(), &failure);
+        self.changed.insert(held, Some(hold));
+    }
+}
+
+fn lessons_of<'a>(open: &Open, runner: &'a Runner) -> Vec<Lesson<'a>> {
+    let mut lessons = Vec::new();
+    let booted = runner.timeline.at(RunnerStage::Booted);
+    if let Some(at) = booted {
+        lessons.push(Lesson { runner, at, outcome: Outcome::Booted });
+    }
+    if let Some(at) = runner.timeline.at(RunnerStage::Busy).or_else(|| was_used(runner)) {
+        lessons.push(Lesson { runner, at, outcome: Outcome::Used });
     }
     let RunnerState::Ending(ending) = &runner.state else { return lessons };
-    let Some(at) = runner.stopped_at() else { return lessons };
-    let words = || ending.note.as_ref().map_or_else(|| ending.kind.as_str().to_owned(), fault_words);
-    // A container that ran without a configuration waited for GitHub: the class is not at fault.
-    let waited = ending.custody == Custody::Unissued && runner.timeline.at(RunnerStage::Booted).is_some();
-    let short = ending.note.as_ref().is_some_and(|note| note.code() == Code::NoCapacity);
-    let ours = matches!(ending.kind, EndingKind::BootFailed | EndingKind::AgentCrashed);
-    if short && runner.task().is_some() {
-        lessons.push(Lesson { held: placement, at, fault: Some(words()) });
-    } else if ours
-        && !short
-        && !waited
-        && ending.served == Served::Nothing
-        && !is_githubs(ending.note.as_ref())
-    {
-        lessons.push(Lesson { held: class, at, fault: Some(words()) });
+    let (Some(at), Some(fault)) = (runner.stopped_at(), ending.fault) else { return lessons };
+    // Without a task, the placement's hold was written with the answer to RunTask.
+    let is_known = fault == Fault::NoCapacity && runner.task().is_none();
+    // A container that ran without a configuration waited for GitHub.
+    let waited = ending.custody == Custody::Unissued && booted.is_some();
+    let counts =
+        fault.suspect() != Suspect::Use || booted.is_none_or(|booted| was_wanted(open, runner, booted));
+    if ending.served == Served::Nothing && !is_known && !waited && counts {
+        let words = ending.note.as_ref().and_then(Reason::detail).unwrap_or_else(|| fault.as_str());
+        lessons.push(Lesson { runner, at, outcome: Outcome::Failed { fault, words } });
     }
     lessons
 }
 
-fn fault_words(note: &Reason) -> String {
-    note.detail().map_or_else(|| note.text(), str::to_owned)
+/// When a runner got its job, if the job began and ended unnoticed.
+fn was_used(runner: &Runner) -> Option<Timestamp> {
+    match &runner.state {
+        RunnerState::Ending(ending) if ending.served != Served::Nothing => {
+            runner.timeline.at(RunnerStage::Ending)
+        }
+        _ => None,
+    }
 }
 
-/// Whether GitHub is at fault and not the class. A refused registration puts a
-/// hold on its scope; a session that GitHub does not give puts no hold on anything.
-fn is_githubs(note: Option<&Reason>) -> bool {
-    note.is_some_and(|note| matches!(note.code(), Code::ScopeHeld | Code::NoSession))
+/// Whether a job of its pool was queued all the time that the runner waited for one.
+fn was_wanted(open: &Open, runner: &Runner, booted: Timestamp) -> bool {
+    let waits = |job: &Job| match &job.state {
+        JobState::Queued { assignment, .. } => {
+            assignment.pool == runner.facts.pool
+                && job.timeline.at(JobStage::Queued).is_some_and(|queued| queued <= booted)
+        }
+        _ => false,
+    };
+    open.jobs.values().any(waits)
 }
 
 #[cfg(test)]

@@ -17,6 +17,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::id::{Account, ClassName, Epoch, JobId, PoolId, Repository, RunnerName, SubnetId, Version};
 use crate::reason::{Code, Reason};
+use crate::records::hold::Held;
 use crate::records::job::{Job, JobState};
 use crate::records::open::Open;
 use crate::records::runner::{EndingKind, Runner, RunnerFacts, RunnerStage, RunnerState};
@@ -24,9 +25,10 @@ use crate::records::timeline::Timeline;
 use crate::rules::Rules;
 use crate::rules::class::size::Size;
 use crate::rules::labels::Labels;
-use crate::rules::pace::{Bucket, Level};
+use crate::rules::limits::{WaitLimits, longest_work};
 use crate::rules::placement::Placement;
 use crate::rules::pool::Scope;
+use crate::wire::fault::Fault;
 use crate::wire::job::TakenBy;
 use launcher::Launcher;
 use pool::PoolLevel;
@@ -59,6 +61,10 @@ pub struct Means<'a> {
     pub subnets: &'a [SubnetId],
     /// Returns the account whose rate limit at GitHub counts a registration in that scope.
     pub account: &'a dyn Fn(&Scope) -> Account,
+    /// How long it takes until the next plan: runners are launched for the slots of a pace that come until then.
+    pub ahead: SignedDuration,
+    /// Whether a runner without a configuration has its slots of the rates already.
+    pub has_slot: &'a dyn Fn(&RunnerName) -> bool,
 }
 
 impl fmt::Debug for Means<'_> {
@@ -70,7 +76,7 @@ impl fmt::Debug for Means<'_> {
 impl Default for Means<'_> {
     /// No network to choose, and one App installation for each owner.
     fn default() -> Self {
-        Self { subnets: &[], account: &Scope::owner }
+        Self { subnets: &[], account: &Scope::owner, ahead: SignedDuration::ZERO, has_slot: &|_| false }
     }
 }
 
@@ -82,26 +88,14 @@ pub struct Plan {
     pub retirements: Vec<Retirement>,
     /// Runners whose surplus begins or ends.
     pub marks: Vec<Mark>,
-    /// Jobs that wait for another reason than the recorded one.
+    /// Why queued jobs wait for which nothing is launched now. Nobody writes that down: whoever asks plans again.
     pub waits: Vec<Wait>,
-    /// Slots that the launches take from buckets.
-    pub draws: Vec<Draw>,
     /// Questions to GitHub, the most urgent first.
     pub questions: Vec<Question>,
     /// Held scopes in which a registration is to be tried.
-    pub probes: Vec<Scope>,
+    pub probes: Vec<(Scope, Account)>,
     /// When this plan will change by time alone.
     pub next_at: Option<Timestamp>,
-}
-
-/// Slots taken from a bucket; valid only if its level has not changed.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Draw {
-    pub bucket: Bucket,
-    /// Its level when the plan was made.
-    pub before: Option<Level>,
-    /// Its level after the plan's launches.
-    pub after: Level,
 }
 
 /// A runner to launch.
@@ -129,8 +123,10 @@ pub struct Order {
     repository: Repository,
     launched_for: JobId,
     max_job_minutes: u32,
+    wait_limits: WaitLimits,
     image: Option<String>,
     exec: bool,
+    probe: bool,
 }
 
 impl Order {
@@ -152,8 +148,10 @@ impl Order {
             repository,
             launched_for,
             max_job_minutes,
+            wait_limits,
             image,
             exec,
+            probe,
         } = self.clone();
         Runner {
             facts: RunnerFacts {
@@ -166,6 +164,7 @@ impl Order {
                 repository,
                 launched_for,
                 max_job_minutes,
+                wait_limits: Some(wait_limits),
                 image,
                 exec,
             },
@@ -174,6 +173,7 @@ impl Order {
             timeline: Timeline::begin(RunnerStage::Reserved, at),
             surplus_since: None,
             placement,
+            probe,
             retry: None,
             asked_at: None,
             state: RunnerState::Reserved { attempt: 1 },
@@ -187,6 +187,7 @@ pub struct Retirement {
     pub runner: RunnerName,
     pub kind: EndingKind,
     pub reason: Reason,
+    pub fault: Option<Fault>,
 }
 
 /// A runner's surplus begins or ends.
@@ -197,7 +198,7 @@ pub struct Mark {
     pub surplus_since: Option<Timestamp>,
 }
 
-/// A job whose reason to wait has changed.
+/// A queued job, and why it waits.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Wait {
     pub job: JobId,
@@ -235,6 +236,7 @@ pub fn plan(open: &Open, rules: Rules<'_>, means: Means<'_>, now: Timestamp) -> 
         }
         if let Some(question) = unadmitted(job, wait) {
             plan.ask(question, job.asked_at, now);
+            plan.wait(job, wait.clone());
             continue;
         }
         levels.entry(&assignment.pool).or_default().jobs.push(job);
@@ -250,18 +252,29 @@ pub fn plan(open: &Open, rules: Rules<'_>, means: Means<'_>, now: Timestamp) -> 
     let mut launcher = Launcher::new(open, rules, means, now);
     for deficit in deficits {
         match launcher.launch(deficit.job, &deficit.reason, &mut plan) {
-            // The job's reason to wait is written with the reservation.
             Ok(launch) => plan.launches.push(launch),
-            Err(reason) => wait(&mut plan, deficit.job, reason),
+            Err(reason) => plan.wait(deficit.job, reason),
         }
     }
-    plan.draws = launcher.draws();
     let_github_rest(open, rules, means, now, &mut plan);
     // The order of maps is arbitrary; a plan's order is not.
     plan.retirements.sort_unstable_by(|a, b| a.runner.cmp(&b.runner));
     plan.marks.sort_unstable_by(|a, b| a.runner.cmp(&b.runner));
     plan.waits.sort_unstable_by_key(|wait| wait.job);
     plan
+}
+
+/// Returns why each queued job waits, for whoever shows it.
+#[must_use]
+pub fn reasons_to_wait(
+    open: &Open,
+    rules: Rules<'_>,
+    means: Means<'_>,
+    now: Timestamp,
+) -> HashMap<JobId, Reason> {
+    let plan = plan(open, rules, means, now);
+    let waits = plan.waits.into_iter().map(|wait| (wait.job, wait.reason));
+    waits.chain(plan.launches.into_iter().map(|launch| (launch.job, Code::RunnerStarting.into()))).collect()
 }
 
 /// Returns the question to ask GitHub before a queued job counts as demand.
@@ -325,23 +338,29 @@ fn doubt_jobs(open: &Open, rules: Rules<'_>, now: Timestamp, plan: &mut Plan) {
 /// all limits of their agent together.
 fn retire_overdue(open: &Open, rules: Rules<'_>, now: Timestamp, plan: &mut Plan) {
     for runner in open.runners.values() {
+        let limits = runner.facts.wait_limits.unwrap_or_else(|| rules.settings.limits.waiting());
+        let max_job_minutes = runner.facts.max_job_minutes;
         let overdue = match &runner.state {
             RunnerState::Reserved { .. } => continue,
             // Its agent has not begun, so it cannot end by itself.
             RunnerState::Starting { .. } => {
                 let Some(started) = runner.launched_at() else { continue };
-                let limit = rules.settings.limits.longest_start();
-                (started + limit, EndingKind::BootFailed, Reason::with(Code::BootFailed, NEVER_STARTED))
+                let reason = Reason::with(Code::BootFailed, NEVER_STARTED);
+                let fault = Some(Fault::NeverStarted);
+                (started + limits.longest_start(), EndingKind::BootFailed, reason, fault)
             }
             RunnerState::Ending(ending) if ending.kind.overrides_job() || !runner.takes_slot() => continue,
             _ => {
                 let booted = runner.timeline.at(RunnerStage::Booted);
                 let Some(started) = booted.or_else(|| runner.launched_at()) else { continue };
-                let life = rules.settings.limits.longest_life(runner.facts.max_job_minutes);
-                (started + life, EndingKind::JobTimeout, Code::JobTimeout.into())
+                let until = match runner.timeline.at(RunnerStage::Busy) {
+                    Some(busy) => busy + longest_work(max_job_minutes),
+                    None => started + limits.longest_life(max_job_minutes),
+                };
+                (until, EndingKind::JobTimeout, Code::JobTimeout.into(), None)
             }
         };
-        let (overdue, kind, reason) = overdue;
+        let (overdue, kind, reason, fault) = overdue;
         if now < overdue {
             plan.wake_at(overdue);
             continue;
@@ -349,11 +368,11 @@ fn retire_overdue(open: &Open, rules: Rules<'_>, now: Timestamp, plan: &mut Plan
         // Each record is written once, and this retirement takes precedence.
         plan.retirements.retain(|retirement| retirement.runner != *runner.name());
         plan.marks.retain(|mark| mark.runner != *runner.name());
-        plan.retirements.push(Retirement { runner: runner.name().clone(), kind, reason });
+        plan.retirements.push(Retirement { runner: runner.name().clone(), kind, reason, fault });
     }
 }
 
-/// Drops the questions to an account that GitHub asked to rest, until then.
+/// Drops the questions to an account that GitHub asked to rest, or that gets no answer, until then.
 fn let_github_rest(open: &Open, rules: Rules<'_>, means: Means<'_>, now: Timestamp, plan: &mut Plan) {
     let scope_of = |question: &Question| match question {
         Question::Job { job, .. } | Question::Run(job) => {
@@ -361,28 +380,27 @@ fn let_github_rest(open: &Open, rules: Rules<'_>, means: Means<'_>, now: Timesta
         }
         Question::Runner(name) => open.runners.get(name).map(|runner| runner.facts.scope.clone()),
     };
-    let mut resting_until = None;
+    let (mut resting_until, mut tried) = (None, false);
+    let earlier = |one: Option<Timestamp>, other: Timestamp| Some(one.map_or(other, |one| one.min(other)));
     plan.questions.retain(|question| {
         let Some(scope) = scope_of(question) else { return true };
-        let bucket = Bucket::GitHub((means.account)(&scope));
-        let (rate, level) = (rules.settings.paces.rate(&bucket), open.levels.get(&bucket).copied());
-        let rests = rate.is_resting(level, now);
-        if rests {
-            let at = rate.next_at(level, now);
-            resting_until = Some(resting_until.map_or(at, |other: Timestamp| other.min(at)));
+        let account = (means.account)(&scope);
+        let holds = [Held::Account(account), Held::Scope(scope.clone())];
+        let unanswered = holds.iter().filter_map(|held| open.holds.get(held));
+        if let Some(hold) =
+            unanswered.filter(|hold| hold.fault.rests_github()).max_by_key(|hold| hold.not_before)
+        {
+            // One question shows whether GitHub answers again.
+            let is_due = now >= hold.not_before && !std::mem::replace(&mut tried, true);
+            if !is_due {
+                resting_until = earlier(resting_until, hold.not_before.max(now + DOUBT));
+            }
+            return is_due;
         }
-        !rests
+        true
     });
     if let Some(at) = resting_until {
         plan.wake_at(at);
-    }
-}
-
-fn wait(plan: &mut Plan, job: &Job, reason: Reason) {
-    if let JobState::Queued { wait, .. } = &job.state
-        && *wait != reason
-    {
-        plan.waits.push(Wait { job: job.id(), reason });
     }
 }
 
@@ -397,6 +415,17 @@ impl Plan {
 
     fn wake_at(&mut self, at: Timestamp) {
         self.next_at = Some(self.next_at.map_or(at, |next| next.min(at)));
+    }
+
+    fn wait(&mut self, job: &Job, reason: Reason) {
+        self.waits.push(Wait { job: job.id(), reason });
+    }
+
+    /// Tries a registration in the scope; one scope for each account, in turns: a scope that fails is held longer.
+    fn probe(&mut self, scope: &Scope, account: &Account) {
+        if !self.probes.iter().any(|(_, other)| other == account) {
+            self.probes.push((scope.clone(), account.clone()));
+        }
     }
 }
 

@@ -4,12 +4,17 @@
 use jiff::{SignedDuration, Timestamp};
 
 use crate::records::runner::{
-    Custody, EndedRunner, Ending, RegistrationLeft, Runner, RunnerStage, RunnerState, TaskLeft,
+    Custody, EndedRunner, Ending, EndingKind, RegistrationLeft, Runner, RunnerStage, RunnerState, Served,
+    TaskLeft,
 };
 
 /// How long to wait for the second of the two reports of a completion, the agent's
 /// and GitHub's, before the registration is deleted.
 const PROOF_LIMIT: SignedDuration = SignedDuration::from_mins(2);
+
+/// How long after GitHub has said that a runner's job completed its task is stopped, if GitHub lets its registration be
+/// deleted: its listener hangs.
+const HUNG: SignedDuration = SignedDuration::from_mins(8);
 
 /// How long a task may take to stop before it is asked again. ECS kills a
 /// container after its stop timeout, which is at most 120 s.
@@ -104,6 +109,10 @@ impl Runner {
                 if now >= until { Next::Now(Step::DeleteRegistration) } else { Next::At(until) }
             }
             RegistrationLeft::Deleted if stopped => Next::Now(Step::Finish),
+            RegistrationLeft::Deleted if matches!(ending.task, TaskLeft::Running(_)) && is_over(ending) => {
+                let until = self.timeline.last_at(RunnerStage::Ending).unwrap_or(now) + HUNG;
+                if now >= until { Next::Now(Step::StopTask) } else { Next::At(until) }
+            }
             RegistrationLeft::Deleted => stop_again.map_or(Next::Event, Next::At),
         }
     }
@@ -139,4 +148,9 @@ impl Runner {
             cost_usd: self.cost_usd(now),
         })
     }
+}
+
+/// Whether GitHub has said that the runner's job is over.
+fn is_over(ending: &Ending) -> bool {
+    ending.kind == EndingKind::Completed && matches!(ending.served, Served::Job(_))
 }

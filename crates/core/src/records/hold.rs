@@ -1,35 +1,28 @@
-//! Holds: launches are held back for a scope in which GitHub refuses
-//! registrations, a class whose runners do not start, or a placement without
-//! capacity, until a probe succeeds.
+//! Holds: launches are held back where runners fail, until one succeeds there.
 //!
-//! A hold is an open record, so that any process that plans next knows it.
-//! [`crate::decide::plan`] decides which launches it holds back.
+//! A fault is held against the narrowest place that explains it: a pool, a class in one placement, a class, a
+//! placement, a scope or an account at GitHub. A hold is an open record, so that any process that plans next knows it.
+//! [`crate::decide::learn`] derives holds from the ends of runners, and [`crate::decide::plan`] decides which launches
+//! they hold back.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::id::ClassName;
+use crate::id::{Account, ClassName, PoolId};
 use crate::rules::class::size::Arch;
 use crate::rules::placement::Placement;
 use crate::rules::pool::Scope;
+use crate::wire::fault::{Fault, Suspect};
 
-/// How long a class whose circuit breaker is open is held before a probe is
-/// made, and the longest that a scope is.
-pub const PROBE_AFTER: SignedDuration = SignedDuration::from_mins(5);
-/// Faults of one kind in a row that open a class's circuit breaker.
-pub const BREAKER_FAULTS: u32 = 5;
-/// The first wait after GitHub has refused a registration in a scope; doubled with each further refusal. GitHub refuses
-/// now and then what it accepts a moment later.
-const REFUSAL_WAIT: SignedDuration = SignedDuration::from_secs(2);
-/// Refusals in a row after which a person may have to act.
+/// Failures of different pools after which they are no coincidence.
+pub const SEVERAL_POOLS: usize = 3;
+/// Failures in a row after which a person may have to act.
+const ALARMING: u32 = 5;
+/// Refusals in a row of a scope after which a person may have to act.
 const ALARMING_REFUSALS: u32 = 3;
-/// The first wait for capacity, in a placement; doubled with each further refusal.
-const CAPACITY_WAIT: SignedDuration = SignedDuration::from_secs(15);
-const LONGEST_CAPACITY_WAIT: SignedDuration = SignedDuration::from_mins(5);
-/// The wait after one fault of a class; doubled with each further one.
-const FAULT_WAIT: SignedDuration = SignedDuration::from_millis(500);
-/// Faults of a class that are further apart do not count as in a row.
+/// A failure this long after a try was allowed begins a new row.
 const ROW: SignedDuration = SignedDuration::from_hours(1);
 const WORDS_CHARS: usize = 160;
 
@@ -40,12 +33,18 @@ pub enum Held {
     Scope(Scope),
     /// Launches of a class.
     Class(ClassName),
-    /// Launches into a placement.
+    /// Launches into a placement without capacity.
     Placement {
         placement: Placement,
         /// x64 and arm64 have separate capacity.
         arch: Arch,
     },
+    /// Registrations that count against one installation or token.
+    Account(Account),
+    /// Launches for a pool.
+    Pool(PoolId),
+    /// Launches of a class into a placement where its runners fail.
+    ClassIn { class: ClassName, placement: Placement },
 }
 
 /// A hold and its cause.
@@ -53,48 +52,158 @@ pub enum Held {
 pub struct Hold {
     /// What is held back.
     pub held: Held,
-    /// Failures in a row.
+    /// The kind of the last failure.
+    pub fault: Fault,
+    /// Tries in a row that failed, each made when the failure before was known. Runners that fail together count as one.
     pub failures: u32,
+    /// Whose failures these are; a bounded sample.
+    pub seen: Seen,
     /// The message of the last failure.
     pub words: Arc<str>,
     /// When the last failure was.
     pub latest: Timestamp,
-    /// When a probe may be made.
+    /// When the next try may be made.
     pub not_before: Timestamp,
+    /// In a placement without capacity: the CPU units of our own tasks on its market that had room. As many have room
+    /// again as soon as one of them ends.
+    pub fits_cpu: Option<u32>,
+}
+
+/// Which pools failed, and in which placements: at most [`SEVERAL_POOLS`] of each.
+#[derive(Clone, Default, PartialEq, Eq, Debug)]
+pub struct Seen {
+    pub pools: BTreeSet<PoolId>,
+    pub placements: BTreeSet<Placement>,
+}
+
+/// One failure, as a hold counts it.
+#[derive(Clone, Debug)]
+pub struct Failure<'a> {
+    pub fault: Fault,
+    pub words: &'a str,
+    /// When the try began: a launch, or a call.
+    pub began_at: Timestamp,
+    pub at: Timestamp,
+    pub pool: Option<&'a PoolId>,
+    pub placement: Option<&'a Placement>,
+    /// Only for [`Fault::NoCapacity`]: CPU units of our own tasks on the placement's market at that time.
+    pub running_cpu: Option<u32>,
+}
+
+impl<'a> Failure<'a> {
+    /// A failure of which only its kind, its words and its times are known.
+    #[must_use]
+    pub fn of(fault: Fault, words: &'a str, began_at: Timestamp, at: Timestamp) -> Self {
+        Self { fault, words, began_at, at, pool: None, placement: None, running_cpu: None }
+    }
+}
+
+/// How long a hold lasts after a failure: the first pause, how much longer each further one is, and the longest.
+struct Pauses {
+    first: SignedDuration,
+    factor: u32,
+    longest: SignedDuration,
+}
+
+impl Pauses {
+    const fn secs(first: i64, factor: u32, longest: i64) -> Self {
+        let (first, longest) = (SignedDuration::from_secs(first), SignedDuration::from_secs(longest));
+        Self { first, factor, longest }
+    }
+
+    fn of(held: &Held, fault: Fault) -> Self {
+        match held {
+            // GitHub is back within minutes, and jobs wait for that.
+            Held::Scope(_) | Held::Account(_) if fault.rests_registrations() => Self::secs(1, 2, 30),
+            // GitHub refuses now and then what it accepts a moment later.
+            Held::Scope(_) | Held::Account(_) => Self::secs(2, 2, 5 * 60),
+            Held::Placement { .. } => Self::secs(15, 2, 5 * 60),
+            Held::Class(_) => Self::secs(15, 4, 5 * 60),
+            Held::ClassIn { .. } => Self::secs(2, 4, 10 * 60),
+            Held::Pool(_) if fault == Fault::GithubUnavailable => Self::secs(10, 4, 5 * 60),
+            // Runners that nobody uses: labels or a group have to be changed, which takes a person.
+            Held::Pool(_) if fault.suspect() == Suspect::Use => Self::secs(10, 4, 60 * 60),
+            Held::Pool(_) => Self::secs(10, 4, 15 * 60),
+        }
+    }
+
+    fn after(&self, failures: u32) -> SignedDuration {
+        let factor = self.factor.saturating_pow(failures.saturating_sub(1).min(15));
+        let millis = self.first.as_millis().saturating_mul(i128::from(factor));
+        let most = self.longest.as_millis();
+        SignedDuration::from_millis(i64::try_from(millis.min(most)).unwrap_or(i64::MAX))
+    }
 }
 
 impl Hold {
-    /// Returns the hold after one more failure.
+    /// Returns the hold after one more failure. A try that began before the last failure was known failed for the same
+    /// cause, so it makes the pause no longer.
     #[must_use]
-    pub fn after(before: Option<&Self>, held: Held, words: &str, at: Timestamp) -> Self {
-        let words: Arc<str> = words.chars().take(WORDS_CHARS).collect::<String>().into();
-        let row = before.filter(|before| match held {
-            Held::Class(_) => is_of_one_kind(&before.words, &words) && at.duration_since(before.latest) < ROW,
-            Held::Scope(_) | Held::Placement { .. } => true,
-        });
-        let failures = row.map_or(0, |before| before.failures).saturating_add(1);
-        let doubled = |first: SignedDuration, most: SignedDuration| {
-            (first * (1 << failures.saturating_sub(1).min(16))).min(most)
+    pub fn after(before: Option<&Self>, held: Held, failure: &Failure<'_>) -> Self {
+        let at = failure.at;
+        let row = before.filter(|before| at.duration_since(before.not_before) < ROW);
+        let failures = match row {
+            None => 1,
+            Some(before) if failure.began_at <= before.latest => before.failures,
+            Some(before) => before.failures.saturating_add(1),
         };
-        let wait = match held {
-            Held::Scope(_) => doubled(REFUSAL_WAIT, PROBE_AFTER),
-            Held::Class(_) if failures >= BREAKER_FAULTS => PROBE_AFTER,
-            Held::Class(_) => doubled(FAULT_WAIT, PROBE_AFTER),
-            Held::Placement { .. } => doubled(CAPACITY_WAIT, LONGEST_CAPACITY_WAIT),
-        };
-        Self { held, failures, words, latest: at, not_before: at + wait }
+        let mut seen = row.map(|before| before.seen.clone()).unwrap_or_default();
+        add_some(&mut seen.pools, failure.pool);
+        add_some(&mut seen.placements, failure.placement);
+        let pause = Pauses::of(&held, failure.fault).after(failures);
+        Self {
+            held,
+            fault: failure.fault,
+            failures,
+            seen,
+            words: failure.words.chars().take(WORDS_CHARS).collect::<String>().into(),
+            latest: row.map_or(at, |before| at.max(before.latest)),
+            not_before: row.map_or(at + pause, |before| before.not_before.max(at + pause)),
+            fits_cpu: failure.running_cpu,
+        }
     }
 
-    /// Whether a person may have to act: GitHub keeps refusing, or runners of a class do not start.
+    /// Returns the hold of an account that GitHub asked to come back at `until`.
+    #[must_use]
+    pub fn throttled(
+        before: Option<&Self>,
+        account: Account,
+        words: &str,
+        at: Timestamp,
+        until: Timestamp,
+    ) -> Self {
+        let hold = Self::after(None, Held::Account(account), &Failure::of(Fault::Throttled, words, at, at));
+        Self { not_before: before.map_or(until, |before| before.not_before.max(until)), ..hold }
+    }
+
+    /// Whether launches are held back. A class, or a class in a placement, is only suspected at first: while faults of
+    /// its runners may as well lie in their pools.
+    #[must_use]
+    pub fn is_effective(&self) -> bool {
+        match &self.held {
+            Held::Scope(_) | Held::Account(_) | Held::Placement { .. } | Held::Pool(_) => true,
+            Held::ClassIn { .. } => {
+                self.fault.suspect() == Suspect::Start
+                    || self.failures >= 2
+                    || self.seen.pools.len() >= SEVERAL_POOLS
+            }
+            Held::Class(_) => self.seen.pools.len() >= SEVERAL_POOLS && self.seen.placements.len() >= 2,
+        }
+    }
+
+    /// Whether a person may have to act.
     #[must_use]
     pub fn is_alarming(&self) -> bool {
-        (matches!(self.held, Held::Scope(_)) && self.failures >= ALARMING_REFUSALS) || self.is_open_breaker()
-    }
-
-    /// Whether the class's circuit breaker is open: then it is launched once at a time, as a probe.
-    #[must_use]
-    pub fn is_open_breaker(&self) -> bool {
-        matches!(self.held, Held::Class(_)) && self.failures >= BREAKER_FAULTS
+        match &self.held {
+            Held::Placement { .. } => false,
+            Held::Scope(_) | Held::Account(_) if !self.fault.rests_registrations() => {
+                self.failures >= ALARMING_REFUSALS
+            }
+            // After two minutes.
+            Held::Scope(_) | Held::Account(_) => self.failures >= ALARMING + 3,
+            Held::Class(_) => self.is_effective(),
+            Held::Pool(_) | Held::ClassIn { .. } => self.is_effective() && self.failures >= ALARMING,
+        }
     }
 }
 
@@ -103,32 +212,20 @@ impl Held {
     pub fn placement(placement: Placement, arch: Arch) -> Self {
         Self::Placement { placement, arch }
     }
+
+    #[must_use]
+    pub fn class_in(class: ClassName, placement: Placement) -> Self {
+        Self::ClassIn { class, placement }
+    }
 }
 
-/// Whether two messages differ only in what names a single case: numbers, addresses, ids, digests.
-fn is_of_one_kind(one: &str, other: &str) -> bool {
-    let plain = |word: &&str| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_alphabetic());
-    let split = |c: char| {
-        c.is_whitespace() || matches!(c, ':' | ',' | ';' | '(' | ')' | '`' | '\'' | '"' | '[' | ']')
-    };
-    one.split(split).filter(plain).eq(other.split(split).filter(plain))
+fn add_some<T: Clone + Ord>(sample: &mut BTreeSet<T>, one: Option<&T>) {
+    if sample.len() < SEVERAL_POOLS
+        && let Some(one) = one
+    {
+        sample.insert(one.clone());
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn messages_that_differ_in_numbers_and_addresses_are_of_one_kind() {
-        let pull = |address: &str, retries: u32| {
-            format!(
-                "CannotPullContainerError: pull image manifest has been retried {retries} time(s): failed to \
-                 resolve ref 1.dkr.ecr/x:1: dial tcp {address}:443: i/o timeout"
-            )
-        };
-        assert!(is_of_one_kind(&pull("3.5.141.17", 1), &pull("3.5.149.34", 5)));
-        assert!(is_of_one_kind("exit code 1: task 0123abcd gone", "exit code 2: task 4567ef01 gone"));
-        assert!(!is_of_one_kind(&pull("3.5.141.17", 1), "CannotPullContainerError: manifest unknown"));
-        assert!(!is_of_one_kind("no listener", "no session"));
-    }
-}
+mod tests;

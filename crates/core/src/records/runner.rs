@@ -9,9 +9,11 @@ use crate::records::timeline::Timeline;
 use crate::rules::class::size::Size;
 use crate::rules::cost::task_usd;
 use crate::rules::labels::Labels;
+use crate::rules::limits::WaitLimits;
 use crate::rules::placement::Placement;
 use crate::rules::pool::Scope;
 use crate::wire::boot::TaskRole;
+use crate::wire::fault::Fault;
 use crate::wire_form::by_wire_form;
 
 /// The stages of a runner's timeline.
@@ -66,6 +68,8 @@ pub struct RunnerFacts {
     pub launched_for: JobId,
     /// Minutes after which its job is ended.
     pub max_job_minutes: u32,
+    /// Its agent's limits; `None` for a runner of an earlier release: the present settings count.
+    pub wait_limits: Option<WaitLimits>,
     /// The image's name; `None` for the deployment's default image.
     pub image: Option<String>,
     /// Whether ECS Exec may open a shell in it.
@@ -93,6 +97,8 @@ pub struct Runner {
     pub surplus_since: Option<Timestamp>,
     /// Where its latest attempt was, or is to be.
     pub placement: Placement,
+    /// Whether it was launched to try what a hold holds back.
+    pub probe: bool,
     /// When a failed step is retried; cleared by the next change of its state.
     pub retry: Option<Retry>,
     /// When GitHub was last asked about it.
@@ -178,6 +184,8 @@ impl Custody {
 pub struct Ending {
     pub kind: EndingKind,
     pub note: Option<Reason>,
+    /// What went wrong, unless it is the job's or nobody's doing.
+    pub fault: Option<Fault>,
     pub served: Served,
     pub task: TaskLeft,
     /// Who holds the configuration; `Issued` means that the boot item may still exist.
@@ -245,10 +253,12 @@ pub enum EndingKind {
     JobTimeout,
     /// An operator stopped it.
     StoppedByOperator,
+    /// It was reserved and never launched.
+    Withdrawn,
 }
 
 impl EndingKind {
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Completed,
         Self::Surplus,
         Self::IdleTimeout,
@@ -258,6 +268,7 @@ impl EndingKind {
         Self::RegistrationLost,
         Self::JobTimeout,
         Self::StoppedByOperator,
+        Self::Withdrawn,
     ];
 
     /// Returns the reason code of the same name.
@@ -273,6 +284,7 @@ impl EndingKind {
             Self::RegistrationLost => Code::RegistrationLost,
             Self::JobTimeout => Code::JobTimeout,
             Self::StoppedByOperator => Code::StoppedByOperator,
+            Self::Withdrawn => Code::Withdrawn,
         }
     }
 
@@ -326,6 +338,12 @@ impl Runner {
             self.state,
             RunnerState::Reserved { .. } | RunnerState::Starting { .. } | RunnerState::Booted { .. }
         )
+    }
+
+    /// Whether its task is still to be started.
+    #[must_use]
+    pub fn awaits_task(&self) -> bool {
+        matches!(self.state, RunnerState::Reserved { .. })
     }
 
     /// Whether a configuration is still to be handed over to it.
@@ -408,9 +426,6 @@ impl Runner {
     #[must_use]
     pub fn end(&self, kind: EndingKind, note: Option<Reason>, at: Timestamp) -> Self {
         let (task, custody, served) = match &self.state {
-            RunnerState::Reserved { .. } if self.waits_for_capacity(at) => {
-                (TaskLeft::Stopped { task: None, at }, Custody::Unissued, Served::Nothing)
-            }
             RunnerState::Reserved { attempt } => {
                 (TaskLeft::Unanswered { attempt: *attempt }, Custody::Unissued, Served::Nothing)
             }
@@ -426,19 +441,28 @@ impl Runner {
         };
         let registration = match &self.state {
             RunnerState::Ending(ending) => ending.registration,
-            // Without a task, no configuration was ever created.
-            RunnerState::Reserved { .. } if self.waits_for_capacity(at) => RegistrationLeft::Deleted,
             _ => RegistrationLeft::Unproved,
         };
-        self.with_state(RunnerState::Ending(Ending { kind, note, served, task, custody, registration }), at)
+        let ending = Ending { kind, note, fault: None, served, task, custody, registration };
+        self.with_state(RunnerState::Ending(ending), at)
     }
 
-    /// Whether every attempt was refused for lack of capacity and the next one has
-    /// not been made yet: then there can be no task.
-    fn waits_for_capacity(&self, now: Timestamp) -> bool {
-        self.retry
-            .as_ref()
-            .is_some_and(|retry| retry.reason.code() == Code::NoCapacity && now < retry.not_before)
+    /// Returns this record with the fault for which the runner ends.
+    #[must_use]
+    pub fn for_fault(mut self, fault: Option<Fault>) -> Self {
+        if let RunnerState::Ending(ending) = &mut self.state {
+            ending.fault = fault;
+        }
+        self
+    }
+
+    /// The fault for which it ended, if it has.
+    #[must_use]
+    pub fn fault(&self) -> Option<Fault> {
+        match &self.state {
+            RunnerState::Ending(ending) => ending.fault,
+            _ => None,
+        }
     }
 
     /// Returns the cost of its task up to `now`, in US dollars at list prices. AWS

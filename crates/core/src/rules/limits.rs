@@ -61,29 +61,48 @@ impl Limits {
         self.hook_limit_secs.unwrap_or(Self::HOOK_LIMIT_SECS)
     }
 
-    /// The longest time for which a task that took its boot item can run. The
-    /// margin covers the agent's exit limit and the grace period of a listener
-    /// that it stops.
+    /// Returns the limits of a runner's waiting, as a runner that is launched now gets them.
     #[must_use]
-    pub fn longest_life(&self, max_job_minutes: u32) -> SignedDuration {
-        let margin_secs = 5 * 60;
-        SignedDuration::from_secs(
-            i64::from(self.boot_limit_secs)
-                + i64::from(self.connect_limit_secs)
-                + i64::from(self.idle_limit_secs)
-                + i64::from(max_job_minutes) * 60
-                + margin_secs,
-        )
-    }
-
-    /// The longest time that an accepted task may take until its container runs:
-    /// capacity, network interface and image pull.
-    #[must_use]
-    pub fn longest_start(&self) -> SignedDuration {
-        SignedDuration::from_secs(i64::from(self.boot_limit_secs) * 3)
+    pub fn waiting(&self) -> WaitLimits {
+        WaitLimits {
+            boot_secs: self.boot_limit_secs,
+            connect_secs: self.connect_limit_secs,
+            idle_secs: self.idle_limit_secs,
+        }
     }
 
     pub(crate) fn surplus_grace(&self) -> SignedDuration {
         SignedDuration::from_secs(i64::from(self.surplus_grace_secs))
     }
+}
+
+/// How long a runner may wait until its job starts. A runner keeps the limits with which its agent was started.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct WaitLimits {
+    pub boot_secs: u32,
+    pub connect_secs: u32,
+    pub idle_secs: u32,
+}
+
+impl WaitLimits {
+    /// The longest time that an accepted task may take until its container runs:
+    /// capacity, network interface and image pull.
+    #[must_use]
+    pub fn longest_start(&self) -> SignedDuration {
+        SignedDuration::from_secs(i64::from(self.boot_secs) * 3)
+    }
+
+    /// The longest time from the container's start to the end of a task whose job is not known to have started.
+    #[must_use]
+    pub fn longest_life(&self, max_job_minutes: u32) -> SignedDuration {
+        let waits = [self.boot_secs, self.connect_secs, self.idle_secs];
+        SignedDuration::from_secs(waits.into_iter().map(i64::from).sum()) + longest_work(max_job_minutes)
+    }
+}
+
+/// The longest time from a job's start to the end of its task. The margin covers the agent's exit limit and the grace
+/// period of a listener that it stops.
+#[must_use]
+pub fn longest_work(max_job_minutes: u32) -> SignedDuration {
+    SignedDuration::from_mins(i64::from(max_job_minutes) + 5)
 }

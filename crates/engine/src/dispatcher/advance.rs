@@ -20,7 +20,7 @@ use super::{Effected, News, STEP_LIMIT, chain};
 use crate::commit::Written;
 use crate::metrics::Metric;
 use crate::ports::compute::{Compute, ComputeError};
-use crate::ports::github::{Deletion, GitHub, GitHubError};
+use crate::ports::github::{Deletion, GitHubError};
 use crate::ports::store::{Revocation, Store, StoreError, Transaction};
 use crate::ports::{Clock, Disposition};
 use crate::{Engine, World};
@@ -202,16 +202,15 @@ impl<W: World> Engine<W> {
     }
 
     async fn delete_registration(&self, runner: &Runner) -> Result<Written, StepError> {
-        let github = &self.ports.github;
         let scope = &runner.facts.scope;
         let RunnerState::Ending(ending) = &runner.state else { return Ok(Written::At(runner.clone())) };
         let known = match ending.custody.registration() {
             Some(id) => Some(id),
-            None => github.runner(scope, runner.name()).await?.map(|registration| registration.id),
+            None => self.look_up(scope, runner.name()).await?.map(|registration| registration.id),
         };
         let deleted = match known {
             None => None,
-            Some(id) => Some((id, github.delete_runner(scope, id).await?)),
+            Some(id) => Some((id, self.deregister(scope, id).await?)),
         };
         let now = self.ports.clock.now();
         if let Some((id, Deletion::Busy)) = deleted {

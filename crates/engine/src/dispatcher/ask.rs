@@ -4,12 +4,10 @@ use ecsrunner_core::decide::plan::{DOUBT, Question};
 use ecsrunner_core::id::RunnerName;
 use ecsrunner_core::records::job::Job;
 use ecsrunner_core::records::runner::Runner;
-use ecsrunner_core::rules::pace::Bucket;
 use ecsrunner_core::rules::pool::Scope;
 use ecsrunner_core::wire::event::{
     Event, JobAction, JobAnswer, JobOutcome, RegistrationAnswer, RegistrationOutcome, RunAnswer, RunOutcome,
 };
-use futures::future::{self, Either};
 use std::fmt::Debug;
 use std::future::Future;
 use std::time::Duration;
@@ -27,7 +25,7 @@ impl<W: World> Engine<W> {
     pub(crate) async fn ask_job(&self, job: Job, on_behalf_of: Option<RunnerName>) -> Effected {
         let key = EffectKey::Question(Question::Job { job: job.id(), on_behalf_of: on_behalf_of.clone() });
         let found = self
-            .answered(&key, &self.scope_of(&job), self.ports.github.job(&job.facts.repository, job.id()))
+            .answer_to(&key, &self.scope_of(&job), self.ports.github.job(&job.facts.repository, job.id()))
             .await;
         let at = self.ports.clock.now();
         let outcome = match found {
@@ -47,7 +45,11 @@ impl<W: World> Engine<W> {
     pub(crate) async fn ask_run(&self, job: Job) -> Effected {
         let key = EffectKey::Question(Question::Run(job.id()));
         let found = self
-            .answered(&key, &self.scope_of(&job), self.ports.github.run(&job.facts.repository, job.facts.run))
+            .answer_to(
+                &key,
+                &self.scope_of(&job),
+                self.ports.github.run(&job.facts.repository, job.facts.run),
+            )
             .await;
         let outcome = match found {
             None => RunOutcome::Unanswered,
@@ -67,7 +69,11 @@ impl<W: World> Engine<W> {
     pub(crate) async fn ask_runner(&self, runner: Runner) -> Effected {
         let key = EffectKey::Question(Question::Runner(runner.name().clone()));
         let found = self
-            .answered(&key, &runner.facts.scope, self.ports.github.runner(&runner.facts.scope, runner.name()))
+            .answer_to(
+                &key,
+                &runner.facts.scope,
+                self.ports.github.runner(&runner.facts.scope, runner.name()),
+            )
             .await;
         let outcome = match found {
             None => RegistrationOutcome::Unanswered,
@@ -81,24 +87,17 @@ impl<W: World> Engine<W> {
         self.asked(key, &Event::RegistrationAnswer(answer)).await
     }
 
-    /// Returns GitHub's answer; `None` if the call failed or took longer than [`STEP_LIMIT`].
-    async fn answered<T>(
+    /// Returns GitHub's answer; `None` if the call failed or may not be made now.
+    async fn answer_to<T>(
         &self,
         question: &(impl Debug + Sync),
         scope: &Scope,
         call: impl Future<Output = Result<T, GitHubError>> + Send,
     ) -> Option<T> {
-        match future::select(Box::pin(call), Box::pin(self.ports.clock.sleep(STEP_LIMIT))).await {
-            Either::Left((Ok(answer), _)) => Some(answer),
-            Either::Left((Err(error), _)) => {
+        match self.call_github(scope, call).await {
+            Ok(answer) => Some(answer),
+            Err(error) => {
                 warn!(?question, error = %chain(&error), "GitHub did not answer");
-                if let GitHubError::Throttled { after, .. } = error {
-                    self.rest_account(scope, after).await;
-                }
-                None
-            }
-            Either::Right(((), _)) => {
-                warn!(?question, limit_secs = STEP_LIMIT.as_secs(), "GitHub did not answer in time");
                 None
             }
         }
@@ -106,16 +105,6 @@ impl<W: World> Engine<W> {
 
     fn scope_of(&self, job: &Job) -> Scope {
         self.rules().settings.registration.scope(&job.facts.repository)
-    }
-
-    /// Asks nothing more of a throttled account until GitHub allows it, whichever process plans next.
-    async fn rest_account(&self, scope: &Scope, after: Duration) {
-        let account = self.ports.github.account(scope);
-        let until = self.ports.clock.now() + after;
-        self.cache.throttle_github(account.clone(), until);
-        if let Err(error) = self.rest(&Bucket::GitHub(account), until).await {
-            warn!(%scope, error = %chain(&error), "could not record that GitHub throttles");
-        }
     }
 
     /// Records an answer. The record says when the question may be asked again.

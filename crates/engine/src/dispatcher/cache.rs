@@ -1,21 +1,25 @@
 //! State that a dispatcher keeps between rounds: copies of holds and levels that
-//! its effects share, and the probes that are running. It can be lost safely: it
+//! its effects share, and what is being tried. It can be lost safely: it
 //! is read again from the store, or concerns this process alone.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use ecsrunner_core::decide::plan::Question;
-use ecsrunner_core::decide::plan::choose::{Choices, NoPlacement};
+use ecsrunner_core::decide::plan::choose::{Choices, NoPlacement, Underway, Wanted};
 use ecsrunner_core::id::SubnetId;
 use ecsrunner_core::id::{Account, JobId, RunnerName};
+use ecsrunner_core::records::change::Change;
 use ecsrunner_core::records::hold::{Held, Hold};
 use ecsrunner_core::records::open::Open;
-use ecsrunner_core::rules::class::Capacity;
+use ecsrunner_core::records::runner::Runner;
 use ecsrunner_core::rules::class::size::Arch;
+use ecsrunner_core::rules::cost::Market;
 use ecsrunner_core::rules::pace::{Bucket, Level};
 use ecsrunner_core::rules::placement::Placement;
 use ecsrunner_core::rules::pool::Scope;
+use ecsrunner_core::wire::fault::Fault;
 use jiff::Timestamp;
 
 /// Identifies an effect that is running or resting.
@@ -36,27 +40,73 @@ impl EffectKey {
     }
 }
 
+/// A kind of call to GitHub. Registrations may fail where everything else works.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(crate) enum Call {
+    Registration,
+    Other,
+}
+
+impl Call {
+    /// Whether a hold for this fault stops such calls.
+    fn is_stopped_by(self, fault: Fault) -> bool {
+        match self {
+            Self::Registration => fault.rests_registrations(),
+            Self::Other => fault.rests_github(),
+        }
+    }
+}
+
 #[derive(Default, Debug)]
-pub(crate) struct Cache(Mutex<Known>);
+pub(crate) struct Cache {
+    known: Mutex<Known>,
+    /// Held while a level is read and set, so that effects of this process do not race for a slot.
+    pub(crate) levels: tokio::sync::Mutex<()>,
+}
 
 #[derive(Default, Debug)]
 struct Known {
     holds: BTreeMap<Held, Hold>,
     levels: HashMap<Bucket, Level>,
-    probing: HashSet<(Placement, Arch)>,
-    github_not_before: HashMap<Account, Timestamp>,
+    underway: Underway,
+    /// CPU units of the tasks that AWS has accepted, on each market.
+    accepted_cpu: HashMap<Market, u32>,
+    /// Attempts for which RunTask was called.
+    asked: HashSet<(RunnerName, u32)>,
+    /// Runners that have a slot of GitHub's rate and have not been registered yet.
+    slots: HashSet<RunnerName>,
+    /// Scopes and accounts that rest, and that a call is trying.
+    trying: HashSet<Held>,
+    /// Calls in a row that GitHub did not answer.
+    unanswered: HashMap<(Scope, Call), u32>,
 }
 
 impl Cache {
     fn lock(&self) -> MutexGuard<'_, Known> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Replaces the copies with the store's current state.
-    pub(crate) fn refresh(&self, open: &Open) {
+    /// Replaces the copies with what was read from the store since `began`. What effects have learnt meanwhile is added
+    /// to both.
+    pub(crate) fn refresh(&self, open: &mut Open, began: Timestamp) {
         let mut known = self.lock();
+        for hold in known.holds.values().filter(|hold| hold.latest >= began) {
+            open.add_hold(hold.clone());
+        }
         known.holds = open.holds.clone();
+        for (bucket, level) in &known.levels {
+            let stored = open.levels.entry(bucket.clone()).or_insert(*level);
+            *stored = (*stored).max(*level);
+        }
         known.levels = open.levels.clone();
+        let asked = std::mem::take(&mut known.underway.asked);
+        known.underway = Underway { asked, ..Underway::of(open) };
+        known.accepted_cpu.clear();
+        for runner in open.runners.values().filter(|runner| runner.takes_slot() && !runner.awaits_task()) {
+            *known.accepted_cpu.entry(runner.placement.market).or_default() += runner.facts.size.cpu();
+        }
+        known.asked.retain(|(runner, _)| open.runners.contains_key(runner));
+        known.slots.retain(|runner| open.runners.contains_key(runner));
     }
 
     pub(crate) fn hold(&self, held: &Held) -> Option<Hold> {
@@ -67,25 +117,53 @@ impl Cache {
         self.lock().holds.insert(hold.held.clone(), hold);
     }
 
-    pub(crate) fn remove_hold(&self, held: &Held) {
-        self.lock().holds.remove(held);
+    /// Removes a hold; false if there was none.
+    pub(crate) fn remove_hold(&self, held: &Held) -> bool {
+        self.lock().holds.remove(held).is_some()
     }
 
-    /// Reserves the right to start a task in a placement. A held placement admits
-    /// one probe at a time, and none before the hold's `not_before`.
-    pub(crate) fn enter(
-        &self,
-        placement: &Placement,
-        arch: Arch,
-        now: Timestamp,
-    ) -> Result<Option<Probe<'_>>, NotYet> {
+    /// Takes over changes of holds.
+    pub(crate) fn learn(&self, changes: &[Change]) {
         let mut known = self.lock();
-        let target = (placement.clone(), arch);
-        let Some(hold) = known.holds.get(&Held::placement(placement.clone(), arch)) else { return Ok(None) };
-        if now < hold.not_before {
-            return Err(NotYet);
+        for change in changes {
+            match change {
+                Change::Hold(hold) => {
+                    known.holds.insert(hold.held.clone(), hold.clone());
+                }
+                Change::Released(held) => {
+                    known.holds.remove(held);
+                }
+                _ => {}
+            }
         }
-        if !known.probing.insert(target.clone()) {
+    }
+
+    /// Returns the scopes that rest, for the decision whether their account is at fault.
+    pub(crate) fn unanswered_scopes(&self) -> Vec<Scope> {
+        let known = self.lock();
+        let resting = known.holds.values().filter(|hold| hold.fault.rests_registrations());
+        resting
+            .filter_map(|hold| match &hold.held {
+                Held::Scope(scope) => Some(scope.clone()),
+                _ => None,
+            })
+            .collect()
+    }
+
+    /// Reserves the right to start a runner's task in its placement. A placement without capacity admits
+    /// one probe at a time, and none before the hold's `not_before`.
+    pub(crate) fn enter(&self, runner: &Runner, now: Timestamp) -> Result<Option<Probe<'_>>, NotYet> {
+        let mut known = self.lock();
+        let (placement, size) = (&runner.placement, runner.facts.size);
+        let target = (placement.clone(), size.arch());
+        let Some(hold) = known.holds.get(&Held::placement(placement.clone(), size.arch())) else {
+            return Ok(None);
+        };
+        let accepted = known.accepted_cpu.get(&placement.market).copied().unwrap_or(0);
+        if hold.fits_cpu.is_some_and(|fits| accepted + size.cpu() <= fits) {
+            return Ok(None);
+        }
+        if now < hold.not_before || !known.underway.asked.insert(target.clone()) {
             return Err(NotYet);
         }
         Ok(Some(Probe { cache: self, target }))
@@ -95,14 +173,48 @@ impl Cache {
     pub(crate) fn choose(
         &self,
         subnets: &[SubnetId],
-        capacity: Capacity,
-        arch: Arch,
+        wanted: Wanted<'_>,
         spread: u64,
         now: Timestamp,
     ) -> Result<Placement, NoPlacement> {
         let known = self.lock();
-        let choices = Choices { subnets, holds: &known.holds, probed: &known.probing };
-        choices.choose(capacity, arch, spread, now)
+        let choices = Choices { subnets, holds: &known.holds, underway: &known.underway };
+        choices.choose(wanted, spread, now).map(|(placement, _)| placement)
+    }
+
+    /// Notes that RunTask is called for this attempt.
+    pub(crate) fn ask(&self, runner: &RunnerName, attempt: u32) {
+        self.lock().asked.insert((runner.clone(), attempt));
+    }
+
+    /// Whether RunTask was called for this attempt in this process.
+    pub(crate) fn has_asked(&self, runner: &RunnerName, attempt: u32) -> bool {
+        self.lock().asked.contains(&(runner.clone(), attempt))
+    }
+
+    /// Notes that AWS has accepted a task.
+    pub(crate) fn accepted(&self, runner: &Runner) {
+        let mut known = self.lock();
+        *known.accepted_cpu.entry(runner.placement.market).or_default() += runner.facts.size.cpu();
+    }
+
+    /// CPU units of the tasks that AWS has accepted on this market.
+    pub(crate) fn accepted_cpu(&self, market: Market) -> u32 {
+        self.lock().accepted_cpu.get(&market).copied().unwrap_or(0)
+    }
+
+    /// Notes that a runner has its slot of GitHub's rate.
+    pub(crate) fn take_slot(&self, runner: &RunnerName) {
+        self.lock().slots.insert(runner.clone());
+    }
+
+    /// Notes that a runner's slot is used.
+    pub(crate) fn use_slot(&self, runner: &RunnerName) {
+        self.lock().slots.remove(runner);
+    }
+
+    pub(crate) fn has_slot(&self, runner: &RunnerName) -> bool {
+        self.lock().slots.contains(runner)
     }
 
     pub(crate) fn level(&self, bucket: &Bucket) -> Option<Level> {
@@ -117,15 +229,64 @@ impl Cache {
         };
     }
 
-    /// Records that GitHub throttles this account: no call on its budget before `until`.
-    pub(crate) fn throttle_github(&self, account: Account, until: Timestamp) {
-        let mut known = self.lock();
-        let at = known.github_not_before.entry(account).or_insert(until);
-        *at = (*at).max(until);
+    /// Returns the hold for which no runner is registered in this scope, because GitHub does not answer.
+    pub(crate) fn resting_hold(&self, scope: &Scope, account: &Account) -> Option<Hold> {
+        let known = self.lock();
+        known.resting(Call::Registration, scope, account).max_by_key(|hold| hold.not_before).cloned()
     }
 
-    pub(crate) fn github_not_before(&self, account: &Account, now: Timestamp) -> Option<Timestamp> {
-        self.lock().github_not_before.get(account).copied().filter(|at| *at > now)
+    /// Reserves the right to call GitHub in this scope. While it does not answer there, one call is made at a time, and
+    /// none before the hold's `not_before`. Otherwise returns when to ask again.
+    pub(crate) fn enter_github(
+        &self,
+        call: Call,
+        scope: &Scope,
+        account: &Account,
+        now: Timestamp,
+    ) -> Result<Trying<'_>, Timestamp> {
+        let mut known = self.lock();
+        let resting = || known.resting(call, scope, account);
+        if let Some(until) = resting().map(|hold| hold.not_before).filter(|until| now < *until).max() {
+            return Err(until);
+        }
+        let held: Vec<Held> = resting().map(|hold| hold.held.clone()).collect();
+        if held.iter().any(|held| known.trying.contains(held)) {
+            return Err(now + TRY_LENGTH);
+        }
+        known.trying.extend(held.iter().cloned());
+        Ok(Trying { cache: self, held })
+    }
+
+    /// Counts a call that GitHub did not answer, and returns how many there were in a row.
+    pub(crate) fn count_unanswered(&self, call: Call, scope: &Scope) -> u32 {
+        let mut known = self.lock();
+        let count = known.unanswered.entry((scope.clone(), call)).or_default();
+        *count = count.saturating_add(1);
+        *count
+    }
+
+    /// Notes that GitHub answered such a call in this scope. Removes the holds that this disproves, and returns what they
+    /// held.
+    pub(crate) fn answered(&self, call: Call, scope: &Scope, account: &Account) -> Vec<Held> {
+        let mut known = self.lock();
+        known.unanswered.remove(&(scope.clone(), call));
+        let held: Vec<Held> = known.resting(call, scope, account).map(|hold| hold.held.clone()).collect();
+        for held in &held {
+            known.holds.remove(held);
+        }
+        held
+    }
+}
+
+/// After this time another call asks whether the one that tries GitHub has ended.
+const TRY_LENGTH: Duration = Duration::from_secs(1);
+
+impl Known {
+    /// Returns the holds that stop such calls in this scope.
+    fn resting(&self, call: Call, scope: &Scope, account: &Account) -> impl Iterator<Item = &Hold> {
+        let held = [Held::Scope(scope.clone()), Held::Account(account.clone())];
+        let holds = held.into_iter().filter_map(|held| self.holds.get(&held));
+        holds.filter(move |hold| call.is_stopped_by(hold.fault))
     }
 }
 
@@ -142,29 +303,25 @@ pub(crate) struct Probe<'a> {
 
 impl Drop for Probe<'_> {
     fn drop(&mut self) {
-        self.cache.lock().probing.remove(&self.target);
+        self.cache.lock().underway.asked.remove(&self.target);
+    }
+}
+
+/// A call to GitHub; the only one, if it tries a scope or an account that rests. Dropping it ends the try.
+#[derive(Debug)]
+pub(crate) struct Trying<'a> {
+    cache: &'a Cache,
+    held: Vec<Held>,
+}
+
+impl Drop for Trying<'_> {
+    fn drop(&mut self) {
+        let mut known = self.cache.lock();
+        for held in &self.held {
+            known.trying.remove(held);
+        }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use ecsrunner_core::rules::cost::Market;
-
-    use super::*;
-
-    #[test]
-    fn one_try_at_a_time_enters_a_held_placement_and_not_before_its_time() {
-        let cache = Cache::default();
-        let placement = Placement { market: Market::Spot, subnet: None };
-        let now = Timestamp::from_second(1000).unwrap();
-        assert!(cache.enter(&placement, Arch::X64, now).unwrap().is_none(), "nothing is held");
-        let hold = Hold::after(None, Held::placement(placement.clone(), Arch::X64), "none left", now);
-        let not_before = hold.not_before;
-        cache.add_hold(hold);
-        assert!(cache.enter(&placement, Arch::X64, now).is_err());
-        let probe = cache.enter(&placement, Arch::X64, not_before).unwrap();
-        assert!(cache.enter(&placement, Arch::X64, not_before).is_err());
-        drop(probe);
-        assert!(cache.enter(&placement, Arch::X64, not_before).unwrap().is_some());
-    }
-}
+mod tests;

@@ -5,16 +5,17 @@ use std::time::Duration;
 use ecsrunner_core::id::TaskId;
 use ecsrunner_core::reason::{Code, Reason};
 use ecsrunner_core::records::change::Change;
-use ecsrunner_core::records::hold::{Held, Hold};
+use ecsrunner_core::records::hold::{Failure, Held, Hold};
 use ecsrunner_core::records::runner::Runner;
-use ecsrunner_core::rules::pace::Bucket;
 use ecsrunner_core::rules::pool::Scope;
 use ecsrunner_core::wire::boot::BootItem;
+use ecsrunner_core::wire::fault::Fault;
 use jiff::{SignedDuration, Timestamp};
 use tracing::{error, info, warn};
 
-use super::advance::{StepError, backoff};
+use super::advance::StepError;
 use super::chain;
+use super::github_calls::Slot;
 use crate::commit::Written;
 use crate::ports::github::{GitHub, GitHubError, JitConfig};
 use crate::ports::store::{BootPut, StoreError};
@@ -23,28 +24,29 @@ use crate::{Engine, World};
 
 /// How long the boot table keeps an item that no task takes. A last resort only.
 const BOOT_ITEM_LIFE: Duration = Duration::from_secs(48 * 3600);
-/// How long a slot of GitHub's pace stays valid after the runner's reservation.
-const SLOT_AGE: SignedDuration = SignedDuration::from_secs(10);
+/// Tries in a row, over about a minute, after which tasks no longer wait until GitHub answers.
+const PATIENCE: u32 = 6;
+/// Tasks do not wait for an account that rests longer than this.
+const LONG_REST: SignedDuration = SignedDuration::from_secs(60);
 
 impl<W: World> Engine<W> {
     pub(crate) async fn hand_over(&self, runner: &Runner) -> Result<Written, StepError> {
-        self.take_fresh_slot(runner).await?;
-        self.configure_and_give(runner, Unwritten::nothing(self.ports.clock.now())).await
-    }
-
-    /// Takes another slot if the one from the reservation is too old, because the
-    /// launch was delayed.
-    async fn take_fresh_slot(&self, runner: &Runner) -> Result<(), StepError> {
-        let reserved = runner.timeline.began();
-        let is_fresh = self.ports.clock.now().duration_since(reserved) < SLOT_AGE;
-        if runner.retry.is_none() && is_fresh {
-            return Ok(());
+        let (now, scope) = (self.ports.clock.now(), &runner.facts.scope);
+        let account = self.ports.github.account(scope);
+        if let Some(hold) = self.cache.resting_hold(scope, &account) {
+            if hold.failures >= PATIENCE || hold.not_before.duration_since(now) > LONG_REST {
+                return self
+                    .not_registered(runner, Fault::NoAnswer, &hold.words, Unwritten::nothing(now))
+                    .await;
+            }
+            if now < hold.not_before {
+                return Err(StepError::NotYet(hold.not_before));
+            }
         }
-        let account = self.ports.github.account(&runner.facts.scope);
-        self.take_slot(&Bucket::GitHub(account)).await
+        self.configure_and_give(runner, Slot::ToTake, Unwritten::nothing(now)).await
     }
 
-    /// Hands over to a task that was just started. The task and the hand-over are
+    /// Hands over to a task that was just started, with the slot that was taken before. The task and the hand-over are
     /// written to the record together, or not at all.
     pub(crate) async fn hand_over_to(
         &self,
@@ -52,47 +54,30 @@ impl<W: World> Engine<W> {
         task: &TaskId,
         also: &[Change],
     ) -> Result<Written, StepError> {
-        self.take_fresh_slot(runner).await?;
         let unwritten = Unwritten { task: Some(task), at: self.ports.clock.now(), also };
-        self.configure_and_give(runner, unwritten).await
+        self.configure_and_give(runner, Slot::Taken, unwritten).await
     }
 
     async fn configure_and_give(
         &self,
         runner: &Runner,
+        slot: Slot,
         unwritten: Unwritten<'_>,
     ) -> Result<Written, StepError> {
         let (now, scope) = (self.ports.clock.now(), &runner.facts.scope);
-        let account = self.ports.github.account(scope);
-        if let Some(until) = self.cache.github_not_before(&account, now) {
-            let after = Duration::try_from(until.duration_since(now)).unwrap_or_default();
-            return Err(GitHubError::Throttled { operation: "generate-jitconfig".to_owned(), after }.into());
+        let refused = self.cache.hold(&Held::Scope(scope.clone()));
+        let refused = refused.filter(|hold| now < hold.not_before && !hold.fault.rests_registrations());
+        if let Some(hold) = refused {
+            return self.not_registered(runner, hold.fault, &hold.words, unwritten).await;
         }
-        if let Some(hold) = self.cache.hold(&Held::Scope(scope.clone())).filter(|hold| now < hold.not_before)
-        {
-            return self.not_registered(runner, &hold.words, unwritten).await;
-        }
-        match self.configure(runner).await {
+        match self.configure(runner, slot).await {
             Ok(jit) => self.give(runner, &jit, unwritten).await,
             Err(StepError::GitHub(error)) if error.disposition() == Disposition::Permanent => {
-                let hold = self.hold_scope(scope, &error);
+                let hold = self.hold_scope(scope, &error, now);
                 let also = [unwritten.also, &[Change::Hold(hold)]].concat();
                 let unwritten = Unwritten { also: &also, ..unwritten };
-                self.not_registered(runner, &error.to_string(), unwritten).await
-            }
-            Err(StepError::GitHub(error @ GitHubError::Throttled { after, .. })) => {
-                let until = self.ports.clock.now() + after;
-                self.cache.throttle_github(account.clone(), until);
-                self.rest(&Bucket::GitHub(account), until).await?;
-                Err(error.into())
-            }
-            Err(StepError::GitHub(error)) => {
-                // GitHub is down. Launch no further tasks that would only wait for it.
-                if let Some(retry) = &runner.retry {
-                    let until = self.ports.clock.now() + backoff(retry.failures, self.jitter());
-                    self.rest(&Bucket::GitHub(account), until).await?;
-                }
-                Err(error.into())
+                let fault = Fault::RegistrationRefused;
+                self.not_registered(runner, fault, &error.to_string(), unwritten).await
             }
             Err(error) => Err(error),
         }
@@ -101,15 +86,14 @@ impl<W: World> Engine<W> {
     /// Creates the configuration. If the name is registered already and nothing was
     /// handed over, the registration comes from an earlier attempt whose answer was
     /// lost. Its configuration is lost too, so it is deleted.
-    async fn configure(&self, runner: &Runner) -> Result<JitConfig, StepError> {
-        let github = &self.ports.github;
+    async fn configure(&self, runner: &Runner, slot: Slot) -> Result<JitConfig, StepError> {
         let (scope, name) = (&runner.facts.scope, runner.name());
         let mut labels: Vec<String> = runner.facts.labels.iter().map(str::to_owned).collect();
         // Identical idle runners sometimes get no job; one unique label each helps.
         labels.push(format!("ecsrunner:{}", name.ulid()));
-        match github.generate_jitconfig(scope, name, &labels).await {
-            Err(GitHubError::NameTaken) => {
-                let lost = github.runner(scope, name).await?;
+        match self.register(scope, name, &labels, slot).await {
+            Err(StepError::GitHub(GitHubError::NameTaken)) => {
+                let lost = self.look_up(scope, name).await?;
                 // The registration is read before the record. If the record still says that
                 // nothing was handed over, the registration is from an earlier attempt.
                 if !self.reload(runner).await?.is_some_and(|current| current.awaits_configuration()) {
@@ -117,11 +101,11 @@ impl<W: World> Engine<W> {
                 }
                 warn!(runner = %name, "the runner's name is registered already; deleting the lost registration");
                 if let Some(registration) = lost {
-                    github.delete_runner(scope, registration.id).await?;
+                    self.deregister(scope, registration.id).await?;
                 }
-                Ok(github.generate_jitconfig(scope, name, &labels).await?)
+                self.register(scope, name, &labels, Slot::ToTake).await
             }
-            answer => Ok(answer?),
+            answer => answer,
         }
     }
 
@@ -167,26 +151,30 @@ impl<W: World> Engine<W> {
     async fn not_registered(
         &self,
         runner: &Runner,
+        fault: Fault,
         words: &str,
         unwritten: Unwritten<'_>,
     ) -> Result<Written, StepError> {
         let now = self.ports.clock.now();
-        let reason = Reason::with(Code::ScopeHeld, words);
+        let code = if fault.rests_registrations() { Code::GithubUnavailable } else { Code::ScopeHeld };
+        let reason = Reason::with(code, words);
         let next = |current: &Runner| {
-            let ended = unwritten.on(current).not_registered(reason.clone(), now);
+            let ended = unwritten.on(current).not_registered(fault, reason.clone(), now);
             ended.or_else(|| unwritten.alone(current))
         };
         self.write(runner, unwritten.also, next).await
     }
 
     /// Holds launches in a scope after a permanent refusal, until a probe succeeds.
-    pub(crate) fn hold_scope(&self, scope: &Scope, error: &GitHubError) -> Hold {
+    pub(crate) fn hold_scope(&self, scope: &Scope, error: &GitHubError, began_at: Timestamp) -> Hold {
         let held = Held::Scope(scope.clone());
         let before = self.cache.hold(&held);
         if before.is_none() {
             error!(%scope, error = %chain(error), reason = Code::ScopeHeld.as_str(), "holding launches");
         }
-        let hold = Hold::after(before.as_ref(), held, &error.to_string(), self.ports.clock.now());
+        let words = error.to_string();
+        let failure = Failure::of(Fault::RegistrationRefused, &words, began_at, self.ports.clock.now());
+        let hold = Hold::after(before.as_ref(), held, &failure);
         self.cache.add_hold(hold.clone());
         hold
     }

@@ -1,16 +1,17 @@
 //! Starts a runner's task, in a placement with capacity and within the launch pace.
 
-use ecsrunner_core::decide::plan::choose::NoPlacement;
+use ecsrunner_core::decide::plan::choose::{NoPlacement, Wanted};
 use ecsrunner_core::id::{TaskId, Version};
 use ecsrunner_core::reason::{Code, Reason};
 use ecsrunner_core::records::change::Change;
-use ecsrunner_core::records::hold::{Held, Hold};
+use ecsrunner_core::records::hold::{Failure, Held, Hold};
 use ecsrunner_core::records::runner::{Ending, Retry, Runner, RunnerState, TaskLeft};
 use ecsrunner_core::rules::class::Capacity;
 use ecsrunner_core::rules::cost::Market;
 use ecsrunner_core::rules::pace::{Bucket, Level, Rate};
 use ecsrunner_core::rules::placement::Placement;
-use jiff::Timestamp;
+use ecsrunner_core::wire::fault::Fault;
+use jiff::{SignedDuration, Timestamp};
 use std::time::Duration;
 use tracing::{info, warn};
 
@@ -22,17 +23,20 @@ use crate::commit::Written;
 use crate::metrics::Metric;
 use crate::ports::Clock;
 use crate::ports::compute::{ClientToken, Compute, ComputeError, TaskOrder};
+use crate::ports::github::GitHub;
 use crate::ports::store::{LevelSet, Levels, StoreError};
 use crate::{Engine, World};
 
 const TRIES: u32 = 8;
 /// How long launches rest after AWS throttles one without giving a time.
 const THROTTLED: Duration = Duration::from_secs(2);
-/// How long an attempt waits when all its placements are being probed.
-const PROBED: Duration = Duration::from_secs(15);
 /// How often a spent token without a task is tried again, over about ten minutes.
 /// A task of that token would have appeared by then.
 const SPENT_TRIES: u32 = 24;
+/// How long a step waits for a slot of a rate.
+const SLOT_WAIT: SignedDuration = SignedDuration::from_secs(6);
+/// How long a launch waits, each time, for a registration that tries its scope.
+const TRIED: Duration = Duration::from_secs(1);
 /// How long a reserved runner's task waits, each time, while launches are paused.
 const PAUSED: Duration = Duration::from_secs(30);
 
@@ -43,24 +47,32 @@ impl<W: World> Engine<W> {
             RunnerState::Ending(Ending { task: TaskLeft::Unanswered { attempt }, .. }) => (*attempt, false),
             _ => return Ok(Written::At(runner.clone())),
         };
-        let (arch, asked_at) = (runner.facts.size.arch(), self.ports.clock.now());
-        if is_reserved && self.rules().settings.paused {
-            return Err(StepError::NotYet(asked_at + PAUSED));
+        if is_reserved && let Some(wait) = self.cannot_launch(runner) {
+            return self.wait_or_withdraw(runner, attempt, wait).await;
         }
-        let probe = match self.cache.enter(&runner.placement, arch, asked_at) {
+        let asked_at = self.ports.clock.now();
+        let probe = match self.cache.enter(runner, asked_at) {
             Ok(probe) => probe,
-            // No task is being started: this lease holder wrote the first version, or
-            // the last attempt was answered.
-            Err(NotYet) if is_reserved && (runner.version == Version::FIRST || lacked_capacity(runner)) => {
+            Err(NotYet) if is_reserved && self.is_unasked(runner, attempt) => {
                 return self.go_elsewhere(runner).await;
             }
             // The request may have been sent before, so its answer is needed in this placement.
             Err(NotYet) => None,
         };
-        // The slot of the first attempt was taken with the reservation.
-        if is_reserved && (attempt > 1 || runner.retry.is_some()) {
-            self.take_slot(&Bucket::Fargate(runner.placement.market)).await?;
+        if is_reserved {
+            // The registration's slot comes first: a task must not wait for it.
+            let account = self.ports.github.account(&runner.facts.scope);
+            for bucket in [Bucket::GitHub(account), Bucket::Fargate(runner.placement.market)] {
+                if let Err(error) = self.await_slot(&bucket).await {
+                    let StepError::NotYet(at) = error else { return Err(error) };
+                    let wait =
+                        Wait { until: at, reason: Reason::with(Code::Pace, "its rate: it took too long") };
+                    return self.wait_or_withdraw(runner, attempt, wait).await;
+                }
+                self.cache.take_slot(runner.name());
+            }
         }
+        self.cache.ask(runner.name(), attempt);
         let order = TaskOrder {
             runner: &runner.facts,
             placement: &runner.placement,
@@ -69,7 +81,8 @@ impl<W: World> Engine<W> {
         match self.ports.compute.run_task(&order).await {
             Ok(task) => {
                 info!(runner = %runner.name(), %task, placement = %runner.placement, "launched runner");
-                let held = Held::placement(runner.placement.clone(), arch);
+                self.cache.accepted(runner);
+                let held = Held::placement(runner.placement.clone(), runner.facts.size.arch());
                 let also: Vec<Change> =
                     probe.is_some().then(|| Change::Released(held.clone())).into_iter().collect();
                 if probe.is_some() {
@@ -82,7 +95,8 @@ impl<W: World> Engine<W> {
                 warn!(runner = %runner.name(), error = %chain(&error), "AWS refused the task");
                 let reason = Reason::with(Code::BootFailed, &error);
                 let now = self.ports.clock.now();
-                self.write(runner, &[], |runner| runner.task_refused(reason.clone(), now)).await
+                let fault = Fault::LaunchRefused;
+                self.write(runner, &[], |runner| runner.task_refused(fault, reason.clone(), now)).await
             }
             Err(ComputeError::Throttled { message, after }) => {
                 let after = after.unwrap_or(THROTTLED);
@@ -102,6 +116,46 @@ impl<W: World> Engine<W> {
                 Err(error.into())
             }
         }
+    }
+
+    /// Returns why no task may be started for the runner now. Its task would only wait.
+    fn cannot_launch(&self, runner: &Runner) -> Option<Wait> {
+        let (now, scope) = (self.ports.clock.now(), &runner.facts.scope);
+        if self.rules().settings.paused {
+            return Some(Wait { until: now + PAUSED, reason: Code::Paused.into() });
+        }
+        let held = [Held::Scope(scope.clone()), Held::Account(self.ports.github.account(scope))];
+        let hold = held.iter().find_map(|held| self.cache.hold(held))?;
+        let code = if hold.fault.rests_registrations() { Code::GithubUnavailable } else { Code::ScopeHeld };
+        // Only a registration tries it.
+        Some(Wait { until: hold.not_before.max(now + TRIED), reason: Reason::with(code, &hold.words) })
+    }
+
+    /// Gives a reservation back, so that it takes no slot of a limit while it waits. If RunTask may have been called, there
+    /// may be a task, so the reservation stays.
+    async fn wait_or_withdraw(
+        &self,
+        runner: &Runner,
+        attempt: u32,
+        wait: Wait,
+    ) -> Result<Written, StepError> {
+        if !self.is_unasked(runner, attempt) {
+            return Err(StepError::NotYet(wait.until));
+        }
+        let now = self.ports.clock.now();
+        info!(runner = %runner.name(), reason = %wait.reason, "withdrew reservation");
+        self.write(runner, &[], |current| {
+            let unasked = current.state == runner.state && current.placement == runner.placement;
+            unasked.then(|| current.withdrawn(wait.reason.clone(), now)).flatten()
+        })
+        .await
+    }
+
+    /// Whether no RunTask was called for this attempt: this lease holder wrote the first version, or the last attempt was
+    /// answered.
+    fn is_unasked(&self, runner: &Runner, attempt: u32) -> bool {
+        let is_new = runner.version == Version::FIRST || lacked_capacity(runner);
+        is_new && !self.cache.has_asked(runner.name(), attempt)
     }
 
     /// Writes that the task has started, together with the hand-over if that succeeds.
@@ -127,7 +181,7 @@ impl<W: World> Engine<W> {
     }
 
     /// Holds a placement that has no capacity, so that other launches avoid it. The
-    /// runner's next attempt uses another placement or waits.
+    /// runner's next attempt uses another placement; if there is none, its reservation is given back.
     async fn no_capacity(
         &self,
         runner: &Runner,
@@ -137,11 +191,11 @@ impl<W: World> Engine<W> {
         let (now, arch) = (self.ports.clock.now(), runner.facts.size.arch());
         let held = Held::placement(runner.placement.clone(), arch);
         let before = self.cache.hold(&held);
-        // If another launch was refused during this request, both are one shortage, not two in a row.
-        let hold = match before.clone().filter(|before| before.latest >= asked_at) {
-            Some(hold) => hold,
-            None => Hold::after(before.as_ref(), held, message, now),
+        let failure = Failure {
+            running_cpu: Some(self.cache.accepted_cpu(runner.placement.market)),
+            ..Failure::of(Fault::NoCapacity, message, asked_at, now)
         };
+        let hold = Hold::after(before.as_ref(), held, &failure);
         warn!(
             runner = %runner.name(),
             placement = %runner.placement,
@@ -152,16 +206,19 @@ impl<W: World> Engine<W> {
         );
         self.metrics.count(Metric::RetriesNoCapacity);
         self.cache.add_hold(hold.clone());
-        let (placement, not_before) = match self.elsewhere(runner, now) {
-            Ok(placement) => (placement, now),
-            Err(none) => {
-                (runner.placement.clone(), none.not_before.unwrap_or(now + PROBED).max(now + PROBED))
-            }
+        let reason = Reason::with(Code::NoCapacity, message);
+        let also = [Change::Hold(hold)];
+        let Ok(placement) = self.elsewhere(runner, now) else {
+            return self
+                .write(runner, &also, |runner| {
+                    let refused = || runner.task_refused(Fault::NoCapacity, reason.clone(), now);
+                    runner.withdrawn(reason.clone(), now).or_else(refused)
+                })
+                .await;
         };
         let failures = failures(runner) + 1;
-        let reason = Reason::with(Code::NoCapacity, message);
-        self.write(runner, &[Change::Hold(hold)], |runner| {
-            let retry = Retry { failures, not_before, reason: reason.clone() };
+        self.write(runner, &also, |runner| {
+            let retry = Retry { failures, not_before: now, reason: reason.clone() };
             runner.next_try(placement.clone(), retry, now)
         })
         .await
@@ -171,9 +228,17 @@ impl<W: World> Engine<W> {
     /// placement has been held since the reservation.
     async fn go_elsewhere(&self, runner: &Runner) -> Result<Written, StepError> {
         let now = self.ports.clock.now();
-        let placement = self
-            .elsewhere(runner, now)
-            .map_err(|none| StepError::NotYet(none.not_before.unwrap_or(now + PROBED)))?;
+        let placement = match self.elsewhere(runner, now) {
+            Ok(placement) => placement,
+            Err(none) => {
+                return self
+                    .write(runner, &[], |current| {
+                        let unasked = current.state == runner.state && current.placement == runner.placement;
+                        unasked.then(|| current.withdrawn(none.reason.clone(), now)).flatten()
+                    })
+                    .await;
+            }
+        };
         info!(runner = %runner.name(), from = %runner.placement, to = %placement, "moved runner to another placement");
         self.write(runner, &[], |current| {
             let unasked = current.state == runner.state && current.placement == runner.placement;
@@ -189,47 +254,69 @@ impl<W: World> Engine<W> {
             (None, Market::OnDemand) => Capacity::OnDemand,
             (None, Market::Spot) => Capacity::Spot,
         };
-        let (arch, spread) = (runner.facts.size.arch(), runner.facts.launched_for.get());
-        self.cache.choose(&rules.subnets, capacity, arch, spread, now)
+        let wanted = Wanted { class: &runner.facts.class, capacity, size: runner.facts.size };
+        self.cache.choose(&rules.subnets, wanted, runner.facts.launched_for.get(), now)
     }
 
-    /// Takes one slot from a bucket.
-    pub(crate) async fn take_slot(&self, bucket: &Bucket) -> Result<(), StepError> {
-        self.move_level(bucket, |rate, before, now| match rate.available(before, now) {
-            0 => Err(StepError::NotYet(rate.next_at(before, now))),
-            _ => Ok(rate.take(before, 1, now)),
-        })
-        .await
+    /// Takes a bucket's next slot and waits until its time, if that is soon.
+    ///
+    /// # Errors
+    ///
+    /// [`StepError::NotYet`] if it is not soon; then no slot is taken.
+    pub(crate) async fn await_slot(&self, bucket: &Bucket) -> Result<(), StepError> {
+        let usable_at = self
+            .move_level(bucket, |rate, before, now| {
+                let at = rate.next_at(before, now);
+                if at.duration_since(now) > SLOT_WAIT {
+                    return Err(StepError::NotYet(at));
+                }
+                Ok((rate.take(before, 1, now), at))
+            })
+            .await?;
+        if let Ok(wait) = Duration::try_from(usable_at.duration_since(self.ports.clock.now())) {
+            self.ports.clock.sleep(wait).await;
+        }
+        Ok(())
     }
 
     /// Empties a bucket until that time, without a burst afterwards.
     pub(crate) async fn rest(&self, bucket: &Bucket, until: Timestamp) -> Result<(), StepError> {
-        self.move_level(bucket, |rate, before, _| Ok(rate.empty_until(before, until))).await
+        self.move_level(bucket, |rate, before, now| Ok((rate.empty_until(before, until), now)))
+            .await
+            .map(|_| ())
     }
 
-    /// Sets a bucket's level from its current one; retries if another process changed it.
+    /// Sets a bucket's level from its current one; tries again if another process changed it. Returns the time that `next`
+    /// gives with the level that is set.
     async fn move_level(
         &self,
         bucket: &Bucket,
-        next: impl Fn(Rate, Option<Level>, Timestamp) -> Result<Level, StepError> + Send,
-    ) -> Result<(), StepError> {
+        next: impl Fn(Rate, Option<Level>, Timestamp) -> Result<(Level, Timestamp), StepError> + Send,
+    ) -> Result<Timestamp, StepError> {
         let rate = self.rules().settings.paces.rate(bucket);
+        let _one_at_a_time = self.cache.levels.lock().await;
         for _ in 0..TRIES {
             let before = self.cache.level(bucket);
-            let after = next(rate, before, self.ports.clock.now())?;
+            let (after, at) = next(rate, before, self.ports.clock.now())?;
             if before == Some(after) {
-                return Ok(());
+                return Ok(at);
             }
             match self.ports.store.set_level(bucket, before, after).await? {
                 LevelSet::Done => {
                     self.cache.set_level(bucket, Some(after));
-                    return Ok(());
+                    return Ok(at);
                 }
                 LevelSet::Found(level) => self.cache.set_level(bucket, level),
             }
         }
         Err(StoreError::Conflict.into())
     }
+}
+
+/// Until when a launch waits, and why.
+struct Wait {
+    until: Timestamp,
+    reason: Reason,
 }
 
 /// The runner's number of consecutive failures.

@@ -1,15 +1,16 @@
 //! State of a dispatcher while it holds the lease: the running effects and the
 //! remaining time.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use ecsrunner_core::id::{Epoch, PoolId};
+use ecsrunner_core::records::runner::Runner;
 use futures::stream::FuturesUnordered;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::cache::EffectKey;
 use super::{DispatchOptions, STEP_LIMIT};
@@ -17,10 +18,14 @@ use crate::ports::store::Lease;
 
 /// The most effects at once, in total and for one pool. The limit per pool keeps
 /// calls that hang for one repository from delaying the others.
-const MAX_EFFECTS: usize = 32;
-const MAX_EFFECTS_OF_POOL: usize = 16;
+const MAX_EFFECTS: usize = 64;
+const MAX_EFFECTS_OF_POOL: usize = 32;
 /// The most questions to GitHub at once. Each of them may be a call too many when GitHub throttles.
 const MAX_QUESTIONS: usize = 8;
+
+/// How far ahead launches are planned, at least and at most.
+const LEAST_AHEAD: SignedDuration = SignedDuration::from_secs(1);
+const MOST_AHEAD: SignedDuration = SignedDuration::from_secs(8);
 
 /// The result of an effect.
 pub(crate) struct Effected {
@@ -56,6 +61,13 @@ pub(crate) struct LeaseHolder<'a> {
     pub(crate) epoch: Epoch,
     pub(crate) effects: Effects<'a>,
     under_way: HashMap<EffectKey, PoolId>,
+    /// Effects that ended while a round was prepared. They may not begin again before it is over, because it may have
+    /// read their records before.
+    ended: Vec<Effected>,
+    /// Runners of the last round whose effects wait for others to end.
+    pub(crate) queue: VecDeque<Runner>,
+    /// How long the last round took.
+    round_took: SignedDuration,
     resting: HashMap<EffectKey, Timestamp>,
     pub(crate) next_at: Option<Timestamp>,
     pub(crate) next_kick_at: Option<Timestamp>,
@@ -91,6 +103,9 @@ impl<'a> LeaseHolder<'a> {
             epoch: lease.epoch,
             effects: Effects::new(),
             under_way: HashMap::new(),
+            ended: Vec::new(),
+            queue: VecDeque::new(),
+            round_took: SignedDuration::ZERO,
             resting: HashMap::new(),
             next_at: None,
             next_kick_at: lease.next_kick_at,
@@ -147,6 +162,26 @@ impl<'a> LeaseHolder<'a> {
         self.next_at.is_some_and(|at| at <= now)
     }
 
+    /// How far ahead to plan launches: until the next round has begun effects of its own.
+    pub(crate) fn ahead(&self) -> SignedDuration {
+        (self.round_took + self.round_took / 2).clamp(LEAST_AHEAD, MOST_AHEAD)
+    }
+
+    pub(crate) fn took(&mut self, time: SignedDuration) {
+        self.round_took = time;
+    }
+
+    /// Notes an effect that ended while a round is prepared.
+    pub(crate) fn ended(&mut self, effected: Effected) {
+        self.ended.push(effected);
+    }
+
+    /// Settles the effects that ended while the round was prepared.
+    pub(crate) fn settle_ended(&mut self) -> News {
+        let ended = std::mem::take(&mut self.ended);
+        ended.into_iter().map(|effected| self.settle(effected)).max().unwrap_or(News::Nothing)
+    }
+
     pub(crate) fn settle(&mut self, effected: Effected) -> News {
         self.under_way.remove(&effected.key);
         if let Some(until) = effected.rest_until {
@@ -156,7 +191,8 @@ impl<'a> LeaseHolder<'a> {
         if let Some(at) = effected.next_at {
             self.wake_at(at);
         }
-        if self.waiting { effected.news.max(News::Round) } else { effected.news }
+        // What waits in the queue begins without a round.
+        if self.waiting && self.queue.is_empty() { effected.news.max(News::Round) } else { effected.news }
     }
 
     pub(crate) fn wake_at(&mut self, at: Timestamp) {
@@ -165,13 +201,15 @@ impl<'a> LeaseHolder<'a> {
 
     /// Returns whether an effect may start now; if so, it counts as running from here on.
     pub(crate) fn may_begin(&mut self, key: &EffectKey, pool: &PoolId, now: Timestamp) -> bool {
-        if self.under_way.contains_key(key) || self.resting.get(key).is_some_and(|until| *until > now) {
+        if self.is_occupied(key, now) {
             return false;
         }
-        let of_pool = self.under_way.values().filter(|other| *other == pool).count();
+        let ended: HashSet<&EffectKey> = self.ended.iter().map(|effected| &effected.key).collect();
+        let running = || self.under_way.iter().filter(|(key, _)| !ended.contains(key));
+        let of_pool = running().filter(|(_, other)| *other == pool).count();
         let is_question = |key: &EffectKey| matches!(key, EffectKey::Question(_));
-        let questions = self.under_way.keys().filter(|key| is_question(key)).count();
-        if self.under_way.len() >= MAX_EFFECTS
+        let questions = running().filter(|(key, _)| is_question(key)).count();
+        if running().count() >= MAX_EFFECTS
             || of_pool >= MAX_EFFECTS_OF_POOL
             || (is_question(key) && questions >= MAX_QUESTIONS)
         {
@@ -185,6 +223,16 @@ impl<'a> LeaseHolder<'a> {
         self.under_way.insert(key.clone(), pool.clone());
         self.begun = true;
         true
+    }
+
+    /// Whether the effect runs, or rests.
+    pub(crate) fn is_occupied(&self, key: &EffectKey, now: Timestamp) -> bool {
+        self.under_way.contains_key(key) || self.resting.get(key).is_some_and(|until| *until > now)
+    }
+
+    /// Whether no further effect may start at all before one ends.
+    pub(crate) fn is_full(&self) -> bool {
+        self.under_way.len() - self.ended.len() >= MAX_EFFECTS
     }
 
     /// Returns whether a due effect has started, or none was due.

@@ -7,7 +7,6 @@ use ecsrunner_core::id::RunnerName;
 use ecsrunner_core::records::change::Change;
 use ecsrunner_core::records::hold::Held;
 use ecsrunner_core::rules::labels::Labels;
-use ecsrunner_core::rules::pace::Bucket;
 use ecsrunner_core::rules::pool::{Pool, Scope};
 use futures::future::{self, Either};
 use tracing::{info, warn};
@@ -15,8 +14,9 @@ use ulid::Ulid;
 
 use super::advance::StepError;
 use super::cache::EffectKey;
+use super::github_calls::Slot;
 use super::{Effected, News, STEP_LIMIT, chain};
-use crate::ports::github::{GitHub, GitHubError};
+use crate::ports::github::GitHubError;
 use crate::ports::store::Transaction;
 use crate::ports::{Clock, Disposition, Randomness};
 use crate::{Engine, World};
@@ -49,33 +49,34 @@ impl<W: World> Engine<W> {
     }
 
     async fn try_scope(&self, scope: &Scope) -> Result<(), StepError> {
-        self.take_slot(&Bucket::GitHub(self.ports.github.account(scope))).await?;
-        let held = Held::Scope(scope.clone());
+        let (held, began_at) = (Held::Scope(scope.clone()), self.ports.clock.now());
         let change = match self.try_registration(scope).await {
             Ok(()) => {
                 info!(%scope, "GitHub registers runners again");
                 self.cache.remove_hold(&held);
                 Change::Released(held)
             }
-            Err(error) if error.disposition() == Disposition::Permanent => {
-                Change::Hold(self.hold_scope(scope, &error))
+            Err(StepError::GitHub(error)) if error.disposition() == Disposition::Permanent => {
+                Change::Hold(self.hold_scope(scope, &error, began_at))
             }
-            Err(error) => return Err(error.into()),
+            // The hold that the call has written says when to try again.
+            Err(StepError::GitHub(_)) => return Ok(()),
+            Err(error) => return Err(error),
         };
         Ok(self.commit(Transaction::of(&[change])).await?)
     }
 
-    async fn try_registration(&self, scope: &Scope) -> Result<(), GitHubError> {
+    async fn try_registration(&self, scope: &Scope) -> Result<(), StepError> {
         let now = u64::try_from(self.ports.clock.now().as_millisecond()).unwrap_or(0);
         let ulid = Ulid::from_parts(now, self.ports.randomness.bits()).to_string();
         let labels = [format!("ecsrunner:{}", ulid.to_lowercase())];
         let pool = Pool { scope: scope.clone(), labels: Labels::new(&labels) };
         let name = RunnerName::new(&self.rules().settings.deployment, &pool.id(), &ulid)
             .map_err(|error| GitHubError::Credentials(error.to_string()))?;
-        let jit = self.ports.github.generate_jitconfig(scope, &name, &labels).await?;
+        let jit = self.register(scope, &name, &labels, Slot::ToTake).await?;
         // The probe has succeeded. If this deletion fails, a registration remains
         // that no runner can use; the sweep deletes it.
-        if let Err(error) = self.ports.github.delete_runner(scope, jit.runner_id).await {
+        if let Err(error) = self.deregister(scope, jit.runner_id).await {
             warn!(%scope, error = %chain(&error), "could not delete a probe's registration");
         }
         Ok(())

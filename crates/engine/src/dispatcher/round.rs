@@ -2,17 +2,22 @@
 //! A round does not wait for effects.
 
 use ecsrunner_core::decide::learn::learn;
-use ecsrunner_core::decide::plan::{Draw, Launch, Means, Plan, Question, plan};
+use ecsrunner_core::decide::plan::{Launch, Means, Plan, Question, plan, reasons_to_wait};
 use ecsrunner_core::decide::step::Next;
-use ecsrunner_core::id::{Epoch, PoolId, RunnerName};
-use ecsrunner_core::reason::Code;
+use ecsrunner_core::id::{Epoch, JobId, PoolId, RunnerName};
+use ecsrunner_core::reason::{Code, Reason};
 use ecsrunner_core::records::change::Change;
 use ecsrunner_core::records::job::Job;
 use ecsrunner_core::records::open::Open;
 use ecsrunner_core::records::runner::Runner;
 use ecsrunner_core::rules::labels::Labels;
 use ecsrunner_core::rules::pool::{Pool, Scope};
-use jiff::Timestamp;
+use futures::future::{self, Either};
+use futures::stream::StreamExt;
+use jiff::{SignedDuration, Timestamp};
+use std::collections::HashMap;
+use std::future::Future;
+use std::sync::{Arc, PoisonError};
 use tracing::{error, info, warn};
 use ulid::Ulid;
 
@@ -20,7 +25,7 @@ use super::LeaseHolder;
 use super::cache::EffectKey;
 use crate::commit::BATCH;
 use crate::ports::github::GitHub;
-use crate::ports::store::{LevelSet, Levels, Store, StoreError, Transaction};
+use crate::ports::store::{Store, StoreError, Transaction};
 use crate::ports::{Clock, Randomness};
 use crate::{Engine, World};
 
@@ -28,27 +33,74 @@ use crate::{Engine, World};
 const RESERVATIONS: usize = BATCH / 2;
 const RESERVATION_TRIES: u32 = 3;
 
+/// What a round has read and decided, with its writes done.
+struct Prepared {
+    open: Open,
+    plan: Plan,
+    /// When it was planned.
+    at: Timestamp,
+    /// Whether a record had changed since it was read: the next round is due at once.
+    is_stale: bool,
+}
+
 impl<W: World> Engine<W> {
     pub(crate) async fn round<'a>(&'a self, holder: &mut LeaseHolder<'a>) -> Result<(), StoreError> {
+        let began = self.ports.clock.now();
+        let (epoch, ahead) = (holder.epoch, holder.ahead());
+        // Reading and writing thousands of records takes seconds, and effects do not wait for that.
+        let Prepared { open, plan, at, is_stale } = self.beside(holder, self.prepare(epoch, ahead)).await?;
+        holder.begin_round(plan.next_at, at);
+        if is_stale {
+            holder.wake_at(at);
+        }
+        let begun = self.begin_effects(holder, &open, &plan, at).await;
+        holder.took(self.ports.clock.now().duration_since(began));
+        begun
+    }
+
+    /// Reads what is open, plans, and writes the plan.
+    async fn prepare(&self, epoch: Epoch, ahead: SignedDuration) -> Result<Prepared, StoreError> {
+        let began = self.ports.clock.now();
         let mut open = self.ports.store.open().await?;
-        let now = self.ports.clock.now();
-        self.learn(holder.epoch, &mut open, now).await?;
-        self.cache.refresh(&open);
-        self.metrics.open(&open, now);
+        let at = self.ports.clock.now();
+        self.cache.refresh(&mut open, began);
+        self.learn(epoch, &mut open, at).await?;
+        self.metrics.open(&open, self.rules().settings.paused, at);
         let account = |scope: &Scope| self.ports.github.account(scope);
         let rules = self.rules();
-        let means = Means { subnets: &rules.subnets, account: &account };
-        let plan = plan(&open, rules.rules(), means, now);
-        holder.begin_round(plan.next_at, now);
-        // Write launches first, so that writes which only explain waiting do not delay them.
-        self.draw(&plan).await?;
-        if !self.reserve(holder.epoch, &plan.launches, &mut open, now).await? {
-            // A job has changed since it was read. Plan again at once.
-            holder.wake_at(now);
+        let has_slot = |runner: &RunnerName| self.cache.has_slot(runner);
+        let means = Means { subnets: &rules.subnets, account: &account, ahead, has_slot: &has_slot };
+        let plan = plan(&open, rules.rules(), means, at);
+        self.tell_waits(&open, &plan);
+        let mut all = self.reserve(epoch, &plan.launches, &mut open, at).await?;
+        all &= self.write_runners(epoch, &plan, &mut open, at).await?;
+        Ok(Prepared { open, plan, at, is_stale: !all })
+    }
+
+    /// Returns why each queued job waits. It is not written down, since it changes for all of them at once.
+    pub fn reasons_to_wait(&self, open: &Open) -> HashMap<JobId, Reason> {
+        let account = |scope: &Scope| self.ports.github.account(scope);
+        let rules = self.rules();
+        let means = Means { subnets: &rules.subnets, account: &account, ..Means::default() };
+        reasons_to_wait(open, rules.rules(), means, self.ports.clock.now())
+    }
+
+    /// Shows watchers of this process the jobs that wait for another reason than before.
+    fn tell_waits(&self, open: &Open, plan: &Plan) {
+        if self.changes.receiver_count() == 0 {
+            return;
         }
-        self.write_runners(holder.epoch, &plan, &mut open, now).await?;
-        self.write_waits(holder.epoch, &plan, &mut open).await?;
-        self.begin_effects(holder, &open, &plan, now).await
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        told.retain(|job, _| open.jobs.contains_key(job));
+        for wait in &plan.waits {
+            let is_new = told.get(&wait.job) != Some(&wait.reason);
+            if is_new
+                && let Some(job) = open.jobs.get(&wait.job).and_then(|job| job.waiting_for(&wait.reason))
+            {
+                told.insert(wait.job, wait.reason.clone());
+                let _watchers = self.changes.send(Arc::new(Change::Job(job)));
+            }
+        }
     }
 
     /// Derives holds from the results of open runners, and writes them.
@@ -60,28 +112,17 @@ impl<W: World> Engine<W> {
         self.commit_batches(epoch, &lessons, open).await?;
         for lesson in &lessons {
             match lesson {
-                Change::Hold(hold) if hold.is_open_breaker() => {
-                    error!(held = ?hold.held, words = %hold.words, reason = Code::ClassHeld.as_str(), "holding launches of class");
+                Change::Hold(hold) if hold.is_alarming() => {
+                    error!(held = ?hold.held, fault = %hold.fault, words = %hold.words, not_before = %hold.not_before, "holding launches");
                 }
                 Change::Hold(hold) => {
-                    warn!(held = ?hold.held, words = %hold.words, not_before = %hold.not_before, "holding launches");
+                    warn!(held = ?hold.held, fault = %hold.fault, words = %hold.words, not_before = %hold.not_before, "holding launches");
                 }
                 Change::Released(held) => info!(?held, "launches are no longer held back"),
                 _ => {}
             }
         }
-        Ok(())
-    }
-
-    /// Takes the plan's slots, with one write for each bucket.
-    async fn draw(&self, plan: &Plan) -> Result<(), StoreError> {
-        for Draw { bucket, before, after } in &plan.draws {
-            match self.ports.store.set_level(bucket, *before, *after).await? {
-                LevelSet::Done => self.cache.set_level(bucket, Some(*after)),
-                // After a conflict, a new round reads what is open again.
-                LevelSet::Found(_) => return Err(StoreError::Conflict),
-            }
-        }
+        self.cache.learn(&lessons);
         Ok(())
     }
 
@@ -141,23 +182,20 @@ impl<W: World> Engine<W> {
         Ok(false)
     }
 
-    /// Writes retirements and marks.
+    /// Writes retirements and marks; false if a runner had changed since it was read.
     async fn write_runners(
         &self,
         epoch: Epoch,
         plan: &Plan,
         open: &mut Open,
         now: Timestamp,
-    ) -> Result<(), StoreError> {
+    ) -> Result<bool, StoreError> {
         let mut changes = Vec::new();
         for retirement in &plan.retirements {
             if let Some(runner) = open.runners.get(&retirement.runner) {
                 info!(runner = %retirement.runner, reason = retirement.reason.code().as_str(), "retiring runner");
-                changes.push(Change::Runner(runner.end(
-                    retirement.kind,
-                    Some(retirement.reason.clone()),
-                    now,
-                )));
+                let ended = runner.end(retirement.kind, Some(retirement.reason.clone()), now);
+                changes.push(Change::Runner(ended.for_fault(retirement.fault)));
             }
         }
         for mark in &plan.marks {
@@ -167,21 +205,23 @@ impl<W: World> Engine<W> {
                 changes.push(Change::Runner(Runner { version, surplus_since, ..runner.clone() }));
             }
         }
-        self.commit_batches(epoch, &changes, open).await
-    }
-
-    /// Writes the reasons why jobs wait. They do not alter the plan, so a conflict
-    /// is left to the next round.
-    async fn write_waits(&self, epoch: Epoch, plan: &Plan, open: &mut Open) -> Result<(), StoreError> {
-        let changes: Vec<Change> = plan
-            .waits
-            .iter()
-            .filter_map(|wait| open.jobs.get(&wait.job)?.waiting_for(&wait.reason).map(Change::Job))
-            .collect();
-        match self.commit_batches(epoch, &changes, open).await {
-            Err(StoreError::Conflict) => Ok(()),
-            other => other,
+        let mut all = true;
+        for batch in changes.chunks(BATCH) {
+            match self.commit_batches(epoch, batch, open).await {
+                Ok(()) => {}
+                // An effect or an event came first for one of them, which must not delay the others.
+                Err(StoreError::Conflict) => {
+                    for change in batch {
+                        match self.commit_batches(epoch, std::slice::from_ref(change), open).await {
+                            Err(StoreError::Conflict) => all = false,
+                            other => other?,
+                        }
+                    }
+                }
+                Err(error) => return Err(error),
+            }
         }
+        Ok(all)
     }
 
     fn name(&self, launch: &Launch, epoch: Epoch, now: Timestamp) -> Option<Runner> {
@@ -207,12 +247,17 @@ impl<W: World> Engine<W> {
         let mut runners: Vec<&Runner> = open.runners.values().collect();
         runners.sort_unstable_by(|a, b| a.name().ulid().cmp(b.name().ulid()));
         let mut due = Vec::new();
+        holder.queue.clear();
         for runner in runners {
             let key = EffectKey::Runner(runner.name().clone());
             match runner.next(now) {
                 Next::Event => {}
                 Next::At(at) => holder.wake_at(at),
                 Next::Now(_) if holder.may_begin(&key, &runner.facts.pool, now) => due.push(runner.clone()),
+                // It begins as soon as another effect has ended.
+                Next::Now(_) if is_claimed(runner, holder.epoch) && !holder.is_occupied(&key, now) => {
+                    holder.queue.push_back(runner.clone());
+                }
                 Next::Now(_) => {}
             }
         }
@@ -221,7 +266,7 @@ impl<W: World> Engine<W> {
             holder.effects.push(Box::pin(self.advance(runner, epoch, deadline)));
         }
         self.begin_questions(holder, open, &plan.questions, now);
-        for scope in &plan.probes {
+        for (scope, _) in &plan.probes {
             // A scope has no pool, so its probe counts under a pool without labels.
             let key = EffectKey::Probe(scope.clone());
             let pool = Pool { scope: scope.clone(), labels: Labels::new::<_, &str>([]) }.id();
@@ -232,12 +277,46 @@ impl<W: World> Engine<W> {
         Ok(())
     }
 
+    /// Waits for `work` while effects go on and begin.
+    async fn beside<'a, T>(&'a self, holder: &mut LeaseHolder<'a>, work: impl Future<Output = T>) -> T {
+        let mut work = std::pin::pin!(work);
+        loop {
+            match future::select(work.as_mut(), holder.effects.next()).await {
+                Either::Left((done, _)) => return done,
+                Either::Right((Some(effected), _)) => {
+                    holder.ended(effected);
+                    self.begin_queued(holder);
+                }
+                Either::Right((None, _)) => return work.await,
+            }
+        }
+    }
+
+    /// Begins effects that were due in the last round and had to wait for others. Their records may have changed since,
+    /// which each step finds out when it writes.
+    pub(crate) fn begin_queued<'a>(&'a self, holder: &mut LeaseHolder<'a>) {
+        let now = self.ports.clock.now();
+        for _ in 0..holder.queue.len() {
+            let Some(runner) = holder.queue.pop_front() else { return };
+            let key = EffectKey::Runner(runner.name().clone());
+            if holder.may_begin(&key, &runner.facts.pool, now) {
+                let (epoch, deadline) = (holder.epoch, holder.deadline());
+                holder.effects.push(Box::pin(self.advance(runner, epoch, deadline)));
+            } else if holder.is_full() {
+                holder.queue.push_front(runner);
+                return;
+            } else {
+                holder.queue.push_back(runner);
+            }
+        }
+    }
+
     /// Claims records of another dispatcher's runners before any outside effect.
     /// From then on, that dispatcher's writes to them are refused.
     async fn claim(&self, holder: &mut LeaseHolder<'_>, due: Vec<Runner>) -> Result<Vec<Runner>, StoreError> {
         let epoch = holder.epoch;
         let (mut claimed, others): (Vec<_>, Vec<_>) =
-            due.into_iter().partition(|runner| runner.epoch == epoch || runner.is_to_finish());
+            due.into_iter().partition(|runner| is_claimed(runner, epoch));
         let taken_over: Vec<Change> = others
             .iter()
             .map(|runner| {
@@ -292,6 +371,11 @@ impl<W: World> Engine<W> {
             }
         }
     }
+}
+
+/// Whether the runner's record needs no claim before an effect.
+fn is_claimed(runner: &Runner, epoch: Epoch) -> bool {
+    runner.epoch == epoch || runner.is_to_finish()
 }
 
 /// Returns the pool of a job's assignment, or one of its repository if it has none.

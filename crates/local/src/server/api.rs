@@ -13,6 +13,7 @@ use ecsrunner_api::runner::RunnerView;
 use ecsrunner_api::status::{Fault, Health};
 use ecsrunner_core::id::{JobId, Repository, RunnerName};
 use ecsrunner_core::records::job::JobRecord;
+use ecsrunner_core::records::open::Open;
 use ecsrunner_core::wire::event::Keys;
 use ecsrunner_engine::ports::Clock;
 use ecsrunner_engine::ports::store::{History, Listed, Page, Store, StoreError};
@@ -73,11 +74,13 @@ pub(super) async fn jobs(State(app): State<App>, Query(filter): Query<Filter>) -
 
 async fn list_jobs(app: &App, filter: &Filter) -> Result<JobList, StoreError> {
     // The first page starts with the open jobs.
-    let open = if filter.cursor.is_none() { app.store().open().await?.jobs } else { BTreeMap::new() };
+    let open = if filter.cursor.is_none() { app.store().open().await? } else { Open::default() };
+    let reasons = app.engine.reasons_to_wait(&open);
     let Listed { items, next } = app.store().jobs(&filter.page()).await?;
     // A job that ended between the two reads is listed once, as ended.
     let ended: HashSet<JobId> = items.iter().map(|job| job.facts.id).collect();
-    let open = open.values().filter(|job| !ended.contains(&job.id())).map(JobView::open);
+    let open = open.jobs.values().filter(|job| !ended.contains(&job.id()));
+    let open = open.map(|job| JobView::planned(job, &reasons));
     let jobs = open.chain(items.iter().map(JobView::ended)).filter(|job| filter.admits_job(job)).collect();
     Ok(JobList { jobs, next })
 }
@@ -100,7 +103,10 @@ async fn list_runners(app: &App, filter: &Filter) -> Result<RunnerList, StoreErr
 /// One job, open or ended.
 pub(super) async fn job(State(app): State<App>, Path(id): Path<u64>) -> Response {
     match app.store().job(JobId::new(id)).await {
-        Ok(Some(JobRecord::Open(job))) => Json(JobView::open(&job)).into_response(),
+        Ok(Some(JobRecord::Open(job))) => match app.store().open().await {
+            Ok(open) => Json(JobView::planned(&job, &app.engine.reasons_to_wait(&open))).into_response(),
+            Err(fault) => answer::<JobView>(Err(fault)),
+        },
         Ok(Some(JobRecord::Ended(job))) => Json(JobView::ended(&job)).into_response(),
         Ok(None) => not_found(format!("there is no record of job {id}")),
         Err(fault) => answer::<JobView>(Err(fault)),

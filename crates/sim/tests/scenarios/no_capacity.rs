@@ -36,14 +36,15 @@ fn print_a(name: &str, world: &World, on_demand: &Jobs) {
             ("tasks", &world.tasks()),
         ],
     );
+    assert_eq!(on_demand.done(world), 5);
+    // As if the other class were not there.
+    assert!(on_demand.waits(world).longest_secs() <= 40, "{} s", on_demand.waits(world).longest());
     world.assert_nothing_lost_or_doubled();
 }
 
 /// A: 20 jobs of a class without capacity in a deployment of at most 10 runners.
-///
-/// Must be: `on_demand_done=5/5`, waits as if the other class were not there.
 #[test]
-fn a_no_on_demand_job_is_lost_beside_a_class_without_capacity() {
+fn a_a_class_without_capacity_delays_no_other() {
     in_virtual_time(async {
         let mut world = without_spot(Deployment::seeded(2).max_runners(10));
         Jobs::queue(&mut world, 20, |_| job_in("spotonly", "app", JOB_SECS));
@@ -53,10 +54,8 @@ fn a_no_on_demand_job_is_lost_beside_a_class_without_capacity() {
 }
 
 /// A2: 100 jobs of five owners in a class without capacity, with the default limits.
-///
-/// Must be: as A.
 #[test]
-fn a2_no_on_demand_job_is_lost_beside_five_owners_without_capacity() {
+fn a2_five_owners_without_capacity_delay_no_other() {
     in_virtual_time(async {
         let mut world = without_spot(Deployment::seeded(2).default_limits().repositories(&["*"]));
         Jobs::queue(&mut world, 100, |number| {
@@ -69,10 +68,8 @@ fn a2_no_on_demand_job_is_lost_beside_five_owners_without_capacity() {
 }
 
 /// Z: how many of the 50 slots one owner's jobs take while their class has no capacity.
-///
-/// Must be: 0, because a job that waits for capacity takes no slot.
 #[test]
-fn z_no_job_of_a_class_without_capacity_is_lost() {
+fn z_jobs_without_capacity_take_no_slot() {
     in_virtual_time(async {
         for count in [20, 100, 400] {
             let mut world = without_spot(Deployment::seeded(2).default_limits());
@@ -81,19 +78,19 @@ fn z_no_job_of_a_class_without_capacity_is_lost() {
                 world.pass(minutes(10)).await;
                 let places = format!("{}/50", world.open_runners());
                 print("Z", &[("jobs", &count), ("at_min", &(ten_minutes * 10)), ("places", &places)]);
+                assert!(world.open_runners() <= 2, "only probes");
             }
             world.assert_nothing_lost_or_doubled();
         }
     });
 }
 
-/// O: a quota of 6 vCPUs, 30 jobs with 2 vCPUs each, with a limit that is too high and one that fits.
-///
-/// Must be: `all_done_s` within 1.15 times the figure with the limit that fits.
+/// O: a quota of 6 vCPUs, 30 jobs with 2 vCPUs each, with a limit that fits and one that is too high.
 #[test]
-fn o_all_jobs_are_done_under_a_quota_of_vcpus() {
+fn o_a_quota_below_the_limit_costs_little_time() {
     in_virtual_time(async {
-        for (max_runners, job_secs) in [(50, 300), (3, 300), (50, 60), (3, 60)] {
+        let mut fitting = 0.0;
+        for (max_runners, job_secs) in [(3, 300), (50, 300), (3, 60), (50, 60)] {
             let class = json!({"cpu": 2048, "memory": 4096});
             let mut world = Deployment::seeded(4).max_runners(max_runners).class("two", class).start();
             world.limit_vcpus(Provider::Fargate, 6);
@@ -111,6 +108,11 @@ fn o_all_jobs_are_done_under_a_quota_of_vcpus() {
             );
             world.assert_nothing_lost_or_doubled();
             assert_eq!(jobs.done(&world), 30);
+            let done_secs = jobs.last_done_after(&world).as_secs_f64();
+            if max_runners == 3 {
+                fitting = done_secs;
+            }
+            assert!(done_secs <= 1.15 * fitting, "{done_secs} s, {fitting} s with a limit that fits");
         }
     });
 }

@@ -26,6 +26,8 @@ pub struct HubFaults {
     pub hanging: HashSet<Repository>,
     /// Repositories whose registered runners cannot connect, for example because of an IP allow list.
     pub unconnectable: HashSet<Repository>,
+    /// Repositories whose registrations GitHub takes away as soon as their runners wait for a job.
+    pub losing: HashSet<Repository>,
     /// Until when reads of single jobs are throttled. The answer contains this time.
     pub job_reads_throttled_until: Option<Timestamp>,
 }
@@ -58,6 +60,10 @@ impl HubFaults {
 
     pub(super) fn refuses_connection(&self, scope: &Scope) -> bool {
         names(&self.unconnectable, scope)
+    }
+
+    pub(super) fn takes_away(&self, scope: &Scope) -> bool {
+        names(&self.losing, scope)
     }
 
     /// Returns how long to wait before a job may be read, if reads of jobs are throttled.

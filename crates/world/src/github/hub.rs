@@ -127,6 +127,15 @@ impl Hub {
         self.runners.get(&id).is_some_and(|runner| self.faults.refuses_connection(&runner.scope))
     }
 
+    /// Takes a registration away if its repository has that fault; false if it has not.
+    pub(crate) fn takes_away(&mut self, id: RunnerId) -> bool {
+        let takes = self.runners.get(&id).is_some_and(|runner| self.faults.takes_away(&runner.scope));
+        if takes {
+            self.runners.remove(&id);
+        }
+        takes
+    }
+
     /// Connects a listener. Returns false if its registration is gone.
     pub fn connect(&mut self, id: RunnerId) -> bool {
         match self.runners.get_mut(&id) {

@@ -42,6 +42,7 @@ fn runner(exec: bool, storage: u32, arch: Arch) -> RunnerFacts {
         repository,
         launched_for: JobId::new(1),
         max_job_minutes: 60,
+        wait_limits: None,
         image: None,
         exec,
     }

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use ecsrunner_core::id::ClassName;
-use ecsrunner_core::records::hold::{Held, Hold};
+use ecsrunner_core::id::{Account, ClassName, PoolId};
+use ecsrunner_core::records::hold::{Held, Hold, Seen};
 use ecsrunner_core::rules::class::size::Arch;
 use ecsrunner_core::rules::pool::Scope;
+use ecsrunner_core::wire::fault::Fault;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -19,6 +20,9 @@ enum StoredHeld {
     Scope(Scope),
     Class(ClassName),
     Placement(StoredPlacement, Arch),
+    Account(Account),
+    Pool(PoolId),
+    ClassIn(ClassName, StoredPlacement),
 }
 
 /// A hold. Its times are stored exactly, to the nanosecond, because they are
@@ -26,10 +30,23 @@ enum StoredHeld {
 #[derive(Serialize, Deserialize)]
 pub(in crate::store) struct StoredHold {
     held: StoredHeld,
+    /// Left out by the release before, which did not tell kinds apart.
+    #[serde(default = "unknown")]
+    fault: String,
     failures: u32,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pools: Vec<PoolId>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    placements: Vec<StoredPlacement>,
     words: Arc<str>,
     latest: Timestamp,
     not_before: Timestamp,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    fits_cpu: Option<u32>,
+}
+
+fn unknown() -> String {
+    Fault::Unknown.as_str().to_owned()
 }
 
 impl StoredHold {
@@ -40,13 +57,22 @@ impl StoredHold {
             Held::Placement { placement, arch } => {
                 StoredHeld::Placement(StoredPlacement::of(placement), *arch)
             }
+            Held::Account(account) => StoredHeld::Account(account.clone()),
+            Held::Pool(pool) => StoredHeld::Pool(pool.clone()),
+            Held::ClassIn { class, placement } => {
+                StoredHeld::ClassIn(class.clone(), StoredPlacement::of(placement))
+            }
         };
         Self {
             held,
+            fault: hold.fault.as_str().to_owned(),
             failures: hold.failures,
+            pools: hold.seen.pools.iter().cloned().collect(),
+            placements: hold.seen.placements.iter().map(StoredPlacement::of).collect(),
             words: Arc::clone(&hold.words),
             latest: hold.latest,
             not_before: hold.not_before,
+            fits_cpu: hold.fits_cpu,
         }
     }
 
@@ -55,9 +81,20 @@ impl StoredHold {
             StoredHeld::Scope(scope) => Held::Scope(scope),
             StoredHeld::Class(class) => Held::Class(class),
             StoredHeld::Placement(placement, arch) => Held::placement(placement.read()?, arch),
+            StoredHeld::Account(account) => Held::Account(account),
+            StoredHeld::Pool(pool) => Held::Pool(pool),
+            StoredHeld::ClassIn(class, placement) => Held::class_in(class, placement.read()?),
         };
+        let placements = self.placements.iter().map(StoredPlacement::read);
         Ok(Hold {
             held,
+            // A kind of a newer release holds launches too.
+            fault: Fault::parse(&self.fault).unwrap_or(Fault::Unknown),
+            seen: Seen {
+                pools: self.pools.into_iter().collect(),
+                placements: placements.collect::<Result<_, _>>()?,
+            },
+            fits_cpu: self.fits_cpu,
             failures: self.failures,
             words: self.words,
             latest: self.latest,
@@ -84,6 +121,13 @@ fn sort_key(held: &Held) -> String {
             let provider = placement.market.capacity_provider();
             let subnet = placement.subnet.as_ref().map_or("-", |subnet| subnet.as_str());
             format!("hold#placement#{provider}#{subnet}#{}", arch.label())
+        }
+        Held::Account(account) => format!("hold#account#{account}"),
+        Held::Pool(pool) => format!("hold#pool#{pool}"),
+        Held::ClassIn { class, placement } => {
+            let provider = placement.market.capacity_provider();
+            let subnet = placement.subnet.as_ref().map_or("-", |subnet| subnet.as_str());
+            format!("hold#class-in#{class}#{provider}#{subnet}")
         }
     }
 }
@@ -113,6 +157,15 @@ mod tests {
                 "hold#placement#FARGATE_SPOT#subnet-0123456789abcdef0#arm64",
             ),
             (placed(Market::OnDemand, None), "hold#placement#FARGATE#-#arm64"),
+            (Held::Account(Account::parse("acme").unwrap()), "hold#account#acme"),
+            (Held::Pool(PoolId::parse("abcdefg234").unwrap()), "hold#pool#abcdefg234"),
+            (
+                Held::class_in(
+                    ClassName::parse("large").unwrap(),
+                    Placement { market: Market::Spot, subnet: None },
+                ),
+                "hold#class-in#large#FARGATE_SPOT#-",
+            ),
         ] {
             assert_eq!(sort_key(&held), spelt);
         }

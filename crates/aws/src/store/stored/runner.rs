@@ -9,7 +9,9 @@ use ecsrunner_core::records::runner::{
 };
 use ecsrunner_core::rules::class::size::{Arch, Size};
 use ecsrunner_core::rules::labels::Labels;
+use ecsrunner_core::rules::limits::WaitLimits;
 use ecsrunner_core::rules::pool::Scope;
+use ecsrunner_core::wire::fault::Fault;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -37,6 +39,9 @@ struct StoredFacts {
     launched_for: u64,
     #[serde(rename = "x")]
     max_job_minutes: u32,
+    /// Seconds to boot, to connect, and idle.
+    #[serde(rename = "w", default, skip_serializing_if = "Option::is_none")]
+    wait_limits: Option<(u32, u32, u32)>,
     #[serde(rename = "i", default, skip_serializing_if = "Option::is_none")]
     image: Option<String>,
     /// Left out if false: classes allow ECS Exec by default.
@@ -62,6 +67,9 @@ impl StoredFacts {
             repository: facts.repository.clone(),
             launched_for: facts.launched_for.get(),
             max_job_minutes: facts.max_job_minutes,
+            wait_limits: facts
+                .wait_limits
+                .map(|waits| (waits.boot_secs, waits.connect_secs, waits.idle_secs)),
             image: facts.image.clone(),
             no_exec: !facts.exec,
         }
@@ -81,6 +89,11 @@ impl StoredFacts {
             repository: self.repository,
             launched_for: JobId::new(self.launched_for),
             max_job_minutes: self.max_job_minutes,
+            wait_limits: self.wait_limits.map(|(boot_secs, connect_secs, idle_secs)| WaitLimits {
+                boot_secs,
+                connect_secs,
+                idle_secs,
+            }),
             image: self.image,
             exec: !self.no_exec,
         })
@@ -183,6 +196,8 @@ struct StoredEnding {
     kind: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     note: Option<StoredReason>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    fault: Option<String>,
     served: StoredServed,
     task: StoredTaskLeft,
     custody: StoredCustody,
@@ -194,6 +209,7 @@ impl StoredEnding {
         Self {
             kind: ending.kind.as_str().to_owned(),
             note: ending.note.as_ref().map(StoredReason::from),
+            fault: ending.fault.map(|fault| fault.as_str().to_owned()),
             served: StoredServed::of(ending.served),
             task: match &ending.task {
                 TaskLeft::Unanswered { attempt } => StoredTaskLeft::Unanswered(*attempt),
@@ -217,6 +233,8 @@ impl StoredEnding {
         Ok(Ending {
             kind: known("ending", &self.kind, &EndingKind::ALL, EndingKind::as_str)?,
             note: self.note.map(|note| note.read()),
+            // A kind of a newer release is a fault too.
+            fault: self.fault.map(|fault| Fault::parse(&fault).unwrap_or(Fault::Unknown)),
             served: self.served.read(),
             task: match self.task {
                 StoredTaskLeft::Unanswered(attempt) => TaskLeft::Unanswered { attempt },
@@ -259,6 +277,9 @@ pub(in crate::store) struct StoredRunner {
     /// The placement of its latest attempt.
     #[serde(default, skip_serializing_if = "StoredPlacement::is_default")]
     p: StoredPlacement,
+    /// Left out if false.
+    #[serde(rename = "b", default, skip_serializing_if = "is_false")]
+    probe: bool,
     /// When the failed step is retried.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     r: Option<StoredRetry>,
@@ -289,6 +310,7 @@ impl StoredRunner {
             t: store_timeline(&runner.timeline, RunnerStage::as_str),
             u: runner.surplus_since.map(Timestamp::as_millisecond),
             p: StoredPlacement::of(&runner.placement),
+            probe: runner.probe,
             r: runner.retry.as_ref().map(StoredRetry::of),
             q: runner.asked_at.map(Timestamp::as_millisecond),
             s: state,
@@ -322,6 +344,7 @@ impl StoredRunner {
             timeline: read_timeline(&self.t, &RunnerStage::ALL, RunnerStage::as_str)?,
             surplus_since: self.u.map(Timestamp::from_millisecond).transpose()?,
             placement: self.p.read()?,
+            probe: self.probe,
             retry: self.r.map(StoredRetry::read).transpose()?,
             asked_at: self.q.map(Timestamp::from_millisecond).transpose()?,
             state,

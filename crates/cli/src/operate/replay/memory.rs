@@ -15,6 +15,7 @@ use ecsrunner_core::records::change::{Change, Records};
 use ecsrunner_core::records::job::{EndedJob, Job, JobRecord, JobState};
 use ecsrunner_core::records::open::Open;
 use ecsrunner_core::records::runner::{Runner, RunnerStage, RunnerState};
+use ecsrunner_core::rules::pace::Bucket;
 use ecsrunner_core::wire::event::{Event, Keys};
 use ecsrunner_core::wire::job::TakenBy;
 use ecsrunner_engine::Ruleset;
@@ -186,10 +187,10 @@ impl Memory<'_> {
             self.write(&lesson);
         }
         let rules = self.rules;
-        let means = Means { subnets: &rules.subnets, ..Means::default() };
+        // A launch takes its slots at once.
+        let means = Means { subnets: &rules.subnets, has_slot: &|_| true, ..Means::default() };
         let plan = plan(&self.open, rules.rules(), means, now);
         self.next_at = plan.next_at.filter(|at| *at > now);
-        self.open.levels.extend(plan.draws.into_iter().map(|draw| (draw.bucket, draw.after)));
         let mut decisions = Vec::new();
         for launch in plan.launches {
             decisions.extend(self.launch(&launch, now));
@@ -217,6 +218,12 @@ impl Memory<'_> {
         let pool = launch.order.pool();
         let name = RunnerName::new(&self.rules.settings.deployment, pool, &ulid).ok()?;
         let runner = launch.order.reserve(name.clone(), Epoch::new(1), now);
+        let account = runner.facts.scope.owner();
+        for bucket in [Bucket::Fargate(runner.placement.market), Bucket::GitHub(account)] {
+            let rate = self.rules.settings.paces.rate(&bucket);
+            let level = rate.take(self.open.levels.get(&bucket).copied(), 1, now);
+            self.open.levels.insert(bucket, level);
+        }
         let class = runner.facts.class.clone();
         self.unheard.push(Unheard { name: name.clone(), pool: pool.clone(), launched_for: launch.job });
         self.open.add_runner(runner);
@@ -240,7 +247,11 @@ impl Memory<'_> {
     }
 
     fn wait(&mut self, id: JobId, reason: Reason) -> Option<Decision> {
-        let job = self.open.jobs.get(&id)?.waiting_for(&reason)?;
+        let known = self.open.jobs.get(&id)?;
+        if matches!(&known.state, JobState::Queued { wait, .. } if *wait == reason) {
+            return None;
+        }
+        let job = known.waiting_for(&reason)?;
         let class = class_of(&job);
         self.write(&Change::Job(job));
         Some(Decision::Wait { job: id, class, reason })

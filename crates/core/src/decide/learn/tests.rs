@@ -2,7 +2,8 @@ use super::*;
 use crate::id::{
     ClassName, Epoch, JobId, PoolId, Repository, RunnerId, RunnerName, SubnetId, TaskId, Version,
 };
-use crate::records::runner::{Custody, Ending, RegistrationLeft, RunnerFacts, Task, TaskLeft};
+use crate::reason::Code;
+use crate::records::runner::{Custody, Ending, EndingKind, RegistrationLeft, RunnerFacts, Task, TaskLeft};
 use crate::records::timeline::Timeline;
 use crate::rules::class::size::{Arch, Size};
 use crate::rules::cost::Market;
@@ -29,6 +30,7 @@ fn starting(number: u32, since: i64) -> Runner {
             repository,
             launched_for: JobId::new(1),
             max_job_minutes: 60,
+            wait_limits: None,
             image: None,
             exec: true,
         },
@@ -40,17 +42,31 @@ fn starting(number: u32, since: i64) -> Runner {
             market: Market::Spot,
             subnet: Some(SubnetId::parse("subnet-aaaa1111").unwrap()),
         },
+        probe: false,
         retry: None,
         asked_at: None,
         state: RunnerState::Starting { task, custody: Custody::Issued(RunnerId::new(1)) },
     }
 }
 
-fn ended(number: u32, stopped: i64, kind: EndingKind, note: Reason) -> Runner {
-    let runner = starting(number, stopped - 10);
+/// A runner of a pool, in a subnet.
+fn of(pool: &str, subnet: &str, mut runner: Runner) -> Runner {
+    runner.facts.pool = PoolId::parse(pool).unwrap();
+    runner.placement.subnet = Some(SubnetId::parse(subnet).unwrap());
+    runner
+}
+
+fn booted(number: u32, since: i64) -> Runner {
+    let task = Task { id: TaskId::parse("task").unwrap(), heard: 1 };
+    let state = RunnerState::Booted { task, custody: Custody::Issued(RunnerId::new(1)) };
+    starting(number, since - 10).with_state(state, at(since))
+}
+
+fn ended(runner: &Runner, stopped: i64, fault: Fault) -> Runner {
     let ending = Ending {
-        kind,
-        note: Some(note),
+        kind: EndingKind::BootFailed,
+        note: Some(Reason::with(Code::BootFailed, "words")),
+        fault: Some(fault),
         served: Served::Nothing,
         task: TaskLeft::Stopped { task: Some(TaskId::parse("task").unwrap()), at: at(stopped) },
         custody: Custody::Taken(RunnerId::new(1)),
@@ -59,19 +75,15 @@ fn ended(number: u32, stopped: i64, kind: EndingKind, note: Reason) -> Runner {
     runner.with_state(RunnerState::Ending(ending), at(stopped))
 }
 
-fn boot_failed(number: u32, stopped: i64, words: &str) -> Runner {
-    ended(number, stopped, EndingKind::BootFailed, Reason::with(Code::BootFailed, words))
-}
-
 fn busy(number: u32, since: i64) -> Runner {
-    let runner = starting(number, since - 10);
     let task = Task { id: TaskId::parse("task").unwrap(), heard: 1 };
     let state = RunnerState::Busy { task, registration: RunnerId::new(1), job: None };
-    runner.with_state(state, at(since))
+    booted(number, since - 10).with_state(state, at(since))
 }
 
-/// Learns repeatedly, as the rounds do.
-fn holds(open: &mut Open, runners: Vec<Runner>) -> Vec<String> {
+/// Learns repeatedly, as the rounds do, and returns what is held, with its failures in a row; what is only suspected
+/// stands in brackets.
+fn holds(open: &mut Open, runners: Vec<Runner>) -> String {
     open.runners.clear();
     runners.into_iter().for_each(|runner| open.add_runner(runner));
     for change in learn(open, at(10)) {
@@ -80,81 +92,155 @@ fn holds(open: &mut Open, runners: Vec<Runner>) -> Vec<String> {
     }
     assert_eq!(learn(open, at(10)), [], "the same runners tell nothing new a second time");
     let tell = |hold: &Hold| {
-        let wait = hold.not_before.duration_since(hold.latest).as_millis();
-        format!("{} x {} for {wait} ms", hold.failures, hold.words)
+        let what = match &hold.held {
+            Held::Pool(pool) => format!("pool {}", &pool.as_str()[..1]),
+            Held::Class(class) => class.to_string(),
+            Held::ClassIn { class, placement } => {
+                format!("{class} in {}", &placement.subnet.as_ref().unwrap().as_str()[7..8])
+            }
+            Held::Placement { placement, arch } => {
+                format!("{} {}", &placement.subnet.as_ref().unwrap().as_str()[7..8], arch.label())
+            }
+            other => format!("{other:?}"),
+        };
+        let text = format!("{what} x{}", hold.failures);
+        if hold.is_effective() { text } else { format!("[{text}]") }
     };
-    open.holds.values().map(tell).collect()
+    open.holds.values().map(tell).collect::<Vec<_>>().join(", ")
+}
+
+const POOLS: [&str; 4] = ["aaaaaaa234", "bbbbbbb234", "ccccccc234", "ddddddd234"];
+const SUBNETS: [&str; 2] = ["subnet-aaaa1111", "subnet-bbbb2222"];
+
+#[test]
+fn a_runner_that_cannot_connect_holds_its_pool_and_no_more() {
+    let mut open = Open::default();
+    let failed = |number: u32, subnet: usize, at| {
+        of(POOLS[0], SUBNETS[subnet], ended(&booted(number, at - 20), at, Fault::NotConnected))
+    };
+    assert_eq!(holds(&mut open, vec![failed(1, 0, 100)]), "[small x1], pool a x1, [small in a x1]");
+    assert_eq!(holds(&mut open, vec![failed(2, 1, 300)]), "[small x1], pool a x2, [small in a x1]");
+    for (number, time) in (3..20).zip((500..).step_by(1000)) {
+        holds(&mut open, vec![failed(number, number as usize % 2, time)]);
+    }
+    let held: Vec<&Hold> = open.holds.values().filter(|hold| hold.is_effective()).collect();
+    assert_eq!(held.len(), 1, "{held:#?}");
 }
 
 #[test]
-fn five_equal_faults_in_a_row_open_a_classs_breaker() {
+fn faults_of_several_pools_in_several_placements_hold_the_class_until_one_runner_gets_a_job() {
     let mut open = Open::default();
-    assert_eq!(holds(&mut open, vec![boot_failed(1, 1, "no listener")]), ["1 x no listener for 500 ms"]);
-    let four = (1..=4).map(|i| boot_failed(i, i.into(), "no listener")).collect();
-    assert_eq!(holds(&mut open, four), ["4 x no listener for 4000 ms"]);
-    assert!(!open.holds.values().all(Hold::is_open_breaker));
-    holds(&mut open, vec![boot_failed(5, 5, "no listener")]);
-    assert!(open.holds.values().all(Hold::is_open_breaker));
+    let failed = |number: u32, subnet: usize| {
+        let time = 100 + i64::from(number);
+        of(
+            POOLS[number as usize],
+            SUBNETS[subnet],
+            ended(&booted(number, time - 50), time, Fault::NotConnected),
+        )
+    };
+    assert_eq!(
+        holds(&mut open, vec![failed(0, 0), failed(1, 1)]),
+        "[small x1], pool a x1, pool b x1, [small in a x1], [small in b x1]"
+    );
+    assert_eq!(
+        holds(&mut open, vec![failed(2, 0)]),
+        "small x1, pool a x1, pool b x1, pool c x1, [small in a x1], [small in b x1]"
+    );
+    let well = of(POOLS[3], SUBNETS[0], busy(4, 200));
+    assert_eq!(holds(&mut open, vec![well]), "pool a x1, pool b x1, pool c x1, [small in b x1]");
 }
 
 #[test]
-fn another_fault_or_a_success_in_between_starts_a_new_row() {
+fn a_task_that_never_runs_holds_its_class_in_its_placement_and_not_its_pool() {
     let mut open = Open::default();
-    let three = vec![boot_failed(1, 1, "one"), boot_failed(2, 2, "one"), boot_failed(3, 3, "other")];
-    assert_eq!(holds(&mut open, three), ["1 x other for 500 ms"]);
-    assert_eq!(holds(&mut open, vec![busy(4, 4)]), Vec::<String>::new());
-    let after = vec![busy(4, 4), boot_failed(5, 5, "other")];
-    assert_eq!(holds(&mut open, after), ["1 x other for 500 ms"]);
-    let long_after = vec![boot_failed(6, 4000, "other")];
-    assert_eq!(holds(&mut open, long_after), ["1 x other for 500 ms"], "an hour is no row");
+    let failed = |number: u32, time| {
+        of(POOLS[0], SUBNETS[0], ended(&starting(number, time - 50), time, Fault::ImagePull))
+    };
+    assert_eq!(holds(&mut open, vec![failed(1, 100)]), "[small x1], small in a x1");
+    assert_eq!(holds(&mut open, vec![failed(2, 200)]), "[small x2], small in a x2");
+    let elsewhere = of(POOLS[0], SUBNETS[1], booted(3, 210));
+    assert_eq!(holds(&mut open, vec![elsewhere]), "small in a x2");
+    assert_eq!(holds(&mut open, vec![of(POOLS[0], SUBNETS[0], booted(4, 220))]), "");
+}
+
+#[test]
+fn a_boot_is_no_success_where_runners_fail_after_it() {
+    let mut open = Open::default();
+    let failed = |number: u32, time| {
+        of(POOLS[0], SUBNETS[0], ended(&booted(number, time - 50), time, Fault::BootTable))
+    };
+    assert_eq!(holds(&mut open, vec![failed(1, 100)]), "[small x1], small in a x1");
+    assert_eq!(holds(&mut open, vec![of(POOLS[1], SUBNETS[0], booted(2, 110))]), "[small x1], small in a x1");
+    assert_eq!(holds(&mut open, vec![failed(3, 200)]), "[small x2], small in a x2");
+    assert_eq!(holds(&mut open, vec![of(POOLS[1], SUBNETS[0], busy(4, 300))]), "");
+}
+
+#[test]
+fn a_runner_that_nobody_uses_is_a_lesson_only_while_a_job_of_its_pool_waits() {
+    let unused = |fault| vec![ended(&booted(1, 100), 1000, fault)];
+    for fault in [Fault::NoJob, Fault::RegistrationLost, Fault::JobWithdrawn] {
+        let mut open = Open::default();
+        assert_eq!(holds(&mut open, unused(fault)), "", "no job waits");
+        open.add_job(crate::testing::queued_job("abcdefg234", at(500)));
+        assert_eq!(holds(&mut open, unused(fault)), "", "the job came later");
+        open.add_job(crate::testing::queued_job("abcdefg234", at(50)));
+        assert_eq!(holds(&mut open, unused(fault)), "pool a x1");
+    }
+}
+
+#[test]
+fn runners_that_failed_together_are_one_failure() {
+    let mut open = Open::default();
+    let failed = |number: u32| ended(&booted(number, 100), 200 + i64::from(number), Fault::NotConnected);
+    assert_eq!(holds(&mut open, (1..=20).map(failed).collect()), "[small x1], pool a x1, [small in a x1]");
 }
 
 #[test]
 fn a_late_want_of_capacity_holds_its_placement_and_not_its_class() {
     let mut open = Open::default();
-    let short = || ended(1, 1, EndingKind::BootFailed, Reason::with(Code::NoCapacity, "no Spot"));
-    assert_eq!(holds(&mut open, vec![short()]), ["1 x no Spot for 15000 ms"]);
-    let spot = Placement { market: Market::Spot, subnet: Some(SubnetId::parse("subnet-aaaa1111").unwrap()) };
-    assert!(open.holds.contains_key(&Held::placement(spot.clone(), Arch::X64)));
-    assert!(!open.holds.contains_key(&Held::placement(spot, Arch::Arm64)));
-    let task = Task { id: TaskId::parse("task").unwrap(), heard: 1 };
-    let state = RunnerState::Booted { task, custody: Custody::Issued(RunnerId::new(1)) };
-    let booted = starting(2, 2).with_state(state, at(5));
-    assert_eq!(holds(&mut open, vec![short(), booted]), Vec::<String>::new());
+    let short = || ended(&starting(1, -9), 1, Fault::NoCapacity);
+    assert_eq!(holds(&mut open, vec![short()]), "a x64 x1");
+    assert_eq!(holds(&mut open, vec![short(), booted(2, 5)]), "");
 }
 
 #[test]
-fn an_interruption_of_spot_and_githubs_refusal_say_nothing_of_the_class() {
+fn an_interruption_of_spot_githubs_refusal_and_our_own_signals_are_no_lessons() {
     let mut open = Open::default();
-    let interrupted = ended(1, 1, EndingKind::SpotInterrupted, Code::SpotInterrupted.into());
-    let refused = ended(2, 2, EndingKind::BootFailed, Reason::with(Code::ScopeHeld, "403"));
-    assert_eq!(holds(&mut open, vec![interrupted, refused]), Vec::<String>::new());
+    let mut interrupted = ended(&booted(1, 1), 10, Fault::Unknown);
+    if let RunnerState::Ending(ending) = &mut interrupted.state {
+        (ending.kind, ending.fault) = (EndingKind::SpotInterrupted, None);
+    }
+    let others = [Fault::RegistrationRefused, Fault::NoAnswer, Fault::Interrupted, Fault::BootItemAbsent];
+    let others = (2..).zip(others).map(|(number, fault)| ended(&booted(number, 1), 10, fault));
+    assert_eq!(holds(&mut open, others.chain([interrupted]).collect()), "");
 }
 
 #[test]
 fn a_hold_that_nobody_probes_is_forgotten_after_a_day() {
     let mut open = Open::default();
-    holds(&mut open, vec![boot_failed(1, 1, "no listener")]);
+    holds(&mut open, vec![ended(&starting(1, -9), 1, Fault::ImagePull)]);
     open.runners.clear();
     assert_eq!(learn(&open, at(86_000)), []);
-    assert!(matches!(learn(&open, at(87_000))[..], [Change::Released(_)]));
+    assert!(matches!(learn(&open, at(87_000))[..], [Change::Released(_), Change::Released(_)]));
 }
 
 #[test]
 fn a_container_that_waited_for_github_in_vain_is_no_fault_of_its_class() {
-    let task = Task { id: TaskId::parse("task").unwrap(), heard: 1 };
-    let booted = starting(1, 1).with_state(RunnerState::Booted { task, custody: Custody::Unissued }, at(2));
-    let ending = Ending {
-        kind: EndingKind::BootFailed,
-        note: Some(Reason::with(Code::BootFailed, "its boot item never came")),
-        served: Served::Nothing,
-        task: TaskLeft::Stopped { task: None, at: at(9) },
-        custody: Custody::Unissued,
-        registration: RegistrationLeft::Unproved,
-    };
     let mut open = Open::default();
-    assert_eq!(
-        holds(&mut open, vec![booted.with_state(RunnerState::Ending(ending), at(9))]),
-        Vec::<String>::new()
-    );
+    let mut waited = ended(&booted(1, 1), 300, Fault::BootTable);
+    if let RunnerState::Ending(ending) = &mut waited.state {
+        ending.custody = Custody::Unissued;
+    }
+    assert_eq!(holds(&mut open, vec![waited]), "");
+}
+
+#[test]
+fn a_short_job_of_a_probe_counts_as_a_success_although_it_is_over() {
+    let mut open = Open::default();
+    holds(&mut open, vec![ended(&booted(1, 50), 100, Fault::NotConnected)]);
+    let mut served = ended(&booted(2, 150), 200, Fault::Unknown);
+    if let RunnerState::Ending(ending) = &mut served.state {
+        (ending.kind, ending.fault, ending.served) = (EndingKind::Completed, None, Served::Unnamed);
+    }
+    assert_eq!(holds(&mut open, vec![served]), "");
 }

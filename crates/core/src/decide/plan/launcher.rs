@@ -1,25 +1,24 @@
-//! Checks what one launch needs: a class and a scope that are not held, a placement
-//! with capacity, a slot of each rate and a slot of each limit.
+//! Checks what one launch needs: nothing that it depends on is held, a placement with capacity, a slot of each rate and
+//! a slot of each limit.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{HashMap, HashSet};
 
 use jiff::{SignedDuration, Timestamp};
 
 use super::slots::Slots;
-use super::{Draw, Launch, Means, Order, Plan};
-use crate::decide::plan::choose::Choices;
-use crate::id::ClassName;
+use super::{Launch, Means, Order, Plan};
+use crate::decide::plan::choose::{Choices, Underway, Wanted};
+use crate::id::{Account, ClassName, PoolId};
 use crate::reason::{Code, Reason};
-use crate::records::hold::Held;
+use crate::records::hold::{Held, Hold};
 use crate::records::job::{Assignment, Job, JobState};
 use crate::records::open::Open;
-use crate::records::runner::{Runner, RunnerState};
 use crate::rules::Rules;
 use crate::rules::class::Class;
-use crate::rules::class::size::Arch;
-use crate::rules::pace::{Bucket, Level, Rate};
+use crate::rules::pace::{Bucket, Rate};
 use crate::rules::placement::Placement;
 use crate::rules::pool::Scope;
+use crate::wire::fault::Suspect;
 
 /// The shortest wait of launches for their rate, so that they are planned in batches.
 const PACE_PAUSE: SignedDuration = SignedDuration::from_secs(1);
@@ -30,26 +29,39 @@ pub(super) struct Launcher<'a> {
     means: Means<'a>,
     now: Timestamp,
     slots: Slots<'a>,
-    /// Held placements and classes that a runner is already probing.
-    probed: HashSet<(Placement, Arch)>,
-    probed_classes: HashSet<ClassName>,
-    taken: BTreeMap<Bucket, u32>,
+    underway: Underway,
+    /// Pools and classes of which a runner has no job yet: it may be a probe.
+    waiting_pools: HashSet<PoolId>,
+    waiting_classes: HashSet<ClassName>,
+    /// Slots of each rate that runners will take before those that are launched now.
+    owed: HashMap<Bucket, u32>,
+    /// What held back the last job of a pool. What a launch needs only becomes less within one plan.
+    refused: HashMap<PoolId, Reason>,
 }
 
 impl<'a> Launcher<'a> {
     pub(super) fn new(open: &'a Open, rules: Rules<'a>, means: Means<'a>, now: Timestamp) -> Self {
-        let on_their_way =
-            open.runners.values().filter(|runner| matches!(runner.state, RunnerState::Reserved { .. }));
-        let supply = open.runners.values().filter(|runner| runner.is_supply());
+        let mut owed: HashMap<Bucket, u32> = HashMap::new();
+        for runner in open.runners.values().filter(|runner| !(means.has_slot)(runner.name())) {
+            if runner.awaits_task() {
+                *owed.entry(Bucket::Fargate(runner.placement.market)).or_default() += 1;
+            }
+            if runner.awaits_configuration() {
+                *owed.entry(Bucket::GitHub((means.account)(&runner.facts.scope))).or_default() += 1;
+            }
+        }
+        let waiting = || open.runners.values().filter(|runner| runner.is_supply());
         Self {
             open,
             rules,
             means,
             now,
             slots: Slots::count(open),
-            probed: on_their_way.map(|runner| (runner.placement.clone(), runner.facts.size.arch())).collect(),
-            probed_classes: supply.map(|runner: &Runner| runner.facts.class.clone()).collect(),
-            taken: BTreeMap::new(),
+            underway: Underway::of(open),
+            waiting_pools: waiting().map(|runner| runner.facts.pool.clone()).collect(),
+            waiting_classes: waiting().map(|runner| runner.facts.class.clone()).collect(),
+            owed,
+            refused: HashMap::new(),
         }
     }
 
@@ -62,39 +74,47 @@ impl<'a> Launcher<'a> {
         let JobState::Queued { assignment, .. } = &job.state else {
             return Err(Code::ToPlan.into());
         };
+        if let Some(reason) = self.refused.get(&assignment.pool) {
+            return Err(reason.clone());
+        }
+        self.try_launch(job, assignment, reason, plan).inspect_err(|reason| {
+            // Jobs of one pool may belong to different repositories.
+            if reason.code() != Code::LimitRepository {
+                self.refused.insert(assignment.pool.clone(), reason.clone());
+            }
+        })
+    }
+
+    fn try_launch(
+        &mut self,
+        job: &'a Job,
+        assignment: &Assignment,
+        reason: &Reason,
+        plan: &mut Plan,
+    ) -> Result<Launch, Reason> {
         let settings = self.rules.settings;
         if settings.paused {
             return Err(Code::Paused.into());
         }
         let class = self.class(assignment)?;
         let scope = settings.registration.scope(&job.facts.repository);
-        self.admits_scope(&scope, plan)?;
-        self.admits_class(class, plan)?;
-        let placement = self.placement(class, job, plan)?;
-        let buckets = [Bucket::Fargate(placement.market), Bucket::GitHub((self.means.account)(&scope))];
+        let account = (self.means.account)(&scope);
+        self.admits_scope(&scope, &account, plan)?;
+        let of_pool = self.admits_pool(&assignment.pool, plan)?;
+        let of_class = self.admits_class(class, plan)?;
+        let (placement, of_placement) = self.placement(class, job, of_pool, plan)?;
+        let buckets = [Bucket::Fargate(placement.market), Bucket::GitHub(account)];
         self.admits_pace(&buckets, plan)?;
         self.slots.take(class, &job.facts.repository, &settings.limits)?;
         for bucket in buckets {
-            *self.taken.entry(bucket).or_default() += 1;
+            *self.owed.entry(bucket).or_default() += 1;
         }
-        self.probed.insert((placement.clone(), class.size.arch()));
-        self.probed_classes.insert(class.name.clone());
-        Ok(Launch {
-            job: job.id(),
-            job_version: job.version,
-            order: self.order(job, class, assignment, placement, scope),
-            reason: reason.clone(),
-        })
-    }
-
-    /// Returns what the launches so far take from each bucket.
-    pub(super) fn draws(self) -> Vec<Draw> {
-        let draw = |(bucket, slots): (Bucket, u32)| {
-            let before = self.open.levels.get(&bucket).copied();
-            let after = self.rate(&bucket).take(before, slots, self.now);
-            Draw { bucket, before, after }
-        };
-        self.taken.clone().into_iter().map(draw).collect()
+        self.underway.add(&placement, class);
+        self.waiting_pools.insert(assignment.pool.clone());
+        self.waiting_classes.insert(class.name.clone());
+        let mut order = self.order(job, class, assignment, placement, scope);
+        order.probe = of_pool.is_some() || of_class.is_some() || of_placement;
+        Ok(Launch { job: job.id(), job_version: job.version, order, reason: reason.clone() })
     }
 
     fn class(&self, assignment: &Assignment) -> Result<&'a Class, Reason> {
@@ -105,33 +125,66 @@ impl<'a> Launcher<'a> {
         })
     }
 
-    fn admits_scope(&self, scope: &Scope, plan: &mut Plan) -> Result<(), Reason> {
-        let Some(hold) = self.open.holds.get(&Held::Scope(scope.clone())) else { return Ok(()) };
+    /// No task is launched to try a scope: a registration alone shows whether GitHub accepts it.
+    fn admits_scope(&self, scope: &Scope, account: &Account, plan: &mut Plan) -> Result<(), Reason> {
+        let of_scope = self.open.holds.get(&Held::Scope(scope.clone()));
+        let of_account = self.open.holds.get(&Held::Account(account.clone()));
+        let Some(hold) = of_scope.or(of_account) else { return Ok(()) };
         if self.now < hold.not_before {
             plan.wake_at(hold.not_before);
-        } else if !plan.probes.contains(scope) {
-            plan.probes.push(scope.clone());
+        } else {
+            plan.probe(scope, account);
         }
-        Err(Reason::with(Code::ScopeHeld, &hold.words))
+        let code = if hold.fault.rests_registrations() { Code::GithubUnavailable } else { Code::ScopeHeld };
+        Err(Reason::with(code, &hold.words))
     }
 
-    /// After a fault the next launch is delayed; while the circuit breaker is open,
-    /// one runner of the class is launched at a time.
-    fn admits_class(&self, class: &Class, plan: &mut Plan) -> Result<(), Reason> {
-        let Some(hold) = self.open.holds.get(&Held::Class(class.name.clone())) else { return Ok(()) };
-        if self.now < hold.not_before {
-            plan.wake_at(hold.not_before);
-            return Err(Reason::with(Code::ClassHeld, &hold.words));
+    /// While a pool is held, one of its runners is launched at a time. Returns the hold that it is to try.
+    fn admits_pool(&self, pool: &PoolId, plan: &mut Plan) -> Result<Option<&'a Hold>, Reason> {
+        let Some(hold) = self.open.holds.get(&Held::Pool(pool.clone())) else { return Ok(None) };
+        let is_tried = self.waiting_pools.contains(pool);
+        if is_tried || self.now < hold.not_before {
+            if !is_tried {
+                plan.wake_at(hold.not_before);
+            }
+            let code = match hold.fault.suspect() {
+                Suspect::Use => Code::PoolUnused,
+                _ => Code::PoolHeld,
+            };
+            return Err(Reason::with(code, &hold.words));
         }
-        if hold.is_open_breaker() && self.probed_classes.contains(&class.name) {
-            return Err(Reason::with(Code::ClassHeld, &hold.words));
-        }
-        Ok(())
+        Ok(Some(hold))
     }
 
-    fn placement(&self, class: &Class, job: &Job, plan: &mut Plan) -> Result<Placement, Reason> {
-        let choices = Choices { subnets: self.means.subnets, holds: &self.open.holds, probed: &self.probed };
-        choices.choose(class.capacity, class.size.arch(), job.id().get(), self.now).map_err(|none| {
+    /// While a class is held, one of its runners is launched at a time.
+    fn admits_class(&self, class: &Class, plan: &mut Plan) -> Result<Option<&'a Hold>, Reason> {
+        let hold = self.open.holds.get(&Held::Class(class.name.clone())).filter(|hold| hold.is_effective());
+        let Some(hold) = hold else { return Ok(None) };
+        let is_tried = self.waiting_classes.contains(&class.name);
+        if is_tried || self.now < hold.not_before {
+            if !is_tried {
+                plan.wake_at(hold.not_before);
+            }
+            return Err(Reason::with(Code::ClassHeld, &hold.words));
+        }
+        Ok(Some(hold))
+    }
+
+    /// Returns the placement, and whether it is tried because it is held.
+    fn placement(
+        &self,
+        class: &Class,
+        job: &Job,
+        of_pool: Option<&Hold>,
+        plan: &mut Plan,
+    ) -> Result<(Placement, bool), Reason> {
+        let choices =
+            Choices { subnets: self.means.subnets, holds: &self.open.holds, underway: &self.underway };
+        // A further try of a held pool begins with another subnet.
+        let turn = of_pool.map_or(0, |hold| u64::from(hold.failures));
+        let wanted = Wanted { class: &class.name, capacity: class.capacity, size: class.size };
+        let chosen = choices.choose(wanted, job.id().get().wrapping_add(turn), self.now);
+        chosen.map_err(|none| {
             if let Some(at) = none.not_before {
                 plan.wake_at(at);
             }
@@ -141,11 +194,11 @@ impl<'a> Launcher<'a> {
 
     fn admits_pace(&self, buckets: &[Bucket], plan: &mut Plan) -> Result<(), Reason> {
         for bucket in buckets {
-            let (rate, taken) = (self.rate(bucket), self.taken.get(bucket).copied().unwrap_or(0));
-            let level: Option<Level> = self.open.levels.get(bucket).copied();
-            if taken >= rate.available(level, self.now) {
-                let next_at = rate.next_at(Some(rate.take(level, taken, self.now)), self.now);
-                plan.wake_at(next_at.max(self.now + PACE_PAUSE));
+            let (rate, owed) = (self.rate(bucket), self.owed.get(bucket).copied().unwrap_or(0));
+            let level = self.open.levels.get(bucket).copied();
+            if owed >= rate.within(level, self.now, self.means.ahead) {
+                let next_at = rate.next_at(Some(rate.take(level, owed, self.now)), self.now);
+                plan.wake_at((next_at - self.means.ahead).max(self.now + PACE_PAUSE));
                 return Err(Reason::with(Code::Pace, pace_words(bucket, rate)));
             }
         }
@@ -164,6 +217,7 @@ impl<'a> Launcher<'a> {
         placement: Placement,
         scope: Scope,
     ) -> Order {
+        let limits = &self.rules.settings.limits;
         Order {
             class: class.name.clone(),
             size: class.size,
@@ -173,9 +227,11 @@ impl<'a> Launcher<'a> {
             labels: job.facts.labels.clone(),
             repository: job.facts.repository.clone(),
             launched_for: job.id(),
-            max_job_minutes: class.max_job_minutes.unwrap_or(self.rules.settings.limits.max_job_minutes),
+            max_job_minutes: class.max_job_minutes.unwrap_or(limits.max_job_minutes),
+            wait_limits: limits.waiting(),
             image: class.image.clone(),
             exec: class.exec,
+            probe: false,
         }
     }
 }

@@ -4,11 +4,14 @@ use std::collections::HashSet;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{DOUBT, Mark, Plan, Question, Retirement, wait};
+use super::{DOUBT, Mark, Plan, Question, Retirement};
 use crate::id::JobId;
 use crate::reason::{Code, Reason};
 use crate::records::job::{Job, JobStage};
 use crate::records::runner::{Custody, Ending, EndingKind, Runner, RunnerStage, RunnerState, Served};
+
+/// How long the news of a runner's end may take.
+const NEWS: SignedDuration = SignedDuration::from_secs(15);
 
 /// A job that no supply covers.
 pub(super) struct Deficit<'a> {
@@ -57,30 +60,42 @@ impl<'a> PoolLevel<'a> {
                 None if i < idle => Code::RunnerIdle.into(),
                 None => Code::RunnerStarting.into(),
             };
-            wait(plan, job, reason);
+            plan.wait(job, reason);
         }
         let (demand, supply) = (self.jobs.len(), self.supply.len());
         let mut deficits = Vec::new();
+        let mut is_replacing = self.is_replacing(&doubtful);
         for job in jobs {
-            let launched = self.supply.iter().filter(|runner| runner.facts.launched_for == job.id());
-            match (doubtful.is_empty(), launched.count()) {
+            match (doubtful.is_empty(), self.launched_for(job.id())) {
                 (true, _) => deficits.push(Deficit {
                     job,
                     reason: Reason::with(Code::Demand, format_args!("{demand}, supply {supply}")),
                 }),
-                // One replacement for each job: if GitHub is the cause, a second
-                // replacement would not take the job either.
-                (false, 0 | 1) => deficits.push(Deficit {
-                    job,
-                    reason: Reason::with(
-                        Code::SupplyDoubtful,
-                        format_args!("demand {demand}, supply {supply}, {} of it doubtful", doubtful.len()),
-                    ),
-                }),
-                (false, _) => wait(plan, job, Code::RunnerIdle.into()),
+                // One replacement for each job, and one at a time for the pool: if GitHub or the pool is the cause, a
+                // second replacement would not take the job either.
+                (false, launched @ (0 | 1)) if launched == 0 || !is_replacing => {
+                    is_replacing |= launched == 1;
+                    let doubtful = doubtful.len();
+                    let detail = format_args!("demand {demand}, supply {supply}, {doubtful} of it doubtful");
+                    deficits.push(Deficit { job, reason: Reason::with(Code::SupplyDoubtful, detail) });
+                }
+                (false, _) => plan.wait(job, Code::RunnerIdle.into()),
             }
         }
         deficits
+    }
+
+    /// Returns how many runners that wait for a job were launched for this one.
+    fn launched_for(&self, job: JobId) -> usize {
+        self.supply.iter().filter(|runner| runner.facts.launched_for == job).count()
+    }
+
+    /// Whether a runner is on its way that replaces a doubtful one.
+    fn is_replacing(&self, doubtful: &[&Runner]) -> bool {
+        let is_doubtful = |runner: &Runner| doubtful.iter().any(|other| other.name() == runner.name());
+        let replaces =
+            |runner: &&&Runner| !is_doubtful(runner) && self.launched_for(runner.facts.launched_for) > 1;
+        !doubtful.is_empty() && self.supply.iter().any(|runner| replaces(&runner))
     }
 
     /// For each runner that completed an unknown job, holds one queued job back until
@@ -97,7 +112,7 @@ impl<'a> PoolLevel<'a> {
             let asked_at = job.asked_at.filter(|asked| *asked >= stopped_at);
             plan.ask(Question::Job { job: job.id(), on_behalf_of }, asked_at, now);
             plan.wake_at(stopped_at + DOUBT);
-            wait(plan, job, Code::MaybeTaken.into());
+            plan.wait(job, Code::MaybeTaken.into());
             reserved.insert(job.id());
         }
         reserved
@@ -125,7 +140,11 @@ impl<'a> PoolLevel<'a> {
                 continue;
             };
             let Some(booted) = runner.timeline.at(RunnerStage::Booted) else { continue };
-            let doubted = booted.max(oldest) + DOUBT;
+            // Until its connect limit, and a moment for the news of its end, it may not listen yet.
+            let connects = runner.facts.wait_limits.map_or(DOUBT, |limits| {
+                DOUBT.max(SignedDuration::from_secs(i64::from(limits.connect_secs)) + NEWS)
+            });
+            let doubted = (booted + connects).max(oldest + DOUBT);
             if now < doubted {
                 plan.wake_at(doubted);
             } else {
@@ -155,6 +174,7 @@ impl<'a> PoolLevel<'a> {
                     runner: name(),
                     kind: EndingKind::Surplus,
                     reason: Reason::with(Code::Surplus, format_args!("{supply}, demand {demand}")),
+                    fault: None,
                 }),
                 (true, Some(since)) => plan.wake_at(since + grace),
                 (false, Some(_)) => plan.marks.push(Mark { runner: name(), surplus_since: None }),

@@ -19,6 +19,10 @@ use crate::wire::job::{Conclusion, TakenBy};
 const FRESH: SignedDuration = SignedDuration::from_mins(10);
 /// After this time GitHub has failed a job that no runner took, which it does after 24 hours.
 const GIVEN_UP: SignedDuration = SignedDuration::from_hours(25);
+/// After this time GitHub has ended a job on a self-hosted runner, which it does after five days.
+const GIVEN_UP_RUNNING: SignedDuration = SignedDuration::from_hours(5 * 24 + 6);
+/// After this time GitHub has ended a run and all that waits in it, which it does after 35 days.
+const GIVEN_UP_WAITING: SignedDuration = SignedDuration::from_hours(36 * 24);
 
 pub(super) fn record(event: &JobEvent, records: &Records, rules: Rules<'_>) -> Recorded {
     match &event.action {
@@ -237,10 +241,14 @@ pub(super) fn record_answer(
 }
 
 /// Records that an answer contained nothing new, so that the question is not asked
-/// again at once. A queued job that GitHub must have failed by now ends.
+/// again at once. A job that GitHub must have ended by now ends.
 pub(super) fn record_asked(job: &Job, at: Timestamp) -> Recorded {
-    let queued = matches!(job.state, JobState::Queued { .. });
-    if queued && at.duration_since(job.timeline.latest()) > GIVEN_UP {
+    let limit = match job.state {
+        JobState::Waiting => GIVEN_UP_WAITING,
+        JobState::Queued { .. } => GIVEN_UP,
+        JobState::InProgress { .. } => GIVEN_UP_RUNNING,
+    };
+    if at.duration_since(job.timeline.latest()) > limit {
         return record_vanished(job, "unknown");
     }
     let asked = Job { version: job.version.next(), asked_at: Some(at), ..job.clone() };

@@ -14,13 +14,16 @@ use crate::wire::event::{
     JobAction, JobAnswer, JobEvent, RegistrationAnswer, RegistrationOutcome, StopCause, TaskChange, TaskEvent,
 };
 use crate::wire::exit::AgentExit;
+use crate::wire::fault::Fault;
 
 const LISTENER_CRASHED: &str = "the listener crashed";
 
 /// Whether `job` was taken by a runner of its pool that counted as supply.
 pub(super) fn expects(runner: Option<&Runner>, job: &Job) -> bool {
     runner.is_some_and(|runner| {
-        runner.is_supply() && job.assignment().is_some_and(|assignment| assignment.pool == runner.facts.pool)
+        runner.is_supply()
+            && !runner.probe
+            && job.assignment().is_some_and(|assignment| assignment.pool == runner.facts.pool)
     })
 }
 
@@ -73,6 +76,7 @@ pub(super) fn completes(runner: &Runner, job: JobId, at: Timestamp) -> Option<Ru
             if !ending.kind.overrides_job() {
                 ending.note = what_befell_the_job(&ending);
                 ending.kind = EndingKind::Completed;
+                ending.fault = None;
             }
             ending
         }
@@ -172,6 +176,7 @@ fn completing(task: &Task, registration: RunnerId, job: JobId) -> Ending {
     Ending {
         kind: EndingKind::Completed,
         note: None,
+        fault: None,
         served: Served::Job(job),
         task: TaskLeft::Running(task.clone()),
         custody: Custody::Taken(registration),
@@ -206,8 +211,11 @@ pub(super) fn record_task(event: &TaskEvent, records: &Records) -> Recorded {
 }
 
 /// Returns the write of a runner's next record. If the runner served its job and
-/// nothing is left to clean up, the same write moves it to history.
+/// nothing is left to clean up, the same write moves it to history. A probe is left for the next plan, which learns from it.
 pub(super) fn settled(before: &Runner, next: Runner) -> Change {
+    if before.probe {
+        return Change::Runner(next);
+    }
     let served = matches!(&next.state, RunnerState::Ending(Ending { kind: EndingKind::Completed, .. }));
     let at_once = Runner { version: before.version, ..next.clone() };
     match at_once.finish(next.timeline.latest()).filter(|_| served) {
@@ -250,7 +258,7 @@ fn running(runner: &Runner, event: &TaskEvent) -> Option<Runner> {
 
 fn stopped(runner: &Runner, event: &TaskEvent, cause: &StopCause) -> Option<Runner> {
     let (kind, note) = kind_of(cause, runner);
-    let ended = runner.end(kind, note, event.at);
+    let ended = runner.end(kind, note, event.at).for_fault(fault_of(cause));
     let RunnerState::Ending(mut ending) = ended.state.clone() else { return None };
     ending.task = TaskLeft::Stopped { task: Some(event.task.clone()), at: event.at };
     if took_its_item(cause) {
@@ -276,6 +284,7 @@ fn stopped(runner: &Runner, event: &TaskEvent, cause: &StopCause) -> Option<Runn
         if !worked {
             ending.kind = before.kind;
             ending.note = before.note.clone();
+            ending.fault = before.fault;
             // The webhook came first, or the job came while the runner was ending.
             if !before.kind.overrides_job() && exit != Some(AgentExit::Completed) {
                 ending.note = ending.note.or_else(|| why_the_job_ended(cause));
@@ -320,6 +329,17 @@ fn took_its_item(cause: &StopCause) -> bool {
     }
 }
 
+/// Returns what went wrong, if the runner had no job yet.
+fn fault_of(cause: &StopCause) -> Option<Fault> {
+    match cause {
+        StopCause::Agent(exit) => Fault::of_exit(*exit),
+        StopCause::FailedToStart(words) | StopCause::Unknown(words) => Some(Fault::of_ecs_words(words)),
+        StopCause::NoCapacity(_) => Some(Fault::NoCapacity),
+        StopCause::Missing => Some(Fault::TaskMissing),
+        StopCause::SpotInterrupted | StopCause::StoppedByUser => None,
+    }
+}
+
 fn kind_of(cause: &StopCause, runner: &Runner) -> (EndingKind, Option<Reason>) {
     let busy = matches!(runner.state, RunnerState::Busy { .. });
     let crashed = |what: &str| {
@@ -330,7 +350,6 @@ fn kind_of(cause: &StopCause, runner: &Runner) -> (EndingKind, Option<Reason>) {
         }
     };
     let boot_failed = |what: &str| (EndingKind::BootFailed, Some(Reason::with(Code::BootFailed, what)));
-    // These put no hold on the class: such a runner tries for minutes before it ends.
     let no_session = |what: &str| (EndingKind::BootFailed, Some(Reason::with(Code::NoSession, what)));
     match cause {
         StopCause::Agent(exit) => match exit {
@@ -359,7 +378,6 @@ fn kind_of(cause: &StopCause, runner: &Runner) -> (EndingKind, Option<Reason>) {
                 boot_failed("the listener did not listen for jobs within the connect limit")
             }
             AgentExit::SessionConflict => no_session("another session of this runner is open"),
-            // A refusal comes within seconds and is permanent: without a hold, runners would be launched endlessly.
             AgentExit::SessionRefused => boot_failed("GitHub refused the runner's session"),
             AgentExit::GithubUnavailable => no_session("GitHub answered with errors until the connect limit"),
             AgentExit::DirectoryUnreadable => {
@@ -390,7 +408,8 @@ pub(super) fn record_registration(answer: &RegistrationAnswer, records: &Records
         RegistrationOutcome::Busy(registration) => runner.registration_busy(registration, answer.at),
         RegistrationOutcome::Absent => match &runner.state {
             RunnerState::Booted { custody: Custody::Issued(_) | Custody::Taken(_), .. } => {
-                Some(runner.end(EndingKind::RegistrationLost, None, answer.at))
+                let ended = runner.end(EndingKind::RegistrationLost, None, answer.at);
+                Some(ended.for_fault(Some(Fault::RegistrationLost)))
             }
             _ => None,
         },

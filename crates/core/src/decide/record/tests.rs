@@ -346,7 +346,7 @@ fn what_started_a_run_is_judged_before_a_launch_where_the_deployment_wants_it() 
 }
 
 #[test]
-fn a_runner_that_waits_for_capacity_ends_with_nothing_to_clean() {
+fn a_reservation_that_is_withdrawn_leaves_nothing_to_clean() {
     let mut book = Book::default();
     book.tell(&queued(7));
     let reserved = book.launch_one();
@@ -356,9 +356,9 @@ fn a_runner_that_waits_for_capacity_ends_with_nothing_to_clean() {
     assert_eq!(waiting.state, RunnerState::Reserved { attempt: 2 });
     assert_eq!(waiting.next(at(21)), Next::At(at(15_000)));
     assert_eq!(waiting.next(at(15_000)), Next::Now(Step::RunTask));
-    assert!(waiting.end(EndingKind::Surplus, None, at(30)).is_to_finish());
-    let asked = waiting.end(EndingKind::Surplus, None, at(15_001));
-    assert_eq!(asked.next(at(15_001)), Next::Now(Step::RunTask), "that try may have been asked for");
+    assert!(waiting.withdrawn(Code::NoCapacity.into(), at(30)).unwrap().is_to_finish());
+    let ended = waiting.end(EndingKind::Surplus, None, at(30));
+    assert_eq!(ended.next(at(15_001)), Next::Now(Step::RunTask), "that try may have been asked for");
 }
 
 #[test]

@@ -2,13 +2,14 @@
 
 use std::os::unix::fs::PermissionsExt;
 
-use ecsrunner_core::id::{Organization, RunnerGroupId};
-use ecsrunner_core::records::hold::{Held, Hold};
+use ecsrunner_core::id::{Account, Organization, RunnerGroupId};
+use ecsrunner_core::records::hold::{Failure, Held, Hold};
 use ecsrunner_core::records::runner::{
     EndedRunner, Ending, EndingKind, RegistrationLeft, Retry, Served, TaskLeft,
 };
 use ecsrunner_core::rules::policy::{Policy, RepositoryPattern};
 use ecsrunner_core::wire::boot::{BootItem, TaskRole};
+use ecsrunner_core::wire::fault::Fault;
 use ecsrunner_engine::ports::store::{BootPut, History, Page, Revocation};
 
 use jiff::SignedDuration;
@@ -32,6 +33,7 @@ async fn a_record_reads_back_as_it_was_written() {
     let ending = Ending {
         kind: EndingKind::BootFailed,
         note: Some(Reason::with(Code::BootFailed, "no listener")),
+        fault: Some(Fault::ListenerMissing),
         served: Served::Unnamed,
         task: TaskLeft::Stopped { task: None, at: at(9) },
         custody: Custody::Taken(RunnerId::new(5)),
@@ -309,6 +311,9 @@ async fn what_is_held_back_is_open_until_it_is_released() {
     let repository = Repository::parse("Acme/Application").unwrap();
     let organization = Organization::parse("acme").unwrap();
     let helds = [
+        Held::Account(Account::parse("acme").unwrap()),
+        Held::Pool(PoolId::parse("abcdefghij").unwrap()),
+        Held::class_in(ClassName::parse("large").unwrap(), spot()),
         Held::Class(ClassName::parse("large").unwrap()),
         Held::placement(Placement { market: Market::OnDemand, subnet: None }, Arch::X64),
         Held::placement(spot(), Arch::Arm64),
@@ -317,7 +322,9 @@ async fn what_is_held_back_is_open_until_it_is_released() {
     ];
     // A hold's times are compared exactly, so no nanosecond may be lost.
     let latest = at(0) + SignedDuration::from_nanos(1_234_567);
-    let once: Vec<Hold> = helds.iter().map(|held| Hold::after(None, held.clone(), "words", latest)).collect();
+    let failure = |at| Failure::of(Fault::ImagePull, "words", at, at);
+    let once: Vec<Hold> =
+        helds.iter().map(|held| Hold::after(None, held.clone(), &failure(latest))).collect();
     let changes: Vec<Change> = once.iter().cloned().map(Change::Hold).collect();
     fixture.store.commit(Transaction::of(&changes)).await.unwrap();
     let held_now = |open: Open| open.holds.into_values().collect::<Vec<Hold>>();
@@ -325,7 +332,7 @@ async fn what_is_held_back_is_open_until_it_is_released() {
     expected.sort_by(|a, b| a.held.cmp(&b.held));
     assert_eq!(held_now(fixture.store.open().await.unwrap()), expected);
 
-    let twice = Hold::after(Some(&once[0]), helds[0].clone(), "words", at(1));
+    let twice = Hold::after(Some(&once[0]), helds[0].clone(), &failure(at(1)));
     fixture.write(Change::Hold(twice.clone())).await.unwrap();
     let open = fixture.store.open().await.unwrap();
     assert_eq!(open.holds[&helds[0]], twice, "the latest write stays");

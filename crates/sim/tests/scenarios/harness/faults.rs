@@ -44,6 +44,13 @@ impl World {
         });
     }
 
+    /// Makes GitHub take registrations of a repository of `acme` away before it gives them a job.
+    pub(crate) fn lose_registrations_of(&self, name: &str) {
+        self.github_faults(|faults| {
+            faults.losing.insert(repository(name));
+        });
+    }
+
     /// Makes registrations in a repository of `acme` get no answer.
     pub(crate) fn hang_registrations_of(&self, name: &str) {
         self.github_faults(|faults| {

@@ -63,6 +63,10 @@ impl Jobs {
         self.0.push(job);
     }
 
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
     pub(crate) fn ids(&self) -> &[JobId] {
         &self.0
     }
@@ -120,6 +124,16 @@ pub(crate) struct Waits(Vec<i64>);
 impl Waits {
     pub(crate) fn median(&self) -> String {
         shown(self.0.get(self.0.len() / 2))
+    }
+
+    /// Returns the median in seconds; 0 if no job has ended.
+    pub(crate) fn median_secs(&self) -> f64 {
+        self.0.get(self.0.len() / 2).map_or(0.0, |secs| *secs as f64)
+    }
+
+    /// Returns the longest in seconds; 0 if no job has ended.
+    pub(crate) fn longest_secs(&self) -> i64 {
+        self.0.last().copied().unwrap_or(0)
     }
 
     pub(crate) fn p90(&self) -> String {

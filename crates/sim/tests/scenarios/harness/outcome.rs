@@ -9,6 +9,7 @@ use std::time::Duration;
 use ecsrunner_core::id::JobId;
 use ecsrunner_core::records::hold::Held;
 use ecsrunner_core::records::job::JobEnding;
+use ecsrunner_core::rules::pace::{Paces, Rate};
 use ecsrunner_core::rules::policy::Subject;
 use ecsrunner_core::wire::environment;
 use ecsrunner_world::Outside;
@@ -38,8 +39,9 @@ impl World {
         self.outside().ecs.tasks().count()
     }
 
+    /// Returns how many tasks AWS has started in the subnet.
     pub(crate) fn tasks_in(&self, subnet: &str) -> usize {
-        self.outside().ecs.tasks().filter(|task| task.subnet == subnet).count()
+        self.outside().ledger.tasks_in.get(subnet).copied().unwrap_or_default()
     }
 
     /// Returns when AWS accepted the first task, counted from the start of the scenario.
@@ -55,6 +57,10 @@ impl World {
 
     /// Returns what all tasks together have cost so far, in hours: `47.8`.
     pub(crate) fn task_hours(&self) -> String {
+        format!("{:.1}", self.hours_of_tasks())
+    }
+
+    pub(crate) fn hours_of_tasks(&self) -> f64 {
         let now = self.now();
         let secs: f64 = self
             .outside()
@@ -62,7 +68,7 @@ impl World {
             .tasks()
             .map(|task| task.stopped_at.unwrap_or(now).duration_since(task.created_at).as_secs_f64())
             .sum();
-        format!("{:.1}", secs / 3600.0)
+        secs / 3600.0
     }
 
     /// Returns how many runners are on record and not gone.
@@ -178,6 +184,14 @@ impl World {
     }
 }
 
+/// Fails unless 90 % of what GitHub's pace allows were registered so far. The pace is nine tenths of GitHub's limit.
+pub(crate) fn assert_at_githubs_pace(world: &World) {
+    let Rate { burst, per_minute } = Paces::default().github;
+    let allowed = f64::from(burst) + f64::from(per_minute) * world.elapsed().as_secs_f64() / 60.0;
+    let registered = world.registrations();
+    assert!(registered as f64 >= 0.9 * allowed, "{registered} registrations, the pace allows {allowed}");
+}
+
 /// Whether GitHub has a queued job for ecsrunner that is not on record.
 fn is_lost(outside: &Outside, job: &HubJob, now: Timestamp) -> bool {
     let is_waiting = job.state == HubState::Queued && job.order.repository != repository(FOREIGN);
@@ -197,6 +211,12 @@ fn held_name(held: &Held) -> String {
         Held::Placement { placement, .. } => {
             let subnet = placement.subnet.as_ref().map_or("any", |subnet| subnet.as_str());
             format!("placement:{}:{subnet}", placement.market.capacity_provider())
+        }
+        Held::Account(account) => format!("account:{account}"),
+        Held::Pool(pool) => format!("pool:{pool}"),
+        Held::ClassIn { class, placement } => {
+            let subnet = placement.subnet.as_ref().map_or("any", |subnet| subnet.as_str());
+            format!("class:{class}:{}:{subnet}", placement.market.capacity_provider())
         }
     }
 }

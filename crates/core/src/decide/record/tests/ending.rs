@@ -2,6 +2,8 @@
 //! or GitHub's webhook comes first.
 
 use super::*;
+use crate::records::hold::Held;
+use crate::records::runner::RunnerStage;
 
 /// Each ending of an agent while its job ran, with the code of its reason.
 const UNDER_A_JOB: [(AgentExit, Code); 7] = [
@@ -149,18 +151,40 @@ fn what_github_did_with_a_job_is_no_fault_of_the_runners_class() {
 }
 
 #[test]
-fn a_github_that_gives_no_session_is_no_fault_of_the_runners_class() {
-    let held = |exit| {
+fn a_session_that_fails_is_held_against_the_pool_and_not_the_class() {
+    for exit in [
+        AgentExit::SessionConflict,
+        AgentExit::GithubUnavailable,
+        AgentExit::SessionRefused,
+        AgentExit::NotConnected,
+    ] {
         let mut book = Book::with_runner();
         book.tell(&stopped(exit));
         assert_eq!(book.plan(at(300)).launches.len(), 1, "its job gets another runner: {exit:?}");
-        crate::decide::learn::learn(&book.open(), at(300)).len()
-    };
-    for exit in [AgentExit::SessionConflict, AgentExit::GithubUnavailable] {
-        assert_eq!(held(exit), 0, "{exit:?}");
+        let held = crate::decide::learn::learn(&book.open(), at(300));
+        let held: Vec<bool> = held
+            .iter()
+            .filter_map(|change| match change {
+                Change::Hold(hold) if hold.is_effective() => Some(matches!(hold.held, Held::Pool(_))),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(held, [true], "{exit:?}");
     }
-    // A refusal ends a runner at once, and a container without network is no sign of a fault at GitHub.
-    for exit in [AgentExit::SessionRefused, AgentExit::NotConnected] {
-        assert_eq!(held(exit), 1, "{exit:?}");
-    }
+}
+
+#[test]
+fn a_listener_that_hangs_after_its_job_is_stopped_once_github_lets_it_go() {
+    let mut book = Book::with_runner();
+    book.tell(&in_progress(7));
+    book.tell(&completed(7));
+    let runner = book.runners.values().next().unwrap().clone();
+    let ended = runner.timeline.last_at(RunnerStage::Ending).unwrap();
+    let after = |minutes| ended + SignedDuration::from_mins(minutes);
+    assert_eq!(runner.next(after(2)), Next::Now(Step::DeleteRegistration));
+    let busy = runner.registration_busy(RunnerId::new(1), after(3)).unwrap_or_else(|| runner.clone());
+    assert_ne!(busy.next(after(60)), Next::Now(Step::StopTask), "GitHub says that it works");
+    let deleted = runner.registration_deleted(after(3)).unwrap();
+    assert_eq!(deleted.next(after(3)), Next::At(after(8)));
+    assert_eq!(deleted.next(after(8)), Next::Now(Step::StopTask));
 }

@@ -1,0 +1,76 @@
+use super::*;
+use crate::id::SubnetId;
+use crate::rules::cost::Market;
+
+fn at(secs: i64) -> Timestamp {
+    Timestamp::from_second(1_764_000_000 + secs).unwrap()
+}
+
+fn pool() -> Held {
+    Held::Pool(PoolId::parse("abcdefg234").unwrap())
+}
+
+/// Returns the pauses in seconds if each try is made as soon as the hold allows it and fails at once.
+fn pauses(held: &Held, fault: Fault) -> Vec<i64> {
+    let (mut hold, mut now, mut pauses) = (None::<Hold>, at(0), Vec::new());
+    for _ in 0..8 {
+        let next = Hold::after(
+            hold.as_ref(),
+            held.clone(),
+            &Failure::of(fault, "no", now, now + SignedDuration::from_millis(1)),
+        );
+        pauses.push(next.not_before.duration_since(now).as_secs());
+        now = next.not_before;
+        hold = Some(next);
+    }
+    pauses
+}
+
+#[test]
+fn each_further_failure_makes_the_pause_longer_up_to_a_bound() {
+    assert_eq!(pauses(&pool(), Fault::NotConnected), [10, 40, 160, 640, 900, 900, 900, 900]);
+    assert_eq!(pauses(&pool(), Fault::RegistrationLost), [10, 40, 160, 640, 2560, 3600, 3600, 3600]);
+    assert_eq!(pauses(&pool(), Fault::GithubUnavailable), [10, 40, 160, 300, 300, 300, 300, 300]);
+    let account = Held::Account(Account::parse("acme").unwrap());
+    assert_eq!(pauses(&account, Fault::NoAnswer), [1, 2, 4, 8, 16, 30, 30, 30]);
+    assert_eq!(pauses(&account, Fault::RegistrationRefused), [2, 4, 8, 16, 32, 64, 128, 256]);
+}
+
+#[test]
+fn runners_that_fail_together_are_one_failure() {
+    let first = Hold::after(None, pool(), &Failure::of(Fault::NotConnected, "no", at(0), at(120)));
+    let second = Hold::after(Some(&first), pool(), &Failure::of(Fault::NotConnected, "no", at(1), at(121)));
+    assert_eq!((second.failures, second.latest), (1, at(121)));
+    let probe = Hold::after(Some(&second), pool(), &Failure::of(Fault::NotConnected, "no", at(130), at(250)));
+    assert_eq!(probe.failures, 2);
+}
+
+#[test]
+fn an_hour_without_a_failure_ends_a_row() {
+    let first = Hold::after(None, pool(), &Failure::of(Fault::NotConnected, "no", at(0), at(0)));
+    let late = Hold::after(Some(&first), pool(), &Failure::of(Fault::NotConnected, "no", at(3700), at(3700)));
+    assert_eq!(late.failures, 1);
+}
+
+#[test]
+fn a_class_is_held_for_faults_of_several_pools_in_several_placements_alone() {
+    let class = Held::Class(ClassName::parse("small").unwrap());
+    let pools = ["aaaaaaa234", "bbbbbbb234", "ccccccc234"].map(|pool| PoolId::parse(pool).unwrap());
+    let placements = ["subnet-aaaa1111", "subnet-bbbb2222"]
+        .map(|subnet| Placement { market: Market::OnDemand, subnet: Some(SubnetId::parse(subnet).unwrap()) });
+    let held = |faults: &[(usize, usize)]| {
+        let mut hold = None;
+        for &(pool, placement) in faults {
+            let failure = Failure {
+                pool: Some(&pools[pool]),
+                placement: Some(&placements[placement]),
+                ..Failure::of(Fault::NotConnected, "no", at(0), at(1))
+            };
+            hold = Some(Hold::after(hold.as_ref(), class.clone(), &failure));
+        }
+        hold.unwrap().is_effective()
+    };
+    assert!(!held(&[(0, 0), (0, 1), (0, 0), (0, 1), (0, 0), (0, 1)]), "one pool");
+    assert!(!held(&[(0, 0), (1, 0), (2, 0), (0, 0), (1, 0)]), "one placement");
+    assert!(held(&[(0, 0), (1, 1), (2, 0)]));
+}
