@@ -217,7 +217,7 @@ variable "control_plane" {
     log_level = optional(string, "info")
     function = optional(object({
       timeout              = optional(number, 60)
-      memory               = optional(number, 128)
+      memory               = optional(number, 512)
       reserved_concurrency = optional(number, -1)
     }), {})
   })

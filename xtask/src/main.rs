@@ -1,4 +1,4 @@
-//! The project's own tasks: `cargo xtask check`, `test`, `conformance`, `package`, `runner`, `bench`.
+//! The project's own tasks: `cargo xtask check`, `test`, `conformance`, `package`, `runner`, `bench`, `mutate`.
 //!
 //! A task needs Rust and Node. It installs its other tools, pinned, below `target/`.
 
@@ -22,6 +22,7 @@ mod package;
 mod page;
 mod runner;
 mod bench;
+mod mutate;
 
 use std::env;
 use std::process::ExitCode;
@@ -44,6 +45,9 @@ usage: cargo xtask TASK
   runner [--dir DIR] [--only TEXT] [--jobs N]
                  hold a runner to the list of behaviours that ecsrunner relies on, and print a table: the
                  official one that is unpacked in DIR (some minutes), or the stand-in, its times scaled down
+  mutate [TEXT]  take protections of the code away, one at a time, and show which no test misses: all that
+                 `xtask/mutations` lists, or those whose name contains TEXT; hours, and it goes on where it was
+                 stopped
   bench [NAME …] one benchmark with its arguments, or all of them: see bench/README.md
 ";
 
@@ -69,6 +73,7 @@ fn run() -> anyhow::Result<ExitCode> {
             let arguments: Vec<String> = arguments.collect();
             runner::run(&root, &arguments).map(|()| ExitCode::SUCCESS)
         }
+        Some("mutate") => mutate::run(&root, arguments.next().as_deref()),
         Some("bench") => {
             let arguments: Vec<String> = arguments.collect();
             bench::run(&root, &arguments).map(|()| ExitCode::SUCCESS)

@@ -135,7 +135,7 @@ variable "function" {
   description = "Timeout in seconds and memory in MB of both functions, and the control plane's reserved concurrency. -1 reserves none: new accounts have no concurrency to reserve, and a lease already limits planning to one dispatcher."
   type = object({
     timeout              = optional(number, 60)
-    memory               = optional(number, 128)
+    memory               = optional(number, 512)
     reserved_concurrency = optional(number, -1)
   })
   default  = {}

@@ -44,8 +44,8 @@ pub struct Paces {
 impl Default for Paces {
     fn default() -> Self {
         Self {
-            // Nine tenths of GitHub's 180 a minute, and never more than 12 + 162 within any minute.
-            github: Rate { burst: 12, per_minute: 162 },
+            // Nine tenths of GitHub's 180 a minute, and never more than 15 + 162 within any minute.
+            github: Rate { burst: 15, per_minute: 162 },
             fargate: Rate { burst: 100, per_minute: 1200 },
         }
     }

@@ -13,7 +13,7 @@ use crate::harness::{assert_executed_once, job, run, settle, setup};
 
 const JOBS: u64 = 1000;
 const MAX_JIT_A_MINUTE: usize = 180;
-/// 5 % above the pace: 1,000 at 162 a minute, with 12 of them at once.
+/// 5 % above the pace: 1,000 at 162 a minute, with 15 of them at once.
 const LAST_JIT_WITHIN: SignedDuration = SignedDuration::from_secs(384);
 /// For the whole life of one job without other load.
 const MAX_AWS_CALLS: u64 = 24;

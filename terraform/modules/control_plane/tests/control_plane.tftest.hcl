@@ -68,9 +68,9 @@ run "both_functions_are_the_same_code" {
   assert {
     condition = alltrue([
       for function in aws_lambda_function.functions :
-      function.runtime == "provided.al2023" && function.handler == "bootstrap" && function.architectures == tolist(["arm64"]) && function.timeout == 60 && function.memory_size == 128 && function.source_code_hash == filebase64sha256("./granted.md")
+      function.runtime == "provided.al2023" && function.handler == "bootstrap" && function.architectures == tolist(["arm64"]) && function.timeout == 60 && function.memory_size == 512 && function.source_code_hash == filebase64sha256("./granted.md")
     ])
-    error_message = "Both functions run the given archive on arm64, with 60 s and 128 MB."
+    error_message = "Both functions run the given archive on arm64, with 60 s and 512 MB."
   }
   assert {
     condition     = output.functions.control_plane.name == "ecsrunner-ci-control-plane" && output.functions.sweeper.name == "ecsrunner-ci-sweeper"

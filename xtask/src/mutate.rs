@@ -1,0 +1,249 @@
+//! `cargo xtask mutate`: removes protections of the code one at a time, and shows which of them no test misses.
+//!
+//! Each mutation is named in `xtask/mutations` and changes one place. It is tried on a copy of the sources below
+//! `target/mutate`, so the work tree is not touched. Results are kept there: a run that was stopped goes on, and only
+//! what changed is tried again.
+
+use std::collections::BTreeMap;
+use std::collections::hash_map::DefaultHasher;
+use std::fs;
+use std::hash::{Hash, Hasher};
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+use std::time::Instant;
+
+use anyhow::{Context, bail};
+use serde::{Deserialize, Serialize};
+
+use crate::steps::say;
+use crate::tools::{cargo, succeed};
+
+#[derive(Deserialize)]
+struct File {
+    mutation: Vec<Mutation>,
+}
+
+/// One protection, and how it is taken away.
+#[derive(Deserialize, Hash)]
+#[serde(deny_unknown_fields)]
+struct Mutation {
+    /// What the changed code does wrong.
+    name: String,
+    file: String,
+    from: String,
+    to: String,
+    /// Packages whose tests are to notice, the fastest first.
+    tests: Vec<String>,
+}
+
+/// The result of one mutation.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Verdict {
+    /// The test that failed first.
+    Caught(String),
+    Survived,
+    /// The changed code is no program.
+    DoesNotCompile,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Tried {
+    /// Of the mutation and of all sources.
+    hash: u64,
+    verdict: Verdict,
+}
+
+/// Where the copy is, and what was found out.
+struct Trials {
+    tree: PathBuf,
+    build: PathBuf,
+    results: PathBuf,
+    tried: BTreeMap<String, Tried>,
+}
+
+/// Tries each mutation whose name contains `only`, or all. Fails if one survives.
+pub(crate) fn run(root: &Path, only: Option<&str>) -> anyhow::Result<ExitCode> {
+    let mutations = read(root)?;
+    let sources = sources(root)?;
+    let mut trials = Trials::begin(root, &sources)?;
+    let state = hash_of(root, &sources)?;
+    let wanted = mutations.iter().filter(|mutation| only.is_none_or(|only| mutation.name.contains(only)));
+    let (mut survived, mut count) = (Vec::new(), 0);
+    for mutation in wanted {
+        count += 1;
+        let began = Instant::now();
+        let verdict = trials.verdict(mutation, state)?;
+        let secs = began.elapsed().as_secs();
+        match &verdict {
+            Verdict::Caught(test) => say(&format!("caught    {secs:>4} s  {}: {test}", mutation.name)),
+            other => {
+                say(&format!("{:<9} {secs:>4} s  {}", format!("{other:?}"), mutation.name));
+                survived.push(mutation.name.as_str());
+            }
+        }
+    }
+    say(&format!("\n{count} mutations, {} not caught", survived.len()));
+    survived.iter().for_each(|name| say(&format!("  {name}")));
+    Ok(if survived.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Reads the mutations of all files in `xtask/mutations`, in order.
+fn read(root: &Path) -> anyhow::Result<Vec<Mutation>> {
+    let folder = root.join("xtask/mutations");
+    let entries = fs::read_dir(&folder).with_context(|| folder.display().to_string())?;
+    let mut paths = entries.map(|entry| Ok(entry?.path())).collect::<anyhow::Result<Vec<_>>>()?;
+    paths.sort();
+    let mut mutations = Vec::new();
+    for path in paths {
+        let file: File =
+            toml::from_str(&fs::read_to_string(&path)?).with_context(|| path.display().to_string())?;
+        mutations.extend(file.mutation);
+    }
+    Ok(mutations)
+}
+
+impl Mutation {
+    /// Returns the changed text of its file.
+    fn apply(&self, text: &str) -> anyhow::Result<String> {
+        match text.matches(self.from.as_str()).count() {
+            1 => Ok(text.replacen(self.from.as_str(), &self.to, 1)),
+            count => bail!(
+                "mutation `{}`: `{}` occurs {count} times in {}: once is expected",
+                self.name,
+                self.from,
+                self.file
+            ),
+        }
+    }
+}
+
+impl Trials {
+    /// Brings the copy up to date. Files that are the same keep their times, so that little is built again.
+    fn begin(root: &Path, sources: &[String]) -> anyhow::Result<Self> {
+        let folder = root.join("target/mutate");
+        let (tree, build, results) = (folder.join("tree"), folder.join("build"), folder.join("results.json"));
+        for name in sources {
+            let (from, to) = (root.join(name), tree.join(name));
+            let text = fs::read(&from).with_context(|| from.display().to_string())?;
+            if fs::read(&to).ok().as_ref() != Some(&text) {
+                fs::create_dir_all(to.parent().unwrap_or(&tree))?;
+                fs::copy(&from, &to)?;
+            }
+        }
+        let tried =
+            fs::read(&results).ok().and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default();
+        Ok(Self { tree, build, results, tried })
+    }
+
+    fn verdict(&mut self, mutation: &Mutation, state: u64) -> anyhow::Result<Verdict> {
+        let mut hasher = DefaultHasher::new();
+        (mutation, state).hash(&mut hasher);
+        let hash = hasher.finish();
+        if let Some(known) = self.tried.get(&mutation.name).filter(|tried| tried.hash == hash) {
+            return Ok(known.verdict.clone());
+        }
+        let path = self.tree.join(&mutation.file);
+        let text = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
+        fs::write(&path, mutation.apply(&text)?)?;
+        let verdict = self.test(&mutation.tests);
+        fs::write(&path, text)?;
+        let verdict = verdict?;
+        self.tried.insert(mutation.name.clone(), Tried { hash, verdict: verdict.clone() });
+        fs::write(&self.results, serde_json::to_vec_pretty(&self.tried)?)?;
+        Ok(verdict)
+    }
+
+    /// Runs the tests of the packages until one fails.
+    fn test(&self, packages: &[String]) -> anyhow::Result<Verdict> {
+        for package in packages {
+            let compiled = self.nextest(package).arg("--no-run").output()?;
+            if !compiled.status.success() {
+                return Ok(Verdict::DoesNotCompile);
+            }
+            let tested = self.nextest(package).args(["--fail-fast", "--failure-output", "never"]).output()?;
+            if !tested.status.success() {
+                let words = String::from_utf8_lossy(&tested.stderr).into_owned();
+                return Ok(Verdict::Caught(failed(&words).unwrap_or_else(|| package.clone())));
+            }
+        }
+        Ok(Verdict::Survived)
+    }
+
+    fn nextest(&self, package: &str) -> Command {
+        let mut command = cargo(&self.tree);
+        command.args(["nextest", "run", "--package", package]).env("CARGO_TARGET_DIR", &self.build);
+        command
+    }
+}
+
+/// Returns the first test that nextest reports as failed.
+fn failed(words: &str) -> Option<String> {
+    let line = words.lines().find(|line| ["FAIL [", "TIMEOUT ["].iter().any(|mark| line.contains(mark)))?;
+    Some(line.split_whitespace().last()?.to_owned())
+}
+
+/// Returns the files that git knows or would add.
+fn sources(root: &Path) -> anyhow::Result<Vec<String>> {
+    let mut git = Command::new("git");
+    git.current_dir(root).args(["ls-files", "--cached", "--others", "--exclude-standard"]);
+    let listed = git.output().context("git ls-files")?;
+    if !listed.status.success() {
+        succeed(&mut git)?;
+    }
+    let names = String::from_utf8(listed.stdout)?.lines().map(str::to_owned).collect::<Vec<_>>();
+    Ok(names.into_iter().filter(|name| root.join(name).is_file()).collect())
+}
+
+/// Hashes what mutations and tests depend on.
+fn hash_of(root: &Path, sources: &[String]) -> anyhow::Result<u64> {
+    let mut hasher = DefaultHasher::new();
+    for name in sources.iter().filter(|name| name.starts_with("crates/") || name.ends_with(".lock")) {
+        (name, fs::read(root.join(name))?).hash(&mut hasher);
+    }
+    Ok(hasher.finish())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::tools::root;
+
+    #[test]
+    fn each_mutation_fits_the_code_as_it_is() {
+        let root = root().unwrap();
+        let mutations = read(&root).unwrap();
+        assert!(mutations.len() >= 60, "{} mutations", mutations.len());
+        let mut names = BTreeSet::new();
+        for mutation in &mutations {
+            assert!(names.insert(&mutation.name), "`{}` is there twice", mutation.name);
+            let text = fs::read_to_string(root.join(&mutation.file)).unwrap();
+            let changed = mutation.apply(&text).unwrap_or_else(|error| panic!("{error}"));
+            assert_ne!(changed, text, "`{}` changes nothing", mutation.name);
+            assert!(!mutation.tests.is_empty(), "`{}` names no tests", mutation.name);
+        }
+    }
+
+    #[test]
+    fn a_mutation_that_fits_twice_or_not_at_all_is_a_mistake() {
+        let mutation = Mutation {
+            name: "name".to_owned(),
+            file: "file".to_owned(),
+            from: "one".to_owned(),
+            to: "two".to_owned(),
+            tests: Vec::new(),
+        };
+        assert_eq!(mutation.apply("one three").unwrap(), "two three");
+        assert!(mutation.apply("one one").is_err());
+        assert!(mutation.apply("three").is_err());
+    }
+
+    #[test]
+    fn the_first_failed_test_is_named() {
+        let words = "PASS [ 0.1s] (1/2) core a::b\n        FAIL [   0.2s] (2/2) core c::d\n";
+        assert_eq!(failed(words).as_deref(), Some("c::d"));
+        assert_eq!(failed("all well"), None);
+    }
+}
