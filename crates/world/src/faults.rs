@@ -43,6 +43,7 @@ pub enum Method {
     Job,
     Run,
     QueuedJobs,
+    Repositories,
     Registrations,
     Deliveries,
     Delivery,
@@ -57,7 +58,11 @@ impl Method {
             Self::StopTask | Self::Tasks => (60, 80),
             Self::GenerateJitconfig => (200, 300),
             Self::Runner | Self::DeleteRunner | Self::Job | Self::Run => (80, 120),
-            Self::QueuedJobs | Self::Registrations | Self::Deliveries | Self::Delivery => (100, 200),
+            Self::QueuedJobs
+            | Self::Repositories
+            | Self::Registrations
+            | Self::Deliveries
+            | Self::Delivery => (100, 200),
             Self::Commit | Self::Release => (8, 12),
             _ => (4, 6),
         }
@@ -74,6 +79,7 @@ impl Method {
                 | Self::Job
                 | Self::Run
                 | Self::QueuedJobs
+                | Self::Repositories
                 | Self::Registrations
                 | Self::Deliveries
                 | Self::Delivery

@@ -8,7 +8,7 @@
 
 use std::sync::Arc;
 
-use ecsrunner_core::id::Repository;
+use ecsrunner_core::id::{Organization, Repository};
 use futures::FutureExt;
 use jiff::{SignedDuration, Timestamp};
 use secrecy::SecretString;
@@ -77,6 +77,11 @@ impl AppAuthority {
         self.signer.bearer(Timestamp::now())
     }
 
+    /// Returns the installation that the credentials name.
+    pub(super) fn configured_installation(&self) -> Option<InstallationId> {
+        self.installation
+    }
+
     pub(super) fn forget(&self, bearer: &Bearer) {
         self.tokens.forget(|token| token.bearer.is(bearer));
     }
@@ -85,7 +90,13 @@ impl AppAuthority {
         if let Some(installation) = self.installation {
             return Ok(installation);
         }
-        let (owner, call) = look_up(grant);
+        let (owner, call) = match grant {
+            Grant::Installation(id) => return Ok(*id),
+            Grant::Read(repository) | Grant::Runners(RunnerScope::Repository(repository)) => {
+                look_up_of_repository(repository)
+            }
+            Grant::Runners(RunnerScope::Organization(organization)) => look_up_of_organization(organization),
+        };
         let (http, signer) = (self.http.clone(), Arc::clone(&self.signer));
         let start = || installation_of(http, signer, call).boxed();
         self.installations.get(owner.to_ascii_lowercase(), |_| true, start).await
@@ -105,7 +116,7 @@ impl AppAuthority {
 impl Power {
     fn of(grant: &Grant) -> Self {
         match grant {
-            Grant::Read(_) => Self::Read,
+            Grant::Read(_) | Grant::Installation(_) => Self::Read,
             Grant::Runners(RunnerScope::Repository(repository)) => {
                 Self::RepositoryRunners(repository.clone())
             }
@@ -128,17 +139,14 @@ impl Power {
     }
 }
 
-fn look_up(grant: &Grant) -> (String, Call) {
-    match grant {
-        Grant::Read(repository) | Grant::Runners(RunnerScope::Repository(repository)) => {
-            let path = format!("repos/{repository}/installation");
-            (repository.owner().to_owned(), Call::get("get-installation", repository, path))
-        }
-        Grant::Runners(RunnerScope::Organization(organization)) => {
-            let path = format!("orgs/{organization}/installation");
-            (organization.to_string(), Call::get("get-installation", organization, path))
-        }
-    }
+fn look_up_of_repository(repository: &Repository) -> (String, Call) {
+    let path = format!("repos/{repository}/installation");
+    (repository.owner().to_owned(), Call::get("get-installation", repository, path))
+}
+
+fn look_up_of_organization(organization: &Organization) -> (String, Call) {
+    let path = format!("orgs/{organization}/installation");
+    (organization.to_string(), Call::get("get-installation", organization, path))
 }
 
 fn mint(installation: InstallationId, power: &Power) -> Call {

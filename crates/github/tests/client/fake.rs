@@ -10,7 +10,7 @@ use serde_json::json;
 
 use crate::github::{app_client, options, start};
 use crate::responder::Responder;
-use crate::{TOKEN, app, in_organization, in_repository, runner_name};
+use crate::{TOKEN, app, in_organization, in_repository, queued, runner_name};
 
 const MINT: &str = "POST /app/installations/{installation_id}/access_tokens";
 
@@ -68,8 +68,8 @@ async fn a_runner_that_runs_a_job_is_busy_and_stays() {
     let (fake, control) = start(options(None)).await;
     let client = app_client(fake.url());
     let (run, job) = control.queue_job(&["self-hosted"]).await;
-    let queued = client.queued_jobs(&app()).await.unwrap();
-    assert_eq!(queued.iter().map(|job| job.id).collect::<Vec<_>>(), [job]);
+    let waiting = queued(&client).await;
+    assert_eq!(waiting.iter().map(|job| job.id).collect::<Vec<_>>(), [job]);
 
     let labels = ["self-hosted".to_owned()];
     let config = client.generate_jitconfig(&in_repository(), &runner_name(), &labels).await.unwrap();
@@ -81,7 +81,7 @@ async fn a_runner_that_runs_a_job_is_busy_and_stays() {
     let taken = client.job(&app(), job).await.unwrap().unwrap();
     assert_eq!((taken.status.as_str(), taken.run), ("in_progress", run));
     assert_eq!(taken.runner_name.as_deref(), Some(runner_name().as_str()));
-    assert_eq!(client.queued_jobs(&app()).await.unwrap(), []);
+    assert_eq!(queued(&client).await, []);
 
     executed.complete("2026-11-28T20:56:33.2965012Z hi\n").await;
     let done = client.job(&app(), job).await.unwrap().unwrap();

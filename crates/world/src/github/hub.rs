@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Duration;
 
-use ecsrunner_core::id::{Account, DeliveryId, JobId, RunnerId};
+use ecsrunner_core::id::{Account, DeliveryId, JobId, Repository, RunnerId};
 use ecsrunner_core::rules::labels::Labels;
 use ecsrunner_core::rules::pool::Scope;
 use jiff::{SignedDuration, Timestamp};
@@ -44,6 +44,10 @@ pub struct HubRunner {
 pub struct Hub {
     pub jobs: BTreeMap<JobId, HubJob>,
     pub runners: BTreeMap<RunnerId, HubRunner>,
+    /// The repositories that the App reaches, and whether each is archived.
+    pub repositories: BTreeMap<Repository, bool>,
+    /// How many calls of the API listed runs, their jobs, or repositories.
+    pub list_calls: u64,
     /// All deliveries, the oldest first, including lost ones.
     pub deliveries: Vec<HubDelivery>,
     /// The current fault of all requests.
@@ -65,6 +69,7 @@ pub struct Hub {
 impl Hub {
     pub fn queue(&mut self, order: Order, now: Timestamp) -> JobId {
         let id = JobId::new(self.next_id());
+        self.repositories.entry(order.repository.clone()).or_insert(false);
         let labels = Labels::new(&order.labels);
         let job = HubJob { id, order, labels, created_at: now, begun: 0, state: HubState::Queued };
         self.jobs.insert(id, job);
