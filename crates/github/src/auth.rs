@@ -134,6 +134,8 @@ pub(crate) enum Grant {
     Read(Repository),
     /// Registers and deletes runners of this scope.
     Runners(RunnerScope),
+    /// Runs jobs of this repository again.
+    Rerun(Repository),
     /// Lists the repositories of this installation.
     Installation(InstallationId),
 }

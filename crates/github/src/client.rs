@@ -145,6 +145,14 @@ impl GitHub for Client {
         Ok(jobs::run(self, repository, run).await?)
     }
 
+    async fn latest_jobs(&self, repository: &Repository, run: RunId) -> Result<Vec<RemoteJob>, GitHubError> {
+        Ok(jobs::latest(self, repository, run).await?)
+    }
+
+    async fn run_again(&self, repository: &Repository, job: JobId) -> Result<(), GitHubError> {
+        Ok(jobs::run_again(self, repository, job).await?)
+    }
+
     async fn queued_jobs(&self, repository: &Repository, part: RunPart) -> Result<QueuedJobs, GitHubError> {
         Ok(jobs::queued(self, repository, part).await?)
     }

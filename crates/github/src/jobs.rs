@@ -45,6 +45,24 @@ pub(crate) async fn run(
     Ok(look_up::<Run>(client, repository, &call).await?.map(Run::remote))
 }
 
+/// Lists all jobs of a run's latest attempt; empty if the run has been deleted.
+pub(crate) async fn latest(
+    client: &Client,
+    repository: &Repository,
+    run: RunId,
+) -> Result<Vec<RemoteJob>, Fault> {
+    let jobs = jobs_of(client, repository, run.get()).await?;
+    Ok(jobs.items.into_iter().map(Job::remote).collect())
+}
+
+/// Runs a job again. Needs *Actions: write*.
+pub(crate) async fn run_again(client: &Client, repository: &Repository, job: JobId) -> Result<(), Fault> {
+    let path = format!("repos/{repository}/actions/jobs/{job}/rerun");
+    let call = Call::post_alone("re-run-job", format!("{job} in {repository}"), path);
+    let reply = client.ask(&Grant::Rerun(repository.clone()), &call).await?;
+    if (200..300).contains(&reply.status()) { Ok(()) } else { Err(reply.fault()) }
+}
+
 /// Lists the queued jobs of runs that are queued or in progress, the oldest run first.
 pub(crate) async fn queued(
     client: &Client,
@@ -178,6 +196,8 @@ impl Listed {
 
 #[derive(Deserialize)]
 struct Run {
+    run_attempt: Option<u32>,
+    status: Option<String>,
     event: String,
     head_repository: Option<HeadRepository>,
     actor: Option<Actor>,
@@ -197,6 +217,8 @@ struct Actor {
 impl Run {
     fn remote(self) -> RemoteRun {
         RemoteRun {
+            attempt: self.run_attempt.unwrap_or(1),
+            is_completed: self.status.as_deref() == Some("completed"),
             event: self.event,
             head_repository: self.head_repository.and_then(|head| Repository::parse(&head.full_name).ok()),
             actor: self.actor.map(|actor| actor.login),

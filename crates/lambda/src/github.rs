@@ -108,6 +108,14 @@ impl GitHub for LazyGitHub {
         self.client().await?.run(repository, run).await
     }
 
+    async fn latest_jobs(&self, repository: &Repository, run: RunId) -> Result<Vec<RemoteJob>, GitHubError> {
+        self.client().await?.latest_jobs(repository, run).await
+    }
+
+    async fn run_again(&self, repository: &Repository, job: JobId) -> Result<(), GitHubError> {
+        self.client().await?.run_again(repository, job).await
+    }
+
     async fn queued_jobs(&self, repository: &Repository, part: RunPart) -> Result<QueuedJobs, GitHubError> {
         self.client().await?.queued_jobs(repository, part).await
     }

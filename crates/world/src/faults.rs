@@ -42,6 +42,8 @@ pub enum Method {
     DeleteRunner,
     Job,
     Run,
+    LatestJobs,
+    RunAgain,
     QueuedJobs,
     Repositories,
     Registrations,
@@ -57,7 +59,9 @@ impl Method {
             Self::RunTask => (150, 200),
             Self::StopTask | Self::Tasks => (60, 80),
             Self::GenerateJitconfig => (200, 300),
-            Self::Runner | Self::DeleteRunner | Self::Job | Self::Run => (80, 120),
+            Self::Runner | Self::DeleteRunner | Self::Job | Self::Run | Self::LatestJobs | Self::RunAgain => {
+                (80, 120)
+            }
             Self::QueuedJobs
             | Self::Repositories
             | Self::Registrations
@@ -78,6 +82,8 @@ impl Method {
                 | Self::DeleteRunner
                 | Self::Job
                 | Self::Run
+                | Self::LatestJobs
+                | Self::RunAgain
                 | Self::QueuedJobs
                 | Self::Repositories
                 | Self::Registrations

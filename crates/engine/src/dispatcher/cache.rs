@@ -7,8 +7,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use ecsrunner_core::decide::plan::Question;
 use ecsrunner_core::decide::plan::choose::{Choices, NoPlacement};
+use ecsrunner_core::decide::rerun::on_demand_jobs;
 use ecsrunner_core::id::SubnetId;
-use ecsrunner_core::id::{Account, JobId, RunnerName};
+use ecsrunner_core::id::{Account, JobId, Repository, RunId, RunnerName};
 use ecsrunner_core::records::hold::{Held, Hold};
 use ecsrunner_core::records::open::Open;
 use ecsrunner_core::rules::class::Capacity;
@@ -24,6 +25,8 @@ pub(crate) enum EffectKey {
     Runner(RunnerName),
     Question(Question),
     Probe(Scope),
+    /// The next attempt of a run.
+    Rerun(Repository, RunId),
 }
 
 impl EffectKey {
@@ -45,6 +48,8 @@ struct Known {
     levels: HashMap<Bucket, Level>,
     probing: HashSet<(Placement, Arch)>,
     github_not_before: HashMap<Account, Timestamp>,
+    /// Jobs that are run again a second time.
+    on_demand: HashSet<JobId>,
 }
 
 impl Cache {
@@ -57,6 +62,12 @@ impl Cache {
         let mut known = self.lock();
         known.holds = open.holds.clone();
         known.levels = open.levels.clone();
+        known.on_demand = on_demand_jobs(open).into_iter().collect();
+    }
+
+    /// Whether a runner for this job gets On-Demand capacity, whatever its class says.
+    pub(crate) fn needs_on_demand(&self, job: JobId) -> bool {
+        self.lock().on_demand.contains(&job)
     }
 
     pub(crate) fn hold(&self, held: &Held) -> Option<Hold> {

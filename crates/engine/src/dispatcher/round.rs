@@ -33,6 +33,7 @@ impl<W: World> Engine<W> {
         let mut open = self.ports.store.open().await?;
         let now = self.ports.clock.now();
         self.learn(holder.epoch, &mut open, now).await?;
+        self.learn_reruns(holder.epoch, &mut open, now).await?;
         self.cache.refresh(&open);
         self.metrics.open(&open, now);
         let account = |scope: &Scope| self.ports.github.account(scope);
@@ -221,6 +222,7 @@ impl<W: World> Engine<W> {
             holder.effects.push(Box::pin(self.advance(runner, epoch, deadline)));
         }
         self.begin_questions(holder, open, &plan.questions, now);
+        self.begin_reruns(holder, open, now);
         for scope in &plan.probes {
             // A scope has no pool, so its probe counts under a pool without labels.
             let key = EffectKey::Probe(scope.clone());

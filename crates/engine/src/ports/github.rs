@@ -57,6 +57,21 @@ pub trait GitHub: Send + Sync {
         run: RunId,
     ) -> impl Future<Output = Result<Option<RemoteRun>, GitHubError>> + Send;
 
+    /// Lists all jobs of a run's latest attempt; empty if the run does not exist.
+    fn latest_jobs(
+        &self,
+        repository: &Repository,
+        run: RunId,
+    ) -> impl Future<Output = Result<Vec<RemoteJob>, GitHubError>> + Send;
+
+    /// Runs a job and the jobs that depend on it again, as a new attempt of its run,
+    /// which must have ended.
+    fn run_again(
+        &self,
+        repository: &Repository,
+        job: JobId,
+    ) -> impl Future<Output = Result<(), GitHubError>> + Send;
+
     /// Lists the queued jobs of a part of a repository's queued and running runs, oldest run first.
     fn queued_jobs(
         &self,
@@ -230,6 +245,10 @@ pub struct RemoteJob {
 /// A workflow run from GitHub's API, the only source of the event that started it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct RemoteRun {
+    /// Its latest attempt, from 1.
+    pub attempt: u32,
+    /// Whether that attempt has ended.
+    pub is_completed: bool,
     /// The event that started it, such as `pull_request`.
     pub event: String,
     /// The repository of its head commit; `None` for a deleted fork.

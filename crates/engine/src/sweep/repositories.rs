@@ -120,7 +120,7 @@ impl<W: World> Engine<W> {
     }
 
     /// Whether GitHub has asked for a pause in the calls of a repository's account.
-    fn is_resting(&self, repository: &Repository, open: &Open) -> bool {
+    pub(crate) fn is_resting(&self, repository: &Repository, open: &Open) -> bool {
         let rules = self.rules();
         let scope = rules.settings.registration.scope(repository);
         let bucket = Bucket::GitHub(self.ports.github.account(&scope));

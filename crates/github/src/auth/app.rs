@@ -38,6 +38,8 @@ pub(crate) struct AppAuthority {
 #[derive(Clone, PartialEq, Eq, Hash)]
 enum Power {
     Read,
+    /// Runs jobs again, in one repository.
+    Rerun(Repository),
     RepositoryRunners(Repository),
     OrganizationRunners,
 }
@@ -92,9 +94,9 @@ impl AppAuthority {
         }
         let (owner, call) = match grant {
             Grant::Installation(id) => return Ok(*id),
-            Grant::Read(repository) | Grant::Runners(RunnerScope::Repository(repository)) => {
-                look_up_of_repository(repository)
-            }
+            Grant::Read(repository)
+            | Grant::Rerun(repository)
+            | Grant::Runners(RunnerScope::Repository(repository)) => look_up_of_repository(repository),
             Grant::Runners(RunnerScope::Organization(organization)) => look_up_of_organization(organization),
         };
         let (http, signer) = (self.http.clone(), Arc::clone(&self.signer));
@@ -117,6 +119,7 @@ impl Power {
     fn of(grant: &Grant) -> Self {
         match grant {
             Grant::Read(_) | Grant::Installation(_) => Self::Read,
+            Grant::Rerun(repository) => Self::Rerun(repository.clone()),
             Grant::Runners(RunnerScope::Repository(repository)) => {
                 Self::RepositoryRunners(repository.clone())
             }
@@ -128,6 +131,10 @@ impl Power {
     fn request(&self) -> Value {
         match self {
             Self::Read => json!({"permissions": {"actions": "read", "metadata": "read"}}),
+            Self::Rerun(repository) => json!({
+                "permissions": {"actions": "write", "metadata": "read"},
+                "repositories": [repository.name()],
+            }),
             Self::RepositoryRunners(repository) => json!({
                 "permissions": {"administration": "write", "metadata": "read"},
                 "repositories": [repository.name()],
@@ -152,6 +159,7 @@ fn look_up_of_organization(organization: &Organization) -> (String, Call) {
 fn mint(installation: InstallationId, power: &Power) -> Call {
     let subject = match power {
         Power::Read => format!("installation {installation} to read actions"),
+        Power::Rerun(repository) => format!("installation {installation} to run jobs of {repository} again"),
         Power::RepositoryRunners(repository) => {
             format!("installation {installation} for the runners of {repository}")
         }

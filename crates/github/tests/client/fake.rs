@@ -94,6 +94,41 @@ async fn a_runner_that_runs_a_job_is_busy_and_stays() {
 }
 
 #[tokio::test]
+async fn a_job_is_run_again_as_the_next_attempt_of_its_run_once_that_has_ended() {
+    let mut options = options(None);
+    options.app.as_mut().unwrap().permissions.insert("actions".into(), "write".into());
+    let (fake, control) = start(options).await;
+    let client = app_client(fake.url());
+    let (run, job) = control.queue_job(&["self-hosted"]).await;
+    let refused = client.run_again(&app(), job).await.unwrap_err();
+    assert!(matches!(refused, GitHubError::Refused { status: 403, .. }), "{refused:?}");
+    let going = client.run(&app(), run).await.unwrap().unwrap();
+    assert_eq!((going.attempt, going.is_completed), (1, false));
+
+    control.post(&format!("jobs/{job}/cancel"), &json!({})).await;
+    let ended = client.run(&app(), run).await.unwrap().unwrap();
+    assert_eq!((ended.attempt, ended.is_completed), (1, true));
+    client.run_again(&app(), job).await.unwrap();
+    let again = client.run(&app(), run).await.unwrap().unwrap();
+    assert_eq!((again.attempt, again.is_completed), (2, false));
+    let latest = client.latest_jobs(&app(), run).await.unwrap();
+    assert_eq!(latest.iter().map(|job| job.attempt).collect::<Vec<_>>(), [2]);
+    assert_ne!(latest[0].id, job);
+    assert_eq!(latest[0].name, client.job(&app(), job).await.unwrap().unwrap().name);
+    assert_eq!(client.latest_jobs(&app(), RunId::new(1)).await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn an_app_that_may_only_read_actions_runs_nothing_again() {
+    let (fake, control) = start(options(None)).await;
+    let (_, job) = control.queue_job(&["self-hosted"]).await;
+    let error = app_client(fake.url()).run_again(&app(), job).await.unwrap_err();
+    let text = error.to_string();
+    assert!(text.starts_with("GitHub refuses create-access-token of installation "), "{text}");
+    assert!(text.contains("to run jobs of acme/app again with 422"), "{text}");
+}
+
+#[tokio::test]
 async fn what_github_does_not_know_is_absent_but_a_repository_out_of_reach_is_refused() {
     let (fake, _) = start(options(None)).await;
     let client = app_client(fake.url());

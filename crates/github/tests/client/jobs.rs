@@ -75,6 +75,7 @@ async fn a_run_tells_its_event_and_where_its_head_is() {
             200,
             &if asked.line.ends_with("/1") {
                 json!({"event": "pull_request", "head_repository": {"full_name": "fork/app"}, "actor": {"login": "eve"},
+                    "run_attempt": 2, "status": "completed",
                     "repository": {"full_name": "acme/app", "private": false}})
             } else {
                 json!({"event": "push", "head_repository": null})
@@ -88,6 +89,8 @@ async fn a_run_tells_its_event_and_where_its_head_is() {
     assert_eq!(
         forked,
         RemoteRun {
+            attempt: 2,
+            is_completed: true,
             event: "pull_request".into(),
             head_repository,
             actor: Some("eve".into()),
@@ -95,7 +98,15 @@ async fn a_run_tells_its_event_and_where_its_head_is() {
         }
     );
     let orphan = client.run(&app(), RunId::new(2)).await.unwrap().unwrap();
-    assert_eq!(orphan, RemoteRun { event: "push".into(), head_repository: None, actor: None, private: None });
+    let expected = RemoteRun {
+        attempt: 1,
+        is_completed: false,
+        event: "push".into(),
+        head_repository: None,
+        actor: None,
+        private: None,
+    };
+    assert_eq!(orphan, expected);
 }
 
 async fn absent(control: u16) -> Result<(Option<RemoteJob>, Option<RemoteRun>), GitHubError> {

@@ -150,6 +150,14 @@ impl<T: GitHub> GitHub for Faulty<T> {
         self.through(Method::Run, self.port.run(repository, run)).await
     }
 
+    async fn latest_jobs(&self, repository: &Repository, run: RunId) -> Result<Vec<RemoteJob>, GitHubError> {
+        self.through(Method::LatestJobs, self.port.latest_jobs(repository, run)).await
+    }
+
+    async fn run_again(&self, repository: &Repository, job: JobId) -> Result<(), GitHubError> {
+        self.through(Method::RunAgain, self.port.run_again(repository, job)).await
+    }
+
     async fn queued_jobs(&self, repository: &Repository, part: RunPart) -> Result<QueuedJobs, GitHubError> {
         self.through(Method::QueuedJobs, self.port.queued_jobs(repository, part)).await
     }

@@ -21,6 +21,8 @@ pub struct HubFaults {
     pub lists_throttled_until: Option<Timestamp>,
     /// Repositories whose runs cannot be read: 404.
     pub out_of_reach: HashSet<Repository>,
+    /// The App lacks the permission to run jobs again: 403.
+    pub reruns_refused: bool,
     /// Probability that a registration gets the answer `registration_failure`.
     pub registration_fails: f64,
     /// The answer to a failing registration.

@@ -138,16 +138,47 @@ impl GitHub for MemoryGitHub {
         })
     }
 
-    async fn run(&self, repository: &Repository, _run: RunId) -> Result<Option<RemoteRun>, GitHubError> {
+    async fn run(&self, repository: &Repository, run: RunId) -> Result<Option<RemoteRun>, GitHubError> {
         let head_repository = Some(repository.clone());
-        self.ask("get run", |_| {
+        self.ask("get run", |outside| {
+            let Some(attempt) = outside.hub.attempt(run) else { return Ok(None) };
             Ok(Some(RemoteRun {
+                attempt,
+                is_completed: outside.hub.has_run_ended(run),
                 event: "push".to_owned(),
                 head_repository,
                 actor: None,
                 private: Some(true),
             }))
         })
+    }
+
+    async fn latest_jobs(&self, repository: &Repository, run: RunId) -> Result<Vec<RemoteJob>, GitHubError> {
+        self.ask("list jobs", |outside| {
+            let latest = outside.hub.latest_jobs(run);
+            let latest = latest.filter(|job| job.order.repository == *repository);
+            Ok(latest.map(HubJob::remote).collect())
+        })
+    }
+
+    async fn run_again(&self, _repository: &Repository, job: JobId) -> Result<(), GitHubError> {
+        let now = self.0.clock().now();
+        self.ask("re-run job", |outside| {
+            let operation = "re-run-job".to_owned();
+            if outside.hub.faults.reruns_refused {
+                let message = "Resource not accessible by integration".to_owned();
+                return Err(GitHubError::Refused { operation, status: 403, message });
+            }
+            match outside.hub.rerun(job, now) {
+                Some(_) => Ok(()),
+                None => {
+                    let message = "This workflow run is already running".to_owned();
+                    Err(GitHubError::Refused { operation, status: 403, message })
+                }
+            }
+        })?;
+        self.0.touch();
+        Ok(())
     }
 
     async fn queued_jobs(&self, repository: &Repository, part: RunPart) -> Result<QueuedJobs, GitHubError> {
@@ -170,9 +201,9 @@ impl GitHub for MemoryGitHub {
                 .jobs
                 .values()
                 .filter(is_active)
-                .filter(|job| job.order.repository == *repository && job.run().get() > after);
+                .filter(|job| job.order.repository == *repository && job.run.get() > after);
             let runs: Vec<&HubJob> = rest.by_ref().take(part.most).collect();
-            let next = rest.next().and(runs.last()).map(|job| job.run());
+            let next = rest.next().and(runs.last()).map(|job| job.run);
             let queued = runs.iter().filter(|job| job.state == HubState::Queued);
             let jobs = queued.map(|job| job.remote()).collect();
             // Two lists of runs, and the jobs of each run.

@@ -8,6 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::slots::Slots;
 use super::{Draw, Launch, Means, Order, Plan};
 use crate::decide::plan::choose::Choices;
+use crate::decide::rerun;
 use crate::id::ClassName;
 use crate::reason::{Code, Reason};
 use crate::records::hold::Held;
@@ -131,7 +132,8 @@ impl<'a> Launcher<'a> {
 
     fn placement(&self, class: &Class, job: &Job, plan: &mut Plan) -> Result<Placement, Reason> {
         let choices = Choices { subnets: self.means.subnets, holds: &self.open.holds, probed: &self.probed };
-        choices.choose(class.capacity, class.size.arch(), job.id().get(), self.now).map_err(|none| {
+        let capacity = rerun::capacity(self.open, &job.facts, class.capacity);
+        choices.choose(capacity, class.size.arch(), job.id().get(), self.now).map_err(|none| {
             if let Some(at) = none.not_before {
                 plan.wake_at(at);
             }
