@@ -399,11 +399,21 @@ pub fn on_demand_jobs(open: &Open) -> Vec<JobId> {
     open.jobs.values().filter(needs_it).map(Job::id).collect()
 }
 
-/// Returns a job's record with what became of its rerun added to its reason.
+/// The notes that follow the reason of a lost job.
+pub mod note {
+    /// The intent is recorded.
+    pub const WANTED: &str = "run again once its run has ended";
+    /// The attempt was made. Its number follows.
+    pub const MADE: &str = "run again as attempt";
+    /// Nothing more is done. Why follows.
+    pub const OVER: &str = "not run again:";
+}
+
+/// Returns a lost job's record with a note on its rerun after its reason. It replaces an earlier note.
 #[must_use]
 pub fn noted(ended: &EndedJob, rerun: &Rerun, note: &str) -> Option<EndedJob> {
-    let JobEnding::Completed { conclusion, runner, reason } = &ended.ending else { return None };
-    let reason = Some(reason.as_ref().unwrap_or(&rerun.cause).and(note));
+    let JobEnding::Completed { conclusion, runner, .. } = &ended.ending else { return None };
+    let reason = Some(rerun.cause.and(note));
     let ending = JobEnding::Completed { conclusion: conclusion.clone(), runner: runner.clone(), reason };
     Some(EndedJob { version: ended.version.next(), ending, ..ended.clone() })
 }

@@ -3,7 +3,7 @@
 //! effect. `ecsrunner_core::decide::rerun` decides which jobs.
 
 use ecsrunner_core::decide::rerun::{
-    MAX_REFUSALS, SeenRun, Verdict, due, judge, learn, noted, others_of_run,
+    MAX_REFUSALS, SeenRun, Verdict, due, judge, learn, note, noted, others_of_run,
 };
 use ecsrunner_core::id::{Epoch, JobId};
 use ecsrunner_core::records::change::Change;
@@ -42,19 +42,19 @@ impl<W: World> Engine<W> {
             return Ok(());
         }
         let changes = learn(open, self.rules().rules(), now);
+        self.commit_batches(epoch, &changes, open).await?;
         for change in &changes {
             if let Change::Rerun(record) = change
                 && let RerunRecord::Rerun(rerun) = record.as_ref()
             {
-                info!(
-                    job_id = rerun.job.get(),
-                    run_id = rerun.id.run.get(),
-                    reason = rerun.cause.code().as_str(),
-                    "lost a job's runner"
-                );
+                let reason = rerun.cause.code().as_str();
+                info!(job_id = rerun.job.get(), run_id = rerun.id.run.get(), reason, "lost a job's runner");
+                if rerun.state == RerunState::Wanted {
+                    self.write_with_note(&[], rerun, note::WANTED, epoch).await?;
+                }
             }
         }
-        self.commit_batches(epoch, &changes, open).await
+        Ok(())
     }
 
     /// Starts the due steps of reruns, one for each run.
@@ -98,7 +98,7 @@ impl<W: World> Engine<W> {
 
     async fn try_rerun(&self, rerun: &Rerun, others: &[Rerun], epoch: Epoch) -> Result<(), StepError> {
         if rerun.state == RerunState::Spent {
-            let note = format!("not run again: it was run again {} times", rerun.times);
+            let note = format!("{} it was run again {} times", note::OVER, rerun.times);
             return Ok(self.end_rerun(rerun, &[], epoch, &note).await?);
         }
         let run = match self.ports.github.run(&rerun.id.repository, rerun.id.run).await {
@@ -116,7 +116,7 @@ impl<W: World> Engine<W> {
                 Ok(self.write_rerun(later, epoch).await?)
             }
             Verdict::Newer(attempt) => {
-                let note = format!("not run again: attempt {attempt} was made by someone else");
+                let note = format!("{} attempt {attempt} was made by someone else", note::OVER);
                 Ok(self.end_rerun(rerun, others, epoch, &note).await?)
             }
             Verdict::Made(attempt) => Ok(self.rerun_made(rerun, attempt, epoch).await?),
@@ -130,8 +130,8 @@ impl<W: World> Engine<W> {
             Err(error) => return Ok(self.put_off(rerun, &error, epoch).await?),
         };
         let Some(job) = lost_job(rerun, &jobs) else {
-            let note = "not run again: its run has no failed job of this name";
-            return Ok(self.end_rerun(rerun, &[], epoch, note).await?);
+            let note = format!("{} its run has no failed job of this name", note::OVER);
+            return Ok(self.end_rerun(rerun, &[], epoch, &note).await?);
         };
         let calling = rerun.calling(self.ports.clock.now());
         self.write_rerun(calling.clone(), epoch).await?;
@@ -154,7 +154,7 @@ impl<W: World> Engine<W> {
         let after = match error.disposition() {
             Disposition::Retry { after } => after.and_then(|after| SignedDuration::try_from(after).ok()),
             Disposition::Permanent | Disposition::AlreadyDone if rerun.checks + 1 >= MAX_REFUSALS => {
-                return self.end_rerun(rerun, &[], epoch, &format!("not run again: {error}")).await;
+                return self.end_rerun(rerun, &[], epoch, &format!("{} {error}", note::OVER)).await;
             }
             Disposition::Permanent | Disposition::AlreadyDone => None,
         };
@@ -169,7 +169,7 @@ impl<W: World> Engine<W> {
     async fn rerun_made(&self, rerun: &Rerun, attempt: u32, epoch: Epoch) -> Result<(), StoreError> {
         let made = put(rerun.made(attempt, self.ports.clock.now()));
         self.metrics.add(Metric::JobsRunAgain, 1.0);
-        self.write_with_note(&[made], rerun, &format!("run again as attempt {attempt}"), epoch).await
+        self.write_with_note(&[made], rerun, &format!("{} {attempt}", note::MADE), epoch).await
     }
 
     /// Ends a rerun, and those of other jobs of the run. Their jobs' records say why.
@@ -203,12 +203,16 @@ impl<W: World> Engine<W> {
                 _ => None,
             };
             let all: Vec<Change> = changes.iter().cloned().chain(noted).collect();
+            if all.is_empty() {
+                return Ok(());
+            }
             match self.commit(Transaction::fenced(&all, epoch)).await {
                 Err(StoreError::Conflict) => {}
                 other => return other,
             }
         }
-        self.commit(Transaction::fenced(changes, epoch)).await
+        // Others keep changing the job's record: its note is left out.
+        if changes.is_empty() { Ok(()) } else { self.commit(Transaction::fenced(changes, epoch)).await }
     }
 }
 

@@ -384,7 +384,8 @@ fn what_became_of_a_rerun_stands_in_the_lost_jobs_reason() {
             reason,
         },
     };
-    for reason in [None, Some(Code::SpotInterrupted.into())] {
+    let earlier = Reason::from(Code::SpotInterrupted).and(note::WANTED);
+    for reason in [None, Some(Code::SpotInterrupted.into()), Some(earlier)] {
         let noted = noted(&ended(reason), &rerun, "run again as attempt 2").unwrap();
         let JobEnding::Completed { reason: Some(reason), .. } = &noted.ending else { panic!("{noted:?}") };
         assert_eq!(reason.text(), "AWS took the Spot capacity back; run again as attempt 2");
