@@ -111,15 +111,16 @@ fn loss(event: &Event, records: &Records, changes: &[Change], rules: Rules<'_>) 
     let Event::Task(task) = event else { return None };
     let TaskChange::Stopped(cause) = &task.change else { return None };
     let runner = records.runner.as_ref().filter(|_| !changes.is_empty())?;
-    let is_on = is_on(rules, Some(&runner.facts.class), &runner.facts.repository);
-    if !is_on || !may_have_had_a_job(runner) || !is_loss(cause, has_completed(runner)) {
+    // The runner may have been given another repository's job, so the job's end decides about the repository.
+    let is_off = rules.catalogue.get(&runner.facts.class).is_some_and(|class| class.rerun == Some(false));
+    if is_off || !rules.may_rerun() || !may_have_had_a_job(runner) || !is_loss(cause, has_completed(runner)) {
         return None;
     }
     let after = changes.iter().find_map(|change| match change {
-        Change::Runner(runner) => match &runner.state {
-            RunnerState::Ending(ending) => Some((ending.kind, ending.note.clone())),
-            _ => None,
-        },
+        Change::Runner(Runner { state: RunnerState::Ending(ending), .. }) => {
+            Some((ending.kind, ending.note.clone()))
+        }
+        Change::RunnerGone(gone) => Some((gone.kind, gone.note.clone())),
         _ => None,
     });
     let cause = match cause {

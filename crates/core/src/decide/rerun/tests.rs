@@ -152,6 +152,14 @@ fn the_class_decides_before_the_deployment_and_the_repositories() {
     assert!(on(&settings, None) && !on(&settings, Some(false)));
 }
 
+#[test]
+fn a_runner_is_lost_whichever_repositorys_job_it_had_and_the_job_decides() {
+    let (mut settings, catalogue) = (settings(), catalogue());
+    assert_eq!(lost(&busy(7), StopCause::SpotInterrupted, &settings, &catalogue), None);
+    settings.reruns.repositories = vec![crate::rules::policy::RepositoryPattern::parse("acme/web").unwrap()];
+    assert!(lost(&busy(7), StopCause::SpotInterrupted, &settings, &catalogue).is_some());
+}
+
 fn failed(job: u64, attempt: u32) -> Outcome {
     let id = RerunId { repository: repository(), run: RunId::new(1), name: Arc::from("build") };
     Outcome {
