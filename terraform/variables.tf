@@ -61,6 +61,7 @@ variable "runner_class_sizes" {
     image                 = optional(string)
     repositories          = optional(list(string))
     exec                  = optional(bool, true)
+    rerun                 = optional(bool)
     default               = optional(bool, false)
   }))
   default = {
@@ -153,6 +154,8 @@ variable "policy" {
     forks               = optional(bool, false)
     events              = optional(list(string), [])
     check_runs          = optional(bool, false)
+    rerun               = optional(bool)
+    rerun_repositories  = optional(list(string))
   })
   default  = {}
   nullable = false

@@ -21,6 +21,9 @@ pub struct ClassView {
     pub image: Option<String>,
     pub repositories: Option<Vec<String>>,
     pub exec: bool,
+    /// Whether its jobs are run again if their runner is lost; `None` for the deployment's setting.
+    #[serde(default)]
+    pub rerun: Option<bool>,
     pub default: bool,
     pub usd_per_hour: f64,
     pub spot_usd_per_hour: f64,
@@ -55,6 +58,7 @@ impl ClassView {
                 .as_ref()
                 .map(|patterns| patterns.iter().map(ToString::to_string).collect()),
             exec: class.exec,
+            rerun: class.rerun,
             default,
             usd_per_hour: hour(Market::OnDemand),
             spot_usd_per_hour: hour(Market::Spot),

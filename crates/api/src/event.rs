@@ -26,7 +26,7 @@ pub enum EventView {
 }
 
 impl EventView {
-    /// Returns the event of a change. A hold has none: it shows in the jobs that wait for it.
+    /// Returns the event of a change. A hold and a rerun have none: they show in the jobs that they concern.
     #[must_use]
     pub fn of(change: &Change, now: Timestamp) -> Option<Self> {
         Some(match change {
@@ -36,7 +36,7 @@ impl EventView {
             }
             Change::Runner(runner) => Self::Runner { runner: Box::new(RunnerView::open(runner, now)) },
             Change::RunnerGone(runner) => Self::Runner { runner: Box::new(RunnerView::gone(runner)) },
-            Change::Hold(_) | Change::Released(_) => return None,
+            Change::Hold(_) | Change::Released(_) | Change::Rerun(_) | Change::RerunOver(_) => return None,
         })
     }
 }

@@ -24,6 +24,7 @@ fn what_terraform_writes_is_read_as_it_was_meant() {
 
     let settings = &read.settings;
     assert!(!settings.paused && settings.check_runs);
+    assert!(settings.reruns.all && settings.reruns.repositories.len() == 1, "{:?}", settings.reruns);
     assert!(format!("{:?}", settings.registration).contains("acme"), "{:?}", settings.registration);
     assert_eq!(settings.limits.max_runners, 8);
     assert_eq!(settings.limits.surplus_grace_secs, 60);
@@ -36,6 +37,7 @@ fn what_terraform_writes_is_read_as_it_was_meant() {
     assert_eq!(read.catalogue.default_class().unwrap().name.as_str(), "small");
     let large = read.catalogue.iter().next().unwrap();
     assert_eq!((large.max_runners, large.max_job_minutes, large.exec), (Some(2), Some(120), false));
+    assert_eq!(large.rerun, Some(false));
     assert_eq!((large.image.as_deref(), large.size.ephemeral_storage_gib()), (Some("android"), 60));
     assert!(large.offers.contains("big-disk") && large.offers.contains("arm64"));
 

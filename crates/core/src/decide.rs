@@ -4,6 +4,7 @@
 pub mod admit;
 pub mod record;
 pub mod learn;
+pub mod rerun;
 pub mod plan;
 pub mod step;
 pub mod answer;

@@ -186,10 +186,24 @@ impl Reason {
         self.detail.as_deref()
     }
 
-    /// The sentence for a person, without a full stop.
+    /// Returns the reason with a note at the end of its detail, which stays below 160 characters.
+    #[must_use]
+    pub fn and(&self, note: &str) -> Self {
+        let room = Self::DETAIL_CHARS.saturating_sub(note.chars().count() + 2);
+        let detail: String = self.detail().unwrap_or_default().chars().take(room).collect();
+        let separator = if detail.is_empty() { "" } else { "; " };
+        Self::with(self.code, format!("{detail}{separator}{note}"))
+    }
+
+    /// The sentence for a person, without a full stop. A detail that the sentence has
+    /// no place for follows it.
     #[must_use]
     pub fn text(&self) -> String {
-        self.code.template().replace("{}", self.detail().unwrap_or("unknown"))
+        let template = self.code.template();
+        match self.detail() {
+            Some(detail) if !template.contains("{}") => format!("{template}; {detail}"),
+            detail => template.replace("{}", detail.unwrap_or("unknown")),
+        }
     }
 }
 
@@ -223,5 +237,16 @@ mod tests {
     fn a_sentence_names_what_it_is_about() {
         let reason = Reason::with(Code::LimitDeployment, 50);
         assert_eq!(reason.text(), "the deployment's limit of 50 runners is reached");
+    }
+
+    #[test]
+    fn a_note_follows_the_sentence() {
+        let taken = Reason::from(Code::SpotInterrupted).and("run again as attempt 2");
+        assert_eq!(taken.text(), "AWS took the Spot capacity back; run again as attempt 2");
+        let crashed = Reason::with(Code::AgentCrashed, "exit code 1").and("run again as attempt 2");
+        let text = "the agent ended unexpectedly: exit code 1; run again as attempt 2";
+        assert_eq!((crashed.code(), crashed.text().as_str()), (Code::AgentCrashed, text));
+        let long = Reason::with(Code::AgentCrashed, "x".repeat(160)).and("run again as attempt 2");
+        assert!(long.text().ends_with("; run again as attempt 2"), "{long}");
     }
 }

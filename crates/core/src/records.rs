@@ -1,8 +1,9 @@
-//! The stored records of jobs, runners and holds, and how one version becomes the next.
+//! The stored records of jobs, runners, holds and reruns, and how one version becomes the next.
 
 pub mod job;
 pub mod runner;
 pub mod hold;
+pub mod rerun;
 pub mod timeline;
 pub mod open;
 pub mod change;

@@ -24,6 +24,15 @@ pub struct Rules<'a> {
 }
 
 impl Rules<'_> {
+    /// Whether any job may be run again: then GitHub's permission for it is needed.
+    #[must_use]
+    pub fn may_rerun(&self) -> bool {
+        let reruns = &self.settings.reruns;
+        reruns.all
+            || !reruns.repositories.is_empty()
+            || self.catalogue.iter().any(|class| class.rerun == Some(true))
+    }
+
     /// Returns what a runner of the class may run: the deployment's policy, for the class's repositories alone.
     #[must_use]
     pub fn policy_of(&self, class: &ClassName) -> Policy {

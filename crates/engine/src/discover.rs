@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use ecsrunner_core::decide::plan::DOUBT;
-use ecsrunner_core::id::{JobId, Repository};
+use ecsrunner_core::id::{JobId, Repository, RunId};
 use ecsrunner_core::records::job::Job;
 use ecsrunner_core::records::runner::Runner;
 use ecsrunner_core::rules::labels::Labels;
@@ -16,12 +16,34 @@ use tracing::{info, warn};
 
 use crate::chain;
 use crate::ports::Clock;
-use crate::ports::github::{GitHub, RemoteJob};
+use crate::ports::github::{GitHub, GitHubError, RemoteJob, RunPart};
 use crate::ports::store::{Store, StoreError};
 use crate::{Engine, World};
 
 /// The most jobs that one call looks up one by one.
 const MAX_ASKED: usize = 100;
+/// The most active runs of a repository that polling looks at, the oldest first.
+const MAX_RUNS: usize = 200;
+
+/// What asking a repository for its queued jobs brought.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Discovered {
+    /// How many jobs were new.
+    pub(crate) found: usize,
+    /// The run after which the next part begins.
+    pub(crate) next: Option<RunId>,
+    /// How many calls of GitHub's API this took.
+    pub(crate) calls: u32,
+}
+
+/// Why a repository's queued jobs were not recorded.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum DiscoverError {
+    #[error(transparent)]
+    GitHub(#[from] GitHubError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
 
 impl<W: World> Engine<W> {
     /// Looks for queued jobs in these repositories and returns how many were new.
@@ -38,26 +60,54 @@ impl<W: World> Engine<W> {
     ) -> Result<usize, StoreError> {
         let mut found = 0;
         for repository in repositories {
-            let known = self.unheard_of(|job| job.facts.repository == *repository).await?;
-            let jobs = match self.ports.github.queued_jobs(repository).await {
-                Ok(jobs) => jobs,
-                Err(error) => {
+            let part = RunPart { after: None, most: MAX_RUNS };
+            match self.discover_in(repository, part, until).await {
+                Ok(discovered) => {
+                    if discovered.next.is_some() {
+                        warn!(
+                            %repository,
+                            looked_at = MAX_RUNS,
+                            "too many active runs to look at: queued jobs of the newest ones may be missed"
+                        );
+                    }
+                    found += discovered.found;
+                }
+                Err(DiscoverError::GitHub(error)) => {
                     warn!(%repository, error = %chain(&error), "could not look for queued jobs");
-                    continue;
                 }
-            };
-            let listed: HashSet<JobId> = jobs.iter().map(|job| job.id).collect();
-            for remote in jobs {
-                let now = self.ports.clock.now();
-                let Some(event) = event_of(&remote, &facts_of(&remote, repository), now) else { continue };
-                if !self.record(&Event::Job(event)).await?.changes.is_empty() {
-                    info!(%repository, job_id = remote.id.get(), "discovered queued job");
-                    found += 1;
-                }
+                Err(DiscoverError::Store(error)) => return Err(error),
             }
-            self.ask_about(known.into_iter().filter(|job| !listed.contains(&job.id())), until).await;
         }
         Ok(found)
+    }
+
+    /// Looks for queued jobs in a part of a repository's active runs. If that part is
+    /// all of them, open jobs that GitHub no longer lists are looked up one by one,
+    /// until that time.
+    pub(crate) async fn discover_in(
+        &self,
+        repository: &Repository,
+        part: RunPart,
+        until: Option<Timestamp>,
+    ) -> Result<Discovered, DiscoverError> {
+        let known = self.unheard_of(|job| job.facts.repository == *repository).await?;
+        let queued = self.ports.github.queued_jobs(repository, part).await?;
+        let listed: HashSet<JobId> = queued.jobs.iter().map(|job| job.id).collect();
+        let mut found = 0;
+        for remote in queued.jobs {
+            let now = self.ports.clock.now();
+            let Some(event) = event_of(&remote, &facts_of(&remote, repository), now) else { continue };
+            if !self.record(&Event::Job(event)).await?.changes.is_empty() {
+                info!(%repository, job_id = remote.id.get(), "discovered queued job");
+                found += 1;
+            }
+        }
+        let mut calls = queued.calls;
+        if part.after.is_none() && queued.next.is_none() {
+            let unlisted = known.into_iter().filter(|job| !listed.contains(&job.id()));
+            calls = calls.saturating_add(self.ask_about(unlisted, until).await);
+        }
+        Ok(Discovered { found, next: queued.next, calls })
     }
 
     /// Asks GitHub about every open job that no open runner names. Webhooks may
@@ -84,16 +134,20 @@ impl<W: World> Engine<W> {
         Ok(open.jobs.into_values().filter(|job| wanted(job) && !at_work.contains(&job.id())).collect())
     }
 
-    async fn ask_about(&self, jobs: impl Iterator<Item = Job>, until: Option<Timestamp>) {
+    /// Asks about these jobs one by one; returns how many were asked about.
+    async fn ask_about(&self, jobs: impl Iterator<Item = Job>, until: Option<Timestamp>) -> u32 {
         let now = self.ports.clock.now();
+        let mut asked = 0;
         let unasked = jobs.filter(|job| job.asked_at.is_none_or(|asked| now.duration_since(asked) >= DOUBT));
         for job in unasked.take(MAX_ASKED) {
             if until.is_some_and(|until| self.ports.clock.now() >= until) {
-                return;
+                break;
             }
             // `ask_job` logs a failure, and the next call asks again.
             self.ask_job(job, None).await;
+            asked += 1;
         }
+        asked
     }
 }
 

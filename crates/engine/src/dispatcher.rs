@@ -12,6 +12,7 @@ mod hand_over;
 mod launch;
 pub(crate) mod cache;
 mod probe;
+mod rerun;
 mod round;
 mod lease_holder;
 

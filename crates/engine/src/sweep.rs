@@ -34,8 +34,9 @@ pub struct Sweeping {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Reach {
     Tasks,
-    /// Tasks, registrations, and webhook deliveries. Without an App, the queued
-    /// jobs of the repositories that are allowed by name replace the deliveries.
+    /// Tasks, registrations, and webhook deliveries. Where the App's own webhook
+    /// reports no jobs, and without an App, the allowed repositories are also asked
+    /// for their queued jobs.
     Everything,
 }
 
@@ -140,8 +141,12 @@ impl<W: World> Engine<W> {
             pass.failed("tasks", &error);
         }
         if sweeping.reach == Reach::Everything {
-            if !self.sweep_deliveries(&mut pass).await {
-                self.sweep_repositories(&mut pass).await;
+            self.sweep_deliveries(&mut pass).await;
+            pass.progress.deliveries.sight = pass.progress.deliveries.sight.compared_with(&open);
+            if pass.progress.deliveries.sight.is_trusted(now) {
+                pass.progress.repositories.stop();
+            } else {
+                self.sweep_repositories(&mut pass, &open).await;
             }
             self.sweep_registrations(&mut pass, &open).await;
         }

@@ -134,6 +134,10 @@ pub(crate) enum Grant {
     Read(Repository),
     /// Registers and deletes runners of this scope.
     Runners(RunnerScope),
+    /// Runs jobs of this repository again.
+    Rerun(Repository),
+    /// Lists the repositories of this installation.
+    Installation(InstallationId),
 }
 
 /// A registration scope for permissions, which do not depend on the runner group.
@@ -178,11 +182,26 @@ impl Authority {
         }
     }
 
+    pub(crate) fn configured_installation(&self) -> Option<InstallationId> {
+        match self {
+            Self::Token(_) => None,
+            Self::App(app) => app.configured_installation(),
+        }
+    }
+
     /// Returns the App's own JWT, for calls about the App itself; `None` with a token.
     pub(crate) fn app(&self) -> Result<Option<Bearer>, Fault> {
         match self {
             Self::Token(_) => Ok(None),
             Self::App(app) => app.own_word().map(Some),
+        }
+    }
+
+    /// Returns the plain token, for calls about its user; `None` with an App.
+    pub(crate) fn plain_token(&self) -> Option<Bearer> {
+        match self {
+            Self::Token(bearer) => Some(bearer.clone()),
+            Self::App(_) => None,
         }
     }
 

@@ -7,15 +7,15 @@ use std::time::Duration;
 use ecsrunner_core::id::{Account, JobId, Repository, RunId, RunnerId, RunnerName};
 use ecsrunner_core::rules::pool::Scope;
 use ecsrunner_engine::ports::github::{
-    Deletion, DeliveredWebhook, DeliveryPage, GitHub, GitHubError, JitConfig, Registration, RegistrationPage,
-    RemoteJob, RemoteRun,
+    Deletion, DeliveredWebhook, DeliveryPage, GitHub, GitHubError, JitConfig, QueuedJobs, Registration,
+    RegistrationPage, RemoteJob, RemoteRun, RepositoryPage, RunPart,
 };
 use rustls::ClientConfig;
 
-use crate::auth::{Authority, Credentials, CredentialsError, Grant};
+use crate::auth::{Authority, Credentials, CredentialsError, Grant, InstallationId};
 use crate::http::{ApiUrl, CALL_LIMIT, Call, Http, StorageError, Stored};
 use crate::reply::{Fault, Reply};
-use crate::{deliveries, jobs, runners};
+use crate::{deliveries, jobs, repositories, runners};
 
 /// GitHub's REST API. Cloning shares connections and tokens.
 #[derive(Clone, Debug)]
@@ -88,9 +88,22 @@ impl Client {
         self.http.send(call, &bearer).await
     }
 
+    /// Returns the App's installation, if the credentials name one.
+    pub(crate) fn configured_installation(&self) -> Option<InstallationId> {
+        self.authority.configured_installation()
+    }
+
     /// Reads the target of a reply's redirect, without a bearer.
     pub(crate) async fn read_stored(&self, location: &str, limit: usize) -> Result<Stored, StorageError> {
         self.http.read_stored(location, limit).await
+    }
+
+    /// Sends a call about a plain token's user; `None` with an App.
+    pub(crate) async fn ask_as_user(&self, call: &Call) -> Result<Option<Reply>, Fault> {
+        match self.authority.plain_token() {
+            None => Ok(None),
+            Some(bearer) => self.http.send(call, &bearer).await.map(Some),
+        }
     }
 
     /// Sends a call that an App makes about itself; `None` with a token.
@@ -132,8 +145,24 @@ impl GitHub for Client {
         Ok(jobs::run(self, repository, run).await?)
     }
 
-    async fn queued_jobs(&self, repository: &Repository) -> Result<Vec<RemoteJob>, GitHubError> {
-        Ok(jobs::queued(self, repository).await?)
+    async fn latest_jobs(&self, repository: &Repository, run: RunId) -> Result<Vec<RemoteJob>, GitHubError> {
+        Ok(jobs::latest(self, repository, run).await?)
+    }
+
+    async fn run_again(&self, repository: &Repository, job: JobId) -> Result<(), GitHubError> {
+        Ok(jobs::run_again(self, repository, job).await?)
+    }
+
+    async fn queued_jobs(&self, repository: &Repository, part: RunPart) -> Result<QueuedJobs, GitHubError> {
+        Ok(jobs::queued(self, repository, part).await?)
+    }
+
+    async fn repositories(
+        &self,
+        owner: Option<&Account>,
+        cursor: Option<&str>,
+    ) -> Result<RepositoryPage, GitHubError> {
+        Ok(repositories::page(self, owner, cursor).await?)
     }
 
     async fn registrations(&self, scope: &Scope, page: u32) -> Result<RegistrationPage, GitHubError> {

@@ -14,13 +14,20 @@ const DELIVERIES: &str = "app/hook/deliveries";
 /// The subject of the calls. An App has one webhook.
 const SUBJECT: &str = "the App's webhook";
 
-/// Lists a page of deliveries, the latest first; `None` with a token.
+/// Lists a page of deliveries, the latest first; `None` with a token. An App
+/// without a webhook has none: a 404 counts as that if GitHub knows the App.
 pub(crate) async fn page(client: &Client, cursor: Option<&str>) -> Result<Option<DeliveryPage>, Fault> {
     let mut call = list().query("per_page", PAGE);
     if let Some(cursor) = cursor {
         call = call.query("cursor", cursor);
     }
     let Some(reply) = client.ask_as_app(&call).await? else { return Ok(None) };
+    if reply.status() == 404 && cursor.is_none() {
+        let control = client.ask_as_app(&Call::get("get-app", "the App", "app".to_owned())).await?;
+        if control.is_some_and(|control| control.status() == 200) {
+            return Ok(Some(DeliveryPage { deliveries: Vec::new(), next: None }));
+        }
+    }
     let listed: Vec<Listed> = reply.json()?;
     let count = listed.len();
     let deliveries: Vec<PastDelivery> = listed.into_iter().filter_map(Listed::past).collect();
@@ -57,6 +64,7 @@ struct Listed {
     guid: String,
     delivered_at: String,
     event: String,
+    action: Option<String>,
     repository_id: Option<u64>,
     status: String,
 }
@@ -68,6 +76,7 @@ impl Listed {
             id: DeliveryId::parse(&self.guid).ok()?,
             delivered_at: self.delivered_at.parse().ok()?,
             event: self.event,
+            action: self.action,
             repository: self.repository_id,
             status: self.status,
         })

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use ecsrunner_core::id::{JobId, Repository, RunId};
 use ecsrunner_core::wire::job::JobStatus;
-use ecsrunner_engine::ports::github::{RemoteJob, RemoteRun};
+use ecsrunner_engine::ports::github::{QueuedJobs, RemoteJob, RemoteRun, RunPart};
 use futures::stream::{self, StreamExt, TryStreamExt};
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -18,8 +18,6 @@ use crate::reply::{Fault, Reply};
 const PAGE: usize = 100;
 /// GitHub lists at most 1,000 runs of a status.
 const RUN_PAGES_LIMIT: usize = 10;
-/// How many runs one call looks at, the oldest first. Each run costs at least one request.
-const RUNS_LIMIT: usize = 200;
 /// A workflow run has at most 256 jobs of each matrix.
 const JOB_PAGES_LIMIT: usize = 20;
 /// GitHub allows 100 concurrent requests. This stays far below that.
@@ -47,31 +45,60 @@ pub(crate) async fn run(
     Ok(look_up::<Run>(client, repository, &call).await?.map(Run::remote))
 }
 
+/// Lists all jobs of a run's latest attempt; empty if the run has been deleted.
+pub(crate) async fn latest(
+    client: &Client,
+    repository: &Repository,
+    run: RunId,
+) -> Result<Vec<RemoteJob>, Fault> {
+    let jobs = jobs_of(client, repository, run.get()).await?;
+    Ok(jobs.items.into_iter().map(Job::remote).collect())
+}
+
+/// Runs a job again. Needs *Actions: write*.
+pub(crate) async fn run_again(client: &Client, repository: &Repository, job: JobId) -> Result<(), Fault> {
+    let path = format!("repos/{repository}/actions/jobs/{job}/rerun");
+    let call = Call::post_alone("re-run-job", format!("{job} in {repository}"), path);
+    let reply = client.ask(&Grant::Rerun(repository.clone()), &call).await?;
+    if (200..300).contains(&reply.status()) { Ok(()) } else { Err(reply.fault()) }
+}
+
 /// Lists the queued jobs of runs that are queued or in progress, the oldest run first.
-pub(crate) async fn queued(client: &Client, repository: &Repository) -> Result<Vec<RemoteJob>, Fault> {
+pub(crate) async fn queued(
+    client: &Client,
+    repository: &Repository,
+    part: RunPart,
+) -> Result<QueuedJobs, Fault> {
     // GitHub's run ids increase with time.
     let mut runs = BTreeMap::new();
-    for status in ["queued", "in_progress"] {
-        runs.extend(open_runs(client, repository, status).await?);
-    }
-    if runs.len() > RUNS_LIMIT {
-        tracing::warn!(
-            %repository,
-            runs = runs.len(),
-            looked_at = RUNS_LIMIT,
-            "too many active runs to look at: queued jobs of the newest ones may be missed"
-        );
-    }
-    let jobs: Vec<Vec<RemoteJob>> = stream::iter(runs.into_iter().take(RUNS_LIMIT))
+    let lists = ["queued", "in_progress"].map(|status| open_runs(client, repository, status));
+    let [queued, in_progress] = lists;
+    let (queued, in_progress) = futures::try_join!(queued, in_progress)?;
+    let mut calls = queued.calls + in_progress.calls;
+    runs.extend(queued.items.into_iter().chain(in_progress.items));
+    let after = part.after.map_or(0, RunId::get);
+    let mut rest = runs.range(after.saturating_add(1)..);
+    let part: Vec<(u64, Option<bool>)> =
+        rest.by_ref().take(part.most).map(|(run, private)| (*run, *private)).collect();
+    let next = rest.next().and(part.last()).map(|(run, _)| RunId::new(*run));
+    let found: Vec<Counted<RemoteJob>> = stream::iter(part)
         .map(async |(run, private)| {
-            let jobs = jobs_of(client, repository, run).await?;
-            let queued = jobs.into_iter().filter(|job| job.status == "queued");
-            Ok(queued.map(|job| RemoteJob { private, ..job.remote() }).collect())
+            let Counted { items, calls } = jobs_of(client, repository, run).await?;
+            let queued = items.into_iter().filter(|job| job.status == "queued");
+            let items = queued.map(|job| RemoteJob { private, ..job.remote() }).collect();
+            Ok(Counted { items, calls })
         })
         .buffered(AT_ONCE)
         .try_collect()
         .await?;
-    Ok(jobs.into_iter().flatten().collect())
+    calls += found.iter().map(|found| found.calls).sum::<u32>();
+    Ok(QueuedJobs { jobs: found.into_iter().flat_map(|found| found.items).collect(), next, calls })
+}
+
+/// What was listed, and how many calls that took.
+struct Counted<T> {
+    items: Vec<T>,
+    calls: u32,
 }
 
 /// Lists the runs of that status, and whether their repository is private.
@@ -79,17 +106,18 @@ async fn open_runs(
     client: &Client,
     repository: &Repository,
     status: &str,
-) -> Result<Vec<(u64, Option<bool>)>, Fault> {
-    let mut runs = Vec::new();
+) -> Result<Counted<(u64, Option<bool>)>, Fault> {
+    let mut runs = Counted { items: Vec::new(), calls: 0 };
     for page in 1..=RUN_PAGES_LIMIT {
         let call = list_runs(repository)
             .query("status", status)
             .query("exclude_pull_requests", true)
             .query("per_page", PAGE)
             .query("page", page);
+        runs.calls += 1;
         let found: RunPage = ask(client, repository, &call).await?.json()?;
         let last = found.workflow_runs.len() < PAGE;
-        runs.extend(found.workflow_runs.into_iter().map(Listed::into_pair));
+        runs.items.extend(found.workflow_runs.into_iter().map(Listed::into_pair));
         if last {
             break;
         }
@@ -98,21 +126,22 @@ async fn open_runs(
 }
 
 /// Lists the jobs of a run's latest attempt; empty if the run has been deleted.
-async fn jobs_of(client: &Client, repository: &Repository, run: u64) -> Result<Vec<Job>, Fault> {
-    let mut jobs = Vec::new();
+async fn jobs_of(client: &Client, repository: &Repository, run: u64) -> Result<Counted<Job>, Fault> {
+    let mut jobs = Counted { items: Vec::new(), calls: 0 };
     for page in 1..=JOB_PAGES_LIMIT {
         let path = format!("repos/{repository}/actions/runs/{run}/jobs");
         let call = Call::get("list-jobs", format!("run {run} in {repository}"), path)
             .query("filter", "latest")
             .query("per_page", PAGE)
             .query("page", page);
+        jobs.calls += 1;
         let reply = ask(client, repository, &call).await?;
         if reply.status() == 404 {
             break;
         }
         let found: JobPage = reply.json()?;
         let last = found.jobs.len() < PAGE;
-        jobs.extend(found.jobs);
+        jobs.items.extend(found.jobs);
         if last {
             break;
         }
@@ -167,6 +196,8 @@ impl Listed {
 
 #[derive(Deserialize)]
 struct Run {
+    run_attempt: Option<u32>,
+    status: Option<String>,
     event: String,
     head_repository: Option<HeadRepository>,
     actor: Option<Actor>,
@@ -186,6 +217,8 @@ struct Actor {
 impl Run {
     fn remote(self) -> RemoteRun {
         RemoteRun {
+            attempt: self.run_attempt.unwrap_or(1),
+            is_completed: self.status.as_deref() == Some("completed"),
             event: self.event,
             head_repository: self.head_repository.and_then(|head| Repository::parse(&head.full_name).ok()),
             actor: self.actor.map(|actor| actor.login),

@@ -10,6 +10,7 @@ mod auth;
 mod jobs;
 mod runners;
 mod deliveries;
+mod repositories;
 pub mod operator;
 pub mod logs;
 

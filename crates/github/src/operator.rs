@@ -1,5 +1,5 @@
-//! Calls that only an operator makes: read the App's settings, list and redeliver
-//! deliveries, re-run a job. The control plane makes none of them.
+//! Calls that an operator makes: read the App's settings, list and redeliver
+//! deliveries, re-run a job. Of these, the control plane only lists installations.
 
 use std::collections::BTreeMap;
 
@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::auth::Grant;
 use crate::client::Client;
 use crate::http::Call;
+use crate::reply::Fault;
 
 const PAGE: usize = 100;
 /// The most pages of installations that are read. An App of one team has few installations.
@@ -109,6 +110,10 @@ impl Client {
     ///
     /// A call fails.
     pub async fn installations(&self) -> Result<Option<Vec<Installation>>, GitHubError> {
+        Ok(self.list_installations().await?)
+    }
+
+    pub(crate) async fn list_installations(&self) -> Result<Option<Vec<Installation>>, Fault> {
         let mut installations = Vec::new();
         for page in 1..=INSTALLATION_PAGES {
             let call = Call::get("list-installations", "the App", "app/installations".to_owned())

@@ -8,8 +8,8 @@ use ecsrunner_core::id::{Account, JobId, Repository, RunId, RunnerId, RunnerName
 use ecsrunner_core::rules::pool::Scope;
 use ecsrunner_engine::ports::Disposition;
 use ecsrunner_engine::ports::github::{
-    Deletion, DeliveredWebhook, DeliveryPage, GitHub, GitHubError, JitConfig, Registration, RegistrationPage,
-    RemoteJob, RemoteRun,
+    Deletion, DeliveredWebhook, DeliveryPage, GitHub, GitHubError, JitConfig, QueuedJobs, Registration,
+    RegistrationPage, RemoteJob, RemoteRun, RepositoryPage, RunPart,
 };
 use ecsrunner_github::{ApiUrl, App, CALL_LIMIT, Client, Credentials};
 use jiff::Timestamp;
@@ -108,8 +108,24 @@ impl GitHub for LazyGitHub {
         self.client().await?.run(repository, run).await
     }
 
-    async fn queued_jobs(&self, repository: &Repository) -> Result<Vec<RemoteJob>, GitHubError> {
-        self.client().await?.queued_jobs(repository).await
+    async fn latest_jobs(&self, repository: &Repository, run: RunId) -> Result<Vec<RemoteJob>, GitHubError> {
+        self.client().await?.latest_jobs(repository, run).await
+    }
+
+    async fn run_again(&self, repository: &Repository, job: JobId) -> Result<(), GitHubError> {
+        self.client().await?.run_again(repository, job).await
+    }
+
+    async fn queued_jobs(&self, repository: &Repository, part: RunPart) -> Result<QueuedJobs, GitHubError> {
+        self.client().await?.queued_jobs(repository, part).await
+    }
+
+    async fn repositories(
+        &self,
+        owner: Option<&Account>,
+        cursor: Option<&str>,
+    ) -> Result<RepositoryPage, GitHubError> {
+        self.client().await?.repositories(owner, cursor).await
     }
 
     async fn registrations(&self, scope: &Scope, page: u32) -> Result<RegistrationPage, GitHubError> {

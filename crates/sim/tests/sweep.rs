@@ -92,6 +92,29 @@ fn lost_deliveries_are_recorded_thirty_a_pass_and_each_says_how_far_it_is_behind
 }
 
 #[test]
+fn lost_deliveries_of_queued_jobs_are_recorded_first() {
+    run(async {
+        let mut simulation = Simulation::new(setup(FaultPlan::default()));
+        queue(&mut simulation, 25);
+        let now = simulation.shared().clock().now();
+        let jobs: Vec<_> = simulation.shared().lock().hub.jobs.keys().copied().collect();
+        for job in &jobs {
+            simulation.shared().lock().hub.steal(*job, now);
+        }
+        simulation.shared().lock().hub.complete(jobs[0], "success", now);
+        tokio::time::sleep(3 * MINUTE).await;
+        // 25 of queued jobs, then 5 of 25 that are in progress.
+        let swept = sweep(&mut simulation).await;
+        assert_eq!((swept.fetched, swept.behind.is_some(), swept.cut), (30, true, true));
+        assert_eq!(simulation.shared().lock().tables.deliveries.len(), 30);
+        let open = simulation.shared().lock().tables.open.jobs.clone();
+        assert!(jobs.iter().all(|job| open.contains_key(job)), "{open:?}");
+        let swept = sweep(&mut simulation).await;
+        assert_eq!((swept.fetched, swept.behind, swept.cut), (21, None, false));
+    });
+}
+
+#[test]
 fn a_delivery_that_cannot_be_read_is_set_aside_and_holds_up_no_other() {
     run(async {
         let mut simulation = Simulation::new(setup(FaultPlan::default()));

@@ -142,13 +142,18 @@ impl Outside {
 
     /// Cancels a job. Its runner ends it soon.
     pub fn cancel(&mut self, job: JobId, now: Timestamp) {
+        self.end_job(job, "cancelled", now);
+    }
+
+    /// Ends a job by itself, such as by a step that fails. Its runner ends soon.
+    pub fn end_job(&mut self, job: JobId, conclusion: &'static str, now: Timestamp) {
         let task = self
             .agents
             .alive
             .iter()
             .find(|(_, agent)| matches!(agent.doing, Doing::Busy { job: at_work, .. } if at_work == job));
         let task = task.map(|(task, _)| task.clone());
-        self.hub.complete(job, "cancelled", now);
+        self.hub.complete(job, conclusion, now);
         if let Some(task) = task {
             self.wake_agent(&task, now + millis(LEAVE_MS));
         }

@@ -42,7 +42,10 @@ pub enum Method {
     DeleteRunner,
     Job,
     Run,
+    LatestJobs,
+    RunAgain,
     QueuedJobs,
+    Repositories,
     Registrations,
     Deliveries,
     Delivery,
@@ -56,8 +59,14 @@ impl Method {
             Self::RunTask => (150, 200),
             Self::StopTask | Self::Tasks => (60, 80),
             Self::GenerateJitconfig => (200, 300),
-            Self::Runner | Self::DeleteRunner | Self::Job | Self::Run => (80, 120),
-            Self::QueuedJobs | Self::Registrations | Self::Deliveries | Self::Delivery => (100, 200),
+            Self::Runner | Self::DeleteRunner | Self::Job | Self::Run | Self::LatestJobs | Self::RunAgain => {
+                (80, 120)
+            }
+            Self::QueuedJobs
+            | Self::Repositories
+            | Self::Registrations
+            | Self::Deliveries
+            | Self::Delivery => (100, 200),
             Self::Commit | Self::Release => (8, 12),
             _ => (4, 6),
         }
@@ -73,7 +82,10 @@ impl Method {
                 | Self::DeleteRunner
                 | Self::Job
                 | Self::Run
+                | Self::LatestJobs
+                | Self::RunAgain
                 | Self::QueuedJobs
+                | Self::Repositories
                 | Self::Registrations
                 | Self::Deliveries
                 | Self::Delivery

@@ -27,6 +27,8 @@ pub struct Ledger {
     pub violations: Vec<String>,
     /// Failed invocations by error.
     pub failures: BTreeMap<String, u64>,
+    /// When each job was first recorded.
+    pub known_at: BTreeMap<JobId, Timestamp>,
     /// Writes of open jobs.
     pub job_writes: u64,
     /// Writes of queued jobs, by the code of the reason of their wait.
@@ -48,6 +50,9 @@ impl Ledger {
     pub(super) fn committed(&mut self, changes: &[Change], tables: &Tables, now: Timestamp) {
         for change in changes {
             self.count(change);
+            if let Change::Job(job) = change {
+                self.known_at.entry(job.id()).or_insert(now);
+            }
             if let Change::Runner(runner) = change
                 && runner.version == Version::FIRST
             {

@@ -156,6 +156,7 @@ impl Outside {
         left.extend(
             self.tables.open.jobs.values().map(|job| format!("open {:?}: {:?}", job.id(), job.state)),
         );
+        left.extend(self.tables.open.reruns.values().map(|record| format!("open {record:?}")));
         left.extend(
             self.tables
                 .open

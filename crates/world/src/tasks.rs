@@ -191,6 +191,9 @@ fn cause(stop_code: Option<&str>, exit_code: Option<i32>, reason: Option<&str>) 
         None if is(StopCode::TaskFailedToStart) && is_capacity(words) => StopCause::NoCapacity(words.into()),
         None if is(StopCode::TaskFailedToStart) => StopCause::FailedToStart(words.into()),
         None if is(StopCode::UserInitiated) => StopCause::StoppedByUser,
-        None => StopCause::Unknown(words.into()),
+        None => StopCause::Unknown(match exit_code {
+            Some(code) => format!("exit code {code}: {words}").into(),
+            None => words.into(),
+        }),
     }
 }

@@ -9,7 +9,7 @@ locals {
     deployment = merge(var.facts, { version = 1, paused = false })
 
     settings = merge(
-      { for key, value in var.settings : key => value if !contains(["registration", "limits", "paces"], key) },
+      { for key, value in var.settings : key => value if !contains(["registration", "limits", "paces"], key) && value != null },
       {
         version    = 1
         deployment = var.deployment

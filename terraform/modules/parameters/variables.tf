@@ -57,6 +57,7 @@ variable "classes" {
     image                 = optional(string)
     repositories          = optional(list(string))
     exec                  = optional(bool, true)
+    rerun                 = optional(bool)
     default               = optional(bool, false)
   }))
   nullable = false
@@ -171,6 +172,8 @@ variable "settings" {
     forks               = optional(bool, false)
     events              = optional(list(string), [])
     check_runs          = optional(bool, false)
+    rerun               = optional(bool)
+    rerun_repositories  = optional(list(string))
     registration = optional(object({
       organization = optional(object({ name = string, group = optional(number, 1) }))
     }), {})
@@ -199,6 +202,11 @@ variable "settings" {
   validation {
     condition     = alltrue([for pattern in var.settings.repositories : can(regex(local.repository_pattern, pattern)) && !can(regex("/[.]{1,2}$", pattern))])
     error_message = "allowed_repositories: ${join(", ", [for pattern in var.settings.repositories : "`${pattern}`" if !can(regex(local.repository_pattern, pattern)) || can(regex("/[.]{1,2}$", pattern))])}: `owner/name`, `owner/*` or `*` is expected."
+  }
+
+  validation {
+    condition     = alltrue([for pattern in coalesce(var.settings.rerun_repositories, []) : can(regex(local.repository_pattern, pattern)) && !can(regex("/[.]{1,2}$", pattern))])
+    error_message = "policy.rerun_repositories: ${join(", ", [for pattern in coalesce(var.settings.rerun_repositories, []) : "`${pattern}`" if !can(regex(local.repository_pattern, pattern)) || can(regex("/[.]{1,2}$", pattern))])}: `owner/name`, `owner/*` or `*` is expected."
   }
 
   validation {

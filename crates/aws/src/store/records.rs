@@ -23,7 +23,8 @@ use super::item::{
 };
 use super::levels::read_level;
 use super::stored::{
-    SCHEMA, StoredEndedJob, StoredEndedRunner, StoredHold, StoredJob, StoredRunner, UnreadableError,
+    SCHEMA, StoredEndedJob, StoredEndedRunner, StoredHold, StoredJob, StoredRerun, StoredRunner,
+    UnreadableError,
 };
 use super::wire::{failed, invalid};
 
@@ -139,6 +140,7 @@ fn add(open: &mut Open, item: &Item) -> Result<(), UnreadableError> {
         Some("job") => open.add_job(read_job(item)?),
         Some("runner") => open.add_runner(read_runner(item)?),
         Some("hold") => open.add_hold(read_hold(item)?),
+        Some("rerun") => open.add_rerun(stored::<StoredRerun>(item)?.read()),
         Some("level") => {
             let (bucket, level) = read_level(item)?;
             open.levels.insert(bucket, level);

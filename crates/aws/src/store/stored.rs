@@ -5,6 +5,7 @@ mod hold;
 mod job;
 mod placement;
 mod progress;
+mod rerun;
 mod runner;
 
 use ecsrunner_core::id::ParseIdError;
@@ -16,6 +17,7 @@ use serde::{Deserialize, Serialize};
 pub(super) use hold::{StoredHold, hold_key};
 pub(super) use job::{StoredEndedJob, StoredJob};
 pub(super) use progress::StoredProgress;
+pub(super) use rerun::{StoredRerun, rerun_key};
 pub(super) use runner::{StoredEndedRunner, StoredRunner};
 
 /// The version of the stored forms. A record of a newer version is set aside.

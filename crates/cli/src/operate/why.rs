@@ -10,6 +10,7 @@ use ecsrunner_api::job::JobView;
 use ecsrunner_api::reason::ReasonView;
 use ecsrunner_api::runner::RunnerView;
 use ecsrunner_aws::task::TaskInfo;
+use ecsrunner_core::decide::rerun::note;
 use ecsrunner_core::reason::Code;
 use ecsrunner_core::records::job::JobStage;
 use ecsrunner_core::records::runner::EndingKind;
@@ -130,7 +131,14 @@ impl Answer {
                 github.words()
             );
         }
+        let text = self.because.as_ref().map_or("", |because| because.text.as_str());
         match (job.state, code) {
+            (JobStage::Completed, Some(_)) if text.contains(note::WANTED) => {
+                format!("nothing to do, unless you do not want to wait: see {}", self.page(job))
+            }
+            (JobStage::Completed, Some(_)) if text.contains(note::MADE) => {
+                format!("nothing to do: the new attempt is at {}", self.page(job))
+            }
             (_, Some(code)) => advice::on(code).to_owned(),
             (JobStage::InProgress, None) => "nothing to do: the job is running".to_owned(),
             (JobStage::Completed, None) if job.has_succeeded() => "nothing to do".to_owned(),

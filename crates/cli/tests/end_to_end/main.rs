@@ -18,6 +18,7 @@ mod one_job;
 mod operator;
 mod previous;
 mod refusals;
+mod rerun;
 mod start_checks;
 mod stealing;
 mod unreliable_github;

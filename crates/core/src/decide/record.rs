@@ -6,6 +6,7 @@ mod job;
 mod operator;
 mod runner;
 
+use crate::decide::rerun;
 use crate::reason::{Code, Reason};
 use crate::records::change::{Change, Records};
 use crate::records::job::JobRecord;
@@ -69,6 +70,14 @@ impl Recorded {
 
 #[must_use]
 pub fn record(event: &Event, records: &Records, rules: Rules<'_>) -> Recorded {
+    let mut recorded = record_event(event, records, rules);
+    let facts = rerun::facts(event, records, &recorded.changes, rules);
+    recorded.replan |= !facts.is_empty();
+    recorded.changes.extend(facts);
+    recorded
+}
+
+fn record_event(event: &Event, records: &Records, rules: Rules<'_>) -> Recorded {
     match event {
         Event::Job(event) => job::record(event, records, rules),
         Event::JobAnswer(answer) => {

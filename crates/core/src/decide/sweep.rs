@@ -13,13 +13,14 @@ use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::id::{RunnerName, TaskId};
+use crate::id::{Repository, RunId, RunnerName, TaskId};
 use crate::records::open::Open;
 use crate::records::runner::RunnerStage;
+use crate::rules::pace::Level;
 use crate::rules::pool::Scope;
 use crate::wire::event::StopCause;
 
-/// How often to sweep while something is open or there is a backlog of deliveries.
+/// How often to sweep while something is open, or the pass before left something to read.
 const PERIOD: SignedDuration = SignedDuration::from_mins(1);
 /// How often to sweep otherwise.
 const PERIOD_AT_REST: SignedDuration = SignedDuration::from_mins(5);
@@ -71,9 +72,8 @@ pub struct SweepProgress {
     pub scopes: Vec<KnownScope>,
     /// Which webhook deliveries were handled.
     pub deliveries: DeliveryProgress,
-    /// How many repositories were asked for queued jobs so far, without an App:
-    /// the position in their rotation.
-    pub repositories_asked: u32,
+    /// Which repositories were asked for queued jobs.
+    pub repositories: RepositoryProgress,
 }
 
 /// A registration scope that has, or recently had, runners of ours.
@@ -95,6 +95,21 @@ pub struct DeliveryProgress {
     pub handled: Option<DeliveryMark>,
     /// What earlier passes left.
     pub backlog: Option<Backlog>,
+    /// Whether the App's own webhook reports jobs.
+    pub sight: Sight,
+}
+
+/// Whether the App's own webhook reports jobs, by its deliveries. The webhook can
+/// be the organization's or a repository's instead: no list of those is read.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub enum Sight {
+    /// No delivery about a job was ever listed.
+    #[default]
+    Never,
+    /// The latest delivery about a job was at that time.
+    Shown(Timestamp),
+    /// As before, but later jobs became known without a delivery.
+    Stopped(Timestamp),
 }
 
 /// A place in GitHub's list of deliveries.
@@ -118,10 +133,41 @@ pub struct Backlog {
     pub down_to: DeliveryMark,
 }
 
+/// Where the rotation through the repositories stands. See [`repositories`].
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct RepositoryProgress {
+    /// When this rotation began.
+    pub began_at: Option<Timestamp>,
+    /// The page to read after this one; `None` if this page is the last one of the rotation.
+    pub next: Option<NextPage>,
+    /// The repositories of the current page, at most [`repositories::MAX_PAGE`].
+    pub page: Vec<Repository>,
+    /// How many repositories of the page were asked.
+    pub asked: u32,
+    /// Where to continue in repositories whose runs were too many for one turn; at
+    /// most [`repositories::MAX_PARTIAL`].
+    pub partial: BTreeMap<Repository, RunId>,
+    /// How much of the budget is used.
+    pub used: Option<Level>,
+}
+
+/// A page of repositories: of those that the policy names, or of one of its patterns.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct NextPage {
+    /// The position in the list of sources, from 0. See [`repositories::sources`].
+    pub source: u32,
+    /// Where it starts: for the named ones a position, otherwise GitHub's cursor of at
+    /// most [`repositories::LONGEST_CURSOR`] bytes; `None` for the first page.
+    pub cursor: Option<String>,
+}
+
 /// Whether a pass is due.
 #[must_use]
 pub fn is_due(progress: &SweepProgress, open_is_empty: bool, now: Timestamp) -> bool {
-    let at_rest = open_is_empty && progress.deliveries.backlog.is_none();
+    let at_rest = open_is_empty
+        && progress.deliveries.backlog.is_none()
+        && !deliveries::left_young(progress)
+        && progress.repositories.is_complete();
     let period = if at_rest { PERIOD_AT_REST } else { PERIOD };
     progress.began_at.is_none_or(|began| now >= began + period - EARLY)
 }

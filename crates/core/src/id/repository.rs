@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{ParseIdError, is_owner};
+use super::{Account, ParseIdError, is_owner};
 
 /// A repository, `owner/name`. Comparison ignores case, as GitHub's does.
 #[derive(Clone, Serialize, Deserialize)]
@@ -45,6 +45,13 @@ impl Repository {
     #[must_use]
     pub fn owner(&self) -> &str {
         self.0.split_once('/').map_or("", |(owner, _)| owner)
+    }
+
+    /// The owner's account, in lower case.
+    #[must_use]
+    #[expect(clippy::expect_used, reason = "an owner in lower case follows the grammar of accounts")]
+    pub fn account(&self) -> Account {
+        Account::parse(&self.owner().to_ascii_lowercase()).expect("an owner in lower case is an account")
     }
 
     /// The part after the slash.

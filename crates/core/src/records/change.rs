@@ -2,6 +2,7 @@
 
 use crate::records::hold::{Held, Hold};
 use crate::records::job::{EndedJob, Job, JobRecord};
+use crate::records::rerun::{RerunKey, RerunRecord};
 use crate::records::runner::{EndedRunner, Runner};
 
 /// The stored records for an event's [`crate::wire::event::Keys`].
@@ -33,4 +34,9 @@ pub enum Change {
     Hold(Hold),
     /// Launches are no longer held back.
     Released(Held),
+    /// A fact or an intent about a rerun. The latest write wins: facts are written once
+    /// with their cause, and only the lease's holder writes intents.
+    Rerun(Box<RerunRecord>),
+    /// Such a record is no longer needed.
+    RerunOver(RerunKey),
 }

@@ -6,6 +6,7 @@ use crate::id::{JobId, RunnerName};
 use crate::records::change::Change;
 use crate::records::hold::{Held, Hold};
 use crate::records::job::Job;
+use crate::records::rerun::{RerunKey, RerunRecord};
 use crate::records::runner::Runner;
 use crate::rules::pace::{Bucket, Level};
 
@@ -15,6 +16,8 @@ pub struct Open {
     /// The runners that are not gone. Within a pool, the oldest comes first.
     pub runners: BTreeMap<RunnerName, Runner>,
     pub holds: BTreeMap<Held, Hold>,
+    /// Jobs that are run again, and the facts that lead to it.
+    pub reruns: BTreeMap<RerunKey, RerunRecord>,
     /// The buckets that were used recently.
     pub levels: HashMap<Bucket, Level>,
     /// Records that cannot be read. They stay stored for an operator to inspect.
@@ -45,6 +48,10 @@ impl Open {
         self.holds.insert(hold.held.clone(), hold);
     }
 
+    pub fn add_rerun(&mut self, record: RerunRecord) {
+        self.reruns.insert(record.key(), record);
+    }
+
     /// Applies a write here too. The store checks versions.
     pub fn apply(&mut self, change: &Change) {
         match change {
@@ -60,12 +67,16 @@ impl Open {
             Change::Released(held) => {
                 self.holds.remove(held);
             }
+            Change::Rerun(record) => self.add_rerun((**record).clone()),
+            Change::RerunOver(key) => {
+                self.reruns.remove(key);
+            }
         }
     }
 
-    /// Whether no job and no runner is open. Holds do not count.
+    /// Whether no job and no runner is open, and no job is to be run again. Holds do not count.
     #[must_use]
     pub fn is_at_rest(&self) -> bool {
-        self.jobs.is_empty() && self.runners.is_empty()
+        self.jobs.is_empty() && self.runners.is_empty() && self.reruns.is_empty()
     }
 }

@@ -60,6 +60,9 @@ pub struct ClassEntry {
     /// Whether ECS Exec may open a shell in it; default true.
     #[serde(default = "yes")]
     pub exec: bool,
+    /// Whether its jobs are run again if their runner is lost; default: the deployment's `rerun`.
+    #[serde(default)]
+    pub rerun: Option<bool>,
     /// Whether it serves jobs that name no class; at most one class may.
     #[serde(default)]
     pub default: bool,
@@ -88,6 +91,8 @@ pub struct Class {
     pub repositories: Option<Vec<RepositoryPattern>>,
     /// Whether ECS Exec is on.
     pub exec: bool,
+    /// Whether its jobs are run again if their runner is lost; `None` for the deployment's setting.
+    pub rerun: Option<bool>,
 }
 
 impl Class {
@@ -263,6 +268,7 @@ impl Class {
                 image: entry.image.clone(),
                 repositories: entry.repositories.is_some().then_some(patterns),
                 exec: entry.exec,
+                rerun: entry.rerun,
             }),
             _ => Err(errors),
         }

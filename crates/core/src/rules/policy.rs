@@ -9,7 +9,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::{Organization, ParseIdError, Repository, is_owner};
+use crate::id::{Account, Organization, ParseIdError, Repository, is_owner};
 
 /// `owner/name`, `owner/*` or `*`.
 #[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -36,6 +36,13 @@ impl RepositoryPattern {
     #[must_use]
     pub fn exact(&self) -> Option<Repository> {
         Repository::parse(&self.0).ok()
+    }
+
+    /// Returns the owner of all repositories that it matches; `None` for `*`.
+    #[must_use]
+    pub fn owner(&self) -> Option<Account> {
+        let (owner, _) = self.0.split_once('/')?;
+        Account::parse(&owner.to_ascii_lowercase()).ok()
     }
 
     /// Whether it matches only repositories of this organization.

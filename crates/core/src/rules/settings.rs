@@ -36,6 +36,12 @@ pub struct SettingsEntry {
     /// `events` are still checked in the runner, before the first step.
     #[serde(default)]
     pub check_runs: bool,
+    /// Whether jobs whose runner was lost are run again, which needs *Actions: write*.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub rerun: bool,
+    /// Repositories whose jobs are run again even without `rerun`: `owner/name`, `owner/*` or `*`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rerun_repositories: Vec<String>,
     #[serde(default)]
     pub registration: RegistrationEntry,
     #[serde(default)]
@@ -101,11 +107,21 @@ pub struct Settings {
     pub policy: Policy,
     /// Whether GitHub is asked what started a job's run before a launch.
     pub check_runs: bool,
+    pub reruns: Reruns,
     pub limits: Limits,
     /// How fast launches may come.
     pub paces: Paces,
     /// Whether launches are paused.
     pub paused: bool,
+}
+
+/// Which jobs are run again if their runner was lost. A class may say otherwise.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct Reruns {
+    /// Those of all repositories.
+    pub all: bool,
+    /// Those of these repositories.
+    pub repositories: Vec<RepositoryPattern>,
 }
 
 /// A mistake in the settings.
@@ -156,6 +172,13 @@ impl Settings {
                 Err(source) => value("repositories", source),
             }
         }
+        let mut reruns = Reruns { all: entry.rerun, repositories: Vec::new() };
+        for text in &entry.rerun_repositories {
+            match RepositoryPattern::parse(text) {
+                Ok(pattern) => reruns.repositories.push(pattern),
+                Err(source) => value("rerun_repositories", source),
+            }
+        }
         let registration = match &entry.registration {
             RegistrationEntry::Repository => Some(Registration::Repository),
             RegistrationEntry::Organization { name, group } => Organization::parse(name)
@@ -196,6 +219,7 @@ impl Settings {
                     events: entry.events.clone(),
                 },
                 check_runs: entry.check_runs,
+                reruns,
                 limits,
                 paces: entry.paces.clone(),
                 paused: entry.paused,
@@ -316,6 +340,24 @@ mod tests {
             let told = read(&format!(r#""hook_limit_secs": {secs}"#), "").unwrap_err();
             assert_eq!(told, format!("limits.hook_limit_secs is {secs}: {expected} is expected"));
         }
+    }
+
+    #[test]
+    fn reruns_are_off_unless_they_are_asked_for() {
+        let read = |keys: &str| {
+            Settings::read(&entry(&format!(
+                r#"{{"version": 1, "deployment": "ci", "repositories": ["acme/*"]{keys}}}"#
+            )))
+            .map(|settings| settings.reruns)
+            .map_err(|errors| errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))
+        };
+        assert_eq!(read(""), Ok(Reruns::default()));
+        assert!(read(r#", "rerun": true"#).unwrap().all);
+        let some = read(r#", "rerun_repositories": ["acme/app", "acme/*"]"#).unwrap();
+        assert_eq!((some.all, some.repositories.len()), (false, 2));
+        let told = read(r#", "rerun_repositories": ["acme"]"#).unwrap_err();
+        let text = "rerun_repositories: repository pattern `acme` is not valid: `owner/name`, `owner/*` or `*` is expected";
+        assert_eq!(told, text);
     }
 
     #[test]

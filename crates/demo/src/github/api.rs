@@ -3,6 +3,7 @@
 mod app;
 mod deliveries;
 mod reply;
+mod repositories;
 mod runners;
 mod runs;
 
@@ -50,6 +51,8 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
         .route("/app/hook/deliveries", get(deliveries::list))
         .route("/app/hook/deliveries/{delivery_id}", get(deliveries::get))
         .route("/app/hook/deliveries/{delivery_id}/attempts", post(deliveries::redeliver))
+        .route("/installation/repositories", get(repositories::of_installation))
+        .route("/user/repos", get(repositories::of_user))
         .route("/orgs/{org}/installation", get(app::organization_installation))
         .route("/orgs/{org}/actions/runners", get(runners::list_of_organization))
         .route("/orgs/{org}/actions/runners/generate-jitconfig", post(runners::jit_of_organization))

@@ -175,7 +175,7 @@ impl State {
     }
 
     /// Returns the permissions of the caller's token; `None` for all permissions.
-    fn grant(&self, headers: &HeaderMap) -> Result<Option<&Grant>, Refusal> {
+    pub(super) fn grant(&self, headers: &HeaderMap) -> Result<Option<&Grant>, Refusal> {
         let token = digest(bearer(headers)?);
         if self.credentials.personal.contains(&token) {
             return Ok(None);

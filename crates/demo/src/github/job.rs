@@ -29,6 +29,9 @@ pub(super) struct Run {
     pub head_sha: String,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
+    /// Its latest attempt, from 1.
+    pub attempt: u32,
+    /// The latest job of each name, whichever attempt it is of.
     pub jobs: Vec<JobId>,
 }
 
@@ -36,6 +39,8 @@ pub(super) struct Run {
 pub(super) struct Job {
     pub id: JobId,
     pub run: RunId,
+    /// The attempt of its run, from 1.
+    pub attempt: u32,
     pub key: String,
     pub name: String,
     pub needs: Vec<String>,

@@ -147,7 +147,7 @@ impl State {
             "repository_owner": run.repository.owner(),
             "repository_owner_id": "1",
             "retention_days": "90",
-            "run_attempt": "1",
+            "run_attempt": job.attempt.to_string(),
             "run_id": run.id.to_string(),
             "run_number": run.number.to_string(),
             "server_url": self.base,

@@ -59,20 +59,70 @@ impl State {
         self.emit_job(id, "queued");
     }
 
-    /// Reruns an ended job as a new job of the same run. Returns `None` if it has not ended.
+    /// Reruns a job, and the jobs that need it, as new jobs of the run's next attempt. Returns `None` unless the run has
+    /// ended.
     pub(super) fn rerun_job(&mut self, id: JobId) -> Option<JobId> {
+        let run_id = self.jobs.get(&id)?.run;
+        let run = self.runs.get(&run_id)?;
+        if self.run_status(run).0 != "completed" {
+            return None;
+        }
+        let (attempt, latest) = (run.attempt + 1, run.jobs.clone());
+        // An id of an earlier attempt means the job of that name.
+        let key = self.jobs.get(&id)?.key.clone();
+        let again = self.with_dependents(&latest, &key);
+        let mut queued = None;
+        for old in again {
+            let Some(new) = self.copy_for(old, attempt) else { continue };
+            if self.jobs.get(&new).is_some_and(|job| job.key == key) {
+                queued = Some(new);
+            }
+            if let Some(run) = self.runs.get_mut(&run_id) {
+                run.attempt = attempt;
+                run.jobs.iter_mut().filter(|job| **job == old).for_each(|job| *job = new);
+            }
+        }
+        self.queue_job(queued?);
+        queued
+    }
+
+    /// Returns the jobs with this key, and all that need one of them.
+    fn with_dependents(&self, jobs: &[JobId], key: &str) -> Vec<JobId> {
+        let mut keys = vec![key.to_owned()];
+        let mut found: Vec<JobId> = Vec::new();
+        loop {
+            let more: Vec<&Job> = jobs
+                .iter()
+                .filter_map(|id| self.jobs.get(id))
+                .filter(|job| !found.contains(&job.id))
+                .filter(|job| {
+                    job.key == key && found.is_empty() || job.needs.iter().any(|need| keys.contains(need))
+                })
+                .collect();
+            if more.is_empty() {
+                return found;
+            }
+            keys.extend(more.iter().map(|job| job.key.clone()));
+            found.extend(more.iter().map(|job| job.id));
+        }
+    }
+
+    fn copy_for(&mut self, id: JobId, attempt: u32) -> Option<JobId> {
         let now = Timestamp::now();
-        let ended = self.jobs.get(&id).filter(|job| job.state.conclusion().is_some())?;
+        let new = self.next_job_id();
+        let (guid, request) = (self.random.guid(), self.random.guid());
+        let ended = self.jobs.get(&id)?;
         let again = Job {
-            id,
+            id: new,
             run: ended.run,
+            attempt,
             key: ended.key.clone(),
             name: ended.name.clone(),
             needs: ended.needs.clone(),
             runs_on: ended.runs_on.clone(),
             definition: ended.definition.clone(),
-            guid: String::new(),
-            request: String::new(),
+            guid,
+            request,
             timeout_minutes: ended.timeout_minutes,
             state: JobState::Blocked,
             created_at: now,
@@ -84,14 +134,7 @@ impl State {
             outputs: BTreeMap::new(),
             annotations: Vec::new(),
         };
-        let again =
-            Job { id: self.next_job_id(), guid: self.random.guid(), request: self.random.guid(), ..again };
-        let (new, run) = (again.id, again.run);
         self.jobs.insert(new, again);
-        let run = self.runs.get_mut(&run)?;
-        run.jobs.retain(|job| *job != id);
-        run.jobs.push(new);
-        self.queue_job(new);
         Some(new)
     }
 

@@ -83,3 +83,47 @@ fn an_app_gets_tokens_that_are_as_narrow_as_it_asks_for() {
     harness.sim("tokens/expire", &Value::Null);
     assert_eq!(get("/repos/acme/app/actions/runners"), 401);
 }
+
+#[test]
+fn a_job_and_those_that_need_it_are_run_again_as_the_next_attempt_once_the_run_has_ended() {
+    let harness = Harness::new();
+    let jobs = harness.submit(
+        "
+on: push
+jobs:
+  build: {runs-on: x, steps: [{run: exit 0}]}
+  test: {runs-on: x, needs: build, steps: [{run: exit 0}]}
+  lint: {runs-on: x, steps: [{run: exit 0}]}
+",
+    );
+    let (build, lint) = (jobs["build"], jobs["lint"]);
+    let rerun =
+        |job: u64| harness.call("POST", &format!("/repos/acme/app/actions/jobs/{job}/rerun"), &Value::Null).0;
+    let run = harness.call("GET", &format!("/repos/acme/app/actions/jobs/{build}"), &Value::Null).1;
+    let run = format!("/repos/acme/app/actions/runs/{}", run["run_id"]);
+    let get = |path: &str| harness.call("GET", &format!("{run}{path}"), &Value::Null).1;
+    harness.sim(&format!("jobs/{build}/cancel"), &json!({}));
+    assert_eq!(rerun(build), 403, "the run goes on");
+    harness.sim(&format!("jobs/{lint}/cancel"), &json!({}));
+    assert_eq!((rerun(build), rerun(build)), (201, 403));
+    assert_eq!(rerun(1), 404);
+    assert_eq!((&get("")["run_attempt"], &get("")["status"]), (&json!(2), &json!("in_progress")));
+
+    let shown = |path: &str| -> Vec<(String, u64)> {
+        let jobs = get(path)["jobs"].as_array().unwrap().clone();
+        let mut shown: Vec<_> = jobs
+            .iter()
+            .map(|job| (job["name"].as_str().unwrap().to_owned(), job["run_attempt"].as_u64().unwrap()))
+            .collect();
+        shown.sort();
+        shown
+    };
+    let of = |pairs: &[(&str, u64)]| -> Vec<(String, u64)> {
+        pairs.iter().map(|(name, attempt)| ((*name).to_owned(), *attempt)).collect()
+    };
+    // The job that needs it is hidden until it is done, and one that was not run again is shown as it was.
+    assert_eq!(shown("/jobs"), of(&[("build", 2), ("lint", 1)]));
+    assert_eq!(shown("/jobs?filter=all"), of(&[("build", 1), ("build", 2), ("lint", 1), ("test", 1)]));
+    assert_eq!(shown("/attempts/1/jobs"), of(&[("build", 1), ("lint", 1), ("test", 1)]));
+    assert_eq!(harness.call("GET", &format!("{run}/attempts/3/jobs"), &Value::Null).0, 404);
+}

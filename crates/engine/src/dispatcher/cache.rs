@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use ecsrunner_core::decide::plan::Question;
 use ecsrunner_core::decide::plan::choose::{Choices, NoPlacement, Underway, Wanted};
+use ecsrunner_core::decide::rerun::on_demand_jobs;
 use ecsrunner_core::id::SubnetId;
-use ecsrunner_core::id::{Account, JobId, RunnerName};
+use ecsrunner_core::id::{Account, JobId, Repository, RunId, RunnerName};
 use ecsrunner_core::records::change::Change;
 use ecsrunner_core::records::hold::{Held, Hold};
 use ecsrunner_core::records::open::Open;
@@ -28,6 +29,8 @@ pub(crate) enum EffectKey {
     Runner(RunnerName),
     Question(Question),
     Probe(Scope),
+    /// The next attempt of a run.
+    Rerun(Repository, RunId),
 }
 
 impl EffectKey {
@@ -79,6 +82,8 @@ struct Known {
     trying: HashSet<Held>,
     /// Calls in a row that GitHub did not answer.
     unanswered: HashMap<(Scope, Call), u32>,
+    /// Jobs that are run again a second time.
+    on_demand: HashSet<JobId>,
 }
 
 impl Cache {
@@ -107,6 +112,12 @@ impl Cache {
         }
         known.asked.retain(|(runner, _)| open.runners.contains_key(runner));
         known.slots.retain(|runner| open.runners.contains_key(runner));
+        known.on_demand = on_demand_jobs(open).into_iter().collect();
+    }
+
+    /// Whether a runner for this job gets On-Demand capacity, whatever its class says.
+    pub(crate) fn needs_on_demand(&self, job: JobId) -> bool {
+        self.lock().on_demand.contains(&job)
     }
 
     pub(crate) fn hold(&self, held: &Held) -> Option<Hold> {

@@ -250,6 +250,7 @@ impl<W: World> Engine<W> {
     fn elsewhere(&self, runner: &Runner, now: Timestamp) -> Result<Placement, NoPlacement> {
         let rules = self.rules();
         let capacity = match (rules.catalogue.get(&runner.facts.class), runner.placement.market) {
+            _ if self.cache.needs_on_demand(runner.facts.launched_for) => Capacity::OnDemand,
             (Some(class), _) => class.capacity,
             (None, Market::OnDemand) => Capacity::OnDemand,
             (None, Market::Spot) => Capacity::Spot,

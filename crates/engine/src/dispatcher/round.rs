@@ -65,6 +65,7 @@ impl<W: World> Engine<W> {
         let at = self.ports.clock.now();
         self.cache.refresh(&mut open, began);
         self.learn(epoch, &mut open, at).await?;
+        self.learn_reruns(epoch, &mut open, at).await?;
         self.metrics.open(&open, self.rules().settings.paused, at);
         let account = |scope: &Scope| self.ports.github.account(scope);
         let rules = self.rules();
@@ -266,6 +267,7 @@ impl<W: World> Engine<W> {
             holder.effects.push(Box::pin(self.advance(runner, epoch, deadline)));
         }
         self.begin_questions(holder, open, &plan.questions, now);
+        self.begin_reruns(holder, open, now);
         for (scope, _) in &plan.probes {
             // A scope has no pool, so its probe counts under a pool without labels.
             let key = EffectKey::Probe(scope.clone());

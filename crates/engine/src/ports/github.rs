@@ -4,6 +4,7 @@ use std::error::Error;
 use std::future::Future;
 use std::time::Duration;
 
+use ecsrunner_core::decide::sweep::repositories::Listed as ListedRepository;
 use ecsrunner_core::id::{Account, DeliveryId, JobId, Repository, RunId, RunnerId, RunnerName};
 use ecsrunner_core::rules::pool::Scope;
 use ecsrunner_core::wire::job::JobStatus;
@@ -56,11 +57,35 @@ pub trait GitHub: Send + Sync {
         run: RunId,
     ) -> impl Future<Output = Result<Option<RemoteRun>, GitHubError>> + Send;
 
-    /// Lists the queued jobs of a repository's queued and running runs, oldest run first.
+    /// Lists all jobs of a run's latest attempt; empty if the run does not exist.
+    fn latest_jobs(
+        &self,
+        repository: &Repository,
+        run: RunId,
+    ) -> impl Future<Output = Result<Vec<RemoteJob>, GitHubError>> + Send;
+
+    /// Runs a job and the jobs that depend on it again, as a new attempt of its run,
+    /// which must have ended.
+    fn run_again(
+        &self,
+        repository: &Repository,
+        job: JobId,
+    ) -> impl Future<Output = Result<(), GitHubError>> + Send;
+
+    /// Lists the queued jobs of a part of a repository's queued and running runs, oldest run first.
     fn queued_jobs(
         &self,
         repository: &Repository,
-    ) -> impl Future<Output = Result<Vec<RemoteJob>, GitHubError>> + Send;
+        part: RunPart,
+    ) -> impl Future<Output = Result<QueuedJobs, GitHubError>> + Send;
+
+    /// Lists a page of the repositories of this owner, or of all owners, that the
+    /// credentials reach, from a cursor on.
+    fn repositories(
+        &self,
+        owner: Option<&Account>,
+        cursor: Option<&str>,
+    ) -> impl Future<Output = Result<RepositoryPage, GitHubError>> + Send;
 
     /// Lists a page of at most 100 of a scope's registrations. Pages count from 1.
     fn registrations(
@@ -81,6 +106,36 @@ pub trait GitHub: Send + Sync {
         &self,
         number: u64,
     ) -> impl Future<Output = Result<Option<DeliveredWebhook>, GitHubError>> + Send;
+}
+
+/// A part of a repository's active runs.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct RunPart {
+    /// The run after which it begins; `None` for the oldest one.
+    pub after: Option<RunId>,
+    /// The most runs.
+    pub most: usize,
+}
+
+/// The queued jobs of a part of a repository's active runs.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct QueuedJobs {
+    /// The jobs of the oldest run first.
+    pub jobs: Vec<RemoteJob>,
+    /// The run after which the next part begins; `None` if this is the last part.
+    pub next: Option<RunId>,
+    /// How many calls of GitHub's API this took.
+    pub calls: u32,
+}
+
+/// A page of repositories.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RepositoryPage {
+    pub repositories: Vec<ListedRepository>,
+    /// Where the next page starts; `None` at the end.
+    pub next: Option<String>,
+    /// How many calls of GitHub's API this took.
+    pub calls: u32,
 }
 
 /// A page of registrations.
@@ -111,6 +166,8 @@ pub struct PastDelivery {
     pub delivered_at: Timestamp,
     /// The event, such as `workflow_job`.
     pub event: String,
+    /// Its action, such as `queued`, if it has one.
+    pub action: Option<String>,
     /// The repository's id, if there is one.
     pub repository: Option<u64>,
     /// `OK`, or what went wrong. A delivery with `OK` can still have been lost after it arrived.
@@ -188,6 +245,10 @@ pub struct RemoteJob {
 /// A workflow run from GitHub's API, the only source of the event that started it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct RemoteRun {
+    /// Its latest attempt, from 1.
+    pub attempt: u32,
+    /// Whether that attempt has ended.
+    pub is_completed: bool,
     /// The event that started it, such as `pull_request`.
     pub event: String,
     /// The repository of its head commit; `None` for a deleted fork.

@@ -1,7 +1,9 @@
 //! Fetches webhook deliveries from GitHub that were never recorded.
 
+use std::collections::HashSet;
+
 use ecsrunner_core::decide::sweep::DeliveryProgress;
-use ecsrunner_core::decide::sweep::deliveries::{Listed, MAX_FETCHED, MAX_PAGES, Walk};
+use ecsrunner_core::decide::sweep::deliveries::{JobNews, Listed, MAX_FETCHED, MAX_PAGES, Walk, in_order};
 use ecsrunner_core::id::DeliveryId;
 use ecsrunner_core::reason::{Code, Reason};
 use ecsrunner_core::wire::event::Event;
@@ -34,70 +36,110 @@ impl ReinjectError {
     }
 }
 
+/// The deliveries that a pass has read.
+#[derive(Default)]
+struct Read {
+    /// Each page, and the cursor of the following one.
+    pages: Vec<(Vec<Listed>, Option<String>)>,
+    /// Deliveries that were never recorded.
+    lost: Vec<Listed>,
+    /// Whether GitHub no longer accepts the cursor of the next page.
+    cursor_is_gone: bool,
+}
+
 impl<W: World> Engine<W> {
-    /// Reads the App's deliveries; false if there is no App.
-    pub(super) async fn sweep_deliveries(&self, pass: &mut Pass) -> bool {
+    /// Reads the App's deliveries, and records those that were never recorded.
+    pub(super) async fn sweep_deliveries(&self, pass: &mut Pass) {
         let mut walk = Walk::begin(&pass.progress.deliveries, pass.now);
+        let Some(read) = self.read_deliveries(pass, walk.clone()).await else {
+            pass.progress.deliveries = DeliveryProgress::default();
+            return;
+        };
+        let unhandled = self.reinject_in_order(pass, read.lost).await;
+        let mut was_cut = false;
+        for (page, next) in read.pages {
+            match page.iter().find(|listed| unhandled.contains(&listed.number)) {
+                None => walk.page_handled(&page, next),
+                Some(first) => {
+                    walk.cut_before(&page, first.number);
+                    was_cut = true;
+                    break;
+                }
+            }
+        }
+        if read.cursor_is_gone && !was_cut {
+            walk.forget_cursor();
+        }
+        pass.swept.cut |= !walk.is_done();
+        pass.progress.deliveries = walk.end();
+    }
+
+    /// Reads pages of deliveries, as far as this pass goes; `None` if there is no App.
+    async fn read_deliveries(&self, pass: &mut Pass, mut walk: Walk) -> Option<Read> {
+        let mut read = Read::default();
         for _ in 0..MAX_PAGES {
             if walk.is_done() || !pass.has_time(&self.ports.clock) {
                 break;
             }
             let page = match self.ports.github.deliveries(walk.cursor()).await {
-                Ok(Some(page)) => page,
-                Ok(None) => {
-                    pass.progress.deliveries = DeliveryProgress::default();
-                    return false;
-                }
+                Ok(page) => page?,
                 Err(error) => {
-                    if error.disposition() == Disposition::Permanent {
-                        walk.forget_cursor();
-                    }
+                    read.cursor_is_gone = error.disposition() == Disposition::Permanent;
                     pass.failed("deliveries", &error);
                     break;
                 }
             };
             let listed: Vec<Listed> = page.deliveries.iter().map(listed).collect();
-            match self.reinject_unrecorded(pass, &walk.wanted(&listed)).await {
-                None => walk.page_handled(&listed, page.next),
-                Some(number) => {
-                    walk.cut_before(&listed, number);
+            let wanted = walk.wanted(&listed);
+            let ids: Vec<DeliveryId> = wanted.iter().map(|listed| listed.id.clone()).collect();
+            match self.recorded_deliveries(&ids).await {
+                Ok(recorded) => {
+                    read.lost.extend(wanted.into_iter().filter(|listed| !recorded.contains(&listed.id)));
+                }
+                Err(error) => {
+                    pass.failed("deliveries", &error);
                     break;
                 }
             }
+            walk.page_handled(&listed, page.next.clone());
+            read.pages.push((listed, page.next));
         }
-        pass.swept.cut |= !walk.is_done();
-        pass.progress.deliveries = walk.end();
-        true
+        Some(read)
     }
 
-    /// Fetches and records unrecorded deliveries. Returns the first one that was not processed.
-    async fn reinject_unrecorded(&self, pass: &mut Pass, wanted: &[Listed]) -> Option<u64> {
-        let first = wanted.first()?;
-        let ids: Vec<DeliveryId> = wanted.iter().map(|listed| listed.id.clone()).collect();
-        let recorded = match self.ports.store.recorded_deliveries(&ids).await {
-            Ok(recorded) => recorded,
-            Err(error) => {
-                pass.failed("deliveries", &error);
-                return Some(first.number);
+    async fn recorded_deliveries(&self, ids: &[DeliveryId]) -> Result<HashSet<DeliveryId>, StoreError> {
+        if ids.is_empty() { Ok(HashSet::new()) } else { self.ports.store.recorded_deliveries(ids).await }
+    }
+
+    /// Fetches and records lost deliveries, those of queued jobs first. Returns the
+    /// numbers of those that are left to the next pass.
+    async fn reinject_in_order(&self, pass: &mut Pass, lost: Vec<Listed>) -> HashSet<u64> {
+        let mut left: HashSet<u64> = lost.iter().map(|listed| listed.number).collect();
+        let mut recorded = HashSet::new();
+        for lost in in_order(lost) {
+            // The two parts of a pass may both have read a delivery and its redelivery.
+            if recorded.contains(&lost.id) {
+                left.remove(&lost.number);
+                continue;
             }
-        };
-        for lost in wanted.iter().filter(|listed| !recorded.contains(&listed.id)) {
             if pass.swept.fetched >= MAX_FETCHED || !pass.has_time(&self.ports.clock) {
-                return Some(lost.number);
+                break;
             }
             pass.swept.fetched += 1;
-            match self.reinject(lost).await {
+            match self.reinject(&lost).await {
                 Ok(told) => pass.swept.reinjected += usize::from(told),
                 Err(error) => {
                     pass.failed("deliveries", &error);
                     // The list was read just now, so a permanent error concerns this delivery alone.
                     if error.may_pass() {
-                        return Some(lost.number);
+                        break;
                     }
                 }
             }
+            left.remove(&lost.number);
+            recorded.insert(lost.id);
         }
-        None
+        left
     }
 
     /// Records a delivery as if its webhook had arrived; returns whether it
@@ -124,7 +166,8 @@ impl<W: World> Engine<W> {
 
 fn listed(past: &PastDelivery) -> Listed {
     let is_job = past.event == "workflow_job";
-    Listed { number: past.number, id: past.id.clone(), at: past.delivered_at, is_job }
+    let job = is_job.then(|| JobNews::of_action(past.action.as_deref()));
+    Listed { number: past.number, id: past.id.clone(), at: past.delivered_at, job }
 }
 
 fn unreadable<'a>(

@@ -1,24 +1,130 @@
-//! Finds queued jobs in repositories that are allowed by name. This replaces
-//! the sweep of deliveries if there is no App.
+//! Finds queued jobs whose webhooks no list of deliveries shows, by asking the
+//! repositories in rotation, within a budget of calls.
 
-use ecsrunner_core::decide::sweep::repositories::to_ask;
+use ecsrunner_core::decide::sweep::repositories::{MAX_RUNS, Rotation, Step};
+use ecsrunner_core::id::{Account, Repository};
+use ecsrunner_core::records::hold::Held;
+use ecsrunner_core::records::open::Open;
+use tracing::{info, warn};
 
 use super::Pass;
-use crate::{Engine, World};
+use crate::discover::DiscoverError;
+use crate::ports::github::{GitHub, GitHubError, RunPart};
+use crate::ports::{Clock, Disposition};
+use crate::{Engine, World, chain};
+
+/// The calls that are counted for one that failed: reading two lists of runs.
+const CALLS_OF_A_FAILURE: u32 = 2;
+/// A pass stops after this many repositories for which GitHub did not answer.
+const MAX_UNANSWERED: usize = 3;
+
+/// Whether a pass asks further repositories.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Flow {
+    Continue,
+    Stop,
+}
 
 impl<W: World> Engine<W> {
-    pub(super) async fn sweep_repositories(&self, pass: &mut Pass) {
+    /// Continues the rotation through the repositories.
+    pub(super) async fn sweep_repositories(&self, pass: &mut Pass, open: &Open) {
         let rules = self.rules();
-        for repository in to_ask(&rules.settings.policy, pass.progress.repositories_asked) {
-            if !pass.has_time(&self.ports.clock) {
-                return;
+        let mut rotation = Rotation::begin(&pass.progress.repositories, &rules.settings.policy, pass.now);
+        let mut unanswered = 0;
+        loop {
+            let step = rotation.step();
+            if step == Step::Done || !pass.has_time(&self.ports.clock) {
+                break;
             }
-            pass.progress.repositories_asked = pass.progress.repositories_asked.wrapping_add(1);
-            // `discover` logs a repository that GitHub does not answer for; its next turn retries it.
-            match self.discover(&[repository], pass.until).await {
-                Ok(found) => pass.swept.discovered += found,
-                Err(error) => return pass.failed("repositories", &error),
+            let flow = match step {
+                Step::Done => Flow::Stop,
+                Step::List { owner, cursor } => {
+                    self.list_repositories(pass, &mut rotation, owner.as_ref(), cursor.as_deref()).await
+                }
+                // The engine's own calls rest too. The rotation continues after them.
+                Step::Ask { repository, .. } if self.is_resting(&repository, open) => Flow::Stop,
+                Step::Ask { repository, after } => {
+                    let part = RunPart { after, most: MAX_RUNS };
+                    self.ask_repository(pass, &mut rotation, &repository, part, &mut unanswered).await
+                }
+            };
+            if flow == Flow::Stop {
+                break;
             }
         }
+        pass.progress.repositories = rotation.end();
+    }
+
+    async fn list_repositories(
+        &self,
+        pass: &mut Pass,
+        rotation: &mut Rotation<'_>,
+        owner: Option<&Account>,
+        cursor: Option<&str>,
+    ) -> Flow {
+        match self.ports.github.repositories(owner, cursor).await {
+            Ok(page) => {
+                rotation.listed(&page.repositories, page.next, page.calls);
+                Flow::Continue
+            }
+            Err(error) => {
+                pass.failed("the list of repositories", &error);
+                match error.disposition() {
+                    Disposition::Permanent | Disposition::AlreadyDone => {
+                        rotation.list_refused(1);
+                        Flow::Continue
+                    }
+                    Disposition::Retry { after } => {
+                        rotation.spend(1);
+                        if let Some(after) = after {
+                            rotation.rest_until(self.ports.clock.now() + after);
+                        }
+                        Flow::Stop
+                    }
+                }
+            }
+        }
+    }
+
+    async fn ask_repository(
+        &self,
+        pass: &mut Pass,
+        rotation: &mut Rotation<'_>,
+        repository: &Repository,
+        part: RunPart,
+        unanswered: &mut usize,
+    ) -> Flow {
+        let error = match self.discover_in(repository, part, pass.until).await {
+            Ok(discovered) => {
+                pass.swept.discovered += discovered.found;
+                rotation.asked(repository, discovered.next, discovered.calls);
+                return Flow::Continue;
+            }
+            Err(DiscoverError::Store(error)) => {
+                pass.failed("repositories", &error);
+                return Flow::Stop;
+            }
+            Err(DiscoverError::GitHub(error)) => error,
+        };
+        if let GitHubError::Throttled { after, .. } = &error {
+            info!(%repository, after_secs = after.as_secs(), "GitHub throttles: repositories are asked later");
+            rotation.spend(CALLS_OF_A_FAILURE);
+            rotation.rest_until(self.ports.clock.now() + *after);
+            return Flow::Stop;
+        }
+        // A repository that is gone or out of reach must not hold up the others.
+        warn!(%repository, error = %chain(&error), "could not look for queued jobs");
+        rotation.passed_over(CALLS_OF_A_FAILURE);
+        *unanswered += usize::from(error.disposition() != Disposition::Permanent);
+        if *unanswered < MAX_UNANSWERED { Flow::Continue } else { Flow::Stop }
+    }
+
+    /// Whether GitHub does not answer for a repository, or has asked for a pause in the calls of its account.
+    pub(crate) fn is_resting(&self, repository: &Repository, open: &Open) -> bool {
+        let scope = self.rules().settings.registration.scope(repository);
+        let held = [Held::Account(self.ports.github.account(&scope)), Held::Scope(scope)];
+        let mut holds = held.iter().filter_map(|held| open.holds.get(held));
+        let now = self.ports.clock.now();
+        holds.any(|hold| hold.fault.rests_github() && now < hold.not_before)
     }
 }

@@ -8,7 +8,7 @@
 
 use std::sync::Arc;
 
-use ecsrunner_core::id::Repository;
+use ecsrunner_core::id::{Organization, Repository};
 use futures::FutureExt;
 use jiff::{SignedDuration, Timestamp};
 use secrecy::SecretString;
@@ -38,6 +38,8 @@ pub(crate) struct AppAuthority {
 #[derive(Clone, PartialEq, Eq, Hash)]
 enum Power {
     Read,
+    /// Runs jobs again, in one repository.
+    Rerun(Repository),
     RepositoryRunners(Repository),
     OrganizationRunners,
 }
@@ -77,6 +79,11 @@ impl AppAuthority {
         self.signer.bearer(Timestamp::now())
     }
 
+    /// Returns the installation that the credentials name.
+    pub(super) fn configured_installation(&self) -> Option<InstallationId> {
+        self.installation
+    }
+
     pub(super) fn forget(&self, bearer: &Bearer) {
         self.tokens.forget(|token| token.bearer.is(bearer));
     }
@@ -85,7 +92,13 @@ impl AppAuthority {
         if let Some(installation) = self.installation {
             return Ok(installation);
         }
-        let (owner, call) = look_up(grant);
+        let (owner, call) = match grant {
+            Grant::Installation(id) => return Ok(*id),
+            Grant::Read(repository)
+            | Grant::Rerun(repository)
+            | Grant::Runners(RunnerScope::Repository(repository)) => look_up_of_repository(repository),
+            Grant::Runners(RunnerScope::Organization(organization)) => look_up_of_organization(organization),
+        };
         let (http, signer) = (self.http.clone(), Arc::clone(&self.signer));
         let start = || installation_of(http, signer, call).boxed();
         self.installations.get(owner.to_ascii_lowercase(), |_| true, start).await
@@ -105,7 +118,8 @@ impl AppAuthority {
 impl Power {
     fn of(grant: &Grant) -> Self {
         match grant {
-            Grant::Read(_) => Self::Read,
+            Grant::Read(_) | Grant::Installation(_) => Self::Read,
+            Grant::Rerun(repository) => Self::Rerun(repository.clone()),
             Grant::Runners(RunnerScope::Repository(repository)) => {
                 Self::RepositoryRunners(repository.clone())
             }
@@ -117,6 +131,10 @@ impl Power {
     fn request(&self) -> Value {
         match self {
             Self::Read => json!({"permissions": {"actions": "read", "metadata": "read"}}),
+            Self::Rerun(repository) => json!({
+                "permissions": {"actions": "write", "metadata": "read"},
+                "repositories": [repository.name()],
+            }),
             Self::RepositoryRunners(repository) => json!({
                 "permissions": {"administration": "write", "metadata": "read"},
                 "repositories": [repository.name()],
@@ -128,22 +146,20 @@ impl Power {
     }
 }
 
-fn look_up(grant: &Grant) -> (String, Call) {
-    match grant {
-        Grant::Read(repository) | Grant::Runners(RunnerScope::Repository(repository)) => {
-            let path = format!("repos/{repository}/installation");
-            (repository.owner().to_owned(), Call::get("get-installation", repository, path))
-        }
-        Grant::Runners(RunnerScope::Organization(organization)) => {
-            let path = format!("orgs/{organization}/installation");
-            (organization.to_string(), Call::get("get-installation", organization, path))
-        }
-    }
+fn look_up_of_repository(repository: &Repository) -> (String, Call) {
+    let path = format!("repos/{repository}/installation");
+    (repository.owner().to_owned(), Call::get("get-installation", repository, path))
+}
+
+fn look_up_of_organization(organization: &Organization) -> (String, Call) {
+    let path = format!("orgs/{organization}/installation");
+    (organization.to_string(), Call::get("get-installation", organization, path))
 }
 
 fn mint(installation: InstallationId, power: &Power) -> Call {
     let subject = match power {
         Power::Read => format!("installation {installation} to read actions"),
+        Power::Rerun(repository) => format!("installation {installation} to run jobs of {repository} again"),
         Power::RepositoryRunners(repository) => {
             format!("installation {installation} for the runners of {repository}")
         }

@@ -26,7 +26,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
 use crate::github::{Control, app_client, app_jwt, options};
-use crate::{TOKEN, app, in_organization, in_repository, runner_name};
+use crate::{TOKEN, app, in_organization, in_repository, queued, runner_name};
 
 /// The prefix of the body's `type` in prism's own answers.
 const PRISM: &str = "https://stoplight.io/prism/errors#";
@@ -78,6 +78,7 @@ async fn drive(api: String, control: Control) {
     runners(&client, &in_repository()).await;
     // A new client has no installation cached, so it looks up the organization's.
     runners(&app_client(&api), &in_organization()).await;
+    repositories(&api, &client).await;
     jobs(&api, &client, &control).await;
     control.post("webhooks/ping", &json!({"repository": app()})).await;
     control.settle().await;
@@ -99,11 +100,20 @@ async fn runners(client: &Client, scope: &Scope) {
     assert_eq!(client.runner(scope, &name).await.unwrap(), None);
 }
 
+async fn repositories(api: &str, client: &Client) {
+    let token = Credentials::Token(SecretString::from(TOKEN));
+    let with_token = Client::new(ApiUrl::parse(api).unwrap(), &token).unwrap();
+    for client in [client, &with_token] {
+        let page = client.repositories(Some(&app().account()), None).await.unwrap();
+        assert_eq!(page.repositories.iter().map(|listed| &listed.name).collect::<Vec<_>>(), [&app()]);
+    }
+}
+
 async fn jobs(api: &str, client: &Client, control: &Control) {
     let waiting = json!({"repository": app(), "labels": ["x"], "work": {"exit": 0}, "waiting": true});
     control.post("jobs", &waiting).await;
     let (run, job) = control.queue_job(&["self-hosted"]).await;
-    assert_eq!(client.queued_jobs(&app()).await.unwrap().len(), 1);
+    assert_eq!(queued(client).await.len(), 1);
     assert_eq!(client.run(&app(), run).await.unwrap().unwrap().event, "push");
 
     let labels = ["self-hosted".to_owned()];
@@ -113,7 +123,7 @@ async fn jobs(api: &str, client: &Client, control: &Control) {
     assert_eq!(executed.id, job);
     assert_eq!(client.delete_runner(&in_repository(), config.runner_id).await.unwrap(), Deletion::Busy);
     assert_eq!(client.job(&app(), job).await.unwrap().unwrap().status, JobStatus::InProgress);
-    assert_eq!(client.queued_jobs(&app()).await.unwrap(), []);
+    assert_eq!(queued(client).await, []);
     executed.complete("2026-11-28T20:56:33.2965012Z hi\n").await;
     assert_eq!(client.job(&app(), job).await.unwrap().unwrap().status, JobStatus::Completed);
     let log = client.job_log(&app(), job).await.unwrap();
@@ -124,7 +134,7 @@ async fn jobs(api: &str, client: &Client, control: &Control) {
     let somebody = Credentials::Token(SecretString::from(TOKEN));
     let somebody = Client::new(ApiUrl::parse(api).unwrap(), &somebody).unwrap();
     somebody.rerun_job(&app(), job).await.unwrap();
-    assert_eq!(client.queued_jobs(&app()).await.unwrap().len(), 1);
+    assert_eq!(queued(client).await.len(), 1);
 
     assert_eq!(client.job(&app(), JobId::new(1)).await.unwrap(), None);
     assert_eq!(client.run(&app(), RunId::new(1)).await.unwrap(), None);

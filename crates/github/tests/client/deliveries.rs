@@ -38,6 +38,7 @@ async fn a_page_tells_the_deliveries_and_where_the_next_begins() {
         id: DeliveryId::parse("guid-8000000001").unwrap(),
         delivered_at: "2026-11-23T20:00:00Z".parse().unwrap(),
         event: "workflow_job".into(),
+        action: Some("queued".into()),
         repository: None,
         status: "OK".into(),
     };
@@ -64,6 +65,24 @@ async fn a_token_is_told_of_no_deliveries_and_asks_for_none() {
     assert_eq!(client(&github).deliveries(None).await.unwrap(), None);
     assert_eq!(client(&github).delivery(1).await.unwrap(), None);
     assert!(github.lines().is_empty());
+}
+
+#[tokio::test]
+async fn an_app_without_a_webhook_has_no_deliveries_if_github_knows_the_app() {
+    for (app_status, known) in [(200, true), (404, false), (401, false)] {
+        let github = Responder::start(move |asked| {
+            let status = if asked.line == "GET /app" { app_status } else { 404 };
+            Some(Answer::new(status, &json!({"message": "Not Found"})))
+        })
+        .await;
+        let page = app_client(github.base()).deliveries(None).await;
+        if known {
+            let page = page.unwrap().unwrap();
+            assert_eq!((page.deliveries, page.next), (Vec::new(), None));
+        } else {
+            assert!(matches!(page, Err(GitHubError::Refused { status: 404, .. })), "{page:?}");
+        }
+    }
 }
 
 /// Looks up one delivery with GitHub's answers from `answer`.

@@ -10,7 +10,7 @@ use serde_json::json;
 
 use crate::github::{app_client, options, start};
 use crate::responder::Responder;
-use crate::{TOKEN, app, in_organization, in_repository, runner_name};
+use crate::{TOKEN, app, in_organization, in_repository, queued, runner_name};
 
 const MINT: &str = "POST /app/installations/{installation_id}/access_tokens";
 
@@ -68,8 +68,8 @@ async fn a_runner_that_runs_a_job_is_busy_and_stays() {
     let (fake, control) = start(options(None)).await;
     let client = app_client(fake.url());
     let (run, job) = control.queue_job(&["self-hosted"]).await;
-    let queued = client.queued_jobs(&app()).await.unwrap();
-    assert_eq!(queued.iter().map(|job| job.id).collect::<Vec<_>>(), [job]);
+    let waiting = queued(&client).await;
+    assert_eq!(waiting.iter().map(|job| job.id).collect::<Vec<_>>(), [job]);
 
     let labels = ["self-hosted".to_owned()];
     let config = client.generate_jitconfig(&in_repository(), &runner_name(), &labels).await.unwrap();
@@ -81,7 +81,7 @@ async fn a_runner_that_runs_a_job_is_busy_and_stays() {
     let taken = client.job(&app(), job).await.unwrap().unwrap();
     assert_eq!((taken.status.as_str(), taken.run), ("in_progress", run));
     assert_eq!(taken.runner_name.as_deref(), Some(runner_name().as_str()));
-    assert_eq!(client.queued_jobs(&app()).await.unwrap(), []);
+    assert_eq!(queued(&client).await, []);
 
     executed.complete("2026-11-28T20:56:33.2965012Z hi\n").await;
     let done = client.job(&app(), job).await.unwrap().unwrap();
@@ -91,6 +91,41 @@ async fn a_runner_that_runs_a_job_is_busy_and_stays() {
     assert_eq!(client.runner(&in_repository(), &runner_name()).await.unwrap(), None);
     let told = client.run(&app(), run).await.unwrap().unwrap();
     assert_eq!((told.event.as_str(), told.head_repository), ("push", Some(app())));
+}
+
+#[tokio::test]
+async fn a_job_is_run_again_as_the_next_attempt_of_its_run_once_that_has_ended() {
+    let mut options = options(None);
+    options.app.as_mut().unwrap().permissions.insert("actions".into(), "write".into());
+    let (fake, control) = start(options).await;
+    let client = app_client(fake.url());
+    let (run, job) = control.queue_job(&["self-hosted"]).await;
+    let refused = client.run_again(&app(), job).await.unwrap_err();
+    assert!(matches!(refused, GitHubError::Refused { status: 403, .. }), "{refused:?}");
+    let going = client.run(&app(), run).await.unwrap().unwrap();
+    assert_eq!((going.attempt, going.is_completed), (1, false));
+
+    control.post(&format!("jobs/{job}/cancel"), &json!({})).await;
+    let ended = client.run(&app(), run).await.unwrap().unwrap();
+    assert_eq!((ended.attempt, ended.is_completed), (1, true));
+    client.run_again(&app(), job).await.unwrap();
+    let again = client.run(&app(), run).await.unwrap().unwrap();
+    assert_eq!((again.attempt, again.is_completed), (2, false));
+    let latest = client.latest_jobs(&app(), run).await.unwrap();
+    assert_eq!(latest.iter().map(|job| job.attempt).collect::<Vec<_>>(), [2]);
+    assert_ne!(latest[0].id, job);
+    assert_eq!(latest[0].name, client.job(&app(), job).await.unwrap().unwrap().name);
+    assert_eq!(client.latest_jobs(&app(), RunId::new(1)).await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn an_app_that_may_only_read_actions_runs_nothing_again() {
+    let (fake, control) = start(options(None)).await;
+    let (_, job) = control.queue_job(&["self-hosted"]).await;
+    let error = app_client(fake.url()).run_again(&app(), job).await.unwrap_err();
+    let text = error.to_string();
+    assert!(text.starts_with("GitHub refuses create-access-token of installation "), "{text}");
+    assert!(text.contains("to run jobs of acme/app again with 422"), "{text}");
 }
 
 #[tokio::test]

@@ -2,11 +2,11 @@
 
 use ecsrunner_core::id::{JobId, Repository, RunId};
 use ecsrunner_core::wire::job::JobStatus;
-use ecsrunner_engine::ports::github::{GitHub, GitHubError, RemoteJob, RemoteRun};
+use ecsrunner_engine::ports::github::{GitHub, GitHubError, RemoteJob, RemoteRun, RunPart};
 use serde_json::{Value, json};
 
 use crate::responder::{Answer, Responder};
-use crate::{app, client};
+use crate::{app, client, queued};
 
 fn job(id: u64, run: u64, status: &str) -> Value {
     json!({"id": id, "run_id": run, "name": "build", "status": status})
@@ -75,6 +75,7 @@ async fn a_run_tells_its_event_and_where_its_head_is() {
             200,
             &if asked.line.ends_with("/1") {
                 json!({"event": "pull_request", "head_repository": {"full_name": "fork/app"}, "actor": {"login": "eve"},
+                    "run_attempt": 2, "status": "completed",
                     "repository": {"full_name": "acme/app", "private": false}})
             } else {
                 json!({"event": "push", "head_repository": null})
@@ -88,6 +89,8 @@ async fn a_run_tells_its_event_and_where_its_head_is() {
     assert_eq!(
         forked,
         RemoteRun {
+            attempt: 2,
+            is_completed: true,
             event: "pull_request".into(),
             head_repository,
             actor: Some("eve".into()),
@@ -95,7 +98,15 @@ async fn a_run_tells_its_event_and_where_its_head_is() {
         }
     );
     let orphan = client.run(&app(), RunId::new(2)).await.unwrap().unwrap();
-    assert_eq!(orphan, RemoteRun { event: "push".into(), head_repository: None, actor: None, private: None });
+    let expected = RemoteRun {
+        attempt: 1,
+        is_completed: false,
+        event: "push".into(),
+        head_repository: None,
+        actor: None,
+        private: None,
+    };
+    assert_eq!(orphan, expected);
 }
 
 async fn absent(control: u16) -> Result<(Option<RemoteJob>, Option<RemoteRun>), GitHubError> {
@@ -141,7 +152,7 @@ async fn queued_jobs_come_from_all_open_runs_the_oldest_first() {
         Some(Answer::new(200, &body))
     })
     .await;
-    let jobs = client(&github).queued_jobs(&app()).await.unwrap();
+    let jobs = queued(&client(&github)).await;
     let ids: Vec<_> = jobs.iter().map(|job| job.id.get()).collect();
     let expected: Vec<_> = [201, 401].into_iter().chain((100..200).map(|run| run * 10 + 1)).collect();
     assert_eq!(ids, expected);
@@ -166,13 +177,13 @@ async fn a_queued_job_tells_whether_its_repository_is_private() {
         Some(Answer::new(200, &body))
     })
     .await;
-    let jobs = client(&github).queued_jobs(&app()).await.unwrap();
+    let jobs = queued(&client(&github)).await;
     let told: Vec<_> = jobs.iter().map(|job| job.private).collect();
     assert_eq!(told, [Some(false), Some(true), None, None]);
 }
 
 #[tokio::test]
-async fn no_more_than_two_hundred_runs_are_looked_at_and_the_oldest_are() {
+async fn runs_are_looked_at_part_by_part_the_oldest_first_and_calls_are_counted() {
     let github = Responder::start(|asked| {
         let page: u64 = asked.query("page").unwrap().parse().unwrap();
         let body = match (asked.query("status"), page) {
@@ -190,8 +201,15 @@ async fn no_more_than_two_hundred_runs_are_looked_at_and_the_oldest_are() {
         Some(Answer::new(200, &body))
     })
     .await;
-    let jobs = client(&github).queued_jobs(&app()).await.unwrap();
-    assert!(jobs.iter().map(|job| job.run.get()).eq(700..900));
+    let client = client(&github);
+    let part = |after: Option<u64>| RunPart { after: after.map(RunId::new), most: 200 };
+    let first = client.queued_jobs(&app(), part(None)).await.unwrap();
+    assert!(first.jobs.iter().map(|job| job.run.get()).eq(700..900));
+    // Four pages of queued runs, one of running ones, and the jobs of each run.
+    assert_eq!((first.next, first.calls), (Some(RunId::new(899)), 5 + 200));
+    let last = client.queued_jobs(&app(), part(Some(899))).await.unwrap();
+    assert!(last.jobs.iter().map(|job| job.run.get()).eq(900..1000));
+    assert_eq!((last.next, last.calls), (None, 5 + 100));
 }
 
 #[tokio::test]
@@ -210,5 +228,5 @@ async fn a_run_of_many_jobs_is_read_to_its_last_page() {
         Some(Answer::new(200, &body))
     })
     .await;
-    assert_eq!(client(&github).queued_jobs(&app()).await.unwrap().len(), 256);
+    assert_eq!(queued(&client(&github)).await.len(), 256);
 }

@@ -13,11 +13,13 @@ mod fake;
 mod jobs;
 mod logs;
 mod refusals;
+mod repositories;
 mod runners;
 mod tls;
 
 use ecsrunner_core::id::{Deployment, Organization, PoolId, Repository, RunnerGroupId, RunnerName};
 use ecsrunner_core::rules::pool::Scope;
+use ecsrunner_engine::ports::github::{GitHub, RemoteJob, RunPart};
 use ecsrunner_github::{Client, Credentials};
 use secrecy::SecretString;
 
@@ -35,6 +37,12 @@ const TOKEN: &str = concat!(
 
 fn client(github: &Responder) -> Client {
     Client::new(github.api(), &Credentials::Token(SecretString::from(TOKEN))).unwrap()
+}
+
+/// Returns the queued jobs of all active runs of `acme/app`.
+async fn queued(client: &Client) -> Vec<RemoteJob> {
+    let part = RunPart { after: None, most: 1000 };
+    client.queued_jobs(&app(), part).await.unwrap().jobs
 }
 
 fn app() -> Repository {

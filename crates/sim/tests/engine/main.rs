@@ -8,4 +8,5 @@ mod disorder;
 mod backlog;
 mod lease;
 mod pause;
+mod rerun;
 mod harness;

@@ -15,8 +15,8 @@ use ecsrunner_core::wire::boot::TaskRole;
 use ecsrunner_core::wire::event::Keys;
 use ecsrunner_engine::ports::compute::{Compute, ComputeError, TaskOrder};
 use ecsrunner_engine::ports::github::{
-    Deletion, DeliveredWebhook, DeliveryPage, GitHub, GitHubError, JitConfig, Registration, RegistrationPage,
-    RemoteJob, RemoteRun,
+    Deletion, DeliveredWebhook, DeliveryPage, GitHub, GitHubError, JitConfig, QueuedJobs, Registration,
+    RegistrationPage, RemoteJob, RemoteRun, RepositoryPage, RunPart,
 };
 use ecsrunner_engine::ports::queue::{Queue, QueueError};
 use ecsrunner_engine::ports::store::{
@@ -150,8 +150,24 @@ impl<T: GitHub> GitHub for Faulty<T> {
         self.through(Method::Run, self.port.run(repository, run)).await
     }
 
-    async fn queued_jobs(&self, repository: &Repository) -> Result<Vec<RemoteJob>, GitHubError> {
-        self.through(Method::QueuedJobs, self.port.queued_jobs(repository)).await
+    async fn latest_jobs(&self, repository: &Repository, run: RunId) -> Result<Vec<RemoteJob>, GitHubError> {
+        self.through(Method::LatestJobs, self.port.latest_jobs(repository, run)).await
+    }
+
+    async fn run_again(&self, repository: &Repository, job: JobId) -> Result<(), GitHubError> {
+        self.through(Method::RunAgain, self.port.run_again(repository, job)).await
+    }
+
+    async fn queued_jobs(&self, repository: &Repository, part: RunPart) -> Result<QueuedJobs, GitHubError> {
+        self.through(Method::QueuedJobs, self.port.queued_jobs(repository, part)).await
+    }
+
+    async fn repositories(
+        &self,
+        owner: Option<&Account>,
+        cursor: Option<&str>,
+    ) -> Result<RepositoryPage, GitHubError> {
+        self.through(Method::Repositories, self.port.repositories(owner, cursor)).await
     }
 
     async fn registrations(&self, scope: &Scope, page: u32) -> Result<RegistrationPage, GitHubError> {

@@ -14,6 +14,15 @@ pub struct HubFaults {
     /// The App has no webhook. A webhook of an organization or a repository is used, so the App's list of
     /// deliveries is empty.
     pub no_app_webhook: bool,
+    /// From when on the App's webhook is off: later deliveries are those of an organization's webhook, and the
+    /// App's list does not contain them.
+    pub app_webhook_until: Option<Timestamp>,
+    /// Until when lists of runs are throttled. The answer contains this time.
+    pub lists_throttled_until: Option<Timestamp>,
+    /// Repositories whose runs cannot be read: 404.
+    pub out_of_reach: HashSet<Repository>,
+    /// The App lacks the permission to run jobs again: 403.
+    pub reruns_refused: bool,
     /// Probability that a registration gets the answer `registration_failure`.
     pub registration_fails: f64,
     /// The answer to a failing registration.
@@ -68,9 +77,18 @@ impl HubFaults {
 
     /// Returns how long to wait before a job may be read, if reads of jobs are throttled.
     pub(super) fn job_reads_wait(&self, now: Timestamp) -> Option<Duration> {
-        let until = self.job_reads_throttled_until.filter(|until| now < *until)?;
-        Some(Duration::try_from(until.duration_since(now)).unwrap_or_default())
+        wait(self.job_reads_throttled_until, now)
     }
+
+    /// Returns how long to wait before runs may be listed, if lists of runs are throttled.
+    pub(super) fn lists_wait(&self, now: Timestamp) -> Option<Duration> {
+        wait(self.lists_throttled_until, now)
+    }
+}
+
+fn wait(until: Option<Timestamp>, now: Timestamp) -> Option<Duration> {
+    let until = until.filter(|until| now < *until)?;
+    Some(Duration::try_from(until.duration_since(now)).unwrap_or_default())
 }
 
 /// Whether the scope is one of the repositories.

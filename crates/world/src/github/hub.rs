@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Duration;
 
-use ecsrunner_core::id::{Account, DeliveryId, JobId, RunnerId};
+use ecsrunner_core::id::{Account, DeliveryId, JobId, Repository, RunId, RunnerId};
 use ecsrunner_core::rules::labels::Labels;
 use ecsrunner_core::rules::pool::Scope;
 use jiff::{SignedDuration, Timestamp};
@@ -44,6 +44,12 @@ pub struct HubRunner {
 pub struct Hub {
     pub jobs: BTreeMap<JobId, HubJob>,
     pub runners: BTreeMap<RunnerId, HubRunner>,
+    /// The repositories that the App reaches, and whether each is archived.
+    pub repositories: BTreeMap<Repository, bool>,
+    /// How many calls of the API listed runs, their jobs, or repositories.
+    pub list_calls: u64,
+    /// How many attempts were made after a run's first one.
+    pub reruns: u64,
     /// All deliveries, the oldest first, including lost ones.
     pub deliveries: Vec<HubDelivery>,
     /// The current fault of all requests.
@@ -65,11 +71,58 @@ pub struct Hub {
 impl Hub {
     pub fn queue(&mut self, order: Order, now: Timestamp) -> JobId {
         let id = JobId::new(self.next_id());
+        // Each job has its own run.
+        let run = RunId::new(id.get() + 1_000_000);
+        self.add(id, order, run, 1, format!("job {id}"), now);
+        id
+    }
+
+    /// Queues one more job in the run of another one.
+    pub fn queue_in_run_of(&mut self, other: JobId, order: Order, now: Timestamp) -> JobId {
+        let id = JobId::new(self.next_id());
+        let (run, attempt) = self.jobs.get(&other).map_or((RunId::new(1), 1), |job| (job.run, job.attempt));
+        self.add(id, order, run, attempt, format!("job {id}"), now);
+        id
+    }
+
+    fn add(&mut self, id: JobId, order: Order, run: RunId, attempt: u32, name: String, now: Timestamp) {
+        self.repositories.entry(order.repository.clone()).or_insert(false);
         let labels = Labels::new(&order.labels);
-        let job = HubJob { id, order, labels, created_at: now, begun: 0, state: HubState::Queued };
+        let (created_at, state) = (now, HubState::Queued);
+        let job = HubJob { id, order, run, attempt, name, labels, created_at, begun: 0, state };
         self.jobs.insert(id, job);
         self.tell(id, "queued", now);
-        id
+    }
+
+    /// Runs a job again as a new attempt of its run. Returns `None` unless the run has ended.
+    pub fn rerun(&mut self, id: JobId, now: Timestamp) -> Option<JobId> {
+        let job = self.jobs.get(&id)?;
+        let (order, run, name) = (job.order.clone(), job.run, job.name.clone());
+        let attempt = self.attempt(run).filter(|_| self.has_run_ended(run))? + 1;
+        let again = JobId::new(self.next_id());
+        self.reruns += 1;
+        self.add(again, order, run, attempt, name, now);
+        Some(again)
+    }
+
+    /// Returns the latest attempt of a run.
+    #[must_use]
+    pub fn attempt(&self, run: RunId) -> Option<u32> {
+        self.jobs.values().filter(|job| job.run == run).map(|job| job.attempt).max()
+    }
+
+    /// Whether all jobs of a run have ended.
+    #[must_use]
+    pub fn has_run_ended(&self, run: RunId) -> bool {
+        let mut jobs = self.jobs.values().filter(|job| job.run == run);
+        jobs.all(|job| matches!(job.state, HubState::Completed { .. }))
+    }
+
+    /// Returns the latest job of each name in a run.
+    pub fn latest_jobs(&self, run: RunId) -> impl Iterator<Item = &HubJob> {
+        let of_run: BTreeMap<&str, &HubJob> =
+            self.jobs.values().filter(|job| job.run == run).map(|job| (job.name.as_str(), job)).collect();
+        of_run.into_values()
     }
 
     /// Assigns queued jobs to idle runners that fit. The seed determines the choice.

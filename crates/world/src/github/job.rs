@@ -49,6 +49,12 @@ pub enum HubState {
 pub struct HubJob {
     pub id: JobId,
     pub order: Order,
+    /// Its run.
+    pub run: RunId,
+    /// The attempt of its run, from 1.
+    pub attempt: u32,
+    /// Its name, the same in each attempt.
+    pub name: String,
     /// The labels that a runner must offer.
     pub labels: Labels,
     /// When it was queued.
@@ -104,9 +110,9 @@ impl HubJob {
         let (started_at, completed_at) = self.times();
         RemoteJob {
             id: self.id,
-            run: self.run(),
-            attempt: 1,
-            name: format!("job {}", self.id),
+            run: self.run,
+            attempt: self.attempt,
+            name: self.name.clone(),
             workflow: Some("CI".to_owned()),
             head_branch: Some("main".to_owned()),
             labels: self.order.labels.clone(),
@@ -118,10 +124,5 @@ impl HubJob {
             started_at,
             completed_at,
         }
-    }
-
-    /// Returns the id of its run. Each job has its own run.
-    pub(super) fn run(&self) -> RunId {
-        RunId::new(self.id.get() + 1_000_000)
     }
 }

@@ -2,16 +2,17 @@
 
 use std::time::Duration;
 
+use ecsrunner_core::decide::sweep::repositories::Listed as ListedRepository;
 use ecsrunner_core::id::{Account, JobId, Repository, RunId, RunnerId, RunnerName};
 use ecsrunner_core::rules::pool::Scope;
 use ecsrunner_engine::ports::Clock;
 use ecsrunner_engine::ports::github::{
-    Deletion, DeliveredWebhook, DeliveryPage, GitHub, GitHubError, JitConfig, PastDelivery, Registration,
-    RegistrationPage, RemoteJob, RemoteRun,
+    Deletion, DeliveredWebhook, DeliveryPage, GitHub, GitHubError, JitConfig, PastDelivery, QueuedJobs,
+    Registration, RegistrationPage, RemoteJob, RemoteRun, RepositoryPage, RunPart,
 };
 use secrecy::SecretString;
 
-use super::{HubRunner, HubState, Trouble};
+use super::{HubDelivery, HubJob, HubRunner, HubState, Trouble};
 use crate::outside::{Outside, Shared};
 
 /// The size of a page of registrations or deliveries.
@@ -133,14 +134,17 @@ impl GitHub for MemoryGitHub {
                 return Err(GitHubError::Throttled { operation: "get job".to_owned(), after });
             }
             let job = outside.hub.jobs.get(&job).filter(|job| job.order.repository == *repository);
-            Ok(job.map(super::HubJob::remote))
+            Ok(job.map(HubJob::remote))
         })
     }
 
-    async fn run(&self, repository: &Repository, _run: RunId) -> Result<Option<RemoteRun>, GitHubError> {
+    async fn run(&self, repository: &Repository, run: RunId) -> Result<Option<RemoteRun>, GitHubError> {
         let head_repository = Some(repository.clone());
-        self.ask("get run", |_| {
+        self.ask("get run", |outside| {
+            let Some(attempt) = outside.hub.attempt(run) else { return Ok(None) };
             Ok(Some(RemoteRun {
+                attempt,
+                is_completed: outside.hub.has_run_ended(run),
                 event: "push".to_owned(),
                 head_repository,
                 actor: None,
@@ -149,12 +153,88 @@ impl GitHub for MemoryGitHub {
         })
     }
 
-    async fn queued_jobs(&self, repository: &Repository) -> Result<Vec<RemoteJob>, GitHubError> {
+    async fn latest_jobs(&self, repository: &Repository, run: RunId) -> Result<Vec<RemoteJob>, GitHubError> {
         self.ask("list jobs", |outside| {
-            let jobs = outside.hub.jobs.values();
-            let queued =
-                jobs.filter(|job| job.state == HubState::Queued && job.order.repository == *repository);
-            Ok(queued.map(super::HubJob::remote).collect())
+            let latest = outside.hub.latest_jobs(run);
+            let latest = latest.filter(|job| job.order.repository == *repository);
+            Ok(latest.map(HubJob::remote).collect())
+        })
+    }
+
+    async fn run_again(&self, _repository: &Repository, job: JobId) -> Result<(), GitHubError> {
+        let now = self.0.clock().now();
+        self.ask("re-run job", |outside| {
+            let operation = "re-run-job".to_owned();
+            if outside.hub.faults.reruns_refused {
+                let message = "Resource not accessible by integration".to_owned();
+                return Err(GitHubError::Refused { operation, status: 403, message });
+            }
+            match outside.hub.rerun(job, now) {
+                Some(_) => Ok(()),
+                None => {
+                    let message = "This workflow run is already running".to_owned();
+                    Err(GitHubError::Refused { operation, status: 403, message })
+                }
+            }
+        })?;
+        self.0.touch();
+        Ok(())
+    }
+
+    async fn queued_jobs(&self, repository: &Repository, part: RunPart) -> Result<QueuedJobs, GitHubError> {
+        let now = self.0.clock().now();
+        self.ask("list jobs", |outside| {
+            let hub = &mut outside.hub;
+            let operation = || "list-runs".to_owned();
+            if let Some(after) = hub.faults.lists_wait(now) {
+                hub.list_calls += 1;
+                return Err(GitHubError::Throttled { operation: operation(), after });
+            }
+            if hub.faults.out_of_reach.contains(repository) {
+                hub.list_calls += 1;
+                let message = "Not Found".to_owned();
+                return Err(GitHubError::Refused { operation: operation(), status: 404, message });
+            }
+            let after = part.after.map_or(0, RunId::get);
+            let is_active = |job: &&HubJob| !matches!(job.state, HubState::Completed { .. });
+            let mut rest = hub
+                .jobs
+                .values()
+                .filter(is_active)
+                .filter(|job| job.order.repository == *repository && job.run.get() > after);
+            let runs: Vec<&HubJob> = rest.by_ref().take(part.most).collect();
+            let next = rest.next().and(runs.last()).map(|job| job.run);
+            let queued = runs.iter().filter(|job| job.state == HubState::Queued);
+            let jobs = queued.map(|job| job.remote()).collect();
+            // Two lists of runs, and the jobs of each run.
+            let calls = u32::try_from(runs.len()).unwrap_or(u32::MAX).saturating_add(2);
+            hub.list_calls += u64::from(calls);
+            Ok(QueuedJobs { jobs, next, calls })
+        })
+    }
+
+    async fn repositories(
+        &self,
+        owner: Option<&Account>,
+        cursor: Option<&str>,
+    ) -> Result<RepositoryPage, GitHubError> {
+        let before = cursor.and_then(|cursor| cursor.parse::<usize>().ok()).unwrap_or(0);
+        self.ask("list repositories", |outside| {
+            outside.hub.list_calls += 1;
+            let of_owner = outside
+                .hub
+                .repositories
+                .iter()
+                .filter(|(repository, _)| owner.is_none_or(|owner| repository.account() == *owner));
+            let mut rest = of_owner.skip(before).map(|(name, archived)| ListedRepository {
+                name: name.clone(),
+                private: true,
+                active: !archived,
+            });
+            let repositories: Vec<ListedRepository> = rest.by_ref().take(PAGE).collect();
+            let end = before + repositories.len();
+            let next = rest.next().map(|_| end.to_string());
+            Ok(RepositoryPage { repositories, next, calls: 1 })
         })
     }
 
@@ -172,10 +252,12 @@ impl GitHub for MemoryGitHub {
     async fn deliveries(&self, cursor: Option<&str>) -> Result<Option<DeliveryPage>, GitHubError> {
         let before = cursor.and_then(|cursor| cursor.parse::<u64>().ok()).unwrap_or(u64::MAX);
         self.ask("list deliveries", |outside| {
-            if outside.hub.faults.no_app_webhook {
-                return Ok(Some(DeliveryPage { deliveries: Vec::new(), next: None }));
-            }
-            let mut older = outside.hub.deliveries.iter().rev().filter(|delivery| delivery.number < before);
+            let hub = &outside.hub;
+            let is_of_app = |delivery: &&HubDelivery| {
+                !hub.faults.no_app_webhook
+                    && hub.faults.app_webhook_until.is_none_or(|until| delivery.at < until)
+            };
+            let mut older = hub.deliveries.iter().rev().filter(is_of_app).filter(|it| it.number < before);
             let deliveries: Vec<PastDelivery> = older
                 .by_ref()
                 .take(PAGE)
@@ -184,6 +266,7 @@ impl GitHub for MemoryGitHub {
                     id: delivery.id.clone(),
                     delivered_at: delivery.at,
                     event: "workflow_job".to_owned(),
+                    action: Some(delivery.action.to_owned()),
                     repository: Some(1),
                     // API Gateway accepts every delivery. Losses happen behind it.
                     status: "OK".to_owned(),

@@ -45,9 +45,9 @@ pub(super) fn body(job: &HubJob, action: &str) -> String {
         "action": action,
         "workflow_job": {
             "id": job.id.get(),
-            "run_id": job.run().get(),
-            "run_attempt": 1,
-            "name": format!("job {}", job.id),
+            "run_id": job.run.get(),
+            "run_attempt": job.attempt,
+            "name": job.name,
             "workflow_name": "CI",
             "labels": job.order.labels,
             "status": job.status(),

@@ -60,7 +60,7 @@ impl Tables {
                 is_before(self.open.runners.get(name).map(|runner| runner.version), runner.version)
                     && !self.gone.contains_key(name)
             }
-            Change::Hold(_) | Change::Released(_) => true,
+            Change::Hold(_) | Change::Released(_) | Change::Rerun(_) | Change::RerunOver(_) => true,
         }
     }
 
@@ -76,7 +76,12 @@ impl Tables {
             Change::RunnerGone(runner) => {
                 self.gone.insert(runner.facts.name.clone(), (**runner).clone());
             }
-            Change::Job(_) | Change::Runner(_) | Change::Hold(_) | Change::Released(_) => {}
+            Change::Job(_)
+            | Change::Runner(_)
+            | Change::Hold(_)
+            | Change::Released(_)
+            | Change::Rerun(_)
+            | Change::RerunOver(_) => {}
         }
     }
 }
@@ -106,6 +111,8 @@ fn check_form(transaction: &Transaction<'_>) -> Result<(), StoreError> {
             Change::RunnerGone(runner) => (format!("runner {}", runner.facts.name), 2),
             Change::Hold(hold) => (format!("hold {:?}", hold.held), 1),
             Change::Released(held) => (format!("hold {held:?}"), 1),
+            Change::Rerun(record) => (format!("rerun {:?}", record.key()), 1),
+            Change::RerunOver(key) => (format!("rerun {key:?}"), 1),
         };
         writes += weight;
         if !items.insert(item.clone()) {

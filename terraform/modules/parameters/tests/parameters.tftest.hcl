@@ -73,7 +73,7 @@ run "everything_that_can_be_said_is_passed_on" {
       small = { cpu = 256, memory = 512, default = true, labels = ["cheap", "Ours"] }
       large = {
         cpu             = 4096, memory = 8192, arch = "x64", capacity = "spot-then-on-demand", ephemeral_storage_gib = 60, max_runners = 50,
-        max_job_minutes = 60, labels = ["gpu-tools", "ours"], image = "android", repositories = ["acme/*", "acme/app", "*"], exec = false
+        max_job_minutes = 60, labels = ["gpu-tools", "ours"], image = "android", repositories = ["acme/*", "acme/app", "*"], exec = false, rerun = true
       }
       # Two classes other than the default may share a label, since their jobs name the class. All classes may
       # share a label that every job has.
@@ -81,7 +81,7 @@ run "everything_that_can_be_said_is_passed_on" {
     }
     settings = {
       repositories = ["acme/app", "Acme/*"], required_labels = ["self-hosted", "ours"], public_repositories = true, forks = true,
-      events       = ["push", "pull_request"], check_runs = true
+      events       = ["push", "pull_request"], check_runs = true, rerun = true, rerun_repositories = ["acme/app", "acme/*"]
       registration = { organization = { name = "acme", group = 3 } }
       limits       = { max_runners = 8, max_runners_per_repository = 4, max_job_minutes = 60, boot_limit_secs = 300, connect_limit_secs = 120, idle_limit_secs = 600, hook_limit_secs = 60, surplus_grace_secs = 0 }
       paces        = { github = { burst = 12, per_minute = 168 }, fargate = { burst = 25, per_minute = 300 } }
@@ -89,8 +89,12 @@ run "everything_that_can_be_said_is_passed_on" {
   }
 
   assert {
-    condition     = jsondecode(aws_ssm_parameter.document["classes"].insecure_value).large == jsondecode("{\"arch\":\"x64\",\"capacity\":\"spot-then-on-demand\",\"cpu\":4096,\"default\":false,\"ephemeral_storage_gib\":60,\"exec\":false,\"image\":\"android\",\"labels\":[\"gpu-tools\",\"ours\"],\"max_job_minutes\":60,\"max_runners\":50,\"memory\":8192,\"repositories\":[\"acme/*\",\"acme/app\",\"*\"]}")
+    condition     = jsondecode(aws_ssm_parameter.document["classes"].insecure_value).large == jsondecode("{\"arch\":\"x64\",\"capacity\":\"spot-then-on-demand\",\"cpu\":4096,\"default\":false,\"ephemeral_storage_gib\":60,\"exec\":false,\"image\":\"android\",\"labels\":[\"gpu-tools\",\"ours\"],\"max_job_minutes\":60,\"max_runners\":50,\"memory\":8192,\"repositories\":[\"acme/*\",\"acme/app\",\"*\"],\"rerun\":true}")
     error_message = "a key of a class is lost"
+  }
+  assert {
+    condition     = jsondecode(aws_ssm_parameter.document["settings"].insecure_value).rerun && jsonencode(jsondecode(aws_ssm_parameter.document["settings"].insecure_value).rerun_repositories) == "[\"acme/app\",\"acme/*\"]"
+    error_message = "reruns are lost"
   }
   assert {
     condition     = jsonencode(jsondecode(aws_ssm_parameter.document["settings"].insecure_value).registration) == "{\"organization\":{\"group\":3,\"name\":\"acme\"}}"
@@ -458,6 +462,14 @@ run "no_repository_is_refused" {
   command = plan
   variables {
     settings = { repositories = [] }
+  }
+  expect_failures = [var.settings]
+}
+
+run "a_repository_for_reruns_that_is_none_is_refused" {
+  command = plan
+  variables {
+    settings = { repositories = ["acme/*"], rerun_repositories = ["acme"] }
   }
   expect_failures = [var.settings]
 }

@@ -7,6 +7,7 @@ use ecsrunner_core::id::{DeliveryId, Epoch, Version};
 use ecsrunner_core::records::change::Change;
 use ecsrunner_core::records::hold::Hold;
 use ecsrunner_core::records::job::{EndedJob, Job, JobEnding};
+use ecsrunner_core::records::rerun::RerunRecord;
 use ecsrunner_core::records::runner::{EndedRunner, Runner};
 use ecsrunner_core::wire::boot::attribute;
 use ecsrunner_engine::ports::store::{BootPut, StoreError, Transaction};
@@ -21,7 +22,7 @@ use crate::store::item::{
 use crate::store::lease::LEASE;
 use crate::store::records::{record_item, unversioned_item};
 use crate::store::stored::{
-    StoredEndedJob, StoredEndedRunner, StoredHold, StoredJob, StoredRunner, hold_key,
+    StoredEndedJob, StoredEndedRunner, StoredHold, StoredJob, StoredRerun, StoredRunner, hold_key, rerun_key,
 };
 use crate::store::wire::{failed, invalid, lost_condition, transaction_failed};
 
@@ -32,6 +33,8 @@ const DELIVERY_SECS: i64 = 4 * 24 * 3600;
 /// A hold that was not confirmed for this long is for a scope, class or placement
 /// that is no longer used.
 const HOLD_SECS: i64 = 7 * 24 * 3600;
+/// A rerun ends long before: this removes what no dispatcher of a deployment ends any more.
+const RERUN_SECS: i64 = 30 * 24 * 3600;
 const MAX_WRITES: usize = 100;
 const OPERATION: &str = "write records";
 const ABSENT: &str = "attribute_not_exists(pk)";
@@ -157,6 +160,8 @@ impl DynamoStore {
             }
             Change::Hold(hold) => writes.push(self.put(hold_item(hold)?, Expect::Anything)?),
             Change::Released(held) => writes.push(self.delete(hold_key(held), Expect::Anything)?),
+            Change::Rerun(record) => writes.push(self.put(rerun_item(record)?, Expect::Anything)?),
+            Change::RerunOver(key) => writes.push(self.delete(rerun_key(key), Expect::Anything)?),
         }
         Ok(())
     }
@@ -242,11 +247,13 @@ fn lone_put(transaction: &Transaction<'_>) -> Result<Option<(Item, Expect)>, Sto
         Change::JobAmended(job) => Some((ended_job_item(job)?, Expect::before(job.version))),
         Change::Runner(runner) => Some((runner_item(runner)?, Expect::before(runner.version))),
         Change::Hold(hold) => Some((hold_item(hold)?, Expect::Anything)),
+        Change::Rerun(record) => Some((rerun_item(record)?, Expect::Anything)),
         Change::Job(_)
         | Change::JobEnded(_)
         | Change::JobReopened(_)
         | Change::RunnerGone(_)
-        | Change::Released(_) => None,
+        | Change::Released(_)
+        | Change::RerunOver(_) => None,
     })
 }
 
@@ -261,6 +268,12 @@ fn runner_item(runner: &Runner) -> Result<Item, StoreError> {
 fn hold_item(hold: &Hold) -> Result<Item, StoreError> {
     let mut item = unversioned_item(hold_key(&hold.held), &StoredHold::of(hold))?;
     item.insert(EXPIRES_AT.to_owned(), number(hold.not_before.as_second() + HOLD_SECS));
+    Ok(item)
+}
+
+fn rerun_item(record: &RerunRecord) -> Result<Item, StoreError> {
+    let mut item = unversioned_item(rerun_key(&record.key()), &StoredRerun::of(record))?;
+    item.insert(EXPIRES_AT.to_owned(), number(Timestamp::now().as_second() + RERUN_SECS));
     Ok(item)
 }
 

@@ -3,8 +3,11 @@
 
 use std::collections::BTreeMap;
 
-use ecsrunner_core::decide::sweep::{Backlog, DeliveryMark, DeliveryProgress, KnownScope, SweepProgress};
-use ecsrunner_core::id::RunnerName;
+use ecsrunner_core::decide::sweep::{
+    Backlog, DeliveryMark, DeliveryProgress, KnownScope, NextPage, RepositoryProgress, Sight, SweepProgress,
+};
+use ecsrunner_core::id::{Repository, RunId, RunnerName};
+use ecsrunner_core::rules::pace::Level;
 use ecsrunner_core::rules::pool::Scope;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -22,8 +25,57 @@ pub(in crate::store) struct StoredProgress {
     handled: Option<StoredMark>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     backlog: Option<StoredBacklog>,
+    /// When the App's webhook last reported a job.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    shown_at: Option<Timestamp>,
+    /// Whether later jobs became known without its deliveries.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    stopped: bool,
     #[serde(default)]
     repositories_asked: u32,
+    #[serde(default, skip_serializing_if = "StoredRotation::is_empty")]
+    rotation: StoredRotation,
+}
+
+/// The rotation through the repositories, without the number of those that were asked.
+#[derive(Default, PartialEq, Serialize, Deserialize)]
+struct StoredRotation {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    began_at: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    next: Option<StoredPage>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    page: Vec<Repository>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    partial: BTreeMap<Repository, RunId>,
+    /// When the budget will be whole again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    used: Option<Timestamp>,
+}
+
+#[derive(PartialEq, Serialize, Deserialize)]
+struct StoredPage {
+    source: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    cursor: Option<String>,
+}
+
+impl StoredRotation {
+    fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    fn of(progress: RepositoryProgress) -> (u32, Self) {
+        let RepositoryProgress { began_at, next, page, asked, partial, used } = progress;
+        let next = next.map(|NextPage { source, cursor }| StoredPage { source, cursor });
+        (asked, Self { began_at, next, page, partial, used: used.map(|Level(at)| at) })
+    }
+
+    fn read(self, asked: u32) -> RepositoryProgress {
+        let Self { began_at, next, page, partial, used } = self;
+        let next = next.map(|StoredPage { source, cursor }| NextPage { source, cursor });
+        RepositoryProgress { began_at, next, page, asked, partial, used: used.map(Level) }
+    }
 }
 
 #[derive(Serialize, Deserialize)]
@@ -59,7 +111,13 @@ impl StoredMark {
 
 impl StoredProgress {
     pub(in crate::store) fn of(progress: &SweepProgress) -> Self {
-        let SweepProgress { began_at, missing, scopes, deliveries, repositories_asked } = progress.clone();
+        let SweepProgress { began_at, missing, scopes, deliveries, repositories } = progress.clone();
+        let (shown_at, stopped) = match deliveries.sight {
+            Sight::Never => (None, false),
+            Sight::Shown(at) => (Some(at), false),
+            Sight::Stopped(at) => (Some(at), true),
+        };
+        let (repositories_asked, rotation) = StoredRotation::of(repositories);
         let backlog = |Backlog { from, cursor, down_to }: Backlog| StoredBacklog {
             from: StoredMark::of(from),
             cursor,
@@ -79,7 +137,10 @@ impl StoredProgress {
                 .collect(),
             handled: deliveries.handled.map(StoredMark::of),
             backlog: deliveries.backlog.map(backlog),
+            shown_at,
+            stopped,
             repositories_asked,
+            rotation,
         }
     }
 
@@ -105,8 +166,13 @@ impl StoredProgress {
             deliveries: DeliveryProgress {
                 handled: self.handled.map(StoredMark::read),
                 backlog: self.backlog.map(backlog),
+                sight: match self.shown_at {
+                    None => Sight::Never,
+                    Some(at) if self.stopped => Sight::Stopped(at),
+                    Some(at) => Sight::Shown(at),
+                },
             },
-            repositories_asked: self.repositories_asked,
+            repositories: self.rotation.read(self.repositories_asked),
         }
     }
 }

@@ -29,22 +29,25 @@ pub(super) async fn look(deployment: &Deployment) -> Vec<Check> {
             return vec![Check::broken(NAME, &failure, remedy)];
         }
     };
-    let settings = match deployment.rules() {
-        Ok(rules) => rules.settings,
+    let (settings, reruns) = match deployment.rules() {
+        Ok(rules) => {
+            let reruns = rules.rules().may_rerun();
+            (rules.settings, reruns)
+        }
         Err(failure) => return vec![Check::broken(NAME, &failure, "correct the configuration")],
     };
-    let mut checks = app(&client, &settings).await;
+    let mut checks = app(&client, &settings, reruns).await;
     checks.extend(scopes(&client, &settings).await);
     checks
 }
 
-/// Returns the permissions that an App needs for these settings, with their levels.
-fn needed(settings: &Settings) -> BTreeMap<&'static str, &'static str> {
+/// Returns the permissions that an App needs for these settings, with their levels. Running jobs again needs one more.
+fn needed(settings: &Settings, reruns: bool) -> BTreeMap<&'static str, &'static str> {
     let runners = match settings.registration {
         Registration::Repository => "administration",
         Registration::Organization { .. } => "organization_self_hosted_runners",
     };
-    BTreeMap::from([("actions", "read"), (runners, "write")])
+    BTreeMap::from([("actions", if reruns { "write" } else { "read" }), (runners, "write")])
 }
 
 /// Returns the missing permissions, in GitHub's words.
@@ -56,7 +59,7 @@ fn missing(needed: &BTreeMap<&'static str, &'static str>, held: &BTreeMap<String
     missing.map(|(name, level)| format!("{name}: {level}")).collect()
 }
 
-async fn app(client: &Client, settings: &Settings) -> Vec<Check> {
+async fn app(client: &Client, settings: &Settings, reruns: bool) -> Vec<Check> {
     const NAME: &str = "GitHub App";
     let app = match client.app().await {
         Ok(Some(app)) => app,
@@ -70,7 +73,7 @@ async fn app(client: &Client, settings: &Settings) -> Vec<Check> {
         }
         Err(error) => return vec![Check::unknown(NAME, &Failure::of_github(error))],
     };
-    let needed = needed(settings);
+    let needed = needed(settings, reruns);
     let lacking = missing(&needed, &app.permissions);
     let mut checks = vec![if lacking.is_empty() {
         Check::ok(NAME, format_args!("{} has all permissions that it needs", app.name))
@@ -218,6 +221,14 @@ async fn scopes(client: &Client, settings: &Settings) -> Vec<Check> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn running_jobs_again_needs_to_write_actions() {
+        let entry = serde_json::json!({"version": 1, "deployment": "ci", "repositories": ["acme/*"]});
+        let settings = Settings::read(&serde_json::from_value(entry).unwrap()).unwrap();
+        assert_eq!(needed(&settings, false)["actions"], "read");
+        assert_eq!(needed(&settings, true)["actions"], "write");
+    }
 
     #[test]
     fn a_permission_suffices_at_its_level_or_above() {

@@ -169,7 +169,12 @@ impl<'a> Memory<'a> {
             Change::RunnerGone(runner) => {
                 self.gone.insert(runner.facts.name.clone());
             }
-            Change::Job(_) | Change::Runner(_) | Change::Hold(_) | Change::Released(_) => {}
+            Change::Job(_)
+            | Change::Runner(_)
+            | Change::Hold(_)
+            | Change::Released(_)
+            | Change::Rerun(_)
+            | Change::RerunOver(_) => {}
         }
     }
 

@@ -62,8 +62,12 @@ async fn a_delivery_that_failed_is_listed_until_it_was_sent_again_and_went_well(
 async fn why_asks_github_about_a_job_of_which_nothing_was_recorded() {
     bounded(async {
         let testbed = testbed(&[]).await;
+        // Without a list of repositories, the sweep cannot ask them.
+        let lists = ["/user/repos", "/installation/repositories"];
+        let rest = lists.map(|path| json!({"path_end": path, "status": 502}));
+        let faults = json!({"webhooks": {"forget": 1.0}, "assignment_paused": true, "rest": rest});
+        testbed.github.faults(faults).await;
         let server = testbed.serve().await;
-        testbed.github.faults(json!({"webhooks": {"forget": 1.0}, "assignment_paused": true})).await;
         let job = testbed.github.submit_one(&["self-hosted"], 50).await;
         let url = |job: u64| format!("https://github.com/acme/app/actions/runs/1/job/{job}");
         let why = document(&testbed, &["why", &url(job)]).await;

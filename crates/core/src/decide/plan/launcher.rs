@@ -8,6 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::slots::Slots;
 use super::{Launch, Means, Order, Plan};
 use crate::decide::plan::choose::{Choices, Underway, Wanted};
+use crate::decide::rerun;
 use crate::id::{Account, ClassName, PoolId};
 use crate::reason::{Code, Reason};
 use crate::records::hold::{Held, Hold};
@@ -182,7 +183,8 @@ impl<'a> Launcher<'a> {
             Choices { subnets: self.means.subnets, holds: &self.open.holds, underway: &self.underway };
         // A further try of a held pool begins with another subnet.
         let turn = of_pool.map_or(0, |hold| u64::from(hold.failures));
-        let wanted = Wanted { class: &class.name, capacity: class.capacity, size: class.size };
+        let capacity = rerun::capacity(self.open, &job.facts, class.capacity);
+        let wanted = Wanted { class: &class.name, capacity, size: class.size };
         let chosen = choices.choose(wanted, job.id().get().wrapping_add(turn), self.now);
         chosen.map_err(|none| {
             if let Some(at) = none.not_before {

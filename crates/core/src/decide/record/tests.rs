@@ -158,7 +158,9 @@ impl Book {
                 self.runners.remove(&runner.facts.name);
                 self.gone.push(runner.as_ref().clone());
             }
-            Change::Hold(_) | Change::Released(_) => panic!("no event holds launches back: {change:?}"),
+            Change::Hold(_) | Change::Released(_) | Change::Rerun(_) | Change::RerunOver(_) => {
+                panic!("no event holds launches back or wants a rerun: {change:?}")
+            }
         }
     }
 

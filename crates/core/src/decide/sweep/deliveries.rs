@@ -2,15 +2,19 @@
 //!
 //! GitHub lists the latest delivery first. A pass reads from the top down to the
 //! latest delivery that was handled before. What exceeds a pass's limits becomes
-//! the backlog. The next passes handle new deliveries first and then continue with
-//! the backlog, since recently lost webhooks matter most.
+//! the backlog. The next passes read new deliveries first and then continue with
+//! the backlog. Of the lost deliveries that a pass has read, those of queued jobs
+//! are recorded first, since a job that nobody knows matters most.
+//!
+//! The list also shows whether the App's own webhook reports jobs at all.
 
 use std::collections::HashSet;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Backlog, DeliveryMark, DeliveryProgress};
+use super::{Backlog, DeliveryMark, DeliveryProgress, Sight, SweepProgress};
 use crate::id::DeliveryId;
+use crate::records::open::Open;
 
 /// The most pages of a hundred deliveries read in one pass: with a pass a minute,
 /// about a thousand deliveries a minute can be checked.
@@ -30,6 +34,39 @@ const KEPT: SignedDuration = SignedDuration::from_hours(72);
 /// otherwise.
 const DISORDER: SignedDuration = SignedDuration::from_mins(10);
 
+/// How long the App's webhook is trusted to report every job after it last
+/// reported one. GitHub fails a job that was queued for a day, so a job that comes
+/// right after the webhook was turned off is still found in time.
+const TRUST: SignedDuration = SignedDuration::from_hours(12);
+/// A job that is newer than the latest delivery by more than this was reported by
+/// another webhook, or found by asking.
+const UNREPORTED: SignedDuration = SignedDuration::from_mins(5);
+
+/// What a delivery says about its job, in the order in which lost ones are recorded.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum JobNews {
+    Queued,
+    Waiting,
+    InProgress,
+    Completed,
+    /// An action that is not known here.
+    Other,
+}
+
+impl JobNews {
+    /// Reads the action of a `workflow_job` delivery.
+    #[must_use]
+    pub fn of_action(action: Option<&str>) -> Self {
+        match action {
+            Some("queued") => Self::Queued,
+            Some("waiting") => Self::Waiting,
+            Some("in_progress") => Self::InProgress,
+            Some("completed") => Self::Completed,
+            _ => Self::Other,
+        }
+    }
+}
+
 /// A delivery as GitHub lists it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Listed {
@@ -39,8 +76,8 @@ pub struct Listed {
     pub id: DeliveryId,
     /// When it was delivered.
     pub at: Timestamp,
-    /// Whether it is about a job.
-    pub is_job: bool,
+    /// What it says about a job; `None` for an event about anything else.
+    pub job: Option<JobNews>,
 }
 
 impl Listed {
@@ -69,6 +106,8 @@ pub struct Walk {
     reached: Option<DeliveryMark>,
     /// The page to read next.
     cursor: Option<String>,
+    /// Whether the App's webhook reports jobs, as far as it was read.
+    sight: Sight,
 }
 
 /// Which part of the list is being read.
@@ -99,6 +138,7 @@ impl Walk {
             head: None,
             reached: None,
             cursor: None,
+            sight: before.sight,
         }
     }
 
@@ -119,7 +159,7 @@ impl Walk {
     #[must_use]
     pub fn wanted(&self, page: &[Listed]) -> Vec<Listed> {
         let mut ids = HashSet::new();
-        let jobs = self.span(page).iter().filter(|listed| listed.is_job);
+        let jobs = self.span(page).iter().filter(|listed| listed.job.is_some());
         jobs.filter(|listed| ids.insert(&listed.id)).cloned().collect()
     }
 
@@ -129,6 +169,7 @@ impl Walk {
             Leg::Latest { down_to } | Leg::Backlog { down_to, .. } => down_to,
             Leg::Done => return,
         };
+        self.look(page);
         self.note(page, self.span(page));
         if next.is_some() && !page.iter().any(|listed| listed.is_past(down_to)) {
             self.cursor = next;
@@ -147,9 +188,18 @@ impl Walk {
     /// The pass ends early: of this page, only what is listed before that delivery
     /// was handled.
     pub fn cut_before(&mut self, page: &[Listed], number: u64) {
+        self.look(page);
         let span = self.span(page);
         let end = span.iter().position(|listed| listed.number == number).unwrap_or(span.len());
         self.note(page, &span[..end]);
+        if matches!(self.leg, Leg::Latest { .. })
+            && self.head.is_none()
+            && let Some(first) = span.first().map(Listed::mark)
+        {
+            // The backlog begins with the latest delivery itself.
+            self.head = Some(first);
+            self.reached = Some(DeliveryMark { number: first.number + 1, ..first });
+        }
     }
 
     /// GitHub no longer accepts the cursor: the next pass reads from the top of the
@@ -166,7 +216,7 @@ impl Walk {
         let backlog = match (self.leg, self.reached) {
             (Leg::Done, _) => None,
             // No delivery was handled.
-            (Leg::Latest { .. }, None) => return self.before,
+            (Leg::Latest { .. }, None) => return DeliveryProgress { sight: self.sight, ..self.before },
             (Leg::Latest { down_to }, Some(from)) => {
                 // The two gaps are merged, so what was handled between them is read again.
                 let down_to = self.before.backlog.map_or(down_to, |backlog| backlog.down_to);
@@ -176,7 +226,7 @@ impl Walk {
                 Some(Backlog { from: reached.unwrap_or(from), cursor, down_to })
             }
         };
-        DeliveryProgress { handled, backlog }
+        DeliveryProgress { handled, backlog, sight: self.sight }
     }
 
     /// Returns the part of a page that is to be handled in this leg.
@@ -197,6 +247,14 @@ impl Walk {
         &rest[..end]
     }
 
+    /// Notes the latest delivery about a job.
+    fn look(&mut self, page: &[Listed]) {
+        let jobs = page.iter().filter(|listed| listed.job.is_some());
+        if let Some(at) = jobs.map(|listed| listed.at).max() {
+            self.sight = self.sight.and_shown(at);
+        }
+    }
+
     /// A part of a page was handled.
     fn note(&mut self, page: &[Listed], handled: &[Listed]) {
         if matches!(self.leg, Leg::Latest { .. }) {
@@ -207,6 +265,53 @@ impl Walk {
             self.head = self.head.or(handled.first().map(Listed::mark));
         }
         self.reached = handled.last().map(Listed::mark).or(self.reached);
+    }
+}
+
+/// Returns lost deliveries in the order in which they are to be recorded: queued
+/// jobs first, and the oldest first.
+#[must_use]
+pub fn in_order(mut lost: Vec<Listed>) -> Vec<Listed> {
+    lost.sort_by_key(|listed| (listed.job, listed.at, listed.number));
+    lost
+}
+
+impl Sight {
+    /// The webhook reported a job at that time.
+    fn and_shown(self, at: Timestamp) -> Self {
+        match self {
+            Self::Shown(before) | Self::Stopped(before) if at <= before => self,
+            Self::Never | Self::Shown(_) | Self::Stopped(_) => Self::Shown(at),
+        }
+    }
+
+    /// Considers the open jobs: if one is newer than the latest delivery, the App's
+    /// webhook has stopped. This stays true after the job has ended, until the webhook
+    /// reports a job again.
+    #[must_use]
+    pub fn compared_with(self, open: &Open) -> Self {
+        match self {
+            Self::Shown(at) if open.jobs.values().any(|job| job.created_at > at + UNREPORTED) => {
+                Self::Stopped(at)
+            }
+            _ => self,
+        }
+    }
+
+    /// Whether the App's webhook can be trusted to report every job, so that a lost
+    /// webhook is among its deliveries.
+    #[must_use]
+    pub fn is_trusted(self, now: Timestamp) -> bool {
+        matches!(self, Self::Shown(at) if now.duration_since(at) < TRUST)
+    }
+}
+
+/// Whether the last pass left the latest delivery about a job to the next one, because it was young.
+#[must_use]
+pub fn left_young(progress: &SweepProgress) -> bool {
+    match (progress.deliveries.sight, progress.began_at) {
+        (Sight::Shown(at), Some(began)) => began.duration_since(at) < YOUNG,
+        _ => false,
     }
 }
 

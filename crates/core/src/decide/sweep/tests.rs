@@ -90,10 +90,26 @@ fn a_sweep_is_due_each_minute_and_each_five_when_nothing_is_open() {
 }
 
 #[test]
+fn a_sweep_is_due_in_a_minute_while_something_is_left_to_read() {
+    let due = |progress: SweepProgress| is_due(&progress, true, at(MINUTE));
+    let progress = SweepProgress { began_at: Some(at(0)), ..SweepProgress::default() };
+    assert!(!due(progress.clone()));
+    let shown = |secs| {
+        let deliveries = DeliveryProgress { sight: Sight::Shown(at(secs)), ..DeliveryProgress::default() };
+        SweepProgress { deliveries, ..progress.clone() }
+    };
+    assert!(due(shown(-119)), "the delivery was too young for the last pass");
+    assert!(!due(shown(-120)));
+    let page = vec![Repository::parse("acme/app").unwrap()];
+    let repositories = RepositoryProgress { page, ..RepositoryProgress::default() };
+    assert!(due(SweepProgress { repositories, ..progress }), "the rotation is not over");
+}
+
+#[test]
 fn a_backlog_of_deliveries_is_continued_each_minute() {
     let mark = DeliveryMark { number: 1, at: at(0) };
     let backlog = Some(Backlog { from: mark, cursor: None, down_to: mark });
-    let deliveries = DeliveryProgress { handled: Some(mark), backlog };
+    let deliveries = DeliveryProgress { handled: Some(mark), backlog, sight: Sight::Never };
     let progress = SweepProgress { began_at: Some(at(0)), deliveries, ..SweepProgress::default() };
     assert!(is_due(&progress, true, at(MINUTE)));
 }

@@ -1,5 +1,7 @@
 //! Repositories, workflow runs and workflow jobs.
 
+use std::collections::BTreeMap;
+
 use axum::extract::{OriginalUri, Path, Query, State as Extract};
 use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
@@ -83,8 +85,16 @@ pub(super) async fn attempt_jobs(
 ) -> Result<Response, Refusal> {
     let state = shared.state();
     let name = state.readable(&headers, &owner, &name, "actions")?;
-    // A rerun replaces the earlier job, so every run has one attempt.
-    if attempt == 1 { state.jobs_reply(&name, id, &parameters, &uri) } else { Err(Refusal::not_found()) }
+    let run = state.run_in(&name, id)?;
+    if !(1..=run.attempt).contains(&attempt) {
+        return Err(Refusal::not_found());
+    }
+    // A job that an attempt did not run again is shown as it was before.
+    let mut jobs: BTreeMap<&str, &Job> = BTreeMap::new();
+    for job in state.jobs.values().filter(|job| job.run == run.id && job.attempt <= attempt) {
+        jobs.insert(&job.name, job);
+    }
+    Ok(state.page_of_jobs(jobs.into_values().collect(), run, &parameters, &uri))
 }
 
 pub(super) async fn job(
@@ -119,7 +129,7 @@ pub(super) async fn job_log(
     Ok((StatusCode::FOUND, [(header::LOCATION, url)]).into_response())
 }
 
-/// Reruns a job as a new one. Unlike at GitHub, dependent jobs are not rerun.
+/// Reruns a job, and the jobs that depend on it, as a new attempt of their run.
 pub(super) async fn rerun(
     Extract(shared): App,
     headers: HeaderMap,
@@ -170,15 +180,24 @@ impl State {
         uri: &Uri,
     ) -> Result<Response, Refusal> {
         let run = self.run_in(repository, run)?;
+        let found: Vec<&Job> = match parameters.get("filter").map(String::as_str) {
+            Some("all") => self.jobs.values().filter(|job| job.run == run.id).collect(),
+            _ => run.jobs.iter().filter_map(|id| self.jobs.get(id)).collect(),
+        };
+        Ok(self.page_of_jobs(found, run, &Query(parameters.clone()), uri))
+    }
+
+    fn page_of_jobs(
+        &self,
+        jobs: Vec<&Job>,
+        run: &Run,
+        Query(parameters): &Parameters,
+        uri: &Uri,
+    ) -> Response {
         // GitHub shows a job once the jobs that it needs are done.
-        let found: Vec<&Job> = run
-            .jobs
-            .iter()
-            .filter_map(|id| self.jobs.get(id))
-            .filter(|job| job.state.status().is_some())
-            .collect();
+        let found: Vec<&Job> = jobs.into_iter().filter(|job| job.state.status().is_some()).collect();
         let (page, total) = (Page::asked(parameters), found.len());
         let jobs: Vec<Value> = page.of(found).into_iter().map(|job| self.job_json(job, run)).collect();
-        Ok(page.reply(&json!({"total_count": total, "jobs": jobs}), total, &self.base, uri))
+        page.reply(&json!({"total_count": total, "jobs": jobs}), total, &self.base, uri)
     }
 }

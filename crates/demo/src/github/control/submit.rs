@@ -204,6 +204,7 @@ impl State {
             head_sha: self.random.hex(40),
             created_at: now,
             updated_at: now,
+            attempt: 1,
             jobs: listed.iter().map(|(id, _)| *id).collect(),
         };
         self.add_run(run, jobs);
@@ -218,6 +219,7 @@ impl State {
         Job {
             id: self.next_job_id(),
             run,
+            attempt: 1,
             key: new.key,
             name: new.name,
             needs: new.needs,

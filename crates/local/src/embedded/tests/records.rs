@@ -2,8 +2,9 @@
 
 use std::os::unix::fs::PermissionsExt;
 
-use ecsrunner_core::id::{Account, Organization, RunnerGroupId};
+use ecsrunner_core::id::{Account, Organization, RunId, RunnerGroupId};
 use ecsrunner_core::records::hold::{Failure, Held, Hold};
+use ecsrunner_core::records::rerun::{Rerun, RerunId, RerunRecord, RerunState};
 use ecsrunner_core::records::runner::{
     EndedRunner, Ending, EndingKind, RegistrationLeft, Retry, Served, TaskLeft,
 };
@@ -42,6 +43,31 @@ async fn a_record_reads_back_as_it_was_written() {
     let next = runner.with_state(RunnerState::Ending(ending), at(9));
     fixture.write(Change::Runner(next.clone())).await.unwrap();
     assert_eq!(fixture.store.open().await.unwrap(), Open::of([job], [next]));
+}
+
+#[tokio::test]
+async fn a_rerun_reads_back_as_it_was_written_and_goes_with_its_key() {
+    let fixture = Fixture::new().await;
+    let id =
+        RerunId { repository: runner().facts.repository, run: RunId::new(17), name: "build (a#b)".into() };
+    let rerun = RerunRecord::Rerun(Rerun {
+        id,
+        job: JobId::new(7),
+        class: None,
+        latest: 1,
+        times: 1,
+        cause: Code::SpotInterrupted.into(),
+        state: RerunState::Called,
+        checks: 0,
+        not_before: at(9) + SignedDuration::from_nanos(1),
+        since: at(9),
+    });
+    fixture.write(Change::Rerun(Box::new(rerun.clone()))).await.unwrap();
+    let mut expected = Open::default();
+    expected.add_rerun(rerun.clone());
+    assert_eq!(fixture.store.open().await.unwrap(), expected);
+    fixture.write(Change::RerunOver(rerun.key())).await.unwrap();
+    assert_eq!(fixture.store.open().await.unwrap(), Open::default());
 }
 
 #[tokio::test]

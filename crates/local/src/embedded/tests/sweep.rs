@@ -2,8 +2,11 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use ecsrunner_core::decide::sweep::{Backlog, DeliveryMark, DeliveryProgress, KnownScope, SweepProgress};
-use ecsrunner_core::id::DeliveryId;
+use ecsrunner_core::decide::sweep::{
+    Backlog, DeliveryMark, DeliveryProgress, KnownScope, NextPage, RepositoryProgress, Sight, SweepProgress,
+};
+use ecsrunner_core::id::{DeliveryId, Repository, RunId};
+use ecsrunner_core::rules::pace::Level;
 use ecsrunner_engine::ports::store::Progress;
 use jiff::SignedDuration;
 
@@ -31,8 +34,16 @@ async fn a_sweep_goes_on_where_the_last_one_ended() {
         deliveries: DeliveryProgress {
             handled: Some(mark(9)),
             backlog: Some(Backlog { from: mark(7), cursor: Some("v1_123".to_owned()), down_to: mark(3) }),
+            sight: Sight::Stopped(exactly),
         },
-        repositories_asked: 4,
+        repositories: RepositoryProgress {
+            began_at: Some(exactly),
+            next: Some(NextPage { source: 1, cursor: Some("42:2".to_owned()) }),
+            page: vec![Repository::parse("acme/app").unwrap(), Repository::parse("acme/web").unwrap()],
+            asked: 1,
+            partial: BTreeMap::from([(Repository::parse("acme/app").unwrap(), RunId::new(17))]),
+            used: Some(Level(exactly)),
+        },
     };
     fixture.store.keep_progress(&progress).await.unwrap();
     assert_eq!(fixture.store.progress().await.unwrap(), progress);

@@ -69,6 +69,28 @@ impl World {
         change(&mut self.outside().hub.faults);
     }
 
+    /// Loses all webhooks from now on.
+    pub(crate) fn lose_webhooks(&self) {
+        self.outside().fault_plan.webhooks.lose = 1.0;
+    }
+
+    /// Creates the repositories `app0`, `app1` and so on of `acme`.
+    pub(crate) fn make_repositories(&self, count: usize) {
+        let repositories = (0..count).map(|number| (repository(&format!("app{number}")), false));
+        self.outside().hub.repositories.extend(repositories);
+    }
+
+    /// Archives repositories of `acme`.
+    pub(crate) fn archive(&self, names: &[&str]) {
+        let archived = names.iter().map(|name| (repository(name), true));
+        self.outside().hub.repositories.extend(archived);
+    }
+
+    /// Makes GitHub answer 404 to lists of the runs of repositories of `acme`.
+    pub(crate) fn put_out_of_reach(&self, names: &[&str]) {
+        self.github_faults(|faults| faults.out_of_reach.extend(names.iter().map(|name| repository(name))));
+    }
+
     /// Kills the function's process three calls from now.
     pub(crate) fn kill_dispatcher(&self) {
         let mut outside = self.outside();

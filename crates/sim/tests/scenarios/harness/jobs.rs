@@ -91,6 +91,19 @@ impl Jobs {
         Waits(waits)
     }
 
+    /// Returns the longest time from a job's creation to its record; `None` if a job is not known.
+    pub(crate) fn longest_until_known(&self, world: &World) -> Option<SignedDuration> {
+        let outside = world.outside();
+        let times: Option<Vec<SignedDuration>> = self
+            .0
+            .iter()
+            .map(|job| {
+                Some(outside.ledger.known_at.get(job)?.duration_since(outside.hub.jobs[job].created_at))
+            })
+            .collect();
+        times?.into_iter().max()
+    }
+
     /// Returns the longest time from queued to ended, among the jobs that have ended.
     pub(crate) fn last_done_after(&self, world: &World) -> SignedDuration {
         let outside = world.outside();

@@ -114,6 +114,11 @@ impl World {
         self.outside().ledger.calls.get(&method).copied().unwrap_or_default()
     }
 
+    /// Returns how many calls of GitHub's API listed runs, their jobs, or repositories.
+    pub(crate) fn list_calls(&self) -> u64 {
+        self.outside().hub.list_calls
+    }
+
     pub(crate) fn github_calls(&self) -> u64 {
         let outside = self.outside();
         let of_github = outside.ledger.calls.iter().filter(|(method, _)| method.is_githubs());

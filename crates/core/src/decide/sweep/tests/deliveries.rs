@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use proptest::prelude::*;
 
 use super::*;
-use crate::decide::sweep::deliveries::{Listed, Walk, behind};
+use crate::decide::sweep::deliveries::{JobNews, Listed, Walk, behind, in_order};
 use crate::id::DeliveryId;
+use crate::records::job::{Job, JobStage, JobState};
 
 /// GitHub's list, what was recorded, and passes with small limits.
 struct Listing {
@@ -51,7 +52,7 @@ impl Listing {
     /// Adds a delivery with the GUID of an earlier one.
     fn redeliver(&mut self, of: u64, secs: i64) {
         let number = self.list.len() as u64 + 1;
-        self.list.push(Listed { number, id: id(of), at: at(secs), is_job: true });
+        self.list.push(Listed { number, id: id(of), at: at(secs), job: Some(JobNews::Queued) });
     }
 
     /// Returns a page of the deliveries whose numbers are below the cursor.
@@ -164,7 +165,7 @@ fn a_redelivery_counts_as_what_it_repeats() {
 fn other_events_are_passed_over() {
     let mut listing = Listing::roomy();
     listing.deliver(0, false);
-    listing.list[0].is_job = false;
+    listing.list[0].job = None;
     listing.pass(HOUR);
     assert!(listing.fetched.is_empty());
     assert_eq!(listing.progress.handled, Some(DeliveryMark { number: 1, at: at(0) }));
@@ -243,6 +244,86 @@ fn a_pass_that_handled_nothing_leaves_everything_as_it_was() {
     assert_eq!(Walk::begin(&before, at(HOUR)).end(), before);
     listing.pass(2 * HOUR);
     assert_eq!(listing.progress, before);
+}
+
+#[test]
+fn queued_jobs_are_recorded_first_and_the_oldest_first() {
+    let lost = |number, secs, job| Listed { number, id: id(number), at: at(secs), job: Some(job) };
+    let page = vec![
+        lost(7, 9, JobNews::Completed),
+        lost(6, 8, JobNews::Queued),
+        lost(5, 8, JobNews::Other),
+        lost(4, 7, JobNews::InProgress),
+        lost(3, 3, JobNews::Queued),
+        lost(2, 2, JobNews::InProgress),
+        lost(1, 1, JobNews::Completed),
+    ];
+    let numbers: Vec<u64> = in_order(page).iter().map(|listed| listed.number).collect();
+    assert_eq!(numbers, [3, 6, 2, 4, 1, 7, 5]);
+}
+
+#[test]
+fn a_pass_that_is_cut_at_the_latest_delivery_leaves_a_backlog() {
+    let mut listing = Listing::roomy();
+    listing.deliver(0, true);
+    listing.pass(3 * MINUTE);
+    for secs in 1..=3 {
+        listing.deliver(secs, false);
+    }
+    let mut walk = Walk::begin(&listing.progress, at(10 * MINUTE));
+    let (page, _) = listing.read(None);
+    walk.cut_before(&page, 4);
+    listing.progress = walk.end();
+    assert_eq!(behind(&listing.progress, at(10 * MINUTE)), Some(SignedDuration::from_mins(10)));
+    // The delivery that came since is read first.
+    listing.deliver(5 * MINUTE, false);
+    assert_eq!(listing.pass(11 * MINUTE), None);
+    assert_eq!(listing.fetched, [5, 4, 3, 2]);
+}
+
+/// Returns what one page of deliveries shows of the App's webhook.
+fn shown(progress: &DeliveryProgress, page: &[Listed], now: i64) -> Sight {
+    let mut walk = Walk::begin(progress, at(now));
+    walk.page_handled(page, None);
+    walk.end().sight
+}
+
+#[test]
+fn a_webhook_that_reported_a_job_is_trusted_for_half_a_day() {
+    let listed = |secs, job| Listed { number: 1, id: id(1), at: at(secs), job };
+    let nothing = DeliveryProgress::default();
+    assert_eq!(shown(&nothing, &[], HOUR), Sight::Never);
+    assert_eq!(shown(&nothing, &[listed(0, None)], HOUR), Sight::Never, "a ping says nothing of jobs");
+    let sight = shown(&nothing, &[listed(0, Some(JobNews::Completed))], 1);
+    assert_eq!(sight, Sight::Shown(at(0)), "a young delivery counts");
+    assert!(!Sight::Never.is_trusted(at(0)));
+    assert!(sight.is_trusted(at(12 * HOUR - 1)) && !sight.is_trusted(at(12 * HOUR)));
+}
+
+#[test]
+fn a_webhook_that_stopped_is_not_trusted_until_it_reports_a_job_again() {
+    let job_known_at = |secs| {
+        let mut open = Open::default();
+        open.add_job(Job {
+            facts: crate::testing::job_facts(7, "acme/app", &["self-hosted"]),
+            version: Version::FIRST,
+            created_at: at(secs),
+            timeline: Timeline::begin(JobStage::Queued, at(secs)),
+            asked_at: None,
+            state: JobState::Waiting,
+        });
+        open
+    };
+    let shown_at = Sight::Shown(at(0));
+    assert_eq!(shown_at.compared_with(&job_known_at(5 * MINUTE)), shown_at);
+    let stopped = shown_at.compared_with(&job_known_at(5 * MINUTE + 1));
+    assert_eq!(stopped, Sight::Stopped(at(0)));
+    assert!(!stopped.is_trusted(at(6 * MINUTE)));
+    assert_eq!(stopped.compared_with(&Open::default()), stopped, "the job's end changes nothing");
+    let progress = DeliveryProgress { sight: stopped, ..DeliveryProgress::default() };
+    let listed = |secs| Listed { number: 1, id: id(1), at: at(secs), job: Some(JobNews::Queued) };
+    assert_eq!(shown(&progress, &[listed(0)], 10 * MINUTE), stopped, "the old delivery is still listed");
+    assert_eq!(shown(&progress, &[listed(9 * MINUTE)], 10 * MINUTE), Sight::Shown(at(9 * MINUTE)));
 }
 
 proptest! {

@@ -1,0 +1,423 @@
+//! Runs jobs again whose runner was lost: Spot capacity taken back, a fault of the
+//! host, a crash of the agent. It never runs a job again that failed by itself, by
+//! its own memory, or that was cancelled or timed out.
+//!
+//! Facts come first, each in one transaction with its cause: a runner was lost, a
+//! job failed. A job that failed on a lost runner becomes an intent, which counts a
+//! call before it is made. The run's attempt at GitHub shows whether an earlier call
+//! took effect, so a process that dies at any moment makes no second one.
+
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::id::{ClassName, JobId, Repository, RunId};
+use crate::reason::Code;
+use crate::records::change::{Change, Records};
+use crate::records::job::{EndedJob, Job, JobEnding};
+use crate::records::open::Open;
+use crate::records::rerun::{Loss, Outcome, Rerun, RerunId, RerunKey, RerunRecord, RerunState};
+use crate::records::runner::{Custody, EndingKind, Runner, RunnerState, Served};
+use crate::rules::Rules;
+use crate::rules::class::Capacity;
+use crate::wire::event::{Event, StopCause, TaskChange};
+use crate::wire::exit::AgentExit;
+use crate::wire::job::{Conclusion, JobFacts};
+
+/// How often a job is run again at most.
+pub const MAX_TIMES: u32 = 2;
+/// How often GitHub may refuse a rerun before it is given up.
+pub const MAX_REFUSALS: u32 = 4;
+
+/// The first wait for a run that has not ended, or for a refused call; doubled with each further one.
+const FIRST_WAIT: SignedDuration = SignedDuration::from_secs(30);
+const LONGEST_WAIT: SignedDuration = SignedDuration::from_mins(10);
+/// How long after a call without an answer GitHub is asked what became of it.
+const AFTER_A_CALL: SignedDuration = SignedDuration::from_secs(10);
+/// GitHub fails a job whose runner is lost after about ten minutes. A lost runner
+/// that no failed job names by then executed none.
+const LOSS_KEPT: SignedDuration = SignedDuration::from_hours(1);
+/// A run ends within five days on our runners, and a job is queued for at most one.
+const KEPT: SignedDuration = SignedDuration::from_hours(7 * 24);
+
+/// A run as GitHub shows it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct SeenRun {
+    /// Its latest attempt.
+    pub attempt: u32,
+    /// Whether that attempt has ended.
+    pub is_completed: bool,
+}
+
+/// What a run's state at GitHub means for a rerun.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Verdict {
+    /// Its run has not ended.
+    NotYet,
+    /// GitHub may be asked for another attempt.
+    Call,
+    /// The earlier call took effect: this attempt is its result.
+    Made(u32),
+    /// Someone else has made this attempt.
+    Newer(u32),
+}
+
+/// Whether jobs of this class and repository are run again.
+#[must_use]
+pub fn is_on(rules: Rules<'_>, class: Option<&ClassName>, repository: &Repository) -> bool {
+    let class = class.and_then(|class| rules.catalogue.get(class)).and_then(|class| class.rerun);
+    let reruns = &rules.settings.reruns;
+    class.unwrap_or_else(|| {
+        reruns.all || reruns.repositories.iter().any(|pattern| pattern.matches(repository))
+    })
+}
+
+/// Returns the facts of an event that concern reruns. They are written together
+/// with its changes.
+#[must_use]
+pub fn facts(event: &Event, records: &Records, changes: &[Change], rules: Rules<'_>) -> Vec<Change> {
+    let loss = loss(event, records, changes, rules).map(RerunRecord::Loss);
+    let outcomes = changes.iter().filter_map(|change| match change {
+        Change::JobEnded(ended) => outcome(ended, rules).map(RerunRecord::Outcome),
+        _ => None,
+    });
+    loss.into_iter().chain(outcomes).map(|record| Change::Rerun(Box::new(record))).collect()
+}
+
+/// Whether a task that stopped for this reason was lost. If its job had ended before,
+/// the job may have failed by itself: then only an interruption counts, since the
+/// runner reports it to GitHub before it stops.
+fn is_loss(cause: &StopCause, job_has_ended: bool) -> bool {
+    match cause {
+        // A runner that was stopped from outside, and not by a user, was on a host that went away.
+        StopCause::SpotInterrupted | StopCause::Agent(AgentExit::InterruptedBusy) => true,
+        StopCause::Missing | StopCause::Agent(AgentExit::Failed) => !job_has_ended,
+        StopCause::Unknown(words) => !job_has_ended && !is_of_memory(words),
+        StopCause::Agent(_)
+        | StopCause::FailedToStart(_)
+        | StopCause::NoCapacity(_)
+        | StopCause::StoppedByUser => false,
+    }
+}
+
+/// Whether the kernel may have killed the container because of its memory (137 is
+/// SIGKILL). The job's own memory is the likely cause.
+fn is_of_memory(words: &str) -> bool {
+    let words = words.to_ascii_lowercase();
+    ["outofmemory", "out of memory", "exit code 137", "signal 9"].iter().any(|word| words.contains(word))
+}
+
+fn loss(event: &Event, records: &Records, changes: &[Change], rules: Rules<'_>) -> Option<Loss> {
+    let Event::Task(task) = event else { return None };
+    let TaskChange::Stopped(cause) = &task.change else { return None };
+    let runner = records.runner.as_ref().filter(|_| !changes.is_empty())?;
+    // The runner may have been given another repository's job, so the job's end decides about the repository.
+    let is_off = rules.catalogue.get(&runner.facts.class).is_some_and(|class| class.rerun == Some(false));
+    if is_off || !rules.may_rerun() || !may_have_had_a_job(runner) || !is_loss(cause, has_completed(runner)) {
+        return None;
+    }
+    let after = changes.iter().find_map(|change| match change {
+        Change::Runner(Runner { state: RunnerState::Ending(ending), .. }) => {
+            Some((ending.kind, ending.note.clone()))
+        }
+        Change::RunnerGone(gone) => Some((gone.kind, gone.note.clone())),
+        _ => None,
+    });
+    let cause = match cause {
+        StopCause::SpotInterrupted => Code::SpotInterrupted.into(),
+        _ => after.and_then(|(kind, note)| note.or_else(|| Some(kind.code().into())))?,
+    };
+    Some(Loss { runner: runner.name().clone(), job: runner.names_job(), cause, at: task.at })
+}
+
+fn has_completed(runner: &Runner) -> bool {
+    matches!(&runner.state, RunnerState::Ending(ending) if ending.kind == EndingKind::Completed)
+}
+
+/// Whether a runner that has stopped may have executed a job.
+fn may_have_had_a_job(runner: &Runner) -> bool {
+    match &runner.state {
+        RunnerState::Reserved { .. } => false,
+        RunnerState::Starting { custody, .. } | RunnerState::Booted { custody, .. } => {
+            matches!(custody, Custody::Issued(_) | Custody::Taken(_))
+        }
+        RunnerState::Busy { .. } => true,
+        // What an operator or a limit stops is not lost.
+        RunnerState::Ending(ending) => {
+            !ending.kind.overrides_job()
+                && (ending.served != Served::Nothing
+                    || matches!(ending.custody, Custody::Issued(_) | Custody::Taken(_)))
+        }
+    }
+}
+
+fn outcome(ended: &EndedJob, rules: Rules<'_>) -> Option<Outcome> {
+    let class = ended.assignment.as_ref().map(|assignment| assignment.class.clone());
+    if !is_on(rules, class.as_ref(), &ended.facts.repository) {
+        return None;
+    }
+    let (failed, runner) = match &ended.ending {
+        JobEnding::Completed { conclusion, runner, .. } => {
+            (*conclusion == Conclusion::Failure, runner.ours().cloned())
+        }
+        JobEnding::Refused { .. } => (false, None),
+    };
+    let facts = &ended.facts;
+    ((failed && runner.is_some()) || facts.attempt > 1).then(|| Outcome {
+        id: id_of(facts),
+        job: facts.id,
+        attempt: facts.attempt,
+        class,
+        runner,
+        failed,
+        at: ended.timeline.latest(),
+    })
+}
+
+fn id_of(facts: &JobFacts) -> RerunId {
+    RerunId { repository: facts.repository.clone(), run: facts.run, name: facts.name.clone() }
+}
+
+/// Returns the changes that follow from the facts and are not recorded yet: intents
+/// for jobs that were lost, and the end of what is over.
+#[must_use]
+pub fn learn(open: &Open, rules: Rules<'_>, now: Timestamp) -> Vec<Change> {
+    let mut learnt = Learnt::default();
+    for record in open.reruns.values() {
+        match record {
+            RerunRecord::Outcome(outcome) => learnt.outcome(outcome, open, now),
+            RerunRecord::Loss(loss) if is_over(loss, open, now) => learnt.drop(record.key()),
+            RerunRecord::Loss(_) => {}
+            RerunRecord::Rerun(rerun) => {
+                let is_off = !is_on(rules, rerun.class.as_ref(), &rerun.id.repository);
+                if now.duration_since(rerun.since) > KEPT || (is_off && rerun.state != RerunState::Made) {
+                    learnt.drop(record.key());
+                }
+            }
+        }
+    }
+    learnt.0.into_values().collect()
+}
+
+/// One change for each record, the last one.
+#[derive(Default)]
+struct Learnt(BTreeMap<RerunKey, Change>);
+
+impl Learnt {
+    fn put(&mut self, rerun: Rerun) {
+        let record = RerunRecord::Rerun(rerun);
+        self.0.insert(record.key(), Change::Rerun(Box::new(record)));
+    }
+
+    fn drop(&mut self, key: RerunKey) {
+        self.0.insert(key.clone(), Change::RerunOver(key));
+    }
+
+    fn outcome(&mut self, outcome: &Outcome, open: &Open, now: Timestamp) {
+        let key = RerunKey::Rerun(outcome.id.clone());
+        let before = match open.reruns.get(&key) {
+            Some(RerunRecord::Rerun(rerun)) => Some(rerun),
+            _ => None,
+        };
+        let runner = outcome.runner.as_ref().filter(|_| outcome.failed);
+        let loss = runner.and_then(|runner| match open.reruns.get(&RerunKey::Loss(runner.clone())) {
+            Some(RerunRecord::Loss(loss)) => Some(loss),
+            _ => None,
+        });
+        if let Some(loss) = loss {
+            self.drop(RerunKey::Loss(loss.runner.clone()));
+            // A person's newer attempt has its own count, but the same limit holds.
+            let times = before.map_or(0, |before| before.times);
+            let state = if times < MAX_TIMES { RerunState::Wanted } else { RerunState::Spent };
+            self.put(Rerun {
+                id: outcome.id.clone(),
+                job: outcome.job,
+                class: outcome.class.clone(),
+                latest: outcome.attempt.max(before.map_or(0, |before| before.latest)),
+                times,
+                cause: loss.cause.clone(),
+                state,
+                checks: 0,
+                not_before: now,
+                since: now,
+            });
+        } else if runner.and_then(|runner| open.runners.get(runner)).is_some_and(Runner::takes_slot) {
+            // Its runner has not stopped yet: only then it is known whether it was lost.
+            return;
+        } else if before.is_some_and(|before| outcome.attempt >= before.latest) {
+            // Another lost job of the run has to know which attempts were made here.
+            if open.reruns.values().any(|other| may_be_run_again(other, outcome)) {
+                return;
+            }
+            self.drop(key);
+        }
+        self.drop(RerunKey::Outcome(outcome.job));
+    }
+}
+
+/// Whether this is another job of the run that is to be run again, or may be: it is not known yet whether its runner was
+/// lost.
+fn may_be_run_again(record: &RerunRecord, than: &Outcome) -> bool {
+    let is_other = |id: &RerunId| *id != than.id && is_same_run(id, &than.id);
+    match record {
+        RerunRecord::Outcome(other) => other.failed && is_other(&other.id),
+        RerunRecord::Rerun(rerun) => rerun.state != RerunState::Made && is_other(&rerun.id),
+        RerunRecord::Loss(_) => false,
+    }
+}
+
+fn is_same_run(one: &RerunId, other: &RerunId) -> bool {
+    one.run == other.run && one.repository == other.repository
+}
+
+fn intents(open: &Open) -> impl Iterator<Item = &Rerun> {
+    open.reruns.values().filter_map(|record| match record {
+        RerunRecord::Rerun(rerun) => Some(rerun),
+        RerunRecord::Loss(_) | RerunRecord::Outcome(_) => None,
+    })
+}
+
+/// Whether no failed job can belong to a lost runner any more.
+fn is_over(loss: &Loss, open: &Open, now: Timestamp) -> bool {
+    let is_named = open.reruns.values().any(|record| {
+        matches!(record, RerunRecord::Outcome(outcome) if outcome.runner.as_ref() == Some(&loss.runner))
+    });
+    if is_named {
+        return false;
+    }
+    match loss.job {
+        Some(job) => !open.jobs.contains_key(&job),
+        None => now.duration_since(loss.at) > LOSS_KEPT,
+    }
+}
+
+/// Returns the reruns whose next step is due, at most one for each run, and when
+/// the next one will be.
+#[must_use]
+pub fn due(open: &Open, now: Timestamp) -> (Vec<Rerun>, Option<Timestamp>) {
+    let mut runs: BTreeMap<(&Repository, RunId), &Rerun> = BTreeMap::new();
+    for rerun in in_hand(open) {
+        let run = (&rerun.id.repository, rerun.id.run);
+        let first = runs.entry(run).or_insert(rerun);
+        // A call whose answer is not known comes first, and then the oldest loss.
+        let order = |rerun: &Rerun| (rerun.state != RerunState::Called, rerun.since, rerun.job);
+        if order(rerun) < order(first) {
+            *first = rerun;
+        }
+    }
+    let (mut due, mut next_at) = (Vec::new(), None);
+    for rerun in runs.into_values() {
+        // The run has not ended while a job of it is open here. Its end starts another round.
+        let is_going = || open.jobs.values().any(|job| is_of_run(job, &rerun.id));
+        if rerun.state == RerunState::Wanted && is_going() {
+            continue;
+        }
+        if now >= rerun.not_before {
+            due.push(Rerun { latest: latest_attempt(open, rerun), ..rerun.clone() });
+        } else {
+            next_at = Some(next_at.map_or(rerun.not_before, |at: Timestamp| at.min(rerun.not_before)));
+        }
+    }
+    (due, next_at)
+}
+
+/// Returns the latest attempt of a rerun's run that is known, also by the reruns of its other jobs.
+fn latest_attempt(open: &Open, rerun: &Rerun) -> u32 {
+    let of_run = intents(open).filter(|other| is_same_run(&other.id, &rerun.id));
+    let made = of_run.filter(|other| other.state == RerunState::Made).map(|other| other.latest);
+    // What an unanswered call has made is found out by comparison with the attempt before it.
+    if rerun.state == RerunState::Called { rerun.latest } else { made.max().unwrap_or(0).max(rerun.latest) }
+}
+
+fn in_hand(open: &Open) -> impl Iterator<Item = &Rerun> {
+    intents(open).filter(|rerun| rerun.state != RerunState::Made)
+}
+
+fn is_of_run(job: &Job, id: &RerunId) -> bool {
+    job.facts.run == id.run && job.facts.repository == id.repository
+}
+
+/// Returns the other jobs of the same run that wait for an attempt.
+#[must_use]
+pub fn others_of_run(open: &Open, rerun: &Rerun) -> Vec<Rerun> {
+    let others = in_hand(open).filter(|other| other.id != rerun.id && is_same_run(&other.id, &rerun.id));
+    others.cloned().collect()
+}
+
+/// Compares an intent with the run's state.
+#[must_use]
+pub fn judge(rerun: &Rerun, run: SeenRun) -> Verdict {
+    match rerun.state {
+        // An attempt that came right after the recorded intent is its result.
+        RerunState::Called if run.attempt == rerun.latest + 1 => Verdict::Made(run.attempt),
+        _ if run.attempt > rerun.latest => Verdict::Newer(run.attempt),
+        _ if run.attempt < rerun.latest || !run.is_completed => Verdict::NotYet,
+        _ => Verdict::Call,
+    }
+}
+
+impl Rerun {
+    /// The intent to ask for one more attempt. A call that is repeated counts once.
+    #[must_use]
+    pub fn calling(&self, now: Timestamp) -> Self {
+        let times = if self.state == RerunState::Called { self.times } else { self.times + 1 };
+        let not_before = now + AFTER_A_CALL;
+        Self { times, state: RerunState::Called, not_before, since: now, ..self.clone() }
+    }
+
+    /// The attempt was made.
+    #[must_use]
+    pub fn made(&self, attempt: u32, now: Timestamp) -> Self {
+        Self { latest: attempt, state: RerunState::Made, checks: 0, since: now, ..self.clone() }
+    }
+
+    /// The next step has to wait, at least for `after`.
+    #[must_use]
+    pub fn later(&self, after: Option<SignedDuration>, now: Timestamp) -> Self {
+        let wait = (FIRST_WAIT * (1 << self.checks.min(8))).min(LONGEST_WAIT);
+        let not_before = now + after.map_or(wait, |after| after.max(wait));
+        Self { checks: self.checks.saturating_add(1), not_before, ..self.clone() }
+    }
+}
+
+/// Returns the capacity for a job: a job that is run again a second time gets
+/// On-Demand capacity.
+#[must_use]
+pub fn capacity(open: &Open, job: &JobFacts, of_class: Capacity) -> Capacity {
+    match open.reruns.get(&RerunKey::Rerun(id_of(job))) {
+        Some(RerunRecord::Rerun(rerun)) if rerun.times >= MAX_TIMES => Capacity::OnDemand,
+        _ => of_class,
+    }
+}
+
+/// Returns the open jobs that need On-Demand capacity because they are run again a second time.
+#[must_use]
+pub fn on_demand_jobs(open: &Open) -> Vec<JobId> {
+    if open.reruns.is_empty() {
+        return Vec::new();
+    }
+    let needs_it = |job: &&Job| capacity(open, &job.facts, Capacity::Spot) == Capacity::OnDemand;
+    open.jobs.values().filter(needs_it).map(Job::id).collect()
+}
+
+/// The notes that follow the reason of a lost job.
+pub mod note {
+    /// The intent is recorded.
+    pub const WANTED: &str = "run again once its run has ended";
+    /// The attempt was made. Its number follows.
+    pub const MADE: &str = "run again as attempt";
+    /// Nothing more is done. Why follows.
+    pub const OVER: &str = "not run again:";
+}
+
+/// Returns a lost job's record with a note on its rerun after its reason. It replaces an earlier note.
+#[must_use]
+pub fn noted(ended: &EndedJob, rerun: &Rerun, note: &str) -> Option<EndedJob> {
+    let JobEnding::Completed { conclusion, runner, .. } = &ended.ending else { return None };
+    let reason = Some(rerun.cause.and(note));
+    let ending = JobEnding::Completed { conclusion: conclusion.clone(), runner: runner.clone(), reason };
+    Some(EndedJob { version: ended.version.next(), ending, ..ended.clone() })
+}
+
+#[cfg(test)]
+mod tests;
