@@ -33,8 +33,8 @@ const THROTTLED: Duration = Duration::from_secs(2);
 /// How often a spent token without a task is tried again, over about ten minutes.
 /// A task of that token would have appeared by then.
 const SPENT_TRIES: u32 = 24;
-/// How long a step waits for a slot of a rate.
-const SLOT_WAIT: SignedDuration = SignedDuration::from_secs(6);
+/// How long a step waits for a slot of a rate: longer than launches are planned ahead.
+const SLOT_WAIT: SignedDuration = SignedDuration::from_secs(8);
 /// How long a launch waits, each time, for a registration that tries its scope.
 const TRIED: Duration = Duration::from_secs(1);
 /// How long a reserved runner's task waits, each time, while launches are paused.

@@ -25,7 +25,7 @@ const MAX_QUESTIONS: usize = 8;
 
 /// How far ahead launches are planned, at least and at most.
 const LEAST_AHEAD: SignedDuration = SignedDuration::from_secs(1);
-const MOST_AHEAD: SignedDuration = SignedDuration::from_secs(8);
+const MOST_AHEAD: SignedDuration = SignedDuration::from_secs(6);
 
 /// The result of an effect.
 pub(crate) struct Effected {
