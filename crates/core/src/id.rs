@@ -225,6 +225,14 @@ text_id!(
     "1 to 80 characters of a-z, 0-9, - and _ are expected",
     |text| is_owner(text) && !text.bytes().any(|b| b.is_ascii_uppercase())
 );
+impl Account {
+    /// The account of a token, which has one for all scopes.
+    #[must_use]
+    pub fn token() -> Self {
+        Self(Arc::from("token"))
+    }
+}
+
 text_id!(
     /// The value of `X-GitHub-Delivery`; a redelivery keeps it.
     DeliveryId,

@@ -136,6 +136,7 @@ impl<W: World> Engine<W> {
             let now = self.ports.clock.now();
             match self.ports.store.take(&request, now, LEASE_LENGTH).await {
                 Ok(lease) => {
+                    self.cache.begin_lease();
                     return Ok(lease.map(|lease| LeaseHolder::new(lease, options, now + LEASE_LENGTH)));
                 }
                 Err(error) if passes(&error) && faults < MAX_FAULTS => {

@@ -124,9 +124,6 @@ pub enum CredentialsError {
     PrivateKey(AppId),
 }
 
-/// The name of the account whose rate limit a plain token uses.
-const TOKEN_ACCOUNT: &str = "token";
-
 /// The permission that a call needs.
 #[derive(Clone, Debug)]
 pub(crate) enum Grant {
@@ -177,7 +174,7 @@ impl Authority {
     /// has one for all scopes; an App's installation has one for each owner.
     pub(crate) fn account(&self, scope: &Scope) -> Account {
         match self {
-            Self::Token(_) => Account::parse(TOKEN_ACCOUNT).unwrap_or_else(|_| scope.owner()),
+            Self::Token(_) => Account::token(),
             Self::App(_) => scope.owner(),
         }
     }

@@ -18,11 +18,15 @@ use ecsrunner_aws::secrets::{Freshness, GitHubCredentials, Secrets};
 use ecsrunner_aws::store::DynamoStore;
 use ecsrunner_aws::task::TaskInfo;
 use ecsrunner_core::decide::plan::{Means, reasons_to_wait};
-use ecsrunner_core::id::{DeliveryId, Deployment as DeploymentName, JobId, Repository, RunnerName, TaskId};
+use ecsrunner_core::id::{
+    Account, DeliveryId, Deployment as DeploymentName, JobId, Repository, RunnerName, TaskId,
+};
 use ecsrunner_core::reason::Reason;
 use ecsrunner_core::records::job::JobRecord;
 use ecsrunner_core::records::open::Open;
 use ecsrunner_core::records::runner::Runner;
+use ecsrunner_core::rules::pace::Bucket;
+use ecsrunner_core::rules::pool::Scope;
 use ecsrunner_core::wire::event::{Event, Keys, RetryRequest, StopRequest};
 use ecsrunner_engine::commit::commit_event;
 use ecsrunner_engine::ports::queue::Queue;
@@ -214,7 +218,11 @@ impl AwsDeployment {
     /// Returns why each queued job waits. The control plane does not write that down.
     fn reasons_to_wait(&self, open: &Open) -> HashMap<JobId, Reason> {
         let rules = self.rules();
-        let means = Means { subnets: &rules.subnets, ..Means::default() };
+        // With a token instead of an App, all scopes have one account.
+        let token = Bucket::GitHub(Account::token());
+        let has_token = open.levels.contains_key(&token);
+        let account = |scope: &Scope| if has_token { Account::token() } else { scope.owner() };
+        let means = Means { subnets: &rules.subnets, account: &account, ..Means::default() };
         reasons_to_wait(open, rules.rules(), means, Timestamp::now())
     }
 

@@ -62,7 +62,7 @@ pub(super) const fn on(code: Code) -> &'static str {
         Code::ScopeHeld => {
             "check that the GitHub App is installed there, with write access to administration (repository) or self-hosted runners (organization)"
         }
-        Code::GithubUnavailable => "wait: launches go on within 30 seconds of GitHub's next answer",
+        Code::GithubUnavailable => "wait: launches go on within a minute of GitHub's return",
         Code::PoolHeld => {
             "see what the runners say with `ecsrunner runners logs`: something about this repository or its labels keeps them from connecting; a launch is retried automatically"
         }

@@ -44,7 +44,7 @@ impl Runner {
         }
     }
 
-    /// Its first attempt, which has not been made yet, gets another placement.
+    /// Its next attempt, which has not been made yet, gets another placement.
     #[must_use]
     pub fn placed(&self, placement: Placement) -> Self {
         Self { version: self.version.next(), placement, ..self.clone() }

@@ -17,13 +17,15 @@ use crate::wire::fault::{Fault, Suspect};
 
 /// A hold is dropped if it has not been probed for this long after a probe was allowed.
 const FORGET: SignedDuration = SignedDuration::from_hours(24);
+/// A failure is learnt within this time or not at all.
+const LESSON: SignedDuration = SignedDuration::from_mins(5);
 
 /// Returns the changes of holds that follow from the open runners and are not
 /// recorded yet. Once they are recorded, the same runners lead to no more changes.
 #[must_use]
 pub fn learn(open: &Open, now: Timestamp) -> Vec<Change> {
     let mut lessons: Vec<Lesson<'_>> =
-        open.runners.values().flat_map(|runner| lessons_of(open, runner)).collect();
+        open.runners.values().flat_map(|runner| lessons_of(open, runner, now)).collect();
     // A success at the same instant comes first, so that the fault prevails.
     lessons.sort_by_key(|lesson| (lesson.at, matches!(lesson.outcome, Outcome::Failed { .. })));
     let mut learnt = Learnt { open, changed: BTreeMap::new() };
@@ -81,7 +83,11 @@ impl Learnt<'_> {
         let placement = Held::placement(runner.placement.clone(), runner.facts.size.arch());
         match lesson.outcome {
             Outcome::Booted => {
-                self.release(&placement, lesson, |_| true);
+                // A task that was accepted before the refusal says nothing about it.
+                let is_later = |hold: &Hold| runner.timeline.began() > hold.latest;
+                if self.hold(&placement).is_some_and(is_later) {
+                    self.release(&placement, lesson, |_| true);
+                }
                 self.release(&class_in, lesson, Fault::is_before_boot);
                 self.release(&class, lesson, Fault::is_before_boot);
             }
@@ -131,7 +137,7 @@ impl Learnt<'_> {
     }
 }
 
-fn lessons_of<'a>(open: &Open, runner: &'a Runner) -> Vec<Lesson<'a>> {
+fn lessons_of<'a>(open: &Open, runner: &'a Runner, now: Timestamp) -> Vec<Lesson<'a>> {
     let mut lessons = Vec::new();
     let booted = runner.timeline.at(RunnerStage::Booted);
     if let Some(at) = booted {
@@ -141,6 +147,10 @@ fn lessons_of<'a>(open: &Open, runner: &'a Runner) -> Vec<Lesson<'a>> {
         lessons.push(Lesson { runner, at, outcome: Outcome::Used });
     }
     let RunnerState::Ending(ending) = &runner.state else { return lessons };
+    // It was learnt when it was new, and a success since may be history by now.
+    if runner.stopped_at().is_some_and(|at| now.duration_since(at) > LESSON) {
+        return lessons;
+    }
     let (Some(at), Some(fault)) = (runner.stopped_at(), ending.fault) else { return lessons };
     // Without a task, the placement's hold was written with the answer to RunTask.
     let is_known = fault == Fault::NoCapacity && runner.task().is_none();

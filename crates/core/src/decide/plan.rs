@@ -26,6 +26,7 @@ use crate::rules::Rules;
 use crate::rules::class::size::Size;
 use crate::rules::labels::Labels;
 use crate::rules::limits::{WaitLimits, longest_work};
+use crate::rules::pace::Bucket;
 use crate::rules::placement::Placement;
 use crate::rules::pool::Scope;
 use crate::wire::fault::Fault;
@@ -63,8 +64,8 @@ pub struct Means<'a> {
     pub account: &'a dyn Fn(&Scope) -> Account,
     /// How long it takes until the next plan: runners are launched for the slots of a pace that come until then.
     pub ahead: SignedDuration,
-    /// Whether a runner without a configuration has its slots of the rates already.
-    pub has_slot: &'a dyn Fn(&RunnerName) -> bool,
+    /// Whether a runner has its slot of that rate already.
+    pub has_slot: &'a dyn Fn(&RunnerName, &Bucket) -> bool,
 }
 
 impl fmt::Debug for Means<'_> {
@@ -76,7 +77,7 @@ impl fmt::Debug for Means<'_> {
 impl Default for Means<'_> {
     /// No network to choose, and one App installation for each owner.
     fn default() -> Self {
-        Self { subnets: &[], account: &Scope::owner, ahead: SignedDuration::ZERO, has_slot: &|_| false }
+        Self { subnets: &[], account: &Scope::owner, ahead: SignedDuration::ZERO, has_slot: &|_, _| false }
     }
 }
 
@@ -93,7 +94,7 @@ pub struct Plan {
     /// Questions to GitHub, the most urgent first.
     pub questions: Vec<Question>,
     /// Held scopes in which a registration is to be tried.
-    pub probes: Vec<(Scope, Account)>,
+    pub probes: Vec<Probe>,
     /// When this plan will change by time alone.
     pub next_at: Option<Timestamp>,
 }
@@ -205,6 +206,15 @@ pub struct Wait {
     pub reason: Reason,
 }
 
+/// A scope in which a registration is to be tried: one for each account.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Probe {
+    pub scope: Scope,
+    pub account: Account,
+    /// Of the scope, in a row. The scope that failed least shows best whether its account is at fault.
+    pub failures: u32,
+}
+
 /// A question to GitHub.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum Question {
@@ -250,6 +260,7 @@ pub fn plan(open: &Open, rules: Rules<'_>, means: Means<'_>, now: Timestamp) -> 
     // The oldest job comes first, regardless of its pool.
     deficits.sort_unstable_by_key(|deficit| (deficit.job.created_at, deficit.job.id()));
     let mut launcher = Launcher::new(open, rules, means, now);
+    launcher.probe_for_reserved(&mut plan);
     for deficit in deficits {
         match launcher.launch(deficit.job, &deficit.reason, &mut plan) {
             Ok(launch) => plan.launches.push(launch),
@@ -380,18 +391,18 @@ fn let_github_rest(open: &Open, rules: Rules<'_>, means: Means<'_>, now: Timesta
         }
         Question::Runner(name) => open.runners.get(name).map(|runner| runner.facts.scope.clone()),
     };
-    let (mut resting_until, mut tried) = (None, false);
+    let (mut resting_until, mut tried) = (None, HashSet::new());
     let earlier = |one: Option<Timestamp>, other: Timestamp| Some(one.map_or(other, |one| one.min(other)));
     plan.questions.retain(|question| {
         let Some(scope) = scope_of(question) else { return true };
         let account = (means.account)(&scope);
-        let holds = [Held::Account(account), Held::Scope(scope.clone())];
+        let holds = [Held::Account(account.clone()), Held::Scope(scope.clone())];
         let unanswered = holds.iter().filter_map(|held| open.holds.get(held));
         if let Some(hold) =
             unanswered.filter(|hold| hold.fault.rests_github()).max_by_key(|hold| hold.not_before)
         {
             // One question shows whether GitHub answers again.
-            let is_due = now >= hold.not_before && !std::mem::replace(&mut tried, true);
+            let is_due = now >= hold.not_before && tried.insert(account);
             if !is_due {
                 resting_until = earlier(resting_until, hold.not_before.max(now + DOUBT));
             }
@@ -421,10 +432,12 @@ impl Plan {
         self.waits.push(Wait { job: job.id(), reason });
     }
 
-    /// Tries a registration in the scope; one scope for each account, in turns: a scope that fails is held longer.
-    fn probe(&mut self, scope: &Scope, account: &Account) {
-        if !self.probes.iter().any(|(_, other)| other == account) {
-            self.probes.push((scope.clone(), account.clone()));
+    /// Tries a registration in the scope, unless another scope of its account is tried that failed less.
+    fn probe(&mut self, probe: Probe) {
+        match self.probes.iter_mut().find(|other| other.account == probe.account) {
+            None => self.probes.push(probe),
+            Some(other) if probe.failures < other.failures => *other = probe,
+            Some(_) => {}
         }
     }
 }

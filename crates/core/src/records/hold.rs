@@ -114,7 +114,7 @@ impl Pauses {
     fn of(held: &Held, fault: Fault) -> Self {
         match held {
             // GitHub is back within minutes, and jobs wait for that.
-            Held::Scope(_) | Held::Account(_) if fault.rests_registrations() => Self::secs(1, 2, 30),
+            Held::Scope(_) | Held::Account(_) if fault.rests_registrations() => Self::secs(1, 2, 45),
             // GitHub refuses now and then what it accepts a moment later.
             Held::Scope(_) | Held::Account(_) => Self::secs(2, 2, 5 * 60),
             Held::Placement { .. } => Self::secs(15, 2, 5 * 60),

@@ -456,15 +456,6 @@ impl Runner {
         self
     }
 
-    /// The fault for which it ended, if it has.
-    #[must_use]
-    pub fn fault(&self) -> Option<Fault> {
-        match &self.state {
-            RunnerState::Ending(ending) => ending.fault,
-            _ => None,
-        }
-    }
-
     /// Returns the cost of its task up to `now`, in US dollars at list prices. AWS
     /// bills from the image pull on; here the launch counts as its start.
     #[must_use]

@@ -67,6 +67,16 @@ pub(crate) struct Cache {
     pub(crate) levels: tokio::sync::Mutex<()>,
 }
 
+/// What an effect has learnt about a hold.
+#[derive(Debug)]
+struct Recent {
+    /// `None` if it has ended.
+    hold: Option<Hold>,
+    /// A read that began later shows it.
+    until: Timestamp,
+    is_written: bool,
+}
+
 #[derive(Default, Debug)]
 struct Known {
     holds: BTreeMap<Held, Hold>,
@@ -74,14 +84,18 @@ struct Known {
     underway: Underway,
     /// CPU units of the tasks that AWS has accepted, on each market.
     accepted_cpu: HashMap<Market, u32>,
-    /// Attempts for which RunTask was called.
-    asked: HashSet<(RunnerName, u32)>,
-    /// Runners that have a slot of GitHub's rate and have not been registered yet.
-    slots: HashSet<RunnerName>,
+    /// Holds that effects have written or ended lately, for reads that began before.
+    recent: HashMap<Held, Recent>,
+    /// Attempts for which this lease certainly has not called RunTask, and no earlier one has.
+    unasked: HashSet<(RunnerName, u32)>,
+    /// Slots that runners have taken and not used yet.
+    slots: HashSet<(RunnerName, Bucket)>,
     /// Scopes and accounts that rest, and that a call is trying.
     trying: HashSet<Held>,
     /// Calls in a row that GitHub did not answer.
     unanswered: HashMap<(Scope, Call), u32>,
+    /// When a call of an account was last answered.
+    answered_at: HashMap<(Account, Call), Timestamp>,
     /// Jobs that are run again a second time.
     on_demand: HashSet<JobId>,
 }
@@ -95,8 +109,14 @@ impl Cache {
     /// to both.
     pub(crate) fn refresh(&self, open: &mut Open, began: Timestamp) {
         let mut known = self.lock();
-        for hold in known.holds.values().filter(|hold| hold.latest >= began) {
-            open.add_hold(hold.clone());
+        known.recent.retain(|_, recent| !recent.is_written || recent.until >= began);
+        for (held, recent) in &known.recent {
+            match &recent.hold {
+                Some(hold) => open.add_hold(hold.clone()),
+                None => {
+                    open.holds.remove(held);
+                }
+            }
         }
         known.holds = open.holds.clone();
         for (bucket, level) in &known.levels {
@@ -110,8 +130,7 @@ impl Cache {
         for runner in open.runners.values().filter(|runner| runner.takes_slot() && !runner.awaits_task()) {
             *known.accepted_cpu.entry(runner.placement.market).or_default() += runner.facts.size.cpu();
         }
-        known.asked.retain(|(runner, _)| open.runners.contains_key(runner));
-        known.slots.retain(|runner| open.runners.contains_key(runner));
+        known.slots.retain(|(runner, _)| open.runners.contains_key(runner));
         known.on_demand = on_demand_jobs(open).into_iter().collect();
     }
 
@@ -124,13 +143,34 @@ impl Cache {
         self.lock().holds.get(held).cloned()
     }
 
-    pub(crate) fn add_hold(&self, hold: Hold) {
-        self.lock().holds.insert(hold.held.clone(), hold);
+    /// Begins a lease: what an earlier one did not ask for, another process may have asked for since.
+    pub(crate) fn begin_lease(&self) {
+        let mut known = self.lock();
+        known.unasked.clear();
+        known.slots.clear();
     }
 
-    /// Removes a hold; false if there was none.
-    pub(crate) fn remove_hold(&self, held: &Held) -> bool {
-        self.lock().holds.remove(held).is_some()
+    /// Takes over a hold that an effect is about to write.
+    pub(crate) fn add_hold(&self, hold: Hold, now: Timestamp) {
+        let mut known = self.lock();
+        let recent = Recent { hold: Some(hold.clone()), until: now + LANDS_WITHIN, is_written: true };
+        known.recent.insert(hold.held.clone(), recent);
+        known.holds.insert(hold.held.clone(), hold);
+    }
+
+    /// Takes over that an effect is about to end a hold.
+    pub(crate) fn remove_hold(&self, held: &Held, now: Timestamp) {
+        let mut known = self.lock();
+        let recent = Recent { hold: None, until: now + LANDS_WITHIN, is_written: true };
+        known.recent.insert(held.clone(), recent);
+        known.holds.remove(held);
+    }
+
+    /// Notes whether the write of a hold has failed; if it has, this process heeds the hold all the same.
+    pub(crate) fn written(&self, held: &Held, is_written: bool, now: Timestamp) {
+        if let Some(recent) = self.lock().recent.get_mut(held) {
+            (recent.is_written, recent.until) = (is_written, now);
+        }
     }
 
     /// Takes over changes of holds.
@@ -149,11 +189,14 @@ impl Cache {
         }
     }
 
-    /// Returns the scopes that rest, for the decision whether their account is at fault.
-    pub(crate) fn unanswered_scopes(&self) -> Vec<Scope> {
+    /// Returns the scopes in which GitHub has not answered since it last answered such a call of this account.
+    pub(crate) fn unanswered_scopes(&self, call: Call, account: &Account) -> Vec<Scope> {
         let known = self.lock();
-        let resting = known.holds.values().filter(|hold| hold.fault.rests_registrations());
-        resting
+        let answered_at = known.answered_at.get(&(account.clone(), call));
+        let silent = known.holds.values().filter(|hold| {
+            hold.fault.rests_registrations() && answered_at.is_none_or(|answered| hold.latest > *answered)
+        });
+        silent
             .filter_map(|hold| match &hold.held {
                 Held::Scope(scope) => Some(scope.clone()),
                 _ => None,
@@ -193,14 +236,19 @@ impl Cache {
         choices.choose(wanted, spread, now).map(|(placement, _)| placement)
     }
 
-    /// Notes that RunTask is called for this attempt.
-    pub(crate) fn ask(&self, runner: &RunnerName, attempt: u32) {
-        self.lock().asked.insert((runner.clone(), attempt));
+    /// Notes that this attempt is this lease's own and that RunTask has not been called for it.
+    pub(crate) fn add_unasked(&self, runner: &RunnerName, attempt: u32) {
+        self.lock().unasked.insert((runner.clone(), attempt));
     }
 
-    /// Whether RunTask was called for this attempt in this process.
-    pub(crate) fn has_asked(&self, runner: &RunnerName, attempt: u32) -> bool {
-        self.lock().asked.contains(&(runner.clone(), attempt))
+    /// Notes that RunTask is called for this attempt.
+    pub(crate) fn ask(&self, runner: &RunnerName, attempt: u32) {
+        self.lock().unasked.remove(&(runner.clone(), attempt));
+    }
+
+    /// Whether RunTask was certainly not called for this attempt.
+    pub(crate) fn is_unasked(&self, runner: &RunnerName, attempt: u32) -> bool {
+        self.lock().unasked.contains(&(runner.clone(), attempt))
     }
 
     /// Notes that AWS has accepted a task.
@@ -214,18 +262,18 @@ impl Cache {
         self.lock().accepted_cpu.get(&market).copied().unwrap_or(0)
     }
 
-    /// Notes that a runner has its slot of GitHub's rate.
-    pub(crate) fn take_slot(&self, runner: &RunnerName) {
-        self.lock().slots.insert(runner.clone());
+    /// Notes that a runner has its slot of a rate.
+    pub(crate) fn take_slot(&self, runner: &RunnerName, bucket: &Bucket) {
+        self.lock().slots.insert((runner.clone(), bucket.clone()));
     }
 
     /// Notes that a runner's slot is used.
-    pub(crate) fn use_slot(&self, runner: &RunnerName) {
-        self.lock().slots.remove(runner);
+    pub(crate) fn use_slot(&self, runner: &RunnerName, bucket: &Bucket) {
+        self.lock().slots.remove(&(runner.clone(), bucket.clone()));
     }
 
-    pub(crate) fn has_slot(&self, runner: &RunnerName) -> bool {
-        self.lock().slots.contains(runner)
+    pub(crate) fn has_slot(&self, runner: &RunnerName, bucket: &Bucket) -> bool {
+        self.lock().slots.contains(&(runner.clone(), bucket.clone()))
     }
 
     pub(crate) fn level(&self, bucket: &Bucket) -> Option<Level> {
@@ -277,18 +325,31 @@ impl Cache {
     }
 
     /// Notes that GitHub answered such a call in this scope. Removes the holds that this disproves, and returns what they
-    /// held.
-    pub(crate) fn answered(&self, call: Call, scope: &Scope, account: &Account) -> Vec<Held> {
+    /// held: an answer to a call that was made before a failure says nothing about it.
+    pub(crate) fn answered(
+        &self,
+        call: Call,
+        scope: &Scope,
+        account: &Account,
+        began_at: Timestamp,
+        now: Timestamp,
+    ) -> Vec<Held> {
         let mut known = self.lock();
         known.unanswered.remove(&(scope.clone(), call));
-        let held: Vec<Held> = known.resting(call, scope, account).map(|hold| hold.held.clone()).collect();
+        known.answered_at.insert((account.clone(), call), now);
+        let disproved = known.resting(call, scope, account).filter(|hold| hold.latest < began_at);
+        let held: Vec<Held> = disproved.map(|hold| hold.held.clone()).collect();
         for held in &held {
             known.holds.remove(held);
+            let recent = Recent { hold: None, until: now + LANDS_WITHIN, is_written: true };
+            known.recent.insert(held.clone(), recent);
         }
         held
     }
 }
 
+/// How long a write may take until every read shows it.
+const LANDS_WITHIN: Duration = Duration::from_secs(2);
 /// After this time another call asks whether the one that tries GitHub has ended.
 const TRY_LENGTH: Duration = Duration::from_secs(1);
 

@@ -52,14 +52,15 @@ impl<W: World> Engine<W> {
     ) -> Result<JitConfig, StepError> {
         let account = self.ports.github.account(scope);
         let trying = self.enter(Call::Registration, scope, &account)?;
+        let bucket = Bucket::GitHub(account);
         // Only whoever may call takes a slot.
         if slot == Slot::ToTake {
-            self.await_slot(&Bucket::GitHub(account)).await?;
-            self.cache.take_slot(name);
+            self.await_slot(&bucket).await?;
+            self.cache.take_slot(name, &bucket);
         }
         let call = self.ports.github.generate_jitconfig(scope, name, labels);
         let made = self.make(Call::Registration, trying, scope, call).await;
-        self.cache.use_slot(name);
+        self.cache.use_slot(name, &bucket);
         made
     }
 
@@ -117,7 +118,7 @@ impl<W: World> Engine<W> {
         match &answer {
             Ok(_)
             | Err(GitHubError::NameTaken | GitHubError::Refused { .. } | GitHubError::Credentials(_)) => {
-                self.answered(kind, scope, &account).await;
+                self.answered(kind, scope, &account, began_at).await;
             }
             Err(error @ GitHubError::Throttled { after, .. }) => {
                 self.rest_account(account, &error.to_string(), *after).await?;
@@ -131,8 +132,8 @@ impl<W: World> Engine<W> {
     }
 
     /// Ends the rest of a scope and its account.
-    async fn answered(&self, kind: Call, scope: &Scope, account: &Account) {
-        let released = self.cache.answered(kind, scope, account);
+    async fn answered(&self, kind: Call, scope: &Scope, account: &Account, began_at: Timestamp) {
+        let released = self.cache.answered(kind, scope, account, began_at, self.ports.clock.now());
         if released.is_empty() {
             return;
         }
@@ -153,12 +154,15 @@ impl<W: World> Engine<W> {
     ) {
         let count = self.cache.count_unanswered(kind, scope);
         let held = Held::Scope(scope.clone());
-        if count < FAILURES && self.cache.hold(&held).is_none() {
-            return;
+        match self.cache.hold(&held) {
+            None if count < FAILURES => return,
+            // GitHub refuses registrations there, which is a hold of its own.
+            Some(hold) if !hold.fault.rests_registrations() => return,
+            _ => {}
         }
         let words = chain(error);
         let mut changes = vec![self.hold_unanswered(kind, held, &words, began_at)];
-        let scopes = self.cache.unanswered_scopes();
+        let scopes = self.cache.unanswered_scopes(kind, account);
         let of_account = scopes.iter().filter(|scope| self.ports.github.account(scope) == *account);
         if of_account.count() >= SCOPES {
             changes.push(self.hold_unanswered(kind, Held::Account(account.clone()), &words, began_at));
@@ -183,7 +187,7 @@ impl<W: World> Engine<W> {
         } else {
             warn!(held = ?hold.held, words, not_before = %hold.not_before, "GitHub does not answer");
         }
-        self.cache.add_hold(hold.clone());
+        self.cache.add_hold(hold.clone(), now);
         Change::Hold(hold)
     }
 
@@ -195,14 +199,23 @@ impl<W: World> Engine<W> {
         warn!(%account, words, %until, "GitHub throttles the account");
         let before = self.cache.hold(&Held::Account(account.clone()));
         let hold = Hold::throttled(before.as_ref(), account.clone(), words, now, until);
-        self.cache.add_hold(hold.clone());
+        self.cache.add_hold(hold.clone(), now);
         self.note(&[Change::Hold(hold)]).await;
         self.rest(&Bucket::GitHub(account), until).await
     }
 
     /// Writes holds. If that fails, this process still heeds them, and the next failure writes them again.
     async fn note(&self, changes: &[Change]) {
-        if let Err(error) = self.commit(Transaction::of(changes)).await {
+        let written = self.commit(Transaction::of(changes)).await;
+        for change in changes {
+            let held = match change {
+                Change::Hold(hold) => &hold.held,
+                Change::Released(held) => held,
+                _ => continue,
+            };
+            self.cache.written(held, written.is_ok(), self.ports.clock.now());
+        }
+        if let Err(error) = written {
             warn!(error = %chain(&error), "could not record whether GitHub answers");
         }
     }

@@ -175,7 +175,7 @@ impl<W: World> Engine<W> {
         let words = error.to_string();
         let failure = Failure::of(Fault::RegistrationRefused, &words, began_at, self.ports.clock.now());
         let hold = Hold::after(before.as_ref(), held, &failure);
-        self.cache.add_hold(hold.clone());
+        self.cache.add_hold(hold.clone(), self.ports.clock.now());
         hold
     }
 }

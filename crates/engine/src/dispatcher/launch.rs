@@ -1,7 +1,7 @@
 //! Starts a runner's task, in a placement with capacity and within the launch pace.
 
 use ecsrunner_core::decide::plan::choose::{NoPlacement, Wanted};
-use ecsrunner_core::id::{TaskId, Version};
+use ecsrunner_core::id::TaskId;
 use ecsrunner_core::reason::{Code, Reason};
 use ecsrunner_core::records::change::Change;
 use ecsrunner_core::records::hold::{Failure, Held, Hold};
@@ -34,7 +34,7 @@ const THROTTLED: Duration = Duration::from_secs(2);
 /// A task of that token would have appeared by then.
 const SPENT_TRIES: u32 = 24;
 /// How long a step waits for a slot of a rate: longer than launches are planned ahead.
-const SLOT_WAIT: SignedDuration = SignedDuration::from_secs(8);
+const SLOT_WAIT: SignedDuration = SignedDuration::from_secs(6);
 /// How long a launch waits, each time, for a registration that tries its scope.
 const TRIED: Duration = Duration::from_secs(1);
 /// How long a reserved runner's task waits, each time, while launches are paused.
@@ -53,7 +53,7 @@ impl<W: World> Engine<W> {
         let asked_at = self.ports.clock.now();
         let probe = match self.cache.enter(runner, asked_at) {
             Ok(probe) => probe,
-            Err(NotYet) if is_reserved && self.is_unasked(runner, attempt) => {
+            Err(NotYet) if is_reserved && self.cache.is_unasked(runner.name(), attempt) => {
                 return self.go_elsewhere(runner).await;
             }
             // The request may have been sent before, so its answer is needed in this placement.
@@ -63,16 +63,21 @@ impl<W: World> Engine<W> {
             // The registration's slot comes first: a task must not wait for it.
             let account = self.ports.github.account(&runner.facts.scope);
             for bucket in [Bucket::GitHub(account), Bucket::Fargate(runner.placement.market)] {
+                // A slot belongs to its runner until it is used.
+                if self.cache.has_slot(runner.name(), &bucket) {
+                    continue;
+                }
                 if let Err(error) = self.await_slot(&bucket).await {
                     let StepError::NotYet(at) = error else { return Err(error) };
                     let wait =
                         Wait { until: at, reason: Reason::with(Code::Pace, "its rate: it took too long") };
                     return self.wait_or_withdraw(runner, attempt, wait).await;
                 }
-                self.cache.take_slot(runner.name());
+                self.cache.take_slot(runner.name(), &bucket);
             }
         }
         self.cache.ask(runner.name(), attempt);
+        self.cache.use_slot(runner.name(), &Bucket::Fargate(runner.placement.market));
         let order = TaskOrder {
             runner: &runner.facts,
             placement: &runner.placement,
@@ -86,9 +91,14 @@ impl<W: World> Engine<W> {
                 let also: Vec<Change> =
                     probe.is_some().then(|| Change::Released(held.clone())).into_iter().collect();
                 if probe.is_some() {
-                    self.cache.remove_hold(&held);
+                    self.cache.remove_hold(&held, self.ports.clock.now());
                 }
-                self.task_started(runner, task, &also, deadline).await
+                let started = self.task_started(runner, task, &also, deadline).await;
+                if probe.is_some() {
+                    // Others waited for this answer.
+                    self.kicked.notify_one();
+                }
+                started
             }
             Err(ComputeError::NoCapacity { message }) => self.no_capacity(runner, &message, asked_at).await,
             Err(error @ ComputeError::Refused { .. }) => {
@@ -139,23 +149,21 @@ impl<W: World> Engine<W> {
         attempt: u32,
         wait: Wait,
     ) -> Result<Written, StepError> {
-        if !self.is_unasked(runner, attempt) {
+        if !self.cache.is_unasked(runner.name(), attempt) {
             return Err(StepError::NotYet(wait.until));
         }
-        let now = self.ports.clock.now();
-        info!(runner = %runner.name(), reason = %wait.reason, "withdrew reservation");
-        self.write(runner, &[], |current| {
-            let unasked = current.state == runner.state && current.placement == runner.placement;
-            unasked.then(|| current.withdrawn(wait.reason.clone(), now)).flatten()
-        })
-        .await
+        self.withdraw(runner, wait.reason).await
     }
 
-    /// Whether no RunTask was called for this attempt: this lease holder wrote the first version, or the last attempt was
-    /// answered.
-    fn is_unasked(&self, runner: &Runner, attempt: u32) -> bool {
-        let is_new = runner.version == Version::FIRST || lacked_capacity(runner);
-        is_new && !self.cache.has_asked(runner.name(), attempt)
+    /// Gives a reservation back that was not asked for.
+    async fn withdraw(&self, runner: &Runner, reason: Reason) -> Result<Written, StepError> {
+        let now = self.ports.clock.now();
+        info!(runner = %runner.name(), %reason, "withdrew reservation");
+        self.write(runner, &[], |current| {
+            let unasked = current.state == runner.state && current.placement == runner.placement;
+            unasked.then(|| current.withdrawn(reason.clone(), now)).flatten()
+        })
+        .await
     }
 
     /// Writes that the task has started, together with the hand-over if that succeeds.
@@ -205,7 +213,7 @@ impl<W: World> Engine<W> {
             "no capacity for runner"
         );
         self.metrics.count(Metric::RetriesNoCapacity);
-        self.cache.add_hold(hold.clone());
+        self.cache.add_hold(hold.clone(), now);
         let reason = Reason::with(Code::NoCapacity, message);
         let also = [Change::Hold(hold)];
         let Ok(placement) = self.elsewhere(runner, now) else {
@@ -217,11 +225,18 @@ impl<W: World> Engine<W> {
                 .await;
         };
         let failures = failures(runner) + 1;
-        self.write(runner, &also, |runner| {
-            let retry = Retry { failures, not_before: now, reason: reason.clone() };
-            runner.next_try(placement.clone(), retry, now)
-        })
-        .await
+        let written = self
+            .write(runner, &also, |runner| {
+                let retry = Retry { failures, not_before: now, reason: reason.clone() };
+                runner.next_try(placement.clone(), retry, now)
+            })
+            .await?;
+        if let Written::At(next) = &written
+            && let RunnerState::Reserved { attempt } = next.state
+        {
+            self.cache.add_unasked(next.name(), attempt);
+        }
+        Ok(written)
     }
 
     /// Moves a runner to another placement before its first request, because its
@@ -230,14 +245,7 @@ impl<W: World> Engine<W> {
         let now = self.ports.clock.now();
         let placement = match self.elsewhere(runner, now) {
             Ok(placement) => placement,
-            Err(none) => {
-                return self
-                    .write(runner, &[], |current| {
-                        let unasked = current.state == runner.state && current.placement == runner.placement;
-                        unasked.then(|| current.withdrawn(none.reason.clone(), now)).flatten()
-                    })
-                    .await;
-            }
+            Err(none) => return self.withdraw(runner, none.reason).await,
         };
         info!(runner = %runner.name(), from = %runner.placement, to = %placement, "moved runner to another placement");
         self.write(runner, &[], |current| {
@@ -323,9 +331,4 @@ struct Wait {
 /// The runner's number of consecutive failures.
 fn failures(runner: &Runner) -> u32 {
     runner.retry.as_ref().map_or(0, |retry| retry.failures)
-}
-
-/// Returns whether the runner's last attempt failed for lack of capacity.
-fn lacked_capacity(runner: &Runner) -> bool {
-    runner.retry.as_ref().is_some_and(|retry| retry.reason.code() == Code::NoCapacity)
 }

@@ -24,8 +24,8 @@ const MAX_EFFECTS_OF_POOL: usize = 32;
 const MAX_QUESTIONS: usize = 8;
 
 /// How far ahead launches are planned, at least and at most.
-const LEAST_AHEAD: SignedDuration = SignedDuration::from_secs(1);
-const MOST_AHEAD: SignedDuration = SignedDuration::from_secs(6);
+pub(super) const LEAST_AHEAD: SignedDuration = SignedDuration::from_secs(1);
+const MOST_AHEAD: SignedDuration = SignedDuration::from_secs(5);
 
 /// The result of an effect.
 pub(crate) struct Effected {

@@ -53,7 +53,7 @@ impl<W: World> Engine<W> {
         let change = match self.try_registration(scope).await {
             Ok(()) => {
                 info!(%scope, "GitHub registers runners again");
-                self.cache.remove_hold(&held);
+                self.cache.remove_hold(&held, self.ports.clock.now());
                 Change::Released(held)
             }
             Err(StepError::GitHub(error)) if error.disposition() == Disposition::Permanent => {

@@ -2,15 +2,16 @@
 //! A round does not wait for effects.
 
 use ecsrunner_core::decide::learn::learn;
-use ecsrunner_core::decide::plan::{Launch, Means, Plan, Question, plan, reasons_to_wait};
+use ecsrunner_core::decide::plan::{Launch, Means, Plan, Probe, Question, plan, reasons_to_wait};
 use ecsrunner_core::decide::step::Next;
 use ecsrunner_core::id::{Epoch, JobId, PoolId, RunnerName};
 use ecsrunner_core::reason::{Code, Reason};
 use ecsrunner_core::records::change::Change;
 use ecsrunner_core::records::job::Job;
 use ecsrunner_core::records::open::Open;
-use ecsrunner_core::records::runner::Runner;
+use ecsrunner_core::records::runner::{Runner, RunnerState};
 use ecsrunner_core::rules::labels::Labels;
+use ecsrunner_core::rules::pace::Bucket;
 use ecsrunner_core::rules::pool::{Pool, Scope};
 use futures::future::{self, Either};
 use futures::stream::StreamExt;
@@ -23,11 +24,12 @@ use ulid::Ulid;
 
 use super::LeaseHolder;
 use super::cache::EffectKey;
+use super::lease_holder::LEAST_AHEAD;
 use crate::commit::BATCH;
 use crate::ports::github::GitHub;
 use crate::ports::store::{Store, StoreError, Transaction};
 use crate::ports::{Clock, Randomness};
-use crate::{Engine, World};
+use crate::{Engine, Ruleset, World};
 
 /// The most reservations in one transaction. Each writes a runner's record and its job's.
 const RESERVATIONS: usize = BATCH / 2;
@@ -67,11 +69,7 @@ impl<W: World> Engine<W> {
         self.learn(epoch, &mut open, at).await?;
         self.learn_reruns(epoch, &mut open, at).await?;
         self.metrics.open(&open, self.rules().settings.paused, at);
-        let account = |scope: &Scope| self.ports.github.account(scope);
-        let rules = self.rules();
-        let has_slot = |runner: &RunnerName| self.cache.has_slot(runner);
-        let means = Means { subnets: &rules.subnets, account: &account, ahead, has_slot: &has_slot };
-        let plan = plan(&open, rules.rules(), means, at);
+        let plan = self.with_means(ahead, |rules, means| plan(&open, rules.rules(), means, at));
         self.tell_waits(&open, &plan);
         let mut all = self.reserve(epoch, &plan.launches, &mut open, at).await?;
         all &= self.write_runners(epoch, &plan, &mut open, at).await?;
@@ -80,10 +78,15 @@ impl<W: World> Engine<W> {
 
     /// Returns why each queued job waits. It is not written down, since it changes for all of them at once.
     pub fn reasons_to_wait(&self, open: &Open) -> HashMap<JobId, Reason> {
+        let now = self.ports.clock.now();
+        self.with_means(LEAST_AHEAD, |rules, means| reasons_to_wait(open, rules.rules(), means, now))
+    }
+
+    fn with_means<T>(&self, ahead: SignedDuration, plan: impl FnOnce(&Ruleset, Means<'_>) -> T) -> T {
         let account = |scope: &Scope| self.ports.github.account(scope);
         let rules = self.rules();
-        let means = Means { subnets: &rules.subnets, account: &account, ..Means::default() };
-        reasons_to_wait(open, rules.rules(), means, self.ports.clock.now())
+        let has_slot = |runner: &RunnerName, bucket: &Bucket| self.cache.has_slot(runner, bucket);
+        plan(&rules, Means { subnets: &rules.subnets, account: &account, ahead, has_slot: &has_slot })
     }
 
     /// Shows watchers of this process the jobs that wait for another reason than before.
@@ -93,6 +96,9 @@ impl<W: World> Engine<W> {
         }
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
         told.retain(|job, _| open.jobs.contains_key(job));
+        for launch in &plan.launches {
+            told.remove(&launch.job);
+        }
         for wait in &plan.waits {
             let is_new = told.get(&wait.job) != Some(&wait.reason);
             if is_new
@@ -153,9 +159,9 @@ impl<W: World> Engine<W> {
                     changes.extend([Change::Job(job), Change::Runner(runner)]);
                 }
             }
-            // A job that has changed must not cost the others their slots.
+            // A job that has changed must not hold back the others.
             match self.commit(Transaction::fenced(&changes, epoch)).await {
-                Ok(()) => changes.iter().for_each(|change| open.apply(change)),
+                Ok(()) => self.reserved(&changes, open),
                 Err(StoreError::Conflict) => {
                     for pair in changes.chunks(2) {
                         all &= self.reserve_one(epoch, pair, open).await?;
@@ -167,13 +173,24 @@ impl<W: World> Engine<W> {
         Ok(all)
     }
 
+    /// Notes reservations that were written. This lease knows that RunTask was not called for them.
+    fn reserved(&self, changes: &[Change], open: &mut Open) {
+        for change in changes {
+            open.apply(change);
+            if let Change::Runner(runner) = change
+                && let RunnerState::Reserved { attempt } = runner.state
+            {
+                self.cache.add_unasked(runner.name(), attempt);
+            }
+        }
+    }
+
     /// Reserves one runner; false if its job has changed.
     async fn reserve_one(&self, epoch: Epoch, pair: &[Change], open: &mut Open) -> Result<bool, StoreError> {
-        // The slot is already taken, so retry a write that met a passing conflict.
         for _ in 0..RESERVATION_TRIES {
             match self.commit(Transaction::fenced(pair, epoch)).await {
                 Ok(()) => {
-                    pair.iter().for_each(|change| open.apply(change));
+                    self.reserved(pair, open);
                     return Ok(true);
                 }
                 Err(StoreError::Conflict) => {}
@@ -268,7 +285,7 @@ impl<W: World> Engine<W> {
         }
         self.begin_questions(holder, open, &plan.questions, now);
         self.begin_reruns(holder, open, now);
-        for (scope, _) in &plan.probes {
+        for Probe { scope, .. } in &plan.probes {
             // A scope has no pool, so its probe counts under a pool without labels.
             let key = EffectKey::Probe(scope.clone());
             let pool = Pool { scope: scope.clone(), labels: Labels::new::<_, &str>([]) }.id();

@@ -49,7 +49,7 @@ fn f_one_repositorys_hanging_registrations_delay_no_other() {
                 1 => Order::new(&repository("app"), &["self-hosted", "class:spot"], 30),
                 _ => Order::new(&repository("app"), &["self-hosted", "linux"], 30),
             });
-            world.pass(minutes(2)).await;
+            world.pass(secs(15)).await;
             let mut others = Jobs::default();
             for _ in 0..sized(5, 10) {
                 others.add(&mut world, job_of("web", 1));

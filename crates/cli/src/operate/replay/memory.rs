@@ -193,7 +193,7 @@ impl Memory<'_> {
         }
         let rules = self.rules;
         // A launch takes its slots at once.
-        let means = Means { subnets: &rules.subnets, has_slot: &|_| true, ..Means::default() };
+        let means = Means { subnets: &rules.subnets, has_slot: &|_, _| true, ..Means::default() };
         let plan = plan(&self.open, rules.rules(), means, now);
         self.next_at = plan.next_at.filter(|at| *at > now);
         let mut decisions = Vec::new();

@@ -200,7 +200,8 @@ fn a_late_want_of_capacity_holds_its_placement_and_not_its_class() {
     let mut open = Open::default();
     let short = || ended(&starting(1, -9), 1, Fault::NoCapacity);
     assert_eq!(holds(&mut open, vec![short()]), "a x64 x1");
-    assert_eq!(holds(&mut open, vec![short(), booted(2, 5)]), "");
+    assert_eq!(holds(&mut open, vec![short(), booted(2, 5)]), "a x64 x1", "it was accepted before");
+    assert_eq!(holds(&mut open, vec![short(), booted(2, 15)]), "");
 }
 
 #[test]

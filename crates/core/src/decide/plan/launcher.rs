@@ -1,12 +1,12 @@
 //! Checks what one launch needs: nothing that it depends on is held, a placement with capacity, a slot of each rate and
 //! a slot of each limit.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use jiff::{SignedDuration, Timestamp};
 
 use super::slots::Slots;
-use super::{Launch, Means, Order, Plan};
+use super::{Launch, Means, Order, Plan, Probe};
 use crate::decide::plan::choose::{Choices, Underway, Wanted};
 use crate::decide::rerun;
 use crate::id::{Account, ClassName, PoolId};
@@ -23,6 +23,8 @@ use crate::wire::fault::Suspect;
 
 /// The shortest wait of launches for their rate, so that they are planned in batches.
 const PACE_PAUSE: SignedDuration = SignedDuration::from_secs(1);
+/// How long to wait, each time, for the result of a try.
+const TRIED: SignedDuration = SignedDuration::from_secs(10);
 
 pub(super) struct Launcher<'a> {
     open: &'a Open,
@@ -31,9 +33,9 @@ pub(super) struct Launcher<'a> {
     now: Timestamp,
     slots: Slots<'a>,
     underway: Underway,
-    /// Pools and classes of which a runner has no job yet: it may be a probe.
-    waiting_pools: HashSet<PoolId>,
-    waiting_classes: HashSet<ClassName>,
+    /// The last launch of each pool and class of which a runner has no job yet: it may be a probe.
+    waiting_pools: HashMap<PoolId, Timestamp>,
+    waiting_classes: HashMap<ClassName, Timestamp>,
     /// Slots of each rate that runners will take before those that are launched now.
     owed: HashMap<Bucket, u32>,
     /// What held back the last job of a pool. What a launch needs only becomes less within one plan.
@@ -43,15 +45,26 @@ pub(super) struct Launcher<'a> {
 impl<'a> Launcher<'a> {
     pub(super) fn new(open: &'a Open, rules: Rules<'a>, means: Means<'a>, now: Timestamp) -> Self {
         let mut owed: HashMap<Bucket, u32> = HashMap::new();
-        for runner in open.runners.values().filter(|runner| !(means.has_slot)(runner.name())) {
-            if runner.awaits_task() {
-                *owed.entry(Bucket::Fargate(runner.placement.market)).or_default() += 1;
-            }
-            if runner.awaits_configuration() {
-                *owed.entry(Bucket::GitHub((means.account)(&runner.facts.scope))).or_default() += 1;
+        let (mut waiting_pools, mut waiting_classes) = (HashMap::new(), HashMap::new());
+        for runner in open.runners.values() {
+            let account = (means.account)(&runner.facts.scope);
+            let holds = [Held::Scope(runner.facts.scope.clone()), Held::Account(account.clone())];
+            let mut owes = |bucket: Bucket, owes: bool| {
+                if owes && !(means.has_slot)(runner.name(), &bucket) {
+                    *owed.entry(bucket).or_default() += 1;
+                }
+            };
+            owes(Bucket::Fargate(runner.placement.market), runner.awaits_task());
+            // Where GitHub registers nobody, a runner takes no slot either.
+            let is_held = holds.iter().any(|held| open.holds.contains_key(held));
+            owes(Bucket::GitHub(account), runner.awaits_configuration() && !is_held);
+            if runner.is_supply() {
+                let began = runner.timeline.began();
+                let latest = |at: &mut Timestamp| *at = began.max(*at);
+                latest(waiting_pools.entry(runner.facts.pool.clone()).or_insert(began));
+                latest(waiting_classes.entry(runner.facts.class.clone()).or_insert(began));
             }
         }
-        let waiting = || open.runners.values().filter(|runner| runner.is_supply());
         Self {
             open,
             rules,
@@ -59,10 +72,19 @@ impl<'a> Launcher<'a> {
             now,
             slots: Slots::count(open),
             underway: Underway::of(open),
-            waiting_pools: waiting().map(|runner| runner.facts.pool.clone()).collect(),
-            waiting_classes: waiting().map(|runner| runner.facts.class.clone()).collect(),
+            waiting_pools,
+            waiting_classes,
             owed,
             refused: HashMap::new(),
+        }
+    }
+
+    /// Tries scopes in which a runner is reserved that cannot be given back, so that it does not wait for ever.
+    pub(super) fn probe_for_reserved(&self, plan: &mut Plan) {
+        for runner in self.open.runners.values().filter(|runner| runner.awaits_task()) {
+            let account = (self.means.account)(&runner.facts.scope);
+            // Whatever the answer is, the runner's own step waits for it.
+            let _held = self.admits_scope(&runner.facts.scope, &account, plan);
         }
     }
 
@@ -111,8 +133,8 @@ impl<'a> Launcher<'a> {
             *self.owed.entry(bucket).or_default() += 1;
         }
         self.underway.add(&placement, class);
-        self.waiting_pools.insert(assignment.pool.clone());
-        self.waiting_classes.insert(class.name.clone());
+        self.waiting_pools.insert(assignment.pool.clone(), self.now);
+        self.waiting_classes.insert(class.name.clone(), self.now);
         let mut order = self.order(job, class, assignment, placement, scope);
         order.probe = of_pool.is_some() || of_class.is_some() || of_placement;
         Ok(Launch { job: job.id(), job_version: job.version, order, reason: reason.clone() })
@@ -134,7 +156,8 @@ impl<'a> Launcher<'a> {
         if self.now < hold.not_before {
             plan.wake_at(hold.not_before);
         } else {
-            plan.probe(scope, account);
+            let failures = of_scope.map_or(0, |hold| hold.failures);
+            plan.probe(Probe { scope: scope.clone(), account: account.clone(), failures });
         }
         let code = if hold.fault.rests_registrations() { Code::GithubUnavailable } else { Code::ScopeHeld };
         Err(Reason::with(code, &hold.words))
@@ -143,11 +166,7 @@ impl<'a> Launcher<'a> {
     /// While a pool is held, one of its runners is launched at a time. Returns the hold that it is to try.
     fn admits_pool(&self, pool: &PoolId, plan: &mut Plan) -> Result<Option<&'a Hold>, Reason> {
         let Some(hold) = self.open.holds.get(&Held::Pool(pool.clone())) else { return Ok(None) };
-        let is_tried = self.waiting_pools.contains(pool);
-        if is_tried || self.now < hold.not_before {
-            if !is_tried {
-                plan.wake_at(hold.not_before);
-            }
+        if self.is_held(hold, self.waiting_pools.get(pool), plan) {
             let code = match hold.fault.suspect() {
                 Suspect::Use => Code::PoolUnused,
                 _ => Code::PoolHeld,
@@ -161,14 +180,23 @@ impl<'a> Launcher<'a> {
     fn admits_class(&self, class: &Class, plan: &mut Plan) -> Result<Option<&'a Hold>, Reason> {
         let hold = self.open.holds.get(&Held::Class(class.name.clone())).filter(|hold| hold.is_effective());
         let Some(hold) = hold else { return Ok(None) };
-        let is_tried = self.waiting_classes.contains(&class.name);
-        if is_tried || self.now < hold.not_before {
-            if !is_tried {
-                plan.wake_at(hold.not_before);
-            }
+        if self.is_held(hold, self.waiting_classes.get(&class.name), plan) {
             return Err(Reason::with(Code::ClassHeld, &hold.words));
         }
         Ok(Some(hold))
+    }
+
+    /// Whether no runner is launched now under a hold of which the last runner without a job was launched then. A runner
+    /// that was launched after the last failure is the try.
+    fn is_held(&self, hold: &Hold, launched: Option<&Timestamp>, plan: &mut Plan) -> bool {
+        let is_tried = launched.is_some_and(|launched| *launched > hold.latest);
+        // Not every success alters the plan by itself.
+        let again_at = if is_tried { self.now + TRIED } else { hold.not_before };
+        let is_held = is_tried || self.now < hold.not_before;
+        if is_held {
+            plan.wake_at(again_at);
+        }
+        is_held
     }
 
     /// Returns the placement, and whether it is tried because it is held.
@@ -187,9 +215,7 @@ impl<'a> Launcher<'a> {
         let wanted = Wanted { class: &class.name, capacity, size: class.size };
         let chosen = choices.choose(wanted, job.id().get().wrapping_add(turn), self.now);
         chosen.map_err(|none| {
-            if let Some(at) = none.not_before {
-                plan.wake_at(at);
-            }
+            plan.wake_at(none.not_before.unwrap_or(self.now + TRIED));
             none.reason
         })
     }

@@ -279,7 +279,7 @@ fn a_held_scope_holds_back_its_own_jobs_only() {
     assert_eq!(first.probes, []);
     let later = plan(&open, rules, Means::default(), at(300));
     let scope = Scope::Repository(jobs[0].facts.repository.clone());
-    assert_eq!(later.probes, [(scope.clone(), scope.owner())]);
+    assert_eq!(later.probes, [Probe { account: scope.owner(), scope, failures: 1 }]);
     assert_eq!(later.launches.len(), 1, "a probe is no launch");
 }
 
@@ -302,8 +302,10 @@ fn a_pool_whose_runners_fail_gets_one_probe_at_a_time_and_others_are_served() {
     let due = hold.not_before.as_second() - 1_764_000_000;
     assert_eq!(launched_while(&hold, &jobs, &[], due - 1), (vec![3], Some(Code::PoolHeld)));
     assert_eq!(launched_while(&hold, &jobs, &[], due), (vec![1, 3], Some(Code::PoolHeld)));
-    let starting = runner(&jobs[0], 1, RunnerStage::Starting, 1);
-    assert_eq!(launched_while(&hold, &jobs, &[starting], due).0, [3], "it may be the probe");
+    let starting = runner(&jobs[0], 1, RunnerStage::Starting, 4);
+    assert_eq!(launched_while(&hold, &jobs, &[starting], due).0, [3], "it is the probe");
+    let older = runner(&jobs[0], 1, RunnerStage::Booted, 1);
+    assert_eq!(launched_while(&hold, &jobs, &[older], due).0, [2, 3], "it was launched before the failure");
     let busy = runner(&jobs[0], 1, RunnerStage::Busy, 1);
     assert_eq!(launched_while(&hold, &jobs, &[busy], due).0, [2, 3], "busy runners are no probe");
 }
@@ -313,7 +315,7 @@ fn a_runner_that_nobody_uses_is_not_replaced_while_its_pool_is_held_for_that() {
     let seven = job(7, 0);
     let idle = runner(&seven, 1, RunnerStage::Booted, 5);
     let pool = seven.assignment().unwrap().pool.clone();
-    let hold = Hold::after(None, Held::Pool(pool), &Failure::of(Fault::NoJob, "words", at(0), at(3)));
+    let hold = Hold::after(None, Held::Pool(pool), &Failure::of(Fault::NoJob, "words", at(0), at(4)));
     assert_eq!(launched_while(&hold, from_ref(&seven), &[idle], 1000), (vec![], Some(Code::PoolUnused)));
 }
 

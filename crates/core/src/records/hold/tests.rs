@@ -32,7 +32,7 @@ fn each_further_failure_makes_the_pause_longer_up_to_a_bound() {
     assert_eq!(pauses(&pool(), Fault::RegistrationLost), [10, 40, 160, 640, 2560, 3600, 3600, 3600]);
     assert_eq!(pauses(&pool(), Fault::GithubUnavailable), [10, 40, 160, 300, 300, 300, 300, 300]);
     let account = Held::Account(Account::parse("acme").unwrap());
-    assert_eq!(pauses(&account, Fault::NoAnswer), [1, 2, 4, 8, 16, 30, 30, 30]);
+    assert_eq!(pauses(&account, Fault::NoAnswer), [1, 2, 4, 8, 16, 32, 45, 45]);
     assert_eq!(pauses(&account, Fault::RegistrationRefused), [2, 4, 8, 16, 32, 64, 128, 256]);
 }
 

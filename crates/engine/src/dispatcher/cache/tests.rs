@@ -15,7 +15,7 @@ fn one_call_at_a_time_tries_a_scope_that_rests_and_none_before_its_time() {
     let (one, other) = (enter(0).unwrap(), enter(0).unwrap());
     drop((one, other));
     let failure = Failure::of(Fault::NoAnswer, "502", at(0), at(0));
-    cache.add_hold(Hold::after(None, Held::Scope(scope.clone()), &failure));
+    cache.add_hold(Hold::after(None, Held::Scope(scope.clone()), &failure), at(0));
     assert_eq!(enter(0).unwrap_err(), at(1));
     let trying = enter(1).unwrap();
     assert_eq!(enter(1).unwrap_err(), at(2));
@@ -30,7 +30,45 @@ fn an_account_that_rests_rests_in_all_its_scopes() {
     let cache = Cache::default();
     let scope = Scope::Repository(Repository::parse("acme/app").unwrap());
     let account = scope.owner();
-    cache.add_hold(Hold::throttled(None, account.clone(), "retry-after", at(0), at(3600)));
+    cache.add_hold(Hold::throttled(None, account.clone(), "retry-after", at(0), at(3600)), at(0));
     assert_eq!(cache.enter_github(Call::Registration, &scope, &account, at(60)).unwrap_err(), at(3600));
     assert!(cache.enter_github(Call::Registration, &scope, &account, at(3600)).is_ok());
+}
+
+#[test]
+fn an_answer_that_was_under_way_at_a_refusal_ends_no_rest() {
+    let cache = Cache::default();
+    let scope = Scope::Repository(Repository::parse("acme/app").unwrap());
+    let account = scope.owner();
+    cache.add_hold(Hold::throttled(None, account.clone(), "retry-after", at(10), at(60)), at(10));
+    assert_eq!(cache.answered(Call::Other, &scope, &account, at(9), at(11)), []);
+    let held = Held::Account(account.clone());
+    assert_eq!(cache.answered(Call::Other, &scope, &account, at(60), at(61)), [held]);
+}
+
+#[test]
+fn what_an_effect_learnt_during_a_read_is_laid_over_what_was_read() {
+    let cache = Cache::default();
+    let held =
+        Held::Account(Repository::parse("acme/app").map(|app| Scope::Repository(app).owner()).unwrap());
+    let Held::Account(account) = &held else { panic!("{held:?}") };
+    let hold = Hold::throttled(None, account.clone(), "retry-after", at(10), at(60));
+    cache.add_hold(hold.clone(), at(10));
+    let mut open = Open::default();
+    cache.refresh(&mut open, at(9));
+    assert_eq!(open.holds.get(&held), Some(&hold), "the read began before");
+    cache.remove_hold(&held, at(20));
+    let mut open = Open::default();
+    open.add_hold(hold.clone());
+    cache.refresh(&mut open, at(19));
+    assert!(open.holds.is_empty(), "it was ended during the read");
+    let mut open = Open::default();
+    open.add_hold(hold.clone());
+    cache.refresh(&mut open, at(30));
+    assert_eq!(open.holds.len(), 1, "another process has written it since");
+    cache.add_hold(hold.clone(), at(31));
+    cache.written(&held, false, at(31));
+    let mut open = Open::default();
+    cache.refresh(&mut open, at(100));
+    assert_eq!(open.holds.len(), 1, "it could not be written");
 }
