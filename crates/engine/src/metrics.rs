@@ -85,7 +85,6 @@ metrics! {
     JobsCancelled: Count = "jobs that GitHub shows as cancelled; a job that its runner ended is failed";
     JobsEndedOtherwise: Count = "jobs that ended with another conclusion";
     JobsRefused: Count = "jobs that were refused, each with its reason in its record";
-    JobsRunAgain: Count = "jobs that were run again because their runner was lost";
     JobsOpen: Level = "jobs that are queued or in progress";
     JobsStuck: Level = "jobs that have been queued for over ten minutes";
     QueueWait: Milliseconds = "from queued to in progress, by GitHub's times";

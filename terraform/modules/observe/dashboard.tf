@@ -13,7 +13,6 @@ locals {
         [local.metrics.JobsCancelled, "Sum", "cancelled"],
         [local.metrics.JobsEndedOtherwise, "Sum", "ended otherwise"],
         [local.metrics.JobsRefused, "Sum", "refused"],
-        [local.metrics.JobsRunAgain, "Sum", "run again"],
       ]
     },
     {

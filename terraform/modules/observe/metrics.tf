@@ -5,8 +5,7 @@ locals {
   metrics = {
     for name in [
       "WebhooksAccepted", "WebhooksIgnored", "InvalidSignatures", "UnreadableWebhooks",
-      "JobsSucceeded", "JobsFailed", "JobsCancelled", "JobsEndedOtherwise", "JobsRefused", "JobsRunAgain",
-      "JobsOpen", "JobsStuck",
+      "JobsSucceeded", "JobsFailed", "JobsCancelled", "JobsEndedOtherwise", "JobsRefused", "JobsOpen", "JobsStuck",
       "QueueWait", "TimeToRecord", "TimeToLaunch", "TimeToBoot", "TimeToBusy",
       "RunnersOpen", "RunnersCompleted", "RunnersSurplus", "RunnersIdleTimeout", "RunnersBootFailed",
       "RunnersAgentCrashed", "RunnersSpotInterrupted", "RunnersRegistrationLost", "RunnersJobTimeout",

@@ -21,7 +21,6 @@ use tracing::{info, warn};
 use super::advance::StepError;
 use super::cache::EffectKey;
 use super::{Effected, LeaseHolder, News, STEP_LIMIT, chain};
-use crate::metrics::Metric;
 use crate::ports::github::{GitHub, RemoteJob};
 use crate::ports::store::{Store, StoreError, Transaction};
 use crate::ports::{Clock, Disposition};
@@ -174,7 +173,6 @@ impl<W: World> Engine<W> {
     /// The attempt was made. Other lost jobs of the run wait for its end.
     async fn rerun_made(&self, rerun: &Rerun, attempt: u32, epoch: Epoch) -> Result<(), StoreError> {
         let made = put(rerun.made(attempt, self.ports.clock.now()));
-        self.metrics.add(Metric::JobsRunAgain, 1.0);
         self.write_with_note(&[made], rerun, &format!("{} {attempt}", note::MADE), epoch).await
     }
 
