@@ -4,5 +4,6 @@ pub mod job;
 pub mod runner;
 pub mod hold;
 pub mod timeline;
+pub mod shared_map;
 pub mod open;
 pub mod change;

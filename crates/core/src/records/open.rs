@@ -7,13 +7,14 @@ use crate::records::change::Change;
 use crate::records::hold::{Held, Hold};
 use crate::records::job::Job;
 use crate::records::runner::Runner;
+use crate::records::shared_map::SharedMap;
 use crate::rules::pace::{Bucket, Level};
 
 #[derive(Clone, PartialEq, Default, Debug)]
 pub struct Open {
-    pub jobs: BTreeMap<JobId, Job>,
+    pub jobs: SharedMap<JobId, Job>,
     /// The runners that are not gone. Within a pool, the oldest comes first.
-    pub runners: BTreeMap<RunnerName, Runner>,
+    pub runners: SharedMap<RunnerName, Runner>,
     pub holds: BTreeMap<Held, Hold>,
     /// The buckets that were used recently.
     pub levels: HashMap<Bucket, Level>,
