@@ -1,0 +1,109 @@
+//! Everything outside ecsrunner under one lock.
+
+use std::fmt;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use ecsrunner_engine::Ruleset;
+
+use super::fleet::Fleet;
+use super::github::Hub;
+use super::happening::{Happening, Input};
+use super::tables::RecentTables;
+use super::tally::Tally;
+use super::time::{Agenda, Millis, Sleep, millis};
+use super::{Arrival, Surroundings};
+use crate::faults::Method;
+use crate::random::Random;
+
+/// How long an event takes to reach the function, in milliseconds: the minimum, and the most in addition.
+const TRANSIT_MS: (usize, usize) = (150, 250);
+/// How much longer a read of everything that is open takes for each record: DynamoDB returns about a thousand records
+/// in a page of 1 MB, and takes some 20 ms for it.
+const MICROS_PER_OPEN_RECORD: usize = 20;
+
+pub(super) struct State {
+    pub(super) agenda: Agenda,
+    pub(super) tables: RecentTables,
+    pub(super) fleet: Fleet,
+    pub(super) hub: Hub,
+    pub(super) tally: Tally,
+    pub(super) random: Random,
+    pub(super) rules: Arc<Ruleset>,
+    pub(super) surroundings: Surroundings,
+    pub(super) arrivals: Box<dyn Iterator<Item = Arrival> + Send>,
+    /// The next job to be queued.
+    pub(super) next: Option<Arrival>,
+    /// Inputs whose invocation has not begun.
+    pub(super) waiting: std::collections::VecDeque<Input>,
+}
+
+impl fmt::Debug for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("State")
+    }
+}
+
+/// The world outside the engine, and its time.
+#[derive(Clone)]
+pub(super) struct Shared(Arc<Inner>);
+
+struct Inner {
+    now: AtomicI64,
+    state: Mutex<State>,
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Shared")
+    }
+}
+
+impl Shared {
+    pub(super) fn new(now: Millis, state: State) -> Self {
+        Self(Arc::new(Inner { now: AtomicI64::new(now), state: Mutex::new(state) }))
+    }
+
+    pub(super) fn now(&self) -> Millis {
+        self.0.now.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_now(&self, now: Millis) {
+        self.0.now.store(now, Ordering::Relaxed);
+    }
+
+    /// Locks the world. The lock must not be held across an await.
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn sleep(&self, duration: Duration) -> Sleep {
+        Sleep::until(self, self.now() + millis(duration))
+    }
+
+    /// Waits as long as a call takes.
+    pub(super) fn call(&self, method: Method) -> Sleep {
+        let takes = self.lock().latency(method);
+        Sleep::until(self, self.now() + takes)
+    }
+}
+
+impl State {
+    fn latency(&mut self, method: Method) -> Millis {
+        let (least, more) = method.latency_ms();
+        let mut takes = least + self.random.below(more);
+        if method == Method::Open {
+            let open = self.tables.open();
+            takes += (open.jobs.len() + open.runners.len()) * MICROS_PER_OPEN_RECORD / 1000;
+        }
+        Millis::try_from(takes).unwrap_or(Millis::MAX / 4)
+    }
+
+    /// Sends an event to the function.
+    pub(super) fn send(&mut self, input: Input, now: Millis) {
+        let (least, more) = TRANSIT_MS;
+        let transit = Millis::try_from(least + self.random.below(more)).unwrap_or_default();
+        self.agenda.add(now + transit, Happening::Invoke(input));
+    }
+}
