@@ -35,7 +35,7 @@ impl Spread {
 
     /// Draws one of the times.
     #[must_use]
-    pub(crate) fn draw(&self, random: &mut Random) -> Duration {
+    pub fn draw(&self, random: &mut Random) -> Duration {
         if self.deviation == 0.0 {
             return Duration::from_secs_f64(self.median_secs);
         }

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use ecsrunner_core::id::{ClassName, JobId, Repository, RunnerName, Version};
-use ecsrunner_core::reason::Code;
+use ecsrunner_core::reason::{Code, Reason};
 use ecsrunner_core::records::change::Change;
 use ecsrunner_core::records::job::{EndedJob, Job, JobEnding, JobState};
 use ecsrunner_core::records::runner::{EndedRunner, Runner, RunnerStage, Served};
@@ -26,14 +26,16 @@ pub struct KindFigures {
 }
 
 /// How long jobs waited for one reason.
-#[derive(Clone, Copy, Default, Debug)]
+#[derive(Clone, Debug)]
 pub struct ReasonFigures {
     /// The time of all jobs together.
     pub waited_ms: u64,
-    /// Jobs that waited for it at least once, and each repetition.
+    /// How often a job began to wait for it.
     pub waits: u64,
     /// When the first job waited for it, in milliseconds since 1970.
     pub first_at_ms: i64,
+    /// What the first job waited for.
+    pub first: Reason,
 }
 
 /// Sums of runners that are gone.
@@ -130,7 +132,7 @@ impl Tally {
 
     pub(super) fn queued(&mut self, job: JobId, kind: usize, now: Millis) {
         self.kinds[kind].queued += 1;
-        self.wait_for(job, kind, Code::ToPlan, now);
+        self.wait_for(job, kind, &Code::ToPlan.into(), now);
         self.count(now, |sample| sample.queued += 1);
     }
 
@@ -168,7 +170,7 @@ impl Tally {
         }
         if waiting.reason != wait.code() {
             self.stop_waiting(job.id(), now);
-            self.wait_for(job.id(), waiting.kind, wait.code(), now);
+            self.wait_for(job.id(), waiting.kind, wait, now);
         }
     }
 
@@ -181,18 +183,19 @@ impl Tally {
         }
     }
 
-    fn wait_for(&mut self, job: JobId, kind: usize, reason: Code, now: Millis) {
-        self.waiting.insert(job, Waiting { kind, reason, since: now });
-        let figures =
-            self.reasons.entry(reason).or_insert(ReasonFigures { first_at_ms: now, ..Default::default() });
-        figures.waits += 1;
+    fn wait_for(&mut self, job: JobId, kind: usize, reason: &Reason, now: Millis) {
+        self.waiting.insert(job, Waiting { kind, reason: reason.code(), since: now });
+        let first = || ReasonFigures { waited_ms: 0, waits: 0, first_at_ms: now, first: reason.clone() };
+        self.reasons.entry(reason.code()).or_insert_with(first).waits += 1;
     }
 
     /// Adds a wait that is over to its reason. Returns whether the job was waiting.
     fn stop_waiting(&mut self, job: JobId, now: Millis) -> bool {
         let Some(Waiting { reason, since, .. }) = self.waiting.remove(&job) else { return false };
         let waited = u64::try_from(now - since).unwrap_or(0);
-        self.reasons.entry(reason).or_default().waited_ms += waited;
+        if let Some(figures) = self.reasons.get_mut(&reason) {
+            figures.waited_ms += waited;
+        }
         true
     }
 
