@@ -41,7 +41,7 @@ pub(super) fn arrivals(
     let mut kinds = Kinds::default();
     let mut arrivals = Vec::new();
     for (number, source) in (1..).zip(sources) {
-        let mut random = Random::seeded(seed.wrapping_add(number * 0x9e37_79b9_7f4a_7c15));
+        let mut random = Random::seeded(seed.wrapping_add(u64::wrapping_mul(number, 0x9e37_79b9_7f4a_7c15)));
         if let Pattern::Recorded(recorded) = &source.pattern {
             for job in recorded {
                 let lasts = job.lasted.unwrap_or_else(|| source.lasts.draw(&mut random));

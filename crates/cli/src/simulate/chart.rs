@@ -206,7 +206,7 @@ fn limit(svg: &mut String, report: &Report, time: &Time) {
         svg,
         format_args!(
             r#"<line class="limit" x1="{x:.1}" x2="{x:.1}" y1="{top}" y2="{bottom}"/>
-<text class="limit-name" x="{text_x:.1}" y="{text_y}" text-anchor="{anchor}">{code} from {at}</text>
+<text class="limit-name" x="{text_x:.1}" y="{text_y}" text-anchor="{anchor}">{code} first at {at}</text>
 "#
         ),
     );

@@ -5,7 +5,7 @@ use jiff::SignedDuration;
 use super::report::{Part, Percentiles, Report};
 use crate::output::{NONE, Rows, clean, span, usd};
 
-/// Returns the tables. Lines for programs begin with the name of their table.
+/// Returns the tables.
 pub(super) fn text(report: &Report, for_people: bool) -> String {
     let starts = starts(report, for_people).text(for_people);
     let waiting = waiting(report, for_people).text(for_people);
@@ -27,15 +27,14 @@ pub(super) fn text(report: &Report, for_people: bool) -> String {
 }
 
 fn starts(report: &Report, for_people: bool) -> Rows {
-    let mut rows = Rows::new(["TIME TO START", "NAME", "JOBS>", "P50>", "P90>", "P99>", "MAX>", "COST>"]);
-    let mut add = |table: &str, name: &str, jobs: u64, percentiles: Option<Percentiles>, cost: f64| {
+    let mut rows = Rows::new(["TIME TO START", "JOBS>", "P50>", "P90>", "P99>", "MAX>", "COST>"]);
+    let mut add = |name: String, jobs: u64, percentiles: Option<Percentiles>, cost: f64| {
         let secs = |of: fn(&Percentiles) -> f64| match &percentiles {
             Some(percentiles) => seconds(of(percentiles), for_people),
             None => NONE.to_owned(),
         };
         rows.add([
-            table.to_owned(),
-            name.to_owned(),
+            name,
             jobs.to_string(),
             secs(|it| it.p50),
             secs(|it| it.p90),
@@ -44,24 +43,24 @@ fn starts(report: &Report, for_people: bool) -> Rows {
             dollars(cost, for_people),
         ]);
     };
-    add("all jobs", NONE, report.jobs.queued, report.time_to_start_secs, report.cost.total_usd);
+    add("all jobs".to_owned(), report.jobs.queued, report.time_to_start_secs, report.cost.total_usd);
     let parts = [("class", &report.classes), ("repository", &report.repositories)];
     for (table, parts) in parts {
         for Part { name, jobs, time_to_start_secs, cost_usd } in parts {
-            add(table, name, *jobs, *time_to_start_secs, *cost_usd);
+            add(format!("{table} {name}"), *jobs, *time_to_start_secs, *cost_usd);
         }
     }
     rows
 }
 
 fn waiting(report: &Report, for_people: bool) -> Rows {
-    let mut rows = Rows::new(["WAITED FOR", "REASON", "SHARE>", "HOURS>", "WAITS>", "FIRST AT"]);
+    let mut rows = Rows::new(["WAITED FOR", "LIMIT>", "SHARE>", "HOURS>", "WAITS>", "FIRST AT>"]);
     for waiting in &report.waiting {
         let share =
             if for_people { format!("{:.1}%", waiting.share * 100.0) } else { waiting.share.to_string() };
         rows.add([
-            if waiting.is_limit { "limit" } else { "start" }.to_owned(),
             waiting.code.to_owned(),
+            if waiting.is_limit { "yes" } else { "no" }.to_owned(),
             share,
             format!("{:.2}", waiting.hours),
             waiting.waits.to_string(),

@@ -18,6 +18,10 @@ const FORGET: SignedDuration = SignedDuration::from_hours(24);
 /// recorded yet. Once they are recorded, the same runners lead to no more changes.
 #[must_use]
 pub fn learn(open: &Open, now: Timestamp) -> Vec<Change> {
+    // A success only lifts a hold, so without holds and faults there is nothing to learn.
+    if open.holds.is_empty() && !open.runners.values().any(may_have_failed) {
+        return Vec::new();
+    }
     let mut lessons: Vec<Lesson> = open.runners.values().flat_map(lessons_of).collect();
     // A success at the same instant comes first, so that the fault prevails.
     lessons.sort_by_key(|lesson| (lesson.at, lesson.fault.is_some()));
@@ -46,6 +50,12 @@ struct Lesson {
     held: Held,
     at: Timestamp,
     fault: Option<String>,
+}
+
+/// Whether a fault can follow from the runner. Most runners have not ended, or have ended as they should.
+fn may_have_failed(runner: &Runner) -> bool {
+    matches!(&runner.state, RunnerState::Ending(ending)
+        if ending.note.is_some() || matches!(ending.kind, EndingKind::BootFailed | EndingKind::AgentCrashed))
 }
 
 fn lessons_of(runner: &Runner) -> Vec<Lesson> {

@@ -10,12 +10,15 @@ mod launcher;
 mod slots;
 mod pool;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::fmt;
+use std::hash::BuildHasherDefault;
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::id::{Account, ClassName, Epoch, JobId, PoolId, Repository, RunnerName, SubnetId, Version};
+use crate::id::{
+    Account, ClassName, Epoch, JobId, NumberHasher, PoolId, Repository, RunnerName, SubnetId, Version,
+};
 use crate::reason::{Code, Reason};
 use crate::records::job::{Job, JobState};
 use crate::records::open::Open;
@@ -219,18 +222,23 @@ pub enum Question {
     Runner(RunnerName),
 }
 
+/// Jobs that an open runner names, with that runner.
+type Taken<'a> = HashMap<JobId, &'a Runner, BuildHasherDefault<NumberHasher>>;
+
 /// Compares demand with supply, and returns what to do.
 #[must_use]
 pub fn plan(open: &Open, rules: Rules<'_>, means: Means<'_>, now: Timestamp) -> Plan {
     let mut plan = Plan::default();
-    let taken: HashSet<JobId> = open.runners.values().filter_map(Runner::names_job).collect();
+    let mut taken = Taken::with_capacity_and_hasher(open.runners.len(), BuildHasherDefault::default());
+    taken.extend(open.runners.values().filter_map(|runner| Some((runner.names_job()?, runner))));
     let mut levels: HashMap<&PoolId, PoolLevel<'_>> = HashMap::new();
-    for runner in open.runners.values() {
+    // A busy runner is no supply.
+    for runner in open.runners.values().filter(|runner| !matches!(runner.state, RunnerState::Busy { .. })) {
         levels.entry(&runner.facts.pool).or_default().add_runner(runner, now);
     }
     for job in open.jobs.values() {
         let JobState::Queued { assignment, wait } = &job.state else { continue };
-        if taken.contains(&job.id()) {
+        if taken.contains_key(&job.id()) {
             continue;
         }
         if let Some(question) = unadmitted(job, wait) {
@@ -239,7 +247,7 @@ pub fn plan(open: &Open, rules: Rules<'_>, means: Means<'_>, now: Timestamp) -> 
         }
         levels.entry(&assignment.pool).or_default().jobs.push(job);
     }
-    doubt_jobs(open, rules, now, &mut plan);
+    doubt_jobs(open, &taken, rules, now, &mut plan);
     let mut deficits = Vec::new();
     for level in levels.values_mut() {
         deficits.extend(level.compare(&mut plan, rules.settings.limits.surplus_grace(), now));
@@ -247,15 +255,17 @@ pub fn plan(open: &Open, rules: Rules<'_>, means: Means<'_>, now: Timestamp) -> 
     retire_overdue(open, rules, now, &mut plan);
     // The oldest job comes first, regardless of its pool.
     deficits.sort_unstable_by_key(|deficit| (deficit.job.created_at, deficit.job.id()));
-    let mut launcher = Launcher::new(open, rules, means, now);
-    for deficit in deficits {
-        match launcher.launch(deficit.job, &deficit.reason, &mut plan) {
-            // The job's reason to wait is written with the reservation.
-            Ok(launch) => plan.launches.push(launch),
-            Err(reason) => wait(&mut plan, deficit.job, reason),
+    if !deficits.is_empty() {
+        let mut launcher = Launcher::new(open, rules, means, now);
+        for deficit in deficits {
+            match launcher.launch(deficit.job, &deficit.reason, &mut plan) {
+                // The job's reason to wait is written with the reservation.
+                Ok(launch) => plan.launches.push(launch),
+                Err(reason) => wait(&mut plan, deficit.job, reason),
+            }
         }
+        plan.draws = launcher.draws();
     }
-    plan.draws = launcher.draws();
     let_github_rest(open, rules, means, now, &mut plan);
     // The order of maps is arbitrary; a plan's order is not.
     plan.retirements.sort_unstable_by(|a, b| a.runner.cmp(&b.runner));
@@ -275,7 +285,12 @@ fn unadmitted(job: &Job, wait: &Reason) -> Option<Question> {
 
 /// Asks about jobs whose webhooks may have been lost: their runner has ended
 /// without a `completed`, or nothing has been heard of them for long.
-fn doubt_jobs(open: &Open, rules: Rules<'_>, now: Timestamp, plan: &mut Plan) {
+fn doubt_jobs(open: &Open, taken: &Taken<'_>, rules: Rules<'_>, now: Timestamp, plan: &mut Plan) {
+    // The runner of a job usually names it, so it is found without a search by name.
+    let runner_of = |job: &Job, name: &RunnerName| {
+        let naming = taken.get(&job.id()).copied().filter(|runner| runner.name() == name);
+        naming.or_else(|| open.runners.get(name))
+    };
     let mut due = Vec::new();
     for job in open.jobs.values() {
         let since = job.timeline.latest();
@@ -285,18 +300,14 @@ fn doubt_jobs(open: &Open, rules: Rules<'_>, now: Timestamp, plan: &mut Plan) {
             JobState::Queued { wait, .. } if unadmitted(job, wait).is_some() => continue,
             JobState::Queued { .. } => since + SILENCE_OF_QUEUED,
             JobState::InProgress { runner: TakenBy::Other(_), .. } => since + SILENCE_OF_OTHERS,
-            // A runner of another deployment.
-            JobState::InProgress { runner: TakenBy::Ours(name), .. }
-                if !name.belongs_to(&rules.settings.deployment) =>
-            {
-                since + SILENCE_OF_OTHERS
-            }
-            JobState::InProgress { runner: TakenBy::Ours(name), .. } => match open.runners.get(name) {
-                None => since + SILENCE_OF_ENDED,
+            JobState::InProgress { runner: TakenBy::Ours(name), .. } => match runner_of(job, name) {
                 Some(runner) => match runner.stopped_at() {
                     Some(stopped) => stopped.max(since) + SILENCE_OF_ENDED,
                     None => continue,
                 },
+                None if name.belongs_to(&rules.settings.deployment) => since + SILENCE_OF_ENDED,
+                // A runner of another deployment.
+                None => since + SILENCE_OF_OTHERS,
             },
         };
         // The longer a job has been silent, the longer is the pause between questions.

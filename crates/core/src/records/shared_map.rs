@@ -7,6 +7,7 @@
 use std::borrow::Borrow;
 use std::fmt;
 use std::ops::Index;
+use std::slice;
 use std::sync::Arc;
 
 /// The most entries of one part.
@@ -34,8 +35,8 @@ impl<K, V> SharedMap<K, V> {
     }
 
     /// Returns the entries in the order of their keys.
-    pub fn iter(&self) -> impl DoubleEndedIterator<Item = (&K, &V)> + Clone {
-        self.parts.iter().flat_map(|part| part.iter()).map(|entry| (&entry.0, &entry.1))
+    pub fn iter(&self) -> Iter<'_, K, V> {
+        Iter { parts: self.parts.iter(), front: [].iter(), back: [].iter() }
     }
 
     /// Returns the keys in their order.
@@ -155,6 +156,59 @@ impl<K: Ord, V: Clone> SharedMap<K, V> {
     /// Returns copies of the values in the order of their keys.
     pub fn into_values(self) -> impl Iterator<Item = V> {
         self.parts.into_iter().flat_map(|part| part.iter().map(|entry| entry.1.clone()).collect::<Vec<_>>())
+    }
+}
+
+/// The entries of a [`SharedMap`] in the order of their keys.
+#[derive(Debug)]
+pub struct Iter<'a, K, V> {
+    parts: slice::Iter<'a, Part<K, V>>,
+    front: slice::Iter<'a, Entry<K, V>>,
+    back: slice::Iter<'a, Entry<K, V>>,
+}
+
+impl<K, V> Clone for Iter<'_, K, V> {
+    fn clone(&self) -> Self {
+        Self { parts: self.parts.clone(), front: self.front.clone(), back: self.back.clone() }
+    }
+}
+
+impl<'a, K, V> Iterator for Iter<'a, K, V> {
+    type Item = (&'a K, &'a V);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            if let Some(entry) = self.front.next() {
+                return Some((&entry.0, &entry.1));
+            }
+            match self.parts.next() {
+                Some(part) => self.front = part.iter(),
+                None => return self.back.next().map(|entry| (&entry.0, &entry.1)),
+            }
+        }
+    }
+
+    fn fold<B, F: FnMut(B, Self::Item) -> B>(self, first: B, mut fold: F) -> B {
+        let mut folded = first;
+        let parts = self.parts.flat_map(|part| part.iter());
+        for entry in self.front.chain(parts).chain(self.back) {
+            folded = fold(folded, (&entry.0, &entry.1));
+        }
+        folded
+    }
+}
+
+impl<K, V> DoubleEndedIterator for Iter<'_, K, V> {
+    fn next_back(&mut self) -> Option<Self::Item> {
+        loop {
+            if let Some(entry) = self.back.next_back() {
+                return Some((&entry.0, &entry.1));
+            }
+            match self.parts.next_back() {
+                Some(part) => self.back = part.iter(),
+                None => return self.front.next_back().map(|entry| (&entry.0, &entry.1)),
+            }
+        }
     }
 }
 

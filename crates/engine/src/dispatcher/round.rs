@@ -204,16 +204,20 @@ impl<W: World> Engine<W> {
         plan: &Plan,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let mut runners: Vec<&Runner> = open.runners.values().collect();
+        let mut runners: Vec<&Runner> = Vec::new();
+        for runner in open.runners.values() {
+            match runner.next(now) {
+                Next::Event => {}
+                Next::At(at) => holder.wake_at(at),
+                Next::Now(_) => runners.push(runner),
+            }
+        }
         runners.sort_unstable_by(|a, b| a.name().ulid().cmp(b.name().ulid()));
         let mut due = Vec::new();
         for runner in runners {
             let key = EffectKey::Runner(runner.name().clone());
-            match runner.next(now) {
-                Next::Event => {}
-                Next::At(at) => holder.wake_at(at),
-                Next::Now(_) if holder.may_begin(&key, &runner.facts.pool, now) => due.push(runner.clone()),
-                Next::Now(_) => {}
+            if holder.may_begin(&key, &runner.facts.pool, now) {
+                due.push(runner.clone());
             }
         }
         for runner in self.claim(holder, due).await? {

@@ -41,12 +41,15 @@ impl<'a> Launcher<'a> {
         let on_their_way =
             open.runners.values().filter(|runner| matches!(runner.state, RunnerState::Reserved { .. }));
         let supply = open.runners.values().filter(|runner| runner.is_supply());
+        // Without holds there is nothing to probe.
+        let is_probed = |_: &&Runner| !open.holds.is_empty();
+        let (on_their_way, supply) = (on_their_way.filter(is_probed), supply.filter(is_probed));
         Self {
             open,
             rules,
             means,
             now,
-            slots: Slots::count(open),
+            slots: Slots::count(open, rules),
             probed: on_their_way.map(|runner| (runner.placement.clone(), runner.facts.size.arch())).collect(),
             probed_classes: supply.map(|runner: &Runner| runner.facts.class.clone()).collect(),
             taken: BTreeMap::new(),

@@ -61,23 +61,27 @@ impl<'a> PoolLevel<'a> {
         }
         let (demand, supply) = (self.jobs.len(), self.supply.len());
         let mut deficits = Vec::new();
+        if doubtful.is_empty() {
+            let mut jobs = jobs.peekable();
+            if jobs.peek().is_some() {
+                let reason = Reason::with(Code::Demand, format_args!("{demand}, supply {supply}"));
+                deficits.extend(jobs.map(|job| Deficit { job, reason: reason.clone() }));
+            }
+            return deficits;
+        }
         for job in jobs {
             let launched = self.supply.iter().filter(|runner| runner.facts.launched_for == job.id());
-            match (doubtful.is_empty(), launched.count()) {
-                (true, _) => deficits.push(Deficit {
-                    job,
-                    reason: Reason::with(Code::Demand, format_args!("{demand}, supply {supply}")),
-                }),
+            match launched.count() {
                 // One replacement for each job: if GitHub is the cause, a second
                 // replacement would not take the job either.
-                (false, 0 | 1) => deficits.push(Deficit {
+                0 | 1 => deficits.push(Deficit {
                     job,
                     reason: Reason::with(
                         Code::SupplyDoubtful,
                         format_args!("demand {demand}, supply {supply}, {} of it doubtful", doubtful.len()),
                     ),
                 }),
-                (false, _) => wait(plan, job, Code::RunnerIdle.into()),
+                _ => wait(plan, job, Code::RunnerIdle.into()),
             }
         }
         deficits
