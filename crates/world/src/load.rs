@@ -17,8 +17,6 @@ mod steps;
 mod tables;
 mod tally;
 mod time;
-#[cfg(test)]
-mod tests;
 
 use std::collections::VecDeque;
 use std::fmt;

@@ -25,6 +25,8 @@ const FROM: &str = "2026-01-05T00:00:00Z";
 const MAX_DAYS: u32 = 31;
 /// The most jobs of a simulation: each takes memory before it begins.
 const MAX_JOBS: f64 = 5_000_000.0;
+/// Keys of a load beside the deployment's settings.
+const OWN: [&str; 6] = ["classes", "seed", "days", "start", "world", "arrivals"];
 /// Sections of the configuration of `ecsrunner local up` that a simulation does not need.
 const OTHERS: [&str; 3] = ["github", "webhook", "runner"];
 
@@ -243,7 +245,14 @@ fn settings(mut table: Table, mistakes: &mut Vec<String>) -> Option<Settings> {
     for (key, value) in &least {
         table.entry(key.clone()).or_insert_with(|| value.clone());
     }
+    let of_settings = mistakes.len();
     let entry: Option<SettingsEntry> = typed("", table, &least, mistakes);
+    for mistake in &mut mistakes[of_settings..] {
+        if mistake.contains("unknown field") {
+            let own: String = OWN.iter().map(|key| format!(", `{key}`")).collect();
+            mistake.push_str(&own);
+        }
+    }
     let entry = SettingsEntry { limits: limits?, paces: paces?, ..entry? };
     let settings =
         Settings::read(&entry).map_err(|errors| mistakes.extend(errors.iter().map(ToString::to_string)));
