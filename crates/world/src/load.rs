@@ -75,6 +75,8 @@ pub struct Surroundings {
     pub spot_vcpus: Option<u32>,
     /// The share of jobs on Spot whose task AWS takes back.
     pub spot_interrupted_share: f64,
+    /// How much longer a read of everything that is open takes for each record, in microseconds.
+    pub open_record_micros: u32,
     /// How many registrations a minute GitHub allows for each account.
     pub registrations_per_minute: usize,
 }

@@ -7,6 +7,9 @@ use super::section::{Section, as_number};
 
 /// The longest time that can be set, in seconds.
 const LONGEST_SECS: f64 = 86_400.0;
+/// DynamoDB takes some 20 ms for a page of a thousand records; the function, which has 7 % of a core at its smallest
+/// size, takes longer to decode them.
+const OPEN_RECORD_MICROS: u32 = 100;
 /// GitHub allows 900 points a minute for an endpoint, and a registration takes 5.
 const REGISTRATIONS_PER_MINUTE: u32 = 180;
 
@@ -20,6 +23,7 @@ pub(super) fn usual() -> Surroundings {
         on_demand_vcpus: None,
         spot_vcpus: None,
         spot_interrupted_share: 0.0,
+        open_record_micros: OPEN_RECORD_MICROS,
         registrations_per_minute: REGISTRATIONS_PER_MINUTE as usize,
     }
 }
@@ -43,6 +47,9 @@ pub(super) fn read(value: Option<Value>, mistakes: &mut Vec<String>) -> Surround
     world.spot_vcpus = section.whole("spot_vcpus", 1..=1_000_000);
     if let Some(share) = section.number("spot_interrupted_share", 0.0..=1.0) {
         world.spot_interrupted_share = share;
+    }
+    if let Some(micros) = section.whole("open_record_micros", 0..=10_000) {
+        world.open_record_micros = micros;
     }
     if let Some(most) = section.whole("registrations_per_minute", 1..=60_000) {
         world.registrations_per_minute = most as usize;

@@ -17,7 +17,7 @@ use std::hash::BuildHasherDefault;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::id::{
-    Account, ClassName, Epoch, JobId, NumberHasher, PoolId, Repository, RunnerName, SubnetId, Version,
+    Account, ClassName, Epoch, IdHasher, JobId, PoolId, Repository, RunnerName, SubnetId, Version,
 };
 use crate::reason::{Code, Reason};
 use crate::records::job::{Job, JobState};
@@ -223,7 +223,7 @@ pub enum Question {
 }
 
 /// Jobs that an open runner names, with that runner.
-type Taken<'a> = HashMap<JobId, &'a Runner, BuildHasherDefault<NumberHasher>>;
+type Taken<'a> = HashMap<JobId, &'a Runner, BuildHasherDefault<IdHasher>>;
 
 /// Compares demand with supply, and returns what to do.
 #[must_use]
@@ -231,7 +231,7 @@ pub fn plan(open: &Open, rules: Rules<'_>, means: Means<'_>, now: Timestamp) -> 
     let mut plan = Plan::default();
     let mut taken = Taken::with_capacity_and_hasher(open.runners.len(), BuildHasherDefault::default());
     taken.extend(open.runners.values().filter_map(|runner| Some((runner.names_job()?, runner))));
-    let mut levels: HashMap<&PoolId, PoolLevel<'_>> = HashMap::new();
+    let mut levels: HashMap<&PoolId, PoolLevel<'_>, BuildHasherDefault<IdHasher>> = HashMap::default();
     // A busy runner is no supply.
     for runner in open.runners.values().filter(|runner| !matches!(runner.state, RunnerState::Busy { .. })) {
         levels.entry(&runner.facts.pool).or_default().add_runner(runner, now);
@@ -249,19 +249,29 @@ pub fn plan(open: &Open, rules: Rules<'_>, means: Means<'_>, now: Timestamp) -> 
     }
     doubt_jobs(open, &taken, rules, now, &mut plan);
     let mut deficits = Vec::new();
-    for level in levels.values_mut() {
-        deficits.extend(level.compare(&mut plan, rules.settings.limits.surplus_grace(), now));
+    for (pool, level) in levels.values_mut().enumerate() {
+        let of_pool = level.compare(&mut plan, rules.settings.limits.surplus_grace(), now);
+        deficits.extend(of_pool.into_iter().map(|deficit| (pool, deficit)));
     }
     retire_overdue(open, rules, now, &mut plan);
     // The oldest job comes first, regardless of its pool.
-    deficits.sort_unstable_by_key(|deficit| (deficit.job.created_at, deficit.job.id()));
+    // A stable sort is fast here, since each pool's jobs are in order.
+    deficits.sort_by_key(|(_, deficit)| (deficit.job.created_at, deficit.job.id()));
     if !deficits.is_empty() {
         let mut launcher = Launcher::new(open, rules, means, now);
-        for deficit in deficits {
+        let mut refused: Vec<Option<Reason>> = vec![None; levels.len()];
+        for (pool, deficit) in deficits {
+            if let Some(reason) = &refused[pool] {
+                wait_for(&mut plan, deficit.job, reason);
+                continue;
+            }
             match launcher.launch(deficit.job, &deficit.reason, &mut plan) {
                 // The job's reason to wait is written with the reservation.
                 Ok(launch) => plan.launches.push(launch),
-                Err(reason) => wait(&mut plan, deficit.job, reason),
+                Err(reason) => {
+                    wait_for(&mut plan, deficit.job, &reason);
+                    refused[pool] = launcher.refuses_all_of_pool(&reason).then_some(reason);
+                }
             }
         }
         plan.draws = launcher.draws();
@@ -321,14 +331,23 @@ fn doubt_jobs(open: &Open, taken: &Taken<'_>, rules: Rules<'_>, now: Timestamp, 
             due.push((matches!(job.state, JobState::Queued { .. }), at, job.id()));
         }
     }
+    if due.is_empty() {
+        return;
+    }
+    let lately = open.jobs.values().filter_map(|job| job.asked_at).filter(|at| now < *at + DOUBTS_WITHIN);
+    let (mut free, mut first) = (MAX_DOUBTS, None);
+    for asked in lately {
+        free = free.saturating_sub(1);
+        first = Some(first.map_or(asked, |first: Timestamp| first.min(asked)));
+    }
+    if due.len() > free {
+        plan.wake_at(first.unwrap_or(now) + DOUBTS_WITHIN);
+        due.select_nth_unstable(free);
+        due.truncate(free);
+    }
     // Jobs that may have ended come before those that are still queued.
     due.sort_unstable();
-    let lately = open.jobs.values().filter_map(|job| job.asked_at).filter(|at| now < *at + DOUBTS_WITHIN);
-    let free = MAX_DOUBTS.saturating_sub(lately.clone().count());
-    if due.len() > free {
-        plan.wake_at(lately.min().unwrap_or(now) + DOUBTS_WITHIN);
-    }
-    let asked = due.into_iter().take(free);
+    let asked = due.into_iter();
     plan.questions.extend(asked.map(|(_, _, job)| Question::Job { job, on_behalf_of: None }));
 }
 
@@ -390,10 +409,14 @@ fn let_github_rest(open: &Open, rules: Rules<'_>, means: Means<'_>, now: Timesta
 }
 
 fn wait(plan: &mut Plan, job: &Job, reason: Reason) {
+    wait_for(plan, job, &reason);
+}
+
+fn wait_for(plan: &mut Plan, job: &Job, reason: &Reason) {
     if let JobState::Queued { wait, .. } = &job.state
-        && *wait != reason
+        && wait != reason
     {
-        plan.waits.push(Wait { job: job.id(), reason });
+        plan.waits.push(Wait { job: job.id(), reason: reason.clone() });
     }
 }
 

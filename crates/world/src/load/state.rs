@@ -19,9 +19,6 @@ use crate::random::Random;
 
 /// How long an event takes to reach the function, in milliseconds: the minimum, and the most in addition.
 const TRANSIT_MS: (usize, usize) = (150, 250);
-/// How much longer a read of everything that is open takes for each record: DynamoDB returns about a thousand records
-/// in a page of 1 MB, and takes some 20 ms for it.
-const MICROS_PER_OPEN_RECORD: usize = 20;
 
 pub(super) struct State {
     pub(super) agenda: Agenda,
@@ -95,7 +92,8 @@ impl State {
         let mut takes = least + self.random.below(more);
         if method == Method::Open {
             let open = self.tables.open();
-            takes += (open.jobs.len() + open.runners.len()) * MICROS_PER_OPEN_RECORD / 1000;
+            let each = self.surroundings.open_record_micros as usize;
+            takes += (open.jobs.len() + open.runners.len()) * each / 1000;
         }
         Millis::try_from(takes).unwrap_or(Millis::MAX / 4)
     }

@@ -90,6 +90,14 @@ impl<'a> Launcher<'a> {
         })
     }
 
+    /// Whether every later job of the same pool is refused for this reason too: without holds, a pool's jobs need the
+    /// same slots, and slots are only taken while a plan is made. Reasons that another one could precede are not among
+    /// them.
+    pub(super) fn refuses_all_of_pool(&self, reason: &Reason) -> bool {
+        self.open.holds.is_empty()
+            && matches!(reason.code(), Code::Paused | Code::Pace | Code::LimitDeployment)
+    }
+
     /// Returns what the launches so far take from each bucket.
     pub(super) fn draws(self) -> Vec<Draw> {
         let draw = |(bucket, slots): (Bucket, u32)| {

@@ -119,6 +119,10 @@ impl<'a> PoolLevel<'a> {
 
     /// Returns the runners that have been idle for too long while a job was queued.
     fn doubtful(&self, plan: &mut Plan, now: Timestamp) -> Vec<&'a Runner> {
+        // Most pools have no idle runner, and may have many jobs.
+        if !self.supply.iter().any(|runner| matches!(runner.state, RunnerState::Booted { .. })) {
+            return Vec::new();
+        }
         let Some(oldest) = self.jobs.iter().filter_map(|job| job.timeline.at(JobStage::Queued)).min() else {
             return Vec::new();
         };
