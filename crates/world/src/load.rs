@@ -7,6 +7,7 @@
 //! index, and it forgets what has ended. Faults belong in [`crate::Simulation`].
 
 mod fleet;
+mod hub;
 mod github;
 mod happening;
 mod invocations;
@@ -32,8 +33,9 @@ use jiff::Timestamp;
 use crate::clock::SeededRandomness;
 use crate::random::Random;
 use fleet::{Fleet, LoadCompute};
-use github::{Hub, LoadGitHub};
+use github::LoadGitHub;
 use happening::{Happening, Input};
+use hub::Hub;
 use invocations::Invocations;
 use queue::LoadQueue;
 use state::{Shared, State};

@@ -10,11 +10,9 @@ mod launcher;
 mod slots;
 mod pool;
 
-use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap};
+use std::collections::HashMap;
 use std::fmt;
 use std::hash::BuildHasherDefault;
-use std::iter::Peekable;
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -34,7 +32,7 @@ use crate::rules::placement::Placement;
 use crate::rules::pool::Scope;
 use crate::wire::job::TakenBy;
 use launcher::Launcher;
-use pool::{Deficit, PoolLevel};
+use pool::PoolLevel;
 
 /// How long a booted runner may be idle while a job of its pool is queued before
 /// it is doubtful, and how long a completed runner without a known job holds one
@@ -257,7 +255,7 @@ pub fn plan(open: &Open, rules: Rules<'_>, means: Means<'_>, now: Timestamp) -> 
     retire_overdue(open, rules, now, &mut plan);
     if deficits.iter().any(|of_pool| !of_pool.is_empty()) {
         let mut launcher = Launcher::new(open, rules, means, now);
-        launch_oldest_first(deficits, &mut launcher, &mut plan);
+        launcher.launch_oldest_first(deficits, &mut plan);
         plan.draws = launcher.draws();
     }
     let_github_rest(open, rules, means, now, &mut plan);
@@ -266,31 +264,6 @@ pub fn plan(open: &Open, rules: Rules<'_>, means: Means<'_>, now: Timestamp) -> 
     plan.marks.sort_unstable_by(|a, b| a.runner.cmp(&b.runner));
     plan.waits.sort_unstable_by_key(|wait| wait.job);
     plan
-}
-
-/// Launches for the oldest job first, regardless of its pool. Each pool's deficits are in this order.
-fn launch_oldest_first<'a>(deficits: Vec<Vec<Deficit<'a>>>, launcher: &mut Launcher<'a>, plan: &mut Plan) {
-    let key = |deficit: &Deficit<'_>| Reverse((deficit.job.created_at, deficit.job.id()));
-    let mut pools: Vec<_> = deficits.into_iter().map(|of_pool| of_pool.into_iter().peekable()).collect();
-    let mut oldest: BinaryHeap<_> =
-        (0..).zip(&mut pools).filter_map(|(number, pool)| Some((key(pool.peek()?), number))).collect();
-    while let Some((_, number)) = oldest.pop() {
-        let pool: &mut Peekable<_> = &mut pools[number];
-        let Some(deficit) = pool.next() else { continue };
-        match launcher.launch(deficit.job, &deficit.reason, plan) {
-            // The job's reason to wait is written with the reservation.
-            Ok(launch) => plan.launches.push(launch),
-            Err(reason) => {
-                wait_for(plan, deficit.job, &reason);
-                if launcher.refuses_all_of_pool(&reason) {
-                    pool.for_each(|deficit| wait_for(plan, deficit.job, &reason));
-                }
-            }
-        }
-        if let Some(next) = pool.peek() {
-            oldest.push((key(next), number));
-        }
-    }
 }
 
 /// Returns the question to ask GitHub before a queued job counts as demand.
@@ -445,5 +418,3 @@ impl Plan {
 
 #[cfg(test)]
 mod tests;
-#[cfg(test)]
-mod long_queue_tests;

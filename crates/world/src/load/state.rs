@@ -8,8 +8,8 @@ use std::time::Duration;
 use ecsrunner_engine::Ruleset;
 
 use super::fleet::Fleet;
-use super::github::Hub;
 use super::happening::{Happening, Input};
+use super::hub::Hub;
 use super::tables::RecentTables;
 use super::tally::Tally;
 use super::time::{Agenda, Millis, Sleep, millis};

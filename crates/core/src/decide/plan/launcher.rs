@@ -1,12 +1,15 @@
 //! Checks what one launch needs: a class and a scope that are not held, a placement
 //! with capacity, a slot of each rate and a slot of each limit.
 
-use std::collections::{BTreeMap, HashSet};
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap, HashSet};
+use std::iter::Peekable;
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::pool::Deficit;
 use super::slots::Slots;
-use super::{Draw, Launch, Means, Order, Plan};
+use super::{Draw, Launch, Means, Order, Plan, wait_for};
 use crate::decide::plan::choose::Choices;
 use crate::id::ClassName;
 use crate::reason::{Code, Reason};
@@ -56,6 +59,31 @@ impl<'a> Launcher<'a> {
         }
     }
 
+    /// Launches for the oldest job first, regardless of its pool. Each pool's deficits are in this order.
+    pub(super) fn launch_oldest_first(&mut self, deficits: Vec<Vec<Deficit<'a>>>, plan: &mut Plan) {
+        let key = |deficit: &Deficit<'_>| Reverse((deficit.job.created_at, deficit.job.id()));
+        let mut pools: Vec<_> = deficits.into_iter().map(|of_pool| of_pool.into_iter().peekable()).collect();
+        let mut oldest: BinaryHeap<_> =
+            (0..).zip(&mut pools).filter_map(|(number, pool)| Some((key(pool.peek()?), number))).collect();
+        while let Some((_, number)) = oldest.pop() {
+            let pool: &mut Peekable<_> = &mut pools[number];
+            let Some(deficit) = pool.next() else { continue };
+            match self.launch(deficit.job, &deficit.reason, plan) {
+                // The job's reason to wait is written with the reservation.
+                Ok(launch) => plan.launches.push(launch),
+                Err(reason) => {
+                    wait_for(plan, deficit.job, &reason);
+                    if self.refuses_all_of_pool(&reason) {
+                        pool.for_each(|deficit| wait_for(plan, deficit.job, &reason));
+                    }
+                }
+            }
+            if let Some(next) = pool.peek() {
+                oldest.push((key(next), number));
+            }
+        }
+    }
+
     pub(super) fn launch(
         &mut self,
         job: &'a Job,
@@ -93,7 +121,7 @@ impl<'a> Launcher<'a> {
     /// Whether every later job of the same pool is refused for this reason too: without holds, a pool's jobs need the
     /// same slots, and slots are only taken while a plan is made. Reasons that another one could precede are not among
     /// them.
-    pub(super) fn refuses_all_of_pool(&self, reason: &Reason) -> bool {
+    fn refuses_all_of_pool(&self, reason: &Reason) -> bool {
         self.open.holds.is_empty()
             && matches!(reason.code(), Code::Paused | Code::Pace | Code::LimitDeployment)
     }

@@ -1,44 +1,19 @@
 //! Plans of long queues: each job is launched for, or waits for its own reason.
 
-use jiff::Timestamp;
-
 use super::*;
-use crate::records::job::{Assignment, JobStage};
-use crate::rules::pace::Rate;
-use crate::rules::pool::Pool;
-use crate::rules::settings::Settings;
-use crate::testing::{catalogue, job_facts, settings};
 
 const POOLS: [(&str, &str); 4] =
     [("acme/app", "small"), ("acme/web", "small"), ("acme/app", "large"), ("other/web", "small")];
 
-fn at(secs: i64) -> Timestamp {
-    Timestamp::from_second(1_764_000_000 + secs).unwrap()
-}
-
-/// Returns the job of that number, in one of the pools. Jobs were created in the reverse order of their ids in places.
-fn job(number: u64) -> Job {
+/// Returns the job of that number, in one of the pools. The even one of two neighbours is the younger one.
+fn numbered(number: u64) -> Job {
     let (repository, class) = POOLS[usize::try_from(number).unwrap() % POOLS.len()];
-    let facts = job_facts(number, repository, &["self-hosted", &format!("class:{class}")]);
-    let scope = settings().registration.scope(&facts.repository);
-    let pool = Pool { scope, labels: facts.labels.clone() }.id();
-    let created_at = at(i64::try_from(number ^ 1).unwrap());
-    Job {
-        version: Version::FIRST,
-        created_at,
-        asked_at: None,
-        timeline: Timeline::begin(JobStage::Queued, created_at),
-        state: JobState::Queued {
-            assignment: Assignment { class: ClassName::parse(class).unwrap(), pool },
-            wait: Code::ToPlan.into(),
-        },
-        facts,
-    }
+    job_in(repository, class, number, i64::try_from(number ^ 1).unwrap())
 }
 
 /// Plans for 400 jobs, and returns the jobs that get a runner and the codes that the others wait for.
 fn planned(settings: &Settings) -> (Vec<u64>, Vec<(&'static str, usize)>) {
-    let open = Open::of((0..400).map(job), []);
+    let open = Open::of((0..400).map(numbered), []);
     let rules = Rules { settings, catalogue: &catalogue() };
     let plan = plan(&open, rules, Means::default(), at(1000));
     let launches: Vec<u64> = plan.launches.iter().map(|launch| launch.job.get()).collect();
