@@ -2,6 +2,7 @@
 
 mod operate;
 mod replay;
+mod simulate;
 mod since;
 
 use std::net::SocketAddr;
@@ -22,6 +23,7 @@ pub(crate) use operate::{
     RunsCommand, SendWebhook, StopRunner, TargetArguments, WebhookCommand, WhyArguments,
 };
 pub(crate) use replay::ReplayArguments;
+pub(crate) use simulate::SimulateArguments;
 
 /// Run GitHub Actions jobs on ephemeral runners: on AWS Fargate, or on this machine.
 #[derive(Debug, Parser)]
@@ -57,6 +59,8 @@ pub(crate) enum Command {
     Local(LocalCommand),
     #[command(flatten)]
     Operator(OperatorCommand),
+    /// Show waits, costs and limits for a load
+    Simulate(SimulateArguments),
     /// Print a shell completion script
     Completions(CompletionsArguments),
     /// Print the manual page

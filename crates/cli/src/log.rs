@@ -38,6 +38,16 @@ pub(crate) fn init_for_command() {
         .init();
 }
 
+/// Starts the notes of a simulation. Those of the simulated deployment are shown only if they are wanted.
+pub(crate) fn init_for_simulation() {
+    let talk = output::talk();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter(talk, ["off", "off", "warn", "info"]))
+        .with_writer(io::stderr)
+        .event_format(Note)
+        .init();
+}
+
 /// `levels` are for `--quiet`, no flag, `--verbose`, and `--verbose` given twice.
 fn filter(talk: TalkArguments, levels: [&'static str; 4]) -> EnvFilter {
     let [quiet, usual, verbose, detailed] = levels;

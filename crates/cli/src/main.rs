@@ -11,6 +11,7 @@ mod log;
 mod manual;
 mod deployment;
 mod operate;
+mod simulate;
 mod output;
 
 use std::process::ExitCode;
@@ -40,6 +41,7 @@ fn main() -> ExitCode {
             Some(DemoCommand::Github(github)) => demo::github::run(&github).map(done),
         },
         Command::Local(LocalCommand::Up(up)) => local::up(up).map(done),
+        Command::Simulate(arguments) => simulate::run(&arguments).map(done),
         Command::Completions(arguments) => manual::completions(&arguments).map(done),
         Command::Man => manual::page().map(done),
         Command::Operator(command) => operate::run(command),

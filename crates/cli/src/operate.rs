@@ -15,7 +15,7 @@ mod find;
 mod job_log;
 mod jobs;
 mod logs;
-mod replay;
+pub(crate) mod replay;
 mod retry;
 mod runners;
 mod runs;

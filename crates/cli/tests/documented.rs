@@ -141,6 +141,7 @@ fn every_flag_is_documented() {
         &["deliveries", "list"],
         &["deliveries", "redeliver"],
         &["replay"],
+        &["simulate"],
         &["runs", "list"],
         &["costs"],
         &["classes", "list"],

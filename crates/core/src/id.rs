@@ -4,6 +4,7 @@
 //! writes the wire form and a `Debug` that adds the kind. What an id *means*
 //! does not belong here.
 
+mod id_hasher;
 mod repository;
 mod runner_name;
 
@@ -13,6 +14,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+pub use id_hasher::IdHasher;
 pub use repository::Repository;
 pub use runner_name::RunnerName;
 

@@ -5,5 +5,6 @@ pub mod runner;
 pub mod hold;
 pub mod rerun;
 pub mod timeline;
+pub mod shared_map;
 pub mod open;
 pub mod change;

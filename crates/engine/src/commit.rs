@@ -90,10 +90,10 @@ impl<W: World> Engine<W> {
     /// Measures and publishes committed changes, and logs which runners are gone.
     pub(crate) fn committed(&self, changes: &[Change]) {
         self.metrics.committed(changes, self.ports.clock.now());
-        if self.changes.receiver_count() > 0 {
+        if let Some(watched) = self.changes.get().filter(|watched| watched.receiver_count() > 0) {
             for change in changes {
                 // Sending fails if the last watcher has just left, which is fine.
-                let _watchers = self.changes.send(Arc::new(change.clone()));
+                let _watchers = watched.send(Arc::new(change.clone()));
             }
         }
         for change in changes {

@@ -16,7 +16,7 @@ pub mod metrics;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use ecsrunner_core::id::{JobId, SubnetId};
 use ecsrunner_core::reason::Reason;
@@ -100,7 +100,8 @@ pub struct Engine<W: World> {
     /// Wakes a dispatcher of this process early. Only the kicks in the store are authoritative.
     kicked: Notify,
     cache: Cache,
-    changes: broadcast::Sender<Arc<Change>>,
+    /// Made for the first watcher: it takes space for all the changes that it keeps.
+    changes: OnceLock<broadcast::Sender<Arc<Change>>>,
     /// The reasons to wait that watchers were told.
     told: Mutex<HashMap<JobId, Reason>>,
 }
@@ -116,7 +117,7 @@ impl<W: World> Engine<W> {
             kicks: AtomicU64::new(0),
             kicked: Notify::new(),
             cache: Cache::default(),
-            changes: broadcast::Sender::new(CHANGES_KEPT),
+            changes: OnceLock::new(),
             told: Mutex::default(),
         }
     }
@@ -153,7 +154,7 @@ impl<W: World> Engine<W> {
     /// Returns the changes that this process commits from now on.
     #[must_use]
     pub fn watch(&self) -> broadcast::Receiver<Arc<Change>> {
-        self.changes.subscribe()
+        self.changes.get_or_init(|| broadcast::Sender::new(CHANGES_KEPT)).subscribe()
     }
 
     /// Returns whether this process has kicked since it last planned.

@@ -54,7 +54,7 @@ pub enum Method {
 
 impl Method {
     /// Returns how long a call takes in milliseconds: the minimum, and the most in addition.
-    fn latency_ms(self) -> (usize, usize) {
+    pub(super) fn latency_ms(self) -> (usize, usize) {
         match self {
             Self::RunTask => (150, 200),
             Self::StopTask | Self::Tasks => (60, 80),

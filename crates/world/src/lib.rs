@@ -22,6 +22,7 @@ mod outside;
 mod driver;
 mod setup;
 pub mod rulebook;
+pub mod load;
 #[cfg(test)]
 mod tests;
 

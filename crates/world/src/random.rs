@@ -25,11 +25,15 @@ impl Random {
         usize::try_from(self.next_u64() % len).unwrap_or(0)
     }
 
+    /// Returns a number from 0 to below 1.
+    #[expect(clippy::cast_precision_loss, reason = "53 bits fit a double")]
+    pub fn unit(&mut self) -> f64 {
+        (self.next_u64() >> 11) as f64 / (1_u64 << 53) as f64
+    }
+
     /// Returns true with this probability (0 to 1).
     pub fn happens(&mut self, probability: f64) -> bool {
-        #[expect(clippy::cast_precision_loss, reason = "53 bits fit a double")]
-        let drawn = (self.next_u64() >> 11) as f64 / (1_u64 << 53) as f64;
-        drawn < probability
+        self.unit() < probability
     }
 
     /// Returns lower-case hexadecimal text of `len` characters.

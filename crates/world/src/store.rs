@@ -64,7 +64,7 @@ impl Tables {
         self.boot.remove(task)
     }
 
-    fn load(&self, keys: &Keys) -> Records {
+    pub(crate) fn load(&self, keys: &Keys) -> Records {
         let job = keys.job.and_then(|id| {
             let ended = || self.ended.get(&id).cloned().map(JobRecord::Ended);
             self.open.jobs.get(&id).cloned().map(JobRecord::Open).or_else(ended)

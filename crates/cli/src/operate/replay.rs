@@ -4,7 +4,7 @@
 //! Signatures are not verified, because there are no secrets offline: the
 //! recording is trusted.
 
-mod events;
+pub(crate) mod events;
 mod memory;
 mod decision;
 mod told;

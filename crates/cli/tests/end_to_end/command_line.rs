@@ -69,6 +69,7 @@ fn without_arguments_the_help_is_shown_as_an_error() {
       deliveries        List and redeliver GitHub webhooks
       webhook           Send test webhooks
       replay            Show which decisions recorded events would lead to
+      simulate          Show waits, costs and limits for a load
       completions       Print a shell completion script
       man               Print the manual page
       help              Print this message or the help of the given subcommand(s)
@@ -111,6 +112,7 @@ fn help_goes_to_standard_output() {
       deliveries        List and redeliver GitHub webhooks
       webhook           Send test webhooks
       replay            Show which decisions recorded events would lead to
+      simulate          Show waits, costs and limits for a load
       completions       Print a shell completion script
       man               Print the manual page
       help              Print this message or the help of the given subcommand(s)

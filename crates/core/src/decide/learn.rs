@@ -24,6 +24,10 @@ const LESSON: SignedDuration = SignedDuration::from_mins(5);
 /// recorded yet. Once they are recorded, the same runners lead to no more changes.
 #[must_use]
 pub fn learn(open: &Open, now: Timestamp) -> Vec<Change> {
+    // A success only lifts a hold, so without holds and faults there is nothing to learn.
+    if open.holds.is_empty() && !open.runners.values().any(has_failed) {
+        return Vec::new();
+    }
     let mut lessons: Vec<Lesson<'_>> =
         open.runners.values().flat_map(|runner| lessons_of(open, runner, now)).collect();
     // A success at the same instant comes first, so that the fault prevails.
@@ -135,6 +139,11 @@ impl Learnt<'_> {
         let hold = Hold::after(before, held.clone(), &failure);
         self.changed.insert(held, Some(hold));
     }
+}
+
+/// Whether a runner ended for a fault. Most have not ended, or have ended as they should.
+fn has_failed(runner: &Runner) -> bool {
+    matches!(&runner.state, RunnerState::Ending(ending) if ending.fault.is_some())
 }
 
 fn lessons_of<'a>(open: &Open, runner: &'a Runner, now: Timestamp) -> Vec<Lesson<'a>> {

@@ -12,10 +12,13 @@ mod pool;
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
+use std::hash::BuildHasherDefault;
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::id::{Account, ClassName, Epoch, JobId, PoolId, Repository, RunnerName, SubnetId, Version};
+use crate::id::{
+    Account, ClassName, Epoch, IdHasher, JobId, PoolId, Repository, RunnerName, SubnetId, Version,
+};
 use crate::reason::{Code, Reason};
 use crate::records::hold::Held;
 use crate::records::job::{Job, JobState};
@@ -230,18 +233,23 @@ pub enum Question {
     Runner(RunnerName),
 }
 
+/// Jobs that an open runner names, with that runner.
+type Taken<'a> = HashMap<JobId, &'a Runner, BuildHasherDefault<IdHasher>>;
+
 /// Compares demand with supply, and returns what to do.
 #[must_use]
 pub fn plan(open: &Open, rules: Rules<'_>, means: Means<'_>, now: Timestamp) -> Plan {
     let mut plan = Plan::default();
-    let taken: HashSet<JobId> = open.runners.values().filter_map(Runner::names_job).collect();
-    let mut levels: HashMap<&PoolId, PoolLevel<'_>> = HashMap::new();
-    for runner in open.runners.values() {
+    let mut taken = Taken::with_capacity_and_hasher(open.runners.len(), BuildHasherDefault::default());
+    taken.extend(open.runners.values().filter_map(|runner| Some((runner.names_job()?, runner))));
+    let mut levels: HashMap<&PoolId, PoolLevel<'_>, BuildHasherDefault<IdHasher>> = HashMap::default();
+    // A busy runner is no supply.
+    for runner in open.runners.values().filter(|runner| !matches!(runner.state, RunnerState::Busy { .. })) {
         levels.entry(&runner.facts.pool).or_default().add_runner(runner, now);
     }
     for job in open.jobs.values() {
         let JobState::Queued { assignment, wait } = &job.state else { continue };
-        if taken.contains(&job.id()) {
+        if taken.contains_key(&job.id()) {
             continue;
         }
         if let Some(question) = unadmitted(job, wait) {
@@ -251,21 +259,17 @@ pub fn plan(open: &Open, rules: Rules<'_>, means: Means<'_>, now: Timestamp) -> 
         }
         levels.entry(&assignment.pool).or_default().jobs.push(job);
     }
-    doubt_jobs(open, rules, now, &mut plan);
+    doubt_jobs(open, &taken, rules, now, &mut plan);
     let mut deficits = Vec::new();
     for level in levels.values_mut() {
-        deficits.extend(level.compare(&mut plan, rules.settings.limits.surplus_grace(), now));
+        deficits.push(level.compare(&mut plan, rules.settings.limits.surplus_grace(), now));
     }
     retire_overdue(open, rules, now, &mut plan);
-    // The oldest job comes first, regardless of its pool.
-    deficits.sort_unstable_by_key(|deficit| (deficit.job.created_at, deficit.job.id()));
-    let mut launcher = Launcher::new(open, rules, means, now);
-    launcher.probe_for_reserved(&mut plan);
-    for deficit in deficits {
-        match launcher.launch(deficit.job, &deficit.reason, &mut plan) {
-            Ok(launch) => plan.launches.push(launch),
-            Err(reason) => plan.wait(deficit.job, reason),
-        }
+    let is_reserved = || open.runners.values().any(Runner::awaits_task);
+    if deficits.iter().any(|of_pool| !of_pool.is_empty()) || (!open.holds.is_empty() && is_reserved()) {
+        let mut launcher = Launcher::new(open, rules, means, now);
+        launcher.probe_for_reserved(&mut plan);
+        launcher.launch_oldest_first(deficits, &mut plan);
     }
     let_github_rest(open, rules, means, now, &mut plan);
     // The order of maps is arbitrary; a plan's order is not.
@@ -299,7 +303,12 @@ fn unadmitted(job: &Job, wait: &Reason) -> Option<Question> {
 
 /// Asks about jobs whose webhooks may have been lost: their runner has ended
 /// without a `completed`, or nothing has been heard of them for long.
-fn doubt_jobs(open: &Open, rules: Rules<'_>, now: Timestamp, plan: &mut Plan) {
+fn doubt_jobs(open: &Open, taken: &Taken<'_>, rules: Rules<'_>, now: Timestamp, plan: &mut Plan) {
+    // The runner of a job usually names it, so it is found without a search by name.
+    let runner_of = |job: &Job, name: &RunnerName| {
+        let naming = taken.get(&job.id()).copied().filter(|runner| runner.name() == name);
+        naming.or_else(|| open.runners.get(name))
+    };
     let mut due = Vec::new();
     for job in open.jobs.values() {
         let since = job.timeline.latest();
@@ -309,18 +318,14 @@ fn doubt_jobs(open: &Open, rules: Rules<'_>, now: Timestamp, plan: &mut Plan) {
             JobState::Queued { wait, .. } if unadmitted(job, wait).is_some() => continue,
             JobState::Queued { .. } => since + SILENCE_OF_QUEUED,
             JobState::InProgress { runner: TakenBy::Other(_), .. } => since + SILENCE_OF_OTHERS,
-            // A runner of another deployment.
-            JobState::InProgress { runner: TakenBy::Ours(name), .. }
-                if !name.belongs_to(&rules.settings.deployment) =>
-            {
-                since + SILENCE_OF_OTHERS
-            }
-            JobState::InProgress { runner: TakenBy::Ours(name), .. } => match open.runners.get(name) {
-                None => since + SILENCE_OF_ENDED,
+            JobState::InProgress { runner: TakenBy::Ours(name), .. } => match runner_of(job, name) {
                 Some(runner) => match runner.stopped_at() {
                     Some(stopped) => stopped.max(since) + SILENCE_OF_ENDED,
                     None => continue,
                 },
+                None if name.belongs_to(&rules.settings.deployment) => since + SILENCE_OF_ENDED,
+                // A runner of another deployment.
+                None => since + SILENCE_OF_OTHERS,
             },
         };
         // The longer a job has been silent, the longer is the pause between questions.
@@ -334,14 +339,23 @@ fn doubt_jobs(open: &Open, rules: Rules<'_>, now: Timestamp, plan: &mut Plan) {
             due.push((matches!(job.state, JobState::Queued { .. }), at, job.id()));
         }
     }
+    if due.is_empty() {
+        return;
+    }
+    let lately = open.jobs.values().filter_map(|job| job.asked_at).filter(|at| now < *at + DOUBTS_WITHIN);
+    let (mut free, mut first) = (MAX_DOUBTS, None);
+    for asked in lately {
+        free = free.saturating_sub(1);
+        first = Some(first.map_or(asked, |first: Timestamp| first.min(asked)));
+    }
+    if due.len() > free {
+        plan.wake_at(first.unwrap_or(now) + DOUBTS_WITHIN);
+        due.select_nth_unstable(free);
+        due.truncate(free);
+    }
     // Jobs that may have ended come before those that are still queued.
     due.sort_unstable();
-    let lately = open.jobs.values().filter_map(|job| job.asked_at).filter(|at| now < *at + DOUBTS_WITHIN);
-    let free = MAX_DOUBTS.saturating_sub(lately.clone().count());
-    if due.len() > free {
-        plan.wake_at(lately.min().unwrap_or(now) + DOUBTS_WITHIN);
-    }
-    let asked = due.into_iter().take(free);
+    let asked = due.into_iter();
     plan.questions.extend(asked.map(|(_, _, job)| Question::Job { job, on_behalf_of: None }));
 }
 

@@ -8,13 +8,14 @@ use crate::records::hold::{Held, Hold};
 use crate::records::job::Job;
 use crate::records::rerun::{RerunKey, RerunRecord};
 use crate::records::runner::Runner;
+use crate::records::shared_map::SharedMap;
 use crate::rules::pace::{Bucket, Level};
 
 #[derive(Clone, PartialEq, Default, Debug)]
 pub struct Open {
-    pub jobs: BTreeMap<JobId, Job>,
+    pub jobs: SharedMap<JobId, Job>,
     /// The runners that are not gone. Within a pool, the oldest comes first.
-    pub runners: BTreeMap<RunnerName, Runner>,
+    pub runners: SharedMap<RunnerName, Runner>,
     pub holds: BTreeMap<Held, Hold>,
     /// Jobs that are run again, and the facts that lead to it.
     pub reruns: BTreeMap<RerunKey, RerunRecord>,

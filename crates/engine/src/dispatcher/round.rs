@@ -91,9 +91,7 @@ impl<W: World> Engine<W> {
 
     /// Shows watchers of this process the jobs that wait for another reason than before.
     fn tell_waits(&self, open: &Open, plan: &Plan) {
-        if self.changes.receiver_count() == 0 {
-            return;
-        }
+        let Some(watched) = self.changes.get().filter(|watched| watched.receiver_count() > 0) else { return };
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
         told.retain(|job, _| open.jobs.contains_key(job));
         for launch in &plan.launches {
@@ -105,7 +103,7 @@ impl<W: World> Engine<W> {
                 && let Some(job) = open.jobs.get(&wait.job).and_then(|job| job.waiting_for(&wait.reason))
             {
                 told.insert(wait.job, wait.reason.clone());
-                let _watchers = self.changes.send(Arc::new(Change::Job(job)));
+                let _watchers = watched.send(Arc::new(Change::Job(job)));
             }
         }
     }
@@ -262,21 +260,24 @@ impl<W: World> Engine<W> {
         plan: &Plan,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let mut runners: Vec<&Runner> = open.runners.values().collect();
+        let mut runners: Vec<&Runner> = Vec::new();
+        for runner in open.runners.values() {
+            match runner.next(now) {
+                Next::Event => {}
+                Next::At(at) => holder.wake_at(at),
+                Next::Now(_) => runners.push(runner),
+            }
+        }
         runners.sort_unstable_by(|a, b| a.name().ulid().cmp(b.name().ulid()));
         let mut due = Vec::new();
         holder.queue.clear();
         for runner in runners {
             let key = EffectKey::Runner(runner.name().clone());
-            match runner.next(now) {
-                Next::Event => {}
-                Next::At(at) => holder.wake_at(at),
-                Next::Now(_) if holder.may_begin(&key, &runner.facts.pool, now) => due.push(runner.clone()),
+            if holder.may_begin(&key, &runner.facts.pool, now) {
+                due.push(runner.clone());
+            } else if is_claimed(runner, holder.epoch) && !holder.is_occupied(&key, now) {
                 // It begins as soon as another effect has ended.
-                Next::Now(_) if is_claimed(runner, holder.epoch) && !holder.is_occupied(&key, now) => {
-                    holder.queue.push_back(runner.clone());
-                }
-                Next::Now(_) => {}
+                holder.queue.push_back(runner.clone());
             }
         }
         for runner in self.claim(holder, due).await? {

@@ -14,6 +14,7 @@ use ecsrunner_api::status::{Fault, Health};
 use ecsrunner_core::id::{JobId, Repository, RunnerName};
 use ecsrunner_core::records::job::JobRecord;
 use ecsrunner_core::records::open::Open;
+use ecsrunner_core::records::shared_map::SharedMap;
 use ecsrunner_core::wire::event::Keys;
 use ecsrunner_engine::ports::Clock;
 use ecsrunner_engine::ports::store::{History, Listed, Page, Store, StoreError};
@@ -90,7 +91,7 @@ pub(super) async fn runners(State(app): State<App>, Query(filter): Query<Filter>
 }
 
 async fn list_runners(app: &App, filter: &Filter) -> Result<RunnerList, StoreError> {
-    let open = if filter.cursor.is_none() { app.store().open().await?.runners } else { BTreeMap::new() };
+    let open = if filter.cursor.is_none() { app.store().open().await?.runners } else { SharedMap::default() };
     let now = app.engine.ports().clock.now();
     let Listed { items, next } = app.store().runners(&filter.page()).await?;
     let gone: HashSet<&RunnerName> = items.iter().map(|runner| &runner.facts.name).collect();

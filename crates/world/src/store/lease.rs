@@ -6,7 +6,7 @@ use ecsrunner_core::id::Epoch;
 use ecsrunner_engine::ports::store::{Lease, LeaseRequest, Leases, StoreError};
 use jiff::Timestamp;
 
-use super::MemoryStore;
+use super::{MemoryStore, Tables};
 
 #[derive(Debug, Default)]
 pub(super) struct LeaseItem {
@@ -16,11 +16,59 @@ pub(super) struct LeaseItem {
     next_kick_at: Option<Timestamp>,
 }
 
+impl Tables {
+    pub(crate) fn kick(&mut self) -> u64 {
+        self.kicks += 1;
+        self.kicks
+    }
+
+    pub(crate) fn take_lease(
+        &mut self,
+        request: &LeaseRequest,
+        now: Timestamp,
+        length: Duration,
+    ) -> Option<Lease> {
+        let lease = &mut self.lease;
+        let free = lease.held_until.is_none_or(|until| until < now) || lease.owner == Some(request.owner);
+        if !free && !request.force {
+            return None;
+        }
+        lease.epoch += 1;
+        lease.owner = Some(request.owner);
+        lease.held_until = Some(now + length);
+        Some(Lease { epoch: Epoch::new(lease.epoch), next_kick_at: lease.next_kick_at })
+    }
+
+    pub(crate) fn renew_lease(&mut self, epoch: Epoch, now: Timestamp, length: Duration) -> bool {
+        let held = self.lease.epoch == epoch.get();
+        if held {
+            self.lease.held_until = Some(now + length);
+        }
+        held
+    }
+
+    pub(crate) fn release_lease(
+        &mut self,
+        epoch: Epoch,
+        kicks: Option<u64>,
+        next_kick_at: Option<Timestamp>,
+    ) -> Result<bool, StoreError> {
+        if self.lease.epoch != epoch.get() {
+            return Err(StoreError::Fenced);
+        }
+        if kicks.is_some_and(|kicks| kicks != self.kicks) {
+            return Ok(false);
+        }
+        self.lease.held_until = None;
+        self.lease.owner = None;
+        self.lease.next_kick_at = next_kick_at.or(self.lease.next_kick_at);
+        Ok(true)
+    }
+}
+
 impl Leases for MemoryStore {
     async fn kick(&self) -> Result<u64, StoreError> {
-        let kicks = &mut self.0.lock().tables.kicks;
-        *kicks += 1;
-        Ok(*kicks)
+        Ok(self.0.lock().tables.kick())
     }
 
     async fn kicks(&self) -> Result<u64, StoreError> {
@@ -33,24 +81,11 @@ impl Leases for MemoryStore {
         now: Timestamp,
         length: Duration,
     ) -> Result<Option<Lease>, StoreError> {
-        let lease = &mut self.0.lock().tables.lease;
-        let free = lease.held_until.is_none_or(|until| until < now) || lease.owner == Some(request.owner);
-        if !free && !request.force {
-            return Ok(None);
-        }
-        lease.epoch += 1;
-        lease.owner = Some(request.owner);
-        lease.held_until = Some(now + length);
-        Ok(Some(Lease { epoch: Epoch::new(lease.epoch), next_kick_at: lease.next_kick_at }))
+        Ok(self.0.lock().tables.take_lease(request, now, length))
     }
 
     async fn renew(&self, epoch: Epoch, now: Timestamp, length: Duration) -> Result<bool, StoreError> {
-        let lease = &mut self.0.lock().tables.lease;
-        let held = lease.epoch == epoch.get();
-        if held {
-            lease.held_until = Some(now + length);
-        }
-        Ok(held)
+        Ok(self.0.lock().tables.renew_lease(epoch, now, length))
     }
 
     async fn release(
@@ -59,16 +94,6 @@ impl Leases for MemoryStore {
         kicks: Option<u64>,
         next_kick_at: Option<Timestamp>,
     ) -> Result<bool, StoreError> {
-        let tables = &mut self.0.lock().tables;
-        if tables.lease.epoch != epoch.get() {
-            return Err(StoreError::Fenced);
-        }
-        if kicks.is_some_and(|kicks| kicks != tables.kicks) {
-            return Ok(false);
-        }
-        tables.lease.held_until = None;
-        tables.lease.owner = None;
-        tables.lease.next_kick_at = next_kick_at.or(tables.lease.next_kick_at);
-        Ok(true)
+        self.0.lock().tables.release_lease(epoch, kicks, next_kick_at)
     }
 }

@@ -16,7 +16,7 @@ const NEXT_DOCUMENT: &str = "\n{";
 
 /// Why a document is set aside.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Fault {
+pub(crate) enum Fault {
     #[error("the document that starts in line {line} is not JSON: {words}")]
     Json { line: usize, words: String },
     #[error("neither an EventBridge event nor a `workflow_job` payload")]
@@ -51,7 +51,7 @@ impl Fault {
 }
 
 /// Returns the documents of a recording. The elements of an array are documents of their own.
-pub(super) fn documents(text: &str) -> Vec<Result<Value, Fault>> {
+pub(crate) fn documents(text: &str) -> Vec<Result<Value, Fault>> {
     let mut documents = Vec::new();
     let mut begin = 0;
     while let Some(rest) = text.get(begin..) {
@@ -78,8 +78,8 @@ pub(super) fn documents(text: &str) -> Vec<Result<Value, Fault>> {
 
 /// A document of the recording, with its time of arrival.
 #[derive(Debug)]
-pub(super) struct Arrival {
-    pub(super) at: Timestamp,
+pub(crate) struct Arrival {
+    pub(crate) at: Timestamp,
     form: Form,
 }
 
@@ -92,7 +92,7 @@ enum Form {
 
 /// The event in a document.
 #[derive(Debug)]
-pub(super) enum Heard {
+pub(crate) enum Heard {
     Job(JobEvent),
     Task(TaskEvent),
     /// An event that changes no record.
@@ -108,7 +108,7 @@ impl Arrival {
     /// # Errors
     ///
     /// The document cannot be replayed.
-    pub(super) fn read(document: &Value) -> Result<Self, Fault> {
+    pub(crate) fn read(document: &Value) -> Result<Self, Fault> {
         if document.get("workflow_job").is_some() {
             return Self::of_payload(document);
         }
@@ -149,7 +149,7 @@ impl Arrival {
     /// # Errors
     ///
     /// The document cannot be read.
-    pub(super) fn heard(&self, deployment: &Deployment, received_at: Timestamp) -> Result<Heard, Fault> {
+    pub(crate) fn heard(&self, deployment: &Deployment, received_at: Timestamp) -> Result<Heard, Fault> {
         match &self.form {
             Form::Webhook(envelope) => {
                 let delivery = Delivery::from(envelope);

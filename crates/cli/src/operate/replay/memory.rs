@@ -294,8 +294,10 @@ impl Memory<'_> {
     /// Removes the records of runners whose task stopped long enough ago.
     fn clean(&mut self, now: Timestamp) {
         let is_clean = |runner: &Runner| runner.stopped_at().is_some_and(|at| now >= at + DOUBT);
-        let cleaned = self.open.runners.extract_if(.., |_, runner| is_clean(runner));
-        self.gone.extend(cleaned.map(|(name, _)| name));
+        let cleaned = self.open.runners.values().filter(|runner| is_clean(runner));
+        for name in cleaned.map(|runner| runner.name().clone()).collect::<Vec<_>>() {
+            self.lose(&name);
+        }
     }
 }
 

@@ -1,10 +1,13 @@
 //! Checks what one launch needs: nothing that it depends on is held, a placement with capacity, a slot of each rate and
 //! a slot of each limit.
 
-use std::collections::HashMap;
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap};
+use std::iter::Peekable;
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::pool::Deficit;
 use super::slots::Slots;
 use super::{Launch, Means, Order, Plan, Probe};
 use crate::decide::plan::choose::{Choices, Underway, Wanted};
@@ -38,44 +41,47 @@ pub(super) struct Launcher<'a> {
     waiting_classes: HashMap<ClassName, Timestamp>,
     /// Slots of each rate that runners will take before those that are launched now.
     owed: HashMap<Bucket, u32>,
-    /// What held back the last job of a pool. What a launch needs only becomes less within one plan.
-    refused: HashMap<PoolId, Reason>,
 }
 
 impl<'a> Launcher<'a> {
     pub(super) fn new(open: &'a Open, rules: Rules<'a>, means: Means<'a>, now: Timestamp) -> Self {
         let mut owed: HashMap<Bucket, u32> = HashMap::new();
-        let (mut waiting_pools, mut waiting_classes) = (HashMap::new(), HashMap::new());
-        for runner in open.runners.values() {
+        for runner in open.runners.values().filter(|runner| runner.awaits_configuration()) {
             let account = (means.account)(&runner.facts.scope);
-            let holds = [Held::Scope(runner.facts.scope.clone()), Held::Account(account.clone())];
-            let mut owes = |bucket: Bucket, owes: bool| {
-                if owes && !(means.has_slot)(runner.name(), &bucket) {
+            let mut owes = |bucket: Bucket| {
+                if !(means.has_slot)(runner.name(), &bucket) {
                     *owed.entry(bucket).or_default() += 1;
                 }
             };
-            owes(Bucket::Fargate(runner.placement.market), runner.awaits_task());
-            // Where GitHub registers nobody, a runner takes no slot either.
-            let is_held = holds.iter().any(|held| open.holds.contains_key(held));
-            owes(Bucket::GitHub(account), runner.awaits_configuration() && !is_held);
-            if runner.is_supply() {
-                let began = runner.timeline.began();
-                let latest = |at: &mut Timestamp| *at = began.max(*at);
-                latest(waiting_pools.entry(runner.facts.pool.clone()).or_insert(began));
-                latest(waiting_classes.entry(runner.facts.class.clone()).or_insert(began));
+            if runner.awaits_task() {
+                owes(Bucket::Fargate(runner.placement.market));
             }
+            // Where GitHub registers nobody, a runner takes no slot either.
+            let is_held = |held| open.holds.contains_key(&held);
+            let held = [Held::Scope(runner.facts.scope.clone()), Held::Account(account.clone())];
+            if !held.into_iter().any(is_held) {
+                owes(Bucket::GitHub(account));
+            }
+        }
+        let (mut waiting_pools, mut waiting_classes) = (HashMap::new(), HashMap::new());
+        // Without holds there is nothing to try.
+        let supply = open.runners.values().filter(|runner| !open.holds.is_empty() && runner.is_supply());
+        for runner in supply {
+            let began = runner.timeline.began();
+            let latest = |at: &mut Timestamp| *at = began.max(*at);
+            latest(waiting_pools.entry(runner.facts.pool.clone()).or_insert(began));
+            latest(waiting_classes.entry(runner.facts.class.clone()).or_insert(began));
         }
         Self {
             open,
             rules,
             means,
             now,
-            slots: Slots::count(open),
-            underway: Underway::of(open),
+            slots: Slots::count(open, rules),
+            underway: if open.holds.is_empty() { Underway::default() } else { Underway::of(open) },
             waiting_pools,
             waiting_classes,
             owed,
-            refused: HashMap::new(),
         }
     }
 
@@ -88,6 +94,41 @@ impl<'a> Launcher<'a> {
         }
     }
 
+    /// Launches for the oldest job first, regardless of its pool. Each pool's deficits are in this order.
+    pub(super) fn launch_oldest_first(&mut self, deficits: Vec<Vec<Deficit<'a>>>, plan: &mut Plan) {
+        let key = |deficit: &Deficit<'_>| Reverse((deficit.job.created_at, deficit.job.id()));
+        let mut pools: Vec<_> = deficits.into_iter().map(|of_pool| of_pool.into_iter().peekable()).collect();
+        let mut oldest: BinaryHeap<_> =
+            (0..).zip(&mut pools).filter_map(|(number, pool)| Some((key(pool.peek()?), number))).collect();
+        while let Some((_, number)) = oldest.pop() {
+            let pool: &mut Peekable<_> = &mut pools[number];
+            let Some(deficit) = pool.next() else { continue };
+            match self.launch(deficit.job, &deficit.reason, plan) {
+                Ok(launch) => plan.launches.push(launch),
+                Err(reason) => {
+                    if self.refuses_all_of_pool(&reason) {
+                        pool.for_each(|deficit| plan.wait(deficit.job, reason.clone()));
+                    }
+                    plan.wait(deficit.job, reason);
+                }
+            }
+            if let Some(next) = pool.peek() {
+                oldest.push((key(next), number));
+            }
+        }
+    }
+
+    /// Whether every later job of the same pool is refused for this reason too. What a launch needs only becomes less while
+    /// a plan is made; but jobs of one pool may be of different repositories, and one that is run again needs other
+    /// capacity.
+    fn refuses_all_of_pool(&self, reason: &Reason) -> bool {
+        match reason.code() {
+            Code::LimitRepository => false,
+            Code::NoCapacity => self.open.reruns.is_empty(),
+            _ => true,
+        }
+    }
+
     pub(super) fn launch(
         &mut self,
         job: &'a Job,
@@ -97,24 +138,6 @@ impl<'a> Launcher<'a> {
         let JobState::Queued { assignment, .. } = &job.state else {
             return Err(Code::ToPlan.into());
         };
-        if let Some(reason) = self.refused.get(&assignment.pool) {
-            return Err(reason.clone());
-        }
-        self.try_launch(job, assignment, reason, plan).inspect_err(|reason| {
-            // Jobs of one pool may belong to different repositories.
-            if reason.code() != Code::LimitRepository {
-                self.refused.insert(assignment.pool.clone(), reason.clone());
-            }
-        })
-    }
-
-    fn try_launch(
-        &mut self,
-        job: &'a Job,
-        assignment: &Assignment,
-        reason: &Reason,
-        plan: &mut Plan,
-    ) -> Result<Launch, Reason> {
         let settings = self.rules.settings;
         if settings.paused {
             return Err(Code::Paused.into());

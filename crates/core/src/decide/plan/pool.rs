@@ -64,22 +64,26 @@ impl<'a> PoolLevel<'a> {
         }
         let (demand, supply) = (self.jobs.len(), self.supply.len());
         let mut deficits = Vec::new();
+        if doubtful.is_empty() {
+            let mut jobs = jobs.peekable();
+            if jobs.peek().is_some() {
+                let reason = Reason::with(Code::Demand, format_args!("{demand}, supply {supply}"));
+                deficits.extend(jobs.map(|job| Deficit { job, reason: reason.clone() }));
+            }
+            return deficits;
+        }
         let mut is_replacing = self.is_replacing(&doubtful);
         for job in jobs {
-            match (doubtful.is_empty(), self.launched_for(job.id())) {
-                (true, _) => deficits.push(Deficit {
-                    job,
-                    reason: Reason::with(Code::Demand, format_args!("{demand}, supply {supply}")),
-                }),
+            match self.launched_for(job.id()) {
                 // One replacement for each job, and one at a time for the pool: if GitHub or the pool is the cause, a
                 // second replacement would not take the job either.
-                (false, launched @ (0 | 1)) if launched == 0 || !is_replacing => {
+                launched @ (0 | 1) if launched == 0 || !is_replacing => {
                     is_replacing |= launched == 1;
                     let doubtful = doubtful.len();
                     let detail = format_args!("demand {demand}, supply {supply}, {doubtful} of it doubtful");
                     deficits.push(Deficit { job, reason: Reason::with(Code::SupplyDoubtful, detail) });
                 }
-                (false, _) => plan.wait(job, Code::RunnerIdle.into()),
+                _ => plan.wait(job, Code::RunnerIdle.into()),
             }
         }
         deficits
@@ -130,6 +134,10 @@ impl<'a> PoolLevel<'a> {
 
     /// Returns the runners that have been idle for too long while a job was queued.
     fn doubtful(&self, plan: &mut Plan, now: Timestamp) -> Vec<&'a Runner> {
+        // Most pools have no idle runner, and may have many jobs.
+        if !self.supply.iter().any(|runner| matches!(runner.state, RunnerState::Booted { .. })) {
+            return Vec::new();
+        }
         let Some(oldest) = self.jobs.iter().filter_map(|job| job.timeline.at(JobStage::Queued)).min() else {
             return Vec::new();
         };

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use crate::id::{ClassName, Repository};
 use crate::reason::{Code, Reason};
 use crate::records::open::Open;
+use crate::rules::Rules;
 use crate::rules::class::Class;
 use crate::rules::limits::Limits;
 
@@ -16,13 +17,19 @@ pub(super) struct Slots<'a> {
 }
 
 impl<'a> Slots<'a> {
-    pub(super) fn count(open: &'a Open) -> Self {
+    pub(super) fn count(open: &'a Open, rules: Rules<'_>) -> Self {
+        let classes_are_limited = rules.catalogue.iter().any(|class| class.max_runners.is_some());
+        let repositories_are_limited = rules.settings.limits.max_runners_per_repository.is_some();
         let unreadable = u32::try_from(open.unreadable_runners).unwrap_or(u32::MAX);
         let mut slots = Self { deployment: unreadable, ..Self::default() };
         for runner in open.runners.values().filter(|runner| runner.takes_slot()) {
             slots.deployment += 1;
-            *slots.classes.entry(&runner.facts.class).or_default() += 1;
-            *slots.repositories.entry(&runner.facts.repository).or_default() += 1;
+            if classes_are_limited {
+                *slots.classes.entry(&runner.facts.class).or_default() += 1;
+            }
+            if repositories_are_limited {
+                *slots.repositories.entry(&runner.facts.repository).or_default() += 1;
+            }
         }
         slots
     }

@@ -1,5 +1,7 @@
 //! Tests of plans, which are written as sentences.
 
+mod long_queue;
+
 use std::slice::from_ref;
 
 use jiff::Timestamp;

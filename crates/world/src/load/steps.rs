@@ -1,0 +1,185 @@
+//! The steps of tasks and of the agents in them, and of GitHub's assignment.
+
+use std::time::Duration;
+
+use ecsrunner_core::id::{JobId, RunnerId};
+use ecsrunner_core::rules::cost::Market;
+use ecsrunner_core::wire::event::{StopCause, TaskChange, TaskEvent};
+use ecsrunner_core::wire::exit::AgentExit;
+use ecsrunner_core::wire::job::Conclusion;
+
+use super::fleet::{JobEnd, Phase, TaskNumber};
+use super::happening::{Action, Happening, Input, TaskStep};
+use super::state::State;
+use super::time::{Millis, millis, timestamp};
+
+/// How often an agent asks for its boot item.
+const POLL_MS: usize = 1000;
+/// How long a listener takes to end after its job.
+const LEAVE: Millis = 1000;
+
+impl State {
+    /// Queues the next job.
+    pub(super) fn queue_next(&mut self, now: Millis) {
+        if let Some(arrival) = self.next.take() {
+            let job = self.hub.queue(arrival.kind, arrival.lasts, now);
+            self.tally.queued(job, arrival.kind, now);
+            self.send(Input::Webhook { job, action: Action::Queued }, now);
+            let assigns = millis(self.surroundings.assign.draw(&mut self.random));
+            self.agenda.add(now + assigns, Happening::Assign(job));
+        }
+        self.next = self.arrivals.next();
+        if let Some(next) = &self.next {
+            let at = next.at.as_millisecond().max(now);
+            self.agenda.add(at, Happening::Queue);
+        }
+    }
+
+    /// Gives a queued job to a runner that waits for one, if there is any.
+    pub(super) fn assign(&mut self, job: JobId, now: Millis) {
+        if let Some((runner, task)) = self.hub.runner_for(job) {
+            self.begin(job, runner, task, now);
+        }
+    }
+
+    /// Runs the next step of a task.
+    pub(super) fn step(&mut self, number: TaskNumber, step: TaskStep, now: Millis) {
+        let Some(task) = self.fleet.task(number) else { return };
+        match (step, task.phase.clone()) {
+            (TaskStep::Run, Phase::Pending) => {
+                self.tell(number, TaskChange::Running, now);
+                let limit = self.rules.settings.limits.boot_limit_secs;
+                let until = now + Millis::from(limit) * 1000;
+                let first = Millis::try_from(self.random.below(POLL_MS)).unwrap_or_default();
+                self.turn(number, Phase::Booting { until }, Some((now + first, TaskStep::Boot)));
+            }
+            (TaskStep::Boot, Phase::Booting { until }) => self.boot(number, until, now),
+            (TaskStep::Connect, Phase::Connecting(registration)) => self.connect(number, registration, now),
+            (TaskStep::Assign, Phase::Listening { registration, .. }) => {
+                if let Some(job) = self.hub.job_for(registration) {
+                    self.begin(job, registration, number, now);
+                }
+            }
+            (TaskStep::GiveUp, Phase::Listening { registration, until }) => {
+                self.hub.disconnect(registration);
+                let exit = if now >= until { AgentExit::NoJob } else { AgentExit::RegistrationLost };
+                self.exit(number, StopCause::Agent(exit), now);
+            }
+            (TaskStep::EndJob, Phase::Busy { registration, job, end }) => {
+                self.end_job(number, registration, job, end, now);
+            }
+            (TaskStep::Leave, Phase::Leaving) => {
+                self.exit(number, StopCause::Agent(AgentExit::Completed), now);
+            }
+            (TaskStep::Stop, Phase::Stopping(cause)) => {
+                self.tell(number, TaskChange::Stopped(cause), now);
+                self.fleet.remove(number);
+            }
+            _ => {}
+        }
+    }
+
+    fn boot(&mut self, number: TaskNumber, until: Millis, now: Millis) {
+        let Some(task) = self.fleet.task(number) else { return };
+        let taken = self.tables.take_boot(&task.id.clone());
+        if let Some(registration) = taken.and_then(|jit| jit.parse().ok()).map(RunnerId::new) {
+            let connects = millis(self.surroundings.connect.draw(&mut self.random));
+            let next = Some((now + connects, TaskStep::Connect));
+            self.turn(number, Phase::Connecting(registration), next);
+        } else if now >= until {
+            self.exit(number, StopCause::Agent(AgentExit::NoBootItem), now);
+        } else {
+            let next = Some((now + 1000, TaskStep::Boot));
+            self.turn(number, Phase::Booting { until }, next);
+        }
+    }
+
+    fn connect(&mut self, number: TaskNumber, registration: RunnerId, now: Millis) {
+        if !self.hub.connect(registration, number) {
+            self.exit(number, StopCause::Agent(AgentExit::RegistrationLost), now);
+            return;
+        }
+        let until = now + Millis::from(self.rules.settings.limits.idle_limit_secs) * 1000;
+        let assigns = millis(self.surroundings.assign.draw(&mut self.random));
+        self.turn(number, Phase::Listening { registration, until }, Some((now + assigns, TaskStep::Assign)));
+        self.also(number, until, TaskStep::GiveUp);
+    }
+
+    /// Starts a job on the runner in a task.
+    fn begin(&mut self, job: JobId, registration: RunnerId, number: TaskNumber, now: Millis) {
+        let Some(task) = self.fleet.task(number) else { return };
+        let (limit, market) = (task.max_job, task.market);
+        let Some(found) = self.hub.job(job) else { return };
+        let (kind, lasts, queued_at) = (found.kind, found.lasts, found.queued_at);
+        self.hub.begin(job, registration, now);
+        self.tally.started(job, kind, queued_at, now);
+        self.send(Input::Webhook { job, action: Action::InProgress }, now);
+        let (mut lasts, mut end) =
+            if lasts > limit { (limit, JobEnd::Timeout) } else { (lasts, JobEnd::Done) };
+        let share = self.surroundings.spot_interrupted_share;
+        if market == Market::Spot && share > 0.0 && self.random.happens(share) {
+            lasts = Duration::from_secs_f64(lasts.as_secs_f64() * self.random.unit());
+            end = JobEnd::Interrupted;
+        }
+        let next = Some((now + millis(lasts), TaskStep::EndJob));
+        self.turn(number, Phase::Busy { registration, job, end }, next);
+    }
+
+    fn end_job(&mut self, number: TaskNumber, registration: RunnerId, job: JobId, end: JobEnd, now: Millis) {
+        let (conclusion, cause) = match end {
+            JobEnd::Done => (Conclusion::Success, None),
+            JobEnd::Timeout => (Conclusion::Failure, Some(StopCause::Agent(AgentExit::JobTimeout))),
+            JobEnd::Interrupted => (Conclusion::Failure, Some(StopCause::SpotInterrupted)),
+        };
+        self.tally.completed(end == JobEnd::Done, now);
+        self.hub.complete(job, registration, conclusion, now);
+        self.send(Input::Webhook { job, action: Action::Completed }, now);
+        match cause {
+            Some(cause) => self.exit(number, cause, now),
+            None => self.turn(number, Phase::Leaving, Some((now + LEAVE, TaskStep::Leave))),
+        }
+    }
+
+    /// Stops a task, as ECS does for StopTask.
+    pub(super) fn terminate(&mut self, number: TaskNumber, now: Millis) {
+        let Some(task) = self.fleet.task(number) else { return };
+        match task.phase.clone() {
+            Phase::Pending => self.exit(number, StopCause::StoppedByUser, now),
+            Phase::Booting { .. } | Phase::Connecting(_) => {
+                self.exit(number, StopCause::Agent(AgentExit::Interrupted), now);
+            }
+            Phase::Listening { registration, .. } => {
+                self.hub.disconnect(registration);
+                self.exit(number, StopCause::Agent(AgentExit::Interrupted), now);
+            }
+            Phase::Busy { registration, job, .. } => {
+                self.tally.completed(false, now);
+                self.hub.complete(job, registration, Conclusion::Failure, now);
+                self.send(Input::Webhook { job, action: Action::Completed }, now);
+                self.exit(number, StopCause::Agent(AgentExit::InterruptedBusy), now);
+            }
+            Phase::Leaving => self.exit(number, StopCause::Agent(AgentExit::Completed), now),
+            Phase::Stopping(_) => {}
+        }
+    }
+
+    /// Ends a container. Its task stops a little later.
+    fn exit(&mut self, number: TaskNumber, cause: StopCause, now: Millis) {
+        let stops = millis(self.surroundings.task_stop.draw(&mut self.random));
+        self.turn(number, Phase::Stopping(cause), Some((now + stops, TaskStep::Stop)));
+    }
+
+    /// Sends a task's state change to the function.
+    fn tell(&mut self, number: TaskNumber, change: TaskChange, now: Millis) {
+        let Some(task) = self.fleet.task_mut(number) else { return };
+        task.version += 1;
+        let event = TaskEvent {
+            runner: task.runner.clone(),
+            task: task.id.clone(),
+            version: task.version,
+            change,
+            at: timestamp(now),
+        };
+        self.send(Input::Task(Box::new(event)), now);
+    }
+}
