@@ -46,8 +46,8 @@ usage: cargo xtask TASK
                  hold a runner to the list of behaviours that ecsrunner relies on, and print a table: the
                  official one that is unpacked in DIR (some minutes), or the stand-in, its times scaled down
   mutate [TEXT]  take protections of the code away, one at a time, and show which no test misses: all that
-                 `xtask/mutations` lists, or those whose name contains TEXT; hours, and it goes on where it was
-                 stopped
+                 `xtask/mutations` lists, or those whose name or file contains TEXT; hours, and it goes on
+                 where it was stopped
   bench [NAME …] one benchmark with its arguments, or all of them: see bench/README.md
 ";
 

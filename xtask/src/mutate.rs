@@ -62,13 +62,13 @@ struct Trials {
     tried: BTreeMap<String, Tried>,
 }
 
-/// Tries each mutation whose name contains `only`, or all. Fails if one survives.
+/// Tries each mutation whose name or file contains `only`, or all. Fails if one survives.
 pub(crate) fn run(root: &Path, only: Option<&str>) -> anyhow::Result<ExitCode> {
     let mutations = read(root)?;
     let sources = sources(root)?;
     let mut trials = Trials::begin(root, &sources)?;
     let state = hash_of(root, &sources)?;
-    let wanted = mutations.iter().filter(|mutation| only.is_none_or(|only| mutation.name.contains(only)));
+    let wanted = mutations.iter().filter(|mutation| only.is_none_or(|only| mutation.is_named(only)));
     let (mut survived, mut count) = (Vec::new(), 0);
     for mutation in wanted {
         count += 1;
@@ -104,6 +104,10 @@ fn read(root: &Path) -> anyhow::Result<Vec<Mutation>> {
 }
 
 impl Mutation {
+    fn is_named(&self, text: &str) -> bool {
+        self.name.contains(text) || self.file.contains(text)
+    }
+
     /// Returns the changed text of its file.
     fn apply(&self, text: &str) -> anyhow::Result<String> {
         match text.matches(self.from.as_str()).count() {

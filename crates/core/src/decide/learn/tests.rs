@@ -245,3 +245,13 @@ fn a_short_job_of_a_probe_counts_as_a_success_although_it_is_over() {
     }
     assert_eq!(holds(&mut open, vec![served]), "");
 }
+
+#[test]
+fn a_failure_that_is_older_than_the_last_one_changes_nothing() {
+    let mut open = Open::default();
+    let failed = |number: u32, time, fault| ended(&starting(number, time - 50), time, fault);
+    holds(&mut open, vec![failed(2, 200, Fault::ImagePull)]);
+    let before = open.holds.clone();
+    holds(&mut open, vec![failed(1, 100, Fault::ResourceInitialization)]);
+    assert_eq!(open.holds, before);
+}
