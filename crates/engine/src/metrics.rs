@@ -7,6 +7,8 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use ecsrunner_core::decide::plan::Plan;
+use ecsrunner_core::id::Version;
 use ecsrunner_core::records::change::Change;
 use ecsrunner_core::records::job::{EndedJob, Job, JobEnding, JobStage, JobState};
 use ecsrunner_core::records::open::Open;
@@ -85,6 +87,8 @@ metrics! {
     JobsCancelled: Count = "jobs that GitHub shows as cancelled; a job that its runner ended is failed";
     JobsEndedOtherwise: Count = "jobs that ended with another conclusion";
     JobsRefused: Count = "jobs that were refused, each with its reason in its record";
+    JobsUnserved: Count = "jobs that could not be served, for which a runner was launched that fails them";
+    JobsLeft: Level = "jobs that cannot be served, and for which no runner can be launched that fails them";
     JobsRunAgain: Count = "jobs that were run again because their runner was lost";
     JobsOpen: Level = "jobs that are queued or in progress";
     JobsStuck: Level = "jobs that have been queued for over ten minutes";
@@ -170,7 +174,7 @@ impl Metrics {
     pub(crate) fn committed(&self, changes: &[Change], now: Timestamp) {
         for change in changes {
             match change {
-                Change::Job(job) if job.version == ecsrunner_core::id::Version::FIRST => {
+                Change::Job(job) if job.version == Version::FIRST => {
                     self.recorded_job(job, now);
                 }
                 Change::JobEnded(job) => self.ended_job(job),
@@ -188,6 +192,9 @@ impl Metrics {
     }
 
     fn recorded_job(&self, job: &Job, now: Timestamp) {
+        if matches!(job.state, JobState::Refused { .. }) {
+            self.count(Metric::JobsRefused);
+        }
         if job.timeline.at(JobStage::Queued).is_some() {
             self.span(Metric::TimeToRecord, Some(job.created_at), Some(now));
         }
@@ -196,14 +203,24 @@ impl Metrics {
     fn ended_job(&self, job: &EndedJob) {
         let stage = |stage| job.timeline.at(stage);
         self.span(Metric::QueueWait, stage(JobStage::Queued), stage(JobStage::InProgress));
-        self.count(match &job.ending {
-            JobEnding::Refused { .. } => Metric::JobsRefused,
-            JobEnding::Completed { conclusion, .. } => match conclusion {
-                Conclusion::Success => Metric::JobsSucceeded,
-                Conclusion::Failure => Metric::JobsFailed,
-                Conclusion::Cancelled => Metric::JobsCancelled,
-                Conclusion::Skipped | Conclusion::Other(_) => Metric::JobsEndedOtherwise,
-            },
+        let conclusion = match &job.ending {
+            JobEnding::Refused { after: None, .. } => {
+                // One that was refused while it was open has been counted then.
+                let first = job.timeline.iter().next().map(|(stage, _)| stage);
+                if job.version == Version::FIRST || first != Some(JobStage::Refused) {
+                    self.count(Metric::JobsRefused);
+                }
+                return;
+            }
+            JobEnding::Completed { conclusion, .. } | JobEnding::Refused { after: Some((conclusion, _)), .. } => {
+                conclusion
+            }
+        };
+        self.count(match conclusion {
+            Conclusion::Success => Metric::JobsSucceeded,
+            Conclusion::Failure => Metric::JobsFailed,
+            Conclusion::Cancelled => Metric::JobsCancelled,
+            Conclusion::Skipped | Conclusion::Other(_) => Metric::JobsEndedOtherwise,
         });
     }
 
@@ -237,13 +254,19 @@ impl Metrics {
         let waits = |job: &&Job| !paused && matches!(&job.state, JobState::Queued { .. });
         let stuck =
             open.jobs.values().filter(waits).filter(|job| now.duration_since(job.timeline.latest()) > STUCK);
-        self.add(Metric::JobsOpen, count(open.jobs.len()));
+        let served = open.jobs.values().filter(|job| !matches!(job.state, JobState::Refused { .. }));
+        self.add(Metric::JobsOpen, count(served.count()));
         self.add(Metric::JobsStuck, count(stuck.count()));
         self.add(Metric::RunnersOpen, count(open.runners.len()));
         self.add(Metric::LaunchesHeld, count(open.holds.len()));
         let breakers = open.holds.values().filter(|hold| hold.is_alarming());
         self.add(Metric::BreakersOpen, count(breakers.count()));
         self.add(Metric::RecordsUnreadable, count(open.unreadable));
+    }
+
+    /// Measures what a plan leaves undone.
+    pub(crate) fn planned(&self, plan: &Plan) {
+        self.add(Metric::JobsLeft, f64::from(u32::try_from(plan.left.len()).unwrap_or(u32::MAX)));
     }
 
     fn span(&self, metric: Metric, from: Option<Timestamp>, to: Option<Timestamp>) {

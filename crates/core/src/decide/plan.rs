@@ -7,6 +7,7 @@
 
 pub mod choose;
 mod launcher;
+mod failures;
 mod slots;
 mod pool;
 
@@ -40,6 +41,8 @@ pub const DOUBT: SignedDuration = SignedDuration::from_mins(2);
 
 /// How long a job may be queued, or wait for an approval, before GitHub is asked about it.
 const SILENCE_OF_QUEUED: SignedDuration = SignedDuration::from_mins(5);
+/// How long a refused job may be queued before GitHub is asked about it.
+const SILENCE_OF_REFUSED: SignedDuration = SignedDuration::from_hours(1);
 /// How long after its runner's end a job's `completed` may take before GitHub is asked.
 const SILENCE_OF_ENDED: SignedDuration = SignedDuration::from_secs(10);
 /// How long a job may run on a foreign runner before GitHub is asked; GitHub ends it after five days.
@@ -92,6 +95,10 @@ pub struct Plan {
     pub waits: Vec<Wait>,
     /// Questions to GitHub, the most urgent first.
     pub questions: Vec<Question>,
+    /// Jobs whose runner was to fail them, and failed another one: they may get one more.
+    pub missed: Vec<JobId>,
+    /// Jobs that should be failed and cannot be, and why.
+    pub left: Vec<Wait>,
     /// Held scopes in which a registration is to be tried.
     pub probes: Vec<(Scope, Account)>,
     /// When this plan will change by time alone.
@@ -127,9 +134,21 @@ pub struct Order {
     image: Option<String>,
     exec: bool,
     probe: bool,
+    fails: bool,
 }
 
 impl Order {
+    /// Whether the runner is to fail a job that cannot be served.
+    #[must_use]
+    pub fn fails(&self) -> bool {
+        self.fails
+    }
+
+    #[must_use]
+    pub fn repository(&self) -> &Repository {
+        &self.repository
+    }
+
     #[must_use]
     pub fn pool(&self) -> &PoolId {
         &self.pool
@@ -152,6 +171,7 @@ impl Order {
             image,
             exec,
             probe,
+            fails,
         } = self.clone();
         Runner {
             facts: RunnerFacts {
@@ -167,6 +187,7 @@ impl Order {
                 wait_limits: Some(wait_limits),
                 image,
                 exec,
+                fails,
             },
             version: Version::FIRST,
             epoch,
@@ -226,12 +247,17 @@ pub fn plan(open: &Open, rules: Rules<'_>, means: Means<'_>, now: Timestamp) -> 
     let mut plan = Plan::default();
     let taken: HashSet<JobId> = open.runners.values().filter_map(Runner::names_job).collect();
     let mut levels: HashMap<&PoolId, PoolLevel<'_>> = HashMap::new();
-    for runner in open.runners.values() {
+    let underway = failures::underway(open, rules.settings, &taken, &mut plan);
+    for runner in open.runners.values().filter(|runner| !runner.facts.fails) {
         levels.entry(&runner.facts.pool).or_default().add_runner(runner, now);
     }
     for job in open.jobs.values() {
         let JobState::Queued { assignment, wait } = &job.state else { continue };
         if taken.contains(&job.id()) {
+            continue;
+        }
+        if underway.contains(&job.id()) {
+            plan.wait(job, Code::RunnerStarting.into());
             continue;
         }
         if let Some(question) = unadmitted(job, wait) {
@@ -256,6 +282,8 @@ pub fn plan(open: &Open, rules: Rules<'_>, means: Means<'_>, now: Timestamp) -> 
             Err(reason) => plan.wait(deficit.job, reason),
         }
     }
+    let taken = &taken | &underway;
+    failures::fail(open, &taken, &mut launcher, &mut plan);
     let_github_rest(open, rules, means, now, &mut plan);
     // The order of maps is arbitrary; a plan's order is not.
     plan.retirements.sort_unstable_by(|a, b| a.runner.cmp(&b.runner));
@@ -297,6 +325,7 @@ fn doubt_jobs(open: &Open, rules: Rules<'_>, now: Timestamp, plan: &mut Plan) {
             // This job is asked about anyway.
             JobState::Queued { wait, .. } if unadmitted(job, wait).is_some() => continue,
             JobState::Queued { .. } => since + SILENCE_OF_QUEUED,
+            JobState::Refused { .. } => since + SILENCE_OF_REFUSED,
             JobState::InProgress { runner: TakenBy::Other(_), .. } => since + SILENCE_OF_OTHERS,
             // A runner of another deployment.
             JobState::InProgress { runner: TakenBy::Ours(name), .. }
@@ -320,10 +349,11 @@ fn doubt_jobs(open: &Open, rules: Rules<'_>, now: Timestamp, plan: &mut Plan) {
         if now < at {
             plan.wake_at(at);
         } else {
-            due.push((matches!(job.state, JobState::Queued { .. }), at, job.id()));
+            let is_refused = matches!(job.state, JobState::Refused { .. });
+            due.push((is_refused, job.is_queued(), at, job.id()));
         }
     }
-    // Jobs that may have ended come before those that are still queued.
+    // Jobs that may have ended come before those that are still queued, and refused ones are last.
     due.sort_unstable();
     let lately = open.jobs.values().filter_map(|job| job.asked_at).filter(|at| now < *at + DOUBTS_WITHIN);
     let free = MAX_DOUBTS.saturating_sub(lately.clone().count());
@@ -331,7 +361,7 @@ fn doubt_jobs(open: &Open, rules: Rules<'_>, now: Timestamp, plan: &mut Plan) {
         plan.wake_at(lately.min().unwrap_or(now) + DOUBTS_WITHIN);
     }
     let asked = due.into_iter().take(free);
-    plan.questions.extend(asked.map(|(_, _, job)| Question::Job { job, on_behalf_of: None }));
+    plan.questions.extend(asked.map(|(_, _, _, job)| Question::Job { job, on_behalf_of: None }));
 }
 
 /// Retires runners whose container never ran, and runners that live longer than

@@ -71,9 +71,12 @@ impl<W: World> Engine<W> {
         let rules = self.rules();
         let has_slot = |runner: &RunnerName| self.cache.has_slot(runner);
         let means = Means { subnets: &rules.subnets, account: &account, ahead, has_slot: &has_slot };
-        let plan = plan(&open, rules.rules(), means, at);
+        let mut plan = plan(&open, rules.rules(), means, at);
         self.tell_waits(&open, &plan);
+        self.tell_left(&plan);
+        plan.launches = self.within_failure_limit(plan.launches).await;
         let mut all = self.reserve(epoch, &plan.launches, &mut open, at).await?;
+        all &= self.release_missed(epoch, &plan.missed, &mut open).await?;
         all &= self.write_runners(epoch, &plan, &mut open, at).await?;
         Ok(Prepared { open, plan, at, is_stale: !all })
     }
@@ -141,7 +144,10 @@ impl<W: World> Engine<W> {
             let mut changes = Vec::new();
             for launch in batch {
                 let job = open.jobs.get(&launch.job);
-                let job = job.and_then(|job| job.waiting_for(&Code::RunnerStarting.into()));
+                let job = job.and_then(|job| match launch.order.fails() {
+                    true => job.reserved_to_fail(&launch.reason),
+                    false => job.waiting_for(&Code::RunnerStarting.into()),
+                });
                 if let (Some(job), Some(runner)) = (job, self.name(launch, epoch, now)) {
                     info!(
                         job_id = launch.job.get(),
