@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
-use ecsrunner_core::id::{ClassName, JobId};
-use ecsrunner_core::records::hold::{Failure, Held, Hold};
+use ecsrunner_core::id::{ClassName, JobId, PoolId, SubnetId};
+use ecsrunner_core::records::hold::{Failure, Held, Hold, Seen};
 use ecsrunner_core::records::job::JobEnding;
+use ecsrunner_core::rules::cost::Market;
+use ecsrunner_core::rules::placement::Placement;
 use ecsrunner_core::wire::fault::Fault;
 use ecsrunner_engine::ports::Clock;
 use ecsrunner_world::Simulation;
@@ -13,7 +15,7 @@ use ecsrunner_world::github::{HubState, Order, Trouble};
 use jiff::SignedDuration;
 use serde_json::json;
 
-use crate::harness::{assert_executed_once, job, repository, run, settle, setup};
+use crate::harness::{SUBNETS, assert_executed_once, job, repository, run, settle, setup};
 
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);
@@ -57,11 +59,13 @@ fn hold_class(simulation: &Simulation, class: &str, not_before: SignedDuration) 
     let now = simulation.shared().clock().now();
     let held = Held::Class(ClassName::parse(class).unwrap());
     let failure = Failure::of(Fault::ImagePull, "the image cannot be pulled", now, now);
-    let mut hold = Hold::after(None, held, &failure);
-    for _ in 0..9 {
-        hold = Hold::after(Some(&hold), hold.held.clone(), &failure);
-    }
-    let hold = Hold { not_before: now + not_before, latest: now, ..hold };
+    let pools = ["aaaaaaaaaa", "bbbbbbbbbb", "cccccccccc"].map(|pool| PoolId::parse(pool).unwrap());
+    let placements = SUBNETS.map(|subnet| Placement {
+        market: Market::OnDemand,
+        subnet: Some(SubnetId::parse(subnet).unwrap()),
+    });
+    let seen = Seen { pools: pools.into(), placements: placements.into() };
+    let hold = Hold { not_before: now + not_before, seen, ..Hold::after(None, held, &failure) };
     simulation.shared().lock().tables.open.add_hold(hold);
 }
 
