@@ -212,9 +212,8 @@ impl Metrics {
                 }
                 return;
             }
-            JobEnding::Completed { conclusion, .. } | JobEnding::Refused { after: Some((conclusion, _)), .. } => {
-                conclusion
-            }
+            JobEnding::Completed { conclusion, .. }
+            | JobEnding::Refused { after: Some((conclusion, _)), .. } => conclusion,
         };
         self.count(match conclusion {
             Conclusion::Success => Metric::JobsSucceeded,

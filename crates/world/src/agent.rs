@@ -119,9 +119,10 @@ impl Outside {
             Doing::Busy { job, until } => {
                 if let Some(fail) = self.agents.fails.get(task) {
                     let (run, attempt, name) = (fail.run, fail.attempt, fail.job.as_str());
-                    let is_meant = self.hub.jobs.get(&job).is_some_and(|job| {
-                        (job.run, job.attempt, job.name.as_str()) == (run, attempt, name)
-                    });
+                    let is_meant =
+                        self.hub.jobs.get(&job).is_some_and(|job| {
+                            (job.run, job.attempt, job.name.as_str()) == (run, attempt, name)
+                        });
                     let words =
                         if is_meant { fail.reason.clone() } else { format!("it is not the job `{name}`") };
                     self.agents.failed.insert(job, words);

@@ -13,6 +13,7 @@ locals {
         [local.metrics.JobsCancelled, "Sum", "cancelled"],
         [local.metrics.JobsEndedOtherwise, "Sum", "ended otherwise"],
         [local.metrics.JobsRefused, "Sum", "refused"],
+        [local.metrics.JobsUnserved, "Sum", "failed because they cannot be served"],
         [local.metrics.JobsRunAgain, "Sum", "run again"],
       ]
     },

@@ -5,7 +5,7 @@ locals {
   metrics = {
     for name in [
       "WebhooksAccepted", "WebhooksIgnored", "InvalidSignatures", "UnreadableWebhooks",
-      "JobsSucceeded", "JobsFailed", "JobsCancelled", "JobsEndedOtherwise", "JobsRefused", "JobsRunAgain",
+      "JobsSucceeded", "JobsFailed", "JobsCancelled", "JobsEndedOtherwise", "JobsRefused", "JobsUnserved", "JobsLeft", "JobsRunAgain",
       "JobsOpen", "JobsStuck",
       "QueueWait", "TimeToRecord", "TimeToLaunch", "TimeToBoot", "TimeToBusy",
       "RunnersOpen", "RunnersCompleted", "RunnersSurplus", "RunnersIdleTimeout", "RunnersBootFailed",

@@ -141,7 +141,9 @@ impl Job {
     /// it.
     #[must_use]
     pub fn reserved_to_fail(&self, reason: &Reason) -> Option<Self> {
-        let (Failing::Confirmed(at) | Failing::Reserved { at, .. }) = self.failing.as_ref()? else { return None };
+        let (Failing::Confirmed(at) | Failing::Reserved { at, .. }) = self.failing.as_ref()? else {
+            return None;
+        };
         Some(self.with_failing(Failing::Reserved { at: *at, reason: reason.clone() }))
     }
 

@@ -103,7 +103,10 @@ impl<W: World> Engine<W> {
     /// left for it. `None` if no job of its pool is to be failed.
     ///
     /// The job's next record is to be written together with the hand-over.
-    pub(crate) async fn what_to_fail(&self, runner: &Runner) -> Result<Option<(Fail, Option<Job>)>, StoreError> {
+    pub(crate) async fn what_to_fail(
+        &self,
+        runner: &Runner,
+    ) -> Result<Option<(Fail, Option<Job>)>, StoreError> {
         let now = self.ports.clock.now();
         let keys = Keys { job: Some(runner.facts.launched_for), runner: None };
         if let Some(JobRecord::Open(job)) = self.ports.store.load(&keys).await?.job

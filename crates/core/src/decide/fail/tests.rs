@@ -6,7 +6,9 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::decide::plan::{Means, Plan, Question, plan};
 use crate::decide::record::{Outcome, record};
-use crate::id::{ClassName, Epoch, JobId, PoolId, Repository, RunnerId, RunnerName, SubnetId, TaskId, Version};
+use crate::id::{
+    ClassName, Epoch, JobId, PoolId, Repository, RunnerId, RunnerName, SubnetId, TaskId, Version,
+};
 use crate::reason::{Code, Reason};
 use crate::records::change::{Change, Records};
 use crate::records::hold::{Failure, Held, Hold, Seen};
@@ -274,7 +276,10 @@ fn a_job_that_is_tried_again_is_queued_and_gets_no_second_runner_that_fails_it()
 fn a_repository_gets_ten_such_runners_within_an_hour() {
     let number = |id| {
         let job = confirmed(&refused(), 15);
-        Job { facts: Arc::new(crate::wire::job::JobFacts { id: JobId::new(id), ..(*job.facts).clone() }), ..job }
+        Job {
+            facts: Arc::new(crate::wire::job::JobFacts { id: JobId::new(id), ..(*job.facts).clone() }),
+            ..job
+        }
     };
     let jobs: Vec<Job> = (1..=12).map(number).collect();
     let mut open = Open::of(jobs, []);
@@ -304,8 +309,7 @@ fn of_large(id: u64, repository: &str, minutes: i64) -> Job {
     let facts = job_facts(id, repository, &["self-hosted", "class:large"]);
     let scope = settings.registration.scope(&facts.repository);
     let pool = Pool { scope, labels: facts.labels.clone() }.id();
-    let assignment =
-        crate::records::job::Assignment { class: ClassName::parse("large").unwrap(), pool };
+    let assignment = crate::records::job::Assignment { class: ClassName::parse("large").unwrap(), pool };
     Job {
         facts,
         version: Version::FIRST,
@@ -319,10 +323,8 @@ fn of_large(id: u64, repository: &str, minutes: i64) -> Job {
 
 fn held(held: Held, fault: Fault) -> Hold {
     let pools = ["aaaaaaaaaa", "bbbbbbbbbb", "cccccccccc"].map(|pool| PoolId::parse(pool).unwrap());
-    let placements = ["subnet-aaaa1111", "subnet-bbbb2222"].map(|subnet| Placement {
-        market: Market::OnDemand,
-        subnet: Some(SubnetId::parse(subnet).unwrap()),
-    });
+    let placements = ["subnet-aaaa1111", "subnet-bbbb2222"]
+        .map(|subnet| Placement { market: Market::OnDemand, subnet: Some(SubnetId::parse(subnet).unwrap()) });
     let seen = Seen { pools: pools.into(), placements: placements.into() };
     let failure = Failure::of(fault, "words", at(0), at(0));
     Hold { not_before: at(60 * 48), seen, ..Hold::after(None, held, &failure) }
@@ -340,7 +342,8 @@ fn failed_while(hold: &Hold, repositories: &[&str], minutes: i64) -> (usize, usi
 #[test]
 fn a_held_job_is_failed_after_six_hours_and_one_without_capacity_after_twenty_three() {
     let class = held(Held::Class(ClassName::parse("large").unwrap()), Fault::ImagePull);
-    let pool = held(Held::Pool(of_large(1, "acme/app", 0).assignment().unwrap().pool.clone()), Fault::NotConnected);
+    let pool =
+        held(Held::Pool(of_large(1, "acme/app", 0).assignment().unwrap().pool.clone()), Fault::NotConnected);
     let unused = Hold { fault: Fault::NoJob, ..pool.clone() };
     for hold in [&class, &pool, &unused] {
         assert_eq!(failed_while(hold, &["acme/app"], 359), (0, 0), "{hold:?}");

@@ -218,10 +218,9 @@ impl Slots<'_> {
         let levels = &self.open.levels;
         let now = self.now;
         let taken_until = |bucket: Bucket| levels.get(&bucket).map(|Level(at)| *at).filter(|at| *at > now);
-        let free = self
-            .free
-            .entry(repository.clone())
-            .or_insert_with(|| Bucket::failures(repository).filter(|b| taken_until(b.clone()).is_none()).count());
+        let free = self.free.entry(repository.clone()).or_insert_with(|| {
+            Bucket::failures(repository).filter(|b| taken_until(b.clone()).is_none()).count()
+        });
         match free.checked_sub(1) {
             Some(left) => {
                 *free = left;

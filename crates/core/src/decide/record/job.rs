@@ -13,6 +13,7 @@ use crate::records::runner::{Runner, RunnerStage};
 use crate::records::timeline::Timeline;
 use crate::rules::Rules;
 use crate::rules::policy::Subject;
+use crate::rules::settings::OnFailure;
 use crate::wire::event::{JobAction, JobEvent, JobReason, RunAnswer, RunOutcome};
 use crate::wire::job::{Conclusion, TakenBy};
 
@@ -296,7 +297,9 @@ fn heed_answer(job: &Job, event: &JobEvent, records: &Records, rules: Rules<'_>)
                 }
             }
         }
-        (JobAction::Queued, JobState::Refused { .. }) | (JobAction::Waiting, _) => Recorded::nothing(Code::NothingNew),
+        (JobAction::Queued, JobState::Refused { .. }) | (JobAction::Waiting, _) => {
+            Recorded::nothing(Code::NothingNew)
+        }
         _ => record(event, records, rules),
     }
 }
@@ -362,9 +365,7 @@ fn judge_refused(job: &Job, private: Option<bool>, at: Timestamp, rules: Rules<'
             queued.timeline.push(JobStage::Queued, at);
             queued
         }
-        Err(reason) => {
-            Job { state: JobState::Refused { reason }, ..job.with_failing(Failing::Allowed) }
-        }
+        Err(reason) => Job { state: JobState::Refused { reason }, ..job.with_failing(Failing::Allowed) },
     }
 }
 
@@ -434,7 +435,9 @@ fn refuse_open(event: &JobEvent, open: Option<&Job>, reason: Reason, rules: Rule
             None => new_job(event, JobStage::Refused, state),
         };
         let changes = vec![Change::Job(job)];
-        return Recorded { changes, replan: open.is_some(), outcome: Outcome::Refused(reason) };
+        // Later, the next sweep plans in time.
+        let is_due = rules.settings.on_failure == OnFailure::FailJob { after_minutes: 0 };
+        return Recorded { changes, replan: open.is_some() || is_due, outcome: Outcome::Refused(reason) };
     }
     let ending = JobEnding::Refused { reason: reason.clone(), after: None };
     let ended = match open {
