@@ -29,7 +29,7 @@ async fn a_job_of_an_unknown_class_is_failed_by_one_runner_and_its_log_says_why(
         };
         let api = server.api().until("the job to fail", failed).await;
         let told = api.job(job).unwrap();
-        let text = "runner class `huge` does not exist: the catalogue has small";
+        let text = "runner class `huge` does not exist: the catalogue has large, small";
         assert_eq!((&told["state"], &told["reason"]["text"]), (&json!("refused"), &json!(text)));
         assert_eq!(told["runner"], api.runners[0]["name"]);
         let log = testbed.github.log(job).await;
