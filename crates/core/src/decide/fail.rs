@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use crate::reason::{Code, Reason};
 use crate::records::job::{Failing, Job, JobEnding, JobStage, JobState};
 use crate::records::runner::Runner;
-use crate::rules::settings::{OnFailure, Settings};
+use crate::rules::settings::{OnFailure, Registration, Settings};
 use crate::wire::boot::Fail;
 use crate::wire::job::{Conclusion, JobFacts};
 
@@ -18,14 +18,12 @@ const GENERAL_LABELS: [&str; 4] = ["self-hosted", "linux", "x64", "arm64"];
 /// cannot be served. A job that neither names a class nor has a label of this deployment may be meant for others' runners.
 pub(crate) fn may_be_failed(facts: &JobFacts, reason: &Reason, settings: &Settings) -> bool {
     let fails = matches!(settings.on_failure, OnFailure::FailJob { .. });
-    let is_of_its_class = matches!(
-        reason.code(),
-        Code::ClassUnknown
-            | Code::ClassInvalid
-            | Code::ClassMissing
-            | Code::LabelNotOffered
-            | Code::ClassNotAllowed
-    );
+    let is_of_its_class = match reason.code() {
+        Code::ClassUnknown | Code::ClassInvalid | Code::ClassMissing | Code::LabelNotOffered => true,
+        // In an organization, its runner could be given a job of a repository that the class does serve.
+        Code::ClassNotAllowed => settings.registration == Registration::Repository,
+        _ => false,
+    };
     fails && is_of_its_class && is_surely_ours(facts, settings)
 }
 

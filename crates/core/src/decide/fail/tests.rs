@@ -21,7 +21,7 @@ use crate::rules::cost::Market;
 use crate::rules::pace::{Bucket, Level};
 use crate::rules::placement::Placement;
 use crate::rules::pool::{Pool, Scope};
-use crate::rules::settings::{OnFailure, Settings};
+use crate::rules::settings::{OnFailure, Registration, Settings};
 use crate::testing::{catalogue, job_facts, settings};
 use crate::wire::event::{
     Event, JobAction, JobAnswer, JobEvent, JobOutcome, RetryRequest, RunAnswer, RunOutcome,
@@ -377,6 +377,36 @@ fn what_github_refuses_or_does_not_answer_is_left() {
     open.add_hold(away);
     let plan = planned(&open, &settings(), 16);
     assert_eq!((plan.launches.len(), plan.left.len()), (0, 1));
+}
+
+#[test]
+fn no_such_runner_is_launched_while_github_could_give_it_a_job_that_asks_for_fewer_labels() {
+    let sure = confirmed(&refused(), 15);
+    let other = |labels: &[&str], repository: &str| {
+        let queued = queued(&["self-hosted"], &settings()).unwrap();
+        Job { facts: job_facts(8, repository, labels), ..queued }
+    };
+    let failed = |other: Job| {
+        let plan = planned(&Open::of([sure.clone(), other], []), &settings(), 16);
+        plan.launches.iter().filter(|launch| launch.order.fails()).count()
+    };
+    assert_eq!(failed(other(&["self-hosted"], "acme/app")), 0, "it asks for a part of the labels");
+    assert_eq!(failed(other(&["self-hosted"], "acme/web")), 1, "another repository's");
+    assert_eq!(failed(other(&["self-hosted", "class:small"], "acme/app")), 1, "other labels");
+}
+
+#[test]
+fn a_class_that_is_closed_to_a_repository_is_failed_where_no_other_repository_shares_its_runners() {
+    let refusal = |settings: &Settings| {
+        let facts = job_facts(7, "acme/web", &["self-hosted", "class:large"]);
+        let event = JobEvent { facts, ..event(7, &UNKNOWN, JobAction::Queued, 0) };
+        with(settings, |rules| record(&Event::Job(event), &Records::default(), rules)).changes
+    };
+    assert!(matches!(refusal(&settings()).as_slice(), [Change::Job(_)]));
+    let organization = crate::id::Organization::parse("acme").unwrap();
+    let registration = Registration::Organization { organization, group: crate::id::RunnerGroupId::new(1) };
+    let shared = Settings { registration, ..settings() };
+    assert!(matches!(refusal(&shared).as_slice(), [Change::JobEnded(_)]));
 }
 
 #[test]

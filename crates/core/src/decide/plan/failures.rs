@@ -120,6 +120,10 @@ pub(super) fn fail<'a>(open: &'a Open, taken: &HashSet<JobId>, launcher: &mut La
             continue;
         }
         at_once += 1;
+        if is_confirmed(unserved.job, now) && could_take_another(open, taken, unserved.job, settings) {
+            plan.wake_at(now + DOUBT);
+            continue;
+        }
         advance(&unserved, settings, launcher, plan);
     }
 }
@@ -129,7 +133,7 @@ fn advance<'a>(unserved: &Unserved<'a>, settings: &Settings, launcher: &mut Laun
     let (job, now) = (unserved.job, launcher.now());
     match &job.failing {
         None => ask(unserved, Question::Run(job.id()), now, plan),
-        Some(Failing::Confirmed(at) | Failing::Reserved { at, .. }) if now < *at + CONFIRMED => {
+        Some(Failing::Confirmed(_) | Failing::Reserved { .. }) if is_confirmed(job, now) => {
             match launcher.launch_to_fail(job, &pool_of(job, settings), &unserved.reason, plan) {
                 Ok(launch) => {
                     plan.waits.retain(|wait| wait.job != job.id());
@@ -144,6 +148,26 @@ fn advance<'a>(unserved: &Unserved<'a>, settings: &Settings, launcher: &mut Laun
         }
         Some(Failing::Launched { .. }) => {}
     }
+}
+
+fn is_confirmed(job: &Job, now: Timestamp) -> bool {
+    match &job.failing {
+        Some(Failing::Confirmed(at) | Failing::Reserved { at, .. }) => now < *at + CONFIRMED,
+        _ => false,
+    }
+}
+
+/// Whether GitHub could give the runner a queued job that asks for fewer labels, and that other runners serve.
+fn could_take_another(open: &Open, taken: &HashSet<JobId>, job: &Job, settings: &Settings) -> bool {
+    let scope_of = |job: &Job| settings.registration.scope(&job.facts.repository);
+    let (scope, labels) = (scope_of(job), &job.facts.labels);
+    open.jobs.values().any(|other| {
+        matches!(other.state, JobState::Queued { .. })
+            && other.facts.labels != *labels
+            && labels.missing_from(&other.facts.labels).next().is_none()
+            && !taken.contains(&other.id())
+            && scope_of(other) == scope
+    })
 }
 
 /// Returns the pool whose runners GitHub can give the job to.
