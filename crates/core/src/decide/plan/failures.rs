@@ -164,7 +164,7 @@ fn could_take_another(open: &Open, taken: &HashSet<JobId>, job: &Job, settings: 
     open.jobs.values().any(|other| {
         matches!(other.state, JobState::Queued { .. })
             && other.facts.labels != *labels
-            && labels.missing_from(&other.facts.labels).next().is_none()
+            && labels.is_superset(&other.facts.labels)
             && !taken.contains(&other.id())
             && scope_of(other) == scope
     })
