@@ -51,7 +51,7 @@ fn words(simulation: &Simulation, job: JobId) -> String {
 }
 
 fn launches(simulation: &Simulation) -> u64 {
-    u64::try_from(simulation.shared().lock().ledger.launches).unwrap()
+    simulation.shared().lock().ledger.launches
 }
 
 /// Holds a class, as failures in several pools and placements do.
