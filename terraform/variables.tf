@@ -156,6 +156,8 @@ variable "policy" {
     check_runs          = optional(bool, false)
     rerun               = optional(bool)
     rerun_repositories  = optional(list(string))
+    on_failure          = optional(string)
+    fail_after_minutes  = optional(number)
   })
   default  = {}
   nullable = false

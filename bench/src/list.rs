@@ -176,6 +176,7 @@ fn gone(number: u64, ended: Timestamp) -> anyhow::Result<EndedRunner> {
             wait_limits: None,
             image: None,
             exec: true,
+            fails: false,
         },
         version: Version::FIRST,
         timeline,

@@ -53,6 +53,11 @@ enum Refused {
     Policy(#[from] Refusal),
     #[error("{0}")]
     Fail(String),
+    /// GitHub gave another job of its pool to a runner that only fails one.
+    #[error(
+        "its runner was launched only to fail the job `{}` of run {}, which has the same labels and cannot be served: {}", .0.job, .0.run, .0.reason
+    )]
+    FailsOther(Fail),
 }
 
 /// Judges the job by the rules in the agent's directory and returns the exit
@@ -125,12 +130,13 @@ fn judge(
     })?;
     match &rules.fail {
         Some(fail) if is_meant(fail, agent_dir, environment)? => Err(Refused::Fail(fail.reason.clone())),
-        _ => Ok(()),
+        Some(fail) => Err(Refused::FailsOther(fail.clone())),
+        None => Ok(()),
     }
 }
 
 /// Whether this is the job that is to fail. GitHub may have given this runner
-/// another job of the same pool.
+/// another job of the same pool, which is refused too: with another sentence.
 fn is_meant(
     fail: &Fail,
     agent_dir: &Path,

@@ -53,6 +53,7 @@ impl JobView {
             JobState::Waiting => (JobStage::Waiting, Some(Code::ApprovalPending.into()), None),
             JobState::Queued { wait, .. } => (JobStage::Queued, Some(wait.clone()), None),
             JobState::InProgress { runner, .. } => (JobStage::InProgress, None, runner.name()),
+            JobState::Refused { reason } => (JobStage::Refused, Some(reason.clone()), None),
         };
         Self {
             state,

@@ -42,6 +42,7 @@ pub(crate) fn queued_job(pool: &str, since: Timestamp) -> Job {
         created_at: since,
         timeline: Timeline::begin(JobStage::Queued, since),
         asked_at: None,
+        failing: None,
         state: JobState::Queued { assignment, wait: Code::ToPlan.into() },
     }
 }

@@ -7,6 +7,7 @@
 
 mod advance;
 mod ask;
+mod fail;
 mod github_calls;
 mod hand_over;
 mod launch;

@@ -14,7 +14,7 @@ pub mod discover;
 pub mod counts;
 pub mod metrics;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
@@ -104,6 +104,8 @@ pub struct Engine<W: World> {
     changes: OnceLock<broadcast::Sender<Arc<Change>>>,
     /// The reasons to wait that watchers were told.
     told: Mutex<HashMap<JobId, Reason>>,
+    /// The jobs that cannot be served or failed, as far as that was logged.
+    left: Mutex<HashSet<JobId>>,
 }
 
 impl<W: World> Engine<W> {
@@ -119,6 +121,7 @@ impl<W: World> Engine<W> {
             cache: Cache::default(),
             changes: OnceLock::new(),
             told: Mutex::default(),
+            left: Mutex::default(),
         }
     }
 

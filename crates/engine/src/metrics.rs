@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use ecsrunner_core::id::Version;
 use ecsrunner_core::records::change::Change;
 use ecsrunner_core::records::job::{EndedJob, Job, JobEnding, JobStage, JobState};
 use ecsrunner_core::records::open::Open;
@@ -169,7 +170,7 @@ impl Metrics {
     pub(crate) fn committed(&self, changes: &[Change], now: Timestamp) {
         for change in changes {
             match change {
-                Change::Job(job) if job.version == ecsrunner_core::id::Version::FIRST => {
+                Change::Job(job) if job.version == Version::FIRST => {
                     self.recorded_job(job, now);
                 }
                 Change::JobEnded(job) => self.ended_job(job),
@@ -187,6 +188,9 @@ impl Metrics {
     }
 
     fn recorded_job(&self, job: &Job, now: Timestamp) {
+        if matches!(job.state, JobState::Refused { .. }) {
+            self.count(Metric::JobsRefused);
+        }
         if job.timeline.at(JobStage::Queued).is_some() {
             self.span(Metric::TimeToRecord, Some(job.created_at), Some(now));
         }
@@ -195,14 +199,23 @@ impl Metrics {
     fn ended_job(&self, job: &EndedJob) {
         let stage = |stage| job.timeline.at(stage);
         self.span(Metric::QueueWait, stage(JobStage::Queued), stage(JobStage::InProgress));
-        self.count(match &job.ending {
-            JobEnding::Refused { .. } => Metric::JobsRefused,
-            JobEnding::Completed { conclusion, .. } => match conclusion {
-                Conclusion::Success => Metric::JobsSucceeded,
-                Conclusion::Failure => Metric::JobsFailed,
-                Conclusion::Cancelled => Metric::JobsCancelled,
-                Conclusion::Skipped | Conclusion::Other(_) => Metric::JobsEndedOtherwise,
-            },
+        let conclusion = match &job.ending {
+            JobEnding::Refused { after: None, .. } => {
+                // One that was refused while it was open has been counted then.
+                let first = job.timeline.iter().next().map(|(stage, _)| stage);
+                if job.version == Version::FIRST || first != Some(JobStage::Refused) {
+                    self.count(Metric::JobsRefused);
+                }
+                return;
+            }
+            JobEnding::Completed { conclusion, .. }
+            | JobEnding::Refused { after: Some((conclusion, _)), .. } => conclusion,
+        };
+        self.count(match conclusion {
+            Conclusion::Success => Metric::JobsSucceeded,
+            Conclusion::Failure => Metric::JobsFailed,
+            Conclusion::Cancelled => Metric::JobsCancelled,
+            Conclusion::Skipped | Conclusion::Other(_) => Metric::JobsEndedOtherwise,
         });
     }
 
@@ -236,7 +249,8 @@ impl Metrics {
         let waits = |job: &&Job| !paused && matches!(&job.state, JobState::Queued { .. });
         let stuck =
             open.jobs.values().filter(waits).filter(|job| now.duration_since(job.timeline.latest()) > STUCK);
-        self.add(Metric::JobsOpen, count(open.jobs.len()));
+        let served = open.jobs.values().filter(|job| !matches!(job.state, JobState::Refused { .. }));
+        self.add(Metric::JobsOpen, count(served.count()));
         self.add(Metric::JobsStuck, count(stuck.count()));
         self.add(Metric::RunnersOpen, count(open.runners.len()));
         self.add(Metric::LaunchesHeld, count(open.holds.len()));

@@ -5,6 +5,7 @@ use std::path::Path;
 use anyhow::{Context, anyhow};
 use ecsrunner_aws::store::{DynamoStore, Tables};
 use ecsrunner_core::id::Deployment;
+use ecsrunner_core::records::job::JobState;
 use ecsrunner_engine::ports::store::Store;
 use nix::sys::signal::Signal;
 use tracing::warn;
@@ -21,7 +22,7 @@ pub struct Left {
     pub processes: usize,
     /// Configurations that no task took.
     pub boot_items: u64,
-    /// Records of open jobs and runners.
+    /// Records of open jobs and runners. Refused jobs do not count: they hold nothing.
     pub open_records: usize,
 }
 
@@ -43,7 +44,8 @@ pub async fn count(state: &Path, deployment: &Deployment) -> anyhow::Result<Left
     for entry in std::fs::read_dir(state.tasks())? {
         processes += usize::from(TaskDir::at(entry?.path()).status()? == TaskStatus::Alive);
     }
-    Ok(Left { processes, boot_items, open_records: open.jobs.len() + open.runners.len() })
+    let jobs = open.jobs.values().filter(|job| !matches!(job.state, JobState::Refused { .. }));
+    Ok(Left { processes, boot_items, open_records: jobs.count() + open.runners.len() })
 }
 
 /// Kills every task of a server that has ended, and every process that works below the

@@ -2,8 +2,10 @@
 //! and ends with a code, within the limits of the real agent.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use ecsrunner_core::id::{JobId, RunnerId, TaskId};
+use ecsrunner_core::wire::boot::Fail;
 use ecsrunner_core::wire::exit::AgentExit;
 use jiff::{SignedDuration, Timestamp};
 
@@ -18,6 +20,8 @@ const CONNECT_MS: usize = 2000;
 const LISTEN_MS: usize = 10_000;
 /// How long a listener takes to end after its job.
 const LEAVE_MS: usize = 1000;
+/// How long a job lasts that its hook fails.
+const SECOND: Duration = Duration::from_secs(1);
 /// How long GitHub waits for a lost runner before its job fails.
 const LOST_SECS: i64 = 600;
 
@@ -25,6 +29,10 @@ const LOST_SECS: i64 = 600;
 #[derive(Debug, Default)]
 pub(super) struct Agents {
     alive: BTreeMap<TaskId, Agent>,
+    /// The tasks that fail a job instead of executing one.
+    fails: BTreeMap<TaskId, Fail>,
+    /// The jobs that such tasks failed, each with the words in its log.
+    failed: BTreeMap<JobId, String>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -50,6 +58,11 @@ impl Agents {
     /// Whether the agent of this task executes a job.
     pub(super) fn is_busy(&self, task: &TaskId) -> bool {
         self.alive.get(task).is_some_and(|agent| matches!(agent.doing, Doing::Busy { .. }))
+    }
+
+    /// Returns the words with which a runner failed this job on purpose.
+    pub(super) fn words_for(&self, job: JobId) -> Option<&str> {
+        self.failed.get(&job).map(String::as_str)
     }
 
     /// Returns the tasks that execute a job, in order.
@@ -104,7 +117,18 @@ impl Outside {
                 }
             }
             Doing::Busy { job, until } => {
-                if self.hub.is_completed(job) || now >= until {
+                if let Some(fail) = self.agents.fails.get(task) {
+                    let (run, attempt, name) = (fail.run, fail.attempt, fail.job.as_str());
+                    let is_meant =
+                        self.hub.jobs.get(&job).is_some_and(|job| {
+                            (job.run, job.attempt, job.name.as_str()) == (run, attempt, name)
+                        });
+                    let words =
+                        if is_meant { fail.reason.clone() } else { format!("it is not the job `{name}`") };
+                    self.agents.failed.insert(job, words);
+                    self.hub.complete(job, "failure", now);
+                    self.agent_exits(task, AgentExit::JobRefused, now);
+                } else if self.hub.is_completed(job) || now >= until {
                     self.hub.complete(job, "success", now);
                     self.agent_does(task, Doing::Leaving, now);
                     self.wake_agent(task, now + millis(LEAVE_MS));
@@ -119,6 +143,9 @@ impl Outside {
         if let Some(boot) = self.tables.take_boot(task) {
             let Ok(registration) = boot.jit.parse().map(RunnerId::new) else { return };
             self.ledger.took_configuration(registration);
+            if let Some(fail) = boot.item.fail {
+                self.agents.fails.insert(task.clone(), fail);
+            }
             self.agent_does(task, Doing::Connecting(registration), now);
             let after = CONNECT_MS / 2 + self.random.below(CONNECT_MS);
             self.wake_agent(task, now + millis(after));
@@ -134,7 +161,10 @@ impl Outside {
         let listening = Doing::Listening(registration);
         let task = self.agents.alive.iter().find(|(_, agent)| agent.doing == listening);
         let Some((task, _)) = task.map(|(task, agent)| (task.clone(), agent)) else { return };
-        let lasts = self.hub.jobs.get(&job).map(|job| job.order.lasts).unwrap_or_default();
+        let lasts = match self.agents.fails.contains_key(&task) {
+            true => SECOND,
+            false => self.hub.jobs.get(&job).map(|job| job.order.lasts).unwrap_or_default(),
+        };
         let until = now + lasts;
         self.agent_does(&task, Doing::Busy { job, until }, now);
         self.wake_agent(&task, until);

@@ -97,6 +97,8 @@ impl Ledger {
         let is_late = demand.iter().any(|job| long_ago(job.timeline.at(JobStage::Queued)));
         let in_doubt = |runner: &Runner| is_late && long_ago(runner.timeline.at(RunnerStage::Booted));
         let of_pool = tables.open.runners.values().filter(|runner| runner.facts.pool == *pool);
+        // A runner that fails a job serves none.
+        let of_pool = of_pool.filter(|runner| !runner.facts.fails);
         let supply = of_pool.filter(|runner| runner.is_supply() && !in_doubt(runner)).count();
         if supply > demand.len() {
             let (name, demand) = (launched.name(), demand.len());

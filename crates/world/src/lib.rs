@@ -183,6 +183,12 @@ impl Outside {
         self.agents.busy().cloned().collect()
     }
 
+    /// Returns the words in a job's log if a runner of ours failed it on purpose.
+    #[must_use]
+    pub fn words_for(&self, job: JobId) -> Option<&str> {
+        self.agents.words_for(job)
+    }
+
     /// Whether a job was executed, or visibly refused.
     fn has_ended(&self, job: JobId) -> bool {
         let completed =

@@ -174,6 +174,8 @@ variable "settings" {
     check_runs          = optional(bool, false)
     rerun               = optional(bool)
     rerun_repositories  = optional(list(string))
+    on_failure          = optional(string)
+    fail_after_minutes  = optional(number)
     registration = optional(object({
       organization = optional(object({ name = string, group = optional(number, 1) }))
     }), {})
@@ -207,6 +209,16 @@ variable "settings" {
   validation {
     condition     = alltrue([for pattern in coalesce(var.settings.rerun_repositories, []) : can(regex(local.repository_pattern, pattern)) && !can(regex("/[.]{1,2}$", pattern))])
     error_message = "policy.rerun_repositories: ${join(", ", [for pattern in coalesce(var.settings.rerun_repositories, []) : "`${pattern}`" if !can(regex(local.repository_pattern, pattern)) || can(regex("/[.]{1,2}$", pattern))])}: `owner/name`, `owner/*` or `*` is expected."
+  }
+
+  validation {
+    condition     = contains(["fail_job", "wait"], coalesce(var.settings.on_failure, "fail_job"))
+    error_message = "policy.on_failure is `${coalesce(var.settings.on_failure, "fail_job")}`: `fail_job` or `wait` is expected."
+  }
+
+  validation {
+    condition     = coalesce(var.settings.fail_after_minutes, 15) >= 0 && coalesce(var.settings.fail_after_minutes, 15) <= 1380 && floor(coalesce(var.settings.fail_after_minutes, 15)) == coalesce(var.settings.fail_after_minutes, 15)
+    error_message = "policy.fail_after_minutes is ${coalesce(var.settings.fail_after_minutes, 15)}: a whole number from 0 to 1380 is expected, since GitHub ends a queued job after 24 hours."
   }
 
   validation {

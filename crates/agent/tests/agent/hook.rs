@@ -158,11 +158,16 @@ fn a_job_that_is_to_fail_fails_by_its_display_name() {
 }
 
 #[test]
-fn another_job_of_the_run_is_not_failed_in_its_place() {
+fn every_other_job_that_reaches_such_a_runner_is_refused_too() {
+    let words = |job: &str| {
+        format!(
+            "its runner was launched only to fail the job `{job}` of run 7, which has the same labels and cannot be served: x"
+        )
+    };
     let fail = json!({"run": 7, "attempt": 2, "job": "test", "reason": "x"});
-    Job { fail: Some(fail), ..Job::default() }.runs();
+    Job { fail: Some(fail), ..Job::default() }.executes_no_step(&words("test"));
     let fail = json!({"run": 7, "attempt": 1, "job": "build", "reason": "x"});
-    Job { fail: Some(fail), ..Job::default() }.runs();
+    Job { fail: Some(fail), ..Job::default() }.executes_no_step(&words("build"));
 }
 
 #[test]

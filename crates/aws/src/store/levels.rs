@@ -5,7 +5,7 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValuesOnConditionCheckFailure};
-use ecsrunner_core::id::Account;
+use ecsrunner_core::id::{Account, Repository};
 use ecsrunner_core::rules::cost::Market;
 use ecsrunner_core::rules::pace::{Bucket, Level};
 use ecsrunner_engine::ports::store::{LevelSet, Levels, StoreError};
@@ -92,6 +92,7 @@ fn sort_key(bucket: &Bucket) -> String {
     match bucket {
         Bucket::GitHub(account) => format!("{PREFIX}github#{account}"),
         Bucket::Fargate(market) => format!("{PREFIX}fargate#{}", market.capacity_provider()),
+        Bucket::Failure(repository, number) => format!("{PREFIX}failure#{number}#{repository}"),
     }
 }
 
@@ -101,6 +102,11 @@ fn bucket(text: &str) -> Result<Bucket, UnreadableError> {
         ("github", account) => Ok(Bucket::GitHub(Account::parse(account)?)),
         ("fargate", provider) => {
             Market::of_capacity_provider(provider).map(Bucket::Fargate).ok_or_else(unknown)
+        }
+        ("failure", failure) => {
+            let (number, repository) = failure.split_once('#').ok_or_else(unknown)?;
+            let number = number.parse().map_err(|_| unknown())?;
+            Ok(Bucket::Failure(Repository::parse(repository)?, number))
         }
         _ => Err(unknown()),
     }
@@ -116,11 +122,13 @@ mod tests {
             (Bucket::GitHub(Account::parse("acme").unwrap()), "level#github#acme"),
             (Bucket::Fargate(Market::OnDemand), "level#fargate#FARGATE"),
             (Bucket::Fargate(Market::Spot), "level#fargate#FARGATE_SPOT"),
+            (Bucket::Failure(Repository::parse("acme/app").unwrap(), 9), "level#failure#9#acme/app"),
         ] {
             assert_eq!(sort_key(&bucket_of), spelt);
             assert_eq!(bucket(spelt.strip_prefix(PREFIX).unwrap()).unwrap(), bucket_of);
         }
         assert!(bucket("fargate#EC2").is_err());
+        assert!(bucket("failure#acme/app").is_err());
         assert!(bucket("other").is_err());
     }
 }

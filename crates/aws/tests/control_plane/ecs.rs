@@ -47,6 +47,7 @@ pub(crate) fn runner() -> RunnerFacts {
         wait_limits: None,
         image: None,
         exec: false,
+        fails: false,
     }
 }
 

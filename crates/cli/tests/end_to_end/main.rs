@@ -9,6 +9,7 @@ mod agents;
 mod cancels;
 mod command_line;
 mod disorder;
+mod failures;
 mod interface;
 mod isolation;
 mod job_logs;

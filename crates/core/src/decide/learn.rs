@@ -152,7 +152,9 @@ fn lessons_of<'a>(open: &Open, runner: &'a Runner, now: Timestamp) -> Vec<Lesson
     if let Some(at) = booted {
         lessons.push(Lesson { runner, at, outcome: Outcome::Booted });
     }
-    if let Some(at) = runner.timeline.at(RunnerStage::Busy).or_else(|| was_used(runner)) {
+    // A runner that fails a job shows that its class starts, and nothing about the pool of that job.
+    let fails = runner.facts.fails;
+    if let Some(at) = runner.timeline.at(RunnerStage::Busy).or_else(|| was_used(runner)).filter(|_| !fails) {
         lessons.push(Lesson { runner, at, outcome: Outcome::Used });
     }
     let RunnerState::Ending(ending) = &runner.state else { return lessons };
@@ -167,7 +169,8 @@ fn lessons_of<'a>(open: &Open, runner: &'a Runner, now: Timestamp) -> Vec<Lesson
     let waited = ending.custody == Custody::Unissued && booted.is_some();
     let counts =
         fault.suspect() != Suspect::Use || booted.is_none_or(|booted| was_wanted(open, runner, booted));
-    if ending.served == Served::Nothing && !is_known && !waited && counts {
+    let is_of_pool = matches!(fault.suspect(), Suspect::Use | Suspect::Runner);
+    if ending.served == Served::Nothing && !is_known && !waited && counts && !(fails && is_of_pool) {
         let words = ending.note.as_ref().and_then(Reason::detail).unwrap_or_else(|| fault.as_str());
         lessons.push(Lesson { runner, at, outcome: Outcome::Failed { fault, words } });
     }

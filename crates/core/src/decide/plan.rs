@@ -7,6 +7,7 @@
 
 pub mod choose;
 mod launcher;
+mod failures;
 mod slots;
 mod pool;
 
@@ -44,6 +45,8 @@ pub const DOUBT: SignedDuration = SignedDuration::from_mins(2);
 
 /// How long a job may be queued, or wait for an approval, before GitHub is asked about it.
 const SILENCE_OF_QUEUED: SignedDuration = SignedDuration::from_mins(5);
+/// How long a refused job may be queued before GitHub is asked about it.
+const SILENCE_OF_REFUSED: SignedDuration = SignedDuration::from_hours(1);
 /// How long after its runner's end a job's `completed` may take before GitHub is asked.
 const SILENCE_OF_ENDED: SignedDuration = SignedDuration::from_secs(10);
 /// How long a job may run on a foreign runner before GitHub is asked; GitHub ends it after five days.
@@ -96,6 +99,10 @@ pub struct Plan {
     pub waits: Vec<Wait>,
     /// Questions to GitHub, the most urgent first.
     pub questions: Vec<Question>,
+    /// Jobs whose runner was to fail them, and failed another one: they may get one more.
+    pub missed: Vec<JobId>,
+    /// Jobs that should be failed and cannot be, and why.
+    pub left: Vec<Wait>,
     /// Held scopes in which a registration is to be tried.
     pub probes: Vec<Probe>,
     /// When this plan will change by time alone.
@@ -131,9 +138,21 @@ pub struct Order {
     image: Option<String>,
     exec: bool,
     probe: bool,
+    fails: bool,
 }
 
 impl Order {
+    /// Whether the runner is to fail a job that cannot be served.
+    #[must_use]
+    pub fn fails(&self) -> bool {
+        self.fails
+    }
+
+    #[must_use]
+    pub fn repository(&self) -> &Repository {
+        &self.repository
+    }
+
     #[must_use]
     pub fn pool(&self) -> &PoolId {
         &self.pool
@@ -156,6 +175,7 @@ impl Order {
             image,
             exec,
             probe,
+            fails,
         } = self.clone();
         Runner {
             facts: RunnerFacts {
@@ -171,6 +191,7 @@ impl Order {
                 wait_limits: Some(wait_limits),
                 image,
                 exec,
+                fails,
             },
             version: Version::FIRST,
             epoch,
@@ -243,13 +264,21 @@ pub fn plan(open: &Open, rules: Rules<'_>, means: Means<'_>, now: Timestamp) -> 
     let mut taken = Taken::with_capacity_and_hasher(open.runners.len(), BuildHasherDefault::default());
     taken.extend(open.runners.values().filter_map(|runner| Some((runner.names_job()?, runner))));
     let mut levels: HashMap<&PoolId, PoolLevel<'_>, BuildHasherDefault<IdHasher>> = HashMap::default();
-    // A busy runner is no supply.
-    for runner in open.runners.values().filter(|runner| !matches!(runner.state, RunnerState::Busy { .. })) {
+    let named: HashSet<JobId> = taken.keys().copied().collect();
+    let underway = failures::underway(open, rules.settings, &named, &mut plan);
+    // A busy runner is no supply, nor is one that fails its job.
+    let is_level =
+        |runner: &&Runner| !matches!(runner.state, RunnerState::Busy { .. }) && !runner.facts.fails;
+    for runner in open.runners.values().filter(is_level) {
         levels.entry(&runner.facts.pool).or_default().add_runner(runner, now);
     }
     for job in open.jobs.values() {
         let JobState::Queued { assignment, wait } = &job.state else { continue };
         if taken.contains_key(&job.id()) {
+            continue;
+        }
+        if underway.contains(&job.id()) {
+            plan.wait(job, Code::RunnerStarting.into());
             continue;
         }
         if let Some(question) = unadmitted(job, wait) {
@@ -265,11 +294,14 @@ pub fn plan(open: &Open, rules: Rules<'_>, means: Means<'_>, now: Timestamp) -> 
         deficits.push(level.compare(&mut plan, rules.settings.limits.surplus_grace(), now));
     }
     retire_overdue(open, rules, now, &mut plan);
-    let is_reserved = || open.runners.values().any(Runner::awaits_task);
-    if deficits.iter().any(|of_pool| !of_pool.is_empty()) || (!open.holds.is_empty() && is_reserved()) {
+    let is_short = deficits.iter().any(|of_pool| !of_pool.is_empty());
+    let is_reserved = || !open.holds.is_empty() && open.runners.values().any(Runner::awaits_task);
+    let is_refused = || open.jobs.values().any(|job| matches!(job.state, JobState::Refused { .. }));
+    if is_short || is_reserved() || is_refused() {
         let mut launcher = Launcher::new(open, rules, means, now);
         launcher.probe_for_reserved(&mut plan);
         launcher.launch_oldest_first(deficits, &mut plan);
+        failures::fail(open, &(&named | &underway), &mut launcher, &mut plan);
     }
     let_github_rest(open, rules, means, now, &mut plan);
     // The order of maps is arbitrary; a plan's order is not.
@@ -317,6 +349,7 @@ fn doubt_jobs(open: &Open, taken: &Taken<'_>, rules: Rules<'_>, now: Timestamp, 
             // This job is asked about anyway.
             JobState::Queued { wait, .. } if unadmitted(job, wait).is_some() => continue,
             JobState::Queued { .. } => since + SILENCE_OF_QUEUED,
+            JobState::Refused { .. } => since + SILENCE_OF_REFUSED,
             JobState::InProgress { runner: TakenBy::Other(_), .. } => since + SILENCE_OF_OTHERS,
             JobState::InProgress { runner: TakenBy::Ours(name), .. } => match runner_of(job, name) {
                 Some(runner) => match runner.stopped_at() {
@@ -336,7 +369,8 @@ fn doubt_jobs(open: &Open, taken: &Taken<'_>, rules: Rules<'_>, now: Timestamp, 
         if now < at {
             plan.wake_at(at);
         } else {
-            due.push((matches!(job.state, JobState::Queued { .. }), at, job.id()));
+            let is_refused = matches!(job.state, JobState::Refused { .. });
+            due.push((is_refused, job.is_queued(), at, job.id()));
         }
     }
     if due.is_empty() {
@@ -353,10 +387,10 @@ fn doubt_jobs(open: &Open, taken: &Taken<'_>, rules: Rules<'_>, now: Timestamp, 
         due.select_nth_unstable(free);
         due.truncate(free);
     }
-    // Jobs that may have ended come before those that are still queued.
+    // Jobs that may have ended come before those that are still queued, and refused ones are last.
     due.sort_unstable();
     let asked = due.into_iter();
-    plan.questions.extend(asked.map(|(_, _, job)| Question::Job { job, on_behalf_of: None }));
+    plan.questions.extend(asked.map(|(_, _, _, job)| Question::Job { job, on_behalf_of: None }));
 }
 
 /// Retires runners whose container never ran, and runners that live longer than

@@ -64,7 +64,23 @@ pub struct Job {
     pub timeline: Timeline<JobStage>,
     /// When GitHub was last asked about it.
     pub asked_at: Option<Timestamp>,
+    /// What was done to fail it, if it cannot be served.
+    pub failing: Option<Failing>,
     pub state: JobState,
+}
+
+/// What was done to fail a job that cannot be served. Each step is made once it is due, in this order.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Failing {
+    /// Policy allows what started its run.
+    Allowed,
+    /// GitHub said at that time that it is still queued.
+    Confirmed(Timestamp),
+    /// A runner was reserved to fail it, after GitHub had said at that time that it is still queued. A runner that is
+    /// given back before it has its configuration is replaced.
+    Reserved { at: Timestamp, reason: Reason },
+    /// That runner got its configuration, which happens once.
+    Launched { at: Timestamp, reason: Reason },
 }
 
 /// The state of an open job.
@@ -84,6 +100,8 @@ pub enum JobState {
         assignment: Option<Assignment>,
         runner: TakenBy,
     },
+    /// It cannot be served here. It stays open until it is failed or ends at GitHub.
+    Refused { reason: Reason },
 }
 
 impl Job {
@@ -95,7 +113,7 @@ impl Job {
     #[must_use]
     pub fn assignment(&self) -> Option<&Assignment> {
         match &self.state {
-            JobState::Waiting => None,
+            JobState::Waiting | JobState::Refused { .. } => None,
             JobState::Queued { assignment, .. } => Some(assignment),
             JobState::InProgress { assignment, .. } => assignment.as_ref(),
         }
@@ -105,6 +123,42 @@ impl Job {
     #[must_use]
     pub fn with_state(&self, state: JobState) -> Self {
         Self { version: self.version.next(), state, ..self.clone() }
+    }
+
+    /// Whether no runner has it, as far as its own record says.
+    #[must_use]
+    pub fn is_queued(&self) -> bool {
+        matches!(self.state, JobState::Queued { .. } | JobState::Refused { .. })
+    }
+
+    /// Whether a runner got its configuration to fail it: no other one does.
+    #[must_use]
+    pub fn had_failing_runner(&self) -> bool {
+        matches!(self.failing, Some(Failing::Launched { .. }))
+    }
+
+    /// Returns the next version of this record once a runner is reserved to fail it; `None` unless GitHub has confirmed
+    /// it.
+    #[must_use]
+    pub fn reserved_to_fail(&self, reason: &Reason) -> Option<Self> {
+        let (Failing::Confirmed(at) | Failing::Reserved { at, .. }) = self.failing.as_ref()? else {
+            return None;
+        };
+        Some(self.with_failing(Failing::Reserved { at: *at, reason: reason.clone() }))
+    }
+
+    /// Returns the next version of this record once the runner that was to fail it has another job; `None` unless it got
+    /// one.
+    #[must_use]
+    pub fn missed_by_its_runner(&self) -> Option<Self> {
+        let Failing::Launched { at, reason } = self.failing.as_ref()? else { return None };
+        Some(self.with_failing(Failing::Reserved { at: *at, reason: reason.clone() }))
+    }
+
+    /// Returns the next version of this record, with what was done to fail it.
+    #[must_use]
+    pub fn with_failing(&self, failing: Failing) -> Self {
+        Self { version: self.version.next(), failing: Some(failing), ..self.clone() }
     }
 
     /// Returns the next version of this record, waiting for that reason; `None` if the job is not queued.

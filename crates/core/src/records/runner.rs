@@ -74,6 +74,8 @@ pub struct RunnerFacts {
     pub image: Option<String>,
     /// Whether ECS Exec may open a shell in it.
     pub exec: bool,
+    /// Whether it was launched to fail a job that cannot be served. It serves no job.
+    pub fails: bool,
 }
 
 impl RunnerFacts {

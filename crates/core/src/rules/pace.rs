@@ -7,7 +7,7 @@
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::id::Account;
+use crate::id::{Account, Repository};
 use crate::rules::cost::Market;
 
 /// What a launch takes a slot from.
@@ -17,6 +17,21 @@ pub enum Bucket {
     GitHub(Account),
     /// Launches of one capacity provider in the Region.
     Fargate(Market),
+    /// One of the runners an hour that fail a repository's jobs on purpose, by its number from 0. A bucket for each of
+    /// them makes the limit strict: no hour has more.
+    Failure(Repository, u8),
+}
+
+impl Bucket {
+    /// How many jobs of a repository are failed on purpose within an hour.
+    pub const FAILURES_AN_HOUR: u8 = 10;
+    /// How long a slot for such a job is taken.
+    pub const FAILURE_TAKEN: SignedDuration = SignedDuration::from_hours(1);
+
+    /// Returns the buckets that limit a repository's jobs that are failed on purpose.
+    pub fn failures(repository: &Repository) -> impl Iterator<Item = Self> {
+        (0..Self::FAILURES_AN_HOUR).map(|number| Self::Failure(repository.clone(), number))
+    }
 }
 
 /// How many slots there are at once, and how many later on.
@@ -57,6 +72,8 @@ impl Paces {
         match bucket {
             Bucket::GitHub(_) => self.github,
             Bucket::Fargate(_) => self.fargate,
+            // Its slot is taken for an hour, whatever the rate.
+            Bucket::Failure(..) => Rate { burst: 1, per_minute: 1 },
         }
     }
 }

@@ -42,6 +42,12 @@ pub struct SettingsEntry {
     /// Repositories whose jobs are run again even without `rerun`: `owner/name`, `owner/*` or `*`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rerun_repositories: Vec<String>,
+    /// What becomes of jobs that cannot be served.
+    #[serde(default, skip_serializing_if = "OnFailureEntry::is_default")]
+    pub on_failure: OnFailureEntry,
+    /// Minutes after which a job is failed whose class is unknown, invalid or impossible; default 15.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fail_after_minutes: Option<u32>,
     #[serde(default)]
     pub registration: RegistrationEntry,
     #[serde(default)]
@@ -59,6 +65,24 @@ pub struct SettingsEntry {
 
 fn self_hosted() -> Vec<String> {
     vec!["self-hosted".to_owned()]
+}
+
+/// What becomes of jobs that cannot be served, unchecked.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnFailureEntry {
+    /// A runner takes the job and fails it with a sentence in its log.
+    #[default]
+    FailJob,
+    /// It waits until GitHub ends it.
+    Wait,
+}
+
+impl OnFailureEntry {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// Where runners register, unchecked.
@@ -108,6 +132,7 @@ pub struct Settings {
     /// Whether GitHub is asked what started a job's run before a launch.
     pub check_runs: bool,
     pub reruns: Reruns,
+    pub on_failure: OnFailure,
     pub limits: Limits,
     /// How fast launches may come.
     pub paces: Paces,
@@ -122,6 +147,25 @@ pub struct Reruns {
     pub all: bool,
     /// Those of these repositories.
     pub repositories: Vec<RepositoryPattern>,
+}
+
+/// What becomes of jobs that cannot be served.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum OnFailure {
+    /// A runner takes the job and fails it with a sentence in its log.
+    FailJob {
+        /// How long a job waits whose class is unknown, invalid or impossible.
+        after_minutes: u32,
+    },
+    /// It waits until GitHub ends it.
+    Wait,
+}
+
+impl OnFailure {
+    /// Jobs wait this long for a correction of their class, unless the settings say otherwise.
+    pub const DEFAULT_MINUTES: u32 = 15;
+    /// Jobs can wait this long: GitHub ends them after 24 hours.
+    pub const MAX_MINUTES: u32 = 23 * 60;
 }
 
 /// A mistake in the settings.
@@ -206,6 +250,7 @@ impl Settings {
         }
         let limits = limits_of(entry, &mut errors);
         check_limits(&limits, &mut errors);
+        let on_failure = on_failure_of(entry, &mut errors);
         check_paces(&entry.paces, &mut errors);
         match (deployment, registration) {
             (Some(deployment), Some(registration)) if errors.is_empty() => Ok(Self {
@@ -220,12 +265,28 @@ impl Settings {
                 },
                 check_runs: entry.check_runs,
                 reruns,
+                on_failure,
                 limits,
                 paces: entry.paces.clone(),
                 paused: entry.paused,
             }),
             _ => Err(errors),
         }
+    }
+}
+
+fn on_failure_of(entry: &SettingsEntry, errors: &mut Vec<SettingsError>) -> OnFailure {
+    let after_minutes = entry.fail_after_minutes.unwrap_or(OnFailure::DEFAULT_MINUTES);
+    if after_minutes > OnFailure::MAX_MINUTES {
+        errors.push(SettingsError::Range {
+            key: "fail_after_minutes",
+            value: after_minutes,
+            expected: "at most 1380 is expected, since GitHub ends a queued job after 24 hours",
+        });
+    }
+    match entry.on_failure {
+        OnFailureEntry::FailJob => OnFailure::FailJob { after_minutes },
+        OnFailureEntry::Wait => OnFailure::Wait,
     }
 }
 
@@ -357,6 +418,24 @@ mod tests {
         assert_eq!((some.all, some.repositories.len()), (false, 2));
         let told = read(r#", "rerun_repositories": ["acme"]"#).unwrap_err();
         let text = "rerun_repositories: repository pattern `acme` is not valid: `owner/name`, `owner/*` or `*` is expected";
+        assert_eq!(told, text);
+    }
+
+    #[test]
+    fn jobs_that_cannot_be_served_fail_after_fifteen_minutes_unless_they_are_to_wait() {
+        let read = |keys: &str| {
+            Settings::read(&entry(&format!(
+                r#"{{"version": 1, "deployment": "ci", "repositories": ["acme/*"]{keys}}}"#
+            )))
+            .map(|settings| settings.on_failure)
+            .map_err(|errors| errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))
+        };
+        assert_eq!(read(""), Ok(OnFailure::FailJob { after_minutes: 15 }));
+        let hour = r#", "on_failure": "fail_job", "fail_after_minutes": 60"#;
+        assert_eq!(read(hour), Ok(OnFailure::FailJob { after_minutes: 60 }));
+        assert_eq!(read(r#", "on_failure": "wait""#), Ok(OnFailure::Wait));
+        let told = read(r#", "fail_after_minutes": 1381"#).unwrap_err();
+        let text = "fail_after_minutes is 1381: at most 1380 is expected, since GitHub ends a queued job after 24 hours";
         assert_eq!(told, text);
     }
 

@@ -6,9 +6,9 @@ use ecsrunner_core::id::TaskId;
 use ecsrunner_core::reason::{Code, Reason};
 use ecsrunner_core::records::change::Change;
 use ecsrunner_core::records::hold::{Failure, Held, Hold};
-use ecsrunner_core::records::runner::Runner;
+use ecsrunner_core::records::runner::{EndingKind, Runner, RunnerStage};
 use ecsrunner_core::rules::pool::Scope;
-use ecsrunner_core::wire::boot::BootItem;
+use ecsrunner_core::wire::boot::{BootItem, Fail};
 use ecsrunner_core::wire::fault::Fault;
 use jiff::{SignedDuration, Timestamp};
 use tracing::{error, info, warn};
@@ -70,8 +70,19 @@ impl<W: World> Engine<W> {
         if let Some(hold) = refused {
             return self.not_registered(runner, hold.fault, &hold.words, unwritten).await;
         }
+        let mut fail = None;
+        if runner.facts.fails {
+            match self.what_to_fail(runner).await? {
+                Some((told, job)) => fail = Some((told, job.map(Change::Job))),
+                None => return self.not_needed(runner, unwritten).await,
+            }
+        }
         match self.configure(runner, slot).await {
-            Ok(jit) => self.give(runner, &jit, unwritten).await,
+            Ok(jit) => {
+                let (fail, job) = fail.unzip();
+                let also = [unwritten.also, job.flatten().as_slice()].concat();
+                self.give(runner, &jit, fail, Unwritten { also: &also, ..unwritten }).await
+            }
             Err(StepError::GitHub(error)) if error.disposition() == Disposition::Permanent => {
                 let hold = self.hold_scope(scope, &error, now);
                 let also = [unwritten.also, &[Change::Hold(hold)]].concat();
@@ -115,12 +126,17 @@ impl<W: World> Engine<W> {
         &self,
         runner: &Runner,
         jit: &JitConfig,
+        fail: Option<Fail>,
         unwritten: Unwritten<'_>,
     ) -> Result<Written, StepError> {
         let item = BootItem {
             runner: runner.name().clone(),
-            policy: self.rules().rules().policy_of(&runner.facts.class),
-            fail: None,
+            policy: match &fail {
+                // Its class serves no job here, so the class's repositories do not matter.
+                Some(_) => self.rules().settings.policy.clone(),
+                None => self.rules().rules().policy_of(&runner.facts.class),
+            },
+            fail,
         };
         let next = |current: &Runner| {
             let now = self.ports.clock.now();
@@ -145,6 +161,18 @@ impl<W: World> Engine<W> {
             info!(runner = %runner.name(), task, "handed over configuration");
         }
         Ok(written)
+    }
+
+    /// Ends a runner that was to fail a job which is no longer queued.
+    async fn not_needed(&self, runner: &Runner, unwritten: Unwritten<'_>) -> Result<Written, StepError> {
+        let now = self.ports.clock.now();
+        let reason = Reason::with(Code::Surplus, "1, demand 0");
+        let next = |current: &Runner| {
+            let current = unwritten.on(current);
+            let is_over = current.stage() == RunnerStage::Ending;
+            (!is_over).then(|| current.end(EndingKind::Surplus, Some(reason.clone()), now))
+        };
+        self.write(runner, unwritten.also, |current| next(current).or_else(|| unwritten.alone(current))).await
     }
 
     /// Ends a runner that GitHub does not register, so that its waiting task is stopped.

@@ -297,7 +297,7 @@ impl<W: World> Engine<W> {
 
     /// Sets a bucket's level from its current one; tries again if another process changed it. Returns the time that `next`
     /// gives with the level that is set.
-    async fn move_level(
+    pub(crate) async fn move_level(
         &self,
         bucket: &Bucket,
         next: impl Fn(Rate, Option<Level>, Timestamp) -> Result<(Level, Timestamp), StepError> + Send,

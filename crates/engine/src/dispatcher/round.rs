@@ -69,9 +69,12 @@ impl<W: World> Engine<W> {
         self.learn(epoch, &mut open, at).await?;
         self.learn_reruns(epoch, &mut open, at).await?;
         self.metrics.open(&open, self.rules().settings.paused, at);
-        let plan = self.with_means(ahead, |rules, means| plan(&open, rules.rules(), means, at));
+        let mut plan = self.with_means(ahead, |rules, means| plan(&open, rules.rules(), means, at));
         self.tell_waits(&open, &plan);
+        self.tell_left(&plan);
+        plan.launches = self.within_failure_limit(plan.launches).await;
         let mut all = self.reserve(epoch, &plan.launches, &mut open, at).await?;
+        all &= self.release_missed(epoch, &plan.missed, &mut open).await?;
         all &= self.write_runners(epoch, &plan, &mut open, at).await?;
         Ok(Prepared { open, plan, at, is_stale: !all })
     }
@@ -145,7 +148,10 @@ impl<W: World> Engine<W> {
             let mut changes = Vec::new();
             for launch in batch {
                 let job = open.jobs.get(&launch.job);
-                let job = job.and_then(|job| job.waiting_for(&Code::RunnerStarting.into()));
+                let job = job.and_then(|job| match launch.order.fails() {
+                    true => job.reserved_to_fail(&launch.reason),
+                    false => job.waiting_for(&Code::RunnerStarting.into()),
+                });
                 if let (Some(job), Some(runner)) = (job, self.name(launch, epoch, now)) {
                     info!(
                         job_id = launch.job.get(),

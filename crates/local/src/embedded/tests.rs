@@ -96,6 +96,7 @@ fn job(id: u64) -> Job {
         created_at: at(0),
         timeline: Timeline::begin(JobStage::Queued, at(0)),
         asked_at: None,
+        failing: None,
         state: JobState::Queued {
             assignment: Assignment {
                 class: ClassName::parse("large").unwrap(),
@@ -140,6 +141,7 @@ fn runner() -> Runner {
             wait_limits: None,
             image: None,
             exec: true,
+            fails: false,
         },
         version: Version::FIRST,
         epoch: Epoch::new(1),

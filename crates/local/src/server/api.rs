@@ -82,8 +82,20 @@ async fn list_jobs(app: &App, filter: &Filter) -> Result<JobList, StoreError> {
     let ended: HashSet<JobId> = items.iter().map(|job| job.facts.id).collect();
     let open = open.jobs.values().filter(|job| !ended.contains(&job.id()));
     let open = open.map(|job| JobView::planned(job, &reasons));
-    let jobs = open.chain(items.iter().map(JobView::ended)).filter(|job| filter.admits_job(job)).collect();
+    let (refused, open): (Vec<_>, Vec<_>) = open.partition(JobView::is_past);
+    let past = among(items.iter().map(JobView::ended).collect(), refused);
+    let jobs = open.into_iter().chain(past).filter(|job| filter.admits_job(job)).collect();
     Ok(JobList { jobs, next })
+}
+
+/// Puts refused jobs that are still open among those of history, the latest first.
+fn among(mut past: Vec<JobView>, refused: Vec<JobView>) -> Vec<JobView> {
+    let key = |job: &JobView| (job.timeline.last().map(|stage| stage.at), job.id);
+    for job in refused {
+        let place = past.iter().position(|other| key(other) < key(&job)).unwrap_or(past.len());
+        past.insert(place, job);
+    }
+    past
 }
 
 pub(super) async fn runners(State(app): State<App>, Query(filter): Query<Filter>) -> Response {

@@ -9,4 +9,5 @@ mod backlog;
 mod lease;
 mod pause;
 mod rerun;
+mod failures;
 mod harness;

@@ -82,6 +82,7 @@ run "everything_that_can_be_said_is_passed_on" {
     settings = {
       repositories = ["acme/app", "Acme/*"], required_labels = ["self-hosted", "ours"], public_repositories = true, forks = true,
       events       = ["push", "pull_request"], check_runs = true, rerun = true, rerun_repositories = ["acme/app", "acme/*"]
+      on_failure   = "wait", fail_after_minutes = 30
       registration = { organization = { name = "acme", group = 3 } }
       limits       = { max_runners = 8, max_runners_per_repository = 4, max_job_minutes = 60, boot_limit_secs = 300, connect_limit_secs = 120, idle_limit_secs = 600, hook_limit_secs = 60, surplus_grace_secs = 0 }
       paces        = { github = { burst = 12, per_minute = 168 }, fargate = { burst = 25, per_minute = 300 } }
@@ -95,6 +96,10 @@ run "everything_that_can_be_said_is_passed_on" {
   assert {
     condition     = jsondecode(aws_ssm_parameter.document["settings"].insecure_value).rerun && jsonencode(jsondecode(aws_ssm_parameter.document["settings"].insecure_value).rerun_repositories) == "[\"acme/app\",\"acme/*\"]"
     error_message = "reruns are lost"
+  }
+  assert {
+    condition     = jsondecode(aws_ssm_parameter.document["settings"].insecure_value).on_failure == "wait" && jsondecode(aws_ssm_parameter.document["settings"].insecure_value).fail_after_minutes == 30
+    error_message = "what becomes of jobs that cannot be served is lost"
   }
   assert {
     condition     = jsonencode(jsondecode(aws_ssm_parameter.document["settings"].insecure_value).registration) == "{\"organization\":{\"group\":3,\"name\":\"acme\"}}"
@@ -470,6 +475,22 @@ run "a_repository_for_reruns_that_is_none_is_refused" {
   command = plan
   variables {
     settings = { repositories = ["acme/*"], rerun_repositories = ["acme"] }
+  }
+  expect_failures = [var.settings]
+}
+
+run "another_word_for_jobs_that_cannot_be_served_is_refused" {
+  command = plan
+  variables {
+    settings = { repositories = ["acme/*"], on_failure = "fail" }
+  }
+  expect_failures = [var.settings]
+}
+
+run "a_wait_beyond_githubs_own_is_refused" {
+  command = plan
+  variables {
+    settings = { repositories = ["acme/*"], fail_after_minutes = 1381 }
   }
   expect_failures = [var.settings]
 }

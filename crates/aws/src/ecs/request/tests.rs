@@ -45,6 +45,7 @@ fn runner(exec: bool, storage: u32, arch: Arch) -> RunnerFacts {
         wait_limits: None,
         image: None,
         exec,
+        fails: false,
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use ecsrunner_core::id::{ClassName, JobId, PoolId, Repository, RunId, Version};
-use ecsrunner_core::records::job::{Assignment, EndedJob, Job, JobEnding, JobStage, JobState};
+use ecsrunner_core::records::job::{Assignment, EndedJob, Failing, Job, JobEnding, JobStage, JobState};
 use ecsrunner_core::rules::labels::Labels;
 use ecsrunner_core::wire::job::{Conclusion, JobFacts, TakenBy};
 use jiff::Timestamp;
@@ -79,6 +79,41 @@ enum StoredState {
     Waiting,
     Queued(StoredAssignment, StoredReason),
     InProgress(Option<StoredAssignment>, Option<String>),
+    Refused(StoredReason),
+}
+
+/// What was done to fail a job that cannot be served. Times are in milliseconds since the epoch.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum StoredFailing {
+    Allowed,
+    Confirmed(i64),
+    Reserved(i64, StoredReason),
+    Launched(i64, StoredReason),
+}
+
+impl StoredFailing {
+    fn of(failing: &Failing) -> Self {
+        match failing {
+            Failing::Allowed => Self::Allowed,
+            Failing::Confirmed(at) => Self::Confirmed(at.as_millisecond()),
+            Failing::Reserved { at, reason } => Self::Reserved(at.as_millisecond(), reason.into()),
+            Failing::Launched { at, reason } => Self::Launched(at.as_millisecond(), reason.into()),
+        }
+    }
+
+    fn read(self) -> Result<Failing, UnreadableError> {
+        Ok(match self {
+            Self::Allowed => Failing::Allowed,
+            Self::Confirmed(at) => Failing::Confirmed(Timestamp::from_millisecond(at)?),
+            Self::Reserved(at, reason) => {
+                Failing::Reserved { at: Timestamp::from_millisecond(at)?, reason: reason.read() }
+            }
+            Self::Launched(at, reason) => {
+                Failing::Launched { at: Timestamp::from_millisecond(at)?, reason: reason.read() }
+            }
+        })
+    }
 }
 
 #[derive(Serialize, Deserialize)]
@@ -88,6 +123,8 @@ pub(in crate::store) struct StoredJob {
     /// When GitHub was last asked about the job, in milliseconds since the epoch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     q: Option<i64>,
+    #[serde(rename = "x", default, skip_serializing_if = "Option::is_none")]
+    failing: Option<StoredFailing>,
     s: StoredState,
 }
 
@@ -102,11 +139,13 @@ impl StoredJob {
                 assignment.as_ref().map(StoredAssignment::of),
                 runner.name().map(str::to_owned),
             ),
+            JobState::Refused { reason } => StoredState::Refused(reason.into()),
         };
         Self {
             f: StoredFacts::of(&job.facts, job.created_at),
             t: store_timeline(&job.timeline, JobStage::as_str),
             q: job.asked_at.map(Timestamp::as_millisecond),
+            failing: job.failing.as_ref().map(StoredFailing::of),
             s: state,
         }
     }
@@ -122,10 +161,12 @@ impl StoredJob {
                 assignment: assignment.map(StoredAssignment::read),
                 runner: TakenBy::from_name(runner.as_deref()),
             },
+            StoredState::Refused(reason) => JobState::Refused { reason: reason.read() },
         };
         let timeline = read_timeline(&self.t, &JobStage::ALL, JobStage::as_str)?;
         let asked_at = self.q.map(Timestamp::from_millisecond).transpose()?;
-        Ok(Job { facts, version, created_at, timeline, asked_at, state })
+        let failing = self.failing.map(StoredFailing::read).transpose()?;
+        Ok(Job { facts, version, created_at, timeline, asked_at, failing, state })
     }
 }
 

@@ -47,6 +47,9 @@ struct StoredFacts {
     /// Left out if false: classes allow ECS Exec by default.
     #[serde(rename = "n", default, skip_serializing_if = "is_false")]
     no_exec: bool,
+    /// Left out if false: it serves jobs.
+    #[serde(rename = "v", default, skip_serializing_if = "is_false")]
+    fails: bool,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
@@ -72,6 +75,7 @@ impl StoredFacts {
                 .map(|waits| (waits.boot_secs, waits.connect_secs, waits.idle_secs)),
             image: facts.image.clone(),
             no_exec: !facts.exec,
+            fails: facts.fails,
         }
     }
 
@@ -96,6 +100,7 @@ impl StoredFacts {
             }),
             image: self.image,
             exec: !self.no_exec,
+            fails: self.fails,
         })
     }
 }

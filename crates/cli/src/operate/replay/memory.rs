@@ -12,7 +12,7 @@ use ecsrunner_core::decide::record::{Outcome, record};
 use ecsrunner_core::id::{Epoch, JobId, PoolId, RunnerId, RunnerName, TaskId};
 use ecsrunner_core::reason::{Code, Reason};
 use ecsrunner_core::records::change::{Change, Records};
-use ecsrunner_core::records::job::{EndedJob, Job, JobRecord, JobState};
+use ecsrunner_core::records::job::{EndedJob, Failing, Job, JobRecord, JobState};
 use ecsrunner_core::records::open::Open;
 use ecsrunner_core::records::runner::{Runner, RunnerStage, RunnerState};
 use ecsrunner_core::rules::pace::Bucket;
@@ -229,6 +229,13 @@ impl Memory<'_> {
             let level = rate.take(self.open.levels.get(&bucket).copied(), 1, now);
             self.open.levels.insert(bucket, level);
         }
+        if launch.order.fails()
+            && let Some(job) = self.open.jobs.get(&launch.job)
+        {
+            let failing = Failing::Launched { at: now, reason: launch.reason.clone() };
+            let job = job.with_failing(failing);
+            self.write(&Change::Job(job));
+        }
         let class = runner.facts.class.clone();
         self.unheard.push(Unheard { name: name.clone(), pool: pool.clone(), launched_for: launch.job });
         self.open.add_runner(runner);
@@ -276,6 +283,7 @@ impl Memory<'_> {
         };
         let reason = job.and_then(|job| match &job.state {
             JobState::Queued { wait, .. } => Some(wait.clone()),
+            JobState::Refused { reason } => Some(reason.clone()),
             JobState::Waiting | JobState::InProgress { .. } => None,
         });
         self.asked.insert(question.clone()).then_some(Decision::Ask { question, class, reason })
@@ -309,7 +317,7 @@ fn held_back(change: &Change) -> Option<Decision> {
         JobState::Queued { wait, .. } if matches!(wait.code(), Code::ToConfirm | Code::ToCheck) => {
             wait.clone()
         }
-        JobState::Queued { .. } | JobState::InProgress { .. } => return None,
+        JobState::Queued { .. } | JobState::InProgress { .. } | JobState::Refused { .. } => return None,
     };
     Some(Decision::Wait { job: job.id(), class: class_of(job), reason })
 }

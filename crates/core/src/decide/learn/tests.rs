@@ -33,6 +33,7 @@ fn starting(number: u32, since: i64) -> Runner {
             wait_limits: None,
             image: None,
             exec: true,
+            fails: false,
         },
         version: Version::FIRST,
         epoch: Epoch::new(1),

@@ -28,6 +28,7 @@ fn job_in(repository: &str, class: &str, id: u64, created: i64) -> Job {
         version: Version::FIRST,
         created_at: at(created),
         asked_at: None,
+        failing: None,
         timeline: Timeline::begin(JobStage::Queued, at(created)),
         state: JobState::Queued {
             assignment: Assignment { class: ClassName::parse(class).unwrap(), pool },

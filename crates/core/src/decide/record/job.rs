@@ -4,14 +4,16 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{Outcome, Recorded, runner};
 use crate::decide::admit::{admit, refused};
+use crate::decide::fail;
 use crate::id::Version;
 use crate::reason::{Code, Reason};
 use crate::records::change::{Change, Records};
-use crate::records::job::{Assignment, EndedJob, Job, JobEnding, JobRecord, JobStage, JobState};
+use crate::records::job::{Assignment, EndedJob, Failing, Job, JobEnding, JobRecord, JobStage, JobState};
 use crate::records::runner::{Runner, RunnerStage};
 use crate::records::timeline::Timeline;
 use crate::rules::Rules;
 use crate::rules::policy::Subject;
+use crate::rules::settings::OnFailure;
 use crate::wire::event::{JobAction, JobEvent, JobReason, RunAnswer, RunOutcome};
 use crate::wire::job::{Conclusion, TakenBy};
 
@@ -40,7 +42,7 @@ fn waiting(event: &JobEvent, records: &Records, rules: Rules<'_>) -> Recorded {
         return Recorded::nothing(Code::NothingNew);
     }
     match admit(&event.facts, event.private, rules.settings, rules.catalogue) {
-        Err(reason) => refuse(event, reason),
+        Err(reason) => refuse_open(event, None, reason, rules),
         Ok(_) => {
             Recorded::accepted(vec![Change::Job(new_job(event, JobStage::Waiting, JobState::Waiting))], false)
         }
@@ -54,7 +56,7 @@ fn queued(event: &JobEvent, records: &Records, rules: Rules<'_>) -> Recorded {
         Some(record) => return again(record),
     };
     let assignment = match admit(&event.facts, event.private, rules.settings, rules.catalogue) {
-        Err(reason) => return refuse_open(event, waiting, reason),
+        Err(reason) => return refuse_open(event, waiting, reason, rules),
         Ok(assignment) => assignment,
     };
     // A job that waited for an approval is old without being stale.
@@ -114,7 +116,13 @@ fn in_progress(event: &JobEvent, taken: &TakenBy, records: &Records, rules: Rule
                     replan = true;
                 }
             }
-            JobState::Waiting | JobState::Queued { .. } => {
+            // It is not served here, but by others' runners; or a runner of ours refuses it.
+            JobState::Refused { reason } if !(job.had_failing_runner() && is_ours(taken, rules)) => {
+                let (version, timeline) = (job.version.next(), job.timeline.clone());
+                let ending = JobEnding::Refused { reason: reason.clone(), after: None };
+                changes.push(Change::JobEnded(EndedJob { version, timeline, ..end(job, event, ending) }));
+            }
+            JobState::Waiting | JobState::Queued { .. } | JobState::Refused { .. } => {
                 let assignment = job
                     .assignment()
                     .cloned()
@@ -159,7 +167,10 @@ fn completed(
                 ending,
             })),
         },
-        Some(JobRecord::Open(job)) => changes.push(Change::JobEnded(end(job, event, ending))),
+        Some(JobRecord::Open(job)) => {
+            let ending = fail::ending_of(job, named(records, taken), ending);
+            changes.push(Change::JobEnded(end(job, event, ending)));
+        }
         Some(JobRecord::Ended(ended)) => {
             if let JobEnding::Refused { reason, after: None } = &ended.ending {
                 changes.push(Change::JobAmended(EndedJob {
@@ -245,7 +256,7 @@ pub(super) fn record_answer(
 pub(super) fn record_asked(job: &Job, at: Timestamp) -> Recorded {
     let limit = match job.state {
         JobState::Waiting => GIVEN_UP_WAITING,
-        JobState::Queued { .. } => GIVEN_UP,
+        JobState::Queued { .. } | JobState::Refused { .. } => GIVEN_UP,
         JobState::InProgress { .. } => GIVEN_UP_RUNNING,
     };
     if at.duration_since(job.timeline.latest()) > limit {
@@ -256,6 +267,12 @@ pub(super) fn record_asked(job: &Job, at: Timestamp) -> Recorded {
 }
 
 fn heed_answer(job: &Job, event: &JobEvent, records: &Records, rules: Rules<'_>) -> Recorded {
+    // The next step towards the runner that fails it.
+    if event.action == JobAction::Queued
+        && let Some(failing) = fail::confirmed(job, event.received_at)
+    {
+        return Recorded::accepted(vec![Change::Job(job.with_failing(failing))], true);
+    }
     match (&event.action, &job.state) {
         (JobAction::Queued, JobState::Queued { assignment, wait }) => {
             // Confirmed. The version changes, so that a caller that waits for the
@@ -273,14 +290,16 @@ fn heed_answer(job: &Job, event: &JobEvent, records: &Records, rules: Rules<'_>)
         // GitHub queued it again: its runner took it but never began.
         (JobAction::Queued, JobState::InProgress { .. }) => {
             match admit(&job.facts, event.private, rules.settings, rules.catalogue) {
-                Err(reason) => refuse_open(event, Some(job), reason),
+                Err(reason) => refuse_open(event, Some(job), reason, rules),
                 Ok(assignment) => {
                     let state = JobState::Queued { assignment, wait: Code::ToPlan.into() };
                     Recorded::accepted(vec![Change::Job(advance(job, event, JobStage::Queued, state))], true)
                 }
             }
         }
-        (JobAction::Waiting, _) => Recorded::nothing(Code::NothingNew),
+        (JobAction::Queued, JobState::Refused { .. }) | (JobAction::Waiting, _) => {
+            Recorded::nothing(Code::NothingNew)
+        }
         _ => record(event, records, rules),
     }
 }
@@ -292,10 +311,13 @@ fn admitted(rules: Rules<'_>) -> Reason {
 
 /// Judges what started the job's run, before a runner is launched for it.
 pub(super) fn record_run(job: &Job, answer: &RunAnswer, rules: Rules<'_>) -> Recorded {
-    let JobState::Queued { assignment, wait } = &job.state else {
-        return Recorded::nothing(Code::NothingNew);
+    // It is asked before a launch, or before a job that cannot be served is failed.
+    let is_to_check = match &job.state {
+        JobState::Queued { wait, .. } => wait.code() == Code::ToCheck,
+        JobState::Refused { .. } => false,
+        JobState::Waiting | JobState::InProgress { .. } => return Recorded::nothing(Code::NothingNew),
     };
-    if wait.code() != Code::ToCheck {
+    if !is_to_check && job.failing.is_some() {
         return Recorded::nothing(Code::NothingNew);
     }
     let RunOutcome::Found { event, head_repository, private } = &answer.outcome else {
@@ -319,14 +341,32 @@ pub(super) fn record_run(job: &Job, answer: &RunAnswer, rules: Rules<'_>) -> Rec
             version: job.version.next(),
             created_at: job.created_at,
             timeline,
-            assignment: Some(assignment.clone()),
+            assignment: job.assignment().cloned(),
             ending: JobEnding::Refused { reason: reason.clone(), after: None },
         };
         let changes = vec![Change::JobEnded(ended)];
         return Recorded { changes, replan: true, outcome: Outcome::Refused(reason) };
     }
-    let state = JobState::Queued { assignment: assignment.clone(), wait: Code::ToPlan.into() };
-    Recorded::accepted(vec![Change::Job(job.with_state(state))], true)
+    let next = match &job.state {
+        JobState::Queued { assignment, .. } if is_to_check => {
+            job.with_state(JobState::Queued { assignment: assignment.clone(), wait: Code::ToPlan.into() })
+        }
+        JobState::Refused { .. } => judge_refused(job, *private, answer.at, rules),
+        _ => job.with_failing(Failing::Allowed),
+    };
+    Recorded::accepted(vec![Change::Job(next)], true)
+}
+
+/// Judges a refused job again before it is failed: its class may exist by now.
+fn judge_refused(job: &Job, private: Option<bool>, at: Timestamp, rules: Rules<'_>) -> Job {
+    match admit(&job.facts, private, rules.settings, rules.catalogue) {
+        Ok(assignment) => {
+            let mut queued = job.with_state(JobState::Queued { assignment, wait: Code::ToConfirm.into() });
+            queued.timeline.push(JobStage::Queued, at);
+            queued
+        }
+        Err(reason) => Job { state: JobState::Refused { reason }, ..job.with_failing(Failing::Allowed) },
+    }
 }
 
 /// Ends a job that GitHub no longer knows: its run was deleted.
@@ -335,17 +375,18 @@ pub(super) fn record_absent(job: &Job) -> Recorded {
 }
 
 fn record_vanished(job: &Job, conclusion: &'static str) -> Recorded {
+    let ending = JobEnding::Completed {
+        conclusion: Conclusion::Other(conclusion.into()),
+        runner: TakenBy::Other(None),
+        reason: None,
+    };
     let ended = EndedJob {
         facts: job.facts.clone(),
         version: job.version.next(),
         created_at: job.created_at,
         timeline: job.timeline.clone(),
         assignment: job.assignment().cloned(),
-        ending: JobEnding::Completed {
-            conclusion: Conclusion::Other(conclusion.into()),
-            runner: TakenBy::Other(None),
-            reason: None,
-        },
+        ending: fail::ending_of(job, None, ending),
     };
     Recorded::accepted(vec![Change::JobEnded(ended)], true)
 }
@@ -357,6 +398,7 @@ fn new_job(event: &JobEvent, stage: JobStage, state: JobState) -> Job {
         created_at: event.created_at.unwrap_or(event.received_at),
         timeline: Timeline::begin(stage, event.happened_at()),
         asked_at: None,
+        failing: None,
         state,
     }
 }
@@ -370,8 +412,8 @@ fn advance(job: &Job, event: &JobEvent, stage: JobStage, state: JobState) -> Job
 fn end(job: &Job, event: &JobEvent, ending: JobEnding) -> EndedJob {
     let mut timeline = job.timeline.clone();
     let stage = match ending {
-        JobEnding::Completed { .. } => JobStage::Completed,
-        JobEnding::Refused { .. } => JobStage::Refused,
+        JobEnding::Completed { .. } | JobEnding::Refused { after: Some(_), .. } => JobStage::Completed,
+        JobEnding::Refused { after: None, .. } => JobStage::Refused,
     };
     timeline.push(stage, event.happened_at());
     EndedJob {
@@ -384,11 +426,19 @@ fn end(job: &Job, event: &JobEvent, ending: JobEnding) -> EndedJob {
     }
 }
 
-fn refuse(event: &JobEvent, reason: Reason) -> Recorded {
-    refuse_open(event, None, reason)
-}
-
-fn refuse_open(event: &JobEvent, open: Option<&Job>, reason: Reason) -> Recorded {
+/// Refuses a job. It stays open if it can be failed later, and else becomes history.
+fn refuse_open(event: &JobEvent, open: Option<&Job>, reason: Reason, rules: Rules<'_>) -> Recorded {
+    if fail::may_be_failed(&event.facts, &reason, rules.settings) {
+        let state = JobState::Refused { reason: reason.clone() };
+        let job = match open {
+            Some(job) => advance(job, event, JobStage::Refused, state),
+            None => new_job(event, JobStage::Refused, state),
+        };
+        let changes = vec![Change::Job(job)];
+        // Later, the next sweep plans in time.
+        let is_due = rules.settings.on_failure == OnFailure::FailJob { after_minutes: 0 };
+        return Recorded { changes, replan: open.is_some() || is_due, outcome: Outcome::Refused(reason) };
+    }
     let ending = JobEnding::Refused { reason: reason.clone(), after: None };
     let ended = match open {
         Some(job) => end(job, event, ending),

@@ -4,10 +4,11 @@ use super::{Outcome, Recorded};
 use crate::decide::admit::admit;
 use crate::reason::{Code, Reason};
 use crate::records::change::{Change, Records};
-use crate::records::job::{EndedJob, Job, JobEnding, JobRecord, JobStage, JobState};
+use crate::records::job::{Assignment, EndedJob, Job, JobEnding, JobRecord, JobStage, JobState};
 use crate::records::runner::{Ending, EndingKind, Runner, RunnerState, TaskLeft};
 use crate::rules::Rules;
 use crate::wire::event::{RetryRequest, StopRequest};
+use crate::wire::job::JobFacts;
 
 /// Retires a runner. Without force it ends like a surplus runner: a job that GitHub
 /// is assigning to it is executed, and a runner that executes a job is left alone.
@@ -43,16 +44,38 @@ pub(super) fn retry(request: &RetryRequest, records: &Records, rules: Rules<'_>)
             JobEnding::Refused { reason, after: None } => reopen(request, ended, reason, rules),
             JobEnding::Refused { .. } | JobEnding::Completed { .. } => Recorded::nothing(Code::NothingNew),
         },
-        // It is already open; the next plan looks at it again.
-        Some(JobRecord::Open(_)) => Recorded { replan: true, ..Recorded::nothing(Code::NothingNew) },
+        Some(JobRecord::Open(job)) => match &job.state {
+            JobState::Refused { reason } => requeue(request, job, reason, rules),
+            // It is already open; the next plan looks at it again.
+            _ => Recorded { replan: true, ..Recorded::nothing(Code::NothingNew) },
+        },
         None => Recorded::nothing(Code::NothingNew),
     }
 }
 
-fn reopen(request: &RetryRequest, ended: &EndedJob, before: &Reason, rules: Rules<'_>) -> Recorded {
+/// Queues a refused job that is still open.
+fn requeue(request: &RetryRequest, job: &Job, before: &Reason, rules: Rules<'_>) -> Recorded {
+    match judge_again(&job.facts, before, rules) {
+        Ok(assignment) => {
+            let mut queued = job.with_state(JobState::Queued { assignment, wait: Code::ToConfirm.into() });
+            queued.timeline.push(JobStage::Queued, request.at);
+            queued.asked_at = None;
+            // A job gets one runner that fails it, not one for each request.
+            queued.failing = job.failing.clone().filter(|_| job.had_failing_runner());
+            Recorded::accepted(vec![Change::Job(queued)], true)
+        }
+        Err(reason) => Recorded { changes: Vec::new(), replan: false, outcome: Outcome::Refused(reason) },
+    }
+}
+
+fn judge_again(facts: &JobFacts, before: &Reason, rules: Rules<'_>) -> Result<Assignment, Reason> {
     // The record does not keep whether the repository is private, except in this reason.
     let private = (before.code() == Code::RepositoryPublic).then_some(false);
-    let assignment = match admit(&ended.facts, private, rules.settings, rules.catalogue) {
+    admit(facts, private, rules.settings, rules.catalogue)
+}
+
+fn reopen(request: &RetryRequest, ended: &EndedJob, before: &Reason, rules: Rules<'_>) -> Recorded {
+    let assignment = match judge_again(&ended.facts, before, rules) {
         Ok(assignment) => assignment,
         Err(reason) => {
             return Recorded { changes: Vec::new(), replan: false, outcome: Outcome::Refused(reason) };
@@ -66,6 +89,7 @@ fn reopen(request: &RetryRequest, ended: &EndedJob, before: &Reason, rules: Rule
         created_at: ended.created_at,
         timeline,
         asked_at: None,
+        failing: None,
         state: JobState::Queued { assignment, wait: Code::ToConfirm.into() },
     };
     Recorded::accepted(vec![Change::JobReopened(job)], true)

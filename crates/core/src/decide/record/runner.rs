@@ -23,6 +23,7 @@ pub(super) fn expects(runner: Option<&Runner>, job: &Job) -> bool {
     runner.is_some_and(|runner| {
         runner.is_supply()
             && !runner.probe
+            && !runner.facts.fails
             && job.assignment().is_some_and(|assignment| assignment.pool == runner.facts.pool)
     })
 }
@@ -211,9 +212,10 @@ pub(super) fn record_task(event: &TaskEvent, records: &Records) -> Recorded {
 }
 
 /// Returns the write of a runner's next record. If the runner served its job and
-/// nothing is left to clean up, the same write moves it to history. A probe is left for the next plan, which learns from it.
+/// nothing is left to clean up, the same write moves it to history. A probe, or a runner that fails jobs, is left for the
+/// next plan, which learns from it.
 pub(super) fn settled(before: &Runner, next: Runner) -> Change {
-    if before.probe {
+    if before.probe || before.facts.fails {
         return Change::Runner(next);
     }
     let served = matches!(&next.state, RunnerState::Ending(Ending { kind: EndingKind::Completed, .. }));

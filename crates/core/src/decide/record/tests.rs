@@ -191,6 +191,7 @@ impl Book {
                 JobState::Waiting => format!("{} waiting", job.id()),
                 JobState::Queued { wait, .. } => format!("{} queued ({})", job.id(), wait.code().as_str()),
                 JobState::InProgress { .. } => format!("{} in progress", job.id()),
+                JobState::Refused { reason } => format!("{} refused: {}", job.id(), reason.code().as_str()),
             },
             JobRecord::Ended(job) => match &job.ending {
                 JobEnding::Completed { conclusion, .. } => {

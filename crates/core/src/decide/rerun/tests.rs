@@ -53,6 +53,7 @@ fn busy(job: u64) -> Runner {
             wait_limits: None,
             image: None,
             exec: true,
+            fails: false,
         },
         version: Version::FIRST,
         epoch: Epoch::new(1),
@@ -241,6 +242,7 @@ fn a_loss_waits_for_its_job_and_is_dropped_with_it() {
         created_at: at(0),
         timeline: Timeline::begin(JobStage::InProgress, at(0)),
         asked_at: None,
+        failing: None,
         state: JobState::InProgress { assignment: None::<Assignment>, runner: TakenBy::Ours(name(7)) },
     });
     learnt(&mut open, at(7200));
@@ -346,6 +348,7 @@ fn one_job_of_a_run_is_due_at_a_time_and_none_while_the_run_goes_on() {
         created_at: at(0),
         timeline: Timeline::begin(JobStage::Queued, at(0)),
         asked_at: None,
+        failing: None,
         state: JobState::Waiting,
     });
     assert_eq!(due(&open, at(15)), (Vec::new(), None), "a job of the run is open here");

@@ -59,6 +59,7 @@ fn reserved(number: u64, secs: i64) -> Runner {
             wait_limits: None,
             image: None,
             exec: true,
+            fails: false,
         },
         version: Version::FIRST,
         epoch: Epoch::new(1),

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use ecsrunner_core::id::JobId;
 use ecsrunner_core::records::hold::Held;
-use ecsrunner_core::records::job::JobEnding;
+use ecsrunner_core::records::job::{JobEnding, JobState};
 use ecsrunner_core::rules::pace::{Paces, Rate};
 use ecsrunner_core::rules::policy::Subject;
 use ecsrunner_core::wire::environment;
@@ -205,8 +205,10 @@ fn is_lost(outside: &Outside, job: &HubJob, now: Timestamp) -> bool {
 }
 
 fn is_refused(outside: &Outside, job: JobId) -> bool {
+    let open = outside.tables.open.jobs.get(&job);
     let ended = outside.tables.ended.get(&job);
-    ended.is_some_and(|ended| matches!(ended.ending, JobEnding::Refused { .. }))
+    open.is_some_and(|open| matches!(open.state, JobState::Refused { .. }))
+        || ended.is_some_and(|ended| matches!(ended.ending, JobEnding::Refused { .. }))
 }
 
 fn held_name(held: &Held) -> String {

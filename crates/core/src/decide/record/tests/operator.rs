@@ -57,8 +57,9 @@ fn a_refused_job_is_judged_again_and_github_is_asked_before_anything_is_launched
     assert_eq!(again.changes, [], "the rules are what they were");
 
     // The catalogue has the class now. The test changes the job's label to an existing class instead.
-    let Some(JobRecord::Ended(ended)) = book.jobs.get_mut(&JobId::new(7)) else { panic!("it is refused") };
-    ended.facts = job_facts(7, "acme/app", &["self-hosted", "class:small"]);
+    let Some(JobRecord::Open(job)) = book.jobs.get_mut(&JobId::new(7)) else { panic!("it is refused") };
+    assert!(matches!(job.state, JobState::Refused { .. }), "{job:?}");
+    job.facts = job_facts(7, "acme/app", &["self-hosted", "class:small"]);
     assert_eq!(book.tell(&retry(7)).outcome.reason().code(), Code::Recorded);
     assert_eq!(book.summary(), "7 queued (to_confirm)");
     assert_eq!(book.plan(at(600)).launches.len(), 0, "nothing before GitHub has said that it is queued");

@@ -310,6 +310,7 @@ fn a_webhook_that_stopped_is_not_trusted_until_it_reports_a_job_again() {
             created_at: at(secs),
             timeline: Timeline::begin(JobStage::Queued, at(secs)),
             asked_at: None,
+            failing: None,
             state: JobState::Waiting,
         });
         open

@@ -1,0 +1,431 @@
+//! When a job that cannot be served is failed, and when never.
+
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::decide::plan::{Means, Plan, Question, plan};
+use crate::decide::record::{Outcome, record};
+use crate::id::{
+    ClassName, Epoch, JobId, PoolId, Repository, RunnerId, RunnerName, SubnetId, TaskId, Version,
+};
+use crate::reason::{Code, Reason};
+use crate::records::change::{Change, Records};
+use crate::records::hold::{Failure, Held, Hold, Seen};
+use crate::records::job::{EndedJob, Failing, Job, JobEnding, JobRecord, JobStage, JobState};
+use crate::records::open::Open;
+use crate::records::runner::Runner;
+use crate::records::timeline::Timeline;
+use crate::rules::Rules;
+use crate::rules::cost::Market;
+use crate::rules::pace::{Bucket, Level};
+use crate::rules::placement::Placement;
+use crate::rules::pool::{Pool, Scope};
+use crate::rules::settings::{OnFailure, Registration, Settings};
+use crate::testing::{catalogue, job_facts, settings};
+use crate::wire::event::{
+    Event, JobAction, JobAnswer, JobEvent, JobOutcome, RetryRequest, RunAnswer, RunOutcome,
+};
+use crate::wire::fault::Fault;
+use crate::wire::job::{Conclusion, TakenBy};
+
+use super::fail_of;
+
+fn at(minutes: i64) -> Timestamp {
+    Timestamp::from_second(1_764_000_000).unwrap() + SignedDuration::from_mins(minutes)
+}
+
+fn event(id: u64, labels: &[&str], action: JobAction, minutes: i64) -> JobEvent {
+    let facts = job_facts(id, "acme/app", labels);
+    JobEvent { action, facts, private: Some(true), created_at: Some(at(0)), received_at: at(minutes) }
+}
+
+const UNKNOWN: [&str; 2] = ["self-hosted", "class:huge"];
+
+fn with<R>(settings: &Settings, judge: impl FnOnce(Rules<'_>) -> R) -> R {
+    judge(Rules { settings, catalogue: &catalogue() })
+}
+
+/// Records a queued job with these labels; returns its record if it stays open.
+fn queued(labels: &[&str], settings: &Settings) -> Option<Job> {
+    let event = Event::Job(event(7, labels, JobAction::Queued, 0));
+    let recorded = with(settings, |rules| record(&event, &Records::default(), rules));
+    match recorded.changes.as_slice() {
+        [Change::Job(job)] => Some(job.clone()),
+        [Change::JobEnded(_)] => None,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn refused() -> Job {
+    queued(&UNKNOWN, &settings()).unwrap()
+}
+
+fn confirmed(job: &Job, minutes: i64) -> Job {
+    job.with_failing(Failing::Confirmed(at(minutes)))
+}
+
+fn tell(event: &Event, job: &Job, runner: Option<&Runner>) -> Vec<Change> {
+    let records = Records { job: Some(JobRecord::Open(job.clone())), runner: runner.cloned() };
+    with(&settings(), |rules| record(event, &records, rules)).changes
+}
+
+fn planned(open: &Open, settings: &Settings, minutes: i64) -> Plan {
+    with(settings, |rules| plan(open, rules, Means::default(), at(minutes)))
+}
+
+fn plan_of(job: &Job, minutes: i64) -> Plan {
+    planned(&Open::of([job.clone()], []), &settings(), minutes)
+}
+
+fn run_answer(job: &Job, event: &str, head: &str) -> Event {
+    let head_repository = Some(Repository::parse(head).unwrap());
+    let outcome = RunOutcome::Found { event: event.into(), head_repository, private: Some(true) };
+    Event::RunAnswer(RunAnswer { job: job.id(), asked: job.version, outcome, at: at(15) })
+}
+
+fn job_answer(job: &Job, minutes: i64) -> Event {
+    let found = JobEvent { facts: job.facts.clone(), ..event(7, &UNKNOWN, JobAction::Queued, minutes) };
+    let outcome = JobOutcome::Found(found);
+    let answer =
+        JobAnswer { job: job.id(), asked: job.version, on_behalf_of: None, outcome, at: at(minutes) };
+    Event::JobAnswer(answer)
+}
+
+fn only_job(changes: &[Change]) -> Job {
+    let [Change::Job(job)] = changes else { panic!("{changes:?}") };
+    job.clone()
+}
+
+/// A runner that fails a job, with its configuration.
+fn failing_runner(job: &Job, plan: &Plan) -> Runner {
+    let launch = plan.launches.iter().find(|launch| launch.job == job.id()).expect("it is launched");
+    let name = format!("ecsr-test-{}-01arz3ndektsv4rrffq69g{:04}", launch.order.pool(), job.id().get());
+    let reserved = launch.order.reserve(RunnerName::parse(&name).unwrap(), Epoch::new(1), at(15));
+    let started = reserved.task_started(TaskId::parse("task1").unwrap(), at(15)).unwrap();
+    started.handed_over(RunnerId::new(9), at(15)).unwrap().0
+}
+
+fn launched(job: &Job) -> Job {
+    let reason = Reason::with(Code::ClassUnknown, "`huge` does not exist");
+    job.with_failing(Failing::Launched { at: at(15), reason })
+}
+
+#[test]
+fn a_job_of_a_class_that_cannot_serve_it_stays_open_and_any_other_refusal_does_not() {
+    let stays = |labels: &[&str]| queued(labels, &settings()).is_some();
+    assert!(stays(&UNKNOWN), "unknown");
+    assert!(stays(&["self-hosted", "class:broken"]), "invalid");
+    assert!(stays(&["self-hosted", "class:small", "gpu"]), "impossible");
+    assert!(!stays(&["self-hosted", "gpu"]), "it names no class, and may be meant for others' runners");
+    assert!(!stays(&["ubuntu-latest"]), "not ours");
+    let mut own = settings();
+    own.required_labels = crate::rules::labels::Labels::new(["self-hosted", "ecs"]);
+    assert!(queued(&["self-hosted", "ecs", "gpu"], &own).is_some(), "a label of this deployment");
+    for (repository, private) in [("other/app", Some(true)), ("acme/app", Some(false))] {
+        let facts = job_facts(7, repository, &UNKNOWN);
+        let event = JobEvent { facts, private, ..event(7, &UNKNOWN, JobAction::Queued, 0) };
+        let recorded = with(&settings(), |rules| record(&Event::Job(event), &Records::default(), rules));
+        assert!(matches!(recorded.changes.as_slice(), [Change::JobEnded(_)]), "{recorded:?}");
+        assert!(matches!(recorded.outcome, Outcome::Refused(_)), "{recorded:?}");
+    }
+    let wait = Settings { on_failure: OnFailure::Wait, ..settings() };
+    assert!(queued(&UNKNOWN, &wait).is_none(), "nothing is failed where jobs are to wait");
+}
+
+#[test]
+fn github_is_asked_about_run_and_job_and_then_one_runner_is_launched() {
+    let job = refused();
+    let early = plan_of(&job, 14);
+    assert_eq!((early.launches.len(), early.questions.len(), early.next_at), (0, 0, Some(at(15))));
+    assert_eq!(plan_of(&job, 15).questions, [Question::Run(job.id())]);
+
+    let allowed = only_job(&tell(&run_answer(&job, "push", "acme/app"), &job, None));
+    assert_eq!(allowed.failing, Some(Failing::Allowed));
+    let ask = Question::Job { job: job.id(), on_behalf_of: None };
+    let second = plan_of(&allowed, 15);
+    assert_eq!((second.launches.len(), second.questions), (0, vec![ask.clone()]));
+
+    let sure = only_job(&tell(&job_answer(&allowed, 16), &allowed, None));
+    assert_eq!(sure.failing, Some(Failing::Confirmed(at(16))));
+    let third = plan_of(&sure, 16);
+    let [launch] = third.launches.as_slice() else { panic!("{third:?}") };
+    assert!(launch.order.fails());
+    assert_eq!(launch.reason.code(), Code::ClassUnknown);
+    let runner = failing_runner(&sure, &third);
+    let facts = &runner.facts;
+    assert_eq!((facts.class.as_str(), facts.size.cpu()), ("small", 512), "the smallest");
+    assert_eq!((&facts.labels, facts.launched_for), (&job.facts.labels, job.id()));
+    assert_eq!(facts.scope, Scope::Repository(job.facts.repository.clone()));
+    let pool = Pool { scope: facts.scope.clone(), labels: facts.labels.clone() }.id();
+    assert_eq!(facts.pool, pool);
+
+    // An answer is good for ten minutes.
+    assert_eq!(plan_of(&sure, 27).questions, [ask]);
+}
+
+#[test]
+fn a_run_that_policy_refuses_is_never_failed() {
+    for (event, head) in [("push", "mallory/app"), ("schedule", "acme/app")] {
+        let mut settings = settings();
+        settings.policy.events = vec!["push".to_owned()];
+        let job = refused();
+        let records = Records { job: Some(JobRecord::Open(job.clone())), runner: None };
+        let told = with(&settings, |rules| record(&run_answer(&job, event, head), &records, rules));
+        let [Change::JobEnded(EndedJob { ending: JobEnding::Refused { after: None, .. }, .. })] =
+            told.changes.as_slice()
+        else {
+            panic!("{told:?}")
+        };
+    }
+}
+
+#[test]
+fn a_job_whose_class_exists_by_then_is_queued() {
+    let mut job = refused();
+    job.facts = job_facts(7, "acme/app", &["self-hosted", "class:small"]);
+    let queued = only_job(&tell(&run_answer(&job, "push", "acme/app"), &job, None));
+    assert!(matches!(&queued.state, JobState::Queued { wait, .. } if wait.code() == Code::ToConfirm));
+}
+
+#[test]
+fn a_runner_is_told_once_and_what_to_tell_is_one_sentence_and_a_command() {
+    let sure = confirmed(&refused(), 15);
+    assert_eq!(fail_of(&sure, at(15)), None, "no runner is reserved");
+    let plan = plan_of(&sure, 15);
+    let reserved = sure.reserved_to_fail(&plan.launches[0].reason).unwrap();
+    let (fail, Some(told)) = fail_of(&reserved, at(16)).unwrap() else { panic!("it is written") };
+    assert_eq!((fail.run.get(), fail.attempt, fail.job.as_str()), (1, 1, "build"));
+    assert_eq!(
+        fail.reason,
+        "runner class `huge` does not exist: the catalogue has large, small. `ecsrunner why 7` says more."
+    );
+    assert!(told.had_failing_runner());
+    for minutes in [17, 60, 600] {
+        let later = plan_of(&told, minutes);
+        assert_eq!(later.launches, [], "once");
+        assert!(!later.questions.contains(&Question::Run(told.id())));
+    }
+    // A reservation that was given back before its runner was told anything is replaced.
+    assert_eq!(plan_of(&reserved, 17).launches.len(), 1);
+}
+
+#[test]
+fn such_a_runner_is_neither_supply_nor_demand_and_is_retired_once_its_job_is_gone() {
+    let sure = confirmed(&refused(), 15);
+    let plan = plan_of(&sure, 15);
+    let (runner, told) = (failing_runner(&sure, &plan), launched(&sure));
+    let at_work = planned(&Open::of([told.clone()], [runner.clone()]), &settings(), 16);
+    assert_eq!((at_work.launches.len(), at_work.retirements.len(), at_work.marks.len()), (0, 0, 0));
+    let alone = planned(&Open::of([], [runner.clone()]), &settings(), 16);
+    assert_eq!(alone.retirements.len(), 1);
+
+    // A job of the same labels that can be served does not count it.
+    let mut other = queued(&["self-hosted", "class:small"], &settings()).unwrap();
+    other.facts = job_facts(8, "acme/app", &["self-hosted", "class:small"]);
+    let JobState::Queued { assignment, .. } = &mut other.state else { panic!("{other:?}") };
+    assignment.pool = runner.facts.pool.clone();
+    let both = planned(&Open::of([other], [runner]), &settings(), 16);
+    assert_eq!((both.launches.len(), both.retirements.len()), (1, 1));
+}
+
+#[test]
+fn the_job_keeps_its_reason_when_the_runner_has_failed_it() {
+    let sure = confirmed(&refused(), 15);
+    let (runner, told) = (failing_runner(&sure, &plan_of(&sure, 15)), launched(&sure));
+    let taken = TakenBy::Ours(runner.name().clone());
+    let began = JobAction::InProgress { runner: taken.clone(), started_at: Some(at(16)) };
+    let changes = tell(&Event::Job(event(7, &UNKNOWN, began, 16)), &told, Some(&runner));
+    let [Change::Job(busy), Change::Runner(at_work)] = changes.as_slice() else { panic!("{changes:?}") };
+    let over = JobAction::Completed {
+        runner: taken.clone(),
+        conclusion: Conclusion::Failure,
+        completed_at: Some(at(17)),
+    };
+    let over = Event::Job(event(7, &UNKNOWN, over, 17));
+    for (job, runner) in [(busy, at_work), (&told, &runner)] {
+        let changes = tell(&over, job, Some(runner));
+        let Some(Change::JobEnded(ended)) = changes.first() else { panic!("{changes:?}") };
+        let JobEnding::Refused { reason, after } = &ended.ending else { panic!("{ended:?}") };
+        assert_eq!((reason.code(), after), (Code::ClassUnknown, &Some((Conclusion::Failure, taken.clone()))));
+    }
+}
+
+#[test]
+fn a_refused_job_that_others_runners_serve_becomes_history_as_before() {
+    let job = refused();
+    let began = JobAction::InProgress { runner: TakenBy::Other(Some("theirs".into())), started_at: None };
+    let changes = tell(&Event::Job(event(7, &UNKNOWN, began, 5)), &job, None);
+    let [Change::JobEnded(ended)] = changes.as_slice() else { panic!("{changes:?}") };
+    assert!(matches!(ended.ending, JobEnding::Refused { after: None, .. }), "{ended:?}");
+}
+
+#[test]
+fn a_job_that_is_tried_again_is_queued_and_gets_no_second_runner_that_fails_it() {
+    let retry = Event::Retry(RetryRequest { job: JobId::new(7), at: at(20) });
+    assert_eq!(tell(&retry, &refused(), None), [], "its class does not exist yet");
+    for (mut job, kept) in [(confirmed(&refused(), 15), false), (launched(&refused()), true)] {
+        job.facts = job_facts(7, "acme/app", &["self-hosted", "class:small"]);
+        let queued = only_job(&tell(&retry, &job, None));
+        assert!(matches!(queued.state, JobState::Queued { .. }), "{queued:?}");
+        assert_eq!(queued.failing.is_some(), kept);
+    }
+}
+
+#[test]
+fn a_repository_gets_ten_such_runners_within_an_hour() {
+    let number = |id| {
+        let job = confirmed(&refused(), 15);
+        Job {
+            facts: Arc::new(crate::wire::job::JobFacts { id: JobId::new(id), ..(*job.facts).clone() }),
+            ..job
+        }
+    };
+    let jobs: Vec<Job> = (1..=12).map(number).collect();
+    let mut open = Open::of(jobs, []);
+    assert_eq!(planned(&open, &settings(), 15).launches.len(), 10);
+    for bucket in Bucket::failures(&Repository::parse("acme/app").unwrap()).take(7) {
+        open.levels.insert(bucket, Level(at(75)));
+    }
+    assert_eq!(planned(&open, &settings(), 16).launches.len(), 3);
+    for bucket in Bucket::failures(&Repository::parse("acme/web").unwrap()) {
+        open.levels.insert(bucket, Level(at(75)));
+    }
+    assert_eq!(planned(&open, &settings(), 16).launches.len(), 3, "another repository's do not count");
+}
+
+#[test]
+fn nothing_is_failed_during_a_pause() {
+    let mut paused = settings();
+    paused.paused = true;
+    let job = confirmed(&refused(), 15);
+    assert_eq!(planned(&Open::of([job], []), &paused, 16).launches, []);
+}
+
+/// A job of class `large` in a repository, confirmed for a failure at that time.
+fn of_large(id: u64, repository: &str, minutes: i64) -> Job {
+    let mut settings = settings();
+    settings.policy.repositories = vec![crate::rules::policy::RepositoryPattern::parse("acme/*").unwrap()];
+    let facts = job_facts(id, repository, &["self-hosted", "class:large"]);
+    let scope = settings.registration.scope(&facts.repository);
+    let pool = Pool { scope, labels: facts.labels.clone() }.id();
+    let assignment = crate::records::job::Assignment { class: ClassName::parse("large").unwrap(), pool };
+    Job {
+        facts,
+        version: Version::FIRST,
+        created_at: at(0),
+        timeline: Timeline::begin(JobStage::Queued, at(0)),
+        asked_at: Some(at(minutes)),
+        failing: Some(Failing::Confirmed(at(minutes))),
+        state: JobState::Queued { assignment, wait: Code::ToPlan.into() },
+    }
+}
+
+fn held(held: Held, fault: Fault) -> Hold {
+    let pools = ["aaaaaaaaaa", "bbbbbbbbbb", "cccccccccc"].map(|pool| PoolId::parse(pool).unwrap());
+    let placements = ["subnet-aaaa1111", "subnet-bbbb2222"]
+        .map(|subnet| Placement { market: Market::OnDemand, subnet: Some(SubnetId::parse(subnet).unwrap()) });
+    let seen = Seen { pools: pools.into(), placements: placements.into() };
+    let failure = Failure::of(fault, "words", at(0), at(0));
+    Hold { not_before: at(60 * 48), seen, ..Hold::after(None, held, &failure) }
+}
+
+/// How many jobs are failed at that time while this is held, and how many are left.
+fn failed_while(hold: &Hold, repositories: &[&str], minutes: i64) -> (usize, usize) {
+    let jobs = repositories.iter().zip(1..).map(|(repository, id)| of_large(id, repository, minutes));
+    let mut open = Open::of(jobs, []);
+    open.add_hold(hold.clone());
+    let plan = planned(&open, &settings(), minutes);
+    (plan.launches.iter().filter(|launch| launch.order.fails()).count(), plan.left.len())
+}
+
+#[test]
+fn a_held_job_is_failed_after_six_hours_and_one_without_capacity_after_twenty_three() {
+    let class = held(Held::Class(ClassName::parse("large").unwrap()), Fault::ImagePull);
+    let pool =
+        held(Held::Pool(of_large(1, "acme/app", 0).assignment().unwrap().pool.clone()), Fault::NotConnected);
+    let unused = Hold { fault: Fault::NoJob, ..pool.clone() };
+    for hold in [&class, &pool, &unused] {
+        assert_eq!(failed_while(hold, &["acme/app"], 359), (0, 0), "{hold:?}");
+        assert_eq!(failed_while(hold, &["acme/app"], 360), (1, 0), "{hold:?}");
+    }
+    let arch = crate::rules::class::size::Arch::Arm64;
+    let placement = Placement { market: Market::OnDemand, subnet: None };
+    let capacity = held(Held::placement(placement, arch), Fault::NoCapacity);
+    assert_eq!(failed_while(&capacity, &["acme/app"], 23 * 60 - 1), (0, 0));
+    assert_eq!(failed_while(&capacity, &["acme/app"], 23 * 60), (1, 0), "a class of x64 has room");
+}
+
+#[test]
+fn jobs_of_more_than_three_repositories_in_the_same_situation_are_not_failed() {
+    let class = held(Held::Class(ClassName::parse("large").unwrap()), Fault::ImagePull);
+    assert_eq!(failed_while(&class, &["acme/a", "acme/b", "acme/c"], 360), (3, 0));
+    assert_eq!(failed_while(&class, &["acme/a", "acme/b", "acme/c", "acme/d"], 360), (0, 0));
+    let many = ["acme/a", "acme/a", "acme/a", "acme/a", "acme/a"];
+    assert_eq!(failed_while(&class, &many, 360), (5, 0), "many jobs of one repository are no incident");
+}
+
+#[test]
+fn what_github_refuses_or_does_not_answer_is_left() {
+    let scope = Scope::Repository(Repository::parse("acme/app").unwrap());
+    let refused_there = held(Held::Scope(scope.clone()), Fault::RegistrationRefused);
+    assert_eq!(failed_while(&refused_there, &["acme/app"], 359), (0, 0));
+    assert_eq!(failed_while(&refused_there, &["acme/app"], 360), (0, 1), "it cannot be done, and is told");
+    let away = held(Held::Scope(scope), Fault::NoAnswer);
+    assert_eq!(failed_while(&away, &["acme/app"], 23 * 60 + 30), (0, 0));
+    let mut open = Open::of([confirmed(&refused(), 15)], []);
+    open.add_hold(away);
+    let plan = planned(&open, &settings(), 16);
+    assert_eq!((plan.launches.len(), plan.left.len()), (0, 1));
+}
+
+#[test]
+fn no_such_runner_is_launched_while_github_could_give_it_a_job_that_asks_for_fewer_labels() {
+    let sure = confirmed(&refused(), 15);
+    let other = |labels: &[&str], repository: &str| {
+        let queued = queued(&["self-hosted"], &settings()).unwrap();
+        Job { facts: job_facts(8, repository, labels), ..queued }
+    };
+    let failed = |other: Job| {
+        let plan = planned(&Open::of([sure.clone(), other], []), &settings(), 16);
+        plan.launches.iter().filter(|launch| launch.order.fails()).count()
+    };
+    assert_eq!(failed(other(&["self-hosted"], "acme/app")), 0, "it asks for a part of the labels");
+    assert_eq!(failed(other(&["self-hosted"], "acme/web")), 1, "another repository's");
+    assert_eq!(failed(other(&["self-hosted", "class:small"], "acme/app")), 1, "other labels");
+}
+
+#[test]
+fn a_class_that_is_closed_to_a_repository_is_failed_where_no_other_repository_shares_its_runners() {
+    let refusal = |settings: &Settings| {
+        let facts = job_facts(7, "acme/web", &["self-hosted", "class:large"]);
+        let event = JobEvent { facts, ..event(7, &UNKNOWN, JobAction::Queued, 0) };
+        with(settings, |rules| record(&Event::Job(event), &Records::default(), rules)).changes
+    };
+    assert!(matches!(refusal(&settings()).as_slice(), [Change::Job(_)]));
+    let organization = crate::id::Organization::parse("acme").unwrap();
+    let registration = Registration::Organization { organization, group: crate::id::RunnerGroupId::new(1) };
+    let shared = Settings { registration, ..settings() };
+    assert!(matches!(refusal(&shared).as_slice(), [Change::JobEnded(_)]));
+}
+
+#[test]
+fn a_job_whose_runner_failed_another_one_gets_one_more() {
+    let (first, second) = (confirmed(&refused(), 15), JobId::new(8));
+    let runner = failing_runner(&first, &plan_of(&first, 15));
+    let facts = job_facts(8, "acme/app", &UNKNOWN);
+    let other = Job { facts, ..refused() };
+    let taken = TakenBy::Ours(runner.name().clone());
+    let began = JobAction::InProgress { runner: taken, started_at: Some(at(17)) };
+    let changes = tell(&Event::Job(event(8, &UNKNOWN, began, 17)), &other, Some(&runner));
+    let strayed = changes.iter().find_map(|change| match change {
+        Change::Runner(runner) => Some(runner.clone()),
+        _ => None,
+    });
+    let strayed = strayed.unwrap();
+    assert_eq!(strayed.names_job(), Some(second));
+    let missed = planned(&Open::of([launched(&first)], [strayed.clone()]), &settings(), 17).missed;
+    assert_eq!(missed, [first.id()]);
+    let again = launched(&first).missed_by_its_runner().unwrap();
+    assert_eq!(planned(&Open::of([again], [strayed]), &settings(), 17).launches.len(), 1);
+}

@@ -1,0 +1,242 @@
+//! Jobs that cannot be served are failed visibly, each by one runner, and never more than that.
+
+use std::time::Duration;
+
+use ecsrunner_core::id::{ClassName, JobId, PoolId, SubnetId};
+use ecsrunner_core::records::hold::{Failure, Held, Hold, Seen};
+use ecsrunner_core::records::job::JobEnding;
+use ecsrunner_core::rules::cost::Market;
+use ecsrunner_core::rules::placement::Placement;
+use ecsrunner_core::wire::fault::Fault;
+use ecsrunner_engine::ports::Clock;
+use ecsrunner_world::Simulation;
+use ecsrunner_world::faults::{FaultPlan, Mishap, MishapKind};
+use ecsrunner_world::github::{HubState, Order, Trouble};
+use jiff::SignedDuration;
+use serde_json::json;
+
+use crate::harness::{SUBNETS, assert_executed_once, job, repository, run, settle, setup};
+
+const MINUTE: Duration = Duration::from_secs(60);
+const HOUR: Duration = Duration::from_secs(3600);
+
+fn deployment() -> Simulation {
+    Simulation::new(setup(3, FaultPlan::default()))
+}
+
+fn with(key: &str, value: serde_json::Value) -> Simulation {
+    let mut setup = setup(3, FaultPlan::default());
+    setup.settings[key] = value;
+    Simulation::new(setup)
+}
+
+/// A job of a class that does not exist.
+fn unknown(name: &str) -> Order {
+    Order::new(&repository(name), &["self-hosted", "class:huge"], 300)
+}
+
+fn conclusion(simulation: &Simulation, job: JobId) -> Option<&'static str> {
+    match &simulation.shared().lock().hub.jobs[&job].state {
+        HubState::Completed { conclusion, .. } => Some(conclusion),
+        HubState::Queued | HubState::InProgress { .. } => None,
+    }
+}
+
+fn failed(simulation: &Simulation, jobs: &[JobId]) -> usize {
+    jobs.iter().filter(|job| conclusion(simulation, **job) == Some("failure")).count()
+}
+
+fn words(simulation: &Simulation, job: JobId) -> String {
+    simulation.shared().lock().words_for(job).unwrap_or("nothing").to_owned()
+}
+
+fn launches(simulation: &Simulation) -> u64 {
+    simulation.shared().lock().ledger.launches
+}
+
+/// Holds a class, as failures in several pools and placements do.
+fn hold_class(simulation: &Simulation, class: &str, not_before: SignedDuration) {
+    let now = simulation.shared().clock().now();
+    let held = Held::Class(ClassName::parse(class).unwrap());
+    let failure = Failure::of(Fault::ImagePull, "the image cannot be pulled", now, now);
+    let pools = ["aaaaaaaaaa", "bbbbbbbbbb", "cccccccccc"].map(|pool| PoolId::parse(pool).unwrap());
+    let placements = SUBNETS
+        .map(|subnet| Placement { market: Market::OnDemand, subnet: Some(SubnetId::parse(subnet).unwrap()) });
+    let seen = Seen { pools: pools.into(), placements: placements.into() };
+    let hold = Hold { not_before: now + not_before, seen, ..Hold::after(None, held, &failure) };
+    simulation.shared().lock().tables.open.add_hold(hold);
+}
+
+#[test]
+fn a_job_of_an_unknown_class_is_failed_once_after_fifteen_minutes() {
+    run(async {
+        let mut simulation = deployment();
+        let job = simulation.queue(unknown("app"));
+        simulation.pass(14 * MINUTE).await;
+        assert_eq!((conclusion(&simulation, job), launches(&simulation)), (None, 0));
+        simulation.pass(4 * MINUTE).await;
+        assert_eq!(conclusion(&simulation, job), Some("failure"));
+        let text = format!(
+            "runner class `huge` does not exist: the catalogue has small, spot. `ecsrunner why {job}` says more."
+        );
+        assert_eq!(words(&simulation, job), text);
+        settle(&mut simulation, HOUR, "an unknown class").await;
+        assert_eq!(launches(&simulation), 1);
+        let outside = simulation.shared().lock();
+        let ending = &outside.tables.ended[&job].ending;
+        let JobEnding::Refused { reason, after: Some((conclusion, runner)) } = ending else {
+            panic!("{ending:?}")
+        };
+        assert_eq!((reason.code().as_str(), conclusion.as_str()), ("class_unknown", "failure"));
+        assert!(runner.ours().is_some(), "{runner:?}");
+    });
+}
+
+#[test]
+fn a_job_of_an_unknown_class_waits_where_that_is_asked_for() {
+    run(async {
+        let mut simulation = with("on_failure", json!("wait"));
+        let job = simulation.queue(unknown("app"));
+        simulation.pass(2 * HOUR).await;
+        assert_eq!((conclusion(&simulation, job), launches(&simulation)), (None, 0));
+        assert!(simulation.shared().lock().tables.ended.contains_key(&job));
+    });
+}
+
+#[test]
+fn a_job_that_was_cancelled_or_taken_in_time_costs_no_runner() {
+    run(async {
+        let mut simulation = deployment();
+        let cancelled = simulation.queue(unknown("app"));
+        let taken = simulation.queue(unknown("app"));
+        simulation.pass(5 * MINUTE).await;
+        let now = simulation.shared().clock().now();
+        simulation.shared().lock().cancel(cancelled, now);
+        simulation.shared().lock().hub.steal(taken, now);
+        simulation.pass(20 * MINUTE).await;
+        assert_eq!(launches(&simulation), 0);
+    });
+}
+
+#[test]
+fn at_most_ten_such_runners_an_hour_are_launched_for_a_repository() {
+    run(async {
+        let mut simulation = deployment();
+        let jobs: Vec<JobId> = (0..13).map(|_| simulation.queue(unknown("app"))).collect();
+        let other = simulation.queue(unknown("web"));
+        simulation.pass(60 * MINUTE).await;
+        assert_eq!((failed(&simulation, &jobs), launches(&simulation)), (10, 11));
+        assert_eq!(conclusion(&simulation, other), Some("failure"));
+        settle(&mut simulation, 2 * HOUR, "thirteen jobs").await;
+        assert_eq!((failed(&simulation, &jobs), launches(&simulation)), (13, 14));
+    });
+}
+
+#[test]
+fn a_job_of_a_held_class_is_failed_after_six_hours_and_others_are_served() {
+    run(async {
+        let mut simulation = deployment();
+        hold_class(&simulation, "spot", SignedDuration::from_hours(30));
+        let held = simulation.queue(Order::new(&repository("app"), &["self-hosted", "class:spot"], 300));
+        simulation.pass(5 * HOUR + 50 * MINUTE).await;
+        assert_eq!((conclusion(&simulation, held), launches(&simulation)), (None, 0));
+        let served = simulation.queue(job(60));
+        simulation.pass(30 * MINUTE).await;
+        assert_eq!(conclusion(&simulation, held), Some("failure"));
+        let text = format!(
+            "it waited for over 6 hours: runners of its class do not start: the image cannot be pulled. `ecsrunner why {held}` says more."
+        );
+        assert_eq!(words(&simulation, held), text);
+        settle(&mut simulation, HOUR, "a held class").await;
+        let outside = simulation.shared().lock();
+        assert_executed_once(&outside, served);
+        let JobEnding::Completed { reason: Some(reason), .. } = &outside.tables.ended[&held].ending else {
+            panic!("{:?}", outside.tables.ended[&held])
+        };
+        assert_eq!(reason.code().as_str(), "class_held");
+    });
+}
+
+#[test]
+fn jobs_of_four_repositories_that_are_held_for_the_same_reason_are_not_failed() {
+    run(async {
+        let mut simulation = deployment();
+        hold_class(&simulation, "spot", SignedDuration::from_hours(30));
+        let jobs: Vec<JobId> = ["a", "b", "c", "d"]
+            .iter()
+            .map(|name| simulation.queue(Order::new(&repository(name), &["self-hosted", "class:spot"], 300)))
+            .collect();
+        simulation.pass(9 * HOUR).await;
+        assert_eq!((failed(&simulation, &jobs), launches(&simulation)), (0, 0));
+    });
+}
+
+#[test]
+fn no_job_is_failed_while_github_is_away() {
+    run(async {
+        let mut simulation = deployment();
+        let job = simulation.queue(unknown("app"));
+        simulation.pass(10 * MINUTE).await;
+        simulation.shared().lock().hub.trouble = Trouble::Outage;
+        simulation.pass(40 * MINUTE).await;
+        assert_eq!(launches(&simulation), 0);
+        simulation.shared().lock().hub.trouble = Trouble::None;
+        simulation.pass(45 * MINUTE).await;
+        assert_eq!((conclusion(&simulation, job), launches(&simulation)), (Some("failure"), 1));
+    });
+}
+
+#[test]
+fn where_github_refuses_registrations_the_job_is_left() {
+    run(async {
+        let mut simulation = deployment();
+        simulation.shared().lock().hub.trouble = Trouble::Refused;
+        let held = simulation.queue(job(60));
+        simulation.pass(7 * HOUR).await;
+        assert_eq!(conclusion(&simulation, held), None);
+        assert!(simulation.shared().lock().tables.open.jobs.contains_key(&held));
+    });
+}
+
+/// Fails a job of an unknown class, with a fault at one call. Returns the number of calls until it was due, and of all.
+async fn fail_a_job(mishap: Option<Mishap>) -> (u64, u64) {
+    let words = format!("{mishap:?}");
+    let mut simulation =
+        Simulation::new(setup(3, FaultPlan { mishap, no_retries: true, ..FaultPlan::default() }));
+    let job = simulation.queue(unknown("app"));
+    simulation.pass(14 * MINUTE).await;
+    let before = simulation.shared().lock().ledger.all_calls();
+    settle(&mut simulation, 2 * HOUR, &words).await;
+    assert_eq!(conclusion(&simulation, job), Some("failure"), "{words}");
+    assert!(launches(&simulation) <= 2, "{words}: a lost reservation is replaced once");
+    let calls = simulation.shared().lock().ledger.all_calls();
+    (before, calls)
+}
+
+/// Repeats that with a fault at each call from then on in turn, before and after it takes effect.
+fn at_every_call(kind: MishapKind) {
+    let (first, _) = run(fail_a_job(None));
+    for call in first.. {
+        for after in [false, true] {
+            let (_, calls) = run(fail_a_job(Some(Mishap { call, after, kind })));
+            if call >= calls {
+                return;
+            }
+        }
+    }
+}
+
+#[test]
+fn a_process_may_die_at_any_call_and_the_job_is_failed() {
+    at_every_call(MishapKind::Kill);
+}
+
+#[test]
+fn any_calls_answer_may_be_lost_and_the_job_is_failed() {
+    at_every_call(MishapKind::Lose);
+}
+
+#[test]
+fn a_dispatcher_may_stand_still_at_any_call_and_the_job_is_failed() {
+    at_every_call(MishapKind::Stall(2 * MINUTE));
+}
