@@ -7,6 +7,7 @@ use std::fs;
 
 use ecsrunner_aws::parameters::Configuration;
 use ecsrunner_core::id::Deployment;
+use ecsrunner_core::rules::settings::OnFailure;
 
 const FILE: &str = "ECSRUNNER_PLANNED_PARAMETERS";
 
@@ -25,6 +26,7 @@ fn what_terraform_writes_is_read_as_it_was_meant() {
     let settings = &read.settings;
     assert!(!settings.paused && settings.check_runs);
     assert!(settings.reruns.all && settings.reruns.repositories.len() == 1, "{:?}", settings.reruns);
+    assert_eq!(settings.on_failure, OnFailure::Wait);
     assert!(format!("{:?}", settings.registration).contains("acme"), "{:?}", settings.registration);
     assert_eq!(settings.limits.max_runners, 8);
     assert_eq!(settings.limits.surplus_grace_secs, 60);
