@@ -68,12 +68,12 @@ mod tests {
 
     #[test]
     fn the_spelling_of_a_variant_never_changes() {
-        for (variant, spelt) in [
+        for (variant, stored) in [
             (Variant::new(None, Arch::X64, false), "default/x64"),
             (Variant::new(Some("android"), Arch::Arm64, true), "android/arm64/exec"),
         ] {
-            assert_eq!(variant.to_string(), spelt);
-            assert_eq!(Variant::parse(spelt), Some(variant));
+            assert_eq!(variant.to_string(), stored);
+            assert_eq!(Variant::parse(stored), Some(variant));
         }
         for bad in ["", "default", "/x64", "default/x86", "default/exec"] {
             assert_eq!(Variant::parse(bad), None, "{bad}");

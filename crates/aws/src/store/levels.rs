@@ -118,14 +118,14 @@ mod tests {
 
     #[test]
     fn the_spelling_of_a_bucket_never_changes() {
-        for (bucket_of, spelt) in [
+        for (bucket_of, stored) in [
             (Bucket::GitHub(Account::parse("acme").unwrap()), "level#github#acme"),
             (Bucket::Fargate(Market::OnDemand), "level#fargate#FARGATE"),
             (Bucket::Fargate(Market::Spot), "level#fargate#FARGATE_SPOT"),
             (Bucket::Failure(Repository::parse("acme/app").unwrap(), 9), "level#failure#9#acme/app"),
         ] {
-            assert_eq!(sort_key(&bucket_of), spelt);
-            assert_eq!(bucket(spelt.strip_prefix(PREFIX).unwrap()).unwrap(), bucket_of);
+            assert_eq!(sort_key(&bucket_of), stored);
+            assert_eq!(bucket(stored.strip_prefix(PREFIX).unwrap()).unwrap(), bucket_of);
         }
         assert!(bucket("fargate#EC2").is_err());
         assert!(bucket("failure#acme/app").is_err());

@@ -95,7 +95,7 @@ pub struct Plan {
     pub retirements: Vec<Retirement>,
     /// Runners whose surplus begins or ends.
     pub marks: Vec<Mark>,
-    /// Why queued jobs wait for which nothing is launched now. Nobody writes that down: whoever asks plans again.
+    /// The reasons of queued jobs that get no runner now. They are not stored. To show them, make a plan.
     pub waits: Vec<Wait>,
     /// Questions to GitHub, the most urgent first.
     pub questions: Vec<Question>,
@@ -311,7 +311,7 @@ pub fn plan(open: &Open, rules: Rules<'_>, means: Means<'_>, now: Timestamp) -> 
     plan
 }
 
-/// Returns why each queued job waits, for whoever shows it.
+/// Returns the reason why each queued job waits. It is shown and not stored.
 #[must_use]
 pub fn reasons_to_wait(
     open: &Open,

@@ -53,7 +53,7 @@ impl<W: World> Engine<W> {
         let account = self.ports.github.account(scope);
         let trying = self.enter(Call::Registration, scope, &account)?;
         let bucket = Bucket::GitHub(account);
-        // Only whoever may call takes a slot.
+        // A call that may not be made takes no slot.
         if slot == Slot::ToTake {
             self.await_slot(&bucket).await?;
             self.cache.take_slot(name, &bucket);

@@ -24,8 +24,8 @@ const MAX_EFFECTS_OF_POOL: usize = 32;
 const MAX_QUESTIONS: usize = 8;
 
 /// How far ahead launches are planned, at least and at most.
-pub(super) const LEAST_AHEAD: SignedDuration = SignedDuration::from_secs(1);
-const MOST_AHEAD: SignedDuration = SignedDuration::from_secs(5);
+pub(super) const MIN_AHEAD: SignedDuration = SignedDuration::from_secs(1);
+const MAX_AHEAD: SignedDuration = SignedDuration::from_secs(5);
 
 /// The result of an effect.
 pub(crate) struct Effected {
@@ -164,7 +164,7 @@ impl<'a> LeaseHolder<'a> {
 
     /// How far ahead to plan launches: until the next round has begun effects of its own.
     pub(crate) fn ahead(&self) -> SignedDuration {
-        (self.round_took + self.round_took / 2).clamp(LEAST_AHEAD, MOST_AHEAD)
+        (self.round_took + self.round_took / 2).clamp(MIN_AHEAD, MAX_AHEAD)
     }
 
     pub(crate) fn took(&mut self, time: SignedDuration) {

@@ -24,7 +24,7 @@ use ulid::Ulid;
 
 use super::LeaseHolder;
 use super::cache::EffectKey;
-use super::lease_holder::LEAST_AHEAD;
+use super::lease_holder::MIN_AHEAD;
 use crate::commit::BATCH;
 use crate::ports::github::GitHub;
 use crate::ports::store::{Store, StoreError, Transaction};
@@ -82,7 +82,7 @@ impl<W: World> Engine<W> {
     /// Returns why each queued job waits. It is not written down, since it changes for all of them at once.
     pub fn reasons_to_wait(&self, open: &Open) -> HashMap<JobId, Reason> {
         let now = self.ports.clock.now();
-        self.with_means(LEAST_AHEAD, |rules, means| reasons_to_wait(open, rules.rules(), means, now))
+        self.with_means(MIN_AHEAD, |rules, means| reasons_to_wait(open, rules.rules(), means, now))
     }
 
     fn with_means<T>(&self, ahead: SignedDuration, plan: impl FnOnce(&Ruleset, Means<'_>) -> T) -> T {

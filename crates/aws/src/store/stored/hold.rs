@@ -145,7 +145,7 @@ mod tests {
         let organization = Organization::parse("Acme").unwrap();
         let subnet = SubnetId::parse("subnet-0123456789abcdef0").unwrap();
         let placed = |market, subnet| Held::placement(Placement { market, subnet }, Arch::Arm64);
-        for (held, spelt) in [
+        for (held, stored) in [
             (Held::Scope(Scope::Repository(Repository::parse("Acme/App").unwrap())), "hold#scope#acme/app"),
             (
                 Held::Scope(Scope::Organization { organization, group: RunnerGroupId::new(3) }),
@@ -167,7 +167,7 @@ mod tests {
                 "hold#class-in#large#FARGATE_SPOT#-",
             ),
         ] {
-            assert_eq!(sort_key(&held), spelt);
+            assert_eq!(sort_key(&held), stored);
         }
     }
 }

@@ -183,12 +183,12 @@ mod tests {
         let runner = RunnerName::parse("ecsr-ci-abcdefg234-01arz3ndektsv4rrffq69g5fav").unwrap();
         let repository = Repository::parse("Acme/App").unwrap();
         let id = RerunId { repository, run: RunId::new(17), name: "build (ubuntu)".into() };
-        for (key, spelt) in [
+        for (key, stored) in [
             (RerunKey::Loss(runner), "rerun#loss#ecsr-ci-abcdefg234-01arz3ndektsv4rrffq69g5fav"),
             (RerunKey::Outcome(JobId::new(7)), "rerun#outcome#7"),
             (RerunKey::Rerun(id), "rerun#job#acme/app#17#build (ubuntu)"),
         ] {
-            assert_eq!(sort_key(&key), spelt);
+            assert_eq!(sort_key(&key), stored);
         }
     }
 }
