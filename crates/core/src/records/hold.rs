@@ -91,7 +91,7 @@ pub struct Failure<'a> {
 }
 
 impl<'a> Failure<'a> {
-    /// A failure of which only its kind, its words and its times are known.
+    /// A failure that is known by its kind, its words and its times alone.
     #[must_use]
     pub fn of(fault: Fault, words: &'a str, began_at: Timestamp, at: Timestamp) -> Self {
         Self { fault, words, began_at, at, pool: None, placement: None, running_cpu: None }
@@ -121,7 +121,7 @@ impl Pauses {
             Held::Class(_) => Self::secs(15, 4, 5 * 60),
             Held::ClassIn { .. } => Self::secs(2, 4, 10 * 60),
             Held::Pool(_) if fault == Fault::GithubUnavailable => Self::secs(10, 4, 5 * 60),
-            // Runners that nobody uses: labels or a group have to be changed, which takes a person.
+            // Unused runners: labels or a group have to be changed, which takes a person.
             Held::Pool(_) if fault.suspect() == Suspect::Use => Self::secs(10, 4, 60 * 60),
             Held::Pool(_) => Self::secs(10, 4, 15 * 60),
         }

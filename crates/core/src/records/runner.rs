@@ -186,7 +186,7 @@ impl Custody {
 pub struct Ending {
     pub kind: EndingKind,
     pub note: Option<Reason>,
-    /// What went wrong, unless it is the job's or nobody's doing.
+    /// What went wrong, if it is more than the job's own failure.
     pub fault: Option<Fault>,
     pub served: Served,
     pub task: TaskLeft,

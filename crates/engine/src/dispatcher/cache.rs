@@ -166,7 +166,7 @@ impl Cache {
         known.holds.remove(held);
     }
 
-    /// Notes whether the write of a hold has failed; if it has, this process heeds the hold all the same.
+    /// Notes whether the write of a hold has failed; if it has, this process keeps to the hold all the same.
     pub(crate) fn written(&self, held: &Held, is_written: bool, now: Timestamp) {
         if let Some(recent) = self.lock().recent.get_mut(held) {
             (recent.is_written, recent.until) = (is_written, now);

@@ -204,7 +204,7 @@ impl<W: World> Engine<W> {
         self.rest(&Bucket::GitHub(account), until).await
     }
 
-    /// Writes holds. If that fails, this process still heeds them, and the next failure writes them again.
+    /// Writes holds. If that fails, this process still keeps to them, and the next failure writes them again.
     async fn note(&self, changes: &[Change]) {
         let written = self.commit(Transaction::of(changes)).await;
         for change in changes {

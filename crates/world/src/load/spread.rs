@@ -26,7 +26,7 @@ impl Spread {
         Self { median_secs: secs.max(0.0), deviation: 0.0 }
     }
 
-    /// Makes times of which half are longer than `median_secs`, and one in ten is longer than `p90_secs`.
+    /// Makes times: half of them are longer than `median_secs`, and one in ten is longer than `p90_secs`.
     #[must_use]
     pub fn around(median_secs: f64, p90_secs: f64) -> Self {
         let deviation = (p90_secs / median_secs).ln() / P90_DEVIATIONS;

@@ -29,7 +29,7 @@ pub struct Choices<'a> {
 pub struct Underway {
     /// Held placements that a runner is trying.
     pub asked: HashSet<(Placement, Arch)>,
-    /// Classes in placements of which a runner has not booted yet.
+    /// Classes in the placements where a runner has not booted yet.
     pub starting: HashSet<(ClassName, Placement)>,
     /// CPU units of the tasks on each market.
     pub cpu: HashMap<Market, u32>,

@@ -39,7 +39,7 @@ pub(super) struct Launcher<'a> {
     now: Timestamp,
     slots: Slots<'a>,
     underway: Underway,
-    /// The last launch of each pool and class of which a runner has no job yet: it may be a probe.
+    /// The last launch of each pool and class whose runner has no job yet: it may be a probe.
     waiting_pools: HashMap<PoolId, Timestamp>,
     waiting_classes: HashMap<ClassName, Timestamp>,
     /// Slots of each rate that runners will take before those that are launched now.
@@ -59,7 +59,7 @@ impl<'a> Launcher<'a> {
             if runner.awaits_task() {
                 owes(Bucket::Fargate(runner.placement.market));
             }
-            // Where GitHub registers nobody, a runner takes no slot either.
+            // Where GitHub registers no runner, a runner takes no slot either.
             let is_held = |held| open.holds.contains_key(&held);
             let held = [Held::Scope(runner.facts.scope.clone()), Held::Account(account.clone())];
             if !held.into_iter().any(is_held) {
@@ -305,7 +305,7 @@ impl<'a> Launcher<'a> {
         Ok(Some(hold))
     }
 
-    /// Whether no runner is launched now under a hold of which the last runner without a job was launched then. A runner
+    /// Whether no runner is launched now under a hold whose last runner without a job was launched then. A runner
     /// that was launched after the last failure is the try.
     fn is_held(&self, hold: &Hold, launched: Option<&Timestamp>, plan: &mut Plan) -> bool {
         let is_tried = launched.is_some_and(|launched| *launched > hold.latest);
