@@ -4,6 +4,7 @@
 use std::fmt;
 use std::io::{self, IsTerminal};
 
+use ecsrunner_log::{JsonLines, text_fields};
 use tracing::{Event, Subscriber};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::format::Writer;
@@ -22,9 +23,9 @@ pub(crate) fn init() {
         .with_writer(io::stderr)
         .with_target(false);
     if io::stderr().is_terminal() {
-        builder.compact().with_ansi(!talk.no_color).init();
+        builder.fmt_fields(text_fields()).compact().with_ansi(!talk.no_color).init();
     } else {
-        builder.json().flatten_event(true).with_current_span(false).with_span_list(false).init();
+        builder.event_format(JsonLines).init();
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::OnceLock;
 
 use comfy_table::presets::NOTHING;
 use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Table};
+use ecsrunner_core::text::is_hidden;
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
@@ -77,9 +78,10 @@ impl Rows {
     }
 }
 
-/// Replaces control characters, so that names from a workflow cannot control the terminal.
+/// Replaces control characters and hidden ones, so that names from a workflow cannot control the terminal or look like
+/// others.
 pub(crate) fn clean(text: &str) -> String {
-    text.replace(char::is_control, "\u{fffd}")
+    text.replace(is_hidden, "\u{fffd}")
 }
 
 /// Cleans a text of several lines and keeps its line ends.

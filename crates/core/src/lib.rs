@@ -14,6 +14,7 @@ pub mod decide;
 
 pub mod id;
 pub mod reason;
+pub mod text;
 
 #[cfg(test)]
 mod testing;

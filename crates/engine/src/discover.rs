@@ -184,6 +184,6 @@ fn facts_of(remote: &RemoteJob, repository: &Repository) -> Arc<JobFacts> {
         repository: repository.clone(),
         name: JobFacts::cut(&remote.name),
         workflow: remote.workflow.as_deref().map(JobFacts::cut),
-        labels: Labels::new(&remote.labels),
+        labels: Labels::of_job(&remote.labels),
     })
 }

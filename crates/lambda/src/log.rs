@@ -1,5 +1,6 @@
 //! Logs JSON lines to stdout, which Lambda collects.
 
+use ecsrunner_log::JsonLines;
 use tracing::Level;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::Layer;
@@ -21,11 +22,6 @@ pub(crate) fn init() {
         .with_target("bootstrap", level)
         .with_target("ecsrunner", level)
         .with_target("lambda_runtime", LevelFilter::OFF);
-    let lines = tracing_subscriber::fmt::layer()
-        .json()
-        .flatten_event(true)
-        .with_current_span(false)
-        .with_span_list(false)
-        .with_target(false);
+    let lines = tracing_subscriber::fmt::layer().event_format(JsonLines);
     tracing_subscriber::registry().with(lines.with_filter(targets)).init();
 }

@@ -5,6 +5,10 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+/// How much of labels that are too many, or too long, is kept.
+const SHOWN_LABELS: usize = 10;
+const SHOWN_CHARS: usize = 60;
+
 /// A set of labels in lower case, sorted, each once.
 ///
 /// GitHub ignores case when it compares labels, so the set stores lower case: two
@@ -26,6 +30,23 @@ impl Labels {
         set.dedup();
         Self(set.into())
     }
+
+    /// Returns the labels of a job. A set that no runner can have (GitHub allows 100 labels for a just-in-time runner) is
+    /// cut to its first labels and one that says so. No class offers that label, so the job stays one that is not ours.
+    pub fn of_job<T: AsRef<str>>(labels: &[T]) -> Self {
+        let is_long = |label: &T| label.as_ref().len() > Self::MAX_LABEL_BYTES;
+        if labels.len() <= Self::MAX_LABELS && !labels.iter().any(is_long) {
+            return Self::new(labels);
+        }
+        let cut = |label: &T| label.as_ref().chars().take(SHOWN_CHARS).collect::<String>();
+        let note = format!("… ({} labels: no runner can have them)", labels.len());
+        Self::new(labels.iter().take(SHOWN_LABELS).map(cut).chain([note]))
+    }
+
+    /// The most labels of a job that are kept.
+    pub const MAX_LABELS: usize = 100;
+    /// The longest label of a job that is kept whole.
+    pub const MAX_LABEL_BYTES: usize = 256;
 
     /// Whether there are none, as in a job that names only a runner group.
     #[must_use]
@@ -95,6 +116,19 @@ mod tests {
         let b = Labels::new(["class:large", "linux", "SELF-HOSTED"]);
         assert_eq!(a, b);
         assert_eq!(a.to_string(), "class:large,linux,self-hosted");
+    }
+
+    #[test]
+    fn labels_of_a_job_are_bounded_and_a_cut_set_is_no_classes() {
+        let many: Vec<String> = (0..50_000).map(|n| format!("self-hosted-{n}")).collect();
+        let long = ["self-hosted".to_owned(), "x".repeat(300_000)];
+        for labels in [&many[..], &long[..]] {
+            let kept = Labels::of_job(labels);
+            assert!(kept.to_string().len() < 1_000, "{kept}");
+            assert!(!Labels::new(labels).is_superset(&kept));
+        }
+        let allowed: Vec<String> = (0..100).map(|n| format!("{n:0>256}")).collect();
+        assert_eq!(Labels::of_job(&allowed), Labels::new(&allowed));
     }
 
     #[test]

@@ -171,7 +171,7 @@ impl Payload {
                 repository: Repository::parse(&self.repository.full_name)?,
                 name: JobFacts::cut(job.name.as_deref().unwrap_or_default()),
                 workflow: job.workflow_name.as_deref().map(JobFacts::cut),
-                labels: Labels::new(job.labels),
+                labels: Labels::of_job(&job.labels),
             }),
             private: self.repository.private,
             created_at: moment(job.created_at.as_deref(), received_at)

@@ -216,7 +216,7 @@ fn verdict(
         repository: repository.clone(),
         name: Arc::from(remote.name.as_str()),
         workflow: None,
-        labels: Labels::new(&remote.labels),
+        labels: Labels::of_job(&remote.labels),
     };
     Ok(admit(&facts, private, &rules.settings, &rules.catalogue).err())
 }

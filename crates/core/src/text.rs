@@ -1,0 +1,72 @@
+//! How text is shown that others chose, such as names from a workflow or headers of a request.
+
+use std::fmt::{self, Write};
+
+/// Returns whether a character is not visible or changes how others are shown: control characters, zero-width ones,
+/// and those that set the direction of text (Unicode's categories Cc, Zl and Zp, and Cf without the number signs of
+/// some scripts).
+#[must_use]
+pub fn is_hidden(c: char) -> bool {
+    c.is_control()
+        || matches!(c,
+            '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{feff}' | '\u{ffa0}' | '\u{fff9}'..='\u{fffb}'
+            | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
+}
+
+/// Shows the first characters of a text, with hidden ones as escapes such as `\u{202e}`. A text that is longer ends with
+/// its number of bytes.
+#[derive(Clone, Copy, Debug)]
+pub struct Outside<'a> {
+    text: &'a str,
+    most_chars: usize,
+}
+
+impl<'a> Outside<'a> {
+    /// How many characters an error or a table shows.
+    pub const MOST_CHARS: usize = 300;
+
+    #[must_use]
+    pub const fn new(text: &'a str) -> Self {
+        Self { text, most_chars: Self::MOST_CHARS }
+    }
+
+    #[must_use]
+    pub const fn up_to(self, most_chars: usize) -> Self {
+        Self { most_chars, ..self }
+    }
+}
+
+impl fmt::Display for Outside<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut chars = self.text.chars();
+        for c in chars.by_ref().take(self.most_chars) {
+            if is_hidden(c) { write!(f, "{}", c.escape_default())? } else { f.write_char(c)? }
+        }
+        if chars.next().is_some() { write!(f, "… ({} bytes)", self.text.len()) } else { Ok(()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hidden_characters_are_shown_as_escapes_and_others_as_they_are() {
+        for (text, shown) in [
+            ("build (größe, 漢字, 🚀)", "build (größe, 漢字, 🚀)"),
+            ("a\u{1b}[31m\nb", r"a\u{1b}[31m\nb"),
+            ("ev\u{202e}live\u{200b}", r"ev\u{202e}live\u{200b}"),
+            ("\u{2066}\u{feff}\u{e0041}\u{9b}", r"\u{2066}\u{feff}\u{e0041}\u{9b}"),
+        ] {
+            assert_eq!(Outside::new(text).to_string(), shown);
+        }
+    }
+
+    #[test]
+    fn a_long_text_is_cut_and_says_how_long_it_is() {
+        let exact = "x".repeat(Outside::MOST_CHARS);
+        assert_eq!(Outside::new(&exact).to_string(), exact);
+        assert_eq!(Outside::new(&format!("{exact}é")).to_string(), format!("{exact}… (302 bytes)"));
+    }
+}
