@@ -6,6 +6,9 @@ use crate::class::ClassView;
 use crate::job::JobView;
 use crate::runner::RunnerView;
 
+/// Begins the cursor of a page that starts with open records. Other cursors list history alone.
+pub const OPEN_CURSOR: &str = "open:";
+
 /// The answer of `GET /api/v1/jobs`.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct JobList {

@@ -15,9 +15,7 @@ use anyhow::{Context, anyhow, bail};
 
 use ecsrunner_core::id::Deployment;
 use ecsrunner_demo::testbed::{DEPLOYMENT, Runner, Testbed};
-use ecsrunner_local::attach::Attachment;
 use ecsrunner_local::left;
-use secrecy::ExposeSecret;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::arguments::DemoOptions;
@@ -96,9 +94,7 @@ async fn run_jobs(
         lines.iter().for_each(|line| progress.say(&format!("  | {line}")));
     }
     if options.web {
-        // The page needs the token to show the logs of jobs.
-        let token = Attachment::read(&testbed.state()).map_err(anyhow::Error::from)?.token;
-        let page = format!("{}/#token={}", server.url(), token.expose_secret());
+        let page = format!("{}/#token={}", server.url(), testbed.token()?);
         progress.say(&format!("web page at {page}, until Ctrl-C"));
         interrupted().await?;
     }

@@ -8,11 +8,12 @@ mod local;
 #[cfg(feature = "aws")]
 mod profile;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use anyhow::anyhow;
 use ecsrunner_api::class::ClassView;
 use ecsrunner_api::job::JobView;
+use ecsrunner_api::list::OPEN_CURSOR;
 use ecsrunner_api::reason::OutcomeView;
 use ecsrunner_api::runner::RunnerView;
 use ecsrunner_api::status::StatusView;
@@ -83,6 +84,8 @@ impl Query {
 }
 
 trait Listed {
+    /// Returns the record's id among those of its kind.
+    fn key(&self) -> String;
     /// Returns when the record last changed.
     fn last(&self) -> Option<Timestamp>;
     fn repository(&self) -> &str;
@@ -109,6 +112,10 @@ impl State {
 }
 
 impl Listed for JobView {
+    fn key(&self) -> String {
+        self.id.to_string()
+    }
+
     fn last(&self) -> Option<Timestamp> {
         self.timeline.last().map(|stage| stage.at)
     }
@@ -127,6 +134,10 @@ impl Listed for JobView {
 }
 
 impl Listed for RunnerView {
+    fn key(&self) -> String {
+        self.name.clone()
+    }
+
     fn last(&self) -> Option<Timestamp> {
         self.timeline.last().map(|stage| stage.at)
     }
@@ -149,15 +160,29 @@ async fn gather<T: Listed>(
     query: &Query,
     mut read: impl AsyncFnMut(Option<String>) -> Result<(Vec<T>, Option<String>), Failure>,
 ) -> Result<Vec<T>, Failure> {
-    let (mut admitted, mut records, mut after) = (Vec::new(), 0, None);
+    let (mut admitted, mut records, mut after): (Vec<Option<T>>, _, _) = (Vec::new(), 0, None);
+    let mut places = HashMap::new();
     loop {
         let (page, next) = read(after).await?;
         records += page.len();
         let last = page.last().and_then(Listed::last);
-        admitted.extend(page.into_iter().filter(|record| query.admits(record)));
+        for record in page {
+            // A record that ends while pages are read is listed open and then ended: the later one is right.
+            let key = record.key();
+            let record = query.admits(&record).then_some(record);
+            match places.get(&key) {
+                Some(place) => admitted[*place] = record,
+                None if record.is_some() => {
+                    places.insert(key, admitted.len());
+                    admitted.push(record);
+                }
+                None => {}
+            }
+        }
         after = next;
-        if after.is_none() || query.is_enough(admitted.len(), last) {
-            return Ok(admitted);
+        let is_history = after.as_deref().is_none_or(|after| !after.starts_with(OPEN_CURSOR));
+        if after.is_none() || (is_history && query.is_enough(admitted.len(), last)) {
+            return Ok(admitted.into_iter().flatten().collect());
         }
         if records >= MAX_RECORDS {
             // A part of the records could be mistaken for all of them.
@@ -415,6 +440,10 @@ mod tests {
     struct Record(State, Option<&'static str>, i64);
 
     impl Listed for Record {
+        fn key(&self) -> String {
+            format!("{:?} {}", self.1, self.2)
+        }
+
         fn last(&self) -> Option<Timestamp> {
             Some(Timestamp::from_second(self.2).unwrap())
         }
@@ -430,6 +459,25 @@ mod tests {
         fn state(&self) -> State {
             self.0
         }
+    }
+
+    #[tokio::test]
+    async fn a_record_that_ends_while_pages_are_read_is_listed_once_as_it_ended() {
+        let (queued, completed) = (State::Job(JobStage::Queued), State::Job(JobStage::Completed));
+        let listed = async |query: &Query| {
+            let mut pages = vec![
+                (vec![Record(completed, Some("a"), 1), Record(completed, Some("b"), 2)], None),
+                (vec![Record(queued, Some("c"), 3)], Some("history".to_owned())),
+                (vec![Record(queued, Some("a"), 1)], Some(format!("{OPEN_CURSOR}1"))),
+            ];
+            let listed = gather(query, async |_| Ok(pages.pop().unwrap())).await.unwrap();
+            listed.iter().map(|record| (record.1.unwrap(), record.0)).collect::<Vec<_>>()
+        };
+        assert_eq!(listed(&Query::default()).await, [("a", completed), ("c", queued), ("b", completed)]);
+        // A page of open records that are old, or that match nothing, ends no list.
+        assert_eq!(listed(&Query::default().open()).await, [("a", queued), ("c", queued)]);
+        let late = Query { since: Some(Timestamp::from_second(2).unwrap()), ..Query::default() };
+        assert_eq!(listed(&late).await, [("c", queued), ("b", completed)]);
     }
 
     #[test]

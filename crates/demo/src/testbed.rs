@@ -9,6 +9,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use serde::Deserialize;
 use serde_json::json;
 use tempfile::TempDir;
 use tokio::process::Command;
@@ -109,7 +110,26 @@ impl Testbed {
             .args(flags)
             .env("GITHUB_API_URL", github.url())
             .env_remove("ECSRUNNER_WEBHOOK_SECRET_FILE");
-        Service::start("the server", command, &self.path("server.log")).await
+        let mut server = Service::start("the server", command, &self.path("server.log")).await?;
+        server.authorize(&self.token()?)?;
+        Ok(server)
+    }
+
+    /// Returns the token that the server's API requires.
+    ///
+    /// # Errors
+    ///
+    /// Fails if no server has been started.
+    pub fn token(&self) -> anyhow::Result<String> {
+        #[derive(Deserialize)]
+        struct Attachment {
+            token: String,
+        }
+        let file = self.state().join("server.json");
+        let text = fs::read(&file).with_context(|| format!("{} cannot be read", file.display()))?;
+        let attachment: Attachment =
+            serde_json::from_slice(&text).context("the server's token cannot be read")?;
+        Ok(attachment.token)
     }
 
     /// Sets the URL to which the fake GitHub sends webhooks.

@@ -1,52 +1,90 @@
 // Requests to the server's HTTP API (docs/interface.md). Nothing here writes to the server.
 
 import { learnSkew } from './clock.js';
+import { readEvents } from './events.js';
 import { parseTime, plainText } from './format.js';
+import { readToken, refuseToken } from './token.js';
 
 const TIMEOUT_MILLIS = 30_000;
 /** The server may have to wait for GitHub. */
 const LOG_TIMEOUT_MILLIS = 200_000;
 
-async function getJson(path) {
-  const requestedAt = Date.now();
-  const response = await fetch(path, {
-    headers: { accept: 'application/json' }, cache: 'no-store', signal: AbortSignal.timeout(TIMEOUT_MILLIS),
-  });
-  if (!response.ok) throw new Error(`${path.split('?')[0]} returned status ${response.status}`);
+/** Sends a request with the token. Fails with a sentence that can be shown, unless the answer is a success. */
+async function request(path, accept, signal) {
+  const token = readToken();
+  if (token === null) throw new Error('there is no token');
+  const headers = { accept, authorization: `Bearer ${token}` };
+  const response = await expectAnswer(fetch(path, { headers, signal, cache: 'no-store' }));
+  if (response.ok) return response;
+  if (response.status === 401) {
+    refuseToken(token);
+    throw new Error('the server does not accept the token');
+  }
+  const message = plainText((await response.json().catch(() => null))?.message);
+  throw new Error(message || `${path.split('?')[0]} returned status ${response.status}`);
+}
+
+/** Waits for an answer or its body. Browsers name failures differently, so one sentence stands for all of them. */
+async function expectAnswer(promise) {
+  try { return await promise; } catch { throw new Error('the server does not respond'); }
+}
+
+function readDate(response, requestedAt) {
   const date = parseTime(response.headers.get('date'));
   if (date !== null) learnSkew(date, requestedAt);
-  return response.json();
 }
 
 /** Reads a page of `jobs` or `runners`; `next` is the cursor of the page after it, or null. */
 export async function readPage(kind, filter, cursor, limit) {
   const query = new URLSearchParams({ limit: String(limit), ...filter });
   if (cursor !== null) query.set('cursor', cursor);
-  const page = await getJson(`api/v1/${kind}?${query}`);
+  const requestedAt = Date.now();
+  const response = await request(`api/v1/${kind}?${query}`, 'application/json', AbortSignal.timeout(TIMEOUT_MILLIS));
+  readDate(response, requestedAt);
+  const page = await expectAnswer(response.json());
   const next = page.next === undefined || page.next === null ? null : String(page.next);
   return { items: Array.isArray(page[kind]) ? page[kind] : [], next: next === cursor ? null : next };
 }
 
-/** Fails unless the server responds. */
-export const readHealth = () => getJson('healthz');
+/** Fails unless the server responds. This request needs no token. */
+export async function checkHealth() {
+  const requestedAt = Date.now();
+  const signal = AbortSignal.timeout(TIMEOUT_MILLIS);
+  const response = await expectAnswer(fetch('healthz', { signal, cache: 'no-store' }));
+  if (!response.ok) throw new Error(`healthz returned status ${response.status}`);
+  readDate(response, requestedAt);
+}
 
-export const openEvents = () => new EventSource('api/v1/events');
+/**
+ * Opens the stream of events. `onOpen()` is called once the server has accepted it, `onEvents(data)` with the data of
+ * the events in each chunk, and `onEnd(reason)` at the end, unless it was closed with the `close` that is returned.
+ */
+export function openEvents({ onOpen, onEvents, onEnd }) {
+  const closing = new AbortController();
+  const connecting = setTimeout(() => closing.abort(), TIMEOUT_MILLIS);
+  let closed = false;
+  const read = async () => {
+    const response = await request('api/v1/events', 'text/event-stream', closing.signal);
+    clearTimeout(connecting);
+    if (closed) return;
+    onOpen();
+    await readEvents(response.body, (data) => { if (!closed) onEvents(data); });
+  };
+  const end = (reason) => {
+    clearTimeout(connecting);
+    if (!closed) onEnd(reason);
+  };
+  read().then(() => end('the connection was closed'), (error) => end(error.message));
+  return { close() { closed = true; clearTimeout(connecting); closing.abort(); } };
+}
 
-/** Reads a job's log: `{ lines }`, or `{ error }` with `unauthorized` where the token is wrong. */
-export async function readLog(jobId, token) {
+/** Reads a job's log: `{ lines }` or `{ error }`. */
+export async function readLog(jobId) {
   try {
-    const response = await fetch(`api/v1/jobs/${encodeURIComponent(jobId)}/log`, {
-      headers: { accept: 'text/plain', authorization: `Bearer ${token}` },
-      cache: 'no-store',
-      signal: AbortSignal.timeout(LOG_TIMEOUT_MILLIS),
-    });
-    if (response.ok) return { lines: (await response.text()).replace(/\n$/, '').split('\n') };
-    if (response.status === 401) {
-      return { unauthorized: true, error: 'The server does not accept this token. It makes a new one at each start.' };
-    }
-    const message = plainText((await response.json().catch(() => null))?.message);
-    return { error: message || `The server returned status ${response.status}.` };
-  } catch {
-    return { error: 'The server does not respond.' };
+    const path = `api/v1/jobs/${encodeURIComponent(jobId)}/log`;
+    const response = await request(path, 'text/plain', AbortSignal.timeout(LOG_TIMEOUT_MILLIS));
+    return { lines: (await expectAnswer(response.text())).replace(/\n$/, '').split('\n') };
+  } catch (error) {
+    return { error: error.message };
   }
 }

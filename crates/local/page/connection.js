@@ -1,10 +1,11 @@
 // The live connection to the server: its state, reconnecting with backoff, and what the page says about it.
 
-import { openEvents, readHealth } from './api.js';
+import { checkHealth, openEvents } from './api.js';
 import {
   clockStoppedAt, formatServerTime, millisSinceStop, noteContact, resumeClock, stopClock,
 } from './clock.js';
 import { announce, byId, setText, setVisible } from './dom.js';
+import { onTokenRefused, readToken, takeTokenFromAddress } from './token.js';
 
 const HEALTH_INTERVAL_MILLIS = 20_000;
 const MAX_BACKOFF_MILLIS = 15_000;
@@ -12,7 +13,10 @@ const MAX_BACKOFF_MILLIS = 15_000;
 const STALE_AFTER_MILLIS = 3000;
 
 let stream = null;
-let state = 'connecting';        // or 'live', 'retrying'
+/** Or `live`, `retrying`, or `locked`: without a token, nothing is tried. */
+let state = 'connecting';
+/** Whether the server has accepted the token. */
+let accepted = false;
 let attempts = 0;
 let retryAt = 0;
 let checkedAt = Date.now();
@@ -20,13 +24,18 @@ let handlers = null;
 
 /**
  * Opens the connection, and keeps it open. `given.hasData()` says whether the page has anything to show;
- * `onConnect()`, `onOpen()` and `onEvent(event)` are called at each attempt, each success and each event.
+ * `onConnect()`, `onOpen()` and `onEvent(event)` are called at each attempt, each success and each event;
+ * `onState(state, error)` at each change of the state.
  */
 export function startConnection(given) {
   handlers = given;
+  onTokenRefused(() => lock(`The server ${accepted ? 'no longer accepts' : 'does not accept'} the token.`));
   byId('retry').addEventListener('click', connect);
   window.addEventListener('online', () => { if (state === 'retrying') connect(); });
+  // A page in the back/forward cache must not hold one of the server's streams.
+  window.addEventListener('pagehide', closeStream);
   window.addEventListener('pageshow', (event) => { if (event.persisted) connect(); });
+  window.addEventListener('hashchange', () => { if (takeTokenFromAddress()) connectWithNewToken(); });
   document.addEventListener('visibilitychange', () => {
     if (document.hidden || state !== 'retrying') return;
     attempts = Math.min(attempts, 1);
@@ -35,11 +44,17 @@ export function startConnection(given) {
   connect();
 }
 
+/** Connects with a token that was just given. */
+export function connectWithNewToken() {
+  accepted = false;
+  connect();
+}
+
 /** Reconnects, checks the connection or shows the time left, as is due; for each second. */
 export function updateConnection() {
   if (state === 'retrying' && retryAt && Date.now() >= retryAt) connect();
   showConnection();
-  if (Date.now() - checkedAt > HEALTH_INTERVAL_MILLIS && state === 'live') checkHealth();
+  if (Date.now() - checkedAt > HEALTH_INTERVAL_MILLIS && state === 'live') check();
 }
 
 /** The current connection, to tell whether a response belongs to an earlier one; null while there is none. */
@@ -53,8 +68,7 @@ export function markLive() {
 
 /** Notes that the connection is lost, and schedules the next attempt. */
 export function markLost(error) {
-  stream?.close();
-  stream = null;
+  closeStream();
   if (handlers.hasData()) stopClock();
   attempts += 1;
   const backoff = Math.min(MAX_BACKOFF_MILLIS, 500 * 2 ** Math.min(attempts, 5));
@@ -62,26 +76,47 @@ export function markLost(error) {
   setState('retrying', error);
 }
 
-function connect() {
+/** Closes the connection and waits for a token. */
+function lock(error = '') {
+  closeStream();
+  if (handlers.hasData()) stopClock();
+  attempts = 0;
+  setState('locked', error);
+}
+
+function closeStream() {
   stream?.close();
+  stream = null;
+}
+
+function connect() {
+  closeStream();
   retryAt = 0;
-  const opened = openEvents();
+  if (readToken() === null) {
+    lock();
+    return;
+  }
+  const opened = openEvents({
+    onOpen() {
+      accepted = true;
+      noteContact();
+      handlers.onOpen();
+    },
+    onEvents(events) {
+      noteContact();
+      for (const data of events) if (opened === stream) handleData(data);
+    },
+    onEnd: markLost,
+  });
   stream = opened;
   handlers.onConnect();
   setState(attempts ? 'retrying' : 'connecting');
-  opened.onopen = () => {
-    if (opened !== stream) return;
-    noteContact();
-    handlers.onOpen();
-  };
-  opened.onmessage = (message) => {
-    if (opened !== stream) return;
-    let event;
-    try { event = JSON.parse(message.data); } catch { return; }
-    noteContact();
-    handlers.onEvent(event);
-  };
-  opened.onerror = () => { if (opened === stream) markLost('the connection was closed'); };
+}
+
+function handleData(data) {
+  let event;
+  try { event = JSON.parse(data); } catch { return; }
+  handlers.onEvent(event);
 }
 
 function setState(next, error = '') {
@@ -97,27 +132,30 @@ function setState(next, error = '') {
     const failed = `Could not load jobs and runners: ${error}. Retrying.`;
     setText(byId('loading'), error ? failed : 'Loading jobs and runners…');
   }
+  handlers.onState(state, error);
 }
 
 function showConnection() {
   const secsLeft = Math.max(0, Math.ceil((retryAt - Date.now()) / 1000));
   const retrying = secsLeft > 0 ? `Reconnecting in ${secsLeft} s` : 'Reconnecting';
-  setText(byId('link-text'), { live: 'Live', connecting: 'Connecting' }[state] ?? retrying);
+  setText(byId('link-text'), { live: 'Live', connecting: 'Connecting', locked: 'No token' }[state] ?? retrying);
   setVisible(byId('retry'), state === 'retrying' && secsLeft > 1);
-  const stale = millisSinceStop() > STALE_AFTER_MILLIS;
+  const stoppedAt = clockStoppedAt();
+  const stale = stoppedAt !== null && (state === 'locked' || millisSinceStop() > STALE_AFTER_MILLIS);
   setVisible(byId('stale'), stale);
   if (stale) {
-    const lost = `No contact with the server since ${formatServerTime(clockStoppedAt())}.`;
-    setText(byId('stale'), `${lost} Jobs, runners and durations are as of that time.`);
+    const lost = state === 'locked' ? 'Not connected' : 'No contact with the server';
+    const since = `${lost} since ${formatServerTime(stoppedAt)}.`;
+    setText(byId('stale'), `${since} Jobs, runners and durations are as of that time.`);
   }
 }
 
 /** A connection can die without an error: checks that the server still responds. */
-async function checkHealth() {
+async function check() {
   checkedAt = Date.now();
   const checked = stream;
   try {
-    await readHealth();
+    await checkHealth();
     noteContact();
   } catch {
     if (checked === stream && state === 'live') markLost('the server does not respond');

@@ -4,13 +4,25 @@
 export const DASH = '—';
 
 /**
- * Returns a value as text. Control characters and characters that change the reading direction become a visible mark:
- * names of jobs, repositories and workflows are untrusted.
+ * Ranges of characters that are not visible or change how others are shown: control characters, zero-width ones, and
+ * those that set the direction of text. `is_hidden` in `crates/core/src/text.rs` has the same.
  */
+export const HIDDEN_RANGES = [
+  [0x00, 0x1f], [0x7f, 0x9f], [0xad, 0xad], [0x61c, 0x61c], [0x180e, 0x180e], [0x200b, 0x200f], [0x2028, 0x202e],
+  [0x2060, 0x206f], [0x3164, 0x3164], [0xfeff, 0xfeff], [0xffa0, 0xffa0], [0xfff9, 0xfffb], [0x1bca0, 0x1bca3],
+  [0x1d173, 0x1d17a], [0xe0000, 0xe0fff],
+];
+const toEscape = (code) => `\\u{${code.toString(16)}}`;
+const hidden = new RegExp(`[${HIDDEN_RANGES.map((range) => range.map(toEscape).join('-')).join('')}]+`, 'gu');
+
+/** Returns a value as text. Hidden characters become a visible mark: names of jobs and workflows are untrusted. */
 export function plainText(value) {
   if (value === null || value === undefined) return '';
-  return String(value).replace(/[\u0000-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]+/g, '\ufffd');
+  return String(value).replace(hidden, '\ufffd');
 }
+
+/** Returns a line of a log as text. Its tabs are kept. */
+export const plainLine = (line) => line.split('\t').map(plainText).join('\t');
 
 export const textOrDash = (value) => plainText(value) || DASH;
 

@@ -4,13 +4,15 @@ import { readPage } from './api.js';
 import { currentStream, markLive, markLost } from './connection.js';
 import { announce, byId, setText } from './dom.js';
 import { plainText } from './format.js';
+import { Reading } from './reading.js';
 import { draw, drawSoon } from './redraw.js';
 import { isSelected, list, MORE_ROWS, records, view } from './state.js';
 import { jobWord } from './words.js';
 
-const FIRST_PAGE_ITEMS = 25;     // of the first page: what is open, and a few that ended
-const PAGE_ITEMS = 200;          // of each page after it
-const MAX_FIRST_ITEMS = 2000;    // of each kind, when the page loads
+const FIRST_PAGE_ITEMS = 100;    // of the first page: mostly all that is open, and a few that ended
+const OPEN_PAGE_ITEMS = 500;     // of each page after it that begins with open items
+const PAGE_ITEMS = 200;          // of each other page
+const MAX_FIRST_ITEMS = 2000;    // of each kind, when the page loads; more if more are open
 const MAX_PAGES = 200;
 const MAX_OLDER_PAGES = 50;
 
@@ -42,33 +44,28 @@ export function resetLoading() {
   again = false;
 }
 
-/** Reads both lists. What is open comes first, on a short first page, so that the present is shown at once. */
+/** Reads both lists. What is open comes first, and is shown once it was read. */
 export async function load() {
   if (loading) { again = true; return; }
   loading = true;
   loads += 1;
   for (const keys of Object.values(updated)) keys.clear();
   const stream = currentStream();
-  const readings = Object.keys(KINDS).map((kind) => ({
-    kind, cursor: null, more: true, listed: new Set(), limit: Math.max(MAX_FIRST_ITEMS, records.of(kind).size),
-  }));
+  const readings = Object.keys(KINDS).map((kind) => (
+    { kind, reading: new Reading(Math.max(MAX_FIRST_ITEMS, records.of(kind).size)) }
+  ));
   try {
-    for (let page = 0; page < MAX_PAGES && readings.some((reading) => reading.more); page += 1) {
-      const limit = page === 0 ? FIRST_PAGE_ITEMS : PAGE_ITEMS;
-      const parts = await Promise.all(readings.map((reading) => (
-        reading.more ? readPage(reading.kind, {}, reading.cursor, limit) : null
+    for (let page = 0; page < MAX_PAGES && readings.some(({ reading }) => reading.more); page += 1) {
+      const parts = await Promise.all(readings.map(({ kind, reading }) => (
+        reading.more ? readPage(kind, {}, reading.cursor, pageItems(reading)) : null
       )));
       if (stream !== currentStream()) return;
-      readings.forEach((reading, i) => { if (parts[i]) storePart(reading, parts[i], page === 0); });
-      records.evicted = false;
-      records.changed.clear();
-      loaded = true;
-      markLive();
-      draw();
+      readings.forEach(({ kind, reading }, i) => { if (parts[i]) storePart(kind, reading, parts[i]); });
+      // A part of what is open would look like all of it.
+      if (readings.every(({ reading }) => reading.isOpenRead)) showLists();
     }
   } catch (error) {
-    const reason = error.name === 'TimeoutError' ? 'the server does not respond' : error.message;
-    if (stream === currentStream()) markLost(reason);
+    if (stream === currentStream()) markLost(error.message);
   } finally {
     // A newer connection has a load of its own.
     if (currentStream() === null || stream === currentStream()) {
@@ -80,19 +77,28 @@ export async function load() {
   }
 }
 
+function pageItems(reading) {
+  if (reading.cursor === null) return FIRST_PAGE_ITEMS;
+  return reading.isOpenRead ? PAGE_ITEMS : OPEN_PAGE_ITEMS;
+}
+
+function showLists() {
+  records.evicted = false;
+  records.changed.clear();
+  loaded = true;
+  markLive();
+  draw();
+}
+
 /** Stores a part of a list, and forgets records that the server no longer lists. */
-function storePart(reading, part, isFirst) {
-  const { kind, listed } = reading;
+function storePart(kind, reading, part) {
   const { keyOf, put, forget } = KINDS[kind];
-  for (const data of part.items) {
-    listed.add(keyOf(data));
-    if (!updated[kind].has(keyOf(data))) put(data);
-  }
-  reading.cursor = part.next;
-  reading.more = part.next !== null && listed.size < reading.limit;
-  const isGone = (item) => !listed.has(item.key) && !updated[kind].has(item.key) && (item.open || !reading.more);
+  if (reading.cursor === null) cursors[kind].clear();
+  // A record may be listed twice: as open, and on a later page as ended.
+  for (const data of part.items) if (!updated[kind].has(keyOf(data))) put(data);
+  reading.addPage(part.items.map(keyOf), part.next);
+  const isGone = (item) => reading.isGone(item) && !updated[kind].has(item.key);
   for (const item of [...records.of(kind).values()]) if (isGone(item)) forget(item.key);
-  if (isFirst) cursors[kind].clear();
   cursors[kind].set('', part.next);
 }
 

@@ -2,9 +2,8 @@
 
 import { readLog } from './api.js';
 import { byId, element, openTab, setText, setVisible } from './dom.js';
-import { formatCount, formatNumber } from './format.js';
+import { formatCount, formatNumber, plainLine } from './format.js';
 import { isSelected, records } from './state.js';
-import { forgetToken, readToken, storeToken, takeTokenFromAddress } from './token.js';
 
 /** A browser cannot lay out many more lines quickly. */
 const MAX_LINES = 5000;
@@ -15,9 +14,8 @@ const emptyLog = (jobId) => ({ jobId, loading: false, lines: null, error: '' });
 let log = emptyLog(null);
 
 export function startLog() {
-  byId('d-log-form').addEventListener('submit', (event) => { event.preventDefault(); requestLog(); });
+  byId('d-log-load').addEventListener('click', requestLog);
   byId('d-log-open').addEventListener('click', openLog);
-  window.addEventListener('hashchange', () => { takeTokenFromAddress(); redraw(log); });
 }
 
 /** Draws the log of the job, or hides it where there is none. */
@@ -27,11 +25,7 @@ export function drawLog(job) {
   if (!hasLog) return;
   if (log.jobId !== job.key) log = emptyLog(job.key);
   const { lines } = log;
-  setVisible(byId('d-log-form'), !job.open);
-  const needsToken = !job.open && lines === null && readToken() === null;
-  setVisible(byId('d-log-ask'), needsToken);
-  // A hidden field that is required would block the form.
-  byId('d-log-token').disabled = !needsToken;
+  setVisible(byId('d-log-do'), !job.open);
   setVisible(byId('d-log-load'), lines === null);
   byId('d-log-load').disabled = log.loading;
   setVisible(byId('d-log-open'), lines !== null);
@@ -49,39 +43,28 @@ function noteOf(job) {
   if (job.open) return 'GitHub provides the log once the job has ended.';
   if (log.loading) return 'Loading…';
   const left = (log.lines?.length ?? 0) - MAX_LINES;
-  if (left <= 0) return log.error;
+  if (log.error) return `The log could not be read: ${log.error}.`;
+  if (left <= 0) return '';
   return `These are the last ${formatNumber(MAX_LINES)} lines; the text has ${formatNumber(left)} more before them.`;
 }
 
 function makeLine(line) {
-  // The server has removed control characters. Those that change the reading direction become a visible mark.
-  const text = `${line.replace(/[\u202a-\u202e\u2066-\u2069]/g, '\ufffd')}\n`;
+  const text = `${plainLine(line)}\n`;
   const command = /^##\[(error|warning|group)\]/.exec(text);
   return command ? element('span', { class: command[1] }, text) : text;
 }
 
 async function requestLog() {
-  if (!byId('d-log-token').disabled) storeToken(byId('d-log-token').value);
-  byId('d-log-token').value = '';
   const requested = { ...emptyLog(log.jobId), loading: true };
   log = requested;
   redraw(requested);
-  const { lines = null, error = '', unauthorized = false } = await readLog(requested.jobId, readToken());
-  if (unauthorized) forgetToken();
+  const { lines = null, error = '' } = await readLog(requested.jobId);
   Object.assign(requested, { loading: false, lines, error });
   const hadFocus = [byId('d-log-load'), document.body].includes(document.activeElement);
   redraw(requested);
-  if (log === requested) moveFocus(lines !== null, hadFocus);
-}
-
-/** Moves the focus to the log, or to the field for the token. */
-function moveFocus(isRead, hadFocus) {
-  const text = byId('d-log-text');
-  if (!isRead) {
-    if (hadFocus && !byId('d-log-token').disabled) byId('d-log-token').focus();
-    return;
-  }
+  if (log !== requested || lines === null) return;
   // Why a job failed is at the end of its log.
+  const text = byId('d-log-text');
   text.scrollTop = text.scrollHeight;
   if (hadFocus) text.focus({ preventScroll: true });
 }

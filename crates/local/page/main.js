@@ -20,6 +20,7 @@ import { openDetails } from './selection.js';
 import { isFiltered, records, selection } from './state.js';
 import { startTheme } from './theme.js';
 import { takeTokenFromAddress } from './token.js';
+import { isAsking, startTokenPanel, updateTokenPanel } from './token-panel.js';
 import { drawToolbar, startToolbar } from './toolbar.js';
 import { startWebhookHelp } from './webhook-help.js';
 
@@ -27,8 +28,8 @@ import { startWebhookHelp } from './webhook-help.js';
 function showParts() {
   records.evict();
   const wanted = records.jobs.size > 0 || records.runners.size > 0 || isFiltered() || selection.item !== null;
-  setVisible(byId('loading'), !isLoaded());
-  setVisible(byId('empty'), isLoaded() && !wanted);
+  setVisible(byId('loading'), !isLoaded() && !isAsking());
+  setVisible(byId('empty'), isLoaded() && !wanted && !isAsking());
   for (const id of ['now', 'pools', 'work']) setVisible(byId(id), isLoaded() && wanted);
 }
 
@@ -59,7 +60,10 @@ startDetails();
 startLog();
 startKeyboard();
 startWebhookHelp();
+startTokenPanel();
 window.addEventListener('popstate', () => { readAddress(); draw(); });
-startConnection({ hasData: isLoaded, onConnect: resetLoading, onOpen: load, onEvent: handleEvent });
+startConnection({
+  hasData: isLoaded, onConnect: resetLoading, onOpen: load, onEvent: handleEvent, onState: updateTokenPanel,
+});
 document.addEventListener('visibilitychange', () => { if (!document.hidden) drawSoon(); });
 setInterval(everySecond, 1000);

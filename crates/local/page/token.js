@@ -1,8 +1,9 @@
-// The token of the server's state directory, which a job's log requires. It is kept as long as this tab is open.
+// The token of the server's state directory, which each request to the API needs. This tab keeps it until it is closed.
 
 const KEY = 'ecsrunner.token';
 
 let token = null;                // where the browser blocks storage
+let onRefused = () => {};
 
 /** Returns the token, or null. */
 export function readToken() {
@@ -14,15 +15,26 @@ export function storeToken(value) {
   try { sessionStorage.setItem(KEY, value); } catch { /* Kept by this page only. */ }
 }
 
-export function forgetToken() {
+/** Registers the function that is called when the server has refused the token. */
+export function onTokenRefused(given) { onRefused = given; }
+
+/** Forgets a token that the server has refused, unless another one was given since the request. */
+export function refuseToken(value) {
+  if (readToken() !== value) return;
   token = null;
   try { sessionStorage.removeItem(KEY); } catch { /* It was never stored. */ }
+  onRefused();
 }
 
-/** Takes a token, such as `#token=…`, out of the address: it must not stay on the screen and in the history. */
+/**
+ * Takes a token, such as `#token=…`, out of the address: it must not stay on the screen and in the history. Returns
+ * whether there was one.
+ */
 export function takeTokenFromAddress() {
   const given = new URLSearchParams(location.hash.slice(1)).get('token');
-  if (given === null) return;
+  if (given === null) return false;
   history.replaceState(history.state, '', `${location.pathname}${location.search}`);
-  if (/^[!-~]+$/.test(given)) storeToken(given);
+  if (!/^[!-~]+$/.test(given)) return false;
+  storeToken(given);
+  return true;
 }

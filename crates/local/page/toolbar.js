@@ -72,7 +72,7 @@ function drawStates(items) {
   }
 }
 
-/** Whether all items in this state are known: the server always lists everything that is open. */
+/** Whether all items in this state are known: everything that is open is read before the lists are shown. */
 function isOpenState(state) {
   if (view.kind === 'jobs') return ['waiting', 'queued', 'in_progress'].includes(state);
   return state !== '' && state !== 'gone';

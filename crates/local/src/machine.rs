@@ -1,10 +1,12 @@
-//! The system clock, the kernel's randomness, and a queue that does nothing.
+//! The system clock, the kernel's randomness and limits, and a queue that does nothing.
 
+use std::io;
 use std::time::Duration;
 
 use ecsrunner_engine::ports::queue::{Queue, QueueError};
 use ecsrunner_engine::ports::{Clock, Randomness};
 use jiff::Timestamp;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct SystemClock;
@@ -38,6 +40,15 @@ impl Randomness for OsRandomness {
     fn bits(&self) -> u128 {
         u128::from_ne_bytes(random())
     }
+}
+
+/// Raises this process's limit of open files to what the system allows, and returns it.
+pub(crate) fn raise_file_limit() -> io::Result<u64> {
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    if soft < hard {
+        setrlimit(Resource::RLIMIT_NOFILE, hard, hard)?;
+    }
+    Ok(hard)
 }
 
 /// Returns random bytes from the kernel.

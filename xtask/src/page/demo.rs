@@ -48,7 +48,7 @@ impl Demo {
         Ok(demo)
     }
 
-    /// Returns the page's URL, with the token that the page needs for logs.
+    /// Returns the page's URL, with the token that the page needs.
     pub(super) fn page(&self) -> String {
         format!("http://{}/#token={}", self.page, self.token)
     }
@@ -56,9 +56,9 @@ impl Demo {
     /// Queues a job of an unknown class, and waits until the server refuses it.
     pub(super) fn refuse_a_job(&self) -> anyhow::Result<()> {
         let job = r#"{"repository": "acme/demo", "labels": ["self-hosted", "class:huge"], "name": "too large", "work": {"sleep_ms": 1}}"#;
-        request(&self.github, "POST", "/_sim/jobs", job)?;
+        request(&self.github, "", "POST", "/_sim/jobs", job)?;
         let began = Instant::now();
-        while !request(&self.page, "GET", "/api/v1/jobs", "")?.contains("class_unknown") {
+        while !request(&self.page, &self.token, "GET", "/api/v1/jobs", "")?.contains("class_unknown") {
             ensure!(began.elapsed() < LIMIT, "no job was refused within {LIMIT:?}");
             thread::sleep(PACE);
         }
@@ -111,13 +111,13 @@ impl Drop for Demo {
     }
 }
 
-/// Sends a request on a new connection and returns the whole answer.
-fn request(host: &str, method: &str, path: &str, body: &str) -> anyhow::Result<String> {
+/// Sends a request with a token on a new connection and returns the whole answer.
+fn request(host: &str, token: &str, method: &str, path: &str, body: &str) -> anyhow::Result<String> {
     let mut stream = TcpStream::connect(host).with_context(|| format!("cannot connect to {host}"))?;
     stream.set_read_timeout(Some(LIMIT))?;
     write!(
         stream,
-        "{method} {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\
+        "{method} {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\nAuthorization: Bearer {token}\r\n\
          Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
         body.len()
     )?;

@@ -54,20 +54,25 @@ pub(super) struct Seen {
 
 #[derive(Debug)]
 pub(super) struct Follower {
-    client: reqwest::Client,
-    github: String,
-    server: String,
+    github: Source,
+    server: Source,
     run: RunId,
     seen: Seen,
     done: bool,
 }
 
+/// A process that answers requests.
+#[derive(Debug)]
+struct Source {
+    client: reqwest::Client,
+    url: String,
+}
+
 impl Follower {
     pub(super) fn new(github: &Service, server: &Service, run: RunId) -> anyhow::Result<Self> {
         Ok(Self {
-            client: server.client(),
-            github: github.url().to_owned(),
-            server: server.url().to_owned(),
+            github: Source::of(github),
+            server: Source::of(server),
             run,
             seen: Seen::default(),
             done: false,
@@ -78,8 +83,7 @@ impl Follower {
     pub(super) async fn logs_of_failures(&self) -> anyhow::Result<Vec<(String, Vec<String>)>> {
         let mut logs = Vec::new();
         for job in self.seen.jobs.values().filter(|job| job.conclusion == Some(Conclusion::Failure)) {
-            let url = format!("{}/_sim/jobs/{}/log", self.github, job.id);
-            let text = self.client.get(url).send().await?.error_for_status()?.text().await?;
+            let text = self.github.get(&format!("/_sim/jobs/{}/log", job.id)).await?.text().await?;
             let lines: Vec<String> = text.lines().map(clean).collect();
             let from = lines.len().saturating_sub(LOG_LINES);
             logs.push((job.name.clone(), lines[from..].to_vec()));
@@ -104,10 +108,9 @@ impl Follower {
 
     /// Reads the present state once.
     pub(super) async fn look(&mut self) -> anyhow::Result<()> {
-        let github: SimState = self.get(&format!("{}/_sim/state", self.github)).await?;
-        let JobList { jobs, .. } = self.get(&format!("{}/api/v1/jobs?limit=500", self.server)).await?;
-        let RunnerList { runners, .. } =
-            self.get(&format!("{}/api/v1/runners?limit=500", self.server)).await?;
+        let github: SimState = self.github.read("/_sim/state").await?;
+        let JobList { jobs, .. } = self.server.read("/api/v1/jobs?limit=500").await?;
+        let RunnerList { runners, .. } = self.server.read("/api/v1/runners?limit=500").await?;
         let ours: Vec<&SimJob> = github.jobs.iter().filter(|job| job.run_id == self.run).collect();
         let ended = ours.iter().all(|job| job.state == JobPhase::Completed);
         // A job whose needed job failed is never queued.
@@ -125,7 +128,7 @@ impl Follower {
     }
 
     async fn look_at_deliveries(&mut self) -> anyhow::Result<()> {
-        let Deliveries { deliveries } = self.get(&format!("{}/_sim/deliveries", self.github)).await?;
+        let Deliveries { deliveries } = self.github.read("/_sim/deliveries").await?;
         for delivery in deliveries {
             if let (Some("queued"), Some(job), Some(at)) =
                 (delivery.action.as_deref(), delivery.job, delivery.sent_at)
@@ -138,11 +141,21 @@ impl Follower {
 
     /// Returns how many runners are still registered.
     pub(super) async fn registrations(&self) -> anyhow::Result<usize> {
-        let github: SimState = self.get(&format!("{}/_sim/state", self.github)).await?;
+        let github: SimState = self.github.read("/_sim/state").await?;
         Ok(github.registrations.len())
     }
+}
 
-    async fn get<T: DeserializeOwned>(&self, url: &str) -> anyhow::Result<T> {
-        Ok(self.client.get(url).send().await?.error_for_status()?.json().await?)
+impl Source {
+    fn of(service: &Service) -> Self {
+        Self { client: service.client(), url: service.url().to_owned() }
+    }
+
+    async fn get(&self, path: &str) -> anyhow::Result<reqwest::Response> {
+        Ok(self.client.get(format!("{}{path}", self.url)).send().await?.error_for_status()?)
+    }
+
+    async fn read<T: DeserializeOwned>(&self, path: &str) -> anyhow::Result<T> {
+        Ok(self.get(path).await?.json().await?)
     }
 }

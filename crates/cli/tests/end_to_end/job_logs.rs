@@ -56,9 +56,7 @@ async fn told_to_operator(testbed: &Testbed, server: &Server, path: &str) -> (u1
 
 /// Returns the token of the state directory.
 fn token(testbed: &Testbed) -> String {
-    let left = std::fs::read(testbed.state().join("server.json")).unwrap();
-    let left: Value = serde_json::from_slice(&left).unwrap();
-    left["token"].as_str().unwrap().to_owned()
+    crate::testbed::token(&testbed.state())
 }
 
 fn log_path(job: u64) -> String {

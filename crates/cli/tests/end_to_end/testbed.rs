@@ -24,7 +24,7 @@ use tempfile::TempDir;
 pub(crate) use api::{Api, Listed, at, names, states};
 pub(crate) use events::Events;
 pub(crate) use github::{GitHub, job_ids};
-pub(crate) use server::Server;
+pub(crate) use server::{Server, token};
 pub(crate) use signing::{Payload, signature};
 
 pub(crate) const REPOSITORY: &str = "acme/app";
@@ -166,14 +166,14 @@ impl Testbed {
 
     /// Starts the server with this command, and tells GitHub where its webhooks go.
     pub(crate) async fn serve_by(&self, command: tokio::process::Command) -> Server {
-        let server = Server::start(command, &self.path("server.log")).await;
+        let server = Server::start(command, self.dir.path()).await;
         self.github.send_webhooks_to(&server.url("/webhook")).await;
         server
     }
 
     /// Starts a server that GitHub does not know.
     pub(crate) async fn serve_unheard(&self) -> Server {
-        Server::start(self.command(), &self.path("server.log")).await
+        Server::start(self.command(), self.dir.path()).await
     }
 
     /// Returns the command that starts the server.
@@ -234,7 +234,7 @@ impl Testbed {
 impl Drop for Testbed {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            tell(&self.path("server.log"));
+            tell(self.dir.path());
         }
         processes::end_all(&self.state().join("tasks"));
     }

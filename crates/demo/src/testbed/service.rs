@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, anyhow, bail};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
@@ -50,12 +51,22 @@ impl Service {
         Ok(Self { name, child, url, log: log.to_owned(), client })
     }
 
+    /// Adds the token of the server's state directory to all later requests.
+    pub(super) fn authorize(&mut self, token: &str) -> anyhow::Result<()> {
+        let mut value = HeaderValue::try_from(format!("Bearer {token}"))?;
+        value.set_sensitive(true);
+        let headers = HeaderMap::from_iter([(AUTHORIZATION, value)]);
+        self.client =
+            reqwest::Client::builder().timeout(LIMIT).no_proxy().default_headers(headers).build()?;
+        Ok(())
+    }
+
     #[must_use]
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// Returns an HTTP client with a timeout.
+    /// Returns an HTTP client for this process, with a timeout and, if it needs one, its token.
     #[must_use]
     pub fn client(&self) -> reqwest::Client {
         self.client.clone()

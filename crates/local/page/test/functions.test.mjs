@@ -1,15 +1,20 @@
-// The page's functions that need neither document nor server: formats, words, segments, records, filters, figures.
+// The page's functions that need neither document nor server: formats, words, segments, records, filters, figures,
+// events, pages of lists.
 //
 //     node --test crates/local/page/test/functions.test.mjs
 import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
 import { test } from 'node:test';
 
 import { jobDurations, runnerDurations } from '../bars.js';
+import { EventParser, MAX_SILENCE_MILLIS, readEvents } from '../events.js';
 import {
-  DASH, formatCost, formatCount, formatDuration, formatStepDuration, formatTime, httpsAddress, parseTime, plainText,
+  DASH, formatCost, formatCount, formatDuration, formatStepDuration, formatTime, HIDDEN_RANGES, httpsAddress, parseTime,
+  plainLine, plainText,
 } from '../format.js';
 import { isInState, matcher, splitAndSort } from '../matching.js';
 import { choosePools, countPools, isActive } from '../pools.js';
+import { Reading } from '../reading.js';
 import { Records } from '../records.js';
 import { segmentsBetween } from '../segments.js';
 import { countEndings, quantile, sumCosts, summarizeJobs, waitsOfLast } from '../summary.js';
@@ -61,11 +66,30 @@ test('a time names its day unless it is today', () => {
   assert.deepEqual([parseTime('2025-01-01T12:00:00Z'), parseTime('soon'), parseTime(5), parseTime(null)], [START, null, null, null]);
 });
 
-test('untrusted text shows its control characters as marks, and only https becomes a link', () => {
+test('untrusted text shows its hidden characters as marks, and only https becomes a link', () => {
   assert.equal(plainText('a\u202eb\u0007\u001bc'), 'a\ufffdb\ufffdc');
+  assert.equal(plainText('ad\u200bmin\u{e0041}\ufeff größe, 漢字, 🚀'), 'ad\ufffdmin\ufffd größe, 漢字, 🚀');
   assert.equal(plainText(null), '');
+  assert.equal(plainLine('a\tb\u202ec\t\u200b'), 'a\tb\ufffdc\t\ufffd', 'a line of a log keeps its tabs');
   assert.equal(httpsAddress('https://github.com/acme'), 'https://github.com/acme');
   assert.deepEqual(['http://a', 'javascript:alert(1)', 'no address', null].map(httpsAddress), [null, null, null, null]);
+});
+
+test('characters are hidden on the page where they are hidden in the log and in tables', async () => {
+  const rust = await readFile(new URL('../../../core/src/text.rs', import.meta.url), 'utf8');
+  const body = /pub fn is_hidden\(c: char\) -> bool \{\n(.*?)\n\}/s.exec(rust)[1];
+  const [controls, others] = body.split('|| matches!(c,');
+  assert.equal(controls.trim(), 'c.is_control()');
+  const pattern = /'\\u\{([0-9a-f]+)\}'(?:\.\.='\\u\{([0-9a-f]+)\}')?/g;
+  assert.equal(others.replace(pattern, '').replace(/[|\s]/g, ''), ')', 'each part of the list is read');
+  const ranges = [...others.matchAll(pattern)].map(([, first, last = first]) => [first, last].map((code) => parseInt(code, 16)));
+  assert.deepEqual(HIDDEN_RANGES, [[0x00, 0x1f], [0x7f, 0x9f], ...ranges]);
+  // The first and last character of each range is replaced, and its neighbours are not.
+  const shown = (code) => plainText(`a${String.fromCodePoint(code)}`) !== 'a\ufffd';
+  const isListed = (code) => HIDDEN_RANGES.some(([first, last]) => first <= code && code <= last);
+  for (const edge of HIDDEN_RANGES.flat()) {
+    for (const code of [edge - 1, edge, edge + 1].filter((one) => one >= 0)) assert.equal(shown(code), !isListed(code), code.toString(16));
+  }
 });
 
 test('states have words and looks, also unknown ones', () => {
@@ -106,6 +130,79 @@ test('records find each other, and say which states changed', () => {
   assert.deepEqual(records.jobs.get('2').runners().map((one) => one.key), ['r']);
   records.forgetRunner('r');
   assert.deepEqual(records.jobs.get('2').runners(), []);
+});
+
+test('a record that is listed as open and later as ended is one record, which has ended', () => {
+  const records = recordsOf([job(1, { queued: 0 }), job(1, DONE, { conclusion: 'success' })], [runner('r', { reserved: 1 }), runner('r', GONE)]);
+  assert.deepEqual([records.jobs.size, records.runners.size], [1, 1]);
+  const { open, ended } = splitAndSort([...records.jobs.values(), ...records.runners.values()]);
+  assert.deepEqual([open, ended].map((list) => list.map((item) => item.key)), [[], ['r', '1']]);
+});
+
+test('open records are gone only if no page lists them', () => {
+  const reading = new Reading(100);
+  const isGone = (key, open) => reading.isGone({ key, open });
+  const goneAfter = (keys, next) => {
+    reading.addPage(keys, next);
+    return ['a', 'c', 'x'].map((key) => isGone(key, true));
+  };
+  assert.deepEqual(goneAfter(['a', 'b'], 'open:b'), [false, false, false], '"c" may be on the next page');
+  assert.equal(reading.isOpenRead, false);
+  assert.deepEqual(goneAfter(['c', 'ended'], 'older'), [false, false, true]);
+  assert.equal(isGone('older ended', false), false, 'it may be on a later page');
+  assert.deepEqual([reading.cursor, reading.more, reading.isOpenRead], ['older', true, true]);
+  reading.addPage(['c'], null);
+  assert.deepEqual([isGone('older ended', false), isGone('ended', false), reading.more], [true, false, false]);
+});
+
+test('a reading ends once it has enough, but not before all open records were read', () => {
+  const reading = new Reading(2);
+  reading.addPage(['a', 'b', 'c'], 'open:c');
+  assert.equal(reading.more, true);
+  reading.addPage(['d'], 'older');
+  assert.deepEqual([reading.more, reading.isGone({ key: 'e', open: true })], [false, true]);
+});
+
+const STREAM = ': hello\r\n\r\ndata: {"name":"größe 🚀"}\r\n\r\nevent: x\nid: 7\ndata:1\ndata:  2\ndata\n\n:\n\n\ndata: 3\r\rdata: never ended\n';
+const EVENTS = ['{"name":"größe 🚀"}', '1\n 2\n', '3'];
+const streamOf = (chunks) => new ReadableStream({ start(c) { chunks.forEach((chunk) => c.enqueue(chunk)); c.close(); } });
+
+test('events are read in lines of any ending, without comments and other fields', () => {
+  assert.deepEqual(new EventParser().push(STREAM), EVENTS);
+});
+
+test('events are the same wherever the stream is cut, also within a character or a line ending', async () => {
+  const bytes = new TextEncoder().encode(STREAM);
+  const cuts = [[...bytes].map((_, at) => at), ...[...bytes].map((_, at) => [at])];
+  for (const cut of cuts) {
+    const chunks = [0, ...cut].map((from, i) => bytes.slice(from, cut[i] ?? bytes.length));
+    const events = [];
+    await readEvents(streamOf(chunks), (some) => events.push(...some));
+    assert.deepEqual(events, EVENTS, `cut at ${cut}`);
+  }
+});
+
+test('a stream that is silent for 45 seconds is dead, and a comment keeps it alive', async (t) => {
+  t.mock.timers.enable({ apis: ['setTimeout'] });
+  const settled = () => new Promise((resolve) => { setImmediate(resolve); });
+  let [source, cancelled, chunks, ended] = [null, false, 0, null];
+  const body = new ReadableStream({ start(controller) { source = controller; }, cancel() { cancelled = true; } });
+  readEvents(body, () => { chunks += 1; }).catch((error) => { ended = error.message; });
+  for (let comments = 1; comments <= 3; comments += 1) {
+    t.mock.timers.tick(MAX_SILENCE_MILLIS - 1);
+    source.enqueue(new TextEncoder().encode(':\n\n'));
+    await settled();
+    assert.deepEqual([chunks, ended], [comments, null]);
+  }
+  t.mock.timers.tick(MAX_SILENCE_MILLIS);
+  await settled();
+  assert.deepEqual([ended, cancelled], ['the server sends nothing', true]);
+});
+
+test('a stream that breaks off fails, and one that ends does not', async () => {
+  const broken = new ReadableStream({ start(controller) { controller.error(new TypeError('network error')); } });
+  await assert.rejects(readEvents(broken, () => {}), /^Error: the connection was lost$/);
+  await readEvents(streamOf([]), () => assert.fail('there is no event'));
 });
 
 test('of many ended records the oldest are dropped, and no open one', () => {

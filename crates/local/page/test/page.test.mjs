@@ -5,93 +5,16 @@
 // It needs a running `ecsrunner local up` (or `demo --web`) with at least one completed job, the token in its state
 // directory's `server.json` (`demo --web` prints the whole URL), and playwright-core,
 // which is looked for beside this file and in NODE_PATH. CHROMIUM names the browser, by default /usr/bin/chromium.
-// Which other jobs exist, and whether more arrive meanwhile, does not matter.
+// Which other jobs exist, and whether more arrive meanwhile, does not matter. `token.page.mjs` and `connection.page.mjs`
+// have the tests of the token and of the connection; `browser.mjs` has what all of them use.
 import assert from 'node:assert/strict';
 import { readFile, readdir } from 'node:fs/promises';
-import { createRequire } from 'node:module';
-import { after, before, test } from 'node:test';
+import { test } from 'node:test';
 
-const { chromium } = createRequire(import.meta.url)('playwright-core');
-
-assert.ok(process.env.ECSRUNNER_LOCAL, 'ECSRUNNER_LOCAL must hold the URL of a running server');
-const [base, token] = process.env.ECSRUNNER_LOCAL.split('#token=');
-assert.ok(token, 'ECSRUNNER_LOCAL must end with #token= and the token of the state directory');
-const at = (path) => new URL(path, base.endsWith('/') ? base : `${base}/`).href;
-
-let browser;
-before(async () => {
-  browser = await chromium.launch({
-    executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
-    args: ['--headless', '--no-sandbox', '--disable-gpu', '--disable-background-networking', '--disable-quic', '--no-first-run', '--disable-component-update', '--disable-sync'],
-  });
-});
-after(() => browser?.close());
-
-/** All jobs, or runners, that the API lists. */
-async function all(kind) {
-  const items = [];
-  let cursor = null;
-  do {
-    const asked = new URLSearchParams({ limit: '200', ...(cursor === null ? {} : { cursor }) });
-    const answer = await fetch(at(`api/v1/${kind}?${asked}`));
-    assert.equal(answer.status, 200);
-    const page = await answer.json();
-    items.push(...page[kind]);
-    cursor = page.next ?? null;
-  } while (cursor !== null);
-  return items;
-}
-
-async function completedJob() {
-  const job = (await all('jobs')).find((one) => one.state === 'completed' && one.runner && one.timeline?.length);
-  assert.ok(job, 'the server must know at least one job that completed on a runner');
-  return job;
-}
-
-/** Opens the page and hands it to `use`; an error in the console that is not `expected` fails the test. */
-async function withPage(path, use, { width = 1440, height = 900, expected = /^$/, ...options } = {}) {
-  const context = await browser.newContext({ viewport: { width, height }, ...options });
-  const page = await context.newPage();
-  const errors = [];
-  page.on('console', (message) => { if (message.type() === 'error' || message.type() === 'warning') errors.push(message.text()); });
-  page.on('pageerror', (error) => errors.push(error.stack));
-  // What is under way when the page is left or loaded anew is aborted by the browser.
-  page.on('requestfailed', (request) => { if (request.failure()?.errorText !== 'net::ERR_ABORTED') errors.push(`${request.url()}: ${request.failure()?.errorText}`); });
-  page.on('request', (request) => { if (!request.url().startsWith(at('.'))) errors.push(`asked for ${request.url()}, outside the server`); });
-  try {
-    await page.goto(at(path));
-    await page.locator('#work').waitFor();
-    await use(page);
-    assert.deepEqual(errors.filter((error) => !expected.test(error)), [], 'the browser has nothing to complain of');
-  } finally {
-    await context.close();
-  }
-}
-
-/** Tries until `check` passes: jobs may move on between two looks. */
-async function eventually(check) {
-  const until = Date.now() + 10_000;
-  for (;;) {
-    try { return await check(); } catch (error) {
-      if (Date.now() > until) throw error;
-      await new Promise((resolve) => { setTimeout(resolve, 150); });
-    }
-  }
-}
-
-async function showAll(page) {
-  for (let clicks = 0; clicks < 300; clicks += 1) {
-    const more = page.locator('.more-row:not([hidden]) button, #older:not([hidden]) #older-load:not([hidden])').first();
-    if (!await more.isVisible()) return;
-    // A click waits until the button is enabled, which it is not while older ones are being read.
-    // It may also vanish before it is hit, when the last ones come in.
-    await more.click({ timeout: 2000 }).catch((error) => { if (error.name !== 'TimeoutError') throw error; });
-  }
-  assert.fail('the list has no end');
-}
-const shownIds = (page) => page.locator('.row[data-key]').evaluateAll((rows) => rows.map((row) => row.dataset.id));
-const focusedId = (page) => page.evaluate(() => document.activeElement?.dataset?.id ?? null);
-const query = (page) => new URL(page.url()).searchParams;
+import { plainText } from '../format.js';
+import { all, ask, at, completedJob, eventually, focusedId, query, showAll, shownIds, token, withPage } from './browser.mjs';
+import './connection.page.mjs';
+import './token.page.mjs';
 
 test('the server sends the page with a strict policy and no cache that outlives an upgrade', async () => {
   const types = { html: 'text/html', css: 'text/css', js: 'text/javascript', svg: 'image/svg+xml' };
@@ -216,9 +139,7 @@ test('details show the timeline of a job and of its runner', async () => {
   const job = await completedJob();
   await withPage(`?job=${job.id}`, async (page) => {
     await page.locator('#detail').waitFor();
-    // Names are strangers' text: control characters and those that turn the reading direction are shown as marks.
-    const name = job.name.replace(/[\u0000-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]+/g, '\ufffd');
-    assert.equal(await page.locator('#d-title').textContent(), name);
+    assert.equal(await page.locator('#d-title').textContent(), plainText(job.name));
     const runner = (await all('runners')).find((one) => one.name === job.runner);
     const times = await page.locator('#d-line time').evaluateAll((list) => list.map((time) => Date.parse(time.dateTime)));
     assert.deepEqual(times, [...times].sort((a, b) => a - b), 'in order');
@@ -242,13 +163,13 @@ test('details show the timeline of a job and of its runner', async () => {
 
 test('the log of a job is read when it is asked for, and scrolls within itself', async () => {
   const job = await completedJob();
-  const answer = await fetch(at(`api/v1/jobs/${job.id}/log`), { headers: { authorization: `Bearer ${token}` } });
+  const answer = await ask(`api/v1/jobs/${job.id}/log`);
   assert.equal(answer.status, 200);
   assert.equal(answer.headers.get('content-type'), 'text/plain; charset=utf-8');
   const text = await answer.text();
-  await withPage(`?job=${job.id}#token=${token}`, async (page) => {
+  await withPage(`?job=${job.id}`, async (page) => {
     const asked = [];
-    page.on('request', (request) => { if (request.url().endsWith('/log')) asked.push(request.url()); });
+    page.on('request', (request) => { if (request.url().endsWith('/log')) asked.push(request.headers().authorization); });
     await page.locator('#d-log-load').waitFor();
     assert.ok(await page.locator('#d-log-text').isHidden());
     assert.ok(await page.locator('#d-log-open').isHidden());
@@ -261,59 +182,14 @@ test('the log of a job is read when it is asked for, and scrolls within itself',
     const [tab] = await Promise.all([page.context().waitForEvent('page'), page.locator('#d-log-open').click()]);
     await eventually(async () => assert.equal(await tab.evaluate(() => document.body?.textContent), text));
     assert.deepEqual(await tab.evaluate(() => [document.contentType, document.querySelectorAll('script').length, window.opener]), ['text/plain', 0, null]);
-    assert.equal(asked.length, 1);
+    assert.deepEqual(asked, [`Bearer ${token}`]);
   });
-});
-
-test('the token in the address is taken out of it, and kept for this tab', async () => {
-  const job = await completedJob();
-  await withPage(`?job=${job.id}#token=${token}`, async (page) => {
-    assert.equal(page.url(), at(`?job=${job.id}`));
-    assert.ok(await page.locator('#d-log-ask').isHidden());
-    await page.reload();
-    await page.locator('#d-log-load').waitFor();
-    assert.ok(await page.locator('#d-log-ask').isHidden());
-    assert.deepEqual(await page.evaluate((secret) => Object.values(localStorage).filter((kept) => kept.includes(secret)), token), []);
-    // A tab that is open already takes a token, too.
-    await page.evaluate((hash) => { sessionStorage.clear(); location.hash = hash; }, '#token=another');
-    await eventually(async () => assert.equal(page.url(), at(`?job=${job.id}`)));
-    assert.equal(await page.evaluate(() => sessionStorage.getItem('ecsrunner.token')), 'another');
-  });
-});
-
-test('without a token the page asks for it, and again where the server refuses it', async () => {
-  const job = await completedJob();
-  await withPage(`?job=${job.id}`, async (page) => {
-    const asked = [];
-    page.on('request', (request) => { if (request.url().endsWith('/log')) asked.push(request.headers().authorization); });
-    const field = page.getByLabel('Token of the state directory');
-    await field.waitFor();
-    assert.equal(await field.getAttribute('type'), 'password');
-    assert.match(await page.locator('#d-log-where').textContent(), /server\.json/);
-    await page.locator('#d-log-load').click();
-    assert.deepEqual(asked, [], 'nothing is asked without a token');
-
-    await field.fill('another');
-    await field.press('Enter');
-    await eventually(async () => assert.match(await page.locator('#d-log-why').textContent(), /does not accept this token/));
-    assert.ok(await field.isVisible());
-    assert.equal(await field.inputValue(), '');
-    assert.equal(await page.evaluate(() => document.activeElement.id), 'd-log-token');
-
-    await field.fill(token);
-    await page.locator('#d-log-load').click();
-    await page.locator('#d-log-text').waitFor();
-    assert.ok(await field.isHidden());
-    assert.deepEqual(asked, ['Bearer another', `Bearer ${token}`]);
-    const sizes = await page.evaluate(() => [document.querySelector('#detail').scrollWidth - document.querySelector('#detail').clientWidth]);
-    assert.deepEqual(sizes, [0]);
-  }, { expected: /status of 401/ });
 });
 
 test('errors stand out in a log, and nothing in it is taken for the page', async () => {
   const job = await completedJob();
   const lines = ['##[group]Run make', '<img src="x">', 'a ##[error] within', '##[error]exit code 2', 'x'.repeat(2000)];
-  await withPage(`?job=${job.id}#token=${token}`, async (page) => {
+  await withPage(`?job=${job.id}`, async (page) => {
     await page.route('**/log', (route) => route.fulfill({ contentType: 'text/plain; charset=utf-8', body: `${'before\n'.repeat(6000)}${lines.join('\n')}\n` }));
     await page.locator('#d-log-load').click();
     const log = page.locator('#d-log-text');
@@ -352,6 +228,10 @@ test('nothing overflows on any screen, light or dark, with and without details',
         assert.deepEqual(sizes, [0, 0], `${width} px, ${path || '/'}`);
       }, { width, height: 800, colorScheme: width === 768 ? 'dark' : 'light' });
     }
+    await withPage('', async (page) => {
+      const rest = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+      assert.equal(rest, 0, `${width} px, without a token`);
+    }, { width, height: 800, with: '', ready: '#ask' });
   }
 });
 

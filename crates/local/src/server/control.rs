@@ -1,36 +1,19 @@
-//! Changes by an operator, `POST /api/v1/…`, and the guard that requires the token of the state directory.
+//! The state of the deployment, and changes by an operator: `POST /api/v1/…`.
 
 use axum::Json;
-use axum::extract::{Path, Request, State};
-use axum::http::{StatusCode, header};
-use axum::middleware::Next;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use ecsrunner_api::reason::OutcomeView;
 use ecsrunner_api::status::{Fault, Paused, StatusView};
 use ecsrunner_core::id::{JobId, RunnerName};
 use ecsrunner_core::wire::event::{Event, RetryRequest, StopRequest};
 use ecsrunner_engine::ports::Clock;
-use secrecy::ExposeSecret;
 use serde::Deserialize;
-use sha2::{Digest, Sha256};
 use tracing::{error, info};
 
 use super::App;
 use super::api::answer;
-
-/// Answers 401 to a request without the token. Pages of other origins cannot read the token, and jobs cannot if the
-/// server is root.
-pub(super) async fn guard(State(app): State<App>, request: Request, next: Next) -> Response {
-    let given = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let given = given.and_then(|value| value.strip_prefix("Bearer ")).unwrap_or_default();
-    // Comparing digests reveals nothing about where the texts differ.
-    if Sha256::digest(given) != Sha256::digest(app.token.expose_secret()) {
-        let message = "the token of the server's state directory is expected as a bearer token".to_owned();
-        let challenge = [(header::WWW_AUTHENTICATE, "Bearer")];
-        return (StatusCode::UNAUTHORIZED, challenge, Json(Fault { message })).into_response();
-    }
-    next.run(request).await
-}
 
 /// Returns the state of the deployment.
 pub(super) async fn status(State(app): State<App>) -> Response {

@@ -1,6 +1,6 @@
 //! `GET /api/v1/jobs/{id}/log`: a job's log, read from GitHub at each request.
 //!
-//! The request needs the token of the state directory (`control::guard`): every
+//! The request needs the token of the state directory (`guard`): every
 //! job on the machine reaches this server on loopback, and a log can hold
 //! another job's secrets. Reads are limited too, because launches draw on the
 //! same hourly budget at GitHub.
@@ -26,6 +26,7 @@ use tracing::warn;
 
 use super::App;
 use super::api::answer;
+use super::connections::Seat;
 
 /// Logs that are read at once. Each may hold 64 MiB of memory.
 const MAX_READS: usize = 2;
@@ -43,6 +44,7 @@ pub(super) struct Form {
 pub(super) async fn log(
     State(app): State<App>,
     Extension(reads): Extension<Arc<Reads>>,
+    Extension(seat): Extension<Arc<Seat>>,
     Path(id): Path<u64>,
     Query(form): Query<Form>,
 ) -> Response {
@@ -63,6 +65,7 @@ pub(super) async fn log(
         );
         return refuse(StatusCode::TOO_MANY_REQUESTS, message);
     };
+    let _kept = seat.keep();
     match read(&app, &repository, id).await {
         Ok(log) => show(&log, form.timestamps),
         Err(error) => {

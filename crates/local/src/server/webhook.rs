@@ -8,6 +8,7 @@ use axum::extract::rejection::BytesRejection;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use ecsrunner_api::reason::{OutcomeKind, ReasonView};
+use ecsrunner_core::id::DeliveryId;
 use ecsrunner_core::reason::{Code, Reason};
 use ecsrunner_core::wire::webhook::MAX_BODY_BYTES;
 use ecsrunner_engine::intake::{Delivery, Receipt};
@@ -29,7 +30,8 @@ pub(super) async fn receive(
     body: Result<Bytes, BytesRejection>,
 ) -> Response {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    let id = text("x-github-delivery").unwrap_or_default();
+    // A sender chooses it, so a text that is no id is not repeated.
+    let id = text("x-github-delivery").filter(|id| DeliveryId::parse(id).is_ok()).unwrap_or_default();
     let body = match body {
         Ok(body) => body,
         Err(rejection) if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE => {

@@ -53,8 +53,10 @@ impl Listed {
 }
 
 impl Api {
-    pub(super) fn at(url: &str) -> Self {
-        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    pub(super) fn at(url: &str, token: &str) -> Self {
+        let token = format!("Bearer {token}").parse().unwrap();
+        let headers = [(reqwest::header::AUTHORIZATION, token)].into_iter().collect();
+        let client = reqwest::Client::builder().no_proxy().default_headers(headers).build().unwrap();
         Self { url: url.to_owned(), client }
     }
 

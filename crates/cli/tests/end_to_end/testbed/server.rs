@@ -12,15 +12,22 @@ use tokio::process::{Child, Command};
 
 use super::{Api, LIMIT, signature};
 
+/// Returns the token of a state directory.
+pub(crate) fn token(state: &Path) -> String {
+    let left: Value = serde_json::from_slice(&std::fs::read(state.join("server.json")).unwrap()).unwrap();
+    left["token"].as_str().unwrap().to_owned()
+}
+
 pub(crate) struct Server {
     child: Child,
     url: String,
+    token: String,
 }
 
 impl Server {
     /// Starts the server and waits for its line on stdout.
-    pub(super) async fn start(mut command: Command, log: &Path) -> Self {
-        let log = File::options().create(true).append(true).open(log).unwrap();
+    pub(super) async fn start(mut command: Command, dir: &Path) -> Self {
+        let log = File::options().create(true).append(true).open(dir.join("server.log")).unwrap();
         let mut child = command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -32,7 +39,7 @@ impl Server {
         let line = tokio::time::timeout(LIMIT, lines.next_line()).await.expect("the server does not start");
         let line = line.unwrap().expect("the server ended at once");
         let url = line.strip_prefix("listening on ").expect("the line that says where it serves").to_owned();
-        Self { child, url }
+        Self { child, url, token: token(&dir.join("state")) }
     }
 
     pub(crate) fn url(&self, path: &str) -> String {
@@ -40,7 +47,7 @@ impl Server {
     }
 
     pub(crate) fn api(&self) -> Api {
-        Api::at(&self.url)
+        Api::at(&self.url, &self.token)
     }
 
     /// Posts a webhook with these headers. Returns status and body.

@@ -1,0 +1,165 @@
+//! `GET /api/v1/jobs` and `/api/v1/runners`: pages of open records, then of history, the latest first.
+
+use std::collections::HashSet;
+
+use axum::extract::{Query, State};
+use axum::response::Response;
+use ecsrunner_api::job::JobView;
+use ecsrunner_api::list::{JobList, OPEN_CURSOR, RunnerList};
+use ecsrunner_api::runner::RunnerView;
+use ecsrunner_core::id::Repository;
+use ecsrunner_engine::ports::Clock;
+use ecsrunner_engine::ports::store::{History, Listed, Page, Store, StoreError};
+use serde::Deserialize;
+
+use super::App;
+use super::api::answer;
+
+const DEFAULT_LIMIT: u32 = 100;
+const MAX_LIMIT: u32 = 500;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Filter {
+    limit: Option<u32>,
+    cursor: Option<String>,
+    repository: Option<Repository>,
+    class: Option<String>,
+    state: Option<String>,
+}
+
+impl Filter {
+    /// Returns how many records a page may hold.
+    fn limit(&self) -> usize {
+        self.limit.unwrap_or(DEFAULT_LIMIT).clamp(1, MAX_LIMIT) as usize
+    }
+
+    /// Returns the key after which the page begins among the open records, or `None` if it lists history alone.
+    fn after(&self) -> Option<&str> {
+        self.cursor.as_deref().map_or(Some(""), |cursor| cursor.strip_prefix(OPEN_CURSOR))
+    }
+
+    /// Returns the page of history that follows `listed` open records.
+    fn history(&self, listed: usize) -> Page {
+        let left = self.limit().saturating_sub(listed).max(1);
+        Page {
+            repository: self.repository.clone(),
+            limit: u32::try_from(left).unwrap_or(MAX_LIMIT),
+            after: self.cursor.clone().filter(|cursor| !cursor.starts_with(OPEN_CURSOR)),
+            ..Page::default()
+        }
+    }
+
+    fn admits(&self, repository: &str, class: Option<&str>, state: &str) -> bool {
+        let admits = |wanted: &Option<String>, have: Option<&str>| {
+            wanted.as_deref().is_none_or(|wanted| have.is_some_and(|have| have.eq_ignore_ascii_case(wanted)))
+        };
+        self.repository.as_ref().is_none_or(|wanted| wanted.as_str().eq_ignore_ascii_case(repository))
+            && admits(&self.class, class)
+            && admits(&self.state, Some(state))
+    }
+
+    fn admits_job(&self, job: &JobView) -> bool {
+        self.admits(&job.repository, job.class.as_deref(), job.state.as_str())
+    }
+
+    fn admits_runner(&self, runner: &RunnerView) -> bool {
+        self.admits(&runner.repository, Some(&runner.class), runner.state.as_str())
+    }
+}
+
+pub(super) async fn jobs(State(app): State<App>, Query(filter): Query<Filter>) -> Response {
+    answer(list_jobs(&app, &filter).await)
+}
+
+async fn list_jobs(app: &App, filter: &Filter) -> Result<JobList, StoreError> {
+    let (mut open, mut next) = (Vec::new(), None);
+    if let Some(after) = filter.after() {
+        let records = app.store().open().await?;
+        let reasons = app.engine.reasons_to_wait(&records);
+        let views = records.jobs.values().map(|job| JobView::planned(job, &reasons));
+        let views = views.filter(|job| filter.admits_job(job)).map(|job| (key_of(&job), job));
+        (open, next) = cut(views.collect(), after, filter.limit());
+    }
+    if next.is_some() {
+        return Ok(JobList { jobs: open, next });
+    }
+    let Listed { items, next } = app.store().jobs(&filter.history(open.len())).await?;
+    // A job that ended between the two reads is listed once, as ended.
+    let ended: HashSet<u64> = items.iter().map(|job| job.facts.id.get()).collect();
+    open.retain(|job| !ended.contains(&job.id));
+    let (refused, mut jobs): (Vec<_>, Vec<_>) = open.into_iter().partition(JobView::is_past);
+    let past = items.iter().map(JobView::ended).filter(|job| filter.admits_job(job)).collect();
+    jobs.extend(among(past, refused));
+    Ok(JobList { jobs, next })
+}
+
+/// Jobs that are refused come after the others that are open.
+fn key_of(job: &JobView) -> String {
+    format!("{}{:020}", u8::from(job.is_past()), job.id)
+}
+
+/// Puts refused jobs that are still open among those of history, the latest first.
+fn among(mut past: Vec<JobView>, refused: Vec<JobView>) -> Vec<JobView> {
+    let key = |job: &JobView| (job.timeline.last().map(|stage| stage.at), job.id);
+    for job in refused {
+        let place = past.iter().position(|other| key(other) < key(&job)).unwrap_or(past.len());
+        past.insert(place, job);
+    }
+    past
+}
+
+pub(super) async fn runners(State(app): State<App>, Query(filter): Query<Filter>) -> Response {
+    answer(list_runners(&app, &filter).await)
+}
+
+async fn list_runners(app: &App, filter: &Filter) -> Result<RunnerList, StoreError> {
+    let (mut runners, mut next) = (Vec::new(), None);
+    if let Some(after) = filter.after() {
+        let now = app.engine.ports().clock.now();
+        let records = app.store().open().await?.runners;
+        let views = records.values().map(|runner| RunnerView::open(runner, now));
+        let views =
+            views.filter(|runner| filter.admits_runner(runner)).map(|runner| (runner.name.clone(), runner));
+        (runners, next) = cut(views.collect(), after, filter.limit());
+    }
+    if next.is_some() {
+        return Ok(RunnerList { runners, next });
+    }
+    let Listed { items, next } = app.store().runners(&filter.history(runners.len())).await?;
+    let gone: HashSet<&str> = items.iter().map(|runner| runner.facts.name.as_str()).collect();
+    runners.retain(|runner| !gone.contains(runner.name.as_str()));
+    runners.extend(items.iter().map(RunnerView::gone).filter(|runner| filter.admits_runner(runner)));
+    Ok(RunnerList { runners, next })
+}
+
+/// Cuts open records to a page of those after a key, in the order of their keys. Returns the cursor of the next page if
+/// more are left.
+fn cut<T>(mut open: Vec<(String, T)>, after: &str, limit: usize) -> (Vec<T>, Option<String>) {
+    open.retain(|(key, _)| key.as_str() > after);
+    open.sort_by(|(one, _), (other, _)| one.cmp(other));
+    let more = open.len() > limit;
+    open.truncate(limit);
+    let next = open.last().filter(|_| more).map(|(last, _)| format!("{OPEN_CURSOR}{last}"));
+    (open.into_iter().map(|(_, record)| record).collect(), next)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pages_of_open_records_follow_each_other_and_have_no_more_than_the_limit() {
+        let records = || ["b", "e", "a", "d", "c"].map(|key| (key.to_owned(), key)).to_vec();
+        let (mut after, mut pages) = (String::new(), Vec::new());
+        loop {
+            let (page, next) = cut(records(), &after, 2);
+            pages.push(page.concat());
+            let Some(next) = next else { break };
+            after = next.strip_prefix(OPEN_CURSOR).unwrap().to_owned();
+        }
+        assert_eq!(pages, ["ab", "cd", "e"]);
+        // Records that end in between leave no gap, and those that begin later are listed.
+        assert_eq!(cut(vec![("f".to_owned(), "f")], "b", 2), (vec!["f"], None));
+    }
+}
