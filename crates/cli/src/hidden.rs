@@ -2,11 +2,13 @@
 
 use std::env;
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use ecsrunner_local::probe::{self, PROBE_SUBCOMMAND};
-use ecsrunner_local::task::TASK_SUBCOMMAND;
+use ecsrunner_local::removal::{self, REMOVAL_SUBCOMMAND};
+use ecsrunner_local::task::confinement::{self, CONFINEMENT_SUBCOMMAND};
+use ecsrunner_local::task::{self, TASK_SUBCOMMAND};
 
 use crate::exit;
 
@@ -24,10 +26,15 @@ pub(crate) fn run() -> Option<ExitCode> {
             Some(ecsrunner_demo::listener::main(rest.iter().cloned()))
         }
         [first] if first == PROBE_SUBCOMMAND => Some(probe::main()),
-        [first, dir] if first == TASK_SUBCOMMAND => {
+        [first, removal] if first == REMOVAL_SUBCOMMAND => Some(removal::main(&removal.to_string_lossy())),
+        [first, dir, confinement] if first == CONFINEMENT_SUBCOMMAND => {
+            Some(confinement::main(Path::new(dir), &confinement.to_string_lossy()))
+        }
+        [first, dir, confinement] if first == TASK_SUBCOMMAND => {
             let exe = env::current_exe().ok().and_then(|exe| exe.into_os_string().into_string().ok());
             let Some(exe) = exe else { return Some(ExitCode::from(exit::FAILURE)) };
-            Some(ecsrunner_local::task::run(PathBuf::from(dir), |name| env::var_os(name), &exe))
+            let confinement = confinement.to_string_lossy();
+            Some(task::run(PathBuf::from(dir), &confinement, |name| env::var_os(name), &exe))
         }
         _ => None,
     }

@@ -1,8 +1,10 @@
 //! Runs tasks as processes, in place of ECS. They outlive the server.
 
 pub(crate) mod install;
+mod clean_up;
 pub(crate) mod leftovers;
 pub(crate) mod modes;
+pub mod removal;
 pub(crate) mod uids;
 mod watch;
 
@@ -31,7 +33,10 @@ use tracing::warn;
 
 use crate::accounts::{self, Account, RunnerUsers};
 use crate::boot_front::AccessKeys;
+use crate::task::confinement::Confinement;
+use crate::task::confinement::mounts::PRIVATE;
 use crate::task::{Description, TASK_SUBCOMMAND, TaskDir, TaskStatus};
+use clean_up::Removals;
 use uids::Uids;
 
 /// Settings that all tasks share.
@@ -49,6 +54,7 @@ pub(crate) struct TaskDefinition {
     pub(crate) endpoint: String,
     pub(crate) keys: AccessKeys,
     pub(crate) limits: Limits,
+    pub(crate) confinement: Confinement,
 }
 
 #[derive(Clone, Debug)]
@@ -57,14 +63,18 @@ pub(crate) struct Processes {
     definition: Arc<TaskDefinition>,
     events: mpsc::UnboundedSender<TaskEvent>,
     uids: Arc<Mutex<Uids>>,
+    removals: Arc<Removals>,
 }
+
+/// The `PATH` of jobs, unless `runner.env` passes on the server's own. That could name directories of the operator's.
+const SYSTEM_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// Versions of a task's first and last event, which ECS also numbers.
 const RUNNING: u64 = 1;
 const STOPPED: u64 = 2;
 
 /// Directories that are removed when their task has ended.
-const LITTER: [&str; 3] = [RUNNER, AGENT, TMP];
+const LITTER: [&str; 4] = [RUNNER, AGENT, TMP, PRIVATE];
 /// The runner's copy of the official runner, and its work folder.
 const RUNNER: &str = "runner";
 /// Files that agent and hook share.
@@ -79,9 +89,17 @@ impl Processes {
         events: mpsc::UnboundedSender<TaskEvent>,
     ) -> io::Result<Self> {
         DirBuilder::new().recursive(true).mode(modes::PRIVATE_DIR).create(&dir)?;
-        let processes = Self { dir, definition: Arc::new(definition), events, uids: Arc::default() };
+        let processes = Self {
+            dir,
+            definition: Arc::new(definition),
+            events,
+            uids: Arc::default(),
+            removals: Arc::default(),
+        };
         for (dir, description) in processes.list()? {
             modes::protect(&dir, description.account().as_ref())?;
+            // The latest files of a user are removed first.
+            processes.lock_uids().note(description.uid);
         }
         // Set explicitly, so the umask has no effect. Opened to others last, because older releases
         // left the tasks readable.
@@ -102,7 +120,7 @@ impl Processes {
                 self.lock_uids().keep(uid)?;
             }
             if has_ended {
-                self.clean_up(&dir, &description);
+                tokio::spawn(self.clone().clean_up(dir, description));
             } else if status == TaskStatus::Alive {
                 tokio::spawn(self.clone().watch_adopted(dir, description));
             }
@@ -184,6 +202,7 @@ impl Processes {
         command
             .arg(TASK_SUBCOMMAND)
             .arg(dir.path())
+            .arg(serde_json::to_string(&definition.confinement)?)
             .env_clear()
             .env(environment::BOOT_TABLE, &definition.tables.boot)
             .env(environment::BOOT_OWNER, owner)
@@ -206,8 +225,8 @@ impl Processes {
         if let Some(uid) = description.uid {
             command.env(environment::RUNNER_UID, uid.to_string());
         }
-        for name in
-            ["PATH", "LANG", "ImageOS"].into_iter().chain(definition.listener_env.iter().map(String::as_str))
+        command.env("PATH", SYSTEM_PATH);
+        for name in ["LANG", "ImageOS"].into_iter().chain(definition.listener_env.iter().map(String::as_str))
         {
             if let Some(value) = std::env::var_os(name) {
                 command.env(name, value);
@@ -226,25 +245,6 @@ impl Processes {
         };
         // A server that is stopping reads the change from the directory at its next start.
         let _listener = self.events.send(event);
-    }
-
-    /// Kills leftover processes and removes a runner's files. The agent's log and exit
-    /// code stay.
-    fn clean_up(&self, dir: &TaskDir, description: &Description) {
-        if description.uid.is_none_or(|uid| self.lock_uids().has(uid)) {
-            leftovers::kill_all(dir.path(), description.uid);
-        }
-        for name in LITTER {
-            match fs::remove_dir_all(dir.path().join(name)) {
-                Err(error) if error.kind() != ErrorKind::NotFound => {
-                    warn!(task = %description.task, %error, "a task's files could not be removed");
-                }
-                _ => {}
-            }
-        }
-        if let Some(uid) = description.uid {
-            self.lock_uids().give_back(uid);
-        }
     }
 }
 
@@ -289,8 +289,8 @@ impl Compute for Processes {
         if dir.status().map_err(fault)? == TaskStatus::Unclaimed && dir.claim().map_err(fault)? {
             // The claim keeps it from ever starting.
             if let Ok(description) = dir.description() {
-                self.clean_up(&dir, &description);
                 self.tell(&description, STOPPED, TaskChange::Stopped(StopCause::StoppedByUser));
+                tokio::spawn(self.clone().clean_up(dir, description));
             }
             return Ok(());
         }
@@ -310,23 +310,30 @@ impl Compute for Processes {
 }
 
 impl Processes {
-    /// Returns every task, and deletes those that ended long ago.
+    /// Returns every task, and has those removed that ended long ago. A task that cannot be read counts as running:
+    /// one fault must not end the others' sweep, and nothing says that the task has ended.
     fn see(&self) -> io::Result<Vec<SeenTask>> {
         let mut tasks = Vec::new();
-        for (dir, Description { task, runner, .. }) in self.list()? {
-            let status = match dir.status()? {
-                TaskStatus::Ended(_) | TaskStatus::Lost if watch::is_old(&dir) => {
-                    fs::remove_dir_all(dir.path())?;
-                    continue;
+        for (dir, description) in self.list()? {
+            let status = match dir.status() {
+                Ok(status @ (TaskStatus::Ended(_) | TaskStatus::Lost)) => {
+                    self.see_to(&dir, &description);
+                    if watch::is_old(&dir) {
+                        continue;
+                    }
+                    SeenStatus::Stopped(cause(status))
                 }
-                TaskStatus::Unclaimed if watch::is_starting(&dir) => SeenStatus::Pending,
-                TaskStatus::Unclaimed => {
+                Ok(TaskStatus::Unclaimed) if watch::is_starting(&dir) => SeenStatus::Pending,
+                Ok(TaskStatus::Unclaimed) => {
                     SeenStatus::Stopped(StopCause::FailedToStart("its process never started".into()))
                 }
-                TaskStatus::Alive => SeenStatus::Running,
-                status @ (TaskStatus::Ended(_) | TaskStatus::Lost) => SeenStatus::Stopped(cause(status)),
+                Ok(TaskStatus::Alive) => SeenStatus::Running,
+                Err(error) => {
+                    warn!(task = %description.task, %error, "a task cannot be read");
+                    SeenStatus::Running
+                }
             };
-            tasks.push(SeenTask { task, runner, status });
+            tasks.push(SeenTask { task: description.task, runner: description.runner, status });
         }
         Ok(tasks)
     }

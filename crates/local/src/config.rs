@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::fmt;
+use std::fs::File;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use ecsrunner_core::rules::class::{Catalogue, ClassEntry};
@@ -13,7 +15,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use toml::{Table, Value};
 
-use crate::{accounts, preflight};
+use crate::{accounts, custody, preflight};
 
 /// Values from the environment, which override the file.
 #[derive(Clone, Debug, Default)]
@@ -41,6 +43,12 @@ pub struct Config {
     pub users: Option<Vec<String>>,
     /// The first user id given to runners, if `users` is not set.
     pub first_uid: u32,
+    /// How tasks are confined.
+    pub(crate) tasks: TasksEntry,
+    /// Names of hosts under which the API may be reached, besides this machine's own.
+    pub hosts: Vec<String>,
+    /// Files with secrets that every user of this machine can read.
+    pub exposed: Vec<PathBuf>,
 }
 
 /// Every mistake in a configuration file, each with its key.
@@ -94,6 +102,12 @@ struct WebhookEntry {
     secret_files: Vec<PathBuf>,
 }
 
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct ServerEntry {
+    hosts: Vec<String>,
+}
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RunnerEntry {
@@ -104,6 +118,39 @@ struct RunnerEntry {
     users: Option<Vec<String>>,
     #[serde(default)]
     first_uid: Option<u32>,
+    #[serde(default)]
+    tasks: TasksEntry,
+}
+
+/// How the tasks of this machine are confined: `[runner.tasks]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct TasksEntry {
+    /// Whether each task has its own `/tmp`, `/var/tmp` and `/dev/shm`, and can write nowhere else. By default it has,
+    /// if the server is root and this machine allows it.
+    pub(crate) private_files: Option<bool>,
+    pub(crate) no_new_privileges: bool,
+    /// Further directories that tasks can write to, and share.
+    pub(crate) writable: Vec<PathBuf>,
+    /// Processes and threads of one task.
+    pub(crate) max_processes: u64,
+    /// Open files of one process.
+    pub(crate) max_files: u64,
+    /// Memory of one process, in MiB.
+    pub(crate) max_process_memory: Option<u64>,
+}
+
+impl Default for TasksEntry {
+    fn default() -> Self {
+        Self {
+            private_files: None,
+            no_new_privileges: true,
+            writable: Vec::new(),
+            max_processes: 4_096,
+            max_files: 65_536,
+            max_process_memory: None,
+        }
+    }
 }
 
 /// The listener in an unpacked actions/runner.
@@ -119,7 +166,7 @@ impl Config {
     ///
     /// Returns all mistakes at once.
     pub fn read(file: &Path, overrides: &Overrides) -> Result<Self, ConfigError> {
-        let mut reader = Reader { file, mistakes: Vec::new() };
+        let mut reader = Reader { file, mistakes: Vec::new(), exposed: Vec::new() };
         let config = reader.config(overrides);
         match config {
             Some(config) if reader.mistakes.is_empty() => Ok(config),
@@ -133,7 +180,7 @@ impl Config {
     ///
     /// Returns all mistakes in them at once.
     pub fn rules(file: &Path) -> Result<(Settings, Catalogue), ConfigError> {
-        let mut reader = Reader { file, mistakes: Vec::new() };
+        let mut reader = Reader { file, mistakes: Vec::new(), exposed: Vec::new() };
         let rules = reader.rules();
         match rules {
             Some(rules) if reader.mistakes.is_empty() => Ok(rules),
@@ -145,6 +192,7 @@ impl Config {
 struct Reader<'a> {
     file: &'a Path,
     mistakes: Vec<String>,
+    exposed: Vec<PathBuf>,
 }
 
 impl Reader<'_> {
@@ -158,7 +206,7 @@ impl Reader<'_> {
     fn rules(&mut self) -> Option<(Settings, Catalogue)> {
         let mut table = self.table()?;
         let classes = self.classes(table.remove("classes"));
-        for section in ["github", "webhook", "runner"] {
+        for section in ["github", "webhook", "runner", "server"] {
             table.remove(section);
         }
         Some((self.settings(table)?, classes?))
@@ -171,6 +219,7 @@ impl Reader<'_> {
         let webhook = self
             .section::<WebhookEntry>("webhook", Some(table.remove("webhook").unwrap_or(Table::new().into())));
         let runner = self.section::<RunnerEntry>("runner", table.remove("runner"));
+        let hosts = self.hosts(table.remove("server"));
         let settings = self.settings(table);
         let api_url = self.api_url(github.as_ref(), overrides);
         let credentials = github.and_then(|github| self.credentials(&github));
@@ -184,6 +233,7 @@ impl Reader<'_> {
         if let Some(runner) = &runner {
             self.check_runner_dir(&runner.dir);
             preflight::check_variables(&runner.env, &mut self.mistakes);
+            self.check_tasks(&runner.tasks);
             self.check_users(runner, settings.as_ref().map(|settings| settings.limits.max_runners));
         }
         let runner = runner?;
@@ -197,6 +247,9 @@ impl Reader<'_> {
             listener_env: runner.env,
             users: runner.users,
             first_uid: runner.first_uid.unwrap_or(FIRST_UID),
+            tasks: runner.tasks,
+            exposed: std::mem::take(&mut self.exposed),
+            hosts,
         })
     }
 
@@ -247,6 +300,21 @@ impl Reader<'_> {
             self.mistake("classes", &"at least one class is needed");
         }
         Some(catalogue)
+    }
+
+    fn hosts(&mut self, value: Option<Value>) -> Vec<String> {
+        let entry = value.map(|value| self.section::<ServerEntry>("server", Some(value)));
+        let hosts = entry.flatten().unwrap_or_default().hosts;
+        let is_name = |host: &String| {
+            !host.is_empty() && host.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'.')
+        };
+        for host in hosts.iter().filter(|host| !is_name(host)) {
+            let what = format_args!(
+                "`{host}` is no host name: a name such as `ci.example.com` is expected, without scheme and port"
+            );
+            self.mistake("server.hosts", &what);
+        }
+        hosts
     }
 
     fn api_url(&mut self, github: Option<&GitHubEntry>, overrides: &Overrides) -> Option<ApiUrl> {
@@ -314,7 +382,17 @@ impl Reader<'_> {
     /// Reads a secret from a file, without the newline that editors add at the end.
     fn secret(&mut self, key: &str, file: &Path) -> Option<String> {
         let path = self.path(file);
-        match std::fs::read_to_string(&path) {
+        let opened = File::open(&path).and_then(|file| Ok((file.metadata()?, io::read_to_string(file)?)));
+        if let Ok((metadata, _)) = &opened
+            && let Err(untrusted) = custody::check_secret(&path, metadata)
+        {
+            self.mistake(key, &untrusted);
+            return None;
+        }
+        if opened.is_ok() && custody::is_open_to_everyone(&path) {
+            self.exposed.push(path.clone());
+        }
+        match opened.map(|(_, text)| text) {
             Ok(text) if text.trim().is_empty() => {
                 self.mistake(key, &format_args!("{} is empty", path.display()));
                 None
@@ -323,6 +401,28 @@ impl Reader<'_> {
             Err(error) => {
                 self.mistake(key, &format_args!("{} cannot be read: {error}", path.display()));
                 None
+            }
+        }
+    }
+
+    fn check_tasks(&mut self, tasks: &TasksEntry) {
+        for (key, value, least) in [
+            ("max_processes", Some(tasks.max_processes), 64),
+            ("max_files", Some(tasks.max_files), 256),
+            ("max_process_memory", tasks.max_process_memory, 256),
+        ] {
+            if let Some(value) = value.filter(|value| *value < least) {
+                let what = format_args!(
+                    "{value} is too few for the official runner itself: at least {least} is expected"
+                );
+                self.mistake(&format!("runner.tasks.{key}"), &what);
+            }
+        }
+        for dir in &tasks.writable {
+            if !dir.is_absolute() || !dir.is_dir() {
+                let what =
+                    format_args!("`{}` is not an existing directory with an absolute path", dir.display());
+                self.mistake("runner.tasks.writable", &what);
             }
         }
     }

@@ -6,16 +6,20 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use nix::fcntl::{Flock, FlockArg};
+use nix::fcntl::{Flock, FlockArg, OFlag};
 use nix::unistd::geteuid;
 
 use crate::attach;
 use crate::compute::modes;
+use crate::custody::{self, Untrusted};
 use crate::machine::random;
 
 const LOCK: &str = "lock";
 const DATABASE: &str = "dynamodb.sqlite";
 const PAUSED: &str = "paused";
+const TASKS: &str = "tasks";
+/// An empty directory in place of a task's. Jobs never write to it.
+const PROBE: &str = "probe";
 /// The server's files directly in the directory, including those of older
 /// releases. Other files there are the operator's, such as the executable.
 const FILES: [&str; 8] = [
@@ -28,6 +32,9 @@ const FILES: [&str; 8] = [
     "boot-port",
     attach::FILE,
 ];
+
+/// Its directories.
+const DIRECTORIES: [&str; 2] = [TASKS, PROBE];
 
 /// A state directory whose lock this process holds.
 #[derive(Debug)]
@@ -49,6 +56,9 @@ pub(crate) enum StateDirError {
         #[source]
         source: io::Error,
     },
+    /// Others own a part of it or can change it.
+    #[error("the state directory {0} cannot be trusted")]
+    Untrusted(PathBuf, #[source] Untrusted),
 }
 
 impl StateDir {
@@ -57,6 +67,9 @@ impl StateDir {
         make(path).map_err(fault)?;
         // Tasks have another working directory, so the path must be absolute.
         let path = path.canonicalize().map_err(fault)?;
+        custody::check_directory(&path, &FILES, &DIRECTORIES)
+            .map_err(fault)?
+            .map_err(|untrusted| StateDirError::Untrusted(path.clone(), untrusted))?;
         close_files(&path).map_err(fault)?;
         modes::set_mode(&path, modes::upper_dir()).map_err(fault)?;
         let file = OpenOptions::new()
@@ -64,6 +77,7 @@ impl StateDir {
             .truncate(false)
             .write(true)
             .mode(0o600)
+            .custom_flags(OFlag::O_NOFOLLOW.bits())
             .open(path.join(LOCK))
             .map_err(fault)?;
         match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
@@ -78,7 +92,20 @@ impl StateDir {
     }
 
     pub(crate) fn tasks(&self) -> PathBuf {
-        self.path.join("tasks")
+        self.path.join(TASKS)
+    }
+
+    /// Makes and returns an empty directory in which a confinement is tried out.
+    pub(crate) fn probe_dir(&self) -> Result<PathBuf, StateDirError> {
+        let path = self.path.join(PROBE);
+        let fault = |source| StateDirError::Io { path: path.clone(), source };
+        match fs::remove_dir_all(&path) {
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(fault(error)),
+            _ => {}
+        }
+        fs::create_dir(&path).map_err(fault)?;
+        modes::set_mode(&path, modes::PRIVATE_DIR).map_err(fault)?;
+        Ok(path)
     }
 
     /// The file that exists while launches are paused.
@@ -91,7 +118,8 @@ impl StateDir {
         let path = self.path.join(name);
         let fault = |source| StateDirError::Io { path: path.clone(), source };
         let mut bytes = [0; 32];
-        match File::open(&path).and_then(|mut file| file.read_exact(&mut bytes)) {
+        let file = OpenOptions::new().read(true).custom_flags(OFlag::O_NOFOLLOW.bits()).open(&path);
+        match file.and_then(|mut file| file.read_exact(&mut bytes)) {
             Ok(()) => return Ok(bytes),
             Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::UnexpectedEof) => {}
             Err(error) => return Err(fault(error)),
@@ -143,10 +171,15 @@ fn close_files(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Writes a file atomically, readable only by its owner.
+/// Writes a file atomically, readable only by its owner. The new file is made exclusively, so that it is written into
+/// none that others made.
 pub(crate) fn write_whole(path: &Path, content: &[u8]) -> io::Result<()> {
     let new = path.with_extension("new");
-    let mut file = OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&new)?;
+    match fs::remove_file(&new) {
+        Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut file = OpenOptions::new().create_new(true).write(true).mode(0o600).open(&new)?;
     file.write_all(content)?;
     file.sync_all()?;
     fs::rename(&new, path)

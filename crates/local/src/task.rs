@@ -4,6 +4,8 @@
 //! task, even across restarts of the server. A process claims the directory
 //! before anything else: if a crash leads to two processes, only one continues.
 
+pub mod confinement;
+
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
@@ -12,6 +14,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use ecsrunner_core::id::{RunnerName, TaskId};
+use ecsrunner_core::wire::environment;
 use ecsrunner_core::wire::exit::AgentExit;
 use nix::fcntl::{Flock, FlockArg};
 use nix::sys::signal::{Signal, kill};
@@ -20,9 +23,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::accounts::Account;
 use crate::state_dir::write_whole;
+use crate::task::confinement::Confinement;
 
 /// The first argument that makes an executable a task. The second one is the
-/// task's directory.
+/// task's directory, the third its confinement.
 pub const TASK_SUBCOMMAND: &str = "local-task";
 
 /// The exit code of a process whose task is claimed by another process.
@@ -164,9 +168,14 @@ impl TaskDir {
 }
 
 /// Runs the task of a directory in this process, which must have no other
-/// threads. `lookup` returns the agent's variables. The agent starts its other
-/// processes from `executable`.
-pub fn run(dir: PathBuf, lookup: impl Fn(&str) -> Option<OsString>, executable: &str) -> ExitCode {
+/// threads. `confinement` is a [`Confinement`] as JSON. `lookup` returns the
+/// agent's variables. The agent starts its other processes from `executable`.
+pub fn run(
+    dir: PathBuf,
+    confinement: &str,
+    lookup: impl Fn(&str) -> Option<OsString>,
+    executable: &str,
+) -> ExitCode {
     let dir = TaskDir(dir);
     // Locked before the claim, so that a claimed task without a lock has ended.
     let alive = match dir.live() {
@@ -179,6 +188,9 @@ pub fn run(dir: PathBuf, lookup: impl Fn(&str) -> Option<OsString>, executable: 
         Ok(false) => return ExitCode::from(CLAIMED),
         Err(error) => return failed("claim its directory", &error),
     }
+    if let Err(error) = confine(&dir, confinement, lookup(environment::RUNNER_UID).is_some()) {
+        return failed("be confined", &error);
+    }
     // In this process, because it holds the lock. The key in its environment only opens
     // the task's own boot item, which the agent takes before it starts the listener.
     let exit = ecsrunner_agent::run(lookup, executable, io::stdout());
@@ -188,6 +200,11 @@ pub fn run(dir: PathBuf, lookup: impl Fn(&str) -> Option<OsString>, executable: 
         Ok(()) => ExitCode::from(exit.code()),
         Err(error) => failed("say how it ended", &error),
     }
+}
+
+fn confine(dir: &TaskDir, confinement: &str, own_user: bool) -> io::Result<()> {
+    let confinement: Confinement = serde_json::from_str(confinement)?;
+    confinement.enter(dir.path(), own_user)
 }
 
 fn failed(what: &str, error: &io::Error) -> ExitCode {

@@ -2,11 +2,11 @@
 
 use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use ecsrunner_aws::store::{DynamoStore, Tables};
 use ecsrunner_core::decide::sweep::Lag;
 use ecsrunner_core::id::Repository;
@@ -30,10 +30,11 @@ use crate::brake::Brake;
 use crate::compute::{Processes, TaskDefinition};
 use crate::config::Config;
 use crate::embedded::Embedded;
-use crate::machine::{NoQueue, OsRandomness, SystemClock, random};
+use crate::machine::{self, NoQueue, OsRandomness, SystemClock, random};
 use crate::preflight;
-use crate::server::{self, App, Shared};
+use crate::server::{self, App, Shared, connections};
 use crate::state_dir::StateDir;
+use crate::task::confinement::{Confinement, TaskLimits};
 
 /// Start options of the server.
 #[derive(Clone, Debug)]
@@ -56,6 +57,10 @@ const POLL_EVERY: Duration = Duration::from_secs(15);
 /// Pause before the dispatcher starts again after a fault of the store.
 const FAULT_PAUSE: Duration = Duration::from_secs(1);
 const PORT_FILE: &str = "boot-port";
+/// Connections of one listener. Each may hold a webhook of 700 KiB in memory.
+const MAX_CONNECTIONS: usize = 256;
+/// Open files that are left to the database, tasks and calls to GitHub.
+const FILES_OF_TASKS: usize = 400;
 
 /// Serves until SIGTERM or SIGINT. Runners continue; the next start adopts them.
 ///
@@ -70,7 +75,12 @@ pub async fn up(config: Config, options: Options, ready: impl FnOnce(SocketAddr)
     warn_of_isolation(&config, options.listen)?;
     let users = preflight::check(&config, &options)?;
     warn_of_missing_accounts(&users);
+    for file in &config.exposed {
+        warn!(file = %file.display(), "every user of this machine, and so every job, can read this secret: run `chmod o= FILE`");
+    }
+    let limit = max_connections();
     let state = StateDir::open(&options.state)?;
+    let confinement = confinement(&config, &options.executable, &users, &state)?;
     warn_of_busy_accounts(&users, &state);
     let database = Embedded::open(&state.database())?;
     let tables = Tables::of(&config.settings.deployment, "local");
@@ -97,6 +107,7 @@ pub async fn up(config: Config, options: Options, ready: impl FnOnce(SocketAddr)
         endpoint: format!("http://{front_address}"),
         keys,
         limits: config.settings.limits.clone(),
+        confinement,
     };
     let processes = Processes::new(state.tasks(), definition, task_events)?;
     let repositories = polled(&config.settings.policy.repositories, options.poll);
@@ -118,6 +129,7 @@ pub async fn up(config: Config, options: Options, ready: impl FnOnce(SocketAddr)
         engine: Engine::new(ports, rules),
         secrets: config.webhook_secrets,
         token: token.clone(),
+        hosts: config.hosts,
     });
 
     let listener = TcpListener::bind(options.listen)
@@ -126,8 +138,8 @@ pub async fn up(config: Config, options: Options, ready: impl FnOnce(SocketAddr)
     let address = listener.local_addr()?;
 
     let mut services = JoinSet::new();
-    services.spawn(serve(front_listener, boot_front::router(front)));
-    services.spawn(serve(listener, server::router(app.clone())));
+    services.spawn(connections::serve(front_listener, boot_front::router(front), limit));
+    services.spawn(connections::serve(listener, server::router(app.clone()), limit));
     services.spawn(hear(app.clone(), heard));
     processes.adopt().context("the tasks of an earlier server cannot be adopted")?;
     services.spawn(sweep(app.clone(), database));
@@ -140,6 +152,27 @@ pub async fn up(config: Config, options: Options, ready: impl FnOnce(SocketAddr)
     let signals = [signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?];
     ready(address);
     wait_for_end(services, signals).await
+}
+
+/// Raises this process's limit of open files, and returns how many connections each listener may hold.
+fn max_connections() -> usize {
+    let files = match machine::raise_file_limit() {
+        Ok(files) => files,
+        Err(error) => {
+            warn!(%error, "the limit of open files could not be raised");
+            1024
+        }
+    };
+    let most = (usize::try_from(files).unwrap_or(usize::MAX).saturating_sub(FILES_OF_TASKS) / 2)
+        .clamp(16, MAX_CONNECTIONS);
+    if most < MAX_CONNECTIONS {
+        warn!(
+            files,
+            connections = most,
+            "few files may be open: raise the hard limit (ulimit -Hn) for more connections"
+        );
+    }
+    most
 }
 
 /// Returns the URL under which a command on this machine reaches the server.
@@ -163,9 +196,45 @@ fn warn_of_isolation(config: &Config, listen: SocketAddr) -> anyhow::Result<()> 
         warn!("all jobs share one user of this machine: start as root to give each runner its own user");
     }
     if !listen.ip().is_loopback() {
-        warn!(%listen, "anyone who reaches this address can use page and API: put an authenticating proxy in front of them");
+        warn!(%listen, "the API's token crosses the network in the clear to this address: put a proxy with TLS in front of it");
     }
     Ok(())
+}
+
+/// Returns how tasks are confined, as far as this machine allows it.
+fn confinement(
+    config: &Config,
+    executable: &Path,
+    users: &RunnerUsers,
+    state: &StateDir,
+) -> anyhow::Result<Confinement> {
+    let tasks = &config.tasks;
+    let own_users = !matches!(users, RunnerUsers::Shared);
+    let limits = TaskLimits {
+        processes: tasks.max_processes,
+        files: tasks.max_files,
+        memory: tasks.max_process_memory.map(|mebibytes| mebibytes << 20),
+    };
+    let read = [executable, &config.runner_dir].map(Path::to_owned).into();
+    let wanted = Confinement {
+        private_files: own_users && tasks.private_files != Some(false),
+        no_new_privileges: tasks.no_new_privileges,
+        writable: tasks.writable.clone(),
+        read,
+        limits,
+    };
+    let Err(error) = wanted.try_out(executable, &state.probe_dir()?) else { return Ok(wanted) };
+    let without = Confinement { private_files: false, ..wanted.clone() };
+    without.try_out(executable, &state.probe_dir()?).context("tasks cannot be confined")?;
+    if tasks.private_files == Some(true) {
+        bail!("runner.tasks.private_files: this machine does not allow tasks mounts of their own ({error})");
+    }
+    warn!(
+        %error,
+        "this machine does not allow tasks mounts of their own: jobs share /tmp and every directory that all users may \
+         write to; start the server with CAP_SYS_ADMIN, or set runner.tasks.private_files to false to accept this"
+    );
+    Ok(without)
 }
 
 /// Warns of user ids without accounts: jobs run, but some commands in them fail.
@@ -217,10 +286,6 @@ fn polled(patterns: &[ecsrunner_core::rules::policy::RepositoryPattern], poll: b
         }
     }
     exact.into_iter().filter_map(ecsrunner_core::rules::policy::RepositoryPattern::exact).collect()
-}
-
-async fn serve(listener: TcpListener, router: axum::Router) -> anyhow::Result<()> {
-    axum::serve(listener, router).await.context("the HTTP server ended")
 }
 
 /// Records the events of tasks.

@@ -1,7 +1,7 @@
 //! The client of a local server's API.
 
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
@@ -35,8 +35,8 @@ pub(crate) struct LocalServer {
 }
 
 impl LocalServer {
-    /// Finds a server by its URL or its state directory. The directory holds the
-    /// token that changes need.
+    /// Finds a server by its URL or its state directory. The directory holds the token that requests need. A server
+    /// behind a proxy may need none.
     pub(super) fn at(named: &str) -> Result<Self, Failure> {
         let is_url = named.starts_with("http://") || named.starts_with("https://");
         let attachment = if is_url {
@@ -105,6 +105,12 @@ impl LocalServer {
         }
     }
 
+    /// Returns the files with secrets of the server's configuration that every user of this machine can read.
+    pub(crate) fn exposed_secrets(&self) -> Result<Vec<PathBuf>, Failure> {
+        let file = &self.attachment("reading its configuration")?.config;
+        Ok(Config::read(file, &environment::overrides()).map_err(Failure::usage)?.exposed)
+    }
+
     /// Returns a GitHub client with the credentials of the server's configuration.
     pub(super) fn github(&self) -> Result<Client, Failure> {
         let file = &self.attachment("asking GitHub")?.config;
@@ -160,9 +166,9 @@ impl LocalServer {
     }
 
     async fn post<T: DeserializeOwned>(&self, path: &str, body: &Value, what: &str) -> Result<T, Failure> {
-        let token = self.attachment(what)?.token.expose_secret();
+        self.attachment(what)?;
         let url = format!("{}/api/v1/{path}", self.url);
-        self.answer(&url, self.http.post(&url).bearer_auth(token).json(body)).await
+        self.answer(&url, self.http.post(&url).json(body)).await
     }
 
     /// Returns a record, or `None` if there is none.
@@ -187,6 +193,8 @@ impl LocalServer {
     }
 
     async fn send(&self, request: RequestBuilder) -> Result<(StatusCode, String), Failure> {
+        let token = self.attachment.as_ref().map(|attachment| attachment.token.expose_secret());
+        let request = token.into_iter().fold(request, RequestBuilder::bearer_auth);
         let asked = request.send().await;
         let answer = asked.with_context(|| format!("the local server at {} does not answer", self.url));
         let answer = answer.map_err(|error| {
@@ -199,8 +207,10 @@ impl LocalServer {
 
 fn read<T: DeserializeOwned>(url: &str, status: StatusCode, text: &str) -> Result<T, Failure> {
     if matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
-        return Err(Failure::permission(anyhow!("{url} answered {status}"))
-            .hint("check that the state directory belongs to the running server"));
+        return Err(Failure::permission(anyhow!("{url} answered {status}")).hint(
+            "give the server's state directory, which holds its token, in `--local DIR` or ECSRUNNER_LOCAL; it must be \
+             that of the running server",
+        ));
     }
     if !status.is_success() {
         return Err(anyhow!("{url} answered {status}: {}", text.trim()).into());

@@ -10,6 +10,7 @@ mod cancels;
 mod command_line;
 mod disorder;
 mod failures;
+mod hostile;
 mod interface;
 mod isolation;
 mod job_logs;

@@ -1,7 +1,7 @@
 //! Checks of the machine that make `local up` refuse to start.
 
 use std::fs::{self, Permissions};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 
@@ -309,6 +309,57 @@ async fn user_ids_without_accounts_are_warned_about() {
             ["user ids have no account", "whoami", "id -un", "ssh", "git", "os.userInfo()", "runner.users"]
         {
             assert!(log.contains(word), "`{word}`: {log}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn secrets_that_others_can_change_are_refused_and_those_that_all_can_read_are_warned_of() {
+    bounded(async {
+        let testbed = Testbed::set_up(Setup::default()).await;
+        set_mode(&testbed.path("token"), 0o666);
+        set_mode(&testbed.path("webhook-secret"), 0o620);
+        insta::assert_snapshot!(refusal_of(&testbed, testbed.command()).await, @r"
+        exit code 2
+        error: 2 mistakes in the configuration [dir]/config.toml
+          github.token_file: [dir]/token can be changed by others (mode 0666): run `chmod go-w [dir]/token`
+          webhook.secret_files: [dir]/webhook-secret can be changed by others (mode 0620): run `chmod go-w [dir]/webhook-secret`
+
+        hint: see docs/configuration.md for every key and a complete example
+        ");
+        set_mode(&testbed.path("token"), 0o644);
+        set_mode(&testbed.path("webhook-secret"), 0o640);
+        let server = testbed.serve_unheard().await;
+        let log = fs::read_to_string(testbed.path("server.log")).unwrap();
+        let warned: Vec<&str> = log.lines().filter(|line| line.contains("can read this secret")).collect();
+        assert!(warned.len() == 1 && warned[0].contains("/token"), "{log}");
+        testbed.ends_with_nothing_left(server).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_state_directory_that_another_user_made_or_could_replace_is_refused() {
+    if !is_root("a_state_directory_that_another_user_made") {
+        return;
+    }
+    bounded(async {
+        let testbed = Testbed::set_up(Setup::default()).await;
+        let theirs = testbed.path("theirs");
+        fs::create_dir(&theirs).unwrap();
+        // Not one of the runners' users, whose directories are refused for another reason.
+        const OPERATOR: u32 = 70_000;
+        chown(&theirs, Some(OPERATOR), None).unwrap();
+        let state = theirs.join("state");
+        fs::create_dir(&state).unwrap();
+        for refused in [&theirs, &state] {
+            let told = refusal_of(&testbed, with_state(&testbed, refused)).await;
+            assert!(
+                told.contains("cannot be trusted") && told.contains("belongs to user id 70000"),
+                "{told}"
+            );
+            assert!(!refused.join("server.json").exists());
         }
     })
     .await;

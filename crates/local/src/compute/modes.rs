@@ -14,6 +14,7 @@ use std::path::Path;
 use super::{AGENT, LITTER};
 use crate::accounts::Account;
 use crate::task::TaskDir;
+use crate::task::confinement::mounts::PRIVATE;
 
 /// Only for its owner.
 pub(crate) const PRIVATE_DIR: u32 = 0o700;
@@ -57,6 +58,8 @@ pub(super) fn protect(dir: &TaskDir, account: Option<&Account>) -> io::Result<()
         if_there(match account {
             // The agent makes this directory, and its hook has to read it.
             Some(account) if name == AGENT => share(&path, account),
+            // The runner sees what is in it at other paths.
+            Some(_) if name == PRIVATE => set_mode(&path, PRIVATE_DIR),
             _ => own(&path, account).and_then(|()| set_mode(&path, PRIVATE_DIR)),
         })?;
     }

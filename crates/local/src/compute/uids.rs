@@ -10,19 +10,30 @@ use std::os::linux::net::SocketAddrExt;
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 
-/// User ids in use by runners that this process knows. `None` for an id that
-/// another server has reserved.
+/// User ids in use by runners.
 #[derive(Default, Debug)]
-pub(super) struct Uids(HashMap<u32, Option<UnixDatagram>>);
+pub(super) struct Uids {
+    /// The ids that this process knows. `None` for an id that another server has reserved.
+    used: HashMap<u32, Option<UnixDatagram>>,
+    /// The id that was given out last.
+    last: Option<u32>,
+}
 
 impl Uids {
-    /// Reserves and returns the first free id.
-    pub(super) fn take(&mut self, candidates: impl IntoIterator<Item = u32>) -> io::Result<u32> {
-        for uid in candidates {
-            let Entry::Vacant(vacant) = self.0.entry(uid) else { continue };
+    /// Reserves and returns the next free id. Ids are given out in turn, so that one is used again as late as possible.
+    pub(super) fn take(
+        &mut self,
+        candidates: impl IntoIterator<Item = u32, IntoIter: Clone>,
+    ) -> io::Result<u32> {
+        let candidates = candidates.into_iter();
+        let past =
+            self.last.map_or(0, |last| candidates.clone().position(|uid| uid == last).map_or(0, |at| at + 1));
+        for uid in candidates.clone().skip(past).chain(candidates.take(past)) {
+            let Entry::Vacant(vacant) = self.used.entry(uid) else { continue };
             // A server that ended may have left a runner that still works.
             let Some(reservation) = reserve(uid)?.filter(|_| !is_at_work(uid)) else { continue };
             vacant.insert(Some(reservation));
+            self.last = Some(uid);
             return Ok(uid);
         }
         Err(io::Error::other(
@@ -31,10 +42,15 @@ impl Uids {
         ))
     }
 
+    /// Notes the id of a task of an earlier server: the next ids follow the highest one.
+    pub(super) fn note(&mut self, uid: Option<u32>) {
+        self.last = self.last.max(uid);
+    }
+
     /// Keeps the id of a runner that an earlier server started.
     pub(super) fn keep(&mut self, uid: u32) -> io::Result<()> {
         // A second reservation would conflict with this process's own.
-        if let Entry::Vacant(vacant) = self.0.entry(uid) {
+        if let Entry::Vacant(vacant) = self.used.entry(uid) {
             vacant.insert(reserve(uid)?);
         }
         Ok(())
@@ -42,11 +58,11 @@ impl Uids {
 
     /// Whether this process holds the reservation of the id.
     pub(super) fn has(&self, uid: u32) -> bool {
-        self.0.get(&uid).is_some_and(Option::is_some)
+        self.used.get(&uid).is_some_and(Option::is_some)
     }
 
     pub(super) fn give_back(&mut self, uid: u32) {
-        self.0.remove(&uid);
+        self.used.remove(&uid);
     }
 }
 
@@ -81,13 +97,28 @@ mod tests {
         let b = other.take(first..).unwrap();
         assert_ne!(a, b);
         one.give_back(a);
-        assert_eq!(other.take(first..).unwrap(), a);
+        assert_eq!(other.take([a, b]).unwrap(), a);
+    }
+
+    #[test]
+    fn ids_are_given_out_in_turn_so_that_one_is_used_again_as_late_as_possible() {
+        let mut uids = Uids::default();
+        let list = [1_900_000_201, 1_900_000_202, 1_900_000_203];
+        uids.note(Some(list[0]));
+        uids.note(None);
+        let mut taken = Vec::new();
+        for _ in 0..4 {
+            let uid = uids.take(list).unwrap();
+            uids.give_back(uid);
+            taken.push(uid);
+        }
+        assert_eq!(taken, [list[1], list[2], list[0], list[1]]);
     }
 
     #[test]
     fn an_id_with_a_process_at_work_is_not_given_out() {
         let own = nix::unistd::getuid().as_raw();
-        assert_ne!(Uids::default().take(own..).unwrap(), own);
+        assert_ne!(Uids::default().take([own, 1_900_000_301]).unwrap(), own);
     }
     #[test]
     fn a_list_that_is_used_up_is_a_fault_that_says_so() {

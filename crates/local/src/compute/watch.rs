@@ -34,7 +34,7 @@ impl Processes {
         match dir.status() {
             // This server's child lost the claim to a process that an earlier server started.
             Ok(TaskStatus::Alive) => self.watch_adopted(dir, description).await,
-            Ok(status) => self.ended(&dir, &description, status),
+            Ok(status) => self.ended(dir, description, status).await,
             Err(error) => warn!(task = %description.task, %error, "a task's end could not be read"),
         }
     }
@@ -44,7 +44,7 @@ impl Processes {
         loop {
             match dir.status() {
                 Ok(TaskStatus::Alive) => tokio::time::sleep(LOOK).await,
-                Ok(status) => return self.ended(&dir, &description, status),
+                Ok(status) => return self.ended(dir, description, status).await,
                 Err(error) => {
                     warn!(task = %description.task, %error, "a task's end could not be read");
                     return;
@@ -53,9 +53,10 @@ impl Processes {
         }
     }
 
-    fn ended(&self, dir: &TaskDir, description: &Description, status: TaskStatus) {
-        self.clean_up(dir, description);
-        self.tell(description, STOPPED, TaskChange::Stopped(cause(status)));
+    async fn ended(self, dir: TaskDir, description: Description, status: TaskStatus) {
+        // Told first: a job can leave so many files that their removal takes minutes.
+        self.tell(&description, STOPPED, TaskChange::Stopped(cause(status)));
+        self.clean_up(dir, description).await;
     }
 }
 

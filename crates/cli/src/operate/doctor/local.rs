@@ -4,7 +4,7 @@ use super::Check;
 use crate::deployment::{Deployment, LocalServer};
 
 pub(super) async fn look(server: &LocalServer, deployment: &Deployment) -> Vec<Check> {
-    vec![answers(server).await, configuration(deployment).await]
+    vec![answers(server).await, configuration(deployment).await, secrets(server)]
 }
 
 async fn answers(server: &LocalServer) -> Check {
@@ -27,6 +27,24 @@ async fn answers(server: &LocalServer) -> Check {
             "start it with `ecsrunner local up`: it adopts its runners",
         ),
     }
+}
+
+fn secrets(server: &LocalServer) -> Check {
+    const NAME: &str = "secrets";
+    let exposed = match server.exposed_secrets() {
+        Ok(exposed) => exposed,
+        Err(failure) => return Check::broken(NAME, &failure, "correct it, and restart the server"),
+    };
+    let files: Vec<String> = exposed.iter().map(|file| file.display().to_string()).collect();
+    if files.is_empty() {
+        return Check::ok(NAME, "no other user of this machine can read or change them");
+    }
+    let files = files.join(" ");
+    Check::warning(
+        NAME,
+        format_args!("every user of this machine, and so every job, can read {files}"),
+        format_args!("run `chmod o= {files}`"),
+    )
 }
 
 async fn configuration(deployment: &Deployment) -> Check {

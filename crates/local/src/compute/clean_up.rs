@@ -1,0 +1,103 @@
+//! Removes what an ended task left: its processes, its files, and files of its user elsewhere. The agent's log and exit
+//! code stay for a week.
+
+use std::collections::HashSet;
+use std::io;
+use std::sync::{Mutex, PoisonError};
+
+use ecsrunner_core::id::TaskId;
+use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
+use tracing::warn;
+
+use super::removal::Removal;
+use super::{LITTER, Processes, is_littered, leftovers, watch};
+use crate::task::confinement::public_directories;
+use crate::task::{Description, TaskDir};
+
+/// Removals at one time. Each keeps a disk busy.
+const MAX_REMOVALS: usize = 2;
+
+/// The removals that are under way or wait.
+#[derive(Debug)]
+pub(super) struct Removals {
+    turns: Semaphore,
+    tasks: Mutex<HashSet<TaskId>>,
+}
+
+impl Default for Removals {
+    fn default() -> Self {
+        Self { turns: Semaphore::new(MAX_REMOVALS), tasks: Mutex::default() }
+    }
+}
+
+impl Removals {
+    /// Whether a task's removal begins now, and is not under way.
+    fn begin(&self, task: &TaskId) -> bool {
+        self.tasks.lock().unwrap_or_else(PoisonError::into_inner).insert(task.clone())
+    }
+
+    fn end(&self, task: &TaskId) {
+        self.tasks.lock().unwrap_or_else(PoisonError::into_inner).remove(task);
+    }
+}
+
+impl Processes {
+    /// Kills leftover processes, then removes the task's files in a process of its own. The user's id is free
+    /// afterwards; if something is left, the next sweep tries again.
+    pub(super) async fn clean_up(self, dir: TaskDir, description: Description) {
+        if !self.removals.begin(&description.task) {
+            return;
+        }
+        // Another task may use the user id of one that was cleaned up.
+        let uid = description.uid.filter(|uid| is_littered(&dir) && self.lock_uids().has(*uid));
+        let task_dir = dir.clone();
+        let is_ours = uid.is_some() || (description.uid.is_none() && is_littered(&dir));
+        let killed = tokio::task::spawn_blocking(move || {
+            if is_ours {
+                leftovers::kill_all(task_dir.path(), uid);
+            }
+        });
+        let _turn = self.removals.turns.acquire().await;
+        let removal = self.removal(&dir, uid);
+        let executable = self.definition.executable.clone();
+        let removed = match killed.await {
+            Ok(()) => tokio::task::spawn_blocking(move || removal.run(&executable)).await,
+            Err(error) => Err(error),
+        };
+        match removed.unwrap_or_else(|error| Err(io::Error::other(error))) {
+            Ok(true) => {
+                if let Some(uid) = uid {
+                    self.lock_uids().give_back(uid);
+                }
+            }
+            Ok(false) => {
+                warn!(task = %description.task, "a task's files are not all removed: the next sweep goes on")
+            }
+            Err(error) => warn!(task = %description.task, %error, "a task's files could not be removed"),
+        }
+        self.removals.end(&description.task);
+    }
+
+    /// Has removed what an ended task still has, if anything is due.
+    pub(super) fn see_to(&self, dir: &TaskDir, description: &Description) {
+        if is_littered(dir) || watch::is_old(dir) {
+            Handle::current().spawn(self.clone().clean_up(dir.clone(), description.clone()));
+        }
+    }
+
+    fn removal(&self, dir: &TaskDir, user: Option<u32>) -> Removal {
+        let confinement = &self.definition.confinement;
+        let mut shared = confinement.writable.clone();
+        if !confinement.private_files {
+            shared.extend(public_directories());
+        }
+        // Removed last, because a task without them counts as cleaned up.
+        let directories = if watch::is_old(dir) {
+            vec![dir.path().to_owned()]
+        } else {
+            LITTER.map(|name| dir.path().join(name)).to_vec()
+        };
+        Removal { user, shared, directories }
+    }
+}

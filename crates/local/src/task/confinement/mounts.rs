@@ -1,0 +1,202 @@
+//! The mounts of a task: its own directory and private ones are writable, everything else is read-only.
+
+use std::collections::BTreeSet;
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io;
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use nix::fcntl::OFlag;
+use nix::mount::{MsFlags, mount};
+use nix::sched::{CloneFlags, unshare};
+
+use crate::compute::modes::set_mode;
+
+/// The directory of a task that holds what it sees as `/tmp` and the others. Only root can enter it by this path.
+pub(crate) const PRIVATE: &str = "private";
+/// Directories that each task has for itself.
+const PRIVATE_DIRS: [&str; 3] = ["/tmp", "/var/tmp", "/dev/shm"];
+/// As usual for a directory that everyone may write to: only owners can replace entries.
+const STICKY: u32 = 0o1777;
+/// The kernel's own file systems, where permissions decide. Nothing that is written there stays with a user.
+const KERNEL: [&str; 3] = ["/proc", "/sys", "/dev"];
+
+/// Gives this process mounts of its own, and shared memory, semaphores and queues of its own.
+pub(super) fn make_private(dir: &Path, read: &BTreeSet<PathBuf>, writable: &[PathBuf]) -> io::Result<()> {
+    unshare(CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWIPC)
+        .map_err(|errno| failed("unshare", dir, errno))?;
+    mount_at(None, Path::new("/"), MsFlags::MS_REC | MsFlags::MS_PRIVATE)?;
+    // Opened before other mounts hide them.
+    let dir_held = Held::open(dir)?;
+    let read =
+        held(hidden_by_private(read.iter().map(PathBuf::as_path).chain([dir])).iter().map(PathBuf::as_path))?;
+    let writable = held(writable.iter().map(PathBuf::as_path))?;
+    let private = make_directories(dir)?;
+    make_read_only()?;
+    for (target, held) in private {
+        held.show_at(Path::new(target), false)?;
+    }
+    for held in &read {
+        held.show_at(&held.path, true)?;
+    }
+    for held in [&dir_held].into_iter().chain(&writable) {
+        held.show_at(&held.path, false)?;
+    }
+    Ok(())
+}
+
+/// Makes the private directories. Returns each with the place at which the task sees it.
+fn make_directories(dir: &Path) -> io::Result<Vec<(&'static str, Held)>> {
+    let above = dir.join(PRIVATE);
+    make_new(&above, 0o700)?;
+    let mut made = Vec::new();
+    for target in PRIVATE_DIRS.into_iter().filter(|target| is_own_directory(Path::new(target))) {
+        let source = above.join(target.trim_start_matches('/').replace('/', "-"));
+        make_new(&source, STICKY)?;
+        made.push((target, Held::open(&source)?));
+    }
+    Ok(made)
+}
+
+/// Returns the entries of private directories that lead to these paths. The official runner lists each directory above
+/// its own, so they are shown whole.
+fn hidden_by_private<'a>(paths: impl Iterator<Item = &'a Path>) -> BTreeSet<PathBuf> {
+    let entry = |path: &Path| {
+        PRIVATE_DIRS
+            .iter()
+            .map(Path::new)
+            .find_map(|private| Some(private.join(path.strip_prefix(private).ok()?.components().next()?)))
+    };
+    paths.filter_map(entry).collect()
+}
+
+/// Whether a directory exists under its own name, and not by a link to another one of these.
+fn is_own_directory(path: &Path) -> bool {
+    fs::canonicalize(path).is_ok_and(|resolved| resolved == path && resolved.is_dir())
+}
+
+fn make_new(path: &Path, mode: u32) -> io::Result<()> {
+    match DirBuilder::new().mode(mode).create(path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+        made => made?,
+    }
+    set_mode(path, mode)
+}
+
+/// A path that was opened before other mounts hid it.
+struct Held {
+    path: PathBuf,
+    file: File,
+    is_dir: bool,
+}
+
+fn held<'a>(paths: impl Iterator<Item = &'a Path>) -> io::Result<Vec<Held>> {
+    paths.map(Held::open).collect()
+}
+
+impl Held {
+    fn open(path: &Path) -> io::Result<Self> {
+        let file = OpenOptions::new().read(true).custom_flags(OFlag::O_PATH.bits()).open(path);
+        let file =
+            file.map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))?;
+        let is_dir = file.metadata()?.is_dir();
+        Ok(Self { path: path.to_owned(), file, is_dir })
+    }
+
+    /// Mounts it at a path. The path may be its own, in a private directory that hides it.
+    fn show_at(&self, path: &Path, read_only: bool) -> io::Result<()> {
+        if let Some(parent) = path.parent().filter(|_| !path.exists()) {
+            DirBuilder::new().recursive(true).mode(0o755).create(parent)?;
+            if self.is_dir {
+                make_new(path, 0o755)?;
+            } else {
+                File::create(path)?;
+            }
+        }
+        let source = format!("/proc/self/fd/{}", self.file.as_raw_fd());
+        mount_at(Some(Path::new(&source)), path, MsFlags::MS_BIND)?;
+        // A mount of a part is as read-only as the whole until it is mounted again.
+        let flags = MsFlags::MS_BIND | MsFlags::MS_REMOUNT | MsFlags::MS_NOSUID | MsFlags::MS_NODEV;
+        mount_at(None, path, if read_only { flags | MsFlags::MS_RDONLY } else { flags })
+    }
+}
+
+fn mount_at(source: Option<&Path>, target: &Path, flags: MsFlags) -> io::Result<()> {
+    mount(source, target, None::<&str>, flags, None::<&str>).map_err(|errno| failed("mount", target, errno))
+}
+
+fn failed(call: &str, path: &Path, errno: nix::errno::Errno) -> io::Error {
+    let error = io::Error::from(errno);
+    io::Error::new(error.kind(), format!("{call} {}: {error}", path.display()))
+}
+
+/// Makes every mount read-only, except those of the kernel.
+fn make_read_only() -> io::Result<()> {
+    let table = fs::read_to_string("/proc/self/mountinfo")?;
+    for Mount { path, flags } in table.lines().filter_map(Mount::parse) {
+        if KERNEL.iter().any(|kernel| path.starts_with(kernel)) {
+            continue;
+        }
+        match mount_at(None, &path, flags | MsFlags::MS_BIND | MsFlags::MS_REMOUNT | MsFlags::MS_RDONLY) {
+            // Another mount hides it, or its directory is gone.
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::InvalidInput) => {}
+            done => done?,
+        }
+    }
+    Ok(())
+}
+
+/// A line of `/proc/self/mountinfo`.
+#[derive(PartialEq, Debug)]
+struct Mount {
+    path: PathBuf,
+    /// Its flags, which a remount must repeat.
+    flags: MsFlags,
+}
+
+impl Mount {
+    fn parse(line: &str) -> Option<Self> {
+        let mut words = line.split(' ').skip(4);
+        let (path, options) = (words.next()?, words.next()?);
+        let flags = options.split(',').map(|option| match option {
+            "nosuid" => MsFlags::MS_NOSUID,
+            "nodev" => MsFlags::MS_NODEV,
+            "noexec" => MsFlags::MS_NOEXEC,
+            "noatime" => MsFlags::MS_NOATIME,
+            "nodiratime" => MsFlags::MS_NODIRATIME,
+            "relatime" => MsFlags::MS_RELATIME,
+            _ => MsFlags::empty(),
+        });
+        Some(Self { path: unescaped(path), flags: flags.fold(MsFlags::empty(), MsFlags::union) })
+    }
+}
+
+/// The kernel writes space, tab, newline and backslash as three octal digits.
+fn unescaped(text: &str) -> PathBuf {
+    let text = [("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")]
+        .into_iter()
+        .fold(text.to_owned(), |text, (code, plain)| text.replace(code, plain));
+    PathBuf::from(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_leads_to_a_path_in_a_private_directory_is_shown_whole() {
+        let paths =
+            ["/tmp/ci/state/tasks/1", "/tmp/ci/actions-runner", "/opt/ecsrunner", "/tmp", "/var/tmp/x"];
+        let shown = hidden_by_private(paths.iter().map(Path::new));
+        assert_eq!(shown, ["/tmp/ci", "/var/tmp/x"].map(PathBuf::from).into());
+    }
+
+    #[test]
+    fn a_line_of_the_mount_table_is_read_with_its_flags_and_escapes() {
+        let line = r"36 35 98:0 /mnt1 /mnt/with\040space rw,nosuid,relatime master:1 - ext4 /dev/root rw";
+        let flags = MsFlags::MS_NOSUID | MsFlags::MS_RELATIME;
+        assert_eq!(Mount::parse(line), Some(Mount { path: PathBuf::from("/mnt/with space"), flags }));
+        assert_eq!(Mount::parse("36 35"), None);
+    }
+}
