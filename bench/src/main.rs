@@ -7,6 +7,7 @@ mod lambda;
 mod latency;
 mod list;
 mod serve;
+mod soak;
 mod testbed;
 
 use std::path::PathBuf;
@@ -31,6 +32,8 @@ enum Running {
     Burst,
     /// Like `burst`, with the server killed and restarted ten times
     Kill,
+    /// 2,500 jobs alone, and beside 100 hostile clients
+    Soak(soak::Arguments),
     /// A task's agent: time from its start to the listener's start, and its memory
     Agent(agent::Arguments),
     /// `runners list` on a history of 10,000 runners
@@ -47,6 +50,7 @@ fn main() -> anyhow::Result<()> {
             Running::Latency => latency::run(&executable(&arguments)?).await,
             Running::Burst => burst::run(&executable(&arguments)?, 0).await,
             Running::Kill => burst::run(&executable(&arguments)?, 10).await,
+            Running::Soak(soak) => soak::run(soak, &executable(&arguments)?).await,
             Running::Agent(arguments) => agent::run(arguments).await,
             Running::List(list) => list::run(list, &executable(&arguments)?).await,
             Running::Lambda(arguments) => lambda::run(arguments).await,

@@ -146,6 +146,12 @@ impl Running {
         Ok(kb * 1024.0 / 1e6)
     }
 
+    /// How many files the server has open.
+    pub(crate) fn server_files(&self) -> anyhow::Result<usize> {
+        let pid = self.server.pid().context("the server has ended")?;
+        Ok(std::fs::read_dir(format!("/proc/{pid}/fd"))?.count())
+    }
+
     /// Milliseconds from the sending of each job's first `queued` webhook to
     /// the first line of the agent launched for it.
     pub(crate) async fn webhook_to_agent_ms(&self) -> anyhow::Result<Vec<f64>> {

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::tools::{cargo, succeed};
 
-const PROGRAMS: [&str; 6] = ["latency", "burst", "kill", "agent", "list", "lambda"];
+const PROGRAMS: [&str; 7] = ["latency", "burst", "kill", "soak", "agent", "list", "lambda"];
 
 /// Runs one benchmark with its arguments, or all of them.
 pub(crate) fn run(root: &Path, arguments: &[String]) -> anyhow::Result<()> {
