@@ -111,7 +111,7 @@ async fn without_root_directories_that_cannot_be_listed_are_named_too() {
         let above = testbed.path("above");
         fs::create_dir(&above).unwrap();
         if nix::unistd::geteuid().is_root() {
-            std::os::unix::fs::chown(&above, Some(OTHER_USER), Some(OTHER_USER)).unwrap();
+            chown(&above, Some(OTHER_USER), Some(OTHER_USER)).unwrap();
         }
         set_mode(&above, 0o300);
         let command = as_other_user(with_state(&testbed, &above.join("state")));
@@ -204,7 +204,7 @@ async fn a_directory_that_an_accounts_group_may_list_is_enough() {
     bounded(async {
         let testbed = Testbed::set_up(Setup { limits: "max_runners = 1", ..Setup::default() }).await;
         name_users(&testbed.config(), r#"["jobber1"]"#);
-        std::os::unix::fs::chown(testbed.path("actions-runner"), Some(0), Some(64_100)).unwrap();
+        chown(testbed.path("actions-runner"), Some(0), Some(64_100)).unwrap();
         set_mode(&testbed.path("actions-runner"), 0o750);
         let passwd = "root:x:0:0::/root:/bin/sh\njobber1:x:64001:64001::/:/bin/sh\n";
         let members = |members: &str| format!("root:x:0:\njobber1:x:64001:\nbuilders:x:64100:{members}\n");
@@ -240,7 +240,7 @@ async fn shared_programs_that_a_job_could_change_are_refused() {
         set_mode(&testbed.path("actions-runner/bin/Runner.Listener"), 0o755);
         // The owner of a parent directory can replace its contents.
         fs::create_dir(testbed.path("above")).unwrap();
-        std::os::unix::fs::chown(testbed.path("above"), Some(63_001), Some(63_001)).unwrap();
+        chown(testbed.path("above"), Some(63_001), Some(63_001)).unwrap();
         let command = with_state(&testbed, &testbed.path("above/state"));
         insta::assert_snapshot!(refusal_of(&testbed, command).await, @r#"
         exit code 2
