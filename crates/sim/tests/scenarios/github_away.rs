@@ -1,6 +1,9 @@
 //! Outages of GitHub: launches and calls during the outage, and the pace after it.
 
+use std::fmt::Display;
+
 use ecsrunner_world::faults::Method;
+use ecsrunner_world::github::RegistrationFailure;
 
 use crate::harness::jobs::{job, job_of};
 use crate::harness::{Deployment, Jobs, World, hours, in_virtual_time, minutes, print, sized};
@@ -77,6 +80,61 @@ fn g2_an_outage_costs_little_and_is_over_at_once() {
             assert!(jobs.done(&world) >= 50, "the limit of 50 runners");
             world.assert_nothing_lost_or_doubled();
         }
+    });
+}
+
+/// AE: GitHub refuses registrations in a repository, and then answers everything, or just registrations, with 502 for
+/// an hour.
+#[test]
+fn ae_an_outage_costs_little_where_registrations_were_refused() {
+    in_virtual_time(async {
+        for is_down in [true, false] {
+            let mut world = Deployment::seeded(9).start();
+            world.refuse_registrations();
+            let jobs = Jobs::queue(&mut world, 60, |_| job(JOB_SECS));
+            world.pass(minutes(10)).await;
+            let before = (world.github_calls(), world.calls(Method::GenerateJitconfig), world.launches());
+            world.heal_github();
+            if is_down {
+                world.begin_outage();
+            } else {
+                world.fail_registrations(1.0, RegistrationFailure::BadGateway);
+            }
+            world.pass(hours(1)).await;
+            let calls = world.github_calls() - before.0;
+            let registrations = world.calls(Method::GenerateJitconfig) - before.1;
+            let launches = world.launches() - before.2;
+            let figures: [(&str, &dyn Display); 4] = [
+                ("down", &is_down),
+                ("calls", &calls),
+                ("registrations", &registrations),
+                ("launches", &launches),
+            ];
+            print("AE", &figures);
+            assert!(registrations <= 20, "{registrations} registrations");
+            // Jobs that have been queued for long are asked about, whatever else happens.
+            assert!(calls <= if is_down { 300 } else { 600 }, "{calls} calls");
+            assert_eq!(launches, 0);
+            world.heal_github();
+            world.fail_registrations(0.0, RegistrationFailure::BadGateway);
+            world.pass(minutes(8)).await;
+            assert_eq!(jobs.done(&world), 60);
+            world.assert_nothing_lost_or_doubled();
+        }
+    });
+}
+
+/// AF: a hold of the account that the previous version wrote, whose time is over.
+#[test]
+fn af_an_accounts_hold_of_the_previous_version_ends_with_the_first_registration() {
+    in_virtual_time(async {
+        let mut world = Deployment::seeded(9).start();
+        world.hold_account_as_before();
+        let jobs = Jobs::queue(&mut world, 3, |_| job(JOB_SECS));
+        world.pass(minutes(3)).await;
+        print("AF", &[("done", &jobs.done_of(&world)), ("registrations", &world.registrations())]);
+        assert_eq!((jobs.done(&world), world.registrations(), world.holds().as_str()), (3, 4, "-"));
+        world.assert_nothing_lost_or_doubled();
     });
 }
 
