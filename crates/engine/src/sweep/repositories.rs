@@ -52,7 +52,8 @@ impl<W: World> Engine<W> {
                     Some(_) => Flow::Stop,
                     None => {
                         let part = RunPart { after, most: MAX_RUNS };
-                        self.ask_repository(pass, &mut rotation, &repository, part, &mut unanswered).await
+                        self.ask_repository(pass, &mut rotation, open, (&repository, part), &mut unanswered)
+                            .await
                     }
                 },
             };
@@ -102,11 +103,11 @@ impl<W: World> Engine<W> {
         &self,
         pass: &mut Pass,
         rotation: &mut Rotation<'_>,
-        repository: &Repository,
-        part: RunPart,
+        open: &Open,
+        (repository, part): (&Repository, RunPart),
         unanswered: &mut usize,
     ) -> Flow {
-        let error = match self.discover_in(repository, part, pass.until).await {
+        let error = match self.discover_in(open, repository, part, pass.until).await {
             Ok(discovered) => {
                 pass.swept.discovered += discovered.found;
                 rotation.asked(repository, discovered.next, discovered.calls);
