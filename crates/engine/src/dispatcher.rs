@@ -14,6 +14,7 @@ mod launch;
 pub(crate) mod cache;
 mod probe;
 mod rerun;
+mod reserve;
 mod round;
 mod lease_holder;
 
