@@ -163,6 +163,8 @@ pub struct FaultPlan {
     pub wait_writes_throttled: f64,
     /// Probability that a reservation of runners is throttled, and has no effect.
     pub reservations_throttled: f64,
+    /// Whether reads of all open records get no answer.
+    pub opens_fail: bool,
     /// Jobs whose records cannot be read, since a newer release has written them.
     pub unreadable_jobs: BTreeSet<JobId>,
 }

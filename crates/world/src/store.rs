@@ -104,7 +104,12 @@ impl Store for MemoryStore {
     }
 
     async fn open(&self) -> Result<Open, StoreError> {
-        Ok(self.0.lock().tables.open.clone())
+        let outside = self.0.lock();
+        if outside.fault_plan.opens_fail {
+            let source = "connection reset".into();
+            return Err(StoreError::Unavailable { operation: "read the open records", source });
+        }
+        Ok(outside.tables.open.clone())
     }
 
     async fn revoke(&self, task: &TaskId, _role: TaskRole) -> Result<Revocation, StoreError> {

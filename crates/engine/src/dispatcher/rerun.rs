@@ -87,6 +87,9 @@ impl<W: World> Engine<W> {
         let limit = Box::pin(self.ports.clock.sleep(STEP_LIMIT));
         let error = match future::select(tried, limit).await {
             Either::Left((Ok(()), _)) => return Effected::with(key, News::Round),
+            Either::Left((Err(StepError::Store(StoreError::Fenced)), _)) => {
+                return Effected::with(key, News::LeaseLost);
+            }
             Either::Left((Err(error), _)) => error,
             Either::Right(((), _)) => StepError::NotYet(self.ports.clock.now() + STEP_LIMIT),
         };
