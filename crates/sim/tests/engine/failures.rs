@@ -174,6 +174,18 @@ fn a_job_is_failed_though_its_first_runner_was_retired_while_its_task_began() {
 }
 
 #[test]
+fn a_job_whose_runner_was_lost_after_it_was_told_to_fail_it_is_left_to_github() {
+    run(async {
+        let mut simulation = deployment();
+        // GitHub takes its registration away before it gives it the job.
+        simulation.shared().lock().hub.faults.losing.insert(repository("app"));
+        let job = simulation.queue(unknown("app"));
+        simulation.pass(3 * HOUR).await;
+        assert_eq!((conclusion(&simulation, job), launches(&simulation)), (None, 1));
+    });
+}
+
+#[test]
 fn a_job_of_a_held_class_is_failed_after_six_hours_and_others_are_served() {
     run(async {
         let mut simulation = deployment();
