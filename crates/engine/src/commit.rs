@@ -22,6 +22,9 @@ const EVENT_TRIES: u32 = 16;
 /// How often a runner's next record is decided again after a conflict with an event.
 const RUNNER_TRIES: u32 = 8;
 
+/// A boot item, and changes that are written with it or not at all.
+pub(crate) type HandOver<'a> = (BootPut<'a>, &'a [Change]);
+
 /// The result of writing a runner's next record.
 #[expect(clippy::large_enum_variant, reason = "short-lived, and nearly always the large one")]
 pub(crate) enum Written {
@@ -56,18 +59,19 @@ impl<W: World> Engine<W> {
     }
 
     /// Commits a runner's next record together with `also`. `next` makes it from
-    /// the current record, with an optional boot item, or returns `None` if
+    /// the current record, with an optional hand-over, or returns `None` if
     /// there is nothing to write.
     pub(crate) async fn commit_runner<'a>(
         &self,
         runner: &Runner,
         also: &[Change],
-        next: impl Fn(&Runner) -> Option<(Runner, Option<BootPut<'a>>)>,
+        next: impl Fn(&Runner) -> Option<(Runner, Option<HandOver<'a>>)>,
     ) -> Result<Written, StoreError> {
         let mut current = runner.clone();
         for _ in 0..RUNNER_TRIES {
-            let Some((changed, boot)) = next(&current) else { return Ok(Written::At(current)) };
-            let changes = [&[Change::Runner(changed.clone())], also].concat();
+            let Some((changed, handed)) = next(&current) else { return Ok(Written::At(current)) };
+            let (boot, with_boot) = handed.unzip();
+            let changes = [&[Change::Runner(changed.clone())], also, with_boot.unwrap_or_default()].concat();
             match self.commit(Transaction { boot, ..Transaction::of(&changes) }).await {
                 Ok(()) => return Ok(Written::At(changed)),
                 Err(StoreError::Conflict) => match self.reload(&current).await? {

@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use ecsrunner_core::decide::plan::DOUBT;
 use ecsrunner_core::id::{JobId, Repository, RunId};
-use ecsrunner_core::records::job::Job;
+use ecsrunner_core::records::job::{Job, JobState};
+use ecsrunner_core::records::open::Open;
 use ecsrunner_core::records::runner::Runner;
 use ecsrunner_core::rules::labels::Labels;
 use ecsrunner_core::wire::event::{Event, JobAction, JobEvent};
@@ -25,6 +26,9 @@ const MAX_ASKED: usize = 100;
 /// The most active runs of a repository that polling looks at, the oldest first.
 const MAX_RUNS: usize = 200;
 
+/// The fewest jobs that a turn records, even if its time is over, so that each turn gets on.
+const LEAST_RECORDED: usize = 50;
+
 /// What asking a repository for its queued jobs brought.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Discovered {
@@ -34,6 +38,16 @@ pub(crate) struct Discovered {
     pub(crate) next: Option<RunId>,
     /// How many calls of GitHub's API this took.
     pub(crate) calls: u32,
+}
+
+/// Jobs that were not on record.
+#[derive(Default)]
+struct NewJobs {
+    found: usize,
+    /// Whether they can alter the plan.
+    replan: bool,
+    /// The run after which the next turn goes on, if the time was over before the end.
+    cut_at: Option<RunId>,
 }
 
 /// Why a repository's queued jobs were not recorded.
@@ -58,10 +72,11 @@ impl<W: World> Engine<W> {
         repositories: &[Repository],
         until: Option<Timestamp>,
     ) -> Result<usize, StoreError> {
+        let open = self.ports.store.open().await?;
         let mut found = 0;
         for repository in repositories {
             let part = RunPart { after: None, most: MAX_RUNS };
-            match self.discover_in(repository, part, until).await {
+            match self.discover_in(&open, repository, part, until).await {
                 Ok(discovered) => {
                     if discovered.next.is_some() {
                         warn!(
@@ -81,33 +96,64 @@ impl<W: World> Engine<W> {
         Ok(found)
     }
 
-    /// Looks for queued jobs in a part of a repository's active runs. If that part is
-    /// all of them, open jobs that GitHub no longer lists are looked up one by one,
-    /// until that time.
+    /// Looks for queued jobs in a part of a repository's active runs, and records those that are not in `open`, which was
+    /// read before, until that time. If that part is all of them, open jobs that GitHub no longer lists are looked up one
+    /// by one.
     pub(crate) async fn discover_in(
         &self,
+        open: &Open,
         repository: &Repository,
         part: RunPart,
         until: Option<Timestamp>,
     ) -> Result<Discovered, DiscoverError> {
-        let known = self.unheard_of(|job| job.facts.repository == *repository).await?;
         let queued = self.ports.github.queued_jobs(repository, part).await?;
-        let listed: HashSet<JobId> = queued.jobs.iter().map(|job| job.id).collect();
-        let mut found = 0;
-        for remote in queued.jobs {
-            let now = self.ports.clock.now();
-            let Some(event) = event_of(&remote, &facts_of(&remote, repository), now) else { continue };
-            if !self.record(&Event::Job(event)).await?.changes.is_empty() {
-                info!(%repository, job_id = remote.id.get(), "discovered queued job");
-                found += 1;
-            }
+        let mut new = NewJobs::default();
+        let recorded = self.record_new(&mut new, open, repository, &queued.jobs, until).await;
+        if new.replan {
+            // One kick for all of them.
+            self.kick_or_later().await?;
         }
+        recorded?;
         let mut calls = queued.calls;
-        if part.after.is_none() && queued.next.is_none() {
+        if part.after.is_none() && queued.next.is_none() && new.cut_at.is_none() {
+            let listed: HashSet<JobId> = queued.jobs.iter().map(|job| job.id).collect();
+            let known = unheard_of(open, |job| job.facts.repository == *repository);
             let unlisted = known.into_iter().filter(|job| !listed.contains(&job.id()));
             calls = calls.saturating_add(self.ask_about(unlisted, until).await);
         }
-        Ok(Discovered { found, next: queued.next, calls })
+        Ok(Discovered { found: new.found, next: new.cut_at.or(queued.next), calls })
+    }
+
+    async fn record_new(
+        &self,
+        new: &mut NewJobs,
+        open: &Open,
+        repository: &Repository,
+        listed: &[RemoteJob],
+        until: Option<Timestamp>,
+    ) -> Result<(), StoreError> {
+        // The last run whose jobs are all on record, and the run of the job before.
+        let (mut done, mut last) = (None, None);
+        let unknown = listed.iter().filter(|remote| !is_on_record(open, remote));
+        for (count, remote) in unknown.enumerate() {
+            if last != Some(remote.run) {
+                (done, last) = (last, Some(remote.run));
+            }
+            let now = self.ports.clock.now();
+            if count >= LEAST_RECORDED && until.is_some_and(|until| now >= until) {
+                // A run that is longer than a turn is passed over, and its rest is found in another turn.
+                new.cut_at = done.or(last);
+                return Ok(());
+            }
+            let Some(event) = event_of(remote, &facts_of(remote, repository), now) else { continue };
+            let recorded = self.record_unkicked(&Event::Job(event), None).await?;
+            new.replan |= recorded.replan;
+            if !recorded.changes.is_empty() {
+                info!(%repository, job_id = remote.id.get(), "discovered queued job");
+                new.found += 1;
+            }
+        }
+        Ok(())
     }
 
     /// Asks GitHub about every open job that no open runner names. Webhooks may
@@ -117,21 +163,9 @@ impl<W: World> Engine<W> {
     ///
     /// The store is unavailable.
     pub async fn catch_up(&self) -> Result<(), StoreError> {
-        let known = self.unheard_of(|_| true).await?;
-        self.ask_about(known.into_iter(), None).await;
-        Ok(())
-    }
-
-    /// Returns the open jobs about which only a webhook brings news.
-    async fn unheard_of(&self, wanted: impl Fn(&Job) -> bool) -> Result<Vec<Job>, StoreError> {
         let open = self.ports.store.open().await?;
-        let at_work: HashSet<JobId> = open
-            .runners
-            .values()
-            .filter(|runner| runner.takes_slot())
-            .filter_map(Runner::names_job)
-            .collect();
-        Ok(open.jobs.into_values().filter(|job| wanted(job) && !at_work.contains(&job.id())).collect())
+        self.ask_about(unheard_of(&open, |_| true).into_iter(), None).await;
+        Ok(())
     }
 
     /// Asks about these jobs one by one; returns how many were asked about.
@@ -148,6 +182,23 @@ impl<W: World> Engine<W> {
             asked += 1;
         }
         asked
+    }
+}
+
+/// Returns the open jobs about which only a webhook brings news.
+fn unheard_of(open: &Open, wanted: impl Fn(&Job) -> bool) -> Vec<Job> {
+    let runners = open.runners.values().filter(|runner| runner.takes_slot());
+    let at_work: HashSet<JobId> = runners.filter_map(Runner::names_job).collect();
+    let jobs = open.jobs.values().filter(|job| wanted(job) && !at_work.contains(&job.id()));
+    jobs.cloned().collect()
+}
+
+/// Whether a job's record already has what a list of queued jobs says.
+fn is_on_record(open: &Open, remote: &RemoteJob) -> bool {
+    match open.jobs.get(&remote.id).map(|job| &job.state) {
+        None => false,
+        Some(JobState::Waiting) => remote.status == JobStatus::Waiting,
+        Some(_) => remote.status == JobStatus::Queued,
     }
 }
 

@@ -14,6 +14,7 @@ mod launch;
 pub(crate) mod cache;
 mod probe;
 mod rerun;
+mod reserve;
 mod round;
 mod lease_holder;
 
@@ -195,6 +196,9 @@ impl<W: World> Engine<W> {
         self.refresh_rules().await;
         let round = self.round(holder).await;
         let news = holder.settle_ended();
+        if news == News::LeaseLost {
+            return Ok(Some(Dispatched::LeaseLost));
+        }
         round?;
         self.begin_queued(holder);
         let news = match news {

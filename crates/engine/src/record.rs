@@ -38,6 +38,19 @@ impl<W: World> Engine<W> {
         event: &Event,
         delivery: Option<&DeliveryId>,
     ) -> Result<Recorded, StoreError> {
+        let recorded = self.record_unkicked(event, delivery).await?;
+        if recorded.replan {
+            self.kick_or_later().await?;
+        }
+        Ok(recorded)
+    }
+
+    /// As [`Self::record_delivery`], but leaves the kick to the caller.
+    pub(crate) async fn record_unkicked(
+        &self,
+        event: &Event,
+        delivery: Option<&DeliveryId>,
+    ) -> Result<Recorded, StoreError> {
         let keys = event.keys();
         let rules = self.rules();
         let recorded = match commit_event(&self.ports.store, event, delivery, &rules).await {
@@ -69,13 +82,16 @@ impl<W: World> Engine<W> {
                 "recorded job event"
             );
         }
-        if recorded.replan
-            && let Err(error) = self.kick().await
-        {
+        Ok(recorded)
+    }
+
+    /// Kicks. If the kick cannot be counted, it is posted for later.
+    pub(crate) async fn kick_or_later(&self) -> Result<(), StoreError> {
+        if let Err(error) = self.kick().await {
             self.kick_later().await;
             return Err(error);
         }
-        Ok(recorded)
+        Ok(())
     }
 
     /// Adds the reason of a job's end to its record. The runner's record holds the

@@ -131,6 +131,11 @@ impl Fault {
         Self { operation: String::new(), cause: Cause::Credentials(why.into()) }
     }
 
+    /// Returns whether GitHub asks to come back later.
+    pub(crate) fn is_throttled(&self) -> bool {
+        matches!(self.cause, Cause::Throttled(_))
+    }
+
     /// Returns whether GitHub refused with this status.
     pub(crate) fn is_refusal(&self, expected: u16) -> bool {
         matches!(self.cause, Cause::Refused { status, .. } if status == expected)

@@ -5,7 +5,7 @@ use std::fmt;
 
 use ecsrunner_core::decide::sweep::repositories::Listed;
 use ecsrunner_core::id::{Account, Repository};
-use ecsrunner_engine::ports::github::RepositoryPage;
+use ecsrunner_engine::ports::github::{GitHubError, RepositoryPage};
 use serde::Deserialize;
 
 use crate::auth::{Grant, InstallationId};
@@ -42,7 +42,7 @@ pub(crate) async fn page(
         _ => installations.first().map(|first| (*first, 1)),
     };
     let Some((id, number)) = current else {
-        return Ok(RepositoryPage { repositories: Vec::new(), next: None, calls: 1 });
+        return Ok(RepositoryPage { repositories: Vec::new(), next: None, calls: 1, passed_over: None });
     };
     of_installation(client, owner, &installations, id, number).await
 }
@@ -82,23 +82,29 @@ async fn of_installation(
         repositories: Vec<ListedRepository>,
     }
     let call = list("list-installation-repositories", id, "installation/repositories", number);
-    let page: Page = client.ask(&Grant::Installation(id), &call).await?.json()?;
-    let more = page.repositories.len() >= PAGE && number < PAGES_LIMIT;
+    let answer = client.ask(&Grant::Installation(id), &call).await.and_then(|reply| reply.json::<Page>());
+    let (page, passed_over) = match answer {
+        Ok(page) => (page.repositories, None),
+        Err(fault) if fault.is_throttled() => return Err(fault),
+        // One installation must not hold up the others.
+        Err(fault) => (Vec::new(), Some(GitHubError::from(fault).to_string())),
+    };
+    let more = page.len() >= PAGE && number < PAGES_LIMIT;
     let next = if more { Some((id, number + 1)) } else { following(installations, id) };
     let next = next.map(|(id, page)| Cursor { installation: Some(id), page }.to_string());
     // One call lists the App's installations.
-    Ok(RepositoryPage { repositories: read(page.repositories, owner), next, calls: 2 })
+    Ok(RepositoryPage { repositories: read(page, owner), next, calls: 2, passed_over })
 }
 
 async fn of_token(client: &Client, owner: Option<&Account>, number: u32) -> Result<RepositoryPage, Fault> {
     let call = list("list-repositories", "the token's user", "user/repos", number);
     let Some(reply) = client.ask_as_user(&call).await? else {
-        return Ok(RepositoryPage { repositories: Vec::new(), next: None, calls: 0 });
+        return Ok(RepositoryPage { repositories: Vec::new(), next: None, calls: 0, passed_over: None });
     };
     let page: Vec<ListedRepository> = reply.json()?;
     let more = page.len() >= PAGE && number < PAGES_LIMIT;
     let next = more.then(|| Cursor { installation: None, page: number + 1 }.to_string());
-    Ok(RepositoryPage { repositories: read(page, owner), next, calls: 1 })
+    Ok(RepositoryPage { repositories: read(page, owner), next, calls: 1, passed_over: None })
 }
 
 fn list(operation: &'static str, subject: impl fmt::Display, path: &str, number: u32) -> Call {

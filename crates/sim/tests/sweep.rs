@@ -11,7 +11,7 @@ use ecsrunner_core::rules::labels::Labels;
 use ecsrunner_core::rules::pool::Scope;
 use ecsrunner_engine::ports::Clock;
 use ecsrunner_engine::sweep::{Reach, Sweeping, Swept};
-use ecsrunner_world::faults::{FaultPlan, Process, Transit};
+use ecsrunner_world::faults::{FaultPlan, Method, Process, Transit};
 use ecsrunner_world::github::{HubRunner, Order, Trouble};
 use ecsrunner_world::{Setup, Simulation};
 use jiff::Timestamp;
@@ -111,6 +111,111 @@ fn lost_deliveries_of_queued_jobs_are_recorded_first() {
         assert!(jobs.iter().all(|job| open.contains_key(job)), "{open:?}");
         let swept = sweep(&mut simulation).await;
         assert_eq!((swept.fetched, swept.behind, swept.cut), (21, None, false));
+    });
+}
+
+/// Returns how often the engine has made a call.
+fn calls(simulation: &Simulation, method: Method) -> u64 {
+    simulation.shared().lock().ledger.calls.get(&method).copied().unwrap_or_default()
+}
+
+#[test]
+fn deliveries_that_cannot_be_recorded_are_fetched_once_and_hold_up_no_other() {
+    run(async {
+        let mut simulation = Simulation::new(setup(FaultPlan::default()));
+        queue(&mut simulation, 95);
+        {
+            let outside = &mut *simulation.shared().lock();
+            let hub = &mut outside.hub;
+            // The oldest ones are fetched first.
+            hub.deliveries[..10].iter_mut().for_each(|delivery| delivery.body = "{}".to_owned());
+            let numbers: Vec<u64> = hub.deliveries.iter().map(|delivery| delivery.number).collect();
+            hub.faults.forgotten_deliveries.extend(&numbers[10..20]);
+            hub.faults.unreadable_deliveries.extend(numbers[20..30].iter().map(|number| (*number, 404)));
+            outside.fault_plan.unreadable_jobs.extend(hub.jobs.keys().skip(30).take(10));
+        }
+        tokio::time::sleep(3 * MINUTE).await;
+        let mut passes = Vec::new();
+        for _ in 0..4 {
+            let swept = sweep(&mut simulation).await;
+            passes.push((swept.fetched, swept.reinjected));
+        }
+        assert_eq!(passes, [(30, 0), (30, 20), (30, 30), (5, 5)]);
+        let outside = simulation.shared().lock();
+        assert_eq!((outside.tables.set_aside.len(), outside.tables.deliveries.len()), (10, 95));
+    });
+}
+
+#[test]
+fn a_delivery_for_which_github_does_not_answer_holds_up_no_other() {
+    run(async {
+        let mut simulation = Simulation::new(setup(FaultPlan::default()));
+        queue(&mut simulation, 40);
+        {
+            let hub = &mut simulation.shared().lock().hub;
+            let oldest = hub.deliveries[0].number;
+            hub.faults.unreadable_deliveries.insert(oldest, 502);
+        }
+        tokio::time::sleep(3 * MINUTE).await;
+        let swept = [sweep(&mut simulation).await, sweep(&mut simulation).await];
+        assert_eq!(swept.map(|swept| (swept.fetched, swept.reinjected)), [(30, 29), (11, 10)]);
+        simulation.shared().lock().hub.faults.unreadable_deliveries.clear();
+        let swept = sweep(&mut simulation).await;
+        assert_eq!((swept.fetched, swept.reinjected, swept.behind), (1, 1, None));
+    });
+}
+
+/// Queues jobs whose deliveries the App does not list, in runs of this size.
+fn queue_runs(simulation: &mut Simulation, repository: &str, runs: usize, of_each: usize) {
+    let now = simulation.shared().clock().now();
+    let hub = &mut simulation.shared().lock().hub;
+    hub.faults.no_app_webhook = true;
+    let order = Order::new(&Repository::parse(repository).unwrap(), &["self-hosted"], 30);
+    for _ in 0..runs {
+        let first = hub.queue(order.clone(), now);
+        for _ in 1..of_each {
+            hub.queue_in_run_of(first, order.clone(), now);
+        }
+    }
+}
+
+#[test]
+fn jobs_that_are_on_record_cost_a_search_no_write() {
+    run(async {
+        let mut simulation = Simulation::new(setup(FaultPlan::default()));
+        simulation.shared().lock().pause(true);
+        for repository in ["acme/app", "acme/web", "acme/api"] {
+            queue_runs(&mut simulation, repository, 2, 50);
+        }
+        simulation.pass(Duration::from_secs(30)).await;
+        assert_eq!(simulation.shared().lock().tables.open.jobs.len(), 300);
+        let counted = [Method::QueuedJobs, Method::Open, Method::Commit, Method::Load, Method::Kick];
+        let before = counted.map(|method| calls(&simulation, method));
+        assert_eq!(sweep(&mut simulation).await.discovered, 0);
+        let mut made = counted.map(|method| calls(&simulation, method));
+        made.iter_mut().zip(before).for_each(|(made, before)| *made -= before);
+        assert_eq!(made, [3, 1, 0, 0, 0], "{counted:?}");
+    });
+}
+
+#[test]
+fn a_search_that_finds_thousands_of_lost_jobs_ends_in_time_and_later_ones_go_on() {
+    run(async {
+        let mut simulation = Simulation::new(setup(FaultPlan::default()));
+        queue_runs(&mut simulation, "acme/app", 20, 256);
+        let mut passes = 0;
+        while simulation.shared().lock().tables.open.jobs.len() < 20 * 256 {
+            let begun = simulation.shared().clock().now();
+            let swept = sweep_until(&mut simulation, Some(begun + Duration::from_secs(10))).await;
+            let took = simulation.shared().clock().now().duration_since(begun);
+            assert!(took.as_secs() <= 11, "{took:#}");
+            assert!(swept.discovered >= 256, "{swept:?}");
+            let kept = simulation.shared().lock().tables.progress.began_at;
+            assert!(kept.is_some_and(|at| at >= begun), "{kept:?}");
+            passes += 1;
+            assert_eq!(calls(&simulation, Method::Kick), passes, "one for each pass");
+            tokio::time::sleep(5 * MINUTE).await;
+        }
     });
 }
 

@@ -3,12 +3,14 @@
 
 mod ports;
 
+use std::collections::BTreeSet;
 use std::error::Error;
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use ecsrunner_core::id::JobId;
 use ecsrunner_engine::ports::compute::ComputeError;
 use ecsrunner_engine::ports::github::GitHubError;
 use ecsrunner_engine::ports::queue::QueueError;
@@ -159,6 +161,12 @@ pub struct FaultPlan {
     pub write_units_per_sec: u64,
     /// Probability that a write of only waiting jobs is throttled, and has no effect.
     pub wait_writes_throttled: f64,
+    /// Probability that a reservation of runners is throttled, and has no effect.
+    pub reservations_throttled: f64,
+    /// Whether reads of all open records get no answer.
+    pub opens_fail: bool,
+    /// Jobs whose records cannot be read, since a newer release has written them.
+    pub unreadable_jobs: BTreeSet<JobId>,
 }
 
 /// The outcome of one call.

@@ -4,6 +4,7 @@
 mod hub;
 mod faults;
 mod job;
+mod lists;
 mod port;
 mod webhook;
 

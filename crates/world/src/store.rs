@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use ecsrunner_core::decide::sweep::SweepProgress;
 use ecsrunner_core::id::{DeliveryId, JobId, RunnerName, TaskId};
-use ecsrunner_core::records::change::Records;
+use ecsrunner_core::records::change::{Change, Records};
 use ecsrunner_core::records::job::{EndedJob, JobRecord};
 use ecsrunner_core::records::open::Open;
 use ecsrunner_core::records::runner::EndedRunner;
@@ -78,7 +78,12 @@ pub struct MemoryStore(pub(super) Shared);
 
 impl Store for MemoryStore {
     async fn load(&self, keys: &Keys) -> Result<Records, StoreError> {
-        Ok(self.0.lock().tables.load(keys))
+        let outside = self.0.lock();
+        if keys.job.is_some_and(|job| outside.fault_plan.unreadable_jobs.contains(&job)) {
+            let source = "the record has schema 99".into();
+            return Err(StoreError::Refused { operation: "read a record", source });
+        }
+        Ok(outside.tables.load(keys))
     }
 
     async fn commit(&self, transaction: Transaction<'_>) -> Result<(), StoreError> {
@@ -87,13 +92,24 @@ impl Store for MemoryStore {
         tokio::time::sleep(wait).await;
         let now = self.0.clock().now();
         let outside = &mut *self.0.lock();
+        let unreadable = &outside.fault_plan.unreadable_jobs;
+        let is_of_job =
+            |change: &Change| matches!(change, Change::Job(job) if unreadable.contains(&job.id()));
+        if transaction.changes.iter().any(is_of_job) {
+            return Err(StoreError::Conflict);
+        }
         outside.tables.commit(&transaction)?;
         outside.ledger.committed(transaction.changes, &outside.tables, now);
         Ok(())
     }
 
     async fn open(&self) -> Result<Open, StoreError> {
-        Ok(self.0.lock().tables.open.clone())
+        let outside = self.0.lock();
+        if outside.fault_plan.opens_fail {
+            let source = "connection reset".into();
+            return Err(StoreError::Unavailable { operation: "read the open records", source });
+        }
+        Ok(outside.tables.open.clone())
     }
 
     async fn revoke(&self, task: &TaskId, _role: TaskRole) -> Result<Revocation, StoreError> {

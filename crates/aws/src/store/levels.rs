@@ -73,6 +73,14 @@ impl Levels for DynamoStore {
     }
 }
 
+/// Returns the item of a level that replaces any earlier one.
+pub(super) fn level_item(bucket: &Bucket, Level(untouched_at): Level) -> Item {
+    let mut item = key(OPEN, sort_key(bucket));
+    item.insert(UNTOUCHED_AT.to_owned(), number(untouched_at.as_millisecond()));
+    item.insert(EXPIRES_AT.to_owned(), number(untouched_at.as_second() + KEPT_SECS));
+    item
+}
+
 fn level_found(item: Option<&HashMap<String, AttributeValue>>, call: &str) -> LevelSet {
     let Some(item) = item else { return LevelSet::Found(None) };
     if get_text(item, WRITTEN_BY) == Some(call) {
@@ -92,7 +100,9 @@ fn sort_key(bucket: &Bucket) -> String {
     match bucket {
         Bucket::GitHub(account) => format!("{PREFIX}github#{account}"),
         Bucket::Fargate(market) => format!("{PREFIX}fargate#{}", market.capacity_provider()),
-        Bucket::Failure(repository, number) => format!("{PREFIX}failure#{number}#{repository}"),
+        Bucket::Failure(repository, number) => {
+            format!("{PREFIX}failure#{number}#{}", repository.as_str().to_ascii_lowercase())
+        }
     }
 }
 
@@ -122,11 +132,13 @@ mod tests {
             (Bucket::GitHub(Account::parse("acme").unwrap()), "level#github#acme"),
             (Bucket::Fargate(Market::OnDemand), "level#fargate#FARGATE"),
             (Bucket::Fargate(Market::Spot), "level#fargate#FARGATE_SPOT"),
-            (Bucket::Failure(Repository::parse("acme/app").unwrap(), 9), "level#failure#9#acme/app"),
+            (Bucket::Failure(Repository::parse("Acme/App").unwrap(), 9), "level#failure#9#acme/app"),
         ] {
             assert_eq!(sort_key(&bucket_of), stored);
             assert_eq!(bucket(stored.strip_prefix(PREFIX).unwrap()).unwrap(), bucket_of);
         }
+        let as_before = bucket("failure#9#Acme/App").unwrap();
+        assert_eq!(as_before, Bucket::Failure(Repository::parse("acme/app").unwrap(), 9));
         assert!(bucket("fargate#EC2").is_err());
         assert!(bucket("failure#acme/app").is_err());
         assert!(bucket("other").is_err());

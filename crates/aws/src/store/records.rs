@@ -143,7 +143,9 @@ fn add(open: &mut Open, item: &Item) -> Result<(), UnreadableError> {
         Some("rerun") => open.add_rerun(stored::<StoredRerun>(item)?.read()),
         Some("level") => {
             let (bucket, level) = read_level(item)?;
-            open.levels.insert(bucket, level);
+            // The version before spelt a repository as GitHub does, so there may be two items of a bucket.
+            let latest = open.levels.entry(bucket).or_insert(level);
+            *latest = level.max(*latest);
         }
         _ => warn!(record = sort, "an open record is of a kind that this release does not know"),
     }

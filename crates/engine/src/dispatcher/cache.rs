@@ -2,6 +2,8 @@
 //! its effects share, and what is being tried. It can be lost safely: it
 //! is read again from the store, or concerns this process alone.
 
+mod guards;
+
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -9,19 +11,19 @@ use std::time::Duration;
 use ecsrunner_core::decide::plan::Question;
 use ecsrunner_core::decide::plan::choose::{Choices, NoPlacement, Underway, Wanted};
 use ecsrunner_core::decide::rerun::on_demand_jobs;
-use ecsrunner_core::id::SubnetId;
-use ecsrunner_core::id::{Account, JobId, Repository, RunId, RunnerName};
+use ecsrunner_core::id::{Account, JobId, Repository, RunId, RunnerName, SubnetId};
 use ecsrunner_core::records::change::Change;
 use ecsrunner_core::records::hold::{Held, Hold};
 use ecsrunner_core::records::open::Open;
 use ecsrunner_core::records::runner::Runner;
-use ecsrunner_core::rules::class::size::Arch;
 use ecsrunner_core::rules::cost::Market;
 use ecsrunner_core::rules::pace::{Bucket, Level};
 use ecsrunner_core::rules::placement::Placement;
 use ecsrunner_core::rules::pool::Scope;
 use ecsrunner_core::wire::fault::Fault;
 use jiff::Timestamp;
+
+pub(crate) use guards::{NotYet, Probe, Trying};
 
 /// Identifies an effect that is running or resting.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -173,18 +175,23 @@ impl Cache {
         }
     }
 
-    /// Takes over changes of holds.
+    /// Takes over changes of holds that were written. They replace what could not be written before.
     pub(crate) fn learn(&self, changes: &[Change]) {
         let mut known = self.lock();
         for change in changes {
-            match change {
+            let held = match change {
                 Change::Hold(hold) => {
                     known.holds.insert(hold.held.clone(), hold.clone());
+                    &hold.held
                 }
                 Change::Released(held) => {
                     known.holds.remove(held);
+                    held
                 }
-                _ => {}
+                _ => continue,
+            };
+            if known.recent.get(held).is_some_and(|recent| !recent.is_written) {
+                known.recent.remove(held);
             }
         }
     }
@@ -359,39 +366,6 @@ impl Known {
         let held = [Held::Scope(scope.clone()), Held::Account(account.clone())];
         let holds = held.into_iter().filter_map(|held| self.holds.get(&held));
         holds.filter(move |hold| call.is_stopped_by(hold.fault))
-    }
-}
-
-/// A placement is held, and its probe is not due yet or is running already.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct NotYet;
-
-/// The only attempt in a held placement. Dropping it ends the probe.
-#[derive(Debug)]
-pub(crate) struct Probe<'a> {
-    cache: &'a Cache,
-    target: (Placement, Arch),
-}
-
-impl Drop for Probe<'_> {
-    fn drop(&mut self) {
-        self.cache.lock().underway.asked.remove(&self.target);
-    }
-}
-
-/// A call to GitHub; the only one, if it tries a scope or an account that rests. Dropping it ends the try.
-#[derive(Debug)]
-pub(crate) struct Trying<'a> {
-    cache: &'a Cache,
-    held: Vec<Held>,
-}
-
-impl Drop for Trying<'_> {
-    fn drop(&mut self) {
-        let mut known = self.cache.lock();
-        for held in &self.held {
-            known.trying.remove(held);
-        }
     }
 }
 

@@ -14,56 +14,49 @@ use ecsrunner_core::rules::pace::{Bucket, Level};
 use ecsrunner_core::rules::pool::Pool;
 use ecsrunner_core::wire::boot::Fail;
 use ecsrunner_core::wire::event::Keys;
+use jiff::Timestamp;
 use tracing::{info, warn};
 
-use super::advance::StepError;
-use super::chain;
+use super::reserve::tell_reserving;
 use crate::ports::Clock;
-use crate::ports::store::{Store, StoreError};
+use crate::ports::store::{Store, StoreError, Transaction};
 use crate::{Engine, World};
 
 impl<W: World> Engine<W> {
-    /// Returns the launches without those for which the repository's limit of an hour has no slot. A slot is taken
-    /// before the runner is reserved: after a crash in between, one runner less is launched.
-    pub(crate) async fn within_failure_limit(&self, launches: Vec<Launch>) -> Vec<Launch> {
-        let mut within = Vec::new();
+    /// Reserves runners that fail jobs, as far as the repository's limit of an hour has slots. A slot is taken in the
+    /// transaction of the reservation, so that a fault takes none. False if a job had changed since it was read.
+    pub(crate) async fn reserve_to_fail(
+        &self,
+        epoch: Epoch,
+        launches: &[Launch],
+        open: &mut Open,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let mut all = true;
         for launch in launches {
-            if launch.order.fails() {
-                match self.take_failure_slot(&launch).await {
-                    Ok(true) => {}
-                    Ok(false) => continue,
-                    Err(error) => {
-                        warn!(job_id = launch.job.get(), error = %chain(&error), "could not take a slot for a job that cannot be served");
-                        continue;
-                    }
-                }
-                info!(
-                    job_id = launch.job.get(),
-                    repository = %launch.order.repository(),
-                    reason = launch.reason.code().as_str(),
-                    "failing job that cannot be served"
-                );
-            }
-            within.push(launch);
-        }
-        within
-    }
-
-    async fn take_failure_slot(&self, launch: &Launch) -> Result<bool, StepError> {
-        for bucket in Bucket::failures(launch.order.repository()) {
-            let taken = self
-                .move_level(&bucket, |_, before, now| match before {
-                    Some(Level(until)) if until > now => Err(StepError::NotYet(until)),
-                    _ => Ok((Level(now + Bucket::FAILURE_TAKEN), now)),
-                })
-                .await;
-            match taken {
-                Ok(_) => return Ok(true),
-                Err(StepError::NotYet(_)) => {}
-                Err(error) => return Err(error),
+            let job = open.jobs.get(&launch.job).and_then(|job| job.reserved_to_fail(&launch.reason));
+            let (Some(job), Some(runner)) = (job, self.name(launch, epoch, now)) else { continue };
+            let is_free = |bucket: &Bucket| open.levels.get(bucket).is_none_or(|Level(until)| *until <= now);
+            let Some(bucket) = Bucket::failures(launch.order.repository()).find(is_free) else { continue };
+            let level = Level(now + Bucket::FAILURE_TAKEN);
+            info!(
+                job_id = launch.job.get(),
+                repository = %launch.order.repository(),
+                reason = launch.reason.code().as_str(),
+                "failing job that cannot be served"
+            );
+            tell_reserving(launch, &runner);
+            let changes = [Change::Job(job), Change::Runner(runner)];
+            let slot = Some((&bucket, level));
+            let reservation = Transaction { slot, ..Transaction::fenced(&changes, epoch) };
+            if self.reserve_one(reservation, open).await? {
+                self.cache.set_level(&bucket, Some(level));
+                open.levels.insert(bucket, level);
+            } else {
+                all = false;
             }
         }
-        Ok(false)
+        Ok(all)
     }
 
     /// Lets jobs have one more runner whose runner failed another job. Returns false if one had changed since it was read.

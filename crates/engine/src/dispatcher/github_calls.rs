@@ -154,11 +154,16 @@ impl<W: World> Engine<W> {
     ) {
         let count = self.cache.count_unanswered(kind, scope);
         let held = Held::Scope(scope.clone());
-        match self.cache.hold(&held) {
-            None if count < FAILURES => return,
-            // GitHub refuses registrations there, which is a hold of its own.
-            Some(hold) if !hold.fault.rests_registrations() => return,
-            _ => {}
+        let is_sure = match self.cache.hold(&held) {
+            None => count >= FAILURES,
+            // GitHub refuses registrations there. Only a registration has tried that hold.
+            Some(hold) if !hold.fault.rests_registrations() => {
+                kind == Call::Registration || count >= FAILURES
+            }
+            Some(_) => true,
+        };
+        if !is_sure {
+            return;
         }
         let words = chain(error);
         let mut changes = vec![self.hold_unanswered(kind, held, &words, began_at)];
@@ -173,13 +178,17 @@ impl<W: World> Engine<W> {
     fn hold_unanswered(&self, kind: Call, held: Held, words: &str, began_at: Timestamp) -> Change {
         let now = self.ports.clock.now();
         let before = self.cache.hold(&held);
-        let fault = match kind {
+        let fault = match (kind, before.as_ref().map(|hold| hold.fault)) {
+            (Call::Other, _) => Fault::NoAnswer,
             // Nothing at all was answered before.
-            Call::Registration if before.as_ref().is_some_and(|hold| hold.fault.rests_github()) => {
-                Fault::NoAnswer
+            (Call::Registration, Some(fault)) if fault.rests_github() => Fault::NoAnswer,
+            // What it refused before, it has not accepted yet.
+            (Call::Registration, Some(fault))
+                if matches!(held, Held::Scope(_)) && !fault.rests_registrations() =>
+            {
+                fault
             }
-            Call::Registration => Fault::RegistrationUnanswered,
-            Call::Other => Fault::NoAnswer,
+            (Call::Registration, _) => Fault::RegistrationUnanswered,
         };
         let hold = Hold::after(before.as_ref(), held, &Failure::of(fault, words, began_at, now));
         if hold.is_alarming() {

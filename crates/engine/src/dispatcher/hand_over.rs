@@ -78,11 +78,7 @@ impl<W: World> Engine<W> {
             }
         }
         match self.configure(runner, slot).await {
-            Ok(jit) => {
-                let (fail, job) = fail.unzip();
-                let also = [unwritten.also, job.flatten().as_slice()].concat();
-                self.give(runner, &jit, fail, Unwritten { also: &also, ..unwritten }).await
-            }
+            Ok(jit) => self.give(runner, &jit, fail, unwritten).await,
             Err(StepError::GitHub(error)) if error.disposition() == Disposition::Permanent => {
                 let hold = self.hold_scope(scope, &error, now);
                 let also = [unwritten.also, &[Change::Hold(hold)]].concat();
@@ -121,14 +117,17 @@ impl<W: World> Engine<W> {
     }
 
     /// Writes the boot item and the record in one transaction. So no hand-over can
-    /// commit after a retirement is written.
+    /// commit after a retirement is written. The record of the job that the runner is
+    /// to fail is written only if the item is.
     async fn give(
         &self,
         runner: &Runner,
         jit: &JitConfig,
-        fail: Option<Fail>,
+        fail: Option<(Fail, Option<Change>)>,
         unwritten: Unwritten<'_>,
     ) -> Result<Written, StepError> {
+        let (fail, job) = fail.unzip();
+        let job = job.flatten();
         let item = BootItem {
             runner: runner.name().clone(),
             policy: match &fail {
@@ -151,7 +150,7 @@ impl<W: World> Engine<W> {
                 jit: &jit.encoded,
                 expires_at: now + BOOT_ITEM_LIFE,
             };
-            Some((next, Some(boot)))
+            Some((next, Some((boot, job.as_slice()))))
         };
         let written = self.commit_runner(runner, unwritten.also, next).await?;
         if let Written::At(runner) = &written

@@ -76,6 +76,8 @@ pub(crate) struct LeaseHolder<'a> {
     waiting: bool,
     /// Whether any effect has started.
     begun: bool,
+    /// Whether an effect found that another dispatcher has the lease.
+    lost: bool,
     deadline: Deadline,
 }
 
@@ -112,6 +114,7 @@ impl<'a> LeaseHolder<'a> {
             patience: options.patience,
             waiting: false,
             begun: false,
+            lost: false,
             deadline: Deadline {
                 held_until_ms: Arc::new(AtomicI64::new(held_until.as_millisecond())),
                 until: options.until,
@@ -173,6 +176,7 @@ impl<'a> LeaseHolder<'a> {
 
     /// Notes an effect that ended while a round is prepared.
     pub(crate) fn ended(&mut self, effected: Effected) {
+        self.lost |= effected.news == News::LeaseLost;
         self.ended.push(effected);
     }
 
@@ -201,7 +205,7 @@ impl<'a> LeaseHolder<'a> {
 
     /// Returns whether an effect may start now; if so, it counts as running from here on.
     pub(crate) fn may_begin(&mut self, key: &EffectKey, pool: &PoolId, now: Timestamp) -> bool {
-        if self.is_occupied(key, now) {
+        if self.lost || self.is_occupied(key, now) {
             return false;
         }
         let ended: HashSet<&EffectKey> = self.ended.iter().map(|effected| &effected.key).collect();
@@ -248,5 +252,27 @@ impl<'a> LeaseHolder<'a> {
     /// Takes back an effect that was admitted but does not start.
     pub(crate) fn withdraw(&mut self, key: &EffectKey) {
         self.under_way.remove(key);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ecsrunner_core::decide::plan::Question;
+    use ecsrunner_core::id::JobId;
+
+    use super::*;
+
+    #[test]
+    fn no_effect_begins_once_another_found_that_the_lease_is_lost() {
+        let now = Timestamp::from_second(1_764_000_000).unwrap();
+        let lease = Lease { epoch: Epoch::new(1), next_kick_at: None };
+        let mut holder = LeaseHolder::new(lease, DispatchOptions::default(), now + Duration::from_secs(60));
+        let question = |job| EffectKey::Question(Question::Run(JobId::new(job)));
+        let pool = PoolId::parse("abcdefg234").unwrap();
+        assert!(holder.may_begin(&question(1), &pool, now));
+        holder.ended(Effected::with(question(1), News::LeaseLost));
+        assert!(!holder.may_begin(&question(2), &pool, now));
+        assert_eq!(holder.settle_ended(), News::LeaseLost);
+        assert!(!holder.may_begin(&question(2), &pool, now));
     }
 }

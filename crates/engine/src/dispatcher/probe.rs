@@ -16,7 +16,7 @@ use super::advance::StepError;
 use super::cache::EffectKey;
 use super::github_calls::Slot;
 use super::{Effected, News, STEP_LIMIT, chain};
-use crate::ports::github::GitHubError;
+use crate::ports::github::{GitHub, GitHubError};
 use crate::ports::store::Transaction;
 use crate::ports::{Clock, Disposition, Randomness};
 use crate::{Engine, World};
@@ -49,21 +49,31 @@ impl<W: World> Engine<W> {
     }
 
     async fn try_scope(&self, scope: &Scope) -> Result<(), StepError> {
-        let (held, began_at) = (Held::Scope(scope.clone()), self.ports.clock.now());
-        let change = match self.try_registration(scope).await {
+        let began_at = self.ports.clock.now();
+        let held = [Held::Scope(scope.clone()), Held::Account(self.ports.github.account(scope))];
+        let changes: Vec<Change> = match self.try_registration(scope).await {
             Ok(()) => {
                 info!(%scope, "GitHub registers runners again");
-                self.cache.remove_hold(&held, self.ports.clock.now());
-                Change::Released(held)
+                let now = self.ports.clock.now();
+                let is_disproved = |held: &Held| {
+                    matches!(held, Held::Scope(_))
+                        || self.cache.hold(held).is_some_and(|hold| hold.latest < began_at)
+                };
+                let disproved = held.into_iter().filter(is_disproved);
+                disproved.inspect(|held| self.cache.remove_hold(held, now)).map(Change::Released).collect()
             }
             Err(StepError::GitHub(error)) if error.disposition() == Disposition::Permanent => {
-                Change::Hold(self.hold_scope(scope, &error, began_at))
+                vec![Change::Hold(self.hold_scope(scope, &error, began_at))]
             }
-            // The hold that the call has written says when to try again.
-            Err(StepError::GitHub(_)) => return Ok(()),
+            Err(StepError::GitHub(error)) => {
+                let now = self.ports.clock.now();
+                let is_held = |held| self.cache.hold(held).is_some_and(|hold| now < hold.not_before);
+                // Usually the call has written a hold, which says when to try again.
+                return if held.iter().any(is_held) { Ok(()) } else { Err(error.into()) };
+            }
             Err(error) => return Err(error),
         };
-        Ok(self.commit(Transaction::of(&[change])).await?)
+        Ok(self.commit(Transaction::of(&changes)).await?)
     }
 
     async fn try_registration(&self, scope: &Scope) -> Result<(), StepError> {

@@ -74,7 +74,7 @@ impl<W: World> Engine<W> {
             let scope = Scope::Repository(rerun.id.repository.clone());
             let pool = Pool { scope, labels: Labels::new::<_, &str>([]) }.id();
             let key = EffectKey::Rerun(rerun.id.repository.clone(), rerun.id.run);
-            if !self.is_resting(&rerun.id.repository, open) && holder.may_begin(&key, &pool, now) {
+            if self.resting(&rerun.id.repository, open).is_none() && holder.may_begin(&key, &pool, now) {
                 let others = others_of_run(open, &rerun);
                 holder.effects.push(Box::pin(self.rerun(rerun, others, holder.epoch)));
             }
@@ -87,6 +87,9 @@ impl<W: World> Engine<W> {
         let limit = Box::pin(self.ports.clock.sleep(STEP_LIMIT));
         let error = match future::select(tried, limit).await {
             Either::Left((Ok(()), _)) => return Effected::with(key, News::Round),
+            Either::Left((Err(StepError::Store(StoreError::Fenced)), _)) => {
+                return Effected::with(key, News::LeaseLost);
+            }
             Either::Left((Err(error), _)) => error,
             Either::Right(((), _)) => StepError::NotYet(self.ports.clock.now() + STEP_LIMIT),
         };

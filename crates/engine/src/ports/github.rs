@@ -136,6 +136,8 @@ pub struct RepositoryPage {
     pub next: Option<String>,
     /// How many calls of GitHub's API this took.
     pub calls: u32,
+    /// Why an installation was passed over, if GitHub did not list its repositories. The next page is another one's.
+    pub passed_over: Option<String>,
 }
 
 /// A page of registrations.

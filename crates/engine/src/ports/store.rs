@@ -184,7 +184,7 @@ pub struct Listed<T> {
 }
 
 /// Writes that are committed together or not at all.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Transaction<'a> {
     /// The records' next versions.
     pub changes: &'a [Change],
@@ -194,12 +194,15 @@ pub struct Transaction<'a> {
     pub boot: Option<BootPut<'a>>,
     /// The webhook delivery that caused the changes. It is recorded, so that the sweep does not fetch it.
     pub delivery: Option<&'a DeliveryId>,
+    /// A slot that the changes use: the bucket's level becomes this one, whatever it was. Only a fenced transaction has
+    /// one, so nobody else writes that level.
+    pub slot: Option<(&'a Bucket, Level)>,
 }
 
 impl<'a> Transaction<'a> {
     #[must_use]
     pub fn of(changes: &'a [Change]) -> Self {
-        Self { changes, fence: None, boot: None, delivery: None }
+        Self { changes, fence: None, boot: None, delivery: None, slot: None }
     }
 
     /// A transaction that is written only while the lease of that epoch is held.
@@ -210,7 +213,7 @@ impl<'a> Transaction<'a> {
 }
 
 /// A configuration to hand over to a task.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct BootPut<'a> {
     /// The only task that may take it.
     pub task: TaskId,

@@ -12,9 +12,12 @@ use tracing::info;
 
 use super::Pass;
 use crate::ports::github::{DeliveredWebhook, GitHub, GitHubError, PastDelivery};
-use crate::ports::store::{Progress, Store, StoreError, Unreadable};
+use crate::ports::store::{Progress, Store, StoreError, Transaction, Unreadable};
 use crate::ports::{Clock, Disposition};
 use crate::{Engine, World};
+
+/// A pass stops after this many deliveries for which GitHub did not answer, and one more.
+const MAX_UNANSWERED: usize = 3;
 
 /// Why a fetched delivery was not recorded.
 #[derive(Debug, thiserror::Error)]
@@ -29,11 +32,28 @@ impl ReinjectError {
     /// Returns whether the next pass can succeed with the same delivery.
     fn may_pass(&self) -> bool {
         let disposition = match self {
+            // They may be replaced, and the list was read with them just now.
+            Self::GitHub(GitHubError::Credentials(_)) => return true,
             Self::GitHub(error) => error.disposition(),
             Self::Store(error) => error.disposition(),
         };
         matches!(disposition, Disposition::Retry { .. })
     }
+
+    /// Returns whether other deliveries can be fetched and recorded all the same.
+    fn is_of_one_delivery(&self) -> bool {
+        matches!(self, Self::GitHub(GitHubError::Unreachable { .. } | GitHubError::Server { .. }))
+    }
+}
+
+/// What a fetched delivery contained.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Told {
+    News,
+    /// It was recorded, and changed nothing.
+    Known,
+    /// No event that can be recorded.
+    Nothing,
 }
 
 /// The deliveries that a pass has read.
@@ -115,7 +135,7 @@ impl<W: World> Engine<W> {
     /// numbers of those that are left to the next pass.
     async fn reinject_in_order(&self, pass: &mut Pass, lost: Vec<Listed>) -> HashSet<u64> {
         let mut left: HashSet<u64> = lost.iter().map(|listed| listed.number).collect();
-        let mut recorded = HashSet::new();
+        let (mut recorded, mut unanswered) = (HashSet::new(), 0);
         for lost in in_order(lost) {
             // The two parts of a pass may both have read a delivery and its redelivery.
             if recorded.contains(&lost.id) {
@@ -126,40 +146,57 @@ impl<W: World> Engine<W> {
                 break;
             }
             pass.swept.fetched += 1;
-            match self.reinject(&lost).await {
-                Ok(told) => pass.swept.reinjected += usize::from(told),
+            let told = match self.reinject(&lost).await {
+                Ok(told) => told,
                 Err(error) => {
                     pass.failed("deliveries", &error);
-                    // The list was read just now, so a permanent error concerns this delivery alone.
-                    if error.may_pass() {
+                    if !error.may_pass() {
+                        // The list was read just now, so a permanent error concerns this delivery alone.
+                        Told::Nothing
+                    } else if error.is_of_one_delivery() && unanswered < MAX_UNANSWERED {
+                        unanswered += 1;
+                        continue;
+                    } else {
                         break;
                     }
                 }
+            };
+            if told == Told::Nothing
+                && let Err(error) = self.note_handled(&lost).await
+            {
+                pass.failed("deliveries", &error);
+                break;
             }
+            pass.swept.reinjected += usize::from(told == Told::News);
             left.remove(&lost.number);
             recorded.insert(lost.id);
         }
         left
     }
 
-    /// Records a delivery as if its webhook had arrived; returns whether it
-    /// contained something new. The payload comes from GitHub's API, so it has
+    /// Records that a delivery was handled which leads to no record of its own, so that no pass fetches it again.
+    async fn note_handled(&self, lost: &Listed) -> Result<(), StoreError> {
+        let delivery = Some(&lost.id);
+        self.ports.store.commit(Transaction { delivery, ..Transaction::of(&[]) }).await
+    }
+
+    /// Records a delivery as if its webhook had arrived. The payload comes from GitHub's API, so it has
     /// no signature and needs none.
-    async fn reinject(&self, lost: &Listed) -> Result<bool, ReinjectError> {
-        let Some(webhook) = self.ports.github.delivery(lost.number).await? else { return Ok(false) };
+    async fn reinject(&self, lost: &Listed) -> Result<Told, ReinjectError> {
+        let Some(webhook) = self.ports.github.delivery(lost.number).await? else { return Ok(Told::Nothing) };
         let received_at = self.ports.clock.now();
         let event = match read(&webhook.event, webhook.body.as_bytes(), received_at) {
             Ok(Webhook::Job(event)) => Event::Job(event),
-            Ok(Webhook::Ping | Webhook::OtherAction(_) | Webhook::Other(_)) => return Ok(false),
+            Ok(Webhook::Ping | Webhook::OtherAction(_) | Webhook::Other(_)) => return Ok(Told::Nothing),
             Err(error) => {
                 let reason = Reason::with(Code::BodyUnreadable, error);
                 self.ports.store.set_aside(unreadable(lost, &webhook, &reason, received_at)).await?;
-                return Ok(false);
+                return Ok(Told::Nothing);
             }
         };
         let recorded = self.record_delivery(&event, Some(&lost.id)).await?;
-        let told = !recorded.changes.is_empty();
-        info!(delivery = %lost.id, told, "recorded a delivery that was never recorded");
+        let told = if recorded.changes.is_empty() { Told::Known } else { Told::News };
+        info!(delivery = %lost.id, told = told == Told::News, "recorded a delivery that was never recorded");
         Ok(told)
     }
 }

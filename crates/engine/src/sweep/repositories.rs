@@ -3,8 +3,9 @@
 
 use ecsrunner_core::decide::sweep::repositories::{MAX_RUNS, Rotation, Step};
 use ecsrunner_core::id::{Account, Repository};
-use ecsrunner_core::records::hold::Held;
+use ecsrunner_core::records::hold::{Held, Hold};
 use ecsrunner_core::records::open::Open;
+use ecsrunner_core::rules::pool::Scope;
 use tracing::{info, warn};
 
 use super::Pass;
@@ -41,12 +42,20 @@ impl<W: World> Engine<W> {
                 Step::List { owner, cursor } => {
                     self.list_repositories(pass, &mut rotation, owner.as_ref(), cursor.as_deref()).await
                 }
-                // The engine's own calls rest too. The rotation continues after them.
-                Step::Ask { repository, .. } if self.is_resting(&repository, open) => Flow::Stop,
-                Step::Ask { repository, after } => {
-                    let part = RunPart { after, most: MAX_RUNS };
-                    self.ask_repository(pass, &mut rotation, &repository, part, &mut unanswered).await
-                }
+                Step::Ask { repository, after } => match self.resting(&repository, open) {
+                    // That concerns no other repository.
+                    Some(Held::Scope(Scope::Repository(_))) => {
+                        rotation.passed_over(0);
+                        Flow::Continue
+                    }
+                    // The engine's own calls rest too. The rotation continues after them.
+                    Some(_) => Flow::Stop,
+                    None => {
+                        let part = RunPart { after, most: MAX_RUNS };
+                        self.ask_repository(pass, &mut rotation, open, (&repository, part), &mut unanswered)
+                            .await
+                    }
+                },
             };
             if flow == Flow::Stop {
                 break;
@@ -64,6 +73,10 @@ impl<W: World> Engine<W> {
     ) -> Flow {
         match self.ports.github.repositories(owner, cursor).await {
             Ok(page) => {
+                if let Some(words) = page.passed_over {
+                    pass.swept.failed += 1;
+                    warn!(error = words, "could not list an installation's repositories");
+                }
                 rotation.listed(&page.repositories, page.next, page.calls);
                 Flow::Continue
             }
@@ -90,11 +103,11 @@ impl<W: World> Engine<W> {
         &self,
         pass: &mut Pass,
         rotation: &mut Rotation<'_>,
-        repository: &Repository,
-        part: RunPart,
+        open: &Open,
+        (repository, part): (&Repository, RunPart),
         unanswered: &mut usize,
     ) -> Flow {
-        let error = match self.discover_in(repository, part, pass.until).await {
+        let error = match self.discover_in(open, repository, part, pass.until).await {
             Ok(discovered) => {
                 pass.swept.discovered += discovered.found;
                 rotation.asked(repository, discovered.next, discovered.calls);
@@ -119,12 +132,12 @@ impl<W: World> Engine<W> {
         if *unanswered < MAX_UNANSWERED { Flow::Continue } else { Flow::Stop }
     }
 
-    /// Whether GitHub does not answer for a repository, or has asked for a pause in the calls of its account.
-    pub(crate) fn is_resting(&self, repository: &Repository, open: &Open) -> bool {
+    /// Returns what rests while GitHub does not answer for a repository, or asks for a pause: its account, or its scope.
+    pub(crate) fn resting(&self, repository: &Repository, open: &Open) -> Option<Held> {
         let scope = self.rules().settings.registration.scope(repository);
         let held = [Held::Account(self.ports.github.account(&scope)), Held::Scope(scope)];
-        let mut holds = held.iter().filter_map(|held| open.holds.get(held));
         let now = self.ports.clock.now();
-        holds.any(|hold| hold.fault.rests_github() && now < hold.not_before)
+        let rests = |hold: &&Hold| hold.fault.rests_github() && now < hold.not_before;
+        held.into_iter().find(|held| open.holds.get(held).filter(rests).is_some())
     }
 }

@@ -26,7 +26,12 @@ fn repository(name: &str) -> Value {
 
 /// GitHub with two active installations and a suspended one.
 async fn two_installations() -> Responder {
-    Responder::start(|asked| {
+    installations(|_| None).await
+}
+
+/// The same, with another answer to the lists of an installation's repositories.
+async fn installations(fault: impl Fn(&str) -> Option<Answer> + Send + Sync + 'static) -> Responder {
+    Responder::start(move |asked| {
         let path = asked.line.split(['?', ' ']).nth(1).unwrap_or_default();
         let installation = |id: u64, login: &str, suspended: Option<&str>| {
             json!({"id": id, "account": {"login": login}, "permissions": {}, "suspended_at": suspended})
@@ -39,6 +44,9 @@ async fn two_installations() -> Responder {
             ]),
             "/installation/repositories" => {
                 let of = asked.header("authorization").rsplit('-').next().unwrap().to_owned();
+                if let Some(answer) = fault(&of) {
+                    return Some(answer);
+                }
                 let page: usize = asked.query("page").unwrap().parse().unwrap();
                 let count = if of == "9" { 130 } else { 2 };
                 let all: Vec<Value> = (0..count)
@@ -87,6 +95,32 @@ async fn an_app_lists_the_repositories_of_all_active_installations() {
     // An installation that was removed meanwhile is passed over.
     let page = client.repositories(None, Some("4:7")).await.unwrap();
     assert_eq!(names(&page)[0], "Acme/r0");
+}
+
+#[tokio::test]
+async fn an_installation_that_github_does_not_list_is_passed_over() {
+    for (status, words) in [(403, "no access"), (502, "GitHub answered 502")] {
+        let github = installations(move |id| {
+            (id == "3").then(|| Answer::new(status, &json!({"message": "no access"})))
+        })
+        .await;
+        let client = app_client(github.base());
+        let first = client.repositories(None, None).await.unwrap();
+        assert!(first.passed_over.as_deref().is_some_and(|why| why.contains(words)), "{first:?}");
+        assert_eq!((names(&first), first.calls), (vec![], 2));
+        let second = client.repositories(None, first.next.as_deref()).await.unwrap();
+        assert_eq!((names(&second)[0], second.passed_over.as_deref()), ("Acme/r0", None));
+        let none = client.repositories(Some(&account("other")), None).await.unwrap();
+        assert_eq!((names(&none), none.next.as_deref()), (vec![], None));
+    }
+}
+
+#[tokio::test]
+async fn a_list_that_is_throttled_passes_over_no_installation() {
+    let throttled = || Answer::new(403, &json!({"message": "You have exceeded a secondary rate limit"}));
+    let github = installations(move |_| Some(throttled())).await;
+    let error = app_client(github.base()).repositories(None, None).await.unwrap_err();
+    assert!(matches!(error, GitHubError::Throttled { .. }), "{error}");
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@ use std::time::Duration;
 use ecsrunner_core::id::{ClassName, JobId, PoolId, SubnetId};
 use ecsrunner_core::records::hold::{Failure, Held, Hold, Seen};
 use ecsrunner_core::records::job::JobEnding;
+use ecsrunner_core::records::runner::EndingKind;
 use ecsrunner_core::rules::cost::Market;
 use ecsrunner_core::rules::placement::Placement;
 use ecsrunner_core::wire::fault::Fault;
@@ -109,7 +110,9 @@ fn a_job_that_was_cancelled_or_taken_in_time_costs_no_runner() {
         let mut simulation = deployment();
         let cancelled = simulation.queue(unknown("app"));
         let taken = simulation.queue(unknown("app"));
-        simulation.pass(5 * MINUTE).await;
+        // No webhook says so, and no sweep finds it in time: only the question before the launch does.
+        simulation.pass(14 * MINUTE + MINUTE / 2).await;
+        simulation.shared().lock().fault_plan.webhooks.lose = 1.0;
         let now = simulation.shared().clock().now();
         simulation.shared().lock().cancel(cancelled, now);
         simulation.shared().lock().hub.steal(taken, now);
@@ -129,6 +132,56 @@ fn at_most_ten_such_runners_an_hour_are_launched_for_a_repository() {
         assert_eq!(conclusion(&simulation, other), Some("failure"));
         settle(&mut simulation, 2 * HOUR, "thirteen jobs").await;
         assert_eq!((failed(&simulation, &jobs), launches(&simulation)), (13, 14));
+    });
+}
+
+#[test]
+fn reservations_that_are_throttled_use_up_no_slot_of_the_hour() {
+    run(async {
+        let mut simulation = deployment();
+        let jobs: Vec<JobId> = (0..10).map(|_| simulation.queue(unknown("app"))).collect();
+        simulation.pass(14 * MINUTE).await;
+        simulation.shared().lock().fault_plan.reservations_throttled = 1.0;
+        simulation.pass(10 * MINUTE).await;
+        assert_eq!(launches(&simulation), 0);
+        simulation.shared().lock().fault_plan.reservations_throttled = 0.0;
+        simulation.pass(10 * MINUTE).await;
+        assert_eq!((failed(&simulation, &jobs), launches(&simulation)), (10, 10));
+    });
+}
+
+#[test]
+fn a_job_is_failed_though_its_first_runner_was_retired_while_its_task_began() {
+    run(async {
+        let mut simulation = deployment();
+        let job = simulation.queue(unknown("app"));
+        simulation.pass(14 * MINUTE).await;
+        while simulation.shared().lock().ecs.tasks().next().is_none() {
+            simulation.pass(Duration::from_millis(10)).await;
+            assert!(simulation.elapsed() < HOUR);
+        }
+        let now = simulation.shared().clock().now();
+        {
+            let open = &mut simulation.shared().lock().tables.open;
+            let runner = open.runners.values().next().unwrap();
+            assert!(runner.awaits_task(), "{runner:?}");
+            let retired = runner.end(EndingKind::Surplus, None, now);
+            open.add_runner(retired);
+        }
+        settle(&mut simulation, 2 * HOUR, "a retired runner").await;
+        assert_eq!((conclusion(&simulation, job), launches(&simulation)), (Some("failure"), 2));
+    });
+}
+
+#[test]
+fn a_job_whose_runner_was_lost_after_it_was_told_to_fail_it_is_left_to_github() {
+    run(async {
+        let mut simulation = deployment();
+        // GitHub takes its registration away before it gives it the job.
+        simulation.shared().lock().hub.faults.losing.insert(repository("app"));
+        let job = simulation.queue(unknown("app"));
+        simulation.pass(3 * HOUR).await;
+        assert_eq!((conclusion(&simulation, job), launches(&simulation)), (None, 1));
     });
 }
 

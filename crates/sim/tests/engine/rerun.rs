@@ -1,13 +1,16 @@
 //! Jobs whose runner was lost are run again, and no others.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
+use ecsrunner_core::decide::rerun::MAX_REFUSALS;
 use ecsrunner_core::id::JobId;
 use ecsrunner_core::records::job::JobEnding;
 use ecsrunner_core::rules::cost::Market;
+use ecsrunner_engine::dispatcher::{DispatchOptions, Dispatched};
 use ecsrunner_engine::ports::Clock;
 use ecsrunner_world::Simulation;
-use ecsrunner_world::faults::{FaultPlan, Mishap, MishapKind};
+use ecsrunner_world::faults::{FaultPlan, Method, Mishap, MishapKind, Process};
 use ecsrunner_world::github::{HubState, Order};
 use serde_json::json;
 
@@ -284,8 +287,8 @@ fn a_permission_that_is_missing_is_told_and_given_up() {
         assert_eq!(attempts(&simulation, job), [(1, "failure")]);
         let why = why(&simulation, job);
         assert!(why.contains("; not run again: GitHub refuses re-run-job with 403"), "{why}");
-        let calls = simulation.shared().lock().ledger.calls.clone();
-        assert!(calls[&ecsrunner_world::faults::Method::RunAgain] <= 4, "{calls:?}");
+        let calls = simulation.shared().lock().ledger.calls[&Method::RunAgain];
+        assert_eq!(calls, u64::from(MAX_REFUSALS), "a permission can be given meanwhile");
     });
 }
 
@@ -302,6 +305,39 @@ fn a_paused_deployment_runs_nothing_again_until_it_resumes() {
         simulation.shared().lock().pause(false);
         settle(&mut simulation, LIMIT, "resumed").await;
         assert_eq!(attempts(&simulation, job), [(1, "failure"), (2, "success")]);
+    });
+}
+
+#[test]
+fn a_dispatcher_that_lost_its_lease_during_a_rerun_stops_though_its_read_failed_too() {
+    run(async {
+        // A round reads for a second.
+        let open_takes_per_record = Duration::from_millis(200);
+        let mut simulation = with(FaultPlan { open_takes_per_record, ..FaultPlan::default() }, true);
+        simulation.queue(job_in("spot"));
+        until_busy(&mut simulation, 1).await;
+        simulation.shared().lock().pause(true);
+        strike(&simulation, AGENT_FAILED);
+        simulation.pass(14 * MINUTE).await;
+        for _ in 0..5 {
+            simulation.queue(job_in("huge"));
+        }
+        simulation.pass(Duration::from_secs(40)).await;
+        simulation.shared().lock().pause(false);
+        let engine = simulation.engine(&Process::default());
+        let steal = async {
+            let asked = |calls: &BTreeMap<Method, u64>| calls.get(&Method::Run).copied();
+            let before = asked(&simulation.shared().lock().ledger.calls);
+            while asked(&simulation.shared().lock().ledger.calls) == before {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            let now = simulation.shared().clock().now();
+            let outside = &mut *simulation.shared().lock();
+            outside.tables.lose_lease(now);
+            outside.fault_plan.opens_fail = true;
+        };
+        let (dispatched, ()) = tokio::join!(engine.dispatch(DispatchOptions::default()), steal);
+        assert_eq!(dispatched.unwrap(), Dispatched::LeaseLost);
     });
 }
 

@@ -203,17 +203,35 @@ fn an_app_webhook_that_was_turned_off_is_noticed() {
     });
 }
 
-/// Archived repositories, and repositories that answer 404, hold up no other.
+/// Archived repositories, repositories that answer 404 or 502, and one whose scope rests hold up no other.
 #[test]
 fn repositories_that_cannot_have_jobs_or_be_read_hold_up_no_other() {
     in_virtual_time(async {
         let mut world = organization_webhook(&["acme/*"]);
         world.make_repositories(30);
         world.archive(&["app3", "app4", "app5"]);
-        world.put_out_of_reach(&["app6", "app7", "app8", "app9", "app10"]);
+        world.refuse_lists_of(&["app6", "app7", "app8", "app9", "app10"], 404);
+        world.refuse_lists_of(&["app11", "app12"], 502);
+        world.let_rest("app1", SignedDuration::from_hours(5));
         let jobs = lose_a_job_in_each(&mut world, &["app29"], minutes(31)).await;
         print_found("R1", &world, &jobs);
         assert_found(&world, &jobs);
+    });
+}
+
+/// An installation whose repositories GitHub does not list holds up no other one, whatever the answer is.
+#[test]
+fn an_installation_that_cannot_be_read_holds_up_no_other() {
+    in_virtual_time(async {
+        for status in [403, 502] {
+            let mut world = organization_webhook(&["*"]);
+            world.make_repositories(3);
+            world.refuse_installation("aaa", status);
+            world.make_repository("aaa/app");
+            let jobs = lose_a_job_in_each(&mut world, &["app2"], minutes(31)).await;
+            print_found("R1", &world, &jobs);
+            assert_found(&world, &jobs);
+        }
     });
 }
 

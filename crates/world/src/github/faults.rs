@@ -1,9 +1,9 @@
 //! Faults of GitHub for a part of the requests. The default is no fault.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
-use ecsrunner_core::id::Repository;
+use ecsrunner_core::id::{Account, Repository};
 use ecsrunner_core::rules::pool::Scope;
 use ecsrunner_engine::ports::github::GitHubError;
 use jiff::Timestamp;
@@ -19,8 +19,14 @@ pub struct HubFaults {
     pub app_webhook_until: Option<Timestamp>,
     /// Until when lists of runs are throttled. The answer contains this time.
     pub lists_throttled_until: Option<Timestamp>,
-    /// Repositories whose runs cannot be read: 404.
-    pub out_of_reach: HashSet<Repository>,
+    /// Repositories whose runs cannot be read, with the status of the answer.
+    pub unlistable: HashMap<Repository, u16>,
+    /// Accounts whose installation cannot be read, with the status of the answer: it lists no repositories.
+    pub unlistable_installations: HashMap<Account, u16>,
+    /// Deliveries by number that cannot be read, with the status of the answer.
+    pub unreadable_deliveries: HashMap<u64, u16>,
+    /// Deliveries by number that GitHub lists, and whose payload it no longer keeps.
+    pub forgotten_deliveries: HashSet<u64>,
     /// The App lacks the permission to run jobs again: 403.
     pub reruns_refused: bool,
     /// Probability that a registration gets the answer `registration_failure`.

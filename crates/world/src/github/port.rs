@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use ecsrunner_core::decide::sweep::repositories::Listed as ListedRepository;
 use ecsrunner_core::id::{Account, JobId, Repository, RunId, RunnerId, RunnerName};
 use ecsrunner_core::rules::pool::Scope;
 use ecsrunner_engine::ports::Clock;
@@ -12,7 +11,7 @@ use ecsrunner_engine::ports::github::{
 };
 use secrecy::SecretString;
 
-use super::{HubDelivery, HubJob, HubRunner, HubState, Trouble};
+use super::{HubDelivery, HubJob, HubRunner, Trouble};
 use crate::outside::{Outside, Shared};
 
 /// The size of a page of registrations or deliveries.
@@ -190,26 +189,13 @@ impl GitHub for MemoryGitHub {
                 hub.list_calls += 1;
                 return Err(GitHubError::Throttled { operation: operation(), after });
             }
-            if hub.faults.out_of_reach.contains(repository) {
+            if let Some(status) = hub.faults.unlistable.get(repository) {
                 hub.list_calls += 1;
-                let message = "Not Found".to_owned();
-                return Err(GitHubError::Refused { operation: operation(), status: 404, message });
+                return Err(refusal(operation(), *status));
             }
-            let after = part.after.map_or(0, RunId::get);
-            let is_active = |job: &&HubJob| !matches!(job.state, HubState::Completed { .. });
-            let mut rest = hub
-                .jobs
-                .values()
-                .filter(is_active)
-                .filter(|job| job.order.repository == *repository && job.run.get() > after);
-            let runs: Vec<&HubJob> = rest.by_ref().take(part.most).collect();
-            let next = rest.next().and(runs.last()).map(|job| job.run);
-            let queued = runs.iter().filter(|job| job.state == HubState::Queued);
-            let jobs = queued.map(|job| job.remote()).collect();
-            // Two lists of runs, and the jobs of each run.
-            let calls = u32::try_from(runs.len()).unwrap_or(u32::MAX).saturating_add(2);
-            hub.list_calls += u64::from(calls);
-            Ok(QueuedJobs { jobs, next, calls })
+            let queued = hub.queued_jobs(repository, part);
+            hub.list_calls += u64::from(queued.calls);
+            Ok(queued)
         })
     }
 
@@ -218,23 +204,10 @@ impl GitHub for MemoryGitHub {
         owner: Option<&Account>,
         cursor: Option<&str>,
     ) -> Result<RepositoryPage, GitHubError> {
-        let before = cursor.and_then(|cursor| cursor.parse::<usize>().ok()).unwrap_or(0);
         self.ask("list repositories", |outside| {
-            outside.hub.list_calls += 1;
-            let of_owner = outside
-                .hub
-                .repositories
-                .iter()
-                .filter(|(repository, _)| owner.is_none_or(|owner| repository.account() == *owner));
-            let mut rest = of_owner.skip(before).map(|(name, archived)| ListedRepository {
-                name: name.clone(),
-                private: true,
-                active: !archived,
-            });
-            let repositories: Vec<ListedRepository> = rest.by_ref().take(PAGE).collect();
-            let end = before + repositories.len();
-            let next = rest.next().map(|_| end.to_string());
-            Ok(RepositoryPage { repositories, next, calls: 1 })
+            let page = outside.hub.repository_page(owner, cursor);
+            outside.hub.list_calls += u64::from(page.calls);
+            Ok(page)
         })
     }
 
@@ -280,10 +253,23 @@ impl GitHub for MemoryGitHub {
 
     async fn delivery(&self, number: u64) -> Result<Option<DeliveredWebhook>, GitHubError> {
         self.ask("get delivery", |outside| {
-            let found = outside.hub.deliveries.iter().find(|delivery| delivery.number == number);
+            let hub = &outside.hub;
+            if let Some(status) = hub.faults.unreadable_deliveries.get(&number) {
+                return Err(refusal("get delivery".to_owned(), *status));
+            }
+            let found = hub.deliveries.iter().find(|delivery| delivery.number == number);
+            let found = found.filter(|_| !hub.faults.forgotten_deliveries.contains(&number));
             Ok(found
                 .map(|found| DeliveredWebhook { event: "workflow_job".to_owned(), body: found.body.clone() }))
         })
+    }
+}
+
+/// Returns the error of a status: of a server error, or of a refusal.
+fn refusal(operation: String, status: u16) -> GitHubError {
+    match status {
+        500.. => GitHubError::Server { operation, status },
+        _ => GitHubError::Refused { operation, status, message: "no such thing".to_owned() },
     }
 }
 

@@ -111,7 +111,7 @@ impl GitHub for LoadGitHub {
         _owner: Option<&Account>,
         _cursor: Option<&str>,
     ) -> Result<RepositoryPage, GitHubError> {
-        Ok(RepositoryPage { repositories: Vec::new(), next: None, calls: 1 })
+        Ok(RepositoryPage { repositories: Vec::new(), next: None, calls: 1, passed_over: None })
     }
 
     async fn registrations(&self, scope: &Scope, page: u32) -> Result<RegistrationPage, GitHubError> {

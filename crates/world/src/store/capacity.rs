@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use ecsrunner_core::id::Version;
 use ecsrunner_core::records::change::Change;
 use ecsrunner_core::records::job::JobState;
 use ecsrunner_engine::ports::store::{StoreError, Transaction};
@@ -47,8 +48,11 @@ impl Outside {
         let throttled = self.fault_plan.wait_writes_throttled;
         // Drawn only if the fault is on, so that the other choices of a seed do not change.
         if throttled > 0.0 && is_of_waits_only(transaction) && self.random.happens(throttled) {
-            let source = "ThrottlingException".into();
-            return Err(StoreError::Unavailable { operation: OPERATION, source });
+            return Err(throttled_error());
+        }
+        let throttled = self.fault_plan.reservations_throttled;
+        if throttled > 0.0 && reserves(transaction) && self.random.happens(throttled) {
+            return Err(throttled_error());
         }
         Ok(wait)
     }
@@ -63,6 +67,17 @@ fn units(transaction: &Transaction<'_>) -> u64 {
     let is_alone =
         transaction.fence.is_none() && transaction.boot.is_none() && transaction.delivery.is_none();
     if items == 1 && is_alone { 1 } else { 2 * items }
+}
+
+fn throttled_error() -> StoreError {
+    StoreError::Unavailable { operation: OPERATION, source: "ThrottlingException".into() }
+}
+
+/// Whether a transaction reserves a runner.
+fn reserves(transaction: &Transaction<'_>) -> bool {
+    let is_new =
+        |change: &Change| matches!(change, Change::Runner(runner) if runner.version == Version::FIRST);
+    transaction.changes.iter().any(is_new)
 }
 
 /// Whether a transaction of the dispatcher writes only the reasons of waiting jobs.

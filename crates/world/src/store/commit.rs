@@ -33,6 +33,7 @@ impl Tables {
             self.boot.insert(boot.task.clone(), item);
         }
         self.deliveries.extend(transaction.delivery.cloned());
+        self.open.levels.extend(transaction.slot.map(|(bucket, level)| (bucket.clone(), level)));
         Ok(())
     }
 
@@ -110,6 +111,7 @@ fn check_form(transaction: &Transaction<'_>) -> Result<(), StoreError> {
     let mut items = HashSet::new();
     let mut writes = usize::from(transaction.fence.is_some());
     writes += usize::from(transaction.boot.is_some()) + usize::from(transaction.delivery.is_some());
+    writes += usize::from(transaction.slot.is_some());
     for change in transaction.changes {
         let (item, weight) = match change {
             Change::Job(job) => (Item::Job(job.id()), if job.version == Version::FIRST { 2 } else { 1 }),

@@ -22,6 +22,13 @@ impl Tables {
         self.kicks
     }
 
+    /// Gives the lease to another dispatcher, as if it had expired, and kicks.
+    pub fn lose_lease(&mut self, now: Timestamp) {
+        let request = LeaseRequest { owner: 0, force: true };
+        self.take_lease(&request, now, Duration::from_secs(60));
+        self.kick();
+    }
+
     pub(crate) fn take_lease(
         &mut self,
         request: &LeaseRequest,

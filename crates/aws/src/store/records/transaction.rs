@@ -20,6 +20,7 @@ use crate::store::item::{
     open_job, open_runner, seen_delivery, text,
 };
 use crate::store::lease::LEASE;
+use crate::store::levels::level_item;
 use crate::store::records::{record_item, unversioned_item};
 use crate::store::stored::{
     StoredEndedJob, StoredEndedRunner, StoredHold, StoredJob, StoredRerun, StoredRunner, hold_key, rerun_key,
@@ -88,6 +89,9 @@ impl DynamoStore {
         }
         if let Some(delivery) = transaction.delivery {
             writes.push(self.put(delivery_item(delivery), Expect::Anything)?);
+        }
+        if let Some((bucket, level)) = transaction.slot {
+            writes.push(self.put(level_item(bucket, level), Expect::Anything)?);
         }
         if writes.is_empty() {
             return Ok(());
@@ -232,7 +236,7 @@ impl DynamoStore {
 
 /// Returns the put if the transaction consists of only that.
 fn lone_put(transaction: &Transaction<'_>) -> Result<Option<(Item, Expect)>, StoreError> {
-    let Transaction { changes, fence: None, boot: None, delivery } = transaction else {
+    let Transaction { changes, fence: None, boot: None, slot: None, delivery } = transaction else {
         return Ok(None);
     };
     let change = match (*changes, *delivery) {

@@ -19,6 +19,8 @@ use crate::wire::job::{Conclusion, TakenBy};
 
 /// Older `queued` events (a redelivery, a replay) count only after GitHub confirms them.
 const FRESH: SignedDuration = SignedDuration::from_mins(10);
+/// A job that was queued this long ago has been planned: each sweep plans.
+const PLANNED: SignedDuration = SignedDuration::from_mins(5);
 /// After this time GitHub has failed a job that no runner took, which it does after 24 hours.
 const GIVEN_UP: SignedDuration = SignedDuration::from_hours(25);
 /// After this time GitHub has ended a job on a self-hosted runner, which it does after five days.
@@ -53,7 +55,7 @@ fn queued(event: &JobEvent, records: &Records, rules: Rules<'_>) -> Recorded {
     let waiting = match &records.job {
         None => None,
         Some(JobRecord::Open(job)) if job.state == JobState::Waiting => Some(job),
-        Some(record) => return again(record),
+        Some(record) => return again(record, event),
     };
     let assignment = match admit(&event.facts, event.private, rules.settings, rules.catalogue) {
         Err(reason) => return refuse_open(event, waiting, reason, rules),
@@ -78,10 +80,11 @@ fn queued(event: &JobEvent, records: &Records, rules: Rules<'_>) -> Recorded {
 
 /// A second `queued` contains nothing new, but the process that recorded the first
 /// one may have died before the next plan was made.
-fn again(record: &JobRecord) -> Recorded {
+fn again(record: &JobRecord, event: &JobEvent) -> Recorded {
     let unplanned = match record {
-        JobRecord::Open(Job { state: JobState::Queued { wait, .. }, .. }) => {
+        JobRecord::Open(Job { state: JobState::Queued { wait, .. }, timeline, .. }) => {
             matches!(wait.code(), Code::ToPlan | Code::ToConfirm | Code::ToCheck)
+                && event.received_at.duration_since(timeline.latest()) < PLANNED
         }
         _ => false,
     };

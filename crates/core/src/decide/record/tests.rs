@@ -2,6 +2,7 @@
 
 mod ending;
 mod operator;
+mod repeated;
 mod unanswered;
 
 use std::collections::BTreeMap;

@@ -72,3 +72,19 @@ fn what_an_effect_learnt_during_a_read_is_laid_over_what_was_read() {
     cache.refresh(&mut open, at(100));
     assert_eq!(open.holds.len(), 1, "it could not be written");
 }
+
+#[test]
+fn a_hold_that_could_not_be_written_is_forgotten_once_a_round_has_released_it() {
+    let cache = Cache::default();
+    let account = Repository::parse("acme/app").map(|app| Scope::Repository(app).owner()).unwrap();
+    let hold = Hold::throttled(None, account, "retry-after", at(10), at(60));
+    cache.add_hold(hold.clone(), at(10));
+    cache.written(&hold.held, false, at(10));
+    let mut open = Open::default();
+    cache.refresh(&mut open, at(100_000));
+    assert_eq!(open.holds.len(), 1);
+    cache.learn(&[Change::Released(hold.held.clone())]);
+    let mut open = Open::default();
+    cache.refresh(&mut open, at(100_001));
+    assert!(open.holds.is_empty(), "each round would release it again");
+}

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use ecsrunner_core::id::Account;
+use ecsrunner_core::id::{Account, Repository};
 use ecsrunner_core::rules::pace::{Bucket, Level};
 use ecsrunner_engine::ports::store::{LeaseRequest, Leases, LevelSet, Levels};
 
@@ -99,4 +99,24 @@ async fn a_level_expires_a_day_after_the_bucket_is_untouched_again() {
     fixture.store.set_level(&spot, None, Level(at(10))).await.unwrap();
     let expires_at = fixture.items("open")[0]["expires_at"]["N"].as_str().unwrap().parse().unwrap();
     assert_eq!(Timestamp::from_second(expires_at).unwrap(), at(10 + 24 * 3600));
+}
+
+#[tokio::test]
+async fn a_slot_is_taken_with_its_transaction_or_not_at_all() {
+    let fixture = Fixture::new().await;
+    let store = &fixture.store;
+    let epoch = store.take(&request(1), at(0), TERM).await.unwrap().unwrap().epoch;
+    let bucket = Bucket::Failure(Repository::parse("Acme/App").unwrap(), 0);
+    let take = |changes, secs| Transaction {
+        slot: Some((&bucket, Level(at(secs)))),
+        ..Transaction::fenced(changes, epoch)
+    };
+    let changes = [Change::Job(job(7))];
+    store.commit(take(&changes, 10)).await.unwrap();
+    assert!(matches!(store.commit(take(&changes, 20)).await, Err(StoreError::Conflict)));
+    let levels = store.open().await.unwrap().levels;
+    assert_eq!(levels, HashMap::from([(bucket.clone(), Level(at(10)))]));
+    assert_eq!(fixture.sort_keys("open"), ["job#7", "level#failure#0#acme/app"]);
+    store.commit(take(&[], 20)).await.unwrap();
+    assert_eq!(store.open().await.unwrap().levels[&bucket], Level(at(20)), "whatever it was");
 }

@@ -1,8 +1,14 @@
 //! Faults of a subnet, a capacity provider, a repository, or GitHub.
 
+use ecsrunner_core::id::{Account, Repository};
+use ecsrunner_core::records::hold::{Failure, Held, Hold};
+use ecsrunner_core::rules::pool::Scope;
+use ecsrunner_core::wire::fault::Fault;
 use ecsrunner_world::ecs::{Provider, Shortage, StartFault, Status};
 use ecsrunner_world::faults::{Mishap, MishapKind};
 use ecsrunner_world::github::{HubFaults, RegistrationFailure, Trouble};
+
+use jiff::SignedDuration;
 
 use super::World;
 use super::jobs::repository;
@@ -80,15 +86,51 @@ impl World {
         self.outside().hub.repositories.extend(repositories);
     }
 
+    /// Creates a repository of any account.
+    pub(crate) fn make_repository(&self, name: &str) {
+        self.outside().hub.repositories.insert(Repository::parse(name).unwrap(), false);
+    }
+
     /// Archives repositories of `acme`.
     pub(crate) fn archive(&self, names: &[&str]) {
         let archived = names.iter().map(|name| (repository(name), true));
         self.outside().hub.repositories.extend(archived);
     }
 
-    /// Makes GitHub answer 404 to lists of the runs of repositories of `acme`.
-    pub(crate) fn put_out_of_reach(&self, names: &[&str]) {
-        self.github_faults(|faults| faults.out_of_reach.extend(names.iter().map(|name| repository(name))));
+    /// Makes GitHub answer lists of the runs of repositories of `acme` with this status.
+    pub(crate) fn refuse_lists_of(&self, names: &[&str], status: u16) {
+        let unlistable = names.iter().map(|name| (repository(name), status));
+        self.github_faults(|faults| faults.unlistable.extend(unlistable));
+    }
+
+    /// Makes GitHub answer with this status when the repositories of an account's installation are listed.
+    pub(crate) fn refuse_installation(&self, account: &str, status: u16) {
+        let account = Account::parse(account).unwrap();
+        self.github_faults(|faults| {
+            faults.unlistable_installations.insert(account, status);
+        });
+    }
+
+    /// Holds back registrations of a repository of `acme`, as after many calls that GitHub did not answer.
+    pub(crate) fn let_rest(&self, name: &str, length: SignedDuration) {
+        let now = self.now();
+        let held = Held::Scope(Scope::Repository(repository(name)));
+        let failure = Failure::of(Fault::NoAnswer, "GitHub answered 502", now, now);
+        let hold = Hold { not_before: now + length, ..Hold::after(None, held, &failure) };
+        self.outside().tables.open.add_hold(hold);
+    }
+
+    /// Holds the account `acme` as the previous version did, whose holds did not say why. The hold's time is over.
+    pub(crate) fn hold_account_as_before(&self) {
+        let now = self.now();
+        let account = Held::Account(Account::parse("acme").unwrap());
+        let failure = Failure::of(Fault::Unknown, "GitHub throttles the account", now, now);
+        self.outside().tables.open.add_hold(Hold { not_before: now, ..Hold::after(None, account, &failure) });
+    }
+
+    /// Makes GitHub refuse registrations, since the App has lost a permission.
+    pub(crate) fn refuse_registrations(&self) {
+        self.outside().hub.trouble = Trouble::Refused;
     }
 
     /// Kills the function's process three calls from now.
