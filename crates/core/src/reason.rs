@@ -146,6 +146,8 @@ codes! {
     JobNotStarted = "job_not_started": "the job did not start on its runner: GitHub did not let it start, or it was cancelled before",
     /// GitHub took the job away, or did not answer its renewals for about a minute.
     JobAbandoned = "job_abandoned": "the runner lost the job: GitHub took it away, or did not answer its renewals",
+    /// Its listener was stopped, or its worker gone, while its job ran.
+    ListenerHung = "listener_hung": "the runner no longer attended to its job and was ended: its listener was stopped, or its worker was gone",
     /// The listener ended by itself before it had a job.
     JobWithdrawn = "job_withdrawn": "the runner ended by itself while it waited: usually the offered job was gone",
     Interrupted = "interrupted": "the runner was stopped while its job ran",

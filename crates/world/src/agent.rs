@@ -55,9 +55,12 @@ enum Doing {
 }
 
 impl Agents {
-    /// Whether the agent of this task executes a job.
-    pub(super) fn is_busy(&self, task: &TaskId) -> bool {
-        self.alive.get(task).is_some_and(|agent| matches!(agent.doing, Doing::Busy { .. }))
+    /// Returns the job that the agent of this task executes.
+    pub(super) fn job_of(&self, task: &TaskId) -> Option<JobId> {
+        match self.alive.get(task)?.doing {
+            Doing::Busy { job, .. } => Some(job),
+            _ => None,
+        }
     }
 
     /// Returns the words with which a runner failed this job on purpose.
@@ -128,6 +131,8 @@ impl Outside {
                     self.agents.failed.insert(job, words);
                     self.hub.complete(job, "failure", now);
                     self.agent_exits(task, AgentExit::JobRefused, now);
+                } else if self.hub.faults.clinging.contains(&job) {
+                    // Its listener is stopped, so nothing ends it but the end of its container.
                 } else if self.hub.is_completed(job) || now >= until {
                     self.hub.complete(job, "success", now);
                     self.agent_does(task, Doing::Leaving, now);
@@ -200,6 +205,7 @@ impl Outside {
             }
             Doing::Busy { job, .. } => {
                 self.hub.complete(job, "failure", now);
+                self.lose(job, now);
                 self.agent_exits(task, AgentExit::InterruptedBusy, now);
             }
             Doing::Leaving => self.agent_exits(task, AgentExit::Completed, now),
@@ -212,12 +218,19 @@ impl Outside {
         match agent.doing {
             Doing::Listening(registration) => self.hub.disconnect(registration),
             Doing::Busy { job, .. } => {
-                let fails: super::agenda::Act =
-                    Box::new(move |outside, at| outside.hub.complete(job, "failure", at));
-                self.agenda.add(now + SignedDuration::from_secs(LOST_SECS), Happening::Act(fails));
+                self.lose(job, now);
             }
             Doing::Booting | Doing::Connecting(_) | Doing::Leaving => {}
         }
+    }
+
+    /// Ends the job and the session of a runner that is gone, once GitHub has waited for it.
+    fn lose(&mut self, job: JobId, now: Timestamp) {
+        let ends: super::agenda::Act = Box::new(move |outside, at| {
+            outside.hub.complete(job, "failure", at);
+            outside.hub.forget_runner_of(job);
+        });
+        self.agenda.add(now + SignedDuration::from_secs(LOST_SECS), Happening::Act(ends));
     }
 
     fn agent_does(&mut self, task: &TaskId, doing: Doing, now: Timestamp) {

@@ -25,7 +25,7 @@ const JOB: [&str; 6] = [
     "echo '2026-11-01 12:00:02Z: Job build completed with result: Succeeded'",
 ];
 
-struct Job {
+pub(crate) struct Job {
     event: Value,
     name: &'static str,
     repository: &'static str,
@@ -44,7 +44,7 @@ impl Job {
         self.run_with(&JOB, |agent| agent)
     }
 
-    fn run_with(self, lines: &[&str], change: impl FnOnce(Agent) -> Agent) -> Ended {
+    pub(crate) fn run_with(self, lines: &[&str], change: impl FnOnce(Agent) -> Agent) -> Ended {
         self.start_with(lines, change).end()
     }
 

@@ -105,6 +105,9 @@ pub(super) const fn on(code: Code) -> &'static str {
             "run the job again at GitHub unless it was cancelled; if that fails too, check GitHub's status page"
         }
         Code::JobAbandoned => "run the job again at GitHub; `ecsrunner jobs logs` shows how far the job got",
+        Code::ListenerHung => {
+            "check whether the job signals processes that are not its own; `ecsrunner jobs logs` shows how far it got"
+        }
         Code::JobWithdrawn => "nothing to do: a job that still waits gets another runner",
     }
 }

@@ -167,6 +167,7 @@ impl Fault {
             | AgentExit::HookSilent
             | AgentExit::JobNotStarted
             | AgentExit::JobAbandoned
+            | AgentExit::ListenerHung
             | AgentExit::InterruptedBusy => return None,
             AgentExit::Failed => Self::AgentFailed,
             AgentExit::NoBootItem => Self::BootItemAbsent,

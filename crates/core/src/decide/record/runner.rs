@@ -132,6 +132,7 @@ fn why_the_job_ended(cause: &StopCause) -> Option<Reason> {
             AgentExit::HookSilent => Some(Code::HookSilent.into()),
             AgentExit::JobNotStarted => Some(Code::JobNotStarted.into()),
             AgentExit::JobAbandoned => Some(Code::JobAbandoned.into()),
+            AgentExit::ListenerHung => Some(Code::ListenerHung.into()),
             AgentExit::InterruptedBusy => Some(Code::Interrupted.into()),
             AgentExit::ListenerCrashed => Some(Reason::with(Code::AgentCrashed, LISTENER_CRASHED)),
             AgentExit::Completed
@@ -168,6 +169,7 @@ fn ends_a_job(code: Code) -> bool {
             | Code::HookSilent
             | Code::JobNotStarted
             | Code::JobAbandoned
+            | Code::ListenerHung
             | Code::Interrupted
             | Code::SpotInterrupted
     )
@@ -317,6 +319,7 @@ fn took_its_item(cause: &StopCause) -> bool {
             | AgentExit::HookSilent
             | AgentExit::JobNotStarted
             | AgentExit::JobAbandoned
+            | AgentExit::ListenerHung
             | AgentExit::JobWithdrawn
             | AgentExit::DirectoryUnreadable
             | AgentExit::GithubUnavailable => true,
@@ -360,7 +363,8 @@ fn kind_of(cause: &StopCause, runner: &Runner) -> (EndingKind, Option<Reason>) {
             AgentExit::JobRefused
             | AgentExit::HookSilent
             | AgentExit::JobNotStarted
-            | AgentExit::JobAbandoned => (EndingKind::Completed, why_the_job_ended(cause)),
+            | AgentExit::JobAbandoned
+            | AgentExit::ListenerHung => (EndingKind::Completed, why_the_job_ended(cause)),
             AgentExit::NoJob => (EndingKind::IdleTimeout, None),
             AgentExit::JobWithdrawn => (EndingKind::IdleTimeout, Some(Code::JobWithdrawn.into())),
             AgentExit::RegistrationLost => (EndingKind::RegistrationLost, None),
