@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use ecsrunner_core::id::{JobId, RunnerId, TaskId};
+use ecsrunner_core::rules::policy::{Policy, Subject};
 use ecsrunner_core::wire::boot::Fail;
 use ecsrunner_core::wire::exit::AgentExit;
 use jiff::{SignedDuration, Timestamp};
@@ -22,6 +23,8 @@ const LISTEN_MS: usize = 10_000;
 const LEAVE_MS: usize = 1000;
 /// How long a job lasts that its hook fails.
 const SECOND: Duration = Duration::from_secs(1);
+/// How long a job lasts that its hook refuses: the runner downloads its actions before that, and reports its end after.
+const REFUSAL: Duration = Duration::from_secs(6);
 /// How long GitHub waits for a lost runner before its job fails.
 const LOST_SECS: i64 = 600;
 
@@ -29,6 +32,8 @@ const LOST_SECS: i64 = 600;
 #[derive(Debug, Default)]
 pub(super) struct Agents {
     alive: BTreeMap<TaskId, Agent>,
+    /// What the hook of each task allows.
+    policies: BTreeMap<TaskId, Policy>,
     /// The tasks that fail a job instead of executing one.
     fails: BTreeMap<TaskId, Fail>,
     /// The jobs that such tasks failed, each with the words in its log.
@@ -131,6 +136,9 @@ impl Outside {
                     self.agents.failed.insert(job, words);
                     self.hub.complete(job, "failure", now);
                     self.agent_exits(task, AgentExit::JobRefused, now);
+                } else if self.hook_refuses(task, job) {
+                    self.hub.complete(job, "failure", now);
+                    self.agent_exits(task, AgentExit::JobRefused, now);
                 } else if self.hub.faults.clinging.contains(&job) {
                     // Its listener is stopped, so nothing ends it but the end of its container.
                 } else if self.hub.is_completed(job) || now >= until {
@@ -148,6 +156,7 @@ impl Outside {
         if let Some(boot) = self.tables.take_boot(task) {
             let Ok(registration) = boot.jit.parse().map(RunnerId::new) else { return };
             self.ledger.took_configuration(registration);
+            self.agents.policies.insert(task.clone(), boot.item.policy);
             if let Some(fail) = boot.item.fail {
                 self.agents.fails.insert(task.clone(), fail);
             }
@@ -168,11 +177,27 @@ impl Outside {
         let Some((task, _)) = task.map(|(task, agent)| (task.clone(), agent)) else { return };
         let lasts = match self.agents.fails.contains_key(&task) {
             true => SECOND,
+            false if self.hook_refuses(&task, job) => REFUSAL,
             false => self.hub.jobs.get(&job).map(|job| job.order.lasts).unwrap_or_default(),
         };
         let until = now + lasts;
         self.agent_does(&task, Doing::Busy { job, until }, now);
         self.wake_agent(&task, until);
+    }
+
+    /// Whether the hook of a task refuses a job.
+    fn hook_refuses(&self, task: &TaskId, job: JobId) -> bool {
+        let (Some(policy), Some(job)) = (self.agents.policies.get(task), self.hub.jobs.get(&job)) else {
+            return false;
+        };
+        let repository = &job.order.repository;
+        let subject = Subject {
+            repository,
+            private: Some(true),
+            event: Some("push"),
+            head_repository: Some(repository),
+        };
+        policy.judge(&subject).is_err()
     }
 
     /// Cancels a job. Its runner ends it soon.
@@ -215,6 +240,7 @@ impl Outside {
     /// Handles the stop of a task, whose agent ends without a report.
     pub(super) fn agent_gone(&mut self, task: &TaskId, now: Timestamp) {
         let Some(agent) = self.agents.alive.remove(task) else { return };
+        self.agents.policies.remove(task);
         match agent.doing {
             Doing::Listening(registration) => self.hub.disconnect(registration),
             Doing::Busy { job, .. } => {
@@ -239,6 +265,7 @@ impl Outside {
 
     fn agent_exits(&mut self, task: &TaskId, exit: AgentExit, now: Timestamp) {
         self.agents.alive.remove(task);
+        self.agents.policies.remove(task);
         // A container that was killed meanwhile has also ended.
         if let Err(error) = self.ecs.exit(task.as_str(), i32::from(exit.code()), now) {
             tracing::debug!(%task, %error, "its container was gone");

@@ -66,6 +66,9 @@ pub(super) const fn on(code: Code) -> &'static str {
         Code::PoolHeld => {
             "see what the runners say with `ecsrunner runners logs`: something about this repository or its labels keeps them from connecting; a launch is retried automatically"
         }
+        Code::PoolRefused => {
+            "restrict the runner group to the repositories that this deployment serves (`ecsrunner doctor` checks it), or find who else uses the job's labels"
+        }
         Code::PoolUnused => {
             "check that the job's runner group allows the repository, and that `runs-on` names no label or group that these runners lack"
         }

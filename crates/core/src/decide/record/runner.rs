@@ -77,7 +77,8 @@ pub(super) fn completes(runner: &Runner, job: JobId, at: Timestamp) -> Option<Ru
             if !ending.kind.overrides_job() {
                 ending.note = what_befell_the_job(&ending);
                 ending.kind = EndingKind::Completed;
-                ending.fault = None;
+                // A refused job is over for GitHub, and its runner still served nobody.
+                ending.fault = ending.fault.filter(|fault| *fault == Fault::JobRefused);
             }
             ending
         }
@@ -288,7 +289,8 @@ fn stopped(runner: &Runner, event: &TaskEvent, cause: &StopCause) -> Option<Runn
         if !worked {
             ending.kind = before.kind;
             ending.note = before.note.clone();
-            ending.fault = before.fault;
+            ending.fault =
+                before.fault.or_else(|| fault_of(cause).filter(|fault| *fault == Fault::JobRefused));
             // The webhook came first, or the job came while the runner was ending.
             if !before.kind.overrides_job() && exit != Some(AgentExit::Completed) {
                 ending.note = ending.note.or_else(|| why_the_job_ended(cause));

@@ -4,6 +4,7 @@
 use super::*;
 use crate::records::hold::Held;
 use crate::records::runner::RunnerStage;
+use crate::wire::fault::Fault;
 
 /// Each ending of an agent while its job ran, with the code of its reason.
 const UNDER_A_JOB: [(AgentExit, Code); 8] = [
@@ -233,4 +234,21 @@ fn a_job_that_runs_for_an_hour_is_asked_about() {
     };
     assert!(!asks(&book, 59));
     assert!(asks(&book, 61));
+}
+
+#[test]
+fn a_refusal_is_remembered_in_either_order_of_its_reports() {
+    let refused = stopped(AgentExit::JobRefused);
+    for events in [[in_progress(7), failed(7), refused.clone()], [in_progress(7), refused, failed(7)]] {
+        let mut book = Book::with_runner();
+        events.iter().for_each(|event| drop(book.tell(event)));
+        let RunnerState::Ending(ending) = &book.runners.values().next().unwrap().state else {
+            panic!("{events:?}")
+        };
+        assert_eq!(
+            (ending.kind, ending.fault),
+            (EndingKind::Completed, Some(Fault::JobRefused)),
+            "{events:?}"
+        );
+    }
 }
