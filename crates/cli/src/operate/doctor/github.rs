@@ -314,7 +314,7 @@ mod tests {
             });
             let settings = Settings::read(&serde_json::from_value(entry).unwrap()).unwrap();
             let classes = serde_json::from_value(json!({"small": class})).unwrap();
-            let (catalogue, errors) = Catalogue::read(classes);
+            let (catalogue, errors) = Catalogue::read(&classes);
             assert!(errors.is_empty(), "{errors:?}");
             let group = RunnerGroup {
                 id: 7,
