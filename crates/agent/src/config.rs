@@ -61,6 +61,7 @@ variables! {
     HOOK_LIMIT = environment::HOOK_LIMIT_SECS, Some("300"), "How long a job may run until its job-started hook has checked in; the runner downloads the job's actions before that.";
     JOB_LIMIT = environment::JOB_LIMIT_SECS, Some("21600"), "How long a job may run.";
     EXIT_LIMIT = environment::EXIT_LIMIT_SECS, Some("90"), "How long the listener may take to end after its job; the listener itself gives up on its session after 30 seconds.";
+    WORKER_LIMIT = environment::WORKER_LIMIT_SECS, Some("60"), "How long the listener may be stopped (SIGSTOP), or have no worker process, while its job runs.";
     STOP_TIMEOUT = environment::STOP_TIMEOUT_SECS, Some("120"), "The container's stopTimeout: the listener is killed 5 seconds before it ends. A running job needs at least 25 to end; values below 6 are refused.";
     RETRY_DELAY = environment::RETRY_DELAY_MS, Some("5000"), "Pause before a listener that ended with an exception (exit code 2) or with a new configuration (6) is started again.";
     LISTENER_ENV = environment::LISTENER_ENV, None, "Names of further variables to pass to the listener and its job, separated by commas; of `ACTIONS_RUNNER_*` only `ACTIONS_RUNNER_ACTION_ARCHIVE_CACHE` and `ACTIONS_RUNNER_PRINT_LOG_TO_STDOUT`. The latter copies the output of every step to the agent's log.";
@@ -147,6 +148,8 @@ pub struct Limits {
     pub job: Duration,
     /// From the job's end to the listener's.
     pub exit: Duration,
+    /// How long the listener may be stopped, or have no worker, while its job runs.
+    pub worker: Duration,
     /// From a signal to the end of the container.
     pub stop: Duration,
     /// The pause before a listener is started again.

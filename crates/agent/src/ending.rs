@@ -33,6 +33,8 @@ pub(crate) enum Cause {
     NoWorker,
     /// The job ran longer than the job limit.
     JobLimit,
+    /// While its job ran, the listener was stopped or had no worker for the worker limit.
+    Unattended,
     /// The listener did not end within the exit limit after its job.
     ExitLimit,
     /// The hook refused the job.
@@ -49,6 +51,7 @@ impl Cause {
             Self::HookLimit => "hook_limit",
             Self::NoWorker => "no_worker",
             Self::JobLimit => "job_limit",
+            Self::Unattended => "worker_limit",
             Self::ExitLimit => "exit_limit",
             Self::Refused(_) => "job_refused",
         }
@@ -155,5 +158,6 @@ pub(crate) fn reason(exit: AgentExit) -> &'static str {
         AgentExit::JobWithdrawn => "job_withdrawn",
         AgentExit::DirectoryUnreadable => "directory_unreadable",
         AgentExit::GithubUnavailable => "github_unavailable",
+        AgentExit::ListenerHung => "listener_hung",
     }
 }

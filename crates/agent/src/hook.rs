@@ -47,8 +47,6 @@ enum Refused {
     Event(String),
     #[error("{0} is missing or invalid in its environment")]
     Variable(&'static str),
-    #[error("the head repository of its pull request is gone, and this deployment refuses forks")]
-    HeadGone,
     #[error(transparent)]
     Policy(#[from] Refusal),
     #[error("{0}")]
@@ -115,13 +113,8 @@ fn judge(
         .map_err(|_| Refused::Variable("GITHUB_REPOSITORY"))?;
     let name = environment.text("GITHUB_EVENT_NAME")?;
     let event = Event::read(Path::new(&environment.text("GITHUB_EVENT_PATH")?))?;
-    let head = match event.head() {
-        Head::Gone if !rules.policy.forks => return Err(Refused::HeadGone),
-        Head::Gone | Head::None => None,
-        Head::Repository(name) => {
-            Some(Repository::parse(name).map_err(|error| Refused::Event(error.to_string()))?)
-        }
-    };
+    let head = event.head().map(Repository::parse).transpose();
+    let head = head.map_err(|error| Refused::Event(error.to_string()))?;
     rules.policy.judge(&Subject {
         repository: &repository,
         private: event.repository.as_ref().and_then(|repository| repository.private),
@@ -173,8 +166,8 @@ impl<F: Fn(&str) -> Option<OsString>> Environment<F> {
     }
 }
 
-/// The part of the event's payload that is read. Not every payload has a
-/// repository: a schedule's has none, and its visibility is then not judged.
+/// The part of the event's payload that is read. A schedule's payload has no
+/// repository. The policy decides about whatever an event does not tell.
 #[derive(Deserialize)]
 struct Event {
     repository: Option<EventRepository>,
@@ -208,16 +201,6 @@ struct HeadRepository {
     full_name: String,
 }
 
-/// Where the code of the run's head is.
-enum Head<'a> {
-    /// The event has no head repository.
-    None,
-    /// The head repository has been deleted.
-    Gone,
-    /// `owner/name`.
-    Repository(&'a str),
-}
-
 impl Event {
     fn read(path: &Path) -> Result<Self, Refused> {
         let failed = |error: io::Error| Refused::Event(error.to_string());
@@ -229,12 +212,12 @@ impl Event {
         })
     }
 
-    fn head(&self) -> Head<'_> {
+    /// Returns the head repository as `owner/name`, if the event has one and it still exists.
+    fn head(&self) -> Option<&str> {
         let repository = match (&self.pull_request, &self.workflow_run) {
-            (Some(pull_request), _) => &pull_request.head.repo,
-            (None, Some(run)) => &run.head_repository,
-            (None, None) => return Head::None,
+            (Some(pull_request), _) => pull_request.head.repo.as_ref(),
+            (None, run) => run.as_ref()?.head_repository.as_ref(),
         };
-        repository.as_ref().map_or(Head::Gone, |repository| Head::Repository(&repository.full_name))
+        repository.map(|repository| repository.full_name.as_str())
     }
 }

@@ -65,6 +65,12 @@ impl ListenerEnd<'_> {
                     "the listener had started no worker for its job by the hook limit: GitHub did not let the job start",
                 );
             }
+            Cause::Unattended => {
+                return Ending::new(
+                    AgentExit::ListenerHung,
+                    "while its job ran, the listener was stopped or had no worker until the worker limit",
+                );
+            }
             Cause::JobLimit => {
                 return Ending::new(AgentExit::JobTimeout, "the job ran longer than its limit");
             }

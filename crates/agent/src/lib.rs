@@ -28,6 +28,7 @@ mod supervise;
 mod stopping;
 mod signals;
 mod processes;
+mod watch;
 mod judge;
 mod ending;
 mod log;

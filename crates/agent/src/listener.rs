@@ -186,9 +186,11 @@ impl Listener {
         Ok((Self { pid: Pid::from_raw(pid) }, Outputs::new(stdout.into(), stderr.into())?))
     }
 
-    /// Asks the listener process, not its group, to end its job and then itself.
+    /// Asks the listener process, not its group, to end its job and then itself. A process that a job has stopped is
+    /// continued: it would not receive the signal otherwise.
     pub(crate) fn interrupt(&self) {
         ignore_missing(kill(self.pid, Signal::SIGINT));
+        ignore_missing(kill(self.pid, Signal::SIGCONT));
     }
 
     /// Kills the listener and its process group. [`crate::processes::kill_descendants`]

@@ -107,12 +107,23 @@ pub(crate) fn kill_leftovers(signals: &Signals) -> Leftovers {
 struct Process {
     pid: Pid,
     zombie: bool,
+    /// Stopped by a signal or a tracer.
+    stopped: bool,
 }
 
 /// Whether a process has a child that has not ended.
 pub(crate) fn has_child(parent: Pid) -> bool {
     let children = children().remove(&parent.as_raw()).unwrap_or_default();
     children.iter().any(|child| !child.zombie)
+}
+
+/// Whether a listener runs and has a worker. A listener that cannot be found in the list of processes counts as one that
+/// does: what is not known ends no job.
+pub(crate) fn attends(listener: Pid) -> bool {
+    let children = children();
+    let is_stopped = children.values().flatten().find(|process| process.pid == listener).map(|it| it.stopped);
+    let has_worker = children.get(&listener.as_raw()).is_some_and(|below| below.iter().any(|it| !it.zombie));
+    is_stopped.is_none_or(|is_stopped| !is_stopped && has_worker)
 }
 
 /// Every process below this one, each after its parent.
@@ -136,20 +147,20 @@ fn children() -> BTreeMap<i32, Vec<Process>> {
         let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
         // A process that has ended since is skipped.
         let Ok(stat) = fs::read(entry.path().join("stat")) else { continue };
-        if let Some((parent, zombie)) = parent_and_state(&String::from_utf8_lossy(&stat)) {
-            children.entry(parent).or_default().push(Process { pid: Pid::from_raw(pid), zombie });
+        if let Some((parent, state)) = parent_and_state(&String::from_utf8_lossy(&stat)) {
+            let (zombie, stopped) = (matches!(state, 'Z' | 'X'), matches!(state, 'T' | 't'));
+            children.entry(parent).or_default().push(Process { pid: Pid::from_raw(pid), zombie, stopped });
         }
     }
     children
 }
 
-/// A process's parent, and whether it is a zombie, from its `/proc/<pid>/stat`:
+/// A process's parent and state, from its `/proc/<pid>/stat`:
 /// `<pid> (<name>) <state> <parent> …`, where the name may hold anything.
-fn parent_and_state(stat: &str) -> Option<(i32, bool)> {
+fn parent_and_state(stat: &str) -> Option<(i32, char)> {
     let mut fields = stat.rsplit_once(')')?.1.split_ascii_whitespace();
-    let state = fields.next()?;
-    let parent = fields.next()?.parse().ok()?;
-    Some((parent, matches!(state, "Z" | "X")))
+    let state = fields.next()?.chars().next()?;
+    Some((fields.next()?.parse().ok()?, state))
 }
 
 #[cfg(test)]
@@ -158,9 +169,9 @@ mod tests {
 
     #[test]
     fn a_process_cannot_hide_behind_its_name() {
-        assert_eq!(parent_and_state("12 (sleep) S 7 12 12"), Some((7, false)));
-        assert_eq!(parent_and_state("12 (a) Z 1 (b) S 7 12 12"), Some((7, false)));
-        assert_eq!(parent_and_state("12 (sleep) Z 7 12 12"), Some((7, true)));
+        assert_eq!(parent_and_state("12 (sleep) S 7 12 12"), Some((7, 'S')));
+        assert_eq!(parent_and_state("12 (a) Z 1 (b) S 7 12 12"), Some((7, 'S')));
+        assert_eq!(parent_and_state("12 (sleep) Z 7 12 12"), Some((7, 'Z')));
         assert_eq!(parent_and_state("nonsense"), None);
     }
 }

@@ -24,6 +24,7 @@ use crate::phase::Phase;
 use crate::processes::{self, Status};
 use crate::signals::{self, Signals};
 use crate::stopping::Stop;
+use crate::watch::Watch;
 use crate::words::Words;
 
 const MAX_RETRIES: u32 = 10;
@@ -59,6 +60,7 @@ pub(crate) fn supervise(
         hints: Hints::default(),
         words: Words::default(),
         verdict: None,
+        watch: None,
         stop: None,
         signals_seen: 0,
     };
@@ -79,6 +81,8 @@ struct Supervisor<'a, W> {
     words: Words,
     /// The hook's verdict. A refusal is final.
     verdict: Option<Verdict>,
+    /// Looks whether the listener attends to its job, once the hook has checked in.
+    watch: Option<Watch>,
     stop: Option<Stop>,
     /// How many signals have asked the agent to stop.
     signals_seen: u32,
@@ -160,6 +164,7 @@ impl<W: Write> Supervisor<'_, W> {
             {
                 return status;
             }
+            self.look(listener);
             if self.on_time(listener) {
                 return Status::Stuck;
             }
@@ -171,7 +176,28 @@ impl<W: Write> Supervisor<'_, W> {
         fds.extend(self.signals.fds());
         fds.push(self.dir.fifo());
         fds.extend(outputs.open().map(AsFd::as_fd));
-        signals::wait(&fds, self.deadline().0);
+        let deadline = self.deadline().0;
+        let look_at = self.watching().map(Watch::next_at);
+        signals::wait(&fds, look_at.map_or(deadline, |at| at.min(deadline)));
+    }
+
+    /// The watch over a job that runs and is not being ended.
+    fn watching(&self) -> Option<&Watch> {
+        match (&self.stop, &self.phase) {
+            (None, Phase::Running { .. }) => self.watch.as_ref(),
+            _ => None,
+        }
+    }
+
+    /// Ends the listener if it no longer attends to its job.
+    fn look(&mut self, listener: &Listener) {
+        let now = Instant::now();
+        if self.watching().is_some_and(|watch| now >= watch.next_at())
+            && let Some(watch) = &mut self.watch
+            && watch.looked(now, processes::attends(listener.pid))
+        {
+            self.interrupt(listener, Cause::Unattended);
+        }
     }
 
     /// The next deadline, and the cause if the listener is to be stopped then.
@@ -234,7 +260,10 @@ impl<W: Write> Supervisor<'_, W> {
         }
         self.verdict = Some(verdict.clone());
         match (verdict, &mut self.stop) {
-            (Verdict::Allowed, _) => self.log.info("hook checked in", &[]),
+            (Verdict::Allowed, _) => {
+                self.log.info("hook checked in", &[]);
+                self.watch = Some(Watch::from(Instant::now(), self.config.limits.worker));
+            }
             (Verdict::Refused(refusal), stop) => {
                 self.log.warn("job refused", &[("reason", &refusal)]);
                 match stop {

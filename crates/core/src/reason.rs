@@ -109,6 +109,8 @@ codes! {
     PoolHeld = "pool_held": "runners with its labels fail before they get a job: {}",
     /// Runners of the job's pool come up, and GitHub gives them no job.
     PoolUnused = "pool_unused": "runners with its labels came up and GitHub gave them no job, so they are launched ever more seldom: look at the runner group and the labels of the job: {}",
+    /// Runners of the job's pool are taken by jobs that policy refuses.
+    PoolRefused = "pool_refused": "GitHub gives runners with its labels to jobs that policy refuses, so one is tried at a time: look which repositories the runner group is visible to, and who else uses these labels",
     /// Runners of the class do not start.
     ClassHeld = "class_held": "runners of its class do not start: {}",
     /// A runner completed a job that is not known yet; it may have been this one.
@@ -146,6 +148,8 @@ codes! {
     JobNotStarted = "job_not_started": "the job did not start on its runner: GitHub did not let it start, or it was cancelled before",
     /// GitHub took the job away, or did not answer its renewals for about a minute.
     JobAbandoned = "job_abandoned": "the runner lost the job: GitHub took it away, or did not answer its renewals",
+    /// Its listener was stopped, or its worker gone, while its job ran.
+    ListenerHung = "listener_hung": "the runner no longer attended to its job and was ended: its listener was stopped, or its worker was gone",
     /// The listener ended by itself before it had a job.
     JobWithdrawn = "job_withdrawn": "the runner ended by itself while it waited: usually the offered job was gone",
     Interrupted = "interrupted": "the runner was stopped while its job ran",

@@ -38,7 +38,7 @@ use tokio::task::JoinHandle;
 pub use app_key::{AppKey, app_key};
 pub use faults::{Faults, RestFault, RunnerCall, RunnerFault, WebhookFaults};
 pub use job::JobPhase;
-pub use options::{App, Hook, Options, RepositoryOptions};
+pub use options::{App, Hook, Options, RepositoryOptions, RunnerGroup};
 pub use representation::REPOSITORY_LINKS;
 
 use state::Shared;

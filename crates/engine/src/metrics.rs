@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use ecsrunner_core::id::Version;
+use ecsrunner_core::reason::Code;
 use ecsrunner_core::records::change::Change;
 use ecsrunner_core::records::job::{EndedJob, Job, JobEnding, JobStage, JobState};
 use ecsrunner_core::records::open::Open;
@@ -103,6 +104,7 @@ metrics! {
     RunnersRegistrationLost: Count = "runners that GitHub no longer knew";
     RunnersJobTimeout: Count = "runners whose job ran longer than its limit";
     RunnersStoppedByOperator: Count = "runners that an operator stopped";
+    RunnersRefused: Count = "runners that GitHub gave a job which policy refuses: most likely another repository's, or a fork's";
     Cost: Usd = "the cost of tasks of runners that are gone, at list prices";
     RetriesNoCapacity: Count = "tries for which AWS had no capacity";
     RetriesThrottled: Count = "calls that AWS or GitHub asked to make later";
@@ -238,6 +240,11 @@ impl Metrics {
             // It had no task.
             EndingKind::Withdrawn => return,
         });
+        // A runner that fails a job refuses it on purpose.
+        let is_refused = runner.note.as_ref().is_some_and(|note| note.code() == Code::JobRefused);
+        if is_refused && !runner.facts.fails {
+            self.count(Metric::RunnersRefused);
+        }
         if let Some(usd) = runner.cost_usd {
             self.add(Metric::Cost, usd);
         }
@@ -269,6 +276,15 @@ impl Metrics {
 
 #[cfg(test)]
 mod tests {
+    use ecsrunner_core::id::{ClassName, JobId, PoolId, Repository, RunnerName};
+    use ecsrunner_core::reason::Reason;
+    use ecsrunner_core::records::runner::{RunnerFacts, Served};
+    use ecsrunner_core::rules::class::size::{Arch, Size};
+    use ecsrunner_core::rules::cost::Market;
+    use ecsrunner_core::rules::labels::Labels;
+    use ecsrunner_core::rules::placement::Placement;
+    use ecsrunner_core::rules::pool::Scope;
+
     use super::*;
 
     #[test]
@@ -297,6 +313,50 @@ mod tests {
         metrics.add(Metric::Repairs, 0.0);
         metrics.add(Metric::JobsOpen, 0.0);
         assert_eq!(metrics.take(), [(Metric::JobsOpen, vec![0.0])]);
+    }
+
+    #[test]
+    fn a_runner_that_refused_its_job_is_counted_unless_it_was_to_fail_one() {
+        let count = |runner: EndedRunner| {
+            let metrics = Metrics::default();
+            metrics.committed(&[Change::RunnerGone(Box::new(runner))], Timestamp::UNIX_EPOCH);
+            metrics.take().into_iter().any(|(metric, _)| metric == Metric::RunnersRefused)
+        };
+        let (served, refused) = (gone(None), gone(Some(Code::JobRefused.into())));
+        let facts = RunnerFacts { fails: true, ..refused.facts.clone() };
+        assert_eq!([count(served), count(refused.clone())], [false, true]);
+        assert!(!count(EndedRunner { facts, ..refused }));
+    }
+
+    fn gone(note: Option<Reason>) -> EndedRunner {
+        let repository = Repository::parse("acme/app").unwrap();
+        let facts = RunnerFacts {
+            name: RunnerName::parse("ecsr-test-abcdefg234-01arz3ndektsv4rrffq69g5fav").unwrap(),
+            class: ClassName::parse("small").unwrap(),
+            size: Size::new(512, 1024, None, Arch::X64).unwrap(),
+            pool: PoolId::parse("abcdefg234").unwrap(),
+            scope: Scope::Repository(repository.clone()),
+            labels: Labels::new(["self-hosted"]),
+            repository,
+            launched_for: JobId::new(1),
+            max_job_minutes: 60,
+            wait_limits: None,
+            image: None,
+            exec: false,
+            fails: false,
+        };
+        EndedRunner {
+            facts,
+            version: Version::FIRST,
+            timeline: Timeline::begin(RunnerStage::Reserved, Timestamp::UNIX_EPOCH),
+            kind: EndingKind::Completed,
+            note,
+            served: Served::Job(JobId::new(2)),
+            placement: Placement { market: Market::OnDemand, subnet: None },
+            task: None,
+            stopped_at: None,
+            cost_usd: None,
+        }
     }
 
     #[test]

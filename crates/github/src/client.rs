@@ -106,6 +106,11 @@ impl Client {
         }
     }
 
+    /// Sends a call as anyone on the internet can.
+    pub(crate) async fn ask_as_anyone(&self, call: &Call) -> Result<Reply, Fault> {
+        self.http.send(call, None).await
+    }
+
     /// Sends a call that an App makes about itself; `None` with a token.
     pub(crate) async fn ask_as_app(&self, call: &Call) -> Result<Option<Reply>, Fault> {
         match self.authority.app()? {

@@ -188,7 +188,12 @@ impl Http {
 
     /// Sends a call. A GET whose connection fails is sent a second time, because
     /// GitHub may have closed an idle connection. Nothing else is ever sent twice.
-    pub(crate) async fn send(&self, call: &Call, bearer: &Bearer) -> Result<Reply, Fault> {
+    pub(crate) async fn send<'a>(
+        &self,
+        call: &Call,
+        bearer: impl Into<Option<&'a Bearer>>,
+    ) -> Result<Reply, Fault> {
+        let bearer = bearer.into();
         let started = Instant::now();
         let mut outcome = self.attempt(call, bearer).await;
         if call.method == Method::GET && outcome.as_ref().is_err_and(AttemptError::is_of_connection) {
@@ -207,11 +212,11 @@ impl Http {
         reply
     }
 
-    async fn attempt(&self, call: &Call, bearer: &Bearer) -> Result<Reply, AttemptError> {
-        let mut request = self
-            .client
-            .request(call.method.clone(), self.api.join(&call.path, &call.query))
-            .header(AUTHORIZATION, bearer.header());
+    async fn attempt(&self, call: &Call, bearer: Option<&Bearer>) -> Result<Reply, AttemptError> {
+        let mut request = self.client.request(call.method.clone(), self.api.join(&call.path, &call.query));
+        if let Some(bearer) = bearer {
+            request = request.header(AUTHORIZATION, bearer.header());
+        }
         if let Some(body) = &call.body {
             request = request.json(body);
         }

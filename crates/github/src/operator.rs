@@ -3,9 +3,11 @@
 
 use std::collections::BTreeMap;
 
-use ecsrunner_core::id::{JobId, Repository};
+use ecsrunner_core::id::{JobId, Organization, Repository, RunnerGroupId};
+use ecsrunner_core::rules::pool::Scope;
 use ecsrunner_engine::ports::github::GitHubError;
 use jiff::Timestamp;
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 
 use crate::auth::Grant;
@@ -16,6 +18,8 @@ use crate::reply::Fault;
 const PAGE: usize = 100;
 /// The most pages of installations that are read. An App of one team has few installations.
 const INSTALLATION_PAGES: usize = 10;
+/// The most pages of runner groups that are read. GitHub allows an organization 10,000 groups.
+const GROUP_PAGES: usize = 100;
 
 /// A GitHub App's settings at GitHub.
 #[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
@@ -48,6 +52,17 @@ pub struct Installation {
     pub permissions: BTreeMap<String, String>,
     /// When an owner suspended it; `None` if it is active.
     pub suspended_at: Option<String>,
+}
+
+/// A runner group of an organization.
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
+pub struct RunnerGroup {
+    pub id: u64,
+    pub name: String,
+    /// Which repositories may use its runners: `all`, `private` or `selected`.
+    pub visibility: String,
+    /// Whether public repositories may, within its visibility.
+    pub allows_public_repositories: bool,
 }
 
 /// A webhook delivery, as an operator sees it.
@@ -91,6 +106,46 @@ impl Client {
         let call = Call::get("get-app", "the App", "app".to_owned());
         let Some(reply) = self.ask_as_app(&call).await? else { return Ok(None) };
         Ok(Some(reply.json()?))
+    }
+
+    /// Whether any account may install the App of this name in URLs. GitHub shows a public App to everyone, and a private
+    /// one only to callers that may see it.
+    ///
+    /// # Errors
+    ///
+    /// The call fails, or the server shows nothing without a token.
+    pub async fn is_public_app(&self, slug: &str) -> Result<bool, GitHubError> {
+        let reply = self.ask_as_anyone(&Call::get("get-app-by-slug", slug, format!("apps/{slug}"))).await?;
+        match reply.status() {
+            404 => Ok(false),
+            _ => Ok(reply.json::<IgnoredAny>().map(|_| true)?),
+        }
+    }
+
+    /// Returns a runner group of an organization; `None` if it has no such group.
+    ///
+    /// # Errors
+    ///
+    /// A call fails.
+    pub async fn runner_group(
+        &self,
+        organization: &Organization,
+        group: RunnerGroupId,
+    ) -> Result<Option<RunnerGroup>, GitHubError> {
+        let scope = Scope::Organization { organization: organization.clone(), group };
+        for page in 1..=GROUP_PAGES {
+            let path = format!("orgs/{organization}/actions/runner-groups");
+            let call = Call::get("list-runner-groups", organization, path)
+                .query("per_page", PAGE)
+                .query("page", page);
+            let listed: ListedGroups = self.ask(&Grant::runners(&scope), &call).await?.json()?;
+            let is_last = listed.runner_groups.len() < PAGE;
+            let found = listed.runner_groups.into_iter().find(|found| found.id == group.get());
+            if found.is_some() || is_last {
+                return Ok(found);
+            }
+        }
+        Ok(None)
     }
 
     /// Returns the App's webhook; `None` with a token.
@@ -170,6 +225,11 @@ impl Client {
         let reply = self.ask(&Grant::Read(repository.clone()), &call).await?;
         if (200..300).contains(&reply.status()) { Ok(()) } else { Err(reply.fault().into()) }
     }
+}
+
+#[derive(Deserialize)]
+struct ListedGroups {
+    runner_groups: Vec<RunnerGroup>,
 }
 
 #[derive(Deserialize)]

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use ecsrunner_core::id::{JobId, RunnerId, TaskId};
+use ecsrunner_core::rules::policy::{Policy, Subject};
 use ecsrunner_core::wire::boot::Fail;
 use ecsrunner_core::wire::exit::AgentExit;
 use jiff::{SignedDuration, Timestamp};
@@ -22,6 +23,8 @@ const LISTEN_MS: usize = 10_000;
 const LEAVE_MS: usize = 1000;
 /// How long a job lasts that its hook fails.
 const SECOND: Duration = Duration::from_secs(1);
+/// How long a job lasts that its hook refuses: the runner downloads its actions before that, and reports its end after.
+const REFUSAL: Duration = Duration::from_secs(6);
 /// How long GitHub waits for a lost runner before its job fails.
 const LOST_SECS: i64 = 600;
 
@@ -29,6 +32,8 @@ const LOST_SECS: i64 = 600;
 #[derive(Debug, Default)]
 pub(super) struct Agents {
     alive: BTreeMap<TaskId, Agent>,
+    /// What the hook of each task allows.
+    policies: BTreeMap<TaskId, Policy>,
     /// The tasks that fail a job instead of executing one.
     fails: BTreeMap<TaskId, Fail>,
     /// The jobs that such tasks failed, each with the words in its log.
@@ -55,9 +60,12 @@ enum Doing {
 }
 
 impl Agents {
-    /// Whether the agent of this task executes a job.
-    pub(super) fn is_busy(&self, task: &TaskId) -> bool {
-        self.alive.get(task).is_some_and(|agent| matches!(agent.doing, Doing::Busy { .. }))
+    /// Returns the job that the agent of this task executes.
+    pub(super) fn job_of(&self, task: &TaskId) -> Option<JobId> {
+        match self.alive.get(task)?.doing {
+            Doing::Busy { job, .. } => Some(job),
+            _ => None,
+        }
     }
 
     /// Returns the words with which a runner failed this job on purpose.
@@ -128,6 +136,11 @@ impl Outside {
                     self.agents.failed.insert(job, words);
                     self.hub.complete(job, "failure", now);
                     self.agent_exits(task, AgentExit::JobRefused, now);
+                } else if self.hook_refuses(task, job) {
+                    self.hub.complete(job, "failure", now);
+                    self.agent_exits(task, AgentExit::JobRefused, now);
+                } else if self.hub.faults.clinging.contains(&job) {
+                    // Its listener is stopped, so nothing ends it but the end of its container.
                 } else if self.hub.is_completed(job) || now >= until {
                     self.hub.complete(job, "success", now);
                     self.agent_does(task, Doing::Leaving, now);
@@ -143,6 +156,7 @@ impl Outside {
         if let Some(boot) = self.tables.take_boot(task) {
             let Ok(registration) = boot.jit.parse().map(RunnerId::new) else { return };
             self.ledger.took_configuration(registration);
+            self.agents.policies.insert(task.clone(), boot.item.policy);
             if let Some(fail) = boot.item.fail {
                 self.agents.fails.insert(task.clone(), fail);
             }
@@ -163,11 +177,27 @@ impl Outside {
         let Some((task, _)) = task.map(|(task, agent)| (task.clone(), agent)) else { return };
         let lasts = match self.agents.fails.contains_key(&task) {
             true => SECOND,
+            false if self.hook_refuses(&task, job) => REFUSAL,
             false => self.hub.jobs.get(&job).map(|job| job.order.lasts).unwrap_or_default(),
         };
         let until = now + lasts;
         self.agent_does(&task, Doing::Busy { job, until }, now);
         self.wake_agent(&task, until);
+    }
+
+    /// Whether the hook of a task refuses a job.
+    fn hook_refuses(&self, task: &TaskId, job: JobId) -> bool {
+        let (Some(policy), Some(job)) = (self.agents.policies.get(task), self.hub.jobs.get(&job)) else {
+            return false;
+        };
+        let repository = &job.order.repository;
+        let subject = Subject {
+            repository,
+            private: Some(true),
+            event: Some("push"),
+            head_repository: Some(repository),
+        };
+        policy.judge(&subject).is_err()
     }
 
     /// Cancels a job. Its runner ends it soon.
@@ -200,6 +230,7 @@ impl Outside {
             }
             Doing::Busy { job, .. } => {
                 self.hub.complete(job, "failure", now);
+                self.lose(job, now);
                 self.agent_exits(task, AgentExit::InterruptedBusy, now);
             }
             Doing::Leaving => self.agent_exits(task, AgentExit::Completed, now),
@@ -209,15 +240,23 @@ impl Outside {
     /// Handles the stop of a task, whose agent ends without a report.
     pub(super) fn agent_gone(&mut self, task: &TaskId, now: Timestamp) {
         let Some(agent) = self.agents.alive.remove(task) else { return };
+        self.agents.policies.remove(task);
         match agent.doing {
             Doing::Listening(registration) => self.hub.disconnect(registration),
             Doing::Busy { job, .. } => {
-                let fails: super::agenda::Act =
-                    Box::new(move |outside, at| outside.hub.complete(job, "failure", at));
-                self.agenda.add(now + SignedDuration::from_secs(LOST_SECS), Happening::Act(fails));
+                self.lose(job, now);
             }
             Doing::Booting | Doing::Connecting(_) | Doing::Leaving => {}
         }
+    }
+
+    /// Ends the job and the session of a runner that is gone, once GitHub has waited for it.
+    fn lose(&mut self, job: JobId, now: Timestamp) {
+        let ends: super::agenda::Act = Box::new(move |outside, at| {
+            outside.hub.complete(job, "failure", at);
+            outside.hub.forget_runner_of(job);
+        });
+        self.agenda.add(now + SignedDuration::from_secs(LOST_SECS), Happening::Act(ends));
     }
 
     fn agent_does(&mut self, task: &TaskId, doing: Doing, now: Timestamp) {
@@ -226,6 +265,7 @@ impl Outside {
 
     fn agent_exits(&mut self, task: &TaskId, exit: AgentExit, now: Timestamp) {
         self.agents.alive.remove(task);
+        self.agents.policies.remove(task);
         // A container that was killed meanwhile has also ended.
         if let Err(error) = self.ecs.exit(task.as_str(), i32::from(exit.code()), now) {
             tracing::debug!(%task, %error, "its container was gone");

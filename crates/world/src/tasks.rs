@@ -50,7 +50,8 @@ impl Compute for MemoryTasks {
     async fn stop_task(&self, task: &TaskId, reason: &str) -> Result<(), ComputeError> {
         {
             let outside = &mut *self.0.lock();
-            if outside.agents.is_busy(task) {
+            let job = outside.agents.job_of(task);
+            if job.is_some_and(|job| !outside.hub.is_completed(job)) {
                 outside.ledger.violations.push(format!("task {task} was stopped at work: {reason}"));
             }
         }

@@ -22,6 +22,13 @@ locals {
       above       = 0
       description = "Runners of a class do not start, or GitHub refuses to register them. Launches are held, and one is tried every five minutes. The log line `holding launches` shows why."
     }
+    runners-refused = {
+      metric      = local.metrics.RunnersRefused
+      statistic   = "Sum"
+      above       = 4
+      period      = 900
+      description = "GitHub gave five or more runners within 15 minutes to jobs that policy refuses. Check which repositories the runner group is visible to (`ecsrunner doctor`), and who else uses the classes' labels. The jobs' logs name the repositories."
+    }
     launch-failures = {
       metric      = local.metrics.RetriesOther
       statistic   = "Sum"

@@ -74,6 +74,7 @@ locals {
         [local.metrics.RetriesOther, "Sum", "other failures"],
         [local.metrics.LaunchesHeld, "Maximum", "held"],
         [local.metrics.BreakersOpen, "Maximum", "breakers open"],
+        [local.metrics.RunnersRefused, "Sum", "taken by jobs that policy refuses"],
       ]
     },
     {
@@ -109,7 +110,6 @@ locals {
         [local.lambda.control_plane.Invocations, "Sum", "control plane"],
         [local.lambda.control_plane.Errors, "Sum", "control plane, errors"],
         [local.lambda.control_plane.Throttles, "Sum", "control plane, throttles"],
-        [local.lambda.sweeper.Invocations, "Sum", "sweeper"],
         [local.lambda.sweeper.Errors, "Sum", "sweeper, errors"],
       ]
     },

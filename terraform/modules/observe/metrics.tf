@@ -9,7 +9,7 @@ locals {
       "QueueWait", "TimeToRecord", "TimeToLaunch", "TimeToBoot", "TimeToBusy",
       "RunnersOpen", "RunnersCompleted", "RunnersSurplus", "RunnersIdleTimeout", "RunnersBootFailed",
       "RunnersAgentCrashed", "RunnersSpotInterrupted", "RunnersRegistrationLost", "RunnersJobTimeout",
-      "RunnersStoppedByOperator",
+      "RunnersStoppedByOperator", "RunnersRefused",
       "Cost",
       "RetriesNoCapacity", "RetriesThrottled", "RetriesOther", "LaunchesHeld", "BreakersOpen",
       "Repairs", "OrphansStopped", "RegistrationsDeleted", "DeliveriesReinjected", "JobsDiscovered",

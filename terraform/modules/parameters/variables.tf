@@ -227,6 +227,11 @@ variable "settings" {
   }
 
   validation {
+    condition     = var.settings.check_runs || !var.settings.public_repositories
+    error_message = "policy.public_repositories is true and policy.check_runs is false: anyone can open a pull request there, so GitHub has to be asked what started a run before a runner is launched. Set check_runs to true."
+  }
+
+  validation {
     condition     = alltrue([for event in var.settings.events : can(regex("^[a-z_]+$", event))])
     error_message = "events is [${join(", ", var.settings.events)}]: names of GitHub events are expected, such as push or pull_request."
   }

@@ -39,6 +39,7 @@ impl<F: Fn(&str) -> Option<OsString>> Reader<F> {
                     hook: self.secs(HOOK_LIMIT, 1),
                     job: self.secs(JOB_LIMIT, 1),
                     exit: self.secs(EXIT_LIMIT, 1),
+                    worker: self.secs(WORKER_LIMIT, 1),
                     stop: self.secs(STOP_TIMEOUT, 6),
                     retry: Duration::from_millis(self.number(RETRY_DELAY, 0, 60_000)),
                 },

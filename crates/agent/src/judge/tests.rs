@@ -161,6 +161,7 @@ fn what_the_agent_ended_a_job_for_is_its_ending_whatever_the_listener_says_of_it
         (&refused, AgentExit::JobRefused),
         (&Cause::HookLimit, AgentExit::HookSilent),
         (&Cause::NoWorker, AgentExit::JobNotStarted),
+        (&Cause::Unattended, AgentExit::ListenerHung),
         (&Cause::JobLimit, AgentExit::JobTimeout),
     ] {
         assert_eq!(stopped(cause, &running(), &canceled, ""), exit);

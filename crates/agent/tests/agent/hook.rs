@@ -25,7 +25,7 @@ const JOB: [&str; 6] = [
     "echo '2026-11-01 12:00:02Z: Job build completed with result: Succeeded'",
 ];
 
-struct Job {
+pub(crate) struct Job {
     event: Value,
     name: &'static str,
     repository: &'static str,
@@ -44,7 +44,7 @@ impl Job {
         self.run_with(&JOB, |agent| agent)
     }
 
-    fn run_with(self, lines: &[&str], change: impl FnOnce(Agent) -> Agent) -> Ended {
+    pub(crate) fn run_with(self, lines: &[&str], change: impl FnOnce(Agent) -> Agent) -> Ended {
         self.start_with(lines, change).end()
     }
 
@@ -121,7 +121,7 @@ fn a_forks_pull_request_executes_no_step() {
 #[test]
 fn a_pull_request_whose_fork_is_deleted_executes_no_step() {
     pull_request(Value::Null).executes_no_step(
-        "the head repository of its pull request is gone, and this deployment refuses forks",
+        "event `pull_request` names no head repository, which may be a fork that is gone, and this deployment refuses forks",
     );
 }
 
@@ -130,6 +130,60 @@ fn a_run_that_a_forks_run_started_executes_no_step() {
     let event = json!({"workflow_run": {"head_repository": {"full_name": "mallory/app"}}});
     Job { event, name: "workflow_run", ..Job::default() }
         .executes_no_step("the run's head is in the fork `mallory/app`, and this deployment refuses forks");
+}
+
+/// What the hook does with a run that this event started, with this payload beside the repository.
+fn of_event(name: &'static str, payload: Value) -> Job {
+    let mut event = json!({"repository": {"full_name": "acme/app", "private": true}});
+    event.as_object_mut().unwrap().extend(payload.as_object().unwrap().clone());
+    Job { event, name, ..Job::default() }
+}
+
+#[test]
+fn a_run_of_the_repositorys_own_code_runs() {
+    for (name, payload) in [
+        ("push", json!({"ref": "refs/heads/main", "after": "c0ffee"})),
+        ("workflow_dispatch", json!({"ref": "refs/heads/main", "inputs": null})),
+        ("repository_dispatch", json!({"action": "deploy", "client_payload": {}})),
+        ("merge_group", json!({"merge_group": {"head_sha": "c0ffee"}})),
+        ("release", json!({"action": "published", "release": {"tag_name": "v1"}})),
+        // A comment on a fork's pull request: the default branch's code runs.
+        ("issue_comment", json!({"issue": {"number": 1, "pull_request": {"url": "x"}}, "comment": {}})),
+        ("workflow_run", json!({"workflow_run": {"head_repository": {"full_name": "acme/app"}}})),
+    ] {
+        of_event(name, payload).runs();
+    }
+}
+
+#[test]
+fn a_forks_code_executes_no_step_whichever_event_it_comes_by() {
+    let head = json!({"head": {"repo": {"full_name": "mallory/app"}}});
+    let fork = "the run's head is in the fork `mallory/app`, and this deployment refuses forks";
+    of_event("pull_request_target", json!({"pull_request": head})).executes_no_step(fork);
+    of_event("pull_request_review", json!({"pull_request": head})).executes_no_step(fork);
+    for (name, payload) in [
+        ("workflow_run", json!({"workflow_run": {"head_repository": null}})),
+        ("pull_request_target", json!({})),
+    ] {
+        let reason = format!("event `{name}` names no head repository, which may be a fork that is gone");
+        of_event(name, payload).executes_no_step(&reason);
+    }
+}
+
+#[test]
+fn a_deployment_that_a_third_party_made_executes_no_step_unless_the_event_is_named() {
+    for name in ["deployment", "deployment_status", "invented"] {
+        let payload = json!({"deployment": {"sha": "c0ffee", "ref": "refs/pull/1/head"}});
+        of_event(name, payload).executes_no_step(&format!("event `{name}` can be about a commit of a fork"));
+    }
+}
+
+#[test]
+fn an_event_that_does_not_tell_whether_its_repository_is_public_executes_no_step() {
+    for event in [json!({}), json!({"repository": {"full_name": "acme/app"}})] {
+        Job { event, ..Job::default() }
+            .executes_no_step("event `push` does not say whether its repository is public");
+    }
 }
 
 #[test]

@@ -10,6 +10,7 @@ mod table;
 mod boot;
 mod task;
 mod hook;
+mod hostile;
 mod isolation;
 mod listener;
 mod runner_dir;

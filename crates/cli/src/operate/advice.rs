@@ -66,6 +66,9 @@ pub(super) const fn on(code: Code) -> &'static str {
         Code::PoolHeld => {
             "see what the runners say with `ecsrunner runners logs`: something about this repository or its labels keeps them from connecting; a launch is retried automatically"
         }
+        Code::PoolRefused => {
+            "restrict the runner group to the repositories that this deployment serves (`ecsrunner doctor` checks it), or find who else uses the job's labels"
+        }
         Code::PoolUnused => {
             "check that the job's runner group allows the repository, and that `runs-on` names no label or group that these runners lack"
         }
@@ -105,6 +108,9 @@ pub(super) const fn on(code: Code) -> &'static str {
             "run the job again at GitHub unless it was cancelled; if that fails too, check GitHub's status page"
         }
         Code::JobAbandoned => "run the job again at GitHub; `ecsrunner jobs logs` shows how far the job got",
+        Code::ListenerHung => {
+            "check whether the job signals processes that are not its own; `ecsrunner jobs logs` shows how far it got"
+        }
         Code::JobWithdrawn => "nothing to do: a job that still waits gets another runner",
     }
 }

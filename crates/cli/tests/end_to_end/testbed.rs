@@ -53,6 +53,8 @@ pub(crate) struct Setup {
     pub(crate) poll: bool,
     /// The permissions of a GitHub App; without any, a token is used.
     pub(crate) app: &'static [(&'static str, &'static str)],
+    /// Whether any account may install that App.
+    pub(crate) public_app: bool,
 }
 
 impl Default for Setup {
@@ -66,6 +68,7 @@ impl Default for Setup {
             session_limit: Duration::from_secs(10),
             poll: false,
             app: &[],
+            public_app: false,
         }
     }
 }
@@ -94,6 +97,7 @@ impl Testbed {
             app: (!setup.app.is_empty()).then(|| App {
                 id: 1234,
                 client_id: "Iv23liEXAMPLE".to_owned(),
+                public: setup.public_app,
                 public_key_pem: app_key().public_pem.clone(),
                 permissions: setup
                     .app

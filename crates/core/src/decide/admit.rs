@@ -80,8 +80,8 @@ fn class_labels(catalogue: &Catalogue) -> String {
 pub fn refused(refusal: &Refusal) -> Reason {
     let code = match refusal {
         Refusal::Repository(_) => Code::RepositoryNotAllowed,
-        Refusal::Public(_) => Code::RepositoryPublic,
-        Refusal::Fork(_) => Code::ForkNotAllowed,
+        Refusal::Public(_) | Refusal::VisibilityUnknown(_) => Code::RepositoryPublic,
+        Refusal::Fork(_) | Refusal::HeadGone(_) | Refusal::SourceUnknown(_) => Code::ForkNotAllowed,
         Refusal::Event(_) => Code::EventNotAllowed,
     };
     Reason::with(code, refusal)

@@ -17,6 +17,8 @@ use crate::wire::fault::{Fault, Suspect};
 
 /// A hold is dropped if it has not been probed for this long after a probe was allowed.
 const FORGET: SignedDuration = SignedDuration::from_hours(24);
+/// A job that has run for this long was not refused: its hook comes before its first step.
+pub(super) const JUDGED: SignedDuration = SignedDuration::from_mins(5);
 /// A failure is learnt within this time or not at all.
 const LESSON: SignedDuration = SignedDuration::from_mins(5);
 
@@ -57,8 +59,10 @@ struct Lesson<'a> {
 enum Outcome<'a> {
     /// Its container runs.
     Booted,
-    /// It got a job.
-    Used,
+    /// It got a job. `serves` if that is one of a class of ours, or ended without a refusal.
+    Used {
+        serves: bool,
+    },
     Failed {
         fault: Fault,
         words: &'a str,
@@ -95,9 +99,10 @@ impl Learnt<'_> {
                 self.release(&class_in, lesson, Fault::is_before_boot);
                 self.release(&class, lesson, Fault::is_before_boot);
             }
-            Outcome::Used => {
+            // A runner that is refused gets its job first.
+            Outcome::Used { serves } => {
                 for held in [&pool, &class_in, &class] {
-                    self.release(held, lesson, |_| true);
+                    self.release(held, lesson, |fault| serves || fault != Fault::JobRefused);
                 }
             }
             Outcome::Failed { fault, words } => match fault.suspect() {
@@ -131,10 +136,13 @@ impl Learnt<'_> {
         if before.is_some_and(|hold| lesson.at <= hold.latest) {
             return;
         }
+        // Whether GitHub gives a runner a job of ours or another one is decided anew for each runner, also for those that
+        // were launched together.
+        let began_at = if fault == Fault::JobRefused { lesson.at } else { lesson.runner.timeline.began() };
         let failure = Failure {
             pool: Some(&lesson.runner.facts.pool),
             placement: Some(&lesson.runner.placement),
-            ..Failure::of(fault, words, lesson.runner.timeline.began(), lesson.at)
+            ..Failure::of(fault, words, began_at, lesson.at)
         };
         let hold = Hold::after(before, held.clone(), &failure);
         self.changed.insert(held, Some(hold));
@@ -155,7 +163,7 @@ fn lessons_of<'a>(open: &Open, runner: &'a Runner, now: Timestamp) -> Vec<Lesson
     // A runner that fails a job shows that its class starts, and nothing about the pool of that job.
     let fails = runner.facts.fails;
     if let Some(at) = runner.timeline.at(RunnerStage::Busy).or_else(|| was_used(runner)).filter(|_| !fails) {
-        lessons.push(Lesson { runner, at, outcome: Outcome::Used });
+        lessons.push(Lesson { runner, at, outcome: Outcome::Used { serves: serves(open, runner, now) } });
     }
     let RunnerState::Ending(ending) = &runner.state else { return lessons };
     // It was learnt when it was new, and a success since may be history by now.
@@ -170,7 +178,8 @@ fn lessons_of<'a>(open: &Open, runner: &'a Runner, now: Timestamp) -> Vec<Lesson
     let counts =
         fault.suspect() != Suspect::Use || booted.is_none_or(|booted| was_wanted(open, runner, booted));
     let is_of_pool = matches!(fault.suspect(), Suspect::Use | Suspect::Runner);
-    if ending.served == Served::Nothing && !is_known && !waited && counts && !(fails && is_of_pool) {
+    let served_nobody = ending.served == Served::Nothing || fault == Fault::JobRefused;
+    if served_nobody && !is_known && !waited && counts && !(fails && is_of_pool) {
         let words = ending.note.as_ref().and_then(Reason::detail).unwrap_or_else(|| fault.as_str());
         lessons.push(Lesson { runner, at, outcome: Outcome::Failed { fault, words } });
     }
@@ -185,6 +194,19 @@ fn was_used(runner: &Runner) -> Option<Timestamp> {
         }
         _ => None,
     }
+}
+
+/// Whether the job of a runner is known to be one that it serves: it has a class, or it ended or ran for some time without
+/// a refusal.
+fn serves(open: &Open, runner: &Runner, now: Timestamp) -> bool {
+    let has_class = |job| open.jobs.get(&job).is_some_and(|job| job.assignment().is_some());
+    let runs_on = |busy: Timestamp| now.duration_since(busy) > JUDGED;
+    // Before its task has stopped, its agent has not said whether the hook refused the job.
+    let is_over = runner.stopped_at().is_some();
+    !has_failed(runner)
+        && (is_over
+            || runner.names_job().is_some_and(has_class)
+            || runner.timeline.at(RunnerStage::Busy).is_some_and(runs_on))
 }
 
 /// Whether a job of its pool was queued all the time that the runner waited for one.

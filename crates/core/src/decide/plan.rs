@@ -49,6 +49,9 @@ const SILENCE_OF_QUEUED: SignedDuration = SignedDuration::from_mins(5);
 const SILENCE_OF_REFUSED: SignedDuration = SignedDuration::from_hours(1);
 /// How long after its runner's end a job's `completed` may take before GitHub is asked.
 const SILENCE_OF_ENDED: SignedDuration = SignedDuration::from_secs(10);
+/// How long a job may run on a runner of ours before GitHub is asked: its `completed` may be lost, and its code may keep
+/// the runner from ending.
+const SILENCE_OF_RUNNING: SignedDuration = SignedDuration::from_hours(1);
 /// How long a job may run on a foreign runner before GitHub is asked; GitHub ends it after five days.
 const SILENCE_OF_OTHERS: SignedDuration = SignedDuration::from_hours(6);
 
@@ -354,7 +357,7 @@ fn doubt_jobs(open: &Open, taken: &Taken<'_>, rules: Rules<'_>, now: Timestamp, 
             JobState::InProgress { runner: TakenBy::Ours(name), .. } => match runner_of(job, name) {
                 Some(runner) => match runner.stopped_at() {
                     Some(stopped) => stopped.max(since) + SILENCE_OF_ENDED,
-                    None => continue,
+                    None => since + SILENCE_OF_RUNNING,
                 },
                 None if name.belongs_to(&rules.settings.deployment) => since + SILENCE_OF_ENDED,
                 // A runner of another deployment.
@@ -369,8 +372,7 @@ fn doubt_jobs(open: &Open, taken: &Taken<'_>, rules: Rules<'_>, now: Timestamp, 
         if now < at {
             plan.wake_at(at);
         } else {
-            let is_refused = matches!(job.state, JobState::Refused { .. });
-            due.push((is_refused, job.is_queued(), at, job.id()));
+            due.push((urgency(job, doubted), at, job.id()));
         }
     }
     if due.is_empty() {
@@ -387,10 +389,20 @@ fn doubt_jobs(open: &Open, taken: &Taken<'_>, rules: Rules<'_>, now: Timestamp, 
         due.select_nth_unstable(free);
         due.truncate(free);
     }
-    // Jobs that may have ended come before those that are still queued, and refused ones are last.
     due.sort_unstable();
     let asked = due.into_iter();
-    plan.questions.extend(asked.map(|(_, _, _, job)| Question::Job { job, on_behalf_of: None }));
+    plan.questions.extend(asked.map(|(_, _, job)| Question::Job { job, on_behalf_of: None }));
+}
+
+/// The rank among jobs that GitHub is asked about: those whose runner has ended come first, then those that wait, then
+/// refused ones, and at last those that run.
+fn urgency(job: &Job, doubted: Timestamp) -> u8 {
+    match &job.state {
+        JobState::Waiting | JobState::Queued { .. } => 1,
+        JobState::Refused { .. } => 2,
+        JobState::InProgress { .. } if doubted == job.timeline.latest() + SILENCE_OF_RUNNING => 3,
+        JobState::InProgress { .. } => 0,
+    }
 }
 
 /// Retires runners whose container never ran, and runners that live longer than

@@ -3,17 +3,19 @@
 
 use jiff::{SignedDuration, Timestamp};
 
+use crate::id::JobId;
 use crate::records::runner::{
     Custody, EndedRunner, Ending, EndingKind, RegistrationLeft, Runner, RunnerStage, RunnerState, Served,
     TaskLeft,
 };
+use crate::wire::event::{JobAction, JobEvent};
 
 /// How long to wait for the second of the two reports of a completion, the agent's
 /// and GitHub's, before the registration is deleted.
 const PROOF_LIMIT: SignedDuration = SignedDuration::from_mins(2);
 
-/// How long after GitHub has said that a runner's job completed its task is stopped, if GitHub lets its registration be
-/// deleted: its listener hangs.
+/// How long after GitHub has said that a runner's job completed its task is stopped: its listener hangs, or code of the
+/// job keeps it from ending. GitHub lets the registration be deleted, or confirms through its API that the job is over.
 const HUNG: SignedDuration = SignedDuration::from_mins(8);
 
 /// How long a task may take to stop before it is asked again. ECS kills a
@@ -115,6 +117,34 @@ impl Runner {
             }
             RegistrationLeft::Deleted => stop_again.map_or(Next::Event, Next::At),
         }
+    }
+
+    /// Returns the job whose end decides whether the task is stopped, although GitHub calls the registration busy; `None`
+    /// before that is due.
+    ///
+    /// GitHub's word `busy` proves nothing then: code of the job holds the runner's credentials, and can keep a session
+    /// open that reports the runner as busy. Nor does the webhook prove the job's end: it may be early, or forged by a
+    /// holder of its secret.
+    #[must_use]
+    pub fn job_to_confirm(&self, now: Timestamp) -> Option<JobId> {
+        let RunnerState::Ending(ending) = &self.state else { return None };
+        let until = self.timeline.last_at(RunnerStage::Ending)? + HUNG;
+        match ending.served {
+            Served::Job(job) if is_over(ending) && matches!(ending.task, TaskLeft::Running(_)) => {
+                (now >= until).then_some(job)
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether GitHub's answer about its job shows that its task may be stopped: the job ended on this runner, long enough
+    /// ago for a listener that works to have ended too.
+    #[must_use]
+    pub fn is_outlived(&self, answer: &JobEvent, now: Timestamp) -> bool {
+        let JobAction::Completed { runner, .. } = &answer.action else { return false };
+        self.job_to_confirm(now) == Some(answer.facts.id)
+            && runner.ours() == Some(self.name())
+            && now >= answer.happened_at() + HUNG
     }
 
     /// Whether only its record is left to move to history.

@@ -22,6 +22,8 @@ pub const SEVERAL_POOLS: usize = 3;
 const ALARMING: u32 = 5;
 /// Refusals in a row of a scope after which a person may have to act.
 const ALARMING_REFUSALS: u32 = 3;
+/// Refused runners in a row after which launches are held: a single one may be a slip of somebody's `runs-on`.
+const REFUSED_RUNNERS: u32 = 3;
 /// A failure this long after a try was allowed begins a new row.
 const ROW: SignedDuration = SignedDuration::from_hours(1);
 const WORDS_CHARS: usize = 160;
@@ -54,7 +56,8 @@ pub struct Hold {
     pub held: Held,
     /// The kind of the last failure.
     pub fault: Fault,
-    /// Tries in a row that failed, each made when the failure before was known. Runners that fail together count as one.
+    /// Tries in a row that failed, each made when the failure before was known. Runners that fail together count as one;
+    /// runners that are refused count each.
     pub failures: u32,
     /// Whose failures these are; a bounded sample.
     pub seen: Seen,
@@ -121,6 +124,9 @@ impl Pauses {
             Held::Class(_) => Self::secs(15, 4, 5 * 60),
             Held::ClassIn { .. } => Self::secs(2, 4, 10 * 60),
             Held::Pool(_) if fault == Fault::GithubUnavailable => Self::secs(10, 4, 5 * 60),
+            // A refused job is over at once, and with each of them the flood is less: a long pause would only make the jobs
+            // of this pool wait for longer.
+            Held::Pool(_) if fault == Fault::JobRefused => Self::secs(10, 2, 60),
             // Unused runners: labels or a group have to be changed, which takes a person.
             Held::Pool(_) if fault.suspect() == Suspect::Use => Self::secs(10, 4, 60 * 60),
             Held::Pool(_) => Self::secs(10, 4, 15 * 60),
@@ -177,10 +183,11 @@ impl Hold {
     }
 
     /// Whether launches are held back. A class, or a class in a placement, is only suspected at first: while faults of
-    /// its runners may as well lie in their pools.
+    /// its runners may as well lie in their pools. A pool whose runner was refused is only suspected, too.
     #[must_use]
     pub fn is_effective(&self) -> bool {
         match &self.held {
+            Held::Pool(_) if self.fault == Fault::JobRefused => self.failures >= REFUSED_RUNNERS,
             Held::Scope(_) | Held::Account(_) | Held::Placement { .. } | Held::Pool(_) => true,
             Held::ClassIn { .. } => {
                 self.fault.suspect() == Suspect::Start

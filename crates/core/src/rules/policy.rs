@@ -109,13 +109,14 @@ pub struct Policy {
     /// Whether a run whose head is in another repository (a fork's pull request) may run.
     #[serde(default)]
     pub forks: bool,
-    /// Names of the events that may start a run; if the list is empty, all may.
+    /// Names of the events that may start a run; if the list is empty, all may. An event that is named is allowed even if
+    /// it does not say whose commit it runs.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub events: Vec<String>,
 }
 
-/// What is known of a job when it is judged. Unknown facts are not judged: a
-/// webhook contains no event or head, and a runner's event file no labels.
+/// What is known of a job when it is judged. A webhook contains no event and no head, and neither is judged then. Where
+/// the event is known, a fact that it should tell and does not tell is a reason to refuse.
 #[derive(Clone, Copy, Debug)]
 pub struct Subject<'a> {
     pub repository: &'a Repository,
@@ -127,6 +128,57 @@ pub struct Subject<'a> {
     pub head_repository: Option<&'a Repository>,
 }
 
+const SCHEDULE: &str = "schedule";
+
+/// Whose code a run executes, by the event that started it (GitHub's list of events, by the commit that each runs).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Source {
+    /// A commit of the repository's own: its default branch, or a branch or tag that someone with write access made.
+    Own,
+    /// The event names a head repository, which may be a fork.
+    Head,
+    /// A third party can name any commit, a fork's included. So can an event that is not known here.
+    Any,
+}
+
+impl Source {
+    #[must_use]
+    pub fn of(event: &str) -> Self {
+        match event {
+            "push"
+            | SCHEDULE
+            | "workflow_dispatch"
+            | "repository_dispatch"
+            | "merge_group"
+            | "release"
+            | "create"
+            | "delete"
+            | "issues"
+            | "issue_comment"
+            | "discussion"
+            | "discussion_comment"
+            | "label"
+            | "milestone"
+            | "branch_protection_rule"
+            | "check_run"
+            | "check_suite"
+            | "status"
+            | "fork"
+            | "gollum"
+            | "page_build"
+            | "public"
+            | "watch" => Self::Own,
+            "pull_request"
+            | "pull_request_target"
+            | "pull_request_review"
+            | "pull_request_review_comment"
+            | "workflow_run" => Self::Head,
+            // `deployment` and `deployment_status` among them.
+            _ => Self::Any,
+        }
+    }
+}
+
 /// Why policy refuses a job.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum Refusal {
@@ -135,9 +187,24 @@ pub enum Refusal {
     Repository(Repository),
     #[error("repository `{0}` is public, and this deployment refuses public repositories")]
     Public(Repository),
+    /// The event should say whether the repository is private.
+    #[error(
+        "event `{0}` does not say whether its repository is public, and this deployment refuses public repositories"
+    )]
+    VisibilityUnknown(String),
     /// The head commit is in a fork.
     #[error("the run's head is in the fork `{0}`, and this deployment refuses forks")]
     Fork(Repository),
+    /// The head repository has been deleted, or the event does not name it.
+    #[error(
+        "event `{0}` names no head repository, which may be a fork that is gone, and this deployment refuses forks"
+    )]
+    HeadGone(String),
+    /// The event may be about a commit of a fork.
+    #[error(
+        "event `{0}` can be about a commit of a fork, and this deployment refuses forks: the setting `events` has to name it"
+    )]
+    SourceUnknown(String),
     /// The event is not on the list.
     #[error("event `{0}` is not allowed on this deployment")]
     Event(String),
@@ -177,11 +244,28 @@ impl Policy {
         {
             return Err(Refusal::Fork(head.clone()));
         }
-        if let Some(event) = job.event
-            && !self.events.is_empty()
-            && !self.events.iter().any(|allowed| allowed == event)
-        {
+        job.event.map_or(Ok(()), |event| self.judge_event(event, job))
+    }
+
+    fn judge_event(&self, event: &str, job: &Subject<'_>) -> Result<(), Refusal> {
+        let is_named = self.events.iter().any(|allowed| allowed == event);
+        if !self.events.is_empty() && !is_named {
             return Err(Refusal::Event(event.to_owned()));
+        }
+        let source = Source::of(event);
+        if !self.forks {
+            match source {
+                Source::Head if job.head_repository.is_none() => {
+                    return Err(Refusal::HeadGone(event.to_owned()));
+                }
+                Source::Any if !is_named => return Err(Refusal::SourceUnknown(event.to_owned())),
+                Source::Own | Source::Head | Source::Any => {}
+            }
+        }
+        // The payload of a schedule need not name its repository.
+        let should_tell = event != SCHEDULE && !is_named;
+        if job.private.is_none() && !self.public_repositories && should_tell {
+            return Err(Refusal::VisibilityUnknown(event.to_owned()));
         }
         Ok(())
     }
@@ -233,5 +317,91 @@ mod tests {
                 }
             }
         }
+    }
+
+    /// Returns the refusal of a job of `acme/app`, or `runs`.
+    fn judged(policy: &Policy, event: &str, head: Option<&str>, private: Option<bool>) -> String {
+        let repository = |name: &str| Repository::parse(name).unwrap();
+        let (app, head) = (repository("acme/app"), head.map(repository));
+        let subject =
+            Subject { repository: &app, private, event: Some(event), head_repository: head.as_ref() };
+        policy.judge(&subject).map_or_else(|refusal| refusal.to_string(), |()| "runs".to_owned())
+    }
+
+    fn policy(forks: bool, events: &[&str]) -> Policy {
+        Policy {
+            repositories: patterns(&["acme/*"]),
+            public_repositories: false,
+            forks,
+            events: events.iter().map(|event| (*event).to_owned()).collect(),
+        }
+    }
+
+    #[test]
+    fn an_event_that_can_be_about_a_forks_commit_is_refused_unless_forks_are_allowed_or_it_is_named() {
+        for event in ["deployment", "deployment_status", "registry_package", "dynamic", "invented"] {
+            for head in [None, Some("acme/app")] {
+                let told = judged(&policy(false, &[]), event, head, Some(true));
+                assert!(
+                    told.starts_with(&format!("event `{event}` can be about a commit of a fork")),
+                    "{told}"
+                );
+                assert_eq!(judged(&policy(true, &[]), event, head, Some(true)), "runs", "{event}");
+                assert_eq!(
+                    judged(&policy(false, &[event, "push"]), event, head, Some(true)),
+                    "runs",
+                    "{event}"
+                );
+            }
+            let told = judged(&policy(false, &[event]), event, Some("mallory/app"), Some(true));
+            assert!(told.contains("the fork `mallory/app`"), "a fork that is known is refused: {told}");
+        }
+    }
+
+    #[test]
+    fn an_event_with_a_head_repository_has_to_name_it_though_it_is_in_the_list() {
+        for event in ["pull_request", "pull_request_target", "pull_request_review", "workflow_run"] {
+            for policy in [policy(false, &[]), policy(false, &[event])] {
+                let told = judged(&policy, event, None, Some(true));
+                assert!(told.starts_with(&format!("event `{event}` names no head repository")), "{told}");
+                assert_eq!(judged(&policy, event, Some("Acme/App"), Some(true)), "runs", "{event}");
+                let told = judged(&policy, event, Some("mallory/app"), Some(true));
+                assert!(told.contains("the fork `mallory/app`"), "{told}");
+            }
+            assert_eq!(judged(&policy(true, &[]), event, None, Some(true)), "runs", "{event}");
+        }
+    }
+
+    #[test]
+    fn an_event_of_the_repositorys_own_code_needs_no_head_repository() {
+        for event in [
+            "push",
+            "schedule",
+            "workflow_dispatch",
+            "repository_dispatch",
+            "merge_group",
+            "release",
+            "issue_comment",
+            "check_run",
+        ] {
+            assert_eq!(judged(&policy(false, &[]), event, None, Some(true)), "runs", "{event}");
+        }
+    }
+
+    #[test]
+    fn an_event_that_does_not_tell_whether_its_repository_is_public_is_refused_unless_it_is_named() {
+        let mut open = policy(false, &[]);
+        open.public_repositories = true;
+        for event in ["push", "workflow_dispatch", "issue_comment"] {
+            let told = judged(&policy(false, &[]), event, None, None);
+            assert!(told.starts_with(&format!("event `{event}` does not say whether")), "{told}");
+            assert_eq!(judged(&policy(false, &[event]), event, None, None), "runs", "{event}");
+            assert_eq!(judged(&open, event, None, None), "runs", "{event}");
+        }
+        assert_eq!(
+            judged(&policy(false, &[]), "schedule", None, None),
+            "runs",
+            "its payload has no repository"
+        );
     }
 }

@@ -23,6 +23,17 @@ pub enum Scope {
 }
 
 impl Scope {
+    /// Whether GitHub can give a job of this repository to a runner that is registered here.
+    #[must_use]
+    pub fn covers(&self, repository: &Repository) -> bool {
+        match self {
+            Self::Repository(own) => own == repository,
+            Self::Organization { organization, .. } => {
+                repository.owner().eq_ignore_ascii_case(organization.as_str())
+            }
+        }
+    }
+
     /// The account in which the App that registers runners here is installed.
     #[must_use]
     #[expect(clippy::missing_panics_doc, reason = "an owner in lower case is an account")]

@@ -191,6 +191,12 @@ pub enum SettingsError {
     /// The same setting in two places.
     #[error("{0} and {1} mean the same: only one of them is expected")]
     Twice(&'static str, &'static str),
+    /// A task would be launched for whatever a stranger proposes.
+    #[error(
+        "public_repositories is true and check_runs is false: anyone can open a pull request there, so GitHub has to be \
+         asked what started a run before a runner is launched: set check_runs to true"
+    )]
+    UncheckedPublic,
     /// A repository of another organization, for which no runner can register.
     #[error("repositories: `{pattern}` is not in the organization `{organization}`, where runners register")]
     OtherOrganization { pattern: RepositoryPattern, organization: Organization },
@@ -247,6 +253,9 @@ impl Settings {
                     organization: organization.clone(),
                 });
             }
+        }
+        if entry.public_repositories && !entry.check_runs {
+            errors.push(SettingsError::UncheckedPublic);
         }
         let limits = limits_of(entry, &mut errors);
         check_limits(&limits, &mut errors);
@@ -380,6 +389,19 @@ mod tests {
         let told: Vec<String> = errors.iter().map(ToString::to_string).collect();
         assert_eq!(told.len(), 6, "{told:#?}");
         assert!(told.iter().any(|e| e.starts_with("limits.idle_limit_secs is 5")));
+    }
+
+    #[test]
+    fn public_repositories_need_a_check_of_each_run_before_a_launch() {
+        let read = |keys: &str| {
+            let text = format!(r#"{{"version": 1, "deployment": "ci", "repositories": ["acme/*"]{keys}}}"#);
+            Settings::read(&entry(&text)).map(|settings| settings.policy.public_repositories)
+        };
+        assert_eq!(read(r#", "public_repositories": true"#), Err(vec![SettingsError::UncheckedPublic]));
+        assert_eq!(read(r#", "public_repositories": true, "check_runs": true"#), Ok(true));
+        assert_eq!(read(r#", "check_runs": true"#), Ok(false));
+        let told = SettingsError::UncheckedPublic.to_string();
+        assert!(told.ends_with("before a runner is launched: set check_runs to true"), "{told}");
     }
 
     #[test]

@@ -39,6 +39,8 @@ pub const HOOK_LIMIT_SECS: &str = "ECSRUNNER_HOOK_LIMIT_SECS";
 pub const JOB_LIMIT_SECS: &str = "ECSRUNNER_JOB_LIMIT_SECS";
 /// Seconds that the listener may take to end after its job.
 pub const EXIT_LIMIT_SECS: &str = "ECSRUNNER_EXIT_LIMIT_SECS";
+/// Seconds for which a listener may be stopped, or have no worker, while its job runs.
+pub const WORKER_LIMIT_SECS: &str = "ECSRUNNER_WORKER_LIMIT_SECS";
 /// The container's stop timeout, in seconds.
 pub const STOP_TIMEOUT_SECS: &str = "ECSRUNNER_STOP_TIMEOUT_SECS";
 /// Milliseconds to wait before the listener is started again.

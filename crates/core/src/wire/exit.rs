@@ -59,11 +59,13 @@ pub enum AgentExit {
     DirectoryUnreadable,
     /// 33: GitHub answered the listener's requests for a session with errors until the connect limit.
     GithubUnavailable,
+    /// 34: while its job ran, the listener was stopped (SIGSTOP), or had no worker, until the worker limit.
+    ListenerHung,
 }
 
 impl AgentExit {
     /// Every ending, in the order of its code.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 27] = [
         Self::Completed,
         Self::Failed,
         Self::NoBootItem,
@@ -90,6 +92,7 @@ impl AgentExit {
         Self::JobWithdrawn,
         Self::DirectoryUnreadable,
         Self::GithubUnavailable,
+        Self::ListenerHung,
     ];
 
     #[must_use]
@@ -121,6 +124,7 @@ impl AgentExit {
             Self::JobWithdrawn => 31,
             Self::DirectoryUnreadable => 32,
             Self::GithubUnavailable => 33,
+            Self::ListenerHung => 34,
         }
     }
 
@@ -147,7 +151,7 @@ mod tests {
     #[test]
     fn exit_codes_are_never_renumbered() {
         let codes: Vec<u8> = AgentExit::ALL.iter().map(|exit| exit.code()).collect();
-        let pinned: Vec<u8> = [0, 1].into_iter().chain(10..=33).collect();
+        let pinned: Vec<u8> = [0, 1].into_iter().chain(10..=34).collect();
         assert_eq!(codes, pinned);
     }
 }

@@ -90,6 +90,8 @@ faults! {
     RegistrationLost = "registration_lost": Use;
     /// The listener ended by itself while it waited.
     JobWithdrawn = "job_withdrawn": Use;
+    /// Its hook refused the job that GitHub gave it, so it served none: most likely a job of another repository.
+    JobRefused = "job_refused": Use;
     /// GitHub refuses to register runners.
     RegistrationRefused = "registration_refused": GitHub;
     /// GitHub answers with errors, or not at all.
@@ -163,10 +165,10 @@ impl Fault {
         Some(match exit {
             AgentExit::Completed
             | AgentExit::JobTimeout
-            | AgentExit::JobRefused
             | AgentExit::HookSilent
             | AgentExit::JobNotStarted
             | AgentExit::JobAbandoned
+            | AgentExit::ListenerHung
             | AgentExit::InterruptedBusy => return None,
             AgentExit::Failed => Self::AgentFailed,
             AgentExit::NoBootItem => Self::BootItemAbsent,
@@ -185,6 +187,7 @@ impl Fault {
             AgentExit::SessionConflict => Self::SessionConflict,
             AgentExit::SessionRefused => Self::SessionRefused,
             AgentExit::JobWithdrawn => Self::JobWithdrawn,
+            AgentExit::JobRefused => Self::JobRefused,
             AgentExit::DirectoryUnreadable => Self::DirectoryUnreadable,
             AgentExit::GithubUnavailable => Self::GithubUnavailable,
         })

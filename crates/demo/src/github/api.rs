@@ -4,6 +4,7 @@ mod app;
 mod deliveries;
 mod reply;
 mod repositories;
+mod runner_groups;
 mod runners;
 mod runs;
 
@@ -44,6 +45,7 @@ pub(super) type Parameters = Query<HashMap<String, String>>;
 pub(super) fn router(shared: Arc<Shared>) -> Router {
     let operations = Router::new()
         .route("/app", get(app::app))
+        .route("/apps/{app_slug}", get(app::by_slug))
         .route("/app/installations", get(app::installations))
         .route("/app/installations/{installation_id}", get(app::installation))
         .route("/app/installations/{installation_id}/access_tokens", post(app::create_token))
@@ -54,6 +56,7 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
         .route("/installation/repositories", get(repositories::of_installation))
         .route("/user/repos", get(repositories::of_user))
         .route("/orgs/{org}/installation", get(app::organization_installation))
+        .route("/orgs/{org}/actions/runner-groups", get(runner_groups::list))
         .route("/orgs/{org}/actions/runners", get(runners::list_of_organization))
         .route("/orgs/{org}/actions/runners/generate-jitconfig", post(runners::jit_of_organization))
         .route(

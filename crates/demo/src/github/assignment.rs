@@ -58,11 +58,9 @@ impl State {
             Scope::Repository(repository) => *repository == run.repository && job.runs_on.group.is_none(),
             Scope::Organization { organization, group } => {
                 organization.as_str().eq_ignore_ascii_case(run.repository.owner())
-                    && job
-                        .runs_on
-                        .group
-                        .as_ref()
-                        .is_none_or(|wanted| self.runner_groups.get(&group.get()) == Some(wanted))
+                    && job.runs_on.group.as_ref().is_none_or(|wanted| {
+                        self.runner_groups.get(&group.get()).is_some_and(|group| group.name == *wanted)
+                    })
             }
         }
     }

@@ -22,7 +22,7 @@ pub struct Options {
     /// Logins of users. Every other owner is an organization.
     pub users: Vec<String>,
     /// Runner groups of every organization, by id. 1 is the default group.
-    pub runner_groups: BTreeMap<u64, String>,
+    pub runner_groups: BTreeMap<u64, RunnerGroup>,
     /// Plain tokens with every permission, like those of a person.
     pub tokens: Vec<SecretString>,
     /// A GitHub App, installed on every account with a repository.
@@ -48,7 +48,7 @@ impl Default for Options {
             seed: None,
             repositories: Vec::new(),
             users: Vec::new(),
-            runner_groups: BTreeMap::from([(1, "Default".to_owned())]),
+            runner_groups: BTreeMap::from([(1, RunnerGroup::named("Default"))]),
             tokens: Vec::new(),
             app: None,
             hook: None,
@@ -58,6 +58,24 @@ impl Default for Options {
             start_limit: Duration::from_secs(60),
             public_url: None,
         }
+    }
+}
+
+/// A runner group of an organization.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RunnerGroup {
+    pub name: String,
+    /// Which repositories may use it: `all`, `private` or `selected`.
+    pub visibility: &'static str,
+    /// Whether public repositories may use it.
+    pub allows_public_repositories: bool,
+}
+
+impl RunnerGroup {
+    /// Returns a group as GitHub makes it: for all repositories except public ones.
+    #[must_use]
+    pub fn named(name: &str) -> Self {
+        Self { name: name.to_owned(), visibility: "all", allows_public_repositories: false }
     }
 }
 
@@ -85,6 +103,8 @@ pub struct App {
     pub public_key_pem: String,
     /// The permissions of its installations, such as `actions` → `read`.
     pub permissions: BTreeMap<String, String>,
+    /// Whether any account may install it.
+    pub public: bool,
 }
 
 #[derive(Clone, Debug)]

@@ -222,7 +222,7 @@ impl State {
             "runner_id": taker.map(|taker| taker.id),
             "runner_name": taker.map(|taker| &taker.name),
             "runner_group_id": taker.map(|taker| taker.group),
-            "runner_group_name": taker.and_then(|taker| self.runner_groups.get(&taker.group)),
+            "runner_group_name": taker.and_then(|taker| self.runner_groups.get(&taker.group)).map(|group| &group.name),
         })
     }
 

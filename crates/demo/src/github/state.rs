@@ -18,7 +18,7 @@ use super::auth::Credentials;
 use super::delivery::{Delivery, Outgoing};
 use super::faults::Faults;
 use super::job::{Job, JobState, Run};
-use super::options::{Hook, Options, RepositoryOptions};
+use super::options::{Hook, Options, RepositoryOptions, RunnerGroup};
 use super::runner_key::RunnerKey;
 use super::runner_side::{Blob, Token};
 
@@ -120,7 +120,7 @@ pub(super) struct State {
     pub base: String,
     pub repositories: HashMap<Repository, RepositoryRecord>,
     pub users: BTreeSet<String>,
-    pub runner_groups: BTreeMap<u64, String>,
+    pub runner_groups: BTreeMap<u64, RunnerGroup>,
     pub credentials: Credentials,
     pub hook: Option<Hook>,
     pub faults: Faults,

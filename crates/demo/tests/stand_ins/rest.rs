@@ -48,6 +48,7 @@ fn an_app_gets_tokens_that_are_as_narrow_as_it_asks_for() {
     let app = App {
         id: 4711,
         client_id: "Iv1.abc".to_owned(),
+        public: false,
         public_key_pem: public_pem.clone(),
         permissions: permissions.map(|(name, level)| (name.to_owned(), level.to_owned())).into(),
     };

@@ -8,7 +8,9 @@ use ecsrunner_core::decide::step::{Next, Step};
 use ecsrunner_core::id::Epoch;
 use ecsrunner_core::reason::{Code, Reason};
 use ecsrunner_core::records::change::Change;
+use ecsrunner_core::records::job::JobRecord;
 use ecsrunner_core::records::runner::{Custody, EndingKind, Retry, Runner, RunnerState};
+use ecsrunner_core::wire::event::Keys;
 use futures::future::{self, Either};
 use jiff::Timestamp;
 use std::time::Duration;
@@ -18,9 +20,10 @@ use super::cache::EffectKey;
 use super::lease_holder::Deadline;
 use super::{Effected, News, STEP_LIMIT, chain};
 use crate::commit::Written;
+use crate::discover::event_of;
 use crate::metrics::Metric;
 use crate::ports::compute::{Compute, ComputeError};
-use crate::ports::github::{Deletion, GitHubError};
+use crate::ports::github::{Deletion, GitHub, GitHubError};
 use crate::ports::store::{Revocation, Store, StoreError, Transaction};
 use crate::ports::{Clock, Disposition};
 use crate::{Engine, World};
@@ -29,6 +32,8 @@ use crate::{Engine, World};
 const MAX_STEPS: u32 = 16;
 /// The delay of a retry while GitHub calls a runner busy whose task has stopped.
 const STILL_BUSY: Duration = Duration::from_secs(30);
+/// The delay of a retry while GitHub says that a job whose end was reported is not over.
+const STILL_AT_WORK: Duration = Duration::from_secs(120);
 /// The delay of a retry after GitHub's refusal, which a person has to resolve.
 const REFUSED_BY_GITHUB: Duration = Duration::from_secs(300);
 /// The delay of a retry after AWS's refusal. It is shorter because a task that is not stopped costs money.
@@ -47,8 +52,10 @@ pub(crate) enum StepError {
     Compute(#[from] ComputeError),
     #[error(transparent)]
     GitHub(#[from] GitHubError),
-    #[error("GitHub calls runner `{0}` busy, though its task has stopped")]
+    #[error("GitHub calls runner `{0}` busy, though its job is over")]
     StillBusy(String),
+    #[error("GitHub calls runner `{0}` busy, and its job is not over, though its end was reported")]
+    StillAtWork(String),
     #[error("{step:?} took longer than {} s", STEP_LIMIT.as_secs())]
     TimedOut { step: Step },
     /// Nothing failed, but the step is not due yet.
@@ -63,6 +70,7 @@ impl StepError {
             Self::Compute(error) => (error.disposition(), Some(REFUSED_BY_AWS)),
             Self::GitHub(error) => (error.disposition(), Some(REFUSED_BY_GITHUB)),
             Self::StillBusy(_) => return Some(STILL_BUSY),
+            Self::StillAtWork(_) => return Some(STILL_AT_WORK),
             Self::TimedOut { .. } | Self::NotYet(_) => return None,
         };
         match disposition {
@@ -216,7 +224,7 @@ impl<W: World> Engine<W> {
         if let Some((id, Deletion::Busy)) = deleted {
             return match self.write(runner, &[], |runner| runner.registration_busy(id, now)).await? {
                 Written::At(next) if matches!(next.state, RunnerState::Ending(_)) => {
-                    Err(StepError::StillBusy(next.name().to_string()))
+                    self.stop_if_over(&next).await
                 }
                 stepped => Ok(stepped),
             };
@@ -224,6 +232,29 @@ impl<W: World> Engine<W> {
         let was_there = matches!(deleted, Some((_, Deletion::Deleted)));
         info!(runner = %runner.name(), was_there, "deleted registration");
         self.write(runner, &[], |runner| runner.registration_deleted(now)).await
+    }
+
+    /// Stops the task of a runner that GitHub calls busy, if GitHub's API says that its job is over.
+    async fn stop_if_over(&self, runner: &Runner) -> Result<Written, StepError> {
+        let name = || runner.name().to_string();
+        let Some(job) = runner.job_to_confirm(self.ports.clock.now()) else {
+            return Err(StepError::StillBusy(name()));
+        };
+        let known = self.ports.store.load(&Keys { job: Some(job), ..Keys::default() }).await?.job;
+        let facts = match known {
+            Some(JobRecord::Open(job)) => job.facts,
+            Some(JobRecord::Ended(job)) => job.facts,
+            None => return Err(StepError::StillBusy(name())),
+        };
+        let asked = self.ports.github.job(&facts.repository, job);
+        let remote = self.call_github(&runner.facts.scope, asked).await?;
+        let now = self.ports.clock.now();
+        let answer = remote.and_then(|remote| event_of(&remote, &facts, now));
+        if !answer.is_some_and(|answer| runner.is_outlived(&answer, now)) {
+            return Err(StepError::StillAtWork(name()));
+        }
+        warn!(runner = %runner.name(), job_id = job.get(), "its job is over and its task goes on: stopping it");
+        self.stop_task(runner).await
     }
 
     async fn stop_task(&self, runner: &Runner) -> Result<Written, StepError> {

@@ -14,7 +14,7 @@ use axum::extract::{Request, State};
 use axum::http::header::LOCATION;
 use axum::http::{Method, Response, StatusCode};
 use axum::routing::post;
-use ecsrunner_core::id::{JobId, RunId};
+use ecsrunner_core::id::{JobId, Organization, RunId, RunnerGroupId};
 use ecsrunner_core::rules::pool::Scope;
 use ecsrunner_core::wire::job::JobStatus;
 use ecsrunner_demo::github::Hook;
@@ -153,6 +153,13 @@ async fn operator(client: &Client) {
     let info = client.app().await.unwrap().unwrap();
     assert_eq!(info.events, ["workflow_job"]);
     assert_eq!(client.webhook_config().await.unwrap().unwrap().content_type.as_deref(), Some("json"));
+    assert!(!client.is_public_app(info.slug.as_deref().unwrap()).await.unwrap());
+    let group = client
+        .runner_group(&Organization::parse("acme").unwrap(), RunnerGroupId::new(7))
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!((group.name.as_str(), group.visibility.as_str()), ("builders", "all"));
     let installations = client.installations().await.unwrap().unwrap();
     assert!(installations.iter().any(|installation| installation.account == app().owner()));
     let latest = client.past_deliveries(None).await.unwrap().unwrap().deliveries.remove(0);

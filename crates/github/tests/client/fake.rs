@@ -1,8 +1,9 @@
 //! Tests the client against the stateful fake, which checks signatures and scopes
 //! and gives jobs to runners.
 
-use ecsrunner_core::id::{JobId, Repository, RunId, RunnerId};
+use ecsrunner_core::id::{JobId, Organization, Repository, RunId, RunnerGroupId, RunnerId};
 use ecsrunner_core::rules::pool::Scope;
+use ecsrunner_demo::github::RunnerGroup;
 use ecsrunner_engine::ports::github::{Deletion, GitHub, GitHubError, Registration};
 use ecsrunner_github::{ApiUrl, Client, Credentials};
 use secrecy::SecretString;
@@ -34,6 +35,38 @@ async fn an_app_and_a_token_register_find_and_delete_runners_in_both_scopes() {
             assert_eq!(client.runner(&scope, &name).await.unwrap(), None);
         }
     }
+}
+
+#[tokio::test]
+async fn a_public_app_is_told_from_a_private_one_by_a_call_without_a_token() {
+    for public in [false, true] {
+        let mut options = options(None);
+        options.app.as_mut().unwrap().public = public;
+        let (fake, _) = start(options).await;
+        let client = app_client(fake.url());
+        let slug = client.app().await.unwrap().unwrap().slug.unwrap();
+        assert_eq!(client.is_public_app(&slug).await.unwrap(), public);
+        assert!(!client.is_public_app("no-such-app").await.unwrap());
+    }
+}
+
+#[tokio::test]
+async fn a_runner_group_is_found_by_its_id_with_who_may_use_it() {
+    let mut options = options(None);
+    let selected = RunnerGroup { visibility: "selected", ..RunnerGroup::named("builders") };
+    options.runner_groups.extend((8..200).map(|id| (id, RunnerGroup::named("other"))));
+    options.runner_groups.insert(150, RunnerGroup { allows_public_repositories: true, ..selected });
+    let (fake, _) = start(options).await;
+    let client = app_client(fake.url());
+    let organization = Organization::parse("acme").unwrap();
+    let found = client.runner_group(&organization, RunnerGroupId::new(150)).await.unwrap().unwrap();
+    assert_eq!(
+        (&*found.name, &*found.visibility, found.allows_public_repositories),
+        ("builders", "selected", true)
+    );
+    let default = client.runner_group(&organization, RunnerGroupId::new(1)).await.unwrap().unwrap();
+    assert_eq!((&*default.visibility, default.allows_public_repositories), ("all", false));
+    assert_eq!(client.runner_group(&organization, RunnerGroupId::new(999)).await.unwrap(), None);
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use ecsrunner_core::id::{JobId, RunId};
-use ecsrunner_demo::github::{self, FakeGitHub, Hook, Options, RepositoryOptions, app_key};
+use ecsrunner_demo::github::{self, FakeGitHub, Hook, Options, RepositoryOptions, RunnerGroup, app_key};
 use ecsrunner_demo::runner_client::{Configuration, JobClient, Message, RunnerClient};
 use ecsrunner_github::{ApiUrl, App, Client, Credentials};
 use jiff::Timestamp;
@@ -29,11 +29,15 @@ pub(crate) fn options(hook: Option<Hook>) -> Options {
     Options {
         seed: Some(7),
         repositories: vec![RepositoryOptions { name: app(), private: true, fork: false }],
-        runner_groups: BTreeMap::from([(1, "Default".to_owned()), (7, "builders".to_owned())]),
+        runner_groups: BTreeMap::from([
+            (1, RunnerGroup::named("Default")),
+            (7, RunnerGroup::named("builders")),
+        ]),
         tokens: vec![SecretString::from(TOKEN)],
         app: Some(github::App {
             id: APP_ID.parse().unwrap(),
             client_id: "Iv23liEXAMPLE".to_owned(),
+            public: false,
             public_key_pem: app_key().public_pem.clone(),
             permissions: permissions.map(|(name, level)| (name.to_owned(), level.to_owned())).into(),
         }),

@@ -35,6 +35,7 @@ impl GitHub {
             app: Some(App {
                 id: APP_ID,
                 client_id: "Iv23liEXAMPLE".to_owned(),
+                public: false,
                 public_key_pem: app_key().public_pem.clone(),
                 permissions: permissions.map(|(name, level)| (name.to_owned(), level.to_owned())).into(),
             }),

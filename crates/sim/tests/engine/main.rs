@@ -10,4 +10,5 @@ mod lease;
 mod pause;
 mod rerun;
 mod failures;
+mod hostile;
 mod harness;

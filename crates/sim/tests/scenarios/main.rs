@@ -23,3 +23,4 @@ mod many_writes;
 mod lost_webhooks;
 mod stopping;
 mod class_policy;
+mod foreign_jobs;

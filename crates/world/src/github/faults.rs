@@ -3,7 +3,11 @@
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
+<<<<<<< HEAD
 use ecsrunner_core::id::{Account, Repository};
+=======
+use ecsrunner_core::id::{JobId, Repository};
+>>>>>>> aws15
 use ecsrunner_core::rules::pool::Scope;
 use ecsrunner_engine::ports::github::GitHubError;
 use jiff::Timestamp;
@@ -43,6 +47,9 @@ pub struct HubFaults {
     pub unconnectable: HashSet<Repository>,
     /// Repositories whose registrations GitHub takes away as soon as their runners wait for a job.
     pub losing: HashSet<Repository>,
+    /// Jobs whose code stops the listener and keeps the runner's session open. GitHub says that such a job has ended, and
+    /// goes on to call its runner busy.
+    pub clinging: HashSet<JobId>,
     /// Until when reads of single jobs are throttled. The answer contains this time.
     pub job_reads_throttled_until: Option<Timestamp>,
 }

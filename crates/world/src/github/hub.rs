@@ -171,8 +171,15 @@ impl Hub {
         }
         let runner = job.runner().map(str::to_owned);
         job.state = HubState::Completed { conclusion, runner, at: now };
-        self.runners.retain(|_, runner| runner.job != Some(id));
+        if !self.faults.clinging.contains(&id) {
+            self.forget_runner_of(id);
+        }
         self.tell(id, "completed", now);
+    }
+
+    /// Deletes the registration of the runner that executed a job.
+    pub(crate) fn forget_runner_of(&mut self, id: JobId) {
+        self.runners.retain(|_, runner| runner.job != Some(id));
     }
 
     /// Whether the listener of a registration cannot connect because of its repository.
@@ -251,9 +258,22 @@ impl Hub {
         }
     }
 
-    fn tell(&mut self, id: JobId, action: &'static str, now: Timestamp) {
-        let number = self.next_id();
+    /// Sends a `completed` webhook of a job that goes on, as a holder of the webhook's secret can.
+    pub fn forge_completed(&mut self, id: JobId, now: Timestamp) {
         let Some(job) = self.jobs.get(&id) else { return };
+        let runner = job.runner().map(str::to_owned);
+        let state = HubState::Completed { conclusion: "cancelled", runner, at: now };
+        self.send(&HubJob { state, ..job.clone() }, "completed", now);
+    }
+
+    fn tell(&mut self, id: JobId, action: &'static str, now: Timestamp) {
+        if let Some(job) = self.jobs.get(&id).cloned() {
+            self.send(&job, action, now);
+        }
+    }
+
+    fn send(&mut self, job: &HubJob, action: &'static str, now: Timestamp) {
+        let (number, id) = (self.next_id(), job.id);
         let Ok(delivery) = DeliveryId::parse(&format!("delivery-{number}")) else { return };
         self.outgoing.push_back(self.deliveries.len());
         let body = body(job, action);

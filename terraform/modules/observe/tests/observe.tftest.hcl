@@ -33,7 +33,7 @@ run "a_person_is_woken_for_what_the_documents_say" {
   assert {
     condition = toset(output.alarm_names) == toset([
       for name in [
-        "invalid-signatures", "jobs-stuck", "breakers-open", "launch-failures", "records-unreadable", "sweep-behind",
+        "invalid-signatures", "jobs-stuck", "breakers-open", "runners-refused", "launch-failures", "records-unreadable", "sweep-behind",
         "events-dead", "kicks-dead", "control-plane-errors", "control-plane-throttles", "sweeper-errors",
         "sweeper-throttles", "webhook-errors", "no-sweep",
       ] : "ecsrunner-ci-${name}"
@@ -47,6 +47,10 @@ run "a_person_is_woken_for_what_the_documents_say" {
   assert {
     condition     = aws_cloudwatch_metric_alarm.alarms["sweep-behind"].threshold == 3600 && aws_cloudwatch_metric_alarm.alarms["launch-failures"].threshold == 19 && aws_cloudwatch_metric_alarm.alarms["launch-failures"].period == 900
     error_message = "The defaults are a sweep delay of one hour, and 20 failures within 15 minutes."
+  }
+  assert {
+    condition     = aws_cloudwatch_metric_alarm.alarms["runners-refused"].threshold == 4 && aws_cloudwatch_metric_alarm.alarms["runners-refused"].period == 900 && aws_cloudwatch_metric_alarm.alarms["runners-refused"].statistic == "Sum" && aws_cloudwatch_metric_alarm.alarms["runners-refused"].dimensions == tomap({ Deployment = "ci" })
+    error_message = "Five runners within 15 minutes that refused their jobs raise an alarm, and the deployment is its only dimension."
   }
   assert {
     condition     = aws_cloudwatch_metric_alarm.alarms["events-dead"].dimensions == tomap({ QueueName = "ecsrunner-ci-events-dead" }) && aws_cloudwatch_metric_alarm.alarms["kicks-dead"].dimensions == tomap({ QueueName = "ecsrunner-ci-kicks-dead" })

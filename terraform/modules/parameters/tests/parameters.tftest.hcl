@@ -239,6 +239,14 @@ run "a_deployment_name_that_is_too_long_is_refused" {
   expect_failures = [var.deployment]
 }
 
+run "public_repositories_without_a_check_of_runs_are_refused" {
+  command = plan
+  variables {
+    settings = { repositories = ["acme/app"], public_repositories = true }
+  }
+  expect_failures = [var.settings]
+}
+
 run "an_empty_catalogue_is_refused" {
   command = plan
   variables {

@@ -3,11 +3,14 @@
 
 use std::collections::BTreeMap;
 
+use ecsrunner_core::id::{Organization, RunnerGroupId};
+use ecsrunner_core::rules::Rules;
+use ecsrunner_core::rules::class::Class;
 use ecsrunner_core::rules::pool::Scope;
 use ecsrunner_core::rules::settings::{Registration, Settings};
 use ecsrunner_engine::ports::github::{GitHub, GitHubError};
 use ecsrunner_github::Client;
-use ecsrunner_github::operator::{Delivered, Installation};
+use ecsrunner_github::operator::{AppInfo, Delivered, Installation, RunnerGroup};
 use jiff::{SignedDuration, Timestamp};
 
 use super::Check;
@@ -29,15 +32,15 @@ pub(super) async fn look(deployment: &Deployment) -> Vec<Check> {
             return vec![Check::broken(NAME, &failure, remedy)];
         }
     };
-    let (settings, reruns) = match deployment.rules() {
-        Ok(rules) => {
-            let reruns = rules.rules().may_rerun();
-            (rules.settings, reruns)
-        }
+    let rules = match deployment.rules() {
+        Ok(rules) => rules,
         Err(failure) => return vec![Check::broken(NAME, &failure, "correct the configuration")],
     };
-    let mut checks = app(&client, &settings, reruns).await;
-    checks.extend(scopes(&client, &settings).await);
+    let mut checks = app(&client, &rules.settings, rules.rules().may_rerun()).await;
+    checks.extend(scopes(&client, &rules.settings).await);
+    if let Registration::Organization { organization, group } = &rules.settings.registration {
+        checks.push(runner_group(&client, organization, *group, rules.rules()).await);
+    }
     checks
 }
 
@@ -91,10 +94,78 @@ async fn app(client: &Client, settings: &Settings, reruns: bool) -> Vec<Check> {
             "select Workflow job in the App's settings under Subscribe to events, unless the repositories have their own webhooks",
         ));
     }
+    checks.extend(public_app(client, &app, settings).await);
     checks.extend(installations(client, &needed).await);
     checks.push(hook(client).await);
     checks.push(deliveries(client).await);
     checks
+}
+
+/// Checks that nobody else can install the App if that would be enough to have their jobs served.
+async fn public_app(client: &Client, app: &AppInfo, settings: &Settings) -> Option<Check> {
+    const NAME: &str = "GitHub App";
+    let serves_any_owner = settings.policy.repositories.iter().any(|pattern| pattern.owner().is_none());
+    let slug = app.slug.as_ref().filter(|_| serves_any_owner)?;
+    match client.is_public_app(slug).await {
+        Ok(false) => None,
+        Ok(true) => Some(Check::failed(
+            NAME,
+            format_args!(
+                "{} is public and `repositories` has `*`: whoever installs the App gets runners here",
+                app.name
+            ),
+            "make the App private in its settings under Advanced, or name the owners in `repositories`",
+        )),
+        Err(error) => Some(Check::unknown(NAME, &Failure::of_github(error))),
+    }
+}
+
+/// Checks that no repository can take runners that it is not served by.
+async fn runner_group(
+    client: &Client,
+    organization: &Organization,
+    group: RunnerGroupId,
+    rules: Rules<'_>,
+) -> Check {
+    const NAME: &str = "runner group";
+    match client.runner_group(organization, group).await {
+        Ok(Some(found)) => judge_group(&found, rules),
+        Ok(None) => Check::failed(
+            NAME,
+            format_args!("{organization} has no runner group {group}"),
+            "correct `registration`: no runner can register",
+        ),
+        Err(error) => Check::unknown(NAME, &Failure::of_github(error)),
+    }
+}
+
+fn judge_group(group: &RunnerGroup, rules: Rules<'_>) -> Check {
+    const NAME: &str = "runner group";
+    let name = &group.name;
+    let restricts = |class: &Class| class.repositories.is_some();
+    let serves_all = rules.settings.policy.repositories.iter().any(|pattern| pattern.exact().is_none())
+        && !rules.catalogue.iter().any(restricts);
+    // `private` means all private and internal repositories.
+    let is_selected = group.visibility == "selected";
+    if !is_selected && !serves_all {
+        return Check::failed(
+            NAME,
+            format_args!(
+                "{name} is visible to all repositories, and this deployment serves only some: jobs of others that have \
+                 the same labels take its runners and are refused"
+            ),
+            "select the repositories in the runner group's settings, or register with repositories",
+        );
+    }
+    if group.allows_public_repositories && !rules.settings.policy.public_repositories {
+        return Check::failed(
+            NAME,
+            format_args!("{name} allows public repositories, and this deployment refuses their jobs"),
+            "clear `Allow public repositories` in the runner group's settings",
+        );
+    }
+    let audience = if is_selected { "selected repositories" } else { "the repositories that are served" };
+    Check::ok(NAME, format_args!("{name} is visible to {audience}"))
 }
 
 async fn installations(client: &Client, needed: &BTreeMap<&'static str, &'static str>) -> Vec<Check> {
@@ -220,6 +291,10 @@ async fn scopes(client: &Client, settings: &Settings) -> Vec<Check> {
 
 #[cfg(test)]
 mod tests {
+    use ecsrunner_core::rules::class::Catalogue;
+    use serde_json::{Value, json};
+
+    use super::super::State;
     use super::*;
 
     #[test]
@@ -228,6 +303,42 @@ mod tests {
         let settings = Settings::read(&serde_json::from_value(entry).unwrap()).unwrap();
         assert_eq!(needed(&settings, false)["actions"], "read");
         assert_eq!(needed(&settings, true)["actions"], "write");
+    }
+
+    #[test]
+    fn a_runner_group_that_others_can_use_fails() {
+        let judge = |repositories: &[&str], class: Value, public: bool, visibility: &str, allows: bool| {
+            let entry = json!({
+                "version": 1, "deployment": "ci", "repositories": repositories, "public_repositories": public,
+                "check_runs": true, "registration": {"organization": {"name": "acme", "group": 7}},
+            });
+            let settings = Settings::read(&serde_json::from_value(entry).unwrap()).unwrap();
+            let classes = serde_json::from_value(json!({"small": class})).unwrap();
+            let (catalogue, errors) = Catalogue::read(&classes);
+            assert!(errors.is_empty(), "{errors:?}");
+            let group = RunnerGroup {
+                id: 7,
+                name: "builders".to_owned(),
+                visibility: visibility.to_owned(),
+                allows_public_repositories: allows,
+            };
+            judge_group(&group, Rules { settings: &settings, catalogue: &catalogue }).state
+        };
+        let class = json!({"cpu": 512, "memory": 1024});
+        let narrow = json!({"cpu": 512, "memory": 1024, "repositories": ["acme/app"]});
+        for (repositories, class, public, visibility, allows, state) in [
+            (&["acme/app"][..], &class, false, "all", false, State::Failed),
+            (&["acme/app"], &class, false, "private", false, State::Failed),
+            (&["acme/app"], &class, false, "selected", false, State::Ok),
+            (&["acme/app"], &class, false, "selected", true, State::Failed),
+            (&["acme/app"], &class, true, "selected", true, State::Ok),
+            (&["acme/*"], &class, false, "all", false, State::Ok),
+            (&["acme/*"], &class, false, "all", true, State::Failed),
+            (&["acme/*"], &narrow, false, "all", false, State::Failed),
+        ] {
+            let found = judge(repositories, class.clone(), public, visibility, allows);
+            assert_eq!(found, state, "{repositories:?} {class} {public} {visibility} {allows}");
+        }
     }
 
     #[test]

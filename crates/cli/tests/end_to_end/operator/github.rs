@@ -184,3 +184,35 @@ async fn doctor_finds_a_permission_that_is_missing() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn doctor_finds_a_public_app_that_serves_every_owner_and_a_runner_group_that_others_can_use() {
+    bounded(async {
+        let permissions: &[_] =
+            &[("actions", "read"), ("metadata", "read"), ("organization_self_hosted_runners", "write")];
+        let doctor = async |repositories: &'static str, top: &'static str, public_app: bool| {
+            let setup = Setup { app: permissions, repositories, top, public_app, ..Setup::default() };
+            let testbed = Testbed::set_up(Setup { classes: CLASSES, ..setup }).await;
+            let server = testbed.serve().await;
+            let output = output(&testbed, &["doctor"]).await;
+            drop(server);
+            (output.status.code(), String::from_utf8(output.stdout).unwrap())
+        };
+        let organization = "registration = { organization = { name = \"acme\", group = 1 } }";
+        let (_, told) = doctor(r#"["*"]"#, "", true).await;
+        let public = "failed\tGitHub App\tecsrunner is public and `repositories` has `*`";
+        assert!(told.contains(public), "{told}");
+        let (_, told) = doctor(r#"["*"]"#, "", false).await;
+        assert!(!told.contains("is public"), "{told}");
+        let (code, told) = doctor(r#"["acme/app"]"#, organization, true).await;
+        assert!(!told.contains("is public"), "others may install it, and get nothing: {told}");
+        assert!(told.contains("failed\trunner group\tDefault is visible to all repositories"), "{told}");
+        assert_eq!(code, Some(1));
+        let (_, told) = doctor(r#"["acme/*"]"#, organization, false).await;
+        assert!(
+            told.contains("ok\trunner group\tDefault is visible to the repositories that are served"),
+            "{told}"
+        );
+    })
+    .await;
+}

@@ -10,6 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::pool::Deficit;
 use super::slots::Slots;
 use super::{Launch, Means, Order, Plan, Probe};
+use crate::decide::learn::JUDGED;
 use crate::decide::plan::choose::{Choices, Underway, Wanted};
 use crate::decide::rerun;
 use crate::id::{Account, ClassName, PoolId};
@@ -17,12 +18,13 @@ use crate::reason::{Code, Reason};
 use crate::records::hold::{Held, Hold};
 use crate::records::job::{Assignment, Job, JobState};
 use crate::records::open::Open;
+use crate::records::runner::{Runner, RunnerStage};
 use crate::rules::Rules;
 use crate::rules::class::{Capacity, Class};
 use crate::rules::pace::{Bucket, Rate};
 use crate::rules::placement::Placement;
 use crate::rules::pool::Scope;
-use crate::wire::fault::Suspect;
+use crate::wire::fault::{Fault, Suspect};
 
 /// The shortest wait of launches for their rate, so that they are planned in batches.
 const PACE_PAUSE: SignedDuration = SignedDuration::from_secs(1);
@@ -67,8 +69,13 @@ impl<'a> Launcher<'a> {
             }
         }
         let (mut waiting_pools, mut waiting_classes) = (HashMap::new(), HashMap::new());
-        // Without holds there is nothing to try.
-        let supply = open.runners.values().filter(|runner| !open.holds.is_empty() && runner.is_supply());
+        // Without holds there is nothing to try. A try that has a job may still be refused.
+        let is_try = |runner: &Runner| {
+            let is_new = |busy| now.duration_since(busy) <= JUDGED;
+            runner.probe && runner.takes_slot() && runner.timeline.at(RunnerStage::Busy).is_some_and(is_new)
+        };
+        let waits = |runner: &&Runner| runner.is_supply() || is_try(runner);
+        let supply = open.runners.values().filter(|_| !open.holds.is_empty()).filter(waits);
         for runner in supply {
             let began = runner.timeline.began();
             let latest = |at: &mut Timestamp| *at = began.max(*at);
@@ -284,10 +291,12 @@ impl<'a> Launcher<'a> {
 
     /// While a pool is held, one of its runners is launched at a time. Returns the hold that it is to try.
     fn admits_pool(&self, pool: &PoolId, plan: &mut Plan) -> Result<Option<&'a Hold>, Reason> {
-        let Some(hold) = self.open.holds.get(&Held::Pool(pool.clone())) else { return Ok(None) };
+        let hold = self.open.holds.get(&Held::Pool(pool.clone())).filter(|hold| hold.is_effective());
+        let Some(hold) = hold else { return Ok(None) };
         if self.is_held(hold, self.waiting_pools.get(pool), plan) {
-            let code = match hold.fault.suspect() {
-                Suspect::Use => Code::PoolUnused,
+            let code = match hold.fault {
+                Fault::JobRefused => return Err(Code::PoolRefused.into()),
+                fault if fault.suspect() == Suspect::Use => Code::PoolUnused,
                 _ => Code::PoolHeld,
             };
             return Err(Reason::with(code, &hold.words));

@@ -314,6 +314,25 @@ fn a_pool_whose_runners_fail_gets_one_probe_at_a_time_and_others_are_served() {
 }
 
 #[test]
+fn a_try_that_got_a_job_counts_as_one_until_its_hook_has_judged() {
+    let jobs = [job(1, 0), job(2, 1)];
+    let pool = Held::Pool(jobs[0].assignment().unwrap().pool.clone());
+    let refused = |before: Option<&Hold>, secs| {
+        Hold::after(before, pool.clone(), &Failure::of(Fault::JobRefused, "words", at(secs), at(secs)))
+    };
+    let (one, two) = (refused(None, 1), refused(Some(&refused(None, 1)), 2));
+    assert_eq!(launched_while(&two, &jobs, &[], 3).0, [1, 2], "two may be a slip: {one:?}");
+    let hold = refused(Some(&two), 3);
+    let due = hold.not_before.as_second() - 1_764_000_000;
+    assert_eq!(launched_while(&hold, &jobs, &[], due - 1), (vec![], Some(Code::PoolRefused)));
+    assert_eq!(launched_while(&hold, &jobs, &[], due).0, [1]);
+    let mut busy = runner(&jobs[0], 1, RunnerStage::Busy, 10);
+    busy.probe = true;
+    assert_eq!(launched_while(&hold, &jobs, from_ref(&busy), due).0, [0; 0], "it may be refused");
+    assert_eq!(launched_while(&hold, &jobs, &[busy], 311).0, [2], "it was not refused");
+}
+
+#[test]
 fn a_runner_that_nobody_uses_is_not_replaced_while_its_pool_is_held_for_that() {
     let seven = job(7, 0);
     let idle = runner(&seven, 1, RunnerStage::Booted, 5);

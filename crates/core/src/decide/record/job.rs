@@ -98,11 +98,11 @@ fn in_progress(event: &JobEvent, taken: &TakenBy, records: &Records, rules: Rule
     match &records.job {
         // A job that is not ours and not on a runner of ours gets no record.
         None => match admit(&event.facts, event.private, rules.settings, rules.catalogue) {
-            Err(_) if !is_ours(taken, rules) => return Recorded::nothing(Code::NotOurs),
+            Err(_) if named(records, taken, event).is_none() => return Recorded::nothing(Code::NotOurs),
             assignment => {
                 changes.push(Change::Job(new_job(event, JobStage::InProgress, state(assignment.ok()))));
                 // The job was no demand, and its runner was supply for another job.
-                replan = named(records, taken).is_some();
+                replan = named(records, taken, event).is_some();
             }
         },
         Some(JobRecord::Open(job)) => match &job.state {
@@ -120,7 +120,9 @@ fn in_progress(event: &JobEvent, taken: &TakenBy, records: &Records, rules: Rule
                 }
             }
             // It is not served here, but by others' runners; or a runner of ours refuses it.
-            JobState::Refused { reason } if !(job.had_failing_runner() && is_ours(taken, rules)) => {
+            JobState::Refused { reason }
+                if !(job.had_failing_runner() && named(records, taken, event).is_some()) =>
+            {
                 let (version, timeline) = (job.version.next(), job.timeline.clone());
                 let ending = JobEnding::Refused { reason: reason.clone(), after: None };
                 changes.push(Change::JobEnded(EndedJob { version, timeline, ..end(job, event, ending) }));
@@ -138,7 +140,7 @@ fn in_progress(event: &JobEvent, taken: &TakenBy, records: &Records, rules: Rule
         },
         Some(JobRecord::Ended(_)) => {}
     }
-    if let Some(runner) = named(records, taken)
+    if let Some(runner) = named(records, taken, event)
         && let Some(busy) = runner::takes(runner, event.facts.id, event.happened_at())
     {
         changes.push(Change::Runner(busy));
@@ -154,13 +156,13 @@ fn completed(
     rules: Rules<'_>,
 ) -> Recorded {
     let mut changes = Vec::new();
-    let reason = named(records, taken)
+    let reason = named(records, taken, event)
         .filter(|_| *conclusion != Conclusion::Success)
         .and_then(|runner| runner::why_its_job_ended(runner, event.facts.id));
     let ending = JobEnding::Completed { conclusion: conclusion.clone(), runner: taken.clone(), reason };
     match &records.job {
         None => match admit(&event.facts, event.private, rules.settings, rules.catalogue) {
-            Err(_) if !is_ours(taken, rules) => return Recorded::nothing(Code::NotOurs),
+            Err(_) if named(records, taken, event).is_none() => return Recorded::nothing(Code::NotOurs),
             assignment => changes.push(Change::JobEnded(EndedJob {
                 facts: event.facts.clone(),
                 version: Version::FIRST,
@@ -171,7 +173,7 @@ fn completed(
             })),
         },
         Some(JobRecord::Open(job)) => {
-            let ending = fail::ending_of(job, named(records, taken), ending);
+            let ending = fail::ending_of(job, named(records, taken, event), ending);
             changes.push(Change::JobEnded(end(job, event, ending)));
         }
         Some(JobRecord::Ended(ended)) => {
@@ -187,7 +189,7 @@ fn completed(
             }
         }
     }
-    let runner = named(records, taken);
+    let runner = named(records, taken, event);
     if let Some(runner) = runner
         && let Some(ending) = runner::completes(runner, event.facts.id, event.happened_at())
     {
@@ -221,14 +223,11 @@ pub(super) fn record_reason(told: &JobReason, records: &Records) -> Recorded {
     }
 }
 
-/// Returns the loaded runner, if it is the one that GitHub named.
-fn named<'a>(records: &'a Records, taken: &TakenBy) -> Option<&'a Runner> {
-    records.runner.as_ref().filter(|runner| taken.ours() == Some(runner.name()))
-}
-
-/// Whether GitHub named a runner of this deployment.
-fn is_ours(taken: &TakenBy, rules: Rules<'_>) -> bool {
-    taken.ours().is_some_and(|name| name.belongs_to(&rules.settings.deployment))
+/// Returns the runner of ours that GitHub named: it is on record, and its scope covers the job's repository. A name alone
+/// proves nothing, since anyone may give a runner a name like ours.
+fn named<'a>(records: &'a Records, taken: &TakenBy, event: &JobEvent) -> Option<&'a Runner> {
+    let runner = records.runner.as_ref().filter(|runner| taken.ours() == Some(runner.name()))?;
+    runner.facts.scope.covers(&event.facts.repository).then_some(runner)
 }
 
 /// Records GitHub's answer about an open job whose record has not changed meanwhile.

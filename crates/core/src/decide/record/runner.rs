@@ -77,7 +77,8 @@ pub(super) fn completes(runner: &Runner, job: JobId, at: Timestamp) -> Option<Ru
             if !ending.kind.overrides_job() {
                 ending.note = what_befell_the_job(&ending);
                 ending.kind = EndingKind::Completed;
-                ending.fault = None;
+                // A refused job is over for GitHub, and its runner still served nobody.
+                ending.fault = ending.fault.filter(|fault| *fault == Fault::JobRefused);
             }
             ending
         }
@@ -132,6 +133,7 @@ fn why_the_job_ended(cause: &StopCause) -> Option<Reason> {
             AgentExit::HookSilent => Some(Code::HookSilent.into()),
             AgentExit::JobNotStarted => Some(Code::JobNotStarted.into()),
             AgentExit::JobAbandoned => Some(Code::JobAbandoned.into()),
+            AgentExit::ListenerHung => Some(Code::ListenerHung.into()),
             AgentExit::InterruptedBusy => Some(Code::Interrupted.into()),
             AgentExit::ListenerCrashed => Some(Reason::with(Code::AgentCrashed, LISTENER_CRASHED)),
             AgentExit::Completed
@@ -168,6 +170,7 @@ fn ends_a_job(code: Code) -> bool {
             | Code::HookSilent
             | Code::JobNotStarted
             | Code::JobAbandoned
+            | Code::ListenerHung
             | Code::Interrupted
             | Code::SpotInterrupted
     )
@@ -286,7 +289,8 @@ fn stopped(runner: &Runner, event: &TaskEvent, cause: &StopCause) -> Option<Runn
         if !worked {
             ending.kind = before.kind;
             ending.note = before.note.clone();
-            ending.fault = before.fault;
+            ending.fault =
+                before.fault.or_else(|| fault_of(cause).filter(|fault| *fault == Fault::JobRefused));
             // The webhook came first, or the job came while the runner was ending.
             if !before.kind.overrides_job() && exit != Some(AgentExit::Completed) {
                 ending.note = ending.note.or_else(|| why_the_job_ended(cause));
@@ -317,6 +321,7 @@ fn took_its_item(cause: &StopCause) -> bool {
             | AgentExit::HookSilent
             | AgentExit::JobNotStarted
             | AgentExit::JobAbandoned
+            | AgentExit::ListenerHung
             | AgentExit::JobWithdrawn
             | AgentExit::DirectoryUnreadable
             | AgentExit::GithubUnavailable => true,
@@ -360,7 +365,8 @@ fn kind_of(cause: &StopCause, runner: &Runner) -> (EndingKind, Option<Reason>) {
             AgentExit::JobRefused
             | AgentExit::HookSilent
             | AgentExit::JobNotStarted
-            | AgentExit::JobAbandoned => (EndingKind::Completed, why_the_job_ended(cause)),
+            | AgentExit::JobAbandoned
+            | AgentExit::ListenerHung => (EndingKind::Completed, why_the_job_ended(cause)),
             AgentExit::NoJob => (EndingKind::IdleTimeout, None),
             AgentExit::JobWithdrawn => (EndingKind::IdleTimeout, Some(Code::JobWithdrawn.into())),
             AgentExit::RegistrationLost => (EndingKind::RegistrationLost, None),

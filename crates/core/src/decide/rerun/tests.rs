@@ -109,6 +109,7 @@ fn what_took_a_runner_away_decides_whether_it_was_lost() {
         StopCause::Agent(AgentExit::JobTimeout),
         StopCause::Agent(AgentExit::ListenerCrashed),
         StopCause::Agent(AgentExit::JobAbandoned),
+        StopCause::Agent(AgentExit::ListenerHung),
         StopCause::Agent(AgentExit::JobRefused),
         StopCause::StoppedByUser,
         words("exit code 137: OutOfMemoryError: Container killed due to memory usage"),

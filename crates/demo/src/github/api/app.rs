@@ -12,31 +12,32 @@ use serde_json::{Value, json};
 
 use super::reply::{Page, Refusal, json as reply, read};
 use super::{App, Parameters};
+use crate::github::App as AppOptions;
 use crate::github::auth::Grant;
 use crate::github::representation::seconds;
 use crate::github::state::State;
 
+/// The App's name in URLs.
+const SLUG: &str = "ecsrunner";
+
 pub(super) async fn app(Extract(shared): App, headers: HeaderMap) -> Result<Response, Refusal> {
     let state = shared.state();
     let app = state.authorize_app(&headers)?;
-    let at = seconds(state.started);
-    let body = json!({
-        "id": app.id,
-        "slug": "ecsrunner",
-        "node_id": format!("A_{}", app.id),
-        "client_id": app.client_id,
-        "owner": state.user_json("octocat"),
-        "name": "ecsrunner",
-        "description": "",
-        "external_url": state.base,
-        "html_url": format!("{}/apps/ecsrunner", state.base),
-        "created_at": at,
-        "updated_at": at,
-        "permissions": app.permissions,
-        "events": ["workflow_job"],
-        "installations_count": state.owners().len(),
-    });
-    Ok(reply(StatusCode::OK, &body))
+    Ok(reply(StatusCode::OK, &state.app_json(app)))
+}
+
+/// Shows an App to anyone if it is public, and else to callers with a token.
+pub(super) async fn by_slug(
+    Extract(shared): App,
+    headers: HeaderMap,
+    Path(slug): Path<String>,
+) -> Result<Response, Refusal> {
+    let state = shared.state();
+    let app = state.credentials.app().filter(|_| slug == SLUG).ok_or_else(Refusal::not_found)?;
+    if !app.public && (!headers.contains_key("authorization") || state.authorize_any(&headers).is_err()) {
+        return Err(Refusal::not_found());
+    }
+    Ok(reply(StatusCode::OK, &state.app_json(app)))
 }
 
 pub(super) async fn hook_config(Extract(shared): App, headers: HeaderMap) -> Result<Response, Refusal> {
@@ -169,6 +170,26 @@ fn is_within(asked: &str, held: Option<&String>) -> bool {
 }
 
 impl State {
+    fn app_json(&self, app: &AppOptions) -> Value {
+        let at = seconds(self.started);
+        json!({
+            "id": app.id,
+            "slug": SLUG,
+            "node_id": format!("A_{}", app.id),
+            "client_id": app.client_id,
+            "owner": self.user_json("octocat"),
+            "name": "ecsrunner",
+            "description": "",
+            "external_url": self.base,
+            "html_url": format!("{}/apps/ecsrunner", self.base),
+            "created_at": at,
+            "updated_at": at,
+            "permissions": app.permissions,
+            "events": ["workflow_job"],
+            "installations_count": self.owners().len(),
+        })
+    }
+
     /// Returns every account with a repository. The App is installed on all of them.
     fn owners(&self) -> Vec<String> {
         let mut owners: Vec<String> = self.repositories.keys().map(|name| name.owner().to_owned()).collect();

@@ -154,6 +154,14 @@ impl World {
         list(kinds)
     }
 
+    /// Returns how many runners got a job that their hook refused.
+    pub(crate) fn refused_runners(&self) -> u64 {
+        let outside = self.outside();
+        let is_refused = |words: &str| words.starts_with("policy refused the job");
+        let refused = outside.ledger.endings.iter().filter(|((_, words), _)| is_refused(words));
+        refused.map(|(_, count)| count).sum()
+    }
+
     /// Returns counts of writes of queued jobs by the reason of their wait.
     pub(crate) fn wait_writes(&self) -> String {
         let outside = self.outside();

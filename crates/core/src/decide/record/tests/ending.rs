@@ -4,14 +4,16 @@
 use super::*;
 use crate::records::hold::Held;
 use crate::records::runner::RunnerStage;
+use crate::wire::fault::Fault;
 
 /// Each ending of an agent while its job ran, with the code of its reason.
-const UNDER_A_JOB: [(AgentExit, Code); 7] = [
+const UNDER_A_JOB: [(AgentExit, Code); 8] = [
     (AgentExit::JobTimeout, Code::JobTimeout),
     (AgentExit::JobRefused, Code::JobRefused),
     (AgentExit::HookSilent, Code::HookSilent),
     (AgentExit::JobNotStarted, Code::JobNotStarted),
     (AgentExit::JobAbandoned, Code::JobAbandoned),
+    (AgentExit::ListenerHung, Code::ListenerHung),
     (AgentExit::InterruptedBusy, Code::Interrupted),
     (AgentExit::ListenerCrashed, Code::AgentCrashed),
 ];
@@ -187,4 +189,66 @@ fn a_listener_that_hangs_after_its_job_is_stopped_once_github_lets_it_go() {
     let deleted = runner.registration_deleted(after(3)).unwrap();
     assert_eq!(deleted.next(after(3)), Next::At(after(8)));
     assert_eq!(deleted.next(after(8)), Next::Now(Step::StopTask));
+}
+
+#[test]
+fn only_githubs_own_answer_stops_a_task_whose_runner_github_calls_busy() {
+    let mut book = Book::with_runner();
+    book.tell(&in_progress(7));
+    book.tell(&completed(7));
+    let runner = book.runners.values().next().unwrap().clone();
+    let ended = runner.timeline.last_at(RunnerStage::Ending).unwrap();
+    let after = |minutes| ended + SignedDuration::from_mins(minutes);
+    assert_eq!(runner.job_to_confirm(after(7)), None);
+    assert_eq!(runner.job_to_confirm(after(8)), Some(JobId::new(7)));
+    let completes = |runner: TakenBy, minutes| JobAction::Completed {
+        runner,
+        conclusion: Conclusion::Cancelled,
+        completed_at: Some(after(minutes)),
+    };
+    let other = TakenBy::from_name(Some("ecsr-test-abcdefg234-01arz3ndektsv4rrffq69g5fbw"));
+    for (job, action, is_over) in [
+        (7, completes(ours(), 0), true),
+        // The webhook was forged, and the job has ended since.
+        (7, completes(ours(), 3), false),
+        (7, completes(other, 0), false),
+        (7, completes(TakenBy::Other(None), 0), false),
+        (8, completes(ours(), 0), false),
+        (7, JobAction::InProgress { runner: ours(), started_at: None }, false),
+        (7, JobAction::Queued, false),
+    ] {
+        let Event::Job(answer) = job_event(job, action.clone(), 600_000) else { panic!("an event of a job") };
+        assert_eq!(runner.is_outlived(&answer, after(9)), is_over, "{job} {action:?}");
+    }
+    let stopping = runner.end(EndingKind::Completed, None, after(9)).task_stopping(after(9)).unwrap();
+    assert_eq!(stopping.job_to_confirm(after(60)), None, "it is asked once");
+}
+
+#[test]
+fn a_job_that_runs_for_an_hour_is_asked_about() {
+    let mut book = Book::with_runner();
+    book.tell(&in_progress(7));
+    let asks = |book: &Book, minutes| {
+        let about = Question::Job { job: JobId::new(7), on_behalf_of: None };
+        book.plan(at(100) + SignedDuration::from_mins(minutes)).questions.contains(&about)
+    };
+    assert!(!asks(&book, 59));
+    assert!(asks(&book, 61));
+}
+
+#[test]
+fn a_refusal_is_remembered_in_either_order_of_its_reports() {
+    let refused = stopped(AgentExit::JobRefused);
+    for events in [[in_progress(7), failed(7), refused.clone()], [in_progress(7), refused, failed(7)]] {
+        let mut book = Book::with_runner();
+        events.iter().for_each(|event| drop(book.tell(event)));
+        let RunnerState::Ending(ending) = &book.runners.values().next().unwrap().state else {
+            panic!("{events:?}")
+        };
+        assert_eq!(
+            (ending.kind, ending.fault),
+            (EndingKind::Completed, Some(Fault::JobRefused)),
+            "{events:?}"
+        );
+    }
 }
