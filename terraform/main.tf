@@ -33,6 +33,10 @@ module "state" {
   secret_recovery_window_days = var.storage.secret_recovery_window_days
   kms_key_arn                 = try(var.storage.kms_key.arn, null)
   webhook_secrets             = var.webhook_secrets
+  boot_roles = {
+    control_plane = module.control_plane.role_arn
+    tasks         = [module.fleet.task_roles.plain.arn, module.fleet.task_roles.exec.arn]
+  }
 }
 
 module "image" {
