@@ -105,7 +105,8 @@ resource "aws_api_gateway_integration" "put_events" {
 }
 
 resource "aws_api_gateway_method_response" "statuses" {
-  for_each = toset(["200", "502"])
+  # 400 comes from put_events_failed.vtl.
+  for_each = toset(["200", "400", "502"])
 
   rest_api_id = aws_api_gateway_rest_api.webhook.id
   resource_id = aws_api_gateway_resource.webhook.id
