@@ -95,6 +95,7 @@ module "parameters" {
     webhook_secret   = module.state.secrets.webhook.arn
     github_secret    = module.state.secrets.github.arn
     log_group        = module.fleet.log_group.name
+    webhook_sources  = module.webhook.sources
   }
 }
 

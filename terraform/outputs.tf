@@ -5,6 +5,11 @@ output "webhook_url" {
   value       = module.webhook.url
 }
 
+output "webhook_sources" {
+  description = "Addresses that may send webhooks (`cidrs`), and the date of GitHub's list, if it is that one (`github_as_of`)."
+  value       = module.webhook.sources
+}
+
 output "webhook_secret_command" {
   description = "Command that prints the webhook's secrets. The first one is for GitHub."
   value       = "aws secretsmanager get-secret-value --region ${var.region} --secret-id ${module.state.secrets.webhook.arn} --query SecretString --output text"

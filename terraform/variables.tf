@@ -197,16 +197,21 @@ variable "network" {
 }
 
 variable "webhook" {
-  description = "Webhook endpoint: allowed addresses (`source_cidrs`, all by default), rate limit (`throttle`), a web ACL (`waf`), days to archive webhooks (`archive_days`, none by default), and API Gateway's log role. An account has one such role per Region: `account_log_role` `own` sets it here, `existing` keeps the present one."
+  description = "Webhook endpoint: allowed addresses (`source_cidrs`, by default those of github.com's webhooks; give your own list for GitHub Enterprise or a proxy, or `[\"0.0.0.0/0\", \"::/0\"]` for all), rate limit (`throttle`), a web ACL (`waf`), days to archive webhooks (`archive_days`, none by default), and API Gateway's log role. An account has one such role per Region: `account_log_role` `own` sets it here, `existing` keeps the present one."
   type = object({
     source_cidrs     = optional(list(string))
-    throttle         = optional(object({ rate = optional(number, 200), burst = optional(number, 1000) }), {})
+    throttle         = optional(object({ rate = optional(number, 25), burst = optional(number, 1000) }), {})
     waf              = optional(object({ acl_arn = string }))
     archive_days     = optional(number, 0)
     account_log_role = optional(string, "own")
   })
   default  = {}
   nullable = false
+
+  validation {
+    condition     = var.github.api_url == "https://api.github.com" || var.webhook.source_cidrs != null
+    error_message = "webhook.source_cidrs is not set, and github.api_url is `${var.github.api_url}`: the addresses are expected from which that server sends webhooks, since the default is those of github.com."
+  }
 }
 
 variable "control_plane" {
@@ -221,9 +226,10 @@ variable "control_plane" {
     })
     log_level = optional(string, "info")
     function = optional(object({
-      timeout              = optional(number, 60)
-      memory               = optional(number, 512)
-      reserved_concurrency = optional(number, -1)
+      timeout                      = optional(number, 60)
+      memory                       = optional(number, 512)
+      reserved_concurrency         = optional(number, -1)
+      sweeper_reserved_concurrency = optional(number, -1)
     }), {})
   })
   nullable = false

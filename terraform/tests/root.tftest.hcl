@@ -117,6 +117,26 @@ run "the_control_plane_may_act_on_this_deployment" {
   }
 }
 
+run "github_enterprise_sends_from_its_own_addresses" {
+  variables {
+    github  = { api_url = "https://github.example.com/api/v3" }
+    webhook = { source_cidrs = ["203.0.113.0/24"] }
+  }
+
+  assert {
+    condition     = output.webhook_sources.cidrs == tolist(["203.0.113.0/24"]) && output.webhook_sources.github_as_of == null
+    error_message = "Only the given addresses may send webhooks."
+  }
+}
+
+run "github_enterprise_without_its_addresses_is_refused" {
+  command = plan
+  variables {
+    github = { api_url = "https://github.example.com/api/v3" }
+  }
+  expect_failures = [var.webhook]
+}
+
 run "an_image_of_ones_own_builds_none" {
   variables {
     runner_image_uri = "ghcr.io/acme/runner@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"

@@ -1,5 +1,5 @@
 # Most options: an organization's runner group, classes on arm64 and Spot, a second image, an existing network and key,
-# webhooks only from GitHub's addresses, an archive of webhooks, and recipients of alarms.
+# webhooks through a proxy, an archive of webhooks, and recipients of alarms.
 
 deployment           = "acme-ci"
 region               = "eu-west-1"
@@ -41,9 +41,8 @@ network = {
 }
 
 webhook = {
-  # The list `hooks` of https://api.github.com/meta, as of November 2026. Use the current list, and update it when GitHub
-  # changes it.
-  source_cidrs     = ["192.30.252.0/22", "185.199.108.0/22", "140.82.112.0/20", "143.55.64.0/20", "2a0a:a440::/29", "2606:50c0::/32"]
+  # Webhooks come through a proxy of the company. By default they come from github.com's addresses.
+  source_cidrs     = ["203.0.113.10/32"]
   throttle         = { rate = 100, burst = 2000 }
   archive_days     = 14
   account_log_role = "existing"
@@ -57,7 +56,7 @@ control_plane = {
     architecture      = "x86_64"
   }
   log_level = "debug"
-  function  = { memory = 256, reserved_concurrency = 20 }
+  function  = { memory = 256, reserved_concurrency = 20, sweeper_reserved_concurrency = 2 }
 }
 
 observe = {

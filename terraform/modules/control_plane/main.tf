@@ -55,8 +55,9 @@ resource "aws_lambda_function" "functions" {
   architectures = [var.package.architecture]
   timeout       = var.function.timeout
   memory_size   = var.function.memory
-  # The sweeper is invoked once a minute.
-  reserved_concurrent_executions = each.key == "sweeper" ? -1 : var.function.reserved_concurrency
+  # Sweeps share no queue with events. So a flood of events can only keep them from running by using up the account's
+  # concurrency, and the throttle of the webhook is far below that.
+  reserved_concurrent_executions = each.key == "sweeper" ? var.function.sweeper_reserved_concurrency : var.function.reserved_concurrency
 
   environment {
     variables = local.environment

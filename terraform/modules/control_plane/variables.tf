@@ -132,11 +132,12 @@ variable "log" {
 }
 
 variable "function" {
-  description = "Timeout in seconds and memory in MB of both functions, and the control plane's reserved concurrency. -1 reserves none: new accounts have no concurrency to reserve, and a lease already limits planning to one dispatcher."
+  description = "Timeout in seconds and memory in MB of both functions, and their reserved concurrency: `reserved_concurrency` bounds what a flood of webhooks can use of the account, `sweeper_reserved_concurrency` keeps some for sweeps. -1 reserves none, which is the default: Lambda leaves at least 100 executions unreserved, and a new account has 10 in all."
   type = object({
-    timeout              = optional(number, 60)
-    memory               = optional(number, 512)
-    reserved_concurrency = optional(number, -1)
+    timeout                      = optional(number, 60)
+    memory                       = optional(number, 512)
+    reserved_concurrency         = optional(number, -1)
+    sweeper_reserved_concurrency = optional(number, -1)
   })
   default  = {}
   nullable = false
@@ -154,5 +155,10 @@ variable "function" {
   validation {
     condition     = var.function.reserved_concurrency == -1 || var.function.reserved_concurrency >= 2
     error_message = "function.reserved_concurrency is ${var.function.reserved_concurrency}: -1 (none) or at least 2 is expected. With 0 nothing runs; with 1 webhooks wait for the dispatcher."
+  }
+
+  validation {
+    condition     = var.function.sweeper_reserved_concurrency == -1 || var.function.sweeper_reserved_concurrency >= 1
+    error_message = "function.sweeper_reserved_concurrency is ${var.function.sweeper_reserved_concurrency}: -1 (none) or at least 1 is expected. With 0 no sweep runs."
   }
 }

@@ -272,6 +272,7 @@ variable "facts" {
     webhook_secret   = string
     github_secret    = string
     log_group        = string
+    webhook_sources  = object({ cidrs = list(string), github_as_of = optional(string) })
   })
   nullable = false
 

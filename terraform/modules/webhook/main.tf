@@ -11,6 +11,10 @@ locals {
   name  = "ecsrunner-${var.deployment}"
   stage = "v1"
 
+  # Whoever may have GitHub send a webhook can send from these addresses: they keep out others, and authenticate nobody.
+  github  = jsondecode(file("${path.module}/github_hooks.json"))
+  sources = coalesce(var.source_cidrs, local.github.cidrs)
+
   # GitHub sends all three with each webhook, but the last one only if the hook has a secret.
   required_headers = ["X-GitHub-Event", "X-GitHub-Delivery", "X-Hub-Signature-256"]
 

@@ -189,11 +189,11 @@ run "what_is_asked_for_is_made" {
     github_api_url = "https://github.example.com/api/v3"
     kms_key_arn    = { arn = "arn:aws:kms:eu-west-1:123456789012:key/0a1b" }
     log            = { level = "debug", retention_days = 7 }
-    function       = { timeout = 90, reserved_concurrency = 5 }
+    function       = { timeout = 90, reserved_concurrency = 5, sweeper_reserved_concurrency = 2 }
   }
 
   assert {
-    condition     = alltrue([for function in aws_lambda_function.functions : function.s3_key == "control-plane-x86_64.zip" && function.filename == null && function.architectures == tolist(["x86_64"])]) && aws_lambda_function.functions["control_plane"].reserved_concurrent_executions == 5 && aws_lambda_function.functions["sweeper"].reserved_concurrent_executions == -1
+    condition     = alltrue([for function in aws_lambda_function.functions : function.s3_key == "control-plane-x86_64.zip" && function.filename == null && function.architectures == tolist(["x86_64"])]) && aws_lambda_function.functions["control_plane"].reserved_concurrent_executions == 5 && aws_lambda_function.functions["sweeper"].reserved_concurrent_executions == 2
     error_message = "The code is the object in S3, for the architecture that it was built for."
   }
   assert {
@@ -318,6 +318,14 @@ run "a_concurrency_of_nothing_is_refused" {
   command = plan
   variables {
     function = { reserved_concurrency = 0 }
+  }
+  expect_failures = [var.function]
+}
+
+run "a_sweeper_without_concurrency_is_refused" {
+  command = plan
+  variables {
+    function = { sweeper_reserved_concurrency = 0 }
   }
   expect_failures = [var.function]
 }

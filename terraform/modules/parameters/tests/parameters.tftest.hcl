@@ -23,10 +23,11 @@ variables {
       "android/x64"        = "ecsrunner-ci-android-x64:1"
       "android/x64/exec"   = "ecsrunner-ci-android-x64-exec:1"
     }
-    queue_url      = "https://sqs.eu-west-1.amazonaws.com/123456789012/ecsrunner-ci-kicks"
-    webhook_secret = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:ecsrunner/ci/webhook-a1b2c3"
-    github_secret  = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:ecsrunner/ci/github-a1b2c3"
-    log_group      = "/ecsrunner/ci/runners"
+    queue_url       = "https://sqs.eu-west-1.amazonaws.com/123456789012/ecsrunner-ci-kicks"
+    webhook_secret  = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:ecsrunner/ci/webhook-a1b2c3"
+    github_secret   = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:ecsrunner/ci/github-a1b2c3"
+    log_group       = "/ecsrunner/ci/runners"
+    webhook_sources = { cidrs = ["192.30.252.0/22"], github_as_of = "2026-08-29" }
   }
 }
 
@@ -605,6 +606,7 @@ run "a_deployment_without_subnets_is_refused" {
     facts = {
       state_table      = "s", boot_table = "b", boot_owner = "AROAPLAIN", boot_owner_exec = "AROAEXEC", cluster = "c", subnets = [], security_groups = ["sg-01234567"],
       assign_public_ip = true, task_definitions = { "default/x64/exec" = "d:1" }, queue_url = "q", webhook_secret = "w", github_secret = "g", log_group = "l"
+      webhook_sources  = { cidrs = ["0.0.0.0/0", "::/0"] }
     }
   }
   expect_failures = [var.facts]
