@@ -215,13 +215,14 @@ variable "webhook" {
 }
 
 variable "control_plane" {
-  description = "The control plane's archive (`package`: a `filename` or an object in S3, and the `architecture` that it was built for), its log level, and its Lambda settings."
+  description = "The control plane's archive (`package`: a `filename`, or an object in S3 with its `s3_object_version` and `sha256`, and the `architecture` that it was built for), its log level, and its Lambda settings."
   type = object({
     package = object({
       filename          = optional(string)
       s3_bucket         = optional(string)
       s3_key            = optional(string)
       s3_object_version = optional(string)
+      sha256            = optional(string)
       architecture      = optional(string, "arm64")
     })
     log_level = optional(string, "info")

@@ -35,6 +35,12 @@ mock_provider "aws" {
   mock_resource "aws_lambda_function" {
     defaults = { arn = "arn:aws:lambda:eu-west-1:123456789012:function:mock" }
   }
+  mock_data "aws_lambda_function" {
+    defaults = { code_sha256 = "oysXbFa+ofTlUeduF9YLtqyseCKFDcNnO5RK6PPbjc4=" }
+  }
+  mock_data "aws_s3_object" {
+    defaults = { checksum_sha256 = "oysXbFa+ofTlUeduF9YLtqyseCKFDcNnO5RK6PPbjc4=" }
+  }
   mock_resource "aws_cloudwatch_event_bus" {
     defaults = { arn = "arn:aws:events:eu-west-1:123456789012:event-bus/ecsrunner-ci" }
   }
@@ -84,7 +90,8 @@ variables {
   deployment           = "ci"
   region               = "eu-west-1"
   allowed_repositories = ["acme/app"]
-  control_plane        = { package = { filename = "./README.md" } }
+  # The hash, in base64, is that of the mocks above.
+  control_plane = { package = { s3_bucket = "releases", s3_key = "control-plane-arm64.zip", s3_object_version = "7", sha256 = "a32b176c56bea1f4e551e76e17d60bb6acac7822850dc3673b944ae8f3db8dce" } }
 }
 
 run "an_apply_tells_what_to_do_next" {

@@ -53,6 +53,7 @@ control_plane = {
     s3_bucket         = "acme-releases"
     s3_key            = "ecsrunner/0.1.0/control-plane-x86_64.zip"
     s3_object_version = "1a2b3c4d"
+    sha256            = "a32b176c56bea1f4e551e76e17d60bb6acac7822850dc3673b944ae8f3db8dce"
     architecture      = "x86_64"
   }
   log_level = "debug"
