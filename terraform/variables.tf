@@ -90,18 +90,18 @@ variable "runner_image_tag" {
 }
 
 variable "runner_image_uri" {
-  description = "Your own image instead of the one built here, as REGISTRY/NAME:TAG or REGISTRY/NAME@sha256:DIGEST. It must support the architectures of the classes that use it. runner/README.md lists what it must contain."
+  description = "Your own image instead of the one built here, as REGISTRY/NAME@sha256:DIGEST, since a tag can be moved. It must support the architectures of the classes that use it. runner/README.md lists what it must contain."
   type        = string
   default     = null
 
   validation {
-    condition     = var.runner_image_uri == null || can(regex("^[^\\s/@:]+(:[0-9]+)?(/[a-z0-9._-]+)+(:[A-Za-z0-9_][A-Za-z0-9._-]{0,127}|@sha256:[0-9a-f]{64})$", var.runner_image_uri))
-    error_message = "runner_image_uri is `${coalesce(var.runner_image_uri, "null")}`: REGISTRY/NAME:TAG or REGISTRY/NAME@sha256:DIGEST is expected."
+    condition     = var.runner_image_uri == null || can(regex("^[^\\s/@:]+(:[0-9]+)?(/[a-z0-9._-]+)+@sha256:[0-9a-f]{64}$", var.runner_image_uri))
+    error_message = "runner_image_uri is `${coalesce(var.runner_image_uri, "null")}`: REGISTRY/NAME@sha256:DIGEST is expected, since a tag can be moved to another image. `docker buildx imagetools inspect REGISTRY/NAME:TAG --format '{{.Manifest.Digest}}'` prints the digest of a tag."
   }
 }
 
 variable "runner_images" {
-  description = "More images by name, for classes that select one with `image`."
+  description = "More images by name, for classes that select one with `image`. Each `uri` is REGISTRY/NAME@sha256:DIGEST."
   type        = map(object({ uri = string }))
   default     = {}
   nullable    = false
@@ -109,6 +109,11 @@ variable "runner_images" {
   validation {
     condition     = !contains(keys(var.runner_images), "default")
     error_message = "runner_images has the key `default`: another name is expected. The default image is the one built here, or runner_image_uri."
+  }
+
+  validation {
+    condition     = alltrue([for image in values(var.runner_images) : can(regex("^[^\\s/@:]+(:[0-9]+)?(/[a-z0-9._-]+)+@sha256:[0-9a-f]{64}$", image.uri))])
+    error_message = "runner_images: ${join("; ", [for name, image in var.runner_images : "`${name}` is `${image.uri}`" if !can(regex("^[^\\s/@:]+(:[0-9]+)?(/[a-z0-9._-]+)+@sha256:[0-9a-f]{64}$", image.uri))])}. REGISTRY/NAME@sha256:DIGEST is expected, since a tag can be moved to another image. `docker buildx imagetools inspect REGISTRY/NAME:TAG --format '{{.Manifest.Digest}}'` prints the digest of a tag."
   }
 }
 

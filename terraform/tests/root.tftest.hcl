@@ -79,7 +79,7 @@ mock_provider "aws" {
 override_module {
   target = module.image
   outputs = {
-    uri           = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/ecsrunner-ci-runner:1-0a1b2c3d4e5f"
+    uri           = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/ecsrunner-ci-runner@sha256:fedcba9876543210fedcba9876543210fedcba9876543210fedcba9876543210"
     pushed_at     = 1795651200
     repository    = { name = "ecsrunner-ci-runner", arn = "arn:aws:ecr:eu-west-1:123456789012:repository/ecsrunner-ci-runner" }
     architectures = ["x64"]
@@ -104,7 +104,7 @@ run "an_apply_tells_what_to_do_next" {
     error_message = "The commands name the deployment's secrets."
   }
   assert {
-    condition     = output.runner_image == "123456789012.dkr.ecr.eu-west-1.amazonaws.com/ecsrunner-ci-runner:1-0a1b2c3d4e5f" && contains(output.alarms.names, "ecsrunner-ci-image-age")
+    condition     = output.runner_image == "123456789012.dkr.ecr.eu-west-1.amazonaws.com/ecsrunner-ci-runner@sha256:fedcba9876543210fedcba9876543210fedcba9876543210fedcba9876543210" && contains(output.alarms.names, "ecsrunner-ci-image-age")
     error_message = "The default image is built here, and its age is known."
   }
 }
@@ -151,7 +151,7 @@ run "an_image_of_ones_own_builds_none" {
       small = { cpu = 512, memory = 1024, default = true, arch = "arm64" }
       large = { cpu = 4096, memory = 8192, image = "android" }
     }
-    runner_images = { android = { uri = "ghcr.io/acme/android:1" } }
+    runner_images = { android = { uri = "ghcr.io/acme/android@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef" } }
   }
 
   assert {
@@ -220,10 +220,26 @@ run "an_image_without_a_tag_is_refused" {
   expect_failures = [var.runner_image_uri]
 }
 
+run "an_image_with_a_tag_is_refused" {
+  command = plan
+  variables {
+    runner_image_uri = "ghcr.io/acme/runner:1"
+  }
+  expect_failures = [var.runner_image_uri]
+}
+
+run "a_further_image_with_a_tag_is_refused" {
+  command = plan
+  variables {
+    runner_images = { android = { uri = "ghcr.io/acme/android:1" } }
+  }
+  expect_failures = [var.runner_images]
+}
+
 run "a_further_image_called_default_is_refused" {
   command = plan
   variables {
-    runner_images = { default = { uri = "ghcr.io/acme/runner:1" } }
+    runner_images = { default = { uri = "ghcr.io/acme/runner@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef" } }
   }
   expect_failures = [var.runner_images]
 }

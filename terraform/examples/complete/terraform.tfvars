@@ -31,7 +31,7 @@ runner_class_sizes = {
 
 runner_image_tag = "2026-11"
 runner_images = {
-  android = { uri = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/android-runner:2026-11" }
+  android = { uri = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/android-runner@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef" }
 }
 
 # Subnets with a route to the internet through a NAT.
