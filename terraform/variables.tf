@@ -48,7 +48,7 @@ variable "allowed_repositories" {
 }
 
 variable "runner_class_sizes" {
-  description = "Runner classes by name. A job selects one with the label `class:<name>`. Only `cpu` (1024 for one vCPU) and `memory` (MiB) are required, and Fargate must offer that size. docs/configuration.md describes the other keys. The `default` class serves jobs that name no class."
+  description = "Runner classes by name. A job selects one with the label `class:<name>`. Only `cpu` (1024 for one vCPU) and `memory` (MiB) are required, and Fargate must offer that size. docs/configuration.md describes the other keys. The `default` class serves jobs that name no class. `exec` lets operators open a shell in a job, and gives each job of the class an identity at AWS: a job that is root can use its task's role, with four actions of `ssmmessages`, and delete its own boot item. Each plan warns about such classes."
   type = map(object({
     cpu                   = number
     memory                = number
@@ -60,7 +60,7 @@ variable "runner_class_sizes" {
     labels                = optional(list(string), [])
     image                 = optional(string)
     repositories          = optional(list(string))
-    exec                  = optional(bool, true)
+    exec                  = optional(bool, false)
     rerun                 = optional(bool)
     default               = optional(bool, false)
   }))

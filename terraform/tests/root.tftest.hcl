@@ -164,6 +164,17 @@ run "an_image_of_ones_own_builds_none" {
   }
 }
 
+run "a_class_with_exec_is_warned_about" {
+  command = plan
+  variables {
+    runner_class_sizes = {
+      small = { cpu = 512, memory = 1024, default = true }
+      debug = { cpu = 512, memory = 1024, exec = true }
+    }
+  }
+  expect_failures = [check.exec]
+}
+
 run "a_wrong_deployment_is_refused" {
   command = plan
   variables {

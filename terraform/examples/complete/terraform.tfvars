@@ -26,7 +26,7 @@ runner_class_sizes = {
   small   = { cpu = 512, memory = 1024, arch = "arm64", default = true }
   large   = { cpu = 4096, memory = 16384, arch = "arm64", capacity = "spot-then-on-demand", max_runners = 40 }
   android = { cpu = 8192, memory = 32768, image = "android", ephemeral_storage_gib = 60, labels = ["android-sdk"], repositories = ["acme/app"] }
-  release = { cpu = 2048, memory = 4096, repositories = ["acme/release"], exec = false, rerun = false, max_job_minutes = 60 }
+  release = { cpu = 2048, memory = 4096, repositories = ["acme/release"], rerun = false, max_job_minutes = 60 }
 }
 
 runner_image_tag = "2026-11"

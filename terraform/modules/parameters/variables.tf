@@ -56,7 +56,7 @@ variable "classes" {
     labels                = optional(list(string), [])
     image                 = optional(string)
     repositories          = optional(list(string))
-    exec                  = optional(bool, true)
+    exec                  = optional(bool, false)
     rerun                 = optional(bool)
     default               = optional(bool, false)
   }))

@@ -61,7 +61,7 @@ run "what_is_left_out_is_left_to_the_code" {
     error_message = "the settings are ${aws_ssm_parameter.document["settings"].insecure_value}"
   }
   assert {
-    condition     = aws_ssm_parameter.document["classes"].insecure_value == "{\"small\":{\"arch\":\"x64\",\"capacity\":\"on-demand\",\"cpu\":512,\"default\":false,\"exec\":true,\"labels\":[],\"memory\":1024}}"
+    condition     = aws_ssm_parameter.document["classes"].insecure_value == "{\"small\":{\"arch\":\"x64\",\"capacity\":\"on-demand\",\"cpu\":512,\"default\":false,\"exec\":false,\"labels\":[],\"memory\":1024}}"
     error_message = "the classes are ${aws_ssm_parameter.document["classes"].insecure_value}"
   }
 }
@@ -74,7 +74,7 @@ run "everything_that_can_be_said_is_passed_on" {
       small = { cpu = 256, memory = 512, default = true, labels = ["cheap", "Ours"] }
       large = {
         cpu             = 4096, memory = 8192, arch = "x64", capacity = "spot-then-on-demand", ephemeral_storage_gib = 60, max_runners = 50,
-        max_job_minutes = 60, labels = ["gpu-tools", "ours"], image = "android", repositories = ["acme/*", "acme/app", "*"], exec = false, rerun = true
+        max_job_minutes = 60, labels = ["gpu-tools", "ours"], image = "android", repositories = ["acme/*", "acme/app", "*"], exec = true, rerun = true
       }
       # Two classes other than the default may share a label, since their jobs name the class. All classes may
       # share a label that every job has.
@@ -91,7 +91,7 @@ run "everything_that_can_be_said_is_passed_on" {
   }
 
   assert {
-    condition     = jsondecode(aws_ssm_parameter.document["classes"].insecure_value).large == jsondecode("{\"arch\":\"x64\",\"capacity\":\"spot-then-on-demand\",\"cpu\":4096,\"default\":false,\"ephemeral_storage_gib\":60,\"exec\":false,\"image\":\"android\",\"labels\":[\"gpu-tools\",\"ours\"],\"max_job_minutes\":60,\"max_runners\":50,\"memory\":8192,\"repositories\":[\"acme/*\",\"acme/app\",\"*\"],\"rerun\":true}")
+    condition     = jsondecode(aws_ssm_parameter.document["classes"].insecure_value).large == jsondecode("{\"arch\":\"x64\",\"capacity\":\"spot-then-on-demand\",\"cpu\":4096,\"default\":false,\"ephemeral_storage_gib\":60,\"exec\":true,\"image\":\"android\",\"labels\":[\"gpu-tools\",\"ours\"],\"max_job_minutes\":60,\"max_runners\":50,\"memory\":8192,\"repositories\":[\"acme/*\",\"acme/app\",\"*\"],\"rerun\":true}")
     error_message = "a key of a class is lost"
   }
   assert {
