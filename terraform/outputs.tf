@@ -54,3 +54,8 @@ output "alarms" {
   description = "The topic to which alarms are published, and the alarms' names."
   value       = { topic_arn = module.observe.sns_topic_arn, names = module.observe.alarm_names }
 }
+
+output "policies" {
+  description = "JSON of policies for people: `viewer` reads, `operator` also pauses, stops, retries and opens shells. modules/access describes them."
+  value       = module.access.policies
+}
