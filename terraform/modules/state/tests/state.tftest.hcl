@@ -136,6 +136,21 @@ run "the_boot_tables_policy_does_not_lock_terraform_out" {
   }
 }
 
+run "the_boot_tables_policy_leaves_our_roles_what_they_are_granted" {
+  # Reads the roles' policies, so that neither side can change alone.
+  assert {
+    condition = toset(flatten([
+      for found in concat(
+        regexall("actions += \\[([^\\]]*)\\]\\s+resources = \\[var[.]tables[.]boot[.]arn\\]", file("../control_plane/iam.tf")),
+        regexall("actions += \\[([^\\]]*)\\]\\s+resources = \\[var[.]boot_table[.]arn\\]", file("../fleet/iam.tf")),
+      ) : jsondecode("[${found[0]}]")
+      ])) == toset(flatten([
+      for statement in data.aws_iam_policy_document.boot.statement : tolist(statement.actions) if length(statement.condition) > 0
+    ]))
+    error_message = "a role is granted an action that the boot table's policy denies it, or the policy excepts one that no role needs"
+  }
+}
+
 run "a_pattern_instead_of_a_role_is_refused" {
   command = plan
   variables {
