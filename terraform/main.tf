@@ -2,7 +2,7 @@
 #
 #     webhook ──▶ control_plane ──▶ fleet, in network, with image
 #                  │    reads parameters, stores records in state
-#                  └──▶ observe
+#                  └──▶ observe; access has policies for people
 #
 # This file only wires module outputs to module inputs.
 
@@ -33,6 +33,10 @@ module "state" {
   secret_recovery_window_days = var.storage.secret_recovery_window_days
   kms_key_arn                 = try(var.storage.kms_key.arn, null)
   webhook_secrets             = var.webhook_secrets
+  boot_roles = {
+    control_plane = module.control_plane.role_arn
+    tasks         = [module.fleet.task_roles.plain.arn, module.fleet.task_roles.exec.arn]
+  }
 }
 
 module "image" {
@@ -91,6 +95,7 @@ module "parameters" {
     webhook_secret   = module.state.secrets.webhook.arn
     github_secret    = module.state.secrets.github.arn
     log_group        = module.fleet.log_group.name
+    webhook_sources  = module.webhook.sources
   }
 }
 
@@ -145,4 +150,26 @@ module "observe" {
   image  = var.runner_image_uri == null ? { pushed_at = one(values(module.image)[*].pushed_at) } : null
   alarms = var.observe.alarms
   notify = { emails = var.observe.emails, topics = var.observe.topics }
+}
+
+module "access" {
+  source = "./modules/access"
+
+  cluster        = module.fleet.cluster
+  state_table    = module.state.tables.state
+  parameter_arns = module.parameters.arns
+  paused_arn     = module.parameters.paused_arn
+  kicks_queue    = module.control_plane.queues.kicks
+  dead_letter_arns = [
+    module.control_plane.queues.kicks_dead.arn,
+    module.control_plane.queues.events_dead.arn,
+  ]
+  log_groups = [
+    module.control_plane.log_groups.control_plane,
+    module.control_plane.log_groups.sweeper,
+    module.fleet.log_group.name,
+    module.webhook.log_group.name,
+  ]
+  dashboard_name = module.observe.dashboard_name
+  kms_key_arn    = var.storage.kms_key
 }

@@ -5,6 +5,11 @@ output "webhook_url" {
   value       = module.webhook.url
 }
 
+output "webhook_sources" {
+  description = "Addresses that may send webhooks (`cidrs`), and the date of GitHub's list, if it is that one (`github_as_of`)."
+  value       = module.webhook.sources
+}
+
 output "webhook_secret_command" {
   description = "Command that prints the webhook's secrets. The first one is for GitHub."
   value       = "aws secretsmanager get-secret-value --region ${var.region} --secret-id ${module.state.secrets.webhook.arn} --query SecretString --output text"
@@ -48,4 +53,9 @@ output "dashboard" {
 output "alarms" {
   description = "The topic to which alarms are published, and the alarms' names."
   value       = { topic_arn = module.observe.sns_topic_arn, names = module.observe.alarm_names }
+}
+
+output "policies" {
+  description = "JSON of policies for people: `viewer` reads, `operator` also pauses, stops, retries and opens shells. modules/access describes them."
+  value       = module.access.policies
 }

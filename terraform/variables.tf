@@ -48,7 +48,7 @@ variable "allowed_repositories" {
 }
 
 variable "runner_class_sizes" {
-  description = "Runner classes by name. A job selects one with the label `class:<name>`. Only `cpu` (1024 for one vCPU) and `memory` (MiB) are required, and Fargate must offer that size. docs/configuration.md describes the other keys. The `default` class serves jobs that name no class."
+  description = "Runner classes by name. A job selects one with the label `class:<name>`. Only `cpu` (1024 for one vCPU) and `memory` (MiB) are required, and Fargate must offer that size. docs/configuration.md describes the other keys. The `default` class serves jobs that name no class. `exec` lets operators open a shell in a job, and gives each job of the class an identity at AWS: a job that is root can use its task's role, with four actions of `ssmmessages`, and delete its own boot item. Each plan warns about such classes."
   type = map(object({
     cpu                   = number
     memory                = number
@@ -60,7 +60,7 @@ variable "runner_class_sizes" {
     labels                = optional(list(string), [])
     image                 = optional(string)
     repositories          = optional(list(string))
-    exec                  = optional(bool, true)
+    exec                  = optional(bool, false)
     rerun                 = optional(bool)
     default               = optional(bool, false)
   }))
@@ -90,18 +90,18 @@ variable "runner_image_tag" {
 }
 
 variable "runner_image_uri" {
-  description = "Your own image instead of the one built here, as REGISTRY/NAME:TAG or REGISTRY/NAME@sha256:DIGEST. It must support the architectures of the classes that use it. runner/README.md lists what it must contain."
+  description = "Your own image instead of the one built here, as REGISTRY/NAME@sha256:DIGEST, since a tag can be moved. It must support the architectures of the classes that use it. runner/README.md lists what it must contain."
   type        = string
   default     = null
 
   validation {
-    condition     = var.runner_image_uri == null || can(regex("^[^\\s/@:]+(:[0-9]+)?(/[a-z0-9._-]+)+(:[A-Za-z0-9_][A-Za-z0-9._-]{0,127}|@sha256:[0-9a-f]{64})$", var.runner_image_uri))
-    error_message = "runner_image_uri is `${coalesce(var.runner_image_uri, "null")}`: REGISTRY/NAME:TAG or REGISTRY/NAME@sha256:DIGEST is expected."
+    condition     = var.runner_image_uri == null || can(regex("^[^\\s/@:]+(:[0-9]+)?(/[a-z0-9._-]+)+@sha256:[0-9a-f]{64}$", var.runner_image_uri))
+    error_message = "runner_image_uri is `${coalesce(var.runner_image_uri, "null")}`: REGISTRY/NAME@sha256:DIGEST is expected, since a tag can be moved to another image. `docker buildx imagetools inspect REGISTRY/NAME:TAG --format '{{.Manifest.Digest}}'` prints the digest of a tag."
   }
 }
 
 variable "runner_images" {
-  description = "More images by name, for classes that select one with `image`."
+  description = "More images by name, for classes that select one with `image`. Each `uri` is REGISTRY/NAME@sha256:DIGEST."
   type        = map(object({ uri = string }))
   default     = {}
   nullable    = false
@@ -109,6 +109,11 @@ variable "runner_images" {
   validation {
     condition     = !contains(keys(var.runner_images), "default")
     error_message = "runner_images has the key `default`: another name is expected. The default image is the one built here, or runner_image_uri."
+  }
+
+  validation {
+    condition     = alltrue([for image in values(var.runner_images) : can(regex("^[^\\s/@:]+(:[0-9]+)?(/[a-z0-9._-]+)+@sha256:[0-9a-f]{64}$", image.uri))])
+    error_message = "runner_images: ${join("; ", [for name, image in var.runner_images : "`${name}` is `${image.uri}`" if !can(regex("^[^\\s/@:]+(:[0-9]+)?(/[a-z0-9._-]+)+@sha256:[0-9a-f]{64}$", image.uri))])}. REGISTRY/NAME@sha256:DIGEST is expected, since a tag can be moved to another image. `docker buildx imagetools inspect REGISTRY/NAME:TAG --format '{{.Manifest.Digest}}'` prints the digest of a tag."
   }
 }
 
@@ -197,33 +202,40 @@ variable "network" {
 }
 
 variable "webhook" {
-  description = "Webhook endpoint: allowed addresses (`source_cidrs`, all by default), rate limit (`throttle`), a web ACL (`waf`), days to archive webhooks (`archive_days`, none by default), and API Gateway's log role. An account has one such role per Region: `account_log_role` `own` sets it here, `existing` keeps the present one."
+  description = "Webhook endpoint: allowed addresses (`source_cidrs`, by default those of github.com's webhooks; give your own list for GitHub Enterprise or a proxy, or `[\"0.0.0.0/0\", \"::/0\"]` for all), rate limit (`throttle`), a web ACL (`waf`), days to archive webhooks (`archive_days`, none by default), and API Gateway's log role. An account has one such role per Region: `account_log_role` `own` sets it here, `existing` keeps the present one."
   type = object({
     source_cidrs     = optional(list(string))
-    throttle         = optional(object({ rate = optional(number, 200), burst = optional(number, 1000) }), {})
+    throttle         = optional(object({ rate = optional(number, 25), burst = optional(number, 1000) }), {})
     waf              = optional(object({ acl_arn = string }))
     archive_days     = optional(number, 0)
     account_log_role = optional(string, "own")
   })
   default  = {}
   nullable = false
+
+  validation {
+    condition     = var.github.api_url == "https://api.github.com" || var.webhook.source_cidrs != null
+    error_message = "webhook.source_cidrs is not set, and github.api_url is `${var.github.api_url}`: the addresses are expected from which that server sends webhooks, since the default is those of github.com."
+  }
 }
 
 variable "control_plane" {
-  description = "The control plane's archive (`package`: a `filename` or an object in S3, and the `architecture` that it was built for), its log level, and its Lambda settings."
+  description = "The control plane's archive (`package`: a `filename`, or an object in S3 with its `s3_object_version` and `sha256`, and the `architecture` that it was built for), its log level, and its Lambda settings."
   type = object({
     package = object({
       filename          = optional(string)
       s3_bucket         = optional(string)
       s3_key            = optional(string)
       s3_object_version = optional(string)
+      sha256            = optional(string)
       architecture      = optional(string, "arm64")
     })
     log_level = optional(string, "info")
     function = optional(object({
-      timeout              = optional(number, 60)
-      memory               = optional(number, 512)
-      reserved_concurrency = optional(number, -1)
+      timeout                      = optional(number, 60)
+      memory                       = optional(number, 512)
+      reserved_concurrency         = optional(number, -1)
+      sweeper_reserved_concurrency = optional(number, -1)
     }), {})
   })
   nullable = false

@@ -35,6 +35,12 @@ mock_provider "aws" {
   mock_resource "aws_lambda_function" {
     defaults = { arn = "arn:aws:lambda:eu-west-1:123456789012:function:mock" }
   }
+  mock_data "aws_lambda_function" {
+    defaults = { code_sha256 = "oysXbFa+ofTlUeduF9YLtqyseCKFDcNnO5RK6PPbjc4=" }
+  }
+  mock_data "aws_s3_object" {
+    defaults = { checksum_sha256 = "oysXbFa+ofTlUeduF9YLtqyseCKFDcNnO5RK6PPbjc4=" }
+  }
   mock_resource "aws_cloudwatch_event_bus" {
     defaults = { arn = "arn:aws:events:eu-west-1:123456789012:event-bus/ecsrunner-ci" }
   }
@@ -73,7 +79,7 @@ mock_provider "aws" {
 override_module {
   target = module.image
   outputs = {
-    uri           = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/ecsrunner-ci-runner:1-0a1b2c3d4e5f"
+    uri           = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/ecsrunner-ci-runner@sha256:fedcba9876543210fedcba9876543210fedcba9876543210fedcba9876543210"
     pushed_at     = 1795651200
     repository    = { name = "ecsrunner-ci-runner", arn = "arn:aws:ecr:eu-west-1:123456789012:repository/ecsrunner-ci-runner" }
     architectures = ["x64"]
@@ -84,7 +90,8 @@ variables {
   deployment           = "ci"
   region               = "eu-west-1"
   allowed_repositories = ["acme/app"]
-  control_plane        = { package = { filename = "./README.md" } }
+  # The hash, in base64, is that of the mocks above.
+  control_plane = { package = { s3_bucket = "releases", s3_key = "control-plane-arm64.zip", s3_object_version = "7", sha256 = "a32b176c56bea1f4e551e76e17d60bb6acac7822850dc3673b944ae8f3db8dce" } }
 }
 
 run "an_apply_tells_what_to_do_next" {
@@ -97,7 +104,7 @@ run "an_apply_tells_what_to_do_next" {
     error_message = "The commands name the deployment's secrets."
   }
   assert {
-    condition     = output.runner_image == "123456789012.dkr.ecr.eu-west-1.amazonaws.com/ecsrunner-ci-runner:1-0a1b2c3d4e5f" && contains(output.alarms.names, "ecsrunner-ci-image-age")
+    condition     = output.runner_image == "123456789012.dkr.ecr.eu-west-1.amazonaws.com/ecsrunner-ci-runner@sha256:fedcba9876543210fedcba9876543210fedcba9876543210fedcba9876543210" && contains(output.alarms.names, "ecsrunner-ci-image-age")
     error_message = "The default image is built here, and its age is known."
   }
 }
@@ -117,6 +124,26 @@ run "the_control_plane_may_act_on_this_deployment" {
   }
 }
 
+run "github_enterprise_sends_from_its_own_addresses" {
+  variables {
+    github  = { api_url = "https://github.example.com/api/v3" }
+    webhook = { source_cidrs = ["203.0.113.0/24"] }
+  }
+
+  assert {
+    condition     = output.webhook_sources.cidrs == tolist(["203.0.113.0/24"]) && output.webhook_sources.github_as_of == null
+    error_message = "Only the given addresses may send webhooks."
+  }
+}
+
+run "github_enterprise_without_its_addresses_is_refused" {
+  command = plan
+  variables {
+    github = { api_url = "https://github.example.com/api/v3" }
+  }
+  expect_failures = [var.webhook]
+}
+
 run "an_image_of_ones_own_builds_none" {
   variables {
     runner_image_uri = "ghcr.io/acme/runner@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
@@ -124,7 +151,7 @@ run "an_image_of_ones_own_builds_none" {
       small = { cpu = 512, memory = 1024, default = true, arch = "arm64" }
       large = { cpu = 4096, memory = 8192, image = "android" }
     }
-    runner_images = { android = { uri = "ghcr.io/acme/android:1" } }
+    runner_images = { android = { uri = "ghcr.io/acme/android@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef" } }
   }
 
   assert {
@@ -135,6 +162,17 @@ run "an_image_of_ones_own_builds_none" {
     condition     = toset(keys(module.fleet.task_definitions)) == toset(["default/arm64", "default/arm64/exec", "android/x64", "android/x64/exec"])
     error_message = "Each image has task definitions for the architectures of the classes that use it."
   }
+}
+
+run "a_class_with_exec_is_warned_about" {
+  command = plan
+  variables {
+    runner_class_sizes = {
+      small = { cpu = 512, memory = 1024, default = true }
+      debug = { cpu = 512, memory = 1024, exec = true }
+    }
+  }
+  expect_failures = [check.exec]
 }
 
 run "a_wrong_deployment_is_refused" {
@@ -193,10 +231,26 @@ run "an_image_without_a_tag_is_refused" {
   expect_failures = [var.runner_image_uri]
 }
 
+run "an_image_with_a_tag_is_refused" {
+  command = plan
+  variables {
+    runner_image_uri = "ghcr.io/acme/runner:1"
+  }
+  expect_failures = [var.runner_image_uri]
+}
+
+run "a_further_image_with_a_tag_is_refused" {
+  command = plan
+  variables {
+    runner_images = { android = { uri = "ghcr.io/acme/android:1" } }
+  }
+  expect_failures = [var.runner_images]
+}
+
 run "a_further_image_called_default_is_refused" {
   command = plan
   variables {
-    runner_images = { default = { uri = "ghcr.io/acme/runner:1" } }
+    runner_images = { default = { uri = "ghcr.io/acme/runner@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef" } }
   }
   expect_failures = [var.runner_images]
 }

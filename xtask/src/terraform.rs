@@ -18,9 +18,10 @@ use crate::tools::{cargo, is_there, succeed};
 const EXAMPLES: [&str; 2] = ["minimal", "complete"];
 /// Compare with the code: actions with policies, metrics with dashboard and alarms, the README with inputs.
 /// Compare with the previous version: the addresses of resources.
-const CHECKS: [&[&str]; 5] = [
+const CHECKS: [&[&str]; 6] = [
     &["-m", "unittest", "--quiet", "test_checks"],
     &["actions.py"],
+    &["access.py"],
     &["metrics.py"],
     &["readme.py"],
     &["addresses.py"],

@@ -16,6 +16,10 @@ DELIVERY = "X-GitHub-Delivery"
 SIGNATURE = "X-Hub-Signature-256"
 CONTENT_TYPE = "Content-Type"
 
+# The template passes on no signature of another length and no larger body: see `put_events.vtl`.
+SIGNATURE_LENGTH = 71
+MAX_BODY_BYTES = 128 * 1024
+
 # Text that could end a string, a reference, a directive or a document.
 FRAGMENTS = [
     '"', "'", "\\", '\\"', '\\\\"', "\\u0022", '""', "','", '","x":"', 'queued","x":"', 'queued\\",\\"x\\":\\"',
@@ -67,9 +71,13 @@ BODIES = {
     "the action twice, a known one last": b'{"action":"x\\",\\"y\\":\\"","action":"completed"}',
     "the action twice, a known one first": b'{"action":"completed","action":"x\\",\\"y\\":\\""}',
     "a key in other letters": b'{"Action":"queued","ACTION":"queued"}',
-    "a huge action": b'{"action":"' + b"queued" * 50_000 + b'"}',
+    "a huge action": b'{"action":"' + b"queued" * 20_000 + b'"}',
     "a huge action of quotes": b'{"action":"' + rb"\"" * 50_000 + b'"}',
-    "as large as may be": b'{"action":"queued","x":"' + b"x" * (700 * 1024 - 26) + b'"}',
+    "as large as may be": b'{"action":"queued","x":"' + b"x" * (MAX_BODY_BYTES - 26) + b'"}',
+    # The limit is one of base64, which has three bytes in a group.
+    "a group of bytes too large": b'{"action":"queued","x":"' + b"x" * (MAX_BODY_BYTES - 26 + 3) + b'"}',
+    "too large in bytes alone": b'{"action":"queued","x":"' + "日".encode() * 50_000 + b'"}',
+    "as large as API Gateway takes": b'{"action":"queued","x":"' + b"x" * (10 * 1024 * 1024 - 26) + b'"}',
     "deeper than a parser goes": b"[" * 5_000 + b"]" * 5_000,
     "an action above the deep": b'{"action":"queued","x":' + b"[" * 90 + b"]" * 90 + b"}",
     "a number of many digits": b'{"action":"queued","id":' + b"9" * 5_000 + b"}",
@@ -130,7 +138,8 @@ def of_fragments():
             yield Case(f"{where}: {fragment!r}", signed_headers("workflow_job", body), body)
         headers = signed_headers("workflow_job", BODY)
         for header in (EVENT, DELIVERY, SIGNATURE, CONTENT_TYPE):
-            for value in (fragment, headers[header] + fragment):
+            # The last one has the length of a signature.
+            for value in (fragment, headers[header] + fragment, (headers[header] + fragment)[-SIGNATURE_LENGTH:]):
                 signed = header != SIGNATURE
                 yield Case(f"{header}: {value!r}", headers | {header: value}, BODY, signed)
         yield Case(f"another header: {fragment!r}", headers | {"X-Other": fragment}, BODY)

@@ -12,7 +12,24 @@ from pathlib import Path
 
 import airspeed
 
+# PutEvents' answer to a request without an entry, in AWS's own words.
+NO_ENTRY = {
+    "__type": "ValidationException",
+    "message": "1 validation error detected: Value '[]' at 'entries' failed to satisfy constraint: "
+    "Member must have length greater than or equal to 1",
+}
+
 TEMPLATES = Path(__file__).resolve().parents[2] / "terraform/modules/webhook"
+
+
+def refusal(request):
+    """PutEvents' status and body for a request that it does not take as a whole, or None.
+
+    ministack and other stand-ins for EventBridge take a request without an entry.
+    """
+    if not json.loads(request).get("Entries"):
+        return 400, json.dumps(NO_ENTRY).encode()
+    return None
 
 
 class Parameters:

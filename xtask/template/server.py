@@ -14,7 +14,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 sys.dont_write_bytecode = True
 
-from gateway import Gateway  # noqa: E402
+from gateway import Gateway, refusal  # noqa: E402
 
 MAX_BODY_BYTES = 10 * 1024 * 1024
 TIMEOUT_SECS = 29
@@ -25,6 +25,9 @@ SPELLED = {
     name.lower(): name
     for name in ("Content-Type", "X-GitHub-Event", "X-GitHub-Delivery", "X-Hub-Signature-256")
 }
+
+# The method's request validator asks for these.
+REQUIRED = ("X-GitHub-Event", "X-GitHub-Delivery", "X-Hub-Signature-256")
 
 PUT_EVENTS = {
     "Content-Type": "application/x-amz-json-1.1",
@@ -60,6 +63,8 @@ class Handler(BaseHTTPRequestHandler):
         if self.headers.get("Content-Type", "application/json").split(";")[0].strip() != "application/json":
             return 415, '{"message":"Unsupported Media Type"}'
         headers = {SPELLED.get(name.lower(), name): value for name, value in self.headers.items()}
+        if not all(headers.get(name) for name in REQUIRED):
+            return 400, '{"message":"Missing required request parameters"}'
         gateway = self.server.gateway
         try:
             return gateway.response(*self.server.put_events(gateway.request(headers, body)))
@@ -80,6 +85,8 @@ class Server(ThreadingHTTPServer):
         self._endpoint = endpoint
 
     def put_events(self, request):
+        if refused := refusal(request):
+            return refused
         call = urllib.request.Request(self._endpoint, request.encode(), PUT_EVENTS)
         try:
             with urllib.request.urlopen(call, timeout=TIMEOUT_SECS) as answer:

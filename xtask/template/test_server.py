@@ -14,6 +14,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 BUS = "ecsrunner-test"
+SIGNATURE = "sha256=" + "0" * 64
+SIGNED = {"X-GitHub-Event": "workflow_job", "X-GitHub-Delivery": "1", "X-Hub-Signature-256": SIGNATURE}
 TAKEN = (200, '{"FailedEntryCount":0,"Entries":[{"EventId":"11710aed-b79e-4468-a20b-bb3c0c3b4860"}]}')
 THROTTLED = (
     200,
@@ -69,7 +71,7 @@ class ServerTest(unittest.TestCase):
         self.server.stdout.close()
 
     def post(self, path="/webhook", body=b'{"action":"queued"}', **headers):
-        self.connection.request("POST", path, body, headers or {"Content-Type": "application/json"})
+        self.connection.request("POST", path, body, headers or SIGNED)
         answer = self.connection.getresponse()
         return answer.status, json.loads(answer.read())
 
@@ -103,6 +105,22 @@ class ServerTest(unittest.TestCase):
     def test_a_failing_bus_is_a_502(self):
         self.assert_failed(self.answered(503, ""))
 
+    def test_what_cannot_be_githubs_is_a_400_and_costs_no_event(self):
+        large = b'"' + b"x" * (128 * 1024 - 1) + b'"'
+        shortened = SIGNED | {"X-Hub-Signature-256": SIGNATURE[:-1]}
+        for body, headers in ((large + b"  ", SIGNED), (b"{}", shortened)):
+            status, answer = self.post(body=body, **headers)
+            self.assertEqual((status, answer["outcome"]), (400, "refused"))
+            self.assertNotRegex(json.dumps(answer), "entries|Exception|Value")
+        self.assertEqual(self.events.asked, [])
+        self.assertEqual(self.post(body=large[1:])[0], 200)
+        self.assertEqual(len(self.events.asked), 1)
+
+    def test_a_header_of_githubs_that_is_missing_is_a_400_and_costs_no_event(self):
+        for name in SIGNED:
+            self.assertEqual(self.post(**{other: value for other, value in SIGNED.items() if other != name})[0], 400)
+        self.assertEqual(self.events.asked, [])
+
     def test_a_bus_out_of_reach_is_a_504(self):
         self.stop_events()
         self.assertEqual(self.post()[0], 504)
@@ -114,8 +132,7 @@ class ServerTest(unittest.TestCase):
         self.assertEqual(self.events.asked, [])
 
     def test_put_events_gets_its_headers_the_bus_and_the_webhook_however_its_headers_are_spelled(self):
-        spelled = {"X-GitHub-Event": "workflow_job", "X-Hub-Signature-256": "sha256=00"}
-        for sent in (spelled, {name.lower(): value for name, value in spelled.items()}):
+        for sent in (SIGNED, {name.lower(): value for name, value in SIGNED.items()}):
             self.assertEqual(self.post(**sent)[0], 200)
         for headers, request in self.events.asked:
             self.assertEqual(headers["x-amz-target"], "AWSEvents.PutEvents")
@@ -124,7 +141,7 @@ class ServerTest(unittest.TestCase):
             (entry,) = request["Entries"]
             self.assertEqual((entry["EventBusName"], entry["DetailType"]), (BUS, "workflow_job"))
             detail = json.loads(entry["Detail"])
-            self.assertEqual(base64.b64decode(detail["signature"]), b"sha256=00")
+            self.assertEqual(base64.b64decode(detail["signature"]), SIGNATURE.encode())
             self.assertEqual(base64.b64decode(detail["body"]), b'{"action":"queued"}')
         self.assertEqual(len(self.events.asked), 2)
 

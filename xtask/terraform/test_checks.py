@@ -7,6 +7,7 @@ import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
+import access
 import actions
 import addresses
 import metrics
@@ -93,6 +94,52 @@ class Actions(unittest.TestCase):
         self.assertIn("ecs:RunTask", actions.called(actions.CALLED.read_text()))
         self.assertIn(("functions", "iam:PassRole"), actions.listed(actions.LISTED.read_text()))
         self.assertEqual(actions.listed("| `a:B` | functions |  |"), set())
+
+
+class Access(unittest.TestCase):
+    called = {"ecs:DescribeTasks", "ecs:ExecuteCommand", "secretsmanager:GetSecretValue"}
+    reasons = ({("viewer", "cloudwatch:GetDashboard")}, {"secretsmanager:GetSecretValue"})
+    viewer = ["ecs:DescribeTasks", "cloudwatch:GetDashboard"]
+    operator = ["ecs:ExecuteCommand"]
+
+    def mistakes(self, viewer=(), operator=(), called=None, code=frozenset(), reasons=None):
+        documents = [document(statement("kms:Decrypt"), name="viewer_kms")]
+        documents += [document(statement(*self.viewer, *viewer), name="viewer"), document(statement(*self.operator, *operator), name="operator")]
+        module = {"module_calls": {"access": {"module": {"resources": documents}}}}
+        terraform = {"configuration": {"root_module": {"module_calls": {"ecsrunner": {"module": module}}}}}
+        granted, withheld = reasons or self.reasons
+        lists = (self.called if called is None else called, code, (granted | {("viewer", "kms:Decrypt")}, withheld))
+        return access.check(terraform, *lists)[0]
+
+    def test_what_is_called_or_has_a_reason_is_right(self):
+        self.assertEqual(self.mistakes(), [])
+
+    def test_a_call_that_nobody_may_make(self):
+        called = self.called | {"ecs:ListTasks"}
+        self.assertEqual(self.mistakes(called=called), ["ecs:ListTasks is called, but neither granted nor withheld"])
+        self.assertEqual(self.mistakes(code={"ecs:ListTasks"}), ["ecs:ListTasks is called by the code, but not in docs/operate.md"])
+
+    def test_a_grant_without_a_reason(self):
+        told = "iam:PassRole is granted to `operator`, but neither called nor in granted.md"
+        self.assertEqual(self.mistakes(operator=["iam:PassRole"]), [told])
+
+    def test_a_reason_for_nothing(self):
+        told = "iam:PassRole is in granted.md for `operator`, but is not granted, or is called"
+        self.assertEqual(self.mistakes(reasons=(self.reasons[0] | {("operator", "iam:PassRole")}, self.reasons[1])), [told])
+
+    def test_a_secret_that_is_withheld_and_granted(self):
+        told = "secretsmanager:GetSecretValue is withheld, but granted or not called"
+        self.assertEqual(self.mistakes(operator=["secretsmanager:GetSecretValue"]), [told])
+
+    def test_a_viewer_who_writes(self):
+        self.assertEqual(self.mistakes(viewer=["ecs:ExecuteCommand"]), ["ecs:ExecuteCommand is granted to the viewer, but is no read"])
+
+    def test_the_files_are_read(self):
+        text = "## What an operator may do\n| `why` | `ecs:DescribeTasks`; `dynamodb:Query` |\n\n`sqs:SendMessage`\n\n## Next\n| `x:Y` |\n"
+        self.assertEqual(access.documented("\n" + text), {"ecs:DescribeTasks", "dynamodb:Query"})
+        self.assertEqual(access.named(['const A: &str = "ecs:ListTasks"; "ecsrunner:runner"']), {"ecs:ListTasks"})
+        table = "| `a:Bc` | viewer | x |\n| `d:Ef` | viewer | |\n| `g:Hi` | y |\n| `j:Kl` | |\n"
+        self.assertEqual(access.reasons(table), ({("viewer", "a:Bc")}, {"g:Hi"}))
 
 
 class Metrics(unittest.TestCase):

@@ -38,7 +38,9 @@ fn what_terraform_writes_is_read_as_it_was_meant() {
     assert_eq!(names, ["large", "small"]);
     assert_eq!(read.catalogue.default_class().unwrap().name.as_str(), "small");
     let large = read.catalogue.iter().next().unwrap();
-    assert_eq!((large.max_runners, large.max_job_minutes, large.exec), (Some(2), Some(120), false));
+    assert_eq!((large.max_runners, large.max_job_minutes, large.exec), (Some(2), Some(120), true));
+    // Terraform writes its default, and it is ours.
+    assert!(!read.catalogue.default_class().unwrap().exec);
     assert_eq!(large.rerun, Some(false));
     assert_eq!((large.image.as_deref(), large.size.ephemeral_storage_gib()), (Some("android"), 60));
     assert!(large.offers.contains("big-disk") && large.offers.contains("arm64"));

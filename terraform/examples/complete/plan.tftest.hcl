@@ -18,6 +18,10 @@ mock_provider "aws" {
   mock_data "aws_availability_zones" {
     defaults = { names = ["eu-west-1a", "eu-west-1b", "eu-west-1c"] }
   }
+  # The example's hash, in base64.
+  mock_data "aws_s3_object" {
+    defaults = { checksum_sha256 = "oysXbFa+ofTlUeduF9YLtqyseCKFDcNnO5RK6PPbjc4=" }
+  }
   mock_data "aws_subnet" {
     defaults = { id = "subnet-0123456789abcdef0", vpc_id = "vpc-0123456789abcdef0" }
   }

@@ -1,5 +1,5 @@
 # Most options: an organization's runner group, classes on arm64 and Spot, a second image, an existing network and key,
-# webhooks only from GitHub's addresses, an archive of webhooks, and recipients of alarms.
+# webhooks through a proxy, an archive of webhooks, and recipients of alarms.
 
 deployment           = "acme-ci"
 region               = "eu-west-1"
@@ -26,12 +26,12 @@ runner_class_sizes = {
   small   = { cpu = 512, memory = 1024, arch = "arm64", default = true }
   large   = { cpu = 4096, memory = 16384, arch = "arm64", capacity = "spot-then-on-demand", max_runners = 40 }
   android = { cpu = 8192, memory = 32768, image = "android", ephemeral_storage_gib = 60, labels = ["android-sdk"], repositories = ["acme/app"] }
-  release = { cpu = 2048, memory = 4096, repositories = ["acme/release"], exec = false, rerun = false, max_job_minutes = 60 }
+  release = { cpu = 2048, memory = 4096, repositories = ["acme/release"], rerun = false, max_job_minutes = 60 }
 }
 
 runner_image_tag = "2026-11"
 runner_images = {
-  android = { uri = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/android-runner:2026-11" }
+  android = { uri = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/android-runner@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef" }
 }
 
 # Subnets with a route to the internet through a NAT.
@@ -41,9 +41,8 @@ network = {
 }
 
 webhook = {
-  # The list `hooks` of https://api.github.com/meta, as of November 2026. Use the current list, and update it when GitHub
-  # changes it.
-  source_cidrs     = ["192.30.252.0/22", "185.199.108.0/22", "140.82.112.0/20", "143.55.64.0/20", "2a0a:a440::/29", "2606:50c0::/32"]
+  # Webhooks come through a proxy of the company. By default they come from github.com's addresses.
+  source_cidrs     = ["203.0.113.10/32"]
   throttle         = { rate = 100, burst = 2000 }
   archive_days     = 14
   account_log_role = "existing"
@@ -54,10 +53,11 @@ control_plane = {
     s3_bucket         = "acme-releases"
     s3_key            = "ecsrunner/0.1.0/control-plane-x86_64.zip"
     s3_object_version = "1a2b3c4d"
+    sha256            = "a32b176c56bea1f4e551e76e17d60bb6acac7822850dc3673b944ae8f3db8dce"
     architecture      = "x86_64"
   }
   log_level = "debug"
-  function  = { memory = 256, reserved_concurrency = 20 }
+  function  = { memory = 256, reserved_concurrency = 20, sweeper_reserved_concurrency = 2 }
 }
 
 observe = {

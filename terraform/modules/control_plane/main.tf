@@ -37,7 +37,7 @@ resource "aws_lambda_function" "functions" {
   #checkov:skip=CKV_AWS_116:failed events go to the function's on-failure destination, which records more than a dead-letter queue does
   #checkov:skip=CKV_AWS_117:it only calls public APIs of AWS and GitHub; in a VPC it would need a NAT gateway
   #checkov:skip=CKV_AWS_173:nothing in the environment is secret
-  #checkov:skip=CKV_AWS_272:the archive's hash is compared at each apply; operators can add a signing profile
+  #checkov:skip=CKV_AWS_272:the archive's hash is compared at each plan and apply; operators can add a signing profile
   for_each = local.functions
 
   function_name = each.value.name
@@ -45,7 +45,7 @@ resource "aws_lambda_function" "functions" {
   role          = aws_iam_role.functions.arn
 
   filename          = var.package.filename
-  source_code_hash  = var.package.filename == null ? null : filebase64sha256(var.package.filename)
+  source_code_hash  = local.code_hash
   s3_bucket         = var.package.s3_bucket
   s3_key            = var.package.s3_key
   s3_object_version = var.package.s3_object_version
@@ -55,8 +55,9 @@ resource "aws_lambda_function" "functions" {
   architectures = [var.package.architecture]
   timeout       = var.function.timeout
   memory_size   = var.function.memory
-  # The sweeper is invoked once a minute.
-  reserved_concurrent_executions = each.key == "sweeper" ? -1 : var.function.reserved_concurrency
+  # Sweeps share no queue with events. So a flood of events can only keep them from running by using up the account's
+  # concurrency, and the throttle of the webhook is far below that.
+  reserved_concurrent_executions = each.key == "sweeper" ? var.function.sweeper_reserved_concurrency : var.function.reserved_concurrency
 
   environment {
     variables = local.environment
@@ -71,8 +72,8 @@ resource "aws_lambda_function" "functions" {
     system_log_level      = "WARN"
   }
 
-  # Without these permissions the first invocation would fail.
-  depends_on = [aws_iam_role_policy.functions]
+  # Without these permissions the first invocation would fail. The archive is compared before it is used.
+  depends_on = [aws_iam_role_policy.functions, data.aws_s3_object.archive]
 }
 
 # Retries of events that Lambda has accepted. EventBridge's own retries end when Lambda accepts an event.

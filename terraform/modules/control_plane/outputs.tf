@@ -23,3 +23,8 @@ output "log_groups" {
   description = "Names of the functions' log groups."
   value       = { for key, group in aws_cloudwatch_log_group.functions : key => group.name }
 }
+
+output "role_arn" {
+  description = "The functions' role."
+  value       = aws_iam_role.functions.arn
+}

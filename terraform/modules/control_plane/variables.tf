@@ -12,12 +12,13 @@ variable "deployment" {
 }
 
 variable "package" {
-  description = "The functions' archive: a file (`filename`), or an object in S3 (`s3_bucket`, `s3_key`, and `s3_object_version` if the bucket keeps versions), and the `architecture` that it was built for. Changed file contents or a changed version replace the code."
+  description = "The functions' archive: a file (`filename`), or an object in S3 (`s3_bucket`, `s3_key`, `s3_object_version`, and its `sha256`, as `sha256sum` prints it), and the `architecture` that it was built for. Changed file contents or another hash replace the code."
   type = object({
     filename          = optional(string)
     s3_bucket         = optional(string)
     s3_key            = optional(string)
     s3_object_version = optional(string)
+    sha256            = optional(string)
     architecture      = optional(string, "arm64")
   })
   nullable = false
@@ -25,6 +26,16 @@ variable "package" {
   validation {
     condition     = (var.package.filename == null) != (var.package.s3_bucket == null) && (var.package.s3_bucket == null) == (var.package.s3_key == null)
     error_message = "package has filename ${coalesce(var.package.filename, "null")}, s3_bucket ${coalesce(var.package.s3_bucket, "null")} and s3_key ${coalesce(var.package.s3_key, "null")}: filename alone, or both s3_bucket and s3_key, are expected."
+  }
+
+  validation {
+    condition     = (var.package.s3_bucket == null) == (var.package.s3_object_version == null)
+    error_message = "package.s3_object_version is ${coalesce(var.package.s3_object_version, "null")}: the version of the object in S3 is expected with s3_bucket, and only with it, so that the object cannot change. `aws s3api put-object` prints it; the bucket must keep versions."
+  }
+
+  validation {
+    condition     = var.package.s3_bucket == null ? var.package.sha256 == null : can(regex("^[0-9a-f]{64}$", var.package.sha256))
+    error_message = "package.sha256 is `${coalesce(var.package.sha256, "null")}`: the 64 hexadecimal digits that `sha256sum FILE` prints are expected with s3_bucket, and only with it. A release has them in SHA256SUMS."
   }
 
   validation {
@@ -132,11 +143,12 @@ variable "log" {
 }
 
 variable "function" {
-  description = "Timeout in seconds and memory in MB of both functions, and the control plane's reserved concurrency. -1 reserves none: new accounts have no concurrency to reserve, and a lease already limits planning to one dispatcher."
+  description = "Timeout in seconds and memory in MB of both functions, and their reserved concurrency: `reserved_concurrency` bounds what a flood of webhooks can use of the account, `sweeper_reserved_concurrency` keeps some for sweeps. -1 reserves none, which is the default: Lambda leaves at least 100 executions unreserved, and a new account has 10 in all."
   type = object({
-    timeout              = optional(number, 60)
-    memory               = optional(number, 512)
-    reserved_concurrency = optional(number, -1)
+    timeout                      = optional(number, 60)
+    memory                       = optional(number, 512)
+    reserved_concurrency         = optional(number, -1)
+    sweeper_reserved_concurrency = optional(number, -1)
   })
   default  = {}
   nullable = false
@@ -154,5 +166,10 @@ variable "function" {
   validation {
     condition     = var.function.reserved_concurrency == -1 || var.function.reserved_concurrency >= 2
     error_message = "function.reserved_concurrency is ${var.function.reserved_concurrency}: -1 (none) or at least 2 is expected. With 0 nothing runs; with 1 webhooks wait for the dispatcher."
+  }
+
+  validation {
+    condition     = var.function.sweeper_reserved_concurrency == -1 || var.function.sweeper_reserved_concurrency >= 1
+    error_message = "function.sweeper_reserved_concurrency is ${var.function.sweeper_reserved_concurrency}: -1 (none) or at least 1 is expected. With 0 no sweep runs."
   }
 }

@@ -29,7 +29,7 @@ variable "boot_table" {
 }
 
 variable "images" {
-  description = "Images by name: `default`, and those that a class names. Each has a `uri` with a tag or a digest, and its `architectures`, `x64` and `arm64`."
+  description = "Images by name: `default`, and those that a class names. Each has a `uri` with a digest, and its `architectures`, `x64` and `arm64`."
   type        = map(object({ uri = string, architectures = list(string) }))
   nullable    = false
 
@@ -49,8 +49,8 @@ variable "images" {
   }
 
   validation {
-    condition     = alltrue([for image in values(var.images) : can(regex("^[^\\s/@:]+(:[0-9]+)?(/[a-z0-9._-]+)+(:[A-Za-z0-9_][A-Za-z0-9._-]{0,127}|@sha256:[0-9a-f]{64})$", image.uri))])
-    error_message = "images: ${join("; ", [for name, image in var.images : "`${name}` is `${image.uri}`" if !can(regex("^[^\\s/@:]+(:[0-9]+)?(/[a-z0-9._-]+)+(:[A-Za-z0-9_][A-Za-z0-9._-]{0,127}|@sha256:[0-9a-f]{64})$", image.uri))])}. REGISTRY/NAME:TAG or REGISTRY/NAME@sha256:DIGEST is expected."
+    condition     = alltrue([for image in values(var.images) : can(regex("^[^\\s/@:]+(:[0-9]+)?(/[a-z0-9._-]+)+@sha256:[0-9a-f]{64}$", image.uri))])
+    error_message = "images: ${join("; ", [for name, image in var.images : "`${name}` is `${image.uri}`" if !can(regex("^[^\\s/@:]+(:[0-9]+)?(/[a-z0-9._-]+)+@sha256:[0-9a-f]{64}$", image.uri))])}. REGISTRY/NAME@sha256:DIGEST is expected, since a tag can be moved to another image."
   }
 }
 

@@ -88,7 +88,8 @@ resource "terraform_data" "build" {
 
 data "aws_region" "current" {}
 
-# The time of the push, for the alarm on old images. It is read after the build.
+# The digest for the task definitions, and the time of the push for the alarm on old images. Both are read after the
+# build, so no task starts before it.
 data "aws_ecr_image" "runner" {
   repository_name = aws_ecr_repository.runner.name
   image_tag       = local.tag

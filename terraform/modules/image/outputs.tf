@@ -1,11 +1,8 @@
 # The image, once it is built.
 
 output "uri" {
-  description = "The image with its tag, which is immutable."
-  value       = "${aws_ecr_repository.runner.repository_url}:${local.tag}"
-
-  # No task starts before the image is built.
-  depends_on = [terraform_data.build]
+  description = "The image with the digest of what the tag names. A task starts this image and no other, whatever becomes of the tag."
+  value       = "${aws_ecr_repository.runner.repository_url}@${data.aws_ecr_image.runner.image_digest}"
 }
 
 output "architectures" {

@@ -56,7 +56,7 @@ variable "classes" {
     labels                = optional(list(string), [])
     image                 = optional(string)
     repositories          = optional(list(string))
-    exec                  = optional(bool, true)
+    exec                  = optional(bool, false)
     rerun                 = optional(bool)
     default               = optional(bool, false)
   }))
@@ -277,6 +277,7 @@ variable "facts" {
     webhook_secret   = string
     github_secret    = string
     log_group        = string
+    webhook_sources  = object({ cidrs = list(string), github_as_of = optional(string) })
   })
   nullable = false
 

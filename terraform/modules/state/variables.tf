@@ -64,3 +64,14 @@ variable "webhook_secrets" {
     error_message = "webhook_secrets has a secret that is too short, or that begins or ends with white space: at least 16 characters are expected, such as the output of `openssl rand -hex 32`."
   }
 }
+
+variable "boot_roles" {
+  description = "ARNs of the only roles that may use the boot table: `control_plane` writes and deletes items, `tasks` delete them."
+  type        = object({ control_plane = string, tasks = list(string) })
+  nullable    = false
+
+  validation {
+    condition     = alltrue([for arn in concat(var.boot_roles.tasks, [var.boot_roles.control_plane]) : can(regex("^arn:aws[a-z-]*:iam::[0-9]{12}:role/[A-Za-z0-9_+=,.@/-]+$", arn))])
+    error_message = "boot_roles has ${join(", ", [for arn in concat(var.boot_roles.tasks, [var.boot_roles.control_plane]) : "`${arn}`" if !can(regex("^arn:aws[a-z-]*:iam::[0-9]{12}:role/[A-Za-z0-9_+=,.@/-]+$", arn))])}: ARNs of roles are expected, without `*`, such as arn:aws:iam::123456789012:role/ecsrunner-ci-task."
+  }
+}

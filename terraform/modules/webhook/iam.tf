@@ -12,14 +12,10 @@ data "aws_iam_policy_document" "callers" {
       identifiers = ["*"]
     }
 
-    dynamic "condition" {
-      for_each = var.source_cidrs == null ? {} : { cidrs = var.source_cidrs }
-
-      content {
-        test     = "IpAddress"
-        variable = "aws:SourceIp"
-        values   = condition.value
-      }
+    condition {
+      test     = "IpAddress"
+      variable = "aws:SourceIp"
+      values   = local.sources
     }
   }
 }

@@ -11,6 +11,10 @@ locals {
   name  = "ecsrunner-${var.deployment}"
   stage = "v1"
 
+  # Whoever may have GitHub send a webhook can send from these addresses: they keep out others, and authenticate nobody.
+  github  = jsondecode(file("${path.module}/github_hooks.json"))
+  sources = coalesce(var.source_cidrs, local.github.cidrs)
+
   # GitHub sends all three with each webhook, but the last one only if the hook has a secret.
   required_headers = ["X-GitHub-Event", "X-GitHub-Delivery", "X-Hub-Signature-256"]
 
@@ -105,7 +109,8 @@ resource "aws_api_gateway_integration" "put_events" {
 }
 
 resource "aws_api_gateway_method_response" "statuses" {
-  for_each = toset(["200", "502"])
+  # 400 comes from put_events_failed.vtl.
+  for_each = toset(["200", "400", "502"])
 
   rest_api_id = aws_api_gateway_rest_api.webhook.id
   resource_id = aws_api_gateway_resource.webhook.id

@@ -29,3 +29,11 @@ output "log_group" {
     arn  = aws_cloudwatch_log_group.access.arn
   }
 }
+
+output "sources" {
+  description = "Addresses that may send webhooks (`cidrs`), and the date of GitHub's list, if it is that one (`github_as_of`)."
+  value = {
+    cidrs        = local.sources
+    github_as_of = var.source_cidrs == null ? local.github.as_of : null
+  }
+}

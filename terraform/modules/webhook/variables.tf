@@ -12,9 +12,9 @@ variable "deployment" {
 }
 
 variable "throttle" {
-  description = "Requests that are accepted: `rate` per second after a burst of `burst`. Requests beyond that are answered with 429, and the sweep fetches those webhooks later. The limits also bound the cost of a flood of forged webhooks."
+  description = "Requests that are accepted: `rate` per second after a burst of `burst`. Requests beyond that are answered with 429, and the sweep fetches those webhooks later. A job sends three webhooks: 25 a second are those of 500 jobs a minute, three times what one deployment can start. The burst takes 1,000 jobs that are queued at once. The limits also bound the cost of a flood of forged webhooks."
   type = object({
-    rate  = optional(number, 200)
+    rate  = optional(number, 25)
     burst = optional(number, 1000)
   })
   default  = {}
@@ -32,13 +32,13 @@ variable "throttle" {
 }
 
 variable "source_cidrs" {
-  description = "Addresses that may send webhooks, such as the list `hooks` of https://api.github.com/meta. Null allows all addresses: each webhook is signed, and the control plane checks the signature."
+  description = "Addresses that may send webhooks. Null is GitHub's own list, as of the date in github_hooks.json. Give your own list if webhooks come from GitHub Enterprise or through a proxy. `[\"0.0.0.0/0\", \"::/0\"]` allows all addresses: each webhook is signed, and the control plane checks the signature."
   type        = list(string)
   default     = null
 
   validation {
     condition     = var.source_cidrs == null ? true : length(var.source_cidrs) > 0
-    error_message = "source_cidrs is empty: at least one range is expected, since otherwise no webhook could be sent. Leave it out (null) to allow all addresses."
+    error_message = "source_cidrs is empty: at least one range is expected, since otherwise no webhook could be sent. Leave it out (null) for GitHub's addresses, or give `0.0.0.0/0` and `::/0` to allow all."
   }
 
   validation {

@@ -57,8 +57,9 @@ pub struct ClassEntry {
     /// Repositories that may use it; default: all that policy allows.
     #[serde(default)]
     pub repositories: Option<Vec<String>>,
-    /// Whether ECS Exec may open a shell in it; default true.
-    #[serde(default = "yes")]
+    /// Whether ECS Exec may open a shell in it; default false. With it, a job that is
+    /// root can use the identity of its task.
+    #[serde(default)]
     pub exec: bool,
     /// Whether its jobs are run again if their runner is lost; default: the deployment's `rerun`.
     #[serde(default)]
@@ -66,10 +67,6 @@ pub struct ClassEntry {
     /// Whether it serves jobs that name no class; at most one class may.
     #[serde(default)]
     pub default: bool,
-}
-
-fn yes() -> bool {
-    true
 }
 
 /// A valid class.
@@ -325,7 +322,7 @@ mod tests {
         let small = catalogue.get(&ClassName::parse("small").unwrap()).unwrap();
         assert_eq!(small.offers.to_string(), "class:small,linux,self-hosted,x64");
         assert_eq!(small.capacity, Capacity::OnDemand);
-        assert!(small.exec);
+        assert!(!small.exec, "ECS Exec gives a job an identity at AWS, so a class has to ask for it");
         assert!(catalogue.default_class().is_none());
     }
 

@@ -129,7 +129,7 @@ async fn make_parameters(aws: &Aws, queues: &Queues) {
         // A short value, so that the test need not wait for half a minute.
         "limits": {"surplus_grace_secs": 1},
     });
-    let classes = json!({"small": {"cpu": 512, "memory": 1024}});
+    let classes = json!({"small": {"cpu": 512, "memory": 1024, "exec": true}});
     for (name, value) in [("deployment", deployment), ("settings", settings), ("classes", classes)] {
         let name = format!("/ecsrunner/{DEPLOYMENT}/{name}");
         aws.call(SSM, "PutParameter", json!({"Name": name, "Type": "String", "Value": value.to_string()}))

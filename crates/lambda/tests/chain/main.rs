@@ -114,6 +114,7 @@ async fn run(chain: Rc<Chain>) {
     part!(chain: repairs::a_cancelled_jobs_runner_is_retired_with_all_that_it_has).await;
     part!(chain: repairs::the_sweep_hears_of_a_task_whose_end_nobody_told).await;
     part!(chain: refusals::a_wrong_signature_is_counted_and_dropped).await;
+    part!(chain: refusals::what_cannot_be_githubs_costs_no_event).await;
     part!(chain: refusals::a_signed_body_that_cannot_be_read_is_kept_for_a_person).await;
     part!(chain: samples::those_of_others_repositories_leave_nothing_open).await;
     part!(chain: dead_letters::what_is_no_event_of_ours_is_tried_three_times_and_kept_with_its_reason).await;

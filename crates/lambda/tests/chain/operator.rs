@@ -155,6 +155,7 @@ pub(crate) async fn an_operator_looks_for_what_is_wrong(chain: &Chain) {
     for part in parts {
         assert_eq!(state(part), "ok", "{part}: {doctor}");
     }
+    assert_eq!(state("exec"), "warning", "a class that allows ECS Exec is named: {doctor}");
     let found = doctor["checks"].to_string();
     assert!(found.contains("ecsrunner-chain-events-dead has 1 that could not be handled"), "{found}");
 }

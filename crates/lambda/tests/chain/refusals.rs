@@ -16,6 +16,30 @@ pub(crate) async fn a_wrong_signature_is_counted_and_dropped(chain: &Chain) {
     chain.measures("InvalidSignatures", 1.0).await;
 }
 
+/// The template refuses what is too large or has a signature of another length, before the event bus.
+pub(crate) async fn what_cannot_be_githubs_costs_no_event(chain: &Chain) {
+    let large = Webhook::signed(&chain.webhook_secret, "workflow_job", vec![b' '; 128 * 1024 + 2]);
+    let mut shortened = Webhook::signed(&chain.webhook_secret, "workflow_job", b"{}".to_vec());
+    shortened.signature.pop();
+    for refused in [&large, &shortened] {
+        let (status, text) = refused.send(&chain.setting.webhook_url).await;
+        assert_eq!(status, 400, "{text}");
+        assert!(text.contains("refused") && !text.contains("entries"), "{text}");
+    }
+    // A later webhook has arrived, and nothing was heard of the others.
+    let ping = Webhook::signed(&chain.webhook_secret, "ping", b"{}".to_vec());
+    ping.post(&chain.setting.webhook_url).await;
+    received(chain, &ping).await;
+    let logs = chain.logs().await;
+    let told = logs.said("received webhook").into_iter().chain(logs.said("refused webhook"));
+    for line in told {
+        assert!(
+            line["delivery"] != large.delivery.as_str() && line["delivery"] != shortened.delivery.as_str(),
+            "{line}"
+        );
+    }
+}
+
 pub(crate) async fn a_signed_body_that_cannot_be_read_is_kept_for_a_person(chain: &Chain) {
     let body = b"{\"action\": \"queued\", \"workflow_job\": 7}".to_vec();
     let broken = Webhook::signed(&chain.webhook_secret, "workflow_job", body);

@@ -21,6 +21,12 @@ impl Webhook {
 
     /// Posts the webhook to the template's server, which stands in for API Gateway.
     pub(crate) async fn post(&self, url: &str) {
+        let (status, text) = self.send(url).await;
+        assert!((200..300).contains(&status), "{}: {status} {text}", self.event);
+    }
+
+    /// Posts the webhook, and returns the answer's status and text.
+    pub(crate) async fn send(&self, url: &str) -> (u16, String) {
         let http = reqwest::Client::builder().no_proxy().build().unwrap();
         let request = http
             .post(url)
@@ -30,7 +36,7 @@ impl Webhook {
             .header("x-hub-signature-256", &self.signature)
             .body(self.body.clone());
         let answer = request.send().await.unwrap();
-        assert!(answer.status().is_success(), "{}: {}", self.event, answer.text().await.unwrap());
+        (answer.status().as_u16(), answer.text().await.unwrap())
     }
 
     /// Returns the event that the template makes of the webhook.

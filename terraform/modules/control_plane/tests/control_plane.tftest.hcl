@@ -13,6 +13,12 @@ mock_provider "aws" {
   mock_resource "aws_lambda_function" {
     defaults = { arn = "arn:aws:lambda:eu-west-1:123456789012:function:mock" }
   }
+  mock_data "aws_lambda_function" {
+    defaults = { code_sha256 = "oysXbFa+ofTlUeduF9YLtqyseCKFDcNnO5RK6PPbjc4=" }
+  }
+  mock_data "aws_s3_object" {
+    defaults = { checksum_sha256 = "oysXbFa+ofTlUeduF9YLtqyseCKFDcNnO5RK6PPbjc4=" }
+  }
   mock_resource "aws_cloudwatch_event_rule" {
     defaults = { arn = "arn:aws:events:eu-west-1:123456789012:rule/mock" }
   }
@@ -45,8 +51,8 @@ override_resource {
 
 variables {
   deployment = "ci"
-  # Any file can be the archive, since it is not unpacked here.
-  package = { filename = "./granted.md" }
+  # The hash, in base64, is that of the mocks above.
+  package = { s3_bucket = "releases", s3_key = "control-plane-arm64.zip", s3_object_version = "7", sha256 = "a32b176c56bea1f4e551e76e17d60bb6acac7822850dc3673b944ae8f3db8dce" }
   bus     = { name = "ecsrunner-ci", arn = "arn:aws:events:eu-west-1:123456789012:event-bus/ecsrunner-ci" }
   cluster = { name = "ecsrunner-ci", arn = "arn:aws:ecs:eu-west-1:123456789012:cluster/ecsrunner-ci" }
   tasks = {
@@ -68,7 +74,7 @@ run "both_functions_are_the_same_code" {
   assert {
     condition = alltrue([
       for function in aws_lambda_function.functions :
-      function.runtime == "provided.al2023" && function.handler == "bootstrap" && function.architectures == tolist(["arm64"]) && function.timeout == 60 && function.memory_size == 512 && function.source_code_hash == filebase64sha256("./granted.md")
+      function.runtime == "provided.al2023" && function.handler == "bootstrap" && function.architectures == tolist(["arm64"]) && function.timeout == 60 && function.memory_size == 512 && function.source_code_hash == "oysXbFa+ofTlUeduF9YLtqyseCKFDcNnO5RK6PPbjc4="
     ])
     error_message = "Both functions run the given archive on arm64, with 60 s and 512 MB."
   }
@@ -185,15 +191,15 @@ run "each_statement_names_what_it_is_about" {
 
 run "what_is_asked_for_is_made" {
   variables {
-    package        = { s3_bucket = "releases", s3_key = "control-plane-x86_64.zip", s3_object_version = "7", architecture = "x86_64" }
+    package        = { s3_bucket = "releases", s3_key = "control-plane-x86_64.zip", s3_object_version = "7", sha256 = "a32b176c56bea1f4e551e76e17d60bb6acac7822850dc3673b944ae8f3db8dce", architecture = "x86_64" }
     github_api_url = "https://github.example.com/api/v3"
     kms_key_arn    = { arn = "arn:aws:kms:eu-west-1:123456789012:key/0a1b" }
     log            = { level = "debug", retention_days = 7 }
-    function       = { timeout = 90, reserved_concurrency = 5 }
+    function       = { timeout = 90, reserved_concurrency = 5, sweeper_reserved_concurrency = 2 }
   }
 
   assert {
-    condition     = alltrue([for function in aws_lambda_function.functions : function.s3_key == "control-plane-x86_64.zip" && function.filename == null && function.architectures == tolist(["x86_64"])]) && aws_lambda_function.functions["control_plane"].reserved_concurrent_executions == 5 && aws_lambda_function.functions["sweeper"].reserved_concurrent_executions == -1
+    condition     = alltrue([for function in aws_lambda_function.functions : function.s3_key == "control-plane-x86_64.zip" && function.filename == null && function.architectures == tolist(["x86_64"])]) && aws_lambda_function.functions["control_plane"].reserved_concurrent_executions == 5 && aws_lambda_function.functions["sweeper"].reserved_concurrent_executions == 2
     error_message = "The code is the object in S3, for the architecture that it was built for."
   }
   assert {
@@ -208,6 +214,77 @@ run "what_is_asked_for_is_made" {
     condition     = aws_sqs_queue.kicks.visibility_timeout_seconds == 540 && alltrue([for group in aws_cloudwatch_log_group.functions : group.retention_in_days == 7])
     error_message = "Timeout and retention have the given values."
   }
+}
+
+# Any file can be the archive, since it is not unpacked here.
+run "an_archive_in_a_file_is_hashed_here" {
+  command = plan
+  variables {
+    package = { filename = "./granted.md" }
+  }
+
+  assert {
+    condition     = alltrue([for function in aws_lambda_function.functions : function.source_code_hash == filebase64sha256("./granted.md") && function.s3_bucket == null]) && length(data.aws_s3_object.archive) == 0
+    error_message = "The hash is that of the file."
+  }
+}
+
+run "an_archive_in_s3_is_named_by_version_and_hash" {
+  assert {
+    condition     = alltrue([for function in aws_lambda_function.functions : function.s3_object_version == "7" && function.s3_key == "control-plane-arm64.zip" && function.filename == null]) && data.aws_s3_object.archive["archive"].version_id == "7" && data.aws_s3_object.archive["archive"].checksum_mode == "ENABLED"
+    error_message = "The version that is deployed is the one whose checksum is compared."
+  }
+}
+
+run "an_archive_in_s3_with_another_hash_is_refused" {
+  command = plan
+  override_data {
+    target = data.aws_s3_object.archive["archive"]
+    values = { checksum_sha256 = "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=" }
+  }
+  expect_failures = [data.aws_s3_object.archive["archive"]]
+}
+
+run "an_archive_in_s3_without_a_hash_is_refused" {
+  command = plan
+  override_data {
+    target = data.aws_s3_object.archive["archive"]
+    values = { checksum_sha256 = "" }
+  }
+  expect_failures = [data.aws_s3_object.archive["archive"]]
+}
+
+run "code_that_others_have_replaced_is_seen" {
+  command = plan
+  override_data {
+    target = data.aws_lambda_function.deployed["sweeper"]
+    values = { code_sha256 = "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=" }
+  }
+  expect_failures = [data.aws_lambda_function.deployed["sweeper"]]
+}
+
+run "an_object_without_a_version_is_refused" {
+  command = plan
+  variables {
+    package = { s3_bucket = "releases", s3_key = "control-plane-arm64.zip", sha256 = "a32b176c56bea1f4e551e76e17d60bb6acac7822850dc3673b944ae8f3db8dce" }
+  }
+  expect_failures = [var.package]
+}
+
+run "an_object_without_a_hash_is_refused" {
+  command = plan
+  variables {
+    package = { s3_bucket = "releases", s3_key = "control-plane-arm64.zip", s3_object_version = "7" }
+  }
+  expect_failures = [var.package]
+}
+
+run "a_hash_in_base64_is_refused" {
+  command = plan
+  variables {
+    package = { s3_bucket = "releases", s3_key = "control-plane-arm64.zip", s3_object_version = "7", sha256 = "oysXbFa+ofTlUeduF9YLtqyseCKFDcNnO5RK6PPbjc4=" }
+  }
+  expect_failures = [var.package]
 }
 
 run "a_wrong_deployment_is_refused" {
@@ -318,6 +395,14 @@ run "a_concurrency_of_nothing_is_refused" {
   command = plan
   variables {
     function = { reserved_concurrency = 0 }
+  }
+  expect_failures = [var.function]
+}
+
+run "a_sweeper_without_concurrency_is_refused" {
+  command = plan
+  variables {
+    function = { sweeper_reserved_concurrency = 0 }
   }
   expect_failures = [var.function]
 }

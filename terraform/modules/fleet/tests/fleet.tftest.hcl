@@ -30,7 +30,7 @@ variables {
   vpc_id     = "vpc-0123456789abcdef0"
   boot_table = { name = "ecsrunner-ci-boot", arn = "arn:aws:dynamodb:eu-west-1:123456789012:table/ecsrunner-ci-boot" }
   images = {
-    default = { uri = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/ecsrunner-ci-runner:2.336.0-0123456789ab", architectures = ["x64", "arm64"] }
+    default = { uri = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/ecsrunner-ci-runner@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef", architectures = ["x64", "arm64"] }
     android = { uri = "ghcr.io/acme/android@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef", architectures = ["x64"] }
   }
 }
@@ -171,7 +171,7 @@ run "images_from_elsewhere_need_no_ecr" {
 
   variables {
     deployment = "elsewhere"
-    images     = { default = { uri = "ghcr.io/acme/runner:1", architectures = ["arm64"] } }
+    images     = { default = { uri = "ghcr.io/acme/runner@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef", architectures = ["arm64"] } }
   }
 
   assert {
@@ -185,7 +185,7 @@ run "ecr_of_another_account_and_region_is_read_from_the_uri" {
 
   variables {
     deployment = "shared"
-    images     = { default = { uri = "210987654321.dkr.ecr.us-east-1.amazonaws.com/team/runner:1", architectures = ["x64"] } }
+    images     = { default = { uri = "210987654321.dkr.ecr.us-east-1.amazonaws.com/team/runner@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef", architectures = ["x64"] } }
   }
 
   assert {
@@ -263,7 +263,7 @@ run "a_vpc_by_its_name_is_refused" {
 run "images_without_a_default_are_refused" {
   command = plan
   variables {
-    images = { android = { uri = "ghcr.io/acme/android:1", architectures = ["x64"] } }
+    images = { android = { uri = "ghcr.io/acme/android@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef", architectures = ["x64"] } }
   }
   expect_failures = [var.images]
 }
@@ -271,7 +271,7 @@ run "images_without_a_default_are_refused" {
 run "an_image_name_with_a_slash_is_refused" {
   command = plan
   variables {
-    images = { default = { uri = "ghcr.io/acme/runner:1", architectures = ["x64"] }, "team/android" = { uri = "ghcr.io/acme/android:1", architectures = ["x64"] } }
+    images = { default = { uri = "ghcr.io/acme/runner@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef", architectures = ["x64"] }, "team/android" = { uri = "ghcr.io/acme/android@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef", architectures = ["x64"] } }
   }
   expect_failures = [var.images]
 }
@@ -279,7 +279,7 @@ run "an_image_name_with_a_slash_is_refused" {
 run "an_architecture_by_dockers_name_is_refused" {
   command = plan
   variables {
-    images = { default = { uri = "ghcr.io/acme/runner:1", architectures = ["amd64"] } }
+    images = { default = { uri = "ghcr.io/acme/runner@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef", architectures = ["amd64"] } }
   }
   expect_failures = [var.images]
 }
@@ -287,7 +287,7 @@ run "an_architecture_by_dockers_name_is_refused" {
 run "an_image_for_no_architecture_is_refused" {
   command = plan
   variables {
-    images = { default = { uri = "ghcr.io/acme/runner:1", architectures = [] } }
+    images = { default = { uri = "ghcr.io/acme/runner@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef", architectures = [] } }
   }
   expect_failures = [var.images]
 }
@@ -314,4 +314,12 @@ run "an_alias_for_a_key_is_refused" {
     kms_key_arn = "alias/logs"
   }
   expect_failures = [var.kms_key_arn]
+}
+
+run "an_image_with_a_tag_is_refused" {
+  command = plan
+  variables {
+    images = { default = { uri = "ghcr.io/acme/runner:1", architectures = ["x64"] } }
+  }
+  expect_failures = [var.images]
 }

@@ -42,7 +42,7 @@ variables {
   vpc_id     = "vpc-0123456789abcdef0"
   boot_table = { name = "ecsrunner-ci-boot", arn = "arn:aws:dynamodb:eu-west-1:123456789012:table/ecsrunner-ci-boot" }
   images = {
-    default = { uri = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/ecsrunner-ci-runner:2.336.0-0123456789ab", architectures = ["x64", "arm64"] }
+    default = { uri = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/ecsrunner-ci-runner@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef", architectures = ["x64", "arm64"] }
     android = { uri = "ghcr.io/acme/android@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef", architectures = ["x64"] }
   }
 }

@@ -28,6 +28,20 @@ run "the_repository_is_scanned_and_its_tags_never_change" {
   }
 }
 
+run "the_image_is_named_by_the_digest_of_its_tag" {
+  command = plan
+
+  # The digest is known after the build, which no test runs.
+  assert {
+    condition     = strcontains(file("outputs.tf"), "= \"$${aws_ecr_repository.runner.repository_url}@$${data.aws_ecr_image.runner.image_digest}\"") && endswith(local.tag, substr(local.hash, 0, 12))
+    error_message = "a tag in a task definition could be moved to another image"
+  }
+  assert {
+    condition     = data.aws_ecr_image.runner.image_tag == local.tag && data.aws_ecr_image.runner.repository_name == aws_ecr_repository.runner.name
+    error_message = "the digest is not that of the image that was built"
+  }
+}
+
 run "this_projects_dockerfile_and_sources_are_built" {
   command = plan
 

@@ -23,10 +23,11 @@ variables {
       "android/x64"        = "ecsrunner-ci-android-x64:1"
       "android/x64/exec"   = "ecsrunner-ci-android-x64-exec:1"
     }
-    queue_url      = "https://sqs.eu-west-1.amazonaws.com/123456789012/ecsrunner-ci-kicks"
-    webhook_secret = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:ecsrunner/ci/webhook-a1b2c3"
-    github_secret  = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:ecsrunner/ci/github-a1b2c3"
-    log_group      = "/ecsrunner/ci/runners"
+    queue_url       = "https://sqs.eu-west-1.amazonaws.com/123456789012/ecsrunner-ci-kicks"
+    webhook_secret  = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:ecsrunner/ci/webhook-a1b2c3"
+    github_secret   = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:ecsrunner/ci/github-a1b2c3"
+    log_group       = "/ecsrunner/ci/runners"
+    webhook_sources = { cidrs = ["192.30.252.0/22"], github_as_of = "2026-08-29" }
   }
 }
 
@@ -60,7 +61,7 @@ run "what_is_left_out_is_left_to_the_code" {
     error_message = "the settings are ${aws_ssm_parameter.document["settings"].insecure_value}"
   }
   assert {
-    condition     = aws_ssm_parameter.document["classes"].insecure_value == "{\"small\":{\"arch\":\"x64\",\"capacity\":\"on-demand\",\"cpu\":512,\"default\":false,\"exec\":true,\"labels\":[],\"memory\":1024}}"
+    condition     = aws_ssm_parameter.document["classes"].insecure_value == "{\"small\":{\"arch\":\"x64\",\"capacity\":\"on-demand\",\"cpu\":512,\"default\":false,\"exec\":false,\"labels\":[],\"memory\":1024}}"
     error_message = "the classes are ${aws_ssm_parameter.document["classes"].insecure_value}"
   }
 }
@@ -73,7 +74,7 @@ run "everything_that_can_be_said_is_passed_on" {
       small = { cpu = 256, memory = 512, default = true, labels = ["cheap", "Ours"] }
       large = {
         cpu             = 4096, memory = 8192, arch = "x64", capacity = "spot-then-on-demand", ephemeral_storage_gib = 60, max_runners = 50,
-        max_job_minutes = 60, labels = ["gpu-tools", "ours"], image = "android", repositories = ["acme/*", "acme/app", "*"], exec = false, rerun = true
+        max_job_minutes = 60, labels = ["gpu-tools", "ours"], image = "android", repositories = ["acme/*", "acme/app", "*"], exec = true, rerun = true
       }
       # Two classes other than the default may share a label, since their jobs name the class. All classes may
       # share a label that every job has.
@@ -90,7 +91,7 @@ run "everything_that_can_be_said_is_passed_on" {
   }
 
   assert {
-    condition     = jsondecode(aws_ssm_parameter.document["classes"].insecure_value).large == jsondecode("{\"arch\":\"x64\",\"capacity\":\"spot-then-on-demand\",\"cpu\":4096,\"default\":false,\"ephemeral_storage_gib\":60,\"exec\":false,\"image\":\"android\",\"labels\":[\"gpu-tools\",\"ours\"],\"max_job_minutes\":60,\"max_runners\":50,\"memory\":8192,\"repositories\":[\"acme/*\",\"acme/app\",\"*\"],\"rerun\":true}")
+    condition     = jsondecode(aws_ssm_parameter.document["classes"].insecure_value).large == jsondecode("{\"arch\":\"x64\",\"capacity\":\"spot-then-on-demand\",\"cpu\":4096,\"default\":false,\"ephemeral_storage_gib\":60,\"exec\":true,\"image\":\"android\",\"labels\":[\"gpu-tools\",\"ours\"],\"max_job_minutes\":60,\"max_runners\":50,\"memory\":8192,\"repositories\":[\"acme/*\",\"acme/app\",\"*\"],\"rerun\":true}")
     error_message = "a key of a class is lost"
   }
   assert {
@@ -613,6 +614,7 @@ run "a_deployment_without_subnets_is_refused" {
     facts = {
       state_table      = "s", boot_table = "b", boot_owner = "AROAPLAIN", boot_owner_exec = "AROAEXEC", cluster = "c", subnets = [], security_groups = ["sg-01234567"],
       assign_public_ip = true, task_definitions = { "default/x64/exec" = "d:1" }, queue_url = "q", webhook_secret = "w", github_secret = "g", log_group = "l"
+      webhook_sources  = { cidrs = ["0.0.0.0/0", "::/0"] }
     }
   }
   expect_failures = [var.facts]

@@ -4,10 +4,20 @@ mock_provider "aws" {
   mock_data "aws_secretsmanager_random_password" {
     defaults = { random_password = "drawn" }
   }
+  mock_data "aws_iam_policy_document" {
+    defaults = { json = "{}" }
+  }
+  mock_resource "aws_dynamodb_table" {
+    defaults = { arn = "arn:aws:dynamodb:eu-west-1:123456789012:table/ecsrunner-ci-boot" }
+  }
 }
 
 variables {
   deployment = "ci"
+  boot_roles = {
+    control_plane = "arn:aws:iam::123456789012:role/ecsrunner-ci-control-plane"
+    tasks         = ["arn:aws:iam::123456789012:role/ecsrunner-ci-task", "arn:aws:iam::123456789012:role/ecsrunner-ci-task-exec"]
+  }
 }
 
 run "the_state_table_is_what_the_store_expects" {
@@ -70,6 +80,83 @@ run "the_boot_table_is_keyed_by_its_owner_and_never_restored" {
     condition     = !aws_dynamodb_table.boot.point_in_time_recovery[0].enabled && aws_dynamodb_table.boot.deletion_protection_enabled
     error_message = "the boot table has backups, or no deletion protection"
   }
+}
+
+run "nobody_may_read_or_copy_a_boot_item" {
+  assert {
+    condition     = aws_dynamodb_resource_policy.boot.resource_arn == aws_dynamodb_table.boot.arn && aws_dynamodb_resource_policy.boot.policy == data.aws_iam_policy_document.boot.json
+    error_message = "the boot table does not have the policy"
+  }
+  # Everything that returns an item or copies the table, as DynamoDB names its actions. A pattern may cover one.
+  assert {
+    condition = [
+      for action in [
+        "BatchGetItem", "ConditionCheckItem", "CreateBackup", "EnableKinesisStreamingDestination", "ExportTableToPointInTime", "GetItem",
+        "PartiQLDelete", "PartiQLInsert", "PartiQLSelect", "PartiQLUpdate", "Query", "RestoreTableToPointInTime", "Scan", "StartAwsBackupJob",
+        "UpdateContinuousBackups", "UpdateItem", "UpdateKinesisStreamingDestination",
+      ] : action
+      if length([
+        for statement in data.aws_iam_policy_document.boot.statement : statement
+        if statement.effect == "Deny" && length(statement.condition) == 0 && statement.resources == toset([aws_dynamodb_table.boot.arn])
+        && anytrue([for who in statement.principals : who.type == "*" && who.identifiers == toset(["*"])])
+        && anytrue([for pattern in statement.actions : can(regex("^${replace(pattern, "*", ".*")}$", "dynamodb:${action}"))])
+      ]) == 0
+    ] == []
+    error_message = "an action that reads or copies is not denied to everybody without a condition"
+  }
+}
+
+run "only_our_own_roles_may_write_and_take_a_boot_item" {
+  assert {
+    condition = { for statement in data.aws_iam_policy_document.boot.statement : join(" ", statement.actions) => flatten([for condition in statement.condition : [condition.test, condition.variable, sort(condition.values)]]) if length(statement.condition) > 0 } == {
+      "dynamodb:PutItem"    = ["ArnNotEquals", "aws:PrincipalArn", "arn:aws:iam::123456789012:role/ecsrunner-ci-control-plane"]
+      "dynamodb:DeleteItem" = ["ArnNotEquals", "aws:PrincipalArn", "arn:aws:iam::123456789012:role/ecsrunner-ci-control-plane", "arn:aws:iam::123456789012:role/ecsrunner-ci-task", "arn:aws:iam::123456789012:role/ecsrunner-ci-task-exec"]
+    }
+    error_message = "PutItem is for the control plane alone, and DeleteItem for it and the tasks"
+  }
+  assert {
+    condition     = alltrue([for statement in data.aws_iam_policy_document.boot.statement : statement.effect == "Deny"])
+    error_message = "the policy must grant nothing"
+  }
+}
+
+run "the_boot_tables_policy_does_not_lock_terraform_out" {
+  assert {
+    condition = [
+      for action in [
+        "DeleteResourcePolicy", "DeleteTable", "DescribeContinuousBackups", "DescribeTable", "DescribeTimeToLive", "GetResourcePolicy",
+        "ListTagsOfResource", "PutResourcePolicy", "TagResource", "UntagResource", "UpdateTable", "UpdateTimeToLive",
+      ] : action
+      if anytrue([
+        for pattern in flatten([for statement in data.aws_iam_policy_document.boot.statement : tolist(statement.actions)]) :
+        can(regex("^${replace(pattern, "*", ".*")}$", "dynamodb:${action}"))
+      ])
+    ] == []
+    error_message = "an action that Terraform needs is denied"
+  }
+}
+
+run "the_boot_tables_policy_leaves_our_roles_what_they_are_granted" {
+  # Reads the roles' policies, so that neither side can change alone.
+  assert {
+    condition = toset(flatten([
+      for found in concat(
+        regexall("actions += \\[([^\\]]*)\\]\\s+resources = \\[var[.]tables[.]boot[.]arn\\]", file("../control_plane/iam.tf")),
+        regexall("actions += \\[([^\\]]*)\\]\\s+resources = \\[var[.]boot_table[.]arn\\]", file("../fleet/iam.tf")),
+      ) : jsondecode("[${found[0]}]")
+      ])) == toset(flatten([
+      for statement in data.aws_iam_policy_document.boot.statement : tolist(statement.actions) if length(statement.condition) > 0
+    ]))
+    error_message = "a role is granted an action that the boot table's policy denies it, or the policy excepts one that no role needs"
+  }
+}
+
+run "a_pattern_instead_of_a_role_is_refused" {
+  command = plan
+  variables {
+    boot_roles = { control_plane = "arn:aws:iam::123456789012:role/ecsrunner-ci-control-plane", tasks = ["arn:aws:iam::123456789012:role/*"] }
+  }
+  expect_failures = [var.boot_roles]
 }
 
 run "a_key_of_ones_own_serves_state_and_secrets_but_not_the_boot_table" {

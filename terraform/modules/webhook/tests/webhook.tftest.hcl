@@ -86,8 +86,8 @@ run "a_failure_of_put_events_is_no_200" {
     error_message = "A 200 of PutEvents must stay the default."
   }
   assert {
-    condition     = toset([for response in aws_api_gateway_method_response.statuses : response.status_code]) == toset(["200", "502"])
-    error_message = "The method answers 200 and 502."
+    condition     = toset([for response in aws_api_gateway_method_response.statuses : response.status_code]) == toset(["200", "400", "502"])
+    error_message = "The method answers 200, 400 and 502."
   }
 }
 
@@ -125,10 +125,21 @@ run "nothing_that_a_sender_controls_is_logged" {
   }
 }
 
-run "everybody_may_call_by_default" {
+run "only_github_may_call_by_default" {
+  # Written out, so that a change of the list is seen here too.
   assert {
-    condition     = length(data.aws_iam_policy_document.callers.statement[0].condition) == 0
-    error_message = "Without source_cidrs there is no condition on the address."
+    condition = [for condition in data.aws_iam_policy_document.callers.statement[0].condition : "${condition.test} ${condition.variable} ${join(" ", sort(condition.values))}"] == [
+      "IpAddress aws:SourceIp 140.82.112.0/20 143.55.64.0/20 185.199.108.0/22 192.30.252.0/22 2606:50c0::/32 2a0a:a440::/29"
+    ]
+    error_message = "Only the addresses of GitHub's webhooks may call."
+  }
+  assert {
+    condition     = output.sources.github_as_of == jsondecode(file("./github_hooks.json")).as_of && can(formatdate("YYYY", "${output.sources.github_as_of}T00:00:00Z")) && length(output.sources.cidrs) == 6
+    error_message = "The list has the date on which it was GitHub's."
+  }
+  assert {
+    condition     = alltrue([for cidr in output.sources.cidrs : can(cidrhost(cidr, 0))])
+    error_message = "GitHub's list has address ranges."
   }
   assert {
     condition     = output.url == "https://a1b2c3.execute-api.eu-west-1.amazonaws.com/v1/webhook"
@@ -141,6 +152,24 @@ run "everybody_may_call_by_default" {
   assert {
     condition     = aws_api_gateway_account.logs["own"].cloudwatch_role_arn == aws_iam_role.account_logs["own"].arn
     error_message = "The account's log role is set by default, since a stage with access logs cannot be created without one."
+  }
+}
+
+run "a_flood_is_throttled_by_default" {
+  assert {
+    condition     = aws_api_gateway_method_settings.all.settings[0].throttling_rate_limit == 25 && aws_api_gateway_method_settings.all.settings[0].throttling_burst_limit == 1000
+    error_message = "The throttle has the rate from which terraform/README.md computes the cost of a flood."
+  }
+}
+
+run "all_may_call_where_that_is_asked_for" {
+  variables {
+    source_cidrs = ["0.0.0.0/0", "::/0"]
+  }
+
+  assert {
+    condition     = one(data.aws_iam_policy_document.callers.statement[0].condition).values == tolist(["0.0.0.0/0", "::/0"]) && output.sources.cidrs == tolist(["0.0.0.0/0", "::/0"]) && output.sources.github_as_of == null
+    error_message = "Every address is allowed, and the list is not GitHub's."
   }
 }
 

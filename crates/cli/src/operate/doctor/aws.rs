@@ -21,6 +21,7 @@ const VCPU: f64 = 1024.0;
 
 pub(super) async fn look(aws: &AwsDeployment) -> Vec<Check> {
     let mut checks = vec![parameters(aws), state(aws).await, sweep(aws).await, cluster(aws).await];
+    checks.push(exec(aws));
     checks.extend(images(aws).await);
     checks.extend(queues(aws).await);
     checks.push(webhook_secret(aws).await);
@@ -116,6 +117,25 @@ const fn markets(capacity: Capacity) -> &'static [Market] {
         Capacity::Spot => &[Market::Spot],
         Capacity::SpotThenOnDemand => &[Market::Spot, Market::OnDemand],
     }
+}
+
+/// ECS's agent in the container holds the task's role, and a job that is root can use it.
+fn exec(aws: &AwsDeployment) -> Check {
+    const NAME: &str = "exec";
+    let rules = aws.rules();
+    let classes = rules.catalogue.iter().filter(|class| class.exec);
+    let classes: Vec<&str> = classes.map(|class| class.name.as_str()).collect();
+    if classes.is_empty() {
+        return Check::ok(NAME, "no class allows ECS Exec");
+    }
+    Check::warning(
+        NAME,
+        format_args!(
+            "ECS Exec is on for {}: their jobs can use their tasks' identity at AWS",
+            classes.join(", ")
+        ),
+        "leave out `exec` in runner_class_sizes if nobody needs a shell in these jobs",
+    )
 }
 
 /// Checks each image once: several task definitions can share one.

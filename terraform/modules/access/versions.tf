@@ -1,0 +1,12 @@
+# Requirements. AWS's provider is the only one used in this project.
+
+terraform {
+  required_version = ">= 1.9"
+
+  required_providers {
+    aws = {
+      source  = "hashicorp/aws"
+      version = "~> 6.0"
+    }
+  }
+}
