@@ -15,6 +15,7 @@ pub(crate) mod cache;
 mod probe;
 mod rerun;
 mod round;
+mod reserve;
 mod lease_holder;
 
 use std::time::Duration;

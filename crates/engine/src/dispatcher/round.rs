@@ -2,14 +2,14 @@
 //! A round does not wait for effects.
 
 use ecsrunner_core::decide::learn::learn;
-use ecsrunner_core::decide::plan::{Launch, Means, Plan, Probe, Question, plan, reasons_to_wait};
+use ecsrunner_core::decide::plan::{Means, Plan, Probe, Question, plan, reasons_to_wait};
 use ecsrunner_core::decide::step::Next;
 use ecsrunner_core::id::{Epoch, JobId, PoolId, RunnerName};
-use ecsrunner_core::reason::{Code, Reason};
+use ecsrunner_core::reason::Reason;
 use ecsrunner_core::records::change::Change;
 use ecsrunner_core::records::job::Job;
 use ecsrunner_core::records::open::Open;
-use ecsrunner_core::records::runner::{Runner, RunnerState};
+use ecsrunner_core::records::runner::Runner;
 use ecsrunner_core::rules::labels::Labels;
 use ecsrunner_core::rules::pace::Bucket;
 use ecsrunner_core::rules::pool::{Pool, Scope};
@@ -20,20 +20,15 @@ use std::collections::HashMap;
 use std::future::Future;
 use std::sync::{Arc, PoisonError};
 use tracing::{error, info, warn};
-use ulid::Ulid;
 
 use super::LeaseHolder;
 use super::cache::EffectKey;
 use super::lease_holder::MIN_AHEAD;
 use crate::commit::BATCH;
+use crate::ports::Clock;
 use crate::ports::github::GitHub;
 use crate::ports::store::{Store, StoreError, Transaction};
-use crate::ports::{Clock, Randomness};
 use crate::{Engine, Ruleset, World};
-
-/// The most reservations in one transaction. Each writes a runner's record and its job's.
-const RESERVATIONS: usize = BATCH / 2;
-const RESERVATION_TRIES: u32 = 3;
 
 /// What a round has read and decided, with its writes done.
 struct Prepared {
@@ -75,6 +70,9 @@ impl<W: World> Engine<W> {
         plan.launches = self.within_failure_limit(plan.launches).await;
         let mut all = self.reserve(epoch, &plan.launches, &mut open, at).await?;
         all &= self.release_missed(epoch, &plan.missed, &mut open).await?;
+        all &= self.write_readmitted(epoch, &plan.readmitted, &mut open).await?;
+        // The next round plans them.
+        all &= plan.readmitted.is_empty();
         all &= self.write_runners(epoch, &plan, &mut open, at).await?;
         Ok(Prepared { open, plan, at, is_stale: !all })
     }
@@ -134,76 +132,6 @@ impl<W: World> Engine<W> {
         Ok(())
     }
 
-    /// Reserves the plan's launches. Each runner's record is written in one
-    /// transaction with its job's. False if a job had changed since it was read.
-    async fn reserve(
-        &self,
-        epoch: Epoch,
-        launches: &[Launch],
-        open: &mut Open,
-        now: Timestamp,
-    ) -> Result<bool, StoreError> {
-        let mut all = true;
-        for batch in launches.chunks(RESERVATIONS) {
-            let mut changes = Vec::new();
-            for launch in batch {
-                let job = open.jobs.get(&launch.job);
-                let job = job.and_then(|job| match launch.order.fails() {
-                    true => job.reserved_to_fail(&launch.reason),
-                    false => job.waiting_for(&Code::RunnerStarting.into()),
-                });
-                if let (Some(job), Some(runner)) = (job, self.name(launch, epoch, now)) {
-                    info!(
-                        job_id = launch.job.get(),
-                        runner = %runner.name(),
-                        class = %runner.facts.class,
-                        reason = %launch.reason,
-                        "reserving runner"
-                    );
-                    changes.extend([Change::Job(job), Change::Runner(runner)]);
-                }
-            }
-            // A job that has changed must not hold back the others.
-            match self.commit(Transaction::fenced(&changes, epoch)).await {
-                Ok(()) => self.reserved(&changes, open),
-                Err(StoreError::Conflict) => {
-                    for pair in changes.chunks(2) {
-                        all &= self.reserve_one(epoch, pair, open).await?;
-                    }
-                }
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(all)
-    }
-
-    /// Notes reservations that were written. This lease knows that RunTask was not called for them.
-    fn reserved(&self, changes: &[Change], open: &mut Open) {
-        for change in changes {
-            open.apply(change);
-            if let Change::Runner(runner) = change
-                && let RunnerState::Reserved { attempt } = runner.state
-            {
-                self.cache.add_unasked(runner.name(), attempt);
-            }
-        }
-    }
-
-    /// Reserves one runner; false if its job has changed.
-    async fn reserve_one(&self, epoch: Epoch, pair: &[Change], open: &mut Open) -> Result<bool, StoreError> {
-        for _ in 0..RESERVATION_TRIES {
-            match self.commit(Transaction::fenced(pair, epoch)).await {
-                Ok(()) => {
-                    self.reserved(pair, open);
-                    return Ok(true);
-                }
-                Err(StoreError::Conflict) => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(false)
-    }
-
     /// Writes retirements and marks; false if a runner had changed since it was read.
     async fn write_runners(
         &self,
@@ -227,35 +155,7 @@ impl<W: World> Engine<W> {
                 changes.push(Change::Runner(Runner { version, surplus_since, ..runner.clone() }));
             }
         }
-        let mut all = true;
-        for batch in changes.chunks(BATCH) {
-            match self.commit_batches(epoch, batch, open).await {
-                Ok(()) => {}
-                // An effect or an event came first for one of them, which must not delay the others.
-                Err(StoreError::Conflict) => {
-                    for change in batch {
-                        match self.commit_batches(epoch, std::slice::from_ref(change), open).await {
-                            Err(StoreError::Conflict) => all = false,
-                            other => other?,
-                        }
-                    }
-                }
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(all)
-    }
-
-    fn name(&self, launch: &Launch, epoch: Epoch, now: Timestamp) -> Option<Runner> {
-        let millis = u64::try_from(now.as_millisecond()).unwrap_or(0);
-        let ulid = Ulid::from_parts(millis, self.ports.randomness.bits());
-        match RunnerName::new(&self.rules().settings.deployment, launch.order.pool(), &ulid.to_string()) {
-            Ok(name) => Some(launch.order.reserve(name, epoch, now)),
-            Err(error) => {
-                warn!(%error, "could not make a runner name");
-                None
-            }
-        }
+        self.commit_each(epoch, &changes, open).await
     }
 
     /// Starts the due effects, including retirements, oldest runners first.

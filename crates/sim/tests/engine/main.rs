@@ -10,4 +10,5 @@ mod lease;
 mod pause;
 mod rerun;
 mod failures;
+mod failures_any_call;
 mod harness;

@@ -5,6 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::{Outcome, Recorded, runner};
 use crate::decide::admit::{admit, refused};
 use crate::decide::fail;
+use crate::decide::readmit::requeued;
 use crate::id::Version;
 use crate::reason::{Code, Reason};
 use crate::records::change::{Change, Records};
@@ -116,8 +117,8 @@ fn in_progress(event: &JobEvent, taken: &TakenBy, records: &Records, rules: Rule
                     replan = true;
                 }
             }
-            // It is not served here, but by others' runners; or a runner of ours refuses it.
-            JobState::Refused { reason } if !(job.had_failing_runner() && is_ours(taken, rules)) => {
+            // It is not served here, but by others' runners.
+            JobState::Refused { reason } if !is_ours(taken, rules) => {
                 let (version, timeline) = (job.version.next(), job.timeline.clone());
                 let ending = JobEnding::Refused { reason: reason.clone(), after: None };
                 changes.push(Change::JobEnded(EndedJob { version, timeline, ..end(job, event, ending) }));
@@ -360,11 +361,7 @@ pub(super) fn record_run(job: &Job, answer: &RunAnswer, rules: Rules<'_>) -> Rec
 /// Judges a refused job again before it is failed: its class may exist by now.
 fn judge_refused(job: &Job, private: Option<bool>, at: Timestamp, rules: Rules<'_>) -> Job {
     match admit(&job.facts, private, rules.settings, rules.catalogue) {
-        Ok(assignment) => {
-            let mut queued = job.with_state(JobState::Queued { assignment, wait: Code::ToConfirm.into() });
-            queued.timeline.push(JobStage::Queued, at);
-            queued
-        }
+        Ok(assignment) => requeued(job, assignment, at),
         Err(reason) => Job { state: JobState::Refused { reason }, ..job.with_failing(Failing::Allowed) },
     }
 }
