@@ -4,6 +4,7 @@
 mod commit;
 mod capacity;
 mod lease;
+mod pages;
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -93,7 +94,7 @@ impl Store for MemoryStore {
     }
 
     async fn open(&self) -> Result<Open, StoreError> {
-        Ok(self.0.lock().tables.open.clone())
+        Ok(pages::read(&self.0).await)
     }
 
     async fn revoke(&self, task: &TaskId, _role: TaskRole) -> Result<Revocation, StoreError> {
