@@ -4,6 +4,7 @@
 use super::*;
 use crate::records::hold::Held;
 use crate::records::runner::RunnerStage;
+use crate::wire::fault::Fault;
 
 /// Each ending of an agent while its job ran, with the code of its reason.
 const UNDER_A_JOB: [(AgentExit, Code); 7] = [
@@ -187,4 +188,26 @@ fn a_listener_that_hangs_after_its_job_is_stopped_once_github_lets_it_go() {
     let deleted = runner.registration_deleted(after(3)).unwrap();
     assert_eq!(deleted.next(after(3)), Next::At(after(8)));
     assert_eq!(deleted.next(after(8)), Next::Now(Step::StopTask));
+}
+
+#[test]
+fn a_container_that_never_ran_is_no_fault_of_its_pool_whatever_the_words_are() {
+    for words in ["words that ECS has added", "exit code 1: it failed", "OutOfMemoryError: before it ran"] {
+        let mut book = Book::with_runner();
+        book.tell(&task(1, TaskChange::Stopped(StopCause::FailedToStart(words.into()))));
+        let fault = book.runners.values().find_map(|runner| match &runner.state {
+            RunnerState::Ending(ending) => ending.fault,
+            _ => None,
+        });
+        assert_eq!(fault, Some(Fault::NeverStarted), "{words}");
+        crate::decide::learn::learn(&book.open(), at(1_000)).iter().for_each(|change| {
+            let Change::Hold(hold) = change else { panic!("{change:?}") };
+            assert!(!matches!(hold.held, Held::Pool(_)), "{words}: {hold:?}");
+        });
+    }
+    let mut book = Book::with_runner();
+    let pull = "CannotPullContainerError: manifest unknown";
+    book.tell(&task(1, TaskChange::Stopped(StopCause::FailedToStart(pull.into()))));
+    let is_pull = |runner: &Runner| matches!(&runner.state, RunnerState::Ending(ending) if ending.fault == Some(Fault::ImagePull));
+    assert!(book.runners.values().any(is_pull));
 }
