@@ -2,9 +2,7 @@
 //! the call, and the run's attempt at GitHub shows afterwards whether the call took
 //! effect. `ecsrunner_core::decide::rerun` decides which jobs.
 
-use ecsrunner_core::decide::rerun::{
-    SeenRun, Verdict, due, judge, learn, note, noted, others_of_run,
-};
+use ecsrunner_core::decide::rerun::{SeenRun, Verdict, due, judge, learn, note, noted, others_of_run};
 use ecsrunner_core::id::{Epoch, JobId};
 use ecsrunner_core::records::change::Change;
 use ecsrunner_core::records::job::JobRecord;

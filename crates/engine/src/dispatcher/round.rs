@@ -115,6 +115,8 @@ impl<W: World> Engine<W> {
         if lessons.is_empty() {
             return Ok(());
         }
+        let (runners, lessons): (Vec<_>, Vec<_>) =
+            lessons.into_iter().partition(|lesson| matches!(lesson, Change::Runner(_)));
         self.commit_batches(epoch, &lessons, open).await?;
         for lesson in &lessons {
             match lesson {
@@ -129,6 +131,8 @@ impl<W: World> Engine<W> {
             }
         }
         self.cache.learn(&lessons);
+        // A runner that has changed is learnt from again in the next round, which changes no hold.
+        let _all = self.commit_each(epoch, &runners, open).await?;
         Ok(())
     }
 

@@ -1,8 +1,10 @@
 //! Tests of plans, which are written as sentences.
 
 mod long_queue;
+mod one_pool;
 
 use std::slice::from_ref;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 
@@ -19,7 +21,7 @@ use crate::rules::placement::Placement;
 use crate::rules::pool::Pool;
 use crate::rules::settings::Settings;
 use crate::testing::{catalogue, job_facts, settings};
-use crate::wire::job::TakenBy;
+use crate::wire::job::{JobFacts, TakenBy};
 use doubts::MAX_DOUBTS;
 
 fn at(secs: i64) -> Timestamp {
