@@ -18,6 +18,7 @@ use std::time::{Duration, Instant};
 use ecsrunner_core::id::Repository;
 use ecsrunner_core::rules::policy::{Refusal, Subject};
 use ecsrunner_core::wire::boot::Fail;
+use ecsrunner_core::wire::job::JobFacts;
 use nix::fcntl::OFlag;
 use serde::Deserialize;
 
@@ -143,13 +144,14 @@ fn is_meant(
     }
     // GITHUB_JOB is the job's key in the workflow file. It is also the display
     // name if the job has no `name` and no matrix.
-    if environment.text("GITHUB_JOB")? == fail.job {
+    let is_its_name = |name: &str| *JobFacts::cut(name) == *fail.job;
+    if is_its_name(&environment.text("GITHUB_JOB")?) {
         return Ok(true);
     }
     let deadline = Instant::now() + JOB_NAME_LIMIT;
     loop {
         match fs::read_to_string(agent_dir::job_path(agent_dir)) {
-            Ok(name) => return Ok(name == fail.job),
+            Ok(name) => return Ok(is_its_name(&name)),
             Err(_) if Instant::now() < deadline => thread::sleep(Duration::from_millis(20)),
             Err(_) => return Ok(false),
         }

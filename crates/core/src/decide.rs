@@ -2,6 +2,7 @@
 //! determines its next step. The engine carries the decisions out.
 
 pub mod admit;
+pub mod readmit;
 pub mod fail;
 pub mod record;
 pub mod learn;

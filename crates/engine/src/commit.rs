@@ -58,6 +58,32 @@ impl<W: World> Engine<W> {
         Ok(())
     }
 
+    /// Commits changes of different records while the lease is held. A record that an event or an effect has changed does not
+    /// hold back the others: then the result is false.
+    pub(crate) async fn commit_each(
+        &self,
+        epoch: Epoch,
+        changes: &[Change],
+        open: &mut Open,
+    ) -> Result<bool, StoreError> {
+        let mut all = true;
+        for batch in changes.chunks(BATCH) {
+            match self.commit_batches(epoch, batch, open).await {
+                Ok(()) => {}
+                Err(StoreError::Conflict) => {
+                    for change in batch {
+                        match self.commit_batches(epoch, std::slice::from_ref(change), open).await {
+                            Err(StoreError::Conflict) => all = false,
+                            other => other?,
+                        }
+                    }
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(all)
+    }
+
     /// Commits a runner's next record together with `also`. `next` makes it from
     /// the current record, with an optional hand-over, or returns `None` if
     /// there is nothing to write.

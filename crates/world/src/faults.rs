@@ -156,6 +156,8 @@ pub struct FaultPlan {
     pub no_retries: bool,
     /// How much longer a read of all open records takes for each job and runner in the answer.
     pub open_takes_per_record: Duration,
+    /// How long each page of a read of all open records takes; a millisecond at least.
+    pub page_takes: Duration,
     /// Write units a second of the table, in addition to a burst of one second's units; 0 for no limit.
     /// DynamoDB takes 1,000 a second in one partition.
     pub write_units_per_sec: u64,

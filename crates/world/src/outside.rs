@@ -6,6 +6,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ecsrunner_core::id::TaskId;
+use ecsrunner_core::rules::class::Catalogue;
 use ecsrunner_engine::Ruleset;
 use jiff::Timestamp;
 use tokio::sync::Notify;
@@ -104,6 +105,17 @@ impl Outside {
     /// Pauses or resumes launches, as an operator does.
     pub fn pause(&mut self, paused: bool) {
         Arc::make_mut(&mut self.rules).settings.paused = paused;
+    }
+
+    /// Replaces the catalogue, as an operator does. Classes with mistakes are left out.
+    ///
+    /// # Panics
+    ///
+    /// The value is not a catalogue.
+    #[expect(clippy::expect_used, reason = "a scenario whose catalogue is wrong has nothing to show")]
+    pub fn set_classes(&mut self, classes: serde_json::Value) {
+        let entries = serde_json::from_value(classes).expect("a catalogue");
+        Arc::make_mut(&mut self.rules).catalogue = Catalogue::read(&entries).0;
     }
 
     /// Returns the time of the next step.

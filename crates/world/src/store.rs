@@ -4,6 +4,7 @@
 mod commit;
 mod capacity;
 mod lease;
+mod pages;
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -104,12 +105,11 @@ impl Store for MemoryStore {
     }
 
     async fn open(&self) -> Result<Open, StoreError> {
-        let outside = self.0.lock();
-        if outside.fault_plan.opens_fail {
+        if self.0.lock().fault_plan.opens_fail {
             let source = "connection reset".into();
             return Err(StoreError::Unavailable { operation: "read the open records", source });
         }
-        Ok(outside.tables.open.clone())
+        Ok(pages::read(&self.0).await)
     }
 
     async fn revoke(&self, task: &TaskId, _role: TaskRole) -> Result<Revocation, StoreError> {

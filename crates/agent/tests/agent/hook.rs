@@ -225,6 +225,19 @@ fn every_other_job_that_reaches_such_a_runner_is_refused_too() {
 }
 
 #[test]
+fn a_job_whose_name_is_longer_than_the_kept_part_of_it_is_told_its_own_reason() {
+    let name = format!("build ({})", "x".repeat(90));
+    let kept: String = name.chars().take(60).collect();
+    let fail = json!({"run": 7, "attempt": 2, "job": kept, "reason": "class `gpu` does not exist"});
+    let begins = format!("echo '2026-11-01 12:00:01Z: Running job: {name}'");
+    let lines = JOB.map(|line| if line == RUN { begins.as_str() } else { line });
+    let ended = Job { fail: Some(fail), ..Job::default() }.run_with(&lines, |agent| agent);
+    let ended = ended.ended_with(20, "job_refused");
+    let sentence = "ecsrunner refuses this job: class `gpu` does not exist";
+    assert!(ended.lines.iter().any(|line| line.starts_with(sentence)), "{:#?}", ended.lines);
+}
+
+#[test]
 fn a_job_that_writes_into_the_fifo_itself_ends_no_more_than_itself() {
     let forged = "echo refused forged > ${ACTIONS_RUNNER_HOOK_JOB_STARTED%/*}/verdicts; while :; do sleep 60 & wait; done";
     let lines = ["trap 'exit 0' INT", CONNECT, RUN, forged];

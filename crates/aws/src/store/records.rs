@@ -33,6 +33,38 @@ const KEPT_BYTES: usize = 300 * 1024;
 /// How long unreadable input is kept.
 const KEPT_SECS: i64 = 30 * 24 * 3600;
 const MAX_KEYS: usize = 100;
+/// The sort keys of reruns begin like this.
+const RERUNS: &str = "rerun#";
+
+impl DynamoStore {
+    /// Reads the open records whose sort keys begin like this, page by page.
+    async fn read_open(&self, open: &mut Open, prefix: &str) -> Result<(), StoreError> {
+        let mut query = self
+            .client
+            .query()
+            .table_name(&self.tables.state)
+            .consistent_read(true)
+            .key_condition_expression("pk = :open")
+            .expression_attribute_values(":open", text(OPEN));
+        if !prefix.is_empty() {
+            query = query
+                .key_condition_expression("pk = :open AND begins_with(sk, :prefix)")
+                .expression_attribute_values(":prefix", text(prefix));
+        }
+        let mut pages = query.into_paginator().items().send();
+        while let Some(item) = pages.next().await {
+            let item = item.map_err(|error| failed("read the open records", error))?;
+            if let Err(error) = add(open, &item) {
+                // The record stays for a person or a newer release. The others are used.
+                let record = get_text(&item, SK).unwrap_or_default();
+                error!(record, %error, "an open record cannot be read and is set aside");
+                open.unreadable += 1;
+                open.unreadable_runners += usize::from(record.starts_with("runner#"));
+            }
+        }
+        Ok(())
+    }
+}
 
 impl Store for DynamoStore {
     async fn load(&self, keys: &Keys) -> Result<Records, StoreError> {
@@ -72,25 +104,12 @@ impl Store for DynamoStore {
 
     async fn open(&self) -> Result<Open, StoreError> {
         let mut open = Open::default();
-        let mut pages = self
-            .client
-            .query()
-            .table_name(&self.tables.state)
-            .consistent_read(true)
-            .key_condition_expression("pk = :open")
-            .expression_attribute_values(":open", text(OPEN))
-            .into_paginator()
-            .items()
-            .send();
-        while let Some(item) = pages.next().await {
-            let item = item.map_err(|error| failed("read the open records", error))?;
-            if let Err(error) = add(&mut open, &item) {
-                // The record stays for a person or a newer release. The others are used.
-                let record = get_text(&item, SK).unwrap_or_default();
-                error!(record, %error, "an open record cannot be read and is set aside");
-                open.unreadable += 1;
-                open.unreadable_runners += usize::from(record.starts_with("runner#"));
-            }
+        self.read_open(&mut open, "").await?;
+        // In the order of keys they were read before the runners.
+        if !open.reruns.is_empty() {
+            let mut later = Open::default();
+            self.read_open(&mut later, RERUNS).await?;
+            open.reruns = later.reruns;
         }
         Ok(open)
     }

@@ -27,7 +27,8 @@ pub(crate) fn may_be_failed(facts: &JobFacts, reason: &Reason, settings: &Settin
     fails && is_of_its_class && is_surely_ours(facts, settings)
 }
 
-fn is_surely_ours(facts: &JobFacts, settings: &Settings) -> bool {
+/// Whether a job cannot be meant for others' runners: it names a class, or a label of this deployment.
+pub(crate) fn is_surely_ours(facts: &JobFacts, settings: &Settings) -> bool {
     let names_class = facts.labels.iter().any(|label| label.starts_with("class:"));
     names_class || settings.required_labels.iter().any(|label| !GENERAL_LABELS.contains(&label))
 }

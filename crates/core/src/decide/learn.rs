@@ -23,7 +23,9 @@ pub(super) const JUDGED: SignedDuration = SignedDuration::from_mins(5);
 const LESSON: SignedDuration = SignedDuration::from_mins(5);
 
 /// Returns the changes of holds that follow from the open runners and are not
-/// recorded yet. Once they are recorded, the same runners lead to no more changes.
+/// recorded yet. Once they are recorded, the same runners lead to no more changes. A runner's failure is learnt once: its
+/// record stays open while it is cleaned up, and a success after it may be history by then. Whether that was written may
+/// be left to the next round.
 #[must_use]
 pub fn learn(open: &Open, now: Timestamp) -> Vec<Change> {
     // A success only lifts a hold, so without holds and faults there is nothing to learn.
@@ -38,15 +40,16 @@ pub fn learn(open: &Open, now: Timestamp) -> Vec<Change> {
     for hold in open.holds.values().filter(|hold| now.duration_since(hold.not_before) > FORGET) {
         learnt.changed.insert(hold.held.clone(), None);
     }
+    let mut taken = Vec::new();
     for lesson in &lessons {
         learnt.take(lesson);
+        if let Outcome::Failed { .. } = lesson.outcome {
+            taken.push(Change::Runner(learnt_from(lesson.runner)));
+        }
     }
-    learnt
-        .changed
-        .into_iter()
-        .filter(|(held, hold)| open.holds.get(held) != hold.as_ref())
-        .map(|(held, hold)| hold.map_or(Change::Released(held), Change::Hold))
-        .collect()
+    let changed = learnt.changed.into_iter().filter(|(held, hold)| open.holds.get(held) != hold.as_ref());
+    let holds = changed.map(|(held, hold)| hold.map_or(Change::Released(held), Change::Hold));
+    holds.chain(taken).collect()
 }
 
 /// What the course of one runner shows.
@@ -147,6 +150,11 @@ impl Learnt<'_> {
         let hold = Hold::after(before, held.clone(), &failure);
         self.changed.insert(held, Some(hold));
     }
+}
+
+/// Returns the next record of a runner from whose failure nothing more is to be learnt.
+fn learnt_from(runner: &Runner) -> Runner {
+    Runner { version: runner.version.next(), ..runner.clone().for_fault(None) }
 }
 
 /// Whether a runner ended for a fault. Most have not ended, or have ended as they should.

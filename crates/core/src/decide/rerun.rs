@@ -7,26 +7,27 @@
 //! call before it is made. The run's attempt at GitHub shows whether an earlier call
 //! took effect, so a process that dies at any moment makes no second one.
 
+mod facts;
+
+pub use facts::facts;
+
 use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::id::{ClassName, JobId, Repository, RunId};
-use crate::reason::Code;
-use crate::records::change::{Change, Records};
+use crate::id::{ClassName, JobId, Repository, RunId, RunnerName};
+use crate::records::change::Change;
 use crate::records::job::{EndedJob, Job, JobEnding};
 use crate::records::open::Open;
 use crate::records::rerun::{Loss, Outcome, Rerun, RerunId, RerunKey, RerunRecord, RerunState};
-use crate::records::runner::{Custody, EndingKind, Runner, RunnerState, Served};
+use crate::records::runner::Runner;
 use crate::rules::Rules;
 use crate::rules::class::Capacity;
-use crate::wire::event::{Event, StopCause, TaskChange};
-use crate::wire::exit::AgentExit;
-use crate::wire::job::{Conclusion, JobFacts};
+use crate::wire::job::JobFacts;
 
 /// How often a job is run again at most.
 pub const MAX_TIMES: u32 = 2;
-/// How often GitHub may refuse a rerun before it is given up.
+/// How often in a row GitHub may refuse a rerun before it is given up.
 pub const MAX_REFUSALS: u32 = 4;
 
 /// The first wait for a run that has not ended, or for a refused call; doubled with each further one.
@@ -37,6 +38,8 @@ const AFTER_A_CALL: SignedDuration = SignedDuration::from_secs(10);
 /// GitHub fails a job whose runner is lost after about ten minutes. A lost runner
 /// that no failed job names by then executed none.
 const LOSS_KEPT: SignedDuration = SignedDuration::from_hours(1);
+/// A read that shows a loss shows its job after this time, if the job is open.
+const LOSS_IS_READ: SignedDuration = SignedDuration::from_mins(1);
 /// A run ends within five days on our runners, and a job is queued for at most one.
 const KEPT: SignedDuration = SignedDuration::from_hours(7 * 24);
 
@@ -69,108 +72,6 @@ pub fn is_on(rules: Rules<'_>, class: Option<&ClassName>, repository: &Repositor
     let reruns = &rules.settings.reruns;
     class.unwrap_or_else(|| {
         reruns.all || reruns.repositories.iter().any(|pattern| pattern.matches(repository))
-    })
-}
-
-/// Returns the facts of an event that concern reruns. They are written together
-/// with its changes.
-#[must_use]
-pub fn facts(event: &Event, records: &Records, changes: &[Change], rules: Rules<'_>) -> Vec<Change> {
-    let loss = loss(event, records, changes, rules).map(RerunRecord::Loss);
-    let outcomes = changes.iter().filter_map(|change| match change {
-        Change::JobEnded(ended) => outcome(ended, rules).map(RerunRecord::Outcome),
-        _ => None,
-    });
-    loss.into_iter().chain(outcomes).map(|record| Change::Rerun(Box::new(record))).collect()
-}
-
-/// Whether a task that stopped for this reason was lost. If its job had ended before,
-/// the job may have failed by itself: then only an interruption counts, since the
-/// runner reports it to GitHub before it stops.
-fn is_loss(cause: &StopCause, job_has_ended: bool) -> bool {
-    match cause {
-        // A runner that was stopped from outside, and not by a user, was on a host that went away.
-        StopCause::SpotInterrupted | StopCause::Agent(AgentExit::InterruptedBusy) => true,
-        StopCause::Missing | StopCause::Agent(AgentExit::Failed) => !job_has_ended,
-        StopCause::Unknown(words) => !job_has_ended && !is_of_memory(words),
-        StopCause::Agent(_)
-        | StopCause::FailedToStart(_)
-        | StopCause::NoCapacity(_)
-        | StopCause::StoppedByUser => false,
-    }
-}
-
-/// Whether the kernel may have killed the container because of its memory (137 is
-/// SIGKILL). The job's own memory is the likely cause.
-fn is_of_memory(words: &str) -> bool {
-    let words = words.to_ascii_lowercase();
-    ["outofmemory", "out of memory", "exit code 137", "signal 9"].iter().any(|word| words.contains(word))
-}
-
-fn loss(event: &Event, records: &Records, changes: &[Change], rules: Rules<'_>) -> Option<Loss> {
-    let Event::Task(task) = event else { return None };
-    let TaskChange::Stopped(cause) = &task.change else { return None };
-    let runner = records.runner.as_ref().filter(|_| !changes.is_empty())?;
-    // The runner may have been given another repository's job, so the job's end decides about the repository.
-    let is_off = rules.catalogue.get(&runner.facts.class).is_some_and(|class| class.rerun == Some(false));
-    if is_off || !rules.may_rerun() || !may_have_had_a_job(runner) || !is_loss(cause, has_completed(runner)) {
-        return None;
-    }
-    let after = changes.iter().find_map(|change| match change {
-        Change::Runner(Runner { state: RunnerState::Ending(ending), .. }) => {
-            Some((ending.kind, ending.note.clone()))
-        }
-        Change::RunnerGone(gone) => Some((gone.kind, gone.note.clone())),
-        _ => None,
-    });
-    let cause = match cause {
-        StopCause::SpotInterrupted => Code::SpotInterrupted.into(),
-        _ => after.and_then(|(kind, note)| note.or_else(|| Some(kind.code().into())))?,
-    };
-    Some(Loss { runner: runner.name().clone(), job: runner.names_job(), cause, at: task.at })
-}
-
-fn has_completed(runner: &Runner) -> bool {
-    matches!(&runner.state, RunnerState::Ending(ending) if ending.kind == EndingKind::Completed)
-}
-
-/// Whether a runner that has stopped may have executed a job.
-fn may_have_had_a_job(runner: &Runner) -> bool {
-    match &runner.state {
-        RunnerState::Reserved { .. } => false,
-        RunnerState::Starting { custody, .. } | RunnerState::Booted { custody, .. } => {
-            matches!(custody, Custody::Issued(_) | Custody::Taken(_))
-        }
-        RunnerState::Busy { .. } => true,
-        // What an operator or a limit stops is not lost.
-        RunnerState::Ending(ending) => {
-            !ending.kind.overrides_job()
-                && (ending.served != Served::Nothing
-                    || matches!(ending.custody, Custody::Issued(_) | Custody::Taken(_)))
-        }
-    }
-}
-
-fn outcome(ended: &EndedJob, rules: Rules<'_>) -> Option<Outcome> {
-    let class = ended.assignment.as_ref().map(|assignment| assignment.class.clone());
-    if !is_on(rules, class.as_ref(), &ended.facts.repository) {
-        return None;
-    }
-    let (failed, runner) = match &ended.ending {
-        JobEnding::Completed { conclusion, runner, .. } => {
-            (*conclusion == Conclusion::Failure, runner.ours().cloned())
-        }
-        JobEnding::Refused { .. } => (false, None),
-    };
-    let facts = &ended.facts;
-    ((failed && runner.is_some()) || facts.attempt > 1).then(|| Outcome {
-        id: id_of(facts),
-        job: facts.id,
-        attempt: facts.attempt,
-        class,
-        runner,
-        failed,
-        at: ended.timeline.latest(),
     })
 }
 
@@ -238,6 +139,7 @@ impl Learnt {
                 cause: loss.cause.clone(),
                 state,
                 checks: 0,
+                refusals: 0,
                 not_before: now,
                 since: now,
             });
@@ -246,7 +148,7 @@ impl Learnt {
             return;
         } else if before.is_some_and(|before| outcome.attempt >= before.latest) {
             // Another lost job of the run has to know which attempts were made here.
-            if open.reruns.values().any(|other| may_be_run_again(other, outcome)) {
+            if open.reruns.values().any(|other| may_be_run_again(other, outcome, open)) {
                 return;
             }
             self.drop(key);
@@ -255,12 +157,17 @@ impl Learnt {
     }
 }
 
-/// Whether this is another job of the run that is to be run again, or may be: it is not known yet whether its runner was
-/// lost.
-fn may_be_run_again(record: &RerunRecord, than: &Outcome) -> bool {
+/// Whether this is another job of the run that is to be run again, or may be: its runner was lost, or has not stopped yet.
+fn may_be_run_again(record: &RerunRecord, than: &Outcome, open: &Open) -> bool {
     let is_other = |id: &RerunId| *id != than.id && is_same_run(id, &than.id);
+    let may_be_lost = |runner: &RunnerName| {
+        open.reruns.contains_key(&RerunKey::Loss(runner.clone()))
+            || open.runners.get(runner).is_some_and(Runner::takes_slot)
+    };
     match record {
-        RerunRecord::Outcome(other) => other.failed && is_other(&other.id),
+        RerunRecord::Outcome(other) => {
+            other.failed && is_other(&other.id) && other.runner.as_ref().is_some_and(may_be_lost)
+        }
         RerunRecord::Rerun(rerun) => rerun.state != RerunState::Made && is_other(&rerun.id),
         RerunRecord::Loss(_) => false,
     }
@@ -286,7 +193,8 @@ fn is_over(loss: &Loss, open: &Open, now: Timestamp) -> bool {
         return false;
     }
     match loss.job {
-        Some(job) => !open.jobs.contains_key(&job),
+        // A read may show it without a job that was recorded meanwhile.
+        Some(job) => !open.jobs.contains_key(&job) && now.duration_since(loss.at) > LOSS_IS_READ,
         None => now.duration_since(loss.at) > LOSS_KEPT,
     }
 }
@@ -368,10 +276,23 @@ impl Rerun {
     /// The attempt was made.
     #[must_use]
     pub fn made(&self, attempt: u32, now: Timestamp) -> Self {
-        Self { latest: attempt, state: RerunState::Made, checks: 0, since: now, ..self.clone() }
+        Self { latest: attempt, state: RerunState::Made, checks: 0, refusals: 0, since: now, ..self.clone() }
     }
 
-    /// The next step has to wait, at least for `after`.
+    /// Its run has not ended: that is no refusal.
+    #[must_use]
+    pub fn waits(&self, now: Timestamp) -> Self {
+        Self { refusals: 0, ..self.later(None, now) }
+    }
+
+    /// GitHub refused the next step; `None` if it has done so too often in a row.
+    #[must_use]
+    pub fn refused(&self, now: Timestamp) -> Option<Self> {
+        let refusals = self.refusals.saturating_add(1);
+        (refusals < MAX_REFUSALS).then(|| Self { refusals, ..self.later(None, now) })
+    }
+
+    /// The next step got no answer. It has to wait, at least for `after`.
     #[must_use]
     pub fn later(&self, after: Option<SignedDuration>, now: Timestamp) -> Self {
         let wait = (FIRST_WAIT * (1 << self.checks.min(8))).min(LONGEST_WAIT);

@@ -63,6 +63,8 @@ pub struct Hold {
     pub seen: Seen,
     /// The message of the last failure.
     pub words: Arc<str>,
+    /// Since when launches have been held back without a success. Failures that follow each other leave it as it is.
+    pub since: Timestamp,
     /// When the last failure was.
     pub latest: Timestamp,
     /// When the next try may be made.
@@ -157,12 +159,15 @@ impl Hold {
         add_some(&mut seen.pools, failure.pool);
         add_some(&mut seen.placements, failure.placement);
         let pause = Pauses::of(&held, failure.fault).after(failures);
+        // A hold that was only suspected held nothing back.
+        let since = row.filter(|before| before.is_effective()).map_or(at, |before| before.since);
         Self {
             held,
             fault: failure.fault,
             failures,
             seen,
             words: failure.words.chars().take(WORDS_CHARS).collect::<String>().into(),
+            since,
             latest: row.map_or(at, |before| at.max(before.latest)),
             not_before: row.map_or(at + pause, |before| before.not_before.max(at + pause)),
             fits_cpu: failure.running_cpu,

@@ -131,6 +131,12 @@ impl Job {
         matches!(self.state, JobState::Queued { .. } | JobState::Refused { .. })
     }
 
+    /// Whether it is not served here, and waits for its end.
+    #[must_use]
+    pub fn is_refused(&self) -> bool {
+        matches!(self.state, JobState::Refused { .. })
+    }
+
     /// Whether a runner got its configuration to fail it: no other one does.
     #[must_use]
     pub fn had_failing_runner(&self) -> bool {

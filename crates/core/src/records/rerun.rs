@@ -78,6 +78,8 @@ pub struct Rerun {
     pub state: RerunState,
     /// How often in a row the next step had to wait, or was refused.
     pub checks: u32,
+    /// How often in a row GitHub refused it.
+    pub refusals: u32,
     /// When the next step may be tried.
     pub not_before: Timestamp,
     /// When this state was reached.

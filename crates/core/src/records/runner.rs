@@ -186,7 +186,7 @@ impl Custody {
 pub struct Ending {
     pub kind: EndingKind,
     pub note: Option<Reason>,
-    /// What went wrong, if it is more than the job's own failure.
+    /// What went wrong, if it is more than the job's own failure, until that has been learnt.
     pub fault: Option<Fault>,
     pub served: Served,
     pub task: TaskLeft,

@@ -32,9 +32,10 @@ impl<W: World> Engine<W> {
             None => JobOutcome::Unanswered,
             Some(None) => JobOutcome::Absent,
             // A status that is not known here counts as no answer.
-            Some(Some(remote)) => {
-                event_of(&remote, &job.facts, at).map_or(JobOutcome::Unanswered, JobOutcome::Found)
-            }
+            Some(Some(remote)) => match event_of(&remote, &job.facts, at) {
+                Some(event) if self.may_be_confirmed(&job, &event).await => JobOutcome::Found(event),
+                _ => JobOutcome::Unanswered,
+            },
         };
         info!(job_id = job.id().get(), found = outcome_word(&outcome), "asked GitHub about job");
         let answer = JobAnswer { job: job.id(), asked: job.version, on_behalf_of, outcome, at };

@@ -2,28 +2,32 @@
 //! its effects share, and what is being tried. It can be lost safely: it
 //! is read again from the store, or concerns this process alone.
 
-mod guards;
-
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use ecsrunner_core::decide::plan::Question;
 use ecsrunner_core::decide::plan::choose::{Choices, NoPlacement, Underway, Wanted};
+use ecsrunner_core::decide::plan::unservable::Unservable;
 use ecsrunner_core::decide::rerun::on_demand_jobs;
 use ecsrunner_core::id::{Account, JobId, Repository, RunId, RunnerName, SubnetId};
 use ecsrunner_core::records::change::Change;
 use ecsrunner_core::records::hold::{Held, Hold};
+use ecsrunner_core::records::job::Job;
 use ecsrunner_core::records::open::Open;
 use ecsrunner_core::records::runner::Runner;
+use ecsrunner_core::rules::class::size::Arch;
 use ecsrunner_core::rules::cost::Market;
 use ecsrunner_core::rules::pace::{Bucket, Level};
 use ecsrunner_core::rules::placement::Placement;
 use ecsrunner_core::rules::pool::Scope;
-use ecsrunner_core::wire::fault::Fault;
 use jiff::Timestamp;
 
-pub(crate) use guards::{NotYet, Probe, Trying};
+mod github;
+
+use crate::Ruleset;
+pub(crate) use github::{Call, Trying};
 
 /// Identifies an effect that is running or resting.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -41,23 +45,6 @@ impl EffectKey {
         match self {
             Self::Question(Question::Job { job, .. } | Question::Run(job)) => Some(*job),
             _ => None,
-        }
-    }
-}
-
-/// A kind of call to GitHub. Registrations may fail where everything else works.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub(crate) enum Call {
-    Registration,
-    Other,
-}
-
-impl Call {
-    /// Whether a hold for this fault stops such calls.
-    fn is_stopped_by(self, fault: Fault) -> bool {
-        match self {
-            Self::Registration => fault.rests_registrations(),
-            Self::Other => fault.rests_github(),
         }
     }
 }
@@ -141,6 +128,19 @@ impl Cache {
         self.lock().on_demand.contains(&job)
     }
 
+    /// Whether a job cannot be served at present.
+    pub(crate) fn is_unservable(&self, job: &Job, rules: &Ruleset, now: Timestamp) -> bool {
+        let known = self.lock();
+        let unservable = Unservable {
+            rules: rules.rules(),
+            subnets: &rules.subnets,
+            holds: &known.holds,
+            underway: Cow::Borrowed(&known.underway),
+            on_demand: Cow::Borrowed(&known.on_demand),
+        };
+        unservable.contains(job, now)
+    }
+
     pub(crate) fn hold(&self, held: &Held) -> Option<Hold> {
         self.lock().holds.get(held).cloned()
     }
@@ -194,21 +194,6 @@ impl Cache {
                 known.recent.remove(held);
             }
         }
-    }
-
-    /// Returns the scopes in which GitHub has not answered since it last answered such a call of this account.
-    pub(crate) fn unanswered_scopes(&self, call: Call, account: &Account) -> Vec<Scope> {
-        let known = self.lock();
-        let answered_at = known.answered_at.get(&(account.clone(), call));
-        let silent = known.holds.values().filter(|hold| {
-            hold.fault.rests_registrations() && answered_at.is_none_or(|answered| hold.latest > *answered)
-        });
-        silent
-            .filter_map(|hold| match &hold.held {
-                Held::Scope(scope) => Some(scope.clone()),
-                _ => None,
-            })
-            .collect()
     }
 
     /// Reserves the right to start a runner's task in its placement. A placement without capacity admits
@@ -294,78 +279,24 @@ impl Cache {
             None => known.levels.remove(bucket),
         };
     }
-
-    /// Returns the hold for which no runner is registered in this scope, because GitHub does not answer.
-    pub(crate) fn resting_hold(&self, scope: &Scope, account: &Account) -> Option<Hold> {
-        let known = self.lock();
-        known.resting(Call::Registration, scope, account).max_by_key(|hold| hold.not_before).cloned()
-    }
-
-    /// Reserves the right to call GitHub in this scope. While it does not answer there, one call is made at a time, and
-    /// none before the hold's `not_before`. Otherwise returns when to ask again.
-    pub(crate) fn enter_github(
-        &self,
-        call: Call,
-        scope: &Scope,
-        account: &Account,
-        now: Timestamp,
-    ) -> Result<Trying<'_>, Timestamp> {
-        let mut known = self.lock();
-        let resting = || known.resting(call, scope, account);
-        if let Some(until) = resting().map(|hold| hold.not_before).filter(|until| now < *until).max() {
-            return Err(until);
-        }
-        let held: Vec<Held> = resting().map(|hold| hold.held.clone()).collect();
-        if held.iter().any(|held| known.trying.contains(held)) {
-            return Err(now + TRY_LENGTH);
-        }
-        known.trying.extend(held.iter().cloned());
-        Ok(Trying { cache: self, held })
-    }
-
-    /// Counts a call that GitHub did not answer, and returns how many there were in a row.
-    pub(crate) fn count_unanswered(&self, call: Call, scope: &Scope) -> u32 {
-        let mut known = self.lock();
-        let count = known.unanswered.entry((scope.clone(), call)).or_default();
-        *count = count.saturating_add(1);
-        *count
-    }
-
-    /// Notes that GitHub answered such a call in this scope. Removes the holds that this disproves, and returns what they
-    /// held: an answer to a call that was made before a failure says nothing about it.
-    pub(crate) fn answered(
-        &self,
-        call: Call,
-        scope: &Scope,
-        account: &Account,
-        began_at: Timestamp,
-        now: Timestamp,
-    ) -> Vec<Held> {
-        let mut known = self.lock();
-        known.unanswered.remove(&(scope.clone(), call));
-        known.answered_at.insert((account.clone(), call), now);
-        let disproved = known.resting(call, scope, account).filter(|hold| hold.latest < began_at);
-        let held: Vec<Held> = disproved.map(|hold| hold.held.clone()).collect();
-        for held in &held {
-            known.holds.remove(held);
-            let recent = Recent { hold: None, until: now + LANDS_WITHIN, is_written: true };
-            known.recent.insert(held.clone(), recent);
-        }
-        held
-    }
 }
 
 /// How long a write may take until every read shows it.
 const LANDS_WITHIN: Duration = Duration::from_secs(2);
-/// After this time another call asks whether the one that tries GitHub has ended.
-const TRY_LENGTH: Duration = Duration::from_secs(1);
+/// A placement is held, and its probe is not due yet or is running already.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct NotYet;
 
-impl Known {
-    /// Returns the holds that stop such calls in this scope.
-    fn resting(&self, call: Call, scope: &Scope, account: &Account) -> impl Iterator<Item = &Hold> {
-        let held = [Held::Scope(scope.clone()), Held::Account(account.clone())];
-        let holds = held.into_iter().filter_map(|held| self.holds.get(&held));
-        holds.filter(move |hold| call.is_stopped_by(hold.fault))
+/// The only attempt in a held placement. Dropping it ends the probe.
+#[derive(Debug)]
+pub(crate) struct Probe<'a> {
+    cache: &'a Cache,
+    target: (Placement, Arch),
+}
+
+impl Drop for Probe<'_> {
+    fn drop(&mut self) {
+        self.cache.lock().underway.asked.remove(&self.target);
     }
 }
 

@@ -10,17 +10,24 @@ use ecsrunner_core::records::change::Change;
 use ecsrunner_core::records::job::{Job, JobRecord};
 use ecsrunner_core::records::open::Open;
 use ecsrunner_core::records::runner::Runner;
+use ecsrunner_core::rules::labels::Labels;
 use ecsrunner_core::rules::pace::{Bucket, Level};
 use ecsrunner_core::rules::pool::Pool;
 use ecsrunner_core::wire::boot::Fail;
-use ecsrunner_core::wire::event::Keys;
+use ecsrunner_core::wire::event::{JobAction, JobEvent, Keys};
 use jiff::Timestamp;
 use tracing::{info, warn};
 
+use super::advance::StepError;
 use super::reserve::tell_reserving;
 use crate::ports::Clock;
+use crate::ports::github::{GitHub, RemoteJob, RunPart};
 use crate::ports::store::{Store, StoreError, Transaction};
-use crate::{Engine, World};
+use crate::{Engine, World, chain};
+
+/// The most active runs of a repository that are looked at before a job of it is failed. In a busier repository it is
+/// not known whether another job could reach its runner.
+const MAX_RUNS: usize = 50;
 
 impl<W: World> Engine<W> {
     /// Reserves runners that fail jobs, as far as the repository's limit of an hour has slots. A slot is taken in the
@@ -78,6 +85,64 @@ impl<W: World> Engine<W> {
         Ok(all)
     }
 
+    /// Writes the records of jobs that the catalogue judges in another way than before. Returns false if one had changed
+    /// since it was read.
+    pub(crate) async fn write_readmitted(
+        &self,
+        epoch: Epoch,
+        jobs: &[Job],
+        open: &mut Open,
+    ) -> Result<bool, StoreError> {
+        for job in jobs {
+            let state = if job.is_refused() { "refused" } else { "queued" };
+            info!(job_id = job.id().get(), state, "judging job by the present catalogue");
+        }
+        let changes: Vec<Change> = jobs.iter().cloned().map(Change::Job).collect();
+        self.commit_each(epoch, &changes, open).await
+    }
+
+    /// Whether GitHub's answer about a job counts. That a job which is to be failed is still queued counts only if no other
+    /// job of its repository asks for fewer labels: GitHub could give that one to the runner, although other runners
+    /// serve it. Most such jobs have no record here.
+    pub(crate) async fn may_be_confirmed(&self, job: &Job, answer: &JobEvent) -> bool {
+        let is_to_fail = job.failing.is_some() && !job.had_failing_runner();
+        if answer.action != JobAction::Queued || !is_to_fail {
+            return true;
+        }
+        match self.could_reach_another(job).await {
+            Ok(false) => true,
+            Ok(true) => {
+                info!(job_id = job.id().get(), "another job could reach the runner that fails this one");
+                false
+            }
+            Err(error) => {
+                warn!(job_id = job.id().get(), error = %chain(&error), "could not look for jobs that ask for fewer labels");
+                false
+            }
+        }
+    }
+
+    /// Whether a job of the same repository is queued that asks for fewer labels and is not to be failed too. In a
+    /// repository with many runs it is not known.
+    async fn could_reach_another(&self, job: &Job) -> Result<bool, StepError> {
+        let (repository, labels) = (&job.facts.repository, &job.facts.labels);
+        let part = RunPart { after: None, most: MAX_RUNS };
+        let scope = self.rules().settings.registration.scope(repository);
+        let queued = self.call_github(&scope, self.ports.github.queued_jobs(repository, part)).await?;
+        let asks_for_fewer = |other: &&RemoteJob| {
+            let asked = Labels::new(&other.labels);
+            other.id != job.id() && asked != *labels && labels.is_superset(&asked)
+        };
+        for other in queued.jobs.iter().filter(asks_for_fewer) {
+            let keys = Keys { job: Some(other.id), runner: None };
+            match self.ports.store.load(&keys).await?.job {
+                Some(JobRecord::Open(known)) if known.is_refused() => {}
+                _ => return Ok(true),
+            }
+        }
+        Ok(queued.next.is_some())
+    }
+
     /// Logs jobs that cannot be served and cannot be failed either, once in this process.
     pub(crate) fn tell_left(&self, plan: &Plan) {
         let mut told = self.left.lock().unwrap_or_else(PoisonError::into_inner);
@@ -98,16 +163,18 @@ impl<W: World> Engine<W> {
         &self,
         runner: &Runner,
     ) -> Result<Option<(Fail, Option<Job>)>, StoreError> {
-        let now = self.ports.clock.now();
+        let (now, rules) = (self.ports.clock.now(), self.rules());
         let keys = Keys { job: Some(runner.facts.launched_for), runner: None };
         if let Some(JobRecord::Open(job)) = self.ports.store.load(&keys).await?.job
             && let Some(fail) = fail_of(&job, now)
         {
-            return Ok(Some(fail));
+            // Its class may have come since it was planned, or what held it may have ended.
+            let is_needed = job.had_failing_runner() || self.cache.is_unservable(&job, &rules, now);
+            return Ok(is_needed.then_some(fail));
         }
         let open = self.ports.store.open().await?;
         let is_left = |job: &&Job| {
-            let scope = self.rules().settings.registration.scope(&job.facts.repository);
+            let scope = rules.settings.registration.scope(&job.facts.repository);
             Pool { scope, labels: job.facts.labels.clone() }.id() == runner.facts.pool
                 && job.had_failing_runner()
         };

@@ -2,9 +2,7 @@
 //! the call, and the run's attempt at GitHub shows afterwards whether the call took
 //! effect. `ecsrunner_core::decide::rerun` decides which jobs.
 
-use ecsrunner_core::decide::rerun::{
-    MAX_REFUSALS, SeenRun, Verdict, due, judge, learn, note, noted, others_of_run,
-};
+use ecsrunner_core::decide::rerun::{SeenRun, Verdict, due, judge, learn, note, noted, others_of_run};
 use ecsrunner_core::id::{Epoch, JobId};
 use ecsrunner_core::records::change::Change;
 use ecsrunner_core::records::job::JobRecord;
@@ -116,8 +114,8 @@ impl<W: World> Engine<W> {
         };
         match judge(rerun, run) {
             Verdict::NotYet => {
-                let later = rerun.later(None, self.ports.clock.now());
-                Ok(self.write_rerun(later, epoch).await?)
+                let waits = rerun.waits(self.ports.clock.now());
+                Ok(self.write_rerun(waits, epoch).await?)
             }
             Verdict::Newer(attempt) => {
                 let note = format!("{} attempt {attempt} was made by someone else", note::OVER);
@@ -159,14 +157,18 @@ impl<W: World> Engine<W> {
     async fn put_off(&self, rerun: &Rerun, error: StepError, epoch: Epoch) -> Result<(), StepError> {
         let StepError::GitHub(error) = &error else { return Err(error) };
         warn!(job_id = rerun.job.get(), run_id = rerun.id.run.get(), error = %chain(error), "could not run a job again");
-        let after = match error.disposition() {
-            Disposition::Retry { after } => after.and_then(|after| SignedDuration::try_from(after).ok()),
-            Disposition::Permanent | Disposition::AlreadyDone if rerun.checks + 1 >= MAX_REFUSALS => {
-                return Ok(self.end_rerun(rerun, &[], epoch, &format!("{} {error}", note::OVER)).await?);
+        let now = self.ports.clock.now();
+        let next = match error.disposition() {
+            Disposition::Retry { after } => {
+                let after = after.and_then(|after| SignedDuration::try_from(after).ok());
+                Some(rerun.later(after, now))
             }
-            Disposition::Permanent | Disposition::AlreadyDone => None,
+            Disposition::Permanent | Disposition::AlreadyDone => rerun.refused(now),
         };
-        Ok(self.write_rerun(rerun.later(after, self.ports.clock.now()), epoch).await?)
+        match next {
+            Some(next) => Ok(self.write_rerun(next, epoch).await?),
+            None => Ok(self.end_rerun(rerun, &[], epoch, &format!("{} {error}", note::OVER)).await?),
+        }
     }
 
     async fn write_rerun(&self, rerun: Rerun, epoch: Epoch) -> Result<(), StoreError> {

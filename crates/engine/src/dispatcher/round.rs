@@ -72,6 +72,9 @@ impl<W: World> Engine<W> {
         let mut all = self.reserve(epoch, &launches, &mut open, at).await?;
         all &= self.reserve_to_fail(epoch, &to_fail, &mut open, at).await?;
         all &= self.release_missed(epoch, &plan.missed, &mut open).await?;
+        all &= self.write_readmitted(epoch, &plan.readmitted, &mut open).await?;
+        // The next round plans them.
+        all &= plan.readmitted.is_empty();
         all &= self.write_runners(epoch, &plan, &mut open, at).await?;
         Ok(Prepared { open, plan, at, is_stale: !all })
     }
@@ -114,6 +117,8 @@ impl<W: World> Engine<W> {
         if lessons.is_empty() {
             return Ok(());
         }
+        let (runners, lessons): (Vec<_>, Vec<_>) =
+            lessons.into_iter().partition(|lesson| matches!(lesson, Change::Runner(_)));
         self.commit_batches(epoch, &lessons, open).await?;
         for lesson in &lessons {
             match lesson {
@@ -128,6 +133,8 @@ impl<W: World> Engine<W> {
             }
         }
         self.cache.learn(&lessons);
+        // A runner that has changed is learnt from again in the next round, which changes no hold.
+        let _all = self.commit_each(epoch, &runners, open).await?;
         Ok(())
     }
 
@@ -154,23 +161,7 @@ impl<W: World> Engine<W> {
                 changes.push(Change::Runner(Runner { version, surplus_since, ..runner.clone() }));
             }
         }
-        let mut all = true;
-        for batch in changes.chunks(BATCH) {
-            match self.commit_batches(epoch, batch, open).await {
-                Ok(()) => {}
-                // An effect or an event came first for one of them, which must not delay the others.
-                Err(StoreError::Conflict) => {
-                    for change in batch {
-                        match self.commit_batches(epoch, std::slice::from_ref(change), open).await {
-                            Err(StoreError::Conflict) => all = false,
-                            other => other?,
-                        }
-                    }
-                }
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(all)
+        self.commit_each(epoch, &changes, open).await
     }
 
     /// Starts the due effects, including retirements, oldest runners first.

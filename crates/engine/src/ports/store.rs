@@ -32,7 +32,8 @@ pub trait Store: Send + Sync {
     fn commit(&self, transaction: Transaction<'_>) -> impl Future<Output = Result<(), StoreError>> + Send;
 
     /// Reads everything that is open. Records that cannot be read are set aside
-    /// and reported; they never hide the others.
+    /// and reported; they never hide the others. The records are not of one moment, but those of reruns are not older
+    /// than the jobs and runners: the loss of a runner that has stopped is among them.
     fn open(&self) -> impl Future<Output = Result<Open, StoreError>> + Send;
 
     /// Takes a boot item back. The call is never retried, so a caller that gets

@@ -3,6 +3,7 @@
 
 mod dispatch;
 mod faults;
+mod pages;
 mod records;
 mod sweep;
 

@@ -11,4 +11,5 @@ mod pause;
 mod rerun;
 mod failures;
 mod hostile;
+mod failures_any_call;
 mod harness;

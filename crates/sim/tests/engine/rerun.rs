@@ -293,6 +293,33 @@ fn a_permission_that_is_missing_is_told_and_given_up() {
 }
 
 #[test]
+fn one_refusal_after_a_long_wait_for_the_run_is_tried_again() {
+    run(async {
+        let mut simulation = switched_on();
+        let job = simulation.queue(job_in("spot"));
+        let now = simulation.shared().clock().now();
+        let other = Order::new(&repository("app"), &["ubuntu-latest"], 0);
+        let other = simulation.shared().lock().hub.queue_in_run_of(job, other, now);
+        until_busy(&mut simulation, 1).await;
+        strike(&simulation, Blow::Spot);
+        simulation.pass(120 * MINUTE).await;
+        simulation.shared().lock().hub.faults.reruns_refused = true;
+        let now = simulation.shared().clock().now();
+        simulation.shared().lock().hub.complete(other, "success", now);
+        let asked = |simulation: &Simulation| {
+            let calls = &simulation.shared().lock().ledger.calls;
+            calls.get(&Method::RunAgain).copied().unwrap_or(0)
+        };
+        while asked(&simulation) == 0 {
+            simulation.pass(Duration::from_secs(5)).await;
+        }
+        simulation.shared().lock().hub.faults.reruns_refused = false;
+        settle(&mut simulation, LIMIT, "one refusal").await;
+        assert_eq!(attempts(&simulation, job), [(1, "failure"), (2, "success")]);
+    });
+}
+
+#[test]
 fn a_paused_deployment_runs_nothing_again_until_it_resumes() {
     run(async {
         let mut simulation = switched_on();
@@ -338,6 +365,25 @@ fn a_dispatcher_that_lost_its_lease_during_a_rerun_stops_though_its_read_failed_
         };
         let (dispatched, ()) = tokio::join!(engine.dispatch(DispatchOptions::default()), steal);
         assert_eq!(dispatched.unwrap(), Dispatched::LeaseLost);
+    });
+}
+
+#[test]
+fn a_read_during_which_a_runner_is_lost_loses_no_rerun() {
+    run(async {
+        let mut simulation =
+            with(FaultPlan { page_takes: Duration::from_secs(2), ..FaultPlan::default() }, true);
+        let lost = simulation.queue(job_in("spot"));
+        until_busy(&mut simulation, 1).await;
+        // Other jobs keep rounds going at any time.
+        for number in 1..60 {
+            simulation.after(Duration::from_secs(7 * number), |outside, now| {
+                outside.hub.queue(Order::new(&repository("web"), &["self-hosted"], 1), now);
+            });
+        }
+        strike(&simulation, Blow::Spot);
+        settle(&mut simulation, LIMIT, "slow pages").await;
+        assert_eq!(attempts(&simulation, lost), [(1, "failure"), (2, "success")]);
     });
 }
 

@@ -3,11 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
-<<<<<<< HEAD
-use ecsrunner_core::id::{Account, Repository};
-=======
-use ecsrunner_core::id::{JobId, Repository};
->>>>>>> aws15
+use ecsrunner_core::id::{Account, JobId, Repository};
 use ecsrunner_core::rules::pool::Scope;
 use ecsrunner_engine::ports::github::GitHubError;
 use jiff::Timestamp;

@@ -39,6 +39,9 @@ pub(in crate::store) struct StoredHold {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     placements: Vec<StoredPlacement>,
     words: Arc<str>,
+    /// Left out by the release before: then the last failure is all that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    since: Option<Timestamp>,
     latest: Timestamp,
     not_before: Timestamp,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -70,6 +73,7 @@ impl StoredHold {
             pools: hold.seen.pools.iter().cloned().collect(),
             placements: hold.seen.placements.iter().map(StoredPlacement::of).collect(),
             words: Arc::clone(&hold.words),
+            since: Some(hold.since),
             latest: hold.latest,
             not_before: hold.not_before,
             fits_cpu: hold.fits_cpu,
@@ -97,6 +101,7 @@ impl StoredHold {
             fits_cpu: self.fits_cpu,
             failures: self.failures,
             words: self.words,
+            since: self.since.unwrap_or(self.latest),
             latest: self.latest,
             not_before: self.not_before,
         })

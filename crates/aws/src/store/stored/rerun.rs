@@ -59,6 +59,9 @@ pub(in crate::store) struct StoredIntent {
     cause: StoredReason,
     state: StoredState,
     checks: u32,
+    /// Left out by the release before, which counted them as checks.
+    #[serde(default)]
+    refusals: u32,
     not_before: Timestamp,
     since: Timestamp,
 }
@@ -129,6 +132,7 @@ impl StoredRerun {
                 cause: StoredReason::from(&rerun.cause),
                 state: StoredState::of(rerun.state),
                 checks: rerun.checks,
+                refusals: rerun.refusals,
                 not_before: rerun.not_before,
                 since: rerun.since,
             }),
@@ -152,6 +156,7 @@ impl StoredRerun {
                 cause: intent.cause.read(),
                 state: intent.state.read(),
                 checks: intent.checks,
+                refusals: intent.refusals,
                 not_before: intent.not_before,
                 since: intent.since,
             }),

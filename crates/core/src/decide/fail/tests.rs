@@ -1,5 +1,10 @@
 //! When a job that cannot be served is failed, and when never.
 
+mod bounds;
+mod held;
+mod present;
+mod strays;
+
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
@@ -273,159 +278,9 @@ fn a_job_that_is_tried_again_is_queued_and_gets_no_second_runner_that_fails_it()
 }
 
 #[test]
-fn a_repository_gets_ten_such_runners_within_an_hour() {
-    let number = |id| {
-        let job = confirmed(&refused(), 15);
-        Job {
-            facts: Arc::new(crate::wire::job::JobFacts { id: JobId::new(id), ..(*job.facts).clone() }),
-            ..job
-        }
-    };
-    let jobs: Vec<Job> = (1..=12).map(number).collect();
-    let mut open = Open::of(jobs, []);
-    assert_eq!(planned(&open, &settings(), 15).launches.len(), 10);
-    for bucket in Bucket::failures(&Repository::parse("acme/app").unwrap()).take(7) {
-        open.levels.insert(bucket, Level(at(75)));
-    }
-    assert_eq!(planned(&open, &settings(), 16).launches.len(), 3);
-    for bucket in Bucket::failures(&Repository::parse("acme/web").unwrap()) {
-        open.levels.insert(bucket, Level(at(75)));
-    }
-    assert_eq!(planned(&open, &settings(), 16).launches.len(), 3, "another repository's do not count");
-}
-
-#[test]
 fn nothing_is_failed_during_a_pause() {
     let mut paused = settings();
     paused.paused = true;
     let job = confirmed(&refused(), 15);
     assert_eq!(planned(&Open::of([job], []), &paused, 16).launches, []);
-}
-
-/// A job of class `large` in a repository, confirmed for a failure at that time.
-fn of_large(id: u64, repository: &str, minutes: i64) -> Job {
-    let mut settings = settings();
-    settings.policy.repositories = vec![crate::rules::policy::RepositoryPattern::parse("acme/*").unwrap()];
-    let facts = job_facts(id, repository, &["self-hosted", "class:large"]);
-    let scope = settings.registration.scope(&facts.repository);
-    let pool = Pool { scope, labels: facts.labels.clone() }.id();
-    let assignment = crate::records::job::Assignment { class: ClassName::parse("large").unwrap(), pool };
-    Job {
-        facts,
-        version: Version::FIRST,
-        created_at: at(0),
-        timeline: Timeline::begin(JobStage::Queued, at(0)),
-        asked_at: Some(at(minutes)),
-        failing: Some(Failing::Confirmed(at(minutes))),
-        state: JobState::Queued { assignment, wait: Code::ToPlan.into() },
-    }
-}
-
-fn held(held: Held, fault: Fault) -> Hold {
-    let pools = ["aaaaaaaaaa", "bbbbbbbbbb", "cccccccccc"].map(|pool| PoolId::parse(pool).unwrap());
-    let placements = ["subnet-aaaa1111", "subnet-bbbb2222"]
-        .map(|subnet| Placement { market: Market::OnDemand, subnet: Some(SubnetId::parse(subnet).unwrap()) });
-    let seen = Seen { pools: pools.into(), placements: placements.into() };
-    let failure = Failure::of(fault, "words", at(0), at(0));
-    Hold { not_before: at(60 * 48), seen, ..Hold::after(None, held, &failure) }
-}
-
-/// How many jobs are failed at that time while this is held, and how many are left.
-fn failed_while(hold: &Hold, repositories: &[&str], minutes: i64) -> (usize, usize) {
-    let jobs = repositories.iter().zip(1..).map(|(repository, id)| of_large(id, repository, minutes));
-    let mut open = Open::of(jobs, []);
-    open.add_hold(hold.clone());
-    let plan = planned(&open, &settings(), minutes);
-    (plan.launches.iter().filter(|launch| launch.order.fails()).count(), plan.left.len())
-}
-
-#[test]
-fn a_held_job_is_failed_after_six_hours_and_one_without_capacity_after_twenty_three() {
-    let class = held(Held::Class(ClassName::parse("large").unwrap()), Fault::ImagePull);
-    let pool =
-        held(Held::Pool(of_large(1, "acme/app", 0).assignment().unwrap().pool.clone()), Fault::NotConnected);
-    let unused = Hold { fault: Fault::NoJob, ..pool.clone() };
-    for hold in [&class, &pool, &unused] {
-        assert_eq!(failed_while(hold, &["acme/app"], 359), (0, 0), "{hold:?}");
-        assert_eq!(failed_while(hold, &["acme/app"], 360), (1, 0), "{hold:?}");
-    }
-    let arch = crate::rules::class::size::Arch::Arm64;
-    let placement = Placement { market: Market::OnDemand, subnet: None };
-    let capacity = held(Held::placement(placement, arch), Fault::NoCapacity);
-    assert_eq!(failed_while(&capacity, &["acme/app"], 23 * 60 - 1), (0, 0));
-    assert_eq!(failed_while(&capacity, &["acme/app"], 23 * 60), (1, 0), "a class of x64 has room");
-}
-
-#[test]
-fn jobs_of_more_than_three_repositories_in_the_same_situation_are_not_failed() {
-    let class = held(Held::Class(ClassName::parse("large").unwrap()), Fault::ImagePull);
-    assert_eq!(failed_while(&class, &["acme/a", "acme/b", "acme/c"], 360), (3, 0));
-    assert_eq!(failed_while(&class, &["acme/a", "acme/b", "acme/c", "acme/d"], 360), (0, 0));
-    let many = ["acme/a", "acme/a", "acme/a", "acme/a", "acme/a"];
-    assert_eq!(failed_while(&class, &many, 360), (5, 0), "many jobs of one repository are no incident");
-}
-
-#[test]
-fn what_github_refuses_or_does_not_answer_is_left() {
-    let scope = Scope::Repository(Repository::parse("acme/app").unwrap());
-    let refused_there = held(Held::Scope(scope.clone()), Fault::RegistrationRefused);
-    assert_eq!(failed_while(&refused_there, &["acme/app"], 359), (0, 0));
-    assert_eq!(failed_while(&refused_there, &["acme/app"], 360), (0, 1), "it cannot be done, and is told");
-    let away = held(Held::Scope(scope), Fault::NoAnswer);
-    assert_eq!(failed_while(&away, &["acme/app"], 23 * 60 + 30), (0, 0));
-    let mut open = Open::of([confirmed(&refused(), 15)], []);
-    open.add_hold(away);
-    let plan = planned(&open, &settings(), 16);
-    assert_eq!((plan.launches.len(), plan.left.len()), (0, 1));
-}
-
-#[test]
-fn no_such_runner_is_launched_while_github_could_give_it_a_job_that_asks_for_fewer_labels() {
-    let sure = confirmed(&refused(), 15);
-    let other = |labels: &[&str], repository: &str| {
-        let queued = queued(&["self-hosted"], &settings()).unwrap();
-        Job { facts: job_facts(8, repository, labels), ..queued }
-    };
-    let failed = |other: Job| {
-        let plan = planned(&Open::of([sure.clone(), other], []), &settings(), 16);
-        plan.launches.iter().filter(|launch| launch.order.fails()).count()
-    };
-    assert_eq!(failed(other(&["self-hosted"], "acme/app")), 0, "it asks for a part of the labels");
-    assert_eq!(failed(other(&["self-hosted"], "acme/web")), 1, "another repository's");
-    assert_eq!(failed(other(&["self-hosted", "class:small"], "acme/app")), 1, "other labels");
-}
-
-#[test]
-fn a_class_that_is_closed_to_a_repository_is_failed_where_no_other_repository_shares_its_runners() {
-    let refusal = |settings: &Settings| {
-        let facts = job_facts(7, "acme/web", &["self-hosted", "class:large"]);
-        let event = JobEvent { facts, ..event(7, &UNKNOWN, JobAction::Queued, 0) };
-        with(settings, |rules| record(&Event::Job(event), &Records::default(), rules)).changes
-    };
-    assert!(matches!(refusal(&settings()).as_slice(), [Change::Job(_)]));
-    let organization = crate::id::Organization::parse("acme").unwrap();
-    let registration = Registration::Organization { organization, group: crate::id::RunnerGroupId::new(1) };
-    let shared = Settings { registration, ..settings() };
-    assert!(matches!(refusal(&shared).as_slice(), [Change::JobEnded(_)]));
-}
-
-#[test]
-fn a_job_whose_runner_failed_another_one_gets_one_more() {
-    let (first, second) = (confirmed(&refused(), 15), JobId::new(8));
-    let runner = failing_runner(&first, &plan_of(&first, 15));
-    let facts = job_facts(8, "acme/app", &UNKNOWN);
-    let other = Job { facts, ..refused() };
-    let taken = TakenBy::Ours(runner.name().clone());
-    let began = JobAction::InProgress { runner: taken, started_at: Some(at(17)) };
-    let changes = tell(&Event::Job(event(8, &UNKNOWN, began, 17)), &other, Some(&runner));
-    let strayed = changes.iter().find_map(|change| match change {
-        Change::Runner(runner) => Some(runner.clone()),
-        _ => None,
-    });
-    let strayed = strayed.unwrap();
-    assert_eq!(strayed.names_job(), Some(second));
-    let missed = planned(&Open::of([launched(&first)], [strayed.clone()]), &settings(), 17).missed;
-    assert_eq!(missed, [first.id()]);
-    let again = launched(&first).missed_by_its_runner().unwrap();
-    assert_eq!(planned(&Open::of([again], [strayed]), &settings(), 17).launches.len(), 1);
 }

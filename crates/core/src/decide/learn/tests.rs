@@ -88,7 +88,9 @@ fn holds(open: &mut Open, runners: Vec<Runner>) -> String {
     open.runners.clear();
     runners.into_iter().for_each(|runner| open.add_runner(runner));
     for change in learn(open, at(10)) {
-        assert!(matches!(change, Change::Hold(_) | Change::Released(_)), "no other change: {change:?}");
+        let is_known = matches!(&change, Change::Runner(runner) if !has_failed(runner));
+        let is_known = is_known || matches!(change, Change::Hold(_) | Change::Released(_));
+        assert!(is_known, "no other change: {change:?}");
         open.apply(&change);
     }
     assert_eq!(learn(open, at(10)), [], "the same runners tell nothing new a second time");
@@ -224,6 +226,25 @@ fn a_hold_that_nobody_probes_is_forgotten_after_a_day() {
     open.runners.clear();
     assert_eq!(learn(&open, at(86_000)), []);
     assert!(matches!(learn(&open, at(87_000))[..], [Change::Released(_), Change::Released(_)]));
+}
+
+#[test]
+fn a_failure_is_learnt_within_five_minutes_or_not_at_all() {
+    let learnt_after = |secs| {
+        let open = Open::of([], [ended(&booted(1, -50), 0, Fault::NotConnected)]);
+        learn(&open, at(secs)).iter().filter(|change| matches!(change, Change::Hold(_))).count()
+    };
+    assert_eq!((learnt_after(1), learnt_after(300), learnt_after(301)), (3, 3, 0));
+}
+
+#[test]
+fn a_hold_does_not_come_back_when_the_success_that_ended_it_is_history() {
+    let mut open = Open::default();
+    holds(&mut open, vec![ended(&booted(1, 50), 100, Fault::NotConnected)]);
+    // The failed runner is still being cleaned up, as its record says by then.
+    let failed = open.runners.values().next().unwrap().clone();
+    assert_eq!(holds(&mut open, vec![failed.clone(), busy(2, 200)]), "");
+    assert_eq!(holds(&mut open, vec![failed]), "");
 }
 
 #[test]

@@ -81,18 +81,20 @@ pub struct NoPlacement {
     pub not_before: Option<Timestamp>,
     /// The reason of the hold that ends first.
     pub reason: Reason,
+    /// Since when every placement has been held; `None` if none is known.
+    pub since: Option<Timestamp>,
 }
 
 /// Whether a hold lets one more runner in.
-enum Admission {
+enum Admission<'a> {
     Free,
     /// The runner shows whether the hold is still needed.
     Probe,
     /// Not before then; `None` while another runner is the probe.
-    Refused(Option<Timestamp>, Reason),
+    Refused(Option<Timestamp>, Code, &'a Hold),
 }
 
-impl Choices<'_> {
+impl<'a> Choices<'a> {
     /// Returns the first placement, in the class's order, that is not held, and whether it is tried because it is. A held
     /// one that is due is returned once, as a probe, so that only one runner waits
     /// for the answer. `spread` makes consecutive runners begin with different subnets.
@@ -106,44 +108,50 @@ impl Choices<'_> {
         spread: u64,
         now: Timestamp,
     ) -> Result<(Placement, bool), NoPlacement> {
-        let mut soonest: Option<NoPlacement> = None;
+        let (mut soonest, mut since) = (None::<NoPlacement>, None);
         for placement in self.in_order(wanted.capacity, spread) {
-            let (not_before, reason) = match self.admission(wanted, &placement, now) {
+            let (not_before, code, hold) = match self.admission(wanted, &placement, now) {
                 Admission::Free => return Ok((placement, false)),
                 Admission::Probe => return Ok((placement, true)),
-                Admission::Refused(not_before, reason) => (not_before, reason),
+                Admission::Refused(not_before, code, hold) => (not_before, code, hold),
             };
+            since = since.max(Some(hold.since));
             let sooner = soonest.as_ref().is_none_or(|before| match (not_before, before.not_before) {
                 (Some(at), Some(before)) => at < before,
                 (Some(_), None) => true,
                 (None, _) => false,
             });
             if sooner {
-                soonest = Some(NoPlacement { not_before, reason });
+                soonest =
+                    Some(NoPlacement { not_before, reason: Reason::with(code, &hold.words), since: None });
             }
         }
-        Err(soonest.unwrap_or_else(|| NoPlacement {
-            not_before: None,
-            reason: Reason::with(Code::NoCapacity, "no placement is known"),
-        }))
+        let reason = Reason::with(Code::NoCapacity, "no placement is known");
+        let none = soonest.unwrap_or(NoPlacement { not_before: None, reason, since: None });
+        Err(NoPlacement { since, ..none })
     }
 
-    fn admission(&self, wanted: Wanted<'_>, placement: &Placement, now: Timestamp) -> Admission {
+    /// Whether a placement is not held, and not only due to be tried.
+    #[must_use]
+    pub fn is_any_free(&self, wanted: Wanted<'_>, now: Timestamp) -> bool {
+        let is_free = |placement| matches!(self.admission(wanted, &placement, now), Admission::Free);
+        self.in_order(wanted.capacity, 0).any(is_free)
+    }
+
+    fn admission(&self, wanted: Wanted<'_>, placement: &Placement, now: Timestamp) -> Admission<'a> {
         let arch = wanted.size.arch();
         let short = self.holds.get(&Held::placement(placement.clone(), arch));
         if let Some(hold) = short.filter(|hold| !self.fits(hold, wanted.size, placement)) {
             let tried = self.underway.asked.contains(&(placement.clone(), arch));
-            let reason = Reason::with(Code::NoCapacity, &hold.words);
             if tried || now < hold.not_before {
-                return Admission::Refused((!tried).then_some(hold.not_before), reason);
+                return Admission::Refused((!tried).then_some(hold.not_before), Code::NoCapacity, hold);
             }
         }
         let key = Held::class_in(wanted.class.clone(), placement.clone());
         if let Some(hold) = self.holds.get(&key).filter(|hold| hold.is_effective()) {
             let tried = self.underway.starting.contains(&(wanted.class.clone(), placement.clone()));
             if tried || now < hold.not_before {
-                let reason = Reason::with(Code::ClassHeld, &hold.words);
-                return Admission::Refused((!tried).then_some(hold.not_before), reason);
+                return Admission::Refused((!tried).then_some(hold.not_before), Code::ClassHeld, hold);
             }
             return Admission::Probe;
         }

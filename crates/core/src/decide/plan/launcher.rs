@@ -1,6 +1,8 @@
 //! Checks what one launch needs: nothing that it depends on is held, a placement with capacity, a slot of each rate and
 //! a slot of each limit.
 
+mod to_fail;
+
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
 use std::iter::Peekable;
@@ -8,6 +10,7 @@ use std::iter::Peekable;
 use jiff::{SignedDuration, Timestamp};
 
 use super::pool::Deficit;
+use super::refusal::{Blocked, Cause, HeldBack, HeldBy, Refusal};
 use super::slots::Slots;
 use super::{Launch, Means, Order, Plan, Probe};
 use crate::decide::learn::JUDGED;
@@ -31,9 +34,6 @@ const PACE_PAUSE: SignedDuration = SignedDuration::from_secs(1);
 /// How long to wait, each time, for the result of a try.
 const TRIED: SignedDuration = SignedDuration::from_secs(10);
 
-/// A job that is failed ends in its first second; its runner ends after this time in any case.
-const MAX_MINUTES_TO_FAIL: u32 = 10;
-
 pub(super) struct Launcher<'a> {
     open: &'a Open,
     rules: Rules<'a>,
@@ -46,6 +46,8 @@ pub(super) struct Launcher<'a> {
     waiting_classes: HashMap<ClassName, Timestamp>,
     /// Slots of each rate that runners will take before those that are launched now.
     owed: HashMap<Bucket, u32>,
+    /// The jobs that got no runner because something is held.
+    blocked: Vec<Blocked<'a>>,
 }
 
 impl<'a> Launcher<'a> {
@@ -92,6 +94,7 @@ impl<'a> Launcher<'a> {
             waiting_pools,
             waiting_classes,
             owed,
+            blocked: Vec::new(),
         }
     }
 
@@ -115,11 +118,13 @@ impl<'a> Launcher<'a> {
             let Some(deficit) = pool.next() else { continue };
             match self.launch(deficit.job, &deficit.reason, plan) {
                 Ok(launch) => plan.launches.push(launch),
-                Err(reason) => {
-                    if self.refuses_all_of_pool(&reason) {
-                        pool.for_each(|deficit| plan.wait(deficit.job, reason.clone()));
+                Err(refusal) => {
+                    // What a launch needs only becomes less while a plan is made.
+                    let is_like = |next: &Deficit<'a>| self.is_like(next.job, deficit.job, &refusal);
+                    let alike: Vec<_> = std::iter::from_fn(|| pool.next_if(is_like)).collect();
+                    for waiting in std::iter::once(deficit).chain(alike) {
+                        self.refuse(waiting.job, &refusal, plan);
                     }
-                    plan.wait(deficit.job, reason);
                 }
             }
             if let Some(next) = pool.peek() {
@@ -128,15 +133,32 @@ impl<'a> Launcher<'a> {
         }
     }
 
-    /// Whether every later job of the same pool is refused for this reason too. What a launch needs only becomes less while
-    /// a plan is made; but jobs of one pool may be of different repositories, and one that is run again needs other
-    /// capacity.
-    fn refuses_all_of_pool(&self, reason: &Reason) -> bool {
-        match reason.code() {
-            Code::LimitRepository => false,
-            Code::NoCapacity => self.open.reruns.is_empty(),
-            _ => true,
+    /// Whether a job of the same pool needs nothing else than the one that was refused: then it is refused too. Jobs of
+    /// one pool may be of different classes, if the catalogue has changed; of different repositories; and one that is run
+    /// again may need other capacity.
+    fn is_like(&self, job: &Job, refused: &Job, refusal: &Refusal) -> bool {
+        let needs_on_demand =
+            |job: &Job| rerun::capacity(self.open, &job.facts, Capacity::Spot) == Capacity::OnDemand;
+        job.assignment() == refused.assignment()
+            && (self.open.reruns.is_empty() || needs_on_demand(job) == needs_on_demand(refused))
+            && (refusal.reason.code() != Code::LimitRepository
+                || job.facts.repository == refused.facts.repository)
+    }
+
+    fn refuse(&mut self, job: &'a Job, refusal: &Refusal, plan: &mut Plan) {
+        match &refusal.cause {
+            Cause::NoClass => plan.judge_again(job, self.rules, self.now),
+            Cause::Held(back) => {
+                self.blocked.push(Blocked { job, reason: refusal.reason.clone(), back: back.clone() });
+            }
+            Cause::Passing => {}
         }
+        plan.wait(job, refusal.reason.clone());
+    }
+
+    /// Returns the jobs that got no runner because something is held.
+    pub(super) fn blocked(&mut self) -> Vec<Blocked<'a>> {
+        std::mem::take(&mut self.blocked)
     }
 
     pub(super) fn launch(
@@ -144,13 +166,13 @@ impl<'a> Launcher<'a> {
         job: &'a Job,
         reason: &Reason,
         plan: &mut Plan,
-    ) -> Result<Launch, Reason> {
+    ) -> Result<Launch, Refusal> {
         let JobState::Queued { assignment, .. } = &job.state else {
-            return Err(Code::ToPlan.into());
+            return Err(Reason::from(Code::ToPlan).into());
         };
         let settings = self.rules.settings;
         if settings.paused {
-            return Err(Code::Paused.into());
+            return Err(Reason::from(Code::Paused).into());
         }
         let class = self.class(assignment)?;
         let scope = settings.registration.scope(&job.facts.repository);
@@ -181,101 +203,16 @@ impl<'a> Launcher<'a> {
         self.now
     }
 
-    /// Whether a runner can be launched that fails the job: one can be registered in its scope, and a class is valid.
-    ///
-    /// # Errors
-    ///
-    /// Why not.
-    pub(super) fn can_fail(&self, job: &Job, reason: &Reason, plan: &mut Plan) -> Result<(), Reason> {
-        let scope = self.rules.settings.registration.scope(&job.facts.repository);
-        let account = (self.means.account)(&scope);
-        self.admits_scope(&scope, &account, plan)?;
-        if self.classes_to_fail().is_empty() { Err(reason.clone()) } else { Ok(()) }
-    }
-
-    /// Launches a runner that fails a job: of the smallest class whose runners start, in any placement with room.
-    pub(super) fn launch_to_fail(
-        &mut self,
-        job: &'a Job,
-        pool: &PoolId,
-        reason: &Reason,
-        plan: &mut Plan,
-    ) -> Result<Launch, Reason> {
-        let settings = self.rules.settings;
-        let scope = settings.registration.scope(&job.facts.repository);
-        let account = (self.means.account)(&scope);
-        let mut refused = None;
-        for class in self.classes_to_fail() {
-            let placement = match self.placement_to_fail(class, job, plan) {
-                Ok(placement) => placement,
-                Err(reason) => {
-                    refused.get_or_insert(reason);
-                    continue;
-                }
-            };
-            let buckets = [Bucket::Fargate(placement.market), Bucket::GitHub(account.clone())];
-            self.admits_pace(&buckets, plan)?;
-            if let Err(reason) = self.slots.take(class, &job.facts.repository, &settings.limits) {
-                refused.get_or_insert(reason);
-                continue;
-            }
-            for bucket in buckets {
-                *self.owed.entry(bucket).or_default() += 1;
-            }
-            self.underway.add(&placement, class);
-            let assignment = Assignment { class: class.name.clone(), pool: pool.clone() };
-            let order = self.order(job, class, &assignment, placement, scope);
-            let max_job_minutes = order.max_job_minutes.min(MAX_MINUTES_TO_FAIL);
-            let order = Order { fails: true, max_job_minutes, ..order };
-            return Ok(Launch { job: job.id(), job_version: job.version, order, reason: reason.clone() });
-        }
-        Err(refused.unwrap_or_else(|| reason.clone()))
-    }
-
-    /// Returns the classes whose runners are not known to fail, the smallest first.
-    fn classes_to_fail(&self) -> Vec<&'a Class> {
-        let is_held = |class: &&Class| {
-            let hold = self.open.holds.get(&Held::Class(class.name.clone()));
-            hold.is_some_and(Hold::is_effective)
-        };
-        let catalogue = self.rules.catalogue;
-        let mut classes: Vec<&Class> = catalogue.iter().filter(|class| !is_held(class)).collect();
-        classes.sort_unstable_by_key(|class| (class.size.cpu(), class.size.memory(), &class.name));
-        classes
-    }
-
-    fn placement_to_fail(&self, class: &Class, job: &Job, plan: &mut Plan) -> Result<Placement, Reason> {
-        let choices =
-            Choices { subnets: self.means.subnets, holds: &self.open.holds, underway: &self.underway };
-        let mut refused = None;
-        // On-Demand first: the runner is not to be lost.
-        for capacity in [Capacity::OnDemand, Capacity::Spot] {
-            let wanted = Wanted { class: &class.name, capacity, size: class.size };
-            match choices.choose(wanted, job.id().get(), self.now) {
-                // A runner that tries a held placement serves a job.
-                Ok((placement, false)) => return Ok(placement),
-                Ok((_, true)) => {}
-                Err(none) => {
-                    if let Some(at) = none.not_before {
-                        plan.wake_at(at);
-                    }
-                    refused.get_or_insert(none.reason);
-                }
-            }
-        }
-        Err(refused.unwrap_or_else(|| Code::NoCapacity.into()))
-    }
-
-    fn class(&self, assignment: &Assignment) -> Result<&'a Class, Reason> {
+    fn class(&self, assignment: &Assignment) -> Result<&'a Class, Refusal> {
         self.rules.catalogue.get(&assignment.class).ok_or_else(|| {
             let names = self.rules.catalogue.names();
             let detail = format!("`{}` is no longer in the catalogue, which has {names}", assignment.class);
-            Reason::with(Code::ClassUnknown, detail)
+            Refusal { reason: Reason::with(Code::ClassUnknown, detail), cause: Cause::NoClass }
         })
     }
 
     /// No task is launched to try a scope: a registration alone shows whether GitHub accepts it.
-    fn admits_scope(&self, scope: &Scope, account: &Account, plan: &mut Plan) -> Result<(), Reason> {
+    fn admits_scope(&self, scope: &Scope, account: &Account, plan: &mut Plan) -> Result<(), Refusal> {
         let of_scope = self.open.holds.get(&Held::Scope(scope.clone()));
         let of_account = self.open.holds.get(&Held::Account(account.clone()));
         let Some(hold) = of_scope.or(of_account) else { return Ok(()) };
@@ -286,30 +223,36 @@ impl<'a> Launcher<'a> {
             plan.probe(Probe { scope: scope.clone(), account: account.clone(), failures });
         }
         let code = if hold.fault.rests_registrations() { Code::GithubUnavailable } else { Code::ScopeHeld };
-        Err(Reason::with(code, &hold.words))
+        let by = match of_scope {
+            Some(_) => HeldBy::Scope(scope.clone()),
+            None => HeldBy::Account(account.clone()),
+        };
+        Err(Refusal::held(Reason::with(code, &hold.words), by, hold))
     }
 
     /// While a pool is held, one of its runners is launched at a time. Returns the hold that it is to try.
-    fn admits_pool(&self, pool: &PoolId, plan: &mut Plan) -> Result<Option<&'a Hold>, Reason> {
+    fn admits_pool(&self, pool: &PoolId, plan: &mut Plan) -> Result<Option<&'a Hold>, Refusal> {
         let hold = self.open.holds.get(&Held::Pool(pool.clone())).filter(|hold| hold.is_effective());
         let Some(hold) = hold else { return Ok(None) };
         if self.is_held(hold, self.waiting_pools.get(pool), plan) {
             let code = match hold.fault {
-                Fault::JobRefused => return Err(Code::PoolRefused.into()),
+                Fault::JobRefused => return Err(Reason::from(Code::PoolRefused).into()),
                 fault if fault.suspect() == Suspect::Use => Code::PoolUnused,
                 _ => Code::PoolHeld,
             };
-            return Err(Reason::with(code, &hold.words));
+            let by = HeldBy::Pool(pool.clone());
+            return Err(Refusal::held(Reason::with(code, &hold.words), by, hold));
         }
         Ok(Some(hold))
     }
 
     /// While a class is held, one of its runners is launched at a time.
-    fn admits_class(&self, class: &Class, plan: &mut Plan) -> Result<Option<&'a Hold>, Reason> {
+    fn admits_class(&self, class: &Class, plan: &mut Plan) -> Result<Option<&'a Hold>, Refusal> {
         let hold = self.open.holds.get(&Held::Class(class.name.clone())).filter(|hold| hold.is_effective());
         let Some(hold) = hold else { return Ok(None) };
         if self.is_held(hold, self.waiting_classes.get(&class.name), plan) {
-            return Err(Reason::with(Code::ClassHeld, &hold.words));
+            let by = HeldBy::Class(class.name.clone());
+            return Err(Refusal::held(Reason::with(Code::ClassHeld, &hold.words), by, hold));
         }
         Ok(Some(hold))
     }
@@ -334,9 +277,8 @@ impl<'a> Launcher<'a> {
         job: &Job,
         of_pool: Option<&Hold>,
         plan: &mut Plan,
-    ) -> Result<(Placement, bool), Reason> {
-        let choices =
-            Choices { subnets: self.means.subnets, holds: &self.open.holds, underway: &self.underway };
+    ) -> Result<(Placement, bool), Refusal> {
+        let choices = self.choices();
         // A further try of a held pool begins with another subnet.
         let turn = of_pool.map_or(0, |hold| u64::from(hold.failures));
         let capacity = rerun::capacity(self.open, &job.facts, class.capacity);
@@ -344,8 +286,20 @@ impl<'a> Launcher<'a> {
         let chosen = choices.choose(wanted, job.id().get().wrapping_add(turn), self.now);
         chosen.map_err(|none| {
             plan.wake_at(none.not_before.unwrap_or(self.now + TRIED));
-            none.reason
+            let by = match none.reason.code() {
+                Code::NoCapacity => HeldBy::Capacity(class.size.arch()),
+                _ => HeldBy::ClassInPlacements(class.name.clone()),
+            };
+            let cause = match none.since {
+                Some(since) => Cause::Held(HeldBack { by, since }),
+                None => Cause::Passing,
+            };
+            Refusal { reason: none.reason, cause }
         })
+    }
+
+    fn choices(&self) -> Choices<'_> {
+        Choices { subnets: self.means.subnets, holds: &self.open.holds, underway: &self.underway }
     }
 
     fn admits_pace(&self, buckets: &[Bucket], plan: &mut Plan) -> Result<(), Reason> {

@@ -1,20 +1,28 @@
 //! Tests of plans, which are written as sentences.
 
 mod long_queue;
+mod one_pool;
 
 use std::slice::from_ref;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 
 use super::*;
-use crate::id::{RunnerId, TaskId};
+use crate::id::{ClassName, Epoch, RunnerId, TaskId};
 use crate::records::hold::{Failure, Held, Hold};
 use crate::records::job::{Assignment, JobStage};
+use crate::records::runner::RunnerStage;
+use crate::records::timeline::Timeline;
 use crate::rules::labels::Labels;
+use crate::rules::limits::longest_work;
 use crate::rules::pace::{Bucket, Rate};
+use crate::rules::placement::Placement;
 use crate::rules::pool::Pool;
 use crate::rules::settings::Settings;
 use crate::testing::{catalogue, job_facts, settings};
+use crate::wire::job::{JobFacts, TakenBy};
+use doubts::MAX_DOUBTS;
 
 fn at(secs: i64) -> Timestamp {
     Timestamp::from_second(1_764_000_000 + secs).unwrap()

@@ -1,32 +1,28 @@
 //! Records what GitHub reports about jobs.
 
-use jiff::{SignedDuration, Timestamp};
+mod answer;
+
+use jiff::SignedDuration;
 
 use super::{Outcome, Recorded, runner};
-use crate::decide::admit::{admit, refused};
+use crate::decide::admit::admit;
 use crate::decide::fail;
 use crate::id::Version;
 use crate::reason::{Code, Reason};
 use crate::records::change::{Change, Records};
-use crate::records::job::{Assignment, EndedJob, Failing, Job, JobEnding, JobRecord, JobStage, JobState};
+use crate::records::job::{Assignment, EndedJob, Job, JobEnding, JobRecord, JobStage, JobState};
 use crate::records::runner::{Runner, RunnerStage};
 use crate::records::timeline::Timeline;
 use crate::rules::Rules;
-use crate::rules::policy::Subject;
 use crate::rules::settings::OnFailure;
-use crate::wire::event::{JobAction, JobEvent, JobReason, RunAnswer, RunOutcome};
+use crate::wire::event::{JobAction, JobEvent, JobReason};
 use crate::wire::job::{Conclusion, TakenBy};
+pub(super) use answer::{record_absent, record_answer, record_asked, record_run};
 
 /// Older `queued` events (a redelivery, a replay) count only after GitHub confirms them.
 const FRESH: SignedDuration = SignedDuration::from_mins(10);
 /// A job that was queued this long ago has been planned: each sweep plans.
 const PLANNED: SignedDuration = SignedDuration::from_mins(5);
-/// After this time GitHub has failed a job that no runner took, which it does after 24 hours.
-const GIVEN_UP: SignedDuration = SignedDuration::from_hours(25);
-/// After this time GitHub has ended a job on a self-hosted runner, which it does after five days.
-const GIVEN_UP_RUNNING: SignedDuration = SignedDuration::from_hours(5 * 24 + 6);
-/// After this time GitHub has ended a run and all that waits in it, which it does after 35 days.
-const GIVEN_UP_WAITING: SignedDuration = SignedDuration::from_hours(36 * 24);
 
 pub(super) fn record(event: &JobEvent, records: &Records, rules: Rules<'_>) -> Recorded {
     match &event.action {
@@ -54,7 +50,9 @@ fn waiting(event: &JobEvent, records: &Records, rules: Rules<'_>) -> Recorded {
 fn queued(event: &JobEvent, records: &Records, rules: Rules<'_>) -> Recorded {
     let waiting = match &records.job {
         None => None,
-        Some(JobRecord::Open(job)) if job.state == JobState::Waiting => Some(job),
+        Some(JobRecord::Open(job)) if job.state == JobState::Waiting || is_refused_unreleased(job) => {
+            Some(job)
+        }
         Some(record) => return again(record, event),
     };
     let assignment = match admit(&event.facts, event.private, rules.settings, rules.catalogue) {
@@ -76,6 +74,12 @@ fn queued(event: &JobEvent, records: &Records, rules: Rules<'_>) -> Recorded {
         }
     };
     Recorded::accepted(vec![Change::Job(job)], true)
+}
+
+/// Whether a job was refused while it waited for an approval, and GitHub has not released it since.
+fn is_refused_unreleased(job: &Job) -> bool {
+    let stage = |stage| job.timeline.at(stage).is_some();
+    job.is_refused() && stage(JobStage::Waiting) && !stage(JobStage::Queued)
 }
 
 /// A second `queued` contains nothing new, but the process that recorded the first
@@ -230,167 +234,9 @@ fn named<'a>(records: &'a Records, taken: &TakenBy, event: &JobEvent) -> Option<
     runner.facts.scope.covers(&event.facts.repository).then_some(runner)
 }
 
-/// Records GitHub's answer about an open job whose record has not changed meanwhile.
-pub(super) fn record_answer(
-    job: &Job,
-    at: Timestamp,
-    event: &JobEvent,
-    records: &Records,
-    rules: Rules<'_>,
-) -> Recorded {
-    let mut recorded = heed_answer(job, event, records, rules);
-    if recorded.changes.is_empty() {
-        return record_asked(job, at);
-    }
-    for change in &mut recorded.changes {
-        if let Change::Job(job) = change {
-            // The next question is a different one and need not wait.
-            let is_to_check =
-                matches!(&job.state, JobState::Queued { wait, .. } if wait.code() == Code::ToCheck);
-            job.asked_at = (!is_to_check).then_some(at);
-        }
-    }
-    recorded
-}
-
-/// Records that an answer contained nothing new, so that the question is not asked
-/// again at once. A job that GitHub must have ended by now ends.
-pub(super) fn record_asked(job: &Job, at: Timestamp) -> Recorded {
-    let limit = match job.state {
-        JobState::Waiting => GIVEN_UP_WAITING,
-        JobState::Queued { .. } | JobState::Refused { .. } => GIVEN_UP,
-        JobState::InProgress { .. } => GIVEN_UP_RUNNING,
-    };
-    if at.duration_since(job.timeline.latest()) > limit {
-        return record_vanished(job, "unknown");
-    }
-    let asked = Job { version: job.version.next(), asked_at: Some(at), ..job.clone() };
-    Recorded::accepted(vec![Change::Job(asked)], false)
-}
-
-fn heed_answer(job: &Job, event: &JobEvent, records: &Records, rules: Rules<'_>) -> Recorded {
-    // The next step towards the runner that fails it.
-    if event.action == JobAction::Queued
-        && let Some(failing) = fail::confirmed(job, event.received_at)
-    {
-        return Recorded::accepted(vec![Change::Job(job.with_failing(failing))], true);
-    }
-    match (&event.action, &job.state) {
-        (JobAction::Queued, JobState::Queued { assignment, wait }) => {
-            // Confirmed. The version changes, so that a caller that waits for the
-            // confirmation sees it; the plan changes only if it was needed.
-            let confirms = wait.code() == Code::ToConfirm;
-            let wait = match confirms {
-                false => wait.clone(),
-                // The record of a refused job does not keep everything from its webhook.
-                true if job.timeline.at(JobStage::Refused).is_some() => Code::ToCheck.into(),
-                true => admitted(rules),
-            };
-            let state = JobState::Queued { assignment: assignment.clone(), wait };
-            Recorded::accepted(vec![Change::Job(job.with_state(state))], confirms)
-        }
-        // GitHub queued it again: its runner took it but never began.
-        (JobAction::Queued, JobState::InProgress { .. }) => {
-            match admit(&job.facts, event.private, rules.settings, rules.catalogue) {
-                Err(reason) => refuse_open(event, Some(job), reason, rules),
-                Ok(assignment) => {
-                    let state = JobState::Queued { assignment, wait: Code::ToPlan.into() };
-                    Recorded::accepted(vec![Change::Job(advance(job, event, JobStage::Queued, state))], true)
-                }
-            }
-        }
-        (JobAction::Queued, JobState::Refused { .. }) | (JobAction::Waiting, _) => {
-            Recorded::nothing(Code::NothingNew)
-        }
-        _ => record(event, records, rules),
-    }
-}
-
 /// Returns what a job waits for first after it was admitted by its own facts.
 fn admitted(rules: Rules<'_>) -> Reason {
     if rules.settings.check_runs { Code::ToCheck.into() } else { Code::ToPlan.into() }
-}
-
-/// Judges what started the job's run, before a runner is launched for it.
-pub(super) fn record_run(job: &Job, answer: &RunAnswer, rules: Rules<'_>) -> Recorded {
-    // It is asked before a launch, or before a job that cannot be served is failed.
-    let is_to_check = match &job.state {
-        JobState::Queued { wait, .. } => wait.code() == Code::ToCheck,
-        JobState::Refused { .. } => false,
-        JobState::Waiting | JobState::InProgress { .. } => return Recorded::nothing(Code::NothingNew),
-    };
-    if !is_to_check && job.failing.is_some() {
-        return Recorded::nothing(Code::NothingNew);
-    }
-    let RunOutcome::Found { event, head_repository, private } = &answer.outcome else {
-        return match answer.outcome {
-            RunOutcome::Absent => record_absent(job),
-            _ => record_asked(job, answer.at),
-        };
-    };
-    let subject = Subject {
-        repository: &job.facts.repository,
-        private: *private,
-        event: Some(event),
-        head_repository: head_repository.as_ref(),
-    };
-    if let Err(refusal) = rules.settings.policy.judge(&subject) {
-        let reason = refused(&refusal);
-        let mut timeline = job.timeline.clone();
-        timeline.push(JobStage::Refused, answer.at);
-        let ended = EndedJob {
-            facts: job.facts.clone(),
-            version: job.version.next(),
-            created_at: job.created_at,
-            timeline,
-            assignment: job.assignment().cloned(),
-            ending: JobEnding::Refused { reason: reason.clone(), after: None },
-        };
-        let changes = vec![Change::JobEnded(ended)];
-        return Recorded { changes, replan: true, outcome: Outcome::Refused(reason) };
-    }
-    let next = match &job.state {
-        JobState::Queued { assignment, .. } if is_to_check => {
-            job.with_state(JobState::Queued { assignment: assignment.clone(), wait: Code::ToPlan.into() })
-        }
-        JobState::Refused { .. } => judge_refused(job, *private, answer.at, rules),
-        _ => job.with_failing(Failing::Allowed),
-    };
-    Recorded::accepted(vec![Change::Job(next)], true)
-}
-
-/// Judges a refused job again before it is failed: its class may exist by now.
-fn judge_refused(job: &Job, private: Option<bool>, at: Timestamp, rules: Rules<'_>) -> Job {
-    match admit(&job.facts, private, rules.settings, rules.catalogue) {
-        Ok(assignment) => {
-            let mut queued = job.with_state(JobState::Queued { assignment, wait: Code::ToConfirm.into() });
-            queued.timeline.push(JobStage::Queued, at);
-            queued
-        }
-        Err(reason) => Job { state: JobState::Refused { reason }, ..job.with_failing(Failing::Allowed) },
-    }
-}
-
-/// Ends a job that GitHub no longer knows: its run was deleted.
-pub(super) fn record_absent(job: &Job) -> Recorded {
-    record_vanished(job, "deleted")
-}
-
-fn record_vanished(job: &Job, conclusion: &'static str) -> Recorded {
-    let ending = JobEnding::Completed {
-        conclusion: Conclusion::Other(conclusion.into()),
-        runner: TakenBy::Other(None),
-        reason: None,
-    };
-    let ended = EndedJob {
-        facts: job.facts.clone(),
-        version: job.version.next(),
-        created_at: job.created_at,
-        timeline: job.timeline.clone(),
-        assignment: job.assignment().cloned(),
-        ending: fail::ending_of(job, None, ending),
-    };
-    Recorded::accepted(vec![Change::JobEnded(ended)], true)
 }
 
 fn new_job(event: &JobEvent, stage: JobStage, state: JobState) -> Job {
@@ -432,10 +278,20 @@ fn end(job: &Job, event: &JobEvent, ending: JobEnding) -> EndedJob {
 fn refuse_open(event: &JobEvent, open: Option<&Job>, reason: Reason, rules: Rules<'_>) -> Recorded {
     if fail::may_be_failed(&event.facts, &reason, rules.settings) {
         let state = JobState::Refused { reason: reason.clone() };
-        let job = match open {
-            Some(job) => advance(job, event, JobStage::Refused, state),
-            None => new_job(event, JobStage::Refused, state),
+        let mut job = match open {
+            Some(job) => job.with_state(state),
+            None => Job { state, ..new_job(event, JobStage::Refused, JobState::Waiting) },
         };
+        // Its time counts from now, or from its release, and not from when GitHub made it.
+        let before = match event.action {
+            JobAction::Waiting => Some(JobStage::Waiting),
+            _ => open.map(|_| JobStage::Queued),
+        };
+        let stages = before.into_iter().chain([JobStage::Refused]).map(|stage| (stage, event.received_at));
+        match open {
+            Some(_) => stages.for_each(|(stage, at)| job.timeline.push(stage, at)),
+            None => job.timeline = stages.collect(),
+        }
         let changes = vec![Change::Job(job)];
         // Later, the next sweep plans in time.
         let is_due = rules.settings.on_failure == OnFailure::FailJob { after_minutes: 0 };

@@ -2,6 +2,7 @@
 
 use super::{Outcome, Recorded};
 use crate::decide::admit::admit;
+use crate::decide::readmit::requeued;
 use crate::reason::{Code, Reason};
 use crate::records::change::{Change, Records};
 use crate::records::job::{Assignment, EndedJob, Job, JobEnding, JobRecord, JobStage, JobState};
@@ -56,14 +57,7 @@ pub(super) fn retry(request: &RetryRequest, records: &Records, rules: Rules<'_>)
 /// Queues a refused job that is still open.
 fn requeue(request: &RetryRequest, job: &Job, before: &Reason, rules: Rules<'_>) -> Recorded {
     match judge_again(&job.facts, before, rules) {
-        Ok(assignment) => {
-            let mut queued = job.with_state(JobState::Queued { assignment, wait: Code::ToConfirm.into() });
-            queued.timeline.push(JobStage::Queued, request.at);
-            queued.asked_at = None;
-            // A job gets one runner that fails it, not one for each request.
-            queued.failing = job.failing.clone().filter(|_| job.had_failing_runner());
-            Recorded::accepted(vec![Change::Job(queued)], true)
-        }
+        Ok(assignment) => Recorded::accepted(vec![Change::Job(requeued(job, assignment, request.at))], true),
         Err(reason) => Recorded { changes: Vec::new(), replan: false, outcome: Outcome::Refused(reason) },
     }
 }

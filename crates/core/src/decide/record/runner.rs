@@ -14,7 +14,7 @@ use crate::wire::event::{
     JobAction, JobAnswer, JobEvent, RegistrationAnswer, RegistrationOutcome, StopCause, TaskChange, TaskEvent,
 };
 use crate::wire::exit::AgentExit;
-use crate::wire::fault::Fault;
+use crate::wire::fault::{Fault, Suspect};
 
 const LISTENER_CRASHED: &str = "the listener crashed";
 
@@ -340,7 +340,12 @@ fn took_its_item(cause: &StopCause) -> bool {
 fn fault_of(cause: &StopCause) -> Option<Fault> {
     match cause {
         StopCause::Agent(exit) => Fault::of_exit(*exit),
-        StopCause::FailedToStart(words) | StopCause::Unknown(words) => Some(Fault::of_ecs_words(words)),
+        // Nothing of a job was involved, whatever the words are.
+        StopCause::FailedToStart(words) => match Fault::of_ecs_words(words) {
+            fault if matches!(fault.suspect(), Suspect::Start | Suspect::Capacity) => Some(fault),
+            _ => Some(Fault::NeverStarted),
+        },
+        StopCause::Unknown(words) => Some(Fault::of_ecs_words(words)),
         StopCause::NoCapacity(_) => Some(Fault::NoCapacity),
         StopCause::Missing => Some(Fault::TaskMissing),
         StopCause::SpotInterrupted | StopCause::StoppedByUser => None,

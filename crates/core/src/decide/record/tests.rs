@@ -1,5 +1,6 @@
 //! Tests that the same events lead to the same facts, in any order and any number.
 
+mod approval;
 mod ending;
 mod operator;
 mod repeated;

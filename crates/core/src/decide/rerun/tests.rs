@@ -1,12 +1,14 @@
 //! Tests of facts, intents and verdicts of reruns.
 
+mod facts;
+
 use std::sync::Arc;
 
 use super::*;
 use crate::id::{Epoch, PoolId, RunnerId, RunnerName, TaskId, Version};
-use crate::reason::Reason;
+use crate::reason::{Code, Reason};
 use crate::records::job::{Assignment, JobStage, JobState};
-use crate::records::runner::{RunnerFacts, RunnerStage, Task};
+use crate::records::runner::{RunnerFacts, RunnerStage, RunnerState, Task};
 use crate::records::timeline::Timeline;
 use crate::rules::class::Catalogue;
 use crate::rules::class::size::{Arch, Size};
@@ -16,8 +18,7 @@ use crate::rules::placement::Placement;
 use crate::rules::pool::Scope;
 use crate::rules::settings::Settings;
 use crate::testing::{catalogue, job_facts, settings};
-use crate::wire::event::TaskEvent;
-use crate::wire::job::TakenBy;
+use crate::wire::job::{Conclusion, TakenBy};
 
 fn at(secs: i64) -> Timestamp {
     Timestamp::from_second(1_764_000_000 + secs).unwrap()
@@ -65,103 +66,6 @@ fn busy(job: u64) -> Runner {
         asked_at: None,
         state: RunnerState::Busy { task, registration: RunnerId::new(3), job: Some(JobId::new(job)) },
     }
-}
-
-/// Returns the loss that a stopped task is recorded as.
-fn lost(runner: &Runner, cause: StopCause, settings: &Settings, catalogue: &Catalogue) -> Option<Loss> {
-    let task = runner.task().unwrap().clone();
-    let change = TaskChange::Stopped(cause);
-    let event =
-        Event::Task(TaskEvent { runner: runner.name().clone(), task, version: 9, change, at: at(60) });
-    let records = Records { job: None, runner: Some(runner.clone()) };
-    let recorded = crate::decide::record::record(&event, &records, Rules { settings, catalogue });
-    recorded.changes.into_iter().find_map(|change| match change {
-        Change::Rerun(record) => match *record {
-            RerunRecord::Loss(loss) => Some(loss),
-            other => panic!("{other:?}"),
-        },
-        _ => None,
-    })
-}
-
-fn words(text: &str) -> StopCause {
-    StopCause::Unknown(text.into())
-}
-
-#[test]
-fn what_took_a_runner_away_decides_whether_it_was_lost() {
-    let (settings, catalogue) = (switched_on(), catalogue());
-    let lost = |cause| lost(&busy(7), cause, &settings, &catalogue);
-    for cause in [
-        StopCause::SpotInterrupted,
-        StopCause::Missing,
-        StopCause::Agent(AgentExit::Failed),
-        StopCause::Agent(AgentExit::InterruptedBusy),
-        words("exit code 139: Essential container in task exited"),
-        words("Fargate host is being retired"),
-    ] {
-        let loss = lost(cause.clone()).unwrap_or_else(|| panic!("{cause:?}"));
-        assert_eq!((loss.job, loss.runner), (Some(JobId::new(7)), name(7)));
-    }
-    assert_eq!(lost(StopCause::SpotInterrupted).unwrap().cause, Code::SpotInterrupted.into());
-    for cause in [
-        StopCause::Agent(AgentExit::Completed),
-        StopCause::Agent(AgentExit::JobTimeout),
-        StopCause::Agent(AgentExit::ListenerCrashed),
-        StopCause::Agent(AgentExit::JobAbandoned),
-        StopCause::Agent(AgentExit::ListenerHung),
-        StopCause::Agent(AgentExit::JobRefused),
-        StopCause::StoppedByUser,
-        words("exit code 137: OutOfMemoryError: Container killed due to memory usage"),
-        words("exit code 137: Essential container in task exited"),
-    ] {
-        assert_eq!(lost(cause.clone()), None, "{cause:?}");
-    }
-}
-
-#[test]
-fn a_runner_whose_job_had_ended_is_lost_only_by_an_interruption() {
-    let (settings, catalogue) = (switched_on(), catalogue());
-    let runner = busy(7).end(EndingKind::Completed, None, at(30));
-    let lost = |cause| lost(&runner, cause, &settings, &catalogue).is_some();
-    assert!(lost(StopCause::SpotInterrupted) && lost(StopCause::Agent(AgentExit::InterruptedBusy)));
-    assert!(!lost(StopCause::Missing) && !lost(StopCause::Agent(AgentExit::Failed)) && !lost(words("gone")));
-}
-
-#[test]
-fn a_runner_that_an_operator_or_a_limit_stops_is_not_lost() {
-    let (settings, catalogue) = (switched_on(), catalogue());
-    for kind in [EndingKind::StoppedByOperator, EndingKind::JobTimeout] {
-        let stopped = busy(7).end(kind, None, at(30));
-        assert_eq!(lost(&stopped, StopCause::SpotInterrupted, &settings, &catalogue), None, "{kind:?}");
-    }
-}
-
-#[test]
-fn the_class_decides_before_the_deployment_and_the_repositories() {
-    let mut settings = settings();
-    let with = |rerun: Option<bool>| {
-        let entry = serde_json::json!({"small": {"cpu": 512, "memory": 1024, "rerun": rerun}});
-        Catalogue::read(&serde_json::from_value(entry).unwrap()).0
-    };
-    let small = ClassName::parse("small").unwrap();
-    let on = |settings: &Settings, rerun| {
-        let catalogue = with(rerun);
-        is_on(Rules { settings, catalogue: &catalogue }, Some(&small), &repository())
-    };
-    assert!(!on(&settings, None) && !on(&settings, Some(false)) && on(&settings, Some(true)));
-    settings.reruns.repositories = vec![crate::rules::policy::RepositoryPattern::parse("Acme/App").unwrap()];
-    assert!(on(&settings, None) && !on(&settings, Some(false)));
-    settings.reruns = crate::rules::settings::Reruns { all: true, repositories: Vec::new() };
-    assert!(on(&settings, None) && !on(&settings, Some(false)));
-}
-
-#[test]
-fn a_runner_is_lost_whichever_repositorys_job_it_had_and_the_job_decides() {
-    let (mut settings, catalogue) = (settings(), catalogue());
-    assert_eq!(lost(&busy(7), StopCause::SpotInterrupted, &settings, &catalogue), None);
-    settings.reruns.repositories = vec![crate::rules::policy::RepositoryPattern::parse("acme/web").unwrap()];
-    assert!(lost(&busy(7), StopCause::SpotInterrupted, &settings, &catalogue).is_some());
 }
 
 fn failed(job: u64, attempt: u32) -> Outcome {
@@ -251,6 +155,11 @@ fn a_loss_waits_for_its_job_and_is_dropped_with_it() {
     open.jobs.clear();
     learnt(&mut open, at(7201));
     assert!(open.reruns.is_empty());
+    let mut open = open_with([RerunRecord::Loss(loss_at(7, 0))]);
+    learnt(&mut open, at(60));
+    assert_eq!(open.reruns.len(), 1, "its job may have been recorded while the read was made");
+    learnt(&mut open, at(61));
+    assert!(open.reruns.is_empty());
     let mut open = open_with([RerunRecord::Loss(Loss { job: None, ..loss_at(7, 0) })]);
     learnt(&mut open, at(3600));
     assert_eq!(open.reruns.len(), 1);
@@ -313,6 +222,19 @@ fn the_runs_attempt_tells_whether_to_call() {
     ] {
         assert_eq!(judge(rerun, run), verdict, "{:?} {run:?}", rerun.state);
     }
+}
+
+#[test]
+fn only_refusals_in_a_row_give_a_rerun_up() {
+    let mut open = open_with([RerunRecord::Outcome(failed(7, 1)), RerunRecord::Loss(loss_at(7, 0))]);
+    learnt(&mut open, at(1));
+    let long_waited = (0..20).fold(the_rerun(&open), |rerun, _| rerun.waits(at(2)));
+    let refused = |rerun: &Rerun| rerun.refused(at(3));
+    let thrice = refused(&refused(&refused(&long_waited).unwrap()).unwrap()).unwrap();
+    assert_eq!(thrice.refused(at(4)), None, "the fourth");
+    assert!(thrice.waits(at(4)).refused(at(5)).is_some(), "its run went on in between");
+    assert_eq!(thrice.later(None, at(4)).refused(at(5)), None, "no answer is no answer");
+    assert!(thrice.not_before > long_waited.not_before);
 }
 
 #[test]
@@ -379,6 +301,29 @@ fn a_job_that_is_found_lost_after_another_was_run_again_knows_that_attempt() {
     open.add_rerun(RerunRecord::Rerun(made));
     learnt(&mut open, at(9));
     assert_eq!(the_rerun(&open).job.get(), 8, "the first job's rerun is over");
+}
+
+#[test]
+fn two_jobs_of_a_run_that_failed_by_themselves_do_not_wait_for_each_other() {
+    let of = |job: u64, job_name: &str| {
+        let outcome = failed(job, 2);
+        Outcome { id: RerunId { name: Arc::from(job_name), ..outcome.id.clone() }, ..outcome }
+    };
+    let mut open = Open::default();
+    for (job, job_name) in [(7, "build"), (8, "test")] {
+        let lost = Outcome { attempt: 1, ..of(job, job_name) };
+        open.add_rerun(RerunRecord::Outcome(lost));
+        open.add_rerun(RerunRecord::Loss(loss_at(job, 0)));
+        learnt(&mut open, at(1));
+        let RerunRecord::Rerun(wanted) = &open.reruns[&RerunKey::Rerun(of(job, job_name).id)] else {
+            panic!()
+        };
+        open.add_rerun(RerunRecord::Rerun(wanted.calling(at(2)).made(2, at(3))));
+    }
+    open.add_rerun(RerunRecord::Outcome(of(17, "build")));
+    open.add_rerun(RerunRecord::Outcome(of(18, "test")));
+    learnt(&mut open, at(4));
+    assert!(open.reruns.is_empty(), "{:?}", open.reruns);
 }
 
 #[test]

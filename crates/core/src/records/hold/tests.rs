@@ -74,3 +74,30 @@ fn a_class_is_held_for_faults_of_several_pools_in_several_placements_alone() {
     assert!(!held(&[(0, 0), (1, 0), (2, 0), (0, 0), (1, 0)]), "one placement");
     assert!(held(&[(0, 0), (1, 1), (2, 0)]));
 }
+
+#[test]
+fn failures_that_follow_each_other_leave_the_begin_of_a_hold_as_it_is() {
+    let fail = |before: Option<&Hold>, secs| {
+        Hold::after(before, pool(), &Failure::of(Fault::NotConnected, "no", at(secs), at(secs)))
+    };
+    let first = fail(None, 10);
+    let second = fail(Some(&first), 200);
+    let third = fail(Some(&second), 3000);
+    assert_eq!([first.since, second.since, third.since], [at(10); 3]);
+    assert_eq!(fail(Some(&third), 90_000).since, at(90_000), "a row has ended between");
+}
+
+#[test]
+fn a_hold_begins_when_it_holds_launches_back_and_not_when_it_is_suspected() {
+    let class_in = Held::class_in(
+        ClassName::parse("small").unwrap(),
+        Placement { market: Market::OnDemand, subnet: None },
+    );
+    let fail = |before: Option<&Hold>, secs| {
+        Hold::after(before, class_in.clone(), &Failure::of(Fault::NotConnected, "no", at(secs), at(secs)))
+    };
+    let suspected = fail(None, 10);
+    let held = fail(Some(&suspected), 200);
+    assert_eq!((suspected.is_effective(), held.is_effective()), (false, true));
+    assert_eq!((held.since, fail(Some(&held), 400).since), (at(200), at(200)));
+}

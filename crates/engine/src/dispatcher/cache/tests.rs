@@ -1,5 +1,7 @@
 use ecsrunner_core::records::hold::Failure;
 
+use ecsrunner_core::wire::fault::Fault;
+
 use super::*;
 
 fn at(secs: i64) -> Timestamp {

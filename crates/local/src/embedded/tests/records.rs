@@ -59,6 +59,7 @@ async fn a_rerun_reads_back_as_it_was_written_and_goes_with_its_key() {
         cause: Code::SpotInterrupted.into(),
         state: RerunState::Called,
         checks: 0,
+        refusals: 0,
         not_before: at(9) + SignedDuration::from_nanos(1),
         since: at(9),
     });

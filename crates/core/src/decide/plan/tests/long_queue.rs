@@ -57,17 +57,6 @@ fn a_pace_holds_back_the_pools_of_its_account_alone() {
 }
 
 #[test]
-fn a_full_repository_holds_back_its_own_jobs_alone() {
-    let mut settings = settings();
-    settings.limits.max_runners = 1000;
-    settings.limits.max_runners_per_repository = Some(2);
-    settings.paces.github = Rate { burst: 1000, per_minute: 60 };
-    let (launches, codes) = planned(&settings);
-    assert_eq!(launches, [1, 0, 3, 2, 5, 7]);
-    assert_eq!(codes, [("limit_repository", 394)]);
-}
-
-#[test]
 fn every_job_waits_while_launches_are_paused() {
     let settings = Settings { paused: true, ..settings() };
     assert_eq!(planned(&settings), (Vec::new(), vec![("paused", 400)]));

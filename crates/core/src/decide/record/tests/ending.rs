@@ -252,3 +252,25 @@ fn a_refusal_is_remembered_in_either_order_of_its_reports() {
         );
     }
 }
+
+#[test]
+fn a_container_that_never_ran_is_no_fault_of_its_pool_whatever_the_words_are() {
+    for words in ["words that ECS has added", "exit code 1: it failed", "OutOfMemoryError: before it ran"] {
+        let mut book = Book::with_runner();
+        book.tell(&task(1, TaskChange::Stopped(StopCause::FailedToStart(words.into()))));
+        let fault = book.runners.values().find_map(|runner| match &runner.state {
+            RunnerState::Ending(ending) => ending.fault,
+            _ => None,
+        });
+        assert_eq!(fault, Some(Fault::NeverStarted), "{words}");
+        let lessons = crate::decide::learn::learn(&book.open(), at(1_000));
+        let is_of_pool =
+            |change: &Change| matches!(change, Change::Hold(hold) if matches!(hold.held, Held::Pool(_)));
+        assert!(lessons.len() > 1 && !lessons.iter().any(is_of_pool), "{words}: {lessons:?}");
+    }
+    let mut book = Book::with_runner();
+    let pull = "CannotPullContainerError: manifest unknown";
+    book.tell(&task(1, TaskChange::Stopped(StopCause::FailedToStart(pull.into()))));
+    let is_pull = |runner: &Runner| matches!(&runner.state, RunnerState::Ending(ending) if ending.fault == Some(Fault::ImagePull));
+    assert!(book.runners.values().any(is_pull));
+}

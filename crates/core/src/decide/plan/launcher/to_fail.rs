@@ -1,0 +1,106 @@
+//! Launches runners that fail jobs which cannot be served.
+
+use super::super::{Launch, Order, Plan};
+use super::Launcher;
+use crate::decide::plan::choose::Wanted;
+use crate::id::PoolId;
+use crate::reason::{Code, Reason};
+use crate::records::hold::{Held, Hold};
+use crate::records::job::{Assignment, Job};
+use crate::rules::class::{Capacity, Class};
+use crate::rules::pace::Bucket;
+use crate::rules::placement::Placement;
+
+/// A job that is failed ends in its first second; its runner ends after this time in any case.
+const MAX_MINUTES_TO_FAIL: u32 = 10;
+
+impl<'a> Launcher<'a> {
+    /// Whether a runner can be launched that fails the job: one can be registered in its scope, and a class is valid.
+    ///
+    /// # Errors
+    ///
+    /// Why not.
+    pub(in crate::decide::plan) fn can_fail(
+        &self,
+        job: &Job,
+        reason: &Reason,
+        plan: &mut Plan,
+    ) -> Result<(), Reason> {
+        let scope = self.rules.settings.registration.scope(&job.facts.repository);
+        let account = (self.means.account)(&scope);
+        self.admits_scope(&scope, &account, plan).map_err(|refusal| refusal.reason)?;
+        if self.classes_to_fail().is_empty() { Err(reason.clone()) } else { Ok(()) }
+    }
+
+    /// Launches a runner that fails a job: of the smallest class whose runners start, in any placement with room.
+    pub(in crate::decide::plan) fn launch_to_fail(
+        &mut self,
+        job: &'a Job,
+        pool: &PoolId,
+        reason: &Reason,
+        plan: &mut Plan,
+    ) -> Result<Launch, Reason> {
+        let settings = self.rules.settings;
+        let scope = settings.registration.scope(&job.facts.repository);
+        let account = (self.means.account)(&scope);
+        let mut refused = None;
+        for class in self.classes_to_fail() {
+            let placement = match self.placement_to_fail(class, job, plan) {
+                Ok(placement) => placement,
+                Err(reason) => {
+                    refused.get_or_insert(reason);
+                    continue;
+                }
+            };
+            let buckets = [Bucket::Fargate(placement.market), Bucket::GitHub(account.clone())];
+            self.admits_pace(&buckets, plan)?;
+            if let Err(reason) = self.slots.take(class, &job.facts.repository, &settings.limits) {
+                refused.get_or_insert(reason);
+                continue;
+            }
+            for bucket in buckets {
+                *self.owed.entry(bucket).or_default() += 1;
+            }
+            self.underway.add(&placement, class);
+            let assignment = Assignment { class: class.name.clone(), pool: pool.clone() };
+            let order = self.order(job, class, &assignment, placement, scope);
+            let max_job_minutes = order.max_job_minutes.min(MAX_MINUTES_TO_FAIL);
+            let order = Order { fails: true, max_job_minutes, ..order };
+            return Ok(Launch { job: job.id(), job_version: job.version, order, reason: reason.clone() });
+        }
+        Err(refused.unwrap_or_else(|| reason.clone()))
+    }
+
+    /// Returns the classes whose runners are not known to fail, the smallest first.
+    fn classes_to_fail(&self) -> Vec<&'a Class> {
+        let is_held = |class: &&Class| {
+            let hold = self.open.holds.get(&Held::Class(class.name.clone()));
+            hold.is_some_and(Hold::is_effective)
+        };
+        let catalogue = self.rules.catalogue;
+        let mut classes: Vec<&Class> = catalogue.iter().filter(|class| !is_held(class)).collect();
+        classes.sort_unstable_by_key(|class| (class.size.cpu(), class.size.memory(), &class.name));
+        classes
+    }
+
+    fn placement_to_fail(&self, class: &Class, job: &Job, plan: &mut Plan) -> Result<Placement, Reason> {
+        let choices = self.choices();
+        let mut refused = None;
+        // On-Demand first: the runner is not to be lost.
+        for capacity in [Capacity::OnDemand, Capacity::Spot] {
+            let wanted = Wanted { class: &class.name, capacity, size: class.size };
+            match choices.choose(wanted, job.id().get(), self.now) {
+                // A runner that tries a held placement serves a job.
+                Ok((placement, false)) => return Ok(placement),
+                Ok((_, true)) => {}
+                Err(none) => {
+                    if let Some(at) = none.not_before {
+                        plan.wake_at(at);
+                    }
+                    refused.get_or_insert(none.reason);
+                }
+            }
+        }
+        Err(refused.unwrap_or_else(|| Code::NoCapacity.into()))
+    }
+}
