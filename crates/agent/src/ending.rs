@@ -35,6 +35,8 @@ pub(crate) enum Cause {
     JobLimit,
     /// While its job ran, the listener was stopped or had no worker for the worker limit.
     Unattended,
+    /// The job's hook had let it begin, and then the job was refused.
+    Contradicted,
     /// The listener did not end within the exit limit after its job.
     ExitLimit,
     /// The hook refused the job.
@@ -52,6 +54,7 @@ impl Cause {
             Self::NoWorker => "no_worker",
             Self::JobLimit => "job_limit",
             Self::Unattended => "worker_limit",
+            Self::Contradicted => "refused_after_check_in",
             Self::ExitLimit => "exit_limit",
             Self::Refused(_) => "job_refused",
         }

@@ -71,6 +71,12 @@ impl ListenerEnd<'_> {
                     "while its job ran, the listener was stopped or had no worker until the worker limit",
                 );
             }
+            Cause::Contradicted => {
+                return Ending::new(
+                    AgentExit::ListenerHung,
+                    "the job's hook had let it begin, and then it was refused: one of both was the job's own",
+                );
+            }
             Cause::JobLimit => {
                 return Ending::new(AgentExit::JobTimeout, "the job ran longer than its limit");
             }

@@ -258,8 +258,16 @@ impl<W: Write> Supervisor<'_, W> {
         if !matches!((&self.verdict, &verdict), (None, _) | (Some(Verdict::Allowed), Verdict::Refused(_))) {
             return;
         }
-        self.verdict = Some(verdict.clone());
+        let had_checked_in = self.verdict.replace(verdict.clone()).is_some();
         match (verdict, &mut self.stop) {
+            // The hook writes one verdict, before any step, and the FIFO keeps the order. So either the check-in or the
+            // refusal is the job's own. The job is ended, and does not count as one that executed no step.
+            (Verdict::Refused(refusal), stop) if had_checked_in => {
+                self.log.warn("job was refused after its hook had checked in", &[("reason", &refusal)]);
+                if stop.is_none() {
+                    self.interrupt(listener, Cause::Contradicted);
+                }
+            }
             (Verdict::Allowed, _) => {
                 self.log.info("hook checked in", &[]);
                 self.watch = Some(Watch::from(Instant::now(), self.config.limits.worker));

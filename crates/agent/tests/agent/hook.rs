@@ -250,9 +250,8 @@ fn a_verdict_that_is_written_again_and_again_is_told_once() {
     let lines = "allowed\\nallowed\\nrefused one\\nrefused two\\nallowed\\n";
     let forged = format!("printf '{lines}' > ${{ACTIONS_RUNNER_HOOK_JOB_STARTED%/*}}/verdicts");
     let lines = ["trap 'exit 0' INT", CONNECT, RUN, &forged, "while :; do sleep 60 & wait; done"];
-    let ended = Job::default().run_with(&lines, |agent| agent).ended_with(20, "job_refused");
-    assert_eq!(ended.detail(), "one");
-    for message in ["hook checked in", "job refused"] {
+    let ended = Job::default().run_with(&lines, |agent| agent).ended_with(34, "listener_hung");
+    for message in ["hook checked in", "job was refused after its hook had checked in"] {
         let told = ended.messages().into_iter().filter(|told| told == message).count();
         assert_eq!(told, 1, "{message}: {}", ended.text());
     }
@@ -369,4 +368,20 @@ fn a_job_limit_that_passes_while_the_hook_judges_lets_no_step_run() {
 #[test]
 fn a_hook_that_is_silent_and_refuses_after_all_lets_no_step_run() {
     decides(undecided(|agent| agent.env("ECSRUNNER_HOOK_LIMIT_SECS", 1)), 20, "job_refused");
+}
+
+#[test]
+fn a_job_that_refuses_itself_after_its_hook_checked_in_is_not_believed() {
+    const FORGER: [&str; 7] = [
+        "trap 'echo Exiting...; exit 0' INT",
+        CONNECT,
+        RUN,
+        "bash -e \"$ACTIONS_RUNNER_HOOK_JOB_STARTED\"; echo hook $?",
+        "touch a-step-ran",
+        "echo 'refused nothing ran' >\"$(dirname \"$ACTIONS_RUNNER_HOOK_JOB_STARTED\")/verdicts\"",
+        "while :; do sleep 0.05; done",
+    ];
+    let ended = Job::default().run_with(&FORGER, |agent| agent);
+    assert_eq!(ended.ending(), (34, "listener_hung".to_owned()));
+    assert!(ended.lines.iter().any(|line| line.contains("job was refused after its hook had checked in")));
 }

@@ -59,7 +59,8 @@ pub enum AgentExit {
     DirectoryUnreadable,
     /// 33: GitHub answered the listener's requests for a session with errors until the connect limit.
     GithubUnavailable,
-    /// 34: while its job ran, the listener was stopped (SIGSTOP), or had no worker, until the worker limit.
+    /// 34: while its job ran, the listener was stopped (SIGSTOP), or had no worker, until the worker limit; or the job was
+    /// refused after its hook had let it begin.
     ListenerHung,
 }
 

@@ -123,10 +123,8 @@ fn in_progress(event: &JobEvent, taken: &TakenBy, records: &Records, rules: Rule
                     replan = true;
                 }
             }
-            // It is not served here, but by others' runners; or a runner of ours refuses it.
-            JobState::Refused { reason }
-                if !(job.had_failing_runner() && named(records, taken, event).is_some()) =>
-            {
+            // It is not served here, but by others' runners.
+            JobState::Refused { reason } if named(records, taken, event).is_none() => {
                 let (version, timeline) = (job.version.next(), job.timeline.clone());
                 let ending = JobEnding::Refused { reason: reason.clone(), after: None };
                 changes.push(Change::JobEnded(EndedJob { version, timeline, ..end(job, event, ending) }));

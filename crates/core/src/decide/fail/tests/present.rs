@@ -168,8 +168,16 @@ fn at_the_hand_over_it_counts_what_is_held_then() {
 
 #[test]
 fn a_refused_job_that_a_runner_of_ours_executes_all_the_same_is_in_progress() {
-    let taken = TakenBy::Ours(RunnerName::parse("ecsr-test-abcdefg234-01arz3ndektsv4rrffq69g0001").unwrap());
-    let began = JobAction::InProgress { runner: taken, started_at: Some(at(5)) };
-    let busy = only_job(&tell(&Event::Job(event(7, &UNKNOWN, began, 5)), &refused(), None));
+    let job = confirmed(&refused(), 15);
+    let runner = failing_runner(&job, &plan_of(&job, 16));
+    let took = |taken: &str, runner: Option<&Runner>| {
+        let taken = TakenBy::from_name(Some(taken));
+        let began = JobAction::InProgress { runner: taken, started_at: Some(at(5)) };
+        tell(&Event::Job(event(7, &UNKNOWN, began, 5)), &refused(), runner)
+    };
+    let busy = only_job(&took(runner.name().as_str(), Some(&runner))[..1]);
     assert!(matches!(busy.state, JobState::InProgress { .. }), "its class was removed after its runner came");
+    // A name alone is no runner of ours.
+    let ended = took("ecsr-test-abcdefg234-01arz3ndektsv4rrffq69g0001", None);
+    assert!(matches!(ended[..], [Change::JobEnded(_)]), "{ended:?}");
 }
