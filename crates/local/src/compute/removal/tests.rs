@@ -46,7 +46,7 @@ fn names_that_the_remover_uses_links_and_closed_directories_are_removed_and_noth
     symlink(&outside, path.join("a/link")).unwrap();
     symlink(&outside, path.join("link")).unwrap();
     for closed in ["a/b/c", "a/b", "a"] {
-        fs::set_permissions(path.join(closed), Permissions::from_mode(0)).unwrap();
+        fs::set_permissions(path.join(closed), Permissions::from_mode(0o000)).unwrap();
     }
     let removal =
         Removal { directories: vec![path.clone(), dir.path().join("never/was")], ..Removal::default() };

@@ -12,8 +12,11 @@ use super::*;
 #[derive(Clone)]
 struct Paged {
     inner: Embedded,
-    before: Arc<Mutex<Option<(&'static str, DynamoStore, Vec<Change>)>>>,
+    before: Arc<Mutex<Option<Write>>>,
 }
+
+/// The text, and the transaction with its store.
+type Write = (&'static str, DynamoStore, Vec<Change>);
 
 impl Transport for Paged {
     async fn call(&self, operation: &str, body: &[u8]) -> Answer {
