@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use ecsrunner_core::id::{ClassName, JobId, PoolId, SubnetId};
 use ecsrunner_core::records::hold::{Failure, Held, Hold, Seen};
-use ecsrunner_core::records::job::JobEnding;
+use ecsrunner_core::records::job::{Failing, JobEnding};
 use ecsrunner_core::records::runner::{EndedRunner, EndingKind};
 use ecsrunner_core::rules::cost::Market;
 use ecsrunner_core::rules::placement::Placement;
@@ -320,15 +320,25 @@ fn jobs_of_four_repositories_that_are_held_for_the_same_reason_are_not_failed() 
 #[test]
 fn no_job_is_failed_while_github_is_away() {
     run(async {
-        let mut simulation = deployment();
-        let job = simulation.queue(unknown("app"));
-        simulation.pass(10 * MINUTE).await;
+        let mut simulation = with("limits", json!({"max_runners": 1}));
+        let busy = simulation.queue(Order::new(&repository("web"), &["self-hosted"], 22 * 60));
+        simulation.pass(MINUTE).await;
+        let unknown = simulation.queue(unknown("app"));
+        simulation.pass(11 * MINUTE).await;
+        // GitHub is asked about these every few minutes, so it is soon known that it is away.
+        let order = || Order::new(&repository("app"), &["self-hosted", "class:small"], 60);
+        let waiting: Vec<JobId> = (0..3).map(|_| simulation.queue(order())).collect();
+        simulation.pass(6 * MINUTE).await;
+        let failing = simulation.shared().lock().tables.open.jobs[&unknown].failing.clone();
+        assert!(matches!(failing, Some(Failing::Confirmed(_))), "it waits for a slot alone: {failing:?}");
         simulation.shared().lock().hub.trouble = Trouble::Outage;
-        simulation.pass(40 * MINUTE).await;
-        assert_eq!(launches(&simulation), 0);
+        simulation.pass(6 * MINUTE).await;
+        assert_eq!((conclusion(&simulation, busy), launches(&simulation)), (Some("success"), 1));
+        simulation.pass(30 * MINUTE).await;
+        assert_eq!(launches(&simulation), 1);
         simulation.shared().lock().hub.trouble = Trouble::None;
-        simulation.pass(45 * MINUTE).await;
-        assert_eq!((conclusion(&simulation, job), launches(&simulation)), (Some("failure"), 1));
+        settle(&mut simulation, 2 * HOUR, "GitHub is back").await;
+        assert_eq!((conclusion(&simulation, unknown), failed(&simulation, &waiting)), (Some("failure"), 0));
     });
 }
 
@@ -352,7 +362,7 @@ fn no_runner_is_launched_to_fail_a_job_where_github_does_not_register_it() {
                 let count = outside.tables.gone.values().filter(failing).count();
                 (count, outside.tables.open.jobs.len())
             };
-            assert_eq!((failing, conclusions), (0, 2), "{before} launches before");
+            assert_eq!((failing, conclusions, launches(&simulation)), (0, 2, before));
             assert_eq!((conclusion(&simulation, held), conclusion(&simulation, unknown)), (None, None));
         }
     });

@@ -135,26 +135,32 @@ async fn whoever_has_the_url_alone_changes_nothing() {
 }
 
 #[tokio::test]
-async fn a_refused_job_is_served_once_its_class_is_there_and_it_is_tried_again() {
+async fn a_refused_job_is_served_once_its_class_is_there_and_one_of_others_labels_once_it_is_tried_again() {
     bounded(async {
         let (mut testbed, server) = served().await;
-        let job = testbed.github.submit_one(&["self-hosted", "class:gpu"], 100).await;
-        server.api().until("a refusal", |api| api.reason(job) == Some("class_unknown")).await;
-        let text = job.to_string();
-        let (code, words) = refused(&testbed, &["jobs", "retry", &text]).await;
+        let of_class = testbed.github.submit_one(&["self-hosted", "class:gpu"], 100).await;
+        // It names no class, so it may be meant for others' runners.
+        let of_label = testbed.github.submit_one(&["self-hosted", "cuda"], 100).await;
+        server.api().until("a refusal", |api| api.reason(of_class) == Some("class_unknown")).await;
+        server.api().until("a refusal", |api| api.reason(of_label) == Some("label_not_offered")).await;
+        let (code, words) = refused(&testbed, &["jobs", "retry", &of_class.to_string()]).await;
         assert_eq!(code, 1);
         assert!(words.contains("refused again: runner class `gpu` does not exist"), "{words}");
 
         server.terminate().await;
         testbed.reconfigure(
-            "[classes.small]\ncpu = 512\nmemory = 1024\n[classes.gpu]\ncpu = 1024\nmemory = 2048\n",
+            "[classes.small]\ncpu = 512\nmemory = 1024\ndefault = true\nlabels = [\"cuda\"]\n\
+             [classes.gpu]\ncpu = 1024\nmemory = 2048\n",
         );
         let server = testbed.serve().await;
-        let told = told_by(&testbed, &["jobs", "retry", &text]).await;
+        server.api().until("the job of the class to be done", |api| api.is_done(1)).await;
+        let told = told_by(&testbed, &["jobs", "retry", &of_label.to_string()]).await;
         assert!(told.contains("gets a runner if GitHub confirms that it is still queued"), "{told}");
-        let listed = server.api().until("the job to be done", |api| api.is_done(1)).await;
-        let stages = crate::testbed::states(listed.job(job).unwrap());
-        assert_eq!(stages, ["refused", "queued", "in_progress", "completed"]);
+        let listed = server.api().until("both to be done", |api| api.is_done(2)).await;
+        for job in [of_class, of_label] {
+            let stages = crate::testbed::states(listed.job(job).unwrap());
+            assert_eq!(stages, ["refused", "queued", "in_progress", "completed"]);
+        }
         testbed.ends_with_nothing_left(server).await;
     })
     .await;

@@ -206,6 +206,7 @@ fn a_runner_is_told_once_and_what_to_tell_is_one_sentence_and_a_command() {
         "runner class `huge` does not exist: the catalogue has large, small. `ecsrunner why 7` says more."
     );
     assert!(told.had_failing_runner());
+    assert!(matches!(fail_of(&told, at(17)), Some((_, None))), "it is written once");
     for minutes in [17, 60, 600] {
         let later = plan_of(&told, minutes);
         assert_eq!(later.launches, [], "once");

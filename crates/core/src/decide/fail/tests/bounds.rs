@@ -69,3 +69,16 @@ fn questions_that_are_answered_to_no_avail_are_at_most_twenty_a_minute() {
     };
     assert_eq!((questions(40), questions(38)), (0, 20));
 }
+
+#[test]
+fn a_runner_that_fails_jobs_is_of_the_smallest_class_whose_runners_start() {
+    let sure = confirmed(&refused(), 15);
+    let class_while = |hold: Option<Hold>| {
+        let mut open = Open::of([sure.clone()], []);
+        hold.into_iter().for_each(|hold| open.add_hold(hold));
+        failing_runner(&sure, &planned(&open, &settings(), 16)).facts.class.as_str().to_owned()
+    };
+    let small = Held::Class(ClassName::parse("small").unwrap());
+    assert_eq!(class_while(None), "small");
+    assert_eq!(class_while(Some(held::since(0, small, Fault::ImagePull))), "large");
+}
