@@ -12,8 +12,11 @@ use super::*;
 #[derive(Clone)]
 struct Paged {
     inner: Embedded,
-    before: Arc<Mutex<Option<(&'static str, DynamoStore, Vec<Change>)>>>,
+    before: Arc<Mutex<Option<Meanwhile>>>,
 }
+
+/// A transaction, the store that writes it, and the key after which it is written.
+type Meanwhile = (&'static str, DynamoStore, Vec<Change>);
 
 impl Transport for Paged {
     async fn call(&self, operation: &str, body: &[u8]) -> Answer {
