@@ -12,11 +12,11 @@ use super::*;
 #[derive(Clone)]
 struct Paged {
     inner: Embedded,
-    before: Arc<Mutex<Option<Write>>>,
+    before: Arc<Mutex<Option<Meanwhile>>>,
 }
 
-/// The text, and the transaction with its store.
-type Write = (&'static str, DynamoStore, Vec<Change>);
+/// A transaction, the store that writes it, and the key after which it is written.
+type Meanwhile = (&'static str, DynamoStore, Vec<Change>);
 
 impl Transport for Paged {
     async fn call(&self, operation: &str, body: &[u8]) -> Answer {
