@@ -19,6 +19,8 @@ pub(crate) const GITHUB_API_URL: &str = "GITHUB_API_URL";
 pub(crate) const DEPLOYMENT: &str = "ECSRUNNER_DEPLOYMENT";
 /// The local server that commands act on. It overrides [`DEPLOYMENT`].
 pub(crate) const LOCAL: &str = "ECSRUNNER_LOCAL";
+/// The token of a local server that is named by its URL.
+pub(crate) const LOCAL_TOKEN: &str = "ECSRUNNER_LOCAL_TOKEN";
 /// The table of a deployment's state. It overrides the deployment's parameter.
 #[cfg(feature = "aws")]
 pub(crate) const STATE_TABLE: &str = "RUNNER_STATE_TABLE";
@@ -43,6 +45,11 @@ pub(crate) fn overrides() -> Overrides {
 /// Returns the operator's own token for GitHub.
 pub(crate) fn own_token() -> Option<SecretString> {
     [GH_TOKEN, GITHUB_TOKEN].into_iter().find_map(text).map(SecretString::from)
+}
+
+/// Returns the token of a local server that is named by its URL.
+pub(crate) fn local_token() -> Option<SecretString> {
+    text(LOCAL_TOKEN).map(SecretString::from)
 }
 
 pub(crate) fn log_filter() -> Option<String> {

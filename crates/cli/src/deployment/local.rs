@@ -17,7 +17,7 @@ use ecsrunner_github::{ApiUrl, Client};
 use ecsrunner_local::attach::{AttachError, Attachment};
 use ecsrunner_local::config::Config;
 use reqwest::{RequestBuilder, StatusCode};
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
@@ -31,12 +31,13 @@ const LIMIT: Duration = Duration::from_secs(10);
 pub(crate) struct LocalServer {
     url: String,
     attachment: Option<Attachment>,
+    /// The token of the state directory, or of the environment.
+    token: Option<SecretString>,
     http: reqwest::Client,
 }
 
 impl LocalServer {
-    /// Finds a server by its URL or its state directory. The directory holds the token that requests need. A server
-    /// behind a proxy may need none.
+    /// Finds a server by its URL or its state directory. The directory holds the token that requests need.
     pub(super) fn at(named: &str) -> Result<Self, Failure> {
         let is_url = named.starts_with("http://") || named.starts_with("https://");
         let attachment = if is_url {
@@ -51,8 +52,9 @@ impl LocalServer {
             })?)
         };
         let url = attachment.as_ref().map_or(named, |attachment| &attachment.url);
+        let token = attachment.as_ref().map_or_else(environment::local_token, |it| Some(it.token.clone()));
         let http = reqwest::Client::builder().no_proxy().timeout(LIMIT).build()?;
-        Ok(Self { url: url.trim_end_matches('/').to_owned(), attachment, http })
+        Ok(Self { url: url.trim_end_matches('/').to_owned(), attachment, token, http })
     }
 
     /// Returns the contents of the state directory that only the server's user may read.
@@ -166,7 +168,9 @@ impl LocalServer {
     }
 
     async fn post<T: DeserializeOwned>(&self, path: &str, body: &Value, what: &str) -> Result<T, Failure> {
-        self.attachment(what)?;
+        if self.token.is_none() {
+            self.attachment(what)?;
+        }
         let url = format!("{}/api/v1/{path}", self.url);
         self.answer(&url, self.http.post(&url).json(body)).await
     }
@@ -193,8 +197,8 @@ impl LocalServer {
     }
 
     async fn send(&self, request: RequestBuilder) -> Result<(StatusCode, String), Failure> {
-        let token = self.attachment.as_ref().map(|attachment| attachment.token.expose_secret());
-        let request = token.into_iter().fold(request, RequestBuilder::bearer_auth);
+        let token = self.token.iter().map(ExposeSecret::expose_secret);
+        let request = token.fold(request, RequestBuilder::bearer_auth);
         let asked = request.send().await;
         let answer = asked.with_context(|| format!("the local server at {} does not answer", self.url));
         let answer = answer.map_err(|error| {
@@ -208,8 +212,8 @@ impl LocalServer {
 fn read<T: DeserializeOwned>(url: &str, status: StatusCode, text: &str) -> Result<T, Failure> {
     if matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
         return Err(Failure::permission(anyhow!("{url} answered {status}")).hint(
-            "give the server's state directory, which holds its token, in `--local DIR` or ECSRUNNER_LOCAL; it must be \
-             that of the running server",
+            "give the state directory of the running server in `--local DIR`, or its token in ECSRUNNER_LOCAL_TOKEN \
+             beside its URL; the server makes a new token at each start",
         ));
     }
     if !status.is_success() {

@@ -30,8 +30,8 @@ async fn output_with(variables: &[(&str, &str)], arguments: &[&str]) -> Output {
     tokio::task::spawn_blocking(run).await.unwrap()
 }
 
-async fn output(url: &str, arguments: &[&str]) -> Output {
-    output_with(&[("ECSRUNNER_LOCAL", url)], arguments).await
+async fn output(server: &Server, arguments: &[&str]) -> Output {
+    output_with(&server.variables(), arguments).await
 }
 
 /// Returns the JSON document of a command that must succeed.
@@ -44,7 +44,7 @@ fn json_told(output: &Output) -> Value {
 async fn tell(server: &Server, arguments: &[&str]) -> String {
     let url = server.url("");
     let told =
-        told(&output(&url, arguments).await, std::path::Path::new("/nowhere")).replace(&url, "[server]");
+        told(&output(server, arguments).await, std::path::Path::new("/nowhere")).replace(&url, "[server]");
     let words = told.split_inclusive([' ', '\n', '\t']).map(|word| {
         let end = word.trim_end();
         let rest = &word[end.len()..];
@@ -68,7 +68,7 @@ fn fields(object: &Value) -> String {
 }
 
 async fn json_of(server: &Server, arguments: &[&str]) -> Value {
-    json_told(&output(&server.url(""), arguments).await)
+    json_told(&output(server, arguments).await)
 }
 
 /// Starts a server that has executed one job and refused another.
@@ -269,22 +269,25 @@ async fn what_is_not_there_is_told_with_where_it_was_looked_for() {
 
         For more information, try '--help'.
         ");
-        insta::assert_snapshot!(tell(&server, &["pause"]).await, @r"
-        exit code 3
-        --- stdout
-        --- stderr
-        error: pausing needs the state directory of the local server at [server]
-
-        hint: give the directory instead of the URL in `--local DIR` or ECSRUNNER_LOCAL
-        ");
-        let nobody = output("http://127.0.0.1:9", &["jobs", "list"]).await;
+        let url = server.url("");
+        for (command, error) in [
+            ("pause", format!("pausing needs the state directory of the local server at {url}")),
+            ("jobs", format!("{url}/api/v1/jobs answered 401 Unauthorized")),
+        ] {
+            let arguments = if command == "jobs" { vec!["jobs", "list"] } else { vec![command] };
+            let without_token = output_with(&[("ECSRUNNER_LOCAL", &url)], &arguments).await;
+            let words = String::from_utf8(without_token.stderr).unwrap();
+            assert_eq!(without_token.status.code(), Some(3), "{words}");
+            assert!(words.contains(&error) && words.contains("--local DIR"), "{words}");
+        }
+        let nobody = output_with(&[("ECSRUNNER_LOCAL", "http://127.0.0.1:9")], &["jobs", "list"]).await;
         assert_eq!(nobody.status.code(), Some(1));
         let words = String::from_utf8(nobody.stderr).unwrap();
         assert!(
             words.contains("http://127.0.0.1:9 does not answer") && words.contains("local up"),
             "{words}"
         );
-        let unnamed = output("", &["jobs", "list"]).await;
+        let unnamed = output_with(&[], &["jobs", "list"]).await;
         insta::assert_snapshot!(told(&unnamed, std::path::Path::new("/nowhere")), @r"
         exit code 2
         --- stdout
@@ -311,10 +314,12 @@ async fn a_webhook_is_sent_signed_and_a_refusal_is_a_failure() {
         let (payload, secret) = (file("job.json", &body), file("secret", format!("{SECRET}\n").as_bytes()));
         let wrong = file("wrong", b"another secret");
         let url = server.url("/webhook");
-        let sent = output("", &["webhook", "send", &payload, "--url", &url, "--secret-file", &secret]).await;
+        let sent =
+            output_with(&[], &["webhook", "send", &payload, "--url", &url, "--secret-file", &secret]).await;
         let answer: Value = serde_json::from_slice(&sent.stdout).unwrap();
         assert_eq!((sent.status.code(), &answer["reason"]["code"]), (Some(0), &json!("class_unknown")));
-        let sent = output("", &["webhook", "send", &payload, "--url", &url, "--secret-file", &wrong]).await;
+        let sent =
+            output_with(&[], &["webhook", "send", &payload, "--url", &url, "--secret-file", &wrong]).await;
         let words = String::from_utf8(sent.stderr).unwrap();
         assert_eq!(sent.status.code(), Some(1));
         assert!(words.contains("answered 401 Unauthorized to delivery"), "{words}");
@@ -359,12 +364,12 @@ async fn a_catalogue_is_checked_with_every_mistake() {
 async fn a_closed_pipe_is_no_complaint() {
     bounded(async {
         let (_scene, server) = after_two_jobs().await;
-        let url = server.url("");
+        let variables = server.variables().map(|(name, value)| (name.to_owned(), value.to_owned()));
         let run = move || {
             let dir = tempfile::tempdir().unwrap();
             let mut child = ecsrunner(dir.path())
                 .args(["jobs", "list"])
-                .env("ECSRUNNER_LOCAL", url)
+                .envs(variables)
                 .stdout(Stdio::piped())
                 .stderr(Stdio::piped())
                 .spawn()

@@ -114,7 +114,7 @@ async fn without_root_directories_that_cannot_be_listed_are_named_too() {
             chown(&above, Some(OTHER_USER), Some(OTHER_USER)).unwrap();
         }
         set_mode(&above, 0o300);
-        let command = as_other_user(with_state(&testbed, &above.join("state")));
+        let command = as_other_user(&testbed, with_state(&testbed, &above.join("state")));
         let refusal = refusal_of(&testbed, command).await;
         let user = if nix::unistd::geteuid().is_root() { OTHER_USER } else { nix::unistd::geteuid().as_raw() };
         insta::assert_snapshot!(refusal.replace(&format!("user id {user}"), "user id [user]"), @r#"
@@ -130,7 +130,11 @@ async fn without_root_directories_that_cannot_be_listed_are_named_too() {
 }
 
 /// A command that is not root.
-fn as_other_user(command: Command) -> Command {
+fn as_other_user(testbed: &Testbed, command: Command) -> Command {
+    // Secrets have to be readable to reach the checks after them.
+    for secret in ["token", "webhook-secret"] {
+        set_mode(&testbed.path(secret), 0o644);
+    }
     let mut command = command.into_std();
     if nix::unistd::geteuid().is_root() {
         command.uid(OTHER_USER).gid(OTHER_USER);
@@ -143,8 +147,8 @@ async fn accounts_without_root_are_refused() {
     bounded(async {
         let testbed = Testbed::set_up(Setup { limits: "max_runners = 1", ..Setup::default() }).await;
         name_users(&testbed.config(), r#"["jobber1"]"#);
-        // Secrets have to be readable to reach this check.
-        insta::assert_snapshot!(refusal_of(&testbed, as_other_user(testbed.command())).await, @r#"
+        let command = as_other_user(&testbed, testbed.command());
+        insta::assert_snapshot!(refusal_of(&testbed, command).await, @r#"
         exit code 2
         error: 1 mistake in the configuration [dir]/config.toml
           runner.users: only root can start runners as other users: start the server as root, or remove the key so that all jobs share this user

@@ -86,9 +86,11 @@ impl Testbed {
         // As root, each runner has its own user, and the official runner lists each
         // directory above its own.
         fs::set_permissions(dir.path(), Permissions::from_mode(0o755)).unwrap();
-        fs::write(dir.path().join("token"), TOKEN).unwrap();
-        fs::write(dir.path().join("webhook-secret"), SECRET).unwrap();
-        fs::write(dir.path().join("app.pem"), app_key().private_pem.expose_secret()).unwrap();
+        let key = app_key().private_pem.expose_secret();
+        for (name, secret) in [("token", TOKEN), ("webhook-secret", SECRET), ("app.pem", key)] {
+            fs::write(dir.path().join(name), secret).unwrap();
+            fs::set_permissions(dir.path().join(name), Permissions::from_mode(0o600)).unwrap();
+        }
         put_listener(dir.path());
         let fake = FakeGitHub::start(Options {
             tokens: vec![TOKEN.into()],

@@ -46,6 +46,11 @@ impl Server {
         format!("{}{path}", self.url)
     }
 
+    /// Returns the variables with which commands reach the server by its URL.
+    pub(crate) fn variables(&self) -> [(&str, &str); 2] {
+        [("ECSRUNNER_LOCAL", &self.url), ("ECSRUNNER_LOCAL_TOKEN", &self.token)]
+    }
+
     pub(crate) fn api(&self) -> Api {
         Api::at(&self.url, &self.token)
     }
