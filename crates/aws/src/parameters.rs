@@ -24,7 +24,7 @@ use crate::connection::Connection;
 use crate::ecs::{AgentEnvironment, Fleet};
 use crate::fault::Fault;
 
-pub use deployment::DeploymentFacts;
+pub use deployment::{DeploymentFacts, WebhookSources};
 
 /// How long values are used before they are read again: `ecsrunner pause` must take effect within 30 s.
 const AGE: SignedDuration = SignedDuration::from_secs(25);

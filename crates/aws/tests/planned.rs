@@ -51,4 +51,6 @@ fn what_terraform_writes_is_read_as_it_was_meant() {
     assert_eq!(facts.task_definitions.len(), 3);
     assert!(facts.network.assign_public_ip);
     assert_eq!(facts.log_group, "/ecsrunner/ci/runners");
+    let sources = facts.webhook_sources.as_ref().unwrap();
+    assert_eq!((sources.cidrs.len(), sources.github_as_of.as_deref()), (2, Some("2026-08-29")));
 }

@@ -12,6 +12,7 @@ pub mod wire;
 pub mod records;
 pub mod decide;
 
+pub mod cidr;
 pub mod id;
 pub mod reason;
 pub mod text;

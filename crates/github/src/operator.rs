@@ -1,8 +1,9 @@
-//! Calls that an operator makes: read the App's settings, list and redeliver
-//! deliveries, re-run a job. Of these, the control plane only lists installations.
+//! Calls that an operator makes: read the App's settings, the addresses
+//! of GitHub's webhooks, list and redeliver deliveries, re-run a job. Of these, the control plane only lists installations.
 
 use std::collections::BTreeMap;
 
+use ecsrunner_core::cidr::Cidr;
 use ecsrunner_core::id::{JobId, Organization, Repository, RunnerGroupId};
 use ecsrunner_core::rules::pool::Scope;
 use ecsrunner_engine::ports::github::GitHubError;
@@ -122,6 +123,18 @@ impl Client {
         }
     }
 
+    /// Returns the addresses from which GitHub sends webhooks; `None` if the server lists none, as GitHub Enterprise
+    /// Server. Needs no permission.
+    ///
+    /// # Errors
+    ///
+    /// The call fails, or the server shows nothing without a token.
+    pub async fn webhook_ranges(&self) -> Result<Option<Vec<Cidr>>, GitHubError> {
+        let meta: Meta =
+            self.ask_as_anyone(&Call::get("get-meta", "GitHub", "meta".to_owned())).await?.json()?;
+        Ok(meta.hooks.filter(|ranges| !ranges.is_empty()))
+    }
+
     /// Returns a runner group of an organization; `None` if it has no such group.
     ///
     /// # Errors
@@ -225,6 +238,11 @@ impl Client {
         let reply = self.ask(&Grant::Read(repository.clone()), &call).await?;
         if (200..300).contains(&reply.status()) { Ok(()) } else { Err(reply.fault().into()) }
     }
+}
+
+#[derive(Deserialize)]
+struct Meta {
+    hooks: Option<Vec<Cidr>>,
 }
 
 #[derive(Deserialize)]

@@ -1,6 +1,9 @@
 //! The resources of a deployment.
 
+use ecsrunner_core::cidr::Cidr;
 use ecsrunner_core::id::SubnetId;
+use serde::Deserialize;
+use serde_json::Value;
 
 use super::document::{Document, Keys};
 use crate::ecs::Network;
@@ -29,6 +32,7 @@ use crate::store::{BootOwners, Tables};
 ///   "webhook_secret": "arn:aws:secretsmanager:…",
 ///   "github_secret": "arn:aws:secretsmanager:…",
 ///   "log_group": "/ecsrunner/ci/runners",
+///   "webhook_sources": {"cidrs": ["192.30.252.0/22", "2606:50c0::/32"], "github_as_of": "2026-08-29"},
 ///   "paused": false
 /// }
 /// ```
@@ -56,8 +60,19 @@ pub struct DeploymentFacts {
     pub github_secret: String,
     /// The log group of the runners.
     pub log_group: String,
+    /// The addresses that may send webhooks, or why they cannot be read. Only `ecsrunner doctor` needs them, so a
+    /// mistake there stops nothing. The version before wrote none.
+    pub webhook_sources: Result<WebhookSources, String>,
     /// Whether launches are paused.
     pub paused: bool,
+}
+
+/// The addresses from which the webhook accepts requests.
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
+pub struct WebhookSources {
+    pub cidrs: Vec<Cidr>,
+    /// The date of GitHub's list, such as `2026-08-29`; `None` if the list is the operator's own.
+    pub github_as_of: Option<String>,
 }
 
 impl DeploymentFacts {
@@ -94,6 +109,7 @@ impl DeploymentFacts {
             webhook_secret: keys.text("webhook_secret"),
             github_secret: keys.text("github_secret"),
             log_group: keys.text("log_group"),
+            webhook_sources: webhook_sources(&document.value),
             paused: keys.flag("paused", false),
         };
         if facts.network.subnets.is_empty() && !keys.has_mistakes() {
@@ -118,4 +134,12 @@ fn task_definitions(keys: &mut Keys<'_>) -> TaskDefinitions {
         }
     }
     definitions
+}
+
+fn webhook_sources(document: &Value) -> Result<WebhookSources, String> {
+    const KEY: &str = "webhook_sources";
+    let value =
+        document.get(KEY).ok_or_else(|| format!("`{KEY}` is missing in the parameter `deployment`"))?;
+    WebhookSources::deserialize(value)
+        .map_err(|error| format!("`{KEY}` in the parameter `deployment` cannot be read: {error}"))
 }

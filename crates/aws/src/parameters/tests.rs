@@ -1,3 +1,4 @@
+use ecsrunner_core::cidr::Cidr;
 use serde_json::json;
 
 use super::*;
@@ -44,6 +45,28 @@ fn the_three_parameters_make_a_configuration() {
     assert_eq!(fleet.started_by(), "ecsrunner/ci");
     let small = configuration.catalogue.iter().next().unwrap();
     assert_eq!((small.image.as_deref(), small.exec), (Some("android"), false));
+}
+
+#[test]
+fn the_addresses_that_may_send_webhooks_are_read_and_a_mistake_in_them_stops_nothing() {
+    let read = |sources: Value| {
+        let mut facts = facts();
+        facts["webhook_sources"] = sources;
+        parse(&facts, &settings(), &json!({})).unwrap().deployment.webhook_sources
+    };
+    let ranges = ["192.30.252.0/22", "2606:50c0::/32"];
+    let cidrs = ranges.map(|range| Cidr::parse(range).unwrap()).to_vec();
+    let as_of = "2026-08-29".to_owned();
+    let own = WebhookSources { cidrs, github_as_of: None };
+    assert_eq!(read(json!({"cidrs": ranges, "github_as_of": null})), Ok(own.clone()));
+    let githubs = WebhookSources { github_as_of: Some(as_of.clone()), ..own };
+    assert_eq!(read(json!({"cidrs": ranges, "github_as_of": as_of})), Ok(githubs));
+
+    let fault = read(json!({"cidrs": ["github.com"]})).unwrap_err();
+    let expected = "`webhook_sources` in the parameter `deployment` cannot be read: address range `github.com` is not valid";
+    assert!(fault.starts_with(expected), "{fault}");
+    let missing = parse(&facts(), &settings(), &json!({})).unwrap().deployment.webhook_sources;
+    assert_eq!(missing.unwrap_err(), "`webhook_sources` is missing in the parameter `deployment`");
 }
 
 #[test]

@@ -5,6 +5,8 @@
 mod aws;
 mod github;
 mod local;
+#[cfg(feature = "aws")]
+mod webhook_sources;
 
 use std::fmt::Display;
 
@@ -118,9 +120,9 @@ impl Document {
             };
             let (found, remedy) = (clean(found), remedy.as_deref().map(clean));
             if for_people {
-                text += &format!("{state:<8} {name:<14} {found}\n");
+                text += &format!("{state:<8} {name:<15} {found}\n");
                 text +=
-                    &remedy.map(|remedy| format!("{:<8} {:<14} → {remedy}\n", "", "")).unwrap_or_default();
+                    &remedy.map(|remedy| format!("{:<8} {:<15} → {remedy}\n", "", "")).unwrap_or_default();
             } else {
                 text += &format!("{state}\t{name}\t{found}\t{}\n", remedy.unwrap_or_default());
             }

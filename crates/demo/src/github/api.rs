@@ -2,6 +2,7 @@
 
 mod app;
 mod deliveries;
+mod meta;
 mod reply;
 mod repositories;
 mod runner_groups;
@@ -55,6 +56,7 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
         .route("/app/hook/deliveries/{delivery_id}/attempts", post(deliveries::redeliver))
         .route("/installation/repositories", get(repositories::of_installation))
         .route("/user/repos", get(repositories::of_user))
+        .route("/meta", get(meta::meta))
         .route("/orgs/{org}/installation", get(app::organization_installation))
         .route("/orgs/{org}/actions/runner-groups", get(runner_groups::list))
         .route("/orgs/{org}/actions/runners", get(runners::list_of_organization))

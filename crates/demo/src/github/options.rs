@@ -23,6 +23,8 @@ pub struct Options {
     pub users: Vec<String>,
     /// Runner groups of every organization, by id. 1 is the default group.
     pub runner_groups: BTreeMap<u64, RunnerGroup>,
+    /// The addresses from which it says that webhooks come, as `GET /meta` lists them. GitHub Enterprise Server lists none.
+    pub webhook_ranges: Vec<String>,
     /// Plain tokens with every permission, like those of a person.
     pub tokens: Vec<SecretString>,
     /// A GitHub App, installed on every account with a repository.
@@ -49,6 +51,7 @@ impl Default for Options {
             repositories: Vec::new(),
             users: Vec::new(),
             runner_groups: BTreeMap::from([(1, RunnerGroup::named("Default"))]),
+            webhook_ranges: ["192.30.252.0/22", "2606:50c0::/32"].map(str::to_owned).to_vec(),
             tokens: Vec::new(),
             app: None,
             hook: None,

@@ -154,6 +154,7 @@ async fn operator(client: &Client) {
     assert_eq!(info.events, ["workflow_job"]);
     assert_eq!(client.webhook_config().await.unwrap().unwrap().content_type.as_deref(), Some("json"));
     assert!(!client.is_public_app(info.slug.as_deref().unwrap()).await.unwrap());
+    assert_eq!(client.webhook_ranges().await.unwrap().unwrap().len(), 2);
     let group = client
         .runner_group(&Organization::parse("acme").unwrap(), RunnerGroupId::new(7))
         .await

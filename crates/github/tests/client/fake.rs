@@ -1,9 +1,10 @@
 //! Tests the client against the stateful fake, which checks signatures and scopes
 //! and gives jobs to runners.
 
+use ecsrunner_core::cidr::Cidr;
 use ecsrunner_core::id::{JobId, Organization, Repository, RunId, RunnerGroupId, RunnerId};
 use ecsrunner_core::rules::pool::Scope;
-use ecsrunner_demo::github::RunnerGroup;
+use ecsrunner_demo::github::{Options, RunnerGroup};
 use ecsrunner_engine::ports::github::{Deletion, GitHub, GitHubError, Registration};
 use ecsrunner_github::{ApiUrl, Client, Credentials};
 use secrecy::SecretString;
@@ -48,6 +49,29 @@ async fn a_public_app_is_told_from_a_private_one_by_a_call_without_a_token() {
         assert_eq!(client.is_public_app(&slug).await.unwrap(), public);
         assert!(!client.is_public_app("no-such-app").await.unwrap());
     }
+}
+
+#[tokio::test]
+async fn the_addresses_of_webhooks_are_read_without_a_token() {
+    let mut options = options(None);
+    options.tokens.clear();
+    let (fake, _) = start(options).await;
+    // The fake refuses this token, so the call must not send it.
+    let token = Credentials::Token(SecretString::from(TOKEN));
+    let client = Client::new(ApiUrl::parse(fake.url()).unwrap(), &token).unwrap();
+    let ranges = client.webhook_ranges().await.unwrap().unwrap();
+    let expected = ["192.30.252.0/22", "2606:50c0::/32"].map(|range| Cidr::parse(range).unwrap());
+    assert_eq!(ranges, expected);
+}
+
+#[tokio::test]
+async fn a_server_that_lists_no_addresses_of_webhooks_is_told_from_one_that_cannot_be_read() {
+    let (fake, _) = start(Options { webhook_ranges: Vec::new(), ..options(None) }).await;
+    assert_eq!(app_client(fake.url()).webhook_ranges().await.unwrap(), None);
+    let unreadable = vec!["github.com".to_owned()];
+    let (fake, _) = start(Options { webhook_ranges: unreadable, ..options(None) }).await;
+    let error = app_client(fake.url()).webhook_ranges().await.unwrap_err();
+    assert!(matches!(error, GitHubError::Unreachable { .. }), "{error:?}");
 }
 
 #[tokio::test]

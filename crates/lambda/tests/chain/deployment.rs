@@ -120,6 +120,8 @@ async fn make_parameters(aws: &Aws, queues: &Queues) {
         "webhook_secret": WEBHOOK_SECRET,
         "github_secret": GITHUB_SECRET,
         "log_group": "/ecsrunner/chain/runners",
+        // A range of GitHub's that this deployment does not accept webhooks from.
+        "webhook_sources": {"cidrs": ["192.30.252.0/22"], "github_as_of": "2026-08-29"},
         "paused": false,
     });
     let settings = json!({

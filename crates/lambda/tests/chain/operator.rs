@@ -156,7 +156,9 @@ pub(crate) async fn an_operator_looks_for_what_is_wrong(chain: &Chain) {
         assert_eq!(state(part), "ok", "{part}: {doctor}");
     }
     assert_eq!(state("exec"), "warning", "a class that allows ECS Exec is named: {doctor}");
+    assert_eq!(state("webhook-sources"), "failed", "a list that GitHub's has outgrown is noticed: {doctor}");
     let found = doctor["checks"].to_string();
+    assert!(found.contains("GitHub's list of 2026-08-29 lacks 2606:50c0::/32"), "{found}");
     assert!(found.contains("ecsrunner-chain-events-dead has 1 that could not be handled"), "{found}");
 }
 

@@ -14,6 +14,8 @@ use ecsrunner_github::operator::{AppInfo, Delivered, Installation, RunnerGroup};
 use jiff::{SignedDuration, Timestamp};
 
 use super::Check;
+#[cfg(feature = "aws")]
+use super::webhook_sources;
 use crate::deployment::Deployment;
 use crate::exit::Failure;
 use crate::output::span;
@@ -37,6 +39,10 @@ pub(super) async fn look(deployment: &Deployment) -> Vec<Check> {
         Err(failure) => return vec![Check::broken(NAME, &failure, "correct the configuration")],
     };
     let mut checks = app(&client, &rules.settings, rules.rules().may_rerun()).await;
+    #[cfg(feature = "aws")]
+    if let Deployment::Aws(aws) = deployment {
+        checks.push(webhook_sources::check(&client, &aws.facts().webhook_sources).await);
+    }
     checks.extend(scopes(&client, &rules.settings).await);
     if let Registration::Organization { organization, group } = &rules.settings.registration {
         checks.push(runner_group(&client, organization, *group, rules.rules()).await);
