@@ -35,8 +35,8 @@ run "the_minimal_example_is_planned" {
     error_message = "The image is built for the one architecture that is used."
   }
   assert {
-    condition     = length(output.alarms.names) == 15
-    error_message = "There are 15 alarms, including the image's age, since the image is built here."
+    condition     = length(output.alarms.names) == 16
+    error_message = "There are 16 alarms, including the image's age, since the image is built here."
   }
   assert {
     condition     = output.log_groups.runners == "/ecsrunner/ci/runners"
