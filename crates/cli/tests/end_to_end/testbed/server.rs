@@ -37,7 +37,10 @@ impl Server {
             .unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let line = tokio::time::timeout(LIMIT, lines.next_line()).await.expect("the server does not start");
-        let line = line.unwrap().expect("the server ended at once");
+        let line = line.unwrap().unwrap_or_else(|| {
+            let log = std::fs::read_to_string(dir.join("server.log")).unwrap();
+            panic!("the server ended at once: {log}")
+        });
         let url = line.strip_prefix("listening on ").expect("the line that says where it serves").to_owned();
         Self { child, url, token: token(&dir.join("state")) }
     }
