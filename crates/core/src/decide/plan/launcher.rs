@@ -258,9 +258,9 @@ impl<'a> Launcher<'a> {
     }
 
     /// Whether no runner is launched now under a hold whose last runner without a job was launched then. A runner
-    /// that was launched after the last failure is the try.
+    /// that was launched since launches are held is the try, also if one of before fails meanwhile.
     fn is_held(&self, hold: &Hold, launched: Option<&Timestamp>, plan: &mut Plan) -> bool {
-        let is_tried = launched.is_some_and(|launched| *launched > hold.latest);
+        let is_tried = launched.is_some_and(|launched| *launched > hold.since);
         // Not every success alters the plan by itself.
         let again_at = if is_tried { self.now + TRIED } else { hold.not_before };
         let is_held = is_tried || self.now < hold.not_before;
