@@ -344,9 +344,16 @@ fn a_try_that_got_a_job_counts_as_one_until_its_hook_has_judged() {
 fn a_runner_that_nobody_uses_is_not_replaced_while_its_pool_is_held_for_that() {
     let seven = job(7, 0);
     let idle = runner(&seven, 1, RunnerStage::Booted, 5);
-    let pool = seven.assignment().unwrap().pool.clone();
-    let hold = Hold::after(None, Held::Pool(pool), &Failure::of(Fault::NoJob, "words", at(0), at(4)));
-    assert_eq!(launched_while(&hold, from_ref(&seven), &[idle], 1000), (vec![], Some(Code::PoolUnused)));
+    let pool = Held::Pool(seven.assignment().unwrap().pool.clone());
+    let after = |before: Option<&Hold>, began, at_secs| {
+        Hold::after(before, pool.clone(), &Failure::of(Fault::NoJob, "words", at(began), at(at_secs)))
+    };
+    let hold = after(None, 0, 4);
+    let none = (vec![], Some(Code::PoolUnused));
+    assert_eq!(launched_while(&hold, from_ref(&seven), from_ref(&idle), 1000), none);
+    // Another one, that was launched before the hold, fails while this one tries the pool.
+    let again = after(Some(&hold), 1, 20);
+    assert_eq!(launched_while(&again, from_ref(&seven), &[idle], 1000), none);
 }
 
 #[test]
