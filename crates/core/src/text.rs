@@ -19,28 +19,28 @@ pub fn is_hidden(c: char) -> bool {
 #[derive(Clone, Copy, Debug)]
 pub struct Outside<'a> {
     text: &'a str,
-    most_chars: usize,
+    max_chars: usize,
 }
 
 impl<'a> Outside<'a> {
     /// How many characters an error or a table shows.
-    pub const MOST_CHARS: usize = 300;
+    pub const MAX_CHARS: usize = 300;
 
     #[must_use]
     pub const fn new(text: &'a str) -> Self {
-        Self { text, most_chars: Self::MOST_CHARS }
+        Self { text, max_chars: Self::MAX_CHARS }
     }
 
     #[must_use]
-    pub const fn up_to(self, most_chars: usize) -> Self {
-        Self { most_chars, ..self }
+    pub const fn up_to(self, max_chars: usize) -> Self {
+        Self { max_chars, ..self }
     }
 }
 
 impl fmt::Display for Outside<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut chars = self.text.chars();
-        for c in chars.by_ref().take(self.most_chars) {
+        for c in chars.by_ref().take(self.max_chars) {
             if is_hidden(c) { write!(f, "{}", c.escape_default())? } else { f.write_char(c)? }
         }
         if chars.next().is_some() { write!(f, "… ({} bytes)", self.text.len()) } else { Ok(()) }
@@ -65,7 +65,7 @@ mod tests {
 
     #[test]
     fn a_long_text_is_cut_and_says_how_long_it_is() {
-        let exact = "x".repeat(Outside::MOST_CHARS);
+        let exact = "x".repeat(Outside::MAX_CHARS);
         assert_eq!(Outside::new(&exact).to_string(), exact);
         assert_eq!(Outside::new(&format!("{exact}é")).to_string(), format!("{exact}… (302 bytes)"));
     }

@@ -110,7 +110,15 @@ impl Processes {
     /// Watches the tasks that an earlier server left running.
     pub(crate) fn adopt(&self) -> io::Result<()> {
         for (dir, description) in self.list()? {
-            let status = dir.status()?;
+            let status = match dir.status() {
+                Ok(status) => status,
+                Err(error) => {
+                    // Its user may still be at work, so the id stays reserved. The other tasks are adopted.
+                    warn!(task = %description.task, %error, "a task cannot be read");
+                    description.uid.map_or(Ok(()), |uid| self.lock_uids().keep(uid))?;
+                    continue;
+                }
+            };
             let has_ended = matches!(status, TaskStatus::Ended(_) | TaskStatus::Lost);
             // Other tasks may already use the user id of a task that was cleaned up.
             if has_ended && !is_littered(&dir) {

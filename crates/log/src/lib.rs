@@ -18,7 +18,7 @@ use tracing_subscriber::registry::LookupSpan;
 /// The field with an event's text.
 const MESSAGE: &str = "message";
 /// What a line shows of one value. An error with its causes needs more than a name.
-const MOST_CHARS: usize = 1_000;
+const MAX_CHARS: usize = 1_000;
 
 /// Formats an event as one JSON object: `timestamp` (RFC 3339), `level`, `message`, and its fields.
 #[derive(Clone, Copy, Debug)]
@@ -51,7 +51,7 @@ where
 pub fn text_fields() -> impl for<'a> FormatFields<'a> + Send + Sync + 'static {
     debug_fn(|writer, field, value| {
         let text = format!("{value:?}");
-        let text = Outside::new(&text).up_to(MOST_CHARS);
+        let text = Outside::new(&text).up_to(MAX_CHARS);
         if field.name() == MESSAGE { write!(writer, "{text}") } else { write!(writer, "{field}={text}") }
     })
     .delimited(" ")
@@ -68,7 +68,7 @@ impl Fields {
 
 impl Visit for Fields {
     fn record_str(&mut self, field: &Field, value: &str) {
-        self.add(field, Outside::new(value).up_to(MOST_CHARS).to_string());
+        self.add(field, Outside::new(value).up_to(MAX_CHARS).to_string());
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {

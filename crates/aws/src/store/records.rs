@@ -162,7 +162,7 @@ fn add(open: &mut Open, item: &Item) -> Result<(), UnreadableError> {
         Some("rerun") => open.add_rerun(stored::<StoredRerun>(item)?.read()),
         Some("level") => {
             let (bucket, level) = read_level(item)?;
-            // The version before spelt a repository as GitHub does, so there may be two items of a bucket.
+            // The previous version kept the case of repository names, so a bucket can have two items.
             let latest = open.levels.entry(bucket).or_insert(level);
             *latest = level.max(*latest);
         }

@@ -2,15 +2,17 @@
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
+use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 use reqwest::header::{AUTHORIZATION, HOST, ORIGIN};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::isolation::is_root;
-use crate::testbed::{Payload, REPOSITORY, Server, Setup, Testbed, bounded, job_ids, token};
+use crate::testbed::{LIMIT, Payload, REPOSITORY, Server, Setup, Testbed, bounded, job_ids, token};
 
 const SMALL: [&str; 2] = ["self-hosted", "class:small"];
 const STEPS: &[(&str, &str)] = &[("ECSRUNNER_SIM_EXECUTOR", "steps")];
@@ -157,6 +159,25 @@ async fn labels_without_end_are_a_job_of_others_and_no_text_of_a_sender_fills_th
     .await;
 }
 
+/// Waits until a file or directory does not exist.
+async fn until_removed(path: &Path) {
+    let notify = Inotify::init(InitFlags::IN_CLOEXEC).unwrap();
+    // Watched before the first look, so that no removal is missed.
+    notify
+        .add_watch(path.parent().unwrap(), AddWatchFlags::IN_DELETE | AddWatchFlags::IN_MOVED_FROM)
+        .unwrap();
+    let (sender, removed) = tokio::sync::oneshot::channel();
+    let watched = path.to_owned();
+    std::thread::spawn(move || {
+        while watched.symlink_metadata().is_ok() {
+            notify.read_events().unwrap();
+        }
+        let _waits = sender.send(());
+    });
+    let waited = tokio::time::timeout(LIMIT, removed).await;
+    assert!(waited.is_ok(), "{} is left", path.display());
+}
+
 /// Runs a job of one step in a testbed. Returns its id.
 async fn run_step(testbed: &Testbed, script: &str) -> u64 {
     let script: String = script.lines().map(|line| format!("          {line}\n")).collect();
@@ -200,7 +221,7 @@ async fn a_job_leaves_nothing_outside_its_directory_and_gets_no_privileges() {
         assert!(log.contains("path /usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"), "{log}");
         server.api().until("the runner to be gone", |api| api.runners_in("gone").len() == 1).await;
         for dir in ["/tmp", "/var/tmp", "/dev/shm"] {
-            assert!(!std::path::Path::new(dir).join(&mark).exists(), "{dir}");
+            assert!(!Path::new(dir).join(&mark).exists(), "{dir}");
         }
         testbed.ends_with_nothing_left(server).await;
     })
@@ -225,12 +246,7 @@ async fn without_private_files_what_a_job_left_under_its_user_is_removed_before_
         )
         .await;
         server.api().until("the runner to be gone", |api| api.runners_in("gone").len() == 1).await;
-        let path = std::path::Path::new("/tmp").join(&mark);
-        let until = Instant::now() + Duration::from_secs(20);
-        while path.exists() {
-            assert!(Instant::now() < until, "{} is left", path.display());
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
+        until_removed(&Path::new("/tmp").join(&mark)).await;
         testbed.ends_with_nothing_left(server).await;
     })
     .await;
@@ -245,17 +261,8 @@ async fn a_tree_without_end_ends_neither_the_server_nor_the_clean_up_of_others()
         let job = run_step(&testbed, script).await;
         let log = testbed.github.log(job).await;
         assert!(log.contains("made a tree"), "{log}");
-        let tasks = testbed.state().join("tasks");
-        let runner_dirs = || {
-            fs::read_dir(&tasks)
-                .unwrap()
-                .filter(|task| task.as_ref().unwrap().path().join("runner").exists())
-                .count()
-        };
-        let until = Instant::now() + Duration::from_secs(40);
-        while runner_dirs() > 0 {
-            assert!(Instant::now() < until, "the tree is left");
-            tokio::time::sleep(Duration::from_millis(50)).await;
+        for task in fs::read_dir(testbed.state().join("tasks")).unwrap() {
+            until_removed(&task.unwrap().path().join("runner")).await;
         }
         let jobs = testbed.github.submit(&SMALL, 1, 10, Value::Null).await;
         assert_eq!(testbed.github.wait_for(jobs[0], "completed").await["conclusion"], "success");

@@ -139,8 +139,7 @@ impl Learnt<'_> {
         if before.is_some_and(|hold| lesson.at <= hold.latest) {
             return;
         }
-        // Whether GitHub gives a runner a job of ours or another one is decided anew for each runner, also for those that
-        // were launched together.
+        // GitHub chooses a job for each runner separately, also for runners that were launched together.
         let began_at = if fault == Fault::JobRefused { lesson.at } else { lesson.runner.timeline.began() };
         let failure = Failure {
             pool: Some(&lesson.runner.facts.pool),

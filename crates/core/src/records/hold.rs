@@ -22,7 +22,7 @@ pub const SEVERAL_POOLS: usize = 3;
 const ALARMING: u32 = 5;
 /// Refusals in a row of a scope after which a person may have to act.
 const ALARMING_REFUSALS: u32 = 3;
-/// Refused runners in a row after which launches are held: a single one may be a slip of somebody's `runs-on`.
+/// Refused runners in a row after which launches are held: a single one may come from a mistake in one workflow.
 const REFUSED_RUNNERS: u32 = 3;
 /// A failure this long after a try was allowed begins a new row.
 const ROW: SignedDuration = SignedDuration::from_hours(1);

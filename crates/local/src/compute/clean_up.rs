@@ -92,12 +92,10 @@ impl Processes {
         if !confinement.private_files {
             shared.extend(public_directories());
         }
-        // Removed last, because a task without them counts as cleaned up.
-        let directories = if watch::is_old(dir) {
-            vec![dir.path().to_owned()]
-        } else {
-            LITTER.map(|name| dir.path().join(name)).to_vec()
-        };
+        // Removed last, because a task without them counts as cleaned up. Its description goes after all that a job shaped:
+        // without it, no later removal would go on.
+        let mut directories = LITTER.map(|name| dir.path().join(name)).to_vec();
+        directories.extend(watch::is_old(dir).then(|| dir.path().to_owned()));
         Removal { user, shared, directories }
     }
 }

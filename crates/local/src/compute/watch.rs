@@ -23,6 +23,8 @@ const _: () = assert!(STOP_TIMEOUT.as_secs() >= LEAST_GRACE.as_secs() + AGENT_MA
 const LOOK: Duration = Duration::from_millis(250);
 /// How long an ended task's log is kept.
 const KEPT: Duration = Duration::from_secs(7 * 24 * 3600);
+/// How long the end of a task is kept back while its files are removed.
+const USUAL_CLEAN_UP: Duration = Duration::from_secs(2);
 /// How long a process may take to claim its task.
 const CLAIM_LIMIT: Duration = Duration::from_secs(30);
 
@@ -54,9 +56,10 @@ impl Processes {
     }
 
     async fn ended(self, dir: TaskDir, description: Description, status: TaskStatus) {
-        // Told first: a job can leave so many files that their removal takes minutes.
+        // A new runner may need this one's user. But a job can leave so many files that their removal takes minutes.
+        let cleaning = tokio::spawn(self.clone().clean_up(dir, description.clone()));
+        let _either = tokio::time::timeout(USUAL_CLEAN_UP, cleaning).await;
         self.tell(&description, STOPPED, TaskChange::Stopped(cause(status)));
-        self.clean_up(dir, description).await;
     }
 }
 

@@ -216,17 +216,23 @@ fn a_job_is_run_again_at_most_twice_and_the_second_time_on_demand() {
     });
 }
 
+/// Loses the runner of a job. Returns the job, and another one of its run that goes on.
+async fn lost_beside_another(simulation: &mut Simulation) -> (JobId, JobId) {
+    let job = simulation.queue(job_in("spot"));
+    // It runs on GitHub's own runners, so it is not known here.
+    let now = simulation.shared().clock().now();
+    let other = Order::new(&repository("app"), &["ubuntu-latest"], 0);
+    let other = simulation.shared().lock().hub.queue_in_run_of(job, other, now);
+    until_busy(simulation, 1).await;
+    strike(simulation, Blow::Spot);
+    (job, other)
+}
+
 #[test]
 fn a_rerun_waits_for_the_other_jobs_of_its_run() {
     run(async {
         let mut simulation = switched_on();
-        let job = simulation.queue(job_in("spot"));
-        // It runs on GitHub's own runners, so it is not known here.
-        let now = simulation.shared().clock().now();
-        let other = Order::new(&repository("app"), &["ubuntu-latest"], 0);
-        let other = simulation.shared().lock().hub.queue_in_run_of(job, other, now);
-        until_busy(&mut simulation, 1).await;
-        strike(&simulation, Blow::Spot);
+        let (job, other) = lost_beside_another(&mut simulation).await;
         simulation.pass(30 * MINUTE).await;
         assert_eq!(reruns(&simulation), 0);
         let now = simulation.shared().clock().now();
@@ -296,12 +302,7 @@ fn a_permission_that_is_missing_is_told_and_given_up() {
 fn one_refusal_after_a_long_wait_for_the_run_is_tried_again() {
     run(async {
         let mut simulation = switched_on();
-        let job = simulation.queue(job_in("spot"));
-        let now = simulation.shared().clock().now();
-        let other = Order::new(&repository("app"), &["ubuntu-latest"], 0);
-        let other = simulation.shared().lock().hub.queue_in_run_of(job, other, now);
-        until_busy(&mut simulation, 1).await;
-        strike(&simulation, Blow::Spot);
+        let (job, other) = lost_beside_another(&mut simulation).await;
         simulation.pass(120 * MINUTE).await;
         simulation.shared().lock().hub.faults.reruns_refused = true;
         let now = simulation.shared().clock().now();

@@ -81,15 +81,15 @@ mod tests {
     #[test]
     fn the_spelling_of_a_placement_never_changes() {
         let subnet = || Some(SubnetId::parse("subnet-0123456789abcdef0").unwrap());
-        for (market, subnet, spelt) in [
+        for (market, subnet, stored) in [
             (Market::OnDemand, None, "d"),
             (Market::OnDemand, subnet(), "d0123456789abcdef0"),
             (Market::Spot, None, "s"),
             (Market::Spot, subnet(), "s0123456789abcdef0"),
         ] {
             let placement = Placement { market, subnet };
-            assert_eq!(StoredPlacement::of(&placement).0, spelt);
-            assert_eq!(StoredPlacement(spelt.to_owned()).read().unwrap(), placement);
+            assert_eq!(StoredPlacement::of(&placement).0, stored);
+            assert_eq!(StoredPlacement(stored.to_owned()).read().unwrap(), placement);
         }
         for bad in ["", "x", "ssubnet-0123456789abcdef0"] {
             assert!(StoredPlacement(bad.to_owned()).read().is_err(), "{bad}");

@@ -117,7 +117,7 @@ async fn public_app(client: &Client, app: &AppInfo, settings: &Settings) -> Opti
         Ok(true) => Some(Check::failed(
             NAME,
             format_args!(
-                "{} is public and `repositories` has `*`: whoever installs the App gets runners here",
+                "{} is public and `repositories` has `*`: everyone who installs the App gets runners here",
                 app.name
             ),
             "make the App private in its settings under Advanced, or name the owners in `repositories`",
