@@ -149,7 +149,12 @@ impl Hold {
     #[must_use]
     pub fn after(before: Option<&Self>, held: Held, failure: &Failure<'_>) -> Self {
         let at = failure.at;
-        let row = before.filter(|before| at.duration_since(before.not_before) < ROW);
+        // Refused runners count each, so they and other faults make no common row.
+        let is_refusal = |fault| fault == Fault::JobRefused;
+        let row = before.filter(|before| {
+            at.duration_since(before.not_before) < ROW
+                && is_refusal(before.fault) == is_refusal(failure.fault)
+        });
         let failures = match row {
             None => 1,
             Some(before) if failure.began_at <= before.latest => before.failures,

@@ -4,7 +4,7 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use ecsrunner_core::decide::plan::Question;
@@ -27,6 +27,7 @@ use jiff::Timestamp;
 mod github;
 
 use crate::Ruleset;
+use crate::ports::github::QueuedJobs;
 pub(crate) use github::{Call, Trying};
 
 /// Identifies an effect that is running or resting.
@@ -85,6 +86,8 @@ struct Known {
     unanswered: HashMap<(Scope, Call), u32>,
     /// When a call of an account was last answered.
     answered_at: HashMap<(Account, Call), Timestamp>,
+    /// Queued jobs of repositories, and when they were read.
+    queued: HashMap<Repository, (Timestamp, Arc<QueuedJobs>)>,
     /// Jobs that are run again a second time.
     on_demand: HashSet<JobId>,
 }
@@ -139,6 +142,15 @@ impl Cache {
             on_demand: Cow::Borrowed(&known.on_demand),
         };
         unservable.contains(job, now)
+    }
+
+    /// Notes the queued jobs of a repository, which were read at this time.
+    pub(crate) fn note_queued(&self, repository: &Repository, at: Timestamp, queued: Arc<QueuedJobs>) {
+        self.lock().queued.insert(repository.clone(), (at, queued));
+    }
+
+    pub(crate) fn queued_of(&self, repository: &Repository) -> Option<(Timestamp, Arc<QueuedJobs>)> {
+        self.lock().queued.get(repository).cloned()
     }
 
     pub(crate) fn hold(&self, held: &Held) -> Option<Hold> {

@@ -1,11 +1,11 @@
 //! Jobs that cannot be served: a runner for each, within the limit of an hour, and what it is told to fail.
 
 use std::collections::HashSet;
-use std::sync::PoisonError;
+use std::sync::{Arc, PoisonError};
 
 use ecsrunner_core::decide::fail::fail_of;
 use ecsrunner_core::decide::plan::{Launch, Plan};
-use ecsrunner_core::id::{Epoch, JobId};
+use ecsrunner_core::id::{Epoch, JobId, Repository};
 use ecsrunner_core::records::change::Change;
 use ecsrunner_core::records::job::{Job, JobRecord};
 use ecsrunner_core::records::open::Open;
@@ -15,19 +15,22 @@ use ecsrunner_core::rules::pace::{Bucket, Level};
 use ecsrunner_core::rules::pool::Pool;
 use ecsrunner_core::wire::boot::Fail;
 use ecsrunner_core::wire::event::{JobAction, JobEvent, Keys};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use tracing::{info, warn};
 
 use super::advance::StepError;
 use super::reserve::tell_reserving;
 use crate::ports::Clock;
-use crate::ports::github::{GitHub, RemoteJob, RunPart};
+use crate::ports::github::{GitHub, QueuedJobs, RemoteJob, RunPart};
 use crate::ports::store::{Store, StoreError, Transaction};
 use crate::{Engine, World, chain};
 
-/// The most active runs of a repository that are looked at before a job of it is failed. In a busier repository it is
-/// not known whether another job could reach its runner.
-const MAX_RUNS: usize = 50;
+/// The most active runs of a repository that are looked at before a job of it is failed, with a call for each. In a busier
+/// repository it is not known whether another job could reach its runner.
+const MAX_RUNS: usize = 30;
+/// How long an answer of this kind counts for all jobs of the repository. Each one costs up to [`MAX_RUNS`] calls and two.
+const LOOKED_AT: SignedDuration = SignedDuration::from_mins(1);
+const TOO_BUSY: SignedDuration = SignedDuration::from_mins(10);
 
 impl<W: World> Engine<W> {
     /// Reserves runners that fail jobs, as far as the repository's limit of an hour has slots. A slot is taken in the
@@ -126,9 +129,7 @@ impl<W: World> Engine<W> {
     /// repository with many runs it is not known.
     async fn could_reach_another(&self, job: &Job) -> Result<bool, StepError> {
         let (repository, labels) = (&job.facts.repository, &job.facts.labels);
-        let part = RunPart { after: None, most: MAX_RUNS };
-        let scope = self.rules().settings.registration.scope(repository);
-        let queued = self.call_github(&scope, self.ports.github.queued_jobs(repository, part)).await?;
+        let queued = self.queued_beside(repository).await?;
         let asks_for_fewer = |other: &&RemoteJob| {
             let asked = Labels::new(&other.labels);
             other.id != job.id() && asked != *labels && labels.is_superset(&asked)
@@ -141,6 +142,22 @@ impl<W: World> Engine<W> {
             }
         }
         Ok(queued.next.is_some())
+    }
+
+    /// Returns the queued jobs of a repository, as far as its runs are looked at.
+    async fn queued_beside(&self, repository: &Repository) -> Result<Arc<QueuedJobs>, StepError> {
+        let now = self.ports.clock.now();
+        if let Some((at, queued)) = self.cache.queued_of(repository)
+            && now.duration_since(at) < if queued.next.is_some() { TOO_BUSY } else { LOOKED_AT }
+        {
+            return Ok(queued);
+        }
+        let part = RunPart { after: None, most: MAX_RUNS };
+        let scope = self.rules().settings.registration.scope(repository);
+        let queued = self.call_github(&scope, self.ports.github.queued_jobs(repository, part)).await?;
+        let queued = Arc::new(queued);
+        self.cache.note_queued(repository, now, Arc::clone(&queued));
+        Ok(queued)
     }
 
     /// Logs jobs that cannot be served and cannot be failed either, once in this process.

@@ -71,10 +71,16 @@ impl<'a> Launcher<'a> {
             }
         }
         let (mut waiting_pools, mut waiting_classes) = (HashMap::new(), HashMap::new());
-        // Without holds there is nothing to try. A try that has a job may still be refused.
+        // Without holds there is nothing to try. Where jobs are refused, a try that has a job may still be refused.
+        let is_refused_pool = |pool: &PoolId| {
+            open.holds.get(&Held::Pool(pool.clone())).is_some_and(|hold| hold.fault == Fault::JobRefused)
+        };
         let is_try = |runner: &Runner| {
             let is_new = |busy| now.duration_since(busy) <= JUDGED;
-            runner.probe && runner.takes_slot() && runner.timeline.at(RunnerStage::Busy).is_some_and(is_new)
+            runner.probe
+                && is_refused_pool(&runner.facts.pool)
+                && runner.takes_slot()
+                && runner.timeline.at(RunnerStage::Busy).is_some_and(is_new)
         };
         let waits = |runner: &&Runner| runner.is_supply() || is_try(runner);
         let supply = open.runners.values().filter(|_| !open.holds.is_empty()).filter(waits);

@@ -14,6 +14,7 @@ use crate::records::job::{Job, JobState};
 use crate::records::open::Open;
 use crate::rules::Rules;
 use crate::rules::class::Capacity;
+use crate::wire::fault::Fault;
 
 /// The open jobs that cannot be served at present, by the catalogue and by what is held.
 #[derive(Debug)]
@@ -47,7 +48,9 @@ impl<'a> Unservable<'a> {
         let needs_on_demand = self.on_demand.contains(&job.id());
         let capacity = if needs_on_demand { Capacity::OnDemand } else { class.capacity };
         let choices = Choices { subnets: self.subnets, holds: self.holds, underway: &self.underway };
-        self.holds.contains_key(&Held::Pool(assignment.pool.clone()))
+        // Refused runners of a pool say nothing about a job that is served.
+        let fails_pool = |hold: &Hold| hold.is_effective() && hold.fault != Fault::JobRefused;
+        self.holds.get(&Held::Pool(assignment.pool.clone())).is_some_and(fails_pool)
             || of_class.is_some_and(Hold::is_effective)
             || !choices.is_any_free(Wanted { class: &class.name, capacity, size: class.size }, now)
     }

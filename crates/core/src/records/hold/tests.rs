@@ -46,6 +46,18 @@ fn runners_that_fail_together_are_one_failure() {
 }
 
 #[test]
+fn refused_runners_and_other_faults_make_no_common_row() {
+    let refused = |before: Option<&Hold>, secs| {
+        Hold::after(before, pool(), &Failure::of(Fault::JobRefused, "no", at(secs), at(secs)))
+    };
+    let flood = (1..6).fold(refused(None, 0), |hold, secs| refused(Some(&hold), secs));
+    assert_eq!(flood.failures, 6);
+    let other = Hold::after(Some(&flood), pool(), &Failure::of(Fault::NoJob, "no", at(7), at(8)));
+    assert_eq!((other.failures, other.since), (1, at(8)), "its pause and its time begin");
+    assert_eq!(refused(Some(&other), 9).failures, 1);
+}
+
+#[test]
 fn an_hour_without_a_failure_ends_a_row() {
     let first = Hold::after(None, pool(), &Failure::of(Fault::NotConnected, "no", at(0), at(0)));
     let late = Hold::after(Some(&first), pool(), &Failure::of(Fault::NotConnected, "no", at(3700), at(3700)));

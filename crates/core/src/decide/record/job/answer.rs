@@ -54,6 +54,7 @@ pub(in crate::decide::record) fn record_answer(
 pub(in crate::decide::record) fn record_asked(job: &Job, at: Timestamp) -> Recorded {
     let limit = match job.state {
         JobState::Waiting => GIVEN_UP_WAITING,
+        JobState::Refused { .. } if is_refused_unreleased(job) => GIVEN_UP_WAITING,
         JobState::Queued { .. } | JobState::Refused { .. } => GIVEN_UP,
         JobState::InProgress { .. } => GIVEN_UP_RUNNING,
     };
@@ -69,8 +70,9 @@ fn asked_again(job: &Job, at: Timestamp, limit: SignedDuration) -> Recorded {
 }
 
 fn heed_answer(job: &Job, event: &JobEvent, records: &Records, rules: Rules<'_>) -> Recorded {
-    // The next step towards the runner that fails it.
+    // The next step towards the runner that fails it. A job that GitHub has just released gets its time first.
     if event.action == JobAction::Queued
+        && !is_refused_unreleased(job)
         && let Some(failing) = fail::confirmed(job, event.received_at)
     {
         return Recorded::accepted(vec![Change::Job(job.with_failing(failing))], true);

@@ -53,6 +53,16 @@ fn a_refused_job_that_waits_for_an_approval_is_kept_as_long_as_github_keeps_it()
         book.tell(&answer(&book, JobAction::Waiting, hours * HOUR));
         assert_eq!(the_job(&book).asked_at, Some(at(hours * HOUR)), "after {hours} hours");
     }
+    let job = the_job(&book);
+    let unanswered = JobAnswer {
+        job: job.id(),
+        asked: job.version,
+        on_behalf_of: None,
+        outcome: JobOutcome::Unanswered,
+        at: at(35 * 24 * HOUR + 1),
+    };
+    book.tell(&Event::JobAnswer(unanswered));
+    assert_eq!(the_job(&book).asked_at, Some(at(35 * 24 * HOUR + 1)), "no answer says nothing");
     book.tell(&answer(&book, JobAction::Waiting, 37 * 24 * HOUR));
     assert!(matches!(book.jobs[&JobId::new(7)], JobRecord::Ended(_)));
 }
@@ -61,6 +71,9 @@ fn a_refused_job_that_waits_for_an_approval_is_kept_as_long_as_github_keeps_it()
 fn a_refused_job_counts_from_its_release_once() {
     for by_answer in [false, true] {
         let mut book = refused_while_waiting();
+        // Its run was asked about while it waited.
+        let allowed = the_job(&book).with_failing(crate::records::job::Failing::Allowed);
+        book.jobs.insert(allowed.id(), JobRecord::Open(allowed));
         let released = match by_answer {
             true => answer(&book, JobAction::Queued, 48 * HOUR),
             false => told("huge", JobAction::Queued, 48 * HOUR),
