@@ -36,7 +36,7 @@ use crate::boot_front::AccessKeys;
 use crate::task::confinement::Confinement;
 use crate::task::confinement::mounts::PRIVATE;
 use crate::task::{Description, TASK_SUBCOMMAND, TaskDir, TaskStatus};
-use clean_up::Removals;
+use clean_up::{Removals, is_littered};
 use uids::Uids;
 
 /// Settings that all tasks share.
@@ -93,7 +93,7 @@ impl Processes {
             dir,
             definition: Arc::new(definition),
             events,
-            uids: Arc::default(),
+            uids: Arc::new(Mutex::new(Uids::in_dir(uids::directory())?)),
             removals: Arc::default(),
         };
         for (dir, description) in processes.list()? {
@@ -174,7 +174,10 @@ impl Processes {
                 let uid = self.next_uid()?;
                 let gid = uid.map(|uid| Account::of(uid).gid);
                 let description = Description { task: task.clone(), runner: runner.name.clone(), uid, gid };
-                dir.describe(&description)?;
+                // The next try takes another id.
+                dir.describe(&description).inspect_err(|_| {
+                    uid.into_iter().for_each(|uid| self.lock_uids().give_back(uid));
+                })?;
                 description
             }
         };
@@ -256,11 +259,6 @@ impl Processes {
     }
 }
 
-/// Whether a task has not been cleaned up.
-fn is_littered(dir: &TaskDir) -> bool {
-    LITTER.iter().any(|name| dir.path().join(name).exists())
-}
-
 /// Derives a task id from a token: 32 hexadecimal digits, as on ECS.
 fn task_id(token: &ClientToken) -> TaskId {
     let digest = Sha256::digest(token.as_str());
@@ -333,6 +331,10 @@ impl Processes {
                 }
                 Ok(TaskStatus::Unclaimed) if watch::is_starting(&dir) => SeenStatus::Pending,
                 Ok(TaskStatus::Unclaimed) => {
+                    // The claim keeps it from ever starting. Its files and its user are free afterwards.
+                    if dir.claim()? {
+                        self.see_to(&dir, &description);
+                    }
                     SeenStatus::Stopped(StopCause::FailedToStart("its process never started".into()))
                 }
                 Ok(TaskStatus::Alive) => SeenStatus::Running,

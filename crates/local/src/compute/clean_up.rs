@@ -2,7 +2,9 @@
 //! code stay for a week.
 
 use std::collections::HashSet;
-use std::io;
+use std::fs::{self, OpenOptions};
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::OpenOptionsExt;
 use std::sync::{Mutex, PoisonError};
 
 use ecsrunner_core::id::TaskId;
@@ -10,8 +12,9 @@ use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tracing::warn;
 
+use super::modes::PRIVATE_FILE;
 use super::removal::Removal;
-use super::{LITTER, Processes, is_littered, leftovers, watch};
+use super::{LITTER, Processes, leftovers, watch};
 use crate::task::confinement::public_directories;
 use crate::task::{Description, TaskDir};
 
@@ -42,6 +45,32 @@ impl Removals {
     }
 }
 
+/// The file that shows that a task's removal has begun and not ended.
+const MARK: &str = "removing";
+
+fn mark(dir: &TaskDir) -> io::Result<()> {
+    OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .mode(PRIVATE_FILE)
+        .open(dir.path().join(MARK))?;
+    Ok(())
+}
+
+/// An old task's directory may be gone with it.
+fn unmark(dir: &TaskDir) -> io::Result<()> {
+    match fs::remove_file(dir.path().join(MARK)) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// Whether a task has not been cleaned up.
+pub(super) fn is_littered(dir: &TaskDir) -> bool {
+    LITTER.iter().chain([&MARK]).any(|name| dir.path().join(name).exists())
+}
+
 impl Processes {
     /// Kills leftover processes, then removes the task's files in a process of its own. The user's id is free
     /// afterwards; if something is left, the next sweep tries again.
@@ -50,7 +79,7 @@ impl Processes {
             return;
         }
         // Another task may use the user id of one that was cleaned up.
-        let uid = description.uid.filter(|uid| is_littered(&dir) && self.lock_uids().has(*uid));
+        let uid = description.uid.filter(|uid| is_littered(&dir) && self.lock_uids().holds(*uid));
         let task_dir = dir.clone();
         let is_ours = uid.is_some() || (description.uid.is_none() && is_littered(&dir));
         let killed = tokio::task::spawn_blocking(move || {
@@ -58,16 +87,16 @@ impl Processes {
                 leftovers::kill_all(task_dir.path(), uid);
             }
         });
+        let was_littered = is_littered(&dir);
         let _turn = self.removals.turns.acquire().await;
-        let removal = self.removal(&dir, uid);
-        let executable = self.definition.executable.clone();
-        let removed = match killed.await {
-            Ok(()) => tokio::task::spawn_blocking(move || removal.run(&executable)).await,
-            Err(error) => Err(error),
+        let removed = match (killed.await, mark(&dir)) {
+            (Ok(()), Ok(())) => self.removal(&dir, uid).run(&self.definition.executable).await,
+            (Err(error), _) => Err(io::Error::other(error)),
+            (_, Err(error)) => Err(error),
         };
-        match removed.unwrap_or_else(|error| Err(io::Error::other(error))) {
+        match removed.and_then(|is_done| if is_done { unmark(&dir).map(|()| true) } else { Ok(false) }) {
             Ok(true) => {
-                if let Some(uid) = uid {
+                if let Some(uid) = description.uid.filter(|_| was_littered) {
                     self.lock_uids().give_back(uid);
                 }
             }
@@ -92,8 +121,7 @@ impl Processes {
         if !confinement.private_files {
             shared.extend(public_directories());
         }
-        // Removed last, because a task without them counts as cleaned up. Its description goes after all that a job shaped:
-        // without it, no later removal would go on.
+        // The description goes after all that a job shaped: without it, no later removal would go on.
         let mut directories = LITTER.map(|name| dir.path().join(name)).to_vec();
         directories.extend(watch::is_old(dir).then(|| dir.path().to_owned()));
         Removal { user, shared, directories }

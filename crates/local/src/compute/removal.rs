@@ -8,17 +8,18 @@ use std::ffi::{CStr, CString};
 use std::io::{self, ErrorKind, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode, Stdio};
+use std::process::{ExitCode, Stdio};
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use nix::dir::Dir;
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, openat, renameat};
-use nix::sys::stat::{FchmodatFlags, FileStat, Mode, SFlag, fchmodat, fstatat};
+use nix::sys::stat::{FchmodatFlags, FileStat, Mode, SFlag, fchmod, fchmodat, fstatat};
 use nix::unistd::{UnlinkatFlags, geteuid, unlinkat};
 use serde::{Deserialize, Serialize};
+use tokio::process::Command;
 
 /// The first argument that makes an executable the remover. It reads the [`Removal`] from its second argument.
 pub const REMOVAL_SUBCOMMAND: &str = "local-remove";
@@ -27,31 +28,36 @@ pub const REMOVAL_SUBCOMMAND: &str = "local-remove";
 const LIMIT: Duration = Duration::from_secs(50);
 /// The exit code if something is left.
 const LEFT: u8 = 75;
+/// How long such a process may take to end after its time.
+const MARGIN: Duration = Duration::from_secs(10);
 /// Directories of others are not searched deeper than this for a user's files.
-const MAX_DEPTH: usize = 16;
+const MAX_DEPTH: usize = 64;
 
 /// What is to be removed, in this order.
 #[derive(Clone, Default, Debug, Serialize, Deserialize)]
 pub(crate) struct Removal {
+    /// Directories that are removed with everything in them.
+    pub(crate) directories: Vec<PathBuf>,
     /// A user whose files are removed from `shared`.
     pub(crate) user: Option<u32>,
     /// Directories that several users write to.
     pub(crate) shared: Vec<PathBuf>,
-    /// Directories that are removed with everything in them.
-    pub(crate) directories: Vec<PathBuf>,
 }
 
 impl Removal {
     /// Runs in a process of `executable`. Returns whether nothing is left.
-    pub(crate) fn run(&self, executable: &Path) -> io::Result<bool> {
-        let status = Command::new(executable)
+    pub(crate) async fn run(&self, executable: &Path) -> io::Result<bool> {
+        let mut child = Command::new(executable)
             .arg(REMOVAL_SUBCOMMAND)
             .arg(serde_json::to_string(self)?)
             .env_clear()
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .process_group(0)
-            .status()?;
+            .kill_on_drop(true)
+            .spawn()?;
+        let Ok(status) = tokio::time::timeout(LIMIT + MARGIN, child.wait()).await else { return Ok(false) };
+        let status = status?;
         match status.code() {
             Some(0) => Ok(true),
             Some(code) if code == i32::from(LEFT) => Ok(false),
@@ -59,13 +65,18 @@ impl Removal {
         }
     }
 
-    /// Removes everything in this process.
+    /// Removes everything in this process. What cannot be removed keeps nothing else.
     fn perform(&self, deadline: Instant) -> io::Result<()> {
         let mut remover = Remover { deadline, moved: 0 };
-        if let Some(user) = self.user {
-            self.shared.iter().try_for_each(|directory| remover.remove_of(user, directory))?;
+        let mut left = Ok(());
+        for directory in &self.directories {
+            left = left.and(remover.remove(directory));
         }
-        self.directories.iter().try_for_each(|directory| remover.remove(directory))
+        let Some(user) = self.user else { return left };
+        for directory in &self.shared {
+            left = left.and(remover.remove_of(user, directory));
+        }
+        left
     }
 }
 
@@ -118,6 +129,7 @@ impl Remover {
     /// Empties a directory. Directories two levels down are moved up first, so that the depth never matters: each pass
     /// removes a level of what it found. The deadline ends a directory that is filled meanwhile.
     fn empty(&mut self, top: &OwnedFd) -> io::Result<()> {
+        open_up(top)?;
         loop {
             let names = self.names(top)?;
             if names.is_empty() {
@@ -147,6 +159,7 @@ impl Remover {
 
     /// Removes the files of a directory, and moves its directories to `top`.
     fn flatten(&mut self, top: &OwnedFd, below: &OwnedFd) -> io::Result<()> {
+        open_up(below)?;
         for name in self.names(below)? {
             match unlinkat(below, name.as_c_str(), UnlinkatFlags::NoRemoveDir) {
                 Ok(()) | Err(Errno::ENOENT) => continue,
@@ -160,57 +173,76 @@ impl Remover {
 
     fn move_up(&mut self, top: &OwnedFd, below: &OwnedFd, name: &CStr) -> io::Result<()> {
         loop {
+            self.check_time()?;
             self.moved += 1;
             let free = CString::new(format!(".removed-{}", self.moved))?;
             match renameat(below, name, top, free.as_c_str()) {
                 Ok(()) | Err(Errno::ENOENT) => return Ok(()),
                 // Moving a directory changes its entry `..`, so it must be writable.
-                Err(Errno::EACCES) => open_up(below, name)?,
+                Err(Errno::EACCES) => open_up(&open_own(below, name)?)?,
                 // A job may have made an entry of this name.
-                Err(Errno::ENOTEMPTY | Errno::EEXIST | Errno::ENOTDIR | Errno::EISDIR) => {
-                    self.check_time()?
-                }
+                Err(Errno::ENOTEMPTY | Errno::EEXIST | Errno::ENOTDIR | Errno::EISDIR) => {}
                 Err(errno) => return Err(errno.into()),
             }
         }
     }
 
-    /// Removes a user's entries from a directory that others use too. Other users' directories are searched.
+    /// Removes a user's entries from a directory that others use too. Other users' directories are searched. What could
+    /// not be searched counts as left.
     fn remove_of(&mut self, user: u32, directory: &Path) -> io::Result<()> {
         let top = match open_dir(AT_FDCWD, &c_string(directory.as_os_str())?) {
-            Err(Errno::ENOENT | Errno::ENOTDIR) => return Ok(()),
+            Err(Errno::ENOENT) => return Ok(()),
             opened => opened?,
         };
-        let mut open = vec![(top, 0)];
-        while let Some((directory, depth)) = open.pop() {
-            for name in self.names(&directory)? {
+        let mut left = Ok(());
+        // Directories are opened when their turn comes, so only those on the way to one are open.
+        let mut waiting: Vec<(Rc<OwnedFd>, CString, usize)> = Vec::new();
+        let mut at = Some((Rc::new(top), 0));
+        while let Some((directory, depth)) = at {
+            for name in self.all_names(&directory)? {
                 let found = match fstatat(&directory, name.as_c_str(), AtFlags::AT_SYMLINK_NOFOLLOW) {
                     Err(Errno::ENOENT) => continue,
                     found => found?,
                 };
                 if found.st_uid == user {
-                    self.remove_at(&directory, &name)?;
-                } else if is_dir(&found) && depth < MAX_DEPTH {
-                    // A directory that this process cannot open, such as a FUSE mount of another user's, holds nothing
-                    // that later jobs could open.
-                    open.extend(open_dir(&directory, &name).ok().map(|below| (below, depth + 1)));
+                    left = left.and(self.remove_at(&directory, &name));
+                } else if is_dir(&found) {
+                    waiting.push((Rc::clone(&directory), name, depth + 1));
+                }
+            }
+            at = None;
+            while let Some((parent, name, depth)) = waiting.pop() {
+                match open_dir(&*parent, &name) {
+                    Ok(below) if depth <= MAX_DEPTH => {
+                        at = Some((Rc::new(below), depth));
+                        break;
+                    }
+                    Ok(_) => left = left.and(Err(io::Error::other("a directory is too deep to be searched"))),
+                    Err(Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP) => {}
+                    Err(errno) => left = left.and(Err(errno.into())),
                 }
             }
         }
-        Ok(())
+        left
+    }
+
+    /// Lists a part of a directory that is about to be emptied.
+    fn names(&self, directory: &OwnedFd) -> io::Result<Vec<CString>> {
+        self.list(directory, MAX_NAMES)
+    }
+
+    fn all_names(&self, directory: &OwnedFd) -> io::Result<Vec<CString>> {
+        self.list(directory, usize::MAX)
     }
 
     /// Lists a directory, without `.` and `..`.
-    fn names(&self, directory: &OwnedFd) -> io::Result<Vec<CString>> {
+    fn list(&self, directory: &OwnedFd, limit: usize) -> io::Result<Vec<CString>> {
         let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
         let mut names = Vec::new();
-        for entry in Dir::openat(directory.as_fd(), c".", flags, Mode::empty())?.iter() {
+        for entry in Dir::openat(directory.as_fd(), c".", flags, Mode::empty())?.iter().take(limit) {
             let name = entry?.file_name().to_owned();
             if name.as_c_str() != c"." && name.as_c_str() != c".." {
                 names.push(name);
-            }
-            if names.len() == MAX_NAMES {
-                break;
             }
         }
         self.check_time()?;
@@ -237,24 +269,21 @@ fn open_dir(at: impl AsFd, name: &CStr) -> Result<OwnedFd, Errno> {
     openat(at, name, flags, Mode::empty())
 }
 
-/// Opens a directory of a job's, which may have taken this process's permissions away.
+/// Opens a directory of a job's, which may have taken this process's permissions away. Root never lacks them.
 fn open_own(at: &OwnedFd, name: &CStr) -> Result<OwnedFd, Errno> {
     match open_dir(at, name) {
-        Err(Errno::EACCES) => {
-            open_up(at, name)?;
+        Err(Errno::EACCES) if !geteuid().is_root() => {
+            // A link that a job puts there meanwhile leads to nothing that the job's user could not change itself.
+            fchmodat(at, name, Mode::S_IRWXU, FchmodatFlags::FollowSymlink)?;
             open_dir(at, name)
         }
         opened => opened,
     }
 }
 
-/// Gives this process's user back its permissions. Root never lacks them, so a link that a job puts there meanwhile leads
-/// to nothing that the job's user could not change itself.
-fn open_up(at: &OwnedFd, name: &CStr) -> Result<(), Errno> {
-    if geteuid().is_root() {
-        return Err(Errno::EACCES);
-    }
-    fchmodat(at, name, Mode::S_IRWXU, FchmodatFlags::FollowSymlink)
+/// Lets this process's user change a directory of its own.
+fn open_up(directory: &OwnedFd) -> Result<(), Errno> {
+    if geteuid().is_root() { Ok(()) } else { fchmod(directory, Mode::S_IRWXU) }
 }
 
 fn done(removed: Result<(), Errno>) -> io::Result<()> {

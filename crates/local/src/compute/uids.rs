@@ -3,23 +3,58 @@
 //! killed by their user id.
 
 use std::collections::HashMap;
-use std::collections::hash_map::Entry;
-use std::fs;
-use std::io::{self, ErrorKind};
-use std::os::linux::net::SocketAddrExt;
-use std::os::unix::fs::MetadataExt;
-use std::os::unix::net::{SocketAddr, UnixDatagram};
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::path::PathBuf;
+
+use nix::errno::Errno;
+use nix::fcntl::{Flock, FlockArg, OFlag};
+
+use super::modes::{PRIVATE_DIR, PRIVATE_FILE};
+
+/// Where servers reserve ids. Only root can enter it, so no job can reserve one.
+const DIRECTORY: &str = "/run/ecsrunner-uids";
+
+/// Returns the directory of this machine's reservations. Without root, no ids are given out, and any place serves.
+pub(super) fn directory() -> PathBuf {
+    if nix::unistd::geteuid().is_root() { PathBuf::from(DIRECTORY) } else { std::env::temp_dir() }
+}
 
 /// User ids in use by runners.
-#[derive(Default, Debug)]
+#[derive(Debug)]
 pub(super) struct Uids {
+    directory: PathBuf,
     /// The ids that this process knows. `None` for an id that another server has reserved.
-    used: HashMap<u32, Option<UnixDatagram>>,
+    used: HashMap<u32, Option<Flock<File>>>,
     /// The id that was given out last.
     last: Option<u32>,
 }
 
 impl Uids {
+    /// Keeps reservations in a directory, which is made if it does not exist.
+    pub(super) fn in_dir(directory: PathBuf) -> io::Result<Self> {
+        DirBuilder::new().recursive(true).mode(PRIVATE_DIR).create(&directory)?;
+        Ok(Self { directory, used: HashMap::new(), last: None })
+    }
+
+    /// Reserves an id by a lock that only one process can hold, until it ends. Returns `None` if another server holds it.
+    fn reserve(&self, uid: u32) -> io::Result<Option<Flock<File>>> {
+        let mut options = OpenOptions::new();
+        options
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .mode(PRIVATE_FILE)
+            .custom_flags(OFlag::O_NOFOLLOW.bits());
+        let file = options.open(self.directory.join(uid.to_string()))?;
+        match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+            Ok(lock) => Ok(Some(lock)),
+            Err((_, Errno::EWOULDBLOCK)) => Ok(None),
+            Err((_, errno)) => Err(errno.into()),
+        }
+    }
+
     /// Reserves and returns the next free id. Ids are given out in turn, so that one is used again as late as possible.
     pub(super) fn take(
         &mut self,
@@ -29,10 +64,12 @@ impl Uids {
         let past =
             self.last.map_or(0, |last| candidates.clone().position(|uid| uid == last).map_or(0, |at| at + 1));
         for uid in candidates.clone().skip(past).chain(candidates.take(past)) {
-            let Entry::Vacant(vacant) = self.used.entry(uid) else { continue };
+            if self.used.contains_key(&uid) {
+                continue;
+            }
             // A server that ended may have left a runner that still works.
-            let Some(reservation) = reserve(uid)?.filter(|_| !is_at_work(uid)) else { continue };
-            vacant.insert(Some(reservation));
+            let Some(reservation) = self.reserve(uid)?.filter(|_| !is_at_work(uid)) else { continue };
+            self.used.insert(uid, Some(reservation));
             self.last = Some(uid);
             return Ok(uid);
         }
@@ -50,30 +87,24 @@ impl Uids {
     /// Keeps the id of a runner that an earlier server started.
     pub(super) fn keep(&mut self, uid: u32) -> io::Result<()> {
         // A second reservation would conflict with this process's own.
-        if let Entry::Vacant(vacant) = self.used.entry(uid) {
-            vacant.insert(reserve(uid)?);
+        if !self.used.contains_key(&uid) {
+            let reservation = self.reserve(uid)?;
+            self.used.insert(uid, reservation);
         }
         Ok(())
     }
 
-    /// Whether this process holds the reservation of the id.
-    pub(super) fn has(&self, uid: u32) -> bool {
+    /// Whether this process holds the reservation of the id, maybe since another server has ended.
+    pub(super) fn holds(&mut self, uid: u32) -> bool {
+        if matches!(self.used.get(&uid), Some(None)) {
+            let reservation = self.reserve(uid).ok().flatten();
+            self.used.insert(uid, reservation);
+        }
         self.used.get(&uid).is_some_and(Option::is_some)
     }
 
     pub(super) fn give_back(&mut self, uid: u32) {
         self.used.remove(&uid);
-    }
-}
-
-/// Reserves an id by binding an abstract socket, whose name only one process can
-/// hold until it ends. Returns `None` if another server holds it.
-fn reserve(uid: u32) -> io::Result<Option<UnixDatagram>> {
-    let name = SocketAddr::from_abstract_name(format!("ecsrunner-uid-{uid}"))?;
-    match UnixDatagram::bind_addr(&name) {
-        Ok(socket) => Ok(Some(socket)),
-        Err(error) if error.kind() == ErrorKind::AddrInUse => Ok(None),
-        Err(error) => Err(error),
     }
 }
 
@@ -89,9 +120,14 @@ pub(crate) fn is_at_work(uid: u32) -> bool {
 mod tests {
     use super::*;
 
+    fn server(directory: &tempfile::TempDir) -> Uids {
+        Uids::in_dir(directory.path().join("uids")).unwrap()
+    }
+
     #[test]
     fn two_servers_give_out_different_ids_and_one_that_is_given_back_is_free() {
-        let (mut one, mut other) = (Uids::default(), Uids::default());
+        let directory = tempfile::tempdir().unwrap();
+        let (mut one, mut other) = (server(&directory), server(&directory));
         let first = 1_900_000_000;
         let a = one.take(first..).unwrap();
         let b = other.take(first..).unwrap();
@@ -102,7 +138,8 @@ mod tests {
 
     #[test]
     fn ids_are_given_out_in_turn_so_that_one_is_used_again_as_late_as_possible() {
-        let mut uids = Uids::default();
+        let directory = tempfile::tempdir().unwrap();
+        let mut uids = server(&directory);
         let list = [1_900_000_201, 1_900_000_202, 1_900_000_203];
         uids.note(Some(list[0]));
         uids.note(None);
@@ -118,11 +155,12 @@ mod tests {
     #[test]
     fn an_id_with_a_process_at_work_is_not_given_out() {
         let own = nix::unistd::getuid().as_raw();
-        assert_ne!(Uids::default().take([own, 1_900_000_301]).unwrap(), own);
+        assert_ne!(server(&tempfile::tempdir().unwrap()).take([own, 1_900_000_301]).unwrap(), own);
     }
     #[test]
     fn a_list_that_is_used_up_is_a_fault_that_says_so() {
-        let mut uids = Uids::default();
+        let directory = tempfile::tempdir().unwrap();
+        let mut uids = server(&directory);
         let list = [1_900_000_101, 1_900_000_102];
         assert_eq!([uids.take(list).unwrap(), uids.take(list).unwrap()], list);
         let told = uids.take(list).unwrap_err().to_string();

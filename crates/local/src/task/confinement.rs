@@ -9,6 +9,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 
+use nix::sched::{CloneFlags, unshare};
 use nix::sys::prctl;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use serde::{Deserialize, Serialize};
@@ -49,8 +50,13 @@ impl Confinement {
     /// Confines this process, which has no other threads. `dir` is the task's directory, and `own_user` says whether
     /// its runner has a user of its own.
     pub(crate) fn enter(&self, dir: &Path, own_user: bool) -> io::Result<()> {
-        if self.private_files && own_user {
-            mounts::make_private(dir, &self.read, &self.writable)?;
+        if own_user {
+            // Shared memory, semaphores and queues end with the task. Without the right to it, mounts fail too.
+            let separated = unshare(CloneFlags::CLONE_NEWIPC);
+            if self.private_files {
+                separated?;
+                mounts::make_private(dir, &self.read, &self.writable)?;
+            }
         }
         if self.no_new_privileges {
             prctl::set_no_new_privs()?;

@@ -22,10 +22,9 @@ const STICKY: u32 = 0o1777;
 /// The kernel's own file systems, where permissions decide. Nothing that is written there stays with a user.
 const KERNEL: [&str; 3] = ["/proc", "/sys", "/dev"];
 
-/// Gives this process mounts of its own, and shared memory, semaphores and queues of its own.
+/// Gives this process mounts of its own.
 pub(super) fn make_private(dir: &Path, read: &BTreeSet<PathBuf>, writable: &[PathBuf]) -> io::Result<()> {
-    unshare(CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWIPC)
-        .map_err(|errno| failed("unshare", dir, errno))?;
+    unshare(CloneFlags::CLONE_NEWNS).map_err(|errno| failed("unshare", dir, errno))?;
     mount_at(None, Path::new("/"), MsFlags::MS_REC | MsFlags::MS_PRIVATE)?;
     // Opened before other mounts hide them.
     let dir_held = Held::open(dir)?;
