@@ -9,7 +9,7 @@ use ecsrunner_core::id::TaskId;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 
-use crate::state_dir::{StateDir, StateDirError};
+use crate::state_dir::{self, StateDir, StateDirError};
 use crate::task::TaskDir;
 
 pub(crate) const FILE: &str = "server.json";
@@ -18,7 +18,7 @@ pub(crate) const FILE: &str = "server.json";
 #[derive(Clone, Debug)]
 pub struct Attachment {
     pub url: String,
-    /// The bearer token that the API requires for changes.
+    /// The bearer token that the API requires.
     pub token: SecretString,
     /// The configuration file that it was started with.
     pub config: PathBuf,
@@ -52,7 +52,7 @@ impl Attachment {
     ///
     /// # Errors
     ///
-    /// Fails if no server wrote one, or if another user owns it.
+    /// Fails if no server wrote one, or if it cannot be read.
     pub fn read(state: &Path) -> Result<Self, AttachError> {
         let file = state.join(FILE);
         let text = std::fs::read(&file).map_err(|source| match source.kind() {
@@ -70,6 +70,15 @@ impl Attachment {
             config: stored.config,
             state: state.to_owned(),
         })
+    }
+
+    /// Checks that others can neither change nor replace the state directory.
+    ///
+    /// # Errors
+    ///
+    /// They can, or it cannot be read.
+    pub fn check_custody(&self) -> anyhow::Result<()> {
+        Ok(state_dir::check(&self.state)?)
     }
 
     /// Opens the log of a task's agent and listener.

@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Bytes;
-use axum::extract::State;
+use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{HeaderMap, StatusCode, header};
+use axum::middleware::from_fn;
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use base64::Engine as _;
@@ -19,6 +20,7 @@ use sha2::Sha256;
 use tracing::warn;
 
 use crate::embedded::Embedded;
+use crate::server::limit_time;
 
 /// Derives and checks the tasks' access keys. They are not stored, so they stay
 /// valid when the server restarts.
@@ -50,6 +52,9 @@ impl AccessKeys {
     }
 }
 
+/// A request for a boot item has less than 2 KB.
+const MAX_BODY_BYTES: usize = 8 * 1024;
+
 #[derive(Clone)]
 pub(crate) struct Front {
     pub(crate) database: Embedded,
@@ -61,7 +66,11 @@ pub(crate) struct Front {
 }
 
 pub(crate) fn router(front: Front) -> Router {
-    Router::new().route("/", post(take)).with_state(Arc::new(front))
+    Router::new()
+        .route("/", post(take))
+        .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
+        .layer(from_fn(limit_time))
+        .with_state(Arc::new(front))
 }
 
 async fn take(State(front): State<Arc<Front>>, headers: HeaderMap, body: Bytes) -> Response {

@@ -197,8 +197,11 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     fn table(&mut self) -> Option<Table> {
-        let text = std::fs::read_to_string(self.file)
-            .map_err(|error| self.mistake("cannot be read", &error))
+        let opened = File::open(self.file).and_then(|file| Ok((file.metadata()?, io::read_to_string(file)?)));
+        let (metadata, text) = opened.map_err(|error| self.mistake("cannot be read", &error)).ok()?;
+        // It says where credentials are sent.
+        custody::check_secret(self.file, &metadata)
+            .map_err(|error| self.mistake("cannot be trusted", &error))
             .ok()?;
         toml::from_str(&text).map_err(|error| self.mistake("is not TOML", &error)).ok()
     }
@@ -229,7 +232,16 @@ impl Reader<'_> {
             _ => None,
         };
         let webhook_secrets = self.webhook_secrets(&webhook.unwrap_or_default(), overrides);
-        let runner = runner.map(|runner| RunnerEntry { dir: self.path(&runner.dir), ..runner });
+        let runner = runner.map(|mut runner| {
+            runner.dir = self.path(&runner.dir);
+            // Tasks see these directories, and files are removed from them, by the paths behind links.
+            runner
+                .tasks
+                .writable
+                .iter_mut()
+                .for_each(|dir| *dir = dir.canonicalize().unwrap_or_else(|_| dir.clone()));
+            runner
+        });
         if let Some(runner) = &runner {
             self.check_runner_dir(&runner.dir);
             preflight::check_variables(&runner.env, &mut self.mistakes);

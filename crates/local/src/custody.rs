@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 
 use nix::unistd::geteuid;
 
+use crate::paths;
+
 const SET_BY_OTHERS: u32 = 0o022;
 const SET_BY_EVERYONE: u32 = 0o002;
 const READ_BY_EVERYONE: u32 = 0o004;
@@ -32,7 +34,16 @@ pub(crate) fn check_secret(path: &Path, metadata: &Metadata) -> Result<(), Untru
         return Err(Untrusted::Kind { path: path.to_owned(), expected: "file" });
     }
     check_owner(path, metadata)?;
-    check_mode(path, metadata, SET_BY_OTHERS)
+    check_mode(path, metadata, SET_BY_OTHERS)?;
+    paths::passed(path).iter().try_for_each(|dir| check_above(dir))
+}
+
+/// Checks a directory that leads to a trusted file. One that cannot be read leads nowhere.
+fn check_above(dir: &Path) -> Result<(), Untrusted> {
+    let Ok(metadata) = fs::metadata(dir) else { return Ok(()) };
+    check_owner(dir, &metadata)?;
+    // In a directory with the sticky bit, only owners can replace entries.
+    if metadata.mode() & STICKY == 0 { check_mode(dir, &metadata, SET_BY_EVERYONE) } else { Ok(()) }
 }
 
 /// Whether every user of the machine may read a file, and reach it.
@@ -53,10 +64,7 @@ pub(crate) fn check_directory(
     directories: &[&str],
 ) -> io::Result<Result<(), Untrusted>> {
     for above in dir.ancestors().skip(1) {
-        let metadata = fs::metadata(above)?;
-        let replaceable = metadata.mode() & STICKY == 0;
-        let checked = check_owner(above, &metadata)
-            .and_then(|()| if replaceable { check_mode(above, &metadata, SET_BY_EVERYONE) } else { Ok(()) });
+        let checked = check_above(above);
         if checked.is_err() {
             return Ok(checked);
         }

@@ -95,7 +95,7 @@ pub(crate) fn router(app: App) -> Router {
         .with_state(app)
 }
 
-async fn limit_time(request: Request, next: Next) -> Response {
+pub(crate) async fn limit_time(request: Request, next: Next) -> Response {
     tokio::time::timeout(REQUEST_TIMEOUT, next.run(request)).await.unwrap_or_else(|_| {
         let message = format!("the request was not complete within {} s", REQUEST_TIMEOUT.as_secs());
         (StatusCode::REQUEST_TIMEOUT, [(header::CONNECTION, "close")], Json(Fault { message }))

@@ -67,9 +67,7 @@ impl StateDir {
         make(path).map_err(fault)?;
         // Tasks have another working directory, so the path must be absolute.
         let path = path.canonicalize().map_err(fault)?;
-        custody::check_directory(&path, &FILES, &DIRECTORIES)
-            .map_err(fault)?
-            .map_err(|untrusted| StateDirError::Untrusted(path.clone(), untrusted))?;
+        check(&path)?;
         close_files(&path).map_err(fault)?;
         modes::set_mode(&path, modes::upper_dir()).map_err(fault)?;
         let file = OpenOptions::new()
@@ -143,6 +141,16 @@ impl StateDir {
         let path = self.path.join(name);
         write_whole(&path, content).map_err(|source| StateDirError::Io { path, source })
     }
+}
+
+/// Checks that root and this process's user alone own a state directory, what the server keeps in it, and the directories
+/// above it.
+pub(crate) fn check(path: &Path) -> Result<(), StateDirError> {
+    let fault = |source| StateDirError::Io { path: path.to_owned(), source };
+    let resolved = path.canonicalize().map_err(fault)?;
+    custody::check_directory(&resolved, &FILES, &DIRECTORIES)
+        .map_err(fault)?
+        .map_err(|untrusted| StateDirError::Untrusted(path.to_owned(), untrusted))
 }
 
 /// Makes the directory and its missing parents. If the server is root, their

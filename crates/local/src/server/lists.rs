@@ -41,7 +41,7 @@ impl Filter {
 
     /// Returns the page of history that follows `listed` open records.
     fn history(&self, listed: usize) -> Page {
-        let left = self.limit().saturating_sub(listed).max(1);
+        let left = self.limit().saturating_sub(listed);
         Page {
             repository: self.repository.clone(),
             limit: u32::try_from(left).unwrap_or(MAX_LIMIT),
@@ -138,7 +138,8 @@ async fn list_runners(app: &App, filter: &Filter) -> Result<RunnerList, StoreErr
 fn cut<T>(mut open: Vec<(String, T)>, after: &str, limit: usize) -> (Vec<T>, Option<String>) {
     open.retain(|(key, _)| key.as_str() > after);
     open.sort_by(|(one, _), (other, _)| one.cmp(other));
-    let more = open.len() > limit;
+    // A full page leads to history by the cursor after its last record.
+    let more = open.len() >= limit;
     open.truncate(limit);
     let next = open.last().filter(|_| more).map(|(last, _)| format!("{OPEN_CURSOR}{last}"));
     (open.into_iter().map(|(_, record)| record).collect(), next)
@@ -159,6 +160,7 @@ mod tests {
             after = next.strip_prefix(OPEN_CURSOR).unwrap().to_owned();
         }
         assert_eq!(pages, ["ab", "cd", "e"]);
+        assert!(cut(records(), "", 5).1.is_some(), "a full page has no room for history");
         // Records that end in between leave no gap, and those that begin later are listed.
         assert_eq!(cut(vec![("f".to_owned(), "f")], "b", 2), (vec!["f"], None));
     }

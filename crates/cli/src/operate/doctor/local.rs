@@ -4,7 +4,7 @@ use super::Check;
 use crate::deployment::{Deployment, LocalServer};
 
 pub(super) async fn look(server: &LocalServer, deployment: &Deployment) -> Vec<Check> {
-    vec![answers(server).await, configuration(deployment).await, secrets(server)]
+    vec![answers(server).await, configuration(deployment).await, state_directory(server), secrets(server)]
 }
 
 async fn answers(server: &LocalServer) -> Check {
@@ -29,6 +29,22 @@ async fn answers(server: &LocalServer) -> Check {
     }
 }
 
+fn state_directory(server: &LocalServer) -> Check {
+    const NAME: &str = "state directory";
+    let attachment = match server.attachment("looking at its state directory") {
+        Ok(attachment) => attachment,
+        Err(failure) => return Check::unknown(NAME, &failure),
+    };
+    match attachment.check_custody() {
+        Ok(()) => Check::ok(NAME, "others can neither change nor replace it"),
+        Err(error) => Check::failed(
+            NAME,
+            super::one_line(&format!("{error:#}")),
+            "stop the server, and start it with a directory of its own",
+        ),
+    }
+}
+
 fn secrets(server: &LocalServer) -> Check {
     const NAME: &str = "secrets";
     let exposed = match server.exposed_secrets() {
@@ -37,7 +53,7 @@ fn secrets(server: &LocalServer) -> Check {
     };
     let files: Vec<String> = exposed.iter().map(|file| file.display().to_string()).collect();
     if files.is_empty() {
-        return Check::ok(NAME, "no other user of this machine can read or change them");
+        return Check::ok(NAME, "no other user of this machine can read, change or replace them");
     }
     let files = files.join(" ");
     Check::warning(

@@ -171,6 +171,7 @@ async fn doctor_finds_a_permission_that_is_missing() {
         insta::assert_snapshot!(states(&told).join("\n"), @r"
         server: ok
         configuration: ok
+        state directory: ok
         secrets: ok
         GitHub App: ok
         installation: ok
