@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::reason::Reason;
+use crate::reason::{Code, Reason};
 use crate::records::change::Change;
 use crate::records::hold::{Failure, Held, Hold};
 use crate::records::job::{Job, JobStage, JobState};
@@ -203,17 +203,28 @@ fn was_used(runner: &Runner) -> Option<Timestamp> {
     }
 }
 
-/// Whether the job of a runner is known to be one that it serves: it has a class, or it ended or ran for some time without
-/// a refusal.
+/// Whether the job of a runner is known to be one that it serves: it has a class, or it passed the hook and then ended or
+/// ran for some time.
 fn serves(open: &Open, runner: &Runner, now: Timestamp) -> bool {
     let has_class = |job| open.jobs.get(&job).is_some_and(|job| job.assignment().is_some());
     let runs_on = |busy: Timestamp| now.duration_since(busy) > JUDGED;
     // Before its task has stopped, its agent has not said whether the hook refused the job.
-    let is_over = runner.stopped_at().is_some();
+    let is_over = runner.stopped_at().is_some() && has_passed_the_hook(runner);
     !has_failed(runner)
         && (is_over
             || runner.names_job().is_some_and(has_class)
             || runner.timeline.at(RunnerStage::Busy).is_some_and(runs_on))
+}
+
+/// Whether the job of a runner that ended began. One that GitHub took back before the hook was asked may be any job.
+fn has_passed_the_hook(runner: &Runner) -> bool {
+    match &runner.state {
+        RunnerState::Ending(ending) => {
+            let code = ending.note.as_ref().map(Reason::code);
+            !matches!(code, Some(Code::JobNotStarted | Code::HookSilent | Code::JobWithdrawn))
+        }
+        _ => false,
+    }
 }
 
 /// Whether a job of its pool was queued all the time that the runner waited for one.

@@ -70,6 +70,8 @@ faults! {
     ListenerMissing = "listener_missing": Start;
     DirectoryUnreadable = "directory_unreadable": Start;
     ImageTooOld = "image_too_old": Start;
+    /// GitHub's own image could not download the agent, or downloaded another file.
+    AgentUnavailable = "agent_unavailable": Start;
     /// Agent: the listener did not listen within the connect limit.
     NotConnected = "not_connected": Runner;
     SessionRefused = "session_refused": Runner;
@@ -96,6 +98,8 @@ faults! {
     RegistrationRefused = "registration_refused": GitHub;
     /// GitHub answers with errors, or not at all.
     NoAnswer = "no_answer": GitHub;
+    /// GitHub does not answer, where it refused to register runners before.
+    RefusedUnanswered = "refused_unanswered": GitHub;
     /// GitHub does not answer registrations, whatever else it answers.
     RegistrationUnanswered = "registration_unanswered": GitHub;
     /// GitHub asks to come back later.
@@ -125,7 +129,16 @@ impl Fault {
     /// Whether GitHub is left alone until its hold ends, with every kind of call.
     #[must_use]
     pub const fn rests_github(self) -> bool {
-        matches!(self, Self::NoAnswer | Self::Throttled)
+        matches!(self, Self::NoAnswer | Self::RefusedUnanswered | Self::Throttled)
+    }
+
+    /// Returns the fault if GitHub stops to answer where this one is held.
+    #[must_use]
+    pub const fn unanswered(self) -> Self {
+        match self {
+            Self::RegistrationRefused | Self::RefusedUnanswered => Self::RefusedUnanswered,
+            _ => Self::NoAnswer,
+        }
     }
 
     /// Whether no runner is registered until its hold ends, because GitHub does not answer.
@@ -189,6 +202,7 @@ impl Fault {
             AgentExit::JobWithdrawn => Self::JobWithdrawn,
             AgentExit::JobRefused => Self::JobRefused,
             AgentExit::DirectoryUnreadable => Self::DirectoryUnreadable,
+            AgentExit::AgentAbsent | AgentExit::AgentAltered => Self::AgentUnavailable,
             AgentExit::GithubUnavailable => Self::GithubUnavailable,
         })
     }

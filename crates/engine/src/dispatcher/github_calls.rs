@@ -133,12 +133,11 @@ impl<W: World> Engine<W> {
 
     /// Ends the rest of a scope and its account.
     async fn answered(&self, kind: Call, scope: &Scope, account: &Account, began_at: Timestamp) {
-        let released = self.cache.answered(kind, scope, account, began_at, self.ports.clock.now());
-        if released.is_empty() {
+        let changes = self.cache.answered(kind, scope, account, began_at, self.ports.clock.now());
+        if changes.is_empty() {
             return;
         }
         info!(%scope, "GitHub answers again");
-        let changes: Vec<Change> = released.into_iter().map(Change::Released).collect();
         self.note(&changes).await;
         self.kicked.notify_one();
     }
@@ -179,9 +178,9 @@ impl<W: World> Engine<W> {
         let now = self.ports.clock.now();
         let before = self.cache.hold(&held);
         let fault = match (kind, before.as_ref().map(|hold| hold.fault)) {
-            (Call::Other, _) => Fault::NoAnswer,
             // Nothing at all was answered before.
-            (Call::Registration, Some(fault)) if fault.rests_github() => Fault::NoAnswer,
+            (Call::Registration, Some(fault)) if fault.rests_github() => fault.unanswered(),
+            (Call::Other, before) => before.map_or(Fault::NoAnswer, Fault::unanswered),
             // What it refused before, it has not accepted yet.
             (Call::Registration, Some(fault))
                 if matches!(held, Held::Scope(_)) && !fault.rests_registrations() =>

@@ -124,6 +124,29 @@ fn ae_an_outage_costs_little_where_registrations_were_refused() {
     });
 }
 
+/// AG: GitHub refuses registrations in a repository, then answers nothing for half an hour, and then refuses them again.
+#[test]
+fn ag_a_refused_repository_stays_refused_after_an_outage() {
+    in_virtual_time(async {
+        let mut world = Deployment::seeded(9).start();
+        world.refuse_registrations();
+        let jobs = Jobs::queue(&mut world, 60, |_| job(JOB_SECS));
+        world.pass(minutes(10)).await;
+        world.begin_outage();
+        world.pass(minutes(30)).await;
+        let before = world.launches();
+        world.refuse_registrations();
+        world.pass(minutes(30)).await;
+        let launches = world.launches() - before;
+        print("AG", &[("launches", &launches), ("holds", &world.holds())]);
+        assert!(launches <= 2, "{launches} launches");
+        world.heal_github();
+        world.pass(minutes(8)).await;
+        assert_eq!(jobs.done(&world), 60);
+        world.assert_nothing_lost_or_doubled();
+    });
+}
+
 /// AF: a hold of the account that the previous version wrote, whose time is over.
 #[test]
 fn af_an_accounts_hold_of_the_previous_version_ends_with_the_first_registration() {

@@ -350,11 +350,15 @@ fn only_a_job_that_is_served_ends_the_hold_of_a_pool_whose_runners_refuse() {
     assert_eq!(after(&|open| runs(open, &begun(), false)), "pool a x3", "it may still be refused");
     assert_eq!(after(&|_| begun()), "pool a x3", "GitHub has not named its job yet");
     assert_eq!(after(&|_| busy(5, -400)), "pool a x3", "it began before the refusals");
-    let ended = |_: &mut Open| {
+    let ended = |note: Option<Code>| {
         let ended = ended(&begun(), 260, Fault::JobRefused);
         let RunnerState::Ending(ending) = ended.state.clone() else { panic!("it has ended") };
-        let served = Served::Job(JobId::new(9));
-        Runner { state: RunnerState::Ending(Ending { fault: None, served, ..ending }), ..ended }
+        let (served, note) = (Served::Job(JobId::new(9)), note.map(Reason::from));
+        Runner { state: RunnerState::Ending(Ending { fault: None, served, note, ..ending }), ..ended }
     };
-    assert_eq!(after(&ended), "", "it ended without a refusal");
+    assert_eq!(after(&|_| ended(None)), "", "it ended without a refusal");
+    assert_eq!(after(&|_| ended(Some(Code::JobAbandoned))), "", "GitHub ended it after its hook");
+    for note in [Code::JobNotStarted, Code::HookSilent, Code::JobWithdrawn] {
+        assert_eq!(after(&|_| ended(Some(note))), "pool a x3", "{note:?}: its hook did not answer");
+    }
 }

@@ -296,9 +296,13 @@ fn a_held_scope_holds_back_its_own_jobs_only() {
 
 /// Returns the jobs for which runners are launched while this is held, and the code of the first job that waits.
 fn launched_while(hold: &Hold, jobs: &[Job], runners: &[Runner], now: i64) -> (Vec<u64>, Option<Code>) {
+    launched_under(&[hold], jobs, runners, now)
+}
+
+fn launched_under(holds: &[&Hold], jobs: &[Job], runners: &[Runner], now: i64) -> (Vec<u64>, Option<Code>) {
     let (settings, catalogue) = (settings(), catalogue());
     let mut open = Open::of(jobs.to_vec(), runners.to_vec());
-    open.add_hold(hold.clone());
+    holds.iter().for_each(|hold| open.add_hold((*hold).clone()));
     let plan = plan(&open, Rules { settings: &settings, catalogue: &catalogue }, Means::default(), at(now));
     let launched: Vec<u64> = plan.launches.iter().map(|launch| launch.job.get()).collect();
     let waits = plan.waits.iter().find(|wait| !launched.contains(&wait.job.get()));
@@ -381,6 +385,13 @@ fn a_class_that_is_only_suspected_is_launched_as_ever_and_a_held_one_once_at_a_t
     let hold = hold.unwrap();
     let due = hold.not_before.as_second() - 1_764_000_000;
     assert_eq!(launched_while(&hold, &jobs, &[], due), (vec![1, 3], Some(Code::ClassHeld)));
+    // A try that GitHub does not register shows nothing, so another repository's runner tries the class.
+    let reserved = runner(&jobs[0], 1, RunnerStage::Reserved, due);
+    let refusal = Failure::of(Fault::RegistrationRefused, "words", at(due), at(due));
+    let scope = Hold::after(None, Held::Scope(reserved.facts.scope.clone()), &refusal);
+    let launched = |holds: &[&Hold]| launched_under(holds, &jobs, from_ref(&reserved), due + 1).0;
+    assert_eq!(launched(&[&hold]), [3]);
+    assert_eq!(launched(&[&hold, &scope]), [2]);
 }
 
 #[test]

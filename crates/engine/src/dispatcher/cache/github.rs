@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use ecsrunner_core::id::Account;
+use ecsrunner_core::records::change::Change;
 use ecsrunner_core::records::hold::{Held, Hold};
 use ecsrunner_core::rules::pool::Scope;
 use ecsrunner_core::wire::fault::Fault;
@@ -82,8 +83,8 @@ impl Cache {
         *count
     }
 
-    /// Notes that GitHub answered such a call in this scope. Removes the holds that this disproves, and returns what they
-    /// held: an answer to a call that was made before a failure says nothing about it.
+    /// Notes that GitHub answered such a call in this scope. Removes the holds that this disproves, and returns the
+    /// changes: an answer to a call that was made before a failure says nothing about it.
     pub(crate) fn answered(
         &self,
         call: Call,
@@ -91,18 +92,26 @@ impl Cache {
         account: &Account,
         began_at: Timestamp,
         now: Timestamp,
-    ) -> Vec<Held> {
+    ) -> Vec<Change> {
         let mut known = self.lock();
         known.unanswered.remove(&(scope.clone(), call));
         known.answered_at.insert((account.clone(), call), now);
         let disproved = known.resting(call, scope, account).filter(|hold| hold.latest < began_at);
-        let held: Vec<Held> = disproved.map(|hold| hold.held.clone()).collect();
-        for held in &held {
-            known.holds.remove(held);
-            let recent = Recent { hold: None, until: now + LANDS_WITHIN, is_written: true };
-            known.recent.insert(held.clone(), recent);
-        }
-        held
+        let disproved: Vec<Hold> = disproved.cloned().collect();
+        let change = |hold: Hold| {
+            // What it refused before, it has not accepted yet.
+            let refused = (call == Call::Other && hold.fault == Fault::RefusedUnanswered).then(|| Hold {
+                fault: Fault::RegistrationRefused,
+                not_before: now,
+                ..hold.clone()
+            });
+            known.holds.remove(&hold.held);
+            known.holds.extend(refused.clone().map(|refused| (refused.held.clone(), refused)));
+            let recent = Recent { hold: refused.clone(), until: now + LANDS_WITHIN, is_written: true };
+            known.recent.insert(hold.held.clone(), recent);
+            refused.map_or(Change::Released(hold.held), Change::Hold)
+        };
+        disproved.into_iter().map(change).collect()
     }
 }
 

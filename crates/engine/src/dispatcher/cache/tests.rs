@@ -1,5 +1,5 @@
+use ecsrunner_core::records::change::Change;
 use ecsrunner_core::records::hold::Failure;
-
 use ecsrunner_core::wire::fault::Fault;
 
 use super::*;
@@ -45,7 +45,30 @@ fn an_answer_that_was_under_way_at_a_refusal_ends_no_rest() {
     cache.add_hold(Hold::throttled(None, account.clone(), "retry-after", at(10), at(60)), at(10));
     assert_eq!(cache.answered(Call::Other, &scope, &account, at(9), at(11)), []);
     let held = Held::Account(account.clone());
-    assert_eq!(cache.answered(Call::Other, &scope, &account, at(60), at(61)), [held]);
+    assert_eq!(cache.answered(Call::Other, &scope, &account, at(60), at(61)), [Change::Released(held)]);
+}
+
+#[test]
+fn an_answered_read_leaves_a_refused_scope_refused() {
+    let cache = Cache::default();
+    let scope = Scope::Repository(Repository::parse("acme/app").unwrap());
+    let account = scope.owner();
+    let held = Held::Scope(scope.clone());
+    let refused = Failure::of(Fault::RegistrationRefused, "403", at(0), at(0));
+    let before = Hold::after(None, held.clone(), &refused);
+    let unanswered = |before: &Hold| {
+        Hold::after(Some(before), held.clone(), &Failure::of(before.fault.unanswered(), "502", at(3), at(10)))
+    };
+    let silent = unanswered(&unanswered(&before));
+    assert_eq!(silent.fault, Fault::RefusedUnanswered);
+    cache.add_hold(silent.clone(), at(10));
+    let changes = cache.answered(Call::Other, &scope, &account, at(60), at(61));
+    let expected = Hold { fault: Fault::RegistrationRefused, not_before: at(61), ..silent.clone() };
+    assert_eq!(changes, [Change::Hold(expected)]);
+    assert_eq!(cache.hold(&held).map(|hold| hold.fault), Some(Fault::RegistrationRefused));
+    cache.add_hold(silent, at(62));
+    let changes = cache.answered(Call::Registration, &scope, &account, at(70), at(71));
+    assert_eq!(changes, [Change::Released(held)], "GitHub registers again");
 }
 
 #[test]
