@@ -96,6 +96,8 @@ module "parameters" {
     github_secret    = module.state.secrets.github.arn
     log_group        = module.fleet.log_group.name
     webhook_sources  = module.webhook.sources
+
+    questions_function = module.control_plane.questions_function.name
   }
 }
 
@@ -170,6 +172,7 @@ module "access" {
     module.fleet.log_group.name,
     module.webhook.log_group.name,
   ]
-  dashboard_name = module.observe.dashboard_name
-  kms_key_arn    = var.storage.kms_key
+  dashboard_name         = module.observe.dashboard_name
+  questions_function_arn = module.control_plane.questions_function.arn
+  kms_key_arn            = var.storage.kms_key
 }

@@ -2,6 +2,7 @@
 //! channel into a task, a task's log, and the state of resources on AWS.
 
 mod cluster;
+mod function;
 mod image;
 mod queue;
 mod quota;

@@ -7,6 +7,8 @@ pub(crate) mod github;
 mod local;
 #[cfg(feature = "aws")]
 mod profile;
+#[cfg(feature = "aws")]
+mod questions;
 
 use std::collections::{HashMap, HashSet};
 
@@ -364,7 +366,16 @@ impl Deployment {
         }
     }
 
-    /// Returns a GitHub client with the credentials of the control plane.
+    /// Returns a GitHub client that changes something with the credentials of the control plane.
+    pub(crate) async fn github_directly(&self) -> Result<Client, Failure> {
+        match self {
+            #[cfg(feature = "aws")]
+            Self::Aws(aws) => aws.github_directly().await,
+            Self::Local(server) => server.github(),
+        }
+    }
+
+    /// Returns a GitHub client that reads with the permissions of the control plane.
     pub(crate) async fn github(&self) -> Result<Client, Failure> {
         match self {
             #[cfg(feature = "aws")]

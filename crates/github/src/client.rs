@@ -14,14 +14,22 @@ use rustls::ClientConfig;
 
 use crate::auth::{Authority, Credentials, CredentialsError, Grant, InstallationId};
 use crate::http::{ApiUrl, CALL_LIMIT, Call, Http, StorageError, Stored};
+use crate::relay::Relay;
 use crate::reply::{Fault, Reply};
 use crate::{deliveries, jobs, repositories, runners};
 
 /// GitHub's REST API. Cloning shares connections and tokens.
 #[derive(Clone, Debug)]
 pub struct Client {
-    http: Http,
-    authority: Authority,
+    via: Via,
+}
+
+#[derive(Clone, Debug)]
+enum Via {
+    /// This process has credentials.
+    Direct { http: Http, authority: Authority },
+    /// Another process has them.
+    Relay(Relay),
 }
 
 /// Why a client cannot be made.
@@ -72,57 +80,92 @@ impl Client {
     ) -> Result<Self, ClientError> {
         let http = Http::new(api, call_limit, tls).map_err(ClientError::Http)?;
         let authority = Authority::new(http.clone(), credentials)?;
-        Ok(Self { http, authority })
+        Ok(Self { via: Via::Direct { http, authority } })
+    }
+
+    pub(crate) const fn of_relay(relay: Relay) -> Self {
+        Self { via: Via::Relay(relay) }
     }
 
     /// Sends a call with the bearer that `grant` needs. If GitHub no longer accepts
     /// the bearer (401), the call is sent once more with a new one. A plain token
     /// cannot be replaced.
     pub(crate) async fn ask(&self, grant: &Grant, call: &Call) -> Result<Reply, Fault> {
-        let bearer = self.authority.bearer(grant).await?;
-        let reply = self.http.send(call, &bearer).await?;
-        if reply.status() != 401 || !self.authority.forget(&bearer) {
+        let (http, authority) = match &self.via {
+            Via::Direct { http, authority } => (http, authority),
+            Via::Relay(relay) => return relay.ask(grant, call).await,
+        };
+        let bearer = authority.bearer(grant).await?;
+        let reply = http.send(call, &bearer).await?;
+        if reply.status() != 401 || !authority.forget(&bearer) {
             return Ok(reply);
         }
-        let bearer = self.authority.bearer(grant).await?;
-        self.http.send(call, &bearer).await
+        let bearer = authority.bearer(grant).await?;
+        http.send(call, &bearer).await
+    }
+
+    /// Whether this is github.com, or a stand-in for it on this machine.
+    pub(crate) fn is_github_com(&self) -> bool {
+        match &self.via {
+            Via::Direct { http, .. } => http.is_github_com(),
+            Via::Relay(_) => false,
+        }
     }
 
     /// Returns the App's installation, if the credentials name one.
     pub(crate) fn configured_installation(&self) -> Option<InstallationId> {
-        self.authority.configured_installation()
+        match &self.via {
+            Via::Direct { authority, .. } => authority.configured_installation(),
+            Via::Relay(_) => None,
+        }
     }
 
     /// Reads the target of a reply's redirect, without a bearer.
     pub(crate) async fn read_stored(&self, location: &str, limit: usize) -> Result<Stored, StorageError> {
-        self.http.read_stored(location, limit).await
+        match &self.via {
+            Via::Direct { http, .. } => http.read_stored(location, limit).await,
+            // No reply of a relay has a location.
+            Via::Relay(_) => Err(StorageError::Address("a deployment passes on no files")),
+        }
     }
 
     /// Sends a call about a plain token's user; `None` with an App.
     pub(crate) async fn ask_as_user(&self, call: &Call) -> Result<Option<Reply>, Fault> {
-        match self.authority.plain_token() {
-            None => Ok(None),
-            Some(bearer) => self.http.send(call, &bearer).await.map(Some),
+        match &self.via {
+            Via::Direct { http, authority } => match authority.plain_token() {
+                None => Ok(None),
+                Some(bearer) => http.send(call, &bearer).await.map(Some),
+            },
+            Via::Relay(relay) => relay.ask_as_user(call).await,
         }
     }
 
     /// Sends a call as anyone on the internet can.
     pub(crate) async fn ask_as_anyone(&self, call: &Call) -> Result<Reply, Fault> {
-        self.http.send(call, None).await
+        match &self.via {
+            Via::Direct { http, .. } => http.send(call, None).await,
+            Via::Relay(relay) => relay.ask_as_anyone(call).await,
+        }
     }
 
     /// Sends a call that an App makes about itself; `None` with a token.
     pub(crate) async fn ask_as_app(&self, call: &Call) -> Result<Option<Reply>, Fault> {
-        match self.authority.app()? {
-            None => Ok(None),
-            Some(bearer) => self.http.send(call, &bearer).await.map(Some),
+        match &self.via {
+            Via::Direct { http, authority } => match authority.app()? {
+                None => Ok(None),
+                Some(bearer) => http.send(call, &bearer).await.map(Some),
+            },
+            Via::Relay(relay) => relay.ask_as_app(call).await,
         }
     }
 }
 
 impl GitHub for Client {
     fn account(&self, scope: &Scope) -> Account {
-        self.authority.account(scope)
+        match &self.via {
+            Via::Direct { authority, .. } => authority.account(scope),
+            Via::Relay(_) => scope.owner(),
+        }
     }
 
     fn generate_jitconfig(

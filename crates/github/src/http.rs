@@ -2,6 +2,7 @@
 
 mod storage;
 
+use std::borrow::Cow;
 use std::error::Error;
 use std::fmt;
 use std::str::FromStr;
@@ -71,7 +72,7 @@ impl ApiUrl {
         Ok(Self(url))
     }
 
-    fn join(&self, path: &str, query: &[(&'static str, String)]) -> Url {
+    fn join(&self, path: &str, query: &[(Cow<'static, str>, String)]) -> Url {
         let mut url = self.0.clone();
         url.set_path(&format!("{}/{path}", self.0.path().trim_end_matches('/')));
         if !query.is_empty() {
@@ -114,7 +115,7 @@ pub(crate) struct Call {
     pub(crate) subject: String,
     pub(crate) method: Method,
     pub(crate) path: String,
-    pub(crate) query: Vec<(&'static str, String)>,
+    pub(crate) query: Vec<(Cow<'static, str>, String)>,
     pub(crate) body: Option<serde_json::Value>,
 }
 
@@ -146,7 +147,7 @@ impl Call {
     }
 
     pub(crate) fn query(mut self, name: &'static str, value: impl fmt::Display) -> Self {
-        self.query.push((name, value.to_string()));
+        self.query.push((Cow::Borrowed(name), value.to_string()));
         self
     }
 
@@ -184,6 +185,10 @@ impl Http {
             .redirect(Policy::custom(stay_at_home))
             .build()?;
         Ok(Self { api, client, call_limit, tls })
+    }
+
+    pub(crate) fn is_github_com(&self) -> bool {
+        self.api.is_loopback() || self.api.to_string() == ApiUrl::GITHUB_COM
     }
 
     /// Sends a call. A GET whose connection fails is sent a second time, because
@@ -315,7 +320,10 @@ mod tests {
     use super::*;
 
     fn joined(base: &str) -> String {
-        ApiUrl::parse(base).unwrap().join("repos/acme/app", &[("name", "a b&c".to_owned())]).to_string()
+        ApiUrl::parse(base)
+            .unwrap()
+            .join("repos/acme/app", &[(Cow::Borrowed("name"), "a b&c".to_owned())])
+            .to_string()
     }
 
     #[test]

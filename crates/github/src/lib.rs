@@ -14,6 +14,8 @@ mod repositories;
 pub mod operator;
 pub mod logs;
 
+pub mod relay;
+
 mod http;
 mod rates;
 mod reply;

@@ -87,6 +87,13 @@ data "aws_iam_policy_document" "viewer" {
     resources = concat([var.kicks_queue.arn], var.dead_letter_arns)
   }
 
+  # What GitHub says about the App, jobs and runners, without its credentials. The function does nothing else.
+  statement {
+    sid       = "AskGitHub"
+    actions   = ["lambda:InvokeFunction"]
+    resources = [var.questions_function_arn]
+  }
+
   # Runners' logs contain what jobs print.
   statement {
     sid       = "Logs"

@@ -47,6 +47,12 @@ variable "log_groups" {
   nullable    = false
 }
 
+variable "questions_function_arn" {
+  description = "ARN of the function that answers questions to GitHub."
+  type        = string
+  nullable    = false
+}
+
 variable "dashboard_name" {
   description = "Name of the dashboard."
   type        = string

@@ -28,3 +28,8 @@ output "role_arn" {
   description = "The functions' role."
   value       = aws_iam_role.functions.arn
 }
+
+output "questions_function" {
+  description = "The function that answers operators' questions to GitHub."
+  value       = { name = aws_lambda_function.questions.function_name, arn = aws_lambda_function.questions.arn }
+}

@@ -278,6 +278,8 @@ variable "facts" {
     github_secret    = string
     log_group        = string
     webhook_sources  = object({ cidrs = list(string), github_as_of = optional(string) })
+
+    questions_function = string
   })
   nullable = false
 

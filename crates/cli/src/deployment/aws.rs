@@ -37,6 +37,7 @@ use futures::future::try_join_all;
 use jiff::Timestamp;
 use rustls::ClientConfig;
 
+use super::questions::Questions;
 use super::{Listed, Query, State, gather, github, profile};
 use crate::arguments::TargetArguments;
 use crate::environment;
@@ -193,7 +194,7 @@ impl AwsDeployment {
         Ok(try_join_all(slices).await?.into_iter().flatten().collect())
     }
 
-    async fn open(&self) -> Result<Open, Failure> {
+    pub(crate) async fn open(&self) -> Result<Open, Failure> {
         let open = self.store.open().await.map_err(Failure::of_aws)?;
         if open.unreadable > 0 {
             say(&format!(
@@ -301,8 +302,20 @@ impl AwsDeployment {
         Ok(read.map_err(Failure::of_aws)?.len())
     }
 
-    /// Returns a GitHub client with the credentials of the deployment's secret.
+    /// Returns a GitHub client that the deployment's function answers, so that an operator needs no credentials of
+    /// GitHub. If there is no such function, or if the caller may not invoke it, the deployment's secret is read.
     pub(super) async fn github(&self) -> Result<Client, Failure> {
+        let Some(function) = &self.facts().questions_function else { return self.github_directly().await };
+        if self.operator().may_invoke(function).await.map_err(Failure::of_aws)? {
+            return Ok(Client::through(Questions::to(&self.connection, function)));
+        }
+        self.github_directly().await.map_err(|failure| {
+            failure.hint(format!("`lambda:InvokeFunction` on `{function}` is enough for this command"))
+        })
+    }
+
+    /// Returns a GitHub client with the credentials of the deployment's secret.
+    pub(super) async fn github_directly(&self) -> Result<Client, Failure> {
         let told = self.secrets().github_credentials(Timestamp::now()).await.map_err(Failure::of_aws)?;
         github_client(&told, self.connection.tls())
     }

@@ -93,7 +93,7 @@ impl LocalServer {
     pub(super) fn rules(&self) -> Result<Ruleset, Failure> {
         let file = &self.attachment("reading its configuration")?.config;
         let (settings, catalogue) = Config::rules(file).map_err(Failure::usage)?;
-        Ok(Ruleset { settings, catalogue, subnets: Vec::new() })
+        Ok(Ruleset { settings, catalogue, subnets: Vec::new(), images: None })
     }
 
     /// Returns the address of GitHub's API: from the server's configuration if its state directory is known.

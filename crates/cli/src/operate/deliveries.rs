@@ -57,7 +57,7 @@ pub(super) async fn list(arguments: &ListDeliveries) -> Result<(), Failure> {
 
 pub(super) async fn redeliver(arguments: &Redeliver) -> Result<(), Failure> {
     let deployment = Deployment::connect(&arguments.target).await?;
-    let client = deployment.github().await?;
+    let client = deployment.github_directly().await?;
     let numbers = if arguments.failed {
         let rows = read(&deployment, &client, arguments.since.time(Timestamp::now())).await?;
         lost(rows).iter().map(|row| row.delivery.id).collect()

@@ -39,7 +39,7 @@ pub(super) async fn print_log(arguments: &JobLogs) -> Result<(), Failure> {
         Some(repository) => repository,
         None => recorded_repository(&deployment, named.id).await?,
     };
-    let client = credentials::for_reading(&deployment).await?;
+    let client = credentials::for_logs(&deployment).await?;
     let log = client.job_log(&repository, named.id).await.map_err(failure)?;
     if log.is_cut() {
         say(&format!("note: the log is longer than {} MiB, and its end is omitted", MAX_LOG_BYTES >> 20));

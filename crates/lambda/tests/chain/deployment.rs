@@ -17,6 +17,8 @@ use crate::aws::{ACCESS_KEY, ACCOUNT, Aws, EVENTS, REGION, SECRETS, SQS, SSM};
 pub(crate) const DEPLOYMENT: &str = "chain";
 pub(crate) const CLUSTER: &str = "ecsrunner-chain";
 pub(crate) const FUNCTION: &str = "ecsrunner-chain-control-plane";
+/// The function that answers operators' questions.
+pub(crate) const QUESTIONS: &str = "ecsrunner-chain-questions";
 /// The rule on the default bus.
 pub(crate) const TASK_RULE: &str = "ecsrunner-chain-tasks";
 /// Families of task definitions, without and with ECS Exec.
@@ -52,7 +54,7 @@ pub(crate) async fn make(aws: &Aws, archive: &Path, webhook_secrets: [&str; 2], 
     let queues = make_queues(aws).await;
     make_secrets(aws, webhook_secrets).await;
     make_parameters(aws, &queues).await;
-    let function = make_function(aws, archive, fakes).await;
+    let function = make_functions(aws, archive, fakes).await;
     make_rules(aws, &function).await;
     queues
 }
@@ -120,6 +122,7 @@ async fn make_parameters(aws: &Aws, queues: &Queues) {
         "webhook_secret": WEBHOOK_SECRET,
         "github_secret": GITHUB_SECRET,
         "log_group": "/ecsrunner/chain/runners",
+        "questions_function": QUESTIONS,
         // A range of GitHub's that this deployment does not accept webhooks from.
         "webhook_sources": {"cidrs": ["192.30.252.0/22"], "github_as_of": "2026-08-29"},
         "paused": false,
@@ -139,25 +142,12 @@ async fn make_parameters(aws: &Aws, queues: &Queues) {
     }
 }
 
-/// Creates the function with its dead-letter path and its queue; returns the function's ARN.
-async fn make_function(aws: &Aws, archive: &Path, fakes: &Fakes<'_>) -> Value {
-    let variables = json!({
-        "ECSRUNNER_DEPLOYMENT": DEPLOYMENT,
-        "ECSRUNNER_RECORD_CALLS": "1",
-        "AWS_ENDPOINT_URL_ECS": fakes.ecs,
-        "GITHUB_API_URL": fakes.github,
-    });
-    let function = json!({
-        "FunctionName": FUNCTION,
-        "Runtime": "provided.al2023",
-        "Handler": "bootstrap",
-        "Role": format!("arn:aws:iam::{ACCOUNT}:role/ecsrunner-chain-control-plane"),
-        "MemorySize": 128,
-        "Timeout": 60,
-        "Environment": {"Variables": variables},
-        "Code": {"ZipFile": BASE64_STANDARD.encode(std::fs::read(archive).unwrap())},
-    });
-    let made = aws.lambda(Method::POST, "/2015-03-31/functions", function).await;
+/// Creates the functions, with the control plane's dead-letter path and queue; returns the control plane's ARN.
+async fn make_functions(aws: &Aws, archive: &Path, fakes: &Fakes<'_>) -> Value {
+    let control_plane = json!({"ECSRUNNER_RECORD_CALLS": "1", "AWS_ENDPOINT_URL_ECS": fakes.ecs});
+    let made = make_function(aws, archive, FUNCTION, control_plane, fakes).await;
+    let questions = json!({"ECSRUNNER_ANSWERS_QUESTIONS": "1"});
+    make_function(aws, archive, QUESTIONS, questions, fakes).await;
     let failed = json!({
         "MaximumRetryAttempts": 2,
         "DestinationConfig": {"OnFailure": {"Destination": queue_arn("ecsrunner-chain-events-dead")}},
@@ -172,6 +162,22 @@ async fn make_function(aws: &Aws, archive: &Path, fakes: &Fakes<'_>) -> Value {
     });
     aws.lambda(Method::POST, "/2015-03-31/event-source-mappings", mapping).await;
     made["FunctionArn"].clone()
+}
+
+async fn make_function(aws: &Aws, archive: &Path, name: &str, own: Value, fakes: &Fakes<'_>) -> Value {
+    let mut variables = json!({"ECSRUNNER_DEPLOYMENT": DEPLOYMENT, "GITHUB_API_URL": fakes.github});
+    variables.as_object_mut().unwrap().extend(own.as_object().unwrap().clone());
+    let function = json!({
+        "FunctionName": name,
+        "Runtime": "provided.al2023",
+        "Handler": "bootstrap",
+        "Role": format!("arn:aws:iam::{ACCOUNT}:role/{name}"),
+        "MemorySize": 128,
+        "Timeout": 60,
+        "Environment": {"Variables": variables},
+        "Code": {"ZipFile": BASE64_STANDARD.encode(std::fs::read(archive).unwrap())},
+    });
+    aws.lambda(Method::POST, "/2015-03-31/functions", function).await
 }
 
 async fn make_rules(aws: &Aws, function: &Value) {

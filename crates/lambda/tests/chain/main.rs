@@ -126,6 +126,7 @@ async fn run(chain: Rc<Chain>) {
     part!(chain: operator::the_brake_is_pulled_and_released).await;
     part!(chain: operator::an_operator_is_told_what_is_missing).await;
     part!(chain: operator::an_operator_looks_for_what_is_wrong).await;
+    part!(chain: operator::an_operator_asks_github_without_its_credentials).await;
     part!(chain: life::nothing_is_left).await;
     part!(chain: life::the_metrics_add_up).await;
     part!(chain: secrets::no_secret_is_in_a_log_a_task_or_an_event).await;

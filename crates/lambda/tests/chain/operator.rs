@@ -11,7 +11,7 @@ use tokio::process::Command;
 
 use crate::aws::{ACCESS_KEY, LOGS, REGION, SSM};
 use crate::chain::Chain;
-use crate::deployment::{CLUSTER, DEPLOYMENT};
+use crate::deployment::{CLUSTER, DEPLOYMENT, FUNCTION, QUESTIONS};
 use crate::eventually;
 use crate::life;
 
@@ -160,6 +160,42 @@ pub(crate) async fn an_operator_looks_for_what_is_wrong(chain: &Chain) {
     let found = doctor["checks"].to_string();
     assert!(found.contains("GitHub's list of 2026-08-29 lacks 2606:50c0::/32"), "{found}");
     assert!(found.contains("ecsrunner-chain-events-dead has 1 that could not be handled"), "{found}");
+}
+
+/// The function that has GitHub's credentials answers questions, and does nothing else for who may invoke it.
+pub(crate) async fn an_operator_asks_github_without_its_credentials(chain: &Chain) {
+    let without_secrets = async |arguments: &[&str]| {
+        let mut command = command(chain);
+        command.env("ECSRUNNER_DEPLOYMENT", DEPLOYMENT);
+        command.env("AWS_ENDPOINT_URL_SECRETS_MANAGER", "http://127.0.0.1:9").args(arguments);
+        command.output().await.unwrap()
+    };
+    let told = without_secrets(&["deliveries", "list", "--all", "--json"]).await;
+    assert!(told.status.success(), "{}", String::from_utf8_lossy(&told.stderr));
+    let listed: Value = serde_json::from_slice(&told.stdout).unwrap();
+    assert!(listed["deliveries"].as_array().is_some_and(|listed| !listed.is_empty()), "{listed}");
+    let unknown = without_secrets(&["why", "https://github.com/acme/app/actions/runs/1/job/4711"]).await;
+    let words = String::from_utf8(unknown.stderr).unwrap();
+    assert!(words.contains("neither deployment chain nor GitHub knows job 4711 of acme/app"), "{words}");
+    let redelivered = without_secrets(&["deliveries", "redeliver", "1"]).await;
+    assert_eq!(redelivered.status.code(), Some(1), "it changes something, so it needs the credentials");
+
+    let invoke = async |function: &str, payload: Value| {
+        let failed = chain.aws.invoke(function, &payload).await.err()?;
+        Some(failed["errorMessage"].as_str().unwrap_or_default().to_owned())
+    };
+    let question = json!({"ask": {"asker": "app", "path": "app"}});
+    let refused = invoke(FUNCTION, question.clone()).await;
+    assert!(
+        refused.is_some_and(|words| words.starts_with("the payload is neither")),
+        "no control plane answers"
+    );
+    assert_eq!(invoke(QUESTIONS, question).await, None);
+    let refused = invoke(QUESTIONS, json!({"sweep": {}})).await;
+    assert!(refused.is_some_and(|words| words.starts_with("the payload is no question")));
+    let token = json!({"ask": {"asker": "app", "path": "app/installations/1/access_tokens"}});
+    let refused = invoke(QUESTIONS, token).await;
+    assert!(refused.is_some_and(|words| words.contains("may not be read through a deployment")));
 }
 
 fn command(chain: &Chain) -> Command {

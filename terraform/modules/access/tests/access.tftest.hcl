@@ -24,15 +24,21 @@ variables {
   dead_letter_arns = ["arn:aws:sqs:eu-west-1:123456789012:ecsrunner-ci-events-dead"]
   log_groups       = ["/ecsrunner/ci/runners"]
   dashboard_name   = "ecsrunner-ci"
+
+  questions_function_arn = "arn:aws:lambda:eu-west-1:123456789012:function:ecsrunner-ci-questions"
 }
 
 run "a_viewer_changes_nothing_and_reads_no_secret" {
   assert {
     condition = alltrue([
       for action in flatten([for statement in data.aws_iam_policy_document.viewer.statement : tolist(statement.actions)]) :
-      can(regex("^[a-z]+:(BatchGet|Describe|Filter|Get|List|Query)[A-Za-z]*$", action)) && !startswith(action, "secretsmanager:")
+      (can(regex("^[a-z]+:(BatchGet|Describe|Filter|Get|List|Query)[A-Za-z]*$", action)) && !startswith(action, "secretsmanager:")) || action == "lambda:InvokeFunction"
     ])
     error_message = "a viewer may do something other than read, or read secrets"
+  }
+  assert {
+    condition     = alltrue([for statement in data.aws_iam_policy_document.viewer.statement : tolist(statement.resources) == tolist([var.questions_function_arn]) if contains(statement.actions, "lambda:InvokeFunction")])
+    error_message = "a viewer may invoke another function than the one that answers questions"
   }
   assert {
     condition     = !strcontains(jsonencode(data.aws_iam_policy_document.viewer.statement), "-boot") && !strcontains(jsonencode(data.aws_iam_policy_document.operator.statement), "-boot")

@@ -28,6 +28,8 @@ variables {
     github_secret   = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:ecsrunner/ci/github-a1b2c3"
     log_group       = "/ecsrunner/ci/runners"
     webhook_sources = { cidrs = ["192.30.252.0/22"], github_as_of = "2026-08-29" }
+
+    questions_function = "ecsrunner-ci-questions"
   }
 }
 
@@ -615,6 +617,8 @@ run "a_deployment_without_subnets_is_refused" {
       state_table      = "s", boot_table = "b", boot_owner = "AROAPLAIN", boot_owner_exec = "AROAEXEC", cluster = "c", subnets = [], security_groups = ["sg-01234567"],
       assign_public_ip = true, task_definitions = { "default/x64/exec" = "d:1" }, queue_url = "q", webhook_secret = "w", github_secret = "g", log_group = "l"
       webhook_sources  = { cidrs = ["0.0.0.0/0", "::/0"] }
+
+      questions_function = "q"
     }
   }
   expect_failures = [var.facts]
