@@ -162,5 +162,7 @@ pub(crate) fn reason(exit: AgentExit) -> &'static str {
         AgentExit::DirectoryUnreadable => "directory_unreadable",
         AgentExit::GithubUnavailable => "github_unavailable",
         AgentExit::ListenerHung => "listener_hung",
+        AgentExit::AgentAbsent => "agent_absent",
+        AgentExit::AgentAltered => "agent_altered",
     }
 }

@@ -36,7 +36,11 @@ impl EventView {
             }
             Change::Runner(runner) => Self::Runner { runner: Box::new(RunnerView::open(runner, now)) },
             Change::RunnerGone(runner) => Self::Runner { runner: Box::new(RunnerView::gone(runner)) },
-            Change::Hold(_) | Change::Released(_) | Change::Rerun(_) | Change::RerunOver(_) => return None,
+            Change::Hold(_)
+            | Change::Released(_)
+            | Change::Rerun(_)
+            | Change::RerunOver(_)
+            | Change::Image(_) => return None,
         })
     }
 }

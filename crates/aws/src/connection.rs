@@ -39,8 +39,10 @@ struct Inner {
     dynamodb: OnceLock<aws_sdk_dynamodb::Client>,
     #[cfg(feature = "operate")]
     logs: OnceLock<aws_sdk_cloudwatchlogs::Client>,
-    #[cfg(feature = "operate")]
+    code_build: OnceLock<aws_sdk_codebuild::Client>,
     ecr: OnceLock<aws_sdk_ecr::Client>,
+    #[cfg(feature = "operate")]
+    lambda: OnceLock<aws_sdk_lambda::Client>,
     #[cfg(feature = "operate")]
     service_quotas: OnceLock<aws_sdk_servicequotas::Client>,
     ecs: OnceLock<aws_sdk_ecs::Client>,
@@ -116,8 +118,10 @@ impl Connection {
             dynamodb: OnceLock::new(),
             #[cfg(feature = "operate")]
             logs: OnceLock::new(),
-            #[cfg(feature = "operate")]
+            code_build: OnceLock::new(),
             ecr: OnceLock::new(),
+            #[cfg(feature = "operate")]
+            lambda: OnceLock::new(),
             #[cfg(feature = "operate")]
             service_quotas: OnceLock::new(),
             ecs: OnceLock::new(),
@@ -146,14 +150,23 @@ impl Connection {
         &self.0.environment.region
     }
 
-    /// A service's URL.
-    #[cfg(feature = "operate")]
+    pub(crate) fn credentials(&self) -> Credentials {
+        self.0.credentials.clone()
+    }
+
+    /// Whether the environment names a service's URL.
+    pub(crate) fn names_endpoint(&self, service: Service) -> bool {
+        self.0.environment.endpoint(service).is_some()
+    }
+
+    /// A service's URL, as the SDK knows the Region's partition.
     #[must_use]
     pub fn endpoint(&self, service: Service) -> String {
+        if let Some(named) = self.0.environment.endpoint(service) {
+            return named.to_owned();
+        }
         let region = self.region();
-        let suffix = if region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" };
-        let named = self.0.environment.endpoint(service).map(str::to_owned);
-        named.unwrap_or_else(|| format!("https://{}.{region}.{suffix}", service.prefix()))
+        format!("https://{}.{region}.{}", service.prefix(), dns_suffix(region))
     }
 
     pub(crate) fn dynamodb(&self) -> &aws_sdk_dynamodb::Client {
@@ -165,9 +178,17 @@ impl Connection {
         self.0.logs.get_or_init(|| client!(aws_sdk_cloudwatchlogs, &self.0, Service::Logs))
     }
 
-    #[cfg(feature = "operate")]
+    pub(crate) fn code_build(&self) -> &aws_sdk_codebuild::Client {
+        self.0.code_build.get_or_init(|| client!(aws_sdk_codebuild, &self.0, Service::CodeBuild))
+    }
+
     pub(crate) fn ecr(&self) -> &aws_sdk_ecr::Client {
         self.0.ecr.get_or_init(|| client!(aws_sdk_ecr, &self.0, Service::Ecr))
+    }
+
+    #[cfg(feature = "operate")]
+    pub(crate) fn lambda(&self) -> &aws_sdk_lambda::Client {
+        self.0.lambda.get_or_init(|| client!(aws_sdk_lambda, &self.0, Service::Lambda))
     }
 
     #[cfg(feature = "operate")]
@@ -194,8 +215,40 @@ impl Connection {
     }
 }
 
+/// Returns the domain under which a Region's services are, by the SDK's own list of partitions.
+fn dns_suffix(region: &str) -> String {
+    use aws_sdk_ecs::config::endpoint::{DefaultResolver, Params, ResolveEndpoint};
+    const COMMERCIAL: &str = "amazonaws.com";
+    let params = Params::builder().region(region).build().ok();
+    let resolve = |params: Params| {
+        let resolver = DefaultResolver::new();
+        let resolved = resolver.resolve_endpoint(&params);
+        // The resolver is ready at once: it has its list compiled in.
+        let endpoint = futures::FutureExt::now_or_never(resolved)?.ok()?;
+        endpoint.url().strip_prefix(&format!("https://ecs.{region}.")).map(str::to_owned)
+    };
+    params.and_then(resolve).unwrap_or_else(|| COMMERCIAL.to_owned())
+}
+
 impl fmt::Debug for Connection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Connection").field("environment", &self.0.environment).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::dns_suffix;
+
+    #[test]
+    fn every_partition_has_its_own_domain() {
+        for (region, suffix) in [
+            ("eu-west-1", "amazonaws.com"),
+            ("us-gov-west-1", "amazonaws.com"),
+            ("cn-north-1", "amazonaws.com.cn"),
+            ("eusc-de-east-1", "amazonaws.eu"),
+        ] {
+            assert_eq!(dns_suffix(region), suffix, "{region}");
+        }
     }
 }

@@ -3,28 +3,35 @@
 //! Converts an order to RunTask's parameters, which are the same for the same
 //! order, and ECS's answers to the port's. No decision is made here.
 
+pub mod agent;
 pub mod definition;
 mod answer;
 pub(crate) mod list;
 mod request;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use aws_sdk_ecs::Client;
 use ecsrunner_core::decide::sweep::SeenTask;
 use ecsrunner_core::id::{Deployment, SubnetId, TaskId};
 use ecsrunner_core::records::runner::RunnerFacts;
+use ecsrunner_core::rules::class::size::Arch;
+use ecsrunner_core::rules::image::OFFICIAL;
 use ecsrunner_engine::ports::compute::{Compute, ComputeError, TaskOrder};
 
 use crate::connection::Connection;
 use crate::task::started_by;
+use agent::{AgentObject, Links};
 use definition::TaskDefinitions;
 
 #[derive(Clone, Debug)]
 pub struct EcsTasks {
     client: Client,
     fleet: Arc<Fleet>,
+    links: Links,
 }
 
 /// The settings that all tasks of a deployment share.
@@ -37,6 +44,8 @@ pub struct Fleet {
     /// The agent's variables for a runner. None is a secret, since every caller of
     /// DescribeTasks can read them. Must return the same for the same runner.
     pub environment: AgentEnvironment,
+    /// The agents for tasks that start from GitHub's own image.
+    pub agents: BTreeMap<Arch, AgentObject>,
 }
 
 /// The agent's variables for a runner, by name and value.
@@ -75,13 +84,19 @@ impl fmt::Debug for Fleet {
 impl EcsTasks {
     #[must_use]
     pub fn new(connection: &Connection, fleet: Arc<Fleet>) -> Self {
-        Self { client: connection.ecs().clone(), fleet }
+        let links = Links::new(connection, fleet.agents.clone());
+        Self { client: connection.ecs().clone(), fleet, links }
     }
 }
 
 impl Compute for EcsTasks {
     async fn run_task(&self, order: &TaskOrder<'_>) -> Result<TaskId, ComputeError> {
-        let request = request::run_task(&self.fleet, order)?;
+        // Each call has a link of its own. If one is repeated, ECS answers with a conflict that names the task.
+        let link = match order.runner.image.as_deref() {
+            Some(OFFICIAL) => Some(self.links.make(order.runner.size.arch(), SystemTime::now())?),
+            _ => None,
+        };
+        let request = request::run_task(&self.fleet, order, link.as_deref())?;
         match request.send_with(&self.client).await {
             Ok(output) => answer::started(&output),
             Err(error) => answer::not_started(&error),

@@ -16,6 +16,8 @@ pub mod connection;
 #[cfg(feature = "control-plane")]
 pub mod ecs;
 #[cfg(feature = "control-plane")]
+pub mod images;
+#[cfg(feature = "control-plane")]
 pub mod queue;
 #[cfg(feature = "control-plane")]
 pub mod parameters;

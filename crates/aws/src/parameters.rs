@@ -24,7 +24,7 @@ use crate::connection::Connection;
 use crate::ecs::{AgentEnvironment, Fleet};
 use crate::fault::Fault;
 
-pub use deployment::{DeploymentFacts, WebhookSources};
+pub use deployment::{DeploymentFacts, ImageFacts, WebhookSources};
 
 /// How long values are used before they are read again: `ecsrunner pause` must take effect within 30 s.
 const AGE: SignedDuration = SignedDuration::from_secs(25);
@@ -197,6 +197,7 @@ impl Configuration {
             settings: self.settings.clone(),
             catalogue: self.catalogue.clone(),
             subnets: self.deployment.network.subnets.clone(),
+            images: self.deployment.image_rules(),
         }
     }
 
@@ -204,6 +205,7 @@ impl Configuration {
     #[must_use]
     pub fn fleet(&self, environment: AgentEnvironment) -> Fleet {
         Fleet {
+            agents: self.deployment.agents.clone(),
             deployment: self.settings.deployment.clone(),
             cluster: self.deployment.cluster.clone(),
             network: self.deployment.network.clone(),

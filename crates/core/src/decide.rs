@@ -7,6 +7,7 @@ pub mod fail;
 pub mod record;
 pub mod learn;
 pub mod rerun;
+pub mod images;
 pub mod plan;
 pub mod step;
 pub mod answer;

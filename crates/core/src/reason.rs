@@ -111,6 +111,8 @@ codes! {
     PoolUnused = "pool_unused": "runners with its labels came up and GitHub gave them no job, so they are launched ever more seldom: look at the runner group and the labels of the job: {}",
     /// Runners of the job's pool are taken by jobs that policy refuses.
     PoolRefused = "pool_refused": "GitHub gives runners with its labels to jobs that policy refuses, so one is tried at a time: look which repositories the runner group is visible to, and who else uses these labels",
+    /// The deployment's own image cannot be used, and GitHub's may not take its place.
+    ImageUnavailable = "image_unavailable": "the runners' image cannot be used: {}",
     /// Runners of the class do not start.
     ClassHeld = "class_held": "runners of its class do not start: {}",
     /// A runner completed a job that is not known yet; it may have been this one.

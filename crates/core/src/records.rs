@@ -1,9 +1,10 @@
-//! The stored records of jobs, runners, holds and reruns, and how one version becomes the next.
+//! The stored records of jobs, runners, holds, reruns and images, and how one version becomes the next.
 
 pub mod job;
 pub mod runner;
 pub mod hold;
 pub mod rerun;
+pub mod image;
 pub mod timeline;
 pub mod shared_map;
 pub mod open;

@@ -6,6 +6,7 @@ pub mod limits;
 pub mod pace;
 pub mod policy;
 pub mod class;
+pub mod image;
 pub mod labels;
 pub mod pool;
 pub mod placement;

@@ -23,6 +23,7 @@ use ecsrunner_core::reason::Reason;
 use ecsrunner_core::records::change::Change;
 use ecsrunner_core::rules::Rules;
 use ecsrunner_core::rules::class::Catalogue;
+use ecsrunner_core::rules::image::ImageRules;
 use ecsrunner_core::rules::settings::Settings;
 use tokio::sync::{Notify, broadcast};
 
@@ -31,6 +32,7 @@ use dispatcher::cache::Cache;
 use metrics::Metrics;
 use ports::compute::Compute;
 use ports::github::GitHub;
+use ports::images::Images;
 use ports::queue::Queue;
 use ports::rulebook::Rulebook;
 use ports::store::{Leases, Levels, Progress, Store};
@@ -45,6 +47,8 @@ pub trait World: Send + Sync + 'static {
     type Store: Store + Leases + Levels + Progress + std::fmt::Debug;
     type Compute: Compute + std::fmt::Debug;
     type GitHub: GitHub + std::fmt::Debug;
+    /// Builds of the deployment's own image.
+    type Images: Images + std::fmt::Debug;
     /// Delayed kicks.
     type Queue: Queue + std::fmt::Debug;
     /// Settings that an operator can change while the engine runs.
@@ -61,6 +65,8 @@ pub struct Ports<W: World> {
     pub store: W::Store,
     pub compute: W::Compute,
     pub github: W::GitHub,
+    /// Builds of the deployment's own image.
+    pub images: W::Images,
     /// Delayed kicks.
     pub queue: W::Queue,
     /// Settings that an operator can change while the engine runs.
@@ -77,6 +83,8 @@ pub struct Ruleset {
     pub catalogue: Catalogue,
     /// Empty if there is no network to choose.
     pub subnets: Vec<SubnetId>,
+    /// What the deployment's own image is made of; `None` where there are no images.
+    pub images: Option<ImageRules>,
 }
 
 impl Ruleset {

@@ -117,6 +117,7 @@ metrics! {
     DeliveriesReinjected: Count = "webhook deliveries that the sweep found unrecorded and recorded";
     JobsDiscovered: Count = "queued jobs that the sweep found by asking GitHub";
     SweepFailures: Count = "calls of the sweep that failed; the next sweep makes them again";
+    RunnerVersionDaysLeft: Level = "days until GitHub refuses the runner of the deployment's own image, once a newer one is released";
     SweepBehind: Level = "seconds since the earliest webhook delivery that the sweep still has to read";
     RecordsUnreadable: Level = "open records that cannot be read and are set aside";
 }
@@ -184,7 +185,8 @@ impl Metrics {
                 | Change::Hold(_)
                 | Change::Released(_)
                 | Change::Rerun(_)
-                | Change::RerunOver(_) => {}
+                | Change::RerunOver(_)
+                | Change::Image(_) => {}
             }
         }
     }

@@ -3,6 +3,7 @@
 
 pub mod compute;
 pub mod github;
+pub mod images;
 pub mod queue;
 pub mod rulebook;
 pub mod store;

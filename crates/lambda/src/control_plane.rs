@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use anyhow::Context;
 use ecsrunner_aws::connection::Connection;
 use ecsrunner_aws::ecs::{AgentEnvironment, EcsTasks};
+use ecsrunner_aws::images::Builds;
 use ecsrunner_aws::parameters::{Configuration, Parameters};
 use ecsrunner_aws::queue::SqsQueue;
 use ecsrunner_aws::secrets::Secrets;
@@ -18,6 +19,7 @@ use jiff::Timestamp;
 
 use crate::environment::Environment;
 use crate::github::LazyGitHub;
+use crate::images::AwsImages;
 use crate::rules::LiveRules;
 use crate::world::{Aws, OsRandomness, SystemClock};
 
@@ -36,6 +38,7 @@ struct Made {
     github: LazyGitHub,
     store: DynamoStore,
     tasks: EcsTasks,
+    builds: Option<Builds>,
     queue: SqsQueue,
 }
 
@@ -43,6 +46,7 @@ struct Made {
 pub(crate) struct Desk {
     pub(crate) engine: Engine<Aws>,
     pub(crate) secrets: Arc<Secrets>,
+    pub(crate) github: LazyGitHub,
     pub(crate) configuration: Arc<Configuration>,
 }
 
@@ -63,7 +67,8 @@ impl ControlPlane {
         let ports = Ports {
             store: made.store,
             compute: made.tasks,
-            github: made.github,
+            images: AwsImages::new(made.builds, made.github.clone()),
+            github: made.github.clone(),
             queue: made.queue,
             rulebook: LiveRules::new(Arc::clone(&self.parameters), Arc::clone(&made.configuration)),
             clock: SystemClock,
@@ -73,6 +78,7 @@ impl ControlPlane {
         Ok(Desk {
             engine: Engine::new(ports, rules),
             secrets: made.secrets,
+            github: made.github,
             configuration: made.configuration,
         })
     }
@@ -107,6 +113,7 @@ impl ControlPlane {
             github,
             store: DynamoStore::new(&self.connection, facts.tables.clone()),
             tasks: EcsTasks::new(&self.connection, Arc::new(fleet)),
+            builds: facts.image.clone().map(|image| Builds::new(&self.connection, image)),
             queue: SqsQueue::new(&self.connection, &facts.queue_url),
             configuration,
         };

@@ -9,6 +9,9 @@ use ecsrunner_github::ApiUrl;
 pub(crate) const DEPLOYMENT: &str = "ECSRUNNER_DEPLOYMENT";
 /// The base URL of GitHub's API; github.com by default.
 pub(crate) const GITHUB_API_URL: &str = "GITHUB_API_URL";
+/// With `1`, the function answers operators' questions, and does nothing else. Other functions answer none, since whoever
+/// may invoke a function may send it any payload.
+pub(crate) const ANSWERS_QUESTIONS: &str = "ECSRUNNER_ANSWERS_QUESTIONS";
 /// With `1`, each invocation logs the AWS operations that it called.
 pub(crate) const RECORD_CALLS: &str = "ECSRUNNER_RECORD_CALLS";
 
@@ -16,6 +19,7 @@ pub(crate) const RECORD_CALLS: &str = "ECSRUNNER_RECORD_CALLS";
 pub(crate) struct Environment {
     pub(crate) deployment: Deployment,
     pub(crate) github_api: ApiUrl,
+    pub(crate) answers_questions: bool,
     pub(crate) records_calls: bool,
 }
 
@@ -28,6 +32,7 @@ impl Environment {
         Ok(Self {
             deployment: Deployment::parse(&deployment).with_context(|| DEPLOYMENT.to_owned())?,
             github_api: ApiUrl::parse(&api).with_context(|| GITHUB_API_URL.to_owned())?,
+            answers_questions: set(ANSWERS_QUESTIONS).is_some_and(|value| value == "1"),
             records_calls: set(RECORD_CALLS).is_some_and(|value| value == "1"),
         })
     }
@@ -43,7 +48,8 @@ mod tests {
             include_str!("../../../docs/configuration.md").split("## Variables of the control plane").nth(1);
         let documented =
             section.unwrap().lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next());
-        let mut declared: Vec<&str> = vec![DEPLOYMENT, GITHUB_API_URL, crate::log::LEVEL, RECORD_CALLS];
+        let mut declared: Vec<&str> =
+            vec![DEPLOYMENT, GITHUB_API_URL, crate::log::LEVEL, ANSWERS_QUESTIONS, RECORD_CALLS];
         declared.extend(ecsrunner_aws::connection::VARIABLES.iter().map(|variable| variable.name));
         assert_eq!(documented.collect::<Vec<_>>(), declared);
     }

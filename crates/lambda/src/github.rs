@@ -40,7 +40,7 @@ impl LazyGitHub {
         Self { secrets, ..self.clone() }
     }
 
-    async fn client(&self) -> Result<Client, GitHubError> {
+    pub(crate) async fn client(&self) -> Result<Client, GitHubError> {
         let credentials = self.secrets.github_credentials(Timestamp::now()).await.map_err(unusable)?;
         let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(made) = made.as_ref().filter(|made| Arc::ptr_eq(&made.of, &credentials)) {

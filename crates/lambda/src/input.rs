@@ -1,10 +1,14 @@
-//! Parses an invocation's payload: a webhook's event, a task's state change, a
-//! batch of kicks, or the request to sweep. Anything else is refused.
+//! Parses an invocation's payload: a webhook's event, a task's or a build's state change, a
+//! batch of kicks, the request to sweep, or a question. Anything else is refused.
 
 use ecsrunner_aws::task_event::{DETAIL_TYPE as TASK_CHANGE, SOURCE as ECS_SOURCE};
 use ecsrunner_core::wire::webhook::envelope::{Envelope, EnvelopeError, SOURCE as WEBHOOK_SOURCE};
+use ecsrunner_github::relay::Question;
 use serde::Deserialize;
 use serde_json::value::RawValue;
+
+const CODE_BUILD_SOURCE: &str = "aws.codebuild";
+const BUILD_CHANGE: &str = "CodeBuild Build State Change";
 
 /// An invocation's payload before its kind is known.
 #[derive(Debug, Deserialize)]
@@ -16,6 +20,7 @@ pub(crate) struct Payload {
     #[serde(rename = "Records")]
     records: Option<Vec<Record>>,
     sweep: Option<serde::de::IgnoredAny>,
+    ask: Option<Question>,
 }
 
 /// A message of a queue.
@@ -45,13 +50,15 @@ pub(crate) enum Input {
     },
     /// The scheduled sweep, every minute.
     Sweep,
+    /// An operator's question to GitHub.
+    Question(Question),
 }
 
 /// Why an invocation is refused.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum InputError {
     #[error(
-        "the event has source `{source_name}` and detail type `{detail_type}`: `{WEBHOOK_SOURCE}`, or `{ECS_SOURCE}` with `{TASK_CHANGE}`, is expected"
+        "the event has source `{source_name}` and detail type `{detail_type}`: `{WEBHOOK_SOURCE}`, or `{ECS_SOURCE}` with `{TASK_CHANGE}`, or `{CODE_BUILD_SOURCE}` with `{BUILD_CHANGE}`, is expected"
     )]
     Event { source_name: String, detail_type: String },
     #[error("the event of source `{0}` has no detail")]
@@ -60,6 +67,8 @@ pub(crate) enum InputError {
     Envelope(#[from] EnvelopeError),
     #[error("the payload is neither an event of EventBridge, nor records of SQS, nor {{\"sweep\": {{}}}}")]
     Unknown,
+    #[error("the payload is no question: {{\"ask\": {{…}}}} is expected")]
+    NoQuestion,
 }
 
 impl Payload {
@@ -77,12 +86,17 @@ impl Payload {
         if self.sweep.is_some() {
             return Ok(Input::Sweep);
         }
+        if let Some(question) = self.ask {
+            return Ok(Input::Question(question));
+        }
         let Some(source) = self.source else { return Err(InputError::Unknown) };
         let detail_type = self.detail_type.unwrap_or_default();
         let detail = self.detail.ok_or_else(|| InputError::NoDetail(source.clone()))?;
         match (source.as_str(), detail_type.as_str()) {
             (WEBHOOK_SOURCE, _) => Ok(Input::Webhook(Envelope::read(detail.get())?)),
             (ECS_SOURCE, TASK_CHANGE) => Ok(Input::Task(detail)),
+            // The next round looks how the build is going.
+            (CODE_BUILD_SOURCE, BUILD_CHANGE) => Ok(Input::Kicks { kicks: 1, refused: Vec::new() }),
             _ => Err(InputError::Event { source_name: source, detail_type }),
         }
     }
@@ -109,6 +123,7 @@ mod tests {
             Ok(Input::Task(detail)) => format!("task {}", detail.get()),
             Ok(Input::Kicks { kicks, refused }) => format!("{kicks} kicks, refused {refused:?}"),
             Ok(Input::Sweep) => "sweep".to_owned(),
+            Ok(Input::Question(question)) => format!("{question:?}"),
             Err(error) => format!("error: {error}"),
         }
     }
@@ -126,6 +141,12 @@ mod tests {
         assert_eq!(
             told(r#"{"source": "aws.ecs", "detail-type": "ECS Task State Change", "detail": {"a": 1}}"#),
             r#"task {"a": 1}"#
+        );
+        assert_eq!(
+            told(
+                r#"{"source": "aws.codebuild", "detail-type": "CodeBuild Build State Change", "detail": {}}"#
+            ),
+            "1 kicks, refused []"
         );
         let webhook = r#"{"source": "ecsrunner.webhook", "detail-type": "ping",
             "detail": {"v": 1, "action": "other", "event": "cGluZw==", "delivery": "", "signature": "",

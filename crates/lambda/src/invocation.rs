@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use ecsrunner_aws::secrets::Freshness;
 use ecsrunner_aws::task_event;
 use ecsrunner_core::decide::sweep::Lag;
@@ -12,20 +12,23 @@ use ecsrunner_core::wire::event::Event;
 use ecsrunner_core::wire::webhook::envelope::Envelope;
 use ecsrunner_engine::dispatcher::{DispatchOptions, Dispatched};
 use ecsrunner_engine::intake::{Delivery, Receipt};
+use ecsrunner_engine::ports::github::GitHubError;
+use ecsrunner_github::relay::{self, Question};
 use jiff::Timestamp;
 use serde::Serialize;
+use serde_json::Value;
 use tracing::{info, warn};
 
 use crate::control_plane::{ControlPlane, Desk};
 use crate::emf;
-use crate::input::{Input, Payload};
+use crate::input::{Input, InputError, Payload};
 
 /// The time before the function's timeout by which everything must be written.
 const MARGIN: Duration = Duration::from_secs(5);
 /// Work that is due within this time is waited for, because SQS delays by whole seconds.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// The function's answer. Only SQS reads it, for the failures.
+/// The answer to everything but a question. Only SQS reads it, for the failures.
 #[derive(Default, Debug, Serialize)]
 pub(crate) struct Answer {
     #[serde(rename = "batchItemFailures")]
@@ -45,18 +48,22 @@ impl ControlPlane {
     ///
     /// The input is refused or could not be recorded. Lambda retries it twice and
     /// then sends it to the dead-letter queue.
-    pub(crate) async fn invoke(&self, payload: Payload, deadline: Timestamp) -> anyhow::Result<Answer> {
+    pub(crate) async fn invoke(&self, payload: Payload, deadline: Timestamp) -> anyhow::Result<Value> {
         let input = payload.read()?;
+        let is_question = matches!(input, Input::Question(_));
+        ensure!(!is_question || self.environment.answers_questions, InputError::Unknown);
+        ensure!(is_question || !self.environment.answers_questions, InputError::NoQuestion);
         let desk = self.desk().await?;
         let until = deadline - MARGIN;
         let done = match input {
+            Input::Question(question) => return Ok(serde_json::to_value(desk.answer(question).await?)?),
             Input::Webhook(envelope) => desk.webhook(&envelope, until).await,
             Input::Task(detail) => desk.task(detail.get(), until).await,
             Input::Kicks { kicks, refused } => desk.kicks(kicks, refused, until).await,
             Input::Sweep => desk.sweep(until).await,
         };
         self.measure(&desk);
-        done
+        Ok(serde_json::to_value(done?)?)
     }
 
     /// Writes one line of metrics, and the AWS operations if they are recorded.
@@ -74,6 +81,16 @@ impl ControlPlane {
 }
 
 impl Desk {
+    /// Asks GitHub an operator's question.
+    async fn answer(&self, question: Question) -> anyhow::Result<relay::Answer> {
+        let answered = match self.github.client().await {
+            Ok(client) => client.answer(question).await,
+            Err(GitHubError::Credentials(why)) => Ok(relay::Answer::Credentials(why)),
+            Err(error) => Err(error.into()),
+        };
+        answered.context("the question has no answer")
+    }
+
     async fn webhook(&self, envelope: &Envelope, until: Timestamp) -> anyhow::Result<Answer> {
         let delivery = Delivery::from(envelope);
         let now = Timestamp::now();

@@ -7,6 +7,7 @@ mod control_plane;
 mod emf;
 mod environment;
 mod github;
+mod images;
 mod input;
 mod invocation;
 mod log;
@@ -17,10 +18,10 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
+use serde_json::Value;
 
 use control_plane::ControlPlane;
 use input::Payload;
-use invocation::Answer;
 
 fn main() -> anyhow::Result<()> {
     log::init();
@@ -36,7 +37,7 @@ fn main() -> anyhow::Result<()> {
     })
 }
 
-async fn serve(control_plane: &ControlPlane, event: LambdaEvent<Payload>) -> Result<Answer, Diagnostic> {
+async fn serve(control_plane: &ControlPlane, event: LambdaEvent<Payload>) -> Result<Value, Diagnostic> {
     let deadline = i64::try_from(event.context.deadline).ok();
     let deadline = deadline.and_then(|millis| Timestamp::from_millisecond(millis).ok());
     let deadline = deadline.unwrap_or_else(Timestamp::now);

@@ -11,6 +11,7 @@ use ecsrunner_engine::ports::{Clock, Randomness};
 use jiff::Timestamp;
 
 use crate::github::LazyGitHub;
+use crate::images::AwsImages;
 use crate::rules::LiveRules;
 
 /// The real AWS and GitHub.
@@ -21,6 +22,7 @@ impl World for Aws {
     type Store = DynamoStore;
     type Compute = EcsTasks;
     type GitHub = LazyGitHub;
+    type Images = AwsImages;
     type Queue = SqsQueue;
     type Rulebook = LiveRules;
     type Clock = SystemClock;

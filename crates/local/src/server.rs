@@ -22,6 +22,7 @@ use axum::{Extension, Json, Router};
 use ecsrunner_api::status::Fault;
 use ecsrunner_aws::store::DynamoStore;
 use ecsrunner_core::wire::webhook::MAX_BODY_BYTES;
+use ecsrunner_engine::ports::images::NoImages;
 use ecsrunner_engine::{Engine, World};
 use ecsrunner_github::Client;
 use secrecy::SecretString;
@@ -38,6 +39,7 @@ impl World for Local {
     type Store = DynamoStore;
     type Compute = Processes;
     type GitHub = Client;
+    type Images = NoImages;
     type Queue = NoQueue;
     type Rulebook = Brake;
     type Clock = SystemClock;

@@ -13,6 +13,7 @@ use ecsrunner_core::id::Repository;
 use ecsrunner_core::wire::event::{Event, TaskEvent};
 use ecsrunner_engine::dispatcher::{DispatchOptions, Dispatched};
 use ecsrunner_engine::ports::Clock;
+use ecsrunner_engine::ports::images::NoImages;
 use ecsrunner_engine::sweep::{Reach, Sweeping};
 use ecsrunner_engine::{Engine, Ports, Ruleset};
 use jiff::{SignedDuration, Timestamp};
@@ -111,14 +112,19 @@ pub async fn up(config: Config, options: Options, ready: impl FnOnce(SocketAddr)
     };
     let processes = Processes::new(state.tasks(), definition, task_events)?;
     let repositories = polled(&config.settings.policy.repositories, options.poll);
-    let rules =
-        Arc::new(Ruleset { settings: config.settings, catalogue: config.catalogue, subnets: Vec::new() });
+    let rules = Arc::new(Ruleset {
+        settings: config.settings,
+        catalogue: config.catalogue,
+        subnets: Vec::new(),
+        images: None,
+    });
     let brake = Brake::new(state.brake(), rules);
     let rules = brake.rules();
     let ports = Ports {
         store,
         compute: processes.clone(),
         github: config.github,
+        images: NoImages,
         queue: NoQueue,
         rulebook: brake,
         clock: SystemClock,

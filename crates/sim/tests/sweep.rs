@@ -28,6 +28,7 @@ fn setup(fault_plan: FaultPlan) -> Setup {
         settings: json!({"version": 1, "deployment": "sim", "repositories": ["acme/*"]}),
         classes: json!({"small": {"cpu": 512, "memory": 1024, "default": true}}),
         subnets: vec!["subnet-aaaa1111"],
+        images: None,
         timeout: Duration::from_secs(60),
         fault_plan,
     }

@@ -160,6 +160,10 @@ impl Outside {
             if let Some(fail) = boot.item.fail {
                 self.agents.fails.insert(task.clone(), fail);
             }
+            if self.yard.too_old.contains(task) {
+                self.agent_exits(task, AgentExit::ImageTooOld, now);
+                return;
+            }
             self.agent_does(task, Doing::Connecting(registration), now);
             let after = CONNECT_MS / 2 + self.random.below(CONNECT_MS);
             self.wake_agent(task, now + millis(after));

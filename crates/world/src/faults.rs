@@ -13,6 +13,7 @@ use std::time::Duration;
 use ecsrunner_core::id::JobId;
 use ecsrunner_engine::ports::compute::ComputeError;
 use ecsrunner_engine::ports::github::GitHubError;
+use ecsrunner_engine::ports::images::ImageError;
 use ecsrunner_engine::ports::queue::QueueError;
 use ecsrunner_engine::ports::store::StoreError;
 use tokio::sync::Notify;
@@ -52,6 +53,10 @@ pub enum Method {
     Deliveries,
     Delivery,
     PostKick,
+    StartBuild,
+    Build,
+    Promote,
+    NewestRunner,
 }
 
 impl Method {
@@ -68,7 +73,11 @@ impl Method {
             | Self::Repositories
             | Self::Registrations
             | Self::Deliveries
-            | Self::Delivery => (100, 200),
+            | Self::Delivery
+            | Self::StartBuild
+            | Self::Build
+            | Self::Promote
+            | Self::NewestRunner => (100, 200),
             Self::Commit | Self::Release => (8, 12),
             _ => (4, 6),
         }
@@ -311,6 +320,12 @@ impl Fault for StoreError {
 
     fn conflict(_method: Method) -> Self {
         Self::Conflict
+    }
+}
+
+impl Fault for ImageError {
+    fn lost(method: Method) -> Self {
+        Self::Unanswered { operation: "a call", source: lost_words(method) }
     }
 }
 

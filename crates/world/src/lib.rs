@@ -13,6 +13,7 @@ pub mod clock;
 pub mod store;
 pub mod tasks;
 pub mod github;
+pub mod images;
 pub mod queue;
 mod agent;
 mod agenda;
@@ -40,6 +41,7 @@ use driver::Lambda;
 use ecsrunner_engine::ports::Clock;
 use faults::{Faulty, Process};
 use github::{HubState, MemoryGitHub, Order};
+use images::MemoryImages;
 use queue::KickQueue;
 use rulebook::MemoryRulebook;
 use store::MemoryStore;
@@ -58,6 +60,7 @@ impl World for Virtual {
     type Store = Faulty<MemoryStore>;
     type Compute = Faulty<MemoryTasks>;
     type GitHub = Faulty<MemoryGitHub>;
+    type Images = Faulty<MemoryImages>;
     type Queue = Faulty<KickQueue>;
     type Rulebook = MemoryRulebook;
     type Clock = VirtualClock;
@@ -69,6 +72,7 @@ fn ports(shared: &Shared, process: &Process, seed: u64) -> Ports<Virtual> {
         store: Faulty::new(MemoryStore(shared.clone()), process, shared),
         compute: Faulty::new(MemoryTasks(shared.clone()), process, shared),
         github: Faulty::new(MemoryGitHub(shared.clone()), process, shared),
+        images: Faulty::new(MemoryImages(shared.clone()), process, shared),
         queue: Faulty::new(KickQueue(shared.clone()), process, shared),
         rulebook: MemoryRulebook(shared.clone()),
         clock: shared.clock(),

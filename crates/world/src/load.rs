@@ -26,6 +26,7 @@ use std::time::Duration;
 
 use ecsrunner_core::id::Repository;
 use ecsrunner_core::rules::labels::Labels;
+use ecsrunner_engine::ports::images::NoImages;
 use ecsrunner_engine::ports::rulebook::Fixed;
 use ecsrunner_engine::{Ruleset, World};
 use jiff::Timestamp;
@@ -55,6 +56,7 @@ impl World for LoadWorld {
     type Store = LoadStore;
     type Compute = LoadCompute;
     type GitHub = LoadGitHub;
+    type Images = NoImages;
     type Queue = LoadQueue;
     type Rulebook = Fixed;
     type Clock = LoadClock;

@@ -17,6 +17,7 @@ use super::clock::VirtualClock;
 use super::driver::{Arrival, Input};
 use super::faults::{FaultPlan, Transit};
 use super::github::Hub;
+use super::images::Yard;
 use super::ledger::Ledger;
 use super::store::Tables;
 use super::tasks::{self, TaskNews};
@@ -36,6 +37,8 @@ pub struct Outside {
     pub hub: Hub,
     pub fault_plan: FaultPlan,
     pub ledger: Ledger,
+    /// Builds of the deployment's own image.
+    pub yard: Yard,
     pub(super) agents: Agents,
     pub(super) agenda: Agenda,
     pub(super) random: Random,
@@ -70,6 +73,7 @@ impl Shared {
             hub: Hub::default(),
             fault_plan,
             ledger: Ledger::default(),
+            yard: Yard::default(),
             agents: Agents::default(),
             agenda: Agenda::default(),
             random: Random::seeded(seed),

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use ecsrunner_core::id::SubnetId;
 use ecsrunner_core::rules::class::Catalogue;
+use ecsrunner_core::rules::image::ImageRules;
 use ecsrunner_core::rules::settings::Settings;
 use ecsrunner_engine::Ruleset;
 use serde_json::Value;
@@ -24,6 +25,8 @@ pub struct Setup {
     /// The class catalogue, as in SSM.
     pub classes: Value,
     pub subnets: Vec<&'static str>,
+    /// What the deployment's own image is made of; `None` for a single image that always exists.
+    pub images: Option<ImageRules>,
     pub timeout: Duration,
     pub fault_plan: FaultPlan,
 }
@@ -41,6 +44,7 @@ impl Setup {
             settings: Settings::read(&entry).expect("settings that hold"),
             catalogue,
             subnets: subnets.collect(),
+            images: self.images.clone(),
         })
     }
 

@@ -10,7 +10,8 @@ use ecsrunner_engine::ports::compute::{Compute, ComputeError, TaskOrder};
 use serde_json::{Value, json};
 
 use super::outside::Shared;
-use crate::ecs::{Refusal, Reply, Status, StopCode, TaskView};
+use crate::ecs::{Refusal, Reply, StartFault, Status, StopCode, TaskView};
+use crate::images::Fate;
 
 pub(super) const CLUSTER: &str = "ci";
 pub(super) const FAMILY: &str = "runner";
@@ -30,8 +31,8 @@ impl MemoryTasks {
     }
 }
 
-impl Compute for MemoryTasks {
-    async fn run_task(&self, order: &TaskOrder<'_>) -> Result<TaskId, ComputeError> {
+impl MemoryTasks {
+    fn start(&self, order: &TaskOrder<'_>) -> Result<TaskId, ComputeError> {
         match self.call("RunTask", &request(order)) {
             Reply::Answer(answer) => {
                 let subnet = order.placement.subnet.as_ref().map_or(ANY_SUBNET, |subnet| subnet.as_str());
@@ -45,6 +46,35 @@ impl Compute for MemoryTasks {
             Reply::Refusal(refusal) => Err(refused("RunTask", refusal)),
             Reply::Lost => Err(unanswered("RunTask", "the connection was dropped")),
         }
+    }
+
+    /// Looks what the task's image names now. Returns whether GitHub refuses its runner.
+    fn take_image(&self, order: &TaskOrder<'_>) -> bool {
+        let outside = &mut *self.0.lock();
+        if outside.rules.images.is_none() {
+            return false;
+        }
+        let (image, arch) = (order.runner.image.as_deref(), order.runner.size.arch());
+        match outside.yard.start(image, arch, order.token.as_str()) {
+            Some(Fate::NoImage(reason)) => {
+                let fault = StartFault { times: Some(1), subnet: None, reason, status: Status::Pending };
+                outside.ecs.faults_mut().start.insert(0, fault);
+                false
+            }
+            Some(Fate::TooOld) => true,
+            Some(Fate::Starts) | None => false,
+        }
+    }
+}
+
+impl Compute for MemoryTasks {
+    async fn run_task(&self, order: &TaskOrder<'_>) -> Result<TaskId, ComputeError> {
+        let is_too_old = self.take_image(order);
+        let started = self.start(order);
+        if let (Ok(task), true) = (&started, is_too_old) {
+            self.0.lock().yard.too_old.insert(task.clone());
+        }
+        started
     }
 
     async fn stop_task(&self, task: &TaskId, reason: &str) -> Result<(), ComputeError> {

@@ -31,20 +31,26 @@ variables! {
     CA_BUNDLE = "AWS_CA_BUNDLE", "A PEM file of the certificate authorities to trust, and no others; Mozilla's by default.";
     ENDPOINT = "AWS_ENDPOINT_URL", "The URL of every service; the Region's own by default.";
     ENDPOINT_LOGS = "AWS_ENDPOINT_URL_CLOUDWATCH_LOGS", "CloudWatch Logs' URL; read by the command line only.";
+    ENDPOINT_CODE_BUILD = "AWS_ENDPOINT_URL_CODEBUILD", "CodeBuild's URL.";
     ENDPOINT_DYNAMODB = "AWS_ENDPOINT_URL_DYNAMODB", "DynamoDB's URL.";
-    ENDPOINT_ECR = "AWS_ENDPOINT_URL_ECR", "ECR's URL; read by the command line only.";
+    ENDPOINT_ECR = "AWS_ENDPOINT_URL_ECR", "ECR's URL.";
     ENDPOINT_ECS = "AWS_ENDPOINT_URL_ECS", "ECS's URL.";
+    ENDPOINT_LAMBDA = "AWS_ENDPOINT_URL_LAMBDA", "Lambda's URL; read by the command line only.";
+    ENDPOINT_S3 = "AWS_ENDPOINT_URL_S3", "S3's URL, from which GitHub's own image downloads the agent.";
     ENDPOINT_SECRETS_MANAGER = "AWS_ENDPOINT_URL_SECRETS_MANAGER", "Secrets Manager's URL.";
     ENDPOINT_SERVICE_QUOTAS = "AWS_ENDPOINT_URL_SERVICE_QUOTAS", "Service Quotas' URL; read by the command line only.";
     ENDPOINT_SQS = "AWS_ENDPOINT_URL_SQS", "SQS's URL.";
     ENDPOINT_SSM = "AWS_ENDPOINT_URL_SSM", "Systems Manager's URL.";
 }
 
-const ENDPOINTS: [(Service, &str); 8] = [
+const ENDPOINTS: [(Service, &str); 11] = [
+    (Service::CodeBuild, ENDPOINT_CODE_BUILD),
     (Service::DynamoDb, ENDPOINT_DYNAMODB),
     (Service::Logs, ENDPOINT_LOGS),
     (Service::Ecr, ENDPOINT_ECR),
     (Service::Ecs, ENDPOINT_ECS),
+    (Service::Lambda, ENDPOINT_LAMBDA),
+    (Service::S3, ENDPOINT_S3),
     (Service::SecretsManager, ENDPOINT_SECRETS_MANAGER),
     (Service::ServiceQuotas, ENDPOINT_SERVICE_QUOTAS),
     (Service::Sqs, ENDPOINT_SQS),

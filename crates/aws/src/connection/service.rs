@@ -10,12 +10,17 @@ use super::http::CONNECT_LIMIT;
 /// An AWS service that the control plane or an operator calls.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub enum Service {
+    CodeBuild,
     DynamoDb,
     /// CloudWatch Logs, used only by operators' commands.
     Logs,
-    /// Elastic Container Registry, used only by operators' commands.
+    /// Elastic Container Registry.
     Ecr,
     Ecs,
+    /// Lambda, used only by operators' commands.
+    Lambda,
+    /// Called only by tasks, with links that are signed here.
+    S3,
     SecretsManager,
     /// Service Quotas, used only by operators' commands.
     ServiceQuotas,
@@ -37,10 +42,13 @@ impl Service {
     #[must_use]
     pub const fn prefix(self) -> &'static str {
         match self {
+            Self::CodeBuild => "codebuild",
             Self::DynamoDb => "dynamodb",
             Self::Logs => "logs",
             Self::Ecr => "ecr",
             Self::Ecs => "ecs",
+            Self::Lambda => "lambda",
+            Self::S3 => "s3",
             Self::SecretsManager => "secretsmanager",
             Self::ServiceQuotas => "servicequotas",
             Self::Sqs => "sqs",
@@ -53,13 +61,17 @@ impl Service {
     const fn limits(self) -> Limits {
         let secs = Duration::from_secs;
         match self {
-            Self::DynamoDb
+            Self::CodeBuild
+            | Self::DynamoDb
             | Self::Ecr
             | Self::Logs
+            | Self::S3
             | Self::SecretsManager
             | Self::ServiceQuotas
             | Self::Sqs => Limits { attempt: secs(3), whole: secs(10), attempts: 3 },
             Self::Ecs => Limits { attempt: secs(8), whole: secs(17), attempts: 3 },
+            // A function that starts may take seconds, and then asks GitHub. Questions can be asked again.
+            Self::Lambda => Limits { attempt: secs(30), whole: secs(40), attempts: 2 },
             // Everything depends on it, and its standard rate is 40 a second for all callers.
             Self::Ssm => Limits { attempt: secs(3), whole: secs(15), attempts: 5 },
         }

@@ -8,7 +8,7 @@ use std::fmt;
 use ecsrunner_core::rules::class::size::Arch;
 
 /// The image of a class that names none.
-pub const DEFAULT_IMAGE: &str = "default";
+pub use ecsrunner_core::rules::image::DEFAULT as DEFAULT_IMAGE;
 
 /// The properties that distinguish task definitions, written `<image>/<arch>` or
 /// `<image>/<arch>/exec`: `default/x64`, `android/arm64/exec`.

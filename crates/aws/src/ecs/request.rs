@@ -14,6 +14,7 @@ use ecsrunner_core::wire::environment;
 use ecsrunner_engine::ports::compute::{ComputeError, TaskOrder};
 
 use super::Fleet;
+use super::agent::AGENT_URL;
 use super::definition::Variant;
 use crate::task::CONTAINER;
 
@@ -26,7 +27,12 @@ const TAG_CHARS: usize = 256;
 /// StopTask's reference has said 255 and 1024. The lower limit is safe for both.
 const REASON_CHARS: usize = 255;
 
-pub(super) fn run_task(fleet: &Fleet, order: &TaskOrder<'_>) -> Result<RunTaskInputBuilder, ComputeError> {
+/// `link` is where GitHub's own image finds the agent.
+pub(super) fn run_task(
+    fleet: &Fleet,
+    order: &TaskOrder<'_>,
+    link: Option<&str>,
+) -> Result<RunTaskInputBuilder, ComputeError> {
     let runner = order.runner;
     let variant = Variant::new(runner.image.as_deref(), runner.size.arch(), runner.exec);
     let Some(definition) = fleet.task_definitions.get(&variant) else {
@@ -45,7 +51,7 @@ pub(super) fn run_task(fleet: &Fleet, order: &TaskOrder<'_>) -> Result<RunTaskIn
         .count(1)
         .capacity_provider_strategy(provider)
         .network_configuration(network(fleet, order.placement)?)
-        .overrides(overrides(fleet, runner, order.placement))
+        .overrides(overrides(fleet, runner, order.placement, link))
         .enable_execute_command(runner.exec)
         .enable_ecs_managed_tags(false)
         .started_by(fleet.started_by())
@@ -69,7 +75,7 @@ fn network(fleet: &Fleet, placement: &Placement) -> Result<NetworkConfiguration,
     Ok(NetworkConfiguration::builder().awsvpc_configuration(vpc).build())
 }
 
-fn overrides(fleet: &Fleet, runner: &RunnerFacts, placement: &Placement) -> TaskOverride {
+fn overrides(fleet: &Fleet, runner: &RunnerFacts, placement: &Placement, link: Option<&str>) -> TaskOverride {
     let storage = runner.size.ephemeral_storage_gib();
     let storage = i32::try_from(storage).ok().filter(|_| storage > FREE_STORAGE_GIB);
     let variable = |name: &str, value: &str| KeyValuePair::builder().name(name).value(value).build();
@@ -81,6 +87,9 @@ fn overrides(fleet: &Fleet, runner: &RunnerFacts, placement: &Placement) -> Task
         if name != environment::RUNNER {
             container = container.environment(variable(&name, &value));
         }
+    }
+    if let Some(link) = link {
+        container = container.environment(variable(AGENT_URL, link));
     }
     TaskOverride::builder()
         .cpu(runner.size.cpu().to_string())

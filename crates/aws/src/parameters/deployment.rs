@@ -1,13 +1,18 @@
 //! The resources of a deployment.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use ecsrunner_core::cidr::Cidr;
 use ecsrunner_core::id::SubnetId;
+use ecsrunner_core::rules::class::size::Arch;
+use ecsrunner_core::rules::image::{ImageRules, OFFICIAL, RunnerVersion};
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::document::{Document, Keys};
 use crate::ecs::Network;
-use crate::ecs::definition::{TaskDefinitions, Variant};
+use crate::ecs::agent::AgentObject;
+use crate::ecs::definition::{DEFAULT_IMAGE, TaskDefinitions, Variant};
 use crate::store::{BootOwners, Tables};
 
 /// The parameter `/ecsrunner/<deployment>/deployment`, as Terraform writes it:
@@ -32,12 +37,18 @@ use crate::store::{BootOwners, Tables};
 ///   "webhook_secret": "arn:aws:secretsmanager:…",
 ///   "github_secret": "arn:aws:secretsmanager:…",
 ///   "log_group": "/ecsrunner/ci/runners",
+///   "questions_function": "ecsrunner-ci-questions",
+///   "agents": {"x64": {"bucket": "…", "key": "agent/x64/ecsrunner-agent", "version": "…"}},
+///   "image": {"builder": "codebuild", "repository": "ecsrunner-ci-runner",
+///             "projects": {"x64": "ecsrunner-ci-image-x64"}, "sources": "0123456789ab", "tag": "1",
+///             "runner_version": null, "plain": true},
 ///   "webhook_sources": {"cidrs": ["192.30.252.0/22", "2606:50c0::/32"], "github_as_of": "2026-08-29"},
 ///   "paused": false
 /// }
 /// ```
 ///
-/// `version`, `assign_public_ip` (false) and `paused` (false) may be missing.
+/// `version`, `assign_public_ip` (false), `questions_function`,
+/// `agents`, `image` and `paused` (false) may be missing.
 /// A key of `task_definitions` is `<image>/<arch>`, followed by `/exec` if ECS Exec
 /// is on. The deployment's own image is called `default`; other images have the
 /// name that a class's `image` gives. `<arch>` is `x64` or `arm64`. Other keys of
@@ -60,6 +71,12 @@ pub struct DeploymentFacts {
     pub github_secret: String,
     /// The log group of the runners.
     pub log_group: String,
+    /// The agents for tasks that start from GitHub's own image. The version before had none.
+    pub agents: BTreeMap<Arch, AgentObject>,
+    /// The deployment's own image; `None` in parameters of the version before.
+    pub image: Option<ImageFacts>,
+    /// The function that answers operators' questions; `None` if the deployment has none, as before it did.
+    pub questions_function: Option<String>,
     /// The addresses that may send webhooks, or why they cannot be read. Only `ecsrunner doctor` needs them, so a
     /// mistake there stops nothing. The version before wrote none.
     pub webhook_sources: Result<WebhookSources, String>,
@@ -75,7 +92,49 @@ pub struct WebhookSources {
     pub github_as_of: Option<String>,
 }
 
+/// What the deployment's own image is made of, and where it is built.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ImageFacts {
+    /// Whether the control plane has it built.
+    pub is_built: bool,
+    /// The repository in ECR.
+    pub repository: Option<String>,
+    /// The CodeBuild projects.
+    pub projects: BTreeMap<Arch, String>,
+    /// A hash of everything that it is made of, except the runner.
+    pub sources: String,
+    /// The operator's own part of the tag.
+    pub tag: String,
+    /// The runner's version, if the operator has chosen one.
+    pub runner_version: Option<RunnerVersion>,
+    /// Whether nothing of the operator's own is in it.
+    pub is_plain: bool,
+}
+
 impl DeploymentFacts {
+    /// The rules by which images are chosen and built.
+    #[must_use]
+    pub fn image_rules(&self) -> Option<ImageRules> {
+        let image = self.image.as_ref()?;
+        let has = |name: &str, arch: Arch| {
+            self.task_definitions.contains_key(&Variant::new(Some(name), arch, false))
+                || self.task_definitions.contains_key(&Variant::new(Some(name), arch, true))
+        };
+        let with = |name: &'static str| Arch::ALL.into_iter().filter(move |arch| has(name, *arch));
+        let built = if image.is_built { image.projects.keys().copied().collect() } else { BTreeSet::new() };
+        let given = with(DEFAULT_IMAGE).filter(|arch| !built.contains(arch)).collect();
+        let official = with(OFFICIAL).filter(|arch| self.agents.contains_key(arch)).collect();
+        Some(ImageRules {
+            official,
+            given,
+            built,
+            sources: image.sources.clone(),
+            tag: image.tag.clone(),
+            pinned: image.runner_version,
+            is_plain: image.is_plain,
+        })
+    }
+
     pub(super) fn read(document: &Document, mistakes: &mut Vec<String>) -> Option<Self> {
         let mut own = Vec::new();
         let read = Self::read_keys(document, &mut own);
@@ -109,6 +168,9 @@ impl DeploymentFacts {
             webhook_secret: keys.text("webhook_secret"),
             github_secret: keys.text("github_secret"),
             log_group: keys.text("log_group"),
+            agents: agents(&mut keys),
+            image: image(&mut keys),
+            questions_function: keys.optional_text("questions_function"),
             webhook_sources: webhook_sources(&document.value),
             paused: keys.flag("paused", false),
         };
@@ -134,6 +196,61 @@ fn task_definitions(keys: &mut Keys<'_>) -> TaskDefinitions {
         }
     }
     definitions
+}
+
+fn agents(keys: &mut Keys<'_>) -> BTreeMap<Arch, AgentObject> {
+    #[derive(Deserialize)]
+    struct Entry {
+        bucket: String,
+        key: String,
+        version: String,
+    }
+    let entries: BTreeMap<Arch, Entry> = keys.parsed("agents").unwrap_or_default();
+    let object = |entry: Entry| AgentObject { bucket: entry.bucket, key: entry.key, version: entry.version };
+    entries.into_iter().map(|(arch, entry)| (arch, object(entry))).collect()
+}
+
+fn image(keys: &mut Keys<'_>) -> Option<ImageFacts> {
+    const KEY: &str = "image";
+    #[derive(Deserialize)]
+    struct Entry {
+        builder: String,
+        #[serde(default)]
+        repository: Option<String>,
+        #[serde(default)]
+        projects: BTreeMap<Arch, String>,
+        sources: String,
+        tag: String,
+        #[serde(default)]
+        runner_version: Option<String>,
+        plain: bool,
+    }
+    let entry: Entry = keys.parsed(KEY)?;
+    let is_built = match entry.builder.as_str() {
+        "codebuild" => true,
+        "docker" | "none" => false,
+        other => {
+            let expected = "`codebuild`, `docker` or `none` is expected";
+            keys.mistake(KEY, format_args!("has the builder `{other}`: {expected}"));
+            false
+        }
+    };
+    let runner_version = match entry.runner_version.as_deref().map(RunnerVersion::parse).transpose() {
+        Ok(version) => version,
+        Err(error) => {
+            keys.mistake(KEY, format_args!("has an invalid `runner_version`: {error}"));
+            None
+        }
+    };
+    Some(ImageFacts {
+        is_built,
+        repository: entry.repository,
+        projects: entry.projects,
+        sources: entry.sources,
+        tag: entry.tag,
+        runner_version,
+        is_plain: entry.plain,
+    })
 }
 
 fn webhook_sources(document: &Value) -> Result<WebhookSources, String> {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 /// The parameters' names, without the prefix.
@@ -73,6 +74,24 @@ impl<'a> Keys<'a> {
             None => {}
         }
         String::new()
+    }
+
+    /// Reads a text that may be missing.
+    pub(super) fn optional_text(&mut self, key: &str) -> Option<String> {
+        self.object.get(key).filter(|value| !value.is_null())?;
+        Some(self.text(key))
+    }
+
+    /// Reads a value that may be missing.
+    pub(super) fn parsed<T: DeserializeOwned>(&mut self, key: &str) -> Option<T> {
+        let value = self.object.get(key).filter(|value| !value.is_null())?;
+        match T::deserialize(value) {
+            Ok(value) => Some(value),
+            Err(error) => {
+                self.mistake(key, format_args!("cannot be read: {error}"));
+                None
+            }
+        }
     }
 
     /// Reads a list of texts, each parsed by `parse`.

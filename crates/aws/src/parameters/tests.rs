@@ -1,4 +1,6 @@
 use ecsrunner_core::cidr::Cidr;
+use ecsrunner_core::rules::class::size::Arch;
+use ecsrunner_core::rules::image::{ImageRules, RunnerVersion};
 use serde_json::json;
 
 use super::*;
@@ -45,6 +47,41 @@ fn the_three_parameters_make_a_configuration() {
     assert_eq!(fleet.started_by(), "ecsrunner/ci");
     let small = configuration.catalogue.iter().next().unwrap();
     assert_eq!((small.image.as_deref(), small.exec), (Some("android"), false));
+}
+
+#[test]
+fn the_image_and_the_agents_are_read_and_may_be_missing() {
+    let before = parse(&facts(), &settings(), &json!({})).unwrap();
+    assert_eq!((before.ruleset().images, before.deployment.agents.len()), (None, 0));
+    let mut with = facts();
+    with["task_definitions"] = json!({
+        "official/x64": "o:1", "official/arm64": "o:2", "default/x64": "d:1", "default/arm64/exec": "d:2", "next/x64": "n:1",
+    });
+    with["agents"] = json!({"x64": {"bucket": "b", "key": "agent/x64/ecsrunner-agent", "version": "v"}});
+    with["image"] = json!({
+        "builder": "codebuild", "repository": "r", "projects": {"x64": "p"}, "sources": "abc", "tag": "1",
+        "runner_version": "2.337.0", "plain": true,
+    });
+    let rules = parse(&with, &settings(), &json!({})).unwrap().ruleset().images.unwrap();
+    // There is no agent for arm64, and its own image is given.
+    let expected = ImageRules {
+        built: [Arch::X64].into(),
+        official: [Arch::X64].into(),
+        given: [Arch::Arm64].into(),
+        sources: "abc".to_owned(),
+        tag: "1".to_owned(),
+        pinned: Some(RunnerVersion::parse("2.337.0").unwrap()),
+        is_plain: true,
+    };
+    assert_eq!(rules, expected);
+    with["image"]["builder"] = json!("docker");
+    let rules = parse(&with, &settings(), &json!({})).unwrap().ruleset().images.unwrap();
+    assert_eq!((rules.built.len(), rules.given.len()), (0, 2));
+    with["image"]["builder"] = json!("kaniko");
+    with["image"]["runner_version"] = json!("newest");
+    let mistakes = parse(&with, &settings(), &json!({})).unwrap_err();
+    assert!(mistakes[0].contains("has the builder `kaniko`: `codebuild`, `docker` or `none` is expected"));
+    assert!(mistakes[1].contains("invalid `runner_version`"), "{mistakes:?}");
 }
 
 #[test]

@@ -23,7 +23,7 @@ use super::item::{
 };
 use super::levels::read_level;
 use super::stored::{
-    SCHEMA, StoredEndedJob, StoredEndedRunner, StoredHold, StoredJob, StoredRerun, StoredRunner,
+    SCHEMA, StoredEndedJob, StoredEndedRunner, StoredHold, StoredImage, StoredJob, StoredRerun, StoredRunner,
     UnreadableError,
 };
 use super::wire::{failed, invalid};
@@ -160,6 +160,7 @@ fn add(open: &mut Open, item: &Item) -> Result<(), UnreadableError> {
         Some("runner") => open.add_runner(read_runner(item)?),
         Some("hold") => open.add_hold(read_hold(item)?),
         Some("rerun") => open.add_rerun(stored::<StoredRerun>(item)?.read()),
+        Some("image") => open.add_image(stored::<StoredImage>(item)?.read()?),
         Some("level") => {
             let (bucket, level) = read_level(item)?;
             // The previous version kept the case of repository names, so a bucket can have two items.

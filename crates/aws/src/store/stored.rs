@@ -2,6 +2,7 @@
 //! states, so that both can change independently.
 
 mod hold;
+mod image;
 mod job;
 mod placement;
 mod progress;
@@ -15,6 +16,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 pub(super) use hold::{StoredHold, hold_key};
+pub(super) use image::{StoredImage, image_key};
 pub(super) use job::{StoredEndedJob, StoredJob};
 pub(super) use progress::StoredProgress;
 pub(super) use rerun::{StoredRerun, rerun_key};

@@ -1,12 +1,14 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use ecsrunner_aws::ecs::agent::AgentObject;
 use ecsrunner_aws::ecs::definition::{TaskDefinitions, Variant};
 use ecsrunner_aws::ecs::{EcsTasks, Fleet, Network};
 use ecsrunner_core::id::{ClassName, Deployment, JobId, PoolId, Repository, RunnerName, SubnetId, TaskId};
 use ecsrunner_core::records::runner::RunnerFacts;
 use ecsrunner_core::rules::class::size::{Arch, Size};
 use ecsrunner_core::rules::cost::Market;
+use ecsrunner_core::rules::image::OFFICIAL;
 use ecsrunner_core::rules::labels::Labels;
 use ecsrunner_core::rules::placement::Placement;
 use ecsrunner_core::rules::pool::Scope;
@@ -18,7 +20,12 @@ use crate::aws::{Aws, connection};
 const RUNNER: &str = "ecsr-ci-abcdefghij-01arz3ndektsv4rrffq69g5fav";
 
 pub(crate) fn fleet() -> Arc<Fleet> {
-    let variant = Variant::new(None, Arch::X64, false);
+    let variant = |image| Variant::new(image, Arch::X64, false);
+    let agent = AgentObject {
+        bucket: "agents".to_owned(),
+        key: "agent/x64/ecsrunner-agent".to_owned(),
+        version: "v7".to_owned(),
+    };
     Arc::new(Fleet {
         deployment: Deployment::parse("ci").unwrap(),
         cluster: "ci".to_owned(),
@@ -27,7 +34,11 @@ pub(crate) fn fleet() -> Arc<Fleet> {
             security_groups: vec!["sg-1".to_owned()],
             assign_public_ip: false,
         },
-        task_definitions: TaskDefinitions::from([(variant, "runner:1".to_owned())]),
+        task_definitions: TaskDefinitions::from([
+            (variant(None), "runner:1".to_owned()),
+            (variant(Some(OFFICIAL)), "official:1".to_owned()),
+        ]),
+        agents: [(Arch::X64, agent)].into(),
         environment: Arc::new(|_| Vec::new()),
     })
 }
@@ -52,8 +63,12 @@ pub(crate) fn runner() -> RunnerFacts {
 }
 
 async fn run(aws: &Aws) -> Result<TaskId, ComputeError> {
+    run_from(aws, runner()).await
+}
+
+async fn run_from(aws: &Aws, runner: RunnerFacts) -> Result<TaskId, ComputeError> {
     let tasks = EcsTasks::new(&aws.connection().await, fleet());
-    let (runner, placement) = (runner(), Placement { market: Market::OnDemand, subnet: None });
+    let (runner, placement) = (runner, Placement { market: Market::OnDemand, subnet: None });
     let order = TaskOrder { runner: &runner, placement: &placement, token: ClientToken::new(&runner, 1) };
     tasks.run_task(&order).await
 }
@@ -93,6 +108,28 @@ async fn a_task_is_asked_for_as_it_was_ordered() {
         "startedBy": "ecsrunner/ci", "clientToken": "01arz3ndektsv4rrffq69g5fav-1", "tags": tags,
     });
     assert_eq!(aws.requests(), [("RunTask".to_owned(), request)]);
+}
+
+#[tokio::test]
+async fn only_githubs_own_image_gets_a_link_to_the_agent() {
+    let aws = Aws::answering([(200, json!({"tasks": [{"taskArn": arn("0a")}], "failures": []}))]);
+    let official = RunnerFacts { image: Some(OFFICIAL.to_owned()), ..runner() };
+    run_from(&aws, official.clone()).await.unwrap();
+    let (_, request) = aws.requests().remove(0);
+    assert_eq!(request["taskDefinition"], "official:1");
+    let environment = &request["overrides"]["containerOverrides"][0]["environment"];
+    let link = environment.as_array().unwrap().last().unwrap();
+    assert_eq!(link["name"], "ECSRUNNER_AGENT_URL");
+    let url = link["value"].as_str().unwrap();
+    assert!(url.contains("/agents/agent/x64/ecsrunner-agent?versionId=v7&"), "{url}");
+    assert!(url.contains("X-Amz-Expires=900") && url.contains("X-Amz-Signature="), "{url}");
+    // Without an agent there is nothing to start.
+    let arm = RunnerFacts { size: Size::new(512, 1024, None, Arch::Arm64).unwrap(), ..official };
+    let error = run_from(&Aws::answering([]), arm).await.unwrap_err();
+    assert!(
+        matches!(&error, ComputeError::Refused { message } if message.contains("no agent for arm64")),
+        "{error:?}"
+    );
 }
 
 #[tokio::test]

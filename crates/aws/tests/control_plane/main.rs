@@ -5,6 +5,7 @@
 mod aws;
 mod ecs;
 mod fake_ecs;
+mod images;
 mod parameters;
 mod queue;
 mod secrets;

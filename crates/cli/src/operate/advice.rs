@@ -72,6 +72,9 @@ pub(super) const fn on(code: Code) -> &'static str {
         Code::PoolUnused => {
             "check that the job's runner group allows the repository, and that `runs-on` names no label or group that these runners lack"
         }
+        Code::ImageUnavailable => {
+            "wait for the next build, or set `image_fallback` for the class; `ecsrunner doctor` shows why the image cannot be used"
+        }
         Code::ClassHeld => {
             "fix the class or its image (`ecsrunner runners list --state gone` shows the failed runners); a launch is retried automatically"
         }

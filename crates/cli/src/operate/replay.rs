@@ -64,7 +64,7 @@ async fn rules(arguments: &ReplayArguments) -> Result<Ruleset, Failure> {
     match arguments.config.clone().or_else(by_environment) {
         Some(file) => {
             let (settings, catalogue) = Config::rules(&file).map_err(Failure::usage)?;
-            Ok(Ruleset { settings, catalogue, subnets: Vec::new() })
+            Ok(Ruleset { settings, catalogue, subnets: Vec::new(), images: None })
         }
         None => Deployment::connect(target).await?.rules(),
     }
@@ -84,7 +84,7 @@ fn rules_of_parameters(settings_file: &Path, classes_file: &Path) -> Result<Rule
         let mistakes: Vec<String> = errors.iter().map(ToString::to_string).collect();
         classes::mistaken(settings_file, &mistakes)
     })?;
-    Ok(Ruleset { settings, catalogue, subnets: Vec::new() })
+    Ok(Ruleset { settings, catalogue, subnets: Vec::new(), images: None })
 }
 
 /// Replays events in the order of the recording, which is the order of arrival.

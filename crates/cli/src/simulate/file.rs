@@ -74,7 +74,12 @@ impl Scenario {
         let catalogue = classes(table.remove("classes"), &mut mistakes);
         let settings = settings(table, &mut mistakes);
         let rules = settings.zip(catalogue);
-        let rules = rules.map(|(settings, catalogue)| Ruleset { settings, catalogue, subnets: Vec::new() });
+        let rules = rules.map(|(settings, catalogue)| Ruleset {
+            settings,
+            catalogue,
+            subnets: Vec::new(),
+            images: None,
+        });
         let sources = sources(arrivals, rules.as_ref(), directory, &mut mistakes);
         let from = start.unwrap_or_else(|| usual_start(&sources));
         check_jobs(&sources, days, from, &mut mistakes);

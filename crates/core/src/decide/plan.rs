@@ -29,6 +29,7 @@ use crate::records::job::{Job, JobState};
 use crate::records::open::Open;
 use crate::records::runner::{EndingKind, Runner, RunnerState};
 use crate::rules::Rules;
+use crate::rules::image::ImageRules;
 use crate::rules::pace::Bucket;
 use crate::rules::pool::Scope;
 use crate::wire::fault::Fault;
@@ -58,6 +59,8 @@ pub struct Means<'a> {
     pub subnets: &'a [SubnetId],
     /// Returns the account whose rate limit at GitHub counts a registration in that scope.
     pub account: &'a dyn Fn(&Scope) -> Account,
+    /// What the deployment's own image is made of; `None` if there are no images to choose from.
+    pub images: Option<&'a ImageRules>,
     /// How long it takes until the next plan: runners are launched for the slots of a pace that come until then.
     pub ahead: SignedDuration,
     /// Whether a runner has its slot of that rate already.
@@ -73,7 +76,13 @@ impl fmt::Debug for Means<'_> {
 impl Default for Means<'_> {
     /// No network to choose, and one App installation for each owner.
     fn default() -> Self {
-        Self { subnets: &[], account: &Scope::owner, ahead: SignedDuration::ZERO, has_slot: &|_, _| false }
+        Self {
+            subnets: &[],
+            account: &Scope::owner,
+            images: None,
+            ahead: SignedDuration::ZERO,
+            has_slot: &|_, _| false,
+        }
     }
 }
 

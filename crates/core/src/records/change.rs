@@ -1,6 +1,7 @@
 //! What is read to judge an event, and what is written for it.
 
 use crate::records::hold::{Held, Hold};
+use crate::records::image::Image;
 use crate::records::job::{EndedJob, Job, JobRecord};
 use crate::records::rerun::{RerunKey, RerunRecord};
 use crate::records::runner::{EndedRunner, Runner};
@@ -39,4 +40,6 @@ pub enum Change {
     Rerun(Box<RerunRecord>),
     /// Such a record is no longer needed.
     RerunOver(RerunKey),
+    /// The deployment's own image of an architecture. The latest write wins: only the lease's holder writes it.
+    Image(Box<Image>),
 }

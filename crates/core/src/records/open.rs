@@ -5,10 +5,12 @@ use std::collections::{BTreeMap, HashMap};
 use crate::id::{JobId, RunnerName};
 use crate::records::change::Change;
 use crate::records::hold::{Held, Hold};
+use crate::records::image::Image;
 use crate::records::job::Job;
 use crate::records::rerun::{RerunKey, RerunRecord};
 use crate::records::runner::Runner;
 use crate::records::shared_map::SharedMap;
+use crate::rules::class::size::Arch;
 use crate::rules::pace::{Bucket, Level};
 
 #[derive(Clone, PartialEq, Default, Debug)]
@@ -19,6 +21,8 @@ pub struct Open {
     pub holds: BTreeMap<Held, Hold>,
     /// Jobs that are run again, and the facts that lead to it.
     pub reruns: BTreeMap<RerunKey, RerunRecord>,
+    /// The deployment's own image, for each architecture for which it is built.
+    pub images: BTreeMap<Arch, Image>,
     /// The buckets that were used recently.
     pub levels: HashMap<Bucket, Level>,
     /// Records that cannot be read. They stay stored for an operator to inspect.
@@ -53,6 +57,10 @@ impl Open {
         self.reruns.insert(record.key(), record);
     }
 
+    pub fn add_image(&mut self, image: Image) {
+        self.images.insert(image.arch, image);
+    }
+
     /// Applies a write here too. The store checks versions.
     pub fn apply(&mut self, change: &Change) {
         match change {
@@ -72,6 +80,7 @@ impl Open {
             Change::RerunOver(key) => {
                 self.reruns.remove(key);
             }
+            Change::Image(image) => self.add_image((**image).clone()),
         }
     }
 

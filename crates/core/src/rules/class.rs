@@ -54,6 +54,10 @@ pub struct ClassEntry {
     /// The name of one of the deployment's images; default: the default image.
     #[serde(default)]
     pub image: Option<String>,
+    /// Whether GitHub's own image may take the place of a default image with something of the operator's own in it;
+    /// default false.
+    #[serde(default)]
+    pub image_fallback: bool,
     /// Repositories that may use it; default: all that policy allows.
     #[serde(default)]
     pub repositories: Option<Vec<String>>,
@@ -84,6 +88,8 @@ pub struct Class {
     pub offers: Labels,
     /// The image's name; `None` for the deployment's default image.
     pub image: Option<String>,
+    /// Whether GitHub's own image may always take the default image's place.
+    pub image_fallback: bool,
     /// Repositories that may use it; `None` for all.
     pub repositories: Option<Vec<RepositoryPattern>>,
     /// Whether ECS Exec is on.
@@ -263,6 +269,7 @@ impl Class {
                 max_job_minutes: entry.max_job_minutes,
                 offers,
                 image: entry.image.clone(),
+                image_fallback: entry.image_fallback,
                 repositories: entry.repositories.is_some().then_some(patterns),
                 exec: entry.exec,
                 rerun: entry.rerun,

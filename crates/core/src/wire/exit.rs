@@ -62,11 +62,15 @@ pub enum AgentExit {
     /// 34: while its job ran, the listener was stopped (SIGSTOP), or had no worker, until the worker limit; or the job was
     /// refused after its hook had let it begin.
     ListenerHung,
+    /// 40: GitHub's own image could not download the agent.
+    AgentAbsent,
+    /// 41: GitHub's own image downloaded an agent with another checksum.
+    AgentAltered,
 }
 
 impl AgentExit {
     /// Every ending, in the order of its code.
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 29] = [
         Self::Completed,
         Self::Failed,
         Self::NoBootItem,
@@ -94,6 +98,8 @@ impl AgentExit {
         Self::DirectoryUnreadable,
         Self::GithubUnavailable,
         Self::ListenerHung,
+        Self::AgentAbsent,
+        Self::AgentAltered,
     ];
 
     #[must_use]
@@ -126,6 +132,8 @@ impl AgentExit {
             Self::DirectoryUnreadable => 32,
             Self::GithubUnavailable => 33,
             Self::ListenerHung => 34,
+            Self::AgentAbsent => 40,
+            Self::AgentAltered => 41,
         }
     }
 
@@ -152,7 +160,7 @@ mod tests {
     #[test]
     fn exit_codes_are_never_renumbered() {
         let codes: Vec<u8> = AgentExit::ALL.iter().map(|exit| exit.code()).collect();
-        let pinned: Vec<u8> = [0, 1].into_iter().chain(10..=34).collect();
+        let pinned: Vec<u8> = [0, 1].into_iter().chain(10..=34).chain([40, 41]).collect();
         assert_eq!(codes, pinned);
     }
 }

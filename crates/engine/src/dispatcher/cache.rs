@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use ecsrunner_core::decide::images::ImageAnswer;
 use ecsrunner_core::decide::plan::Question;
 use ecsrunner_core::decide::plan::choose::{Choices, NoPlacement, Underway, Wanted};
 use ecsrunner_core::decide::plan::unservable::Unservable;
@@ -38,6 +39,8 @@ pub(crate) enum EffectKey {
     Probe(Scope),
     /// The next attempt of a run.
     Rerun(Repository, RunId),
+    /// A task for the image of an architecture, by its kind.
+    Image(Arch, &'static str),
 }
 
 impl EffectKey {
@@ -88,6 +91,8 @@ struct Known {
     answered_at: HashMap<(Account, Call), Timestamp>,
     /// Queued jobs of repositories, and when they were read.
     queued: HashMap<Repository, (Timestamp, Arc<QueuedJobs>)>,
+    /// What was found out about images, and is not written yet.
+    image_answers: Vec<ImageAnswer>,
     /// Jobs that are run again a second time.
     on_demand: HashSet<JobId>,
 }
@@ -151,6 +156,20 @@ impl Cache {
 
     pub(crate) fn queued_of(&self, repository: &Repository) -> Option<(Timestamp, Arc<QueuedJobs>)> {
         self.lock().queued.get(repository).cloned()
+    }
+
+    /// Notes what was found out about an image.
+    pub(crate) fn add_image_answer(&self, answer: ImageAnswer) {
+        self.lock().image_answers.push(answer);
+    }
+
+    pub(crate) fn image_answers(&self) -> Vec<ImageAnswer> {
+        self.lock().image_answers.clone()
+    }
+
+    /// Forgets the oldest answers, which were written.
+    pub(crate) fn forget_image_answers(&self, count: usize) {
+        self.lock().image_answers.drain(..count);
     }
 
     pub(crate) fn hold(&self, held: &Held) -> Option<Hold> {

@@ -60,7 +60,8 @@ type Effects<'a> = FuturesUnordered<Pin<Box<dyn Future<Output = Effected> + Send
 pub(crate) struct LeaseHolder<'a> {
     pub(crate) epoch: Epoch,
     pub(crate) effects: Effects<'a>,
-    under_way: HashMap<EffectKey, PoolId>,
+    /// With the pool of each, if it belongs to one.
+    under_way: HashMap<EffectKey, Option<PoolId>>,
     /// Effects that ended while a round was prepared. They may not begin again before it is over, because it may have
     /// read their records before.
     ended: Vec<Effected>,
@@ -204,13 +205,19 @@ impl<'a> LeaseHolder<'a> {
     }
 
     /// Returns whether an effect may start now; if so, it counts as running from here on.
-    pub(crate) fn may_begin(&mut self, key: &EffectKey, pool: &PoolId, now: Timestamp) -> bool {
+    pub(crate) fn may_begin<'p>(
+        &mut self,
+        key: &EffectKey,
+        pool: impl Into<Option<&'p PoolId>>,
+        now: Timestamp,
+    ) -> bool {
+        let pool = pool.into();
         if self.lost || self.is_occupied(key, now) {
             return false;
         }
         let ended: HashSet<&EffectKey> = self.ended.iter().map(|effected| &effected.key).collect();
         let running = || self.under_way.iter().filter(|(key, _)| !ended.contains(key));
-        let of_pool = running().filter(|(_, other)| *other == pool).count();
+        let of_pool = running().filter(|(_, other)| pool.is_some() && other.as_ref() == pool).count();
         let is_question = |key: &EffectKey| matches!(key, EffectKey::Question(_));
         let questions = running().filter(|(key, _)| is_question(key)).count();
         if running().count() >= MAX_EFFECTS
@@ -224,7 +231,7 @@ impl<'a> LeaseHolder<'a> {
             self.waiting = true;
             return false;
         }
-        self.under_way.insert(key.clone(), pool.clone());
+        self.under_way.insert(key.clone(), pool.cloned());
         self.begun = true;
         true
     }

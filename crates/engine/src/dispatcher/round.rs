@@ -61,6 +61,8 @@ impl<W: World> Engine<W> {
         let mut open = self.ports.store.open().await?;
         let at = self.ports.clock.now();
         self.cache.refresh(&mut open, began);
+        // Before holds are learnt: a fault is learnt from once.
+        self.learn_images(epoch, &mut open, at).await?;
         self.learn(epoch, &mut open, at).await?;
         self.learn_reruns(epoch, &mut open, at).await?;
         self.metrics.open(&open, self.rules().settings.paused, at);
@@ -89,7 +91,8 @@ impl<W: World> Engine<W> {
         let account = |scope: &Scope| self.ports.github.account(scope);
         let rules = self.rules();
         let has_slot = |runner: &RunnerName, bucket: &Bucket| self.cache.has_slot(runner, bucket);
-        plan(&rules, Means { subnets: &rules.subnets, account: &account, ahead, has_slot: &has_slot })
+        let images = rules.images.as_ref();
+        plan(&rules, Means { subnets: &rules.subnets, account: &account, images, ahead, has_slot: &has_slot })
     }
 
     /// Shows watchers of this process the jobs that wait for another reason than before.
@@ -198,6 +201,7 @@ impl<W: World> Engine<W> {
         }
         self.begin_questions(holder, open, &plan.questions, now);
         self.begin_reruns(holder, open, now);
+        self.begin_images(holder, open, now);
         for Probe { scope, .. } in &plan.probes {
             // A scope has no pool, so its probe counts under a pool without labels.
             let key = EffectKey::Probe(scope.clone());

@@ -26,6 +26,7 @@ pub(crate) fn setup(seed: u64, fault_plan: FaultPlan) -> Setup {
             "spot": {"cpu": 512, "memory": 1024, "capacity": "spot-then-on-demand"},
         }),
         subnets: SUBNETS.to_vec(),
+        images: None,
         timeout: Duration::from_secs(60),
         fault_plan,
     }

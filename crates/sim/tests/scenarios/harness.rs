@@ -4,6 +4,7 @@
 pub(crate) mod deployment;
 pub(crate) mod jobs;
 pub(crate) mod faults;
+mod image;
 pub(crate) mod outcome;
 
 use std::env::{self, VarError};

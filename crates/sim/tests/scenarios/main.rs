@@ -16,6 +16,7 @@ mod sick_pool;
 mod sick_placement;
 mod failing_starts;
 mod no_capacity;
+mod own_image;
 mod github_away;
 mod github_unsteady;
 mod slow_rounds;

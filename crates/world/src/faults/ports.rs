@@ -8,7 +8,9 @@ use ecsrunner_core::id::{
     Account, DeliveryId, Epoch, JobId, Repository, RunId, RunnerId, RunnerName, TaskId,
 };
 use ecsrunner_core::records::change::Records;
+use ecsrunner_core::records::image::{Built, Newest, Ordered};
 use ecsrunner_core::records::open::Open;
+use ecsrunner_core::rules::class::size::Arch;
 use ecsrunner_core::rules::pace::{Bucket, Level};
 use ecsrunner_core::rules::pool::Scope;
 use ecsrunner_core::wire::boot::TaskRole;
@@ -18,6 +20,7 @@ use ecsrunner_engine::ports::github::{
     Deletion, DeliveredWebhook, DeliveryPage, GitHub, GitHubError, JitConfig, QueuedJobs, Registration,
     RegistrationPage, RemoteJob, RemoteRun, RepositoryPage, RunPart,
 };
+use ecsrunner_engine::ports::images::{BuildState, ImageError, Images};
 use ecsrunner_engine::ports::queue::{Queue, QueueError};
 use ecsrunner_engine::ports::store::{
     Lease, LeaseRequest, Leases, LevelSet, Levels, Progress, Revocation, Store, StoreError, Transaction,
@@ -180,6 +183,24 @@ impl<T: GitHub> GitHub for Faulty<T> {
 
     async fn delivery(&self, number: u64) -> Result<Option<DeliveredWebhook>, GitHubError> {
         self.through(Method::Delivery, self.port.delivery(number)).await
+    }
+}
+
+impl<T: Images> Images for Faulty<T> {
+    async fn start_build(&self, arch: Arch, ordered: &Ordered) -> Result<String, ImageError> {
+        self.through(Method::StartBuild, self.port.start_build(arch, ordered)).await
+    }
+
+    async fn build(&self, arch: Arch, id: &str) -> Result<BuildState, ImageError> {
+        self.through(Method::Build, self.port.build(arch, id)).await
+    }
+
+    async fn promote(&self, arch: Arch, built: &Built) -> Result<(), ImageError> {
+        self.through(Method::Promote, self.port.promote(arch, built)).await
+    }
+
+    async fn newest_runner(&self) -> Result<Option<Newest>, ImageError> {
+        self.through(Method::NewestRunner, self.port.newest_runner()).await
     }
 }
 

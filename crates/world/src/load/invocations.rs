@@ -9,6 +9,7 @@ use std::time::Duration;
 use ecsrunner_core::decide::sweep::Lag;
 use ecsrunner_core::wire::event::Event;
 use ecsrunner_engine::dispatcher::DispatchOptions;
+use ecsrunner_engine::ports::images::NoImages;
 use ecsrunner_engine::ports::rulebook::Fixed;
 use ecsrunner_engine::{Engine, Ports};
 use futures::Stream;
@@ -100,6 +101,7 @@ fn engine(shared: &Shared, seed: u64) -> Engine<LoadWorld> {
         store: LoadStore(shared.clone()),
         compute: LoadCompute(shared.clone()),
         github: LoadGitHub(shared.clone()),
+        images: NoImages,
         queue: LoadQueue(shared.clone()),
         rulebook: Fixed,
         clock: LoadClock(shared.clone()),

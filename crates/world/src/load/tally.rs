@@ -162,7 +162,8 @@ impl Tally {
             | Change::Hold(_)
             | Change::Released(_)
             | Change::Rerun(_)
-            | Change::RerunOver(_) => {}
+            | Change::RerunOver(_)
+            | Change::Image(_) => {}
         }
     }
 

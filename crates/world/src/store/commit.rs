@@ -6,6 +6,7 @@ use ecsrunner_core::id::{JobId, RunnerName, Version};
 use ecsrunner_core::records::change::Change;
 use ecsrunner_core::records::hold::Held;
 use ecsrunner_core::records::rerun::RerunKey;
+use ecsrunner_core::rules::class::size::Arch;
 use ecsrunner_engine::ports::store::{StoreError, Transaction};
 use secrecy::ExposeSecret;
 
@@ -63,7 +64,11 @@ impl Tables {
                 is_before(self.open.runners.get(name).map(|runner| runner.version), runner.version)
                     && !self.gone.contains_key(name)
             }
-            Change::Hold(_) | Change::Released(_) | Change::Rerun(_) | Change::RerunOver(_) => true,
+            Change::Hold(_)
+            | Change::Released(_)
+            | Change::Rerun(_)
+            | Change::RerunOver(_)
+            | Change::Image(_) => true,
         }
     }
 
@@ -84,7 +89,8 @@ impl Tables {
             | Change::Hold(_)
             | Change::Released(_)
             | Change::Rerun(_)
-            | Change::RerunOver(_) => {}
+            | Change::RerunOver(_)
+            | Change::Image(_) => {}
         }
     }
 }
@@ -104,6 +110,7 @@ enum Item<'a> {
     Runner(&'a RunnerName),
     Hold(&'a Held),
     Rerun(RerunKey),
+    Image(Arch),
 }
 
 /// Refuses transactions that DynamoDB always refuses: too many writes, or two writes of one item.
@@ -124,6 +131,7 @@ fn check_form(transaction: &Transaction<'_>) -> Result<(), StoreError> {
             Change::Released(held) => (Item::Hold(held), 1),
             Change::Rerun(record) => (Item::Rerun(record.key()), 1),
             Change::RerunOver(key) => (Item::Rerun(key.clone()), 1),
+            Change::Image(image) => (Item::Image(image.arch), 1),
         };
         writes += weight;
         // A single change needs no set.

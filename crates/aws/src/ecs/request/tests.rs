@@ -24,6 +24,7 @@ fn fleet() -> Fleet {
             .iter()
             .map(|(variant, definition)| (Variant::parse(variant).unwrap(), (*definition).to_owned()))
             .collect(),
+        agents: Default::default(),
         environment: Arc::new(|runner| {
             vec![("ECSRUNNER_JOB_LIMIT_SECS".to_owned(), (runner.max_job_minutes * 60).to_string())]
         }),
@@ -51,7 +52,7 @@ fn runner(exec: bool, storage: u32, arch: Arch) -> RunnerFacts {
 
 fn input(runner: &RunnerFacts, placement: &Placement) -> Result<RunTaskInput, ComputeError> {
     let order = TaskOrder { runner, placement, token: ClientToken::new(runner, 2) };
-    Ok(run_task(&fleet(), &order)?.build().unwrap())
+    Ok(run_task(&fleet(), &order, None)?.build().unwrap())
 }
 
 fn anywhere(market: Market) -> Placement {

@@ -6,6 +6,7 @@ use aws_sdk_dynamodb::types::{AttributeValue, ConditionCheck, Delete, Put, Trans
 use ecsrunner_core::id::{DeliveryId, Epoch, Version};
 use ecsrunner_core::records::change::Change;
 use ecsrunner_core::records::hold::Hold;
+use ecsrunner_core::records::image::Image;
 use ecsrunner_core::records::job::{EndedJob, Job, JobEnding};
 use ecsrunner_core::records::rerun::RerunRecord;
 use ecsrunner_core::records::runner::{EndedRunner, Runner};
@@ -23,7 +24,8 @@ use crate::store::lease::LEASE;
 use crate::store::levels::level_item;
 use crate::store::records::{record_item, unversioned_item};
 use crate::store::stored::{
-    StoredEndedJob, StoredEndedRunner, StoredHold, StoredJob, StoredRerun, StoredRunner, hold_key, rerun_key,
+    StoredEndedJob, StoredEndedRunner, StoredHold, StoredImage, StoredJob, StoredRerun, StoredRunner,
+    hold_key, image_key, rerun_key,
 };
 use crate::store::wire::{failed, invalid, lost_condition, transaction_failed};
 
@@ -166,6 +168,7 @@ impl DynamoStore {
             Change::Released(held) => writes.push(self.delete(hold_key(held), Expect::Anything)?),
             Change::Rerun(record) => writes.push(self.put(rerun_item(record)?, Expect::Anything)?),
             Change::RerunOver(key) => writes.push(self.delete(rerun_key(key), Expect::Anything)?),
+            Change::Image(image) => writes.push(self.put(image_item(image)?, Expect::Anything)?),
         }
         Ok(())
     }
@@ -252,6 +255,7 @@ fn lone_put(transaction: &Transaction<'_>) -> Result<Option<(Item, Expect)>, Sto
         Change::Runner(runner) => Some((runner_item(runner)?, Expect::before(runner.version))),
         Change::Hold(hold) => Some((hold_item(hold)?, Expect::Anything)),
         Change::Rerun(record) => Some((rerun_item(record)?, Expect::Anything)),
+        Change::Image(image) => Some((image_item(image)?, Expect::Anything)),
         Change::Job(_)
         | Change::JobEnded(_)
         | Change::JobReopened(_)
@@ -279,6 +283,10 @@ fn rerun_item(record: &RerunRecord) -> Result<Item, StoreError> {
     let mut item = unversioned_item(rerun_key(&record.key()), &StoredRerun::of(record))?;
     item.insert(EXPIRES_AT.to_owned(), number(Timestamp::now().as_second() + RERUN_SECS));
     Ok(item)
+}
+
+fn image_item(image: &Image) -> Result<Item, StoreError> {
+    unversioned_item(image_key(image.arch), &StoredImage::of(image))
 }
 
 fn delivery_item(delivery: &DeliveryId) -> Item {

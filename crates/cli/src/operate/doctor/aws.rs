@@ -2,12 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use ecsrunner_aws::ecs::definition::Variant;
 use ecsrunner_aws::operate::{ImageInfo, OperateError};
+use ecsrunner_core::rules::class::size::Arch;
 use ecsrunner_core::rules::class::{Capacity, Class};
 use ecsrunner_core::rules::cost::Market;
+use ecsrunner_core::rules::image::{DEFAULT, NEXT, OFFICIAL};
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Check, one_line};
+use super::{Check, one_line, runner_image};
 use crate::deployment::AwsDeployment;
 use crate::exit::Failure;
 use crate::output::span;
@@ -23,6 +26,7 @@ pub(super) async fn look(aws: &AwsDeployment) -> Vec<Check> {
     let mut checks = vec![parameters(aws), state(aws).await, sweep(aws).await, cluster(aws).await];
     checks.push(exec(aws));
     checks.extend(images(aws).await);
+    checks.extend(runner_images(aws).await);
     checks.extend(queues(aws).await);
     checks.push(webhook_secret(aws).await);
     checks.extend(quotas(aws).await);
@@ -142,7 +146,18 @@ fn exec(aws: &AwsDeployment) -> Check {
 async fn images(aws: &AwsDeployment) -> Vec<Check> {
     const NAME: &str = "image";
     let mut by_image: BTreeMap<String, Check> = BTreeMap::new();
-    for definition in aws.facts().task_definitions.values() {
+    let rules = aws.facts().image_rules();
+    // The control plane looks after the image that it has built, and GitHub after its own.
+    let is_own = |variant: &Variant| {
+        let is_built = |arch: &Arch| variant.arch == (*arch).into();
+        match variant.image.as_str() {
+            OFFICIAL | NEXT => true,
+            DEFAULT => rules.as_ref().is_some_and(|rules| rules.built.iter().any(is_built)),
+            _ => false,
+        }
+    };
+    let definitions = aws.facts().task_definitions.iter().filter(|(variant, _)| !is_own(variant));
+    for definition in definitions.map(|(_, definition)| definition) {
         match aws.operator().image(definition).await {
             Ok(image) => {
                 by_image.entry(image.image.clone()).or_insert_with(|| age(definition, &image));
@@ -157,6 +172,17 @@ async fn images(aws: &AwsDeployment) -> Vec<Check> {
         }
     }
     by_image.into_values().collect()
+}
+
+async fn runner_images(aws: &AwsDeployment) -> Vec<Check> {
+    let Some(rules) = aws.facts().image_rules() else { return Vec::new() };
+    let open = match aws.open().await {
+        Ok(open) => open,
+        Err(failure) => return vec![Check::unknown("runner image", &failure)],
+    };
+    let now = Timestamp::now();
+    let check = |arch: &Arch| runner_image::check(*arch, open.images.get(arch), &rules, now);
+    rules.built.iter().flat_map(check).collect()
 }
 
 fn age(definition: &str, image: &ImageInfo) -> Check {

@@ -174,7 +174,8 @@ impl<'a> Memory<'a> {
             | Change::Hold(_)
             | Change::Released(_)
             | Change::Rerun(_)
-            | Change::RerunOver(_) => {}
+            | Change::RerunOver(_)
+            | Change::Image(_) => {}
         }
     }
 

@@ -22,7 +22,7 @@ fn rules() -> Ruleset {
     let classes: BTreeMap<String, ClassEntry> =
         serde_json::from_value(json!({"small": {"cpu": 512, "memory": 1024}})).unwrap();
     let (catalogue, _) = Catalogue::read(&classes);
-    Ruleset { settings: Settings::read(&entry).unwrap(), catalogue, subnets: Vec::new() }
+    Ruleset { settings: Settings::read(&entry).unwrap(), catalogue, subnets: Vec::new(), images: None }
 }
 
 fn at(secs: i64) -> String {

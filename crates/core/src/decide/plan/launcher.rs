@@ -4,7 +4,7 @@
 mod to_fail;
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap};
+use std::collections::{BTreeSet, BinaryHeap, HashMap};
 use std::iter::Peekable;
 
 use jiff::{SignedDuration, Timestamp};
@@ -13,6 +13,7 @@ use super::pool::Deficit;
 use super::refusal::{Blocked, Cause, HeldBack, HeldBy, Refusal};
 use super::slots::Slots;
 use super::{Launch, Means, Order, Plan, Probe};
+use crate::decide::images::{self, Choice};
 use crate::decide::learn::JUDGED;
 use crate::decide::plan::choose::{Choices, Underway, Wanted};
 use crate::decide::rerun;
@@ -23,7 +24,9 @@ use crate::records::job::{Assignment, Job, JobState};
 use crate::records::open::Open;
 use crate::records::runner::{Runner, RunnerStage};
 use crate::rules::Rules;
+use crate::rules::class::size::Arch;
 use crate::rules::class::{Capacity, Class};
+use crate::rules::image::NEXT;
 use crate::rules::pace::{Bucket, Rate};
 use crate::rules::placement::Placement;
 use crate::rules::pool::Scope;
@@ -44,6 +47,8 @@ pub(super) struct Launcher<'a> {
     /// The last launch of each pool and class whose runner has no job yet: it may be a probe.
     waiting_pools: HashMap<PoolId, Timestamp>,
     waiting_classes: HashMap<ClassName, Timestamp>,
+    /// The architectures for which a runner is launched that tries a new image.
+    trials: BTreeSet<Arch>,
     /// Slots of each rate that runners will take before those that are launched now.
     owed: HashMap<Bucket, u32>,
     /// The jobs that got no runner because something is held.
@@ -52,6 +57,10 @@ pub(super) struct Launcher<'a> {
 
 impl<'a> Launcher<'a> {
     pub(super) fn new(open: &'a Open, rules: Rules<'a>, means: Means<'a>, now: Timestamp) -> Self {
+        let is_unregistered = |scope: &Scope| {
+            let held = [Held::Scope(scope.clone()), Held::Account((means.account)(scope))];
+            held.into_iter().any(|held| open.holds.contains_key(&held))
+        };
         let mut owed: HashMap<Bucket, u32> = HashMap::new();
         for runner in open.runners.values().filter(|runner| runner.awaits_configuration()) {
             let account = (means.account)(&runner.facts.scope);
@@ -64,9 +73,7 @@ impl<'a> Launcher<'a> {
                 owes(Bucket::Fargate(runner.placement.market));
             }
             // Where GitHub registers no runner, a runner takes no slot either.
-            let is_held = |held| open.holds.contains_key(&held);
-            let held = [Held::Scope(runner.facts.scope.clone()), Held::Account(account.clone())];
-            if !held.into_iter().any(is_held) {
+            if !is_unregistered(&runner.facts.scope) {
                 owes(Bucket::GitHub(account));
             }
         }
@@ -88,7 +95,10 @@ impl<'a> Launcher<'a> {
             let began = runner.timeline.began();
             let latest = |at: &mut Timestamp| *at = began.max(*at);
             latest(waiting_pools.entry(runner.facts.pool.clone()).or_insert(began));
-            latest(waiting_classes.entry(runner.facts.class.clone()).or_insert(began));
+            // A runner that GitHub does not register shows nothing about its class.
+            if !(runner.awaits_task() && is_unregistered(&runner.facts.scope)) {
+                latest(waiting_classes.entry(runner.facts.class.clone()).or_insert(began));
+            }
         }
         Self {
             open,
@@ -99,6 +109,7 @@ impl<'a> Launcher<'a> {
             underway: if open.holds.is_empty() { Underway::default() } else { Underway::of(open) },
             waiting_pools,
             waiting_classes,
+            trials: BTreeSet::new(),
             owed,
             blocked: Vec::new(),
         }
@@ -186,6 +197,7 @@ impl<'a> Launcher<'a> {
         self.admits_scope(&scope, &account, plan)?;
         let of_pool = self.admits_pool(&assignment.pool, plan)?;
         let of_class = self.admits_class(class, plan)?;
+        let image = self.image(class)?;
         let (placement, of_placement) = self.placement(class, job, of_pool, plan)?;
         let buckets = [Bucket::Fargate(placement.market), Bucket::GitHub(account)];
         self.admits_pace(&buckets, plan)?;
@@ -196,7 +208,12 @@ impl<'a> Launcher<'a> {
         self.underway.add(&placement, class);
         self.waiting_pools.insert(assignment.pool.clone(), self.now);
         self.waiting_classes.insert(class.name.clone(), self.now);
+        // The first that starts from an image to be tried is its trial, if there is one.
+        if image.as_deref().is_none_or(|image| image == NEXT) {
+            self.trials.insert(class.size.arch());
+        }
         let mut order = self.order(job, class, assignment, placement, scope);
+        order.image = image;
         order.probe = of_pool.is_some() || of_class.is_some() || of_placement;
         Ok(Launch { job: job.id(), job_version: job.version, order, reason: reason.clone() })
     }
@@ -250,6 +267,15 @@ impl<'a> Launcher<'a> {
             return Err(Refusal::held(Reason::with(code, &hold.words), by, hold));
         }
         Ok(Some(hold))
+    }
+
+    /// Returns the image to start from: one runner at a time tries a new one.
+    fn image(&self, class: &Class) -> Result<Option<String>, Reason> {
+        let may_try = !self.trials.contains(&class.size.arch());
+        match images::choose(class, self.means.images, self.open, may_try) {
+            Choice::Image(image) => Ok(image),
+            Choice::Wait(reason) => Err(reason),
+        }
     }
 
     /// While a class is held, one of its runners is launched at a time.

@@ -154,7 +154,9 @@ fn why_the_job_ended(cause: &StopCause) -> Option<Reason> {
             | AgentExit::SessionRefused
             | AgentExit::JobWithdrawn
             | AgentExit::DirectoryUnreadable
-            | AgentExit::GithubUnavailable => None,
+            | AgentExit::GithubUnavailable
+            | AgentExit::AgentAbsent
+            | AgentExit::AgentAltered => None,
         },
         StopCause::SpotInterrupted => Some(Code::SpotInterrupted.into()),
         _ => None,
@@ -330,7 +332,9 @@ fn took_its_item(cause: &StopCause) -> bool {
             | AgentExit::NoBootItem
             | AgentExit::BootFailed
             | AgentExit::BootAmbiguous
-            | AgentExit::Interrupted => false,
+            | AgentExit::Interrupted
+            | AgentExit::AgentAbsent
+            | AgentExit::AgentAltered => false,
         },
         _ => false,
     }
@@ -397,6 +401,10 @@ fn kind_of(cause: &StopCause, runner: &Runner) -> (EndingKind, Option<Reason>) {
                 boot_failed("the listener cannot list the runner's directory, or one above it")
             }
             AgentExit::ImageTooOld => boot_failed("GitHub refuses the image's runner version as too old"),
+            AgentExit::AgentAbsent => boot_failed("GitHub's own image could not download the agent"),
+            AgentExit::AgentAltered => {
+                boot_failed("GitHub's own image downloaded an agent with another checksum")
+            }
             AgentExit::ListenerCrashed => crashed(LISTENER_CRASHED),
             AgentExit::Failed => crashed("the agent failed"),
             AgentExit::Interrupted => crashed("it was interrupted"),

@@ -161,8 +161,12 @@ impl Book {
                 self.runners.remove(&runner.facts.name);
                 self.gone.push(runner.as_ref().clone());
             }
-            Change::Hold(_) | Change::Released(_) | Change::Rerun(_) | Change::RerunOver(_) => {
-                panic!("no event holds launches back or wants a rerun: {change:?}")
+            Change::Hold(_)
+            | Change::Released(_)
+            | Change::Rerun(_)
+            | Change::RerunOver(_)
+            | Change::Image(_) => {
+                panic!("no event holds launches back, or wants a rerun or an image: {change:?}")
             }
         }
     }

@@ -16,6 +16,8 @@ pub enum Arch {
 }
 
 impl Arch {
+    pub const ALL: [Self; 2] = [Self::X64, Self::Arm64];
+
     /// The label with which the official runner registers.
     #[must_use]
     pub const fn label(self) -> &'static str {

@@ -1,5 +1,7 @@
 //! The deployment that a scenario starts with.
 
+use ecsrunner_core::rules::class::size::Arch;
+use ecsrunner_core::rules::image::ImageRules;
 use ecsrunner_world::faults::FaultPlan;
 use ecsrunner_world::{Setup, Simulation};
 use serde_json::{Value, json};
@@ -25,6 +27,7 @@ impl Deployment {
                 "spot": {"cpu": 512, "memory": 1024, "capacity": "spot-then-on-demand"},
             }),
             subnets: SUBNETS.to_vec(),
+            images: None,
             timeout: minutes(1),
             fault_plan: FaultPlan::default(),
         };
@@ -62,6 +65,19 @@ impl Deployment {
     /// Adds a class `spotonly` that only Fargate Spot can serve.
     pub(crate) fn spot_only_class(self) -> Self {
         self.class("spotonly", json!({"cpu": 512, "memory": 1024, "capacity": "spot"}))
+    }
+
+    /// Has its own image built, with nothing of the operator's own in it.
+    pub(crate) fn own_image(mut self) -> Self {
+        self.setup.images = Some(ImageRules {
+            built: [Arch::X64].into(),
+            official: [Arch::X64].into(),
+            sources: "abc".to_owned(),
+            tag: "1".to_owned(),
+            is_plain: true,
+            ..ImageRules::default()
+        });
+        self
     }
 
     pub(crate) fn start(self) -> World {

@@ -2,6 +2,7 @@
 
 use super::super::{Launch, Order, Plan};
 use super::Launcher;
+use crate::decide::images::{self, Choice};
 use crate::decide::plan::choose::Wanted;
 use crate::id::PoolId;
 use crate::reason::{Code, Reason};
@@ -45,6 +46,14 @@ impl<'a> Launcher<'a> {
         let account = (self.means.account)(&scope);
         let mut refused = None;
         for class in self.classes_to_fail() {
+            // It serves no job, so it tries no new image.
+            let image = match images::choose(class, self.means.images, self.open, false) {
+                Choice::Image(image) => image,
+                Choice::Wait(reason) => {
+                    refused.get_or_insert(reason);
+                    continue;
+                }
+            };
             let placement = match self.placement_to_fail(class, job, plan) {
                 Ok(placement) => placement,
                 Err(reason) => {
@@ -65,7 +74,7 @@ impl<'a> Launcher<'a> {
             let assignment = Assignment { class: class.name.clone(), pool: pool.clone() };
             let order = self.order(job, class, &assignment, placement, scope);
             let max_job_minutes = order.max_job_minutes.min(MAX_MINUTES_TO_FAIL);
-            let order = Order { fails: true, max_job_minutes, ..order };
+            let order = Order { fails: true, max_job_minutes, image, ..order };
             return Ok(Launch { job: job.id(), job_version: job.version, order, reason: reason.clone() });
         }
         Err(refused.unwrap_or_else(|| reason.clone()))
