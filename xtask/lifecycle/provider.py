@@ -51,6 +51,9 @@ REPLACED = {
     "aws_vpc_endpoint": {"service_name", "vpc_id"},
 }
 
+# Defaults that AWS's provider documents, of arguments that replace a resource.
+DEFAULTS = {"aws_iam_role": {"path": "/"}}
+
 
 def decode(value: pb.DynamicValue):
     if value.msgpack:
@@ -172,6 +175,8 @@ class Provider(rpc.ProviderServicer):
         block = self._schema.resource(kind)
         if prior is None:
             planned = walk(block, planned, lambda name, attribute, value: UNKNOWN if value is None and attribute.get("computed") else value)
+        for name, default in DEFAULTS.get(kind, {}).items():
+            planned[name] = default if planned[name] is None else planned[name]
         if "tags_all" in planned:
             tags = planned["tags"]
             planned["tags_all"] = UNKNOWN if is_unknown(tags) else {**self._tags, **(tags or {})}
@@ -179,7 +184,7 @@ class Provider(rpc.ProviderServicer):
         if kind == "aws_lambda_function" and prior is not None and prior["source_code_hash"] != planned["source_code_hash"]:
             planned["code_sha256"] = UNKNOWN
         paths = [pb.AttributePath(steps=[pb.AttributePath.Step(attribute_name=name)]) for name in sorted(replaced)]
-        return pb.PlanResourceChange.Response(planned_state=encode(planned), requires_replace=paths)
+        return pb.PlanResourceChange.Response(planned_state=encode(planned), requires_replace=paths, legacy_type_system=True)
 
     def ApplyResourceChange(self, request, context):
         kind, planned = request.type_name, decode(request.planned_state)

@@ -29,6 +29,8 @@ resource "aws_cloudwatch_log_group" "functions" {
 
   name              = "/aws/lambda/${each.value.name}"
   retention_in_days = var.log.retention_days
+
+  tags = var.tags
 }
 
 resource "aws_lambda_function" "functions" {
@@ -71,6 +73,8 @@ resource "aws_lambda_function" "functions" {
     application_log_level = "TRACE"
     system_log_level      = "WARN"
   }
+
+  tags = var.tags
 
   # Without these permissions the first invocation would fail. The archive is compared before it is used.
   depends_on = [aws_iam_role_policy.functions, data.aws_s3_object.archive]

@@ -74,6 +74,10 @@ resource "aws_iam_role" "execution" {
   name               = "${local.name}-execution"
   description        = "Lets ECS start runners: pull images, open log streams"
   assume_role_policy = data.aws_iam_policy_document.trust.json
+
+  path                 = var.iam.path
+  permissions_boundary = var.iam.permissions_boundary
+  tags                 = var.tags
 }
 
 resource "aws_iam_role_policy" "execution" {
@@ -127,6 +131,10 @@ resource "aws_iam_role" "task" {
   name               = each.key == "exec" ? "${local.name}-task-exec" : "${local.name}-task"
   description        = each.key == "exec" ? "A runner with ECS Exec" : "A runner without ECS Exec"
   assume_role_policy = data.aws_iam_policy_document.trust.json
+
+  path                 = var.iam.path
+  permissions_boundary = var.iam.permissions_boundary
+  tags                 = var.tags
 }
 
 resource "aws_iam_role_policy" "task" {

@@ -56,6 +56,8 @@ resource "aws_vpc" "network" {
   cidr_block           = each.value
   enable_dns_support   = true
   enable_dns_hostnames = true
+
+  tags = var.tags
 }
 
 # Removes the default group's rules, which would let its members talk to each other.
@@ -63,12 +65,16 @@ resource "aws_default_security_group" "empty" {
   for_each = aws_vpc.network
 
   vpc_id = each.value.id
+
+  tags = var.tags
 }
 
 resource "aws_internet_gateway" "network" {
   for_each = aws_vpc.network
 
   vpc_id = each.value.id
+
+  tags = var.tags
 }
 
 resource "aws_subnet" "public" {
@@ -80,12 +86,16 @@ resource "aws_subnet" "public" {
   cidr_block = cidrsubnet(var.network.cidr, 2, each.value)
   # RunTask requests a public address for each task, so nothing else in the subnet gets one.
   map_public_ip_on_launch = false
+
+  tags = var.tags
 }
 
 resource "aws_route_table" "public" {
   for_each = aws_vpc.network
 
   vpc_id = each.value.id
+
+  tags = var.tags
 }
 
 resource "aws_route" "internet" {
@@ -111,6 +121,8 @@ resource "aws_vpc_endpoint" "gateway" {
   vpc_endpoint_type = "Gateway"
   service_name      = "com.amazonaws.${data.aws_region.current.region}.${each.key}"
   route_table_ids   = [aws_route_table.public["network"].id]
+
+  tags = var.tags
 }
 
 resource "aws_security_group" "endpoints" {
@@ -120,6 +132,8 @@ resource "aws_security_group" "endpoints" {
   name        = "${local.name}-endpoints"
   description = "HTTPS from the runners to the interface endpoints"
   vpc_id      = each.value.id
+
+  tags = var.tags
 }
 
 resource "aws_vpc_security_group_ingress_rule" "endpoints" {
@@ -131,6 +145,8 @@ resource "aws_vpc_security_group_ingress_rule" "endpoints" {
   ip_protocol       = "tcp"
   from_port         = 443
   to_port           = 443
+
+  tags = var.tags
 }
 
 resource "aws_vpc_endpoint" "interface" {
@@ -142,4 +158,6 @@ resource "aws_vpc_endpoint" "interface" {
   subnet_ids          = [for subnet in aws_subnet.public : subnet.id]
   security_group_ids  = [aws_security_group.endpoints["network"].id]
   private_dns_enabled = true
+
+  tags = var.tags
 }

@@ -109,6 +109,8 @@ resource "aws_cloudwatch_metric_alarm" "alarms" {
   treat_missing_data  = "notBreaching"
   alarm_actions       = local.topics
   ok_actions          = local.topics
+
+  tags = var.tags
 }
 
 # Only the sweep repairs what events missed.
@@ -127,6 +129,7 @@ resource "aws_cloudwatch_metric_alarm" "no_sweep" {
   treat_missing_data = "breaching"
   alarm_actions      = local.topics
   ok_actions         = local.topics
+  tags               = var.tags
 }
 
 # CloudWatch has no metric for age, so the age is computed: the time of each hour's sweeps minus the push time.
@@ -160,4 +163,6 @@ resource "aws_cloudwatch_metric_alarm" "image_age" {
       stat        = "Sum"
     }
   }
+
+  tags = var.tags
 }

@@ -63,6 +63,8 @@ resource "aws_dynamodb_table" "state" {
   }
 
   deletion_protection_enabled = var.deletion_protection
+
+  tags = var.tags
 }
 
 resource "aws_dynamodb_table" "boot" {
@@ -88,6 +90,8 @@ resource "aws_dynamodb_table" "boot" {
   }
 
   deletion_protection_enabled = var.deletion_protection
+
+  tags = var.tags
 }
 
 resource "aws_secretsmanager_secret" "webhook" {
@@ -97,6 +101,7 @@ resource "aws_secretsmanager_secret" "webhook" {
   description             = "Secrets of the GitHub webhook: a JSON list, any of which is accepted"
   kms_key_id              = var.kms_key_arn
   recovery_window_in_days = var.secret_recovery_window_days
+  tags                    = var.tags
 }
 
 # Each plan generates a new one; the version below keeps the first.
@@ -132,4 +137,5 @@ resource "aws_secretsmanager_secret" "github" {
   description             = "The GitHub App's id and private key, or a token; set by an operator"
   kms_key_id              = var.kms_key_arn
   recovery_window_in_days = var.secret_recovery_window_days
+  tags                    = var.tags
 }

@@ -11,6 +11,13 @@ variable "deployment" {
   }
 }
 
+variable "tags" {
+  description = "Tags of every resource here that can be tagged."
+  type        = map(string)
+  default     = {}
+  nullable    = false
+}
+
 variable "deletion_protection" {
   description = "Whether DynamoDB refuses to delete the tables. Set it to false and apply before `terraform destroy`."
   type        = bool
