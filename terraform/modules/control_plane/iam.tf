@@ -163,7 +163,7 @@ data "aws_iam_policy_document" "functions_kms" {
     condition {
       test     = "StringLike"
       variable = "kms:ViaService"
-      values   = ["dynamodb.*.amazonaws.com", "secretsmanager.*.amazonaws.com"]
+      values   = [for service in ["dynamodb", "secretsmanager"] : "${service}.*.${data.aws_partition.current.dns_suffix}"]
     }
   }
 }

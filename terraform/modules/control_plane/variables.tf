@@ -67,7 +67,7 @@ variable "package" {
 
   validation {
     condition     = var.package.filename == null ? true : fileexists(var.package.filename)
-    error_message = "package.filename is `${coalesce(var.package.filename, "null")}`: an existing file is expected. `cargo xtask package` creates it."
+    error_message = "package.filename is `${coalesce(var.package.filename, "null")}`: an existing file is expected. A release has it at the top of its archive, beside `terraform`. From source, `cargo xtask package` creates it in `dist`."
   }
 
   validation {

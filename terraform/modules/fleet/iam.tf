@@ -5,10 +5,13 @@
 # deployment's name can be used in only one Region of an account.
 
 locals {
+  # ECR's hosts in this partition; those for IPv4 and IPv6 have a domain of their own.
+  ecr_domains = "(?:${replace(data.aws_partition.current.dns_suffix, ".", "[.]")}|on[.][a-z.]+)"
+
   # The images in ECR, of any account and Region.
   ecr_images = flatten([
     for image in values(var.images) :
-    regexall("^(?P<account>[0-9]{12})[.]dkr[.-]ecr(?:-fips)?[.](?P<region>[a-z0-9-]+)[.](?:amazonaws[.]com(?:[.]cn)?|on[.]aws)/(?P<repository>[^:@]+)", image.uri)
+    regexall("^(?P<account>[0-9]{12})[.]dkr[.-]ecr(?:-fips)?[.](?P<region>[a-z0-9-]+)[.]${local.ecr_domains}/(?P<repository>[^:@]+)", image.uri)
   ])
 
   ecr_repositories = distinct([

@@ -5,7 +5,7 @@ mock_provider "aws" {
     defaults = { json = "{}" }
   }
   mock_data "aws_partition" {
-    defaults = { partition = "aws" }
+    defaults = { partition = "aws", dns_suffix = "amazonaws.com" }
   }
   mock_data "aws_region" {
     defaults = { region = "eu-west-1" }
