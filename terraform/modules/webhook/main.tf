@@ -96,22 +96,23 @@ resource "aws_api_gateway_resource" "webhook" {
   path_part   = "webhook"
 }
 
-# It asked for headers in GitHub's spelling; the template now finds them in any. It stays in the API unused: Terraform
-# could delete it before the method stops using it.
-removed {
-  from = aws_api_gateway_request_validator.headers
-
-  lifecycle {
-    destroy = false
-  }
+# It validates nothing, since the method requires no parameter: API Gateway may compare names of headers by their spelling,
+# and the template finds them in any. Methods of earlier versions use it, and an upgrade would delete it before the method
+# stops doing so.
+resource "aws_api_gateway_request_validator" "headers" {
+  rest_api_id                 = aws_api_gateway_rest_api.webhook.id
+  name                        = "headers"
+  validate_request_parameters = true
+  validate_request_body       = false
 }
 
 resource "aws_api_gateway_method" "post" {
   #checkov:skip=CKV_AWS_59:GitHub can authenticate its webhooks only by a signature, which the control plane checks
-  rest_api_id   = aws_api_gateway_rest_api.webhook.id
-  resource_id   = aws_api_gateway_resource.webhook.id
-  http_method   = "POST"
-  authorization = "NONE"
+  rest_api_id          = aws_api_gateway_rest_api.webhook.id
+  resource_id          = aws_api_gateway_resource.webhook.id
+  http_method          = "POST"
+  authorization        = "NONE"
+  request_validator_id = aws_api_gateway_request_validator.headers.id
 }
 
 resource "aws_api_gateway_integration" "put_events" {

@@ -93,7 +93,7 @@ run "a_failure_of_put_events_is_no_200" {
 
 run "no_header_is_asked_for_by_its_spelling" {
   assert {
-    condition     = aws_api_gateway_method.post.request_validator_id == null && aws_api_gateway_method.post.request_parameters == null
+    condition     = aws_api_gateway_method.post.request_parameters == null && !aws_api_gateway_request_validator.headers.validate_request_body
     error_message = "The template finds headers in any spelling and refuses a webhook without them. The API's own validation may compare spellings."
   }
   assert {
