@@ -115,6 +115,14 @@ class Deployment:
     def apply(self) -> None:
         self.run("apply", "-input=false", "-no-color", str(self.home / "plan"))
 
+    def remember_functions(self) -> None:
+        """Has the functions of the state run the code that the state knows."""
+        for resource in json.loads(self.state.read_text())["resources"]:
+            if resource["type"] == "aws_lambda_function" and resource["mode"] == "managed":
+                known = [instance["attributes"] for instance in resource["instances"]]
+                functions = {attributes["function_name"]: attributes["code_sha256"] for attributes in known}
+                (self.home / "functions.json").write_text(json.dumps(functions))
+
     @property
     def state(self) -> Path:
         return self.root / "terraform.tfstate"

@@ -12,6 +12,7 @@ What it cannot show: the provider's own validations, defaults that AWS chooses, 
 import json
 import os
 import sys
+import threading
 from pathlib import Path
 
 import msgpack
@@ -132,6 +133,8 @@ class Provider(rpc.ProviderServicer):
     def __init__(self, schema: Schema, state: Path):
         self._schema, self._state = schema, state
         self._region, self._tags = "", {}
+        # Terraform applies several resources at once.
+        self._writes = threading.Lock()
 
     def GetMetadata(self, request, context):
         return pb.GetMetadata.Response()
@@ -223,10 +226,13 @@ class Provider(rpc.ProviderServicer):
         return pb.StopProvider.Response()
 
     def _functions(self) -> dict:
-        return json.loads(self._state.read_text()) if self._state.exists() else {}
+        with self._writes:
+            return json.loads(self._state.read_text()) if self._state.exists() else {}
 
     def _remember(self, function: str, code: str) -> None:
-        self._state.write_text(json.dumps({**self._functions(), function: code}))
+        with self._writes:
+            known = json.loads(self._state.read_text()) if self._state.exists() else {}
+            self._state.write_text(json.dumps({**known, function: code}))
 
 
 def _error(summary: str) -> pb.Diagnostic:
