@@ -6,7 +6,21 @@
 #
 # This file only wires module outputs to module inputs.
 
+data "aws_partition" "current" {}
+data "aws_region" "current" {}
+
 locals {
+  # Each resource that can be tagged has these. Runner tasks are tagged at launch.
+  tags = merge(var.tags, { "ecsrunner:deployment" = var.deployment })
+
+  # A package of ecsrunner has the archives beside this directory.
+  package = merge(var.control_plane.package, {
+    filename = var.control_plane.package.s3_bucket != null ? var.control_plane.package.filename : coalesce(
+      var.control_plane.package.filename,
+      "${path.module}/../control-plane-${var.control_plane.package.architecture}.zip",
+    )
+  })
+
   # An image is needed for the architectures of the classes that use it. The default image exists even if no class uses
   # it yet.
   architectures = {
@@ -21,6 +35,7 @@ module "network" {
   source = "./modules/network"
 
   deployment = var.deployment
+  tags       = local.tags
   network    = var.network
 }
 
@@ -28,6 +43,7 @@ module "state" {
   source = "./modules/state"
 
   deployment                  = var.deployment
+  tags                        = local.tags
   deletion_protection         = var.storage.deletion_protection
   point_in_time_recovery      = var.storage.point_in_time_recovery
   secret_recovery_window_days = var.storage.secret_recovery_window_days
@@ -44,6 +60,7 @@ module "image" {
   for_each = var.runner_image_uri == null ? { default = local.architectures["default"] } : {}
 
   deployment = var.deployment
+  tags       = local.tags
   image = merge(
     { for key, value in var.runner_image_build : key => value if value != null },
     {
@@ -57,6 +74,8 @@ module "fleet" {
   source = "./modules/fleet"
 
   deployment         = var.deployment
+  tags               = local.tags
+  iam                = var.iam
   vpc_id             = module.network.vpc_id
   boot_table         = module.state.tables.boot
   container_insights = var.observe.container_insights
@@ -74,6 +93,7 @@ module "parameters" {
   source = "./modules/parameters"
 
   deployment = var.deployment
+  tags       = local.tags
   classes    = var.runner_class_sizes
   settings = merge(var.policy, {
     repositories = var.allowed_repositories
@@ -105,6 +125,8 @@ module "webhook" {
   source = "./modules/webhook"
 
   deployment         = var.deployment
+  tags               = local.tags
+  iam                = var.iam
   source_cidrs       = var.webhook.source_cidrs
   throttle           = var.webhook.throttle
   waf                = var.webhook.waf
@@ -117,7 +139,9 @@ module "control_plane" {
   source = "./modules/control_plane"
 
   deployment     = var.deployment
-  package        = var.control_plane.package
+  tags           = local.tags
+  iam            = var.iam
+  package        = local.package
   function       = var.control_plane.function
   log            = { level = var.control_plane.log_level, retention_days = var.observe.log_retention_days }
   github_api_url = var.github.api_url
@@ -137,6 +161,7 @@ module "observe" {
   source = "./modules/observe"
 
   deployment = var.deployment
+  tags       = local.tags
   functions  = { for key, function in module.control_plane.functions : key => function.name }
   queues = {
     kicks_dead  = module.control_plane.queues.kicks_dead.name

@@ -1,5 +1,15 @@
 # The next steps after an apply, and where to find things.
 
+locals {
+  # AWS has a console for each partition.
+  consoles = {
+    aws        = "console.aws.amazon.com"
+    aws-cn     = "console.amazonaws.cn"
+    aws-us-gov = "console.amazonaws-us-gov.com"
+    aws-eusc   = "console.amazonaws-eusc.eu"
+  }
+}
+
 output "webhook_url" {
   description = "URL for GitHub's webhook settings: event *Workflow jobs*, content type `application/json`."
   value       = module.webhook.url
@@ -11,13 +21,13 @@ output "webhook_sources" {
 }
 
 output "webhook_secret_command" {
-  description = "Command that prints the webhook's secrets. The first one is for GitHub."
-  value       = "aws secretsmanager get-secret-value --region ${var.region} --secret-id ${module.state.secrets.webhook.arn} --query SecretString --output text"
+  description = "Command that prints the webhook's secrets, once `ecsrunner setup` or `webhook_secrets` has set them. The first one is for GitHub."
+  value       = "aws secretsmanager get-secret-value --region ${data.aws_region.current.region} --secret-id ${module.state.secrets.webhook.arn} --query SecretString --output text"
 }
 
 output "github_secret_command" {
   description = "Command that stores GitHub's credentials from stdin. README.md describes their form."
-  value       = "aws secretsmanager put-secret-value --region ${var.region} --secret-id ${module.state.secrets.github.arn} --secret-string file:///dev/stdin"
+  value       = "aws secretsmanager put-secret-value --region ${data.aws_region.current.region} --secret-id ${module.state.secrets.github.arn} --secret-string file:///dev/stdin"
 }
 
 output "cluster_arn" {
@@ -47,7 +57,7 @@ output "log_groups" {
 
 output "dashboard" {
   description = "URL of the dashboard in CloudWatch."
-  value       = "https://${var.region}.console.aws.amazon.com/cloudwatch/home?region=${var.region}#dashboards/dashboard/${module.observe.dashboard_name}"
+  value       = "https://${data.aws_region.current.region}.${lookup(local.consoles, data.aws_partition.current.partition, local.consoles.aws)}/cloudwatch/home?region=${data.aws_region.current.region}#dashboards/dashboard/${module.observe.dashboard_name}"
 }
 
 output "alarms" {

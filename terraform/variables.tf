@@ -1,5 +1,5 @@
-# The inputs of a deployment. `deployment`, `region`, `allowed_repositories` and `control_plane` are required. The rest
-# have defaults that keep the deployment secure and its bill small. Values that a module validates are not validated
+# The inputs of a deployment. `deployment` and `allowed_repositories` are required. The rest have defaults that keep the
+# deployment secure and its bill small. Values that a module validates are not validated
 # again here: the module's messages use the names of this file.
 
 variable "deployment" {
@@ -14,13 +14,13 @@ variable "deployment" {
 }
 
 variable "region" {
-  description = "AWS Region in which everything is created."
+  description = "The Region in which you expect the deployment. The provider's configuration decides where it is: in another Region the plan fails, instead of creating a second deployment there."
   type        = string
-  nullable    = false
+  default     = null
 
   validation {
-    condition     = can(regex("^[a-z]{2}(-[a-z]+)+-[0-9]$", var.region))
-    error_message = "region is `${var.region}`: the name of a Region is expected, such as `eu-west-1`."
+    condition     = var.region == null || var.region == data.aws_region.current.region
+    error_message = "region is `${coalesce(var.region, "null")}`, but AWS's provider uses the Region `${data.aws_region.current.region}`: the same Region is expected. Set AWS_REGION, or `region` in the provider block of the root module."
   }
 }
 
@@ -34,6 +34,16 @@ variable "tags" {
     condition     = alltrue([for key in keys(var.tags) : !startswith(lower(key), "aws:") && !startswith(lower(key), "ecsrunner:")])
     error_message = "tags has ${join(", ", [for key in keys(var.tags) : "`${key}`" if startswith(lower(key), "aws:") || startswith(lower(key), "ecsrunner:")])}: other keys are expected, since `aws:` is reserved by AWS and `ecsrunner:` by ecsrunner."
   }
+}
+
+variable "iam" {
+  description = "Of each IAM role: the policy that bounds its permissions (`permissions_boundary`, an ARN), which many organizations require, and its `path`. Another path replaces the roles."
+  type = object({
+    permissions_boundary = optional(string)
+    path                 = optional(string, "/")
+  })
+  default  = {}
+  nullable = false
 }
 
 variable "allowed_repositories" {
@@ -65,7 +75,7 @@ variable "runner_class_sizes" {
     default               = optional(bool, false)
   }))
   default = {
-    small  = { cpu = 512, memory = 1024, default = true }
+    small  = { cpu = 1024, memory = 2048, default = true }
     medium = { cpu = 2048, memory = 4096 }
     large  = { cpu = 4096, memory = 8192 }
   }
@@ -78,7 +88,7 @@ variable "runner_class_sizes" {
 }
 
 variable "runner_image_tag" {
-  description = "Tag of the runner image that is built here. A hash of its sources is appended. A new tag rebuilds the image. Rebuild it each month, since GitHub refuses old runners."
+  description = "Tag of the runner image that is built here. A hash of its sources is appended. A new tag builds the image again from the same sources, so it brings a newer runner only if the base image is a newer one. GitHub refuses a runner 30 days after the release of the next one."
   type        = string
   default     = "1"
   nullable    = false
@@ -145,7 +155,7 @@ variable "github" {
 }
 
 variable "webhook_secrets" {
-  description = "Secrets of the webhook, newest first. A webhook signed with any of them is accepted, so that a secret can be replaced. If null, one is generated. They are stored in Terraform's state."
+  description = "Secrets of the webhook, newest first. A webhook signed with any of them is accepted, so that a secret can be replaced. They are stored in Terraform's state. If null, Terraform stores none: `ecsrunner setup` does, and an existing value stays."
   type        = list(string)
   default     = null
   sensitive   = true
@@ -202,13 +212,13 @@ variable "network" {
 }
 
 variable "webhook" {
-  description = "Webhook endpoint: allowed addresses (`source_cidrs`, by default those of github.com's webhooks; give your own list for GitHub Enterprise or a proxy, or `[\"0.0.0.0/0\", \"::/0\"]` for all), rate limit (`throttle`), a web ACL (`waf`), days to archive webhooks (`archive_days`, none by default), and API Gateway's log role. An account has one such role per Region: `account_log_role` `own` sets it here, `existing` keeps the present one."
+  description = "Webhook endpoint: allowed addresses (`source_cidrs`, by default those of github.com's webhooks; give your own list for GitHub Enterprise or a proxy, or `[\"0.0.0.0/0\", \"::/0\"]` for all), rate limit (`throttle`), a web ACL (`waf`), days to archive webhooks (`archive_days`, none by default), and whether requests are logged. For that, API Gateway uses one role per account and Region: by default (`account_log_role` is `none`) nothing is logged and that setting of the account is left alone, `existing` logs with the account's present role, `own` replaces it by a role that is created here."
   type = object({
     source_cidrs     = optional(list(string))
     throttle         = optional(object({ rate = optional(number, 25), burst = optional(number, 1000) }), {})
     waf              = optional(object({ acl_arn = string }))
     archive_days     = optional(number, 0)
-    account_log_role = optional(string, "own")
+    account_log_role = optional(string, "none")
   })
   default  = {}
   nullable = false
@@ -220,16 +230,16 @@ variable "webhook" {
 }
 
 variable "control_plane" {
-  description = "The control plane's archive (`package`: a `filename`, or an object in S3 with its `s3_object_version` and `sha256`, and the `architecture` that it was built for), its log level, and its Lambda settings."
+  description = "The control plane's archive (`package`: a `filename`, or an object in S3 with its `s3_object_version` and `sha256`, and the `architecture` that it was built for), its log level, and its Lambda settings. The default archive is the one beside the Terraform that it came with, `control-plane-<architecture>.zip`."
   type = object({
-    package = object({
+    package = optional(object({
       filename          = optional(string)
       s3_bucket         = optional(string)
       s3_key            = optional(string)
       s3_object_version = optional(string)
       sha256            = optional(string)
       architecture      = optional(string, "arm64")
-    })
+    }), {})
     log_level = optional(string, "info")
     function = optional(object({
       timeout                      = optional(number, 60)
@@ -238,6 +248,7 @@ variable "control_plane" {
       sweeper_reserved_concurrency = optional(number, -1)
     }), {})
   })
+  default  = {}
   nullable = false
 }
 

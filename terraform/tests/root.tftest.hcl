@@ -6,7 +6,7 @@ mock_provider "aws" {
     defaults = { json = "{}" }
   }
   mock_data "aws_partition" {
-    defaults = { partition = "aws" }
+    defaults = { partition = "aws", dns_suffix = "amazonaws.com" }
   }
   mock_data "aws_region" {
     defaults = { region = "eu-west-1" }
@@ -88,7 +88,6 @@ override_module {
 
 variables {
   deployment           = "ci"
-  region               = "eu-west-1"
   allowed_repositories = ["acme/app"]
   # The hash, in base64, is that of the mocks above.
   control_plane = { package = { s3_bucket = "releases", s3_key = "control-plane-arm64.zip", s3_object_version = "7", sha256 = "a32b176c56bea1f4e551e76e17d60bb6acac7822850dc3673b944ae8f3db8dce" } }
@@ -106,6 +105,44 @@ run "an_apply_tells_what_to_do_next" {
   assert {
     condition     = output.runner_image == "123456789012.dkr.ecr.eu-west-1.amazonaws.com/ecsrunner-ci-runner@sha256:fedcba9876543210fedcba9876543210fedcba9876543210fedcba9876543210" && contains(output.alarms.names, "ecsrunner-ci-image-age")
     error_message = "The default image is built here, and its age is known."
+  }
+}
+
+run "the_region_and_the_console_are_the_providers" {
+  variables {
+    region = "cn-north-1"
+  }
+
+  override_data {
+    target = data.aws_region.current
+    values = { region = "cn-north-1" }
+  }
+
+  override_data {
+    target = data.aws_partition.current
+    values = { partition = "aws-cn", dns_suffix = "amazonaws.com.cn" }
+  }
+
+  assert {
+    condition     = startswith(output.dashboard, "https://cn-north-1.console.amazonaws.cn/cloudwatch/home?region=cn-north-1#") && strcontains(output.github_secret_command, "--region cn-north-1 ")
+    error_message = "The outputs name the provider's Region, and the console of its partition."
+  }
+}
+
+run "two_deployments_from_one_root_share_nothing" {
+  command = plan
+
+  module {
+    source = "./tests/two"
+  }
+
+  assert {
+    condition     = { for key, deployment in module.ecsrunner : key => deployment.log_groups.runners } == { one = "/ecsrunner/one/runners", two = "/ecsrunner/two/runners" }
+    error_message = "A root module can have several deployments by for_each, each with names of its own."
+  }
+  assert {
+    condition     = length(setintersection(module.ecsrunner["one"].alarms.names, module.ecsrunner["two"].alarms.names)) == 0
+    error_message = "No alarm belongs to both."
   }
 }
 
@@ -168,7 +205,7 @@ run "a_class_with_exec_is_warned_about" {
   command = plan
   variables {
     runner_class_sizes = {
-      small = { cpu = 512, memory = 1024, default = true }
+      small = { cpu = 1024, memory = 2048, default = true }
       debug = { cpu = 512, memory = 1024, exec = true }
     }
   }
@@ -183,10 +220,10 @@ run "a_wrong_deployment_is_refused" {
   expect_failures = [var.deployment]
 }
 
-run "a_zone_is_no_region" {
+run "another_region_than_the_providers_is_refused" {
   command = plan
   variables {
-    region = "eu-west-1a"
+    region = "us-east-1"
   }
   expect_failures = [var.region]
 }

@@ -1,7 +1,8 @@
 //! Checks Terraform's format and validity, runs its tests, and compares it with
 //! the code's calls and metrics.
 //!
-//! Nothing is applied. The provider comes from its registry or from the source in
+//! Nothing is applied at AWS. `xtask/lifecycle` applies with a stand-in for the
+//! provider, which has its schema. The provider comes from its registry or from the source in
 //! `TF_CLI_CONFIG_FILE`. If neither has it, only the format is checked.
 
 use std::env;
@@ -15,16 +16,16 @@ use crate::pypi;
 use crate::steps::{Done, say};
 use crate::tools::{cargo, is_there, succeed};
 
-const EXAMPLES: [&str; 2] = ["minimal", "complete"];
 /// Compare with the code: actions with policies, metrics with dashboard and alarms, the README with inputs.
-/// Compare with the previous version: the addresses of resources.
-const CHECKS: [&[&str]; 6] = [
+/// Compares tags with the provider's schema. Compares the addresses of resources with the previous version.
+const CHECKS: [&[&str]; 7] = [
     &["-m", "unittest", "--quiet", "test_checks"],
     &["actions.py"],
     &["access.py"],
     &["metrics.py"],
     &["readme.py"],
     &["addresses.py"],
+    &["tags.py"],
 ];
 
 /// Checks the root, each module and each example.
@@ -42,7 +43,7 @@ pub(crate) fn check(root: &Path) -> anyhow::Result<Done> {
     succeed(Command::new("sh").arg(source.join("modules/image/tests/build_test.sh")))
         .context("the test of the image's build failed")?;
 
-    let modules = modules(&source)?;
+    let modules = [subdirectories(&source, "modules")?, subdirectories(&source, "examples")?].concat();
     let cache = root.join("target/xtask/terraform");
     for module in modules.iter().chain([&source]) {
         let terraform = Terraform::of(module, &cache);
@@ -53,31 +54,25 @@ pub(crate) fn check(root: &Path) -> anyhow::Result<Done> {
         terraform.run(&["validate", "-no-color"])?;
         terraform.run(&["test", "-no-color"])?;
     }
-    let root_module = Terraform::of(&source, &cache);
-    for example in EXAMPLES {
-        let directory = format!("examples/{example}");
-        say(&directory);
-        let (tests, variables) =
-            (format!("-test-directory={directory}"), format!("-var-file={directory}/terraform.tfvars"));
-        // `init` also reads the tests' directory.
-        root_module.run(&["init", "-backend=false", "-input=false", "-no-color", &tests])?;
-        root_module.run(&["test", "-no-color", &tests, &variables])?;
-    }
     let python = pypi::Packages::install(root, "terraform")?;
     for check in CHECKS {
         succeed(&mut python.run(check)).context("Terraform and the code differ")?;
     }
+    let lifecycle = pypi::Packages::install(root, "lifecycle")?;
+    say("lifecycle");
+    succeed(&mut lifecycle.run(&["-m", "unittest", "--quiet", "test_lifecycle", "test_upgrade"]))
+        .context("a deployment's life with the stand-in for AWS's provider failed")?;
     read_parameters(root, &python)?;
     scan(&python, &source)?;
     Ok(Done::Passed)
 }
 
-fn modules(source: &Path) -> anyhow::Result<Vec<PathBuf>> {
-    let directory = source.join("modules");
+fn subdirectories(source: &Path, name: &str) -> anyhow::Result<Vec<PathBuf>> {
+    let directory = source.join(name);
     let entries = fs::read_dir(&directory).with_context(|| format!("cannot read {}", directory.display()))?;
-    let mut modules = entries.map(|entry| entry.map(|entry| entry.path())).collect::<Result<Vec<_>, _>>()?;
-    modules.sort();
-    Ok(modules)
+    let mut found = entries.map(|entry| entry.map(|entry| entry.path())).collect::<Result<Vec<_>, _>>()?;
+    found.sort();
+    Ok(found)
 }
 
 /// Checks that the control plane can read the parameters that Terraform writes.

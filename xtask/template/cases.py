@@ -92,6 +92,15 @@ BODIES = {
     "a template": b"#set($verb = 'queued')\n$util.error('x')",
 }
 
+# Clients of HTTP/2 and proxies send names in lower case. HTTP gives no spelling a meaning.
+SPELLINGS = {
+    "GitHub's spelling": str,
+    "lower case": str.lower,
+    "upper case": str.upper,
+    "title case": str.title,
+    "swapped case": str.swapcase,
+}
+
 
 @dataclass
 class Case:
@@ -117,10 +126,14 @@ def all_cases(samples):
 
 
 def of_github(samples):
+    """Each sample as GitHub sends it, and as it arrives over HTTP/2."""
     for event in json.loads(samples.read_text("utf-8")):
         for number, example in enumerate(event["examples"]):
             body = compact(example)
-            yield Case(f"sample: {event['name']} {number}", signed_headers(event["name"], body), body)
+            headers = signed_headers(event["name"], body)
+            yield Case(f"sample: {event['name']} {number}", headers, body)
+            lower = {name.lower(): value for name, value in headers.items()}
+            yield Case(f"sample in lower case: {event['name']} {number}", lower, body)
 
 
 def of_fragments():
@@ -152,10 +165,16 @@ def of_headers():
         rest = {name: value for name, value in headers.items() if name != header}
         signed = header != SIGNATURE
         yield Case(f"without {header}", rest, BODY, signed)
-        yield Case(f"{header} in lower case", rest | {header.lower(): headers[header]}, BODY, signed)
-        yield Case(f"{header} in upper case", rest | {header.upper(): headers[header]}, BODY, signed)
+        for how, spelled in SPELLINGS.items():
+            yield Case(f"{header} in {how}", rest | {spelled(header): headers[header]}, BODY)
+            if spelled(header) != header:
+                yield Case(f"{header} twice, also in {how}", headers | {spelled(header): headers[header]}, BODY)
         yield Case(f"{header} in the query", rest, BODY, signed, {header: headers[header]})
         yield Case(f"another {header} in the query", headers, BODY, query={header: '"'})
+    for how, spelled in SPELLINGS.items():
+        for event in ("workflow_job", "ping"):
+            sent = signed_headers(event, BODY)
+            yield Case(f"every header in {how}, {event}", {spelled(name): value for name, value in sent.items()}, BODY)
     yield Case("without any header", {}, BODY, signed=False)
     for name, signature in {
         "another secret's": sign(BODY, b"It's a Secret to Nobody"),

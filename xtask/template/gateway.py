@@ -41,6 +41,9 @@ class Parameters:
     def get(self, name):
         return self._found.get(name)
 
+    def keySet(self):
+        return list(self._found)
+
 
 class Input:
     """`$input`. Invalid UTF-8 in a body becomes U+FFFD, and an empty body becomes `{}`."""

@@ -121,6 +121,11 @@ class ServerTest(unittest.TestCase):
             self.assertEqual(self.post(**{other: value for other, value in SIGNED.items() if other != name})[0], 400)
         self.assertEqual(self.events.asked, [])
 
+    def test_a_header_in_two_spellings_is_a_400_and_costs_no_event(self):
+        for name, value in SIGNED.items():
+            self.assertEqual(self.post(**SIGNED, **{name.lower(): value})[0], 400)
+        self.assertEqual(self.events.asked, [])
+
     def test_a_bus_out_of_reach_is_a_504(self):
         self.stop_events()
         self.assertEqual(self.post()[0], 504)
@@ -132,8 +137,9 @@ class ServerTest(unittest.TestCase):
         self.assertEqual(self.events.asked, [])
 
     def test_put_events_gets_its_headers_the_bus_and_the_webhook_however_its_headers_are_spelled(self):
-        for sent in (SIGNED, {name.lower(): value for name, value in SIGNED.items()}):
-            self.assertEqual(self.post(**sent)[0], 200)
+        spellings = (str, str.lower, str.upper, str.title)
+        for spelled in spellings:
+            self.assertEqual(self.post(**{spelled(name): value for name, value in SIGNED.items()})[0], 200)
         for headers, request in self.events.asked:
             self.assertEqual(headers["x-amz-target"], "AWSEvents.PutEvents")
             self.assertEqual(headers["content-type"], "application/x-amz-json-1.1")
@@ -143,7 +149,7 @@ class ServerTest(unittest.TestCase):
             detail = json.loads(entry["Detail"])
             self.assertEqual(base64.b64decode(detail["signature"]), SIGNATURE.encode())
             self.assertEqual(base64.b64decode(detail["body"]), b'{"action":"queued"}')
-        self.assertEqual(len(self.events.asked), 2)
+        self.assertEqual(len(self.events.asked), len(spellings))
 
 
 if __name__ == "__main__":

@@ -85,7 +85,7 @@ def near(draw, words):
 
 
 NAMES = [EVENT, DELIVERY, SIGNATURE, CONTENT_TYPE]
-# Other spellings, and names with a meaning to Velocity, Java or Python.
+# Other spellings, which come beside GitHub's, and names with a meaning to Velocity, Java or Python.
 OTHER_NAMES = st.one_of(
     st.sampled_from([*map(str.lower, NAMES), *map(str.upper, NAMES)]),
     st.sampled_from(["get", "keySet", "class", "size", "__class__", "header", "$headers", "Accept"]),
@@ -105,14 +105,18 @@ SIGNATURES = st.one_of(
 @st.composite
 def all_headers(draw):
     headers = draw(st.dictionaries(OTHER_NAMES, TEXTS, max_size=2))
+    spelled = draw(st.sampled_from([str, str, str.lower, str.upper, str.swapcase]))
     known = {
         EVENT: near(DETAIL_TYPES[:2]),
         DELIVERY: st.uuids().map(str) | TEXTS,
         CONTENT_TYPE: near(["application/json"]),
     }
     if signature := draw(SIGNATURES):
-        headers[SIGNATURE] = signature
-    return headers | draw(st.fixed_dictionaries({}, optional=known))
+        headers[spelled(SIGNATURE)] = signature
+    # Mostly with both, since nothing is passed on without them.
+    required = {name: known.pop(name) for name in (EVENT, DELIVERY)} if draw(st.integers(0, 4)) else {}
+    sent = draw(st.fixed_dictionaries(required, optional=known))
+    return headers | {spelled(name): value for name, value in sent.items()}
 
 
 @st.composite

@@ -9,53 +9,29 @@ The addresses are those of the examples, planned by their own tests, so that no 
 """
 
 import json
-import os
 import pathlib
 import re
-import subprocess
 import sys
-import tempfile
 
+import examples
 import plan
 
-EXAMPLES = ("minimal", "complete")
 PREVIOUS = plan.ROOT / "fixtures/previous/terraform.json"
+# The examples' name for the module that they call.
+CALLED = "ecsrunner"
+# Instances that a release removes on purpose, with the reason: a `removed` block names a whole resource.
+ON_PURPOSE = {
+    'module.webhook.aws_api_gateway_gateway_response.refusals["BAD_REQUEST_PARAMETERS"]': "the API no longer asks for headers by their spelling",
+}
 
 
-def planned(root: pathlib.Path) -> dict[str, list[str]]:
-    """The addresses of the managed resources of each example."""
-    return {example: _planned(root / "terraform", example) for example in EXAMPLES}
+def addresses(planned: dict) -> list[str]:
+    """The addresses of the managed resources in a plan."""
+    return sorted(change["address"] for change in planned["resource_changes"] if change["mode"] == "managed")
 
 
-def _planned(directory: pathlib.Path, example: str) -> list[str]:
-    tests, variables = f"-test-directory=examples/{example}", f"-var-file=examples/{example}/terraform.tfvars"
-    lock = directory / plan.LOCK
-    had_lock = lock.exists()
-    with tempfile.TemporaryDirectory() as data:
-        environment = {**os.environ, "TF_DATA_DIR": data, "TF_IN_AUTOMATION": "1"}
-
-        def terraform(*arguments: str) -> str:
-            command = ["terraform", f"-chdir={directory}", *arguments]
-            done = subprocess.run(command, env=environment, capture_output=True, text=True)
-            if done.returncode != 0:
-                raise plan.Unreadable(f"{' '.join(command)}: exit code {done.returncode}\n{done.stdout}{done.stderr}")
-            return done.stdout
-
-        try:
-            terraform("init", "-backend=false", "-input=false", "-no-color", tests)
-            return addresses(terraform("test", "-json", "-verbose", "-no-color", tests, variables).splitlines())
-        finally:
-            if not had_lock:
-                lock.unlink(missing_ok=True)
-
-
-def addresses(messages: list[str]) -> list[str]:
-    """The addresses in the one plan among the messages of `terraform test`."""
-    read = [json.loads(message) for message in messages]
-    plans = [message["test_plan"] for message in read if message["type"] == "test_plan"]
-    if len(plans) != 1:
-        raise plan.Unreadable(f"the example's tests made {len(plans)} plans: one is expected")
-    return sorted(change["address"] for change in plans[0]["resource_changes"] if change["mode"] == "managed")
+def of_examples(root: pathlib.Path) -> dict[str, list[str]]:
+    return {name: addresses(planned) for name, planned in examples.planned(root).items()}
 
 
 def blocks(text: str) -> list[tuple[str, str | None]]:
@@ -67,22 +43,27 @@ def blocks(text: str) -> list[tuple[str, str | None]]:
     return found
 
 
-def written(terraform: pathlib.Path) -> dict[str, list[tuple[str, str | None]]]:
-    """The blocks by module name, those of the root by ""."""
+def written(terraform: pathlib.Path, example: str) -> dict[str, list[tuple[str, str | None]]]:
+    """The blocks by the address of the module that they are in: the example is ""."""
     found = {}
-    for file in sorted(terraform.glob("*.tf")) + sorted(terraform.glob("modules/*/*.tf")):
-        module = "" if file.parent == terraform else file.parent.name
-        found.setdefault(module, []).extend(blocks(file.read_text()))
+    for directory, address in (
+        [(terraform / "examples" / example, ""), (terraform, f"module.{CALLED}")]
+        + [(module, f"module.{CALLED}.module.{module.name}") for module in sorted(terraform.glob("modules/*"))]
+    ):
+        for file in sorted(directory.glob("*.tf")):
+            found.setdefault(address, []).extend(blocks(file.read_text()))
     return found
 
 
 def step(address: str, moves: dict[str, list[tuple[str, str | None]]]) -> tuple[bool, str | None]:
     """Whether a block applies to that address, and the resulting address."""
     for module, pairs in moves.items():
-        inside = re.fullmatch(rf"(module\.{module}(?:\[[^\]]*\])?\.)(.*)", address) if module else None
-        if module and not inside:
+        # Each call in the path may have a key.
+        path = "".join(rf"{re.escape(call)}(?:\[[^\]]*\])?\." for call in re.findall(r"module\.\w+", module))
+        inside = re.fullmatch(rf"({path})(.*)", address)
+        if not inside:
             continue
-        prefix, rest = inside.groups() if inside else ("", address)
+        prefix, rest = inside.groups()
         for source, target in pairs:
             if rest == source or rest.startswith((f"{source}.", f"{source}[")):
                 return True, None if target is None else prefix + target + rest[len(source):]
@@ -92,11 +73,11 @@ def step(address: str, moves: dict[str, list[tuple[str, str | None]]]) -> tuple[
 def check(before: dict, now: dict, moves: dict) -> list[str]:
     mistakes = []
     for example, old in before.items():
-        for address in sorted(set(old) - set(now[example])):
+        for address in sorted(set(old) - set(now[example]) - set(ON_PURPOSE)):
             place, visited = address, set()
             while place is not None and place not in now[example] and place not in visited:
                 visited.add(place)
-                _, place = step(place, moves)
+                _, place = step(place, moves[example])
             if place is not None and place not in now[example]:
                 mistakes.append(f"{example}: `{address}` no longer exists: a `moved` or `removed` block is expected")
     return mistakes
@@ -105,11 +86,12 @@ def check(before: dict, now: dict, moves: dict) -> list[str]:
 def main() -> None:
     try:
         if len(sys.argv) == 3:
-            lists = planned(pathlib.Path(sys.argv[2]).resolve())
+            lists = of_examples(pathlib.Path(sys.argv[2]).resolve())
             pathlib.Path(sys.argv[1]).write_text(json.dumps(lists, indent=1) + "\n")
             return
         before = json.loads(PREVIOUS.read_text())
-        mistakes = check(before, planned(plan.ROOT), written(plan.ROOT / "terraform"))
+        moves = {name: written(plan.ROOT / "terraform", name) for name in examples.NAMES}
+        mistakes = check(before, of_examples(plan.ROOT), moves)
     except plan.Unreadable as error:
         sys.exit(f"error: {error}")
     for mistake in mistakes:

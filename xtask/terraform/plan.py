@@ -21,12 +21,22 @@ class Unreadable(Exception):
 
 def made_of(module: str) -> dict:
     """The plan of terraform/modules/<module>, with the inputs in <module>.tfvars.json."""
-    directory = ROOT / "terraform" / "modules" / module
     inputs = pathlib.Path(__file__).resolve().with_name(f"{module}.tfvars.json")
+
+    def make(terraform, own: str) -> dict:
+        out = os.path.join(own, "plan")
+        terraform("plan", "-input=false", "-no-color", "-lock=false", f"-var-file={inputs}", f"-out={out}")
+        return json.loads(terraform("show", "-json", out))
+
+    return in_module(module, make)
+
+
+def in_module(module: str, use):
+    """What `use` returns: it gets a function that runs Terraform in the initialised module, and a directory."""
+    directory = ROOT / "terraform" / "modules" / module
     lock = directory / LOCK
     had_lock = lock.exists()
     with tempfile.TemporaryDirectory() as own:
-        out = os.path.join(own, "plan")
         environment = {**os.environ, "TF_DATA_DIR": os.path.join(own, "data"), "TF_IN_AUTOMATION": "1"}
 
         def terraform(*arguments: str) -> str:
@@ -38,8 +48,7 @@ def made_of(module: str) -> dict:
 
         try:
             terraform("init", "-backend=false", "-input=false", "-no-color")
-            terraform("plan", "-input=false", "-no-color", "-lock=false", f"-var-file={inputs}", f"-out={out}")
-            return json.loads(terraform("show", "-json", out))
+            return use(terraform, own)
         finally:
             if not had_lock:
                 lock.unlink(missing_ok=True)

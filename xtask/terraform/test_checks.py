@@ -10,9 +10,11 @@ sys.path.insert(0, str(pathlib.Path(__file__).parent))
 import access
 import actions
 import addresses
+import examples
 import metrics
 import plan
 import readme
+import tags
 
 
 def statement(*names, **more):
@@ -226,8 +228,9 @@ class Addresses(unittest.TestCase):
     old = {"minimal": ["aws_a.x", 'module.image["default"].aws_b.y["key"]']}
 
     def mistakes(self, *now, **moves):
-        moves = {module.removeprefix("root"): addresses.blocks(text) for module, text in moves.items()}
-        return addresses.check(self.old, {"minimal": list(now)}, moves)
+        """`root` is the example itself, any other name a module that it calls."""
+        moves = {"" if module == "root" else f"module.{module}": addresses.blocks(text) for module, text in moves.items()}
+        return addresses.check(self.old, {"minimal": list(now)}, {"minimal": moves})
 
     def test_what_stays_is_right(self):
         self.assertEqual(self.mistakes("aws_new.z", *self.old["minimal"]), [])
@@ -245,13 +248,55 @@ class Addresses(unittest.TestCase):
         module = 'moved {\n  from = module.image\n  to = module.runner\n}\n\nremoved {\n  from = aws_a.x\n}\n'
         self.assertEqual(self.mistakes('module.runner["default"].aws_b.y["key"]', root=module), [])
 
+    def test_a_block_of_a_module_applies_to_what_was_moved_into_it(self):
+        into = "moved {\n  from = module.image\n  to = module.ecsrunner.module.image\n}\n\nremoved {\n  from = aws_a.x\n}\n"
+        removed = addresses.blocks("removed {\n  from = aws_b.y\n}\n")
+        moves = {"": addresses.blocks(into), "module.ecsrunner.module.image": removed}
+        self.assertEqual(addresses.check(self.old, {"minimal": []}, {"minimal": moves}), [])
+        self.assertEqual(len(addresses.check(self.old, {"minimal": []}, {"minimal": moves | {"": []}})), 2)
+
     def test_a_block_that_leads_nowhere_moves_nothing(self):
         circle = "moved {\n  from = aws_a.x\n  to = aws_a.y\n}\nmoved {\n  from = aws_a.y\n  to = aws_a.x\n}\n"
         self.assertEqual(len(self.mistakes(self.old["minimal"][1], root=circle)), 1)
 
+    def test_what_is_removed_on_purpose_was_there_and_has_a_reason(self):
+        before = [address for lists in json.loads(addresses.PREVIOUS.read_text()).values() for address in lists]
+        for address, reason in addresses.ON_PURPOSE.items():
+            self.assertIn(address, before)
+            self.assertTrue(reason)
+
     def test_a_plan_that_is_missing_is_no_pass(self):
         with self.assertRaises(plan.Unreadable):
-            addresses.addresses(['{"type": "test_status"}'])
+            examples.only(['{"type": "test_status"}'])
+
+
+class Tags(unittest.TestCase):
+    taggable = {"aws_a"}
+
+    def mistakes(self, *resources):
+        planned = {"resource_changes": [
+            {"address": f"{kind}.x", "type": kind, "mode": "managed", "change": {"after": values}} for kind, values in resources
+        ]}
+        return tags.check({"minimal": planned}, self.taggable)[0]
+
+    own = {"tags": {"ecsrunner:deployment": "ci"}}
+
+    def test_a_tagged_resource_and_one_that_cannot_be_tagged_are_right(self):
+        self.assertEqual(self.mistakes(("aws_a", self.own), ("aws_b", {})), [])
+
+    def test_a_resource_without_the_tag_is_named(self):
+        told = "minimal: `aws_a.x` has no tag `ecsrunner:deployment`: `tags = var.tags` is expected"
+        for values in ({}, {"tags": None}, {"tags": {"team": "platform"}}):
+            self.assertEqual(self.mistakes(("aws_a", self.own), ("aws_a", values)), [told])
+
+    def test_a_plan_without_a_taggable_resource_is_no_pass(self):
+        with self.assertRaises(plan.Unreadable):
+            self.mistakes(("aws_b", {}))
+
+    def test_the_types_are_those_with_an_argument(self):
+        schema = {"aws_a": {"tags": {"optional": True}}, "aws_b": {"arn": {"computed": True}}, "aws_c": {"tags": {"computed": True}}}
+        schema = {kind: {"block": {"attributes": attributes}} for kind, attributes in schema.items()}
+        self.assertEqual(tags.taggable({"provider_schemas": {tags.PROVIDER: {"resource_schemas": schema}}}), {"aws_a"})
 
 
 if __name__ == "__main__":

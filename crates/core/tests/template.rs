@@ -25,6 +25,7 @@ const SKELETON: &str = r#"{"Entries":[{
 "DetailType":"<detail type>",
 "Detail":"{\"v\":1,\"action\":\"<action>\",\"event\":\"\",\"delivery\":\"\",\"signature\":\"\",\"content_type\":\"\",\"body\":\"\"}"
 }]}"#;
+const HEADERS: [&str; 4] = ["X-GitHub-Event", "X-GitHub-Delivery", "X-Hub-Signature-256", "Content-Type"];
 const DETAIL_TYPES: [&str; 3] = ["workflow_job", "ping", "other"];
 const ACTIONS: [&str; 5] = ["queued", "waiting", "in_progress", "completed", "other"];
 
@@ -62,8 +63,14 @@ struct Entry {
 }
 
 impl Case {
+    /// The value of a header in any spelling.
     fn header(&self, name: &str) -> &str {
-        self.headers.get(name).map_or("", String::as_str)
+        self.spellings(name).next().unwrap_or_default()
+    }
+
+    fn spellings<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a str> {
+        let sent = self.headers.iter().filter(|(sent, _)| sent.eq_ignore_ascii_case(name));
+        sent.map(|(_, value)| value.as_str())
     }
 
     fn check(&self) {
@@ -83,12 +90,17 @@ impl Case {
         self.check_envelope(&Envelope::read(&entry.detail).unwrap());
     }
 
-    /// Whether it cannot be GitHub's, by the length of its signature or of its body in base64.
+    /// Whether it cannot be GitHub's: by a header that is missing or sent in two spellings, and by the length of its
+    /// signature or of its body in base64.
     fn must_be_refused(&self) -> bool {
+        let is_missing =
+            ["X-GitHub-Event", "X-GitHub-Delivery"].iter().any(|name| self.header(name).is_empty());
+        let is_doubled = HEADERS.iter().any(|name| self.spellings(name).count() > 1);
         let sent = self.sent();
         let arrives = BASE64_STANDARD.encode(String::from_utf8_lossy(&sent).as_bytes());
         let is_too_large = arrives.len() > MAX_BODY_BYTES.div_ceil(3) * 4;
-        is_too_large || self.header("X-Hub-Signature-256").chars().count() != SIGNATURE_LENGTH
+        let signature = self.header("X-Hub-Signature-256").chars().count();
+        is_missing || is_doubled || is_too_large || signature != SIGNATURE_LENGTH
     }
 
     fn entry(&self) -> Entry {
@@ -179,10 +191,12 @@ fn whatever_is_sent_arrives_as_it_was_and_nothing_of_it_stands_in_the_clear() {
     }
     let count = |test: &dyn Fn(&&Case) -> bool| cases.iter().filter(test).count();
     let samples = count(&|case| case.name.starts_with("sample: "));
+    let passed = |kind: &str| count(&|case| case.name.starts_with(kind) && !case.must_be_refused());
     let refused = count(&|case| case.must_be_refused());
     let forged = count(&|case| !case.signed && !case.must_be_refused());
     let mangled = count(&|case| !case.is_text() && !case.must_be_refused());
     assert!(samples >= 329, "{samples} samples");
+    assert_eq!(passed("sample in lower case: "), passed("sample: "));
     assert!(cases.len() - samples >= 1_000, "{} hostile cases", cases.len() - samples);
     assert!(refused >= 100 && forged >= 100, "{refused} refused, {forged} forged");
     assert!(mangled >= 5, "{mangled} mangled");

@@ -1,13 +1,11 @@
-# Plans the example with another file as the archive, since it is not unpacked.
-#
-#     terraform test -test-directory=examples/minimal -var-file=examples/minimal/terraform.tfvars
+# Plans the example, with another file as the archive: outside of a package there is none beside the Terraform.
 
 mock_provider "aws" {
   mock_data "aws_iam_policy_document" {
     defaults = { json = "{}" }
   }
   mock_data "aws_partition" {
-    defaults = { partition = "aws" }
+    defaults = { partition = "aws", dns_suffix = "amazonaws.com" }
   }
   mock_data "aws_region" {
     defaults = { region = "eu-west-1" }
@@ -24,19 +22,18 @@ mock_provider "aws" {
 }
 
 variables {
-  control_plane = { package = { filename = "./README.md" } }
+  deployment           = "ci"
+  region               = "eu-west-1"
+  allowed_repositories = ["acme/app"]
+  package              = "main.tf"
 }
 
 run "the_minimal_example_is_planned" {
   command = plan
 
   assert {
-    condition     = keys(local.architectures) == ["default"] && local.architectures["default"] == tolist(["x64"])
-    error_message = "The image is built for the one architecture that is used."
-  }
-  assert {
-    condition     = length(output.alarms.names) == 16
-    error_message = "There are 16 alarms, including the image's age, since the image is built here."
+    condition     = length(output.alarms.names) == 17
+    error_message = "There are 17 alarms, including the image's age, since the image is built here."
   }
   assert {
     condition     = output.log_groups.runners == "/ecsrunner/ci/runners"

@@ -115,7 +115,7 @@ data "aws_iam_policy_document" "viewer_kms" {
     condition {
       test     = "StringEquals"
       variable = "kms:ViaService"
-      values   = ["dynamodb.${data.aws_region.current.region}.amazonaws.com"]
+      values   = ["dynamodb.${data.aws_region.current.region}.${data.aws_partition.current.dns_suffix}"]
     }
   }
 }

@@ -32,6 +32,8 @@ resource "aws_cloudwatch_event_rule" "control_plane" {
   description    = each.value.description
   event_bus_name = each.value.bus
   event_pattern  = jsonencode(each.value.pattern)
+
+  tags = var.tags
 }
 
 resource "aws_cloudwatch_event_target" "control_plane" {
@@ -78,6 +80,8 @@ resource "aws_lambda_event_source_mapping" "kicks" {
     maximum_concurrency = 2
   }
 
+  tags = var.tags
+
   # Lambda checks that the role may read the queue.
   depends_on = [aws_iam_role_policy.functions]
 }
@@ -85,6 +89,7 @@ resource "aws_lambda_event_source_mapping" "kicks" {
 # A group of its own, since a role's trust policy can name a schedule group but not a single schedule.
 resource "aws_scheduler_schedule_group" "sweep" {
   name = local.name
+  tags = var.tags
 }
 
 resource "aws_scheduler_schedule" "sweep" {

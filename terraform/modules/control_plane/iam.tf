@@ -19,6 +19,10 @@ resource "aws_iam_role" "functions" {
   name               = "${local.name}-control-plane"
   description        = "What the control plane of the deployment ${var.deployment} may do."
   assume_role_policy = data.aws_iam_policy_document.functions_trust.json
+
+  path                 = var.iam.path
+  permissions_boundary = var.iam.permissions_boundary
+  tags                 = var.tags
 }
 
 resource "aws_iam_role_policy" "functions" {
@@ -159,7 +163,7 @@ data "aws_iam_policy_document" "functions_kms" {
     condition {
       test     = "StringLike"
       variable = "kms:ViaService"
-      values   = ["dynamodb.*.amazonaws.com", "secretsmanager.*.amazonaws.com"]
+      values   = [for service in ["dynamodb", "secretsmanager"] : "${service}.*.${data.aws_partition.current.dns_suffix}"]
     }
   }
 }

@@ -30,6 +30,10 @@ resource "aws_iam_role" "scheduler" {
   name               = "${local.name}-scheduler"
   description        = "The scheduler invokes the sweeper of the deployment ${var.deployment}."
   assume_role_policy = data.aws_iam_policy_document.scheduler_trust.json
+
+  path                 = var.iam.path
+  permissions_boundary = var.iam.permissions_boundary
+  tags                 = var.tags
 }
 
 data "aws_iam_policy_document" "scheduler" {

@@ -29,6 +29,8 @@ resource "aws_cloudwatch_log_group" "functions" {
 
   name              = "/aws/lambda/${each.value.name}"
   retention_in_days = var.log.retention_days
+
+  tags = var.tags
 }
 
 resource "aws_lambda_function" "functions" {
@@ -72,8 +74,20 @@ resource "aws_lambda_function" "functions" {
     system_log_level      = "WARN"
   }
 
+  tags = var.tags
+
   # Without these permissions the first invocation would fail. The archive is compared before it is used.
   depends_on = [aws_iam_role_policy.functions, data.aws_s3_object.archive]
+}
+
+# A dispatcher that must stop kicks the next one through the queue, so the control plane invokes itself on purpose. By
+# default Lambda takes about 16 such invocations in a row for a runaway loop and drops the next one: jobs would wait for
+# the sweep. Kicks cannot multiply: a round sends at most one, and none while one is on its way.
+resource "aws_lambda_function_recursion_config" "functions" {
+  for_each = aws_lambda_function.functions
+
+  function_name  = each.value.function_name
+  recursive_loop = "Allow"
 }
 
 # Retries of events that Lambda has accepted. EventBridge's own retries end when Lambda accepts an event.

@@ -15,12 +15,15 @@ resource "aws_sqs_queue" "kicks" {
     deadLetterTargetArn = aws_sqs_queue.kicks_dead.arn
     maxReceiveCount     = 3
   })
+
+  tags = var.tags
 }
 
 resource "aws_sqs_queue" "kicks_dead" {
   name                      = "${local.name}-kicks-dead"
   sqs_managed_sse_enabled   = true
   message_retention_seconds = 1209600
+  tags                      = var.tags
 }
 
 resource "aws_sqs_queue_redrive_allow_policy" "kicks_dead" {
@@ -37,6 +40,7 @@ resource "aws_sqs_queue" "events_dead" {
   name                      = "${local.name}-events-dead"
   sqs_managed_sse_enabled   = true
   message_retention_seconds = 1209600
+  tags                      = var.tags
 }
 
 resource "aws_sqs_queue_policy" "events_dead" {

@@ -11,6 +11,33 @@ variable "deployment" {
   }
 }
 
+variable "tags" {
+  description = "Tags of every resource here that can be tagged."
+  type        = map(string)
+  default     = {}
+  nullable    = false
+}
+
+variable "iam" {
+  description = "Of each role: the policy that bounds its permissions (`permissions_boundary`, an ARN), and its `path`. Another path replaces the roles."
+  type = object({
+    permissions_boundary = optional(string)
+    path                 = optional(string, "/")
+  })
+  default  = {}
+  nullable = false
+
+  validation {
+    condition     = var.iam.permissions_boundary == null || can(regex("^arn:[^:]+:iam::(aws|[0-9]{12}):policy/[A-Za-z0-9_+=,.@/-]+$", var.iam.permissions_boundary))
+    error_message = "iam.permissions_boundary is `${coalesce(var.iam.permissions_boundary, "null")}`: the ARN of a policy is expected, such as arn:aws:iam::123456789012:policy/boundary."
+  }
+
+  validation {
+    condition     = can(regex("^/([A-Za-z0-9_+=,.@-]+/)*$", var.iam.path)) && length(var.iam.path) <= 512
+    error_message = "iam.path is `${var.iam.path}`: at most 512 characters that begin and end with `/` are expected, such as `/ci/`."
+  }
+}
+
 variable "package" {
   description = "The functions' archive: a file (`filename`), or an object in S3 (`s3_bucket`, `s3_key`, `s3_object_version`, and its `sha256`, as `sha256sum` prints it), and the `architecture` that it was built for. Changed file contents or another hash replace the code."
   type = object({
@@ -40,7 +67,7 @@ variable "package" {
 
   validation {
     condition     = var.package.filename == null ? true : fileexists(var.package.filename)
-    error_message = "package.filename is `${coalesce(var.package.filename, "null")}`: an existing file is expected. `cargo xtask package` creates it."
+    error_message = "package.filename is `${coalesce(var.package.filename, "null")}`: an existing file is expected. A release has it at the top of its archive, beside `terraform`. From source, `cargo xtask package` creates it in `dist`."
   }
 
   validation {

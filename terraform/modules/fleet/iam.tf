@@ -5,10 +5,13 @@
 # deployment's name can be used in only one Region of an account.
 
 locals {
+  # ECR's hosts in this partition; those for IPv4 and IPv6 have a domain of their own.
+  ecr_domains = "(?:${replace(data.aws_partition.current.dns_suffix, ".", "[.]")}|on[.][a-z.]+)"
+
   # The images in ECR, of any account and Region.
   ecr_images = flatten([
     for image in values(var.images) :
-    regexall("^(?P<account>[0-9]{12})[.]dkr[.-]ecr(?:-fips)?[.](?P<region>[a-z0-9-]+)[.](?:amazonaws[.]com(?:[.]cn)?|on[.]aws)/(?P<repository>[^:@]+)", image.uri)
+    regexall("^(?P<account>[0-9]{12})[.]dkr[.-]ecr(?:-fips)?[.](?P<region>[a-z0-9-]+)[.]${local.ecr_domains}/(?P<repository>[^:@]+)", image.uri)
   ])
 
   ecr_repositories = distinct([
@@ -74,6 +77,10 @@ resource "aws_iam_role" "execution" {
   name               = "${local.name}-execution"
   description        = "Lets ECS start runners: pull images, open log streams"
   assume_role_policy = data.aws_iam_policy_document.trust.json
+
+  path                 = var.iam.path
+  permissions_boundary = var.iam.permissions_boundary
+  tags                 = var.tags
 }
 
 resource "aws_iam_role_policy" "execution" {
@@ -127,6 +134,10 @@ resource "aws_iam_role" "task" {
   name               = each.key == "exec" ? "${local.name}-task-exec" : "${local.name}-task"
   description        = each.key == "exec" ? "A runner with ECS Exec" : "A runner without ECS Exec"
   assume_role_policy = data.aws_iam_policy_document.trust.json
+
+  path                 = var.iam.path
+  permissions_boundary = var.iam.permissions_boundary
+  tags                 = var.tags
 }
 
 resource "aws_iam_role_policy" "task" {

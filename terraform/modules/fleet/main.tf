@@ -41,6 +41,8 @@ resource "aws_ecs_cluster" "runners" {
       logging = "NONE"
     }
   }
+
+  tags = var.tags
 }
 
 # No default strategy: each RunTask call names the provider.
@@ -55,6 +57,7 @@ resource "aws_cloudwatch_log_group" "runners" {
   name              = "/ecsrunner/${var.deployment}/runners"
   retention_in_days = var.log_retention_days
   kms_key_id        = var.kms_key_arn
+  tags              = var.tags
 }
 
 resource "aws_ecs_task_definition" "runner" {
@@ -102,6 +105,8 @@ resource "aws_ecs_task_definition" "runner" {
   # A launch in progress names the previous revision.
   skip_destroy = true
   track_latest = false
+
+  tags = var.tags
 }
 
 resource "aws_security_group" "runners" {
@@ -109,6 +114,7 @@ resource "aws_security_group" "runners" {
   name        = "${local.name}-runners"
   description = "Runners: nothing comes in"
   vpc_id      = var.vpc_id
+  tags        = var.tags
 }
 
 # A job may connect anywhere: registries, mirrors, SSH to other hosts.
@@ -121,4 +127,6 @@ resource "aws_vpc_security_group_egress_rule" "anywhere" {
   cidr_ipv4         = each.key == "ipv4" ? each.value : null
   cidr_ipv6         = each.key == "ipv6" ? each.value : null
   ip_protocol       = "-1"
+
+  tags = var.tags
 }

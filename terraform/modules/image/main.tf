@@ -41,6 +41,8 @@ resource "aws_ecr_repository" "runner" {
   encryption_configuration {
     encryption_type = "AES256"
   }
+
+  tags = var.tags
 }
 
 resource "aws_ecr_lifecycle_policy" "runner" {

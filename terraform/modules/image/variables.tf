@@ -11,6 +11,13 @@ variable "deployment" {
   }
 }
 
+variable "tags" {
+  description = "Tags of every resource here that can be tagged."
+  type        = map(string)
+  default     = {}
+  nullable    = false
+}
+
 variable "image" {
   description = <<-EOT
     - `tag`: the image's tag, such as the runner's version; `runner_image_tag` of the root. A hash of the sources is

@@ -2,8 +2,7 @@
 #
 # There is no NAT, so that an idle month costs nothing. A task has its own public address, and nothing can
 # reach it, since its security group has no ingress. The gateway endpoints keep traffic to S3 (which holds
-# ECR's layers) and DynamoDB off the internet, and are free. A VPC can only be named by a tag: the root's
-# default tags identify its deployment.
+# ECR's layers) and DynamoDB off the internet, and are free. A VPC can only be named by a tag.
 
 locals {
   name = "ecsrunner-${var.deployment}"
@@ -15,12 +14,26 @@ locals {
   # The first three by name: a zone that AWS adds comes later and changes none of them.
   zones = { for i, zone in sort(data.aws_availability_zones.offered.names) : zone => i if i < 3 && !local.own }
 
+  gateway_services   = toset(local.own ? [] : ["s3", "dynamodb"])
   interface_services = toset(local.own || !var.network.interface_endpoints ? [] : ["ecr.api", "ecr.dkr", "logs", "ssmmessages"])
 
   assign_public_ip = coalesce(var.network.assign_public_ip, !local.own)
 }
 
-data "aws_region" "current" {}
+# The name of an endpoint service differs between partitions and services, so it is looked up.
+data "aws_vpc_endpoint_service" "gateway" {
+  for_each = local.gateway_services
+
+  service      = each.key
+  service_type = "Gateway"
+}
+
+data "aws_vpc_endpoint_service" "interface" {
+  for_each = local.interface_services
+
+  service      = each.key
+  service_type = "Interface"
+}
 
 data "aws_availability_zones" "offered" {
   #checkov:skip=CKV_AWS_394:The first three by name are used; the names that an account has are not known here.
@@ -56,6 +69,8 @@ resource "aws_vpc" "network" {
   cidr_block           = each.value
   enable_dns_support   = true
   enable_dns_hostnames = true
+
+  tags = merge(var.tags, { Name = local.name })
 }
 
 # Removes the default group's rules, which would let its members talk to each other.
@@ -63,12 +78,16 @@ resource "aws_default_security_group" "empty" {
   for_each = aws_vpc.network
 
   vpc_id = each.value.id
+
+  tags = var.tags
 }
 
 resource "aws_internet_gateway" "network" {
   for_each = aws_vpc.network
 
   vpc_id = each.value.id
+
+  tags = var.tags
 }
 
 resource "aws_subnet" "public" {
@@ -80,12 +99,16 @@ resource "aws_subnet" "public" {
   cidr_block = cidrsubnet(var.network.cidr, 2, each.value)
   # RunTask requests a public address for each task, so nothing else in the subnet gets one.
   map_public_ip_on_launch = false
+
+  tags = var.tags
 }
 
 resource "aws_route_table" "public" {
   for_each = aws_vpc.network
 
   vpc_id = each.value.id
+
+  tags = var.tags
 }
 
 resource "aws_route" "internet" {
@@ -105,12 +128,14 @@ resource "aws_route_table_association" "public" {
 
 # Without endpoint policies: jobs can reach any bucket and table for which they have credentials.
 resource "aws_vpc_endpoint" "gateway" {
-  for_each = toset(local.own ? [] : ["s3", "dynamodb"])
+  for_each = data.aws_vpc_endpoint_service.gateway
 
   vpc_id            = aws_vpc.network["network"].id
   vpc_endpoint_type = "Gateway"
-  service_name      = "com.amazonaws.${data.aws_region.current.region}.${each.key}"
+  service_name      = each.value.service_name
   route_table_ids   = [aws_route_table.public["network"].id]
+
+  tags = var.tags
 }
 
 resource "aws_security_group" "endpoints" {
@@ -120,6 +145,8 @@ resource "aws_security_group" "endpoints" {
   name        = "${local.name}-endpoints"
   description = "HTTPS from the runners to the interface endpoints"
   vpc_id      = each.value.id
+
+  tags = var.tags
 }
 
 resource "aws_vpc_security_group_ingress_rule" "endpoints" {
@@ -131,15 +158,19 @@ resource "aws_vpc_security_group_ingress_rule" "endpoints" {
   ip_protocol       = "tcp"
   from_port         = 443
   to_port           = 443
+
+  tags = var.tags
 }
 
 resource "aws_vpc_endpoint" "interface" {
-  for_each = local.interface_services
+  for_each = data.aws_vpc_endpoint_service.interface
 
   vpc_id              = aws_vpc.network["network"].id
   vpc_endpoint_type   = "Interface"
-  service_name        = "com.amazonaws.${data.aws_region.current.region}.${each.key}"
+  service_name        = each.value.service_name
   subnet_ids          = [for subnet in aws_subnet.public : subnet.id]
   security_group_ids  = [aws_security_group.endpoints["network"].id]
   private_dns_enabled = true
+
+  tags = var.tags
 }

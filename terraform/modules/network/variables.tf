@@ -11,6 +11,13 @@ variable "deployment" {
   }
 }
 
+variable "tags" {
+  description = "Tags of every resource here that can be tagged."
+  type        = map(string)
+  default     = {}
+  nullable    = false
+}
+
 variable "network" {
   description = <<-EOT
     Your own network, given by both `vpc_id` and `subnet_ids`. If neither is given, a VPC is created.

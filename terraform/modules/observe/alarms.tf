@@ -58,7 +58,7 @@ locals {
       metric      = local.sqs.kicks_dead.ApproximateNumberOfMessagesVisible
       statistic   = "Maximum"
       above       = 0
-      description = "A kick could not be processed. The sweep does the same work. The control plane's log shows the failure."
+      description = "Lambda received a kick three times without success, or dropped it as a recursive invocation. Nothing is lost: each sweep does a kick's work, so jobs start up to a minute later. If the control plane's log shows no failure at that time, see the alarm ${local.name}-invocations-dropped."
     }
     control-plane-errors = {
       metric      = local.lambda.control_plane.Errors
@@ -71,6 +71,12 @@ locals {
       statistic   = "Sum"
       above       = 0
       description = "Lambda had no concurrency left for the control plane, so events wait. Request a higher quota, or find out what else uses the account's concurrency."
+    }
+    invocations-dropped = {
+      metric      = local.lambda.control_plane.RecursiveInvocationsDropped
+      statistic   = "Sum"
+      above       = 0
+      description = "Lambda dropped invocations of the control plane that it took for a runaway loop. Its recursive loop detection must be set to `Allow`: apply again, and find out who changed it. The dropped kicks are in the dead-letter queue, and in no log."
     }
     sweeper-errors = {
       metric      = local.lambda.sweeper.Errors
@@ -109,6 +115,8 @@ resource "aws_cloudwatch_metric_alarm" "alarms" {
   treat_missing_data  = "notBreaching"
   alarm_actions       = local.topics
   ok_actions          = local.topics
+
+  tags = var.tags
 }
 
 # Only the sweep repairs what events missed.
@@ -127,6 +135,7 @@ resource "aws_cloudwatch_metric_alarm" "no_sweep" {
   treat_missing_data = "breaching"
   alarm_actions      = local.topics
   ok_actions         = local.topics
+  tags               = var.tags
 }
 
 # CloudWatch has no metric for age, so the age is computed: the time of each hour's sweeps minus the push time.
@@ -134,7 +143,7 @@ resource "aws_cloudwatch_metric_alarm" "image_age" {
   for_each = var.image == null ? {} : { image = var.image }
 
   alarm_name          = "${local.name}-image-age"
-  alarm_description   = "The runners' image is ${var.alarms.image_age_days} days old. GitHub refuses a runner 30 days after the release of a newer one. Rebuild the image from the newest actions/runner with a new tag."
+  alarm_description   = "The runners' image was pushed ${var.alarms.image_age_days} days ago. GitHub refuses a runner 30 days after the release of a newer one, so the image's runner may soon be refused. Another runner_image_tag alone builds the same runner again: build from a newer one, with runner_image_build.base_image."
   comparison_operator = "GreaterThanOrEqualToThreshold"
   threshold           = var.alarms.image_age_days
   evaluation_periods  = 1
@@ -160,4 +169,6 @@ resource "aws_cloudwatch_metric_alarm" "image_age" {
       stat        = "Sum"
     }
   }
+
+  tags = var.tags
 }

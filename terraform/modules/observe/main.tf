@@ -18,12 +18,14 @@ resource "aws_kms_key" "alarms" {
   enable_key_rotation     = true
   deletion_window_in_days = 7
   policy                  = data.aws_iam_policy_document.key.json
+  tags                    = var.tags
 }
 
 resource "aws_sns_topic" "alarms" {
   name              = "${local.name}-alarms"
   display_name      = "ecsrunner ${var.deployment}"
   kms_master_key_id = aws_kms_key.alarms.arn
+  tags              = var.tags
 }
 
 resource "aws_sns_topic_policy" "alarms" {

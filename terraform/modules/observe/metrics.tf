@@ -20,7 +20,7 @@ locals {
   # AWS's own metrics of the deployment's resources.
   lambda = {
     for key, function in var.functions : key => {
-      for name in ["Invocations", "Errors", "Throttles", "Duration"] :
+      for name in ["Invocations", "Errors", "Throttles", "Duration", "RecursiveInvocationsDropped"] :
       name => { namespace = "AWS/Lambda", name = name, dimensions = { FunctionName = function } }
     }
   }

@@ -11,6 +11,13 @@ variable "deployment" {
   }
 }
 
+variable "tags" {
+  description = "Tags of every resource here that can be tagged."
+  type        = map(string)
+  default     = {}
+  nullable    = false
+}
+
 variable "functions" {
   description = "Names of the functions."
   type        = object({ control_plane = string, sweeper = string })

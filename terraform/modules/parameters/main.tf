@@ -41,6 +41,8 @@ resource "aws_ssm_parameter" "document" {
   tier           = local.bytes[each.key] > 4096 ? "Advanced" : "Standard"
   insecure_value = each.value
 
+  tags = var.tags
+
   lifecycle {
     precondition {
       condition     = local.bytes[each.key] <= 8192
@@ -58,6 +60,7 @@ resource "aws_ssm_parameter" "paused" {
   type            = "String"
   value           = "false"
   allowed_pattern = "^(true|false)$"
+  tags            = var.tags
 
   lifecycle {
     ignore_changes = [value]

@@ -42,6 +42,13 @@ variable "deployment" {
   }
 }
 
+variable "tags" {
+  description = "Tags of every resource here that can be tagged."
+  type        = map(string)
+  default     = {}
+  nullable    = false
+}
+
 # The root's `runner_class_sizes`, passed on unchanged; messages use that name.
 variable "classes" {
   description = "The class catalogue, `runner_class_sizes` of the root. Only `cpu` (1024 for one vCPU) and `memory` (MiB) are required. docs/configuration.md describes the other keys."

@@ -4,15 +4,15 @@
 # them, a minute or two each. Keys and indexes are those of `crates/aws/src/store/item.rs`. Both tables
 # are billed per request, so an idle deployment pays nothing for requests.
 #
-# The webhook's secrets are created here. An operator stores GitHub's credentials, which never pass through
-# Terraform: `github` has no version here, so no apply can overwrite it and no state file contains it.
+# `ecsrunner setup` stores the webhook's secrets and GitHub's credentials. They never pass through Terraform: the
+# secrets are created without a value, so no apply can overwrite one and no state file contains one. Only
+# `webhook_secrets`, if given, is written here.
 
 locals {
   name = "ecsrunner-${var.deployment}"
 
-  # Whether secrets are given is not sensitive, and decides which resource is created.
-  generated = nonsensitive(var.webhook_secrets == null) ? toset(["webhook"]) : toset([])
-  given     = nonsensitive(var.webhook_secrets == null) ? toset([]) : toset(["webhook"])
+  # Whether secrets are given is not sensitive, and decides whether the resource is created.
+  given = nonsensitive(var.webhook_secrets == null) ? toset([]) : toset(["webhook"])
 
   # The sort key of every index is the time of the ending.
   indexes = { by_month = "month", by_repository = "repository", by_runner = "runner" }
@@ -38,9 +38,20 @@ resource "aws_dynamodb_table" "state" {
     for_each = local.indexes
     content {
       name            = global_secondary_index.key
-      hash_key        = global_secondary_index.value
-      range_key       = "ended_at"
       projection_type = "ALL"
+
+      # `hash_key` and `range_key` of an index are deprecated since version 6.28 of the provider. Its first versions with
+      # `key_schema` planned the indexes anew each time (hashicorp/terraform-provider-aws 46335, fixed in February 2026):
+      # `terraform init -upgrade` brings a newer one. Deprecated arguments would have to change in version 7 anyway.
+      key_schema {
+        attribute_name = global_secondary_index.value
+        key_type       = "HASH"
+      }
+
+      key_schema {
+        attribute_name = "ended_at"
+        key_type       = "RANGE"
+      }
     }
   }
 
@@ -63,6 +74,8 @@ resource "aws_dynamodb_table" "state" {
   }
 
   deletion_protection_enabled = var.deletion_protection
+
+  tags = var.tags
 }
 
 resource "aws_dynamodb_table" "boot" {
@@ -88,6 +101,8 @@ resource "aws_dynamodb_table" "boot" {
   }
 
   deletion_protection_enabled = var.deletion_protection
+
+  tags = var.tags
 }
 
 resource "aws_secretsmanager_secret" "webhook" {
@@ -97,24 +112,15 @@ resource "aws_secretsmanager_secret" "webhook" {
   description             = "Secrets of the GitHub webhook: a JSON list, any of which is accepted"
   kms_key_id              = var.kms_key_arn
   recovery_window_in_days = var.secret_recovery_window_days
+  tags                    = var.tags
 }
 
-# Each plan generates a new one; the version below keeps the first.
-data "aws_secretsmanager_random_password" "webhook" {
-  for_each = local.generated
-
-  password_length     = 64
-  exclude_punctuation = true
-}
-
-resource "aws_secretsmanager_secret_version" "generated" {
-  for_each = local.generated
-
-  secret_id     = aws_secretsmanager_secret.webhook.id
-  secret_string = jsonencode([data.aws_secretsmanager_random_password.webhook[each.key].random_password])
+# Earlier versions generated a secret. Its value stays, and is no longer in Terraform's state.
+removed {
+  from = aws_secretsmanager_secret_version.generated
 
   lifecycle {
-    ignore_changes = [secret_string]
+    destroy = false
   }
 }
 
@@ -132,4 +138,5 @@ resource "aws_secretsmanager_secret" "github" {
   description             = "The GitHub App's id and private key, or a token; set by an operator"
   kms_key_id              = var.kms_key_arn
   recovery_window_in_days = var.secret_recovery_window_days
+  tags                    = var.tags
 }

@@ -9,7 +9,7 @@ output "tables" {
 }
 
 output "secrets" {
-  description = "The secrets: `webhook` has a value, `github` is empty until an operator sets it."
+  description = "The secrets, which are empty until `ecsrunner setup` or an operator sets them."
   value = {
     webhook = { arn = aws_secretsmanager_secret.webhook.arn }
     github  = { arn = aws_secretsmanager_secret.github.arn }

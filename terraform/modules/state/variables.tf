@@ -11,6 +11,13 @@ variable "deployment" {
   }
 }
 
+variable "tags" {
+  description = "Tags of every resource here that can be tagged."
+  type        = map(string)
+  default     = {}
+  nullable    = false
+}
+
 variable "deletion_protection" {
   description = "Whether DynamoDB refuses to delete the tables. Set it to false and apply before `terraform destroy`."
   type        = bool
@@ -49,14 +56,14 @@ variable "secret_recovery_window_days" {
 }
 
 variable "webhook_secrets" {
-  description = "Secrets of the webhook, newest first. A webhook signed with any of them is accepted, so that a secret can be replaced. If null, one is generated. They are stored in Terraform's state."
+  description = "Secrets of the webhook, newest first. A webhook signed with any of them is accepted, so that a secret can be replaced. They are stored in Terraform's state. If null, Terraform stores none: `ecsrunner setup` does, and an existing value stays."
   type        = list(string)
   default     = null
   sensitive   = true
 
   validation {
     condition     = var.webhook_secrets == null || try(length(var.webhook_secrets) >= 1 && length(var.webhook_secrets) <= 5, false)
-    error_message = "webhook_secrets is empty or has more than 5 secrets: 1 to 5 are expected, or null to generate one."
+    error_message = "webhook_secrets is empty or has more than 5 secrets: 1 to 5 are expected, or null if `ecsrunner setup` stores them."
   }
 
   validation {

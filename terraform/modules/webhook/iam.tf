@@ -39,6 +39,10 @@ resource "aws_iam_role" "put_events" {
   name               = "${local.name}-webhook"
   description        = "Lets API Gateway put webhooks of the deployment ${var.deployment} onto its bus."
   assume_role_policy = data.aws_iam_policy_document.apigateway_trust.json
+
+  path                 = var.iam.path
+  permissions_boundary = var.iam.permissions_boundary
+  tags                 = var.tags
 }
 
 data "aws_iam_policy_document" "put_events" {
@@ -61,15 +65,19 @@ resource "aws_iam_role_policy" "put_events" {
   policy = data.aws_iam_policy_document.put_events.json
 }
 
-resource "aws_iam_role" "account_logs" {
+resource "aws_iam_role" "apigateway_logs" {
   for_each = var.account_log_role == "own" ? toset(["own"]) : []
 
-  name               = "${local.name}-apigateway-logs"
+  name               = "${local.name}-api-logs"
   description        = "Lets API Gateway write the logs of this account's APIs."
   assume_role_policy = data.aws_iam_policy_document.apigateway_trust.json
+
+  path                 = var.iam.path
+  permissions_boundary = var.iam.permissions_boundary
+  tags                 = var.tags
 }
 
-data "aws_iam_policy_document" "account_logs" {
+data "aws_iam_policy_document" "apigateway_logs" {
   #checkov:skip=CKV_AWS_356:the comment at the resource gives the reason
   #checkov:skip=CKV_AWS_111:the comment at the resource gives the reason
   #checkov:skip=CKV_AWS_108:AWS requires the permission to read log events, as the comment says
@@ -92,10 +100,10 @@ data "aws_iam_policy_document" "account_logs" {
   }
 }
 
-resource "aws_iam_role_policy" "account_logs" {
-  for_each = aws_iam_role.account_logs
+resource "aws_iam_role_policy" "apigateway_logs" {
+  for_each = aws_iam_role.apigateway_logs
 
   name   = "write-logs"
   role   = each.value.id
-  policy = data.aws_iam_policy_document.account_logs.json
+  policy = data.aws_iam_policy_document.apigateway_logs.json
 }

@@ -15,14 +15,37 @@ locals {
   github  = jsondecode(file("${path.module}/github_hooks.json"))
   sources = coalesce(var.source_cidrs, local.github.cidrs)
 
-  # GitHub sends all three with each webhook, but the last one only if the hook has a secret.
-  required_headers = ["X-GitHub-Event", "X-GitHub-Delivery", "X-Hub-Signature-256"]
+  # Arguments that the deployment's hash covers (stage.tf).
+  integration = {
+    type        = "AWS"
+    method      = "POST"
+    uri         = "arn:${data.aws_partition.current.partition}:apigateway:${data.aws_region.current.region}:events:action/PutEvents"
+    credentials = aws_iam_role.put_events.arn
+
+    # GitHub waits for 10 seconds.
+    timeout_milliseconds = 9000
+
+    # Other content types are answered with 415. Otherwise their body would go to EventBridge without a template.
+    passthrough_behavior = "NEVER"
+    templates            = { "application/json" = file("${path.module}/put_events.vtl") }
+    parameters = {
+      "integration.request.header.X-Amz-Target" = "'AWSEvents.PutEvents'"
+      "integration.request.header.Content-Type" = "'application/x-amz-json-1.1'"
+    }
+  }
+
+  # 400 comes from put_events_failed.vtl.
+  statuses = ["200", "400", "502"]
+
+  responses = {
+    "200" = { pattern = null, template = "put_events_response.vtl" }
+    "502" = { pattern = "4\\d{2}|5\\d{2}", template = "put_events_failed.vtl" }
+  }
 
   # The API's answers if no template was applied: enough for the hook's owner, nothing about the back end. A type that
   # is not listed uses the default of its class (4XX or 5XX), with AWS's status.
   gateway_responses = {
     ACCESS_DENIED                = { status = "403", text = "webhooks are not accepted from this address" }
-    BAD_REQUEST_PARAMETERS       = { status = "400", text = "a GitHub header is missing: is a secret set on the webhook?" }
     DEFAULT_4XX                  = { status = null, text = "the request is not one of GitHub's webhooks" }
     DEFAULT_5XX                  = { status = "502", text = "the webhook could not be passed on: deliver it again" }
     MISSING_AUTHENTICATION_TOKEN = { status = "404", text = "webhooks must be posted to /webhook" }
@@ -36,6 +59,7 @@ locals {
 resource "aws_cloudwatch_event_bus" "webhooks" {
   name        = local.name
   description = "Unverified GitHub webhooks for the deployment ${var.deployment}."
+  tags        = var.tags
 }
 
 resource "aws_cloudwatch_event_archive" "webhooks" {
@@ -57,6 +81,8 @@ resource "aws_api_gateway_rest_api" "webhook" {
   endpoint_configuration {
     types = ["REGIONAL"]
   }
+
+  tags = var.tags
 }
 
 resource "aws_api_gateway_rest_api_policy" "callers" {
@@ -70,6 +96,9 @@ resource "aws_api_gateway_resource" "webhook" {
   path_part   = "webhook"
 }
 
+# It validates nothing, since the method requires no parameter: API Gateway may compare names of headers by their spelling,
+# and the template finds them in any. Methods of earlier versions use it, and an upgrade would delete it before the method
+# stops doing so.
 resource "aws_api_gateway_request_validator" "headers" {
   rest_api_id                 = aws_api_gateway_rest_api.webhook.id
   name                        = "headers"
@@ -84,33 +113,24 @@ resource "aws_api_gateway_method" "post" {
   http_method          = "POST"
   authorization        = "NONE"
   request_validator_id = aws_api_gateway_request_validator.headers.id
-  request_parameters   = { for header in local.required_headers : "method.request.header.${header}" => true }
 }
 
 resource "aws_api_gateway_integration" "put_events" {
   rest_api_id             = aws_api_gateway_rest_api.webhook.id
   resource_id             = aws_api_gateway_resource.webhook.id
   http_method             = aws_api_gateway_method.post.http_method
-  type                    = "AWS"
-  integration_http_method = "POST"
-  uri                     = "arn:${data.aws_partition.current.partition}:apigateway:${data.aws_region.current.region}:events:action/PutEvents"
-  credentials             = aws_iam_role.put_events.arn
-
-  # GitHub waits for 10 seconds.
-  timeout_milliseconds = 9000
-
-  # Other content types are answered with 415. Otherwise their body would go to EventBridge without a template.
-  passthrough_behavior = "NEVER"
-  request_templates    = { "application/json" = file("${path.module}/put_events.vtl") }
-  request_parameters = {
-    "integration.request.header.X-Amz-Target" = "'AWSEvents.PutEvents'"
-    "integration.request.header.Content-Type" = "'application/x-amz-json-1.1'"
-  }
+  type                    = local.integration.type
+  integration_http_method = local.integration.method
+  uri                     = local.integration.uri
+  credentials             = local.integration.credentials
+  timeout_milliseconds    = local.integration.timeout_milliseconds
+  passthrough_behavior    = local.integration.passthrough_behavior
+  request_templates       = local.integration.templates
+  request_parameters      = local.integration.parameters
 }
 
 resource "aws_api_gateway_method_response" "statuses" {
-  # 400 comes from put_events_failed.vtl.
-  for_each = toset(["200", "400", "502"])
+  for_each = toset(local.statuses)
 
   rest_api_id = aws_api_gateway_rest_api.webhook.id
   resource_id = aws_api_gateway_resource.webhook.id
@@ -121,10 +141,7 @@ resource "aws_api_gateway_method_response" "statuses" {
 # API Gateway keeps one of these per status, so one pattern covers all 4xx and 5xx answers of PutEvents. Without it the
 # default response would answer 200, and the webhook would be lost without a trace.
 resource "aws_api_gateway_integration_response" "statuses" {
-  for_each = {
-    "200" = { pattern = null, template = "put_events_response.vtl" }
-    "502" = { pattern = "4\\d{2}|5\\d{2}", template = "put_events_failed.vtl" }
-  }
+  for_each = local.responses
 
   rest_api_id        = aws_api_gateway_rest_api.webhook.id
   resource_id        = aws_api_gateway_resource.webhook.id

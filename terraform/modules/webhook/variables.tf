@@ -11,6 +11,33 @@ variable "deployment" {
   }
 }
 
+variable "tags" {
+  description = "Tags of every resource here that can be tagged."
+  type        = map(string)
+  default     = {}
+  nullable    = false
+}
+
+variable "iam" {
+  description = "Of each role: the policy that bounds its permissions (`permissions_boundary`, an ARN), and its `path`. Another path replaces the roles."
+  type = object({
+    permissions_boundary = optional(string)
+    path                 = optional(string, "/")
+  })
+  default  = {}
+  nullable = false
+
+  validation {
+    condition     = var.iam.permissions_boundary == null || can(regex("^arn:[^:]+:iam::(aws|[0-9]{12}):policy/[A-Za-z0-9_+=,.@/-]+$", var.iam.permissions_boundary))
+    error_message = "iam.permissions_boundary is `${coalesce(var.iam.permissions_boundary, "null")}`: the ARN of a policy is expected, such as arn:aws:iam::123456789012:policy/boundary."
+  }
+
+  validation {
+    condition     = can(regex("^/([A-Za-z0-9_+=,.@-]+/)*$", var.iam.path)) && length(var.iam.path) <= 512
+    error_message = "iam.path is `${var.iam.path}`: at most 512 characters that begin and end with `/` are expected, such as `/ci/`."
+  }
+}
+
 variable "throttle" {
   description = "Requests that are accepted: `rate` per second after a burst of `burst`. Requests beyond that are answered with 429, and the sweep fetches those webhooks later. A job sends three webhooks: 25 a second are those of 500 jobs a minute, three times what one deployment can start. The burst takes 1,000 jobs that are queued at once. The limits also bound the cost of a flood of forged webhooks."
   type = object({
@@ -73,14 +100,14 @@ variable "log_retention_days" {
 }
 
 variable "account_log_role" {
-  description = "API Gateway uses one role per account and Region to write logs. `own` creates a role and sets it. `existing` keeps the account's present role: use it if another deployment or team has set one."
+  description = "Whether API Gateway logs the requests. For that it uses one role per account and Region, so this is a setting of the account: `none` changes nothing there and logs nothing. `existing` logs with the account's present role. `own` creates a role and sets it for the account, in place of the present one; it is reset when this is taken back or destroyed."
   type        = string
-  default     = "own"
+  default     = "none"
   nullable    = false
 
   validation {
-    condition     = contains(["own", "existing"], var.account_log_role)
-    error_message = "account_log_role is `${var.account_log_role}`: `own` or `existing` is expected."
+    condition     = contains(["none", "existing", "own"], var.account_log_role)
+    error_message = "account_log_role is `${var.account_log_role}`: `none`, `existing` or `own` is expected."
   }
 }
 

@@ -4,6 +4,9 @@ mock_provider "aws" {
   mock_data "aws_iam_policy_document" {
     defaults = { json = "{}" }
   }
+  mock_data "aws_partition" {
+    defaults = { partition = "aws", dns_suffix = "amazonaws.com" }
+  }
   mock_data "aws_caller_identity" {
     defaults = { account_id = "123456789012" }
   }
@@ -405,4 +408,56 @@ run "a_sweeper_without_concurrency_is_refused" {
     function = { sweeper_reserved_concurrency = 0 }
   }
   expect_failures = [var.function]
+}
+
+run "lambda_takes_kicks_for_no_runaway_loop" {
+  assert {
+    condition     = { for key, config in aws_lambda_function_recursion_config.functions : config.function_name => config.recursive_loop } == { ecsrunner-ci-control-plane = "Allow", ecsrunner-ci-sweeper = "Allow" }
+    error_message = "With Lambda's default the control plane's kicks would be dropped after about 16."
+  }
+}
+
+run "a_key_is_used_through_two_services_of_this_partition" {
+  variables {
+    kms_key_arn = { arn = "arn:aws-cn:kms:cn-north-1:123456789012:key/0a1b" }
+  }
+
+  override_data {
+    target = data.aws_partition.current
+    values = { partition = "aws-cn", dns_suffix = "amazonaws.com.cn" }
+  }
+
+  assert {
+    condition     = one(data.aws_iam_policy_document.functions_kms["key"].statement[0].condition).values == tolist(["dynamodb.*.amazonaws.com.cn", "secretsmanager.*.amazonaws.com.cn"])
+    error_message = "The services' names end as the partition's hosts do."
+  }
+}
+
+run "roles_are_bounded_and_named_as_asked_for" {
+  command = plan
+  variables {
+    iam  = { permissions_boundary = "arn:aws:iam::123456789012:policy/boundary", path = "/ci/" }
+    tags = { team = "platform" }
+  }
+
+  assert {
+    condition     = alltrue([for role in [aws_iam_role.functions, aws_iam_role.scheduler] : role.permissions_boundary == "arn:aws:iam::123456789012:policy/boundary" && role.path == "/ci/" && role.tags.team == "platform"])
+    error_message = "Each role has the boundary, the path and the tags."
+  }
+}
+
+run "a_boundary_that_is_no_policy_is_refused" {
+  command = plan
+  variables {
+    iam = { permissions_boundary = "boundary" }
+  }
+  expect_failures = [var.iam]
+}
+
+run "a_path_without_a_slash_is_refused" {
+  command = plan
+  variables {
+    iam = { path = "ci" }
+  }
+  expect_failures = [var.iam]
 }

@@ -8,7 +8,7 @@ mock_provider "aws" {
     defaults = { account_id = "123456789012" }
   }
   mock_data "aws_partition" {
-    defaults = { partition = "aws" }
+    defaults = { partition = "aws", dns_suffix = "amazonaws.com" }
   }
   # The provider refuses a policy that is not JSON.
   mock_data "aws_iam_policy_document" {
@@ -322,4 +322,51 @@ run "an_image_with_a_tag_is_refused" {
     images = { default = { uri = "ghcr.io/acme/runner:1", architectures = ["x64"] } }
   }
   expect_failures = [var.images]
+}
+
+run "ecr_of_another_partition_is_read_from_the_uri" {
+  command = plan
+
+  variables {
+    images = { default = { uri = "210987654321.dkr.ecr.cn-north-1.amazonaws.com.cn/team/runner@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef", architectures = ["x64"] } }
+  }
+
+  override_data {
+    target = data.aws_partition.current
+    values = { partition = "aws-cn", dns_suffix = "amazonaws.com.cn" }
+  }
+
+  assert {
+    condition     = local.ecr_repositories == tolist(["arn:aws-cn:ecr:cn-north-1:210987654321:repository/team/runner"])
+    error_message = "the repository has the partition of its host"
+  }
+}
+
+run "roles_are_bounded_and_named_as_asked_for" {
+  command = plan
+  variables {
+    iam  = { permissions_boundary = "arn:aws:iam::123456789012:policy/boundary", path = "/ci/" }
+    tags = { team = "platform" }
+  }
+
+  assert {
+    condition     = alltrue([for role in concat([aws_iam_role.execution], values(aws_iam_role.task)) : role.permissions_boundary == "arn:aws:iam::123456789012:policy/boundary" && role.path == "/ci/" && role.tags.team == "platform"])
+    error_message = "Each role has the boundary, the path and the tags."
+  }
+}
+
+run "a_boundary_that_is_no_policy_is_refused" {
+  command = plan
+  variables {
+    iam = { permissions_boundary = "boundary" }
+  }
+  expect_failures = [var.iam]
+}
+
+run "a_path_without_a_slash_is_refused" {
+  command = plan
+  variables {
+    iam = { path = "ci" }
+  }
+  expect_failures = [var.iam]
 }

@@ -1,15 +1,23 @@
 # Tests the planned network, and that each invalid value is refused.
 
 mock_provider "aws" {
-  mock_data "aws_region" {
-    defaults = { region = "eu-west-1" }
-  }
   mock_data "aws_availability_zones" {
     defaults = { names = ["eu-west-1a", "eu-west-1b", "eu-west-1c", "eu-west-1d"] }
   }
   mock_data "aws_subnet" {
     defaults = { vpc_id = "vpc-0123456789abcdef0" }
   }
+}
+
+# The services' names, as AWS answers them.
+override_data {
+  target = data.aws_vpc_endpoint_service.gateway["s3"]
+  values = { service_name = "com.amazonaws.eu-west-1.s3" }
+}
+
+override_data {
+  target = data.aws_vpc_endpoint_service.gateway["dynamodb"]
+  values = { service_name = "com.amazonaws.eu-west-1.dynamodb" }
 }
 
 variables {

@@ -8,7 +8,7 @@ mock_provider "aws" {
     defaults = { account_id = "123456789012" }
   }
   mock_data "aws_partition" {
-    defaults = { partition = "aws" }
+    defaults = { partition = "aws", dns_suffix = "amazonaws.com" }
   }
   mock_data "aws_region" {
     defaults = { region = "eu-west-1" }
@@ -34,7 +34,7 @@ run "a_person_is_woken_for_what_the_documents_say" {
     condition = toset(output.alarm_names) == toset([
       for name in [
         "invalid-signatures", "jobs-stuck", "breakers-open", "runners-refused", "launch-failures", "records-unreadable", "sweep-behind",
-        "events-dead", "kicks-dead", "control-plane-errors", "control-plane-throttles", "sweeper-errors",
+        "events-dead", "kicks-dead", "control-plane-errors", "control-plane-throttles", "invocations-dropped", "sweeper-errors",
         "sweeper-throttles", "webhook-errors", "no-sweep",
       ] : "ecsrunner-ci-${name}"
     ])
@@ -55,6 +55,10 @@ run "a_person_is_woken_for_what_the_documents_say" {
   assert {
     condition     = aws_cloudwatch_metric_alarm.alarms["events-dead"].dimensions == tomap({ QueueName = "ecsrunner-ci-events-dead" }) && aws_cloudwatch_metric_alarm.alarms["kicks-dead"].dimensions == tomap({ QueueName = "ecsrunner-ci-kicks-dead" })
     error_message = "Each dead-letter queue has an alarm."
+  }
+  assert {
+    condition     = [for alarm in [aws_cloudwatch_metric_alarm.alarms["invocations-dropped"]] : [alarm.metric_name, alarm.dimensions.FunctionName, tostring(alarm.threshold)]] == [["RecursiveInvocationsDropped", "ecsrunner-ci-control-plane", "0"]]
+    error_message = "A single kick that Lambda drops raises an alarm."
   }
   assert {
     condition     = alltrue([for alarm in aws_cloudwatch_metric_alarm.alarms : alarm.treat_missing_data == "notBreaching" && length(alarm.alarm_description) > 0])

@@ -5,7 +5,7 @@ mock_provider "aws" {
     defaults = { json = "{}" }
   }
   mock_data "aws_partition" {
-    defaults = { partition = "aws" }
+    defaults = { partition = "aws", dns_suffix = "amazonaws.com" }
   }
   mock_data "aws_region" {
     defaults = { region = "eu-west-1" }
@@ -91,14 +91,10 @@ run "a_failure_of_put_events_is_no_200" {
   }
 }
 
-run "githubs_headers_are_required" {
+run "no_header_is_asked_for_by_its_spelling" {
   assert {
-    condition     = aws_api_gateway_method.post.request_parameters == tomap({ "method.request.header.X-GitHub-Event" = true, "method.request.header.X-GitHub-Delivery" = true, "method.request.header.X-Hub-Signature-256" = true })
-    error_message = "A webhook without one of GitHub's three headers must be refused."
-  }
-  assert {
-    condition     = aws_api_gateway_request_validator.headers.validate_request_parameters && !aws_api_gateway_request_validator.headers.validate_request_body
-    error_message = "Headers are validated; the body is not, since it has no model."
+    condition     = aws_api_gateway_method.post.request_parameters == null && !aws_api_gateway_request_validator.headers.validate_request_body
+    error_message = "The template finds headers in any spelling and refuses a webhook without them. The API's own validation may compare spellings."
   }
   assert {
     condition     = alltrue([for name in ["DEFAULT_4XX", "DEFAULT_5XX"] : contains(keys(aws_api_gateway_gateway_response.refusals), name)])
@@ -111,6 +107,10 @@ run "githubs_headers_are_required" {
 }
 
 run "nothing_that_a_sender_controls_is_logged" {
+  variables {
+    account_log_role = "existing"
+  }
+
   assert {
     condition     = aws_api_gateway_method_settings.all.settings[0].logging_level == "OFF" && !aws_api_gateway_method_settings.all.settings[0].data_trace_enabled
     error_message = "Execution logs must be off, since they would contain bodies and signatures."
@@ -149,9 +149,42 @@ run "only_github_may_call_by_default" {
     condition     = length(aws_cloudwatch_event_archive.webhooks) == 0 && length(aws_wafv2_web_acl_association.stage) == 0
     error_message = "An archive and a web ACL are charged, so both are off by default."
   }
+}
+
+run "the_account_is_left_alone_by_default" {
   assert {
-    condition     = aws_api_gateway_account.logs["own"].cloudwatch_role_arn == aws_iam_role.account_logs["own"].arn
-    error_message = "The account's log role is set by default, since a stage with access logs cannot be created without one."
+    condition     = length(aws_api_gateway_account.own) == 0 && length(aws_iam_role.apigateway_logs) == 0 && length(aws_api_gateway_stage.v1.access_log_settings) == 0
+    error_message = "The log role belongs to the whole account, so it is not set, and without one a stage with an access log cannot be created."
+  }
+  assert {
+    condition     = aws_cloudwatch_log_group.access.name == "/aws/apigateway/ecsrunner-ci-webhook"
+    error_message = "The log group exists without a log, so that turning the log off deletes no line."
+  }
+}
+
+run "an_access_log_can_have_a_role_of_its_own" {
+  variables {
+    account_log_role = "own"
+  }
+
+  assert {
+    condition     = aws_api_gateway_account.own["own"].cloudwatch_role_arn == aws_iam_role.apigateway_logs["own"].arn && length(aws_api_gateway_stage.v1.access_log_settings) == 1
+    error_message = "The account's log role is set, since a stage with an access log cannot be created without one."
+  }
+  assert {
+    condition     = aws_iam_role.apigateway_logs["own"].name != "ecsrunner-ci-apigateway-logs"
+    error_message = "Earlier versions leave a role of that name in the account."
+  }
+}
+
+run "an_access_log_can_use_the_accounts_role" {
+  variables {
+    account_log_role = "existing"
+  }
+
+  assert {
+    condition     = length(aws_api_gateway_account.own) == 0 && length(aws_iam_role.apigateway_logs) == 0 && length(aws_api_gateway_stage.v1.access_log_settings) == 1
+    error_message = "The requests are logged, and the account's role is left alone."
   }
 }
 
@@ -198,7 +231,7 @@ run "what_is_asked_for_is_made" {
     error_message = "The web ACL is associated with the stage."
   }
   assert {
-    condition     = length(aws_api_gateway_account.logs) == 0 && length(aws_iam_role.account_logs) == 0
+    condition     = length(aws_api_gateway_account.own) == 0 && length(aws_iam_role.apigateway_logs) == 0
     error_message = "With `existing`, the account's log role must not be changed."
   }
   assert {
@@ -285,4 +318,33 @@ run "half_a_day_of_archive_is_refused" {
     archive_days = 0.5
   }
   expect_failures = [var.archive_days]
+}
+
+run "roles_are_bounded_and_named_as_asked_for" {
+  variables {
+    account_log_role = "own"
+    iam              = { permissions_boundary = "arn:aws:iam::123456789012:policy/boundary", path = "/ci/" }
+    tags             = { team = "platform" }
+  }
+
+  assert {
+    condition     = alltrue([for role in [aws_iam_role.put_events, aws_iam_role.apigateway_logs["own"]] : role.permissions_boundary == "arn:aws:iam::123456789012:policy/boundary" && role.path == "/ci/" && role.tags.team == "platform"])
+    error_message = "Each role has the boundary, the path and the tags."
+  }
+}
+
+run "a_boundary_that_is_no_policy_is_refused" {
+  command = plan
+  variables {
+    iam = { permissions_boundary = "boundary" }
+  }
+  expect_failures = [var.iam]
+}
+
+run "a_path_without_a_slash_is_refused" {
+  command = plan
+  variables {
+    iam = { path = "ci" }
+  }
+  expect_failures = [var.iam]
 }

@@ -1,0 +1,162 @@
+"""The life of a deployment, from the first apply to its end, with the stand-in for AWS's provider."""
+
+import json
+import unittest
+
+from deployment import Deployment, Failed, changes
+
+TFVARS = 'deployment = "ci"\nregion = "eu-west-1"\nallowed_repositories = ["acme/app"]\n'
+CLASSES = "module.ecsrunner.module.parameters.aws_ssm_parameter.document[\"classes\"]"
+
+
+class Lifecycle(unittest.TestCase):
+    """Each test starts from an apply of the example `minimal`, as a package has it: three lines of inputs."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.deployment = Deployment()
+        cls.addClassCleanup(cls.deployment.close)
+        (cls.deployment.root / "terraform.tfvars").write_text(TFVARS)
+        cls.first = cls.deployment.plan()
+        cls.deployment.apply()
+        cls.applied = cls.deployment.state.read_text()
+        cls.main = (cls.deployment.root / "main.tf").read_text()
+
+    def setUp(self):
+        self.deployment.state.write_text(self.applied)
+        self.deployment.remember_functions()
+        self.set()
+
+    def set(self, more=""):
+        """Adds arguments to the module's call."""
+        self.assertIn('source = "../.."\n', self.main)
+        text = self.main.replace('source = "../.."\n', f'source = "../.."\n{more}\n')
+        (self.deployment.root / "main.tf").write_text(text)
+
+    def settles(self):
+        """Applies the last plan. The next one must be empty."""
+        self.deployment.apply()
+        self.assertEqual(changes(self.deployment.plan()), {})
+
+    def test_three_lines_of_inputs_are_a_deployment(self):
+        made = changes(self.first)
+        self.assertGreater(len(made), 80)
+        self.assertEqual({tuple(actions) for actions in made.values()}, {("create",)})
+
+    def test_the_second_plan_is_empty(self):
+        plan = self.deployment.plan()
+        self.assertEqual(changes(plan), {})
+        self.assertEqual([name for name, change in plan["output_changes"].items() if change["actions"] != ["no-op"]], [])
+
+    def test_the_state_holds_no_secret(self):
+        kinds = {resource["type"] for resource in json.loads(self.applied)["resources"]}
+        self.assertIn("aws_secretsmanager_secret", kinds)
+        self.assertFalse(kinds & {"aws_secretsmanager_secret_version", "aws_secretsmanager_random_password"})
+
+    def test_nothing_of_the_account_is_set(self):
+        kinds = {resource["type"] for resource in json.loads(self.applied)["resources"]}
+        self.assertIn("aws_api_gateway_stage", kinds)
+        self.assertNotIn("aws_api_gateway_account", kinds)
+
+    def test_another_class_changes_the_catalogue_alone(self):
+        self.set("runner_class_sizes = { small = { cpu = 2048, memory = 4096, default = true } }")
+        self.assertEqual(changes(self.deployment.plan()), {CLASSES: ["update"]})
+        self.settles()
+
+    def test_another_archive_updates_both_functions_in_place(self):
+        archive = self.deployment.home / "control-plane-arm64.zip"
+        before = archive.read_text()
+        self.addCleanup(archive.write_text, before)
+        archive.write_text("control-plane-arm64.zip, second version\n")
+        functions = "module.ecsrunner.module.control_plane.aws_lambda_function.functions"
+        updated = {f'{functions}["{name}"]': ["update"] for name in ("control_plane", "sweeper")}
+        planned = changes(self.deployment.plan())
+        # It names a function that changes, so Terraform reads the document after the update. It stays the same.
+        self.assertEqual(planned.pop("module.ecsrunner.module.control_plane.aws_iam_role_policy.scheduler"), ["update"])
+        self.assertEqual(planned, updated)
+        self.settles()
+
+    def test_code_that_others_have_replaced_stops_the_plan(self):
+        functions = self.deployment.home / "functions.json"
+        functions.write_text(json.dumps(json.loads(functions.read_text()) | {"ecsrunner-ci-sweeper": "another"}))
+        with self.assertRaisesRegex(Failed, "ecsrunner-ci-sweeper.*\n?.*has the SHA-256"):
+            self.deployment.plan()
+
+    def test_an_archive_that_is_missing_is_named(self):
+        archive = self.deployment.home / "control-plane-arm64.zip"
+        before = archive.read_text()
+        self.addCleanup(archive.write_text, before)
+        archive.unlink()
+        with self.assertRaisesRegex(Failed, r"control-plane-arm64\.zip`: an existing file\s+is\s+expected"):
+            self.deployment.plan()
+
+    def test_another_region_than_expected_creates_nothing(self):
+        self.set('region = "us-east-1"')
+        with self.assertRaisesRegex(Failed, r"region is `us-east-1`, but AWS's provider uses the\s+Region\s+`eu-west-1`"):
+            self.deployment.plan()
+
+    def test_a_boundary_changes_roles_in_place_and_a_path_replaces_them(self):
+        boundary = 'permissions_boundary = "arn:aws:iam::123456789012:policy/boundary"'
+        self.set(f"iam = {{ {boundary} }}")
+        bounded = changes(self.deployment.plan())
+        roles = {resource["name"] for resource in json.loads(self.applied)["resources"] if resource["type"] == "aws_iam_role"}
+        self.assertEqual({address.split("[")[0].rsplit(".", 1)[1] for address in bounded}, roles)
+        self.assertEqual({tuple(actions) for actions in bounded.values()}, {("update",)})
+        self.settles()
+        self.set('iam = { path = "/ci/" }')
+        replaced = {address for address, actions in changes(self.deployment.plan()).items() if "delete" in actions}
+        self.assertTrue(all(address in replaced for address in bounded))
+
+    def test_an_access_log_is_asked_for_and_given_back(self):
+        account = 'module.ecsrunner.module.webhook.aws_api_gateway_account.own["own"]'
+        self.set('webhook = { account_log_role = "own" }')
+        self.assertEqual(changes(self.deployment.plan())[account], ["create"])
+        self.settles()
+        self.set('webhook = { account_log_role = "existing" }')
+        given_back = changes(self.deployment.plan())
+        self.assertEqual(given_back[account], ["delete"])
+        self.assertNotIn("module.ecsrunner.module.webhook.aws_cloudwatch_log_group.access", given_back)
+        self.settles()
+
+    def test_destroy_deletes_everything(self):
+        plan = self.deployment.plan("-destroy")
+        held = [resource for resource in json.loads(self.applied)["resources"] if resource["mode"] == "managed"]
+        self.assertEqual(len(changes(plan)), sum(len(resource["instances"]) for resource in held))
+        self.assertEqual({tuple(actions) for actions in changes(plan).values()}, {("delete",)})
+        self.deployment.apply()
+        left = json.loads(self.deployment.state.read_text())["resources"]
+        self.assertEqual([resource for resource in left if resource["mode"] == "managed"], [])
+
+
+class TodaysForms(unittest.TestCase):
+    """Inputs of the version before."""
+
+    def test_a_build_with_sources_of_ones_own_and_another_tag_build_again(self):
+        deployment = Deployment()
+        self.addCleanup(deployment.close)
+        image = deployment.home / "image"
+        image.mkdir()
+        (image / "Dockerfile").write_text("FROM ghcr.io/actions/actions-runner\nCOPY hello.txt /\n")
+        (image / "hello.txt").write_text("hello\n")
+        root = deployment.root / "main.tf"
+        text = root.read_text()
+        build = 'runner_image_build = { dockerfile_dir = "../../../image", context_dir = "../../../image", inputs = ["*.txt"] }'
+        (deployment.root / "terraform.tfvars").write_text(TFVARS)
+
+        def plan(tag):
+            arguments = f'source = "../.."\n  runner_image_tag = "{tag}"\n  {build}\n'
+            root.write_text(text.replace('source = "../.."\n', arguments))
+            return changes(deployment.plan())
+
+        built = "module.ecsrunner.module.image[\"default\"].terraform_data.build"
+        self.assertEqual(plan("1")[built], ["create"])
+        deployment.apply()
+        self.assertEqual(plan("1"), {})
+        self.assertIn("create", plan("2")[built])
+        deployment.apply()
+        (image / "hello.txt").write_text("hello again\n")
+        self.assertIn("create", plan("2")[built])
+
+
+if __name__ == "__main__":
+    unittest.main()
