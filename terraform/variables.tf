@@ -69,6 +69,7 @@ variable "runner_class_sizes" {
     max_job_minutes       = optional(number)
     labels                = optional(list(string), [])
     image                 = optional(string)
+    image_fallback        = optional(bool)
     repositories          = optional(list(string))
     exec                  = optional(bool, false)
     rerun                 = optional(bool)

@@ -7,6 +7,8 @@ resource "aws_cloudwatch_log_group" "questions" {
   #checkov:skip=CKV_AWS_338:the operator sets the retention; a year is not the default
   name              = "/aws/lambda/${local.name}-questions"
   retention_in_days = var.log.retention_days
+
+  tags = var.tags
 }
 
 resource "aws_lambda_function" "questions" {
@@ -44,6 +46,8 @@ resource "aws_lambda_function" "questions" {
     system_log_level      = "WARN"
   }
 
+  tags = var.tags
+
   depends_on = [aws_iam_role_policy.questions, data.aws_s3_object.archive]
 }
 
@@ -51,6 +55,10 @@ resource "aws_iam_role" "questions" {
   name               = "${local.name}-questions"
   description        = "What the function that answers questions of the deployment ${var.deployment} may do."
   assume_role_policy = data.aws_iam_policy_document.functions_trust.json
+
+  path                 = var.iam.path
+  permissions_boundary = var.iam.permissions_boundary
+  tags                 = var.tags
 }
 
 resource "aws_iam_role_policy" "questions" {

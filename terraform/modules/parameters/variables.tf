@@ -62,6 +62,7 @@ variable "classes" {
     max_job_minutes       = optional(number)
     labels                = optional(list(string), [])
     image                 = optional(string)
+    image_fallback        = optional(bool)
     repositories          = optional(list(string))
     exec                  = optional(bool, false)
     rerun                 = optional(bool)
