@@ -101,5 +101,25 @@ class UpgradeIntoARootModule(Upgrade):
             self.assertEqual(address, self.prefix + before)
 
 
+class UpgradeThatKeepsTheAccessLog(Upgrade):
+    """It asks for what was the default: a log role of its own."""
+
+    tfvars = TFVARS + PACKAGE + 'webhook = { account_log_role = "own" }\n'
+
+    def test_the_account_gets_another_role_and_the_log_goes_on(self):
+        planned = {change["address"]: change["change"] for change in self.plan["resource_changes"]}
+        self.assertEqual(planned['module.webhook.aws_api_gateway_account.own["own"]']["actions"], ["create"])
+        before, after = (self.plan_of_role(planned, side) for side in ("before", "after"))
+        self.assertNotEqual(before, after)
+        stage = planned["module.webhook.aws_api_gateway_stage.v1"]
+        self.assertEqual(len(stage["after"]["access_log_settings"]), 1)
+        self.assertEqual(stage["before"]["access_log_settings"], stage["after"]["access_log_settings"])
+
+    def plan_of_role(self, planned: dict, side: str) -> str:
+        """The name of the role: the one that leaves the state, and the new one."""
+        resource = {"before": "account_logs", "after": "apigateway_logs"}[side]
+        return planned[f'module.webhook.aws_iam_role.{resource}["own"]'][side]["name"]
+
+
 if __name__ == "__main__":
     unittest.main()

@@ -20,7 +20,7 @@ locals {
   assign_public_ip = coalesce(var.network.assign_public_ip, !local.own)
 }
 
-# The name of an endpoint service differs between partitions and services, so it is looked up.
+# Looked up, so that a Region that lacks one of them fails in the plan, and the provider knows the names.
 data "aws_vpc_endpoint_service" "gateway" {
   for_each = local.gateway_services
 
