@@ -99,10 +99,9 @@ async fn send(shared: Arc<Shared>, connections: Arc<Semaphore>, outgoing: Outgoi
         tokio::time::sleep(outgoing.delay).await;
     }
     let permit = connections.acquire().await;
-    let hook = shared.state().hook.clone();
+    let receiver = shared.state().receiver(&outgoing);
     let mut delivery = Delivery::dropped(outgoing);
-    if let Some(hook) = hook {
-        let app = shared.state().credentials.app().map(|app| app.id);
+    if let Some((hook, app)) = receiver {
         deliver(&mut delivery, &hook, app).await;
     }
     drop(permit);
@@ -229,6 +228,14 @@ fn is_whole(bytes: &[u8]) -> bool {
 }
 
 impl State {
+    /// Returns the hook that a delivery goes to now, and its App's id.
+    fn receiver(&self, outgoing: &Outgoing) -> Option<(Hook, Option<u64>)> {
+        let mut records = self.repositories.values();
+        let record = records.find(|record| Some(record.id) == outgoing.repository);
+        let (hook, app) = self.hook_of(record.map(|record| &record.name))?;
+        Some((hook.clone(), app.map(|app| app.id)))
+    }
+
     pub(super) fn record_delivery(&mut self, delivery: Delivery) {
         self.deliveries.push_back(delivery);
         if self.deliveries.len() > MAX_REMEMBERED {

@@ -18,12 +18,12 @@ impl State {
 
     /// Sends the ping that GitHub sends when a webhook is created.
     pub(super) fn emit_ping(&mut self, repository: &Repository) {
-        let Some(hook) = &self.hook else { return };
+        let Some((hook, app)) = self.hook_of(Some(repository)) else { return };
         let mut body = json!({
             "zen": "Design for failure.",
             "hook_id": self.hook_id(),
             "hook": {
-                "type": if self.credentials.app().is_some() { "App" } else { "Repository" },
+                "type": if app.is_some() { "App" } else { "Repository" },
                 "id": self.hook_id(),
                 "name": "web",
                 "active": true,
@@ -54,8 +54,8 @@ impl State {
         if !self.is_user(owner) {
             body["organization"] = self.organization_json(owner);
         }
-        if self.credentials.app().is_some() {
-            let id = self.installation_id(owner);
+        if let Some((_, Some(app))) = self.hook_of(Some(&run.repository)) {
+            let id = self.installation_id(app, owner);
             body["installation"] = json!({"id": id, "node_id": format!("MDIzOkluc3RhbGxhdGlvbiV7{id}")});
         }
         Some((body, run.repository.clone()))
@@ -70,12 +70,13 @@ impl State {
         job: Option<JobId>,
     ) {
         let faults = self.faults.webhooks.clone();
-        if self.hook.is_none() || self.random.happens(faults.forget) {
+        let Some((_, app)) = self.hook_of(Some(repository)) else { return };
+        let installation = app.map(|app| self.installation_id(app, repository.owner()));
+        if self.random.happens(faults.forget) {
             return;
         }
         let guid = self.random.guid();
         let body = Bytes::from(body.to_string());
-        let installation = self.credentials.app().map(|_| self.installation_id(repository.owner()));
         for copy in 0..=faults.duplicates {
             self.ids.delivery += 1;
             let outgoing = Outgoing {
