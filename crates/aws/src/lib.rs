@@ -29,4 +29,4 @@ mod cache;
 mod fault;
 
 #[cfg(feature = "store")]
-pub use fault::denies_caller;
+pub use fault::{denies_caller, is_expired};

@@ -28,7 +28,7 @@ pub(crate) const STATE_TABLE: &str = "RUNNER_STATE_TABLE";
 pub(crate) const GH_TOKEN: &str = "GH_TOKEN";
 /// The operator's own token, if [`GH_TOKEN`] is not set.
 pub(crate) const GITHUB_TOKEN: &str = "GITHUB_TOKEN";
-/// A profile of the AWS CLI.
+/// A profile of AWS's configuration files.
 #[cfg(feature = "aws")]
 pub(crate) const AWS_PROFILE: &str = "AWS_PROFILE";
 /// The log filter, in the syntax of `tracing`'s filters.
