@@ -89,6 +89,11 @@ impl Failure {
         Self { code, ..self }
     }
 
+    /// Puts the failure under a sentence that says what it prevented.
+    pub(crate) fn under(self, context: impl fmt::Display + Send + Sync + 'static) -> Self {
+        Self { error: self.error.context(context), ..self }
+    }
+
     pub(crate) fn hint_text(&self) -> Option<&str> {
         self.hint.as_deref()
     }

@@ -126,6 +126,8 @@ pub struct NewApp {
     /// Its name in URLs.
     pub slug: String,
     pub name: String,
+    /// The address of its page.
+    pub html_url: String,
     /// In PEM. GitHub does not show it again.
     pub private_key: SecretString,
     /// `None` if the App has no webhook.
@@ -138,6 +140,7 @@ struct Conversion {
     id: u64,
     slug: String,
     name: String,
+    html_url: String,
     pem: SecretText,
     webhook_secret: Option<SecretText>,
 }
@@ -191,6 +194,7 @@ impl Registrar {
             id: made.id,
             slug: made.slug,
             name: made.name,
+            html_url: made.html_url,
             private_key: made.pem.0,
             webhook_secret: made
                 .webhook_secret

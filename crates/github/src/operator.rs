@@ -30,6 +30,8 @@ pub struct AppInfo {
     pub name: String,
     /// Its name in URLs. GitHub can omit it.
     pub slug: Option<String>,
+    /// The address of its page.
+    pub html_url: Option<String>,
     /// The permissions that it asks for, such as `administration: write`.
     pub permissions: BTreeMap<String, String>,
     /// The webhook events that it receives.

@@ -264,6 +264,11 @@ impl AwsDeployment {
         Ok(OutcomeView::of(&recorded.outcome))
     }
 
+    /// Returns the TLS configuration of calls to AWS, for other calls.
+    pub(crate) fn tls(&self) -> Arc<ClientConfig> {
+        self.connection.tls()
+    }
+
     /// Returns the rules from the parameters.
     pub(crate) fn rules(&self) -> Ruleset {
         self.configuration.ruleset()
