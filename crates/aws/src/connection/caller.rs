@@ -8,13 +8,13 @@
 use std::path::Path;
 use std::time::Duration;
 
-use aws_config::BehaviorVersion;
-use aws_config::meta::region::ProvideRegion;
-use aws_config::profile::{ProfileFileCredentialsProvider, ProfileFileRegionProvider};
+use aws_config::profile::ProfileFileCredentialsProvider;
 use aws_config::provider_config::ProviderConfig;
-use aws_config::timeout::TimeoutConfig;
+use aws_config::{BehaviorVersion, Region};
+use aws_credential_types::Credentials;
 use aws_credential_types::provider::ProvideCredentials;
 use aws_credential_types::provider::error::CredentialsError;
+use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use ecsrunner_engine::chain;
 use secrecy::SecretString;
 
@@ -23,15 +23,12 @@ use super::{AccessKey, ConnectionError, tls};
 
 /// How long finding credentials may take: single sign-on and roles make calls.
 const LIMIT: Duration = Duration::from_secs(30);
-/// The Region of calls for credentials, where none is configured: the services that answer them are in each Region.
-const ANY_REGION: &str = "us-east-1";
 
 /// Who calls AWS, and where.
 #[derive(Clone, Debug)]
 pub struct Caller {
     pub access_key: AccessKey,
-    /// `None` if neither the environment nor the profile names one.
-    pub region: Option<String>,
+    pub region: String,
 }
 
 /// Why there are no credentials. The text has no secret.
@@ -44,6 +41,8 @@ pub enum CallerError {
         #[source]
         source: Words,
     },
+    #[error("no AWS Region given")]
+    NoRegion,
     #[error("finding AWS credentials{} took more than {} s", of(.0.as_deref()), LIMIT.as_secs())]
     Late(Option<String>),
     #[error(transparent)]
@@ -64,38 +63,17 @@ fn of(profile: Option<&str>) -> String {
 ///
 /// # Errors
 ///
-/// There are no credentials, or they have expired.
+/// No Region is configured, there are no credentials, or they have expired.
 pub async fn find(
     profile: Option<&str>,
     region: Option<&str>,
     ca_bundle: Option<&Path>,
 ) -> Result<Caller, CallerError> {
     let http = Http::new(&tls::config(ca_bundle)?).plain();
-    let region = match region {
-        Some(region) => Some(region.to_owned()),
-        None => configured_region(profile).await,
-    };
-    let near = aws_config::Region::new(region.clone().unwrap_or_else(|| ANY_REGION.to_owned()));
-    let credentials = async {
-        match profile {
-            Some(name) => {
-                let config = ProviderConfig::without_region().with_http_client(http).with_region(Some(near));
-                let provider = ProfileFileCredentialsProvider::builder().configure(&config);
-                provider.profile_name(name).build().provide_credentials().await
-            }
-            None => {
-                let timeouts = TimeoutConfig::builder().operation_timeout(LIMIT).build();
-                let loader = aws_config::defaults(BehaviorVersion::latest()).http_client(http);
-                let config = loader.region(near).timeout_config(timeouts).load().await;
-                match config.credentials_provider() {
-                    Some(provider) => provider.provide_credentials().await,
-                    None => Err(CredentialsError::not_loaded_no_source()),
-                }
-            }
-        }
-    };
     let named = || profile.map(str::to_owned);
-    let found = tokio::time::timeout(LIMIT, credentials).await.map_err(|_| CallerError::Late(named()))?;
+    let found = tokio::time::timeout(LIMIT, find_with(http, profile, region)).await;
+    let (region, found) = found.map_err(|_| CallerError::Late(named()))?;
+    let region = region.ok_or(CallerError::NoRegion)?;
     let found =
         found.map_err(|error| CallerError::None { profile: named(), source: Words(chain(&error)) })?;
     let access_key = AccessKey {
@@ -106,10 +84,29 @@ pub async fn find(
     Ok(Caller { access_key, region })
 }
 
-async fn configured_region(profile: Option<&str>) -> Option<String> {
-    let region = match profile {
-        Some(name) => ProfileFileRegionProvider::builder().profile_name(name).build().region().await,
-        None => aws_config::default_provider::region::default_provider().region().await,
+async fn find_with(
+    http: SharedHttpClient,
+    profile: Option<&str>,
+    region: Option<&str>,
+) -> (Option<String>, Result<Credentials, CredentialsError>) {
+    let mut loader = aws_config::defaults(BehaviorVersion::latest()).http_client(http.clone());
+    if let Some(region) = region {
+        loader = loader.region(Region::new(region.to_owned()));
+    }
+    if let Some(profile) = profile {
+        loader = loader.profile_name(profile);
+    }
+    let config = loader.load().await;
+    let found = match (profile, config.credentials_provider()) {
+        // The default chain would take keys of the environment first.
+        (Some(profile), _) => {
+            let region = config.region().cloned();
+            let of_calls = ProviderConfig::without_region().with_http_client(http).with_region(region);
+            let provider = ProfileFileCredentialsProvider::builder().configure(&of_calls);
+            provider.profile_name(profile).build().provide_credentials().await
+        }
+        (None, Some(provider)) => provider.provide_credentials().await,
+        (None, None) => Err(CredentialsError::not_loaded_no_source()),
     };
-    region.map(|region| region.to_string())
+    (config.region().map(ToString::to_string), found)
 }

@@ -4,7 +4,6 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use anyhow::anyhow;
 use ecsrunner_aws::connection::caller::{self, CallerError};
 use secrecy::ExposeSecret;
 
@@ -39,17 +38,16 @@ pub(super) async fn variables(
     variables.insert(SECRET_ACCESS_KEY.to_owned(), key.secret.expose_secret().to_owned());
     let token = key.session_token.map(|token| token.expose_secret().to_owned());
     variables.extend(token.map(|token| (SESSION_TOKEN.to_owned(), token)));
-    let region = found.region.ok_or_else(|| {
-        Failure::usage(anyhow!("no AWS Region given"))
-            .hint("use `--region`, AWS_REGION, or a profile with a Region")
-    })?;
-    variables.insert(REGION.to_owned(), region);
+    variables.insert(REGION.to_owned(), found.region);
     Ok(variables)
 }
 
 fn told(error: CallerError) -> Failure {
     match error {
         CallerError::Connection(error) => Failure::usage(error),
+        CallerError::NoRegion => {
+            Failure::usage(error).hint("use `--region`, AWS_REGION, or a profile with a Region")
+        }
         error => Failure::permission(error).hint(HINT),
     }
 }

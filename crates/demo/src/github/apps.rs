@@ -200,7 +200,7 @@ impl State {
     /// Registers an App, and returns the code for its credentials. GitHub makes the App before anyone takes them.
     pub(super) fn register(&mut self, registration: AppRegistration, name: &str, key: &AppKey) -> String {
         let AppRegistration { manifest, owner, .. } = registration;
-        let ordinal = u64::try_from(self.credentials.apps().len()).unwrap_or(u64::MAX).max(1);
+        let ordinal = u64::try_from(self.credentials.apps().len()).unwrap_or(u64::MAX).saturating_add(1);
         let id = FIRST_ID + ordinal;
         let secret = manifest.hook.is_some().then(|| SecretString::from(self.random.hex(40)));
         let hook = match (manifest.hook, &secret) {
