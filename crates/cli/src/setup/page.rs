@@ -2,7 +2,8 @@
 //!
 //! Other users of this machine can reach it, and so can other sites in the person's browser:
 //!
-//! - `Host` and `Origin` must be ours, so that no other site can use it by a name of its own;
+//! - `Host` and `Origin` must be ours, so that no other site can use it by a name of its own, and no site can frame it
+//!   or visit it first;
 //! - the first browser that opens it is the only one, by a cookie;
 //! - GitHub's answer must carry the state, 256 random bits, and is taken once;
 //! - the code leaves the address bar with the answer, and no page holds a secret.
@@ -72,6 +73,7 @@ impl Answer {
 }
 
 const FAILED: &str = "/failed";
+const STYLE: &str = "/style.css";
 
 impl Page {
     pub(super) fn serve(listener: TcpListener, offer: Offer) -> Result<Self, anyhow::Error> {
@@ -91,7 +93,7 @@ impl Page {
             .route("/", get(offered))
             .route("/callback", get(returned))
             .route(FAILED, get(failed))
-            .route("/style.css", get(style))
+            .route(STYLE, get(style))
             .fallback(unknown)
             .layer(middleware::from_fn_with_state(Arc::clone(&visit), guard))
             .with_state(visit);
@@ -157,7 +159,7 @@ async fn guard(State(visit): Visited, request: Request, next: Next) -> Response 
     };
     let mut response = if !is_ours {
         refuse(StatusCode::FORBIDDEN, html::OTHER_HOST)
-    } else if origin.is_some_and(|origin| !is_own_origin(origin)) {
+    } else if origin.is_some_and(|origin| !is_own_origin(origin)) || is_embedded(&request) {
         refuse(StatusCode::FORBIDDEN, html::OTHER_ORIGIN)
     } else {
         next.run(request).await
@@ -177,6 +179,16 @@ async fn guard(State(visit): Visited, request: Request, next: Next) -> Response 
         response.headers_mut().insert(name, HeaderValue::from_static(value));
     }
     response
+}
+
+/// Whether another site's page asks, by a frame, an image or a link. Browsers say so, and other clients send no such
+/// headers. GitHub may send the browser back, and only as a whole page.
+fn is_embedded(request: &Request) -> bool {
+    let said = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok());
+    let path = request.uri().path();
+    let is_page = said("sec-fetch-dest").is_none_or(|dest| dest == "document" || path == STYLE);
+    let comes_by_itself = said("sec-fetch-site").is_none_or(|site| matches!(site, "none" | "same-origin"));
+    !is_page || (path == "/" && !comes_by_itself)
 }
 
 /// Shows the App, with a button that leads to GitHub.

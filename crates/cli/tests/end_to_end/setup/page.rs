@@ -36,6 +36,11 @@ async fn other_hosts_origins_browsers_states_and_a_second_answer_are_refused() {
         assert_eq!(status(browser.get(&page).header("host", "setup.example.com")).await, 403);
         assert_eq!(status(browser.get(&page).header("origin", "https://evil.example.com")).await, 403);
         assert_eq!(status(browser.get(&page).header("origin", "null")).await, 403);
+        for (name, value) in
+            [("sec-fetch-dest", "iframe"), ("sec-fetch-site", "cross-site"), ("sec-fetch-site", "same-site")]
+        {
+            assert_eq!(status(browser.get(&page).header(name, value)).await, 403, "{name}: {value}");
+        }
         let answer = reqwest::Client::new().post(&page).send().await.unwrap();
         assert_eq!(answer.status(), 405);
 
@@ -54,6 +59,9 @@ async fn other_hosts_origins_browsers_states_and_a_second_answer_are_refused() {
         assert_eq!(status(elsewhere).await, 403);
         let (callback, _) = back.0.split_once('?').unwrap();
         assert_eq!(status(browser.get(&format!("{callback}?state={state}"))).await, 400);
+
+        let framed = browser.get(&back.0).header("sec-fetch-dest", "iframe");
+        assert_eq!(status(framed).await, 403);
 
         // None of them has used it up.
         let (done, again) = tokio::join!(browser.come_back(&back), async {

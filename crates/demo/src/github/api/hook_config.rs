@@ -48,7 +48,7 @@ pub(super) async fn update(
     let app = state.credentials.app_mut(id).ok_or_else(Refusal::not_found)?;
     let (mut hook, active) = match &app.hook {
         AppHook::Own { hook, active } => (hook.clone(), *active),
-        AppHook::OfFake => (own.unwrap_or_else(|| no_hook()), true),
+        AppHook::OfFake => (own.unwrap_or_else(no_hook), true),
         AppHook::None => (no_hook(), false),
     };
     hook.url = change.url.unwrap_or(hook.url);
