@@ -74,6 +74,7 @@ impl Answer {
 
 const FAILED: &str = "/failed";
 const STYLE: &str = "/style.css";
+const ICON: &str = "/favicon.ico";
 
 impl Page {
     pub(super) fn serve(listener: TcpListener, offer: Offer) -> Result<Self, anyhow::Error> {
@@ -94,6 +95,8 @@ impl Page {
             .route("/callback", get(returned))
             .route(FAILED, get(failed))
             .route(STYLE, get(style))
+            // Browsers ask for it, and show an error if there is none.
+            .route(ICON, get(async || StatusCode::NO_CONTENT))
             .fallback(unknown)
             .layer(middleware::from_fn_with_state(Arc::clone(&visit), guard))
             .with_state(visit);
@@ -186,7 +189,8 @@ async fn guard(State(visit): Visited, request: Request, next: Next) -> Response 
 fn is_embedded(request: &Request) -> bool {
     let said = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok());
     let path = request.uri().path();
-    let is_page = said("sec-fetch-dest").is_none_or(|dest| dest == "document" || path == STYLE);
+    let is_page =
+        said("sec-fetch-dest").is_none_or(|dest| dest == "document" || matches!(path, STYLE | ICON));
     let comes_by_itself = said("sec-fetch-site").is_none_or(|site| matches!(site, "none" | "same-origin"));
     !is_page || (path == "/" && !comes_by_itself)
 }

@@ -25,6 +25,7 @@ type App = Extract<Arc<Shared>>;
 
 pub(super) fn router(shared: Arc<Shared>) -> Router {
     Router::new()
+        .route("/favicon.ico", get(async || StatusCode::NO_CONTENT))
         .route("/settings/apps/new", get(without_manifest).post(confirm_own))
         .route("/organizations/{org}/settings/apps/new", get(without_manifest).post(confirm_for_organization))
         .route("/settings/apps/manifest", post(create))
