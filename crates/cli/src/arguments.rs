@@ -59,7 +59,7 @@ pub(crate) enum Command {
     /// Run jobs on this machine
     #[command(subcommand)]
     Local(LocalCommand),
-    /// Make the GitHub App, store its credentials, install it, and check the deployment
+    /// Make and install the GitHub App, and store its credentials
     Setup(Box<SetupArguments>),
     #[command(flatten)]
     Operator(OperatorCommand),

@@ -34,7 +34,7 @@ use crate::environment;
 use crate::exit::{DONE, Failure};
 use crate::log;
 use crate::operate::doctor;
-use crate::output::{self, say};
+use crate::output::{self, call, say};
 use kept::Kept;
 use register::Arrived;
 use target::{Held, Target};
@@ -265,7 +265,7 @@ async fn finish(
     let address = installation::address(&page);
     let report = AppReport { name: &app.name, slug: app.slug.as_deref(), url: app.html_url.as_deref() };
     if arguments.no_wait {
-        say(&format!("install the App on your repositories: {address}"));
+        call(&format!("install the App on your repositories: {address}"));
         if arguments.format.json {
             output::print_json(&Report { app: report, installation: None, healthy: None, checks: &[] })?;
         }

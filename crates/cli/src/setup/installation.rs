@@ -16,7 +16,7 @@ use super::target::Target;
 use super::{browser, owner};
 use crate::arguments::SetupArguments;
 use crate::exit::Failure;
-use crate::output::{clean, say, span};
+use crate::output::{call, clean, say, span};
 
 const PACE: Duration = Duration::from_secs(2);
 /// The most pages of repositories that are read, of a hundred each.
@@ -88,7 +88,7 @@ fn tell(arguments: &SetupArguments, address: &str, is_open: bool) {
     if opened {
         say(&format!("waiting for you to install the App on your repositories, in the browser ({address})"));
     } else {
-        say(&format!("open this address, and install the App on your repositories:\n\n  {address}\n"));
+        call(&format!("open this address, and install the App on your repositories:\n\n  {address}\n"));
     }
 }
 

@@ -16,7 +16,7 @@ use super::{browser, random};
 use crate::arguments::SetupArguments;
 use crate::deployment::github::Pages;
 use crate::exit::Failure;
-use crate::output::{say, span};
+use crate::output::{call, say, span};
 
 /// What the App is for, as GitHub shows it.
 const DESCRIPTION: &str = "Registers ephemeral self-hosted runners for queued jobs (ecsrunner).";
@@ -176,7 +176,7 @@ fn tell(arguments: &SetupArguments, page: &Page, can_type: bool) {
     if !arguments.no_browser && browser::open(&address) {
         say(&format!("opened {address} in your browser: continue there"));
     } else {
-        say(&format!("open this page in a browser on this machine:\n\n  {address}\n"));
+        call(&format!("open this page in a browser on this machine:\n\n  {address}\n"));
         if let Some(command) = browser::forwarding(page.port()) {
             say(&format!(
                 "from the machine that you came from by SSH, forward the port first:\n\n  {command}\n"

@@ -226,7 +226,8 @@ impl State {
             ordinal,
             created_at: Timestamp::now(),
         };
-        self.credentials.add(app);
+        self.credentials.add(app.clone());
+        self.emit_app_ping(&app);
         let code = self.random.hex(40);
         let handover = Handover {
             app: id,

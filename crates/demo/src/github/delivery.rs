@@ -18,6 +18,7 @@ use tokio::net::TcpStream;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 
+use super::apps::AppHook;
 use super::options::Hook;
 use super::state::{Shared, State};
 
@@ -41,6 +42,8 @@ pub(super) struct Outgoing {
     pub event: &'static str,
     pub action: Option<&'static str>,
     pub repository: Option<u64>,
+    /// The App whose webhook it is for.
+    pub app: Option<u64>,
     pub installation: Option<u64>,
     pub job: Option<JobId>,
     pub body: Bytes,
@@ -230,10 +233,12 @@ fn is_whole(bytes: &[u8]) -> bool {
 impl State {
     /// Returns the hook that a delivery goes to now, and its App's id.
     fn receiver(&self, outgoing: &Outgoing) -> Option<(Hook, Option<u64>)> {
-        let mut records = self.repositories.values();
-        let record = records.find(|record| Some(record.id) == outgoing.repository);
-        let (hook, app) = self.hook_of(record.map(|record| &record.name))?;
-        Some((hook.clone(), app.map(|app| app.id)))
+        let mut apps = self.credentials.apps().iter();
+        let own = apps.find(|app| Some(app.id) == outgoing.app).and_then(|app| match &app.hook {
+            AppHook::Own { hook, .. } => Some(hook),
+            AppHook::OfFake | AppHook::None => None,
+        });
+        Some((own.or(self.hook.as_ref())?.clone(), outgoing.app))
     }
 
     pub(super) fn record_delivery(&mut self, delivery: Delivery) {

@@ -29,7 +29,7 @@ pub(super) async fn look(deployment: &Deployment) -> Vec<Check> {
     let client = match deployment.github().await {
         Ok(client) => client,
         Err(failure) => {
-            let remedy = "store the App's id and private key there, or a token: see docs/configuration.md for the format";
+            let remedy = "run `ecsrunner setup` to make an App and store its credentials there, or store them yourself: see docs/configuration.md for the format";
             return vec![Check::broken(NAME, &failure, remedy)];
         }
     };
@@ -65,7 +65,7 @@ async fn app(client: &Client, settings: &Settings, reruns: bool) -> Vec<Check> {
             return vec![Check::ok(NAME, found)];
         }
         Err(error @ (GitHubError::Refused { status: 401 | 404, .. } | GitHubError::Credentials(_))) => {
-            let remedy = "store the App's id and one of its private keys in the GitHub secret";
+            let remedy = "run `ecsrunner setup --replace` to make a new App, or store the App's id and one of its private keys in the GitHub secret";
             return vec![Check::failed(NAME, error, remedy)];
         }
         Err(error) => return vec![Check::unknown(NAME, &Failure::of_github(error))],
@@ -168,7 +168,7 @@ async fn installations(client: &Client, needed: &Permissions) -> Vec<Check> {
         Ok(Some(installations)) if installations.is_empty() => vec![Check::failed(
             NAME,
             "the App is not installed anywhere",
-            "install it for the repositories, in the App's settings",
+            "run `ecsrunner setup`, which opens the page that installs it",
         )],
         Ok(installations) => {
             installations.into_iter().flatten().map(|it| installation(&it, needed)).collect()
@@ -208,7 +208,7 @@ async fn hook(client: &Client) -> Check {
         return Check::warning(
             NAME,
             "the App has no webhook",
-            "set the deployment's webhook URL, unless the repositories have their own webhooks",
+            "run `ecsrunner setup` to set the deployment's URL, unless the repositories have their own webhooks or the server polls",
         );
     };
     match config.and_then(|config| config.content_type).as_deref() {
