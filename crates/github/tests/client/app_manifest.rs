@@ -40,7 +40,7 @@ async fn submit(url: &str, fields: &[(&str, &str)]) -> Response {
 }
 
 /// Registers the App of a manifest as a person does. Returns the address with the code.
-async fn register(github: &FakeGitHub, webhook: Option<&str>) -> String {
+pub(crate) async fn register(github: &str, webhook: Option<&str>) -> String {
     let permissions = Permissions::needed(&Registration::Repository, false);
     let manifest = Manifest {
         name: "ecsrunner-ci",
@@ -51,13 +51,13 @@ async fn register(github: &FakeGitHub, webhook: Option<&str>) -> String {
         permissions: &permissions,
     };
     let owner = AppOwner::Organization(Organization::parse("acme").unwrap());
-    let url = format!("{}/{}?state=s%26t", github.url(), owner.registration_path());
+    let url = format!("{github}/{}?state=s%26t", owner.registration_path());
     let manifest = manifest.json().to_string();
     let page = submit(&url, &[("manifest", &manifest)]).await;
     assert_eq!(page.status(), 200);
     let page = page.text().await.unwrap();
     let token = page.split("name=\"token\" value=\"").nth(1).unwrap().split('"').next().unwrap();
-    let url = format!("{}/settings/apps/manifest", github.url());
+    let url = format!("{github}/settings/apps/manifest");
     let made = submit(&url, &[("token", token), ("name", "ecsrunner-ci")]).await;
     assert_eq!(made.status(), 302);
     made.headers()["location"].to_str().unwrap().to_owned()
@@ -75,7 +75,7 @@ fn is_404(error: &GitHubError) -> bool {
 #[tokio::test]
 async fn the_code_gives_an_apps_credentials_once_and_they_work() {
     let github = fake(Duration::from_secs(60)).await;
-    let address = register(&github, Some(WEBHOOK)).await;
+    let address = register(github.url(), Some(WEBHOOK)).await;
     assert!(address.starts_with(REDIRECT) && address.ends_with("&state=s%26t"), "{address}");
     let code = ManifestCode::parse(&address).unwrap();
     let made = registrar(&github).convert(&code).await.unwrap();
@@ -101,7 +101,7 @@ async fn the_code_gives_an_apps_credentials_once_and_they_work() {
 #[tokio::test]
 async fn a_code_is_refused_after_its_time() {
     let github = fake(Duration::ZERO).await;
-    let code = ManifestCode::parse(&register(&github, None).await).unwrap();
+    let code = ManifestCode::parse(&register(github.url(), None).await).unwrap();
     let late = registrar(&github).convert(&code).await.unwrap_err();
     assert!(is_404(&late), "{late:?}");
 }
@@ -109,7 +109,7 @@ async fn a_code_is_refused_after_its_time() {
 #[tokio::test]
 async fn an_app_without_a_webhook_has_no_secret_and_can_get_both_later() {
     let github = fake(Duration::from_secs(60)).await;
-    let code = ManifestCode::parse(&register(&github, None).await).unwrap();
+    let code = ManifestCode::parse(&register(github.url(), None).await).unwrap();
     let made = registrar(&github).convert(&code).await.unwrap();
     assert!(made.webhook_secret.is_none());
     let client = as_app(&github, &made);
@@ -129,7 +129,7 @@ async fn an_installation_reaches_the_selected_repositories_of_its_account_alone(
     let other = json!({"name": "acme/other", "private": true});
     let control = format!("{}/_sim/repositories", github.url());
     browser().post(control).json(&other).send().await.unwrap().error_for_status().unwrap();
-    let code = ManifestCode::parse(&register(&github, None).await).unwrap();
+    let code = ManifestCode::parse(&register(github.url(), None).await).unwrap();
     let made = registrar(&github).convert(&code).await.unwrap();
     let page = format!("{}/apps/{}/installations/new", github.url(), made.slug);
     let install = async |form: &[(&str, &str)]| submit(&page, form).await.status().as_u16();
