@@ -1,4 +1,5 @@
-//! Tests the page: its functions and modules with Node, the whole in a real browser with a demo whose jobs are done.
+//! Tests the pages: the server's functions and modules with Node, and in a real browser the whole with a demo whose jobs
+//! are done, and then `ecsrunner setup` with the fake GitHub's pages.
 
 mod demo;
 
@@ -16,6 +17,8 @@ use demo::Demo;
 const BROWSER: &str = "/usr/bin/chromium";
 /// Needs a browser and a server.
 const BROWSER_TEST: &str = "crates/local/page/test/page.test.mjs";
+/// Needs a browser, and starts its own processes.
+const SETUP_TEST: &str = "setup.test.mjs";
 /// Need nothing but Node.
 const NODE_TESTS: [&str; 2] =
     ["crates/local/page/test/functions.test.mjs", "crates/local/page/test/modules.test.mjs"];
@@ -50,8 +53,11 @@ pub(crate) fn check(root: &Path) -> anyhow::Result<Done> {
         .arg(root.join(BROWSER_TEST))
         .env("NODE_PATH", packages.dir().join("node_modules"))
         .env("ECSRUNNER_LOCAL", demo.page())
-        .env("CHROMIUM", browser);
+        .env("CHROMIUM", &browser);
     succeed(&mut test)?;
     demo.end()?;
+    let mut test = packages.node("--test");
+    test.arg("--test-reporter=spec").arg(SETUP_TEST).env("ECSRUNNER", &executable).env("CHROMIUM", &browser);
+    succeed(&mut test)?;
     Ok(Done::Passed)
 }

@@ -5,6 +5,8 @@
 //! system, no profile is read, and a client is created at its first use.
 
 mod calls;
+#[cfg(feature = "operate")]
+pub mod caller;
 mod environment;
 mod http;
 mod service;

@@ -92,6 +92,19 @@ pub fn denies_caller(error: &(dyn Error + 'static)) -> bool {
     false
 }
 
+/// Whether AWS refused the caller's credentials because they have expired. `error` is an error of this crate.
+#[must_use]
+pub fn is_expired(error: &(dyn Error + 'static)) -> bool {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        if let Some(fault) = error.downcast_ref::<Fault>() {
+            return fault.code.as_deref().is_some_and(|code| code.starts_with("ExpiredToken"));
+        }
+        cause = error.source();
+    }
+    false
+}
+
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.code {

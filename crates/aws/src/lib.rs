@@ -31,4 +31,4 @@ mod cache;
 mod fault;
 
 #[cfg(feature = "store")]
-pub use fault::denies_caller;
+pub use fault::{denies_caller, is_expired};

@@ -1,11 +1,13 @@
 //! Operators' calls to AWS, without a deployment's records: pausing launches, a
-//! channel into a task, a task's log, and the state of resources on AWS.
+//! channel into a task, a task's log, the state of resources on AWS, and storing
+//! secrets.
 
 mod cluster;
 mod function;
 mod image;
 mod queue;
 mod quota;
+mod secrets;
 mod tasks;
 
 use std::error::Error;
@@ -24,6 +26,7 @@ pub use cluster::ClusterInfo;
 pub use image::ImageInfo;
 pub use queue::QueueInfo;
 pub use quota::Quota;
+pub use secrets::Content;
 
 /// The task definitions' `awslogs-stream-prefix`.
 const STREAM_PREFIX: &str = "runner";
@@ -79,6 +82,17 @@ pub enum OperateError {
     NotRunning(String),
     #[error("the task was started without ECS Exec")]
     ExecOff,
+    /// The secret of this name or ARN cannot be used before it is restored.
+    #[error("secret `{0}` is scheduled for deletion")]
+    Deleted(String),
+    /// A secret's value has another form than expected.
+    #[error("secret `{secret}`: {fault}")]
+    Form {
+        /// Its name or ARN.
+        secret: String,
+        /// The fault, without the value.
+        fault: &'static str,
+    },
 }
 
 fn failed(action: &'static str, target: impl fmt::Display, fault: Fault) -> OperateError {

@@ -19,6 +19,10 @@ use crate::connection::Connection;
 use crate::fault::Fault;
 
 pub use format::{GitHubApp, GitHubCredentials};
+#[cfg(feature = "operate")]
+pub(crate) use format::{
+    github_credentials as parse_github_credentials, webhook_secrets as parse_webhook_secrets,
+};
 
 /// How long a value is used before it is read again.
 const AGE: SignedDuration = SignedDuration::from_mins(5);

@@ -2,6 +2,7 @@
 
 mod operate;
 mod replay;
+mod setup;
 mod simulate;
 mod since;
 
@@ -23,6 +24,7 @@ pub(crate) use operate::{
     RunsCommand, SendWebhook, StopRunner, TargetArguments, WebhookCommand, WhyArguments,
 };
 pub(crate) use replay::ReplayArguments;
+pub(crate) use setup::SetupArguments;
 pub(crate) use simulate::SimulateArguments;
 
 /// Run GitHub Actions jobs on ephemeral runners: on AWS Fargate, or on this machine.
@@ -57,6 +59,8 @@ pub(crate) enum Command {
     /// Run jobs on this machine
     #[command(subcommand)]
     Local(LocalCommand),
+    /// Make and install the GitHub App, and store its credentials
+    Setup(Box<SetupArguments>),
     #[command(flatten)]
     Operator(OperatorCommand),
     /// Show waits, costs and limits for a load

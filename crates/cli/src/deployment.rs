@@ -5,6 +5,7 @@
 mod aws;
 pub(crate) mod github;
 mod local;
+mod named;
 #[cfg(feature = "aws")]
 mod profile;
 #[cfg(feature = "aws")]
@@ -28,13 +29,13 @@ use ecsrunner_github::{ApiUrl, Client};
 use jiff::Timestamp;
 
 use crate::arguments::TargetArguments;
-use crate::environment;
 use crate::exit::Failure;
 
 #[cfg(feature = "aws")]
 pub(crate) use aws::AwsDeployment;
 pub(crate) use github::Pages;
 pub(crate) use local::LocalServer;
+pub(crate) use named::Named;
 
 /// The most records of history that a list, or one of its slices, reads.
 const MAX_RECORDS: usize = 200_000;
@@ -197,12 +198,7 @@ async fn gather<T: Listed>(
 impl Deployment {
     /// Connects to the deployment that flags or variables name.
     pub(crate) async fn connect(target: &TargetArguments) -> Result<Self, Failure> {
-        let named = match (&target.local, &target.deployment) {
-            (Some(server), _) => Named::Local(server.clone()),
-            (None, Some(name)) => Named::Aws(name.clone()),
-            (None, None) => named_by_environment()?,
-        };
-        Ok(match named {
+        Ok(match Named::of(target)? {
             Named::Local(server) => Self::Local(LocalServer::at(&server)?),
             #[cfg(feature = "aws")]
             Named::Aws(name) => Self::Aws(Box::new(AwsDeployment::connect(&name, target).await?)),
@@ -214,11 +210,7 @@ impl Deployment {
     /// Pauses or resumes a deployment whose parameters are invalid. Returns its name.
     #[cfg_attr(not(feature = "aws"), expect(unused_variables, reason = "only AWS is asked"))]
     pub(crate) async fn pause_blindly(target: &TargetArguments, paused: bool) -> Result<String, Failure> {
-        let name = match &target.deployment {
-            Some(name) => Named::Aws(name.clone()),
-            None => named_by_environment()?,
-        };
-        match name {
+        match Named::of(target)? {
             #[cfg(not(feature = "aws"))]
             Named::Aws(name) => Err(without_aws(&format!("deployment {name}"))),
             #[cfg(feature = "aws")]
@@ -424,23 +416,6 @@ pub(crate) enum Stopped {
 pub(crate) fn without_aws(what: &str) -> Failure {
     Failure::usage(anyhow!("{what} is on AWS, and this build of ecsrunner has no AWS commands"))
         .hint("use a released binary, or build with `cargo build --release --features aws`")
-}
-
-enum Named {
-    Aws(String),
-    Local(String),
-}
-
-fn named_by_environment() -> Result<Named, Failure> {
-    let local = environment::text(environment::LOCAL).map(Named::Local);
-    let named = local.or_else(|| environment::text(environment::DEPLOYMENT).map(Named::Aws));
-    named.ok_or_else(|| {
-        Failure::usage(anyhow!("no deployment given")).hint(format!(
-            "use `--deployment NAME` or {} for a deployment on AWS, `--local URL|DIR` or {} for a local server",
-            environment::DEPLOYMENT,
-            environment::LOCAL
-        ))
-    })
 }
 
 #[cfg(test)]

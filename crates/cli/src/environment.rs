@@ -3,6 +3,7 @@
 use std::env;
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::sync::OnceLock;
 
 use ecsrunner_local::config::Overrides;
 use secrecy::SecretString;
@@ -21,14 +22,25 @@ pub(crate) const DEPLOYMENT: &str = "ECSRUNNER_DEPLOYMENT";
 pub(crate) const LOCAL: &str = "ECSRUNNER_LOCAL";
 /// The token of a local server that is named by its URL.
 pub(crate) const LOCAL_TOKEN: &str = "ECSRUNNER_LOCAL_TOKEN";
-/// The table of a deployment's state. It overrides the deployment's parameter.
-#[cfg(feature = "aws")]
+/// The table of a deployment's state. It names the deployment, or overrides the deployment's parameter.
 pub(crate) const STATE_TABLE: &str = "RUNNER_STATE_TABLE";
 /// The operator's own token for GitHub, as `gh` reads it.
 pub(crate) const GH_TOKEN: &str = "GH_TOKEN";
 /// The operator's own token, if [`GH_TOKEN`] is not set.
 pub(crate) const GITHUB_TOKEN: &str = "GITHUB_TOKEN";
-/// A profile of the AWS CLI.
+/// Set by an SSH server: both ends' addresses and ports.
+pub(crate) const SSH_CONNECTION: &str = "SSH_CONNECTION";
+/// The X display. A browser needs one, or the next.
+pub(crate) const DISPLAY: &str = "DISPLAY";
+/// The Wayland display.
+pub(crate) const WAYLAND_DISPLAY: &str = "WAYLAND_DISPLAY";
+/// Where programs keep their state: a failed setup leaves its file there.
+pub(crate) const XDG_STATE_HOME: &str = "XDG_STATE_HOME";
+/// The home directory, where the variable above is not set.
+pub(crate) const HOME: &str = "HOME";
+/// The caller's name, for the command that forwards a port by SSH.
+pub(crate) const USER: &str = "USER";
+/// A profile of AWS's configuration files.
 #[cfg(feature = "aws")]
 pub(crate) const AWS_PROFILE: &str = "AWS_PROFILE";
 /// The log filter, in the syntax of `tracing`'s filters.
@@ -37,9 +49,33 @@ pub(crate) const LOG: &str = "ECSRUNNER_LOG";
 /// Returns the variables that override the configuration file.
 pub(crate) fn overrides() -> Overrides {
     Overrides {
-        github_api_url: text(GITHUB_API_URL),
+        github_api_url: github_api_url(),
         webhook_secret_file: variable(WEBHOOK_SECRET_FILE).map(PathBuf::from),
     }
+}
+
+/// The URL of a flag, which stands above the variable.
+static GITHUB_API: OnceLock<String> = OnceLock::new();
+
+/// Uses this URL in place of [`GITHUB_API_URL`]. Only the first call has an effect.
+pub(crate) fn use_github_api(url: &str) {
+    let _the_first = GITHUB_API.set(url.to_owned());
+}
+
+/// Returns the URL of GitHub's API, if a flag or the environment names one.
+pub(crate) fn github_api_url() -> Option<String> {
+    GITHUB_API.get().cloned().or_else(|| text(GITHUB_API_URL))
+}
+
+/// Returns the configuration file of a local server.
+pub(crate) fn config() -> Option<PathBuf> {
+    variable(CONFIG).map(PathBuf::from)
+}
+
+/// Returns the directory for state of this user's programs.
+pub(crate) fn state_home() -> Option<PathBuf> {
+    let named = variable(XDG_STATE_HOME).map(PathBuf::from).filter(|path| path.is_absolute());
+    named.or_else(|| Some(PathBuf::from(variable(HOME)?).join(".local/state")))
 }
 
 /// Returns the operator's own token for GitHub.

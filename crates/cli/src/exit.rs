@@ -45,7 +45,9 @@ impl Failure {
     /// The failure of a call to AWS.
     #[cfg(feature = "aws")]
     pub(crate) fn of_aws(error: impl std::error::Error + Send + Sync + 'static) -> Self {
-        if ecsrunner_aws::denies_caller(&error) {
+        if ecsrunner_aws::is_expired(&error) {
+            Self::permission(error).hint("the AWS session has expired: sign in again, for example with `aws sso login`, and repeat the command")
+        } else if ecsrunner_aws::denies_caller(&error) {
             Self::permission(error).hint("`aws sts get-caller-identity` shows who you are; the denied action and resource are named above")
         } else {
             error.into()
@@ -85,6 +87,11 @@ impl Failure {
     #[cfg(feature = "aws")]
     pub(crate) fn exiting(self, code: u8) -> Self {
         Self { code, ..self }
+    }
+
+    /// Puts the failure under a sentence that says what it prevented.
+    pub(crate) fn under(self, context: impl fmt::Display + Send + Sync + 'static) -> Self {
+        Self { error: self.error.context(context), ..self }
     }
 
     pub(crate) fn hint_text(&self) -> Option<&str> {

@@ -11,6 +11,7 @@ mod log;
 mod manual;
 mod deployment;
 mod operate;
+mod setup;
 mod simulate;
 mod output;
 
@@ -44,6 +45,7 @@ fn main() -> ExitCode {
         Command::Simulate(arguments) => simulate::run(&arguments).map(done),
         Command::Completions(arguments) => manual::completions(&arguments).map(done),
         Command::Man => manual::page().map(done),
+        Command::Setup(arguments) => setup::run(&arguments),
         Command::Operator(command) => operate::run(command),
     };
     match result {

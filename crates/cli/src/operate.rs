@@ -8,7 +8,7 @@ mod costs;
 mod credentials;
 mod deliveries;
 mod details;
-mod doctor;
+pub(crate) mod doctor;
 #[cfg(feature = "aws")]
 mod exec;
 mod find;

@@ -134,9 +134,13 @@ pub(crate) fn heed(talk: TalkArguments) {
 
 /// Prints a message to stderr, unless `--quiet` is given. Write errors are ignored.
 pub(crate) fn say(text: &str) {
-    if talk().quiet {
-        return;
+    if !talk().quiet {
+        call(text);
     }
+}
+
+/// Prints what the person has to do now, also with `--quiet`. Write errors are ignored.
+pub(crate) fn call(text: &str) {
     let _said = writeln!(anstream::stderr(), "{}", clean_lines(text));
 }
 

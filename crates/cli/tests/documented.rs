@@ -39,10 +39,12 @@ fn first_column(heading: &str) -> BTreeSet<String> {
 /// Writes a configuration with the files that it names, and reads it.
 fn read(text: &str) -> Result<Config, String> {
     let dir = tempfile::tempdir().unwrap();
-    for file in ["token", "webhook-secret", "webhook-secret.old"] {
+    for file in ["token", "webhook-secret", "webhook-secret.old", "ecsrunner-acme-office.webhook-secret"] {
         fs::write(dir.path().join(file), "secret").unwrap();
     }
-    fs::write(dir.path().join("app.pem"), app_key().private_pem.expose_secret()).unwrap();
+    for file in ["app.pem", "ecsrunner-acme-office.private-key.pem"] {
+        fs::write(dir.path().join(file), app_key().private_pem.expose_secret()).unwrap();
+    }
     let listener = dir.path().join("actions-runner/bin/Runner.Listener");
     fs::create_dir_all(listener.parent().unwrap()).unwrap();
     fs::write(&listener, "").unwrap();
@@ -79,8 +81,11 @@ fn the_documented_example_is_read_without_a_mistake() {
 
 #[test]
 fn the_configuration_for_one_machine_is_read_without_a_mistake() {
-    let toml = ONE_MACHINE.split("```toml\n").nth(1).unwrap().split("```").next().unwrap();
-    read(toml).unwrap();
+    // The second block is what `ecsrunner setup` adds.
+    let blocks = ONE_MACHINE.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap());
+    let toml = blocks.collect::<Vec<_>>().join("\n");
+    assert!(toml.contains("[github.app]"), "{toml}");
+    read(&toml).unwrap();
 }
 
 #[test]
@@ -137,6 +142,7 @@ fn every_flag_is_documented() {
         &["demo"][..],
         &["demo", "github"],
         &["local", "up"],
+        &["setup"],
         &["why"],
         &["runners", "list"],
         &["runners", "details"],

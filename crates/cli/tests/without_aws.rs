@@ -24,6 +24,7 @@ fn each_way_to_name_aws_says_which_feature_brings_it() {
         &["why", "7", "--deployment", "ci"],
         &["pause", "--deployment", "ci"],
         &["doctor", "--deployment", "ci"],
+        &["setup", "--deployment", "ci"],
         &["runners", "exec", "--deployment", "ci", "abcd", "--", "sh"],
     ] {
         let (code, told) = run(arguments);

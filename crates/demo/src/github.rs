@@ -8,6 +8,7 @@
 
 mod api;
 mod app_key;
+mod apps;
 mod assignment;
 mod auth;
 mod control;
@@ -18,7 +19,9 @@ mod jit;
 mod job;
 mod job_message;
 mod lifecycle;
+mod manifest;
 mod options;
+mod pages;
 mod representation;
 mod runner_key;
 mod runner_side;
@@ -72,6 +75,7 @@ pub async fn serve_until(
     let shared = Arc::new(Shared::new(options, base, outgoing));
     let router = api::router(Arc::clone(&shared))
         .merge(runner_side::router(Arc::clone(&shared)))
+        .merge(pages::router(Arc::clone(&shared)))
         .merge(control::router(Arc::clone(&shared)));
     // Sends small replies at once, so that a listener reacts within a few milliseconds.
     let listener = listener.tap_io(|stream| {

@@ -142,6 +142,15 @@ impl Call {
         Self { body: Some(body), ..Self::new(Method::POST, operation, subject, path) }
     }
 
+    pub(crate) fn patch(
+        operation: &'static str,
+        subject: impl fmt::Display,
+        path: String,
+        body: serde_json::Value,
+    ) -> Self {
+        Self { body: Some(body), ..Self::new(Method::PATCH, operation, subject, path) }
+    }
+
     fn new(method: Method, operation: &'static str, subject: impl fmt::Display, path: String) -> Self {
         Self { operation, subject: subject.to_string(), method, path, query: Vec::new(), body: None }
     }

@@ -12,6 +12,8 @@ mod runners;
 mod deliveries;
 mod repositories;
 pub mod operator;
+pub mod app_manifest;
+pub mod permissions;
 pub mod logs;
 
 pub mod relay;

@@ -1,5 +1,5 @@
-//! Calls that an operator makes: read the App's settings, the addresses
-//! of GitHub's webhooks, list and redeliver deliveries, re-run a job. Of these, the control plane only lists installations.
+//! Calls that an operator makes: read the App's settings, set its webhook, read the addresses of GitHub's webhooks,
+//! list and redeliver deliveries, re-run a job. Of these, the control plane only lists installations.
 
 use std::collections::BTreeMap;
 
@@ -8,8 +8,10 @@ use ecsrunner_core::id::{JobId, Organization, Repository, RunnerGroupId};
 use ecsrunner_core::rules::pool::Scope;
 use ecsrunner_engine::ports::github::GitHubError;
 use jiff::Timestamp;
+use secrecy::{ExposeSecret, SecretString};
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use crate::auth::Grant;
 use crate::client::Client;
@@ -28,6 +30,8 @@ pub struct AppInfo {
     pub name: String,
     /// Its name in URLs. GitHub can omit it.
     pub slug: Option<String>,
+    /// The address of its page.
+    pub html_url: Option<String>,
     /// The permissions that it asks for, such as `administration: write`.
     pub permissions: BTreeMap<String, String>,
     /// The webhook events that it receives.
@@ -190,6 +194,26 @@ impl Client {
     /// The call fails.
     pub async fn webhook_config(&self) -> Result<Option<HookConfig>, GitHubError> {
         let call = Call::get("get-webhook-config", "the App", "app/hook/config".to_owned());
+        let Some(reply) = self.ask_as_app(&call).await? else { return Ok(None) };
+        Ok(Some(reply.json()?))
+    }
+
+    /// Sets the URL of the App's webhook, and its secret if one is given; `None` with a token. This neither activates a
+    /// webhook nor subscribes to events: only the App's settings do.
+    ///
+    /// # Errors
+    ///
+    /// The call fails. GitHub refuses a URL that is not public.
+    pub async fn set_webhook(
+        &self,
+        url: &str,
+        secret: Option<&SecretString>,
+    ) -> Result<Option<HookConfig>, GitHubError> {
+        let mut config = json!({"url": url, "content_type": "json"});
+        if let Some(secret) = secret {
+            config["secret"] = secret.expose_secret().into();
+        }
+        let call = Call::patch("set-webhook-config", "the App", "app/hook/config".to_owned(), config);
         let Some(reply) = self.ask_as_app(&call).await? else { return Ok(None) };
         Ok(Some(reply.json()?))
     }

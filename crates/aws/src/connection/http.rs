@@ -52,8 +52,17 @@ impl Http {
 
     /// The client for one service: it uses the shared pool and counts the calls.
     pub(super) fn client(&self, service: Service, calls: &Arc<Calls>) -> SharedHttpClient {
-        let connector =
-            SharedHttpConnector::new(Counted { pool: self.0.clone(), service, calls: Arc::clone(calls) });
+        self.counting(Some((service, Arc::clone(calls))))
+    }
+
+    /// The client for finding credentials, whose calls are not counted.
+    #[cfg(feature = "operate")]
+    pub(super) fn plain(&self) -> SharedHttpClient {
+        self.counting(None)
+    }
+
+    fn counting(&self, calls: Option<(Service, Arc<Calls>)>) -> SharedHttpClient {
+        let connector = SharedHttpConnector::new(Counted { pool: self.0.clone(), calls });
         // The operation and the pool limit the time, so the settings here are ignored.
         http_client_fn(move |_settings: &HttpConnectorSettings, _components: &RuntimeComponents| {
             connector.clone()
@@ -63,21 +72,27 @@ impl Http {
 
 struct Counted {
     pool: Pool,
-    service: Service,
-    calls: Arc<Calls>,
+    /// Where calls are counted, and as which service's.
+    calls: Option<(Service, Arc<Calls>)>,
 }
 
 impl fmt::Debug for Counted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "connector of {}", self.service.prefix())
+        write!(
+            f,
+            "connector of {}",
+            self.calls.as_ref().map_or("any service", |(service, _)| service.prefix())
+        )
     }
 }
 
 impl SdkConnector for Counted {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        // All services use AWS's JSON protocols, which name the operation here.
-        let target = request.headers().get("x-amz-target").unwrap_or_default();
-        self.calls.record(self.service, target.rsplit('.').next().unwrap_or_default());
+        if let Some((service, calls)) = &self.calls {
+            // These services use AWS's JSON protocols, which name the operation here.
+            let target = request.headers().get("x-amz-target").unwrap_or_default();
+            calls.record(*service, target.rsplit('.').next().unwrap_or_default());
+        }
         let request = match request.try_into_http1x() {
             Ok(request) => request,
             Err(error) => return HttpConnectorFuture::ready(Err(ConnectorError::user(error.into()))),

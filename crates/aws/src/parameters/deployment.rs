@@ -34,6 +34,7 @@ use crate::store::{BootOwners, Tables};
 ///     "android/arm64": "arn:aws:ecs:eu-west-1:123456789012:task-definition/ecsrunner-ci-android-arm64:1"
 ///   },
 ///   "queue_url": "https://sqs.eu-west-1.amazonaws.com/123456789012/ecsrunner-ci-kicks",
+///   "webhook_url": "https://a1b2c3d4e5.execute-api.eu-west-1.amazonaws.com/live/webhook",
 ///   "webhook_secret": "arn:aws:secretsmanager:…",
 ///   "github_secret": "arn:aws:secretsmanager:…",
 ///   "log_group": "/ecsrunner/ci/runners",
@@ -47,8 +48,8 @@ use crate::store::{BootOwners, Tables};
 /// }
 /// ```
 ///
-/// `version`, `assign_public_ip` (false), `questions_function`,
-/// `agents`, `image` and `paused` (false) may be missing.
+/// `version`, `assign_public_ip` (false), `questions_function`, `agents`, `image`, `paused` (false) and `webhook_url`
+/// may be missing.
 /// A key of `task_definitions` is `<image>/<arch>`, followed by `/exec` if ECS Exec
 /// is on. The deployment's own image is called `default`; other images have the
 /// name that a class's `image` gives. `<arch>` is `x64` or `arm64`. Other keys of
@@ -65,6 +66,8 @@ pub struct DeploymentFacts {
     pub task_definitions: TaskDefinitions,
     /// The URL of the kicks' queue.
     pub queue_url: String,
+    /// Where GitHub sends webhooks. Only `ecsrunner setup` needs it, and the version before wrote none.
+    pub webhook_url: Option<String>,
     /// The secret with the webhook secrets, by name or ARN.
     pub webhook_secret: String,
     /// The secret with GitHub's credentials, by name or ARN.
@@ -165,6 +168,7 @@ impl DeploymentFacts {
             },
             task_definitions: task_definitions(&mut keys),
             queue_url: keys.text("queue_url"),
+            webhook_url: document.value.get("webhook_url").and_then(Value::as_str).map(str::to_owned),
             webhook_secret: keys.text("webhook_secret"),
             github_secret: keys.text("github_secret"),
             log_group: keys.text("log_group"),

@@ -45,7 +45,7 @@ fn is_same(one: &SecretString, other: &SecretString) -> bool {
     one.expose_secret() == other.expose_secret()
 }
 
-pub(super) fn webhook_secrets(text: &str) -> Result<Vec<SecretString>, &'static str> {
+pub(crate) fn webhook_secrets(text: &str) -> Result<Vec<SecretString>, &'static str> {
     // A console or an editor may have added a line break.
     let text = text.trim_end_matches(['\r', '\n']);
     if text.is_empty() {
@@ -74,7 +74,7 @@ pub(super) fn webhook_secrets(text: &str) -> Result<Vec<SecretString>, &'static 
         .collect()
 }
 
-pub(super) fn github_credentials(text: &str) -> Result<GitHubCredentials, &'static str> {
+pub(crate) fn github_credentials(text: &str) -> Result<GitHubCredentials, &'static str> {
     let Ok(Value::Object(mut object)) = serde_json::from_str(text) else { return Err(GITHUB_FORM) };
     let mut take = |key: &str| object.remove(key).filter(|value| !value.is_null());
     match (take("token"), take("app_id")) {

@@ -20,7 +20,7 @@ pub(crate) struct TargetArguments {
     /// Local server, by URL or state directory [env: ECSRUNNER_LOCAL]
     #[arg(long, value_name = "URL|DIR")]
     pub(crate) local: Option<String>,
-    /// AWS CLI profile [env: AWS_PROFILE]
+    /// AWS profile [env: AWS_PROFILE]
     #[arg(long, value_name = "NAME", conflicts_with = "local")]
     pub(crate) profile: Option<String>,
     /// AWS Region of the deployment [env: AWS_REGION]

@@ -73,16 +73,16 @@ impl Query {
 }
 
 /// Connects to the account and Region that flags and variables name.
-fn reach(name: &str, target: &TargetArguments) -> Result<(DeploymentName, Connection), Failure> {
+async fn reach(name: &str, target: &TargetArguments) -> Result<(DeploymentName, Connection), Failure> {
     let name = DeploymentName::parse(name).map_err(Failure::usage)?;
-    let variables = profile::variables(target.profile.as_deref(), target.region.as_deref())?;
+    let variables = profile::variables(target.profile.as_deref(), target.region.as_deref()).await?;
     let environment = Environment::read(|name| variables.get(name).cloned()).map_err(Failure::usage)?;
     Ok((name, Connection::new(environment)?))
 }
 
 /// Pauses or resumes a deployment whose other parameters are invalid.
 pub(super) async fn pause_blindly(name: &str, target: &TargetArguments, paused: bool) -> Result<(), Failure> {
-    let (name, connection) = reach(name, target)?;
+    let (name, connection) = reach(name, target).await?;
     Operator::new(&connection).pause(&name, paused).await.map_err(Failure::of_aws)
 }
 
@@ -106,7 +106,7 @@ pub(crate) struct AwsDeployment {
 
 impl AwsDeployment {
     pub(super) async fn connect(name: &str, target: &TargetArguments) -> Result<Self, Failure> {
-        let (name, connection) = reach(name, target)?;
+        let (name, connection) = reach(name, target).await?;
         let parameters = Parameters::new(&connection, name.clone());
         let configuration = parameters.read(Timestamp::now()).await.map_err(|error| {
             let region = connection.region();
@@ -263,6 +263,11 @@ impl AwsDeployment {
             self.wake_or_say().await;
         }
         Ok(OutcomeView::of(&recorded.outcome))
+    }
+
+    /// Returns the TLS configuration of calls to AWS, for other calls.
+    pub(crate) fn tls(&self) -> Arc<ClientConfig> {
+        self.connection.tls()
     }
 
     /// Returns the rules from the parameters.

@@ -16,8 +16,8 @@ pub(crate) fn by_own_token(api: ApiUrl) -> Result<Option<Client>, Failure> {
 }
 
 /// Returns the address of GitHub's API from the environment, by default github.com's.
-pub(super) fn api() -> Result<ApiUrl, Failure> {
-    let url = environment::text(environment::GITHUB_API_URL);
+pub(crate) fn api() -> Result<ApiUrl, Failure> {
+    let url = environment::github_api_url();
     let url = url.as_deref().unwrap_or(ApiUrl::GITHUB_COM);
     ApiUrl::parse(url).context(environment::GITHUB_API_URL).map_err(Failure::usage)
 }
@@ -27,8 +27,13 @@ pub(super) fn api() -> Result<ApiUrl, Failure> {
 pub(crate) struct Pages(String);
 
 impl Pages {
-    pub(super) fn of(api: &ApiUrl) -> Self {
+    pub(crate) fn of(api: &ApiUrl) -> Self {
         Self(pages(&api.to_string()))
+    }
+
+    /// Returns the address of a page of GitHub's.
+    pub(crate) fn at(&self, path: &str) -> String {
+        format!("{}/{path}", self.0)
     }
 
     pub(crate) fn job(&self, repository: &str, run: u64, job: u64) -> String {

@@ -12,6 +12,8 @@ mod webhook_sources;
 
 use std::fmt::Display;
 
+use ecsrunner_core::rules::Rules;
+use ecsrunner_github::Client;
 use serde::Serialize;
 
 use crate::arguments::DoctorArguments;
@@ -21,7 +23,7 @@ use crate::output::{self, clean, print};
 
 /// The result of one check.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
-struct Check {
+pub(crate) struct Check {
     name: &'static str,
     state: State,
     /// The finding, in one line.
@@ -73,10 +75,11 @@ impl Check {
     }
 }
 
+/// The results of all checks.
 #[derive(Serialize)]
-struct Document {
-    healthy: bool,
-    checks: Vec<Check>,
+pub(crate) struct Document {
+    pub(crate) healthy: bool,
+    pub(crate) checks: Vec<Check>,
 }
 
 /// Runs all checks. Returns exit code 1 if one failed.
@@ -90,14 +93,13 @@ pub(super) async fn doctor(arguments: &DoctorArguments) -> Result<u8, Failure> {
         )],
         Err(failure) => return Err(failure),
     };
-    let healthy = checks.iter().all(|check| check.state != State::Failed);
-    let document = Document { healthy, checks };
+    let document = Document::of(checks);
     if arguments.format.json {
         output::print_json(&document)?;
     } else {
-        print(&document.text(output::is_for_people()))?;
+        document.print()?;
     }
-    Ok(if healthy { DONE } else { FAILURE })
+    Ok(document.code())
 }
 
 async fn look(deployment: &Deployment) -> Vec<Check> {
@@ -111,6 +113,31 @@ async fn look(deployment: &Deployment) -> Vec<Check> {
 }
 
 impl Document {
+    /// Runs all checks of a deployment.
+    #[cfg(feature = "aws")]
+    pub(crate) async fn of_deployment(deployment: &Deployment) -> Self {
+        Self::of(look(deployment).await)
+    }
+
+    /// Checks what these credentials may do at GitHub for a deployment with these rules.
+    pub(crate) async fn of_github(client: &Client, rules: Rules<'_>) -> Self {
+        Self::of(github::check(client, rules).await)
+    }
+
+    fn of(checks: Vec<Check>) -> Self {
+        Self { healthy: checks.iter().all(|check| check.state != State::Failed), checks }
+    }
+
+    /// Returns the exit code of the command.
+    pub(crate) fn code(&self) -> u8 {
+        if self.healthy { DONE } else { FAILURE }
+    }
+
+    /// Prints the checks for people or, if stdout is no terminal, as lines.
+    pub(crate) fn print(&self) -> Result<(), Failure> {
+        Ok(print(&self.text(output::is_for_people()))?)
+    }
+
     fn text(&self, for_people: bool) -> String {
         let mut text = String::new();
         for Check { name, state, found, remedy } in &self.checks {

@@ -70,7 +70,7 @@ fn told(error: OperateError, runner: &str) -> Failure {
         OperateError::NotRunning(_) | OperateError::Missing(_) => Some(
             "only a running task has a shell: `ecsrunner runners details` shows the state, `ecsrunner runners logs` the log",
         ),
-        OperateError::Failed { .. } => None,
+        OperateError::Failed { .. } | OperateError::Deleted(_) | OperateError::Form { .. } => None,
     };
     let failure = match error {
         OperateError::Failed { .. } => Failure::of_aws(error),

@@ -54,6 +54,7 @@ fn without_arguments_the_help_is_shown_as_an_error() {
     Commands:
       demo              Run a demo on this machine with a fake GitHub
       local             Run jobs on this machine
+      setup             Make and install the GitHub App, and store its credentials
       why               Explain the state of a job and what to do next
       runners           List and manage runners
       jobs              List jobs, print their logs, and retry them
@@ -97,6 +98,7 @@ fn help_goes_to_standard_output() {
     Commands:
       demo              Run a demo on this machine with a fake GitHub
       local             Run jobs on this machine
+      setup             Make and install the GitHub App, and store its credentials
       why               Explain the state of a job and what to do next
       runners           List and manage runners
       jobs              List jobs, print their logs, and retry them

@@ -1,13 +1,16 @@
 //! The REST API for runners, jobs, Apps and deliveries.
 
 mod app;
+mod app_manifest;
 mod deliveries;
+mod hook_config;
 mod meta;
 mod reply;
 mod repositories;
 mod runner_groups;
 mod runners;
 mod runs;
+mod users;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -50,11 +53,13 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
         .route("/app/installations", get(app::installations))
         .route("/app/installations/{installation_id}", get(app::installation))
         .route("/app/installations/{installation_id}/access_tokens", post(app::create_token))
-        .route("/app/hook/config", get(app::hook_config))
+        .route("/app/hook/config", get(hook_config::get).patch(hook_config::update))
+        .route("/app-manifests/{code}/conversions", post(app_manifest::convert))
         .route("/app/hook/deliveries", get(deliveries::list))
         .route("/app/hook/deliveries/{delivery_id}", get(deliveries::get))
         .route("/app/hook/deliveries/{delivery_id}/attempts", post(deliveries::redeliver))
         .route("/installation/repositories", get(repositories::of_installation))
+        .route("/users/{username}", get(users::get))
         .route("/user/repos", get(repositories::of_user))
         .route("/meta", get(meta::meta))
         .route("/orgs/{org}/installation", get(app::organization_installation))

@@ -10,6 +10,7 @@ use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 
 use super::api::Refusal;
+use super::apps::RegisteredApp;
 use super::options::App;
 use super::state::State;
 
@@ -23,7 +24,7 @@ const CLOCK_DRIFT_SECS: i64 = 60;
 #[derive(Debug)]
 pub(super) struct Credentials {
     personal: HashSet<[u8; 32]>,
-    app: Option<App>,
+    apps: Vec<RegisteredApp>,
     installation: HashMap<[u8; 32], Grant>,
 }
 
@@ -59,11 +60,28 @@ pub(super) fn digest(token: &str) -> [u8; 32] {
 impl Credentials {
     pub(super) fn new(tokens: Vec<SecretString>, app: Option<App>) -> Self {
         let personal = tokens.iter().map(|token| digest(token.expose_secret())).collect();
-        Self { personal, app, installation: HashMap::new() }
+        let apps = app.map(RegisteredApp::of_options).into_iter().collect();
+        Self { personal, apps, installation: HashMap::new() }
     }
 
-    pub(super) fn app(&self) -> Option<&App> {
-        self.app.as_ref()
+    pub(super) fn apps(&self) -> &[RegisteredApp] {
+        &self.apps
+    }
+
+    pub(super) fn app_named(&self, slug: &str) -> Option<&RegisteredApp> {
+        self.apps.iter().find(|app| app.slug == slug)
+    }
+
+    pub(super) fn app_named_mut(&mut self, slug: &str) -> Option<&mut RegisteredApp> {
+        self.apps.iter_mut().find(|app| app.slug == slug)
+    }
+
+    pub(super) fn app_mut(&mut self, id: u64) -> Option<&mut RegisteredApp> {
+        self.apps.iter_mut().find(|app| app.id == id)
+    }
+
+    pub(super) fn add(&mut self, app: RegisteredApp) {
+        self.apps.push(app);
     }
 
     pub(super) fn keep(&mut self, token: &str, grant: Grant) {
@@ -77,22 +95,15 @@ impl Credentials {
 }
 
 impl State {
-    /// Returns the App, if the caller sends its JWT.
-    pub(super) fn authorize_app(&self, headers: &HeaderMap) -> Result<&App, Refusal> {
+    /// Returns the App whose JWT the caller sends.
+    pub(super) fn authorize_app(&self, headers: &HeaderMap) -> Result<&RegisteredApp, Refusal> {
         let token = bearer(headers)?;
-        let app = self.credentials.app().ok_or_else(|| Refusal::unauthorized("Bad credentials"))?;
-        let undecodable = || Refusal::unauthorized("A JSON web token could not be decoded");
-        let key = DecodingKey::from_rsa_pem(app.public_key_pem.as_bytes()).map_err(|error| {
-            tracing::warn!(%error, "the App's public key cannot be read");
-            undecodable()
-        })?;
-        let mut validation = Validation::new(Algorithm::RS256);
-        // GitHub's rules on time are stricter than the library's, and are checked below.
-        validation.validate_exp = false;
-        validation.required_spec_claims.clear();
-        let claims = jsonwebtoken::decode::<serde_json::Value>(token, &key, &validation)
-            .map_err(|_| undecodable())?
-            .claims;
+        if self.credentials.apps.is_empty() {
+            return Err(Refusal::unauthorized("Bad credentials"));
+        }
+        let signed = self.credentials.apps.iter().find_map(|app| Some((app, claims(app, token)?)));
+        let (app, claims) =
+            signed.ok_or_else(|| Refusal::unauthorized("A JSON web token could not be decoded"))?;
         let now = Timestamp::now().as_second();
         let time = |name: &str| claims.get(name).and_then(serde_json::Value::as_i64);
         match time("iat") {
@@ -191,6 +202,18 @@ impl State {
         let secs = self.faults.token_lifetime_secs.unwrap_or(3_600);
         Timestamp::now() + SignedDuration::from_secs(i64::try_from(secs).unwrap_or(3_600))
     }
+}
+
+/// Returns the claims of a JWT that this App has signed.
+fn claims(app: &RegisteredApp, token: &str) -> Option<serde_json::Value> {
+    let key = DecodingKey::from_rsa_pem(app.public_key_pem.as_bytes()).map_err(|error| {
+        tracing::warn!(%error, app = app.id, "the App's public key cannot be read");
+    });
+    let mut validation = Validation::new(Algorithm::RS256);
+    // GitHub's rules on time are stricter than the library's, and are checked by the caller.
+    validation.validate_exp = false;
+    validation.required_spec_claims.clear();
+    Some(jsonwebtoken::decode(token, &key.ok()?, &validation).ok()?.claims)
 }
 
 /// Returns the token of the `Authorization` header. GitHub accepts `Bearer` and `token`.

@@ -18,6 +18,7 @@ use tokio::net::TcpStream;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 
+use super::apps::AppHook;
 use super::options::Hook;
 use super::state::{Shared, State};
 
@@ -41,6 +42,8 @@ pub(super) struct Outgoing {
     pub event: &'static str,
     pub action: Option<&'static str>,
     pub repository: Option<u64>,
+    /// The App whose webhook it is for.
+    pub app: Option<u64>,
     pub installation: Option<u64>,
     pub job: Option<JobId>,
     pub body: Bytes,
@@ -99,10 +102,9 @@ async fn send(shared: Arc<Shared>, connections: Arc<Semaphore>, outgoing: Outgoi
         tokio::time::sleep(outgoing.delay).await;
     }
     let permit = connections.acquire().await;
-    let hook = shared.state().hook.clone();
+    let receiver = shared.state().receiver(&outgoing);
     let mut delivery = Delivery::dropped(outgoing);
-    if let Some(hook) = hook {
-        let app = shared.state().credentials.app().map(|app| app.id);
+    if let Some((hook, app)) = receiver {
         deliver(&mut delivery, &hook, app).await;
     }
     drop(permit);
@@ -229,6 +231,16 @@ fn is_whole(bytes: &[u8]) -> bool {
 }
 
 impl State {
+    /// Returns the hook that a delivery goes to now, and its App's id.
+    fn receiver(&self, outgoing: &Outgoing) -> Option<(Hook, Option<u64>)> {
+        let mut apps = self.credentials.apps().iter();
+        let own = apps.find(|app| Some(app.id) == outgoing.app).and_then(|app| match &app.hook {
+            AppHook::Own { hook, .. } => Some(hook),
+            AppHook::OfFake | AppHook::None => None,
+        });
+        Some((own.or(self.hook.as_ref())?.clone(), outgoing.app))
+    }
+
     pub(super) fn record_delivery(&mut self, delivery: Delivery) {
         self.deliveries.push_back(delivery);
         if self.deliveries.len() > MAX_REMEMBERED {

@@ -40,6 +40,8 @@ pub struct Options {
     pub lock_limit: Duration,
     /// How long an assigned job may stay unstarted before it is queued again. GitHub takes 60 s.
     pub start_limit: Duration,
+    /// How long the code for a new App's credentials is valid.
+    pub code_life: Duration,
     /// The URL under which runners reach the fake, if it is not the listener's address.
     pub public_url: Option<String>,
 }
@@ -59,6 +61,7 @@ impl Default for Options {
             session_limit: Duration::from_secs(10),
             lock_limit: Duration::from_secs(75),
             start_limit: Duration::from_secs(60),
+            code_life: Duration::from_secs(3600),
             public_url: None,
         }
     }

@@ -69,16 +69,12 @@ pub(super) fn seconds(at: Timestamp) -> String {
 }
 
 /// Derives an account's id from its login.
-fn account_id(login: &str) -> u64 {
+pub(super) fn account_id(login: &str) -> u64 {
     let hash = digest(&login.to_ascii_lowercase());
     10_000_000 + u64::from(u32::from_be_bytes([0, hash[0], hash[1], hash[2]]))
 }
 
 impl State {
-    pub(super) fn installation_id(&self, owner: &str) -> u64 {
-        40_000_000 + account_id(owner)
-    }
-
     pub(super) fn user_json(&self, login: &str) -> Value {
         let id = account_id(login);
         let organization =

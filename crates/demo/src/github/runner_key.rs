@@ -14,6 +14,8 @@ use jsonwebtoken::DecodingKey;
 use serde_json::{Value, json};
 use simple_asn1::{ASN1Block, from_der};
 
+use super::app_key::rsa_private_key;
+
 const KEYS: usize = 2;
 /// Lengths of the numbers of a 2048-bit key. .NET refuses other lengths.
 const MODULUS_BYTES: usize = 256;
@@ -71,15 +73,9 @@ impl RunnerKey {
 
 /// Returns the nine numbers of an `RSAPrivateKey` in a PKCS#8 document (RFC 8017, A.1.2).
 fn private_numbers(der: &[u8]) -> Option<[Vec<u8>; 9]> {
-    let sequence = |der: &[u8]| match from_der(der).ok()?.into_iter().next()? {
-        ASN1Block::Sequence(_, blocks) => Some(blocks),
-        _ => None,
-    };
-    let inner = sequence(der)?.into_iter().find_map(|block| match block {
-        ASN1Block::OctetString(_, bytes) => Some(bytes),
-        _ => None,
-    })?;
-    let numbers = sequence(&inner)?.into_iter().map(|block| match block {
+    let inner = rsa_private_key(der)?;
+    let ASN1Block::Sequence(_, blocks) = from_der(&inner).ok()?.into_iter().next()? else { return None };
+    let numbers = blocks.into_iter().map(|block| match block {
         ASN1Block::Integer(_, number) => Some(number.to_bytes_be().1),
         _ => None,
     });

@@ -14,6 +14,7 @@ use axum::body::Bytes;
 
 use ecsrunner_world::random::Random;
 
+use super::apps::NewApps;
 use super::auth::Credentials;
 use super::delivery::{Delivery, Outgoing};
 use super::faults::Faults;
@@ -123,6 +124,8 @@ pub(super) struct State {
     pub runner_groups: BTreeMap<u64, RunnerGroup>,
     pub webhook_ranges: Vec<String>,
     pub credentials: Credentials,
+    pub new_apps: NewApps,
+    pub code_life: Duration,
     pub hook: Option<Hook>,
     pub faults: Faults,
     pub session_limit: Duration,
@@ -194,6 +197,8 @@ impl State {
             runner_groups: options.runner_groups,
             webhook_ranges: options.webhook_ranges,
             credentials: Credentials::new(options.tokens, options.app),
+            new_apps: NewApps::default(),
+            code_life: options.code_life,
             hook: options.hook,
             faults: options.faults,
             session_limit: options.session_limit,

@@ -6,38 +6,73 @@ use axum::body::Bytes;
 use ecsrunner_core::id::{JobId, Repository};
 use serde_json::{Value, json};
 
+use super::apps::{AppHook, RegisteredApp};
 use super::delivery::{Delivery, Outgoing};
 use super::state::State;
+
+/// The webhook that a delivery is for, and what it is about.
+#[derive(Clone, Copy)]
+struct Addressee {
+    repository: Option<u64>,
+    app: Option<u64>,
+    installation: Option<u64>,
+}
 
 impl State {
     /// Sends a webhook for a job that reached a state.
     pub(super) fn emit_job(&mut self, job: JobId, action: &'static str) {
         let Some((body, repository)) = self.job_payload(job, action) else { return };
-        self.emit("workflow_job", Some(action), &body, &repository, Some(job));
+        let to = self.addressee(&repository);
+        self.emit("workflow_job", Some(action), &body, to, Some(job));
     }
 
-    /// Sends the ping that GitHub sends when a webhook is created.
+    /// Sends the ping that GitHub sends when a repository's webhook is created.
     pub(super) fn emit_ping(&mut self, repository: &Repository) {
-        let Some(hook) = &self.hook else { return };
-        let mut body = json!({
+        let Some((hook, app)) = self.hook_of(Some(repository)) else { return };
+        let kind = if app.is_some() { "App" } else { "Repository" };
+        let mut body = self.ping_json(kind, &hook.url, repository.owner());
+        if let Some(record) = self.repositories.get(repository) {
+            body["repository"] = self.repository_json(record);
+        }
+        let to = self.addressee(repository);
+        self.emit("ping", None, &body, to, None);
+    }
+
+    /// Sends the ping that GitHub sends when an App with a webhook is made. Its owner does not have the secret yet.
+    pub(super) fn emit_app_ping(&mut self, app: &RegisteredApp) {
+        let AppHook::Own { hook, active: true } = &app.hook else { return };
+        let mut body = self.ping_json("App", &hook.url, &app.owner);
+        body["hook"]["app_id"] = json!(app.id);
+        let to = Addressee { repository: None, app: Some(app.id), installation: None };
+        self.emit("ping", None, &body, Some(to), None);
+    }
+
+    fn ping_json(&self, kind: &str, url: &str, sender: &str) -> Value {
+        json!({
             "zen": "Design for failure.",
             "hook_id": self.hook_id(),
             "hook": {
-                "type": if self.credentials.app().is_some() { "App" } else { "Repository" },
+                "type": kind,
                 "id": self.hook_id(),
                 "name": "web",
                 "active": true,
                 "events": ["workflow_job"],
-                "config": {"content_type": "json", "insecure_ssl": "0", "secret": "********", "url": hook.url},
+                "config": {"content_type": "json", "insecure_ssl": "0", "secret": "********", "url": url},
                 "created_at": super::representation::seconds(self.started),
                 "updated_at": super::representation::seconds(self.started),
             },
-            "sender": self.user_json(repository.owner()),
-        });
-        if let Some(record) = self.repositories.get(repository) {
-            body["repository"] = self.repository_json(record);
-        }
-        self.emit("ping", None, &body, repository, None);
+            "sender": self.user_json(sender),
+        })
+    }
+
+    /// Returns what gets the webhooks of a repository; `None` if nothing does.
+    fn addressee(&self, repository: &Repository) -> Option<Addressee> {
+        let (_, app) = self.hook_of(Some(repository))?;
+        Some(Addressee {
+            repository: self.repositories.get(repository).map(|record| record.id),
+            app: app.map(|app| app.id),
+            installation: app.map(|app| self.installation_id(app, repository.owner())),
+        })
     }
 
     fn job_payload(&self, id: JobId, action: &str) -> Option<(Value, Repository)> {
@@ -54,8 +89,8 @@ impl State {
         if !self.is_user(owner) {
             body["organization"] = self.organization_json(owner);
         }
-        if self.credentials.app().is_some() {
-            let id = self.installation_id(owner);
+        if let Some((_, Some(app))) = self.hook_of(Some(&run.repository)) {
+            let id = self.installation_id(app, owner);
             body["installation"] = json!({"id": id, "node_id": format!("MDIzOkluc3RhbGxhdGlvbiV7{id}")});
         }
         Some((body, run.repository.clone()))
@@ -66,16 +101,16 @@ impl State {
         event: &'static str,
         action: Option<&'static str>,
         body: &Value,
-        repository: &Repository,
+        to: Option<Addressee>,
         job: Option<JobId>,
     ) {
         let faults = self.faults.webhooks.clone();
-        if self.hook.is_none() || self.random.happens(faults.forget) {
+        let Some(to) = to else { return };
+        if self.random.happens(faults.forget) {
             return;
         }
         let guid = self.random.guid();
         let body = Bytes::from(body.to_string());
-        let installation = self.credentials.app().map(|_| self.installation_id(repository.owner()));
         for copy in 0..=faults.duplicates {
             self.ids.delivery += 1;
             let outgoing = Outgoing {
@@ -83,8 +118,9 @@ impl State {
                 guid: guid.clone(),
                 event,
                 action,
-                repository: self.repositories.get(repository).map(|record| record.id),
-                installation,
+                repository: to.repository,
+                app: to.app,
+                installation: to.installation,
                 job,
                 body: body.clone(),
                 delay: Duration::from_millis(self.delay_ms(faults.delay_ms)),

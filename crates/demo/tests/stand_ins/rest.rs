@@ -43,7 +43,7 @@ fn calls_fail_as_often_as_asked_for() {
 
 #[test]
 fn an_app_gets_tokens_that_are_as_narrow_as_it_asks_for() {
-    let AppKey { private_pem, public_pem } = app_key();
+    let AppKey { private_pem, public_pem, .. } = app_key();
     let permissions = [("actions", "read"), ("administration", "write")];
     let app = App {
         id: 4711,

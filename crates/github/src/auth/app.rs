@@ -19,6 +19,7 @@ use super::flights::Flights;
 use super::jwt::Signer;
 use super::{App, Bearer, CredentialsError, Grant, InstallationId, RunnerScope};
 use crate::http::{Call, Http};
+use crate::permissions::{ACTIONS, ADMINISTRATION, METADATA, ORGANIZATION_RUNNERS, READ, WRITE};
 use crate::reply::Fault;
 
 /// A token is not used in the last minutes of its hour.
@@ -129,20 +130,17 @@ impl Power {
 
     /// Returns the body of the call that creates the token, with no other permissions.
     fn request(&self) -> Value {
-        match self {
-            Self::Read => json!({"permissions": {"actions": "read", "metadata": "read"}}),
-            Self::Rerun(repository) => json!({
-                "permissions": {"actions": "write", "metadata": "read"},
-                "repositories": [repository.name()],
-            }),
-            Self::RepositoryRunners(repository) => json!({
-                "permissions": {"administration": "write", "metadata": "read"},
-                "repositories": [repository.name()],
-            }),
-            Self::OrganizationRunners => json!({
-                "permissions": {"organization_self_hosted_runners": "write", "metadata": "read"},
-            }),
+        let (name, level, repository) = match self {
+            Self::Read => (ACTIONS, READ, None),
+            Self::Rerun(repository) => (ACTIONS, WRITE, Some(repository)),
+            Self::RepositoryRunners(repository) => (ADMINISTRATION, WRITE, Some(repository)),
+            Self::OrganizationRunners => (ORGANIZATION_RUNNERS, WRITE, None),
+        };
+        let mut request = json!({"permissions": {name: level, METADATA: READ}});
+        if let Some(repository) = repository {
+            request["repositories"] = json!([repository.name()]);
         }
+        request
     }
 }
 

@@ -19,12 +19,14 @@ use ecsrunner_core::rules::pool::Scope;
 use ecsrunner_core::wire::job::JobStatus;
 use ecsrunner_demo::github::Hook;
 use ecsrunner_engine::ports::github::{Deletion, GitHub, GitHubError};
-use ecsrunner_github::{ApiUrl, Client, Credentials};
+use ecsrunner_github::app_manifest::{AccountKind, ManifestCode, Registrar};
+use ecsrunner_github::{ApiUrl, App, CALL_LIMIT, Client, Credentials};
 use reqwest::redirect::Policy;
 use secrecy::SecretString;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
+use crate::app_manifest::register;
 use crate::github::{Control, app_client, app_jwt, options};
 use crate::{TOKEN, app, in_organization, in_repository, queued, runner_name};
 
@@ -63,7 +65,8 @@ async fn client_and_fake_are_as_github_describes_them() {
     let recorder = Recorder::start(setting.prism).await;
 
     // An answer of prism's own makes the drive fail. Report prism's violations first, which say why.
-    let driven = tokio::spawn(drive(recorder.url.clone(), control)).await;
+    let pages = format!("http://{}", setting.fake);
+    let driven = tokio::spawn(drive(recorder.url.clone(), pages, control)).await;
     fake.abort();
     let (violations, called) = recorder.seen();
     assert!(violations.is_empty(), "not as GitHub describes it:\n{}", violations.join("\n"));
@@ -73,7 +76,7 @@ async fn client_and_fake_are_as_github_describes_them() {
     assert!(uncalled.is_empty(), "in operations.json but never called: {uncalled:?}");
 }
 
-async fn drive(api: String, control: Control) {
+async fn drive(api: String, pages: String, control: Control) {
     let client = app_client(&api);
     runners(&client, &in_repository()).await;
     // A new client has no installation cached, so it looks up the organization's.
@@ -86,6 +89,7 @@ async fn drive(api: String, control: Control) {
     operator(&client).await;
     others(&api, &client, &control).await;
     control.settle().await;
+    setup(&api, &pages).await;
 }
 
 async fn runners(client: &Client, scope: &Scope) {
@@ -166,6 +170,21 @@ async fn operator(client: &Client) {
     let latest = client.past_deliveries(None).await.unwrap().unwrap().deliveries.remove(0);
     assert!(client.redeliver(latest.id).await.unwrap());
     assert!(matches!(client.redeliver(1).await.unwrap_err(), GitHubError::Refused { status: 404, .. }));
+}
+
+/// Calls that set up an App. Its pages are no part of GitHub's API.
+async fn setup(api: &str, pages: &str) {
+    let registrar = Registrar::new(ApiUrl::parse(api).unwrap(), CALL_LIMIT, None).unwrap();
+    assert_eq!(registrar.account_kind("acme").await.unwrap(), Some(AccountKind::Organization));
+    let code = ManifestCode::parse(&register(pages, Some("https://ci.example.com/webhook")).await).unwrap();
+    let made = registrar.convert(&code).await.unwrap();
+    let again = registrar.convert(&code).await.unwrap_err();
+    assert!(matches!(again, GitHubError::Refused { status: 404, .. }), "{again:?}");
+    let app = App::new(&made.id.to_string(), made.private_key, None).unwrap();
+    let client = Client::new(ApiUrl::parse(api).unwrap(), &Credentials::App(app)).unwrap();
+    let secret = SecretString::from("secret");
+    let set = client.set_webhook("https://hooks.example.com/webhook", Some(&secret)).await.unwrap();
+    assert_eq!(set.unwrap().url.as_deref(), Some("https://hooks.example.com/webhook"));
 }
 
 /// Operations of the fake that the client does not use.

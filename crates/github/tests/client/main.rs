@@ -6,6 +6,7 @@
 mod github;
 mod responder;
 
+mod app_manifest;
 mod auth;
 mod conformance;
 mod deliveries;

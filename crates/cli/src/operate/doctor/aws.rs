@@ -245,7 +245,7 @@ async fn webhook_secret(aws: &AwsDeployment) -> Check {
         Err(failure) => Check::broken(
             NAME,
             &failure,
-            "store a JSON array of secrets there: without one every webhook is refused",
+            "run `ecsrunner setup`, or store a JSON array of secrets there: without one every webhook is refused",
         ),
     }
 }

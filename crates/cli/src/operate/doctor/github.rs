@@ -1,8 +1,6 @@
 //! A deployment's identity and permissions at GitHub, and whether GitHub's
 //! webhooks reach it.
 
-use std::collections::BTreeMap;
-
 use ecsrunner_core::id::{Organization, RunnerGroupId};
 use ecsrunner_core::rules::Rules;
 use ecsrunner_core::rules::class::Class;
@@ -11,6 +9,7 @@ use ecsrunner_core::rules::settings::{Registration, Settings};
 use ecsrunner_engine::ports::github::{GitHub, GitHubError};
 use ecsrunner_github::Client;
 use ecsrunner_github::operator::{AppInfo, Delivered, Installation, RunnerGroup};
+use ecsrunner_github::permissions::{EVENT, Permissions};
 use jiff::{SignedDuration, Timestamp};
 
 use super::Check;
@@ -30,7 +29,7 @@ pub(super) async fn look(deployment: &Deployment) -> Vec<Check> {
     let client = match deployment.github().await {
         Ok(client) => client,
         Err(failure) => {
-            let remedy = "store the App's id and private key there, or a token: see docs/configuration.md for the format";
+            let remedy = "run `ecsrunner setup` to make an App and store its credentials there, or store them yourself: see docs/configuration.md for the format";
             return vec![Check::broken(NAME, &failure, remedy)];
         }
     };
@@ -38,34 +37,23 @@ pub(super) async fn look(deployment: &Deployment) -> Vec<Check> {
         Ok(rules) => rules,
         Err(failure) => return vec![Check::broken(NAME, &failure, "correct the configuration")],
     };
-    let mut checks = app(&client, &rules.settings, rules.rules().may_rerun()).await;
+    #[cfg_attr(not(feature = "aws"), expect(unused_mut, reason = "only AWS adds a check"))]
+    let mut checks = check(&client, rules.rules()).await;
     #[cfg(feature = "aws")]
     if let Deployment::Aws(aws) = deployment {
         checks.push(webhook_sources::check(&client, &aws.facts().webhook_sources).await);
     }
-    checks.extend(scopes(&client, &rules.settings).await);
-    if let Registration::Organization { organization, group } = &rules.settings.registration {
-        checks.push(runner_group(&client, organization, *group, rules.rules()).await);
-    }
     checks
 }
 
-/// Returns the permissions that an App needs for these settings, with their levels. Running jobs again needs one more.
-fn needed(settings: &Settings, reruns: bool) -> BTreeMap<&'static str, &'static str> {
-    let runners = match settings.registration {
-        Registration::Repository => "administration",
-        Registration::Organization { .. } => "organization_self_hosted_runners",
-    };
-    BTreeMap::from([("actions", if reruns { "write" } else { "read" }), (runners, "write")])
-}
-
-/// Returns the missing permissions, in GitHub's words.
-fn missing(needed: &BTreeMap<&'static str, &'static str>, held: &BTreeMap<String, String>) -> Vec<String> {
-    let suffices = |held: Option<&String>, level: &str| {
-        held.is_some_and(|held| held == level || held == "admin" || (held == "write" && level == "read"))
-    };
-    let missing = needed.iter().filter(|(name, level)| !suffices(held.get(**name), level));
-    missing.map(|(name, level)| format!("{name}: {level}")).collect()
+/// Checks what the credentials of `client` may do for a deployment with these rules.
+pub(super) async fn check(client: &Client, rules: Rules<'_>) -> Vec<Check> {
+    let mut checks = app(client, rules.settings, rules.may_rerun()).await;
+    checks.extend(scopes(client, rules.settings).await);
+    if let Registration::Organization { organization, group } = &rules.settings.registration {
+        checks.push(runner_group(client, organization, *group, rules).await);
+    }
+    checks
 }
 
 async fn app(client: &Client, settings: &Settings, reruns: bool) -> Vec<Check> {
@@ -77,13 +65,13 @@ async fn app(client: &Client, settings: &Settings, reruns: bool) -> Vec<Check> {
             return vec![Check::ok(NAME, found)];
         }
         Err(error @ (GitHubError::Refused { status: 401 | 404, .. } | GitHubError::Credentials(_))) => {
-            let remedy = "store the App's id and one of its private keys in the GitHub secret";
+            let remedy = "run `ecsrunner setup --replace` to make a new App, or store the App's id and one of its private keys in the GitHub secret";
             return vec![Check::failed(NAME, error, remedy)];
         }
         Err(error) => return vec![Check::unknown(NAME, &Failure::of_github(error))],
     };
-    let needed = needed(settings, reruns);
-    let lacking = missing(&needed, &app.permissions);
+    let needed = Permissions::needed(&settings.registration, reruns);
+    let lacking = needed.missing(&app.permissions);
     let mut checks = vec![if lacking.is_empty() {
         Check::ok(NAME, format_args!("{} has all permissions that it needs", app.name))
     } else {
@@ -93,7 +81,7 @@ async fn app(client: &Client, settings: &Settings, reruns: bool) -> Vec<Check> {
             "add it in the App's settings under Permissions, and accept it in each installation",
         )
     }];
-    if !app.events.iter().any(|event| event == "workflow_job") {
+    if !app.events.iter().any(|event| event == EVENT) {
         checks.push(Check::warning(
             "webhook",
             "the App does not subscribe to Workflow job events",
@@ -174,13 +162,13 @@ fn judge_group(group: &RunnerGroup, rules: Rules<'_>) -> Check {
     Check::ok(NAME, format_args!("{name} is visible to {audience}"))
 }
 
-async fn installations(client: &Client, needed: &BTreeMap<&'static str, &'static str>) -> Vec<Check> {
+async fn installations(client: &Client, needed: &Permissions) -> Vec<Check> {
     const NAME: &str = "installation";
     match client.installations().await {
         Ok(Some(installations)) if installations.is_empty() => vec![Check::failed(
             NAME,
             "the App is not installed anywhere",
-            "install it for the repositories, in the App's settings",
+            "run `ecsrunner setup`, which opens the page that installs it",
         )],
         Ok(installations) => {
             installations.into_iter().flatten().map(|it| installation(&it, needed)).collect()
@@ -189,9 +177,9 @@ async fn installations(client: &Client, needed: &BTreeMap<&'static str, &'static
     }
 }
 
-fn installation(it: &Installation, needed: &BTreeMap<&'static str, &'static str>) -> Check {
+fn installation(it: &Installation, needed: &Permissions) -> Check {
     const NAME: &str = "installation";
-    let lacking = missing(needed, &it.permissions);
+    let lacking = needed.missing(&it.permissions);
     if it.suspended_at.is_some() {
         return Check::failed(
             NAME,
@@ -220,7 +208,7 @@ async fn hook(client: &Client) -> Check {
         return Check::warning(
             NAME,
             "the App has no webhook",
-            "set the deployment's webhook URL, unless the repositories have their own webhooks",
+            "run `ecsrunner setup` to set the deployment's URL, unless the repositories have their own webhooks or the server polls",
         );
     };
     match config.and_then(|config| config.content_type).as_deref() {
@@ -304,14 +292,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn running_jobs_again_needs_to_write_actions() {
-        let entry = serde_json::json!({"version": 1, "deployment": "ci", "repositories": ["acme/*"]});
-        let settings = Settings::read(&serde_json::from_value(entry).unwrap()).unwrap();
-        assert_eq!(needed(&settings, false)["actions"], "read");
-        assert_eq!(needed(&settings, true)["actions"], "write");
-    }
-
-    #[test]
     fn a_runner_group_that_others_can_use_fails() {
         let judge = |repositories: &[&str], class: Value, public: bool, visibility: &str, allows: bool| {
             let entry = json!({
@@ -345,22 +325,5 @@ mod tests {
             let found = judge(repositories, class.clone(), public, visibility, allows);
             assert_eq!(found, state, "{repositories:?} {class} {public} {visibility} {allows}");
         }
-    }
-
-    #[test]
-    fn a_permission_suffices_at_its_level_or_above() {
-        let needed = BTreeMap::from([("actions", "read"), ("administration", "write")]);
-        let held = |pairs: &[(&str, &str)]| {
-            pairs.iter().map(|(name, level)| ((*name).to_owned(), (*level).to_owned())).collect()
-        };
-        assert_eq!(
-            missing(&needed, &held(&[("actions", "write"), ("administration", "write")])),
-            Vec::<String>::new()
-        );
-        assert_eq!(
-            missing(&needed, &held(&[("actions", "read"), ("administration", "read")])),
-            ["administration: write"]
-        );
-        assert_eq!(missing(&needed, &held(&[])), ["actions: read", "administration: write"]);
     }
 }

@@ -12,13 +12,13 @@ use serde_json::{Value, json};
 
 use super::reply::{Page, Refusal, json as reply, read};
 use super::{App, Parameters};
-use crate::github::App as AppOptions;
+use crate::github::apps::{RegisteredApp, Selection};
 use crate::github::auth::Grant;
 use crate::github::representation::seconds;
 use crate::github::state::State;
 
-/// The App's name in URLs.
-const SLUG: &str = "ecsrunner";
+const NOT_REACHED: &str =
+    "There is at least one repository that does not exist or is not accessible to the parent installation.";
 
 pub(super) async fn app(Extract(shared): App, headers: HeaderMap) -> Result<Response, Refusal> {
     let state = shared.state();
@@ -33,23 +33,11 @@ pub(super) async fn by_slug(
     Path(slug): Path<String>,
 ) -> Result<Response, Refusal> {
     let state = shared.state();
-    let app = state.credentials.app().filter(|_| slug == SLUG).ok_or_else(Refusal::not_found)?;
+    let app = state.credentials.app_named(&slug).ok_or_else(Refusal::not_found)?;
     if !app.public && (!headers.contains_key("authorization") || state.authorize_any(&headers).is_err()) {
         return Err(Refusal::not_found());
     }
     Ok(reply(StatusCode::OK, &state.app_json(app)))
-}
-
-pub(super) async fn hook_config(Extract(shared): App, headers: HeaderMap) -> Result<Response, Refusal> {
-    let state = shared.state();
-    state.authorize_app(&headers)?;
-    let body = json!({
-        "content_type": "json",
-        "insecure_ssl": "0",
-        "secret": "********",
-        "url": state.hook.as_ref().map(|hook| hook.url.clone()).unwrap_or_default(),
-    });
-    Ok(reply(StatusCode::OK, &body))
 }
 
 pub(super) async fn installations(
@@ -59,14 +47,14 @@ pub(super) async fn installations(
     Query(parameters): Parameters,
 ) -> Result<Response, Refusal> {
     let state = shared.state();
-    state.authorize_app(&headers)?;
-    let owners = state.owners();
+    let app = state.authorize_app(&headers)?;
+    let owners = state.accounts_of(app);
     let (page, total) = (Page::asked(&parameters), owners.len());
     let body = page
         .of(owners)
         .iter()
         .map(|owner| {
-            let mut installation = state.installation_json(owner);
+            let mut installation = state.installation_json(app, owner);
             // GitHub's schema of this list requires the fields of a user and of an enterprise.
             installation["account"]["name"] = json!(owner);
             installation["account"]["slug"] = json!(owner);
@@ -84,9 +72,9 @@ pub(super) async fn installation(
     Path(id): Path<u64>,
 ) -> Result<Response, Refusal> {
     let state = shared.state();
-    state.authorize_app(&headers)?;
-    let owner = state.installed_on(id).ok_or_else(Refusal::not_found)?;
-    Ok(reply(StatusCode::OK, &state.installation_json(&owner)))
+    let app = state.authorize_app(&headers)?;
+    let owner = state.installed_on(app, id).ok_or_else(Refusal::not_found)?;
+    Ok(reply(StatusCode::OK, &state.installation_json(app, &owner)))
 }
 
 pub(super) async fn repository_installation(
@@ -95,11 +83,11 @@ pub(super) async fn repository_installation(
     Path((owner, name)): Path<(String, String)>,
 ) -> Result<Response, Refusal> {
     let state = shared.state();
-    state.authorize_app(&headers)?;
+    let app = state.authorize_app(&headers)?;
     let known = Repository::parse(&format!("{owner}/{name}"))
-        .is_ok_and(|repository| state.repositories.contains_key(&repository));
+        .is_ok_and(|name| state.repositories.contains_key(&name) && app.reaches(&name));
     if known {
-        Ok(reply(StatusCode::OK, &state.installation_json(&owner)))
+        Ok(reply(StatusCode::OK, &state.installation_json(app, &owner)))
     } else {
         Err(Refusal::not_found())
     }
@@ -111,10 +99,9 @@ pub(super) async fn organization_installation(
     Path(login): Path<String>,
 ) -> Result<Response, Refusal> {
     let state = shared.state();
-    state.authorize_app(&headers)?;
-    let owner = state.owners().into_iter().find(|owner| owner.eq_ignore_ascii_case(&login));
-    match owner.filter(|owner| !state.is_user(owner)) {
-        Some(owner) => Ok(reply(StatusCode::OK, &state.installation_json(&owner))),
+    let app = state.authorize_app(&headers)?;
+    match state.organization(&login).filter(|owner| app.selection(owner).is_some()) {
+        Some(owner) => Ok(reply(StatusCode::OK, &state.installation_json(app, &owner))),
         None => Err(Refusal::not_found()),
     }
 }
@@ -134,8 +121,10 @@ pub(super) async fn create_token(
     body: Bytes,
 ) -> Result<Response, Refusal> {
     let mut state = shared.state();
-    let held = state.authorize_app(&headers)?.permissions.clone();
-    let owner = state.installed_on(id).ok_or_else(Refusal::not_found)?;
+    let app = state.authorize_app(&headers)?;
+    let owner = state.installed_on(app, id).ok_or_else(Refusal::not_found)?;
+    let held = app.permissions.clone();
+    let selection = app.selection(&owner).cloned();
     let request: TokenRequest = if body.is_empty() { TokenRequest::default() } else { read(&body)? };
     let permissions = match request.permissions {
         None => held,
@@ -144,7 +133,16 @@ pub(super) async fn create_token(
             return Err(Refusal::invalid("The permissions requested are not granted to this installation."));
         }
     };
-    let repositories = state.asked_repositories(&owner, request.repositories, request.repository_ids)?;
+    let asked = state.asked_repositories(&owner, request.repositories, request.repository_ids)?;
+    let repositories = match (asked, selection) {
+        (Some(asked), Some(Selection::Repositories(names)))
+            if !asked.iter().all(|name| names.contains(name)) =>
+        {
+            return Err(Refusal::invalid(NOT_REACHED));
+        }
+        (None, Some(Selection::Repositories(names))) => Some(names.into_iter().collect()),
+        (asked, _) => asked,
+    };
     let token = format!("ghs_{}", state.random.hex(36));
     let expires_at = state.token_end();
     let mut reply_body = json!({
@@ -170,36 +168,24 @@ fn is_within(asked: &str, held: Option<&String>) -> bool {
 }
 
 impl State {
-    fn app_json(&self, app: &AppOptions) -> Value {
-        let at = seconds(self.started);
+    pub(super) fn app_json(&self, app: &RegisteredApp) -> Value {
+        let at = seconds(app.created_at);
         json!({
             "id": app.id,
-            "slug": SLUG,
+            "slug": app.slug,
             "node_id": format!("A_{}", app.id),
             "client_id": app.client_id,
-            "owner": self.user_json("octocat"),
-            "name": "ecsrunner",
-            "description": "",
-            "external_url": self.base,
-            "html_url": format!("{}/apps/ecsrunner", self.base),
+            "owner": self.user_json(&app.owner),
+            "name": app.name,
+            "description": app.description,
+            "external_url": app.homepage.as_ref().unwrap_or(&self.base),
+            "html_url": format!("{}/apps/{}", self.base, app.slug),
             "created_at": at,
             "updated_at": at,
             "permissions": app.permissions,
-            "events": ["workflow_job"],
-            "installations_count": self.owners().len(),
+            "events": app.events,
+            "installations_count": app.number_of_installations(self.owners().len()),
         })
-    }
-
-    /// Returns every account with a repository. The App is installed on all of them.
-    fn owners(&self) -> Vec<String> {
-        let mut owners: Vec<String> = self.repositories.keys().map(|name| name.owner().to_owned()).collect();
-        owners.sort_by_key(|owner| owner.to_ascii_lowercase());
-        owners.dedup_by(|one, other| one.eq_ignore_ascii_case(other));
-        owners
-    }
-
-    fn installed_on(&self, installation: u64) -> Option<String> {
-        self.owners().into_iter().find(|owner| self.installation_id(owner) == installation)
     }
 
     fn asked_repositories(
@@ -211,11 +197,7 @@ impl State {
         if names.is_none() && ids.is_none() {
             return Ok(None);
         }
-        let missing = || {
-            Refusal::invalid(
-                "There is at least one repository that does not exist or is not accessible to the parent installation.",
-            )
-        };
+        let missing = || Refusal::invalid(NOT_REACHED);
         let mut asked = HashSet::new();
         for name in names.unwrap_or_default() {
             let name = Repository::parse(&format!("{owner}/{name}")).map_err(|_| missing())?;
@@ -231,25 +213,24 @@ impl State {
         Ok(Some(asked))
     }
 
-    fn installation_json(&self, owner: &str) -> Value {
-        let id = self.installation_id(owner);
+    fn installation_json(&self, app: &RegisteredApp, owner: &str) -> Value {
+        let id = self.installation_id(app, owner);
         let at = seconds(self.started);
         let account = self.user_json(owner);
-        let (app_id, permissions) =
-            self.credentials.app().map(|app| (app.id, app.permissions.clone())).unwrap_or_default();
+        let selects = matches!(app.selection(owner), Some(Selection::Repositories(_)));
         json!({
             "id": id,
             "target_id": account["id"],
             "target_type": account["type"],
             "account": account,
-            "repository_selection": "all",
+            "repository_selection": if selects { "selected" } else { "all" },
             "access_tokens_url": format!("{}/app/installations/{id}/access_tokens", self.base),
             "repositories_url": format!("{}/installation/repositories", self.base),
             "html_url": format!("{}/settings/installations/{id}", self.base),
-            "app_id": app_id,
-            "app_slug": "ecsrunner",
-            "permissions": permissions,
-            "events": ["workflow_job"],
+            "app_id": app.id,
+            "app_slug": app.slug,
+            "permissions": app.permissions,
+            "events": app.events,
             "created_at": at,
             "updated_at": at,
             "single_file_name": null,

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::App;
 use crate::github::api::Refusal;
+use crate::github::apps::{AppHook, RegisteredApp};
 use crate::github::job::Job;
 use crate::github::state::State;
 
@@ -65,6 +66,7 @@ impl State {
             })
             .collect();
         json!({
+            "apps": state.credentials.apps().iter().map(|app| state.app_view(app)).collect::<Vec<_>>(),
             "jobs": jobs,
             "runners": runners,
             "registrations": registrations,
@@ -74,6 +76,27 @@ impl State {
                 "in_flight": state.in_flight,
                 "delivered": state.deliveries.len(),
             },
+        })
+    }
+}
+
+impl State {
+    fn app_view(&self, app: &RegisteredApp) -> Value {
+        let (webhook, is_active) = match &app.hook {
+            AppHook::OfFake => (self.hook.as_ref(), true),
+            AppHook::Own { hook, active } => (Some(hook), *active),
+            AppHook::None => (None, false),
+        };
+        json!({
+            "id": app.id,
+            "slug": app.slug,
+            "owner": app.owner,
+            "public": app.public,
+            "permissions": app.permissions,
+            "events": app.events,
+            "webhook": webhook.map(|hook| &hook.url),
+            "webhook_active": webhook.is_some() && is_active,
+            "installed_on": self.accounts_of(app),
         })
     }
 }
