@@ -73,7 +73,7 @@ resource "aws_lambda_function" "functions" {
   }
 
   # Without these permissions the first invocation would fail. The archive is compared before it is used.
-  depends_on = [aws_iam_role_policy.functions, data.aws_s3_object.archive]
+  depends_on = [aws_iam_role_policy.functions, aws_iam_role_policy.functions_agents, aws_iam_role_policy.functions_builds, data.aws_s3_object.archive]
 }
 
 # Retries of events that Lambda has accepted. EventBridge's own retries end when Lambda accepts an event.
