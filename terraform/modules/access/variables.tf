@@ -42,8 +42,15 @@ variable "dead_letter_arns" {
 }
 
 variable "log_groups" {
-  description = "Names of the log groups: the functions', the runners' and the webhooks'."
+  description = "Names of the log groups: the functions', the runners', the webhooks', and the image's builds."
   type        = list(string)
+  nullable    = false
+}
+
+variable "project_arns" {
+  description = "ARNs of the CodeBuild projects that build the runners' image. None if AWS does not build it."
+  type        = list(string)
+  default     = []
   nullable    = false
 }
 
