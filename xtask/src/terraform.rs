@@ -17,8 +17,11 @@ use crate::tools::{cargo, is_there, succeed};
 
 const EXAMPLES: [&str; 2] = ["minimal", "complete"];
 /// Tests of the scripts that Terraform ships, with the shell that runs each.
-const SCRIPTS: [(&str, &str); 2] =
-    [("sh", "image/tests/build_test.sh"), ("bash", "fleet/tests/official_test.sh")];
+const SCRIPTS: [(&str, &str); 3] = [
+    ("sh", "image/tests/build_test.sh"),
+    ("bash", "image/tests/buildspec_test.sh"),
+    ("bash", "fleet/tests/official_test.sh"),
+];
 /// Compare with the code: actions with policies, metrics with dashboard and alarms, the README with inputs.
 /// Compare with the previous version: the addresses of resources.
 const CHECKS: [&[&str]; 6] = [

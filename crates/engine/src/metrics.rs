@@ -119,6 +119,7 @@ metrics! {
     SweepFailures: Count = "calls of the sweep that failed; the next sweep makes them again";
     SweepBehind: Level = "seconds since the earliest webhook delivery that the sweep still has to read";
     RecordsUnreadable: Level = "open records that cannot be read and are set aside";
+    RunnerVersionDaysLeft: Level = "days until GitHub refuses the oldest version of actions/runner in use: 30 after the release of the next version; 30 for the newest";
 }
 
 /// The values measured since the last [`Metrics::take`].

@@ -29,6 +29,7 @@ runner_class_sizes = {
   release = { cpu = 2048, memory = 4096, repositories = ["acme/release"], rerun = false, max_job_minutes = 60 }
 }
 
+# AWS builds the image again if the tag changes, and by itself for each newer actions/runner.
 runner_image_tag = "2026-11"
 runner_images = {
   android = { uri = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/android-runner@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef" }

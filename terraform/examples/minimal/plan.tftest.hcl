@@ -1,4 +1,4 @@
-# Plans the example with another file as the archive, since it is not unpacked.
+# Plans the example with another file as the archive and as the agent, since the package is not unpacked.
 #
 #     terraform test -test-directory=examples/minimal -var-file=examples/minimal/terraform.tfvars
 
@@ -25,6 +25,7 @@ mock_provider "aws" {
 
 variables {
   control_plane = { package = { filename = "./README.md" } }
+  agent         = { x64 = "./README.md" }
 }
 
 run "the_minimal_example_is_planned" {
@@ -35,8 +36,8 @@ run "the_minimal_example_is_planned" {
     error_message = "The image is built for the one architecture that is used."
   }
   assert {
-    condition     = length(output.alarms.names) == 16
-    error_message = "There are 16 alarms, including the image's age, since the image is built here."
+    condition     = length(output.alarms.names) == 17
+    error_message = "There are 17 alarms, including failed builds, since AWS builds the image."
   }
   assert {
     condition     = output.log_groups.runners == "/ecsrunner/ci/runners"

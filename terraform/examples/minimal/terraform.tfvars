@@ -1,5 +1,5 @@
 # The minimum for a deployment: a name, a Region, allowed repositories, and the control plane's archive. It has the three
-# default classes, on x64. Docker builds their image on the machine that runs Terraform.
+# default classes, on x64. The first jobs run in GitHub's own image, while AWS builds a faster one.
 #
 #     cargo xtask package aarch64-unknown-linux-gnu
 #     terraform -chdir=terraform init
