@@ -6,7 +6,7 @@ mock_provider "aws" {
     defaults = { json = "{}" }
   }
   mock_data "aws_partition" {
-    defaults = { partition = "aws" }
+    defaults = { partition = "aws", dns_suffix = "amazonaws.com" }
   }
   mock_data "aws_region" {
     defaults = { region = "eu-west-1" }
@@ -75,7 +75,7 @@ mock_provider "aws" {
     defaults = { arn = "arn:aws:apigateway:eu-west-1::/restapis/a1b2c3/stages/v1", invoke_url = "https://a1b2c3.execute-api.eu-west-1.amazonaws.com/v1" }
   }
   mock_resource "aws_ecr_repository" {
-    defaults = { repository_url = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/ecsrunner-ci-runner", arn = "arn:aws:ecr:eu-west-1:123456789012:repository/ecsrunner-ci-runner" }
+    defaults = { arn = "arn:aws:ecr:eu-west-1:123456789012:repository/ecsrunner-ci-runner" }
   }
   mock_resource "aws_s3_bucket" {
     defaults = { arn = "arn:aws:s3:::ecsrunner-ci-123456789012-eu-west-1" }

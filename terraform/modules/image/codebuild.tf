@@ -64,7 +64,7 @@ resource "aws_codebuild_project" "image" {
         BUCKET          = aws_s3_bucket.build.bucket
         NEXT_TAG        = "next-${each.key}"
         PLATFORM        = local.platforms[each.key]
-        REPOSITORY      = one(values(aws_ecr_repository.runner)[*].repository_url)
+        REPOSITORY      = local.repository_url
         REVISION        = local.hash
         SOURCES         = "sources/${local.hash}"
         SOURCES_VERSION = one(values(aws_s3_object.list)[*].version_id)

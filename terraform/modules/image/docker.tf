@@ -8,7 +8,7 @@ locals {
 resource "terraform_data" "docker" {
   for_each = local.docker
 
-  triggers_replace = [one(values(aws_ecr_repository.runner)[*].repository_url), local.docker_tag]
+  triggers_replace = [local.repository_url, local.docker_tag]
 
   provisioner "local-exec" {
     command     = "./build.sh"
@@ -21,7 +21,7 @@ resource "terraform_data" "docker" {
         BASE_IMAGE = coalesce(var.image.base_image, var.image.runner_version == null ? "default" : "ghcr.io/actions/actions-runner:${var.image.runner_version}")
         CONTEXT    = local.context_dir
         DOCKERFILE = "${local.dockerfile_dir}/Dockerfile"
-        IMAGE      = "${one(values(aws_ecr_repository.runner)[*].repository_url)}:${local.docker_tag}"
+        IMAGE      = "${local.repository_url}:${local.docker_tag}"
         PLATFORMS  = join(",", [for arch in sort(var.architectures) : "linux/${local.platforms[arch]}"])
         REVISION   = local.hash
         VERSION    = var.image.tag
@@ -29,6 +29,8 @@ resource "terraform_data" "docker" {
       { for arch in var.architectures : "AGENT_${upper(local.platforms[arch])}" => abspath(var.agent[arch]) },
     )
   }
+
+  depends_on = [aws_ecr_repository.runner]
 }
 
 # The digest for the task definitions. It is read after the build, so no task starts before it.

@@ -22,6 +22,9 @@ locals {
   docker    = var.image.builder == "docker" ? toset(["docker"]) : toset([])
   built     = var.image.builder == "none" ? toset([]) : toset(["runner"])
 
+  # By AWS's rule, so that a plan shows which image tasks start.
+  repository_url = "${data.aws_caller_identity.current.account_id}.dkr.ecr.${data.aws_region.current.region}.${data.aws_partition.current.dns_suffix}/${local.name}-runner"
+
   # Docker's names of the architectures.
   platforms = { x64 = "amd64", arm64 = "arm64" }
 

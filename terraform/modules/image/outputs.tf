@@ -3,14 +3,14 @@
 output "uris" {
   description = "The default image, by architecture: a tag that the control plane moves if AWS builds, a digest if Docker has built, and nothing if nothing is built."
   value = tomap(merge(
-    { for arch in local.codebuild : arch => "${one(values(aws_ecr_repository.runner)[*].repository_url)}:current-${arch}" },
-    { for arch in var.architectures : arch => "${one(values(aws_ecr_repository.runner)[*].repository_url)}@${one(values(data.aws_ecr_image.docker)[*].image_digest)}" if length(local.docker) > 0 },
+    { for arch in local.codebuild : arch => "${local.repository_url}:current-${arch}" },
+    { for arch in var.architectures : arch => "${local.repository_url}@${one(values(data.aws_ecr_image.docker)[*].image_digest)}" if length(local.docker) > 0 },
   ))
 }
 
 output "next_uris" {
   description = "The image of the newest build, by architecture, for the first runner that tries it. Only if AWS builds."
-  value       = tomap({ for arch in local.codebuild : arch => "${one(values(aws_ecr_repository.runner)[*].repository_url)}:next-${arch}" })
+  value       = tomap({ for arch in local.codebuild : arch => "${local.repository_url}:next-${arch}" })
 }
 
 output "agents" {

@@ -9,7 +9,7 @@ mock_provider "aws" {
     defaults = { account_id = "123456789012" }
   }
   mock_data "aws_partition" {
-    defaults = { partition = "aws" }
+    defaults = { partition = "aws", dns_suffix = "amazonaws.com" }
   }
   # The provider refuses a policy that is not JSON.
   mock_data "aws_iam_policy_document" {
@@ -22,7 +22,7 @@ mock_provider "aws" {
     defaults = { version_id = "v1" }
   }
   mock_resource "aws_ecr_repository" {
-    defaults = { arn = "arn:aws:ecr:eu-west-1:123456789012:repository/ecsrunner-ci-runner", repository_url = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/ecsrunner-ci-runner" }
+    defaults = { arn = "arn:aws:ecr:eu-west-1:123456789012:repository/ecsrunner-ci-runner" }
   }
   mock_resource "aws_cloudwatch_log_group" {
     defaults = { arn = "arn:aws:logs:eu-west-1:123456789012:log-group:/ecsrunner/ci/image" }
