@@ -1,6 +1,7 @@
 # ecsrunner on AWS, composed of one module per part:
 #
-#     webhook ──▶ control_plane ──▶ fleet, in network, with image
+#     webhook ──▶ control_plane ──▶ fleet, in network
+#                  │  └──▶ image: builds the runners' image, and has the agents
 #                  │    reads parameters, stores records in state
 #                  └──▶ observe; access has policies for people
 #
@@ -29,6 +30,21 @@ locals {
       ["x64"],
     )
   }
+
+  builder = var.runner_image_uri == null ? var.runner_image_build.builder : "none"
+
+  # The agents are in the package, beside the directory of this file. A file that is missing is a mistake only if an image
+  # is built with it, or if a class starts GitHub's own image. Without it, there is no such image for its architecture.
+  agent_files = {
+    for arch in distinct(concat([for class in values(var.runner_class_sizes) : class.arch], local.architectures["default"])) :
+    arch => coalesce(var.agent[arch], "${path.module}/../agent-${arch}") if contains(["x64", "arm64"], arch)
+  }
+  agent_needed = distinct(concat(
+    local.builder == "none" ? [] : local.architectures["default"],
+    [for class in values(var.runner_class_sizes) : class.arch if class.image == "official"],
+  ))
+
+  default_uris = var.runner_image_uri == null ? module.image.uris : tomap({ for arch in local.architectures["default"] : arch => var.runner_image_uri })
 }
 
 module "network" {
@@ -56,18 +72,22 @@ module "state" {
 }
 
 module "image" {
-  source   = "./modules/image"
-  for_each = var.runner_image_uri == null ? { default = local.architectures["default"] } : {}
+  source = "./modules/image"
 
-  deployment = var.deployment
-  tags       = local.tags
+  deployment    = var.deployment
+  architectures = local.architectures["default"]
+  agent         = { for arch, file in local.agent_files : arch => file if contains(local.agent_needed, arch) || fileexists(file) }
   image = merge(
     { for key, value in var.runner_image_build : key => value if value != null },
-    {
-      tag       = var.runner_image_tag
-      platforms = [for architecture in each.value : { x64 = "linux/amd64", arm64 = "linux/arm64" }[architecture]]
-    },
+    { builder = local.builder, tag = var.runner_image_tag },
   )
+  log_retention_days = var.observe.log_retention_days
+  tags               = local.tags
+}
+
+moved {
+  from = module.image["default"]
+  to   = module.image
 }
 
 module "fleet" {
@@ -81,12 +101,11 @@ module "fleet" {
   container_insights = var.observe.container_insights
   log_retention_days = var.observe.log_retention_days
   kms_key_arn        = try(var.storage.kms_key.arn, null)
-  images = {
-    for name, uri in merge(
-      { default = var.runner_image_uri == null ? one(values(module.image)[*].uri) : var.runner_image_uri },
-      { for name, image in var.runner_images : name => image.uri },
-    ) : name => { uri = uri, architectures = local.architectures[name] }
-  }
+  images = merge(
+    { for name, uris in { default = local.default_uris, next = module.image.next_uris } : name => uris if length(uris) > 0 },
+    { for name, image in var.runner_images : name => { for arch in local.architectures[name] : arch => image.uri } },
+  )
+  official = { uri = var.official_image, agents = module.image.agent_sha256 }
 }
 
 module "parameters" {
@@ -116,7 +135,12 @@ module "parameters" {
     github_secret    = module.state.secrets.github.arn
     log_group        = module.fleet.log_group.name
     webhook_sources  = module.webhook.sources
+    agents           = module.image.agents
+    image = merge(module.image.image, {
+      plain = var.runner_image_uri == null && var.runner_image_build.base_image == null && var.runner_image_build.dockerfile_dir == null
+    })
 
+    webhook_url        = module.webhook.url
     questions_function = module.control_plane.questions_function.name
   }
 }
@@ -155,6 +179,11 @@ module "control_plane" {
     definition_arns = module.fleet.task_definition_arns
     role_arns       = [module.fleet.task_roles.plain.arn, module.fleet.task_roles.exec.arn, module.fleet.execution_role_arn]
   }
+  image = {
+    agent_arns = module.image.agent_arns
+    repository = module.image.repository
+    projects   = module.image.projects
+  }
 }
 
 module "observe" {
@@ -174,9 +203,9 @@ module "observe" {
     runners       = module.fleet.log_group.name
     webhooks      = module.webhook.log_group.name
   }
-  image  = var.runner_image_uri == null ? { pushed_at = one(values(module.image)[*].pushed_at) } : null
-  alarms = var.observe.alarms
-  notify = { emails = var.observe.emails, topics = var.observe.topics }
+  projects = { for arch, project in module.image.projects : arch => project.name }
+  alarms   = var.observe.alarms
+  notify   = { emails = var.observe.emails, topics = var.observe.topics }
 }
 
 module "access" {
@@ -191,12 +220,14 @@ module "access" {
     module.control_plane.queues.kicks_dead.arn,
     module.control_plane.queues.events_dead.arn,
   ]
-  log_groups = [
+  log_groups = compact([
     module.control_plane.log_groups.control_plane,
     module.control_plane.log_groups.sweeper,
     module.fleet.log_group.name,
     module.webhook.log_group.name,
-  ]
+    module.image.log_group,
+  ])
+  project_arns           = values(module.image.projects)[*].arn
   dashboard_name         = module.observe.dashboard_name
   questions_function_arn = module.control_plane.questions_function.arn
   kms_key_arn            = var.storage.kms_key

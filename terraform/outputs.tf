@@ -36,8 +36,8 @@ output "cluster_arn" {
 }
 
 output "runner_image" {
-  description = "The runners' default image."
-  value       = var.runner_image_uri == null ? one(values(module.image)[*].uri) : var.runner_image_uri
+  description = "The runners' default image, by architecture. If AWS builds it, a tag that the control plane moves."
+  value       = local.default_uris
 }
 
 output "dead_letters" {
@@ -46,12 +46,13 @@ output "dead_letters" {
 }
 
 output "log_groups" {
-  description = "Names of the log groups: the functions', the runners', and the webhooks' access log."
+  description = "Names of the log groups: the functions', the runners', the webhooks' access log, and the image's builds (null if AWS does not build)."
   value = {
     control_plane = module.control_plane.log_groups.control_plane
     sweeper       = module.control_plane.log_groups.sweeper
     runners       = module.fleet.log_group.name
     webhooks      = module.webhook.log_group.name
+    image         = module.image.log_group
   }
 }
 

@@ -83,20 +83,20 @@ variable "runner_class_sizes" {
   nullable = false
 
   validation {
-    condition     = alltrue([for class in values(var.runner_class_sizes) : contains(concat(["default"], keys(var.runner_images)), coalesce(class.image, "default"))])
-    error_message = "runner_class_sizes: ${join("; ", [for name, class in var.runner_class_sizes : "class `${name}` has image `${coalesce(class.image, "default")}`" if !contains(concat(["default"], keys(var.runner_images)), coalesce(class.image, "default"))])}. `default` or a key of runner_images is expected: ${join(", ", concat(["default"], keys(var.runner_images)))}."
+    condition     = alltrue([for class in values(var.runner_class_sizes) : contains(concat(["default", "official"], keys(var.runner_images)), coalesce(class.image, "default"))])
+    error_message = "runner_class_sizes: ${join("; ", [for name, class in var.runner_class_sizes : "class `${name}` has image `${coalesce(class.image, "default")}`" if !contains(concat(["default", "official"], keys(var.runner_images)), coalesce(class.image, "default"))])}. `default`, `official` (GitHub's own image) or a key of runner_images is expected: ${join(", ", concat(["default", "official"], keys(var.runner_images)))}."
   }
 }
 
 variable "runner_image_tag" {
-  description = "Tag of the runner image that is built here. A hash of its sources is appended. A new tag builds the image again from the same sources, so it brings a newer runner only if the base image is a newer one. GitHub refuses a runner 30 days after the release of the next one."
+  description = "Begins the tag of each image that is built here. A hash of its sources, the runner's version and the build's number are appended. Another value builds the image again."
   type        = string
   default     = "1"
   nullable    = false
 
   validation {
-    condition     = can(regex("^[A-Za-z0-9_][A-Za-z0-9._-]{0,114}$", var.runner_image_tag))
-    error_message = "runner_image_tag is `${var.runner_image_tag}`: 1 to 115 letters, digits, `_`, `.` and `-` are expected, not beginning with `.` or `-`."
+    condition     = can(regex("^[A-Za-z0-9_][A-Za-z0-9._-]{0,94}$", var.runner_image_tag)) && !can(regex("^(current|next)-", var.runner_image_tag))
+    error_message = "runner_image_tag is `${var.runner_image_tag}`: 1 to 95 letters, digits, `_`, `.` and `-` are expected, not beginning with `.` or `-`, nor with `current-` or `next-`, whose tags can be moved."
   }
 }
 
@@ -118,8 +118,8 @@ variable "runner_images" {
   nullable    = false
 
   validation {
-    condition     = !contains(keys(var.runner_images), "default")
-    error_message = "runner_images has the key `default`: another name is expected. The default image is the one built here, or runner_image_uri."
+    condition     = length(setintersection(keys(var.runner_images), ["default", "next", "official"])) == 0
+    error_message = "runner_images has ${join(", ", [for name in setintersection(keys(var.runner_images), ["default", "next", "official"]) : "`${name}`"])}: other names are expected. `default` is the image that is built here, or runner_image_uri; `next` is its newest build, `official` is GitHub's own image."
   }
 
   validation {
@@ -129,8 +129,10 @@ variable "runner_images" {
 }
 
 variable "runner_image_build" {
-  description = "Sources of the image, which Docker builds on the machine that runs Terraform if runner_image_uri is not set: a `base_image` other than GitHub's; your own Dockerfile in `dockerfile_dir`, with the files that it copies (`inputs`, patterns in `context_dir`)."
+  description = "How the default image is built, if runner_image_uri is not set. `builder` is `codebuild` (AWS builds, and again for each newer actions/runner), `docker` (an apply builds with Docker on the machine that runs Terraform) or `none`. `runner_version` pins actions/runner, such as to roll back. `base_image` is a base other than GitHub's. `dockerfile_dir` has a Dockerfile of your own, with the files that it copies (`inputs`, patterns in `context_dir`)."
   type = object({
+    builder        = optional(string, "codebuild")
+    runner_version = optional(string)
     base_image     = optional(string)
     dockerfile_dir = optional(string)
     context_dir    = optional(string)
@@ -138,6 +140,35 @@ variable "runner_image_build" {
   })
   default  = {}
   nullable = false
+
+  validation {
+    condition     = contains(["codebuild", "docker", "none"], var.runner_image_build.builder)
+    error_message = "runner_image_build.builder is `${var.runner_image_build.builder}`: `codebuild` (AWS builds), `docker` (this machine builds) or `none` is expected."
+  }
+
+  validation {
+    condition     = var.runner_image_build.builder != "none" || var.runner_image_uri != null || alltrue([for class in values(var.runner_class_sizes) : coalesce(class.image, "default") != "default"])
+    error_message = "runner_image_build.builder is `none`, and runner_image_uri is not set: ${join(", ", [for name, class in var.runner_class_sizes : "class `${name}`" if coalesce(class.image, "default") == "default"])} would have no image. Let such a class start GitHub's own (`image = \"official\"`) or one of runner_images, or name a builder."
+  }
+}
+
+variable "official_image" {
+  description = "GitHub's own image, which runs as it is for classes with the image `official`, and in place of the built image while that one is missing or fails and has nothing of your own. Name a mirror if tasks cannot reach ghcr.io."
+  type        = string
+  default     = "ghcr.io/actions/actions-runner:latest"
+  nullable    = false
+
+  validation {
+    condition     = can(regex("^[^\\s/@:]+(:[0-9]+)?(/[a-z0-9._-]+)+(:[A-Za-z0-9_][A-Za-z0-9._-]{0,127})?(@sha256:[0-9a-f]{64})?$", var.official_image))
+    error_message = "official_image is `${var.official_image}`: REGISTRY/NAME:TAG is expected, or a digest after `@`, such as `ghcr.io/actions/actions-runner:latest`."
+  }
+}
+
+variable "agent" {
+  description = "Files of the static agents (`x64`, `arm64`). By default those beside Terraform's directory, where the package has them: `agent-x64` and `agent-arm64`. Only the architectures of the classes are needed."
+  type        = object({ x64 = optional(string), arm64 = optional(string) })
+  default     = {}
+  nullable    = false
 }
 
 variable "github" {
@@ -261,7 +292,7 @@ variable "observe" {
     alarms = optional(object({
       launch_failures      = optional(number, 20)
       sweep_behind_minutes = optional(number, 60)
-      image_age_days       = optional(number, 25)
+      runner_version_days  = optional(number, 7)
     }), {})
     log_retention_days = optional(number, 30)
     container_insights = optional(bool, false)

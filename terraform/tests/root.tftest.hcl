@@ -1,5 +1,5 @@
-# Tests the root's wiring, and that each of its validations can fail. Nothing is created: the provider and the module
-# that would call Docker are mocks.
+# Tests the root's wiring, and that each of its validations can fail. Nothing is created: the provider is a mock, and the
+# run with the builder `docker` only plans. A file that is there stands in for the agents.
 
 mock_provider "aws" {
   mock_data "aws_iam_policy_document" {
@@ -74,21 +74,18 @@ mock_provider "aws" {
   mock_resource "aws_api_gateway_stage" {
     defaults = { arn = "arn:aws:apigateway:eu-west-1::/restapis/a1b2c3/stages/v1", invoke_url = "https://a1b2c3.execute-api.eu-west-1.amazonaws.com/v1" }
   }
-}
-
-override_module {
-  target = module.image
-  outputs = {
-    uri           = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/ecsrunner-ci-runner@sha256:fedcba9876543210fedcba9876543210fedcba9876543210fedcba9876543210"
-    pushed_at     = 1795651200
-    repository    = { name = "ecsrunner-ci-runner", arn = "arn:aws:ecr:eu-west-1:123456789012:repository/ecsrunner-ci-runner" }
-    architectures = ["x64"]
+  mock_resource "aws_ecr_repository" {
+    defaults = { arn = "arn:aws:ecr:eu-west-1:123456789012:repository/ecsrunner-ci-runner" }
+  }
+  mock_resource "aws_s3_bucket" {
+    defaults = { arn = "arn:aws:s3:::ecsrunner-ci-123456789012-eu-west-1" }
   }
 }
 
 variables {
   deployment           = "ci"
   allowed_repositories = ["acme/app"]
+  agent                = { x64 = "./README.md", arm64 = "./main.tf" }
   # The hash, in base64, is that of the mocks above.
   control_plane = { package = { s3_bucket = "releases", s3_key = "control-plane-arm64.zip", s3_object_version = "7", sha256 = "a32b176c56bea1f4e551e76e17d60bb6acac7822850dc3673b944ae8f3db8dce" } }
 }
@@ -103,8 +100,8 @@ run "an_apply_tells_what_to_do_next" {
     error_message = "The commands name the deployment's secrets."
   }
   assert {
-    condition     = output.runner_image == "123456789012.dkr.ecr.eu-west-1.amazonaws.com/ecsrunner-ci-runner@sha256:fedcba9876543210fedcba9876543210fedcba9876543210fedcba9876543210" && contains(output.alarms.names, "ecsrunner-ci-image-age")
-    error_message = "The default image is built here, and its age is known."
+    condition     = output.runner_image == tomap({ x64 = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/ecsrunner-ci-runner:current-x64" }) && contains(output.alarms.names, "ecsrunner-ci-image-build") && output.log_groups.image == "/ecsrunner/ci/image"
+    error_message = "AWS builds the default image, and a failed build is an alarm."
   }
 }
 
@@ -161,6 +158,31 @@ run "the_control_plane_may_act_on_this_deployment" {
   }
 }
 
+run "a_new_deployment_can_start_githubs_own_image_and_builds_another" {
+  assert {
+    condition     = toset(keys(module.fleet.task_definitions)) == toset(["official/x64", "official/x64/exec", "default/x64", "default/x64/exec", "next/x64", "next/x64/exec"])
+    error_message = "There are definitions for GitHub's image, the built one, and its next build."
+  }
+  assert {
+    condition     = local.builder == "codebuild" && keys(module.image.projects) == ["x64"] && keys(module.image.agents) == ["x64"]
+    error_message = "The image is built for the one architecture that classes use."
+  }
+}
+
+run "classes_of_githubs_own_image_need_an_agent_for_their_architecture" {
+  variables {
+    runner_class_sizes = {
+      small = { cpu = 512, memory = 1024, default = true }
+      plain = { cpu = 512, memory = 1024, arch = "arm64", image = "official" }
+    }
+  }
+
+  assert {
+    condition     = keys(module.image.agents) == ["arm64", "x64"] && contains(keys(module.fleet.task_definitions), "official/arm64") && !contains(keys(module.fleet.task_definitions), "default/arm64")
+    error_message = "GitHub's image has a definition for each architecture in use, the built one only for those of its classes."
+  }
+}
+
 run "github_enterprise_sends_from_its_own_addresses" {
   variables {
     github  = { api_url = "https://github.example.com/api/v3" }
@@ -183,6 +205,8 @@ run "github_enterprise_without_its_addresses_is_refused" {
 
 run "an_image_of_ones_own_builds_none" {
   variables {
+    # Without agents: none of these classes needs one.
+    agent            = { x64 = "./nowhere", arm64 = "./nowhere" }
     runner_image_uri = "ghcr.io/acme/runner@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
     runner_class_sizes = {
       small = { cpu = 512, memory = 1024, default = true, arch = "arm64" }
@@ -192,13 +216,46 @@ run "an_image_of_ones_own_builds_none" {
   }
 
   assert {
-    condition     = length(module.image) == 0 && output.runner_image == var.runner_image_uri && !contains(output.alarms.names, "ecsrunner-ci-image-age")
-    error_message = "If an image is given, none is built, and its age is unknown."
+    condition     = local.builder == "none" && module.image.repository == null && output.runner_image == tomap({ arm64 = var.runner_image_uri }) && !contains(output.alarms.names, "ecsrunner-ci-image-build")
+    error_message = "If an image is given, none is built."
   }
   assert {
     condition     = toset(keys(module.fleet.task_definitions)) == toset(["default/arm64", "default/arm64/exec", "android/x64", "android/x64/exec"])
     error_message = "Each image has task definitions for the architectures of the classes that use it."
   }
+}
+
+run "docker_builds_at_an_apply" {
+  command = plan
+
+  variables {
+    runner_image_build = { builder = "docker", dockerfile_dir = "modules/image/tests/fixture" }
+  }
+
+  assert {
+    condition     = module.image.projects == {} && length(module.image.next_uris) == 0 && output.log_groups.image == null && !contains(output.alarms.names, "ecsrunner-ci-image-build")
+    error_message = "Nothing of CodeBuild is made."
+  }
+}
+
+run "without_a_builder_classes_start_githubs_own_image" {
+  variables {
+    runner_image_build = { builder = "none" }
+    runner_class_sizes = { small = { cpu = 512, memory = 1024, default = true, image = "official" } }
+  }
+
+  assert {
+    condition     = toset(keys(module.fleet.task_definitions)) == toset(["official/x64", "official/x64/exec"]) && length(output.runner_image) == 0
+    error_message = "There is no default image."
+  }
+}
+
+run "without_a_builder_a_class_of_the_default_image_is_refused" {
+  command = plan
+  variables {
+    runner_image_build = { builder = "none" }
+  }
+  expect_failures = [var.runner_image_build]
 }
 
 run "a_class_with_exec_is_warned_about" {
@@ -282,6 +339,46 @@ run "a_further_image_with_a_tag_is_refused" {
     runner_images = { android = { uri = "ghcr.io/acme/android:1" } }
   }
   expect_failures = [var.runner_images]
+}
+
+run "a_further_image_called_official_is_refused" {
+  command = plan
+  variables {
+    runner_images = { official = { uri = "ghcr.io/acme/runner@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef" } }
+  }
+  expect_failures = [var.runner_images]
+}
+
+run "a_further_image_called_next_is_refused" {
+  command = plan
+  variables {
+    runner_images = { next = { uri = "ghcr.io/acme/runner@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef" } }
+  }
+  expect_failures = [var.runner_images]
+}
+
+run "a_tag_that_could_be_moved_is_refused" {
+  command = plan
+  variables {
+    runner_image_tag = "next-1"
+  }
+  expect_failures = [var.runner_image_tag]
+}
+
+run "an_unknown_builder_is_refused" {
+  command = plan
+  variables {
+    runner_image_build = { builder = "podman" }
+  }
+  expect_failures = [var.runner_image_build]
+}
+
+run "an_official_image_with_a_space_is_refused" {
+  command = plan
+  variables {
+    official_image = "ghcr.io/actions runner"
+  }
+  expect_failures = [var.official_image]
 }
 
 run "a_further_image_called_default_is_refused" {

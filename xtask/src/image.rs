@@ -2,7 +2,7 @@
 //!
 //! No image is built here, since that needs a Docker daemon and the network.
 //! The agent's own tests (`image`) check what the Dockerfile copies, sets and
-//! starts.
+//! starts, and that no version of actions/runner stands in it.
 
 use std::env;
 use std::path::Path;

@@ -1,7 +1,7 @@
 //! `cargo xtask package`: builds the deployed parts and checks their limits.
 //!
-//! These builds run on Amazon Linux 2023 and newer. The image builds its own
-//! agent in a container, statically linked with musl.
+//! These builds run on Amazon Linux 2023 and newer. The image's agent is linked
+//! statically with musl, so that it runs on any base.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -16,6 +16,12 @@ use crate::pypi;
 use crate::steps::{Done, say};
 use crate::tools::{cargo, is_there, succeed};
 
+/// Tests of the scripts that Terraform ships, with the shell that runs each.
+const SCRIPTS: [(&str, &str); 3] = [
+    ("sh", "image/tests/build_test.sh"),
+    ("bash", "image/tests/buildspec_test.sh"),
+    ("bash", "fleet/tests/official_test.sh"),
+];
 /// Compare with the code: actions with policies, metrics with dashboard and alarms, the README with inputs.
 /// Compares tags with the provider's schema. Compares the addresses of resources with the previous version.
 const CHECKS: [&[&str]; 7] = [
@@ -40,8 +46,10 @@ pub(crate) fn check(root: &Path) -> anyhow::Result<Done> {
     let format =
         Command::new("terraform").args(["fmt", "-check", "-diff", "-recursive"]).arg(&source).status()?;
     ensure!(format.success(), "run `terraform fmt -recursive terraform`");
-    succeed(Command::new("sh").arg(source.join("modules/image/tests/build_test.sh")))
-        .context("the test of the image's build failed")?;
+    for (shell, test) in SCRIPTS {
+        let file = source.join("modules").join(test);
+        succeed(Command::new(shell).arg(&file)).with_context(|| format!("{} failed", file.display()))?;
+    }
 
     let modules = [subdirectories(&source, "modules")?, subdirectories(&source, "examples")?].concat();
     let cache = root.join("target/xtask/terraform");

@@ -14,8 +14,8 @@ import plan
 
 MODULE = "access"
 POLICIES = ("viewer", "operator")
-# A document of its own, since it depends on an input.
-DOCUMENTS = {"viewer": "viewer", "viewer_kms": "viewer", "operator": "operator"}
+# Documents with another name depend on an input.
+DOCUMENTS = {"viewer": "viewer", "viewer_kms": "viewer", "viewer_builds": "viewer", "operator": "operator", "operator_builds": "operator"}
 OPERATE = plan.ROOT / "docs/operate.md"
 REASONS = plan.ROOT / "terraform/modules/access/granted.md"
 SOURCES = plan.ROOT / "crates/aws/src"

@@ -103,14 +103,17 @@ class Access(unittest.TestCase):
     reasons = ({("viewer", "cloudwatch:GetDashboard")}, {"secretsmanager:GetSecretValue"})
     viewer = ["ecs:DescribeTasks", "cloudwatch:GetDashboard"]
     operator = ["ecs:ExecuteCommand"]
+    # Of the documents that depend on an input.
+    conditional = {("viewer", "kms:Decrypt"), ("viewer", "codebuild:BatchGetBuilds"), ("operator", "codebuild:StartBuild")}
 
     def mistakes(self, viewer=(), operator=(), called=None, code=frozenset(), reasons=None):
         documents = [document(statement("kms:Decrypt"), name="viewer_kms")]
+        documents += [document(statement("codebuild:BatchGetBuilds"), name="viewer_builds"), document(statement("codebuild:StartBuild"), name="operator_builds")]
         documents += [document(statement(*self.viewer, *viewer), name="viewer"), document(statement(*self.operator, *operator), name="operator")]
         module = {"module_calls": {"access": {"module": {"resources": documents}}}}
         terraform = {"configuration": {"root_module": {"module_calls": {"ecsrunner": {"module": module}}}}}
         granted, withheld = reasons or self.reasons
-        lists = (self.called if called is None else called, code, (granted | {("viewer", "kms:Decrypt")}, withheld))
+        lists = (self.called if called is None else called, code, (granted | self.conditional, withheld))
         return access.check(terraform, *lists)[0]
 
     def test_what_is_called_or_has_a_reason_is_right(self):

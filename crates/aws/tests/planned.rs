@@ -48,7 +48,7 @@ fn what_terraform_writes_is_read_as_it_was_meant() {
     let facts = &read.deployment;
     assert_eq!(facts.tables.boot_owners.plain, "AROAPLAIN");
     assert_eq!(facts.tables.boot_owners.exec, "AROAEXEC");
-    assert_eq!(facts.task_definitions.len(), 3);
+    assert_eq!(facts.task_definitions.len(), 6);
     assert!(facts.network.assign_public_ip);
     assert_eq!(facts.log_group, "/ecsrunner/ci/runners");
     let sources = facts.webhook_sources.as_ref().unwrap();

@@ -200,7 +200,8 @@ fn one_compiler_builds_lints_and_releases() {
     let (minor, _patch) = pinned.rsplit_once('.').unwrap();
     for (file, words, version) in [
         ("Cargo.toml", "rust-version = \"", minor),
-        ("runner/Dockerfile", "FROM rust:", minor),
+        (".github/workflows/image.yml", "library/rust:", minor),
+        (".github/workflows/release.yml", "library/rust:", minor),
         (".github/workflows/ci.yml", "rustup toolchain install ", &pinned),
         (".github/workflows/ci.yml", "rustup default ", &pinned),
         (".github/workflows/release.yml", "--default-toolchain ", &pinned),

@@ -120,6 +120,7 @@ metrics! {
     RunnerVersionDaysLeft: Level = "days until GitHub refuses the runner of the deployment's own image, once a newer one is released";
     SweepBehind: Level = "seconds since the earliest webhook delivery that the sweep still has to read";
     RecordsUnreadable: Level = "open records that cannot be read and are set aside";
+    RunnerVersionDaysLeft: Level = "days until GitHub refuses the oldest version of actions/runner in use: 30 after the release of the next version; 30 for the newest";
 }
 
 /// The values measured since the last [`Metrics::take`].

@@ -25,12 +25,21 @@ mock_provider "aws" {
   }
 }
 
+# The package is not unpacked here.
+variables {
+  agent = { x64 = "./README.md", arm64 = "./README.md" }
+}
+
 run "the_complete_example_is_planned" {
   command = plan
 
   assert {
     condition     = output.log_groups.control_plane == "/aws/lambda/ecsrunner-acme-ci-control-plane"
     error_message = "Names contain the deployment's name."
+  }
+  assert {
+    condition     = keys(module.image.projects) == ["arm64", "x64"] && keys(module.image.agents) == ["arm64", "x64"]
+    error_message = "AWS builds the default image for each of its architectures."
   }
   assert {
     condition     = length(output.dead_letters) == 2

@@ -14,4 +14,5 @@ module "ecsrunner" {
   deployment           = var.deployment
   allowed_repositories = var.allowed_repositories
   control_plane        = { package = { filename = var.package } }
+  agent                = var.agent
 }

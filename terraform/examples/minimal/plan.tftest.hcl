@@ -1,4 +1,4 @@
-# Plans the example, with another file as the archive: outside of a package there is none beside the Terraform.
+# Plans the example, with other files as the archive and the agent: outside of a package there are none beside the Terraform.
 
 mock_provider "aws" {
   mock_data "aws_iam_policy_document" {
@@ -26,14 +26,15 @@ variables {
   region               = "eu-west-1"
   allowed_repositories = ["acme/app"]
   package              = "main.tf"
+  agent                = { x64 = "main.tf" }
 }
 
 run "the_minimal_example_is_planned" {
   command = plan
 
   assert {
-    condition     = length(output.alarms.names) == 17
-    error_message = "There are 17 alarms, including the image's age, since the image is built here."
+    condition     = length(output.alarms.names) == 18
+    error_message = "There are 18 alarms, including failed builds, since AWS builds the image."
   }
   assert {
     condition     = output.log_groups.runners == "/ecsrunner/ci/runners"

@@ -9,6 +9,9 @@ data "aws_partition" "current" {}
 data "aws_region" "current" {}
 
 locals {
+  # Builds of the image, if AWS builds it.
+  builds = length(var.project_arns) == 0 ? {} : { builds = var.project_arns }
+
   kms   = var.kms_key_arn == null ? {} : { key = var.kms_key_arn }
   tasks = "${replace(var.cluster.arn, ":cluster/", ":task/")}/*"
   ecr   = "arn:${data.aws_partition.current.partition}:ecr:*:*:repository/*"
@@ -16,7 +19,10 @@ locals {
 
 data "aws_iam_policy_document" "viewer" {
   #checkov:skip=CKV_AWS_356:each `*` has its reason at the statement
-  source_policy_documents = [for document in data.aws_iam_policy_document.viewer_kms : document.json]
+  source_policy_documents = concat(
+    [for document in data.aws_iam_policy_document.viewer_kms : document.json],
+    [for document in data.aws_iam_policy_document.viewer_builds : document.json],
+  )
 
   statement {
     sid       = "Configuration"
@@ -120,10 +126,23 @@ data "aws_iam_policy_document" "viewer_kms" {
   }
 }
 
+data "aws_iam_policy_document" "viewer_builds" {
+  for_each = local.builds
+
+  statement {
+    sid       = "Builds"
+    actions   = ["codebuild:BatchGetBuilds", "codebuild:ListBuildsForProject"]
+    resources = each.value
+  }
+}
+
 # What the operator's policy adds. IAM limits writes to partitions and, for updates, to attributes. It cannot tell one
 # open record from another: an operator could write any of them.
 data "aws_iam_policy_document" "operator" {
-  source_policy_documents = [data.aws_iam_policy_document.viewer.json]
+  source_policy_documents = concat(
+    [data.aws_iam_policy_document.viewer.json],
+    [for document in data.aws_iam_policy_document.operator_builds : document.json],
+  )
 
   statement {
     sid       = "PauseAndResume"
@@ -212,5 +231,15 @@ data "aws_iam_policy_document" "operator" {
       variable = "ecs:cluster"
       values   = [var.cluster.arn]
     }
+  }
+}
+
+data "aws_iam_policy_document" "operator_builds" {
+  for_each = local.builds
+
+  statement {
+    sid       = "StartBuilds"
+    actions   = ["codebuild:StartBuild"]
+    resources = each.value
   }
 }

@@ -42,7 +42,7 @@ variable "dead_letter_arns" {
 }
 
 variable "log_groups" {
-  description = "Names of the log groups: the functions', the runners' and the webhooks'."
+  description = "Names of the log groups: the functions', the runners', the webhooks', and the image's builds."
   type        = list(string)
   nullable    = false
 }
@@ -50,6 +50,13 @@ variable "log_groups" {
 variable "questions_function_arn" {
   description = "ARN of the function that answers questions to GitHub."
   type        = string
+  nullable    = false
+}
+
+variable "project_arns" {
+  description = "ARNs of the CodeBuild projects that build the runners' image. None if AWS does not build it."
+  type        = list(string)
+  default     = []
   nullable    = false
 }
 

@@ -1,10 +1,11 @@
-# What invokes the functions: two rules, a queue and a schedule.
+# What invokes the functions: up to three rules, a queue and a schedule.
 
 locals {
   # `webhooks`: all webhooks, not only those of jobs, so that each wrong signature is counted.
   # `tasks`: AWS puts ECS events onto the default bus only. A Spot interruption also arrives as one of these events,
   # while the task is still RUNNING.
-  rules = {
+  # `builds`: how builds of the image ended, if AWS builds it. The sweep finds what such an event did not report.
+  every_rule = {
     webhooks = {
       bus         = var.bus.name
       description = "GitHub's webhooks go to the control plane, which verifies them."
@@ -22,7 +23,22 @@ locals {
         }
       }
     }
+    builds = {
+      bus         = "default"
+      description = "How builds of the runners' image ended goes to the control plane."
+      pattern = {
+        source        = ["aws.codebuild"]
+        "detail-type" = ["CodeBuild Build State Change"]
+        detail = {
+          "project-name" = values(var.image.projects)[*].name
+          # A list of the endings could miss one that AWS adds.
+          "build-status" = [{ "anything-but" = "IN_PROGRESS" }]
+        }
+      }
+    }
   }
+
+  rules = { for name, rule in local.every_rule : name => rule if name != "builds" || length(var.image.projects) > 0 }
 }
 
 resource "aws_cloudwatch_event_rule" "control_plane" {

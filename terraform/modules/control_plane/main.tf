@@ -77,7 +77,7 @@ resource "aws_lambda_function" "functions" {
   tags = var.tags
 
   # Without these permissions the first invocation would fail. The archive is compared before it is used.
-  depends_on = [aws_iam_role_policy.functions, data.aws_s3_object.archive]
+  depends_on = [aws_iam_role_policy.functions, aws_iam_role_policy.functions_agents, aws_iam_role_policy.functions_builds, data.aws_s3_object.archive]
 }
 
 # A dispatcher that must stop kicks the next one through the queue, so the control plane invokes itself on purpose. By

@@ -31,5 +31,6 @@ output "role_arn" {
 
 output "questions_function" {
   description = "The function that answers operators' questions to GitHub."
-  value       = { name = aws_lambda_function.questions.function_name, arn = aws_lambda_function.questions.arn }
+  # The name is not the resource's attribute: the parameters, which the function may read, have it.
+  value = { name = "${local.name}-questions", arn = aws_lambda_function.questions.arn }
 }

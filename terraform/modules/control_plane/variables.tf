@@ -102,6 +102,22 @@ variable "tasks" {
   }
 }
 
+variable "image" {
+  description = "The runners' image: `agent_arns`, the objects from which tasks of GitHub's own image download the agent; `repository` and `projects` (by architecture), if AWS builds the default image."
+  type = object({
+    agent_arns = optional(list(string), [])
+    repository = optional(object({ arn = string }))
+    projects   = optional(map(object({ name = string, arn = string })), {})
+  })
+  default  = {}
+  nullable = false
+
+  validation {
+    condition     = length(var.image.projects) == 0 || var.image.repository != null
+    error_message = "image has ${length(var.image.projects)} projects and no repository: the repository that they push to is expected, since the control plane moves its tags."
+  }
+}
+
 variable "tables" {
   description = "The tables: `state` holds jobs and runners, `boot` holds boot items."
   type = object({

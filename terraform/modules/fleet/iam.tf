@@ -10,8 +10,8 @@ locals {
 
   # The images in ECR, of any account and Region.
   ecr_images = flatten([
-    for image in values(var.images) :
-    regexall("^(?P<account>[0-9]{12})[.]dkr[.-]ecr(?:-fips)?[.](?P<region>[a-z0-9-]+)[.]${local.ecr_domains}/(?P<repository>[^:@]+)", image.uri)
+    for uri in concat(flatten([for uris in values(var.images) : values(uris)]), [var.official.uri]) :
+    regexall("^(?P<account>[0-9]{12})[.]dkr[.-]ecr(?:-fips)?[.](?P<region>[a-z0-9-]+)[.]${local.ecr_domains}/(?P<repository>[^:@]+)", uri)
   ])
 
   ecr_repositories = distinct([

@@ -2,19 +2,37 @@
 # cannot override (image, architecture, and whether ECS Exec is on), the security group and the log group.
 #
 # Nothing runs here until the control plane calls RunTask, which sets cpu, memory, storage and the
-# environment. Neither a definition nor an environment contains a secret: a task takes its configuration
-# from the boot table.
+# environment. Neither a definition nor an environment contains a secret, with one exception: RunTask gives a
+# task of GitHub's own image a URL that is valid for 15 minutes, from which it downloads the agent (ADR 25).
+# A task takes its configuration from the boot table.
 
 locals {
   name = "ecsrunner-${var.deployment}"
 
   # `<image>/<arch>` and `<image>/<arch>/exec`, as `crates/aws/src/ecs/definition.rs` reads them.
   variants = merge([
-    for pair in flatten([for name, image in var.images : [for arch in image.architectures : { name = name, uri = image.uri, arch = arch }]]) : {
+    for pair in concat(
+      flatten([for name, uris in var.images : [for arch, uri in uris : { name = name, uri = uri, arch = arch }]]),
+      [for arch in keys(var.official.agents) : { name = "official", uri = var.official.uri, arch = arch }],
+      ) : {
       "${pair.name}/${pair.arch}"      = merge(pair, { exec = false, family = "${local.name}-${pair.name}-${pair.arch}" })
       "${pair.name}/${pair.arch}/exec" = merge(pair, { exec = true, family = "${local.name}-${pair.name}-${pair.arch}-exec" })
     }
   ]...)
+
+  # What GitHub's image needs to become a runner. Our own images have the same values built in.
+  official = {
+    for arch, sha256 in var.official.agents : "official/${arch}" => {
+      # GitHub's image has `USER runner`. The agent is root, so that a job cannot change the data by which it is judged.
+      user       = "0"
+      entryPoint = ["/bin/bash", "-c", file("${path.module}/official.sh"), "/usr/local/bin/ecsrunner-agent"]
+      environment = [
+        { name = "ECSRUNNER_AGENT_SHA256", value = sha256 },
+        { name = "ECSRUNNER_RUNNER_DIR", value = "/home/runner" },
+        { name = "ECSRUNNER_RUNNER_UID", value = "1001" },
+      ]
+    }
+  }
 
   architectures = { x64 = "X86_64", arm64 = "ARM64" }
 }
@@ -81,8 +99,8 @@ resource "aws_ecs_task_definition" "runner" {
   }
 
   # No health check and no initProcessEnabled: each would be a process with the task's environment, which
-  # has the address of its credentials. The image sets the user: root for the agent, another for the job.
-  container_definitions = jsonencode([{
+  # has the address of its credentials. Our images set the user: root for the agent, another for the job.
+  container_definitions = jsonencode([merge({
     name                   = "runner"
     image                  = each.value.uri
     essential              = true
@@ -100,7 +118,7 @@ resource "aws_ecs_task_definition" "runner" {
         max-buffer-size       = "4m"
       }
     }
-  }])
+  }, try(local.official["${each.value.name}/${each.value.arch}"], {}))])
 
   # A launch in progress names the previous revision.
   skip_destroy = true

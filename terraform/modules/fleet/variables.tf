@@ -55,29 +55,51 @@ variable "boot_table" {
   nullable    = false
 }
 
+locals {
+  by_digest = "^[^\\s/@:]+(:[0-9]+)?(/[a-z0-9._-]+)+@sha256:[0-9a-f]{64}$"
+  by_tag    = "^[^\\s/@:]+(:[0-9]+)?(/[a-z0-9._-]+)+:[a-z0-9-]+$"
+
+  # How the tags begin that the control plane moves, by the image's name.
+  moving_tags = { default = "current", next = "next" }
+}
+
 variable "images" {
-  description = "Images by name: `default`, and those that a class names. Each has a `uri` with a digest, and its `architectures`, `x64` and `arm64`."
-  type        = map(object({ uri = string, architectures = list(string) }))
+  description = "Images by name, and by architecture (`x64`, `arm64`), each as a URI with a digest. If AWS builds the default image, `default` and `next` name the tags that the control plane moves: `current-<arch>`, and `next-<arch>` for the first runner of a new build. `official` is reserved."
+  type        = map(map(string))
   nullable    = false
 
   validation {
-    condition     = contains(keys(var.images), "default")
-    error_message = "images has ${join(", ", keys(var.images))}: one named `default` is expected, for classes that name no image."
+    condition     = alltrue([for name in keys(var.images) : can(regex("^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$", name)) && name != "official"])
+    error_message = "images: invalid names: ${join(", ", [for name in keys(var.images) : "`${name}`" if !can(regex("^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$", name)) || name == "official"])}. 1 to 32 characters of a-z, 0-9 and - are expected, beginning and ending with a letter or digit, and not `official`, which is GitHub's own image."
   }
 
   validation {
-    condition     = alltrue([for name in keys(var.images) : can(regex("^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$", name))])
-    error_message = "images: invalid names: ${join(", ", [for name in keys(var.images) : "`${name}`" if !can(regex("^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$", name))])}. 1 to 32 characters of a-z, 0-9 and - are expected, beginning and ending with a letter or digit."
+    condition     = alltrue([for uris in values(var.images) : length(uris) > 0 && length(setsubtract(keys(uris), ["x64", "arm64"])) == 0])
+    error_message = "images: ${join("; ", [for name, uris in var.images : "`${name}` is for [${join(", ", keys(uris))}]" if !(length(uris) > 0 && length(setsubtract(keys(uris), ["x64", "arm64"])) == 0)])}. `x64`, `arm64` or both are expected."
   }
 
   validation {
-    condition     = alltrue([for image in values(var.images) : length(image.architectures) > 0 && length(setsubtract(image.architectures, ["x64", "arm64"])) == 0 && length(distinct(image.architectures)) == length(image.architectures)])
-    error_message = "images: ${join("; ", [for name, image in var.images : "`${name}` is for [${join(", ", image.architectures)}]" if !(length(image.architectures) > 0 && length(setsubtract(image.architectures, ["x64", "arm64"])) == 0 && length(distinct(image.architectures)) == length(image.architectures))])}. `x64`, `arm64` or both are expected, each once."
+    condition     = alltrue(flatten([for name, uris in var.images : [for arch, uri in uris : can(regex(local.by_digest, uri)) || (contains(keys(local.moving_tags), name) && can(regex(local.by_tag, uri)) && endswith(uri, ":${lookup(local.moving_tags, name, "")}-${arch}"))]]))
+    error_message = "images: ${join("; ", flatten([for name, uris in var.images : [for arch, uri in uris : "`${name}` is `${uri}` for ${arch}" if !(can(regex(local.by_digest, uri)) || (contains(keys(local.moving_tags), name) && can(regex(local.by_tag, uri)) && endswith(uri, ":${lookup(local.moving_tags, name, "")}-${arch}")))]]))}. REGISTRY/NAME@sha256:DIGEST is expected, since a tag can be moved to another image. Only `default` and `next` may name a tag, `current-<arch>` and `next-<arch>`."
+  }
+}
+
+variable "official" {
+  description = "GitHub's own image, which runs as it is: its `uri`, and the SHA-256 of the agent that a task of it downloads, by architecture (`agents`). There is a task definition for each of these."
+  type = object({
+    uri    = optional(string, "ghcr.io/actions/actions-runner:latest")
+    agents = map(string)
+  })
+  nullable = false
+
+  validation {
+    condition     = can(regex("^[^\\s/@:]+(:[0-9]+)?(/[a-z0-9._-]+)+(:[A-Za-z0-9_][A-Za-z0-9._-]{0,127})?(@sha256:[0-9a-f]{64})?$", var.official.uri))
+    error_message = "official_image is `${var.official.uri}`: REGISTRY/NAME:TAG is expected, or a digest after `@`, such as `ghcr.io/actions/actions-runner:latest`."
   }
 
   validation {
-    condition     = alltrue([for image in values(var.images) : can(regex("^[^\\s/@:]+(:[0-9]+)?(/[a-z0-9._-]+)+@sha256:[0-9a-f]{64}$", image.uri))])
-    error_message = "images: ${join("; ", [for name, image in var.images : "`${name}` is `${image.uri}`" if !can(regex("^[^\\s/@:]+(:[0-9]+)?(/[a-z0-9._-]+)+@sha256:[0-9a-f]{64}$", image.uri))])}. REGISTRY/NAME@sha256:DIGEST is expected, since a tag can be moved to another image."
+    condition     = alltrue([for arch, sha256 in var.official.agents : contains(["x64", "arm64"], arch) && can(regex("^[0-9a-f]{64}$", sha256))])
+    error_message = "official.agents is ${jsonencode(var.official.agents)}: 64 hexadecimal digits are expected for `x64`, `arm64` or both."
   }
 }
 

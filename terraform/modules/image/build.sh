@@ -1,17 +1,17 @@
 #!/bin/sh
 # Builds the runners' image with Docker's buildx and pushes it to ECR. Terraform calls it and passes its
 # inputs in the environment: IMAGE (registry/name:tag), DOCKERFILE, CONTEXT, PLATFORMS, BASE_IMAGE (or
-# `default`), VERSION, REVISION and AWS_REGION.
+# `default`), VERSION, REVISION and AWS_REGION, and the agents as AGENT_AMD64, AGENT_ARM64 or both.
 #
-# An architecture other than this machine's is emulated, which takes an hour. BUILDX_BUILDER can name your
-# own builder with machines of both architectures.
+# This project's Dockerfile executes nothing, so any machine builds it for both architectures. A Dockerfile
+# of your own that has RUN needs emulation, or your own builder with machines of both: BUILDX_BUILDER.
 set -eu
 
 registry=${IMAGE%%/*}
 
 for tool in aws docker; do
     command -v "$tool" >/dev/null || {
-        echo "build.sh: $tool is not installed, but is needed to build $IMAGE; set runner_image_uri to use an image built elsewhere" >&2
+        echo "build.sh: $tool is not installed, but is needed to build $IMAGE; let AWS build it (runner_image_build.builder = \"codebuild\"), or set runner_image_uri to use an image built elsewhere" >&2
         exit 1
     }
 done
@@ -22,8 +22,9 @@ docker buildx version >/dev/null 2>&1 || {
 
 # Not in a pipe: a shell without pipefail would continue with an empty password.
 password=$(aws ecr get-login-password --region "$AWS_REGION")
+agents=
+trap 'docker logout "$registry" >/dev/null 2>&1 || true; [ -z "$agents" ] || rm -rf "$agents"' EXIT
 printf '%s' "$password" | docker login --username AWS --password-stdin "$registry" >/dev/null
-trap 'docker logout "$registry" >/dev/null 2>&1 || true' EXIT
 
 # If an earlier apply stopped after its push, the tag exists and cannot be written again.
 if docker buildx imagetools inspect "$IMAGE" >/dev/null 2>&1; then
@@ -39,7 +40,12 @@ if [ -z "${BUILDX_BUILDER:-}" ]; then
         docker buildx create --name "$BUILDX_BUILDER" --driver docker-container >/dev/null
 fi
 
-set -- --build-arg "VERSION=$VERSION" --build-arg "REVISION=$REVISION"
+# The agents, under the names that the Dockerfile expects.
+agents=$(mktemp -d)
+[ -z "${AGENT_AMD64:-}" ] || cp "$AGENT_AMD64" "$agents/agent-amd64"
+[ -z "${AGENT_ARM64:-}" ] || cp "$AGENT_ARM64" "$agents/agent-arm64"
+
+set -- --build-context "ecsrunner=$agents" --build-arg "VERSION=$VERSION" --build-arg "REVISION=$REVISION"
 if [ "$BASE_IMAGE" != default ]; then
     set -- "$@" --build-arg "BASE_IMAGE=$BASE_IMAGE"
 fi

@@ -1,100 +1,59 @@
-# Creates the runners' image: a repository in ECR, and a build with this machine's Docker.
+# Creates what runners' images are made of: a bucket with the agents and the sources of the image, a repository in ECR,
+# and a way to build.
 #
-# A tag is `<tag>-<hash of the sources>` and immutable, so it identifies an image like a digest. A change
-# of the Dockerfile or an input gives a new tag, a new build and a new task definition. There is no variant
-# that builds in AWS; README.md gives the reason, and describes what to do without Docker.
+# With the builder `codebuild`, AWS builds: the control plane starts a build if there is no image, if the sources have
+# changed, or for a newer actions/runner. With `docker`, an apply builds on the machine that runs Terraform. With `none`
+# nothing is built. Tasks of GitHub's own image download the agent from the same bucket.
+#
+# bucket.tf has the bucket, repository.tf the repository, codebuild.tf and docker.tf the builders, iam.tf the permissions
+# of a build.
+
+data "aws_caller_identity" "current" {}
+
+data "aws_partition" "current" {}
+
+data "aws_region" "current" {}
 
 locals {
-  name = "ecsrunner-${var.deployment}-runner"
+  name = "ecsrunner-${var.deployment}"
 
-  dockerfile_dir = abspath(coalesce(var.image.dockerfile_dir, "${path.module}/../../../runner"))
-  context_dir    = abspath(coalesce(var.image.context_dir, "${local.dockerfile_dir}/.."))
+  # Each builder's resources exist only with that builder.
+  codebuild = var.image.builder == "codebuild" ? toset(var.architectures) : toset([])
+  docker    = var.image.builder == "docker" ? toset(["docker"]) : toset([])
+  built     = var.image.builder == "none" ? toset([]) : toset(["runner"])
 
-  # Excludes files that cargo, npm and Python generate, which do not get into the image.
+  # By AWS's rule, so that a plan shows which image tasks start.
+  repository_url = "${data.aws_caller_identity.current.account_id}.dkr.ecr.${data.aws_region.current.region}.${data.aws_partition.current.dns_suffix}/${local.name}-runner"
+
+  # Docker's names of the architectures.
+  platforms = { x64 = "amd64", arm64 = "arm64" }
+
+  # This project's Dockerfile copies only the agent, so its own directory is context enough.
+  own_dir        = "${path.module}/../../../runner"
+  dockerfile_dir = abspath(coalesce(var.image.dockerfile_dir, local.own_dir))
+  context_dir    = abspath(coalesce(var.image.context_dir, var.image.dockerfile_dir == null ? local.dockerfile_dir : "${local.dockerfile_dir}/.."))
+
+  # Excludes files that cargo, npm and Python generate, which do not get into an image.
   inputs = sort(distinct([
     for file in flatten([for pattern in var.image.inputs : tolist(fileset(local.context_dir, pattern))]) : file
     if !can(regex("(^|/)(target|node_modules|__pycache__)/", file))
   ]))
 
-  # Sorted by name, so that the same sources give the same tag on every machine.
-  hash = sha256(jsonencode({
-    dockerfile = filesha256("${local.dockerfile_dir}/Dockerfile")
-    inputs     = { for file in local.inputs : file => filesha256("${local.context_dir}/${file}") }
+  # By the path at which a build expects it. Nothing is read if nothing is built.
+  sources = {
+    for path, file in merge(
+      { Dockerfile = "${local.dockerfile_dir}/Dockerfile" },
+      { for file in local.inputs : "context/${file}" => "${local.context_dir}/${file}" },
+    ) : path => file if var.image.builder != "none"
+  }
+
+  agents = { for arch, file in var.agent : arch => filesha256(file) }
+
+  # Everything that the image is built from, except the runner's version. Maps are sorted by their keys, so that the
+  # same sources give the same hash on every machine.
+  hash = substr(sha256(jsonencode({
+    sources    = { for path, file in local.sources : path => filesha256(file) }
     base_image = var.image.base_image
-    platforms  = sort(var.image.platforms)
-  }))
-
-  tag = "${var.image.tag}-${substr(local.hash, 0, 12)}"
-}
-
-resource "aws_ecr_repository" "runner" {
-  #checkov:skip=CKV_AWS_136:ECR encrypts with AWS's own key; the image contains no secret.
-  name                 = local.name
-  image_tag_mutability = "IMMUTABLE"
-  # Images can be rebuilt, so destroy deletes them and no cost remains.
-  force_delete = true
-
-  image_scanning_configuration {
-    scan_on_push = true
-  }
-
-  encryption_configuration {
-    encryption_type = "AES256"
-  }
-
-  tags = var.tags
-}
-
-resource "aws_ecr_lifecycle_policy" "runner" {
-  repository = aws_ecr_repository.runner.name
-
-  policy = jsonencode({
-    rules = [
-      {
-        rulePriority = 1
-        description  = "The last ten images: launches that are under way name an earlier one"
-        selection    = { tagStatus = "tagged", tagPatternList = ["*"], countType = "imageCountMoreThan", countNumber = 10 }
-        action       = { type = "expire" }
-      },
-      {
-        # An architecture's image has no tag of its own. ECR keeps it as long as its index exists.
-        rulePriority = 2
-        description  = "What no image refers to any more"
-        selection    = { tagStatus = "untagged", countType = "sinceImagePushed", countUnit = "days", countNumber = 1 }
-        action       = { type = "expire" }
-      },
-    ]
-  })
-}
-
-resource "terraform_data" "build" {
-  triggers_replace = [aws_ecr_repository.runner.repository_url, local.tag]
-
-  provisioner "local-exec" {
-    command     = "./build.sh"
-    working_dir = path.module
-
-    # Values are passed in the environment, so that the shell does not interpret them.
-    environment = {
-      AWS_REGION = data.aws_region.current.region
-      BASE_IMAGE = coalesce(var.image.base_image, "default")
-      CONTEXT    = local.context_dir
-      DOCKERFILE = "${local.dockerfile_dir}/Dockerfile"
-      IMAGE      = "${aws_ecr_repository.runner.repository_url}:${local.tag}"
-      PLATFORMS  = join(",", var.image.platforms)
-      REVISION   = substr(local.hash, 0, 12)
-      VERSION    = var.image.tag
-    }
-  }
-}
-
-data "aws_region" "current" {}
-
-# The digest for the task definitions, and the time of the push for the alarm on old images. Both are read after the
-# build, so no task starts before it.
-data "aws_ecr_image" "runner" {
-  repository_name = aws_ecr_repository.runner.name
-  image_tag       = local.tag
-
-  depends_on = [terraform_data.build]
+    agents     = { for arch in var.architectures : arch => local.agents[arch] if var.image.builder != "none" }
+  })), 0, 12)
 }

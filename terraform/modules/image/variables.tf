@@ -1,4 +1,4 @@
-# The image to build, and its sources.
+# The image to build, its sources, and who builds it.
 
 variable "deployment" {
   description = "Name of the deployment, part of every resource's name."
@@ -11,56 +11,118 @@ variable "deployment" {
   }
 }
 
-variable "tags" {
-  description = "Tags of every resource here that can be tagged."
-  type        = map(string)
-  default     = {}
+variable "architectures" {
+  description = "The architectures for which the image is built: `x64`, `arm64` or both."
+  type        = list(string)
   nullable    = false
+
+  validation {
+    condition     = length(var.architectures) > 0 && length(setsubtract(var.architectures, ["x64", "arm64"])) == 0 && length(distinct(var.architectures)) == length(var.architectures)
+    error_message = "architectures is [${join(", ", var.architectures)}]: `x64`, `arm64` or both are expected, each once."
+  }
 }
 
+variable "agent" {
+  description = "The static agents, as files by architecture: those that an image is built with, and those that tasks of GitHub's own image download."
+  type        = map(string)
+  nullable    = false
+
+  validation {
+    condition     = length(setsubtract(keys(var.agent), ["x64", "arm64"])) == 0
+    error_message = "agent has the keys [${join(", ", keys(var.agent))}]: only `x64` and `arm64` are expected."
+  }
+
+  validation {
+    condition     = alltrue([for file in values(var.agent) : fileexists(file)])
+    error_message = "agent: ${join("; ", [for arch, file in var.agent : "`${file}` for ${arch} does not exist" if !fileexists(file)])}. The static agent is expected, which is beside `terraform` in the package that `cargo xtask package` and each release make. Set `agent` in the root to name another file. Classes of one architecture need only that one."
+  }
+
+  validation {
+    condition     = var.image.builder == "none" || length(setsubtract(var.architectures, keys(var.agent))) == 0
+    error_message = "agent has [${join(", ", keys(var.agent))}]: the image is built for [${join(", ", var.architectures)}], and needs the agent for each."
+  }
+}
+
+# The root's `runner_image_build` and `runner_image_tag`; messages use those names.
 variable "image" {
   description = <<-EOT
-    - `tag`: the image's tag, such as the runner's version; `runner_image_tag` of the root. A hash of the sources is
-      appended, since tags in the repository are immutable.
-    - `dockerfile_dir`: the directory that holds `Dockerfile`. Default: `runner` of this project.
+    - `builder`: `codebuild` (AWS builds), `docker` (an apply builds on this machine) or `none`.
+    - `tag`: `runner_image_tag` of the root. It begins the tag of each build.
+    - `runner_version`: the version of actions/runner, such as to roll back. Default: the newest.
+    - `base_image`: a base image other than GitHub's.
+    - `dockerfile_dir`: the directory that holds your own `Dockerfile`. Default: `runner` of this project.
     - `context_dir`: the build context. Default: the parent of `dockerfile_dir`.
-    - `inputs`: patterns of the files in `context_dir` that the image depends on. Default: what this project's
-      Dockerfile copies.
-    - `base_image`: the base image. Default: the Dockerfile's.
-    - `platforms`: `linux/amd64`, `linux/arm64` or both.
+    - `inputs`: patterns of the files in `context_dir` that your Dockerfile copies. With `codebuild` they are copied to S3,
+      and arrive without their execute bit: use `COPY --chmod`.
   EOT
   type = object({
+    builder        = optional(string, "codebuild")
     tag            = string
+    runner_version = optional(string)
+    base_image     = optional(string)
     dockerfile_dir = optional(string)
     context_dir    = optional(string)
-    inputs         = optional(list(string), [".cargo/**", ".dockerignore", "Cargo.lock", "Cargo.toml", "bench/**", "clippy.toml", "crates/**", "fixtures/Cargo.toml", "fixtures/src/**", "rustfmt.toml", "xtask/**"])
-    base_image     = optional(string)
-    platforms      = optional(list(string), ["linux/amd64", "linux/arm64"])
+    inputs         = optional(list(string), [])
   })
   nullable = false
 
   validation {
-    condition     = can(regex("^[A-Za-z0-9_][A-Za-z0-9._-]{0,114}$", var.image.tag))
-    error_message = "runner_image_tag is `${var.image.tag}`: 1 to 115 letters, digits, `_`, `.` and `-` are expected, not beginning with `.` or `-`."
+    condition     = contains(["codebuild", "docker", "none"], var.image.builder)
+    error_message = "runner_image_build.builder is `${var.image.builder}`: `codebuild` (AWS builds), `docker` (this machine builds) or `none` is expected."
+  }
+
+  # ECR allows 128 characters. A hash, the runner's version and a number are appended.
+  validation {
+    condition     = can(regex("^[A-Za-z0-9_][A-Za-z0-9._-]{0,94}$", var.image.tag)) && !can(regex("^(current|next)-", var.image.tag))
+    error_message = "runner_image_tag is `${var.image.tag}`: 1 to 95 letters, digits, `_`, `.` and `-` are expected, not beginning with `.` or `-`, nor with `current-` or `next-`, whose tags can be moved."
   }
 
   validation {
-    condition     = fileexists("${coalesce(var.image.dockerfile_dir, "${path.module}/../../../runner")}/Dockerfile")
-    error_message = "image.dockerfile_dir is `${coalesce(var.image.dockerfile_dir, "${path.module}/../../../runner")}`: a directory with a Dockerfile is expected, or null for this project's. Set runner_image_uri to use an image that exists already."
+    condition     = var.image.runner_version == null || can(regex("^[0-9]+[.][0-9]+[.][0-9]+$", var.image.runner_version))
+    error_message = "runner_image_build.runner_version is `${coalesce(var.image.runner_version, "null")}`: three numbers are expected, as in the tags of github.com/actions/runner without the `v`, or null for the newest."
   }
 
   validation {
-    condition     = length(var.image.inputs) > 0 && alltrue([for pattern in var.image.inputs : length(pattern) > 0 && !startswith(pattern, "/") && !strcontains(pattern, "..")])
-    error_message = "image.inputs is [${join(", ", var.image.inputs)}]: at least one pattern is expected, each relative to context_dir and within it."
+    condition     = var.image.runner_version == null || var.image.base_image == null
+    error_message = "runner_image_build has runner_version `${coalesce(var.image.runner_version, "null")}` and base_image `${coalesce(var.image.base_image, "null")}`: only one is expected, since a base image brings its own runner."
+  }
+
+  validation {
+    condition     = var.image.builder == "none" || fileexists("${coalesce(var.image.dockerfile_dir, local.own_dir)}/Dockerfile")
+    error_message = "runner_image_build.dockerfile_dir is `${coalesce(var.image.dockerfile_dir, local.own_dir)}`: a directory with a Dockerfile is expected, or null for this project's. Set runner_image_uri to use an image that exists already."
+  }
+
+  validation {
+    condition     = alltrue([for pattern in var.image.inputs : length(pattern) > 0 && !startswith(pattern, "/") && !strcontains(pattern, "..")])
+    error_message = "runner_image_build.inputs is [${join(", ", var.image.inputs)}]: patterns are expected that are relative to context_dir and within it."
+  }
+
+  validation {
+    condition     = var.image.dockerfile_dir != null || (length(var.image.inputs) == 0 && var.image.context_dir == null)
+    error_message = "runner_image_build has ${var.image.context_dir == null ? "inputs" : "context_dir"} without dockerfile_dir: this project's Dockerfile copies only the agent. Set dockerfile_dir to the directory of your own Dockerfile."
   }
 
   validation {
     condition     = var.image.base_image == null || can(regex("^[^\\s@:]+(:[0-9]+/[^\\s@:]+)?(:[A-Za-z0-9_][A-Za-z0-9._-]{0,127})?(@sha256:[0-9a-f]{64})?$", var.image.base_image))
-    error_message = "image.base_image is `${coalesce(var.image.base_image, "null")}`: REGISTRY/NAME:TAG is expected, followed by @sha256:DIGEST for a reproducible build."
+    error_message = "runner_image_build.base_image is `${coalesce(var.image.base_image, "null")}`: REGISTRY/NAME:TAG is expected, followed by @sha256:DIGEST for a reproducible build."
   }
+}
+
+variable "log_retention_days" {
+  description = "Days to keep the builds' logs; 0 keeps them forever."
+  type        = number
+  default     = 30
+  nullable    = false
 
   validation {
-    condition     = length(var.image.platforms) > 0 && length(setsubtract(var.image.platforms, ["linux/amd64", "linux/arm64"])) == 0 && length(distinct(var.image.platforms)) == length(var.image.platforms)
-    error_message = "image.platforms is [${join(", ", var.image.platforms)}]: `linux/amd64`, `linux/arm64` or both are expected, each once."
+    condition     = contains([0, 1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653], var.log_retention_days)
+    error_message = "log_retention_days is ${var.log_retention_days}: CloudWatch Logs accepts 0 (forever), 1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288 or 3653."
   }
+}
+
+variable "tags" {
+  description = "Tags of every resource here."
+  type        = map(string)
+  default     = {}
+  nullable    = false
 }

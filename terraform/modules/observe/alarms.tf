@@ -138,37 +138,63 @@ resource "aws_cloudwatch_metric_alarm" "no_sweep" {
   tags               = var.tags
 }
 
-# CloudWatch has no metric for age, so the age is computed: the time of each hour's sweeps minus the push time.
-resource "aws_cloudwatch_metric_alarm" "image_age" {
-  for_each = var.image == null ? {} : { image = var.image }
-
-  alarm_name          = "${local.name}-image-age"
-  alarm_description   = "The runners' image was pushed ${var.alarms.image_age_days} days ago. GitHub refuses a runner 30 days after the release of a newer one, so the image's runner may soon be refused. Another runner_image_tag alone builds the same runner again: build from a newer one, with runner_image_build.base_image."
-  comparison_operator = "GreaterThanOrEqualToThreshold"
-  threshold           = var.alarms.image_age_days
+# The control plane knows the version from what runners tell when they start, so this is about what runs and not about what
+# was built. If it is not known, nothing is sent. If AWS builds the image, the alarm means that builds fail.
+resource "aws_cloudwatch_metric_alarm" "runner_version" {
+  alarm_name          = "${local.name}-runner-version"
+  alarm_description   = "GitHub refuses the runners' version of actions/runner in less than ${var.alarms.runner_version_days} days. `ecsrunner doctor` shows the version, and why no newer image is in use. An image that AWS does not build has to be built from a newer actions/runner; runner_image_build.runner_version may pin an old one."
+  namespace           = local.metrics.RunnerVersionDaysLeft.namespace
+  metric_name         = local.metrics.RunnerVersionDaysLeft.name
+  dimensions          = local.metrics.RunnerVersionDaysLeft.dimensions
+  statistic           = "Minimum"
+  comparison_operator = "LessThanThreshold"
+  threshold           = var.alarms.runner_version_days
+  period              = 3600
   evaluation_periods  = 1
-  treat_missing_data  = "ignore"
+  treat_missing_data  = "notBreaching"
+  alarm_actions       = local.topics
+  ok_actions          = local.topics
+}
+
+# Builds of the image that failed, by CodeBuild's own count. One alarm adds up the projects.
+resource "aws_cloudwatch_metric_alarm" "image_build" {
+  for_each = length(var.projects) > 0 ? { image-build = var.projects } : {}
+
+  alarm_name          = "${local.name}-${each.key}"
+  alarm_description   = "A build of the runners' image failed. Runners go on with the image before. `ecsrunner doctor` shows what the build said, and a link to its log. The control plane tries again, with growing pauses."
+  comparison_operator = "GreaterThanThreshold"
+  threshold           = 0
+  evaluation_periods  = 1
+  treat_missing_data  = "notBreaching"
   alarm_actions       = local.topics
   ok_actions          = local.topics
 
   metric_query {
-    id          = "age"
-    label       = "days"
-    expression  = "(EPOCH(sweeps) - ${each.value.pushed_at}) / 86400"
+    id          = "failed"
+    label       = "failed builds"
+    expression  = "SUM(METRICS())"
     return_data = true
   }
 
-  metric_query {
-    id = "sweeps"
+  dynamic "metric_query" {
+    for_each = local.builds
+    content {
+      id = metric_query.key
 
-    metric {
-      namespace   = local.lambda.sweeper.Invocations.namespace
-      metric_name = local.lambda.sweeper.Invocations.name
-      dimensions  = local.lambda.sweeper.Invocations.dimensions
-      period      = 3600
-      stat        = "Sum"
+      metric {
+        namespace   = metric_query.value.namespace
+        metric_name = metric_query.value.name
+        dimensions  = metric_query.value.dimensions
+        period      = 300
+        stat        = "Sum"
+      }
     }
   }
 
   tags = var.tags
+}
+
+# Replaced by `runner_version`: the time of a push says little about the runner's version.
+removed {
+  from = aws_cloudwatch_metric_alarm.image_age
 }

@@ -110,7 +110,6 @@ locals {
         [local.lambda.control_plane.Invocations, "Sum", "control plane"],
         [local.lambda.control_plane.Errors, "Sum", "control plane, errors"],
         [local.lambda.control_plane.Throttles, "Sum", "control plane, throttles"],
-        [local.lambda.sweeper.Errors, "Sum", "sweeper, errors"],
       ]
     },
     {
@@ -126,6 +125,10 @@ locals {
         [local.sqs.kicks_dead.ApproximateNumberOfMessagesVisible, "Maximum", "kicks"],
         [local.sqs.events_dead.ApproximateNumberOfMessagesVisible, "Maximum", "events"],
       ]
+    },
+    {
+      title = "Days until GitHub refuses the runners' version"
+      lines = [[local.metrics.RunnerVersionDaysLeft, "Minimum", "days"]]
     },
     {
       title = "Sweep delay, s"

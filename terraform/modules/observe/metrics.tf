@@ -13,7 +13,7 @@ locals {
       "Cost",
       "RetriesNoCapacity", "RetriesThrottled", "RetriesOther", "LaunchesHeld", "BreakersOpen",
       "Repairs", "OrphansStopped", "RegistrationsDeleted", "DeliveriesReinjected", "JobsDiscovered",
-      "SweepFailures", "SweepBehind", "RecordsUnreadable",
+      "SweepFailures", "SweepBehind", "RecordsUnreadable", "RunnerVersionDaysLeft",
     ] : name => { namespace = "ecsrunner", name = name, dimensions = { Deployment = var.deployment } }
   }
 
@@ -30,6 +30,11 @@ locals {
       for name in ["ApproximateNumberOfMessagesVisible"] :
       name => { namespace = "AWS/SQS", name = name, dimensions = { QueueName = queue } }
     }
+  }
+
+  builds = {
+    for arch, project in var.projects :
+    arch => { namespace = "AWS/CodeBuild", name = "FailedBuilds", dimensions = { ProjectName = project } }
   }
 
   api = {

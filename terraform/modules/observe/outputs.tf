@@ -15,6 +15,7 @@ output "alarm_names" {
   value = concat(
     [for alarm in aws_cloudwatch_metric_alarm.alarms : alarm.alarm_name],
     [aws_cloudwatch_metric_alarm.no_sweep.alarm_name],
-    [for alarm in aws_cloudwatch_metric_alarm.image_age : alarm.alarm_name],
+    [aws_cloudwatch_metric_alarm.runner_version.alarm_name],
+    [for alarm in aws_cloudwatch_metric_alarm.image_build : alarm.alarm_name],
   )
 }

@@ -42,23 +42,19 @@ variable "log_groups" {
   nullable    = false
 }
 
-variable "image" {
-  description = "When the runners' image was pushed, in seconds since the epoch. Null if the image is not built here, since its age is then unknown."
-  type        = object({ pushed_at = number })
-  default     = null
-
-  validation {
-    condition     = var.image == null ? true : var.image.pushed_at > 0
-    error_message = "image.pushed_at is ${try(var.image.pushed_at, 0)}: seconds since 1970 are expected."
-  }
+variable "projects" {
+  description = "Names of the CodeBuild projects that build the runners' image, by architecture. None if AWS does not build it."
+  type        = map(string)
+  default     = {}
+  nullable    = false
 }
 
 variable "alarms" {
-  description = "Thresholds of alarms: `launch_failures` within 15 minutes; webhook deliveries that the sweep has not checked for `sweep_behind_minutes`; an image that is `image_age_days` old. GitHub refuses a runner 30 days after the release of a newer one."
+  description = "Thresholds of alarms: `launch_failures` within 15 minutes; webhook deliveries that the sweep has not checked for `sweep_behind_minutes`; fewer than `runner_version_days` until GitHub refuses the version of actions/runner that is in use."
   type = object({
     launch_failures      = optional(number, 20)
     sweep_behind_minutes = optional(number, 60)
-    image_age_days       = optional(number, 25)
+    runner_version_days  = optional(number, 7)
   })
   default  = {}
   nullable = false
@@ -74,8 +70,8 @@ variable "alarms" {
   }
 
   validation {
-    condition     = var.alarms.image_age_days >= 1 && var.alarms.image_age_days <= 30
-    error_message = "alarms.image_age_days is ${var.alarms.image_age_days}: 1 to 30 days are expected. From 30 days on, GitHub may refuse the image's runner."
+    condition     = var.alarms.runner_version_days >= 1 && var.alarms.runner_version_days <= 29
+    error_message = "alarms.runner_version_days is ${var.alarms.runner_version_days}: 1 to 29 days are expected. GitHub refuses a version 30 days after the release of the next one."
   }
 }
 

@@ -6,7 +6,12 @@
 
 locals {
   documents = {
-    deployment = merge(var.facts, { version = 1, paused = false })
+    # Without a repository there is no such key. A null version of the runner means the newest.
+    deployment = merge(var.facts, {
+      version = 1
+      paused  = false
+      image   = { for key, value in var.facts.image : key => value if value != null || key == "runner_version" }
+    })
 
     settings = merge(
       { for key, value in var.settings : key => value if !contains(["registration", "limits", "paces"], key) && value != null },

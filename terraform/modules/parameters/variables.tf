@@ -167,7 +167,7 @@ variable "classes" {
   validation {
     # An invalid architecture is reported above.
     condition     = alltrue([for class in values(var.classes) : contains(keys(var.facts.task_definitions), "${coalesce(class.image, "default")}/${class.arch}${class.exec ? "/exec" : ""}") if contains(["x64", "arm64"], class.arch)])
-    error_message = "runner_class_sizes: ${join("; ", [for name, class in var.classes : "class `${name}` needs the image `${coalesce(class.image, "default")}` for ${class.arch}" if !contains(keys(var.facts.task_definitions), "${coalesce(class.image, "default")}/${class.arch}${class.exec ? "/exec" : ""}")])}. The deployment has ${join(", ", distinct([for key in keys(var.facts.task_definitions) : trimsuffix(key, "/exec")]))}. Add the image to runner_images, or the architecture to the image."
+    error_message = "runner_class_sizes: ${join("; ", [for name, class in var.classes : "class `${name}` needs the image `${coalesce(class.image, "default")}` for ${class.arch}" if !contains(keys(var.facts.task_definitions), "${coalesce(class.image, "default")}/${class.arch}${class.exec ? "/exec" : ""}")])}. The deployment has ${join(", ", distinct([for key in keys(var.facts.task_definitions) : trimsuffix(key, "/exec")]))}. Add the image to runner_images, or the architecture to the image; or let the class start GitHub's own image (`image = \"official\"`), which needs the agent of its architecture."
   }
 }
 
@@ -266,33 +266,5 @@ variable "settings" {
   validation {
     condition     = alltrue(flatten([for rate in [for pace in [var.settings.paces.github, var.settings.paces.fargate] : pace if pace != null] : [for number in [rate.burst, rate.per_minute] : number >= 1 && number <= 60000 && floor(number) == number]]))
     error_message = "paces: ${jsonencode({ for key, rate in var.settings.paces : key => rate if rate != null })}: whole numbers from 1 to 60000 are expected."
-  }
-}
-
-variable "facts" {
-  description = "The deployment's resources, as listed in docs/configuration.md. `version` and `paused` are added here."
-  type = object({
-    state_table      = string
-    boot_table       = string
-    boot_owner       = string
-    boot_owner_exec  = string
-    cluster          = string
-    subnets          = list(string)
-    security_groups  = list(string)
-    assign_public_ip = bool
-    task_definitions = map(string)
-    queue_url        = string
-    webhook_secret   = string
-    github_secret    = string
-    log_group        = string
-    webhook_sources  = object({ cidrs = list(string), github_as_of = optional(string) })
-
-    questions_function = string
-  })
-  nullable = false
-
-  validation {
-    condition     = length(var.facts.subnets) > 0 && length(var.facts.security_groups) > 0
-    error_message = "facts has ${length(var.facts.subnets)} subnets and ${length(var.facts.security_groups)} security groups: at least one of each is expected, since otherwise no task can start."
   }
 }

@@ -32,6 +32,19 @@ fn process_1_is_root_and_nothing_else_is_started() {
 }
 
 #[test]
+fn no_version_of_the_runner_or_of_the_image_stands_in_the_dockerfile() {
+    let defaults: Vec<&str> = DOCKERFILE.lines().filter_map(|line| line.strip_prefix("ARG ")).collect();
+    let expected = [
+        "BASE_IMAGE=ghcr.io/actions/actions-runner:latest",
+        "BASE_IMAGE",
+        "VERSION=unknown",
+        "REVISION=unknown",
+        "TARGETARCH",
+    ];
+    assert_eq!(defaults, expected, "a version would age with the repository");
+}
+
+#[test]
 fn what_is_copied_set_and_started_executes_a_job_as_the_official_images_user() {
     let copied = instruction("COPY ").unwrap();
     let target = copied.split(' ').next_back().unwrap().to_owned();

@@ -55,6 +55,30 @@ run "a_viewer_changes_nothing_and_reads_no_secret" {
     condition     = length(data.aws_iam_policy_document.viewer_kms) == 0
     error_message = "without a key there is nothing to decrypt"
   }
+  assert {
+    condition     = length(data.aws_iam_policy_document.viewer_builds) == 0 && length(data.aws_iam_policy_document.operator_builds) == 0
+    error_message = "without a project there are no builds"
+  }
+}
+
+run "builds_of_the_image_are_read_by_viewers_and_started_by_operators" {
+  variables {
+    project_arns = ["arn:aws:codebuild:eu-west-1:123456789012:project/ecsrunner-ci-image-x64"]
+  }
+
+  assert {
+    condition = [
+      for statement in concat(data.aws_iam_policy_document.viewer_builds["builds"].statement, data.aws_iam_policy_document.operator_builds["builds"].statement) : "${join(",", sort(statement.actions))} ${join(",", statement.resources)}"
+      ] == [
+      "codebuild:BatchGetBuilds,codebuild:ListBuildsForProject arn:aws:codebuild:eu-west-1:123456789012:project/ecsrunner-ci-image-x64",
+      "codebuild:StartBuild arn:aws:codebuild:eu-west-1:123456789012:project/ecsrunner-ci-image-x64",
+    ]
+    error_message = "the permissions are for this deployment's projects alone"
+  }
+  assert {
+    condition     = contains(data.aws_iam_policy_document.viewer.source_policy_documents, data.aws_iam_policy_document.viewer_builds["builds"].json) && contains(data.aws_iam_policy_document.operator.source_policy_documents, data.aws_iam_policy_document.operator_builds["builds"].json)
+    error_message = "the policies lack the permissions"
+  }
 }
 
 run "an_operator_writes_only_what_the_commands_write" {

@@ -130,6 +130,48 @@ run "each_event_has_its_rule" {
   }
 }
 
+run "without_an_image_to_build_nothing_of_codebuild_or_s3_is_granted" {
+  assert {
+    condition     = length(aws_iam_role_policy.functions_agents) == 0 && length(aws_iam_role_policy.functions_builds) == 0 && toset(keys(aws_cloudwatch_event_rule.control_plane)) == toset(["tasks", "webhooks"])
+    error_message = "A permission or a rule is for what this deployment does not have."
+  }
+}
+
+run "builds_and_agents_are_those_of_this_deployment" {
+  variables {
+    image = {
+      agent_arns = ["arn:aws:s3:::bucket/agent/x64/ecsrunner-agent"]
+      repository = { arn = "arn:aws:ecr:eu-west-1:123456789012:repository/ecsrunner-ci-runner" }
+      projects   = { x64 = { name = "ecsrunner-ci-image-x64", arn = "arn:aws:codebuild:eu-west-1:123456789012:project/ecsrunner-ci-image-x64" } }
+    }
+  }
+
+  assert {
+    condition = { for statement in concat(data.aws_iam_policy_document.functions_agents["agents"].statement, data.aws_iam_policy_document.functions_builds["builds"].statement) : statement.sid => "${join(",", sort(statement.actions))} ${join(",", statement.resources)}" } == {
+      PresignTheAgents  = "s3:GetObjectVersion arn:aws:s3:::bucket/agent/x64/ecsrunner-agent"
+      Build             = "codebuild:BatchGetBuilds,codebuild:StartBuild arn:aws:codebuild:eu-west-1:123456789012:project/ecsrunner-ci-image-x64"
+      MoveTheCurrentTag = "ecr:BatchGetImage,ecr:PutImage arn:aws:ecr:eu-west-1:123456789012:repository/ecsrunner-ci-runner"
+    }
+    error_message = "The permissions are for this deployment's projects, repository and agents."
+  }
+  assert {
+    condition     = aws_iam_role_policy.functions_agents["agents"].role == aws_iam_role.functions.id && aws_iam_role_policy.functions_builds["builds"].role == aws_iam_role.functions.id
+    error_message = "The permissions are those of the functions."
+  }
+  assert {
+    condition = jsonencode(jsondecode(aws_cloudwatch_event_rule.control_plane["builds"].event_pattern)) == jsonencode({
+      source        = ["aws.codebuild"]
+      "detail-type" = ["CodeBuild Build State Change"]
+      detail        = { "project-name" = ["ecsrunner-ci-image-x64"], "build-status" = [{ "anything-but" = "IN_PROGRESS" }] }
+    }) && aws_cloudwatch_event_rule.control_plane["builds"].event_bus_name == "default"
+    error_message = "The rule matches how builds of these projects end, on the default bus."
+  }
+  assert {
+    condition     = aws_cloudwatch_event_target.control_plane["builds"].arn == aws_lambda_function.functions["control_plane"].arn && contains(keys(aws_lambda_permission.rules), "builds")
+    error_message = "The rule invokes the control plane."
+  }
+}
+
 run "nothing_is_lost_without_a_trace" {
   assert {
     condition     = alltrue([for target in aws_cloudwatch_event_target.control_plane : target.dead_letter_config[0].arn == aws_sqs_queue.events_dead.arn && target.retry_policy[0].maximum_retry_attempts == 185 && target.retry_policy[0].maximum_event_age_in_seconds == 86400])
@@ -460,4 +502,12 @@ run "a_path_without_a_slash_is_refused" {
     iam = { path = "ci" }
   }
   expect_failures = [var.iam]
+}
+
+run "projects_without_a_repository_are_refused" {
+  command = plan
+  variables {
+    image = { projects = { x64 = { name = "ecsrunner-ci-image-x64", arn = "arn:aws:codebuild:eu-west-1:123456789012:project/ecsrunner-ci-image-x64" } } }
+  }
+  expect_failures = [var.image]
 }

@@ -27,11 +27,12 @@ mock_provider "aws" {
 
 variables {
   deployment = "ci"
+  official   = { agents = { x64 = "0f00000000000000000000000000000000000000000000000000000000000064", arm64 = "0f000000000000000000000000000000000000000000000000000000000000a4" } }
   vpc_id     = "vpc-0123456789abcdef0"
   boot_table = { name = "ecsrunner-ci-boot", arn = "arn:aws:dynamodb:eu-west-1:123456789012:table/ecsrunner-ci-boot" }
   images = {
-    default = { uri = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/ecsrunner-ci-runner@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef", architectures = ["x64", "arm64"] }
-    android = { uri = "ghcr.io/acme/android@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef", architectures = ["x64"] }
+    default = { x64 = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/ecsrunner-ci-runner@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef", arm64 = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/ecsrunner-ci-runner@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef" }
+    android = { x64 = "ghcr.io/acme/android@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef" }
   }
 }
 
@@ -40,25 +41,29 @@ run "each_combination_that_runtask_cannot_override_has_a_definition" {
 
   assert {
     condition = output.task_definitions == {
-      "default/x64"        = "ecsrunner-ci-default-x64:3"
-      "default/x64/exec"   = "ecsrunner-ci-default-x64-exec:3"
-      "default/arm64"      = "ecsrunner-ci-default-arm64:3"
-      "default/arm64/exec" = "ecsrunner-ci-default-arm64-exec:3"
-      "android/x64"        = "ecsrunner-ci-android-x64:3"
-      "android/x64/exec"   = "ecsrunner-ci-android-x64-exec:3"
+      "default/x64"         = "ecsrunner-ci-default-x64:3"
+      "default/x64/exec"    = "ecsrunner-ci-default-x64-exec:3"
+      "default/arm64"       = "ecsrunner-ci-default-arm64:3"
+      "default/arm64/exec"  = "ecsrunner-ci-default-arm64-exec:3"
+      "android/x64"         = "ecsrunner-ci-android-x64:3"
+      "android/x64/exec"    = "ecsrunner-ci-android-x64-exec:3"
+      "official/x64"        = "ecsrunner-ci-official-x64:3"
+      "official/x64/exec"   = "ecsrunner-ci-official-x64-exec:3"
+      "official/arm64"      = "ecsrunner-ci-official-arm64:3"
+      "official/arm64/exec" = "ecsrunner-ci-official-arm64-exec:3"
     }
     error_message = "keys must be `<image>/<arch>[/exec]`, values `family:revision`"
   }
   assert {
-    condition     = { for key, definition in aws_ecs_task_definition.runner : key => definition.runtime_platform[0].cpu_architecture if endswith(key, "exec") } == { "default/x64/exec" = "X86_64", "default/arm64/exec" = "ARM64", "android/x64/exec" = "X86_64" }
+    condition     = { for key, definition in aws_ecs_task_definition.runner : key => definition.runtime_platform[0].cpu_architecture if endswith(key, "exec") } == { "default/x64/exec" = "X86_64", "default/arm64/exec" = "ARM64", "android/x64/exec" = "X86_64", "official/x64/exec" = "X86_64", "official/arm64/exec" = "ARM64" }
     error_message = "the architecture differs"
   }
   assert {
-    condition     = { for key, definition in aws_ecs_task_definition.runner : key => jsondecode(definition.container_definitions)[0].image } == { for key in keys(aws_ecs_task_definition.runner) : key => startswith(key, "android/") ? var.images.android.uri : var.images.default.uri }
+    condition     = { for key, definition in aws_ecs_task_definition.runner : key => jsondecode(definition.container_definitions)[0].image } == { for key in keys(aws_ecs_task_definition.runner) : key => startswith(key, "android/") ? var.images.android.x64 : startswith(key, "official/") ? "ghcr.io/actions/actions-runner:latest" : var.images.default.x64 }
     error_message = "the image differs"
   }
   assert {
-    condition     = toset(output.task_definition_arns) == toset([for family in ["default-x64", "default-x64-exec", "default-arm64", "default-arm64-exec", "android-x64", "android-x64-exec"] : "arn:aws:ecs:eu-west-1:123456789012:task-definition/ecsrunner-ci-${family}:*"])
+    condition     = toset(output.task_definition_arns) == toset([for family in ["default-x64", "default-x64-exec", "default-arm64", "default-arm64-exec", "android-x64", "android-x64-exec", "official-x64", "official-x64-exec", "official-arm64", "official-arm64-exec"] : "arn:aws:ecs:eu-west-1:123456789012:task-definition/ecsrunner-ci-${family}:*"])
     error_message = "the ARNs do not match the families"
   }
   assert {
@@ -88,7 +93,7 @@ run "a_container_has_two_minutes_to_end_and_no_secret" {
   }
   assert {
     # Exactly these keys: no health check, environment, secrets, user or linuxParameters with initProcessEnabled.
-    condition     = alltrue([for definition in aws_ecs_task_definition.runner : join(" ", keys(jsondecode(definition.container_definitions)[0])) == "essential image logConfiguration name readonlyRootFilesystem stopTimeout" && length(jsondecode(definition.container_definitions)) == 1])
+    condition     = alltrue([for key, definition in aws_ecs_task_definition.runner : startswith(key, "official/") || join(" ", keys(jsondecode(definition.container_definitions)[0])) == "essential image logConfiguration name readonlyRootFilesystem stopTimeout" && length(jsondecode(definition.container_definitions)) == 1])
     error_message = "the container has other keys"
   }
   assert {
@@ -98,6 +103,54 @@ run "a_container_has_two_minutes_to_end_and_no_secret" {
   assert {
     condition     = alltrue([for definition in aws_ecs_task_definition.runner : toset(definition.requires_compatibilities) == toset(["FARGATE"]) && definition.network_mode == "awsvpc" && definition.cpu == "256" && definition.memory == "512"])
     error_message = "a definition is not for Fargate"
+  }
+}
+
+run "githubs_own_image_starts_with_the_tested_script_as_root" {
+  command = plan
+
+  assert {
+    condition = alltrue([for key, definition in aws_ecs_task_definition.runner : jsondecode(definition.container_definitions)[0].user == "0"
+      && jsonencode(jsondecode(definition.container_definitions)[0].entryPoint) == jsonencode(["/bin/bash", "-c", file("official.sh"), "/usr/local/bin/ecsrunner-agent"])
+    if startswith(key, "official/")])
+    error_message = "bash must execute official.sh as root"
+  }
+  assert {
+    # Neither a command nor a URL: RunTask gives each task its own.
+    condition     = alltrue([for key, definition in aws_ecs_task_definition.runner : join(" ", keys(jsondecode(definition.container_definitions)[0])) == "entryPoint environment essential image logConfiguration name readonlyRootFilesystem stopTimeout user" if startswith(key, "official/")])
+    error_message = "the container has other keys"
+  }
+  assert {
+    condition = { for key, definition in aws_ecs_task_definition.runner : key => { for variable in jsondecode(definition.container_definitions)[0].environment : variable.name => variable.value } if startswith(key, "official/") && !endswith(key, "/exec") } == {
+      "official/x64"   = { ECSRUNNER_AGENT_SHA256 = var.official.agents.x64, ECSRUNNER_RUNNER_DIR = "/home/runner", ECSRUNNER_RUNNER_UID = "1001" }
+      "official/arm64" = { ECSRUNNER_AGENT_SHA256 = var.official.agents.arm64, ECSRUNNER_RUNNER_DIR = "/home/runner", ECSRUNNER_RUNNER_UID = "1001" }
+    }
+    error_message = "each architecture has its own agent, and the user of GitHub's image"
+  }
+}
+
+run "an_image_that_aws_builds_is_named_by_the_tags_that_the_control_plane_moves" {
+  command = plan
+
+  variables {
+    images = {
+      default = { x64 = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/ecsrunner-ci-runner:current-x64" }
+      next    = { x64 = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/ecsrunner-ci-runner:next-x64" }
+    }
+    official = { uri = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/mirror/actions-runner:latest", agents = {} }
+  }
+
+  assert {
+    condition     = toset(keys(aws_ecs_task_definition.runner)) == toset(["default/x64", "default/x64/exec", "next/x64", "next/x64/exec"])
+    error_message = "without an agent there is no definition of GitHub's image"
+  }
+  assert {
+    condition     = endswith(jsondecode(aws_ecs_task_definition.runner["next/x64"].container_definitions)[0].image, ":next-x64") && endswith(jsondecode(aws_ecs_task_definition.runner["default/x64"].container_definitions)[0].image, ":current-x64")
+    error_message = "the tags differ"
+  }
+  assert {
+    condition     = toset(local.ecr_repositories) == toset(["arn:aws:ecr:eu-west-1:123456789012:repository/ecsrunner-ci-runner", "arn:aws:ecr:eu-west-1:123456789012:repository/mirror/actions-runner"])
+    error_message = "ECS must be able to pull the built image, and a mirror of GitHub's"
   }
 }
 
@@ -171,7 +224,7 @@ run "images_from_elsewhere_need_no_ecr" {
 
   variables {
     deployment = "elsewhere"
-    images     = { default = { uri = "ghcr.io/acme/runner@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef", architectures = ["arm64"] } }
+    images     = { default = { arm64 = "ghcr.io/acme/runner@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef" } }
   }
 
   assert {
@@ -185,7 +238,7 @@ run "ecr_of_another_account_and_region_is_read_from_the_uri" {
 
   variables {
     deployment = "shared"
-    images     = { default = { uri = "210987654321.dkr.ecr.us-east-1.amazonaws.com/team/runner@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef", architectures = ["x64"] } }
+    images     = { default = { x64 = "210987654321.dkr.ecr.us-east-1.amazonaws.com/team/runner@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef" } }
   }
 
   assert {
@@ -260,10 +313,10 @@ run "a_vpc_by_its_name_is_refused" {
   expect_failures = [var.vpc_id]
 }
 
-run "images_without_a_default_are_refused" {
+run "an_image_called_official_is_refused" {
   command = plan
   variables {
-    images = { android = { uri = "ghcr.io/acme/android@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef", architectures = ["x64"] } }
+    images = { official = { x64 = "ghcr.io/acme/runner@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef" } }
   }
   expect_failures = [var.images]
 }
@@ -271,7 +324,7 @@ run "images_without_a_default_are_refused" {
 run "an_image_name_with_a_slash_is_refused" {
   command = plan
   variables {
-    images = { default = { uri = "ghcr.io/acme/runner@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef", architectures = ["x64"] }, "team/android" = { uri = "ghcr.io/acme/android@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef", architectures = ["x64"] } }
+    images = { default = { x64 = "ghcr.io/acme/runner@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef" }, "team/android" = { x64 = "ghcr.io/acme/android@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef" } }
   }
   expect_failures = [var.images]
 }
@@ -279,7 +332,7 @@ run "an_image_name_with_a_slash_is_refused" {
 run "an_architecture_by_dockers_name_is_refused" {
   command = plan
   variables {
-    images = { default = { uri = "ghcr.io/acme/runner@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef", architectures = ["amd64"] } }
+    images = { default = { amd64 = "ghcr.io/acme/runner@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef" } }
   }
   expect_failures = [var.images]
 }
@@ -287,7 +340,7 @@ run "an_architecture_by_dockers_name_is_refused" {
 run "an_image_for_no_architecture_is_refused" {
   command = plan
   variables {
-    images = { default = { uri = "ghcr.io/acme/runner@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef", architectures = [] } }
+    images = { default = {} }
   }
   expect_failures = [var.images]
 }
@@ -295,7 +348,7 @@ run "an_image_for_no_architecture_is_refused" {
 run "an_image_without_a_tag_is_refused" {
   command = plan
   variables {
-    images = { default = { uri = "ghcr.io/acme/runner", architectures = ["x64"] } }
+    images = { default = { x64 = "ghcr.io/acme/runner" } }
   }
   expect_failures = [var.images]
 }
@@ -319,7 +372,7 @@ run "an_alias_for_a_key_is_refused" {
 run "an_image_with_a_tag_is_refused" {
   command = plan
   variables {
-    images = { default = { uri = "ghcr.io/acme/runner:1", architectures = ["x64"] } }
+    images = { default = { x64 = "ghcr.io/acme/runner:1" } }
   }
   expect_failures = [var.images]
 }
@@ -328,7 +381,7 @@ run "ecr_of_another_partition_is_read_from_the_uri" {
   command = plan
 
   variables {
-    images = { default = { uri = "210987654321.dkr.ecr.cn-north-1.amazonaws.com.cn/team/runner@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef", architectures = ["x64"] } }
+    images = { default = { x64 = "210987654321.dkr.ecr.cn-north-1.amazonaws.com.cn/team/runner@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef" } }
   }
 
   override_data {
@@ -369,4 +422,36 @@ run "a_path_without_a_slash_is_refused" {
     iam = { path = "ci" }
   }
   expect_failures = [var.iam]
+}
+
+run "a_tag_of_another_architecture_is_refused" {
+  command = plan
+  variables {
+    images = { default = { x64 = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/ecsrunner-ci-runner:current-arm64" } }
+  }
+  expect_failures = [var.images]
+}
+
+run "a_moving_tag_of_a_further_image_is_refused" {
+  command = plan
+  variables {
+    images = { android = { x64 = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/android:current-x64" } }
+  }
+  expect_failures = [var.images]
+}
+
+run "an_official_image_with_a_space_is_refused" {
+  command = plan
+  variables {
+    official = { uri = "ghcr.io/actions runner", agents = {} }
+  }
+  expect_failures = [var.official]
+}
+
+run "an_agent_without_its_sha256_is_refused" {
+  command = plan
+  variables {
+    official = { agents = { x64 = "latest" } }
+  }
+  expect_failures = [var.official]
 }

@@ -39,11 +39,12 @@ override_resource {
 
 variables {
   deployment = "ci"
+  official   = { agents = { x64 = "0f00000000000000000000000000000000000000000000000000000000000064", arm64 = "0f000000000000000000000000000000000000000000000000000000000000a4" } }
   vpc_id     = "vpc-0123456789abcdef0"
   boot_table = { name = "ecsrunner-ci-boot", arn = "arn:aws:dynamodb:eu-west-1:123456789012:table/ecsrunner-ci-boot" }
   images = {
-    default = { uri = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/ecsrunner-ci-runner@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef", architectures = ["x64", "arm64"] }
-    android = { uri = "ghcr.io/acme/android@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef", architectures = ["x64"] }
+    default = { x64 = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/ecsrunner-ci-runner@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef", arm64 = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/ecsrunner-ci-runner@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef" }
+    android = { x64 = "ghcr.io/acme/android@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef" }
   }
 }
 

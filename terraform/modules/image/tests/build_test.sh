@@ -6,7 +6,8 @@ set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-mkdir "$work/bin"
+mkdir "$work/bin" "$work/tmp"
+export TMPDIR="$work/tmp"
 
 cat > "$work/bin/aws" <<'AWS'
 #!/bin/sh
@@ -17,6 +18,10 @@ AWS
 cat > "$work/bin/docker" <<'DOCKER'
 #!/bin/sh
 echo "docker $*" >> "$CALLS"
+# What the build context of the agents holds.
+for argument; do
+    case "$argument" in ecsrunner=*) echo "agents: $(cd "${argument#*=}" && echo *) $(cat "${argument#*=}"/*)" >> "$CALLS" ;; esac
+done
 case "$1 ${2:-} ${3:-}" in
     "login "*) [ "$(cat)" = secret ] ;;
     "buildx imagetools inspect") [ -n "${THERE:-}" ] ;;
@@ -26,9 +31,12 @@ esac
 DOCKER
 chmod +x "$work/bin/aws" "$work/bin/docker"
 
+echo amd64 > "$work/agent-x64"
+echo arm64 > "$work/agent-arm64"
+
 export CALLS="$work/calls" AWS_REGION=eu-west-1 BASE_IMAGE=default CONTEXT='/src/a b' DOCKERFILE='/src/a b/Dockerfile' \
     IMAGE=123456789012.dkr.ecr.eu-west-1.amazonaws.com/ecsrunner-ci-runner:1-0123456789ab \
-    PLATFORMS=linux/amd64,linux/arm64 REVISION=0123456789ab VERSION=1
+    PLATFORMS=linux/amd64,linux/arm64 REVISION=0123456789ab VERSION=1 AGENT_AMD64="$work/agent-x64" AGENT_ARM64="$work/agent-arm64"
 unset BUILDX_BUILDER
 path=$PATH
 
@@ -45,10 +53,17 @@ build X=1
 called 'aws ecr get-login-password --region eu-west-1'
 called 'docker login --username AWS --password-stdin 123456789012.dkr.ecr.eu-west-1.amazonaws.com'
 called 'docker buildx create --name ecsrunner --driver docker-container'
-called "docker buildx build --builder ecsrunner --platform linux/amd64,linux/arm64 --file /src/a b/Dockerfile --build-arg VERSION=1 --build-arg REVISION=0123456789ab --output type=image,name=$IMAGE,push=true,oci-mediatypes=true,compression=zstd,force-compression=true /src/a b"
+called 'docker buildx build --builder ecsrunner --platform linux/amd64,linux/arm64 --file /src/a b/Dockerfile --build-context ecsrunner='
+called "--build-arg VERSION=1 --build-arg REVISION=0123456789ab --output type=image,name=$IMAGE,push=true,oci-mediatypes=true,compression=zstd,force-compression=true /src/a b"
 called 'docker logout 123456789012.dkr.ecr.eu-west-1.amazonaws.com'
+called 'agents: agent-amd64 agent-arm64 amd64'
 not_called 'BASE_IMAGE'
 not_called 'secret'
+[ -z "$(ls "$work/tmp")" ] || { echo "FAILED: $test: the agents are left behind"; exit 1; }
+
+test="for one architecture one agent is enough"
+build PLATFORMS=linux/arm64 AGENT_AMD64=
+called 'agents: agent-arm64 arm64'
 
 test="another base is passed on"
 build BASE_IMAGE=ghcr.io/acme/base:1
@@ -82,6 +97,6 @@ rm "$work/bin/docker"
 ln -s "$(command -v dirname)" "$work/bin/dirname"
 : > "$CALLS"
 if PATH="$work/bin" /bin/sh "$here/../build.sh" > "$work/out" 2>&1; then echo "FAILED: $test"; exit 1; fi
-grep -q 'docker is not installed.*runner_image_uri' "$work/out" || { echo "FAILED: $test"; cat "$work/out"; exit 1; }
+grep -q 'docker is not installed.*codebuild.*runner_image_uri' "$work/out" || { echo "FAILED: $test"; cat "$work/out"; exit 1; }
 
-echo "8 passed"
+echo "9 passed"

@@ -35,7 +35,7 @@ run "a_person_is_woken_for_what_the_documents_say" {
       for name in [
         "invalid-signatures", "jobs-stuck", "breakers-open", "runners-refused", "launch-failures", "records-unreadable", "sweep-behind",
         "events-dead", "kicks-dead", "control-plane-errors", "control-plane-throttles", "invocations-dropped", "sweeper-errors",
-        "sweeper-throttles", "webhook-errors", "no-sweep",
+        "sweeper-throttles", "webhook-errors", "no-sweep", "runner-version",
       ] : "ecsrunner-ci-${name}"
     ])
     error_message = "The alarms are ${join(", ", output.alarm_names)}."
@@ -115,29 +115,44 @@ run "the_dashboard_shows_every_metric_of_ours" {
   }
 }
 
-run "an_image_has_an_age" {
+run "a_version_that_github_will_refuse_is_an_alarm" {
+  assert {
+    condition     = aws_cloudwatch_metric_alarm.runner_version.threshold == 7 && aws_cloudwatch_metric_alarm.runner_version.comparison_operator == "LessThanThreshold" && aws_cloudwatch_metric_alarm.runner_version.statistic == "Minimum"
+    error_message = "Fewer than seven days raise the alarm."
+  }
+  assert {
+    condition     = aws_cloudwatch_metric_alarm.runner_version.metric_name == "RunnerVersionDaysLeft" && aws_cloudwatch_metric_alarm.runner_version.namespace == "ecsrunner" && aws_cloudwatch_metric_alarm.runner_version.dimensions == tomap({ Deployment = "ci" }) && aws_cloudwatch_metric_alarm.runner_version.treat_missing_data == "notBreaching"
+    error_message = "The control plane's own metric decides, and a version that is not known is no breach."
+  }
+  assert {
+    condition     = aws_cloudwatch_metric_alarm.runner_version.alarm_actions == toset([aws_sns_topic.alarms.arn]) && length(aws_cloudwatch_metric_alarm.image_build) == 0
+    error_message = "The alarm notifies the topic, and without projects there is none for builds."
+  }
+}
+
+run "a_build_that_fails_is_an_alarm" {
   variables {
-    image = { pushed_at = 1795651200 }
+    projects = { x64 = "ecsrunner-ci-image-x64", arm64 = "ecsrunner-ci-image-arm64" }
   }
 
   assert {
-    condition     = aws_cloudwatch_metric_alarm.image_age["image"].threshold == 25 && contains(output.alarm_names, "ecsrunner-ci-image-age")
-    error_message = "The default is 25 days, five before GitHub's limit."
+    condition     = aws_cloudwatch_metric_alarm.image_build["image-build"].threshold == 0 && contains(output.alarm_names, "ecsrunner-ci-image-build") && strcontains(aws_cloudwatch_metric_alarm.image_build["image-build"].alarm_description, "`ecsrunner doctor`")
+    error_message = "One failed build raises the alarm, which names the command that shows it."
   }
   assert {
-    condition     = one([for query in aws_cloudwatch_metric_alarm.image_age["image"].metric_query : query.expression if query.return_data == true]) == "(EPOCH(sweeps) - 1795651200) / 86400"
-    error_message = "The age is counted in days since the push."
+    condition     = toset([for query in aws_cloudwatch_metric_alarm.image_build["image-build"].metric_query : "${one(query.metric).namespace} ${one(query.metric).metric_name} ${one(query.metric).dimensions.ProjectName}" if query.return_data != true]) == toset(["AWS/CodeBuild FailedBuilds ecsrunner-ci-image-x64", "AWS/CodeBuild FailedBuilds ecsrunner-ci-image-arm64"])
+    error_message = "The failed builds of both projects are counted."
   }
   assert {
-    condition     = aws_cloudwatch_metric_alarm.image_age["image"].alarm_actions == toset([aws_sns_topic.alarms.arn])
-    error_message = "The alarm for an old image notifies the topic."
+    condition     = one([for query in aws_cloudwatch_metric_alarm.image_build["image-build"].metric_query : query.expression if query.return_data == true]) == "SUM(METRICS())" && aws_cloudwatch_metric_alarm.image_build["image-build"].alarm_actions == toset([aws_sns_topic.alarms.arn])
+    error_message = "The alarm adds them up, and notifies the topic."
   }
 }
 
 run "further_people_hear" {
   variables {
     notify = { emails = ["ops@example.com"], topics = ["arn:aws:sns:eu-west-1:123456789012:pager"] }
-    alarms = { launch_failures = 1, sweep_behind_minutes = 10, image_age_days = 20 }
+    alarms = { launch_failures = 1, sweep_behind_minutes = 10, runner_version_days = 14 }
   }
 
   assert {
@@ -149,7 +164,7 @@ run "further_people_hear" {
     error_message = "Each address is subscribed."
   }
   assert {
-    condition     = aws_cloudwatch_metric_alarm.alarms["launch-failures"].threshold == 0 && aws_cloudwatch_metric_alarm.alarms["sweep-behind"].threshold == 600
+    condition     = aws_cloudwatch_metric_alarm.alarms["launch-failures"].threshold == 0 && aws_cloudwatch_metric_alarm.alarms["sweep-behind"].threshold == 600 && aws_cloudwatch_metric_alarm.runner_version.threshold == 14
     error_message = "Thresholds have the given values."
   }
 }
@@ -178,10 +193,10 @@ run "a_sweep_cannot_be_that_quick" {
   expect_failures = [var.alarms]
 }
 
-run "an_image_may_not_be_older_than_github_allows" {
+run "a_version_cannot_have_more_days_than_github_gives" {
   command = plan
   variables {
-    alarms = { image_age_days = 31 }
+    alarms = { runner_version_days = 30 }
   }
   expect_failures = [var.alarms]
 }
@@ -200,12 +215,4 @@ run "a_topic_that_is_none_is_refused" {
     notify = { topics = ["pager"] }
   }
   expect_failures = [var.notify]
-}
-
-run "an_image_that_was_never_pushed_is_refused" {
-  command = plan
-  variables {
-    image = { pushed_at = 0 }
-  }
-  expect_failures = [var.image]
 }

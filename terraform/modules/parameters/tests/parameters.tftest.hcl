@@ -28,8 +28,10 @@ variables {
     github_secret   = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:ecsrunner/ci/github-a1b2c3"
     log_group       = "/ecsrunner/ci/runners"
     webhook_sources = { cidrs = ["192.30.252.0/22"], github_as_of = "2026-08-29" }
+    image           = { builder = "docker", repository = "ecsrunner-ci-runner", sources = "0123456789ab", tag = "1", plain = true }
 
     questions_function = "ecsrunner-ci-questions"
+    webhook_url        = "https://a1b2c3d4e5.execute-api.eu-west-1.amazonaws.com/v1/webhook"
   }
 }
 
@@ -52,6 +54,45 @@ run "the_deployment_parameter_holds_every_fact" {
   assert {
     condition     = jsondecode(aws_ssm_parameter.document["deployment"].insecure_value) == jsondecode(jsonencode(merge(var.facts, { version = 1, paused = false })))
     error_message = "the facts differ from the input"
+  }
+}
+
+run "what_the_image_is_built_from_is_written_with_its_agents" {
+  command = plan
+  variables {
+    facts = {
+      state_table      = "s", boot_table = "b", boot_owner = "AROAPLAIN", boot_owner_exec = "AROAEXEC", cluster = "c", subnets = ["subnet-01234567"], security_groups = ["sg-01234567"],
+      assign_public_ip = true, queue_url = "q", webhook_secret = "w", github_secret = "g", log_group = "l", webhook_sources = { cidrs = ["::/0"] }, webhook_url = "u", questions_function = "q"
+      task_definitions = { "default/x64" = "d:1", "next/x64" = "n:1", "official/x64" = "o:1" }
+      agents           = { x64 = { bucket = "b", key = "agent/x64/ecsrunner-agent", version = "v" } }
+      image            = { builder = "codebuild", repository = "ecsrunner-ci-runner", projects = { x64 = "ecsrunner-ci-image-x64" }, sources = "0123456789ab", tag = "1", plain = true }
+    }
+  }
+
+  assert {
+    condition     = jsonencode(jsondecode(aws_ssm_parameter.document["deployment"].insecure_value).image) == "{\"builder\":\"codebuild\",\"plain\":true,\"projects\":{\"x64\":\"ecsrunner-ci-image-x64\"},\"repository\":\"ecsrunner-ci-runner\",\"runner_version\":null,\"sources\":\"0123456789ab\",\"tag\":\"1\"}"
+    error_message = "the image is ${jsonencode(jsondecode(aws_ssm_parameter.document["deployment"].insecure_value).image)}"
+  }
+  assert {
+    condition     = jsonencode(jsondecode(aws_ssm_parameter.document["deployment"].insecure_value).agents) == "{\"x64\":{\"bucket\":\"b\",\"key\":\"agent/x64/ecsrunner-agent\",\"version\":\"v\"}}"
+    error_message = "the agents are ${jsonencode(jsondecode(aws_ssm_parameter.document["deployment"].insecure_value).agents)}"
+  }
+}
+
+run "without_a_builder_there_is_no_repository" {
+  command = plan
+  variables {
+    facts = {
+      state_table      = "s", boot_table = "b", boot_owner = "AROAPLAIN", boot_owner_exec = "AROAEXEC", cluster = "c", subnets = ["subnet-01234567"], security_groups = ["sg-01234567"],
+      assign_public_ip = true, queue_url = "q", webhook_secret = "w", github_secret = "g", log_group = "l", webhook_sources = { cidrs = ["::/0"] }, webhook_url = "u", questions_function = "q"
+      task_definitions = { "default/x64" = "d:1" }
+      image            = { builder = "none", sources = "0123456789ab", tag = "1", runner_version = "2.337.0", plain = false }
+    }
+  }
+
+  assert {
+    condition     = jsonencode(jsondecode(aws_ssm_parameter.document["deployment"].insecure_value).image) == "{\"builder\":\"none\",\"plain\":false,\"projects\":{},\"runner_version\":\"2.337.0\",\"sources\":\"0123456789ab\",\"tag\":\"1\"}" && jsondecode(aws_ssm_parameter.document["deployment"].insecure_value).agents == {}
+    error_message = "the image is ${jsonencode(jsondecode(aws_ssm_parameter.document["deployment"].insecure_value).image)}"
   }
 }
 
@@ -614,11 +655,108 @@ run "a_deployment_without_subnets_is_refused" {
   command = plan
   variables {
     facts = {
-      state_table      = "s", boot_table = "b", boot_owner = "AROAPLAIN", boot_owner_exec = "AROAEXEC", cluster = "c", subnets = [], security_groups = ["sg-01234567"],
-      assign_public_ip = true, task_definitions = { "default/x64/exec" = "d:1" }, queue_url = "q", webhook_secret = "w", github_secret = "g", log_group = "l"
-      webhook_sources  = { cidrs = ["0.0.0.0/0", "::/0"] }
-
+      state_table        = "s", boot_table = "b", boot_owner = "AROAPLAIN", boot_owner_exec = "AROAEXEC", cluster = "c", subnets = [], security_groups = ["sg-01234567"],
+      assign_public_ip   = true, task_definitions = { "default/x64/exec" = "d:1" }, queue_url = "q", webhook_secret = "w", github_secret = "g", log_group = "l"
+      webhook_sources    = { cidrs = ["0.0.0.0/0", "::/0"] }
       questions_function = "q"
+      webhook_url        = "u"
+      image              = { builder = "none", sources = "0123456789ab", tag = "1", plain = false }
+    }
+  }
+  expect_failures = [var.facts]
+}
+
+run "githubs_image_without_its_agent_is_refused" {
+  command = plan
+  variables {
+    facts = {
+      state_table      = "s", boot_table = "b", boot_owner = "AROAPLAIN", boot_owner_exec = "AROAEXEC", cluster = "c", subnets = ["subnet-01234567"], security_groups = ["sg-01234567"],
+      assign_public_ip = true, queue_url = "q", webhook_secret = "w", github_secret = "g", log_group = "l", webhook_sources = { cidrs = ["::/0"] }, webhook_url = "u", questions_function = "q"
+      task_definitions = { "default/x64" = "d:1", "next/x64" = "n:1", "official/x64" = "o:1" }
+      image            = { builder = "codebuild", repository = "ecsrunner-ci-runner", projects = { x64 = "ecsrunner-ci-image-x64" }, sources = "0123456789ab", tag = "1", plain = true }
+    }
+  }
+  expect_failures = [var.facts]
+}
+
+run "an_unknown_builder_is_refused" {
+  command = plan
+  variables {
+    facts = {
+      state_table      = "s", boot_table = "b", boot_owner = "AROAPLAIN", boot_owner_exec = "AROAEXEC", cluster = "c", subnets = ["subnet-01234567"], security_groups = ["sg-01234567"],
+      assign_public_ip = true, queue_url = "q", webhook_secret = "w", github_secret = "g", log_group = "l", webhook_sources = { cidrs = ["::/0"] }, webhook_url = "u", questions_function = "q"
+      task_definitions = { "default/x64" = "d:1", "next/x64" = "n:1", "official/x64" = "o:1" }
+      agents           = { x64 = { bucket = "b", key = "agent/x64/ecsrunner-agent", version = "v" } }
+      image            = { builder = "podman", repository = "ecsrunner-ci-runner", projects = { x64 = "ecsrunner-ci-image-x64" }, sources = "0123456789ab", tag = "1", plain = true }
+    }
+  }
+  expect_failures = [var.facts]
+}
+
+run "codebuild_without_projects_is_refused" {
+  command = plan
+  variables {
+    facts = {
+      state_table      = "s", boot_table = "b", boot_owner = "AROAPLAIN", boot_owner_exec = "AROAEXEC", cluster = "c", subnets = ["subnet-01234567"], security_groups = ["sg-01234567"],
+      assign_public_ip = true, queue_url = "q", webhook_secret = "w", github_secret = "g", log_group = "l", webhook_sources = { cidrs = ["::/0"] }, webhook_url = "u", questions_function = "q"
+      task_definitions = { "default/x64" = "d:1", "next/x64" = "n:1", "official/x64" = "o:1" }
+      agents           = { x64 = { bucket = "b", key = "agent/x64/ecsrunner-agent", version = "v" } }
+      image            = { builder = "codebuild", repository = "ecsrunner-ci-runner", projects = {}, sources = "0123456789ab", tag = "1", plain = true }
+    }
+  }
+  expect_failures = [var.facts]
+}
+
+run "a_builder_without_a_repository_is_refused" {
+  command = plan
+  variables {
+    facts = {
+      state_table      = "s", boot_table = "b", boot_owner = "AROAPLAIN", boot_owner_exec = "AROAEXEC", cluster = "c", subnets = ["subnet-01234567"], security_groups = ["sg-01234567"],
+      assign_public_ip = true, queue_url = "q", webhook_secret = "w", github_secret = "g", log_group = "l", webhook_sources = { cidrs = ["::/0"] }, webhook_url = "u", questions_function = "q"
+      task_definitions = { "default/x64" = "d:1", "next/x64" = "n:1", "official/x64" = "o:1" }
+      agents           = { x64 = { bucket = "b", key = "agent/x64/ecsrunner-agent", version = "v" } }
+      image            = { builder = "docker", sources = "0123456789ab", tag = "1", plain = true }
+    }
+  }
+  expect_failures = [var.facts]
+}
+
+run "a_project_without_the_image_of_its_next_build_is_refused" {
+  command = plan
+  variables {
+    facts = {
+      state_table      = "s", boot_table = "b", boot_owner = "AROAPLAIN", boot_owner_exec = "AROAEXEC", cluster = "c", subnets = ["subnet-01234567"], security_groups = ["sg-01234567"],
+      assign_public_ip = true, queue_url = "q", webhook_secret = "w", github_secret = "g", log_group = "l", webhook_sources = { cidrs = ["::/0"] }, webhook_url = "u", questions_function = "q"
+      task_definitions = { "default/x64" = "d:1" }
+      image            = { builder = "codebuild", repository = "ecsrunner-ci-runner", projects = { x64 = "ecsrunner-ci-image-x64" }, sources = "0123456789ab", tag = "1", plain = true }
+    }
+  }
+  expect_failures = [var.facts]
+}
+
+run "sources_without_their_hash_are_refused" {
+  command = plan
+  variables {
+    facts = {
+      state_table      = "s", boot_table = "b", boot_owner = "AROAPLAIN", boot_owner_exec = "AROAEXEC", cluster = "c", subnets = ["subnet-01234567"], security_groups = ["sg-01234567"],
+      assign_public_ip = true, queue_url = "q", webhook_secret = "w", github_secret = "g", log_group = "l", webhook_sources = { cidrs = ["::/0"] }, webhook_url = "u", questions_function = "q"
+      task_definitions = { "default/x64" = "d:1", "next/x64" = "n:1", "official/x64" = "o:1" }
+      agents           = { x64 = { bucket = "b", key = "agent/x64/ecsrunner-agent", version = "v" } }
+      image            = { builder = "codebuild", repository = "ecsrunner-ci-runner", projects = { x64 = "ecsrunner-ci-image-x64" }, sources = "latest", tag = "1", plain = true }
+    }
+  }
+  expect_failures = [var.facts]
+}
+
+run "a_runner_version_with_a_v_is_refused" {
+  command = plan
+  variables {
+    facts = {
+      state_table      = "s", boot_table = "b", boot_owner = "AROAPLAIN", boot_owner_exec = "AROAEXEC", cluster = "c", subnets = ["subnet-01234567"], security_groups = ["sg-01234567"],
+      assign_public_ip = true, queue_url = "q", webhook_secret = "w", github_secret = "g", log_group = "l", webhook_sources = { cidrs = ["::/0"] }, webhook_url = "u", questions_function = "q"
+      task_definitions = { "default/x64" = "d:1", "next/x64" = "n:1", "official/x64" = "o:1" }
+      agents           = { x64 = { bucket = "b", key = "agent/x64/ecsrunner-agent", version = "v" } }
+      image            = { builder = "codebuild", repository = "ecsrunner-ci-runner", projects = { x64 = "ecsrunner-ci-image-x64" }, sources = "0123456789ab", tag = "1", runner_version = "v2.337.0", plain = true }
     }
   }
   expect_failures = [var.facts]
