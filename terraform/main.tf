@@ -83,6 +83,7 @@ module "image" {
   )
   log_retention_days = var.observe.log_retention_days
   tags               = local.tags
+  iam                = var.iam
 }
 
 moved {
@@ -141,7 +142,7 @@ module "parameters" {
     })
 
     webhook_url        = module.webhook.url
-    questions_function = module.control_plane.questions_function.name
+    questions_function = module.control_plane.questions_function
   }
 }
 
@@ -229,6 +230,6 @@ module "access" {
   ])
   project_arns           = values(module.image.projects)[*].arn
   dashboard_name         = module.observe.dashboard_name
-  questions_function_arn = module.control_plane.questions_function.arn
+  questions_function_arn = module.control_plane.questions_function_arn
   kms_key_arn            = var.storage.kms_key
 }

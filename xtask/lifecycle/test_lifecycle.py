@@ -140,7 +140,7 @@ class TodaysForms(unittest.TestCase):
         (image / "hello.txt").write_text("hello\n")
         root = deployment.root / "main.tf"
         text = root.read_text()
-        build = 'runner_image_build = { dockerfile_dir = "../../../image", context_dir = "../../../image", inputs = ["*.txt"] }'
+        build = 'runner_image_build = { builder = "docker", dockerfile_dir = "../../../image", context_dir = "../../../image", inputs = ["*.txt"] }'
         (deployment.root / "terraform.tfvars").write_text(TFVARS)
 
         def plan(tag):

@@ -52,6 +52,8 @@ module "ecsrunner" {
     account_log_role = "existing"
   }
 
+  agent = var.agent
+
   control_plane = {
     package = {
       s3_bucket         = "acme-releases"

@@ -29,8 +29,13 @@ output "role_arn" {
   value       = aws_iam_role.functions.arn
 }
 
+# The name is not the resource's attribute: the parameters, which the function may read, have it.
 output "questions_function" {
-  description = "The function that answers operators' questions to GitHub."
-  # The name is not the resource's attribute: the parameters, which the function may read, have it.
-  value = { name = "${local.name}-questions", arn = aws_lambda_function.questions.arn }
+  description = "Name of the function that answers operators' questions to GitHub."
+  value       = "${local.name}-questions"
+}
+
+output "questions_function_arn" {
+  description = "ARN of the function that answers operators' questions to GitHub."
+  value       = aws_lambda_function.questions.arn
 }

@@ -63,7 +63,9 @@ resource "aws_iam_role" "build" {
   description        = "Builds of the runners' image of the deployment ${var.deployment}."
   assume_role_policy = data.aws_iam_policy_document.build_trust[each.key].json
 
-  tags = var.tags
+  path                 = var.iam.path
+  permissions_boundary = var.iam.permissions_boundary
+  tags                 = var.tags
 }
 
 data "aws_iam_policy_document" "build" {

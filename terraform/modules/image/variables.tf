@@ -126,3 +126,23 @@ variable "tags" {
   default     = {}
   nullable    = false
 }
+
+variable "iam" {
+  description = "Of each role: the policy that bounds its permissions (`permissions_boundary`, an ARN), and its `path`. Another path replaces the roles."
+  type = object({
+    permissions_boundary = optional(string)
+    path                 = optional(string, "/")
+  })
+  default  = {}
+  nullable = false
+
+  validation {
+    condition     = var.iam.permissions_boundary == null || can(regex("^arn:[^:]+:iam::(aws|[0-9]{12}):policy/[A-Za-z0-9_+=,.@/-]+$", var.iam.permissions_boundary))
+    error_message = "iam.permissions_boundary is `${coalesce(var.iam.permissions_boundary, "null")}`: the ARN of a policy is expected, such as arn:aws:iam::123456789012:policy/boundary."
+  }
+
+  validation {
+    condition     = can(regex("^/([A-Za-z0-9_+=,.@-]+/)*$", var.iam.path)) && length(var.iam.path) <= 512
+    error_message = "iam.path is `${var.iam.path}`: at most 512 characters that begin and end with `/` are expected, such as `/ci/`."
+  }
+}

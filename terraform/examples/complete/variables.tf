@@ -1,0 +1,5 @@
+variable "agent" {
+  description = "The static agents by architecture, if they are not beside the Terraform that they came with. `cargo xtask package` creates them in `dist`."
+  type        = object({ x64 = optional(string), arm64 = optional(string) })
+  default     = {}
+}
