@@ -117,10 +117,9 @@ metrics! {
     DeliveriesReinjected: Count = "webhook deliveries that the sweep found unrecorded and recorded";
     JobsDiscovered: Count = "queued jobs that the sweep found by asking GitHub";
     SweepFailures: Count = "calls of the sweep that failed; the next sweep makes them again";
-    RunnerVersionDaysLeft: Level = "days until GitHub refuses the runner of the deployment's own image, once a newer one is released";
+    RunnerVersionDaysLeft: Level = "days until GitHub refuses the oldest runner of the images that are built here: 30 after the release of a newer one; nothing before that";
     SweepBehind: Level = "seconds since the earliest webhook delivery that the sweep still has to read";
     RecordsUnreadable: Level = "open records that cannot be read and are set aside";
-    RunnerVersionDaysLeft: Level = "days until GitHub refuses the oldest version of actions/runner in use: 30 after the release of the next version; 30 for the newest";
 }
 
 /// The values measured since the last [`Metrics::take`].

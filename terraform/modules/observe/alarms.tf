@@ -154,6 +154,8 @@ resource "aws_cloudwatch_metric_alarm" "runner_version" {
   treat_missing_data  = "notBreaching"
   alarm_actions       = local.topics
   ok_actions          = local.topics
+
+  tags = var.tags
 }
 
 # Builds of the image that failed, by CodeBuild's own count. One alarm adds up the projects.
