@@ -131,6 +131,26 @@ async fn stored_credentials_are_replaced_only_when_asked() {
 }
 
 #[tokio::test]
+async fn nothing_that_is_stored_is_printed_even_with_the_most_detail() {
+    bounded(async {
+        let (amazon, github) = (Amazon::start().await, github().await);
+        let dir = tempfile::tempdir().unwrap();
+        let variables = [&amazon.variables(github.url())[..], &[("ECSRUNNER_LOG", "trace")]].concat();
+        let process = Process::start(dir.path(), &variables, &["--no-wait"]);
+        Browser::new().go_through(process.line("  http://127.0.0.1:").await.trim()).await;
+        let ended = process.end().await;
+        assert_eq!(ended.code, 0, "{}", ended.stderr);
+        let key = stored(&amazon, GITHUB_SECRET)["private_key"].as_str().unwrap().to_owned();
+        let secret = stored(&amazon, WEBHOOK_SECRET)[0].as_str().unwrap().to_owned();
+        // Both may be printed with escapes, or in parts.
+        for part in [&key.lines().nth(1).unwrap()[..32], &secret[..16]] {
+            assert!(!ended.stderr.contains(part), "a secret is printed: {}", ended.stderr);
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn without_the_webhooks_address_the_next_apply_is_named() {
     bounded(async {
         let (amazon, github) = (Amazon::start().await, github().await);
