@@ -46,7 +46,9 @@ pub(crate) fn run(root: &Path, target: Option<&str>) -> anyhow::Result<()> {
     let archive = out.join(format!("control-plane-{arch}.zip"));
     archive::make(root, &FUNCTION.build(root, target)?, &archive, 9)?;
     FUNCTION.check(&archive)?;
-    let agent = out.join(format!("agent-{arch}"));
+    // GitHub's name of the architecture, as Terraform expects.
+    let label = if arch == "x86_64" { "x64" } else { arch };
+    let agent = out.join(format!("agent-{label}"));
     fs::copy(AGENT.build(root, target)?, &agent)?;
     AGENT.check(&agent)?;
     // The format of `sha256sum --check`.

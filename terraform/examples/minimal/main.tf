@@ -13,6 +13,8 @@ module "ecsrunner" {
 
   deployment           = var.deployment
   allowed_repositories = var.allowed_repositories
-  control_plane        = { package = { filename = var.package } }
   agent                = var.agent
+  control_plane = {
+    package = { filename = var.package, architecture = endswith(coalesce(var.package, "arm64.zip"), "x86_64.zip") ? "x86_64" : "arm64" }
+  }
 }

@@ -16,7 +16,7 @@ variable "allowed_repositories" {
 }
 
 variable "package" {
-  description = "The control plane's archive, if it is not beside the Terraform that it came with. `cargo xtask package` creates it in `dist`."
+  description = "The control plane's archive, if it is not beside the Terraform that it came with. `cargo xtask package` creates it in `dist`. Its name ends with its architecture."
   type        = string
   default     = null
 }
