@@ -32,8 +32,10 @@ pub(crate) fn init() {
 /// Starts the notes of a command, for example about input that it has to leave out.
 pub(crate) fn init_for_command() {
     let talk = output::talk();
+    // The command's own error says in one sentence what AWS's search for credentials logs with all its internals.
+    let levels = ["error,aws_config=off", "warn,aws_config=off", "info", "debug"];
     tracing_subscriber::fmt()
-        .with_env_filter(filter(talk, ["error", "warn", "info", "debug"]))
+        .with_env_filter(filter(talk, levels))
         .with_writer(io::stderr)
         .event_format(Note)
         .init();

@@ -195,3 +195,15 @@ fn a_class_with_a_mistake_is_set_aside_and_the_others_stay() {
     assert_eq!(configuration.class_faults.len(), 2, "{:?}", configuration.class_faults);
     assert!(configuration.class_faults[0].contains("class `newer`: unknown field `gpu`"));
 }
+
+#[test]
+fn the_webhooks_address_is_read_and_may_be_missing() {
+    let url = |value: Value| {
+        let mut facts = facts();
+        facts["webhook_url"] = value;
+        parse(&facts, &settings(), &json!({})).unwrap().deployment.webhook_url
+    };
+    assert_eq!(url(json!("https://x.example/webhook")).as_deref(), Some("https://x.example/webhook"));
+    assert_eq!(url(Value::Null), None);
+    assert_eq!(parse(&facts(), &settings(), &json!({})).unwrap().deployment.webhook_url, None);
+}

@@ -74,3 +74,64 @@ async fn an_answer_that_cannot_be_read_is_told_without_the_secret_in_it() {
     let shown = format!("{error:?} {error}");
     assert!(!shown.contains("s3cret"), "{shown}");
 }
+
+#[cfg(feature = "operate")]
+mod stored {
+    use ecsrunner_aws::operate::{Content, OperateError, Operator};
+    use secrecy::SecretString;
+
+    use super::*;
+
+    fn refusal(code: &str, words: &str) -> (u16, Value) {
+        (400, json!({"__type": code, "message": words}))
+    }
+
+    #[tokio::test]
+    async fn a_webhook_secret_becomes_the_first_and_the_others_stay() {
+        for (before, after) in [
+            (r#"["old", "older"]"#, Some(json!(["new", "old", "older"]))),
+            (r#"{"secrets": ["old", "new"]}"#, Some(json!(["new", "old"]))),
+            ("bare", Some(json!(["new", "bare"]))),
+            (r#"["new", "old"]"#, None),
+        ] {
+            let aws = Aws::answering([secret(before), (200, json!({"ARN": "arn:webhook"}))]);
+            let connection = aws.connection().await;
+            let new = SecretString::from("new");
+            Operator::new(&connection).store_webhook_secret("arn:webhook", &new).await.unwrap();
+            let written = aws.requests().get(1).map(|(operation, request)| {
+                assert_eq!(operation, "PutSecretValue");
+                serde_json::from_str::<Value>(request["SecretString"].as_str().unwrap()).unwrap()
+            });
+            assert_eq!(written, after, "{before}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_list_that_cannot_be_read_is_not_replaced() {
+        let aws = Aws::answering([secret("[1]")]);
+        let connection = aws.connection().await;
+        let new = SecretString::from("new");
+        let error = Operator::new(&connection).store_webhook_secret("arn:webhook", &new).await.unwrap_err();
+        assert!(matches!(error, OperateError::Form { .. }), "{error:?}");
+        assert_eq!(aws.requests().len(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_secret_without_a_value_a_missing_one_and_a_deleted_one_are_told_apart() {
+        let no_value = "Secrets Manager can't find the specified secret value for staging label: AWSCURRENT";
+        let missing = || refusal("ResourceNotFoundException", no_value);
+        let read = async |answers: Vec<(u16, Value)>| {
+            let aws = Aws::answering(answers);
+            let connection = aws.connection().await;
+            Operator::new(&connection).github_credentials("arn:github").await
+        };
+        let empty = read(vec![missing(), (200, json!({"ARN": "arn:github"}))]).await;
+        assert!(matches!(empty, Ok(Content::Empty)), "{empty:?}");
+        assert!(matches!(read(vec![missing(), missing()]).await, Err(OperateError::Missing(_))));
+        let marked = (200, json!({"ARN": "arn:github", "DeletedDate": 1_764_000_000.0}));
+        assert!(matches!(read(vec![missing(), marked]).await, Err(OperateError::Deleted(_))));
+        let words = "You can't perform this operation on the secret because it was marked for deletion.";
+        let deleted = read(vec![refusal("InvalidRequestException", words)]).await;
+        assert!(matches!(deleted, Err(OperateError::Deleted(_))), "{deleted:?}");
+    }
+}

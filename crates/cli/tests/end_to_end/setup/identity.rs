@@ -113,7 +113,7 @@ async fn a_single_sign_on_session_is_used_and_one_that_has_ended_says_to_sign_in
         let ended = called(&amazon, &[("config", config), (cache, &old)], &sign_on, &[]).await;
         assert_eq!(ended.code, 3, "{ended:?}");
         assert!(ended.stderr.contains("no AWS credentials found") && ended.stderr.contains("`aws sso login`"));
-        assert!(!ended.stderr.contains("sso-t0ken"), "{}", ended.stderr);
+        assert!(!ended.stderr.contains("sso-t0ken") && !ended.stderr.contains("note:"), "{}", ended.stderr);
     })
     .await;
 }
