@@ -117,11 +117,11 @@ class Deployment:
 
     def remember_functions(self) -> None:
         """Has the functions of the state run the code that the state knows."""
-        for resource in json.loads(self.state.read_text())["resources"]:
-            if resource["type"] == "aws_lambda_function" and resource["mode"] == "managed":
-                known = [instance["attributes"] for instance in resource["instances"]]
-                functions = {attributes["function_name"]: attributes["code_sha256"] for attributes in known}
-                (self.home / "functions.json").write_text(json.dumps(functions))
+        resources = json.loads(self.state.read_text())["resources"]
+        made = [resource for resource in resources if resource["type"] == "aws_lambda_function" and resource["mode"] == "managed"]
+        known = [instance["attributes"] for resource in made for instance in resource["instances"]]
+        functions = {attributes["function_name"]: attributes["code_sha256"] for attributes in known}
+        (self.home / "functions.json").write_text(json.dumps(functions))
 
     @property
     def state(self) -> Path:

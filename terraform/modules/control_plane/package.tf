@@ -38,16 +38,16 @@ data "aws_s3_object" "archive" {
 
 # Read after an update, and in a plan that updates nothing.
 data "aws_lambda_function" "deployed" {
-  for_each = local.functions
+  for_each = merge({ for key, function in local.functions : key => function.name }, { questions = "${local.name}-questions" })
 
-  function_name = each.value.name
+  function_name = each.value
 
-  depends_on = [aws_lambda_function.functions]
+  depends_on = [aws_lambda_function.functions, aws_lambda_function.questions]
 
   lifecycle {
     postcondition {
       condition     = self.code_sha256 == local.code_hash
-      error_message = "The code of `${each.value.name}` has the SHA-256 hash `${self.code_sha256}`, but the given archive has `${local.code_hash}` (in base64). Somebody has replaced the code. Find out who. To deploy the archive again, apply with `-replace` and the address of aws_lambda_function.functions[\"${each.key}\"]."
+      error_message = "The code of `${each.value}` has the SHA-256 hash `${self.code_sha256}`, but the given archive has `${local.code_hash}` (in base64). Somebody has replaced the code. Find out who. To deploy the archive again, apply with `-replace` and the address of aws_lambda_function.${each.key == "questions" ? each.key : "functions[\"${each.key}\"]"}."
     }
   }
 }

@@ -185,10 +185,10 @@ fn heed(image: &mut Image, answer: &ImageAnswer, now: Timestamp) {
                 image.build = Build::Idle(Idle::default());
             }
         }
-        ImageAnswer::Promoted { arch, tag } if *arch == image.arch => {
-            if image.next.as_ref().is_some_and(|next| next.tag == *tag) {
-                image.current = image.next.take();
-            }
+        ImageAnswer::Promoted { arch, tag }
+            if *arch == image.arch && image.next.as_ref().is_some_and(|next| next.tag == *tag) =>
+        {
+            image.current = image.next.take();
         }
         ImageAnswer::Nothing { arch } if *arch == image.arch => image.tried_at = Some(now),
         ImageAnswer::Newest { arch, newest } if *arch == image.arch => {
