@@ -7,6 +7,7 @@ use std::fs;
 
 use ecsrunner_aws::parameters::Configuration;
 use ecsrunner_core::id::Deployment;
+use ecsrunner_core::rules::class::size::Arch;
 use ecsrunner_core::rules::settings::OnFailure;
 
 const FILE: &str = "ECSRUNNER_PLANNED_PARAMETERS";
@@ -51,6 +52,18 @@ fn what_terraform_writes_is_read_as_it_was_meant() {
     assert_eq!(facts.task_definitions.len(), 6);
     assert!(facts.network.assign_public_ip);
     assert_eq!(facts.log_group, "/ecsrunner/ci/runners");
+    assert_eq!(facts.questions_function.as_deref(), Some("ecsrunner-ci-questions"));
+    assert!(
+        facts.webhook_url.as_deref().is_some_and(|url| url.ends_with("/webhook")),
+        "{:?}",
+        facts.webhook_url
+    );
+    let versions: Vec<&str> = facts.agents.values().map(|agent| agent.version.as_str()).collect();
+    assert_eq!((versions.len(), facts.agents[&Arch::X64].key.as_str()), (2, "agent/x64/ecsrunner-agent"));
+    let images = read.ruleset().images.unwrap();
+    assert_eq!((images.built, images.is_plain), ([Arch::X64].into(), true));
+    assert_eq!(images.pinned.map(|version| version.to_string()).as_deref(), Some("2.337.0"));
+    assert_eq!((images.sources.as_str(), images.tag.as_str()), ("0123456789ab", "2026-11"));
     let sources = facts.webhook_sources.as_ref().unwrap();
     assert_eq!((sources.cidrs.len(), sources.github_as_of.as_deref()), (2, Some("2026-08-29")));
 }
