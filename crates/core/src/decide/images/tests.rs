@@ -198,6 +198,7 @@ fn githubs_own_image_serves_until_the_first_build_has_served_a_job() {
     assert_eq!(level.choose(), "official");
     level.build(5 * MINUTE);
     assert_eq!(level.choose(), NEXT, "one runner tries it");
+    assert_eq!(level.tasks(5 * MINUTE), [""; 0], "it is not named before");
     let starting = Runner {
         state: RunnerState::Starting {
             task: Task { id: TaskId::parse("task").unwrap(), heard: 0 },
