@@ -26,7 +26,7 @@ pub const MAX_NAME: usize = 34;
 /// The App to register.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Manifest<'a> {
-    /// Unique at GitHub. Whoever registers the App can change it there.
+    /// Unique at GitHub, where it can be changed before the App is registered.
     pub name: &'a str,
     /// The page that describes the App.
     pub homepage: &'a str,
@@ -82,7 +82,7 @@ impl AppOwner {
     }
 }
 
-/// GitHub's temporary code. Whoever has it gets the App's private key, once.
+/// GitHub's temporary code. It is exchanged for the App's private key, once, so it is a secret.
 #[derive(Clone, Debug)]
 pub struct ManifestCode(SecretString);
 

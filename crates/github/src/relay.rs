@@ -197,7 +197,7 @@ impl RelayedReply {
 }
 
 impl Question {
-    /// Whether GitHub may be asked this for somebody else.
+    /// Whether this question may be asked on behalf of another process.
     fn is_allowed(&self) -> bool {
         let texts = self.query.iter().flat_map(|(name, value)| [name, value]).chain([&self.path]);
         texts.map(String::len).sum::<usize>() <= MAX_TEXT
@@ -228,7 +228,7 @@ impl Client {
         Self::of_relay(Relay::new(carrier))
     }
 
-    /// Asks GitHub somebody else's question with this client's credentials.
+    /// Asks GitHub a question of another process, with this client's credentials.
     ///
     /// # Errors
     ///

@@ -9,8 +9,8 @@ use ecsrunner_github::ApiUrl;
 pub(crate) const DEPLOYMENT: &str = "ECSRUNNER_DEPLOYMENT";
 /// The base URL of GitHub's API; github.com by default.
 pub(crate) const GITHUB_API_URL: &str = "GITHUB_API_URL";
-/// With `1`, the function answers operators' questions, and does nothing else. Other functions answer none, since whoever
-/// may invoke a function may send it any payload.
+/// With `1`, the function answers operators' questions, and does nothing else. Other functions answer none, since a
+/// caller who may invoke a function may send it any payload.
 pub(crate) const ANSWERS_QUESTIONS: &str = "ECSRUNNER_ANSWERS_QUESTIONS";
 /// With `1`, each invocation logs the AWS operations that it called.
 pub(crate) const RECORD_CALLS: &str = "ECSRUNNER_RECORD_CALLS";

@@ -4,7 +4,7 @@
 data "aws_iam_policy_document" "functions_agents" {
   for_each = local.agents
 
-  # Whoever has a presigned URL acts with the permissions of the role that signed it. The URL names the object's version,
+  # A presigned URL acts with the permissions of the role that signed it. The URL names the object's version,
   # so reading the version is all that is needed.
   statement {
     sid       = "PresignTheAgents"

@@ -47,7 +47,7 @@ data "aws_lambda_function" "deployed" {
   lifecycle {
     postcondition {
       condition     = self.code_sha256 == local.code_hash
-      error_message = "The code of `${each.value}` has the SHA-256 hash `${self.code_sha256}`, but the given archive has `${local.code_hash}` (in base64). Somebody has replaced the code. Find out who. To deploy the archive again, apply with `-replace` and the address of aws_lambda_function.${each.key == "questions" ? each.key : "functions[\"${each.key}\"]"}."
+      error_message = "The code of `${each.value}` has the SHA-256 hash `${self.code_sha256}`, but the given archive has `${local.code_hash}` (in base64). It was replaced outside of Terraform. Find out who did that. To deploy the archive again, apply with `-replace` and the address of aws_lambda_function.${each.key == "questions" ? each.key : "functions[\"${each.key}\"]"}."
     }
   }
 }

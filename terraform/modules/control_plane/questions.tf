@@ -1,6 +1,6 @@
 # The function that asks GitHub what operators want to know, so that they need no credentials of GitHub. It is the control
 # plane's program with another environment, which answers questions and does nothing else. IAM cannot tell payloads apart,
-# so it is a function of its own: whoever may invoke it can neither sweep nor report events. Its role only reads.
+# so it is a function of its own: its callers can neither sweep nor report events. Its role only reads.
 
 resource "aws_cloudwatch_log_group" "questions" {
   #checkov:skip=CKV_AWS_158:encrypted with AWS's own key; no secret, token or answer is logged

@@ -41,7 +41,7 @@ resource "aws_dynamodb_table" "state" {
       projection_type = "ALL"
 
       # `hash_key` and `range_key` of an index are deprecated since version 6.28 of the provider. Its first versions with
-      # `key_schema` planned the indexes anew each time (hashicorp/terraform-provider-aws 46335, fixed in February 2026):
+      # `key_schema` planned the indexes again each time (hashicorp/terraform-provider-aws 46335, fixed in February 2026):
       # `terraform init -upgrade` brings a newer one. Deprecated arguments would have to change in version 7 anyway.
       key_schema {
         attribute_name = global_secondary_index.value

@@ -1,5 +1,5 @@
-//! The link from which GitHub's own image downloads the agent: a presigned GET of one version of an object in S3. Whoever
-//! has the link can read the agent, which is no secret, for fifteen minutes. It is never recorded or logged.
+//! The link from which GitHub's own image downloads the agent: a presigned GET of one version of an object in S3. The link
+//! lets its reader download the agent, which is no secret, for fifteen minutes. It is never recorded or logged.
 
 use std::collections::BTreeMap;
 use std::fmt;

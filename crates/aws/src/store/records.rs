@@ -60,6 +60,7 @@ impl DynamoStore {
                 error!(record, %error, "an open record cannot be read and is set aside");
                 open.unreadable += 1;
                 open.unreadable_runners += usize::from(record.starts_with("runner#"));
+                open.unreadable_images += usize::from(record.starts_with("image#"));
             }
         }
         Ok(())

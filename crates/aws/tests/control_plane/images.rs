@@ -49,6 +49,7 @@ fn built() -> Built {
         sound_at: Some(Timestamp::UNIX_EPOCH),
         failed: Vec::new(),
         refused: false,
+        failures_before: 0,
         outdated_since: None,
     }
 }

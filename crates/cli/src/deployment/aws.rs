@@ -223,7 +223,8 @@ impl AwsDeployment {
         let token = Bucket::GitHub(Account::token());
         let has_token = open.levels.contains_key(&token);
         let account = |scope: &Scope| if has_token { Account::token() } else { scope.owner() };
-        let means = Means { subnets: &rules.subnets, account: &account, ..Means::default() };
+        let images = rules.images.as_ref();
+        let means = Means { subnets: &rules.subnets, account: &account, images, ..Means::default() };
         reasons_to_wait(open, rules.rules(), means, Timestamp::now())
     }
 

@@ -3,18 +3,19 @@
 //! Nothing waits for a build: GitHub's own image serves until a build has booted once, and wherever the built image
 //! fails or is refused as too old, if nothing of the operator's own is in it.
 
+mod judge;
+
 use jiff::{SignedDuration, Timestamp};
 
 use crate::reason::{Code, Reason};
 use crate::records::image::{
-    Build, BuildReason, Built, FailedBuild, FailedStart, Idle, Image, Newest, Ordered, Recipe,
+    Build, BuildReason, Built, FailedBuild, Idle, Image, Newest, Ordered, Recipe, Tried,
 };
 use crate::records::open::Open;
-use crate::records::runner::{Ending, EndingKind, Runner, RunnerStage, RunnerState};
+use crate::records::runner::Runner;
 use crate::rules::class::Class;
 use crate::rules::class::size::Arch;
-use crate::rules::image::{ImageRules, NEXT, OFFICIAL, RunnerVersion};
-use crate::wire::fault::Fault;
+use crate::rules::image::{DEFAULT, ImageRules, NEXT, OFFICIAL, RunnerVersion};
 
 /// How long a newer runner has been released before the image is built for it alone.
 const SETTLED: SignedDuration = SignedDuration::from_hours(24);
@@ -46,8 +47,8 @@ pub enum ImageAnswer {
     Pushed { arch: Arch, number: u32, digest: String, runner: Option<RunnerVersion> },
     /// `current` names this image now.
     Promoted { arch: Arch, tag: String },
-    /// A task was tried, and nothing has changed.
-    Nothing { arch: Arch },
+    /// A task was tried, and nothing has changed. `words` if it failed.
+    Nothing { arch: Arch, words: Option<String> },
     /// GitHub was asked for its newest runner; `None` if it did not say.
     Newest { arch: Arch, newest: Option<Newest> },
 }
@@ -79,7 +80,7 @@ pub enum Choice {
 pub fn choose(class: &Class, rules: Option<&ImageRules>, open: &Open, may_try: bool) -> Choice {
     let arch = class.size.arch();
     let named = |name: &str| Choice::Image(Some(name.to_owned()));
-    if let Some(image) = &class.image {
+    if let Some(image) = class.image.as_deref().filter(|image| *image != DEFAULT) {
         return named(image);
     }
     // One machine has no images, and an earlier version of the deployment's parameters says nothing about them.
@@ -89,9 +90,15 @@ pub fn choose(class: &Class, rules: Option<&ImageRules>, open: &Open, may_try: b
         let is_given = rules.given.contains(&arch) || !official;
         return if is_given { Choice::Image(None) } else { named(OFFICIAL) };
     }
+    // A record of a newer release: what it names most likely runs.
+    if open.unreadable_images > 0 {
+        return Choice::Image(None);
+    }
     let image = open.images.get(&arch);
     let is_tried = |image: Option<&str>| !may_try || is_tried(image, arch, open);
-    let next = image.and_then(|image| image.next.as_ref()).filter(|next| !next.has_started());
+    // A build that ends moves the tag to its own image, so nothing is tried meanwhile.
+    let next = image.filter(|image| matches!(image.build, Build::Idle(_))).and_then(|it| it.next.as_ref());
+    let next = next.filter(|next| !next.has_started());
     if next.is_some_and(|next| !next.is_failing() && !is_tried(Some(NEXT))) {
         return named(NEXT);
     }
@@ -140,13 +147,17 @@ fn unavailable(image: Option<&Image>, current: Option<&Built>) -> String {
 /// Returns the images whose records change: what runners, builds and GitHub have shown, and the builds that are wanted.
 #[must_use]
 pub fn learn(open: &Open, rules: &ImageRules, answers: &[ImageAnswer], now: Timestamp) -> Vec<Image> {
+    // A record that this release cannot read must not be replaced.
+    if open.unreadable_images > 0 {
+        return Vec::new();
+    }
     let next = |arch: &Arch| {
         let before = open.images.get(arch);
         let mut image = before.cloned().unwrap_or_else(|| Image::new(*arch));
         for answer in answers {
             heed(&mut image, answer, now);
         }
-        judge(&mut image, open);
+        judge::judge(&mut image, open);
         give_up(&mut image, now);
         order(&mut image, rules, now);
         (before != Some(&image)).then_some(image)
@@ -161,12 +172,14 @@ fn heed(image: &mut Image, answer: &ImageAnswer, now: Timestamp) {
                 && ordered.number == *number
             {
                 image.build = Build::Underway { ordered: ordered.clone(), id: id.clone() };
+                image.tried = None;
             }
         }
         ImageAnswer::Failed { arch, number, words, log } if *arch == image.arch => {
             if let Some(ordered) = building(&image.build).filter(|ordered| ordered.number == *number) {
-                let failed = failed(&ordered.of, ordered.before.as_ref(), words, log.clone(), now);
+                let failed = failed(&ordered.of, ordered.failures_before(), words, log.clone(), now);
                 image.build = Build::Idle(Idle { failed: Some(failed) });
+                image.tried = None;
             }
         }
         ImageAnswer::Pushed { arch, number, digest, runner } if *arch == image.arch => {
@@ -180,17 +193,22 @@ fn heed(image: &mut Image, answer: &ImageAnswer, now: Timestamp) {
                     sound_at: None,
                     failed: Vec::new(),
                     refused: false,
+                    failures_before: ordered.failures_before(),
                     outdated_since: None,
                 });
                 image.build = Build::Idle(Idle::default());
+                image.tried = None;
             }
         }
         ImageAnswer::Promoted { arch, tag }
             if *arch == image.arch && image.next.as_ref().is_some_and(|next| next.tag == *tag) =>
         {
             image.current = image.next.take();
+            image.tried = None;
         }
-        ImageAnswer::Nothing { arch } if *arch == image.arch => image.tried_at = Some(now),
+        ImageAnswer::Nothing { arch, words } if *arch == image.arch => {
+            image.tried = Some(Tried { at: now, words: words.as_deref().map(short) });
+        }
         ImageAnswer::Newest { arch, newest } if *arch == image.arch => {
             image.asked_at = Some(now);
             let Some(newest) = newest else { return };
@@ -214,106 +232,29 @@ fn building(build: &Build) -> Option<&Ordered> {
     }
 }
 
-fn failed(
-    of: &Recipe,
-    before: Option<&FailedBuild>,
-    words: &str,
-    log: Option<String>,
-    now: Timestamp,
-) -> FailedBuild {
-    let failures = before.map_or(0, |before| before.failures).saturating_add(1);
+/// Cuts the words of AWS or of a build to a stored length.
+fn short(words: &str) -> String {
+    words.chars().take(300).collect()
+}
+
+fn failed(of: &Recipe, before: u32, words: &str, log: Option<String>, now: Timestamp) -> FailedBuild {
+    let failures = before.saturating_add(1);
     let pause = PAUSES[usize::try_from(failures - 1).unwrap_or(usize::MAX).min(PAUSES.len() - 1)];
-    FailedBuild {
-        of: of.clone(),
-        failures,
-        words: words.chars().take(300).collect(),
-        log,
-        at: now,
-        not_before: now + pause,
-    }
-}
-
-/// Learns from runners that started from the image, or did not.
-fn judge(image: &mut Image, open: &Open) {
-    let arch = image.arch;
-    let mut runners: Vec<&Runner> =
-        open.runners.values().filter(|runner| runner.facts.size.arch() == arch).collect();
-    runners.sort_by_key(|runner| lesson_at(runner));
-    for runner in runners {
-        let built = match runner.facts.image.as_deref() {
-            None => image.current.as_mut(),
-            Some(NEXT) => image.next.as_mut(),
-            Some(_) => None,
-        };
-        let Some(built) = built.filter(|built| runner.timeline.began() >= built.since) else { continue };
-        let Some(at) = lesson_at(runner).filter(|at| built.sound_at.is_none_or(|sound| *at > sound)) else {
-            continue;
-        };
-        match failure(runner) {
-            Some(fault) => {
-                built.refused |= fault == Fault::ImageTooOld;
-                let (placement, words) = (runner.placement.clone(), words(runner, fault));
-                built.add_failure(FailedStart { runner: runner.name().clone(), placement, words, at });
-            }
-            None => {
-                built.sound_at = Some(at);
-                built.failed.retain(|failed| failed.at > at);
-            }
-        }
-    }
-}
-
-/// When something was learnt from a runner: it failed to start, or its listener listened. A container that runs is not
-/// enough: its listener may be missing.
-fn lesson_at(runner: &Runner) -> Option<Timestamp> {
-    let listened = |ending: &Ending| matches!(ending.kind, EndingKind::Completed | EndingKind::IdleTimeout);
-    match &runner.state {
-        RunnerState::Ending(_) if failure(runner).is_some() => runner.stopped_at(),
-        RunnerState::Ending(ending) if listened(ending) => runner.timeline.at(RunnerStage::Ending),
-        _ => runner.timeline.at(RunnerStage::Busy),
-    }
-}
-
-/// Returns the fault of a runner that the image may have caused.
-fn failure(runner: &Runner) -> Option<Fault> {
-    let RunnerState::Ending(ending) = &runner.state else { return None };
-    ending.fault.filter(|fault| {
-        matches!(
-            fault,
-            Fault::ImagePull
-                | Fault::ContainerStart
-                | Fault::ListenerMissing
-                | Fault::DirectoryUnreadable
-                | Fault::FilesFailed
-                | Fault::BootItemUnreadable
-                | Fault::ImageTooOld
-        )
-    })
-}
-
-fn words(runner: &Runner, fault: Fault) -> String {
-    let note = match &runner.state {
-        RunnerState::Ending(ending) => ending.note.as_ref().and_then(Reason::detail),
-        _ => None,
-    };
-    note.unwrap_or_else(|| fault.as_str()).to_owned()
+    FailedBuild { of: of.clone(), failures, words: short(words), log, at: now, not_before: now + pause }
 }
 
 /// Gives up a build that does not end, and a new image from which no runner starts.
 fn give_up(image: &mut Image, now: Timestamp) {
     if let Some(ordered) = building(&image.build).filter(|it| now.duration_since(it.at) > BUILD_LIMIT) {
-        let failed =
-            failed(&ordered.of, ordered.before.as_ref(), "it did not end within two hours", None, now);
+        let words = image.tried.as_ref().and_then(|tried| tried.words.as_deref());
+        let words = words.unwrap_or("it did not end within two hours");
+        let failed = failed(&ordered.of, ordered.failures_before(), words, None, now);
         image.build = Build::Idle(Idle { failed: Some(failed) });
     }
     if let Some(next) = image.next.take_if(|next| !next.has_started() && !next.is_sound()) {
-        let before = match &image.build {
-            Build::Idle(Idle { failed: Some(before) }) if before.of == next.of => Some(before.clone()),
-            _ => None,
-        };
         let words = next.words().unwrap_or("its container did not start");
         let words = format!("no runner started from `{}`: {words}", next.tag);
-        let failed = failed(&next.of, before.as_ref(), &words, None, now);
+        let failed = failed(&next.of, next.failures_before, &words, None, now);
         if matches!(image.build, Build::Idle(_)) {
             image.build = Build::Idle(Idle { failed: Some(failed) });
         }
@@ -371,11 +312,11 @@ fn wanted(image: &Image, rules: &ImageRules, now: Timestamp) -> Option<BuildReas
 #[must_use]
 pub fn tasks(open: &Open, rules: &ImageRules, now: Timestamp) -> Vec<(Arch, ImageTask)> {
     let images = open.images.values().filter(|image| rules.built.contains(&image.arch));
-    images.flat_map(|image| of_image(image, rules, now).map(|task| (image.arch, task))).collect()
+    images.flat_map(|image| of_image(image, now).map(|task| (image.arch, task))).collect()
 }
 
-fn of_image(image: &Image, rules: &ImageRules, now: Timestamp) -> impl Iterator<Item = ImageTask> {
-    let is_tried = image.tried_at.is_some_and(|tried| now.duration_since(tried) < TRY_AGAIN);
+fn of_image(image: &Image, now: Timestamp) -> impl Iterator<Item = ImageTask> {
+    let is_tried = image.tried.as_ref().is_some_and(|tried| now.duration_since(tried.at) < TRY_AGAIN);
     let build = match &image.build {
         _ if is_tried => None,
         Build::Idle(_) => None,
@@ -384,7 +325,8 @@ fn of_image(image: &Image, rules: &ImageRules, now: Timestamp) -> impl Iterator<
     };
     let promotion = image.next.clone().filter(|next| next.has_started() && !is_tried).map(ImageTask::Promote);
     let is_due = image.asked_at.is_none_or(|asked| now.duration_since(asked) >= ASK_AGAIN);
-    let ask = (is_due && rules.pinned.is_none()).then_some(ImageTask::AskNewest);
+    // Also for a version that the operator has chosen, which ages too.
+    let ask = is_due.then_some(ImageTask::AskNewest);
     [promotion, build, ask].into_iter().flatten()
 }
 

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::id::RunnerName;
 use crate::rules::class::size::Arch;
@@ -16,6 +16,8 @@ use crate::rules::placement::Placement;
 const SEVERAL_STARTS: usize = 3;
 /// How many of them are remembered, if all are in one placement.
 const MAX_FAILED_STARTS: usize = 6;
+/// Runners that fail in one placement for this long fail for the image: a deployment may have a single placement.
+const FAILS_FOR: SignedDuration = SignedDuration::from_mins(10);
 
 /// The image of one architecture.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -32,8 +34,16 @@ pub struct Image {
     pub newest: Option<Newest>,
     /// When it was last asked for.
     pub asked_at: Option<Timestamp>,
-    /// When a task for it was last tried without a result.
-    pub tried_at: Option<Timestamp>,
+    /// The last task for it that had no result.
+    pub tried: Option<Tried>,
+}
+
+/// A task for an image that had no result.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Tried {
+    pub at: Timestamp,
+    /// Why it failed; `None` if there is no result yet.
+    pub words: Option<String>,
 }
 
 /// An image that was built.
@@ -53,6 +63,8 @@ pub struct Built {
     pub failed: Vec<FailedStart>,
     /// GitHub refused its runner as too old.
     pub refused: bool,
+    /// Builds of its recipe that failed before it in a row.
+    pub failures_before: u32,
     /// When a newer runner was released, as far as it is known.
     pub outdated_since: Option<Timestamp>,
 }
@@ -173,6 +185,14 @@ impl BuildReason {
 
 crate::wire_form::by_wire_form!(BuildReason, "reason of a build");
 
+impl Ordered {
+    /// Builds of the same recipe that failed before it in a row.
+    #[must_use]
+    pub fn failures_before(&self) -> u32 {
+        self.before.as_ref().map_or(0, |before| before.failures)
+    }
+}
+
 impl Image {
     /// Returns the record before anything is built.
     #[must_use]
@@ -185,7 +205,7 @@ impl Image {
             builds: 0,
             newest: None,
             asked_at: None,
-            tried_at: None,
+            tried: None,
         }
     }
 }
@@ -197,10 +217,14 @@ impl Built {
         !self.refused && !self.is_failing()
     }
 
-    /// Whether runners fail to start from it, wherever they are: a single placement or host may be at fault otherwise.
+    /// Whether runners fail to start from it, wherever they are or for long: a single placement or host may be at fault
+    /// otherwise.
     #[must_use]
     pub fn is_failing(&self) -> bool {
-        self.failed.len() >= SEVERAL_STARTS && self.failed_in() >= 2
+        let times = || self.failed.iter().map(|failed| failed.at);
+        let fails_for = times().max().zip(times().min()).map(|(last, first)| last.duration_since(first));
+        let is_lasting = fails_for.is_some_and(|time| time >= FAILS_FOR);
+        self.is_suspected() && (self.failed_in() >= 2 || is_lasting)
     }
 
     /// Whether runners fail to start from it, and it may be their placement's fault.
@@ -225,9 +249,14 @@ impl Built {
     pub fn add_failure(&mut self, failed: FailedStart) {
         let is_new = self.failed.iter().all(|known| known.runner != failed.runner);
         let is_elsewhere = self.failed.iter().all(|known| known.placement != failed.placement);
-        if is_new && (is_elsewhere || self.failed.len() < MAX_FAILED_STARTS) {
-            self.failed.push(failed);
+        if !is_new {
+            return;
         }
+        // The first one shows since when they fail, and the last one until when.
+        if !is_elsewhere && self.failed.len() >= MAX_FAILED_STARTS {
+            self.failed.pop();
+        }
+        self.failed.push(failed);
     }
 
     fn failed_in(&self) -> usize {

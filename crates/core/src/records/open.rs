@@ -29,6 +29,8 @@ pub struct Open {
     pub unreadable: usize,
     /// How many of them are records of runners. Each takes a slot of the deployment's limit.
     pub unreadable_runners: usize,
+    /// How many of them are records of images.
+    pub unreadable_images: usize,
 }
 
 impl Open {

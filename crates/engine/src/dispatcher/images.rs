@@ -65,11 +65,11 @@ impl<W: World> Engine<W> {
             Either::Left((Ok(answer), _)) => answer,
             Either::Left((Err(error), _)) => {
                 warn!(arch = arch.label(), task = kind(&task), error = %chain(&error), "a task for the image failed");
-                ImageAnswer::Nothing { arch }
+                ImageAnswer::Nothing { arch, words: Some(chain(&error)) }
             }
             Either::Right(((), _)) => {
                 warn!(arch = arch.label(), task = kind(&task), "a task for the image got no answer in time");
-                ImageAnswer::Nothing { arch }
+                ImageAnswer::Nothing { arch, words: Some(format!("no answer to `{}` in time", kind(&task))) }
             }
         };
         self.cache.add_image_answer(answer);
@@ -90,7 +90,7 @@ impl<W: World> Engine<W> {
                 Err(error) => return Err(error),
             },
             ImageTask::Look { number, id } => match images.build(arch, id).await? {
-                BuildState::Underway => ImageAnswer::Nothing { arch },
+                BuildState::Underway => ImageAnswer::Nothing { arch, words: None },
                 BuildState::Pushed { digest, runner } => {
                     ImageAnswer::Pushed { arch, number: *number, digest, runner }
                 }

@@ -2,7 +2,7 @@
 
 use ecsrunner_core::id::{ParseIdError, RunnerName};
 use ecsrunner_core::records::image::{
-    Build, BuildReason, Built, FailedBuild, FailedStart, Idle, Image, Newest, Ordered, Recipe,
+    Build, BuildReason, Built, FailedBuild, FailedStart, Idle, Image, Newest, Ordered, Recipe, Tried,
 };
 use ecsrunner_core::rules::class::size::Arch;
 use ecsrunner_core::rules::image::RunnerVersion;
@@ -27,7 +27,14 @@ pub(in crate::store) struct StoredImage {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     asked_at: Option<Timestamp>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    tried_at: Option<Timestamp>,
+    tried: Option<StoredTried>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct StoredTried {
+    at: Timestamp,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    words: Option<String>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -43,6 +50,7 @@ struct StoredBuilt {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     failed: Vec<StoredFailedStart>,
     refused: bool,
+    failures_before: u32,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     outdated_since: Option<Timestamp>,
 }
@@ -154,6 +162,7 @@ impl StoredBuilt {
             sound_at: built.sound_at,
             failed: built.failed.iter().map(StoredFailedStart::of).collect(),
             refused: built.refused,
+            failures_before: built.failures_before,
             outdated_since: built.outdated_since,
         }
     }
@@ -168,6 +177,7 @@ impl StoredBuilt {
             sound_at: self.sound_at,
             failed: self.failed.into_iter().map(StoredFailedStart::read).collect::<Result<_, _>>()?,
             refused: self.refused,
+            failures_before: self.failures_before,
             outdated_since: self.outdated_since,
         })
     }
@@ -242,7 +252,7 @@ impl StoredImage {
                 released_at: newest.released_at,
             }),
             asked_at: image.asked_at,
-            tried_at: image.tried_at,
+            tried: image.tried.as_ref().map(|tried| StoredTried { at: tried.at, words: tried.words.clone() }),
         }
     }
 
@@ -267,7 +277,7 @@ impl StoredImage {
             builds: self.builds,
             newest: self.newest.map(newest).transpose()?,
             asked_at: self.asked_at,
-            tried_at: self.tried_at,
+            tried: self.tried.map(|tried| Tried { at: tried.at, words: tried.words }),
         })
     }
 }
@@ -316,6 +326,7 @@ mod tests {
             sound_at: Some(at(5)),
             failed: vec![start],
             refused: true,
+            failures_before: 2,
             outdated_since: Some(at(6)),
         };
         let reason = BuildReason::Outdated;
@@ -328,7 +339,7 @@ mod tests {
             builds: 3,
             newest: Some(newest),
             asked_at: Some(at(9)),
-            tried_at: Some(at(10)),
+            tried: Some(Tried { at: at(10), words: Some("AccessDenied".to_owned()) }),
             ..Image::new(Arch::Arm64)
         };
         for build in [

@@ -15,6 +15,7 @@ const FEW_DAYS: f64 = 7.0;
 pub(super) fn check(arch: Arch, image: Option<&Image>, rules: &ImageRules, now: Timestamp) -> Vec<Check> {
     let mut checks = vec![current(arch, image, rules, now)];
     checks.extend(image.and_then(build));
+    checks.extend(image.and_then(task));
     checks
 }
 
@@ -57,6 +58,16 @@ fn current(arch: Arch, image: Option<&Image>, rules: &ImageRules, now: Timestamp
         ),
         _ => Check::ok(NAME, format_args!("{arch}: {tag} with {runner}")),
     }
+}
+
+/// Says why a task for the image fails, which is tried again each minute.
+fn task(image: &Image) -> Option<Check> {
+    let words = image.tried.as_ref()?.words.as_ref()?;
+    Some(Check::warning(
+        "image build",
+        format_args!("{}: {words}", image.arch.label()),
+        "correct the cause: it is tried again each minute",
+    ))
 }
 
 /// Says why the last build failed, if it did.
@@ -113,6 +124,7 @@ mod tests {
             sound_at: Some(now()),
             failed: Vec::new(),
             refused: false,
+            failures_before: 0,
             outdated_since: None,
         }
     }

@@ -6,7 +6,7 @@ use std::path::Path;
 use serde_json::json;
 use tempfile::TempDir;
 
-use super::{Browser, Process, apps, faults, github};
+use super::{Browser, Process, apps, called, faults, github};
 use crate::testbed::bounded;
 
 fn directory() -> TempDir {
@@ -67,7 +67,7 @@ async fn other_hosts_origins_browsers_states_and_a_second_answer_are_refused() {
         let slow = json!({"rest": [{"path_end": "/conversions", "hang_secs": 1.5, "times": 1}]});
         faults(&github, &slow).await;
         let (done, again) = tokio::join!(browser.come_back(&back), async {
-            tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+            called(&github, "POST /app-manifests/{code}/conversions").await;
             status(browser.get(&back.0)).await
         });
         assert_eq!(done.0, 303);

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::process::Stdio;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
@@ -22,6 +23,8 @@ pub(crate) struct Process {
 #[derive(Default)]
 struct Told {
     lines: Mutex<Vec<String>>,
+    /// Whether no more lines come.
+    is_over: AtomicBool,
     more: Notify,
 }
 
@@ -76,6 +79,8 @@ impl Process {
                 sink.lines.lock().unwrap().push(line);
                 sink.more.notify_waiters();
             }
+            sink.is_over.store(true, Ordering::Release);
+            sink.more.notify_waiters();
         });
         let mut out = child.stdout.take().unwrap();
         let stdout = tokio::spawn(async move {
@@ -91,14 +96,13 @@ impl Process {
         let found = async {
             loop {
                 let more = self.told.more.notified();
+                // Before the lines are read: the last one may come meanwhile.
+                let is_over = self.told.is_over.load(Ordering::Acquire);
                 if let Some(line) = self.stderr().lines().find(|line| line.contains(part)) {
                     return line.to_owned();
                 }
-                assert!(!self.reader.is_finished(), "`{part}` was never printed:\n{}", self.stderr());
-                tokio::select! {
-                    () = more => {}
-                    () = tokio::time::sleep(std::time::Duration::from_millis(50)) => {}
-                }
+                assert!(!is_over, "`{part}` was never printed:\n{}", self.stderr());
+                more.await;
             }
         };
         let found = tokio::time::timeout(LIMIT, found).await;

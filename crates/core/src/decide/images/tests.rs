@@ -2,7 +2,10 @@ use super::*;
 use crate::id::{
     ClassName, Epoch, JobId, PoolId, Repository, RunnerId, RunnerName, SubnetId, TaskId, Version,
 };
-use crate::records::runner::{Custody, RegistrationLeft, RunnerFacts, Served, Task, TaskLeft};
+use crate::records::runner::{
+    Custody, Ending, EndingKind, RegistrationLeft, RunnerFacts, RunnerStage, RunnerState, Served, Task,
+    TaskLeft,
+};
 use crate::records::timeline::Timeline;
 use crate::rules::class::size::Size;
 use crate::rules::class::{Catalogue, ClassEntry};
@@ -10,6 +13,7 @@ use crate::rules::cost::Market;
 use crate::rules::labels::Labels;
 use crate::rules::placement::Placement;
 use crate::rules::pool::Scope;
+use crate::wire::fault::Fault;
 
 const MINUTE: i64 = 60;
 const HOUR: i64 = 60 * MINUTE;
@@ -365,7 +369,10 @@ fn a_chosen_version_is_built_also_if_it_is_older_and_then_kept() {
     level.runner(2, Some(NEXT), "subnet-aaaa1111", 120, None);
     level.learn(&[], 130);
     level.promote(131);
+    assert_eq!(level.tasks(40 * DAY), ["ask"], "it ages too");
+    level.newest("2.339.0", 20 * DAY, 40 * DAY);
     assert_eq!(level.tasks(40 * DAY), [""; 0]);
+    assert_eq!(days_left(level.image().current.as_ref().unwrap(), at(40 * DAY)), Some(10.0));
 }
 
 #[test]
@@ -395,4 +402,81 @@ fn where_nothing_is_built_the_given_image_is_used_or_githubs_own() {
     assert_eq!(level.choose(), "default");
     assert_eq!(learn(&level.open, &level.rules, &[], at(0)), []);
     assert_eq!(choose(&class(""), None, &level.open, true), Choice::Image(None), "on one machine");
+}
+
+#[test]
+fn in_a_single_placement_an_image_that_fails_for_ten_minutes_gives_way_too() {
+    let mut level = Level::with_current("2.337.0");
+    for number in 2..12 {
+        level.runner(number, None, "subnet-aaaa1111", 100, Some(Fault::ImagePull));
+    }
+    level.learn(&[], 130);
+    assert_eq!(level.choose(), "default", "a burst fails for one cause");
+    level.runner(12, None, "subnet-aaaa1111", 10 * MINUTE + 100, Some(Fault::ImagePull));
+    level.learn(&[], 10 * MINUTE + 110);
+    assert_eq!(level.choose(), "official");
+}
+
+#[test]
+fn builds_that_start_no_runner_are_made_after_pauses_that_grow() {
+    let mut level = Level::with_current("2.337.0");
+    level.rules.sources = "def".to_owned();
+    let (mut now, mut number, mut pauses) = (100, 2, Vec::new());
+    for _ in 0..3 {
+        level.learn(&[], now);
+        level.build(now + 1);
+        for subnet in ["subnet-aaaa1111", "subnet-bbbb2222", "subnet-aaaa1111"] {
+            level.runner(number, Some(NEXT), subnet, now + 2, Some(Fault::ContainerStart));
+            number += 1;
+        }
+        level.learn(&[], now + 10);
+        let Build::Idle(Idle { failed: Some(failed) }) = &level.image().build else {
+            panic!("{:?}", level.image())
+        };
+        pauses.push(failed.not_before.duration_since(failed.at));
+        now = failed.not_before.as_second() - at(0).as_second();
+        level.open.runners = Default::default();
+    }
+    assert_eq!(pauses, PAUSES[..3]);
+}
+
+#[test]
+fn nothing_is_tried_while_a_build_may_move_its_tag() {
+    let mut level = Level::with_current("2.337.0");
+    level.rules.sources = "def".to_owned();
+    level.learn(&[], 100);
+    level.build(110);
+    assert_eq!(level.choose(), NEXT);
+    level.rules.sources = "ghi".to_owned();
+    level.learn(&[], 120);
+    assert_eq!(level.choose(), "default");
+}
+
+#[test]
+fn a_record_of_a_newer_release_is_left_as_it_is() {
+    let mut level = Level::new();
+    level.open.unreadable_images = 1;
+    assert_eq!(learn(&level.open, &level.rules, &[], at(0)), []);
+    assert_eq!(level.choose(), "default");
+}
+
+#[test]
+fn a_task_that_fails_is_kept_with_its_words_until_one_succeeds() {
+    let mut level = Level::new();
+    level.newest("2.337.0", -DAY, 0);
+    let words = Some("codebuild:StartBuild: AccessDenied".to_owned());
+    level.learn(&[ImageAnswer::Nothing { arch: Arch::X64, words: words.clone() }], 1);
+    assert_eq!(level.image().tried.as_ref().unwrap().words, words);
+    assert_eq!((level.tasks(2), level.tasks(60).len()), (vec![], 1), "it is not tried again at once");
+    level.build(61);
+    assert_eq!(level.image().tried, None);
+}
+
+#[test]
+fn a_class_may_name_the_default_image() {
+    let level = Level::with_current("2.337.0");
+    assert_eq!(
+        choose(&class(r#", "image": "default""#), Some(&level.rules), &level.open, true),
+        Choice::Image(None)
+    );
 }
