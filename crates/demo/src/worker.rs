@@ -16,6 +16,8 @@ mod process;
 mod sequence;
 
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Sender};
 use std::thread;
 use std::time::Duration;
@@ -29,6 +31,10 @@ pub(crate) const ARGUMENT: &str = "spawnclient";
 
 /// From the job's report to the worker's end, as seen with the official runner.
 const EXIT_DELAY: Duration = Duration::from_millis(20);
+/// From a shutdown message to its effect, if the worker got the signal too. With the
+/// official runner the step ends by that signal, and the next one begins before the
+/// shutdown has an effect.
+const GROUP_DELAY: Duration = Duration::from_millis(500);
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Control {
@@ -85,16 +91,16 @@ impl Outcome {
 pub(crate) fn main() -> ExitCode {
     let (sender, events) = mpsc::channel();
     // A signal to the whole group does not end the worker, but reaches the running step.
-    if process::outlive_signals().is_err() {
+    let Ok(signalled) = process::outlive_signals() else {
         return ExitCode::FAILURE;
-    }
+    };
     let mut line = String::new();
     let order = match std::io::stdin().read_line(&mut line) {
         Ok(1..) => Order::read(&line),
         Ok(_) | Err(_) => None,
     };
     let Some(order) = order else { return ExitCode::FAILURE };
-    if watch_control(sender.clone()).is_err() {
+    if watch_control(sender.clone(), signalled).is_err() {
         return ExitCode::FAILURE;
     }
     let outcome = JobRun::new(order, (sender, events)).execute();
@@ -104,13 +110,16 @@ pub(crate) fn main() -> ExitCode {
 }
 
 /// Reads one control message. If the listener is gone, none comes, and the job continues.
-fn watch_control(sender: Sender<Event>) -> std::io::Result<()> {
+fn watch_control(sender: Sender<Event>, signalled: Arc<AtomicBool>) -> std::io::Result<()> {
     let watch = move || {
         let mut line = String::new();
         let read = std::io::stdin().read_line(&mut line);
         let control =
             [Control::Cancel, Control::Shutdown].into_iter().find(|control| control.word() == line.trim());
         if let (Ok(1..), Some(control)) = (read, control) {
+            if control == Control::Shutdown && signalled.load(Ordering::Relaxed) {
+                thread::sleep(GROUP_DELAY);
+            }
             // The job may have ended.
             let _ = sender.send(Event::Control(control));
         }

@@ -26,13 +26,14 @@ pub(super) enum Event {
     Exited(u64, ExitStatus),
 }
 
-/// Makes INT and TERM have no effect. This is done with a handler, because steps
-/// would inherit ignored signals.
-pub(super) fn outlive_signals() -> io::Result<()> {
+/// Makes INT and TERM have no effect but to set the returned flag. This is done with
+/// a handler, because steps would inherit ignored signals.
+pub(super) fn outlive_signals() -> io::Result<Arc<AtomicBool>> {
+    let signalled = Arc::new(AtomicBool::new(false));
     for signal in [SIGINT, SIGTERM] {
-        signal_hook::flag::register(signal, Arc::new(AtomicBool::new(false)))?;
+        signal_hook::flag::register(signal, Arc::clone(&signalled))?;
     }
-    Ok(())
+    Ok(signalled)
 }
 
 /// Starts a process as number `number`. Its output and its end become events.
