@@ -24,9 +24,21 @@ pub struct ClassView {
     /// Whether its jobs are run again if their runner is lost; `None` for the deployment's setting.
     #[serde(default)]
     pub rerun: Option<bool>,
+    /// Tasks that wait for a job, if it has any.
+    #[serde(default)]
+    pub warm: Option<WarmView>,
     pub default: bool,
     pub usd_per_hour: f64,
     pub spot_usd_per_hour: f64,
+}
+
+/// The warm tasks of a class.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct WarmView {
+    pub count: u32,
+    /// Windows in which they are kept; empty for always.
+    pub schedule: Vec<String>,
+    pub max_age_hours: i64,
 }
 
 impl ClassView {
@@ -59,6 +71,11 @@ impl ClassView {
                 .map(|patterns| patterns.iter().map(ToString::to_string).collect()),
             exec: class.exec,
             rerun: class.rerun,
+            warm: class.warm.as_ref().map(|warm| WarmView {
+                count: warm.count,
+                schedule: warm.schedule.windows().map(str::to_owned).collect(),
+                max_age_hours: warm.max_age.as_hours(),
+            }),
             default,
             usd_per_hour: hour(Market::OnDemand),
             spot_usd_per_hour: hour(Market::Spot),

@@ -5,6 +5,8 @@ pub mod settings;
 pub mod limits;
 pub mod pace;
 pub mod policy;
+pub mod schedule;
+pub mod warm;
 pub mod class;
 pub mod image;
 pub mod labels;

@@ -212,7 +212,9 @@ impl Reader<'_> {
         for section in ["github", "webhook", "runner", "server"] {
             table.remove(section);
         }
-        Some((self.settings(table)?, classes?))
+        let (settings, classes) = (self.settings(table)?, classes?);
+        self.check_warm(&classes, &settings);
+        Some((settings, classes))
     }
 
     fn config(&mut self, overrides: &Overrides) -> Option<Config> {
@@ -224,6 +226,9 @@ impl Reader<'_> {
         let runner = self.section::<RunnerEntry>("runner", table.remove("runner"));
         let hosts = self.hosts(table.remove("server"));
         let settings = self.settings(table);
+        if let (Some(classes), Some(settings)) = (&classes, &settings) {
+            self.check_warm(classes, settings);
+        }
         let api_url = self.api_url(github.as_ref(), overrides);
         let credentials = github.and_then(|github| self.credentials(&github));
         let github_api = api_url.clone();
@@ -312,6 +317,12 @@ impl Reader<'_> {
             self.mistake("classes", &"at least one class is needed");
         }
         Some(catalogue)
+    }
+
+    fn check_warm(&mut self, catalogue: &Catalogue, settings: &Settings) {
+        if let Some(mistake) = catalogue.check_warm(settings.limits.max_warm) {
+            self.mistake("classes", &mistake);
+        }
     }
 
     fn hosts(&mut self, value: Option<Value>) -> Vec<String> {

@@ -323,6 +323,9 @@ pub(crate) struct ListClasses {
 pub(crate) struct CheckClasses {
     /// JSON object of classes by name (`-` for stdin)
     pub(crate) file: PathBuf,
+    /// The deployment's `limits.max_warm`: check that the classes keep no more warm tasks together
+    #[arg(long, value_name = "N")]
+    pub(crate) max_warm: Option<u32>,
     #[command(flatten)]
     pub(crate) format: FormatArguments,
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use anyhow::{Context, anyhow};
 use ecsrunner_api::class::ClassView;
-use ecsrunner_core::rules::class::{Catalogue, ClassEntry};
+use ecsrunner_core::rules::class::{Catalogue, ClassEntry, ClassError};
 use ecsrunner_core::rules::cost::PRICES_AS_OF;
 use serde::Serialize;
 use serde_json::Value;
@@ -14,7 +14,7 @@ use serde_json::Value;
 use crate::arguments::{CheckClasses, ListClasses};
 use crate::deployment::Deployment;
 use crate::exit::Failure;
-use crate::output::{self, Rows, or_none, print};
+use crate::output::{self, Rows, or_none, print, say};
 
 #[derive(Serialize)]
 struct Document {
@@ -29,7 +29,18 @@ pub(super) async fn list(arguments: &ListClasses) -> Result<(), Failure> {
 
 /// Checks a catalogue in the form of Terraform's `runner_class_sizes`, and reports every mistake in it.
 pub(super) fn check(arguments: &CheckClasses) -> Result<(), Failure> {
-    let (catalogue, mistakes) = catalogue(&arguments.file)?;
+    let (catalogue, mut mistakes) = catalogue(&arguments.file)?;
+    match arguments.max_warm {
+        Some(max_warm) => mistakes.extend(catalogue.check_warm(max_warm).map(|mistake| mistake.to_string())),
+        None => {
+            if let Some(ClassError::TooManyWarm { count, .. }) = catalogue.check_warm(0) {
+                say(&format!(
+                    "the classes keep {count} warm tasks together: limits.max_warm must be at least {count} \
+                     (--max-warm checks it)"
+                ));
+            }
+        }
+    }
     if mistakes.is_empty() {
         return show(ClassView::all(&catalogue), arguments.format.json);
     }
@@ -88,8 +99,18 @@ fn show(classes: Vec<ClassView>, json: bool) -> Result<(), Failure> {
 }
 
 fn text(classes: &[ClassView], for_people: bool) -> String {
-    let mut rows =
-        Rows::new(["CLASS", "VCPU>", "MEMORY>", "DISK>", "ARCH", "CAPACITY", "MOST>", "PER HOUR>", "LABELS"]);
+    let mut rows = Rows::new([
+        "CLASS",
+        "VCPU>",
+        "MEMORY>",
+        "DISK>",
+        "ARCH",
+        "CAPACITY",
+        "MOST>",
+        "WARM>",
+        "PER HOUR>",
+        "LABELS",
+    ]);
     for class in classes {
         let own = class.labels.iter().filter(|label| !is_built_in(label));
         let own = own.map(String::as_str).collect::<Vec<_>>().join(", ");
@@ -103,6 +124,7 @@ fn text(classes: &[ClassView], for_people: bool) -> String {
             class.labels.iter().find(|label| is_arch(label)).cloned().unwrap_or_default(),
             class.capacity.clone(),
             or_none(class.max_runners.map(|most| most.to_string()).as_deref()),
+            or_none(class.warm.as_ref().map(|warm| warm.count.to_string()).as_deref()),
             format!("${:.3}", if spot { class.spot_usd_per_hour } else { class.usd_per_hour }),
             or_none(Some(own.as_str()).filter(|own| !own.is_empty())),
         ]);

@@ -74,6 +74,8 @@ impl Scenario {
         let catalogue = classes(table.remove("classes"), &mut mistakes);
         let settings = settings(table, &mut mistakes);
         let rules = settings.zip(catalogue);
+        let beyond = rules.as_ref().and_then(|(settings, it)| it.check_warm(settings.limits.max_warm));
+        mistakes.extend(beyond.map(|mistake| format!("classes: {mistake}")));
         let rules = rules.map(|(settings, catalogue)| Ruleset {
             settings,
             catalogue,

@@ -11,6 +11,7 @@ use crate::id::{ClassName, ParseIdError, Repository};
 use crate::rules::labels::Labels;
 use crate::rules::limits::Limits;
 use crate::rules::policy::RepositoryPattern;
+use crate::rules::warm::{Warm, WarmEntry, WarmError};
 use size::{Arch, Size, SizeError};
 
 /// Which capacity a class uses.
@@ -68,6 +69,9 @@ pub struct ClassEntry {
     /// Whether its jobs are run again if their runner is lost; default: the deployment's `rerun`.
     #[serde(default)]
     pub rerun: Option<bool>,
+    /// Tasks that wait for a job; default: none.
+    #[serde(default)]
+    pub warm: Option<WarmEntry>,
     /// Whether it serves jobs that name no class; at most one class may.
     #[serde(default)]
     pub default: bool,
@@ -96,6 +100,8 @@ pub struct Class {
     pub exec: bool,
     /// Whether its jobs are run again if their runner is lost; `None` for the deployment's setting.
     pub rerun: Option<bool>,
+    /// Tasks that wait for a job, if it has any.
+    pub warm: Option<Warm>,
 }
 
 impl Class {
@@ -138,6 +144,18 @@ pub enum ClassError {
     /// A limit beyond GitHub's.
     #[error("class `{class}`: max_job_minutes is {value}, at most {max} is possible: GitHub ends a job then", max = Limits::MAX_JOB_MINUTES)]
     JobMinutes { class: String, value: u32 },
+    #[error("class `{class}`: {source}")]
+    Warm { class: String, source: WarmError },
+    /// More warm tasks than the deployment may have. A deployment keeps as many as it may.
+    #[error(
+        "the classes keep {count} warm tasks together ({classes}), but limits.max_warm is {max_warm}: set limits.max_warm to at least {count}, or lower warm.count of the classes"
+    )]
+    TooManyWarm {
+        /// How many each class keeps.
+        classes: String,
+        count: u64,
+        max_warm: u32,
+    },
     #[error("classes `{first}` and `{second}` are both the default, at most one can be")]
     TwoDefaults { first: ClassName, second: ClassName },
 }
@@ -188,6 +206,19 @@ impl Catalogue {
             }
         }
         (catalogue, errors)
+    }
+
+    /// Returns what is wrong with the classes in a deployment with this `limits.max_warm`. At run time the limit bounds
+    /// them instead, so no class is invalid for it.
+    #[must_use]
+    pub fn check_warm(&self, max_warm: u32) -> Option<ClassError> {
+        let warm = || self.iter().filter_map(|class| Some((&class.name, class.warm.as_ref()?.count)));
+        let count: u64 = warm().map(|(_, count)| u64::from(count)).sum();
+        if count <= u64::from(max_warm) {
+            return None;
+        }
+        let classes: Vec<String> = warm().map(|(name, count)| format!("`{name}` {count}")).collect();
+        Some(ClassError::TooManyWarm { classes: classes.join(", "), count, max_warm })
     }
 
     #[must_use]
@@ -260,6 +291,15 @@ impl Class {
                 Err(source) => errors.push(ClassError::Repository { class: class(), source }),
             }
         }
+        let warm = entry.warm.as_ref().and_then(|warm| {
+            Warm::read(warm, entry.max_runners)
+                .map_err(|mistakes| {
+                    errors.extend(
+                        mistakes.into_iter().map(|source| ClassError::Warm { class: class(), source }),
+                    );
+                })
+                .ok()
+        });
         match size {
             Some(size) if errors.is_empty() => Ok(Self {
                 name: name.clone(),
@@ -273,6 +313,7 @@ impl Class {
                 repositories: entry.repositories.is_some().then_some(patterns),
                 exec: entry.exec,
                 rerun: entry.rerun,
+                warm,
             }),
             _ => Err(errors),
         }
@@ -313,58 +354,4 @@ impl fmt::Display for Capacity {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn read(json: &str) -> (Catalogue, Vec<String>) {
-        let entries: BTreeMap<String, ClassEntry> = serde_json::from_str(json).unwrap();
-        let (catalogue, errors) = Catalogue::read(&entries);
-        (catalogue, errors.iter().map(ToString::to_string).collect())
-    }
-
-    #[test]
-    fn cpu_and_memory_alone_make_a_class() {
-        let (catalogue, errors) = read(r#"{"small": {"cpu": 512, "memory": 1024}}"#);
-        assert_eq!(errors, Vec::<String>::new());
-        let small = catalogue.get(&ClassName::parse("small").unwrap()).unwrap();
-        assert_eq!(small.offers.to_string(), "class:small,linux,self-hosted,x64");
-        assert_eq!(small.capacity, Capacity::OnDemand);
-        assert!(!small.exec, "ECS Exec gives a job an identity at AWS, so a class has to ask for it");
-        assert!(catalogue.default_class().is_none());
-    }
-
-    #[test]
-    fn every_mistake_is_told_and_the_sound_classes_stay() {
-        let (catalogue, errors) = read(
-            r#"{"a": {"cpu": 512, "memory": 1024, "default": true},
-                "b": {"cpu": 512, "memory": 1024, "default": true},
-                "c": {"cpu": 512, "memory": 8192, "max_runners": 0, "labels": ["class:x"], "repositories": ["nope"]}}"#,
-        );
-        assert_eq!(errors.len(), 5, "{errors:#?}");
-        assert_eq!(errors[0], "classes `a` and `b` are both the default, at most one can be");
-        assert!(errors[1].contains("512"), "{}", errors[1]);
-        assert!(catalogue.get(&ClassName::parse("a").unwrap()).is_some());
-        assert!(catalogue.invalid(&ClassName::parse("c").unwrap()).is_some());
-    }
-
-    #[test]
-    fn githubs_own_labels_are_refused_in_any_case() {
-        for label in GITHUB_LABELS.iter().map(|label| (*label).to_owned()).chain(["ARM64".to_owned()]) {
-            let (catalogue, errors) =
-                read(&format!(r#"{{"wrong": {{"cpu": 512, "memory": 1024, "labels": ["{label}"]}}}}"#));
-            assert_eq!(errors.len(), 1, "{label}: {errors:?}");
-            assert!(errors[0].contains(&format!("label `{label}` is not valid")), "{}", errors[0]);
-            assert!(catalogue.invalid(&ClassName::parse("wrong").unwrap()).is_some());
-        }
-        let (_, errors) =
-            read(r#"{"right": {"cpu": 512, "memory": 1024, "labels": ["gpu", "linux-large"]}}"#);
-        assert_eq!(errors, Vec::<String>::new());
-    }
-
-    #[test]
-    fn terraform_refuses_the_same_labels() {
-        let terraform = include_str!("../../../../terraform/modules/parameters/variables.tf");
-        let list = GITHUB_LABELS.map(|label| format!("\"{label}\"")).join(", ");
-        assert!(terraform.contains(&format!("contains([{list}], lower(label))")), "{list}");
-    }
-}
+mod tests;

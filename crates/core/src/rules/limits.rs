@@ -11,6 +11,8 @@ pub struct Limits {
     pub max_runners: u32,
     /// The most runners at once for one repository; default: no such limit.
     pub max_runners_per_repository: Option<u32>,
+    /// The most tasks that wait for a job, of all classes together. They also count as runners.
+    pub max_warm: u32,
     /// Minutes after which a job is ended, unless its class sets another value.
     /// GitHub shows such a job as failed.
     pub max_job_minutes: u32,
@@ -32,6 +34,7 @@ impl Default for Limits {
         Self {
             max_runners: 50,
             max_runners_per_repository: None,
+            max_warm: 0,
             max_job_minutes: 360,
             boot_limit_secs: 300,
             connect_limit_secs: 120,

@@ -197,6 +197,8 @@ pub enum SettingsError {
          asked what started a run before a runner is launched: set check_runs to true"
     )]
     UncheckedPublic,
+    #[error("limits.max_warm is {max_warm}: at most limits.max_runners is expected, which is {max_runners}")]
+    MaxWarm { max_warm: u32, max_runners: u32 },
     /// A repository of another organization, for which no runner can register.
     #[error("repositories: `{pattern}` is not in the organization `{organization}`, where runners register")]
     OtherOrganization { pattern: RepositoryPattern, organization: Organization },
@@ -328,6 +330,10 @@ fn check_limits(limits: &Limits, errors: &mut Vec<SettingsError>) {
     if let Some(most) = limits.max_runners_per_repository {
         least("limits.max_runners_per_repository", most, 1, "at least 1 is expected");
     }
+    let Limits { max_warm, max_runners, .. } = *limits;
+    if max_warm > max_runners {
+        errors.push(SettingsError::MaxWarm { max_warm, max_runners });
+    }
     let mut most = |key, value: u32, most: u32, expected| {
         if value > most {
             errors.push(SettingsError::Range { key, value, expected });
@@ -389,6 +395,21 @@ mod tests {
         let told: Vec<String> = errors.iter().map(ToString::to_string).collect();
         assert_eq!(told.len(), 6, "{told:#?}");
         assert!(told.iter().any(|e| e.starts_with("limits.idle_limit_secs is 5")));
+    }
+
+    #[test]
+    fn warm_tasks_are_runners_so_there_are_at_most_as_many() {
+        let read = |limits: &str| {
+            Settings::read(&entry(&format!(
+                r#"{{"version": 1, "deployment": "ci", "repositories": ["*"], "limits": {{{limits}}}}}"#
+            )))
+            .map(|settings| settings.limits.max_warm)
+            .map_err(|errors| errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))
+        };
+        assert_eq!(read(""), Ok(0));
+        assert_eq!(read(r#""max_warm": 50"#), Ok(50));
+        let told = read(r#""max_warm": 4, "max_runners": 3"#).unwrap_err();
+        assert_eq!(told, "limits.max_warm is 4: at most limits.max_runners is expected, which is 3");
     }
 
     #[test]

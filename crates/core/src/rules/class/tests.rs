@@ -1,0 +1,87 @@
+use super::*;
+
+fn read(json: &str) -> (Catalogue, Vec<String>) {
+    let entries: BTreeMap<String, ClassEntry> = serde_json::from_str(json).unwrap();
+    let (catalogue, errors) = Catalogue::read(&entries);
+    (catalogue, errors.iter().map(ToString::to_string).collect())
+}
+
+#[test]
+fn cpu_and_memory_alone_make_a_class() {
+    let (catalogue, errors) = read(r#"{"small": {"cpu": 512, "memory": 1024}}"#);
+    assert_eq!(errors, Vec::<String>::new());
+    let small = catalogue.get(&ClassName::parse("small").unwrap()).unwrap();
+    assert_eq!(small.offers.to_string(), "class:small,linux,self-hosted,x64");
+    assert_eq!(small.capacity, Capacity::OnDemand);
+    assert!(!small.exec, "ECS Exec gives a job an identity at AWS, so a class has to ask for it");
+    assert!(catalogue.default_class().is_none());
+}
+
+#[test]
+fn every_mistake_is_told_and_the_sound_classes_stay() {
+    let (catalogue, errors) = read(
+        r#"{"a": {"cpu": 512, "memory": 1024, "default": true},
+            "b": {"cpu": 512, "memory": 1024, "default": true},
+            "c": {"cpu": 512, "memory": 8192, "max_runners": 0, "labels": ["class:x"], "repositories": ["nope"]}}"#,
+    );
+    assert_eq!(errors.len(), 5, "{errors:#?}");
+    assert_eq!(errors[0], "classes `a` and `b` are both the default, at most one can be");
+    assert!(errors[1].contains("512"), "{}", errors[1]);
+    assert!(catalogue.get(&ClassName::parse("a").unwrap()).is_some());
+    assert!(catalogue.invalid(&ClassName::parse("c").unwrap()).is_some());
+}
+
+#[test]
+fn githubs_own_labels_are_refused_in_any_case() {
+    for label in GITHUB_LABELS.iter().map(|label| (*label).to_owned()).chain(["ARM64".to_owned()]) {
+        let (catalogue, errors) =
+            read(&format!(r#"{{"wrong": {{"cpu": 512, "memory": 1024, "labels": ["{label}"]}}}}"#));
+        assert_eq!(errors.len(), 1, "{label}: {errors:?}");
+        assert!(errors[0].contains(&format!("label `{label}` is not valid")), "{}", errors[0]);
+        assert!(catalogue.invalid(&ClassName::parse("wrong").unwrap()).is_some());
+    }
+    let (_, errors) = read(r#"{"right": {"cpu": 512, "memory": 1024, "labels": ["gpu", "linux-large"]}}"#);
+    assert_eq!(errors, Vec::<String>::new());
+}
+
+#[test]
+fn terraform_refuses_the_same_labels() {
+    let terraform = include_str!("../../../../../terraform/modules/parameters/variables.tf");
+    let list = GITHUB_LABELS.map(|label| format!("\"{label}\"")).join(", ");
+    assert!(terraform.contains(&format!("contains([{list}], lower(label))")), "{list}");
+}
+
+#[test]
+fn warm_tasks_are_none_unless_a_class_asks_for_them() {
+    let (catalogue, errors) = read(
+        r#"{"cold": {"cpu": 512, "memory": 1024},
+            "warm": {"cpu": 512, "memory": 1024, "max_runners": 9, "warm": {"count": 2, "max_age_hours": 3}},
+            "wrong": {"cpu": 512, "memory": 1024, "max_runners": 1, "warm": {"count": 2, "schedule": ["Mon"]}}}"#,
+    );
+    let warm = |name: &str| catalogue.get(&ClassName::parse(name).unwrap()).unwrap().warm.clone();
+    assert_eq!(warm("cold"), None);
+    let kept = warm("warm").unwrap();
+    assert_eq!((kept.count, kept.max_age), (2, jiff::SignedDuration::from_hours(3)));
+    assert_eq!(errors.len(), 2, "{errors:?}");
+    assert_eq!(errors[0], "class `wrong`: warm.count is 2: at most max_runners is expected, which is 1");
+    assert!(errors[1].starts_with("class `wrong`: warm.schedule: `Mon` is not a window"), "{}", errors[1]);
+    assert!(catalogue.invalid(&ClassName::parse("wrong").unwrap()).is_some());
+}
+
+#[test]
+fn classes_may_keep_as_many_warm_tasks_together_as_the_deployment() {
+    let (catalogue, errors) = read(
+        r#"{"large": {"cpu": 512, "memory": 1024, "warm": {"count": 2}},
+            "none": {"cpu": 512, "memory": 1024},
+            "small": {"cpu": 512, "memory": 1024, "warm": {"count": 3}}}"#,
+    );
+    assert_eq!(errors, Vec::<String>::new());
+    assert_eq!(catalogue.check_warm(5), None);
+    let told = catalogue.check_warm(4).unwrap().to_string();
+    assert_eq!(
+        told,
+        "the classes keep 5 warm tasks together (`large` 2, `small` 3), but limits.max_warm is 4: \
+         set limits.max_warm to at least 5, or lower warm.count of the classes"
+    );
+    assert_eq!(Catalogue::default().check_warm(0), None);
+}
