@@ -177,6 +177,7 @@ fn gone(number: u64, ended: Timestamp) -> anyhow::Result<EndedRunner> {
             image: None,
             exec: true,
             fails: false,
+            warm: None,
         },
         version: Version::FIRST,
         timeline,

@@ -169,7 +169,8 @@ impl Running {
         }
         let mut waits = Vec::new();
         for runner in self.runners().await? {
-            let (Some(task), Some(sent)) = (&runner.task, sent.get(&runner.launched_for)) else { continue };
+            let sent = runner.launched_for.and_then(|job| sent.get(&job));
+            let (Some(task), Some(sent)) = (&runner.task, sent) else { continue };
             let log = std::fs::read_to_string(self.testbed.agent_log(task))?;
             let first: FirstLine = serde_json::from_str(log.lines().next().context("an empty log")?)?;
             waits.push(first.time.duration_since(*sent).as_secs_f64() * 1000.0);

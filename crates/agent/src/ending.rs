@@ -162,6 +162,7 @@ pub(crate) fn reason(exit: AgentExit) -> &'static str {
         AgentExit::DirectoryUnreadable => "directory_unreadable",
         AgentExit::GithubUnavailable => "github_unavailable",
         AgentExit::ListenerHung => "listener_hung",
+        AgentExit::NotNeeded => "not_needed",
         AgentExit::AgentAbsent => "agent_absent",
         AgentExit::AgentAltered => "agent_altered",
     }

@@ -36,6 +36,8 @@ impl EventView {
             }
             Change::Runner(runner) => Self::Runner { runner: Box::new(RunnerView::open(runner, now)) },
             Change::RunnerGone(runner) => Self::Runner { runner: Box::new(RunnerView::gone(runner)) },
+            Change::Warm(warm) => Self::Runner { runner: Box::new(RunnerView::warm(warm, now)) },
+            Change::WarmGone(warm) => Self::Runner { runner: Box::new(RunnerView::gone_warm(warm)) },
             Change::Hold(_)
             | Change::Released(_)
             | Change::Rerun(_)

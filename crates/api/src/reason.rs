@@ -4,6 +4,7 @@ use std::fmt;
 
 use ecsrunner_core::decide::record::Outcome;
 use ecsrunner_core::reason::{Code, Reason};
+use ecsrunner_core::records::warm::WarmEnd;
 use serde::{Deserialize, Serialize};
 
 /// The reason of a state.
@@ -18,6 +19,15 @@ impl ReasonView {
     #[must_use]
     pub fn of(reason: &Reason) -> Self {
         Self { code: CodeView::Known(reason.code()), text: reason.text() }
+    }
+}
+
+impl ReasonView {
+    /// Returns the reason why a warm task ended.
+    #[must_use]
+    pub fn of_warm(kind: WarmEnd, words: Option<&str>) -> Self {
+        let text = words.map_or_else(|| kind.text().to_owned(), |words| format!("{}; {words}", kind.text()));
+        Self { code: CodeView::Other(format!("warm_{kind}")), text }
     }
 }
 

@@ -1,10 +1,14 @@
 //! Runners.
 
 use ecsrunner_core::id::JobId;
+use ecsrunner_core::records::change::Records;
+use ecsrunner_core::records::open::Open;
 use ecsrunner_core::records::runner::{
     EndedRunner, EndingKind, Runner, RunnerFacts, RunnerStage, RunnerState, Served,
 };
+use ecsrunner_core::records::task::EndedTask;
 use ecsrunner_core::records::timeline::Timeline;
+use ecsrunner_core::records::warm::{EndedWarm, WarmEnd, WarmFacts, WarmStage, WarmState, WarmTask};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -15,14 +19,20 @@ use crate::stage::{StageView, reached, stages};
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct RunnerView {
     pub name: String,
-    pub repository: String,
+    /// `None` for a warm task.
+    pub repository: Option<String>,
     pub class: String,
-    pub pool: String,
+    /// `None` for a warm task.
+    pub pool: Option<String>,
     pub state: RunnerStage,
     pub ending: Option<EndingKind>,
     pub reason: Option<ReasonView>,
     pub job: Option<u64>,
-    pub launched_for: u64,
+    /// `None` for a warm task.
+    pub launched_for: Option<u64>,
+    /// The warm task that the runner took over, or the runner that took over this warm task.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub warm: Option<String>,
     pub task: Option<String>,
     pub capacity_provider: String,
     pub task_seconds: Option<f64>,
@@ -71,17 +81,102 @@ impl RunnerView {
         }
     }
 
+    /// Returns the view of a warm task, with its cost so far.
+    #[must_use]
+    pub fn warm(warm: &WarmTask, now: Timestamp) -> Self {
+        let reason = match &warm.state {
+            WarmState::Ending(ending) => Some(ReasonView::of_warm(ending.kind, ending.words.as_deref())),
+            WarmState::Used(_) => Some(ReasonView::of_warm(WarmEnd::Used, None)),
+            _ => None,
+        };
+        let until = warm.timeline.at(WarmStage::Used).or_else(|| warm.stopped_at()).unwrap_or(now);
+        Self {
+            reason,
+            warm: match &warm.state {
+                WarmState::Used(runner) => Some(runner.to_string()),
+                _ => None,
+            },
+            task: warm.task().map(ToString::to_string),
+            capacity_provider: warm.placement.market.capacity_provider().to_owned(),
+            task_seconds: seconds(warm.launched_at(), Some(until)),
+            cost_usd: warm.cost_usd(now),
+            ..Self::new_warm(&warm.facts, &warm.timeline)
+        }
+    }
+
+    /// Returns the view of the runner or the warm task among these records.
+    #[must_use]
+    pub fn of(records: &Records, now: Timestamp) -> Option<Self> {
+        let runner = records.runner.as_ref().map(|runner| Self::open(runner, now));
+        runner.or_else(|| records.warm.as_ref().map(|warm| Self::warm(warm, now)))
+    }
+
+    /// Returns the views of all open runners and warm tasks.
+    pub fn all(open: &Open, now: Timestamp) -> impl Iterator<Item = Self> {
+        let runners = open.runners.values().map(move |runner| Self::open(runner, now));
+        runners.chain(open.warm.values().map(move |warm| Self::warm(warm, now)))
+    }
+
+    /// Returns the view of what is gone.
+    #[must_use]
+    pub fn past(task: &EndedTask) -> Self {
+        match task {
+            EndedTask::Runner(runner) => Self::gone(runner),
+            EndedTask::Warm(warm) => Self::gone_warm(warm),
+        }
+    }
+
+    /// Returns the view of an ended warm task.
+    #[must_use]
+    pub fn gone_warm(warm: &EndedWarm) -> Self {
+        let stage = |stage| warm.timeline.at(stage);
+        let until = stage(WarmStage::Used).or_else(|| stage(WarmStage::Gone));
+        Self {
+            reason: Some(ReasonView::of_warm(warm.kind, warm.words.as_deref())),
+            warm: warm.runner.as_ref().map(ToString::to_string),
+            capacity_provider: warm.placement.market.capacity_provider().to_owned(),
+            task_seconds: seconds(warm.launched_at(), until),
+            cost_usd: warm.cost_usd,
+            ..Self::new_warm(&warm.facts, &warm.timeline)
+        }
+    }
+
+    fn new_warm(facts: &WarmFacts, timeline: &Timeline<WarmStage>) -> Self {
+        let timeline: Vec<_> = stages(timeline)
+            .into_iter()
+            .map(|stage| StageView { at: stage.at, state: shown(stage.state) })
+            .collect();
+        Self {
+            name: facts.name.to_string(),
+            repository: None,
+            class: facts.class.to_string(),
+            pool: None,
+            state: timeline.last().map_or(RunnerStage::Reserved, |stage| stage.state),
+            ending: None,
+            reason: None,
+            job: None,
+            launched_for: None,
+            warm: None,
+            task: None,
+            capacity_provider: String::new(),
+            task_seconds: None,
+            cost_usd: None,
+            timeline,
+        }
+    }
+
     fn new(facts: &RunnerFacts, timeline: &Timeline<RunnerStage>) -> Self {
         Self {
             name: facts.name.to_string(),
-            repository: facts.repository.to_string(),
+            repository: Some(facts.repository.to_string()),
             class: facts.class.to_string(),
-            pool: facts.pool.to_string(),
+            pool: Some(facts.pool.to_string()),
             state: RunnerStage::Gone,
             ending: None,
             reason: None,
             job: None,
-            launched_for: facts.launched_for.get(),
+            launched_for: Some(facts.launched_for.get()),
+            warm: facts.warm.as_ref().map(ToString::to_string),
             task: None,
             capacity_provider: String::new(),
             task_seconds: None,
@@ -105,6 +200,17 @@ impl RunnerView {
     #[must_use]
     pub fn is_gone(&self) -> bool {
         self.state == RunnerStage::Gone
+    }
+}
+
+/// The state in which a warm task is shown. One that a runner took over is gone: what its task does is that runner's.
+fn shown(stage: WarmStage) -> RunnerStage {
+    match stage {
+        WarmStage::Reserved => RunnerStage::Reserved,
+        WarmStage::Starting => RunnerStage::Starting,
+        WarmStage::Warm => RunnerStage::Warm,
+        WarmStage::Ending => RunnerStage::Ending,
+        WarmStage::Used | WarmStage::Gone => RunnerStage::Gone,
     }
 }
 

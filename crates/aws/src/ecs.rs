@@ -17,7 +17,7 @@ use std::time::SystemTime;
 use aws_sdk_ecs::Client;
 use ecsrunner_core::decide::sweep::SeenTask;
 use ecsrunner_core::id::{Deployment, SubnetId, TaskId};
-use ecsrunner_core::records::runner::RunnerFacts;
+use ecsrunner_core::records::task::TaskFacts;
 use ecsrunner_core::rules::class::size::Arch;
 use ecsrunner_core::rules::image::OFFICIAL;
 use ecsrunner_engine::ports::compute::{Compute, ComputeError, TaskOrder};
@@ -41,15 +41,15 @@ pub struct Fleet {
     pub cluster: String,
     pub network: Network,
     pub task_definitions: TaskDefinitions,
-    /// The agent's variables for a runner. None is a secret, since every caller of
-    /// DescribeTasks can read them. Must return the same for the same runner.
+    /// The agent's variables for a task. None is a secret, since every caller of
+    /// DescribeTasks can read them. Must return the same for the same task.
     pub environment: AgentEnvironment,
     /// The agents for tasks that start from GitHub's own image.
     pub agents: BTreeMap<Arch, AgentObject>,
 }
 
-/// The agent's variables for a runner, by name and value.
-pub type AgentEnvironment = Arc<dyn Fn(&RunnerFacts) -> Vec<(String, String)> + Send + Sync>;
+/// The agent's variables for a task, by name and value.
+pub type AgentEnvironment = Arc<dyn Fn(&TaskFacts) -> Vec<(String, String)> + Send + Sync>;
 
 /// The network of a deployment's tasks.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -92,8 +92,8 @@ impl EcsTasks {
 impl Compute for EcsTasks {
     async fn run_task(&self, order: &TaskOrder<'_>) -> Result<TaskId, ComputeError> {
         // Each call has a link of its own. If one is repeated, ECS answers with a conflict that names the task.
-        let link = match order.runner.image.as_deref() {
-            Some(OFFICIAL) => Some(self.links.make(order.runner.size.arch(), SystemTime::now())?),
+        let link = match order.task.image.as_deref() {
+            Some(OFFICIAL) => Some(self.links.make(order.task.size.arch(), SystemTime::now())?),
             _ => None,
         };
         let request = request::run_task(&self.fleet, order, link.as_deref())?;

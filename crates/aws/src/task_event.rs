@@ -5,7 +5,7 @@
 
 pub(crate) mod stop;
 
-use ecsrunner_core::id::{Deployment, RunnerName};
+use ecsrunner_core::id::{Deployment, TaskName};
 use ecsrunner_core::wire::environment;
 use ecsrunner_core::wire::event::{TaskChange, TaskEvent};
 use jiff::Timestamp;
@@ -93,7 +93,7 @@ impl Detail {
         {
             return None;
         }
-        let runner = self.runner().filter(|runner| runner.belongs_to(deployment))?;
+        let name = self.name().filter(|name| name.belongs_to(deployment))?;
         let (change, happened_at) = match self.last_status.as_str() {
             // The task is being stopped, on Spot with two minutes' notice. STOPPED will report the end.
             "RUNNING" if self.desired_status.as_deref() == Some("STOPPED") => return None,
@@ -103,7 +103,7 @@ impl Detail {
         };
         let time = |text: &Option<String>| text.as_deref().and_then(|text| text.parse().ok());
         Some(TaskEvent {
-            runner,
+            name,
             task: task_id(&self.task_arn)?,
             version: self.version,
             change,
@@ -111,7 +111,7 @@ impl Detail {
         })
     }
 
-    fn runner(&self) -> Option<RunnerName> {
+    fn name(&self) -> Option<TaskName> {
         let containers = self.overrides.as_ref()?.container_overrides.as_ref()?;
         let container = containers.iter().find(|container| container.name.as_deref() == Some(CONTAINER))?;
         let variable = container
@@ -119,7 +119,7 @@ impl Detail {
             .as_ref()?
             .iter()
             .find(|variable| variable.name.as_deref() == Some(environment::RUNNER))?;
-        RunnerName::parse(variable.value.as_deref()?).ok()
+        TaskName::parse(variable.value.as_deref()?).ok()
     }
 
     fn stopped(&self) -> Stopped<'_> {

@@ -146,7 +146,7 @@ impl Listed for RunnerView {
     }
 
     fn repository(&self) -> &str {
-        &self.repository
+        self.repository.as_deref().unwrap_or_default()
     }
 
     fn class(&self) -> Option<&str> {

@@ -7,6 +7,7 @@
 mod id_hasher;
 mod repository;
 mod runner_name;
+mod warm_name;
 
 use std::fmt;
 use std::str::FromStr;
@@ -17,6 +18,7 @@ use serde::{Deserialize, Serialize};
 pub use id_hasher::IdHasher;
 pub use repository::Repository;
 pub use runner_name::RunnerName;
+pub use warm_name::{TaskName, WarmName};
 
 /// A text that does not follow the grammar of its type.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

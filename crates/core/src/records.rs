@@ -1,7 +1,9 @@
-//! The stored records of jobs, runners, holds, reruns and images, and how one version becomes the next.
+//! The stored records of jobs, runners, warm tasks, holds, reruns and images, and how one version becomes the next.
 
 pub mod job;
 pub mod runner;
+pub mod warm;
+pub mod task;
 pub mod hold;
 pub mod rerun;
 pub mod image;

@@ -1,13 +1,15 @@
 //! Every write of jobs, runners and holds. It measures and logs what is
 //! committed. After a conflict it decides again on the record that won.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
-use ecsrunner_core::decide::record::{Recorded, record};
+use ecsrunner_core::decide::record::{Recorded, passed_on, record};
 use ecsrunner_core::id::{DeliveryId, Epoch};
 use ecsrunner_core::records::change::{Change, Records};
 use ecsrunner_core::records::open::Open;
 use ecsrunner_core::records::runner::Runner;
+use ecsrunner_core::records::warm::WarmTask;
 use ecsrunner_core::wire::event::{Event, JobAction, Keys};
 use tracing::info;
 
@@ -110,9 +112,37 @@ impl<W: World> Engine<W> {
         Err(StoreError::Conflict)
     }
 
+    /// Commits a warm task's next record together with `also`, as [`Self::commit_runner`] does. `None` if another dispatcher
+    /// has claimed the task, or it is gone.
+    pub(crate) async fn commit_warm(
+        &self,
+        warm: &WarmTask,
+        also: &[Change],
+        next: impl Fn(&WarmTask) -> Option<WarmTask>,
+    ) -> Result<Option<WarmTask>, StoreError> {
+        let mut current = warm.clone();
+        for _ in 0..RUNNER_TRIES {
+            let Some(changed) = next(&current) else { return Ok(Some(current)) };
+            let changes = [&[Change::Warm(changed.clone())], also].concat();
+            match self.commit(Transaction::of(&changes)).await {
+                Ok(()) => return Ok(Some(changed)),
+                Err(StoreError::Conflict) => {
+                    let keys = Keys::of_task(&warm.name().clone().into());
+                    let found = self.ports.store.load(&keys).await?.warm;
+                    match found.filter(|found| found.epoch == warm.epoch) {
+                        Some(found) => current = found,
+                        None => return Ok(None),
+                    }
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Err(StoreError::Conflict)
+    }
+
     /// Returns the current record, unless another dispatcher has claimed it.
     pub(crate) async fn reload(&self, runner: &Runner) -> Result<Option<Runner>, StoreError> {
-        let keys = Keys { job: None, runner: Some(runner.name().clone()) };
+        let keys = Keys::of_runner(runner.name());
         let records = self.ports.store.load(&keys).await?;
         Ok(records.runner.filter(|current| current.epoch == runner.epoch))
     }
@@ -127,9 +157,17 @@ impl<W: World> Engine<W> {
             }
         }
         for change in changes {
-            let Change::RunnerGone(runner) = change else { continue };
-            let (reason, cost_usd) = (runner.kind.as_str(), runner.cost_usd);
-            info!(runner = %runner.facts.name, reason, cost_usd, "runner is gone");
+            match change {
+                Change::RunnerGone(runner) => {
+                    let (reason, cost_usd) = (runner.kind.as_str(), runner.cost_usd);
+                    info!(runner = %runner.facts.name, reason, cost_usd, "runner is gone");
+                }
+                Change::WarmGone(warm) => {
+                    let (reason, cost_usd) = (warm.kind.as_str(), warm.cost_usd);
+                    info!(task = %warm.facts.name, reason, cost_usd, "warm task is gone");
+                }
+                _ => {}
+            }
         }
     }
 }
@@ -155,19 +193,22 @@ pub async fn commit_event(
     delivery: Option<&DeliveryId>,
     rules: &Ruleset,
 ) -> Result<Recorded, Unrecorded> {
-    let keys = event.keys();
     let mut tries = 0;
     // A write whose answer was lost looks like a conflict, and then like nothing
     // new. Its changes hold, so its `replan` must be kept.
     let mut replan = false;
     loop {
         // A queued job is usually new. If it is not, the write fails with a conflict.
-        let records = if tries == 0 && is_first_word(event) {
-            Records::default()
-        } else {
-            store.load(&keys).await.map_err(|error| Unrecorded { error, replan })?
-        };
-        let recorded = record(event, &records, rules.rules());
+        let mut event = Cow::Borrowed(event);
+        let mut records = Records::default();
+        if tries > 0 || !is_first_word(&event) {
+            records = store.load(&event.keys()).await.map_err(|error| Unrecorded { error, replan })?;
+        }
+        if let Some(of_runner) = passed_on(&event, &records) {
+            records = store.load(&of_runner.keys()).await.map_err(|error| Unrecorded { error, replan })?;
+            event = Cow::Owned(of_runner);
+        }
+        let recorded = record(&event, &records, rules.rules());
         replan |= recorded.replan;
         if recorded.changes.is_empty() && delivery.is_none() {
             return Ok(Recorded { replan, ..recorded });

@@ -17,6 +17,7 @@ mod probe;
 mod rerun;
 mod reserve;
 mod round;
+mod warm;
 mod lease_holder;
 
 use std::time::Duration;

@@ -14,6 +14,7 @@ use ecsrunner_core::records::job::{EndedJob, Job, JobEnding, JobStage, JobState}
 use ecsrunner_core::records::open::Open;
 use ecsrunner_core::records::runner::{EndedRunner, EndingKind, RunnerStage};
 use ecsrunner_core::records::timeline::Timeline;
+use ecsrunner_core::records::warm::{EndedWarm, WarmEnd};
 use ecsrunner_core::wire::job::Conclusion;
 use jiff::{SignedDuration, Timestamp};
 
@@ -105,6 +106,10 @@ metrics! {
     RunnersJobTimeout: Count = "runners whose job ran longer than its limit";
     RunnersStoppedByOperator: Count = "runners that an operator stopped";
     RunnersRefused: Count = "runners that GitHub gave a job which policy refuses: most likely another repository's, or a fork's";
+    WarmTasks: Level = "warm tasks that wait for a job or are on their way; only sent while there are any";
+    WarmUsed: Count = "runners that took over a warm task";
+    WarmFailed: Count = "warm tasks that failed before a job needed them";
+    WarmCost: Usd = "the cost of warm tasks until a runner took them over or they ended, at list prices";
     Cost: Usd = "the cost of tasks of runners that are gone, at list prices";
     RetriesNoCapacity: Count = "tries for which AWS had no capacity";
     RetriesThrottled: Count = "calls that AWS or GitHub asked to make later";
@@ -178,10 +183,12 @@ impl Metrics {
                 }
                 Change::JobEnded(job) => self.ended_job(job),
                 Change::RunnerGone(runner) => self.gone_runner(runner),
+                Change::WarmGone(warm) => self.gone_warm(warm),
                 Change::Job(_)
                 | Change::JobAmended(_)
                 | Change::JobReopened(_)
                 | Change::Runner(_)
+                | Change::Warm(_)
                 | Change::Hold(_)
                 | Change::Released(_)
                 | Change::Rerun(_)
@@ -226,8 +233,11 @@ impl Metrics {
     fn gone_runner(&self, runner: &EndedRunner) {
         let stage = |stage| Timeline::at(&runner.timeline, stage);
         let (starting, booted) = (stage(RunnerStage::Starting), stage(RunnerStage::Booted));
-        self.span(Metric::TimeToLaunch, stage(RunnerStage::Reserved), starting);
-        self.span(Metric::TimeToBoot, starting, booted);
+        // A warm task was launched and booted before.
+        if runner.facts.warm.is_none() {
+            self.span(Metric::TimeToLaunch, stage(RunnerStage::Reserved), starting);
+            self.span(Metric::TimeToBoot, starting, booted);
+        }
         self.span(Metric::TimeToBusy, booted, stage(RunnerStage::Busy));
         self.count(match runner.kind {
             EndingKind::Completed => Metric::RunnersCompleted,
@@ -252,6 +262,17 @@ impl Metrics {
         }
     }
 
+    fn gone_warm(&self, warm: &EndedWarm) {
+        match warm.kind {
+            WarmEnd::Used => self.count(Metric::WarmUsed),
+            WarmEnd::Failed => self.count(Metric::WarmFailed),
+            WarmEnd::Surplus | WarmEnd::Aged | WarmEnd::Outdated | WarmEnd::Yielded | WarmEnd::Stopped => {}
+        }
+        if let Some(usd) = warm.cost_usd {
+            self.add(Metric::WarmCost, usd);
+        }
+    }
+
     /// Measures what is open now.
     pub(crate) fn open(&self, open: &Open, paused: bool, now: Timestamp) {
         let count = |count: usize| f64::from(u32::try_from(count).unwrap_or(u32::MAX));
@@ -262,6 +283,10 @@ impl Metrics {
         self.add(Metric::JobsOpen, count(served.count()));
         self.add(Metric::JobsStuck, count(stuck.count()));
         self.add(Metric::RunnersOpen, count(open.runners.len()));
+        let warm = open.warm.values().filter(|warm| warm.is_supply()).count();
+        if warm > 0 {
+            self.add(Metric::WarmTasks, count(warm));
+        }
         self.add(Metric::LaunchesHeld, count(open.holds.len()));
         let breakers = open.holds.values().filter(|hold| hold.is_alarming());
         self.add(Metric::BreakersOpen, count(breakers.count()));
@@ -346,6 +371,7 @@ mod tests {
             image: None,
             exec: false,
             fails: false,
+            warm: None,
         };
         EndedRunner {
             facts,

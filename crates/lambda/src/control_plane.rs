@@ -12,7 +12,7 @@ use ecsrunner_aws::parameters::{Configuration, Parameters};
 use ecsrunner_aws::queue::SqsQueue;
 use ecsrunner_aws::secrets::Secrets;
 use ecsrunner_aws::store::DynamoStore;
-use ecsrunner_core::records::runner::RunnerFacts;
+use ecsrunner_core::records::task::TaskFacts;
 use ecsrunner_core::wire::environment;
 use ecsrunner_engine::{Engine, Ports};
 use jiff::Timestamp;
@@ -126,14 +126,15 @@ impl ControlPlane {
 fn agent_environment(configuration: &Configuration) -> AgentEnvironment {
     let limits = configuration.settings.limits.clone();
     let tables = configuration.deployment.tables.clone();
-    Arc::new(move |runner: &RunnerFacts| {
-        let of_limits = environment::limits(&limits, runner.max_job_minutes);
+    Arc::new(move |task: &TaskFacts| {
+        let of_limits = environment::limits(&limits, task.max_job_minutes);
         let mut variables = vec![
             (environment::BOOT_TABLE.to_owned(), tables.boot.clone()),
             // Followed by the task's id, this is the key of its boot item.
-            (environment::BOOT_ROLE.to_owned(), tables.boot_owners.of(runner.task_role()).to_owned()),
+            (environment::BOOT_ROLE.to_owned(), tables.boot_owners.of(task.role()).to_owned()),
         ];
         variables.extend(of_limits.map(|(name, value)| (name.to_owned(), value)));
+        variables.extend(environment::warm(task.warm_for).map(|(name, value)| (name.to_owned(), value)));
         variables
     })
 }

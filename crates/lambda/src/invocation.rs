@@ -116,14 +116,14 @@ impl Desk {
         let Some(event) = task_event::read(detail, deployment, cluster, Timestamp::now())? else {
             return Ok(Answer::default());
         };
-        let (runner, task, change) = (event.runner.clone(), event.task.clone(), event.change.clone());
+        let (name, task, change) = (event.name.clone(), event.task.clone(), event.change.clone());
         let recorded = self
             .engine
             .record(&Event::Task(event))
             .await
             .context("the task's change could not be recorded")?;
         let reason = recorded.outcome.reason().code();
-        info!(%runner, %task, ?change, reason = reason.as_str(), "recorded task event");
+        info!(%name, %task, ?change, reason = reason.as_str(), "recorded task event");
         self.plan_if_kicked(until).await;
         Ok(Answer::default())
     }

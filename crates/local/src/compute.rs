@@ -19,7 +19,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use ecsrunner_aws::store::Tables;
 use ecsrunner_core::decide::sweep::{SeenStatus, SeenTask};
 use ecsrunner_core::id::TaskId;
-use ecsrunner_core::records::runner::RunnerFacts;
+use ecsrunner_core::records::task::TaskFacts;
 use ecsrunner_core::rules::limits::Limits;
 use ecsrunner_core::wire::environment;
 use ecsrunner_core::wire::event::{StopCause, TaskChange, TaskEvent};
@@ -156,7 +156,7 @@ impl Processes {
         Ok(tasks)
     }
 
-    fn start(&self, runner: &RunnerFacts, token: &ClientToken) -> io::Result<TaskId> {
+    fn start(&self, facts: &TaskFacts, token: &ClientToken) -> io::Result<TaskId> {
         let task = task_id(token);
         let dir = TaskDir::at(self.dir.join(task.as_str()));
         match DirBuilder::new().mode(modes::PRIVATE_DIR).create(dir.path()) {
@@ -173,7 +173,7 @@ impl Processes {
             Err(_) => {
                 let uid = self.next_uid()?;
                 let gid = uid.map(|uid| Account::of(uid).gid);
-                let description = Description { task: task.clone(), runner: runner.name.clone(), uid, gid };
+                let description = Description { task: task.clone(), name: facts.name.clone(), uid, gid };
                 // The next try takes another id.
                 dir.describe(&description).inspect_err(|_| {
                     uid.into_iter().for_each(|uid| self.lock_uids().give_back(uid));
@@ -181,7 +181,7 @@ impl Processes {
                 description
             }
         };
-        let command = self.command(&dir, &description, runner)?;
+        let command = self.command(&dir, &description, facts)?;
         let child = tokio::process::Command::from(command).spawn()?;
         self.tell(&description, RUNNING, TaskChange::Running);
         tokio::spawn(self.clone().watch_child(child, dir, description));
@@ -198,7 +198,7 @@ impl Processes {
         }
     }
 
-    fn command(&self, dir: &TaskDir, description: &Description, runner: &RunnerFacts) -> io::Result<Command> {
+    fn command(&self, dir: &TaskDir, description: &Description, facts: &TaskFacts) -> io::Result<Command> {
         let definition = &self.definition;
         let account = description.account();
         let account = account.as_ref();
@@ -224,7 +224,8 @@ impl Processes {
             .env(environment::RUNNER_DIR, runner_dir)
             .env(environment::AGENT_DIR, dir.path().join(AGENT))
             .env(environment::TMP_DIR, tmp_dir)
-            .envs(environment::limits(&definition.limits, runner.max_job_minutes))
+            .envs(environment::limits(&definition.limits, facts.max_job_minutes))
+            .envs(environment::warm(facts.warm_for))
             .env(environment::STOP_TIMEOUT_SECS, watch::STOP_TIMEOUT.as_secs().to_string())
             .env(environment::LISTENER_ENV, definition.listener_env.join(","))
             .stdin(Stdio::null())
@@ -248,7 +249,7 @@ impl Processes {
 
     fn tell(&self, description: &Description, version: u64, change: TaskChange) {
         let event = TaskEvent {
-            runner: description.runner.clone(),
+            name: description.name.clone(),
             task: description.task.clone(),
             version,
             change,
@@ -279,8 +280,8 @@ fn cause(status: TaskStatus) -> StopCause {
 
 impl Compute for Processes {
     async fn run_task(&self, order: &TaskOrder<'_>) -> Result<TaskId, ComputeError> {
-        let (processes, runner, token) = (self.clone(), order.runner.clone(), order.token.clone());
-        let started = tokio::task::spawn_blocking(move || processes.start(&runner, &token)).await;
+        let (processes, order, token) = (self.clone(), order.task.clone(), order.token.clone());
+        let started = tokio::task::spawn_blocking(move || processes.start(&order, &token)).await;
         started.unwrap_or_else(|error| Err(io::Error::other(error))).map_err(|source| {
             ComputeError::Unanswered { operation: "start a process", source: source.into() }
         })
@@ -343,7 +344,7 @@ impl Processes {
                     SeenStatus::Running
                 }
             };
-            tasks.push(SeenTask { task: description.task, runner: description.runner, status });
+            tasks.push(SeenTask { task: description.task, name: description.name, status });
         }
         Ok(tasks)
     }

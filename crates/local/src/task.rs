@@ -13,7 +13,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use ecsrunner_core::id::{RunnerName, TaskId};
+use ecsrunner_core::id::{TaskId, TaskName};
 use ecsrunner_core::wire::environment;
 use ecsrunner_core::wire::exit::AgentExit;
 use nix::fcntl::{Flock, FlockArg};
@@ -42,7 +42,9 @@ const LOG: &str = "agent.log";
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(crate) struct Description {
     pub(crate) task: TaskId,
-    pub(crate) runner: RunnerName,
+    /// The name of its runner, or of a warm task.
+    #[serde(rename = "runner")]
+    pub(crate) name: TaskName,
     /// The runner's user id, if it is not the server's own.
     pub(crate) uid: Option<u32>,
     /// The user's primary group. Older releases did not write it.

@@ -297,12 +297,12 @@ fn polled(patterns: &[ecsrunner_core::rules::policy::RepositoryPattern], poll: b
 /// Records the events of tasks.
 async fn hear(app: App, mut heard: mpsc::UnboundedReceiver<TaskEvent>) -> anyhow::Result<()> {
     while let Some(event) = heard.recv().await {
-        let (runner, task) = (event.runner.clone(), event.task.clone());
+        let (name, task) = (event.name.clone(), event.task.clone());
         let change = event.change.clone();
         match app.engine.record(&Event::Task(event)).await {
-            Ok(_) => info!(%runner, %task, change = ?change, "recorded task event"),
+            Ok(_) => info!(%name, %task, change = ?change, "recorded task event"),
             // The next sweep compares the record with the task.
-            Err(fault) => error!(%runner, %task, error = %fault, "a task event could not be recorded"),
+            Err(fault) => error!(%name, %task, error = %fault, "a task event could not be recorded"),
         }
     }
     Ok(())

@@ -34,6 +34,8 @@ pub(super) struct Agents {
     alive: BTreeMap<TaskId, Agent>,
     /// What the hook of each task allows.
     policies: BTreeMap<TaskId, Policy>,
+    /// How long the agents of warm tasks wait for their boot item.
+    warm: BTreeMap<TaskId, SignedDuration>,
     /// The tasks that fail a job instead of executing one.
     fails: BTreeMap<TaskId, Fail>,
     /// The jobs that such tasks failed, each with the words in its log.
@@ -66,6 +68,11 @@ impl Agents {
             Doing::Busy { job, .. } => Some(job),
             _ => None,
         }
+    }
+
+    /// Notes how long a warm task waits; nothing for the task of a runner.
+    pub(super) fn is_warm(&mut self, task: &TaskId, waits: Option<SignedDuration>) {
+        self.warm.extend(waits.map(|waits| (task.clone(), waits)));
     }
 
     /// Returns the words with which a runner failed this job on purpose.
@@ -153,6 +160,10 @@ impl Outside {
 
     fn agent_boots(&mut self, task: &TaskId, since: Timestamp, now: Timestamp) {
         let boot_limit = SignedDuration::from_secs(i64::from(self.rules.settings.limits.boot_limit_secs));
+        let (limit, exit) = match self.agents.warm.get(task) {
+            Some(waits) => (*waits, AgentExit::NotNeeded),
+            None => (boot_limit, AgentExit::NoBootItem),
+        };
         if let Some(boot) = self.tables.take_boot(task) {
             let Ok(registration) = boot.jit.parse().map(RunnerId::new) else { return };
             self.ledger.took_configuration(registration);
@@ -167,8 +178,8 @@ impl Outside {
             self.agent_does(task, Doing::Connecting(registration), now);
             let after = CONNECT_MS / 2 + self.random.below(CONNECT_MS);
             self.wake_agent(task, now + millis(after));
-        } else if now.duration_since(since) >= boot_limit {
-            self.agent_exits(task, AgentExit::NoBootItem, now);
+        } else if now.duration_since(since) >= limit {
+            self.agent_exits(task, exit, now);
         } else {
             self.wake_agent(task, now + millis(POLL_MS));
         }

@@ -169,6 +169,8 @@ impl Outside {
                 .values()
                 .map(|runner| format!("open {:?}: {:?}", runner.name(), runner.state)),
         );
+        let warm = self.tables.open.warm.values();
+        left.extend(warm.map(|warm| format!("open {:?}: {:?}", warm.name(), warm.state)));
         left.extend(self.tables.boot.keys().map(|task| format!("the boot item of {task:?}")));
         let alive = self.ecs.tasks().filter(|task| task.stopped_at.is_none());
         left.extend(alive.map(|task| format!("task {} is {:?}", task.id, task.last_status)));

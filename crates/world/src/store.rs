@@ -9,11 +9,12 @@ mod pages;
 use std::collections::{BTreeMap, HashSet};
 
 use ecsrunner_core::decide::sweep::SweepProgress;
-use ecsrunner_core::id::{DeliveryId, JobId, RunnerName, TaskId};
+use ecsrunner_core::id::{DeliveryId, JobId, RunnerName, TaskId, WarmName};
 use ecsrunner_core::records::change::{Change, Records};
 use ecsrunner_core::records::job::{EndedJob, JobRecord};
 use ecsrunner_core::records::open::Open;
 use ecsrunner_core::records::runner::EndedRunner;
+use ecsrunner_core::records::warm::EndedWarm;
 use ecsrunner_core::rules::pace::{Bucket, Level};
 use ecsrunner_core::wire::boot::{BootItem, TaskRole};
 use ecsrunner_core::wire::event::Keys;
@@ -31,6 +32,7 @@ pub struct Tables {
     pub open: Open,
     pub ended: BTreeMap<JobId, EndedJob>,
     pub gone: BTreeMap<RunnerName, EndedRunner>,
+    pub gone_warm: BTreeMap<WarmName, EndedWarm>,
     /// Boot items that no task has taken.
     pub boot: BTreeMap<TaskId, Boot>,
     /// Recorded webhook deliveries.
@@ -70,7 +72,9 @@ impl Tables {
             let ended = || self.ended.get(&id).cloned().map(JobRecord::Ended);
             self.open.jobs.get(&id).cloned().map(JobRecord::Open).or_else(ended)
         });
-        Records { job, runner: keys.runner.as_ref().and_then(|name| self.open.runners.get(name)).cloned() }
+        let runner = keys.runner.as_ref().and_then(|name| self.open.runners.get(name)).cloned();
+        let warm = keys.warm.as_ref().and_then(|name| self.open.warm.get(name)).cloned();
+        Records { job, runner, warm }
     }
 }
 

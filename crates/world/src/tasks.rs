@@ -2,7 +2,7 @@
 //! does with its SDK, as far as a simulation needs it.
 
 use ecsrunner_core::decide::sweep::{SeenStatus, SeenTask};
-use ecsrunner_core::id::{RunnerName, TaskId};
+use ecsrunner_core::id::{TaskId, TaskName};
 use ecsrunner_core::wire::event::{StopCause, TaskChange, TaskEvent};
 use ecsrunner_core::wire::exit::AgentExit;
 use ecsrunner_engine::ports::Clock;
@@ -54,7 +54,7 @@ impl MemoryTasks {
         if outside.rules.images.is_none() {
             return false;
         }
-        let (image, arch) = (order.runner.image.as_deref(), order.runner.size.arch());
+        let (image, arch) = (order.task.image.as_deref(), order.task.size.arch());
         match outside.yard.start(image, arch, order.token.as_str()) {
             Some(Fate::NoImage(reason)) => {
                 let fault = StartFault { times: Some(1), subnet: None, reason, status: Status::Pending };
@@ -71,8 +71,12 @@ impl Compute for MemoryTasks {
     async fn run_task(&self, order: &TaskOrder<'_>) -> Result<TaskId, ComputeError> {
         let is_too_old = self.take_image(order);
         let started = self.start(order);
-        if let (Ok(task), true) = (&started, is_too_old) {
-            self.0.lock().yard.too_old.insert(task.clone());
+        if let Ok(task) = &started {
+            let outside = &mut *self.0.lock();
+            if is_too_old {
+                outside.yard.too_old.insert(task.clone());
+            }
+            outside.agents.is_warm(task, order.task.warm_for);
         }
         started
     }
@@ -100,7 +104,7 @@ impl Compute for MemoryTasks {
 }
 
 fn request(order: &TaskOrder<'_>) -> Value {
-    let (runner, placement) = (order.runner, order.placement);
+    let (task, placement) = (order.task, order.placement);
     let subnet = placement.subnet.as_ref().map_or(ANY_SUBNET, |subnet| subnet.as_str());
     json!({
         "cluster": CLUSTER,
@@ -111,11 +115,11 @@ fn request(order: &TaskOrder<'_>) -> Value {
         "capacityProviderStrategy": [{"capacityProvider": placement.market.capacity_provider(), "weight": 1}],
         "networkConfiguration": {"awsvpcConfiguration": {"subnets": [subnet]}},
         "overrides": {
-            "cpu": runner.size.cpu().to_string(),
-            "memory": runner.size.memory().to_string(),
+            "cpu": task.size.cpu().to_string(),
+            "memory": task.size.memory().to_string(),
             "containerOverrides": [{
                 "name": "runner",
-                "environment": [{"name": VARIABLE, "value": runner.name.as_str()}],
+                "environment": [{"name": VARIABLE, "value": task.name.as_str()}],
             }],
         },
     })
@@ -156,7 +160,7 @@ fn task_id(arn: &str) -> Option<TaskId> {
 }
 
 fn seen(task: TaskView) -> Option<SeenTask> {
-    let runner = RunnerName::parse(task.environment.get(VARIABLE)?).ok()?;
+    let name = TaskName::parse(task.environment.get(VARIABLE)?).ok()?;
     let status = match task.last_status {
         Status::Stopped => {
             let code = task.stop_code.map(|code| code.to_string());
@@ -165,7 +169,7 @@ fn seen(task: TaskView) -> Option<SeenTask> {
         status if status < Status::Running || task.started_at.is_none() => SeenStatus::Pending,
         _ => SeenStatus::Running,
     };
-    Some(SeenTask { task: TaskId::parse(&task.id).ok()?, runner, status })
+    Some(SeenTask { task: TaskId::parse(&task.id).ok()?, name, status })
 }
 
 /// The meaning of an event for the agent in the task.
@@ -203,7 +207,7 @@ pub(super) fn event(event: &Value) -> Option<TaskEvent> {
         _ => return None,
     };
     Some(TaskEvent {
-        runner: RunnerName::parse(name.as_str()?).ok()?,
+        name: TaskName::parse(name.as_str()?).ok()?,
         task: task_id(detail["taskArn"].as_str()?)?,
         version: detail["version"].as_u64()?,
         change,

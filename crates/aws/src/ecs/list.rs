@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use aws_sdk_ecs::Client;
 use aws_sdk_ecs::types::{DesiredStatus, Task, TaskField};
 use ecsrunner_core::decide::sweep::{SeenStatus, SeenTask};
-use ecsrunner_core::id::{Deployment, RunnerName};
+use ecsrunner_core::id::{Deployment, TaskName};
 use ecsrunner_core::wire::environment;
 use ecsrunner_engine::ports::compute::ComputeError;
 use tracing::warn;
@@ -83,13 +83,13 @@ async fn list(
 fn seen_task(task: &Task, deployment: &Deployment) -> Option<SeenTask> {
     Some(SeenTask {
         task: task_id(task.task_arn()?)?,
-        runner: runner_of(task).filter(|runner| runner.belongs_to(deployment))?,
+        name: name_of(task).filter(|name| name.belongs_to(deployment))?,
         status: status_of(task),
     })
 }
 
-/// The runner's name, from the tag or else from the variable, since StopTask deletes a task's tags.
-pub(crate) fn runner_of(task: &Task) -> Option<RunnerName> {
+/// The name with which the task was launched, from the tag or else from the variable, since StopTask deletes a task's tags.
+pub(crate) fn name_of(task: &Task) -> Option<TaskName> {
     let tag = task.tags().iter().find(|tag| tag.key() == Some(RUNNER_TAG)).and_then(|tag| tag.value());
     let variable = || {
         let containers = task.overrides()?.container_overrides();
@@ -98,7 +98,7 @@ pub(crate) fn runner_of(task: &Task) -> Option<RunnerName> {
             container.environment().iter().find(|variable| variable.name() == Some(environment::RUNNER))?;
         variable.value()
     };
-    RunnerName::parse(tag.or_else(variable)?).ok()
+    TaskName::parse(tag.or_else(variable)?).ok()
 }
 
 fn status_of(task: &Task) -> SeenStatus {

@@ -8,7 +8,7 @@ use aws_sdk_ecs::types::{
     KeyValuePair, NetworkConfiguration, Tag, TaskOverride,
 };
 use ecsrunner_core::id::SubnetId;
-use ecsrunner_core::records::runner::RunnerFacts;
+use ecsrunner_core::records::task::TaskFacts;
 use ecsrunner_core::rules::placement::Placement;
 use ecsrunner_core::wire::environment;
 use ecsrunner_engine::ports::compute::{ComputeError, TaskOrder};
@@ -18,7 +18,7 @@ use super::agent::AGENT_URL;
 use super::definition::Variant;
 use crate::task::CONTAINER;
 
-/// The tag with the runner's name.
+/// The tag with the name of the runner or of the warm task.
 pub(super) const RUNNER_TAG: &str = "ecsrunner:runner";
 /// The storage of a Fargate task by default, in GiB. A request needs at least 21.
 const FREE_STORAGE_GIB: u32 = 20;
@@ -33,8 +33,8 @@ pub(super) fn run_task(
     order: &TaskOrder<'_>,
     link: Option<&str>,
 ) -> Result<RunTaskInputBuilder, ComputeError> {
-    let runner = order.runner;
-    let variant = Variant::new(runner.image.as_deref(), runner.size.arch(), runner.exec);
+    let task = order.task;
+    let variant = Variant::new(task.image.as_deref(), task.size.arch(), task.exec);
     let Some(definition) = fleet.task_definitions.get(&variant) else {
         return Err(ComputeError::Refused {
             message: format!("the deployment has no task definition `{variant}`"),
@@ -51,12 +51,12 @@ pub(super) fn run_task(
         .count(1)
         .capacity_provider_strategy(provider)
         .network_configuration(network(fleet, order.placement)?)
-        .overrides(overrides(fleet, runner, order.placement, link))
-        .enable_execute_command(runner.exec)
+        .overrides(overrides(fleet, task, order.placement, link))
+        .enable_execute_command(task.exec)
         .enable_ecs_managed_tags(false)
         .started_by(fleet.started_by())
         .client_token(order.token.as_str())
-        .set_tags(Some(tags(fleet, runner))))
+        .set_tags(Some(tags(fleet, task))))
 }
 
 fn network(fleet: &Fleet, placement: &Placement) -> Result<NetworkConfiguration, ComputeError> {
@@ -75,15 +75,15 @@ fn network(fleet: &Fleet, placement: &Placement) -> Result<NetworkConfiguration,
     Ok(NetworkConfiguration::builder().awsvpc_configuration(vpc).build())
 }
 
-fn overrides(fleet: &Fleet, runner: &RunnerFacts, placement: &Placement, link: Option<&str>) -> TaskOverride {
-    let storage = runner.size.ephemeral_storage_gib();
+fn overrides(fleet: &Fleet, task: &TaskFacts, placement: &Placement, link: Option<&str>) -> TaskOverride {
+    let storage = task.size.ephemeral_storage_gib();
     let storage = i32::try_from(storage).ok().filter(|_| storage > FREE_STORAGE_GIB);
     let variable = |name: &str, value: &str| KeyValuePair::builder().name(name).value(value).build();
     let mut container = ContainerOverride::builder()
         .name(CONTAINER)
-        .environment(variable(environment::RUNNER, runner.name.as_str()))
+        .environment(variable(environment::RUNNER, task.name.as_str()))
         .environment(variable(environment::CAPACITY_PROVIDER, placement.market.capacity_provider()));
-    for (name, value) in (fleet.environment)(runner) {
+    for (name, value) in (fleet.environment)(task) {
         if name != environment::RUNNER {
             container = container.environment(variable(&name, &value));
         }
@@ -92,22 +92,26 @@ fn overrides(fleet: &Fleet, runner: &RunnerFacts, placement: &Placement, link: O
         container = container.environment(variable(AGENT_URL, link));
     }
     TaskOverride::builder()
-        .cpu(runner.size.cpu().to_string())
-        .memory(runner.size.memory().to_string())
+        .cpu(task.size.cpu().to_string())
+        .memory(task.size.memory().to_string())
         .set_ephemeral_storage(storage.map(|gib| EphemeralStorage::builder().size_in_gib(gib).build()))
         .container_overrides(container.build())
         .build()
 }
 
-fn tags(fleet: &Fleet, runner: &RunnerFacts) -> Vec<Tag> {
+fn tags(fleet: &Fleet, task: &TaskFacts) -> Vec<Tag> {
+    // A warm task keeps its tags when a runner takes it over, so it has none of a pool or a repository.
+    let pool = task.pool.as_ref().map(|pool| ("ecsrunner:pool", pool.as_str()));
+    let repository = task.repository.as_ref().map(|repository| ("ecsrunner:repository", repository.as_str()));
     [
-        ("ecsrunner:deployment", fleet.deployment.as_str()),
-        (RUNNER_TAG, runner.name.as_str()),
-        ("ecsrunner:pool", runner.pool.as_str()),
-        ("ecsrunner:repository", runner.repository.as_str()),
-        ("ecsrunner:class", runner.class.as_str()),
+        Some(("ecsrunner:deployment", fleet.deployment.as_str())),
+        Some((RUNNER_TAG, task.name.as_str())),
+        pool,
+        repository,
+        Some(("ecsrunner:class", task.class.as_str())),
     ]
     .into_iter()
+    .flatten()
     .map(|(key, value)| Tag::builder().key(key).value(tag_value(value)).build())
     .collect()
 }

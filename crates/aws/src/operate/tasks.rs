@@ -6,7 +6,7 @@ use ecsrunner_core::id::{Deployment, TaskId};
 use jiff::Timestamp;
 
 use super::{OperateError, Operator, failed, last};
-use crate::ecs::list::runner_of;
+use crate::ecs::list::name_of;
 use crate::fault::Fault;
 use crate::task::{CONTAINER, TaskInfo, started_by};
 
@@ -85,7 +85,7 @@ fn info(task: &Task) -> TaskInfo {
     let container = task.containers().iter().find(|container| container.name() == Some(CONTAINER));
     TaskInfo {
         task: last(task.task_arn().unwrap_or_default()).to_owned(),
-        runner: runner_of(task).map(|runner| runner.to_string()),
+        runner: name_of(task).map(|runner| runner.to_string()),
         last_status: task.last_status().unwrap_or("unknown").to_owned(),
         desired_status: task.desired_status().unwrap_or("unknown").to_owned(),
         capacity_provider: text(task.capacity_provider_name()),

@@ -3,9 +3,9 @@
 use aws_sdk_dynamodb::types::AttributeValue;
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
-use ecsrunner_core::id::{JobId, RunnerName};
+use ecsrunner_core::id::{JobId, TaskName};
 use ecsrunner_core::records::job::{EndedJob, JobRecord};
-use ecsrunner_core::records::runner::EndedRunner;
+use ecsrunner_core::records::task::EndedTask;
 use ecsrunner_core::wire::event::Keys;
 use ecsrunner_engine::ports::store::{History, Listed, Page, Store, StoreError};
 use jiff::{SignedDuration, Timestamp};
@@ -14,9 +14,10 @@ use tracing::error;
 
 use super::DynamoStore;
 use super::item::{
-    BY_MONTH, BY_REPOSITORY, ENDED_AT, Item, MONTH, PK, REPOSITORY, SK, get_text, gone_runner, number, text,
+    BY_MONTH, BY_REPOSITORY, ENDED_AT, Item, MONTH, PK, REPOSITORY, SK, get_text, gone_runner, gone_warm,
+    number, text,
 };
-use super::records::{read_ended_job, read_gone_runner};
+use super::records::{read_ended_job, read_gone_runner, read_gone_warm};
 use super::stored::UnreadableError;
 use super::wire::{failed, invalid};
 
@@ -30,25 +31,38 @@ impl History for DynamoStore {
         self.list("job", page, read_ended_job).await
     }
 
-    async fn runners(&self, page: &Page) -> Result<Listed<EndedRunner>, StoreError> {
-        self.list("runner", page, read_gone_runner).await
+    async fn runners(&self, page: &Page) -> Result<Listed<EndedTask>, StoreError> {
+        self.list("runner", page, read_ended_task).await
     }
 
     async fn job(&self, id: JobId) -> Result<Option<JobRecord>, StoreError> {
-        Ok(self.load(&Keys { job: Some(id), runner: None }).await?.job)
+        Ok(self.load(&Keys::of_job(id)).await?.job)
     }
 }
 
 impl DynamoStore {
-    /// Reads the record of a runner that has ended.
+    /// Reads the record of a runner or a warm task that has ended.
     ///
     /// # Errors
     ///
     /// The table or the record cannot be read.
-    pub async fn gone_runner(&self, name: &RunnerName) -> Result<Option<EndedRunner>, StoreError> {
-        let found = self.get_all("load a runner", vec![gone_runner(name)]).await?;
-        let runner = found.first().map(read_gone_runner).transpose();
-        runner.map_err(|error| invalid("read a record", error))
+    pub async fn gone(&self, name: &TaskName) -> Result<Option<EndedTask>, StoreError> {
+        let key = match name {
+            TaskName::Runner(runner) => gone_runner(runner),
+            TaskName::Warm(warm) => gone_warm(warm),
+        };
+        let found = self.get_all("load an ended record", vec![key]).await?;
+        let ended = found.first().map(read_ended_task).transpose();
+        ended.map_err(|error| invalid("read a record", error))
+    }
+}
+
+fn read_ended_task(item: &Item) -> Result<EndedTask, UnreadableError> {
+    let is_warm = get_text(item, PK).is_some_and(|key| key.starts_with("warm#"));
+    if is_warm {
+        read_gone_warm(item).map(|warm| EndedTask::Warm(Box::new(warm)))
+    } else {
+        read_gone_runner(item).map(|runner| EndedTask::Runner(Box::new(runner)))
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use ecsrunner_core::id::{DeliveryId, JobId, RunnerName};
+use ecsrunner_core::id::{DeliveryId, JobId, RunnerName, WarmName};
 use jiff::Timestamp;
 
 pub(super) type Item = HashMap<String, AttributeValue>;
@@ -63,6 +63,14 @@ pub(super) fn open_runner(name: &RunnerName) -> Item {
 
 pub(super) fn gone_runner(name: &RunnerName) -> Item {
     key(format!("runner#{name}"), "ended")
+}
+
+pub(super) fn open_warm(name: &WarmName) -> Item {
+    key(OPEN, format!("warm#{name}"))
+}
+
+pub(super) fn gone_warm(name: &WarmName) -> Item {
+    key(format!("warm#{name}"), "ended")
 }
 
 /// The key of the item that marks a webhook delivery as recorded.

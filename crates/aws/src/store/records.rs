@@ -4,12 +4,13 @@ mod transaction;
 
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes, ReturnValue};
-use ecsrunner_core::id::{RunnerName, TaskId, Version};
+use ecsrunner_core::id::{RunnerName, TaskId, Version, WarmName};
 use ecsrunner_core::records::change::Records;
 use ecsrunner_core::records::hold::Hold;
 use ecsrunner_core::records::job::{EndedJob, Job, JobRecord};
 use ecsrunner_core::records::open::Open;
 use ecsrunner_core::records::runner::{EndedRunner, Runner};
+use ecsrunner_core::records::warm::{EndedWarm, WarmTask};
 use ecsrunner_core::wire::boot::{TaskRole, attribute};
 use ecsrunner_core::wire::event::Keys;
 use ecsrunner_engine::ports::store::{Revocation, Store, StoreError, Transaction, Unreadable};
@@ -19,12 +20,12 @@ use tracing::{error, warn};
 use super::DynamoStore;
 use super::item::{
     DATA, EXPIRES_AT, Item, OPEN, PK, SK, VERSION, ended_job, get_number, get_text, key, number, open_job,
-    open_runner, text,
+    open_runner, open_warm, text,
 };
 use super::levels::read_level;
 use super::stored::{
-    SCHEMA, StoredEndedJob, StoredEndedRunner, StoredHold, StoredImage, StoredJob, StoredRerun, StoredRunner,
-    UnreadableError,
+    SCHEMA, StoredEndedJob, StoredEndedRunner, StoredEndedWarm, StoredHold, StoredImage, StoredJob,
+    StoredRerun, StoredRunner, StoredWarm, UnreadableError,
 };
 use super::wire::{failed, invalid};
 
@@ -59,7 +60,8 @@ impl DynamoStore {
                 let record = get_text(&item, SK).unwrap_or_default();
                 error!(record, %error, "an open record cannot be read and is set aside");
                 open.unreadable += 1;
-                open.unreadable_runners += usize::from(record.starts_with("runner#"));
+                let takes_slot = record.starts_with("runner#") || record.starts_with("warm#");
+                open.unreadable_runners += usize::from(takes_slot);
                 open.unreadable_images += usize::from(record.starts_with("image#"));
             }
         }
@@ -76,6 +78,9 @@ impl Store for DynamoStore {
         if let Some(runner) = &keys.runner {
             wanted.push(open_runner(runner));
         }
+        if let Some(warm) = &keys.warm {
+            wanted.push(open_warm(warm));
+        }
         let mut records = Records::default();
         for item in self.get_all("load records", wanted).await? {
             let unreadable = |error: UnreadableError| invalid("read a record", error);
@@ -89,6 +94,8 @@ impl Store for DynamoStore {
                     }
                     Err(error) => return Err(unreadable(error)),
                 }
+            } else if sort.starts_with("warm#") {
+                records.warm = Some(read_warm(&item).map_err(unreadable)?);
             } else if sort.starts_with("job#") {
                 // If both exist, the open record is newer than the ended one.
                 records.job = Some(JobRecord::Open(read_job(&item).map_err(unreadable)?));
@@ -159,6 +166,7 @@ fn add(open: &mut Open, item: &Item) -> Result<(), UnreadableError> {
     match sort.split_once('#').map(|(kind, _)| kind) {
         Some("job") => open.add_job(read_job(item)?),
         Some("runner") => open.add_runner(read_runner(item)?),
+        Some("warm") => open.add_warm(read_warm(item)?),
         Some("hold") => open.add_hold(read_hold(item)?),
         Some("rerun") => open.add_rerun(stored::<StoredRerun>(item)?.read()),
         Some("image") => open.add_image(stored::<StoredImage>(item)?.read()?),
@@ -244,14 +252,32 @@ pub(super) fn read_gone_runner(item: &Item) -> Result<EndedRunner, UnreadableErr
     stored.read(runner_name(item, PK)?, version)
 }
 
+fn read_warm(item: &Item) -> Result<WarmTask, UnreadableError> {
+    let (stored, version) = data::<StoredWarm>(item)?;
+    stored.read(warm_name(item, SK)?, version)
+}
+
+pub(super) fn read_gone_warm(item: &Item) -> Result<EndedWarm, UnreadableError> {
+    let (stored, version) = data::<StoredEndedWarm>(item)?;
+    stored.read(warm_name(item, PK)?, version)
+}
+
 fn read_hold(item: &Item) -> Result<Hold, UnreadableError> {
     stored::<StoredHold>(item)?.read()
 }
 
 /// A runner's name, which is stored only in one of its item's keys.
 fn runner_name(item: &Item, key: &'static str) -> Result<RunnerName, UnreadableError> {
-    let name = get_text(item, key).and_then(|key| key.strip_prefix("runner#"));
-    Ok(RunnerName::parse(name.ok_or(UnreadableError::Missing(key))?)?)
+    Ok(RunnerName::parse(name(item, key, "runner#")?)?)
+}
+
+/// A warm task's name, which is stored only in one of its item's keys.
+fn warm_name(item: &Item, key: &'static str) -> Result<WarmName, UnreadableError> {
+    Ok(WarmName::parse(name(item, key, "warm#")?)?)
+}
+
+fn name<'a>(item: &'a Item, key: &'static str, prefix: &str) -> Result<&'a str, UnreadableError> {
+    get_text(item, key).and_then(|key| key.strip_prefix(prefix)).ok_or(UnreadableError::Missing(key))
 }
 
 fn data<T: DeserializeOwned>(item: &Item) -> Result<(T, Version), UnreadableError> {

@@ -8,6 +8,8 @@ mod placement;
 mod progress;
 mod rerun;
 mod runner;
+mod task;
+mod warm;
 
 use ecsrunner_core::id::ParseIdError;
 use ecsrunner_core::reason::{Code, Reason};
@@ -21,6 +23,7 @@ pub(super) use job::{StoredEndedJob, StoredJob};
 pub(super) use progress::StoredProgress;
 pub(super) use rerun::{StoredRerun, rerun_key};
 pub(super) use runner::{StoredEndedRunner, StoredRunner};
+pub(super) use warm::{StoredEndedWarm, StoredWarm};
 
 /// The version of the stored forms. A record of a newer version is set aside.
 pub(super) const SCHEMA: u64 = 1;

@@ -59,6 +59,7 @@ pub(crate) fn runner() -> RunnerFacts {
         image: None,
         exec: false,
         fails: false,
+        warm: None,
     }
 }
 

@@ -179,7 +179,7 @@ struct FirstLine {
 /// Returns the milliseconds from the job's first `queued` webhook, by the fake
 /// GitHub's clock, to the first log line of the agent launched for the job.
 fn webhook_to_agent(runner: &RunnerView, seen: &Seen, testbed: &Testbed) -> Option<f64> {
-    let sent = seen.queued_sent.get(&runner.launched_for)?;
+    let sent = seen.queued_sent.get(&runner.launched_for?)?;
     let log = std::fs::read_to_string(testbed.agent_log(runner.task.as_deref()?)).ok()?;
     let first: FirstLine = serde_json::from_str(log.lines().next()?).ok()?;
     Some(first.time.duration_since(*sent).as_secs_f64() * 1000.0)

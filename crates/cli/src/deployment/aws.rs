@@ -19,12 +19,11 @@ use ecsrunner_aws::store::DynamoStore;
 use ecsrunner_aws::task::TaskInfo;
 use ecsrunner_core::decide::plan::{Means, reasons_to_wait};
 use ecsrunner_core::id::{
-    Account, DeliveryId, Deployment as DeploymentName, JobId, Repository, RunnerName, TaskId,
+    Account, DeliveryId, Deployment as DeploymentName, JobId, Repository, RunnerName, TaskId, TaskName,
 };
 use ecsrunner_core::reason::Reason;
 use ecsrunner_core::records::job::JobRecord;
 use ecsrunner_core::records::open::Open;
-use ecsrunner_core::records::runner::Runner;
 use ecsrunner_core::rules::pace::Bucket;
 use ecsrunner_core::rules::pool::Scope;
 use ecsrunner_core::wire::event::{Event, Keys, RetryRequest, StopRequest};
@@ -143,13 +142,13 @@ impl AwsDeployment {
         let now = Timestamp::now();
         let past = self.past(query, async |page| {
             let listed = self.store.runners(&page).await.map_err(Failure::of_aws)?;
-            Ok((listed.items.iter().map(RunnerView::gone).collect(), listed.next))
+            Ok((listed.items.iter().map(RunnerView::past).collect(), listed.next))
         });
         // Open records are read first. A runner that ends between the two reads is listed once, as ended.
         let open = self.open().await?;
         let past = past.await?;
         let gone: HashSet<&str> = past.iter().map(|runner| runner.name.as_str()).collect();
-        let open = open.runners.values().map(|runner| RunnerView::open(runner, now));
+        let open = RunnerView::all(&open, now);
         let open = open.filter(|runner| query.admits(runner) && !gone.contains(runner.name.as_str()));
         let open: Vec<RunnerView> = open.collect();
         Ok(open.into_iter().chain(past).collect())
@@ -233,17 +232,13 @@ impl AwsDeployment {
     }
 
     pub(super) async fn runner(&self, name: &str) -> Result<Option<RunnerView>, Failure> {
-        let Ok(name) = RunnerName::parse(name) else { return Ok(None) };
-        if let Some(open) = self.open_runner(&name).await? {
-            return Ok(Some(RunnerView::open(&open, Timestamp::now())));
+        let Ok(name) = TaskName::parse(name) else { return Ok(None) };
+        let open = self.store.load(&Keys::of_task(&name)).await.map_err(Failure::of_aws)?;
+        if let Some(view) = RunnerView::of(&open, Timestamp::now()) {
+            return Ok(Some(view));
         }
-        let gone = self.store.gone_runner(&name).await.map_err(Failure::of_aws)?;
-        Ok(gone.as_ref().map(RunnerView::gone))
-    }
-
-    async fn open_runner(&self, name: &RunnerName) -> Result<Option<Runner>, Failure> {
-        let keys = Keys { job: None, runner: Some(name.clone()) };
-        Ok(self.store.load(&keys).await.map_err(Failure::of_aws)?.runner)
+        let gone = self.store.gone(&name).await.map_err(Failure::of_aws)?;
+        Ok(gone.as_ref().map(RunnerView::past))
     }
 
     /// Retires a runner. With `force` its task is stopped even during a job.

@@ -11,7 +11,7 @@ use ecsrunner_api::list::{ClassList, JobList, RunnerList};
 use ecsrunner_api::reason::OutcomeView;
 use ecsrunner_api::runner::RunnerView;
 use ecsrunner_api::status::{Fault, Health, Paused, StatusView};
-use ecsrunner_core::id::{JobId, RunnerName};
+use ecsrunner_core::id::{JobId, RunnerName, TaskName};
 use ecsrunner_engine::Ruleset;
 use ecsrunner_github::{ApiUrl, Client};
 use ecsrunner_local::attach::{AttachError, Attachment};
@@ -126,7 +126,7 @@ impl LocalServer {
 
     /// Returns a runner, open or gone.
     pub(super) async fn runner(&self, name: &str) -> Result<Option<RunnerView>, Failure> {
-        if RunnerName::parse(name).is_err() {
+        if TaskName::parse(name).is_err() {
             return Ok(None);
         }
         self.find(&format!("runners/{name}")).await

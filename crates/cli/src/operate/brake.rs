@@ -1,6 +1,6 @@
 //! `ecsrunner pause`, `resume` and `drain`.
 
-use ecsrunner_core::id::RunnerName;
+use ecsrunner_core::id::TaskName;
 
 use crate::arguments::BrakeArguments;
 use crate::deployment::{Deployment, Query, Stopped};
@@ -36,7 +36,8 @@ pub(super) async fn drain(arguments: &BrakeArguments) -> Result<(), Failure> {
     print(&told(&deployment.name(), true))?;
     let (mut retired, mut busy) = (0, 0);
     for runner in deployment.runners(&Query::default().open()).await? {
-        let name = RunnerName::parse(&runner.name)?;
+        // The plan ends warm tasks: while launches are paused, no class keeps any.
+        let TaskName::Runner(name) = TaskName::parse(&runner.name)? else { continue };
         match deployment.stop(&name, false).await? {
             Stopped::Done => retired += 1,
             Stopped::Busy(_) => busy += 1,

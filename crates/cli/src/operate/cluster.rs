@@ -110,8 +110,8 @@ fn count<'a>(runners: impl Iterator<Item = &'a RunnerView>) -> f64 {
 
 fn of_repositories(runners: &[RunnerView], most: u32) -> Vec<Limit> {
     let mut by_repository: BTreeMap<&str, f64> = BTreeMap::new();
-    for runner in runners {
-        *by_repository.entry(&runner.repository).or_default() += 1.0;
+    for repository in runners.iter().filter_map(|runner| runner.repository.as_deref()) {
+        *by_repository.entry(repository).or_default() += 1.0;
     }
     let limits = by_repository.into_iter().map(|(repository, in_use)| Limit {
         name: format!("runners of {repository}"),

@@ -16,6 +16,9 @@ use crate::output::{self, Rows, print, usd};
 const LEFT_OUT: &str = "the control plane, data transfer, logs, image storage, taxes, discounts\n\
                         Spot costs are estimates: Spot prices change";
 
+/// The row of warm tasks, which are of no repository and no workflow.
+const WARM: &str = "(warm tasks)";
+
 #[derive(Clone, PartialEq, Default, Debug, Serialize)]
 struct Row {
     key: String,
@@ -25,6 +28,11 @@ struct Row {
     cost_usd: f64,
     /// Runners whose cost is unknown: the task never ran, or the record is of another release.
     unpriced: u64,
+    /// The part of the cost that kept tasks warm before a runner took them over, or until they ended without one.
+    warm_usd: f64,
+    /// That part by why the warm task ended.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    warm_usd_by_reason: BTreeMap<String, f64>,
 }
 
 #[derive(Serialize)]
@@ -66,6 +74,7 @@ pub(super) async fn costs(arguments: &CostsArguments) -> Result<(), Failure> {
         }
         print(&table.text(for_people))?;
         if for_people {
+            print(&told_warm(&total).map(|told| format!("\n{told}")).unwrap_or_default())?;
             print(&format!(
                 "\nsince {since:.0}, at list prices of us-east-1 of {PRICES_AS_OF}\nnot included: {LEFT_OUT}\n"
             ))?;
@@ -84,13 +93,18 @@ fn add_up(runners: &[RunnerView], jobs: &[JobView], by: CostKey) -> (Vec<Row>, R
         let executed = runner.job.and_then(|job| jobs.get(&job)).copied();
         let key = match by {
             CostKey::Repository => {
-                executed.map_or_else(|| runner.repository.clone(), |job| job.repository.clone())
+                let repository = executed.map(|job| job.repository.clone());
+                repository.or_else(|| runner.repository.clone()).unwrap_or_else(|| WARM.to_owned())
             }
             CostKey::Class => runner.class.clone(),
             CostKey::Day => runner.began().map(|at| at.strftime("%Y-%m-%d").to_string()).unwrap_or_default(),
             CostKey::Workflow => {
-                let job = executed.or_else(|| jobs.get(&runner.launched_for).copied());
-                job.map_or_else(|| format!("{}: unknown", runner.repository), workflow)
+                let launched_for = || runner.launched_for.and_then(|job| jobs.get(&job)).copied();
+                match (executed.or_else(launched_for), &runner.repository) {
+                    (Some(job), _) => workflow(job),
+                    (None, Some(repository)) => format!("{repository}: unknown"),
+                    (None, None) => WARM.to_owned(),
+                }
             }
         };
         let row = rows.entry(key.clone()).or_insert_with(|| Row { key, ..Row::default() });
@@ -111,14 +125,42 @@ fn workflow(job: &JobView) -> String {
 
 impl Row {
     fn add(&mut self, runner: &RunnerView) {
+        self.runner_seconds += runner.task_seconds.unwrap_or(0.0);
+        if runner.launched_for.is_none() {
+            return self.add_warm(runner);
+        }
         self.runners += 1;
         self.jobs += u64::from(runner.job.is_some());
-        self.runner_seconds += runner.task_seconds.unwrap_or(0.0);
         match runner.cost_usd {
             Some(cost) => self.cost_usd += cost,
             None => self.unpriced += 1,
         }
     }
+}
+
+impl Row {
+    /// A warm task is no runner: its cost is that of having one at once.
+    fn add_warm(&mut self, warm: &RunnerView) {
+        let Some(cost) = warm.cost_usd else { return };
+        let reason = warm.reason.as_ref().map_or("warm_waiting", |reason| reason.code.as_str());
+        self.cost_usd += cost;
+        self.warm_usd += cost;
+        *self.warm_usd_by_reason.entry(reason.to_owned()).or_default() += cost;
+    }
+}
+
+/// Says what the warm tasks cost, and why they ended.
+fn told_warm(total: &Row) -> Option<String> {
+    if total.warm_usd_by_reason.is_empty() {
+        return None;
+    }
+    let reasons = total.warm_usd_by_reason.iter();
+    let reasons: Vec<String> = reasons.map(|(reason, cost)| format!("{reason} {}", usd(*cost))).collect();
+    Some(format!(
+        "of it, warm tasks that waited for a job: {} ({})\n",
+        usd(total.warm_usd),
+        reasons.join(", ")
+    ))
 }
 
 fn table(rows: &[Row], by: &str, for_people: bool) -> Rows {

@@ -2,7 +2,7 @@
 
 use anyhow::anyhow;
 use ecsrunner_api::runner::RunnerView;
-use ecsrunner_core::id::{JobId, Repository, RunnerName};
+use ecsrunner_core::id::{JobId, Repository, TaskName};
 
 use crate::deployment::{Deployment, Query};
 use crate::exit::Failure;
@@ -16,7 +16,7 @@ const NEAREST: usize = 3;
 
 /// Returns the runner with this name, or the only one whose name ends with this text.
 pub(super) async fn runner(deployment: &Deployment, text: &str) -> Result<RunnerView, Failure> {
-    if RunnerName::parse(text).is_ok()
+    if TaskName::parse(text).is_ok()
         && let Some(runner) = deployment.runner(text).await?
     {
         return Ok(runner);

@@ -90,7 +90,7 @@ fn text(runners: &[RunnerView], for_people: bool, now: Timestamp) -> String {
                 .as_ref()
                 .map_or_else(|| runner.state.to_string(), |ending| format!("{}: {ending}", runner.state)),
             runner.class.clone(),
-            runner.repository.clone(),
+            or_none(runner.repository.as_deref()),
             or_none(runner.job.map(|job| job.to_string()).as_deref()),
             span_or_none(between(runner.began(), ended)),
             usd_or_none(runner.cost_usd),

@@ -109,5 +109,7 @@ fn text(runs: &[Run], for_people: bool) -> String {
 
 /// Returns whether a runner executed a job, or was started for it.
 pub(super) fn concerns(runner: &RunnerView, job: &JobView) -> bool {
-    runner.launched_for == job.id || runner.job == Some(job.id) || job.runner.as_ref() == Some(&runner.name)
+    runner.launched_for == Some(job.id)
+        || runner.job == Some(job.id)
+        || job.runner.as_ref() == Some(&runner.name)
 }

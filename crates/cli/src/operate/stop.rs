@@ -16,6 +16,11 @@ use crate::output::print;
 pub(super) async fn stop(arguments: &StopRunner) -> Result<(), Failure> {
     let deployment = Deployment::connect(&arguments.target).await?;
     let runner = find::runner(&deployment, &arguments.runner).await?;
+    if runner.launched_for.is_none() {
+        return Err(Failure::usage(anyhow!("`{}` is a warm task and has no job", runner.name)).hint(
+            "to end warm tasks, lower `warm.count` of their class, or pause the deployment with `ecsrunner pause`",
+        ));
+    }
     let name = RunnerName::parse(&runner.name).map_err(Failure::usage)?;
     if arguments.force && !arguments.yes && !runner.is_gone() {
         ask(&runner)?;

@@ -3,6 +3,8 @@
 //! Each fault is held against the narrowest place that explains it. A fault that a pool's own hold explains says nothing
 //! about its class or its placement, so one sick repository never holds back others.
 
+mod warm;
+
 use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
@@ -28,6 +30,12 @@ const LESSON: SignedDuration = SignedDuration::from_mins(5);
 /// be left to the next round.
 #[must_use]
 pub fn learn(open: &Open, now: Timestamp) -> Vec<Change> {
+    let mut changes = learn_from_runners(open, now);
+    changes.extend(warm::learn(open));
+    changes
+}
+
+fn learn_from_runners(open: &Open, now: Timestamp) -> Vec<Change> {
     // A success only lifts a hold, so without holds and faults there is nothing to learn.
     if open.holds.is_empty() && !open.runners.values().any(has_failed) {
         return Vec::new();
@@ -164,7 +172,8 @@ fn has_failed(runner: &Runner) -> bool {
 fn lessons_of<'a>(open: &Open, runner: &'a Runner, now: Timestamp) -> Vec<Lesson<'a>> {
     let mut lessons = Vec::new();
     let booted = runner.timeline.at(RunnerStage::Booted);
-    if let Some(at) = booted {
+    // The container of a warm task ran before.
+    if let Some(at) = booted.filter(|_| runner.facts.warm.is_none()) {
         lessons.push(Lesson { runner, at, outcome: Outcome::Booted });
     }
     // A runner that fails a job shows that its class starts, and nothing about the pool of that job.

@@ -15,6 +15,7 @@ mod slots;
 mod pool;
 mod doubts;
 mod overdue;
+mod warm;
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
@@ -23,7 +24,7 @@ use std::hash::BuildHasherDefault;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::decide::readmit::readmit;
-use crate::id::{Account, IdHasher, JobId, PoolId, RunnerName, SubnetId, Version};
+use crate::id::{Account, IdHasher, JobId, PoolId, RunnerName, SubnetId, Version, WarmName};
 use crate::reason::{Code, Reason};
 use crate::records::job::{Job, JobState};
 use crate::records::open::Open;
@@ -38,6 +39,7 @@ use launcher::Launcher;
 pub use order::Order;
 use overdue::retire_overdue;
 use pool::PoolLevel;
+pub use warm::{WarmOrder, WarmRetirement};
 
 /// How long a booted runner may be idle while a job of its pool is queued before
 /// it is doubtful, and how long a completed runner without a known job holds one
@@ -91,6 +93,10 @@ impl Default for Means<'_> {
 pub struct Plan {
     /// Runners to launch, the oldest job's first.
     pub launches: Vec<Launch>,
+    /// Warm tasks to launch.
+    pub warm_launches: Vec<WarmOrder>,
+    /// Warm tasks to end.
+    pub warm_retirements: Vec<WarmRetirement>,
     pub retirements: Vec<Retirement>,
     /// Runners whose surplus begins or ends.
     pub marks: Vec<Mark>,
@@ -120,6 +126,8 @@ pub struct Launch {
     pub job_version: Version,
     /// What to launch; the runner gets its name when it is reserved.
     pub order: Order,
+    /// The warm task that it takes over; `None` if it gets a task of its own.
+    pub warm: Option<WarmName>,
     pub reason: Reason,
 }
 
@@ -214,16 +222,21 @@ pub fn plan(open: &Open, rules: Rules<'_>, means: Means<'_>, now: Timestamp) -> 
     let is_short = deficits.iter().any(|of_pool| !of_pool.is_empty());
     let is_reserved = || !open.holds.is_empty() && open.runners.values().any(Runner::awaits_task);
     let is_refused = || open.jobs.values().any(Job::is_refused);
-    if is_short || is_reserved() || is_refused() {
+    let concerns_warm = warm::concerns(open, rules);
+    if is_short || is_reserved() || concerns_warm || is_refused() {
         let mut launcher = Launcher::new(open, rules, means, now);
         launcher.probe_for_reserved(&mut plan);
         launcher.launch_oldest_first(deficits, &mut plan);
         failures::fail(open, &(&named | &underway), &mut launcher, &mut plan);
+        if concerns_warm {
+            warm::level(&mut launcher, &mut plan);
+        }
     }
     let_github_rest(open, rules, means, now, &mut plan);
     // The order of maps is arbitrary; a plan's order is not.
     plan.retirements.sort_unstable_by(|a, b| a.runner.cmp(&b.runner));
     plan.marks.sort_unstable_by(|a, b| a.runner.cmp(&b.runner));
+    plan.warm_retirements.sort_unstable_by(|a, b| a.name.cmp(&b.name));
     plan.waits.sort_unstable_by_key(|wait| wait.job);
     plan
 }

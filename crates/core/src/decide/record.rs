@@ -5,14 +5,17 @@
 mod job;
 mod operator;
 mod runner;
+mod warm;
 
 use crate::decide::rerun;
+use crate::id::TaskName;
 use crate::reason::{Code, Reason};
 use crate::records::change::{Change, Records};
 use crate::records::job::JobRecord;
 use crate::records::runner::Served;
+use crate::records::warm::WarmState;
 use crate::rules::Rules;
-use crate::wire::event::{Event, JobOutcome, JobReason};
+use crate::wire::event::{Event, JobOutcome, JobReason, TaskEvent};
 
 /// The result of recording an event.
 #[derive(Clone, PartialEq, Debug)]
@@ -106,11 +109,26 @@ fn record_event(event: &Event, records: &Records, rules: Rules<'_>) -> Recorded 
             Some(JobRecord::Open(job)) if job.version == answer.asked => job::record_run(job, answer, rules),
             _ => Recorded::nothing(Code::NothingNew),
         },
-        Event::Task(event) => runner::record_task(event, records),
+        Event::Task(event) => match &event.name {
+            TaskName::Runner(_) => runner::record_task(event, records),
+            TaskName::Warm(_) => warm::record_task(event, records),
+        },
         Event::RegistrationAnswer(answer) => runner::record_registration(answer, records),
         Event::Stop(request) => operator::stop(request, records),
         Event::Retry(request) => operator::retry(request, records, rules),
         Event::JobReason(told) => job::record_reason(told, records),
+    }
+}
+
+/// Returns the same event for the runner that has taken over the warm task of which it tells.
+#[must_use]
+pub fn passed_on(event: &Event, records: &Records) -> Option<Event> {
+    let (Event::Task(event), Some(warm)) = (event, &records.warm) else { return None };
+    match (&event.name, &warm.state) {
+        (TaskName::Warm(_), WarmState::Used(runner)) => {
+            Some(Event::Task(TaskEvent { name: runner.clone().into(), ..event.clone() }))
+        }
+        _ => None,
     }
 }
 

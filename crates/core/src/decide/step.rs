@@ -1,6 +1,8 @@
 //! The next step of a runner, derived from its record alone. Any dispatcher that
 //! resumes a launch or a retirement gets the same answer.
 
+mod warm;
+
 use jiff::{SignedDuration, Timestamp};
 
 use crate::id::JobId;
@@ -9,6 +11,7 @@ use crate::records::runner::{
     TaskLeft,
 };
 use crate::wire::event::{JobAction, JobEvent};
+pub use warm::WarmStep;
 
 /// How long to wait for the second of the two reports of a completion, the agent's
 /// and GitHub's, before the registration is deleted.
@@ -43,8 +46,8 @@ pub enum Step {
 
 /// The next step, or when there will be one.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Next {
-    Now(Step),
+pub enum Next<S = Step> {
+    Now(S),
     /// None before then, unless an event comes first.
     At(Timestamp),
     /// None until an event comes.

@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::id::{Repository, RunId, RunnerName, TaskId};
+use crate::id::{Repository, RunId, TaskId, TaskName};
 use crate::records::open::Open;
 use crate::records::runner::RunnerStage;
 use crate::rules::pace::Level;
@@ -34,8 +34,8 @@ const STUCK: SignedDuration = SignedDuration::from_hours(1);
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct SeenTask {
     pub task: TaskId,
-    /// The runner named in its tag.
-    pub runner: RunnerName,
+    /// The name with which it was launched.
+    pub name: TaskName,
     pub status: SeenStatus,
 }
 
@@ -65,9 +65,9 @@ impl Lag {
 pub struct SweepProgress {
     /// When the last pass began.
     pub began_at: Option<Timestamp>,
-    /// Runners whose task is not in the list, with the time of the first pass that
+    /// Runners and warm tasks whose task is not in the list, with the time of the first pass that
     /// missed it; at most [`tasks::MAX_MISSING`].
-    pub missing: BTreeMap<RunnerName, Timestamp>,
+    pub missing: BTreeMap<TaskName, Timestamp>,
     /// Where runners were registered recently; at most [`registrations::MAX_SCOPES`].
     pub scopes: Vec<KnownScope>,
     /// Which webhook deliveries were handled.

@@ -17,10 +17,11 @@ use super::{Deployment, ParseIdError, PoolId};
 #[serde(try_from = "String", into = "String")]
 pub struct RunnerName(Arc<str>);
 
-impl RunnerName {
-    const PREFIX: &'static str = "ecsr";
-    const ULID_LEN: usize = 26;
+/// With it each name of ours begins.
+pub(super) const PREFIX: &str = "ecsr";
+pub(super) const ULID_LEN: usize = 26;
 
+impl RunnerName {
     /// Returns the name of a new runner.
     ///
     /// `ulid` has 26 characters of Crockford's base 32; it is written in lower case.
@@ -30,7 +31,7 @@ impl RunnerName {
     /// `ulid` is not a ULID.
     pub fn new(deployment: &Deployment, pool: &PoolId, ulid: &str) -> Result<Self, ParseIdError> {
         let ulid = ulid.to_ascii_lowercase();
-        Self::parse(&format!("{}-{deployment}-{pool}-{ulid}", Self::PREFIX))
+        Self::parse(&format!("{PREFIX}-{deployment}-{pool}-{ulid}"))
     }
 
     /// Parses the wire form, matching the whole grammar.
@@ -52,7 +53,7 @@ impl RunnerName {
     }
 
     fn split(text: &str) -> Option<(&str, &str, &str)> {
-        let rest = text.strip_prefix(Self::PREFIX)?.strip_prefix('-')?;
+        let rest = text.strip_prefix(PREFIX)?.strip_prefix('-')?;
         let (rest, ulid) = rest.rsplit_once('-')?;
         let (deployment, pool) = rest.rsplit_once('-')?;
         Some((deployment, pool, ulid))
@@ -66,7 +67,7 @@ impl RunnerName {
     /// The ULID at its end, in lower case: unique, and sortable by time.
     #[must_use]
     pub fn ulid(&self) -> &str {
-        &self.0[self.0.len() - Self::ULID_LEN..]
+        &self.0[self.0.len() - ULID_LEN..]
     }
 
     /// Whether this deployment gave the name.
@@ -95,8 +96,8 @@ impl RunnerName {
     }
 }
 
-fn is_ulid(text: &str) -> bool {
-    text.len() == RunnerName::ULID_LEN
+pub(super) fn is_ulid(text: &str) -> bool {
+    text.len() == ULID_LEN
         && text
             .bytes()
             .all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'z') && !matches!(b, b'i' | b'l' | b'o' | b'u'))

@@ -5,6 +5,7 @@ use crate::records::image::Image;
 use crate::records::job::{EndedJob, Job, JobRecord};
 use crate::records::rerun::{RerunKey, RerunRecord};
 use crate::records::runner::{EndedRunner, Runner};
+use crate::records::warm::{EndedWarm, WarmTask};
 
 /// The stored records for an event's [`crate::wire::event::Keys`].
 #[derive(Clone, Default, Debug)]
@@ -12,6 +13,8 @@ pub struct Records {
     pub job: Option<JobRecord>,
     /// The runner, if it is open.
     pub runner: Option<Runner>,
+    /// The warm task, if it is open.
+    pub warm: Option<WarmTask>,
 }
 
 /// One write. It carries the record's new version: the store requires that the
@@ -31,6 +34,10 @@ pub enum Change {
     Runner(Runner),
     /// A runner is gone.
     RunnerGone(Box<EndedRunner>),
+    /// An open warm task, new or changed.
+    Warm(WarmTask),
+    /// A warm task is gone, or the runner that took it over.
+    WarmGone(Box<EndedWarm>),
     /// Launches are held back. The latest write wins, without a version check.
     Hold(Hold),
     /// Launches are no longer held back.

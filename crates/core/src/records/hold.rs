@@ -47,6 +47,8 @@ pub enum Held {
     Pool(PoolId),
     /// Launches of a class into a placement where its runners fail.
     ClassIn { class: ClassName, placement: Placement },
+    /// Launches of warm tasks of a class. Jobs do not wait for it.
+    Warm(ClassName),
 }
 
 /// A hold and its cause.
@@ -125,6 +127,8 @@ impl Pauses {
             Held::Placement { .. } => Self::secs(15, 2, 5 * 60),
             Held::Class(_) => Self::secs(15, 4, 5 * 60),
             Held::ClassIn { .. } => Self::secs(2, 4, 10 * 60),
+            // Each try costs, and no job waits for it.
+            Held::Warm(_) => Self::secs(60, 4, 60 * 60),
             Held::Pool(_) if fault == Fault::GithubUnavailable => Self::secs(10, 4, 5 * 60),
             // A refused job is over at once, and with each of them the flood is less: a long pause would only make the jobs
             // of this pool wait for longer.
@@ -198,7 +202,9 @@ impl Hold {
     pub fn is_effective(&self) -> bool {
         match &self.held {
             Held::Pool(_) if self.fault == Fault::JobRefused => self.failures >= REFUSED_RUNNERS,
-            Held::Scope(_) | Held::Account(_) | Held::Placement { .. } | Held::Pool(_) => true,
+            Held::Scope(_) | Held::Account(_) | Held::Placement { .. } | Held::Pool(_) | Held::Warm(_) => {
+                true
+            }
             Held::ClassIn { .. } => {
                 self.fault.suspect() == Suspect::Start
                     || self.failures >= 2
@@ -219,7 +225,9 @@ impl Hold {
             // After two minutes.
             Held::Scope(_) | Held::Account(_) => self.failures >= ALARMING + 3,
             Held::Class(_) => self.is_effective(),
-            Held::Pool(_) | Held::ClassIn { .. } => self.is_effective() && self.failures >= ALARMING,
+            Held::Pool(_) | Held::ClassIn { .. } | Held::Warm(_) => {
+                self.is_effective() && self.failures >= ALARMING
+            }
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use crate::id::{JobId, RunnerName};
+use crate::id::{JobId, RunnerName, WarmName};
 use crate::records::change::Change;
 use crate::records::hold::{Held, Hold};
 use crate::records::image::Image;
@@ -10,6 +10,7 @@ use crate::records::job::Job;
 use crate::records::rerun::{RerunKey, RerunRecord};
 use crate::records::runner::Runner;
 use crate::records::shared_map::SharedMap;
+use crate::records::warm::WarmTask;
 use crate::rules::class::size::Arch;
 use crate::rules::pace::{Bucket, Level};
 
@@ -18,6 +19,8 @@ pub struct Open {
     pub jobs: SharedMap<JobId, Job>,
     /// The runners that are not gone. Within a pool, the oldest comes first.
     pub runners: SharedMap<RunnerName, Runner>,
+    /// The warm tasks that are not gone, the oldest first.
+    pub warm: BTreeMap<WarmName, WarmTask>,
     pub holds: BTreeMap<Held, Hold>,
     /// Jobs that are run again, and the facts that lead to it.
     pub reruns: BTreeMap<RerunKey, RerunRecord>,
@@ -27,7 +30,7 @@ pub struct Open {
     pub levels: HashMap<Bucket, Level>,
     /// Records that cannot be read. They stay stored for an operator to inspect.
     pub unreadable: usize,
-    /// How many of them are records of runners. Each takes a slot of the deployment's limit.
+    /// How many of them are records of runners or warm tasks. Each takes a slot of the deployment's limit.
     pub unreadable_runners: usize,
     /// How many of them are records of images.
     pub unreadable_images: usize,
@@ -49,6 +52,10 @@ impl Open {
 
     pub fn add_runner(&mut self, runner: Runner) {
         self.runners.insert(runner.name().clone(), runner);
+    }
+
+    pub fn add_warm(&mut self, warm: WarmTask) {
+        self.warm.insert(warm.name().clone(), warm);
     }
 
     pub fn add_hold(&mut self, hold: Hold) {
@@ -74,6 +81,10 @@ impl Open {
             Change::RunnerGone(gone) => {
                 self.runners.remove(&gone.facts.name);
             }
+            Change::Warm(warm) => self.add_warm(warm.clone()),
+            Change::WarmGone(gone) => {
+                self.warm.remove(&gone.facts.name);
+            }
             Change::Hold(hold) => self.add_hold(hold.clone()),
             Change::Released(held) => {
                 self.holds.remove(held);
@@ -86,9 +97,9 @@ impl Open {
         }
     }
 
-    /// Whether no job and no runner is open, and no job is to be run again. Holds do not count.
+    /// Whether no job, no runner and no warm task is open, and no job is to be run again. Holds do not count.
     #[must_use]
     pub fn is_at_rest(&self) -> bool {
-        self.jobs.is_empty() && self.runners.is_empty() && self.reruns.is_empty()
+        self.jobs.is_empty() && self.runners.is_empty() && self.warm.is_empty() && self.reruns.is_empty()
     }
 }

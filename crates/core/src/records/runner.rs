@@ -5,7 +5,9 @@ mod ending;
 
 use jiff::Timestamp;
 
-use crate::id::{ClassName, Epoch, JobId, PoolId, Repository, RunnerId, RunnerName, TaskId, Version};
+use crate::id::{
+    ClassName, Epoch, JobId, PoolId, Repository, RunnerId, RunnerName, TaskId, Version, WarmName,
+};
 use crate::reason::Reason;
 use crate::records::timeline::Timeline;
 use crate::rules::class::size::Size;
@@ -26,6 +28,8 @@ pub enum RunnerStage {
     Reserved,
     /// Its task was accepted.
     Starting,
+    /// Its container runs, and no runner has taken it over. Only warm tasks are shown in this stage.
+    Warm,
     Booted,
     /// It executes a job.
     Busy,
@@ -36,8 +40,8 @@ pub enum RunnerStage {
 }
 
 impl RunnerStage {
-    pub const ALL: [Self; 6] =
-        [Self::Reserved, Self::Starting, Self::Booted, Self::Busy, Self::Ending, Self::Gone];
+    pub const ALL: [Self; 7] =
+        [Self::Reserved, Self::Starting, Self::Warm, Self::Booted, Self::Busy, Self::Ending, Self::Gone];
 
     /// The wire form, pinned.
     #[must_use]
@@ -45,6 +49,7 @@ impl RunnerStage {
         match self {
             Self::Reserved => "reserved",
             Self::Starting => "starting",
+            Self::Warm => "warm",
             Self::Booted => "booted",
             Self::Busy => "busy",
             Self::Ending => "ending",
@@ -79,6 +84,8 @@ pub struct RunnerFacts {
     pub exec: bool,
     /// Whether it was launched to fail a job that cannot be served. It serves no job.
     pub fails: bool,
+    /// The warm task that it took over; `None` if it was launched with a task of its own.
+    pub warm: Option<WarmName>,
 }
 
 impl RunnerFacts {

@@ -1,6 +1,8 @@
 //! The environment variables with which a control plane configures an agent.
 //! `docs/configuration.md` explains each and lists the agent's defaults.
 
+use jiff::SignedDuration;
+
 use crate::rules::limits::Limits;
 
 /// The runner's name. ECS returns it in each state change of the task, which
@@ -45,6 +47,19 @@ pub const WORKER_LIMIT_SECS: &str = "ECSRUNNER_WORKER_LIMIT_SECS";
 pub const STOP_TIMEOUT_SECS: &str = "ECSRUNNER_STOP_TIMEOUT_SECS";
 /// Milliseconds to wait before the listener is started again.
 pub const RETRY_DELAY_MS: &str = "ECSRUNNER_RETRY_DELAY_MS";
+
+/// Seconds for which a warm task waits for its boot item, in place of [`BOOT_LIMIT_SECS`]. Then the name in [`RUNNER`] is
+/// that of the warm task, and its boot item names the runner.
+pub const WARM_LIMIT_SECS: &str = "ECSRUNNER_WARM_LIMIT_SECS";
+
+/// How long a warm task outlasts its greatest age by itself. The control plane ends it before, unless that is gone.
+const WARM_MARGIN: SignedDuration = SignedDuration::from_mins(15);
+
+/// Returns the variable that makes a task a warm one.
+#[must_use]
+pub fn warm(waits: Option<SignedDuration>) -> Option<(&'static str, String)> {
+    waits.map(|waits| (WARM_LIMIT_SECS, (waits + WARM_MARGIN).as_secs().to_string()))
+}
 
 /// Returns the variables that carry a deployment's limits, in seconds.
 #[must_use]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use crate::id::{JobId, Repository, RunnerId, RunnerName, TaskId, Version};
+use crate::id::{JobId, Repository, RunnerId, RunnerName, TaskId, TaskName, Version, WarmName};
 use crate::reason::Reason;
 use crate::wire::exit::AgentExit;
 use crate::wire::job::{Conclusion, JobFacts, TakenBy};
@@ -35,6 +35,27 @@ pub enum Event {
 pub struct Keys {
     pub job: Option<JobId>,
     pub runner: Option<RunnerName>,
+    pub warm: Option<WarmName>,
+}
+
+impl Keys {
+    #[must_use]
+    pub fn of_job(job: JobId) -> Self {
+        Self { job: Some(job), ..Self::default() }
+    }
+
+    #[must_use]
+    pub fn of_runner(runner: &RunnerName) -> Self {
+        Self { runner: Some(runner.clone()), ..Self::default() }
+    }
+
+    #[must_use]
+    pub fn of_task(name: &TaskName) -> Self {
+        match name {
+            TaskName::Runner(runner) => Self::of_runner(runner),
+            TaskName::Warm(warm) => Self { warm: Some(warm.clone()), ..Self::default() },
+        }
+    }
 }
 
 impl Event {
@@ -48,14 +69,14 @@ impl Event {
                     let keys = event.keys();
                     Keys { runner: keys.runner.or_else(|| answer.on_behalf_of.clone()), ..keys }
                 }
-                JobOutcome::Absent | JobOutcome::Unanswered => Keys { job: Some(answer.job), runner: None },
+                JobOutcome::Absent | JobOutcome::Unanswered => Keys::of_job(answer.job),
             },
-            Self::RunAnswer(answer) => Keys { job: Some(answer.job), runner: None },
-            Self::Task(event) => Keys { job: None, runner: Some(event.runner.clone()) },
-            Self::RegistrationAnswer(answer) => Keys { job: None, runner: Some(answer.runner.clone()) },
-            Self::Stop(request) => Keys { job: None, runner: Some(request.runner.clone()) },
-            Self::Retry(request) => Keys { job: Some(request.job), runner: None },
-            Self::JobReason(told) => Keys { job: Some(told.job), runner: None },
+            Self::RunAnswer(answer) => Keys::of_job(answer.job),
+            Self::Task(event) => Keys::of_task(&event.name),
+            Self::RegistrationAnswer(answer) => Keys::of_runner(&answer.runner),
+            Self::Stop(request) => Keys::of_runner(&request.runner),
+            Self::Retry(request) => Keys::of_job(request.job),
+            Self::JobReason(told) => Keys::of_job(told.job),
         }
     }
 }
@@ -99,7 +120,7 @@ impl JobEvent {
             }
             JobAction::Waiting | JobAction::Queued => None,
         };
-        Keys { job: Some(self.facts.id), runner }
+        Keys { runner, ..Keys::of_job(self.facts.id) }
     }
 
     /// Returns when it happened: by our clock, which is finer, unless the event came late.
@@ -242,8 +263,8 @@ pub struct JobReason {
 /// A task's state change.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct TaskEvent {
-    /// The task's runner.
-    pub runner: RunnerName,
+    /// The name with which it was launched.
+    pub name: TaskName,
     pub task: TaskId,
     /// Increases for each task: an event with an older version is dropped.
     pub version: u64,

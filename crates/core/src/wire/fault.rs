@@ -182,6 +182,7 @@ impl Fault {
             | AgentExit::JobNotStarted
             | AgentExit::JobAbandoned
             | AgentExit::ListenerHung
+            | AgentExit::NotNeeded
             | AgentExit::InterruptedBusy => return None,
             AgentExit::Failed => Self::AgentFailed,
             AgentExit::NoBootItem => Self::BootItemAbsent,

@@ -4,7 +4,7 @@
 //! next one starts. A dispatcher that resumes another's work claims the record
 //! first.
 
-use ecsrunner_core::decide::step::{Next, Step};
+use ecsrunner_core::decide::step::{Next, Step, WarmStep};
 use ecsrunner_core::id::Epoch;
 use ecsrunner_core::reason::{Code, Reason};
 use ecsrunner_core::records::change::Change;
@@ -58,20 +58,22 @@ pub(crate) enum StepError {
     StillAtWork(String),
     #[error("{step:?} took longer than {} s", STEP_LIMIT.as_secs())]
     TimedOut { step: Step },
+    #[error("{step:?} of a warm task took longer than {} s", STEP_LIMIT.as_secs())]
+    WarmTimedOut { step: WarmStep },
     /// Nothing failed, but the step is not due yet.
     #[error("not before {0}")]
     NotYet(Timestamp),
 }
 
 impl StepError {
-    fn retry_after(&self) -> Option<Duration> {
+    pub(super) fn retry_after(&self) -> Option<Duration> {
         let (disposition, refused) = match self {
             Self::Store(error) => (error.disposition(), None),
             Self::Compute(error) => (error.disposition(), Some(REFUSED_BY_AWS)),
             Self::GitHub(error) => (error.disposition(), Some(REFUSED_BY_GITHUB)),
             Self::StillBusy(_) => return Some(STILL_BUSY),
             Self::StillAtWork(_) => return Some(STILL_AT_WORK),
-            Self::TimedOut { .. } | Self::NotYet(_) => return None,
+            Self::TimedOut { .. } | Self::WarmTimedOut { .. } | Self::NotYet(_) => return None,
         };
         match disposition {
             Disposition::Retry { after } => after,

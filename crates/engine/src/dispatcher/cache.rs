@@ -12,13 +12,13 @@ use ecsrunner_core::decide::plan::Question;
 use ecsrunner_core::decide::plan::choose::{Choices, NoPlacement, Underway, Wanted};
 use ecsrunner_core::decide::plan::unservable::Unservable;
 use ecsrunner_core::decide::rerun::on_demand_jobs;
-use ecsrunner_core::id::{Account, JobId, Repository, RunId, RunnerName, SubnetId};
+use ecsrunner_core::id::{Account, JobId, Repository, RunId, RunnerName, SubnetId, WarmName};
 use ecsrunner_core::records::change::Change;
 use ecsrunner_core::records::hold::{Held, Hold};
 use ecsrunner_core::records::job::Job;
 use ecsrunner_core::records::open::Open;
 use ecsrunner_core::records::runner::Runner;
-use ecsrunner_core::rules::class::size::Arch;
+use ecsrunner_core::rules::class::size::{Arch, Size};
 use ecsrunner_core::rules::cost::Market;
 use ecsrunner_core::rules::pace::{Bucket, Level};
 use ecsrunner_core::rules::placement::Placement;
@@ -35,6 +35,7 @@ pub(crate) use github::{Call, Trying};
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub(crate) enum EffectKey {
     Runner(RunnerName),
+    Warm(WarmName),
     Question(Question),
     Probe(Scope),
     /// The next attempt of a run.
@@ -126,6 +127,9 @@ impl Cache {
         known.accepted_cpu.clear();
         for runner in open.runners.values().filter(|runner| runner.takes_slot() && !runner.awaits_task()) {
             *known.accepted_cpu.entry(runner.placement.market).or_default() += runner.facts.size.cpu();
+        }
+        for warm in open.warm.values().filter(|warm| warm.takes_slot() && warm.task().is_some()) {
+            *known.accepted_cpu.entry(warm.placement.market).or_default() += warm.facts.size.cpu();
         }
         known.slots.retain(|(runner, _)| open.runners.contains_key(runner));
         known.on_demand = on_demand_jobs(open).into_iter().collect();
@@ -275,9 +279,8 @@ impl Cache {
     }
 
     /// Notes that AWS has accepted a task.
-    pub(crate) fn accepted(&self, runner: &Runner) {
-        let mut known = self.lock();
-        *known.accepted_cpu.entry(runner.placement.market).or_default() += runner.facts.size.cpu();
+    pub(crate) fn accepted(&self, market: Market, size: Size) {
+        *self.lock().accepted_cpu.entry(market).or_default() += size.cpu();
     }
 
     /// CPU units of the tasks that AWS has accepted on this market.

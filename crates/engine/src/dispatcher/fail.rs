@@ -45,7 +45,8 @@ impl<W: World> Engine<W> {
         let mut all = true;
         for launch in launches {
             let job = open.jobs.get(&launch.job).and_then(|job| job.reserved_to_fail(&launch.reason));
-            let (Some(job), Some(runner)) = (job, self.name(launch, epoch, now)) else { continue };
+            let (Some(job), Some(name)) = (job, self.name(launch, now)) else { continue };
+            let runner = launch.order.reserve(name, epoch, now);
             let is_free = |bucket: &Bucket| open.levels.get(bucket).is_none_or(|Level(until)| *until <= now);
             let Some(bucket) = Bucket::failures(launch.order.repository()).find(is_free) else { continue };
             let level = Level(now + Bucket::FAILURE_TAKEN);
@@ -135,7 +136,7 @@ impl<W: World> Engine<W> {
             other.id != job.id() && asked != *labels && labels.is_superset(&asked)
         };
         for other in queued.jobs.iter().filter(asks_for_fewer) {
-            let keys = Keys { job: Some(other.id), runner: None };
+            let keys = Keys::of_job(other.id);
             match self.ports.store.load(&keys).await?.job {
                 Some(JobRecord::Open(known)) if known.is_refused() => {}
                 _ => return Ok(true),
@@ -181,7 +182,7 @@ impl<W: World> Engine<W> {
         runner: &Runner,
     ) -> Result<Option<(Fail, Option<Job>)>, StoreError> {
         let (now, rules) = (self.ports.clock.now(), self.rules());
-        let keys = Keys { job: Some(runner.facts.launched_for), runner: None };
+        let keys = Keys::of_job(runner.facts.launched_for);
         if let Some(JobRecord::Open(job)) = self.ports.store.load(&keys).await?.job
             && let Some(fail) = fail_of(&job, now)
         {

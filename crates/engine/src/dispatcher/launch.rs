@@ -78,15 +78,13 @@ impl<W: World> Engine<W> {
         }
         self.cache.ask(runner.name(), attempt);
         self.cache.use_slot(runner.name(), &Bucket::Fargate(runner.placement.market));
-        let order = TaskOrder {
-            runner: &runner.facts,
-            placement: &runner.placement,
-            token: ClientToken::new(&runner.facts, attempt),
-        };
+        let task = runner.facts.task();
+        let token = ClientToken::new(&task.name, attempt);
+        let order = TaskOrder { task: &task, placement: &runner.placement, token };
         match self.ports.compute.run_task(&order).await {
             Ok(task) => {
                 info!(runner = %runner.name(), %task, placement = %runner.placement, "launched runner");
-                self.cache.accepted(runner);
+                self.cache.accepted(runner.placement.market, runner.facts.size);
                 let held = Held::placement(runner.placement.clone(), runner.facts.size.arch());
                 let also: Vec<Change> =
                     probe.is_some().then(|| Change::Released(held.clone())).into_iter().collect();

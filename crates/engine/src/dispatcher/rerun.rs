@@ -206,7 +206,7 @@ impl<W: World> Engine<W> {
         epoch: Epoch,
     ) -> Result<(), StoreError> {
         for _ in 0..NOTE_TRIES {
-            let keys = Keys { job: Some(rerun.job), runner: None };
+            let keys = Keys::of_job(rerun.job);
             let noted = match self.ports.store.load(&keys).await?.job {
                 Some(JobRecord::Ended(ended)) => noted(&ended, rerun, note).map(Change::JobAmended),
                 _ => None,

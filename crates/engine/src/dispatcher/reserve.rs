@@ -1,11 +1,12 @@
 //! Reserves the runners that a plan launches.
 
 use ecsrunner_core::decide::plan::Launch;
-use ecsrunner_core::id::{Epoch, RunnerName};
+use ecsrunner_core::id::{Epoch, RunnerName, WarmName};
 use ecsrunner_core::reason::Code;
 use ecsrunner_core::records::change::Change;
 use ecsrunner_core::records::open::Open;
 use ecsrunner_core::records::runner::{Runner, RunnerState};
+use ecsrunner_core::records::warm::WarmTask;
 use jiff::Timestamp;
 use tracing::{info, warn};
 use ulid::Ulid;
@@ -15,13 +16,11 @@ use crate::ports::Randomness;
 use crate::ports::store::{StoreError, Transaction};
 use crate::{Engine, World};
 
-/// The most reservations in one transaction. Each writes a runner's record and its job's.
-const RESERVATIONS: usize = BATCH / 2;
 const RESERVATION_TRIES: u32 = 3;
 
 impl<W: World> Engine<W> {
-    /// Reserves the plan's launches. Each runner's record is written in one
-    /// transaction with its job's. False if a job had changed since it was read.
+    /// Reserves the plan's launches. Each runner's record is written in one transaction with its job's, and with that of
+    /// the warm task that it takes over. False if one of them had changed since it was read.
     pub(super) async fn reserve(
         &self,
         epoch: Epoch,
@@ -29,29 +28,68 @@ impl<W: World> Engine<W> {
         open: &mut Open,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
+        let (warm, cold): (Vec<_>, Vec<_>) = launches.iter().partition(|launch| launch.warm.is_some());
+        // Each writes a runner's record, its job's and perhaps a warm task's.
         let mut all = true;
-        for batch in launches.chunks(RESERVATIONS) {
-            let mut changes = Vec::new();
-            for launch in batch {
-                let job = open.jobs.get(&launch.job);
-                let job = job.and_then(|job| job.waiting_for(&Code::RunnerStarting.into()));
-                if let (Some(job), Some(runner)) = (job, self.name(launch, epoch, now)) {
-                    tell_reserving(launch, &runner);
-                    changes.extend([Change::Job(job), Change::Runner(runner)]);
-                }
-            }
-            // A job that has changed must not hold back the others.
-            match self.commit(Transaction::fenced(&changes, epoch)).await {
-                Ok(()) => self.reserved(&changes, open),
-                Err(StoreError::Conflict) => {
-                    for pair in changes.chunks(2) {
-                        all &= self.reserve_one(Transaction::fenced(pair, epoch), open).await?;
-                    }
-                }
-                Err(error) => return Err(error),
+        for (launches, size) in [(warm, BATCH / 3), (cold, BATCH / 2)] {
+            for batch in launches.chunks(size) {
+                all &= self.reserve_batch(epoch, batch, open, now).await?;
             }
         }
         Ok(all)
+    }
+
+    async fn reserve_batch(
+        &self,
+        epoch: Epoch,
+        batch: &[&Launch],
+        open: &mut Open,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let mut reservations = Vec::new();
+        for &launch in batch {
+            let job = open.jobs.get(&launch.job);
+            let Some(job) = job.and_then(|job| job.waiting_for(&Code::RunnerStarting.into())) else {
+                continue;
+            };
+            let Some((runner, warm)) = self.prepare_launch(launch, open, epoch, now) else { continue };
+            tell_reserving(launch, &runner);
+            let mut changes = vec![Change::Job(job), Change::Runner(runner)];
+            changes.extend(warm.map(Change::Warm));
+            reservations.push(changes);
+        }
+        let changes = reservations.concat();
+        // A record that has changed must not hold back the others.
+        match self.commit(Transaction::fenced(&changes, epoch)).await {
+            Ok(()) => self.reserved(&changes, open),
+            Err(StoreError::Conflict) => {
+                let mut all = true;
+                for changes in &reservations {
+                    all &= self.reserve_one(Transaction::fenced(changes, epoch), open).await?;
+                }
+                return Ok(all);
+            }
+            Err(error) => return Err(error),
+        }
+        Ok(true)
+    }
+
+    /// Makes the runner of a launch, and the next record of the warm task that it takes over.
+    fn prepare_launch(
+        &self,
+        launch: &Launch,
+        open: &Open,
+        epoch: Epoch,
+        now: Timestamp,
+    ) -> Option<(Runner, Option<WarmTask>)> {
+        let name = self.name(launch, now)?;
+        match &launch.warm {
+            None => Some((launch.order.reserve(name, epoch, now), None)),
+            Some(warm) => {
+                let (runner, warm) = launch.order.take_over(name, open.warm.get(warm)?, epoch, now)?;
+                Some((runner, Some(warm)))
+            }
+        }
     }
 
     /// Notes reservations that were written. This lease knows that RunTask was not called for them.
@@ -85,16 +123,21 @@ impl<W: World> Engine<W> {
         Ok(false)
     }
 
-    pub(super) fn name(&self, launch: &Launch, epoch: Epoch, now: Timestamp) -> Option<Runner> {
-        let millis = u64::try_from(now.as_millisecond()).unwrap_or(0);
-        let ulid = Ulid::from_parts(millis, self.ports.randomness.bits());
-        match RunnerName::new(&self.rules().settings.deployment, launch.order.pool(), &ulid.to_string()) {
-            Ok(name) => Some(launch.order.reserve(name, epoch, now)),
+    /// Returns a name for the runner of a launch.
+    pub(super) fn name(&self, launch: &Launch, now: Timestamp) -> Option<RunnerName> {
+        let ulid = self.ulid(now);
+        match RunnerName::new(&self.rules().settings.deployment, launch.order.pool(), &ulid) {
+            Ok(name) => Some(name),
             Err(error) => {
                 warn!(%error, "could not make a runner name");
                 None
             }
         }
+    }
+
+    pub(super) fn ulid(&self, now: Timestamp) -> String {
+        let millis = u64::try_from(now.as_millisecond()).unwrap_or(0);
+        Ulid::from_parts(millis, self.ports.randomness.bits()).to_string()
     }
 }
 
@@ -103,6 +146,7 @@ pub(super) fn tell_reserving(launch: &Launch, runner: &Runner) {
         job_id = launch.job.get(),
         runner = %runner.name(),
         class = %runner.facts.class,
+        warm = launch.warm.as_ref().map(WarmName::as_str),
         reason = %launch.reason,
         "reserving runner"
     );

@@ -78,6 +78,7 @@ impl<W: World> Engine<W> {
         // The next round plans them.
         all &= plan.readmitted.is_empty();
         all &= self.write_runners(epoch, &plan, &mut open, at).await?;
+        all &= self.write_warm(epoch, &plan, &mut open, at).await?;
         Ok(Prepared { open, plan, at, is_stale: !all })
     }
 
@@ -121,7 +122,7 @@ impl<W: World> Engine<W> {
             return Ok(());
         }
         let (runners, lessons): (Vec<_>, Vec<_>) =
-            lessons.into_iter().partition(|lesson| matches!(lesson, Change::Runner(_)));
+            lessons.into_iter().partition(|lesson| matches!(lesson, Change::Runner(_) | Change::Warm(_)));
         self.commit_batches(epoch, &lessons, open).await?;
         for lesson in &lessons {
             match lesson {
@@ -202,6 +203,7 @@ impl<W: World> Engine<W> {
         self.begin_questions(holder, open, &plan.questions, now);
         self.begin_reruns(holder, open, now);
         self.begin_images(holder, open, now);
+        self.begin_warm(holder, open, now).await?;
         for Probe { scope, .. } in &plan.probes {
             // A scope has no pool, so its probe counts under a pool without labels.
             let key = EffectKey::Probe(scope.clone());

@@ -5,15 +5,15 @@ use std::future::Future;
 use std::time::Duration;
 
 use ecsrunner_core::decide::sweep::SeenTask;
-use ecsrunner_core::id::TaskId;
-use ecsrunner_core::records::runner::RunnerFacts;
+use ecsrunner_core::id::{TaskId, TaskName};
+use ecsrunner_core::records::task::TaskFacts;
 use ecsrunner_core::rules::placement::Placement;
 
 use super::Disposition;
 
 /// A service that runs one task for each runner.
 pub trait Compute: Send + Sync {
-    /// Starts the runner's task. The order's token makes the call idempotent: for
+    /// Starts a task. The order's token makes the call idempotent: for
     /// the same token, the service returns the same task.
     fn run_task(&self, order: &TaskOrder<'_>) -> impl Future<Output = Result<TaskId, ComputeError>> + Send;
 
@@ -25,22 +25,22 @@ pub trait Compute: Send + Sync {
     fn tasks(&self) -> impl Future<Output = Result<Vec<SeenTask>, ComputeError>> + Send;
 }
 
-/// One attempt to start a runner's task. It is recorded before the call.
+/// One attempt to start a task. It is recorded before the call.
 #[derive(Clone, Debug)]
 pub struct TaskOrder<'a> {
-    pub runner: &'a RunnerFacts,
+    pub task: &'a TaskFacts,
     pub placement: &'a Placement,
     pub token: ClientToken,
 }
 
-/// An idempotency token, `<the runner's ulid>-<attempt>`, of at most 64 characters.
+/// An idempotency token, `<the ulid of its name>-<attempt>`, of at most 64 characters.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct ClientToken(String);
 
 impl ClientToken {
     #[must_use]
-    pub fn new(runner: &RunnerFacts, attempt: u32) -> Self {
-        Self(format!("{}-{attempt}", runner.name.ulid()))
+    pub fn new(name: &TaskName, attempt: u32) -> Self {
+        Self(format!("{}-{attempt}", name.ulid()))
     }
 
     #[must_use]

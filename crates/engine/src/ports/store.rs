@@ -12,7 +12,7 @@ use ecsrunner_core::reason::Reason;
 use ecsrunner_core::records::change::{Change, Records};
 use ecsrunner_core::records::job::{EndedJob, JobRecord};
 use ecsrunner_core::records::open::Open;
-use ecsrunner_core::records::runner::EndedRunner;
+use ecsrunner_core::records::task::EndedTask;
 use ecsrunner_core::rules::pace::{Bucket, Level};
 use ecsrunner_core::wire::boot::{BootItem, TaskRole};
 use ecsrunner_core::wire::event::Keys;
@@ -23,7 +23,7 @@ use super::Disposition;
 
 /// The records of jobs and runners. Every read is consistent.
 pub trait Store: Send + Sync {
-    /// Loads the job with these keys, open or ended, and the runner if it is open.
+    /// Loads the job with these keys, open or ended, and the runner and the warm task if they are open.
     fn load(&self, keys: &Keys) -> impl Future<Output = Result<Records, StoreError>> + Send;
 
     /// Writes everything or nothing. It fails with [`StoreError::Conflict`] if a
@@ -150,13 +150,13 @@ pub trait Progress: Send + Sync {
     ) -> impl Future<Output = Result<HashSet<DeliveryId>, StoreError>> + Send;
 }
 
-/// Ended jobs and runners, for the page, the API and the CLI.
+/// Ended jobs, runners and warm tasks, for the page, the API and the CLI.
 pub trait History: Send + Sync {
     /// Lists ended jobs, the latest first.
     fn jobs(&self, page: &Page) -> impl Future<Output = Result<Listed<EndedJob>, StoreError>> + Send;
 
-    /// Lists gone runners, the latest first.
-    fn runners(&self, page: &Page) -> impl Future<Output = Result<Listed<EndedRunner>, StoreError>> + Send;
+    /// Lists gone runners and warm tasks, the latest first. Warm tasks are of no repository.
+    fn runners(&self, page: &Page) -> impl Future<Output = Result<Listed<EndedTask>, StoreError>> + Send;
 
     /// Reads one job, open or ended.
     fn job(&self, id: JobId) -> impl Future<Output = Result<Option<JobRecord>, StoreError>> + Send;

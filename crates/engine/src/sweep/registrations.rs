@@ -100,7 +100,7 @@ impl<W: World> Engine<W> {
         name: &RunnerName,
         id: RunnerId,
     ) -> Result<bool, DeleteError> {
-        let keys = Keys { job: None, runner: Some(name.clone()) };
+        let keys = Keys::of_runner(name);
         if self.ports.store.load(&keys).await?.runner.is_some() {
             return Ok(false);
         }

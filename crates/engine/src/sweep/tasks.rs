@@ -2,8 +2,10 @@
 
 use ecsrunner_core::decide::sweep::tasks::repair;
 use ecsrunner_core::decide::sweep::{Lag, SeenTask};
+use ecsrunner_core::id::TaskName;
 use ecsrunner_core::records::open::Open;
 use ecsrunner_core::records::runner::{Runner, RunnerState};
+use ecsrunner_core::records::warm::WarmState;
 use ecsrunner_core::wire::event::{Event, Keys, TaskEvent};
 use tracing::{info, warn};
 
@@ -30,7 +32,7 @@ impl<W: World> Engine<W> {
             if !pass.has_time(&self.ports.clock) {
                 return Ok(());
             }
-            match self.repair_runner(event).await {
+            match self.repair_record(event).await {
                 Ok(repaired) => pass.swept.repaired += usize::from(repaired),
                 // The store is unavailable for the other runners too.
                 Err(error @ StoreError::Unavailable { .. }) => return Err(error.into()),
@@ -51,27 +53,38 @@ impl<W: World> Engine<W> {
                     continue;
                 }
             }
-            warn!(runner = %orphan.runner, task = %orphan.task, "stopping a task that no record needs");
+            warn!(name = %orphan.name, task = %orphan.task, "stopping a task that no record needs");
             self.ports.compute.stop_task(&orphan.task, "no open record needs this task").await?;
             pass.swept.stopped_orphans += 1;
         }
         Ok(())
     }
 
-    async fn repair_runner(&self, event: TaskEvent) -> Result<bool, StoreError> {
-        let (runner, task) = (event.runner.clone(), event.task.clone());
+    async fn repair_record(&self, event: TaskEvent) -> Result<bool, StoreError> {
+        let (name, task) = (event.name.clone(), event.task.clone());
         let changed = !self.record(&Event::Task(event)).await?.changes.is_empty();
         if changed {
-            info!(%runner, %task, "repaired runner against its task");
+            info!(%name, %task, "repaired record against its task");
         }
         Ok(changed)
     }
 
-    /// Reads the runner's record again; returns whether it is missing or has another task.
+    /// Reads the task's record again; returns whether it is missing or has another task.
     async fn is_orphan(&self, seen: &SeenTask) -> Result<bool, StoreError> {
-        let keys = Keys { job: None, runner: Some(seen.runner.clone()) };
-        let records = self.ports.store.load(&keys).await?;
-        Ok(records.runner.is_none_or(|runner| !may_want(&runner, seen)))
+        let records = self.ports.store.load(&Keys::of_task(&seen.name)).await?;
+        let runner = match (&seen.name, records.warm) {
+            (TaskName::Runner(_), _) => records.runner,
+            (TaskName::Warm(_), None) => None,
+            (TaskName::Warm(_), Some(warm)) => match &warm.state {
+                WarmState::Used(runner) => self.ports.store.load(&Keys::of_runner(runner)).await?.runner,
+                state => {
+                    let may_want =
+                        *state == WarmState::Reserved || warm.task().is_none_or(|task| *task == seen.task);
+                    return Ok(!may_want);
+                }
+            },
+        };
+        Ok(runner.is_none_or(|runner| !may_want(&runner, seen)))
     }
 }
 

@@ -8,6 +8,7 @@ use ecsrunner_core::id::JobId;
 use ecsrunner_core::records::job::{EndedJob, JobRecord};
 use ecsrunner_core::records::open::Open;
 use ecsrunner_core::records::runner::EndedRunner;
+use ecsrunner_core::records::task::EndedTask;
 use ecsrunner_demo::github::app_key;
 use ecsrunner_engine::ports::store::{History, Page, Store};
 use ecsrunner_sim::ecs::FakeEcs;
@@ -109,7 +110,10 @@ impl Chain {
     pub(crate) async fn gone_runner(&self, name: &str) -> EndedRunner {
         let page = Page { limit: 100, ..Page::default() };
         let gone = self.store.runners(&page).await.unwrap().items;
-        let found = gone.into_iter().find(|runner| runner.facts.name.as_str() == name);
+        let found = gone.into_iter().find_map(|task| match task {
+            EndedTask::Runner(runner) if runner.facts.name.as_str() == name => Some(*runner),
+            EndedTask::Runner(_) | EndedTask::Warm(_) => None,
+        });
         found.unwrap_or_else(|| panic!("runner {name} is not in history"))
     }
 

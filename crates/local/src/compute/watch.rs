@@ -42,7 +42,7 @@ impl Processes {
     }
 
     pub(super) async fn watch_adopted(self, dir: TaskDir, description: Description) {
-        info!(task = %description.task, runner = %description.runner, "adopted task");
+        info!(task = %description.task, name = %description.name, "adopted task");
         loop {
             match dir.status() {
                 Ok(TaskStatus::Alive) => tokio::time::sleep(LOOK).await,

@@ -143,6 +143,7 @@ fn runner() -> Runner {
             image: None,
             exec: true,
             fails: false,
+            warm: None,
         },
         version: Version::FIRST,
         epoch: Epoch::new(1),

@@ -11,7 +11,7 @@ use ecsrunner_api::job::JobView;
 use ecsrunner_api::list::ClassList;
 use ecsrunner_api::runner::RunnerView;
 use ecsrunner_api::status::{Fault, Health};
-use ecsrunner_core::id::{JobId, RunnerName};
+use ecsrunner_core::id::{JobId, TaskName};
 use ecsrunner_core::records::job::JobRecord;
 use ecsrunner_core::wire::event::Keys;
 use ecsrunner_engine::ports::Clock;
@@ -41,7 +41,7 @@ pub(super) async fn job(State(app): State<App>, Path(id): Path<u64>) -> Response
 
 /// One runner, open or gone.
 pub(super) async fn runner(State(app): State<App>, Path(name): Path<String>) -> Response {
-    let Ok(name) = RunnerName::parse(&name) else {
+    let Ok(name) = TaskName::parse(&name) else {
         return not_found(format!("`{name}` is not a valid runner name"));
     };
     match find_runner(&app, &name).await {
@@ -51,12 +51,12 @@ pub(super) async fn runner(State(app): State<App>, Path(name): Path<String>) -> 
     }
 }
 
-async fn find_runner(app: &App, name: &RunnerName) -> Result<Option<RunnerView>, StoreError> {
-    let keys = Keys { job: None, runner: Some(name.clone()) };
-    if let Some(runner) = app.store().load(&keys).await?.runner {
-        return Ok(Some(RunnerView::open(&runner, app.engine.ports().clock.now())));
+async fn find_runner(app: &App, name: &TaskName) -> Result<Option<RunnerView>, StoreError> {
+    let open = app.store().load(&Keys::of_task(name)).await?;
+    if let Some(view) = RunnerView::of(&open, app.engine.ports().clock.now()) {
+        return Ok(Some(view));
     }
-    Ok(app.store().gone_runner(name).await?.as_ref().map(RunnerView::gone))
+    Ok(app.store().gone(name).await?.as_ref().map(RunnerView::past))
 }
 
 pub(super) async fn classes(State(app): State<App>) -> Response {

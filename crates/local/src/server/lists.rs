@@ -64,7 +64,8 @@ impl Filter {
     }
 
     fn admits_runner(&self, runner: &RunnerView) -> bool {
-        self.admits(&runner.repository, Some(&runner.class), runner.state.as_str())
+        let repository = runner.repository.as_deref().unwrap_or_default();
+        self.admits(repository, Some(&runner.class), runner.state.as_str())
     }
 }
 
@@ -117,8 +118,8 @@ async fn list_runners(app: &App, filter: &Filter) -> Result<RunnerList, StoreErr
     let (mut runners, mut next) = (Vec::new(), None);
     if let Some(after) = filter.after() {
         let now = app.engine.ports().clock.now();
-        let records = app.store().open().await?.runners;
-        let views = records.values().map(|runner| RunnerView::open(runner, now));
+        let records = app.store().open().await?;
+        let views = RunnerView::all(&records, now);
         let views =
             views.filter(|runner| filter.admits_runner(runner)).map(|runner| (runner.name.clone(), runner));
         (runners, next) = cut(views.collect(), after, filter.limit());
@@ -127,9 +128,10 @@ async fn list_runners(app: &App, filter: &Filter) -> Result<RunnerList, StoreErr
         return Ok(RunnerList { runners, next });
     }
     let Listed { items, next } = app.store().runners(&filter.history(runners.len())).await?;
-    let gone: HashSet<&str> = items.iter().map(|runner| runner.facts.name.as_str()).collect();
+    let past: Vec<RunnerView> = items.iter().map(RunnerView::past).collect();
+    let gone: HashSet<&str> = past.iter().map(|runner| runner.name.as_str()).collect();
     runners.retain(|runner| !gone.contains(runner.name.as_str()));
-    runners.extend(items.iter().map(RunnerView::gone).filter(|runner| filter.admits_runner(runner)));
+    runners.extend(past.iter().filter(|runner| filter.admits_runner(runner)).cloned());
     Ok(RunnerList { runners, next })
 }
 

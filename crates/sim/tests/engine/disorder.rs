@@ -1,5 +1,7 @@
 //! All kinds of faults at once, chosen by seed.
 
+mod warm;
+
 use std::env;
 use std::time::Duration;
 
@@ -55,6 +57,13 @@ fn everything_may_go_wrong_at_once() {
     }
 }
 
+#[test]
+fn warm_tasks_lose_and_double_nothing_whatever_goes_wrong() {
+    for seed in 4000..4040 {
+        run(run_disturbed_with(seed, &Disturbance::ALL, true));
+    }
+}
+
 /// A kind of fault.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Disturbance {
@@ -94,6 +103,11 @@ impl Dice {
 }
 
 async fn run_disturbed(seed: u64, disturbances: &[Disturbance]) {
+    run_disturbed_with(seed, disturbances, false).await;
+}
+
+/// `warm` if both classes keep tasks warm while the faults last.
+async fn run_disturbed_with(seed: u64, disturbances: &[Disturbance], warm: bool) {
     let dice = Dice(SeededRandomness::seeded(seed));
     let transit = Transit { lose: 0.1, duplicate: 0.2, late: 0.3, late_ms: 90_000 };
     let fault_plan = FaultPlan {
@@ -106,7 +120,11 @@ async fn run_disturbed(seed: u64, disturbances: &[Disturbance]) {
         crash: if disturbances.contains(&Disturbance::Crashes) { 0.003 } else { 0.0 },
         ..FaultPlan::default()
     };
-    let mut simulation = Simulation::new(setup(seed, fault_plan));
+    let mut simulation =
+        Simulation::new(if warm { warm::setup(seed, fault_plan) } else { setup(seed, fault_plan) });
+    if warm {
+        warm::change_and_end(&mut simulation, dice.secs(60, DISTURBANCE_SECS));
+    }
     for _ in 0..JOBS {
         let classes: [&[&str]; 3] =
             [&["self-hosted"], &["self-hosted", "class:spot"], &["self-hosted", "linux"]];
@@ -123,6 +141,7 @@ async fn run_disturbed(seed: u64, disturbances: &[Disturbance]) {
     let words = format!("seed {seed}, {disturbances:?}");
     settle(&mut simulation, LIMIT, &words).await;
     let outside = simulation.shared().lock();
+    warm::assert_no_task_had_two_runners(&outside, &words);
     for job in outside.hub.jobs.values() {
         let HubState::Completed { conclusion, .. } = &job.state else { panic!("{words}: {job:?}") };
         assert!(job.begun <= 1, "{words}: {job:?}");

@@ -5,6 +5,7 @@ pub(crate) mod deployment;
 pub(crate) mod jobs;
 pub(crate) mod faults;
 mod image;
+mod warm;
 pub(crate) mod outcome;
 
 use std::env::{self, VarError};

@@ -17,6 +17,7 @@ mod sick_placement;
 mod failing_starts;
 mod no_capacity;
 mod own_image;
+mod warm_runners;
 mod github_away;
 mod github_unsteady;
 mod slow_rounds;

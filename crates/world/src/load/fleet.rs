@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use ecsrunner_core::decide::sweep::{SeenStatus, SeenTask};
 use ecsrunner_core::id::JobId;
-use ecsrunner_core::id::{RunnerId, RunnerName, TaskId};
+use ecsrunner_core::id::{RunnerId, TaskId, TaskName};
 use ecsrunner_core::rules::cost::Market;
 use ecsrunner_core::wire::event::StopCause;
 use ecsrunner_engine::ports::compute::{Compute, ComputeError, TaskOrder};
@@ -27,7 +27,9 @@ const LAUNCH_INTERVAL: Millis = 50;
 #[derive(Debug)]
 pub(super) struct Task {
     pub(super) id: TaskId,
-    pub(super) runner: RunnerName,
+    pub(super) name: TaskName,
+    /// How long a warm task waits for its boot item.
+    pub(super) warm_for: Option<Duration>,
     pub(super) market: Market,
     cpu: u32,
     pub(super) max_job: Duration,
@@ -133,13 +135,14 @@ impl Fleet {
         let id = TaskId::parse(&format!("{number:032x}")).expect("a task id");
         let token = order.token.as_str().to_owned();
         self.by_token.insert(token.clone(), number);
-        self.used[index(order.placement.market)] += order.runner.size.cpu();
+        self.used[index(order.placement.market)] += order.task.size.cpu();
         let task = Task {
             id: id.clone(),
-            runner: order.runner.name.clone(),
+            name: order.task.name.clone(),
+            warm_for: order.task.warm_for.and_then(|waits| Duration::try_from(waits).ok()),
             market: order.placement.market,
-            cpu: order.runner.size.cpu(),
-            max_job: Duration::from_secs(u64::from(order.runner.max_job_minutes) * 60),
+            cpu: order.task.size.cpu(),
+            max_job: Duration::from_secs(u64::from(order.task.max_job_minutes) * 60),
             token,
             phase: Phase::Pending,
             turn: 0,
@@ -188,7 +191,7 @@ impl State {
             Market::OnDemand => self.surroundings.on_demand_vcpus,
             Market::Spot => self.surroundings.spot_vcpus,
         };
-        let wanted = self.fleet.used[index(market)] + order.runner.size.cpu();
+        let wanted = self.fleet.used[index(market)] + order.task.size.cpu();
         if quota.is_some_and(|vcpus| wanted > vcpus * 1024) {
             return Err(ComputeError::NoCapacity { message: VCPU_LIMIT_REACHED.to_owned() });
         }
@@ -201,7 +204,7 @@ impl State {
     fn seen(&self) -> Vec<SeenTask> {
         let seen = |task: &Task| SeenTask {
             task: task.id.clone(),
-            runner: task.runner.clone(),
+            name: task.name.clone(),
             status: match &task.phase {
                 Phase::Pending => SeenStatus::Pending,
                 _ => SeenStatus::Running,

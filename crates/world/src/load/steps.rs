@@ -47,9 +47,10 @@ impl State {
         let Some(task) = self.fleet.task(number) else { return };
         match (step, task.phase.clone()) {
             (TaskStep::Run, Phase::Pending) => {
+                let warm = task.warm_for;
+                let boot = Duration::from_secs(self.rules.settings.limits.boot_limit_secs.into());
+                let until = now + millis(warm.unwrap_or(boot));
                 self.tell(number, TaskChange::Running, now);
-                let limit = self.rules.settings.limits.boot_limit_secs;
-                let until = now + Millis::from(limit) * 1000;
                 let first = Millis::try_from(self.random.below(POLL_MS)).unwrap_or_default();
                 self.turn(number, Phase::Booting { until }, Some((now + first, TaskStep::Boot)));
             }
@@ -87,7 +88,8 @@ impl State {
             let next = Some((now + connects, TaskStep::Connect));
             self.turn(number, Phase::Connecting(registration), next);
         } else if now >= until {
-            self.exit(number, StopCause::Agent(AgentExit::NoBootItem), now);
+            let exit = if task.warm_for.is_some() { AgentExit::NotNeeded } else { AgentExit::NoBootItem };
+            self.exit(number, StopCause::Agent(exit), now);
         } else {
             let next = Some((now + 1000, TaskStep::Boot));
             self.turn(number, Phase::Booting { until }, next);
@@ -174,7 +176,7 @@ impl State {
         let Some(task) = self.fleet.task_mut(number) else { return };
         task.version += 1;
         let event = TaskEvent {
-            runner: task.runner.clone(),
+            name: task.name.clone(),
             task: task.id.clone(),
             version: task.version,
             change,

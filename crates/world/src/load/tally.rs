@@ -3,11 +3,12 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use ecsrunner_core::id::{ClassName, JobId, Repository, RunnerName, Version};
+use ecsrunner_core::id::{ClassName, JobId, Repository, TaskName, Version};
 use ecsrunner_core::reason::{Code, Reason};
 use ecsrunner_core::records::change::Change;
 use ecsrunner_core::records::job::{EndedJob, Job, JobEnding, JobState};
 use ecsrunner_core::records::runner::{EndedRunner, Runner, RunnerStage, Served};
+use ecsrunner_core::records::warm::{EndedWarm, WarmTask};
 
 use super::time::Millis;
 
@@ -53,6 +54,10 @@ pub struct RunnerFigures {
     pub cost_usd: f64,
     /// The cost of tasks while they executed no job.
     pub idle_cost_usd: f64,
+    /// Runners that took over a warm task.
+    pub warm: u64,
+    /// The cost of warm tasks before that, a part of `cost_usd` and `idle_cost_usd`.
+    pub warm_cost_usd: f64,
 }
 
 /// The most of each within a minute.
@@ -97,7 +102,7 @@ pub struct Tally {
     pub samples: Vec<Sample>,
     now: Sample,
     waiting: HashMap<JobId, Waiting>,
-    slots: HashMap<RunnerName, u32>,
+    slots: HashMap<TaskName, u32>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -157,6 +162,8 @@ impl Tally {
             Change::JobEnded(job) => self.ended_job(job, now),
             Change::Runner(runner) => self.changed_runner(runner, now),
             Change::RunnerGone(runner) => self.gone_runner(runner, now),
+            Change::Warm(warm) => self.changed_warm(warm, now),
+            Change::WarmGone(warm) => self.gone_warm(warm, now),
             Change::JobAmended(_)
             | Change::JobReopened(_)
             | Change::Hold(_)
@@ -219,18 +226,39 @@ impl Tally {
     fn changed_runner(&mut self, runner: &Runner, now: Millis) {
         if runner.version == Version::FIRST {
             self.runners.launches += 1;
-            self.slots.insert(runner.name().clone(), runner.facts.size.cpu());
-            self.count(now, |sample| {
-                sample.runners += 1;
-                sample.cpu += runner.facts.size.cpu();
-            });
+            self.runners.warm += u64::from(runner.facts.warm.is_some());
+            self.take_slot(runner.name().clone().into(), runner.facts.size.cpu(), now);
         } else if !runner.takes_slot() {
-            self.free_slot(runner.name(), now);
+            self.free_slot(&runner.name().clone().into(), now);
         }
     }
 
-    fn free_slot(&mut self, runner: &RunnerName, now: Millis) {
-        if let Some(cpu) = self.slots.remove(runner) {
+    fn changed_warm(&mut self, warm: &WarmTask, now: Millis) {
+        if warm.version == Version::FIRST {
+            self.take_slot(warm.name().clone().into(), warm.facts.size.cpu(), now);
+        } else if !warm.takes_slot() {
+            self.free_slot(&warm.name().clone().into(), now);
+        }
+    }
+
+    fn gone_warm(&mut self, warm: &EndedWarm, now: Millis) {
+        self.free_slot(&warm.facts.name.clone().into(), now);
+        let cost = warm.cost_usd.unwrap_or_default();
+        self.runners.warm_cost_usd += cost;
+        self.runners.cost_usd += cost;
+        self.runners.idle_cost_usd += cost;
+    }
+
+    fn take_slot(&mut self, name: TaskName, cpu: u32, now: Millis) {
+        self.slots.insert(name, cpu);
+        self.count(now, |sample| {
+            sample.runners += 1;
+            sample.cpu += cpu;
+        });
+    }
+
+    fn free_slot(&mut self, name: &TaskName, now: Millis) {
+        if let Some(cpu) = self.slots.remove(name) {
             self.count(now, |sample| {
                 sample.runners = sample.runners.saturating_sub(1);
                 sample.cpu = sample.cpu.saturating_sub(cpu);
@@ -239,7 +267,7 @@ impl Tally {
     }
 
     fn gone_runner(&mut self, runner: &EndedRunner, now: Millis) {
-        self.free_slot(&runner.facts.name, now);
+        self.free_slot(&runner.facts.name.clone().into(), now);
         let figures = &mut self.runners;
         figures.without_job += u64::from(matches!(runner.served, Served::Nothing));
         let (Some(from), Some(to), Some(cost)) = (runner.launched_at(), runner.stopped_at, runner.cost_usd)

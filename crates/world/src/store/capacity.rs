@@ -58,10 +58,18 @@ impl Outside {
     }
 }
 
-/// Returns the units for records of jobs and runners: 1 for a single item, 2 for each item of a transaction.
+/// Returns the units for records of jobs, runners and warm tasks: 1 for a single item, 2 for each item of a transaction.
 fn units(transaction: &Transaction<'_>) -> u64 {
     let is_counted = |change: &&Change| {
-        matches!(change, Change::Job(_) | Change::JobEnded(_) | Change::Runner(_) | Change::RunnerGone(_))
+        matches!(
+            change,
+            Change::Job(_)
+                | Change::JobEnded(_)
+                | Change::Runner(_)
+                | Change::RunnerGone(_)
+                | Change::Warm(_)
+                | Change::WarmGone(_)
+        )
     };
     let items = u64::try_from(transaction.changes.iter().filter(is_counted).count()).unwrap_or(u64::MAX);
     let is_alone =

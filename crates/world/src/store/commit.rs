@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use ecsrunner_core::id::{JobId, RunnerName, Version};
+use ecsrunner_core::id::{JobId, RunnerName, Version, WarmName};
 use ecsrunner_core::records::change::Change;
 use ecsrunner_core::records::hold::Held;
 use ecsrunner_core::records::rerun::RerunKey;
@@ -64,6 +64,14 @@ impl Tables {
                 is_before(self.open.runners.get(name).map(|runner| runner.version), runner.version)
                     && !self.gone.contains_key(name)
             }
+            Change::Warm(warm) => {
+                is_before(self.open.warm.get(warm.name()).map(|warm| warm.version), warm.version)
+            }
+            Change::WarmGone(warm) => {
+                let name = &warm.facts.name;
+                is_before(self.open.warm.get(name).map(|warm| warm.version), warm.version)
+                    && !self.gone_warm.contains_key(name)
+            }
             Change::Hold(_)
             | Change::Released(_)
             | Change::Rerun(_)
@@ -84,8 +92,12 @@ impl Tables {
             Change::RunnerGone(runner) => {
                 self.gone.insert(runner.facts.name.clone(), (**runner).clone());
             }
+            Change::WarmGone(warm) => {
+                self.gone_warm.insert(warm.facts.name.clone(), (**warm).clone());
+            }
             Change::Job(_)
             | Change::Runner(_)
+            | Change::Warm(_)
             | Change::Hold(_)
             | Change::Released(_)
             | Change::Rerun(_)
@@ -108,6 +120,7 @@ fn is_before(found: Option<Version>, written: Version) -> bool {
 enum Item<'a> {
     Job(JobId),
     Runner(&'a RunnerName),
+    Warm(&'a WarmName),
     Hold(&'a Held),
     Rerun(RerunKey),
     Image(Arch),
@@ -127,6 +140,8 @@ fn check_form(transaction: &Transaction<'_>) -> Result<(), StoreError> {
             Change::JobReopened(job) => (Item::Job(job.id()), 2),
             Change::Runner(runner) => (Item::Runner(runner.name()), 1),
             Change::RunnerGone(runner) => (Item::Runner(&runner.facts.name), 2),
+            Change::Warm(warm) => (Item::Warm(warm.name()), 1),
+            Change::WarmGone(warm) => (Item::Warm(&warm.facts.name), 2),
             Change::Hold(hold) => (Item::Hold(&hold.held), 1),
             Change::Released(held) => (Item::Hold(held), 1),
             Change::Rerun(record) => (Item::Rerun(record.key()), 1),

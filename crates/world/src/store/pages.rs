@@ -16,7 +16,7 @@ const PAGE: usize = 20;
 const MANY: usize = 200;
 
 /// Reads everything that is open, in the order of the real keys: `hold#`, `image#`, `job#`, `level#`, `rerun#job#`, `rerun#loss#`,
-/// `rerun#outcome#`, `runner#`.
+/// `rerun#outcome#`, `runner#`, `warm#`.
 pub(super) async fn read(shared: &Shared) -> Open {
     let mut read = Open { ..Open::default() };
     {
@@ -35,6 +35,8 @@ pub(super) async fn read(shared: &Shared) -> Open {
     while next_page(&shared.lock().tables.open.runners, &mut read.runners) {
         turn(shared).await;
     }
+    read.warm = shared.lock().tables.open.warm.clone();
+    turn(shared).await;
     // As the port promises: reruns are not older than jobs and runners.
     if !read.reruns.is_empty() {
         read.reruns.clear();

@@ -47,6 +47,7 @@ fn runner(exec: bool, storage: u32, arch: Arch) -> RunnerFacts {
         image: None,
         exec,
         fails: false,
+        warm: None,
     }
 }
 

@@ -10,6 +10,7 @@ use ecsrunner_core::records::image::Image;
 use ecsrunner_core::records::job::{EndedJob, Job, JobEnding};
 use ecsrunner_core::records::rerun::RerunRecord;
 use ecsrunner_core::records::runner::{EndedRunner, Runner};
+use ecsrunner_core::records::warm::{EndedWarm, WarmTask};
 use ecsrunner_core::wire::boot::attribute;
 use ecsrunner_engine::ports::store::{BootPut, StoreError, Transaction};
 use jiff::Timestamp;
@@ -17,15 +18,15 @@ use secrecy::ExposeSecret;
 
 use crate::store::DynamoStore;
 use crate::store::item::{
-    DISPATCH, ENDED_AT, EXPIRES_AT, Item, MONTH, REPOSITORY, RUNNER, ended_job, gone_runner, key, number,
-    open_job, open_runner, seen_delivery, text,
+    DISPATCH, ENDED_AT, EXPIRES_AT, Item, MONTH, REPOSITORY, RUNNER, ended_job, gone_runner, gone_warm, key,
+    number, open_job, open_runner, open_warm, seen_delivery, text,
 };
 use crate::store::lease::LEASE;
 use crate::store::levels::level_item;
 use crate::store::records::{record_item, unversioned_item};
 use crate::store::stored::{
-    StoredEndedJob, StoredEndedRunner, StoredHold, StoredImage, StoredJob, StoredRerun, StoredRunner,
-    hold_key, image_key, rerun_key,
+    StoredEndedJob, StoredEndedRunner, StoredEndedWarm, StoredHold, StoredImage, StoredJob, StoredRerun,
+    StoredRunner, StoredWarm, hold_key, image_key, rerun_key,
 };
 use crate::store::wire::{failed, invalid, lost_condition, transaction_failed};
 
@@ -164,6 +165,13 @@ impl DynamoStore {
                 writes.push(self.delete(open_runner(&runner.facts.name), Expect::before(runner.version))?);
                 writes.push(self.put(gone_runner_item(runner)?, Expect::Absent)?);
             }
+            Change::Warm(warm) => {
+                writes.push(self.put(warm_item(warm)?, Expect::before(warm.version))?);
+            }
+            Change::WarmGone(warm) => {
+                writes.push(self.delete(open_warm(&warm.facts.name), Expect::before(warm.version))?);
+                writes.push(self.put(gone_warm_item(warm)?, Expect::Absent)?);
+            }
             Change::Hold(hold) => writes.push(self.put(hold_item(hold)?, Expect::Anything)?),
             Change::Released(held) => writes.push(self.delete(hold_key(held), Expect::Anything)?),
             Change::Rerun(record) => writes.push(self.put(rerun_item(record)?, Expect::Anything)?),
@@ -253,6 +261,7 @@ fn lone_put(transaction: &Transaction<'_>) -> Result<Option<(Item, Expect)>, Sto
         }
         Change::JobAmended(job) => Some((ended_job_item(job)?, Expect::before(job.version))),
         Change::Runner(runner) => Some((runner_item(runner)?, Expect::before(runner.version))),
+        Change::Warm(warm) => Some((warm_item(warm)?, Expect::before(warm.version))),
         Change::Hold(hold) => Some((hold_item(hold)?, Expect::Anything)),
         Change::Rerun(record) => Some((rerun_item(record)?, Expect::Anything)),
         Change::Image(image) => Some((image_item(image)?, Expect::Anything)),
@@ -260,6 +269,7 @@ fn lone_put(transaction: &Transaction<'_>) -> Result<Option<(Item, Expect)>, Sto
         | Change::JobEnded(_)
         | Change::JobReopened(_)
         | Change::RunnerGone(_)
+        | Change::WarmGone(_)
         | Change::Released(_)
         | Change::RerunOver(_) => None,
     })
@@ -271,6 +281,17 @@ fn job_item(job: &Job) -> Result<Item, StoreError> {
 
 fn runner_item(runner: &Runner) -> Result<Item, StoreError> {
     record_item(open_runner(runner.name()), runner.version, &StoredRunner::of(runner))
+}
+
+fn warm_item(warm: &WarmTask) -> Result<Item, StoreError> {
+    record_item(open_warm(warm.name()), warm.version, &StoredWarm::of(warm))
+}
+
+fn gone_warm_item(warm: &EndedWarm) -> Result<Item, StoreError> {
+    let mut item = record_item(gone_warm(&warm.facts.name), warm.version, &StoredEndedWarm::of(warm))?;
+    // In one list with the runners that are gone.
+    of_month(&mut item, "runner", warm.timeline.latest());
+    Ok(item)
 }
 
 fn hold_item(hold: &Hold) -> Result<Item, StoreError> {
@@ -319,9 +340,14 @@ fn gone_runner_item(runner: &EndedRunner) -> Result<Item, StoreError> {
 
 /// Adds the attributes of the history's indexes.
 fn history(item: &mut Item, kind: &str, ended_at: Timestamp, repository: &str) {
+    of_month(item, kind, ended_at);
+    item.insert(REPOSITORY.to_owned(), text(format!("{kind}#{}", repository.to_lowercase())));
+}
+
+/// Adds the attributes of the index by month alone, for records of no repository.
+fn of_month(item: &mut Item, kind: &str, ended_at: Timestamp) {
     let month = ended_at.strftime("%Y-%m");
     item.insert(MONTH.to_owned(), text(format!("{kind}#{month}")));
     item.insert(ENDED_AT.to_owned(), number(ended_at.as_millisecond()));
-    item.insert(REPOSITORY.to_owned(), text(format!("{kind}#{}", repository.to_lowercase())));
     item.insert(EXPIRES_AT.to_owned(), number(ended_at.as_second() + HISTORY_SECS));
 }

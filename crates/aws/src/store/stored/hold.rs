@@ -23,6 +23,7 @@ enum StoredHeld {
     Account(Account),
     Pool(PoolId),
     ClassIn(ClassName, StoredPlacement),
+    Warm(ClassName),
 }
 
 /// A hold. Its times are stored exactly, to the nanosecond, because they are
@@ -65,6 +66,7 @@ impl StoredHold {
             Held::ClassIn { class, placement } => {
                 StoredHeld::ClassIn(class.clone(), StoredPlacement::of(placement))
             }
+            Held::Warm(class) => StoredHeld::Warm(class.clone()),
         };
         Self {
             held,
@@ -88,6 +90,7 @@ impl StoredHold {
             StoredHeld::Account(account) => Held::Account(account),
             StoredHeld::Pool(pool) => Held::Pool(pool),
             StoredHeld::ClassIn(class, placement) => Held::class_in(class, placement.read()?),
+            StoredHeld::Warm(class) => Held::Warm(class),
         };
         let placements = self.placements.iter().map(StoredPlacement::read);
         Ok(Hold {
@@ -134,6 +137,7 @@ fn sort_key(held: &Held) -> String {
             let subnet = placement.subnet.as_ref().map_or("-", |subnet| subnet.as_str());
             format!("hold#class-in#{class}#{provider}#{subnet}")
         }
+        Held::Warm(class) => format!("hold#warm#{class}"),
     }
 }
 
@@ -171,6 +175,7 @@ mod tests {
                 ),
                 "hold#class-in#large#FARGATE_SPOT#-",
             ),
+            (Held::Warm(ClassName::parse("large").unwrap()), "hold#warm#large"),
         ] {
             assert_eq!(sort_key(&held), stored);
         }

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use ecsrunner_core::decide::sweep::{
     Backlog, DeliveryMark, DeliveryProgress, KnownScope, NextPage, RepositoryProgress, Sight, SweepProgress,
 };
-use ecsrunner_core::id::{Repository, RunId, RunnerName};
+use ecsrunner_core::id::{Repository, RunId, TaskName};
 use ecsrunner_core::rules::pace::Level;
 use ecsrunner_core::rules::pool::Scope;
 use jiff::Timestamp;
@@ -18,7 +18,7 @@ pub(in crate::store) struct StoredProgress {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     began_at: Option<Timestamp>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    missing: BTreeMap<RunnerName, Timestamp>,
+    missing: BTreeMap<TaskName, Timestamp>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     scopes: Vec<StoredScope>,
     #[serde(default, skip_serializing_if = "Option::is_none")]

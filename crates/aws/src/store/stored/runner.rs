@@ -1,30 +1,30 @@
 //! The stored form of runners.
 
 use ecsrunner_core::id::{
-    ClassName, Epoch, JobId, PoolId, Repository, RunnerId, RunnerName, TaskId, Version,
+    ClassName, Epoch, JobId, PoolId, Repository, RunnerId, RunnerName, TaskId, Version, WarmName,
 };
 use ecsrunner_core::records::runner::{
     Custody, EndedRunner, Ending, EndingKind, RegistrationLeft, Runner, RunnerFacts, RunnerStage,
-    RunnerState, Served, Task, TaskLeft,
+    RunnerState, Served,
 };
-use ecsrunner_core::rules::class::size::{Arch, Size};
 use ecsrunner_core::rules::labels::Labels;
-use ecsrunner_core::rules::limits::WaitLimits;
 use ecsrunner_core::rules::pool::Scope;
 use ecsrunner_core::wire::fault::Fault;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::placement::{StoredPlacement, StoredRetry};
+use super::task::{
+    StoredSize, StoredTask, StoredTaskLeft, StoredWaits, read_size, read_waits, store_size, store_waits,
+};
 use super::{StoredReason, StoredTimeline, UnreadableError, known, read_timeline, store_timeline};
 
 #[derive(Serialize, Deserialize)]
 struct StoredFacts {
     #[serde(rename = "c")]
     class: ClassName,
-    /// CPU units, MiB, GiB.
     #[serde(rename = "z")]
-    size: (u32, u32, u32, Arch),
+    size: StoredSize,
     /// Left out if it is the one in the runner's name, as usual.
     #[serde(rename = "p", default, skip_serializing_if = "Option::is_none")]
     pool: Option<PoolId>,
@@ -39,9 +39,8 @@ struct StoredFacts {
     launched_for: u64,
     #[serde(rename = "x")]
     max_job_minutes: u32,
-    /// Seconds to boot, to connect, and idle.
     #[serde(rename = "w", default, skip_serializing_if = "Option::is_none")]
-    wait_limits: Option<(u32, u32, u32)>,
+    wait_limits: Option<StoredWaits>,
     #[serde(rename = "i", default, skip_serializing_if = "Option::is_none")]
     image: Option<String>,
     /// Left out if false: classes allow ECS Exec by default.
@@ -50,6 +49,8 @@ struct StoredFacts {
     /// Left out if false: it serves jobs.
     #[serde(rename = "v", default, skip_serializing_if = "is_false")]
     fails: bool,
+    #[serde(rename = "m", default, skip_serializing_if = "Option::is_none")]
+    warm: Option<WarmName>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
@@ -59,48 +60,42 @@ fn is_false(value: &bool) -> bool {
 
 impl StoredFacts {
     fn of(facts: &RunnerFacts) -> Self {
-        let size = facts.size;
         let own_repository = facts.scope == Scope::Repository(facts.repository.clone());
         Self {
             class: facts.class.clone(),
-            size: (size.cpu(), size.memory(), size.ephemeral_storage_gib(), size.arch()),
+            size: store_size(facts.size),
             pool: Some(facts.pool.clone()).filter(|pool| pool_of(&facts.name).as_ref() != Some(pool)),
             organization: (!own_repository).then(|| facts.scope.clone()),
             labels: facts.labels.clone(),
             repository: facts.repository.clone(),
             launched_for: facts.launched_for.get(),
             max_job_minutes: facts.max_job_minutes,
-            wait_limits: facts
-                .wait_limits
-                .map(|waits| (waits.boot_secs, waits.connect_secs, waits.idle_secs)),
+            wait_limits: facts.wait_limits.map(store_waits),
             image: facts.image.clone(),
             no_exec: !facts.exec,
             fails: facts.fails,
+            warm: facts.warm.clone(),
         }
     }
 
     /// Adds the name, which comes from the item's key.
     fn read(self, name: RunnerName) -> Result<RunnerFacts, UnreadableError> {
-        let (cpu, memory, storage, arch) = self.size;
         let pool = self.pool.or_else(|| pool_of(&name)).ok_or(UnreadableError::Missing("p"))?;
         Ok(RunnerFacts {
             name,
             class: self.class,
-            size: Size::new(cpu, memory, Some(storage), arch)?,
+            size: read_size(self.size)?,
             pool,
             scope: self.organization.unwrap_or_else(|| Scope::Repository(self.repository.clone())),
             labels: self.labels,
             repository: self.repository,
             launched_for: JobId::new(self.launched_for),
             max_job_minutes: self.max_job_minutes,
-            wait_limits: self.wait_limits.map(|(boot_secs, connect_secs, idle_secs)| WaitLimits {
-                boot_secs,
-                connect_secs,
-                idle_secs,
-            }),
+            wait_limits: self.wait_limits.map(read_waits),
             image: self.image,
             exec: !self.no_exec,
             fails: self.fails,
+            warm: self.warm,
         })
     }
 }
@@ -108,19 +103,6 @@ impl StoredFacts {
 /// The pool in a name `<prefix>-<deployment>-<pool>-<ulid>`.
 fn pool_of(name: &RunnerName) -> Option<PoolId> {
     PoolId::parse(name.as_str().rsplit('-').nth(1)?).ok()
-}
-
-#[derive(Serialize, Deserialize)]
-struct StoredTask(TaskId, u64);
-
-impl StoredTask {
-    fn of(task: &Task) -> Self {
-        Self(task.id.clone(), task.heard)
-    }
-
-    fn read(self) -> Task {
-        Task { id: self.0, heard: self.1 }
-    }
 }
 
 #[derive(Serialize, Deserialize)]
@@ -178,15 +160,6 @@ impl StoredServed {
     }
 }
 
-#[derive(Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum StoredTaskLeft {
-    Unanswered(u32),
-    Running(StoredTask),
-    Stopping(StoredTask, i64),
-    Stopped(Option<TaskId>, i64),
-}
-
 #[derive(Clone, Copy, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum StoredRegistration {
@@ -216,14 +189,7 @@ impl StoredEnding {
             note: ending.note.as_ref().map(StoredReason::from),
             fault: ending.fault.map(|fault| fault.as_str().to_owned()),
             served: StoredServed::of(ending.served),
-            task: match &ending.task {
-                TaskLeft::Unanswered { attempt } => StoredTaskLeft::Unanswered(*attempt),
-                TaskLeft::Running(task) => StoredTaskLeft::Running(StoredTask::of(task)),
-                TaskLeft::Stopping { task, since } => {
-                    StoredTaskLeft::Stopping(StoredTask::of(task), since.as_millisecond())
-                }
-                TaskLeft::Stopped { task, at } => StoredTaskLeft::Stopped(task.clone(), at.as_millisecond()),
-            },
+            task: StoredTaskLeft::of(&ending.task),
             custody: StoredCustody::of(ending.custody),
             registration: match ending.registration {
                 RegistrationLeft::Unproved => StoredRegistration::Unproved,
@@ -241,16 +207,7 @@ impl StoredEnding {
             // A kind of a newer release is a fault too.
             fault: self.fault.map(|fault| Fault::parse(&fault).unwrap_or(Fault::Unknown)),
             served: self.served.read(),
-            task: match self.task {
-                StoredTaskLeft::Unanswered(attempt) => TaskLeft::Unanswered { attempt },
-                StoredTaskLeft::Running(task) => TaskLeft::Running(task.read()),
-                StoredTaskLeft::Stopping(task, since) => {
-                    TaskLeft::Stopping { task: task.read(), since: Timestamp::from_millisecond(since)? }
-                }
-                StoredTaskLeft::Stopped(task, at) => {
-                    TaskLeft::Stopped { task, at: Timestamp::from_millisecond(at)? }
-                }
-            },
+            task: self.task.read()?,
             custody: self.custody.read(),
             registration: match self.registration {
                 StoredRegistration::Unproved => RegistrationLeft::Unproved,

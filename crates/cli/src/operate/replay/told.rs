@@ -92,9 +92,9 @@ impl Heading {
         };
         Self {
             event: format!("task.{status}"),
-            what: format!("task {} {status}, runner {}", event.task, event.runner),
+            what: format!("task {} {status}, runner {}", event.task, event.name),
             job: None,
-            runner: Some(event.runner.to_string()),
+            runner: Some(event.name.to_string()),
         }
     }
 

@@ -71,7 +71,7 @@ fn confirmed(job: &Job, minutes: i64) -> Job {
 }
 
 fn tell(event: &Event, job: &Job, runner: Option<&Runner>) -> Vec<Change> {
-    let records = Records { job: Some(JobRecord::Open(job.clone())), runner: runner.cloned() };
+    let records = Records { job: Some(JobRecord::Open(job.clone())), runner: runner.cloned(), warm: None };
     with(&settings(), |rules| record(event, &records, rules)).changes
 }
 
@@ -175,7 +175,7 @@ fn a_run_that_policy_refuses_is_never_failed() {
         let mut settings = settings();
         settings.policy.events = vec!["push".to_owned()];
         let job = refused();
-        let records = Records { job: Some(JobRecord::Open(job.clone())), runner: None };
+        let records = Records { job: Some(JobRecord::Open(job.clone())), ..Records::default() };
         let told = with(&settings, |rules| record(&run_answer(&job, event, head), &records, rules));
         let [Change::JobEnded(EndedJob { ending: JobEnding::Refused { after: None, .. }, .. })] =
             told.changes.as_slice()

@@ -178,6 +178,7 @@ fn runner(number: u32, image: Option<&str>, subnet: &str, began: i64, fault: Opt
             image: image.map(str::to_owned),
             exec: false,
             fails: false,
+            warm: None,
         },
         version: Version::FIRST,
         epoch: Epoch::new(1),

@@ -34,6 +34,7 @@ fn starting(number: u32, since: i64) -> Runner {
             image: None,
             exec: true,
             fails: false,
+            warm: None,
         },
         version: Version::FIRST,
         epoch: Epoch::new(1),

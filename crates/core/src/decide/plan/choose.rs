@@ -43,6 +43,9 @@ impl Underway {
         for runner in open.runners.values().filter(|runner| runner.takes_slot()) {
             underway.add_runner(runner);
         }
+        for warm in open.warm.values().filter(|warm| warm.takes_slot()) {
+            underway.add_cpu(warm.placement.market, warm.facts.size);
+        }
         underway
     }
 
@@ -54,14 +57,18 @@ impl Underway {
         if let RunnerState::Reserved { .. } | RunnerState::Starting { .. } = runner.state {
             self.starting.insert((facts.class.clone(), runner.placement.clone()));
         }
-        *self.cpu.entry(runner.placement.market).or_default() += facts.size.cpu();
+        self.add_cpu(runner.placement.market, facts.size);
+    }
+
+    pub(super) fn add_cpu(&mut self, market: Market, size: Size) {
+        *self.cpu.entry(market).or_default() += size.cpu();
     }
 
     /// Adds a runner that is launched now.
     pub(super) fn add(&mut self, placement: &Placement, class: &Class) {
         self.asked.insert((placement.clone(), class.size.arch()));
         self.starting.insert((class.name.clone(), placement.clone()));
-        *self.cpu.entry(placement.market).or_default() += class.size.cpu();
+        self.add_cpu(placement.market, class.size);
     }
 }
 

@@ -12,6 +12,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::pool::Deficit;
 use super::refusal::{Blocked, Cause, HeldBack, HeldBy, Refusal};
 use super::slots::Slots;
+use super::warm::{Starved, WarmSupply};
 use super::{Launch, Means, Order, Plan, Probe};
 use crate::decide::images::{self, Choice};
 use crate::decide::learn::JUDGED;
@@ -23,6 +24,7 @@ use crate::records::hold::{Held, Hold};
 use crate::records::job::{Assignment, Job, JobState};
 use crate::records::open::Open;
 use crate::records::runner::{Runner, RunnerStage};
+use crate::records::warm::{WarmState, WarmTask};
 use crate::rules::Rules;
 use crate::rules::class::size::Arch;
 use crate::rules::class::{Capacity, Class};
@@ -53,6 +55,9 @@ pub(super) struct Launcher<'a> {
     owed: HashMap<Bucket, u32>,
     /// The jobs that got no runner because something is held.
     blocked: Vec<Blocked<'a>>,
+    warm: WarmSupply<'a>,
+    /// The jobs that got no runner because warm tasks may take their room.
+    starved: Vec<Starved>,
 }
 
 impl<'a> Launcher<'a> {
@@ -76,6 +81,9 @@ impl<'a> Launcher<'a> {
             if !is_unregistered(&runner.facts.scope) {
                 owes(Bucket::GitHub(account));
             }
+        }
+        for warm in open.warm.values().filter(|warm| warm.state == WarmState::Reserved) {
+            *owed.entry(Bucket::Fargate(warm.placement.market)).or_default() += 1;
         }
         let (mut waiting_pools, mut waiting_classes) = (HashMap::new(), HashMap::new());
         // Without holds there is nothing to try. Where jobs are refused, a try that has a job may still be refused.
@@ -112,6 +120,8 @@ impl<'a> Launcher<'a> {
             trials: BTreeSet::new(),
             owed,
             blocked: Vec::new(),
+            warm: WarmSupply::of(open, rules, means, now),
+            starved: Vec::new(),
         }
     }
 
@@ -163,6 +173,13 @@ impl<'a> Launcher<'a> {
     }
 
     fn refuse(&mut self, job: &'a Job, refusal: &Refusal, plan: &mut Plan) {
+        if let (Code::LimitDeployment | Code::LimitClass | Code::NoCapacity, Some(assignment)) =
+            (refusal.reason.code(), job.assignment())
+            && let Some(class) = self.rules.catalogue.get(&assignment.class)
+        {
+            let (class, arch) = (class.name.clone(), class.size.arch());
+            self.starved.push(Starved { code: refusal.reason.code(), class, arch });
+        }
         match &refusal.cause {
             Cause::NoClass => plan.judge_again(job, self.rules, self.now),
             Cause::Held(back) => {
@@ -196,15 +213,23 @@ impl<'a> Launcher<'a> {
         let account = (self.means.account)(&scope);
         self.admits_scope(&scope, &account, plan)?;
         let of_pool = self.admits_pool(&assignment.pool, plan)?;
+        if let Some(warm) = self.find_warm(class, job) {
+            let probe = of_pool.is_some();
+            return self.take_over(warm, job, class, assignment, scope, account, plan).map(|order| Launch {
+                job: job.id(),
+                job_version: job.version,
+                order: Order { probe, ..order },
+                warm: Some(warm.name().clone()),
+                reason: reason.clone(),
+            });
+        }
         let of_class = self.admits_class(class, plan)?;
         let image = self.image(class)?;
         let (placement, of_placement) = self.placement(class, job, of_pool, plan)?;
         let buckets = [Bucket::Fargate(placement.market), Bucket::GitHub(account)];
         self.admits_pace(&buckets, plan)?;
         self.slots.take(class, &job.facts.repository, &settings.limits)?;
-        for bucket in buckets {
-            *self.owed.entry(bucket).or_default() += 1;
-        }
+        buckets.into_iter().for_each(|bucket| self.owe(bucket));
         self.underway.add(&placement, class);
         self.waiting_pools.insert(assignment.pool.clone(), self.now);
         self.waiting_classes.insert(class.name.clone(), self.now);
@@ -215,7 +240,78 @@ impl<'a> Launcher<'a> {
         let mut order = self.order(job, class, assignment, placement, scope);
         order.image = image;
         order.probe = of_pool.is_some() || of_class.is_some() || of_placement;
-        Ok(Launch { job: job.id(), job_version: job.version, order, reason: reason.clone() })
+        Ok(Launch { job: job.id(), job_version: job.version, order, warm: None, reason: reason.clone() })
+    }
+
+    /// Returns a warm task for the job. Where runners of the class fail after their container has started, it would too.
+    fn find_warm(&self, class: &Class, job: &Job) -> Option<&'a WarmTask> {
+        let hold = self.open.holds.get(&Held::Class(class.name.clone())).filter(|hold| hold.is_effective());
+        if hold.is_some_and(|hold| !hold.fault.is_before_boot()) {
+            return None;
+        }
+        self.warm.find(&class.name, rerun::capacity(self.open, &job.facts, class.capacity))
+    }
+
+    /// Orders a runner that takes over a warm task. It needs no room, and waits for GitHub's rate alone.
+    #[expect(clippy::too_many_arguments, reason = "they are parts of one launch")]
+    fn take_over(
+        &mut self,
+        warm: &'a WarmTask,
+        job: &'a Job,
+        class: &Class,
+        assignment: &Assignment,
+        scope: Scope,
+        account: Account,
+        plan: &mut Plan,
+    ) -> Result<Order, Refusal> {
+        let bucket = Bucket::GitHub(account);
+        self.admits_pace(std::slice::from_ref(&bucket), plan)?;
+        self.slots.take_over(&job.facts.repository, &self.rules.settings.limits)?;
+        self.owe(bucket);
+        self.warm.take(warm);
+        self.waiting_pools.insert(assignment.pool.clone(), self.now);
+        let facts = &warm.facts;
+        Ok(Order {
+            size: facts.size,
+            max_job_minutes: facts.max_job_minutes,
+            wait_limits: facts.wait_limits,
+            image: facts.image.clone(),
+            exec: facts.exec,
+            ..self.order(job, class, assignment, warm.placement.clone(), scope)
+        })
+    }
+
+    pub(super) fn has_taken(&self, warm: &WarmTask) -> bool {
+        self.warm.taken.contains(warm.name())
+    }
+
+    pub(super) fn starved(&self) -> &[Starved] {
+        &self.starved
+    }
+
+    pub(super) fn is_starved(&self) -> bool {
+        !self.starved.is_empty()
+    }
+
+    pub(super) fn open(&self) -> &'a Open {
+        self.open
+    }
+
+    pub(super) fn means(&self) -> Means<'a> {
+        self.means
+    }
+
+    pub(super) fn slots(&mut self) -> &mut Slots<'a> {
+        &mut self.slots
+    }
+
+    pub(super) fn underway(&mut self) -> &mut Underway {
+        &mut self.underway
+    }
+
+    /// Counts a slot of a rate that a launch of this plan will take.
+    pub(super) fn owe(&mut self, bucket: Bucket) {
+        *self.owed.entry(bucket).or_default() += 1;
     }
 
     pub(super) fn rules(&self) -> Rules<'a> {
@@ -330,11 +426,11 @@ impl<'a> Launcher<'a> {
         })
     }
 
-    fn choices(&self) -> Choices<'_> {
+    pub(super) fn choices(&self) -> Choices<'_> {
         Choices { subnets: self.means.subnets, holds: &self.open.holds, underway: &self.underway }
     }
 
-    fn admits_pace(&self, buckets: &[Bucket], plan: &mut Plan) -> Result<(), Reason> {
+    pub(super) fn admits_pace(&self, buckets: &[Bucket], plan: &mut Plan) -> Result<(), Reason> {
         for bucket in buckets {
             let (rate, owed) = (self.rate(bucket), self.owed.get(bucket).copied().unwrap_or(0));
             let level = self.open.levels.get(bucket).copied();

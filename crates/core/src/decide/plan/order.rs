@@ -3,8 +3,9 @@
 use jiff::Timestamp;
 
 use crate::id::{ClassName, Epoch, JobId, PoolId, Repository, RunnerName, Version};
-use crate::records::runner::{Runner, RunnerFacts, RunnerStage, RunnerState};
+use crate::records::runner::{Custody, Runner, RunnerFacts, RunnerStage, RunnerState};
 use crate::records::timeline::Timeline;
+use crate::records::warm::{WarmState, WarmTask};
 use crate::rules::class::size::Size;
 use crate::rules::labels::Labels;
 use crate::rules::limits::WaitLimits;
@@ -81,6 +82,7 @@ impl Order {
                 image,
                 exec,
                 fails,
+                warm: None,
             },
             version: Version::FIRST,
             epoch,
@@ -92,5 +94,29 @@ impl Order {
             asked_at: None,
             state: RunnerState::Reserved { attempt: 1 },
         }
+    }
+
+    /// Returns the record of the runner that takes over the task of a warm one, and that one's next record; `None` if it
+    /// has no task to give.
+    #[must_use]
+    pub fn take_over(
+        &self,
+        name: RunnerName,
+        warm: &WarmTask,
+        epoch: Epoch,
+        at: Timestamp,
+    ) -> Option<(Runner, WarmTask)> {
+        let custody = Custody::Unissued;
+        let state = match &warm.state {
+            WarmState::Starting(task) => RunnerState::Starting { task: task.clone(), custody },
+            WarmState::Warm(task) => RunnerState::Booted { task: task.clone(), custody },
+            WarmState::Reserved | WarmState::Used(_) | WarmState::Ending(_) => return None,
+        };
+        let used = warm.used_by(&name, at)?;
+        let mut runner = self.reserve(name, epoch, at);
+        runner.facts.warm = Some(warm.name().clone());
+        runner.state = state;
+        runner.timeline.push(runner.stage(), at);
+        Some((runner, used))
     }
 }

@@ -31,6 +31,10 @@ impl<'a> Slots<'a> {
                 *slots.repositories.entry(&runner.facts.repository).or_default() += 1;
             }
         }
+        for warm in open.warm.values().filter(|warm| warm.takes_slot()) {
+            slots.deployment += 1;
+            *slots.classes.entry(&warm.facts.class).or_default() += 1;
+        }
         slots
     }
 
@@ -59,5 +63,27 @@ impl<'a> Slots<'a> {
         *of_class += 1;
         *of_repository += 1;
         Ok(())
+    }
+
+    /// Takes a slot for a runner that takes over a warm task, which has the other slots already.
+    pub(super) fn take_over(&mut self, repository: &'a Repository, limits: &Limits) -> Result<(), Reason> {
+        let of_repository = self.repositories.entry(repository).or_default();
+        if let Some(most) = limits.max_runners_per_repository.filter(|most| *of_repository >= *most) {
+            return Err(Reason::with(Code::LimitRepository, most));
+        }
+        *of_repository += 1;
+        Ok(())
+    }
+
+    /// Takes the slots of a warm task; false if there are none.
+    pub(super) fn take_warm(&mut self, class: &'a Class, limits: &Limits) -> bool {
+        let of_class = self.classes.entry(&class.name).or_default();
+        let is_free =
+            self.deployment < limits.max_runners && class.max_runners.is_none_or(|most| *of_class < most);
+        if is_free {
+            self.deployment += 1;
+            *of_class += 1;
+        }
+        is_free
     }
 }

@@ -67,7 +67,7 @@ fn runner(job: &Job, number: u64, stage: RunnerStage, since: i64) -> Runner {
         RunnerStage::Starting => RunnerState::Starting { task, custody },
         RunnerStage::Booted => RunnerState::Booted { task, custody },
         RunnerStage::Busy => RunnerState::Busy { task, registration, job: Some(job.id()) },
-        RunnerStage::Ending | RunnerStage::Gone => panic!("not set up here"),
+        RunnerStage::Warm | RunnerStage::Ending | RunnerStage::Gone => panic!("not set up here"),
     };
     reserved.with_state(state, at(since))
 }

@@ -155,6 +155,7 @@ fn why_the_job_ended(cause: &StopCause) -> Option<Reason> {
             | AgentExit::JobWithdrawn
             | AgentExit::DirectoryUnreadable
             | AgentExit::GithubUnavailable
+            | AgentExit::NotNeeded
             | AgentExit::AgentAbsent
             | AgentExit::AgentAltered => None,
         },
@@ -333,6 +334,7 @@ fn took_its_item(cause: &StopCause) -> bool {
             | AgentExit::BootFailed
             | AgentExit::BootAmbiguous
             | AgentExit::Interrupted
+            | AgentExit::NotNeeded
             | AgentExit::AgentAbsent
             | AgentExit::AgentAltered => false,
         },
@@ -341,7 +343,7 @@ fn took_its_item(cause: &StopCause) -> bool {
 }
 
 /// Returns what went wrong, if the runner had no job yet.
-fn fault_of(cause: &StopCause) -> Option<Fault> {
+pub(super) fn fault_of(cause: &StopCause) -> Option<Fault> {
     match cause {
         StopCause::Agent(exit) => Fault::of_exit(*exit),
         // Nothing of a job was involved, whatever the words are.
@@ -352,6 +354,18 @@ fn fault_of(cause: &StopCause) -> Option<Fault> {
         StopCause::Unknown(words) => Some(Fault::of_ecs_words(words)),
         StopCause::NoCapacity(_) => Some(Fault::NoCapacity),
         StopCause::Missing => Some(Fault::TaskMissing),
+        StopCause::SpotInterrupted | StopCause::StoppedByUser => None,
+    }
+}
+
+/// Returns what is known of the end of a task that had no configuration.
+pub(super) fn words_of(cause: &StopCause) -> Option<String> {
+    match cause {
+        StopCause::Agent(exit) => Some(format!("the agent ended with exit code {}", exit.code())),
+        StopCause::Unknown(words) | StopCause::FailedToStart(words) | StopCause::NoCapacity(words) => {
+            Some(words.to_string())
+        }
+        StopCause::Missing => Some("its task is no longer there".to_owned()),
         StopCause::SpotInterrupted | StopCause::StoppedByUser => None,
     }
 }
@@ -381,6 +395,7 @@ fn kind_of(cause: &StopCause, runner: &Runner) -> (EndingKind, Option<Reason>) {
             AgentExit::RegistrationLost => (EndingKind::RegistrationLost, None),
             AgentExit::JobTimeout => (EndingKind::JobTimeout, None),
             AgentExit::NoBootItem => boot_failed("its boot item never came"),
+            AgentExit::NotNeeded => boot_failed("the warm task's time was over when the job came"),
             AgentExit::BootFailed => boot_failed("the table of its boot item cannot be reached, or refuses"),
             AgentExit::BootItemUnreadable => {
                 boot_failed("the image's agent does not understand its boot item")

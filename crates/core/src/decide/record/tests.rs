@@ -69,7 +69,7 @@ fn failed(id: u64) -> Event {
 
 fn task(version: u64, change: TaskChange) -> Event {
     Event::Task(TaskEvent {
-        runner: RunnerName::parse(RUNNER).unwrap(),
+        name: TaskName::parse(RUNNER).unwrap(),
         task: TaskId::parse("task1").unwrap(),
         version,
         change,
@@ -126,6 +126,7 @@ impl Book {
         let records = Records {
             job: keys.job.and_then(|job| self.jobs.get(&job).cloned()),
             runner: keys.runner.and_then(|runner| self.runners.get(&runner).cloned()),
+            warm: None,
         };
         let (settings, catalogue) = (settings(), catalogue());
         let recorded = record(event, &records, Rules { settings: &settings, catalogue: &catalogue });
@@ -161,7 +162,9 @@ impl Book {
                 self.runners.remove(&runner.facts.name);
                 self.gone.push(runner.as_ref().clone());
             }
-            Change::Hold(_)
+            Change::Warm(_)
+            | Change::WarmGone(_)
+            | Change::Hold(_)
             | Change::Released(_)
             | Change::Rerun(_)
             | Change::RerunOver(_)

@@ -55,6 +55,7 @@ fn busy(job: u64) -> Runner {
             image: None,
             exec: true,
             fails: false,
+            warm: None,
         },
         version: Version::FIRST,
         epoch: Epoch::new(1),

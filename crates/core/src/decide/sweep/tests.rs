@@ -8,7 +8,7 @@ mod tasks;
 use jiff::Timestamp;
 
 use super::*;
-use crate::id::{ClassName, Epoch, JobId, PoolId, Repository, Version};
+use crate::id::{ClassName, Epoch, JobId, PoolId, Repository, RunnerName, Version};
 use crate::reason::Code;
 use crate::records::runner::{EndingKind, Runner, RunnerFacts, RunnerState};
 use crate::records::timeline::Timeline;
@@ -60,6 +60,7 @@ fn reserved(number: u64, secs: i64) -> Runner {
             image: None,
             exec: true,
             fails: false,
+            warm: None,
         },
         version: Version::FIRST,
         epoch: Epoch::new(1),

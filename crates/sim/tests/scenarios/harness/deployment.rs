@@ -84,7 +84,7 @@ impl Deployment {
         World { simulation: Simulation::new(self.setup) }
     }
 
-    fn setting(mut self, key: &str, value: Value) -> Self {
+    pub(super) fn setting(mut self, key: &str, value: Value) -> Self {
         self.setup.settings[key] = value;
         self
     }

@@ -229,6 +229,7 @@ fn held_name(held: &Held) -> String {
         }
         Held::Account(account) => format!("account:{account}"),
         Held::Pool(pool) => format!("pool:{pool}"),
+        Held::Warm(class) => format!("warm:{class}"),
         Held::ClassIn { class, placement } => {
             let subnet = placement.subnet.as_ref().map_or("any", |subnet| subnet.as_str());
             format!("class:{class}:{}:{subnet}", placement.market.capacity_provider())

@@ -75,7 +75,13 @@ impl<'a> Launcher<'a> {
             let order = self.order(job, class, &assignment, placement, scope);
             let max_job_minutes = order.max_job_minutes.min(MAX_MINUTES_TO_FAIL);
             let order = Order { fails: true, max_job_minutes, image, ..order };
-            return Ok(Launch { job: job.id(), job_version: job.version, order, reason: reason.clone() });
+            return Ok(Launch {
+                job: job.id(),
+                job_version: job.version,
+                order,
+                warm: None,
+                reason: reason.clone(),
+            });
         }
         Err(refused.unwrap_or_else(|| reason.clone()))
     }

@@ -15,7 +15,7 @@ fn what_started_a_run_is_judged_before_a_launch_where_the_deployment_wants_it() 
     let open = Open::of([job.clone()], []);
     let first = plan(&open, rules, Means::default(), at(20));
     assert_eq!((first.launches, first.questions), (vec![], vec![Question::Run(JobId::new(7))]));
-    let records = Records { job: Some(JobRecord::Open(job.clone())), runner: None };
+    let records = Records { job: Some(JobRecord::Open(job.clone())), ..Records::default() };
     let told = |event: &str, head: &str| {
         let outcome = RunOutcome::Found {
             event: event.into(),
@@ -41,7 +41,7 @@ fn a_run_whose_commit_may_be_a_forks_is_refused_before_a_launch() {
     let [Change::Job(job)] = &record(&queued(7), &Records::default(), rules).changes[..] else {
         panic!("one job")
     };
-    let records = Records { job: Some(JobRecord::Open(job.clone())), runner: None };
+    let records = Records { job: Some(JobRecord::Open(job.clone())), ..Records::default() };
     let told = |event: &str, head: Option<&str>, private| {
         let head_repository = head.map(|head| crate::id::Repository::parse(head).unwrap());
         let outcome = RunOutcome::Found { event: event.into(), head_repository, private };

@@ -11,8 +11,8 @@ fn lost(runner: &Runner, cause: StopCause, settings: &Settings, catalogue: &Cata
     let task = runner.task().unwrap().clone();
     let change = TaskChange::Stopped(cause);
     let event =
-        Event::Task(TaskEvent { runner: runner.name().clone(), task, version: 9, change, at: at(60) });
-    let records = Records { job: None, runner: Some(runner.clone()) };
+        Event::Task(TaskEvent { name: runner.name().clone().into(), task, version: 9, change, at: at(60) });
+    let records = Records { runner: Some(runner.clone()), ..Records::default() };
     let recorded = crate::decide::record::record(&event, &records, Rules { settings, catalogue });
     recorded.changes.into_iter().find_map(|change| match change {
         Change::Rerun(record) => match *record {

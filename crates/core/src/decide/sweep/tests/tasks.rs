@@ -22,7 +22,7 @@ fn task_of(number: u64) -> TaskId {
 }
 
 fn seen(number: u64, status: SeenStatus) -> SeenTask {
-    SeenTask { task: task_of(number), runner: name(number, 0), status }
+    SeenTask { task: task_of(number), name: name(number, 0).into(), status }
 }
 
 fn stopped() -> SeenStatus {
@@ -32,7 +32,7 @@ fn stopped() -> SeenStatus {
 /// Consecutive passes, each with the progress of the one before.
 struct Passes {
     lag: Lag,
-    missing: BTreeMap<RunnerName, Timestamp>,
+    missing: BTreeMap<TaskName, Timestamp>,
 }
 
 impl Passes {
@@ -148,7 +148,7 @@ fn swept(runner: Runner, tasks: &[SeenTask], now: i64) -> Runner {
     let repairs =
         repair(&open(std::slice::from_ref(&runner)), tasks, &BTreeMap::new(), Lag::DISTRIBUTED, at(now));
     repairs.events.into_iter().fold(runner, |runner, event| {
-        let records = Records { job: None, runner: Some(runner.clone()) };
+        let records = Records { runner: Some(runner.clone()), ..Records::default() };
         match record(&Event::Task(event), &records, rules).changes.pop() {
             Some(Change::Runner(next)) => next,
             other => panic!("{other:?}"),
