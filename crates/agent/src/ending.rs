@@ -78,6 +78,10 @@ impl Ending {
         Self::new(AgentExit::NoBootItem, "no boot item appeared within the boot limit")
     }
 
+    pub(crate) fn not_needed() -> Self {
+        Self::new(AgentExit::NotNeeded, "no job needed this warm task within its limit")
+    }
+
     /// The item cannot be taken, or was taken but cannot be read.
     pub(crate) fn not_taken(error: &TakeError) -> Self {
         match error {
@@ -162,6 +166,7 @@ pub(crate) fn reason(exit: AgentExit) -> &'static str {
         AgentExit::DirectoryUnreadable => "directory_unreadable",
         AgentExit::GithubUnavailable => "github_unavailable",
         AgentExit::ListenerHung => "listener_hung",
+        AgentExit::NotNeeded => "not_needed",
         AgentExit::AgentAbsent => "agent_absent",
         AgentExit::AgentAltered => "agent_altered",
     }

@@ -29,6 +29,9 @@ pub const LISTENER_ENV: &str = "ECSRUNNER_LISTENER_ENV";
 
 /// Seconds to wait for the boot item.
 pub const BOOT_LIMIT_SECS: &str = "ECSRUNNER_BOOT_LIMIT_SECS";
+/// Seconds for which a warm task waits for its boot item. It then polls once a second, and the boot limit is only that of
+/// the table's first answer.
+pub const WARM_LIMIT_SECS: &str = "ECSRUNNER_WARM_LIMIT_SECS";
 /// Seconds until the listener must listen for jobs.
 pub const CONNECT_LIMIT_SECS: &str = "ECSRUNNER_CONNECT_LIMIT_SECS";
 /// Seconds for which a connected runner waits for a job.

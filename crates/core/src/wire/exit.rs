@@ -62,6 +62,8 @@ pub enum AgentExit {
     /// 34: while its job ran, the listener was stopped (SIGSTOP), or had no worker, until the worker limit; or the job was
     /// refused after its hook had let it begin.
     ListenerHung,
+    /// 35: no job needed this warm task within its limit.
+    NotNeeded,
     /// 40: GitHub's own image could not download the agent.
     AgentAbsent,
     /// 41: GitHub's own image downloaded an agent with another checksum.
@@ -70,7 +72,7 @@ pub enum AgentExit {
 
 impl AgentExit {
     /// Every ending, in the order of its code.
-    pub const ALL: [Self; 29] = [
+    pub const ALL: [Self; 30] = [
         Self::Completed,
         Self::Failed,
         Self::NoBootItem,
@@ -98,6 +100,7 @@ impl AgentExit {
         Self::DirectoryUnreadable,
         Self::GithubUnavailable,
         Self::ListenerHung,
+        Self::NotNeeded,
         Self::AgentAbsent,
         Self::AgentAltered,
     ];
@@ -132,6 +135,7 @@ impl AgentExit {
             Self::DirectoryUnreadable => 32,
             Self::GithubUnavailable => 33,
             Self::ListenerHung => 34,
+            Self::NotNeeded => 35,
             Self::AgentAbsent => 40,
             Self::AgentAltered => 41,
         }
@@ -160,7 +164,7 @@ mod tests {
     #[test]
     fn exit_codes_are_never_renumbered() {
         let codes: Vec<u8> = AgentExit::ALL.iter().map(|exit| exit.code()).collect();
-        let pinned: Vec<u8> = [0, 1].into_iter().chain(10..=34).chain([40, 41]).collect();
+        let pinned: Vec<u8> = [0, 1].into_iter().chain(10..=35).chain([40, 41]).collect();
         assert_eq!(codes, pinned);
     }
 }

@@ -182,7 +182,8 @@ impl Fault {
             | AgentExit::JobNotStarted
             | AgentExit::JobAbandoned
             | AgentExit::ListenerHung
-            | AgentExit::InterruptedBusy => return None,
+            | AgentExit::InterruptedBusy
+            | AgentExit::NotNeeded => return None,
             AgentExit::Failed => Self::AgentFailed,
             AgentExit::NoBootItem => Self::BootItemAbsent,
             AgentExit::BootFailed => Self::BootTable,

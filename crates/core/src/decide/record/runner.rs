@@ -155,6 +155,7 @@ fn why_the_job_ended(cause: &StopCause) -> Option<Reason> {
             | AgentExit::JobWithdrawn
             | AgentExit::DirectoryUnreadable
             | AgentExit::GithubUnavailable
+            | AgentExit::NotNeeded
             | AgentExit::AgentAbsent
             | AgentExit::AgentAltered => None,
         },
@@ -333,6 +334,7 @@ fn took_its_item(cause: &StopCause) -> bool {
             | AgentExit::BootFailed
             | AgentExit::BootAmbiguous
             | AgentExit::Interrupted
+            | AgentExit::NotNeeded
             | AgentExit::AgentAbsent
             | AgentExit::AgentAltered => false,
         },
@@ -381,6 +383,7 @@ fn kind_of(cause: &StopCause, runner: &Runner) -> (EndingKind, Option<Reason>) {
             AgentExit::RegistrationLost => (EndingKind::RegistrationLost, None),
             AgentExit::JobTimeout => (EndingKind::JobTimeout, None),
             AgentExit::NoBootItem => boot_failed("its boot item never came"),
+            AgentExit::NotNeeded => boot_failed("its boot item never came while it was warm"),
             AgentExit::BootFailed => boot_failed("the table of its boot item cannot be reached, or refuses"),
             AgentExit::BootItemUnreadable => {
                 boot_failed("the image's agent does not understand its boot item")
