@@ -58,7 +58,7 @@ variable "allowed_repositories" {
 }
 
 variable "runner_class_sizes" {
-  description = "Runner classes by name. A job selects one with the label `class:<name>`. Only `cpu` (1024 for one vCPU) and `memory` (MiB) are required, and Fargate must offer that size. docs/configuration.md describes the other keys. The `default` class serves jobs that name no class. `exec` lets operators open a shell in a job, and gives each job of the class an identity at AWS: a job that is root can use its task's role, with four actions of `ssmmessages`, and delete its own boot item. Each plan warns about such classes."
+  description = "Runner classes by name. A job selects one with the label `class:<name>`. Only `cpu` (1024 for one vCPU) and `memory` (MiB) are required, and Fargate must offer that size. docs/configuration.md describes the other keys. The `default` class serves jobs that name no class. `exec` lets operators open a shell in a job, and gives each job of the class an identity at AWS: a job that is root can use its task's role, with four actions of `ssmmessages`, and delete its own boot item. Each plan warns about such classes. `warm` keeps tasks that have booted and wait for a job, which cost as much as tasks that execute one; `limits.max_warm` must allow for them."
   type = map(object({
     cpu                   = number
     memory                = number
@@ -73,7 +73,12 @@ variable "runner_class_sizes" {
     repositories          = optional(list(string))
     exec                  = optional(bool, false)
     rerun                 = optional(bool)
-    default               = optional(bool, false)
+    warm = optional(object({
+      count         = number
+      schedule      = optional(list(string))
+      max_age_hours = optional(number)
+    }))
+    default = optional(bool, false)
   }))
   default = {
     small  = { cpu = 1024, memory = 2048, default = true }
@@ -215,6 +220,7 @@ variable "limits" {
   type = object({
     max_runners                = optional(number)
     max_runners_per_repository = optional(number)
+    max_warm                   = optional(number)
     max_job_minutes            = optional(number)
     boot_limit_secs            = optional(number)
     connect_limit_secs         = optional(number)

@@ -56,6 +56,7 @@ variables! {
     TMP_DIR = environment::TMP_DIR, None, "An existing directory that becomes `TMPDIR` of the listener and its job.";
     RUNNER_UID = environment::RUNNER_UID, None, "User and group id of the listener, if the agent is root; the agent's own by default.";
     BOOT_LIMIT = environment::BOOT_LIMIT_SECS, Some("300"), "How long to wait for the boot item.";
+    WARM_LIMIT = environment::WARM_LIMIT_SECS, None, "How long a warm task waits for its boot item, in place of the limit above, which is then that of the table's first answer; the task polls once a second.";
     CONNECT_LIMIT = environment::CONNECT_LIMIT_SECS, Some("120"), "How long the listener may take to listen for jobs.";
     IDLE_LIMIT = environment::IDLE_LIMIT_SECS, Some("900"), "How long a connected runner waits for a job; at least 600 except in tests, since retirement relies on it.";
     HOOK_LIMIT = environment::HOOK_LIMIT_SECS, Some("300"), "How long a job may run until its job-started hook has checked in; the runner downloads the job's actions before that.";
@@ -93,8 +94,10 @@ pub struct BootConfig {
     pub region: String,
     /// Certificate authorities to trust instead of Mozilla's.
     pub ca_bundle: Option<PathBuf>,
-    /// How long to wait for the item.
+    /// How long to wait for the item; in a warm task, for the table's first answer.
     pub limit: Duration,
+    /// How long a warm task waits for the item; `None` if the task is not warm.
+    pub warm_limit: Option<Duration>,
 }
 
 /// The key of the boot item, and the credentials that sign the request for it.

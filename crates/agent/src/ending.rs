@@ -78,6 +78,10 @@ impl Ending {
         Self::new(AgentExit::NoBootItem, "no boot item appeared within the boot limit")
     }
 
+    pub(crate) fn not_needed() -> Self {
+        Self::new(AgentExit::NotNeeded, "no job needed this warm task within its limit")
+    }
+
     /// The item cannot be taken, or was taken but cannot be read.
     pub(crate) fn not_taken(error: &TakeError) -> Self {
         match error {

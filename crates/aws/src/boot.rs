@@ -10,6 +10,7 @@ mod http;
 mod table;
 mod task;
 
+use jiff::Timestamp;
 use secrecy::SecretString;
 
 pub use crate::boot_item::Taken;
@@ -25,4 +26,6 @@ pub struct Credentials {
     pub secret_access_key: SecretString,
     /// The session token of temporary credentials.
     pub session_token: Option<SecretString>,
+    /// When they stop being valid, by AWS's clock; `None` if that is not known.
+    pub expires_at: Option<Timestamp>,
 }

@@ -30,7 +30,7 @@ fn what_terraform_writes_is_read_as_it_was_meant() {
     assert_eq!(settings.on_failure, OnFailure::Wait);
     assert!(format!("{:?}", settings.registration).contains("acme"), "{:?}", settings.registration);
     assert_eq!(settings.limits.max_runners, 8);
-    assert_eq!(settings.limits.surplus_grace_secs, 60);
+    assert_eq!((settings.limits.max_warm, settings.limits.surplus_grace_secs), (3, 60));
     let policy = &settings.policy;
     assert!(policy.public_repositories && policy.forks, "{policy:?}");
     assert_eq!(policy.repositories.len(), 2);
@@ -43,6 +43,9 @@ fn what_terraform_writes_is_read_as_it_was_meant() {
     // Terraform writes its default, and it is ours.
     assert!(!read.catalogue.default_class().unwrap().exec);
     assert_eq!(large.rerun, Some(false));
+    let warm = large.warm.as_ref().unwrap();
+    assert_eq!((warm.count, warm.max_age.as_hours(), warm.schedule.windows().count()), (2, 12, 1));
+    assert!(read.catalogue.default_class().unwrap().warm.is_none());
     assert_eq!((large.image.as_deref(), large.size.ephemeral_storage_gib()), (Some("android"), 60));
     assert!(large.offers.contains("big-disk") && large.offers.contains("arm64"));
 

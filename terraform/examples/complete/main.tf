@@ -22,6 +22,7 @@ module "ecsrunner" {
   limits = {
     max_runners                = 200
     max_runners_per_repository = 40
+    max_warm                   = 2
     max_job_minutes            = 120
     paces                      = { fargate = { burst = 25, per_minute = 300 } }
   }
@@ -30,6 +31,8 @@ module "ecsrunner" {
     small   = { cpu = 1024, memory = 2048, arch = "arm64", default = true }
     large   = { cpu = 4096, memory = 16384, arch = "arm64", capacity = "spot-then-on-demand", max_runners = 40 }
     android = { cpu = 8192, memory = 32768, image = "android", ephemeral_storage_gib = 60, labels = ["android-sdk"], repositories = ["acme/app"] }
+    # Two tasks wait for a job in office hours, so that jobs begin at once.
+    fast    = { cpu = 2048, memory = 4096, warm = { count = 2, schedule = ["Mon-Fri 08:00-19:00 Europe/Berlin"] } }
     release = { cpu = 2048, memory = 4096, repositories = ["acme/release"], rerun = false, max_job_minutes = 60 }
   }
 

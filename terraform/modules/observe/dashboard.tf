@@ -91,7 +91,18 @@ locals {
     {
       title  = "Cost of tasks per day, USD at list prices"
       period = 86400
-      lines  = [[local.metrics.Cost, "Sum", "USD"]]
+      lines = [
+        [local.metrics.Cost, "Sum", "runners"],
+        [local.metrics.WarmCost, "Sum", "warm tasks before a runner took them over"],
+      ]
+    },
+    {
+      title = "Warm tasks"
+      lines = [
+        [local.metrics.WarmTasks, "Maximum", "waiting or on their way"],
+        [local.metrics.WarmUsed, "Sum", "used"],
+        [local.metrics.WarmFailed, "Sum", "failed"],
+      ]
     },
     {
       title = "Webhooks"

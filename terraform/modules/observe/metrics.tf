@@ -10,7 +10,7 @@ locals {
       "RunnersOpen", "RunnersCompleted", "RunnersSurplus", "RunnersIdleTimeout", "RunnersBootFailed",
       "RunnersAgentCrashed", "RunnersSpotInterrupted", "RunnersRegistrationLost", "RunnersJobTimeout",
       "RunnersStoppedByOperator", "RunnersRefused",
-      "Cost",
+      "WarmTasks", "WarmUsed", "WarmFailed", "WarmCost", "Cost",
       "RetriesNoCapacity", "RetriesThrottled", "RetriesOther", "LaunchesHeld", "BreakersOpen",
       "Repairs", "OrphansStopped", "RegistrationsDeleted", "DeliveriesReinjected", "JobsDiscovered",
       "SweepFailures", "SweepBehind", "RecordsUnreadable", "RunnerVersionDaysLeft",

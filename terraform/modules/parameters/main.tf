@@ -25,7 +25,11 @@ locals {
       },
     )
 
-    classes = { for name, class in var.classes : name => { for key, value in class : key => value if value != null } }
+    # What is not set is left out, in `warm` too.
+    classes = { for name, class in var.classes : name => merge(
+      { for key, value in class : key => value if value != null && key != "warm" },
+      { for key, warm in { warm = class.warm } : key => { for part, value in warm : part => value if value != null } if warm != null },
+    ) }
   }
 
   texts = { for name, document in local.documents : name => jsonencode(document) }

@@ -18,10 +18,17 @@ locals {
   # `owner/name`, `owner/*` or `*`, as `crates/core/src/rules/policy.rs` reads them.
   repository_pattern = "^([*]|[A-Za-z0-9_-]{1,80}/([*]|[A-Za-z0-9_.-]{1,100}))$"
 
+  # The form of a window, such as `Mon-Wed,Fri 08:00-19:00 Europe/Berlin`. Whether there is such a time zone, and whether
+  # the window has any time, is checked by `ecsrunner classes check`.
+  window_day     = "(?i:mon|tue|wed|thu|fri|sat|sun)"
+  window_time    = "([01][0-9]|2[0-3]):[0-5][0-9]"
+  window_pattern = "^((?i:daily)|${local.window_day}(-${local.window_day})?(,${local.window_day}(-${local.window_day})?)*)\\s+${local.window_time}-(${local.window_time}|24:00)\\s+[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+)*$"
+
   # Minimum and maximum. A setting without a maximum of its own has that of 32 bits.
   limit_ranges = {
     max_runners                = [1, 4294967295]
     max_runners_per_repository = [1, 4294967295]
+    max_warm                   = [0, 4294967295]
     max_job_minutes            = [1, 7200]
     boot_limit_secs            = [10, 3600]
     connect_limit_secs         = [10, 3600]
@@ -66,7 +73,12 @@ variable "classes" {
     repositories          = optional(list(string))
     exec                  = optional(bool, false)
     rerun                 = optional(bool)
-    default               = optional(bool, false)
+    warm = optional(object({
+      count         = number
+      schedule      = optional(list(string))
+      max_age_hours = optional(number)
+    }))
+    default = optional(bool, false)
   }))
   nullable = false
 
@@ -114,6 +126,38 @@ variable "classes" {
   validation {
     condition     = alltrue([for class in values(var.classes) : coalesce(class.max_job_minutes, 1) >= 1 && coalesce(class.max_job_minutes, 1) <= 7200 && floor(coalesce(class.max_job_minutes, 1)) == coalesce(class.max_job_minutes, 1)])
     error_message = "runner_class_sizes: ${join("; ", [for name, class in var.classes : "class `${name}` has max_job_minutes ${class.max_job_minutes}" if coalesce(class.max_job_minutes, 1) < 1 || coalesce(class.max_job_minutes, 1) > 7200 || floor(coalesce(class.max_job_minutes, 1)) != coalesce(class.max_job_minutes, 1)])}. A whole number from 1 to 7200 is expected, since GitHub ends a job after five days."
+  }
+
+  validation {
+    condition     = alltrue([for class in values(var.classes) : class.warm == null || try(class.warm.count >= 1 && floor(class.warm.count) == class.warm.count, false)])
+    error_message = "runner_class_sizes: ${join("; ", [for name, class in var.classes : "class `${name}` has warm.count ${try(jsonencode(class.warm.count), "null")}" if class.warm != null && !try(class.warm.count >= 1 && floor(class.warm.count) == class.warm.count, false)])}. A whole number of at least 1 is expected, or no `warm` for no warm tasks."
+  }
+
+  validation {
+    # An invalid count is reported above.
+    condition     = alltrue([for class in values(var.classes) : try(class.warm.count <= class.max_runners, true)])
+    error_message = "runner_class_sizes: ${join("; ", [for name, class in var.classes : "class `${name}` has warm.count ${class.warm.count} and max_runners ${class.max_runners}" if !try(class.warm.count <= class.max_runners, true)])}. At most max_runners is expected, since warm tasks count as runners."
+  }
+
+  validation {
+    condition     = alltrue([for class in values(var.classes) : try(class.warm.max_age_hours >= 1 && class.warm.max_age_hours <= 168 && floor(class.warm.max_age_hours) == class.warm.max_age_hours, true)])
+    error_message = "runner_class_sizes: ${join("; ", [for name, class in var.classes : "class `${name}` has warm.max_age_hours ${class.warm.max_age_hours}" if !try(class.warm.max_age_hours >= 1 && class.warm.max_age_hours <= 168 && floor(class.warm.max_age_hours) == class.warm.max_age_hours, true)])}. A whole number from 1 to 168 is expected, or null for 12."
+  }
+
+  validation {
+    condition     = alltrue(flatten([for class in values(var.classes) : [for window in try(coalesce(class.warm.schedule, []), []) : can(regex(local.window_pattern, window))]]))
+    error_message = "runner_class_sizes: ${join("; ", flatten([for name, class in var.classes : [for window in try(coalesce(class.warm.schedule, []), []) : "class `${name}` has the window `${window}`" if !can(regex(local.window_pattern, window))]]))}. Days, a start and an end, and a time zone are expected in warm.schedule, such as `Mon-Fri 08:00-19:00 Europe/Berlin` or `daily 22:00-06:00 UTC`."
+  }
+
+  validation {
+    condition     = alltrue([for class in values(var.classes) : try(length(class.warm.schedule), 0) <= 20])
+    error_message = "runner_class_sizes: ${join("; ", [for name, class in var.classes : "class `${name}` has ${length(class.warm.schedule)} windows in warm.schedule" if try(length(class.warm.schedule), 0) > 20])}. At most 20 are expected."
+  }
+
+  # Warm tasks cost as much as busy ones, so the deployment has to allow for them.
+  validation {
+    condition     = sum(concat([0], [for class in values(var.classes) : try(class.warm.count + 0, 0)])) <= coalesce(var.settings.limits.max_warm, 0)
+    error_message = "runner_class_sizes: warm.count of all classes together is ${sum(concat([0], [for class in values(var.classes) : try(class.warm.count + 0, 0)]))} (${join(", ", [for name, class in var.classes : "`${name}` ${try(class.warm.count + 0, 0)}" if class.warm != null])}), but limits.max_warm is ${coalesce(var.settings.limits.max_warm, 0)}. Set limits.max_warm to at least ${sum(concat([0], [for class in values(var.classes) : try(class.warm.count + 0, 0)]))}, or lower warm.count."
   }
 
   validation {
@@ -190,6 +234,7 @@ variable "settings" {
     limits = optional(object({
       max_runners                = optional(number)
       max_runners_per_repository = optional(number)
+      max_warm                   = optional(number)
       max_job_minutes            = optional(number)
       boot_limit_secs            = optional(number)
       connect_limit_secs         = optional(number)
@@ -261,6 +306,12 @@ variable "settings" {
   validation {
     condition     = alltrue([for key, range in local.limit_ranges : coalesce(var.settings.limits[key], range[0]) >= range[0] && coalesce(var.settings.limits[key], range[0]) <= range[1] && floor(coalesce(var.settings.limits[key], range[0])) == coalesce(var.settings.limits[key], range[0])])
     error_message = "limits: ${join("; ", [for key, range in local.limit_ranges : "${key} is ${coalesce(var.settings.limits[key], range[0])}, a whole number from ${range[0]} to ${range[1]} is expected" if coalesce(var.settings.limits[key], range[0]) < range[0] || coalesce(var.settings.limits[key], range[0]) > range[1] || floor(coalesce(var.settings.limits[key], range[0])) != coalesce(var.settings.limits[key], range[0])])}."
+  }
+
+  validation {
+    # The default of `max_runners` is the code's.
+    condition     = coalesce(var.settings.limits.max_warm, 0) <= coalesce(var.settings.limits.max_runners, 50)
+    error_message = "limits: max_warm is ${coalesce(var.settings.limits.max_warm, 0)}, at most max_runners is expected, which is ${coalesce(var.settings.limits.max_runners, 50)}: warm tasks count as runners."
   }
 
   validation {

@@ -62,6 +62,10 @@ impl<F: Fn(&str) -> Option<OsString>> Reader<F> {
             region,
             ca_bundle: self.raw(CA_BUNDLE).map(PathBuf::from),
             limit: self.secs(BOOT_LIMIT, 1),
+            // A day more than the longest `max_age_hours`.
+            warm_limit: self
+                .raw(WARM_LIMIT)
+                .map(|_| Duration::from_secs(self.number(WARM_LIMIT, 1, 8 * 24 * 3600))),
         }
     }
 
@@ -71,6 +75,7 @@ impl<F: Fn(&str) -> Option<OsString>> Reader<F> {
                 access_key_id: self.required(ACCESS_KEY_ID),
                 secret_access_key: SecretString::from(self.required(SECRET_ACCESS_KEY)),
                 session_token: self.optional(SESSION_TOKEN).map(SecretString::from),
+                expires_at: None,
             };
             return Identity::Told { owner, credentials };
         }

@@ -5,9 +5,10 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
+use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
-use crate::table::{ACCESS_KEY_ID, SECRET_ACCESS_KEY, SESSION_TOKEN};
+use crate::table::{ACCESS_KEY_ID, SECRET_ACCESS_KEY, SESSION_TOKEN, session_token_until};
 
 /// The last part of the credentials' path, which cannot be guessed.
 pub(crate) const CREDENTIALS_ID: &str = "5f1c7b0e-9d6a-4a57-8f43-21c0de0ffee1";
@@ -23,6 +24,8 @@ pub(crate) enum Told {
     Json(Value),
     /// This status, with an empty body.
     Status(u16),
+    /// Credentials that are valid for this time from now on.
+    Lasting(SignedDuration),
 }
 
 /// The endpoints. Their answers can be changed at any time.
@@ -41,10 +44,7 @@ impl Ecs {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let metadata = json!({"Cluster": "ecsrunner-test", "TaskARN": TASK_ARN, "LaunchType": "FARGATE"});
-        let credentials = json!({
-            "RoleArn": "arn:aws:iam::123456789012:role/task", "AccessKeyId": ACCESS_KEY_ID,
-            "SecretAccessKey": SECRET_ACCESS_KEY, "Token": SESSION_TOKEN, "Expiration": "2036-01-01T00:00:00Z",
-        });
+        let credentials = credentials(SESSION_TOKEN, "2036-01-01T00:00:00Z".parse().unwrap());
         let answers = Arc::new(Mutex::new(Answers {
             metadata: vec![Told::Json(metadata)],
             credentials: vec![Told::Json(credentials)],
@@ -80,6 +80,13 @@ impl Ecs {
     }
 }
 
+fn credentials(session_token: &str, expiration: Timestamp) -> Value {
+    json!({
+        "RoleArn": "arn:aws:iam::123456789012:role/task", "AccessKeyId": ACCESS_KEY_ID,
+        "SecretAccessKey": SECRET_ACCESS_KEY, "Token": session_token, "Expiration": expiration.to_string(),
+    })
+}
+
 fn put_first(answers: &mut Vec<Told>, first: &[Told]) {
     answers.splice(0..0, first.iter().cloned());
 }
@@ -102,6 +109,10 @@ fn serve(mut stream: &TcpStream, answers: &Mutex<Answers>) -> std::io::Result<()
     let (status, body) = match told {
         Told::Json(body) => (200, body.to_string()),
         Told::Status(status) => (status, String::new()),
+        Told::Lasting(time) => {
+            let until = Timestamp::now() + time;
+            (200, credentials(&session_token_until(until), until).to_string())
+        }
     };
     let length = body.len();
     write!(stream, "HTTP/1.1 {status} told\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}")

@@ -287,6 +287,18 @@ impl Ended {
         self
     }
 
+    /// How many sets of credentials it has used.
+    pub(crate) fn credentials_used(&self) -> usize {
+        self.agent.table.credentials()
+    }
+
+    /// The value of a field of one of the agent's own lines.
+    pub(crate) fn told(&self, message: &str, field: &str) -> Value {
+        let mut lines = self.lines.iter().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        let line = lines.find(|line| line["message"] == message);
+        line.unwrap_or_else(|| panic!("no line `{message}`: {:#?}", self.lines))[field].clone()
+    }
+
     /// The agent's own lines, by message.
     pub(crate) fn messages(&self) -> Vec<String> {
         let lines = self.lines.iter().filter_map(|line| serde_json::from_str::<Value>(line).ok());

@@ -18,3 +18,4 @@ mod runner_dir;
 mod container;
 mod image;
 mod thief;
+mod warm;

@@ -1,6 +1,6 @@
 //! A stand-in for DynamoDB that answers one kind of request: the agent's `DeleteItem`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::mpsc::{Receiver, channel};
@@ -48,6 +48,7 @@ pub(crate) fn item() -> Value {
 pub(crate) struct Table {
     pub(crate) url: String,
     requests: Receiver<()>,
+    tokens: Arc<Mutex<BTreeSet<String>>>,
     faults: Arc<Mutex<Vec<String>>>,
 }
 
@@ -58,6 +59,8 @@ impl Table {
         let url = format!("http://{}", listener.local_addr().unwrap());
         let faults = Arc::new(Mutex::new(Vec::new()));
         let found = Arc::clone(&faults);
+        let tokens = Arc::new(Mutex::new(BTreeSet::new()));
+        let used = Arc::clone(&tokens);
         let (sender, requests) = channel();
         thread::spawn(move || {
             let mut answers = answers.into_iter();
@@ -65,12 +68,18 @@ impl Table {
                 let answer = answers.next().unwrap_or(Answer::Nothing);
                 // The test may have ended.
                 let _ = sender.send(());
-                if let Err(fault) = serve(&stream, &answer) {
-                    found.lock().unwrap().push(fault);
+                match serve(&stream, &answer) {
+                    Ok(token) => drop(used.lock().unwrap().insert(token)),
+                    Err(fault) => found.lock().unwrap().push(fault),
                 }
             }
         });
-        Self { url, requests, faults }
+        Self { url, requests, tokens, faults }
+    }
+
+    /// How many sets of credentials the requests were signed with.
+    pub(crate) fn credentials(&self) -> usize {
+        self.tokens.lock().unwrap().len()
     }
 
     /// Waits until a request has come.
@@ -87,7 +96,8 @@ impl Drop for Table {
     }
 }
 
-fn serve(mut stream: &TcpStream, answer: &Answer) -> Result<(), String> {
+/// Returns the session token of the request.
+fn serve(mut stream: &TcpStream, answer: &Answer) -> Result<String, String> {
     let mut reader = BufReader::new(stream);
     let mut head = Vec::new();
     loop {
@@ -107,6 +117,7 @@ fn serve(mut stream: &TcpStream, answer: &Answer) -> Result<(), String> {
     let mut body = vec![0; length];
     reader.read_exact(&mut body).map_err(|error| error.to_string())?;
     check(&head[0], &headers, &serde_json::from_slice(&body).unwrap_or_default())?;
+    let token = headers.get("x-amz-security-token").cloned().unwrap_or_default();
 
     let (status, reply) = match answer {
         Answer::Nothing => ("200 OK", json!({})),
@@ -119,7 +130,7 @@ fn serve(mut stream: &TcpStream, answer: &Answer) -> Result<(), String> {
             let code = "com.amazon.coral.service#InvalidSignatureException";
             ("400 Bad Request", json!({ "__type": code, "message": "Signature not yet current" }))
         }
-        Answer::Silence => return Ok(()),
+        Answer::Silence => return Ok(token),
     };
     let ahead = if let Answer::WrongTime(secs) = answer { *secs } else { 0 };
     let now = jiff::Timestamp::now() + jiff::SignedDuration::from_secs(ahead);
@@ -131,7 +142,25 @@ fn serve(mut stream: &TcpStream, answer: &Answer) -> Result<(), String> {
         stream,
         "HTTP/1.1 {status}\r\ndate: {date}\r\ncontent-type: {kind}\r\ncontent-length: {length}\r\n\r\n{reply}"
     )
-    .map_err(|error| error.to_string())
+    .map_err(|error| error.to_string())?;
+    Ok(token)
+}
+
+/// A session token of credentials that expire. It says when.
+pub(crate) fn session_token_until(moment: jiff::Timestamp) -> String {
+    format!("{SESSION_TOKEN}-until-{}", moment.as_millisecond())
+}
+
+/// Whether a session token is one of the role's, and of credentials that have not expired.
+fn is_valid(token: &str) -> bool {
+    match token.strip_prefix(SESSION_TOKEN) {
+        Some("") => true,
+        Some(rest) => {
+            let until = rest.strip_prefix("-until-").and_then(|until| until.parse().ok());
+            until.is_some_and(|until: i64| jiff::Timestamp::now().as_millisecond() < until)
+        }
+        None => false,
+    }
 }
 
 fn check(request: &str, headers: &BTreeMap<String, String>, body: &Value) -> Result<(), String> {
@@ -145,7 +174,7 @@ fn check(request: &str, headers: &BTreeMap<String, String>, body: &Value) -> Res
     let right = request == "POST / HTTP/1.1"
         && header("x-amz-target") == "DynamoDB_20120810.DeleteItem"
         && header("content-type") == "application/x-amz-json-1.0"
-        && header("x-amz-security-token") == SESSION_TOKEN
+        && is_valid(header("x-amz-security-token"))
         && signed
         && *body == expected;
     if right { Ok(()) } else { Err(format!("{request} {headers:?} {body}")) }

@@ -41,6 +41,8 @@ pub struct BootTable {
 pub enum Disposition {
     /// The request had no effect: ask again.
     PollAgain,
+    /// The request had no effect: ask again, with new credentials.
+    Renew,
     /// The item may be gone: if it does not appear soon, it is lost.
     Ambiguous,
     /// Asking again changes nothing.
@@ -88,6 +90,7 @@ impl TakeError {
             Self::Unreachable { .. } => Disposition::PollAgain,
             Self::Ambiguous { .. } => Disposition::Ambiguous,
             Self::Refused { code, .. } if is_transient(code) => Disposition::PollAgain,
+            Self::Refused { code, .. } if code == "ExpiredTokenException" => Disposition::Renew,
             Self::Refused { .. } | Self::Unreadable { .. } | Self::Malformed { .. } => Disposition::Permanent,
         }
     }
@@ -120,6 +123,18 @@ impl BootTable {
             http,
             skew: Cell::new(SignedDuration::ZERO),
         }
+    }
+
+    /// Signs further requests with these credentials.
+    pub fn renew(&mut self, credentials: Credentials) {
+        self.credentials = credentials;
+    }
+
+    /// Returns how long the credentials are still valid, by AWS's clock; `None` if that is not known.
+    #[must_use]
+    pub fn valid_for(&self) -> Option<SignedDuration> {
+        let expires_at = self.credentials.expires_at?;
+        Some(expires_at.duration_since(Timestamp::now()) - self.skew())
     }
 
     /// How far this machine's clock is behind AWS's. Zero unless AWS has refused a
@@ -251,9 +266,32 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_time_that_credentials_are_valid_for_is_by_awss_clock() {
+        let valid_for = |expires_at: Option<Timestamp>, behind: SignedDuration| {
+            let credentials = Credentials {
+                access_key_id: "AKIATEST".into(),
+                secret_access_key: "secret".into(),
+                session_token: None,
+                expires_at,
+            };
+            let http = Http::new(None).unwrap();
+            let table = BootTable::new(http, "http://127.0.0.1:1", "eu-west-1", "boot", credentials);
+            table.skew.set(behind);
+            table.valid_for().map(|left| left.round(jiff::Unit::Minute).unwrap().as_mins())
+        };
+        let hour = Some(Timestamp::now() + SignedDuration::from_hours(1));
+        assert_eq!(valid_for(None, SignedDuration::ZERO), None);
+        assert_eq!(valid_for(hour, SignedDuration::ZERO), Some(60));
+        assert_eq!(valid_for(hour, SignedDuration::from_mins(20)), Some(40));
+        assert_eq!(valid_for(hour, SignedDuration::from_mins(-20)), Some(80));
+    }
+
+    #[test]
     fn a_conflict_with_the_hand_over_is_asked_again_and_a_missing_table_is_not() {
         let refused = |code: &str| TakeError::Refused { table: "t".into(), code: code.into() };
         assert_eq!(refused("TransactionConflictException").disposition(), Disposition::PollAgain);
         assert_eq!(refused("ResourceNotFoundException").disposition(), Disposition::Permanent);
+        assert_eq!(refused("ExpiredTokenException").disposition(), Disposition::Renew);
+        assert_eq!(refused("UnrecognizedClientException").disposition(), Disposition::Permanent);
     }
 }

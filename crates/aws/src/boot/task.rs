@@ -8,6 +8,7 @@ use std::io;
 use std::time::Duration;
 
 use ecsrunner_core::id::TaskId;
+use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
@@ -118,7 +119,7 @@ impl TaskEndpoints {
     }
 
     /// Temporary credentials of the task's role. They are valid for hours, longer
-    /// than any boot limit.
+    /// than any boot limit, but not always as long as a warm task waits.
     ///
     /// # Errors
     ///
@@ -130,6 +131,7 @@ impl TaskEndpoints {
             access_key_id: String,
             secret_access_key: String,
             token: Option<String>,
+            expiration: Option<Timestamp>,
         }
         let asked = Asked::Credentials;
         let CredentialsEndpoint { url, token } = &self.credentials;
@@ -143,6 +145,7 @@ impl TaskEndpoints {
             access_key_id: answer.access_key_id,
             secret_access_key: answer.secret_access_key.into(),
             session_token: answer.token.map(SecretString::from),
+            expires_at: answer.expiration,
         })
     }
 }

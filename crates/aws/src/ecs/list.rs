@@ -141,7 +141,7 @@ mod tests {
     #[test]
     fn a_task_is_joined_to_its_runner_by_the_tag_and_without_tags_by_its_variable() {
         let by_tag = seen(tagged(RUNNER).last_status("RUNNING")).unwrap();
-        assert_eq!((by_tag.runner.as_str(), by_tag.task.as_str()), (RUNNER, "0123456789abcdef"));
+        assert_eq!((by_tag.name.as_str(), by_tag.task.as_str()), (RUNNER, "0123456789abcdef"));
         let variable = KeyValuePair::builder().name(environment::RUNNER).value(RUNNER).build();
         let container = ContainerOverride::builder().name(CONTAINER).environment(variable).build();
         let overrides = TaskOverride::builder().container_overrides(container).build();
@@ -151,7 +151,7 @@ mod tests {
             .stop_code(TaskStopCode::EssentialContainerExited)
             .containers(Container::builder().name(CONTAINER).exit_code(0).build());
         let by_variable = seen(stopped).unwrap();
-        assert_eq!(by_variable.runner.as_str(), RUNNER);
+        assert_eq!(by_variable.name.as_str(), RUNNER);
         assert_eq!(format!("{:?}", by_variable.status), "Stopped(Agent(Completed))");
     }
 

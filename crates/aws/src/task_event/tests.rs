@@ -48,7 +48,7 @@ fn with(changes: &[(&str, Value)]) -> Option<TaskEvent> {
 #[test]
 fn a_running_container_is_told_with_its_runner_and_its_time() {
     let event = event_of(&detail(), CLUSTER).unwrap();
-    assert_eq!(event.runner.as_str(), RUNNER);
+    assert_eq!(event.name.as_str(), RUNNER);
     assert_eq!(event.task.as_str(), "0123456789abcdef0123456789abcdef");
     assert_eq!((event.version, event.change), (3, TaskChange::Running));
     assert_eq!(event.at.to_string(), "2026-11-23T21:30:35.5Z");

@@ -69,8 +69,8 @@ async fn run(aws: &Aws) -> Result<TaskId, ComputeError> {
 
 async fn run_from(aws: &Aws, runner: RunnerFacts) -> Result<TaskId, ComputeError> {
     let tasks = EcsTasks::new(&aws.connection().await, fleet());
-    let (runner, placement) = (runner, Placement { market: Market::OnDemand, subnet: None });
-    let order = TaskOrder { runner: &runner, placement: &placement, token: ClientToken::new(&runner, 1) };
+    let (facts, placement) = (runner.task(), Placement { market: Market::OnDemand, subnet: None });
+    let order = TaskOrder { task: &facts, placement: &placement, token: ClientToken::new(&facts.name, 1) };
     tasks.run_task(&order).await
 }
 

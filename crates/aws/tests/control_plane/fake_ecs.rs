@@ -40,7 +40,8 @@ impl Cloud {
 
     async fn run(&self, placement: &Placement) -> Result<TaskId, ComputeError> {
         let runner = runner();
-        let order = TaskOrder { runner: &runner, placement, token: ClientToken::new(&runner, 1) };
+        let facts = runner.task();
+        let order = TaskOrder { task: &facts, placement, token: ClientToken::new(&facts.name, 1) };
         self.tasks.run_task(&order).await
     }
 
@@ -75,7 +76,10 @@ async fn a_task_is_started_told_of_and_seen_until_its_end() {
     let stopped = cloud.next(known).await;
     let completed = StopCause::Agent(AgentExit::Completed);
     assert!(stopped.version > running.version);
-    assert_eq!((stopped.runner, stopped.change), (runner().name, TaskChange::Stopped(completed.clone())));
+    assert_eq!(
+        (stopped.name, stopped.change),
+        (runner().name.into(), TaskChange::Stopped(completed.clone()))
+    );
     assert_eq!(cloud.tasks.tasks().await.unwrap()[0].status, SeenStatus::Stopped(completed));
 }
 
@@ -98,7 +102,7 @@ async fn a_stopped_task_is_joined_to_its_runner_though_its_tags_are_gone() {
     cloud.tasks.stop_task(&task, "surplus").await.unwrap();
     assert!(cloud.fake.with(|ecs, _| ecs.task(task.as_str())).unwrap().tags.is_empty());
     let seen = cloud.tasks.tasks().await.unwrap();
-    assert_eq!((&seen[0].task, &seen[0].runner), (&task, &runner().name));
+    assert_eq!((&seen[0].task, &seen[0].name), (&task, &runner().name.into()));
     let unknown = TaskId::parse("ffffffffffffffffffffffffffffffff").unwrap();
     cloud.tasks.stop_task(&unknown, "surplus").await.unwrap();
 }

@@ -323,7 +323,7 @@ pub(crate) struct ListClasses {
 pub(crate) struct CheckClasses {
     /// JSON object of classes by name (`-` for stdin)
     pub(crate) file: PathBuf,
-    /// The deployment's `limits.max_warm`: check that the classes keep no more warm tasks together
+    /// The deployment's `limits.max_warm`, to check `warm.count` of all classes together
     #[arg(long, value_name = "N")]
     pub(crate) max_warm: Option<u32>,
     #[command(flatten)]

@@ -35,7 +35,7 @@ pub(super) fn check(arguments: &CheckClasses) -> Result<(), Failure> {
         None => {
             if let Some(ClassError::TooManyWarm { count, .. }) = catalogue.check_warm(0) {
                 say(&format!(
-                    "the classes keep {count} warm tasks together: limits.max_warm must be at least {count} \
+                    "warm.count of all classes together is {count}: limits.max_warm must be at least {count} \
                      (--max-warm checks it)"
                 ));
             }
@@ -107,9 +107,9 @@ fn text(classes: &[ClassView], for_people: bool) -> String {
         "ARCH",
         "CAPACITY",
         "MOST>",
-        "WARM>",
         "PER HOUR>",
         "LABELS",
+        "WARM>",
     ]);
     for class in classes {
         let own = class.labels.iter().filter(|label| !is_built_in(label));
@@ -124,9 +124,9 @@ fn text(classes: &[ClassView], for_people: bool) -> String {
             class.labels.iter().find(|label| is_arch(label)).cloned().unwrap_or_default(),
             class.capacity.clone(),
             or_none(class.max_runners.map(|most| most.to_string()).as_deref()),
-            or_none(class.warm.as_ref().map(|warm| warm.count.to_string()).as_deref()),
             format!("${:.3}", if spot { class.spot_usd_per_hour } else { class.usd_per_hour }),
             or_none(Some(own.as_str()).filter(|own| !own.is_empty())),
+            or_none(class.warm.as_ref().map(|warm| warm.count.to_string()).as_deref()),
         ]);
     }
     rows.text(for_people)

@@ -314,12 +314,35 @@ fn keys_that_do_not_exist_and_text_that_is_not_toml_are_told() {
       classes: this section is missing
       github: unknown field `token`, expected one of `api_url`, `token_file`, `app`
       runner: unknown field `folder`, expected one of `dir`, `env`, `users`, `first_uid`, `tasks`
-      limits: unknown field `max_runner`, expected one of `max_runners`, `max_runners_per_repository`, `max_job_minutes`, `boot_limit_secs`, `connect_limit_secs`, `idle_limit_secs`, `hook_limit_secs`, `surplus_grace_secs`
+      limits: unknown field `max_runner`, expected one of `max_runners`, `max_runners_per_repository`, `max_warm`, `max_job_minutes`, `boot_limit_secs`, `connect_limit_secs`, `idle_limit_secs`, `hook_limit_secs`, `surplus_grace_secs`
       settings: unknown field `repository`, expected one of `version`, `deployment`, `repositories`, `required_labels`, `public_repositories`, `forks`, `events`, `check_runs`, `rerun`, `rerun_repositories`, `on_failure`, `fail_after_minutes`, `registration`, `limits`, `hook_limit_secs`, `paces`, `paused`
       webhook.secret_files: at least one file with a webhook secret is needed
 
     hint: see docs/configuration.md for every key and a complete example
     "#);
+}
+
+#[test]
+fn warm_tasks_that_the_limits_do_not_allow_are_a_mistake_in_the_configuration() {
+    let dir = tempfile::tempdir().unwrap();
+    let with = |limits: &str| {
+        let config = format!(
+            "version = 1\ndeployment = \"x\"\nrepositories = [\"a/b\"]\n[limits]\n{limits}\n\
+             [classes.small]\ncpu = 512\nmemory = 1024\nwarm = {{ count = 2 }}\n"
+        );
+        fs::write(dir.path().join("config.toml"), config).unwrap();
+        let up = ["local", "up", "--state", "state", "--config", "config.toml"];
+        told(&ecsrunner(dir.path()).args(up).output().unwrap(), dir.path())
+    };
+    let beyond = "      classes: warm.count of all classes together is 2 (`small` 2), but limits.max_warm is";
+    for (limits, is_beyond) in [("", true), ("max_warm = 1", true), ("max_warm = 2", false)] {
+        assert_eq!(with(limits).contains(beyond.trim_start()), is_beyond, "{limits}: {}", with(limits));
+    }
+    let told = with("max_warm = 2\nmax_runners = 1");
+    assert!(
+        told.contains("limits.max_warm is 2: at most limits.max_runners is expected, which is 1"),
+        "{told}"
+    );
 }
 
 #[test]

@@ -148,7 +148,7 @@ pub enum ClassError {
     Warm { class: String, source: WarmError },
     /// More warm tasks than the deployment may have. A deployment keeps as many as it may.
     #[error(
-        "the classes keep {count} warm tasks together ({classes}), but limits.max_warm is {max_warm}: set limits.max_warm to at least {count}, or lower warm.count of the classes"
+        "warm.count of all classes together is {count} ({classes}), but limits.max_warm is {max_warm}: set limits.max_warm to at least {count}, or lower warm.count"
     )]
     TooManyWarm {
         /// How many each class keeps.

@@ -408,6 +408,9 @@ mod tests {
         };
         assert_eq!(read(""), Ok(0));
         assert_eq!(read(r#""max_warm": 50"#), Ok(50));
+        let terraform = include_str!("../../../../terraform/modules/parameters/variables.tf");
+        let usual = format!("coalesce(var.settings.limits.max_runners, {})", Limits::default().max_runners);
+        assert!(terraform.contains(&usual), "{usual}");
         let told = read(r#""max_warm": 4, "max_runners": 3"#).unwrap_err();
         assert_eq!(told, "limits.max_warm is 4: at most limits.max_runners is expected, which is 3");
     }

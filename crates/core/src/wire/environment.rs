@@ -31,6 +31,9 @@ pub const LISTENER_ENV: &str = "ECSRUNNER_LISTENER_ENV";
 
 /// Seconds to wait for the boot item.
 pub const BOOT_LIMIT_SECS: &str = "ECSRUNNER_BOOT_LIMIT_SECS";
+/// Seconds for which a warm task waits for its boot item. It then polls once a second, and the boot limit is only that of
+/// the table's first answer.
+pub const WARM_LIMIT_SECS: &str = "ECSRUNNER_WARM_LIMIT_SECS";
 /// Seconds until the listener must listen for jobs.
 pub const CONNECT_LIMIT_SECS: &str = "ECSRUNNER_CONNECT_LIMIT_SECS";
 /// Seconds for which a connected runner waits for a job.
@@ -47,10 +50,6 @@ pub const WORKER_LIMIT_SECS: &str = "ECSRUNNER_WORKER_LIMIT_SECS";
 pub const STOP_TIMEOUT_SECS: &str = "ECSRUNNER_STOP_TIMEOUT_SECS";
 /// Milliseconds to wait before the listener is started again.
 pub const RETRY_DELAY_MS: &str = "ECSRUNNER_RETRY_DELAY_MS";
-
-/// Seconds for which a warm task waits for its boot item, in place of [`BOOT_LIMIT_SECS`]. Then the name in [`RUNNER`] is
-/// that of the warm task, and its boot item names the runner.
-pub const WARM_LIMIT_SECS: &str = "ECSRUNNER_WARM_LIMIT_SECS";
 
 /// How long a warm task outlasts its greatest age by itself. The control plane ends it before, unless that is gone.
 const WARM_MARGIN: SignedDuration = SignedDuration::from_mins(15);

@@ -62,7 +62,7 @@ pub enum AgentExit {
     /// 34: while its job ran, the listener was stopped (SIGSTOP), or had no worker, until the worker limit; or the job was
     /// refused after its hook had let it begin.
     ListenerHung,
-    /// 35: no runner took this warm task over within its time. Nothing is wrong.
+    /// 35: no job needed this warm task within its limit.
     NotNeeded,
     /// 40: GitHub's own image could not download the agent.
     AgentAbsent,

@@ -182,8 +182,8 @@ impl Fault {
             | AgentExit::JobNotStarted
             | AgentExit::JobAbandoned
             | AgentExit::ListenerHung
-            | AgentExit::NotNeeded
-            | AgentExit::InterruptedBusy => return None,
+            | AgentExit::InterruptedBusy
+            | AgentExit::NotNeeded => return None,
             AgentExit::Failed => Self::AgentFailed,
             AgentExit::NoBootItem => Self::BootItemAbsent,
             AgentExit::BootFailed => Self::BootTable,

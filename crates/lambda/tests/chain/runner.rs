@@ -76,6 +76,7 @@ impl Chain {
             access_key_id: ACCESS_KEY.to_owned(),
             secret_access_key: ACCESS_KEY.into(),
             session_token: None,
+            expires_at: None,
         };
         let (url, name) = (self.aws.url().to_owned(), variable("ECSRUNNER_BOOT_TABLE").to_owned());
         let taken = tokio::task::spawn_blocking(move || {

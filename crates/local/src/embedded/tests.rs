@@ -74,7 +74,7 @@ impl Fixture {
     }
 
     async fn job(&self, id: u64) -> Option<JobRecord> {
-        self.store.load(&Keys { job: Some(JobId::new(id)), runner: None }).await.unwrap().job
+        self.store.load(&Keys::of_job(JobId::new(id))).await.unwrap().job
     }
 }
 

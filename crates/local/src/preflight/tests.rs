@@ -1,7 +1,7 @@
 use std::fs::{self, File, Permissions};
 use std::os::unix::fs::{PermissionsExt, symlink};
 
-use ecsrunner_core::id::{RunnerName, TaskId};
+use ecsrunner_core::id::{TaskId, TaskName};
 use nix::fcntl::{Flock, FlockArg};
 use nix::unistd::getuid;
 
@@ -47,7 +47,7 @@ fn an_account_with_processes_of_its_own_is_told_and_one_of_a_runner_at_work_is_n
     fs::create_dir(task.path()).unwrap();
     let description = Description {
         task: TaskId::parse("0123456789abcdef0123456789abcdef").unwrap(),
-        runner: RunnerName::parse("ecsr-test-abcdefg234-01arz3ndektsv4rrffq69g5fav").unwrap(),
+        name: TaskName::parse("ecsr-test-abcdefg234-01arz3ndektsv4rrffq69g5fav").unwrap(),
         uid: Some(getuid().as_raw()),
         gid: None,
     };

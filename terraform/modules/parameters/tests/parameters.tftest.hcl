@@ -118,24 +118,29 @@ run "everything_that_can_be_said_is_passed_on" {
       large = {
         cpu             = 4096, memory = 8192, arch = "x64", capacity = "spot-then-on-demand", ephemeral_storage_gib = 60, max_runners = 50,
         max_job_minutes = 60, labels = ["gpu-tools", "ours"], image = "android", repositories = ["acme/*", "acme/app", "*"], exec = true, rerun = true
+        warm            = { count = 2, schedule = ["Mon-Wed,Fri 08:00-24:00 Europe/Berlin", "Daily 22:00-06:00 UTC", "fri-mon 00:00-12:30 America/Argentina/Buenos_Aires", "Sun 01:00-02:00 Etc/GMT+5"], max_age_hours = 168 }
       }
       # Two classes other than the default may share a label, since their jobs name the class. All classes may
       # share a label that every job has.
-      huge = { cpu = 32768, memory = 249856, arch = "arm64", labels = ["gpu-tools", "ours"] }
+      huge = { cpu = 32768, memory = 249856, arch = "arm64", labels = ["gpu-tools", "ours"], warm = { count = 6 } }
     }
     settings = {
       repositories = ["acme/app", "Acme/*"], required_labels = ["self-hosted", "ours"], public_repositories = true, forks = true,
       events       = ["push", "pull_request"], check_runs = true, rerun = true, rerun_repositories = ["acme/app", "acme/*"]
       on_failure   = "wait", fail_after_minutes = 30
       registration = { organization = { name = "acme", group = 3 } }
-      limits       = { max_runners = 8, max_runners_per_repository = 4, max_job_minutes = 60, boot_limit_secs = 300, connect_limit_secs = 120, idle_limit_secs = 600, hook_limit_secs = 60, surplus_grace_secs = 0 }
+      limits       = { max_runners = 8, max_runners_per_repository = 4, max_warm = 8, max_job_minutes = 60, boot_limit_secs = 300, connect_limit_secs = 120, idle_limit_secs = 600, hook_limit_secs = 60, surplus_grace_secs = 0 }
       paces        = { github = { burst = 12, per_minute = 168 }, fargate = { burst = 25, per_minute = 300 } }
     }
   }
 
   assert {
-    condition     = jsondecode(aws_ssm_parameter.document["classes"].insecure_value).large == jsondecode("{\"arch\":\"x64\",\"capacity\":\"spot-then-on-demand\",\"cpu\":4096,\"default\":false,\"ephemeral_storage_gib\":60,\"exec\":true,\"image\":\"android\",\"labels\":[\"gpu-tools\",\"ours\"],\"max_job_minutes\":60,\"max_runners\":50,\"memory\":8192,\"repositories\":[\"acme/*\",\"acme/app\",\"*\"],\"rerun\":true}")
+    condition     = jsondecode(aws_ssm_parameter.document["classes"].insecure_value).large == jsondecode("{\"arch\":\"x64\",\"capacity\":\"spot-then-on-demand\",\"cpu\":4096,\"default\":false,\"ephemeral_storage_gib\":60,\"exec\":true,\"image\":\"android\",\"labels\":[\"gpu-tools\",\"ours\"],\"max_job_minutes\":60,\"max_runners\":50,\"memory\":8192,\"repositories\":[\"acme/*\",\"acme/app\",\"*\"],\"rerun\":true,\"warm\":{\"count\":2,\"max_age_hours\":168,\"schedule\":[\"Mon-Wed,Fri 08:00-24:00 Europe/Berlin\",\"Daily 22:00-06:00 UTC\",\"fri-mon 00:00-12:30 America/Argentina/Buenos_Aires\",\"Sun 01:00-02:00 Etc/GMT+5\"]}}")
     error_message = "a key of a class is lost"
+  }
+  assert {
+    condition     = jsonencode(jsondecode(aws_ssm_parameter.document["classes"].insecure_value).huge.warm) == "{\"count\":6}" && !can(jsondecode(aws_ssm_parameter.document["classes"].insecure_value).small.warm)
+    error_message = "keys of `warm` that are not set are left out"
   }
   assert {
     condition     = jsondecode(aws_ssm_parameter.document["settings"].insecure_value).rerun && jsonencode(jsondecode(aws_ssm_parameter.document["settings"].insecure_value).rerun_repositories) == "[\"acme/app\",\"acme/*\"]"
@@ -150,7 +155,7 @@ run "everything_that_can_be_said_is_passed_on" {
     error_message = "an organization is written as `SettingsEntry` reads it"
   }
   assert {
-    condition     = jsondecode(aws_ssm_parameter.document["settings"].insecure_value).limits == jsondecode("{\"boot_limit_secs\":300,\"connect_limit_secs\":120,\"hook_limit_secs\":60,\"idle_limit_secs\":600,\"max_job_minutes\":60,\"max_runners\":8,\"max_runners_per_repository\":4,\"surplus_grace_secs\":0}") && jsondecode(aws_ssm_parameter.document["settings"].insecure_value).paces.fargate.burst == 25
+    condition     = jsondecode(aws_ssm_parameter.document["settings"].insecure_value).limits == jsondecode("{\"boot_limit_secs\":300,\"connect_limit_secs\":120,\"hook_limit_secs\":60,\"idle_limit_secs\":600,\"max_job_minutes\":60,\"max_runners\":8,\"max_runners_per_repository\":4,\"max_warm\":8,\"surplus_grace_secs\":0}") && jsondecode(aws_ssm_parameter.document["settings"].insecure_value).paces.fargate.burst == 25
     error_message = "limits or paces are lost"
   }
 }
@@ -513,6 +518,127 @@ run "an_image_that_lacks_the_architecture_is_refused" {
     classes = { small = { cpu = 512, memory = 1024, image = "android", arch = "arm64" } }
   }
   expect_failures = [var.classes]
+}
+
+run "no_warm_task_is_refused" {
+  command = plan
+  variables {
+    classes = { small = { cpu = 512, memory = 1024, warm = { count = 0 } } }
+  }
+  expect_failures = [var.classes]
+}
+
+run "warm_tasks_without_a_count_are_refused" {
+  command = plan
+  variables {
+    classes = { small = { cpu = 512, memory = 1024, warm = { count = null } } }
+  }
+  expect_failures = [var.classes]
+}
+
+run "half_a_warm_task_is_refused" {
+  command = plan
+  variables {
+    classes  = { small = { cpu = 512, memory = 1024, warm = { count = 1.5 } } }
+    settings = { repositories = ["*"], limits = { max_warm = 2 } }
+  }
+  expect_failures = [var.classes]
+}
+
+run "more_warm_tasks_than_runners_of_a_class_are_refused" {
+  command = plan
+  variables {
+    classes  = { small = { cpu = 512, memory = 1024, max_runners = 2, warm = { count = 3 } } }
+    settings = { repositories = ["*"], limits = { max_warm = 3 } }
+  }
+  expect_failures = [var.classes]
+}
+
+run "a_warm_task_for_more_than_a_week_is_refused" {
+  command = plan
+  variables {
+    classes  = { small = { cpu = 512, memory = 1024, warm = { count = 1, max_age_hours = 169 } } }
+    settings = { repositories = ["*"], limits = { max_warm = 1 } }
+  }
+  expect_failures = [var.classes]
+}
+
+run "a_warm_task_for_no_hour_is_refused" {
+  command = plan
+  variables {
+    classes  = { small = { cpu = 512, memory = 1024, warm = { count = 1, max_age_hours = 0 } } }
+    settings = { repositories = ["*"], limits = { max_warm = 1 } }
+  }
+  expect_failures = [var.classes]
+}
+
+run "a_window_without_a_time_zone_is_refused" {
+  command = plan
+  variables {
+    classes  = { small = { cpu = 512, memory = 1024, warm = { count = 1, schedule = ["Mon-Fri 08:00-19:00"] } } }
+    settings = { repositories = ["*"], limits = { max_warm = 1 } }
+  }
+  expect_failures = [var.classes]
+}
+
+run "a_window_on_an_unknown_day_is_refused" {
+  command = plan
+  variables {
+    classes  = { small = { cpu = 512, memory = 1024, warm = { count = 1, schedule = ["Mo-Fr 08:00-19:00 UTC"] } } }
+    settings = { repositories = ["*"], limits = { max_warm = 1 } }
+  }
+  expect_failures = [var.classes]
+}
+
+run "a_window_from_hour_24_is_refused" {
+  command = plan
+  variables {
+    classes  = { small = { cpu = 512, memory = 1024, warm = { count = 1, schedule = ["daily 24:00-06:00 UTC"] } } }
+    settings = { repositories = ["*"], limits = { max_warm = 1 } }
+  }
+  expect_failures = [var.classes]
+}
+
+run "more_than_twenty_windows_are_refused" {
+  command = plan
+  variables {
+    classes  = { small = { cpu = 512, memory = 1024, warm = { count = 1, schedule = [for i in range(21) : "Mon 08:00-19:00 UTC"] } } }
+    settings = { repositories = ["*"], limits = { max_warm = 1 } }
+  }
+  expect_failures = [var.classes]
+}
+
+run "warm_tasks_that_the_deployment_does_not_allow_are_refused" {
+  command = plan
+  variables {
+    classes = { small = { cpu = 512, memory = 1024, warm = { count = 1 } } }
+  }
+  expect_failures = [var.classes]
+}
+
+run "more_warm_tasks_together_than_the_deployment_allows_are_refused" {
+  command = plan
+  variables {
+    classes  = { small = { cpu = 512, memory = 1024, warm = { count = 2 } }, other = { cpu = 512, memory = 1024, warm = { count = 3 } } }
+    settings = { repositories = ["*"], limits = { max_warm = 4 } }
+  }
+  expect_failures = [var.classes]
+}
+
+run "more_warm_tasks_than_runners_are_refused" {
+  command = plan
+  variables {
+    settings = { repositories = ["*"], limits = { max_warm = 51 } }
+  }
+  expect_failures = [var.settings]
+}
+
+run "more_warm_tasks_than_the_runners_that_are_set_are_refused" {
+  command = plan
+  variables {
+    settings = { repositories = ["*"], limits = { max_warm = 4, max_runners = 3 } }
+  }
+  expect_failures = [var.settings]
 }
 
 run "no_repository_is_refused" {

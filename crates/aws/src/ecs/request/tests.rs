@@ -1,11 +1,15 @@
 use std::sync::Arc;
 
-use ecsrunner_core::id::{ClassName, Deployment, JobId, PoolId, Repository, RunnerName};
+use ecsrunner_core::id::{ClassName, Deployment, JobId, PoolId, Repository, RunnerName, WarmName};
+use ecsrunner_core::records::runner::RunnerFacts;
+use ecsrunner_core::records::warm::WarmFacts;
 use ecsrunner_core::rules::class::size::{Arch, Size};
 use ecsrunner_core::rules::cost::Market;
 use ecsrunner_core::rules::labels::Labels;
+use ecsrunner_core::rules::limits::WaitLimits;
 use ecsrunner_core::rules::pool::Scope;
 use ecsrunner_engine::ports::compute::ClientToken;
+use jiff::SignedDuration;
 
 use super::*;
 use crate::ecs::Network;
@@ -52,7 +56,8 @@ fn runner(exec: bool, storage: u32, arch: Arch) -> RunnerFacts {
 }
 
 fn input(runner: &RunnerFacts, placement: &Placement) -> Result<RunTaskInput, ComputeError> {
-    let order = TaskOrder { runner, placement, token: ClientToken::new(runner, 2) };
+    let task = runner.task();
+    let order = TaskOrder { task: &task, placement, token: ClientToken::new(&task.name, 2) };
     Ok(run_task(&fleet(), &order, None)?.build().unwrap())
 }
 
@@ -126,6 +131,39 @@ fn image_and_exec_are_the_runners_own_whatever_has_become_of_its_class() {
     let runner = RunnerFacts { image: Some("android".to_owned()), ..runner(true, 20, Arch::X64) };
     let error = self::input(&runner, &anywhere(Market::OnDemand)).unwrap_err();
     assert_eq!(error.to_string(), "the deployment has no task definition `android/x64/exec`");
+}
+
+#[test]
+fn a_warm_task_has_tags_of_its_class_and_of_no_pool_or_repository() {
+    let runner = runner(false, 20, Arch::X64);
+    let warm = WarmFacts {
+        name: WarmName::parse("ecsr-ci-warm-01arz3ndektsv4rrffq69g5fav").unwrap(),
+        class: runner.class.clone(),
+        size: runner.size,
+        max_job_minutes: 60,
+        wait_limits: WaitLimits { boot_secs: 300, connect_secs: 120, idle_secs: 900 },
+        max_age: SignedDuration::from_hours(12),
+        image: None,
+        digest: None,
+        exec: false,
+    };
+    let task = warm.task();
+    let placement = anywhere(Market::OnDemand);
+    let order = TaskOrder { task: &task, placement: &placement, token: ClientToken::new(&task.name, 1) };
+    let input = run_task(&fleet(), &order, None).unwrap().build().unwrap();
+    let tags: Vec<_> = input.tags().iter().map(|tag| (tag.key().unwrap(), tag.value().unwrap())).collect();
+    assert_eq!(
+        tags,
+        [
+            ("ecsrunner:deployment", "ci"),
+            ("ecsrunner:runner", "ecsr-ci-warm-01arz3ndektsv4rrffq69g5fav"),
+            ("ecsrunner:class", "large"),
+        ]
+    );
+    let container = &input.overrides().unwrap().container_overrides()[0];
+    let variable = container.environment().iter().find(|it| it.name() == Some("ECSRUNNER_RUNNER"));
+    assert_eq!(variable.unwrap().value(), Some("ecsr-ci-warm-01arz3ndektsv4rrffq69g5fav"));
+    assert_eq!(input.client_token(), Some("01arz3ndektsv4rrffq69g5fav-1"));
 }
 
 #[test]

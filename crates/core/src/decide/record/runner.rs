@@ -395,7 +395,7 @@ fn kind_of(cause: &StopCause, runner: &Runner) -> (EndingKind, Option<Reason>) {
             AgentExit::RegistrationLost => (EndingKind::RegistrationLost, None),
             AgentExit::JobTimeout => (EndingKind::JobTimeout, None),
             AgentExit::NoBootItem => boot_failed("its boot item never came"),
-            AgentExit::NotNeeded => boot_failed("the warm task's time was over when the job came"),
+            AgentExit::NotNeeded => boot_failed("its boot item never came while it was warm"),
             AgentExit::BootFailed => boot_failed("the table of its boot item cannot be reached, or refuses"),
             AgentExit::BootItemUnreadable => {
                 boot_failed("the image's agent does not understand its boot item")

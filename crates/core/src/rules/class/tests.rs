@@ -80,8 +80,8 @@ fn classes_may_keep_as_many_warm_tasks_together_as_the_deployment() {
     let told = catalogue.check_warm(4).unwrap().to_string();
     assert_eq!(
         told,
-        "the classes keep 5 warm tasks together (`large` 2, `small` 3), but limits.max_warm is 4: \
-         set limits.max_warm to at least 5, or lower warm.count of the classes"
+        "warm.count of all classes together is 5 (`large` 2, `small` 3), but limits.max_warm is 4: \
+         set limits.max_warm to at least 5, or lower warm.count"
     );
     assert_eq!(Catalogue::default().check_warm(0), None);
 }

@@ -24,7 +24,7 @@ async fn a_sweep_goes_on_where_the_last_one_ended() {
     let mark = |number| DeliveryMark { number, at: exactly };
     let progress = SweepProgress {
         began_at: Some(exactly),
-        missing: BTreeMap::from([(runner().facts.name, exactly)]),
+        missing: BTreeMap::from([(runner().facts.name.into(), exactly)]),
         scopes: vec![KnownScope {
             scope: runner().facts.scope,
             seen_at: exactly,

@@ -153,6 +153,19 @@ fn what_github_did_with_a_job_is_no_fault_of_the_runners_class() {
 }
 
 #[test]
+fn a_task_that_was_not_needed_is_no_fault_of_anything() {
+    let mut book = Book::with_runner();
+    book.tell(&stopped(AgentExit::NotNeeded));
+    assert_eq!(ending(&book), (EndingKind::BootFailed, Some(Code::BootFailed)));
+    assert_eq!(book.plan(at(300)).launches.len(), 1, "its job gets another runner");
+    assert_eq!(crate::decide::learn::learn(&book.open(), at(300)).len(), 0);
+    // The code before it is one.
+    let mut book = Book::with_runner();
+    book.tell(&stopped(AgentExit::NoBootItem));
+    assert_ne!(crate::decide::learn::learn(&book.open(), at(300)).len(), 0);
+}
+
+#[test]
 fn a_session_that_fails_is_held_against_the_pool_and_not_the_class() {
     for exit in [
         AgentExit::SessionConflict,
