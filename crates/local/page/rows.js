@@ -108,14 +108,15 @@ function fillRunner(row, runner) {
   setName(row.title, data.name);
   const job = runner.job();
   setText(row.sub, joinTexts([
-    plainText(data.repository ?? job?.data.repository),
+    runner.isWarmTask ? 'warm task' : plainText(data.repository ?? job?.data.repository),
     data.pool ? `pool ${plainText(data.pool)}` : '',
     data.task ? `task ${plainText(data.task)}` : '',
   ]));
   row.sub.title = row.sub.textContent;
   setText(row.chip, textOrDash(data.class));
   const isIntended = !runner.takenJob() || ['reserved', 'starting', 'booted'].includes(data.state);
-  setText(row.why, job ? `${isIntended ? 'for ' : ''}${textOrDash(job.data.name)}` : DASH);
+  const without = runner.isWarmTask ? 'waits for any job of its class' : DASH;
+  setText(row.why, job ? `${isIntended ? 'for ' : ''}${textOrDash(job.data.name)}` : without);
   if (job) row.why.title = plainText(job.data.name);
   else setTitle(row.why, '');
   const jobState = job ? jobWord(job.data).toLowerCase() : '';

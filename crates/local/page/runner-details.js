@@ -22,7 +22,7 @@ export function drawRunnerDetails(runner) {
   const jobSteps = job && job.data.runner === runner.key ? job.steps.filter((step) => step.state !== 'waiting') : [];
   drawTimeline({
     steps: [...runner.steps, ...jobSteps], start: runner.reserved, startWord: 'reserved',
-    expected: expectedRunnerSteps(runner),
+    expected: runner.isWarmTask ? [] : expectedRunnerSteps(runner),
   });
   drawFacts(facts(runner, job));
 }
@@ -52,6 +52,7 @@ function facts(runner, job) {
     ['Job', job ? makeJobLink(job) : data.job, 'wrap'],
     data.launched_for !== null && data.launched_for !== undefined && isOther
       && ['Launched for', intended ? makeJobLink(intended) : data.launched_for, 'wrap'],
+    data.warm && [runner.isWarmTask ? 'Used by' : 'Warm task', data.warm, 'mono'],
     ['Task', data.task, 'mono'],
     ['Pool', data.pool, 'mono'],
   ];

@@ -17,6 +17,8 @@ export class Runner {
     this.rowKey = `r${this.key}`;
     this.revision = nextRevision();
     this.steps = parseSteps(data, 'runner').map((step) => ({ ...step, runner: this.key }));
+    /** Whether it is no runner yet, but a task that waits for one. */
+    this.isWarmTask = data.launched_for === null;
     this.open = data.state !== 'gone';
     this.reserved = this.lastAt('reserved') ?? this.steps[0]?.at ?? null;
     this.ended = this.open ? null : this.lastAt('gone');

@@ -44,7 +44,7 @@ export function runnerSegments(runner, now) {
   if (end === null) return [];
   const ending = runner.lastAt('ending');
   return segmentsBetween(runner.reserved, [
-    ['start', runner.lastAt('booted') ?? runner.lastAt('busy') ?? ending ?? end],
+    ['start', runner.lastAt('booted') ?? runner.lastAt('warm') ?? runner.lastAt('busy') ?? ending ?? end],
     ['idle', runner.lastAt('busy') ?? ending ?? end],
     ['run', ending ?? end],
     ['clean', end],

@@ -21,8 +21,10 @@ export function summarizeJobs(jobs) {
 
 /** Counts open runners; reserved ones count as starting. */
 export function countRunners(runners) {
-  const counts = { open: 0, starting: 0, idle: 0, busy: 0, ending: 0 };
-  const names = { reserved: 'starting', starting: 'starting', booted: 'idle', busy: 'busy', ending: 'ending' };
+  const counts = { open: 0, starting: 0, warm: 0, idle: 0, busy: 0, ending: 0 };
+  const names = {
+    reserved: 'starting', starting: 'starting', warm: 'warm', booted: 'idle', busy: 'busy', ending: 'ending',
+  };
   for (const runner of runners) {
     if (!runner.open) continue;
     counts.open += 1;

@@ -4,8 +4,8 @@ import { parseTime } from './format.js';
 
 /** The order of steps that carry the same time. */
 const STEP_ORDER = [
-  'waiting', 'queued', 'reserved', 'starting', 'booted', 'busy', 'in_progress', 'completed', 'refused', 'ending',
-  'gone',
+  'waiting', 'queued', 'reserved', 'starting', 'warm', 'booted', 'busy', 'in_progress', 'completed', 'refused',
+  'ending', 'gone',
 ];
 
 let revision = 0;

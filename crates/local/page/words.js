@@ -11,7 +11,7 @@ const CONCLUSION_WORDS = {
 };
 const FAILED = new Set(['failure', 'timed_out', 'startup_failure']);
 const RUNNER_WORDS = {
-  reserved: 'Reserved', starting: 'Starting', booted: 'Idle', busy: 'Busy', ending: 'Ending', gone: 'Gone',
+  reserved: 'Reserved', starting: 'Starting', warm: 'Warm', booted: 'Idle', busy: 'Busy', ending: 'Ending', gone: 'Gone',
 };
 const ENDING_WORDS = {
   completed: 'job completed', surplus: 'surplus: no job needed it', idle_timeout: 'idle for too long',
@@ -28,7 +28,8 @@ const STEP_WORDS = {
     refused: 'Refused',
   },
   runner: {
-    reserved: 'Runner reserved', starting: 'Runner starting', booted: 'Runner booted', busy: 'Runner busy',
+    reserved: 'Runner reserved', starting: 'Runner starting', warm: 'Task warm', booted: 'Runner booted',
+    busy: 'Runner busy',
     ending: 'Runner ending', gone: 'Runner gone',
   },
 };

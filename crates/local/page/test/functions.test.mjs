@@ -17,9 +17,9 @@ import { choosePools, countPools, isActive } from '../pools.js';
 import { Reading } from '../reading.js';
 import { Records } from '../records.js';
 import { segmentsBetween } from '../segments.js';
-import { countEndings, quantile, sumCosts, summarizeJobs, waitsOfLast } from '../summary.js';
+import { countEndings, countRunners, quantile, sumCosts, summarizeJobs, waitsOfLast } from '../summary.js';
 import { expectedJobSteps, expectedRunnerSteps, mergeSteps } from '../timeline.js';
-import { jobLook, jobWord, runnerLook } from '../words.js';
+import { jobLook, jobWord, runnerLook, runnerWord } from '../words.js';
 
 const START = Date.parse('2025-01-01T12:00:00Z');
 const after = (secs) => START + secs * 1000;
@@ -268,4 +268,14 @@ test('a timeline is in order, joins "busy" with "in progress", and names what is
   assert.equal(merged.at(-1).text, 'Job started, runner busy');
   assert.deepEqual(expectedJobSteps(one), [['job', 'completed'], ['runner', 'gone']]);
   assert.deepEqual(expectedRunnerSteps(its), [['runner', 'ending'], ['runner', 'gone']]);
+});
+
+test('a warm task is told apart from runners and counts as warm', () => {
+  const warm = runner('w', { reserved: 1, starting: 2, warm: 20 }, { repository: null, pool: null });
+  const records = recordsOf([job(1, { queued: 0 })], [warm, runner('r', { reserved: 1, booted: 3 }, { launched_for: 1 })]);
+  assert.deepEqual([records.runners.get('w').isWarmTask, records.runners.get('r').isWarmTask], [true, false]);
+  const { open, idle, warm: waiting } = countRunners(records.runners.values());
+  assert.deepEqual([open, idle, waiting], [2, 1, 1]);
+  assert.deepEqual([runnerWord(warm), records.runners.get('w').job()], ['Warm', null]);
+  assert.deepEqual(records.runners.get('w').segments(after(30)).map(({ kind }) => kind), ['start', 'idle']);
 });
