@@ -1,7 +1,9 @@
 //! The only access to the embedded DynamoDB from outside this process. Each task
 //! has its own access key, and may only take its own boot item.
 
+use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Bytes;
@@ -12,7 +14,8 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
-use ecsrunner_aws::store::Transport;
+use ecsrunner_aws::store::{Answer, Transport};
+use ecsrunner_core::id::TaskName;
 use ecsrunner_core::wire::boot::attribute;
 use hmac::{Hmac, KeyInit, Mac};
 use serde_json::Value;
@@ -21,6 +24,7 @@ use tracing::warn;
 
 use crate::embedded::Embedded;
 use crate::server::limit_time;
+use crate::task::TaskDir;
 
 /// Derives and checks the tasks' access keys. They are not stored, so they stay
 /// valid when the server restarts.
@@ -52,6 +56,8 @@ impl AccessKeys {
     }
 }
 
+/// How long a warm task's request waits for its item. An agent waits five seconds for an answer.
+const HOLD: Duration = Duration::from_secs(2);
 /// A request for a boot item has less than 2 KB.
 const MAX_BODY_BYTES: usize = 8 * 1024;
 
@@ -63,6 +69,8 @@ pub(crate) struct Front {
     /// `127.0.0.1:port`. A web page that reaches this port by DNS rebinding names
     /// another host.
     pub(crate) host: String,
+    /// The directory of the tasks.
+    pub(crate) tasks: PathBuf,
 }
 
 pub(crate) fn router(front: Front) -> Router {
@@ -82,12 +90,41 @@ async fn take(State(front): State<Arc<Front>>, headers: HeaderMap, body: Bytes) 
         });
         return (StatusCode::BAD_REQUEST, error.to_string()).into_response();
     }
-    let answer = front.database.call("DeleteItem", &body).await;
+    let answer = if front.is_warm(&body) {
+        front.take_when_there(&body).await
+    } else {
+        front.database.call("DeleteItem", &body).await
+    };
     let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     (status, [(header::CONTENT_TYPE, "application/x-amz-json-1.0")], answer.body).into_response()
 }
 
 impl Front {
+    /// Whether a warm task asks, which asks for hours.
+    fn is_warm(&self, body: &[u8]) -> bool {
+        let request: Value = serde_json::from_slice(body).unwrap_or_default();
+        let owner = request["Key"][attribute::OWNER]["S"].as_str().unwrap_or_default();
+        let Some((_, task)) = owner.split_once(':') else { return false };
+        let description = TaskDir::at(self.tasks.join(task)).description();
+        description.is_ok_and(|description| matches!(description.name, TaskName::Warm(_)))
+    }
+
+    /// Answers when the item is there, or after [`HOLD`]. So the task has it within milliseconds, and asks seldom.
+    async fn take_when_there(&self, body: &[u8]) -> Answer {
+        let until = tokio::time::Instant::now() + HOLD;
+        loop {
+            let mut committed = std::pin::pin!(self.database.next_commit());
+            // From here on, no commit is missed.
+            committed.as_mut().enable();
+            let answer = self.database.call("DeleteItem", body).await;
+            let is_there = serde_json::from_slice::<Value>(&answer.body)
+                .is_ok_and(|answered| !answered["Attributes"].is_null());
+            if is_there || answer.status != 200 || tokio::time::timeout_at(until, committed).await.is_err() {
+                return answer;
+            }
+        }
+    }
+
     fn check(&self, headers: &HeaderMap, body: &[u8]) -> Result<(), &'static str> {
         let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
         if headers.contains_key(header::ORIGIN) {
@@ -131,6 +168,7 @@ mod tests {
             keys: AccessKeys::new([7; 32]),
             boot_table: "ecsrunner-x-boot".to_owned(),
             host: "127.0.0.1:9".to_owned(),
+            tasks: dir.path().to_owned(),
         };
         let (id, _) = front.keys.of("local:1");
         let mut headers = HeaderMap::new();

@@ -10,13 +10,19 @@ use dynoxide::{Database, DynoxideError};
 use ecsrunner_aws::store::{Answer, Transport};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tokio::sync::Notify;
+use tokio::sync::futures::Notified;
 
 /// Only its owner can read and write.
 const PRIVATE: u32 = 0o600;
 
 /// An embedded database with DynamoDB's JSON protocol.
 #[derive(Clone)]
-pub(crate) struct Embedded(Arc<Database>);
+pub(crate) struct Embedded {
+    database: Arc<Database>,
+    /// Told after each transaction.
+    committed: Arc<Notify>,
+}
 
 #[derive(Debug, thiserror::Error)]
 #[error("the database {path} cannot be opened: {message}")]
@@ -32,21 +38,27 @@ impl Embedded {
         let fault = |message: String| OpenError { message, path: path.display().to_string() };
         keep_private(path).map_err(|error| fault(error.to_string()))?;
         let database = Database::new(&path.display().to_string());
-        Ok(Self(Arc::new(database.map_err(|error| fault(error.to_string()))?)))
+        let database = Arc::new(database.map_err(|error| fault(error.to_string()))?);
+        Ok(Self { database, committed: Arc::default() })
+    }
+
+    /// Waits for the next transaction that is committed after this call.
+    pub(crate) fn next_commit(&self) -> Notified<'_> {
+        self.committed.notified()
     }
 
     /// Counts the items of a table.
     pub(crate) fn count(&self, table: &str) -> Result<u64, String> {
         let request = serde_json::json!({"TableName": table, "Select": "COUNT", "ConsistentRead": true});
         let request = serde_json::from_value(request).map_err(|error| error.to_string())?;
-        let counted = self.0.scan(request).map_err(|error| error.to_string())?;
+        let counted = self.database.scan(request).map_err(|error| error.to_string())?;
         let counted = serde_json::to_value(&counted).map_err(|error| error.to_string())?;
         counted.get("Count").and_then(serde_json::Value::as_u64).ok_or_else(|| "no count".to_owned())
     }
 
     /// Deletes expired items, which an embedded database does not do by itself.
     pub(crate) async fn sweep_expired(&self) -> Result<usize, String> {
-        let database = Arc::clone(&self.0);
+        let database = Arc::clone(&self.database);
         let swept = tokio::task::spawn_blocking(move || database.sweep_ttl()).await;
         swept.map_err(|error| error.to_string())?.map_err(|error| error.to_string())
     }
@@ -69,9 +81,12 @@ fn keep_private(path: &Path) -> io::Result<()> {
 
 impl Transport for Embedded {
     async fn call(&self, operation: &str, body: &[u8]) -> Answer {
-        let database = Arc::clone(&self.0);
-        let (operation, body) = (operation.to_owned(), body.to_vec());
-        let answered = tokio::task::spawn_blocking(move || answer(&database, &operation, &body)).await;
+        let database = Arc::clone(&self.database);
+        let (name, body) = (operation.to_owned(), body.to_vec());
+        let answered = tokio::task::spawn_blocking(move || answer(&database, &name, &body)).await;
+        if operation == "TransactWriteItems" {
+            self.committed.notify_waiters();
+        }
         answered.unwrap_or_else(|error| refusal("InternalServerError", &error.to_string(), 500))
     }
 }

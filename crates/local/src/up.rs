@@ -96,6 +96,7 @@ pub async fn up(config: Config, options: Options, ready: impl FnOnce(SocketAddr)
         keys: keys.clone(),
         boot_table: tables.boot.clone(),
         host: front_address.to_string(),
+        tasks: state.tasks(),
     };
 
     let (task_events, heard) = mpsc::unbounded_channel();

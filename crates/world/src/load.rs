@@ -164,6 +164,7 @@ pub fn run(load: Load) -> (Tally, Timestamp) {
         }
         invocations.run();
         shared.lock().explain(now);
+        shared.lock().end_warm_tasks();
         if invocations.is_idle() && shared.lock().is_over() {
             break;
         }
@@ -193,6 +194,13 @@ impl State {
                 }
                 self.waiting.push_back(input);
             }
+        }
+    }
+
+    /// Pauses launches once all jobs have ended: no further one comes that a warm task could serve.
+    fn end_warm_tasks(&mut self) {
+        if self.next.is_none() && self.hub.unfinished() == 0 && !self.rules.settings.paused {
+            Arc::make_mut(&mut self.rules).settings.paused = true;
         }
     }
 

@@ -89,6 +89,8 @@ pub(super) struct Cost {
     pub(super) per_job_usd: Option<f64>,
     /// The part of it for tasks while they executed no job.
     pub(super) idle_usd: f64,
+    /// The part of that for warm tasks, until a runner took them over or they ended.
+    pub(super) warm_usd: f64,
     pub(super) prices_as_of: &'static str,
 }
 
@@ -96,6 +98,8 @@ pub(super) struct Cost {
 pub(super) struct Runners {
     pub(super) launches: u64,
     pub(super) launches_without_job: u64,
+    /// Runners that took over a warm task.
+    pub(super) warm: u64,
     pub(super) task_hours: f64,
     pub(super) idle_task_hours: f64,
 }
@@ -171,11 +175,13 @@ impl Report {
                 total_usd: runners.cost_usd,
                 per_job_usd: (started > 0).then(|| runners.cost_usd / real(started)),
                 idle_usd: runners.idle_cost_usd,
+                warm_usd: runners.warm_cost_usd,
                 prices_as_of: PRICES_AS_OF,
             },
             runners: Runners {
                 launches: runners.launches,
                 launches_without_job: runners.without_job,
+                warm: runners.warm,
                 task_hours: real(runners.task_ms) / HOUR_MILLIS,
                 idle_task_hours: real(runners.idle_ms) / HOUR_MILLIS,
             },

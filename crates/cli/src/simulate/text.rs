@@ -84,6 +84,10 @@ fn figures(report: &Report, for_people: bool) -> Rows {
     add("task hours without a job", format!("{:.2}", runners.idle_task_hours));
     add("cost", dollars(cost.total_usd, for_people));
     add("cost without a job", dollars(cost.idle_usd, for_people));
+    if runners.warm > 0 || cost.warm_usd > 0.0 {
+        add("runners from warm tasks", runners.warm.to_string());
+        add("cost of warm tasks", dollars(cost.warm_usd, for_people));
+    }
     add("cost of a job", cost.per_job_usd.map_or_else(|| NONE.to_owned(), |usd| dollars(usd, for_people)));
     add("most queued jobs", peaks.queued.to_string());
     add("most runners", peaks.runners.to_string());

@@ -25,4 +25,5 @@ mod setup;
 mod start_checks;
 mod stealing;
 mod unreliable_github;
+mod warm;
 mod webhooks;

@@ -1,6 +1,6 @@
 //! The operator's commands against a local server: what they print, and their exit codes.
 
-mod changes;
+pub(crate) mod changes;
 mod github;
 mod replay;
 

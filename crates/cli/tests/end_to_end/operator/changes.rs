@@ -13,7 +13,7 @@ async fn run(testbed: &Testbed, arguments: &[&str]) -> Output {
     output_with(&[("ECSRUNNER_LOCAL", &state), ("GITHUB_API_URL", testbed.github_url())], arguments).await
 }
 
-async fn told_by(testbed: &Testbed, arguments: &[&str]) -> String {
+pub(crate) async fn told_by(testbed: &Testbed, arguments: &[&str]) -> String {
     let output = run(testbed, arguments).await;
     assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap()
