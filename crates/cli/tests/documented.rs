@@ -74,7 +74,7 @@ fn the_documented_example_is_read_without_a_mistake() {
             .contains(&key.as_str())
             || key.starts_with("registration.");
         let written = toml.lines().any(|line| line.starts_with(&format!("{last} =")))
-            || toml.contains(&format!("[{key}"));
+            || toml.contains(&format!("[{}", key.replace("<name>", "large")));
         assert!(written || left_out, "`{key}` is not in the example");
     }
 }
@@ -107,6 +107,8 @@ fn every_key_of_the_configuration_is_documented_and_no_other() {
         keys.extend(keys_of(section, &format!("{top}[{section}]\nunknown = 1")));
     }
     keys.extend(keys_of("classes.<name>", &format!("{top}[classes.x]\nunknown = 1")));
+    let warm = format!("{top}[classes.x]\ncpu = 512\nmemory = 1024\nwarm = {{ unknown = 1 }}");
+    keys.extend(keys_of("classes.<name>.warm", &warm));
     keys.extend(["registration.organization.name", "registration.organization.group"].map(str::to_owned));
     assert_eq!(first_column("Keys"), keys);
 }
