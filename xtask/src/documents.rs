@@ -1,8 +1,11 @@
 //! Checks the documents against the tree: links have a target, cited tests
-//! exist, and the code map has every crate with its dependencies.
+//! exist, the code map has every crate with its dependencies, and READMEs
+//! name the tools that their commands need.
 //!
 //! Lists that come from the code (reasons, variables, keys) are checked by
 //! `crates/core/tests/docs.rs` and `crates/cli/tests/documented.rs`.
+
+mod requirements;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -37,6 +40,7 @@ pub(crate) fn check(root: &Path) -> anyhow::Result<Done> {
         }
     }
     faults.extend(unmapped(root)?);
+    faults.extend(requirements::unchecked(root)?);
     let map = fs::read_to_string(root.join("ARCHITECTURE.md")).context("cannot read ARCHITECTURE.md")?;
     for (dir, told) in mapped_dependencies(&map) {
         let manifest = fs::read_to_string(root.join(dir).join("Cargo.toml")).unwrap_or_default();
