@@ -95,7 +95,10 @@ impl Parts {
             let system = entry?;
             let found = ["ecsrunner", "ecsrunner.exe"].map(|name| system.path().join(name));
             let Some(executable) = found.iter().find(|path| path.is_file()) else {
-                bail!("{} has no `ecsrunner` and no `ecsrunner.exe`: one is expected", system.path().display());
+                bail!(
+                    "{} has no `ecsrunner` and no `ecsrunner.exe`: one is expected",
+                    system.path().display()
+                );
             };
             self.add_binary(executable, &system.file_name().to_string_lossy())?;
         }

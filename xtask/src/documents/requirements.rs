@@ -7,8 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 
 /// Tools that a machine may lack. What a shell or Debian's `coreutils` has is not listed.
-const TOOLS: [&str; 9] =
-    ["aws", "cargo", "docker", "gh", "jq", "openssl", "python3", "terraform", "unzip"];
+const TOOLS: [&str; 9] = ["aws", "cargo", "docker", "gh", "jq", "openssl", "python3", "terraform", "unzip"];
 /// Directories whose READMEs are checked, with those below.
 const DIRECTORIES: [&str; 4] = ["bench", "fixtures", "runner", "terraform"];
 
@@ -49,7 +48,8 @@ fn unchecked_in(text: &str) -> Vec<&'static str> {
     for command in commands.flat_map(|line| line.split(" #").next()) {
         for part in command.split(['|', '&', ';', '(', ')']) {
             let mut words = part.split_whitespace();
-            let Some(tool) = words.next().and_then(|word| TOOLS.into_iter().find(|tool| *tool == word)) else {
+            let Some(tool) = words.next().and_then(|word| TOOLS.into_iter().find(|tool| *tool == word))
+            else {
                 continue;
             };
             if words.any(|word| matches!(word, "--version" | "version" | "-v")) {

@@ -153,7 +153,7 @@ mod tests {
 
     #[test]
     fn what_runs_this_is_linked_to_a_c_library() {
-        let own = std::env::current_exe().unwrap();
+        let own = env::current_exe().unwrap();
         let is_musl = cfg!(target_env = "musl");
         assert_eq!(newest_glibc(&own).unwrap().is_none(), is_musl);
     }
