@@ -24,6 +24,9 @@ pub struct RunnerView {
     pub job: Option<u64>,
     pub launched_for: u64,
     pub task: Option<String>,
+    /// The version of GitHub's runner, as the image says from which it started. Only a single runner's view has it.
+    #[serde(default)]
+    pub runner_version: Option<String>,
     pub capacity_provider: String,
     pub task_seconds: Option<f64>,
     pub cost_usd: Option<f64>,
@@ -83,6 +86,7 @@ impl RunnerView {
             job: None,
             launched_for: facts.launched_for.get(),
             task: None,
+            runner_version: None,
             capacity_provider: String::new(),
             task_seconds: None,
             cost_usd: None,
