@@ -183,11 +183,13 @@ fn mapped_dependencies(map: &str) -> impl Iterator<Item = (&str, BTreeSet<&str>)
     })
 }
 
-/// Our own crates among the dependencies of a manifest, those for tests left out.
+/// Our own crates among the dependencies of a manifest, also of one system alone; those for tests left out.
 fn dependencies(manifest: &str) -> BTreeSet<&str> {
-    let section = manifest.split("\n[dependencies]\n").nth(1).unwrap_or_default();
-    let lines = section.lines().take_while(|line| !line.starts_with('['));
-    lines
+    let sections = manifest.split("\n[").filter_map(|section| section.split_once("]\n"));
+    let ours = sections.filter(|(name, _)| {
+        *name == "dependencies" || name.starts_with("target.") && name.ends_with(".dependencies")
+    });
+    ours.flat_map(|(_, lines)| lines.lines())
         .filter_map(|line| line.strip_prefix("ecsrunner-"))
         .map(|rest| rest.split(['.', ' ', '=']).next().unwrap_or(rest))
         .collect()
@@ -202,8 +204,9 @@ mod tests {
         let map = "| where | what | depends on |\n| `crates/x` | this, and `that` | core, aws |\n";
         let told: Vec<_> = mapped_dependencies(map).collect();
         assert_eq!(told, [("crates/x", BTreeSet::from(["aws", "core"]))]);
-        let manifest = "[lints]\n\n[dependencies]\necsrunner-aws = { workspace = true }\necsrunner-core.workspace = true\n\
-                        serde.workspace = true\n\n[dev-dependencies]\necsrunner-sim.workspace = true\n";
+        let manifest = "[lints]\n\n[dependencies]\necsrunner-aws = { workspace = true }\nserde.workspace = true\n\n\
+                        [target.'cfg(unix)'.dependencies]\necsrunner-core.workspace = true\n\n\
+                        [dev-dependencies]\necsrunner-sim.workspace = true\n";
         assert_eq!(dependencies(manifest), told[0].1);
     }
 

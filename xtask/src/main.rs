@@ -9,6 +9,7 @@ mod npm;
 mod pypi;
 mod documents;
 mod dependencies;
+mod portability;
 mod fuzz;
 mod samples;
 mod template;
@@ -33,12 +34,13 @@ const USAGE: &str = "\
 usage: cargo xtask TASK
 
   check          the fast part of `test`, before each commit: formatting, lints, documents, dependencies,
-                 and the tests of core, engine, github and xtask
-  test [STEP …]  every check, or the named steps: formatting, lints, documents, dependencies, advisories,
-                 tests, `tests of the default build`, fuzz (30 s for each target), samples (GitHub's
-                 webhooks), template (of API Gateway), conformance (GitHub's API description), chain (the
-                 control plane on a stand-in for AWS), image (of the runner), runner (the stand-in held to
-                 what the official runner does), terraform, workflows (GitHub's), page (in a browser)
+                 portability, and the tests of core, engine, github and xtask
+  test [STEP …]  every check, or the named steps: formatting, lints, documents, dependencies, portability
+                 (the operator's commands have nothing that only Unix has), advisories, tests, `tests of the
+                 default build`, fuzz (30 s for each target), samples (GitHub's webhooks), template (of API
+                 Gateway), conformance (GitHub's API description), chain (the control plane on a stand-in for
+                 AWS), image (of the runner), runner (the stand-in held to what the official runner does),
+                 terraform, workflows (GitHub's), page (in a browser)
   conformance    like `test conformance`, but fails if its tools cannot be installed
   package [--arch x86_64|arm64]… [--binaries DIR]
                  one archive in dist with what a deployment needs, and its sum: the command line, the
