@@ -14,11 +14,19 @@ locals {
   # Each resource that can be tagged has these. Runner tasks are tagged at launch.
   tags = merge(var.tags, { "ecsrunner:deployment" = var.deployment })
 
-  # A package of ecsrunner has the archives beside this directory.
+  # A package of ecsrunner has the archives beside this directory, for one architecture or both. An archive's name ends
+  # with its architecture.
+  beside = [for name in ["arm64", "x86_64"] : name if fileexists("${path.module}/../control-plane-${name}.zip")]
+  architecture = coalesce(
+    var.control_plane.package.architecture,
+    endswith(coalesce(var.control_plane.package.filename, var.control_plane.package.s3_key, "none"), "x86_64.zip") ? "x86_64" : null,
+    var.control_plane.package.filename == null && var.control_plane.package.s3_bucket == null ? one(slice(concat(local.beside, ["arm64"]), 0, 1)) : "arm64",
+  )
   package = merge(var.control_plane.package, {
+    architecture = local.architecture
     filename = var.control_plane.package.s3_bucket != null ? var.control_plane.package.filename : coalesce(
       var.control_plane.package.filename,
-      "${path.module}/../control-plane-${var.control_plane.package.architecture}.zip",
+      "${path.module}/../control-plane-${local.architecture}.zip",
     )
   })
 

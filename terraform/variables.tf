@@ -268,7 +268,7 @@ variable "webhook" {
 }
 
 variable "control_plane" {
-  description = "The control plane's archive (`package`: a `filename`, or an object in S3 with its `s3_object_version` and `sha256`, and the `architecture` that it was built for), its log level, and its Lambda settings. The default archive is the one beside the Terraform that it came with, `control-plane-<architecture>.zip`."
+  description = "The control plane's archive (`package`: a `filename`, or an object in S3 with its `s3_object_version` and `sha256`, and the `architecture` that it was built for), its log level, and its Lambda settings. The default archive is the one beside the Terraform that it came with, `control-plane-<architecture>.zip`; if both are there, the one for arm64, which costs less."
   type = object({
     package = optional(object({
       filename          = optional(string)
@@ -276,7 +276,7 @@ variable "control_plane" {
       s3_key            = optional(string)
       s3_object_version = optional(string)
       sha256            = optional(string)
-      architecture      = optional(string, "arm64")
+      architecture      = optional(string)
     }), {})
     log_level = optional(string, "info")
     function = optional(object({

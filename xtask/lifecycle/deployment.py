@@ -15,6 +15,7 @@ import stat
 import subprocess
 import sys
 import tempfile
+import zipfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -34,13 +35,18 @@ class Failed(Exception):
 
 
 class Deployment:
-    """One root module in a copy of a checkout, with its own state."""
+    """One root module in a copy of a checkout, or in an unpacked package, with its own state."""
 
-    def __init__(self, checkout: Path = ROOT, root: str = "examples/minimal"):
+    def __init__(self, checkout: Path = ROOT, root: str = "examples/minimal", package: Path | None = None):
         self._temporary = tempfile.TemporaryDirectory()
         self.home = Path(self._temporary.name)
-        self.terraform = self.home / "terraform"
-        self._copy(checkout)
+        if package is None:
+            self._copy(checkout)
+            self.terraform = self.home / "terraform"
+        else:
+            zipfile.ZipFile(package).extractall(self.home)
+            (self.terraform,) = self.home.glob("ecsrunner-*/terraform")
+        self._add_tools()
         self.root = self.terraform / root
         self._environment = {**os.environ, "TF_IN_AUTOMATION": "1", "TF_DATA_DIR": str(self.home / "data")}
         self._stand_in()
@@ -55,6 +61,8 @@ class Deployment:
             shutil.copytree(checkout / name, self.home / name, ignore=generated)
         for name in PACKAGED:
             (self.home / name).write_text(f"{name}, first version\n")
+
+    def _add_tools(self) -> None:
         tools = self.home / "bin"
         tools.mkdir()
         for name, text in TOOLS.items():

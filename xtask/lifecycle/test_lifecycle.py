@@ -84,10 +84,10 @@ class Lifecycle(unittest.TestCase):
             self.deployment.plan()
 
     def test_an_archive_that_is_missing_is_named(self):
-        archive = self.deployment.home / "control-plane-arm64.zip"
-        before = archive.read_text()
-        self.addCleanup(archive.write_text, before)
-        archive.unlink()
+        for name in ("control-plane-arm64.zip", "control-plane-x86_64.zip"):
+            archive = self.deployment.home / name
+            self.addCleanup(archive.write_text, archive.read_text())
+            archive.unlink()
         with self.assertRaisesRegex(Failed, r"control-plane-arm64\.zip`: an existing file\s+is\s+expected"):
             self.deployment.plan()
 

@@ -11,11 +11,16 @@ use crate::tools::succeed;
 pub(crate) fn make(root: &Path, executable: &Path, archive: &Path, level: u8) -> anyhow::Result<()> {
     let stripped = archive.with_extension("stripped");
     succeed(Command::new("strip").arg("-o").args([&stripped, executable]))?;
+    pack(root, &stripped, archive, level)?;
+    Ok(std::fs::remove_file(stripped)?)
+}
+
+/// Packs an executable for Lambda as it is.
+pub(crate) fn pack(root: &Path, executable: &Path, archive: &Path, level: u8) -> anyhow::Result<()> {
     let mut pack = Command::new("python3");
     // Writes no byte code next to the sources.
-    pack.arg("-B").arg(root.join("xtask/archive.py")).args([&stripped, archive]).arg(level.to_string());
-    succeed(&mut pack).context("cannot create the control plane's archive")?;
-    Ok(std::fs::remove_file(stripped)?)
+    pack.arg("-B").arg(root.join("xtask/archive.py")).args([executable, archive]).arg(level.to_string());
+    succeed(&mut pack).context("cannot create the control plane's archive")
 }
 
 /// Returns why no archive can be created here, if so.

@@ -1,7 +1,7 @@
 //! The whole chain: a webhook passes through the shipped template and
 //! EventBridge to the real `bootstrap`, and on to DynamoDB, SQS, ECS and GitHub.
 //!
-//! ministack stands in for AWS. GitHub and ECS are fakes, which the driver
+//! ministack stands in for AWS. GitHub, ECS, CodeBuild and ECR are fakes, which the driver
 //! (`crates/lambda/tests/chain`) starts in its own process. The scenes and
 //! their checks belong there, not here.
 

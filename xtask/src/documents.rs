@@ -1,8 +1,11 @@
 //! Checks the documents against the tree: links have a target, cited tests
-//! exist, and the code map has every crate with its dependencies.
+//! exist, the code map has every crate with its dependencies, and READMEs
+//! name the tools that their commands need.
 //!
 //! Lists that come from the code (reasons, variables, keys) are checked by
 //! `crates/core/tests/docs.rs` and `crates/cli/tests/documented.rs`.
+
+mod requirements;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -37,6 +40,7 @@ pub(crate) fn check(root: &Path) -> anyhow::Result<Done> {
         }
     }
     faults.extend(unmapped(root)?);
+    faults.extend(requirements::unchecked(root)?);
     let map = fs::read_to_string(root.join("ARCHITECTURE.md")).context("cannot read ARCHITECTURE.md")?;
     for (dir, told) in mapped_dependencies(&map) {
         let manifest = fs::read_to_string(root.join(dir).join("Cargo.toml")).unwrap_or_default();
@@ -179,11 +183,13 @@ fn mapped_dependencies(map: &str) -> impl Iterator<Item = (&str, BTreeSet<&str>)
     })
 }
 
-/// Our own crates among the dependencies of a manifest, those for tests left out.
+/// Our own crates among the dependencies of a manifest, also of one system alone; those for tests left out.
 fn dependencies(manifest: &str) -> BTreeSet<&str> {
-    let section = manifest.split("\n[dependencies]\n").nth(1).unwrap_or_default();
-    let lines = section.lines().take_while(|line| !line.starts_with('['));
-    lines
+    let sections = manifest.split("\n[").filter_map(|section| section.split_once("]\n"));
+    let ours = sections.filter(|(name, _)| {
+        *name == "dependencies" || name.starts_with("target.") && name.ends_with(".dependencies")
+    });
+    ours.flat_map(|(_, lines)| lines.lines())
         .filter_map(|line| line.strip_prefix("ecsrunner-"))
         .map(|rest| rest.split(['.', ' ', '=']).next().unwrap_or(rest))
         .collect()
@@ -198,8 +204,9 @@ mod tests {
         let map = "| where | what | depends on |\n| `crates/x` | this, and `that` | core, aws |\n";
         let told: Vec<_> = mapped_dependencies(map).collect();
         assert_eq!(told, [("crates/x", BTreeSet::from(["aws", "core"]))]);
-        let manifest = "[lints]\n\n[dependencies]\necsrunner-aws = { workspace = true }\necsrunner-core.workspace = true\n\
-                        serde.workspace = true\n\n[dev-dependencies]\necsrunner-sim.workspace = true\n";
+        let manifest = "[lints]\n\n[dependencies]\necsrunner-aws = { workspace = true }\nserde.workspace = true\n\n\
+                        [target.'cfg(unix)'.dependencies]\necsrunner-core.workspace = true\n\n\
+                        [dev-dependencies]\necsrunner-sim.workspace = true\n";
         assert_eq!(dependencies(manifest), told[0].1);
     }
 

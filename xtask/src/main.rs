@@ -9,6 +9,7 @@ mod npm;
 mod pypi;
 mod documents;
 mod dependencies;
+mod portability;
 mod fuzz;
 mod samples;
 mod template;
@@ -33,15 +34,18 @@ const USAGE: &str = "\
 usage: cargo xtask TASK
 
   check          the fast part of `test`, before each commit: formatting, lints, documents, dependencies,
-                 and the tests of core, engine, github and xtask
-  test [STEP …]  every check, or the named steps: formatting, lints, documents, dependencies, advisories,
-                 tests, `tests of the default build`, fuzz (30 s for each target), samples (GitHub's
-                 webhooks), template (of API Gateway), conformance (GitHub's API description), chain (the
-                 control plane on a stand-in for AWS), image (of the runner), runner (the stand-in held to
-                 what the official runner does), terraform, workflows (GitHub's), page (in a browser)
+                 portability, and the tests of core, engine, github and xtask
+  test [STEP …]  every check, or the named steps: formatting, lints, documents, dependencies, portability
+                 (the operator's commands have nothing that only Unix has), advisories, tests, `tests of the
+                 default build`, fuzz (30 s for each target), samples (GitHub's webhooks), template (of API
+                 Gateway), conformance (GitHub's API description), chain (the control plane on a stand-in for
+                 AWS), image (of the runner), runner (the stand-in held to what the official runner does),
+                 terraform, workflows (GitHub's), page (in a browser)
   conformance    like `test conformance`, but fails if its tools cannot be installed
-  package [TARGET]
-                 the function's archive and the agent, built for release, with their sums, in dist
+  package [--arch x86_64|arm64]… [--binaries DIR]
+                 one archive in dist with what a deployment needs, and its sum: the command line, the
+                 functions' archives and the static agents, for the named architectures or both, and the
+                 Terraform; with the command lines that were built elsewhere, as DIR/<os>-<arch>/ecsrunner
   runner [--dir DIR] [--only TEXT] [--jobs N]
                  hold a runner to the list of behaviours that ecsrunner relies on, and print a table: the
                  official one that is unpacked in DIR (some minutes), or the stand-in, its times scaled down
@@ -68,7 +72,10 @@ fn run() -> anyhow::Result<ExitCode> {
         Some("check") => Ok(test::check(&root)),
         Some("test") => Ok(test::run(&root, arguments.collect())),
         Some("conformance") => conformance::run(&root).map(|()| ExitCode::SUCCESS),
-        Some("package") => package::run(&root, arguments.next().as_deref()).map(|()| ExitCode::SUCCESS),
+        Some("package") => {
+            let arguments: Vec<String> = arguments.collect();
+            package::run(&root, &arguments).map(|()| ExitCode::SUCCESS)
+        }
         Some("runner") => {
             let arguments: Vec<String> = arguments.collect();
             runner::run(&root, &arguments).map(|()| ExitCode::SUCCESS)

@@ -68,8 +68,15 @@ pub(crate) fn check(root: &Path) -> anyhow::Result<Done> {
     }
     let lifecycle = pypi::Packages::install(root, "lifecycle")?;
     say("lifecycle");
-    succeed(&mut lifecycle.run(&["-m", "unittest", "--quiet", "test_lifecycle", "test_upgrade"]))
-        .context("a deployment's life with the stand-in for AWS's provider failed")?;
+    succeed(&mut lifecycle.run(&[
+        "-m",
+        "unittest",
+        "--quiet",
+        "test_lifecycle",
+        "test_upgrade",
+        "test_package",
+    ]))
+    .context("a deployment's life with the stand-in for AWS's provider failed")?;
     read_parameters(root, &python)?;
     scan(&python, &source)?;
     Ok(Done::Passed)

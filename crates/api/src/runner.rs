@@ -34,6 +34,9 @@ pub struct RunnerView {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub warm: Option<String>,
     pub task: Option<String>,
+    /// The version of GitHub's runner, as the image says from which it started. Only a single runner's view has it.
+    #[serde(default)]
+    pub runner_version: Option<String>,
     pub capacity_provider: String,
     pub task_seconds: Option<f64>,
     pub cost_usd: Option<f64>,
@@ -178,6 +181,7 @@ impl RunnerView {
             launched_for: Some(facts.launched_for.get()),
             warm: facts.warm.as_ref().map(ToString::to_string),
             task: None,
+            runner_version: None,
             capacity_provider: String::new(),
             task_seconds: None,
             cost_usd: None,

@@ -26,6 +26,7 @@ pub use calls::Calls;
 pub use environment::{AccessKey, Environment, EnvironmentError, VARIABLES, Variable};
 pub use service::Service;
 
+use crate::partition;
 use http::Http;
 
 /// The clients of one process. A clone shares the connection.
@@ -168,7 +169,7 @@ impl Connection {
             return named.to_owned();
         }
         let region = self.region();
-        format!("https://{}.{region}.{}", service.prefix(), dns_suffix(region))
+        format!("https://{}.{region}.{}", service.prefix(), partition::domain(region))
     }
 
     pub(crate) fn dynamodb(&self) -> &aws_sdk_dynamodb::Client {
@@ -217,40 +218,8 @@ impl Connection {
     }
 }
 
-/// Returns the domain under which a Region's services are, by the SDK's own list of partitions.
-fn dns_suffix(region: &str) -> String {
-    use aws_sdk_ecs::config::endpoint::{DefaultResolver, Params, ResolveEndpoint};
-    const COMMERCIAL: &str = "amazonaws.com";
-    let params = Params::builder().region(region).build().ok();
-    let resolve = |params: Params| {
-        let resolver = DefaultResolver::new();
-        let resolved = resolver.resolve_endpoint(&params);
-        // The resolver is ready at once: it has its list compiled in.
-        let endpoint = futures::FutureExt::now_or_never(resolved)?.ok()?;
-        endpoint.url().strip_prefix(&format!("https://ecs.{region}.")).map(str::to_owned)
-    };
-    params.and_then(resolve).unwrap_or_else(|| COMMERCIAL.to_owned())
-}
-
 impl fmt::Debug for Connection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Connection").field("environment", &self.0.environment).finish_non_exhaustive()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::dns_suffix;
-
-    #[test]
-    fn every_partition_has_its_own_domain() {
-        for (region, suffix) in [
-            ("eu-west-1", "amazonaws.com"),
-            ("us-gov-west-1", "amazonaws.com"),
-            ("cn-north-1", "amazonaws.com.cn"),
-            ("eusc-de-east-1", "amazonaws.eu"),
-        ] {
-            assert_eq!(dns_suffix(region), suffix, "{region}");
-        }
     }
 }

@@ -3,6 +3,8 @@
 //! Secrets Manager, and makes the agent's requests.
 
 pub mod boot_item;
+#[cfg(any(feature = "boot", feature = "control-plane"))]
+pub mod partition;
 pub mod task;
 pub mod task_event;
 

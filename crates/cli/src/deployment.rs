@@ -303,6 +303,16 @@ impl Deployment {
         }
     }
 
+    /// Returns the version of GitHub's runner in a runner; `None` if it is not known, as on one machine.
+    #[cfg_attr(not(feature = "aws"), expect(unused_variables, reason = "only AWS is asked"))]
+    pub(crate) async fn runner_version(&self, name: &str) -> Result<Option<String>, Failure> {
+        match self {
+            #[cfg(feature = "aws")]
+            Self::Aws(aws) => aws.runner_version(name).await,
+            Self::Local(_) => Ok(None),
+        }
+    }
+
     /// Retires a runner. With `force` its task is stopped even during a job.
     pub(crate) async fn stop(&self, name: &RunnerName, force: bool) -> Result<Stopped, Failure> {
         let outcome = match self {

@@ -5,8 +5,9 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::OnceLock;
 
-use ecsrunner_local::config::Overrides;
 use secrecy::SecretString;
+
+use crate::machine::Overrides;
 
 /// The state directory of a local server.
 pub(crate) const STATE: &str = "ECSRUNNER_STATE";
@@ -38,6 +39,8 @@ pub(crate) const WAYLAND_DISPLAY: &str = "WAYLAND_DISPLAY";
 pub(crate) const XDG_STATE_HOME: &str = "XDG_STATE_HOME";
 /// The home directory, where the variable above is not set.
 pub(crate) const HOME: &str = "HOME";
+/// On Windows: the directory for data of this user's programs, where the variables above are not set.
+pub(crate) const LOCAL_APP_DATA: &str = "LOCALAPPDATA";
 /// The caller's name, for the command that forwards a port by SSH.
 pub(crate) const USER: &str = "USER";
 /// A profile of AWS's configuration files.
@@ -75,7 +78,8 @@ pub(crate) fn config() -> Option<PathBuf> {
 /// Returns the directory for state of this user's programs.
 pub(crate) fn state_home() -> Option<PathBuf> {
     let named = variable(XDG_STATE_HOME).map(PathBuf::from).filter(|path| path.is_absolute());
-    named.or_else(|| Some(PathBuf::from(variable(HOME)?).join(".local/state")))
+    let at_home = || Some(PathBuf::from(variable(HOME)?).join(".local/state"));
+    named.or_else(at_home).or_else(|| variable(LOCAL_APP_DATA).map(PathBuf::from))
 }
 
 /// Returns the operator's own token for GitHub.

@@ -4,9 +4,16 @@
 mod arguments;
 mod environment;
 mod exit;
+#[cfg(target_os = "linux")]
 mod hidden;
+#[cfg(target_os = "linux")]
 mod local;
+#[cfg(target_os = "linux")]
 mod demo;
+#[cfg(not(target_os = "linux"))]
+mod elsewhere;
+mod machine;
+mod interrupt;
 mod log;
 mod manual;
 mod deployment;
@@ -19,10 +26,13 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use arguments::{Arguments, Command, DemoCommand, LocalCommand};
+use arguments::{Arguments, Command};
+#[cfg(target_os = "linux")]
+use arguments::{DemoCommand, LocalCommand};
 
 fn main() -> ExitCode {
     // Hidden subcommands come first: some need a process without threads, and none takes our options.
+    #[cfg(target_os = "linux")]
     if let Some(code) = hidden::run() {
         return code;
     }
@@ -37,11 +47,17 @@ fn main() -> ExitCode {
     };
     output::heed(arguments.talk);
     let result = match arguments.command {
+        #[cfg(target_os = "linux")]
         Command::Demo(demo) => match demo.command {
             None => demo::run(demo.options).map(done),
             Some(DemoCommand::Github(github)) => demo::github::run(&github).map(done),
         },
+        #[cfg(target_os = "linux")]
         Command::Local(LocalCommand::Up(up)) => local::up(up).map(done),
+        #[cfg(not(target_os = "linux"))]
+        Command::Demo(_) => Err(elsewhere::needs_linux("demo")),
+        #[cfg(not(target_os = "linux"))]
+        Command::Local(_) => Err(elsewhere::needs_linux("local up")),
         Command::Simulate(arguments) => simulate::run(&arguments).map(done),
         Command::Completions(arguments) => manual::completions(&arguments).map(done),
         Command::Man => manual::page().map(done),

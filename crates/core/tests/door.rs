@@ -201,10 +201,10 @@ fn one_compiler_builds_lints_and_releases() {
     for (file, words, version) in [
         ("Cargo.toml", "rust-version = \"", minor),
         (".github/workflows/image.yml", "library/rust:", minor),
-        (".github/workflows/release.yml", "library/rust:", minor),
         (".github/workflows/ci.yml", "rustup toolchain install ", &pinned),
         (".github/workflows/ci.yml", "rustup default ", &pinned),
-        (".github/workflows/release.yml", "--default-toolchain ", &pinned),
+        (".github/workflows/release.yml", "rustup toolchain install ", &pinned),
+        (".github/workflows/release.yml", "rustup default ", &pinned),
     ] {
         let named = after(&read(file), words);
         let is_held = !named.is_empty() && named.iter().all(|name| name == version);

@@ -15,6 +15,7 @@ use rustls::ClientConfig;
 use crate::auth::{Authority, Credentials, CredentialsError, Grant, InstallationId};
 use crate::http::{ApiUrl, CALL_LIMIT, Call, Http, StorageError, Stored};
 use crate::relay::Relay;
+use crate::releases::LastRelease;
 use crate::reply::{Fault, Reply};
 use crate::{deliveries, jobs, repositories, runners};
 
@@ -22,6 +23,7 @@ use crate::{deliveries, jobs, repositories, runners};
 #[derive(Clone, Debug)]
 pub struct Client {
     via: Via,
+    last_release: LastRelease,
 }
 
 #[derive(Clone, Debug)]
@@ -80,11 +82,15 @@ impl Client {
     ) -> Result<Self, ClientError> {
         let http = Http::new(api, call_limit, tls).map_err(ClientError::Http)?;
         let authority = Authority::new(http.clone(), credentials)?;
-        Ok(Self { via: Via::Direct { http, authority } })
+        Ok(Self { via: Via::Direct { http, authority }, last_release: LastRelease::default() })
     }
 
-    pub(crate) const fn of_relay(relay: Relay) -> Self {
-        Self { via: Via::Relay(relay) }
+    pub(crate) fn of_relay(relay: Relay) -> Self {
+        Self { via: Via::Relay(relay), last_release: LastRelease::default() }
+    }
+
+    pub(crate) fn last_release(&self) -> &LastRelease {
+        &self.last_release
     }
 
     /// Sends a call with the bearer that `grant` needs. If GitHub no longer accepts

@@ -9,7 +9,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderValue};
+use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderValue, IF_NONE_MATCH};
 use reqwest::redirect::{Attempt, Policy};
 use reqwest::{ClientBuilder, Method, StatusCode, Url};
 use rustls::ClientConfig;
@@ -117,6 +117,8 @@ pub(crate) struct Call {
     pub(crate) path: String,
     pub(crate) query: Vec<(Cow<'static, str>, String)>,
     pub(crate) body: Option<serde_json::Value>,
+    /// The ETag of an answer that is known: GitHub answers 304 if it would be the same.
+    pub(crate) if_none_match: Option<String>,
 }
 
 impl Call {
@@ -152,7 +154,15 @@ impl Call {
     }
 
     fn new(method: Method, operation: &'static str, subject: impl fmt::Display, path: String) -> Self {
-        Self { operation, subject: subject.to_string(), method, path, query: Vec::new(), body: None }
+        Self {
+            operation,
+            subject: subject.to_string(),
+            method,
+            path,
+            query: Vec::new(),
+            body: None,
+            if_none_match: None,
+        }
     }
 
     pub(crate) fn query(mut self, name: &'static str, value: impl fmt::Display) -> Self {
@@ -230,6 +240,9 @@ impl Http {
         let mut request = self.client.request(call.method.clone(), self.api.join(&call.path, &call.query));
         if let Some(bearer) = bearer {
             request = request.header(AUTHORIZATION, bearer.header());
+        }
+        if let Some(etag) = &call.if_none_match {
+            request = request.header(IF_NONE_MATCH, etag);
         }
         if let Some(body) = &call.body {
             request = request.json(body);

@@ -11,6 +11,7 @@ mod jobs;
 mod runners;
 mod deliveries;
 mod repositories;
+pub mod releases;
 pub mod operator;
 pub mod app_manifest;
 pub mod permissions;

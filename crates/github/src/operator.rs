@@ -38,14 +38,6 @@ pub struct AppInfo {
     pub events: Vec<String>,
 }
 
-/// A release of a repository.
-#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
-pub struct Release {
-    /// Such as `v2.337.0`.
-    pub tag_name: String,
-    pub published_at: Timestamp,
-}
-
 /// An App's webhook, without its secret.
 #[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
 pub struct HookConfig {
@@ -145,20 +137,6 @@ impl Client {
         let meta: Meta =
             self.ask_as_anyone(&Call::get("get-meta", "GitHub", "meta".to_owned())).await?.json()?;
         Ok(meta.hooks.filter(|ranges| !ranges.is_empty()))
-    }
-
-    /// Returns the newest release of GitHub's runner; `None` if this API is not github.com's, which may not know it.
-    ///
-    /// # Errors
-    ///
-    /// The call fails, or GitHub answers no more calls from this address.
-    pub async fn newest_runner(&self) -> Result<Option<Release>, GitHubError> {
-        if !self.is_github_com() {
-            return Ok(None);
-        }
-        let path = "repos/actions/runner/releases/latest".to_owned();
-        let reply = self.ask_as_anyone(&Call::get("get-latest-release", "actions/runner", path)).await?;
-        Ok(Some(reply.json()?))
     }
 
     /// Returns a runner group of an organization; `None` if it has no such group.

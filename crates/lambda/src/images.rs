@@ -5,7 +5,7 @@ use ecsrunner_core::records::image::{Built, Newest, Ordered};
 use ecsrunner_core::rules::class::size::Arch;
 use ecsrunner_core::rules::image::RunnerVersion;
 use ecsrunner_engine::ports::images::{BuildState, ImageError, Images};
-use ecsrunner_github::operator::Release;
+use ecsrunner_github::releases::Release;
 
 use crate::github::LazyGitHub;
 

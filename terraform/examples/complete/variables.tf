@@ -1,5 +1,5 @@
 variable "agent" {
-  description = "The static agents by architecture, if they are not beside the Terraform that they came with. `cargo xtask package` creates them in `dist`."
+  description = "The static agents by architecture, if they are not beside the Terraform that they came with."
   type        = object({ x64 = optional(string), arm64 = optional(string) })
   default     = {}
 }

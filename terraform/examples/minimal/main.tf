@@ -14,7 +14,5 @@ module "ecsrunner" {
   deployment           = var.deployment
   allowed_repositories = var.allowed_repositories
   agent                = var.agent
-  control_plane = {
-    package = { filename = var.package, architecture = endswith(coalesce(var.package, "arm64.zip"), "x86_64.zip") ? "x86_64" : "arm64" }
-  }
+  control_plane        = { package = { filename = var.package } }
 }

@@ -16,13 +16,13 @@ variable "allowed_repositories" {
 }
 
 variable "package" {
-  description = "The control plane's archive, if it is not beside the Terraform that it came with. `cargo xtask package` creates it in `dist`. Its name ends with its architecture."
+  description = "The functions' archive, if it is not beside the Terraform that it came with. Its name ends with its architecture."
   type        = string
   default     = null
 }
 
 variable "agent" {
-  description = "The static agents by architecture, if they are not beside the Terraform that they came with. `cargo xtask package` creates them in `dist`."
+  description = "The static agents by architecture, if they are not beside the Terraform that they came with."
   type        = object({ x64 = optional(string), arm64 = optional(string) })
   default     = {}
 }

@@ -62,12 +62,12 @@ variable "package" {
 
   validation {
     condition     = var.package.s3_bucket == null ? var.package.sha256 == null : can(regex("^[0-9a-f]{64}$", var.package.sha256))
-    error_message = "package.sha256 is `${coalesce(var.package.sha256, "null")}`: the 64 hexadecimal digits that `sha256sum FILE` prints are expected with s3_bucket, and only with it. A release has them in SHA256SUMS."
+    error_message = "package.sha256 is `${coalesce(var.package.sha256, "null")}`: the 64 hexadecimal digits that `sha256sum FILE` prints are expected with s3_bucket, and only with it."
   }
 
   validation {
     condition     = var.package.filename == null ? true : fileexists(var.package.filename)
-    error_message = "package.filename is `${coalesce(var.package.filename, "null")}`: an existing file is expected. A release has it at the top of its archive, beside `terraform`. From source, `cargo xtask package` creates it in `dist`."
+    error_message = "package.filename is `${coalesce(var.package.filename, "null")}`: an existing file is expected. A release's archive has it beside `terraform`, and so has the one that `cargo xtask package` makes in `dist`."
   }
 
   validation {

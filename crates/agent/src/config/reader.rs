@@ -6,6 +6,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use ecsrunner_aws::boot::{Credentials, CredentialsEndpoint, TaskEndpoints};
+use ecsrunner_aws::partition::known_domain;
 use secrecy::SecretString;
 
 use super::*;
@@ -54,7 +55,7 @@ impl<F: Fn(&str) -> Option<OsString>> Reader<F> {
         if let Some(endpoint) = &endpoint {
             self.check_url(endpoint, "an endpoint");
         }
-        let domain = if region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" };
+        let domain = known_domain(&region);
         BootConfig {
             table: self.required(BOOT_TABLE),
             identity: self.identity(),

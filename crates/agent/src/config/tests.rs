@@ -49,6 +49,18 @@ fn defaults_hold_where_nothing_is_said() {
 }
 
 #[test]
+fn dynamodb_has_an_endpoint_in_every_partition() {
+    for (region, endpoint) in [
+        ("us-east-1", "https://dynamodb.us-east-1.amazonaws.com"),
+        ("us-gov-west-1", "https://dynamodb.us-gov-west-1.amazonaws.com"),
+        ("cn-northwest-1", "https://dynamodb.cn-northwest-1.amazonaws.com.cn"),
+        ("eusc-de-east-1", "https://dynamodb.eusc-de-east-1.amazonaws.eu"),
+    ] {
+        assert_eq!(with(&[("AWS_REGION", region)]).unwrap().boot.endpoint, endpoint);
+    }
+}
+
+#[test]
 fn the_variable_of_one_service_or_region_comes_before_that_of_all() {
     let config =
         with(&[("AWS_ENDPOINT_URL", "http://a"), ("AWS_ENDPOINT_URL_DYNAMODB", "http://b")]).unwrap();

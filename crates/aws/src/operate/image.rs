@@ -4,6 +4,7 @@ use jiff::Timestamp;
 
 use super::{OperateError, Operator, failed};
 use crate::fault::Fault;
+use crate::partition;
 use crate::task::CONTAINER;
 
 const DESCRIBE: &str = "ecs:DescribeTaskDefinition";
@@ -80,7 +81,8 @@ impl<'a> Private<'a> {
     fn read(image: &'a str) -> Option<Self> {
         let (host, path) = image.split_once('/')?;
         let (registry, rest) = host.split_once(".dkr.ecr.")?;
-        if !rest.contains(".amazonaws.com") {
+        let (region, domain) = rest.split_once('.')?;
+        if domain != partition::domain(region) {
             return None;
         }
         let (path, digest) = match path.split_once('@') {
@@ -119,8 +121,29 @@ mod tests {
                 "123456789012 ecsrunner/runner latest -",
             ]
         );
-        for other in ["ghcr.io/actions/actions-runner:2", "runner", "public.ecr.aws/acme/runner:1"] {
+        for other in [
+            "ghcr.io/actions/actions-runner:2",
+            "runner",
+            "public.ecr.aws/acme/runner:1",
+            // Hosts of somebody else.
+            "123456789012.dkr.ecr.eu-west-1.amazonaws.com.example.org/runner:1",
+            "123456789012.dkr.ecr.cn-north-1.amazonaws.com/runner:1",
+        ] {
             assert_eq!(of(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn ecr_has_a_host_in_every_partition() {
+        for (region, domain) in [
+            ("eu-west-1", "amazonaws.com"),
+            ("us-gov-west-1", "amazonaws.com"),
+            ("cn-north-1", "amazonaws.com.cn"),
+            ("eusc-de-east-1", "amazonaws.eu"),
+        ] {
+            let image = format!("123456789012.dkr.ecr.{region}.{domain}/runner:1");
+            let read = Private::read(&image).unwrap();
+            assert_eq!((read.registry, read.repository, read.tag), ("123456789012", "runner", Some("1")));
         }
     }
 }

@@ -1,5 +1,7 @@
 //! A deployment on AWS: its parameters, its tables, its tasks.
 
+mod version;
+
 use std::collections::{HashMap, HashSet};
 use std::error::Error;
 use std::sync::Arc;

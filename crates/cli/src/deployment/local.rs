@@ -14,8 +14,6 @@ use ecsrunner_api::status::{Fault, Health, Paused, StatusView};
 use ecsrunner_core::id::{JobId, RunnerName, TaskName};
 use ecsrunner_engine::Ruleset;
 use ecsrunner_github::{ApiUrl, Client};
-use ecsrunner_local::attach::{AttachError, Attachment};
-use ecsrunner_local::config::Config;
 use reqwest::{RequestBuilder, StatusCode};
 use secrecy::{ExposeSecret, SecretString};
 use serde::de::DeserializeOwned;
@@ -24,6 +22,7 @@ use serde_json::{Value, json};
 use super::{Query, gather, github};
 use crate::environment;
 use crate::exit::Failure;
+use crate::machine::{AttachError, Attachment, Config};
 
 const LIMIT: Duration = Duration::from_secs(10);
 

@@ -13,7 +13,8 @@ use crate::output::{self, between, clean, or_none, print, span, usd_or_none};
 
 pub(super) async fn details(arguments: &RunnerDetails) -> Result<(), Failure> {
     let deployment = Deployment::connect(&arguments.target).await?;
-    let runner = find::runner(&deployment, &arguments.runner).await?;
+    let mut runner = find::runner(&deployment, &arguments.runner).await?;
+    runner.runner_version = deployment.runner_version(&runner.name).await?;
     if arguments.format.json {
         output::print_json(&runner)?;
     } else {
@@ -44,6 +45,7 @@ fn text(runner: &RunnerView, now: Timestamp) -> Result<String, std::fmt::Error> 
             runner.job.map_or_else(|| or_none(None), |job| format!("job {job}")),
         ),
         ("task", or_none(runner.task.as_deref())),
+        ("version", or_none(runner.runner_version.as_deref())),
         ("cost", usd_or_none(runner.cost_usd)),
     ] {
         writeln!(text, "{name:<12} {value}")?;

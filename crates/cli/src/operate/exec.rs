@@ -15,7 +15,6 @@ use ecsrunner_core::id::TaskId;
 use secrecy::ExposeSecret;
 use serde_json::json;
 use tokio::process::Command;
-use tokio::signal::unix::{SignalKind, signal};
 
 use code::Code;
 
@@ -24,6 +23,7 @@ use crate::arguments::RunnerExec;
 use crate::deployment::{AwsDeployment, Deployment};
 use crate::environment;
 use crate::exit::Failure;
+use crate::interrupt::Interrupts;
 
 const PLUGIN: &str = "session-manager-plugin";
 const INSTALL: &str = "https://docs.aws.amazon.com/systems-manager/latest/userguide/session-manager-working-with-install-plugin.html";
@@ -112,7 +112,7 @@ async fn speak(
     });
     // Ctrl-C is meant for the command in the task. The plugin would inherit an
     // ignored signal, but does not inherit this handler.
-    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut interrupts = Interrupts::begin()?;
     let mut plugin = Command::new(PLUGIN)
         .arg(SESSION_VARIABLE)
         .arg(aws.region())
@@ -146,7 +146,7 @@ async fn speak(
     loop {
         tokio::select! {
             code = &mut ended => return code,
-            _ = interrupt.recv() => {}
+            () = interrupts.next() => {}
         }
     }
 }

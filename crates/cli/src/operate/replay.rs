@@ -15,7 +15,6 @@ use anyhow::{Context, anyhow};
 use ecsrunner_core::rules::settings::{Settings, SettingsEntry};
 use ecsrunner_core::wire::event::Event;
 use ecsrunner_engine::Ruleset;
-use ecsrunner_local::config::Config;
 use jiff::Timestamp;
 
 use super::classes;
@@ -23,6 +22,7 @@ use crate::arguments::ReplayArguments;
 use crate::deployment::Deployment;
 use crate::environment;
 use crate::exit::{DONE, FAILURE, Failure};
+use crate::machine::Config;
 use crate::output::{self, clean, print, say};
 
 use events::{Arrival, Heard, documents};

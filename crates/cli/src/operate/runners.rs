@@ -8,11 +8,11 @@ use ecsrunner_api::runner::RunnerView;
 use ecsrunner_core::records::runner::RunnerStage;
 use jiff::Timestamp;
 use serde::Serialize;
-use tokio::signal::unix::{SignalKind, signal};
 
 use crate::arguments::{ListRunners, PastArguments};
 use crate::deployment::{Deployment, Query, State};
 use crate::exit::Failure;
+use crate::interrupt::Interrupts;
 use crate::output::{self, Rows, between, or_none, print, short, span_or_none, usd_or_none};
 
 const PERIOD: Duration = Duration::from_secs(2);
@@ -38,7 +38,7 @@ pub(super) async fn list(arguments: &ListRunners) -> Result<(), Failure> {
     if !output::is_for_people() {
         return Err(Failure::usage(anyhow!("--watch needs a terminal, and stdout is not a terminal")));
     }
-    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut interrupts = Interrupts::begin()?;
     loop {
         let drawn = async {
             let runners = read(&deployment, arguments).await?;
@@ -52,7 +52,7 @@ pub(super) async fn list(arguments: &ListRunners) -> Result<(), Failure> {
         };
         tokio::select! {
             drawn = drawn => drawn?,
-            _ = interrupt.recv() => return Ok(()),
+            () = interrupts.next() => return Ok(()),
         }
     }
 }

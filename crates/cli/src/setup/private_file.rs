@@ -1,14 +1,24 @@
 //! Files and directories that only their owner can read.
 
+#[cfg(not(unix))]
+mod other;
+#[cfg(unix)]
+mod unix;
+
 use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{self, Write};
 use std::path::Path;
+
+#[cfg(not(unix))]
+use other as system;
+#[cfg(unix)]
+use unix as system;
 
 /// Creates a file with this content. A file or link that exists is never opened.
 pub(super) fn create(path: &Path, content: &[u8]) -> io::Result<()> {
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
-    only_for_owner(&mut options);
+    system::close_file(&mut options);
     let mut file = options.open(path)?;
     let written = file.write_all(content).and_then(|()| file.sync_all());
     if written.is_err() {
@@ -21,19 +31,9 @@ pub(super) fn create(path: &Path, content: &[u8]) -> io::Result<()> {
 /// Creates a directory that does not exist yet.
 pub(super) fn create_dir(path: &Path) -> io::Result<()> {
     let mut builder = DirBuilder::new();
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    system::close_directory(&mut builder);
     builder.create(path)
 }
-
-#[cfg(unix)]
-fn only_for_owner(options: &mut OpenOptions) {
-    std::os::unix::fs::OpenOptionsExt::mode(options, 0o600);
-}
-
-/// A user's own directories are closed to others there.
-#[cfg(not(unix))]
-fn only_for_owner(_options: &mut OpenOptions) {}
 
 #[cfg(all(test, unix))]
 mod tests {

@@ -11,7 +11,6 @@ use ecsrunner_core::rules::Rules;
 use ecsrunner_core::rules::settings::Settings;
 use ecsrunner_github::app_manifest::{NewApp, Registrar};
 use ecsrunner_github::{ApiUrl, Client};
-use ecsrunner_local::attach::Attachment;
 use secrecy::SecretString;
 
 use crate::arguments::SetupArguments;
@@ -20,6 +19,7 @@ use crate::deployment::Named;
 use crate::deployment::without_aws;
 use crate::environment;
 use crate::exit::Failure;
+use crate::machine::Attachment;
 use crate::operate::doctor::Document;
 #[cfg(feature = "aws")]
 use aws::AwsTarget;

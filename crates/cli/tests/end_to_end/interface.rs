@@ -153,6 +153,7 @@ async fn runners_have_the_documented_shape() {
               "pool": "[pool hash]",
               "reason": null,
               "repository": "acme/app",
+              "runner_version": null,
               "state": "gone",
               "task": "[task id]",
               "task_seconds": null,

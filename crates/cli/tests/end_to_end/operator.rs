@@ -211,6 +211,7 @@ async fn why_tells_one_job_from_its_webhook_to_what_to_do_next() {
         started for  job [job]
         executed     job [job]
         task         [task]
+        version      —
         cost         $0.0005
 
         [time]  reserved

@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::id::RunnerName;
 use crate::rules::class::size::Arch;
-use crate::rules::image::RunnerVersion;
+use crate::rules::image::{DEFAULT, NEXT, RunnerVersion};
 use crate::rules::placement::Placement;
 
 /// Runners that fail to start, after which it is no coincidence.
@@ -207,6 +207,20 @@ impl Image {
             asked_at: None,
             tried: None,
         }
+    }
+
+    /// Returns the version of GitHub's runner in the image from which a runner started; `None` if it is not known, or if
+    /// that image is no longer one of these.
+    #[must_use]
+    pub fn runner_in(&self, image: Option<&str>, began: Timestamp) -> Option<RunnerVersion> {
+        let (current, next) = (self.current.as_ref(), self.next.as_ref());
+        let built = match image {
+            None | Some(DEFAULT) => current,
+            // It may have become the current one since.
+            Some(NEXT) => next.filter(|next| began >= next.since).or(current),
+            Some(_) => None,
+        };
+        built.filter(|built| began >= built.since)?.runner
     }
 }
 

@@ -14,6 +14,7 @@ mod fake;
 mod jobs;
 mod logs;
 mod refusals;
+mod releases;
 mod repositories;
 mod runners;
 mod tls;

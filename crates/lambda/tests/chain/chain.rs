@@ -17,8 +17,10 @@ use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 
 use crate::Setting;
+
 use crate::aws::{ACCOUNT, Aws, DYNAMODB, REGION};
-use crate::deployment::{self, CLUSTER, FAMILIES, Fakes, Queues};
+use crate::builds::FakeBuilds;
+use crate::deployment::{self, CLUSTER, FAMILIES, Fakes, IMAGE_FAMILIES, Queues};
 use crate::eventually;
 use crate::github::GitHub;
 use crate::logs::Logs;
@@ -32,6 +34,7 @@ pub(crate) struct Chain {
     pub(crate) setting: Setting,
     pub(crate) aws: Aws,
     pub(crate) ecs: Arc<FakeEcs>,
+    pub(crate) builds: FakeBuilds,
     pub(crate) github: GitHub,
     pub(crate) store: DynamoStore,
     pub(crate) queues: Queues,
@@ -54,14 +57,16 @@ impl Chain {
         let webhook_secret = random_hex(20);
         let older_secret = random_hex(20);
         let ecs = Arc::new(FakeEcs::start(ecs_options()).await.unwrap());
+        let builds = FakeBuilds::start().await;
         let github = GitHub::start(&setting.webhook_url, &webhook_secret).await;
         let store = deployment::make_tables(&aws).await;
-        let fakes = Fakes { ecs: ecs.url(), github: github.url() };
+        let fakes = Fakes { ecs: ecs.url(), builds: builds.url(), github: github.url() };
         let queues = deployment::make(&aws, &setting.archive, [&older_secret, &webhook_secret], &fakes).await;
         // The task ends with the test's runtime.
         drop(tokio::spawn(task_events::carry(Arc::clone(&ecs), aws.clone())));
         let secrets = Mutex::default();
-        let chain = Self { setting, aws, ecs, github, store, queues, webhook_secret, older_secret, secrets };
+        let chain =
+            Self { setting, aws, ecs, builds, github, store, queues, webhook_secret, older_secret, secrets };
         chain.keep_secret("the webhook secret", &chain.webhook_secret);
         chain.keep_secret("the webhook secret before", &chain.older_secret);
         chain.keep_secret("the function's AWS secret", &chain.setting.aws_secret);
@@ -144,11 +149,13 @@ fn ecs_options() -> Options {
         ..TaskDefinition::new(family, 1)
     };
     let exec_role = format!("arn:aws:iam::{ACCOUNT}:role/ecsrunner-chain-task-exec");
+    let mut task_definitions = vec![definition(FAMILIES[0], None), definition(FAMILIES[1], Some(exec_role))];
+    task_definitions.extend(IMAGE_FAMILIES.map(|family| definition(family, None)));
     Options {
         region: REGION.to_owned(),
         account: ACCOUNT.to_owned(),
         clusters: vec![CLUSTER.to_owned()],
-        task_definitions: vec![definition(FAMILIES[0], None), definition(FAMILIES[1], Some(exec_role))],
+        task_definitions,
         durations: Durations::each(STATUS),
         ..Options::default()
     }

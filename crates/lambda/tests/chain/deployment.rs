@@ -23,6 +23,10 @@ pub(crate) const QUESTIONS: &str = "ecsrunner-chain-questions";
 pub(crate) const TASK_RULE: &str = "ecsrunner-chain-tasks";
 /// Families of task definitions, without and with ECS Exec.
 pub(crate) const FAMILIES: [&str; 2] = ["ecsrunner-chain-default-x64", "ecsrunner-chain-default-x64-exec"];
+/// Families for GitHub's own image, and for a new build.
+pub(crate) const IMAGE_FAMILIES: [&str; 2] = ["ecsrunner-chain-official-x64", "ecsrunner-chain-next-x64"];
+/// The project that builds the image.
+pub(crate) const PROJECT: &str = "ecsrunner-chain-image-x64";
 pub(crate) const SUBNETS: [&str; 2] = ["subnet-0aaaaaaaaaaaaaaaa", "subnet-0bbbbbbbbbbbbbbbb"];
 pub(crate) const APP_ID: u64 = 1234;
 /// The unique id of the tasks' role.
@@ -46,6 +50,8 @@ pub(crate) struct Queues {
 /// The URLs at which the function reaches the fakes.
 pub(crate) struct Fakes<'a> {
     pub(crate) ecs: &'a str,
+    /// CodeBuild and ECR.
+    pub(crate) builds: &'a str,
     pub(crate) github: &'a str,
 }
 
@@ -144,7 +150,12 @@ async fn make_parameters(aws: &Aws, queues: &Queues) {
 
 /// Creates the functions, with the control plane's dead-letter path and queue; returns the control plane's ARN.
 async fn make_functions(aws: &Aws, archive: &Path, fakes: &Fakes<'_>) -> Value {
-    let control_plane = json!({"ECSRUNNER_RECORD_CALLS": "1", "AWS_ENDPOINT_URL_ECS": fakes.ecs});
+    let control_plane = json!({
+        "ECSRUNNER_RECORD_CALLS": "1",
+        "AWS_ENDPOINT_URL_ECS": fakes.ecs,
+        "AWS_ENDPOINT_URL_CODEBUILD": fakes.builds,
+        "AWS_ENDPOINT_URL_ECR": fakes.builds,
+    });
     let made = make_function(aws, archive, FUNCTION, control_plane, fakes).await;
     let questions = json!({"ECSRUNNER_ANSWERS_QUESTIONS": "1"});
     make_function(aws, archive, QUESTIONS, questions, fakes).await;

@@ -3,7 +3,8 @@
 //! ministack emulates AWS: DynamoDB, SQS, EventBridge, parameters, secrets and
 //! logs. It runs the real `bootstrap` as its function, behind the shipped
 //! template. ECS and GitHub are this repository's fakes, because no emulator
-//! covers a task's whole life. One task runs the image's agent; the test itself
+//! covers a task's whole life. CodeBuild and ECR are fakes too, since no emulator
+//! builds. One task runs the image's agent; the test itself
 //! plays the part of the agent in the others, step by step.
 //!
 //! `cargo xtask test chain` starts the services and passes them in environment
@@ -16,6 +17,7 @@
 mod actions;
 mod agent;
 mod aws;
+mod builds;
 mod chain;
 mod deployment;
 mod github;
@@ -25,6 +27,7 @@ mod task_events;
 mod webhook;
 
 mod dead_letters;
+mod images;
 mod life;
 mod operator;
 mod queue;
@@ -129,6 +132,8 @@ async fn run(chain: Rc<Chain>) {
     part!(chain: operator::an_operator_asks_github_without_its_credentials).await;
     part!(chain: life::nothing_is_left).await;
     part!(chain: life::the_metrics_add_up).await;
+    part!(chain: images::the_runners_image_is_built_tried_and_named).await;
+    part!(chain: images::a_build_that_fails_is_shown_and_runners_start_from_the_image_before).await;
     part!(chain: secrets::no_secret_is_in_a_log_a_task_or_an_event).await;
     part!(chain: actions::the_actions_called_are_those_that_are_written_down).await;
 }

@@ -226,9 +226,16 @@ async fn told_by(chain: &Chain, arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-async fn document(chain: &Chain, arguments: &[&str]) -> Value {
+pub(crate) async fn document(chain: &Chain, arguments: &[&str]) -> Value {
     let text = told_by(chain, &[arguments, &["--json"]].concat()).await;
     serde_json::from_str(&text).unwrap()
+}
+
+/// Returns what `doctor` finds, healthy or not.
+pub(crate) async fn checks(chain: &Chain) -> Vec<Value> {
+    let told = run(chain, &["doctor", "--json"], None).await;
+    let doctor: Value = serde_json::from_slice(&told.stdout).unwrap();
+    doctor["checks"].as_array().unwrap().clone()
 }
 
 /// Makes a directory with the stand-in for the plugin.

@@ -12,7 +12,6 @@ use ecsrunner_core::rules::class::Catalogue;
 use ecsrunner_core::rules::settings::Settings;
 use ecsrunner_github::app_manifest::{NewApp, Registrar};
 use ecsrunner_github::{ApiUrl, App, CALL_LIMIT, Client, Credentials};
-use ecsrunner_local::config::Config;
 use secrecy::{ExposeSecret, SecretString};
 use toml::{Table, Value};
 
@@ -20,6 +19,7 @@ use super::section::{self, Section};
 use super::{Held, quoted};
 use crate::environment;
 use crate::exit::Failure;
+use crate::machine::Config;
 use crate::output::say;
 use crate::setup::private_file;
 

@@ -2,8 +2,9 @@
 
 use jiff::Timestamp;
 
+use super::days_left;
 use crate::reason::Reason;
-use crate::records::image::{FailedStart, Image};
+use crate::records::image::{Built, FailedStart, Image};
 use crate::records::open::Open;
 use crate::records::runner::{Ending, EndingKind, Runner, RunnerStage, RunnerState};
 use crate::rules::image::NEXT;
@@ -26,8 +27,10 @@ pub(super) fn judge(image: &mut Image, open: &Open) {
             continue;
         };
         match failure(runner) {
+            // GitHub has many reasons to refuse a session. The runner's age is one of them only after its limit.
+            Some(Fault::SessionRefused) if !is_past_githubs_limit(built, at) => {}
             Some(fault) => {
-                built.refused |= fault == Fault::ImageTooOld;
+                built.refused |= matches!(fault, Fault::ImageTooOld | Fault::SessionRefused);
                 let (placement, words) = (runner.placement.clone(), words(runner, fault));
                 built.add_failure(FailedStart { runner: runner.name().clone(), placement, words, at });
             }
@@ -63,8 +66,13 @@ fn failure(runner: &Runner) -> Option<Fault> {
                 | Fault::FilesFailed
                 | Fault::BootItemUnreadable
                 | Fault::ImageTooOld
+                | Fault::SessionRefused
         )
     })
+}
+
+fn is_past_githubs_limit(built: &Built, now: Timestamp) -> bool {
+    days_left(built, now).is_some_and(|days| days < 0.0)
 }
 
 fn words(runner: &Runner, fault: Fault) -> String {

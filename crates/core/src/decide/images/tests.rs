@@ -361,6 +361,44 @@ fn a_newer_runner_is_built_after_a_day_and_a_refused_one_is_replaced_at_once() {
 }
 
 #[test]
+fn a_refused_session_means_the_runners_age_only_after_githubs_limit() {
+    let mut level = Level::with_current("2.337.0");
+    // Nothing is built meanwhile.
+    level.rules.pinned = Some(version("2.337.0"));
+    let refused = |level: &Level| level.image().current.as_ref().unwrap().refused;
+    level.runner(2, None, "subnet-aaaa1111", 100, Some(Fault::SessionRefused));
+    level.learn(&[], 110);
+    assert!(!refused(&level), "no newer runner is known");
+    level.newest("2.338.0", 2 * HOUR, 3 * HOUR);
+    let limit = 2 * HOUR + 30 * DAY;
+    level.runner(3, None, "subnet-aaaa1111", limit - HOUR, Some(Fault::SessionRefused));
+    level.learn(&[], limit - HOUR + 10);
+    assert!(!refused(&level), "GitHub has other reasons");
+    assert_eq!(level.choose(), "default");
+    assert!(level.image().current.as_ref().unwrap().failed.is_empty(), "nothing is learnt from it");
+    level.runner(4, None, "subnet-aaaa1111", limit + HOUR, Some(Fault::SessionRefused));
+    level.learn(&[], limit + HOUR + 10);
+    assert!(refused(&level));
+    assert_eq!(level.choose(), "official");
+}
+
+#[test]
+fn a_runners_version_is_that_of_its_image_while_the_image_is_there() {
+    let mut level = Level::with_current("2.337.0");
+    let told = |level: &Level, image: Option<&str>, began: i64| {
+        level.image().runner_in(image, at(began)).map(|version| version.to_string())
+    };
+    assert_eq!(told(&level, None, 100).as_deref(), Some("2.337.0"));
+    assert_eq!(told(&level, Some(NEXT), 2).as_deref(), Some("2.337.0"), "it became the current one");
+    assert_eq!(told(&level, None, 0), None, "it is older than the image");
+    assert_eq!(told(&level, Some(OFFICIAL), 100), None);
+    level.newest("2.338.0", -2 * DAY, 200);
+    level.build(300);
+    assert_eq!(told(&level, Some(NEXT), 310).as_deref(), Some("2.338.0"));
+    assert_eq!(told(&level, None, 310).as_deref(), Some("2.337.0"));
+}
+
+#[test]
 fn a_chosen_version_is_built_also_if_it_is_older_and_then_kept() {
     let mut level = Level::with_current("2.338.0");
     level.rules.pinned = Some(version("2.337.0"));
