@@ -164,6 +164,7 @@ impl RunnerView {
             capacity_provider: String::new(),
             task_seconds: None,
             cost_usd: None,
+            runner_version: None,
             timeline,
         }
     }

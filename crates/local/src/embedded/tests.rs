@@ -59,7 +59,7 @@ impl Fixture {
     fn items(&self, partition: &str) -> Vec<Value> {
         let query = json!({"TableName": self.tables.state, "KeyConditionExpression": "pk = :pk",
             "ExpressionAttributeValues": {":pk": {"S": partition}}});
-        let found = self.database.0.query(serde_json::from_value(query).unwrap()).unwrap();
+        let found = self.database.database.query(serde_json::from_value(query).unwrap()).unwrap();
         serde_json::to_value(&found).unwrap()["Items"].as_array().unwrap().clone()
     }
 
@@ -70,7 +70,7 @@ impl Fixture {
 
     fn put(&self, item: &Value) {
         let put = json!({"TableName": self.tables.state, "Item": item});
-        self.database.0.put_item(serde_json::from_value(put).unwrap()).unwrap();
+        self.database.database.put_item(serde_json::from_value(put).unwrap()).unwrap();
     }
 
     async fn job(&self, id: u64) -> Option<JobRecord> {
