@@ -62,7 +62,9 @@ struct Limit {
 pub(super) async fn status(arguments: &ClusterStatus) -> Result<(), Failure> {
     let deployment = Deployment::connect(&arguments.target).await?;
     let status = deployment.status().await?;
-    let runners = deployment.runners(&Query::default().open()).await?;
+    let mut runners = deployment.runners(&Query::default().open()).await?;
+    // A warm task that a runner took over is listed until that is gone.
+    runners.retain(|runner| !runner.is_gone());
     let classes = deployment.classes().await?;
     let OnAws { cluster, tasks, quotas } = match &deployment {
         #[cfg(feature = "aws")]

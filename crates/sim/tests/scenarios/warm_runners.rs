@@ -67,6 +67,30 @@ fn an_warm_tasks_yield_to_jobs_of_other_classes() {
     });
 }
 
+/// AR: the deployment's own image, which is built again for a newer runner, while each job finds a warm task.
+#[test]
+fn ar_a_new_image_is_tried_although_warm_tasks_would_serve_every_job() {
+    in_virtual_time(async {
+        let mut world = Deployment::seeded(9).own_image().warm(2).start();
+        world.serve_from_own_image("2.337.0").await;
+        world.release_runner("2.338.0");
+        let mut jobs = Jobs::default();
+        for _ in 0..48 {
+            jobs.add(&mut world, job(JOB_SECS));
+            world.pass(hours(1)).await;
+        }
+        let current = world.current_image().unwrap();
+        print("AR", &[("image", &current), ("used", &world.ended_warm(WarmEnd::Used))]);
+        assert!(current.contains("2.338.0"), "{current}");
+        assert!(world.ended_warm(WarmEnd::Used) >= 45, "one or two jobs tried the image");
+        assert!(world.ended_warm(WarmEnd::Outdated) >= 2, "those of the image before were replaced");
+        world.keep_none_warm();
+        world.settle(hours(1)).await;
+        assert_eq!(jobs.done(&world), 48);
+        world.assert_nothing_lost_or_doubled();
+    });
+}
+
 /// AO: AWS stops a warm task while a job is being given to it.
 #[test]
 fn ao_a_job_whose_warm_task_dies_waits_no_longer_than_for_a_cold_start() {

@@ -249,7 +249,10 @@ impl<'a> Launcher<'a> {
         if hold.is_some_and(|hold| !hold.fault.is_before_boot()) {
             return None;
         }
-        self.warm.find(&class.name, rerun::capacity(self.open, &job.facts, class.capacity))
+        let warm = self.warm.find(&class.name, rerun::capacity(self.open, &job.facts, class.capacity))?;
+        // A runner that is to try an image starts from it.
+        let is_trial = self.image(class).is_ok_and(|image| image != warm.facts.image);
+        (!is_trial).then_some(warm)
     }
 
     /// Orders a runner that takes over a warm task. It needs no room, and waits for GitHub's rate alone.
