@@ -145,10 +145,11 @@ impl RunnerView {
     }
 
     fn new_warm(facts: &WarmFacts, timeline: &Timeline<WarmStage>) -> Self {
-        let timeline: Vec<_> = stages(timeline)
-            .into_iter()
-            .map(|stage| StageView { at: stage.at, state: shown(stage.state) })
-            .collect();
+        let timeline = stages(timeline).into_iter();
+        let mut timeline: Vec<_> =
+            timeline.map(|stage| StageView { at: stage.at, state: shown(stage.state) }).collect();
+        // One that was used is gone from then on.
+        timeline.dedup_by_key(|stage| stage.state);
         Self {
             name: facts.name.to_string(),
             repository: None,

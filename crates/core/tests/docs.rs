@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use ecsrunner_core::reason::Code;
 use ecsrunner_core::records::job::JobStage;
 use ecsrunner_core::records::runner::{EndingKind, RunnerStage};
+use ecsrunner_core::records::warm::WarmEnd;
 use ecsrunner_core::wire::exit::AgentExit;
 
 const SEMANTICS: &str = include_str!("../../../docs/semantics.md");
@@ -34,6 +35,12 @@ fn every_reason_code_is_documented_and_no_other() {
 #[test]
 fn every_ending_is_documented_and_no_other() {
     assert_eq!(documented("Endings"), words(&EndingKind::ALL, |kind| kind.as_str().to_owned()));
+}
+
+#[test]
+fn every_ending_of_a_warm_task_is_documented_and_no_other() {
+    let documented = documented("Endings of warm tasks");
+    assert_eq!(documented, words(&WarmEnd::ALL, |kind| format!("warm_{kind}")));
 }
 
 #[test]

@@ -50,6 +50,10 @@ fn text(runner: &RunnerView, now: Timestamp) -> Result<String, std::fmt::Error> 
     ] {
         writeln!(text, "{name:<12} {value}")?;
     }
+    if let Some(other) = &runner.warm {
+        let name = if runner.launched_for.is_some() { "warm task" } else { "used by" };
+        writeln!(text, "{name:<12} {other}")?;
+    }
     writeln!(text)?;
     let mut before = None;
     for stage in &runner.timeline {

@@ -120,8 +120,8 @@ async fn every_list_tells_what_is_and_was() {
         insta::assert_snapshot!(tell(&server, &["list-class-sizes"]).await, @r"
         exit code 0
         --- stdout
-        large	4	8 GiB	60 GiB	x64	spot-then-on-demand	2	$0.072	big-disk
-        small	0.5	1 GiB	20 GiB	x64	on-demand	—	$0.030	—
+        large	4	8 GiB	60 GiB	x64	spot-then-on-demand	2	$0.072	big-disk	—
+        small	0.5	1 GiB	20 GiB	x64	on-demand	—	$0.030	—	—
         --- stderr
         ");
         insta::assert_snapshot!(tell(&server, &["costs", "--by", "class", "--csv"]).await, @r"

@@ -15,6 +15,12 @@ fn setup() -> Setup {
     }
 }
 
+/// Whether the job has ended, and its runner is gone.
+fn is_over(listed: &Listed) -> bool {
+    let of_job = listed.runners.iter().filter(|runner| !runner["launched_for"].is_null());
+    listed.jobs_in("completed").len() == 1 && of_job.clone().all(|runner| runner["state"] == "gone")
+}
+
 fn warm(listed: &Listed) -> Vec<&Value> {
     listed.runners.iter().filter(|runner| runner["launched_for"].is_null()).collect()
 }
@@ -34,7 +40,7 @@ async fn a_job_gets_a_warm_task_and_another_one_takes_its_place() {
         assert_eq!(testbed.github.wait_for(job, "completed").await["conclusion"], "success");
         let after = server
             .api()
-            .until("its end and a successor", |api| api.is_done(1) && api.runners_in("warm").len() == 1)
+            .until("its end and a successor", |api| is_over(api) && api.runners_in("warm").len() == 1)
             .await;
         let runner = after.runners.iter().find(|runner| !runner["launched_for"].is_null()).unwrap();
         assert_eq!((&runner["warm"], &runner["task"]), (&json!(name), &task["task"]), "one task, two names");
@@ -63,7 +69,7 @@ async fn a_warm_task_outlives_its_server_and_serves_the_next_one() {
         let server = testbed.serve().await;
         let job = testbed.github.submit_one(&SMALL, 10).await;
         assert_eq!(testbed.github.wait_for(job, "completed").await["starts"], 1);
-        let after = server.api().until("the job to be done", |api| api.is_done(1)).await;
+        let after = server.api().until("the job to be done", is_over).await;
         let runner = after.runners.iter().find(|runner| !runner["launched_for"].is_null()).unwrap();
         assert_eq!(runner["warm"], name);
         assert!(at(runner, "busy").is_some());

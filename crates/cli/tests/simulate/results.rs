@@ -50,8 +50,8 @@ fn the_document_has_the_documented_keys() {
         (&result["time_to_start_secs"], "p50 p90 p99 max"),
         (&result["classes"][0], "name jobs time_to_start_secs cost_usd"),
         (&result["repositories"][0], "name jobs time_to_start_secs cost_usd"),
-        (&result["cost"], "total_usd per_job_usd idle_usd prices_as_of"),
-        (&result["runners"], "launches launches_without_job task_hours idle_task_hours"),
+        (&result["cost"], "total_usd per_job_usd idle_usd warm_usd prices_as_of"),
+        (&result["runners"], "launches launches_without_job warm task_hours idle_task_hours"),
         (&result["peaks"], "queued runners jobs_in_progress vcpus"),
         (&result["limited_first"], "code text at"),
         (&result["waiting"][0], "code text is_limit share hours waits first_at"),
@@ -61,6 +61,21 @@ fn the_document_has_the_documented_keys() {
     }
     assert_eq!(result["from"], "2026-01-05T00:00:00Z");
     assert!(result["over_time"].as_array().unwrap().len() <= 480);
+}
+
+#[test]
+fn warm_tasks_shorten_waits_and_show_what_they_cost() {
+    let warm = |count: u32| match count {
+        0 => simulate(&format!("{CLASS}{LOAD}")),
+        count => simulate(&format!("{CLASS}warm = {{ count = {count} }}\n{LOAD}[limits]\nmax_warm = 2\n")),
+    };
+    let (cold, kept) = (warm(0), warm(2));
+    let median = |result: &Value| result["time_to_start_secs"]["p50"].as_f64().unwrap();
+    assert!(median(&kept) < median(&cold) / 2.0, "{} and {}", median(&kept), median(&cold));
+    assert_eq!((&cold["runners"]["warm"], &cold["cost"]["warm_usd"]), (&json!(0), &json!(0.0)));
+    assert!(kept["runners"]["warm"].as_u64().unwrap() > 0);
+    assert!(kept["cost"]["warm_usd"].as_f64().unwrap() > 0.0);
+    assert!(kept["cost"]["idle_usd"].as_f64().unwrap() >= kept["cost"]["warm_usd"].as_f64().unwrap());
 }
 
 #[test]
