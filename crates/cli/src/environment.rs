@@ -32,8 +32,10 @@ pub(crate) const GITHUB_TOKEN: &str = "GITHUB_TOKEN";
 /// Set by an SSH server: both ends' addresses and ports.
 pub(crate) const SSH_CONNECTION: &str = "SSH_CONNECTION";
 /// The X display. A browser needs one, or the next.
+#[cfg(not(any(target_os = "macos", windows)))]
 pub(crate) const DISPLAY: &str = "DISPLAY";
 /// The Wayland display.
+#[cfg(not(any(target_os = "macos", windows)))]
 pub(crate) const WAYLAND_DISPLAY: &str = "WAYLAND_DISPLAY";
 /// Where programs keep their state: a failed setup leaves its file there.
 pub(crate) const XDG_STATE_HOME: &str = "XDG_STATE_HOME";

@@ -1,10 +1,12 @@
 //! Logs to stderr. A server logs text on a terminal and JSON otherwise; a
 //! command prints notes.
 
-use std::fmt;
-use std::io::{self, IsTerminal};
+#[cfg(target_os = "linux")]
+mod server;
 
-use ecsrunner_log::{JsonLines, text_fields};
+use std::fmt;
+use std::io;
+
 use tracing::{Event, Subscriber};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::format::Writer;
@@ -15,19 +17,8 @@ use crate::arguments::TalkArguments;
 use crate::output::clean_lines;
 use crate::{environment, output};
 
-/// Starts the logging of a server.
-pub(crate) fn init() {
-    let talk = output::talk();
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter(talk, ["warn", "info", "debug", "trace"]))
-        .with_writer(io::stderr)
-        .with_target(false);
-    if io::stderr().is_terminal() {
-        builder.fmt_fields(text_fields()).compact().with_ansi(!talk.no_color).init();
-    } else {
-        builder.event_format(JsonLines).init();
-    }
-}
+#[cfg(target_os = "linux")]
+pub(crate) use server::init;
 
 /// Starts the notes of a command, for example about input that it has to leave out.
 pub(crate) fn init_for_command() {

@@ -20,6 +20,7 @@ pub(crate) enum AttachError {
     #[error(transparent)]
     NoState(#[from] Absent),
     #[error("{file} cannot be read")]
+    #[expect(dead_code, reason = "the commands tell it apart, and only Linux has such a file")]
     Unreadable {
         file: PathBuf,
         #[source]
@@ -29,6 +30,7 @@ pub(crate) enum AttachError {
 
 /// Values that override a configuration.
 #[derive(Clone, Debug, Default)]
+#[expect(dead_code, reason = "there is no configuration to override")]
 pub(crate) struct Overrides {
     pub(crate) github_api_url: Option<String>,
     pub(crate) webhook_secret_file: Option<PathBuf>,

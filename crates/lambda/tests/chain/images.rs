@@ -2,17 +2,21 @@
 
 use std::time::Duration;
 
+use ecsrunner_core::decide::sweep::SweepProgress;
+use ecsrunner_engine::ports::store::Progress;
 use serde_json::{Value, json};
 
 use crate::aws::SSM;
 use crate::builds::{Build, End};
 use crate::chain::Chain;
 use crate::deployment::{DEPLOYMENT, FAMILIES, FUNCTION, IMAGE_FAMILIES, PROJECT};
-use crate::eventually;
 use crate::life;
 use crate::operator;
+use crate::within;
 
-/// Sweeps are a minute apart on AWS.
+/// Parameters are read again after up to 25 seconds, and builds looked at every 20.
+const LIMIT: Duration = Duration::from_secs(120);
+/// The pause between two sweeps.
 const SWEEPS: Duration = Duration::from_millis(500);
 
 pub(crate) async fn the_runners_image_is_built_tried_and_named(chain: &Chain) {
@@ -95,9 +99,11 @@ async fn built(chain: &Chain, number: usize) -> Build {
     swept(chain, "a build", async || chain.builds.builds().into_iter().nth(number - 1)).await
 }
 
-/// Sweeps until `look` returns a value.
+/// Sweeps until `look` returns a value. Each sweep is due, as if minutes had passed since the last one.
 async fn swept<T>(chain: &Chain, what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
-    eventually(what, async || {
+    within(LIMIT, what, async || {
+        let progress = SweepProgress { began_at: None, ..chain.store.progress().await.unwrap() };
+        chain.store.keep_progress(&progress).await.unwrap();
         let swept = chain.aws.invoke(FUNCTION, &json!({"sweep": {}})).await;
         assert!(swept.is_ok(), "{swept:?}");
         let found = look().await;

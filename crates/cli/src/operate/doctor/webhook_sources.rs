@@ -67,7 +67,8 @@ fn unknown(failure: Failure, remedy: &str) -> Check {
     Check::unknown(NAME, &failure.hint(remedy))
 }
 
-#[cfg(all(test, target_os = "linux"))]
+#[cfg(test)]
+#[cfg(target_os = "linux")]
 mod tests {
     use ecsrunner_demo::github::{FakeGitHub, Options};
     use ecsrunner_github::{ApiUrl, Credentials};
