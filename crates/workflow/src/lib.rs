@@ -16,6 +16,7 @@ mod matrix;
 mod program;
 pub mod run;
 
+pub use expression::check::used as contexts_of;
 pub use matrix::{Combination, Strategy};
 pub use problem::{Position, Problem, Problems};
 pub use program::{Found, Program};

@@ -60,8 +60,9 @@ pub(crate) fn has_status_function(expression: &str) -> bool {
     found
 }
 
-/// Returns the names of the contexts and of the runner's functions that an expression uses, in lower case.
-pub(crate) fn used(expression: &str) -> Vec<String> {
+/// Returns the names of the contexts that an expression uses, in lower case, and of the functions that need a runner.
+#[must_use]
+pub fn used(expression: &str) -> Vec<String> {
     let mut names = Vec::new();
     if let Ok(parsed) = Expr::parse(expression) {
         visit(&parsed, &mut |node| match &node.inner {
