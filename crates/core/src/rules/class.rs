@@ -138,6 +138,14 @@ pub enum ClassError {
     /// A limit beyond GitHub's.
     #[error("class `{class}`: max_job_minutes is {value}, at most {max} is possible: GitHub ends a job then", max = Limits::MAX_JOB_MINUTES)]
     JobMinutes { class: String, value: u32 },
+    /// A label is mapped to a class that is not there.
+    #[error(
+        "label `{label}` is mapped to the class `{class}`, which does not exist: the catalogue has {known}"
+    )]
+    MappedNowhere { label: String, class: String, known: String },
+    /// A label cannot be mapped.
+    #[error("label `{label}` cannot be mapped to a class: {expected}")]
+    Mapped { label: String, expected: &'static str },
     #[error("classes `{first}` and `{second}` are both the default, at most one can be")]
     TwoDefaults { first: ClassName, second: ClassName },
 }
@@ -149,6 +157,8 @@ pub struct Catalogue {
     classes: BTreeMap<ClassName, Class>,
     invalid: BTreeMap<ClassName, ClassError>,
     default: Option<ClassName>,
+    /// Labels, in lower case, whose jobs a class serves although they name no class.
+    mapped: BTreeMap<String, ClassName>,
 }
 
 impl Catalogue {
@@ -188,6 +198,49 @@ impl Catalogue {
             }
         }
         (catalogue, errors)
+    }
+
+    /// Maps labels to classes, such as `ubuntu-latest` to `small`. Jobs with such a label are ours, also without the
+    /// labels that a deployment requires. Only a configuration that says so maps labels.
+    ///
+    /// Returns every mistake.
+    pub fn map_labels(&mut self, labels: &BTreeMap<String, String>) -> Vec<ClassError> {
+        let mut errors = Vec::new();
+        for (label, class) in labels {
+            let lower = label.to_lowercase();
+            // GitHub's labels are what is mapped; all other rules are those of a class's label.
+            if let Some(expected) = label_mistake(label).filter(|_| lower != "self-hosted") {
+                errors.push(ClassError::Mapped { label: label.clone(), expected });
+                continue;
+            }
+            match ClassName::parse(class).ok().filter(|name| self.classes.contains_key(name)) {
+                Some(name) => drop(self.mapped.insert(lower, name)),
+                None => errors.push(ClassError::MappedNowhere {
+                    label: label.clone(),
+                    class: class.clone(),
+                    known: self.names(),
+                }),
+            }
+        }
+        errors
+    }
+
+    /// Returns the class that one of these labels is mapped to. `self-hosted` counts only if no other one is mapped.
+    #[must_use]
+    pub fn mapped_class(&self, labels: &Labels) -> Option<&Class> {
+        let mapped = |general: bool| {
+            labels
+                .iter()
+                .filter(|label| (*label == "self-hosted") == general)
+                .find_map(|label| self.mapped.get(label))
+        };
+        self.classes.get(mapped(false).or_else(|| mapped(true))?)
+    }
+
+    /// Whether a label is mapped to this class.
+    #[must_use]
+    pub fn maps(&self, label: &str, class: &Class) -> bool {
+        self.mapped.get(label) == Some(&class.name)
     }
 
     #[must_use]
@@ -320,6 +373,34 @@ mod tests {
         let entries: BTreeMap<String, ClassEntry> = serde_json::from_str(json).unwrap();
         let (catalogue, errors) = Catalogue::read(&entries);
         (catalogue, errors.iter().map(ToString::to_string).collect())
+    }
+
+    #[test]
+    fn labels_are_mapped_to_classes_that_exist() {
+        let (mut catalogue, _) = read(r#"{"small": {"cpu": 512, "memory": 1024}}"#);
+        let labels = [
+            ("Ubuntu-Latest", "small"),
+            ("self-hosted", "small"),
+            ("x64", "small"),
+            ("a", "huge"),
+            ("class:b", "small"),
+        ];
+        let labels = labels.map(|(label, class)| (label.to_owned(), class.to_owned())).into();
+        let errors: Vec<String> = catalogue.map_labels(&labels).iter().map(ToString::to_string).collect();
+        assert_eq!(
+            errors,
+            [
+                "label `a` is mapped to the class `huge`, which does not exist: the catalogue has small",
+                "label `class:b` cannot be mapped to a class: labels that begin with `class:` or `ecsrunner:` are reserved for ecsrunner",
+                "label `x64` cannot be mapped to a class: GitHub's own labels are not expected: a class has `self-hosted`, `linux` and its architecture by itself",
+            ]
+        );
+        let class = |labels: &[&str]| {
+            catalogue.mapped_class(&Labels::new(labels)).map(|class| class.name.to_string())
+        };
+        assert_eq!(class(&["ubuntu-latest"]), Some("small".to_owned()));
+        assert_eq!(class(&["self-hosted"]), Some("small".to_owned()));
+        assert_eq!(class(&["windows-latest"]), None);
     }
 
     #[test]
