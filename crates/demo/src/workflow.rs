@@ -26,7 +26,7 @@ pub enum Executor {
 }
 
 /// The action that the demo has itself, in place of GitHub's.
-pub(crate) const CHECKOUT: &str = "actions/checkout";
+pub const CHECKOUT: &str = "actions/checkout";
 
 /// What a workflow can refer to.
 #[derive(Clone, Copy)]
@@ -66,7 +66,7 @@ pub(crate) fn load(file: &str, text: &str, given: Given<'_>) -> Result<Program, 
     for workflow in program.workflows() {
         actions::check(workflow, given, &mut problems);
         if given.executor == Executor::StandIn {
-            stand_in::check(workflow, given, &mut problems);
+            stand_in::check(workflow, &mut problems);
         }
     }
     problems.sort();

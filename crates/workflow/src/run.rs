@@ -239,10 +239,9 @@ impl Run {
             let needs = needs.map(|need| first + need).collect();
             let index = self.next_job();
             self.nodes.push(Node::blocked(number, at, needs, Instance::placeholder(index)));
-            if !job.needs.is_empty() {
-                let (key, name) = (job.id.clone(), self.plain_name(number, job));
-                self.decisions.push(Decision::Block { job: index, key, name, needs: job.needs.clone() });
-            }
+            // Jobs that wait for nothing are told as well, so that all are known in the order of the file.
+            let (key, name) = (job.id.clone(), self.plain_name(number, job));
+            self.decisions.push(Decision::Block { job: index, key, name, needs: job.needs.clone() });
         }
     }
 }

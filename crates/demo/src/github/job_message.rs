@@ -69,7 +69,7 @@ impl State {
             }
             Definition::Workflow { ready, executor: Executor::StandIn, put_files } => {
                 let github = Context::from(&self.github_context(job, run));
-                let ready = stand_in::resolved(ready, &github);
+                let ready = stand_in::resolved(ready, &github, &github_token);
                 fill(&mut message, &ready, put_files.as_deref(), job, run);
             }
         }

@@ -3,14 +3,17 @@
 use ecsrunner_workflow::model::{Body, Reference, Step, StepsJob, Work, Workflow};
 use ecsrunner_workflow::{Content, Position, Problem, Token, contexts_of};
 
-use super::{CHECKOUT, Given, actions};
+use super::actions;
 
 /// Conditions that need no expression language.
 const SIMPLE_CONDITIONS: [&str; 4] = ["success()", "failure()", "cancelled()", "always()"];
 /// The contexts that the fake GitHub knows before the job begins. It replaces expressions that use no others.
 const KNOWN: [&str; 6] = ["github", "needs", "inputs", "matrix", "strategy", "vars"];
 
-pub(super) fn check(workflow: &Workflow, given: Given<'_>, problems: &mut Vec<Problem>) {
+/// Commands in a step's output without which a job does something else.
+const COMMANDS: [&str; 3] = ["::add-mask::", "::stop-commands::", "::set-output "];
+
+pub(super) fn check(workflow: &Workflow, problems: &mut Vec<Problem>) {
     let mut add = |at: Position, feature: &str| {
         let text = format!("{feature}, which needs the official runner: `--runner-dir DIR`");
         actions::add(workflow, at, text, problems);
@@ -22,7 +25,7 @@ pub(super) fn check(workflow: &Workflow, given: Given<'_>, problems: &mut Vec<Pr
         let Body::Steps(body) = &job.body else { continue };
         job_features(body, &mut add);
         for step in &body.steps {
-            step_features(step, given, &mut add);
+            step_features(step, &mut add);
         }
     }
 }
@@ -60,7 +63,7 @@ pub(crate) fn output_of(token: &Token) -> Option<(&str, &str)> {
     }
 }
 
-fn step_features(step: &Step, given: Given<'_>, add: &mut impl FnMut(Position, &str)) {
+fn step_features(step: &Step, add: &mut impl FnMut(Position, &str)) {
     if !SIMPLE_CONDITIONS.contains(&step.condition.as_str()) {
         let written = step.condition.strip_prefix("success() && (").and_then(|rest| rest.strip_suffix(')'));
         add(step.at, &format!("the step has the condition `{}`", written.unwrap_or(&step.condition)));
@@ -76,6 +79,11 @@ fn step_features(step: &Step, given: Given<'_>, add: &mut impl FnMut(Position, &
     match &step.work {
         Work::Script { script, shell, working_directory } => {
             expressions(script, "run", add);
+            for command in COMMANDS {
+                if script.text().is_some_and(|text| text.contains(command)) {
+                    add(script.at, &format!("the script has the command `{command}`"));
+                }
+            }
             working_directory.iter().for_each(|token| expressions(token, "working-directory", add));
             if let Some(shell) = shell
                 && !matches!(shell.text().as_deref(), Some("bash" | "sh"))
@@ -88,12 +96,6 @@ fn step_features(step: &Step, given: Given<'_>, add: &mut impl FnMut(Position, &
             match reference {
                 Reference::Image(image) => add(step.at, &format!("the step uses the image `{image}`")),
                 Reference::Own { folder } => add(step.at, &format!("the step uses `$/{folder}`")),
-                Reference::Repository { name, version, .. }
-                    if name.eq_ignore_ascii_case(CHECKOUT)
-                        && !given.actions.contains(&format!("{name}@{version}")) =>
-                {
-                    add(step.at, &format!("the step uses `{name}`"));
-                }
                 Reference::Local { .. } | Reference::Repository { .. } => {}
             }
         }
@@ -101,13 +103,16 @@ fn step_features(step: &Step, given: Given<'_>, add: &mut impl FnMut(Position, &
     }
 }
 
-/// Names each expression that uses a context which only a runner knows.
+/// Names the contexts of expressions that only a runner knows.
 fn expressions(token: &Token, key: &str, add: &mut impl FnMut(Position, &str)) {
     for (expression, at) in token.expressions() {
-        let unknown: Vec<String> =
-            contexts_of(expression).into_iter().filter(|name| !KNOWN.contains(&name.as_str())).collect();
+        let unknown: Vec<String> = contexts_of(expression)
+            .into_iter()
+            .filter(|name| !KNOWN.contains(&name.as_str()))
+            .map(|name| format!("`{name}`"))
+            .collect();
         if !unknown.is_empty() {
-            add(at, &format!("`{key}` uses {} in `{expression}`", unknown.join(", ")));
+            add(at, &format!("an expression of `{key}` uses {}", unknown.join(", ")));
         }
     }
 }

@@ -103,14 +103,13 @@ jobs:
 ",
     );
     insta::assert_snapshot!(messages.join("\n"), @"
-    3:14: `env` uses secrets in `secrets.TOKEN`, which needs the official runner: `--runner-dir DIR`
+    3:14: an expression of `env` uses `secrets`, which needs the official runner: `--runner-dir DIR`
     7:55: the output `more` is more than the output of a step, which needs the official runner: `--runner-dir DIR`
     8:15: the job has `services`, which needs the official runner: `--runner-dir DIR`
     9:16: the job has a `container`, which needs the official runner: `--runner-dir DIR`
-    11:9: the step uses `actions/checkout`, which needs the official runner: `--runner-dir DIR`
     11:9: uses `actions/checkout@v4`, which was not given: `--action actions/checkout@v4=DIR` gives it from a directory, and `--online` from GitHub
     12:9: the step has the condition `github.ref == 'x'`, which needs the official runner: `--runner-dir DIR`
-    12:29: `run` uses steps in `format('echo {0}{1}', github.sha, steps.a.outputs.b)`, which needs the official runner: `--runner-dir DIR`
+    12:29: an expression of `run` uses `steps`, which needs the official runner: `--runner-dir DIR`
     13:9: uses `./missing`, whose action.yml was not given with the workflow
     13:44: the step has `timeout-minutes`, which needs the official runner: `--runner-dir DIR`
     14:30: the step has the shell `pwsh`, which needs the official runner: `--runner-dir DIR`
@@ -210,6 +209,47 @@ jobs:
         ended,
         json!({"plan": "success", "shard (a)": "success", "off": "skipped", "shard (2)": "success"})
     );
+}
+
+#[test]
+fn a_job_checks_out_the_repository_of_its_workflow() {
+    let harness = Harness::new();
+    let folder = tempfile::tempdir().unwrap();
+    let git = |args: &[&str]| {
+        let mut command = std::process::Command::new("git");
+        command
+            .args(["-c", "user.name=a", "-c", "user.email=a@b", "-c", "init.defaultBranch=main"])
+            .args(args);
+        let output = command.current_dir(folder.path()).output().unwrap();
+        assert!(output.status.success(), "{args:?}: {output:?}");
+        String::from_utf8_lossy(&output.stdout).trim().to_owned()
+    };
+    git(&["init", "-q"]);
+    for text in ["one", "two"] {
+        std::fs::write(folder.path().join("a.txt"), text).unwrap();
+        git(&["add", "."]);
+        git(&["commit", "-qm", text]);
+    }
+    let sha = git(&["rev-parse", "HEAD"]);
+    harness.sim("git", &json!({"repository": "acme/app", "directory": folder.path().join(".git")}));
+    let text = "
+on: push
+jobs:
+  a:
+    runs-on: x
+    steps:
+      - {uses: actions/checkout@v4, with: {fetch-depth: 0, persist-credentials: false}}
+      - run: |
+          test \"$(cat a.txt)\" = two && test \"$(git rev-parse HEAD)\" = \"$GITHUB_SHA\"
+          test \"$(git rev-list --count HEAD)\" = 2 && test \"$(git branch --show-current)\" = main
+          test -z \"$(git config --get-regexp extraheader)\"
+      - {uses: actions/checkout@v4, with: {path: sub, ref: main}}
+      - run: test \"$(cat sub/a.txt)\" = two && test \"$(git -C sub rev-list --count HEAD)\" = 1
+";
+    let new = json!({"repository": "acme/app", "file": "ci.yml", "text": text, "head_sha": sha});
+    let job = harness.submit_with(&new)["a"];
+    assert_eq!(Listener::start(&harness.register("one", &["x"]), &[]).code(), 0);
+    assert_eq!(harness.job_in(job, "completed")["conclusion"], "success", "{}", harness.log(job));
 }
 
 #[test]

@@ -40,8 +40,9 @@ impl Play {
     fn take(&mut self) {
         for decision in self.run.decisions() {
             match decision {
+                Decision::Block { needs, .. } if needs.is_empty() => {}
                 Decision::Block { name, needs, .. } => {
-                    self.log.push(format!("block {name} for {}", needs.join(", ")))
+                    self.log.push(format!("block {name} for {}", needs.join(", ")));
                 }
                 Decision::Acquire { job, group } => {
                     let cancel = if group.cancel_in_progress { ", cancels" } else { "" };

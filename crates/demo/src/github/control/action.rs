@@ -63,7 +63,9 @@ pub(super) struct NewAction {
     /// `owner/name@ref`.
     action: String,
     /// The directory with its `action.yml`.
-    directory: PathBuf,
+    directory: Option<PathBuf>,
+    /// Or a gzipped tar with one top folder.
+    archive: Option<PathBuf>,
 }
 
 /// Adds or replaces an action.
@@ -77,10 +79,15 @@ pub(super) async fn put(Extract(shared): App, Json(new): Json<NewAction>) -> Res
             new.action
         )));
     }
-    let directory = new.directory.clone();
-    let packed = tokio::task::spawn_blocking(move || pack(&directory)).await;
-    let archive = packed.unwrap_or_else(|error| Err(io::Error::other(error))).map_err(|error| {
-        Refusal::invalid(&format!("the directory {} cannot be read: {error}", new.directory.display()))
+    let path = new.directory.clone().or_else(|| new.archive.clone());
+    let path = path.ok_or_else(|| Refusal::invalid("`directory` or `archive` is missing"))?;
+    let (read, is_directory) = (path.clone(), new.directory.is_some());
+    let packed = tokio::task::spawn_blocking(move || {
+        if is_directory { pack(&read) } else { fs::read(&read).map(Bytes::from) }
+    });
+    let archive = packed.await.unwrap_or_else(|error| Err(io::Error::other(error))).map_err(|error| {
+        let kind = if is_directory { "directory" } else { "archive" };
+        Refusal::invalid(&format!("the {kind} {} cannot be read: {error}", path.display()))
     })?;
     let sha = sha(&archive);
     shared.state().actions.insert(new.action, Action { sha, archive });

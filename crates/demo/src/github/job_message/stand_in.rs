@@ -1,13 +1,15 @@
 //! A job for the stand-in runner: its expressions are replaced by their values, and its defaults are part of its steps.
 
-use ecsrunner_workflow::Token;
 use ecsrunner_workflow::expression::{Contexts, Value as Context};
-use ecsrunner_workflow::model::{Step, Work};
+use ecsrunner_workflow::model::{Reference, Step, Work};
 use ecsrunner_workflow::run::Ready;
+use ecsrunner_workflow::{Content, Token};
+
+use crate::workflow::CHECKOUT;
 
 /// Returns a job without expressions that the fake can evaluate. An expression without a value stays as it is, and the
 /// stand-in fails the step that has it.
-pub(super) fn resolved(ready: &Ready, github: &Context) -> Ready {
+pub(super) fn resolved(ready: &Ready, github: &Context, github_token: &str) -> Ready {
     let contexts = Contexts::default()
         .with("github", github.clone())
         .with("needs", ready.needs.clone())
@@ -33,7 +35,14 @@ pub(super) fn resolved(ready: &Ready, github: &Context) -> Ready {
                 working_directory: optional(working_directory).or_else(|| default("working-directory")),
             },
             Work::Action { reference, inputs } => {
-                Work::Action { reference: reference.clone(), inputs: optional(inputs) }
+                let inputs = optional(inputs);
+                let inputs = match reference {
+                    Reference::Repository { name, .. } if name.eq_ignore_ascii_case(CHECKOUT) => {
+                        Some(with_defaults(inputs, step, github, github_token))
+                    }
+                    _ => inputs,
+                };
+                Work::Action { reference: reference.clone(), inputs }
             }
             control @ Work::Control { .. } => control.clone(),
         },
@@ -46,4 +55,18 @@ pub(super) fn resolved(ready: &Ready, github: &Context) -> Ready {
         outputs: optional(&ready.outputs),
         ..ready.clone()
     }
+}
+
+/// Adds the inputs of `actions/checkout` whose defaults are expressions.
+fn with_defaults(inputs: Option<Token>, step: &Step, github: &Context, github_token: &str) -> Token {
+    let mut inputs = inputs.unwrap_or(Token { at: step.at, content: Content::Map(Vec::new()) });
+    let repository = github.get("repository").cloned().unwrap_or_default();
+    for (name, value) in [("repository", repository), ("token", github_token.into())] {
+        if inputs.get(name).is_none()
+            && let Content::Map(entries) = &mut inputs.content
+        {
+            entries.push((Token::of(name.into(), step.at), Token::of(value, step.at)));
+        }
+    }
+    inputs
 }

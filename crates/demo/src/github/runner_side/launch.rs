@@ -128,6 +128,14 @@ async fn from_upstream(upstream: &str, action: &str, version: &str) -> Option<Re
     is_sha.then(|| Resolved { url: format!("{upstream}/repos/{action}/tarball/{sha}"), sha })
 }
 
+/// Downloads the files of a repository from GitHub.
+pub(in crate::github) async fn download(upstream: &str, repository: &str, version: &str) -> Option<Action> {
+    let found = from_upstream(upstream, repository, version).await?;
+    let client = reqwest::Client::builder().user_agent("ecsrunner").build().ok()?;
+    let answer = client.get(found.url).send().await.ok()?.error_for_status().ok()?;
+    Some(Action { archive: answer.bytes().await.ok()?, sha: found.sha })
+}
+
 /// Sends an action as a gzipped tar with one top folder.
 pub(super) async fn archive(
     Extract(shared): App,

@@ -1,5 +1,6 @@
 //! Submits a run of a workflow.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -21,6 +22,7 @@ use crate::github::concurrency::Member;
 use crate::github::control::action::of_files;
 use crate::github::course::{Course, Stage};
 use crate::github::job::{Event, Run};
+use crate::github::runner_side::download;
 use crate::github::state::{Shared, State};
 use crate::workflow::{self, CHECKOUT, Executor, Files, Given};
 
@@ -65,7 +67,7 @@ pub(in crate::github::control) async fn workflow(
     Extract(shared): App,
     Json(new): Json<NewWorkflow>,
 ) -> Response {
-    let program = match load(&shared, &new) {
+    let program = match load_with_called(&shared, &new).await {
         Ok(program) => program,
         Err(problems) => return refused(&problems),
     };
@@ -97,7 +99,29 @@ fn refused(problems: &[Problem]) -> Response {
     (StatusCode::UNPROCESSABLE_ENTITY, Json(body)).into_response()
 }
 
-fn load(shared: &Shared, new: &NewWorkflow) -> Result<Program, Vec<Problem>> {
+/// Reads the workflow. Called workflows of other repositories are downloaded, if that is allowed.
+async fn load_with_called(shared: &Shared, new: &NewWorkflow) -> Result<Program, Vec<Problem>> {
+    loop {
+        let missing = RefCell::new(BTreeSet::new());
+        let loaded = load(shared, new, &missing);
+        let upstream = shared.state().upstream.clone();
+        let (Err(problems), Some(upstream)) = (&loaded, upstream) else { return loaded };
+        let missing: Vec<String> = missing.into_inner().into_iter().collect();
+        let Some((repository, version)) = missing.first().and_then(|key| key.split_once('@')) else {
+            return loaded;
+        };
+        match download(&upstream, repository, version).await {
+            Some(action) => drop(shared.state().actions.insert(format!("{repository}@{version}"), action)),
+            None => return Err(problems.clone()),
+        }
+    }
+}
+
+fn load(
+    shared: &Shared,
+    new: &NewWorkflow,
+    missing: &RefCell<BTreeSet<String>>,
+) -> Result<Program, Vec<Problem>> {
     let (known, checkout, online) = {
         let state = shared.state();
         let known = state.actions.clone();
@@ -106,7 +130,14 @@ fn load(shared: &Shared, new: &NewWorkflow) -> Result<Program, Vec<Problem>> {
     let actions: BTreeSet<String> = known.keys().cloned().collect();
     let workflow = |callee: &Callee| match callee {
         Callee::Remote { repository, file, version } => {
-            known.get(&format!("{repository}@{version}"))?.file(file)
+            let key = format!("{repository}@{version}");
+            match known.get(&key) {
+                Some(action) => action.file(file),
+                None => {
+                    missing.borrow_mut().insert(key);
+                    None
+                }
+            }
         }
         Callee::Local { .. } => None,
     };
