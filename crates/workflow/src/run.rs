@@ -3,6 +3,7 @@
 //! A run is told how its jobs end, and decides what follows from it. It neither waits nor executes anything.
 
 mod advance;
+mod call;
 mod node;
 mod ready;
 mod rerun;

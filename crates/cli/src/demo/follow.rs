@@ -4,8 +4,10 @@ use std::collections::{BTreeMap, HashMap};
 
 use ecsrunner_api::job::JobView;
 use ecsrunner_api::list::{JobList, RunnerList};
+use ecsrunner_api::reason::CodeView;
 use ecsrunner_api::runner::RunnerView;
 use ecsrunner_core::id::RunId;
+use ecsrunner_core::reason::Code;
 use ecsrunner_core::records::job::JobStage;
 use ecsrunner_core::wire::job::Conclusion;
 use ecsrunner_demo::github::JobPhase;
@@ -144,9 +146,11 @@ impl Follower {
     pub(super) async fn give_up_unserved(&mut self) -> anyhow::Result<Vec<(String, String)>> {
         let refused = |job: &SimJob| {
             let view = self.seen.jobs.get(&job.id)?;
-            let reason = view.reason.as_ref().map_or("no reason was given", |reason| reason.text.as_str());
-            let hint = if view.class.is_none() { "; `--label LABEL=CLASS` gives it a class" } else { "" };
-            (view.state == JobStage::Refused).then(|| format!("{reason}{hint}"))
+            let reason = view.reason.as_ref();
+            let text = reason.map_or("no reason was given", |reason| reason.text.as_str());
+            let is_foreign = reason.is_some_and(|reason| reason.code == CodeView::Known(Code::LabelsNotOurs));
+            let hint = if is_foreign { " (`--label LABEL=CLASS` maps one)" } else { "" };
+            (view.state == JobStage::Refused).then(|| format!("{text}{hint}"))
         };
         let open: Vec<&SimJob> = self
             .seen

@@ -47,7 +47,7 @@ mod tests {
 
     #[test]
     fn a_file_is_named_like_its_job() {
-        assert_eq!(file_name("build (a/b, 1)"), "build (a_b, 1)");
+        assert_eq!(file_name("build (a/b, 1)"), "build (a_b_ 1)");
         assert_eq!(file_name("../x"), "_x");
         assert_eq!(file_name(""), "job");
     }

@@ -90,10 +90,13 @@ impl Report {
 
     /// Returns what failed.
     pub(super) fn fault(&self) -> Option<String> {
-        let unserved: Vec<&str> =
-            self.jobs.iter().filter(|job| job.left_queued.is_some()).map(|job| job.name.as_str()).collect();
+        let unserved: Vec<String> = self
+            .jobs
+            .iter()
+            .filter_map(|job| Some(format!("{}: {}", job.name, job.left_queued.as_ref()?)))
+            .collect();
         if !unserved.is_empty() {
-            return Some(format!("left queued: {}", unserved.join(", ")));
+            return Some(format!("left queued: {}", unserved.join("; ")));
         }
         let failed: Vec<&str> = self
             .jobs

@@ -69,6 +69,9 @@ impl Reader<'_, '_> {
         if let Some(runs_on) = &runs_on {
             self.runs_on(runs_on);
         }
+        if let Some(limit) = value.get("cancel-timeout-minutes") {
+            self.faults.note(limit.at, "`cancel-timeout-minutes` has no effect here: it is 5 minutes");
+        }
         self.images(value);
         StepsJob {
             runs_on: runs_on.unwrap_or(Token { at: value.at, content: Content::Null }),

@@ -2,13 +2,11 @@
 
 use crate::expression::{Value, evaluate};
 use crate::matrix::Strategy;
-use crate::model::{Body, Job, Secrets};
-use crate::token::Token;
-use crate::trigger;
+use crate::model::{Body, Job};
 
 use super::node::{Instance, InstanceStage, Stage};
-use super::ready::{Concurrency, Ready};
-use super::{Decision, Outcome, Run, Scope};
+use super::ready::Ready;
+use super::{Decision, Outcome, Run};
 
 impl Run {
     /// Decides everything that follows from what is known.
@@ -122,8 +120,7 @@ impl Run {
 
     /// Asks for the concurrency group of a job, or opens it.
     fn begin_instance(&mut self, node: usize, instance: usize) {
-        let contexts = self.instance_contexts(node, instance);
-        let group = self.job(node).concurrency.as_ref().map(|token| Concurrency::evaluate(token, &contexts));
+        let group = self.group_of(node, instance);
         match group {
             None => self.open_instance(node, instance),
             Some(Ok(group)) => {
@@ -160,95 +157,6 @@ impl Run {
         instance.stage = stage;
         self.decisions.push(Decision::Queue { job: instance.job, ready: Box::new(ready) });
         Ok(())
-    }
-
-    fn call(&mut self, node: usize, instance: usize) -> Result<(), String> {
-        let contexts = self.instance_contexts(node, instance);
-        let scope = &self.scopes[self.nodes[node].scope];
-        let job = self.job(node);
-        let Body::Call(call) = &job.body else { return Ok(()) };
-        let workflow = self
-            .program
-            .called(&call.uses, scope.origin.as_ref())
-            .ok_or_else(|| format!("the workflow `{}` is not known", call.uses))?;
-        let interface = workflow.triggers.call.clone().unwrap_or_default();
-        let values = |token: Option<&Token>, contexts: &crate::expression::Contexts| {
-            token
-                .map_or(Ok(Value::Map(Vec::new())), |token| token.value(contexts))
-                .map_err(|fault| fault.to_string())
-        };
-        let given = values(call.inputs.as_ref(), &contexts)?;
-        let inputs = trigger::called(&interface.inputs, &given, &contexts)?;
-        let secrets = match &call.secrets {
-            Secrets::Inherit => scope.secrets.clone(),
-            Secrets::Given(token) => {
-                let known = scope.secrets.iter().map(|(name, value)| (name.clone(), value.as_str().into()));
-                let contexts = contexts.with("secrets", Value::Map(known.collect()));
-                let given = values(token.as_ref(), &contexts)?;
-                given.entries().iter().map(|(name, value)| (name.clone(), value.text())).collect()
-            }
-        };
-        let instance_name = self.nodes[node].instances[instance].name.clone();
-        let path = match self.nodes[node].instances[instance].id.as_str() {
-            "__default" => format!("{}{}.", scope.path, job.id),
-            id => format!("{}{}.{id}.", scope.path, job.id),
-        };
-        let origin = match &call.uses {
-            local @ crate::model::Callee::Local { .. } => {
-                scope.origin.clone().unwrap_or_else(|| local.clone())
-            }
-            remote => remote.clone(),
-        };
-        let scope = Scope {
-            workflow,
-            origin: Some(origin),
-            inputs,
-            secrets,
-            prefix: format!("{instance_name} / "),
-            path,
-        };
-        let number = self.scopes.len();
-        let caller = &mut self.nodes[node].instances[instance];
-        caller.stage = InstanceStage::Called(number);
-        self.decisions.push(Decision::Replace { job: caller.job });
-        self.open_scope(scope);
-        Ok(())
-    }
-
-    /// Ends the calls of a node whose jobs have all ended. Returns whether there was one.
-    fn close_calls(&mut self, node: usize) -> bool {
-        let mut changed = false;
-        for instance in 0..self.nodes[node].instances.len() {
-            let InstanceStage::Called(scope) = self.nodes[node].instances[instance].stage else { continue };
-            let results: Option<Vec<Outcome>> =
-                self.nodes.iter().filter(|inner| inner.scope == scope).map(super::Node::result).collect();
-            let Some(results) = results else { continue };
-            let outputs = self.call_outputs(scope);
-            self.close(node, instance, super::node::combined(&results), outputs);
-            changed = true;
-        }
-        changed
-    }
-
-    /// Evaluates the outputs of a called workflow. One whose expression has no value is empty.
-    fn call_outputs(&self, scope: usize) -> Vec<(String, String)> {
-        let opened = &self.scopes[scope];
-        let jobs = self
-            .nodes
-            .iter()
-            .filter(|node| node.scope == scope)
-            .map(|node| (opened.workflow.jobs[node.at].id.clone(), node.context()));
-        let contexts = crate::expression::Contexts::default()
-            .with("github", self.given.github.clone())
-            .with("inputs", opened.inputs.clone())
-            .with("vars", self.given.vars.clone())
-            .with("jobs", Value::Map(jobs.collect()));
-        let outputs = opened.workflow.triggers.call.iter().flat_map(|call| &call.outputs);
-        outputs
-            .map(|(name, value)| {
-                (name.clone(), value.value(&contexts).map(|value| value.text()).unwrap_or_default())
-            })
-            .collect()
     }
 
     fn fail_instance(&mut self, node: usize, instance: usize, why: String) {

@@ -287,6 +287,22 @@ jobs:
 }
 
 #[test]
+fn a_call_has_the_concurrency_group_of_the_called_workflow() {
+    let called = "{on: {workflow_call: {inputs: {to: {type: string}}}}, concurrency: 'to-${{ inputs.to }}', jobs: {j: {runs-on: x}}}";
+    let job = "
+  call: {uses: ./.github/workflows/inner.yml, with: {to: prod}}";
+    let mut play = Play::start_with(job, &[(".github/workflows/inner.yml", called)]);
+    assert_eq!(play.log(), "acquire to-prod");
+    let waiting = play.waiting.clone();
+    play.run.granted(waiting[0]);
+    play.take();
+    assert_eq!(play.log(), "call\nqueue call / j");
+    play.succeed("call / j");
+    assert_eq!(play.log(), "release");
+    assert!(play.run.is_over());
+}
+
+#[test]
 fn what_a_call_gives_and_takes_is_checked_before_the_run() {
     let inner = "{on: {workflow_call: {inputs: {a: {type: string, required: true}}, secrets: {K: {required: true}}}}, jobs: {j: {runs-on: x}}}";
     let find = |callee: &Callee| match callee.to_string().as_str() {
