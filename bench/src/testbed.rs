@@ -54,7 +54,7 @@ struct Deliveries {
 impl Running {
     pub(crate) async fn set_up(executable: &Path, flags: &[&str]) -> anyhow::Result<Self> {
         let testbed =
-            Testbed::set_up(executable, testbed::Runner::StandIn("stand-in-listener"), MAX_RUNNERS)?;
+            Testbed::set_up(executable, testbed::Runner::StandIn("stand-in-listener"), MAX_RUNNERS, &[])?;
         let github = testbed.start_github().await?;
         let server = testbed.start_server(&github, "127.0.0.1:0", flags).await?;
         testbed.connect(&github, &server).await?;

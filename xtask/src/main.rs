@@ -1,4 +1,5 @@
-//! The project's own tasks: `cargo xtask check`, `test`, `conformance`, `package`, `runner`, `bench`, `mutate`.
+//! The project's own tasks: `cargo xtask check`, `test`, `conformance`, `package`, `runner`, `bench`, `mutate`,
+//! `workflows`.
 //!
 //! A task needs Rust and Node. It installs its other tools, pinned, below `target/`.
 
@@ -19,6 +20,7 @@ mod chain;
 mod image;
 mod terraform;
 mod workflows;
+mod workflow_files;
 mod package;
 mod page;
 mod runner;
@@ -52,6 +54,8 @@ usage: cargo xtask TASK
   mutate [TEXT]  take protections of the code away, one at a time, and show which no test misses: all that
                  `xtask/mutations` lists, or those whose name or file contains TEXT; hours, and it goes on
                  where it was stopped
+  workflows DIR  show which workflow files below DIR the demo takes with the official runner, and why it
+                 refuses the others, with file, line and column
   bench [NAME …] one benchmark with its arguments, or all of them: see bench/README.md
 ";
 
@@ -81,6 +85,7 @@ fn run() -> anyhow::Result<ExitCode> {
             runner::run(&root, &arguments).map(|()| ExitCode::SUCCESS)
         }
         Some("mutate") => mutate::run(&root, arguments.next().as_deref()),
+        Some("workflows") => workflow_files::run(arguments.next().as_deref()),
         Some("bench") => {
             let arguments: Vec<String> = arguments.collect();
             bench::run(&root, &arguments).map(|()| ExitCode::SUCCESS)

@@ -1,5 +1,6 @@
 //! Commands and flags.
 
+mod demo;
 mod operate;
 mod replay;
 mod setup;
@@ -8,13 +9,12 @@ mod since;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::str::FromStr;
 
 use clap::{Args, Parser, Subcommand};
-use ecsrunner_core::id::Repository;
 
 use crate::environment;
 
+pub(crate) use demo::{DemoArguments, DemoCommand, DemoOptions, GithubArguments, Pair};
 #[cfg(feature = "aws")]
 pub(crate) use operate::RunnerExec;
 pub(crate) use operate::{
@@ -119,78 +119,6 @@ pub(crate) struct CompletionsArguments {
     pub(crate) shell: clap_complete::Shell,
 }
 
-#[derive(Debug, Args)]
-#[command(args_conflicts_with_subcommands = true)]
-pub(crate) struct DemoArguments {
-    #[command(subcommand)]
-    pub(crate) command: Option<DemoCommand>,
-    #[command(flatten)]
-    pub(crate) options: DemoOptions,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct DemoOptions {
-    /// Run this workflow file instead of the built-in one
-    #[arg(long, value_name = "FILE")]
-    pub(crate) workflow: Option<PathBuf>,
-    /// Run jobs with the official runner, unpacked in this directory
-    #[arg(long, value_name = "DIR")]
-    pub(crate) runner_dir: Option<PathBuf>,
-    /// Use a local directory for an action (repeatable)
-    #[arg(long, value_name = "OWNER/NAME@REF=DIR", requires = "workflow")]
-    pub(crate) action: Vec<GivenAction>,
-    /// Run N short jobs instead of a workflow (1 to 256)
-    #[arg(long, value_name = "N", conflicts_with = "workflow", value_parser = clap::value_parser!(u32).range(1..=256))]
-    pub(crate) jobs: Option<u32>,
-    /// Print the result as JSON
-    #[arg(long)]
-    pub(crate) json: bool,
-    /// Keep serving the web page after the jobs end, until Ctrl-C
-    #[arg(long)]
-    pub(crate) web: bool,
-}
-
-/// An action of another repository, and the directory with its files.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) struct GivenAction {
-    /// `owner/name@ref`
-    pub(crate) action: String,
-    pub(crate) directory: PathBuf,
-}
-
-impl FromStr for GivenAction {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let expected = || format!("`{text}` is not an action: expected OWNER/NAME@REF=DIR");
-        let (action, directory) = text.split_once('=').ok_or_else(expected)?;
-        let (repository, version) = action.split_once('@').ok_or_else(expected)?;
-        if Repository::parse(repository).is_err() || version.is_empty() || directory.is_empty() {
-            return Err(expected());
-        }
-        Ok(Self { action: action.to_owned(), directory: PathBuf::from(directory) })
-    }
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum DemoCommand {
-    /// Serve only the fake GitHub
-    Github(GithubArguments),
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct GithubArguments {
-    /// Address to listen on (port 0: any free port)
-    #[arg(long, value_name = "ADDR")]
-    pub(crate) listen: SocketAddr,
-    /// File with a token that the fake accepts with every permission
-    #[arg(long, value_name = "FILE")]
-    pub(crate) token_file: Option<PathBuf>,
-    /// Seed for reproducible choices and ids
-    #[arg(long, value_name = "N")]
-    pub(crate) seed: Option<u64>,
-}
-
 #[derive(Debug, Subcommand)]
 pub(crate) enum LocalCommand {
     /// Start the server: webhook, API and web page, with runners as processes
@@ -221,17 +149,5 @@ mod tests {
     fn the_command_line_is_sound() {
         use clap::CommandFactory;
         Arguments::command().debug_assert();
-    }
-
-    #[test]
-    fn an_action_is_given_by_its_name_and_its_directory() {
-        let given: GivenAction = "actions/checkout@v4=./stub".parse().unwrap();
-        let directory = PathBuf::from("./stub");
-        assert_eq!(given, GivenAction { action: "actions/checkout@v4".to_owned(), directory });
-        for text in
-            ["", "actions/checkout@v4", "checkout@v4=dir", "actions/checkout=dir", "a/b@=dir", "a/b@v1="]
-        {
-            assert!(text.parse::<GivenAction>().is_err(), "{text}");
-        }
     }
 }

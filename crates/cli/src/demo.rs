@@ -3,15 +3,21 @@
 
 pub(crate) mod github;
 
+mod actions;
+mod files;
 mod follow;
+mod logs;
 mod progress;
 mod report;
+mod repository;
 mod submission;
+mod summary;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, anyhow, bail};
+use anyhow::{Context, anyhow};
 
 use ecsrunner_core::id::Deployment;
 use ecsrunner_demo::testbed::{DEPLOYMENT, Runner, Testbed};
@@ -28,8 +34,10 @@ use submission::Submission;
 
 /// The limit of runners at one time in the demo.
 const MAX_RUNNERS: u32 = 20;
-/// The timeout of the whole demo.
+/// The timeout of the whole demo with its own jobs.
 const LIMIT: Duration = Duration::from_secs(15 * 60);
+/// The timeout of the whole demo with a workflow file, longer than GitHub lets a job run by default.
+const WORKFLOW_LIMIT: Duration = Duration::from_secs(7 * 3600);
 
 pub(crate) fn run(options: DemoOptions) -> Result<(), Failure> {
     let submission = Submission::of(&options)?;
@@ -60,7 +68,9 @@ async fn run_with_cleanup(
 ) -> Result<Report, Failure> {
     let executable = std::env::current_exe().context("the path of this executable is unknown")?;
     let runner = runner_dir.map_or(Runner::StandIn(LISTENER_SUBCOMMAND), Runner::Official);
-    let testbed = Testbed::set_up(&executable, runner, MAX_RUNNERS)?;
+    let labels: Vec<(String, String)> =
+        options.label.iter().map(|pair| (pair.name.clone(), pair.value.clone())).collect();
+    let testbed = Testbed::set_up(&executable, runner, MAX_RUNNERS, &labels)?;
     let report = run_jobs(&testbed, options, submission).await;
     if report.is_err() {
         // The server leaves its runners running when it ends.
@@ -79,11 +89,17 @@ async fn run_jobs(
     let mut progress = Progress::new(options.json);
     progress.say(&format!("fake GitHub at {}, server and page at {}", github.url(), server.url()));
     testbed.connect(&github, &server).await?;
-    let run = submission.submit(&github).await?;
+    let checkout = submission.checkout(options, &testbed.inside("repository.git"))?;
+    if let Some(checkout) = &checkout {
+        let changes = if checkout.has_changes { ", with changes that are not committed" } else { "" };
+        progress.say(&format!("repository: branch {} at {}{changes}", checkout.branch, &checkout.sha[..12]));
+    }
+    let run = submission.submit(&github, options, checkout.as_ref()).await?;
     let mut follower = Follower::new(&github, &server, run)?;
-    let followed = tokio::time::timeout(LIMIT, follow(&mut follower, &mut progress));
+    let limit = if options.workflow.is_some() { WORKFLOW_LIMIT } else { LIMIT };
+    let followed = tokio::time::timeout(limit, follow(&mut follower, &mut progress));
     tokio::select! {
-        followed = followed => followed.map_err(|_| anyhow!("some jobs did not end within {} minutes", LIMIT.as_secs() / 60))??,
+        followed = followed => followed.map_err(|_| anyhow!("some jobs did not end within {} minutes", limit.as_secs() / 60))??,
         interrupted = interrupted() => interrupted.and_then(|()| Err(anyhow!("interrupted")))?,
         died = server.died() => Err(anyhow!("the server ended: {died}"))?,
         died = github.died() => Err(anyhow!("the fake GitHub ended: {died}"))?,
@@ -93,7 +109,14 @@ async fn run_jobs(
         progress.say(&format!("last lines of the log of {job}:"));
         lines.iter().for_each(|line| progress.say(&format!("  | {line}")));
     }
+    let logs = match &options.logs {
+        Some(directory) => logs::save(&follower, directory).await?,
+        None => BTreeMap::new(),
+    };
     if options.web {
+        for (name, url) in follower.log_urls() {
+            progress.say(&format!("log of {name}: {url}"));
+        }
         let page = format!("{}/#token={}", server.url(), testbed.token()?);
         progress.say(&format!("web page at {page}, until Ctrl-C"));
         interrupted().await?;
@@ -102,7 +125,7 @@ async fn run_jobs(
     server.stop().await?;
     github.stop().await?;
     let left = left::count(&testbed.state(), &Deployment::parse(DEPLOYMENT)?).await?;
-    Ok(Report::new(follower.jobs(), testbed, left, registrations)?)
+    Ok(Report::new(follower.jobs(), testbed, left, registrations, &logs)?)
 }
 
 /// Returns after SIGINT or SIGTERM.
@@ -121,9 +144,9 @@ async fn follow(follower: &mut Follower, progress: &mut Progress) -> anyhow::Res
         if follower.is_done() {
             return Ok(());
         }
-        if let Some(refusal) = follower.refusal() {
+        for (job, why) in follower.give_up_unserved().await? {
             progress.end();
-            bail!("a job was refused: {refusal}");
+            progress.say(&format!("left queued: {job}: {why}"));
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
     }

@@ -114,6 +114,21 @@ fn every_key_of_the_configuration_is_documented_and_no_other() {
 }
 
 #[test]
+fn labels_can_be_mapped_to_classes_as_documented() {
+    let toml = CONFIGURATION.split("```toml\n").nth(1).unwrap().split("```").next().unwrap();
+    let section = CONFIGURATION.split("    [labels]\n").nth(1).unwrap().split("\n\n").next().unwrap();
+    let mapped = read(&format!("{toml}\n[labels]\n{section}\n")).unwrap().catalogue;
+    let labels = ecsrunner_core::rules::labels::Labels::new(["ubuntu-latest"]);
+    assert_eq!(mapped.mapped_class(&labels).unwrap().name.as_str(), "small");
+    assert!(read(toml).unwrap().catalogue.mapped_class(&labels).is_none());
+    let wrong = read(&format!("{toml}\n[labels]\n\"ubuntu-latest\" = \"huge\"\n")).unwrap_err();
+    assert!(
+        wrong.contains("labels: label `ubuntu-latest` is mapped to the class `huge`, which does not exist"),
+        "{wrong}"
+    );
+}
+
+#[test]
 fn an_organization_can_be_configured_as_documented() {
     let toml = CONFIGURATION.split("```toml\n").nth(1).unwrap().split("```").next().unwrap();
     let row = rows("Keys").into_iter().find(|row| row[0] == "registration").unwrap();

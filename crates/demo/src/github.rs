@@ -11,10 +11,14 @@ mod app_key;
 mod apps;
 mod assignment;
 mod auth;
+mod concurrency;
 mod control;
+mod course;
 mod deadlines;
 mod delivery;
+mod event;
 mod faults;
+mod git;
 mod jit;
 mod job;
 mod job_message;
@@ -76,6 +80,7 @@ pub async fn serve_until(
     let router = api::router(Arc::clone(&shared))
         .merge(runner_side::router(Arc::clone(&shared)))
         .merge(pages::router(Arc::clone(&shared)))
+        .merge(git::router(Arc::clone(&shared)))
         .merge(control::router(Arc::clone(&shared)));
     // Sends small replies at once, so that a listener reacts within a few milliseconds.
     let listener = listener.tap_io(|stream| {

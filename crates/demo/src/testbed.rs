@@ -4,6 +4,7 @@
 
 mod service;
 
+use std::collections::BTreeMap;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -35,16 +36,25 @@ pub enum Runner<'a> {
 
 /// The name of the deployment.
 pub const DEPLOYMENT: &str = "demo";
+/// Labels of jobs that the class `small` serves: those of GitHub's Linux runners, and a bare `self-hosted`.
+pub const LABELS: [&str; 6] =
+    ["self-hosted", "ubuntu-latest", "ubuntu-24.04", "ubuntu-22.04", "ubuntu-20.04", "ubuntu-slim"];
 /// A repository that may use it.
 pub const REPOSITORY: &str = "acme/demo";
 
 impl Testbed {
-    /// Creates the directory and its files. `executable` is `ecsrunner`.
+    /// Creates the directory and its files. `executable` is `ecsrunner`. `labels` are mapped to classes, besides
+    /// [`LABELS`].
     ///
     /// # Errors
     ///
     /// Fails if a file cannot be written.
-    pub fn set_up(executable: &Path, runner: Runner<'_>, max_runners: u32) -> anyhow::Result<Self> {
+    pub fn set_up(
+        executable: &Path,
+        runner: Runner<'_>,
+        max_runners: u32,
+        labels: &[(String, String)],
+    ) -> anyhow::Result<Self> {
         let dir = tempfile::Builder::new().prefix("ecsrunner-").tempdir()?;
         // As root, each runner has its own user, and the official listener
         // lists each directory above its own.
@@ -58,12 +68,18 @@ impl Testbed {
             Runner::StandIn(subcommand) => stand_in(&executable, subcommand, dir.path())?,
         };
         let runner_dir = runner_dir.to_str().context("the runner's directory is not UTF-8")?;
-        write_private(&dir.path().join("config.toml"), &config(runner_dir, max_runners))?;
+        write_private(&dir.path().join("config.toml"), &config(runner_dir, max_runners, labels))?;
         Ok(Self { dir, executable, webhook_secret })
     }
 
     fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
+    }
+
+    /// Returns the path of a file or directory in the testbed's directory, which runners can reach.
+    #[must_use]
+    pub fn inside(&self, name: &str) -> PathBuf {
+        self.path(name)
     }
 
     /// Returns the server's state directory.
@@ -155,7 +171,11 @@ fn stand_in(executable: &Path, subcommand: &str, dir: &Path) -> anyhow::Result<P
     Ok(runner_dir)
 }
 
-fn config(runner_dir: &str, max_runners: u32) -> String {
+fn config(runner_dir: &str, max_runners: u32, labels: &[(String, String)]) -> String {
+    let mut mapped: BTreeMap<String, String> =
+        LABELS.iter().map(|label| ((*label).to_owned(), "small".to_owned())).collect();
+    mapped.extend(labels.iter().cloned());
+    let mapped: String = mapped.iter().map(|(label, class)| format!("{label:?} = {class:?}\n")).collect();
     format!(
         r#"version = 1
 deployment = "{DEPLOYMENT}"
@@ -180,6 +200,8 @@ secret_files = ["webhook-secret"]
 dir = {runner_dir:?}
 env = ["ECSRUNNER_SIM_EXECUTOR", "ECSRUNNER_SIM_TIME_SCALE"]
 
+[labels]
+{mapped}
 [classes.small]
 cpu = 512
 memory = 1024

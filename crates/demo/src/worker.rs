@@ -13,6 +13,7 @@ mod job;
 mod log;
 mod order;
 mod process;
+mod report;
 mod sequence;
 
 use std::process::ExitCode;

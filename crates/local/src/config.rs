@@ -209,6 +209,7 @@ impl Reader<'_> {
     fn rules(&mut self) -> Option<(Settings, Catalogue)> {
         let mut table = self.table()?;
         let classes = self.classes(table.remove("classes"));
+        let classes = self.mapped(table.remove("labels"), classes);
         for section in ["github", "webhook", "runner", "server"] {
             table.remove(section);
         }
@@ -220,6 +221,7 @@ impl Reader<'_> {
     fn config(&mut self, overrides: &Overrides) -> Option<Config> {
         let mut table = self.table()?;
         let classes = self.classes(table.remove("classes"));
+        let classes = self.mapped(table.remove("labels"), classes);
         let github = self.section::<GitHubEntry>("github", table.remove("github"));
         let webhook = self
             .section::<WebhookEntry>("webhook", Some(table.remove("webhook").unwrap_or(Table::new().into())));
@@ -323,6 +325,18 @@ impl Reader<'_> {
         if let Some(mistake) = catalogue.check_warm(settings.limits.max_warm) {
             self.mistake("classes", &mistake);
         }
+    }
+
+    /// Maps labels to classes, as `[labels]` says.
+    fn mapped(&mut self, value: Option<Value>, classes: Option<Catalogue>) -> Option<Catalogue> {
+        let mut classes = classes?;
+        if let Some(value) = value {
+            let labels = self.section::<BTreeMap<String, String>>("labels", Some(value))?;
+            for error in classes.map_labels(&labels) {
+                self.mistake("labels", &error);
+            }
+        }
+        Some(classes)
     }
 
     fn hosts(&mut self, value: Option<Value>) -> Vec<String> {

@@ -4,8 +4,10 @@ use std::collections::{BTreeMap, HashMap};
 
 use ecsrunner_api::job::JobView;
 use ecsrunner_api::list::{JobList, RunnerList};
+use ecsrunner_api::reason::CodeView;
 use ecsrunner_api::runner::RunnerView;
 use ecsrunner_core::id::RunId;
+use ecsrunner_core::reason::Code;
 use ecsrunner_core::records::job::JobStage;
 use ecsrunner_core::wire::job::Conclusion;
 use ecsrunner_demo::github::JobPhase;
@@ -21,14 +23,49 @@ const LOG_LINES: usize = 12;
 
 #[derive(Deserialize)]
 struct SimState {
+    runs: Vec<SimRun>,
     jobs: Vec<SimJob>,
     registrations: Vec<serde_json::Value>,
 }
 
 #[derive(Deserialize)]
-struct SimJob {
+struct SimRun {
+    id: RunId,
+    conclusion: Option<Conclusion>,
+}
+
+/// A job as the fake GitHub sees it.
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct SimJob {
+    pub(super) id: u64,
     run_id: RunId,
+    pub(super) name: String,
     state: JobPhase,
+    pub(super) conclusion: Option<Conclusion>,
+    /// Whether a runner could take it. The server hears only of such jobs.
+    was_queued: bool,
+    #[serde(default)]
+    pub(super) steps: Vec<SimStep>,
+    #[serde(default)]
+    pub(super) outputs: BTreeMap<String, String>,
+    #[serde(default)]
+    pub(super) annotations: Vec<SimAnnotation>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct SimStep {
+    pub(super) name: String,
+    pub(super) conclusion: Option<Conclusion>,
+}
+
+/// An annotation, as a runner posts it.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct SimAnnotation {
+    pub(super) level: Option<String>,
+    pub(super) message: Option<String>,
+    pub(super) path: Option<String>,
+    pub(super) start_line: Option<u64>,
 }
 
 #[derive(Deserialize)]
@@ -48,6 +85,12 @@ struct Delivery {
 pub(super) struct Seen {
     pub(super) jobs: BTreeMap<u64, JobView>,
     pub(super) runners: HashMap<String, RunnerView>,
+    /// How the run ended.
+    pub(super) conclusion: Option<Conclusion>,
+    /// All jobs of the run at the fake GitHub, in its order.
+    pub(super) run: Vec<SimJob>,
+    /// Jobs that nobody serves, with the reason. They were cancelled in the end.
+    pub(super) unserved: BTreeMap<u64, String>,
     /// When the first `queued` webhook of each job was sent.
     pub(super) queued_sent: HashMap<u64, Timestamp>,
 }
@@ -83,7 +126,7 @@ impl Follower {
     pub(super) async fn logs_of_failures(&self) -> anyhow::Result<Vec<(String, Vec<String>)>> {
         let mut logs = Vec::new();
         for job in self.seen.jobs.values().filter(|job| job.conclusion == Some(Conclusion::Failure)) {
-            let text = self.github.get(&format!("/_sim/jobs/{}/log", job.id)).await?.text().await?;
+            let text = self.log(job.id).await?;
             let lines: Vec<String> = text.lines().map(clean).collect();
             let from = lines.len().saturating_sub(LOG_LINES);
             logs.push((job.name.clone(), lines[from..].to_vec()));
@@ -99,11 +142,43 @@ impl Follower {
         self.done
     }
 
-    /// Returns the reason of the first refused job.
-    pub(super) fn refusal(&self) -> Option<String> {
-        let refused = self.seen.jobs.values().find(|job| job.state == JobStage::Refused)?;
-        let why = refused.reason.as_ref().map_or("no reason was given", |reason| reason.text.as_str());
-        Some(format!("{}: {why}", refused.name))
+    /// Cancels the jobs that no runner will serve, once nothing else is left to do. Returns their names and why.
+    pub(super) async fn give_up_unserved(&mut self) -> anyhow::Result<Vec<(String, String)>> {
+        let refused = |job: &SimJob| {
+            let view = self.seen.jobs.get(&job.id)?;
+            let reason = view.reason.as_ref();
+            let text = reason.map_or("no reason was given", |reason| reason.text.as_str());
+            let is_foreign = reason.is_some_and(|reason| reason.code == CodeView::Known(Code::LabelsNotOurs));
+            let hint = if is_foreign { " (`--label LABEL=CLASS` maps one)" } else { "" };
+            (view.state == JobStage::Refused).then(|| format!("{text}{hint}"))
+        };
+        let open: Vec<&SimJob> = self
+            .seen
+            .run
+            .iter()
+            .filter(|job| !matches!(job.state, JobPhase::Completed | JobPhase::Blocked))
+            .collect();
+        let refusals: Option<Vec<(u64, String, String)>> =
+            open.iter().map(|job| Some((job.id, job.name.clone(), refused(job)?))).collect();
+        let mut told = Vec::new();
+        for (id, name, why) in refusals.unwrap_or_default() {
+            if self.seen.unserved.insert(id, why.clone()).is_none() {
+                self.github.post(&format!("/_sim/jobs/{id}/cancel")).await?;
+                told.push((name, why));
+            }
+        }
+        Ok(told)
+    }
+
+    /// Returns the address of each job's log at the fake GitHub.
+    pub(super) fn log_urls(&self) -> Vec<(String, String)> {
+        let url = |job: &SimJob| format!("{}/_sim/jobs/{}/log", self.github.url, job.id);
+        self.seen.run.iter().map(|job| (job.name.clone(), url(job))).collect()
+    }
+
+    /// Returns the log of a job, which may be empty.
+    pub(super) async fn log(&self, job: u64) -> anyhow::Result<String> {
+        Ok(self.github.get(&format!("/_sim/jobs/{job}/log")).await?.text().await?)
     }
 
     /// Reads the present state once.
@@ -111,13 +186,16 @@ impl Follower {
         let github: SimState = self.github.read("/_sim/state").await?;
         let JobList { jobs, .. } = self.server.read("/api/v1/jobs?limit=500").await?;
         let RunnerList { runners, .. } = self.server.read("/api/v1/runners?limit=500").await?;
-        let ours: Vec<&SimJob> = github.jobs.iter().filter(|job| job.run_id == self.run).collect();
+        let ours: Vec<SimJob> = github.jobs.into_iter().filter(|job| job.run_id == self.run).collect();
         let ended = ours.iter().all(|job| job.state == JobPhase::Completed);
-        // A job whose needed job failed is never queued.
         let jobs: BTreeMap<u64, JobView> =
             jobs.into_iter().filter(|job| job.run_id == self.run.get()).map(|job| (job.id, job)).collect();
-        let recorded = jobs.len() == ours.len() && jobs.values().all(|job| job.state == JobStage::Completed);
+        let is_recorded = |job: &SimJob| jobs.get(&job.id).is_some_and(has_ended);
+        let recorded = ours.iter().filter(|job| job.was_queued).all(is_recorded);
         let gone = runners.iter().all(RunnerView::is_gone);
+        self.seen.conclusion =
+            github.runs.into_iter().find(|run| run.id == self.run).and_then(|run| run.conclusion);
+        self.seen.run = ours;
         self.seen.jobs = jobs;
         self.seen.runners = runners.into_iter().map(|runner| (runner.name.clone(), runner)).collect();
         self.done = ended && recorded && gone;
@@ -146,6 +224,15 @@ impl Follower {
     }
 }
 
+/// Whether the server knows that a job has ended. A refused job stays refused.
+const fn has_ended(job: &JobView) -> bool {
+    match job.state {
+        JobStage::Completed => true,
+        JobStage::Refused => job.conclusion.is_some(),
+        JobStage::Queued | JobStage::Waiting | JobStage::InProgress => false,
+    }
+}
+
 impl Source {
     fn of(service: &Service) -> Self {
         Self { client: service.client(), url: service.url().to_owned() }
@@ -153,6 +240,11 @@ impl Source {
 
     async fn get(&self, path: &str) -> anyhow::Result<reqwest::Response> {
         Ok(self.client.get(format!("{}{path}", self.url)).send().await?.error_for_status()?)
+    }
+
+    async fn post(&self, path: &str) -> anyhow::Result<()> {
+        self.client.post(format!("{}{path}", self.url)).send().await?.error_for_status()?;
+        Ok(())
     }
 
     async fn read<T: DeserializeOwned>(&self, path: &str) -> anyhow::Result<T> {

@@ -12,7 +12,7 @@ use ecsrunner_api::runner::RunnerView;
 use ecsrunner_core::records::job::JobStage;
 use ecsrunner_core::wire::job::Conclusion;
 
-use super::follow::Seen;
+use super::follow::{Seen, SimJob};
 
 /// The most jobs that are redrawn in place.
 const MAX_ROWS: usize = 24;
@@ -55,7 +55,12 @@ impl Progress {
         for job in seen.jobs.values() {
             writeln!(err, "\x1b[2K  {} {:<28} {}", mark(job), cut(&job.name, 28), self.detail(job, seen))?;
         }
-        self.drawn = seen.jobs.len();
+        let alone = ended_alone(seen);
+        for job in &alone {
+            let conclusion = job.conclusion.as_ref().map_or("", Conclusion::as_str);
+            writeln!(err, "\x1b[2K  – {:<28} {}", cut(&job.name, 28), conclusion.dimmed())?;
+        }
+        self.drawn = seen.jobs.len() + alone.len();
         err.flush()
     }
 
@@ -94,6 +99,13 @@ impl Progress {
                 self.told.insert(job.id, now);
             }
         }
+        for job in ended_alone(seen) {
+            let now = job.conclusion.as_ref().map_or("", Conclusion::as_str).to_owned();
+            if self.told.get(&job.id) != Some(&now) {
+                writeln!(err, "{elapsed:>8}  {:<28} completed: {now}", cut(&job.name, 28))?;
+                self.told.insert(job.id, now);
+            }
+        }
         Ok(())
     }
 
@@ -105,6 +117,11 @@ impl Progress {
     pub(super) fn end(&mut self) {
         self.drawn = 0;
     }
+}
+
+/// Returns the jobs that ended without a runner. The server does not know them.
+fn ended_alone(seen: &Seen) -> Vec<&SimJob> {
+    seen.run.iter().filter(|job| job.conclusion.is_some() && !seen.jobs.contains_key(&job.id)).collect()
 }
 
 fn mark(job: &JobView) -> &'static str {

@@ -1,10 +1,10 @@
 //! The result of the demo: a table, or JSON.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use comfy_table::presets::NOTHING;
 use comfy_table::{CellAlignment, ContentArrangement, Table};
-use ecsrunner_api::job::JobView;
 use ecsrunner_api::runner::RunnerView;
 use ecsrunner_core::records::job::JobStage;
 use ecsrunner_core::wire::job::Conclusion;
@@ -13,12 +13,18 @@ use ecsrunner_local::left::Left as LeftOnMachine;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::follow::Seen;
+use super::follow::{Seen, SimJob};
+use super::summary;
 use crate::output::print;
 
 #[derive(Debug, Serialize)]
 pub(super) struct Report {
+    /// How the run ended. A job that may fail does not fail it.
+    conclusion: Option<Conclusion>,
     jobs: Vec<ReportedJob>,
+    /// What is said below the table.
+    #[serde(skip)]
+    notes: Vec<String>,
     left: Left,
     webhook_to_agent_ms: Percentiles,
 }
@@ -34,6 +40,18 @@ struct ReportedJob {
     completed_at: Option<Timestamp>,
     conclusion: Option<Conclusion>,
     cost_usd: Option<f64>,
+    /// Why no runner served it.
+    left_queued: Option<String>,
+    steps: Vec<ReportedStep>,
+    outputs: BTreeMap<String, String>,
+    annotations: Vec<String>,
+    log: Option<PathBuf>,
+}
+
+#[derive(Debug, Serialize)]
+struct ReportedStep {
+    name: String,
+    conclusion: Option<Conclusion>,
 }
 
 #[derive(Debug, Serialize)]
@@ -56,12 +74,15 @@ impl Report {
         testbed: &Testbed,
         left: LeftOnMachine,
         registrations: usize,
+        logs: &BTreeMap<u64, PathBuf>,
     ) -> anyhow::Result<Self> {
-        let jobs = seen.jobs.values().map(|job| reported(job, &seen.runners)).collect();
+        let jobs = seen.run.iter().map(|job| reported(job, seen, logs.get(&job.id).cloned())).collect();
         let waits = seen.runners.values().filter_map(|runner| webhook_to_agent(runner, seen, testbed));
         let LeftOnMachine { processes, boot_items, open_records } = left;
         Ok(Self {
+            conclusion: seen.conclusion.clone(),
             jobs,
+            notes: summary::lines(seen),
             left: Left { processes, registrations, boot_items, open_records },
             webhook_to_agent_ms: percentiles(waits.collect()),
         })
@@ -69,13 +90,26 @@ impl Report {
 
     /// Returns what failed.
     pub(super) fn fault(&self) -> Option<String> {
+        let unserved: Vec<String> = self
+            .jobs
+            .iter()
+            .filter_map(|job| Some(format!("{}: {}", job.name, job.left_queued.as_ref()?)))
+            .collect();
+        if !unserved.is_empty() {
+            return Some(format!("left queued: {}", unserved.join("; ")));
+        }
         let failed: Vec<&str> = self
             .jobs
             .iter()
             .filter(|job| !job.conclusion.as_ref().is_some_and(is_harmless))
             .map(|job| job.name.as_str())
             .collect();
-        if !failed.is_empty() {
+        let is_harmless_run = self.conclusion.as_ref().is_some_and(is_harmless);
+        if !is_harmless_run && failed.is_empty() {
+            let conclusion = self.conclusion.as_ref().map_or("without a conclusion", Conclusion::as_str);
+            return Some(format!("the run ended: {conclusion}"));
+        }
+        if !is_harmless_run {
             return Some(format!("not successful: {}", failed.join(", ")));
         }
         let Left { processes, registrations, boot_items, open_records } = self.left;
@@ -94,6 +128,9 @@ impl Report {
             return Ok(());
         }
         print(&format!("{}\n\n", self.table()))?;
+        if !self.notes.is_empty() {
+            print(&format!("{}\n\n", self.notes.join("\n")))?;
+        }
         let total: f64 = self.jobs.iter().filter_map(|job| job.cost_usd).sum();
         let median = self.webhook_to_agent_ms.p50.map_or("—".to_owned(), |ms| format!("{ms:.0} ms"));
         print(&format!(
@@ -111,14 +148,22 @@ impl Report {
     fn table(&self) -> Table {
         let mut table = Table::new();
         table.load_style(NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
-        table.set_header(["JOB", "CLASS", "RUNNER", "QUEUED", "STARTED", "COMPLETED", "RESULT", "COST"]);
+        let has_logs = self.jobs.iter().any(|job| job.log.is_some());
+        let header = ["JOB", "CLASS", "RUNNER", "QUEUED", "STARTED", "COMPLETED", "RESULT", "COST"];
+        table.set_header(header.into_iter().chain(has_logs.then_some("LOG")));
         let began = self.jobs.iter().filter_map(|job| job.queued_at).min();
         for job in &self.jobs {
             let after = |at: Option<Timestamp>, from: Option<Timestamp>| match (at, from) {
                 (Some(at), Some(from)) => format!("+{:.2} s", seconds(at.duration_since(from))),
                 _ => "—".to_owned(),
             };
-            table.add_row([
+            let result = match (&job.left_queued, &job.conclusion) {
+                (Some(_), _) => "left queued".to_owned(),
+                (None, Some(conclusion)) => conclusion.to_string(),
+                (None, None) => "—".to_owned(),
+            };
+            let log = job.log.as_ref().map_or_else(|| "—".to_owned(), |log| log.display().to_string());
+            let row = [
                 job.name.clone(),
                 job.class.clone().unwrap_or_else(|| "—".to_owned()),
                 // The last characters of the ULID differ between runners of one demo.
@@ -129,9 +174,10 @@ impl Report {
                 after(job.queued_at, began),
                 after(job.started_at, job.queued_at),
                 after(job.completed_at, job.started_at),
-                job.conclusion.as_ref().map_or_else(|| "—".to_owned(), Conclusion::to_string),
+                result,
                 job.cost_usd.map_or_else(|| "—".to_owned(), |usd| format!("${usd:.4}")),
-            ]);
+            ];
+            table.add_row(row.into_iter().chain(has_logs.then_some(log)));
         }
         for column in [3, 4, 5, 7] {
             if let Some(column) = table.column_mut(column) {
@@ -155,18 +201,29 @@ fn seconds(duration: SignedDuration) -> f64 {
     duration.as_secs_f64()
 }
 
-fn reported(job: &JobView, runners: &HashMap<String, RunnerView>) -> ReportedJob {
-    let runner = job.runner.as_ref().and_then(|name| runners.get(name));
+fn reported(job: &SimJob, seen: &Seen, log: Option<PathBuf>) -> ReportedJob {
+    // The server knows no job that was skipped.
+    let view = seen.jobs.get(&job.id);
+    let runner = view.and_then(|view| view.runner.as_ref()).and_then(|name| seen.runners.get(name));
+    let reached = |stage| view.and_then(|view| view.first_reached(stage));
+    let steps = job.steps.iter();
     ReportedJob {
         id: job.id,
         name: job.name.clone(),
-        class: job.class.clone(),
-        runner: job.runner.clone(),
-        queued_at: job.first_reached(JobStage::Queued),
-        started_at: job.first_reached(JobStage::InProgress),
-        completed_at: job.first_reached(JobStage::Completed),
+        class: view.and_then(|view| view.class.clone()),
+        runner: view.and_then(|view| view.runner.clone()),
+        queued_at: reached(JobStage::Queued),
+        started_at: reached(JobStage::InProgress),
+        completed_at: reached(JobStage::Completed),
         conclusion: job.conclusion.clone(),
         cost_usd: runner.and_then(|runner| runner.cost_usd),
+        left_queued: seen.unserved.get(&job.id).cloned(),
+        steps: steps
+            .map(|step| ReportedStep { name: step.name.clone(), conclusion: step.conclusion.clone() })
+            .collect(),
+        outputs: job.outputs.clone(),
+        annotations: job.annotations.iter().filter_map(|annotation| annotation.message.clone()).collect(),
+        log,
     }
 }
 

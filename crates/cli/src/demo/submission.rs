@@ -1,31 +1,44 @@
 //! The workflow or the jobs that the demo runs.
 
-use std::collections::BTreeMap;
 use std::fs;
-use std::io;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow};
 use ecsrunner_core::id::RunId;
 use ecsrunner_demo::testbed::{REPOSITORY, Service};
-use ecsrunner_demo::workflow::{Executor, Files, local_actions};
+use ecsrunner_demo::workflow::{CHECKOUT, Executor, Files, local_uses, remote_uses};
+use secrecy::ExposeSecret;
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
-use crate::arguments::{DemoOptions, GivenAction};
+use super::actions::{self, Place};
+use super::files;
+use super::repository::{self, Checkout};
+use crate::arguments::{DemoOptions, Pair};
 use crate::exit::Failure;
 
 const WORKFLOW: &str = include_str!("workflow.yml");
-
-/// The largest file of a local action, in bytes.
-const MAX_FILE_BYTES: u64 = 4 * 1024 * 1024;
+/// The API that has the actions of `--online`.
+const GITHUB: &str = "https://api.github.com";
 
 #[derive(Debug)]
 pub(super) enum Submission {
-    /// A workflow file, the files of its local actions, and actions of other repositories.
-    Workflow { file: String, text: String, files: Files, actions: Vec<GivenAction>, executor: Executor },
+    Workflow(Box<Workflow>),
     /// The number of short jobs.
     Jobs(u32),
+}
+
+/// A workflow file with everything that it uses.
+#[derive(Debug)]
+pub(super) struct Workflow {
+    file: String,
+    text: String,
+    /// The folder of its repository; `None` for the built-in workflow.
+    root: Option<PathBuf>,
+    files: Files,
+    actions: Vec<actions::Found>,
+    payload: Map<String, Value>,
+    executor: Executor,
 }
 
 impl Submission {
@@ -35,51 +48,66 @@ impl Submission {
         }
         let executor = if options.runner_dir.is_some() { Executor::Official } else { Executor::StandIn };
         let Some(path) = &options.workflow else {
-            return Ok(Self::Workflow {
+            return Ok(Self::Workflow(Box::new(Workflow {
                 file: ".github/workflows/demo.yml".to_owned(),
                 text: WORKFLOW.to_owned(),
-                files: BTreeMap::new(),
+                root: None,
+                files: Files::new(),
                 actions: Vec::new(),
+                payload: Map::new(),
                 executor,
-            });
+            })));
         };
         let text = fs::read_to_string(path)
             .with_context(|| format!("the workflow file {} cannot be read", path.display()))
             .map_err(Failure::usage)?;
-        let files = local_files(path, &text).map_err(Failure::usage)?;
-        let mut actions = options.action.clone();
-        for given in &mut actions {
-            let directory = given.directory.canonicalize();
-            given.directory = directory
-                .with_context(|| {
-                    format!(
-                        "the directory {} of `{}` cannot be read",
-                        given.directory.display(),
-                        given.action
-                    )
-                })
-                .map_err(Failure::usage)?;
+        let root = files::repository_root(path);
+        Ok(Self::Workflow(Box::new(Workflow {
+            file: files::path_in(&root, path),
+            files: files::used_by(&root, &text).map_err(Failure::usage)?,
+            actions: given_actions(options).map_err(Failure::usage)?,
+            payload: options
+                .payload
+                .as_deref()
+                .map(payload)
+                .transpose()
+                .map_err(Failure::usage)?
+                .unwrap_or_default(),
+            text,
+            root: Some(root),
+            executor,
+        })))
+    }
+
+    /// Makes the Git directory from which jobs check out the repository, if they can.
+    pub(super) fn checkout(&self, options: &DemoOptions, into: &Path) -> Result<Option<Checkout>, Failure> {
+        let Self::Workflow(workflow) = self else { return Ok(None) };
+        let Some(root) = &workflow.root else { return Ok(None) };
+        // A folder that is no repository is only copied where it is needed.
+        if !repository::is_top_level(root) && !workflow.checks_out() {
+            return Ok(None);
         }
-        Ok(Self::Workflow { file: path.display().to_string(), text, files, actions, executor })
+        Ok(repository::prepare(root, into, options.branch.as_deref())?)
     }
 
     /// Submits it to the fake GitHub.
-    pub(super) async fn submit(&self, github: &Service) -> Result<RunId, Failure> {
+    pub(super) async fn submit(
+        &self,
+        github: &Service,
+        options: &DemoOptions,
+        checkout: Option<&Checkout>,
+    ) -> Result<RunId, Failure> {
         let (path, body) = match self {
-            Self::Workflow { file, text, files, actions, executor } => {
-                for given in actions {
-                    let body = json!({"action": given.action, "directory": given.directory});
-                    let answer = github.post("/_sim/actions", &body).await?;
-                    if answer.status() == reqwest::StatusCode::UNPROCESSABLE_ENTITY {
-                        let Fault { message } = answer.json().await?;
-                        return Err(Failure::usage(anyhow!(message)));
-                    }
-                    answer.error_for_status()?;
+            Self::Workflow(workflow) => {
+                workflow.give_actions(github).await?;
+                if let Some(checkout) = checkout {
+                    let body = json!({"repository": REPOSITORY, "directory": checkout.directory});
+                    github.post("/_sim/git", &body).await?.error_for_status()?;
                 }
-                let body = json!({
-                    "repository": REPOSITORY, "file": file, "text": text, "actions": files, "executor": executor,
-                });
-                ("/_sim/workflows", body)
+                if options.online {
+                    github.post("/_sim/upstream", &json!({"url": GITHUB})).await?.error_for_status()?;
+                }
+                ("/_sim/workflows", workflow.body(options, checkout))
             }
             Self::Jobs(count) => (
                 "/_sim/jobs",
@@ -91,11 +119,11 @@ impl Submission {
         if answer.status() == reqwest::StatusCode::UNPROCESSABLE_ENTITY {
             let Problems { messages } = answer.json().await?;
             let hint = match self {
-                Self::Workflow { executor: Executor::StandIn, .. } => {
-                    "the stand-in runner supports `run:`, `env`, `needs`, a static `matrix` and JavaScript actions; \
-                     use `--runner-dir DIR` to execute the steps with the official runner"
+                Self::Workflow(workflow) if workflow.executor == Executor::StandIn => {
+                    "the stand-in runner evaluates no expressions of steps; use `--runner-dir DIR` to execute the steps \
+                     with the official runner"
                 }
-                _ => "the demo supports jobs with `needs`, a static `matrix` and steps",
+                _ => "`ecsrunner demo --help` lists what can be given with a workflow",
             };
             return Err(Failure::usage(Refused { messages }).hint(hint));
         }
@@ -104,68 +132,82 @@ impl Submission {
     }
 }
 
-/// Returns the files of all local actions that a workflow uses, directly or through other local actions.
-fn local_files(workflow: &Path, text: &str) -> anyhow::Result<Files> {
-    let root = repository_root(workflow);
-    let mut files = Files::new();
-    let mut open: Vec<String> = local_actions(text).into_iter().collect();
-    let mut seen = Vec::new();
-    while let Some(folder) = open.pop() {
-        let is_inside = Path::new(&folder).components().all(|part| matches!(part, Component::Normal(_)));
-        anyhow::ensure!(
-            is_inside,
-            "the local action `./{folder}` is not in the repository {}",
-            root.display()
-        );
-        if seen.contains(&folder) {
-            continue;
-        }
-        // The workflow parser reports a missing action.
-        if root.join(&folder).is_dir() {
-            add_folder(&root, &folder, &mut files)?;
-        }
-        for name in ["action.yml", "action.yaml"] {
-            let text = files.get(&below(&folder, name));
-            open.extend(text.into_iter().flat_map(|text| local_actions(text)));
-        }
-        seen.push(folder);
+impl Workflow {
+    fn checks_out(&self) -> bool {
+        std::iter::once(&self.text).chain(self.files.values()).any(|text| {
+            let checkout = remote_uses(text).iter().any(|action| action.split('@').next() == Some(CHECKOUT));
+            checkout || text.contains("$/") && !local_uses(text).is_empty()
+        })
     }
-    Ok(files)
-}
 
-/// Joins a folder and a name. The repository's root is the empty folder.
-fn below(folder: &str, name: &str) -> String {
-    if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") }
-}
-
-/// Returns the directory above `.github`, or else the workflow's own.
-fn repository_root(workflow: &Path) -> PathBuf {
-    let absolute = workflow.canonicalize().unwrap_or_else(|_| workflow.to_owned());
-    let github = absolute.ancestors().find(|path| path.file_name().is_some_and(|name| name == ".github"));
-    let root = github.unwrap_or(&absolute).parent();
-    root.unwrap_or(Path::new("/")).to_owned()
-}
-
-fn add_folder(root: &Path, folder: &str, files: &mut Files) -> anyhow::Result<()> {
-    let at = root.join(folder);
-    let failed = |path: &Path| format!("{} of a local action cannot be read", path.display());
-    for entry in fs::read_dir(&at).with_context(|| failed(&at))? {
-        let entry = entry.with_context(|| failed(&at))?;
-        let path = entry.path();
-        let name = entry.file_name().into_string().map_err(|_| anyhow!(failed(&path)))?;
-        let kind = entry.file_type().with_context(|| failed(&path))?;
-        if kind.is_dir() && name != "node_modules" && name != ".git" {
-            add_folder(root, &below(folder, &name), files)?;
-        } else if kind.is_file() && entry.metadata().is_ok_and(|found| found.len() <= MAX_FILE_BYTES) {
-            match fs::read_to_string(&path) {
-                Ok(text) => drop(files.insert(below(folder, &name), text)),
-                // A binary file, such as an image. Scripts do not need it here.
-                Err(error) if error.kind() == io::ErrorKind::InvalidData => {}
-                Err(error) => return Err(anyhow::Error::from(error).context(failed(&path))),
+    async fn give_actions(&self, github: &Service) -> Result<(), Failure> {
+        for found in &self.actions {
+            let body = match &found.at {
+                Place::Directory(directory) => json!({"action": found.action, "directory": directory}),
+                Place::Archive(archive) => json!({"action": found.action, "archive": archive}),
+            };
+            let answer = github.post("/_sim/actions", &body).await?;
+            if answer.status() == reqwest::StatusCode::UNPROCESSABLE_ENTITY {
+                let Fault { message } = answer.json().await?;
+                return Err(Failure::usage(anyhow!(message)));
             }
+            answer.error_for_status()?;
         }
+        Ok(())
     }
-    Ok(())
+
+    fn body(&self, options: &DemoOptions, checkout: Option<&Checkout>) -> Value {
+        let pairs = |pairs: &[Pair]| -> Vec<(String, String)> {
+            pairs.iter().map(|pair| (pair.name.clone(), pair.value.clone())).collect()
+        };
+        let secrets: Vec<(&str, &str)> = options
+            .secret
+            .iter()
+            .map(|secret| (secret.name.as_str(), secret.value.expose_secret()))
+            .collect();
+        let branch = checkout.map(|checkout| checkout.branch.as_str()).or(options.branch.as_deref());
+        json!({
+            "repository": REPOSITORY,
+            "file": self.file,
+            "text": self.text,
+            "actions": self.files,
+            "executor": self.executor,
+            "event": options.event,
+            "payload": self.payload,
+            "head_branch": branch.unwrap_or("main"),
+            "head_sha": checkout.map(|checkout| &checkout.sha),
+            "tag": options.tag,
+            "inputs": pairs(&options.input),
+            "vars": pairs(&options.var),
+            "secrets": secrets,
+        })
+    }
+}
+
+/// Returns the actions of `--action` and `--actions`. One that is named itself goes before.
+fn given_actions(options: &DemoOptions) -> anyhow::Result<Vec<actions::Found>> {
+    let mut all = Vec::new();
+    if let Some(directory) = &options.actions {
+        let directory = directory.canonicalize().with_context(|| {
+            format!("the directory {} of `--actions` cannot be read", directory.display())
+        })?;
+        all.extend(actions::list(&directory)?);
+    }
+    for given in &options.action {
+        let directory = given.directory.canonicalize().with_context(|| {
+            format!("the directory {} of `{}` cannot be read", given.directory.display(), given.action)
+        })?;
+        all.push(actions::Found { action: given.action.clone(), at: Place::Directory(directory) });
+    }
+    Ok(all)
+}
+
+/// Reads the file of `--payload`.
+fn payload(file: &Path) -> anyhow::Result<Map<String, Value>> {
+    let text =
+        fs::read_to_string(file).with_context(|| format!("the payload {} cannot be read", file.display()))?;
+    serde_json::from_str(&text)
+        .with_context(|| format!("the payload {} is not a JSON object", file.display()))
 }
 
 /// The fake GitHub's refusal of a workflow.

@@ -166,6 +166,19 @@ fn help_goes_to_standard_output() {
           --workflow <FILE>              Run this workflow file instead of the built-in one
           --runner-dir <DIR>             Run jobs with the official runner, unpacked in this directory
           --action <OWNER/NAME@REF=DIR>  Use a local directory for an action (repeatable)
+          --actions <DIR>                Use the actions in this directory: OWNER/NAME@REF as a
+                                         directory or a .tar.gz archive
+          --online                       Get other actions and called workflows from GitHub
+          --event <EVENT>                Event that starts the workflow [default: push]
+          --payload <FILE>               JSON file with more of the event's payload
+          --branch <NAME>                Branch of the run (default: the checked-out one, or main)
+          --tag <NAME>                   Tag of the run, as after a push of it
+          --input <NAME=VALUE>           Input of a workflow_dispatch (repeatable)
+          --secret <NAME[=VALUE]>        Secret, by value or from the environment variable NAME
+                                         (repeatable)
+          --var <NAME=VALUE>             Configuration variable (repeatable)
+          --label <LABEL=CLASS>          Class that serves jobs with this label (repeatable)
+          --logs <DIR>                   Write the log of each job to this directory
           --jobs <N>                     Run N short jobs instead of a workflow (1 to 256)
           --json                         Print the result as JSON
           --web                          Keep serving the web page after the jobs end, until Ctrl-C
@@ -346,7 +359,7 @@ fn warm_tasks_that_the_limits_do_not_allow_are_a_mistake_in_the_configuration() 
 }
 
 #[test]
-fn a_workflow_that_cannot_be_executed_is_refused_by_file_job_and_step() {
+fn a_workflow_that_cannot_be_executed_is_refused_by_file_line_and_column() {
     let dir = tempfile::tempdir().unwrap();
     let workflow = "
 on: push
@@ -358,7 +371,6 @@ jobs:
       - uses: actions/checkout@v4
       - {name: Deploy, run: 'echo ${{ secrets.TOKEN }}'}
   test:
-    needs: [nobody]
     runs-on: [self-hosted, 'class:small']
     steps: [{run: 'true', shell: pwsh}]
 ";
@@ -369,13 +381,11 @@ jobs:
     --- stdout
     --- stderr
     error: the demo cannot run this workflow:
-      ci.yml: job `build`: the key `container` is not supported
-      ci.yml: job `build`: step 1: uses `actions/checkout@v4`, which was not given: `--action actions/checkout@v4=DIR` gives it from a directory
-      ci.yml: job `build`: step 2 (`Deploy`): `run` has the expression `secrets.TOKEN`; only `matrix.<name>` is supported
-      ci.yml: job `test`: step 1: the shell `pwsh` is not supported, only bash and sh
-      ci.yml: job `test`: needs `nobody`, which is not a job of this file
+      ci.yml:6:16: the job has a `container`, which needs the official runner: `--runner-dir DIR`
+      ci.yml:9:29: an expression of `run` uses `secrets`, which needs the official runner: `--runner-dir DIR`
+      ci.yml:12:34: the step has the shell `pwsh`, which needs the official runner: `--runner-dir DIR`
 
-    hint: the stand-in runner supports `run:`, `env`, `needs`, a static `matrix` and JavaScript actions; use `--runner-dir DIR` to execute the steps with the official runner
+    hint: the stand-in runner evaluates no expressions of steps; use `--runner-dir DIR` to execute the steps with the official runner
     "#);
 }
 
@@ -401,6 +411,10 @@ fn the_demos_json_is_one_document_of_the_documented_shape() {
             assert!(job[field].as_str().unwrap().parse::<jiff::Timestamp>().is_ok(), "{field}: {job}");
             job[field] = "[time]".into();
         }
+        let steps: Vec<Value> =
+            job["steps"].as_array().unwrap().iter().map(|step| step["name"].clone()).collect();
+        assert_eq!(steps, ["Set up job", "Set up runner", "Run sleep 0.200", "Complete job"]);
+        job["steps"] = "[steps]".into();
         assert!(job["cost_usd"].as_f64().unwrap() > 0.0);
         assert!(job["id"].is_u64() && job["runner"].as_str().unwrap().starts_with("ecsr-demo-"), "{job}");
         for (field, word) in [("cost_usd", "[dollars]"), ("id", "[id]"), ("runner", "[runner name]")] {
@@ -414,28 +428,39 @@ fn the_demos_json_is_one_document_of_the_documented_shape() {
     }
     insta::assert_json_snapshot!(report, @r#"
     {
+      "conclusion": "success",
       "jobs": [
         {
+          "annotations": [],
           "class": "small",
           "completed_at": "[time]",
           "conclusion": "success",
           "cost_usd": "[dollars]",
           "id": "[id]",
+          "left_queued": null,
+          "log": null,
           "name": "job 1",
+          "outputs": {},
           "queued_at": "[time]",
           "runner": "[runner name]",
-          "started_at": "[time]"
+          "started_at": "[time]",
+          "steps": "[steps]"
         },
         {
+          "annotations": [],
           "class": "small",
           "completed_at": "[time]",
           "conclusion": "success",
           "cost_usd": "[dollars]",
           "id": "[id]",
+          "left_queued": null,
+          "log": null,
           "name": "job 2",
+          "outputs": {},
           "queued_at": "[time]",
           "runner": "[runner name]",
-          "started_at": "[time]"
+          "started_at": "[time]",
+          "steps": "[steps]"
         }
       ],
       "left": {
@@ -486,21 +511,36 @@ jobs:
 }
 
 #[test]
-fn a_demo_whose_job_is_refused_says_why() {
+fn a_demo_whose_job_is_left_queued_says_why_and_ends() {
     let dir = tempfile::tempdir().unwrap();
     let workflow = "
 on: push
 jobs:
   build: {runs-on: [self-hosted, 'class:gpu'], steps: [{run: 'true'}]}
+  far: {runs-on: windows-latest, steps: [{run: 'true'}]}
+  near: {runs-on: ubuntu-latest, steps: [{run: 'true'}]}
+  after: {needs: far, runs-on: self-hosted, steps: [{run: 'true'}]}
 ";
     fs::write(dir.path().join("ci.yml"), workflow).unwrap();
-    let output = ecsrunner(dir.path()).args(["demo", "--json", "--workflow", "ci.yml"]).output().unwrap();
-    insta::assert_snapshot!(told(&output, dir.path()), @r#"
-    exit code 1
-    --- stdout
-    --- stderr
-    error: a job was refused: build: runner class `gpu` does not exist: the catalogue has large, small
+    let mut demo = ecsrunner(dir.path());
+    demo.args(["demo", "--json", "--workflow", "ci.yml"]).env("ECSRUNNER_SIM_EXECUTOR", "steps");
+    let output = demo.output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    insta::assert_snapshot!(String::from_utf8(output.stderr).unwrap(), @r#"
+    error: left queued: build: runner class `gpu` does not exist: the catalogue has large, small; far: the job lacks the label this deployment requires: self-hosted (`--label LABEL=CLASS` maps one)
     "#);
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let jobs = report["jobs"].as_array().unwrap().iter();
+    let ended: Vec<Value> = jobs.map(|job| serde_json::json!([job["name"], job["conclusion"]])).collect();
+    assert_eq!(
+        serde_json::json!(ended),
+        serde_json::json!([
+            ["build", "cancelled"],
+            ["far", "cancelled"],
+            ["near", "success"],
+            ["after", "skipped"]
+        ])
+    );
 }
 
 #[test]

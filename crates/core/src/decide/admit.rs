@@ -25,15 +25,19 @@ pub fn admit(
         // GitHub would give such a job to any runner of its group. None of ours may serve it.
         return Err(Code::LabelsEmpty.into());
     }
-    if let Some(missing) = labels.missing_from(&settings.required_labels).next() {
+    let mapped = catalogue.mapped_class(labels);
+    if let Some(missing) = labels.missing_from(&settings.required_labels).next()
+        && mapped.is_none()
+    {
         return Err(Reason::with(Code::LabelsNotOurs, missing));
     }
     settings
         .policy
         .judge(&Subject { repository: &facts.repository, private, event: None, head_repository: None })
         .map_err(|refusal| refused(&refusal))?;
-    let class = class_of(facts, catalogue)?;
-    if let Some(label) = class.offers.missing_from(labels).next() {
+    let class = class_of(facts, mapped, catalogue)?;
+    let is_foreign = |label: &&str| !catalogue.maps(label, class);
+    if let Some(label) = class.offers.missing_from(labels).find(is_foreign) {
         return Err(Reason::with(
             Code::LabelNotOffered,
             format_args!(
@@ -52,10 +56,14 @@ pub fn admit(
     Ok(Assignment { class: class.name.clone(), pool: Pool { scope, labels: labels.clone() }.id() })
 }
 
-fn class_of<'a>(facts: &JobFacts, catalogue: &'a Catalogue) -> Result<&'a Class, Reason> {
+fn class_of<'a>(
+    facts: &JobFacts,
+    mapped: Option<&'a Class>,
+    catalogue: &'a Catalogue,
+) -> Result<&'a Class, Reason> {
     let Some(asked) = facts.labels.iter().find_map(|label| label.strip_prefix("class:")) else {
-        return catalogue
-            .default_class()
+        return mapped
+            .or_else(|| catalogue.default_class())
             .ok_or_else(|| Reason::with(Code::ClassMissing, class_labels(catalogue)));
     };
     let name = ClassName::parse(asked).ok();
@@ -105,6 +113,30 @@ mod tests {
         assert_eq!(judge("acme/app", true, &["self-hosted", "class:large"]), "large");
         assert_eq!(judge("acme/app", true, &["Self-Hosted", "Linux", "X64"]), "small");
         assert_eq!(judge("acme/app", true, &["self-hosted", "arm64", "class:large"]), "large");
+    }
+
+    #[test]
+    fn a_mapped_label_makes_a_job_ours_and_chooses_its_class() {
+        let mut catalogue = catalogue();
+        let labels = [("ubuntu-latest", "large"), ("self-hosted", "small")];
+        let labels = labels.map(|(label, class)| (label.to_owned(), class.to_owned())).into();
+        assert!(catalogue.map_labels(&labels).is_empty());
+        let judge = |labels: &[&str]| match admit(
+            &job_facts(7, "acme/app", labels),
+            Some(true),
+            &settings(),
+            &catalogue,
+        ) {
+            Ok(assignment) => assignment.class.to_string(),
+            Err(reason) => reason.code().as_str().to_owned(),
+        };
+        assert_eq!(judge(&["ubuntu-latest"]), "large");
+        assert_eq!(judge(&["self-hosted", "ubuntu-latest"]), "large");
+        assert_eq!(judge(&["self-hosted"]), "small");
+        assert_eq!(judge(&["self-hosted", "class:large"]), "large");
+        assert_eq!(judge(&["ubuntu-latest", "class:small"]), "label_not_offered");
+        assert_eq!(judge(&["windows-latest"]), "labels_not_ours");
+        assert_eq!(judge(&["ubuntu-latest", "gpu"]), "label_not_offered");
     }
 
     #[test]

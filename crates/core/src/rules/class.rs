@@ -156,6 +156,14 @@ pub enum ClassError {
         count: u64,
         max_warm: u32,
     },
+    /// A label is mapped to a class that is not there.
+    #[error(
+        "label `{label}` is mapped to the class `{class}`, which does not exist: the catalogue has {known}"
+    )]
+    MappedNowhere { label: String, class: String, known: String },
+    /// A label cannot be mapped.
+    #[error("label `{label}` cannot be mapped to a class: {expected}")]
+    Mapped { label: String, expected: &'static str },
     #[error("classes `{first}` and `{second}` are both the default, at most one can be")]
     TwoDefaults { first: ClassName, second: ClassName },
 }
@@ -167,6 +175,8 @@ pub struct Catalogue {
     classes: BTreeMap<ClassName, Class>,
     invalid: BTreeMap<ClassName, ClassError>,
     default: Option<ClassName>,
+    /// Labels, in lower case, whose jobs a class serves although they name no class.
+    mapped: BTreeMap<String, ClassName>,
 }
 
 impl Catalogue {
@@ -219,6 +229,49 @@ impl Catalogue {
         }
         let classes: Vec<String> = warm().map(|(name, count)| format!("`{name}` {count}")).collect();
         Some(ClassError::TooManyWarm { classes: classes.join(", "), count, max_warm })
+    }
+
+    /// Maps labels to classes, such as `ubuntu-latest` to `small`. Jobs with such a label are ours, also without the
+    /// labels that a deployment requires. Only a configuration that says so maps labels.
+    ///
+    /// Returns every mistake.
+    pub fn map_labels(&mut self, labels: &BTreeMap<String, String>) -> Vec<ClassError> {
+        let mut errors = Vec::new();
+        for (label, class) in labels {
+            let lower = label.to_lowercase();
+            // GitHub's labels are what is mapped; all other rules are those of a class's label.
+            if let Some(expected) = label_mistake(label).filter(|_| lower != "self-hosted") {
+                errors.push(ClassError::Mapped { label: label.clone(), expected });
+                continue;
+            }
+            match ClassName::parse(class).ok().filter(|name| self.classes.contains_key(name)) {
+                Some(name) => drop(self.mapped.insert(lower, name)),
+                None => errors.push(ClassError::MappedNowhere {
+                    label: label.clone(),
+                    class: class.clone(),
+                    known: self.names(),
+                }),
+            }
+        }
+        errors
+    }
+
+    /// Returns the class that one of these labels is mapped to. `self-hosted` counts only if no other one is mapped.
+    #[must_use]
+    pub fn mapped_class(&self, labels: &Labels) -> Option<&Class> {
+        let mapped = |general: bool| {
+            labels
+                .iter()
+                .filter(|label| (*label == "self-hosted") == general)
+                .find_map(|label| self.mapped.get(label))
+        };
+        self.classes.get(mapped(false).or_else(|| mapped(true))?)
+    }
+
+    /// Whether a label is mapped to this class.
+    #[must_use]
+    pub fn maps(&self, label: &str, class: &Class) -> bool {
+        self.mapped.get(label) == Some(&class.name)
     }
 
     #[must_use]

@@ -1,10 +1,11 @@
 //! The control API below `/_sim/` for tests, the demo and benchmarks. It needs no credentials.
 
-mod action;
+pub(super) mod action;
 mod submit;
 mod view;
 mod wait;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use axum::extract::{DefaultBodyLimit, Path, State as Extract};
@@ -39,6 +40,8 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
         .route("/jobs/{job}/log", get(view::log))
         .route("/repositories", post(put_repository))
         .route("/actions", post(action::put))
+        .route("/git", post(put_git))
+        .route("/upstream", post(put_upstream))
         .route("/registrations/{runner}/forget", post(forget_registration))
         .route("/polls/end", post(end_polls))
         .route("/sessions/forget", post(forget_sessions))
@@ -125,6 +128,31 @@ async fn forget_sessions(Extract(shared): App) -> StatusCode {
 
 async fn put_repository(Extract(shared): App, Json(repository): Json<RepositoryOptions>) -> StatusCode {
     shared.state().put_repository(repository);
+    StatusCode::NO_CONTENT
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct GitDirectory {
+    repository: Repository,
+    directory: PathBuf,
+}
+
+/// Gives a repository the commits of a local Git directory.
+async fn put_git(Extract(shared): App, Json(git): Json<GitDirectory>) -> StatusCode {
+    shared.state().git.insert(git.repository, git.directory);
+    StatusCode::NO_CONTENT
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Upstream {
+    /// The API of the GitHub that has other actions.
+    url: String,
+}
+
+async fn put_upstream(Extract(shared): App, Json(upstream): Json<Upstream>) -> StatusCode {
+    shared.state().upstream = Some(upstream.url.trim_end_matches('/').to_owned());
     StatusCode::NO_CONTENT
 }
 

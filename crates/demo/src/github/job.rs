@@ -5,12 +5,14 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use ecsrunner_core::id::{JobId, Repository, RunId, RunnerId};
+use ecsrunner_workflow::run::{Ready, RunsOn};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::protocol::Conclusion;
-use crate::workflow::{Environment, RunsOn, Step};
+use crate::workflow::Executor;
 
+use super::course::Course;
 use super::state::SessionId;
 
 #[derive(Debug)]
@@ -24,7 +26,9 @@ pub(super) struct Run {
     pub workflow: String,
     pub workflow_id: u64,
     pub file: String,
-    pub event: String,
+    /// What GitHub shows for the run: its `run-name`, or the name of the workflow.
+    pub title: String,
+    pub event: Event,
     pub head_branch: String,
     pub head_sha: String,
     pub created_at: Timestamp,
@@ -33,6 +37,20 @@ pub(super) struct Run {
     pub attempt: u32,
     /// The latest job of each name, whichever attempt it is of.
     pub jobs: Vec<JobId>,
+    /// The course of a workflow's jobs; `None` for synthetic ones.
+    pub course: Option<Course>,
+}
+
+/// The event that started a run.
+#[derive(Clone, Debug)]
+pub(super) struct Event {
+    pub name: String,
+    /// The activity type, such as `opened`.
+    pub activity: Option<String>,
+    /// The tag that was pushed.
+    pub tag: Option<String>,
+    /// What the payload holds besides what the fake itself puts there.
+    pub payload: serde_json::Map<String, serde_json::Value>,
 }
 
 #[derive(Debug)]
@@ -43,7 +61,6 @@ pub(super) struct Job {
     pub attempt: u32,
     pub key: String,
     pub name: String,
-    pub needs: Vec<String>,
     pub runs_on: RunsOn,
     pub definition: Arc<Definition>,
     /// The GUID that runners use for the job and for its request.
@@ -66,20 +83,19 @@ pub(super) struct Job {
 }
 
 /// What a job executes.
-#[derive(Debug, Default)]
-pub(super) struct Definition {
-    /// One for the workflow, one for the job.
-    pub env: Vec<Environment>,
-    pub defaults: Vec<Environment>,
-    pub outputs: Environment,
-    pub matrix: Vec<(String, serde_json::Value)>,
-    /// Its number among the jobs of its matrix, and how many there are.
-    pub index: (usize, usize),
-    pub steps: Vec<Step>,
-    /// The action that puts the repository's files into the workspace before the first step.
-    pub put_files: Option<String>,
-    /// The script of a synthetic job's only step.
-    pub synthetic: Option<String>,
+#[derive(Debug)]
+pub(super) enum Definition {
+    /// It is not known yet.
+    Blocked,
+    /// The script of its only step.
+    Synthetic(String),
+    /// A job of a workflow.
+    Workflow {
+        ready: Box<Ready>,
+        executor: Executor,
+        /// The action that puts the repository's files into the workspace before the first step.
+        put_files: Option<String>,
+    },
 }
 
 /// A step as the API shows it.

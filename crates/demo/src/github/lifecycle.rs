@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use ecsrunner_core::id::{JobId, RunId, RunnerId};
+use ecsrunner_workflow::run::JobIndex;
 use jiff::Timestamp;
 
 use crate::protocol::Conclusion;
@@ -32,18 +33,17 @@ pub(super) enum Deletion {
 const LOST: &str = "The runner has lost communication with the server.\n";
 
 impl State {
-    /// Adds a run with its jobs, and queues the jobs without `needs`.
+    /// Adds a run with its synthetic jobs, and queues those that wait for nothing.
     pub(super) fn add_run(&mut self, run: Run, jobs: Vec<Job>) {
-        let (id, ids): (RunId, Vec<JobId>) = (run.id, jobs.iter().map(|job| job.id).collect());
-        self.runs.insert(id, run);
+        let ids: Vec<JobId> = jobs.iter().map(|job| job.id).collect();
+        self.runs.insert(run.id, run);
         for job in jobs {
             self.jobs.insert(job.id, job);
         }
         for job in ids {
-            match self.jobs.get(&job).map(|job| (&job.state, job.needs.is_empty())) {
-                Some((JobState::Waiting, _)) => self.emit_job(job, "waiting"),
-                Some((_, true)) => self.queue_job(job),
-                _ => {}
+            match self.jobs.get(&job).map(|job| &job.state) {
+                Some(JobState::Waiting) => self.emit_job(job, "waiting"),
+                _ => self.queue_job(job),
             }
         }
     }
@@ -67,44 +67,36 @@ impl State {
         if self.run_status(run).0 != "completed" {
             return None;
         }
-        let (attempt, latest) = (run.attempt + 1, run.jobs.clone());
         // An id of an earlier attempt means the job of that name.
-        let key = self.jobs.get(&id)?.key.clone();
-        let again = self.with_dependents(&latest, &key);
-        let mut queued = None;
-        for old in again {
-            let Some(new) = self.copy_for(old, attempt) else { continue };
-            if self.jobs.get(&new).is_some_and(|job| job.key == key) {
-                queued = Some(new);
-            }
-            if let Some(run) = self.runs.get_mut(&run_id) {
-                run.attempt = attempt;
-                run.jobs.iter_mut().filter(|job| **job == old).for_each(|job| *job = new);
-            }
+        let name = &self.jobs.get(&id)?.name;
+        let latest =
+            run.jobs.iter().copied().find(|job| self.jobs.get(job).is_some_and(|job| job.name == *name))?;
+        let index = run.course.as_ref().map(|course| course.jobs.iter().find(|(_, job)| **job == latest));
+        let index = index.map(|found| found.map(|(index, _)| *index));
+        self.runs.get_mut(&run_id)?.attempt += 1;
+        match index {
+            None => self.rerun_synthetic(run_id, latest),
+            Some(index) => self.rerun_planned(run_id, index?),
         }
-        self.queue_job(queued?);
-        queued
     }
 
-    /// Returns the jobs with this key, and all that need one of them.
-    fn with_dependents(&self, jobs: &[JobId], key: &str) -> Vec<JobId> {
-        let mut keys = vec![key.to_owned()];
-        let mut found: Vec<JobId> = Vec::new();
-        loop {
-            let more: Vec<&Job> = jobs
-                .iter()
-                .filter_map(|id| self.jobs.get(id))
-                .filter(|job| !found.contains(&job.id))
-                .filter(|job| {
-                    job.key == key && found.is_empty() || job.needs.iter().any(|need| keys.contains(need))
-                })
-                .collect();
-            if more.is_empty() {
-                return found;
-            }
-            keys.extend(more.iter().map(|job| job.key.clone()));
-            found.extend(more.iter().map(|job| job.id));
-        }
+    fn rerun_synthetic(&mut self, run: RunId, old: JobId) -> Option<JobId> {
+        let new = self.copy_for(old, self.runs.get(&run)?.attempt)?;
+        let run = self.runs.get_mut(&run)?;
+        run.jobs.iter_mut().filter(|job| **job == old).for_each(|job| *job = new);
+        self.queue_job(new);
+        Some(new)
+    }
+
+    fn rerun_planned(&mut self, run: RunId, index: JobIndex) -> Option<JobId> {
+        let replaced = self.plan_of(run)?.rerun(index);
+        let first = replaced.first()?.by?;
+        let course = self.runs.get(&run)?.course.as_ref()?;
+        let gone: Vec<JobId> =
+            replaced.iter().filter_map(|replaced| course.jobs.get(&replaced.job).copied()).collect();
+        self.runs.get_mut(&run)?.jobs.retain(|job| !gone.contains(job));
+        self.follow(run);
+        self.runs.get(&run)?.course.as_ref()?.jobs.get(&first).copied()
     }
 
     fn copy_for(&mut self, id: JobId, attempt: u32) -> Option<JobId> {
@@ -118,7 +110,6 @@ impl State {
             attempt,
             key: ended.key.clone(),
             name: ended.name.clone(),
-            needs: ended.needs.clone(),
             runs_on: ended.runs_on.clone(),
             definition: ended.definition.clone(),
             guid,
@@ -196,41 +187,22 @@ impl State {
         self.complete_job(id, completion.conclusion);
     }
 
-    /// Ends a job in any state, and queues or skips the jobs that need it.
+    /// Ends a job in any state, and does what follows for the jobs that need it.
     pub(super) fn complete_job(&mut self, id: JobId, conclusion: Conclusion) {
+        self.close_job(id, conclusion);
+        self.tell_end(id, conclusion);
+    }
+
+    /// Ends a job in any state.
+    pub(super) fn close_job(&mut self, id: JobId, conclusion: Conclusion) {
         let now = Timestamp::now();
         let Some(job) = self.jobs.get_mut(&id) else { return };
         let started_at = job.state.started_at();
         let taker = job.state.shown_taker().cloned();
         job.enter(JobState::Completed { taker, conclusion, started_at, completed_at: now }, now);
-        let run = job.run;
         self.queue.remove(&id);
         self.touch_run(id, now);
         self.emit_job(id, "completed");
-        self.decide_blocked(run);
-    }
-
-    /// Queues the blocked jobs whose needs succeeded and skips those whose needs did not.
-    fn decide_blocked(&mut self, run: RunId) {
-        let Some(ids) = self.runs.get(&run).map(|run| run.jobs.clone()) else { return };
-        for id in &ids {
-            let Some(job) = self.jobs.get(id) else { continue };
-            if !matches!(job.state, JobState::Blocked) {
-                continue;
-            }
-            let needed: Vec<Option<Conclusion>> = ids
-                .iter()
-                .filter_map(|other| self.jobs.get(other))
-                .filter(|other| job.needs.contains(&other.key))
-                .map(|other| other.state.conclusion())
-                .collect();
-            if needed.iter().all(|conclusion| *conclusion == Some(Conclusion::Success)) {
-                self.queue_job(*id);
-            } else if needed.iter().all(Option::is_some) {
-                // This also decides about the jobs that need the skipped one.
-                self.complete_job(*id, Conclusion::Skipped);
-            }
-        }
     }
 
     /// Cancels a job. A job in progress ends when its runner reports the end.

@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use super::auth::digest;
+use super::course::Course;
 use super::job::{Job, Run};
 use super::state::{Registration, RepositoryRecord, State};
 
@@ -236,11 +237,11 @@ impl State {
             "head_branch": run.head_branch,
             "head_sha": run.head_sha,
             "path": run.file,
-            "display_title": run.workflow,
+            "display_title": run.title,
             "run_number": run.number,
             "run_attempt": run.attempt,
             "referenced_workflows": [],
-            "event": run.event,
+            "event": run.event.name,
             "status": status,
             "conclusion": conclusion,
             "workflow_id": run.workflow_id,
@@ -277,11 +278,16 @@ impl State {
     pub(super) fn run_status(&self, run: &Run) -> (&'static str, Option<&'static str>) {
         let jobs: Vec<&Job> = run.jobs.iter().filter_map(|id| self.jobs.get(id)).collect();
         let statuses = || jobs.iter().map(|job| job.state.status());
-        if statuses().all(|status| status == Some("completed")) {
+        if let Some(outcome) = run.course.as_ref().and_then(Course::outcome) {
+            return ("completed", Some(outcome.as_str()));
+        }
+        if run.course.is_none() && statuses().all(|status| status == Some("completed")) {
             let has =
                 |wanted| jobs.iter().any(|job| job.state.conclusion().is_some_and(|c| c.as_str() == wanted));
             let worst = ["failure", "cancelled", "success"].into_iter().find(|wanted| has(*wanted));
             ("completed", Some(worst.unwrap_or("skipped")))
+        } else if run.course.as_ref().is_some_and(Course::is_waiting) {
+            ("pending", None)
         } else if statuses().any(|status| status == Some("in_progress") || status == Some("completed")) {
             ("in_progress", None)
         } else if statuses().any(|status| status == Some("queued")) {

@@ -26,6 +26,7 @@ use axum::routing::{get, post, put};
 use futures::stream;
 use serde::Deserialize;
 
+pub(super) use launch::download;
 pub(super) use reply::BROKER as BROKER_SERVICE;
 pub(super) use results::Blob;
 pub(super) use token::Token;

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -16,6 +17,7 @@ use ecsrunner_world::random::Random;
 
 use super::apps::NewApps;
 use super::auth::Credentials;
+use super::concurrency::Groups;
 use super::delivery::{Delivery, Outgoing};
 use super::faults::Faults;
 use super::job::{Job, JobState, Run};
@@ -133,6 +135,8 @@ pub(super) struct State {
     pub start_limit: Duration,
     pub runs: BTreeMap<RunId, Run>,
     pub jobs: BTreeMap<JobId, Job>,
+    /// Concurrency groups.
+    pub groups: Groups,
     /// Queued jobs, the oldest first.
     pub queue: BTreeSet<JobId>,
     pub registrations: BTreeMap<RunnerId, Registration>,
@@ -145,6 +149,10 @@ pub(super) struct State {
     pub blobs: HashMap<String, Blob>,
     /// Actions by `owner/name@ref`.
     pub actions: BTreeMap<String, Action>,
+    /// Git directories of repositories that can be checked out.
+    pub git: HashMap<Repository, PathBuf>,
+    /// The GitHub that has the actions which are not here.
+    pub upstream: Option<String>,
     pub deliveries: VecDeque<Delivery>,
     pub held: Vec<Outgoing>,
     /// Deliveries that the sender has and that are not answered yet.
@@ -206,6 +214,7 @@ impl State {
             start_limit: options.start_limit,
             runs: BTreeMap::new(),
             jobs: BTreeMap::new(),
+            groups: Groups::default(),
             queue: BTreeSet::new(),
             registrations: BTreeMap::new(),
             sessions: BTreeMap::new(),
@@ -213,6 +222,8 @@ impl State {
             runner_tokens: HashMap::new(),
             blobs: HashMap::new(),
             actions: BTreeMap::new(),
+            git: HashMap::new(),
+            upstream: None,
             deliveries: VecDeque::new(),
             held: Vec::new(),
             in_flight: 0,

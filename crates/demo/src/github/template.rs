@@ -1,65 +1,53 @@
 //! The two encodings of values in a job message: context data and template tokens.
 
+use ecsrunner_workflow::expression::Value as Context;
+use ecsrunner_workflow::{Content, Token};
 use serde_json::{Value, json};
 
-use crate::workflow::Environment;
-use crate::workflow::expression::{Part, parts};
-
 /// Encodes a value of an expression's context. Scalars are encoded as themselves.
-pub(super) fn context(value: &Value) -> Value {
+pub(super) fn context(value: &Context) -> Value {
     match value {
-        Value::Array(items) if items.is_empty() => json!({"t": 1}),
-        Value::Array(items) => json!({"t": 1, "a": items.iter().map(context).collect::<Vec<_>>()}),
-        Value::Object(entries) if entries.is_empty() => json!({"t": 2}),
-        Value::Object(entries) => {
+        Context::List(items) if items.is_empty() => json!({"t": 1}),
+        Context::List(items) => json!({"t": 1, "a": items.iter().map(context).collect::<Vec<_>>()}),
+        Context::Map(entries) if entries.is_empty() => json!({"t": 2}),
+        Context::Map(entries) => {
             let pairs: Vec<Value> =
                 entries.iter().map(|(key, value)| json!({"k": key, "v": context(value)})).collect();
             json!({"t": 2, "d": pairs})
         }
-        scalar => scalar.clone(),
+        scalar => json!(scalar),
     }
 }
 
-/// Encodes a text whose expressions the runner evaluates.
-pub(super) fn token(text: &str) -> Value {
-    let Some(parts) = parts(text) else { return text.into() };
-    if let [Part::Expression(expression)] = parts.as_slice() {
-        return json!({"type": 3, "expr": expression});
-    }
-    if parts.iter().all(|part| matches!(part, Part::Text(_))) {
-        return text.into();
-    }
-    let (mut format, mut arguments) = (String::new(), String::new());
-    for part in parts {
-        match part {
-            Part::Text(text) => {
-                format.push_str(&text.replace('{', "{{").replace('}', "}}").replace('\'', "''"));
-            }
-            Part::Expression(expression) => {
-                format.push_str(&format!("{{{}}}", arguments.matches('\u{0}').count()));
-                arguments.push('\u{0}');
-                arguments.push_str(expression);
-            }
+/// Encodes a token. The runner evaluates its expressions.
+pub(super) fn token(token: &Token) -> Value {
+    match &token.content {
+        Content::Null => Value::Null,
+        Content::Bool(value) => json!(value),
+        Content::Number(number) => json!(Context::Number(*number)),
+        Content::Text(text) => json!(text),
+        Content::Expression(expression) => json!({"type": 3, "expr": expression}),
+        Content::Insert => json!({"type": 4, "directive": "insert"}),
+        Content::List(items) => json!({"type": 1, "seq": items.iter().map(self::token).collect::<Vec<_>>()}),
+        Content::Map(entries) => {
+            let pairs: Vec<Value> = entries
+                .iter()
+                .map(|(key, value)| json!({"Key": self::token(key), "Value": self::token(value)}))
+                .collect();
+            json!({"type": 2, "map": pairs})
         }
     }
-    let arguments = arguments.replace('\u{0}', ", ");
-    json!({"type": 3, "expr": format!("format('{format}'{arguments})")})
 }
 
-/// Encodes `true`, `false`, a number, or an expression.
-pub(super) fn scalar(text: Option<&str>) -> Value {
-    match text {
-        None => Value::Null,
-        Some(text) => match serde_json::from_str(text) {
-            Ok(value @ (Value::Bool(_) | Value::Number(_))) => value,
-            _ => token(text),
-        },
-    }
+/// Encodes a token that may be missing.
+pub(super) fn optional(token: Option<&Token>) -> Value {
+    token.map_or(Value::Null, self::token)
 }
 
-pub(super) fn mapping(entries: &Environment) -> Value {
+/// Encodes a mapping with these names.
+pub(super) fn mapping<'a>(entries: impl IntoIterator<Item = (&'a str, Value)>) -> Value {
     let pairs: Vec<Value> =
-        entries.iter().map(|(name, value)| json!({"Key": name, "Value": token(value)})).collect();
+        entries.into_iter().map(|(name, value)| json!({"Key": name, "Value": value})).collect();
     json!({"type": 2, "map": pairs})
 }
 
@@ -68,26 +56,30 @@ mod tests {
     use super::*;
 
     #[test]
-    fn texts_become_tokens_with_their_expressions() {
-        assert_eq!(token("plain"), json!("plain"));
-        assert_eq!(token("${{ github.ref }}"), json!({"type": 3, "expr": "github.ref"}));
+    fn context_data_marks_arrays_and_dictionaries() {
+        let value: Context =
+            serde_json::from_str(r#"{"b": {}, "a": [1, "x", null, 2.5], "c": true, "d": []}"#).unwrap();
         assert_eq!(
-            token("it's {a} ${{ x }} and ${{ y }}"),
-            json!({"type": 3, "expr": "format('it''s {{a}} {0} and {1}', x, y)"})
+            context(&value),
+            json!({"t": 2, "d": [
+                {"k": "b", "v": {"t": 2}},
+                {"k": "a", "v": {"t": 1, "a": [1, "x", null, 2.5]}},
+                {"k": "c", "v": true},
+                {"k": "d", "v": {"t": 1}},
+            ]})
         );
-        assert_eq!(scalar(Some("true")), json!(true));
-        assert_eq!(scalar(Some("5")), json!(5));
     }
 
     #[test]
-    fn context_data_marks_arrays_and_dictionaries() {
+    fn tokens_keep_their_types_and_expressions() {
+        let text = "{on: push, env: {A: 'x ${{ github.sha }}', '${{ insert }}': '${{ vars.X }}', B: 1.50}, jobs: {a: {runs-on: x}}}";
+        let env = ecsrunner_workflow::read("ci.yml", text).unwrap().env.unwrap();
         assert_eq!(
-            context(&json!({"a": [1, "x", null], "b": {}, "c": true, "d": []})),
-            json!({"t": 2, "d": [
-                {"k": "a", "v": {"t": 1, "a": [1, "x", null]}},
-                {"k": "b", "v": {"t": 2}},
-                {"k": "c", "v": true},
-                {"k": "d", "v": {"t": 1}},
+            token(&env),
+            json!({"type": 2, "map": [
+                {"Key": "A", "Value": {"type": 3, "expr": "format('x {0}', github.sha)"}},
+                {"Key": {"type": 4, "directive": "insert"}, "Value": {"type": 3, "expr": "vars.X"}},
+                {"Key": "B", "Value": "1.5"},
             ]})
         );
     }

@@ -69,7 +69,10 @@ fn unpack(client: &JobClient, url: &str, target: &Path) -> Result<(), String> {
             let path: PathBuf = entry.path()?.components().skip(1).collect();
             let is_inside = path.components().all(|part| matches!(part, std::path::Component::Normal(_)));
             if !path.as_os_str().is_empty() && is_inside {
-                entry.unpack(target.join(path))?;
+                let file = target.join(path);
+                // An archive need not have its folders as entries.
+                file.parent().map_or(Ok(()), fs::create_dir_all)?;
+                entry.unpack(file)?;
             }
         }
         Ok(())

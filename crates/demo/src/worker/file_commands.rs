@@ -1,8 +1,8 @@
-//! The files by which a step changes the environment of later steps: `GITHUB_ENV` and
-//! `GITHUB_PATH`.
+//! The files by which a step changes the environment of later steps, `GITHUB_ENV` and
+//! `GITHUB_PATH`, and gives its outputs, `GITHUB_OUTPUT`.
 //!
-//! `GITHUB_OUTPUT`, `GITHUB_STATE` and `GITHUB_STEP_SUMMARY` exist so that steps
-//! can write to them. Nothing reads them, because there are no expressions.
+//! `GITHUB_STATE` and `GITHUB_STEP_SUMMARY` exist so that steps can write to them.
+//! Nothing reads them.
 
 use std::fs;
 use std::io;
@@ -25,6 +25,8 @@ pub(super) struct Asked {
     pub variables: Vec<(String, String)>,
     /// Folders to put in front of `PATH`, in the order of the file.
     pub paths: Vec<String>,
+    /// The step's outputs.
+    pub outputs: Vec<(String, String)>,
 }
 
 impl FileCommands {
@@ -53,13 +55,14 @@ impl FileCommands {
         let text =
             |name: &str| fs::read_to_string(self.path(name)).map_err(|error| format!("{name}: {error}"));
         let paths = text("GITHUB_PATH")?.lines().filter(|line| !line.is_empty()).map(str::to_owned).collect();
-        Ok(Asked { variables: variables(&text("GITHUB_ENV")?)?, paths })
+        let variables = pairs("GITHUB_ENV", &text("GITHUB_ENV")?)?;
+        Ok(Asked { variables, paths, outputs: pairs("GITHUB_OUTPUT", &text("GITHUB_OUTPUT")?)? })
     }
 }
 
 /// Reads `NAME=value` lines, and `NAME<<END` blocks that end at a line `END`.
-fn variables(text: &str) -> Result<Vec<(String, String)>, String> {
-    let mut variables = Vec::new();
+fn pairs(file: &str, text: &str) -> Result<Vec<(String, String)>, String> {
+    let mut pairs = Vec::new();
     let mut lines = text.lines();
     while let Some(line) = lines.next() {
         let equals = line.find('=');
@@ -71,17 +74,17 @@ fn variables(text: &str) -> Result<Vec<(String, String)>, String> {
                 match lines.next() {
                     Some(line) if line == end => break,
                     Some(line) => value.push(line),
-                    None => return Err(format!("GITHUB_ENV: no line `{end}` ends the value of `{name}`")),
+                    None => return Err(format!("{file}: no line `{end}` ends the value of `{name}`")),
                 }
             }
-            variables.push((name.to_owned(), value.join("\n")));
+            pairs.push((name.to_owned(), value.join("\n")));
         } else if let Some(at) = equals {
-            variables.push((line[..at].to_owned(), line[at + 1..].to_owned()));
+            pairs.push((line[..at].to_owned(), line[at + 1..].to_owned()));
         } else if !line.is_empty() {
-            return Err(format!("GITHUB_ENV: `{line}` is not NAME=value"));
+            return Err(format!("{file}: `{line}` is not NAME=value"));
         }
     }
-    Ok(variables)
+    Ok(pairs)
 }
 
 #[cfg(test)]
@@ -90,8 +93,8 @@ mod tests {
 
     #[test]
     fn a_value_may_span_lines_and_hold_the_block_sign() {
-        let read = variables("A=1<<2\nB<<END\nx=1\ny\nEND\n").unwrap();
+        let read = pairs("GITHUB_ENV", "A=1<<2\nB<<END\nx=1\ny\nEND\n").unwrap();
         assert_eq!(read, [("A".into(), "1<<2".into()), ("B".into(), "x=1\ny".into())]);
-        assert!(variables("B<<END\nx").is_err());
+        assert!(pairs("GITHUB_ENV", "B<<END\nx").is_err());
     }
 }

@@ -50,6 +50,10 @@ pub(super) struct JobRun {
     pub(super) order: Order,
     /// The variables of every step. Steps add to them.
     pub(super) variables: BTreeMap<String, String>,
+    /// The outputs of steps: the step's name, the output's, and its value.
+    pub(super) outputs: Vec<(String, String, String)>,
+    /// The name of the step that is executed, if it is one of the workflow.
+    pub(super) step: Option<String>,
     pub(super) failed: bool,
     pub(super) interruption: Option<Control>,
     pub(super) records: Vec<StepRecord>,
@@ -69,6 +73,8 @@ impl JobRun {
         Self {
             order,
             variables: BTreeMap::new(),
+            outputs: Vec::new(),
+            step: None,
             failed: false,
             interruption: None,
             records: Vec::new(),

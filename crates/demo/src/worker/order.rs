@@ -18,7 +18,16 @@ pub(super) struct Order {
     pub(super) variables: BTreeMap<String, String>,
     /// The job's environment. `Err` names an expression that cannot be evaluated.
     pub(super) env: Result<Vec<(String, String)>, Unevaluated>,
+    /// The job's outputs by name.
+    pub(super) outputs: Vec<(String, Output)>,
     pub(super) steps: Vec<StepOrder>,
+}
+
+/// Where an output of the job comes from.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) enum Output {
+    Text(String),
+    OfStep { step: String, name: String },
 }
 
 pub(super) struct StepOrder {
@@ -82,6 +91,7 @@ impl Order {
             github,
             variables: variables.collect(),
             env: env.map(|all| all.into_iter().flatten().collect()),
+            outputs: outputs(&message["jobOutputs"]),
             steps: message["steps"].as_array()?.iter().filter_map(StepOrder::read).collect(),
         })
     }
@@ -135,6 +145,24 @@ impl StepOrder {
         let inputs = self.inputs.as_ref().ok()?;
         inputs.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
+}
+
+/// Reads the job's outputs. The fake has refused workflows with other expressions in them.
+fn outputs(token: &Value) -> Vec<(String, Output)> {
+    let pairs = token["map"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let output = |value: &Value| match literal(value) {
+        Ok(text) => Some(Output::Text(text.unwrap_or_default())),
+        Err(Unevaluated(expression)) => {
+            let parts: Vec<&str> = expression.split('.').collect();
+            match parts.as_slice() {
+                ["steps", step, "outputs", name] => {
+                    Some(Output::OfStep { step: (*step).to_owned(), name: (*name).to_owned() })
+                }
+                _ => None,
+            }
+        }
+    };
+    pairs.iter().filter_map(|pair| Some((literal(&pair["Key"]).ok()??, output(&pair["Value"])?))).collect()
 }
 
 fn context(value: &Value) -> Value {

@@ -10,7 +10,6 @@ use std::process::Command;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use serde_json::{Value, json};
 
 use crate::protocol::{Conclusion, SYNTHETIC_STEP};
 
@@ -26,8 +25,6 @@ use super::{Control, Outcome};
 
 const STARTED_HOOK: &str = "ACTIONS_RUNNER_HOOK_JOB_STARTED";
 const COMPLETED_HOOK: &str = "ACTIONS_RUNNER_HOOK_JOB_COMPLETED";
-/// Attempts to report the job's end.
-const REPORTS: u32 = 25;
 
 impl JobRun {
     pub(super) fn execute(mut self) -> Outcome {
@@ -57,40 +54,6 @@ impl JobRun {
         self.end(Conclusion::Success);
         self.log.end_job();
         self.report()
-    }
-
-    /// Reports the job's end, with retries.
-    fn report(&mut self) -> Outcome {
-        let outcome = match (self.interruption, self.failed) {
-            // At GitHub, a shutdown is a failure, although the listener's line says `Canceled`.
-            (Some(Control::Shutdown), _) => Outcome::Failed,
-            (Some(Control::Cancel), _) => Outcome::Canceled,
-            (None, true) => Outcome::Failed,
-            (None, false) => Outcome::Succeeded,
-        };
-        let conclusion = match outcome {
-            Outcome::Succeeded => Conclusion::Success,
-            Outcome::Failed => Conclusion::Failure,
-            Outcome::Canceled => Conclusion::Cancelled,
-        };
-        let steps: Vec<Value> =
-            self.records.iter().enumerate().map(|(index, step)| step.result(index + 1)).collect();
-        let report = json!({
-            "conclusion": conclusion.posted(),
-            "outputs": {},
-            "stepResults": steps,
-            "annotations": [],
-            "telemetry": [],
-        });
-        for attempt in 1..=REPORTS {
-            match self.order.client.complete(report.clone()) {
-                Ok(()) => return outcome,
-                Err(error) if matches!(error.status(), Some(401 | 404)) => return Outcome::Failed,
-                Err(_) if attempt < REPORTS => std::thread::sleep(self.times.call_retry()),
-                Err(_) => {}
-            }
-        }
-        Outcome::Failed
     }
 
     fn set_up(&mut self, steps: &[StepOrder], tracking_id: &str) -> Result<Folders, String> {
@@ -331,6 +294,10 @@ impl JobRun {
             Ended::Exited(status) => {
                 let asked = files.read()?;
                 self.variables.extend(asked.variables);
+                if let Some(step) = &self.step {
+                    self.outputs
+                        .extend(asked.outputs.into_iter().map(|(name, value)| (step.clone(), name, value)));
+                }
                 for path in asked.paths {
                     let known = self.variables.entry("PATH".to_owned()).or_default();
                     *known = format!("{path}:{known}");
@@ -354,10 +321,12 @@ impl JobRun {
     /// Begins a step that is not in the workflow, in the records and the log.
     pub(super) fn begin(&mut self, name: &str) {
         let id = self.made_up_id();
+        self.step = None;
         self.begin_as(id, name);
     }
 
     fn begin_step(&mut self, step: &StepOrder) {
+        self.step = Some(step.key.clone());
         self.begin_as(step.id.clone(), &step.title());
     }
 
@@ -393,25 +362,5 @@ impl JobRun {
             started_at: now,
             completed: Some((now, Conclusion::Skipped)),
         });
-    }
-}
-
-impl StepOrder {
-    /// Returns the name that GitHub shows.
-    pub(super) fn title(&self) -> String {
-        self.name.clone().unwrap_or_else(|| format!("Run {}", self.bare_title()))
-    }
-
-    /// Returns the name, or a text for the step's work.
-    pub(super) fn bare_title(&self) -> String {
-        self.name.clone().unwrap_or_else(|| match &self.work {
-            Work::Script => {
-                let script = self.input("script").unwrap_or_default();
-                script.trim().lines().next().unwrap_or_default().to_owned()
-            }
-            Work::LocalAction { folder } => format!("./{folder}"),
-            Work::RepositoryAction { name, version, .. } => format!("{name}@{version}"),
-            Work::Other(kind) => kind.clone(),
-        })
     }
 }

@@ -120,3 +120,35 @@ fn an_archive_that_does_not_exist_is_not_found() {
     assert_ne!(missing, url);
     assert_eq!(send("GET", &missing, Some(&job.token), Body::None).status, 404);
 }
+
+/// Answers one request with a commit's id. Returns the address, and the request's first line.
+fn upstream(sha: &'static str) -> (String, std::sync::mpsc::Receiver<String>) {
+    use std::io::{BufRead, BufReader, Write};
+    let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let (sender, asked) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut lines = BufReader::new(stream.try_clone().unwrap()).lines().map_while(Result::ok);
+        sender.send(lines.next().unwrap()).unwrap();
+        lines.find(String::is_empty).unwrap();
+        write!(stream, "HTTP/1.1 200 OK\r\nContent-Length: 40\r\nConnection: close\r\n\r\n{sha}").unwrap();
+    });
+    (url, asked)
+}
+
+#[test]
+fn an_action_that_was_not_given_comes_from_github_if_that_is_allowed() {
+    const SHA: &str = "0123456789abcdef0123456789abcdef01234567";
+    let harness = Harness::new();
+    let (url, asked) = upstream(SHA);
+    let job = running(&harness);
+    let wanted = json!([{"action": "o/far", "version": "v1", "path": ""}]);
+    assert_eq!(resolve_actions(&job, Some(&job.token), &wanted).status, 422);
+    harness.sim("upstream", &json!({"url": url}));
+    let reply = resolve_actions(&job, Some(&job.token), &wanted).json(200);
+    assert_eq!(asked.recv().unwrap(), "GET /repos/o/far/commits/v1 HTTP/1.1");
+    let action = &reply["actions"]["o/far@v1"];
+    assert_eq!(action["resolved_sha"], SHA);
+    assert_eq!(action["tar_url"], format!("{url}/repos/o/far/tarball/{SHA}"));
+}

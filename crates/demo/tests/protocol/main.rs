@@ -17,6 +17,7 @@ mod run_service;
 mod job_message;
 mod contexts;
 mod steps;
+mod workflow;
 mod launch;
 mod results;
 mod order;

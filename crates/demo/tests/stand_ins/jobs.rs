@@ -151,7 +151,7 @@ jobs:
 #[test]
 fn a_pull_request_from_a_fork_tells_its_head_in_the_event_file() {
     let harness = Harness::new();
-    let text = "{on: push, jobs: {build: {runs-on: x, steps: [{run: cat \"$GITHUB_EVENT_PATH\"}]}}}";
+    let text = "{on: pull_request, jobs: {build: {runs-on: x, steps: [{run: cat \"$GITHUB_EVENT_PATH\"}]}}}";
     let new = json!({"repository": "acme/app", "file": "ci.yml", "text": text, "event": "pull_request",
         "head_repository": "mallory/app"});
     let job = harness.submit_with(&new)["build"];

@@ -85,3 +85,31 @@ fn classes_may_keep_as_many_warm_tasks_together_as_the_deployment() {
     );
     assert_eq!(Catalogue::default().check_warm(0), None);
 }
+
+#[test]
+fn labels_are_mapped_to_classes_that_exist() {
+    let (mut catalogue, _) = read(r#"{"small": {"cpu": 512, "memory": 1024}}"#);
+    let labels = [
+        ("Ubuntu-Latest", "small"),
+        ("self-hosted", "small"),
+        ("x64", "small"),
+        ("a", "huge"),
+        ("class:b", "small"),
+    ];
+    let labels = labels.map(|(label, class)| (label.to_owned(), class.to_owned())).into();
+    let errors: Vec<String> = catalogue.map_labels(&labels).iter().map(ToString::to_string).collect();
+    assert_eq!(
+        errors,
+        [
+            "label `a` is mapped to the class `huge`, which does not exist: the catalogue has small",
+            "label `class:b` cannot be mapped to a class: labels that begin with `class:` or `ecsrunner:` are reserved for ecsrunner",
+            "label `x64` cannot be mapped to a class: GitHub's own labels are not expected: a class has `self-hosted`, `linux` and its architecture by itself",
+        ]
+    );
+    let class = |labels: &[&str]| {
+        catalogue.mapped_class(&Labels::new(labels)).map(|class| class.name.to_string())
+    };
+    assert_eq!(class(&["ubuntu-latest"]), Some("small".to_owned()));
+    assert_eq!(class(&["self-hosted"]), Some("small".to_owned()));
+    assert_eq!(class(&["windows-latest"]), None);
+}

@@ -1,7 +1,7 @@
 //! Actions of repositories, read from local directories.
 
 use std::fs;
-use std::io;
+use std::io::{self, Read};
 use std::path::{Component, Path, PathBuf};
 
 use axum::Json;
@@ -9,6 +9,7 @@ use axum::body::Bytes;
 use axum::extract::State as Extract;
 use axum::http::StatusCode;
 use flate2::Compression;
+use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
@@ -26,13 +27,45 @@ const FILES_ACTION: &str = "ecsrunner/files";
 const PUT_FILES: &str = "require('fs').cpSync(__dirname + '/files', process.env.GITHUB_WORKSPACE, \
                          {recursive: true});\n";
 
+/// The inputs that the stand-in for `actions/checkout` knows. Others have no effect.
+const CHECKOUT_ACTION: &str = "name: checkout
+inputs:
+  repository: {default: '${{ github.repository }}'}
+  ref: {default: ''}
+  token: {default: '${{ github.token }}'}
+  path: {default: ''}
+  clean: {default: 'true'}
+  fetch-depth: {default: '1'}
+  fetch-tags: {default: 'false'}
+  persist-credentials: {default: 'true'}
+  set-safe-directory: {default: 'true'}
+  show-progress: {default: 'true'}
+  sparse-checkout: {default: ''}
+  sparse-checkout-cone-mode: {default: 'true'}
+  filter: {default: ''}
+  submodules: {default: 'false'}
+  lfs: {default: 'false'}
+  ssh-key: {default: ''}
+  ssh-known-hosts: {default: ''}
+  ssh-strict: {default: 'true'}
+  ssh-user: {default: git}
+  github-server-url: {default: ''}
+  allow-unsafe-pr-checkout: {default: 'false'}
+outputs:
+  ref: {description: the reference}
+  commit: {description: the commit}
+runs: {using: node20, main: main.js}
+";
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct NewAction {
     /// `owner/name@ref`.
     action: String,
     /// The directory with its `action.yml`.
-    directory: PathBuf,
+    directory: Option<PathBuf>,
+    /// Or a gzipped tar with one top folder.
+    archive: Option<PathBuf>,
 }
 
 /// Adds or replaces an action.
@@ -46,14 +79,35 @@ pub(super) async fn put(Extract(shared): App, Json(new): Json<NewAction>) -> Res
             new.action
         )));
     }
-    let directory = new.directory.clone();
-    let packed = tokio::task::spawn_blocking(move || pack(&directory)).await;
-    let archive = packed.unwrap_or_else(|error| Err(io::Error::other(error))).map_err(|error| {
-        Refusal::invalid(&format!("the directory {} cannot be read: {error}", new.directory.display()))
+    let path = new.directory.clone().or_else(|| new.archive.clone());
+    let path = path.ok_or_else(|| Refusal::invalid("`directory` or `archive` is missing"))?;
+    let (read, is_directory) = (path.clone(), new.directory.is_some());
+    let packed = tokio::task::spawn_blocking(move || {
+        if is_directory { pack(&read) } else { fs::read(&read).map(Bytes::from) }
+    });
+    let archive = packed.await.unwrap_or_else(|error| Err(io::Error::other(error))).map_err(|error| {
+        let kind = if is_directory { "directory" } else { "archive" };
+        Refusal::invalid(&format!("the {kind} {} cannot be read: {error}", path.display()))
     })?;
     let sha = sha(&archive);
     shared.state().actions.insert(new.action, Action { sha, archive });
     Ok(StatusCode::NO_CONTENT)
+}
+
+impl Action {
+    /// Returns the text of a file of the action's repository.
+    pub(in crate::github) fn file(&self, path: &str) -> Option<String> {
+        let mut archive = tar::Archive::new(GzDecoder::new(self.archive.as_ref()));
+        for entry in archive.entries().ok()? {
+            let mut entry = entry.ok()?;
+            let name = entry.path().ok()?.components().skip(1).collect::<PathBuf>();
+            if name == Path::new(path) {
+                let mut text = String::new();
+                return entry.read_to_string(&mut text).ok().map(|_| text);
+            }
+        }
+        None
+    }
 }
 
 /// Packs a directory as GitHub does: a gzipped tar with one top folder.
@@ -105,7 +159,20 @@ pub(super) fn of_files(files: &Files) -> io::Result<(String, Action)> {
     Ok((format!("{FILES_ACTION}@{sha}"), Action { sha, archive }))
 }
 
+/// Makes the action that stands in for `actions/checkout`.
+pub(in crate::github) fn checkout() -> io::Result<Action> {
+    let mut archive = tar::Builder::new(GzEncoder::new(Vec::new(), Compression::fast()));
+    for (name, text) in [("action.yml", CHECKOUT_ACTION), ("main.js", include_str!("../checkout.js"))] {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(text.len() as u64);
+        header.set_mode(0o644);
+        archive.append_data(&mut header, format!("{TOP}/{name}"), text.as_bytes())?;
+    }
+    let archive: Bytes = archive.into_inner()?.finish()?.into();
+    Ok(Action { sha: sha(&archive), archive })
+}
+
 /// Returns a text with the form of a commit id.
-fn sha(archive: &[u8]) -> String {
+pub(in crate::github) fn sha(archive: &[u8]) -> String {
     Sha256::digest(archive).iter().take(20).map(|byte| format!("{byte:02x}")).collect()
 }

@@ -1,45 +1,24 @@
 //! Submits runs of workflows or of synthetic jobs.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod workflow;
+
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State as Extract;
-use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use ecsrunner_core::id::{JobId, Repository};
+use ecsrunner_core::id::{JobId, Repository, RunId};
+use ecsrunner_workflow::run::RunsOn;
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::App;
-use super::action::of_files;
-use crate::github::api::Refusal;
-use crate::github::job::{Definition, Job, JobState, Run};
+use crate::github::job::{Definition, Event, Job, JobState, Run};
 use crate::github::state::State;
-use crate::workflow::{self, Executor, Files, Given, RunsOn};
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct NewWorkflow {
-    repository: Repository,
-    /// Its path in the repository, such as `.github/workflows/ci.yml`.
-    file: String,
-    text: String,
-    /// What executes its steps.
-    #[serde(default)]
-    executor: Executor,
-    /// Files of the repository, such as those of its local actions. They are
-    /// put into the workspace before the first step.
-    #[serde(default)]
-    actions: Files,
-    #[serde(default = "push")]
-    event: String,
-    /// The fork, for a pull request from a fork.
-    head_repository: Option<Repository>,
-    #[serde(default = "main_branch")]
-    head_branch: String,
-}
+pub(super) use workflow::workflow;
 
 fn push() -> String {
     "push".to_owned()
@@ -47,52 +26,6 @@ fn push() -> String {
 
 fn main_branch() -> String {
     "main".to_owned()
-}
-
-pub(super) async fn workflow(Extract(shared): App, Json(new): Json<NewWorkflow>) -> Response {
-    let actions: BTreeSet<String> = shared.state().actions.keys().cloned().collect();
-    let given = Given { files: &new.actions, actions: &actions, executor: new.executor };
-    let parsed = match workflow::parse(&new.file, &new.text, given) {
-        Ok(parsed) => parsed,
-        Err(problems) => {
-            let texts: Vec<String> = problems.0.iter().map(ToString::to_string).collect();
-            let body = json!({"problems": problems.0, "messages": texts});
-            return (StatusCode::UNPROCESSABLE_ENTITY, Json(body)).into_response();
-        }
-    };
-    let files_action = match (!new.actions.is_empty()).then(|| of_files(&new.actions)).transpose() {
-        Ok(action) => action,
-        Err(error) => return Refusal::invalid(&error.to_string()).into_response(),
-    };
-    let put_files = files_action.as_ref().map(|(name, _)| name.clone());
-    shared.state().actions.extend(files_action);
-    let jobs = parsed.jobs.into_iter().map(|job| NewJob {
-        key: job.key,
-        name: job.name,
-        needs: job.needs,
-        runs_on: job.runs_on,
-        timeout_minutes: job.timeout_minutes,
-        definition: Arc::new(Definition {
-            env: job.env,
-            defaults: job.defaults,
-            outputs: job.outputs,
-            matrix: job.matrix,
-            index: job.index,
-            steps: job.steps,
-            put_files: put_files.clone(),
-            synthetic: None,
-        }),
-        waits: false,
-    });
-    let head = NewRun {
-        repository: new.repository,
-        head_repository: new.head_repository,
-        workflow: parsed.name,
-        file: new.file,
-        event: new.event,
-        head_branch: new.head_branch,
-    };
-    Json(shared.state().submit(head, jobs.collect())).into_response()
 }
 
 #[derive(Deserialize)]
@@ -136,50 +69,58 @@ pub(super) async fn jobs(Extract(shared): App, Json(new): Json<NewJobs>) -> Resp
         Synthetic::SleepMs(ms) => format!("sleep {}.{:03}", ms / 1000, ms % 1000),
         Synthetic::Exit(code) => format!("exit {code}"),
     };
-    let definition = Arc::new(Definition { synthetic: Some(script), index: (0, 1), ..Definition::default() });
+    let definition = Arc::new(Definition::Synthetic(script));
     let name =
         |index: usize| if new.count == 1 { new.name.clone() } else { format!("{} {}", new.name, index + 1) };
-    let jobs = (0..new.count).map(|index| NewJob {
-        key: name(index).replace(' ', "-"),
-        name: name(index),
-        needs: Vec::new(),
-        runs_on: RunsOn { labels: new.labels.clone(), group: new.group.clone() },
-        timeout_minutes: 360,
-        definition: Arc::clone(&definition),
-        waits: new.waiting,
-    });
     let head = NewRun {
-        repository: new.repository,
-        head_repository: new.head_repository,
+        repository: new.repository.clone(),
+        head_repository: new.head_repository.clone(),
         workflow: "synthetic".to_owned(),
         file: ".github/workflows/synthetic.yml".to_owned(),
-        event: new.event,
+        event: Event { name: new.event.clone(), activity: None, tag: None, payload: serde_json::Map::new() },
         head_branch: main_branch(),
+        head_sha: None,
     };
-    Json(shared.state().submit(head, jobs.collect())).into_response()
+    let mut state = shared.state();
+    let run = state.new_run(head);
+    let jobs = (0..new.count).map(|index| {
+        let job = NewJob {
+            name: name(index),
+            runs_on: RunsOn { labels: new.labels.clone(), group: new.group.clone() },
+            definition: Arc::clone(&definition),
+            waits: new.waiting,
+        };
+        state.synthetic_job(job, run.id)
+    });
+    let jobs: Vec<Job> = jobs.collect();
+    let id = run.id;
+    let run = Run { jobs: jobs.iter().map(|job| job.id).collect(), ..run };
+    state.add_run(run, jobs);
+    state.assign();
+    Json(state.submitted(id)).into_response()
 }
 
-struct NewRun {
+pub(super) struct NewRun {
     repository: Repository,
     head_repository: Option<Repository>,
     workflow: String,
     file: String,
-    event: String,
+    event: Event,
     head_branch: String,
+    /// The commit; any if there is no repository.
+    head_sha: Option<String>,
 }
 
 struct NewJob {
-    key: String,
     name: String,
-    needs: Vec<String>,
     runs_on: RunsOn,
-    timeout_minutes: u32,
     definition: Arc<Definition>,
     waits: bool,
 }
 
 impl State {
-    fn submit(&mut self, new: NewRun, jobs: Vec<NewJob>) -> Value {
+    /// Makes a run without jobs.
+    fn new_run(&mut self, new: NewRun) -> Run {
         let now = Timestamp::now();
         let repository = self.repository_or_new(&new.repository, true, false);
         let private = self.repositories.get(&repository).is_some_and(|record| record.private);
@@ -188,46 +129,52 @@ impl State {
             None => repository.clone(),
         };
         let id = self.next_run_id();
-        let jobs: Vec<Job> = jobs.into_iter().map(|job| self.new_job(job, id, now)).collect();
-        let listed: Vec<(JobId, String)> = jobs.iter().map(|job| (job.id, job.name.clone())).collect();
-        let run = Run {
+        Run {
             id,
             plan: self.random.guid(),
             repository,
             head_repository,
             number: u64::try_from(self.runs.len()).unwrap_or_default() + 1,
+            title: new.workflow.clone(),
             workflow: new.workflow,
             workflow_id: 90_000_001,
             file: new.file,
             event: new.event,
             head_branch: new.head_branch,
-            head_sha: self.random.hex(40),
+            head_sha: new.head_sha.unwrap_or_else(|| self.random.hex(40)),
             created_at: now,
             updated_at: now,
             attempt: 1,
-            jobs: listed.iter().map(|(id, _)| *id).collect(),
-        };
-        self.add_run(run, jobs);
-        self.assign();
-        let listed: Vec<Value> =
-            listed.into_iter().map(|(id, name)| json!({"id": id, "name": name})).collect();
+            jobs: Vec::new(),
+            course: None,
+        }
+    }
+
+    /// Returns the answer to a submission.
+    fn submitted(&self, id: RunId) -> Value {
+        let jobs: Vec<JobId> = self.runs.get(&id).map(|run| run.jobs.clone()).unwrap_or_default();
+        let listed: Vec<Value> = jobs
+            .iter()
+            .filter_map(|id| self.jobs.get(id))
+            .map(|job| json!({"id": job.id, "name": job.name}))
+            .collect();
         json!({"run_id": id, "jobs": listed})
     }
 
-    fn new_job(&mut self, new: NewJob, run: ecsrunner_core::id::RunId, now: Timestamp) -> Job {
+    fn synthetic_job(&mut self, new: NewJob, run: RunId) -> Job {
+        let now = Timestamp::now();
         let state = if new.waits { JobState::Waiting } else { JobState::Blocked };
         Job {
             id: self.next_job_id(),
             run,
             attempt: 1,
-            key: new.key,
+            key: new.name.replace(' ', "-"),
             name: new.name,
-            needs: new.needs,
             runs_on: new.runs_on,
             definition: new.definition,
             guid: self.random.guid(),
             request: self.random.guid(),
-            timeout_minutes: new.timeout_minutes,
+            timeout_minutes: 360,
             timeline: vec![(now, state.phase())],
             state,
             created_at: now,

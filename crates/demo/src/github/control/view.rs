@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::App;
 use crate::github::api::Refusal;
 use crate::github::apps::{AppHook, RegisteredApp};
-use crate::github::job::Job;
+use crate::github::job::{Job, JobPhase};
 use crate::github::state::State;
 
 pub(super) async fn log(Extract(shared): App, Path(job): Path<JobId>) -> Result<String, Refusal> {
@@ -67,6 +67,10 @@ impl State {
             .collect();
         json!({
             "apps": state.credentials.apps().iter().map(|app| state.app_view(app)).collect::<Vec<_>>(),
+            "runs": state.runs.values().map(|run| {
+                let (status, conclusion) = state.run_status(run);
+                json!({"id": run.id, "name": run.title, "status": status, "conclusion": conclusion})
+            }).collect::<Vec<_>>(),
             "jobs": jobs,
             "runners": runners,
             "registrations": registrations,
@@ -142,11 +146,16 @@ impl State {
             "conclusion": job.state.conclusion(),
             "runner": job.state.shown_taker().map(|taker| &taker.name),
             "starts": job.starts,
+            "was_queued": job.timeline.iter().any(|(_, phase)| *phase == JobPhase::Queued),
             "queued_at": (job.state.status().is_some()).then_some(job.created_at),
             "started_at": job.state.started_at(),
             "completed_at": job.state.completed_at(),
             "timeline": timeline,
             "outputs": job.outputs,
+            "steps": job.steps.iter().map(|step| json!({
+                "name": step.name,
+                "conclusion": step.conclusion,
+            })).collect::<Vec<_>>(),
             "annotations": job.annotations,
         })
     }

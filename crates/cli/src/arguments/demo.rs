@@ -1,0 +1,195 @@
+//! The arguments of `ecsrunner demo`.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use clap::{Args, Subcommand};
+use ecsrunner_core::id::Repository;
+use secrecy::SecretString;
+
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub(crate) struct DemoArguments {
+    #[command(subcommand)]
+    pub(crate) command: Option<DemoCommand>,
+    #[command(flatten)]
+    pub(crate) options: DemoOptions,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DemoOptions {
+    /// Run this workflow file instead of the built-in one
+    #[arg(long, value_name = "FILE")]
+    pub(crate) workflow: Option<PathBuf>,
+    /// Run jobs with the official runner, unpacked in this directory
+    #[arg(long, value_name = "DIR")]
+    pub(crate) runner_dir: Option<PathBuf>,
+    /// Use a local directory for an action (repeatable)
+    #[arg(long, value_name = "OWNER/NAME@REF=DIR", requires = "workflow")]
+    pub(crate) action: Vec<GivenAction>,
+    /// Use the actions in this directory: OWNER/NAME@REF as a directory or a .tar.gz archive
+    #[arg(long, value_name = "DIR", requires = "workflow")]
+    pub(crate) actions: Option<PathBuf>,
+    /// Get other actions and called workflows from GitHub
+    #[arg(long, requires = "workflow")]
+    pub(crate) online: bool,
+    /// Event that starts the workflow
+    #[arg(long, value_name = "EVENT", default_value = "push", requires = "workflow")]
+    pub(crate) event: String,
+    /// JSON file with more of the event's payload
+    #[arg(long, value_name = "FILE", requires = "workflow")]
+    pub(crate) payload: Option<PathBuf>,
+    /// Branch of the run (default: the checked-out one, or main)
+    #[arg(long, value_name = "NAME", requires = "workflow")]
+    pub(crate) branch: Option<String>,
+    /// Tag of the run, as after a push of it
+    #[arg(long, value_name = "NAME", requires = "workflow", conflicts_with = "branch")]
+    pub(crate) tag: Option<String>,
+    /// Input of a workflow_dispatch (repeatable)
+    #[arg(long, value_name = "NAME=VALUE", requires = "workflow")]
+    pub(crate) input: Vec<Pair>,
+    /// Secret, by value or from the environment variable NAME (repeatable)
+    #[arg(long, value_name = "NAME[=VALUE]", requires = "workflow")]
+    pub(crate) secret: Vec<SecretArgument>,
+    /// Configuration variable (repeatable)
+    #[arg(long, value_name = "NAME=VALUE", requires = "workflow")]
+    pub(crate) var: Vec<Pair>,
+    /// Class that serves jobs with this label (repeatable)
+    #[arg(long, value_name = "LABEL=CLASS", requires = "workflow")]
+    pub(crate) label: Vec<Pair>,
+    /// Write the log of each job to this directory
+    #[arg(long, value_name = "DIR")]
+    pub(crate) logs: Option<PathBuf>,
+    /// Run N short jobs instead of a workflow (1 to 256)
+    #[arg(long, value_name = "N", conflicts_with = "workflow", value_parser = clap::value_parser!(u32).range(1..=256))]
+    pub(crate) jobs: Option<u32>,
+    /// Print the result as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Keep serving the web page after the jobs end, until Ctrl-C
+    #[arg(long)]
+    pub(crate) web: bool,
+}
+
+/// An action of another repository, and the directory with its files.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct GivenAction {
+    /// `owner/name@ref`
+    pub(crate) action: String,
+    pub(crate) directory: PathBuf,
+}
+
+impl FromStr for GivenAction {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let expected = || format!("`{text}` is not an action: expected OWNER/NAME@REF=DIR");
+        let (action, directory) = text.split_once('=').ok_or_else(expected)?;
+        let (repository, version) = action.split_once('@').ok_or_else(expected)?;
+        if Repository::parse(repository).is_err() || version.is_empty() || directory.is_empty() {
+            return Err(expected());
+        }
+        Ok(Self { action: action.to_owned(), directory: PathBuf::from(directory) })
+    }
+}
+
+/// A name and a value.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Pair {
+    pub(crate) name: String,
+    pub(crate) value: String,
+}
+
+impl FromStr for Pair {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.split_once('=') {
+            Some((name, value)) if !name.is_empty() => {
+                Ok(Self { name: name.to_owned(), value: value.to_owned() })
+            }
+            _ => Err(format!("`{text}` is not NAME=VALUE")),
+        }
+    }
+}
+
+/// A secret of a workflow, which is never printed.
+#[derive(Clone)]
+pub(crate) struct SecretArgument {
+    pub(crate) name: String,
+    pub(crate) value: SecretString,
+}
+
+impl std::fmt::Debug for SecretArgument {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "secret {}", self.name)
+    }
+}
+
+impl FromStr for SecretArgument {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (name, value) = match text.split_once('=') {
+            Some((name, value)) => (name, value.to_owned()),
+            None => {
+                let value = std::env::var(text);
+                (text, value.map_err(|_| format!("the environment variable `{text}` is not set"))?)
+            }
+        };
+        let begins_well = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
+        let is_name = begins_well && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+        if !is_name || name.to_ascii_uppercase().starts_with("GITHUB_") {
+            return Err(format!(
+                "`{name}` is not the name of a secret: letters, digits and `_`, not beginning with `GITHUB_`, are expected"
+            ));
+        }
+        Ok(Self { name: name.to_ascii_uppercase(), value: value.into() })
+    }
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum DemoCommand {
+    /// Serve only the fake GitHub
+    Github(GithubArguments),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct GithubArguments {
+    /// Address to listen on (port 0: any free port)
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) listen: SocketAddr,
+    /// File with a token that the fake accepts with every permission
+    #[arg(long, value_name = "FILE")]
+    pub(crate) token_file: Option<PathBuf>,
+    /// Seed for reproducible choices and ids
+    #[arg(long, value_name = "N")]
+    pub(crate) seed: Option<u64>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_action_is_given_by_its_name_and_its_directory() {
+        let given: GivenAction = "actions/checkout@v4=./stub".parse().unwrap();
+        let directory = PathBuf::from("./stub");
+        assert_eq!(given, GivenAction { action: "actions/checkout@v4".to_owned(), directory });
+        for text in
+            ["", "actions/checkout@v4", "checkout@v4=dir", "actions/checkout=dir", "a/b@=dir", "a/b@v1="]
+        {
+            assert!(text.parse::<GivenAction>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_secret_has_a_name_that_github_allows_and_is_never_printed() {
+        let secret: SecretArgument = "token=hunter=2".parse().unwrap();
+        assert_eq!((secret.name.as_str(), format!("{secret:?}").as_str()), ("TOKEN", "secret TOKEN"));
+        for text in ["=x", "1a=x", "a-b=x", "GITHUB_TOKEN=x", "A_VARIABLE_THAT_IS_NOT_SET"] {
+            assert!(text.parse::<SecretArgument>().is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! The repository of a workflow as a Git directory of its own, from which jobs check it out.
+//!
+//! It has the commits of the repository, and one more with what is not committed. The repository itself is not changed.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, ensure};
+
+/// A Git directory for the fake GitHub.
+#[derive(Clone, Debug)]
+pub(super) struct Checkout {
+    pub(super) directory: PathBuf,
+    /// The commit of the run.
+    pub(super) sha: String,
+    pub(super) branch: String,
+    /// Whether the commit has changes that are not committed.
+    pub(super) has_changes: bool,
+}
+
+/// Returns the Git directory for a repository, or `None` if Git is not installed. A folder that is no repository
+/// becomes one with a single commit.
+pub(super) fn prepare(root: &Path, into: &Path, branch: Option<&str>) -> anyhow::Result<Option<Checkout>> {
+    if Command::new("git").arg("--version").output().is_err() {
+        return Ok(None);
+    }
+    let is_repository = is_top_level(root);
+    let current =
+        is_repository.then(|| text(git(root).args(["symbolic-ref", "--short", "-q", "HEAD"])).ok()).flatten();
+    let branch = branch.map(str::to_owned).or(current).filter(|name| !name.is_empty());
+    let branch = branch.unwrap_or_else(|| "main".to_owned());
+    let head =
+        is_repository.then(|| text(git(root).args(["rev-parse", "-q", "--verify", "HEAD^{commit}"])).ok());
+    let head = head.flatten();
+    if head.is_some() {
+        // The objects stay where they are.
+        let mut clone = Command::new("git");
+        clone
+            .args(["-c", "safe.directory=*", "clone", "--quiet", "--bare", "--shared", "--"])
+            .arg(root)
+            .arg(into);
+        text(&mut clone)?;
+    } else {
+        text(Command::new("git").args(["init", "--quiet", "--bare", "--"]).arg(into))?;
+    }
+    let index = into.join("index-of-changes");
+    let inside = || {
+        let mut command = Command::new("git");
+        command.arg("--git-dir").arg(into).arg("--work-tree").arg(root).env("GIT_INDEX_FILE", &index);
+        command.args([
+            "-c",
+            "user.name=octocat",
+            "-c",
+            "user.email=octocat@example.com",
+            "-c",
+            "safe.directory=*",
+        ]);
+        command.args(["-c", "core.autocrlf=false", "-c", "advice.addEmbeddedRepo=false"]).current_dir(root);
+        command
+    };
+    if let Some(head) = &head {
+        text(inside().args(["read-tree", head]))?;
+    }
+    text(inside().args(["add", "--all", "--", "."]))?;
+    let tree = text(inside().arg("write-tree"))?;
+    let known = head
+        .as_ref()
+        .map(|head| text(inside().args(["rev-parse", &format!("{head}^{{tree}}")])))
+        .transpose()?;
+    let has_changes = known.as_ref() != Some(&tree);
+    let sha = match &head {
+        Some(head) if !has_changes => head.clone(),
+        Some(head) => {
+            text(inside().args(["commit-tree", "-m", "changes that are not committed", "-p", head, &tree]))?
+        }
+        None => text(inside().args(["commit-tree", "-m", "the files of the folder", &tree]))?,
+    };
+    text(inside().args(["update-ref", &format!("refs/heads/{branch}"), &sha]))?;
+    text(inside().args(["symbolic-ref", "HEAD", &format!("refs/heads/{branch}")]))?;
+    Ok(Some(Checkout { directory: into.to_owned(), sha, branch, has_changes: has_changes && head.is_some() }))
+}
+
+/// Whether a folder is the top of a Git repository.
+pub(super) fn is_top_level(root: &Path) -> bool {
+    let top = text(git(root).args(["rev-parse", "--show-toplevel"])).unwrap_or_default();
+    Path::new(&top).canonicalize().ok() == root.canonicalize().ok()
+}
+
+fn git(root: &Path) -> Command {
+    let mut command = Command::new("git");
+    command.args(["-c", "safe.directory=*", "-C"]).arg(root);
+    command
+}
+
+/// Returns what a command prints, without the last line feed.
+fn text(command: &mut Command) -> anyhow::Result<String> {
+    // Variables of a hook that runs the demo would lead to another repository.
+    for variable in ["GIT_DIR", "GIT_WORK_TREE", "GIT_PREFIX"] {
+        command.env_remove(variable);
+    }
+    let output = command.output().context("git cannot be started")?;
+    let error = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "git failed: {}", error.trim());
+    Ok(String::from_utf8_lossy(&output.stdout).trim_end().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn a_folder_becomes_a_repository_and_a_repository_gets_its_changes() {
+        let (root, into) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        fs::write(root.path().join("a.txt"), "one").unwrap();
+        let made = prepare(root.path(), &into.path().join("plain.git"), None).unwrap().unwrap();
+        assert_eq!((made.branch.as_str(), made.has_changes), ("main", false));
+        let show = |checkout: &Checkout| {
+            let name = format!("{}:a.txt", checkout.sha);
+            text(Command::new("git").arg("--git-dir").arg(&checkout.directory).args(["show", &name])).unwrap()
+        };
+        assert_eq!(show(&made), "one");
+        let mut setup = git(root.path());
+        text(setup.args(["init", "--quiet", "--initial-branch=dev"])).unwrap();
+        text(git(root.path()).args(["add", "."])).unwrap();
+        let mut commit = git(root.path());
+        text(commit.args(["-c", "user.name=a", "-c", "user.email=a@b", "commit", "-qm", "first"])).unwrap();
+        let head = text(git(root.path()).args(["rev-parse", "HEAD"])).unwrap();
+        let clean = prepare(root.path(), &into.path().join("clean.git"), None).unwrap().unwrap();
+        assert_eq!((clean.branch.as_str(), &clean.sha, clean.has_changes), ("dev", &head, false));
+        fs::write(root.path().join("a.txt"), "two").unwrap();
+        let changed = prepare(root.path(), &into.path().join("changed.git"), Some("x")).unwrap().unwrap();
+        assert_eq!(
+            (show(&changed).as_str(), changed.branch.as_str(), changed.has_changes),
+            ("two", "x", true)
+        );
+        assert_eq!(
+            text(git(root.path()).args(["rev-parse", "HEAD"])).unwrap(),
+            head,
+            "the repository is not changed"
+        );
+    }
+}

@@ -1,0 +1,47 @@
+//! What a run did besides its jobs' results: steps, outputs and annotations.
+
+use ecsrunner_core::wire::job::Conclusion;
+
+use super::follow::{Seen, SimAnnotation, SimJob};
+use crate::output::clean;
+
+/// Returns the lines below the table of jobs.
+pub(super) fn lines(seen: &Seen) -> Vec<String> {
+    let mut lines = Vec::new();
+    for job in &seen.run {
+        if let Some(why) = seen.unserved.get(&job.id) {
+            lines.push(format!("{}: left queued: {}", clean(&job.name), clean(why)));
+        }
+        lines.extend(unusual_steps(job));
+        lines.extend(job.outputs.iter().map(|(name, value)| {
+            format!("{}: output {} = {}", clean(&job.name), clean(name), clean(&value.replace('\n', "⏎")))
+        }));
+        lines.extend(job.annotations.iter().map(|annotation| annotated(job, annotation)));
+    }
+    lines
+}
+
+/// Names the steps that did not succeed, if the job was executed.
+fn unusual_steps(job: &SimJob) -> Vec<String> {
+    let unusual = |wanted: &Conclusion| -> Vec<String> {
+        let steps = job.steps.iter().filter(|step| step.conclusion.as_ref() == Some(wanted));
+        steps.map(|step| clean(&step.name)).collect()
+    };
+    [Conclusion::Failure, Conclusion::Cancelled, Conclusion::Skipped]
+        .iter()
+        .map(|conclusion| (conclusion, unusual(conclusion)))
+        .filter(|(_, names)| !names.is_empty())
+        .map(|(conclusion, names)| format!("{}: steps {conclusion}: {}", clean(&job.name), names.join(", ")))
+        .collect()
+}
+
+fn annotated(job: &SimJob, annotation: &SimAnnotation) -> String {
+    let level = annotation.level.as_deref().unwrap_or("notice").to_lowercase();
+    let place = match (&annotation.path, annotation.start_line) {
+        (Some(path), Some(line)) => format!(" {path}:{line}"),
+        (Some(path), None) => format!(" {path}"),
+        (None, _) => String::new(),
+    };
+    let message = annotation.message.as_deref().unwrap_or_default();
+    format!("{}: {level}{}: {}", clean(&job.name), clean(&place), clean(message))
+}

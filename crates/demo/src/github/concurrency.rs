@@ -1,0 +1,101 @@
+//! Concurrency groups of a repository: one member is at work, and at most one waits.
+
+use std::collections::BTreeMap;
+
+use ecsrunner_core::id::{Repository, RunId};
+use ecsrunner_workflow::run::{Concurrency, JobIndex, Outcome};
+
+use super::state::State;
+
+/// A run, or a job of one.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Member {
+    Run(RunId),
+    Job(RunId, JobIndex),
+}
+
+impl Member {
+    const fn run(&self) -> RunId {
+        match self {
+            Self::Run(run) | Self::Job(run, _) => *run,
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Group {
+    at_work: Member,
+    waiting: Option<Member>,
+}
+
+/// All groups with members. GitHub ignores case in their names.
+#[derive(Default, Debug)]
+pub(super) struct Groups(BTreeMap<(Repository, String), Group>);
+
+impl State {
+    /// Gives a group to a member, or lets it wait. A member that waited already is cancelled.
+    pub(super) fn acquire(&mut self, member: Member, wanted: &Concurrency) {
+        let Some(repository) = self.runs.get(&member.run()).map(|run| run.repository.clone()) else { return };
+        let key = (repository, wanted.group.to_lowercase());
+        let Some(group) = self.groups.0.get_mut(&key) else {
+            self.groups.0.insert(key, Group { at_work: member, waiting: None });
+            return self.hand_group_to(member);
+        };
+        let at_work = group.at_work;
+        // A job cannot wait for its own run, which waits for the job.
+        if at_work == Member::Run(member.run()) {
+            return self.dismiss(member);
+        }
+        let replaced = group.waiting.replace(member);
+        if let Some(replaced) = replaced {
+            self.dismiss(replaced);
+        }
+        if wanted.cancel_in_progress {
+            self.dismiss(at_work);
+        }
+    }
+
+    /// Takes a group from a member, and gives it to the one that waits.
+    pub(super) fn release(&mut self, member: &Member) {
+        let mut next = Vec::new();
+        self.groups.0.retain(|_, group| {
+            if group.waiting.as_ref() == Some(member) {
+                group.waiting = None;
+            }
+            if group.at_work != *member {
+                return true;
+            }
+            match group.waiting.take() {
+                Some(waiting) => {
+                    group.at_work = waiting;
+                    next.push(waiting);
+                    true
+                }
+                None => false,
+            }
+        });
+        next.into_iter().for_each(|member| self.hand_group_to(member));
+    }
+
+    fn hand_group_to(&mut self, member: Member) {
+        match member {
+            Member::Run(run) => self.begin_run(run),
+            Member::Job(run, job) => {
+                if let Some(plan) = self.plan_of(run) {
+                    plan.granted(job);
+                    self.follow(run);
+                }
+            }
+        }
+    }
+
+    fn dismiss(&mut self, member: Member) {
+        match member {
+            Member::Run(run) => {
+                self.drop_run(run, Outcome::Cancelled);
+                self.cancel_run(run);
+            }
+            Member::Job(run, job) => self.cancel_planned(run, job),
+        }
+    }
+}

@@ -1,0 +1,256 @@
+//! Submits a run of a workflow.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State as Extract;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use ecsrunner_core::id::Repository;
+use ecsrunner_workflow::expression::Value as Context;
+use ecsrunner_workflow::model::{Body, Callee, Reference, Work};
+use ecsrunner_workflow::run::{Given as RunGiven, Outcome, Run as Plan};
+use ecsrunner_workflow::{Problem, Program, trigger};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use super::{App, NewRun, main_branch, push};
+use crate::github::api::Refusal;
+use crate::github::concurrency::Member;
+use crate::github::control::action::of_files;
+use crate::github::course::{Course, Stage};
+use crate::github::job::{Event, Run};
+use crate::github::runner_side::download;
+use crate::github::state::{Shared, State};
+use crate::workflow::{self, CHECKOUT, Executor, Files, Given};
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(in crate::github::control) struct NewWorkflow {
+    repository: Repository,
+    /// Its path in the repository, such as `.github/workflows/ci.yml`.
+    file: String,
+    text: String,
+    /// What executes its steps.
+    #[serde(default)]
+    executor: Executor,
+    /// Files of the repository, such as those of its local actions and workflows.
+    #[serde(default)]
+    actions: Files,
+    #[serde(default = "push")]
+    event: String,
+    /// The activity type; by default the first that starts the workflow.
+    activity: Option<String>,
+    /// More of the event's payload.
+    #[serde(default)]
+    payload: Map<String, Value>,
+    /// The fork, for a pull request from a fork.
+    head_repository: Option<Repository>,
+    #[serde(default = "main_branch")]
+    head_branch: String,
+    /// The commit, if the repository has one.
+    head_sha: Option<String>,
+    /// The tag that was pushed.
+    tag: Option<String>,
+    /// Names and values.
+    #[serde(default)]
+    inputs: Vec<(String, String)>,
+    #[serde(default)]
+    secrets: Vec<(String, String)>,
+    #[serde(default)]
+    vars: Vec<(String, String)>,
+}
+
+pub(in crate::github::control) async fn workflow(
+    Extract(shared): App,
+    Json(new): Json<NewWorkflow>,
+) -> Response {
+    let program = match load_with_called(&shared, &new).await {
+        Ok(program) => program,
+        Err(problems) => return refused(&problems),
+    };
+    let started = admit(&program, &new).and_then(|()| inputs(&program, &new));
+    let inputs = match started {
+        Ok(inputs) => inputs,
+        Err(texts) => {
+            let at = ecsrunner_workflow::Position::START;
+            let problem = |text| Problem { file: new.file.clone(), at, text };
+            return refused(&texts.into_iter().map(problem).collect::<Vec<_>>());
+        }
+    };
+    let files: Files = new.actions.clone();
+    let files_action = match needs_files(&program).then(|| of_files(&files)).transpose() {
+        Ok(action) => action.filter(|_| !files.is_empty()),
+        Err(error) => return Refusal::invalid(&error.to_string()).into_response(),
+    };
+    let put_files = files_action.as_ref().map(|(name, _)| name.clone());
+    let mut state = shared.state();
+    state.actions.extend(files_action);
+    let answer = state.start(new, Arc::new(program), inputs, put_files);
+    state.assign();
+    Json(answer).into_response()
+}
+
+fn refused(problems: &[Problem]) -> Response {
+    let messages: Vec<String> = problems.iter().map(ToString::to_string).collect();
+    let body = json!({"problems": problems, "messages": messages});
+    (StatusCode::UNPROCESSABLE_ENTITY, Json(body)).into_response()
+}
+
+/// Reads the workflow. Called workflows of other repositories are downloaded, if that is allowed.
+async fn load_with_called(shared: &Shared, new: &NewWorkflow) -> Result<Program, Vec<Problem>> {
+    loop {
+        let missing = RefCell::new(BTreeSet::new());
+        let loaded = load(shared, new, &missing);
+        let upstream = shared.state().upstream.clone();
+        let (Err(problems), Some(upstream)) = (&loaded, upstream) else { return loaded };
+        let missing: Vec<String> = missing.into_inner().into_iter().collect();
+        let Some((repository, version)) = missing.first().and_then(|key| key.split_once('@')) else {
+            return loaded;
+        };
+        match download(&upstream, repository, version).await {
+            Some(action) => drop(shared.state().actions.insert(format!("{repository}@{version}"), action)),
+            None => return Err(problems.clone()),
+        }
+    }
+}
+
+fn load(
+    shared: &Shared,
+    new: &NewWorkflow,
+    missing: &RefCell<BTreeSet<String>>,
+) -> Result<Program, Vec<Problem>> {
+    let (known, checkout, online) = {
+        let state = shared.state();
+        let known = state.actions.clone();
+        (known, state.git.contains_key(&new.repository), state.upstream.is_some())
+    };
+    let actions: BTreeSet<String> = known.keys().cloned().collect();
+    let workflow = |callee: &Callee| match callee {
+        Callee::Remote { repository, file, version } => {
+            let key = format!("{repository}@{version}");
+            match known.get(&key) {
+                Some(action) => action.file(file),
+                None => {
+                    missing.borrow_mut().insert(key);
+                    None
+                }
+            }
+        }
+        Callee::Local { .. } => None,
+    };
+    let given = Given {
+        files: &new.actions,
+        actions: &actions,
+        workflow: &workflow,
+        checkout,
+        online,
+        executor: new.executor,
+    };
+    workflow::load(&new.file, &new.text, given)
+}
+
+/// Whether the event starts the workflow.
+fn admit(program: &Program, new: &NewWorkflow) -> Result<(), Vec<String>> {
+    let is_pull = new.event.starts_with("pull_request");
+    let branch = match (&new.tag, new.event.as_str()) {
+        (Some(_), _) => None,
+        (None, "push") => Some(new.head_branch.as_str()),
+        (None, _) if is_pull => Some("main"),
+        (None, _) => None,
+    };
+    let event = trigger::Event {
+        name: &new.event,
+        activity: new.activity.as_deref(),
+        branch,
+        tag: new.tag.as_deref().filter(|_| new.event == "push"),
+    };
+    program.main.triggers.admit(event).map_err(|text| vec![text])
+}
+
+/// Returns the context `inputs`.
+fn inputs(program: &Program, new: &NewWorkflow) -> Result<Context, Vec<String>> {
+    if new.event == "workflow_dispatch" {
+        return trigger::dispatched(&program.main.triggers.dispatch, &new.inputs);
+    }
+    match new.inputs.first() {
+        None => Ok(Context::Null),
+        Some((name, _)) => Err(vec![format!(
+            "the input `{name}` is given, but the event is `{}`: only `workflow_dispatch` has inputs",
+            new.event
+        )]),
+    }
+}
+
+/// Whether a job uses the repository's files without a checkout before.
+fn needs_files(program: &Program) -> bool {
+    program.workflows().flat_map(|workflow| &workflow.jobs).any(|job| {
+        let Body::Steps(body) = &job.body else { return false };
+        let mut uses = body.steps.iter().filter_map(|step| match &step.work {
+            Work::Action { reference, .. } => Some(reference),
+            Work::Script { .. } | Work::Control { .. } => None,
+        });
+        let is_checkout = |reference: &Reference| {
+            matches!(reference, Reference::Repository { name, .. } if name.eq_ignore_ascii_case(CHECKOUT))
+        };
+        uses.find(|reference| is_checkout(reference) || matches!(reference, Reference::Local { .. }))
+            .is_some_and(|first| !is_checkout(first))
+    })
+}
+
+impl State {
+    fn start(
+        &mut self,
+        new: NewWorkflow,
+        program: Arc<Program>,
+        inputs: Context,
+        put_files: Option<String>,
+    ) -> Value {
+        let mut payload = new.payload;
+        if !inputs.entries().is_empty() {
+            // The payload has all inputs as texts.
+            let texts = inputs.entries().iter().map(|(name, value)| (name.clone(), value.text().into()));
+            payload.insert("inputs".to_owned(), Value::Object(texts.collect()));
+        }
+        let activity = new.activity.or_else(|| match new.event.as_str() {
+            name if name.starts_with("pull_request") => Some("opened".to_owned()),
+            _ => None,
+        });
+        let run = self.new_run(NewRun {
+            repository: new.repository,
+            head_repository: new.head_repository,
+            workflow: program.main.name.clone(),
+            file: program.main.file.clone(),
+            event: Event { name: new.event, activity, tag: new.tag, payload },
+            head_branch: new.head_branch,
+            head_sha: new.head_sha,
+        });
+        let given = RunGiven {
+            github: Context::from(&self.github_json(&run)),
+            inputs,
+            vars: Context::Map(new.vars.into_iter().map(|(name, value)| (name, value.into())).collect()),
+            secrets: new.secrets,
+        };
+        let title = Plan::name(&program, &given).unwrap_or_else(|| run.title.clone());
+        let group = Plan::concurrency(&program, &given);
+        let course = Course {
+            stage: Stage::Waiting { program, given: Box::new(given) },
+            jobs: BTreeMap::new(),
+            executor: new.executor,
+            put_files,
+        };
+        let id = run.id;
+        self.runs.insert(id, Run { title, course: Some(course), ..run });
+        match group {
+            Ok(None) => self.begin_run(id),
+            Ok(Some(group)) => self.acquire(Member::Run(id), &group),
+            Err(why) => {
+                tracing::warn!(%why, "the concurrency group of a run has no name");
+                self.drop_run(id, Outcome::Failure);
+            }
+        }
+        self.submitted(id)
+    }
+}

@@ -1,0 +1,121 @@
+//! The context `github` of a run, and the payload of the event that started it.
+
+use serde_json::{Value, json};
+
+use super::job::Run;
+use super::state::State;
+
+impl Run {
+    fn is_pull_request(&self) -> bool {
+        self.event.name.starts_with("pull_request")
+    }
+
+    /// Returns `ref`, `ref_name` and `ref_type`.
+    pub(super) fn reference(&self) -> (String, String, &'static str) {
+        if self.event.name == "pull_request" || self.event.name.starts_with("pull_request_review") {
+            return ("refs/pull/1/merge".to_owned(), "1/merge".to_owned(), "branch");
+        }
+        match &self.event.tag {
+            Some(tag) => (format!("refs/tags/{tag}"), tag.clone(), "tag"),
+            // A run for the target of a pull request is one of the base branch.
+            None if self.is_pull_request() => ("refs/heads/main".to_owned(), "main".to_owned(), "branch"),
+            None => (format!("refs/heads/{}", self.head_branch), self.head_branch.clone(), "branch"),
+        }
+    }
+}
+
+impl State {
+    /// Returns the context without what is a job's own.
+    pub(super) fn github_json(&self, run: &Run) -> Value {
+        let repository = self.repositories.get(&run.repository);
+        let (reference, name, kind) = run.reference();
+        let (head_ref, base_ref) =
+            if run.is_pull_request() { (run.head_branch.as_str(), "main") } else { ("", "") };
+        json!({
+            "action": "",
+            "actor": "octocat",
+            "actor_id": "583231",
+            "api_url": self.base,
+            "base_ref": base_ref,
+            "event": self.event_json(run),
+            "event_name": run.event.name,
+            "graphql_url": format!("{}/graphql", self.base),
+            "head_ref": head_ref,
+            "ref": reference,
+            "ref_name": name,
+            "ref_protected": "false",
+            "ref_type": kind,
+            "repository": run.repository,
+            "repository_id": repository.map(|record| record.id.to_string()),
+            "repository_owner": run.repository.owner(),
+            "repository_owner_id": "1",
+            "repository_visibility": if repository.is_some_and(|record| record.private) { "private" } else { "public" },
+            "retention_days": "90",
+            "run_attempt": run.attempt.to_string(),
+            "run_id": run.id.to_string(),
+            "run_number": run.number.to_string(),
+            "secret_source": "Actions",
+            "server_url": self.base,
+            "sha": run.head_sha,
+            "triggering_actor": "octocat",
+            "workflow": run.workflow,
+            "workflow_ref": format!("{}/{}@{reference}", run.repository, run.file),
+            "workflow_sha": run.head_sha,
+        })
+    }
+
+    fn event_json(&self, run: &Run) -> Value {
+        let repository = |name| self.repositories.get(name).map(|record| self.repository_json(record));
+        let (reference, _, kind) = run.reference();
+        let mut event = json!({
+            "repository": repository(&run.repository),
+            "sender": self.user_json("octocat"),
+        });
+        if let Some(activity) = &run.event.activity {
+            event["action"] = json!(activity);
+        }
+        if run.is_pull_request() {
+            event["number"] = json!(1);
+            event["pull_request"] = json!({
+                "number": 1,
+                "title": run.title,
+                "state": "open",
+                "draft": false,
+                "merged": false,
+                "labels": [],
+                "user": self.user_json("octocat"),
+                "head": {
+                    "ref": run.head_branch,
+                    "sha": run.head_sha,
+                    "repo": repository(&run.head_repository),
+                    "user": self.user_json(run.head_repository.owner()),
+                },
+                "base": {"ref": "main", "sha": run.head_sha, "repo": repository(&run.repository)},
+            });
+        }
+        match run.event.name.as_str() {
+            "push" => {
+                event["ref"] = json!(reference);
+                event["before"] = json!("0".repeat(40));
+                event["after"] = json!(run.head_sha);
+                event["created"] = json!(kind == "tag");
+                event["deleted"] = json!(false);
+                event["forced"] = json!(false);
+                event["base_ref"] = Value::Null;
+                event["commits"] = json!([]);
+                event["head_commit"] = json!({"id": run.head_sha, "message": run.title});
+                event["pusher"] = json!({"name": "octocat"});
+            }
+            "workflow_dispatch" => {
+                event["ref"] = json!(reference);
+                event["workflow"] = json!(run.file);
+                event["inputs"] = Value::Null;
+            }
+            _ => {}
+        }
+        for (key, value) in &run.event.payload {
+            event[key] = value.clone();
+        }
+        event
+    }
+}

@@ -1,0 +1,93 @@
+use super::*;
+
+fn contexts() -> Contexts {
+    let json = |text: &str| serde_json::from_str::<Value>(text).unwrap();
+    Contexts::default()
+        .with("github", json(r#"{"ref": "refs/heads/main", "event": {"n": 3, "labels": [{"name": "Bug"}, {"name": "ci"}, {"id": 1}]}}"#))
+        .with("matrix", json(r#"{"os": "linux", "list": ["a", "b"], "flag": true, "none": null}"#))
+        .with_status(Status { success: false, failure: true, cancelled: false })
+}
+
+fn value(expression: &str) -> String {
+    match evaluate(expression, &contexts()) {
+        Ok(value) => serde_json::to_string(&value).unwrap(),
+        Err(fault) => format!("fault: {fault}"),
+    }
+}
+
+#[test]
+fn operators_and_members_work_as_at_github() {
+    for (expression, expected) in [
+        ("github.ref == 'REFS/heads/MAIN'", "true"),
+        ("github['ref']", "\"refs/heads/main\""),
+        ("GITHUB.Event.N", "3"),
+        ("github.missing.deeper", "null"),
+        ("github.event.labels[1].name", "\"ci\""),
+        ("github.event.labels[9].name", "null"),
+        ("github.event.labels.*.name", "[\"Bug\",\"ci\"]"),
+        ("matrix.*", "[\"linux\",[\"a\",\"b\"],true,null]"),
+        ("matrix.list[1]", "\"b\""),
+        ("matrix['list']['0']", "\"a\""),
+        ("matrix.flag && 'yes' || 'no'", "\"yes\""),
+        ("matrix.none && 'yes' || 'no'", "\"no\""),
+        ("matrix.none || matrix.os", "\"linux\""),
+        ("!matrix.none && !'' && !0", "true"),
+        ("'1' == 1 && true == 1 && null == 0 && '' == null", "true"),
+        ("1 < 2 && '2' > 1 && 'b' >= 'A' && !('x' > 1)", "true"),
+        ("0x10 + 1", "fault: `0x10 + 1` cannot be read"),
+        ("success() || failure()", "true"),
+        ("always() && !cancelled()", "true"),
+        ("case(matrix.flag, 'a', 'b')", "\"a\""),
+        ("fromJSON('[1,{\"a\":2}]')[1].a", "2"),
+    ] {
+        let value = value(expression);
+        assert!(
+            value == expected || expected.starts_with("fault") && value.starts_with(expected),
+            "{expression}: {value}"
+        );
+    }
+}
+
+#[test]
+fn functions_work_as_at_github() {
+    for (expression, expected) in [
+        ("contains('Hello', 'ELL')", "true"),
+        ("contains(github.event.labels.*.name, 'bug')", "true"),
+        ("contains(fromJSON('[1,2]'), '2')", "true"),
+        ("contains(github.event, 'n')", "false"),
+        ("startsWith(github.ref, 'REFS/')", "true"),
+        ("endsWith(github.ref, 'main')", "true"),
+        ("format('{0} {{x}} {1}', 'a', 1.50)", "\"a {x} 1.5\""),
+        ("join(matrix.list)", "\"a,b\""),
+        ("join(matrix.list, ' + ')", "\"a + b\""),
+        ("join('x', '-')", "\"x\""),
+        ("toJSON(matrix.list)", "\"[\\n  \\\"a\\\",\\n  \\\"b\\\"\\n]\""),
+        ("toJSON('x')", "\"\\\"x\\\"\""),
+        ("fromJSON('true')", "true"),
+        ("fromJson('{\"b\":1,\"a\":2}')", "{\"b\":1,\"a\":2}"),
+        ("format('{1}', 'a')", "fault: `format('{1}', 'a')`: format was given `{1}`, but no value for `{1}`"),
+        (
+            "format('{')",
+            "fault: `format('{')`: format was given `{`: `{0}`, or `{{` for a brace, is expected",
+        ),
+        ("fromJSON('')", "fault: `fromJSON('')`: fromJSON was given an empty text: JSON is expected"),
+        ("hashFiles('x')", "fault: `hashFiles('x')`: hashFiles needs the files of a runner"),
+        ("steps.a.b", "fault: `steps.a.b`: the context `steps` is not known here"),
+    ] {
+        assert_eq!(value(expression), expected, "{expression}");
+    }
+}
+
+#[test]
+fn a_condition_without_a_status_function_needs_success() {
+    for (written, completed) in [
+        ("", "success()"),
+        ("always()", "always()"),
+        ("!cancelled()", "!cancelled()"),
+        ("github.ref == 'x'", "success() && (github.ref == 'x')"),
+        ("contains('always()', github.ref)", "success() && (contains('always()', github.ref))"),
+        ("Failure () && a.b", "Failure () && a.b"),
+    ] {
+        assert_eq!(super::completed(written), completed, "{written}");
+    }
+}

@@ -1,0 +1,156 @@
+//! A workflow together with all workflows that it calls.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::model::{Body, Call, Callee, Secrets, Workflow};
+use crate::problem::{Problem, Problems};
+use crate::token::Token;
+use crate::trigger::CallInterface;
+
+/// GitHub's limit of workflows that call each other in a row.
+const MAX_DEPTH: usize = 10;
+
+/// A workflow that can be run, and the workflows that it calls.
+#[derive(Clone, Debug)]
+pub struct Program {
+    pub main: Arc<Workflow>,
+    called: BTreeMap<Callee, Arc<Workflow>>,
+}
+
+/// Where the text of a called workflow is.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Found {
+    Text(String),
+    /// It is not there; the text says what would help.
+    Missing(String),
+    /// It is not there, but may be when the workflow is run. Its inputs are not checked.
+    Later,
+}
+
+impl Program {
+    /// Reads a workflow and all that it calls. `find` returns the text of a called workflow.
+    ///
+    /// # Errors
+    ///
+    /// Returns all problems of the first file that has some.
+    pub fn load(file: &str, text: &str, mut find: impl FnMut(&Callee) -> Found) -> Result<Self, Problems> {
+        let main = Arc::new(crate::read(file, text)?);
+        let mut program = Self { main: Arc::clone(&main), called: BTreeMap::new() };
+        program.load_called(&main, None, &mut find, 1)?;
+        Ok(program)
+    }
+
+    /// Returns the workflow that a job of a workflow calls. `caller` is the caller itself, if it was called.
+    pub(crate) fn called(&self, callee: &Callee, caller: Option<&Callee>) -> Option<Arc<Workflow>> {
+        self.called.get(&callee.seen_from(caller)).cloned()
+    }
+
+    /// Returns all workflows, the main one first.
+    pub fn workflows(&self) -> impl Iterator<Item = &Workflow> {
+        std::iter::once(self.main.as_ref()).chain(self.called.values().map(AsRef::as_ref))
+    }
+
+    fn load_called(
+        &mut self,
+        caller: &Workflow,
+        origin: Option<&Callee>,
+        find: &mut impl FnMut(&Callee) -> Found,
+        depth: usize,
+    ) -> Result<(), Problems> {
+        for job in &caller.jobs {
+            let Body::Call(call) = &job.body else { continue };
+            let problem =
+                |text: String| Problems(vec![Problem { file: caller.file.clone(), at: call.at, text }]);
+            let callee = call.uses.seen_from(origin);
+            if depth > MAX_DEPTH {
+                return Err(problem(format!("more than {MAX_DEPTH} workflows call each other in a row")));
+            }
+            let workflow = match self.called.get(&callee) {
+                Some(known) => Arc::clone(known),
+                None => match find(&callee) {
+                    Found::Text(text) => Arc::new(crate::read(&callee.to_string(), &text)?),
+                    Found::Missing(what) => return Err(problem(format!("calls `{callee}`, {what}"))),
+                    Found::Later => continue,
+                },
+            };
+            let Some(interface) = &workflow.triggers.call else {
+                let on = workflow.triggers.names().join(", ");
+                return Err(problem(format!(
+                    "calls `{callee}`, which has no `on: workflow_call`: it runs on {on}"
+                )));
+            };
+            let wrong = mismatches(call, interface);
+            if !wrong.is_empty() {
+                let problem = |(at, text)| Problem { file: caller.file.clone(), at, text };
+                return Err(Problems(wrong.into_iter().map(problem).collect()));
+            }
+            self.called.insert(callee.clone(), Arc::clone(&workflow));
+            self.load_called(&workflow, Some(&callee), find, depth + 1)?;
+        }
+        Ok(())
+    }
+}
+
+/// Returns what a call gives that the called workflow does not take, and what it does not give.
+fn mismatches(call: &Call, interface: &CallInterface) -> Vec<(crate::Position, String)> {
+    let mut wrong = Vec::new();
+    let given = call.inputs.as_ref().map(Token::entries).unwrap_or_default();
+    for (name, _) in given {
+        let Some(text) = name.text() else { continue };
+        if !interface.inputs.iter().any(|input| input.name.eq_ignore_ascii_case(&text)) {
+            let names: Vec<&str> = interface.inputs.iter().map(|input| input.name.as_str()).collect();
+            wrong.push((
+                name.at,
+                format!("the called workflow has no input `{text}`: it takes {}", listed(&names)),
+            ));
+        }
+    }
+    let gives = |entries: &[(Token, Token)], name: &str| {
+        entries.iter().any(|(key, _)| key.text().is_none_or(|key| key.eq_ignore_ascii_case(name)))
+    };
+    for input in interface.inputs.iter().filter(|input| input.required && !gives(given, &input.name)) {
+        wrong.push((call.at, format!("the called workflow needs the input `{}`", input.name)));
+    }
+    let Secrets::Given(secrets) = &call.secrets else { return wrong };
+    let secrets = secrets.as_ref().map(Token::entries).unwrap_or_default();
+    for (name, _) in secrets {
+        let Some(text) = name.text() else { continue };
+        if !interface.secrets.iter().any(|secret| secret.name.eq_ignore_ascii_case(&text)) {
+            let names: Vec<&str> = interface.secrets.iter().map(|secret| secret.name.as_str()).collect();
+            wrong.push((
+                name.at,
+                format!("the called workflow has no secret `{text}`: it takes {}", listed(&names)),
+            ));
+        }
+    }
+    for secret in interface.secrets.iter().filter(|secret| secret.required && !gives(secrets, &secret.name)) {
+        wrong.push((call.at, format!("the called workflow needs the secret `{}`", secret.name)));
+    }
+    wrong
+}
+
+fn listed(names: &[&str]) -> String {
+    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+}
+
+impl Callee {
+    /// Returns the workflow that this one means in the files of another one's repository.
+    fn seen_from(&self, origin: Option<&Self>) -> Self {
+        match (self, origin) {
+            (Self::Local { file }, Some(Self::Remote { repository, version, .. })) => {
+                Self::Remote { repository: repository.clone(), file: file.clone(), version: version.clone() }
+            }
+            _ => self.clone(),
+        }
+    }
+}
+
+impl std::fmt::Display for Callee {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Local { file } => f.write_str(file),
+            Self::Remote { repository, file, version } => write!(f, "{repository}/{file}@{version}"),
+        }
+    }
+}

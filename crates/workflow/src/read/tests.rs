@@ -1,0 +1,149 @@
+use crate::read;
+
+fn problems(text: &str) -> String {
+    read("ci.yml", text).unwrap_err().to_string()
+}
+
+#[test]
+fn each_mistake_has_its_place_and_says_what_is_right() {
+    let text = "
+nam: x
+on: {pusch: , pull_request: {types: [opend], branch: [main]}}
+env: {A: [1], B: '${{ matrix.x }}'}
+jobs:
+  build:
+    runs-on: ubuntu-latest
+    strategy: {matrix: {os: []}}
+    timeout-minutes: soon
+    permissions: {contents: all}
+    env: {TOKEN: '${{ steps.x.outputs.y }}'}
+    if: secrets.TOKEN != ''
+    steps:
+      - {id: a, run: echo}
+      - {id: A, uses: actions/checkout}
+      - {run: echo, with: {a: 1}, continue-on-error: 'yes'}
+      - {name: nothing}
+      - run: |
+          echo ${{ github.ref
+      - text
+  1st: {runs-on: x, needs: [nobody], steps: []}
+  two: {steps: [{run: echo, if: \"github.ref = 'x'\"}]}
+  three: {uses: ./other.yml, needs: [four]}
+  four: {runs-on: x, needs: three, steps: [{run: '${{ }}', shell: '${{ matrix.x }}'}]}
+  five: {runs-on: x, needs: five, runs-on: y}
+";
+    insta::assert_snapshot!(problems(text), @"
+    ci.yml:2:1: `nam` is not a key of a workflow: `name`, `run-name`, `on`, `permissions`, `env`, `defaults`, `concurrency` or `jobs` is expected
+    ci.yml:3:6: `pusch` is not an event: one such as `push`, `pull_request` or `workflow_dispatch` is expected
+    ci.yml:3:46: `branch` is not a key of an event: `types`, `branches`, `branches-ignore`, `tags`, `tags-ignore`, `paths` or `paths-ignore` is expected
+    ci.yml:4:10: `A` is a list: a text is expected
+    ci.yml:4:18: `B`: the expression `matrix.x` uses the context `matrix`, which this key does not allow: github, inputs, vars or secrets is expected
+    ci.yml:8:24: `matrix.os` is an empty list: at least one value is needed
+    ci.yml:9:22: `timeout-minutes` is `soon`: a number is expected
+    ci.yml:10:29: `contents` is `all`: `read`, `write` or `none` is expected
+    ci.yml:11:18: `TOKEN`: the expression `steps.x.outputs.y` uses the context `steps`, which this key does not allow: github, inputs, vars, needs, strategy, matrix or secrets is expected
+    ci.yml:12:9: `if`: the expression `secrets.TOKEN != ''` uses the context `secrets`, which this key does not allow: github, inputs, vars or needs is expected
+    ci.yml:15:14: the id `A` is there twice: ids are unique, without regard to case
+    ci.yml:15:23: `actions/checkout` is not an action: `./FOLDER`, `$/FOLDER`, `OWNER/NAME@REF`, `OWNER/NAME/FOLDER@REF` or `docker://IMAGE` is expected
+    ci.yml:16:21: `with` is not a key of a step with `run`: `name`, `id`, `if`, `run`, `shell`, `working-directory`, `env`, `continue-on-error`, `timeout-minutes` or `background` is expected
+    ci.yml:16:54: `continue-on-error` is `yes`: true or false is expected
+    ci.yml:17:9: `steps` has neither `run` nor `wait` nor `wait-all` nor `cancel` nor `parallel` nor `uses`: one of them is needed
+    ci.yml:19:11: `run` has an expression that does not end: `}}` is missing
+    ci.yml:20:9: `steps` is `text`: a mapping is expected
+    ci.yml:21:3: `1st` is not an id: a letter or `_`, then letters, digits, `-` and `_`, less than 100 characters in all, are expected
+    ci.yml:21:29: job `1st` needs `nobody`, which is not a job: one of `build`, `1st`, `two`, `three`, `four`, `five` is expected
+    ci.yml:22:8: `two` has neither `uses` nor `runs-on`: one of them is needed
+    ci.yml:22:33: `if`: the expression `github.ref = 'x'` cannot be read: invalid expression syntax: expected `==` (at offset 11)
+    ci.yml:23:17: `./other.yml` is not a workflow: `./.github/workflows/FILE` or `OWNER/NAME/.github/workflows/FILE@REF` is expected
+    ci.yml:23:38: job `three` needs `four`, which needs `three` again: a cycle
+    ci.yml:24:29: job `four` needs `three`, which needs `four` again: a cycle
+    ci.yml:24:50: `run`: an expression is empty: `${{ github.ref }}`, for example, is expected
+    ci.yml:24:67: `shell` has an expression, which this key does not allow
+    ci.yml:25:29: job `five` needs itself
+    ci.yml:25:35: the key `runs-on` is there twice, without regard to case
+    ");
+}
+
+#[test]
+fn what_github_takes_is_taken() {
+    let text = "
+name: 1.10
+run-name: by ${{ github.actor }}
+on: [push, workflow_dispatch]
+permissions: read-all
+env: &env
+  A: 1.20
+  B: ''
+defaults: {run: {shell: bash}}
+concurrency: {group: '${{ github.workflow }}', cancel-in-progress: '${{ github.ref != ''x'' }}'}
+jobs:
+  a:
+    runs-on: {group: big, labels: [x]}
+    env: *env
+    environment: {name: prod, url: '${{ steps.x.outputs.url }}'}
+    continue-on-error: ${{ matrix.soft }}
+    strategy:
+      matrix: {a: [1, {b: '${{ github.ref }}'}], include: '${{ fromJSON(vars.X) }}'}
+    outputs: {o: '${{ steps.x.outputs.y }}'}
+    container: {image: debian, credentials: {username: a, password: '${{ secrets.P }}'}, env: {A: '${{ env.A }}'}}
+    services: {db: {image: postgres, ports: [5432], options: --health-cmd x}}
+    steps:
+      - {uses: docker://alpine:3, with: {args: x}}
+      - {uses: ./act/, id: x}
+      - {uses: o/n/sub/dir@v1, timeout-minutes: '${{ fromJSON(vars.T) }}'}
+      - {run: echo, if: false}
+      - {run: \"a ${{ '}}' }} b\", env: {'${{ insert }}': '${{ fromJSON(vars.X) }}'}}
+  b: {needs: A, uses: o/n/.github/workflows/x.yml@main, with: {a: 1, b: true}, secrets: inherit}
+";
+    let workflow = read("ci.yml", text).unwrap();
+    assert_eq!((workflow.name.as_str(), workflow.jobs.len()), ("1.10", 2));
+    assert_eq!(workflow.jobs[1].needs, ["a"]);
+    assert_eq!(workflow.env.unwrap().get("A").unwrap().text().unwrap(), "1.2");
+    let crate::model::Body::Steps(job) = &workflow.jobs[0].body else { panic!() };
+    let names: Vec<&str> = job.steps.iter().map(|step| step.context_name.as_str()).collect();
+    assert_eq!(names, ["__alpine_3", "x", "__o_n", "__run", "__run_2"]);
+    let conditions: Vec<&str> = job.steps.iter().map(|step| step.condition.as_str()).collect();
+    assert_eq!(conditions[2..], ["success()", "success() && (false)", "success()"]);
+}
+
+#[test]
+fn steps_in_the_background_are_waited_for_by_name() {
+    let text = "
+on: push
+jobs:
+  a:
+    runs-on: x
+    steps:
+      - {id: server, run: serve, background: true}
+      - parallel:
+          - {run: one}
+          - {id: two, uses: $/act}
+      - {cancel: server}
+      - {wait-all: }
+";
+    let workflow = read("ci.yml", text).unwrap();
+    let crate::model::Body::Steps(job) = &workflow.jobs[0].body else { panic!() };
+    let shown: Vec<String> = job
+        .steps
+        .iter()
+        .map(|step| {
+            let waits = match &step.work {
+                crate::model::Work::Control { control, steps } => {
+                    format!(" {} {}", control.as_str(), steps.join(","))
+                }
+                _ => String::new(),
+            };
+            format!("{} {} {:?}{waits}", step.context_name, step.background, step.group)
+        })
+        .collect();
+    insta::assert_snapshot!(shown.join("\n"), @r#"
+    server true None
+    __run true Some("parallel_2")
+    two true Some("parallel_2")
+    __wait false Some("parallel_2") wait __run,two
+    __cancel false None cancel server
+    __wait-all false None wait-all
+    "#);
+    let wrong = problems(&text.replace("cancel: server", "wait: [server, nobody]"));
+    assert!(wrong.starts_with("ci.yml:11:9: `wait` names `nobody`"), "{wrong}");
+}

@@ -1,0 +1,308 @@
+//! Checks a YAML document against the tables, and turns it into tokens.
+
+use crate::expression::check::{self, Allowed};
+use crate::expression::template::{self, Part};
+use crate::number;
+use crate::problem::Faults;
+use crate::token::{Content, Token};
+use crate::yaml::{Node, Yaml};
+
+use super::{Mapping, Rule, Shape};
+
+/// GitHub's limit of an expression, in characters.
+const MAX_EXPRESSION: usize = 21_000;
+
+/// Checks a node and everything below it.
+pub(crate) fn check(node: &Node, rule: &Rule, faults: &mut Faults<'_>) -> Token {
+    Checker { faults }.node(node, rule, "the file", None)
+}
+
+struct Checker<'a, 'f> {
+    faults: &'a mut Faults<'f>,
+}
+
+type Inherited = Option<&'static Allowed>;
+
+impl Checker<'_, '_> {
+    /// `name` is what messages call the node: its key.
+    fn node(&mut self, node: &Node, rule: &Rule, name: &str, inherited: Inherited) -> Token {
+        let allowed = rule.allowed.or(inherited);
+        let content = match &node.value {
+            Yaml::List(items) => self.list(node, items, rule, name, allowed),
+            Yaml::Map(entries) => self.map(node, entries, rule, name, allowed),
+            Yaml::Null | Yaml::Bool(_) | Yaml::Number(..) | Yaml::Text(_) => {
+                self.scalar(node, rule, name, allowed)
+            }
+        };
+        Token { at: node.at, content }
+    }
+
+    fn list(&mut self, node: &Node, items: &[Node], rule: &Rule, name: &str, allowed: Inherited) -> Content {
+        let item = rule.shapes.iter().find_map(|shape| match shape {
+            Shape::List(item) => Some(*item),
+            Shape::Any => Some(rule),
+            _ => None,
+        });
+        let Some(item) = item else {
+            self.faults.add(node.at, format!("{} is a list: {} is expected", shown(name), expected(rule)));
+            return Content::Null;
+        };
+        Content::List(items.iter().map(|node| self.node(node, item, name, allowed)).collect())
+    }
+
+    fn map(
+        &mut self,
+        node: &Node,
+        entries: &[(Node, Node)],
+        rule: &Rule,
+        name: &str,
+        allowed: Inherited,
+    ) -> Content {
+        for shape in rule.shapes {
+            match shape {
+                Shape::Map(mapping) => return self.entries(node, entries, mapping, allowed, false),
+                Shape::Choice(kinds) => {
+                    let has = |key: &str| entries.iter().any(|(name, _)| name.text().as_deref() == Some(key));
+                    let kind = kinds.iter().find(|(key, _)| has(key)).or(kinds.last());
+                    let all_missing = kinds.iter().all(|(key, _)| !has(key));
+                    if all_missing {
+                        let keys: Vec<String> = kinds.iter().map(|(key, _)| format!("`{key}`")).collect();
+                        let text = format!(
+                            "{} has neither {}: one of them is needed",
+                            shown(name),
+                            keys.join(" nor ")
+                        );
+                        self.faults.add(node.at, text);
+                    }
+                    if let Some((_, mapping)) = kind {
+                        return self.entries(node, entries, mapping, allowed, all_missing);
+                    }
+                }
+                Shape::Any => {
+                    let pairs = entries.iter().map(|(key, value)| {
+                        let name = key.text().unwrap_or_default();
+                        (self.any_key(key, allowed), self.node(value, rule, &name, allowed))
+                    });
+                    return Content::Map(pairs.collect());
+                }
+                _ => {}
+            }
+        }
+        self.faults.add(node.at, format!("{} is a mapping: {} is expected", shown(name), expected(rule)));
+        Content::Null
+    }
+
+    fn any_key(&mut self, key: &Node, allowed: Inherited) -> Token {
+        let text = Node { at: key.at, value: Yaml::Text(key.text().unwrap_or_default()) };
+        match self.text_content(&text, "a key", allowed) {
+            Some(content) => Token { at: key.at, content },
+            None => Token { at: key.at, content: Content::Text(key.text().unwrap_or_default()) },
+        }
+    }
+
+    fn entries(
+        &mut self,
+        node: &Node,
+        entries: &[(Node, Node)],
+        mapping: &Mapping,
+        allowed: Inherited,
+        incomplete: bool,
+    ) -> Content {
+        let mut seen: Vec<String> = Vec::new();
+        let mut pairs = Vec::new();
+        let mut inserts = false;
+        for (key, value) in entries {
+            let name = key.text().unwrap_or_default();
+            if name.contains("${{") {
+                inserts = true;
+                let any = Rule::new(&[Shape::Any]);
+                let values = mapping.others.unwrap_or(&any);
+                pairs.push((self.any_key(key, allowed), self.node(value, values, &name, allowed)));
+                continue;
+            }
+            if seen.iter().any(|other| other.eq_ignore_ascii_case(&name)) {
+                self.faults.add(key.at, format!("the key `{name}` is there twice, without regard to case"));
+                continue;
+            }
+            let known = mapping.keys.iter().find(|known| known.name == name);
+            match known.map(|known| known.rule).or(mapping.others) {
+                Some(rule) => {
+                    if name.is_empty() {
+                        self.faults.add(key.at, format!("a key of {} is empty", mapping.what));
+                    }
+                    let text = Token { at: key.at, content: Content::Text(name.clone()) };
+                    pairs.push((text, self.node(value, rule, &name, allowed)));
+                }
+                None => self.unknown(key, &name, mapping),
+            }
+            seen.push(name);
+        }
+        let missing =
+            mapping.keys.iter().filter(|key| key.required && !seen.iter().any(|name| name == key.name));
+        for key in missing.filter(|_| !inserts && !incomplete) {
+            self.faults.add(node.at, format!("{} needs the key `{}`", mapping.what, key.name));
+        }
+        Content::Map(pairs)
+    }
+
+    fn unknown(&mut self, key: &Node, name: &str, mapping: &Mapping) {
+        let hint = if name == "<<" { "; GitHub knows no merge keys" } else { "" };
+        let keys: Vec<&str> = mapping.keys.iter().map(|key| key.name).collect();
+        let text = format!("`{name}` is not a key of {}: {} is expected{hint}", mapping.what, or(&keys));
+        self.faults.add(key.at, text);
+    }
+
+    fn scalar(&mut self, node: &Node, rule: &Rule, name: &str, allowed: Inherited) -> Content {
+        if let Yaml::Text(text) = &node.value
+            && text.contains("${{")
+        {
+            let content = self.text_content(node, name, allowed);
+            match content {
+                Some(Content::Text(text)) => {
+                    let node = Node { at: node.at, value: Yaml::Text(text) };
+                    return self.literal(&node, rule, name, allowed);
+                }
+                Some(Content::Insert) => self.faults.add(node.at, "`insert` is only allowed as a key"),
+                Some(content) => return content,
+                None => {}
+            }
+            return Content::Null;
+        }
+        self.literal(node, rule, name, allowed)
+    }
+
+    /// Reads a text with expressions. Returns `None` if one of them is wrong.
+    fn text_content(&mut self, node: &Node, name: &str, allowed: Inherited) -> Option<Content> {
+        let text = node.text()?;
+        let Some(parts) = template::parts(&text) else {
+            self.faults.add(
+                node.at,
+                format!("{} has an expression that does not end: `}}}}` is missing", shown(name)),
+            );
+            return None;
+        };
+        let expressions: Vec<&str> = parts
+            .iter()
+            .filter_map(|part| match part {
+                Part::Expression(expression) => Some(*expression),
+                Part::Text(_) => None,
+            })
+            .collect();
+        if expressions.is_empty() {
+            return Some(Content::Text(text.clone()));
+        }
+        let Some(allowed) = allowed else {
+            self.faults
+                .add(node.at, format!("{} has an expression, which this key does not allow", shown(name)));
+            return None;
+        };
+        if expressions == ["insert"] && parts.len() == 1 {
+            return Some(Content::Insert);
+        }
+        let mut sound = true;
+        for expression in &expressions {
+            let checked = match expression.len() > MAX_EXPRESSION {
+                true => Err(format!("an expression has more than {MAX_EXPRESSION} characters")),
+                false => check::check(expression, allowed),
+            };
+            if let Err(text) = checked {
+                self.faults.add(node.at, format!("{}: {text}", shown(name)));
+                sound = false;
+            }
+        }
+        if let [expression] = expressions.as_slice()
+            && parts.len() == 1
+            && let Some(text) = template::quoted(expression)
+        {
+            return Some(Content::Text(text));
+        }
+        sound.then(|| Content::Expression(template::joined(&parts)))
+    }
+
+    /// Checks a scalar without expressions.
+    fn literal(&mut self, node: &Node, rule: &Rule, name: &str, allowed: Inherited) -> Content {
+        let text = node.text().unwrap_or_default();
+        for shape in rule.shapes {
+            match (shape, &node.value) {
+                (Shape::Null | Shape::Any, Yaml::Null) => return Content::Null,
+                (Shape::Bool | Shape::Any, Yaml::Bool(value)) => return Content::Bool(*value),
+                (Shape::Number | Shape::Any, Yaml::Number(number, _)) => return Content::Number(*number),
+                (Shape::Any, Yaml::Text(_)) => return Content::Text(text),
+                _ => {}
+            }
+        }
+        for shape in rule.shapes {
+            match shape {
+                Shape::Written => return Content::Text(written(node).unwrap_or(text)),
+                Shape::Text => return Content::Text(text),
+                Shape::Filled if !text.is_empty() => return Content::Text(text),
+                Shape::Word(words) if words.contains(&text.as_str()) => return Content::Text(text),
+                Shape::Condition => return self.condition(node, &text, name, allowed),
+                _ => {}
+            }
+        }
+        let is = match &node.value {
+            Yaml::Null => "is empty".to_owned(),
+            Yaml::Text(text) if text.is_empty() => "is empty".to_owned(),
+            _ => format!("is `{text}`"),
+        };
+        self.faults.add(node.at, format!("{} {is}: {} is expected", shown(name), expected(rule)));
+        Content::Null
+    }
+
+    fn condition(&mut self, node: &Node, text: &str, name: &str, allowed: Inherited) -> Content {
+        if let (Some(allowed), false) = (allowed, text.trim().is_empty())
+            && let Err(wrong) = check::check(text.trim(), allowed)
+        {
+            self.faults.add(node.at, format!("{}: {wrong}", shown(name)));
+        }
+        Content::Text(text.to_owned())
+    }
+}
+
+/// Returns a number as the file writes it.
+fn written(node: &Node) -> Option<String> {
+    match &node.value {
+        Yaml::Number(number, written) if number::yaml(written) == Some(*number) => Some(written.clone()),
+        _ => None,
+    }
+}
+
+fn shown(name: &str) -> String {
+    if name == "the file" { name.to_owned() } else { format!("`{name}`") }
+}
+
+/// Lists words: `a`, `b` or `c`.
+fn or(words: &[&str]) -> String {
+    let quoted: Vec<String> = words.iter().map(|word| format!("`{word}`")).collect();
+    match quoted.as_slice() {
+        [] => "nothing".to_owned(),
+        [one] => one.clone(),
+        [others @ .., last] => format!("{} or {last}", others.join(", ")),
+    }
+}
+
+/// Says what a rule allows.
+fn expected(rule: &Rule) -> String {
+    let mut kinds: Vec<String> = rule
+        .shapes
+        .iter()
+        .map(|shape| match shape {
+            Shape::Null => "nothing".to_owned(),
+            Shape::Bool => "true or false".to_owned(),
+            Shape::Number => "a number".to_owned(),
+            Shape::Text | Shape::Filled | Shape::Written => "a text".to_owned(),
+            Shape::Word(words) => or(words),
+            Shape::Condition => "an expression".to_owned(),
+            Shape::List(_) => "a list".to_owned(),
+            Shape::Map(_) | Shape::Choice(_) => "a mapping".to_owned(),
+            Shape::Any => "a value".to_owned(),
+        })
+        .collect();
+    kinds.dedup();
+    match kinds.pop() {
+        Some(last) if kinds.is_empty() => last,
+        Some(last) => format!("{} or {last}", kinds.join(", ")),
+        None => "nothing".to_owned(),
+    }
+}
