@@ -31,7 +31,7 @@ const LESSON: SignedDuration = SignedDuration::from_mins(5);
 #[must_use]
 pub fn learn(open: &Open, now: Timestamp) -> Vec<Change> {
     let mut changes = learn_from_runners(open, now);
-    changes.extend(warm::learn(open));
+    changes.extend(warm::learn(open, now));
     changes
 }
 
@@ -112,8 +112,12 @@ impl Learnt<'_> {
             }
             // A runner that is refused gets its job first.
             Outcome::Used { serves } => {
+                // A warm task started before, so its runner shows nothing about starting.
+                let shows = |fault: Fault| !(runner.facts.warm.is_some() && fault.is_before_boot());
                 for held in [&pool, &class_in, &class] {
-                    self.release(held, lesson, |fault| serves || fault != Fault::JobRefused);
+                    self.release(held, lesson, |fault| {
+                        (serves || fault != Fault::JobRefused) && shows(fault)
+                    });
                 }
             }
             Outcome::Failed { fault, words } => match fault.suspect() {

@@ -115,6 +115,8 @@ pub struct WarmFacts {
     /// Minutes after which the job of its runner is ended.
     pub max_job_minutes: u32,
     pub wait_limits: WaitLimits,
+    /// Seconds until its job's hook must have checked in.
+    pub hook_limit_secs: u32,
     /// How long it may wait for a runner.
     pub max_age: SignedDuration,
     /// The image's name; `None` for the deployment's default image.

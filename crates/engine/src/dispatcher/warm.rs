@@ -10,6 +10,7 @@ use ecsrunner_core::records::open::Open;
 use ecsrunner_core::records::runner::Retry;
 use ecsrunner_core::records::warm::{WarmEnd, WarmState, WarmTask};
 use ecsrunner_core::rules::pace::Bucket;
+use ecsrunner_core::wire::event::Keys;
 use ecsrunner_core::wire::fault::Fault;
 use futures::future::{self, Either};
 use jiff::Timestamp;
@@ -21,7 +22,7 @@ use super::{Effected, LeaseHolder, News, STEP_LIMIT, chain};
 use crate::commit::BATCH;
 use crate::ports::Clock;
 use crate::ports::compute::{ClientToken, Compute, ComputeError, TaskOrder};
-use crate::ports::store::{StoreError, Transaction};
+use crate::ports::store::{Store, StoreError, Transaction};
 use crate::{Engine, World};
 
 /// The only attempt of a task.
@@ -67,12 +68,10 @@ impl<W: World> Engine<W> {
         open: &Open,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let (mut due, mut over) = (Vec::new(), Vec::new());
+        // Before any effect is admitted: an error here must leave none that never begins.
+        self.forget_used(holder.epoch, open, now).await?;
+        let mut due = Vec::new();
         for warm in open.warm.values() {
-            if is_over(warm, open) {
-                over.push(warm);
-                continue;
-            }
             match warm.next(now) {
                 Next::Event => {}
                 Next::At(at) => holder.wake_at(at),
@@ -83,7 +82,6 @@ impl<W: World> Engine<W> {
                 }
             }
         }
-        self.forget_used(holder.epoch, &over, now).await?;
         for warm in self.claim_warm(holder, due).await? {
             holder.effects.push(Box::pin(self.advance_warm(warm)));
         }
@@ -91,8 +89,18 @@ impl<W: World> Engine<W> {
     }
 
     /// Ends the links to runners that are gone.
-    async fn forget_used(&self, epoch: Epoch, over: &[&WarmTask], now: Timestamp) -> Result<(), StoreError> {
-        for warm in over {
+    async fn forget_used(&self, epoch: Epoch, open: &Open, now: Timestamp) -> Result<(), StoreError> {
+        for warm in open.warm.values() {
+            let WarmState::Used(runner) = &warm.state else { continue };
+            if open.runners.contains_key(runner) {
+                continue;
+            }
+            // It may be open with a record that cannot be read.
+            match self.ports.store.load(&Keys::of_runner(runner)).await {
+                Ok(records) if records.runner.is_none() => {}
+                Ok(_) | Err(StoreError::Refused { .. }) => continue,
+                Err(error) => return Err(error),
+            }
             let Some(gone) = warm.gone(now) else { continue };
             let changes = [Change::WarmGone(Box::new(gone))];
             match self.commit(Transaction::fenced(&changes, epoch)).await {
@@ -257,12 +265,6 @@ impl<W: World> Engine<W> {
         self.cache.add_hold(hold.clone(), now);
         hold
     }
-}
-
-/// Whether nothing is left of a task that a runner took over. While a runner's record cannot be read, it may be that one.
-fn is_over(warm: &WarmTask, open: &Open) -> bool {
-    matches!(&warm.state, WarmState::Used(runner) if !open.runners.contains_key(runner))
-        && open.unreadable_runners == 0
 }
 
 fn failures(warm: &WarmTask) -> u32 {

@@ -142,6 +142,7 @@ fn a_warm_task_has_tags_of_its_class_and_of_no_pool_or_repository() {
         size: runner.size,
         max_job_minutes: 60,
         wait_limits: WaitLimits { boot_secs: 300, connect_secs: 120, idle_secs: 900 },
+        hook_limit_secs: 300,
         max_age: SignedDuration::from_hours(12),
         image: None,
         digest: None,

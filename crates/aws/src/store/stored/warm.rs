@@ -21,6 +21,8 @@ struct StoredFacts {
     max_job_minutes: u32,
     waits: StoredWaits,
     /// In seconds.
+    hook: u32,
+    /// In seconds.
     max_age: i64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     image: Option<String>,
@@ -36,6 +38,7 @@ impl StoredFacts {
             size: store_size(facts.size),
             max_job_minutes: facts.max_job_minutes,
             waits: store_waits(facts.wait_limits),
+            hook: facts.hook_limit_secs,
             max_age: facts.max_age.as_secs(),
             image: facts.image.clone(),
             digest: facts.digest.clone(),
@@ -51,6 +54,7 @@ impl StoredFacts {
             size: read_size(self.size)?,
             max_job_minutes: self.max_job_minutes,
             wait_limits: read_waits(self.waits),
+            hook_limit_secs: self.hook,
             max_age: SignedDuration::from_secs(self.max_age),
             image: self.image,
             digest: self.digest,

@@ -34,6 +34,8 @@ pub(super) fn judge(image: &mut Image, open: &Open) {
                 let (placement, words) = (runner.placement.clone(), words(runner, fault));
                 built.add_failure(FailedStart { runner: runner.name().clone(), placement, words, at });
             }
+            // The container of a warm task started before, perhaps from another image.
+            None if runner.facts.warm.is_some() => {}
             None => {
                 built.sound_at = Some(at);
                 built.failed.retain(|failed| failed.at > at);

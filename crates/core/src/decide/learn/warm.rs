@@ -1,6 +1,6 @@
 //! Learns from warm tasks: while those of a class fail, further ones are held back. Runners for jobs are not.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::id::ClassName;
 use crate::records::change::Change;
@@ -9,8 +9,11 @@ use crate::records::open::Open;
 use crate::records::warm::{WarmEnding, WarmStage, WarmState, WarmTask};
 use std::collections::BTreeMap;
 
+/// A task that has been warm for this long is sound. One that cannot reach its table or has no agent ends before.
+const STAYS: SignedDuration = SignedDuration::from_mins(6);
+
 /// Returns the changes of holds that follow from the open warm tasks, and the records from which was learnt.
-pub(super) fn learn(open: &Open) -> Vec<Change> {
+pub(super) fn learn(open: &Open, now: Timestamp) -> Vec<Change> {
     let mut changed: BTreeMap<&ClassName, Option<Hold>> = BTreeMap::new();
     let mut taken = Vec::new();
     for (at, warm) in failures(open) {
@@ -20,6 +23,11 @@ pub(super) fn learn(open: &Open) -> Vec<Change> {
             Some(hold) => hold.as_ref(),
             None => open.holds.get(&held),
         };
+        let learnt = WarmState::Ending(WarmEnding { fault: None, ..ending.clone() });
+        taken.push(Change::Warm(WarmTask { version: warm.version.next(), state: learnt, ..warm.clone() }));
+        if before.is_some_and(|hold| at <= hold.latest) {
+            continue;
+        }
         let words = ending.words.as_deref().unwrap_or_else(|| fault.as_str());
         let failure = Failure {
             placement: Some(&warm.placement),
@@ -27,14 +35,15 @@ pub(super) fn learn(open: &Open) -> Vec<Change> {
         };
         let hold = Hold::after(before, held, &failure);
         changed.insert(&warm.facts.class, Some(hold));
-        let learnt = WarmState::Ending(WarmEnding { fault: None, ..ending.clone() });
-        taken.push(Change::Warm(WarmTask { version: warm.version.next(), state: learnt, ..warm.clone() }));
     }
     for warm in open.warm.values() {
         let held = Held::Warm(warm.facts.class.clone());
         let Some(hold) = open.holds.get(&held) else { continue };
-        let booted = warm.timeline.at(WarmStage::Warm);
-        if !changed.contains_key(&warm.facts.class) && booted.is_some_and(|at| at > hold.latest) {
+        let Some(booted) = warm.timeline.at(WarmStage::Warm).filter(|at| *at > hold.latest) else { continue };
+        // Where tasks fail after their container has started, its start shows nothing yet.
+        let has_stayed = matches!(warm.state, WarmState::Warm(_)) && now.duration_since(booted) >= STAYS;
+        let is_sound = hold.fault.is_before_boot() || has_stayed || warm.stage() == WarmStage::Used;
+        if is_sound && !changed.contains_key(&warm.facts.class) {
             changed.insert(&warm.facts.class, None);
         }
     }

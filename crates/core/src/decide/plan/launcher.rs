@@ -12,7 +12,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::pool::Deficit;
 use super::refusal::{Blocked, Cause, HeldBack, HeldBy, Refusal};
 use super::slots::Slots;
-use super::warm::{Starved, WarmSupply};
+use super::warm::{Starved, Want, WarmSupply};
 use super::{Launch, Means, Order, Plan, Probe};
 use crate::decide::images::{self, Choice};
 use crate::decide::learn::JUDGED;
@@ -173,12 +173,13 @@ impl<'a> Launcher<'a> {
     }
 
     fn refuse(&mut self, job: &'a Job, refusal: &Refusal, plan: &mut Plan) {
-        if let (Code::LimitDeployment | Code::LimitClass | Code::NoCapacity, Some(assignment)) =
-            (refusal.reason.code(), job.assignment())
-            && let Some(class) = self.rules.catalogue.get(&assignment.class)
+        if let Some(want) = Want::of(refusal.reason.code())
+            && let Some(class) =
+                job.assignment().and_then(|assignment| self.rules.catalogue.get(&assignment.class))
         {
+            let capacity = rerun::capacity(self.open, &job.facts, class.capacity);
             let (class, arch) = (class.name.clone(), class.size.arch());
-            self.starved.push(Starved { code: refusal.reason.code(), class, arch });
+            self.starved.push(Starved { want, class, arch, capacity });
         }
         match &refusal.cause {
             Cause::NoClass => plan.judge_again(job, self.rules, self.now),
@@ -249,7 +250,13 @@ impl<'a> Launcher<'a> {
         if hold.is_some_and(|hold| !hold.fault.is_before_boot()) {
             return None;
         }
-        let warm = self.warm.find(&class.name, rerun::capacity(self.open, &job.facts, class.capacity))?;
+        let fails_there = |placement: &Placement| {
+            let held = Held::class_in(class.name.clone(), placement.clone());
+            let hold = self.open.holds.get(&held).filter(|hold| hold.is_effective());
+            hold.is_some_and(|hold| !hold.fault.is_before_boot())
+        };
+        let capacity = rerun::capacity(self.open, &job.facts, class.capacity);
+        let warm = self.warm.find(&class.name, capacity, fails_there)?;
         // A runner that is to try an image starts from it.
         let is_trial = self.image(class).is_ok_and(|image| image != warm.facts.image);
         (!is_trial).then_some(warm)
@@ -290,10 +297,6 @@ impl<'a> Launcher<'a> {
 
     pub(super) fn starved(&self) -> &[Starved] {
         &self.starved
-    }
-
-    pub(super) fn is_starved(&self) -> bool {
-        !self.starved.is_empty()
     }
 
     pub(super) fn open(&self) -> &'a Open {

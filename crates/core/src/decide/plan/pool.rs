@@ -129,7 +129,9 @@ impl<'a> PoolLevel<'a> {
     }
 
     fn idle(&self, doubtful: &[&Runner]) -> usize {
-        self.supply.iter().filter(|runner| runner.stage() == RunnerStage::Booted).count() - doubtful.len()
+        let is_idle =
+            |runner: &&&Runner| runner.stage() == RunnerStage::Booted && !runner.awaits_configuration();
+        self.supply.iter().filter(is_idle).count().saturating_sub(doubtful.len())
     }
 
     /// Returns the runners that have been idle for too long while a job was queued.

@@ -47,6 +47,10 @@ impl<'a> Slots<'a> {
     ) -> Result<(), Reason> {
         let of_class = self.classes.entry(&class.name).or_default();
         let of_repository = self.repositories.entry(repository).or_default();
+        // The narrowest limit comes first: no room that others give up would help against it.
+        if let Some(most) = limits.max_runners_per_repository.filter(|most| *of_repository >= *most) {
+            return Err(Reason::with(Code::LimitRepository, most));
+        }
         if self.deployment >= limits.max_runners {
             return Err(Reason::with(Code::LimitDeployment, limits.max_runners));
         }
@@ -55,9 +59,6 @@ impl<'a> Slots<'a> {
                 Code::LimitClass,
                 format_args!("{most} runners of class `{}`", class.name),
             ));
-        }
-        if let Some(most) = limits.max_runners_per_repository.filter(|most| *of_repository >= *most) {
-            return Err(Reason::with(Code::LimitRepository, most));
         }
         self.deployment += 1;
         *of_class += 1;

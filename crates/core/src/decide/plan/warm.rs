@@ -11,7 +11,7 @@ use crate::decide::images::{self, Choice};
 use crate::decide::plan::choose::Wanted;
 use crate::id::{ClassName, Epoch, Version, WarmName};
 use crate::reason::Code;
-use crate::records::hold::Held;
+use crate::records::hold::{Held, Hold};
 use crate::records::open::Open;
 use crate::records::timeline::Timeline;
 use crate::records::warm::{WarmEnd, WarmFacts, WarmStage, WarmState, WarmTask};
@@ -19,6 +19,7 @@ use crate::rules::Rules;
 use crate::rules::class::size::Arch;
 use crate::rules::class::{Capacity, Class};
 use crate::rules::cost::Market;
+use crate::rules::limits::WaitLimits;
 use crate::rules::pace::Bucket;
 use crate::rules::placement::Placement;
 use crate::wire::fault::Fault;
@@ -34,7 +35,8 @@ const NEVER_STARTED: &str = "its task was accepted, and its container never ran"
 pub struct WarmOrder {
     class: Class,
     max_job_minutes: u32,
-    wait_limits: crate::rules::limits::WaitLimits,
+    wait_limits: WaitLimits,
+    hook_limit_secs: u32,
     max_age: SignedDuration,
     image: Option<String>,
     digest: Option<String>,
@@ -57,6 +59,7 @@ impl WarmOrder {
                 size: self.class.size,
                 max_job_minutes: self.max_job_minutes,
                 wait_limits: self.wait_limits,
+                hook_limit_secs: self.hook_limit_secs,
                 max_age: self.max_age,
                 image: self.image.clone(),
                 digest: self.digest.clone(),
@@ -109,10 +112,17 @@ impl<'a> WarmSupply<'a> {
         supply
     }
 
-    /// Returns the best one of a class that runs on capacity of this kind.
-    pub(super) fn find(&self, class: &ClassName, capacity: Capacity) -> Option<&'a WarmTask> {
-        let of_class = self.free.get(class)?;
-        of_class.iter().rev().find(|warm| may_run_on(warm.placement.market, capacity)).copied()
+    /// Returns the best one of a class that runs on capacity of this kind, and not in a placement where runners of the class
+    /// fail.
+    pub(super) fn find(
+        &self,
+        class: &ClassName,
+        capacity: Capacity,
+        fails_there: impl Fn(&Placement) -> bool,
+    ) -> Option<&'a WarmTask> {
+        let is_fit =
+            |warm: &&&WarmTask| may_run_on(warm.placement.market, capacity) && !fails_there(&warm.placement);
+        self.free.get(class)?.iter().rev().find(is_fit).copied()
     }
 
     pub(super) fn take(&mut self, warm: &'a WarmTask) {
@@ -155,6 +165,7 @@ fn is_current(warm: &WarmTask, rules: Rules<'_>, means: Means<'_>, open: &Open) 
         && class.exec == facts.exec
         && class.max_job_minutes.unwrap_or(limits.max_job_minutes) == facts.max_job_minutes
         && limits.waiting() == facts.wait_limits
+        && limits.hook_limit_secs() == facts.hook_limit_secs
         && may_run_on(warm.placement.market, class.capacity)
 }
 
@@ -208,10 +219,10 @@ pub(super) fn level(launcher: &mut Launcher<'_>, plan: &mut Plan) {
     }
     // Classes that are no longer in the catalogue are outdated, so nothing is kept of them.
     launcher.yield_warm(plan);
-    if launcher.is_starved() {
-        return;
-    }
     for (class, missing, of_class) in missing {
+        if launcher.starved().iter().any(|starved| starved.comes_before(class)) {
+            continue;
+        }
         for number in 0..missing.min(room) {
             match launcher.warm(class, &of_class, number, plan) {
                 Some(order) => plan.warm_launches.push(order),
@@ -283,8 +294,12 @@ impl<'a> Launcher<'a> {
             return None;
         }
         // A job's runner tries a class that is held. While warm tasks fail, one at a time shows whether they still do.
-        let is_tried = number > 0 || others.iter().any(|warm| warm.stage() != WarmStage::Warm);
-        if of_class.is_some() || (of_warm.is_some() && is_tried) {
+        let tries = |hold: &Hold| {
+            let is_try =
+                |warm: &&WarmTask| warm.stage() != WarmStage::Warm || warm.timeline.began() > hold.latest;
+            number > 0 || others.iter().any(is_try)
+        };
+        if of_class.is_some() || of_warm.is_some_and(tries) {
             plan.wake_at(now + LATER);
             return None;
         }
@@ -314,6 +329,7 @@ impl<'a> Launcher<'a> {
             class: class.clone(),
             max_job_minutes: class.max_job_minutes.unwrap_or(limits.max_job_minutes),
             wait_limits: limits.waiting(),
+            hook_limit_secs: limits.hook_limit_secs(),
             max_age: warm.max_age,
             image,
             digest,
@@ -332,21 +348,30 @@ impl<'a> Launcher<'a> {
         let retired: HashSet<WarmName> = plan.warm_retirements.iter().map(|it| it.name.clone()).collect();
         let ending = open.warm.values().filter(|warm| warm.takes_slot() && !warm.is_supply()).count();
         let mut coming = ending + retired.len();
-        let is_free =
-            |warm: &&WarmTask| warm.is_supply() && !self.has_taken(warm) && !retired.contains(warm.name());
+        // One that is only reserved would be started before it could be stopped.
+        let is_free = |warm: &&WarmTask| {
+            warm.is_supply()
+                && warm.task().is_some()
+                && !self.has_taken(warm)
+                && !retired.contains(warm.name())
+        };
         let mut candidates: Vec<&WarmTask> = open.warm.values().filter(is_free).collect();
         candidates.sort_by_key(|warm| {
             (warm.stage() == WarmStage::Warm, Reverse((warm.timeline.began(), warm.name())))
         });
-        for starved in self.starved() {
+        for starved in self.starved().iter().filter(|starved| starved.want != Want::Pace) {
             if coming > 0 {
                 coming -= 1;
                 continue;
             }
-            let makes_room = |warm: &&WarmTask| match starved.code {
-                Code::LimitClass => warm.facts.class == starved.class,
-                Code::NoCapacity => warm.facts.size.arch() == starved.arch,
-                _ => true,
+            let makes_room = |warm: &&WarmTask| match starved.want {
+                Want::Slot => true,
+                Want::SlotOfClass => warm.facts.class == starved.class,
+                Want::Capacity => {
+                    warm.facts.size.arch() == starved.arch
+                        && may_run_on(warm.placement.market, starved.capacity)
+                }
+                Want::Pace => false,
             };
             if let Some(place) = candidates.iter().position(|warm| makes_room(warm)) {
                 let warm = candidates.remove(place);
@@ -356,12 +381,51 @@ impl<'a> Launcher<'a> {
     }
 }
 
-/// A job that waits for a slot or for capacity that warm tasks take.
+/// What a job waits for that warm tasks use too.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Want {
+    /// A slot of the deployment.
+    Slot,
+    SlotOfClass,
+    Capacity,
+    /// A slot of a rate.
+    Pace,
+}
+
+impl Want {
+    pub(super) fn of(code: Code) -> Option<Self> {
+        match code {
+            Code::LimitDeployment => Some(Self::Slot),
+            Code::LimitClass => Some(Self::SlotOfClass),
+            Code::NoCapacity => Some(Self::Capacity),
+            Code::Pace => Some(Self::Pace),
+            _ => None,
+        }
+    }
+}
+
+/// A job that got no runner, although it might if there were no warm tasks.
 #[derive(Clone, Debug)]
 pub(super) struct Starved {
-    pub(super) code: Code,
+    pub(super) want: Want,
     pub(super) class: ClassName,
     pub(super) arch: Arch,
+    pub(super) capacity: Capacity,
+}
+
+impl Starved {
+    /// Whether a warm task of that class would take what the job waits for.
+    fn comes_before(&self, class: &Class) -> bool {
+        match self.want {
+            Want::Slot | Want::Pace => true,
+            Want::SlotOfClass => self.class == class.name,
+            Want::Capacity => {
+                let markets = [Market::OnDemand, Market::Spot].into_iter();
+                let mut both = markets.filter(|market| may_run_on(*market, class.capacity));
+                self.arch == class.size.arch() && both.any(|market| may_run_on(market, self.capacity))
+            }
+        }
+    }
 }
 
 #[cfg(test)]

@@ -60,6 +60,8 @@ fn stopped(warm: &WarmTask, event: &TaskEvent, cause: &StopCause) -> Option<Warm
                 StopCause::Agent(AgentExit::NotNeeded) => (WarmEnd::Aged, None),
                 StopCause::SpotInterrupted | StopCause::StoppedByUser => (WarmEnd::Stopped, None),
                 StopCause::Agent(AgentExit::Interrupted) => (WarmEnd::Stopped, None),
+                // One lost answer of its table in hours is no fault of the class.
+                StopCause::Agent(AgentExit::BootAmbiguous) => (WarmEnd::Failed, None),
                 StopCause::Agent(_)
                 | StopCause::Unknown(_)
                 | StopCause::FailedToStart(_)

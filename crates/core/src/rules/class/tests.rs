@@ -106,9 +106,8 @@ fn labels_are_mapped_to_classes_that_exist() {
             "label `x64` cannot be mapped to a class: GitHub's own labels are not expected: a class has `self-hosted`, `linux` and its architecture by itself",
         ]
     );
-    let class = |labels: &[&str]| {
-        catalogue.mapped_class(&Labels::new(labels)).map(|class| class.name.to_string())
-    };
+    let class =
+        |labels: &[&str]| catalogue.mapped_class(&Labels::new(labels)).map(|class| class.name.to_string());
     assert_eq!(class(&["ubuntu-latest"]), Some("small".to_owned()));
     assert_eq!(class(&["self-hosted"]), Some("small".to_owned()));
     assert_eq!(class(&["windows-latest"]), None);

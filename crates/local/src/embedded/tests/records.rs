@@ -345,6 +345,7 @@ async fn a_warm_task_reads_back_in_every_state_and_is_listed_among_the_runners_t
             size: Size::new(1024, 2048, None, Arch::X64).unwrap(),
             max_job_minutes: 60,
             wait_limits: WaitLimits { boot_secs: 300, connect_secs: 120, idle_secs: 900 },
+            hook_limit_secs: 300,
             max_age: SignedDuration::from_hours(12),
             image: Some("official".to_owned()),
             digest: Some("sha256:ab".to_owned()),

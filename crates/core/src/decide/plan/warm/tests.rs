@@ -204,13 +204,13 @@ fn a_job_takes_the_best_one_over_and_that_is_replaced() {
     );
     assert_eq!(runner.facts.warm.as_ref(), Some(day.warm(2).name()));
     day.queue(8, "small", 21);
-    assert_eq!(day.plan(21), "8 takes over 1; warm up 6 for small; 7 waits: runner_idle");
+    assert_eq!(day.plan(21), "8 takes over 1; warm up 6 for small; 7 waits: runner_starting");
     let runner = day.open.runners.values().last().unwrap();
     assert!(matches!(&runner.state, RunnerState::Starting { task, .. } if task.id.as_str() == "task1"));
     day.queue(9, "small", 22);
     assert_eq!(
         day.plan(22),
-        "launch for 9; 7 waits: runner_idle; 8 waits: runner_starting",
+        "launch for 9; 7 waits: runner_starting; 8 waits: runner_starting",
         "those that are only reserved have no task to give"
     );
 }
@@ -453,4 +453,108 @@ fn the_events_of_a_task_are_those_of_the_runner_that_took_it_over() {
     assert_eq!((gone.kind, gone.cost_usd.is_some()), (WarmEnd::Used, true));
     let labels: Labels = Labels::new(["self-hosted", "class:small"]);
     assert_eq!(day.open.runners.values().next().unwrap().facts.labels, labels);
+}
+
+#[test]
+fn a_job_that_its_repositorys_limit_holds_back_ends_no_warm_task() {
+    let mut day = Day::new(r#"{"count": 1}"#);
+    (day.settings.limits.max_runners, day.settings.limits.max_runners_per_repository) = (2, Some(1));
+    day.plan(0);
+    day.boot(1, 15);
+    day.queue(7, "large", 20);
+    assert_eq!(day.plan(20), "launch for 7");
+    day.queue(8, "large", 21);
+    for at in [21, 90, 200] {
+        let told = day.plan(at);
+        assert!(told.contains("8 waits: limit_repository") && !told.contains("end 1"), "{told}");
+    }
+}
+
+#[test]
+fn a_job_that_waits_for_spot_ends_no_on_demand_task_and_holds_back_none() {
+    let mut day = Day::new(r#"{"count": 1}"#);
+    let entries: BTreeMap<String, ClassEntry> = serde_json::from_str(
+        r#"{"small": {"cpu": 512, "memory": 1024, "warm": {"count": 2}},
+            "cheap": {"cpu": 512, "memory": 1024, "capacity": "spot"}}"#,
+    )
+    .unwrap();
+    day.plan(0);
+    day.boot(1, 15);
+    day.catalogue = Catalogue::read(&entries).0;
+    let spot = Placement { market: Market::Spot, subnet: None };
+    let failure = Failure::of(Fault::NoCapacity, "Capacity is unavailable", at(19), at(19));
+    day.open.add_hold(Hold::after(None, Held::placement(spot, Arch::X64), &failure));
+    day.queue(7, "cheap", 20);
+    assert_eq!(day.plan(20), "warm up 2 for small; 7 waits: no_capacity");
+}
+
+#[test]
+fn a_class_that_is_full_holds_back_its_own_warm_tasks_alone() {
+    let mut day = Day::new(r#"{"count": 1}"#);
+    let entries: BTreeMap<String, ClassEntry> = serde_json::from_str(
+        r#"{"small": {"cpu": 512, "memory": 1024, "warm": {"count": 1}},
+            "single": {"cpu": 512, "memory": 1024, "max_runners": 1}}"#,
+    )
+    .unwrap();
+    day.catalogue = Catalogue::read(&entries).0;
+    day.queue(7, "single", 0);
+    day.queue(8, "single", 1);
+    assert_eq!(day.plan(2), "launch for 7; warm up 2 for small; 8 waits: limit_class");
+}
+
+#[test]
+fn tasks_that_fail_after_their_container_has_started_are_tried_one_at_a_time_too() {
+    let mut day = Day::new(r#"{"count": 2}"#);
+    day.plan(0);
+    for number in [1, 2] {
+        day.boot(number, 15);
+        day.stop(number, StopCause::Agent(AgentExit::BootFailed), 20);
+    }
+    assert_eq!(day.plan(21), "");
+    day.forget(1, 22);
+    day.forget(2, 22);
+    assert_eq!(day.plan(90), "warm up 3 for small");
+    day.boot(3, 110);
+    assert_eq!(day.plan(111), "", "that its container runs shows nothing yet");
+    day.stop(3, StopCause::Agent(AgentExit::BootFailed), 115);
+    assert_eq!(day.plan(200), "", "the pause has grown");
+    day.forget(3, 201);
+    assert_eq!(day.plan(400), "warm up 4 for small");
+    day.boot(4, 420);
+    assert_eq!(day.plan(420 + 400), "warm up 5 for small", "it has stayed");
+}
+
+#[test]
+fn a_runner_of_a_warm_task_ends_no_hold_about_starting() {
+    let mut day = Day::new(r#"{"count": 1}"#);
+    day.plan(0);
+    day.boot(1, 15);
+    let class = ClassName::parse("small").unwrap();
+    let held = Held::class_in(class, Placement { market: Market::OnDemand, subnet: None });
+    let failure = Failure::of(Fault::ImagePull, "no such image", at(16), at(16));
+    day.open.add_hold(Hold::after(None, held.clone(), &failure));
+    day.queue(7, "small", 20);
+    assert!(day.plan(20).starts_with("7 takes over 1"));
+    let runner = day.open.runners.values().next().unwrap().clone();
+    let (issued, _) = runner.handed_over(crate::id::RunnerId::new(5), at(21)).unwrap();
+    let busy = issued.registration_busy(crate::id::RunnerId::new(5), at(30)).unwrap();
+    day.open.add_runner(busy);
+    day.plan(600);
+    assert!(day.open.holds.contains_key(&held), "{:?}", day.open.holds.keys());
+}
+
+#[test]
+fn a_task_in_a_placement_where_runners_do_not_connect_is_not_used() {
+    let mut day = Day::new(r#"{"count": 1}"#);
+    day.plan(0);
+    day.boot(1, 15);
+    let class = ClassName::parse("small").unwrap();
+    let held = Held::class_in(class, Placement { market: Market::OnDemand, subnet: None });
+    let twice = [16, 18].into_iter().fold(None, |before: Option<Hold>, time| {
+        let failure = Failure::of(Fault::NotConnected, "words", at(time), at(time));
+        Some(Hold::after(before.as_ref(), held.clone(), &failure))
+    });
+    day.open.add_hold(twice.unwrap());
+    day.queue(7, "small", 20);
+    assert_eq!(day.plan(20), "7 waits: class_held");
 }
