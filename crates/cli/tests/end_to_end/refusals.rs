@@ -67,7 +67,7 @@ async fn submit_telling_workflow(testbed: &Testbed, more: Value) -> u64 {
     testbed.github.put_action("acme/tell@v1", &files).await;
     let text = "
 name: ci
-on: push
+on: [push, pull_request, workflow_dispatch]
 jobs:
   build:
     runs-on: [self-hosted, 'class:small']
