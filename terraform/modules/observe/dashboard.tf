@@ -116,25 +116,15 @@ locals {
       ]
     },
     {
-      title = "Functions"
-      lines = [
-        [local.lambda.control_plane.Invocations, "Sum", "control plane"],
-        [local.lambda.control_plane.Errors, "Sum", "control plane, errors"],
-        [local.lambda.control_plane.Throttles, "Sum", "control plane, throttles"],
-      ]
+      # Each kind of dead letter and throttles have alarms: a dashboard of more than 50 metrics costs 3 dollars a month.
+      title = "Errors of the control plane's function"
+      lines = [[local.lambda.control_plane.Errors, "Sum", "errors"]]
     },
     {
       title = "Control plane's duration, ms"
       lines = [
         [local.lambda.control_plane.Duration, "p50", "p50"],
         [local.lambda.control_plane.Duration, "p99", "p99"],
-      ]
-    },
-    {
-      title = "Dead letters"
-      lines = [
-        [local.sqs.kicks_dead.ApproximateNumberOfMessagesVisible, "Maximum", "kicks"],
-        [local.sqs.events_dead.ApproximateNumberOfMessagesVisible, "Maximum", "events"],
       ]
     },
     {
