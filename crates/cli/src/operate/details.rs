@@ -37,10 +37,6 @@ fn text(runner: &RunnerView, now: Timestamp) -> Result<String, std::fmt::Error> 
         ("repository", or_none(runner.repository.as_deref())),
         ("started for", runner.launched_for.map_or_else(|| or_none(None), |job| format!("job {job}"))),
         (
-            if runner.launched_for.is_some() { "warm task" } else { "used by" },
-            or_none(runner.warm.as_deref()),
-        ),
-        (
             if runner.is_gone() { "executed" } else { "executes" },
             runner.job.map_or_else(|| or_none(None), |job| format!("job {job}")),
         ),
