@@ -20,7 +20,6 @@ pub struct Records {
 /// One write. It carries the record's new version: the store requires that the
 /// stored record has the version before.
 #[derive(Clone, PartialEq, Debug)]
-#[expect(clippy::large_enum_variant, reason = "there are few at a time, and most are the large variant")]
 pub enum Change {
     /// An open job, new or changed.
     Job(Job),

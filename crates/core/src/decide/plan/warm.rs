@@ -373,7 +373,7 @@ impl<'a> Launcher<'a> {
                 }
                 Want::Pace => false,
             };
-            if let Some(place) = candidates.iter().position(|warm| makes_room(warm)) {
+            if let Some(place) = candidates.iter().position(makes_room) {
                 let warm = candidates.remove(place);
                 plan.warm_retirements.push(retirement(warm, WarmEnd::Yielded));
             }

@@ -383,7 +383,8 @@ async fn a_warm_task_reads_back_in_every_state_and_is_listed_among_the_runners_t
     let gone = Box::new(warm.gone(at(9)).unwrap());
     fixture.write(Change::WarmGone(gone.clone())).await.unwrap();
     assert!(fixture.store.open().await.unwrap().warm.is_empty());
-    let listed = fixture.store.runners(&Page { limit: 9, ..Page::default() }).await.unwrap();
+    let page = Page { limit: 9, before: Some(at(99)), ..Page::default() };
+    let listed = fixture.store.runners(&page).await.unwrap();
     assert_eq!(listed.items, [EndedTask::Warm(gone.clone())]);
     assert_eq!(
         fixture.store.gone(&gone.facts.name.clone().into()).await.unwrap(),
