@@ -72,7 +72,9 @@ fn an_warm_tasks_yield_to_jobs_of_other_classes() {
 fn ar_a_new_image_is_tried_although_warm_tasks_would_serve_every_job() {
     in_virtual_time(async {
         let mut world = Deployment::seeded(9).own_image().warm(2).start();
+        world.keep_none_warm();
         world.serve_from_own_image("2.337.0").await;
+        world.keep_warm(Some(2));
         world.release_runner("2.338.0");
         let mut jobs = Jobs::default();
         for _ in 0..48 {

@@ -27,8 +27,13 @@ fn class(warm: Option<u32>) -> serde_json::Value {
 impl World {
     /// Removes `warm` from the default class, as an operator does.
     pub(crate) fn keep_none_warm(&self) {
+        self.keep_warm(None);
+    }
+
+    /// Changes `warm` of the default class, as an operator does.
+    pub(crate) fn keep_warm(&self, count: Option<u32>) {
         self.outside().set_classes(json!({
-            "small": class(None),
+            "small": class(count),
             "spot": {"cpu": 512, "memory": 1024, "capacity": "spot-then-on-demand"},
         }));
     }
