@@ -115,6 +115,17 @@ pub fn choose(class: &Class, rules: Option<&ImageRules>, open: &Open, may_try: b
     Choice::Wait(Reason::with(Code::ImageUnavailable, unavailable(image, current)))
 }
 
+/// Whether a runner that starts from this image now shows whether it works: it is new, or suspected.
+pub(super) fn tries(image: Option<&str>, arch: Arch, open: &Open) -> bool {
+    match image {
+        None => {
+            let current = open.images.get(&arch).and_then(|image| image.current.as_ref());
+            current.is_some_and(Built::is_suspected)
+        }
+        Some(name) => name == NEXT,
+    }
+}
+
 /// Whether a runner is on its way from this image. One at a time is enough to try it.
 fn is_tried(image: Option<&str>, arch: Arch, open: &Open) -> bool {
     let tries = |runner: &Runner| {

@@ -109,7 +109,7 @@ pub struct Runner {
     pub surplus_since: Option<Timestamp>,
     /// Where its latest attempt was, or is to be.
     pub placement: Placement,
-    /// Whether it was launched to try what a hold holds back.
+    /// Whether it was launched to try what a hold holds back, or an image.
     pub probe: bool,
     /// When a failed step is retried; cleared by the next change of its state.
     pub retry: Option<Retry>,

@@ -239,8 +239,9 @@ impl<'a> Launcher<'a> {
             self.trials.insert(class.size.arch());
         }
         let mut order = self.order(job, class, assignment, placement, scope);
+        let tries_image = images::tries(image.as_deref(), class.size.arch(), self.open);
         order.image = image;
-        order.probe = of_pool.is_some() || of_class.is_some() || of_placement;
+        order.probe = of_pool.is_some() || of_class.is_some() || of_placement || tries_image;
         Ok(Launch { job: job.id(), job_version: job.version, order, warm: None, reason: reason.clone() })
     }
 

@@ -3,6 +3,7 @@
 mod approval;
 mod admission;
 mod ending;
+mod image;
 mod operator;
 mod repeated;
 mod unanswered;
