@@ -43,8 +43,8 @@ pub const LABELS: [&str; 6] =
 pub const REPOSITORY: &str = "acme/demo";
 
 impl Testbed {
-    /// Creates the directory and its files. `executable` is `ecsrunner`. `labels` are mapped to classes, besides
-    /// [`LABELS`].
+    /// Creates the directory and its files. `executable` is `ecsrunner`. `labels` and
+    /// [`LABELS`] are mapped to classes.
     ///
     /// # Errors
     ///

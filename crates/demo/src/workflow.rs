@@ -1,4 +1,4 @@
-//! What the demo needs of a workflow besides the rules of GitHub: its actions must be there, and the stand-in runner
+//! What the demo needs of a workflow, in addition to GitHub's rules: its actions must be there, and the stand-in runner
 //! must be able to execute it. Reading workflows does not belong here, see `ecsrunner_workflow`.
 
 pub(crate) mod action;

@@ -31,7 +31,7 @@ pub(super) struct Part {
     executable: &'static str,
     library: CLibrary,
     /// Maximum size in MB: of the function's archive, of the others' executables.
-    most_mb: f64,
+    max_mb: f64,
 }
 
 pub(super) const FUNCTION: Part = Part {
@@ -41,7 +41,7 @@ pub(super) const FUNCTION: Part = Part {
     executable: "bootstrap",
     // Of `provided.al2023`.
     library: CLibrary::Glibc((2, 34)),
-    most_mb: 4.0,
+    max_mb: 4.0,
 };
 pub(super) const AGENT: Part = Part {
     profile: "agent",
@@ -49,7 +49,7 @@ pub(super) const AGENT: Part = Part {
     features: &[],
     executable: "ecsrunner-agent",
     library: CLibrary::Static,
-    most_mb: 8.0,
+    max_mb: 8.0,
 };
 pub(super) const COMMAND_LINE: Part = Part {
     profile: "release",
@@ -58,7 +58,7 @@ pub(super) const COMMAND_LINE: Part = Part {
     executable: "ecsrunner",
     // Of RHEL 8 and Debian 10.
     library: CLibrary::Glibc((2, 28)),
-    most_mb: 64.0,
+    max_mb: 64.0,
 };
 
 /// zig, and the cargo command that links with it.
@@ -113,7 +113,7 @@ impl Part {
 
     pub(super) fn check_size(&self, file: &Path) -> anyhow::Result<()> {
         let mb = fs::metadata(file)?.len() as f64 / MB;
-        ensure!(mb <= self.most_mb, "{} has {mb:.1} MB: expected at most {}", file.display(), self.most_mb);
+        ensure!(mb <= self.max_mb, "{} has {mb:.1} MB: expected at most {}", file.display(), self.max_mb);
         say(&format!("{}: {mb:.1} MB", file.display()));
         Ok(())
     }

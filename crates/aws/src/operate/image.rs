@@ -125,7 +125,7 @@ mod tests {
             "ghcr.io/actions/actions-runner:2",
             "runner",
             "public.ecr.aws/acme/runner:1",
-            // Hosts of somebody else.
+            // Hosts that only look like ECR in this region.
             "123456789012.dkr.ecr.eu-west-1.amazonaws.com.example.org/runner:1",
             "123456789012.dkr.ecr.cn-north-1.amazonaws.com/runner:1",
         ] {

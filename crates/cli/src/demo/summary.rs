@@ -1,4 +1,4 @@
-//! What a run did besides its jobs' results: steps, outputs and annotations.
+//! The steps, outputs and annotations of a run. Its jobs' results are elsewhere.
 
 use ecsrunner_core::wire::job::Conclusion;
 

@@ -120,7 +120,7 @@ fn record_event(event: &Event, records: &Records, rules: Rules<'_>) -> Recorded 
     }
 }
 
-/// Returns the same event for the runner that has taken over the warm task of which it tells.
+/// Returns the event for the runner that has taken over the event's warm task.
 #[must_use]
 pub fn passed_on(event: &Event, records: &Records) -> Option<Event> {
     let (Event::Task(event), Some(warm)) = (event, &records.warm) else { return None };

@@ -49,7 +49,7 @@ pub(super) struct Event {
     pub activity: Option<String>,
     /// The tag that was pushed.
     pub tag: Option<String>,
-    /// What the payload holds besides what the fake itself puts there.
+    /// Fields of the payload that the fake does not set itself.
     pub payload: serde_json::Map<String, serde_json::Value>,
 }
 

@@ -92,7 +92,7 @@ async fn answer(
         }
         Some("BatchGetImage") => {
             let digest = &input["imageIds"][0]["imageDigest"];
-            // A manifest of which the fake knows the digest.
+            // The fake knows the digest of this manifest.
             let manifest = json!({"digest": digest}).to_string();
             let image = json!({"imageId": {"imageDigest": digest}, "imageManifest": manifest});
             (StatusCode::OK, Json(json!({"images": [image]})))
