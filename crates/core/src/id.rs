@@ -6,8 +6,6 @@
 
 mod id_hasher;
 mod repository;
-mod runner_name;
-mod warm_name;
 
 use std::fmt;
 use std::str::FromStr;
@@ -100,6 +98,10 @@ macro_rules! text_id {
         }
     };
 }
+
+// After the macro that they use.
+mod runner_name;
+mod warm_name;
 
 macro_rules! number_id {
     ($(#[$doc:meta])* $name:ident, $kind:literal) => {

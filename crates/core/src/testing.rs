@@ -6,9 +6,11 @@ use jiff::Timestamp;
 
 use crate::id::{ClassName, JobId, PoolId, Repository, RunId, Version};
 use crate::reason::Code;
+use crate::records::image::{Built, Image, Recipe};
 use crate::records::job::{Assignment, Job, JobStage, JobState};
 use crate::records::timeline::Timeline;
 use crate::rules::class::Catalogue;
+use crate::rules::class::size::Arch;
 use crate::rules::labels::Labels;
 use crate::rules::settings::{Settings, SettingsEntry};
 use crate::wire::job::JobFacts;
@@ -57,4 +59,25 @@ pub(crate) fn job_facts(id: u64, repository: &str, labels: &[&str]) -> Arc<JobFa
         workflow: Some(Arc::from("CI")),
         labels: Labels::new(labels),
     })
+}
+
+/// An image with this tag that was built then. `sound_at` is when a runner had started from it.
+pub(crate) fn built_image(tag: &str, since: Timestamp, sound_at: Option<Timestamp>) -> Built {
+    Built {
+        of: Recipe { sources: "abc".to_owned(), tag: "1".to_owned(), runner: None },
+        tag: tag.to_owned(),
+        digest: format!("sha256:{tag}"),
+        runner: None,
+        since,
+        sound_at,
+        failed: Vec::new(),
+        refused: false,
+        failures_before: 0,
+        outdated_since: None,
+    }
+}
+
+/// The record of the one image that is built.
+pub(crate) fn image(current: Built, next: Option<Built>) -> Image {
+    Image { current: Some(current), next, builds: 1, ..Image::new(Arch::X64) }
 }

@@ -9,17 +9,27 @@ use serde::{Deserialize, Serialize};
 
 use super::{Deployment, ParseIdError, PoolId};
 
-/// `<prefix>-<deployment>-<pool hash>-<ulid>`, at most 64 characters.
-///
-/// The whole grammar is matched, so that two deployments never touch each
-/// other's runners.
-#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct RunnerName(Arc<str>);
+text_id!(
+    /// `<prefix>-<deployment>-<pool hash>-<ulid>`, at most 64 characters.
+    ///
+    /// The whole grammar is matched, so that two deployments never touch each
+    /// other's runners.
+    RunnerName,
+    "runner",
+    "`ecsr-<deployment>-<pool>-<ulid>` is expected",
+    |text| {
+        let of = |(deployment, pool, ulid)| {
+            Deployment::parse(deployment).is_ok() && PoolId::parse(pool).is_ok() && is_ulid(ulid)
+        };
+        text.len() <= MAX_LEN && RunnerName::split(text).is_some_and(of)
+    }
+);
 
 /// With it each name of ours begins.
 pub(super) const PREFIX: &str = "ecsr";
 pub(super) const ULID_LEN: usize = 26;
+/// GitHub's limit for a runner's name.
+pub(super) const MAX_LEN: usize = 64;
 
 impl RunnerName {
     /// Returns the name of a new runner.
@@ -34,34 +44,11 @@ impl RunnerName {
         Self::parse(&format!("{PREFIX}-{deployment}-{pool}-{ulid}"))
     }
 
-    /// Parses the wire form, matching the whole grammar.
-    ///
-    /// # Errors
-    ///
-    /// No deployment of ecsrunner gives such a name.
-    pub fn parse(text: &str) -> Result<Self, ParseIdError> {
-        let parts = Self::split(text);
-        let valid = text.len() <= 64
-            && parts.is_some_and(|(deployment, pool, ulid)| {
-                Deployment::parse(deployment).is_ok() && PoolId::parse(pool).is_ok() && is_ulid(ulid)
-            });
-        if valid {
-            Ok(Self(Arc::from(text)))
-        } else {
-            Err(ParseIdError::new("runner", text, "`ecsr-<deployment>-<pool>-<ulid>` is expected"))
-        }
-    }
-
     fn split(text: &str) -> Option<(&str, &str, &str)> {
         let rest = text.strip_prefix(PREFIX)?.strip_prefix('-')?;
         let (rest, ulid) = rest.rsplit_once('-')?;
         let (deployment, pool) = rest.rsplit_once('-')?;
         Some((deployment, pool, ulid))
-    }
-
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
     }
 
     /// The ULID at its end, in lower case: unique, and sortable by time.
@@ -101,40 +88,6 @@ pub(super) fn is_ulid(text: &str) -> bool {
         && text
             .bytes()
             .all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'z') && !matches!(b, b'i' | b'l' | b'o' | b'u'))
-}
-
-impl fmt::Display for RunnerName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl fmt::Debug for RunnerName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "runner:{}", self.0)
-    }
-}
-
-impl FromStr for RunnerName {
-    type Err = ParseIdError;
-
-    fn from_str(text: &str) -> Result<Self, ParseIdError> {
-        Self::parse(text)
-    }
-}
-
-impl TryFrom<String> for RunnerName {
-    type Error = ParseIdError;
-
-    fn try_from(text: String) -> Result<Self, ParseIdError> {
-        Self::parse(&text)
-    }
-}
-
-impl From<RunnerName> for String {
-    fn from(name: RunnerName) -> String {
-        name.0.as_ref().to_owned()
-    }
 }
 
 #[cfg(test)]

@@ -6,18 +6,24 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::runner_name::{PREFIX, ULID_LEN, is_ulid};
+use super::runner_name::{MAX_LEN, PREFIX, ULID_LEN, is_ulid};
 use super::{Deployment, ParseIdError, RunnerName};
 
 /// Where a runner's name has its pool's id, which has ten characters.
 const WARM: &str = "warm";
 
-/// `<prefix>-<deployment>-warm-<ulid>`: the name of a task that waits for a runner.
-///
-/// The whole grammar is matched, and no runner's name follows it.
-#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct WarmName(Arc<str>);
+text_id!(
+    /// `<prefix>-<deployment>-warm-<ulid>`: the name of a task that waits for a runner.
+    ///
+    /// The whole grammar is matched, and no runner's name follows it.
+    WarmName,
+    "warm task",
+    "`ecsr-<deployment>-warm-<ulid>` is expected",
+    |text| {
+        let of = |(deployment, ulid)| Deployment::parse(deployment).is_ok() && is_ulid(ulid);
+        text.len() <= MAX_LEN && split(text).is_some_and(of)
+    }
+);
 
 impl WarmName {
     /// Returns the name of a new task.
@@ -29,27 +35,6 @@ impl WarmName {
     /// `ulid` is not a ULID.
     pub fn new(deployment: &Deployment, ulid: &str) -> Result<Self, ParseIdError> {
         Self::parse(&format!("{PREFIX}-{deployment}-{WARM}-{}", ulid.to_ascii_lowercase()))
-    }
-
-    /// Parses the wire form, matching the whole grammar.
-    ///
-    /// # Errors
-    ///
-    /// No deployment of ecsrunner gives such a name.
-    pub fn parse(text: &str) -> Result<Self, ParseIdError> {
-        let valid = text.len() <= 64
-            && split(text)
-                .is_some_and(|(deployment, ulid)| Deployment::parse(deployment).is_ok() && is_ulid(ulid));
-        if valid {
-            Ok(Self(Arc::from(text)))
-        } else {
-            Err(ParseIdError::new("warm task", text, "`ecsr-<deployment>-warm-<ulid>` is expected"))
-        }
-    }
-
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
     }
 
     /// The ULID at its end, in lower case: unique, and sortable by time.
@@ -70,40 +55,6 @@ fn split(text: &str) -> Option<(&str, &str)> {
     let (rest, ulid) = text.strip_prefix(PREFIX)?.strip_prefix('-')?.rsplit_once('-')?;
     let (deployment, warm) = rest.rsplit_once('-')?;
     (warm == WARM).then_some((deployment, ulid))
-}
-
-impl fmt::Display for WarmName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl fmt::Debug for WarmName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "warm:{}", self.0)
-    }
-}
-
-impl FromStr for WarmName {
-    type Err = ParseIdError;
-
-    fn from_str(text: &str) -> Result<Self, ParseIdError> {
-        Self::parse(text)
-    }
-}
-
-impl TryFrom<String> for WarmName {
-    type Error = ParseIdError;
-
-    fn try_from(text: String) -> Result<Self, ParseIdError> {
-        Self::parse(&text)
-    }
-}
-
-impl From<WarmName> for String {
-    fn from(name: WarmName) -> String {
-        name.0.as_ref().to_owned()
-    }
 }
 
 /// The name that a task got when it was launched. A warm task keeps it after a runner has taken it over.

@@ -380,34 +380,14 @@ fn a_class_whose_containers_do_not_start_still_gives_the_tasks_that_have() {
 
 #[test]
 fn a_job_whose_runner_is_to_try_an_image_takes_no_warm_task() {
-    use crate::records::image::{Build, Built, Idle, Image, Recipe};
     use crate::rules::image::ImageRules;
-    let built = |tag: &str, sound_at| Built {
-        of: Recipe { sources: "abc".to_owned(), tag: "1".to_owned(), runner: None },
-        tag: tag.to_owned(),
-        digest: format!("sha256:{tag}"),
-        runner: None,
-        since: at(0),
-        sound_at,
-        failed: Vec::new(),
-        refused: false,
-        failures_before: 0,
-        outdated_since: None,
-    };
-    let image = |next| Image {
-        arch: Arch::X64,
-        current: Some(built("old", Some(at(0)))),
-        next,
-        build: Build::Idle(Idle::default()),
-        builds: 1,
-        newest: None,
-        asked_at: None,
-        tried: None,
-    };
+    use crate::testing::{built_image, image};
+    let built = |tag: &str, sound_at| built_image(tag, at(0), sound_at);
+    let (old, other) = (built("old", Some(at(0))), built("other", Some(at(0))));
     let images = ImageRules { built: [Arch::X64].into(), ..ImageRules::default() };
     let means = Means { images: Some(&images), ..Means::default() };
     let mut day = Day::new(r#"{"count": 1}"#);
-    day.open.add_image(image(None));
+    day.open.add_image(image(old.clone(), None));
     let rules = Rules { settings: &day.settings, catalogue: &day.catalogue };
     let order = plan(&day.open, rules, means, at(0)).warm_launches.remove(0);
     day.open.add_warm(order.reserve(
@@ -422,9 +402,9 @@ fn a_job_whose_runner_is_to_try_an_image_takes_no_warm_task() {
         plan(&day.open, rules, means, at(21)).launches.remove(0).warm
     };
     assert_eq!(warm_of(&day).as_ref(), Some(day.warm(1).name()));
-    day.open.add_image(image(Some(built("new", None))));
+    day.open.add_image(image(old, Some(built("new", None))));
     assert_eq!(warm_of(&day), None);
-    day.open.add_image(Image { current: Some(built("other", Some(at(0)))), ..image(None) });
+    day.open.add_image(image(other, None));
     assert_eq!(warm_of(&day), None, "its tag names another image by now");
 }
 

@@ -2,33 +2,22 @@
 
 use super::*;
 use crate::decide::images::learn;
-use crate::records::image::{Build, Built, FailedStart, Idle, Image, Recipe};
+use crate::records::image::{Built, FailedStart, Image};
 use crate::rules::class::size::Arch;
 use crate::rules::image::{ImageRules, NEXT};
+use crate::testing::{built_image, image};
 
 fn rules() -> ImageRules {
-    ImageRules { built: [Arch::X64].into(), sources: "abc".to_owned(), ..ImageRules::default() }
-}
-
-fn built(tag: &str, sound_at: Option<Timestamp>) -> Built {
-    Built {
-        of: Recipe { sources: "abc".to_owned(), tag: String::new(), runner: None },
-        tag: tag.to_owned(),
-        digest: format!("sha256:{tag}"),
-        runner: None,
-        since: at(0),
-        sound_at,
-        failed: Vec::new(),
-        refused: false,
-        failures_before: 0,
-        outdated_since: None,
+    ImageRules {
+        built: [Arch::X64].into(),
+        sources: "abc".to_owned(),
+        tag: "1".to_owned(),
+        ..ImageRules::default()
     }
 }
 
-fn image(current: Built, next: Option<Built>) -> Image {
-    let build = Build::Idle(Idle::default());
-    let current = Some(current);
-    Image { arch: Arch::X64, current, next, build, builds: 1, newest: None, asked_at: None, tried: None }
+fn built(tag: &str, sound_at: Option<Timestamp>) -> Built {
+    built_image(tag, at(0), sound_at)
 }
 
 /// Has job 7 executed to its end, with no round meanwhile. Returns its runner as it was launched, and what of it is open.
