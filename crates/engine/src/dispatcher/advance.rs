@@ -66,6 +66,16 @@ pub(crate) enum StepError {
 }
 
 impl StepError {
+    /// The metric that counts retries after such an error.
+    pub(super) const fn retry_metric(&self) -> Metric {
+        match self {
+            Self::Compute(ComputeError::Throttled { .. }) | Self::GitHub(GitHubError::Throttled { .. }) => {
+                Metric::RetriesThrottled
+            }
+            _ => Metric::RetriesOther,
+        }
+    }
+
     pub(super) fn retry_after(&self) -> Option<Duration> {
         let (disposition, refused) = match self {
             Self::Store(error) => (error.disposition(), None),
@@ -121,11 +131,7 @@ impl<W: World> Engine<W> {
         let wait = error.retry_after().unwrap_or_else(|| backoff(failures, self.jitter()));
         let not_before = now + wait;
         let words = chain(error);
-        self.metrics.count(match error {
-            StepError::Compute(ComputeError::Throttled { .. })
-            | StepError::GitHub(GitHubError::Throttled { .. }) => Metric::RetriesThrottled,
-            _ => Metric::RetriesOther,
-        });
+        self.metrics.count(error.retry_metric());
         warn!(effect = ?key, error = %words, again_at = %not_before, "effect failed, to be tried again");
         let failed = |current: &Runner| {
             let retry =

@@ -7,6 +7,7 @@ use ecsrunner_core::records::change::Change;
 use ecsrunner_core::records::hold::{Failure, Held, Hold};
 use ecsrunner_core::records::runner::{Ending, Retry, Runner, RunnerState, TaskLeft};
 use ecsrunner_core::rules::class::Capacity;
+use ecsrunner_core::rules::class::size::Arch;
 use ecsrunner_core::rules::cost::Market;
 use ecsrunner_core::rules::pace::{Bucket, Level, Rate};
 use ecsrunner_core::rules::placement::Placement;
@@ -107,10 +108,7 @@ impl<W: World> Engine<W> {
                 self.write(runner, &[], |runner| runner.task_refused(fault, reason.clone(), now)).await
             }
             Err(ComputeError::Throttled { message, after }) => {
-                let after = after.unwrap_or(THROTTLED);
-                let until = self.ports.clock.now() + after;
-                self.rest(&Bucket::Fargate(runner.placement.market), until).await?;
-                Err(ComputeError::Throttled { message, after: Some(after) }.into())
+                Err(self.throttled(runner.placement.market, message, after).await)
             }
             Err(ComputeError::TokenSpent { message }) if failures(runner) >= SPENT_TRIES => {
                 warn!(runner = %runner.name(), words = message, "the answer to this attempt is lost; starting a new attempt");
@@ -194,14 +192,8 @@ impl<W: World> Engine<W> {
         message: &str,
         asked_at: Timestamp,
     ) -> Result<Written, StepError> {
-        let (now, arch) = (self.ports.clock.now(), runner.facts.size.arch());
-        let held = Held::placement(runner.placement.clone(), arch);
-        let before = self.cache.hold(&held);
-        let failure = Failure {
-            running_cpu: Some(self.cache.accepted_cpu(runner.placement.market)),
-            ..Failure::of(Fault::NoCapacity, message, asked_at, now)
-        };
-        let hold = Hold::after(before.as_ref(), held, &failure);
+        let now = self.ports.clock.now();
+        let hold = self.hold_placement(&runner.placement, runner.facts.size.arch(), message, asked_at);
         warn!(
             runner = %runner.name(),
             placement = %runner.placement,
@@ -210,8 +202,6 @@ impl<W: World> Engine<W> {
             reason = Code::NoCapacity.as_str(),
             "no capacity for runner"
         );
-        self.metrics.count(Metric::RetriesNoCapacity);
-        self.cache.add_hold(hold.clone(), now);
         let reason = Reason::with(Code::NoCapacity, message);
         let also = [Change::Hold(hold)];
         let Ok(placement) = self.elsewhere(runner, now) else {
@@ -235,6 +225,41 @@ impl<W: World> Engine<W> {
             self.cache.add_unasked(next.name(), attempt);
         }
         Ok(written)
+    }
+
+    /// Returns the hold of a placement that has no capacity, which this process heeds at once.
+    pub(crate) fn hold_placement(
+        &self,
+        placement: &Placement,
+        arch: Arch,
+        message: &str,
+        asked_at: Timestamp,
+    ) -> Hold {
+        let now = self.ports.clock.now();
+        let held = Held::placement(placement.clone(), arch);
+        let before = self.cache.hold(&held);
+        let failure = Failure {
+            running_cpu: Some(self.cache.accepted_cpu(placement.market)),
+            ..Failure::of(Fault::NoCapacity, message, asked_at, now)
+        };
+        let hold = Hold::after(before.as_ref(), held, &failure);
+        self.metrics.count(Metric::RetriesNoCapacity);
+        self.cache.add_hold(hold.clone(), now);
+        hold
+    }
+
+    /// Lets other launches on this market wait too, after AWS has throttled one. Returns the error of that one.
+    pub(crate) async fn throttled(
+        &self,
+        market: Market,
+        message: String,
+        after: Option<Duration>,
+    ) -> StepError {
+        let after = after.unwrap_or(THROTTLED);
+        match self.rest(&Bucket::Fargate(market), self.ports.clock.now() + after).await {
+            Ok(()) => ComputeError::Throttled { message, after: Some(after) }.into(),
+            Err(error) => error,
+        }
     }
 
     /// Moves a runner to another placement before its first request, because its

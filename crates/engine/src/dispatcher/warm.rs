@@ -5,7 +5,6 @@ use ecsrunner_core::decide::step::{Next, WarmStep};
 use ecsrunner_core::id::{Epoch, WarmName};
 use ecsrunner_core::reason::{Code, Reason};
 use ecsrunner_core::records::change::Change;
-use ecsrunner_core::records::hold::{Failure, Held, Hold};
 use ecsrunner_core::records::open::Open;
 use ecsrunner_core::records::runner::Retry;
 use ecsrunner_core::records::warm::{WarmEnd, WarmState, WarmTask};
@@ -147,10 +146,12 @@ impl<W: World> Engine<W> {
         };
         match performed {
             // What is left to do, or to launch instead, is found in the next round.
-            Ok(Some(next)) if matches!(next.next(self.ports.clock.now()), Next::Event | Next::At(_)) => {
-                Effected::with(key, News::Nothing)
-            }
-            Ok(_) => Effected::with(key, News::Round),
+            Ok(Some(warm)) => match warm.next(self.ports.clock.now()) {
+                Next::Now(_) => Effected::with(key, News::Round),
+                Next::At(at) => Effected { next_at: Some(at), ..Effected::with(key, News::Nothing) },
+                Next::Event => Effected::with(key, News::Nothing),
+            },
+            Ok(None) => Effected::with(key, News::Round),
             Err(StepError::Store(StoreError::Fenced)) => Effected::with(key, News::LeaseLost),
             Err(StepError::NotYet(at)) => {
                 Effected { rest_until: Some(at), ..Effected::with(key, News::Nothing) }
@@ -165,6 +166,7 @@ impl<W: World> Engine<W> {
         let not_before =
             self.ports.clock.now() + error.retry_after().unwrap_or_else(|| backoff(failures, self.jitter()));
         let words = chain(error);
+        self.metrics.count(error.retry_metric());
         warn!(effect = ?key, error = %words, again_at = %not_before, "effect failed, to be tried again");
         let written = self
             .commit_warm(warm, &[], |current| {
@@ -206,9 +208,8 @@ impl<W: World> Engine<W> {
     }
 
     async fn run_warm(&self, warm: &WarmTask) -> Result<Option<WarmTask>, StepError> {
-        let is_reserved = warm.state == WarmState::Reserved;
         let market = warm.placement.market;
-        if is_reserved && warm.retry.is_none() {
+        if warm.state == WarmState::Reserved {
             self.await_slot(&Bucket::Fargate(market)).await?;
         }
         let (task, asked_at) = (warm.facts.task(), self.ports.clock.now());
@@ -227,7 +228,7 @@ impl<W: World> Engine<W> {
             }
             Err(ComputeError::NoCapacity { message }) => {
                 warn!(name = %warm.name(), placement = %warm.placement, words = message, "no capacity for warm task");
-                let hold = self.hold_placement(warm, &message, asked_at, now);
+                let hold = self.hold_placement(&warm.placement, warm.facts.size.arch(), &message, asked_at);
                 let next = ended(WarmEnd::Failed, None, message);
                 Ok(self.commit_warm(warm, &[Change::Hold(hold)], next).await?)
             }
@@ -240,30 +241,13 @@ impl<W: World> Engine<W> {
                 let next = ended(WarmEnd::Failed, Some(Fault::NeverStarted), message);
                 Ok(self.commit_warm(warm, &[], next).await?)
             }
-            Err(error @ ComputeError::Throttled { .. }) => {
-                if let Some(after) = StepError::from(error).retry_after() {
-                    self.rest(&Bucket::Fargate(market), now + after).await?;
-                    return Err(StepError::NotYet(now + after));
-                }
-                Err(StepError::NotYet(now + STEP_LIMIT))
+            Err(ComputeError::Throttled { message, after }) => {
+                Err(self.throttled(market, message, after).await)
             }
             Err(error @ (ComputeError::Unanswered { .. } | ComputeError::TokenSpent { .. })) => {
                 Err(error.into())
             }
         }
-    }
-
-    /// Holds a placement without capacity, so that other launches avoid it.
-    fn hold_placement(&self, warm: &WarmTask, message: &str, asked_at: Timestamp, now: Timestamp) -> Hold {
-        let held = Held::placement(warm.placement.clone(), warm.facts.size.arch());
-        let before = self.cache.hold(&held);
-        let failure = Failure {
-            running_cpu: Some(self.cache.accepted_cpu(warm.placement.market)),
-            ..Failure::of(Fault::NoCapacity, message, asked_at, now)
-        };
-        let hold = Hold::after(before.as_ref(), held, &failure);
-        self.cache.add_hold(hold.clone(), now);
-        hold
     }
 }
 

@@ -24,7 +24,7 @@ use crate::records::hold::{Held, Hold};
 use crate::records::job::{Assignment, Job, JobState};
 use crate::records::open::Open;
 use crate::records::runner::{Runner, RunnerStage};
-use crate::records::warm::{WarmState, WarmTask};
+use crate::records::warm::{WarmStage, WarmState, WarmTask};
 use crate::rules::Rules;
 use crate::rules::class::size::Arch;
 use crate::rules::class::{Capacity, Class};
@@ -38,6 +38,17 @@ use crate::wire::fault::{Fault, Suspect};
 const PACE_PAUSE: SignedDuration = SignedDuration::from_secs(1);
 /// How long to wait, each time, for the result of a try.
 const TRIED: SignedDuration = SignedDuration::from_secs(10);
+
+/// A job that is to get a runner, and what was found out about it.
+struct Asked<'a> {
+    job: &'a Job,
+    class: &'a Class,
+    assignment: &'a Assignment,
+    scope: Scope,
+    account: Account,
+    /// The hold of its pool that its runner tries.
+    of_pool: Option<&'a Hold>,
+}
 
 pub(super) struct Launcher<'a> {
     open: &'a Open,
@@ -214,20 +225,31 @@ impl<'a> Launcher<'a> {
         let account = (self.means.account)(&scope);
         self.admits_scope(&scope, &account, plan)?;
         let of_pool = self.admits_pool(&assignment.pool, plan)?;
-        if let Some(warm) = self.find_warm(class, job) {
-            let probe = of_pool.is_some();
-            return self.take_over(warm, job, class, assignment, scope, account, plan).map(|order| Launch {
-                job: job.id(),
-                job_version: job.version,
-                order: Order { probe, ..order },
-                warm: Some(warm.name().clone()),
-                reason: reason.clone(),
-            });
-        }
+        let asked = Asked { job, class, assignment, scope, account, of_pool };
+        let warm = self.find_warm(&asked);
+        let (order, warm) = match warm {
+            // A runner that is to try an image starts from it. The job does not wait for that.
+            Some(warm) if self.image(class).is_ok_and(|image| image != warm.facts.image) => {
+                match self.launch_task(&asked, plan) {
+                    Ok(order) => (order, None),
+                    Err(_) => (self.take_over(warm, &asked, plan)?, Some(warm)),
+                }
+            }
+            Some(warm) => (self.take_over(warm, &asked, plan)?, Some(warm)),
+            None => (self.launch_task(&asked, plan)?, None),
+        };
+        let warm = warm.map(|warm| warm.name().clone());
+        Ok(Launch { job: job.id(), job_version: job.version, order, warm, reason: reason.clone() })
+    }
+
+    /// Orders a runner with a task of its own.
+    fn launch_task(&mut self, asked: &Asked<'a>, plan: &mut Plan) -> Result<Order, Refusal> {
+        let &Asked { job, class, assignment, of_pool, .. } = asked;
+        let settings = self.rules.settings;
         let of_class = self.admits_class(class, plan)?;
         let image = self.image(class)?;
         let (placement, of_placement) = self.placement(class, job, of_pool, plan)?;
-        let buckets = [Bucket::Fargate(placement.market), Bucket::GitHub(account)];
+        let buckets = [Bucket::Fargate(placement.market), Bucket::GitHub(asked.account.clone())];
         self.admits_pace(&buckets, plan)?;
         self.slots.take(class, &job.facts.repository, &settings.limits)?;
         buckets.into_iter().for_each(|bucket| self.owe(bucket));
@@ -238,49 +260,40 @@ impl<'a> Launcher<'a> {
         if image.as_deref().is_none_or(|image| image == NEXT) {
             self.trials.insert(class.size.arch());
         }
-        let mut order = self.order(job, class, assignment, placement, scope);
+        let mut order = self.order(job, class, assignment, placement, asked.scope.clone());
         let tries_image = images::tries(image.as_deref(), class.size.arch(), self.open);
         order.image = image;
         order.probe = of_pool.is_some() || of_class.is_some() || of_placement || tries_image;
-        Ok(Launch { job: job.id(), job_version: job.version, order, warm: None, reason: reason.clone() })
+        Ok(order)
     }
 
     /// Returns a warm task for the job. Where runners of the class fail after their container has started, it would too.
-    fn find_warm(&self, class: &Class, job: &Job) -> Option<&'a WarmTask> {
-        let hold = self.open.holds.get(&Held::Class(class.name.clone())).filter(|hold| hold.is_effective());
-        if hold.is_some_and(|hold| !hold.fault.is_before_boot()) {
-            return None;
-        }
-        let fails_there = |placement: &Placement| {
-            let held = Held::class_in(class.name.clone(), placement.clone());
-            let hold = self.open.holds.get(&held).filter(|hold| hold.is_effective());
-            hold.is_some_and(|hold| !hold.fault.is_before_boot())
+    /// Where containers do not start, only one that has started is taken.
+    fn find_warm(&self, asked: &Asked<'a>) -> Option<&'a WarmTask> {
+        let hold = |held: &Held| self.open.holds.get(held).filter(|hold| hold.is_effective());
+        let of_class = hold(&Held::Class(asked.class.name.clone()));
+        let suits = |warm: &WarmTask| {
+            let there = hold(&Held::class_in(asked.class.name.clone(), warm.placement.clone()));
+            let mut holds = of_class.into_iter().chain(there);
+            holds.all(|hold| hold.fault.is_before_boot() && warm.stage() == WarmStage::Warm)
         };
-        let capacity = rerun::capacity(self.open, &job.facts, class.capacity);
-        let warm = self.warm.find(&class.name, capacity, fails_there)?;
-        // A runner that is to try an image starts from it.
-        let is_trial = self.image(class).is_ok_and(|image| image != warm.facts.image);
-        (!is_trial).then_some(warm)
+        let capacity = rerun::capacity(self.open, &asked.job.facts, asked.class.capacity);
+        self.warm.find(&asked.class.name, capacity, suits)
     }
 
     /// Orders a runner that takes over a warm task. It needs no room, and waits for GitHub's rate alone.
-    #[expect(clippy::too_many_arguments, reason = "they are parts of one launch")]
     fn take_over(
         &mut self,
         warm: &'a WarmTask,
-        job: &'a Job,
-        class: &Class,
-        assignment: &Assignment,
-        scope: Scope,
-        account: Account,
+        asked: &Asked<'a>,
         plan: &mut Plan,
     ) -> Result<Order, Refusal> {
-        let bucket = Bucket::GitHub(account);
+        let bucket = Bucket::GitHub(asked.account.clone());
         self.admits_pace(std::slice::from_ref(&bucket), plan)?;
-        self.slots.take_over(&job.facts.repository, &self.rules.settings.limits)?;
+        self.slots.take_over(&asked.job.facts.repository, &self.rules.settings.limits)?;
         self.owe(bucket);
         self.warm.take(warm);
-        self.waiting_pools.insert(assignment.pool.clone(), self.now);
+        self.waiting_pools.insert(asked.assignment.pool.clone(), self.now);
         let facts = &warm.facts;
         Ok(Order {
             size: facts.size,
@@ -288,7 +301,14 @@ impl<'a> Launcher<'a> {
             wait_limits: facts.wait_limits,
             image: facts.image.clone(),
             exec: facts.exec,
-            ..self.order(job, class, assignment, warm.placement.clone(), scope)
+            probe: asked.of_pool.is_some(),
+            ..self.order(
+                asked.job,
+                asked.class,
+                asked.assignment,
+                warm.placement.clone(),
+                asked.scope.clone(),
+            )
         })
     }
 

@@ -112,16 +112,14 @@ impl<'a> WarmSupply<'a> {
         supply
     }
 
-    /// Returns the best one of a class that runs on capacity of this kind, and not in a placement where runners of the class
-    /// fail.
+    /// Returns the best one of a class that runs on capacity of this kind and suits.
     pub(super) fn find(
         &self,
         class: &ClassName,
         capacity: Capacity,
-        fails_there: impl Fn(&Placement) -> bool,
+        suits: impl Fn(&WarmTask) -> bool,
     ) -> Option<&'a WarmTask> {
-        let is_fit =
-            |warm: &&&WarmTask| may_run_on(warm.placement.market, capacity) && !fails_there(&warm.placement);
+        let is_fit = |warm: &&&WarmTask| may_run_on(warm.placement.market, capacity) && suits(warm);
         self.free.get(class)?.iter().rev().find(is_fit).copied()
     }
 
@@ -346,8 +344,9 @@ impl<'a> Launcher<'a> {
     fn yield_warm(&mut self, plan: &mut Plan) {
         let open = self.open();
         let retired: HashSet<WarmName> = plan.warm_retirements.iter().map(|it| it.name.clone()).collect();
-        let ending = open.warm.values().filter(|warm| warm.takes_slot() && !warm.is_supply()).count();
-        let mut coming = ending + retired.len();
+        let is_ending =
+            |warm: &&WarmTask| warm.takes_slot() && (!warm.is_supply() || retired.contains(warm.name()));
+        let mut ending: Vec<&WarmTask> = open.warm.values().filter(is_ending).collect();
         // One that is only reserved would be started before it could be stopped.
         let is_free = |warm: &&WarmTask| {
             warm.is_supply()
@@ -360,10 +359,6 @@ impl<'a> Launcher<'a> {
             (warm.stage() == WarmStage::Warm, Reverse((warm.timeline.began(), warm.name())))
         });
         for starved in self.starved().iter().filter(|starved| starved.want != Want::Pace) {
-            if coming > 0 {
-                coming -= 1;
-                continue;
-            }
             let makes_room = |warm: &&WarmTask| match starved.want {
                 Want::Slot => true,
                 Want::SlotOfClass => warm.facts.class == starved.class,
@@ -373,7 +368,9 @@ impl<'a> Launcher<'a> {
                 }
                 Want::Pace => false,
             };
-            if let Some(place) = candidates.iter().position(makes_room) {
+            if let Some(place) = ending.iter().position(makes_room) {
+                ending.remove(place);
+            } else if let Some(place) = candidates.iter().position(makes_room) {
                 let warm = candidates.remove(place);
                 plan.warm_retirements.push(retirement(warm, WarmEnd::Yielded));
             }

@@ -1,5 +1,8 @@
 //! Tests of the level of warm tasks, which are written as sentences.
 
+mod holds;
+mod images;
+
 use std::collections::BTreeMap;
 
 use super::super::{Means, plan};
@@ -285,30 +288,6 @@ fn max_warm_bounds_all_classes_together() {
 }
 
 #[test]
-fn while_warm_tasks_fail_they_are_tried_one_at_a_time_and_later_each_time() {
-    let mut day = Day::new(r#"{"count": 2}"#);
-    day.plan(0);
-    day.start(1, 1);
-    day.start(2, 1);
-    let cause = || StopCause::FailedToStart("CannotPullContainerError: no such image".into());
-    day.stop(1, cause(), 10);
-    day.stop(2, cause(), 11);
-    assert_eq!(day.plan(12), "");
-    assert!(matches!(day.open.holds.keys().next(), Some(Held::Warm(class)) if class.as_str() == "small"));
-    day.queue(7, "small", 13);
-    assert_eq!(day.plan(13), "launch for 7", "jobs do not wait for that");
-    day.forget(1, 14);
-    day.forget(2, 14);
-    assert_eq!(day.plan(60), "7 waits: runner_starting");
-    let told = day.plan(80);
-    assert!(told.starts_with("warm up 4 for small") && !told.contains("warm up 5"), "{told}");
-    day.boot(4, 100);
-    let told = day.plan(101);
-    assert!(told.starts_with("warm up 5 for small"), "{told}");
-    assert!(!day.open.holds.keys().any(|held| matches!(held, Held::Warm(_))));
-}
-
-#[test]
 fn a_task_that_ends_by_itself_or_is_stopped_is_no_fault() {
     for (cause, kind) in [
         (StopCause::Agent(AgentExit::NotNeeded), WarmEnd::Aged),
@@ -326,86 +305,6 @@ fn a_task_that_ends_by_itself_or_is_stopped_is_no_fault() {
         let told = day.plan(21);
         assert_eq!(told.contains("warm up"), kind != WarmEnd::Failed, "{kind}: {told}");
     }
-}
-
-#[test]
-fn a_scope_that_is_held_takes_none_over() {
-    let mut day = Day::new(r#"{"count": 1}"#);
-    day.plan(0);
-    day.boot(1, 15);
-    day.queue(7, "small", 20);
-    let scope: Scope =
-        day.settings.registration.scope(&day.open.jobs.values().next().unwrap().facts.repository);
-    let failure = Failure::of(Fault::RegistrationRefused, "Not Found", at(19), at(19));
-    day.open.add_hold(Hold::after(None, Held::Scope(scope), &failure));
-    assert_eq!(day.plan(20), "7 waits: scope_held");
-    assert_eq!(day.warm(1).stage(), WarmStage::Warm);
-}
-
-#[test]
-fn a_class_whose_containers_do_not_start_still_gives_the_tasks_that_have() {
-    let mut day = Day::new(r#"{"count": 1}"#);
-    day.plan(0);
-    day.boot(1, 15);
-    day.queue(7, "small", 20);
-    let hold = |fault| {
-        let failure = |pool: &'static str, subnet: &str| {
-            let placement = Placement {
-                market: Market::OnDemand,
-                subnet: Some(crate::id::SubnetId::parse(subnet).unwrap()),
-            };
-            (crate::id::PoolId::parse(pool).unwrap(), placement)
-        };
-        let held = Held::Class(ClassName::parse("small").unwrap());
-        let failures = [
-            failure("abcdefg234", "subnet-aaaa1111"),
-            failure("abcdefg235", "subnet-bbbb2222"),
-            failure("abcdefg236", "subnet-aaaa1111"),
-        ];
-        failures.iter().enumerate().fold(None, |before: Option<Hold>, (i, (pool, placement))| {
-            let time = at(16 + i64::try_from(i).unwrap());
-            let failure = Failure {
-                pool: Some(pool),
-                placement: Some(placement),
-                ..Failure::of(fault, "words", time, time)
-            };
-            Some(Hold::after(before.as_ref(), held.clone(), &failure))
-        })
-    };
-    day.open.add_hold(hold(Fault::NotConnected).unwrap());
-    assert_eq!(day.plan(20), "7 waits: class_held", "it would not connect either");
-    day.open.add_hold(hold(Fault::ImagePull).unwrap());
-    assert_eq!(day.plan(20), "7 takes over 1");
-}
-
-#[test]
-fn a_job_whose_runner_is_to_try_an_image_takes_no_warm_task() {
-    use crate::rules::image::ImageRules;
-    use crate::testing::{built_image, image};
-    let built = |tag: &str, sound_at| built_image(tag, at(0), sound_at);
-    let (old, other) = (built("old", Some(at(0))), built("other", Some(at(0))));
-    let images = ImageRules { built: [Arch::X64].into(), ..ImageRules::default() };
-    let means = Means { images: Some(&images), ..Means::default() };
-    let mut day = Day::new(r#"{"count": 1}"#);
-    day.open.add_image(image(old.clone(), None));
-    let rules = Rules { settings: &day.settings, catalogue: &day.catalogue };
-    let order = plan(&day.open, rules, means, at(0)).warm_launches.remove(0);
-    day.open.add_warm(order.reserve(
-        WarmName::parse("ecsr-test-warm-01arz3ndektsv4rrffq69g0001").unwrap(),
-        Epoch::new(1),
-        at(0),
-    ));
-    day.boot(1, 15);
-    day.queue(7, "small", 20);
-    let warm_of = |day: &Day| {
-        let rules = Rules { settings: &day.settings, catalogue: &day.catalogue };
-        plan(&day.open, rules, means, at(21)).launches.remove(0).warm
-    };
-    assert_eq!(warm_of(&day).as_ref(), Some(day.warm(1).name()));
-    day.open.add_image(image(old, Some(built("new", None))));
-    assert_eq!(warm_of(&day), None);
-    day.open.add_image(image(other, None));
-    assert_eq!(warm_of(&day), None, "its tag names another image by now");
 }
 
 #[test]
@@ -483,58 +382,24 @@ fn a_class_that_is_full_holds_back_its_own_warm_tasks_alone() {
 }
 
 #[test]
-fn tasks_that_fail_after_their_container_has_started_are_tried_one_at_a_time_too() {
-    let mut day = Day::new(r#"{"count": 2}"#);
-    day.plan(0);
-    for number in [1, 2] {
-        day.boot(number, 15);
-        day.stop(number, StopCause::Agent(AgentExit::BootFailed), 20);
-    }
-    assert_eq!(day.plan(21), "");
-    day.forget(1, 22);
-    day.forget(2, 22);
-    assert_eq!(day.plan(90), "warm up 3 for small");
-    day.boot(3, 110);
-    assert_eq!(day.plan(111), "", "that its container runs shows nothing yet");
-    day.stop(3, StopCause::Agent(AgentExit::BootFailed), 115);
-    assert_eq!(day.plan(200), "", "the pause has grown");
-    day.forget(3, 201);
-    assert_eq!(day.plan(400), "warm up 4 for small");
-    day.boot(4, 420);
-    assert_eq!(day.plan(420 + 400), "warm up 5 for small", "it has stayed");
-}
-
-#[test]
-fn a_runner_of_a_warm_task_ends_no_hold_about_starting() {
+fn a_task_that_ends_makes_no_room_for_a_job_of_another_architecture() {
     let mut day = Day::new(r#"{"count": 1}"#);
-    day.plan(0);
+    let entries: BTreeMap<String, ClassEntry> = serde_json::from_str(
+        r#"{"arm": {"cpu": 512, "memory": 1024, "arch": "arm64", "warm": {"count": 1}},
+            "small": {"cpu": 512, "memory": 1024, "warm": {"count": 1}},
+            "large": {"cpu": 4096, "memory": 8192}}"#,
+    )
+    .unwrap();
+    day.catalogue = Catalogue::read(&entries).0;
+    assert_eq!(day.plan(0), "warm up 1 for arm; warm up 2 for small");
     day.boot(1, 15);
-    let class = ClassName::parse("small").unwrap();
-    let held = Held::class_in(class, Placement { market: Market::OnDemand, subnet: None });
-    let failure = Failure::of(Fault::ImagePull, "no such image", at(16), at(16));
-    day.open.add_hold(Hold::after(None, held.clone(), &failure));
-    day.queue(7, "small", 20);
-    assert!(day.plan(20).starts_with("7 takes over 1"));
-    let runner = day.open.runners.values().next().unwrap().clone();
-    let (issued, _) = runner.handed_over(crate::id::RunnerId::new(5), at(21)).unwrap();
-    let busy = issued.registration_busy(crate::id::RunnerId::new(5), at(30)).unwrap();
-    day.open.add_runner(busy);
-    day.plan(600);
-    assert!(day.open.holds.contains_key(&held), "{:?}", day.open.holds.keys());
-}
-
-#[test]
-fn a_task_in_a_placement_where_runners_do_not_connect_is_not_used() {
-    let mut day = Day::new(r#"{"count": 1}"#);
-    day.plan(0);
-    day.boot(1, 15);
-    let class = ClassName::parse("small").unwrap();
-    let held = Held::class_in(class, Placement { market: Market::OnDemand, subnet: None });
-    let twice = [16, 18].into_iter().fold(None, |before: Option<Hold>, time| {
-        let failure = Failure::of(Fault::NotConnected, "words", at(time), at(time));
-        Some(Hold::after(before.as_ref(), held.clone(), &failure))
-    });
-    day.open.add_hold(twice.unwrap());
-    day.queue(7, "small", 20);
-    assert_eq!(day.plan(20), "7 waits: class_held");
+    day.boot(2, 15);
+    let ended = day.warm(1).end(WarmEnd::Aged, None, at(16)).unwrap();
+    day.open.add_warm(ended);
+    let held = Held::placement(Placement { market: Market::OnDemand, subnet: None }, Arch::X64);
+    let failure = Failure::of(Fault::NoCapacity, "Capacity is unavailable", at(19), at(19));
+    day.open.add_hold(Hold::after(None, held, &failure));
+    day.queue(7, "large", 20);
+    assert_eq!(day.plan(20), "warm up 3 for arm; end 2 (yielded); 7 waits: no_capacity");
+    assert_eq!(day.plan(21), "7 waits: no_capacity", "one is enough");
 }
