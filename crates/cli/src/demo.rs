@@ -94,7 +94,7 @@ async fn run_jobs(
         let changes = if checkout.has_changes { ", with changes that are not committed" } else { "" };
         progress.say(&format!("repository: branch {} at {}{changes}", checkout.branch, &checkout.sha[..12]));
     }
-    let run = submission.submit(&github, options, checkout.as_ref()).await?;
+    let run = submission.submit(&github, options, checkout.as_ref(), &progress).await?;
     let mut follower = Follower::new(&github, &server, run)?;
     let limit = if options.workflow.is_some() { WORKFLOW_LIMIT } else { LIMIT };
     let followed = tokio::time::timeout(limit, follow(&mut follower, &mut progress));

@@ -10,12 +10,16 @@ use crate::trigger::CallInterface;
 
 /// GitHub's limit of workflows that call each other in a row.
 const MAX_DEPTH: usize = 10;
+/// How many calls a run may have: workflows that call each other many times grow by powers.
+const MAX_CALLS: usize = 1_000;
 
 /// A workflow that can be run, and the workflows that it calls.
 #[derive(Clone, Debug)]
 pub struct Program {
     pub main: Arc<Workflow>,
     called: BTreeMap<Callee, Arc<Workflow>>,
+    /// How many calls a run has, without those of matrices.
+    calls: usize,
 }
 
 /// Where the text of a called workflow is.
@@ -36,7 +40,7 @@ impl Program {
     /// Returns all problems of the first file that has some.
     pub fn load(file: &str, text: &str, mut find: impl FnMut(&Callee) -> Found) -> Result<Self, Problems> {
         let main = Arc::new(crate::read(file, text)?);
-        let mut program = Self { main: Arc::clone(&main), called: BTreeMap::new() };
+        let mut program = Self { main: Arc::clone(&main), called: BTreeMap::new(), calls: 0 };
         program.load_called(&main, None, &mut find, 1)?;
         Ok(program)
     }
@@ -65,6 +69,10 @@ impl Program {
             let callee = call.uses.seen_from(origin);
             if depth > MAX_DEPTH {
                 return Err(problem(format!("more than {MAX_DEPTH} workflows call each other in a row")));
+            }
+            self.calls += 1;
+            if self.calls > MAX_CALLS {
+                return Err(problem(format!("more than {MAX_CALLS} workflows are called in one run")));
             }
             let workflow = match self.called.get(&callee) {
                 Some(known) => Arc::clone(known),

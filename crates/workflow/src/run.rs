@@ -17,7 +17,7 @@ use crate::expression::{Contexts, Value};
 use crate::model::{Callee, Workflow};
 use crate::program::Program;
 
-use node::{Instance, Node};
+use node::{Instance, InstanceStage, Node};
 pub use ready::{Concurrency, Environment, Ready, RunsOn};
 pub use rerun::Replaced;
 
@@ -214,6 +214,24 @@ impl Run {
             .with("vars", given.vars.clone());
         let name = program.main.run_name.as_ref()?.value(&contexts).ok()?.text();
         Some(name).filter(|name| !name.trim().is_empty())
+    }
+
+    /// Whether a job belongs to a workflow that another job of the run calls, directly or not.
+    #[must_use]
+    pub fn is_within(&self, job: JobIndex, caller: JobIndex) -> bool {
+        let Some((mut node, _)) = self.find(job) else { return false };
+        loop {
+            let calls = InstanceStage::Called(self.nodes[node].scope);
+            let above = self.nodes.iter().enumerate().find_map(|(at, node)| {
+                let instance = node.instances.iter().find(|instance| instance.stage == calls)?;
+                Some((at, instance.job))
+            });
+            match above {
+                Some((_, job)) if job == caller => return true,
+                Some((at, _)) => node = at,
+                None => return false,
+            }
+        }
     }
 
     fn find(&self, job: JobIndex) -> Option<(usize, usize)> {

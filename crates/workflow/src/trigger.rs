@@ -107,7 +107,20 @@ impl Triggers {
         self.events.iter().map(|trigger| trigger.event.as_str()).chain(call).collect()
     }
 
-    /// Whether an event starts the workflow.
+    /// Returns the activity type of an event of which nothing else is known: the first that starts the workflow. `None` if
+    /// the event has none.
+    #[must_use]
+    pub fn activity(&self, event: &str) -> Option<String> {
+        let trigger = self.events.iter().find(|trigger| trigger.event == event)?;
+        let types = trigger.filters.as_ref().and_then(|filters| filters.get("types")).map(texts);
+        let (_, known) = EVENTS.iter().find(|(name, _)| *name == event)?;
+        let first = |types: &[&str]| types.first().map(|activity| (*activity).to_owned());
+        types
+            .and_then(|types| types.into_iter().next())
+            .or_else(|| first(default_activities(event).unwrap_or(known)))
+    }
+
+    /// Whether an event starts the workflow. Its `paths` are not looked at.
     ///
     /// # Errors
     ///
@@ -228,6 +241,9 @@ fn check_filters(event: &str, activities: &[&str], filters: &Token, faults: &mut
         let name = key.text().unwrap_or_default();
         if !effective(event).contains(&name.as_str()) {
             faults.note(key.at, format!("`{name}` has no effect on the event `{event}`"));
+        } else if name.starts_with("paths") {
+            faults
+                .note(key.at, format!("`{name}` is not looked at: the workflow starts whatever has changed"));
         }
     }
     for (keep, ignore) in

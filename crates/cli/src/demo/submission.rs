@@ -13,6 +13,7 @@ use serde_json::{Map, Value, json};
 
 use super::actions::{self, Place};
 use super::files;
+use super::progress::Progress;
 use super::repository::{self, Checkout};
 use crate::arguments::{DemoOptions, Pair};
 use crate::exit::Failure;
@@ -90,12 +91,13 @@ impl Submission {
         Ok(repository::prepare(root, into, options.branch.as_deref())?)
     }
 
-    /// Submits it to the fake GitHub.
+    /// Submits it to the fake GitHub, and shows its notes.
     pub(super) async fn submit(
         &self,
         github: &Service,
         options: &DemoOptions,
         checkout: Option<&Checkout>,
+        progress: &Progress,
     ) -> Result<RunId, Failure> {
         let (path, body) = match self {
             Self::Workflow(workflow) => {
@@ -127,7 +129,8 @@ impl Submission {
             };
             return Err(Failure::usage(Refused { messages }).hint(hint));
         }
-        let Submitted { run_id } = answer.error_for_status()?.json().await?;
+        let Submitted { run_id, notes } = answer.error_for_status()?.json().await?;
+        notes.iter().for_each(|note| progress.say(&format!("note: {note}")));
         Ok(run_id)
     }
 }
@@ -231,4 +234,7 @@ struct Problems {
 #[derive(Deserialize)]
 struct Submitted {
     run_id: RunId,
+    /// What has no effect in the workflow, each with its place.
+    #[serde(default)]
+    notes: Vec<String>,
 }

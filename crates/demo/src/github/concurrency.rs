@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use ecsrunner_core::id::{Repository, RunId};
-use ecsrunner_workflow::run::{Concurrency, JobIndex, Outcome};
+use ecsrunner_workflow::run::{Concurrency, JobIndex};
 
 use super::state::State;
 
@@ -37,21 +37,31 @@ impl State {
     pub(super) fn acquire(&mut self, member: Member, wanted: &Concurrency) {
         let Some(repository) = self.runs.get(&member.run()).map(|run| run.repository.clone()) else { return };
         let key = (repository, wanted.group.to_lowercase());
-        let Some(group) = self.groups.0.get_mut(&key) else {
+        let Some(at_work) = self.groups.0.get(&key).map(|group| group.at_work) else {
             self.groups.0.insert(key, Group { at_work: member, waiting: None });
             return self.hand_group_to(member);
         };
-        let at_work = group.at_work;
-        // A job cannot wait for its own run, which waits for the job.
-        if at_work == Member::Run(member.run()) {
+        if self.waits_for(at_work, member) {
             return self.dismiss(member);
         }
+        let Some(group) = self.groups.0.get_mut(&key) else { return };
         let replaced = group.waiting.replace(member);
         if let Some(replaced) = replaced {
             self.dismiss(replaced);
         }
         if wanted.cancel_in_progress {
             self.dismiss(at_work);
+        }
+    }
+
+    /// Whether a member waits for another to end: a run waits for its jobs, and a job for those of the workflow that it calls.
+    fn waits_for(&mut self, member: Member, other: Member) -> bool {
+        match (member, other) {
+            (Member::Run(run), other) => run == other.run(),
+            (Member::Job(run, caller), Member::Job(own, job)) if run == own => {
+                self.plan_of(run).is_some_and(|plan| plan.is_within(job, caller))
+            }
+            (Member::Job(..), _) => false,
         }
     }
 
@@ -92,7 +102,6 @@ impl State {
     fn dismiss(&mut self, member: Member) {
         match member {
             Member::Run(run) => {
-                self.drop_run(run, Outcome::Cancelled);
                 self.cancel_run(run);
             }
             Member::Job(run, job) => self.cancel_planned(run, job),

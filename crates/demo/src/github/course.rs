@@ -34,10 +34,8 @@ pub(super) enum Stage {
         given: Box<Given>,
     },
     Going(Box<Plan>),
-    /// It was cancelled before it began, or could not begin.
-    Dropped {
-        outcome: Outcome,
-    },
+    /// It was cancelled before it began.
+    Dropped,
 }
 
 impl Course {
@@ -46,7 +44,7 @@ impl Course {
         match &self.stage {
             Stage::Waiting { .. } => None,
             Stage::Going(plan) => plan.is_over().then(|| plan.outcome()),
-            Stage::Dropped { outcome } => Some(*outcome),
+            Stage::Dropped => Some(Outcome::Cancelled),
         }
     }
 
@@ -87,22 +85,11 @@ impl State {
             self.follow(id);
         }
     }
-
-    /// Ends a run that has not begun.
-    pub(super) fn drop_run(&mut self, id: RunId, outcome: Outcome) {
-        if let Some(course) = self.runs.get_mut(&id).and_then(|run| run.course.as_mut())
-            && matches!(course.stage, Stage::Waiting { .. })
-        {
-            course.stage = Stage::Dropped { outcome };
-            self.note_change();
-        }
-    }
-
     /// Returns the plan of a run that has begun.
     pub(super) fn plan_of(&mut self, id: RunId) -> Option<&mut Plan> {
         match &mut self.runs.get_mut(&id)?.course.as_mut()?.stage {
             Stage::Going(plan) => Some(plan),
-            Stage::Waiting { .. } | Stage::Dropped { .. } => None,
+            Stage::Waiting { .. } | Stage::Dropped => None,
         }
     }
 
@@ -231,7 +218,12 @@ impl State {
 
     /// Cancels all jobs of a run. Those that always run are still run.
     pub(super) fn cancel_run(&mut self, run: RunId) {
-        self.drop_run(run, Outcome::Cancelled);
+        if let Some(course) = self.runs.get_mut(&run).and_then(|run| run.course.as_mut())
+            && course.is_waiting()
+        {
+            course.stage = Stage::Dropped;
+            self.note_change();
+        }
         if let Some(plan) = self.plan_of(run) {
             plan.cancel();
             self.follow(run);

@@ -278,3 +278,53 @@ fn a_run_waits_for_its_concurrency_group_and_a_third_takes_the_place_of_the_seco
     assert_eq!(last.len(), 1, "the queued run was cancelled");
     assert_eq!(runs(&harness)[1], json!(["completed", "cancelled"]));
 }
+
+#[test]
+fn a_job_that_its_own_caller_keeps_from_its_group_is_cancelled() {
+    for (group, inner_group) in [("g", "G"), ("${{ github.workflow }}", "ci.yml")] {
+        let harness = Harness::new();
+        let inner = format!(
+            "{{on: workflow_call, jobs: {{j: {{runs-on: x, concurrency: {inner_group}, steps: [{{run: echo}}]}}}}}}"
+        );
+        let text = format!(
+            "{{on: push, jobs: {{call: {{concurrency: '{group}', uses: ./.github/workflows/inner.yml}}}}}}"
+        );
+        let new = json!({"repository": "acme/app", "file": "ci.yml", "text": text,
+            "actions": {".github/workflows/inner.yml": inner}});
+        harness.submit_with(&new);
+        let state = harness.wait("completed=1");
+        assert_eq!(conclusions(&state), json!({"call / j": "cancelled"}), "{group}");
+    }
+}
+
+#[test]
+fn a_group_without_a_name_is_refused_and_what_has_no_effect_is_told() {
+    let messages = refused(
+        "{on: push, concurrency: {group: '${{ github.head_ref }}'}, jobs: {a: {runs-on: x, steps: [{run: echo}]}}}",
+    );
+    insta::assert_snapshot!(messages.join("\n"), @"");
+    let text =
+        "{on: {push: {paths: ['docs/**'], types: [x]}}, jobs: {a: {runs-on: x, steps: [{run: echo}]}}}";
+    let new = json!({"repository": "acme/app", "file": "ci.yml", "text": text});
+    let reply = Harness::new().sim("workflows", &new);
+    insta::assert_json_snapshot!(reply["notes"], @"");
+}
+
+#[test]
+fn an_event_has_the_first_activity_that_starts_the_workflow_unless_another_is_given() {
+    let harness = Harness::new();
+    let jobs = "jobs: {a: {name: 'after ${{ github.event.action }}', runs-on: x, steps: [{run: echo}]}}";
+    for (on, event, payload, name) in [
+        ("pull_request", "pull_request", json!({}), "after opened"),
+        ("{pull_request: {types: [closed]}}", "pull_request", json!({}), "after closed"),
+        ("{release: {types: [released]}}", "release", json!({}), "after released"),
+        ("issues", "issues", json!({"action": "labeled"}), "after labeled"),
+    ] {
+        let new = json!({"repository": "acme/app", "file": "ci.yml", "text": format!("{{on: {on}, {jobs}}}"),
+            "event": event, "payload": payload});
+        assert!(harness.submit_with(&new).contains_key(name), "{on}");
+    }
+    let new = json!({"repository": "acme/app", "file": "ci.yml", "event": "pull_request",
+        "text": format!("{{on: pull_request, {jobs}}}"), "payload": {"action": "labeled"}});
+    assert_eq!(harness.call("POST", "/_sim/workflows", &new).0, 422);
+}

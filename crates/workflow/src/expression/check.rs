@@ -25,7 +25,7 @@ pub(crate) fn check(expression: &str, allowed: &Allowed) -> Result<(), String> {
         return Err("an expression is empty: `${{ github.ref }}`, for example, is expected".to_owned());
     }
     let parsed = Expr::parse(expression)
-        .map_err(|error| format!("the expression `{expression}` cannot be read: {error}"))?;
+        .map_err(|error| format!("the expression `{expression}` cannot be read: {}", syntax(&error)))?;
     let mut wrong = None;
     visit(&parsed, &mut |node| {
         if wrong.is_none() {

@@ -400,3 +400,25 @@ fn a_job_that_is_run_again_takes_those_that_need_it_along() {
     play.succeed("m (1)");
     assert_eq!(play.log(), "queue after");
 }
+
+#[test]
+fn workflows_whose_calls_grow_by_powers_are_refused() {
+    let calls = |next: usize| {
+        let jobs = (0..10).map(|job| format!("j{job}: {{uses: ./.github/workflows/w{next}.yml}}"));
+        format!("{{on: [push, workflow_call], jobs: {{{}}}}}", jobs.collect::<Vec<_>>().join(", "))
+    };
+    let find = |callee: &Callee| match callee {
+        Callee::Local { file } => {
+            let number: usize =
+                file.trim_start_matches(".github/workflows/w").trim_end_matches(".yml").parse().unwrap();
+            Found::Text(if number < 8 {
+                calls(number + 1)
+            } else {
+                "{on: workflow_call, jobs: {a: {runs-on: x}}}".to_owned()
+            })
+        }
+        Callee::Remote { .. } => Found::Later,
+    };
+    let refused = Program::load("ci.yml", &calls(1), find).unwrap_err().to_string();
+    assert!(refused.ends_with("more than 1000 workflows are called in one run"), "{refused}");
+}

@@ -11,8 +11,8 @@ use axum::response::{IntoResponse, Response};
 use ecsrunner_core::id::Repository;
 use ecsrunner_workflow::expression::Value as Context;
 use ecsrunner_workflow::model::{Body, Callee, Reference, Work};
-use ecsrunner_workflow::run::{Given as RunGiven, Outcome, Run as Plan};
-use ecsrunner_workflow::{Problem, Program, trigger};
+use ecsrunner_workflow::run::{Given as RunGiven, Run as Plan};
+use ecsrunner_workflow::{Position, Problem, Program, trigger};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
@@ -65,17 +65,18 @@ pub(in crate::github::control) struct NewWorkflow {
 
 pub(in crate::github::control) async fn workflow(
     Extract(shared): App,
-    Json(new): Json<NewWorkflow>,
+    Json(mut new): Json<NewWorkflow>,
 ) -> Response {
     let program = match load_with_called(&shared, &new).await {
         Ok(program) => program,
         Err(problems) => return refused(&problems),
     };
+    new.activity = activity(&program, &new);
     let started = admit(&program, &new).and_then(|()| inputs(&program, &new));
     let inputs = match started {
         Ok(inputs) => inputs,
         Err(texts) => {
-            let at = ecsrunner_workflow::Position::START;
+            let at = Position::START;
             let problem = |text| Problem { file: new.file.clone(), at, text };
             return refused(&texts.into_iter().map(problem).collect::<Vec<_>>());
         }
@@ -88,9 +89,22 @@ pub(in crate::github::control) async fn workflow(
     let put_files = files_action.as_ref().map(|(name, _)| name.clone());
     let mut state = shared.state();
     state.actions.extend(files_action);
-    let answer = state.start(new, Arc::new(program), inputs, put_files);
-    state.assign();
-    Json(answer).into_response()
+    let notes: Vec<String> =
+        program.workflows().flat_map(|workflow| &workflow.notes).map(ToString::to_string).collect();
+    match state.start(new, Arc::new(program), inputs, put_files) {
+        Ok(mut answer) => {
+            answer["notes"] = json!(notes);
+            state.assign();
+            Json(answer).into_response()
+        }
+        Err(problem) => refused(&[problem]),
+    }
+}
+
+/// Returns the activity type of the event: what is given, or else one that starts the workflow.
+fn activity(program: &Program, new: &NewWorkflow) -> Option<String> {
+    let of_payload = || new.payload.get("action").and_then(Value::as_str).map(str::to_owned);
+    new.activity.clone().or_else(of_payload).or_else(|| program.main.triggers.activity(&new.event))
 }
 
 fn refused(problems: &[Problem]) -> Response {
@@ -207,23 +221,19 @@ impl State {
         program: Arc<Program>,
         inputs: Context,
         put_files: Option<String>,
-    ) -> Value {
+    ) -> Result<Value, Problem> {
         let mut payload = new.payload;
         if !inputs.entries().is_empty() {
             // The payload has all inputs as texts.
             let texts = inputs.entries().iter().map(|(name, value)| (name.clone(), value.text().into()));
             payload.insert("inputs".to_owned(), Value::Object(texts.collect()));
         }
-        let activity = new.activity.or_else(|| match new.event.as_str() {
-            name if name.starts_with("pull_request") => Some("opened".to_owned()),
-            _ => None,
-        });
         let run = self.new_run(NewRun {
             repository: new.repository,
             head_repository: new.head_repository,
             workflow: program.main.name.clone(),
             file: program.main.file.clone(),
-            event: Event { name: new.event, activity, tag: new.tag, payload },
+            event: Event { name: new.event, activity: new.activity, tag: new.tag, payload },
             head_branch: new.head_branch,
             head_sha: new.head_sha,
         });
@@ -234,7 +244,11 @@ impl State {
             secrets: new.secrets,
         };
         let title = Plan::name(&program, &given).unwrap_or_else(|| run.title.clone());
-        let group = Plan::concurrency(&program, &given);
+        let group = Plan::concurrency(&program, &given).map_err(|text| Problem {
+            file: program.main.file.clone(),
+            at: program.main.concurrency.as_ref().map_or(Position::START, |concurrency| concurrency.at),
+            text: format!("`concurrency`: {text}"),
+        })?;
         let course = Course {
             stage: Stage::Waiting { program, given: Box::new(given) },
             jobs: BTreeMap::new(),
@@ -244,13 +258,9 @@ impl State {
         let id = run.id;
         self.runs.insert(id, Run { title, course: Some(course), ..run });
         match group {
-            Ok(None) => self.begin_run(id),
-            Ok(Some(group)) => self.acquire(Member::Run(id), &group),
-            Err(why) => {
-                tracing::warn!(%why, "the concurrency group of a run has no name");
-                self.drop_run(id, Outcome::Failure);
-            }
+            None => self.begin_run(id),
+            Some(group) => self.acquire(Member::Run(id), &group),
         }
-        self.submitted(id)
+        Ok(self.submitted(id))
     }
 }
