@@ -16,6 +16,7 @@ pub(crate) mod cache;
 mod probe;
 mod rerun;
 mod reserve;
+mod slots;
 mod round;
 mod warm;
 mod lease_holder;

@@ -26,10 +26,12 @@ use ecsrunner_core::rules::pool::Scope;
 use jiff::Timestamp;
 
 mod github;
+mod throttle;
 
 use crate::Ruleset;
 use crate::ports::github::QueuedJobs;
 pub(crate) use github::{Call, Trying};
+use throttle::Rests;
 
 /// Identifies an effect that is running or resting.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -76,6 +78,8 @@ struct Known {
     holds: BTreeMap<Held, Hold>,
     levels: HashMap<Bucket, Level>,
     underway: Underway,
+    /// Launches that AWS has throttled.
+    rests: Rests,
     /// CPU units of the tasks that AWS has accepted, on each market.
     accepted_cpu: HashMap<Market, u32>,
     /// Holds that effects have written or ended lately, for reads that began before.

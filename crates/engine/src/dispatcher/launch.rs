@@ -9,10 +9,10 @@ use ecsrunner_core::records::runner::{Ending, Retry, Runner, RunnerState, TaskLe
 use ecsrunner_core::rules::class::Capacity;
 use ecsrunner_core::rules::class::size::Arch;
 use ecsrunner_core::rules::cost::Market;
-use ecsrunner_core::rules::pace::{Bucket, Level, Rate};
+use ecsrunner_core::rules::pace::Bucket;
 use ecsrunner_core::rules::placement::Placement;
 use ecsrunner_core::wire::fault::Fault;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use std::time::Duration;
 use tracing::{info, warn};
 
@@ -23,19 +23,14 @@ use super::lease_holder::Deadline;
 use crate::commit::Written;
 use crate::metrics::Metric;
 use crate::ports::Clock;
-use crate::ports::compute::{ClientToken, Compute, ComputeError, TaskOrder};
+use crate::ports::compute::{ClientToken, ComputeError, TaskOrder};
 use crate::ports::github::GitHub;
-use crate::ports::store::{LevelSet, Levels, StoreError};
+use crate::ports::store::StoreError;
 use crate::{Engine, World};
 
-const TRIES: u32 = 8;
-/// How long launches rest after AWS throttles one without giving a time.
-const THROTTLED: Duration = Duration::from_secs(2);
 /// How often a spent token without a task is tried again, over about ten minutes.
 /// A task of that token would have appeared by then.
 const SPENT_TRIES: u32 = 24;
-/// How long a step waits for a slot of a rate: longer than launches are planned ahead.
-const SLOT_WAIT: SignedDuration = SignedDuration::from_secs(6);
 /// How long a launch waits, each time, for a registration that tries its scope.
 const TRIED: Duration = Duration::from_secs(1);
 /// How long a reserved runner's task waits, each time, while launches are paused.
@@ -65,7 +60,7 @@ impl<W: World> Engine<W> {
             let account = self.ports.github.account(&runner.facts.scope);
             for bucket in [Bucket::GitHub(account), Bucket::Fargate(runner.placement.market)] {
                 // A slot belongs to its runner until it is used.
-                if self.cache.has_slot(runner.name(), &bucket) {
+                if self.cache.has_slot(runner.name(), &bucket) && self.admits(&bucket) {
                     continue;
                 }
                 if let Err(error) = self.await_slot(&bucket).await {
@@ -82,7 +77,7 @@ impl<W: World> Engine<W> {
         let task = runner.facts.task();
         let token = ClientToken::new(&task.name, attempt);
         let order = TaskOrder { task: &task, placement: &runner.placement, token };
-        match self.ports.compute.run_task(&order).await {
+        match self.run(&order).await {
             Ok(task) => {
                 info!(runner = %runner.name(), %task, placement = %runner.placement, "launched runner");
                 self.cache.accepted(runner.placement.market, runner.facts.size);
@@ -107,9 +102,6 @@ impl<W: World> Engine<W> {
                 let fault = Fault::LaunchRefused;
                 self.write(runner, &[], |runner| runner.task_refused(fault, reason.clone(), now)).await
             }
-            Err(ComputeError::Throttled { message, after }) => {
-                Err(self.throttled(runner.placement.market, message, after).await)
-            }
             Err(ComputeError::TokenSpent { message }) if failures(runner) >= SPENT_TRIES => {
                 warn!(runner = %runner.name(), words = message, "the answer to this attempt is lost; starting a new attempt");
                 let now = self.ports.clock.now();
@@ -118,9 +110,11 @@ impl<W: World> Engine<W> {
                 let placement = runner.placement.clone();
                 self.write(runner, &[], |runner| runner.next_try(placement.clone(), retry.clone(), now)).await
             }
-            Err(error @ (ComputeError::Unanswered { .. } | ComputeError::TokenSpent { .. })) => {
-                Err(error.into())
-            }
+            Err(
+                error @ (ComputeError::Throttled { .. }
+                | ComputeError::Unanswered { .. }
+                | ComputeError::TokenSpent { .. }),
+            ) => Err(error.into()),
         }
     }
 
@@ -248,20 +242,6 @@ impl<W: World> Engine<W> {
         hold
     }
 
-    /// Lets other launches on this market wait too, after AWS has throttled one. Returns the error of that one.
-    pub(crate) async fn throttled(
-        &self,
-        market: Market,
-        message: String,
-        after: Option<Duration>,
-    ) -> StepError {
-        let after = after.unwrap_or(THROTTLED);
-        match self.rest(&Bucket::Fargate(market), self.ports.clock.now() + after).await {
-            Ok(()) => ComputeError::Throttled { message, after: Some(after) }.into(),
-            Err(error) => error,
-        }
-    }
-
     /// Moves a runner to another placement before its first request, because its
     /// placement has been held since the reservation.
     async fn go_elsewhere(&self, runner: &Runner) -> Result<Written, StepError> {
@@ -288,60 +268,6 @@ impl<W: World> Engine<W> {
         };
         let wanted = Wanted { class: &runner.facts.class, capacity, size: runner.facts.size };
         self.cache.choose(&rules.subnets, wanted, runner.facts.launched_for.get(), now)
-    }
-
-    /// Takes a bucket's next slot and waits until its time, if that is soon.
-    ///
-    /// # Errors
-    ///
-    /// [`StepError::NotYet`] if it is not soon; then no slot is taken.
-    pub(crate) async fn await_slot(&self, bucket: &Bucket) -> Result<(), StepError> {
-        let usable_at = self
-            .move_level(bucket, |rate, before, now| {
-                let at = rate.next_at(before, now);
-                if at.duration_since(now) > SLOT_WAIT {
-                    return Err(StepError::NotYet(at));
-                }
-                Ok((rate.take(before, 1, now), at))
-            })
-            .await?;
-        if let Ok(wait) = Duration::try_from(usable_at.duration_since(self.ports.clock.now())) {
-            self.ports.clock.sleep(wait).await;
-        }
-        Ok(())
-    }
-
-    /// Empties a bucket until that time, without a burst afterwards.
-    pub(crate) async fn rest(&self, bucket: &Bucket, until: Timestamp) -> Result<(), StepError> {
-        self.move_level(bucket, |rate, before, now| Ok((rate.empty_until(before, until), now)))
-            .await
-            .map(|_| ())
-    }
-
-    /// Sets a bucket's level from its current one; tries again if another process changed it. Returns the time that `next`
-    /// gives with the level that is set.
-    pub(crate) async fn move_level(
-        &self,
-        bucket: &Bucket,
-        next: impl Fn(Rate, Option<Level>, Timestamp) -> Result<(Level, Timestamp), StepError> + Send,
-    ) -> Result<Timestamp, StepError> {
-        let rate = self.rules().settings.paces.rate(bucket);
-        let _one_at_a_time = self.cache.levels.lock().await;
-        for _ in 0..TRIES {
-            let before = self.cache.level(bucket);
-            let (after, at) = next(rate, before, self.ports.clock.now())?;
-            if before == Some(after) {
-                return Ok(at);
-            }
-            match self.ports.store.set_level(bucket, before, after).await? {
-                LevelSet::Done => {
-                    self.cache.set_level(bucket, Some(after));
-                    return Ok(at);
-                }
-                LevelSet::Found(level) => self.cache.set_level(bucket, level),
-            }
-        }
-        Err(StoreError::Conflict.into())
     }
 }
 

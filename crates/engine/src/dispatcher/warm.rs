@@ -215,7 +215,7 @@ impl<W: World> Engine<W> {
         let (task, asked_at) = (warm.facts.task(), self.ports.clock.now());
         let token = ClientToken::new(&task.name, ATTEMPT);
         let order = TaskOrder { task: &task, placement: &warm.placement, token };
-        let answer = self.ports.compute.run_task(&order).await;
+        let answer = self.run(&order).await;
         let now = self.ports.clock.now();
         let ended = |kind, fault, words: String| {
             move |warm: &WarmTask| warm.not_started(kind, fault, words.clone(), now)
@@ -241,12 +241,11 @@ impl<W: World> Engine<W> {
                 let next = ended(WarmEnd::Failed, Some(Fault::NeverStarted), message);
                 Ok(self.commit_warm(warm, &[], next).await?)
             }
-            Err(ComputeError::Throttled { message, after }) => {
-                Err(self.throttled(market, message, after).await)
-            }
-            Err(error @ (ComputeError::Unanswered { .. } | ComputeError::TokenSpent { .. })) => {
-                Err(error.into())
-            }
+            Err(
+                error @ (ComputeError::Throttled { .. }
+                | ComputeError::Unanswered { .. }
+                | ComputeError::TokenSpent { .. }),
+            ) => Err(error.into()),
         }
     }
 }
