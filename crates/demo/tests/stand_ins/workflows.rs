@@ -302,12 +302,18 @@ fn a_group_without_a_name_is_refused_and_what_has_no_effect_is_told() {
     let messages = refused(
         "{on: push, concurrency: {group: '${{ github.head_ref }}'}, jobs: {a: {runs-on: x, steps: [{run: echo}]}}}",
     );
-    insta::assert_snapshot!(messages.join("\n"), @"");
+    insta::assert_snapshot!(messages.join("\n"), @"1:25: `concurrency`: the name of the concurrency group is empty");
     let text =
         "{on: {push: {paths: ['docs/**'], types: [x]}}, jobs: {a: {runs-on: x, steps: [{run: echo}]}}}";
     let new = json!({"repository": "acme/app", "file": "ci.yml", "text": text});
     let reply = Harness::new().sim("workflows", &new);
-    insta::assert_json_snapshot!(reply["notes"], @"");
+    insta::assert_json_snapshot!(reply["notes"], @r#"
+    [
+      "ci.yml:1:14: `paths` is not looked at: the workflow starts whatever has changed",
+      "ci.yml:1:34: `types` has no effect on the event `push`",
+      "ci.yml:1:42: `x` is not an activity of `push`, which has none"
+    ]
+    "#);
 }
 
 #[test]

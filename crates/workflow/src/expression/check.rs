@@ -42,7 +42,7 @@ pub(super) fn syntax(error: &Error) -> String {
         Error::Depth => "it is nested too deeply".to_owned(),
         Error::Call(call::Error::UnknownFunction(name)) => {
             format!(
-                "`{name}` is not a function: contains, startsWith, endsWith, format, join, toJSON or fromJSON, for example, is"
+                "`{name}` is not a function: `contains`, `startsWith`, `format` or `fromJSON`, for example, is expected"
             )
         }
         Error::Call(call::Error::Arity(function, expected)) => format!("{function:?} takes {expected}"),
@@ -171,9 +171,9 @@ mod tests {
     the expression `github['x'][needs.a.outputs.b]` uses the context `needs`, which this key does not allow: github or matrix is expected
     the expression `success()` calls `success()`: status functions are only allowed in `if`
     the expression `hashFiles('a')` calls `hashFiles`, which this key does not allow: it needs the files of a runner
-    the expression `github.ref = 'x'` cannot be read: invalid expression syntax: expected `==` (at offset 11)
-    the expression `nothing('x')` cannot be read: Invalid function call
-    the expression `"x"` cannot be read: invalid expression syntax: unexpected symbol (at offset 0)
+    the expression `github.ref = 'x'` cannot be read: expected `==` at character 12
+    the expression `nothing('x')` cannot be read: `nothing` is not a function: `contains`, `startsWith`, `format` or `fromJSON`, for example, is expected
+    the expression `"x"` cannot be read: unexpected symbol at character 1
     "#
         );
     }

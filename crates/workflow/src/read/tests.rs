@@ -53,7 +53,7 @@ jobs:
     ci.yml:21:3: `1st` is not an id: a letter or `_`, then letters, digits, `-` and `_`, less than 100 characters in all, are expected
     ci.yml:21:29: job `1st` needs `nobody`, which is not a job: one of `build`, `1st`, `two`, `three`, `four`, `five` is expected
     ci.yml:22:8: `two` has neither `uses` nor `runs-on`: one of them is needed
-    ci.yml:22:33: `if`: the expression `github.ref = 'x'` cannot be read: invalid expression syntax: expected `==` (at offset 11)
+    ci.yml:22:33: `if`: the expression `github.ref = 'x'` cannot be read: expected `==` at character 12
     ci.yml:23:17: `./other.yml` is not a workflow: `./.github/workflows/FILE` or `OWNER/NAME/.github/workflows/FILE@REF` is expected
     ci.yml:23:38: job `three` needs `four`, which needs `three` again: a cycle
     ci.yml:24:29: job `four` needs `three`, which needs `four` again: a cycle
