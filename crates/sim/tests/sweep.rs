@@ -13,7 +13,7 @@ use ecsrunner_engine::ports::Clock;
 use ecsrunner_engine::sweep::{Reach, Sweeping, Swept};
 use ecsrunner_world::faults::{FaultPlan, Method, Process, Transit};
 use ecsrunner_world::github::{HubRunner, Order, Trouble};
-use ecsrunner_world::{Setup, Simulation};
+use ecsrunner_world::{Setup, Simulation, StartTimes};
 use jiff::Timestamp;
 use serde_json::json;
 
@@ -30,6 +30,7 @@ fn setup(fault_plan: FaultPlan) -> Setup {
         subnets: vec!["subnet-aaaa1111"],
         images: None,
         timeout: Duration::from_secs(60),
+        start_times: StartTimes::default(),
         fault_plan,
     }
 }

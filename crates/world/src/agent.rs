@@ -15,8 +15,6 @@ use super::outside::{Outside, millis};
 
 /// How often an agent requests its boot item.
 const POLL_MS: usize = 1000;
-/// How long a listener takes to connect.
-const CONNECT_MS: usize = 2000;
 /// How often an idle listener notices that its registration is gone.
 const LISTEN_MS: usize = 10_000;
 /// How long a listener takes to end after its job.
@@ -176,11 +174,14 @@ impl Outside {
                 return;
             }
             self.agent_does(task, Doing::Connecting(registration), now);
-            let after = CONNECT_MS / 2 + self.random.below(CONNECT_MS);
-            self.wake_agent(task, now + millis(after));
+            let after = self.start_times.listener.draw(&mut self.random);
+            self.wake_agent(task, now + after);
         } else if now.duration_since(since) >= limit {
             self.agent_exits(task, exit, now);
         } else {
+            if !self.agents.warm.contains_key(task) {
+                self.ledger.boots_before_item += 1;
+            }
             self.wake_agent(task, now + millis(POLL_MS));
         }
     }

@@ -35,6 +35,8 @@ pub struct Ledger {
     pub wait_writes: BTreeMap<&'static str, u64>,
     /// Tasks that AWS has accepted, by subnet.
     pub tasks_in: BTreeMap<String, usize>,
+    /// How often the agent of a task that was launched for a job asked for its boot item and found none.
+    pub boots_before_item: u64,
     /// Ended runners by kind of ending and note.
     pub endings: BTreeMap<(&'static str, String), u64>,
     taken: BTreeSet<RunnerId>,

@@ -22,6 +22,7 @@ pub mod ledger;
 mod outside;
 mod driver;
 mod setup;
+mod start_times;
 pub mod rulebook;
 pub mod load;
 #[cfg(test)]
@@ -51,6 +52,7 @@ pub use agenda::Act;
 pub use driver::Input;
 pub use outside::{Outside, Shared};
 pub use setup::Setup;
+pub use start_times::{Spread, StartTimes};
 
 /// The adapters of a simulation.
 #[derive(Debug)]
@@ -96,9 +98,8 @@ impl Simulation {
     /// Makes a new world, on a runtime whose time is paused.
     #[must_use]
     pub fn new(setup: Setup) -> Self {
-        let (seed, timeout, rules, ecs) = (setup.seed, setup.timeout, setup.rules(), setup.ecs());
-        let shared = Shared::new(seed, setup.fault_plan, rules, ecs);
-        Self { lambda: Lambda::new(shared.clone(), timeout, seed), shared }
+        let shared = Shared::new(&setup);
+        Self { lambda: Lambda::new(shared.clone(), setup.timeout, setup.seed), shared }
     }
 
     #[must_use]

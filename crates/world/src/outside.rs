@@ -5,8 +5,9 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use ecsrunner_core::id::TaskId;
+use ecsrunner_core::id::{RunnerName, TaskId};
 use ecsrunner_core::rules::class::Catalogue;
+use ecsrunner_core::wire::environment;
 use ecsrunner_engine::Ruleset;
 use jiff::Timestamp;
 use tokio::sync::Notify;
@@ -19,14 +20,14 @@ use super::faults::{FaultPlan, Transit};
 use super::github::Hub;
 use super::images::Yard;
 use super::ledger::Ledger;
+use super::setup::Setup;
+use super::start_times::StartTimes;
 use super::store::Tables;
 use super::tasks::{self, TaskNews};
-use crate::ecs::{Ecs, Options};
+use crate::ecs::Ecs;
 use crate::random::Random;
 use ecsrunner_engine::ports::Clock;
 
-/// How long GitHub takes to find a runner for a job, in milliseconds.
-const ASSIGNMENT_MS: usize = 1500;
 /// How long an event takes to reach the function, in milliseconds: the minimum, and the most in addition.
 const TRANSIT_MS: (usize, usize) = (150, 250);
 
@@ -43,6 +44,7 @@ pub struct Outside {
     pub(super) agenda: Agenda,
     pub(super) random: Random,
     pub(super) rules: Arc<Ruleset>,
+    pub(super) start_times: StartTimes,
     pub(super) arrivals: VecDeque<Arrival>,
     assigning: bool,
 }
@@ -65,19 +67,20 @@ impl fmt::Debug for Shared {
 
 impl Shared {
     /// Makes a world that starts now.
-    pub(super) fn new(seed: u64, fault_plan: FaultPlan, rules: Arc<Ruleset>, ecs: Options) -> Self {
+    pub(super) fn new(setup: &Setup) -> Self {
         let clock = VirtualClock::start();
         let outside = Outside {
             tables: Tables::default(),
-            ecs: Ecs::new(ecs, clock.now()),
+            ecs: Ecs::new(setup.ecs(), clock.now()),
             hub: Hub::default(),
-            fault_plan,
+            fault_plan: setup.fault_plan.clone(),
             ledger: Ledger::default(),
             yard: Yard::default(),
             agents: Agents::default(),
             agenda: Agenda::default(),
-            random: Random::seeded(seed),
-            rules,
+            random: Random::seeded(setup.seed),
+            rules: setup.rules(),
+            start_times: setup.start_times,
             arrivals: VecDeque::new(),
             assigning: false,
         };
@@ -159,8 +162,8 @@ impl Outside {
     pub(super) fn assign_soon(&mut self, now: Timestamp) {
         if !self.assigning {
             self.assigning = true;
-            let after = 50 + self.random.below(ASSIGNMENT_MS);
-            self.agenda.add(now + millis(after), Happening::Assign);
+            let after = self.start_times.assignment.draw(&mut self.random);
+            self.agenda.add(now + after, Happening::Assign);
         }
     }
 
@@ -193,6 +196,18 @@ impl Outside {
             let late = if self.random.happens(transit.late) { self.random.below(transit.late_ms) } else { 0 };
             let after = least + self.random.below(more) + late;
             self.agenda.add(now + millis(after), Happening::Arrives(Arrival::first(input.clone())));
+        }
+    }
+
+    /// Notes a violation if a runner is registered before AWS has accepted its task.
+    pub(super) fn check_task_of(&mut self, runner: &RunnerName) {
+        let Some(record) = self.tables.open.runners.get(runner) else { return };
+        let task = match &record.facts.warm {
+            Some(warm) => warm.as_str(),
+            None => runner.as_str(),
+        };
+        if !self.ecs.has_accepted(environment::RUNNER, task) {
+            self.ledger.violations.push(format!("{runner} was registered before its task was accepted"));
         }
     }
 

@@ -12,8 +12,9 @@ use ecsrunner_engine::Ruleset;
 use serde_json::Value;
 
 use super::faults::FaultPlan;
+use super::start_times::StartTimes;
 use super::tasks::{CLUSTER, FAMILY};
-use crate::ecs::{Options, TaskDefinition};
+use crate::ecs::{Durations, Options, TaskDefinition};
 
 /// The setup of a simulation.
 #[derive(Clone, Debug)]
@@ -28,6 +29,7 @@ pub struct Setup {
     /// What the deployment's own image is made of; `None` for a single image that always exists.
     pub images: Option<ImageRules>,
     pub timeout: Duration,
+    pub start_times: StartTimes,
     pub fault_plan: FaultPlan,
 }
 
@@ -50,8 +52,16 @@ impl Setup {
 
     /// Returns the options of an ECS without faults and without lags.
     pub(super) fn ecs(&self) -> Options {
+        let StartTimes { provisioning, pull, .. } = self.start_times;
+        let durations = Durations {
+            provisioning: provisioning.least,
+            provisioning_more: provisioning.more,
+            pending: pull,
+            ..Durations::default()
+        };
         Options {
             seed: Some(self.seed),
+            durations,
             clusters: vec![CLUSTER.to_owned()],
             task_definitions: vec![TaskDefinition::new(FAMILY, 1)],
             ..Options::default()

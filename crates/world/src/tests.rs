@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use super::faults::{FaultPlan, Process};
 use super::github::{MemoryGitHub, Order, RegistrationFailure};
 use super::store::MemoryStore;
-use super::{Setup, Simulation, ports};
+use super::{Setup, Simulation, StartTimes, ports};
 
 fn simulation(fault_plan: FaultPlan) -> Simulation {
     Simulation::new(Setup {
@@ -25,6 +25,7 @@ fn simulation(fault_plan: FaultPlan) -> Simulation {
         subnets: vec!["subnet-aaaa1111"],
         images: None,
         timeout: Duration::from_secs(60),
+        start_times: StartTimes::default(),
         fault_plan,
     })
 }

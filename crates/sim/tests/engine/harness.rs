@@ -6,7 +6,7 @@ use std::time::Duration;
 use ecsrunner_core::id::{JobId, Repository};
 use ecsrunner_world::faults::FaultPlan;
 use ecsrunner_world::github::{HubState, Order};
-use ecsrunner_world::{Outside, Setup, Simulation};
+use ecsrunner_world::{Outside, Setup, Simulation, StartTimes};
 use serde_json::json;
 
 pub(crate) const SUBNETS: [&str; 2] = ["subnet-aaaa1111", "subnet-bbbb2222"];
@@ -28,6 +28,7 @@ pub(crate) fn setup(seed: u64, fault_plan: FaultPlan) -> Setup {
         subnets: SUBNETS.to_vec(),
         images: None,
         timeout: Duration::from_secs(60),
+        start_times: StartTimes::default(),
         fault_plan,
     }
 }

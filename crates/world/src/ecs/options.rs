@@ -100,8 +100,10 @@ impl TaskDefinition {
 /// How long each status of a task lasts.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Durations {
-    /// From RunTask to PENDING.
+    /// From RunTask to PENDING, at least.
     pub provisioning: Duration,
+    /// What is added to `provisioning` at most, drawn for each task.
+    pub provisioning_more: Duration,
     /// PENDING, in which the image is pulled.
     pub pending: Duration,
     /// ACTIVATING.
@@ -124,6 +126,7 @@ impl Default for Durations {
     fn default() -> Self {
         Self {
             provisioning: Duration::from_secs(8),
+            provisioning_more: Duration::ZERO,
             pending: Duration::from_secs(15),
             activating: Duration::from_secs(1),
             deactivating: Duration::from_secs(1),
@@ -141,6 +144,7 @@ impl Durations {
     pub fn each(duration: Duration) -> Self {
         Self {
             provisioning: duration,
+            provisioning_more: Duration::ZERO,
             pending: duration,
             activating: duration,
             deactivating: duration,

@@ -7,11 +7,13 @@ use serde_json::{Value, json};
 
 use super::faults::{StartFault, ThrottleForm};
 use super::launch::Launch;
+use super::options::Durations;
 use super::reply::Refusal;
 use super::representation::{Form, task_json};
 use super::request;
 use super::state::{Ecs, Number};
 use super::task::{Provider, Status, Task};
+use crate::Spread;
 
 /// Fargate's message without capacity.
 pub const CAPACITY_UNAVAILABLE: &str =
@@ -133,6 +135,8 @@ impl Ecs {
             "arn:aws:ecs:{}:{}:task/{}/{id}",
             self.options.region, self.options.account, launch.cluster
         );
+        let Durations { provisioning, provisioning_more, .. } = self.options.durations;
+        let provisioning = Spread { least: provisioning, more: provisioning_more }.draw(&mut self.random);
         let task = Task {
             id: id.clone(),
             arn,
@@ -141,6 +145,7 @@ impl Ecs {
             subnet: target.subnet,
             tags: launch.tags.clone(),
             start_fault: target.start_fault,
+            provisioning,
             timeline: vec![(Status::Provisioning, now)],
             stop: None,
             exit: None,

@@ -108,6 +108,14 @@ impl Ecs {
         self.tasks.values().map(TaskView::of)
     }
 
+    /// Whether RunTask has accepted a task that has this variable in the environment of its overrides.
+    #[must_use]
+    pub fn has_accepted(&self, variable: &str, value: &str) -> bool {
+        // The newest first, since that is what callers mostly look for.
+        let mut tasks = self.tasks.values().rev();
+        tasks.any(|task| task.launch.environment.get(variable).is_some_and(|set| set == value))
+    }
+
     /// Finds a task by its id or ARN.
     #[must_use]
     pub fn task(&self, task: &str) -> Option<TaskView> {

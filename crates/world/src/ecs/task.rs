@@ -121,6 +121,8 @@ pub(super) struct Task {
     pub subnet: String,
     pub tags: BTreeMap<String, String>,
     pub start_fault: Option<StartFault>,
+    /// How long it stays PROVISIONING.
+    pub provisioning: Duration,
     /// Each status that it reached, with the time. Never empty.
     pub timeline: Vec<(Status, Timestamp)>,
     pub stop: Option<Stop>,
@@ -176,12 +178,20 @@ impl Task {
                 if let Some(stop) = &self.stop {
                     return Some((stop.at, Step::Enter(Status::Deprovisioning)));
                 }
-                start_step(status, durations)
+                self.start_step(status, durations)
             }
         };
         let fails = self.start_fault.as_ref().is_some_and(|fault| fault.status == status);
         let step = if fails && self.stop.is_none() { Step::Fail } else { Step::Enter(next) };
         Some((since + lasts, step))
+    }
+
+    fn start_step(&self, status: Status, durations: &Durations) -> (Duration, Status) {
+        match status {
+            Status::Provisioning => (self.provisioning, Status::Pending),
+            Status::Pending => (durations.pending, Status::Activating),
+            _ => (durations.activating, Status::Running),
+        }
     }
 
     /// Returns the time from SIGTERM to the container's end.
@@ -197,13 +207,5 @@ impl Task {
         }
         let end = durations.deactivating + self.stopping_lasts(durations) + durations.deprovisioning;
         durations.spot_notice.saturating_sub(end)
-    }
-}
-
-fn start_step(status: Status, durations: &Durations) -> (Duration, Status) {
-    match status {
-        Status::Provisioning => (durations.provisioning, Status::Pending),
-        Status::Pending => (durations.pending, Status::Activating),
-        _ => (durations.activating, Status::Running),
     }
 }

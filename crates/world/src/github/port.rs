@@ -97,6 +97,7 @@ impl GitHub for MemoryGitHub {
                 .admit(&scope.owner(), now)
                 .map_err(|after| GitHubError::Throttled { operation: operation(), after })?;
             let id = outside.hub.register(runner.as_str(), scope, labels).ok_or(GitHubError::NameTaken)?;
+            outside.check_task_of(runner);
             Ok(JitConfig { runner_id: id, encoded: SecretString::from(id.to_string()) })
         })
     }

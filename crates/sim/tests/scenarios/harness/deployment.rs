@@ -3,7 +3,7 @@
 use ecsrunner_core::rules::class::size::Arch;
 use ecsrunner_core::rules::image::ImageRules;
 use ecsrunner_world::faults::FaultPlan;
-use ecsrunner_world::{Setup, Simulation};
+use ecsrunner_world::{Setup, Simulation, StartTimes};
 use serde_json::{Value, json};
 
 use super::{World, minutes};
@@ -29,6 +29,7 @@ impl Deployment {
             subnets: SUBNETS.to_vec(),
             images: None,
             timeout: minutes(1),
+            start_times: StartTimes::default(),
             fault_plan: FaultPlan::default(),
         };
         Self { setup }.max_runners(MAX_RUNNERS)
@@ -36,6 +37,11 @@ impl Deployment {
 
     pub(crate) fn fault_plan(mut self, fault_plan: FaultPlan) -> Self {
         self.setup.fault_plan = fault_plan;
+        self
+    }
+
+    pub(crate) fn start_times(mut self, start_times: StartTimes) -> Self {
+        self.setup.start_times = start_times;
         self
     }
 

@@ -4,7 +4,7 @@ use ecsrunner_core::id::{Account, Repository};
 use ecsrunner_core::records::hold::{Failure, Held, Hold};
 use ecsrunner_core::rules::pool::Scope;
 use ecsrunner_core::wire::fault::Fault;
-use ecsrunner_world::ecs::{Provider, Shortage, StartFault, Status};
+use ecsrunner_world::ecs::{CallFault, FaultAnswer, Provider, Shortage, StartFault, Status};
 use ecsrunner_world::faults::{Mishap, MishapKind};
 use ecsrunner_world::github::{HubFaults, RegistrationFailure, Trouble};
 
@@ -36,6 +36,20 @@ impl World {
     pub(crate) fn exhaust(&self, provider: Provider) {
         let shortage = Shortage { provider: Some(provider), ..Shortage::default() };
         self.outside().ecs.faults_mut().short.push(shortage);
+    }
+
+    /// Makes AWS throttle every launch, or no longer.
+    pub(crate) fn throttle_launches(&self, throttled: bool) {
+        let outside = &mut *self.outside();
+        let faults = &mut outside.ecs.faults_mut().calls;
+        faults.clear();
+        if throttled {
+            let answer = FaultAnswer::Error {
+                code: "ThrottlingException".to_owned(),
+                message: "Rate exceeded".to_owned(),
+            };
+            faults.push(CallFault { times: None, ..CallFault::once("RunTask", answer) });
+        }
     }
 
     /// Sets the quota of vCPUs that run at once.

@@ -168,6 +168,11 @@ impl World {
         list(outside.ledger.wait_writes.iter().map(|(code, count)| ((*code).to_owned(), *count)).collect())
     }
 
+    /// Returns how often the agent of a task that was launched for a job found no boot item.
+    pub(crate) fn boots_before_item(&self) -> u64 {
+        self.outside().ledger.boots_before_item
+    }
+
     /// Returns counts of failed invocations of the function by error.
     pub(crate) fn failures(&self) -> String {
         let outside = self.outside();
