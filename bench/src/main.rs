@@ -9,6 +9,7 @@ mod list;
 mod serve;
 mod soak;
 mod testbed;
+mod warm;
 
 use std::path::PathBuf;
 
@@ -28,6 +29,8 @@ struct Arguments {
 enum Running {
     /// Time from a webhook's last byte to the agent's first line, for jobs 500 ms apart and for 20 at once
     Latency,
+    /// Time from a job's webhook to its start, with a warm task and without
+    Warm,
     /// 250 jobs at once, each queued twice, with the other webhooks in random order
     Burst,
     /// Like `burst`, with the server killed and restarted ten times
@@ -48,6 +51,7 @@ fn main() -> anyhow::Result<()> {
     runtime.block_on(async {
         match &arguments.bench {
             Running::Latency => latency::run(&executable(&arguments)?).await,
+            Running::Warm => warm::run(&executable(&arguments)?).await,
             Running::Burst => burst::run(&executable(&arguments)?, 0).await,
             Running::Kill => burst::run(&executable(&arguments)?, 10).await,
             Running::Soak(soak) => soak::run(soak, &executable(&arguments)?).await,

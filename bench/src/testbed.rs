@@ -8,8 +8,9 @@ use anyhow::{Context, bail};
 use ecsrunner_api::list::RunnerList;
 use ecsrunner_api::runner::RunnerView;
 use ecsrunner_core::id::Deployment;
+use ecsrunner_core::records::runner::RunnerStage;
 use ecsrunner_demo::github::JobPhase;
-use ecsrunner_demo::testbed::{self, DEPLOYMENT, REPOSITORY, Service, Testbed};
+use ecsrunner_demo::testbed::{self, Capacity, DEPLOYMENT, REPOSITORY, Service, Testbed};
 use ecsrunner_local::left::{self, Left};
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -53,8 +54,14 @@ struct Deliveries {
 
 impl Running {
     pub(crate) async fn set_up(executable: &Path, flags: &[&str]) -> anyhow::Result<Self> {
-        let testbed =
-            Testbed::set_up(executable, testbed::Runner::StandIn("stand-in-listener"), MAX_RUNNERS, &[])?;
+        Self::set_up_warm(executable, flags, 0).await
+    }
+
+    /// Like [`Self::set_up`], with this many tasks kept warm.
+    pub(crate) async fn set_up_warm(executable: &Path, flags: &[&str], warm: u32) -> anyhow::Result<Self> {
+        let listener = testbed::Runner::StandIn("stand-in-listener");
+        let capacity = Capacity { max_runners: MAX_RUNNERS, warm };
+        let testbed = Testbed::set_up(executable, listener, capacity, &[])?;
         let github = testbed.start_github().await?;
         let server = testbed.start_server(&github, "127.0.0.1:0", flags).await?;
         testbed.connect(&github, &server).await?;
@@ -125,6 +132,50 @@ impl Running {
                 bail!("not every job was done in time")
             }
         }
+    }
+
+    /// Waits until this many jobs are completed.
+    pub(crate) async fn wait_for_jobs(&self, count: usize, limit: Duration) -> anyhow::Result<()> {
+        let waited = tokio::time::timeout(limit, async {
+            while self.sim().await?.jobs.iter().filter(|job| job.state == JobPhase::Completed).count() < count
+            {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            anyhow::Ok(())
+        })
+        .await;
+        waited.context("not every job was done in time")?
+    }
+
+    /// Waits until this many tasks are warm.
+    pub(crate) async fn wait_for_warm(&self, count: usize, limit: Duration) -> anyhow::Result<()> {
+        let waited = tokio::time::timeout(limit, async {
+            while self.runners().await?.iter().filter(|runner| runner.state == RunnerStage::Warm).count()
+                < count
+            {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            anyhow::Ok(())
+        })
+        .await;
+        waited.context("not every task was warm in time")?
+    }
+
+    /// Milliseconds from each job's first `queued` webhook to its first `in_progress`.
+    pub(crate) async fn queued_to_in_progress_ms(&self) -> anyhow::Result<Vec<f64>> {
+        let mut sent: HashMap<(u64, String), Timestamp> = HashMap::new();
+        for delivery in self.deliveries().await? {
+            if let (Some(action), Some(job), Some(at)) = (delivery.action, delivery.job, delivery.sent_at) {
+                sent.entry((job, action)).or_insert(at);
+            }
+        }
+        let began = |(job, action): &(u64, String), queued: &Timestamp| {
+            let at = (action == "queued").then(|| sent.get(&(*job, "in_progress".to_owned())))??;
+            Some(at.duration_since(*queued).as_secs_f64() * 1000.0)
+        };
+        let mut waits: Vec<f64> = sent.iter().filter_map(|(key, at)| began(key, at)).collect();
+        waits.sort_unstable_by(f64::total_cmp);
+        Ok(waits)
     }
 
     async fn tell_what_is_left(&self) -> anyhow::Result<()> {

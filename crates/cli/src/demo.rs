@@ -20,7 +20,7 @@ use std::time::Duration;
 use anyhow::{Context, anyhow};
 
 use ecsrunner_core::id::Deployment;
-use ecsrunner_demo::testbed::{DEPLOYMENT, Runner, Testbed};
+use ecsrunner_demo::testbed::{Capacity, DEPLOYMENT, Runner, Testbed};
 use ecsrunner_local::left;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -70,7 +70,8 @@ async fn run_with_cleanup(
     let runner = runner_dir.map_or(Runner::StandIn(LISTENER_SUBCOMMAND), Runner::Official);
     let labels: Vec<(String, String)> =
         options.label.iter().map(|pair| (pair.name.clone(), pair.value.clone())).collect();
-    let testbed = Testbed::set_up(&executable, runner, MAX_RUNNERS, &labels)?;
+    let testbed =
+        Testbed::set_up(&executable, runner, Capacity { max_runners: MAX_RUNNERS, warm: 0 }, &labels)?;
     let report = run_jobs(&testbed, options, submission).await;
     if report.is_err() {
         // The server leaves its runners running when it ends.

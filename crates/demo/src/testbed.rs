@@ -42,6 +42,14 @@ pub const LABELS: [&str; 6] =
 /// A repository that may use it.
 pub const REPOSITORY: &str = "acme/demo";
 
+/// How many runners a testbed's server may have.
+#[derive(Clone, Copy, Debug)]
+pub struct Capacity {
+    pub max_runners: u32,
+    /// How many tasks of the class `small` it keeps warm.
+    pub warm: u32,
+}
+
 impl Testbed {
     /// Creates the directory and its files. `executable` is `ecsrunner`. `labels` and
     /// [`LABELS`] are mapped to classes.
@@ -52,7 +60,7 @@ impl Testbed {
     pub fn set_up(
         executable: &Path,
         runner: Runner<'_>,
-        max_runners: u32,
+        capacity: Capacity,
         labels: &[(String, String)],
     ) -> anyhow::Result<Self> {
         let dir = tempfile::Builder::new().prefix("ecsrunner-").tempdir()?;
@@ -68,7 +76,7 @@ impl Testbed {
             Runner::StandIn(subcommand) => stand_in(&executable, subcommand, dir.path())?,
         };
         let runner_dir = runner_dir.to_str().context("the runner's directory is not UTF-8")?;
-        write_private(&dir.path().join("config.toml"), &config(runner_dir, max_runners, labels))?;
+        write_private(&dir.path().join("config.toml"), &config(runner_dir, capacity, labels))?;
         Ok(Self { dir, executable, webhook_secret })
     }
 
@@ -171,7 +179,9 @@ fn stand_in(executable: &Path, subcommand: &str, dir: &Path) -> anyhow::Result<P
     Ok(runner_dir)
 }
 
-fn config(runner_dir: &str, max_runners: u32, labels: &[(String, String)]) -> String {
+fn config(runner_dir: &str, capacity: Capacity, labels: &[(String, String)]) -> String {
+    let Capacity { max_runners, warm } = capacity;
+    let warmth = if warm == 0 { String::new() } else { format!("warm = {{ count = {warm} }}\n") };
     let mut mapped: BTreeMap<String, String> =
         LABELS.iter().map(|label| ((*label).to_owned(), "small".to_owned())).collect();
     mapped.extend(labels.iter().cloned());
@@ -183,6 +193,7 @@ repositories = ["{REPOSITORY}"]
 
 [limits]
 max_runners = {max_runners}
+max_warm = {warm}
 surplus_grace_secs = 5
 
 # Neither the fake GitHub nor this machine has a limit of its own.
@@ -205,7 +216,7 @@ env = ["ECSRUNNER_SIM_EXECUTOR", "ECSRUNNER_SIM_TIME_SCALE"]
 [classes.small]
 cpu = 512
 memory = 1024
-
+{warmth}
 [classes.large]
 cpu = 4096
 memory = 8192

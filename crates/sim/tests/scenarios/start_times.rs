@@ -10,9 +10,9 @@ use crate::harness::jobs::job;
 use crate::harness::{Deployment, Jobs, World, hours, in_virtual_time, minutes, print};
 
 const JOB_SECS: u64 = 60;
-/// Compressed sizes in MB of GitHub's image and of the slim one, from docs/start.md.
+/// Compressed sizes in MB of GitHub's image and of the same without Docker, as estimated in docs/start.md.
 const OFFICIAL_MB: u32 = 550;
-const SLIM_MB: u32 = 350;
+const WITHOUT_DOCKER_MB: u32 = 350;
 
 /// Queues a job every three minutes, and returns the jobs.
 async fn quiet_hour(world: &mut World) -> Jobs {
@@ -24,12 +24,12 @@ async fn quiet_hour(world: &mut World) -> Jobs {
     jobs
 }
 
-/// AS: a job every three minutes with GitHub's image, with the slim one, and with two warm tasks.
+/// AS: a job every three minutes with GitHub's image, with a smaller one, and with two warm tasks.
 #[test]
 fn as_a_job_waits_five_seconds_warm_and_thirty_cold() {
     in_virtual_time(async {
         for (image_mb, warm, limit_secs) in
-            [(OFFICIAL_MB, 0, 30.0), (SLIM_MB, 0, 30.0), (OFFICIAL_MB, 2, 5.0)]
+            [(OFFICIAL_MB, 0, 30.0), (WITHOUT_DOCKER_MB, 0, 30.0), (OFFICIAL_MB, 2, 5.0)]
         {
             let deployment = Deployment::seeded(4).start_times(StartTimes::on_fargate(image_mb));
             let deployment = if warm == 0 { deployment } else { deployment.warm(warm) };
