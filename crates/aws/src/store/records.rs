@@ -62,6 +62,7 @@ impl DynamoStore {
                 open.unreadable += 1;
                 let takes_slot = record.starts_with("runner#") || record.starts_with("warm#");
                 open.unreadable_runners += usize::from(takes_slot);
+                open.unreadable_warm += usize::from(record.starts_with("warm#"));
                 open.unreadable_images += usize::from(record.starts_with("image#"));
             }
         }

@@ -32,6 +32,8 @@ pub struct Open {
     pub unreadable: usize,
     /// How many of them are records of runners or warm tasks. Each takes a slot of the deployment's limit.
     pub unreadable_runners: usize,
+    /// How many of those are records of warm tasks. Each counts in `limits.max_warm`.
+    pub unreadable_warm: usize,
     /// How many of them are records of images.
     pub unreadable_images: usize,
 }

@@ -22,6 +22,7 @@ pub(super) async fn read(shared: &Shared) -> Open {
     {
         let open = &shared.lock().tables.open;
         (read.unreadable, read.unreadable_runners) = (open.unreadable, open.unreadable_runners);
+        (read.unreadable_warm, read.unreadable_images) = (open.unreadable_warm, open.unreadable_images);
         read.holds = open.holds.clone();
         read.images = open.images.clone();
     }

@@ -184,7 +184,7 @@ impl<'a> Launcher<'a> {
     }
 
     fn refuse(&mut self, job: &'a Job, refusal: &Refusal, plan: &mut Plan) {
-        if let Some(want) = Want::of(refusal.reason.code())
+        if let Some(want) = Want::of(refusal)
             && let Some(class) =
                 job.assignment().and_then(|assignment| self.rules.catalogue.get(&assignment.class))
         {
@@ -197,7 +197,7 @@ impl<'a> Launcher<'a> {
             Cause::Held(back) => {
                 self.blocked.push(Blocked { job, reason: refusal.reason.clone(), back: back.clone() });
             }
-            Cause::Passing => {}
+            Cause::Passing | Cause::Pace(_) => {}
         }
         plan.wait(job, refusal.reason.clone());
     }
@@ -457,14 +457,15 @@ impl<'a> Launcher<'a> {
         Choices { subnets: self.means.subnets, holds: &self.open.holds, underway: &self.underway }
     }
 
-    pub(super) fn admits_pace(&self, buckets: &[Bucket], plan: &mut Plan) -> Result<(), Reason> {
+    pub(super) fn admits_pace(&self, buckets: &[Bucket], plan: &mut Plan) -> Result<(), Refusal> {
         for bucket in buckets {
             let (rate, owed) = (self.rate(bucket), self.owed.get(bucket).copied().unwrap_or(0));
             let level = self.open.levels.get(bucket).copied();
             if owed >= rate.within(level, self.now, self.means.ahead) {
                 let next_at = rate.next_at(Some(rate.take(level, owed, self.now)), self.now);
                 plan.wake_at((next_at - self.means.ahead).max(self.now + PACE_PAUSE));
-                return Err(Reason::with(Code::Pace, pace_words(bucket, rate)));
+                let reason = Reason::with(Code::Pace, pace_words(bucket, rate));
+                return Err(Refusal { reason, cause: Cause::Pace(bucket.clone()) });
             }
         }
         Ok(())

@@ -7,6 +7,7 @@ use crate::reason::Reason;
 use crate::records::hold::Hold;
 use crate::records::job::Job;
 use crate::rules::class::size::Arch;
+use crate::rules::pace::Bucket;
 use crate::rules::pool::Scope;
 
 /// Why a job gets no runner now.
@@ -18,8 +19,10 @@ pub(super) struct Refusal {
 
 #[derive(Clone, Debug)]
 pub(super) enum Cause {
-    /// A limit, a rate or a pause: it passes by itself.
+    /// A limit or a pause: it passes by itself.
     Passing,
+    /// A rate, which has no slot left.
+    Pace(Bucket),
     /// Its class is no longer in the catalogue.
     NoClass,
     Held(HeldBack),

@@ -6,6 +6,7 @@ use std::collections::{HashMap, HashSet};
 use jiff::{SignedDuration, Timestamp};
 
 use super::launcher::Launcher;
+use super::refusal::{Cause, Refusal};
 use super::{Means, Plan};
 use crate::decide::images::{self, Choice};
 use crate::decide::plan::choose::Wanted;
@@ -194,9 +195,9 @@ pub(super) fn level(launcher: &mut Launcher<'_>, plan: &mut Plan) {
         }
     }
     let limits = &rules.settings.limits;
-    // Those that end and have not stopped yet are there as well.
+    // Those that end and have not stopped yet are there as well, and perhaps those with a record that cannot be read.
     let ending = open.warm.values().filter(|warm| warm.takes_slot() && !warm.is_supply()).count();
-    let ending = ending + plan.warm_retirements.len();
+    let ending = ending + plan.warm_retirements.len() + open.unreadable_warm;
     let mut room = (limits.max_warm as usize).saturating_sub(all + ending);
     let mut left = limits.max_warm as usize;
     let mut missing = Vec::new();
@@ -358,7 +359,7 @@ impl<'a> Launcher<'a> {
         candidates.sort_by_key(|warm| {
             (warm.stage() == WarmStage::Warm, Reverse((warm.timeline.began(), warm.name())))
         });
-        for starved in self.starved().iter().filter(|starved| starved.want != Want::Pace) {
+        for starved in self.starved().iter().filter(|starved| !matches!(starved.want, Want::Pace(_))) {
             let makes_room = |warm: &&WarmTask| match starved.want {
                 Want::Slot => true,
                 Want::SlotOfClass => warm.facts.class == starved.class,
@@ -366,7 +367,7 @@ impl<'a> Launcher<'a> {
                     warm.facts.size.arch() == starved.arch
                         && may_run_on(warm.placement.market, starved.capacity)
                 }
-                Want::Pace => false,
+                Want::Pace(_) => false,
             };
             if let Some(place) = ending.iter().position(makes_room) {
                 ending.remove(place);
@@ -385,17 +386,17 @@ pub(super) enum Want {
     Slot,
     SlotOfClass,
     Capacity,
-    /// A slot of a rate.
-    Pace,
+    /// A slot of AWS's rate on this market. GitHub's rate is none that warm tasks use.
+    Pace(Market),
 }
 
 impl Want {
-    pub(super) fn of(code: Code) -> Option<Self> {
-        match code {
-            Code::LimitDeployment => Some(Self::Slot),
-            Code::LimitClass => Some(Self::SlotOfClass),
-            Code::NoCapacity => Some(Self::Capacity),
-            Code::Pace => Some(Self::Pace),
+    pub(super) fn of(refusal: &Refusal) -> Option<Self> {
+        match (refusal.reason.code(), &refusal.cause) {
+            (Code::LimitDeployment, _) => Some(Self::Slot),
+            (Code::LimitClass, _) => Some(Self::SlotOfClass),
+            (Code::NoCapacity, _) => Some(Self::Capacity),
+            (_, Cause::Pace(Bucket::Fargate(market))) => Some(Self::Pace(*market)),
             _ => None,
         }
     }
@@ -414,7 +415,8 @@ impl Starved {
     /// Whether a warm task of that class would take what the job waits for.
     fn comes_before(&self, class: &Class) -> bool {
         match self.want {
-            Want::Slot | Want::Pace => true,
+            Want::Slot => true,
+            Want::Pace(market) => may_run_on(market, class.capacity),
             Want::SlotOfClass => self.class == class.name,
             Want::Capacity => {
                 let markets = [Market::OnDemand, Market::Spot].into_iter();

@@ -229,13 +229,16 @@ async fn an_unreadable_record_or_one_of_an_unknown_kind_hides_no_other() {
     let fixture = Fixture::new().await;
     fixture.write(Change::Job(job(7))).await.unwrap();
     let newer = |sk: &str| json!({"pk": {"S": "open"}, "sk": {"S": sk}, "s": {"N": "99"}, "v": {"N": "1"}, "d": {"S": "{}"}});
-    for sort in ["job#6", "hold#scope#acme", "level#github#acme", "of#a#newer#release", "keyless"] {
+    let sorts =
+        ["job#6", "hold#scope#acme", "level#github#acme", "warm#small#1", "of#a#newer#release", "keyless"];
+    for sort in sorts {
         fixture.put(&newer(sort));
     }
     let open = fixture.store.open().await.unwrap();
     let unreadable = Open {
         unreadable: open.unreadable,
-        unreadable_runners: open.unreadable_runners,
+        unreadable_runners: 1,
+        unreadable_warm: 1,
         ..Open::of([job(7)], [])
     };
     assert_eq!(open, unreadable);

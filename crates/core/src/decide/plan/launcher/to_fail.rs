@@ -62,7 +62,7 @@ impl<'a> Launcher<'a> {
                 }
             };
             let buckets = [Bucket::Fargate(placement.market), Bucket::GitHub(account.clone())];
-            self.admits_pace(&buckets, plan)?;
+            self.admits_pace(&buckets, plan).map_err(|refusal| refusal.reason)?;
             if let Err(reason) = self.slots.take(class, &job.facts.repository, &settings.limits) {
                 refused.get_or_insert(reason);
                 continue;

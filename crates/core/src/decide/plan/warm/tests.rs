@@ -9,13 +9,14 @@ use super::super::{Means, plan};
 use super::*;
 use crate::decide::learn::learn;
 use crate::decide::record::record;
-use crate::id::{RunnerName, TaskId, TaskName};
+use crate::id::{Account, RunnerName, TaskId, TaskName};
 use crate::records::change::{Change, Records};
 use crate::records::hold::{Failure, Hold};
 use crate::records::job::{Assignment, Job, JobStage, JobState};
 use crate::records::runner::{Custody, RunnerState};
 use crate::rules::class::{Catalogue, ClassEntry};
 use crate::rules::labels::Labels;
+use crate::rules::pace::Level;
 use crate::rules::pool::{Pool, Scope};
 use crate::rules::settings::Settings;
 use crate::testing::{job_facts, settings};
@@ -285,6 +286,30 @@ fn max_warm_bounds_all_classes_together() {
     day.boot(1, 15);
     day.settings.limits.max_warm = 1;
     assert_eq!(day.plan(20), "end 2 (surplus)");
+}
+
+#[test]
+fn tasks_whose_records_cannot_be_read_count_in_max_warm() {
+    let mut day = Day::new(r#"{"count": 3}"#);
+    day.settings.limits.max_warm = 3;
+    (day.open.unreadable, day.open.unreadable_runners, day.open.unreadable_warm) = (2, 2, 2);
+    assert_eq!(day.plan(0), "warm up 1 for small");
+    assert_eq!(day.plan(1), "");
+}
+
+#[test]
+fn a_job_that_waits_for_githubs_rate_holds_back_no_warm_task_and_one_that_waits_for_awss_does() {
+    for (bucket, told) in [
+        (Bucket::GitHub(Account::parse("acme").unwrap()), "warm up 1 for small; 7 waits: pace"),
+        (Bucket::Fargate(Market::OnDemand), "7 waits: pace"),
+    ] {
+        let mut day = Day::new(r#"{"count": 1}"#);
+        day.settings.paces.github.burst = 1;
+        day.settings.paces.fargate.burst = 1;
+        day.open.levels.insert(bucket, Level(at(60)));
+        day.queue(7, "large", 0);
+        assert_eq!(day.plan(0), told);
+    }
 }
 
 #[test]
