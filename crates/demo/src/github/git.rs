@@ -163,5 +163,10 @@ async fn run(
         }
     };
     let (output, ()) = tokio::join!(child.wait_with_output(), write);
-    Ok(output.map_err(failed)?.stdout)
+    let output = output.map_err(failed)?;
+    // It also fails when a client goes away in the middle of an answer.
+    if !output.status.success() && output.stdout.is_empty() {
+        return Err((StatusCode::INTERNAL_SERVER_ERROR, format!("git upload-pack: {}\n", output.status)));
+    }
+    Ok(output.stdout)
 }

@@ -334,3 +334,16 @@ fn an_event_has_the_first_activity_that_starts_the_workflow_unless_another_is_gi
         "text": format!("{{on: pull_request, {jobs}}}"), "payload": {"action": "labeled"}});
     assert_eq!(harness.call("POST", "/_sim/workflows", &new).0, 422);
 }
+
+#[test]
+fn a_called_workflow_that_cannot_be_downloaded_is_refused_with_the_reason() {
+    let harness = Harness::new();
+    // Nothing listens there.
+    harness.sim("upstream", &json!({"url": "http://127.0.0.1:1"}));
+    let text = "{on: push, jobs: {a: {uses: acme/other/.github/workflows/ci.yml@v1}}}";
+    let new = json!({"repository": "acme/app", "file": "ci.yml", "text": text});
+    let (_, reply) = harness.call("POST", "/_sim/workflows", &new);
+    let message = reply["messages"][0].as_str().unwrap();
+    assert!(message.starts_with("ci.yml:1:29: "), "{message}");
+    assert!(message.contains("acme/other@v1 was not downloaded: "), "{message}");
+}

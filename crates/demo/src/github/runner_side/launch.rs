@@ -1,7 +1,9 @@
 //! Actions: resolution of `owner/name@ref`, and downloads of their files.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
+use anyhow::ensure;
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{Path, State as Extract};
@@ -11,12 +13,16 @@ use ecsrunner_core::id::Repository;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use tokio::process::Command;
+use tracing::warn;
 
 use super::App;
 use super::reply::{ServiceError, json as reply};
 use crate::github::control::action::{checkout, sha};
 use crate::github::state::{Action, Shared};
 use crate::workflow::CHECKOUT;
+
+/// How long a request to GitHub may take, the download of an action included.
+const UPSTREAM_LIMIT: Duration = Duration::from_secs(60);
 
 #[derive(Deserialize)]
 pub(super) struct Resolve {
@@ -105,7 +111,18 @@ async fn find(
         shared.state().actions.insert(key, made);
         return Some(found);
     }
-    from_upstream(&upstream?, action, version).await
+    match from_upstream(&upstream?, action, version).await {
+        Ok(found) => Some(found),
+        Err(error) => {
+            warn!(
+                action,
+                version,
+                error = format!("{error:#}"),
+                "the action could not be looked up at GitHub"
+            );
+            None
+        }
+    }
 }
 
 /// Packs a commit of the run's own repository.
@@ -119,21 +136,32 @@ async fn archive_of(git: PathBuf, version: &str) -> Option<Action> {
 }
 
 /// Asks GitHub for the commit of an action. The runner downloads it from there.
-async fn from_upstream(upstream: &str, action: &str, version: &str) -> Option<Resolved> {
-    let client = reqwest::Client::builder().user_agent("ecsrunner").build().ok()?;
+async fn from_upstream(upstream: &str, action: &str, version: &str) -> anyhow::Result<Resolved> {
     let url = format!("{upstream}/repos/{action}/commits/{version}");
-    let asked = client.get(url).header("accept", "application/vnd.github.sha").send().await.ok()?;
-    let sha = asked.error_for_status().ok()?.text().await.ok()?.trim().to_owned();
+    let asked = client()?.get(url).header("accept", "application/vnd.github.sha").send().await?;
+    let sha = asked.error_for_status()?.text().await?.trim().to_owned();
     let is_sha = sha.len() == 40 && sha.bytes().all(|b| b.is_ascii_hexdigit());
-    is_sha.then(|| Resolved { url: format!("{upstream}/repos/{action}/tarball/{sha}"), sha })
+    ensure!(is_sha, "{} characters came instead of the id of a commit", sha.len());
+    Ok(Resolved { url: format!("{upstream}/repos/{action}/tarball/{sha}"), sha })
+}
+
+fn client() -> reqwest::Result<reqwest::Client> {
+    reqwest::Client::builder().user_agent("ecsrunner").timeout(UPSTREAM_LIMIT).build()
 }
 
 /// Downloads the files of a repository from GitHub.
-pub(in crate::github) async fn download(upstream: &str, repository: &str, version: &str) -> Option<Action> {
+///
+/// # Errors
+///
+/// GitHub cannot be reached, or has no such repository or version.
+pub(in crate::github) async fn download(
+    upstream: &str,
+    repository: &str,
+    version: &str,
+) -> anyhow::Result<Action> {
     let found = from_upstream(upstream, repository, version).await?;
-    let client = reqwest::Client::builder().user_agent("ecsrunner").build().ok()?;
-    let answer = client.get(found.url).send().await.ok()?.error_for_status().ok()?;
-    Some(Action { archive: answer.bytes().await.ok()?, sha: found.sha })
+    let answer = client()?.get(found.url).send().await?.error_for_status()?;
+    Ok(Action { archive: answer.bytes().await?, sha: found.sha })
 }
 
 /// Sends an action as a gzipped tar with one top folder.

@@ -125,8 +125,14 @@ async fn load_with_called(shared: &Shared, new: &NewWorkflow) -> Result<Program,
             return loaded;
         };
         match download(&upstream, repository, version).await {
-            Some(action) => drop(shared.state().actions.insert(format!("{repository}@{version}"), action)),
-            None => return Err(problems.clone()),
+            Ok(action) => drop(shared.state().actions.insert(format!("{repository}@{version}"), action)),
+            Err(error) => {
+                let mut problems = problems.clone();
+                for problem in problems.iter_mut().filter(|problem| problem.text.contains(repository)) {
+                    problem.text += &format!(" ({repository}@{version} was not downloaded: {error:#})");
+                }
+                return Err(problems);
+            }
         }
     }
 }
