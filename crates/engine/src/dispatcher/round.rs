@@ -79,6 +79,9 @@ impl<W: World> Engine<W> {
         all &= plan.readmitted.is_empty();
         all &= self.write_runners(epoch, &plan, &mut open, at).await?;
         all &= self.write_warm(epoch, &plan, &mut open, at).await?;
+        // A job that has changed meanwhile is written by a later round, if it still waits.
+        let held: Vec<_> = plan.held.iter().cloned().map(Change::Job).collect();
+        let _all = self.commit_each(epoch, &held, &mut open).await?;
         Ok(Prepared { open, plan, at, is_stale: !all })
     }
 

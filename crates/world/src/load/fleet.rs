@@ -7,7 +7,7 @@ use ecsrunner_core::decide::sweep::{SeenStatus, SeenTask};
 use ecsrunner_core::id::JobId;
 use ecsrunner_core::id::{RunnerId, TaskId, TaskName};
 use ecsrunner_core::rules::cost::Market;
-use ecsrunner_core::wire::event::StopCause;
+use ecsrunner_core::wire::event::{StopCause, TaskTimes};
 use ecsrunner_engine::ports::compute::{Compute, ComputeError, TaskOrder};
 
 use super::happening::{Happening, TaskStep};
@@ -39,6 +39,8 @@ pub(super) struct Task {
     turn: u32,
     /// The version of its last event.
     pub(super) version: u64,
+    /// When it reached its steps.
+    pub(super) times: TaskTimes,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -147,6 +149,7 @@ impl Fleet {
             phase: Phase::Pending,
             turn: 0,
             version: 0,
+            times: TaskTimes::default(),
         };
         self.tasks.insert(number, task);
         (number, id)
@@ -209,6 +212,7 @@ impl State {
                 Phase::Pending => SeenStatus::Pending,
                 _ => SeenStatus::Running,
             },
+            times: task.times,
         };
         let mut tasks: Vec<(&TaskNumber, &Task)> = self.fleet.tasks.iter().collect();
         tasks.sort_unstable_by_key(|(number, _)| **number);

@@ -180,6 +180,7 @@ impl State {
             task: task.id.clone(),
             version: task.version,
             change,
+            times: task.times,
             at: timestamp(now),
         };
         self.send(Input::Task(Box::new(event)), now);

@@ -165,6 +165,7 @@ impl Tally {
             Change::Warm(warm) => self.changed_warm(warm, now),
             Change::WarmGone(warm) => self.gone_warm(warm, now),
             Change::JobAmended(_)
+            | Change::RunnerAmended(_)
             | Change::JobReopened(_)
             | Change::Hold(_)
             | Change::Released(_)
