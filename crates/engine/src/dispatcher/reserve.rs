@@ -29,7 +29,7 @@ impl<W: World> Engine<W> {
         open: &mut Open,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
-        let obstacles = Obstacles::of(open, launches);
+        let obstacles = if launches.is_empty() { Obstacles::default() } else { Obstacles::of(open) };
         let (warm, cold): (Vec<_>, Vec<_>) = launches.iter().partition(|launch| launch.warm.is_some());
         // Each writes a runner's record, its job's and perhaps a warm task's.
         let mut all = true;

@@ -1,16 +1,16 @@
 //! Writes down what holds jobs back, for the split of their wait.
 //!
 //! Reasons to wait are not stored for each job: a hold would then be as many writes as jobs wait. So a plan writes down
-//! the obstacle of the oldest job of each pool alone, and once. The jobs of its pool that are behind it have the same
-//! obstacle: they get it when they are reserved in the same round, or when they are the oldest themselves.
+//! the obstacle of the oldest job of a pool alone, once, and only if no earlier mark says the same. The jobs behind it
+//! that waited at that time had the same obstacle: they get it when they are reserved.
 
 use std::collections::HashMap;
 
 use jiff::Timestamp;
 
-use super::{Launch, Wait};
+use super::Wait;
 use crate::id::PoolId;
-use crate::records::job::{HeldBack, Job};
+use crate::records::job::{HeldBack, Job, JobStage};
 use crate::records::open::Open;
 use crate::records::times::HeldBy;
 
@@ -27,38 +27,41 @@ pub(super) fn newly_held(open: &Open, waits: &[Wait], now: Timestamp) -> Vec<Job
             *head = (job, by);
         }
     }
-    let unmarked = heads.into_values().filter(|(job, _)| job.held.is_none());
+    if heads.is_empty() {
+        return Vec::new();
+    }
+    let obstacles = Obstacles::of(open);
+    let unmarked = heads.into_values().filter(|(job, _)| obstacles.before(job).is_none());
     let mut held: Vec<Job> = unmarked.map(|(job, by)| job.held_back(HeldBack { by, at: now })).collect();
     held.sort_unstable_by_key(Job::id);
     held
 }
 
-/// What held back the jobs of a round's launches, by pool.
+/// What is written down about the pools of open jobs.
 #[derive(Default, Debug)]
-pub struct Obstacles(HashMap<PoolId, ((Timestamp, u64), HeldBack)>);
+pub struct Obstacles(HashMap<PoolId, Vec<((Timestamp, u64), HeldBack)>>);
 
 impl Obstacles {
-    /// Returns what is written down for the jobs of these launches.
     #[must_use]
-    pub fn of(open: &Open, launches: &[Launch]) -> Self {
-        let mut obstacles = HashMap::new();
-        for job in launches.iter().filter_map(|launch| open.jobs.get(&launch.job)) {
+    pub fn of(open: &Open) -> Self {
+        let mut marks: HashMap<PoolId, Vec<_>> = HashMap::new();
+        for job in open.jobs.values() {
             if let (Some(held), Some(assignment)) = (job.held, job.assignment()) {
-                let oldest = obstacles.entry(assignment.pool.clone()).or_insert((age(job), held));
-                if age(job) < oldest.0 {
-                    *oldest = (age(job), held);
-                }
+                marks.entry(assignment.pool.clone()).or_default().push((age(job), held));
             }
         }
-        Self(obstacles)
+        Self(marks)
     }
 
-    /// Returns what held this job back: its own obstacle, or that of an older job of its pool.
+    /// Returns what held this job back: its own obstacle, or that of an older job of its pool while both waited.
     #[must_use]
     pub fn before(&self, job: &Job) -> Option<HeldBack> {
         let of_older = || {
-            let (oldest, held) = self.0.get(&job.assignment()?.pool)?;
-            (*oldest <= age(job)).then_some(*held)
+            let recorded_at = job.recorded_late_at.or_else(|| job.timeline.at(JobStage::Queued));
+            let since = recorded_at.unwrap_or(job.created_at);
+            let marks = self.0.get(&job.assignment()?.pool)?.iter();
+            let mut both_waited = marks.filter(|(other, held)| *other <= age(job) && since <= held.at);
+            both_waited.next().map(|(_, held)| *held)
         };
         job.held.or_else(of_older)
     }
@@ -72,10 +75,7 @@ fn age(job: &Job) -> (Timestamp, u64) {
 mod tests {
     use super::*;
     use crate::decide::plan::tests::{at, job};
-    use crate::decide::plan::{Means, plan};
     use crate::reason::{Code, Reason};
-    use crate::rules::Rules;
-    use crate::testing::{catalogue, settings};
 
     fn open(jobs: &[Job]) -> Open {
         Open::of(jobs.iter().cloned(), [])
@@ -98,17 +98,15 @@ mod tests {
     }
 
     #[test]
-    fn a_job_behind_a_held_one_that_is_launched_with_it_was_held_too() {
+    fn a_mark_speaks_for_the_younger_jobs_that_waited_then_and_for_no_others() {
         let held = HeldBack { by: HeldBy::Capacity, at: at(5) };
-        let (older, younger) = (job(2, 1).held_back(held), job(3, 2));
-        let jobs = [job(1, 0), older, younger];
-        let open = open(&jobs);
-        let (settings, catalogue) = (settings(), catalogue());
-        let rules = Rules { settings: &settings, catalogue: &catalogue };
-        let launches = plan(&open, rules, Means::default(), at(6)).launches;
-        assert_eq!(launches.len(), 3);
-        let obstacles = Obstacles::of(&open, &launches);
-        let held_back = jobs.each_ref().map(|job| obstacles.before(job));
-        assert_eq!(held_back, [None, Some(held), Some(held)]);
+        let jobs = [job(1, 0), job(2, 1).held_back(held), job(3, 4), job(4, 6)];
+        let obstacles = Obstacles::of(&open(&jobs));
+        assert_eq!(jobs.each_ref().map(|job| obstacles.before(job)), [None, Some(held), Some(held), None]);
+        // While the marked job is open, the next oldest needs no mark of its own, unless it came later.
+        let left = &jobs[2..];
+        assert!(newly_held(&open(&jobs), &waits(left, Code::NoCapacity), at(9)).is_empty());
+        let later = newly_held(&open(&jobs), &waits(&jobs[3..], Code::NoCapacity), at(9));
+        assert_eq!(later.iter().map(|job| job.id().get()).collect::<Vec<_>>(), [4]);
     }
 }
