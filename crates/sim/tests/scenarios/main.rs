@@ -18,6 +18,7 @@ mod failing_starts;
 mod no_capacity;
 mod own_image;
 mod warm_runners;
+mod waits;
 mod github_away;
 mod github_unsteady;
 mod slow_rounds;
