@@ -1,6 +1,7 @@
 //! Checks the behaviour of the store on the embedded database that the engine
 //! relies on.
 
+mod amended;
 mod dispatch;
 mod faults;
 mod pages;
@@ -20,6 +21,7 @@ use ecsrunner_core::records::job::{Assignment, EndedJob, Job, JobEnding, JobReco
 use ecsrunner_core::records::open::Open;
 use ecsrunner_core::records::runner::{Custody, Runner, RunnerFacts, RunnerStage, RunnerState, Task};
 use ecsrunner_core::records::timeline::Timeline;
+use ecsrunner_core::records::times::Times;
 use ecsrunner_core::rules::class::size::{Arch, Size};
 use ecsrunner_core::rules::cost::Market;
 use ecsrunner_core::rules::labels::Labels;
@@ -131,7 +133,7 @@ fn runner() -> Runner {
     let task = Task { id: TaskId::parse("0123456789abcdef0123456789abcdef").unwrap(), heard: 1 };
     let custody = Custody::Issued(RunnerId::new(123_456));
     Runner {
-        times: ecsrunner_core::records::times::Times::default(),
+        times: Times::default(),
         facts: RunnerFacts {
             name: RunnerName::parse("ecsr-test-abcdefghij-01arz3ndektsv4rrffq69g5fav").unwrap(),
             class: ClassName::parse("large").unwrap(),

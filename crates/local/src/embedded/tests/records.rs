@@ -317,7 +317,7 @@ async fn a_gone_runner_keeps_where_it_was() {
     let runner = runner();
     fixture.write(Change::Runner(runner.clone())).await.unwrap();
     let gone = EndedRunner {
-        times: ecsrunner_core::records::times::Times::default(),
+        times: Times::default(),
         facts: runner.facts.clone(),
         version: runner.version.next(),
         timeline: runner.timeline.clone(),
