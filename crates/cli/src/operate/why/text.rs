@@ -99,7 +99,7 @@ impl Answer {
         let Some(wait) = its.and_then(|runner| runner.wait.as_ref()) else { return Ok(String::new()) };
         let mut text = String::new();
         let warm = if wait.warm { ", on a warm task" } else { "" };
-        writeln!(text, "\nIt waited {}{warm}:", span(wait.total()))?;
+        writeln!(text, "\nIt waited {} until it started{warm}:", span(wait.total()))?;
         for part in Part::ALL {
             let Some(length) = wait.part(part) else { continue };
             let why = match wait.held_by.filter(|_| part == Part::Held) {
