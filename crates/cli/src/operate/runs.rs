@@ -13,11 +13,11 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::find;
-use super::stats::start;
+use super::stats::{start, words};
 use crate::arguments::ListRuns;
 use crate::deployment::{Deployment, Query};
 use crate::exit::Failure;
-use crate::output::{self, Rows, between, or_none, print, short, span_or_none, usd_or_none};
+use crate::output::{self, Rows, between, or_none, print, short, span, span_or_none, usd_or_none};
 
 #[derive(Serialize)]
 struct Run {
@@ -118,49 +118,43 @@ fn text(runs: &[Run], for_people: bool) -> String {
     rows.text(for_people)
 }
 
-/// Returns the split of each wait. People see the parts that some job has.
+/// Returns the split of each wait: its longer parts for people, and all of them for programs.
 fn times(runs: &[Run], for_people: bool) -> String {
     if for_people && runs.is_empty() {
         return "no executed jobs\n".to_owned();
     }
-    let has =
-        |part: Part| runs.iter().filter_map(|run| run.wait.as_ref()).any(|wait| wait.part(part).is_some());
-    let parts: Vec<Part> = Part::ALL.into_iter().filter(|part| !for_people || has(*part)).collect();
-    let header = ["JOB", "NAME", "START", "HELD BY", "TOTAL>"].into_iter();
-    let header: Vec<&str> = header.chain(parts.iter().copied().map(heading)).chain(["UNKNOWN>"]).collect();
-    let mut rows = Rows::new(&header);
+    let mut rows = match for_people {
+        true => Rows::new(["JOB", "NAME", "START", "WAIT>", "WHERE IT WENT"]),
+        false => Rows::new(["JOB", "NAME", "START", "HELD BY", "WAIT"]),
+    };
     for run in runs {
         let wait = run.wait.as_ref();
-        let held_by = wait.and_then(|wait| wait.held_by).map(HeldBy::as_str);
-        let mut row = vec![
-            run.job.to_string(),
-            run.name.clone(),
-            or_none(wait.map(|wait| start(wait.warm))),
-            or_none(held_by),
-            span_or_none(wait.map(WaitView::total)),
-        ];
-        row.extend(parts.iter().map(|part| span_or_none(wait.and_then(|wait| wait.part(*part)))));
-        row.push(span_or_none(wait.map(WaitView::unknown)));
-        rows.add(row);
+        let start = or_none(wait.map(|wait| start(wait.warm)));
+        let (job, total) = (run.job.to_string(), span_or_none(wait.map(WaitView::total)));
+        if for_people {
+            rows.add([job, run.name.clone(), start, total, or_none(wait.map(longer_parts).as_deref())]);
+        } else {
+            let held_by = or_none(wait.and_then(|wait| wait.held_by).map(HeldBy::as_str));
+            let mut row = vec![job, run.name.clone(), start, held_by, total];
+            row.extend(Part::ALL.map(|part| span_or_none(wait.and_then(|wait| wait.part(part)))));
+            row.push(span_or_none(wait.map(WaitView::unknown)));
+            rows.add(row);
+        }
     }
     rows.text(for_people)
 }
 
-const fn heading(part: Part) -> &'static str {
-    match part {
-        Part::Webhook => "WEBHOOK>",
-        Part::Decision => "DECISION>",
-        Part::Held => "HELD>",
-        Part::Launch => "LAUNCH>",
-        Part::Provision => "PROVISION>",
-        Part::Pull => "PULL>",
-        Part::Container => "CONTAINER>",
-        Part::HandOver => "HAND-OVER>",
-        Part::Agent => "AGENT>",
-        Part::Listener => "LISTENER>",
-        Part::Session => "SESSION>",
-        Part::Assignment => "ASSIGNMENT>",
-    }
+/// Names the parts that are at least a hundredth of a wait, in their order.
+fn longer_parts(wait: &WaitView) -> String {
+    let least = wait.total() / 100;
+    let known = Part::ALL.into_iter().filter_map(|part| Some((part, wait.part(part)?)));
+    let known = known.map(|(part, length)| match wait.held_by.filter(|_| part == Part::Held) {
+        Some(by) => (format!("held by {}", words(by)), length),
+        None => (part.as_str().replace('_', "-"), length),
+    });
+    let parts = known.chain([("unknown".to_owned(), wait.unknown())]);
+    let parts = parts.filter(|(_, length)| *length >= least && !length.is_zero());
+    parts.map(|(name, length)| format!("{name} {}", span(length))).collect::<Vec<_>>().join(", ")
 }
 
 /// Returns whether a runner executed a job, or was started for it.

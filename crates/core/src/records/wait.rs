@@ -194,7 +194,7 @@ fn queued_at(job: &JobTimes) -> Timestamp {
     if job.queued_at.subsec_nanosecond() != 0 {
         return job.queued_at;
     }
-    let end = job.queued_at + SignedDuration::from_secs(1);
+    let end = job.queued_at.checked_add(SignedDuration::from_secs(1)).unwrap_or(job.queued_at);
     let known = job.recorded_at.unwrap_or(job.started_at);
     end.min(known).max(job.queued_at)
 }

@@ -73,8 +73,8 @@ impl AgentTimes {
     /// Whether the steps are in order and none is outside this time, as far as clocks differ.
     #[must_use]
     pub fn fit_between(&self, from: Timestamp, to: Timestamp) -> bool {
-        let mut last = from - CLOCKS_DIFFER;
-        let until = to + CLOCKS_DIFFER;
+        let mut last = from.checked_sub(CLOCKS_DIFFER).unwrap_or(from);
+        let until = to.checked_add(CLOCKS_DIFFER).unwrap_or(to);
         self.steps().into_iter().flatten().all(|at| {
             let fits = last <= at && at <= until;
             last = last.max(at);
@@ -277,5 +277,9 @@ mod tests {
         let sparse = AgentTimes { connected: None, job_ended: None, ..times() };
         assert!(sparse.fit_between(at(0), at(8)));
         assert!(AgentTimes::default().fit_between(at(0), at(0)));
+        let all = AgentTimes::from_steps(
+            [Timestamp::MIN, Timestamp::MAX, at(0), at(1), at(2), at(3), at(4)].map(Some),
+        );
+        assert!(!all.fit_between(Timestamp::MIN, Timestamp::MAX));
     }
 }

@@ -69,7 +69,7 @@ impl StoredTimes {
     }
 
     pub(super) fn read(self, began: Timestamp) -> Result<Times, UnreadableError> {
-        let at = |millis: Millis| Timestamp::from_millisecond(began.as_millisecond() + millis);
+        let at = |millis: Millis| Timestamp::from_millisecond(began.as_millisecond().saturating_add(millis));
         let steps = |stored: Vec<Option<Millis>>| stored.into_iter().map(|step| step.map(at).transpose());
         let agent = self.agent.map(|StoredReport(written_at, stored, version)| {
             Ok::<_, UnreadableError>(AgentReport {

@@ -130,6 +130,16 @@ fn github_tells_whole_seconds_and_a_second_of_the_webhooks_way_is_not_counted() 
 }
 
 #[test]
+fn no_time_is_too_early_or_too_late() {
+    for [queued_at, started_at] in [[Timestamp::MIN, Timestamp::MAX], [Timestamp::MAX, Timestamp::MIN]] {
+        let job = JobTimes { queued_at, recorded_at: Some(Timestamp::MAX), started_at, held_by: None };
+        let task = TaskTimes { created: Some(Timestamp::MIN), ..times().task };
+        let wait = split(&facts(false), &timeline(), &Times { job: Some(job), task, ..times() }).unwrap();
+        assert!(!wait.total.is_negative() && !wait.unknown().is_negative());
+    }
+}
+
+#[test]
 fn no_job_no_wait() {
     assert_eq!(split(&facts(false), &timeline(), &Times { job: None, ..times() }), None);
 }
