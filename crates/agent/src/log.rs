@@ -187,9 +187,9 @@ mod tests {
     fn no_exit_record_is_made_by_a_line_of_the_agent_between_two_halves() {
         let mut out = Vec::new();
         let mut log = Log::new(&mut out);
-        log.pass(PREFIX[..7].as_bytes());
+        log.pass(&PREFIX.as_bytes()[..7]);
         log.info("hook checked in", &[]);
-        log.pass(PREFIX[7..].as_bytes());
+        log.pass(&PREFIX.as_bytes()[7..]);
         let text = String::from_utf8(out).unwrap();
         assert!(!text.contains(PREFIX) && text.ends_with(&PREFIX[7..]), "{text}");
     }

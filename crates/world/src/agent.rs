@@ -326,7 +326,7 @@ impl Outside {
             ExitRecords::Repeated => 2,
         };
         for copy in 1..=copies {
-            let arrival = Arrival::first(Input::Exit(report.clone()));
+            let arrival = Arrival::first(Input::Exit(Box::new(report.clone())));
             self.agenda.add(now + LOG_TAKES * copy, Happening::Arrives(arrival));
         }
     }

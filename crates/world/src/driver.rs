@@ -41,7 +41,7 @@ pub enum Input {
     /// A task's state change.
     Task(TaskEvent),
     /// An agent's exit record.
-    Exit(ExitReport),
+    Exit(Box<ExitReport>),
     /// A kick that was posted.
     Kick,
     /// The sweep of each minute.
@@ -195,7 +195,7 @@ async fn invoke(engine: &Engine<Virtual>, input: &Input, options: DispatchOption
             engine.record(&Event::Task(event.clone())).await.map_err(told)?;
         }
         Input::Exit(report) => {
-            engine.record(&Event::Exit(report.clone())).await.map_err(told)?;
+            engine.record(&Event::Exit((**report).clone())).await.map_err(told)?;
         }
         Input::Kick => engine.kick().await.map_err(told)?,
         Input::Sweep => {

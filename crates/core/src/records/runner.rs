@@ -117,7 +117,7 @@ pub struct Runner {
     /// When GitHub was last asked about it.
     pub asked_at: Option<Timestamp>,
     /// When its task, its agent and its job did what.
-    pub times: Times,
+    pub times: Box<Times>,
     pub state: RunnerState,
 }
 

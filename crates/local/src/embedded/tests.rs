@@ -21,7 +21,6 @@ use ecsrunner_core::records::job::{Assignment, EndedJob, Job, JobEnding, JobReco
 use ecsrunner_core::records::open::Open;
 use ecsrunner_core::records::runner::{Custody, Runner, RunnerFacts, RunnerStage, RunnerState, Task};
 use ecsrunner_core::records::timeline::Timeline;
-use ecsrunner_core::records::times::Times;
 use ecsrunner_core::rules::class::size::{Arch, Size};
 use ecsrunner_core::rules::cost::Market;
 use ecsrunner_core::rules::labels::Labels;
@@ -133,7 +132,7 @@ fn runner() -> Runner {
     let task = Task { id: TaskId::parse("0123456789abcdef0123456789abcdef").unwrap(), heard: 1 };
     let custody = Custody::Issued(RunnerId::new(123_456));
     Runner {
-        times: Times::default(),
+        times: Box::default(),
         facts: RunnerFacts {
             name: RunnerName::parse("ecsr-test-abcdefghij-01arz3ndektsv4rrffq69g5fav").unwrap(),
             class: ClassName::parse("large").unwrap(),

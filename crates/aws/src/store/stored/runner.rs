@@ -309,7 +309,7 @@ impl StoredRunner {
             facts: self.f.read(name)?,
             version,
             epoch: Epoch::new(self.e),
-            times: self.times.read(timeline.began())?,
+            times: Box::new(self.times.read(timeline.began())?),
             timeline,
             surplus_since: self.u.map(Timestamp::from_millisecond).transpose()?,
             placement: self.p.read()?,

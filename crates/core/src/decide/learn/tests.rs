@@ -20,7 +20,7 @@ fn starting(number: u32, since: i64) -> Runner {
     let repository = Repository::parse("acme/app").unwrap();
     let task = Task { id: TaskId::parse("task").unwrap(), heard: 0 };
     Runner {
-        times: crate::records::times::Times::default(),
+        times: Box::default(),
         facts: RunnerFacts {
             name: RunnerName::parse(&name).unwrap(),
             class: ClassName::parse("small").unwrap(),

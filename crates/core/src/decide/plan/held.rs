@@ -39,12 +39,17 @@ pub(super) fn newly_held(open: &Open, waits: &[Wait], now: Timestamp) -> Vec<Job
 
 /// What is written down about the pools of open jobs.
 #[derive(Default, Debug)]
-pub struct Obstacles(HashMap<PoolId, Vec<((Timestamp, u64), HeldBack)>>);
+pub struct Obstacles(HashMap<PoolId, Vec<Mark>>);
+
+/// The age of a marked job, and its mark.
+type Mark = (Age, HeldBack);
+/// When a job was created, and its id: the oldest job is served first.
+type Age = (Timestamp, u64);
 
 impl Obstacles {
     #[must_use]
     pub fn of(open: &Open) -> Self {
-        let mut marks: HashMap<PoolId, Vec<_>> = HashMap::new();
+        let mut marks: HashMap<PoolId, Vec<Mark>> = HashMap::new();
         for job in open.jobs.values() {
             if let (Some(held), Some(assignment)) = (job.held, job.assignment()) {
                 marks.entry(assignment.pool.clone()).or_default().push((age(job), held));
@@ -67,7 +72,7 @@ impl Obstacles {
     }
 }
 
-fn age(job: &Job) -> (Timestamp, u64) {
+fn age(job: &Job) -> Age {
     (job.created_at, job.id().get())
 }
 

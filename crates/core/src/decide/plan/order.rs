@@ -5,7 +5,6 @@ use jiff::Timestamp;
 use crate::id::{ClassName, Epoch, JobId, PoolId, Repository, RunnerName, Version};
 use crate::records::runner::{Custody, Runner, RunnerFacts, RunnerStage, RunnerState};
 use crate::records::timeline::Timeline;
-use crate::records::times::Times;
 use crate::records::warm::{WarmState, WarmTask};
 use crate::rules::class::size::Size;
 use crate::rules::labels::Labels;
@@ -93,7 +92,7 @@ impl Order {
             probe,
             retry: None,
             asked_at: None,
-            times: Times::default(),
+            times: Box::default(),
             state: RunnerState::Reserved { attempt: 1 },
         }
     }

@@ -20,7 +20,7 @@ pub(super) fn record(report: &ExitReport, records: &Records) -> Recorded {
 fn open(report: &ExitReport, runner: &Runner) -> Option<Runner> {
     let is_its = runner.task() == Some(&report.task);
     let times = heard(report, &runner.facts, &runner.timeline, &runner.times).filter(|_| is_its)?;
-    Some(Runner { version: runner.version.next(), times, ..runner.clone() })
+    Some(Runner { version: runner.version.next(), times: Box::new(times), ..runner.clone() })
 }
 
 fn ended(report: &ExitReport, runner: &EndedRunner) -> Option<EndedRunner> {

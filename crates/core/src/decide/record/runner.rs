@@ -32,7 +32,8 @@ pub(super) fn expects(runner: Option<&Runner>, job: &Job) -> bool {
 /// Returns the runner's record after a webhook that it has begun this job. `waited` is when the job waited.
 pub(super) fn begins(runner: &Runner, job: JobId, waited: JobTimes) -> Option<Runner> {
     let taken = takes(runner, job, waited.started_at)?;
-    Some(Runner { times: Times { job: Some(waited), ..taken.times.clone() }, ..taken })
+    let times = Times { job: Some(waited), ..(*taken.times).clone() };
+    Some(Runner { times: Box::new(times), ..taken })
 }
 
 fn takes(runner: &Runner, job: JobId, at: Timestamp) -> Option<Runner> {
@@ -312,10 +313,10 @@ fn stopped(runner: &Runner, event: &TaskEvent, cause: &StopCause) -> Option<Runn
 }
 
 /// Returns the runner's times with those of its task. A warm task was started for no job.
-fn times(runner: &Runner, event: &TaskEvent) -> Times {
+fn times(runner: &Runner, event: &TaskEvent) -> Box<Times> {
     let task =
         if runner.facts.warm.is_some() { runner.times.task } else { runner.times.task.or(event.times) };
-    Times { task, ..runner.times.clone() }
+    Box::new(Times { task, ..(*runner.times).clone() })
 }
 
 /// Whether an agent that ended with this cause had taken its boot item.

@@ -41,7 +41,7 @@ fn switched_on() -> Settings {
 fn busy(job: u64) -> Runner {
     let task = Task { id: TaskId::parse("0123abcd").unwrap(), heard: 1 };
     Runner {
-        times: crate::records::times::Times::default(),
+        times: Box::default(),
         facts: RunnerFacts {
             name: name(job),
             class: ClassName::parse("small").unwrap(),

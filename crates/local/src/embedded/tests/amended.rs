@@ -1,7 +1,7 @@
 //! Runners in history, to which an exit record is added later.
 
 use ecsrunner_core::records::runner::{EndedRunner, EndingKind, Served};
-use ecsrunner_core::records::times::{AgentReport, JobTimes};
+use ecsrunner_core::records::times::{AgentReport, JobTimes, Times};
 use ecsrunner_core::rules::image::RunnerVersion;
 use ecsrunner_core::wire::exit_record::AgentTimes;
 

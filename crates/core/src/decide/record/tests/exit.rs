@@ -21,7 +21,7 @@ fn exit(report: ExitReport) -> Event {
 }
 
 fn written(book: &Book) -> Option<Timestamp> {
-    let open = book.runners.values().map(|runner| &runner.times);
+    let open = book.runners.values().map(|runner| &*runner.times);
     let times = open.chain(book.gone.iter().map(|runner| &runner.times)).next().unwrap();
     times.agent.as_ref().map(|agent| agent.written_at)
 }

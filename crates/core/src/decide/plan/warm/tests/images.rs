@@ -42,7 +42,7 @@ fn taken(day: &Day) -> Vec<Option<WarmName>> {
 fn a_job_whose_runner_is_to_try_an_image_takes_no_warm_task() {
     let mut day = with_warm();
     let warm = Some(day.warm(1).name().clone());
-    assert_eq!(taken(&day), [warm.clone()]);
+    assert_eq!(taken(&day), std::slice::from_ref(&warm));
     day.open.add_image(image(built("old", Some(at(0))), Some(built("new", None))));
     assert_eq!(taken(&day), [None]);
     day.queue(8, "small", 20);
@@ -65,7 +65,7 @@ fn no_job_waits_beside_a_warm_task_because_an_image_cannot_be_tried_now() {
     let warm = Some(day.warm(1).name().clone());
     day.open.add_image(image(built("old", Some(at(0))), Some(built("new", None))));
     day.settings.limits.max_runners = 1;
-    assert_eq!(taken(&day), [warm.clone()], "there is no slot");
+    assert_eq!(taken(&day), std::slice::from_ref(&warm), "there is no slot");
     day.settings.limits.max_runners = 20;
     let held = Held::placement(Placement { market: Market::OnDemand, subnet: None }, Arch::X64);
     let failure = Failure::of(Fault::NoCapacity, "Capacity is unavailable", at(19), at(19));
