@@ -188,6 +188,7 @@ module "control_plane" {
     definition_arns = module.fleet.task_definition_arns
     role_arns       = [module.fleet.task_roles.plain.arn, module.fleet.task_roles.exec.arn, module.fleet.execution_role_arn]
   }
+  runner_log_group = module.fleet.log_group
   image = {
     agent_arns = module.image.agent_arns
     repository = module.image.repository

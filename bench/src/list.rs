@@ -163,6 +163,7 @@ fn gone(number: u64, ended: Timestamp) -> anyhow::Result<EndedRunner> {
         timeline.push(stage, before(secs));
     }
     Ok(EndedRunner {
+        times: ecsrunner_core::records::times::Times::default(),
         facts: RunnerFacts {
             name: RunnerName::new(&Deployment::parse(ours::DEPLOYMENT)?, &pool, &format!("{number:026}"))?,
             class: ClassName::parse("small")?,

@@ -10,7 +10,7 @@ use anyhow::{Context, ensure};
 use crate::steps::{Done, say};
 use crate::tools::{cargo, is_there, succeed};
 
-const TARGETS: [&str; 4] = ["webhook", "boot_item", "listener_lines", "task_event"];
+const TARGETS: [&str; 5] = ["webhook", "boot_item", "listener_lines", "task_event", "exit_record"];
 const SECS: u32 = 30;
 /// A machine of the tests has two cores.
 const AT_ONCE: usize = 2;

@@ -15,6 +15,7 @@
 pub mod config;
 pub mod paths;
 
+mod life;
 mod boot;
 mod scrub;
 mod agent_dir;
@@ -48,6 +49,7 @@ pub use crate::config::{Config, ConfigError};
 use crate::container_hook::{CONTAINER_HOOK_SUBCOMMAND, container_hook};
 use crate::ending::Ending;
 use crate::hook::{HOOK_SUBCOMMAND, hook};
+use crate::life::Life;
 use crate::listener::LISTENER_SUBCOMMAND;
 use crate::log::Log;
 use crate::scrub::SUPERVISE_SUBCOMMAND;
@@ -82,8 +84,8 @@ pub fn subcommand(arguments: &[OsString]) -> Option<ExitCode> {
 /// Call it in a process of its own without other threads: it takes over the
 /// process's signals, reaps every child, and finally kills all descendants.
 pub fn run(lookup: impl Fn(&str) -> Option<OsString>, executable: &str, out: impl Write) -> AgentExit {
-    live(lookup, executable, out, |config, taken, signals, log| {
-        supervise::supervise(&config.supervision, taken, signals, log)
+    live(lookup, executable, out, |config, taken, signals, log, life| {
+        supervise::supervise(&config.supervision, taken, signals, log, life)
     })
 }
 
@@ -95,14 +97,14 @@ pub fn run_scrubbed(
     executable: &str,
     out: impl Write,
 ) -> AgentExit {
-    live(lookup, executable, out, |config, taken, signals, log| {
+    live(lookup, executable, out, |config, taken, signals, log, life| {
         // Signals that arrive from here on stay pending across `execve`.
         signals.hold().map_err(|error| Ending::failed(&error))?;
         if signals.take_stops() > 0 {
             return Err(Ending::interrupted());
         }
         log.info("executing again without AWS", &[]);
-        match scrub::reexecute(&taken, &config.supervision)? {}
+        match scrub::reexecute(&taken, &config.supervision, life)? {}
     })
 }
 
@@ -110,27 +112,30 @@ fn live<W: Write>(
     lookup: impl Fn(&str) -> Option<OsString>,
     executable: &str,
     out: W,
-    then: impl FnOnce(&Config, Taken, &Signals, &mut Log<W>) -> Result<Ending, Ending>,
+    then: impl FnOnce(&Config, Taken, &Signals, &mut Log<W>, &mut Life) -> Result<Ending, Ending>,
 ) -> AgentExit {
-    let mut log = Log::new(out);
+    let (mut log, mut life) = (Log::new(out), Life::begin());
     let version = env!("CARGO_PKG_VERSION");
     log.info("agent started", &[("version", &version), ("pid", &std::process::id())]);
     let result =
         Config::from_env(lookup, executable).map_err(|error| Ending::failed(&error)).and_then(|config| {
             let signals = prepare()?;
             let taken = boot::take(&config.boot, &signals, &mut log)?;
-            then(&config, taken, &signals, &mut log)
+            life.took_boot_item(&taken.item.runner);
+            then(&config, taken, &signals, &mut log, &mut life)
         });
-    ended(&mut log, result)
+    ended(&mut log, &life, result)
 }
 
 fn second_life(out: impl Write) -> AgentExit {
     let mut log = Log::new(out);
+    let mut life = Life::begin();
     let result = prepare().and_then(|signals| {
-        let (taken, supervision) = scrub::unpack()?;
-        supervise::supervise(&supervision, taken, &signals, &mut log)
+        let (taken, supervision, passed) = scrub::unpack()?;
+        life = passed;
+        supervise::supervise(&supervision, taken, &signals, &mut log, &mut life)
     });
-    ended(&mut log, result)
+    ended(&mut log, &life, result)
 }
 
 fn prepare() -> Result<Signals, Ending> {
@@ -138,12 +143,8 @@ fn prepare() -> Result<Signals, Ending> {
     prepared.map_err(|error| Ending::failed(&error))
 }
 
-fn ended(log: &mut Log<impl Write>, result: Result<Ending, Ending>) -> AgentExit {
+fn ended(log: &mut Log<impl Write>, life: &Life, result: Result<Ending, Ending>) -> AgentExit {
     let ending = result.unwrap_or_else(|ending| ending);
-    let reason = ending::reason(ending.exit);
-    log.info(
-        "agent ended",
-        &[("exit", &ending.exit.code()), ("reason", &reason), ("detail", &ending.detail)],
-    );
+    log.end(&life.record(&ending));
     ending.exit
 }

@@ -1,8 +1,14 @@
 //! The agent's stdout: one JSON line for each transition, mixed with the
-//! listener's unchanged output.
+//! listener's output, and the exit record as its last line.
+//!
+//! The listener's output is not changed, with one exception. The agent alone
+//! begins an exit record: where the listener or a job writes the bytes with which
+//! one begins, a blank is put into them, so that no line of theirs is one.
 
+use std::borrow::Cow;
 use std::io::Write;
 
+use ecsrunner_core::wire::exit_record::{ExitRecord, PREFIX};
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -20,11 +26,14 @@ enum Level {
 pub(crate) struct Log<W> {
     out: W,
     at_line_start: bool,
+    /// Whether output of the listener was copied.
+    has_passed: bool,
+    guard: Guard,
 }
 
 impl<W: Write> Log<W> {
     pub(crate) fn new(out: W) -> Self {
-        Self { out, at_line_start: true }
+        Self { out, at_line_start: true, has_passed: false, guard: Guard::default() }
     }
 
     pub(crate) fn info(&mut self, message: &'static str, fields: &[(&str, &dyn Field)]) {
@@ -39,8 +48,18 @@ impl<W: Write> Log<W> {
     pub(crate) fn pass(&mut self, bytes: &[u8]) {
         if let Some(last) = bytes.last() {
             self.at_line_start = *last == b'\n';
-            let _ = self.out.write_all(bytes).and_then(|()| self.out.flush());
+            self.has_passed = true;
+            let guarded = self.guard.guard(bytes);
+            let _ = self.out.write_all(&guarded).and_then(|()| self.out.flush());
         }
+    }
+
+    /// Writes the exit record, the last line.
+    pub(crate) fn end(&mut self, record: &ExitRecord) {
+        let Ok(record) = record.to_line() else { return };
+        // A job that is root can write to this output directly, so the line may not be at its start.
+        let line = if self.has_passed { format!("\n{record}\n") } else { format!("{record}\n") };
+        let _ = self.out.write_all(line.as_bytes()).and_then(|()| self.out.flush());
     }
 
     fn write(&mut self, level: Level, message: &'static str, fields: &[(&str, &dyn Field)]) {
@@ -61,7 +80,41 @@ impl<W: Write> Log<W> {
         }
         line.push_str("}\n");
         self.at_line_start = true;
+        self.guard = Guard::default();
         let _ = self.out.write_all(line.as_bytes()).and_then(|()| self.out.flush());
+    }
+}
+
+/// Breaks the bytes with which an exit record begins, wherever they stand: what collects the log may begin a line anywhere
+/// in a long one.
+#[derive(Default)]
+struct Guard {
+    /// How many bytes of [`PREFIX`] the output ends with.
+    matched: usize,
+}
+
+impl Guard {
+    fn guard<'a>(&mut self, bytes: &'a [u8]) -> Cow<'a, [u8]> {
+        let prefix = PREFIX.as_bytes();
+        let (mut broken, mut copied) = (Vec::new(), 0);
+        for (place, byte) in bytes.iter().enumerate() {
+            // The first byte of the prefix is at no other place in it, so a match begins anew with that byte alone.
+            self.matched = match prefix.get(self.matched) {
+                Some(next) if next == byte => self.matched + 1,
+                _ => usize::from(*byte == prefix[0]),
+            };
+            if self.matched == prefix.len() {
+                broken.extend_from_slice(&bytes[copied..place]);
+                broken.push(b' ');
+                copied = place;
+                self.matched = 0;
+            }
+        }
+        if copied == 0 && broken.is_empty() {
+            return Cow::Borrowed(bytes);
+        }
+        broken.extend_from_slice(&bytes[copied..]);
+        Cow::Owned(broken)
     }
 }
 
@@ -103,5 +156,54 @@ mod tests {
         let line: serde_json::Value = serde_json::from_str(line).unwrap();
         assert_eq!(line["message"], "listener ended");
         assert_eq!(line["reason"], "a \"b\"");
+    }
+
+    fn passed(pieces: &[&str]) -> String {
+        let mut out = Vec::new();
+        let mut log = Log::new(&mut out);
+        pieces.iter().for_each(|piece| log.pass(piece.as_bytes()));
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn the_beginning_of_an_exit_record_is_broken_wherever_it_stands_in_foreign_output() {
+        let broken = r#"{"exit_record" :1}"#;
+        let whole = broken.replace(' ', "");
+        assert!(whole.starts_with(PREFIX));
+        assert_eq!(passed(&[&whole]), broken);
+        assert_eq!(
+            passed(&[&format!("a{whole}{whole}\n{{{whole}")]),
+            format!("a{broken}{broken}\n{{{broken}")
+        );
+        for cut in 1..PREFIX.len() {
+            assert_eq!(passed(&[&whole[..cut], &whole[cut..]]), broken, "cut at {cut}");
+        }
+        for unchanged in [r#"{"exit_recorder":1}"#, r#"{"exit_record" :1}"#, "{{{", ""] {
+            assert_eq!(passed(&[unchanged]), unchanged);
+        }
+    }
+
+    #[test]
+    fn no_exit_record_is_made_by_a_line_of_the_agent_between_two_halves() {
+        let mut out = Vec::new();
+        let mut log = Log::new(&mut out);
+        log.pass(&PREFIX.as_bytes()[..7]);
+        log.info("hook checked in", &[]);
+        log.pass(&PREFIX.as_bytes()[7..]);
+        let text = String::from_utf8(out).unwrap();
+        assert!(!text.contains(PREFIX) && text.ends_with(&PREFIX[7..]), "{text}");
+    }
+
+    #[test]
+    fn the_exit_record_begins_a_line_even_if_something_else_wrote_to_the_output() {
+        let ending = crate::ending::Ending::no_boot_item();
+        let record = crate::life::Life::begin().record(&ending);
+        let mut out = Vec::new();
+        let mut log = Log::new(&mut out);
+        log.pass(b"a line\n");
+        log.out.extend_from_slice(b"a job's own");
+        log.end(&record);
+        let text = String::from_utf8(out).unwrap();
+        assert_eq!(ExitRecord::read(text.lines().last().unwrap()).unwrap(), Some(record));
     }
 }

@@ -21,6 +21,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 
 use crate::config::Supervision;
+use crate::life::Life;
 
 /// The subcommand that continues the agent after it has executed itself again.
 pub(crate) const SUPERVISE_SUBCOMMAND: &str = "agent-supervise";
@@ -33,6 +34,7 @@ struct Passed {
     fail: Option<Fail>,
     jit: String,
     supervision: Supervision,
+    life: Life,
 }
 
 /// The agent could not be executed again, or did not get its state.
@@ -48,13 +50,18 @@ pub(crate) enum ScrubError {
 }
 
 /// Executes the agent again. Returns only on failure.
-pub(crate) fn reexecute(taken: &Taken, supervision: &Supervision) -> Result<Infallible, ScrubError> {
+pub(crate) fn reexecute(
+    taken: &Taken,
+    supervision: &Supervision,
+    life: &Life,
+) -> Result<Infallible, ScrubError> {
     let passed = Passed {
         runner: taken.item.runner.to_string(),
         policy: taken.item.policy.clone(),
         fail: taken.item.fail.clone(),
         jit: taken.jit.expose_secret().to_owned(),
         supervision: supervision.clone(),
+        life: life.clone(),
     };
     // Only descriptor 0 survives `execve`: this one is close-on-exec.
     let file = pack(&passed).map_err(ScrubError::Pack)?;
@@ -77,7 +84,7 @@ fn pack(passed: &Passed) -> io::Result<File> {
 }
 
 /// Reads the state from standard input, which is empty from then on.
-pub(crate) fn unpack() -> Result<(Taken, Supervision), ScrubError> {
+pub(crate) fn unpack() -> Result<(Taken, Supervision, Life), ScrubError> {
     let mut bytes = Vec::new();
     let read = io::stdin().lock().read_to_end(&mut bytes);
     let emptied = File::open("/dev/null").and_then(|null| Ok(dup2_stdin(null)?));
@@ -85,5 +92,5 @@ pub(crate) fn unpack() -> Result<(Taken, Supervision), ScrubError> {
     let passed: Passed = serde_json::from_slice(&bytes).map_err(|_| ScrubError::Unpack)?;
     let runner = RunnerName::parse(&passed.runner).map_err(|_| ScrubError::Unpack)?;
     let item = BootItem { runner, policy: passed.policy, fail: passed.fail };
-    Ok((Taken { item, jit: SecretString::from(passed.jit) }, passed.supervision))
+    Ok((Taken { item, jit: SecretString::from(passed.jit) }, passed.supervision, passed.life))
 }

@@ -16,6 +16,7 @@ use crate::container_hook::CONTAINER_HOOK_SUBCOMMAND;
 use crate::ending::{Cause, Ending};
 use crate::hook::HOOK_SUBCOMMAND;
 use crate::judge::ListenerEnd;
+use crate::life::{Life, Step};
 use crate::lines::{Hint, Hints};
 use crate::listener::{self, Account, Listener};
 use crate::log::Log;
@@ -39,6 +40,7 @@ pub(crate) fn supervise(
     taken: Taken,
     signals: &Signals,
     log: &mut Log<impl Write>,
+    life: &mut Life,
 ) -> Result<Ending, Ending> {
     let account = Account::of(config);
     let rules = Rules::from(taken.item);
@@ -53,6 +55,7 @@ pub(crate) fn supervise(
         config,
         signals,
         log,
+        life,
         dir,
         started: Instant::now(),
         listening: None,
@@ -71,6 +74,7 @@ struct Supervisor<'a, W> {
     config: &'a Supervision,
     signals: &'a Signals,
     log: &'a mut Log<W>,
+    life: &'a mut Life,
     dir: AgentDir,
     /// When the listener was first started.
     started: Instant,
@@ -130,6 +134,7 @@ impl<W: Write> Supervisor<'_, W> {
         }
         let start = Instant::now();
         let (listener, mut outputs) = Listener::start(self.config, account, &self.dir, &env_file.kept, jit)?;
+        self.life.reached(Step::ListenerStarted);
         let elapsed_ms = start.elapsed().as_millis();
         let pid = listener.pid.as_raw();
         self.log
@@ -327,6 +332,9 @@ impl<W: Write> Supervisor<'_, W> {
     }
 
     fn on_line(&mut self, line: &str) {
+        if self.phase == Phase::Starting {
+            self.life.hear(line);
+        }
         match self.hints.read(line) {
             Some(hint) => self.on_hint(&hint),
             None => self.hear(line, false),
@@ -345,10 +353,12 @@ impl<W: Write> Supervisor<'_, W> {
         let Some(next) = self.phase.after(hint, now) else { return };
         match hint {
             Hint::Listening => {
+                self.life.reached(Step::SessionMade);
                 self.log.info("listening for jobs", &[]);
                 self.words.connected();
             }
             Hint::Running { job } => {
+                self.life.reached(Step::JobAcquired);
                 let shown: String = job.chars().take(NAME_CHARS).collect();
                 self.log.info("job running", &[("job", &shown)]);
                 if let Err(error) = self.dir.write_job(job) {
@@ -357,6 +367,7 @@ impl<W: Write> Supervisor<'_, W> {
             }
             // This is only a hint: GitHub may show another result.
             Hint::Completed { result } => {
+                self.life.reached(Step::JobEnded);
                 self.log.info(
                     "job ended",
                     &[("listener_result", result), ("hook_checked_in", &self.verdict.is_some())],

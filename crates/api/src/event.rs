@@ -35,7 +35,9 @@ impl EventView {
                 Self::Job { job: Box::new(JobView::ended(job)) }
             }
             Change::Runner(runner) => Self::Runner { runner: Box::new(RunnerView::open(runner, now)) },
-            Change::RunnerGone(runner) => Self::Runner { runner: Box::new(RunnerView::gone(runner)) },
+            Change::RunnerGone(runner) | Change::RunnerAmended(runner) => {
+                Self::Runner { runner: Box::new(RunnerView::gone(runner)) }
+            }
             Change::Warm(warm) => Self::Runner { runner: Box::new(RunnerView::warm(warm, now)) },
             Change::WarmGone(warm) => Self::Runner { runner: Box::new(RunnerView::gone_warm(warm)) },
             Change::Hold(_)

@@ -12,3 +12,4 @@ pub mod reason;
 pub mod runner;
 pub mod stage;
 pub mod status;
+pub mod wait;

@@ -8,12 +8,14 @@ use ecsrunner_core::records::runner::{
 };
 use ecsrunner_core::records::task::EndedTask;
 use ecsrunner_core::records::timeline::Timeline;
+use ecsrunner_core::records::times::Times;
 use ecsrunner_core::records::warm::{EndedWarm, WarmEnd, WarmFacts, WarmStage, WarmState, WarmTask};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::reason::ReasonView;
 use crate::stage::{StageView, reached, stages};
+use crate::wait::WaitView;
 
 /// A runner as the API shows it.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -34,12 +36,16 @@ pub struct RunnerView {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub warm: Option<String>,
     pub task: Option<String>,
-    /// The version of GitHub's runner, as the image says from which it started. Only a single runner's view has it.
+    /// The version of GitHub's runner: as its agent said at its end, or else, in a single runner's view, as the image says
+    /// from which it started.
     #[serde(default)]
     pub runner_version: Option<String>,
     pub capacity_provider: String,
     pub task_seconds: Option<f64>,
     pub cost_usd: Option<f64>,
+    /// Where the wait of its job went; `None` until the job has started.
+    #[serde(default)]
+    pub wait: Option<WaitView>,
     pub timeline: Vec<StageView<RunnerStage>>,
 }
 
@@ -60,6 +66,8 @@ impl RunnerView {
             capacity_provider: runner.placement.market.capacity_provider().to_owned(),
             task_seconds: seconds(runner.launched_at(), Some(runner.stopped_at().unwrap_or(now))),
             cost_usd: runner.cost_usd(now),
+            runner_version: version(&runner.times),
+            wait: runner.wait().as_ref().map(WaitView::of),
             ..Self::new(&runner.facts, &runner.timeline)
         }
     }
@@ -80,6 +88,8 @@ impl RunnerView {
             capacity_provider: runner.placement.market.capacity_provider().to_owned(),
             task_seconds: seconds(runner.launched_at(), runner.stopped_at),
             cost_usd: runner.cost_usd,
+            runner_version: version(&runner.times),
+            wait: runner.wait().as_ref().map(WaitView::of),
             ..Self::new(&runner.facts, &runner.timeline)
         }
     }
@@ -166,6 +176,7 @@ impl RunnerView {
             task_seconds: None,
             cost_usd: None,
             runner_version: None,
+            wait: None,
             timeline,
         }
     }
@@ -187,6 +198,7 @@ impl RunnerView {
             capacity_provider: String::new(),
             task_seconds: None,
             cost_usd: None,
+            wait: None,
             timeline: stages(timeline),
         }
     }
@@ -218,6 +230,10 @@ fn shown(stage: WarmStage) -> RunnerStage {
         WarmStage::Ending => RunnerStage::Ending,
         WarmStage::Used | WarmStage::Gone => RunnerStage::Gone,
     }
+}
+
+fn version(times: &Times) -> Option<String> {
+    times.agent.as_ref()?.runner_version.map(|version| version.to_string())
 }
 
 fn seconds(from: Option<Timestamp>, to: Option<Timestamp>) -> Option<f64> {

@@ -7,7 +7,7 @@ pub(crate) mod stop;
 
 use ecsrunner_core::id::{Deployment, TaskName};
 use ecsrunner_core::wire::environment;
-use ecsrunner_core::wire::event::{TaskChange, TaskEvent};
+use ecsrunner_core::wire::event::{TaskChange, TaskEvent, TaskTimes};
 use jiff::Timestamp;
 use serde::Deserialize;
 
@@ -36,6 +36,9 @@ struct Detail {
     desired_status: Option<String>,
     stop_code: Option<String>,
     stopped_reason: Option<String>,
+    created_at: Option<String>,
+    pull_started_at: Option<String>,
+    pull_stopped_at: Option<String>,
     started_at: Option<String>,
     stopped_at: Option<String>,
     updated_at: Option<String>,
@@ -107,6 +110,12 @@ impl Detail {
             task: task_id(&self.task_arn)?,
             version: self.version,
             change,
+            times: TaskTimes {
+                created: time(&self.created_at),
+                pull_started: time(&self.pull_started_at),
+                pull_stopped: time(&self.pull_stopped_at),
+                started: time(&self.started_at),
+            },
             at: time(happened_at).or_else(|| time(&self.updated_at)).unwrap_or(received_at),
         })
     }

@@ -21,7 +21,7 @@ pub(crate) use operate::{
     BrakeArguments, CheckClasses, ClassesCommand, ClusterCommand, ClusterStatus, CostKey, CostsArguments,
     DeliveriesCommand, DoctorArguments, JobLogs, JobsCommand, ListClasses, ListDeliveries, ListJobs,
     ListRunners, ListRuns, PastArguments, Redeliver, RetryJob, RunnerDetails, RunnerLogs, RunnersCommand,
-    RunsCommand, SendWebhook, StopRunner, TargetArguments, WebhookCommand, WhyArguments,
+    RunsCommand, SendWebhook, StatsArguments, StopRunner, TargetArguments, WebhookCommand, WhyArguments,
 };
 pub(crate) use replay::ReplayArguments;
 pub(crate) use setup::SetupArguments;
@@ -84,6 +84,8 @@ pub(crate) enum OperatorCommand {
     /// List executed jobs
     #[command(subcommand)]
     Runs(RunsCommand),
+    /// Show where the waits of jobs went, by class and repository
+    Stats(StatsArguments),
     /// Show what runners cost
     Costs(CostsArguments),
     /// List and check runner classes

@@ -20,6 +20,7 @@ mod retry;
 mod runners;
 mod runs;
 mod send;
+mod stats;
 mod stop;
 mod why;
 
@@ -54,6 +55,7 @@ async fn carry_out(command: OperatorCommand) -> Result<u8, Failure> {
         Command::Jobs(JobsCommand::Retry(arguments)) => retry::retry(&arguments).await.map(done),
         Command::Runs(RunsCommand::List(arguments)) => runs::list(&arguments).await.map(done),
         Command::Why(arguments) => why::why(&arguments).await.map(done),
+        Command::Stats(arguments) => stats::stats(&arguments).await.map(done),
         Command::Costs(arguments) => costs::costs(&arguments).await.map(done),
         Command::Classes(ClassesCommand::List(arguments)) | Command::ListClassSizes(arguments) => {
             classes::list(&arguments).await.map(done)

@@ -26,15 +26,16 @@ pub(crate) struct Rows {
 
 impl Rows {
     /// Creates a table without rows. A heading that ends with `>` marks a right-aligned column.
-    pub(crate) fn new<const N: usize>(header: [&'static str; N]) -> Self {
+    pub(crate) fn new(header: impl AsRef<[&'static str]>) -> Self {
+        let header = header.as_ref();
         let right = header.iter().enumerate().filter(|(_, name)| name.ends_with('>'));
         let right = right.map(|(i, _)| i).collect();
         let header = header.iter().map(|name| name.trim_end_matches('>')).collect();
         Self { header, right, rows: Vec::new() }
     }
 
-    pub(crate) fn add<const N: usize>(&mut self, row: [String; N]) {
-        self.rows.push(row.iter().map(|cell| clean(cell)).collect());
+    pub(crate) fn add(&mut self, row: impl AsRef<[String]>) {
+        self.rows.push(row.as_ref().iter().map(|cell| clean(cell)).collect());
     }
 
     /// Returns a table for people, or tab-separated lines for programs.

@@ -176,6 +176,7 @@ fn every_flag_is_documented() {
         &["replay"],
         &["simulate"],
         &["runs", "list"],
+        &["stats"],
         &["costs"],
         &["classes", "list"],
         &["classes", "check"],

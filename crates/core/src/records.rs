@@ -8,6 +8,8 @@ pub mod hold;
 pub mod rerun;
 pub mod image;
 pub mod timeline;
+pub mod times;
+pub mod wait;
 pub mod shared_map;
 pub mod open;
 pub mod change;

@@ -43,8 +43,10 @@ pub(crate) fn queued_job(pool: &str, since: Timestamp) -> Job {
         version: Version::FIRST,
         created_at: since,
         timeline: Timeline::begin(JobStage::Queued, since),
+        recorded_late_at: None,
         asked_at: None,
         failing: None,
+        held: None,
         state: JobState::Queued { assignment, wait: Code::ToPlan.into() },
     }
 }

@@ -1,5 +1,5 @@
 //! Data that crosses a boundary: incoming webhooks, task events and answers, and
-//! the boot items, exit codes and environment variables that agents use.
+//! the boot items, exit codes, exit records and environment variables that agents use.
 
 pub mod webhook;
 pub mod event;
@@ -7,4 +7,5 @@ pub mod job;
 pub mod boot;
 pub mod environment;
 pub mod exit;
+pub mod exit_record;
 pub mod fault;

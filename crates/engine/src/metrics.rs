@@ -188,6 +188,7 @@ impl Metrics {
                 | Change::JobAmended(_)
                 | Change::JobReopened(_)
                 | Change::Runner(_)
+                | Change::RunnerAmended(_)
                 | Change::Warm(_)
                 | Change::Hold(_)
                 | Change::Released(_)
@@ -374,6 +375,7 @@ mod tests {
             warm: None,
         };
         EndedRunner {
+            times: ecsrunner_core::records::times::Times::default(),
             facts,
             version: Version::FIRST,
             timeline: Timeline::begin(RunnerStage::Reserved, Timestamp::UNIX_EPOCH),

@@ -1,11 +1,14 @@
 //! Parses an invocation's payload: a webhook's event, a task's or a build's state change, a
-//! batch of kicks, the request to sweep, or a question. Anything else is refused.
+//! batch of kicks, a batch of exit records, the request to sweep, or a question. Anything else is
+//! refused.
 
 use ecsrunner_aws::task_event::{DETAIL_TYPE as TASK_CHANGE, SOURCE as ECS_SOURCE};
 use ecsrunner_core::wire::webhook::envelope::{Envelope, EnvelopeError, SOURCE as WEBHOOK_SOURCE};
 use ecsrunner_github::relay::Question;
 use serde::Deserialize;
 use serde_json::value::RawValue;
+
+use crate::exit_records::{Batch, BatchError, Encoded};
 
 const CODE_BUILD_SOURCE: &str = "aws.codebuild";
 const BUILD_CHANGE: &str = "CodeBuild Build State Change";
@@ -20,6 +23,7 @@ pub(crate) struct Payload {
     #[serde(rename = "Records")]
     records: Option<Vec<Record>>,
     sweep: Option<serde::de::IgnoredAny>,
+    awslogs: Option<Encoded>,
     ask: Option<Question>,
 }
 
@@ -48,6 +52,8 @@ pub(crate) enum Input {
         /// The ids of messages that are not kicks. They go to the dead-letter queue.
         refused: Vec<String>,
     },
+    /// Log events with exit records.
+    Logs(Batch),
     /// The scheduled sweep, every minute.
     Sweep,
     /// An operator's question to GitHub.
@@ -65,7 +71,11 @@ pub(crate) enum InputError {
     NoDetail(String),
     #[error(transparent)]
     Envelope(#[from] EnvelopeError),
-    #[error("the payload is neither an event of EventBridge, nor records of SQS, nor {{\"sweep\": {{}}}}")]
+    #[error(transparent)]
+    Batch(#[from] BatchError),
+    #[error(
+        "the payload is neither an event of EventBridge, nor records of SQS, nor log events of CloudWatch Logs, nor {{\"sweep\": {{}}}}"
+    )]
     Unknown,
     #[error("the payload is no question: {{\"ask\": {{…}}}} is expected")]
     NoQuestion,
@@ -82,6 +92,9 @@ impl Payload {
             let (kicks, refused): (Vec<_>, Vec<_>) = records.into_iter().partition(Record::is_kick);
             let refused = refused.into_iter().map(|record| record.message_id).collect();
             return Ok(Input::Kicks { kicks: kicks.len(), refused });
+        }
+        if let Some(encoded) = self.awslogs {
+            return Ok(Input::Logs(encoded.decode()?));
         }
         if self.sweep.is_some() {
             return Ok(Input::Sweep);
@@ -123,6 +136,7 @@ mod tests {
             Ok(Input::Task(detail)) => format!("task {}", detail.get()),
             Ok(Input::Kicks { kicks, refused }) => format!("{kicks} kicks, refused {refused:?}"),
             Ok(Input::Sweep) => "sweep".to_owned(),
+            Ok(Input::Logs(batch)) => format!("{batch:?}"),
             Ok(Input::Question(question)) => format!("{question:?}"),
             Err(error) => format!("error: {error}"),
         }
@@ -158,7 +172,7 @@ mod tests {
     fn anything_else_is_refused_with_what_would_be_right() {
         assert_eq!(
             told("{}"),
-            "error: the payload is neither an event of EventBridge, nor records of SQS, nor {\"sweep\": {}}"
+            "error: the payload is neither an event of EventBridge, nor records of SQS, nor log events of CloudWatch Logs, nor {\"sweep\": {}}"
         );
         assert!(told(r#"{"source": "aws.ec2", "detail-type": "x", "detail": {}}"#).starts_with(
             "error: the event has source `aws.ec2` and detail type `x`: `ecsrunner.webhook`, or"
@@ -167,6 +181,7 @@ mod tests {
             told(r#"{"source": "ecsrunner.webhook", "detail-type": "ping"}"#),
             "error: the event of source `ecsrunner.webhook` has no detail"
         );
+        assert_eq!(told(r#"{"awslogs": {"data": "%"}}"#), "error: the data of CloudWatch Logs is not base64");
         assert!(told(r#"{"source": "ecsrunner.webhook", "detail": {"v": 2}}"#).contains("version 2"));
     }
 }

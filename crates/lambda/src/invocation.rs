@@ -13,6 +13,7 @@ use ecsrunner_core::wire::webhook::envelope::Envelope;
 use ecsrunner_engine::dispatcher::{DispatchOptions, Dispatched};
 use ecsrunner_engine::intake::{Delivery, Receipt};
 use ecsrunner_engine::ports::github::GitHubError;
+use ecsrunner_engine::ports::store::StoreError;
 use ecsrunner_github::relay::{self, Question};
 use jiff::Timestamp;
 use serde::Serialize;
@@ -21,6 +22,7 @@ use tracing::{info, warn};
 
 use crate::control_plane::{ControlPlane, Desk};
 use crate::emf;
+use crate::exit_records::{Batch, Reports};
 use crate::input::{Input, InputError, Payload};
 
 /// The time before the function's timeout by which everything must be written.
@@ -60,6 +62,7 @@ impl ControlPlane {
             Input::Webhook(envelope) => desk.webhook(&envelope, until).await,
             Input::Task(detail) => desk.task(detail.get(), until).await,
             Input::Kicks { kicks, refused } => desk.kicks(kicks, refused, until).await,
+            Input::Logs(batch) => desk.exit_records(batch).await,
             Input::Sweep => desk.sweep(until).await,
         };
         self.measure(&desk);
@@ -139,6 +142,29 @@ impl Desk {
         }
         let failures = refused.into_iter().map(|message_id| Failure { message_id }).collect();
         Ok(Answer { failures })
+    }
+
+    /// Records what agents said at their end. No plan follows from that.
+    async fn exit_records(&self, batch: Batch) -> anyhow::Result<Answer> {
+        let Reports { reports, refused } = batch.reports(&self.configuration.deployment.log_group)?;
+        if refused > 0 {
+            info!(lines = refused, "log lines are no exit records");
+        }
+        for report in reports {
+            let (runner, task) = (report.runner.clone(), report.task.clone());
+            match self.engine.record(&Event::Exit(report)).await {
+                Ok(recorded) => {
+                    let reason = recorded.outcome.reason().code();
+                    info!(%runner, %task, reason = reason.as_str(), "recorded exit record");
+                }
+                Err(error @ StoreError::Unavailable { .. }) => {
+                    return Err(error).context("an exit record could not be recorded");
+                }
+                // It is only shown, so it is not worth a dead letter.
+                Err(error) => warn!(%runner, %task, %error, "an exit record is left out"),
+            }
+        }
+        Ok(Answer::default())
     }
 
     async fn sweep(&self, until: Timestamp) -> anyhow::Result<Answer> {

@@ -5,6 +5,7 @@
 
 mod control_plane;
 mod emf;
+mod exit_records;
 mod environment;
 mod github;
 mod images;

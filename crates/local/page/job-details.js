@@ -9,6 +9,7 @@ import { DASH, formatCost, formatDuration, parseTime, plainText, textOrDash } fr
 import { drawLog } from './log.js';
 import { records } from './state.js';
 import { expectedJobSteps } from './timeline.js';
+import { drawWait } from './wait.js';
 import { conclusionWord, endingWord, jobLook, jobWord, runnerWord } from './words.js';
 
 const PHASES = {
@@ -29,6 +30,8 @@ export function drawJobDetails(job) {
     steps: [...job.steps, ...runners.flatMap(stepsWithEnding)], start: job.queued, startWord: 'queued',
     expected: expectedJobSteps(job), showRunners: runners.length > 1,
   });
+  const its = runners.find((runner) => runner.key === data.runner && String(runner.data.job) === job.key);
+  drawWait(its?.data.wait);
   const isRunnerUnknown = data.runner && !records.runners.has(String(data.runner));
   if (isRunnerUnknown) addTimelineNote('The steps of its runner are not loaded.');
   drawFacts([...durationFacts(job), ...otherFacts(job, runners)]);

@@ -4,6 +4,7 @@ import { drawFacts, drawPhases, drawTimeline, drawTop, makeLink, makeTime } from
 import { DASH, formatCost, formatDuration, plainText, textOrDash } from './format.js';
 import { drawLog } from './log.js';
 import { expectedRunnerSteps } from './timeline.js';
+import { drawWait } from './wait.js';
 import { endingWord, runnerLook, runnerWord } from './words.js';
 
 const PHASES = { start: 'starting', idle: 'idle', run: 'busy', clean: 'cleaning up' };
@@ -19,6 +20,7 @@ export function drawRunnerDetails(runner) {
   });
   drawPhases(runner, PHASES);
   drawLog(null);
+  drawWait(data.wait);
   const jobSteps = job && job.data.runner === runner.key ? job.steps.filter((step) => step.state !== 'waiting') : [];
   drawTimeline({
     steps: [...runner.steps, ...jobSteps], start: runner.reserved, startWord: 'reserved',

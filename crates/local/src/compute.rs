@@ -2,6 +2,7 @@
 
 pub(crate) mod install;
 mod clean_up;
+mod exit_record;
 pub(crate) mod leftovers;
 pub(crate) mod modes;
 pub mod removal;
@@ -22,7 +23,7 @@ use ecsrunner_core::id::TaskId;
 use ecsrunner_core::records::task::TaskFacts;
 use ecsrunner_core::rules::limits::Limits;
 use ecsrunner_core::wire::environment;
-use ecsrunner_core::wire::event::{StopCause, TaskChange, TaskEvent};
+use ecsrunner_core::wire::event::{Event, StopCause, TaskChange, TaskEvent, TaskTimes};
 use ecsrunner_core::wire::exit::AgentExit;
 use ecsrunner_engine::ports::compute::{ClientToken, Compute, ComputeError, TaskOrder};
 use jiff::Timestamp;
@@ -61,7 +62,7 @@ pub(crate) struct TaskDefinition {
 pub(crate) struct Processes {
     dir: PathBuf,
     definition: Arc<TaskDefinition>,
-    events: mpsc::UnboundedSender<TaskEvent>,
+    events: mpsc::UnboundedSender<Event>,
     uids: Arc<Mutex<Uids>>,
     removals: Arc<Removals>,
 }
@@ -86,7 +87,7 @@ impl Processes {
     pub(crate) fn new(
         dir: PathBuf,
         definition: TaskDefinition,
-        events: mpsc::UnboundedSender<TaskEvent>,
+        events: mpsc::UnboundedSender<Event>,
     ) -> io::Result<Self> {
         DirBuilder::new().recursive(true).mode(modes::PRIVATE_DIR).create(&dir)?;
         let processes = Self {
@@ -128,6 +129,7 @@ impl Processes {
                 self.lock_uids().keep(uid)?;
             }
             if has_ended {
+                self.tell_exit(&dir, &description);
                 tokio::spawn(self.clone().clean_up(dir, description));
             } else if status == TaskStatus::Alive {
                 tokio::spawn(self.clone().watch_adopted(dir, description));
@@ -181,9 +183,18 @@ impl Processes {
                 description
             }
         };
+        // In place of the image's pull there is the runner's own copy of GitHub's runner.
+        let accepted = Some(Timestamp::now());
         let command = self.command(&dir, &description, facts)?;
+        let copied = Some(Timestamp::now());
         let child = tokio::process::Command::from(command).spawn()?;
-        self.tell(&description, RUNNING, TaskChange::Running);
+        let times = TaskTimes {
+            created: accepted,
+            pull_started: accepted,
+            pull_stopped: copied,
+            started: Some(Timestamp::now()),
+        };
+        self.tell(&description, RUNNING, TaskChange::Running, times);
         tokio::spawn(self.clone().watch_child(child, dir, description));
         Ok(task)
     }
@@ -247,14 +258,15 @@ impl Processes {
         Ok(command)
     }
 
-    fn tell(&self, description: &Description, version: u64, change: TaskChange) {
-        let event = TaskEvent {
+    fn tell(&self, description: &Description, version: u64, change: TaskChange, times: TaskTimes) {
+        let event = Event::Task(TaskEvent {
             name: description.name.clone(),
             task: description.task.clone(),
             version,
             change,
+            times,
             at: Timestamp::now(),
-        };
+        });
         // A server that is stopping reads the change from the directory at its next start.
         let _listener = self.events.send(event);
     }
@@ -296,7 +308,8 @@ impl Compute for Processes {
         if dir.status().map_err(fault)? == TaskStatus::Unclaimed && dir.claim().map_err(fault)? {
             // The claim keeps it from ever starting.
             if let Ok(description) = dir.description() {
-                self.tell(&description, STOPPED, TaskChange::Stopped(StopCause::StoppedByUser));
+                let stopped = TaskChange::Stopped(StopCause::StoppedByUser);
+                self.tell(&description, STOPPED, stopped, TaskTimes::default());
                 tokio::spawn(self.clone().clean_up(dir, description));
             }
             return Ok(());
@@ -344,7 +357,8 @@ impl Processes {
                     SeenStatus::Running
                 }
             };
-            tasks.push(SeenTask { task: description.task, name: description.name, status });
+            let times = TaskTimes::default();
+            tasks.push(SeenTask { task: description.task, name: description.name, status, times });
         }
         Ok(tasks)
     }

@@ -296,14 +296,22 @@ fn polled(patterns: &[ecsrunner_core::rules::policy::RepositoryPattern], poll: b
 }
 
 /// Records the events of tasks.
-async fn hear(app: App, mut heard: mpsc::UnboundedReceiver<TaskEvent>) -> anyhow::Result<()> {
+async fn hear(app: App, mut heard: mpsc::UnboundedReceiver<Event>) -> anyhow::Result<()> {
     while let Some(event) = heard.recv().await {
-        let (name, task) = (event.name.clone(), event.task.clone());
-        let change = event.change.clone();
-        match app.engine.record(&Event::Task(event)).await {
-            Ok(_) => info!(%name, %task, change = ?change, "recorded task event"),
+        let recorded = app.engine.record(&event).await;
+        match (event, recorded) {
+            (Event::Task(TaskEvent { name, task, change, .. }), Ok(_)) => {
+                info!(%name, %task, change = ?change, "recorded task event");
+            }
             // The next sweep compares the record with the task.
-            Err(fault) => error!(%name, %task, error = %fault, "a task event could not be recorded"),
+            (Event::Task(TaskEvent { name, task, .. }), Err(fault)) => {
+                error!(%name, %task, error = %fault, "a task event could not be recorded");
+            }
+            (_, Ok(_)) => {}
+            (Event::Exit(report), Err(fault)) => {
+                warn!(runner = %report.runner, error = %fault, "an exit record could not be recorded");
+            }
+            (_, Err(fault)) => error!(error = %fault, "an event could not be recorded"),
         }
     }
     Ok(())

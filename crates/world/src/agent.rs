@@ -4,13 +4,17 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use ecsrunner_core::id::{JobId, RunnerId, TaskId};
+use ecsrunner_core::id::{JobId, RunnerId, RunnerName, TaskId};
 use ecsrunner_core::rules::policy::{Policy, Subject};
 use ecsrunner_core::wire::boot::Fail;
+use ecsrunner_core::wire::event::ExitReport;
 use ecsrunner_core::wire::exit::AgentExit;
+use ecsrunner_core::wire::exit_record::AgentTimes;
 use jiff::{SignedDuration, Timestamp};
 
 use super::agenda::Happening;
+use super::driver::{Arrival, Input};
+use super::faults::ExitRecords;
 use super::outside::{Outside, millis};
 
 /// How often an agent requests its boot item.
@@ -23,6 +27,8 @@ const LEAVE_MS: usize = 1000;
 const SECOND: Duration = Duration::from_secs(1);
 /// How long a job lasts that its hook refuses: the runner downloads its actions before that, and reports its end after.
 const REFUSAL: Duration = Duration::from_secs(6);
+/// How long CloudWatch Logs takes to hand a line to the function.
+const LOG_TAKES: Duration = Duration::from_secs(4);
 /// How long GitHub waits for a lost runner before its job fails.
 const LOST_SECS: i64 = 600;
 
@@ -36,8 +42,17 @@ pub(super) struct Agents {
     warm: BTreeMap<TaskId, SignedDuration>,
     /// The tasks that fail a job instead of executing one.
     fails: BTreeMap<TaskId, Fail>,
+    /// What the exit record of each agent will say.
+    lives: BTreeMap<TaskId, AgentLife>,
     /// The jobs that such tasks failed, each with the words in its log.
     failed: BTreeMap<JobId, String>,
+}
+
+/// When an agent did what, and the runner of its boot item.
+#[derive(Clone, Default, Debug)]
+struct AgentLife {
+    times: AgentTimes,
+    runner: Option<RunnerName>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -88,6 +103,7 @@ impl Outside {
     pub(super) fn agent_begins(&mut self, task: &TaskId, now: Timestamp) {
         if !self.agents.alive.contains_key(task) {
             self.agents.alive.insert(task.clone(), Agent { since: now, doing: Doing::Booting });
+            self.life(task).times.started = Some(now);
             let after = self.random.below(POLL_MS);
             self.wake_agent(task, now + millis(after));
         }
@@ -110,6 +126,8 @@ impl Outside {
                 } else if self.hub.takes_away(registration) {
                     self.agent_exits(task, AgentExit::RegistrationLost, now);
                 } else if self.hub.connect(registration) {
+                    let times = &mut self.life(task).times;
+                    (times.connected, times.session_made) = (Some(now), Some(now));
                     self.assign_soon(now);
                     self.agent_does(task, Doing::Listening(registration), now);
                     self.wake_agent(task, now + millis(LISTEN_MS));
@@ -148,6 +166,7 @@ impl Outside {
                     // Its listener is stopped, so nothing ends it but the end of its container.
                 } else if self.hub.is_completed(job) || now >= until {
                     self.hub.complete(job, "success", now);
+                    self.life(task).times.job_ended = Some(now);
                     self.agent_does(task, Doing::Leaving, now);
                     self.wake_agent(task, now + millis(LEAVE_MS));
                 }
@@ -165,6 +184,9 @@ impl Outside {
         if let Some(boot) = self.tables.take_boot(task) {
             let Ok(registration) = boot.jit.parse().map(RunnerId::new) else { return };
             self.ledger.took_configuration(registration);
+            let life = self.life(task);
+            (life.times.boot_item_taken, life.times.listener_started) = (Some(now), Some(now));
+            life.runner = Some(boot.item.runner.clone());
             self.agents.policies.insert(task.clone(), boot.item.policy);
             if let Some(fail) = boot.item.fail {
                 self.agents.fails.insert(task.clone(), fail);
@@ -197,6 +219,7 @@ impl Outside {
             false => self.hub.jobs.get(&job).map(|job| job.order.lasts).unwrap_or_default(),
         };
         let until = now + lasts;
+        self.life(&task).times.job_acquired = Some(now);
         self.agent_does(&task, Doing::Busy { job, until }, now);
         self.wake_agent(&task, until);
     }
@@ -257,6 +280,7 @@ impl Outside {
     pub(super) fn agent_gone(&mut self, task: &TaskId, now: Timestamp) {
         let Some(agent) = self.agents.alive.remove(task) else { return };
         self.agents.policies.remove(task);
+        self.agents.lives.remove(task);
         match agent.doing {
             Doing::Listening(registration) => self.hub.disconnect(registration),
             Doing::Busy { job, .. } => {
@@ -282,9 +306,29 @@ impl Outside {
     fn agent_exits(&mut self, task: &TaskId, exit: AgentExit, now: Timestamp) {
         self.agents.alive.remove(task);
         self.agents.policies.remove(task);
+        self.write_exit_record(task, now);
         // A container that was killed meanwhile has also ended.
         if let Err(error) = self.ecs.exit(task.as_str(), i32::from(exit.code()), now) {
             tracing::debug!(%task, %error, "its container was gone");
+        }
+    }
+
+    fn life(&mut self, task: &TaskId) -> &mut AgentLife {
+        self.agents.lives.entry(task.clone()).or_default()
+    }
+
+    /// Writes an agent's exit record into its log, from which it comes to the function.
+    fn write_exit_record(&mut self, task: &TaskId, now: Timestamp) {
+        let Some(AgentLife { times, runner: Some(runner) }) = self.agents.lives.remove(task) else { return };
+        let report = ExitReport { runner, task: task.clone(), written_at: now, times, runner_version: None };
+        let copies = match self.fault_plan.exit_records {
+            ExitRecords::Lost => 0,
+            ExitRecords::Once => 1,
+            ExitRecords::Repeated => 2,
+        };
+        for copy in 1..=copies {
+            let arrival = Arrival::first(Input::Exit(Box::new(report.clone())));
+            self.agenda.add(now + LOG_TAKES * copy, Happening::Arrives(arrival));
         }
     }
 }

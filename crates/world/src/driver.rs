@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ecsrunner_core::decide::sweep::Lag;
-use ecsrunner_core::wire::event::{Event, TaskEvent};
+use ecsrunner_core::wire::event::{Event, ExitReport, TaskEvent};
 use ecsrunner_engine::Engine;
 use ecsrunner_engine::dispatcher::DispatchOptions;
 use ecsrunner_engine::intake::Delivery;
@@ -40,6 +40,8 @@ pub enum Input {
     Webhook(HubDelivery),
     /// A task's state change.
     Task(TaskEvent),
+    /// An agent's exit record.
+    Exit(Box<ExitReport>),
     /// A kick that was posted.
     Kick,
     /// The sweep of each minute.
@@ -191,6 +193,9 @@ async fn invoke(engine: &Engine<Virtual>, input: &Input, options: DispatchOption
         }
         Input::Task(event) => {
             engine.record(&Event::Task(event.clone())).await.map_err(told)?;
+        }
+        Input::Exit(report) => {
+            engine.record(&Event::Exit((**report).clone())).await.map_err(told)?;
         }
         Input::Kick => engine.kick().await.map_err(told)?,
         Input::Sweep => {

@@ -120,6 +120,15 @@ pub struct Transit {
     pub late_ms: usize,
 }
 
+/// How often an agent's exit record comes to the function.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub enum ExitRecords {
+    Lost,
+    #[default]
+    Once,
+    Repeated,
+}
+
 /// A fault of one call.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Mishap {
@@ -149,6 +158,8 @@ pub struct FaultPlan {
     pub webhooks: Transit,
     /// The delivery of task events.
     pub task_events: Transit,
+    /// The delivery of agents' exit records.
+    pub exit_records: ExitRecords,
     /// Probability that a write conflicts with another one, and has no effect.
     pub conflict: f64,
     /// Probability that a call is not answered. In half of these cases it takes effect.

@@ -44,7 +44,7 @@ use tables::{LoadStore, RecentTables};
 use time::{Agenda, Due, LoadClock, Millis};
 
 pub use spread::Spread;
-pub use tally::{KindFigures, ReasonFigures, RunnerFigures, Sample, Tally};
+pub use tally::{KindFigures, ReasonFigures, RunnerFigures, Sample, Tally, WaitFigures};
 
 const SWEEP_EACH: Millis = 60_000;
 
@@ -68,6 +68,8 @@ impl World for LoadWorld {
 pub struct Surroundings {
     /// From RunTask's acceptance to the container's start, with the pull of the image.
     pub task_start: Spread,
+    /// The part of it in which the image is pulled, if the start takes that long.
+    pub pull: Spread,
     /// From the container's end to the task's.
     pub task_stop: Spread,
     /// From the boot item to a listener that is connected.

@@ -74,7 +74,8 @@ impl Tables {
         });
         let runner = keys.runner.as_ref().and_then(|name| self.open.runners.get(name)).cloned();
         let warm = keys.warm.as_ref().and_then(|name| self.open.warm.get(name)).cloned();
-        Records { job, runner, warm }
+        let gone = keys.runner.as_ref().filter(|_| keys.gone).and_then(|name| self.gone.get(name)).cloned();
+        Records { job, runner, warm, gone }
     }
 }
 

@@ -3,7 +3,7 @@
 
 use ecsrunner_core::decide::sweep::{SeenStatus, SeenTask};
 use ecsrunner_core::id::{TaskId, TaskName};
-use ecsrunner_core::wire::event::{StopCause, TaskChange, TaskEvent};
+use ecsrunner_core::wire::event::{StopCause, TaskChange, TaskEvent, TaskTimes};
 use ecsrunner_core::wire::exit::AgentExit;
 use ecsrunner_engine::ports::Clock;
 use ecsrunner_engine::ports::compute::{Compute, ComputeError, TaskOrder};
@@ -169,7 +169,13 @@ fn seen(task: TaskView) -> Option<SeenTask> {
         status if status < Status::Running || task.started_at.is_none() => SeenStatus::Pending,
         _ => SeenStatus::Running,
     };
-    Some(SeenTask { task: TaskId::parse(&task.id).ok()?, name, status })
+    let times = TaskTimes {
+        created: Some(task.created_at),
+        pull_started: task.pull_started_at,
+        pull_stopped: task.pull_stopped_at,
+        started: task.started_at,
+    };
+    Some(SeenTask { task: TaskId::parse(&task.id).ok()?, name, status, times })
 }
 
 /// The meaning of an event for the agent in the task.
@@ -211,8 +217,20 @@ pub(super) fn event(event: &Value) -> Option<TaskEvent> {
         task: task_id(detail["taskArn"].as_str()?)?,
         version: detail["version"].as_u64()?,
         change,
+        times: times(detail),
         at: detail["updatedAt"].as_str()?.parse().ok()?,
     })
+}
+
+/// The times in an event, which may lack any of them.
+fn times(detail: &Value) -> TaskTimes {
+    let time = |name: &str| detail[name].as_str().and_then(|time| time.parse().ok());
+    TaskTimes {
+        created: time("createdAt"),
+        pull_started: time("pullStartedAt"),
+        pull_stopped: time("pullStoppedAt"),
+        started: time("startedAt"),
+    }
 }
 
 fn cause(stop_code: Option<&str>, exit_code: Option<i32>, reason: Option<&str>) -> StopCause {

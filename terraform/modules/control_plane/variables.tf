@@ -102,6 +102,12 @@ variable "tasks" {
   }
 }
 
+variable "runner_log_group" {
+  description = "The log group of the runners' tasks, whose exit records the control plane receives."
+  type        = object({ name = string, arn = string })
+  nullable    = false
+}
+
 variable "image" {
   description = "The runners' image: `agent_arns`, the objects from which tasks of GitHub's own image download the agent; `repository` and `projects` (by architecture), if AWS builds the default image."
   type = object({

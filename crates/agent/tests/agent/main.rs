@@ -4,6 +4,7 @@
 #![expect(clippy::print_stderr, reason = "says why something was skipped")]
 
 mod ecs;
+mod exit_record;
 mod harness;
 mod table;
 

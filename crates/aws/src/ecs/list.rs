@@ -3,11 +3,14 @@
 use std::collections::BTreeSet;
 
 use aws_sdk_ecs::Client;
+use aws_sdk_ecs::primitives::DateTime;
 use aws_sdk_ecs::types::{DesiredStatus, Task, TaskField};
 use ecsrunner_core::decide::sweep::{SeenStatus, SeenTask};
 use ecsrunner_core::id::{Deployment, TaskName};
 use ecsrunner_core::wire::environment;
+use ecsrunner_core::wire::event::TaskTimes;
 use ecsrunner_engine::ports::compute::ComputeError;
+use jiff::Timestamp;
 use tracing::warn;
 
 use super::Fleet;
@@ -85,6 +88,7 @@ fn seen_task(task: &Task, deployment: &Deployment) -> Option<SeenTask> {
         task: task_id(task.task_arn()?)?,
         name: name_of(task).filter(|name| name.belongs_to(deployment))?,
         status: status_of(task),
+        times: times_of(task),
     })
 }
 
@@ -99,6 +103,16 @@ pub(crate) fn name_of(task: &Task) -> Option<TaskName> {
         variable.value()
     };
     TaskName::parse(tag.or_else(variable)?).ok()
+}
+
+fn times_of(task: &Task) -> TaskTimes {
+    let time = |at: Option<&DateTime>| at.and_then(|at| Timestamp::from_nanosecond(at.as_nanos()).ok());
+    TaskTimes {
+        created: time(task.created_at()),
+        pull_started: time(task.pull_started_at()),
+        pull_stopped: time(task.pull_stopped_at()),
+        started: time(task.started_at()),
+    }
 }
 
 fn status_of(task: &Task) -> SeenStatus {
@@ -122,7 +136,6 @@ fn status_of(task: &Task) -> SeenStatus {
 
 #[cfg(test)]
 mod tests {
-    use aws_sdk_ecs::primitives::DateTime;
     use aws_sdk_ecs::types::{Container, ContainerOverride, KeyValuePair, Tag, TaskOverride, TaskStopCode};
 
     use super::*;

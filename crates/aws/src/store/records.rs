@@ -19,8 +19,8 @@ use tracing::{error, warn};
 
 use super::DynamoStore;
 use super::item::{
-    DATA, EXPIRES_AT, Item, OPEN, PK, SK, VERSION, ended_job, get_number, get_text, key, number, open_job,
-    open_runner, open_warm, text,
+    DATA, EXPIRES_AT, Item, OPEN, PK, SK, VERSION, ended_job, get_number, get_text, gone_runner, key, number,
+    open_job, open_runner, open_warm, text,
 };
 use super::levels::read_level;
 use super::stored::{
@@ -78,6 +78,7 @@ impl Store for DynamoStore {
         }
         if let Some(runner) = &keys.runner {
             wanted.push(open_runner(runner));
+            wanted.extend(keys.gone.then(|| gone_runner(runner)));
         }
         if let Some(warm) = &keys.warm {
             wanted.push(open_warm(warm));
@@ -86,7 +87,9 @@ impl Store for DynamoStore {
         for item in self.get_all("load records", wanted).await? {
             let unreadable = |error: UnreadableError| invalid("read a record", error);
             let sort = get_text(&item, SK).unwrap_or_default();
-            if sort.starts_with("runner#") {
+            if get_text(&item, PK).is_some_and(|key| key.starts_with("runner#")) {
+                records.gone = Some(read_gone_runner(&item).map_err(unreadable)?);
+            } else if sort.starts_with("runner#") {
                 match read_runner(&item) {
                     Ok(runner) => records.runner = Some(runner),
                     // GitHub's event about the job must still be recorded.

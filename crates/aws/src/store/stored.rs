@@ -9,6 +9,7 @@ mod progress;
 mod rerun;
 mod runner;
 mod task;
+mod times;
 mod warm;
 
 use ecsrunner_core::id::ParseIdError;

@@ -24,6 +24,8 @@ fn detail() -> Value {
         "overrides": {"containerOverrides": [
             {"name": "runner", "environment": [{"name": "ECSRUNNER_RUNNER", "value": RUNNER}]}
         ]},
+        "pullStartedAt": "2026-11-23T21:30:31.000Z",
+        "pullStoppedAt": "2026-11-23T21:30:34.250Z",
         "startedAt": "2026-11-23T21:30:35.500Z",
         "startedBy": "ecsrunner/ci",
         "taskArn": "arn:aws:ecs:eu-west-1:123456789012:task/ecsrunner-ci/0123456789abcdef0123456789abcdef",
@@ -53,6 +55,16 @@ fn a_running_container_is_told_with_its_runner_and_its_time() {
     assert_eq!((event.version, event.change), (3, TaskChange::Running));
     assert_eq!(event.at.to_string(), "2026-11-23T21:30:35.5Z");
     assert!(event_of(&detail(), "ecsrunner-ci").is_some(), "a cluster may be given by its name");
+}
+
+#[test]
+fn the_times_of_a_task_are_told_as_far_as_an_event_has_them() {
+    let told = |event: TaskEvent| event.times.steps().map(|step| step.map(|step| step.to_string()));
+    let all = ["21:30:20Z", "21:30:31Z", "21:30:34.25Z", "21:30:35.5Z"];
+    let all = all.map(|time| Some(format!("2026-11-23T{time}")));
+    assert_eq!(told(event_of(&detail(), CLUSTER).unwrap()), all);
+    let lacking = with(&[("pullStartedAt", Value::Null), ("pullStoppedAt", json!("soon"))]).unwrap();
+    assert_eq!(told(lacking), [all[0].clone(), None, None, all[3].clone()]);
 }
 
 #[test]

@@ -256,6 +256,9 @@ pub(crate) struct ListRuns {
     /// Filter by workflow name
     #[arg(long, value_name = "NAME")]
     pub(crate) workflow: Option<String>,
+    /// Show where the wait of each job went
+    #[arg(long)]
+    pub(crate) times: bool,
     #[command(flatten)]
     pub(crate) past: PastArguments,
     #[command(flatten)]
@@ -297,6 +300,23 @@ pub(crate) struct CostsArguments {
     /// Print the result as CSV
     #[arg(long, conflicts_with = "json")]
     pub(crate) csv: bool,
+    #[command(flatten)]
+    pub(crate) format: FormatArguments,
+    #[command(flatten)]
+    pub(crate) target: TargetArguments,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct StatsArguments {
+    /// Omit jobs whose runner ended earlier: a span such as 2h or 30d, or an RFC 3339 time
+    #[arg(long, value_name = "WHEN", default_value = "7d")]
+    pub(crate) since: Since,
+    /// Filter by repository
+    #[arg(long, value_name = "OWNER/NAME")]
+    pub(crate) repository: Option<String>,
+    /// Filter by class
+    #[arg(long, value_name = "CLASS")]
+    pub(crate) class: Option<String>,
     #[command(flatten)]
     pub(crate) format: FormatArguments,
     #[command(flatten)]

@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 
 use ecsrunner_core::reason::Code;
+use ecsrunner_core::records::times::HeldBy;
+use ecsrunner_core::records::wait::Part as WaitPart;
 use ecsrunner_core::rules::cost::PRICES_AS_OF;
-use ecsrunner_world::load::{JobKind, Sample, Tally};
+use ecsrunner_world::load::{JobKind, Sample, Tally, WaitFigures};
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -35,6 +37,8 @@ pub(super) struct Report {
     pub(super) until: Timestamp,
     pub(super) jobs: Jobs,
     pub(super) time_to_start_secs: Option<Percentiles>,
+    /// Where that time went.
+    pub(super) wait: Waits,
     pub(super) classes: Vec<Part>,
     pub(super) repositories: Vec<Part>,
     pub(super) cost: Cost,
@@ -71,6 +75,40 @@ pub(super) struct Percentiles {
     pub(super) p90: f64,
     pub(super) p99: f64,
     pub(super) max: f64,
+}
+
+/// The parts of the time from queued to started. A part has the jobs for which it is known.
+#[derive(Serialize)]
+pub(super) struct Waits {
+    pub(super) parts: BTreeMap<WaitPart, OfJobs>,
+    /// The time that belongs to no known part.
+    pub(super) unknown: Option<OfJobs>,
+    /// How many jobs were held back, by what.
+    pub(super) held_by: BTreeMap<HeldBy, u64>,
+}
+
+/// Seconds of so many jobs.
+#[derive(Clone, Copy, Serialize)]
+pub(super) struct OfJobs {
+    pub(super) jobs: u64,
+    pub(super) secs: Percentiles,
+}
+
+impl OfJobs {
+    fn of(waits_ms: &[u32]) -> Option<Self> {
+        Some(Self { jobs: count(waits_ms.len()), secs: percentiles(waits_ms.to_vec())? })
+    }
+}
+
+impl Waits {
+    fn of(waits: &WaitFigures) -> Self {
+        let parts = waits.parts_ms.iter();
+        Self {
+            parts: parts.filter_map(|(part, lengths)| Some((*part, OfJobs::of(lengths)?))).collect(),
+            unknown: OfJobs::of(&waits.unknown_ms),
+            held_by: waits.held_by.clone(),
+        }
+    }
 }
 
 /// The jobs of a class or of a repository.
@@ -161,6 +199,7 @@ impl Report {
             until,
             jobs: jobs(tally, started),
             time_to_start_secs: percentiles(waits),
+            wait: Waits::of(&tally.waits),
             classes: parts(
                 tally,
                 |kind| tally.kinds[kind].class.as_ref().map(ToString::to_string),

@@ -17,6 +17,7 @@ const REGISTRATIONS_PER_MINUTE: u32 = 180;
 pub(super) fn usual() -> Surroundings {
     Surroundings {
         task_start: Spread::around(25.0, 40.0),
+        pull: Spread::fixed(8.0),
         task_stop: Spread::fixed(11.0),
         connect: Spread::around(2.0, 4.0),
         assign: Spread::around(0.8, 1.5),
@@ -35,6 +36,7 @@ pub(super) fn read(value: Option<Value>, mistakes: &mut Vec<String>) -> Surround
     };
     for (key, spread) in [
         ("task_start", &mut world.task_start),
+        ("pull", &mut world.pull),
         ("task_stop", &mut world.task_stop),
         ("connect", &mut world.connect),
         ("assign", &mut world.assign),

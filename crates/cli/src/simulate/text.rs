@@ -2,16 +2,17 @@
 
 use jiff::SignedDuration;
 
-use super::report::{Part, Percentiles, Report};
+use super::report::{OfJobs, Part, Percentiles, Report};
 use crate::output::{NONE, Rows, clean, span, usd};
 
 /// Returns the tables.
 pub(super) fn text(report: &Report, for_people: bool) -> String {
     let starts = starts(report, for_people).text(for_people);
+    let waits = waits(report, for_people).text(for_people);
     let waiting = waiting(report, for_people).text(for_people);
     let figures = figures(report, for_people).text(for_people);
     if !for_people {
-        return starts + &waiting + &figures;
+        return starts + &waits + &waiting + &figures;
     }
     let refused: Vec<String> =
         report.jobs.refusals.iter().map(|refusal| format!("{} {}", refusal.jobs, refusal.code)).collect();
@@ -23,7 +24,7 @@ pub(super) fn text(report: &Report, for_people: bool) -> String {
             format!("limited first: {}, from {:.0}: {}\n", limited.code, limited.at, clean(&limited.text))
         }
     };
-    format!("{starts}\n{waiting}\n{limited}\n{refused}{figures}")
+    format!("{starts}\n{waits}\n{waiting}\n{limited}\n{refused}{figures}")
 }
 
 fn starts(report: &Report, for_people: bool) -> Rows {
@@ -49,6 +50,25 @@ fn starts(report: &Report, for_people: bool) -> Rows {
         for Part { name, jobs, time_to_start_secs, cost_usd } in parts {
             add(format!("{table} {name}"), *jobs, *time_to_start_secs, *cost_usd);
         }
+    }
+    rows
+}
+
+/// Where the time to start went, of the jobs for which a part is known.
+fn waits(report: &Report, for_people: bool) -> Rows {
+    let mut rows = Rows::new(["PART OF IT", "JOBS>", "P50>", "P90>", "P99>", "MAX>"]);
+    let parts = report.wait.parts.iter().map(|(part, of_jobs)| (part.as_str(), *of_jobs));
+    let unknown = report.wait.unknown.filter(|unknown| unknown.secs.max > 0.0);
+    for (name, OfJobs { jobs, secs }) in parts.chain(unknown.map(|unknown| ("unknown", unknown))) {
+        let time = |secs| seconds(secs, for_people);
+        rows.add([
+            name.to_owned(),
+            jobs.to_string(),
+            time(secs.p50),
+            time(secs.p90),
+            time(secs.p99),
+            time(secs.max),
+        ]);
     }
     rows
 }

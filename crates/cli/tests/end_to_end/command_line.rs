@@ -59,6 +59,7 @@ fn without_arguments_the_help_is_shown_as_an_error() {
       runners           List and manage runners
       jobs              List jobs, print their logs, and retry them
       runs              List executed jobs
+      stats             Show where the waits of jobs went, by class and repository
       costs             Show what runners cost
       classes           List and check runner classes
       list-class-sizes  List runner classes (same as `classes list`)
@@ -103,6 +104,7 @@ fn help_goes_to_standard_output() {
       runners           List and manage runners
       jobs              List jobs, print their logs, and retry them
       runs              List executed jobs
+      stats             Show where the waits of jobs went, by class and repository
       costs             Show what runners cost
       classes           List and check runner classes
       list-class-sizes  List runner classes (same as `classes list`)

@@ -136,6 +136,9 @@ async fn runners_have_the_documented_shape() {
         assert_eq!(status, 200);
         // A task may be reported before RunTask answers. The timeline has its own test.
         runners["runners"][0]["timeline"].take();
+        // The wait has its own test too.
+        assert!(runners["runners"][0].as_object().unwrap().contains_key("wait"));
+        runners["runners"][0]["wait"].take();
         let seconds = runners["runners"][0]["task_seconds"].take();
         assert!(seconds.as_f64().is_some_and(|seconds| (0.3..30.0).contains(&seconds)), "{seconds}");
         insta::assert_json_snapshot!(redacted(&runners), @r#"
@@ -153,11 +156,12 @@ async fn runners_have_the_documented_shape() {
               "pool": "[pool hash]",
               "reason": null,
               "repository": "acme/app",
-              "runner_version": null,
+              "runner_version": "2.336.0",
               "state": "gone",
               "task": "[task id]",
               "task_seconds": null,
-              "timeline": null
+              "timeline": null,
+              "wait": null
             }
           ]
         }

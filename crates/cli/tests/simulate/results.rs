@@ -44,10 +44,13 @@ fn the_document_has_the_documented_keys() {
     for (value, expected) in [
         (
             &result,
-            "seed from until jobs time_to_start_secs classes repositories cost runners peaks limited_first waiting over_time",
+            "seed from until jobs time_to_start_secs wait classes repositories cost runners peaks limited_first waiting over_time",
         ),
         (&result["jobs"], "queued started succeeded failed refused refusals still_queued"),
         (&result["time_to_start_secs"], "p50 p90 p99 max"),
+        (&result["wait"], "parts unknown held_by"),
+        (&result["wait"]["parts"]["pull"], "jobs secs"),
+        (&result["wait"]["parts"]["pull"]["secs"], "p50 p90 p99 max"),
         (&result["classes"][0], "name jobs time_to_start_secs cost_usd"),
         (&result["repositories"][0], "name jobs time_to_start_secs cost_usd"),
         (&result["cost"], "total_usd per_job_usd idle_usd warm_usd prices_as_of"),
@@ -61,6 +64,21 @@ fn the_document_has_the_documented_keys() {
     }
     assert_eq!(result["from"], "2026-01-05T00:00:00Z");
     assert!(result["over_time"].as_array().unwrap().len() <= 480);
+}
+
+#[test]
+fn the_time_to_start_is_split_into_parts_that_are_all_known() {
+    let result = simulate(&format!(
+        "{CLASS}{LOAD}[limits]\nmax_runners = 1\n[world]\ntask_start = 20\npull = 6\nconnect = 2\n"
+    ));
+    let (wait, started) = (&result["wait"], &result["jobs"]["started"]);
+    let median = |part: &str| wait["parts"][part]["secs"]["p50"].as_f64().unwrap();
+    assert_eq!([median("provision"), median("pull"), median("listener")], [14.0, 6.0, 2.0], "{wait}");
+    assert_eq!((&wait["parts"]["session"]["jobs"], &wait["unknown"]["secs"]["max"]), (started, &0.0.into()));
+    // With one runner at a time most jobs wait for the limit, and none of the others does.
+    let jobs = |part: &str| wait["parts"][part]["jobs"].as_u64().unwrap();
+    assert_eq!(jobs("decision") + jobs("held"), started.as_u64().unwrap(), "{wait}");
+    assert_eq!(wait["held_by"]["limit"], wait["parts"]["held"]["jobs"]);
 }
 
 #[test]

@@ -10,6 +10,7 @@ pub mod unservable;
 mod order;
 mod launcher;
 mod failures;
+pub mod held;
 mod refusal;
 mod slots;
 mod pool;
@@ -102,6 +103,8 @@ pub struct Plan {
     pub marks: Vec<Mark>,
     /// The reasons of queued jobs that get no runner now. They are not stored. To show them, make a plan.
     pub waits: Vec<Wait>,
+    /// The next records of jobs whose obstacle is written down, at most one for each pool.
+    pub held: Vec<Job>,
     /// Questions to GitHub, the most urgent first.
     pub questions: Vec<Question>,
     /// Jobs whose runner was to fail them, and failed another one: they may get one more.
@@ -232,6 +235,7 @@ pub fn plan(open: &Open, rules: Rules<'_>, means: Means<'_>, now: Timestamp) -> 
             warm::level(&mut launcher, &mut plan);
         }
     }
+    plan.held = held::newly_held(open, &plan.waits, now);
     let_github_rest(open, rules, means, now, &mut plan);
     // The order of maps is arbitrary; a plan's order is not.
     plan.retirements.sort_unstable_by(|a, b| a.runner.cmp(&b.runner));

@@ -2,6 +2,7 @@
 //!
 //! What to do about the facts is decided in [`crate::decide::plan`].
 
+mod exit;
 mod job;
 mod operator;
 mod runner;
@@ -117,6 +118,7 @@ fn record_event(event: &Event, records: &Records, rules: Rules<'_>) -> Recorded 
         Event::Stop(request) => operator::stop(request, records),
         Event::Retry(request) => operator::retry(request, records, rules),
         Event::JobReason(told) => job::record_reason(told, records),
+        Event::Exit(report) => exit::record(report, records),
     }
 }
 

@@ -179,6 +179,7 @@ impl Runner {
             task: self.task().cloned(),
             stopped_at: self.stopped_at(),
             cost_usd: self.cost_usd(now),
+            times: (*self.times).clone(),
         })
     }
 }

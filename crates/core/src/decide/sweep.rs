@@ -18,7 +18,7 @@ use crate::records::open::Open;
 use crate::records::runner::RunnerStage;
 use crate::rules::pace::Level;
 use crate::rules::pool::Scope;
-use crate::wire::event::StopCause;
+use crate::wire::event::{StopCause, TaskTimes};
 
 /// How often to sweep while something is open, or the pass before left something to read.
 const PERIOD: SignedDuration = SignedDuration::from_mins(1);
@@ -37,6 +37,8 @@ pub struct SeenTask {
     /// The name with which it was launched.
     pub name: TaskName,
     pub status: SeenStatus,
+    /// When it reached its steps.
+    pub times: TaskTimes,
 }
 
 /// The state of a task.

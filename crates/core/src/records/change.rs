@@ -15,6 +15,8 @@ pub struct Records {
     pub runner: Option<Runner>,
     /// The warm task, if it is open.
     pub warm: Option<WarmTask>,
+    /// The runner's history record, if it was asked for.
+    pub gone: Option<EndedRunner>,
 }
 
 /// One write. It carries the record's new version: the store requires that the
@@ -33,6 +35,8 @@ pub enum Change {
     Runner(Runner),
     /// A runner is gone.
     RunnerGone(Box<EndedRunner>),
+    /// Something was added to a runner in history.
+    RunnerAmended(Box<EndedRunner>),
     /// An open warm task, new or changed.
     Warm(WarmTask),
     /// A warm task is gone, or the runner that took it over.

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use crate::id::{ClassName, JobId, PoolId, Version};
 use crate::reason::Reason;
 use crate::records::timeline::Timeline;
+use crate::records::times::{HeldBy, JobTimes};
 use crate::wire::job::{Conclusion, JobFacts, TakenBy};
 use crate::wire_form::by_wire_form;
 
@@ -62,11 +63,23 @@ pub struct Job {
     pub created_at: Timestamp,
     /// What it went through.
     pub timeline: Timeline<JobStage>,
+    /// When it was recorded as queued, if that was long after GitHub had queued it. Otherwise the timeline has it.
+    pub recorded_late_at: Option<Timestamp>,
     /// When GitHub was last asked about it.
     pub asked_at: Option<Timestamp>,
     /// What was done to fail it, if it cannot be served.
     pub failing: Option<Failing>,
+    /// What held it back, as far as a plan wrote it down.
+    pub held: Option<HeldBack>,
     pub state: JobState,
+}
+
+/// What held a job back.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct HeldBack {
+    pub by: HeldBy,
+    /// When a round found that.
+    pub at: Timestamp,
 }
 
 /// What was done to fail a job that cannot be served. Each step is made once it is due, in this order.
@@ -108,6 +121,17 @@ impl Job {
     #[must_use]
     pub fn id(&self) -> JobId {
         self.facts.id
+    }
+
+    /// Returns when it waited for the runner that starts it at `started_at`.
+    #[must_use]
+    pub fn times(&self, started_at: Timestamp) -> JobTimes {
+        let in_timeline = self.timeline.at(JobStage::Queued);
+        // GitHub does not say when it released a job that waited for an approval. A retried job waits from then on.
+        let is_later = self.timeline.iter().next().is_some_and(|(stage, _)| stage != JobStage::Queued);
+        let queued_at = in_timeline.filter(|_| is_later).unwrap_or(self.created_at);
+        let recorded_at = self.recorded_late_at.or(in_timeline);
+        JobTimes { queued_at, recorded_at, started_at, held_by: self.held.map(|held| held.by) }
     }
 
     #[must_use]
@@ -159,6 +183,12 @@ impl Job {
     pub fn missed_by_its_runner(&self) -> Option<Self> {
         let Failing::Launched { at, reason } = self.failing.as_ref()? else { return None };
         Some(self.with_failing(Failing::Reserved { at: *at, reason: reason.clone() }))
+    }
+
+    /// Returns the next version of this record, with what held it back.
+    #[must_use]
+    pub fn held_back(&self, held: HeldBack) -> Self {
+        Self { version: self.version.next(), held: Some(held), ..self.clone() }
     }
 
     /// Returns the next version of this record, with what was done to fail it.

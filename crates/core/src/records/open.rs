@@ -80,7 +80,7 @@ impl Open {
                 self.jobs.remove(&job.facts.id);
             }
             Change::Runner(runner) => self.add_runner(runner.clone()),
-            Change::RunnerGone(gone) => {
+            Change::RunnerGone(gone) | Change::RunnerAmended(gone) => {
                 self.runners.remove(&gone.facts.name);
             }
             Change::Warm(warm) => self.add_warm(warm.clone()),

@@ -10,6 +10,7 @@ use crate::id::{
 };
 use crate::reason::Reason;
 use crate::records::timeline::Timeline;
+use crate::records::times::Times;
 use crate::rules::class::size::Size;
 use crate::rules::cost::task_usd;
 use crate::rules::labels::Labels;
@@ -115,6 +116,8 @@ pub struct Runner {
     pub retry: Option<Retry>,
     /// When GitHub was last asked about it.
     pub asked_at: Option<Timestamp>,
+    /// When its task, its agent and its job did what.
+    pub times: Box<Times>,
     pub state: RunnerState,
 }
 
@@ -428,6 +431,8 @@ pub struct EndedRunner {
     pub stopped_at: Option<Timestamp>,
     /// The cost of its task, in US dollars at list prices.
     pub cost_usd: Option<f64>,
+    /// When its task, its agent and its job did what.
+    pub times: Times,
 }
 
 impl EndedRunner {

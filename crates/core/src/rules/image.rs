@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use crate::id::ParseIdError;
 use crate::rules::class::size::Arch;
 
@@ -33,7 +35,8 @@ pub struct ImageRules {
 }
 
 /// A version of GitHub's runner, such as `2.337.0`.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct RunnerVersion {
     major: u32,
     minor: u32,
@@ -58,6 +61,20 @@ impl RunnerVersion {
         read().ok_or_else(|| {
             ParseIdError::new("version of the runner", text, "three numbers such as 2.337.0 are expected")
         })
+    }
+}
+
+impl TryFrom<String> for RunnerVersion {
+    type Error = ParseIdError;
+
+    fn try_from(text: String) -> Result<Self, ParseIdError> {
+        Self::parse(&text)
+    }
+}
+
+impl From<RunnerVersion> for String {
+    fn from(version: RunnerVersion) -> Self {
+        version.to_string()
     }
 }
 

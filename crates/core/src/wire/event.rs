@@ -7,7 +7,9 @@ use jiff::Timestamp;
 
 use crate::id::{JobId, Repository, RunnerId, RunnerName, TaskId, TaskName, Version, WarmName};
 use crate::reason::Reason;
+use crate::rules::image::RunnerVersion;
 use crate::wire::exit::AgentExit;
+use crate::wire::exit_record::{AgentTimes, ExitRecord};
 use crate::wire::job::{Conclusion, JobFacts, TakenBy};
 
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -28,6 +30,8 @@ pub enum Event {
     Retry(RetryRequest),
     /// A runner's end explains why its job ended.
     JobReason(JobReason),
+    /// A runner's agent said when it did what.
+    Exit(ExitReport),
 }
 
 /// The records that an event is about.
@@ -36,6 +40,8 @@ pub struct Keys {
     pub job: Option<JobId>,
     pub runner: Option<RunnerName>,
     pub warm: Option<WarmName>,
+    /// Whether the runner's history record is wanted too.
+    pub gone: bool,
 }
 
 impl Keys {
@@ -77,6 +83,7 @@ impl Event {
             Self::Stop(request) => Keys::of_runner(&request.runner),
             Self::Retry(request) => Keys::of_job(request.job),
             Self::JobReason(told) => Keys::of_job(told.job),
+            Self::Exit(report) => Keys { gone: true, ..Keys::of_runner(&report.runner) },
         }
     }
 }
@@ -94,7 +101,8 @@ impl Event {
             | Self::RegistrationAnswer(_)
             | Self::Stop(_)
             | Self::Retry(_)
-            | Self::JobReason(_) => None,
+            | Self::JobReason(_)
+            | Self::Exit(_) => None,
         }
     }
 }
@@ -269,7 +277,69 @@ pub struct TaskEvent {
     /// Increases for each task: an event with an older version is dropped.
     pub version: u64,
     pub change: TaskChange,
+    /// What the compute service says of its course.
+    pub times: TaskTimes,
     pub at: Timestamp,
+}
+
+/// When a task reached its steps, by the compute service. An event may lack any of them.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct TaskTimes {
+    /// It was accepted (ECS: `createdAt`).
+    pub created: Option<Timestamp>,
+    /// The pull of its image began (ECS: `pullStartedAt`).
+    pub pull_started: Option<Timestamp>,
+    /// The pull of its image ended (ECS: `pullStoppedAt`).
+    pub pull_stopped: Option<Timestamp>,
+    /// Its container ran (ECS: `startedAt`).
+    pub started: Option<Timestamp>,
+}
+
+impl TaskTimes {
+    /// The steps in their order.
+    #[must_use]
+    pub fn steps(&self) -> [Option<Timestamp>; 4] {
+        [self.created, self.pull_started, self.pull_stopped, self.started]
+    }
+
+    /// The reverse of [`Self::steps`].
+    #[must_use]
+    pub fn from_steps([created, pull_started, pull_stopped, started]: [Option<Timestamp>; 4]) -> Self {
+        Self { created, pull_started, pull_stopped, started }
+    }
+
+    /// Returns these times, and those of a later event where these lack one.
+    #[must_use]
+    pub fn or(self, later: Self) -> Self {
+        Self {
+            created: self.created.or(later.created),
+            pull_started: self.pull_started.or(later.pull_started),
+            pull_stopped: self.pull_stopped.or(later.pull_stopped),
+            started: self.started.or(later.started),
+        }
+    }
+}
+
+/// What a runner's agent said in its exit record, and where that stood.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ExitReport {
+    /// The runner that the record names.
+    pub runner: RunnerName,
+    /// The task in whose log it stood.
+    pub task: TaskId,
+    /// When the line was written, by the log.
+    pub written_at: Timestamp,
+    pub times: AgentTimes,
+    pub runner_version: Option<RunnerVersion>,
+}
+
+impl ExitReport {
+    /// Returns what a record says that stood in this task's log; `None` if it names no runner.
+    #[must_use]
+    pub fn of(record: ExitRecord, task: TaskId, written_at: Timestamp) -> Option<Self> {
+        let ExitRecord { runner, times, runner_version, .. } = record;
+        Some(Self { runner: runner?, task, written_at, times, runner_version })
+    }
 }
 
 /// The new state of a task.

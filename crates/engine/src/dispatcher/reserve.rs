@@ -1,6 +1,7 @@
 //! Reserves the runners that a plan launches.
 
 use ecsrunner_core::decide::plan::Launch;
+use ecsrunner_core::decide::plan::held::Obstacles;
 use ecsrunner_core::id::{Epoch, RunnerName, WarmName};
 use ecsrunner_core::reason::Code;
 use ecsrunner_core::records::change::Change;
@@ -28,12 +29,13 @@ impl<W: World> Engine<W> {
         open: &mut Open,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
+        let obstacles = if launches.is_empty() { Obstacles::default() } else { Obstacles::of(open) };
         let (warm, cold): (Vec<_>, Vec<_>) = launches.iter().partition(|launch| launch.warm.is_some());
         // Each writes a runner's record, its job's and perhaps a warm task's.
         let mut all = true;
         for (launches, size) in [(warm, BATCH / 3), (cold, BATCH / 2)] {
             for batch in launches.chunks(size) {
-                all &= self.reserve_batch(epoch, batch, open, now).await?;
+                all &= self.reserve_batch(epoch, batch, &obstacles, open, now).await?;
             }
         }
         Ok(all)
@@ -43,15 +45,17 @@ impl<W: World> Engine<W> {
         &self,
         epoch: Epoch,
         batch: &[&Launch],
+        obstacles: &Obstacles,
         open: &mut Open,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
         let mut reservations = Vec::new();
         for &launch in batch {
             let job = open.jobs.get(&launch.job);
-            let Some(job) = job.and_then(|job| job.waiting_for(&Code::RunnerStarting.into())) else {
+            let Some(mut job) = job.and_then(|job| job.waiting_for(&Code::RunnerStarting.into())) else {
                 continue;
             };
+            job.held = obstacles.before(&job);
             let Some((runner, warm)) = self.prepare_launch(launch, open, epoch, now) else { continue };
             tell_reserving(launch, &runner);
             let mut changes = vec![Change::Job(job), Change::Runner(runner)];

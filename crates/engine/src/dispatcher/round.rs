@@ -28,7 +28,7 @@ use crate::commit::BATCH;
 use crate::ports::Clock;
 use crate::ports::github::GitHub;
 use crate::ports::store::{Store, StoreError, Transaction};
-use crate::{Engine, Ruleset, World};
+use crate::{Engine, Ruleset, World, chain};
 
 /// What a round has read and decided, with its writes done.
 struct Prepared {
@@ -79,6 +79,7 @@ impl<W: World> Engine<W> {
         all &= plan.readmitted.is_empty();
         all &= self.write_runners(epoch, &plan, &mut open, at).await?;
         all &= self.write_warm(epoch, &plan, &mut open, at).await?;
+        self.write_held(epoch, &plan.held, &mut open).await?;
         Ok(Prepared { open, plan, at, is_stale: !all })
     }
 
@@ -166,6 +167,20 @@ impl<W: World> Engine<W> {
             }
         }
         self.commit_each(epoch, &changes, open).await
+    }
+
+    /// Writes down what holds jobs back. It is only shown, so nothing waits for it: a later round writes what this one could
+    /// not.
+    async fn write_held(&self, epoch: Epoch, held: &[Job], open: &mut Open) -> Result<(), StoreError> {
+        let changes: Vec<_> = held.iter().cloned().map(Change::Job).collect();
+        match self.commit_each(epoch, &changes, open).await {
+            Ok(_) => Ok(()),
+            Err(StoreError::Fenced) => Err(StoreError::Fenced),
+            Err(error) => {
+                warn!(error = %chain(&error), "could not write down what holds jobs back");
+                Ok(())
+            }
+        }
     }
 
     /// Starts the due effects, including retirements, oldest runners first.

@@ -14,6 +14,7 @@ use crate::aws::{ACCESS_KEY, ACCOUNT, REGION};
 use crate::chain::Chain;
 use crate::deployment::CLUSTER;
 use crate::eventually;
+use crate::exit_records;
 use crate::life;
 
 /// The credentials of the task's role. ministack does not check them.
@@ -39,7 +40,9 @@ pub(crate) async fn the_images_agent_executes_a_job(chain: &Chain) {
     assert_eq!(code, Some(0), "see agent.log");
     chain.ecs.with(|ecs, now| ecs.exit(&task.id, 0, now)).unwrap();
     chain.at_rest().await;
-    life::is_history(chain, &task.environment["ECSRUNNER_RUNNER"], queued).await;
+    let runner = &task.environment["ECSRUNNER_RUNNER"];
+    life::is_history(chain, runner, queued).await;
+    exit_records::the_log_of_the_task_explains_its_jobs_wait(chain, &task, runner).await;
 }
 
 /// Runs a task's container to its end, with the environment from RunTask and ECS.

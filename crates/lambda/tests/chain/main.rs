@@ -27,6 +27,7 @@ mod task_events;
 mod webhook;
 
 mod dead_letters;
+mod exit_records;
 mod images;
 mod life;
 mod operator;

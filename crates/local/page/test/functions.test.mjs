@@ -19,6 +19,7 @@ import { Records } from '../records.js';
 import { segmentsBetween } from '../segments.js';
 import { countEndings, countRunners, quantile, sumCosts, summarizeJobs, waitsOfLast } from '../summary.js';
 import { expectedJobSteps, expectedRunnerSteps, mergeSteps } from '../timeline.js';
+import { waitParts } from '../wait.js';
 import { jobLook, jobWord, runnerLook, runnerWord } from '../words.js';
 
 const START = Date.parse('2025-01-01T12:00:00Z');
@@ -278,4 +279,16 @@ test('a warm task is told apart from runners and counts as warm', () => {
   assert.deepEqual([open, idle, waiting], [2, 1, 1]);
   assert.deepEqual([runnerWord(warm), records.runners.get('w').job()], ['Warm', null]);
   assert.deepEqual(records.runners.get('w').segments(after(30)).map(({ kind }) => kind), ['start', 'idle']);
+});
+
+test('the parts of a wait are told in their order, with what held the job back and what is not known', () => {
+  const wait = {
+    total_seconds: 12, unknown_seconds: 1.5, held_by: 'limit', warm: false,
+    parts: { assignment: 1, held: 9, webhook: 0.5, of_a_later_release: 1, pull: 'x' },
+  };
+  assert.deepEqual(waitParts(wait), [
+    ['GitHub’s webhook', 500], ['held back by a limit', 9000], ['job assigned and started', 1000], ['not known', 1500],
+  ]);
+  assert.deepEqual(waitParts({ ...wait, held_by: 'else', unknown_seconds: 0 })[1], ['held back', 9000]);
+  for (const none of [undefined, null, {}, { total_seconds: '1' }]) assert.deepEqual(waitParts(none), []);
 });

@@ -3,7 +3,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use ecsrunner_core::wire::event::TaskChange;
+use ecsrunner_core::wire::event::{TaskChange, TaskTimes};
 use nix::sys::signal::Signal;
 use tokio::process::Child;
 use tracing::{info, warn};
@@ -56,10 +56,11 @@ impl Processes {
     }
 
     async fn ended(self, dir: TaskDir, description: Description, status: TaskStatus) {
+        self.tell_exit(&dir, &description);
         // A new runner may need this one's user. But a job can leave so many files that their removal takes minutes.
         let cleaning = tokio::spawn(self.clone().clean_up(dir, description.clone()));
         let _either = tokio::time::timeout(USUAL_CLEAN_UP, cleaning).await;
-        self.tell(&description, STOPPED, TaskChange::Stopped(cause(status)));
+        self.tell(&description, STOPPED, TaskChange::Stopped(cause(status)), TaskTimes::default());
     }
 }
 

@@ -1,6 +1,7 @@
 //! Checks the behaviour of the store on the embedded database that the engine
 //! relies on.
 
+mod amended;
 mod dispatch;
 mod faults;
 mod pages;
@@ -84,6 +85,8 @@ fn at(secs: i64) -> Timestamp {
 
 fn job(id: u64) -> Job {
     Job {
+        held: None,
+        recorded_late_at: None,
         facts: Arc::new(JobFacts {
             id: JobId::new(id),
             run: RunId::new(17_000_000_001),
@@ -129,6 +132,7 @@ fn runner() -> Runner {
     let task = Task { id: TaskId::parse("0123456789abcdef0123456789abcdef").unwrap(), heard: 1 };
     let custody = Custody::Issued(RunnerId::new(123_456));
     Runner {
+        times: Box::default(),
         facts: RunnerFacts {
             name: RunnerName::parse("ecsr-test-abcdefghij-01arz3ndektsv4rrffq69g5fav").unwrap(),
             class: ClassName::parse("large").unwrap(),

@@ -81,6 +81,7 @@ static ASSETS: &[Asset] = &[
     asset!("token-panel.js", JAVASCRIPT),
     asset!("token.js", JAVASCRIPT),
     asset!("toolbar.js", JAVASCRIPT),
+    asset!("wait.js", JAVASCRIPT),
     asset!("webhook-help.js", JAVASCRIPT),
     asset!("words.js", JAVASCRIPT),
 ];

@@ -77,6 +77,40 @@ fn each_change_has_a_version_of_its_own_that_only_grows() {
     assert_eq!(cloud.describe(&id)["version"], 7, "reads return the same version");
 }
 
+/// The times of a task in an event, in the order in which they are reached.
+fn times(event: &Value) -> [Option<String>; 4] {
+    let time = |name: &str| event["detail"][name].as_str().map(str::to_owned);
+    ["createdAt", "pullStartedAt", "pullStoppedAt", "startedAt"].map(time)
+}
+
+#[test]
+fn an_event_has_the_times_that_its_task_has_reached_in_order() {
+    let mut cloud = with_faults(7, EventFaults::default());
+    versions(&mut cloud);
+    for event in &cloud.events {
+        let known: Vec<String> = times(event).into_iter().flatten().collect();
+        assert!(known.is_sorted() && !known.is_empty(), "{event}");
+    }
+    let of = |status: &str| {
+        let event = cloud.events.iter().find(|event| event["detail"]["lastStatus"] == status).unwrap();
+        times(event).map(|time| time.is_some())
+    };
+    assert_eq!(of("PROVISIONING"), [true, false, false, false]);
+    assert_eq!(of("PENDING"), [true, true, false, false]);
+    assert_eq!(of("RUNNING"), [true; 4]);
+    assert_eq!(of("STOPPED"), [true; 4]);
+}
+
+#[test]
+fn events_can_lack_the_times_of_the_pull_that_reads_have() {
+    let mut cloud = with_faults(7, EventFaults { omit_pull_times: 1.0, ..EventFaults::default() });
+    versions(&mut cloud);
+    let last = times(cloud.events.last().unwrap()).map(|time| time.is_some());
+    assert_eq!(last, [true, false, false, true]);
+    let id = cloud.ecs.tasks().next().unwrap().id;
+    assert!(cloud.describe(&id)["pullStoppedAt"].is_number());
+}
+
 #[test]
 fn events_can_be_lost() {
     let mut cloud = with_faults(7, EventFaults { lose: 1.0, ..EventFaults::default() });

@@ -19,6 +19,7 @@ mod no_capacity;
 mod own_image;
 mod warm_runners;
 mod start_times;
+mod waits;
 mod github_away;
 mod github_unsteady;
 mod slow_rounds;

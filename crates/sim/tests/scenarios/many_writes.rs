@@ -27,8 +27,14 @@ fn e_a_backlog_costs_two_writes_a_job_until_it_runs() {
                     ("rounds", &world.calls(Method::Open)),
                 ],
             );
-            // Its record, its reservation, its begin; its end moves it to history.
-            assert!(world.job_writes() <= count + 2 * world.launches(), "{} writes", world.job_writes());
+            // Its record, its reservation, its begin; its end moves it to history. What holds the backlog back is written
+            // to one job at a time, which stays open for its wait and its run.
+            let marks = world.elapsed().as_secs().div_ceil(job_secs);
+            assert!(
+                world.job_writes() <= count + 2 * world.launches() + marks,
+                "{} writes",
+                world.job_writes()
+            );
             world.assert_nothing_lost_or_doubled();
         }
     });

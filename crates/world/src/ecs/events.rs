@@ -27,6 +27,11 @@ impl Outbox {
         if random.happens(faults.lose) {
             return;
         }
+        let event = if faults.omit_pull_times > 0.0 && random.happens(faults.omit_pull_times) {
+            without_pull_times(event)
+        } else {
+            event
+        };
         let copies = if random.happens(faults.duplicate) { 2 } else { 1 };
         for _ in 0..copies {
             let delay = random.below(usize::try_from(faults.delay_ms).unwrap_or(usize::MAX));
@@ -45,6 +50,15 @@ impl Outbox {
     pub(super) fn next_at(&self) -> Option<Timestamp> {
         self.waiting.keys().next().map(|(at, _)| *at)
     }
+}
+
+/// ECS leaves out what it does not know when it makes an event.
+fn without_pull_times(mut event: Value) -> Value {
+    if let Some(detail) = event["detail"].as_object_mut() {
+        detail.remove("pullStartedAt");
+        detail.remove("pullStoppedAt");
+    }
+    event
 }
 
 /// Returns a task's event in EventBridge's envelope.

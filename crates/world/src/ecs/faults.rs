@@ -145,6 +145,8 @@ pub struct EventFaults {
     pub duplicate: f64,
     /// The maximum of a random delay of each event, in milliseconds. It also reorders them.
     pub delay_ms: u64,
+    /// Probability that an event lacks the times of the pull, although the task has pulled its image.
+    pub omit_pull_times: f64,
 }
 
 impl Faults {

@@ -42,6 +42,10 @@ pub struct TaskView {
     pub exit_code: Option<i32>,
     /// When RunTask accepted it.
     pub created_at: Timestamp,
+    /// When the pull of its image began.
+    pub pull_started_at: Option<Timestamp>,
+    /// When the pull of its image ended.
+    pub pull_stopped_at: Option<Timestamp>,
     /// When it reached RUNNING.
     pub started_at: Option<Timestamp>,
     /// When it reached STOPPED.
@@ -72,6 +76,8 @@ impl TaskView {
             stopped_reason: task.stop.as_ref().map(|stop| stop.reason.clone()),
             exit_code: task.exit.as_ref().and_then(|exit| exit.code),
             created_at: task.created_at(),
+            pull_started_at: task.at(Status::Pending),
+            pull_stopped_at: task.at(Status::Activating),
             started_at: task.at(Status::Running),
             stopped_at: task.at(Status::Stopped),
         }

@@ -7,12 +7,13 @@ use ecsrunner_core::decide::sweep::{SeenStatus, SeenTask};
 use ecsrunner_core::id::JobId;
 use ecsrunner_core::id::{RunnerId, TaskId, TaskName};
 use ecsrunner_core::rules::cost::Market;
-use ecsrunner_core::wire::event::StopCause;
+use ecsrunner_core::wire::event::{StopCause, TaskTimes};
+use ecsrunner_core::wire::exit_record::AgentTimes;
 use ecsrunner_engine::ports::compute::{Compute, ComputeError, TaskOrder};
 
 use super::happening::{Happening, TaskStep};
 use super::state::{Shared, State};
-use super::time::{Millis, millis};
+use super::time::{Millis, millis, timestamp};
 use crate::ecs::VCPU_LIMIT_REACHED;
 use crate::faults::Method;
 
@@ -39,6 +40,9 @@ pub(super) struct Task {
     turn: u32,
     /// The version of its last event.
     pub(super) version: u64,
+    /// When it reached its steps, and its agent.
+    pub(super) times: TaskTimes,
+    pub(super) agent: AgentTimes,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -147,6 +151,8 @@ impl Fleet {
             phase: Phase::Pending,
             turn: 0,
             version: 0,
+            times: TaskTimes::default(),
+            agent: AgentTimes::default(),
         };
         self.tasks.insert(number, task);
         (number, id)
@@ -197,7 +203,14 @@ impl State {
         }
         let (number, id) = self.fleet.launch(order);
         let starts = self.surroundings.task_start.draw(&mut self.random);
-        self.turn(number, Phase::Pending, Some((now + millis(starts), TaskStep::Run)));
+        let pull = self.surroundings.pull.draw(&mut self.random).min(starts);
+        let runs_at = now + millis(starts);
+        if let Some(task) = self.fleet.task_mut(number) {
+            let time = |at: Millis| Some(timestamp(at));
+            let (pull_started, pull_stopped) = (time(runs_at - millis(pull)), time(runs_at));
+            task.times = TaskTimes { created: time(now), pull_started, pull_stopped, started: time(runs_at) };
+        }
+        self.turn(number, Phase::Pending, Some((runs_at, TaskStep::Run)));
         Ok(id)
     }
 
@@ -209,6 +222,7 @@ impl State {
                 Phase::Pending => SeenStatus::Pending,
                 _ => SeenStatus::Running,
             },
+            times: task.times,
         };
         let mut tasks: Vec<(&TaskNumber, &Task)> = self.fleet.tasks.iter().collect();
         tasks.sort_unstable_by_key(|(number, _)| **number);

@@ -2,11 +2,16 @@
 
 use std::time::Duration;
 
-use ecsrunner_core::id::{JobId, RunnerId};
+use ecsrunner_core::id::{JobId, RunnerId, TaskName};
+use ecsrunner_core::records::times::{AgentReport, JobTimes, Times};
+use ecsrunner_core::records::wait::{Wait, split};
+use ecsrunner_core::records::warm::WarmState;
 use ecsrunner_core::rules::cost::Market;
 use ecsrunner_core::wire::event::{StopCause, TaskChange, TaskEvent};
 use ecsrunner_core::wire::exit::AgentExit;
+use ecsrunner_core::wire::exit_record::AgentTimes;
 use ecsrunner_core::wire::job::Conclusion;
+use jiff::SignedDuration;
 
 use super::fleet::{JobEnd, Phase, TaskNumber};
 use super::happening::{Action, Happening, Input, TaskStep};
@@ -50,6 +55,7 @@ impl State {
                 let warm = task.warm_for;
                 let boot = Duration::from_secs(self.rules.settings.limits.boot_limit_secs.into());
                 let until = now + millis(warm.unwrap_or(boot));
+                self.note(number, |agent| agent.started = Some(timestamp(now)));
                 self.tell(number, TaskChange::Running, now);
                 let first = Millis::try_from(self.random.below(POLL_MS)).unwrap_or_default();
                 self.turn(number, Phase::Booting { until }, Some((now + first, TaskStep::Boot)));
@@ -84,6 +90,8 @@ impl State {
         let Some(task) = self.fleet.task(number) else { return };
         let taken = self.tables.take_boot(&task.id.clone());
         if let Some(registration) = taken.and_then(|jit| jit.parse().ok()).map(RunnerId::new) {
+            let taken = Some(timestamp(now));
+            self.note(number, |agent| (agent.boot_item_taken, agent.listener_started) = (taken, taken));
             let connects = millis(self.surroundings.connect.draw(&mut self.random));
             let next = Some((now + connects, TaskStep::Connect));
             self.turn(number, Phase::Connecting(registration), next);
@@ -102,6 +110,8 @@ impl State {
             return;
         }
         let until = now + Millis::from(self.rules.settings.limits.idle_limit_secs) * 1000;
+        let made = Some(timestamp(now));
+        self.note(number, |agent| (agent.connected, agent.session_made) = (made, made));
         let assigns = millis(self.surroundings.assign.draw(&mut self.random));
         self.turn(number, Phase::Listening { registration, until }, Some((now + assigns, TaskStep::Assign)));
         self.also(number, until, TaskStep::GiveUp);
@@ -115,6 +125,9 @@ impl State {
         let (kind, lasts, queued_at) = (found.kind, found.lasts, found.queued_at);
         self.hub.begin(job, registration, now);
         self.tally.started(job, kind, queued_at, now);
+        if let Some(wait) = self.wait_of(job, number, queued_at, now) {
+            self.tally.waits.add(&wait);
+        }
         self.send(Input::Webhook { job, action: Action::InProgress }, now);
         let (mut lasts, mut end) =
             if lasts > limit { (limit, JobEnd::Timeout) } else { (lasts, JobEnd::Done) };
@@ -125,6 +138,37 @@ impl State {
         }
         let next = Some((now + millis(lasts), TaskStep::EndJob));
         self.turn(number, Phase::Busy { registration, job, end }, next);
+    }
+
+    /// Notes when an agent did something.
+    fn note(&mut self, number: TaskNumber, note: impl FnOnce(&mut AgentTimes)) {
+        if let Some(task) = self.fleet.task_mut(number) {
+            note(&mut task.agent);
+        }
+    }
+
+    /// Splits the wait of a job that starts now in a task.
+    fn wait_of(&self, job: JobId, number: TaskNumber, queued_at: Millis, now: Millis) -> Option<Wait> {
+        let (open, task) = (self.tables.open(), self.fleet.task(number)?);
+        let runner = match &task.name {
+            TaskName::Runner(name) => open.runners.get(name)?,
+            TaskName::Warm(warm) => match &open.warm.get(warm)?.state {
+                WarmState::Used(name) => open.runners.get(name)?,
+                _ => return None,
+            },
+        };
+        let started_at = timestamp(now);
+        let recorded = open.jobs.get(&job).map(|job| job.times(started_at));
+        // GitHub's own time has whole seconds. A microsecond later, it is none: the simulation knows the time exactly.
+        let times = JobTimes {
+            queued_at: timestamp(queued_at) + SignedDuration::from_micros(1),
+            recorded_at: recorded.as_ref().and_then(|times| times.recorded_at),
+            started_at,
+            held_by: recorded.and_then(|times| times.held_by),
+        };
+        let agent = AgentReport { written_at: started_at, times: task.agent.clone(), runner_version: None };
+        let times = Times { task: task.times, agent: Some(agent), job: Some(times) };
+        split(&runner.facts, &runner.timeline, &times)
     }
 
     fn end_job(&mut self, number: TaskNumber, registration: RunnerId, job: JobId, end: JobEnd, now: Millis) {
@@ -180,6 +224,7 @@ impl State {
             task: task.id.clone(),
             version: task.version,
             change,
+            times: task.times,
             at: timestamp(now),
         };
         self.send(Input::Task(Box::new(event)), now);

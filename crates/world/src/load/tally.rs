@@ -8,7 +8,11 @@ use ecsrunner_core::reason::{Code, Reason};
 use ecsrunner_core::records::change::Change;
 use ecsrunner_core::records::job::{EndedJob, Job, JobEnding, JobState};
 use ecsrunner_core::records::runner::{EndedRunner, Runner, RunnerStage, Served};
+use ecsrunner_core::records::times::HeldBy;
+use ecsrunner_core::records::wait::{Part, Wait};
 use ecsrunner_core::records::warm::{EndedWarm, WarmTask};
+
+use jiff::SignedDuration;
 
 use super::time::Millis;
 
@@ -60,6 +64,30 @@ pub struct RunnerFigures {
     pub warm_cost_usd: f64,
 }
 
+/// Where the waits of jobs went.
+#[derive(Clone, Default, Debug)]
+pub struct WaitFigures {
+    /// The lengths of each part that is known, in milliseconds, in the order of starts.
+    pub parts_ms: BTreeMap<Part, Vec<u32>>,
+    /// The times that belong to no known part.
+    pub unknown_ms: Vec<u32>,
+    /// How many jobs were held back, by what.
+    pub held_by: BTreeMap<HeldBy, u64>,
+}
+
+impl WaitFigures {
+    pub(super) fn add(&mut self, wait: &Wait) {
+        let millis = |length: SignedDuration| u32::try_from(length.as_millis()).unwrap_or(u32::MAX);
+        for (part, length) in wait.parts() {
+            self.parts_ms.entry(part).or_default().push(millis(length));
+        }
+        self.unknown_ms.push(millis(wait.unknown()));
+        if let Some(by) = wait.held_by {
+            *self.held_by.entry(by).or_default() += 1;
+        }
+    }
+}
+
 /// The most of each within a minute.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub struct Sample {
@@ -91,6 +119,8 @@ pub struct Tally {
     pub kinds: Vec<KindFigures>,
     pub reasons: HashMap<Code, ReasonFigures>,
     pub runners: RunnerFigures,
+    /// Where the waits of jobs went.
+    pub waits: WaitFigures,
     /// The cost by class and repository of the job for which the runner was launched.
     pub costs: BTreeMap<(ClassName, Repository), f64>,
     /// Refused jobs by reason.
@@ -165,6 +195,7 @@ impl Tally {
             Change::Warm(warm) => self.changed_warm(warm, now),
             Change::WarmGone(warm) => self.gone_warm(warm, now),
             Change::JobAmended(_)
+            | Change::RunnerAmended(_)
             | Change::JobReopened(_)
             | Change::Hold(_)
             | Change::Released(_)

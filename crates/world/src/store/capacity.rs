@@ -67,6 +67,7 @@ fn units(transaction: &Transaction<'_>) -> u64 {
                 | Change::JobEnded(_)
                 | Change::Runner(_)
                 | Change::RunnerGone(_)
+                | Change::RunnerAmended(_)
                 | Change::Warm(_)
                 | Change::WarmGone(_)
         )

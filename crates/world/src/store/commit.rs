@@ -64,6 +64,9 @@ impl Tables {
                 is_before(self.open.runners.get(name).map(|runner| runner.version), runner.version)
                     && !self.gone.contains_key(name)
             }
+            Change::RunnerAmended(runner) => {
+                is_before(self.gone.get(&runner.facts.name).map(|runner| runner.version), runner.version)
+            }
             Change::Warm(warm) => {
                 is_before(self.open.warm.get(warm.name()).map(|warm| warm.version), warm.version)
             }
@@ -89,7 +92,7 @@ impl Tables {
             Change::JobReopened(job) => {
                 self.ended.remove(&job.id());
             }
-            Change::RunnerGone(runner) => {
+            Change::RunnerGone(runner) | Change::RunnerAmended(runner) => {
                 self.gone.insert(runner.facts.name.clone(), (**runner).clone());
             }
             Change::WarmGone(warm) => {
@@ -140,6 +143,7 @@ fn check_form(transaction: &Transaction<'_>) -> Result<(), StoreError> {
             Change::JobReopened(job) => (Item::Job(job.id()), 2),
             Change::Runner(runner) => (Item::Runner(runner.name()), 1),
             Change::RunnerGone(runner) => (Item::Runner(&runner.facts.name), 2),
+            Change::RunnerAmended(runner) => (Item::Runner(&runner.facts.name), 1),
             Change::Warm(warm) => (Item::Warm(warm.name()), 1),
             Change::WarmGone(warm) => (Item::Warm(&warm.facts.name), 2),
             Change::Hold(hold) => (Item::Hold(&hold.held), 1),

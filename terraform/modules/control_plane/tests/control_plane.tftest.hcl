@@ -62,6 +62,7 @@ variables {
     definition_arns = ["arn:aws:ecs:eu-west-1:123456789012:task-definition/ecsrunner-ci-default-x64:*"]
     role_arns       = ["arn:aws:iam::123456789012:role/ecsrunner-ci-task", "arn:aws:iam::123456789012:role/ecsrunner-ci-execution"]
   }
+  runner_log_group = { name = "/ecsrunner/ci/runners", arn = "arn:aws:logs:eu-west-1:123456789012:log-group:/ecsrunner/ci/runners" }
   tables = {
     state = { arn = "arn:aws:dynamodb:eu-west-1:123456789012:table/ecsrunner-ci-state" }
     boot  = { arn = "arn:aws:dynamodb:eu-west-1:123456789012:table/ecsrunner-ci-boot" }
@@ -71,6 +72,26 @@ variables {
     github  = { arn = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:ecsrunner/ci/github-a1b2c3" }
   }
   parameter_arns = ["arn:aws:ssm:eu-west-1:123456789012:parameter/ecsrunner/ci/deployment"]
+}
+
+run "only_exit_records_of_the_runners_log_group_reach_the_control_plane" {
+  assert {
+    condition     = aws_cloudwatch_log_subscription_filter.exit_records.log_group_name == "/ecsrunner/ci/runners" && aws_cloudwatch_log_subscription_filter.exit_records.filter_pattern == "{ $.exit_record = 1 }"
+    error_message = "The filter takes the lines with an exit record from the runners' log group, and no others."
+  }
+  assert {
+    condition     = aws_cloudwatch_log_subscription_filter.exit_records.destination_arn == aws_lambda_function.functions["control_plane"].arn
+    error_message = "The control plane reads them."
+  }
+  assert {
+    condition = (
+      aws_lambda_permission.exit_records.principal == "logs.amazonaws.com"
+      && aws_lambda_permission.exit_records.source_arn == "arn:aws:logs:eu-west-1:123456789012:log-group:/ecsrunner/ci/runners:*"
+      && aws_lambda_permission.exit_records.source_account == "123456789012"
+      && aws_lambda_permission.exit_records.action == "lambda:InvokeFunction"
+    )
+    error_message = "CloudWatch Logs may invoke the function for this log group of this account alone."
+  }
 }
 
 run "both_functions_are_the_same_code" {

@@ -165,6 +165,9 @@ impl DynamoStore {
                 writes.push(self.delete(open_runner(&runner.facts.name), Expect::before(runner.version))?);
                 writes.push(self.put(gone_runner_item(runner)?, Expect::Absent)?);
             }
+            Change::RunnerAmended(runner) => {
+                writes.push(self.put(gone_runner_item(runner)?, Expect::before(runner.version))?);
+            }
             Change::Warm(warm) => {
                 writes.push(self.put(warm_item(warm)?, Expect::before(warm.version))?);
             }
@@ -261,6 +264,7 @@ fn lone_put(transaction: &Transaction<'_>) -> Result<Option<(Item, Expect)>, Sto
         }
         Change::JobAmended(job) => Some((ended_job_item(job)?, Expect::before(job.version))),
         Change::Runner(runner) => Some((runner_item(runner)?, Expect::before(runner.version))),
+        Change::RunnerAmended(runner) => Some((gone_runner_item(runner)?, Expect::before(runner.version))),
         Change::Warm(warm) => Some((warm_item(warm)?, Expect::before(warm.version))),
         Change::Hold(hold) => Some((hold_item(hold)?, Expect::Anything)),
         Change::Rerun(record) => Some((rerun_item(record)?, Expect::Anything)),

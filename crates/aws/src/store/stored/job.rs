@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use ecsrunner_core::id::{ClassName, JobId, PoolId, Repository, RunId, Version};
-use ecsrunner_core::records::job::{Assignment, EndedJob, Failing, Job, JobEnding, JobStage, JobState};
+use ecsrunner_core::records::job::{
+    Assignment, EndedJob, Failing, HeldBack, Job, JobEnding, JobStage, JobState,
+};
+use ecsrunner_core::records::times::HeldBy;
 use ecsrunner_core::rules::labels::Labels;
 use ecsrunner_core::wire::job::{Conclusion, JobFacts, TakenBy};
 use jiff::Timestamp;
@@ -123,6 +126,12 @@ pub(in crate::store) struct StoredJob {
     /// When GitHub was last asked about the job, in milliseconds since the epoch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     q: Option<i64>,
+    /// When the job was recorded, if that was late, in milliseconds since the epoch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    l: Option<i64>,
+    /// What held it back, and when that was found, in milliseconds since the epoch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    h: Option<(String, i64)>,
     #[serde(rename = "x", default, skip_serializing_if = "Option::is_none")]
     failing: Option<StoredFailing>,
     s: StoredState,
@@ -145,6 +154,8 @@ impl StoredJob {
             f: StoredFacts::of(&job.facts, job.created_at),
             t: store_timeline(&job.timeline, JobStage::as_str),
             q: job.asked_at.map(Timestamp::as_millisecond),
+            l: job.recorded_late_at.map(Timestamp::as_millisecond),
+            h: job.held.map(|held| (held.by.as_str().to_owned(), held.at.as_millisecond())),
             failing: job.failing.as_ref().map(StoredFailing::of),
             s: state,
         }
@@ -166,7 +177,14 @@ impl StoredJob {
         let timeline = read_timeline(&self.t, &JobStage::ALL, JobStage::as_str)?;
         let asked_at = self.q.map(Timestamp::from_millisecond).transpose()?;
         let failing = self.failing.map(StoredFailing::read).transpose()?;
-        Ok(Job { facts, version, created_at, timeline, asked_at, failing, state })
+        let recorded_late_at = self.l.map(Timestamp::from_millisecond).transpose()?;
+        // An obstacle of a newer release is one that this release does not know.
+        let held = self.h.map(|(by, at)| {
+            let by = HeldBy::parse(&by).unwrap_or(HeldBy::Hold);
+            Timestamp::from_millisecond(at).map(|at| HeldBack { by, at })
+        });
+        let held = held.transpose()?;
+        Ok(Job { facts, version, created_at, timeline, recorded_late_at, asked_at, failing, held, state })
     }
 }
 

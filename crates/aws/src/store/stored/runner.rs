@@ -17,6 +17,7 @@ use super::placement::{StoredPlacement, StoredRetry};
 use super::task::{
     StoredSize, StoredTask, StoredTaskLeft, StoredWaits, read_size, read_waits, store_size, store_waits,
 };
+use super::times::StoredTimes;
 use super::{StoredReason, StoredTimeline, UnreadableError, known, read_timeline, store_timeline};
 
 #[derive(Serialize, Deserialize)]
@@ -248,6 +249,9 @@ pub(in crate::store) struct StoredRunner {
     /// When GitHub was last asked about the runner, in milliseconds since the epoch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     q: Option<i64>,
+    /// When its task, its agent and its job did what.
+    #[serde(rename = "w", default, skip_serializing_if = "StoredTimes::is_empty")]
+    times: StoredTimes,
     s: StoredState,
 }
 
@@ -275,6 +279,7 @@ impl StoredRunner {
             probe: runner.probe,
             r: runner.retry.as_ref().map(StoredRetry::of),
             q: runner.asked_at.map(Timestamp::as_millisecond),
+            times: StoredTimes::of(&runner.times, runner.timeline.began()),
             s: state,
         }
     }
@@ -299,11 +304,13 @@ impl StoredRunner {
             },
             StoredState::Ending(ending) => RunnerState::Ending(ending.read()?),
         };
+        let timeline = read_timeline(&self.t, &RunnerStage::ALL, RunnerStage::as_str)?;
         Ok(Runner {
             facts: self.f.read(name)?,
             version,
             epoch: Epoch::new(self.e),
-            timeline: read_timeline(&self.t, &RunnerStage::ALL, RunnerStage::as_str)?,
+            times: Box::new(self.times.read(timeline.began())?),
+            timeline,
             surplus_since: self.u.map(Timestamp::from_millisecond).transpose()?,
             placement: self.p.read()?,
             probe: self.probe,
@@ -330,6 +337,9 @@ pub(in crate::store) struct StoredEndedRunner {
     stopped: Option<i64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     usd: Option<f64>,
+    /// When its task, its agent and its job did what.
+    #[serde(rename = "w", default, skip_serializing_if = "StoredTimes::is_empty")]
+    times: StoredTimes,
 }
 
 impl StoredEndedRunner {
@@ -344,6 +354,7 @@ impl StoredEndedRunner {
             task: runner.task.clone(),
             stopped: runner.stopped_at.map(Timestamp::as_millisecond),
             usd: runner.cost_usd,
+            times: StoredTimes::of(&runner.times, runner.timeline.began()),
         }
     }
 
@@ -352,10 +363,12 @@ impl StoredEndedRunner {
         name: RunnerName,
         version: Version,
     ) -> Result<EndedRunner, UnreadableError> {
+        let timeline = read_timeline(&self.t, &RunnerStage::ALL, RunnerStage::as_str)?;
         Ok(EndedRunner {
             facts: self.f.read(name)?,
             version,
-            timeline: read_timeline(&self.t, &RunnerStage::ALL, RunnerStage::as_str)?,
+            times: self.times.read(timeline.began())?,
+            timeline,
             kind: known("ending", &self.kind, &EndingKind::ALL, EndingKind::as_str)?,
             note: self.note.map(|note| note.read()),
             served: self.served.read(),

@@ -154,7 +154,7 @@ impl<'a> Memory<'a> {
             open.or_else(|| self.ended.get(&id).cloned().map(JobRecord::Ended))
         });
         let runner = keys.runner.as_ref().and_then(|name| self.open.runners.get(name)).cloned();
-        Records { job, runner, warm: None }
+        Records { job, runner, warm: None, gone: None }
     }
 
     fn write(&mut self, change: &Change) {
@@ -171,6 +171,7 @@ impl<'a> Memory<'a> {
             }
             Change::Job(_)
             | Change::Runner(_)
+            | Change::RunnerAmended(_)
             | Change::Warm(_)
             | Change::WarmGone(_)
             | Change::Hold(_)

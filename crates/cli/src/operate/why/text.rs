@@ -6,10 +6,12 @@ use ecsrunner_api::job::JobView;
 use ecsrunner_aws::task::TaskInfo;
 use ecsrunner_core::records::job::JobStage;
 use ecsrunner_core::records::runner::RunnerStage;
+use ecsrunner_core::records::wait::Part;
 use ecsrunner_core::wire::job::JobStatus;
 use jiff::Timestamp;
 
 use super::{Answer, AtGitHub};
+use crate::operate::stats;
 use crate::output::{clean, short, span, usd};
 
 /// One line of the history.
@@ -30,6 +32,9 @@ impl Answer {
             }
             (None, Some(github)) => text += &self.unrecorded(github)?,
             (None, None) => {}
+        }
+        if let Some(job) = &self.job {
+            text += &self.wait(job)?;
         }
         writeln!(text)?;
         for task in &self.tasks {
@@ -86,6 +91,27 @@ impl Answer {
         }
         moments.sort_by_key(|moment| moment.at);
         moments
+    }
+
+    /// Says where the job's wait went, as far as its runner's record says so.
+    fn wait(&self, job: &JobView) -> Result<String, std::fmt::Error> {
+        let its = self.runners.iter().find(|runner| runner.job == Some(job.id));
+        let Some(wait) = its.and_then(|runner| runner.wait.as_ref()) else { return Ok(String::new()) };
+        let mut text = String::new();
+        let warm = if wait.warm { ", on a warm task" } else { "" };
+        writeln!(text, "\nIt waited {} until it started{warm}:", span(wait.total()))?;
+        for part in Part::ALL {
+            let Some(length) = wait.part(part) else { continue };
+            let why = match wait.held_by.filter(|_| part == Part::Held) {
+                Some(by) => format!("{} by {}", part.text(), stats::words(by)),
+                None => part.text().to_owned(),
+            };
+            writeln!(text, "  {:>8}  {:<10}  {why}", span(length), part.as_str().replace('_', "-"))?;
+        }
+        if !wait.unknown().is_zero() {
+            writeln!(text, "  {:>8}  {:<10}  no record says where", span(wait.unknown()), "unknown")?;
+        }
+        Ok(text)
     }
 
     fn heading(&self, job: &JobView, now: Timestamp) -> Result<String, std::fmt::Error> {

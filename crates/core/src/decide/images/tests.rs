@@ -188,6 +188,7 @@ fn runner(number: u32, image: Option<&str>, subnet: &str, began: i64, fault: Opt
         probe: false,
         retry: None,
         asked_at: None,
+        times: Box::default(),
         state,
     }
 }

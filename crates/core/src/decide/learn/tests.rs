@@ -20,6 +20,7 @@ fn starting(number: u32, since: i64) -> Runner {
     let repository = Repository::parse("acme/app").unwrap();
     let task = Task { id: TaskId::parse("task").unwrap(), heard: 0 };
     Runner {
+        times: Box::default(),
         facts: RunnerFacts {
             name: RunnerName::parse(&name).unwrap(),
             class: ClassName::parse("small").unwrap(),
@@ -293,6 +294,8 @@ fn wanted() -> Open {
     let (class, pool) = (ClassName::parse("small").unwrap(), PoolId::parse("abcdefg234").unwrap());
     let assignment = crate::records::job::Assignment { class, pool };
     let job = Job {
+        held: None,
+        recorded_late_at: None,
         created_at: at(0),
         version: Version::FIRST,
         timeline: Timeline::begin(JobStage::Queued, at(0)),

@@ -92,6 +92,7 @@ impl Order {
             probe,
             retry: None,
             asked_at: None,
+            times: Box::default(),
             state: RunnerState::Reserved { attempt: 1 },
         }
     }

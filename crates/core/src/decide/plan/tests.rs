@@ -24,7 +24,7 @@ use crate::testing::{catalogue, job_facts, settings};
 use crate::wire::job::{JobFacts, TakenBy};
 use doubts::MAX_DOUBTS;
 
-fn at(secs: i64) -> Timestamp {
+pub(super) fn at(secs: i64) -> Timestamp {
     Timestamp::from_second(1_764_000_000 + secs).unwrap()
 }
 
@@ -35,8 +35,10 @@ fn job_in(repository: &str, class: &str, id: u64, created: i64) -> Job {
     Job {
         version: Version::FIRST,
         created_at: at(created),
+        recorded_late_at: None,
         asked_at: None,
         failing: None,
+        held: None,
         timeline: Timeline::begin(JobStage::Queued, at(created)),
         state: JobState::Queued {
             assignment: Assignment { class: ClassName::parse(class).unwrap(), pool },
@@ -46,7 +48,7 @@ fn job_in(repository: &str, class: &str, id: u64, created: i64) -> Job {
     }
 }
 
-fn job(id: u64, created: i64) -> Job {
+pub(super) fn job(id: u64, created: i64) -> Job {
     job_in("acme/app", "small", id, created)
 }
 

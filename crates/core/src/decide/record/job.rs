@@ -13,6 +13,7 @@ use crate::records::change::{Change, Records};
 use crate::records::job::{Assignment, EndedJob, Job, JobEnding, JobRecord, JobStage, JobState};
 use crate::records::runner::{Runner, RunnerStage};
 use crate::records::timeline::Timeline;
+use crate::records::times::JobTimes;
 use crate::rules::Rules;
 use crate::rules::settings::OnFailure;
 use crate::wire::event::{JobAction, JobEvent, JobReason};
@@ -143,11 +144,24 @@ fn in_progress(event: &JobEvent, taken: &TakenBy, records: &Records, rules: Rule
         Some(JobRecord::Ended(_)) => {}
     }
     if let Some(runner) = named(records, taken, event)
-        && let Some(busy) = runner::takes(runner, event.facts.id, event.happened_at())
+        && let Some(busy) = runner::begins(runner, event.facts.id, times(event, records))
     {
         changes.push(Change::Runner(busy));
     }
     Recorded::accepted(changes, replan)
+}
+
+/// Returns when the job of an `in_progress` waited.
+fn times(event: &JobEvent, records: &Records) -> JobTimes {
+    let started_at = event.happened_at();
+    match &records.job {
+        Some(JobRecord::Open(job)) => job.times(started_at),
+        // No webhook said that it was queued.
+        Some(JobRecord::Ended(_)) | None => {
+            let queued_at = event.created_at.unwrap_or(started_at);
+            JobTimes { queued_at, recorded_at: None, started_at, held_by: None }
+        }
+    }
 }
 
 fn completed(
@@ -238,13 +252,16 @@ fn admitted(rules: Rules<'_>) -> Reason {
 }
 
 fn new_job(event: &JobEvent, stage: JobStage, state: JobState) -> Job {
+    let at = event.happened_at();
     Job {
         facts: event.facts.clone(),
         version: Version::FIRST,
         created_at: event.created_at.unwrap_or(event.received_at),
-        timeline: Timeline::begin(stage, event.happened_at()),
+        timeline: Timeline::begin(stage, at),
+        recorded_late_at: (stage == JobStage::Queued && at != event.received_at).then_some(event.received_at),
         asked_at: None,
         failing: None,
+        held: None,
         state,
     }
 }

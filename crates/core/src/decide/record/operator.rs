@@ -82,8 +82,10 @@ fn reopen(request: &RetryRequest, ended: &EndedJob, before: &Reason, rules: Rule
         version: ended.version.next(),
         created_at: ended.created_at,
         timeline,
+        recorded_late_at: None,
         asked_at: None,
         failing: None,
+        held: None,
         state: JobState::Queued { assignment, wait: Code::ToConfirm.into() },
     };
     Recorded::accepted(vec![Change::JobReopened(job)], true)

@@ -10,6 +10,7 @@ use crate::records::job::Job;
 use crate::records::runner::{
     Custody, Ending, EndingKind, RegistrationLeft, Runner, RunnerState, Served, Task, TaskLeft,
 };
+use crate::records::times::{JobTimes, Times};
 use crate::wire::event::{
     JobAction, JobAnswer, JobEvent, RegistrationAnswer, RegistrationOutcome, StopCause, TaskChange, TaskEvent,
 };
@@ -28,8 +29,14 @@ pub(super) fn expects(runner: Option<&Runner>, job: &Job) -> bool {
     })
 }
 
-/// Returns the runner's record after a webhook that it has begun this job.
-pub(super) fn takes(runner: &Runner, job: JobId, at: Timestamp) -> Option<Runner> {
+/// Returns the runner's record after a webhook that it has begun this job. `waited` is when the job waited.
+pub(super) fn begins(runner: &Runner, job: JobId, waited: JobTimes) -> Option<Runner> {
+    let taken = takes(runner, job, waited.started_at)?;
+    let times = Times { job: Some(waited), ..(*taken.times).clone() };
+    Some(Runner { times: Box::new(times), ..taken })
+}
+
+fn takes(runner: &Runner, job: JobId, at: Timestamp) -> Option<Runner> {
     let busy = |task: &Task, registration| {
         let state = RunnerState::Busy { task: task.clone(), registration, job: Some(job) };
         Some(runner.with_state(state, at))
@@ -261,7 +268,8 @@ fn running(runner: &Runner, event: &TaskEvent) -> Option<Runner> {
         },
     };
     // A pending retry stays: the container's start does not change what it waits for.
-    Some(Runner { retry: runner.retry.clone(), ..runner.with_state(state, event.at) })
+    let retry = runner.retry.clone();
+    Some(Runner { retry, times: times(runner, event), ..runner.with_state(state, event.at) })
 }
 
 fn stopped(runner: &Runner, event: &TaskEvent, cause: &StopCause) -> Option<Runner> {
@@ -300,7 +308,15 @@ fn stopped(runner: &Runner, event: &TaskEvent, cause: &StopCause) -> Option<Runn
             }
         }
     }
-    Some(Runner { surplus_since: None, ..runner.with_state(RunnerState::Ending(ending), event.at) })
+    let next = runner.with_state(RunnerState::Ending(ending), event.at);
+    Some(Runner { surplus_since: None, times: times(runner, event), ..next })
+}
+
+/// Returns the runner's times with those of its task. A warm task was started for no job.
+fn times(runner: &Runner, event: &TaskEvent) -> Box<Times> {
+    let task =
+        if runner.facts.warm.is_some() { runner.times.task } else { runner.times.task.or(event.times) };
+    Box::new(Times { task, ..(*runner.times).clone() })
 }
 
 /// Whether an agent that ended with this cause had taken its boot item.

@@ -3,6 +3,7 @@
 mod approval;
 mod admission;
 mod ending;
+mod exit;
 mod image;
 mod operator;
 mod repeated;
@@ -24,6 +25,7 @@ use crate::records::runner::{EndedRunner, EndingKind, Retry, Runner, RunnerState
 use crate::testing::{catalogue, job_facts, settings};
 use crate::wire::event::{
     JobAction, JobAnswer, JobEvent, JobOutcome, RunAnswer, RunOutcome, StopCause, TaskChange, TaskEvent,
+    TaskTimes,
 };
 use crate::wire::exit::AgentExit;
 use crate::wire::job::{Conclusion, TakenBy};
@@ -74,6 +76,7 @@ fn task(version: u64, change: TaskChange) -> Event {
         task: TaskId::parse("task1").unwrap(),
         version,
         change,
+        times: TaskTimes::default(),
         at: at(50 * i64::try_from(version).unwrap()),
     })
 }
@@ -125,6 +128,11 @@ impl Book {
     fn tell(&mut self, event: &Event) -> Recorded {
         let keys = event.keys();
         let records = Records {
+            gone: keys
+                .runner
+                .as_ref()
+                .filter(|_| keys.gone)
+                .and_then(|name| self.gone.iter().find(|gone| gone.facts.name == *name).cloned()),
             job: keys.job.and_then(|job| self.jobs.get(&job).cloned()),
             runner: keys.runner.and_then(|runner| self.runners.get(&runner).cloned()),
             warm: None,
@@ -162,6 +170,10 @@ impl Book {
             Change::RunnerGone(runner) => {
                 self.runners.remove(&runner.facts.name);
                 self.gone.push(runner.as_ref().clone());
+            }
+            Change::RunnerAmended(runner) => {
+                let before = self.gone.iter_mut().find(|gone| gone.facts.name == runner.facts.name);
+                *before.unwrap() = runner.as_ref().clone();
             }
             Change::Warm(_)
             | Change::WarmGone(_)

@@ -41,6 +41,7 @@ fn switched_on() -> Settings {
 fn busy(job: u64) -> Runner {
     let task = Task { id: TaskId::parse("0123abcd").unwrap(), heard: 1 };
     Runner {
+        times: Box::default(),
         facts: RunnerFacts {
             name: name(job),
             class: ClassName::parse("small").unwrap(),
@@ -143,6 +144,8 @@ fn a_failed_job_waits_until_it_is_known_how_its_runner_ended() {
 fn a_loss_waits_for_its_job_and_is_dropped_with_it() {
     let mut open = open_with([RerunRecord::Loss(loss_at(7, 0))]);
     open.add_job(Job {
+        held: None,
+        recorded_late_at: None,
         facts: job_facts(7, "acme/app", &["self-hosted"]),
         version: Version::FIRST,
         created_at: at(0),
@@ -267,6 +270,8 @@ fn one_job_of_a_run_is_due_at_a_time_and_none_while_the_run_goes_on() {
         (7, Verdict::NotYet)
     );
     open.add_job(Job {
+        held: None,
+        recorded_late_at: None,
         facts: job_facts(9, "acme/app", &["self-hosted"]),
         version: Version::FIRST,
         created_at: at(0),

@@ -9,7 +9,7 @@ use crate::id::{TaskId, TaskName};
 use crate::records::open::Open;
 use crate::records::runner::{Ending, Runner, RunnerState, Task, TaskLeft};
 use crate::records::warm::{WarmState, WarmTask};
-use crate::wire::event::{StopCause, TaskChange, TaskEvent};
+use crate::wire::event::{StopCause, TaskChange, TaskEvent, TaskTimes};
 
 /// The most records whose missing task is remembered from one pass to the next.
 pub const MAX_MISSING: usize = 500;
@@ -85,7 +85,7 @@ impl Repairs {
         let first = before.get(&name).copied().unwrap_or(now);
         if first + lag.0 <= now {
             let change = TaskChange::Stopped(StopCause::Missing);
-            self.events.push(event(&name, &task.id, task.heard + 1, change, now));
+            self.events.push(event((&name, &task.id), task.heard + 1, change, TaskTimes::default(), now));
         }
         // A task that counts as gone is remembered too: writing its record may fail this time.
         if self.missing.len() < MAX_MISSING {
@@ -187,7 +187,7 @@ impl<'a> Record<'a> {
             SeenStatus::Pending | SeenStatus::Running => return None,
             SeenStatus::Stopped(cause) => TaskChange::Stopped(cause.clone()),
         };
-        Some(event(&self.name, &task.id, task.heard + 1, change, now))
+        Some(event((&self.name, &task.id), task.heard + 1, change, seen.times, now))
     }
 }
 
@@ -210,9 +210,15 @@ fn adopted(seen: &SeenTask, now: Timestamp) -> Option<TaskEvent> {
         SeenStatus::Stopped(cause) => TaskChange::Stopped(cause.clone()),
     };
     // Version 0 is older than any event of the task itself.
-    Some(event(&seen.name, &seen.task, 0, change, now))
+    Some(event((&seen.name, &seen.task), 0, change, seen.times, now))
 }
 
-fn event(name: &TaskName, task: &TaskId, version: u64, change: TaskChange, at: Timestamp) -> TaskEvent {
-    TaskEvent { name: name.clone(), task: task.clone(), version, change, at }
+fn event(
+    (name, task): (&TaskName, &TaskId),
+    version: u64,
+    change: TaskChange,
+    times: TaskTimes,
+    at: Timestamp,
+) -> TaskEvent {
+    TaskEvent { name: name.clone(), task: task.clone(), version, change, times, at }
 }

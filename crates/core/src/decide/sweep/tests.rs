@@ -46,6 +46,7 @@ fn scope(repository: &str) -> Scope {
 /// Returns a runner that was reserved at that time.
 fn reserved(number: u64, secs: i64) -> Runner {
     Runner {
+        times: Box::default(),
         facts: RunnerFacts {
             name: name(number, secs),
             class: ClassName::parse("small").unwrap(),

@@ -9,6 +9,7 @@ use ecsrunner_core::records::runner::{
     EndedRunner, Ending, EndingKind, RegistrationLeft, Retry, Served, TaskLeft,
 };
 use ecsrunner_core::records::task::EndedTask;
+use ecsrunner_core::records::times::Times;
 use ecsrunner_core::records::warm::{WarmEnd, WarmEnding, WarmFacts, WarmStage, WarmState, WarmTask};
 use ecsrunner_core::rules::limits::WaitLimits;
 use ecsrunner_core::rules::policy::{Policy, RepositoryPattern};
@@ -320,6 +321,7 @@ async fn a_gone_runner_keeps_where_it_was() {
     let runner = runner();
     fixture.write(Change::Runner(runner.clone())).await.unwrap();
     let gone = EndedRunner {
+        times: Times::default(),
         facts: runner.facts.clone(),
         version: runner.version.next(),
         timeline: runner.timeline.clone(),

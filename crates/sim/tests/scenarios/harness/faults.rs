@@ -5,7 +5,7 @@ use ecsrunner_core::records::hold::{Failure, Held, Hold};
 use ecsrunner_core::rules::pool::Scope;
 use ecsrunner_core::wire::fault::Fault;
 use ecsrunner_world::ecs::{CallFault, FaultAnswer, Provider, Shortage, StartFault, Status};
-use ecsrunner_world::faults::{Mishap, MishapKind};
+use ecsrunner_world::faults::{ExitRecords, Mishap, MishapKind};
 use ecsrunner_world::github::{HubFaults, RegistrationFailure, Trouble};
 
 use jiff::SignedDuration;
@@ -87,6 +87,16 @@ impl World {
 
     pub(crate) fn github_faults(&self, change: impl FnOnce(&mut HubFaults)) {
         change(&mut self.outside().hub.faults);
+    }
+
+    /// Sets how often exit records come.
+    pub(crate) fn bring_exit_records(&self, records: ExitRecords) {
+        self.outside().fault_plan.exit_records = records;
+    }
+
+    /// Leaves the times of the pull out of ECS's events.
+    pub(crate) fn omit_pull_times(&self, omit: bool) {
+        self.outside().ecs.faults_mut().events.omit_pull_times = f64::from(u8::from(omit));
     }
 
     /// Loses all webhooks from now on.

@@ -9,6 +9,8 @@ use std::time::Duration;
 use ecsrunner_core::id::JobId;
 use ecsrunner_core::records::hold::Held;
 use ecsrunner_core::records::job::{JobEnding, JobState};
+use ecsrunner_core::records::runner::EndedRunner;
+use ecsrunner_core::records::wait::Wait;
 use ecsrunner_core::rules::pace::{Paces, Rate};
 use ecsrunner_core::rules::policy::Subject;
 use ecsrunner_core::wire::environment;
@@ -49,6 +51,11 @@ impl World {
         let first = self.outside().ecs.tasks().map(|task| task.created_at).min()?;
         let ago = Duration::try_from(self.now().duration_since(first)).unwrap();
         Some(self.elapsed() - ago)
+    }
+
+    /// Returns the waits of the jobs of runners that are gone, in the order of the runners.
+    pub(crate) fn waits_of_runners(&self) -> Vec<Wait> {
+        self.outside().tables.gone.values().filter_map(EndedRunner::wait).collect()
     }
 
     pub(crate) fn tasks_alive(&self) -> usize {

@@ -11,6 +11,8 @@ pub(super) fn of_large(id: u64, repository: &str, queued: i64, confirmed: i64) -
     let pool = Pool { scope, labels: facts.labels.clone() }.id();
     let assignment = Assignment { class: ClassName::parse("large").unwrap(), pool };
     Job {
+        held: None,
+        recorded_late_at: None,
         facts,
         version: Version::FIRST,
         created_at: at(queued),

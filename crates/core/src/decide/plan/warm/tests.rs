@@ -20,7 +20,7 @@ use crate::rules::pace::Level;
 use crate::rules::pool::{Pool, Scope};
 use crate::rules::settings::Settings;
 use crate::testing::{job_facts, settings};
-use crate::wire::event::{Event, StopCause, TaskChange, TaskEvent};
+use crate::wire::event::{Event, StopCause, TaskChange, TaskEvent, TaskTimes};
 use crate::wire::exit::AgentExit;
 
 const HOUR: i64 = 3600;
@@ -119,7 +119,8 @@ impl Day {
     fn tell(&mut self, number: u64, change: TaskChange, version: u64, now: i64) {
         let name = TaskName::Warm(self.warm(number).name().clone());
         let task = TaskId::parse(&format!("task{number}")).unwrap();
-        let event = Event::Task(TaskEvent { name, task, version, change, at: at(now) });
+        let event =
+            Event::Task(TaskEvent { name, task, version, change, times: TaskTimes::default(), at: at(now) });
         let records = Records { warm: Some(self.warm(number).clone()), ..Records::default() };
         let rules = Rules { settings: &self.settings, catalogue: &self.catalogue };
         for change in record(&event, &records, rules).changes {
@@ -142,6 +143,8 @@ impl Day {
         let scope = self.settings.registration.scope(&facts.repository);
         let pool = Pool { scope, labels: facts.labels.clone() }.id();
         self.open.add_job(Job {
+            held: None,
+            recorded_late_at: None,
             version: Version::FIRST,
             created_at: at(now),
             asked_at: None,
@@ -346,6 +349,7 @@ fn the_events_of_a_task_are_those_of_the_runner_that_took_it_over() {
         task: TaskId::parse("task1").unwrap(),
         version: 3,
         change: TaskChange::Running,
+        times: TaskTimes::default(),
         at: at(9),
     });
     let records = Records { warm: Some(warm.clone()), ..Records::default() };

@@ -3,15 +3,15 @@
 use super::*;
 use crate::records::change::Records;
 use crate::records::runner::EndingKind;
-use crate::wire::event::{Event, StopCause, TaskChange, TaskEvent};
+use crate::wire::event::{Event, StopCause, TaskChange, TaskEvent, TaskTimes};
 use crate::wire::exit::AgentExit;
 
 /// Returns the loss that a stopped task is recorded as.
 fn lost(runner: &Runner, cause: StopCause, settings: &Settings, catalogue: &Catalogue) -> Option<Loss> {
     let task = runner.task().unwrap().clone();
     let change = TaskChange::Stopped(cause);
-    let event =
-        Event::Task(TaskEvent { name: runner.name().clone().into(), task, version: 9, change, at: at(60) });
+    let (name, times) = (runner.name().clone().into(), TaskTimes::default());
+    let event = Event::Task(TaskEvent { name, task, version: 9, change, times, at: at(60) });
     let records = Records { runner: Some(runner.clone()), ..Records::default() };
     let recorded = crate::decide::record::record(&event, &records, Rules { settings, catalogue });
     recorded.changes.into_iter().find_map(|change| match change {

@@ -305,6 +305,8 @@ fn a_webhook_that_stopped_is_not_trusted_until_it_reports_a_job_again() {
     let job_known_at = |secs| {
         let mut open = Open::default();
         open.add_job(Job {
+            held: None,
+            recorded_late_at: None,
             facts: crate::testing::job_facts(7, "acme/app", &["self-hosted"]),
             version: Version::FIRST,
             created_at: at(secs),

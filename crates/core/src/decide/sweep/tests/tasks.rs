@@ -10,7 +10,7 @@ use crate::records::change::{Change, Records};
 use crate::records::runner::{Custody, Ending, TaskLeft};
 use crate::rules::Rules;
 use crate::testing::{catalogue, settings};
-use crate::wire::event::{Event, TaskChange, TaskEvent};
+use crate::wire::event::{Event, TaskChange, TaskEvent, TaskTimes};
 use crate::wire::exit::AgentExit;
 
 fn starting(number: u64, secs: i64) -> Runner {
@@ -22,7 +22,7 @@ fn task_of(number: u64) -> TaskId {
 }
 
 fn seen(number: u64, status: SeenStatus) -> SeenTask {
-    SeenTask { task: task_of(number), name: name(number, 0).into(), status }
+    SeenTask { task: task_of(number), name: name(number, 0).into(), status, times: TaskTimes::default() }
 }
 
 fn stopped() -> SeenStatus {

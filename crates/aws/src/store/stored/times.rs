@@ -1,0 +1,107 @@
+//! The stored form of the times from which the wait of a runner's job is computed. All of it is optional: earlier releases
+//! stored none.
+
+use ecsrunner_core::records::times::{AgentReport, HeldBy, JobTimes, Times};
+use ecsrunner_core::rules::image::RunnerVersion;
+use ecsrunner_core::wire::event::TaskTimes;
+use ecsrunner_core::wire::exit_record::AgentTimes;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::UnreadableError;
+
+/// Milliseconds since the runner was reserved.
+type Millis = i64;
+
+/// The times of a runner. Each array may become longer at its end.
+#[derive(Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct StoredTimes {
+    /// The steps of its task.
+    #[serde(rename = "k", default, skip_serializing_if = "Vec::is_empty")]
+    task: Vec<Option<Millis>>,
+    #[serde(rename = "a", default, skip_serializing_if = "Option::is_none")]
+    agent: Option<StoredReport>,
+    #[serde(rename = "j", default, skip_serializing_if = "Option::is_none")]
+    job: Option<StoredJobTimes>,
+}
+
+/// When the exit record was written, the steps of the agent, and the version of GitHub's runner.
+#[derive(PartialEq, Serialize, Deserialize)]
+struct StoredReport(
+    Millis,
+    Vec<Option<Millis>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")] Option<String>,
+);
+
+/// When the job was queued, recorded and started, and what held it back.
+#[derive(PartialEq, Serialize, Deserialize)]
+struct StoredJobTimes(
+    Millis,
+    Option<Millis>,
+    Millis,
+    #[serde(default, skip_serializing_if = "Option::is_none")] Option<String>,
+);
+
+impl StoredTimes {
+    pub(super) fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Returns the stored form of the times of a runner that was reserved at `began`.
+    pub(super) fn of(times: &Times, began: Timestamp) -> Self {
+        let millis = |at: Timestamp| at.as_millisecond() - began.as_millisecond();
+        let steps = |steps: &[Option<Timestamp>]| -> Vec<Option<Millis>> {
+            let known = steps.iter().rposition(Option::is_some).map_or(0, |last| last + 1);
+            steps[..known].iter().map(|step| step.map(millis)).collect()
+        };
+        Self {
+            task: steps(&times.task.steps()),
+            agent: times.agent.as_ref().map(|report| {
+                let version = report.runner_version.map(|version| version.to_string());
+                StoredReport(millis(report.written_at), steps(&report.times.steps()), version)
+            }),
+            job: times.job.as_ref().map(|job| {
+                let held_by = job.held_by.map(|by| by.as_str().to_owned());
+                let recorded_at = job.recorded_at.map(millis);
+                StoredJobTimes(millis(job.queued_at), recorded_at, millis(job.started_at), held_by)
+            }),
+        }
+    }
+
+    pub(super) fn read(self, began: Timestamp) -> Result<Times, UnreadableError> {
+        let at = |millis: Millis| Timestamp::from_millisecond(began.as_millisecond().saturating_add(millis));
+        let steps = |stored: Vec<Option<Millis>>| stored.into_iter().map(|step| step.map(at).transpose());
+        let agent = self.agent.map(|StoredReport(written_at, stored, version)| {
+            Ok::<_, UnreadableError>(AgentReport {
+                written_at: at(written_at)?,
+                times: AgentTimes::from_steps(first(steps(stored))?),
+                runner_version: version.and_then(|version| RunnerVersion::parse(&version).ok()),
+            })
+        });
+        let job = self.job.map(|StoredJobTimes(queued_at, recorded_at, started_at, held_by)| {
+            Ok::<_, UnreadableError>(JobTimes {
+                queued_at: at(queued_at)?,
+                recorded_at: recorded_at.map(at).transpose()?,
+                started_at: at(started_at)?,
+                // One of a newer release is an obstacle that this one does not know.
+                held_by: held_by.map(|by| HeldBy::parse(&by).unwrap_or(HeldBy::Hold)),
+            })
+        });
+        Ok(Times {
+            task: TaskTimes::from_steps(first(steps(self.task))?),
+            agent: agent.transpose()?,
+            job: job.transpose()?,
+        })
+    }
+}
+
+/// Returns the first steps; those that are not there were not reached.
+fn first<const N: usize>(
+    mut steps: impl Iterator<Item = Result<Option<Timestamp>, jiff::Error>>,
+) -> Result<[Option<Timestamp>; N], jiff::Error> {
+    let mut all = [None; N];
+    for step in &mut all {
+        *step = steps.next().transpose()?.flatten();
+    }
+    Ok(all)
+}
