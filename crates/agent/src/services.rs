@@ -8,7 +8,9 @@ use std::ffi::{OsStr, OsString};
 use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{self, Write};
 use std::net::{Ipv4Addr, TcpListener};
+use std::os::linux::net::SocketAddrExt;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::net::{SocketAddr, UnixListener};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
@@ -30,11 +32,16 @@ use offered::{At, Offered, Process};
 /// user's id, the program and the program's arguments.
 pub(crate) const SERVICE_SUBCOMMAND: &str = "agent-service";
 
+/// How many free ports are tried.
+const PORT_TRIES: u32 = 20;
+
 /// The services of one listener.
 #[derive(Default)]
 pub(crate) struct Services {
     offered: Option<Offered>,
     running: BTreeMap<Pid, ServiceName>,
+    /// Keeps other agents of this machine from the ports.
+    ports: Vec<ReservedPort>,
 }
 
 impl Services {
@@ -62,7 +69,8 @@ impl Services {
         {
             for (name, service) in &offered.offer.services {
                 match start_one(config, account, service_dir, name, service) {
-                    Ok((process, pid)) => {
+                    Ok((process, pid, port)) => {
+                        services.ports.push(port);
                         let (port, pid_number) = (process.port, pid.as_raw());
                         log.info(
                             "service started",
@@ -110,6 +118,8 @@ impl Services {
             // It may have ended by now.
             let _ = killpg(pid, Signal::SIGKILL);
         }
+        // For the services of a listener that is started again.
+        self.ports.clear();
     }
 
     fn write(&self, dir: &AgentDir, log: &mut Log<impl Write>) {
@@ -128,9 +138,10 @@ fn start_one(
     service_dir: &Path,
     name: &ServiceName,
     service: &Service,
-) -> io::Result<(Process, Pid)> {
+) -> io::Result<(Process, Pid, ReservedPort)> {
     let words = service.process.as_deref().unwrap_or_default();
-    let process = Process { port: free_port()?, dir: service_dir.join(name.as_str()) };
+    let port = ReservedPort::near(service.port)?;
+    let process = Process { port: port.number, dir: service_dir.join(name.as_str()) };
     let words: Vec<OsString> = words.iter().map(|word| process.filled_in(word).into()).collect();
     let (program, arguments) = words.split_first().ok_or_else(|| io::Error::other("it has no process"))?;
     make_directory(service_dir, 0o711)?;
@@ -164,7 +175,7 @@ fn start_one(
         .envs(&service.env.0);
     // The child's handle is dropped: the agent itself reaps all children.
     let pid = i32::try_from(command.spawn()?.id()).map_err(io::Error::other)?;
-    Ok((process, Pid::from_raw(pid)))
+    Ok((process, Pid::from_raw(pid), port))
 }
 
 /// `service-<name>.log` beside the directory of the services, so that it can outlast them.
@@ -172,10 +183,38 @@ fn log_path(service_dir: &Path, name: &ServiceName) -> PathBuf {
     service_dir.with_file_name(format!("service-{name}.log"))
 }
 
-/// A port of this machine that nothing listens on. Another process could take it
-/// before the service does. The service then ends, and its health check fails.
-fn free_port() -> io::Result<u16> {
-    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
+/// A port of this machine on which nothing listens, and which no other agent
+/// gives to a service. Another program could still take it before the service
+/// does. The service then ends, and the job hears that.
+struct ReservedPort {
+    number: u16,
+    /// An abstract socket, whose name no two processes can have. It goes with the agent.
+    _lock: UnixListener,
+}
+
+impl ReservedPort {
+    /// Any port of this machine is as good as another, and a workflow that fixes the
+    /// declared one passes if it is free.
+    fn near(declared: u16) -> io::Result<Self> {
+        if let Some(port) = Self::reserve(declared) {
+            return Ok(port);
+        }
+        for _ in 0..PORT_TRIES {
+            let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
+            if let Some(port) = Self::reserve(free) {
+                return Ok(port);
+            }
+        }
+        Err(io::Error::other("this machine has no free port"))
+    }
+
+    fn reserve(number: u16) -> Option<Self> {
+        let name = SocketAddr::from_abstract_name(format!("ecsrunner-service-port-{number}")).ok()?;
+        let lock = UnixListener::bind_addr(&name).ok()?;
+        // A service may listen on all addresses.
+        let is_free = TcpListener::bind((Ipv4Addr::UNSPECIFIED, number)).is_ok();
+        is_free.then_some(Self { number, _lock: lock })
+    }
 }
 
 fn make_directory(path: &Path, mode: u32) -> io::Result<()> {

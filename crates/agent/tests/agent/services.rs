@@ -1,6 +1,7 @@
 //! Services of the runner's class, and how a job gets them.
 
 use std::fs;
+use std::net::TcpListener;
 use std::time::Duration;
 
 use ecsrunner_aws::boot::{BootTable, Credentials, Http};
@@ -129,12 +130,43 @@ fn a_process_gets_a_port_and_a_directory_of_its_own_and_ends_with_the_listener()
     let port = ended.told("service started", "port").as_u64().unwrap();
     assert_eq!(fs::read_to_string(dir.join("db/port")).unwrap(), format!("{port}\n"));
     assert_eq!(fs::read_to_string(dir.join("db/password")).unwrap(), "s3cret\n");
-    assert_eq!(fs::read_to_string(ended.path("service-db.log")).unwrap(), format!("{}\n", dir.join("db").display()));
+    assert_eq!(
+        fs::read_to_string(ended.path("service-db.log")).unwrap(),
+        format!("{}\n", dir.join("db").display())
+    );
     has(&ended, &format!("Service `db` is ready on port {port}"));
     has(&ended, "prepare_job: 0");
     assert!(!ended.text().contains("s3cret"), "{}", ended.text());
     let pid = ended.told("service started", "pid").to_string();
     assert!(!crate::harness::is_there(&pid), "the service has ended");
+}
+
+#[test]
+fn a_service_is_at_its_declared_port_if_that_is_free_and_elsewhere_if_not() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let declared = taken.local_addr().unwrap().port();
+    let mut service = postgres();
+    service["port"] = json!(declared);
+    service["health"]["command"] = json!("true");
+    service["process"] = json!(["sleep", "600"]);
+    let fixed = ASKED.replace("5432:5432", &format!("{declared}:{declared}"));
+    let run = || {
+        let agent = agent(&service, &fixed);
+        let dir = agent.path("services");
+        agent.env("ECSRUNNER_SERVICE_DIR", dir.display()).run().ended_with(0, "completed")
+    };
+    let ended = run();
+    let port = ended.told("service started", "port").as_u64().unwrap();
+    assert_ne!(port, u64::from(declared));
+    let told = format!(
+        "the workflow puts it at port {declared} (`{declared}:{declared}`), and on this runner it is at {port}"
+    );
+    assert!(ended.text().contains(&told), "{}", ended.text());
+    has(&ended, "prepare_job: 1");
+    drop(taken);
+    let ended = run();
+    assert_eq!(ended.told("service started", "port"), declared);
+    has(&ended, "prepare_job: 0");
 }
 
 #[test]

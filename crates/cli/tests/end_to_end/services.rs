@@ -169,7 +169,7 @@ async fn two_jobs_with_postgres_pass_unchanged_and_have_a_database_each() {
             "[runner.tasks]\nwritable = [{shared:?}]\n\
              [classes.db]\ncpu = 512\nmemory = 1024\n\
              [classes.db.services.postgres]\nimage = \"postgres:15\"\nport = 5432\nenv = {{ POSTGRES_PASSWORD = \"pw\" }}\n\
-             health = {{ command = \"{bin}/pg_isready -h 127.0.0.1 -p {{port}}\", interval_secs = 1 }}\n\
+             health = {{ command = \"{bin}/pg_isready -U postgres -h 127.0.0.1 -p {{port}}\", interval_secs = 1 }}\n\
              process = [\"sh\", \"-c\", \"cp -R {cluster} {{dir}}/data && chmod -R u=rwX,go= {{dir}}/data && \
              exec {bin}/postgres -D {{dir}}/data -p {{port}} -k {{dir}} -h 127.0.0.1\"]\n",
             bin = bin.display(),

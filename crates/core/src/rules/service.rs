@@ -170,7 +170,9 @@ pub enum ServiceError {
     )]
     Exec,
     /// A class is for ECS or for one machine.
-    #[error("service `{with}` has a process and service `{without}` has none: on one machine all have one, on ECS none")]
+    #[error(
+        "service `{with}` has a process and service `{without}` has none: on one machine all have one, on ECS none"
+    )]
     Mixed { with: ServiceName, without: ServiceName },
     #[error("service `{0}` has no process: on one machine, a program and its arguments are expected")]
     NoProcess(ServiceName),
@@ -239,7 +241,8 @@ impl Service {
             }
         }
         errors.extend(shared(&services));
-        let any = |has: bool| services.iter().find(|(_, it)| it.process.is_some() == has).map(|(name, _)| name);
+        let any =
+            |has: bool| services.iter().find(|(_, it)| it.process.is_some() == has).map(|(name, _)| name);
         if let (Some(with), Some(without)) = (any(true), any(false)) {
             errors.push(ServiceError::Mixed { with: with.clone(), without: without.clone() });
         }

@@ -182,10 +182,10 @@ fn a_variant_without_a_task_definition_is_refused_by_its_name() {
 fn a_class_with_services_has_its_own_task_definition_and_no_other_takes_its_place() {
     let class = ClassName::parse("db").unwrap();
     let with_services = RunnerFacts { class, ..runner(false, 20, Arch::X64) };
-    let input = input(&with_services, &anywhere(Market::OnDemand)).unwrap();
-    assert_eq!(input.task_definition(), Some("ecsrunner-ci-services_db_default:4"));
+    let started = input(&with_services, &anywhere(Market::OnDemand)).unwrap();
+    assert_eq!(started.task_definition(), Some("ecsrunner-ci-services_db_default:4"));
     let official = RunnerFacts { image: Some("official".to_owned()), ..with_services };
-    let error = super::tests::input(&official, &anywhere(Market::OnDemand)).unwrap_err();
+    let error = input(&official, &anywhere(Market::OnDemand)).unwrap_err();
     assert_eq!(
         error.to_string(),
         "the deployment has no task definition of class `db` with the image `official`"

@@ -106,6 +106,13 @@ impl Comparison<'_> {
             });
             return None;
         };
+        let is_taken = |other: &Asked| {
+            ImageName::parse(&other.image).is_ok_and(|other| declared.image.is_as_asked(&other))
+        };
+        if all[..index].iter().any(is_taken) {
+            differ(format!("class `{class}` declares one service for it and for an earlier one"));
+            return None;
+        }
         let host_port = host_ports.get(name).copied().unwrap_or(declared.port);
         for mapping in &asked.ports {
             if let Err(what) = port(mapping, declared.port, host_port) {

@@ -141,6 +141,19 @@ fn a_second_service_of_the_same_image_cannot_be_told_apart() {
 }
 
 #[test]
+fn one_declared_service_is_not_given_twice() {
+    let pinned = format!("redis:7@{DIGEST}");
+    let services = services(&format!(r#"{{"cache": {{"image": "{pinned}", "port": 6379}}}}"#));
+    let told =
+        differences(&Offer { services, ..offer() }, &[asked("redis:7", &[], &[]), asked(&pinned, &[], &[])]);
+    assert_eq!(told.len(), 1, "{told:#?}");
+    assert!(
+        told[0].contains("class `small` declares one service for it and for an earlier one"),
+        "{told:#?}"
+    );
+}
+
+#[test]
 fn several_differences_are_told_at_once() {
     let told = differences(
         &offer(),
