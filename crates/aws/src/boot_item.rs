@@ -129,7 +129,8 @@ mod tests {
         let text = unreadable(serde_json::json!({"jit": {"S": "s3cret"}, "runner": {"S": "x"}}));
         assert!(text.contains("attribute `runner`") && !text.contains("s3cret"), "{text}");
         let text = unreadable(serde_json::json!({
-            "jit": {"S": "secret"}, "runner": {"S": RUNNER}, "policy": {"S": "{}"},
+            "jit": {"S": "secret"}, "runner": {"S": RUNNER},
+            "policy": {"S": r#"{"repositories":["acme/*"]}"#},
             "services": {"S": r#"{"class":"a","services":{"db":"s3cret"}}"#},
         }));
         assert!(text.contains("attribute `services`") && !text.contains("s3cret"), "{text}");

@@ -66,8 +66,8 @@ variable "classes" {
   }
 
   validation {
-    condition     = alltrue(flatten([for class in values(var.classes) : [for service, it in class.services : alltrue([for variable in keys(coalesce(it.env, {})) : can(regex("^[A-Za-z_][A-Za-z0-9_]*$", variable))])]]))
-    error_message = "runner_class_sizes: ${join("; ", flatten([for name, class in var.classes : [for service, it in class.services : "class `${name}` has the service `${service}` with the variables ${join(", ", [for variable in keys(coalesce(it.env, {})) : "`${variable}`" if !can(regex("^[A-Za-z_][A-Za-z0-9_]*$", variable))])} in env" if !(alltrue([for variable in keys(coalesce(it.env, {})) : can(regex("^[A-Za-z_][A-Za-z0-9_]*$", variable))]))]]))}. Letters, digits and `_` are expected, and no digit at the start."
+    condition     = alltrue(flatten([for class in values(var.classes) : [for service, it in class.services : alltrue([for variable in keys(coalesce(it.env, {})) : can(regex(local.service_variable, variable))])]]))
+    error_message = "runner_class_sizes: ${join("; ", flatten([for name, class in var.classes : [for service, it in class.services : "class `${name}` has the service `${service}` with the variables ${join(", ", [for variable in keys(coalesce(it.env, {})) : "`${variable}`" if !can(regex(local.service_variable, variable))])} in env" if !(alltrue([for variable in keys(coalesce(it.env, {})) : can(regex(local.service_variable, variable))]))]]))}. Letters, digits and `_` are expected, and no digit at the start."
   }
 
   validation {
@@ -117,6 +117,8 @@ variable "classes" {
 }
 
 locals {
+  service_variable = "^[A-Za-z_][A-Za-z0-9_]*$"
+
   # The form of an image's name. Whether two names are of one image in all spellings is checked by `ecsrunner classes
   # check`.
   service_image = "^([A-Za-z0-9.-]+(:[0-9]+)?/)?[a-z0-9]+([._-]+[a-z0-9]+)*(/[a-z0-9]+([._-]+[a-z0-9]+)*)*(:[A-Za-z0-9_][A-Za-z0-9._-]{0,127})?(@sha256:[0-9a-f]{64})?$"

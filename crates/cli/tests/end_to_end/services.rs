@@ -7,6 +7,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
+use crate::job_logs::output;
 use crate::testbed::{REPOSITORY, Server, Setup, Testbed, bounded, job_ids};
 
 /// Two jobs that are at work at the same time. Each expects a database of its own.
@@ -116,6 +117,21 @@ async fn a_job_reaches_a_declared_service_at_the_port_that_it_is_told() {
         assert_eq!(ended[0].0, "success", "{}", ended[0].1);
         assert!(ended[0].1.contains("Service `hub` is ready on port "), "{}", ended[0].1);
         assert!(ended[0].1.contains("HTTP/1.1 200 OK"), "{}", ended[0].1);
+        let listed =
+            server.api().until("the runner to be gone", |api| api.runners_in("gone").len() == 1).await;
+        let runner = listed.runners[0]["name"].as_str().unwrap();
+        let logs = |container: &'static str| {
+            output(&testbed, &["runners", "logs", runner, "--container", container])
+        };
+        let told = logs("hub").await;
+        assert!(String::from_utf8_lossy(&told.stdout).contains("listening on http://127.0.0.1:"), "{told:?}");
+        assert_eq!(logs("runner").await.status.code(), Some(0));
+        let missing = logs("cache").await;
+        assert_eq!(missing.status.code(), Some(4));
+        assert!(
+            String::from_utf8_lossy(&missing.stderr).contains("has no log of the service cache"),
+            "{missing:?}"
+        );
         testbed.ends_with_nothing_left(server).await;
     })
     .await;

@@ -110,6 +110,8 @@ pub struct Class {
     pub warm: Option<Warm>,
     /// What stands beside the runner, by name.
     pub services: Services,
+    /// Differs as soon as anything about its services differs; `None` if it has none.
+    pub services_digest: Option<String>,
 }
 
 impl Class {
@@ -348,6 +350,7 @@ impl Class {
                 rerun: entry.rerun,
                 warm,
                 services,
+                services_digest: Service::digest(&entry.services),
             }),
             _ => Err(errors),
         }

@@ -12,6 +12,7 @@ use std::fmt;
 
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
+use sha2::{Digest, Sha256};
 
 use crate::id::{ParseIdError, ServiceName};
 use image::{ImageName, ImageNameError};
@@ -259,6 +260,16 @@ impl Service {
             errors.push(ServiceError::Exec);
         }
         if errors.is_empty() { Ok(services) } else { Err(errors) }
+    }
+
+    /// Returns 16 hexadecimal digits that differ as soon as a service differs in anything; `None` without services.
+    #[must_use]
+    pub fn digest(entries: &BTreeMap<String, ServiceEntry>) -> Option<String> {
+        if entries.is_empty() {
+            return None;
+        }
+        let digest = Sha256::digest(serde_json::to_vec(entries).ok()?);
+        Some(digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect())
     }
 
     fn read(name: &str, entry: &ServiceEntry) -> Result<Self, Vec<ServiceError>> {

@@ -152,6 +152,7 @@ fn a_warm_task_has_tags_of_its_class_and_of_no_pool_or_repository() {
         image: None,
         digest: None,
         exec: false,
+        services: None,
     };
     let task = warm.task();
     let placement = anywhere(Market::OnDemand);

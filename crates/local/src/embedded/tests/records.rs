@@ -350,6 +350,7 @@ async fn a_warm_task_reads_back_in_every_state_and_is_listed_among_the_runners_t
             image: Some("official".to_owned()),
             digest: Some("sha256:ab".to_owned()),
             exec: true,
+            services: Some("0123456789abcdef".to_owned()),
         },
         version: Version::FIRST,
         epoch: Epoch::new(3),
