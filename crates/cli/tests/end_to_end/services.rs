@@ -120,8 +120,8 @@ async fn a_job_reaches_a_declared_service_at_the_port_that_it_is_told() {
         let listed =
             server.api().until("the runner to be gone", |api| api.runners_in("gone").len() == 1).await;
         let runner = listed.runners[0]["name"].as_str().unwrap();
-        let logs = |container: &'static str| {
-            output(&testbed, &["runners", "logs", runner, "--container", container])
+        let logs = async |container: &str| {
+            output(&testbed, &["runners", "logs", runner, "--container", container]).await
         };
         let told = logs("hub").await;
         assert!(String::from_utf8_lossy(&told.stdout).contains("listening on http://127.0.0.1:"), "{told:?}");
