@@ -115,6 +115,16 @@ module "fleet" {
     { for name, image in var.runner_images : name => { for arch in local.architectures[name] : arch => image.uri } },
   )
   official = { uri = var.official_image, agents = module.image.agent_sha256 }
+  classes = {
+    for name, class in var.runner_class_sizes : name => {
+      image    = coalesce(class.image, "default")
+      arch     = class.arch
+      cpu      = class.cpu
+      memory   = class.memory
+      exec     = class.exec
+      services = class.services
+    } if length(class.services) > 0
+  }
 }
 
 module "parameters" {
@@ -151,6 +161,8 @@ module "parameters" {
 
     webhook_url        = module.webhook.url
     questions_function = module.control_plane.questions_function
+
+    service_definitions = module.fleet.service_definitions
   }
 }
 

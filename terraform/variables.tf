@@ -58,7 +58,7 @@ variable "allowed_repositories" {
 }
 
 variable "runner_class_sizes" {
-  description = "Runner classes by name. A job selects one with the label `class:<name>`. Only `cpu` (1024 for one vCPU) and `memory` (MiB) are required, and Fargate must offer that size. docs/configuration.md describes the other keys. The `default` class serves jobs that name no class. `exec` lets operators open a shell in a job, and gives each job of the class an identity at AWS: a job that is root can use its task's role, with four actions of `ssmmessages`, and delete its own boot item. Each plan warns about such classes. `warm` keeps tasks that have booted and wait for a job, which cost as much as tasks that execute one; `limits.max_warm` must allow for them."
+  description = "Runner classes by name. A job selects one with the label `class:<name>`. Only `cpu` (1024 for one vCPU) and `memory` (MiB) are required, and Fargate must offer that size. docs/configuration.md describes the other keys. The `default` class serves jobs that name no class. `exec` lets operators open a shell in a job, and gives each job of the class an identity at AWS: a job that is root can use its task's role, with four actions of `ssmmessages`, and delete its own boot item. Each plan warns about such classes. `warm` keeps tasks that have booted and wait for a job, which cost as much as tasks that execute one; `limits.max_warm` must allow for them. `services` are containers beside the runner, for the `services:` of workflows; nothing in them may be secret."
   type = map(object({
     cpu                   = number
     memory                = number
@@ -78,6 +78,20 @@ variable "runner_class_sizes" {
       schedule      = optional(list(string))
       max_age_hours = optional(number)
     }))
+    services = optional(map(object({
+      image   = string
+      port    = number
+      env     = optional(map(string))
+      command = optional(list(string))
+      health = optional(object({
+        command       = string
+        interval_secs = optional(number)
+        retries       = optional(number)
+      }))
+      cpu     = optional(number)
+      memory  = optional(number)
+      process = optional(list(string))
+    })), {})
     default = optional(bool, false)
   }))
   default = {

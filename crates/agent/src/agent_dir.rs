@@ -22,6 +22,8 @@ use nix::sys::stat::Mode;
 use nix::unistd::{Gid, geteuid, mkfifo};
 use serde::{Deserialize, Serialize};
 
+use crate::services::offered;
+
 /// The rules that the hook applies: the part of the boot item that a job may see.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Rules {
@@ -102,7 +104,7 @@ impl Verdict {
     }
 }
 
-/// The words of the hooks' commands. The agent's directory is appended to `job_started`.
+/// The words of the hooks' commands. The agent's directory is appended to both.
 pub(crate) struct HookCommands<'a> {
     pub(crate) job_started: [&'a str; 2],
     pub(crate) container: [&'a str; 2],
@@ -133,11 +135,11 @@ impl AgentDir {
     ) -> Result<Self, AgentDirError> {
         let failed = |path: PathBuf| |source| AgentDirError::File { path, source };
         make_directory(path, group)?;
-        let [program, subcommand] = hooks.job_started;
-        let job_started = script(&[program, subcommand, &path.to_string_lossy()]);
-        for (file, text) in
-            [(script_path(path), job_started), (container_script_path(path), script(&hooks.container))]
+        let own = path.to_string_lossy();
+        for (file, [program, subcommand]) in
+            [(script_path(path), hooks.job_started), (container_script_path(path), hooks.container)]
         {
+            let text = script(&[program, subcommand, &own]);
             write_new(&file, text.as_bytes(), 0o755).map_err(failed(file))?;
         }
         let text = serde_json::to_vec(rules).map_err(io::Error::other);
@@ -164,6 +166,13 @@ impl AgentDir {
         fs::rename(new, job_path(&self.path))
     }
 
+    /// Writes what the container hook needs to know about services.
+    pub(crate) fn write_services(&self, json: &[u8]) -> io::Result<()> {
+        let new = self.path.join("services.new");
+        write_new(&new, json, 0o644)?;
+        fs::rename(new, offered::path(&self.path))
+    }
+
     /// The FIFO, for `poll`.
     pub(crate) fn fifo(&self) -> BorrowedFd<'_> {
         self.fifo.as_fd()
@@ -179,7 +188,7 @@ impl AgentDir {
 
 impl Drop for AgentDir {
     fn drop(&mut self) {
-        for file in [script_path, container_script_path, rules_path, job_path, verdicts_path] {
+        for file in [script_path, container_script_path, rules_path, job_path, offered::path, verdicts_path] {
             let file = file(&self.path);
             // The file may be gone already.
             let _ = fs::remove_file(file);

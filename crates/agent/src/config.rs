@@ -37,7 +37,7 @@ macro_rules! variables {
 variables! {
     BOOT_TABLE = environment::BOOT_TABLE, None, "Name of the DynamoDB table that holds the boot item.";
     BOOT_ROLE = environment::BOOT_ROLE, None, "Unique id of the task's role; this id followed by the task's id is the key of the boot item.";
-    METADATA = "ECS_CONTAINER_METADATA_URI_V4", None, "ECS's endpoint for the task's id; ECS sets it.";
+    METADATA = "ECS_CONTAINER_METADATA_URI_V4", None, "ECS's endpoint for the task's id and the states of its containers; ECS sets it.";
     RELATIVE_CREDENTIALS = "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", None, "ECS's path for the credentials of the task's role; ECS sets it.";
     FULL_CREDENTIALS = "AWS_CONTAINER_CREDENTIALS_FULL_URI", None, "The same, where the variable above is not set.";
     CREDENTIALS_TOKEN = "AWS_CONTAINER_AUTHORIZATION_TOKEN", None, "Sent to the URL above.";
@@ -54,6 +54,7 @@ variables! {
     RUNNER_DIR = environment::RUNNER_DIR, Some("/home/runner"), "Holds `bin/Runner.Listener`; the job's HOME.";
     AGENT_DIR = environment::AGENT_DIR, Some("/run/ecsrunner"), "Where the hook scripts, their rules and the FIFO are made; for one runner alone.";
     TMP_DIR = environment::TMP_DIR, None, "An existing directory that becomes `TMPDIR` of the listener and its job.";
+    SERVICE_DIR = environment::SERVICE_DIR, None, "Where the services of the class run as processes, each in a directory of its own, with their logs beside it; without it they are containers of the task.";
     RUNNER_UID = environment::RUNNER_UID, None, "User and group id of the listener, if the agent is root; the agent's own by default.";
     BOOT_LIMIT = environment::BOOT_LIMIT_SECS, Some("300"), "How long to wait for the boot item.";
     WARM_LIMIT = environment::WARM_LIMIT_SECS, None, "How long a warm task waits for its boot item, in place of the limit above, which is then that of the table's first answer; the task polls once a second.";
@@ -120,6 +121,10 @@ pub struct Supervision {
     pub agent_dir: PathBuf,
     /// The executable that runs the agent's subcommands.
     pub executable: String,
+    /// Where services run as processes; `None` in an ECS task.
+    pub service_dir: Option<PathBuf>,
+    /// ECS's endpoint for the states of the task's containers; `None` outside of a task.
+    pub metadata: Option<String>,
     /// The task's capacity provider, if known.
     pub capacity_provider: Option<String>,
     pub limits: Limits,

@@ -1,157 +1,156 @@
-//! Container jobs on a machine without Docker: they fail, and say why.
+//! The container hook, which the official runner calls in place of Docker.
 //!
-//! The official runner calls a container hook instead of Docker. This one fails
-//! every call that would execute something in a container: if a hook does
-//! nothing and exits with 0, such a step succeeds. The runner calls it only if
-//! GitHub's job message allows container hooks
+//! It serves `services:` by those that the runner's class declares: it compares
+//! what the job asks for with them, waits until they are ready, and answers
+//! their ports. It fails every call that would execute something in a container:
+//! if a hook does nothing and exits with 0, such a step succeeds. The runner
+//! calls it only if GitHub's job message allows container hooks
 //! (`DistributedTask.AllowRunnerContainerHooks`). Otherwise the runner itself
-//! fails the job in `Initialize containers`, with its own message (both seen
-//! with the official runner 2.336).
+//! fails the job in `Initialize containers`, with its own message (all seen with
+//! the official runner 2.336).
 
-use std::ffi::OsStr;
-use std::fs::File;
-use std::io::{Read, Write};
-use std::os::unix::fs::FileTypeExt;
+mod call;
+mod ready;
+
+use std::fs;
+use std::io::{self, Read, Write};
 use std::path::Path;
 
-use serde::Deserialize;
+use ecsrunner_core::rules::service::demand::{Asked, Met, compare};
+use serde_json::json;
 
-/// The subcommand that runs the container hook.
+use crate::services::offered::Offered;
+use call::Call;
+use ready::Waiting;
+
+/// The subcommand that runs the container hook. Its argument is the agent's
+/// directory. Scripts of agents before services have none.
 pub(crate) const CONTAINER_HOOK_SUBCOMMAND: &str = "agent-container-hook";
 
-/// The sockets on which Docker's client looks for a daemon by default.
-const SOCKETS: [&str; 2] = ["/var/run/docker.sock", "/run/docker.sock"];
 /// Larger than any call of the runner.
 const INPUT_LIMIT_BYTES: u64 = 16 * 1024 * 1024;
-/// How much is read of a `docker` that is a script.
-const SCRIPT_LIMIT_BYTES: u64 = 4096;
-
-/// The part of the runner's call that is read.
-#[derive(Deserialize)]
-struct Call {
-    command: String,
-}
+/// Longer than any sentence of ours.
+const SENTENCE_CHARS: usize = 1000;
+const DOCUMENT: &str = "see docs/semantics.md of ecsrunner";
 
 /// Answers one call of the runner and returns the exit code.
 ///
 /// `cleanup_job` succeeds, because the runner calls it after a failure too.
-/// Every other call fails with one sentence, also one that cannot be parsed.
-pub(crate) fn container_hook(input: impl Read, mut out: impl Write) -> u8 {
-    let call = serde_json::from_reader::<_, Call>(input.take(INPUT_LIMIT_BYTES)).ok();
-    let what = match call.as_ref().map(|call| call.command.as_str()) {
-        Some("cleanup_job") => return 0,
-        Some("prepare_job") => "`container:` and `services:`",
-        Some("run_script_step") => "a step in a container",
-        _ => "a container action or `docker://` step",
+/// Every call that is not answered fails with a sentence, also one that cannot be
+/// parsed.
+pub(crate) fn container_hook(agent_dir: Option<&Path>, input: impl Read, out: impl Write) -> u8 {
+    let mut told = Told(out);
+    let offered = agent_dir.map_or(Ok(None), Offered::read);
+    let answer = match (Call::read(input.take(INPUT_LIMIT_BYTES)), offered) {
+        (Ok(Call::Cleanup { services }), offered) => {
+            // Nothing here may fail, because the job's result is already known.
+            if let Ok(Some(offered)) = offered {
+                ready::tell_ended(&offered, &services, &mut told);
+            }
+            Ok(())
+        }
+        (Ok(Call::Prepare(prepare)), Ok(offered)) => prepared(&prepare, offered.as_ref(), &mut told),
+        (Ok(Call::Prepare(_)), Err(error)) => {
+            Err(vec![format!("what this runner knows about its services cannot be read: {error}")])
+        }
+        (Ok(Call::Execute { what }), _) => Err(vec![no_docker(what)]),
+        (Err(fault), _) => Err(vec![fault]),
     };
-    // An `::error::` command becomes an annotation of the job.
-    let told = writeln!(
-        out,
-        "::error::This runner has no Docker: {what} cannot be executed here, see docs/semantics.md of ecsrunner"
-    );
-    // If the line is lost, the job still fails.
-    let _ = told.and_then(|()| out.flush());
-    1
-}
-
-/// Whether the listener has a Docker client that may reach a daemon, or Podman,
-/// which needs none.
-///
-/// The runner looks for `docker` on its `PATH`, as a file and not as an
-/// executable. The official image has it, and on Fargate there is no daemon.
-pub(crate) fn has_docker(path: &OsStr, home: &Path, names_host: bool) -> bool {
-    let client = std::env::split_paths(path)
-        .filter(|directory| directory.is_absolute())
-        .map(|directory| directory.join("docker"))
-        .find(|client| client.is_file());
-    let Some(client) = client else { return false };
-    let is_socket =
-        |socket: &&str| std::fs::metadata(socket).is_ok_and(|found| found.file_type().is_socket());
-    // The client's configuration can name a daemon too. Only its presence is checked.
-    let is_configured = || home.join(".docker/contexts").is_dir();
-    names_host || SOCKETS.iter().any(is_socket) || is_configured() || is_podman(&client)
-}
-
-/// Whether a `docker` is what podman-docker installs: a script that executes
-/// `podman`, or a link to it.
-fn is_podman(client: &Path) -> bool {
-    if client.canonicalize().is_ok_and(|real| real.file_name() == Some(OsStr::new("podman"))) {
-        return true;
+    match answer {
+        Ok(()) => 0,
+        Err(sentences) => {
+            sentences.iter().for_each(|sentence| told.error(sentence));
+            1
+        }
     }
-    let mut text = Vec::new();
-    // A client that cannot be read is Docker's own, which needs a daemon.
-    let read = File::open(client).and_then(|file| file.take(SCRIPT_LIMIT_BYTES).read_to_end(&mut text));
-    read.is_ok() && text.starts_with(b"#!") && text.windows(6).any(|word| word == b"podman")
+}
+
+fn no_docker(what: &str) -> String {
+    format!("This runner has no Docker: {what} cannot be executed here, {DOCUMENT}")
+}
+
+/// Answers `prepare_job`, or returns what is wrong.
+fn prepared(
+    prepare: &call::Prepare,
+    offered: Option<&Offered>,
+    told: &mut Told<impl Write>,
+) -> Result<(), Vec<String>> {
+    if prepare.has_container {
+        return Err(vec![no_docker("`container:`")]);
+    }
+    let met = match offered {
+        _ if prepare.services.is_empty() => Vec::new(),
+        Some(offered) => compare(&offered.offer, &offered.host_ports(), &prepare.services)?,
+        None => {
+            let none = "since no class of this deployment declares services";
+            return Err(vec![format!(
+                "This runner has no Docker: `services:` cannot be executed here, {none}, {DOCUMENT}"
+            )]);
+        }
+    };
+    if let Some(offered) = offered {
+        wait(offered, &prepare.services, &met, told)?;
+    }
+    let answer = answer(&met).to_string();
+    fs::write(&prepare.response_file, answer)
+        .map_err(|error| vec![format!("the runner's file for the answer cannot be written: {error}")])
+}
+
+/// Waits for the services, which all start at the same time.
+fn wait(
+    offered: &Offered,
+    asked: &[Asked],
+    met: &[Met],
+    told: &mut Told<impl Write>,
+) -> Result<(), Vec<String>> {
+    let waiting = Waiting::begin(offered).map_err(|error| vec![error])?;
+    let mut failed = Vec::new();
+    for (asked, met) in asked.iter().zip(met) {
+        told.line(&format!("Waiting for the service `{}` (`{}`)", met.name, asked.image));
+        match waiting.until_ready(met) {
+            Ok(()) => told.line(&format!("Service `{}` is ready on port {}", met.name, met.host_port)),
+            Err(why) => failed.push(format!("Service `{}` is not ready: {why}", met.name)),
+        }
+    }
+    if failed.is_empty() { Ok(()) } else { Err(failed) }
+}
+
+/// The services by position, as the runner gives them to `job.services`.
+fn answer(met: &[Met]) -> serde_json::Value {
+    let services = met.iter().map(|met| {
+        let ports = json!({met.port.to_string(): met.host_port.to_string()});
+        json!({"id": met.name, "network": "host", "ports": ports})
+    });
+    let names: Vec<_> = met.iter().map(|met| &met.name).collect();
+    json!({"state": {"services": names}, "context": {"services": services.collect::<Vec<_>>()}})
+}
+
+/// The job's log.
+pub(crate) struct Told<W>(W);
+
+impl<W: Write> Told<W> {
+    fn line(&mut self, text: &str) {
+        self.write("", text);
+    }
+
+    /// An `::error::` command becomes an annotation of the job.
+    fn error(&mut self, text: &str) {
+        self.write("::error::", text);
+    }
+
+    fn warning(&mut self, text: &str) {
+        self.write("::warning::", text);
+    }
+
+    /// Writes one line. The names of images come from a workflow.
+    fn write(&mut self, command: &str, text: &str) {
+        let text: String = text.chars().filter(|c| !c.is_control()).take(SENTENCE_CHARS).collect();
+        // A line that begins with a command is one, whatever it is meant to be.
+        let text = if command.is_empty() { text.replace("::", ": :") } else { text.replace('%', "%25") };
+        // If the line is lost, the exit code still says whether the call failed.
+        let _lost: io::Result<()> = writeln!(self.0, "{command}{text}").and_then(|()| self.0.flush());
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use std::ffi::OsString;
-
-    use super::*;
-
-    fn called(input: &str) -> (u8, String) {
-        let mut out = Vec::new();
-        let code = container_hook(input.as_bytes(), &mut out);
-        (code, String::from_utf8(out).unwrap())
-    }
-
-    #[test]
-    fn whatever_would_execute_in_a_container_fails_with_one_sentence() {
-        // As the official runner 2.336 sends it, for two services and no container.
-        let prepare_job = r#"{"command":"prepare_job","responseFile":"/w/_temp/_runner_hook_responses/1.json","state":null,
-            "args":{"container":null,"services":[{"image":"postgres:17","dockerfile":null,"entryPointArgs":[],
-            "entryPoint":null,"workingDirectory":null,"createOptions":"--health-interval 10s","registry":null,
-            "environmentVariables":{"POSTGRES_PASSWORD":"pw"},"portMappings":["5432:5432"],
-            "systemMountVolumes":[],"userMountVolumes":[]}]}}"#;
-        for input in [
-            prepare_job,
-            r#"{"command":"run_container_step","args":{"image":"alpine"}}"#,
-            r#"{"command":"run_script_step","args":{}}"#,
-            r#"{"command":"of_a_later_runner"}"#,
-            "no JSON",
-            "",
-        ] {
-            let (code, told) = called(input);
-            assert_eq!(code, 1, "{input}");
-            assert!(told.starts_with("::error::This runner has no Docker: "), "{told}");
-            assert_eq!(told.lines().count(), 1, "{told}");
-        }
-    }
-
-    #[test]
-    fn the_clean_up_succeeds_and_says_nothing() {
-        assert_eq!(called(r#"{"command":"cleanup_job","args":{},"state":{}}"#), (0, String::new()));
-    }
-
-    #[test]
-    fn docker_is_a_client_on_the_path_with_a_daemon() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = OsString::from(dir.path());
-        assert!(!has_docker(&path, dir.path(), true), "no client");
-        std::fs::write(dir.path().join("docker"), "").unwrap();
-        assert!(has_docker(&path, dir.path(), true));
-        let has_socket = SOCKETS.iter().any(|socket| Path::new(socket).exists());
-        assert_eq!(has_docker(&path, dir.path(), false), has_socket);
-        std::fs::create_dir_all(dir.path().join(".docker/contexts")).unwrap();
-        assert!(has_docker(&path, dir.path(), false));
-    }
-
-    #[test]
-    fn podman_in_dockers_place_needs_no_daemon() {
-        let dir = tempfile::tempdir().unwrap();
-        let docker = dir.path().join("docker");
-        std::fs::write(&docker, "#!/usr/bin/sh\nexec /usr/bin/podman \"$@\"\n").unwrap();
-        assert!(is_podman(&docker));
-        assert!(has_docker(dir.path().as_os_str(), dir.path(), false));
-        std::fs::write(dir.path().join("podman"), "\x7fELF").unwrap();
-        std::fs::remove_file(&docker).unwrap();
-        std::os::unix::fs::symlink("podman", &docker).unwrap();
-        assert!(is_podman(&docker));
-        std::fs::remove_file(&docker).unwrap();
-        for other in ["#!/bin/sh\nexec /opt/docker \"$@\"\n", "\x7fELF podman", ""] {
-            std::fs::write(&docker, other).unwrap();
-            assert!(!is_podman(&docker), "{other}");
-        }
-    }
-}
+mod tests;

@@ -5,7 +5,7 @@
 //! it. It stops the listener at a limit, on a signal or when the job-started
 //! hook refuses the job. Its exit code says how the runner ended. Modules in the
 //! order of execution: [`config`], `boot`, `scrub`, `agent_dir`, `env_file`,
-//! `listener`, `supervise`, `judge`. In a container the process executes itself
+//! `services`, `listener`, `supervise`, `judge`. In a container the process executes itself
 //! again after `boot`, so that nothing from AWS is left in it. `hook` and
 //! `container_hook` run inside the job.
 //!
@@ -34,6 +34,8 @@ mod judge;
 mod ending;
 mod log;
 mod hook;
+mod docker;
+mod services;
 mod container_hook;
 
 use std::env;
@@ -53,6 +55,7 @@ use crate::life::Life;
 use crate::listener::LISTENER_SUBCOMMAND;
 use crate::log::Log;
 use crate::scrub::SUPERVISE_SUBCOMMAND;
+use crate::services::{SERVICE_SUBCOMMAND, become_service};
 use crate::signals::Signals;
 
 /// Runs one of the agent's subcommands: the supervising agent after its second
@@ -70,8 +73,12 @@ pub fn subcommand(arguments: &[OsString]) -> Option<ExitCode> {
             let lookup = |name: &str| env::var_os(name);
             Some(ExitCode::from(hook(Path::new(agent_dir), lookup, io::stdout())))
         }
-        [first] if first == CONTAINER_HOOK_SUBCOMMAND => {
-            Some(ExitCode::from(container_hook(io::stdin().lock(), io::stdout())))
+        [first, agent_dir @ ..] if first == CONTAINER_HOOK_SUBCOMMAND && agent_dir.len() <= 1 => {
+            let agent_dir = agent_dir.first().map(Path::new);
+            Some(ExitCode::from(container_hook(agent_dir, io::stdin().lock(), io::stdout())))
+        }
+        [first, uid, program, arguments @ ..] if first == SERVICE_SUBCOMMAND => {
+            Some(become_service(uid, program, arguments))
         }
         _ => None,
     }

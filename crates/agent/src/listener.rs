@@ -23,7 +23,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use crate::agent_dir::AgentDir;
 use crate::config::{ListenerConfig, Supervision};
-use crate::container_hook::has_docker;
+use crate::docker::has_docker;
 use crate::ending::StartError;
 use crate::env_file;
 use crate::output::Outputs;
@@ -43,7 +43,8 @@ const DOCKER_HOST: &str = "DOCKER_HOST";
 /// The listener reads this one and removes it from its own environment.
 const JIT_CONFIG: &str = "ACTIONS_RUNNER_INPUT_JITCONFIG";
 const HOOK: &str = "ACTIONS_RUNNER_HOOK_JOB_STARTED";
-/// Set only if there is no Docker: the runner then calls the container hook.
+/// Set only if the class declares services, or if there is no Docker: the runner then
+/// calls the container hook.
 const CONTAINER_HOOKS: &str = "ACTIONS_RUNNER_CONTAINER_HOOKS";
 /// Makes the listener end with code 7 if a message says that its version is too
 /// old. If GitHub refuses the session for that reason, the code is 1 in any case.
@@ -102,6 +103,12 @@ impl Account {
         }
     }
 
+    /// Switches this process to the user with this id.
+    pub(crate) fn assume_by_id(uid: &OsStr) -> io::Result<()> {
+        let uid = uid.to_str().and_then(|uid| uid.parse().ok());
+        Self::by_id(uid.ok_or_else(|| io::Error::other("no user id is given"))?).assume()
+    }
+
     /// Switches this process to the user, with exactly the groups of its account.
     fn assume(&self) -> io::Result<()> {
         match &self.name {
@@ -122,8 +129,7 @@ pub(crate) fn become_listener(uid: &OsStr, program: &Path) -> ExitCode {
 }
 
 fn try_become_listener(uid: &OsStr, program: &Path) -> io::Result<std::convert::Infallible> {
-    let uid = uid.to_str().and_then(|uid| uid.parse().ok());
-    Account::by_id(uid.ok_or_else(|| io::Error::other("no user id is given"))?).assume()?;
+    Account::assume_by_id(uid)?;
     let program = CString::new(program.as_os_str().as_bytes())?;
     Ok(execv(&program, &[program.as_c_str(), c"run"])?)
 }
@@ -135,13 +141,15 @@ pub(crate) struct Listener {
 
 impl Listener {
     /// Starts it in a process group of its own, with a clean environment.
-    /// `env_file` holds the variables of its `.env`.
+    /// `env_file` holds the variables of its `.env`. `has_services` says whether its
+    /// class declares services, which the container hook serves.
     pub(crate) fn start(
         config: &Supervision,
         account: Option<&Account>,
         dir: &AgentDir,
         env_file: &[(String, Vec<u8>)],
         jit: &SecretString,
+        has_services: bool,
     ) -> Result<(Self, Outputs), StartError> {
         let listener = &config.listener;
         let path = listener.runner_dir.join("bin/Runner.Listener");
@@ -170,7 +178,7 @@ impl Listener {
         if let Some(tmp_dir) = &listener.tmp_dir {
             command.env(TMPDIR, tmp_dir);
         }
-        if !reaches_docker(listener, env_file) {
+        if has_services || !reaches_docker(listener, env_file) {
             command.env(CONTAINER_HOOKS, dir.container_script());
         }
         Self::spawn(&mut command).map_err(failed)

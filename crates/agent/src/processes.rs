@@ -50,17 +50,15 @@ pub(crate) fn adopt_orphans() -> io::Result<()> {
     Ok(())
 }
 
-/// Reaps every child that has ended. Returns the status of `pid` if it is one of them.
-pub(crate) fn reap(pid: Pid) -> Option<Status> {
-    let mut status = None;
+/// Reaps every child that has ended, and returns each with its status. Most are
+/// orphans.
+pub(crate) fn reap() -> Vec<(Pid, Status)> {
+    let mut reaped = Vec::new();
     loop {
         match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
-            Ok(WaitStatus::Exited(ended, code)) if ended == pid => status = Some(Status::Code(code)),
-            Ok(WaitStatus::Signaled(ended, signal, _)) if ended == pid => {
-                status = Some(Status::Signal(signal));
-            }
-            // The others are orphans.
-            Ok(WaitStatus::StillAlive) | Err(_) => return status,
+            Ok(WaitStatus::Exited(pid, code)) => reaped.push((pid, Status::Code(code))),
+            Ok(WaitStatus::Signaled(pid, signal, _)) => reaped.push((pid, Status::Signal(signal))),
+            Ok(WaitStatus::StillAlive) | Err(_) => return reaped,
             Ok(_) => {}
         }
     }
@@ -88,7 +86,7 @@ pub(crate) fn kill_leftovers(signals: &Signals) -> Leftovers {
     let deadline = Instant::now() + KILL_LIMIT;
     let mut killed = BTreeSet::new();
     loop {
-        reap(Pid::this());
+        reap();
         let remaining = descendants();
         if remaining.is_empty() || Instant::now() >= deadline {
             return Leftovers { killed: killed.len(), remaining: remaining.len() };

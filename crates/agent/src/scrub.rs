@@ -14,6 +14,7 @@ use std::io::{self, Read, Seek, Write};
 use ecsrunner_aws::boot::Taken;
 use ecsrunner_core::id::RunnerName;
 use ecsrunner_core::rules::policy::Policy;
+use ecsrunner_core::rules::service::offer::Offer;
 use ecsrunner_core::wire::boot::{BootItem, Fail};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::unistd::{dup2_stdin, execve};
@@ -32,6 +33,7 @@ struct Passed {
     runner: String,
     policy: Policy,
     fail: Option<Fail>,
+    services: Option<Offer>,
     jit: String,
     supervision: Supervision,
     life: Life,
@@ -55,18 +57,24 @@ pub(crate) fn reexecute(
     supervision: &Supervision,
     life: &Life,
 ) -> Result<Infallible, ScrubError> {
+    let mut supervision = supervision.clone();
+    // The path of the metadata stays behind where no service needs it.
+    if taken.item.services.as_ref().is_none_or(|offer| offer.services.is_empty()) {
+        supervision.metadata = None;
+    }
+    let executable = supervision.executable.clone();
     let passed = Passed {
         runner: taken.item.runner.to_string(),
         policy: taken.item.policy.clone(),
         fail: taken.item.fail.clone(),
+        services: taken.item.services.clone(),
         jit: taken.jit.expose_secret().to_owned(),
-        supervision: supervision.clone(),
+        supervision,
         life: life.clone(),
     };
     // Only descriptor 0 survives `execve`: this one is close-on-exec.
     let file = pack(&passed).map_err(ScrubError::Pack)?;
     dup2_stdin(&file).map_err(|errno| ScrubError::Pack(errno.into()))?;
-    let executable = &supervision.executable;
     let failed = |source: io::Error| ScrubError::Exec { executable: executable.clone(), source };
     let words = [executable.as_str(), SUPERVISE_SUBCOMMAND].map(CString::new);
     let words: Vec<CString> =
@@ -91,6 +99,6 @@ pub(crate) fn unpack() -> Result<(Taken, Supervision, Life), ScrubError> {
     read.and(emptied.map(|()| 0)).map_err(ScrubError::Pack)?;
     let passed: Passed = serde_json::from_slice(&bytes).map_err(|_| ScrubError::Unpack)?;
     let runner = RunnerName::parse(&passed.runner).map_err(|_| ScrubError::Unpack)?;
-    let item = BootItem { runner, policy: passed.policy, fail: passed.fail };
+    let item = BootItem { runner, policy: passed.policy, fail: passed.fail, services: passed.services };
     Ok((Taken { item, jit: SecretString::from(passed.jit) }, passed.supervision, passed.life))
 }

@@ -8,6 +8,7 @@ use std::os::fd::AsFd;
 use std::time::Instant;
 
 use ecsrunner_aws::boot::Taken;
+use ecsrunner_core::rules::service::offer::Offer;
 use secrecy::SecretString;
 
 use crate::agent_dir::{AgentDir, HookCommands, Rules, Verdict};
@@ -23,6 +24,7 @@ use crate::log::Log;
 use crate::output::Outputs;
 use crate::phase::Phase;
 use crate::processes::{self, Status};
+use crate::services::Services;
 use crate::signals::{self, Signals};
 use crate::stopping::Stop;
 use crate::watch::Watch;
@@ -43,6 +45,7 @@ pub(crate) fn supervise(
     life: &mut Life,
 ) -> Result<Ending, Ending> {
     let account = Account::of(config);
+    let offer = taken.item.services.clone();
     let rules = Rules::from(taken.item);
     let group = account.as_ref().map(|account| account.gid);
     let executable = config.executable.as_str();
@@ -57,6 +60,8 @@ pub(crate) fn supervise(
         log,
         life,
         dir,
+        offer: offer.as_ref(),
+        services: Services::default(),
         started: Instant::now(),
         listening: None,
         phase: Phase::Starting,
@@ -76,6 +81,9 @@ struct Supervisor<'a, W> {
     log: &'a mut Log<W>,
     life: &'a mut Life,
     dir: AgentDir,
+    /// The services of the runner's class, and which classes have others.
+    offer: Option<&'a Offer>,
+    services: Services,
     /// When the listener was first started.
     started: Instant,
     /// When a listener first listened for jobs.
@@ -132,8 +140,11 @@ impl<W: Write> Supervisor<'_, W> {
         for name in &env_file.removed {
             self.log.warn("line removed from the runner's .env", &[("variable", name)]);
         }
+        self.services = Services::start(self.config, self.offer, account, &self.dir, self.log);
+        let has_services = self.services.are_declared();
         let start = Instant::now();
-        let (listener, mut outputs) = Listener::start(self.config, account, &self.dir, &env_file.kept, jit)?;
+        let (listener, mut outputs) =
+            Listener::start(self.config, account, &self.dir, &env_file.kept, jit, has_services)?;
         self.life.reached(Step::ListenerStarted);
         let elapsed_ms = start.elapsed().as_millis();
         let pid = listener.pid.as_raw();
@@ -142,6 +153,7 @@ impl<W: Write> Supervisor<'_, W> {
         let status = self.follow(&listener, &mut outputs);
         // The listener's last lines are needed to judge its end.
         self.read_rest(&mut outputs);
+        self.services.kill();
         let leftovers = processes::kill_leftovers(self.signals);
         if leftovers.killed > 0 {
             self.log.info("leftovers killed", &[("processes", &leftovers.killed)]);
@@ -165,7 +177,7 @@ impl<W: Write> Supervisor<'_, W> {
                 self.on_signal(listener);
             }
             if self.signals.take_child()
-                && let Some(status) = processes::reap(listener.pid)
+                && let Some(status) = self.reap(listener)
             {
                 return status;
             }
@@ -174,6 +186,19 @@ impl<W: Write> Supervisor<'_, W> {
                 return Status::Stuck;
             }
         }
+    }
+
+    /// Reaps what has ended. Returns the listener's status if it is a part of that.
+    fn reap(&mut self, listener: &Listener) -> Option<Status> {
+        let mut of_listener = None;
+        for (pid, status) in processes::reap() {
+            if pid == listener.pid {
+                of_listener = Some(status);
+            } else {
+                self.services.ended(pid, status, &self.dir, self.log);
+            }
+        }
+        of_listener
     }
 
     fn wait(&self, outputs: &Outputs) {

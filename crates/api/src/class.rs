@@ -27,9 +27,24 @@ pub struct ClassView {
     /// Tasks that wait for a job, if it has any.
     #[serde(default)]
     pub warm: Option<WarmView>,
+    /// What stands beside the runner.
+    #[serde(default)]
+    pub services: Vec<ServiceView>,
     pub default: bool,
     pub usd_per_hour: f64,
     pub spot_usd_per_hour: f64,
+}
+
+/// A service of a class. The values of its variables are not shown.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ServiceView {
+    pub name: String,
+    pub image: String,
+    pub port: u16,
+    /// The names of its variables.
+    pub variables: Vec<String>,
+    /// The command of its health check, if it has one.
+    pub health: Option<String>,
 }
 
 /// The warm tasks of a class.
@@ -76,6 +91,17 @@ impl ClassView {
                 schedule: warm.schedule.windows().map(str::to_owned).collect(),
                 max_age_hours: warm.max_age.as_hours(),
             }),
+            services: class
+                .services
+                .iter()
+                .map(|(name, service)| ServiceView {
+                    name: name.to_string(),
+                    image: service.image.to_string(),
+                    port: service.port,
+                    variables: service.env.0.keys().cloned().collect(),
+                    health: service.health.as_ref().map(|health| health.command.clone()),
+                })
+                .collect(),
             default,
             usd_per_hour: hour(Market::OnDemand),
             spot_usd_per_hour: hour(Market::Spot),

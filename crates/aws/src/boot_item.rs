@@ -5,6 +5,7 @@ use std::fmt;
 
 use ecsrunner_core::id::RunnerName;
 use ecsrunner_core::rules::policy::Policy;
+use ecsrunner_core::rules::service::offer::Offer;
 use ecsrunner_core::wire::boot::{BootItem, Fail, attribute};
 use secrecy::SecretString;
 use serde::Deserialize;
@@ -59,7 +60,16 @@ pub fn read(reply: &[u8]) -> Result<Option<Taken>, BootItemError> {
         .map(|fail| serde_json::from_str(&fail))
         .transpose()
         .map_err(|error| wrong(attribute::FAIL, &error))?;
-    Ok(Some(Taken { item: BootItem { runner, policy, fail }, jit }))
+    let services: Option<Offer> = text(attribute::SERVICES)
+        .map(|services| serde_json::from_str(&services))
+        .transpose()
+        .map_err(|error| wrong(attribute::SERVICES, &unquoted(&error)))?;
+    Ok(Some(Taken { item: BootItem { runner, policy, fail, services }, jit }))
+}
+
+/// Where the parser stopped. Its own words could quote the value of a variable.
+fn unquoted(error: &serde_json::Error) -> String {
+    format!("not the expected JSON at line {} column {}", error.line(), error.column())
 }
 
 #[derive(Deserialize)]
@@ -102,7 +112,7 @@ mod tests {
         let taken = read(&reply).unwrap().unwrap();
         assert_eq!(taken.item.runner.as_str(), RUNNER);
         assert_eq!(taken.jit.expose_secret(), "secret");
-        assert!(taken.item.fail.is_none());
+        assert!(taken.item.fail.is_none() && taken.item.services.is_none());
     }
 
     #[test]
@@ -118,6 +128,12 @@ mod tests {
         );
         let text = unreadable(serde_json::json!({"jit": {"S": "s3cret"}, "runner": {"S": "x"}}));
         assert!(text.contains("attribute `runner`") && !text.contains("s3cret"), "{text}");
+        let text = unreadable(serde_json::json!({
+            "jit": {"S": "secret"}, "runner": {"S": RUNNER},
+            "policy": {"S": r#"{"repositories":["acme/*"]}"#},
+            "services": {"S": r#"{"class":"a","services":{"db":"s3cret"}}"#},
+        }));
+        assert!(text.contains("attribute `services`") && !text.contains("s3cret"), "{text}");
         let text = read(br#"{"Attributes":"s3cret"}"#).unwrap_err().to_string();
         assert!(!text.contains("s3cret"), "{text}");
     }

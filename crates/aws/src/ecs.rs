@@ -25,7 +25,7 @@ use ecsrunner_engine::ports::compute::{Compute, ComputeError, TaskOrder};
 use crate::connection::Connection;
 use crate::task::started_by;
 use agent::{AgentObject, Links};
-use definition::TaskDefinitions;
+use definition::{ServiceDefinitions, TaskDefinitions};
 
 #[derive(Clone, Debug)]
 pub struct EcsTasks {
@@ -41,6 +41,8 @@ pub struct Fleet {
     pub cluster: String,
     pub network: Network,
     pub task_definitions: TaskDefinitions,
+    /// Those of classes with services, which take the place of the above.
+    pub service_definitions: ServiceDefinitions,
     /// The agent's variables for a task. None is a secret, since every caller of
     /// DescribeTasks can read them. Must return the same for the same task.
     pub environment: AgentEnvironment,

@@ -13,7 +13,7 @@ mod tasks;
 use std::error::Error;
 use std::fmt;
 
-use ecsrunner_core::id::{Deployment, TaskId};
+use ecsrunner_core::id::{Deployment, ServiceName, TaskId};
 use jiff::Timestamp;
 use secrecy::SecretString;
 
@@ -189,13 +189,21 @@ impl<'a> Operator<'a> {
         runtime.ok_or_else(|| OperateError::NotRunning("without its container".to_owned()))
     }
 
-    /// A part of a task's log, from the beginning or from the end of an earlier part.
+    /// A part of the log of a task's runner, or of a service beside it, from the beginning or from the end of an earlier
+    /// part.
     ///
     /// # Errors
     ///
     /// Those of AWS. [`OperateError::Missing`] while nothing has been logged.
-    pub async fn log(&self, group: &str, task: &TaskId, from: Option<&str>) -> Result<LogPage, OperateError> {
-        let stream = format!("{STREAM_PREFIX}/{CONTAINER}/{}", last(task.as_str()));
+    pub async fn log(
+        &self,
+        group: &str,
+        task: &TaskId,
+        service: Option<&ServiceName>,
+        from: Option<&str>,
+    ) -> Result<LogPage, OperateError> {
+        let container = service.map_or(CONTAINER, ServiceName::as_str);
+        let stream = format!("{STREAM_PREFIX}/{container}/{}", last(task.as_str()));
         let page = self
             .connection
             .logs()

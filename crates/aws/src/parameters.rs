@@ -12,6 +12,7 @@ use std::sync::Arc;
 use aws_sdk_ssm::Client;
 use ecsrunner_core::id::Deployment;
 use ecsrunner_core::rules::class::{Catalogue, ClassEntry};
+use ecsrunner_core::rules::service::Place;
 use ecsrunner_core::rules::settings::{Settings, SettingsEntry};
 use ecsrunner_engine::ports::Disposition;
 use ecsrunner_engine::{Ruleset, chain};
@@ -179,9 +180,12 @@ impl Configuration {
         let classes = classes.and_then(|document| read_classes(document, &mut mistakes));
         let paused = read_paused(&format!("{path}{}", document::PAUSED), texts, &mut mistakes);
         match (facts, settings, classes) {
-            (Some(deployment), Some(mut settings), Some((catalogue, class_faults)))
+            (Some(deployment), Some(mut settings), Some((mut catalogue, mut class_faults)))
                 if mistakes.is_empty() =>
             {
+                let undefined = catalogue.set_aside(|class| deployment.undefined(class));
+                class_faults
+                    .extend(undefined.iter().map(|fault| format!("parameter `{path}classes`: {fault}")));
                 let paused_by_settings = settings.paused || deployment.paused;
                 settings.paused = paused_by_settings || paused;
                 Ok(Self { deployment, settings, paused_by_settings, catalogue, class_faults })
@@ -210,6 +214,7 @@ impl Configuration {
             cluster: self.deployment.cluster.clone(),
             network: self.deployment.network.clone(),
             task_definitions: self.deployment.task_definitions.clone(),
+            service_definitions: self.deployment.service_definitions.clone(),
             environment,
         }
     }
@@ -271,7 +276,8 @@ fn read_classes(
             Err(error) => faults.push(format!("parameter `{name}`: class `{class}`: {error}")),
         }
     }
-    let (catalogue, errors) = Catalogue::read(&entries);
+    let (mut catalogue, mut errors) = Catalogue::read(&entries);
+    errors.extend(catalogue.keep_fit(Place::Ecs));
     faults.extend(errors.iter().map(|error| format!("parameter `{name}`: {error}")));
     Some((catalogue, faults))
 }

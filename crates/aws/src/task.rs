@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 /// The name of the container that the agent is.
-pub const CONTAINER: &str = "runner";
+pub const CONTAINER: &str = ecsrunner_core::rules::service::RUNNER;
 
 /// Parts of messages about missing capacity, in lower case. The messages about
 /// quotas begin with `You’ve`, whose apostrophe is U+2019, so only a part is

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::fs;
 
 use ecsrunner_aws::parameters::Configuration;
-use ecsrunner_core::id::Deployment;
+use ecsrunner_core::id::{Deployment, ServiceName};
 use ecsrunner_core::rules::class::size::Arch;
 use ecsrunner_core::rules::settings::OnFailure;
 
@@ -46,6 +46,11 @@ fn what_terraform_writes_is_read_as_it_was_meant() {
     let warm = large.warm.as_ref().unwrap();
     assert_eq!((warm.count, warm.max_age.as_hours(), warm.schedule.windows().count()), (2, 12, 1));
     assert!(read.catalogue.default_class().unwrap().warm.is_none());
+    let services = &read.catalogue.default_class().unwrap().services;
+    let db = &services[&ServiceName::parse("db").unwrap()];
+    assert_eq!((services.len(), db.port, db.env.0["POSTGRES_PASSWORD"].as_str()), (2, 5432, "postgres"));
+    assert_eq!(db.health.as_ref().unwrap().limit_secs(), 2 * 45);
+    assert!(large.services.is_empty());
     assert_eq!((large.image.as_deref(), large.size.ephemeral_storage_gib()), (Some("android"), 60));
     assert!(large.offers.contains("big-disk") && large.offers.contains("arm64"));
 
@@ -53,6 +58,8 @@ fn what_terraform_writes_is_read_as_it_was_meant() {
     assert_eq!(facts.tables.boot_owners.plain, "AROAPLAIN");
     assert_eq!(facts.tables.boot_owners.exec, "AROAEXEC");
     assert_eq!(facts.task_definitions.len(), 6);
+    let of_small = &facts.service_definitions[&read.catalogue.default_class().unwrap().name];
+    assert_eq!(of_small["default"], "ecsrunner-ci-services_small_default:1");
     assert!(facts.network.assign_public_ip);
     assert_eq!(facts.log_group, "/ecsrunner/ci/runners");
     assert_eq!(facts.questions_function.as_deref(), Some("ecsrunner-ci-questions"));

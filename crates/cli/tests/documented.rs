@@ -74,7 +74,9 @@ fn the_documented_example_is_read_without_a_mistake() {
             .contains(&key.as_str())
             || key.starts_with("registration.");
         let written = toml.lines().any(|line| line.starts_with(&format!("{last} =")))
-            || toml.contains(&format!("[{}", key.replace("<name>", "large")));
+            || toml.contains(&format!("[{}", key.replace("<name>", "large")))
+            || toml
+                .contains(&format!("[{}", key.replace("<name>", "with-db").replace("<service>", "postgres")));
         assert!(written || left_out, "`{key}` is not in the example");
     }
 }
@@ -109,6 +111,11 @@ fn every_key_of_the_configuration_is_documented_and_no_other() {
     keys.extend(keys_of("classes.<name>", &format!("{top}[classes.x]\nunknown = 1")));
     let warm = format!("{top}[classes.x]\ncpu = 512\nmemory = 1024\nwarm = {{ unknown = 1 }}");
     keys.extend(keys_of("classes.<name>.warm", &warm));
+    let of_service = "classes.<name>.services.<service>";
+    let service = format!("{top}[classes.x]\ncpu = 512\nmemory = 1024\n[classes.x.services.y]\n");
+    keys.extend(keys_of(of_service, &format!("{service}unknown = 1")));
+    let health = format!("{service}image = 'a'\nport = 1\nhealth = {{ unknown = 1 }}");
+    keys.extend(keys_of(&format!("{of_service}.health"), &health));
     keys.extend(["registration.organization.name", "registration.organization.group"].map(str::to_owned));
     assert_eq!(first_column("Keys"), keys);
 }

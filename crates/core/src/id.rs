@@ -201,6 +201,13 @@ text_id!(
     |text| text.len() <= 32 && is_dashed_word(text)
 );
 text_id!(
+    /// A service that a class declares, and the name of its container.
+    ServiceName,
+    "service",
+    "1 to 32 characters of a-z, 0-9 and -, beginning and ending with a letter or digit",
+    |text| text.len() <= 32 && is_dashed_word(text)
+);
+text_id!(
     /// A pool's id: a hash of its registration scope and label set (see [`crate::rules::pool::Pool::id`]).
     PoolId,
     "pool",

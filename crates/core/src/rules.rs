@@ -7,6 +7,7 @@ pub mod pace;
 pub mod policy;
 pub mod schedule;
 pub mod warm;
+pub mod service;
 pub mod class;
 pub mod image;
 pub mod labels;
@@ -14,9 +15,10 @@ pub mod pool;
 pub mod placement;
 pub mod cost;
 
-use crate::id::ClassName;
+use crate::id::{ClassName, Repository};
 use class::Catalogue;
 use policy::Policy;
+use service::offer::{Offer, OtherClass};
 use settings::Settings;
 
 /// The rules by which events are judged.
@@ -44,5 +46,21 @@ impl Rules<'_> {
             Some(repositories) => policy.within(repositories),
             None => policy.clone(),
         }
+    }
+    /// Returns what a runner of the class is told about services: its own, and the other classes with services that the
+    /// repository's jobs may use. Returns `None` if no class declares a service.
+    #[must_use]
+    pub fn offer_of(&self, class: &ClassName, repository: &Repository) -> Option<Offer> {
+        let services = self.catalogue.get(class).map(|class| class.services.clone()).unwrap_or_default();
+        let others = self.catalogue.iter().filter(|other| other.name != *class && other.allows(repository));
+        let elsewhere: Vec<OtherClass> = others
+            .filter(|other| !other.services.is_empty())
+            .map(|other| OtherClass {
+                class: other.name.clone(),
+                services: other.services.values().map(Into::into).collect(),
+            })
+            .collect();
+        let has_any = !services.is_empty() || !elsewhere.is_empty();
+        has_any.then(|| Offer { class: class.clone(), services, elsewhere })
     }
 }

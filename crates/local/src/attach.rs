@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use ecsrunner_core::id::TaskId;
+use ecsrunner_core::id::{ServiceName, TaskId};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 
@@ -81,13 +81,14 @@ impl Attachment {
         Ok(state_dir::check(&self.state)?)
     }
 
-    /// Opens the log of a task's agent and listener.
+    /// Opens the log of a task's agent and listener, or of a service beside them.
     ///
     /// # Errors
     ///
     /// Fails if the task is not known, or its directory has been removed.
-    pub fn log(&self, task: &TaskId) -> io::Result<File> {
-        File::open(TaskDir::at(self.state.join("tasks").join(task.as_str())).log())
+    pub fn log(&self, task: &TaskId, service: Option<&ServiceName>) -> io::Result<File> {
+        let dir = TaskDir::at(self.state.join("tasks").join(task.as_str()));
+        File::open(service.map_or_else(|| dir.log(), |service| dir.service_log(service)))
     }
 }
 

@@ -75,13 +75,15 @@ const RUNNING: u64 = 1;
 const STOPPED: u64 = 2;
 
 /// Directories that are removed when their task has ended.
-const LITTER: [&str; 4] = [RUNNER, AGENT, TMP, PRIVATE];
+const LITTER: [&str; 5] = [RUNNER, AGENT, TMP, SERVICES, PRIVATE];
 /// The runner's copy of the official runner, and its work folder.
 const RUNNER: &str = "runner";
 /// Files that agent and hook share.
 const AGENT: &str = "agent";
 /// The job's `TMPDIR`.
 const TMP: &str = "tmp";
+/// Services of the class, each with a directory and a log.
+const SERVICES: &str = "services";
 
 impl Processes {
     pub(crate) fn new(
@@ -235,6 +237,7 @@ impl Processes {
             .env(environment::RUNNER_DIR, runner_dir)
             .env(environment::AGENT_DIR, dir.path().join(AGENT))
             .env(environment::TMP_DIR, tmp_dir)
+            .env(environment::SERVICE_DIR, dir.path().join(SERVICES))
             .envs(environment::limits(&definition.limits, facts.max_job_minutes))
             .envs(environment::warm(facts.warm_for))
             .env(environment::STOP_TIMEOUT_SECS, watch::STOP_TIMEOUT.as_secs().to_string())

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use ecsrunner_core::rules::class::{Catalogue, ClassEntry};
 use ecsrunner_core::rules::limits::Limits;
+use ecsrunner_core::rules::service::Place;
 use ecsrunner_core::rules::settings::{Settings, SettingsEntry};
 use ecsrunner_github::{ApiUrl, App, AppId, Client, Credentials, InstallationId};
 use secrecy::SecretString;
@@ -311,8 +312,8 @@ impl Reader<'_> {
                 entries.insert(name, entry);
             }
         }
-        let (catalogue, errors) = Catalogue::read(&entries);
-        for error in errors {
+        let (mut catalogue, errors) = Catalogue::read(&entries);
+        for error in errors.into_iter().chain(catalogue.keep_fit(Place::OneMachine)) {
             self.mistake("classes", &error);
         }
         if entries.is_empty() {

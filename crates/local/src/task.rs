@@ -13,7 +13,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use ecsrunner_core::id::{TaskId, TaskName};
+use ecsrunner_core::id::{ServiceName, TaskId, TaskName};
 use ecsrunner_core::wire::environment;
 use ecsrunner_core::wire::exit::AgentExit;
 use nix::fcntl::{Flock, FlockArg};
@@ -86,6 +86,11 @@ impl TaskDir {
 
     pub(crate) fn log(&self) -> PathBuf {
         self.0.join(LOG)
+    }
+
+    /// The log of a service of the task's class.
+    pub(crate) fn service_log(&self, service: &ServiceName) -> PathBuf {
+        self.0.join(format!("service-{service}.log"))
     }
 
     /// Returns the files that server and agent keep here, whether they exist or not.

@@ -10,7 +10,7 @@ locals {
 
   # The images in ECR, of any account and Region.
   ecr_images = flatten([
-    for uri in concat(flatten([for uris in values(var.images) : values(uris)]), [var.official.uri]) :
+    for uri in concat(flatten([for uris in values(var.images) : values(uris)]), [var.official.uri], flatten([for class in values(var.classes) : [for service in values(class.services) : service.image]])) :
     regexall("^(?P<account>[0-9]{12})[.]dkr[.-]ecr(?:-fips)?[.](?P<region>[a-z0-9-]+)[.]${local.ecr_domains}/(?P<repository>[^:@]+)", uri)
   ])
 

@@ -34,6 +34,33 @@ locals {
     }
   }
 
+  # CloudWatch must not delay a job that prints much: beyond 4 MiB, lines are lost here but not at GitHub.
+  log = {
+    logDriver = "awslogs"
+    options = {
+      awslogs-group         = aws_cloudwatch_log_group.runners.name
+      awslogs-region        = data.aws_region.current.region
+      awslogs-stream-prefix = "runner"
+      mode                  = "non-blocking"
+      max-buffer-size       = "4m"
+    }
+  }
+
+  # The runner's container, by `<image>/<arch>`. No health check and no initProcessEnabled: each would be a process with
+  # the task's environment, which has the address of its credentials. Our images set the user: root for the agent,
+  # another for the job.
+  runners = {
+    for variant in values(local.variants) : "${variant.name}/${variant.arch}" => merge({
+      name                   = "runner"
+      image                  = variant.uri
+      essential              = true
+      readonlyRootFilesystem = false
+      # The time between Spot's warning and the end; also Fargate's maximum.
+      stopTimeout      = 120
+      logConfiguration = local.log
+    }, try(local.official["${variant.name}/${variant.arch}"], {})) if !variant.exec
+  }
+
   architectures = { x64 = "X86_64", arm64 = "ARM64" }
 }
 
@@ -98,27 +125,7 @@ resource "aws_ecs_task_definition" "runner" {
     cpu_architecture        = local.architectures[each.value.arch]
   }
 
-  # No health check and no initProcessEnabled: each would be a process with the task's environment, which
-  # has the address of its credentials. Our images set the user: root for the agent, another for the job.
-  container_definitions = jsonencode([merge({
-    name                   = "runner"
-    image                  = each.value.uri
-    essential              = true
-    readonlyRootFilesystem = false
-    # The time between Spot's warning and the end; also Fargate's maximum.
-    stopTimeout = 120
-    # CloudWatch must not delay a job that prints much: beyond 4 MiB, lines are lost here but not at GitHub.
-    logConfiguration = {
-      logDriver = "awslogs"
-      options = {
-        awslogs-group         = aws_cloudwatch_log_group.runners.name
-        awslogs-region        = data.aws_region.current.region
-        awslogs-stream-prefix = "runner"
-        mode                  = "non-blocking"
-        max-buffer-size       = "4m"
-      }
-    }
-  }, try(local.official["${each.value.name}/${each.value.arch}"], {}))])
+  container_definitions = jsonencode([local.runners["${each.value.name}/${each.value.arch}"]])
 
   # A launch in progress names the previous revision.
   skip_destroy = true

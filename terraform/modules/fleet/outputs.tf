@@ -13,9 +13,16 @@ output "task_definitions" {
   value       = { for key, definition in aws_ecs_task_definition.runner : key => "${definition.family}:${definition.revision}" }
 }
 
+output "service_definitions" {
+  description = "Task definitions of the classes with services as `family:revision`, by class and image."
+  value = { for class in keys(var.classes) : class => {
+    for variant in values(local.service_variants) : variant.image => "${variant.family}:${aws_ecs_task_definition.services["${class}/${variant.image}"].revision}" if variant.class == class
+  } }
+}
+
 output "task_definition_arns" {
   description = "ARNs of all revisions of each family, for the policy of the role that runs them."
-  value       = [for variant in local.variants : "arn:${data.aws_partition.current.partition}:ecs:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:task-definition/${variant.family}:*"]
+  value       = [for variant in concat(values(local.variants), values(local.service_variants)) : "arn:${data.aws_partition.current.partition}:ecs:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:task-definition/${variant.family}:*"]
 }
 
 output "task_roles" {

@@ -31,6 +31,8 @@ variable "facts" {
     })
 
     questions_function = string
+
+    service_definitions = optional(map(map(string)), {})
   })
   nullable = false
 

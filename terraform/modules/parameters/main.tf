@@ -25,9 +25,15 @@ locals {
       },
     )
 
-    # What is not set is left out, in `warm` too.
+    # What is not set is left out, in `warm` and `services` too.
     classes = { for name, class in var.classes : name => merge(
-      { for key, value in class : key => value if value != null && key != "warm" },
+      { for key, value in class : key => value if value != null && !contains(["warm", "services"], key) },
+      { for key, services in { services = class.services } : key => {
+        for service, it in services : service => merge(
+          { for part, value in it : part => value if value != null && part != "health" },
+          { for part, health in { health = it.health } : part => { for word, value in health : word => value if value != null } if health != null },
+        )
+      } if length(services) > 0 },
       { for key, warm in { warm = class.warm } : key => { for part, value in warm : part => value if value != null } if warm != null },
     ) }
   }

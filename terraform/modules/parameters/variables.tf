@@ -78,6 +78,20 @@ variable "classes" {
       schedule      = optional(list(string))
       max_age_hours = optional(number)
     }))
+    services = optional(map(object({
+      image   = string
+      port    = number
+      env     = optional(map(string))
+      command = optional(list(string))
+      health = optional(object({
+        command       = string
+        interval_secs = optional(number)
+        retries       = optional(number)
+      }))
+      cpu     = optional(number)
+      memory  = optional(number)
+      process = optional(list(string))
+    })), {})
     default = optional(bool, false)
   }))
   nullable = false

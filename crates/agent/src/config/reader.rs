@@ -33,6 +33,8 @@ impl<F: Fn(&str) -> Option<OsString>> Reader<F> {
                 listener: self.listener(),
                 agent_dir: self.directory(AGENT_DIR),
                 executable: self.executable(executable),
+                service_dir: self.raw(SERVICE_DIR).map(|_| self.directory(SERVICE_DIR)),
+                metadata: self.optional(METADATA),
                 capacity_provider: self.optional(CAPACITY_PROVIDER),
                 limits: Limits {
                     connect: self.secs(CONNECT_LIMIT, 1),

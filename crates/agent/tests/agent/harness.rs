@@ -225,6 +225,11 @@ impl Running {
         self
     }
 
+    /// The URL of the table that has its boot item.
+    pub(crate) fn table_url(&self) -> &str {
+        &self.agent.table.url
+    }
+
     pub(crate) fn signal(&mut self, signal: Signal) -> &mut Self {
         let child = self.child.id().cast_signed();
         let agent = if self.agent.container.is_some() { child_of(child) } else { child };

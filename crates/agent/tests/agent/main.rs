@@ -15,6 +15,7 @@ mod hostile;
 mod isolation;
 mod listener;
 mod runner_dir;
+mod services;
 
 mod container;
 mod image;

@@ -78,7 +78,7 @@ fn a_job_that_needs_containers_fails_where_there_is_no_docker_and_its_clean_up_s
     // As the official runner calls it.
     let call = |command: &str| {
         format!(
-            "echo '{{\"command\":\"{command}\",\"responseFile\":\"/r\",\"state\":null,\"args\":{{}}}}' \
+            "echo '{{\"command\":\"{command}\",\"responseFile\":\"/r\",\"state\":null,\"args\":{{\"container\":{{\"image\":\"alpine\"}}}}}}' \
              | bash --noprofile --norc -e -o pipefail $ACTIONS_RUNNER_CONTAINER_HOOKS; echo \"{command}: $?\""
         )
     };

@@ -3,6 +3,8 @@
 //! The paths of both endpoints come only from environment variables. The path of
 //! the credentials is a secret, since it is all that a caller needs.
 
+pub(super) mod containers;
+
 use std::fmt;
 use std::io;
 use std::time::Duration;

@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use ecsrunner_core::id::ClassName;
 use ecsrunner_core::rules::class::size::Arch;
 
 /// The image of a class that names none.
@@ -61,6 +62,10 @@ impl fmt::Display for Variant {
 
 /// A deployment's task definitions, each as `family:revision` or by its ARN.
 pub type TaskDefinitions = BTreeMap<Variant, String>;
+
+/// The task definitions of classes that declare services, each as `family:revision` or by its ARN: by class, and by the
+/// image that the runner starts from.
+pub type ServiceDefinitions = BTreeMap<ClassName, BTreeMap<String, String>>;
 
 #[cfg(test)]
 mod tests {

@@ -15,7 +15,7 @@ use ecsrunner_engine::ports::compute::{ComputeError, TaskOrder};
 
 use super::Fleet;
 use super::agent::AGENT_URL;
-use super::definition::Variant;
+use super::definition::{DEFAULT_IMAGE, Variant};
 use crate::task::CONTAINER;
 
 /// The tag with the name of the runner or of the warm task.
@@ -34,12 +34,9 @@ pub(super) fn run_task(
     link: Option<&str>,
 ) -> Result<RunTaskInputBuilder, ComputeError> {
     let task = order.task;
-    let variant = Variant::new(task.image.as_deref(), task.size.arch(), task.exec);
-    let Some(definition) = fleet.task_definitions.get(&variant) else {
-        return Err(ComputeError::Refused {
-            message: format!("the deployment has no task definition `{variant}`"),
-        });
-    };
+    let definition = definition(fleet, task).map_err(|name| ComputeError::Refused {
+        message: format!("the deployment has no task definition {name}"),
+    })?;
     let provider = CapacityProviderStrategyItem::builder()
         .capacity_provider(order.placement.market.capacity_provider())
         .weight(1)
@@ -57,6 +54,18 @@ pub(super) fn run_task(
         .started_by(fleet.started_by())
         .client_token(order.token.as_str())
         .set_tags(Some(tags(fleet, task))))
+}
+
+/// Returns the task definition of a task, or the name of what is missing. A class with services has its own, and no
+/// other serves it: the services would be missing.
+fn definition<'a>(fleet: &'a Fleet, task: &TaskFacts) -> Result<&'a String, String> {
+    if let Some(of_class) = fleet.service_definitions.get(&task.class) {
+        let image = task.image.as_deref().unwrap_or(DEFAULT_IMAGE);
+        let missing = || format!("of class `{}` with the image `{image}`", task.class);
+        return of_class.get(image).ok_or_else(missing);
+    }
+    let variant = Variant::new(task.image.as_deref(), task.size.arch(), task.exec);
+    fleet.task_definitions.get(&variant).ok_or_else(|| format!("`{variant}`"))
 }
 
 fn network(fleet: &Fleet, placement: &Placement) -> Result<NetworkConfiguration, ComputeError> {

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use ecsrunner_core::cidr::Cidr;
 use ecsrunner_core::id::SubnetId;
 use ecsrunner_core::rules::class::size::Arch;
+use ecsrunner_core::rules::class::{Class, ClassError};
 use ecsrunner_core::rules::image::{ImageRules, OFFICIAL, RunnerVersion};
 use serde::Deserialize;
 use serde_json::Value;
@@ -12,7 +13,7 @@ use serde_json::Value;
 use super::document::{Document, Keys};
 use crate::ecs::Network;
 use crate::ecs::agent::AgentObject;
-use crate::ecs::definition::{DEFAULT_IMAGE, TaskDefinitions, Variant};
+use crate::ecs::definition::{DEFAULT_IMAGE, ServiceDefinitions, TaskDefinitions, Variant};
 use crate::store::{BootOwners, Tables};
 
 /// The parameter `/ecsrunner/<deployment>/deployment`, as Terraform writes it:
@@ -33,6 +34,7 @@ use crate::store::{BootOwners, Tables};
 ///     "default/x64/exec": "ecsrunner-ci-default-x64-exec:3",
 ///     "android/arm64": "arn:aws:ecs:eu-west-1:123456789012:task-definition/ecsrunner-ci-android-arm64:1"
 ///   },
+///   "service_definitions": {"with-db": {"default": "ecsrunner-ci-services_with-db_default:2"}},
 ///   "queue_url": "https://sqs.eu-west-1.amazonaws.com/123456789012/ecsrunner-ci-kicks",
 ///   "webhook_url": "https://a1b2c3d4e5.execute-api.eu-west-1.amazonaws.com/live/webhook",
 ///   "webhook_secret": "arn:aws:secretsmanager:…",
@@ -48,8 +50,8 @@ use crate::store::{BootOwners, Tables};
 /// }
 /// ```
 ///
-/// `version`, `assign_public_ip` (false), `questions_function`, `agents`, `image`, `paused` (false) and `webhook_url`
-/// may be missing.
+/// `version`, `assign_public_ip` (false), `service_definitions`, `questions_function`, `agents`, `image`, `paused`
+/// (false) and `webhook_url` may be missing.
 /// A key of `task_definitions` is `<image>/<arch>`, followed by `/exec` if ECS Exec
 /// is on. The deployment's own image is called `default`; other images have the
 /// name that a class's `image` gives. `<arch>` is `x64` or `arm64`. Other keys of
@@ -64,6 +66,8 @@ pub struct DeploymentFacts {
     /// Subnets, security groups and whether tasks get public addresses.
     pub network: Network,
     pub task_definitions: TaskDefinitions,
+    /// Those of classes that declare services, by class and image. The version before had none.
+    pub service_definitions: ServiceDefinitions,
     /// The URL of the kicks' queue.
     pub queue_url: String,
     /// Where GitHub sends webhooks. Only `ecsrunner setup` needs it, and the version before wrote none.
@@ -138,6 +142,15 @@ impl DeploymentFacts {
         })
     }
 
+    /// Returns the fault of a class whose services no task definition has. Without it, its tasks would start without
+    /// them.
+    pub(super) fn undefined(&self, class: &Class) -> Option<ClassError> {
+        let image = class.image.as_deref().unwrap_or(DEFAULT_IMAGE);
+        let has = || self.service_definitions.get(&class.name).is_some_and(|of| of.contains_key(image));
+        let is_missing = !class.services.is_empty() && !has();
+        is_missing.then(|| ClassError::Undefined { class: class.name.to_string(), image: image.to_owned() })
+    }
+
     pub(super) fn read(document: &Document, mistakes: &mut Vec<String>) -> Option<Self> {
         let mut own = Vec::new();
         let read = Self::read_keys(document, &mut own);
@@ -167,6 +180,7 @@ impl DeploymentFacts {
                 assign_public_ip: keys.flag("assign_public_ip", false),
             },
             task_definitions: task_definitions(&mut keys),
+            service_definitions: keys.parsed("service_definitions").unwrap_or_default(),
             queue_url: keys.text("queue_url"),
             webhook_url: document.value.get("webhook_url").and_then(Value::as_str).map(str::to_owned),
             webhook_secret: keys.text("webhook_secret"),

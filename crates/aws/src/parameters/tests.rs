@@ -85,6 +85,41 @@ fn the_image_and_the_agents_are_read_and_may_be_missing() {
 }
 
 #[test]
+fn a_class_with_services_needs_a_task_definition_that_has_them() {
+    let classes = json!({
+        "db": {"cpu": 1024, "memory": 2048, "services": {"db": {"image": "postgres:17", "port": 5432}}},
+        "box": {"cpu": 1024, "memory": 2048,
+                "services": {"db": {"image": "postgres:17", "port": 5432, "process": ["postgres"]}}},
+        "small": {"cpu": 1024, "memory": 2048},
+    });
+    let read = |definitions: Value| {
+        let mut facts = facts();
+        facts["service_definitions"] = definitions;
+        let read = parse(&facts, &settings(), &classes).unwrap();
+        (read.catalogue.names(), read.class_faults)
+    };
+    let (names, faults) = read(json!({"db": {"default": "ecsrunner-ci-services_db_default:1"}}));
+    assert_eq!(names, "db, small");
+    assert_eq!(
+        faults,
+        [
+            "parameter `/ecsrunner/ci/classes`: class `box`: service `db` has a process, which is for one machine: on ECS \
+          the container of its image runs"
+        ]
+    );
+    for definitions in [Value::Null, json!({"db": {"official": "x:1"}}), json!({"small": {"default": "x:1"}})]
+    {
+        let (names, faults) = read(definitions);
+        assert_eq!(names, "small");
+        assert_eq!(
+            faults[1],
+            "parameter `/ecsrunner/ci/classes`: class `db`: it declares services, and the deployment has no task \
+             definition with them for the image `default`"
+        );
+    }
+}
+
+#[test]
 fn the_addresses_that_may_send_webhooks_are_read_and_a_mistake_in_them_stops_nothing() {
     let read = |sources: Value| {
         let mut facts = facts();

@@ -34,6 +34,7 @@ pub(crate) fn fleet() -> Arc<Fleet> {
             security_groups: vec!["sg-1".to_owned()],
             assign_public_ip: false,
         },
+        service_definitions: Default::default(),
         task_definitions: TaskDefinitions::from([
             (variant(None), "runner:1".to_owned()),
             (variant(Some(OFFICIAL)), "official:1".to_owned()),

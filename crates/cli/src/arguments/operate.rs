@@ -97,6 +97,9 @@ pub(crate) struct RunnerDetails {
 pub(crate) struct RunnerLogs {
     /// Runner name, or at least its last 4 characters
     pub(crate) runner: String,
+    /// Show the log of this service of its class instead of the runner's own
+    #[arg(long, value_name = "NAME")]
+    pub(crate) container: Option<String>,
     /// Follow the log until the runner is gone
     #[arg(long, short)]
     pub(crate) follow: bool,

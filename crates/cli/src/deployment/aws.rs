@@ -21,7 +21,8 @@ use ecsrunner_aws::store::DynamoStore;
 use ecsrunner_aws::task::TaskInfo;
 use ecsrunner_core::decide::plan::{Means, reasons_to_wait};
 use ecsrunner_core::id::{
-    Account, DeliveryId, Deployment as DeploymentName, JobId, Repository, RunnerName, TaskId, TaskName,
+    Account, DeliveryId, Deployment as DeploymentName, JobId, Repository, RunnerName, ServiceName, TaskId,
+    TaskName,
 };
 use ecsrunner_core::reason::Reason;
 use ecsrunner_core::records::job::JobRecord;
@@ -355,9 +356,14 @@ impl AwsDeployment {
         self.operator().open_channel(&self.configuration.deployment.cluster, task, command).await
     }
 
-    /// Returns a page of a task's log.
-    pub(crate) async fn log(&self, task: &TaskId, from: Option<&str>) -> Result<LogPage, OperateError> {
-        self.operator().log(&self.configuration.deployment.log_group, task, from).await
+    /// Returns a page of the log of a task's runner, or of a service beside it.
+    pub(crate) async fn log(
+        &self,
+        task: &TaskId,
+        service: Option<&ServiceName>,
+        from: Option<&str>,
+    ) -> Result<LogPage, OperateError> {
+        self.operator().log(&self.configuration.deployment.log_group, task, service, from).await
     }
 
     /// Returns the endpoint of ECS.

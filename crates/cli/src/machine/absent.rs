@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use ecsrunner_core::id::TaskId;
+use ecsrunner_core::id::{ServiceName, TaskId};
 use ecsrunner_core::rules::class::Catalogue;
 use ecsrunner_core::rules::settings::Settings;
 use ecsrunner_github::{ApiUrl, Client};
@@ -52,7 +52,7 @@ impl Attachment {
         Err(Absent(self.config.clone()).into())
     }
 
-    pub(crate) fn log(&self, _task: &TaskId) -> io::Result<File> {
+    pub(crate) fn log(&self, _task: &TaskId, _service: Option<&ServiceName>) -> io::Result<File> {
         Err(io::ErrorKind::Unsupported.into())
     }
 }

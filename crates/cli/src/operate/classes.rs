@@ -41,6 +41,15 @@ pub(super) fn check(arguments: &CheckClasses) -> Result<(), Failure> {
             }
         }
     }
+    for class in catalogue.iter() {
+        let containers = class.services.iter().filter(|(_, service)| service.process.is_none());
+        for (name, service) in containers.filter(|(_, service)| !service.image.is_pinned()) {
+            say(&format!(
+                "class `{}`: the image `{}` of the service `{name}` has no digest: its tag can be moved to another image",
+                class.name, service.image
+            ));
+        }
+    }
     if mistakes.is_empty() {
         return show(ClassView::all(&catalogue), arguments.format.json);
     }
@@ -91,6 +100,15 @@ fn show(classes: Vec<ClassView>, json: bool) -> Result<(), Failure> {
     let for_people = output::is_for_people();
     print(&text(&classes, for_people))?;
     if for_people {
+        for class in &classes {
+            let services = class.services.iter();
+            let services: Vec<String> = services
+                .map(|service| format!("{} (`{}`, port {})", service.name, service.image, service.port))
+                .collect();
+            if !services.is_empty() {
+                print(&format!("services of {}: {}\n", class.name, services.join(", ")))?;
+            }
+        }
         print(&format!(
             "\nper hour at list prices of us-east-1, {PRICES_AS_OF}; * marks the default class\n"
         ))?;

@@ -7,7 +7,8 @@ use std::time::Duration;
 use anyhow::anyhow;
 #[cfg(feature = "aws")]
 use ecsrunner_aws::operate::OperateError;
-use ecsrunner_core::id::TaskId;
+use ecsrunner_core::id::{ServiceName, TaskId};
+use ecsrunner_core::rules::service::RUNNER;
 
 use super::find;
 use crate::arguments::RunnerLogs;
@@ -23,14 +24,17 @@ const PERIOD: Duration = Duration::from_secs(2);
 pub(super) async fn logs(arguments: &RunnerLogs) -> Result<(), Failure> {
     let deployment = Deployment::connect(&arguments.target).await?;
     let mut runner = find::runner(&deployment, &arguments.runner).await?;
+    let service = arguments.container.as_deref().filter(|name| *name != RUNNER);
+    let service = service.map(ServiceName::parse).transpose().map_err(Failure::usage)?;
     let mut is_announced = false;
     let mut log: Option<Log> = None;
     loop {
         if let Some(task) = &runner.task {
             let task = TaskId::parse(task).map_err(Failure::usage)?;
-            let log = log.get_or_insert_with(|| Log::of(&deployment));
+            let log = log.get_or_insert_with(|| Log::of(&deployment, service.as_ref()));
             if !log.print_news(&task).await? && !arguments.follow {
-                return Err(Failure::not_found(anyhow!("task {task} has no log"))
+                let of = service.map(|service| format!(" of the service {service}")).unwrap_or_default();
+                return Err(Failure::not_found(anyhow!("task {task} has no log{of}"))
                     .hint("wait until the task's container runs; an old log may have been deleted"));
             }
         } else if !arguments.follow {
@@ -55,20 +59,22 @@ enum Log<'a> {
     #[cfg(feature = "aws")]
     CloudWatch {
         aws: &'a AwsDeployment,
+        service: Option<&'a ServiceName>,
         from: Option<String>,
     },
     File {
         server: &'a LocalServer,
+        service: Option<&'a ServiceName>,
         file: Option<BufReader<File>>,
     },
 }
 
 impl<'a> Log<'a> {
-    fn of(deployment: &'a Deployment) -> Self {
+    fn of(deployment: &'a Deployment, service: Option<&'a ServiceName>) -> Self {
         match deployment {
             #[cfg(feature = "aws")]
-            Deployment::Aws(aws) => Self::CloudWatch { aws, from: None },
-            Deployment::Local(server) => Self::File { server, file: None },
+            Deployment::Aws(aws) => Self::CloudWatch { aws, service, from: None },
+            Deployment::Local(server) => Self::File { server, service, file: None },
         }
     }
 
@@ -85,8 +91,8 @@ impl<'a> Log<'a> {
     async fn print_news(&mut self, task: &TaskId) -> Result<bool, Failure> {
         match self {
             #[cfg(feature = "aws")]
-            Self::CloudWatch { aws, from } => loop {
-                let page = match aws.log(task, from.as_deref()).await {
+            Self::CloudWatch { aws, service, from } => loop {
+                let page = match aws.log(task, *service, from.as_deref()).await {
                     Ok(page) => page,
                     Err(OperateError::Missing(_)) => return Ok(false),
                     Err(error) => return Err(Failure::of_aws(error)),
@@ -100,10 +106,10 @@ impl<'a> Log<'a> {
                 }
                 *from = page.next;
             },
-            Self::File { server, file } => {
+            Self::File { server, service, file } => {
                 let attachment = server.attachment("a task's log")?;
                 if file.is_none() {
-                    match attachment.log(task) {
+                    match attachment.log(task, *service) {
                         Ok(opened) => *file = Some(BufReader::new(opened)),
                         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
                         Err(error) => return Err(error.into()),

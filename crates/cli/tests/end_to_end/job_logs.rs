@@ -22,7 +22,7 @@ jobs:
           exit 3
 ";
 
-async fn output(testbed: &Testbed, arguments: &[&str]) -> Output {
+pub(crate) async fn output(testbed: &Testbed, arguments: &[&str]) -> Output {
     output_at(&testbed.state().display().to_string(), testbed, arguments).await
 }
 

@@ -21,6 +21,7 @@ mod operator;
 mod previous;
 mod refusals;
 mod rerun;
+mod services;
 mod setup;
 mod start_checks;
 mod stealing;

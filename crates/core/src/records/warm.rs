@@ -125,6 +125,8 @@ pub struct WarmFacts {
     pub digest: Option<String>,
     /// Whether ECS Exec may open a shell in it.
     pub exec: bool,
+    /// [`crate::rules::class::Class::services_digest`] of its class.
+    pub services: Option<String>,
 }
 
 impl WarmFacts {

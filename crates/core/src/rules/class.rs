@@ -1,5 +1,6 @@
 //! Runner classes: the catalogue, checked against what Fargate offers.
 
+mod error;
 pub mod size;
 
 use std::collections::BTreeMap;
@@ -7,12 +8,14 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::{ClassName, ParseIdError, Repository};
+use crate::id::{ClassName, Repository};
 use crate::rules::labels::Labels;
 use crate::rules::limits::Limits;
 use crate::rules::policy::RepositoryPattern;
-use crate::rules::warm::{Warm, WarmEntry, WarmError};
-use size::{Arch, Size, SizeError};
+use crate::rules::service::{Place, Service, ServiceEntry, Services};
+use crate::rules::warm::{Warm, WarmEntry};
+pub use error::ClassError;
+use size::{Arch, Size};
 
 /// Which capacity a class uses.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
@@ -72,6 +75,9 @@ pub struct ClassEntry {
     /// Tasks that wait for a job; default: none.
     #[serde(default)]
     pub warm: Option<WarmEntry>,
+    /// Services beside the runner by name, up to nine; default: none.
+    #[serde(default)]
+    pub services: BTreeMap<String, ServiceEntry>,
     /// Whether it serves jobs that name no class; at most one class may.
     #[serde(default)]
     pub default: bool,
@@ -102,6 +108,10 @@ pub struct Class {
     pub rerun: Option<bool>,
     /// Tasks that wait for a job, if it has any.
     pub warm: Option<Warm>,
+    /// What stands beside the runner, by name.
+    pub services: Services,
+    /// Differs as soon as anything about its services differs; `None` if it has none.
+    pub services_digest: Option<String>,
 }
 
 impl Class {
@@ -112,60 +122,6 @@ impl Class {
             .as_ref()
             .is_none_or(|patterns| patterns.iter().any(|pattern| pattern.matches(repository)))
     }
-}
-
-/// A mistake in the catalogue.
-#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-pub enum ClassError {
-    #[error(transparent)]
-    Name(ParseIdError),
-    /// A size that Fargate does not offer.
-    #[error("class `{class}`: {source}")]
-    Size { class: String, source: SizeError },
-    #[error("class `{class}`: {source}")]
-    Repository {
-        class: String,
-        /// What is wrong with the pattern.
-        source: ParseIdError,
-    },
-    /// A label that GitHub or the class grammar does not allow.
-    #[error("class `{class}`: label `{label}` is not valid: {expected}")]
-    Label {
-        class: String,
-        label: String,
-        /// What is expected instead.
-        expected: &'static str,
-    },
-    /// The labels are too long in total.
-    #[error("class `{class}`: its labels take {len} characters together, at most {max} are possible")]
-    Labels { class: String, len: usize, max: usize },
-    #[error("class `{class}`: {key} is 0, at least 1 is needed")]
-    Zero { class: String, key: &'static str },
-    /// A limit beyond GitHub's.
-    #[error("class `{class}`: max_job_minutes is {value}, at most {max} is possible: GitHub ends a job then", max = Limits::MAX_JOB_MINUTES)]
-    JobMinutes { class: String, value: u32 },
-    #[error("class `{class}`: {source}")]
-    Warm { class: String, source: WarmError },
-    /// More warm tasks than the deployment may have. A deployment keeps as many as it may.
-    #[error(
-        "warm.count of all classes together is {count} ({classes}), but limits.max_warm is {max_warm}: set limits.max_warm to at least {count}, or lower warm.count"
-    )]
-    TooManyWarm {
-        /// How many each class keeps.
-        classes: String,
-        count: u64,
-        max_warm: u32,
-    },
-    /// A label is mapped to a class that is not there.
-    #[error(
-        "label `{label}` is mapped to the class `{class}`, which does not exist: the catalogue has {known}"
-    )]
-    MappedNowhere { label: String, class: String, known: String },
-    /// A label cannot be mapped.
-    #[error("label `{label}` cannot be mapped to a class: {expected}")]
-    Mapped { label: String, expected: &'static str },
-    #[error("classes `{first}` and `{second}` are both the default, at most one can be")]
-    TwoDefaults { first: ClassName, second: ClassName },
 }
 
 /// The classes of a deployment. An invalid one is kept with its mistake, so that
@@ -229,6 +185,25 @@ impl Catalogue {
         }
         let classes: Vec<String> = warm().map(|(name, count)| format!("`{name}` {count}")).collect();
         Some(ClassError::TooManyWarm { classes: classes.join(", "), count, max_warm })
+    }
+
+    /// Sets aside the classes whose services cannot run in this place, and returns their mistakes.
+    pub fn keep_fit(&mut self, place: Place) -> Vec<ClassError> {
+        self.set_aside(|class| {
+            let source = class.services.iter().find_map(|(name, service)| service.unfit(name, place))?;
+            Some(ClassError::Service { class: class.name.to_string(), source })
+        })
+    }
+
+    /// Sets aside the classes that have a mistake by this rule, and returns the mistakes.
+    pub fn set_aside(&mut self, mistake: impl Fn(&Class) -> Option<ClassError>) -> Vec<ClassError> {
+        let mistaken: Vec<_> =
+            self.classes.values().filter_map(|class| Some((class.name.clone(), mistake(class)?))).collect();
+        for (class, error) in &mistaken {
+            self.classes.remove(class);
+            self.invalid.insert(class.clone(), error.clone());
+        }
+        mistaken.into_iter().map(|(_, error)| error).collect()
     }
 
     /// Maps labels to classes, such as `ubuntu-latest` to `small`. Jobs with such a label are ours, also without the
@@ -353,6 +328,13 @@ impl Class {
                 })
                 .ok()
         });
+        let services = Service::read_all(&entry.services, (entry.cpu, entry.memory), entry.exec)
+            .map_err(|mistakes| {
+                errors.extend(
+                    mistakes.into_iter().map(|source| ClassError::Service { class: class(), source }),
+                );
+            })
+            .unwrap_or_default();
         match size {
             Some(size) if errors.is_empty() => Ok(Self {
                 name: name.clone(),
@@ -367,6 +349,8 @@ impl Class {
                 exec: entry.exec,
                 rerun: entry.rerun,
                 warm,
+                services,
+                services_digest: Service::digest(&entry.services),
             }),
             _ => Err(errors),
         }

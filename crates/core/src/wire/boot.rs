@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::{RunId, RunnerName};
 use crate::rules::policy::Policy;
+use crate::rules::service::offer::Offer;
 
 /// The names of the item's attributes in the boot table. They are pinned: agents
 /// of an older release read items of a newer control plane.
@@ -21,6 +22,8 @@ pub mod attribute {
     pub const POLICY: &str = "policy";
     /// A [`super::Fail`] as JSON text; may be missing.
     pub const FAIL: &str = "fail";
+    /// A [`crate::rules::service::offer::Offer`] as JSON text; missing if no class declares a service.
+    pub const SERVICES: &str = "services";
     /// Seconds since the epoch, a number; the table's TTL attribute, only a last resort.
     pub const EXPIRES_AT: &str = "expires_at";
 }
@@ -43,6 +46,8 @@ pub struct BootItem {
     pub policy: Policy,
     /// A job that the runner fails on purpose if GitHub gives it that job.
     pub fail: Option<Fail>,
+    /// The services of its class, and which classes have others. `None` if no class has any.
+    pub services: Option<Offer>,
 }
 
 /// A job that has to end as a visible failure, and the reason for its log.

@@ -24,6 +24,8 @@ pub const RUNNER_DIR: &str = "ECSRUNNER_RUNNER_DIR";
 pub const AGENT_DIR: &str = "ECSRUNNER_AGENT_DIR";
 /// The directory that becomes the job's `TMPDIR`.
 pub const TMP_DIR: &str = "ECSRUNNER_TMP_DIR";
+/// The directory in which services run as processes.
+pub const SERVICE_DIR: &str = "ECSRUNNER_SERVICE_DIR";
 /// User and group id of the listener.
 pub const RUNNER_UID: &str = "ECSRUNNER_RUNNER_UID";
 /// Names of further variables that are passed to the listener and its job.

@@ -1,6 +1,7 @@
 //! A running job: its processes, its log, and its interruption.
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::process::{Command, ExitStatus};
 use std::sync::mpsc::{Receiver, Sender};
 use std::time::{Duration, Instant};
@@ -106,10 +107,21 @@ impl JobRun {
         &mut self,
         command: Command,
         manner: Manner,
+        line: impl FnMut(&mut Self, &str),
+    ) -> Ended {
+        self.run_process_with(command, None, manner, line)
+    }
+
+    /// As [`Self::run_process`], with this standard input.
+    pub(super) fn run_process_with(
+        &mut self,
+        command: Command,
+        input: Option<File>,
+        manner: Manner,
         mut line: impl FnMut(&mut Self, &str),
     ) -> Ended {
         let number = self.next_number();
-        let root = match process::start(command, number, self.sender.clone()) {
+        let root = match process::start(command, input, number, self.sender.clone()) {
             Ok(root) => root,
             Err(error) => return Ended::NotStarted(error),
         };

@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use ecsrunner_workflow::expression::{Contexts, Value as Context, evaluate};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use super::containers::Containers;
 use crate::runner_client::JobClient;
 
 /// The job as the worker gets it.
@@ -20,7 +22,12 @@ pub(super) struct Order {
     pub(super) env: Result<Vec<(String, String)>, Unevaluated>,
     /// The job's outputs by name.
     pub(super) outputs: Vec<(String, Output)>,
-    pub(super) steps: Vec<StepOrder>,
+    /// The containers that it asks for.
+    pub(super) containers: Containers,
+    /// Its steps as the message has them.
+    steps: Vec<Value>,
+    /// What expressions can refer to before the job has begun.
+    contexts: Contexts,
 }
 
 /// Where an output of the job comes from.
@@ -60,12 +67,10 @@ pub(super) enum Condition {
     Always,
 }
 
-/// An expression, which the stand-in cannot evaluate.
+/// An expression that the stand-in cannot evaluate.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-#[error(
-    "the stand-in runner evaluates no expressions, such as `{0}`: the official runner does (--runner-dir)"
-)]
-pub(super) struct Unevaluated(String);
+#[error("the stand-in runner cannot evaluate the expression `{0}`: the official runner does (--runner-dir)")]
+pub(super) struct Unevaluated(pub(super) String);
 
 #[derive(Deserialize)]
 struct Raw {
@@ -82,7 +87,8 @@ impl Order {
             .filter_map(|(name, variable)| Some((name.clone(), variable["value"].as_str()?.to_owned())));
         let Value::Object(github) = context(&message["contextData"]["github"]) else { return None };
         let environments = message["environmentVariables"].as_array().map(Vec::as_slice).unwrap_or_default();
-        let env = environments.iter().map(mapping).collect::<Result<Vec<_>, _>>();
+        let contexts = contexts(&message["contextData"]);
+        let env = environments.iter().map(|token| mapping(token, &contexts)).collect::<Result<Vec<_>, _>>();
         Some(Self {
             client: JobClient::of(&message)?,
             runner_name,
@@ -92,8 +98,19 @@ impl Order {
             variables: variables.collect(),
             env: env.map(|all| all.into_iter().flatten().collect()),
             outputs: outputs(&message["jobOutputs"]),
-            steps: message["steps"].as_array()?.iter().filter_map(StepOrder::read).collect(),
+            containers: Containers::read(&message, &contexts),
+            steps: message["steps"].as_array()?.clone(),
+            contexts,
         })
+    }
+
+    /// Returns the steps. `job` is the context of that name, once it is known.
+    pub(super) fn steps(&self, job: Option<&Value>) -> Vec<StepOrder> {
+        let contexts = match job {
+            Some(job) => self.contexts.clone().with("job", Context::from(job)),
+            None => self.contexts.clone(),
+        };
+        self.steps.iter().filter_map(|step| StepOrder::read(step, &contexts)).collect()
     }
 
     /// Returns a value of the context `github` as text.
@@ -107,7 +124,7 @@ impl Order {
 }
 
 impl StepOrder {
-    fn read(step: &Value) -> Option<Self> {
+    fn read(step: &Value, contexts: &Contexts) -> Option<Self> {
         let text = |value: &Value| value.as_str().map(str::to_owned);
         let reference = &step["reference"];
         let work = match reference["type"].as_str()? {
@@ -132,12 +149,12 @@ impl StepOrder {
         Some(Self {
             id: text(&step["id"])?,
             key: text(&step["name"]).unwrap_or_default(),
-            name: literal(&step["displayNameToken"]).ok().flatten(),
+            name: literal(&step["displayNameToken"], contexts).ok().flatten(),
             condition,
             continue_on_error: step["continueOnError"] == true,
             work,
-            inputs: mapping(&step["inputs"]),
-            env: mapping(&step["environment"]),
+            inputs: mapping(&step["inputs"], contexts),
+            env: mapping(&step["environment"], contexts),
         })
     }
 
@@ -150,7 +167,8 @@ impl StepOrder {
 /// Reads the job's outputs. The fake has refused workflows with other expressions in them.
 fn outputs(token: &Value) -> Vec<(String, Output)> {
     let pairs = token["map"].as_array().map(Vec::as_slice).unwrap_or_default();
-    let output = |value: &Value| match literal(value) {
+    let none = Contexts::default();
+    let output = |value: &Value| match literal(value, &none) {
         Ok(text) => Some(Output::Text(text.unwrap_or_default())),
         Err(Unevaluated(expression)) => {
             let parts: Vec<&str> = expression.split('.').collect();
@@ -162,7 +180,10 @@ fn outputs(token: &Value) -> Vec<(String, Output)> {
             }
         }
     };
-    pairs.iter().filter_map(|pair| Some((literal(&pair["Key"]).ok()??, output(&pair["Value"])?))).collect()
+    pairs
+        .iter()
+        .filter_map(|pair| Some((literal(&pair["Key"], &none).ok()??, output(&pair["Value"])?)))
+        .collect()
 }
 
 fn context(value: &Value) -> Value {
@@ -180,22 +201,32 @@ fn context(value: &Value) -> Value {
     }
 }
 
+/// Returns what expressions of the message can refer to.
+fn contexts(data: &Value) -> Contexts {
+    let entries = data.as_object().into_iter().flatten();
+    entries.fold(Contexts::default(), |all, (name, value)| all.with(name, Context::from(&context(value))))
+}
+
 /// Returns a token's text, or `None` for null.
-fn literal(token: &Value) -> Result<Option<String>, Unevaluated> {
+pub(super) fn literal(token: &Value, contexts: &Contexts) -> Result<Option<String>, Unevaluated> {
     match token {
         Value::Null => Ok(None),
         Value::String(text) => Ok(Some(text.clone())),
         Value::Bool(_) | Value::Number(_) => Ok(Some(token.to_string())),
         _ if token["type"] == 0 => Ok(token["lit"].as_str().map(str::to_owned)),
-        _ => Err(Unevaluated(token["expr"].as_str().unwrap_or_default().to_owned())),
+        _ => {
+            let expression = token["expr"].as_str().unwrap_or_default();
+            let value = evaluate(expression, contexts).map_err(|_| Unevaluated(expression.to_owned()))?;
+            Ok(Some(value.text()))
+        }
     }
 }
 
-fn mapping(token: &Value) -> Result<Vec<(String, String)>, Unevaluated> {
+pub(super) fn mapping(token: &Value, contexts: &Contexts) -> Result<Vec<(String, String)>, Unevaluated> {
     let pairs = token["map"].as_array().map(Vec::as_slice).unwrap_or_default();
     let pairs = pairs.iter().map(|pair| {
-        let name = literal(&pair["Key"])?.unwrap_or_default();
-        Ok((name, literal(&pair["Value"])?.unwrap_or_default()))
+        let name = literal(&pair["Key"], contexts)?.unwrap_or_default();
+        Ok((name, literal(&pair["Value"], contexts)?.unwrap_or_default()))
     });
     pairs.collect()
 }

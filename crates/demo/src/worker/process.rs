@@ -1,7 +1,7 @@
 //! Starts, reads and ends a step's process as the official runner does.
 
 use std::collections::HashMap;
-use std::fs;
+use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader};
 use std::process::{Command, ExitStatus, Stdio};
 use std::sync::Arc;
@@ -37,9 +37,14 @@ pub(super) fn outlive_signals() -> io::Result<Arc<AtomicBool>> {
 }
 
 /// Starts a process as number `number`. Its output and its end become events.
-pub(super) fn start(mut command: Command, number: u64, sender: Sender<Event>) -> io::Result<Pid> {
+pub(super) fn start(
+    mut command: Command,
+    input: Option<File>,
+    number: u64,
+    sender: Sender<Event>,
+) -> io::Result<Pid> {
     let (reader, writer) = io::pipe()?;
-    command.stdin(Stdio::null()).stdout(writer.try_clone()?).stderr(writer);
+    command.stdin(input.map_or_else(Stdio::null, Stdio::from)).stdout(writer.try_clone()?).stderr(writer);
     let mut child = command.spawn()?;
     // Drops the command's writing ends of the pipe, so that only the child has them.
     drop(command);

@@ -35,13 +35,17 @@ impl JobRun {
             std::process::id(),
             Timestamp::now().as_nanosecond()
         );
-        let steps = std::mem::take(&mut self.order.steps);
+        let steps = self.order.steps(None);
         self.begin("Set up job");
         match self.set_up(&steps, &tracking_id) {
             Ok(folders) => {
                 self.end(Conclusion::Success);
                 self.hook(&folders, STARTED_HOOK, "Set up runner");
+                let containers = self.initialize_containers(&folders);
+                // Its expressions can refer to the services from here on.
+                let steps = self.order.steps(Some(&containers.job_context()));
                 self.work(&folders, &steps);
+                self.stop_containers(&folders, containers);
                 self.hook(&folders, COMPLETED_HOOK, "Complete runner");
             }
             Err(error) => {
@@ -353,7 +357,7 @@ impl JobRun {
         self.log.update(&self.records);
     }
 
-    fn skip(&mut self, name: &str) {
+    pub(super) fn skip(&mut self, name: &str) {
         let id = self.made_up_id();
         let now = Timestamp::now();
         self.records.push(StepRecord {

@@ -37,9 +37,7 @@ fn job_features(job: &StepsJob, add: &mut impl FnMut(Position, &str)) {
     if let Some(container) = &job.container {
         add(container.at, "the job has a `container`");
     }
-    if let Some(services) = &job.services {
-        add(services.at, "the job has `services`");
-    }
+    job.services.iter().for_each(|services| expressions(services, "services", add));
     for (name, value) in job.outputs.iter().flat_map(|outputs| outputs.entries()) {
         let is_plain = value.text().is_some() || output_of(value).is_some();
         if !is_plain {
@@ -103,12 +101,21 @@ fn step_features(step: &Step, add: &mut impl FnMut(Position, &str)) {
     }
 }
 
+/// Whether an expression uses nothing of the context `job` but its services, which the stand-in knows.
+fn asks_for_services(expression: &str) -> bool {
+    let starts_word =
+        |before: &str| !before.ends_with(|c: char| c.is_ascii_alphanumeric() || "_-.".contains(c));
+    let uses = expression.match_indices("job").filter(|(at, _)| starts_word(&expression[..*at]));
+    uses.into_iter().all(|(at, _)| expression[at..].starts_with("job.services."))
+}
+
 /// Names the contexts of expressions that only a runner knows.
 fn expressions(token: &Token, key: &str, add: &mut impl FnMut(Position, &str)) {
     for (expression, at) in token.expressions() {
+        let is_known = |name: &str| KNOWN.contains(&name) || (name == "job" && asks_for_services(expression));
         let unknown: Vec<String> = contexts_of(expression)
             .into_iter()
-            .filter(|name| !KNOWN.contains(&name.as_str()))
+            .filter(|name| !is_known(name))
             .map(|name| format!("`{name}`"))
             .collect();
         if !unknown.is_empty() {

@@ -91,7 +91,7 @@ jobs:
   build:
     runs-on: self-hosted
     outputs: {fine: '${{ steps.a.outputs.b }}', more: 'v${{ steps.a.outputs.b }}'}
-    services: {db: {image: postgres}}
+    services: {db: {image: postgres, env: {A: '${{ secrets.A }}'}}}
     container: debian
     steps:
       - uses: actions/checkout@v4
@@ -105,7 +105,7 @@ jobs:
     insta::assert_snapshot!(messages.join("\n"), @"
     3:14: an expression of `env` uses `secrets`, which needs the official runner: `--runner-dir DIR`
     7:55: the output `more` is more than the output of a step, which needs the official runner: `--runner-dir DIR`
-    8:15: the job has `services`, which needs the official runner: `--runner-dir DIR`
+    8:47: an expression of `services` uses `secrets`, which needs the official runner: `--runner-dir DIR`
     9:16: the job has a `container`, which needs the official runner: `--runner-dir DIR`
     11:9: uses `actions/checkout@v4`, which was not given: `--action actions/checkout@v4=DIR` gives it from a directory, and `--online` from GitHub
     12:9: the step has the condition `github.ref == 'x'`, which needs the official runner: `--runner-dir DIR`

@@ -135,6 +135,10 @@ impl<W: World> Engine<W> {
                 Some(_) => self.rules().settings.policy.clone(),
                 None => self.rules().rules().policy_of(&runner.facts.class),
             },
+            services: match &fail {
+                Some(_) => None,
+                None => self.rules().rules().offer_of(&runner.facts.class, &runner.facts.repository),
+            },
             fail,
         };
         let next = |current: &Runner| {

@@ -57,6 +57,23 @@ run "the_deployment_parameter_holds_every_fact" {
   }
 }
 
+run "services_are_written_without_what_is_not_set" {
+  command = plan
+  variables {
+    classes = { small = { cpu = 512, memory = 1024, services = { db = { image = "postgres:17", port = 5432, env = { A = "1" }, health = { command = "pg_isready", retries = 9 } } } } }
+    facts   = merge(var.facts, { service_definitions = { small = { default = "ecsrunner-ci-services_small_default:1" } } })
+  }
+
+  assert {
+    condition     = jsondecode(aws_ssm_parameter.document["classes"].insecure_value).small.services == { db = { image = "postgres:17", port = 5432, env = { A = "1" }, health = { command = "pg_isready", retries = 9 } } }
+    error_message = "the services differ from the input"
+  }
+  assert {
+    condition     = jsondecode(aws_ssm_parameter.document["deployment"].insecure_value).service_definitions == { small = { default = "ecsrunner-ci-services_small_default:1" } }
+    error_message = "the task definitions of services differ from the input"
+  }
+}
+
 run "what_the_image_is_built_from_is_written_with_its_agents" {
   command = plan
   variables {

@@ -28,6 +28,11 @@ fn fleet() -> Fleet {
             .iter()
             .map(|(variant, definition)| (Variant::parse(variant).unwrap(), (*definition).to_owned()))
             .collect(),
+        service_definitions: [(
+            ClassName::parse("db").unwrap(),
+            [("default".to_owned(), "ecsrunner-ci-services_db_default:4".to_owned())].into(),
+        )]
+        .into(),
         agents: Default::default(),
         environment: Arc::new(|runner| {
             vec![("ECSRUNNER_JOB_LIMIT_SECS".to_owned(), (runner.max_job_minutes * 60).to_string())]
@@ -147,6 +152,7 @@ fn a_warm_task_has_tags_of_its_class_and_of_no_pool_or_repository() {
         image: None,
         digest: None,
         exec: false,
+        services: None,
     };
     let task = warm.task();
     let placement = anywhere(Market::OnDemand);
@@ -171,6 +177,20 @@ fn a_warm_task_has_tags_of_its_class_and_of_no_pool_or_repository() {
 fn a_variant_without_a_task_definition_is_refused_by_its_name() {
     let error = input(&runner(false, 20, Arch::Arm64), &anywhere(Market::OnDemand)).unwrap_err();
     assert_eq!(error.to_string(), "the deployment has no task definition `default/arm64`");
+}
+
+#[test]
+fn a_class_with_services_has_its_own_task_definition_and_no_other_takes_its_place() {
+    let class = ClassName::parse("db").unwrap();
+    let with_services = RunnerFacts { class, ..runner(false, 20, Arch::X64) };
+    let started = input(&with_services, &anywhere(Market::OnDemand)).unwrap();
+    assert_eq!(started.task_definition(), Some("ecsrunner-ci-services_db_default:4"));
+    let official = RunnerFacts { image: Some("official".to_owned()), ..with_services };
+    let error = input(&official, &anywhere(Market::OnDemand)).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "the deployment has no task definition of class `db` with the image `official`"
+    );
 }
 
 #[test]

@@ -243,6 +243,10 @@ impl DynamoStore {
             let fail = serde_json::to_string(fail).map_err(|error| invalid(OPERATION, error))?;
             put = put.item(attribute::FAIL, text(fail));
         }
+        if let Some(services) = &boot.item.services {
+            let services = serde_json::to_string(services).map_err(|error| invalid(OPERATION, error))?;
+            put = put.item(attribute::SERVICES, text(services));
+        }
         let put = put.build().map_err(|error| invalid(OPERATION, error))?;
         Ok(TransactWriteItem::builder().put(put).build())
     }

@@ -29,6 +29,8 @@ struct StoredFacts {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     digest: Option<String>,
     exec: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    services: Option<String>,
 }
 
 impl StoredFacts {
@@ -43,6 +45,7 @@ impl StoredFacts {
             image: facts.image.clone(),
             digest: facts.digest.clone(),
             exec: facts.exec,
+            services: facts.services.clone(),
         }
     }
 
@@ -59,6 +62,7 @@ impl StoredFacts {
             image: self.image,
             digest: self.digest,
             exec: self.exec,
+            services: self.services,
         })
     }
 }

@@ -65,6 +65,7 @@ impl WarmOrder {
                 image: self.image.clone(),
                 digest: self.digest.clone(),
                 exec: self.class.exec,
+                services: self.class.services_digest.clone(),
             },
             version: Version::FIRST,
             epoch,
@@ -162,6 +163,7 @@ fn is_current(warm: &WarmTask, rules: Rules<'_>, means: Means<'_>, open: &Open) 
     is_image
         && class.size == facts.size
         && class.exec == facts.exec
+        && class.services_digest == facts.services
         && class.max_job_minutes.unwrap_or(limits.max_job_minutes) == facts.max_job_minutes
         && limits.waiting() == facts.wait_limits
         && limits.hook_limit_secs() == facts.hook_limit_secs

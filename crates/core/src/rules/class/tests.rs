@@ -87,6 +87,34 @@ fn classes_may_keep_as_many_warm_tasks_together_as_the_deployment() {
 }
 
 #[test]
+fn a_class_with_services_that_do_not_fit_the_place_is_set_aside() {
+    let (mut catalogue, errors) = read(
+        r#"{"aws": {"cpu": 1024, "memory": 2048, "services": {"db": {"image": "postgres:17", "port": 5432}}},
+            "box": {"cpu": 1024, "memory": 2048,
+                    "services": {"db": {"image": "postgres:17", "port": 5432, "process": ["postgres"]}}},
+            "exec": {"cpu": 1024, "memory": 2048, "exec": true,
+                     "services": {"db": {"image": "postgres:17", "port": 5432}}},
+            "none": {"cpu": 1024, "memory": 2048}}"#,
+    );
+    assert_eq!(
+        errors,
+        [
+            "class `exec`: exec is true, and it has services: a job could use the identity of its task through a \
+          service, so no class can have both"
+        ]
+    );
+    let errors: Vec<String> = catalogue.keep_fit(Place::Ecs).iter().map(ToString::to_string).collect();
+    assert_eq!(
+        errors,
+        [
+            "class `box`: service `db` has a process, which is for one machine: on ECS the container of its image runs"
+        ]
+    );
+    assert_eq!(catalogue.names(), "aws, none");
+    assert!(catalogue.invalid(&ClassName::parse("box").unwrap()).is_some());
+}
+
+#[test]
 fn labels_are_mapped_to_classes_that_exist() {
     let (mut catalogue, _) = read(r#"{"small": {"cpu": 512, "memory": 1024}}"#);
     let labels = [

@@ -53,6 +53,7 @@ pub(super) fn resolved(ready: &Ready, github: &Context, github_token: &str) -> R
         env: ready.env.iter().map(value).collect(),
         defaults: Vec::new(),
         outputs: optional(&ready.outputs),
+        services: optional(&ready.services),
         ..ready.clone()
     }
 }

@@ -121,7 +121,7 @@ async fn a_boot_item_is_handed_over_once_and_given_back_once() {
         forks: false,
         events: Vec::new(),
     };
-    let item = BootItem { runner: runner.name().clone(), policy, fail: None };
+    let item = BootItem { runner: runner.name().clone(), policy, fail: None, services: None };
     let again = Runner { version: runner.version.next(), ..runner.clone() };
     let (first, second) = ([Change::Runner(runner)], [Change::Runner(again)]);
     let boot = || {
@@ -355,6 +355,7 @@ async fn a_warm_task_reads_back_in_every_state_and_is_listed_among_the_runners_t
             image: Some("official".to_owned()),
             digest: Some("sha256:ab".to_owned()),
             exec: true,
+            services: Some("0123456789abcdef".to_owned()),
         },
         version: Version::FIRST,
         epoch: Epoch::new(3),

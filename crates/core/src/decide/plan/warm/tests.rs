@@ -263,6 +263,20 @@ fn a_changed_class_has_its_tasks_replaced() {
 }
 
 #[test]
+fn a_class_whose_services_change_has_its_tasks_replaced() {
+    let with = |value: &str| {
+        let db = format!(r#"{{"image": "postgres:17", "port": 5432, "env": {{"A": "{value}"}}}}"#);
+        format!(r#"{{"count": 1}}, "services": {{"db": {db}}}"#)
+    };
+    let mut day = Day::new(&with("1"));
+    day.plan(0);
+    day.boot(1, 15);
+    assert_eq!(day.plan(20), "");
+    day.catalogue = catalogue(&with("2"));
+    assert_eq!(day.plan(25), "warm up 2 for small; end 1 (outdated)");
+}
+
+#[test]
 fn warm_tasks_take_slots_and_give_them_up_for_jobs() {
     let mut day = Day::new(r#"{"count": 3}"#);
     day.settings.limits.max_runners = 2;

@@ -1,0 +1,150 @@
+use serde_json::Value;
+
+use super::*;
+
+/// As the official runner 2.336 sends it, for one service and no container.
+fn prepare(response: &Path, service: &str) -> String {
+    format!(
+        r#"{{"command":"prepare_job","responseFile":"{}","state":null,"args":{{"container":null,"services":[{service}]}}}}"#,
+        response.display()
+    )
+}
+
+const POSTGRES: &str = r#"{"image":"postgres:17","dockerfile":null,"entryPointArgs":[],
+    "entryPoint":null,"workingDirectory":null,"createOptions":"--health-cmd pg_isready --health-interval 10s",
+    "registry":null,"environmentVariables":{"POSTGRES_PASSWORD":"s3cret"},"portMappings":["5432"],
+    "systemMountVolumes":[],"userMountVolumes":[]}"#;
+
+fn called(dir: Option<&Path>, input: &str) -> (u8, String) {
+    let mut out = Vec::new();
+    let code = container_hook(dir, input.as_bytes(), &mut out);
+    (code, String::from_utf8(out).unwrap())
+}
+
+/// The agent's directory with a service whose check is this command.
+fn offered(check: &str, ended: &str) -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    let text = format!(
+        r#"{{"offer":{{"class":"small","services":{{"db":{{"image":"postgres:17","port":5432,
+            "env":{{"POSTGRES_PASSWORD":"s3cret"}},
+            "health":{{"command":"{check}","interval_secs":1,"retries":1}},"process":["postgres"]}}}},"elsewhere":[]}},
+            "at":{{"processes":{{"processes":{{"db":{{"port":40001,"dir":"{}"}}}},"ended":{ended}}}}}}}"#,
+        dir.path().display()
+    );
+    fs::write(crate::services::offered::path(dir.path()), text).unwrap();
+    dir
+}
+
+#[test]
+fn whatever_would_execute_in_a_container_fails_with_one_sentence() {
+    let dir = offered("true", "{}");
+    let none = tempfile::tempdir().unwrap();
+    let in_container = r#"{"command":"prepare_job","responseFile":"/r","args":{"container":{"image":"alpine"},"services":[]}}"#;
+    let services = prepare(Path::new("/r"), POSTGRES);
+    let calls = [
+        in_container,
+        r#"{"command":"run_container_step","args":{"image":"alpine"}}"#,
+        r#"{"command":"run_script_step","args":{}}"#,
+        r#"{"command":"of_a_later_runner"}"#,
+        "no JSON",
+        "",
+    ];
+    let mut all: Vec<_> = calls.map(|call| (Some(dir.path()), call)).to_vec();
+    for dir in [None, Some(none.path())] {
+        all.extend(calls.map(|call| (dir, call)));
+        all.push((dir, &services));
+    }
+    for (dir, input) in all {
+        let (code, told) = called(dir, input);
+        assert_eq!(code, 1, "{input}");
+        assert!(told.starts_with("::error::This runner has no Docker: "), "{told}");
+        assert_eq!(told.lines().count(), 1, "{told}");
+    }
+}
+
+#[test]
+fn the_clean_up_succeeds_and_tells_what_has_ended() {
+    let call = r#"{"command":"cleanup_job","args":{},"state":{"services":["db"]}}"#;
+    assert_eq!(called(None, call), (0, String::new()));
+    assert_eq!(called(Some(offered("true", "{}").path()), call), (0, String::new()));
+    let crashed = offered("true", r#"{"db":"it has ended with exit code 3"}"#);
+    let told = "::warning::Service `db` did not last as long as the job: it has ended with exit code 3\n";
+    assert_eq!(called(Some(crashed.path()), call), (0, told.to_owned()));
+    // A job that did not ask for it hears nothing of it.
+    for state in ["null", r#"{"services":[]}"#, r#"{"services":7}"#] {
+        let call = format!(r#"{{"command":"cleanup_job","args":{{}},"state":{state}}}"#);
+        assert_eq!(called(Some(crashed.path()), &call), (0, String::new()), "{state}");
+    }
+    fs::write(crate::services::offered::path(crashed.path()), "nonsense").unwrap();
+    assert_eq!(called(Some(crashed.path()), call), (0, String::new()));
+}
+
+#[test]
+fn a_service_that_is_ready_is_answered_by_position_with_its_port() {
+    let dir = offered("test {port} = 40001 && test -d {dir} && test $POSTGRES_PASSWORD = s3cret", "{}");
+    let response = dir.path().join("response");
+    let (code, told) = called(Some(dir.path()), &prepare(&response, POSTGRES));
+    assert_eq!(code, 0, "{told}");
+    assert!(told.ends_with("Service `db` is ready on port 40001\n"), "{told}");
+    let answer: Value = serde_json::from_slice(&fs::read(response).unwrap()).unwrap();
+    assert_eq!(
+        answer,
+        json!({"state": {"services": ["db"]},
+               "context": {"services": [{"id": "db", "network": "host", "ports": {"5432": "40001"}}]}})
+    );
+}
+
+#[test]
+fn a_service_that_is_never_ready_fails_the_job_within_its_limit() {
+    let dir = offered("false", "{}");
+    let response = dir.path().join("response");
+    let (code, told) = called(Some(dir.path()), &prepare(&response, POSTGRES));
+    assert_eq!(code, 1);
+    assert!(
+        told.ends_with(
+            "::error::Service `db` is not ready: its health check has not succeeded within 1 seconds\n"
+        ),
+        "{told}"
+    );
+    assert!(!response.exists());
+    let dir = offered("true", r#"{"db":"it has ended with exit code 3"}"#);
+    let (code, told) = called(Some(dir.path()), &prepare(&response, POSTGRES));
+    assert_eq!(code, 1);
+    assert!(told.ends_with("::error::Service `db` is not ready: it has ended with exit code 3\n"), "{told}");
+}
+
+#[test]
+fn differences_are_told_without_values_and_without_commands_of_the_workflows() {
+    let dir = offered("true", "{}");
+    let other = POSTGRES.replace("s3cret", "other-s3cret");
+    let (code, told) = called(Some(dir.path()), &prepare(Path::new("/r"), &other));
+    assert_eq!(code, 1);
+    assert!(told.contains("the workflow gives `POSTGRES_PASSWORD` another value in its env"), "{told}");
+    assert!(!told.contains("s3cret"), "{told}");
+    let hostile = POSTGRES.replace("postgres:17", "a%0A::set-env\\n::error::x");
+    let (_, told) = called(Some(dir.path()), &prepare(Path::new("/r"), &hostile));
+    assert_eq!(told.lines().count(), 1, "{told}");
+    assert!(told.contains("a%250A::set-env::error::x"), "{told}");
+    for (given, word) in [
+        (r#""userMountVolumes":["/a:/b"]"#, "volumes"),
+        (r#""registry":{"username":"a","password":"s3cret"}"#, "credentials"),
+        (r#""entryPoint":"/bin/sh""#, "command"),
+    ] {
+        let (key, _) = given.split_once(':').unwrap();
+        let none = if key.contains("user") { format!("{key}:[]") } else { format!("{key}:null") };
+        assert!(POSTGRES.contains(&none), "{none}");
+        let (code, told) =
+            called(Some(dir.path()), &prepare(Path::new("/r"), &POSTGRES.replace(&none, given)));
+        assert_eq!(code, 1, "{given}");
+        assert!(told.contains(&format!("gives it `{word}`")) && !told.contains("s3cret"), "{told}");
+    }
+}
+
+#[test]
+fn a_job_without_services_needs_none() {
+    let dir = tempfile::tempdir().unwrap();
+    let response = dir.path().join("response");
+    let (code, told) = called(Some(dir.path()), &prepare(&response, ""));
+    assert_eq!((code, told.as_str()), (0, ""));
+    assert!(response.exists());
+}

@@ -1,0 +1,222 @@
+//! Containers by the hook protocol of the official runner: `prepare_job` before the first step, `cleanup_job` after the
+//! last one. The stand-in itself starts no container, and executes no step in one.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::PathBuf;
+use std::process::Command;
+
+use ecsrunner_workflow::expression::Contexts;
+use serde_json::{Map, Value, json};
+
+use crate::protocol::Conclusion;
+
+use super::environment::Folders;
+use super::job::{Ended, JobRun, Manner};
+use super::order::{Condition, Unevaluated, literal, mapping};
+
+const HOOKS: &str = "ACTIONS_RUNNER_CONTAINER_HOOKS";
+/// The variable by which GitHub allows hooks.
+const ALLOWED: &str = "DistributedTask.AllowRunnerContainerHooks";
+/// The official runner's words for a hook that fails.
+const FAILED: &str = "Executing the custom container implementation failed. Please contact your self hosted runner \
+                      administrator.";
+
+/// What a job's message says about containers.
+pub(super) struct Containers {
+    /// Whether the steps are to run in a container.
+    has_job_container: bool,
+    services: Result<Vec<Service>, Unevaluated>,
+}
+
+struct Service {
+    name: String,
+    /// As `prepare_job` gets it, without the name.
+    call: Value,
+}
+
+/// The containers of a job that has begun.
+pub(super) struct Begun {
+    /// What `prepare_job` returned for `cleanup_job`; `None` if no hook was called.
+    state: Option<Value>,
+    /// `job.services`.
+    services: Map<String, Value>,
+}
+
+impl Begun {
+    fn none() -> Self {
+        Self { state: None, services: Map::new() }
+    }
+
+    /// The context `job`, as far as the stand-in has it.
+    pub(super) fn job_context(&self) -> Value {
+        json!({ "services": self.services })
+    }
+}
+
+impl Containers {
+    pub(super) fn read(message: &Value, contexts: &Contexts) -> Self {
+        let services =
+            message["jobServiceContainers"]["map"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let services = services.iter().map(|pair| {
+            let name = literal(&pair["Key"], contexts)?.unwrap_or_default();
+            Ok(Service { name, call: service(&pair["Value"], contexts)? })
+        });
+        Self { has_job_container: !message["jobContainer"].is_null(), services: services.collect() }
+    }
+
+    fn is_asked_for(&self) -> bool {
+        self.has_job_container || self.services.as_ref().map_or(true, |services| !services.is_empty())
+    }
+}
+
+/// Returns a service as the official runner describes it to a hook.
+fn service(token: &Value, contexts: &Contexts) -> Result<Value, Unevaluated> {
+    let entries = token["map"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let get = |name: &str| entries.iter().find(|pair| pair["Key"] == name).map(|pair| &pair["Value"]);
+    let text = |name: &str| get(name).map_or(Ok(None), |value| literal(value, contexts));
+    let pairs = |name: &str| get(name).map_or(Ok(Vec::new()), |value| mapping(value, contexts));
+    let list = |name: &str| {
+        let items =
+            get(name).and_then(|value| value["seq"].as_array()).map(Vec::as_slice).unwrap_or_default();
+        items
+            .iter()
+            .map(|item| Ok(literal(item, contexts)?.unwrap_or_default()))
+            .collect::<Result<Vec<_>, Unevaluated>>()
+    };
+    let credentials = pairs("credentials")?;
+    let registry = (!credentials.is_empty()).then(|| Value::from_iter(credentials));
+    // A service may be the name of an image alone.
+    let image = if entries.is_empty() { literal(token, contexts)? } else { text("image")? };
+    Ok(json!({
+        "image": image, "dockerfile": null, "entryPointArgs": [], "entryPoint": null, "workingDirectory": null,
+        "createOptions": text("options")?, "registry": registry,
+        "environmentVariables": Value::from_iter(pairs("env")?), "portMappings": list("ports")?,
+        "systemMountVolumes": [], "userMountVolumes": list("volumes")?,
+    }))
+}
+
+impl JobRun {
+    /// Has the hook prepare the containers of the job, if it asks for any.
+    pub(super) fn initialize_containers(&mut self, folders: &Folders) -> Begun {
+        const STEP: &str = "Initialize containers";
+        if !self.order.containers.is_asked_for() {
+            return Begun::none();
+        }
+        if !self.is_due(Condition::Success) {
+            self.skip(STEP);
+            return Begun::none();
+        }
+        self.begin(STEP);
+        let begun = self.prepare_job(folders);
+        let (conclusion, begun) = match begun {
+            Ok(services) => (Conclusion::Success, services),
+            Err((message, state)) => {
+                self.fail(&message);
+                (Conclusion::Failure, Begun { state, services: Map::new() })
+            }
+        };
+        self.end(conclusion);
+        begun
+    }
+
+    /// The error has the state for `cleanup_job`, if the hook was called.
+    fn prepare_job(&mut self, folders: &Folders) -> Result<Begun, (String, Option<Value>)> {
+        let services = match &self.order.containers.services {
+            Ok(services) => services,
+            Err(error) => return Err((error.to_string(), None)),
+        };
+        let (names, calls): (Vec<String>, Vec<Value>) =
+            services.iter().map(|service| (service.name.clone(), service.call.clone())).unzip();
+        // The stand-in does not read which image.
+        let container = self.order.containers.has_job_container.then(|| json!({"image": ""}));
+        if self.order.variables.get(ALLOWED).map(String::as_str) != Some("true") {
+            return Err(("Object reference not set to an instance of an object.".to_owned(), None));
+        }
+        let args = json!({"container": container, "services": calls});
+        let answer = self.call_hook(folders, "prepare_job", &args, &Value::Null);
+        // The official runner cleans up after a failure too.
+        let answer = answer.map_err(|message| (message, Some(Value::Null)))?;
+        let state = Some(answer["state"].clone());
+        if container.is_some() {
+            let message = "the stand-in runner executes no step in a container".to_owned();
+            return Err((message, state));
+        }
+        let answered = answer["context"]["services"].as_array().cloned().unwrap_or_default();
+        if answered.len() != names.len() {
+            let (asked, answered) = (names.len(), answered.len());
+            return Err((format!("the hook has answered {answered} services of {asked}"), state));
+        }
+        Ok(Begun { state, services: names.into_iter().zip(answered).collect() })
+    }
+
+    /// Has the hook clean up, if it was called before.
+    pub(super) fn stop_containers(&mut self, folders: &Folders, begun: Begun) {
+        const STEP: &str = "Stop containers";
+        let Some(state) = begun.state else { return };
+        if !self.is_due(Condition::Always) {
+            return self.skip(STEP);
+        }
+        self.begin(STEP);
+        let conclusion = match self.call_hook(folders, "cleanup_job", &json!({}), &state) {
+            Ok(_) => Conclusion::Success,
+            Err(message) => {
+                self.fail(&message);
+                Conclusion::Failure
+            }
+        };
+        self.end(conclusion);
+    }
+
+    /// Calls the hook as the official runner does, and returns its answer.
+    fn call_hook(
+        &mut self,
+        folders: &Folders,
+        command: &str,
+        args: &Value,
+        state: &Value,
+    ) -> Result<Value, String> {
+        let hook = self.variables.get(HOOKS).filter(|hook| !hook.is_empty()).cloned();
+        let hook = hook.ok_or("the stand-in runner starts no containers: a container hook is expected")?;
+        let cannot = |error: io::Error| format!("the container hook's files cannot be made: {error}");
+        let responses = folders.temp.join("_runner_hook_responses");
+        let number = self.next_number();
+        let file = |suffix: &str| -> PathBuf { responses.join(format!("{number}{suffix}")) };
+        let (response, input) = (file(".json"), file("-call.json"));
+        let call = json!({"command": command, "responseFile": response, "args": args, "state": state});
+        let opened = fs::create_dir_all(&responses)
+            .and_then(|()| fs::write(&response, ""))
+            .and_then(|()| fs::write(&input, call.to_string()))
+            .and_then(|()| File::open(&input));
+        let opened = opened.map_err(cannot)?;
+        let mut process = Command::new("bash");
+        process
+            .args(["--noprofile", "--norc", "-e", "-o", "pipefail"])
+            .arg(hook)
+            .current_dir(&folders.workspace)
+            .env_clear()
+            .envs(&self.variables);
+        let manner = if command == "cleanup_job" { Manner::UnlessCancelled } else { Manner::InStages };
+        let ended = self.run_process_with(process, Some(opened), manner, |run, line| run.write(&shown(line)));
+        // It holds the values of variables.
+        let _gone = fs::remove_file(&input);
+        match ended {
+            Ended::Exited(status) if status.success() => {}
+            Ended::Interrupted => return Err("The operation was canceled.".to_owned()),
+            Ended::Exited(_) | Ended::NotStarted(_) => return Err(FAILED.to_owned()),
+        }
+        let text = fs::read_to_string(&response).map_err(cannot)?;
+        let text = if text.trim().is_empty() { "{}" } else { &text };
+        serde_json::from_str(text).map_err(|error| format!("the hook's answer is no JSON: {error}"))
+    }
+}
+
+/// Returns a line as a job's log shows it: commands become what the page colours.
+fn shown(line: &str) -> String {
+    for (command, shown) in [("::error::", "##[error]"), ("::warning::", "##[warning]")] {
+        if let Some(text) = line.strip_prefix(command) {
+            return format!("{shown}{}", text.replace("%25", "%"));
+        }
+    }
+    line.to_owned()
+}
