@@ -1,5 +1,6 @@
-//! Who may use the API: requests with the token of the state directory, sent to a known host, and not by a page of
-//! another origin.
+//! Who may use the API: requests with the token, sent to a known host, and not by a page of another origin.
+
+use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Request, State};
@@ -8,19 +9,30 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use ecsrunner_api::status::Fault;
 use ecsrunner_core::text::Outside;
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 
-use super::App;
+/// Who may use the API, and under which names.
+#[derive(Debug)]
+pub struct Access {
+    /// Required for every request of the API.
+    pub token: SecretString,
+    /// Where a reader finds the token, such as `the server's state directory`.
+    pub token_of: &'static str,
+    /// Names other than this machine's own under which the API may be reached.
+    pub hosts: Vec<String>,
+    /// What to do about a name that is not among them.
+    pub hint: &'static str,
+}
 
 /// Answers 401 to a request without the token. Pages of other origins cannot read the token, and jobs cannot if the
 /// server is root.
-pub(super) async fn token(State(app): State<App>, request: Request, next: Next) -> Response {
+pub(crate) async fn token(State(access): State<Arc<Access>>, request: Request, next: Next) -> Response {
     let given = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     let given = given.and_then(|value| value.strip_prefix("Bearer ")).unwrap_or_default();
     // Comparing digests reveals nothing about where the texts differ.
-    if Sha256::digest(given) != Sha256::digest(app.token.expose_secret()) {
-        let message = "the token of the server's state directory is expected as a bearer token".to_owned();
+    if Sha256::digest(given) != Sha256::digest(access.token.expose_secret()) {
+        let message = format!("the token of {} is expected as a bearer token", access.token_of);
         let challenge = [(header::WWW_AUTHENTICATE, "Bearer")];
         return (StatusCode::UNAUTHORIZED, challenge, Json(Fault { message })).into_response();
     }
@@ -29,8 +41,8 @@ pub(super) async fn token(State(app): State<App>, request: Request, next: Next) 
 
 /// Answers 421 to a request for a host of another name, and 403 to one from a page of another origin. A browser sends
 /// such requests for an attacker whose name leads to this server.
-pub(super) async fn host(State(app): State<App>, request: Request, next: Next) -> Response {
-    let refused = match refusal(request.headers(), request.uri(), &app.hosts) {
+pub(crate) async fn host(State(access): State<Arc<Access>>, request: Request, next: Next) -> Response {
+    let refused = match refusal(request.headers(), request.uri(), &access) {
         None => return next.run(request).await,
         Some(refused) => refused,
     };
@@ -38,15 +50,14 @@ pub(super) async fn host(State(app): State<App>, request: Request, next: Next) -
     (status, Json(Fault { message })).into_response()
 }
 
-fn refusal(headers: &HeaderMap, uri: &Uri, hosts: &[String]) -> Option<(StatusCode, String)> {
+fn refusal(headers: &HeaderMap, uri: &Uri, access: &Access) -> Option<(StatusCode, String)> {
+    let hosts = &access.hosts;
     let text = |name: HeaderName| headers.get(name).map(|value| value.to_str().unwrap_or("?"));
     let host = uri.authority().map(|authority| authority.as_str()).or_else(|| text(header::HOST));
     let host = host.unwrap_or_default();
     if !is_own(host, hosts) {
         let name = shown(host);
-        let message = format!(
-            "this server does not answer for the host `{name}`: use its address, or name the host in `server.hosts`"
-        );
+        let message = format!("this server does not answer for the host `{name}`: {}", access.hint);
         return Some((StatusCode::MISDIRECTED_REQUEST, message));
     }
     let origin = text(header::ORIGIN)?;
@@ -93,7 +104,13 @@ mod tests {
         if let Some(origin) = origin {
             headers.insert(header::ORIGIN, origin.parse().unwrap());
         }
-        let refused = refusal(&headers, &Uri::from_static("/api/v1/jobs"), &["ci.example.com".to_owned()]);
+        let access = Access {
+            token: "secret".into(),
+            token_of: "a test",
+            hosts: vec!["ci.example.com".to_owned()],
+            hint: "use its address",
+        };
+        let refused = refusal(&headers, &Uri::from_static("/api/v1/jobs"), &access);
         refused.map(|(status, _)| status.as_u16())
     }
 

@@ -7,11 +7,9 @@ use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
-use super::App;
-
 const POLICY: &str = "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-/// A file of `crates/local/page`.
+/// A file of `crates/web/page`.
 struct Asset {
     path: &'static str,
     content_type: &'static str,
@@ -28,11 +26,7 @@ macro_rules! asset {
         asset!($name, $content_type, concat!("/", $name))
     };
     ($name:literal, $content_type:expr, $path:expr) => {
-        Asset {
-            path: $path,
-            content_type: $content_type,
-            content: include_str!(concat!("../../page/", $name)),
-        }
+        Asset { path: $path, content_type: $content_type, content: include_str!(concat!("../page/", $name)) }
     };
 }
 
@@ -85,7 +79,7 @@ static ASSETS: &[Asset] = &[
     asset!("words.js", JAVASCRIPT),
 ];
 
-pub(super) fn router() -> Router<App> {
+pub(crate) fn router<S: Clone + Send + Sync + 'static>() -> Router<S> {
     ASSETS
         .iter()
         .fold(Router::new(), |router, asset| router.route(asset.path, get(move || ready(response(asset)))))

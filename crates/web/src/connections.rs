@@ -33,7 +33,11 @@ const MAX_HEAD_BYTES: usize = 32 * 1024;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Serves at most `limit` connections at once. Never returns.
-pub(crate) async fn serve(listener: TcpListener, router: Router, limit: usize) -> anyhow::Result<()> {
+///
+/// # Errors
+///
+/// None so far: what happens to one connection ends that connection alone.
+pub async fn serve(listener: TcpListener, router: Router, limit: usize) -> anyhow::Result<()> {
     let seats = Seats::new(limit);
     let mut connections = JoinSet::new();
     loop {

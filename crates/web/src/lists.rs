@@ -1,26 +1,26 @@
 //! `GET /api/v1/jobs` and `/api/v1/runners`: pages of open records, then of history, the latest first.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
+use axum::Json;
 use axum::extract::{Query, State};
-use axum::response::Response;
 use ecsrunner_api::job::JobView;
 use ecsrunner_api::list::{JobList, OPEN_CURSOR, RunnerList};
 use ecsrunner_api::runner::RunnerView;
 use ecsrunner_core::id::Repository;
-use ecsrunner_engine::ports::Clock;
-use ecsrunner_engine::ports::store::{History, Listed, Page, Store, StoreError};
+use ecsrunner_engine::ports::store::{History, Listed, Page, Store};
+use jiff::Timestamp;
 use serde::Deserialize;
 
-use super::App;
-use super::api::answer;
+use crate::backend::{Refusal, Source};
 
 const DEFAULT_LIMIT: u32 = 100;
 const MAX_LIMIT: u32 = 500;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Filter {
+pub(crate) struct Filter {
     limit: Option<u32>,
     cursor: Option<String>,
     repository: Option<Repository>,
@@ -69,15 +69,19 @@ impl Filter {
     }
 }
 
-pub(super) async fn jobs(State(app): State<App>, Query(filter): Query<Filter>) -> Response {
-    answer(list_jobs(&app, &filter).await)
+pub(crate) async fn jobs<B: Source>(
+    State(backend): State<Arc<B>>,
+    Query(filter): Query<Filter>,
+) -> Result<Json<JobList>, Refusal> {
+    list_jobs(&*backend, &filter).await.map(Json)
 }
 
-async fn list_jobs(app: &App, filter: &Filter) -> Result<JobList, StoreError> {
+async fn list_jobs<B: Source>(backend: &B, filter: &Filter) -> Result<JobList, Refusal> {
     let (mut open, mut next) = (Vec::new(), None);
     if let Some(after) = filter.after() {
-        let records = app.store().open().await?;
-        let reasons = app.engine.reasons_to_wait(&records);
+        let records = backend.store().open().await.map_err(|fault| backend.refusal(fault))?;
+        let rules = backend.rules().await?;
+        let reasons = backend.reasons_to_wait(&records, &rules);
         let views = records.jobs.values().map(|job| JobView::planned(job, &reasons));
         let views = views.filter(|job| filter.admits_job(job)).map(|job| (key_of(&job), job));
         (open, next) = cut(views.collect(), after, filter.limit());
@@ -85,7 +89,8 @@ async fn list_jobs(app: &App, filter: &Filter) -> Result<JobList, StoreError> {
     if next.is_some() {
         return Ok(JobList { jobs: open, next });
     }
-    let Listed { items, next } = app.store().jobs(&filter.history(open.len())).await?;
+    let past = backend.store().jobs(&filter.history(open.len())).await;
+    let Listed { items, next } = past.map_err(|fault| backend.refusal(fault))?;
     // A job that ended between the two reads is listed once, as ended.
     let ended: HashSet<u64> = items.iter().map(|job| job.facts.id.get()).collect();
     open.retain(|job| !ended.contains(&job.id));
@@ -110,16 +115,18 @@ fn among(mut past: Vec<JobView>, refused: Vec<JobView>) -> Vec<JobView> {
     past
 }
 
-pub(super) async fn runners(State(app): State<App>, Query(filter): Query<Filter>) -> Response {
-    answer(list_runners(&app, &filter).await)
+pub(crate) async fn runners<B: Source>(
+    State(backend): State<Arc<B>>,
+    Query(filter): Query<Filter>,
+) -> Result<Json<RunnerList>, Refusal> {
+    list_runners(&*backend, &filter).await.map(Json)
 }
 
-async fn list_runners(app: &App, filter: &Filter) -> Result<RunnerList, StoreError> {
+async fn list_runners<B: Source>(backend: &B, filter: &Filter) -> Result<RunnerList, Refusal> {
     let (mut runners, mut next) = (Vec::new(), None);
     if let Some(after) = filter.after() {
-        let now = app.engine.ports().clock.now();
-        let records = app.store().open().await?;
-        let views = RunnerView::all(&records, now);
+        let records = backend.store().open().await.map_err(|fault| backend.refusal(fault))?;
+        let views = RunnerView::all(&records, Timestamp::now());
         let views =
             views.filter(|runner| filter.admits_runner(runner)).map(|runner| (runner.name.clone(), runner));
         (runners, next) = cut(views.collect(), after, filter.limit());
@@ -127,7 +134,8 @@ async fn list_runners(app: &App, filter: &Filter) -> Result<RunnerList, StoreErr
     if next.is_some() {
         return Ok(RunnerList { runners, next });
     }
-    let Listed { items, next } = app.store().runners(&filter.history(runners.len())).await?;
+    let gone = backend.store().runners(&filter.history(runners.len())).await;
+    let Listed { items, next } = gone.map_err(|fault| backend.refusal(fault))?;
     let past: Vec<RunnerView> = items.iter().map(RunnerView::past).collect();
     let gone: HashSet<&str> = past.iter().map(|runner| runner.name.as_str()).collect();
     runners.retain(|runner| !gone.contains(runner.name.as_str()));
