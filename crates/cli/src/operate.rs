@@ -21,6 +21,7 @@ mod runners;
 mod runs;
 mod send;
 mod stop;
+mod ui;
 mod why;
 
 use crate::arguments::{
@@ -53,6 +54,7 @@ async fn carry_out(command: OperatorCommand) -> Result<u8, Failure> {
         Command::Jobs(JobsCommand::Logs(arguments)) => job_log::print_log(&arguments).await.map(done),
         Command::Jobs(JobsCommand::Retry(arguments)) => retry::retry(&arguments).await.map(done),
         Command::Runs(RunsCommand::List(arguments)) => runs::list(&arguments).await.map(done),
+        Command::Ui(arguments) => ui::ui(&arguments).await.map(done),
         Command::Why(arguments) => why::why(&arguments).await.map(done),
         Command::Costs(arguments) => costs::costs(&arguments).await.map(done),
         Command::Classes(ClassesCommand::List(arguments)) | Command::ListClassSizes(arguments) => {

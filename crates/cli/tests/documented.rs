@@ -161,6 +161,7 @@ fn every_flag_is_documented() {
         &["demo", "github"],
         &["local", "up"],
         &["setup"],
+        &["ui"],
         &["why"],
         &["runners", "list"],
         &["runners", "details"],

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Subcommand, ValueEnum};
+use ecsrunner_api::costs::CostKey;
 use ecsrunner_core::id::Repository;
 use ecsrunner_core::records::job::JobStage;
 use ecsrunner_core::records::runner::RunnerStage;
@@ -279,11 +280,36 @@ pub(crate) struct WhyArguments {
 
 /// How costs are grouped.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
-pub(crate) enum CostKey {
+pub(crate) enum By {
     Repository,
     Class,
     Workflow,
     Day,
+}
+
+impl By {
+    pub(crate) const fn key(self) -> CostKey {
+        match self {
+            Self::Repository => CostKey::Repository,
+            Self::Class => CostKey::Class,
+            Self::Workflow => CostKey::Workflow,
+            Self::Day => CostKey::Day,
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct UiArguments {
+    /// Open the page at this job: its id, or its URL at GitHub
+    pub(crate) job: Option<String>,
+    /// Port of the page on 127.0.0.1 (0: any free port)
+    #[arg(long, value_name = "PORT", default_value_t = 0)]
+    pub(crate) port: u16,
+    /// Print the address instead of opening a browser
+    #[arg(long, short)]
+    pub(crate) no_browser: bool,
+    #[command(flatten)]
+    pub(crate) target: TargetArguments,
 }
 
 #[derive(Debug, Args)]
@@ -292,8 +318,8 @@ pub(crate) struct CostsArguments {
     #[arg(long, value_name = "WHEN", default_value = "30d")]
     pub(crate) since: Since,
     /// Group costs by this key
-    #[arg(long, value_name = "KEY", value_enum, default_value_t = CostKey::Repository)]
-    pub(crate) by: CostKey,
+    #[arg(long, value_name = "KEY", value_enum, default_value_t = By::Repository)]
+    pub(crate) by: By,
     /// Print the result as CSV
     #[arg(long, conflicts_with = "json")]
     pub(crate) csv: bool,

@@ -1,11 +1,47 @@
 //! Opens an address in the person's browser, if this machine has one to show.
 
+use std::io::{self, Write};
 use std::process::{Command, Stdio};
+
+use tempfile::TempPath;
 
 use crate::environment;
 
+/// A file that sends a browser to an address with a secret. It is removed when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Opened {
+    file: TempPath,
+}
+
+impl Opened {
+    /// Leaves the file to a browser that is still to read it, because this process ends.
+    pub(crate) fn leave(self) {
+        // A file that cannot be kept is removed: the address was printed too.
+        let _kept = self.file.keep();
+    }
+}
+
+/// Opens an address that holds a secret. Other users of this machine can read the arguments of programs, so the program
+/// is given a file that only its owner can read. Returns `None` if no program was started.
+pub(crate) fn open_secretly(address: &str) -> io::Result<Option<Opened>> {
+    if opener().is_none() {
+        return Ok(None);
+    }
+    let mut file = tempfile::Builder::new().prefix("ecsrunner-").suffix(".html").tempfile()?;
+    // An address of ours has nothing that HTML would have to escape but `&`.
+    let address = address.replace('&', "&amp;");
+    write!(
+        file,
+        "<!doctype html>\n<meta charset=\"utf-8\">\n<meta name=\"referrer\" content=\"no-referrer\">\n\
+         <title>ecsrunner</title>\n<meta http-equiv=\"refresh\" content=\"0; url={address}\">\n\
+         <p><a href=\"{address}\">Open the page of ecsrunner</a></p>\n"
+    )?;
+    let path = file.into_temp_path();
+    Ok(open(&path.display().to_string()).then_some(Opened { file: path }))
+}
+
 /// Returns whether a program was started that shows the address. It holds no secret.
-pub(super) fn open(address: &str) -> bool {
+pub(crate) fn open(address: &str) -> bool {
     let Some((program, arguments)) = opener() else { return false };
     let started = Command::new(program)
         .args(arguments)
@@ -18,12 +54,12 @@ pub(super) fn open(address: &str) -> bool {
 }
 
 /// Returns whether this session came by SSH, so that a browser would open on the wrong machine.
-pub(super) fn is_remote() -> bool {
+pub(crate) fn is_remote() -> bool {
     environment::text(environment::SSH_CONNECTION).is_some()
 }
 
 /// Returns the command that forwards the page's port to the machine that the session came from.
-pub(super) fn forwarding(port: u16) -> Option<String> {
+pub(crate) fn forwarding(port: u16) -> Option<String> {
     let connection = environment::text(environment::SSH_CONNECTION)?;
     // The client's address and port, then ours.
     let host = connection.split_whitespace().nth(2)?;
