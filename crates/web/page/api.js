@@ -1,4 +1,4 @@
-// Requests to the server's HTTP API (docs/interface.md). Nothing here writes to the server.
+// Requests to the server's HTTP API (docs/interface.md).
 
 import { learnSkew } from './clock.js';
 import { readEvents } from './events.js';
@@ -9,12 +9,20 @@ const TIMEOUT_MILLIS = 30_000;
 /** The server may have to wait for GitHub. */
 const LOG_TIMEOUT_MILLIS = 200_000;
 
-/** Sends a request with the token. Fails with a sentence that can be shown, unless the answer is a success. */
-async function request(path, accept, signal) {
+/**
+ * Sends a request with the token. Fails with a sentence that can be shown, unless the answer is a success. With a `body`
+ * it asks the server to change something.
+ */
+async function request(path, accept, signal, body = null) {
   const token = readToken();
   if (token === null) throw new Error('there is no token');
   const headers = { accept, authorization: `Bearer ${token}` };
-  const response = await expectAnswer(fetch(path, { headers, signal, cache: 'no-store' }));
+  const options = { headers, signal, cache: 'no-store' };
+  if (body !== null) {
+    headers['content-type'] = 'application/json';
+    Object.assign(options, { method: 'POST', body: JSON.stringify(body) });
+  }
+  const response = await expectAnswer(fetch(path, options));
   if (response.ok) return response;
   if (response.status === 401) {
     refuseToken(token);
@@ -44,6 +52,18 @@ export async function readPage(kind, filter, cursor, limit) {
   const page = await expectAnswer(response.json());
   const next = page.next === undefined || page.next === null ? null : String(page.next);
   return { items: Array.isArray(page[kind]) ? page[kind] : [], next: next === cursor ? null : next };
+}
+
+/** Reads one thing, such as `status` or `jobs/7`. */
+export async function readOne(path, timeout = TIMEOUT_MILLIS) {
+  const response = await request(`api/v1/${path}`, 'application/json', AbortSignal.timeout(timeout));
+  return expectAnswer(response.json());
+}
+
+/** Asks the server to change something; returns its answer. */
+export async function postJson(path, body) {
+  const response = await request(`api/v1/${path}`, 'application/json', AbortSignal.timeout(TIMEOUT_MILLIS), body);
+  return expectAnswer(response.json());
 }
 
 /** Fails unless the server responds. This request needs no token. */

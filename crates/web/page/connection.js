@@ -12,8 +12,10 @@ const MAX_BACKOFF_MILLIS = 15_000;
 /** A shorter loss of the connection is not worth a warning. */
 const STALE_AFTER_MILLIS = 3000;
 
+const WORDS = { live: 'Live', connecting: 'Connecting', resting: 'Paused while hidden', locked: 'No token' };
+
 let stream = null;
-/** Or `live`, `retrying`, or `locked`: without a token, nothing is tried. */
+/** Or `live`, `retrying`, `resting`, or `locked`: without a token, nothing is tried. */
 let state = 'connecting';
 /** Whether the server has accepted the token. */
 let accepted = false;
@@ -21,6 +23,10 @@ let attempts = 0;
 let retryAt = 0;
 let checkedAt = Date.now();
 let handlers = null;
+/** Whether an open stream has the server read the records again and again. Then a hidden page rests. */
+let polled = false;
+/** Whether the page has rested and is not live yet: that is no loss of contact. */
+let rested = false;
 
 /**
  * Opens the connection, and keeps it open. `given.hasData()` says whether the page has anything to show;
@@ -36,12 +42,33 @@ export function startConnection(given) {
   window.addEventListener('pagehide', closeStream);
   window.addEventListener('pageshow', (event) => { if (event.persisted) connect(); });
   window.addEventListener('hashchange', () => { if (takeTokenFromAddress()) connectWithNewToken(); });
-  document.addEventListener('visibilitychange', () => {
-    if (document.hidden || state !== 'retrying') return;
+  document.addEventListener('visibilitychange', onVisibility);
+  connect();
+}
+
+function onVisibility() {
+  if (document.hidden) {
+    if (polled && (state === 'live' || state === 'connecting')) rest();
+  } else if (state === 'retrying' || state === 'resting') {
     attempts = Math.min(attempts, 1);
     connect();
-  });
-  connect();
+  }
+}
+
+/** Notes whether the server reads the records only for open streams. */
+export function setPolled(given) {
+  polled = given;
+  if (polled && document.hidden && stream) rest();
+}
+
+export const isLive = () => state === 'live';
+
+/** Closes the stream until the page is seen again. */
+function rest() {
+  closeStream();
+  if (handlers.hasData()) stopClock();
+  rested = true;
+  setState('resting');
 }
 
 /** Connects with a token that was just given. */
@@ -52,7 +79,7 @@ export function connectWithNewToken() {
 
 /** Reconnects, checks the connection or shows the time left, as is due; for each second. */
 export function updateConnection() {
-  if (state === 'retrying' && retryAt && Date.now() >= retryAt) connect();
+  if (state === 'retrying' && retryAt && Date.now() >= retryAt && !(polled && document.hidden)) connect();
   showConnection();
   if (Date.now() - checkedAt > HEALTH_INTERVAL_MILLIS && state === 'live') check();
 }
@@ -63,12 +90,14 @@ export const currentStream = () => stream;
 /** Notes that the lists were read: the page shows the present. */
 export function markLive() {
   attempts = 0;
+  rested = false;
   setState('live');
 }
 
 /** Notes that the connection is lost, and schedules the next attempt. */
 export function markLost(error) {
   closeStream();
+  rested = false;
   if (handlers.hasData()) stopClock();
   attempts += 1;
   const backoff = Math.min(MAX_BACKOFF_MILLIS, 500 * 2 ** Math.min(attempts, 5));
@@ -138,10 +167,10 @@ function setState(next, error = '') {
 function showConnection() {
   const secsLeft = Math.max(0, Math.ceil((retryAt - Date.now()) / 1000));
   const retrying = secsLeft > 0 ? `Reconnecting in ${secsLeft} s` : 'Reconnecting';
-  setText(byId('link-text'), { live: 'Live', connecting: 'Connecting', locked: 'No token' }[state] ?? retrying);
+  setText(byId('link-text'), WORDS[state] ?? retrying);
   setVisible(byId('retry'), state === 'retrying' && secsLeft > 1);
   const stoppedAt = clockStoppedAt();
-  const stale = stoppedAt !== null && (state === 'locked' || millisSinceStop() > STALE_AFTER_MILLIS);
+  const stale = stoppedAt !== null && !rested && (state === 'locked' || millisSinceStop() > STALE_AFTER_MILLIS);
   setVisible(byId('stale'), stale);
   if (stale) {
     const lost = state === 'locked' ? 'Not connected' : 'No contact with the server';

@@ -1,17 +1,20 @@
 // The details of the selected job or runner.
 
+import { drawActions } from './actions.js';
 import { byId, setText, setVisible } from './dom.js';
 import { clearDetailDurations, drawTop } from './detail-parts.js';
 import { plainText } from './format.js';
 import { drawJobDetails } from './job-details.js';
 import { drawLog } from './log.js';
-import { isLoaded } from './loading.js';
+import { isLoaded, loadItem } from './loading.js';
 import { draw } from './redraw.js';
 import { drawRunnerDetails } from './runner-details.js';
 import { closeDetails, narrowScreen } from './selection.js';
 import { records, selection } from './state.js';
 
 let drawnSignature = '';
+/** The item that was asked for by itself, because no list has brought it. */
+let sought = { asked: '', error: '' };
 
 export function startDetails() {
   byId('d-close').addEventListener('click', closeDetails);
@@ -57,10 +60,25 @@ function setModal(panel, modal) {
 
 function drawMissing({ kind, key }) {
   drawLog(null);
+  drawActions([]);
+  const asked = `${kind}.${key}`;
+  if (asked !== sought.asked) seek(kind, key, asked);
   drawTop({
-    look: 'neutral', word: 'Unknown', title: kind === 'jobs' ? `Job ${plainText(key)}` : plainText(key),
-    subtitle: 'This page has not loaded it. It may be older than what is loaded.',
+    look: 'neutral', word: sought.error ? 'Unknown' : 'Loading',
+    title: kind === 'jobs' ? `Job ${plainText(key)}` : plainText(key),
+    subtitle: sought.error ? `It could not be loaded: ${sought.error}.` : 'It is older than what is loaded.',
   });
   setText(byId('d-line-note'), '');
   for (const id of ['d-bar', 'd-line', 'd-facts']) byId(id).replaceChildren();
+}
+
+/** Asks for an item by itself, once. */
+async function seek(kind, key, asked) {
+  sought = { asked, error: '' };
+  try { await loadItem(kind, key); } catch (error) {
+    if (sought.asked !== asked) return;
+    sought.error = error.message;
+    drawnSignature = '';
+    draw();
+  }
 }

@@ -3,11 +3,12 @@
 import { announce } from './dom.js';
 import { formatCount } from './format.js';
 import { draw } from './redraw.js';
-import { FILTER_NAMES, listTotal, resetLimits, selection, view } from './state.js';
+import { FILTER_NAMES, listTotal, resetLimits, SECTIONS, selection, view } from './state.js';
 import { FILTER_STATES } from './words.js';
 
 export function readAddress() {
   const query = new URLSearchParams(location.search);
+  view.section = SECTIONS.find((section) => section === query.get('section')) ?? '';
   view.kind = query.get('view') === 'runners' ? 'runners' : 'jobs';
   for (const name of FILTER_NAMES) view[name] = query.get(name) ?? '';
   if (!FILTER_STATES[view.kind].some(([state]) => state === view.state)) view.state = '';
@@ -22,6 +23,7 @@ export function readAddress() {
 export function writeAddress(push) {
   const query = new URLSearchParams(location.search);
   const set = (name, value) => { if (value) query.set(name, value); else query.delete(name); };
+  set('section', view.section);
   set('view', view.kind === 'runners' ? 'runners' : '');
   for (const name of FILTER_NAMES) set(name, view[name]);
   set('job', selection.item?.kind === 'jobs' ? selection.item.key : '');
@@ -38,6 +40,14 @@ export function changeFilters(change, push = true) {
   writeAddress(push);
   draw();
   announce(`${formatCount(listTotal(), view.kind === 'jobs' ? 'job' : 'runner')} match`);
+}
+
+/** Shows a section of the page; an empty text shows jobs and runners. */
+export function showSection(section) {
+  if (view.section === section) return;
+  view.section = section;
+  writeAddress(true);
+  draw();
 }
 
 export function clearFilters() { changeFilters({ q: '', repository: '', class: '', state: '', pool: '' }); }

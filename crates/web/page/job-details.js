@@ -3,10 +3,12 @@
 import {
   addTimelineNote, drawFacts, drawPhases, drawTimeline, drawTop, makeLabels, makeLink, makeTime,
 } from './detail-parts.js';
+import { drawActions, jobActions } from './actions.js';
 import { element } from './dom.js';
 import { changeFilters } from './filters.js';
 import { DASH, formatCost, formatDuration, parseTime, plainText, textOrDash } from './format.js';
 import { drawLog } from './log.js';
+import { jobAddress } from './status.js';
 import { records } from './state.js';
 import { expectedJobSteps } from './timeline.js';
 import { conclusionWord, endingWord, jobLook, jobWord, runnerWord } from './words.js';
@@ -21,10 +23,11 @@ export function drawJobDetails(job) {
   drawTop({
     look: jobLook(data), word: jobWord(data), title: textOrDash(data.name),
     subtitle: [plainText(data.repository), plainText(data.workflow)].filter(Boolean).join(' · '),
-    url: data.url, reason: data.reason,
+    url: jobAddress(data), reason: data.reason,
   });
   drawPhases(job, PHASES);
   drawLog(job);
+  drawActions(jobActions(data), job.rowKey);
   drawTimeline({
     steps: [...job.steps, ...runners.flatMap(stepsWithEnding)], start: job.queued, startWord: 'queued',
     expected: expectedJobSteps(job), showRunners: runners.length > 1,

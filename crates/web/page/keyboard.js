@@ -9,6 +9,7 @@ import { readPreference, writePreference } from './preferences.js';
 import { draw } from './redraw.js';
 import { closeDetails, narrowScreen, openDetails } from './selection.js';
 import { list, MORE_ROWS, records, selection, shownItems, view } from './state.js';
+import { jobAddress } from './status.js';
 import { nextTheme } from './theme.js';
 
 let lettersOn = readPreference('letters') !== 'off';
@@ -27,6 +28,8 @@ const LETTERS = {
 /** The letters that work while details cover the page, and while nothing is loaded. */
 const LETTERS_COVERED = ['t', 'o', '?'];
 const LETTERS_LOADING = ['t', '?'];
+/** Those that work where there is no list. */
+const LETTERS_SECTION = ['t', 'o', '?'];
 
 /** What other keys do on a row. */
 const ROW_KEYS = {
@@ -56,8 +59,8 @@ function openHelp() {
 
 function onKey(event) {
   if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
-  // The dialog closes itself on Esc.
-  if (byId('help').open) return;
+  // A dialog closes itself on Esc.
+  if (document.querySelector('dialog[open]')) return;
   const action = actionOf(event.key, event.target);
   if (!action) return;
   event.preventDefault();
@@ -74,6 +77,7 @@ function actionOf(key, target) {
   if (row && Object.hasOwn(ROW_KEYS, key)) return () => ROW_KEYS[key](row);
   if (!lettersOn || !Object.hasOwn(LETTERS, key)) return null;
   if (selection.item && narrowScreen.matches && !LETTERS_COVERED.includes(key)) return null;
+  if (view.section && !LETTERS_SECTION.includes(key)) return null;
   if (!isLoaded() && !LETTERS_LOADING.includes(key)) return null;
   return () => LETTERS[key](row);
 }
@@ -123,7 +127,7 @@ function openOnGitHub(row) {
   let job = null;
   if (selection.item?.kind === 'jobs') job = records.jobs.get(selection.item.key);
   else if (row && view.kind === 'jobs') job = records.jobs.get(row.dataset.id);
-  const address = httpsAddress(job?.data.url);
+  const address = job ? httpsAddress(jobAddress(job.data)) : null;
   if (address) openTab(address);
   else announce('The address at GitHub is not known');
 }

@@ -1,7 +1,7 @@
 // Reads jobs and runners into the records: both lists at each connection, then event by event; older ones on demand.
 
-import { readPage } from './api.js';
-import { currentStream, markLive, markLost } from './connection.js';
+import { readOne, readPage } from './api.js';
+import { currentStream, markLive, markLost, setPolled } from './connection.js';
 import { announce, byId, setText } from './dom.js';
 import { plainText } from './format.js';
 import { Reading } from './reading.js';
@@ -111,12 +111,25 @@ function putJob(data) {
 export function handleEvent(event) {
   if (event?.type === 'hello') {
     setText(byId('version'), event.version ? `v${plainText(event.version)}` : '');
+    setPolled(event.polled === true);
     return;
   }
   if (event?.type === 'lagged') { load(); return; }
   if (event?.type === 'job' && event.job) update('jobs', event.job);
   if (event?.type === 'runner' && event.runner) update('runners', event.runner);
   if (loaded) drawSoon();
+}
+
+/** Reads a record that no list has brought, such as an old job that an address names, and the runner of a job. */
+export async function loadItem(kind, key) {
+  const data = await readOne(`${kind}/${encodeURIComponent(key)}`);
+  if (kind === 'jobs' && data.runner && !records.runners.has(String(data.runner))) {
+    // A job is worth showing without its runner.
+    const runner = await readOne(`runners/${encodeURIComponent(data.runner)}`).catch(() => null);
+    if (runner) KINDS.runners.put(runner);
+  }
+  KINDS[kind].put(data);
+  draw();
 }
 
 function update(kind, data) {

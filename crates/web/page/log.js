@@ -1,9 +1,11 @@
-// The log of the selected job. The server reads it from GitHub at each request, so the page waits for a click.
+// The log of the selected job. The server reads it from GitHub or CloudWatch Logs at each request, so the page waits
+// for a click.
 
 import { readLog } from './api.js';
 import { byId, element, openTab, setText, setVisible } from './dom.js';
 import { formatCount, formatNumber, plainLine } from './format.js';
 import { isSelected, records } from './state.js';
+import { hasLiveLogs } from './status.js';
 
 /** A browser cannot lay out many more lines quickly. */
 const MAX_LINES = 5000;
@@ -20,13 +22,17 @@ export function startLog() {
 
 /** Draws the log of the job, or hides it where there is none. */
 export function drawLog(job) {
-  const hasLog = job !== null && (job.started !== null || (!job.open && Boolean(job.data.runner)));
+  const isLive = hasLiveLogs();
+  const hasRun = () => job.started !== null || (!job.open && Boolean(job.data.runner));
+  const hasLog = job !== null && (isLive ? Boolean(job.data.runner) : hasRun());
   setVisible(byId('d-log'), hasLog);
   if (!hasLog) return;
   if (log.jobId !== job.key) log = emptyLog(job.key);
   const { lines } = log;
-  setVisible(byId('d-log-do'), !job.open);
-  setVisible(byId('d-log-load'), lines === null);
+  setText(byId('d-log-title'), isLive ? 'Log of the runner' : 'Log');
+  setVisible(byId('d-log-do'), isLive || !job.open);
+  setVisible(byId('d-log-load'), lines === null || (isLive && job.open));
+  setText(byId('d-log-load'), lines === null ? 'Show log' : 'Read again');
   byId('d-log-load').disabled = log.loading;
   setVisible(byId('d-log-open'), lines !== null);
   setText(byId('d-log-note'), lines === null ? '' : formatCount(lines.length, 'line'));
@@ -40,11 +46,11 @@ export function drawLog(job) {
 
 /** Says why the log, or a part of it, is not shown. */
 function noteOf(job) {
-  if (job.open) return 'GitHub provides the log once the job has ended.';
+  if (job.open && !hasLiveLogs()) return 'GitHub provides the log once the job has ended.';
   if (log.loading) return 'Loading…';
   const left = (log.lines?.length ?? 0) - MAX_LINES;
   if (log.error) return `The log could not be read: ${log.error}.`;
-  if (left <= 0) return '';
+  if (left <= 0) return hasLiveLogs() && log.lines === null ? 'From CloudWatch Logs. GitHub has the output of the steps.' : '';
   return `These are the last ${formatNumber(MAX_LINES)} lines; the text has ${formatNumber(left)} more before them.`;
 }
 

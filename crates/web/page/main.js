@@ -1,10 +1,13 @@
-// The page of ecsrunner's local mode: jobs and runners, live.
+// The page: jobs and runners, live, what they cost, and what holds them back.
 //
 // `loading.js` reads the server's API into the records of `state.js`. From them, each module in `drawParts` draws a part
 // of the page. Modules that need neither document nor server have tests in `test/functions.test.mjs`. There is no
-// framework and no build step. Nothing here writes to the server.
+// framework and no build step. What an operator changes goes through `actions.js`.
 
+import { startActions } from './actions.js';
 import { startConnection, updateConnection } from './connection.js';
+import { drawCosts, startCosts } from './costs.js';
+import { drawDeployment, updateDeployment } from './deployment.js';
 import { drawDetails, startDetails } from './details.js';
 import { byId, setVisible } from './dom.js';
 import { drawFigures } from './figures.js';
@@ -16,8 +19,10 @@ import { handleEvent, isLoaded, load, resetLoading } from './loading.js';
 import { startLog } from './log.js';
 import { drawPools, startPools } from './pool-table.js';
 import { draw, drawSoon, onDraw, updateDurations } from './redraw.js';
+import { drawSections, startSections } from './sections.js';
 import { openDetails } from './selection.js';
-import { isFiltered, records, selection } from './state.js';
+import { isFiltered, records, selection, view } from './state.js';
+import { drawStatus, loadStatus, startStatus, updateStatus } from './status.js';
 import { startTheme } from './theme.js';
 import { takeTokenFromAddress } from './token.js';
 import { isAsking, startTokenPanel, updateTokenPanel } from './token-panel.js';
@@ -28,16 +33,20 @@ import { startWebhookHelp } from './webhook-help.js';
 function showParts() {
   records.evict();
   const wanted = records.jobs.size > 0 || records.runners.size > 0 || isFiltered() || selection.item !== null;
+  const isWork = view.section === '';
   setVisible(byId('loading'), !isLoaded() && !isAsking());
-  setVisible(byId('empty'), isLoaded() && !wanted && !isAsking());
-  for (const id of ['now', 'pools', 'work']) setVisible(byId(id), isLoaded() && wanted);
+  setVisible(byId('empty'), isWork && isLoaded() && !wanted && !isAsking());
+  for (const id of ['now', 'pools', 'work']) setVisible(byId(id), isWork && isLoaded() && wanted);
+  drawSections(isLoaded());
 }
 
 /** The toolbar finds the items that the list shows, so it is drawn before the list. */
 function drawParts() {
   showParts();
   if (!isLoaded()) return;
-  for (const part of [drawFigures, drawLastHour, drawPools, drawToolbar, drawList, drawDetails]) part();
+  for (const part of [drawStatus, drawFigures, drawLastHour, drawPools, drawToolbar, drawList, drawDetails]) part();
+  if (view.section === 'costs') drawCosts();
+  if (view.section === 'deployment') drawDeployment();
   records.changed.clear();
   updateDurations();
 }
@@ -47,12 +56,23 @@ function everySecond() {
   if (document.hidden || !isLoaded()) return;
   updateDurations();
   updateLastHour();
+  updateStatus();
+  if (view.section === 'deployment') updateDeployment();
+}
+
+function onOpen() {
+  loadStatus();
+  load();
 }
 
 takeTokenFromAddress();
 readAddress();
 onDraw(drawParts);
 startTheme();
+startStatus();
+startSections();
+startActions();
+startCosts();
 startToolbar();
 startPools();
 startList(openDetails);
@@ -63,7 +83,7 @@ startWebhookHelp();
 startTokenPanel();
 window.addEventListener('popstate', () => { readAddress(); draw(); });
 startConnection({
-  hasData: isLoaded, onConnect: resetLoading, onOpen: load, onEvent: handleEvent, onState: updateTokenPanel,
+  hasData: isLoaded, onConnect: resetLoading, onOpen, onEvent: handleEvent, onState: updateTokenPanel,
 });
 document.addEventListener('visibilitychange', () => { if (!document.hidden) drawSoon(); });
 setInterval(everySecond, 1000);

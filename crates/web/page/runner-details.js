@@ -1,5 +1,6 @@
 // The details of a runner.
 
+import { drawActions, runnerActions } from './actions.js';
 import { drawFacts, drawPhases, drawTimeline, drawTop, makeLink, makeTime } from './detail-parts.js';
 import { DASH, formatCost, formatDuration, plainText, textOrDash } from './format.js';
 import { drawLog } from './log.js';
@@ -19,6 +20,7 @@ export function drawRunnerDetails(runner) {
   });
   drawPhases(runner, PHASES);
   drawLog(null);
+  drawActions(runnerActions(runner), runner.rowKey);
   const jobSteps = job && job.data.runner === runner.key ? job.steps.filter((step) => step.state !== 'waiting') : [];
   drawTimeline({
     steps: [...runner.steps, ...jobSteps], start: runner.reserved, startWord: 'reserved',

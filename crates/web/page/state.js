@@ -5,7 +5,10 @@ import { Records } from './records.js';
 export const records = new Records();
 
 /** The list in view and its filters; an empty text filters nothing. `filters.js` keeps them in the address. */
-export const view = { kind: 'jobs', q: '', repository: '', class: '', state: '', pool: '' };
+export const view = { section: '', kind: 'jobs', q: '', repository: '', class: '', state: '', pool: '' };
+
+/** The parts of the page besides jobs and runners. */
+export const SECTIONS = ['costs', 'deployment'];
 
 export const FILTER_NAMES = ['q', 'repository', 'class', 'state', 'pool'];
 export const isFiltered = () => FILTER_NAMES.some((name) => view[name]);

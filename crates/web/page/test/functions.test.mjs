@@ -1,7 +1,7 @@
 // The page's functions that need neither document nor server: formats, words, segments, records, filters, figures,
 // events, pages of lists.
 //
-//     node --test crates/local/page/test/functions.test.mjs
+//     node --test crates/web/page/test/functions.test.mjs
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { test } from 'node:test';

@@ -1,6 +1,6 @@
 // The page's modules fit together: a wrong name in an import would otherwise show in a browser only.
 //
-//     node --test crates/local/page/test/modules.test.mjs
+//     node --test crates/web/page/test/modules.test.mjs
 import assert from 'node:assert/strict';
 import { readFile, readdir } from 'node:fs/promises';
 import { test } from 'node:test';

@@ -1,6 +1,6 @@
 // The page against a real server, in a real browser.
 //
-//     ECSRUNNER_LOCAL=http://127.0.0.1:8700/#token=… node --test crates/local/page/test/page.test.mjs
+//     ECSRUNNER_LOCAL=http://127.0.0.1:8700/#token=… node --test crates/web/page/test/page.test.mjs
 //
 // It needs a running `ecsrunner local up` (or `demo --web`) with at least one completed job, the token in its state
 // directory's `server.json` (`demo --web` prints the whole URL), and playwright-core,
