@@ -27,6 +27,12 @@ pub(crate) fn open_secretly(address: &str) -> io::Result<Option<Opened>> {
     if opener().is_none() {
         return Ok(None);
     }
+    let path = private_file(address)?;
+    Ok(open(&path.display().to_string()).then_some(Opened { file: path }))
+}
+
+/// Makes a file that sends a browser to an address. Only its owner can read it.
+fn private_file(address: &str) -> io::Result<TempPath> {
     let mut file = tempfile::Builder::new().prefix("ecsrunner-").suffix(".html").tempfile()?;
     // An address of ours has nothing that HTML would have to escape but `&`.
     let address = address.replace('&', "&amp;");
@@ -36,8 +42,7 @@ pub(crate) fn open_secretly(address: &str) -> io::Result<Option<Opened>> {
          <title>ecsrunner</title>\n<meta http-equiv=\"refresh\" content=\"0; url={address}\">\n\
          <p><a href=\"{address}\">Open the page of ecsrunner</a></p>\n"
     )?;
-    let path = file.into_temp_path();
-    Ok(open(&path.display().to_string()).then_some(Opened { file: path }))
+    Ok(file.into_temp_path())
 }
 
 /// Returns whether a program was started that shows the address. It holds no secret.
@@ -84,4 +89,22 @@ fn opener() -> Option<(&'static str, &'static [&'static str])> {
         .into_iter()
         .any(|it| environment::text(it).is_some());
     (has_display && !is_remote()).then_some(("xdg-open", &[]))
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn the_file_that_leads_to_a_secret_address_is_private_and_goes_away() {
+        let file = private_file("http://127.0.0.1:1/?job=7#token=abc").unwrap();
+        let text = std::fs::read_to_string(&file).unwrap();
+        assert!(text.contains(r#"content="0; url=http://127.0.0.1:1/?job=7#token=abc""#), "{text}");
+        assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+        let path = file.to_path_buf();
+        drop(Opened { file });
+        assert!(!path.exists());
+    }
 }

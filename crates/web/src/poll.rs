@@ -87,6 +87,13 @@ impl Poller {
         Ok(changes.boxed())
     }
 
+    /// Waits until nobody listens and nothing is read.
+    #[cfg(test)]
+    pub(crate) async fn rests(&self) {
+        let mut read = self.read.subscribe();
+        assert!(read.wait_for(Option::is_none).await.is_ok());
+    }
+
     /// Reads records for the listeners.
     pub async fn run<B: Source>(&self, backend: &B) -> Infallible {
         let mut known: Option<Known> = None;
