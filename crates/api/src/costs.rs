@@ -41,6 +41,22 @@ pub struct CostRow {
     /// That part by why the warm task ended.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub warm_usd_by_reason: BTreeMap<String, f64>,
+    /// What the minutes of the jobs that can be compared would cost on runners that GitHub hosts.
+    #[serde(default)]
+    pub hosted_usd: f64,
+    /// Jobs that can be compared.
+    #[serde(default)]
+    pub compared_jobs: u64,
+    /// Jobs that cannot be compared: GitHub hosts no machine of their size, or the record is of another release.
+    #[serde(default)]
+    pub uncompared_jobs: u64,
+    /// A fee of GitHub's for the minutes of the jobs that can be compared, if there is one.
+    #[serde(default)]
+    pub fee_usd: f64,
+    /// What was saved: `hosted_usd` without the fee and without the cost of all but the jobs that cannot be compared. `None`
+    /// if no job can be compared.
+    #[serde(default)]
+    pub saved_usd: Option<f64>,
 }
 
 /// How long the jobs of a class waited for a runner, from the first time they were queued until they began.
@@ -74,12 +90,14 @@ pub struct CostsView {
     /// All classes together, then each class.
     pub waits: Vec<WaitRow>,
     pub prices_as_of: String,
+    pub hosted_prices_as_of: String,
     pub left_out: String,
 }
 
-/// Returns the rows, most expensive first (by day: in order), and their total.
+/// Returns the rows, most expensive first (by day: in order), and their total. `fee` is what GitHub takes for a minute on a
+/// runner that it does not host, in US dollars.
 #[must_use]
-pub fn add_up(runners: &[RunnerView], jobs: &[JobView], by: CostKey) -> (Vec<CostRow>, CostRow) {
+pub fn add_up(runners: &[RunnerView], jobs: &[JobView], by: CostKey, fee: f64) -> (Vec<CostRow>, CostRow) {
     let jobs: HashMap<u64, &JobView> = jobs.iter().map(|job| (job.id, job)).collect();
     let mut rows: BTreeMap<String, CostRow> = BTreeMap::new();
     let mut total = CostRow { key: "total".to_owned(), ..CostRow::default() };
@@ -87,10 +105,13 @@ pub fn add_up(runners: &[RunnerView], jobs: &[JobView], by: CostKey) -> (Vec<Cos
         let key = key_of(runner, &jobs, by);
         let row = rows.entry(key.clone()).or_insert_with(|| CostRow { key, ..CostRow::default() });
         for row in [row, &mut total] {
-            row.add(runner);
+            row.add(runner, fee);
         }
     }
     let mut rows: Vec<CostRow> = rows.into_values().collect();
+    for row in rows.iter_mut().chain([&mut total]).filter(|row| row.compared_jobs == 0) {
+        row.saved_usd = None;
+    }
     if by != CostKey::Day {
         rows.sort_by(|a, b| b.cost_usd.total_cmp(&a.cost_usd));
     }
@@ -123,7 +144,7 @@ fn workflow(job: &JobView) -> String {
 }
 
 impl CostRow {
-    fn add(&mut self, runner: &RunnerView) {
+    fn add(&mut self, runner: &RunnerView, fee: f64) {
         self.runner_seconds += runner.task_seconds.unwrap_or(0.0);
         if runner.launched_for.is_none() {
             return self.add_warm(runner);
@@ -134,6 +155,32 @@ impl CostRow {
             Some(cost) => self.cost_usd += cost,
             None => self.unpriced += 1,
         }
+        self.compare(runner, fee);
+    }
+
+    /// Compares a runner with one that GitHub hosts. One that served no job costs only here.
+    fn compare(&mut self, runner: &RunnerView, fee: f64) {
+        let cost = runner.cost_usd.unwrap_or(0.0);
+        let saved = match (runner.job, runner.hosted_usd) {
+            (Some(_), None) => {
+                self.uncompared_jobs += 1;
+                return;
+            }
+            (None, _) => -cost,
+            (Some(_), Some(hosted)) => {
+                #[expect(clippy::cast_precision_loss, reason = "a job has few minutes")]
+                let fee = runner.job_minutes.unwrap_or(0) as f64 * fee;
+                self.compared_jobs += 1;
+                self.hosted_usd += hosted;
+                self.fee_usd += fee;
+                hosted - fee - cost
+            }
+        };
+        self.add_saved(saved);
+    }
+
+    fn add_saved(&mut self, usd: f64) {
+        self.saved_usd = Some(self.saved_usd.unwrap_or(0.0) + usd);
     }
 
     /// A warm task is no runner: its cost is that of having one at once.
@@ -142,6 +189,7 @@ impl CostRow {
         let reason = warm.reason.as_ref().map_or("warm_waiting", |reason| reason.code.as_str());
         self.cost_usd += cost;
         self.warm_usd += cost;
+        self.add_saved(-cost);
         *self.warm_usd_by_reason.entry(reason.to_owned()).or_default() += cost;
     }
 }

@@ -9,6 +9,8 @@ use ecsrunner_core::records::runner::{
 use ecsrunner_core::records::task::EndedTask;
 use ecsrunner_core::records::timeline::Timeline;
 use ecsrunner_core::records::warm::{EndedWarm, WarmEnd, WarmFacts, WarmStage, WarmState, WarmTask};
+use ecsrunner_core::rules::class::size::Size;
+use ecsrunner_core::rules::hosted::{billed_minutes, hosted_machine};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -40,6 +42,13 @@ pub struct RunnerView {
     pub capacity_provider: String,
     pub task_seconds: Option<f64>,
     pub cost_usd: Option<f64>,
+    /// The minutes of its job as GitHub bills them: rounded up to full ones. `None` without a job.
+    #[serde(default)]
+    pub job_minutes: Option<u64>,
+    /// What these would cost on the smallest machine that GitHub hosts with as many CPUs and as much memory. `None` without
+    /// a job, or if there is no such machine.
+    #[serde(default)]
+    pub hosted_usd: Option<f64>,
     pub timeline: Vec<StageView<RunnerStage>>,
 }
 
@@ -62,6 +71,7 @@ impl RunnerView {
             cost_usd: runner.cost_usd(now),
             ..Self::new(&runner.facts, &runner.timeline)
         }
+        .with_hosted(runner.facts.size, now)
     }
 
     /// Returns the view of an ended runner.
@@ -82,6 +92,7 @@ impl RunnerView {
             cost_usd: runner.cost_usd,
             ..Self::new(&runner.facts, &runner.timeline)
         }
+        .with_hosted(runner.facts.size, Timestamp::MAX)
     }
 
     /// Returns the view of a warm task, with its cost so far.
@@ -144,6 +155,19 @@ impl RunnerView {
         }
     }
 
+    /// Compares its job with a runner that GitHub hosts. A job that has not ended counts until `now`.
+    fn with_hosted(self, size: Size, now: Timestamp) -> Self {
+        let began = self.first_reached(RunnerStage::Busy).filter(|_| self.job.is_some());
+        let Some(began) = began else { return self };
+        let ended = self.first_reached(RunnerStage::Ending).or_else(|| self.reached(RunnerStage::Gone));
+        let ran = ended.unwrap_or(now).duration_since(began);
+        Self {
+            job_minutes: Some(billed_minutes(ran)),
+            hosted_usd: hosted_machine(size).map(|machine| machine.usd(ran)),
+            ..self
+        }
+    }
+
     fn new_warm(facts: &WarmFacts, timeline: &Timeline<WarmStage>) -> Self {
         let timeline = stages(timeline).into_iter();
         let mut timeline: Vec<_> =
@@ -165,6 +189,8 @@ impl RunnerView {
             capacity_provider: String::new(),
             task_seconds: None,
             cost_usd: None,
+            job_minutes: None,
+            hosted_usd: None,
             runner_version: None,
             timeline,
         }
@@ -187,6 +213,8 @@ impl RunnerView {
             capacity_provider: String::new(),
             task_seconds: None,
             cost_usd: None,
+            job_minutes: None,
+            hosted_usd: None,
             timeline: stages(timeline),
         }
     }
@@ -201,6 +229,10 @@ impl RunnerView {
     #[must_use]
     pub fn reached(&self, state: RunnerStage) -> Option<Timestamp> {
         reached(&self.timeline, state)
+    }
+
+    fn first_reached(&self, state: RunnerStage) -> Option<Timestamp> {
+        self.timeline.iter().find(|stage| stage.state == state).map(|stage| stage.at)
     }
 
     /// Returns when the runner was first recorded.

@@ -13,6 +13,7 @@ pub mod labels;
 pub mod pool;
 pub mod placement;
 pub mod cost;
+pub mod hosted;
 
 use crate::id::ClassName;
 use class::Catalogue;

@@ -1,7 +1,7 @@
 // The chart of costs by day: plain SVG, with the same numbers as a table for those who do not see it.
 
 import { element, setText, svgElement } from './dom.js';
-import { formatCost, formatCount, formatNumber } from './format.js';
+import { formatCount, formatNumber, formatSum } from './format.js';
 
 const DAY_MILLIS = 86_400_000;
 const HEIGHT = 120;
@@ -19,11 +19,11 @@ export function daysUpTo(now, count, rows) {
   });
 }
 
-/** Returns a round number that is not below the value: 1, 2 or 5 with zeros. */
+/** Returns a round number that is not below the value, and not far above it. */
 export function roundUp(value) {
   if (!(value > 0)) return 1;
   const power = 10 ** Math.floor(Math.log10(value));
-  return [1, 2, 5, 10].map((factor) => factor * power).find((round) => round >= value * 0.999_999);
+  return [1, 1.5, 2, 3, 4, 5, 6, 8, 10].map((factor) => factor * power).find((round) => round >= value * 0.999_999);
 }
 
 /** `view` is the server's answer. */
@@ -41,7 +41,7 @@ export function drawChart(parent, view, count, now) {
     const warm = usd > 0 ? ((row.warm_usd ?? 0) / usd) * height : 0;
     const column = svgElement('g', { class: 'day' });
     const title = svgElement('title');
-    title.textContent = `${WEEKDAY.format(at)}: ${formatCost(usd)}${row ? `, ${formatCount(row.jobs, 'job')}` : ''}`;
+    title.textContent = `${WEEKDAY.format(at)}: ${formatSum(usd)}${row ? `, ${formatCount(row.jobs, 'job')}` : ''}`;
     column.append(
       title,
       svgElement('rect', { class: 'touch', x: i * 10, y: 0, width: 10, height: HEIGHT }),
@@ -50,7 +50,7 @@ export function drawChart(parent, view, count, now) {
     );
     svg.append(column);
   });
-  const scale = element('div', { class: 'scale', 'aria-hidden': 'true' }, element('span', {}, formatCost(most)), element('span', {}, formatCost(most / 2)), element('span', {}, '$0'));
+  const scale = element('div', { class: 'scale', 'aria-hidden': 'true' }, element('span', {}, formatSum(most)), element('span', {}, formatSum(most / 2)), element('span', {}, '$0'));
   const middle = days[Math.floor(days.length / 2)].at;
   const axis = element('div', { class: 'axis', 'aria-hidden': 'true' }, ...[days[0].at, middle, days.at(-1).at].map((at) => element('span', {}, DAY.format(at))));
   const hasWarm = view.total.warm_usd > 0;
@@ -62,13 +62,13 @@ function summaryOf(days, total) {
   const priced = days.filter(({ row }) => row);
   if (!priced.length) return 'Cost by day: nothing ran.';
   const dearest = priced.reduce((one, other) => (other.row.cost_usd > one.row.cost_usd ? other : one));
-  return `Cost by day, ${formatCost(total.cost_usd)} in all. The most was ${formatCost(dearest.row.cost_usd)} on ${WEEKDAY.format(dearest.at)}. The table below has each day.`;
+  return `Cost by day, ${formatSum(total.cost_usd)} in all. The most was ${formatSum(dearest.row.cost_usd)} on ${WEEKDAY.format(dearest.at)}. The table below has each day.`;
 }
 
 function makeTable(days) {
   const rows = days.filter(({ row }) => row).reverse().map(({ at, row }) => element(
     'tr', {}, element('th', { scope: 'row' }, WEEKDAY.format(at)),
-    element('td', { class: 'num' }, formatNumber(row.jobs)), element('td', { class: 'num' }, formatCost(row.cost_usd)),
+    element('td', { class: 'num' }, formatNumber(row.jobs)), element('td', { class: 'num' }, formatSum(row.cost_usd)),
   ));
   const summary = element('summary');
   setText(summary, 'As a table');

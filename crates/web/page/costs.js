@@ -3,7 +3,7 @@
 import { readOne } from './api.js';
 import { drawChart } from './cost-chart.js';
 import { byId, element, setText, setVisible } from './dom.js';
-import { CLOCK_MINUTES, formatCost, formatCount, formatDuration, formatNumber, formatTime, parseTime, plainText } from './format.js';
+import { CLOCK_MINUTES, formatCost, formatCount, formatDuration, formatNumber, formatSum, formatTime, parseTime, plainText } from './format.js';
 import { serverTime } from './clock.js';
 
 /** Reading many records takes the server some time. */
@@ -13,9 +13,15 @@ const FEW = 8;
 /** An answer that is older is read again when the section is opened. */
 const MAX_AGE_MILLIS = 5 * 60_000;
 
+/** The keys, and the column that a table has besides the cost. */
 const TABLES = [
-  ['by_repository', 'Repository'], ['by_class', 'Class'], ['by_workflow', 'Workflow'],
+  ['by_class', 'Class', 'Saved'], ['by_repository', 'Repository', 'Hours'], ['by_workflow', 'Workflow', 'Hours'],
 ];
+const OTHERS = {
+  Hours: (row) => formatNumber(Math.round(row.runner_seconds / 360) / 10),
+  Saved: (row) => (Number.isFinite(row.saved_usd) ? formatSaved(row.saved_usd) : 'unknown'),
+};
+const formatSaved = (usd) => `${usd < 0 ? '−' : ''}${formatSum(Math.abs(usd))}`;
 
 let days = 30;
 /** The answer, and for which days and when it was asked for. */
@@ -44,9 +50,9 @@ export function drawCosts() {
   drawn = view;
   drawFigures(view);
   drawChart(byId('costs-chart'), view, days, serverTime());
-  byId('costs-tables').replaceChildren(...TABLES.map(([name, head]) => makeTable(name, head, view)));
+  byId('costs-tables').replaceChildren(...TABLES.map((table) => makeTable(table, view)));
   drawWaits(view.waits);
-  setText(byId('costs-foot'), `At list prices of us-east-1 of ${view.prices_as_of}. Not included: ${plainText(view.left_out.replace('\n', '. '))}.`);
+  setText(byId('costs-foot'), `At list prices of us-east-1 of ${view.prices_as_of}. Not included: ${plainText(view.left_out.replace('\n', '. '))}. Saved: compared with runners that GitHub hosts, at its list prices of ${plainText(view.hosted_prices_as_of)} for private repositories, on the smallest Linux machine with as many CPUs and as much memory.`);
 }
 
 function noteOf() {
@@ -68,8 +74,11 @@ async function load() {
 }
 
 function drawFigures({ total, waits }) {
-  setText(byId('c-total'), formatCost(total.cost_usd));
+  setText(byId('c-total'), formatSum(total.cost_usd));
   setText(byId('c-total-sub'), total.unpriced ? `without ${formatCount(total.unpriced, 'runner')} of unknown cost` : 'on Fargate');
+  const compared = total.compared_jobs > 0 && Number.isFinite(total.saved_usd);
+  setText(byId('c-saved'), compared ? formatSaved(total.saved_usd) : '—');
+  setText(byId('c-saved-sub'), compared ? `GitHub-hosted: ${formatSum(total.hosted_usd)}` : 'unknown');
   setText(byId('c-jobs'), formatNumber(total.jobs));
   setText(byId('c-jobs-sub'), total.jobs ? `${formatCost((total.cost_usd - total.warm_usd) / total.jobs)} each` : '');
   setText(byId('c-hours'), formatNumber(Math.round(total.runner_seconds / 360) / 10));
@@ -77,12 +86,12 @@ function drawFigures({ total, waits }) {
   const all = waits.find((row) => row.key === '');
   setText(byId('c-wait'), all ? formatDuration(all.median_seconds * 1000) : '—');
   setText(byId('c-wait-sub'), all ? `median, p95 ${formatDuration(all.p95_seconds * 1000)}` : 'no job has begun');
-  setText(byId('c-warm'), formatCost(total.warm_usd));
+  setText(byId('c-warm'), formatSum(total.warm_usd));
   setText(byId('c-warm-sub'), total.warm_usd ? 'of it, warm tasks that waited' : 'no warm tasks');
 }
 
 /** Makes the table of one key, with a bar for each row's part of the greatest cost. */
-function makeTable(name, head, view) {
+function makeTable([name, head, other], view) {
   const rows = view[name];
   const shown = showsAll.has(name) ? rows : rows.slice(0, FEW);
   const most = Math.max(...rows.map((row) => row.cost_usd), Number.MIN_VALUE);
@@ -90,15 +99,15 @@ function makeTable(name, head, view) {
     'tr', {},
     element('th', { scope: 'row' }, element('span', { class: 'key', title: plainText(row.key) }, plainText(row.key)), makeBar(row.cost_usd / most)),
     element('td', { class: 'num' }, formatNumber(row.jobs)),
-    element('td', { class: 'num' }, formatNumber(Math.round(row.runner_seconds / 360) / 10)),
-    element('td', { class: 'num' }, formatCost(row.cost_usd)),
+    element('td', { class: 'num' }, OTHERS[other](row)),
+    element('td', { class: 'num' }, formatSum(row.cost_usd)),
   ));
   const left = rows.length - shown.length;
   const more = element('button', { type: 'button', class: 'quiet more', onclick: () => { showsAll.add(name); drawn = null; drawCosts(); } }, `Show ${formatNumber(left)} more`);
   return element(
     'section', { class: 'card' },
     element('table', {},
-      element('thead', {}, element('tr', {}, ...[head, 'Jobs', 'Hours', 'Cost'].map((word, i) => element('th', { scope: 'col', class: i ? 'num' : '' }, word)))),
+      element('thead', {}, element('tr', {}, ...[head, 'Jobs', other, 'Cost'].map((word, i) => element('th', { scope: 'col', class: i ? 'num' : '' }, word)))),
       element('tbody', {}, ...body)),
     rows.length ? null : element('p', { class: 'none' }, 'Nothing ran.'),
     left > 0 ? more : null,

@@ -70,6 +70,9 @@ export function formatCost(usd) {
   return `$${usd.toFixed(usd < 10 ? 4 : 2)}`;
 }
 
+/** Formats a sum of US dollars: with cents, unless it is less than some. */
+export const formatSum = (usd) => (usd === 0 || usd >= 0.1 ? `$${usd.toFixed(2)}` : formatCost(usd));
+
 const MINUTES = { hour: '2-digit', minute: '2-digit', hourCycle: 'h23' };
 const SECONDS = { ...MINUTES, second: '2-digit' };
 export const CLOCK_MINUTES = new Intl.DateTimeFormat(undefined, MINUTES);

@@ -13,6 +13,7 @@ use ecsrunner_api::job::JobView;
 use ecsrunner_api::runner::RunnerView;
 use ecsrunner_core::records::open::Open;
 use ecsrunner_core::rules::cost::PRICES_AS_OF;
+use ecsrunner_core::rules::hosted::HOSTED_PRICES_AS_OF;
 use ecsrunner_engine::ports::store::{History, Listed, Page, Store, StoreError};
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -132,7 +133,7 @@ fn add_together(
     runners.views.extend(RunnerView::all(open, now).filter(|runner| !gone.contains(&runner.name)));
     let ended: HashSet<u64> = jobs.views.iter().map(|job| job.id).collect();
     jobs.views.extend(open.jobs.values().map(JobView::open).filter(|job| !ended.contains(&job.id)));
-    let by = |key| add_up(&runners.views, &jobs.views, key);
+    let by = |key| add_up(&runners.views, &jobs.views, key, 0.0);
     let (by_repository, total) = by(CostKey::Repository);
     CostsView {
         since,
@@ -145,6 +146,7 @@ fn add_together(
         by_day: by(CostKey::Day).0,
         waits: waits(&jobs.views),
         prices_as_of: PRICES_AS_OF.to_owned(),
+        hosted_prices_as_of: HOSTED_PRICES_AS_OF.to_owned(),
         left_out: LEFT_OUT.to_owned(),
     }
 }

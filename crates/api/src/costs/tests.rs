@@ -38,10 +38,10 @@ fn keys(rows: &[CostRow]) -> Vec<(&str, u64, f64)> {
 fn a_runner_counts_for_the_job_that_it_executed_and_not_for_the_one_it_was_launched_for() {
     let runners = [runner("a", 0, Some(1), 2), runner("b", 0, None, 3)];
     let jobs = [job(1, "small", None)];
-    let (rows, total) = add_up(&runners, &jobs, CostKey::Repository);
+    let (rows, total) = add_up(&runners, &jobs, CostKey::Repository, 0.0);
     assert_eq!(keys(&rows), [("acme/app", 1, 1.0), ("acme/lib", 1, 1.0)]);
     assert_eq!((total.runners, total.jobs, total.cost_usd, total.runner_seconds), (2, 1, 2.0, 120.0));
-    let (rows, _) = add_up(&runners, &jobs, CostKey::Workflow);
+    let (rows, _) = add_up(&runners, &jobs, CostKey::Workflow, 0.0);
     assert_eq!(keys(&rows), [("acme/app: unknown", 1, 1.0), ("acme/lib: CI", 1, 1.0)]);
 }
 
@@ -49,10 +49,10 @@ fn a_runner_counts_for_the_job_that_it_executed_and_not_for_the_one_it_was_launc
 fn days_are_in_order_and_other_keys_by_cost() {
     let day = 86_400;
     let runners = [runner("c", 2 * day, None, 1), runner("a", 0, None, 1), runner("b", 2 * day - 1, None, 1)];
-    let (rows, _) = add_up(&runners, &[], CostKey::Day);
+    let (rows, _) = add_up(&runners, &[], CostKey::Day, 0.0);
     assert_eq!(keys(&rows), [("1970-01-01", 1, 1.0), ("1970-01-02", 1, 1.0), ("1970-01-03", 1, 1.0)]);
     let dear = RunnerView { class: "large".to_owned(), cost_usd: Some(9.0), ..runner("d", 0, None, 1) };
-    let (rows, _) = add_up(&[runners[0].clone(), dear], &[], CostKey::Class);
+    let (rows, _) = add_up(&[runners[0].clone(), dear], &[], CostKey::Class, 0.0);
     assert_eq!(keys(&rows), [("large", 1, 9.0), ("small", 1, 1.0)]);
 }
 
@@ -69,4 +69,24 @@ fn waits_are_those_that_jobs_had_and_jobs_that_never_began_have_none() {
         [("", 21, 11.0, 20.0, 100.0), ("large", 1, 100.0, 100.0, 100.0), ("small", 20, 10.0, 19.0, 20.0)];
     assert_eq!(told, expected);
     assert_eq!(waits(&[job(1, "small", None)]), []);
+}
+
+#[test]
+fn savings_count_all_costs_but_those_of_jobs_that_cannot_be_compared() {
+    let compared = |name, hosted, cost| RunnerView {
+        job_minutes: Some(10),
+        hosted_usd: Some(hosted),
+        cost_usd: Some(cost),
+        ..runner(name, 0, Some(1), 1)
+    };
+    let idle = RunnerView { cost_usd: Some(0.25), ..runner("idle", 0, None, 1) };
+    let unknown = runner("unknown", 0, Some(2), 2);
+    let runners = [compared("a", 4.0, 1.0), compared("b", 2.0, 0.5), idle.clone(), unknown.clone()];
+    let (_, total) = add_up(&runners, &[], CostKey::Class, 0.0);
+    assert_eq!((total.hosted_usd, total.compared_jobs, total.uncompared_jobs), (6.0, 2, 1));
+    assert_eq!((total.cost_usd, total.saved_usd), (2.75, Some(4.25)));
+    let (_, total) = add_up(&runners, &[], CostKey::Class, 0.125);
+    assert_eq!((total.fee_usd, total.saved_usd), (2.5, Some(1.75)));
+    let (_, total) = add_up(&[idle, unknown], &[], CostKey::Class, 0.0);
+    assert_eq!(total.saved_usd, None, "nothing can be compared");
 }

@@ -10,6 +10,7 @@ use ecsrunner_core::records::job::JobStage;
 use ecsrunner_core::records::runner::RunnerStage;
 
 use super::since::Since;
+use crate::environment;
 
 /// The deployment that a command acts on.
 #[derive(Clone, Debug, Args)]
@@ -320,6 +321,9 @@ pub(crate) struct CostsArguments {
     /// Group costs by this key
     #[arg(long, value_name = "KEY", value_enum, default_value_t = By::Repository)]
     pub(crate) by: By,
+    /// GitHub's fee for a minute on a self-hosted runner, in US dollars, which savings are reduced by
+    #[arg(long, value_name = "USD", env = environment::SELF_HOSTED_FEE, default_value = "0", value_parser = dollars, hide_env_values = true)]
+    pub(crate) self_hosted_fee: f64,
     /// Print the result as CSV
     #[arg(long, conflicts_with = "json")]
     pub(crate) csv: bool,
@@ -381,6 +385,11 @@ pub(crate) struct SendWebhook {
     /// GitHub event name
     #[arg(long, value_name = "EVENT", default_value = "workflow_job")]
     pub(crate) event: String,
+}
+
+fn dollars(text: &str) -> Result<f64, String> {
+    let dollars = text.parse::<f64>().ok().filter(|dollars| dollars.is_finite() && *dollars >= 0.0);
+    dollars.ok_or_else(|| "expected dollars such as 0.002".to_owned())
 }
 
 fn runner_stages() -> impl TypedValueParser<Value = RunnerStage> {

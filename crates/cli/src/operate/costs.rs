@@ -2,6 +2,7 @@
 
 use ecsrunner_api::costs::{CostKey, CostRow, LEFT_OUT, add_up};
 use ecsrunner_core::rules::cost::PRICES_AS_OF;
+use ecsrunner_core::rules::hosted::HOSTED_PRICES_AS_OF;
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -17,8 +18,12 @@ struct Document {
     rows: Vec<CostRow>,
     total: CostRow,
     prices_as_of: &'static str,
+    hosted_prices_as_of: &'static str,
     left_out: &'static str,
 }
+
+/// Where a price or a saving is not known.
+const UNKNOWN: &str = "unknown";
 
 pub(super) async fn costs(arguments: &CostsArguments) -> Result<(), Failure> {
     let deployment = Deployment::connect(&arguments.target).await?;
@@ -34,11 +39,18 @@ pub(super) async fn costs(arguments: &CostsArguments) -> Result<(), Failure> {
         }
     };
     let (runners, jobs) = tokio::try_join!(deployment.runners(&query), jobs)?;
-    let (rows, total) = add_up(&runners, &jobs, by);
+    let (rows, total) = add_up(&runners, &jobs, by, arguments.self_hosted_fee);
     let by = format!("{by:?}").to_lowercase();
     if arguments.format.json {
-        let (prices_as_of, left_out) = (PRICES_AS_OF, LEFT_OUT);
-        let document = Document { since, by, rows, total, prices_as_of, left_out };
+        let document = Document {
+            since,
+            by,
+            rows,
+            total,
+            prices_as_of: PRICES_AS_OF,
+            hosted_prices_as_of: HOSTED_PRICES_AS_OF,
+            left_out: LEFT_OUT,
+        };
         output::print_json(&document)?;
     } else if arguments.csv {
         print(&table(&rows, &by, false).csv())?;
@@ -54,9 +66,29 @@ pub(super) async fn costs(arguments: &CostsArguments) -> Result<(), Failure> {
             print(&format!(
                 "\nsince {since:.0}, at list prices of us-east-1 of {PRICES_AS_OF}\nnot included: {LEFT_OUT}\n"
             ))?;
+            print(&told_hosted(&total, arguments.self_hosted_fee))?;
         }
     }
     Ok(())
+}
+
+/// Says with what the costs were compared.
+fn told_hosted(total: &CostRow, fee: f64) -> String {
+    let mut told = format!(
+        "\nHOSTED: the same jobs on runners that GitHub hosts, at its list prices of {HOSTED_PRICES_AS_OF} for private \
+         repositories:\nthe smallest Linux machine with as many CPUs and as much memory, each job rounded up to full \
+         minutes.\nMinutes that a plan includes are not considered. SAVED counts runners without a job, too.\n"
+    );
+    if fee > 0.0 {
+        told.push_str(&format!("SAVED is after a fee of {} for self-hosted minutes.\n", usd(total.fee_usd)));
+    }
+    if total.uncompared_jobs > 0 {
+        told.push_str(&format!(
+            "jobs that cannot be compared, because GitHub hosts no machine of their size: {}\n",
+            total.uncompared_jobs
+        ));
+    }
+    told
 }
 
 /// Says what the warm tasks cost, and why they ended.
@@ -80,7 +112,7 @@ fn table(rows: &[CostRow], by: &str, for_people: bool) -> Rows {
         "workflow" => "WORKFLOW",
         _ => "DAY",
     };
-    let mut table = Rows::new([first, "RUNNERS>", "JOBS>", "HOURS>", "COST>"]);
+    let mut table = Rows::new([first, "RUNNERS>", "JOBS>", "HOURS>", "COST>", "HOSTED>", "SAVED>"]);
     for row in rows {
         add(&mut table, row, for_people);
     }
@@ -88,11 +120,15 @@ fn table(rows: &[CostRow], by: &str, for_people: bool) -> Rows {
 }
 
 fn add(table: &mut Rows, row: &CostRow, for_people: bool) {
+    let dollars = |amount: f64| if for_people { usd(amount) } else { format!("{amount:.6}") };
+    let or_unknown = |amount: Option<f64>| amount.map_or_else(|| UNKNOWN.to_owned(), dollars);
     table.add([
         row.key.clone(),
         row.runners.to_string(),
         row.jobs.to_string(),
         format!("{:.2}", row.runner_seconds / 3600.0),
-        if for_people { usd(row.cost_usd) } else { format!("{:.6}", row.cost_usd) },
+        dollars(row.cost_usd),
+        or_unknown((row.compared_jobs > 0).then_some(row.hosted_usd)),
+        or_unknown(row.saved_usd),
     ]);
 }

@@ -29,7 +29,7 @@ fn redacted_field(key: &str, value: &Value) -> Value {
         ("runner" | "name", Value::String(text)) if text.starts_with("ecsr-test-") => json!("[runner name]"),
         ("task", Value::String(text)) if text.len() == 32 => json!("[task id]"),
         ("pool", Value::String(_)) => json!("[pool hash]"),
-        ("cost_usd", Value::Number(_)) => json!("[dollars]"),
+        ("cost_usd" | "hosted_usd", Value::Number(_)) => json!("[dollars]"),
         ("version", Value::String(_)) => json!("[version]"),
         (_, value) => redacted(value),
     }
@@ -147,7 +147,9 @@ async fn runners_have_the_documented_shape() {
               "class": "small",
               "cost_usd": "[dollars]",
               "ending": "completed",
+              "hosted_usd": "[dollars]",
               "job": "[id]",
+              "job_minutes": 1,
               "launched_for": "[id]",
               "name": "[runner name]",
               "pool": "[pool hash]",

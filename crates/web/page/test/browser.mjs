@@ -106,6 +106,8 @@ export const untilLive = (page) => eventually(async () => assert.equal(await lin
 export async function withGate(use) {
   const gate = {
     token: 'token-of-the-gate', streams: new Set(), send: (text) => gate.streams.forEach((stream) => stream.write(text)),
+    /** What the events become on their way; as they are by default. */
+    rewrite: (text) => text,
     /** As a restart of the server does: all connections end, and there is a new token. */
     restart(next) { gate.token = next; server.closeAllConnections(); },
   };
@@ -116,7 +118,8 @@ export async function withGate(use) {
     const sent = forward(at(request.url.slice(1)), { method: request.method, headers }, (answer) => {
       if (request.url === '/api/v1/events' && answer.statusCode === 200) gate.streams.add(response);
       response.writeHead(answer.statusCode, answer.headers).flushHeaders();
-      answer.pipe(response);
+      if (gate.streams.has(response)) answer.on('data', (data) => response.write(gate.rewrite(data.toString()))).on('end', () => response.end());
+      else answer.pipe(response);
     });
     sent.on('error', () => response.destroy());
     response.on('close', () => { gate.streams.delete(response); sent.destroy(); });

@@ -100,3 +100,29 @@ test('open jobs on many pages are shown together, and stay when the lists are re
     });
   });
 });
+
+test('a page of a polled deployment closes its stream while it is hidden, and goes on when it is seen', async () => {
+  const setHidden = (page, hidden) => page.evaluate((value) => {
+    Object.defineProperty(document, 'hidden', { configurable: true, get: () => value });
+    document.dispatchEvent(new Event('visibilitychange'));
+  }, hidden);
+  await withGate(async (gate) => {
+    gate.rewrite = (text) => text.replace('"polled":false', '"polled":true');
+    await withPage('', async (page) => {
+      await untilLive(page);
+      await setHidden(page, true);
+      await eventually(async () => assert.deepEqual([await linkState(page), gate.streams.size], ['resting', 0]));
+      await setHidden(page, false);
+      await untilLive(page);
+      assert.equal(gate.streams.size, 1);
+      assert.ok(await page.locator('#stale').isHidden(), 'that was no loss of contact');
+    }, gate.options);
+    gate.rewrite = (text) => text;
+    await withPage('', async (page) => {
+      await untilLive(page);
+      await setHidden(page, true);
+      await eventually(async () => assert.match(await page.title(), /ecsrunner/));
+      assert.deepEqual([await linkState(page), gate.streams.size], ['live', 1], 'a server that is told of changes goes on');
+    }, gate.options);
+  });
+});

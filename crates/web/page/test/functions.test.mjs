@@ -7,9 +7,10 @@ import { readFile } from 'node:fs/promises';
 import { test } from 'node:test';
 
 import { jobDurations, runnerDurations } from '../bars.js';
+import { daysUpTo, roundUp } from '../cost-chart.js';
 import { EventParser, MAX_SILENCE_MILLIS, readEvents } from '../events.js';
 import {
-  DASH, formatCost, formatCount, formatDuration, formatStepDuration, formatTime, HIDDEN_RANGES, httpsAddress, parseTime,
+  DASH, formatCost, formatCount, formatDuration, formatStepDuration, formatSum, formatTime, HIDDEN_RANGES, httpsAddress, parseTime,
   plainLine, plainText,
 } from '../format.js';
 import { isInState, matcher, splitAndSort } from '../matching.js';
@@ -278,4 +279,17 @@ test('a warm task is told apart from runners and counts as warm', () => {
   assert.deepEqual([open, idle, waiting], [2, 1, 1]);
   assert.deepEqual([runnerWord(warm), records.runners.get('w').job()], ['Warm', null]);
   assert.deepEqual(records.runners.get('w').segments(after(30)).map(({ kind }) => kind), ['start', 'idle']);
+});
+
+test('the chart has a bar for each day, also for those without runners, and a round scale', () => {
+  const now = Date.parse('2026-11-30T20:00:00Z');
+  const row = { key: '2026-11-29', cost_usd: 1 };
+  assert.deepEqual(daysUpTo(now, 2, [row]).map((day) => [new Date(day.at).toISOString().slice(0, 10), day.row]), [
+    ['2026-11-28', null], ['2026-11-29', row], ['2026-11-30', null],
+  ]);
+  assert.deepEqual([0, 0.3, 1, 1.01, 5.2, 7, 96, 101].map((usd) => Number(roundUp(usd).toPrecision(6))), [1, 0.3, 1, 1.5, 6, 8, 100, 150]);
+});
+
+test('sums have cents unless they are less than some', () => {
+  assert.deepEqual([0, 0.00001, 0.02, 0.1, 5, 1234.5].map(formatSum), ['$0.00', '<$0.0001', '$0.0200', '$0.10', '$5.00', '$1234.50']);
 });

@@ -219,7 +219,7 @@ test('a refusal is told in words', async (t) => {
 test('nothing overflows on any screen, light or dark, with and without details', async () => {
   const job = await completedJob();
   for (const width of [360, 768, 1440]) {
-    for (const path of ['', '?view=runners', `?job=${job.id}`]) {
+    for (const path of ['', '?view=runners', `?job=${job.id}`, '?section=costs', '?section=deployment']) {
       await withPage(path, async (page) => {
         const sizes = await page.evaluate(() => {
           const el = document.querySelector('#detail:not([hidden])') ?? document.documentElement;
@@ -233,6 +233,69 @@ test('nothing overflows on any screen, light or dark, with and without details',
       assert.equal(rest, 0, `${width} px, without a token`);
     }, { width, height: 800, with: '', ready: '#ask' });
   }
+});
+
+test('costs are those of the runners, as a chart and as a table, and live in the address', async () => {
+  const spent = (await all('runners')).reduce((sum, runner) => sum + (runner.cost_usd ?? 0), 0);
+  await withPage('', async (page) => {
+    await page.getByRole('button', { name: 'Costs', exact: true }).click();
+    await page.locator('#costs-body').waitFor();
+    assert.equal(query(page).get('section'), 'costs');
+    assert.ok(await page.locator('#work').isHidden());
+    const { total } = await (await ask('api/v1/costs?days=30')).json();
+    // A runner that is still open costs more by now.
+    assert.ok(total.cost_usd >= spent * 0.9, `${total.cost_usd}, and the runners cost ${spent}`);
+    await page.locator('#costs-again').click();
+    await eventually(async () => assert.equal(await page.locator('#c-jobs').textContent(), String(total.jobs)));
+    assert.match(await page.locator('#costs-chart svg').getAttribute('aria-label'), /^Cost by day, /);
+    await page.locator('.as-table summary').click();
+    assert.ok(await page.locator('.as-table tbody tr').first().isVisible());
+    assert.ok(await page.locator('#waits-rows tr').count() > 0);
+    await page.reload();
+    await page.locator('#costs-body').waitFor();
+    await page.getByRole('button', { name: '7 days' }).click();
+    await eventually(async () => assert.equal(await page.getByRole('button', { name: '7 days' }).getAttribute('aria-pressed'), 'true'));
+    await page.getByRole('button', { name: 'Deployment', exact: true }).click();
+    await page.locator('#deployment-body').waitFor();
+    assert.equal(query(page).get('section'), 'deployment');
+    await page.goBack();
+    await page.locator('#costs-body').waitFor();
+  });
+});
+
+test('launches are paused only after a question, and the page says so until they resume', async () => {
+  const isPaused = async () => (await (await ask('api/v1/status')).json()).paused;
+  await withPage('', async (page) => {
+    await page.locator('#pause').click();
+    await page.locator('#confirm').getByRole('button', { name: 'Cancel' }).click();
+    assert.equal(await isPaused(), false);
+    await page.locator('#pause').click();
+    await page.locator('#confirm-do').click();
+    await page.locator('#paused').waitFor();
+    assert.equal(await isPaused(), true);
+    await page.locator('#resume').click();
+    await page.locator('#paused').waitFor({ state: 'hidden' });
+    assert.equal(await isPaused(), false);
+  });
+});
+
+test('a refused job can be judged again, and the page says what became of it', async (t) => {
+  const job = (await all('jobs')).find((one) => one.state === 'refused');
+  if (!job) { t.skip('no job was refused'); return; }
+  await withPage(`?job=${job.id}`, async (page) => {
+    await page.locator('#d-actions').getByRole('button', { name: 'Retry' }).click();
+    await eventually(async () => assert.match(await page.locator('#d-done').textContent(), /refused again: .*class `huge` does not exist/));
+  });
+});
+
+test('a job that no list has brought is read when its address is opened', async () => {
+  const job = await completedJob();
+  await withPage(`?job=${job.id}`, async (page) => {
+    await eventually(async () => assert.equal(await page.locator('#d-title').textContent(), plainText(job.name)));
+  }, { prepare: (page) => page.route('**/api/v1/jobs?*', (route) => route.fulfill({ json: { jobs: [], next: null } })) });
+  await withPage('?job=999999999999', async (page) => {
+    await eventually(async () => assert.match(await page.locator('#d-sub').textContent(), /could not be loaded: there is no record of job 999999999999/));
+  }, { expected: /404/ });
 });
 
 test('the theme follows the system until it is chosen, and is then kept', async () => {

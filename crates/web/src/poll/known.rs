@@ -171,5 +171,5 @@ fn missing<K: Eq + Hash + Clone, V>(before: &HashMap<K, V>, now: &HashMap<K, V>)
 
 /// An open runner costs more at each reading, which is no change.
 fn without_clock(runner: &RunnerView) -> RunnerView {
-    RunnerView { cost_usd: None, task_seconds: None, ..runner.clone() }
+    RunnerView { cost_usd: None, task_seconds: None, job_minutes: None, hosted_usd: None, ..runner.clone() }
 }
