@@ -28,7 +28,7 @@ const DAYS: i64 = 30;
 /// Pairs of a job and a runner per transaction, which has at most 100 writes: each record needs two.
 const AT_ONCE: u64 = 25;
 /// How long reads are counted.
-const COUNTED: Duration = Duration::from_secs(20);
+const COUNTED: Duration = Duration::from_secs(60);
 const TARGET_MS: f64 = 1000.0;
 /// Times the page in a browser, and prints one JSON line.
 const SCRIPT: &str = "crates/web/page/test/first-paint.mjs";
@@ -76,7 +76,7 @@ pub(crate) async fn run(arguments: &Arguments, ecsrunner: &Path) -> anyhow::Resu
         tokio::signal::ctrl_c().await?;
         return ui.end().await;
     }
-    say(&format!("while {} jobs and {0} runners are open:", arguments.open));
+    say(&format!("while {} jobs and their runners are open:", arguments.open));
     count(&fakes, &ui).await?;
     if let Some(modules) = &arguments.browser {
         paint(&fakes, &ui, modules, arguments).await?;
