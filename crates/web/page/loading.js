@@ -31,6 +31,8 @@ let again = false;
 let loads = 0;
 /** Keys of what events brought since the lists were requested: newer than what the lists say. */
 const updated = { jobs: new Set(), runners: new Set() };
+/** Keys of what was asked for by itself: the lists may not reach back to it. */
+const sought = { jobs: new Set(), runners: new Set() };
 /** For each kind, a filter's cursor to what was not read; null where all was read. */
 const cursors = { jobs: new Map(), runners: new Map() };
 
@@ -97,7 +99,7 @@ function storePart(kind, reading, part) {
   // A record may be listed twice: as open, and on a later page as ended.
   for (const data of part.items) if (!updated[kind].has(keyOf(data))) put(data);
   reading.addPage(part.items.map(keyOf), part.next);
-  const isGone = (item) => reading.isGone(item) && !updated[kind].has(item.key);
+  const isGone = (item) => reading.isGone(item) && !updated[kind].has(item.key) && !sought[kind].has(item.key);
   for (const item of [...records.of(kind).values()]) if (isGone(item)) forget(item.key);
   cursors[kind].set('', part.next);
 }
@@ -126,10 +128,15 @@ export async function loadItem(kind, key) {
   if (kind === 'jobs' && data.runner && !records.runners.has(String(data.runner))) {
     // A job is worth showing without its runner.
     const runner = await readOne(`runners/${encodeURIComponent(data.runner)}`).catch(() => null);
-    if (runner) KINDS.runners.put(runner);
+    if (runner) putSought('runners', runner);
   }
-  KINDS[kind].put(data);
+  putSought(kind, data);
   draw();
+}
+
+function putSought(kind, data) {
+  sought[kind].add(KINDS[kind].keyOf(data));
+  KINDS[kind].put(data);
 }
 
 function update(kind, data) {

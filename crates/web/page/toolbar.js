@@ -10,7 +10,7 @@ import { isFiltered, list, records, view } from './state.js';
 import { FILTER_STATES } from './words.js';
 
 const stateButtons = new Map();  // by kind and state
-const kindButtons = document.querySelectorAll('.kinds button');
+const kindButtons = document.querySelectorAll('#tools .kinds button');
 
 export function startToolbar() {
   byId('q').addEventListener('input', () => changeFilters({ q: byId('q').value.trimStart() }, false));

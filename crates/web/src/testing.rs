@@ -136,9 +136,9 @@ impl Fixture {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let host = listener.local_addr().unwrap().to_string();
         let mut tasks = tokio::task::JoinSet::new();
-        tasks.spawn(async move { drop(connections::serve(listener, router, 16).await) });
+        tasks.spawn(async move { connections::serve(listener, router, 16).await.unwrap() });
         let fixture = Arc::clone(self);
-        tasks.spawn(async move { drop(fixture.poller.run(&*fixture).await) });
+        tasks.spawn(async move { match fixture.poller.run(&*fixture).await {} });
         Server { host, _tasks: tasks }
     }
 }

@@ -219,14 +219,15 @@ test('a refusal is told in words', async (t) => {
 test('nothing overflows on any screen, light or dark, with and without details', async () => {
   const job = await completedJob();
   for (const width of [360, 768, 1440]) {
-    for (const path of ['', '?view=runners', `?job=${job.id}`, '?section=costs', '?section=deployment']) {
+    const sections = { '?section=costs': '#costs-body', '?section=deployment': '#deployment-body' };
+    for (const path of ['', '?view=runners', `?job=${job.id}`, ...Object.keys(sections)]) {
       await withPage(path, async (page) => {
         const sizes = await page.evaluate(() => {
           const el = document.querySelector('#detail:not([hidden])') ?? document.documentElement;
           return [document.documentElement.scrollWidth - document.documentElement.clientWidth, el.scrollWidth - el.clientWidth];
         });
         assert.deepEqual(sizes, [0, 0], `${width} px, ${path || '/'}`);
-      }, { width, height: 800, colorScheme: width === 768 ? 'dark' : 'light' });
+      }, { width, height: 800, colorScheme: width === 768 ? 'dark' : 'light', ready: sections[path] ?? '#work' });
     }
     await withPage('', async (page) => {
       const rest = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
@@ -288,11 +289,22 @@ test('a refused job can be judged again, and the page says what became of it', a
   });
 });
 
-test('a job that no list has brought is read when its address is opened', async () => {
+test('a job that no list has brought is read when its address is opened, and stays when the lists have ended', async () => {
   const job = await completedJob();
+  let lastPage = null;
+  const prepare = (page) => page.route('**/api/v1/jobs?*', (route) => {
+    if (!route.request().url().includes('cursor=')) return route.fulfill({ json: { jobs: [], next: 'more' } });
+    lastPage = route;
+    return null;
+  });
   await withPage(`?job=${job.id}`, async (page) => {
-    await eventually(async () => assert.equal(await page.locator('#d-title').textContent(), plainText(job.name)));
-  }, { prepare: (page) => page.route('**/api/v1/jobs?*', (route) => route.fulfill({ json: { jobs: [], next: null } })) });
+    const isShown = async () => assert.equal(await page.locator('#d-title').textContent(), plainText(job.name));
+    await eventually(isShown);
+    await eventually(() => assert.ok(lastPage));
+    await lastPage.fulfill({ json: { jobs: [], next: null } });
+    await eventually(async () => assert.equal(await page.locator('#older').isHidden(), true));
+    await isShown();
+  }, { prepare });
   await withPage('?job=999999999999', async (page) => {
     await eventually(async () => assert.match(await page.locator('#d-sub').textContent(), /could not be loaded: there is no record of job 999999999999/));
   }, { expected: /404/ });

@@ -67,7 +67,7 @@ test('a wrong token is named as such and is not tried again; the right one leads
     assert.deepEqual([await field.inputValue(), await focus(page)], ['', 'list']);
     assert.equal(await linkState(page), 'live');
     const used = asked.slice(1);
-    assert.deepEqual([...new Set(used.map(([path]) => path))].sort(), ['/api/v1/events', '/api/v1/jobs', '/api/v1/runners']);
+    assert.deepEqual([...new Set(used.map(([path]) => path))].sort(), ['/api/v1/events', '/api/v1/jobs', '/api/v1/runners', '/api/v1/status']);
     assert.ok(used.every(([, sent]) => sent === `Bearer ${token}`), 'each request has the token');
   }, { ...WITHOUT_TOKEN, expected: REFUSED, prepare: (page) => page.clock.install() });
 });
