@@ -309,7 +309,10 @@ async fn events_begin_with_a_greeting_and_tell_each_change() {
         let testbed = Testbed::set_up(Setup::default()).await;
         let server = testbed.serve().await;
         let mut events = server.api().events().await;
-        assert_eq!(events.hello, json!({"type": "hello", "version": env!("CARGO_PKG_VERSION")}));
+        assert_eq!(
+            events.hello,
+            json!({"type": "hello", "version": env!("CARGO_PKG_VERSION"), "polled": false})
+        );
         let job = testbed.github.submit_one(&SMALL, 300).await;
         let (mut jobs, mut runners) = (Vec::new(), Vec::new());
         let state = |record: &Value| record["state"].as_str().unwrap().to_owned();
