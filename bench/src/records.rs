@@ -138,7 +138,8 @@ impl Pair {
         let mut timeline = Timeline::begin(JobStage::Queued, self.before(begun + self.waited()));
         timeline.push(JobStage::InProgress, self.before(begun));
         timeline.push(JobStage::Completed, self.at);
-        let conclusion = if self.number % 17 == 0 { Conclusion::Failure } else { Conclusion::Success };
+        let conclusion =
+            if self.number.is_multiple_of(17) { Conclusion::Failure } else { Conclusion::Success };
         Ok(EndedJob {
             facts: self.facts()?,
             version: Version::FIRST,
@@ -179,7 +180,7 @@ impl Pair {
     }
 
     fn placement(self) -> Placement {
-        let market = if self.number % 4 == 0 { Market::Spot } else { Market::OnDemand };
+        let market = if self.number.is_multiple_of(4) { Market::Spot } else { Market::OnDemand };
         Placement { market, subnet: None }
     }
 

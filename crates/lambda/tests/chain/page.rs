@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Child;
 
+use crate::LIMIT;
 use crate::aws::SSM;
 use crate::chain::Chain;
 use crate::deployment::DEPLOYMENT;
@@ -70,7 +71,8 @@ impl Page {
 /// The stream of changes that the page follows.
 struct Changes {
     answer: reqwest::Response,
-    told: String,
+    /// The text that does not end an event yet.
+    rest: String,
 }
 
 impl Changes {
@@ -78,23 +80,29 @@ impl Changes {
         let url = format!("{}/api/v1/events", page.origin);
         let answer = page.client.get(url).bearer_auth(&page.token).send().await.unwrap();
         assert_eq!(answer.status(), 200);
-        let mut changes = Self { answer, told: String::new() };
-        changes.until(r#""polled":true"#).await;
+        let mut changes = Self { answer, rest: String::new() };
+        changes.until("a greeting", |event| event["polled"] == true).await;
         changes
     }
 
-    /// Reads until a text was told.
-    async fn until(&mut self, text: &str) {
-        let told = &mut self.told;
-        let answer = &mut self.answer;
-        let read = async {
-            while !told.contains(text) {
-                let chunk = answer.chunk().await.unwrap().expect("the stream goes on");
-                told.push_str(&String::from_utf8_lossy(&chunk));
+    /// Waits for an event.
+    async fn until(&mut self, what: &str, is_it: impl Fn(&Value) -> bool) {
+        let wait = async { while !is_it(&self.next().await) {} };
+        assert!(tokio::time::timeout(LIMIT, wait).await.is_ok(), "not within {LIMIT:?}: {what}");
+    }
+
+    async fn next(&mut self) -> Value {
+        loop {
+            if let Some((event, rest)) = self.rest.split_once("\n\n") {
+                let data = event.strip_prefix("data: ").map(|data| serde_json::from_str(data).unwrap());
+                self.rest = rest.to_owned();
+                // Anything else is a comment.
+                let Some(data) = data else { continue };
+                return data;
             }
-        };
-        let in_time = tokio::time::timeout(crate::LIMIT, read).await;
-        assert!(in_time.is_ok(), "`{text}` is not in {}", self.told);
+            let chunk = self.answer.chunk().await.unwrap().expect("the stream goes on");
+            self.rest.push_str(&String::from_utf8_lossy(&chunk));
+        }
     }
 }
 
@@ -106,11 +114,12 @@ pub(crate) async fn the_page_follows_a_job_and_acts_for_its_operator(chain: &Cha
 
     let queued = chain.github.queue_job().await;
     let job = queued.job.get();
-    changes.until(&format!(r#""job":{{"id":{job},"#)).await;
+    let is_job = |event: &Value, state: &str| event["job"]["id"] == job && event["job"]["state"] == state;
+    changes.until("the queued job", |event| is_job(event, "queued")).await;
     let task = chain.task().await;
     let runner = chain.boot(&task).await;
     runner.begin(chain).await;
-    changes.until(r#""state":"in_progress""#).await;
+    changes.until("the job in progress", |event| is_job(event, "in_progress")).await;
     let shown = page.get(&format!("jobs/{job}")).await;
     assert_eq!((&shown["state"], &shown["runner"]), (&json!("in_progress"), &json!(runner.name)), "{shown}");
 
@@ -136,9 +145,16 @@ pub(crate) async fn the_page_follows_a_job_and_acts_for_its_operator(chain: &Cha
 
     runner.complete().await;
     chain.exit(&runner.task, AgentExit::Completed);
-    changes.until(r#""conclusion":"success""#).await;
+    let is_gone =
+        |event: &Value| event["runner"]["name"] == runner.name && event["runner"]["state"] == "gone";
+    let (mut has_completed, mut has_gone) = (false, false);
+    while !(has_completed && has_gone) {
+        let event =
+            tokio::time::timeout(LIMIT, changes.next()).await.expect("the end of the job and its runner");
+        has_completed |= is_job(&event, "completed") && event["job"]["conclusion"] == "success";
+        has_gone |= is_gone(&event);
+    }
     chain.at_rest().await;
-    changes.until(&format!(r#""name":"{}""#, runner.name)).await;
     let costs = page.get("costs").await;
     assert!(costs["total"]["jobs"].as_u64() > Some(0), "{costs}");
     assert_eq!(page.get("deployment").await["holds"], json!([]));
