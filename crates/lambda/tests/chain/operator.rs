@@ -74,6 +74,7 @@ pub(crate) async fn an_operator_sees_a_runner_and_enters_it(chain: &Chain) {
     assert!(token.contains("echo it is; exit 7"), "the command is the one that was given: {token}");
     chain.keep_secret("the token of a session", token);
 
+    chain.aws.call(LOGS, "CreateLogGroup", json!({"logGroupName": LOG_GROUP})).await;
     log(chain, &task.id, &["the agent begins", "the job begins"]).await;
     assert_eq!(told_by(chain, &["runners", "logs", end]).await, "the agent begins\nthe job begins\n");
 
@@ -248,12 +249,11 @@ fn plugin(dir: &Path) -> PathBuf {
     bin
 }
 
-/// Writes a task's log in the form of the `awslogs` driver.
+/// Writes a task's log in the form of the `awslogs` driver. The log group has to exist.
 pub(crate) async fn log(chain: &Chain, task: &str, lines: &[&str]) {
     let stream = format!("runner/runner/{task}");
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis();
     let events: Vec<Value> = lines.iter().map(|line| json!({"timestamp": now, "message": line})).collect();
-    chain.aws.call(LOGS, "CreateLogGroup", json!({"logGroupName": LOG_GROUP})).await;
     chain
         .aws
         .call(LOGS, "CreateLogStream", json!({"logGroupName": LOG_GROUP, "logStreamName": stream}))
