@@ -6,6 +6,8 @@ mod certificates;
 mod lambda;
 mod latency;
 mod list;
+mod page;
+mod records;
 mod serve;
 mod soak;
 mod testbed;
@@ -41,6 +43,8 @@ enum Running {
     Agent(agent::Arguments),
     /// `runners list` on a history of 10,000 runners
     List(list::Arguments),
+    /// `ecsrunner ui` on a history of 10,000 records: the list in a browser, and reads an hour
+    Page(page::Arguments),
     /// The Lambda control plane compared with @cloudsnorkel/cdk-github-runners: cold, warm, memory, cost
     Lambda(lambda::Arguments),
 }
@@ -57,6 +61,7 @@ fn main() -> anyhow::Result<()> {
             Running::Soak(soak) => soak::run(soak, &executable(&arguments)?).await,
             Running::Agent(arguments) => agent::run(arguments).await,
             Running::List(list) => list::run(list, &executable(&arguments)?).await,
+            Running::Page(page) => page::run(page, &executable(&arguments)?).await,
             Running::Lambda(arguments) => lambda::run(arguments).await,
         }
     })

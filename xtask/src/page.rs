@@ -16,12 +16,12 @@ use demo::Demo;
 
 const BROWSER: &str = "/usr/bin/chromium";
 /// Needs a browser and a server.
-const BROWSER_TEST: &str = "crates/local/page/test/page.test.mjs";
+const BROWSER_TEST: &str = "crates/web/page/test/page.test.mjs";
 /// Needs a browser, and starts its own processes.
 const SETUP_TEST: &str = "setup.test.mjs";
 /// Need nothing but Node.
 const NODE_TESTS: [&str; 2] =
-    ["crates/local/page/test/functions.test.mjs", "crates/local/page/test/modules.test.mjs"];
+    ["crates/web/page/test/functions.test.mjs", "crates/web/page/test/modules.test.mjs"];
 
 /// Runs the tests of the page's functions and modules, then the test in a browser if there is one.
 pub(crate) fn check(root: &Path) -> anyhow::Result<Done> {

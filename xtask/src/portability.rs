@@ -11,7 +11,7 @@ use anyhow::{Context, ensure};
 use crate::steps::{Done, say};
 
 /// The command line, and the crates that it has on every system: `crates/cli/Cargo.toml`.
-const ROOTS: [&str; 8] = [
+const ROOTS: [&str; 9] = [
     "crates/api/src/lib.rs",
     "crates/aws/src/lib.rs",
     "crates/cli/src/main.rs",
@@ -19,6 +19,7 @@ const ROOTS: [&str; 8] = [
     "crates/engine/src/lib.rs",
     "crates/github/src/lib.rs",
     "crates/log/src/lib.rs",
+    "crates/web/src/lib.rs",
     "crates/world/src/lib.rs",
 ];
 /// What only Unix has, or only Linux.

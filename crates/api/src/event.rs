@@ -14,6 +14,10 @@ pub enum EventView {
     /// The first event of a stream.
     Hello {
         version: String,
+        /// Whether the server reads the records at intervals, as long as a stream is open. A client that shows nothing
+        /// should close its stream.
+        #[serde(default)]
+        polled: bool,
     },
     /// Events were lost, so the client must read the lists again.
     Lagged,

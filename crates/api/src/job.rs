@@ -110,6 +110,12 @@ impl JobView {
         }
     }
 
+    /// Returns when it last changed.
+    #[must_use]
+    pub fn last(&self) -> Option<Timestamp> {
+        self.timeline.last().map(|stage| stage.at)
+    }
+
     /// Returns when a state was reached last.
     #[must_use]
     pub fn reached(&self, state: JobStage) -> Option<Timestamp> {

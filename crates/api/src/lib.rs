@@ -5,9 +5,12 @@
 //! state. Requesting or displaying views does not belong here.
 
 pub mod class;
+pub mod costs;
+pub mod deployment;
 pub mod event;
 pub mod job;
 pub mod list;
+pub mod operation;
 pub mod reason;
 pub mod runner;
 pub mod stage;

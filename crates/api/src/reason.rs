@@ -80,6 +80,9 @@ impl From<CodeView> for String {
 pub struct OutcomeView {
     pub outcome: OutcomeKind,
     pub reason: ReasonView,
+    /// What became of it, in a sentence for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
 }
 
 /// The kind of outcome of an event or of a request.
@@ -96,7 +99,7 @@ pub enum OutcomeKind {
 impl OutcomeView {
     #[must_use]
     pub fn of(outcome: &Outcome) -> Self {
-        Self { outcome: OutcomeKind::of(outcome), reason: ReasonView::of(outcome.reason()) }
+        Self { outcome: OutcomeKind::of(outcome), reason: ReasonView::of(outcome.reason()), message: None }
     }
 
     /// Whether something was changed.

@@ -10,6 +10,8 @@ use ecsrunner_core::records::task::EndedTask;
 use ecsrunner_core::records::timeline::Timeline;
 use ecsrunner_core::records::times::Times;
 use ecsrunner_core::records::warm::{EndedWarm, WarmEnd, WarmFacts, WarmStage, WarmState, WarmTask};
+use ecsrunner_core::rules::class::size::Size;
+use ecsrunner_core::rules::hosted::{billed_minutes, hosted_machine};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -46,6 +48,13 @@ pub struct RunnerView {
     /// Where the wait of its job went; `None` until the job has started.
     #[serde(default)]
     pub wait: Option<WaitView>,
+    /// The minutes of its job as GitHub bills them: rounded up to full ones. `None` without a job.
+    #[serde(default)]
+    pub job_minutes: Option<u64>,
+    /// What these would cost on the smallest machine that GitHub hosts with as many CPUs and as much memory. `None` without
+    /// a job, or if there is no such machine.
+    #[serde(default)]
+    pub hosted_usd: Option<f64>,
     pub timeline: Vec<StageView<RunnerStage>>,
 }
 
@@ -70,6 +79,7 @@ impl RunnerView {
             wait: runner.wait().as_ref().map(WaitView::of),
             ..Self::new(&runner.facts, &runner.timeline)
         }
+        .with_hosted(runner.facts.size, now)
     }
 
     /// Returns the view of an ended runner.
@@ -92,6 +102,7 @@ impl RunnerView {
             wait: runner.wait().as_ref().map(WaitView::of),
             ..Self::new(&runner.facts, &runner.timeline)
         }
+        .with_hosted(runner.facts.size, Timestamp::MAX)
     }
 
     /// Returns the view of a warm task, with its cost so far.
@@ -154,6 +165,19 @@ impl RunnerView {
         }
     }
 
+    /// Compares its job with a runner that GitHub hosts. A job that has not ended counts until `now`.
+    fn with_hosted(self, size: Size, now: Timestamp) -> Self {
+        let began = self.first_reached(RunnerStage::Busy).filter(|_| self.job.is_some());
+        let Some(began) = began else { return self };
+        let ended = self.first_reached(RunnerStage::Ending).or_else(|| self.reached(RunnerStage::Gone));
+        let ran = ended.unwrap_or(now).duration_since(began);
+        Self {
+            job_minutes: Some(billed_minutes(ran)),
+            hosted_usd: hosted_machine(size).map(|machine| machine.usd(ran)),
+            ..self
+        }
+    }
+
     fn new_warm(facts: &WarmFacts, timeline: &Timeline<WarmStage>) -> Self {
         let timeline = stages(timeline).into_iter();
         let mut timeline: Vec<_> =
@@ -175,6 +199,8 @@ impl RunnerView {
             capacity_provider: String::new(),
             task_seconds: None,
             cost_usd: None,
+            job_minutes: None,
+            hosted_usd: None,
             runner_version: None,
             wait: None,
             timeline,
@@ -199,14 +225,26 @@ impl RunnerView {
             task_seconds: None,
             cost_usd: None,
             wait: None,
+            job_minutes: None,
+            hosted_usd: None,
             timeline: stages(timeline),
         }
+    }
+
+    /// Returns when it last changed.
+    #[must_use]
+    pub fn last(&self) -> Option<Timestamp> {
+        self.timeline.last().map(|stage| stage.at)
     }
 
     /// Returns when a state was reached last.
     #[must_use]
     pub fn reached(&self, state: RunnerStage) -> Option<Timestamp> {
         reached(&self.timeline, state)
+    }
+
+    fn first_reached(&self, state: RunnerStage) -> Option<Timestamp> {
+        self.timeline.iter().find(|stage| stage.state == state).map(|stage| stage.at)
     }
 
     /// Returns when the runner was first recorded.

@@ -13,9 +13,42 @@ pub struct StatusView {
     pub max_runners: u32,
     /// The most for one repository, if there is such a limit.
     pub max_runners_per_repository: Option<u32>,
+    #[serde(default)]
+    pub kind: DeploymentKind,
+    /// The AWS Region, on AWS.
+    #[serde(default)]
+    pub region: Option<String>,
+    /// Where a job's log comes from.
+    #[serde(default)]
+    pub logs: LogSource,
+    /// The address of GitHub's pages, if it is known.
+    #[serde(default)]
+    pub github: Option<String>,
+}
+
+/// Where a deployment runs.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DeploymentKind {
+    #[default]
+    Local,
+    Aws,
+}
+
+/// Where a job's log comes from.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
+pub enum LogSource {
+    /// GitHub, once the job has ended.
+    #[default]
+    #[serde(rename = "github")]
+    GitHub,
+    /// The log of the runner's task in CloudWatch Logs, also while the job runs.
+    #[serde(rename = "cloudwatch")]
+    CloudWatch,
 }
 
 impl StatusView {
+    /// Returns the state by the settings alone, of a server on one machine.
     #[must_use]
     pub fn of(settings: &Settings) -> Self {
         Self {
@@ -23,6 +56,10 @@ impl StatusView {
             paused: settings.paused,
             max_runners: settings.limits.max_runners,
             max_runners_per_repository: settings.limits.max_runners_per_repository,
+            kind: DeploymentKind::Local,
+            region: None,
+            logs: LogSource::GitHub,
+            github: None,
         }
     }
 }

@@ -53,6 +53,12 @@ impl<T> Cache<T> {
         self.lock().kept.clone()
     }
 
+    /// Has the next read ask again.
+    #[cfg(feature = "operate")]
+    pub(crate) fn forget(&self) {
+        self.lock().kept = None;
+    }
+
     /// Stores the value that was read and returns it. An equal old value is kept
     /// instead, so that values derived from it stay valid.
     pub(crate) fn keep(&self, value: T, now: Timestamp, is_same: fn(&T, &T) -> bool) -> Arc<T> {

@@ -127,6 +127,12 @@ impl Parameters {
         }
     }
 
+    /// Has the next [`Parameters::read`] ask SSM, because the caller has changed a parameter.
+    #[cfg(feature = "operate")]
+    pub fn forget(&self) {
+        self.cache.forget();
+    }
+
     async fn read_now(&self) -> Result<Configuration, ParametersError> {
         let path = path(&self.deployment);
         let names = document::NAMES.iter().chain([&document::PAUSED]);

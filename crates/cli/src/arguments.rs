@@ -18,10 +18,10 @@ pub(crate) use demo::{DemoArguments, DemoCommand, DemoOptions, GithubArguments, 
 #[cfg(feature = "aws")]
 pub(crate) use operate::RunnerExec;
 pub(crate) use operate::{
-    BrakeArguments, CheckClasses, ClassesCommand, ClusterCommand, ClusterStatus, CostKey, CostsArguments,
+    BrakeArguments, CheckClasses, ClassesCommand, ClusterCommand, ClusterStatus, CostsArguments,
     DeliveriesCommand, DoctorArguments, JobLogs, JobsCommand, ListClasses, ListDeliveries, ListJobs,
     ListRunners, ListRuns, PastArguments, Redeliver, RetryJob, RunnerDetails, RunnerLogs, RunnersCommand,
-    RunsCommand, SendWebhook, StatsArguments, StopRunner, TargetArguments, WebhookCommand, WhyArguments,
+    RunsCommand, SendWebhook, StatsArguments, StopRunner, TargetArguments, UiArguments, WebhookCommand, WhyArguments,
 };
 pub(crate) use replay::ReplayArguments;
 pub(crate) use setup::SetupArguments;
@@ -75,6 +75,8 @@ pub(crate) enum Command {
 pub(crate) enum OperatorCommand {
     /// Explain the state of a job and what to do next
     Why(WhyArguments),
+    /// Show jobs, runners, costs and holds in a page on this machine
+    Ui(UiArguments),
     /// List and manage runners
     #[command(subcommand)]
     Runners(RunnersCommand),

@@ -12,11 +12,14 @@ mod profile;
 mod questions;
 
 use std::collections::{HashMap, HashSet};
+#[cfg(feature = "aws")]
+use std::sync::Arc;
 
 use anyhow::anyhow;
 use ecsrunner_api::class::ClassView;
 use ecsrunner_api::job::JobView;
 use ecsrunner_api::list::OPEN_CURSOR;
+use ecsrunner_api::operation::Stopped;
 use ecsrunner_api::reason::OutcomeView;
 use ecsrunner_api::runner::RunnerView;
 use ecsrunner_api::status::StatusView;
@@ -32,7 +35,7 @@ use crate::arguments::TargetArguments;
 use crate::exit::Failure;
 
 #[cfg(feature = "aws")]
-pub(crate) use aws::AwsDeployment;
+pub(crate) use aws::{AwsDeployment, reasons_to_wait_of};
 pub(crate) use github::Pages;
 pub(crate) use local::LocalServer;
 pub(crate) use named::Named;
@@ -43,7 +46,7 @@ const MAX_RECORDS: usize = 200_000;
 /// The deployment that commands act on.
 pub(crate) enum Deployment {
     #[cfg(feature = "aws")]
-    Aws(Box<AwsDeployment>),
+    Aws(Arc<AwsDeployment>),
     Local(LocalServer),
 }
 
@@ -201,7 +204,7 @@ impl Deployment {
         Ok(match Named::of(target)? {
             Named::Local(server) => Self::Local(LocalServer::at(&server)?),
             #[cfg(feature = "aws")]
-            Named::Aws(name) => Self::Aws(Box::new(AwsDeployment::connect(&name, target).await?)),
+            Named::Aws(name) => Self::Aws(Arc::new(AwsDeployment::connect(&name, target).await?)),
             #[cfg(not(feature = "aws"))]
             Named::Aws(name) => return Err(without_aws(&format!("deployment {name}"))),
         })
@@ -323,13 +326,7 @@ impl Deployment {
         if outcome.is_accepted() {
             return Ok(Stopped::Done);
         }
-        // Nothing was changed. The state of the runner says why.
-        let runner = self.runner(name.as_str()).await?;
-        Ok(match runner {
-            Some(runner) if runner.state == RunnerStage::Busy => Stopped::Busy(runner.job),
-            Some(runner) if !runner.is_gone() => Stopped::Already,
-            _ => Stopped::Gone,
-        })
+        Ok(Stopped::without_change(self.runner(name.as_str()).await?.as_ref()))
     }
 
     /// Evaluates a refused job again.
@@ -407,18 +404,6 @@ impl Deployment {
             Self::Local(server) => server.classes().await,
         }
     }
-}
-
-/// The result of stopping a runner.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Stopped {
-    /// It is being retired.
-    Done,
-    /// It was being retired already.
-    Already,
-    Gone,
-    /// It executes a job and was not stopped.
-    Busy(Option<u64>),
 }
 
 /// Explains that this build cannot reach AWS.

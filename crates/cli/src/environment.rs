@@ -48,6 +48,8 @@ pub(crate) const USER: &str = "USER";
 /// A profile of AWS's configuration files.
 #[cfg(feature = "aws")]
 pub(crate) const AWS_PROFILE: &str = "AWS_PROFILE";
+/// GitHub's fee for a minute on a self-hosted runner, in US dollars.
+pub(crate) const SELF_HOSTED_FEE: &str = "ECSRUNNER_SELF_HOSTED_FEE";
 /// The log filter, in the syntax of `tracing`'s filters.
 pub(crate) const LOG: &str = "ECSRUNNER_LOG";
 

@@ -65,6 +65,10 @@ impl Failure {
         }
     }
 
+    pub(crate) const fn code(&self) -> u8 {
+        self.code
+    }
+
     /// Returns whether the caller lacks a permission.
     pub(crate) fn is_of_permission(&self) -> bool {
         self.code == PERMISSION

@@ -14,6 +14,8 @@ mod demo;
 mod elsewhere;
 mod machine;
 mod interrupt;
+mod browser;
+mod random;
 mod log;
 mod manual;
 mod deployment;

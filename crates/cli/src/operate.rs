@@ -22,6 +22,7 @@ mod runs;
 mod send;
 mod stats;
 mod stop;
+mod ui;
 mod why;
 
 use crate::arguments::{
@@ -54,6 +55,7 @@ async fn carry_out(command: OperatorCommand) -> Result<u8, Failure> {
         Command::Jobs(JobsCommand::Logs(arguments)) => job_log::print_log(&arguments).await.map(done),
         Command::Jobs(JobsCommand::Retry(arguments)) => retry::retry(&arguments).await.map(done),
         Command::Runs(RunsCommand::List(arguments)) => runs::list(&arguments).await.map(done),
+        Command::Ui(arguments) => ui::ui(&arguments).await.map(done),
         Command::Why(arguments) => why::why(&arguments).await.map(done),
         Command::Stats(arguments) => stats::stats(&arguments).await.map(done),
         Command::Costs(arguments) => costs::costs(&arguments).await.map(done),

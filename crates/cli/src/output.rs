@@ -182,7 +182,9 @@ pub(crate) fn span_or_none(duration: Option<SignedDuration>) -> String {
 }
 
 pub(crate) fn usd(dollars: f64) -> String {
-    if dollars < 10.0 { format!("${dollars:.4}") } else { format!("${dollars:.2}") }
+    let sign = if dollars < 0.0 { "-" } else { "" };
+    let amount = dollars.abs();
+    if amount < 10.0 { format!("{sign}${amount:.4}") } else { format!("{sign}${amount:.2}") }
 }
 
 /// Formats US dollars, or returns [`NONE`].

@@ -5,14 +5,12 @@
 //!
 //! No message, error or log line has a secret. The page's text and routes belong in `page`.
 
-mod browser;
 mod exchange;
 mod installation;
 mod kept;
 mod owner;
 mod page;
 mod private_file;
-mod random;
 mod register;
 mod target;
 mod webhook;
@@ -30,11 +28,10 @@ use tokio::sync::Mutex;
 
 use crate::arguments::SetupArguments;
 use crate::deployment::github;
-use crate::environment;
 use crate::exit::{DONE, Failure};
-use crate::log;
 use crate::operate::doctor;
 use crate::output::{self, call, say};
+use crate::{environment, log, random};
 use kept::Kept;
 use register::Arrived;
 use target::{Held, Target};

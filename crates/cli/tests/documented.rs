@@ -17,7 +17,8 @@ const INTERFACE: &str = include_str!("../../../docs/interface.md");
 const ONE_MACHINE: &str = include_str!("../../../docs/one-machine.md");
 const ENVIRONMENT: &str = include_str!("../src/environment.rs");
 const SERVER: &str = include_str!("../../local/src/server.rs");
-const PAGE: &str = include_str!("../../local/src/server/page.rs");
+const WEB: &str = include_str!("../../web/src/lib.rs");
+const PAGE: &str = include_str!("../../web/src/page.rs");
 
 /// Returns the rows of the table below a heading, as cells without backticks.
 fn rows(heading: &str) -> Vec<Vec<String>> {
@@ -167,6 +168,7 @@ fn every_flag_is_documented() {
         &["demo", "github"],
         &["local", "up"],
         &["setup"],
+        &["ui"],
         &["why"],
         &["runners", "list"],
         &["runners", "details"],
@@ -210,7 +212,7 @@ fn every_flag_is_documented() {
 
 #[test]
 fn every_route_of_the_server_is_documented() {
-    for source in [SERVER, PAGE] {
+    for source in [SERVER, WEB, PAGE] {
         for route in source.split("\"/").skip(1).map(|rest| rest.split('"').next().unwrap()) {
             assert!(INTERFACE.contains(&format!(" /{route}")), "`/{route}` is not in docs/interface.md");
         }

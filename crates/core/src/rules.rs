@@ -14,6 +14,7 @@ pub mod labels;
 pub mod pool;
 pub mod placement;
 pub mod cost;
+pub mod hosted;
 
 use crate::id::{ClassName, Repository};
 use class::Catalogue;

@@ -17,13 +17,13 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use ecsrunner_aws::store::{Answer, Transport};
 use ecsrunner_core::id::TaskName;
 use ecsrunner_core::wire::boot::attribute;
+use ecsrunner_web::limit_time;
 use hmac::{Hmac, KeyInit, Mac};
 use serde_json::Value;
 use sha2::Sha256;
 use tracing::warn;
 
 use crate::embedded::Embedded;
-use crate::server::limit_time;
 use crate::task::TaskDir;
 
 /// Derives and checks the tasks' access keys. They are not stored, so they stay

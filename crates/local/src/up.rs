@@ -16,6 +16,7 @@ use ecsrunner_engine::ports::Clock;
 use ecsrunner_engine::ports::images::NoImages;
 use ecsrunner_engine::sweep::{Reach, Sweeping};
 use ecsrunner_engine::{Engine, Ports, Ruleset};
+use ecsrunner_web::connections;
 use jiff::{SignedDuration, Timestamp};
 use secrecy::SecretString;
 use tokio::net::TcpListener;
@@ -33,7 +34,7 @@ use crate::config::Config;
 use crate::embedded::Embedded;
 use crate::machine::{self, NoQueue, OsRandomness, SystemClock, random};
 use crate::preflight;
-use crate::server::{self, App, Shared, connections};
+use crate::server::{self, App, Shared};
 use crate::state_dir::StateDir;
 use crate::task::confinement::{Confinement, TaskLimits};
 
@@ -132,12 +133,7 @@ pub async fn up(config: Config, options: Options, ready: impl FnOnce(SocketAddr)
         randomness: OsRandomness,
     };
     let token = SecretString::from(format!("{:032x}", u128::from_ne_bytes(random())));
-    let app: App = Arc::new(Shared {
-        engine: Engine::new(ports, rules),
-        secrets: config.webhook_secrets,
-        token: token.clone(),
-        hosts: config.hosts,
-    });
+    let app: App = Arc::new(Shared { engine: Engine::new(ports, rules), secrets: config.webhook_secrets });
 
     let listener = TcpListener::bind(options.listen)
         .await
@@ -146,7 +142,11 @@ pub async fn up(config: Config, options: Options, ready: impl FnOnce(SocketAddr)
 
     let mut services = JoinSet::new();
     services.spawn(connections::serve(front_listener, boot_front::router(front), limit));
-    services.spawn(connections::serve(listener, server::router(app.clone()), limit));
+    services.spawn(connections::serve(
+        listener,
+        server::router(app.clone(), token.clone(), config.hosts),
+        limit,
+    ));
     services.spawn(hear(app.clone(), heard));
     processes.adopt().context("the tasks of an earlier server cannot be adopted")?;
     services.spawn(sweep(app.clone(), database));

@@ -4,11 +4,13 @@ use std::path::PathBuf;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Subcommand, ValueEnum};
+use ecsrunner_api::costs::CostKey;
 use ecsrunner_core::id::Repository;
 use ecsrunner_core::records::job::JobStage;
 use ecsrunner_core::records::runner::RunnerStage;
 
 use super::since::Since;
+use crate::environment;
 
 /// The deployment that a command acts on.
 #[derive(Clone, Debug, Args)]
@@ -285,11 +287,36 @@ pub(crate) struct WhyArguments {
 
 /// How costs are grouped.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
-pub(crate) enum CostKey {
+pub(crate) enum By {
     Repository,
     Class,
     Workflow,
     Day,
+}
+
+impl By {
+    pub(crate) const fn key(self) -> CostKey {
+        match self {
+            Self::Repository => CostKey::Repository,
+            Self::Class => CostKey::Class,
+            Self::Workflow => CostKey::Workflow,
+            Self::Day => CostKey::Day,
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct UiArguments {
+    /// Open the page at this job: its id, or its URL at GitHub
+    pub(crate) job: Option<String>,
+    /// Port of the page on 127.0.0.1 (0: any free port)
+    #[arg(long, value_name = "PORT", default_value_t = 0)]
+    pub(crate) port: u16,
+    /// Print the address instead of opening a browser
+    #[arg(long, short)]
+    pub(crate) no_browser: bool,
+    #[command(flatten)]
+    pub(crate) target: TargetArguments,
 }
 
 #[derive(Debug, Args)]
@@ -298,8 +325,11 @@ pub(crate) struct CostsArguments {
     #[arg(long, value_name = "WHEN", default_value = "30d")]
     pub(crate) since: Since,
     /// Group costs by this key
-    #[arg(long, value_name = "KEY", value_enum, default_value_t = CostKey::Repository)]
-    pub(crate) by: CostKey,
+    #[arg(long, value_name = "KEY", value_enum, default_value_t = By::Repository)]
+    pub(crate) by: By,
+    /// GitHub's fee for a minute on a self-hosted runner, in US dollars, which savings are reduced by
+    #[arg(long, value_name = "USD", env = environment::SELF_HOSTED_FEE, default_value = "0", value_parser = dollars, hide_env_values = true)]
+    pub(crate) self_hosted_fee: f64,
     /// Print the result as CSV
     #[arg(long, conflicts_with = "json")]
     pub(crate) csv: bool,
@@ -378,6 +408,11 @@ pub(crate) struct SendWebhook {
     /// GitHub event name
     #[arg(long, value_name = "EVENT", default_value = "workflow_job")]
     pub(crate) event: String,
+}
+
+fn dollars(text: &str) -> Result<f64, String> {
+    let dollars = text.parse::<f64>().ok().filter(|dollars| dollars.is_finite() && *dollars >= 0.0);
+    dollars.ok_or_else(|| "expected dollars such as 0.002".to_owned())
 }
 
 fn runner_stages() -> impl TypedValueParser<Value = RunnerStage> {

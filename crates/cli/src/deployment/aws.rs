@@ -102,6 +102,8 @@ fn github_client(credentials: &GitHubCredentials, tls: Arc<ClientConfig>) -> Res
 pub(crate) struct AwsDeployment {
     name: DeploymentName,
     connection: Connection,
+    parameters: Parameters,
+    /// As it was when the command began.
     configuration: Arc<Configuration>,
     store: DynamoStore,
 }
@@ -126,7 +128,7 @@ impl AwsDeployment {
             tables.state = table;
         }
         let store = DynamoStore::new(&connection, tables);
-        Ok(Self { name, connection, configuration, store })
+        Ok(Self { name, connection, parameters, configuration, store })
     }
 
     pub(crate) fn name(&self) -> &DeploymentName {
@@ -167,7 +169,7 @@ impl AwsDeployment {
         // For a job in both lists, the longer timeline is newer: the job has ended
         // since, or it is open again and the index of history is not yet updated.
         let stages: HashMap<u64, usize> = past.iter().map(|job| (job.id, job.timeline.len())).collect();
-        let reasons = self.reasons_to_wait(&open);
+        let reasons = reasons_to_wait_of(&open, &self.rules());
         let open: Vec<JobView> = open.jobs.values().map(|job| JobView::planned(job, &reasons)).collect();
         let open = open.into_iter().filter(|job| {
             let is_later = stages.get(&job.id).is_none_or(|stages| job.timeline.len() > *stages);
@@ -213,21 +215,9 @@ impl AwsDeployment {
             None => None,
             Some(JobRecord::Ended(job)) => Some(JobView::ended(&job)),
             Some(JobRecord::Open(job)) => {
-                Some(JobView::planned(&job, &self.reasons_to_wait(&self.open().await?)))
+                Some(JobView::planned(&job, &reasons_to_wait_of(&self.open().await?, &self.rules())))
             }
         })
-    }
-
-    /// Returns why each queued job waits. The control plane does not write that down.
-    fn reasons_to_wait(&self, open: &Open) -> HashMap<JobId, Reason> {
-        let rules = self.rules();
-        // With a token instead of an App, all scopes have one account.
-        let token = Bucket::GitHub(Account::token());
-        let has_token = open.levels.contains_key(&token);
-        let account = |scope: &Scope| if has_token { Account::token() } else { scope.owner() };
-        let images = rules.images.as_ref();
-        let means = Means { subnets: &rules.subnets, account: &account, images, ..Means::default() };
-        reasons_to_wait(open, rules.rules(), means, Timestamp::now())
     }
 
     pub(super) async fn task(&self, task: &TaskId) -> Result<Option<TaskInfo>, Failure> {
@@ -267,6 +257,17 @@ impl AwsDeployment {
     /// Returns the TLS configuration of calls to AWS, for other calls.
     pub(crate) fn tls(&self) -> Arc<ClientConfig> {
         self.connection.tls()
+    }
+
+    /// Returns the records of the deployment.
+    pub(crate) fn store(&self) -> &DynamoStore {
+        &self.store
+    }
+
+    /// Returns the rules as they are now, read at most 25 seconds ago.
+    pub(crate) async fn rules_now(&self) -> Result<Ruleset, Failure> {
+        let configuration = self.parameters.read(Timestamp::now()).await.map_err(Failure::of_aws)?;
+        Ok(configuration.ruleset())
     }
 
     /// Returns the rules from the parameters.
@@ -337,7 +338,7 @@ impl AwsDeployment {
         }
     }
 
-    async fn wake(&self) -> Result<(), Box<dyn Error>> {
+    async fn wake(&self) -> Result<(), Box<dyn Error + Send + Sync>> {
         self.store.kick().await?;
         let queue = SqsQueue::new(&self.connection, &self.configuration.deployment.queue_url);
         Ok(queue.post_kick(Duration::ZERO).await?)
@@ -346,6 +347,7 @@ impl AwsDeployment {
     /// Pauses or resumes launches.
     pub(super) async fn pause(&self, paused: bool) -> Result<bool, Failure> {
         self.operator().pause(&self.name, paused).await.map_err(Failure::of_aws)?;
+        self.parameters.forget();
         self.wake_or_say().await;
         // The configuration was read before the change: only its settings still apply.
         Ok(paused || self.configuration.paused_by_settings)
@@ -375,6 +377,17 @@ impl AwsDeployment {
     pub(crate) fn operator(&self) -> Operator<'_> {
         Operator::new(&self.connection)
     }
+}
+
+/// Returns why each queued job waits. The control plane does not write that down.
+pub(crate) fn reasons_to_wait_of(open: &Open, rules: &Ruleset) -> HashMap<JobId, Reason> {
+    // With a token instead of an App, all scopes have one account.
+    let token = Bucket::GitHub(Account::token());
+    let has_token = open.levels.contains_key(&token);
+    let account = |scope: &Scope| if has_token { Account::token() } else { scope.owner() };
+    let images = rules.images.as_ref();
+    let means = Means { subnets: &rules.subnets, account: &account, images, ..Means::default() };
+    reasons_to_wait(open, rules.rules(), means, Timestamp::now())
 }
 
 fn page(query: &Query) -> Result<Page, Failure> {

@@ -64,6 +64,12 @@ impl LocalServer {
         })
     }
 
+    /// Returns the address of the server's page, with its token if that is known.
+    pub(crate) fn page(&self, query: &str) -> String {
+        let token = self.token.as_ref().map(|token| format!("#token={}", token.expose_secret()));
+        format!("{}/{query}{}", self.url, token.unwrap_or_default())
+    }
+
     pub(super) async fn stop(&self, name: &RunnerName, force: bool) -> Result<OutcomeView, Failure> {
         self.post(&format!("runners/{name}/stop"), &json!({"force": force}), "stopping a runner").await
     }

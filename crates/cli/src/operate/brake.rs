@@ -1,9 +1,10 @@
 //! `ecsrunner pause`, `resume` and `drain`.
 
+use ecsrunner_api::operation::Stopped;
 use ecsrunner_core::id::TaskName;
 
 use crate::arguments::BrakeArguments;
-use crate::deployment::{Deployment, Query, Stopped};
+use crate::deployment::{Deployment, Query};
 use crate::exit::Failure;
 use crate::output::{print, say};
 

@@ -3,6 +3,7 @@
 
 use anyhow::anyhow;
 use ecsrunner_api::job::JobView;
+use ecsrunner_api::operation::Retried;
 use ecsrunner_api::reason::{OutcomeKind, ReasonView};
 use ecsrunner_core::id::{JobId, Repository};
 use ecsrunner_core::records::job::JobStage;
@@ -14,18 +15,6 @@ use crate::deployment::{Deployment, github};
 use crate::exit::Failure;
 use crate::output::{self, print};
 
-/// The result of a retry.
-#[derive(Clone, Copy, Serialize)]
-#[serde(rename_all = "snake_case")]
-enum Retried {
-    /// The job was accepted, and gets a runner if GitHub confirms that it is still queued.
-    JudgedAgain,
-    /// The job already waits, and a new plan is requested.
-    LookedAt,
-    /// GitHub runs the job again, with a new id.
-    RunAgain,
-}
-
 #[derive(Serialize)]
 struct Document {
     job: u64,
@@ -35,20 +24,7 @@ struct Document {
 pub(super) async fn retry(arguments: &RetryJob) -> Result<(), Failure> {
     let id = find::job(&arguments.job)?.id;
     let deployment = Deployment::connect(&arguments.target).await?;
-    let Some(job) = deployment.job(id.get()).await? else {
-        return Err(find::no_job(&deployment, id));
-    };
-    let retried = match job.state {
-        JobStage::Refused if job.conclusion.is_none() => judge_again(&deployment, id).await?,
-        JobStage::Refused | JobStage::Completed => run_again(&deployment, &job, id).await?,
-        JobStage::InProgress => {
-            return Err(anyhow!("job {id} is in progress and cannot be retried").into());
-        }
-        JobStage::Waiting | JobStage::Queued => {
-            deployment.retry(id).await?;
-            Retried::LookedAt
-        }
-    };
+    let retried = perform(&deployment, id).await?;
     if arguments.format.json {
         output::print_json(&Document { job: id.get(), retried })?;
         return Ok(());
@@ -65,6 +41,22 @@ pub(super) async fn retry(arguments: &RetryJob) -> Result<(), Failure> {
         Retried::RunAgain => format!("GitHub runs job {id} again, as a job with a new id\n"),
     })?;
     Ok(())
+}
+
+/// Evaluates a refused job again, or has GitHub run an ended one again.
+pub(super) async fn perform(deployment: &Deployment, id: JobId) -> Result<Retried, Failure> {
+    let Some(job) = deployment.job(id.get()).await? else {
+        return Err(find::no_job(deployment, id));
+    };
+    match job.state {
+        JobStage::Refused if job.conclusion.is_none() => judge_again(deployment, id).await,
+        JobStage::Refused | JobStage::Completed => run_again(deployment, &job, id).await,
+        JobStage::InProgress => Err(anyhow!("job {id} is in progress and cannot be retried").into()),
+        JobStage::Waiting | JobStage::Queued => {
+            deployment.retry(id).await?;
+            Ok(Retried::LookedAt)
+        }
+    }
 }
 
 async fn judge_again(deployment: &Deployment, id: JobId) -> Result<Retried, Failure> {

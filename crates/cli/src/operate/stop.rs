@@ -3,13 +3,14 @@
 use std::io::{self, BufRead, IsTerminal, Write};
 
 use anyhow::anyhow;
+use ecsrunner_api::operation::Stopped;
 use ecsrunner_api::runner::RunnerView;
 use ecsrunner_core::id::RunnerName;
 use ecsrunner_core::records::runner::RunnerStage;
 
 use super::find;
 use crate::arguments::StopRunner;
-use crate::deployment::{Deployment, Stopped};
+use crate::deployment::Deployment;
 use crate::exit::Failure;
 use crate::output::print;
 

@@ -12,9 +12,10 @@ use ecsrunner_github::Client;
 use ecsrunner_github::operator::Installation;
 use serde::Serialize;
 
+use super::owner;
 use super::target::Target;
-use super::{browser, owner};
 use crate::arguments::SetupArguments;
+use crate::browser;
 use crate::exit::Failure;
 use crate::output::{call, clean, say, span};
 

@@ -10,9 +10,9 @@ use ecsrunner_github::app_manifest::{ManifestCode, NewApp};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 
-use super::{private_file, random};
-use crate::environment;
+use super::private_file;
 use crate::exit::Failure;
+use crate::{environment, random};
 
 const FILE: &str = "app.json";
 const VERSION: u32 = 1;

@@ -28,8 +28,8 @@ use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
-use super::random;
 use crate::output::say;
+use crate::random;
 
 /// How long the browser waits for the exchange of its code.
 const ANSWER_LIMIT: Duration = Duration::from_secs(120);

@@ -12,11 +12,11 @@ use tokio::sync::mpsc;
 use super::owner::{self, Owner};
 use super::page::{Answer, Offer, Page};
 use super::target::Target;
-use super::{browser, random};
 use crate::arguments::SetupArguments;
 use crate::deployment::github::Pages;
 use crate::exit::Failure;
 use crate::output::{call, say, span};
+use crate::{browser, random};
 
 /// What the App is for, as GitHub shows it.
 const DESCRIPTION: &str = "Registers ephemeral self-hosted runners for queued jobs (ecsrunner).";

@@ -2,10 +2,10 @@
 
 use ecsrunner_github::Client;
 
-use super::random;
 use super::target::Target;
 use crate::exit::Failure;
 use crate::output::say;
+use crate::random;
 
 /// Compares the App's webhook with the deployment's URL, and sets it if it differs.
 pub(super) async fn settle(target: &Target, client: &Client) -> Result<(), Failure> {

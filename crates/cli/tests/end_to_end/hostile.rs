@@ -77,8 +77,19 @@ async fn every_request_of_the_api_needs_the_token_a_known_host_and_no_foreign_pa
         let bearer = format!("Bearer {}", token(&testbed.state()));
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
         let name = "runners/ecsr-test-abcdefghij-01arz3ndektsv4rrffq69g5fav";
-        for path in ["jobs", "jobs/7", "jobs/7/log", "runners", name, "classes", "status", "counts", "events"]
-        {
+        for path in [
+            "jobs",
+            "jobs/7",
+            "jobs/7/log",
+            "runners",
+            name,
+            "classes",
+            "status",
+            "deployment",
+            "costs",
+            "counts",
+            "events",
+        ] {
             let url = server.url(&format!("/api/v1/{path}"));
             let asked = async |headers: &[(&str, &str)]| {
                 let request = headers

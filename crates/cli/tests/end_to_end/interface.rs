@@ -29,7 +29,7 @@ fn redacted_field(key: &str, value: &Value) -> Value {
         ("runner" | "name", Value::String(text)) if text.starts_with("ecsr-test-") => json!("[runner name]"),
         ("task", Value::String(text)) if text.len() == 32 => json!("[task id]"),
         ("pool", Value::String(_)) => json!("[pool hash]"),
-        ("cost_usd", Value::Number(_)) => json!("[dollars]"),
+        ("cost_usd" | "hosted_usd", Value::Number(_)) => json!("[dollars]"),
         ("version", Value::String(_)) => json!("[version]"),
         (_, value) => redacted(value),
     }
@@ -150,7 +150,9 @@ async fn runners_have_the_documented_shape() {
               "class": "small",
               "cost_usd": "[dollars]",
               "ending": "completed",
+              "hosted_usd": "[dollars]",
               "job": "[id]",
+              "job_minutes": 1,
               "launched_for": "[id]",
               "name": "[runner name]",
               "pool": "[pool hash]",
@@ -311,7 +313,10 @@ async fn events_begin_with_a_greeting_and_tell_each_change() {
         let testbed = Testbed::set_up(Setup::default()).await;
         let server = testbed.serve().await;
         let mut events = server.api().events().await;
-        assert_eq!(events.hello, json!({"type": "hello", "version": env!("CARGO_PKG_VERSION")}));
+        assert_eq!(
+            events.hello,
+            json!({"type": "hello", "version": env!("CARGO_PKG_VERSION"), "polled": false})
+        );
         let job = testbed.github.submit_one(&SMALL, 300).await;
         let (mut jobs, mut runners) = (Vec::new(), Vec::new());
         let state = |record: &Value| record["state"].as_str().unwrap().to_owned();

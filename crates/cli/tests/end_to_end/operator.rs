@@ -84,6 +84,37 @@ async fn after_two_jobs() -> (Testbed, Server) {
 }
 
 #[tokio::test]
+async fn the_page_of_a_local_server_is_its_own_and_its_address_has_the_token() {
+    bounded(async {
+        let (_scene, server) = after_two_jobs().await;
+        let page = output(&server, &["ui", "--no-browser"]).await;
+        let [_, (_, token)] = server.variables();
+        let expected = format!("{}/#token={token}\n", server.url(""));
+        assert_eq!(String::from_utf8(page.stdout).unwrap(), expected);
+        let job = output(&server, &["ui", "7", "--no-browser"]).await;
+        let expected = format!("{}/?job=7#token={token}\n", server.url(""));
+        assert_eq!(String::from_utf8(job.stdout).unwrap(), expected);
+        insta::assert_snapshot!(tell(&server, &["ui", "8", "--no-browser"]).await, @r"
+        exit code 4
+        --- stdout
+        --- stderr
+        error: the local server at [server] has no record of job 8
+
+        hint: run `ecsrunner why` with the job's URL to ask GitHub, or `ecsrunner deliveries list` to see lost webhooks: no webhook of the job was recorded in 90 days
+        ");
+        let costs = json_of(&server, &["costs", "--by", "class", "--self-hosted-fee", "0.002", "--json"]).await;
+        let row = &costs["rows"][0];
+        let saved = row["hosted_usd"].as_f64().unwrap() - row["cost_usd"].as_f64().unwrap() - 0.002;
+        assert_eq!((&row["compared_jobs"], &row["hosted_usd"]), (&json!(1), &json!(0.006)), "{costs}");
+        assert!((row["saved_usd"].as_f64().unwrap() - saved).abs() < 1e-9, "{costs}");
+        let wrong = output(&server, &["costs", "--self-hosted-fee", "free"]).await;
+        assert_eq!(wrong.status.code(), Some(2));
+        assert!(String::from_utf8(wrong.stderr).unwrap().contains("expected dollars such as 0.002"));
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn every_list_tells_what_is_and_was() {
     bounded(async {
         let (_scene, server) = after_two_jobs().await;
@@ -128,8 +159,8 @@ async fn every_list_tells_what_is_and_was() {
         insta::assert_snapshot!(tell(&server, &["costs", "--by", "class", "--csv"]).await, @r"
         exit code 0
         --- stdout
-        class,runners,jobs,hours,cost
-        small,1,1,0.00,0.000495
+        class,runners,jobs,hours,cost,hosted,saved
+        small,1,1,0.00,0.000495,0.006000,0.005505
         --- stderr
         ");
 
@@ -148,7 +179,7 @@ async fn every_list_tells_what_is_and_was() {
         let costs = json_of(&server, &["costs", "--json"]).await;
         assert_eq!(costs["total"]["cost_usd"], runners["runners"][0]["cost_usd"]);
         let keys: Vec<&String> = costs.as_object().unwrap().keys().collect();
-        assert_eq!(keys, ["by", "left_out", "prices_as_of", "rows", "since", "total"]);
+        assert_eq!(keys, ["by", "hosted_prices_as_of", "left_out", "prices_as_of", "rows", "since", "total"]);
     })
     .await;
 }

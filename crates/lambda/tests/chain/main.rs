@@ -31,6 +31,7 @@ mod exit_records;
 mod images;
 mod life;
 mod operator;
+mod page;
 mod queue;
 mod refusals;
 mod repairs;
@@ -114,6 +115,7 @@ async fn run(chain: Rc<Chain>) {
     part!(chain: life::a_job_runs_once_and_is_history).await;
     part!(chain: agent::the_images_agent_executes_a_job).await;
     part!(chain: operator::an_operator_sees_a_runner_and_enters_it).await;
+    part!(chain: page::the_page_follows_a_job_and_acts_for_its_operator).await;
     part!(chain: samples::githubs_own_sample_of_a_job_of_ours_starts_a_task).await;
     part!(chain: repairs::a_cancelled_jobs_runner_is_retired_with_all_that_it_has).await;
     part!(chain: repairs::the_sweep_hears_of_a_task_whose_end_nobody_told).await;

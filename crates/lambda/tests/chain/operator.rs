@@ -16,7 +16,7 @@ use crate::eventually;
 use crate::life;
 
 const LOG_GROUP: &str = "/ecsrunner/chain/runners";
-const BRAKE: &str = "/ecsrunner/chain/paused";
+pub(crate) const BRAKE: &str = "/ecsrunner/chain/paused";
 /// A stand-in for AWS's plugin. It writes down its arguments, executes the
 /// command that the fake's token repeats, and always exits with 0.
 const PLUGIN: &str = "#!/bin/sh\n\
@@ -74,6 +74,7 @@ pub(crate) async fn an_operator_sees_a_runner_and_enters_it(chain: &Chain) {
     assert!(token.contains("echo it is; exit 7"), "the command is the one that was given: {token}");
     chain.keep_secret("the token of a session", token);
 
+    chain.aws.call(LOGS, "CreateLogGroup", json!({"logGroupName": LOG_GROUP})).await;
     log(chain, &task.id, &["the agent begins", "the job begins"]).await;
     assert_eq!(told_by(chain, &["runners", "logs", end]).await, "the agent begins\nthe job begins\n");
 
@@ -198,7 +199,7 @@ pub(crate) async fn an_operator_asks_github_without_its_credentials(chain: &Chai
     assert!(refused.is_some_and(|words| words.contains("may not be read through a deployment")));
 }
 
-fn command(chain: &Chain) -> Command {
+pub(crate) fn command(chain: &Chain) -> Command {
     let mut command = Command::new(&chain.setting.command_line);
     command
         .env_clear()
@@ -248,12 +249,11 @@ fn plugin(dir: &Path) -> PathBuf {
     bin
 }
 
-/// Writes a task's log in the form of the `awslogs` driver.
-async fn log(chain: &Chain, task: &str, lines: &[&str]) {
+/// Writes a task's log in the form of the `awslogs` driver. The log group has to exist.
+pub(crate) async fn log(chain: &Chain, task: &str, lines: &[&str]) {
     let stream = format!("runner/runner/{task}");
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis();
     let events: Vec<Value> = lines.iter().map(|line| json!({"timestamp": now, "message": line})).collect();
-    chain.aws.call(LOGS, "CreateLogGroup", json!({"logGroupName": LOG_GROUP})).await;
     chain
         .aws
         .call(LOGS, "CreateLogStream", json!({"logGroupName": LOG_GROUP, "logStreamName": stream}))
