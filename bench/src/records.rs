@@ -15,6 +15,7 @@ use ecsrunner_core::records::runner::{
     EndedRunner, EndingKind, Runner, RunnerFacts, RunnerStage, RunnerState, Served, Task,
 };
 use ecsrunner_core::records::timeline::Timeline;
+use ecsrunner_core::records::times::Times;
 use ecsrunner_core::rules::class::size::{Arch, Size};
 use ecsrunner_core::rules::cost::{Market, task_usd};
 use ecsrunner_core::rules::image::RunnerVersion;
@@ -176,6 +177,7 @@ impl Pair {
             task: Some(TaskId::parse(&format!("{:032x}", self.number))?),
             stopped_at: Some(self.at),
             cost_usd: Some(cost),
+            times: Times::default(),
         })
     }
 
@@ -213,6 +215,7 @@ impl Pair {
             probe: false,
             retry: None,
             asked_at: None,
+            times: Box::default(),
             state: RunnerState::Busy {
                 task: Task { id: TaskId::parse(&format!("{:032x}", self.number))?, heard: 1 },
                 registration: RunnerId::new(self.number),
@@ -229,8 +232,10 @@ impl Pair {
             version: Version::FIRST,
             created_at: queued,
             timeline: Timeline::begin(JobStage::Queued, queued),
+            recorded_late_at: None,
             asked_at: None,
             failing: None,
+            held: None,
             state: JobState::Queued { assignment: self.assignment()?, wait: Code::ToPlan.into() },
         })
     }

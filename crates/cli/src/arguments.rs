@@ -21,7 +21,8 @@ pub(crate) use operate::{
     BrakeArguments, CheckClasses, ClassesCommand, ClusterCommand, ClusterStatus, CostsArguments,
     DeliveriesCommand, DoctorArguments, JobLogs, JobsCommand, ListClasses, ListDeliveries, ListJobs,
     ListRunners, ListRuns, PastArguments, Redeliver, RetryJob, RunnerDetails, RunnerLogs, RunnersCommand,
-    RunsCommand, SendWebhook, StatsArguments, StopRunner, TargetArguments, UiArguments, WebhookCommand, WhyArguments,
+    RunsCommand, SendWebhook, StatsArguments, StopRunner, TargetArguments, UiArguments, WebhookCommand,
+    WhyArguments,
 };
 pub(crate) use replay::ReplayArguments;
 pub(crate) use setup::SetupArguments;

@@ -161,7 +161,7 @@ impl Ui {
         let task = TaskId::parse(&task).map_err(Failure::usage)?;
         let (mut text, mut from): (String, Option<String>) = (String::new(), None);
         loop {
-            let page = match self.aws.log(&task, from.as_deref()).await {
+            let page = match self.aws.log(&task, None, from.as_deref()).await {
                 Ok(page) => page,
                 Err(OperateError::Missing(what)) => {
                     return Err(absent(format!("there is no {what}"))
