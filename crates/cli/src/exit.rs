@@ -65,6 +65,7 @@ impl Failure {
         }
     }
 
+    #[cfg(feature = "aws")]
     pub(crate) const fn code(&self) -> u8 {
         self.code
     }
