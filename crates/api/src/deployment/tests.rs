@@ -38,8 +38,10 @@ fn job(id: u64, repository: &str, class: &str, pool: &str) -> Job {
         version: Version::FIRST,
         created_at,
         timeline: Timeline::begin(JobStage::Queued, created_at),
+        recorded_late_at: None,
         asked_at: None,
         failing: None,
+        held: None,
         state: JobState::Queued { assignment, wait: Code::ToPlan.into() },
     }
 }

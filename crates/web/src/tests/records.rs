@@ -57,8 +57,10 @@ pub(super) fn queued(id: u64, at: Timestamp) -> Job {
         version: Version::FIRST,
         created_at: at,
         timeline: Timeline::begin(JobStage::Queued, at),
+        recorded_late_at: None,
         asked_at: None,
         failing: None,
+        held: None,
         state: JobState::Queued { assignment: assignment(), wait: Code::ToPlan.into() },
     }
 }
@@ -123,6 +125,7 @@ pub(super) fn busy(number: u64, at: Timestamp) -> Runner {
         probe: false,
         retry: None,
         asked_at: None,
+        times: Box::default(),
         state: RunnerState::Busy {
             task: Task { id: TaskId::parse(&format!("{number:032x}")).unwrap(), heard: 1 },
             registration: RunnerId::new(number),
@@ -146,6 +149,7 @@ pub(super) fn gone(number: u64, at: Timestamp, version: Version) -> EndedRunner 
         task: None,
         stopped_at: Some(at),
         cost_usd: Some(2.0),
+        times: Default::default(),
     }
 }
 
