@@ -10,7 +10,8 @@ use jiff::Timestamp;
 
 use super::Wait;
 use crate::id::PoolId;
-use crate::records::job::{HeldBack, Job, JobStage};
+use crate::reason::Code;
+use crate::records::job::{HeldBack, Job, JobStage, JobState};
 use crate::records::open::Open;
 use crate::records::times::HeldBy;
 
@@ -41,8 +42,8 @@ pub(super) fn newly_held(open: &Open, waits: &[Wait], now: Timestamp) -> Vec<Job
 #[derive(Default, Debug)]
 pub struct Obstacles(HashMap<PoolId, Vec<Mark>>);
 
-/// The age of a marked job, and its mark.
-type Mark = (Age, HeldBack);
+/// The age of a marked job, its mark, and whether the job still waits.
+type Mark = (Age, HeldBack, bool);
 /// When a job was created, and its id: the oldest job is served first.
 type Age = (Timestamp, u64);
 
@@ -52,7 +53,8 @@ impl Obstacles {
         let mut marks: HashMap<PoolId, Vec<Mark>> = HashMap::new();
         for job in open.jobs.values() {
             if let (Some(held), Some(assignment)) = (job.held, job.assignment()) {
-                marks.entry(assignment.pool.clone()).or_default().push((age(job), held));
+                let waits = matches!(&job.state, JobState::Queued { wait, .. } if wait.code() != Code::RunnerStarting);
+                marks.entry(assignment.pool.clone()).or_default().push((age(job), held, waits));
             }
         }
         Self(marks)
@@ -65,8 +67,9 @@ impl Obstacles {
             let recorded_at = job.recorded_late_at.or_else(|| job.timeline.at(JobStage::Queued));
             let since = recorded_at.unwrap_or(job.created_at);
             let marks = self.0.get(&job.assignment()?.pool)?.iter();
-            let mut both_waited = marks.filter(|(other, held)| *other <= age(job) && since <= held.at);
-            both_waited.next().map(|(_, held)| *held)
+            let both_waited = |mark: &&Mark| mark.0 <= age(job) && (mark.2 || since <= mark.1.at);
+            let mut marks = marks.filter(both_waited);
+            marks.next().map(|(_, held, _)| *held)
         };
         job.held.or_else(of_older)
     }
@@ -80,7 +83,7 @@ fn age(job: &Job) -> Age {
 mod tests {
     use super::*;
     use crate::decide::plan::tests::{at, job};
-    use crate::reason::{Code, Reason};
+    use crate::reason::Reason;
 
     fn open(jobs: &[Job]) -> Open {
         Open::of(jobs.iter().cloned(), [])
@@ -105,13 +108,16 @@ mod tests {
     #[test]
     fn a_mark_speaks_for_the_younger_jobs_that_waited_then_and_for_no_others() {
         let held = HeldBack { by: HeldBy::Capacity, at: at(5) };
-        let jobs = [job(1, 0), job(2, 1).held_back(held), job(3, 4), job(4, 6)];
+        let launched = job(2, 1).held_back(held).waiting_for(&Code::RunnerStarting.into()).unwrap();
+        let jobs = [job(1, 0), launched, job(3, 4), job(4, 6)];
         let obstacles = Obstacles::of(&open(&jobs));
         assert_eq!(jobs.each_ref().map(|job| obstacles.before(job)), [None, Some(held), Some(held), None]);
         // While the marked job is open, the next oldest needs no mark of its own, unless it came later.
         let left = &jobs[2..];
         assert!(newly_held(&open(&jobs), &waits(left, Code::NoCapacity), at(9)).is_empty());
         let later = newly_held(&open(&jobs), &waits(&jobs[3..], Code::NoCapacity), at(9));
+        let still = [job(2, 1).held_back(held), job(4, 6)];
+        assert_eq!(Obstacles::of(&open(&still)).before(&still[1]), Some(held), "the marked one waits still");
         assert_eq!(later.iter().map(|job| job.id().get()).collect::<Vec<_>>(), [4]);
     }
 }
