@@ -189,6 +189,8 @@ impl Cache {
         let mut known = self.lock();
         known.unasked.clear();
         known.slots.clear();
+        // The levels of the rates tell whether AWS has throttled launches since.
+        known.rests = Rests::default();
     }
 
     /// Takes over a hold that an effect is about to write.

@@ -55,7 +55,7 @@ impl<W: World> Engine<W> {
         let bucket = Bucket::GitHub(account);
         // A call that may not be made takes no slot.
         if slot == Slot::ToTake {
-            self.await_slot(&bucket).await?;
+            self.await_slot(&bucket, self.slots_by()).await?;
             self.cache.take_slot(name, &bucket);
         }
         let call = self.ports.github.generate_jitconfig(scope, name, labels);

@@ -58,12 +58,13 @@ impl<W: World> Engine<W> {
         if is_reserved {
             // The registration's slot comes first: a task must not wait for it.
             let account = self.ports.github.account(&runner.facts.scope);
+            let by = self.slots_by();
             for bucket in [Bucket::GitHub(account), Bucket::Fargate(runner.placement.market)] {
                 // A slot belongs to its runner until it is used.
                 if self.cache.has_slot(runner.name(), &bucket) && self.admits(&bucket) {
                     continue;
                 }
-                if let Err(error) = self.await_slot(&bucket).await {
+                if let Err(error) = self.await_slot(&bucket, by).await {
                     let StepError::NotYet(at) = error else { return Err(error) };
                     let wait =
                         Wait { until: at, reason: Reason::with(Code::Pace, "its rate: it took too long") };
@@ -123,6 +124,13 @@ impl<W: World> Engine<W> {
         let (now, scope) = (self.ports.clock.now(), &runner.facts.scope);
         if self.rules().settings.paused {
             return Some(Wait { until: now + PAUSED, reason: Code::Paused.into() });
+        }
+        // Before a slot of GitHub's rate is taken, which a launch that waits would waste.
+        if let Some(until) = self.rests_long(runner.placement.market) {
+            return Some(Wait {
+                until,
+                reason: Reason::with(Code::Pace, "AWS's rate: it throttled a launch"),
+            });
         }
         let held = [Held::Scope(scope.clone()), Held::Account(self.ports.github.account(scope))];
         let hold = held.iter().find_map(|held| self.cache.hold(held))?;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use ecsrunner_core::id::TaskId;
+use ecsrunner_core::rules::cost::Market;
 use ecsrunner_core::rules::pace::{Bucket, Level, Rate};
 use jiff::{SignedDuration, Timestamp};
 use tracing::warn;
@@ -17,8 +18,10 @@ use crate::{Engine, World};
 const TRIES: u32 = 8;
 /// How long launches rest after AWS throttles one without giving a time.
 const THROTTLED: Duration = Duration::from_secs(2);
-/// How long a step waits for a slot of a rate: longer than launches are planned ahead.
+/// How long a step waits for its slots, of all rates together: longer than launches are planned ahead.
 const SLOT_WAIT: SignedDuration = SignedDuration::from_secs(6);
+/// How soon a launch is tried again that waited in vain for the answer to the one that is tried alone.
+const ANSWERED: SignedDuration = SignedDuration::from_secs(1);
 
 impl<W: World> Engine<W> {
     /// Asks AWS for a task. If AWS throttles it, all launches on its market rest.
@@ -43,18 +46,24 @@ impl<W: World> Engine<W> {
         }
     }
 
-    /// Takes a bucket's next slot and waits until its time, if that is soon.
+    /// Until when a step that begins now waits for its slots.
+    pub(crate) fn slots_by(&self) -> Timestamp {
+        self.ports.clock.now() + SLOT_WAIT
+    }
+
+    /// Takes a bucket's next slot and waits until its time, if that is not after `by`.
     ///
     /// # Errors
     ///
-    /// [`StepError::NotYet`] if it is not soon; then no slot is taken.
-    pub(crate) async fn await_slot(&self, bucket: &Bucket) -> Result<(), StepError> {
+    /// [`StepError::NotYet`] if it is; then no slot is taken.
+    pub(crate) async fn await_slot(&self, bucket: &Bucket, by: Timestamp) -> Result<(), StepError> {
         loop {
-            self.await_turn(bucket).await?;
+            self.await_turn(bucket, by).await?;
             let usable_at = self
                 .move_level(bucket, |rate, before, now| {
                     let at = rate.next_at(before, now);
-                    if at.duration_since(now) > SLOT_WAIT {
+                    // A slot of now costs no wait, however late it is.
+                    if at > by.max(now) {
                         return Err(StepError::NotYet(at));
                     }
                     Ok((rate.take(before, 1, now), at))
@@ -68,17 +77,25 @@ impl<W: World> Engine<W> {
         }
     }
 
-    /// Waits while launches rest because AWS has throttled one, if that is not long.
-    async fn await_turn(&self, bucket: &Bucket) -> Result<(), StepError> {
+    /// Waits while launches rest because AWS has throttled one, if they do not rest until after `by`.
+    async fn await_turn(&self, bucket: &Bucket, by: Timestamp) -> Result<(), StepError> {
         let Bucket::Fargate(market) = bucket else { return Ok(()) };
-        let began = self.ports.clock.now();
-        while let Some(until) = self.cache.launch_rests_until(*market, self.ports.clock.now()) {
-            if until.duration_since(began) > SLOT_WAIT {
-                return Err(StepError::NotYet(until));
+        loop {
+            let now = self.ports.clock.now();
+            match self.cache.launch_rests_until(*market, now) {
+                None => return Ok(()),
+                Some(until) if until > by.max(now) => {
+                    return Err(StepError::NotYet(until.max(now + ANSWERED)));
+                }
+                Some(until) => self.sleep_until(until).await,
             }
-            self.sleep_until(until).await;
         }
-        Ok(())
+    }
+
+    /// Until when launches on this market rest, if that is too long for a step to wait for.
+    pub(crate) fn rests_long(&self, market: Market) -> Option<Timestamp> {
+        let until = self.cache.launch_rests_until(market, self.ports.clock.now())?;
+        (until > self.slots_by()).then_some(until)
     }
 
     /// Whether a launch may use its slot of this bucket now.

@@ -210,7 +210,7 @@ impl<W: World> Engine<W> {
     async fn run_warm(&self, warm: &WarmTask) -> Result<Option<WarmTask>, StepError> {
         let market = warm.placement.market;
         if warm.state == WarmState::Reserved {
-            self.await_slot(&Bucket::Fargate(market)).await?;
+            self.await_slot(&Bucket::Fargate(market), self.slots_by()).await?;
         }
         let (task, asked_at) = (warm.facts.task(), self.ports.clock.now());
         let token = ClientToken::new(&task.name, ATTEMPT);

@@ -39,7 +39,7 @@ async fn run_jobs(fault_plan: FaultPlan) -> u64 {
         assert_executed_once(&outside, job);
     }
     let (launches, tasks) = (outside.ledger.launches, outside.ecs.tasks().count());
-    assert_eq!((launches, tasks), (JOBS, 3), "{words}");
+    assert_eq!((launches, tasks), (JOBS, 3), "{words}: {:?}", outside.ledger.endings);
     assert!(outside.ledger.beyond_demand.is_empty(), "{words}: {:#?}", outside.ledger.beyond_demand);
     outside.ledger.all_calls()
 }
