@@ -20,16 +20,13 @@ use secrecy::SecretString;
 use crate::connection::Connection;
 use crate::fault::Fault;
 use crate::parameters;
-use crate::task::CONTAINER;
+use crate::task::{CONTAINER, log_stream};
 
 pub use cluster::ClusterInfo;
 pub use image::ImageInfo;
 pub use queue::QueueInfo;
 pub use quota::Quota;
 pub use secrets::Content;
-
-/// The task definitions' `awslogs-stream-prefix`.
-const STREAM_PREFIX: &str = "runner";
 
 #[derive(Debug)]
 pub struct Operator<'a> {
@@ -203,7 +200,7 @@ impl<'a> Operator<'a> {
         from: Option<&str>,
     ) -> Result<LogPage, OperateError> {
         let container = service.map_or(CONTAINER, ServiceName::as_str);
-        let stream = format!("{STREAM_PREFIX}/{container}/{}", last(task.as_str()));
+        let stream = log_stream(container, task);
         let page = self
             .connection
             .logs()

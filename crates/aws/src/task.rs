@@ -8,6 +8,22 @@ use serde::Serialize;
 /// The name of the container that the agent is.
 pub const CONTAINER: &str = ecsrunner_core::rules::service::RUNNER;
 
+/// The task definitions' `awslogs-stream-prefix`.
+const STREAM_PREFIX: &str = "runner";
+
+/// Returns the stream to which a container of a task writes its log.
+pub(crate) fn log_stream(container: &str, task: &TaskId) -> String {
+    format!("{STREAM_PREFIX}/{container}/{task}")
+}
+
+/// Returns the task to whose agent a stream of the log group belongs; `None` for the stream of a service or of anything
+/// else.
+#[must_use]
+pub fn task_of_stream(stream: &str) -> Option<TaskId> {
+    let container_and_task = stream.strip_prefix(STREAM_PREFIX)?.strip_prefix('/')?;
+    TaskId::parse(container_and_task.strip_prefix(CONTAINER)?.strip_prefix('/')?).ok()
+}
+
 /// Parts of messages about missing capacity, in lower case. The messages about
 /// quotas begin with `You’ve`, whose apostrophe is U+2019, so only a part is
 /// matched. A subnet without free addresses counts as missing capacity, since

@@ -8,7 +8,8 @@ use std::io::Read;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use ecsrunner_core::id::{RunnerName, TaskId};
+use ecsrunner_aws::task::task_of_stream;
+use ecsrunner_core::id::RunnerName;
 use ecsrunner_core::wire::event::ExitReport;
 use ecsrunner_core::wire::exit_record::ExitRecord;
 use flate2::read::MultiGzDecoder;
@@ -98,8 +99,8 @@ impl Batch {
             return Err(BatchError::Group { found: self.log_group, expected: log_group.to_owned() });
         }
         let mut reports = Reports::default();
-        // Only the tasks of runners have streams in that group.
-        let task = self.log_stream.rsplit('/').next().and_then(|task| TaskId::parse(task).ok());
+        // Services write to the same group: only the stream of the runner's own container is the agent's.
+        let task = task_of_stream(&self.log_stream);
         let Some(task) = task else { return Ok(Reports { refused: self.log_events.len(), ..reports }) };
         let mut last: BTreeMap<RunnerName, ExitReport> = BTreeMap::new();
         for event in self.log_events {
@@ -194,11 +195,13 @@ mod tests {
     }
 
     #[test]
-    fn a_stream_that_no_task_writes_to_has_no_reports() {
-        let mut other = batch(&[(1, &line(1))]);
-        other["logStream"] = json!("by/hand/ä");
-        let Reports { reports, refused } = read(&other).unwrap();
-        assert!(reports.is_empty() && refused == 1);
+    fn a_stream_that_no_agent_writes_to_has_no_reports() {
+        for stream in ["by/hand/ä", &format!("runner/db/{TASK}"), TASK, "runner/runner/", ""] {
+            let mut other = batch(&[(1, &line(1))]);
+            other["logStream"] = json!(stream);
+            let Reports { reports, refused } = read(&other).unwrap();
+            assert!(reports.is_empty() && refused == 1, "{stream}");
+        }
     }
 
     #[test]

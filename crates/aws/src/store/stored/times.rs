@@ -6,14 +6,16 @@ use ecsrunner_core::rules::image::RunnerVersion;
 use ecsrunner_core::wire::event::TaskTimes;
 use ecsrunner_core::wire::exit_record::AgentTimes;
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::de::{DeserializeOwned, Error};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Value;
 
 use super::UnreadableError;
 
 /// Milliseconds since the runner was reserved.
 type Millis = i64;
 
-/// The times of a runner. Each array may become longer at its end.
+/// The times of a runner. Each array may become longer at its end: what a later release adds is left out.
 #[derive(Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct StoredTimes {
     /// The steps of its task.
@@ -26,21 +28,40 @@ pub(super) struct StoredTimes {
 }
 
 /// When the exit record was written, the steps of the agent, and the version of GitHub's runner.
-#[derive(PartialEq, Serialize, Deserialize)]
+#[derive(PartialEq, Serialize)]
 struct StoredReport(
     Millis,
     Vec<Option<Millis>>,
-    #[serde(default, skip_serializing_if = "Option::is_none")] Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")] Option<String>,
 );
 
+impl<'de> Deserialize<'de> for StoredReport {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let mut parts = Vec::<Value>::deserialize(deserializer)?.into_iter();
+        Ok(Self(next(&mut parts)?, next(&mut parts)?, next(&mut parts)?))
+    }
+}
+
 /// When the job was queued, recorded and started, and what held it back.
-#[derive(PartialEq, Serialize, Deserialize)]
+#[derive(PartialEq, Serialize)]
 struct StoredJobTimes(
     Millis,
     Option<Millis>,
     Millis,
-    #[serde(default, skip_serializing_if = "Option::is_none")] Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")] Option<String>,
 );
+
+impl<'de> Deserialize<'de> for StoredJobTimes {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let mut parts = Vec::<Value>::deserialize(deserializer)?.into_iter();
+        Ok(Self(next(&mut parts)?, next(&mut parts)?, next(&mut parts)?, next(&mut parts)?))
+    }
+}
+
+/// Reads the next part of an array. One that is not there is `null`.
+fn next<T: DeserializeOwned, E: Error>(parts: &mut impl Iterator<Item = Value>) -> Result<T, E> {
+    serde_json::from_value(parts.next().unwrap_or_default()).map_err(E::custom)
+}
 
 impl StoredTimes {
     pub(super) fn is_empty(&self) -> bool {
@@ -104,4 +125,20 @@ fn first<const N: usize>(
         *step = steps.next().transpose()?.flatten();
     }
     Ok(all)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arrays_that_a_later_release_made_longer_are_read_and_their_ends_left_out() {
+        let now = r#"{"k":[1,null,3],"a":[9,[4,5],"2.337.0"],"j":[0,1,8,"limit"]}"#;
+        let later = r#"{"k":[1,null,3,null,null,null,null,null,7],"a":[9,[4,5],"2.337.0",{"cpu":1}],"j":[0,1,8,"limit",true]}"#;
+        let read = |text: &str| {
+            let stored: StoredTimes = serde_json::from_str(text).unwrap();
+            stored.read(Timestamp::UNIX_EPOCH).unwrap()
+        };
+        assert_eq!(read(later), read(now));
+    }
 }
