@@ -2,14 +2,15 @@
 //!
 //! Reasons to wait are not stored for each job: a hold would then be as many writes as jobs wait. So a plan writes down
 //! the obstacle of the oldest job of a pool alone, once, and only if no earlier mark says the same. The jobs behind it
-//! that waited at that time had the same obstacle: they get it when they are reserved.
+//! that waited at that time had the same obstacle: they get it when they are reserved. A limit may be that of one
+//! repository, so its mark speaks for that repository alone.
 
 use std::collections::HashMap;
 
 use jiff::Timestamp;
 
 use super::Wait;
-use crate::id::PoolId;
+use crate::id::{PoolId, Repository};
 use crate::reason::Code;
 use crate::records::job::{HeldBack, Job, JobStage, JobState};
 use crate::records::open::Open;
@@ -17,13 +18,14 @@ use crate::records::times::HeldBy;
 
 /// Returns the next records of the jobs whose obstacle is to be written down.
 pub(super) fn newly_held(open: &Open, waits: &[Wait], now: Timestamp) -> Vec<Job> {
-    let mut heads: HashMap<&PoolId, (&Job, HeldBy)> = HashMap::new();
+    let mut heads: HashMap<(&PoolId, Option<&Repository>), (&Job, HeldBy)> = HashMap::new();
     for wait in waits {
         let (Some(by), Some(job)) = (HeldBy::of(wait.reason.code()), open.jobs.get(&wait.job)) else {
             continue;
         };
         let Some(assignment) = job.assignment() else { continue };
-        let head = heads.entry(&assignment.pool).or_insert((job, by));
+        let of_repository = (by == HeldBy::Limit).then_some(&job.facts.repository);
+        let head = heads.entry((&assignment.pool, of_repository)).or_insert((job, by));
         if age(job) < age(head.0) {
             *head = (job, by);
         }
@@ -42,8 +44,15 @@ pub(super) fn newly_held(open: &Open, waits: &[Wait], now: Timestamp) -> Vec<Job
 #[derive(Default, Debug)]
 pub struct Obstacles(HashMap<PoolId, Vec<Mark>>);
 
-/// The age of a marked job, its mark, and whether the job still waits.
-type Mark = (Age, HeldBack, bool);
+/// A job whose obstacle is written down.
+#[derive(Debug)]
+struct Mark {
+    age: Age,
+    repository: Repository,
+    held: HeldBack,
+    still_waits: bool,
+}
+
 /// When a job was created, and its id: the oldest job is served first.
 type Age = (Timestamp, u64);
 
@@ -53,8 +62,10 @@ impl Obstacles {
         let mut marks: HashMap<PoolId, Vec<Mark>> = HashMap::new();
         for job in open.jobs.values() {
             if let (Some(held), Some(assignment)) = (job.held, job.assignment()) {
-                let waits = matches!(&job.state, JobState::Queued { wait, .. } if wait.code() != Code::RunnerStarting);
-                marks.entry(assignment.pool.clone()).or_default().push((age(job), held, waits));
+                let still_waits = matches!(&job.state, JobState::Queued { wait, .. } if wait.code() != Code::RunnerStarting);
+                let repository = job.facts.repository.clone();
+                let mark = Mark { age: age(job), repository, held, still_waits };
+                marks.entry(assignment.pool.clone()).or_default().push(mark);
             }
         }
         Self(marks)
@@ -67,9 +78,12 @@ impl Obstacles {
             let recorded_at = job.recorded_late_at.or_else(|| job.timeline.at(JobStage::Queued));
             let since = recorded_at.unwrap_or(job.created_at);
             let marks = self.0.get(&job.assignment()?.pool)?.iter();
-            let both_waited = |mark: &&Mark| mark.0 <= age(job) && (mark.2 || since <= mark.1.at);
-            let mut marks = marks.filter(both_waited);
-            marks.next().map(|(_, held, _)| *held)
+            let both_waited =
+                |mark: &&Mark| mark.age <= age(job) && (mark.still_waits || since <= mark.held.at);
+            let speaks_for =
+                |mark: &&Mark| mark.held.by != HeldBy::Limit || mark.repository == job.facts.repository;
+            let marks = marks.filter(both_waited).filter(speaks_for).map(|mark| mark.held);
+            marks.max_by_key(|held| held.at)
         };
         job.held.or_else(of_older)
     }
@@ -81,9 +95,12 @@ fn age(job: &Job) -> Age {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use crate::decide::plan::tests::{at, job};
     use crate::reason::Reason;
+    use crate::wire::job::JobFacts;
 
     fn open(jobs: &[Job]) -> Open {
         Open::of(jobs.iter().cloned(), [])
@@ -103,6 +120,22 @@ mod tests {
         let marked = [first.clone(), jobs[1].clone(), jobs[2].clone()];
         assert!(newly_held(&open(&marked), &waits(&marked, Code::Pace), at(9)).is_empty());
         assert!(newly_held(&open(&jobs), &waits(&jobs, Code::RunnerStarting), at(5)).is_empty());
+    }
+
+    #[test]
+    fn the_limit_of_one_repository_is_no_obstacle_of_anothers_jobs() {
+        let held = HeldBack { by: HeldBy::Limit, at: at(5) };
+        let of = |job: Job, repository: &str| {
+            let facts =
+                JobFacts { repository: Repository::parse(repository).unwrap(), ..(*job.facts).clone() };
+            Job { facts: Arc::new(facts), ..job }
+        };
+        let jobs =
+            [of(job(1, 0), "acme/a").held_back(held), of(job(2, 1), "acme/a"), of(job(3, 2), "acme/b")];
+        let obstacles = Obstacles::of(&open(&jobs));
+        assert_eq!(jobs.each_ref().map(|job| obstacles.before(job)), [Some(held), Some(held), None]);
+        let marked = newly_held(&open(&jobs), &waits(&jobs, Code::LimitRepository), at(9));
+        assert_eq!(marked.iter().map(|job| job.id().get()).collect::<Vec<_>>(), [3]);
     }
 
     #[test]

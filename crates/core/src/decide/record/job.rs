@@ -156,8 +156,12 @@ fn times(event: &JobEvent, records: &Records) -> JobTimes {
     let started_at = event.happened_at();
     match &records.job {
         Some(JobRecord::Open(job)) => job.times(started_at),
+        Some(JobRecord::Ended(job)) => {
+            let recorded_at = job.timeline.at(JobStage::Queued);
+            JobTimes { queued_at: job.created_at, recorded_at, started_at, held_by: None }
+        }
         // No webhook said that it was queued.
-        Some(JobRecord::Ended(_)) | None => {
+        None => {
             let queued_at = event.created_at.unwrap_or(started_at);
             JobTimes { queued_at, recorded_at: None, started_at, held_by: None }
         }

@@ -31,9 +31,17 @@ pub(super) fn expects(runner: Option<&Runner>, job: &Job) -> bool {
 
 /// Returns the runner's record after a webhook that it has begun this job. `waited` is when the job waited.
 pub(super) fn begins(runner: &Runner, job: JobId, waited: JobTimes) -> Option<Runner> {
-    let taken = takes(runner, job, waited.started_at)?;
+    let taken = takes(runner, job, waited.started_at).or_else(|| has_served_untold(runner, job))?;
     let times = Times { job: Some(waited), ..(*taken.times).clone() };
     Some(Runner { times: Box::new(times), ..taken })
+}
+
+/// Returns the next version of a runner that has served this job, if nothing told yet when the job waited: the webhook of
+/// its end came first.
+fn has_served_untold(runner: &Runner, job: JobId) -> Option<Runner> {
+    let RunnerState::Ending(ending) = &runner.state else { return None };
+    let is_untold = ending.served == Served::Job(job) && runner.times.job.is_none();
+    is_untold.then(|| Runner { version: runner.version.next(), ..runner.clone() })
 }
 
 fn takes(runner: &Runner, job: JobId, at: Timestamp) -> Option<Runner> {

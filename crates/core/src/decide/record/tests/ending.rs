@@ -287,3 +287,20 @@ fn a_container_that_never_ran_is_no_fault_of_its_pool_whatever_the_words_are() {
     let is_pull = |runner: &Runner| matches!(&runner.state, RunnerState::Ending(ending) if ending.fault == Some(Fault::ImagePull));
     assert!(book.runners.values().any(is_pull));
 }
+
+#[test]
+fn a_job_whose_end_was_told_before_its_start_has_its_wait_told_once_all_the_same() {
+    let mut book = Book::with_runner();
+    book.tell(&completed(7));
+    let times = |book: &Book| {
+        let runner = book.runners.values().next().unwrap();
+        (runner.times.job.clone(), runner.version)
+    };
+    assert_eq!(times(&book).0, None);
+    book.tell(&in_progress(7));
+    let (told, version) = times(&book);
+    let JobRecord::Ended(job) = &book.jobs[&JobId::new(7)] else { panic!("{:?}", book.jobs) };
+    assert_eq!(told.unwrap().queued_at, job.created_at);
+    book.tell(&in_progress(7));
+    assert_eq!(times(&book).1, version, "once");
+}
