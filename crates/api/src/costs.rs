@@ -160,14 +160,13 @@ impl CostRow {
 
     /// Compares a runner with one that GitHub hosts. One that served no job costs only here.
     fn compare(&mut self, runner: &RunnerView, fee: f64) {
-        let cost = runner.cost_usd.unwrap_or(0.0);
-        let saved = match (runner.job, runner.hosted_usd) {
-            (Some(_), None) => {
+        let saved = match (runner.job, runner.hosted_usd, runner.cost_usd) {
+            (Some(_), None, _) | (Some(_), _, None) => {
                 self.uncompared_jobs += 1;
                 return;
             }
-            (None, _) => -cost,
-            (Some(_), Some(hosted)) => {
+            (None, _, cost) => -cost.unwrap_or(0.0),
+            (Some(_), Some(hosted), Some(cost)) => {
                 #[expect(clippy::cast_precision_loss, reason = "a job has few minutes")]
                 let fee = runner.job_minutes.unwrap_or(0) as f64 * fee;
                 self.compared_jobs += 1;

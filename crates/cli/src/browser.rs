@@ -1,7 +1,10 @@
 //! Opens an address in the person's browser, if this machine has one to show.
 
+use std::env;
 use std::io::{self, Write};
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use tempfile::TempPath;
 
@@ -14,26 +17,35 @@ pub(crate) struct Opened {
 }
 
 impl Opened {
-    /// Leaves the file to a browser that is still to read it, because this process ends.
-    pub(crate) fn leave(self) {
-        // A file that cannot be kept is removed: the address was printed too.
-        let _kept = self.file.keep();
+    /// Waits until the browser has read the file, and removes it.
+    pub(crate) async fn finish(self) {
+        tokio::time::sleep(READ_WITHIN).await;
+        // A file that is gone already needs no removal.
+        let _removed = self.file.close();
     }
 }
+
+/// How long a browser may take to start and to read a file.
+const READ_WITHIN: Duration = Duration::from_secs(8);
 
 /// Opens an address that holds a secret. Other users of this machine can read the arguments of programs, so the program
 /// is given a file that only its owner can read. Returns `None` if no program was started.
-pub(crate) fn open_secretly(address: &str) -> io::Result<Option<Opened>> {
-    if opener().is_none() {
-        return Ok(None);
-    }
-    let path = private_file(address)?;
-    Ok(open(&path.display().to_string()).then_some(Opened { file: path }))
+pub(crate) fn open_secretly(address: &str) -> Option<Opened> {
+    opener()?;
+    // The address is printed too, so a file that cannot be made is no failure.
+    let file = private_file(&directory(), address).ok()?;
+    open(&file.display().to_string()).then_some(Opened { file })
+}
+
+/// Returns a directory whose files a browser can read. One from a snap package reads none in `/tmp`.
+fn directory() -> PathBuf {
+    let home = cfg!(target_os = "linux").then(|| environment::text(environment::HOME)).flatten();
+    home.map(PathBuf::from).filter(|home| home.is_dir()).unwrap_or_else(env::temp_dir)
 }
 
 /// Makes a file that sends a browser to an address. Only its owner can read it.
-fn private_file(address: &str) -> io::Result<TempPath> {
-    let mut file = tempfile::Builder::new().prefix("ecsrunner-").suffix(".html").tempfile()?;
+fn private_file(directory: &Path, address: &str) -> io::Result<TempPath> {
+    let mut file = tempfile::Builder::new().prefix("ecsrunner-").suffix(".html").tempfile_in(directory)?;
     // An address of ours has nothing that HTML would have to escape but `&`.
     let address = address.replace('&', "&amp;");
     write!(
@@ -99,7 +111,7 @@ mod tests {
 
     #[test]
     fn the_file_that_leads_to_a_secret_address_is_private_and_goes_away() {
-        let file = private_file("http://127.0.0.1:1/?job=7#token=abc").unwrap();
+        let file = private_file(&env::temp_dir(), "http://127.0.0.1:1/?job=7#token=abc").unwrap();
         let text = std::fs::read_to_string(&file).unwrap();
         assert!(text.contains(r#"content="0; url=http://127.0.0.1:1/?job=7#token=abc""#), "{text}");
         assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);

@@ -90,6 +90,11 @@ pub(crate) fn clean_lines(text: &str) -> String {
     text.lines().map(clean).collect::<Vec<_>>().join("\n")
 }
 
+/// Cleans a line of a log and keeps its tabs.
+pub(crate) fn clean_but_tabs(text: &str) -> String {
+    text.split('\t').map(clean).collect::<Vec<_>>().join("\t")
+}
+
 /// Quotes a value as in RFC 4180, if it needs quotes.
 fn quoted(cell: &str) -> String {
     if cell.contains([',', '"', '\n', '\r']) {

@@ -52,7 +52,7 @@ export function drawCosts() {
   drawChart(byId('costs-chart'), view, days, serverTime());
   byId('costs-tables').replaceChildren(...TABLES.map((table) => makeTable(table, view)));
   drawWaits(view.waits);
-  setText(byId('costs-foot'), `At list prices of us-east-1 of ${view.prices_as_of}. Not included: ${plainText(view.left_out.replace('\n', '. '))}. Saved: compared with runners that GitHub hosts, at its list prices of ${plainText(view.hosted_prices_as_of)} for private repositories, on the smallest Linux machine with as many CPUs and as much memory.`);
+  setText(byId('costs-foot'), `At list prices of us-east-1 of ${view.prices_as_of}. Not included: ${plainText(view.left_out.replace('\n', '. '))}. Saved: compared with runners that GitHub hosts, at its list prices of ${plainText(view.hosted_prices_as_of)} for private repositories, on the smallest Linux machine of two CPUs or more that has as many and as much memory. Jobs for which GitHub has no such machine are left out.`);
 }
 
 function noteOf() {

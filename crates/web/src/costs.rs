@@ -2,7 +2,7 @@
 //!
 //! It reads all records of these days, so an answer is kept for a minute.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use axum::extract::{Query, State};
@@ -38,9 +38,9 @@ pub(crate) struct Form {
     days: Option<u32>,
 }
 
-/// The answer that was given last. Requests wait for each other, so that records are read once.
+/// The last answer for each number of days. Requests wait for each other, so that records are read once.
 #[derive(Default, Debug)]
-pub(crate) struct Kept(Mutex<Option<(u32, Arc<CostsView>)>>);
+pub(crate) struct Kept(Mutex<HashMap<u32, Arc<CostsView>>>);
 
 pub(crate) async fn costs<B: Source>(
     State(backend): State<Arc<B>>,
@@ -54,15 +54,13 @@ pub(crate) async fn costs<B: Source>(
     }
     let mut kept = kept.0.lock().await;
     let now = Timestamp::now();
-    if let Some((of, view)) = &*kept
-        && *of == days
-        && now.duration_since(view.read_at).abs() < AGE
-    {
+    kept.retain(|_, view| now.duration_since(view.read_at).abs() < AGE);
+    if let Some(view) = kept.get(&days) {
         return Ok(Json(Arc::clone(view)));
     }
     let view = read(&*backend, days, now).await.map_err(|fault| backend.refusal(fault))?;
     let view = Arc::new(view);
-    *kept = Some((days, Arc::clone(&view)));
+    kept.insert(days, Arc::clone(&view));
     Ok(Json(view))
 }
 

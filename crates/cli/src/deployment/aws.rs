@@ -246,7 +246,8 @@ impl AwsDeployment {
 
     /// Records the operator's request, and wakes the control plane.
     async fn write(&self, event: &Event) -> Result<OutcomeView, Failure> {
-        let written = commit_event(&self.store, event, None, &self.rules()).await;
+        // The page can be open for long: what was refused may be allowed by now.
+        let written = commit_event(&self.store, event, None, &self.rules_now().await?).await;
         let recorded = written.map_err(|fault| Failure::of_aws(fault.error))?;
         if recorded.replan {
             self.wake_or_say().await;
@@ -349,8 +350,9 @@ impl AwsDeployment {
         self.operator().pause(&self.name, paused).await.map_err(Failure::of_aws)?;
         self.parameters.forget();
         self.wake_or_say().await;
-        // The configuration was read before the change: only its settings still apply.
-        Ok(paused || self.configuration.paused_by_settings)
+        let configuration = self.parameters.read(Timestamp::now()).await.map_err(Failure::of_aws)?;
+        // The parameter may not show the change yet: only its settings count.
+        Ok(paused || configuration.paused_by_settings)
     }
 
     /// Opens a channel into a task.

@@ -76,8 +76,8 @@ pub(super) async fn costs(arguments: &CostsArguments) -> Result<(), Failure> {
 fn told_hosted(total: &CostRow, fee: f64) -> String {
     let mut told = format!(
         "\nHOSTED: the same jobs on runners that GitHub hosts, at its list prices of {HOSTED_PRICES_AS_OF} for private \
-         repositories:\nthe smallest Linux machine with as many CPUs and as much memory, each job rounded up to full \
-         minutes.\nMinutes that a plan includes are not considered. SAVED counts runners without a job, too.\n"
+         repositories:\nthe smallest Linux machine of two CPUs or more that has as many and as much memory, each job rounded up\nto full \
+         minutes. GitHub's runner with one CPU is left out, because it ends jobs after 15 minutes.\nMinutes that a plan includes are not considered. SAVED counts runners without a job, too.\n"
     );
     if fee > 0.0 {
         told.push_str(&format!("SAVED is after a fee of {} for self-hosted minutes.\n", usd(total.fee_usd)));

@@ -16,7 +16,7 @@ use crate::arguments::RunnerLogs;
 use crate::deployment::AwsDeployment;
 use crate::deployment::{Deployment, LocalServer};
 use crate::exit::Failure;
-use crate::output::{clean, is_for_people, print, say};
+use crate::output::{clean_but_tabs, is_for_people, print, say};
 
 /// The time between reads. CloudWatch Logs allows 10 reads a second for each account.
 const PERIOD: Duration = Duration::from_secs(2);
@@ -134,8 +134,4 @@ fn print_line(line: &str) -> std::io::Result<()> {
     // The output of a job must not control the terminal.
     let text = if is_for_people() { clean_but_tabs(text) } else { text.to_owned() };
     print(&format!("{text}\n"))
-}
-
-fn clean_but_tabs(text: &str) -> String {
-    text.split('\t').map(clean).collect::<Vec<_>>().join("\t")
 }

@@ -24,8 +24,9 @@ pub(super) async fn ui(arguments: &UiArguments) -> Result<(), Failure> {
     let query = job.map(|job| format!("?job={}", job.id)).unwrap_or_default();
     match deployment {
         Deployment::Local(server) => {
-            // The browser has yet to read the file, and this command does not wait for it.
-            show(arguments, &server.page(&query), None)?.into_iter().for_each(Opened::leave);
+            if let Some(opened) = show(arguments, &server.page(&query), None)? {
+                opened.finish().await;
+            }
             Ok(())
         }
         #[cfg(feature = "aws")]
@@ -36,11 +37,11 @@ pub(super) async fn ui(arguments: &UiArguments) -> Result<(), Failure> {
 /// Prints the address of the page, and opens it in a browser unless that is not wanted or not possible. `port` is given
 /// if the page is served by this process.
 fn show(arguments: &UiArguments, address: &str, port: Option<u16>) -> Result<Option<Opened>, Failure> {
-    let opened = if arguments.no_browser { None } else { browser::open_secretly(address)? };
+    let opened = if arguments.no_browser { None } else { browser::open_secretly(address) };
     print(&format!("{address}\n"))?;
     std::io::stdout().flush()?;
     match (&opened, port) {
-        (Some(_), _) => say("the page opens in your browser"),
+        (Some(_), _) => say("opening your browser; if it shows nothing, open the address above"),
         (None, None) => {}
         (None, Some(port)) => {
             if let Some(command) = browser::forwarding(port) {
@@ -51,7 +52,7 @@ fn show(arguments: &UiArguments, address: &str, port: Option<u16>) -> Result<Opt
         }
     }
     if port.is_some() {
-        say("only who has this address can use the page; Ctrl-C ends it");
+        say("anyone with this address can use the page, so do not share it; press Ctrl-C to stop");
     }
     Ok(opened)
 }

@@ -32,6 +32,7 @@ use crate::deployment::{AwsDeployment, Deployment, reasons_to_wait_of};
 use crate::exit::{self, Failure};
 use crate::interrupt::Interrupts;
 use crate::operate::retry;
+use crate::output::clean_but_tabs;
 use crate::random;
 
 /// Connections of the page's tabs.
@@ -173,7 +174,7 @@ impl Ui {
                 if timestamps && let Some(at) = line.at {
                     text.push_str(&format!("{at:.3} "));
                 }
-                text.push_str(line.text.trim_end());
+                text.push_str(&clean_but_tabs(line.text.trim_end()));
                 text.push('\n');
             }
             if text.len() > MAX_LOG_BYTES {
