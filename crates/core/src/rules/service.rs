@@ -64,9 +64,11 @@ pub struct HealthEntry {
 pub struct Environment(pub BTreeMap<String, String>);
 
 impl<'de> Deserialize<'de> for Environment {
-    /// An error names the variable. The parser's own would show its value.
+    /// An error names the variable. The parser's own would show its value, or all of `env` if that is a text.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let values = BTreeMap::<String, serde_json::Value>::deserialize(deserializer)?;
+        let serde_json::Value::Object(values) = serde_json::Value::deserialize(deserializer)? else {
+            return Err(D::Error::custom("env is not a map of names and texts"));
+        };
         let text = |(name, value): (String, serde_json::Value)| match value {
             serde_json::Value::String(value) => Ok((name, value)),
             _ => Err(D::Error::custom(format!("the value of `{}` in env is not a text", shown(&name)))),

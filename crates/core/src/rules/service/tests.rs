@@ -152,6 +152,16 @@ fn a_value_that_is_not_a_text_is_refused_by_its_name() {
 }
 
 #[test]
+fn an_env_that_is_not_a_map_is_refused_without_what_it_is() {
+    for env in [r#""PIN=1234""#, "1234", "[1234]", "true", "null"] {
+        let entry = format!(r#"{{"image": "a", "port": 1, "env": {env}}}"#);
+        let told = serde_json::from_str::<ServiceEntry>(&entry).unwrap_err().to_string();
+        assert!(told.starts_with("env is not a map of names and texts at line "), "{told}");
+        assert!(!told.contains("1234"), "{told}");
+    }
+}
+
+#[test]
 fn an_unknown_key_is_refused() {
     let told =
         serde_json::from_str::<ServiceEntry>(r#"{"image": "a", "port": 1, "ports": [1]}"#).unwrap_err();
