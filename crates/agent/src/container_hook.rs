@@ -12,6 +12,7 @@
 mod call;
 mod ready;
 
+use std::ffi::OsString;
 use std::fs;
 use std::io::{self, Read, Write};
 use std::path::Path;
@@ -37,11 +38,16 @@ const DOCUMENT: &str = "see docs/semantics.md of ecsrunner";
 ///
 /// `cleanup_job` succeeds, because the runner calls it after a failure too.
 /// Every call that is not answered fails with a sentence, also one that cannot be
-/// parsed.
-pub(crate) fn container_hook(agent_dir: Option<&Path>, input: impl Read, out: impl Write) -> u8 {
+/// parsed. `variable` looks up the environment, which is that of the runner.
+pub(crate) fn container_hook(
+    agent_dir: Option<&Path>,
+    variable: impl Fn(&str) -> Option<OsString>,
+    input: impl Read,
+    out: impl Write,
+) -> u8 {
     let mut told = Told(out);
     let offered = agent_dir.map_or(Ok(None), Offered::read);
-    let answer = match (Call::read(input.take(INPUT_LIMIT_BYTES)), offered) {
+    let answer = match (Call::read(input.take(INPUT_LIMIT_BYTES), &variable), offered) {
         (Ok(Call::Cleanup { services }), offered) => {
             // Nothing here may fail, because the job's result is already known.
             if let Ok(Some(offered)) = offered {

@@ -75,7 +75,8 @@ pub fn subcommand(arguments: &[OsString]) -> Option<ExitCode> {
         }
         [first, agent_dir @ ..] if first == CONTAINER_HOOK_SUBCOMMAND && agent_dir.len() <= 1 => {
             let agent_dir = agent_dir.first().map(Path::new);
-            Some(ExitCode::from(container_hook(agent_dir, io::stdin().lock(), io::stdout())))
+            let lookup = |name: &str| env::var_os(name);
+            Some(ExitCode::from(container_hook(agent_dir, lookup, io::stdin().lock(), io::stdout())))
         }
         [first, uid, program, arguments @ ..] if first == SERVICE_SUBCOMMAND => {
             Some(become_service(uid, program, arguments))

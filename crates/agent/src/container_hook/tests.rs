@@ -16,8 +16,14 @@ const POSTGRES: &str = r#"{"image":"postgres:17","dockerfile":null,"entryPointAr
     "systemMountVolumes":[],"userMountVolumes":[]}"#;
 
 fn called(dir: Option<&Path>, input: &str) -> (u8, String) {
+    called_in(&[], dir, input)
+}
+
+/// Calls the hook in this environment.
+fn called_in(env: &[(&str, &str)], dir: Option<&Path>, input: &str) -> (u8, String) {
+    let variable = |name: &str| env.iter().find(|(known, _)| *known == name).map(|(_, value)| value.into());
     let mut out = Vec::new();
-    let code = container_hook(dir, input.as_bytes(), &mut out);
+    let code = container_hook(dir, variable, input.as_bytes(), &mut out);
     (code, String::from_utf8(out).unwrap())
 }
 
@@ -137,6 +143,55 @@ fn differences_are_told_without_values_and_without_commands_of_the_workflows() {
             called(Some(dir.path()), &prepare(Path::new("/r"), &POSTGRES.replace(&none, given)));
         assert_eq!(code, 1, "{given}");
         assert!(told.contains(&format!("gives it `{word}`")) && !told.contains("s3cret"), "{told}");
+    }
+}
+
+#[test]
+fn the_credentials_that_the_runner_fills_in_are_not_the_workflows() {
+    for (image, server, passes) in [
+        ("ghcr.io/acme/db:1", r#""ghcr.io""#, true),
+        ("containers.pkg.github.com/acme/db:1", r#""containers.pkg.github.com""#, true),
+        ("ghcr.io/acme/db:1", "null", true),
+        ("quay.io/acme/db:1", r#""quay.io""#, false),
+        ("quay.io/ghcr.io/db:1", "null", false),
+    ] {
+        let dir = offered("true", "{}");
+        let file = crate::services::offered::path(dir.path());
+        fs::write(&file, fs::read_to_string(&file).unwrap().replace("postgres:17", image)).unwrap();
+        let registry =
+            format!(r#""registry":{{"username":"octocat","password":"s3cret-token","serverUrl":{server}}}"#);
+        let asked = POSTGRES.replace("postgres:17", image).replace(r#""registry":null"#, &registry);
+        let (code, told) = called(Some(dir.path()), &prepare(&dir.path().join("response"), &asked));
+        assert_eq!(code == 0, passes, "{image} {server}: {told}");
+        assert_eq!(told.contains("`credentials`"), !passes, "{told}");
+        assert!(!told.contains("s3cret"), "{told}");
+    }
+}
+
+#[test]
+fn the_proxy_that_the_runner_adds_is_not_the_workflows() {
+    let dir = offered("true", "{}");
+    let proxy = "http://user:s3cret@proxy:3128";
+    let names = ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "NO_PROXY", "no_proxy"];
+    let added: String = names.iter().map(|name| format!(r#","{name}":"{proxy}""#)).collect();
+    let given = r#""POSTGRES_PASSWORD":"s3cret""#;
+    let call = |added: &str| {
+        let asked = POSTGRES.replace(given, &format!("{given}{added}"));
+        prepare(&dir.path().join("response"), &asked)
+    };
+    let own = names.map(|name| (name, proxy));
+    let (code, told) = called_in(&own, Some(dir.path()), &call(&added));
+    assert_eq!(code, 0, "{told}");
+    // A value that is not the runner's own is the workflow's, and so is any other variable.
+    for (own, added) in [
+        (&own[..], r#","NO_PROXY":"localhost""#.to_owned()),
+        (&own[1..], added),
+        (&[("ALL_PROXY", proxy)], format!(r#","ALL_PROXY":"{proxy}""#)),
+    ] {
+        let (code, told) = called_in(own, Some(dir.path()), &call(&added));
+        assert_eq!(code, 1, "{told}");
+        assert_eq!(told.matches("the workflow sets `").count(), 1, "{told}");
+        assert!(!told.contains("s3cret"), "{told}");
     }
 }
 

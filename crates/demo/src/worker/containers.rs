@@ -22,6 +22,11 @@ const ALLOWED: &str = "DistributedTask.AllowRunnerContainerHooks";
 const FAILED: &str = "Executing the custom container implementation failed. Please contact your self hosted runner \
                       administrator.";
 
+/// Registries to which the official runner gives the job's token if the workflow gives no credentials.
+const TOKEN_REGISTRIES: [&str; 2] = ["ghcr.io", "containers.pkg.github.com"];
+/// The variable that holds the token.
+const TOKEN: &str = "system.github.token";
+
 /// What a job's message says about containers.
 pub(super) struct Containers {
     /// Whether the steps are to run in a container.
@@ -84,16 +89,28 @@ fn service(token: &Value, contexts: &Contexts) -> Result<Value, Unevaluated> {
             .map(|item| Ok(literal(item, contexts)?.unwrap_or_default()))
             .collect::<Result<Vec<_>, Unevaluated>>()
     };
-    let credentials = pairs("credentials")?;
-    let registry = (!credentials.is_empty()).then(|| Value::from_iter(credentials));
     // A service may be the name of an image alone.
     let image = if entries.is_empty() { literal(token, contexts)? } else { text("image")? };
+    let mut credentials = pairs("credentials")?;
+    let registry = (!credentials.is_empty()).then(|| {
+        credentials
+            .push(("serverUrl".to_owned(), registry_of(image.as_deref().unwrap_or_default()).to_owned()));
+        Value::from_iter(credentials)
+    });
     Ok(json!({
         "image": image, "dockerfile": null, "entryPointArgs": [], "entryPoint": null, "workingDirectory": null,
         "createOptions": text("options")?, "registry": registry,
         "environmentVariables": Value::from_iter(pairs("env")?), "portMappings": list("ports")?,
         "systemMountVolumes": [], "userMountVolumes": list("volumes")?,
     }))
+}
+
+/// The registry of an image, as the official runner reads it: empty for Docker Hub.
+fn registry_of(image: &str) -> &str {
+    match image.split_once('/') {
+        Some((first, rest)) if first.contains([':', '.']) || rest.contains('/') => first,
+        Some(_) | None => "",
+    }
 }
 
 impl JobRun {
@@ -127,7 +144,7 @@ impl JobRun {
             Err(error) => return Err((error.to_string(), None)),
         };
         let (names, calls): (Vec<String>, Vec<Value>) =
-            services.iter().map(|service| (service.name.clone(), service.call.clone())).unzip();
+            services.iter().map(|service| (service.name.clone(), self.with_token(&service.call))).unzip();
         // The stand-in does not read which image.
         let container = self.order.containers.has_job_container.then(|| json!({"image": ""}));
         if self.order.variables.get(ALLOWED).map(String::as_str) != Some("true") {
@@ -148,6 +165,18 @@ impl JobRun {
             return Err((format!("the hook has answered {answered} services of {asked}"), state));
         }
         Ok(Begun { state, services: names.into_iter().zip(answered).collect() })
+    }
+
+    /// Fills in the credentials of a service that has none, as the official runner does.
+    fn with_token(&self, call: &Value) -> Value {
+        let mut call = call.clone();
+        let registry = registry_of(call["image"].as_str().unwrap_or_default()).to_owned();
+        let takes_token = TOKEN_REGISTRIES.iter().any(|known| known.eq_ignore_ascii_case(&registry));
+        if takes_token && call["registry"].is_null() {
+            let (username, password) = (self.order.github("actor"), self.order.variables.get(TOKEN));
+            call["registry"] = json!({"username": username, "password": password, "serverUrl": registry});
+        }
+        call
     }
 
     /// Has the hook clean up, if it was called before.

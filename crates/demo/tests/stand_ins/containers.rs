@@ -15,6 +15,7 @@ jobs:
     services:
       db: {image: 'postgres:17', env: {PASSWORD: pw}, ports: [5432, '80:80'], options: --health-cmd x}
       cache: {image: 'redis:7', volumes: ['/a:/b'], credentials: {username: u, password: p}}
+      tools: {image: 'ghcr.io/acme/tools:1'}
     steps:
       - run: echo \"db is at ${{ job.services.db.ports['5432'] }} in ${{ job.services.db.network }}, $CACHE\"
         env: {CACHE: \"${{ format('cache is {0} of {1}', job.services.cache.id, github.job) }}\"}
@@ -44,6 +45,7 @@ fn services_are_asked_for_by_position_and_steps_know_them_by_name() {
     let answer = json!({"state": {"mine": 7}, "context": {"services": [
         {"id": "d", "network": "host", "ports": {"5432": "40001", "80": "80"}},
         {"id": "c", "network": "host", "ports": {}},
+        {"id": "t", "network": "host", "ports": {}},
     ]}});
     let hook = format!(
         "file=$(sed -n 's/.*\"responseFile\":\"\\([^\"]*\\)\".*/\\1/p' <<<\"$call\")\n\
@@ -59,14 +61,19 @@ fn services_are_asked_for_by_position_and_steps_know_them_by_name() {
                "systemMountVolumes": [], "userMountVolumes": []})
     };
     let (mut db, mut cache) = (service("postgres:17"), service("redis:7"));
+    let mut tools = service("ghcr.io/acme/tools:1");
     db["environmentVariables"] = json!({"PASSWORD": "pw"});
     db["portMappings"] = json!(["5432", "80:80"]);
     db["createOptions"] = json!("--health-cmd x");
     cache["userMountVolumes"] = json!(["/a:/b"]);
-    cache["registry"] = json!({"username": "u", "password": "p"});
+    cache["registry"] = json!({"username": "u", "password": "p", "serverUrl": ""});
+    // The workflow gives no credentials for it.
+    let token = calls[0]["args"]["services"][2]["registry"]["password"].clone();
+    assert!(token.as_str().is_some_and(|token| token.len() > 10), "{calls:#?}");
+    tools["registry"] = json!({"username": "octocat", "password": token, "serverUrl": "ghcr.io"});
     assert_eq!(calls.len(), 2, "{calls:#?}");
     assert_eq!(calls[0]["command"], "prepare_job");
-    assert_eq!(calls[0]["args"], json!({"container": null, "services": [db, cache]}));
+    assert_eq!(calls[0]["args"], json!({"container": null, "services": [db, cache, tools]}));
     assert_eq!(calls[1]["command"], "cleanup_job");
     assert_eq!((&calls[1]["args"], &calls[1]["state"]), (&json!({}), &json!({"mine": 7})));
 }
@@ -87,5 +94,5 @@ fn a_hook_that_fails_fails_the_job_whose_always_steps_run_and_the_clean_up_too()
 fn a_hook_that_answers_fewer_services_fails_the_job() {
     let (conclusion, log, _) = run("exit 0");
     assert_eq!(conclusion, "failure", "{log}");
-    assert!(log.contains("##[error]the hook has answered 0 services of 2"), "{log}");
+    assert!(log.contains("##[error]the hook has answered 0 services of 3"), "{log}");
 }

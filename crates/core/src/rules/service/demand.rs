@@ -4,7 +4,7 @@
 //! for beyond the declaration can be done any more. Each difference is one sentence for the job's log. No sentence shows
 //! the value of a variable.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use super::image::ImageName;
@@ -19,6 +19,9 @@ pub struct Asked {
     /// `5432:5432`, `5432` or `5432/tcp`.
     pub ports: Vec<String>,
     pub env: BTreeMap<String, String>,
+    /// Names of variables in `env` that the runner has added by itself, or could have: no workflow can leave them out,
+    /// so one that is not declared is no difference.
+    pub added: BTreeSet<String>,
     /// Options for `docker create`, as one text.
     pub options: String,
     /// What no declared service can have, each in the words of workflows, such as `volumes`.
@@ -50,7 +53,7 @@ pub struct Met {
 ///
 /// # Errors
 ///
-/// Every difference, each one sentence that ends with the class that would do.
+/// Every difference, each one sentence that ends with the name of a class that fits.
 pub fn compare(
     offer: &Offer,
     host_ports: &BTreeMap<ServiceName, u16>,
@@ -119,7 +122,7 @@ impl Comparison<'_> {
                 differ(what);
             }
         }
-        for what in variables(class, declared, &asked.env) {
+        for what in variables(class, declared, asked) {
             differ(what);
         }
         if options.has_health && declared.health.is_none() {
@@ -164,11 +167,12 @@ fn port(mapping: &str, declared: u16, host_port: u16) -> Result<(), String> {
 }
 
 /// Compares variables by name and value, and tells names alone.
-fn variables(class: &ClassName, declared: &Service, asked: &BTreeMap<String, String>) -> Vec<String> {
+fn variables(class: &ClassName, declared: &Service, asked: &Asked) -> Vec<String> {
     let mut differences = Vec::new();
-    for (name, value) in asked {
+    for (name, value) in &asked.env {
         match declared.env.0.get(name) {
             Some(known) if known == value => {}
+            None if asked.added.contains(name) => {}
             Some(_) => differences.push(format!(
                 "the workflow gives `{}` another value in its env than class `{class}`",
                 shown(name)
@@ -179,7 +183,7 @@ fn variables(class: &ClassName, declared: &Service, asked: &BTreeMap<String, Str
             )),
         }
     }
-    let missing = declared.env.0.keys().filter(|name| !asked.contains_key(*name));
+    let missing = declared.env.0.keys().filter(|name| !asked.env.contains_key(*name));
     differences.extend(
         missing.map(|name| format!("class `{class}` sets `{name}` in its env, and the workflow does not")),
     );
@@ -207,9 +211,10 @@ fn suits(other: &OtherClass, asked: &[Asked]) -> bool {
         let options = Options::read(&asked.options);
         let Ok(image) = ImageName::parse(&asked.image) else { return false };
         let fits = |outline: &Outline| {
+            let is_extra = |name: &String| asked.added.contains(name) && !outline.variables.contains(name);
             outline.image.is_as_asked(&image)
                 && asked.ports.iter().all(|mapping| port(mapping, outline.port, outline.port).is_ok())
-                && outline.variables.iter().eq(asked.env.keys())
+                && outline.variables.iter().eq(asked.env.keys().filter(|name| !is_extra(name)))
                 && (outline.health || !options.has_health)
         };
         asked.impossible.is_empty() && options.others.is_empty() && other.services.iter().any(fits)

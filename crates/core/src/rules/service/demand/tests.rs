@@ -38,7 +38,7 @@ fn differences(offer: &Offer, asked: &[Asked]) -> Vec<String> {
     compare(offer, &BTreeMap::new(), asked).unwrap_err()
 }
 
-/// The one difference, without the class that would do.
+/// The one difference, without the name of a class that fits.
 fn difference(asked: Asked) -> String {
     let differences = differences(&offer(), &[asked]);
     assert_eq!(differences.len(), 1, "{differences:#?}");
@@ -199,6 +199,31 @@ fn the_class_that_would_do_is_named() {
     assert!(told.iter().all(|told| told.ends_with(NONE)), "{told:#?}");
     // An outline holds no values.
     assert!(!serde_json::to_string(&offer).unwrap().contains("\"other\""));
+}
+
+#[test]
+fn a_variable_that_the_runner_adds_is_a_difference_only_where_it_is_declared() {
+    let added = |image: &str| Asked {
+        added: ["NO_PROXY".to_owned()].into(),
+        ..asked(image, &[], &[("NO_PROXY", "s3cret")])
+    };
+    assert!(compare(&offer(), &BTreeMap::new(), &[added("redis:7")]).is_ok());
+    let declares = r#"{"cache": {"image": "redis:7", "port": 6379, "env": {"NO_PROXY": "none"}}}"#;
+    let declaring = Offer { services: services(declares), ..offer() };
+    let told = differences(&declaring, &[added("redis:7")]);
+    assert_eq!(told.len(), 1, "{told:#?}");
+    assert!(told[0].contains("gives `NO_PROXY` another value in its env"), "{told:#?}");
+    // Other classes are looked at in the same way.
+    let elsewhere = [("plain", r#"{"x": {"image": "mysql", "port": 1}}"#), ("declaring", declares)];
+    let elsewhere = elsewhere.map(|(class, json)| OtherClass {
+        class: ClassName::parse(class).unwrap(),
+        services: services(json).values().map(Into::into).collect(),
+    });
+    let none = Offer { services: Services::new(), elsewhere: elsewhere.into(), ..offer() };
+    for (image, class) in [("mysql", "plain"), ("redis:7", "declaring")] {
+        let told = differences(&none, &[added(image)]);
+        assert!(told[0].ends_with(&format!(": `class:{class}`")), "{told:#?}");
+    }
 }
 
 #[test]
