@@ -46,16 +46,19 @@ pub(crate) fn container_hook(
     out: impl Write,
 ) -> u8 {
     let mut told = Told(out);
-    let offered = agent_dir.map_or(Ok(None), Offered::read);
+    let offered = agent_dir
+        .map_or(Ok(None), |dir| Offered::read(dir).map(|offered| offered.map(|offered| (dir, offered))));
     let answer = match (Call::read(input.take(INPUT_LIMIT_BYTES), &variable), offered) {
         (Ok(Call::Cleanup { services }), offered) => {
             // Nothing here may fail, because the job's result is already known.
-            if let Ok(Some(offered)) = offered {
+            if let Ok(Some((_, offered))) = offered {
                 ready::tell_ended(&offered, &services, &mut told);
             }
             Ok(())
         }
-        (Ok(Call::Prepare(prepare)), Ok(offered)) => prepared(&prepare, offered.as_ref(), &mut told),
+        (Ok(Call::Prepare(prepare)), Ok(offered)) => {
+            prepared(&prepare, offered.as_ref().map(|(dir, offered)| (*dir, offered)), &mut told)
+        }
         (Ok(Call::Prepare(_)), Err(error)) => {
             Err(vec![format!("what this runner knows about its services cannot be read: {error}")])
         }
@@ -78,7 +81,7 @@ fn no_docker(what: &str) -> String {
 /// Answers `prepare_job`, or returns what is wrong.
 fn prepared(
     prepare: &call::Prepare,
-    offered: Option<&Offered>,
+    offered: Option<(&Path, &Offered)>,
     told: &mut Told<impl Write>,
 ) -> Result<(), Vec<String>> {
     if prepare.has_container {
@@ -86,7 +89,7 @@ fn prepared(
     }
     let met = match offered {
         _ if prepare.services.is_empty() => Vec::new(),
-        Some(offered) => compare(&offered.offer, &offered.host_ports(), &prepare.services)?,
+        Some((_, offered)) => compare(&offered.offer, &offered.host_ports(), &prepare.services)?,
         None => {
             let none = "since no class of this deployment declares services";
             return Err(vec![format!(
@@ -94,8 +97,9 @@ fn prepared(
             )]);
         }
     };
-    if let Some(offered) = offered {
-        wait(offered, &prepare.services, &met, told)?;
+    if let Some((agent_dir, offered)) = offered {
+        let waiting = Waiting::begin(agent_dir, offered).map_err(|error| vec![error])?;
+        wait(&waiting, &prepare.services, &met, told)?;
     }
     let answer = answer(&met).to_string();
     fs::write(&prepare.response_file, answer)
@@ -104,12 +108,11 @@ fn prepared(
 
 /// Waits for the services, which all start at the same time.
 fn wait(
-    offered: &Offered,
+    waiting: &Waiting<'_>,
     asked: &[Asked],
     met: &[Met],
     told: &mut Told<impl Write>,
 ) -> Result<(), Vec<String>> {
-    let waiting = Waiting::begin(offered).map_err(|error| vec![error])?;
     let mut failed = Vec::new();
     for (asked, met) in asked.iter().zip(met) {
         told.line(&format!("Waiting for the service `{}` (`{}`)", met.name, asked.image));

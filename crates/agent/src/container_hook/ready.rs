@@ -1,6 +1,7 @@
 //! Waits until services are ready, and looks which have ended.
 
 use std::io::Write;
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -36,6 +37,8 @@ enum State {
 
 /// The services that a job waits for.
 pub(super) struct Waiting<'a> {
+    agent_dir: &'a Path,
+    /// As it was at the beginning.
     offered: &'a Offered,
     http: Http,
     /// All services were started before that.
@@ -43,9 +46,9 @@ pub(super) struct Waiting<'a> {
 }
 
 impl<'a> Waiting<'a> {
-    pub(super) fn begin(offered: &'a Offered) -> Result<Self, String> {
+    pub(super) fn begin(agent_dir: &'a Path, offered: &'a Offered) -> Result<Self, String> {
         let http = Http::new(None).map_err(|error| error.to_string())?;
-        Ok(Self { offered, http, since: Instant::now() })
+        Ok(Self { agent_dir, offered, http, since: Instant::now() })
     }
 
     /// Waits until a service is ready, or returns why it is not going to be.
@@ -106,11 +109,21 @@ impl<'a> Waiting<'a> {
                 Err(error) if error.passes() => State::Pending,
                 Err(error) => State::Failed(error.to_string()),
             },
-            At::Processes { .. } => match self.offered.process(name) {
+            At::Processes { .. } => match self.process(name) {
                 Some(Ok(process)) => of_process(&process, service),
                 Some(Err(ended)) => State::Failed(ended),
                 None => State::Failed("it was not started".to_owned()),
             },
+        }
+    }
+
+    /// A service's process, or why it has none by now: the agent writes the file
+    /// again as soon as a service ends.
+    fn process(&self, name: &ServiceName) -> Option<Result<Process, String>> {
+        match Offered::read(self.agent_dir) {
+            Ok(Some(offered)) => offered.process(name),
+            // The agent removes its files at its end, which is the job's end too.
+            Ok(None) | Err(_) => self.offered.process(name),
         }
     }
 }

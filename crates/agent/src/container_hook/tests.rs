@@ -120,6 +120,19 @@ fn a_service_that_is_never_ready_fails_the_job_within_its_limit() {
 }
 
 #[test]
+fn a_service_that_ends_while_the_job_waits_fails_it_at_once() {
+    let dir = offered("mv {dir}/later.json {dir}/services.json; false", "{}");
+    let file = crate::services::offered::path(dir.path());
+    let text = fs::read_to_string(&file).unwrap().replace(r#""retries":1"#, r#""retries":10"#);
+    fs::write(&file, &text).unwrap();
+    let ended = r#""ended":{"db":"it has ended with exit code 3"}"#;
+    fs::write(dir.path().join("later.json"), text.replace(r#""ended":{}"#, ended)).unwrap();
+    let (code, told) = called(Some(dir.path()), &prepare(&dir.path().join("response"), POSTGRES));
+    assert_eq!(code, 1);
+    assert!(told.ends_with("::error::Service `db` is not ready: it has ended with exit code 3\n"), "{told}");
+}
+
+#[test]
 fn differences_are_told_without_values_and_without_commands_of_the_workflows() {
     let dir = offered("true", "{}");
     let other = POSTGRES.replace("s3cret", "other-s3cret");
