@@ -22,7 +22,7 @@ use nix::sys::stat::Mode;
 use nix::unistd::{Gid, geteuid, mkfifo};
 use serde::{Deserialize, Serialize};
 
-use crate::services::offered;
+use crate::services::offered::{self, Offered};
 
 /// The rules that the hook applies: the part of the boot item that a job may see.
 #[derive(Debug, Serialize, Deserialize)]
@@ -167,10 +167,15 @@ impl AgentDir {
     }
 
     /// Writes what the container hook needs to know about services.
-    pub(crate) fn write_services(&self, json: &[u8]) -> io::Result<()> {
-        let new = self.path.join("services.new");
-        write_new(&new, json, 0o644)?;
-        fs::rename(new, offered::path(&self.path))
+    pub(crate) fn write_services(&self, offered: &Offered) -> Result<(), AgentDirError> {
+        let (new, path) = (self.path.join("services.new"), offered::path(&self.path));
+        let written = serde_json::to_vec(offered).map_err(io::Error::other);
+        let written = written.and_then(|json| write_new(&new, &json, 0o644));
+        written.and_then(|()| fs::rename(&new, &path)).map_err(|source| {
+            // It would be in the way of the next one.
+            let _ = fs::remove_file(&new);
+            AgentDirError::File { path, source }
+        })
     }
 
     /// The FIFO, for `poll`.

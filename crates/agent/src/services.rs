@@ -21,16 +21,19 @@ use ecsrunner_core::rules::service::offer::Offer;
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 
-use crate::agent_dir::AgentDir;
+use crate::agent_dir::{AgentDir, AgentDirError};
 use crate::config::Supervision;
 use crate::listener::{Account, NOT_STARTED};
-use crate::log::Log;
+use crate::log::{Log, chain};
 use crate::processes::Status;
 use offered::{At, Offered, Process};
 
 /// The subcommand that becomes a service as another user. Its arguments are the
 /// user's id, the program and the program's arguments.
 pub(crate) const SERVICE_SUBCOMMAND: &str = "agent-service";
+
+/// The lowest port that a process without privileges may listen on.
+const UNPRIVILEGED_PORTS: &str = "/proc/sys/net/ipv4/ip_unprivileged_port_start";
 
 /// How many free ports are tried.
 const PORT_TRIES: u32 = 20;
@@ -45,14 +48,12 @@ pub(crate) struct Services {
 }
 
 impl Services {
-    /// Starts the processes, if the class has any here, and writes what the
-    /// container hook needs. A service that cannot be started fails only a job that
-    /// asks for it.
+    /// Starts the processes, if the class has any here. A service that cannot be
+    /// started fails only a job that asks for it.
     pub(crate) fn start(
         config: &Supervision,
         offer: Option<&Offer>,
         account: Option<&Account>,
-        dir: &AgentDir,
         log: &mut Log<impl Write>,
     ) -> Self {
         let mut services = Self::default();
@@ -88,7 +89,6 @@ impl Services {
             }
         }
         services.offered = Some(offered);
-        services.write(dir, log);
         services
     }
 
@@ -108,7 +108,10 @@ impl Services {
         if let Some(Offered { at: At::Processes { ended, .. }, .. }) = &mut self.offered {
             ended.insert(name, reason);
         }
-        self.write(dir, log);
+        if let Err(error) = self.write(dir) {
+            // A job that waits for it hears that it is not ready in time.
+            log.warn("services not written", &[("reason", &chain(&error))]);
+        }
     }
 
     /// Kills what runs, with its process group. [`crate::processes::kill_leftovers`]
@@ -122,13 +125,10 @@ impl Services {
         self.ports.clear();
     }
 
-    fn write(&self, dir: &AgentDir, log: &mut Log<impl Write>) {
-        let Some(offered) = &self.offered else { return };
-        let written = serde_json::to_vec(offered).map_err(io::Error::other);
-        if let Err(error) = written.and_then(|bytes| dir.write_services(&bytes)) {
-            // Jobs that ask for services fail then.
-            log.warn("services not written", &[("reason", &error.to_string())]);
-        }
+    /// Writes what the container hook needs. Without the file a job would hear that
+    /// no class declares services, so no listener may be started if that fails.
+    pub(crate) fn write(&self, dir: &AgentDir) -> Result<(), AgentDirError> {
+        self.offered.as_ref().map_or(Ok(()), |offered| dir.write_services(offered))
     }
 }
 
@@ -140,7 +140,8 @@ fn start_one(
     service: &Service,
 ) -> io::Result<(Process, Pid, ReservedPort)> {
     let words = service.process.as_deref().unwrap_or_default();
-    let port = ReservedPort::near(service.port)?;
+    let lowest = if account.is_some() { lowest_unprivileged_port() } else { 0 };
+    let port = ReservedPort::near(service.port, lowest)?;
     let process = Process { port: port.number, dir: service_dir.join(name.as_str()) };
     let words: Vec<OsString> = words.iter().map(|word| process.filled_in(word).into()).collect();
     let (program, arguments) = words.split_first().ok_or_else(|| io::Error::other("it has no process"))?;
@@ -194,9 +195,12 @@ struct ReservedPort {
 
 impl ReservedPort {
     /// Any port of this machine is as good as another, and a workflow that fixes the
-    /// declared one passes if it is free.
-    fn near(declared: u16) -> io::Result<Self> {
-        if let Some(port) = Self::reserve(declared) {
+    /// declared one passes if it is free. A port below `lowest` does not count as
+    /// free, because the service has no privilege to listen on it.
+    fn near(declared: u16, lowest: u16) -> io::Result<Self> {
+        if declared >= lowest
+            && let Some(port) = Self::reserve(declared)
+        {
             return Ok(port);
         }
         for _ in 0..PORT_TRIES {
@@ -217,6 +221,12 @@ impl ReservedPort {
     }
 }
 
+fn lowest_unprivileged_port() -> u16 {
+    const LINUX_DEFAULT: u16 = 1024;
+    let text = fs::read_to_string(UNPRIVILEGED_PORTS).unwrap_or_default();
+    text.trim().parse().unwrap_or(LINUX_DEFAULT)
+}
+
 fn make_directory(path: &Path, mode: u32) -> io::Result<()> {
     match DirBuilder::new().mode(mode).create(path) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
@@ -233,4 +243,17 @@ pub(crate) fn become_service(uid: &OsStr, program: &OsStr, arguments: &[OsString
     // Its own log.
     let _told = writeln!(io::stderr(), "error: `{}` cannot be started: {error}", program.display());
     ExitCode::from(NOT_STARTED)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_port_that_takes_a_privilege_does_not_count_as_free() {
+        let declared = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0)).unwrap().local_addr().unwrap().port();
+        let number = |lowest| ReservedPort::near(declared, lowest).unwrap().number;
+        assert_eq!(number(declared), declared);
+        assert_ne!(number(declared + 1), declared);
+    }
 }

@@ -140,11 +140,15 @@ impl<W: Write> Supervisor<'_, W> {
         for name in &env_file.removed {
             self.log.warn("line removed from the runner's .env", &[("variable", name)]);
         }
-        self.services = Services::start(self.config, self.offer, account, &self.dir, self.log);
-        let has_services = self.services.are_declared();
+        self.services = Services::start(self.config, self.offer, account, self.log);
         let start = Instant::now();
-        let (listener, mut outputs) =
-            Listener::start(self.config, account, &self.dir, &env_file.kept, jit, has_services)?;
+        let (listener, mut outputs) = match self.start_listener(account, jit, &env_file.kept) {
+            Ok(started) => started,
+            Err(ending) => {
+                self.kill_rest();
+                return Err(ending);
+            }
+        };
         self.life.reached(Step::ListenerStarted);
         let elapsed_ms = start.elapsed().as_millis();
         let pid = listener.pid.as_raw();
@@ -153,6 +157,26 @@ impl<W: Write> Supervisor<'_, W> {
         let status = self.follow(&listener, &mut outputs);
         // The listener's last lines are needed to judge its end.
         self.read_rest(&mut outputs);
+        self.kill_rest();
+        self.read_rest(&mut outputs);
+        self.log.info("listener ended", &[("reason", &status.to_string())]);
+        Ok(status)
+    }
+
+    /// Starts the listener once the container hook can read about the services.
+    fn start_listener(
+        &self,
+        account: Option<&Account>,
+        jit: &SecretString,
+        env_file: &[(String, Vec<u8>)],
+    ) -> Result<(Listener, Outputs), Ending> {
+        self.services.write(&self.dir)?;
+        let has_services = self.services.are_declared();
+        Ok(Listener::start(self.config, account, &self.dir, env_file, jit, has_services)?)
+    }
+
+    /// Ends the services, and all that a listener has left behind.
+    fn kill_rest(&mut self) {
         self.services.kill();
         let leftovers = processes::kill_leftovers(self.signals);
         if leftovers.killed > 0 {
@@ -161,9 +185,6 @@ impl<W: Write> Supervisor<'_, W> {
         if leftovers.remaining > 0 {
             self.log.warn("leftovers remain", &[("processes", &leftovers.remaining)]);
         }
-        self.read_rest(&mut outputs);
-        self.log.info("listener ended", &[("reason", &status.to_string())]);
-        Ok(status)
     }
 
     fn follow(&mut self, listener: &Listener, outputs: &mut Outputs) -> Status {

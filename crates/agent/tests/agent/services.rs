@@ -187,6 +187,49 @@ fn a_process_that_cannot_be_started_or_ends_is_told_in_the_jobs_log_alone() {
     }
 }
 
+/// A service that runs until it is ended, as another user than an agent that is root.
+fn sleeping(port: u16) -> Value {
+    let mut service = postgres();
+    service["port"] = json!(port);
+    service["health"]["command"] = json!("true");
+    service["process"] = json!(["sleep", "600"]);
+    service
+}
+
+#[test]
+fn services_end_if_the_listener_cannot_be_started() {
+    let agent = Agent::without_listener(item_with(&sleeping(5432)));
+    let dir = agent.path("services");
+    let ended = agent.env("ECSRUNNER_SERVICE_DIR", dir.display()).run().ended_with(13, "listener_missing");
+    let pid = ended.told("service started", "pid").to_string();
+    assert!(!crate::harness::is_there(&pid), "{}", ended.text());
+}
+
+#[test]
+fn no_job_runs_if_the_hook_cannot_read_about_the_services() {
+    let agent = agent(&sleeping(5432), ASKED);
+    let file = agent.path("run/agent/services.json");
+    // A file cannot take the place of a directory.
+    fs::create_dir_all(&file).unwrap();
+    let dir = agent.path("services");
+    let ended = agent.env("ECSRUNNER_SERVICE_DIR", dir.display()).run().ended_with(25, "files_failed");
+    assert!(ended.text().contains(&format!("`{}` cannot be made: ", file.display())), "{}", ended.text());
+    assert!(!ended.text().contains("listener started"), "{}", ended.text());
+    let pid = ended.told("service started", "pid").to_string();
+    assert!(!crate::harness::is_there(&pid), "{}", ended.text());
+}
+
+#[test]
+fn a_service_of_another_user_gets_no_port_that_takes_a_privilege() {
+    let Some(agent) = agent(&sleeping(1), &ASKED.replace("5432:5432", "1")).in_container() else { return };
+    let dir = agent.path("services");
+    let ended = agent.env("ECSRUNNER_SERVICE_DIR", dir.display()).run().ended_with(0, "completed");
+    let port = ended.told("service started", "port").as_u64().unwrap();
+    assert!(port >= 1024, "{port}");
+    has(&ended, "prepare_job: 0");
+    has(&ended, &format!("Service `db` is ready on port {port}"));
+}
+
 #[test]
 fn services_take_dockers_place_and_the_path_of_the_metadata_is_only_where_they_are() {
     let show = "echo \"hook: ${ACTIONS_RUNNER_CONTAINER_HOOKS:+set}\"; cat ../run/agent/services.json; echo";
