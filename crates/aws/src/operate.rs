@@ -20,7 +20,7 @@ use secrecy::SecretString;
 use crate::connection::Connection;
 use crate::fault::Fault;
 use crate::parameters;
-use crate::task::{CONTAINER, log_stream};
+use crate::task::{CONTAINER, STREAM_PREFIX};
 
 pub use cluster::ClusterInfo;
 pub use image::ImageInfo;
@@ -200,7 +200,7 @@ impl<'a> Operator<'a> {
         from: Option<&str>,
     ) -> Result<LogPage, OperateError> {
         let container = service.map_or(CONTAINER, ServiceName::as_str);
-        let stream = log_stream(container, task);
+        let stream = format!("{STREAM_PREFIX}/{container}/{task}");
         let page = self
             .connection
             .logs()

@@ -9,12 +9,7 @@ use serde::Serialize;
 pub const CONTAINER: &str = ecsrunner_core::rules::service::RUNNER;
 
 /// The task definitions' `awslogs-stream-prefix`.
-const STREAM_PREFIX: &str = "runner";
-
-/// Returns the stream to which a container of a task writes its log.
-pub(crate) fn log_stream(container: &str, task: &TaskId) -> String {
-    format!("{STREAM_PREFIX}/{container}/{task}")
-}
+pub(crate) const STREAM_PREFIX: &str = "runner";
 
 /// Returns the task to whose agent a stream of the log group belongs; `None` for the stream of a service or of anything
 /// else.
