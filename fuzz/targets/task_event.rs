@@ -16,7 +16,7 @@ fuzz_target!(|detail: &str| {
     let deployment = Deployment::parse("ci").expect("a deployment");
     let now = Timestamp::from_second(1_796_000_000).expect("a time");
     let Ok(Some(event)) = read(detail, &deployment, "ci", now) else { return };
-    assert!(event.runner.belongs_to(&deployment), "{}", event.runner);
+    assert!(event.name.belongs_to(&deployment), "{}", event.name);
     let entry: SettingsEntry =
         serde_json::from_str(r#"{"version": 1, "deployment": "ci", "repositories": ["acme/*"]}"#)
             .expect("settings");

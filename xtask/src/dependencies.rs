@@ -11,6 +11,7 @@ use std::collections::BTreeSet;
 use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 
 use anyhow::{Context, ensure};
 use serde::Deserialize;
@@ -73,12 +74,28 @@ pub(crate) fn check(root: &Path) -> anyhow::Result<Done> {
     }
     ensure!(faults.is_empty(), "{}", faults.into_iter().collect::<Vec<_>>().join("\n  "));
     say(&format!("{packages} packages, {} targets", rules.graph.targets.len()));
+    check_fuzz(root)?;
     if is_there(cargo(root).args(["deny", "--version"])) {
         succeed(cargo(root).args(["deny", "--all-features", "check", "bans", "licenses", "sources"]))?;
     } else {
         say("cargo-deny is not installed, so its own check is skipped");
     }
     Ok(Done::Passed)
+}
+
+/// Checks that the lock file of `fuzz/`, a workspace of its own, follows the dependencies of the crates that it fuzzes.
+fn check_fuzz(root: &Path) -> anyhow::Result<()> {
+    let mut metadata = cargo(root);
+    metadata.args([
+        "metadata",
+        "--quiet",
+        "--locked",
+        "--format-version=1",
+        "--manifest-path=fuzz/Cargo.toml",
+    ]);
+    succeed(metadata.stdout(Stdio::null())).context(
+        "fuzz/Cargo.lock is out of date: `cargo metadata --manifest-path fuzz/Cargo.toml` updates it",
+    )
 }
 
 /// Checks the locked dependencies against RustSec's advisories. Tests do not reach the internet, so the database has to
