@@ -98,7 +98,7 @@ impl Guard {
         let prefix = PREFIX.as_bytes();
         let (mut broken, mut copied) = (Vec::new(), 0);
         for (place, byte) in bytes.iter().enumerate() {
-            // The first byte of the prefix is at no other place in it, so a match begins anew with that byte alone.
+            // The first byte of the prefix occurs in it only once, so a new match can begin only at that byte.
             self.matched = match prefix.get(self.matched) {
                 Some(next) if next == byte => self.matched + 1,
                 _ => usize::from(*byte == prefix[0]),

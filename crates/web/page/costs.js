@@ -13,7 +13,7 @@ const FEW = 8;
 /** An answer that is older is read again when the section is opened. */
 const MAX_AGE_MILLIS = 5 * 60_000;
 
-/** The keys, and the column that a table has besides the cost. */
+/** Each table: its key in the answer, its title, and its column after the cost. */
 const TABLES = [
   ['by_class', 'Class', 'Saved'], ['by_repository', 'Repository', 'Hours'], ['by_workflow', 'Workflow', 'Hours'],
 ];

@@ -7,7 +7,7 @@ export const records = new Records();
 /** The list in view and its filters; an empty text filters nothing. `filters.js` keeps them in the address. */
 export const view = { section: '', kind: 'jobs', q: '', repository: '', class: '', state: '', pool: '' };
 
-/** The parts of the page besides jobs and runners. */
+/** The sections of the page other than the lists of jobs and runners. */
 export const SECTIONS = ['costs', 'deployment'];
 
 export const FILTER_NAMES = ['q', 'repository', 'class', 'state', 'pool'];

@@ -1,6 +1,6 @@
-//! Turns records that are read at intervals into changes, for a deployment that tells of none.
+//! Finds changes by reading the records at intervals and comparing them, for a deployment that does not report changes.
 //!
-//! Records are read only while somebody listens. All listeners share one reading.
+//! Records are read only while a client is connected. All clients share one reading.
 
 mod known;
 
@@ -17,7 +17,8 @@ use known::Known;
 
 /// Changes that a listener can lag behind before it has to read the lists again.
 const CHANGES_KEPT: usize = 1024;
-/// Records that were read longer ago are no longer compared with: the listener reads the lists anyway.
+/// After a time without clients, records that were read longer ago are not compared with: a new client reads the lists
+/// anyway.
 const MAX_AGE: Duration = Duration::from_secs(60);
 
 /// How often records are read.
@@ -35,7 +36,7 @@ impl Default for Pace {
     }
 }
 
-/// Reads records while somebody listens.
+/// Reads records while a client is connected.
 #[derive(Debug)]
 pub struct Poller {
     pace: Pace,
@@ -101,8 +102,8 @@ impl Poller {
             while self.told.receiver_count() == 0 {
                 self.read.send_replace(None);
                 self.wanted.notified().await;
+                known = known.filter(|known| known.is_younger(MAX_AGE));
             }
-            known = known.filter(|known| known.is_younger(MAX_AGE));
             let pause = match Known::read(known.take(), backend).await {
                 Ok((now, changes)) => {
                     let pause = if now.is_quiet() { self.pace.quiet } else { self.pace.busy };

@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use crate::random::Random;
 
-/// A duration that is drawn anew each time, evenly between its least and its most.
+/// A random duration, uniform between a minimum and a maximum.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Spread {
+    /// The minimum.
     pub least: Duration,
-    /// What is added at most, exclusive.
+    /// The maximum less the minimum, exclusive.
     pub more: Duration,
 }
 

@@ -83,9 +83,9 @@ fn at_throttled_warm_launches_rest_and_come_when_there_is_room() {
     });
 }
 
-/// AU: AWS throttles launches for two minutes while forty jobs wait. Few calls are made, and all jobs run soon after.
+/// AX: AWS throttles launches for two minutes while forty jobs wait. Few calls are made, and all jobs run soon after.
 #[test]
-fn au_jobs_whose_launches_are_throttled_are_asked_for_ever_less_often() {
+fn ax_jobs_whose_launches_are_throttled_are_asked_for_ever_less_often() {
     in_virtual_time(async {
         let mut world = Deployment::seeded(4).start();
         world.throttle_launches(true);
@@ -95,7 +95,7 @@ fn au_jobs_whose_launches_are_throttled_are_asked_for_ever_less_often() {
         world.throttle_launches(false);
         world.pass(minutes(3)).await;
         print(
-            "AU",
+            "AX",
             &[
                 ("calls", &calls),
                 ("done", &jobs.done_of(&world)),
