@@ -154,7 +154,7 @@ impl Lambda {
         self.running.push(Box::pin(async move {
             let outcome = tokio::select! {
                 biased;
-                outcome = invoke(&engine, &arrival.input, options) => outcome,
+                outcome = process.run(invoke(&engine, &arrival.input, options)) => outcome,
                 () = process.died() => Err("killed".to_owned()),
                 () = tokio::time::sleep(timeout) => Err("timed out".to_owned()),
             };

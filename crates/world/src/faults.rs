@@ -5,9 +5,12 @@ mod ports;
 
 use std::collections::BTreeSet;
 use std::error::Error;
-use std::future::Future;
-use std::sync::Arc;
+use std::fmt;
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use ecsrunner_core::id::JobId;
@@ -17,6 +20,7 @@ use ecsrunner_engine::ports::images::ImageError;
 use ecsrunner_engine::ports::queue::QueueError;
 use ecsrunner_engine::ports::store::StoreError;
 use tokio::sync::Notify;
+use tokio::time::Sleep;
 
 use super::outside::{Outside, Shared, millis};
 
@@ -143,8 +147,13 @@ pub struct Mishap {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum MishapKind {
     Kill,
-    /// The process stalls for this time, and continues.
+    /// The call takes this much longer. What the process does beside it goes on, its timeouts too.
     Stall(Duration),
+    /// The whole process stands still and then continues, as a Lambda function does that is frozen.
+    Freeze(Duration),
+    /// The lease is free for others although its holder believes that it has it, as if clocks differed, and another process is
+    /// kicked.
+    LoseLease,
     /// The process gets no answer.
     Lose,
     /// The write conflicts with another one, and has no effect. Calls that do not
@@ -198,6 +207,8 @@ enum Fate {
     Conflict,
     Lost { effect: bool },
     Stall { effect: bool, time: Duration },
+    Freeze { effect: bool, time: Duration },
+    LoseLease { effect: bool },
     Kill { effect: bool },
 }
 
@@ -207,6 +218,8 @@ impl Mishap {
         match self.kind {
             MishapKind::Kill => Fate::Kill { effect },
             MishapKind::Stall(time) => Fate::Stall { effect, time },
+            MishapKind::Freeze(time) => Fate::Freeze { effect, time },
+            MishapKind::LoseLease => Fate::LoseLease { effect },
             MishapKind::Collide if method.can_collide() => Fate::Conflict,
             MishapKind::Collide => Fate::Answered,
             MishapKind::Lose => Fate::Lost { effect },
@@ -214,14 +227,22 @@ impl Mishap {
     }
 }
 
-/// One process of the function. It can die between two effects.
-#[derive(Clone, Debug, Default)]
+/// One process of the function. It can die or stand still between two effects.
+#[derive(Clone, Default)]
 pub struct Process(Arc<Life>);
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Life {
     is_dead: AtomicBool,
     died: Notify,
+    /// What the process waits for before it does anything else.
+    frozen: Mutex<Option<Pin<Box<Sleep>>>>,
+}
+
+impl fmt::Debug for Process {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Process")
+    }
 }
 
 impl Process {
@@ -230,6 +251,33 @@ impl Process {
         while !self.0.is_dead.load(Ordering::Relaxed) {
             self.0.died.notified().await;
         }
+    }
+
+    /// Runs what the process does, except while it stands still.
+    pub async fn run<T>(&self, work: impl Future<Output = T>) -> T {
+        let mut work = pin!(work);
+        poll_fn(
+            |context| {
+                if self.stands_still(context) { Poll::Pending } else { work.as_mut().poll(context) }
+            },
+        )
+        .await
+    }
+
+    fn stands_still(&self, context: &mut Context<'_>) -> bool {
+        let mut frozen = self.0.frozen.lock().unwrap_or_else(PoisonError::into_inner);
+        let waits = frozen.as_mut().is_some_and(|until| until.as_mut().poll(context).is_pending());
+        if !waits {
+            *frozen = None;
+        }
+        waits
+    }
+
+    /// Stands still. The caller goes on only when the whole process does.
+    async fn freeze(&self, time: Duration) {
+        *self.0.frozen.lock().unwrap_or_else(PoisonError::into_inner) =
+            Some(Box::pin(tokio::time::sleep(time)));
+        tokio::task::yield_now().await;
     }
 
     async fn die(&self) {
@@ -262,14 +310,19 @@ impl<T> Faulty<T> {
         match fate {
             Fate::Kill { effect: false } => self.process.die().await,
             Fate::Stall { effect: false, time } => tokio::time::sleep(time).await,
+            Fate::Freeze { effect: false, time } => self.process.freeze(time).await,
+            Fate::LoseLease { effect: false } => self.shared.lose_lease(),
             Fate::Conflict => return Err(E::conflict(method)),
             Fate::Lost { effect: false } => return Err(E::lost(method)),
-            Fate::Answered | Fate::Lost { .. } | Fate::Kill { .. } | Fate::Stall { .. } => {}
+            Fate::Answered | Fate::Lost { .. } | Fate::Kill { .. } => {}
+            Fate::Stall { .. } | Fate::Freeze { .. } | Fate::LoseLease { .. } => {}
         }
         let answer = call.await;
         match fate {
             Fate::Kill { effect: true } => self.process.die().await,
             Fate::Stall { effect: true, time } => tokio::time::sleep(time).await,
+            Fate::Freeze { effect: true, time } => self.process.freeze(time).await,
+            Fate::LoseLease { effect: true } => self.shared.lose_lease(),
             _ => {}
         }
         tokio::time::sleep(takes / 2).await;

@@ -66,6 +66,14 @@ impl fmt::Debug for Shared {
 }
 
 impl Shared {
+    /// Frees the lease although somebody holds it, and kicks another process.
+    pub(super) fn lose_lease(&self) {
+        let outside = &mut *self.lock();
+        outside.tables.free_lease();
+        outside.arrivals.push_back(Arrival::first(Input::Kick));
+        self.0.changed.notify_one();
+    }
+
     /// Makes a world that starts now.
     pub(super) fn new(setup: &Setup) -> Self {
         let clock = VirtualClock::start();

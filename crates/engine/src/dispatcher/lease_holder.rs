@@ -265,9 +265,42 @@ impl<'a> LeaseHolder<'a> {
 #[cfg(test)]
 mod tests {
     use ecsrunner_core::decide::plan::Question;
-    use ecsrunner_core::id::JobId;
+    use ecsrunner_core::id::{JobId, Repository};
+    use ecsrunner_core::rules::pool::Scope;
 
     use super::*;
+
+    #[test]
+    fn an_effect_begins_only_if_lease_and_function_outlast_a_whole_step() {
+        let now = Timestamp::from_second(1_764_000_000).unwrap();
+        let lease = || Lease { epoch: Epoch::new(1), next_kick_at: None };
+        let key = EffectKey::Question(Question::Run(JobId::new(1)));
+        let (enough, too_short) = (now + STEP_LIMIT, now + STEP_LIMIT - Duration::from_millis(1));
+        let begins = |held_until, until| {
+            let options = DispatchOptions { until, ..DispatchOptions::default() };
+            LeaseHolder::new(lease(), options, held_until).may_begin(&key, None, now)
+        };
+        assert!(begins(enough, None));
+        assert!(begins(enough, Some(enough)));
+        assert!(!begins(too_short, None), "the lease ends first");
+        assert!(!begins(enough, Some(too_short)), "the function ends first");
+    }
+
+    #[test]
+    fn one_pool_cannot_have_all_effects() {
+        let now = Timestamp::from_second(1_764_000_000).unwrap();
+        let lease = Lease { epoch: Epoch::new(1), next_kick_at: None };
+        let mut holder = LeaseHolder::new(lease, DispatchOptions::default(), now + Duration::from_secs(60));
+        let [hangs, other] = ["abcdefg234", "hijklmn567"].map(|id| PoolId::parse(id).unwrap());
+        let mut begin = |pool: &PoolId, number: usize| {
+            let scope = Scope::Repository(Repository::parse(&format!("{pool}/app{number}")).unwrap());
+            holder.may_begin(&EffectKey::Probe(scope), pool, now)
+        };
+        let of_one = (0..MAX_EFFECTS).filter(|number| begin(&hangs, *number)).count();
+        assert_eq!(of_one, MAX_EFFECTS_OF_POOL);
+        let of_other = (0..MAX_EFFECTS).filter(|number| begin(&other, *number)).count();
+        assert_eq!(of_one + of_other, MAX_EFFECTS);
+    }
 
     #[test]
     fn no_effect_begins_once_another_found_that_the_lease_is_lost() {

@@ -116,3 +116,24 @@ fn o_a_quota_below_the_limit_costs_little_time() {
         }
     });
 }
+
+/// AY: all capacity is gone for an hour, then it is back. Once one job has a task, the others have theirs at once.
+#[test]
+fn ay_when_one_job_finds_capacity_again_all_others_start() {
+    in_virtual_time(async {
+        let mut world = without_spot(Deployment::seeded(2));
+        let jobs = Jobs::queue(&mut world, 20, |_| job_in("spotonly", "app", JOB_SECS));
+        world.pass(hours(1)).await;
+        world.restore_capacity();
+        world.settle(hours(3)).await;
+        let waits = jobs.waits(&world);
+        let apart = waits.longest_secs() - waits.shortest_secs();
+        print(
+            "AY",
+            &[("done", &jobs.done_of(&world)), ("apart_s", &apart), ("max_wait_s", &waits.longest())],
+        );
+        assert_eq!(jobs.done(&world), 20);
+        assert!(apart <= 30, "the last job began {apart} s after the first");
+        world.assert_nothing_lost_or_doubled();
+    });
+}

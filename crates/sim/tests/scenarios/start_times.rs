@@ -109,3 +109,20 @@ fn ax_jobs_whose_launches_are_throttled_are_asked_for_ever_less_often() {
         world.assert_nothing_lost_or_doubled();
     });
 }
+
+/// AZ: AWS answers some launches with an error while GitHub's rate is nearly used up. What is tried again takes no second
+/// slot of that rate.
+#[test]
+fn az_a_launch_that_is_tried_again_keeps_its_slot_of_githubs_rate() {
+    in_virtual_time(async {
+        let mut world = Deployment::seeded(4).registrations(4, 1).start();
+        world.fail_next_launches(8);
+        let jobs = Jobs::queue(&mut world, 4, |_| job(JOB_SECS));
+        world.pass(minutes(20)).await;
+        print("AZ", &[("done", &jobs.done_of(&world)), ("longest_wait_s", &jobs.waits(&world).longest())]);
+        assert_eq!(jobs.done(&world), 4);
+        assert!(jobs.waits(&world).longest_secs() <= 90, "{} s", jobs.waits(&world).longest());
+        world.settle(hours(1)).await;
+        world.assert_nothing_lost_or_doubled();
+    });
+}

@@ -22,6 +22,11 @@ impl Tables {
         self.kicks
     }
 
+    /// Lets others take the lease, as if it had expired.
+    pub(crate) fn free_lease(&mut self) {
+        self.lease.held_until = None;
+    }
+
     /// Gives the lease to another dispatcher, as if it had expired, and kicks.
     pub fn lose_lease(&mut self, now: Timestamp) {
         let request = LeaseRequest { owner: 0, force: true };

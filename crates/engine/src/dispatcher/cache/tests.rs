@@ -113,3 +113,17 @@ fn a_hold_that_could_not_be_written_is_forgotten_once_a_round_has_released_it() 
     cache.refresh(&mut open, at(100_001));
     assert!(open.holds.is_empty(), "each round would release it again");
 }
+
+#[test]
+fn a_new_lease_knows_nothing_of_what_an_earlier_one_had_not_asked_for() {
+    let cache = Cache::default();
+    let runner = RunnerName::parse("ecsr-sim-zvwt7jkrb7-01kdvdna8nvj45q24a7kw9076g").unwrap();
+    let bucket = Bucket::Fargate(Market::OnDemand);
+    cache.add_unasked(&runner, 1);
+    cache.take_slot(&runner, &bucket);
+    assert!(cache.is_unasked(&runner, 1) && cache.has_slot(&runner, &bucket));
+    assert!(!cache.is_unasked(&runner, 2), "another attempt");
+    cache.begin_lease();
+    // Another process may have asked for it since, and used the slot.
+    assert!(!cache.is_unasked(&runner, 1) && !cache.has_slot(&runner, &bucket));
+}

@@ -86,6 +86,11 @@ impl Deployment {
         self
     }
 
+    /// Registers at most so many runners at once, and this many a minute after that.
+    pub(crate) fn registrations(self, burst: u32, per_minute: u32) -> Self {
+        self.setting("paces", json!({"github": {"burst": burst, "per_minute": per_minute}}))
+    }
+
     pub(crate) fn start(self) -> World {
         World { simulation: Simulation::new(self.setup) }
     }

@@ -38,6 +38,21 @@ impl World {
         self.outside().ecs.faults_mut().short.push(shortage);
     }
 
+    /// Gives all capacity back.
+    pub(crate) fn restore_capacity(&self) {
+        self.outside().ecs.faults_mut().short.clear();
+    }
+
+    /// Leaves the next launches without an answer that says whether there is a task.
+    pub(crate) fn fail_next_launches(&self, count: u32) {
+        let answer = FaultAnswer::Error {
+            code: "ServerException".to_owned(),
+            message: "Service Unavailable. Please try again later.".to_owned(),
+        };
+        let fault = CallFault { times: Some(count), ..CallFault::once("RunTask", answer) };
+        self.outside().ecs.faults_mut().calls.push(fault);
+    }
+
     /// Makes AWS throttle every launch, or no longer.
     pub(crate) fn throttle_launches(&self, throttled: bool) {
         let outside = &mut *self.outside();
