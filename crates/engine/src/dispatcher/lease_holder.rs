@@ -287,6 +287,17 @@ mod tests {
     }
 
     #[test]
+    fn launches_are_planned_ahead_until_the_next_round_has_begun_its_own() {
+        let now = Timestamp::from_second(1_764_000_000).unwrap();
+        let lease = Lease { epoch: Epoch::new(1), next_kick_at: None };
+        let mut holder = LeaseHolder::new(lease, DispatchOptions::default(), now);
+        for (round_took, ahead) in [(0, 1), (2, 3), (3600, 5)] {
+            holder.took(SignedDuration::from_secs(round_took));
+            assert_eq!(holder.ahead(), SignedDuration::from_secs(ahead), "after a round of {round_took} s");
+        }
+    }
+
+    #[test]
     fn one_pool_cannot_have_all_effects() {
         let now = Timestamp::from_second(1_764_000_000).unwrap();
         let lease = Lease { epoch: Epoch::new(1), next_kick_at: None };

@@ -109,4 +109,9 @@ impl World {
     pub(crate) fn pause(&self) {
         self.outside().pause(true);
     }
+
+    /// Ends a pause.
+    pub(crate) fn resume(&self) {
+        self.outside().pause(false);
+    }
 }

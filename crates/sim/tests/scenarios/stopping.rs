@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use ecsrunner_world::faults::FaultPlan;
+use ecsrunner_world::faults::{FaultPlan, Method};
 
 use crate::harness::jobs::job;
-use crate::harness::{Deployment, Jobs, in_virtual_time, minutes, print, secs, sized};
+use crate::harness::{Deployment, Jobs, hours, in_virtual_time, minutes, print, secs, sized};
 
 /// C: a pause in the first seconds of a burst, then all jobs are cancelled.
 ///
@@ -111,5 +111,27 @@ fn y_nothing_is_lost_when_jobs_are_cancelled_in_a_pause() {
         );
         world.assert_nothing_lost_or_doubled();
         assert_eq!(world.tasks(), before, "tasks were launched only to be stopped");
+    });
+}
+
+/// BA: a pause while AWS throttles launches, and AWS then answers again. What was to be tried again waits for the end of the
+/// pause.
+#[test]
+fn ba_a_launch_that_failed_before_a_pause_is_not_tried_again_during_it() {
+    in_virtual_time(async {
+        let mut world = Deployment::seeded(3).start();
+        world.throttle_launches(true);
+        let jobs = Jobs::queue(&mut world, 5, |_| job(60));
+        world.pass(secs(20)).await;
+        assert!(world.calls(Method::RunTask) > 0);
+        world.pause();
+        world.throttle_launches(false);
+        world.pass(minutes(10)).await;
+        assert_eq!(world.tasks(), 0);
+        world.resume();
+        world.settle(hours(1)).await;
+        print("BA", &[("done", &jobs.done_of(&world)), ("tasks", &world.tasks())]);
+        assert_eq!(jobs.done(&world), 5);
+        world.assert_nothing_lost_or_doubled();
     });
 }
