@@ -149,10 +149,6 @@ impl Waits {
         self.0.last().copied().unwrap_or(0)
     }
 
-    pub(crate) fn shortest_secs(&self) -> i64 {
-        self.0.first().copied().unwrap_or(0)
-    }
-
     pub(crate) fn p90(&self) -> String {
         shown(self.0.get(self.0.len() * 9 / 10))
     }
