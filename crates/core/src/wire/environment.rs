@@ -26,6 +26,8 @@ pub const AGENT_DIR: &str = "ECSRUNNER_AGENT_DIR";
 pub const TMP_DIR: &str = "ECSRUNNER_TMP_DIR";
 /// The directory in which services run as processes.
 pub const SERVICE_DIR: &str = "ECSRUNNER_SERVICE_DIR";
+/// The directory of the task's Docker engine: its data, its state and its log. Only the task of a Docker class has it.
+pub const DOCKER_DIR: &str = "ECSRUNNER_DOCKER_DIR";
 /// User and group id of the listener.
 pub const RUNNER_UID: &str = "ECSRUNNER_RUNNER_UID";
 /// Names of further variables that are passed to the listener and its job.
