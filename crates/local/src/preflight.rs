@@ -13,7 +13,7 @@ use crate::accounts::{self, Account, RunnerUsers};
 use crate::compute::SYSTEM_PATH;
 use crate::compute::install::{self, EXTERNALS};
 use crate::compute::uids::is_at_work;
-use crate::config::{Config, ConfigError, LISTENER};
+use crate::config::{Config, ConfigError, DockerEntry, LISTENER};
 use crate::paths;
 use crate::probe::{Refused, Request};
 use crate::task::{TaskDir, TaskStatus};
@@ -31,7 +31,8 @@ pub(crate) fn check(config: &Config, options: &Options) -> anyhow::Result<Runner
     check_characters("state directory", &state, &mut mistakes);
     check_characters("executable", &options.executable, &mut mistakes);
     let users = users(config, &mut mistakes);
-    check_docker(config, SYSTEM_PATH, nix::unistd::geteuid().is_root(), &mut mistakes);
+    let is_root = nix::unistd::geteuid().is_root();
+    mistakes.extend(check_docker(&config.catalogue, &config.docker, SYSTEM_PATH, is_root));
     if let Some(users) = users.filter(|_| mistakes.is_empty()) {
         check_access(config, options, &state, &users, &mut mistakes)?;
         if mistakes.is_empty() {
@@ -44,29 +45,31 @@ pub(crate) fn check(config: &Config, options: &Options) -> anyhow::Result<Runner
     Err(ConfigError::new(&options.config, mistakes).into())
 }
 
-/// Refuses classes with Docker engines where none can be started. `path` is where the agent looks for programs.
-fn check_docker(config: &Config, path: &str, is_root: bool, mistakes: &mut Vec<String>) {
-    let classes = engines(&config.catalogue);
-    let Some(class) = classes.first() else { return };
-    let key = format!("classes.{class}.docker");
+/// Returns why no Docker engine can be started here, if a class has any. `path` is where the agent looks for programs.
+fn check_docker(catalogue: &Catalogue, docker: &DockerEntry, path: &str, is_root: bool) -> Option<String> {
+    let class = engines(catalogue).into_iter().next()?;
     if !is_root {
-        mistakes.push(format!(
-            "{key}: only root can start a Docker engine for each job: start the server as root, or remove the key"
+        return Some(format!(
+            "classes.{class}.docker: only root can start a Docker engine for each job: start the server as root, or \
+             remove the key"
         ));
-        return;
     }
-    let needs_network = config.docker.addresses().is_ok_and(|addresses| addresses.is_some());
+    let needs_network = docker.addresses().is_ok_and(|addresses| addresses.is_some());
     let tools = ["ip", "iptables"].into_iter().filter(|_| needs_network);
     let is_there = |name: &&str| std::env::split_paths(path).any(|dir| dir.join(name).is_file());
-    let missing: Vec<&str> =
-        ["dockerd", "docker"].into_iter().chain(tools).filter(|it| !is_there(it)).collect();
-    if !missing.is_empty() {
-        mistakes.push(format!(
-            "{key}: each job's Docker engine needs {}, which is not in {path}: install Docker (the package \
-             `docker.io` or `docker-ce`, and `iproute2`), or remove the key",
-            missing.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(" and ")
-        ));
-    }
+    let missing: Vec<String> = ["dockerd", "docker"]
+        .into_iter()
+        .chain(tools)
+        .filter(|name| !is_there(name))
+        .map(|name| format!("`{name}`"))
+        .collect();
+    (!missing.is_empty()).then(|| {
+        format!(
+            "classes.{class}.docker: {} cannot be found in {path}: install Docker with its engine (the package \
+             `docker.io` or `docker-ce`) and `iproute2`, or remove the key",
+            missing.join(" and ")
+        )
+    })
 }
 
 /// Returns the classes whose tasks have a Docker engine of their own.

@@ -85,10 +85,8 @@ fn a_docker_class_without_dockerd_ends_with_a_code_of_its_own() {
 
 #[test]
 fn a_dockerd_that_ends_is_told_with_its_last_words_and_no_listener_is_started() {
-    let Some(agent) = with_dockerd(r"printf 'failed to start daemon: \033[31mno\n{\"exit_record\":1}\n' >&2; exit 3")
-    else {
-        return;
-    };
+    let words = r#"printf 'failed to start daemon: \033[31mno\n{"exit_record":1}\n' >&2; exit 3"#;
+    let Some(agent) = with_dockerd(words) else { return };
     let ended = agent.run().ended_with(36, "docker_failed");
     assert!(ended.detail().contains("bin/dockerd` ended with exit status: 3"), "{}", ended.detail());
     let words = ended.told("docker engine failed", "last_words");
@@ -100,7 +98,9 @@ fn a_dockerd_that_ends_is_told_with_its_last_words_and_no_listener_is_started() 
 #[test]
 fn a_dockerd_that_does_not_answer_in_time_is_killed_with_all_that_it_has_started() {
     // It ignores TERM, and so does what it has started, which has left its session.
-    let Some(agent) = with_dockerd("trap '' TERM; setsid sleep 300 & while :; do sleep 300; done") else { return };
+    let Some(agent) = with_dockerd("trap '' TERM; setsid sleep 300 & while :; do sleep 300; done") else {
+        return;
+    };
     let ended = agent.env("ECSRUNNER_DOCKER_LIMIT_SECS", 1).run().ended_with(36, "docker_failed");
     assert!(ended.detail().ends_with("bin/dockerd` did not answer within 1 s"), "{}", ended.detail());
     assert_eq!(left_by(&ended.path("docker")), Vec::<String>::new());
@@ -200,7 +200,8 @@ fn in_a_container_the_default_socket_leads_to_the_engine() {
                env -u DOCKER_HOST docker version --format 'by default {{.Server.Os}}'";
     let agent = Agent::with_listener(&[CONNECT, RUN, job, COMPLETE]);
     let dir = agent.path("docker");
-    let Some(agent) = agent.env("PATH", PATH).env("ECSRUNNER_DOCKER_DIR", dir.display()).in_container() else {
+    let Some(agent) = agent.env("PATH", PATH).env("ECSRUNNER_DOCKER_DIR", dir.display()).in_container()
+    else {
         return;
     };
     // The container's `/run` is not the machine's. Of the networks, it has the machine's.
