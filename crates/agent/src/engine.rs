@@ -217,6 +217,8 @@ impl Engine {
             // The kernel then kills what is below it.
             let _gone = kill(self.pid, Signal::SIGKILL);
         }
+        // Once its keeper is gone, what is left of an engine is below this process.
+        processes::kill_leftovers(signals, None);
         clean_up(&self.dir);
         let elapsed_ms = began.elapsed().as_millis();
         log.info("docker engine removed", &[("elapsed_ms", &elapsed_ms), ("killed", &is_running)]);

@@ -7,17 +7,17 @@ const CGROUPS: &str = "/sys/fs/cgroup";
 /// How deep containers nest their cgroups.
 const MAX_DEPTH: u32 = 8;
 
-/// Removes a cgroup and all below it, from each hierarchy. One with processes stays.
-pub(super) fn remove(name: &str) {
-    remove_from(Path::new(CGROUPS), name);
+/// Removes a cgroup and all below it, from each hierarchy. Returns whether it is gone: one with processes stays.
+pub(super) fn remove(name: &str) -> bool {
+    remove_from(Path::new(CGROUPS), name)
 }
 
-fn remove_from(root: &Path, name: &str) {
+fn remove_from(root: &Path, name: &str) -> bool {
     // Version 2 has one hierarchy, version 1 has one for each controller.
     let each = directories(root).into_iter().map(|hierarchy| hierarchy.join(name));
-    for cgroup in each.chain([root.join(name)]) {
-        remove_at(&cgroup, MAX_DEPTH);
-    }
+    let all: Vec<PathBuf> = each.chain([root.join(name)]).collect();
+    all.iter().for_each(|cgroup| remove_at(cgroup, MAX_DEPTH));
+    !all.iter().any(|cgroup| cgroup.exists())
 }
 
 fn remove_at(cgroup: &Path, depth: u32) {
@@ -46,7 +46,10 @@ mod tests {
         for path in ["memory/ours/a/b", "pids/ours", "ours/a", "memory/other", "other"] {
             fs::create_dir_all(root.path().join(path)).unwrap();
         }
-        remove_from(root.path(), "ours");
+        fs::write(root.path().join("pids/ours/in-use"), "").unwrap();
+        assert!(!remove_from(root.path(), "ours"));
+        fs::remove_file(root.path().join("pids/ours/in-use")).unwrap();
+        assert!(remove_from(root.path(), "ours"));
         let is_there = |path: &str| root.path().join(path).exists();
         for path in ["memory/ours", "pids/ours", "ours"] {
             assert!(!is_there(path), "{path}");

@@ -147,6 +147,10 @@ fn see(order: &Order) -> io::Result<()> {
 /// (version 2): the kernel allows controllers below a cgroup only if no process is directly in
 /// it. Docker's own image for an engine in a container does the same.
 fn delegate_cgroups(root: &Path) -> io::Result<()> {
+    // A machine's own topmost cgroup has no type, and no such rule.
+    if !root.join("cgroup.type").exists() {
+        return Ok(());
+    }
     let Ok(controllers) = fs::read_to_string(root.join("cgroup.controllers")) else { return Ok(()) };
     let controllers: Vec<String> = controllers.split_whitespace().map(|name| format!("+{name}")).collect();
     let enable = || fs::write(root.join("cgroup.subtree_control"), controllers.join(" "));

@@ -13,6 +13,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use nix::fcntl::{Flock, FlockArg};
+use nix::sys::prctl;
+use nix::sys::wait::{WaitPidFlag, waitpid};
 use serde::{Deserialize, Serialize};
 
 use super::first::{END_LIMIT, SPACE_SUBCOMMAND};
@@ -31,6 +33,8 @@ const ASK: Duration = Duration::from_millis(20);
 const LOOK: Duration = Duration::from_millis(20);
 /// How long the removal of containers may take.
 const REMOVE_LIMIT: Duration = Duration::from_secs(10);
+/// How long the kernel may take to end what was killed.
+const KILL_LIMIT: Duration = Duration::from_secs(5);
 /// How much of the engine's log is told.
 const WORDS_BYTES: u64 = 2048;
 
@@ -57,6 +61,10 @@ pub(crate) fn main() -> ExitCode {
         Ok(order) => order,
         Err(error) => return failed(&mut output, &format!("the order cannot be read: {error}"), ""),
     };
+    // The engine's first process becomes this one's child once what made its namespace is killed.
+    if let Err(errno) = prctl::set_child_subreaper(true) {
+        return failed(&mut output, &format!("its processes cannot be waited for: {errno}"), "");
+    }
     // Held until this process ends.
     let _lock = match lock(&order.dir) {
         Ok(lock) => lock,
@@ -105,6 +113,8 @@ struct Engine {
 impl Engine {
     /// Returns nothing if the input ended meanwhile, or why there is no engine.
     fn start(order: &Order, tools: &Tools<'_>, input: &io::Stdin) -> Result<Option<Self>, String> {
+        // What is made from here on is found and removed by it.
+        order.write().map_err(|error| format!("its order cannot be written: {error}"))?;
         if let Some(addresses) = order.addresses {
             Network::take(addresses, &order.dir, tools)
                 .map_err(|error| format!("it has no network: {error}"))?;
@@ -134,7 +144,6 @@ impl Engine {
     }
 
     fn spawn(order: &Order) -> io::Result<Self> {
-        order.write()?;
         let log = File::create(Order::log(&order.dir))?;
         let space = Command::new(&order.executable)
             .arg(SPACE_SUBCOMMAND)
@@ -180,6 +189,11 @@ impl Engine {
         // It may have ended by itself.
         let _gone = self.space.kill();
         let _gone = self.space.wait();
+        // The first process is gone only after all others of its namespace.
+        let deadline = Instant::now() + KILL_LIMIT;
+        while waitpid(None, Some(WaitPidFlag::WNOHANG)).is_ok() && Instant::now() < deadline {
+            thread::sleep(LOOK);
+        }
         reason.to_owned()
     }
 }
@@ -196,7 +210,11 @@ fn give(order: &Order) -> io::Result<()> {
 /// Removes what outlasts the engine's processes.
 pub(super) fn remove_rest(order: &Order, tools: &Tools<'_>) {
     network::remove(&order.dir, &order.data(), tools);
-    cgroups::remove(&Order::cgroup(&order.dir));
+    let deadline = Instant::now() + KILL_LIMIT;
+    // Processes that were killed leave it only when the kernel has ended them.
+    while !cgroups::remove(&Order::cgroup(&order.dir)) && Instant::now() < deadline {
+        thread::sleep(LOOK);
+    }
     let _gone = fs::remove_file(&order.socket);
 }
 

@@ -13,9 +13,6 @@ use crate::harness::{Agent, COMPLETE, CONNECT, RUN, WAIT};
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /// What a machine without overlay file systems and without forwarding still has.
 const ARGUMENTS: &str = r#"["--storage-driver=vfs"]"#;
-/// The addresses of one engine, for this file's tests alone.
-const ADDRESSES: &str = "10.202.0.0/20";
-
 /// An agent of a Docker class, whose `dockerd` executes these shell lines.
 fn with_dockerd(lines: &str) -> Option<Agent> {
     let agent = Agent::with_listener(&[CONNECT, RUN, COMPLETE]);
@@ -47,25 +44,30 @@ fn has_engine() -> bool {
     missing.is_none() && may_unshare()
 }
 
-/// What an engine has left on this machine, by its directory and addresses.
-fn left_by(dir: &Path) -> Vec<String> {
+/// What an engine has left on this machine, by its directory and the beginning of its addresses.
+fn left_by(dir: &Path, addresses: Option<&str>) -> Vec<String> {
+    let dir = dir.to_str().unwrap();
     let mut left = Vec::new();
     for process in fs::read_dir("/proc").unwrap().flatten() {
         let words = fs::read(process.path().join("cmdline")).unwrap_or_default();
-        let words = String::from_utf8_lossy(&words).replace('\0', " ");
-        if words.contains(dir.to_str().unwrap()) {
-            left.push(words);
-        }
+        left.extend(Some(String::from_utf8_lossy(&words).replace('\0', " ")).filter(|it| it.contains(dir)));
     }
     let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
-    left.extend(mounts.lines().filter(|line| line.contains(dir.to_str().unwrap())).map(str::to_owned));
-    for device in fs::read_dir("/sys/class/net").unwrap().flatten() {
-        let name = device.file_name().to_string_lossy().into_owned();
-        left.extend(Some(name).filter(|name| name.starts_with("ecsr0aca")));
+    left.extend(mounts.lines().filter(|line| line.contains(dir)).map(str::to_owned));
+    let task = Path::new(dir).parent().unwrap().file_name().unwrap().to_str().unwrap();
+    let cgroup = format!("ecsrunner-{task}");
+    let hierarchies = fs::read_dir("/sys/fs/cgroup").into_iter().flatten().flatten();
+    let cgroups = hierarchies.flat_map(|it| [it.path(), it.path().join(&cgroup)]);
+    let cgroups =
+        cgroups.filter(|path| path.file_name().is_some_and(|name| *name == *cgroup) && path.exists());
+    left.extend(cgroups.map(|path| path.display().to_string()));
+    for command in
+        [&["ip", "-o", "-4", "address"][..], &["iptables-save"]].into_iter().filter(|_| addresses.is_some())
+    {
+        let output = Command::new(command[0]).args(&command[1..]).env("PATH", PATH).output().unwrap();
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        left.extend(text.lines().filter(|line| line.contains(addresses.unwrap())).map(str::to_owned));
     }
-    let rules = Command::new("iptables-save").env("PATH", PATH).output();
-    let rules = rules.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
-    left.extend(rules.lines().filter(|rule| rule.contains("10.202.")).map(str::to_owned));
     left
 }
 
@@ -73,7 +75,8 @@ fn left_by(dir: &Path) -> Vec<String> {
 fn a_docker_class_without_dockerd_ends_with_a_code_of_its_own() {
     let agent = Agent::with_listener(&["touch listener-ran"]);
     let dir = agent.path("docker");
-    let ended = agent.env("ECSRUNNER_DOCKER_DIR", dir.display()).run().ended_with(36, "docker_failed");
+    let agent = agent.env("ECSRUNNER_DOCKER_DIR", dir.display()).env("PATH", "/nonexistent");
+    let ended = agent.run().ended_with(36, "docker_failed");
     let expected = if nix::unistd::geteuid().is_root() {
         "the Docker engine did not come up: no `dockerd` is in PATH"
     } else {
@@ -92,19 +95,23 @@ fn a_dockerd_that_ends_is_told_with_its_last_words_and_no_listener_is_started() 
     let words = ended.told("docker engine failed", "last_words");
     assert_eq!(words, "failed to start daemon:  [31mno {\"exit_record\":1}");
     assert!(!ended.text().contains("listener started"), "{}", ended.text());
-    assert_eq!(left_by(&ended.path("docker")), Vec::<String>::new());
+    assert_eq!(left_by(&ended.path("docker"), None), Vec::<String>::new());
 }
+
+/// It ignores TERM, and so does what it has started, which has left its session.
+const LASTING: &str = r#"trap '' TERM
+setsid bash -c "exec -a $0-child sleep 300" &
+while :; do sleep 300; done"#;
 
 #[test]
 fn a_dockerd_that_does_not_answer_in_time_is_killed_with_all_that_it_has_started() {
-    // It ignores TERM, and so does what it has started, which has left its session.
-    let Some(agent) = with_dockerd("trap '' TERM; setsid sleep 300 & while :; do sleep 300; done") else {
+    let Some(agent) = with_dockerd(LASTING) else {
         return;
     };
     let ended = agent.env("ECSRUNNER_DOCKER_LIMIT_SECS", 1).run().ended_with(36, "docker_failed");
     assert!(ended.detail().ends_with("bin/dockerd` did not answer within 1 s"), "{}", ended.detail());
-    assert_eq!(left_by(&ended.path("docker")), Vec::<String>::new());
-    assert_eq!(left_by(&ended.path("bin")), Vec::<String>::new());
+    assert_eq!(left_by(&ended.path("docker"), None), Vec::<String>::new());
+    assert_eq!(left_by(&ended.path("bin"), None), Vec::<String>::new());
 }
 
 /// A job that makes an image, and runs containers from it and from one that is built on it.
@@ -131,19 +138,19 @@ stat -c 'file %u' _work/of-root
 docker run -d --name stays job:1 sleep 300 >/dev/null
 "#;
 
-fn with_job(job: &str) -> Option<Agent> {
+fn with_job(addresses: &str, job: &str) -> Option<Agent> {
     if !has_engine() {
         return None;
     }
     let agent = Agent::with_listener(&[CONNECT, RUN, job, COMPLETE]);
     let dir = agent.path("docker");
     let agent = agent.env("PATH", PATH).env("ECSRUNNER_DOCKER_DIR", dir.display());
-    Some(agent.env("ECSRUNNER_DOCKER_ARGS", ARGUMENTS).env("ECSRUNNER_DOCKER_ADDRESSES", ADDRESSES))
+    Some(agent.env("ECSRUNNER_DOCKER_ARGS", ARGUMENTS).env("ECSRUNNER_DOCKER_ADDRESSES", addresses))
 }
 
 #[test]
 fn a_job_builds_images_and_runs_containers_and_nothing_of_its_engine_is_left() {
-    let Some(agent) = with_job(JOB) else { return };
+    let Some(agent) = with_job("10.211.0.0/22", JOB) else { return };
     let agent = agent.reachable_by_all().env("ECSRUNNER_RUNNER_UID", 61_999);
     let socket = agent.path("run/agent/docker.sock");
     let ended = agent.run().ended_with(0, "completed");
@@ -158,7 +165,7 @@ fn a_job_builds_images_and_runs_containers_and_nothing_of_its_engine_is_left() {
         assert!(text.lines().any(|told| told == line), "`{line}`: {text}");
     }
     assert_eq!(text.lines().filter(|line| *line == "built").count(), 2, "{text}");
-    assert_eq!(left_by(&ended.path("docker")), Vec::<String>::new());
+    assert_eq!(left_by(&ended.path("docker"), Some("10.211.")), Vec::<String>::new());
     assert!(!socket.exists());
     let images = ended.path("docker/data/image");
     assert!(images.is_dir(), "the engine's files are removed by who made its directory");
@@ -166,20 +173,28 @@ fn a_job_builds_images_and_runs_containers_and_nothing_of_its_engine_is_left() {
 
 #[test]
 fn the_engine_ends_though_its_agent_is_killed() {
-    let Some(agent) = with_job(&format!("{JOB}\necho 'engine is in use'\n{WAIT}")) else { return };
+    let Some(agent) = with_job("10.212.0.0/22", &format!("{JOB}\necho 'engine is in use'\n{WAIT}")) else {
+        return;
+    };
     let mut running = agent.start();
     running.until("engine is in use");
     let dir = running.path("docker");
-    assert!(left_by(&dir).iter().any(|line| line.contains("dockerd")), "{:?}", left_by(&dir));
+    assert!(
+        left_by(&dir, Some("10.212.")).iter().any(|line| line.contains("dockerd")),
+        "{:?}",
+        left_by(&dir, Some("10.212."))
+    );
     running.signal(Signal::SIGKILL);
     // Waits for the keeper.
     ecsrunner_agent::engine::clean_up(&dir);
-    assert_eq!(left_by(&dir), Vec::<String>::new());
+    assert_eq!(left_by(&dir, Some("10.212.")), Vec::<String>::new());
 }
 
 #[test]
 fn the_engine_ends_though_its_keeper_is_killed() {
-    let Some(agent) = with_job(&format!("{JOB}\necho 'engine is in use'\n{WAIT}")) else { return };
+    let Some(agent) = with_job("10.213.0.0/22", &format!("{JOB}\necho 'engine is in use'\n{WAIT}")) else {
+        return;
+    };
     let mut running = agent.env("ECSRUNNER_STOP_TIMEOUT_SECS", 6).start();
     running.until("engine is in use");
     let dir = running.path("docker");
@@ -188,7 +203,7 @@ fn the_engine_ends_though_its_keeper_is_killed() {
     running.until("docker engine ended").signal(Signal::SIGTERM);
     let ended = running.end();
     assert_eq!(ended.ending().1, "interrupted_busy", "{}", ended.text());
-    assert_eq!(left_by(&dir), Vec::<String>::new());
+    assert_eq!(left_by(&dir, Some("10.213.")), Vec::<String>::new());
 }
 
 #[test]
@@ -213,15 +228,15 @@ fn in_a_container_the_default_socket_leads_to_the_engine() {
     for line in ["client and server linux", "by default linux"] {
         assert!(text.lines().any(|told| told == line), "`{line}`: {text}");
     }
-    assert_eq!(left_by(&ended.path("docker")), Vec::<String>::new());
+    assert_eq!(left_by(&ended.path("docker"), None), Vec::<String>::new());
 }
 
 #[test]
 fn the_images_env_file_cannot_name_another_engine() {
-    if !has_engine() {
+    let Some(agent) = with_job("10.214.0.0/22", "echo \"host $DOCKER_HOST context ${DOCKER_CONTEXT:-none}\"")
+    else {
         return;
-    }
-    let Some(agent) = with_job("echo \"host $DOCKER_HOST context ${DOCKER_CONTEXT:-none}\"") else { return };
+    };
     fs::write(agent.path("runner/.env"), "DOCKER_HOST=tcp://10.0.0.1\nDOCKER_CONTEXT=other\nA=b\n").unwrap();
     let socket = agent.path("run/agent/docker.sock");
     let ended = agent.run().ended_with(0, "completed");

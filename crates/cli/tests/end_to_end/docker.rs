@@ -40,7 +40,7 @@ jobs:
         run: |
           echo "says $(docker run --rm job:1 cat /word), sees $(docker ps --format '{{.Names}}')"
           echo "by default $(env -u DOCKER_HOST docker ps --format '{{.Names}}')"
-          stat -c 'socket %U %a' "${DOCKER_HOST#unix://}" | sed "s/ UNKNOWN / $(id -u) /"
+          stat -c 'socket %u %a' "${DOCKER_HOST#unix://}"
           echo "user $(id -u)"
           docker run --rm -v "$PWD:/work" -v /tmp:/shown -v /var/run/docker.sock:/var/run/docker.sock job:1 \
               sh -c 'echo root > /work/of-root; echo root > /shown/of-root; stat -c "mounted %F" /var/run/docker.sock'
@@ -106,8 +106,8 @@ async fn submit(testbed: &Testbed, workflow: &str) -> Vec<u64> {
     job_ids(&testbed.github.submit_workflow(&body).await)
 }
 
-/// What engines have left on this machine. `bridges` is how the names of their bridges begin.
-fn left_by_engines(testbed: &Testbed, bridges: &str) -> Vec<String> {
+/// What engines have left on this machine, by the beginning of their addresses.
+fn left_by_engines(testbed: &Testbed, addresses: &str) -> Vec<String> {
     let tasks = testbed.state().join("tasks");
     let tasks = tasks.to_str().unwrap();
     let mut left = Vec::new();
@@ -117,9 +117,11 @@ fn left_by_engines(testbed: &Testbed, bridges: &str) -> Vec<String> {
     }
     let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
     left.extend(mounts.lines().filter(|line| line.contains(tasks)).map(str::to_owned));
-    let devices = fs::read_dir("/sys/class/net").unwrap().flatten();
-    let devices = devices.map(|device| device.file_name().to_string_lossy().into_owned());
-    left.extend(devices.filter(|name| name.starts_with(bridges)));
+    for command in [&["ip", "-o", "-4", "address"][..], &["iptables-save"]] {
+        let output = Command::new(command[0]).args(&command[1..]).env("PATH", PATH).output().unwrap();
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        left.extend(text.lines().filter(|line| line.contains(addresses)).map(str::to_owned));
+    }
     for task in fs::read_dir(tasks).unwrap().flatten() {
         for name in ["docker", "runner", "private"] {
             let path = task.path().join(name);
@@ -129,10 +131,10 @@ fn left_by_engines(testbed: &Testbed, bridges: &str) -> Vec<String> {
     left
 }
 
-async fn until_nothing_is_left(testbed: &Testbed, bridges: &str) {
+async fn until_nothing_is_left(testbed: &Testbed, addresses: &str) {
     let deadline = Instant::now() + LIMIT;
-    while !left_by_engines(testbed, bridges).is_empty() {
-        assert!(Instant::now() < deadline, "{:#?}", left_by_engines(testbed, bridges));
+    while !left_by_engines(testbed, addresses).is_empty() {
+        assert!(Instant::now() < deadline, "{:#?}", left_by_engines(testbed, addresses));
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }
@@ -143,7 +145,7 @@ async fn two_jobs_at_once_have_an_engine_each_and_leave_nothing_of_it() {
         return;
     }
     bounded(async {
-        let testbed = with_engines("10.203.0.0/20").await;
+        let testbed = with_engines("10.221.0.0/20").await;
         let server = testbed.serve().await;
         let mut users = Vec::new();
         for (job, own) in submit(&testbed, TWO_JOBS).await.into_iter().zip(["a", "b"]) {
@@ -165,7 +167,7 @@ async fn two_jobs_at_once_have_an_engine_each_and_leave_nothing_of_it() {
         }
         assert_ne!(users[0], users[1]);
         assert!(!Path::new("/tmp/of-root").exists(), "a task's engine sees the task's own /tmp");
-        until_nothing_is_left(&testbed, "ecsr0acb00").await;
+        until_nothing_is_left(&testbed, "10.221.").await;
         testbed.ends_with_nothing_left(server).await;
     })
     .await;
@@ -177,7 +179,7 @@ async fn an_engine_ends_though_the_server_and_its_agent_are_killed() {
         return;
     }
     bounded(async {
-        let testbed = with_engines("10.203.16.0/20").await;
+        let testbed = with_engines("10.222.0.0/20").await;
         let server = testbed.serve().await;
         submit(&testbed, ENDLESS).await;
         let ready = testbed.path("meet/ready");
@@ -186,12 +188,12 @@ async fn an_engine_ends_though_the_server_and_its_agent_are_killed() {
             assert!(Instant::now() < deadline, "the job does not begin");
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
-        let left = left_by_engines(&testbed, "ecsr0acb1");
+        let left = left_by_engines(&testbed, "10.222.");
         assert!(left.iter().any(|words| words.contains("dockerd")), "{left:#?}");
         server.kill().await;
         testbed.kill_agents();
         let server = testbed.serve().await;
-        until_nothing_is_left(&testbed, "ecsr0acb1").await;
+        until_nothing_is_left(&testbed, "10.222.").await;
         server.terminate().await;
     })
     .await;
