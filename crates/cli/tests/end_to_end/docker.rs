@@ -33,7 +33,7 @@ jobs:
           tar -C image -c . | docker import - base:1
           printf 'FROM base:1\nRUN echo ${{ matrix.own }} > /word\n' | docker build --network none -t job:1 -
           docker network create jobs
-          docker run -d --name ${{ matrix.own }} --network jobs job:1 sleep 300
+          docker run -d --name job-${{ matrix.own }} --network jobs job:1 sleep 300
           touch MEET/${{ matrix.own }}
           until test -e MEET/${{ matrix.other }}; do sleep 0.05; done
       - name: Look
@@ -154,8 +154,8 @@ async fn two_jobs_at_once_have_an_engine_each_and_leave_nothing_of_it() {
             assert_eq!(conclusion, "success", "{log}");
             let user = log.lines().find_map(|line| Some(line.split_once(" user ")?.1.to_owned())).unwrap();
             for told in [
-                &*format!("says {own}, sees {own}"),
-                &*format!("by default {own}"),
+                &*format!("says {own}, sees job-{own}"),
+                &*format!("by default job-{own}"),
                 &*format!("socket {user} 600"),
                 "mounted socket",
                 "file of 0",
