@@ -83,7 +83,7 @@ fn a_docker_class_is_refused_where_no_engine_can_be_started() {
     let names = "`dockerd` and `docker` and `ip` and `iptables` cannot be found";
     assert!(told.starts_with(&format!("classes.images.docker: {names} in {path}: ")), "{told}");
     for name in ["dockerd", "docker"] {
-        std::fs::write(programs.path().join(name), "").unwrap();
+        fs::write(programs.path().join(name), "").unwrap();
     }
     // The defaults of `dockerd` need no other program of ours.
     let defaults = DockerEntry { addresses: String::new(), ..DockerEntry::default() };
