@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use self::reader::Reader;
 pub use self::reader::may_pass;
+use crate::engine::Addresses;
 
 mod reader;
 
@@ -55,6 +56,10 @@ variables! {
     AGENT_DIR = environment::AGENT_DIR, Some("/run/ecsrunner"), "Where the hook scripts, their rules and the FIFO are made; for one runner alone.";
     TMP_DIR = environment::TMP_DIR, None, "An existing directory that becomes `TMPDIR` of the listener and its job.";
     SERVICE_DIR = environment::SERVICE_DIR, None, "Where the services of the class run as processes, each in a directory of its own, with their logs beside it; without it they are containers of the task.";
+    DOCKER_DIR = environment::DOCKER_DIR, None, "The directory of the task's Docker engine, and what makes it the task of a Docker class: the agent, which must be root, starts `dockerd` before the listener. The directory must be on a file system that the engine's storage driver can use.";
+    DOCKER_ARGS = environment::DOCKER_ARGS, None, "Further arguments of `dockerd`: a JSON list of texts.";
+    DOCKER_ADDRESSES = environment::DOCKER_ADDRESSES, None, "Addresses from which engines that share a machine take their networks, such as `10.201.0.0/16`; without it `dockerd` has its own defaults, for an engine that has its network to itself.";
+    DOCKER_LIMIT = environment::DOCKER_LIMIT_SECS, Some("60"), "How long the Docker engine may take until it answers.";
     RUNNER_UID = environment::RUNNER_UID, None, "User and group id of the listener, if the agent is root; the agent's own by default.";
     BOOT_LIMIT = environment::BOOT_LIMIT_SECS, Some("300"), "How long to wait for the boot item.";
     WARM_LIMIT = environment::WARM_LIMIT_SECS, None, "How long a warm task waits for its boot item, in place of the limit above, which is then that of the table's first answer; the task polls once a second.";
@@ -123,11 +128,26 @@ pub struct Supervision {
     pub executable: String,
     /// Where services run as processes; `None` in an ECS task.
     pub service_dir: Option<PathBuf>,
+    /// The Docker engine of the task; `None` unless its class has one.
+    pub docker: Option<DockerConfig>,
     /// ECS's endpoint for the states of the task's containers; `None` outside of a task.
     pub metadata: Option<String>,
     /// The task's capacity provider, if known.
     pub capacity_provider: Option<String>,
     pub limits: Limits,
+}
+
+/// How the task's Docker engine is started.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct DockerConfig {
+    /// The engine's own directory.
+    pub dir: PathBuf,
+    /// Further arguments of `dockerd`.
+    pub arguments: Vec<String>,
+    /// Where its networks are taken from; `None` for `dockerd`'s own defaults.
+    pub addresses: Option<Addresses>,
+    /// How long it may take until it answers.
+    pub limit: Duration,
 }
 
 /// How the listener is started.

@@ -62,7 +62,10 @@ pub(crate) fn container_hook(
         (Ok(Call::Prepare(_)), Err(error)) => {
             Err(vec![format!("what this runner knows about its services cannot be read: {error}")])
         }
-        (Ok(Call::Execute { what }), _) => Err(vec![no_docker(what)]),
+        (Ok(Call::Execute { what }), offered) => {
+            let offered = offered.ok().flatten();
+            Err(vec![no_docker(what, offered.as_ref().map(|(_, offered)| offered))])
+        }
         (Err(fault), _) => Err(vec![fault]),
     };
     match answer {
@@ -74,8 +77,13 @@ pub(crate) fn container_hook(
     }
 }
 
-fn no_docker(what: &str) -> String {
-    format!("This runner has no Docker: {what} cannot be executed here, {DOCUMENT}")
+fn no_docker(what: &str, offered: Option<&Offered>) -> String {
+    let engines = offered.and_then(|offered| offered.offer.engines());
+    let engines = engines.map(|engines| format!("; a class with a Docker engine serves it: {engines}"));
+    format!(
+        "This runner has no Docker: {what} cannot be executed here, {DOCUMENT}{}",
+        engines.unwrap_or_default()
+    )
 }
 
 /// Answers `prepare_job`, or returns what is wrong.
@@ -85,7 +93,7 @@ fn prepared(
     told: &mut Told<impl Write>,
 ) -> Result<(), Vec<String>> {
     if prepare.has_container {
-        return Err(vec![no_docker("`container:`")]);
+        return Err(vec![no_docker("`container:`", offered.map(|(_, offered)| offered))]);
     }
     let met = match offered {
         _ if prepare.services.is_empty() => Vec::new(),

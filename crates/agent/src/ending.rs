@@ -167,6 +167,7 @@ pub(crate) fn reason(exit: AgentExit) -> &'static str {
         AgentExit::GithubUnavailable => "github_unavailable",
         AgentExit::ListenerHung => "listener_hung",
         AgentExit::NotNeeded => "not_needed",
+        AgentExit::DockerFailed => "docker_failed",
         AgentExit::AgentAbsent => "agent_absent",
         AgentExit::AgentAltered => "agent_altered",
     }

@@ -5,7 +5,7 @@
 //! it. It stops the listener at a limit, on a signal or when the job-started
 //! hook refuses the job. Its exit code says how the runner ended. Modules in the
 //! order of execution: [`config`], `boot`, `scrub`, `agent_dir`, `env_file`,
-//! `services`, `listener`, `supervise`, `judge`. In a container the process executes itself
+//! `engine`, `services`, `listener`, `supervise`, `judge`. In a container the process executes itself
 //! again after `boot`, so that nothing from AWS is left in it. `hook` and
 //! `container_hook` run inside the job.
 //!
@@ -13,6 +13,8 @@
 //! runners. There is no async runtime: the agent must leave the memory to the job.
 
 pub mod config;
+pub mod engine;
+pub mod mounts;
 pub mod paths;
 
 mod life;
@@ -50,6 +52,9 @@ use ecsrunner_core::wire::exit::AgentExit;
 pub use crate::config::{Config, ConfigError};
 use crate::container_hook::{CONTAINER_HOOK_SUBCOMMAND, container_hook};
 use crate::ending::Ending;
+use crate::engine::Keeper;
+use crate::engine::first::{FIRST_SUBCOMMAND, SPACE_SUBCOMMAND};
+use crate::engine::keeper::KEEPER_SUBCOMMAND;
 use crate::hook::{HOOK_SUBCOMMAND, hook};
 use crate::life::Life;
 use crate::listener::LISTENER_SUBCOMMAND;
@@ -78,6 +83,9 @@ pub fn subcommand(arguments: &[OsString]) -> Option<ExitCode> {
             let lookup = |name: &str| env::var_os(name);
             Some(ExitCode::from(container_hook(agent_dir, lookup, io::stdin().lock(), io::stdout())))
         }
+        [first] if first == KEEPER_SUBCOMMAND => Some(engine::keeper::main()),
+        [first, dir] if first == SPACE_SUBCOMMAND => Some(engine::first::space(Path::new(dir))),
+        [first, dir] if first == FIRST_SUBCOMMAND => Some(engine::first::first(Path::new(dir))),
         [first, uid, program, arguments @ ..] if first == SERVICE_SUBCOMMAND => {
             Some(become_service(uid, program, arguments))
         }
@@ -90,10 +98,16 @@ pub fn subcommand(arguments: &[OsString]) -> Option<ExitCode> {
 /// `executable` is started with the arguments that [`subcommand`] handles.
 ///
 /// Call it in a process of its own without other threads: it takes over the
-/// process's signals, reaps every child, and finally kills all descendants.
-pub fn run(lookup: impl Fn(&str) -> Option<OsString>, executable: &str, out: impl Write) -> AgentExit {
+/// process's signals, reaps every child, and finally kills all descendants. `keeper`
+/// is that of the task's Docker engine, if the task has been confined since it was started.
+pub fn run(
+    lookup: impl Fn(&str) -> Option<OsString>,
+    executable: &str,
+    out: impl Write,
+    keeper: Option<Keeper>,
+) -> AgentExit {
     live(lookup, executable, out, |config, taken, signals, log, life| {
-        supervise::supervise(&config.supervision, taken, signals, log, life)
+        supervise::supervise(&config.supervision, taken, keeper, signals, log, life)
     })
 }
 
@@ -141,7 +155,7 @@ fn second_life(out: impl Write) -> AgentExit {
     let result = prepare().and_then(|signals| {
         let (taken, supervision, passed) = scrub::unpack()?;
         life = passed;
-        supervise::supervise(&supervision, taken, &signals, &mut log, &mut life)
+        supervise::supervise(&supervision, taken, None, &signals, &mut log, &mut life)
     });
     ended(&mut log, &life, result)
 }

@@ -40,6 +40,8 @@ const TMPDIR: &str = "TMPDIR";
 const PATH: &str = "PATH";
 /// Docker's variable for the daemon's address.
 const DOCKER_HOST: &str = "DOCKER_HOST";
+/// Docker's variable for an address in its own configuration. It counts more than the other one.
+const DOCKER_CONTEXT: &str = "DOCKER_CONTEXT";
 /// The listener reads this one and removes it from its own environment.
 const JIT_CONFIG: &str = "ACTIONS_RUNNER_INPUT_JITCONFIG";
 const HOOK: &str = "ACTIONS_RUNNER_HOOK_JOB_STARTED";
@@ -71,10 +73,17 @@ pub(crate) fn is_reserved(name: &str) -> bool {
     name == HOME || of_runner || of_ours || of_bash
 }
 
-/// Removes from the runner's `.env` every variable that the agent sets.
-pub(crate) fn hold_env_file(config: &ListenerConfig) -> Result<env_file::EnvFile, env_file::EnvFileError> {
+/// Removes from the runner's `.env` every variable that the agent sets. `has_engine` says whether the task has a Docker
+/// engine of its own.
+pub(crate) fn hold_env_file(
+    config: &ListenerConfig,
+    has_engine: bool,
+) -> Result<env_file::EnvFile, env_file::EnvFileError> {
     let own_tmp = config.tmp_dir.is_some();
-    env_file::hold(&config.runner_dir, |name| is_reserved(name) || (own_tmp && name == TMPDIR))
+    let names_engine = |name: &str| has_engine && (name == DOCKER_HOST || name == DOCKER_CONTEXT);
+    env_file::hold(&config.runner_dir, |name| {
+        is_reserved(name) || (own_tmp && name == TMPDIR) || names_engine(name)
+    })
 }
 
 /// The listener's user, if it is not the agent's own.
@@ -134,6 +143,16 @@ fn try_become_listener(uid: &OsStr, program: &Path) -> io::Result<std::convert::
     Ok(execv(&program, &[program.as_c_str(), c"run"])?)
 }
 
+/// What executes the containers of jobs.
+pub(crate) enum Containers {
+    /// The task's own Docker engine, at this address.
+    Engine(String),
+    /// The container hook, for the services that the class declares.
+    Services,
+    /// The machine's Docker, if it has one, or else the container hook, which refuses them.
+    Machine,
+}
+
 /// A started listener. Dropping it does not end the process.
 pub(crate) struct Listener {
     pub(crate) pid: Pid,
@@ -141,15 +160,14 @@ pub(crate) struct Listener {
 
 impl Listener {
     /// Starts it in a process group of its own, with a clean environment.
-    /// `env_file` holds the variables of its `.env`. `has_services` says whether its
-    /// class declares services, which the container hook serves.
+    /// `env_file` holds the variables of its `.env`.
     pub(crate) fn start(
         config: &Supervision,
         account: Option<&Account>,
         dir: &AgentDir,
         env_file: &[(String, Vec<u8>)],
         jit: &SecretString,
-        has_services: bool,
+        containers: &Containers,
     ) -> Result<(Self, Outputs), StartError> {
         let listener = &config.listener;
         let path = listener.runner_dir.join("bin/Runner.Listener");
@@ -178,8 +196,12 @@ impl Listener {
         if let Some(tmp_dir) = &listener.tmp_dir {
             command.env(TMPDIR, tmp_dir);
         }
-        if has_services || !reaches_docker(listener, env_file) {
-            command.env(CONTAINER_HOOKS, dir.container_script());
+        match containers {
+            Containers::Engine(host) => drop(command.env(DOCKER_HOST, host).env_remove(DOCKER_CONTEXT)),
+            Containers::Machine if reaches_docker(listener, env_file) => {}
+            Containers::Machine | Containers::Services => {
+                command.env(CONTAINER_HOOKS, dir.container_script());
+            }
         }
         Self::spawn(&mut command).map_err(failed)
     }

@@ -65,9 +65,9 @@ pub(crate) fn reap() -> Vec<(Pid, Status)> {
 }
 
 /// Kills all descendants once, parents first: a worker that is still alive after
-/// its step has ended would begin the next step.
-pub(crate) fn kill_descendants() {
-    for process in descendants().iter().filter(|process| !process.zombie) {
+/// its step has ended would begin the next step. `spared` and what is below it is not killed.
+pub(crate) fn kill_descendants(spared: Option<Pid>) {
+    for process in descendants(spared).iter().filter(|process| !process.zombie) {
         // `kill_leftovers` counts those that cannot be killed.
         let _ = kill(process.pid, Signal::SIGKILL);
     }
@@ -81,13 +81,14 @@ pub(crate) struct Leftovers {
     pub(crate) remaining: usize,
 }
 
-/// Kills all descendants, repeatedly until none is left or the limit has passed.
-pub(crate) fn kill_leftovers(signals: &Signals) -> Leftovers {
+/// Kills all descendants, repeatedly until none is left or the limit has passed. `spared` and
+/// what is below it is not killed.
+pub(crate) fn kill_leftovers(signals: &Signals, spared: Option<Pid>) -> Leftovers {
     let deadline = Instant::now() + KILL_LIMIT;
     let mut killed = BTreeSet::new();
     loop {
         reap();
-        let remaining = descendants();
+        let remaining = descendants(spared);
         if remaining.is_empty() || Instant::now() >= deadline {
             return Leftovers { killed: killed.len(), remaining: remaining.len() };
         }
@@ -124,13 +125,14 @@ pub(crate) fn attends(listener: Pid) -> bool {
     is_stopped.is_none_or(|is_stopped| !is_stopped && has_worker)
 }
 
-/// Every process below this one, each after its parent.
-fn descendants() -> Vec<Process> {
+/// Every process below this one, each after its parent, without `spared` and what is below it.
+fn descendants(spared: Option<Pid>) -> Vec<Process> {
     let mut children = children();
     let mut found = Vec::new();
     let mut parents = vec![Pid::this().as_raw()];
     while let Some(parent) = parents.pop() {
-        let below = children.remove(&parent).unwrap_or_default();
+        let mut below = children.remove(&parent).unwrap_or_default();
+        below.retain(|process| Some(process.pid) != spared);
         parents.extend(below.iter().map(|process| process.pid.as_raw()));
         found.extend(below);
     }

@@ -15,11 +15,12 @@ use crate::agent_dir::{AgentDir, HookCommands, Rules, Verdict};
 use crate::config::{Limits, Supervision};
 use crate::container_hook::CONTAINER_HOOK_SUBCOMMAND;
 use crate::ending::{Cause, Ending};
+use crate::engine::{Engine, Keeper};
 use crate::hook::HOOK_SUBCOMMAND;
 use crate::judge::ListenerEnd;
 use crate::life::{Life, Step};
 use crate::lines::{Hint, Hints};
-use crate::listener::{self, Account, Listener};
+use crate::listener::{self, Account, Containers, Listener};
 use crate::log::Log;
 use crate::output::Outputs;
 use crate::phase::Phase;
@@ -40,12 +41,15 @@ const NAME_CHARS: usize = 300;
 pub(crate) fn supervise(
     config: &Supervision,
     taken: Taken,
+    keeper: Option<Keeper>,
     signals: &Signals,
     log: &mut Log<impl Write>,
     life: &mut Life,
 ) -> Result<Ending, Ending> {
     let account = Account::of(config);
     let offer = taken.item.services.clone();
+    // A runner that only fails a job needs none.
+    let needs_engine = taken.item.fail.is_none();
     let rules = Rules::from(taken.item);
     let group = account.as_ref().map(|account| account.gid);
     let executable = config.executable.as_str();
@@ -54,10 +58,15 @@ pub(crate) fn supervise(
         container: [executable, CONTAINER_HOOK_SUBCOMMAND],
     };
     let dir = AgentDir::create(&config.agent_dir, &rules, &hooks, group)?;
+    let engine = match needs_engine {
+        true => Engine::start(config, keeper, account.as_ref(), signals, log)?,
+        false => None,
+    };
     let mut supervisor = Supervisor {
         config,
         signals,
         log,
+        engine,
         life,
         dir,
         offer: offer.as_ref(),
@@ -72,7 +81,11 @@ pub(crate) fn supervise(
         stop: None,
         signals_seen: 0,
     };
-    supervisor.run(account.as_ref(), &taken.jit)
+    let ending = supervisor.run(account.as_ref(), &taken.jit);
+    if let Some(engine) = supervisor.engine.take() {
+        engine.end(signals, supervisor.log);
+    }
+    ending
 }
 
 struct Supervisor<'a, W> {
@@ -84,6 +97,8 @@ struct Supervisor<'a, W> {
     /// The services of the runner's class, and which classes have others.
     offer: Option<&'a Offer>,
     services: Services,
+    /// The task's Docker engine, in a Docker class.
+    engine: Option<Engine>,
     /// When the listener was first started.
     started: Instant,
     /// When a listener first listened for jobs.
@@ -136,7 +151,7 @@ impl<W: Write> Supervisor<'_, W> {
         jit: &SecretString,
         retries: u32,
     ) -> Result<Status, Ending> {
-        let env_file = listener::hold_env_file(&self.config.listener)?;
+        let env_file = listener::hold_env_file(&self.config.listener, self.engine.is_some())?;
         for name in &env_file.removed {
             self.log.warn("line removed from the runner's .env", &[("variable", name)]);
         }
@@ -171,14 +186,18 @@ impl<W: Write> Supervisor<'_, W> {
         env_file: &[(String, Vec<u8>)],
     ) -> Result<(Listener, Outputs), Ending> {
         self.services.write(&self.dir)?;
-        let has_services = self.services.are_declared();
-        Ok(Listener::start(self.config, account, &self.dir, env_file, jit, has_services)?)
+        let containers = match &self.engine {
+            Some(engine) => Containers::Engine(engine.host()),
+            None if self.services.are_declared() => Containers::Services,
+            None => Containers::Machine,
+        };
+        Ok(Listener::start(self.config, account, &self.dir, env_file, jit, &containers)?)
     }
 
     /// Ends the services, and all that a listener has left behind.
     fn kill_rest(&mut self) {
         self.services.kill();
-        let leftovers = processes::kill_leftovers(self.signals);
+        let leftovers = processes::kill_leftovers(self.signals, self.engine.as_ref().map(Engine::pid));
         if leftovers.killed > 0 {
             self.log.info("leftovers killed", &[("processes", &leftovers.killed)]);
         }
@@ -217,6 +236,9 @@ impl<W: Write> Supervisor<'_, W> {
                 of_listener = Some(status);
             } else {
                 self.services.ended(pid, status, &self.dir, self.log);
+                if let Some(engine) = &mut self.engine {
+                    engine.ended(pid, status, self.log);
+                }
             }
         }
         of_listener
@@ -345,7 +367,7 @@ impl<W: Write> Supervisor<'_, W> {
         if let Some(stop) = &mut self.stop {
             self.log.warn("killing listener", &[("reason", &stop.cause.reason())]);
             listener.kill_group();
-            processes::kill_descendants();
+            processes::kill_descendants(self.engine.as_ref().map(Engine::pid));
             stop.killed();
         }
     }

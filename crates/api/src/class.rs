@@ -1,7 +1,7 @@
 //! Classes.
 
 use ecsrunner_core::rules::class::size::Arch;
-use ecsrunner_core::rules::class::{Catalogue, Class};
+use ecsrunner_core::rules::class::{Catalogue, Class, Compute};
 use ecsrunner_core::rules::cost::{Market, task_usd};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -15,6 +15,12 @@ pub struct ClassView {
     pub ephemeral_storage_gib: u32,
     pub arch: Arch,
     pub capacity: String,
+    /// What runs its tasks on AWS.
+    #[serde(default)]
+    pub compute: Compute,
+    /// Whether each task has a Docker engine of its own.
+    #[serde(default)]
+    pub docker: bool,
     pub max_runners: Option<u32>,
     pub max_job_minutes: Option<u32>,
     pub labels: Vec<String>,
@@ -76,6 +82,8 @@ impl ClassView {
             ephemeral_storage_gib: class.size.ephemeral_storage_gib(),
             arch: class.size.arch(),
             capacity: class.capacity.to_string(),
+            compute: class.compute,
+            docker: class.docker,
             max_runners: class.max_runners,
             max_job_minutes: class.max_job_minutes,
             labels: class.offers.iter().map(str::to_owned).collect(),

@@ -105,6 +105,7 @@ fn every_key_of_the_configuration_is_documented_and_no_other() {
         "webhook",
         "runner",
         "runner.tasks",
+        "runner.docker",
         "server",
     ] {
         keys.extend(keys_of(section, &format!("{top}[{section}]\nunknown = 1")));

@@ -48,12 +48,18 @@ impl Rules<'_> {
             None => policy.clone(),
         }
     }
-    /// Returns what a runner of the class is told about services: its own, and the other classes with services that the
-    /// repository's jobs may use. Returns `None` if no class declares a service.
+
+    /// Returns what a runner of the class is told about services: its own, and the other classes with services or with a
+    /// Docker engine that the repository's jobs may use. Returns `None` if there are none, and for a class with an engine.
     #[must_use]
     pub fn offer_of(&self, class: &ClassName, repository: &Repository) -> Option<Offer> {
+        if self.catalogue.get(class).is_some_and(|class| class.docker) {
+            return None;
+        }
         let services = self.catalogue.get(class).map(|class| class.services.clone()).unwrap_or_default();
-        let others = self.catalogue.iter().filter(|other| other.name != *class && other.allows(repository));
+        let allowed = || self.catalogue.iter().filter(|other| other.allows(repository));
+        let engines: Vec<_> = allowed().filter(|it| it.docker).map(|it| it.name.clone()).collect();
+        let others = allowed().filter(|other| other.name != *class);
         let elsewhere: Vec<OtherClass> = others
             .filter(|other| !other.services.is_empty())
             .map(|other| OtherClass {
@@ -61,7 +67,7 @@ impl Rules<'_> {
                 services: other.services.values().map(Into::into).collect(),
             })
             .collect();
-        let has_any = !services.is_empty() || !elsewhere.is_empty();
-        has_any.then(|| Offer { class: class.clone(), services, elsewhere })
+        let has_any = !services.is_empty() || !elsewhere.is_empty() || !engines.is_empty();
+        has_any.then(|| Offer { class: class.clone(), services, elsewhere, engines })
     }
 }

@@ -9,6 +9,7 @@ pub mod removal;
 pub(crate) mod uids;
 mod watch;
 
+use std::collections::BTreeSet;
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -17,9 +18,10 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use ecsrunner_agent::engine::Addresses;
 use ecsrunner_aws::store::Tables;
 use ecsrunner_core::decide::sweep::{SeenStatus, SeenTask};
-use ecsrunner_core::id::TaskId;
+use ecsrunner_core::id::{ClassName, TaskId};
 use ecsrunner_core::records::task::TaskFacts;
 use ecsrunner_core::rules::limits::Limits;
 use ecsrunner_core::wire::environment;
@@ -56,6 +58,18 @@ pub(crate) struct TaskDefinition {
     pub(crate) keys: AccessKeys,
     pub(crate) limits: Limits,
     pub(crate) confinement: Confinement,
+    /// The Docker engines of tasks, if a class has any.
+    pub(crate) docker: Option<Engines>,
+}
+
+/// The Docker engines of tasks.
+#[derive(Clone, Debug)]
+pub(crate) struct Engines {
+    pub(crate) classes: BTreeSet<ClassName>,
+    /// The operator's arguments of `dockerd`.
+    pub(crate) arguments: Vec<String>,
+    /// Where engines take their networks from; `None` for `dockerd`'s own defaults.
+    pub(crate) addresses: Option<Addresses>,
 }
 
 #[derive(Clone, Debug)]
@@ -68,22 +82,24 @@ pub(crate) struct Processes {
 }
 
 /// The `PATH` of jobs, unless `runner.env` passes on the server's own. That could name directories of the operator's.
-const SYSTEM_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+pub(crate) const SYSTEM_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// Versions of a task's first and last event, which ECS also numbers.
 const RUNNING: u64 = 1;
 const STOPPED: u64 = 2;
 
 /// Directories that are removed when their task has ended.
-const LITTER: [&str; 5] = [RUNNER, AGENT, TMP, SERVICES, PRIVATE];
+const LITTER: [&str; 6] = [RUNNER, AGENT, TMP, SERVICES, PRIVATE, DOCKER];
 /// The runner's copy of the official runner, and its work folder.
 const RUNNER: &str = "runner";
 /// Files that agent and hook share.
-const AGENT: &str = "agent";
+pub(crate) const AGENT: &str = "agent";
 /// The job's `TMPDIR`.
 const TMP: &str = "tmp";
 /// Services of the class, each with a directory and a log.
 const SERVICES: &str = "services";
+/// The task's Docker engine, with its images and containers.
+pub(crate) const DOCKER: &str = "docker";
 
 impl Processes {
     pub(crate) fn new(
@@ -250,6 +266,12 @@ impl Processes {
             .process_group(0);
         if let Some(uid) = description.uid {
             command.env(environment::RUNNER_UID, uid.to_string());
+        }
+        if let Some(engines) = definition.docker.as_ref().filter(|it| it.classes.contains(&facts.class)) {
+            command.env(environment::DOCKER_DIR, dir.path().join(DOCKER));
+            command.env(environment::DOCKER_ARGS, serde_json::to_string(&engines.arguments)?);
+            let addresses = engines.addresses.map(|addresses| addresses.to_string());
+            command.envs(addresses.map(|addresses| (environment::DOCKER_ADDRESSES, addresses)));
         }
         command.env("PATH", SYSTEM_PATH);
         for name in ["LANG", "ImageOS"].into_iter().chain(definition.listener_env.iter().map(String::as_str))

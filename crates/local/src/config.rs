@@ -6,6 +6,7 @@ use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use ecsrunner_agent::engine::{Addresses, AddressesError};
 use ecsrunner_core::rules::class::{Catalogue, ClassEntry};
 use ecsrunner_core::rules::limits::Limits;
 use ecsrunner_core::rules::service::Place;
@@ -46,6 +47,8 @@ pub struct Config {
     pub first_uid: u32,
     /// How tasks are confined.
     pub(crate) tasks: TasksEntry,
+    /// How the Docker engines of tasks are started.
+    pub(crate) docker: DockerEntry,
     /// Names of hosts under which the API may be reached, besides this machine's own.
     pub hosts: Vec<String>,
     /// Files with secrets that every user of this machine can read.
@@ -121,6 +124,31 @@ struct RunnerEntry {
     first_uid: Option<u32>,
     #[serde(default)]
     tasks: TasksEntry,
+    #[serde(default)]
+    docker: DockerEntry,
+}
+
+/// How the Docker engines of tasks are started: `[runner.docker]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct DockerEntry {
+    /// Further arguments of each `dockerd`.
+    pub(crate) dockerd_args: Vec<String>,
+    /// The addresses of containers; empty for the defaults of `dockerd`, which only one engine at once can have.
+    pub(crate) addresses: String,
+}
+
+impl Default for DockerEntry {
+    fn default() -> Self {
+        Self { dockerd_args: Vec::new(), addresses: "10.201.0.0/16".to_owned() }
+    }
+}
+
+impl DockerEntry {
+    /// Returns the addresses, if engines take their networks from any.
+    pub(crate) fn addresses(&self) -> Result<Option<Addresses>, AddressesError> {
+        if self.addresses.is_empty() { Ok(None) } else { self.addresses.parse().map(Some) }
+    }
 }
 
 /// How the tasks of this machine are confined: `[runner.tasks]`.
@@ -254,6 +282,9 @@ impl Reader<'_> {
             self.check_runner_dir(&runner.dir);
             preflight::check_variables(&runner.env, &mut self.mistakes);
             self.check_tasks(&runner.tasks);
+            if let Err(error) = runner.docker.addresses() {
+                self.mistake("runner.docker.addresses", &error);
+            }
             self.check_users(runner, settings.as_ref().map(|settings| settings.limits.max_runners));
         }
         let runner = runner?;
@@ -268,6 +299,7 @@ impl Reader<'_> {
             users: runner.users,
             first_uid: runner.first_uid.unwrap_or(FIRST_UID),
             tasks: runner.tasks,
+            docker: runner.docker,
             exposed: std::mem::take(&mut self.exposed),
             hosts,
         })

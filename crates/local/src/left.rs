@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Context, anyhow};
+use ecsrunner_agent::engine;
 use ecsrunner_aws::store::{DynamoStore, Tables};
 use ecsrunner_core::id::Deployment;
 use ecsrunner_core::records::job::JobState;
@@ -10,7 +11,7 @@ use ecsrunner_engine::ports::store::Store;
 use nix::sys::signal::Signal;
 use tracing::warn;
 
-use crate::compute::leftovers;
+use crate::compute::{DOCKER, leftovers};
 use crate::embedded::Embedded;
 use crate::state_dir::StateDir;
 use crate::task::{TaskDir, TaskStatus};
@@ -57,6 +58,7 @@ pub fn kill_tasks(state: &Path) {
             if let Err(error) = dir.signal(Signal::SIGKILL) {
                 warn!(task = %dir.path().display(), %error, "a task could not be killed");
             }
+            engine::clean_up(&dir.path().join(DOCKER));
             leftovers::kill_all(dir.path(), None);
         }
     }

@@ -2,14 +2,18 @@
 //!
 //! Checks of the configuration alone belong in `config`.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use anyhow::Context;
+use ecsrunner_core::id::ClassName;
+use ecsrunner_core::rules::class::Catalogue;
 
 use crate::accounts::{self, Account, RunnerUsers};
+use crate::compute::SYSTEM_PATH;
 use crate::compute::install::{self, EXTERNALS};
 use crate::compute::uids::is_at_work;
-use crate::config::{Config, ConfigError, LISTENER};
+use crate::config::{Config, ConfigError, DockerEntry, LISTENER};
 use crate::paths;
 use crate::probe::{Refused, Request};
 use crate::task::{TaskDir, TaskStatus};
@@ -27,6 +31,8 @@ pub(crate) fn check(config: &Config, options: &Options) -> anyhow::Result<Runner
     check_characters("state directory", &state, &mut mistakes);
     check_characters("executable", &options.executable, &mut mistakes);
     let users = users(config, &mut mistakes);
+    let is_root = nix::unistd::geteuid().is_root();
+    mistakes.extend(check_docker(&config.catalogue, &config.docker, SYSTEM_PATH, is_root));
     if let Some(users) = users.filter(|_| mistakes.is_empty()) {
         check_access(config, options, &state, &users, &mut mistakes)?;
         if mistakes.is_empty() {
@@ -37,6 +43,38 @@ pub(crate) fn check(config: &Config, options: &Options) -> anyhow::Result<Runner
         }
     }
     Err(ConfigError::new(&options.config, mistakes).into())
+}
+
+/// Returns why no Docker engine can be started here, if a class has any. `path` is where the agent looks for programs.
+fn check_docker(catalogue: &Catalogue, docker: &DockerEntry, path: &str, is_root: bool) -> Option<String> {
+    let class = engines(catalogue).into_iter().next()?;
+    if !is_root {
+        return Some(format!(
+            "classes.{class}.docker: only root can start a Docker engine for each job: start the server as root, or \
+             remove the key"
+        ));
+    }
+    let needs_network = docker.addresses().is_ok_and(|addresses| addresses.is_some());
+    let tools = ["ip", "iptables"].into_iter().filter(|_| needs_network);
+    let is_there = |name: &&str| std::env::split_paths(path).any(|dir| dir.join(name).is_file());
+    let missing: Vec<String> = ["dockerd", "docker"]
+        .into_iter()
+        .chain(tools)
+        .filter(|name| !is_there(name))
+        .map(|name| format!("`{name}`"))
+        .collect();
+    (!missing.is_empty()).then(|| {
+        format!(
+            "classes.{class}.docker: {} cannot be found in {path}: install Docker with its engine (the package \
+             `docker.io` or `docker-ce`) and `iproute2`, or remove the key",
+            missing.join(" and ")
+        )
+    })
+}
+
+/// Returns the classes whose tasks have a Docker engine of their own.
+pub(crate) fn engines(catalogue: &Catalogue) -> BTreeSet<ClassName> {
+    catalogue.iter().filter(|class| class.docker).map(|class| class.name.clone()).collect()
 }
 
 /// Refuses a path that would break the job-started hook.

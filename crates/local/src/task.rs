@@ -13,6 +13,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use ecsrunner_agent::engine::Keeper;
 use ecsrunner_core::id::{ServiceName, TaskId, TaskName};
 use ecsrunner_core::wire::environment;
 use ecsrunner_core::wire::exit::AgentExit;
@@ -22,6 +23,7 @@ use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
 
 use crate::accounts::Account;
+use crate::compute::AGENT;
 use crate::state_dir::write_whole;
 use crate::task::confinement::Confinement;
 
@@ -195,23 +197,31 @@ pub fn run(
         Ok(false) => return ExitCode::from(CLAIMED),
         Err(error) => return failed("claim its directory", &error),
     }
-    if let Err(error) = confine(&dir, confinement, lookup(environment::RUNNER_UID).is_some()) {
+    let confinement: Confinement = match serde_json::from_str(confinement) {
+        Ok(confinement) => confinement,
+        Err(error) => return failed("read how it is confined", &error.into()),
+    };
+    // A Docker engine cannot work in what confines a job.
+    let has_engine = lookup(environment::DOCKER_DIR).is_some();
+    let keeper = has_engine.then(|| Keeper::start(executable, confinement.engine_view(&dir.0))).transpose();
+    let keeper = match keeper {
+        Ok(keeper) => keeper,
+        Err(error) => return failed("start the keeper of its Docker engine", &error),
+    };
+    let socket = has_engine.then(|| dir.0.join(AGENT).join("docker.sock"));
+    let own_user = lookup(environment::RUNNER_UID).is_some();
+    if let Err(error) = confinement.enter(&dir.0, own_user, socket.as_deref()) {
         return failed("be confined", &error);
     }
     // In this process, because it holds the lock. The key in its environment only opens
     // the task's own boot item, which the agent takes before it starts the listener.
-    let exit = ecsrunner_agent::run(lookup, executable, io::stdout());
+    let exit = ecsrunner_agent::run(lookup, executable, io::stdout(), keeper);
     let written = write_whole(&dir.0.join(EXIT), exit.code().to_string().as_bytes());
     drop(alive);
     match written {
         Ok(()) => ExitCode::from(exit.code()),
         Err(error) => failed("say how it ended", &error),
     }
-}
-
-fn confine(dir: &TaskDir, confinement: &str, own_user: bool) -> io::Result<()> {
-    let confinement: Confinement = serde_json::from_str(confinement)?;
-    confinement.enter(dir.path(), own_user)
 }
 
 fn failed(what: &str, error: &io::Error) -> ExitCode {

@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use ecsrunner_aws::store::{DynamoStore, Tables};
 use ecsrunner_core::decide::sweep::Lag;
-use ecsrunner_core::id::Repository;
+use ecsrunner_core::id::{ClassName, Repository};
 use ecsrunner_core::wire::event::{Event, TaskEvent};
 use ecsrunner_engine::dispatcher::{DispatchOptions, Dispatched};
 use ecsrunner_engine::ports::Clock;
@@ -29,7 +29,7 @@ use crate::accounts::RunnerUsers;
 use crate::attach;
 use crate::boot_front::{self, AccessKeys, Front};
 use crate::brake::Brake;
-use crate::compute::{Processes, TaskDefinition};
+use crate::compute::{Engines, Processes, TaskDefinition};
 use crate::config::Config;
 use crate::embedded::Embedded;
 use crate::machine::{self, NoQueue, OsRandomness, SystemClock, random};
@@ -100,6 +100,7 @@ pub async fn up(config: Config, options: Options, ready: impl FnOnce(SocketAddr)
         tasks: state.tasks(),
     };
 
+    let docker = docker(&config)?;
     let (task_events, heard) = mpsc::unbounded_channel();
     let definition = TaskDefinition {
         executable: options.executable,
@@ -111,6 +112,7 @@ pub async fn up(config: Config, options: Options, ready: impl FnOnce(SocketAddr)
         keys,
         limits: config.settings.limits.clone(),
         confinement,
+        docker,
     };
     let processes = Processes::new(state.tasks(), definition, task_events)?;
     let repositories = polled(&config.settings.policy.repositories, options.poll);
@@ -206,6 +208,27 @@ fn warn_of_isolation(config: &Config, listen: SocketAddr) -> anyhow::Result<()> 
         warn!(%listen, "the API's token crosses the network in the clear to this address: put a proxy with TLS in front of it");
     }
     Ok(())
+}
+
+/// Returns the Docker engines of tasks, if a class has any.
+fn docker(config: &Config) -> anyhow::Result<Option<Engines>> {
+    let classes = preflight::engines(&config.catalogue);
+    if classes.is_empty() {
+        return Ok(None);
+    }
+    let names: Vec<_> = classes.iter().map(ClassName::as_str).collect();
+    anyhow::ensure!(
+        !config.settings.policy.public_repositories,
+        "public_repositories is true, and jobs of the class {} can become root on this machine by their Docker engine: \
+         a pull request of anyone could",
+        names.join(", ")
+    );
+    warn!(
+        classes = names.join(", "),
+        "jobs of these classes can become root on this machine by their Docker engine: only trusted jobs may use them"
+    );
+    let addresses = config.docker.addresses()?;
+    Ok(Some(Engines { classes, arguments: config.docker.dockerd_args.clone(), addresses }))
 }
 
 /// Returns how tasks are confined, as far as this machine allows it.

@@ -64,6 +64,8 @@ variable "classes" {
     memory                = number
     arch                  = optional(string, "x64")
     capacity              = optional(string, "on-demand")
+    compute               = optional(string)
+    docker                = optional(bool)
     ephemeral_storage_gib = optional(number)
     max_runners           = optional(number)
     max_job_minutes       = optional(number)
@@ -125,6 +127,21 @@ variable "classes" {
   validation {
     condition     = alltrue([for class in values(var.classes) : contains(["on-demand", "spot", "spot-then-on-demand"], class.capacity)])
     error_message = "runner_class_sizes: ${join("; ", [for name, class in var.classes : "class `${name}` has capacity `${class.capacity}`" if !contains(["on-demand", "spot", "spot-then-on-demand"], class.capacity)])}. `on-demand`, `spot` or `spot-then-on-demand` is expected."
+  }
+
+  validation {
+    condition     = alltrue([for class in values(var.classes) : contains(["fargate", "managed-instances"], coalesce(class.compute, "fargate"))])
+    error_message = "runner_class_sizes: ${join("; ", [for name, class in var.classes : "class `${name}` has compute `${coalesce(class.compute, "fargate")}`" if !contains(["fargate", "managed-instances"], coalesce(class.compute, "fargate"))])}. `fargate` or `managed-instances` is expected."
+  }
+
+  validation {
+    condition     = alltrue([for class in values(var.classes) : coalesce(class.compute, "fargate") != "fargate" if coalesce(class.docker, false)])
+    error_message = "runner_class_sizes: ${join("; ", [for name, class in var.classes : "class `${name}` has docker, and its tasks run on Fargate" if coalesce(class.docker, false) && coalesce(class.compute, "fargate") == "fargate"])}. compute = \"managed-instances\" is expected, since Fargate gives no task the privileges that a Docker engine needs."
+  }
+
+  validation {
+    condition     = alltrue([for class in values(var.classes) : length(class.services) == 0 && class.warm == null && !class.exec if coalesce(class.docker, false)])
+    error_message = "runner_class_sizes: ${join("; ", [for name, class in var.classes : "class `${name}` has docker and ${join(", ", concat(length(class.services) > 0 ? ["services"] : [], class.warm != null ? ["warm"] : [], class.exec ? ["exec"] : []))}" if coalesce(class.docker, false) && !(length(class.services) == 0 && class.warm == null && !class.exec)])}. docker alone is expected. Workflows start their services with Docker, tasks with a Docker engine cannot wait for a job, and a job could use the identity of its task, which `exec` gives more permissions."
   }
 
   validation {

@@ -34,6 +34,7 @@ impl<F: Fn(&str) -> Option<OsString>> Reader<F> {
                 agent_dir: self.directory(AGENT_DIR),
                 executable: self.executable(executable),
                 service_dir: self.raw(SERVICE_DIR).map(|_| self.directory(SERVICE_DIR)),
+                docker: self.docker(),
                 metadata: self.optional(METADATA),
                 capacity_provider: self.optional(CAPACITY_PROVIDER),
                 limits: Limits {
@@ -99,6 +100,27 @@ impl<F: Fn(&str) -> Option<OsString>> Reader<F> {
             }
         };
         Identity::OfTask { role, endpoints: TaskEndpoints::new(&metadata, credentials) }
+    }
+
+    fn docker(&mut self) -> Option<DockerConfig> {
+        self.raw(DOCKER_DIR)?;
+        let arguments = self.optional(DOCKER_ARGS).and_then(|text| {
+            let parsed = serde_json::from_str(&text);
+            let told =
+                |_| self.faults.push(format!("{} is not a JSON list of texts: `{text}`", DOCKER_ARGS.name));
+            parsed.map_err(told).ok()
+        });
+        let addresses = self.optional(DOCKER_ADDRESSES).and_then(|text| {
+            let parsed = text.parse();
+            let told = |error| self.faults.push(format!("{}: {error}", DOCKER_ADDRESSES.name));
+            parsed.map_err(told).ok()
+        });
+        Some(DockerConfig {
+            dir: self.directory(DOCKER_DIR),
+            arguments: arguments.unwrap_or_default(),
+            addresses,
+            limit: self.secs(DOCKER_LIMIT, 1),
+        })
     }
 
     fn check_url(&mut self, url: &str, what: &str) {

@@ -42,6 +42,22 @@ fn offered(check: &str, ended: &str) -> tempfile::TempDir {
 }
 
 #[test]
+fn a_class_with_a_docker_engine_is_named_to_a_job_that_needs_one() {
+    let dir = offered("true", "{}");
+    let path = crate::services::offered::path(dir.path());
+    let text = fs::read_to_string(&path).unwrap();
+    fs::write(&path, text.replace(r#""elsewhere":[]"#, r#""elsewhere":[],"engines":["images"]"#)).unwrap();
+    for call in [
+        r#"{"command":"prepare_job","responseFile":"/r","args":{"container":{"image":"alpine"},"services":[]}}"#,
+        r#"{"command":"run_container_step","args":{"image":"alpine"}}"#,
+    ] {
+        let (code, told) = called(Some(dir.path()), call);
+        assert_eq!(code, 1);
+        assert!(told.trim_end().ends_with("; a class with a Docker engine serves it: `class:images`"), "{told}");
+    }
+}
+
+#[test]
 fn whatever_would_execute_in_a_container_fails_with_one_sentence() {
     let dir = offered("true", "{}");
     let none = tempfile::tempdir().unwrap();

@@ -3,6 +3,7 @@
 //! as the base image, and no layer is built.
 
 use std::fs;
+use std::process::Command;
 
 use crate::ecs::Ecs;
 use crate::harness::{Agent, COMPLETE, CONNECT, RUN};
@@ -36,12 +37,34 @@ fn no_version_of_the_runner_or_of_the_image_stands_in_the_dockerfile() {
     let defaults: Vec<&str> = DOCKERFILE.lines().filter_map(|line| line.strip_prefix("ARG ")).collect();
     let expected = [
         "BASE_IMAGE=ghcr.io/actions/actions-runner:latest",
+        "DOCKER=false",
         "BASE_IMAGE",
         "VERSION=unknown",
         "REVISION=unknown",
         "TARGETARCH",
     ];
     assert_eq!(defaults, expected, "a version would age with the repository");
+}
+
+#[test]
+fn the_docker_variant_names_what_a_base_image_lacks() {
+    let lines = DOCKERFILE.replace("\\\n", " ");
+    let stage = lines.split(" AS docker-true\n").nth(1).unwrap();
+    let script = stage.lines().find_map(|line| line.strip_prefix("RUN ")).unwrap();
+    let programs = tempfile::tempdir().unwrap();
+    let build = || {
+        let output =
+            Command::new("/bin/sh").args(["-c", script]).env("PATH", programs.path()).output().unwrap();
+        (output.status.success(), String::from_utf8_lossy(&output.stderr).trim().to_owned())
+    };
+    for name in ["iptables", "docker", "dockerd", "containerd", "runc"] {
+        assert!(!build().0, "{name} is missing");
+        std::os::unix::fs::symlink("/bin/true", programs.path().join(name)).unwrap();
+        if name == "containerd" {
+            assert_eq!(build(), (false, "the base image has no runc".to_owned()));
+        }
+    }
+    assert_eq!(build(), (true, String::new()));
 }
 
 #[test]

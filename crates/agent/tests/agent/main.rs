@@ -18,6 +18,7 @@ mod runner_dir;
 mod services;
 
 mod container;
+mod docker;
 mod image;
 mod thief;
 mod warm;

@@ -10,5 +10,7 @@ fn main() -> ExitCode {
     }
     let Ok(executable) = std::env::current_exe() else { return ExitCode::FAILURE };
     let executable = executable.to_string_lossy();
-    ExitCode::from(ecsrunner_agent::run(|name| std::env::var_os(name), &executable, std::io::stdout()).code())
+    ExitCode::from(
+        ecsrunner_agent::run(|name| std::env::var_os(name), &executable, std::io::stdout(), None).code(),
+    )
 }

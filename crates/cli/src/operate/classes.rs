@@ -6,8 +6,9 @@ use std::path::Path;
 
 use anyhow::{Context, anyhow};
 use ecsrunner_api::class::ClassView;
-use ecsrunner_core::rules::class::{Catalogue, ClassEntry, ClassError};
+use ecsrunner_core::rules::class::{Catalogue, ClassEntry, ClassError, Compute};
 use ecsrunner_core::rules::cost::PRICES_AS_OF;
+use ecsrunner_core::rules::service::Place;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -40,6 +41,9 @@ pub(super) fn check(arguments: &CheckClasses) -> Result<(), Failure> {
                 ));
             }
         }
+    }
+    for mistake in catalogue.iter().filter_map(|class| class.unfit_docker(Place::Ecs)) {
+        say(&format!("only on one machine: {mistake}"));
     }
     for class in catalogue.iter() {
         let containers = class.services.iter().filter(|(_, service)| service.process.is_none());
@@ -100,6 +104,10 @@ fn show(classes: Vec<ClassView>, json: bool) -> Result<(), Failure> {
     let for_people = output::is_for_people();
     print(&text(&classes, for_people))?;
     if for_people {
+        for class in classes.iter().filter(|class| class.docker || class.compute != Compute::default()) {
+            let docker = if class.docker { "a Docker engine for each task" } else { "no Docker engine" };
+            print(&format!("compute of {}: {}, {docker}\n", class.name, class.compute))?;
+        }
         for class in &classes {
             let services = class.services.iter();
             let services: Vec<String> = services

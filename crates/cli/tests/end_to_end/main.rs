@@ -9,6 +9,7 @@ mod agents;
 mod cancels;
 mod command_line;
 mod disorder;
+mod docker;
 mod failures;
 mod hostile;
 mod interface;

@@ -15,7 +15,7 @@ use crate::rules::policy::RepositoryPattern;
 use crate::rules::service::{Place, Service, ServiceEntry, Services};
 use crate::rules::warm::{Warm, WarmEntry};
 pub use error::ClassError;
-use size::{Arch, Size};
+use size::{Arch, Size, SizeError};
 
 /// Which capacity a class uses.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
@@ -27,6 +27,16 @@ pub enum Capacity {
     Spot,
     /// Spot, or On-Demand if there is no Spot capacity.
     SpotThenOnDemand,
+}
+
+/// What runs a class's tasks on AWS. One machine runs them all itself.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Compute {
+    #[default]
+    Fargate,
+    /// ECS Managed Instances: EC2 instances that AWS starts for tasks and maintains.
+    ManagedInstances,
 }
 
 /// A class as it is written in the catalogue, unchecked.
@@ -43,6 +53,12 @@ pub struct ClassEntry {
     /// Default `on-demand`.
     #[serde(default)]
     pub capacity: Capacity,
+    /// Default `fargate`; without effect on one machine.
+    #[serde(default)]
+    pub compute: Compute,
+    /// Whether each task has a Docker engine of its own; default false. Its jobs are root on what runs the task.
+    #[serde(default)]
+    pub docker: bool,
     /// Default 20, which is free of charge.
     #[serde(default)]
     pub ephemeral_storage_gib: Option<u32>,
@@ -90,6 +106,9 @@ pub struct Class {
     /// CPU, memory, storage and architecture.
     pub size: Size,
     pub capacity: Capacity,
+    pub compute: Compute,
+    /// Whether each task has a Docker engine of its own.
+    pub docker: bool,
     /// The most runners of this class at once.
     pub max_runners: Option<u32>,
     /// Minutes after which a job is ended.
@@ -121,6 +140,13 @@ impl Class {
         self.repositories
             .as_ref()
             .is_none_or(|patterns| patterns.iter().any(|pattern| pattern.matches(repository)))
+    }
+
+    /// Returns why its Docker engine cannot run in this place.
+    #[must_use]
+    pub fn unfit_docker(&self, place: Place) -> Option<ClassError> {
+        let is_refused = self.docker && place == Place::Ecs && self.compute == Compute::Fargate;
+        is_refused.then(|| ClassError::DockerOnFargate { class: self.name.to_string() })
     }
 }
 
@@ -187,9 +213,12 @@ impl Catalogue {
         Some(ClassError::TooManyWarm { classes: classes.join(", "), count, max_warm })
     }
 
-    /// Sets aside the classes whose services cannot run in this place, and returns their mistakes.
+    /// Sets aside the classes whose services or Docker engine cannot run in this place, and returns their mistakes.
     pub fn keep_fit(&mut self, place: Place) -> Vec<ClassError> {
         self.set_aside(|class| {
+            if let Some(error) = class.unfit_docker(place) {
+                return Some(error);
+            }
             let source = class.services.iter().find_map(|(name, service)| service.unfit(name, place))?;
             Some(ClassError::Service { class: class.name.to_string(), source })
         })
@@ -285,9 +314,8 @@ impl Class {
     fn read(name: &ClassName, entry: &ClassEntry) -> Result<Self, Vec<ClassError>> {
         let mut errors = Vec::new();
         let class = || name.to_string();
-        let size = Size::new(entry.cpu, entry.memory, entry.ephemeral_storage_gib, entry.arch)
-            .map_err(|source| errors.push(ClassError::Size { class: class(), source }))
-            .ok();
+        let size =
+            entry.size().map_err(|source| errors.push(ClassError::Size { class: class(), source })).ok();
         for label in &entry.labels {
             if let Some(expected) = label_mistake(label) {
                 errors.push(ClassError::Label { class: class(), label: label.clone(), expected });
@@ -335,11 +363,18 @@ impl Class {
                 );
             })
             .unwrap_or_default();
+        for (key, is_set, expected) in entry.excluded_by_docker() {
+            if entry.docker && is_set {
+                errors.push(ClassError::WithDocker { class: class(), key, expected });
+            }
+        }
         match size {
             Some(size) if errors.is_empty() => Ok(Self {
                 name: name.clone(),
                 size,
                 capacity: entry.capacity,
+                compute: entry.compute,
+                docker: entry.docker,
                 max_runners: entry.max_runners,
                 max_job_minutes: entry.max_job_minutes,
                 offers,
@@ -354,6 +389,34 @@ impl Class {
             }),
             _ => Err(errors),
         }
+    }
+}
+
+impl ClassEntry {
+    /// Checks its size by the rules of what runs its tasks.
+    fn size(&self) -> Result<Size, SizeError> {
+        match self.compute {
+            Compute::Fargate | Compute::ManagedInstances => {
+                Size::new(self.cpu, self.memory, self.ephemeral_storage_gib, self.arch)
+            }
+        }
+    }
+
+    /// The keys that no class with a Docker engine can have, whether this class sets them, and why.
+    fn excluded_by_docker(&self) -> [(&'static str, bool, &'static str); 3] {
+        [
+            (
+                "services",
+                !self.services.is_empty(),
+                "workflows start their services with Docker there, so none are declared",
+            ),
+            ("warm", self.warm.is_some(), "tasks with a Docker engine cannot wait for a job"),
+            (
+                "exec",
+                self.exec,
+                "a job could use the identity of its task, which Exec gives more permissions",
+            ),
+        ]
     }
 }
 
@@ -386,6 +449,15 @@ impl fmt::Display for Capacity {
             Self::OnDemand => "on-demand",
             Self::Spot => "spot",
             Self::SpotThenOnDemand => "spot-then-on-demand",
+        })
+    }
+}
+
+impl fmt::Display for Compute {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Fargate => "fargate",
+            Self::ManagedInstances => "managed-instances",
         })
     }
 }

@@ -26,6 +26,14 @@ pub const AGENT_DIR: &str = "ECSRUNNER_AGENT_DIR";
 pub const TMP_DIR: &str = "ECSRUNNER_TMP_DIR";
 /// The directory in which services run as processes.
 pub const SERVICE_DIR: &str = "ECSRUNNER_SERVICE_DIR";
+/// The directory of the task's Docker engine: its data, its state and its log. Only the task of a Docker class has it.
+pub const DOCKER_DIR: &str = "ECSRUNNER_DOCKER_DIR";
+/// Further arguments of `dockerd`, as a JSON list of texts.
+pub const DOCKER_ARGS: &str = "ECSRUNNER_DOCKER_ARGS";
+/// Addresses from which the networks of a machine's Docker engines are taken, such as `10.201.0.0/16`.
+pub const DOCKER_ADDRESSES: &str = "ECSRUNNER_DOCKER_ADDRESSES";
+/// Seconds until the Docker engine must answer.
+pub const DOCKER_LIMIT_SECS: &str = "ECSRUNNER_DOCKER_LIMIT_SECS";
 /// User and group id of the listener.
 pub const RUNNER_UID: &str = "ECSRUNNER_RUNNER_UID";
 /// Names of further variables that are passed to the listener and its job.

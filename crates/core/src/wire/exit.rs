@@ -64,6 +64,8 @@ pub enum AgentExit {
     ListenerHung,
     /// 35: no job needed this warm task within its limit.
     NotNeeded,
+    /// 36: the Docker engine of a Docker class did not come up.
+    DockerFailed,
     /// 40: GitHub's own image could not download the agent.
     AgentAbsent,
     /// 41: GitHub's own image downloaded an agent with another checksum.
@@ -72,7 +74,7 @@ pub enum AgentExit {
 
 impl AgentExit {
     /// Every ending, in the order of its code.
-    pub const ALL: [Self; 30] = [
+    pub const ALL: [Self; 31] = [
         Self::Completed,
         Self::Failed,
         Self::NoBootItem,
@@ -101,6 +103,7 @@ impl AgentExit {
         Self::GithubUnavailable,
         Self::ListenerHung,
         Self::NotNeeded,
+        Self::DockerFailed,
         Self::AgentAbsent,
         Self::AgentAltered,
     ];
@@ -136,6 +139,7 @@ impl AgentExit {
             Self::GithubUnavailable => 33,
             Self::ListenerHung => 34,
             Self::NotNeeded => 35,
+            Self::DockerFailed => 36,
             Self::AgentAbsent => 40,
             Self::AgentAltered => 41,
         }
@@ -164,7 +168,7 @@ mod tests {
     #[test]
     fn exit_codes_are_never_renumbered() {
         let codes: Vec<u8> = AgentExit::ALL.iter().map(|exit| exit.code()).collect();
-        let pinned: Vec<u8> = [0, 1].into_iter().chain(10..=35).chain([40, 41]).collect();
+        let pinned: Vec<u8> = [0, 1].into_iter().chain(10..=36).chain([40, 41]).collect();
         assert_eq!(codes, pinned);
     }
 }

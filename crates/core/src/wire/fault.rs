@@ -67,6 +67,8 @@ faults! {
     BootItemUnanswered = "boot_item_unanswered": Start;
     BootItemUnreadable = "boot_item_unreadable": Start;
     FilesFailed = "files_failed": Start;
+    /// Agent: the Docker engine of a Docker class did not come up.
+    DockerFailed = "docker_failed": Start;
     ListenerMissing = "listener_missing": Start;
     DirectoryUnreadable = "directory_unreadable": Start;
     ImageTooOld = "image_too_old": Start;
@@ -198,6 +200,7 @@ impl Fault {
             AgentExit::TaskUnknown => Self::TaskUnknown,
             AgentExit::BootItemUnreadable => Self::BootItemUnreadable,
             AgentExit::FilesFailed => Self::FilesFailed,
+            AgentExit::DockerFailed => Self::DockerFailed,
             AgentExit::SessionConflict => Self::SessionConflict,
             AgentExit::SessionRefused => Self::SessionRefused,
             AgentExit::JobWithdrawn => Self::JobWithdrawn,

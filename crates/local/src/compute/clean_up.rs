@@ -7,6 +7,7 @@ use std::io::{self, ErrorKind};
 use std::os::unix::fs::OpenOptionsExt;
 use std::sync::{Mutex, PoisonError};
 
+use ecsrunner_agent::engine;
 use ecsrunner_core::id::TaskId;
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
@@ -14,7 +15,7 @@ use tracing::warn;
 
 use super::modes::PRIVATE_FILE;
 use super::removal::Removal;
-use super::{LITTER, Processes, leftovers, watch};
+use super::{DOCKER, LITTER, Processes, leftovers, watch};
 use crate::task::confinement::public_directories;
 use crate::task::{Description, TaskDir};
 
@@ -85,6 +86,8 @@ impl Processes {
         let killed = tokio::task::spawn_blocking(move || {
             if is_ours {
                 leftovers::kill_all(task_dir.path(), uid);
+                // After the job's processes, which could start containers.
+                engine::clean_up(&task_dir.path().join(DOCKER));
             }
         });
         let was_littered = is_littered(&dir);

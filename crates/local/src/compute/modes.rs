@@ -11,7 +11,7 @@ use std::io::{self, ErrorKind};
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::Path;
 
-use super::{AGENT, LITTER, SERVICES};
+use super::{AGENT, DOCKER, LITTER, SERVICES};
 use crate::accounts::Account;
 use crate::task::TaskDir;
 use crate::task::confinement::mounts::PRIVATE;
@@ -58,8 +58,8 @@ pub(super) fn protect(dir: &TaskDir, account: Option<&Account>) -> io::Result<()
         if_there(match account {
             // The agent makes these directories. The job's user has to read what is in them.
             Some(account) if name == AGENT || name == SERVICES => share(&path, account),
-            // The runner sees what is in it at other paths.
-            Some(_) if name == PRIVATE => set_mode(&path, PRIVATE_DIR),
+            // The runner sees what is in the first at other paths, and reaches the second by a socket.
+            Some(_) if name == PRIVATE || name == DOCKER => set_mode(&path, PRIVATE_DIR),
             _ => own(&path, account).and_then(|()| set_mode(&path, PRIVATE_DIR)),
         })?;
     }

@@ -65,3 +65,28 @@ fn a_variable_that_no_runner_could_be_given_is_refused_at_start() {
     assert_eq!(mistakes.len(), 2, "{mistakes:?}");
     assert!(mistakes[0].starts_with("runner.env: `BASH_ENV` is a variable that the agent"), "{mistakes:?}");
 }
+
+#[test]
+fn a_docker_class_is_refused_where_no_engine_can_be_started() {
+    let read = |json: &str| Catalogue::read(&serde_json::from_str(json).unwrap()).0;
+    let plain = read(r#"{"small": {"cpu": 512, "memory": 1024}}"#);
+    let images = read(r#"{"images": {"cpu": 512, "memory": 1024, "docker": true}}"#);
+    let (programs, docker) = (tempfile::tempdir().unwrap(), DockerEntry::default());
+    let path = programs.path().to_str().unwrap();
+    let check = |catalogue: &Catalogue, docker: &DockerEntry, is_root: bool| {
+        check_docker(catalogue, docker, path, is_root)
+    };
+    assert_eq!(check(&plain, &docker, false), None);
+    let told = check(&images, &docker, false).unwrap();
+    assert!(told.starts_with("classes.images.docker: only root can start a Docker engine"), "{told}");
+    let told = check(&images, &docker, true).unwrap();
+    let names = "`dockerd` and `docker` and `ip` and `iptables` cannot be found";
+    assert!(told.starts_with(&format!("classes.images.docker: {names} in {path}: ")), "{told}");
+    for name in ["dockerd", "docker"] {
+        fs::write(programs.path().join(name), "").unwrap();
+    }
+    // The defaults of `dockerd` need no other program of ours.
+    let defaults = DockerEntry { addresses: String::new(), ..DockerEntry::default() };
+    assert_eq!(check(&images, &defaults, true), None);
+    assert!(check(&images, &docker, true).unwrap().contains("docker: `ip` and `iptables` cannot"));
+}

@@ -9,6 +9,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 
+use ecsrunner_agent::engine::View;
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::prctl;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
@@ -48,14 +49,14 @@ const OOM_SCORE: &str = "500";
 
 impl Confinement {
     /// Confines this process, which has no other threads. `dir` is the task's directory, and `own_user` says whether
-    /// its runner has a user of its own.
-    pub(crate) fn enter(&self, dir: &Path, own_user: bool) -> io::Result<()> {
+    /// its runner has a user of its own. `docker_socket` is that of the task's own Docker engine, if it has one.
+    pub(crate) fn enter(&self, dir: &Path, own_user: bool, docker_socket: Option<&Path>) -> io::Result<()> {
         if own_user {
             // Shared memory, semaphores and queues end with the task. Without the right to it, mounts fail too.
             let separated = unshare(CloneFlags::CLONE_NEWIPC);
             if self.private_files {
                 separated?;
-                mounts::make_private(dir, &self.read, &self.writable)?;
+                mounts::make_private(dir, &self.read, &self.writable, docker_socket)?;
             }
         }
         if self.no_new_privileges {
@@ -68,6 +69,11 @@ impl Confinement {
 }
 
 impl Confinement {
+    /// How the Docker engine of a task sees the machine's files: the paths that the task passes to it mean the same.
+    pub(crate) fn engine_view(&self, dir: &Path) -> View {
+        if self.private_files { mounts::engine_view(dir, &self.read) } else { View::default() }
+    }
+
     /// Tries the confinement in a process of `executable`, with `dir` in place of a task's directory.
     ///
     /// # Errors
@@ -92,7 +98,7 @@ impl Confinement {
 #[must_use]
 pub fn main(dir: &Path, confinement: &str) -> ExitCode {
     let confinement: Result<Confinement, _> = serde_json::from_str(confinement);
-    match confinement.map_err(io::Error::from).and_then(|it| it.enter(dir, true)) {
+    match confinement.map_err(io::Error::from).and_then(|it| it.enter(dir, true, None)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             let _told = writeln!(io::stderr(), "{error}");

@@ -74,6 +74,60 @@ run "services_are_written_without_what_is_not_set" {
   }
 }
 
+run "compute_and_docker_are_written_where_they_are_set" {
+  command = plan
+  variables {
+    classes = {
+      build = { cpu = 512, memory = 1024, compute = "managed-instances", docker = true }
+      small = { cpu = 512, memory = 1024 }
+    }
+  }
+
+  assert {
+    condition     = [for class in values(jsondecode(aws_ssm_parameter.document["classes"].insecure_value)) : [try(class.compute, null), try(class.docker, null)]] == [["managed-instances", true], [null, null]]
+    error_message = "compute and docker differ from the input"
+  }
+}
+
+run "another_compute_is_refused" {
+  command = plan
+  variables { classes = { build = { cpu = 512, memory = 1024, compute = "ec2" } } }
+  expect_failures = [var.classes]
+}
+
+run "docker_on_fargate_is_refused" {
+  command = plan
+  variables { classes = { build = { cpu = 512, memory = 1024, docker = true } } }
+  expect_failures = [var.classes]
+}
+
+run "services_beside_docker_are_refused" {
+  command = plan
+  variables {
+    classes = { build = { cpu = 512, memory = 1024, compute = "managed-instances", docker = true, services = { db = { image = "postgres:17", port = 5432 } } } }
+    facts   = merge(var.facts, { service_definitions = { build = { default = "ecsrunner-ci-services_build_default:1" } } })
+  }
+  expect_failures = [var.classes]
+}
+
+run "warm_tasks_with_docker_are_refused" {
+  command = plan
+  variables {
+    classes  = { build = { cpu = 512, memory = 1024, compute = "managed-instances", docker = true, warm = { count = 1 } } }
+    settings = { repositories = ["acme/*"], limits = { max_warm = 1 } }
+  }
+  expect_failures = [var.classes]
+}
+
+run "exec_with_docker_is_refused" {
+  command = plan
+  variables {
+    classes = { build = { cpu = 512, memory = 1024, compute = "managed-instances", docker = true, exec = true } }
+    facts   = merge(var.facts, { task_definitions = { "default/x64" = "d:1", "default/x64/exec" = "e:1" } })
+  }
+  expect_failures = [var.classes]
+}
+
 run "what_the_image_is_built_from_is_written_with_its_agents" {
   command = plan
   variables {

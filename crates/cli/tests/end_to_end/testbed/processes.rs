@@ -12,6 +12,8 @@ pub(super) fn end_all(tasks: &Path) {
         if let Some(agent) = agent(&task.path()) {
             end(agent);
         }
+        // Else its networks would be left.
+        ecsrunner_agent::engine::clean_up(&task.path().join("docker"));
     }
     // The listener and the processes that it has started.
     for process in fs::read_dir("/proc").into_iter().flatten().flatten() {

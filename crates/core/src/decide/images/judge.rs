@@ -66,6 +66,7 @@ fn failure(runner: &Runner) -> Option<Fault> {
                 | Fault::ListenerMissing
                 | Fault::DirectoryUnreadable
                 | Fault::FilesFailed
+                | Fault::DockerFailed
                 | Fault::BootItemUnreadable
                 | Fault::ImageTooOld
                 | Fault::SessionRefused

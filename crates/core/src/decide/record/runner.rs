@@ -165,6 +165,7 @@ fn why_the_job_ended(cause: &StopCause) -> Option<Reason> {
             | AgentExit::TaskUnknown
             | AgentExit::BootItemUnreadable
             | AgentExit::FilesFailed
+            | AgentExit::DockerFailed
             | AgentExit::SessionConflict
             | AgentExit::SessionRefused
             | AgentExit::JobWithdrawn
@@ -343,6 +344,7 @@ fn took_its_item(cause: &StopCause) -> bool {
             | AgentExit::InterruptedBusy
             | AgentExit::BootItemUnreadable
             | AgentExit::FilesFailed
+            | AgentExit::DockerFailed
             | AgentExit::SessionConflict
             | AgentExit::SessionRefused
             | AgentExit::HookSilent
@@ -428,6 +430,7 @@ fn kind_of(cause: &StopCause, runner: &Runner) -> (EndingKind, Option<Reason>) {
             AgentExit::FilesFailed => {
                 boot_failed("the agent's files could not be made, or the runner's `.env` not rewritten")
             }
+            AgentExit::DockerFailed => boot_failed("its Docker engine did not come up"),
             AgentExit::BootAmbiguous => boot_failed("taking its boot item got no answer"),
             AgentExit::ListenerMissing => boot_failed("the image has no listener that can be started"),
             AgentExit::NotConnected => {

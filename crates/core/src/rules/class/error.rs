@@ -40,6 +40,19 @@ pub enum ClassError {
     Warm { class: String, source: WarmError },
     #[error("class `{class}`: {source}")]
     Service { class: String, source: ServiceError },
+    /// Fargate gives no privileges to a task.
+    #[error(
+        "class `{class}`: docker is true, and its tasks run on Fargate, which gives no task the privileges that a Docker engine needs: set compute to `managed-instances`"
+    )]
+    DockerOnFargate { class: String },
+    /// A key that excludes Docker.
+    #[error("class `{class}`: it has docker and {key}: one of them alone is expected, since {expected}")]
+    WithDocker {
+        class: String,
+        key: &'static str,
+        /// Why not both.
+        expected: &'static str,
+    },
     /// Terraform has written the class and not its task definition.
     #[error(
         "class `{class}`: it declares services, and the deployment has no task definition with them for the image `{image}`"

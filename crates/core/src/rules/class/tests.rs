@@ -115,6 +115,59 @@ fn a_class_with_services_that_do_not_fit_the_place_is_set_aside() {
 }
 
 #[test]
+fn a_docker_class_needs_managed_instances_on_aws_and_nothing_on_one_machine() {
+    let read_all = || {
+        read(
+            r#"{"plain": {"cpu": 1024, "memory": 2048},
+                "build": {"cpu": 1024, "memory": 2048, "compute": "managed-instances", "docker": true},
+                "large": {"cpu": 1024, "memory": 2048, "compute": "managed-instances"},
+                "wrong": {"cpu": 1024, "memory": 2048, "compute": "fargate", "docker": true}}"#,
+        )
+    };
+    let (mut catalogue, errors) = read_all();
+    assert_eq!(errors, Vec::<String>::new());
+    let told = |errors: Vec<ClassError>| errors.iter().map(ToString::to_string).collect::<Vec<_>>();
+    assert_eq!(
+        told(catalogue.keep_fit(Place::Ecs)),
+        [
+            "class `wrong`: docker is true, and its tasks run on Fargate, which gives no task the privileges that a \
+             Docker engine needs: set compute to `managed-instances`"
+        ]
+    );
+    assert_eq!(catalogue.names(), "build, large, plain");
+    let of = |name: &str| {
+        let class = catalogue.get(&ClassName::parse(name).unwrap()).unwrap();
+        (class.compute, class.docker)
+    };
+    assert_eq!(of("plain"), (Compute::Fargate, false));
+    assert_eq!(of("build"), (Compute::ManagedInstances, true));
+    assert_eq!(of("large"), (Compute::ManagedInstances, false));
+    let (mut catalogue, _) = read_all();
+    assert_eq!(told(catalogue.keep_fit(Place::OneMachine)), Vec::<String>::new());
+}
+
+#[test]
+fn a_docker_class_has_no_services_no_warm_tasks_and_no_exec() {
+    let (catalogue, errors) = read(
+        r#"{"build": {"cpu": 1024, "memory": 2048, "docker": true, "exec": true, "warm": {"count": 1}},
+            "with-db": {"cpu": 1024, "memory": 2048, "docker": true,
+                        "services": {"db": {"image": "postgres:17", "port": 5432}}}}"#,
+    );
+    assert_eq!(
+        errors,
+        [
+            "class `build`: it has docker and warm: one of them alone is expected, since tasks with a Docker engine \
+             cannot wait for a job",
+            "class `build`: it has docker and exec: one of them alone is expected, since a job could use the identity \
+             of its task, which Exec gives more permissions",
+            "class `with-db`: it has docker and services: one of them alone is expected, since workflows start their \
+             services with Docker there, so none are declared",
+        ]
+    );
+    assert_eq!(catalogue.names(), "none");
+}
+
+#[test]
 fn labels_are_mapped_to_classes_that_exist() {
     let (mut catalogue, _) = read(r#"{"small": {"cpu": 512, "memory": 1024}}"#);
     let labels = [

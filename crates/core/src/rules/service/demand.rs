@@ -198,10 +198,11 @@ fn remedy(offer: &Offer, asked: &[Asked]) -> String {
         .filter(|other| suits(other, asked))
         .map(|other| format!("`class:{}`", other.class))
         .collect();
-    if suits.is_empty() {
-        "no class of this deployment declares what this job asks for".to_owned()
-    } else {
-        format!("a class that declares what this job asks for: {}", suits.join(", "))
+    let none = "no class of this deployment declares what this job asks for";
+    match (suits.is_empty(), offer.engines()) {
+        (true, None) => none.to_owned(),
+        (true, Some(engines)) => format!("{none}, and a class with a Docker engine serves it: {engines}"),
+        (false, _) => format!("a class that declares what this job asks for: {}", suits.join(", ")),
     }
 }
 

@@ -17,6 +17,18 @@ pub struct Offer {
     /// The other classes that declare services and may run a job of the same repository.
     #[serde(default)]
     pub elsewhere: Vec<OtherClass>,
+    /// The classes with a Docker engine that may run a job of the same repository.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub engines: Vec<ClassName>,
+}
+
+impl Offer {
+    /// Names the classes with a Docker engine, as labels of a workflow.
+    #[must_use]
+    pub fn engines(&self) -> Option<String> {
+        let labels: Vec<String> = self.engines.iter().map(|class| format!("`class:{class}`")).collect();
+        (!labels.is_empty()).then(|| labels.join(", "))
+    }
 }
 
 /// Another class, and an outline of what it declares.

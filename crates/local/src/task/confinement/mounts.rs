@@ -1,17 +1,14 @@
 //! The mounts of a task: its own directory and private ones are writable, everything else is read-only.
 
 use std::collections::BTreeSet;
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs;
 use std::io;
-use std::os::fd::AsRawFd;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use nix::fcntl::OFlag;
-use nix::mount::{MsFlags, mount};
+use ecsrunner_agent::engine::View;
+use ecsrunner_agent::mounts::{Held, failed, make_new, mount_at, private_run};
+use nix::mount::MsFlags;
 use nix::sched::{CloneFlags, unshare};
-
-use crate::compute::modes::set_mode;
 
 /// The directory of a task that holds what it sees as `/tmp` and the others. Only root can enter it by this path.
 pub(crate) const PRIVATE: &str = "private";
@@ -22,8 +19,16 @@ const STICKY: u32 = 0o1777;
 /// The kernel's own file systems, where permissions decide. Nothing that is written there stays with a user.
 const KERNEL: [&str; 3] = ["/proc", "/sys", "/dev"];
 
-/// Gives this process mounts of its own.
-pub(super) fn make_private(dir: &Path, read: &BTreeSet<PathBuf>, writable: &[PathBuf]) -> io::Result<()> {
+/// What a task may change in its mounts.
+const OWN: MsFlags = MsFlags::MS_NOSUID.union(MsFlags::MS_NODEV);
+
+/// Gives this process mounts of its own. `docker_socket` is that of the task's own Docker engine.
+pub(super) fn make_private(
+    dir: &Path,
+    read: &BTreeSet<PathBuf>,
+    writable: &[PathBuf],
+    docker_socket: Option<&Path>,
+) -> io::Result<()> {
     unshare(CloneFlags::CLONE_NEWNS).map_err(|errno| failed("unshare", dir, errno))?;
     mount_at(None, Path::new("/"), MsFlags::MS_REC | MsFlags::MS_PRIVATE)?;
     // Opened before other mounts hide them.
@@ -33,16 +38,34 @@ pub(super) fn make_private(dir: &Path, read: &BTreeSet<PathBuf>, writable: &[Pat
     let writable = held(writable.iter().map(PathBuf::as_path))?;
     let private = make_directories(dir)?;
     make_read_only()?;
+    if docker_socket.is_some() {
+        private_run(docker_socket)?;
+        mount_at(None, Path::new("/run"), MsFlags::MS_BIND | MsFlags::MS_REMOUNT | MsFlags::MS_RDONLY | OWN)?;
+    }
     for (target, held) in private {
-        held.show_at(Path::new(target), false)?;
+        held.show_at(Path::new(target), OWN)?;
     }
     for held in &read {
-        held.show_at(&held.path, true)?;
+        held.show_at(&held.path, OWN | MsFlags::MS_RDONLY)?;
     }
     for held in [&dir_held].into_iter().chain(&writable) {
-        held.show_at(&held.path, false)?;
+        held.show_at(&held.path, OWN)?;
     }
     Ok(())
+}
+
+/// How a task's Docker engine sees the directories that the task has for itself.
+pub(crate) fn engine_view(dir: &Path, read: &BTreeSet<PathBuf>) -> View {
+    let own = PRIVATE_DIRS.into_iter().filter(|target| is_own_directory(Path::new(target)));
+    View {
+        binds: own.map(|target| (private_source(dir, target), PathBuf::from(target))).collect(),
+        kept: read.iter().cloned().chain([dir.to_owned()]).collect(),
+    }
+}
+
+/// Where the files are that the task sees at a place.
+fn private_source(dir: &Path, target: &str) -> PathBuf {
+    dir.join(PRIVATE).join(target.trim_start_matches('/').replace('/', "-"))
 }
 
 /// Makes the private directories. Returns each with the place at which the task sees it.
@@ -51,7 +74,7 @@ fn make_directories(dir: &Path) -> io::Result<Vec<(&'static str, Held)>> {
     make_new(&above, 0o700)?;
     let mut made = Vec::new();
     for target in PRIVATE_DIRS.into_iter().filter(|target| is_own_directory(Path::new(target))) {
-        let source = above.join(target.trim_start_matches('/').replace('/', "-"));
+        let source = private_source(dir, target);
         make_new(&source, STICKY)?;
         made.push((target, Held::open(&source)?));
     }
@@ -75,59 +98,8 @@ fn is_own_directory(path: &Path) -> bool {
     fs::canonicalize(path).is_ok_and(|resolved| resolved == path && resolved.is_dir())
 }
 
-fn make_new(path: &Path, mode: u32) -> io::Result<()> {
-    match DirBuilder::new().mode(mode).create(path) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-        made => made?,
-    }
-    set_mode(path, mode)
-}
-
-/// A path that was opened before other mounts hid it.
-struct Held {
-    path: PathBuf,
-    file: File,
-    is_dir: bool,
-}
-
 fn held<'a>(paths: impl Iterator<Item = &'a Path>) -> io::Result<Vec<Held>> {
     paths.map(Held::open).collect()
-}
-
-impl Held {
-    fn open(path: &Path) -> io::Result<Self> {
-        let file = OpenOptions::new().read(true).custom_flags(OFlag::O_PATH.bits()).open(path);
-        let file =
-            file.map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))?;
-        let is_dir = file.metadata()?.is_dir();
-        Ok(Self { path: path.to_owned(), file, is_dir })
-    }
-
-    /// Mounts it at a path. The path may be its own, in a private directory that hides it.
-    fn show_at(&self, path: &Path, read_only: bool) -> io::Result<()> {
-        if let Some(parent) = path.parent().filter(|_| !path.exists()) {
-            DirBuilder::new().recursive(true).mode(0o755).create(parent)?;
-            if self.is_dir {
-                make_new(path, 0o755)?;
-            } else {
-                File::create(path)?;
-            }
-        }
-        let source = format!("/proc/self/fd/{}", self.file.as_raw_fd());
-        mount_at(Some(Path::new(&source)), path, MsFlags::MS_BIND)?;
-        // A mount of a part is as read-only as the whole until it is mounted again.
-        let flags = MsFlags::MS_BIND | MsFlags::MS_REMOUNT | MsFlags::MS_NOSUID | MsFlags::MS_NODEV;
-        mount_at(None, path, if read_only { flags | MsFlags::MS_RDONLY } else { flags })
-    }
-}
-
-fn mount_at(source: Option<&Path>, target: &Path, flags: MsFlags) -> io::Result<()> {
-    mount(source, target, None::<&str>, flags, None::<&str>).map_err(|errno| failed("mount", target, errno))
-}
-
-fn failed(call: &str, path: &Path, errno: nix::errno::Errno) -> io::Error {
-    let error = io::Error::from(errno);
-    io::Error::new(error.kind(), format!("{call} {}: {error}", path.display()))
 }
 
 /// Makes every mount read-only, except those of the kernel.

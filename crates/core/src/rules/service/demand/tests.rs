@@ -16,6 +16,7 @@ fn offer() -> Offer {
                        "health": {"command": "pg_isready", "interval_secs": 2, "retries": 30}}}"#,
         ),
         elsewhere: Vec::new(),
+        engines: Vec::new(),
     }
 }
 
@@ -237,6 +238,18 @@ fn a_service_at_another_port_is_answered_with_it() {
         told[0].contains("puts it at port 5432 (`5432:5432`), and on this runner it is at 40001"),
         "{told:?}"
     );
+}
+
+#[test]
+fn a_class_with_a_docker_engine_is_named_where_no_class_declares_what_is_asked_for() {
+    let engines = ["images", "large"].map(|class| ClassName::parse(class).unwrap()).to_vec();
+    let offer = Offer { engines, ..offer() };
+    let told = differences(&offer, &[asked("mysql:8", &[], &[])]);
+    let end = format!("{NONE}, and a class with a Docker engine serves it: `class:images`, `class:large`");
+    assert!(told[0].ends_with(&end), "{told:?}");
+    let stored = serde_json::to_string(&offer).unwrap();
+    assert!(stored.ends_with(r#","engines":["images","large"]}"#), "{stored}");
+    assert_eq!(serde_json::from_str::<Offer>(&stored).unwrap(), offer);
 }
 
 #[test]

@@ -1,0 +1,250 @@
+//! The keeper: the process that starts an engine, waits until it answers, and ends it.
+//!
+//! It is not the agent, so that an engine ends also where the agent is killed: the keeper
+//! then reads the end of its input. It runs as root, outside of what confines a job.
+
+use std::fs::{self, File};
+use std::io::{self, BufRead, Read, Seek, SeekFrom, Write};
+use std::os::fd::AsFd;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Child, Command, ExitCode, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use nix::fcntl::{Flock, FlockArg};
+use nix::sys::prctl;
+use nix::sys::wait::{WaitPidFlag, waitpid};
+use serde::{Deserialize, Serialize};
+
+use super::first::{END_LIMIT, SPACE_SUBCOMMAND};
+use super::network::{self, Network, Tools};
+use super::order::Order;
+use super::{api, cgroups};
+use crate::mounts::make_new;
+use crate::signals::wait;
+
+/// The subcommand of the keeper, which reads its [`Order`] from standard input.
+pub(crate) const KEEPER_SUBCOMMAND: &str = "agent-docker";
+
+/// How often an engine that starts is asked whether it is ready.
+const ASK: Duration = Duration::from_millis(20);
+/// How often an engine that ends is looked at.
+const LOOK: Duration = Duration::from_millis(20);
+/// How long the removal of containers may take.
+const REMOVE_LIMIT: Duration = Duration::from_secs(10);
+/// How long the kernel may take to end what was killed.
+const KILL_LIMIT: Duration = Duration::from_secs(5);
+/// How much of the engine's log is told.
+const WORDS_BYTES: u64 = 2048;
+
+/// What the keeper tells its agent, in one line.
+#[derive(Serialize, Deserialize)]
+pub(super) enum Told {
+    Ready,
+    /// Why there is no engine, and the last words of `dockerd`.
+    Failed {
+        reason: String,
+        words: String,
+    },
+}
+
+/// Runs an engine until the input ends.
+pub(crate) fn main() -> ExitCode {
+    let (input, mut output) = (io::stdin(), io::stdout());
+    let mut line = String::new();
+    // Without an order, as for a task whose boot item never comes, there is nothing to do.
+    if !matches!(input.lock().read_line(&mut line), Ok(1..)) {
+        return ExitCode::SUCCESS;
+    }
+    let order: Order = match serde_json::from_str(&line) {
+        Ok(order) => order,
+        Err(error) => return failed(&mut output, &format!("the order cannot be read: {error}"), ""),
+    };
+    // The engine's first process becomes this one's child once what made its namespace is killed.
+    if let Err(errno) = prctl::set_child_subreaper(true) {
+        return failed(&mut output, &format!("its processes cannot be waited for: {errno}"), "");
+    }
+    // Held until this process ends.
+    let _lock = match lock(&order.dir) {
+        Ok(lock) => lock,
+        Err(error) => return failed(&mut output, &format!("{}: {error}", order.dir.display()), ""),
+    };
+    let tools = Tools { environment: &order.environment };
+    let code = match Engine::start(&order, &tools, &input) {
+        Ok(Some(engine)) => {
+            tell(&mut output, &Told::Ready);
+            engine.keep(&order, &input)
+        }
+        Ok(None) => ExitCode::SUCCESS,
+        Err(reason) => failed(&mut output, &reason, &last_words(&order.dir)),
+    };
+    remove_rest(&order, &tools);
+    code
+}
+
+fn tell(output: &mut impl Write, told: &Told) {
+    // An agent that is gone has closed the input too.
+    let _gone = serde_json::to_string(told)
+        .map_err(io::Error::other)
+        .and_then(|line| writeln!(output, "{line}").and_then(|()| output.flush()));
+}
+
+fn failed(output: &mut impl Write, reason: &str, words: &str) -> ExitCode {
+    tell(output, &Told::Failed { reason: reason.to_owned(), words: words.to_owned() });
+    ExitCode::FAILURE
+}
+
+/// Makes the engine's directory, which only root can enter, and takes its lock.
+fn lock(dir: &Path) -> io::Result<Flock<File>> {
+    fs::create_dir_all(dir)?;
+    make_new(dir, 0o700)?;
+    let file = File::options().create(true).truncate(false).write(true).open(super::lock_file(dir))?;
+    let mut lock = Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, errno)| errno)?;
+    lock.set_len(0)?;
+    write!(lock, "{}", std::process::id())?;
+    Ok(lock)
+}
+
+struct Engine {
+    space: Child,
+}
+
+impl Engine {
+    /// Returns nothing if the input ended meanwhile, or why there is no engine.
+    fn start(order: &Order, tools: &Tools<'_>, input: &io::Stdin) -> Result<Option<Self>, String> {
+        // What is made from here on is found and removed by it.
+        order.write().map_err(|error| format!("its order cannot be written: {error}"))?;
+        if let Some(addresses) = order.addresses {
+            Network::take(addresses, &order.dir, tools)
+                .map_err(|error| format!("it has no network: {error}"))?;
+        }
+        let mut engine = Self::spawn(order).map_err(|error| format!("it cannot be started: {error}"))?;
+        let deadline = Instant::now() + Duration::from_secs(order.limit_secs);
+        loop {
+            if api::is_ready(&order.socket) {
+                return match give(order) {
+                    Ok(()) => Ok(Some(engine)),
+                    Err(error) => Err(engine.killed(&format!("its socket cannot be given away: {error}"))),
+                };
+            }
+            if let Ok(Some(status)) = engine.space.try_wait() {
+                return Err(format!("`{}` ended with {status}", order.dockerd.display()));
+            }
+            if Instant::now() >= deadline {
+                let limit = order.limit_secs;
+                let reason = format!("`{}` did not answer within {limit} s", order.dockerd.display());
+                return Err(engine.killed(&reason));
+            }
+            if wait(&[input.as_fd()], Instant::now() + ASK) {
+                engine.end(order);
+                return Ok(None);
+            }
+        }
+    }
+
+    fn spawn(order: &Order) -> io::Result<Self> {
+        let log = File::create(Order::log(&order.dir))?;
+        let space = Command::new(&order.executable)
+            .arg(SPACE_SUBCOMMAND)
+            .arg(&order.dir)
+            .current_dir(&order.dir)
+            .process_group(0)
+            .env_clear()
+            .stdin(Stdio::piped())
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            .spawn()?;
+        Ok(Self { space })
+    }
+
+    /// Waits for the end of the input, and ends the engine then.
+    fn keep(mut self, order: &Order, input: &io::Stdin) -> ExitCode {
+        while !wait(&[input.as_fd()], Instant::now() + Duration::from_millis(250)) {
+            if let Ok(Some(_)) = self.space.try_wait() {
+                return ExitCode::FAILURE;
+            }
+        }
+        self.end(order);
+        ExitCode::SUCCESS
+    }
+
+    /// Ends containers first, then `dockerd`, then everything.
+    fn end(&mut self, order: &Order) {
+        // What is left ends with the engine.
+        let _left = api::remove_all(&order.socket, Instant::now() + REMOVE_LIMIT);
+        drop(self.space.stdin.take());
+        let deadline = Instant::now() + END_LIMIT;
+        while Instant::now() < deadline {
+            if !matches!(self.space.try_wait(), Ok(None)) {
+                return;
+            }
+            thread::sleep(LOOK);
+        }
+        self.killed("");
+    }
+
+    /// Kills the engine, and returns the reason.
+    fn killed(&mut self, reason: &str) -> String {
+        // It may have ended by itself.
+        let _gone = self.space.kill();
+        let _gone = self.space.wait();
+        // The first process is gone only after all others of its namespace.
+        let deadline = Instant::now() + KILL_LIMIT;
+        while waitpid(None, Some(WaitPidFlag::WNOHANG)).is_ok() && Instant::now() < deadline {
+            thread::sleep(LOOK);
+        }
+        reason.to_owned()
+    }
+}
+
+/// Lets the runner's user alone use the socket.
+fn give(order: &Order) -> io::Result<()> {
+    use std::os::unix::fs::{PermissionsExt, chown};
+    if let Some((uid, gid)) = order.owner {
+        chown(&order.socket, Some(uid), Some(gid))?;
+    }
+    fs::set_permissions(&order.socket, fs::Permissions::from_mode(0o600))
+}
+
+/// Removes what outlasts the engine's processes.
+pub(super) fn remove_rest(order: &Order, tools: &Tools<'_>) {
+    network::remove(&order.dir, &order.data(), tools);
+    let deadline = Instant::now() + KILL_LIMIT;
+    // Processes that were killed leave it only when the kernel has ended them.
+    while !cgroups::remove(&Order::cgroup(&order.dir)) && Instant::now() < deadline {
+        thread::sleep(LOOK);
+    }
+    let _gone = fs::remove_file(&order.socket);
+}
+
+/// The end of the engine's log, on one line.
+fn last_words(dir: &Path) -> String {
+    let read = || {
+        let mut log = File::open(Order::log(dir))?;
+        let len = log.metadata()?.len();
+        log.seek(SeekFrom::Start(len.saturating_sub(WORDS_BYTES)))?;
+        let mut words = Vec::new();
+        log.take(WORDS_BYTES).read_to_end(&mut words)?;
+        io::Result::Ok(words)
+    };
+    let words = read().unwrap_or_default();
+    let words = String::from_utf8_lossy(&words);
+    words.chars().map(|c| if c.is_control() { ' ' } else { c }).collect::<String>().trim().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_words_are_the_end_of_the_log_without_control_characters() {
+        let dir = tempfile::tempdir().unwrap();
+        assert_eq!(last_words(dir.path()), "");
+        fs::write(Order::log(dir.path()), format!("{}\n\x1b[31mfailed\r\nto start\n", "x".repeat(5000)))
+            .unwrap();
+        let words = last_words(dir.path());
+        assert!(words.ends_with("x  [31mfailed  to start"), "{words}");
+        assert!(words.len() <= 2048);
+    }
+}

@@ -1,0 +1,225 @@
+//! Jobs with a Docker engine of their own on one machine.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use crate::testbed::{LIMIT, REPOSITORY, Setup, Testbed, bounded, job_ids};
+
+/// The `PATH` of the server's tasks.
+const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// Two jobs that use their engines at the same time. Each leaves containers, a network and files of root.
+const TWO_JOBS: &str = r#"
+name: ci
+on: push
+jobs:
+  build:
+    runs-on: [self-hosted, 'class:images']
+    strategy:
+      matrix:
+        own: [a, b]
+        include: [{own: a, other: b}, {own: b, other: a}]
+    steps:
+      - name: Build
+        run: |
+          mkdir -p image/bin
+          cp "$(command -v busybox)" image/bin/busybox
+          for name in sh cat sleep stat; do ln -s busybox "image/bin/$name"; done
+          tar -C image -c . | docker import - base:1
+          printf 'FROM base:1\nRUN echo ${{ matrix.own }} > /word\n' | docker build --network none -t job:1 -
+          docker network create jobs
+          docker run -d --name job-${{ matrix.own }} --network jobs job:1 sleep 300
+          touch MEET/${{ matrix.own }}
+          until test -e MEET/${{ matrix.other }}; do sleep 0.05; done
+      - name: Look
+        run: |
+          echo "says $(docker run --rm job:1 cat /word), sees $(docker ps --format '{{.Names}}')"
+          echo "by default $(env -u DOCKER_HOST docker ps --format '{{.Names}}')"
+          stat -c 'socket %u %a' "${DOCKER_HOST#unix://}"
+          echo "user $(id -u)"
+          docker run --rm -v "$PWD:/work" -v /tmp:/shown -v /var/run/docker.sock:/var/run/docker.sock job:1 \
+              sh -c 'echo root > /work/of-root; echo root > /shown/of-root; stat -c "mounted %F" /var/run/docker.sock'
+          stat -c 'file of %u' of-root
+          stat -c 'temporary file of %u' /tmp/of-root
+          touch MEET/${{ matrix.own }}-done
+          until test -e MEET/${{ matrix.other }}-done; do sleep 0.05; done
+"#;
+
+/// A job that does not end by itself.
+const ENDLESS: &str = r#"
+name: ci
+on: push
+jobs:
+  build:
+    runs-on: [self-hosted, 'class:images']
+    steps:
+      - run: |
+          mkdir -p image/bin
+          cp "$(command -v busybox)" image/bin/busybox
+          tar -C image -c . | docker import - base:1
+          docker network create jobs
+          docker run -d --name stays --network jobs base:1 /bin/busybox sleep 300
+          touch MEET/ready
+          sleep 300
+"#;
+
+/// Whether an engine can be started here, with an image to run.
+#[expect(clippy::print_stderr, reason = "says that the test was skipped, and why")]
+fn has_engine() -> bool {
+    let is_there = |name: &str| PATH.split(':').any(|dir| Path::new(dir).join(name).is_file());
+    let missing = ["dockerd", "docker", "ip", "iptables", "busybox"].into_iter().find(|name| !is_there(name));
+    let unshare = Command::new("unshare").args(["--pid", "--mount", "--fork", "true"]).output();
+    let may = nix::unistd::geteuid().is_root() && unshare.is_ok_and(|tried| tried.status.success());
+    match missing {
+        Some(missing) => {
+            eprintln!("skipped: `{missing}` is not installed (Debian: docker.io, iproute2, busybox-static)");
+        }
+        None if !may => eprintln!("skipped: an engine takes root, and namespaces of its own"),
+        None => {}
+    }
+    may && missing.is_none()
+}
+
+/// A testbed with a Docker class, whose jobs can write to the directory `meet`. Each test has addresses of its own.
+async fn with_engines(addresses: &str) -> Testbed {
+    let mut testbed = Testbed::set_up(Setup::default()).await;
+    let meet = testbed.path("meet");
+    fs::create_dir(&meet).unwrap();
+    fs::set_permissions(&meet, Permissions::from_mode(0o777)).unwrap();
+    let classes = format!(
+        "[runner.tasks]\nwritable = [{meet:?}]\n\
+         [runner.docker]\naddresses = \"{addresses}\"\ndockerd_args = [\"--storage-driver=vfs\"]\n\
+         [classes.images]\ncpu = 1024\nmemory = 2048\ncompute = \"managed-instances\"\ndocker = true\n"
+    );
+    testbed.reconfigure(classes.leak());
+    testbed
+}
+
+async fn submit(testbed: &Testbed, workflow: &str) -> Vec<u64> {
+    let text = workflow.replace("MEET", testbed.path("meet").to_str().unwrap());
+    let body = json!({"repository": REPOSITORY, "file": ".github/workflows/ci.yml", "text": text});
+    job_ids(&testbed.github.submit_workflow(&body).await)
+}
+
+/// What engines have left on this machine, by the beginning of their addresses.
+fn left_by_engines(testbed: &Testbed, addresses: &str) -> Vec<String> {
+    let tasks = testbed.state().join("tasks");
+    let tasks = tasks.to_str().unwrap();
+    let mut left = Vec::new();
+    for process in fs::read_dir("/proc").unwrap().flatten() {
+        let words = fs::read(process.path().join("cmdline")).unwrap_or_default();
+        left.extend(Some(String::from_utf8_lossy(&words).replace('\0', " ")).filter(|it| it.contains(tasks)));
+    }
+    let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
+    left.extend(mounts.lines().filter(|line| line.contains(tasks)).map(str::to_owned));
+    for command in [&["ip", "-o", "-4", "address"][..], &["iptables-save"]] {
+        let output = Command::new(command[0]).args(&command[1..]).env("PATH", PATH).output().unwrap();
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        left.extend(text.lines().filter(|line| line.contains(addresses)).map(str::to_owned));
+    }
+    for task in fs::read_dir(tasks).unwrap().flatten() {
+        for name in ["docker", "runner", "private"] {
+            let path = task.path().join(name);
+            left.extend(path.exists().then(|| path.display().to_string()));
+        }
+    }
+    left
+}
+
+async fn until_nothing_is_left(testbed: &Testbed, addresses: &str) {
+    let deadline = Instant::now() + LIMIT;
+    while !left_by_engines(testbed, addresses).is_empty() {
+        assert!(Instant::now() < deadline, "{:#?}", left_by_engines(testbed, addresses));
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+#[tokio::test]
+async fn two_jobs_at_once_have_an_engine_each_and_leave_nothing_of_it() {
+    if !has_engine() {
+        return;
+    }
+    bounded(async {
+        let testbed = with_engines("10.221.0.0/20").await;
+        let server = testbed.serve().await;
+        let mut users = Vec::new();
+        for (job, own) in submit(&testbed, TWO_JOBS).await.into_iter().zip(["a", "b"]) {
+            let conclusion = testbed.github.wait_for(job, "completed").await["conclusion"].clone();
+            let log = testbed.github.log(job).await;
+            assert_eq!(conclusion, "success", "{log}");
+            let user = log.lines().find_map(|line| line.strip_prefix("user ")).unwrap().to_owned();
+            for told in [
+                &*format!("says {own}, sees job-{own}"),
+                &*format!("by default job-{own}"),
+                &*format!("socket {user} 600"),
+                "mounted socket",
+                "file of 0",
+                "temporary file of 0",
+            ] {
+                assert!(log.lines().any(|line| line == told), "`{told}`: {log}");
+            }
+            users.push(user);
+        }
+        assert_ne!(users[0], users[1]);
+        assert!(!Path::new("/tmp/of-root").exists(), "a task's engine sees the task's own /tmp");
+        until_nothing_is_left(&testbed, "10.221.").await;
+        testbed.ends_with_nothing_left(server).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_engine_ends_though_the_server_and_its_agent_are_killed() {
+    if !has_engine() {
+        return;
+    }
+    bounded(async {
+        let testbed = with_engines("10.222.0.0/20").await;
+        let server = testbed.serve().await;
+        submit(&testbed, ENDLESS).await;
+        let ready = testbed.path("meet/ready");
+        let deadline = Instant::now() + LIMIT;
+        while !ready.exists() {
+            assert!(Instant::now() < deadline, "the job does not begin");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        let left = left_by_engines(&testbed, "10.222.");
+        assert!(left.iter().any(|words| words.contains("dockerd")), "{left:#?}");
+        server.kill().await;
+        testbed.kill_agents();
+        let server = testbed.serve().await;
+        until_nothing_is_left(&testbed, "10.222.").await;
+        server.terminate().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_docker_class_beside_public_repositories_is_refused() {
+    if !has_engine() {
+        return;
+    }
+    bounded(async {
+        let testbed = Testbed::set_up(Setup {
+            top: "public_repositories = true\ncheck_runs = true",
+            classes: "[classes.images]\ncpu = 1024\nmemory = 2048\ndocker = true\n",
+            ..Setup::default()
+        })
+        .await;
+        let output = testbed.command().output().await.unwrap();
+        assert_ne!(output.status.code(), Some(0));
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert!(
+            told.contains(
+                "public_repositories is true, and jobs of the class images can become root on this machine"
+            ),
+            "{told}"
+        );
+    })
+    .await;
+}
