@@ -13,6 +13,7 @@ pub mod model;
 mod read;
 pub mod trigger;
 mod matrix;
+mod permissions;
 mod program;
 pub mod run;
 

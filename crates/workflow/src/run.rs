@@ -19,6 +19,7 @@ use crate::program::Program;
 
 use node::{Instance, InstanceStage, Node};
 pub use ready::{Concurrency, Environment, Ready, RunsOn};
+pub(crate) use ready::{QUEUE_AND_CANCEL, check_group};
 pub use rerun::Replaced;
 
 /// A job of a run. A job that is run again is a new one.

@@ -3,6 +3,7 @@
 mod input;
 mod pattern;
 
+use input::Giver;
 pub use input::{Input, InputKind, called, dispatched};
 pub use pattern::matches;
 
@@ -89,7 +90,7 @@ impl Triggers {
                 }
                 if event == "workflow_dispatch" {
                     let inputs = filters.and_then(|filters| filters.get("inputs"));
-                    self.dispatch = Input::read_all(inputs, faults);
+                    self.dispatch = Input::read_all(inputs, Giver::Person, faults);
                 }
                 self.events.push(Trigger { event: event.to_owned(), filters: filters.cloned() });
             }
@@ -185,7 +186,7 @@ impl CallInterface {
             spec.get("required").is_some_and(|required| required.text().as_deref() == Some("true"))
         };
         Self {
-            inputs: Input::read_all(value.and_then(|value| value.get("inputs")), faults),
+            inputs: Input::read_all(value.and_then(|value| value.get("inputs")), Giver::Caller, faults),
             secrets: entries("secrets")
                 .iter()
                 .filter_map(|(name, spec)| {

@@ -280,6 +280,35 @@ fn a_run_waits_for_its_concurrency_group_and_a_third_takes_the_place_of_the_seco
 }
 
 #[test]
+fn runs_that_queue_for_their_group_get_it_in_order_and_at_most_a_hundred_wait() {
+    let harness = Harness::new();
+    let text =
+        "{on: push, concurrency: {group: g, queue: max}, jobs: {a: {runs-on: x, steps: [{run: echo}]}}}";
+    let first = harness.submit(text)["a"];
+    for _ in 0..100 {
+        assert!(harness.submit(text).is_empty());
+    }
+    let statuses = |harness: &Harness| -> Vec<Value> {
+        let list = harness.call("GET", "/repos/acme/app/actions/runs?per_page=100", &Value::Null).1;
+        let runs = list["workflow_runs"].as_array().unwrap().iter();
+        runs.map(|run| json!([run["status"], run["conclusion"]])).collect()
+    };
+    assert_eq!(statuses(&harness)[0], json!(["pending", null]));
+    assert!(harness.submit(text).is_empty());
+    assert_eq!(statuses(&harness)[..2], [json!(["completed", "cancelled"]), json!(["pending", null])]);
+    assert_eq!(Listener::start(&harness.register("one", &["x"]), &[]).code(), 0);
+    harness.job_in(first, "completed");
+    let queued = statuses(&harness).iter().filter(|status| **status == json!(["queued", null])).count();
+    assert_eq!(queued, 1, "the one that has waited longest");
+    assert!(harness.submit(&text.replace(", queue: max", "")).is_empty());
+    let now = statuses(&harness);
+    assert_eq!(
+        (now.iter().filter(|status| status[0] == "pending").count(), &now[0]),
+        (1, &json!(["pending", null]))
+    );
+}
+
+#[test]
 fn a_job_that_its_own_caller_keeps_from_its_group_is_cancelled() {
     for (group, inner_group) in [("g", "G"), ("${{ github.workflow }}", "ci.yml")] {
         let harness = Harness::new();
