@@ -89,7 +89,7 @@ impl Reader<'_, '_> {
         }
     }
 
-    pub(super) fn minutes(&mut self, key: &str, value: Option<&Token>) {
+    fn minutes(&mut self, key: &str, value: Option<&Token>) {
         if let Some(Token { at, content: Content::Number(minutes) }) = value
             && *minutes < 1.0
         {

@@ -1,7 +1,7 @@
 //! The key `on`: events, their filters, and the inputs of a workflow.
 
 use super::contexts::{CALL_OUTPUT, RUN};
-use super::{BOOL, FILLED, Key, Mapping, Rule, Shape, TEXT, TEXT_OR_TEXTS, TEXTS, key, required};
+use super::{BOOL, FILLED, Key, Mapping, Rule, Shape, TEXT, TEXT_OR_TEXTS, key, required};
 
 /// The events that can start a workflow, each with the activity types that it has.
 pub(crate) const EVENTS: [(&str, &[&str]); 36] = [
