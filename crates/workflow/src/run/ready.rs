@@ -5,7 +5,7 @@ use crate::matrix::Combination;
 use crate::model::{Body, Job, Step};
 use crate::token::{Content, Token};
 
-use super::Run;
+use super::{Run, Scope};
 
 /// GitHub's default limit of a job, in minutes.
 const DEFAULT_TIMEOUT_MINUTES: u32 = 360;
@@ -126,7 +126,7 @@ impl Ready {
             timeout_minutes: minutes(body.timeout_minutes.as_ref(), &contexts)?,
             continue_on_error: flag(body.continue_on_error.as_ref(), &contexts)?,
             environment: environment(body.environment.as_ref(), &contexts)?,
-            permissions: job.permissions.clone().or_else(|| scope.workflow.permissions.clone()),
+            permissions: scope.permissions_of(job),
             needs: run.needs(node),
             inputs: scope.inputs.clone(),
             vars: run.given.vars.clone(),
@@ -140,6 +140,14 @@ impl Ready {
             services: body.services.clone(),
             steps: body.steps.clone(),
         })
+    }
+}
+
+impl Scope {
+    /// Returns the permissions that the files name for a job: its own, its workflow's, or those of the caller.
+    pub(super) fn permissions_of(&self, job: &Job) -> Option<Token> {
+        let own = job.permissions.as_ref().or(self.workflow.permissions.as_ref());
+        own.or(self.permissions.as_ref()).cloned()
     }
 }
 

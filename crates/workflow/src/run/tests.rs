@@ -1,7 +1,9 @@
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use super::*;
 use crate::program::Found;
+
+mod calls;
 
 /// Plays a run. `end` says how a queued job ends. Returns what happened, a line for each decision.
 struct Play {
@@ -10,6 +12,8 @@ struct Play {
     queued: VecDeque<(JobIndex, Ready)>,
     /// Jobs whose groups are not granted yet.
     waiting: Vec<JobIndex>,
+    /// The last job of each name that was queued and has ended.
+    ended: BTreeMap<String, JobIndex>,
 }
 
 impl Play {
@@ -32,6 +36,7 @@ impl Play {
             log: Vec::new(),
             queued: VecDeque::new(),
             waiting: Vec::new(),
+            ended: BTreeMap::new(),
         };
         play.take();
         play
@@ -74,6 +79,7 @@ impl Play {
         let (job, _) =
             self.queued.remove(at.unwrap_or_else(|| panic!("{name} is not queued: {:?}", self.log))).unwrap();
         let outputs = outputs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        self.ended.insert(name.to_owned(), job);
         self.run.ended(job, outcome, outputs);
         self.take();
         self
@@ -124,6 +130,24 @@ fn a_skipped_job_skips_what_needs_it_unless_its_condition_says_otherwise() {
     assert_eq!(play.log(), "skipped behind");
     assert!(play.run.is_over());
     assert_eq!(play.run.outcome(), Outcome::Success);
+}
+
+#[test]
+fn a_condition_may_ask_for_certain_jobs() {
+    let mut play = Play::start(
+        "
+  a: {runs-on: x}
+  b: {runs-on: x}
+  either: {needs: [a, b], if: \"success('a') || success('b')\", runs-on: x}
+  both: {needs: [a, b], if: \"${{ success('a', 'b') }}\", runs-on: x}
+  broken: {needs: [a, b], if: failure('B'), runs-on: x}",
+    );
+    play.log();
+    play.succeed("a").fail("b");
+    assert_eq!(play.log(), "skipped both\nqueue either\nqueue broken");
+    let refused =
+        crate::read("ci.yml", "{on: push, jobs: {a: {runs-on: x, steps: [{run: echo, if: success('a')}]}}}");
+    assert!(refused.unwrap_err().to_string().contains("Success takes no arguments"));
 }
 
 #[test]
@@ -421,60 +445,4 @@ fn workflows_whose_calls_grow_by_powers_are_refused() {
     };
     let refused = Program::load("ci.yml", &calls(1), find).unwrap_err().to_string();
     assert!(refused.ends_with("more than 1000 workflows are called in one run"), "{refused}");
-}
-
-#[test]
-fn a_called_workflow_gets_no_more_permissions_than_its_caller_has() {
-    let load = |caller: &str, inner: &str, deepest: &str| {
-        let find = |callee: &Callee| {
-            let text = if callee.to_string().ends_with("inner.yml") { inner } else { deepest };
-            Found::Text(text.to_owned())
-        };
-        let text = format!("{{on: push, {caller}, uses: ./.github/workflows/inner.yml}}}}}}");
-        Program::load("ci.yml", &text, find).map(|_| ()).map_err(|problems| problems.to_string())
-    };
-    let asks = |permissions: &str| {
-        format!("{{on: workflow_call, jobs: {{j: {{runs-on: x, permissions: {permissions}}}}}}}")
-    };
-    let calls = "{on: workflow_call, jobs: {k: {uses: ./.github/workflows/deepest.yml}}}";
-    let write = asks("{contents: write, id-token: write}");
-    insta::assert_snapshot!(
-        load("permissions: {contents: read}, jobs: {c: {name: c", &write, "").unwrap_err(),
-        @"ci.yml:1:50: calls `.github/workflows/inner.yml`, whose job `j` asks for the permissions `contents: write`, `id-token: write`, but the caller gives only `contents: read`, `id-token: none`"
-    );
-    insta::assert_snapshot!(
-        load("jobs: {c: {permissions: read-all", "{on: workflow_call, permissions: {issues: write}, jobs: {j: {runs-on: x}}}", "").unwrap_err(),
-        @"ci.yml:1:19: calls `.github/workflows/inner.yml`, which asks for the permissions `issues: write`, but the caller gives only `issues: read`"
-    );
-    let deep = load("permissions: read-all, jobs: {c: {name: c", calls, &write).unwrap_err();
-    assert!(
-        deep.starts_with(".github/workflows/inner.yml:1:28: calls `.github/workflows/deepest.yml`"),
-        "{deep}"
-    );
-    load(
-        "permissions: {contents: read}, jobs: {c: {permissions: {contents: write, id-token: write}",
-        &write,
-        "",
-    )
-    .unwrap();
-    load("permissions: write-all, jobs: {c: {name: c", calls, &write).unwrap();
-    load("jobs: {c: {name: c", &write, "").unwrap();
-}
-
-#[test]
-fn values_for_a_called_workflow_have_the_types_of_its_inputs() {
-    let inner = "{on: {workflow_call: {inputs: {flag: {type: boolean}, count: {type: number}, text: {type: string}}}}, jobs: {j: {runs-on: x}}}";
-    let load = |with: &str| {
-        let text =
-            format!("{{on: push, jobs: {{c: {{uses: ./.github/workflows/inner.yml, with: {with}}}}}}}");
-        Program::load("ci.yml", &text, |_| Found::Text(inner.to_owned()))
-            .map(|_| ())
-            .map_err(|wrong| wrong.to_string())
-    };
-    load("{flag: true, count: 1.5, text: 3}").unwrap();
-    load("{flag: '${{ github.event.x }}', count: '${{ fromJSON(vars.N) }}'}").unwrap();
-    insta::assert_snapshot!(load("{flag: 'true', count: many}").unwrap_err(), @"
-    ci.yml:1:73: the input `flag` is `true`: true or false is expected
-    ci.yml:1:88: the input `count` is `many`: a number is expected
-    ");
 }
