@@ -280,6 +280,48 @@ fn a_run_waits_for_its_concurrency_group_and_a_third_takes_the_place_of_the_seco
 }
 
 #[test]
+fn a_run_has_pages_with_its_steps_logs_outputs_and_annotations() {
+    let harness = Harness::new();
+    let text = "
+name: <CI>
+on: push
+jobs:
+  build:
+    runs-on: x
+    outputs: {version: '${{ steps.v.outputs.version }}'}
+    steps:
+      - {id: v, name: Find <it>, run: 'echo version=1.2 >> $GITHUB_OUTPUT; echo so far; echo \"<b>\"'}
+  broken: {needs: build, runs-on: x, strategy: {matrix: '${{ fromJSON(needs.build.outputs.version) }}'}, steps: [{run: echo}]}
+";
+    let jobs = harness.submit(text);
+    let state = harness.call("GET", "/_sim/state", &Value::Null).1;
+    let run = &state["runs"][0]["id"];
+    let get = |path: &str| match harness.call("GET", path, &Value::Null) {
+        (200, Value::String(text)) => text,
+        other => panic!("{path}: {other:?}"),
+    };
+    let (run, job) = (format!("/acme/app/actions/runs/{run}"), jobs["build"]);
+    let waiting = get(&run);
+    assert!(waiting.contains("http-equiv=\"refresh\"") && waiting.contains(">queued<"), "{waiting}");
+    assert_eq!(Listener::start(&harness.register("one", &["x"]), &[]).code(), 0);
+    harness.job_in(job, "completed");
+    let ended = get(&run);
+    assert!(!ended.contains("http-equiv=\"refresh\""), "{ended}");
+    assert!(
+        ended.contains("<h1>&lt;CI&gt;</h1>") && ended.contains(&format!("/job/{job}\">build</a>")),
+        "{ended}"
+    );
+    assert!(ended.contains("build: output version = <code>1.2</code>"), "{ended}");
+    assert!(ended.contains("<li class=\"error\">broken: failure: "), "{ended}");
+    let page = get(&format!("{run}/job/{job}"));
+    assert!(page.contains("<td>Find &lt;it&gt;</td><td>success</td>"), "{page}");
+    assert!(page.contains("\nso far\n&lt;b&gt;\n"), "{page}");
+    for path in [format!("/acme/other/actions/runs/1/job/{job}"), format!("{run}/job/999999")] {
+        assert_eq!(harness.call("GET", &path, &Value::Null).0, 404, "{path}");
+    }
+}
+
+#[test]
 fn runs_that_queue_for_their_group_get_it_in_order_and_at_most_a_hundred_wait() {
     let harness = Harness::new();
     let text =
@@ -288,24 +330,27 @@ fn runs_that_queue_for_their_group_get_it_in_order_and_at_most_a_hundred_wait() 
     for _ in 0..100 {
         assert!(harness.submit(text).is_empty());
     }
+    // The oldest run first.
     let statuses = |harness: &Harness| -> Vec<Value> {
-        let list = harness.call("GET", "/repos/acme/app/actions/runs?per_page=100", &Value::Null).1;
-        let runs = list["workflow_runs"].as_array().unwrap().iter();
+        let state = harness.call("GET", "/_sim/state", &Value::Null).1;
+        let runs = state["runs"].as_array().unwrap().iter();
         runs.map(|run| json!([run["status"], run["conclusion"]])).collect()
     };
-    assert_eq!(statuses(&harness)[0], json!(["pending", null]));
+    let (waits, cancelled) = (json!(["pending", null]), json!(["completed", "cancelled"]));
+    assert_eq!(statuses(&harness)[100], waits);
     assert!(harness.submit(text).is_empty());
-    assert_eq!(statuses(&harness)[..2], [json!(["completed", "cancelled"]), json!(["pending", null])]);
+    assert_eq!(statuses(&harness)[100..], [waits.clone(), cancelled.clone()]);
     assert_eq!(Listener::start(&harness.register("one", &["x"]), &[]).code(), 0);
     harness.job_in(first, "completed");
-    let queued = statuses(&harness).iter().filter(|status| **status == json!(["queued", null])).count();
-    assert_eq!(queued, 1, "the one that has waited longest");
+    assert_eq!(
+        statuses(&harness)[1..3],
+        [json!(["queued", null]), waits.clone()],
+        "the longest wait ends first"
+    );
     assert!(harness.submit(&text.replace(", queue: max", "")).is_empty());
     let now = statuses(&harness);
-    assert_eq!(
-        (now.iter().filter(|status| status[0] == "pending").count(), &now[0]),
-        (1, &json!(["pending", null]))
-    );
+    assert!(now[2..102].iter().all(|run| *run == cancelled), "{now:?}");
+    assert_eq!(now[102], waits);
 }
 
 #[test]
