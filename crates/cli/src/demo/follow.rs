@@ -11,7 +11,7 @@ use ecsrunner_core::reason::Code;
 use ecsrunner_core::records::job::JobStage;
 use ecsrunner_core::wire::job::Conclusion;
 use ecsrunner_demo::github::JobPhase;
-use ecsrunner_demo::testbed::Service;
+use ecsrunner_demo::testbed::{REPOSITORY, Service};
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -56,6 +56,8 @@ pub(super) struct SimJob {
 pub(super) struct SimStep {
     pub(super) name: String,
     pub(super) conclusion: Option<Conclusion>,
+    #[serde(default)]
+    pub(super) in_progress: bool,
 }
 
 /// An annotation, as a runner posts it.
@@ -63,6 +65,7 @@ pub(super) struct SimStep {
 #[serde(rename_all = "camelCase")]
 pub(super) struct SimAnnotation {
     pub(super) level: Option<String>,
+    pub(super) title: Option<String>,
     pub(super) message: Option<String>,
     pub(super) path: Option<String>,
     pub(super) start_line: Option<u64>,
@@ -170,9 +173,14 @@ impl Follower {
         Ok(told)
     }
 
-    /// Returns the address of each job's log at the fake GitHub.
-    pub(super) fn log_urls(&self) -> Vec<(String, String)> {
-        let url = |job: &SimJob| format!("{}/_sim/jobs/{}/log", self.github.url, job.id);
+    /// Returns the address of the run's page, which shows steps, logs, outputs and annotations as they come.
+    pub(super) fn run_url(&self) -> String {
+        format!("{}/{REPOSITORY}/actions/runs/{}", self.github.url, self.run)
+    }
+
+    /// Returns the address of each job's page at the fake GitHub.
+    pub(super) fn job_urls(&self) -> Vec<(String, String)> {
+        let url = |job: &SimJob| format!("{}/job/{}", self.run_url(), job.id);
         self.seen.run.iter().map(|job| (job.name.clone(), url(job))).collect()
     }
 
