@@ -53,8 +53,15 @@ pub(super) fn prepare(
     }
     let default_branch = is_repository.then(|| default_branch(root)).flatten();
     let default_branch = default_branch.unwrap_or_else(|| branch.clone());
-    let base = base.unwrap_or(&default_branch);
-    let base = if base == branch { None } else { commit_of(root, base).map(|sha| (base.to_owned(), sha)) };
+    let found = |name: &str| commit_of(root, name).map(|sha| (name.to_owned(), sha));
+    let base = match base.filter(|_| is_repository) {
+        Some(name) if name == branch => None,
+        Some(name) => Some(found(name).with_context(|| {
+            format!("the repository has no branch `{name}`, which `--base` names: give one that `git branch --all` lists")
+        })?),
+        None if default_branch == branch => None,
+        None => found(&default_branch),
+    };
     let index = into.join("index-of-changes");
     let inside = || {
         let mut command = Command::new("git");
@@ -209,8 +216,7 @@ mod tests {
             head,
             "jobs can fetch the base branch"
         );
-        let missing =
-            prepare(root.path(), &into.path().join("none.git"), None, Some("nowhere")).unwrap().unwrap();
-        assert_eq!(missing.base, None);
+        let none = prepare(root.path(), &into.path().join("none.git"), None, Some("nowhere")).unwrap_err();
+        assert!(none.to_string().starts_with("the repository has no branch `nowhere`"), "{none}");
     }
 }
