@@ -9,7 +9,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use ecsrunner_workflow::model::Callee;
-use ecsrunner_workflow::{Found, Problems, Program};
+use ecsrunner_workflow::{Found, Problems, Program, repository_root};
 
 use crate::steps::say;
 
@@ -45,7 +45,7 @@ pub(crate) fn run(directory: Option<&str>) -> anyhow::Result<ExitCode> {
 /// Reads a file and the workflows that it calls. The outer error is a file that cannot be read.
 fn load(path: &Path) -> anyhow::Result<Result<Program, Problems>> {
     let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-    let root = root_of(path);
+    let root = repository_root(path);
     let name = path.strip_prefix(root).unwrap_or(path).display().to_string();
     Ok(Program::load(&name, &text, |callee| match callee {
         Callee::Local { file } => match fs::read_to_string(root.join(file)) {
@@ -54,15 +54,6 @@ fn load(path: &Path) -> anyhow::Result<Result<Program, Problems>> {
         },
         Callee::Remote { .. } => Found::Later,
     }))
-}
-
-/// Returns the repository of a workflow: what is above `.github`, or else its own directory.
-fn root_of(path: &Path) -> &Path {
-    let parent = path.parent().unwrap_or(path);
-    match parent.ends_with(FOLDER) {
-        true => parent.parent().and_then(Path::parent).unwrap_or(parent),
-        false => parent,
-    }
 }
 
 /// Returns all workflow files below a directory: those in folders `.github/workflows`, or if there are none, every

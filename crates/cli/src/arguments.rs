@@ -56,7 +56,7 @@ pub(crate) struct TalkArguments {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Run a demo on this machine with a fake GitHub
-    Demo(DemoArguments),
+    Demo(Box<DemoArguments>),
     /// Run jobs on this machine
     #[command(subcommand)]
     Local(LocalCommand),

@@ -97,6 +97,9 @@ async fn run_jobs(
     }
     let run = submission.submit(&github, options, checkout.as_ref(), &progress).await?;
     let mut follower = Follower::new(&github, &server, run)?;
+    if options.workflow.is_some() {
+        progress.say(&format!("steps, logs, outputs and annotations as they come: {}", follower.run_url()));
+    }
     let limit = if options.workflow.is_some() { WORKFLOW_LIMIT } else { LIMIT };
     let followed = tokio::time::timeout(limit, follow(&mut follower, &mut progress));
     tokio::select! {
@@ -110,12 +113,12 @@ async fn run_jobs(
         progress.say(&format!("last lines of the log of {job}:"));
         lines.iter().for_each(|line| progress.say(&format!("  | {line}")));
     }
-    let logs = match &options.logs {
-        Some(directory) => logs::save(&follower, directory).await?,
+    let logs = match log_directory(options)? {
+        Some(directory) => logs::save(&follower, &directory).await?,
         None => BTreeMap::new(),
     };
     if options.web {
-        for (name, url) in follower.log_urls() {
+        for (name, url) in follower.job_urls() {
             progress.say(&format!("log of {name}: {url}"));
         }
         let page = format!("{}/#token={}", server.url(), testbed.token()?);
@@ -127,6 +130,15 @@ async fn run_jobs(
     github.stop().await?;
     let left = left::count(&testbed.state(), &Deployment::parse(DEPLOYMENT)?).await?;
     Ok(Report::new(follower.jobs(), testbed, left, registrations, &logs)?)
+}
+
+/// Returns the directory for the logs. Those of a workflow file are kept, since they are what a person looks for.
+fn log_directory(options: &DemoOptions) -> anyhow::Result<Option<PathBuf>> {
+    if options.logs.is_some() || options.workflow.is_none() {
+        return Ok(options.logs.clone());
+    }
+    let made = tempfile::Builder::new().prefix("ecsrunner-logs-").tempdir();
+    Ok(Some(made.context("no directory can be made for the logs")?.keep()))
 }
 
 /// Returns after SIGINT or SIGTERM.

@@ -50,10 +50,13 @@ fn main() -> ExitCode {
     output::heed(arguments.talk);
     let result = match arguments.command {
         #[cfg(target_os = "linux")]
-        Command::Demo(demo) => match demo.command {
-            None => demo::run(demo.options).map(done),
-            Some(DemoCommand::Github(github)) => demo::github::run(&github).map(done),
-        },
+        Command::Demo(arguments) => {
+            let arguments = *arguments;
+            match arguments.command {
+                None => demo::run(arguments.options).map(done),
+                Some(DemoCommand::Github(github)) => demo::github::run(&github).map(done),
+            }
+        }
         #[cfg(target_os = "linux")]
         Command::Local(LocalCommand::Up(up)) => local::up(up).map(done),
         #[cfg(not(target_os = "linux"))]

@@ -8,6 +8,7 @@ mod stand_in;
 use std::collections::{BTreeMap, BTreeSet};
 
 use ecsrunner_workflow::model::Callee;
+pub use ecsrunner_workflow::repository_root;
 use ecsrunner_workflow::yaml::{self, Node, Yaml};
 use ecsrunner_workflow::{Found, Problem, Program};
 use serde::{Deserialize, Serialize};
@@ -71,6 +72,14 @@ pub(crate) fn load(file: &str, text: &str, given: Given<'_>) -> Result<Program, 
     }
     problems.sort();
     if problems.is_empty() { Ok(program) } else { Err(problems) }
+}
+
+/// Returns the repository, the path and the version of a workflow of another repository, whose file is called
+/// `owner/name/.github/workflows/ci.yml@v1`. Returns `None` for one of the same repository.
+pub(crate) fn parts_of_other(file: &str) -> Option<(&str, &str, &str)> {
+    let (path, version) = file.split_once('@')?;
+    let at = path.find("/.github/")?;
+    Some((&path[..at], &path[at + 1..], version))
 }
 
 /// Returns the folders of local actions and the files of local workflows that a workflow or an `action.yml` uses,

@@ -6,6 +6,7 @@
 pub(crate) mod check;
 mod evaluate;
 mod functions;
+mod named_status;
 pub(crate) mod template;
 mod value;
 
@@ -76,6 +77,8 @@ pub fn evaluate(expression: &str, contexts: &Contexts) -> Result<Value, Fault> {
 pub(crate) fn completed(condition: &str) -> String {
     if condition.trim().is_empty() {
         "success()".to_owned()
+    } else if let Some(replaced) = named_status::replaced(condition) {
+        replaced
     } else if check::has_status_function(condition) {
         condition.to_owned()
     } else {

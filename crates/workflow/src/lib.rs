@@ -13,11 +13,14 @@ pub mod model;
 mod read;
 pub mod trigger;
 mod matrix;
+mod permissions;
+mod place;
 mod program;
 pub mod run;
 
 pub use expression::check::used as contexts_of;
 pub use matrix::{Combination, Strategy};
+pub use place::repository_root;
 pub use problem::{Position, Problem, Problems};
 pub use program::{Found, Program};
 pub use read::read;

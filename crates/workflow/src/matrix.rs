@@ -18,6 +18,8 @@ pub struct Strategy {
     pub fail_fast: bool,
     /// How many jobs may be executed at once.
     pub max_parallel: usize,
+    /// `max-parallel` as expressions see it: what the file gives, or the number of jobs.
+    shown_limit: f64,
     /// At least one.
     pub combinations: Vec<Combination>,
 }
@@ -33,6 +35,13 @@ pub struct Combination {
     pub shown: Vec<String>,
 }
 
+impl Combination {
+    /// Returns the one job of a strategy without a matrix, or with one that `exclude` leaves empty.
+    fn single() -> Self {
+        Self { id: DEFAULT_ID.to_owned(), matrix: Value::Null, shown: Vec::new() }
+    }
+}
+
 impl Strategy {
     /// Returns the context `strategy` of a job.
     #[must_use]
@@ -41,7 +50,7 @@ impl Strategy {
             ("fail-fast", Value::Bool(self.fail_fast)),
             ("job-index", count(index)),
             ("job-total", count(self.combinations.len())),
-            ("max-parallel", count(self.max_parallel)),
+            ("max-parallel", Value::Number(self.shown_limit)),
         ])
     }
 
@@ -61,13 +70,20 @@ impl Strategy {
             Some(Value::Number(number)) => Some(*number),
             Some(other) => return Err(wrong("max-parallel", other, "a number")),
         };
-        let combinations = match strategy.get("matrix") {
-            None => vec![Combination { id: DEFAULT_ID.to_owned(), matrix: Value::Null, shown: Vec::new() }],
-            Some(matrix) => combinations(matrix)?,
-        };
+        let mut combinations = strategy.get("matrix").map_or(Ok(Vec::new()), combinations)?;
+        // Whole jobs count. Nothing below 1 is a limit, and none is one without a matrix.
+        let limit = limit.map(f64::trunc).filter(|limit| *limit >= 1.0 && !combinations.is_empty());
+        if combinations.is_empty() {
+            combinations = vec![Combination::single()];
+        }
         let total = combinations.len();
-        let limit = limit.and_then(|limit| (1..=total).rev().find(|count| to_number(*count) <= limit));
-        Ok(Self { fail_fast, max_parallel: limit.unwrap_or(total), combinations })
+        let fitting = limit.and_then(|limit| (1..=total).rev().find(|count| to_number(*count) <= limit));
+        Ok(Self {
+            fail_fast,
+            max_parallel: fitting.unwrap_or(total),
+            shown_limit: limit.unwrap_or(to_number(total)),
+            combinations,
+        })
     }
 }
 
@@ -112,9 +128,6 @@ fn combinations(matrix: &Value) -> Result<Vec<Combination>, String> {
     let built = included(product, include, has_axis);
     if built.len() > MAX_JOBS {
         return Err(format!("the matrix makes more than {MAX_JOBS} jobs"));
-    }
-    if built.is_empty() {
-        return Err("the matrix makes no job: `exclude` leaves none".to_owned());
     }
     let mut names = Names::default();
     Ok(built.into_iter().map(|(row, extra)| combination(row, extra, &mut names)).collect())
@@ -211,6 +224,10 @@ fn equal_leaves(value: Option<&Value>, wanted: &Value) -> bool {
 
 /// Returns what is wrong with a `strategy` as far as it has no expressions.
 pub(crate) fn early_faults(strategy: &Token) -> Vec<(Position, String)> {
+    // What the tables have refused is empty here.
+    if strategy.entries().iter().any(|(_, value)| value.content == Content::Null) {
+        return Vec::new();
+    }
     if !strategy.has_expression() {
         let Ok(value) = strategy.value(&crate::expression::Contexts::default()) else { return Vec::new() };
         let at = strategy.get("matrix").unwrap_or(strategy).at;

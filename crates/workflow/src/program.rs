@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::expression::Contexts;
 use crate::model::{Body, Call, Callee, Secrets, Workflow};
+use crate::permissions::Permissions;
 use crate::problem::{Problem, Problems};
 use crate::token::Token;
 use crate::trigger::CallInterface;
@@ -41,7 +43,7 @@ impl Program {
     pub fn load(file: &str, text: &str, mut find: impl FnMut(&Callee) -> Found) -> Result<Self, Problems> {
         let main = Arc::new(crate::read(file, text)?);
         let mut program = Self { main: Arc::clone(&main), called: BTreeMap::new(), calls: 0 };
-        program.load_called(&main, None, &mut find, 1)?;
+        program.load_called(&main, None, None, &mut find, 1)?;
         Ok(program)
     }
 
@@ -59,6 +61,7 @@ impl Program {
         &mut self,
         caller: &Workflow,
         origin: Option<&Callee>,
+        allowed: Option<&Permissions>,
         find: &mut impl FnMut(&Callee) -> Found,
         depth: usize,
     ) -> Result<(), Problems> {
@@ -93,20 +96,49 @@ impl Program {
                 let problem = |(at, text)| Problem { file: caller.file.clone(), at, text };
                 return Err(Problems(wrong.into_iter().map(problem).collect()));
             }
+            let own = job.permissions.as_ref().or(caller.permissions.as_ref()).map(Permissions::of);
+            let allowed = own.as_ref().or(allowed);
+            if let Some(wrong) = allowed.and_then(|allowed| excess(&workflow, allowed)) {
+                let text = format!("calls `{callee}`, {wrong}");
+                return Err(Problems(vec![Problem { file: caller.file.clone(), at: job.at, text }]));
+            }
             self.called.insert(callee.clone(), Arc::clone(&workflow));
-            self.load_called(&workflow, Some(&callee), find, depth + 1)?;
+            self.load_called(&workflow, Some(&callee), allowed, find, depth + 1)?;
         }
         Ok(())
     }
+}
+
+/// Says which permissions a called workflow asks for that its caller may not give it.
+fn excess(workflow: &Workflow, allowed: &Permissions) -> Option<String> {
+    let asks = |who: String, token: &Token| {
+        let (asked, given) = Permissions::of(token).beyond(allowed)?;
+        Some(format!("{who} asks for the permissions {asked}, but the caller gives only {given}"))
+    };
+    let own = workflow.permissions.as_ref().and_then(|token| asks("which".to_owned(), token));
+    own.or_else(|| {
+        let jobs = workflow.jobs.iter();
+        jobs.filter_map(|job| Some((job, job.permissions.as_ref()?)))
+            .find_map(|(job, token)| asks(format!("whose job `{}`", job.id), token))
+    })
 }
 
 /// Returns what a call gives that the called workflow does not take, and what it does not give.
 fn mismatches(call: &Call, interface: &CallInterface) -> Vec<(crate::Position, String)> {
     let mut wrong = Vec::new();
     let given = call.inputs.as_ref().map(Token::entries).unwrap_or_default();
-    for (name, _) in given {
+    for (name, value) in given {
         let Some(text) = name.text() else { continue };
-        if !interface.inputs.iter().any(|input| input.name.eq_ignore_ascii_case(&text)) {
+        if let Some(input) = interface.inputs.iter().find(|input| input.name.eq_ignore_ascii_case(&text)) {
+            if !value.has_expression()
+                && let Ok(literal) = value.value(&Contexts::default())
+                && let shown = literal.text()
+                && input.kind.accept(literal).is_none()
+            {
+                let expected = input.kind.expected();
+                wrong.push((value.at, format!("the input `{text}` is `{shown}`: {expected} is expected")));
+            }
+        } else {
             let names: Vec<&str> = interface.inputs.iter().map(|input| input.name.as_str()).collect();
             wrong.push((
                 name.at,

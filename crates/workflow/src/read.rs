@@ -64,8 +64,14 @@ impl Reader<'_, '_> {
     fn concurrency(&mut self, concurrency: &Token) {
         const MAX_LENGTH: usize = 400;
         let group = concurrency.get("group").unwrap_or(concurrency);
-        if group.text().is_some_and(|group| group.len() > MAX_LENGTH) {
+        if group.text().is_some_and(|group| group.encode_utf16().count() > MAX_LENGTH) {
             self.faults.add(group.at, format!("the concurrency group has more than {MAX_LENGTH} characters"));
+        }
+        let has = |key: &str, word: &str| {
+            concurrency.get(key).and_then(Token::text).is_some_and(|text| text == word)
+        };
+        if has("queue", "max") && has("cancel-in-progress", "true") {
+            self.faults.add(concurrency.at, crate::run::QUEUE_AND_CANCEL);
         }
     }
 }

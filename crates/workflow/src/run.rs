@@ -16,10 +16,16 @@ use serde::{Deserialize, Serialize};
 use crate::expression::{Contexts, Value};
 use crate::model::{Callee, Workflow};
 use crate::program::Program;
+use crate::token::Token;
 
-use node::{Instance, InstanceStage, Node};
+use node::{Instance, Node};
 pub use ready::{Concurrency, Environment, Ready, RunsOn};
+pub(crate) use ready::{QUEUE_AND_CANCEL, check_group};
 pub use rerun::Replaced;
+
+/// What stands for `secrets.GITHUB_TOKEN` in the secrets of a called workflow. Each job has a token of its own, which is
+/// made when a runner gets the job.
+pub const JOB_TOKEN: &str = "\u{1}GITHUB_TOKEN\u{1}";
 
 /// A job of a run. A job that is run again is a new one.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -100,10 +106,27 @@ struct Scope {
     origin: Option<Callee>,
     inputs: Value,
     secrets: Vec<(String, String)>,
+    /// The permissions that its caller names.
+    permissions: Option<Token>,
     /// What stands before the names of its jobs: `caller / `.
     prefix: String,
     /// What stands before the ids of its jobs: `caller.`.
     path: String,
+    /// The job that calls it, as its node and its number in the matrix. `None` for the main workflow, and for a call
+    /// that is made again.
+    caller: Option<(usize, usize)>,
+    /// Whether the call was cancelled. Its jobs that always run are still run.
+    cancelled: bool,
+}
+
+impl Given {
+    /// Returns the contexts that do not depend on a job.
+    fn contexts(&self, inputs: &Value) -> Contexts {
+        Contexts::default()
+            .with("github", self.github.clone())
+            .with("inputs", inputs.clone())
+            .with("vars", self.vars.clone())
+    }
 }
 
 impl Run {
@@ -115,8 +138,11 @@ impl Run {
             origin: None,
             inputs: given.inputs.clone(),
             secrets: given.secrets.clone(),
+            permissions: None,
             prefix: String::new(),
             path: String::new(),
+            caller: None,
+            cancelled: false,
         };
         let mut run = Self {
             program,
@@ -198,20 +224,14 @@ impl Run {
     ///
     /// Fails if its expressions have no value.
     pub fn concurrency(program: &Program, given: &Given) -> Result<Option<Concurrency>, String> {
-        let contexts = Contexts::default()
-            .with("github", given.github.clone())
-            .with("inputs", given.inputs.clone())
-            .with("vars", given.vars.clone());
+        let contexts = given.contexts(&given.inputs);
         program.main.concurrency.as_ref().map(|token| Concurrency::evaluate(token, &contexts)).transpose()
     }
 
     /// Returns the run's own name, which `run-name` gives it.
     #[must_use]
     pub fn name(program: &Program, given: &Given) -> Option<String> {
-        let contexts = Contexts::default()
-            .with("github", given.github.clone())
-            .with("inputs", given.inputs.clone())
-            .with("vars", given.vars.clone());
+        let contexts = given.contexts(&given.inputs);
         let name = program.main.run_name.as_ref()?.value(&contexts).ok()?.text();
         Some(name).filter(|name| !name.trim().is_empty())
     }
@@ -220,18 +240,13 @@ impl Run {
     #[must_use]
     pub fn is_within(&self, job: JobIndex, caller: JobIndex) -> bool {
         let Some((mut node, _)) = self.find(job) else { return false };
-        loop {
-            let calls = InstanceStage::Called(self.nodes[node].scope);
-            let above = self.nodes.iter().enumerate().find_map(|(at, node)| {
-                let instance = node.instances.iter().find(|instance| instance.stage == calls)?;
-                Some((at, instance.job))
-            });
-            match above {
-                Some((_, job)) if job == caller => return true,
-                Some((at, _)) => node = at,
-                None => return false,
+        while let Some((above, instance)) = self.scopes[self.nodes[node].scope].caller {
+            if self.nodes[above].instances[instance].job == caller {
+                return true;
             }
+            node = above;
         }
+        false
     }
 
     fn find(&self, job: JobIndex) -> Option<(usize, usize)> {

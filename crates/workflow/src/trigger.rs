@@ -1,14 +1,19 @@
 //! `on`: what starts a workflow, and the inputs that it takes.
 
+mod cron;
 mod input;
 mod pattern;
 
+use input::Giver;
 pub use input::{Input, InputKind, called, dispatched};
 pub use pattern::matches;
 
 use crate::problem::{Faults, Position};
 use crate::schema::trigger::EVENTS;
 use crate::token::Token;
+
+/// GitHub's limit of inputs that a person gives.
+const MAX_INPUTS: usize = 25;
 
 /// Everything that can start a workflow.
 #[derive(Clone, Default, Debug)]
@@ -87,9 +92,16 @@ impl Triggers {
                 if let Some(filters) = filters {
                     check_filters(event, activities, filters, faults);
                 }
+                if event == "schedule" {
+                    check_times(filters, faults);
+                }
                 if event == "workflow_dispatch" {
                     let inputs = filters.and_then(|filters| filters.get("inputs"));
-                    self.dispatch = Input::read_all(inputs, faults);
+                    self.dispatch = Input::read_all(inputs, Giver::Person, faults);
+                    if let Some(inputs) = inputs.filter(|_| self.dispatch.len() > MAX_INPUTS) {
+                        let count = self.dispatch.len();
+                        faults.add(inputs.at, format!("there are {count} inputs: GitHub takes at most {MAX_INPUTS}"));
+                    }
                 }
                 self.events.push(Trigger { event: event.to_owned(), filters: filters.cloned() });
             }
@@ -185,7 +197,7 @@ impl CallInterface {
             spec.get("required").is_some_and(|required| required.text().as_deref() == Some("true"))
         };
         Self {
-            inputs: Input::read_all(value.and_then(|value| value.get("inputs")), faults),
+            inputs: Input::read_all(value.and_then(|value| value.get("inputs")), Giver::Caller, faults),
             secrets: entries("secrets")
                 .iter()
                 .filter_map(|(name, spec)| {
@@ -196,6 +208,18 @@ impl CallInterface {
                 .iter()
                 .filter_map(|(name, spec)| Some((name.text()?, spec.get("value")?.clone())))
                 .collect(),
+        }
+    }
+}
+
+/// Checks the times of a schedule.
+fn check_times(schedule: Option<&Token>, faults: &mut Faults<'_>) {
+    for entry in schedule.map(Token::items).unwrap_or_default() {
+        if let Some(times) = entry.get("cron")
+            && let Some(text) = times.text()
+            && let Err(wrong) = cron::check(&text)
+        {
+            faults.add(times.at, wrong);
         }
     }
 }

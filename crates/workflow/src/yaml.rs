@@ -11,6 +11,9 @@ use crate::problem::Position;
 /// GitHub's limit of nodes, in which the content of an anchor counts once for each alias.
 const MAX_NODES: usize = 50_000;
 
+/// GitHub's limit of lists and mappings within each other, in which an alias counts like its anchor.
+const MAX_DEPTH: usize = 50;
+
 /// A node, and where it begins.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Node {
@@ -83,7 +86,8 @@ pub struct YamlError {
 ///
 /// Returns the first mistake with its position.
 pub fn read(text: &str) -> Result<Node, YamlError> {
-    let mut reader = Reader { parser: Parser::new_from_str(text), anchors: HashMap::new(), nodes: 0 };
+    let mut reader =
+        Reader { parser: Parser::new_from_str(text), anchors: HashMap::new(), nodes: 0, depth: 0 };
     let root = match reader.next()? {
         Some((event, span)) => reader.node(event, span)?,
         None => Node { at: Position::START, value: Yaml::Null },
@@ -98,6 +102,8 @@ struct Reader<'a> {
     parser: Parser<'a, granit_parser::StrInput<'a>>,
     anchors: HashMap<usize, Node>,
     nodes: usize,
+    /// In how many lists and mappings the reader is.
+    depth: usize,
 }
 
 impl<'a> Reader<'a> {
@@ -124,13 +130,13 @@ impl<'a> Reader<'a> {
             Event::Scalar(text, style, anchor, tag) => {
                 (scalar(&text, style, tag.as_deref()).map_err(|text| YamlError { at, text })?, anchor)
             }
-            Event::SequenceStart(_, anchor, _) => (self.list(span)?, anchor),
-            Event::MappingStart(_, anchor, _) => (self.map(span)?, anchor),
+            Event::SequenceStart(_, anchor, _) => (self.deeper(span, Self::list)?, anchor),
+            Event::MappingStart(_, anchor, _) => (self.deeper(span, Self::map)?, anchor),
             Event::Alias(id) => {
                 let node = self.anchors.get(&id).cloned();
                 let node = node.ok_or_else(|| error(span, "the alias is part of its own anchor"))?;
                 self.count(size(&node), span)?;
-                return Ok(node);
+                return if self.depth + height(&node) > MAX_DEPTH { Err(too_deep(span)) } else { Ok(node) };
             }
             _ => return Err(error(span, "a value is expected")),
         };
@@ -147,6 +153,21 @@ impl<'a> Reader<'a> {
             return Ok(());
         }
         Err(error(span, &format!("the file has more than {MAX_NODES} values, those of aliases included")))
+    }
+
+    /// Reads the content of a list or a mapping.
+    fn deeper(
+        &mut self,
+        start: Span,
+        read: impl FnOnce(&mut Self, Span) -> Result<Yaml, YamlError>,
+    ) -> Result<Yaml, YamlError> {
+        if self.depth == MAX_DEPTH {
+            return Err(too_deep(start));
+        }
+        self.depth += 1;
+        let value = read(self, start);
+        self.depth -= 1;
+        value
     }
 
     fn list(&mut self, start: Span) -> Result<Yaml, YamlError> {
@@ -195,6 +216,19 @@ fn error(span: Span, text: &str) -> YamlError {
     YamlError { at: position(span), text: text.to_owned() }
 }
 
+fn too_deep(span: Span) -> YamlError {
+    error(span, &format!("more than {MAX_DEPTH} lists and mappings are within each other"))
+}
+
+/// How many lists and mappings are within each other in a node, itself included.
+fn height(node: &Node) -> usize {
+    match &node.value {
+        Yaml::List(items) => 1 + items.iter().map(height).max().unwrap_or_default(),
+        Yaml::Map(entries) => 1 + entries.iter().map(|(_, value)| height(value)).max().unwrap_or_default(),
+        _ => 0,
+    }
+}
+
 fn size(node: &Node) -> usize {
     1 + match &node.value {
         Yaml::List(items) => items.iter().map(size).sum::<usize>(),
@@ -203,7 +237,7 @@ fn size(node: &Node) -> usize {
     }
 }
 
-/// Gives a scalar its type. A quoted one is a text unless it has a tag.
+/// Gives a scalar its type. A quoted one is a text.
 fn scalar(text: &str, style: ScalarStyle, tag: Option<&Tag>) -> Result<Yaml, String> {
     let plain = || {
         null(text)
@@ -212,17 +246,26 @@ fn scalar(text: &str, style: ScalarStyle, tag: Option<&Tag>) -> Result<Yaml, Str
     };
     let wrong = |kind: &str| format!("`{text}` is not a value of the type {kind}, which its tag names");
     let number = || number::yaml(text).map(|number| Yaml::Number(number, text.to_owned()));
-    match tag.and_then(|tag| tag.core_suffix()) {
+    let Some(tag) = tag else {
+        return Ok(match style {
+            ScalarStyle::Plain => plain().unwrap_or_else(|| Yaml::Text(text.to_owned())),
+            _ => Yaml::Text(text.to_owned()),
+        });
+    };
+    match tag.core_suffix() {
         Some("str") => Ok(Yaml::Text(text.to_owned())),
+        Some(kind) if style != ScalarStyle::Plain => {
+            Err(format!("`{text}` is quoted, and has the tag `{kind}`: a text has the tag `str`"))
+        }
         Some("null") => null(text).ok_or_else(|| wrong("null")),
         Some("bool") => bool(text).ok_or_else(|| wrong("bool")),
         Some("int") => number().ok_or_else(|| wrong("int")),
         Some("float") => number().ok_or_else(|| wrong("float")),
-        Some(other) => {
-            Err(format!("the tag `{other}` is not known: str, null, bool, int or float is expected"))
-        }
-        None if style == ScalarStyle::Plain => Ok(plain().unwrap_or_else(|| Yaml::Text(text.to_owned()))),
-        None => Ok(Yaml::Text(text.to_owned())),
+        Some(_) | None => Err(format!(
+            "the tag `{}{}` is not known: !!str, !!null, !!bool, !!int or !!float is expected",
+            tag.original_handle(),
+            tag.suffix()
+        )),
     }
 }
 
@@ -297,6 +340,30 @@ mod tests {
             assert!(case.text.starts_with("not valid YAML: ") && case.at.line <= 3, "{case:?}");
         }
         assert_eq!(cases[4].at, Position { line: 1, column: 10 });
+    }
+
+    #[test]
+    fn a_tag_names_a_type_of_the_core_schema_and_fits_its_scalar() {
+        for (text, part) in [
+            ("!!timestamp 2022-10-26", "the tag `!!timestamp` is not known"),
+            ("!mine x", "the tag `!mine` is not known"),
+            ("!!int '1'", "`1` is quoted, and has the tag `int`"),
+        ] {
+            assert!(read(text).unwrap_err().text.contains(part), "{text}: {:?}", read(text));
+        }
+        assert_eq!(read("!!str 'x'").unwrap().value, Yaml::Text("x".to_owned()));
+    }
+
+    #[test]
+    fn a_file_is_not_nested_deeper_than_github_reads_it() {
+        let nested = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
+        assert!(read(&nested(50)).is_ok());
+        let error = read(&nested(51)).unwrap_err();
+        assert_eq!((error.at.column, error.text.contains("more than 50 lists")), (51, true));
+        assert!(read(&nested(20_000)).is_err());
+        let aliased = |depth: usize| format!("a: &a {}\nb: [[*a]]\n", nested(depth));
+        assert!(read(&aliased(47)).is_ok());
+        assert_eq!(read(&aliased(48)).unwrap_err().at, Position { line: 2, column: 6 });
     }
 
     #[test]

@@ -43,6 +43,9 @@ pub(crate) struct DemoOptions {
     /// Branch of the run (default: the checked-out one, or main)
     #[arg(long, value_name = "NAME", requires = "workflow")]
     pub(crate) branch: Option<String>,
+    /// Base branch of a pull request (default: the repository's default branch)
+    #[arg(long, value_name = "NAME", requires = "workflow")]
+    pub(crate) base: Option<String>,
     /// Tag of the run, as after a push of it
     #[arg(long, value_name = "NAME", requires = "workflow", conflicts_with = "branch")]
     pub(crate) tag: Option<String>,

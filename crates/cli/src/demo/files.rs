@@ -6,7 +6,9 @@ use std::io;
 use std::path::{Component, Path, PathBuf};
 
 use anyhow::{Context, anyhow};
-use ecsrunner_demo::workflow::{Files, local_uses};
+use ecsrunner_demo::workflow::{self, Files, local_uses};
+
+use super::repository;
 
 /// The largest file of a local action, in bytes.
 const MAX_FILE_BYTES: u64 = 4 * 1024 * 1024;
@@ -14,9 +16,7 @@ const MAX_FILE_BYTES: u64 = 4 * 1024 * 1024;
 /// Returns the directory above `.github`, or else the workflow's own.
 pub(super) fn repository_root(workflow: &Path) -> PathBuf {
     let absolute = workflow.canonicalize().unwrap_or_else(|_| workflow.to_owned());
-    let github = absolute.ancestors().find(|path| path.file_name().is_some_and(|name| name == ".github"));
-    let root = github.unwrap_or(&absolute).parent();
-    root.unwrap_or(Path::new("/")).to_owned()
+    workflow::repository_root(&absolute).to_owned()
 }
 
 /// Returns the workflow's path in its repository.
@@ -42,7 +42,7 @@ pub(super) fn used_by(root: &Path, text: &str) -> anyhow::Result<Files> {
             open.extend(local_uses(&text));
             files.insert(path, text);
         } else if at.is_dir() {
-            add_folder(root, &path, &mut files)?;
+            add_action(root, &path, &mut files)?;
             for name in ["action.yml", "action.yaml"] {
                 let text = files.get(&below(&path, name));
                 open.extend(text.into_iter().flat_map(|text| local_uses(text)));
@@ -57,24 +57,71 @@ fn below(folder: &str, name: &str) -> String {
     if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") }
 }
 
+/// Adds the files of a local action. Those that Git ignores, such as what was built, are not in a checkout either.
+fn add_action(root: &Path, folder: &str, files: &mut Files) -> anyhow::Result<()> {
+    match repository::files_of(root, folder) {
+        Some(paths) => paths.into_iter().try_for_each(|path| add_file(root, path, files)),
+        None => add_folder(root, folder, files),
+    }
+}
+
 fn add_folder(root: &Path, folder: &str, files: &mut Files) -> anyhow::Result<()> {
     let at = root.join(folder);
-    let failed = |path: &Path| format!("{} of a local action cannot be read", path.display());
-    for entry in fs::read_dir(&at).with_context(|| failed(&at))? {
-        let entry = entry.with_context(|| failed(&at))?;
+    for entry in fs::read_dir(&at).with_context(|| unreadable(&at))? {
+        let entry = entry.with_context(|| unreadable(&at))?;
         let path = entry.path();
-        let name = entry.file_name().into_string().map_err(|_| anyhow!(failed(&path)))?;
-        let kind = entry.file_type().with_context(|| failed(&path))?;
+        let name = entry.file_name().into_string().map_err(|_| anyhow!(unreadable(&path)))?;
+        let kind = entry.file_type().with_context(|| unreadable(&path))?;
         if kind.is_dir() && name != "node_modules" && name != ".git" {
             add_folder(root, &below(folder, &name), files)?;
-        } else if kind.is_file() && entry.metadata().is_ok_and(|found| found.len() <= MAX_FILE_BYTES) {
-            match fs::read_to_string(&path) {
-                Ok(text) => drop(files.insert(below(folder, &name), text)),
-                // A binary file, such as an image. Scripts do not need it here.
-                Err(error) if error.kind() == io::ErrorKind::InvalidData => {}
-                Err(error) => return Err(anyhow::Error::from(error).context(failed(&path))),
-            }
+        } else if kind.is_file() {
+            add_file(root, below(folder, &name), files)?;
         }
     }
     Ok(())
+}
+
+/// Adds a file unless it is large or binary, such as an image. Scripts do not need it here.
+fn add_file(root: &Path, path: String, files: &mut Files) -> anyhow::Result<()> {
+    let at = root.join(&path);
+    let is_small =
+        fs::symlink_metadata(&at).is_ok_and(|found| found.is_file() && found.len() <= MAX_FILE_BYTES);
+    if is_small {
+        match fs::read_to_string(&at) {
+            Ok(text) => drop(files.insert(path, text)),
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => {}
+            Err(error) => return Err(anyhow::Error::from(error).context(unreadable(&at))),
+        }
+    }
+    Ok(())
+}
+
+fn unreadable(path: &Path) -> String {
+    format!("{} of a local action cannot be read", path.display())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+
+    #[test]
+    fn an_action_at_the_top_of_a_repository_comes_without_what_git_ignores() {
+        let root = tempfile::tempdir().unwrap();
+        let write = |path: &str, text: &str| {
+            let path = root.path().join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        };
+        write("action.yml", "runs: {using: composite, steps: [{uses: ./inner}]}");
+        write("inner/action.yml", "runs: {using: node20, main: main.js}");
+        write("target/built.txt", "built");
+        write(".gitignore", "target/\n");
+        let names = || used_by(root.path(), "uses: ./").unwrap().into_keys().collect::<Vec<_>>();
+        assert_eq!(names(), [".gitignore", "action.yml", "inner/action.yml", "target/built.txt"]);
+        let made = Command::new("git").args(["init", "--quiet"]).current_dir(root.path()).status();
+        assert!(made.unwrap().success());
+        assert_eq!(names(), [".gitignore", "action.yml", "inner/action.yml"]);
+    }
 }

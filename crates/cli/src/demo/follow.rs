@@ -11,7 +11,7 @@ use ecsrunner_core::reason::Code;
 use ecsrunner_core::records::job::JobStage;
 use ecsrunner_core::wire::job::Conclusion;
 use ecsrunner_demo::github::JobPhase;
-use ecsrunner_demo::testbed::Service;
+use ecsrunner_demo::testbed::{REPOSITORY, Service};
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -40,6 +40,9 @@ pub(super) struct SimJob {
     pub(super) id: u64,
     run_id: RunId,
     pub(super) name: String,
+    /// Its id in its workflow, which the jobs of a matrix share.
+    #[serde(default)]
+    key: String,
     state: JobPhase,
     pub(super) conclusion: Option<Conclusion>,
     /// Whether a runner could take it. The server hears only of such jobs.
@@ -56,6 +59,8 @@ pub(super) struct SimJob {
 pub(super) struct SimStep {
     pub(super) name: String,
     pub(super) conclusion: Option<Conclusion>,
+    #[serde(default)]
+    pub(super) in_progress: bool,
 }
 
 /// An annotation, as a runner posts it.
@@ -63,6 +68,7 @@ pub(super) struct SimStep {
 #[serde(rename_all = "camelCase")]
 pub(super) struct SimAnnotation {
     pub(super) level: Option<String>,
+    pub(super) title: Option<String>,
     pub(super) message: Option<String>,
     pub(super) path: Option<String>,
     pub(super) start_line: Option<u64>,
@@ -170,9 +176,14 @@ impl Follower {
         Ok(told)
     }
 
-    /// Returns the address of each job's log at the fake GitHub.
-    pub(super) fn log_urls(&self) -> Vec<(String, String)> {
-        let url = |job: &SimJob| format!("{}/_sim/jobs/{}/log", self.github.url, job.id);
+    /// Returns the address of the run's page, which shows steps, logs, outputs and annotations as they come.
+    pub(super) fn run_url(&self) -> String {
+        format!("{}/{REPOSITORY}/actions/runs/{}", self.github.url, self.run)
+    }
+
+    /// Returns the address of each job's page at the fake GitHub.
+    pub(super) fn job_urls(&self) -> Vec<(String, String)> {
+        let url = |job: &SimJob| format!("{}/job/{}", self.run_url(), job.id);
         self.seen.run.iter().map(|job| (job.name.clone(), url(job))).collect()
     }
 
@@ -195,7 +206,7 @@ impl Follower {
         let gone = runners.iter().all(RunnerView::is_gone);
         self.seen.conclusion =
             github.runs.into_iter().find(|run| run.id == self.run).and_then(|run| run.conclusion);
-        self.seen.run = ours;
+        self.seen.run = in_order(ours);
         self.seen.jobs = jobs;
         self.seen.runners = runners.into_iter().map(|runner| (runner.name.clone(), runner)).collect();
         self.done = ended && recorded && gone;
@@ -224,6 +235,23 @@ impl Follower {
     }
 }
 
+/// Puts the jobs of a matrix next to each other. They are made when the jobs behind them are there already.
+fn in_order(mut jobs: Vec<SimJob>) -> Vec<SimJob> {
+    let group = |job: &SimJob| {
+        let caller = job.name.rsplit_once(" / ").map(|(caller, _)| caller.to_owned());
+        (caller, job.key.clone())
+    };
+    let mut groups = Vec::new();
+    for job in &jobs {
+        let group = group(job);
+        if !groups.contains(&group) {
+            groups.push(group);
+        }
+    }
+    jobs.sort_by_key(|job| groups.iter().position(|known| *known == group(job)));
+    jobs
+}
+
 /// Whether the server knows that a job has ended. A refused job stays refused.
 const fn has_ended(job: &JobView) -> bool {
     match job.state {
@@ -249,5 +277,29 @@ impl Source {
 
     async fn read<T: DeserializeOwned>(&self, path: &str) -> anyhow::Result<T> {
         Ok(self.get(path).await?.json().await?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn jobs_of_a_matrix_stand_next_to_each_other() {
+        let job = |id: u64, key: &str, name: &str| -> SimJob {
+            let json = serde_json::json!({
+                "id": id, "run_id": 1, "name": name, "key": key, "state": "completed", "was_queued": true,
+            });
+            serde_json::from_value(json).unwrap()
+        };
+        let jobs = vec![
+            job(1, "m", "m (1)"),
+            job(2, "after", "after"),
+            job(3, "m", "m (2)"),
+            job(4, "m", "call / m"),
+            job(5, "m", "m (3)"),
+        ];
+        let names: Vec<String> = in_order(jobs).into_iter().map(|job| job.name).collect();
+        assert_eq!(names, ["m (1)", "m (2)", "m (3)", "after", "call / m"]);
     }
 }

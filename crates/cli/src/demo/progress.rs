@@ -1,7 +1,7 @@
 //! Progress on stderr: redrawn in place on a terminal, otherwise one line for
 //! each change.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io::{self, IsTerminal, Write};
 use std::time::Instant;
 
@@ -13,6 +13,8 @@ use ecsrunner_core::records::job::JobStage;
 use ecsrunner_core::wire::job::Conclusion;
 
 use super::follow::{Seen, SimJob};
+use super::summary;
+use crate::output::clean;
 
 /// The most jobs that are redrawn in place.
 const MAX_ROWS: usize = 24;
@@ -24,13 +26,25 @@ pub(super) struct Progress {
     quiet: bool,
     drawn: usize,
     told: HashMap<u64, String>,
+    /// The steps that were told, by job and number.
+    told_steps: HashSet<(u64, usize)>,
+    /// How many annotations of each job were told.
+    told_annotations: HashMap<u64, usize>,
 }
 
 impl Progress {
     /// With `quiet`, nothing is printed.
     pub(super) fn new(quiet: bool) -> Self {
         let in_place = io::stderr().is_terminal();
-        Self { began: Instant::now(), in_place, quiet, drawn: 0, told: HashMap::new() }
+        Self {
+            began: Instant::now(),
+            in_place,
+            quiet,
+            drawn: 0,
+            told: HashMap::new(),
+            told_steps: HashSet::new(),
+            told_annotations: HashMap::new(),
+        }
     }
 
     pub(super) fn say(&self, text: &str) {
@@ -81,7 +95,8 @@ impl Progress {
                 }
             }
             JobStage::InProgress | JobStage::Refused => {
-                format!("{} {}", job.state.cyan(), self.elapsed().dimmed())
+                let step = current_step(job, seen).map(|name| cut(&clean(name), 40)).unwrap_or_default();
+                format!("{} {} {}", job.state.cyan(), self.elapsed().dimmed(), step.dimmed())
             }
         }
     }
@@ -89,6 +104,7 @@ impl Progress {
     fn tell_changes(&mut self, seen: &Seen) -> io::Result<()> {
         let mut err = anstream::stderr().lock();
         let elapsed = self.elapsed();
+        self.tell_steps(&mut err, seen)?;
         for job in seen.jobs.values() {
             let mut now = job.state.to_string();
             if let Some(conclusion) = &job.conclusion {
@@ -109,6 +125,27 @@ impl Progress {
         Ok(())
     }
 
+    /// Tells the steps that have ended, and the annotations, which have come since the last time.
+    fn tell_steps(&mut self, err: &mut impl Write, seen: &Seen) -> io::Result<()> {
+        let elapsed = self.elapsed();
+        for job in &seen.run {
+            for (at, step) in job.steps.iter().enumerate() {
+                if let Some(conclusion) = &step.conclusion
+                    && self.told_steps.insert((job.id, at))
+                {
+                    let (job, step) = (cut(&job.name, 28), clean(&step.name));
+                    writeln!(err, "{elapsed:>8}  {job:<28} step {step}: {conclusion}")?;
+                }
+            }
+            let told = self.told_annotations.entry(job.id).or_default();
+            for annotation in job.annotations.iter().skip(*told) {
+                writeln!(err, "{elapsed:>8}  {}", summary::annotated(job, annotation))?;
+            }
+            *told = job.annotations.len();
+        }
+        Ok(())
+    }
+
     fn elapsed(&self) -> String {
         format!("{:.1} s", self.began.elapsed().as_secs_f64())
     }
@@ -117,6 +154,12 @@ impl Progress {
     pub(super) fn end(&mut self) {
         self.drawn = 0;
     }
+}
+
+/// Returns the name of the step that a job executes.
+fn current_step<'a>(job: &JobView, seen: &'a Seen) -> Option<&'a str> {
+    let job = seen.run.iter().find(|known| known.id == job.id)?;
+    job.steps.iter().find(|step| step.in_progress).map(|step| step.name.as_str())
 }
 
 /// Returns the jobs that ended without a runner. The server does not know them.

@@ -1,7 +1,7 @@
 //! The result of the demo: a table, or JSON.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use comfy_table::presets::NOTHING;
 use comfy_table::{CellAlignment, ContentArrangement, Table};
@@ -128,6 +128,9 @@ impl Report {
             return Ok(());
         }
         print(&format!("{}\n\n", self.table()))?;
+        if let Some(directory) = self.jobs.iter().find_map(|job| job.log.as_deref()?.parent()) {
+            print(&format!("logs in {}\n\n", directory.display()))?;
+        }
         if !self.notes.is_empty() {
             print(&format!("{}\n\n", self.notes.join("\n")))?;
         }
@@ -162,7 +165,8 @@ impl Report {
                 (None, Some(conclusion)) => conclusion.to_string(),
                 (None, None) => "—".to_owned(),
             };
-            let log = job.log.as_ref().map_or_else(|| "—".to_owned(), |log| log.display().to_string());
+            let log = job.log.as_deref().and_then(Path::file_name);
+            let log = log.map_or_else(|| "—".to_owned(), |name| name.to_string_lossy().into_owned());
             let row = [
                 job.name.clone(),
                 job.class.clone().unwrap_or_else(|| "—".to_owned()),

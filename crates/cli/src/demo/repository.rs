@@ -14,13 +14,21 @@ pub(super) struct Checkout {
     /// The commit of the run.
     pub(super) sha: String,
     pub(super) branch: String,
+    pub(super) default_branch: String,
+    /// The branch that a pull request asks to change, with its commit, if the repository has it.
+    pub(super) base: Option<(String, String)>,
     /// Whether the commit has changes that are not committed.
     pub(super) has_changes: bool,
 }
 
 /// Returns the Git directory for a repository, or `None` if Git is not installed. A folder that is no repository
-/// becomes one with a single commit.
-pub(super) fn prepare(root: &Path, into: &Path, branch: Option<&str>) -> anyhow::Result<Option<Checkout>> {
+/// becomes one with a single commit. `base` is the base branch of a pull request, by default the default branch.
+pub(super) fn prepare(
+    root: &Path,
+    into: &Path,
+    branch: Option<&str>,
+    base: Option<&str>,
+) -> anyhow::Result<Option<Checkout>> {
     if Command::new("git").arg("--version").output().is_err() {
         return Ok(None);
     }
@@ -43,6 +51,17 @@ pub(super) fn prepare(root: &Path, into: &Path, branch: Option<&str>) -> anyhow:
     } else {
         text(Command::new("git").args(["init", "--quiet", "--bare", "--"]).arg(into))?;
     }
+    let default_branch = is_repository.then(|| default_branch(root)).flatten();
+    let default_branch = default_branch.unwrap_or_else(|| branch.clone());
+    let found = |name: &str| commit_of(root, name).map(|sha| (name.to_owned(), sha));
+    let base = match base.filter(|_| is_repository) {
+        Some(name) if name == branch => None,
+        Some(name) => Some(found(name).with_context(|| {
+            format!("the repository has no branch `{name}`, which `--base` names: give one that `git branch --all` lists")
+        })?),
+        None if default_branch == branch => None,
+        None => found(&default_branch),
+    };
     let index = into.join("index-of-changes");
     let inside = || {
         let mut command = Command::new("git");
@@ -77,7 +96,37 @@ pub(super) fn prepare(root: &Path, into: &Path, branch: Option<&str>) -> anyhow:
     };
     text(inside().args(["update-ref", &format!("refs/heads/{branch}"), &sha]))?;
     text(inside().args(["symbolic-ref", "HEAD", &format!("refs/heads/{branch}")]))?;
-    Ok(Some(Checkout { directory: into.to_owned(), sha, branch, has_changes: has_changes && head.is_some() }))
+    if let Some((name, sha)) = &base {
+        text(inside().args(["update-ref", &format!("refs/heads/{name}"), sha]))?;
+    }
+    let has_changes = has_changes && head.is_some();
+    Ok(Some(Checkout { directory: into.to_owned(), sha, branch, default_branch, base, has_changes }))
+}
+
+/// Returns the default branch of a repository: that of its remote, or else `main` or `master` if it has one.
+fn default_branch(root: &Path) -> Option<String> {
+    let remote = text(git(root).args(["symbolic-ref", "--short", "-q", "refs/remotes/origin/HEAD"]));
+    let remote = remote.ok().and_then(|name| Some(name.strip_prefix("origin/")?.to_owned()));
+    remote.or_else(|| {
+        let has = |name: &&str| commit_of(root, name).is_some();
+        ["main", "master"].into_iter().find(has).map(str::to_owned)
+    })
+}
+
+/// Returns the last commit of a branch, or of that branch of the remote.
+fn commit_of(root: &Path, branch: &str) -> Option<String> {
+    ["refs/heads", "refs/remotes/origin"].iter().find_map(|place| {
+        let name = format!("{place}/{branch}^{{commit}}");
+        text(git(root).args(["rev-parse", "-q", "--verify", &name])).ok()
+    })
+}
+
+/// Returns the files of a folder of a repository that Git does not ignore. Returns `None` if it is no repository.
+pub(super) fn files_of(root: &Path, folder: &str) -> Option<Vec<String>> {
+    let folder = if folder.is_empty() { "." } else { folder };
+    let list = ["ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", folder];
+    let listed = is_top_level(root).then(|| text(git(root).args(list)).ok()).flatten()?;
+    Some(listed.split('\0').filter(|path| !path.is_empty()).map(str::to_owned).collect())
 }
 
 /// Whether a folder is the top of a Git repository.
@@ -114,7 +163,7 @@ mod tests {
     fn a_folder_becomes_a_repository_and_a_repository_gets_its_changes() {
         let (root, into) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         fs::write(root.path().join("a.txt"), "one").unwrap();
-        let made = prepare(root.path(), &into.path().join("plain.git"), None).unwrap().unwrap();
+        let made = prepare(root.path(), &into.path().join("plain.git"), None, None).unwrap().unwrap();
         assert_eq!((made.branch.as_str(), made.has_changes), ("main", false));
         let show = |checkout: &Checkout| {
             let name = format!("{}:a.txt", checkout.sha);
@@ -127,10 +176,11 @@ mod tests {
         let mut commit = git(root.path());
         text(commit.args(["-c", "user.name=a", "-c", "user.email=a@b", "commit", "-qm", "first"])).unwrap();
         let head = text(git(root.path()).args(["rev-parse", "HEAD"])).unwrap();
-        let clean = prepare(root.path(), &into.path().join("clean.git"), None).unwrap().unwrap();
+        let clean = prepare(root.path(), &into.path().join("clean.git"), None, None).unwrap().unwrap();
         assert_eq!((clean.branch.as_str(), &clean.sha, clean.has_changes), ("dev", &head, false));
         fs::write(root.path().join("a.txt"), "two").unwrap();
-        let changed = prepare(root.path(), &into.path().join("changed.git"), Some("x")).unwrap().unwrap();
+        let changed =
+            prepare(root.path(), &into.path().join("changed.git"), Some("x"), None).unwrap().unwrap();
         assert_eq!(
             (show(&changed).as_str(), changed.branch.as_str(), changed.has_changes),
             ("two", "x", true)
@@ -140,5 +190,33 @@ mod tests {
             head,
             "the repository is not changed"
         );
+        assert_eq!(
+            (changed.default_branch.as_str(), &changed.base),
+            ("x", &None),
+            "a repository without `main`, `master` and a remote"
+        );
+        text(git(root.path()).args(["branch", "master"])).unwrap();
+        let pull = prepare(root.path(), &into.path().join("pull.git"), None, None).unwrap().unwrap();
+        assert_eq!(
+            (pull.default_branch.as_str(), pull.base),
+            ("master", Some(("master".to_owned(), head.clone())))
+        );
+        text(git(root.path()).args(["update-ref", "refs/remotes/origin/next", &head])).unwrap();
+        text(git(root.path()).args(["symbolic-ref", "refs/remotes/origin/HEAD", "refs/remotes/origin/next"]))
+            .unwrap();
+        let pull = prepare(root.path(), &into.path().join("remote.git"), None, None).unwrap().unwrap();
+        assert_eq!(
+            (pull.default_branch.as_str(), pull.base),
+            ("next", Some(("next".to_owned(), head.clone())))
+        );
+        let served =
+            Command::new("git").arg("--git-dir").arg(&pull.directory).args(["rev-parse", "next"]).output();
+        assert_eq!(
+            String::from_utf8_lossy(&served.unwrap().stdout).trim(),
+            head,
+            "jobs can fetch the base branch"
+        );
+        let none = prepare(root.path(), &into.path().join("none.git"), None, Some("nowhere")).unwrap_err();
+        assert!(none.to_string().starts_with("the repository has no branch `nowhere`"), "{none}");
     }
 }

@@ -88,7 +88,7 @@ impl Submission {
         if !repository::is_top_level(root) && !workflow.checks_out() {
             return Ok(None);
         }
-        Ok(repository::prepare(root, into, options.branch.as_deref())?)
+        Ok(repository::prepare(root, into, options.branch.as_deref(), options.base.as_deref())?)
     }
 
     /// Submits it to the fake GitHub, and shows its notes.
@@ -179,6 +179,9 @@ impl Workflow {
             "payload": self.payload,
             "head_branch": branch.unwrap_or("main"),
             "head_sha": checkout.map(|checkout| &checkout.sha),
+            "default_branch": checkout.map(|checkout| &checkout.default_branch),
+            "base_branch": options.base,
+            "base_sha": checkout.and_then(|checkout| checkout.base.as_ref()).map(|(_, sha)| sha),
             "tag": options.tag,
             "inputs": pairs(&options.input),
             "vars": pairs(&options.var),

@@ -35,13 +35,16 @@ fn unusual_steps(job: &SimJob) -> Vec<String> {
         .collect()
 }
 
-fn annotated(job: &SimJob, annotation: &SimAnnotation) -> String {
+/// Describes an annotation: its job, level, place and message.
+pub(super) fn annotated(job: &SimJob, annotation: &SimAnnotation) -> String {
     let level = annotation.level.as_deref().unwrap_or("notice").to_lowercase();
     let place = match (&annotation.path, annotation.start_line) {
-        (Some(path), Some(line)) => format!(" {path}:{line}"),
-        (Some(path), None) => format!(" {path}"),
+        (Some(path), Some(line)) if line > 0 => format!(" {path}:{line}"),
+        (Some(path), _) => format!(" {path}"),
         (None, _) => String::new(),
     };
+    let title = annotation.title.as_deref().filter(|title| !title.is_empty());
+    let title = title.map(|title| format!("{title}: ")).unwrap_or_default();
     let message = annotation.message.as_deref().unwrap_or_default();
-    format!("{}: {level}{}: {}", clean(&job.name), clean(&place), clean(message))
+    format!("{}: {level}{}: {}", clean(&job.name), clean(&place), clean(&format!("{title}{message}")))
 }

@@ -176,6 +176,8 @@ fn help_goes_to_standard_output() {
           --event <EVENT>                Event that starts the workflow [default: push]
           --payload <FILE>               JSON file with more of the event's payload
           --branch <NAME>                Branch of the run (default: the checked-out one, or main)
+          --base <NAME>                  Base branch of a pull request (default: the repository's
+                                         default branch)
           --tag <NAME>                   Tag of the run, as after a push of it
           --input <NAME=VALUE>           Input of a workflow_dispatch (repeatable)
           --secret <NAME[=VALUE]>        Secret, by value or from the environment variable NAME

@@ -1,6 +1,6 @@
-//! Concurrency groups of a repository: one member is at work, and at most one waits.
+//! Concurrency groups of a repository: one member is at work. One waits, or with `queue: max` up to 100.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use ecsrunner_core::id::{Repository, RunId};
 use ecsrunner_workflow::run::{Concurrency, JobIndex};
@@ -22,10 +22,14 @@ impl Member {
     }
 }
 
+/// GitHub's limit of members that wait for one group.
+const MAX_WAITING: usize = 100;
+
 #[derive(Debug)]
 struct Group {
     at_work: Member,
-    waiting: Option<Member>,
+    /// In the order in which they came.
+    waiting: VecDeque<Member>,
 }
 
 /// All groups with members. GitHub ignores case in their names.
@@ -33,22 +37,24 @@ struct Group {
 pub(super) struct Groups(BTreeMap<(Repository, String), Group>);
 
 impl State {
-    /// Gives a group to a member, or lets it wait. A member that waited already is cancelled.
+    /// Gives a group to a member, or lets it wait. Unless it queues, members that waited already are cancelled.
     pub(super) fn acquire(&mut self, member: Member, wanted: &Concurrency) {
         let Some(repository) = self.runs.get(&member.run()).map(|run| run.repository.clone()) else { return };
         let key = (repository, wanted.group.to_lowercase());
         let Some(at_work) = self.groups.0.get(&key).map(|group| group.at_work) else {
-            self.groups.0.insert(key, Group { at_work: member, waiting: None });
+            self.groups.0.insert(key, Group { at_work: member, waiting: VecDeque::new() });
             return self.hand_group_to(member);
         };
         if self.waits_for(at_work, member) {
             return self.dismiss(member);
         }
         let Some(group) = self.groups.0.get_mut(&key) else { return };
-        let replaced = group.waiting.replace(member);
-        if let Some(replaced) = replaced {
-            self.dismiss(replaced);
+        if wanted.queues && group.waiting.len() >= MAX_WAITING {
+            return self.dismiss(member);
         }
+        let replaced = if wanted.queues { VecDeque::new() } else { std::mem::take(&mut group.waiting) };
+        group.waiting.push_back(member);
+        replaced.into_iter().for_each(|replaced| self.dismiss(replaced));
         if wanted.cancel_in_progress {
             self.dismiss(at_work);
         }
@@ -65,17 +71,15 @@ impl State {
         }
     }
 
-    /// Takes a group from a member, and gives it to the one that waits.
+    /// Takes a group from a member, and gives it to the one that has waited longest.
     pub(super) fn release(&mut self, member: &Member) {
         let mut next = Vec::new();
         self.groups.0.retain(|_, group| {
-            if group.waiting.as_ref() == Some(member) {
-                group.waiting = None;
-            }
+            group.waiting.retain(|waiting| waiting != member);
             if group.at_work != *member {
                 return true;
             }
-            match group.waiting.take() {
+            match group.waiting.pop_front() {
                 Some(waiting) => {
                     group.at_work = waiting;
                     next.push(waiting);

@@ -5,6 +5,8 @@ mod submit;
 mod view;
 mod wait;
 
+pub(in crate::github) use view::without_times;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 

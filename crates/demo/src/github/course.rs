@@ -6,13 +6,12 @@ use std::sync::Arc;
 use ecsrunner_core::id::{JobId, RunId};
 use ecsrunner_workflow::Program;
 use ecsrunner_workflow::run::{Decision, Given, JobIndex, Outcome, Ready, Run as Plan, RunsOn};
-use jiff::Timestamp;
 
 use crate::protocol::Conclusion;
 use crate::workflow::Executor;
 
 use super::concurrency::Member;
-use super::job::{Definition, Job, JobState};
+use super::job::{DEFAULT_TIMEOUT_MINUTES, Definition, JobState, NewJob};
 use super::state::State;
 
 /// The course of a workflow's run.
@@ -170,33 +169,17 @@ impl State {
             name.clone_into(&mut job.name);
             return Some(id);
         }
-        let now = Timestamp::now();
-        let id = self.next_job_id();
-        let (guid, request) = (self.random.guid(), self.random.guid());
         let attempt = self.runs.get(&run)?.attempt;
-        let state = JobState::Blocked;
-        let job = Job {
-            id,
+        let id = self.new_job(NewJob {
             run,
             attempt,
             key: key.to_owned(),
             name: name.to_owned(),
             runs_on: RunsOn { labels: Vec::new(), group: None },
             definition: Arc::new(Definition::Blocked),
-            guid,
-            request,
-            timeout_minutes: 360,
-            timeline: vec![(now, state.phase())],
-            state,
-            created_at: now,
-            starts: 0,
-            log: None,
-            step_logs: Vec::new(),
-            steps: Vec::new(),
-            outputs: BTreeMap::new(),
-            annotations: Vec::new(),
-        };
-        self.jobs.insert(id, job);
+            timeout_minutes: DEFAULT_TIMEOUT_MINUTES,
+            state: JobState::Blocked,
+        });
         let run = self.runs.get_mut(&run)?;
         run.jobs.push(id);
         run.course.as_mut()?.jobs.insert(index, id);

@@ -1,6 +1,6 @@
 //! The context `github` of a run, and the payload of the event that started it.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::job::Run;
 use super::state::State;
@@ -10,6 +10,11 @@ impl Run {
         self.event.name.starts_with("pull_request")
     }
 
+    /// Returns `sha`. A run for the target of a pull request sees the base branch, not the change.
+    pub(super) fn sha(&self) -> &str {
+        if self.event.name == "pull_request_target" { &self.base_sha } else { &self.head_sha }
+    }
+
     /// Returns `ref`, `ref_name` and `ref_type`.
     pub(super) fn reference(&self) -> (String, String, &'static str) {
         if self.event.name == "pull_request" || self.event.name.starts_with("pull_request_review") {
@@ -17,9 +22,11 @@ impl Run {
         }
         match &self.event.tag {
             Some(tag) => (format!("refs/tags/{tag}"), tag.clone(), "tag"),
-            // A run for the target of a pull request is one of the base branch.
-            None if self.is_pull_request() => ("refs/heads/main".to_owned(), "main".to_owned(), "branch"),
-            None => (format!("refs/heads/{}", self.head_branch), self.head_branch.clone(), "branch"),
+            // A run for the target of a pull request (`pull_request_target`) is one of the base branch.
+            None => {
+                let branch = if self.is_pull_request() { &self.base_branch } else { &self.head_branch };
+                (format!("refs/heads/{branch}"), branch.clone(), "branch")
+            }
         }
     }
 }
@@ -29,8 +36,11 @@ impl State {
     pub(super) fn github_json(&self, run: &Run) -> Value {
         let repository = self.repositories.get(&run.repository);
         let (reference, name, kind) = run.reference();
-        let (head_ref, base_ref) =
-            if run.is_pull_request() { (run.head_branch.as_str(), "main") } else { ("", "") };
+        let (head_ref, base_ref) = if run.is_pull_request() {
+            (run.head_branch.as_str(), run.base_branch.as_str())
+        } else {
+            ("", "")
+        };
         json!({
             "action": "",
             "actor": "octocat",
@@ -56,11 +66,11 @@ impl State {
             "run_number": run.number.to_string(),
             "secret_source": "Actions",
             "server_url": self.base,
-            "sha": run.head_sha,
+            "sha": run.sha(),
             "triggering_actor": "octocat",
             "workflow": run.workflow,
             "workflow_ref": format!("{}/{}@{reference}", run.repository, run.file),
-            "workflow_sha": run.head_sha,
+            "workflow_sha": run.sha(),
         })
     }
 
@@ -90,7 +100,7 @@ impl State {
                     "repo": repository(&run.head_repository),
                     "user": self.user_json(run.head_repository.owner()),
                 },
-                "base": {"ref": "main", "sha": run.head_sha, "repo": repository(&run.repository)},
+                "base": {"ref": run.base_branch, "sha": run.base_sha, "repo": repository(&run.repository)},
             });
         }
         match run.event.name.as_str() {
@@ -113,9 +123,18 @@ impl State {
             }
             _ => {}
         }
-        for (key, value) in &run.event.payload {
-            event[key] = value.clone();
-        }
+        merge(&mut event, &run.event.payload);
         event
+    }
+}
+
+/// Adds fields to an object. An object in both has the fields of both; of all else the added value is kept.
+fn merge(object: &mut Value, more: &Map<String, Value>) {
+    for (key, value) in more {
+        let known = &mut object[key];
+        match value {
+            Value::Object(value) if known.is_object() => merge(known, value),
+            value => *known = value.clone(),
+        }
     }
 }

@@ -15,6 +15,9 @@ use crate::workflow::Executor;
 use super::course::Course;
 use super::state::SessionId;
 
+/// GitHub's default limit of a job, in minutes.
+pub(super) const DEFAULT_TIMEOUT_MINUTES: u32 = 360;
+
 #[derive(Debug)]
 pub(super) struct Run {
     pub id: RunId,
@@ -31,6 +34,9 @@ pub(super) struct Run {
     pub event: Event,
     pub head_branch: String,
     pub head_sha: String,
+    /// The branch that a pull request asks to change, and its commit.
+    pub base_branch: String,
+    pub base_sha: String,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
     /// Its latest attempt, from 1.
@@ -216,7 +222,48 @@ impl StepReport {
     }
 }
 
+/// What a new job is made of.
+pub(super) struct NewJob {
+    pub run: RunId,
+    /// The attempt of its run, from 1.
+    pub attempt: u32,
+    pub key: String,
+    pub name: String,
+    pub runs_on: RunsOn,
+    pub definition: Arc<Definition>,
+    pub timeout_minutes: u32,
+    pub state: JobState,
+}
+
 impl Job {
+    /// Makes a job that nothing has happened to. `guids` are its own and that of its request.
+    pub(super) fn new(id: JobId, guids: (String, String), new: NewJob) -> Self {
+        let now = Timestamp::now();
+        let NewJob { run, attempt, key, name, runs_on, definition, timeout_minutes, state } = new;
+        let (guid, request) = guids;
+        Self {
+            id,
+            run,
+            attempt,
+            key,
+            name,
+            runs_on,
+            definition,
+            guid,
+            request,
+            timeout_minutes,
+            timeline: vec![(now, state.phase())],
+            state,
+            created_at: now,
+            starts: 0,
+            log: None,
+            step_logs: Vec::new(),
+            steps: Vec::new(),
+            outputs: BTreeMap::new(),
+            annotations: Vec::new(),
+        }
+    }
+
     /// Returns the log as far as it was uploaded.
     pub(super) fn whole_log(&self) -> Option<String> {
         match &self.log {

@@ -7,7 +7,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ecsrunner_core::id::JobId;
 use ecsrunner_workflow::expression::Value as Context;
-use ecsrunner_workflow::run::Ready;
+use ecsrunner_workflow::run::{JOB_TOKEN, Ready};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value, json};
 
@@ -16,7 +16,7 @@ use super::job::{Definition, Job, Run};
 use super::runner_side::paths;
 use super::state::State;
 use super::template::{context, optional, token};
-use crate::workflow::Executor;
+use crate::workflow::{Executor, parts_of_other};
 use ecsrunner_world::random::Random;
 
 const NO_GUID: &str = "00000000-0000-0000-0000-000000000000";
@@ -65,12 +65,12 @@ impl State {
             Definition::Blocked => {}
             Definition::Synthetic(script) => message["steps"] = json!(steps::synthetic(script, &job.guid)),
             Definition::Workflow { ready, executor: Executor::Official, put_files } => {
-                fill(&mut message, ready, put_files.as_deref(), job, run);
+                fill(&mut message, ready, put_files.as_deref(), &github_token, job, run);
             }
             Definition::Workflow { ready, executor: Executor::StandIn, put_files } => {
                 let github = Context::from(&self.github_context(job, run));
                 let ready = stand_in::resolved(ready, &github, &github_token);
-                fill(&mut message, &ready, put_files.as_deref(), job, run);
+                fill(&mut message, &ready, put_files.as_deref(), &github_token, job, run);
             }
         }
         Some(message)
@@ -115,6 +115,13 @@ impl State {
                 // As on github.com. Without it, runners use no container hooks.
                 "DistributedTask.AllowRunnerContainerHooks": {"value": "true"},
                 "actions_service_container_command": {"value": "true"},
+                // As on github.com. Without them, runners report no notices, no titles, nothing of the steps of
+                // composite actions, and nothing of what fails before the first step.
+                "DistributedTask.EnhancedAnnotations": {"value": "true"},
+                "RunService.FixEmbeddedIssues": {"value": "true"},
+                "actions_send_job_level_annotations": {"value": "true"},
+                // As on github.com, for `$/` in actions.
+                "actions_self_repository": {"value": "true"},
             },
             "mask": [{"type": "regex", "value": github_token}],
             "contextData": {
@@ -146,8 +153,43 @@ impl State {
     }
 }
 
+/// Where the file of a job's workflow is.
+struct Origin {
+    repository: String,
+    file: String,
+    reference: String,
+    /// The commit, or a branch or tag of another repository.
+    commit: String,
+}
+
+impl Origin {
+    fn of(ready: &Ready, run: &Run) -> Self {
+        match parts_of_other(&ready.file) {
+            Some((repository, file, version)) => Self {
+                repository: repository.to_owned(),
+                file: file.to_owned(),
+                reference: version.to_owned(),
+                commit: version.to_owned(),
+            },
+            None => Self {
+                repository: run.repository.to_string(),
+                file: ready.file.clone(),
+                reference: run.reference().0,
+                commit: run.sha().to_owned(),
+            },
+        }
+    }
+}
+
 /// Adds what a job of a workflow says.
-fn fill(message: &mut Value, ready: &Ready, put_files: Option<&str>, job: &Job, run: &Run) {
+fn fill(
+    message: &mut Value,
+    ready: &Ready,
+    put_files: Option<&str>,
+    github_token: &str,
+    job: &Job,
+    run: &Run,
+) {
     for (name, value) in [
         ("needs", &ready.needs),
         ("inputs", &ready.inputs),
@@ -157,7 +199,16 @@ fn fill(message: &mut Value, ready: &Ready, put_files: Option<&str>, job: &Job, 
     ] {
         message["contextData"][name] = context(value);
     }
+    let origin = Origin::of(ready, run);
+    message["contextData"]["job"] = context(&Context::from(&json!({
+        "check_run_id": job.id,
+        "workflow_ref": format!("{}/{}@{}", origin.repository, origin.file, origin.reference),
+        "workflow_sha": origin.commit,
+        "workflow_repository": origin.repository,
+        "workflow_file_path": origin.file,
+    })));
     for (name, value) in &ready.secrets {
+        let value = value.replace(JOB_TOKEN, github_token);
         message["variables"][name] = json!({"value": value, "isSecret": true});
     }
     // A mapping can hold a name once, so each level has its own mapping.
@@ -171,7 +222,7 @@ fn fill(message: &mut Value, ready: &Ready, put_files: Option<&str>, job: &Job, 
         message["actionsEnvironment"] =
             json!({"name": environment.name, "url": optional(environment.url.as_ref())});
     }
-    message["steps"] = json!(steps::of_workflow(&ready.steps, put_files, job, run));
+    message["steps"] = json!(steps::of_workflow(&ready.steps, put_files, job, &origin));
 }
 
 /// Returns the permissions of a job's token, by GitHub's names in workflows.

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 
 use crate::protocol::Conclusion;
 
-use super::job::{Job, JobState, Run, StepReport};
+use super::job::{Job, JobState, NewJob, Run, StepReport};
 use super::state::{Message, SessionId, State};
 
 /// A job's end, as its runner reports it.
@@ -33,14 +33,11 @@ pub(super) enum Deletion {
 const LOST: &str = "The runner has lost communication with the server.\n";
 
 impl State {
-    /// Adds a run with its synthetic jobs, and queues those that wait for nothing.
-    pub(super) fn add_run(&mut self, run: Run, jobs: Vec<Job>) {
-        let ids: Vec<JobId> = jobs.iter().map(|job| job.id).collect();
+    /// Adds a run with synthetic jobs, and queues those that wait for nothing.
+    pub(super) fn add_run(&mut self, run: Run) {
+        let jobs = run.jobs.clone();
         self.runs.insert(run.id, run);
         for job in jobs {
-            self.jobs.insert(job.id, job);
-        }
-        for job in ids {
             match self.jobs.get(&job).map(|job| &job.state) {
                 Some(JobState::Waiting) => self.emit_job(job, "waiting"),
                 _ => self.queue_job(job),
@@ -100,33 +97,26 @@ impl State {
     }
 
     fn copy_for(&mut self, id: JobId, attempt: u32) -> Option<JobId> {
-        let now = Timestamp::now();
-        let new = self.next_job_id();
-        let (guid, request) = (self.random.guid(), self.random.guid());
         let ended = self.jobs.get(&id)?;
-        let again = Job {
-            id: new,
+        let again = NewJob {
             run: ended.run,
             attempt,
             key: ended.key.clone(),
             name: ended.name.clone(),
             runs_on: ended.runs_on.clone(),
             definition: ended.definition.clone(),
-            guid,
-            request,
             timeout_minutes: ended.timeout_minutes,
             state: JobState::Blocked,
-            created_at: now,
-            timeline: vec![(now, JobState::Blocked.phase())],
-            starts: 0,
-            log: None,
-            step_logs: Vec::new(),
-            steps: Vec::new(),
-            outputs: BTreeMap::new(),
-            annotations: Vec::new(),
         };
-        self.jobs.insert(new, again);
-        Some(new)
+        Some(self.new_job(again))
+    }
+
+    /// Adds a new job, and returns its id.
+    pub(super) fn new_job(&mut self, new: NewJob) -> JobId {
+        let id = self.next_job_id();
+        let guids = (self.random.guid(), self.random.guid());
+        self.jobs.insert(id, Job::new(id, guids, new));
+        id
     }
 
     /// Queues a job again that no runner has started. GitHub sends no webhook for it.

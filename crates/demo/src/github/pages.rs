@@ -1,9 +1,11 @@
-//! GitHub's web pages on which people register and install an App. One user is logged in.
+//! GitHub's web pages: those of runs and jobs, and those on which people register and install an App. One user is
+//! logged in.
 //!
 //! A browser comes here from another site with a manifest. The App is made only when the person confirms it, and each
 //! step needs the token of the page before, as at GitHub.
 
 mod html;
+mod run;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -31,6 +33,8 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
         .route("/settings/apps/manifest", post(create))
         .route("/apps/{app_slug}/installations/new", get(installation).post(install))
         .route("/settings/installations/{installation_id}", get(installed))
+        .route("/{owner}/{name}/actions/runs/{run_id}", get(run::run))
+        .route("/{owner}/{name}/actions/runs/{run_id}/job/{job_id}", get(run::job))
         .with_state(shared)
 }
 

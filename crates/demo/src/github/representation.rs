@@ -138,7 +138,7 @@ impl State {
             "homepage": null,
             "language": null,
             "license": null,
-            "default_branch": "main",
+            "default_branch": record.default_branch,
             "archived": false,
             "disabled": false,
             "allow_forking": true,

@@ -175,6 +175,7 @@ pub(super) struct RepositoryRecord {
     pub name: Repository,
     pub private: bool,
     pub fork: bool,
+    pub default_branch: String,
     pub created_at: Timestamp,
 }
 
@@ -250,6 +251,7 @@ impl State {
                 name: options.name,
                 private,
                 fork,
+                default_branch: "main".to_owned(),
                 created_at: Timestamp::now(),
             }
         });

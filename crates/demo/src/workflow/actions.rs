@@ -4,13 +4,13 @@ use ecsrunner_workflow::model::{Body, Reference, Step, Work, Workflow};
 use ecsrunner_workflow::{Position, Problem};
 
 use super::action::{DESCRIPTIONS, JavaScriptAction};
-use super::{CHECKOUT, Executor, Given};
+use super::{CHECKOUT, Executor, Given, parts_of_other};
 
 pub(super) fn check(workflow: &Workflow, given: Given<'_>, problems: &mut Vec<Problem>) {
     for job in &workflow.jobs {
         let Body::Steps(body) = &job.body else { continue };
         for step in &body.steps {
-            for text in wrong(step, given) {
+            for text in wrong(step, workflow, given) {
                 add(workflow, step.at, text, problems);
             }
         }
@@ -24,7 +24,7 @@ pub(super) fn add(workflow: &Workflow, at: Position, text: String, problems: &mu
     }
 }
 
-fn wrong(step: &Step, given: Given<'_>) -> Vec<String> {
+fn wrong(step: &Step, workflow: &Workflow, given: Given<'_>) -> Vec<String> {
     let Work::Action { reference, .. } = &step.work else { return Vec::new() };
     match reference {
         Reference::Local { folder } if given.executor == Executor::StandIn => local(folder, given),
@@ -39,7 +39,8 @@ fn wrong(step: &Step, given: Given<'_>) -> Vec<String> {
                 vec![format!("uses `{action}`, {}", missing(&action, given.online))]
             }
         }
-        Reference::Own { .. } if !given.checkout => {
+        // A workflow of another repository comes with all of that repository's files.
+        Reference::Own { .. } if !given.checkout && parts_of_other(&workflow.file).is_none() => {
             vec!["uses a folder by `$/`, but the workflow is not in a Git repository".to_owned()]
         }
         Reference::Local { .. } | Reference::Own { .. } | Reference::Image(_) => Vec::new(),

@@ -137,6 +137,44 @@ fn a_pull_request_from_a_fork_has_its_event_and_references() {
 }
 
 #[test]
+fn the_base_branch_of_a_pull_request_is_the_default_branch_or_what_is_given() {
+    let base_sha = "1".repeat(40);
+    for (more, base) in [
+        (json!({"default_branch": "next"}), "next"),
+        (json!({"default_branch": "next", "base_branch": "v1"}), "v1"),
+        (json!({"payload": {"pull_request": {"base": {"ref": "v2"}, "draft": true}}}), "v2"),
+    ] {
+        let harness = Harness::new();
+        for event in ["pull_request", "pull_request_target"] {
+            let mut new = json!({"event": event, "head_branch": "topic", "base_sha": base_sha});
+            new.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            let on = format!("on: {{{event}: {{branches: [{base}]}}}}");
+            harness.submit_with(&SIMPLE.replace("on: push", &on), &new);
+            let message = Listening::new(&harness, event).start_job().message;
+            let github = &contexts(&message)["github"];
+            let (head, pull) = (&github["event"]["pull_request"]["head"], &github["event"]["pull_request"]);
+            assert_eq!(
+                (github["base_ref"].as_str(), github["head_ref"].as_str()),
+                (Some(base), Some("topic"))
+            );
+            assert_eq!(
+                (pull["base"]["ref"].as_str(), pull["base"]["sha"].as_str()),
+                (Some(base), Some(&*base_sha))
+            );
+            assert_eq!(head["ref"], "topic", "what is given beside it stays");
+            let default = more["default_branch"].as_str().unwrap_or("main");
+            assert_eq!(github["event"]["repository"]["default_branch"], default);
+            if event == "pull_request_target" {
+                assert_eq!(github["ref"], format!("refs/heads/{base}"));
+                assert_eq!(github["sha"], base_sha.as_str(), "it sees the base branch, not the change");
+            } else {
+                assert_eq!(github["sha"], head["sha"]);
+            }
+        }
+    }
+}
+
+#[test]
 fn a_matrix_keeps_the_types_of_its_values() {
     let harness = Harness::new();
     let text = "

@@ -195,8 +195,16 @@ jobs:
     ending["stepResults"] = json!([{"external_id": job.message["steps"][0]["id"], "number": 2, "name": "Run echo",
         "action_name": null, "ref": null, "type": null, "status": "completed", "conclusion": "succeeded",
         "started_at": "2026-11-28T20:47:08.1234567Z", "completed_at": "2026-11-28T20:47:09.1234567Z",
-        "completed_log_url": null, "completed_log_lines": 3, "annotations": []}]);
+        "completed_log_url": null, "completed_log_lines": 3, "annotations": [
+            {"level": "FAILURE", "message": "no such thing", "title": "Lint", "path": "src/a.rs", "startLine": 3,
+             "endLine": 3, "startColumn": 0, "endColumn": 0, "stepNumber": 2}]}]);
+    ending["annotations"] = json!([{"level": "WARNING", "message": "of the job"}]);
     job.complete_with(&ending).is_empty(204);
+    let state = harness.state();
+    let first = state["jobs"].as_array().unwrap().iter().find(|job| job["name"] == "first").unwrap();
+    let messages: Vec<&Value> =
+        first["annotations"].as_array().unwrap().iter().map(|one| &one["message"]).collect();
+    assert_eq!(messages, ["no such thing", "of the job"]);
     let second = Listening::new(&harness, "two").start_job();
     let needs = context(&second.message["contextData"]["needs"]);
     assert_eq!(needs, json!({"first": {"result": "success", "outputs": {"version": "1.2"}}}));

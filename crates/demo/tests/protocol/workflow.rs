@@ -193,3 +193,39 @@ fn a_matrix_id_and_its_names_are_those_of_github() {
     assert_eq!((&message["jobName"], &message["jobDisplayName"]), (&json!("x_y"), &json!("a (x y)")));
     assert_eq!(context(&message["contextData"]["matrix"]), json!({"b": "x y"}));
 }
+
+#[test]
+fn a_token_that_is_given_to_a_called_workflow_is_that_of_the_job() {
+    let harness = Harness::new();
+    let inner = "{on: {workflow_call: {secrets: {MINE: }}}, jobs: {j: {runs-on: x, steps: [{run: echo}]}}}";
+    let text = "
+on: push
+jobs: {call: {uses: ./.github/workflows/inner.yml, secrets: {MINE: '${{ secrets.GITHUB_TOKEN }}'}}}
+";
+    harness.submit_with(text, &json!({"actions": {".github/workflows/inner.yml": inner}}));
+    let variables = Listening::new(&harness, "one").start_job().message["variables"].clone();
+    assert_eq!(variables["MINE"]["value"], variables["github_token"]["value"]);
+    assert_eq!(variables["MINE"]["isSecret"], true);
+}
+
+#[test]
+fn a_job_knows_the_file_of_its_workflow() {
+    let harness = Harness::new();
+    let remote = "{on: workflow_call, jobs: {j: {runs-on: x, steps: [{uses: $/act}]}}}";
+    harness
+        .action("o/shared@v1", &[(".github/workflows/inner.yml", remote), ("act/action.yml", "name: act")]);
+    let text = "{on: push, jobs: {call: {uses: o/shared/.github/workflows/inner.yml@v1}}}";
+    harness.submit_with(text, &json!({}));
+    let message = Listening::new(&harness, "one").start_job().message;
+    let job = context(&message["contextData"]["job"]);
+    assert_eq!(job["workflow_ref"], "o/shared/.github/workflows/inner.yml@v1");
+    assert_eq!(job["workflow_repository"], "o/shared");
+    assert_eq!(message["steps"][0]["reference"]["name"], "o/shared", "`$/` is the repository of the file");
+    assert_eq!(message["steps"][0]["reference"]["ref"], "v1");
+    harness.job();
+    let message = Listening::new(&harness, "two").start_job().message;
+    let job = context(&message["contextData"]["job"]);
+    assert_eq!(job["workflow_ref"], "acme/app/.github/workflows/ci.yml@refs/heads/main");
+    assert_eq!(job["workflow_sha"], context(&message["contextData"]["github"])["sha"]);
+    assert!(job["check_run_id"].is_u64(), "{job}");
+}

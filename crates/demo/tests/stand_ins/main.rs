@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod assignment;
+mod concurrency;
 mod containers;
 mod jobs;
 mod listener;

@@ -151,7 +151,7 @@ fn an_event_that_does_not_start_the_workflow_and_wrong_inputs_are_refused() {
 }
 
 /// Returns the conclusions of all jobs by name.
-fn conclusions(state: &Value) -> Value {
+pub(crate) fn conclusions(state: &Value) -> Value {
     let jobs = state["jobs"].as_array().unwrap().iter();
     let pairs = jobs.map(|job| (job["name"].as_str().unwrap().to_owned(), job["conclusion"].clone()));
     Value::Object(pairs.collect())
@@ -253,47 +253,44 @@ jobs:
 }
 
 #[test]
-fn a_run_waits_for_its_concurrency_group_and_a_third_takes_the_place_of_the_second() {
+fn a_run_has_pages_with_its_steps_logs_outputs_and_annotations() {
     let harness = Harness::new();
-    let text =
-        "{on: push, concurrency: 'g-${{ github.ref }}', jobs: {a: {runs-on: x, steps: [{run: echo}]}}}";
-    let first = harness.submit(text)["a"];
-    assert!(harness.submit(text).is_empty(), "the second run waits");
-    assert!(harness.submit(text).is_empty());
-    let runs = |harness: &Harness| {
-        let list = harness.call("GET", "/repos/acme/app/actions/runs", &Value::Null).1;
-        let runs = list["workflow_runs"].as_array().unwrap().iter();
-        runs.map(|run| json!([run["status"], run["conclusion"]])).collect::<Value>()
+    let text = "
+name: <CI>
+on: push
+jobs:
+  build:
+    runs-on: x
+    outputs: {version: '${{ steps.v.outputs.version }}'}
+    steps:
+      - {id: v, name: Find <it>, run: 'echo version=1.2 >> $GITHUB_OUTPUT; echo so far; echo \"<b>\"'}
+  broken: {needs: build, runs-on: x, strategy: {matrix: '${{ fromJSON(needs.build.outputs.version) }}'}, steps: [{run: echo}]}
+";
+    let jobs = harness.submit(text);
+    let state = harness.call("GET", "/_sim/state", &Value::Null).1;
+    let run = &state["runs"][0]["id"];
+    let get = |path: &str| match harness.call("GET", path, &Value::Null) {
+        (200, Value::String(text)) => text,
+        other => panic!("{path}: {other:?}"),
     };
-    assert_eq!(runs(&harness), json!([["pending", null], ["completed", "cancelled"], ["queued", null]]));
+    let (run, job) = (format!("/acme/app/actions/runs/{run}"), jobs["build"]);
+    let waiting = get(&run);
+    assert!(waiting.contains("http-equiv=\"refresh\"") && waiting.contains(">queued<"), "{waiting}");
     assert_eq!(Listener::start(&harness.register("one", &["x"]), &[]).code(), 0);
-    harness.job_in(first, "completed");
-    assert_eq!(
-        runs(&harness),
-        json!([["queued", null], ["completed", "cancelled"], ["completed", "success"]])
+    harness.job_in(job, "completed");
+    let ended = get(&run);
+    assert!(!ended.contains("http-equiv=\"refresh\""), "{ended}");
+    assert!(
+        ended.contains("<h1>&lt;CI&gt;</h1>") && ended.contains(&format!("/job/{job}\">build</a>")),
+        "{ended}"
     );
-    let cancels =
-        text.replace("'g-${{ github.ref }}'", "{group: 'G-refs/heads/main', cancel-in-progress: true}");
-    let last = harness.submit(&cancels);
-    assert_eq!(last.len(), 1, "the queued run was cancelled");
-    assert_eq!(runs(&harness)[1], json!(["completed", "cancelled"]));
-}
-
-#[test]
-fn a_job_that_its_own_caller_keeps_from_its_group_is_cancelled() {
-    for (group, inner_group) in [("g", "G"), ("${{ github.workflow }}", "ci.yml")] {
-        let harness = Harness::new();
-        let inner = format!(
-            "{{on: workflow_call, jobs: {{j: {{runs-on: x, concurrency: {inner_group}, steps: [{{run: echo}}]}}}}}}"
-        );
-        let text = format!(
-            "{{on: push, jobs: {{call: {{concurrency: '{group}', uses: ./.github/workflows/inner.yml}}}}}}"
-        );
-        let new = json!({"repository": "acme/app", "file": "ci.yml", "text": text,
-            "actions": {".github/workflows/inner.yml": inner}});
-        harness.submit_with(&new);
-        let state = harness.wait("completed=1");
-        assert_eq!(conclusions(&state), json!({"call / j": "cancelled"}), "{group}");
+    assert!(ended.contains("build: output version = <code>1.2</code>"), "{ended}");
+    assert!(ended.contains("<li class=\"error\">broken: failure: "), "{ended}");
+    let page = get(&format!("{run}/job/{job}"));
+    assert!(page.contains("<td>Find &lt;it&gt;</td><td>success</td>"), "{page}");
+    assert!(page.contains("\nso far\n&lt;b&gt;\n"), "{page}");
+    for path in [format!("/acme/other/actions/runs/1/job/{job}"), format!("{run}/job/999999")] {
+        assert_eq!(harness.call("GET", &path, &Value::Null).0, 404, "{path}");
     }
 }
 

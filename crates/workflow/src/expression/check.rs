@@ -4,6 +4,8 @@ use github_actions_expressions::call::{self, Call, Function};
 use github_actions_expressions::op::BinExpr;
 use github_actions_expressions::{Error, Expr, SpannedExpr};
 
+use super::named_status;
+
 /// Which contexts and functions the expressions of a key may use.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Allowed {
@@ -11,6 +13,8 @@ pub(crate) struct Allowed {
     /// `success()`, `failure()`, `cancelled()` and `always()`.
     pub(crate) status: bool,
     pub(crate) hash_files: bool,
+    /// `success('a')` and `failure('a')`, about certain jobs.
+    pub(crate) named_status: bool,
 }
 
 /// Every context that some key may use.
@@ -24,6 +28,8 @@ pub(crate) fn check(expression: &str, allowed: &Allowed) -> Result<(), String> {
     if expression.is_empty() {
         return Err("an expression is empty: `${{ github.ref }}`, for example, is expected".to_owned());
     }
+    let replaced = allowed.named_status.then(|| named_status::replaced(expression)).flatten();
+    let expression = replaced.as_deref().unwrap_or(expression);
     let parsed = Expr::parse(expression)
         .map_err(|error| format!("the expression `{expression}` cannot be read: {}", syntax(&error)))?;
     let mut wrong = None;
@@ -146,7 +152,8 @@ fn visit(node: &SpannedExpr<'_>, see: &mut impl FnMut(&SpannedExpr<'_>)) {
 mod tests {
     use super::*;
 
-    const STEP: Allowed = Allowed { contexts: &["github", "matrix"], status: false, hash_files: false };
+    const STEP: Allowed =
+        Allowed { contexts: &["github", "matrix"], status: false, hash_files: false, named_status: false };
 
     #[test]
     fn a_wrong_expression_is_told_with_what_is_right() {

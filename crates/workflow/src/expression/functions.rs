@@ -10,8 +10,10 @@ pub(super) fn call(function: Function, arguments: &[Value]) -> Result<Value, Fau
     let text = |at: usize| arguments.get(at).map(Value::text).unwrap_or_default();
     Ok(match function {
         Function::Contains => contains(&arguments[0], &arguments[1]).into(),
-        Function::StartsWith => folded(&text(0)).starts_with(&folded(&text(1))).into(),
-        Function::EndsWith => folded(&text(0)).ends_with(&folded(&text(1))).into(),
+        Function::StartsWith => {
+            (scalars(arguments) && folded(&text(0)).starts_with(&folded(&text(1)))).into()
+        }
+        Function::EndsWith => (scalars(arguments) && folded(&text(0)).ends_with(&folded(&text(1)))).into(),
         Function::Format => Value::Text(format(&text(0), &arguments[1..])?),
         Function::Join => join(&arguments[0], arguments.get(1)).into(),
         Function::ToJSON => Value::Text(to_json(&arguments[0])),
@@ -25,6 +27,11 @@ pub(super) fn call(function: Function, arguments: &[Value]) -> Result<Value, Fau
     })
 }
 
+/// Whether no list or map is among values. None of them begins or ends with anything.
+fn scalars(values: &[Value]) -> bool {
+    !values.iter().any(Value::is_collection)
+}
+
 fn contains(search: &Value, item: &Value) -> bool {
     match (search, item) {
         (Value::List(items), _) => items.iter().any(|candidate| candidate.equals(item)),
@@ -34,6 +41,7 @@ fn contains(search: &Value, item: &Value) -> bool {
 }
 
 fn join(items: &Value, separator: Option<&Value>) -> String {
+    let separator = separator.filter(|separator| !separator.is_collection());
     let separator = separator.map_or_else(|| ",".to_owned(), Value::text);
     match items {
         Value::List(items) => items.iter().map(Value::text).collect::<Vec<_>>().join(&separator),
@@ -42,8 +50,63 @@ fn join(items: &Value, separator: Option<&Value>) -> String {
     }
 }
 
+/// Returns a value as GitHub writes JSON: with two spaces, and numbers as texts of expressions have them.
 fn to_json(value: &Value) -> String {
-    serde_json::to_string_pretty(value).unwrap_or_default()
+    let mut out = String::new();
+    write_json(value, 0, &mut out);
+    out
+}
+
+fn write_json(value: &Value, depth: usize, out: &mut String) {
+    let line = |depth: usize| format!("\n{}", "  ".repeat(depth));
+    match value {
+        Value::Null => out.push_str("null"),
+        Value::Bool(_) | Value::Number(_) => out.push_str(&value.text()),
+        Value::Text(text) => write_json_text(text, out),
+        Value::List(items) if items.is_empty() => out.push_str("[]"),
+        Value::Map(entries) if entries.is_empty() => out.push_str("{}"),
+        Value::List(items) => {
+            for (at, item) in items.iter().enumerate() {
+                out.push(if at == 0 { '[' } else { ',' });
+                out.push_str(&line(depth + 1));
+                write_json(item, depth + 1, out);
+            }
+            out.push_str(&line(depth));
+            out.push(']');
+        }
+        Value::Map(entries) => {
+            for (at, (key, value)) in entries.iter().enumerate() {
+                out.push(if at == 0 { '{' } else { ',' });
+                out.push_str(&line(depth + 1));
+                write_json_text(key, out);
+                out.push_str(": ");
+                write_json(value, depth + 1, out);
+            }
+            out.push_str(&line(depth));
+            out.push('}');
+        }
+    }
+}
+
+fn write_json_text(text: &str, out: &mut String) {
+    out.push('"');
+    for c in text.chars() {
+        match c {
+            '"' => out.push_str("\\\""),
+            '\\' => out.push_str("\\\\"),
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            '\t' => out.push_str("\\t"),
+            '\u{8}' => out.push_str("\\b"),
+            '\u{c}' => out.push_str("\\f"),
+            // GitHub escapes these as well, since some readers take them for ends of lines.
+            '\0'..='\u{1f}' | '\u{85}' | '\u{2028}' | '\u{2029}' => {
+                out.push_str(&format!("\\u{:04x}", u32::from(c)));
+            }
+            c => out.push(c),
+        }
+    }
+    out.push('"');
 }
 
 fn from_json(text: &str) -> Result<Value, Fault> {

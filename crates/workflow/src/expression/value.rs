@@ -119,6 +119,12 @@ impl Value {
         }
     }
 
+    /// Whether it is a list or a map.
+    #[must_use]
+    pub const fn is_collection(&self) -> bool {
+        matches!(self, Self::List(_) | Self::Map(_))
+    }
+
     /// What kind of value it is, for messages.
     #[must_use]
     pub const fn kind(&self) -> &'static str {
@@ -133,9 +139,13 @@ impl Value {
     }
 }
 
-/// Returns a text for comparisons without regard to case.
+/// Returns a text for comparisons without regard to case. As at GitHub, it keeps its length: `ß` is not `SS`.
 pub(super) fn folded(text: &str) -> String {
-    text.to_uppercase()
+    let upper = |c: char| {
+        let mut upper = c.to_uppercase();
+        if upper.len() == 1 { upper.next().unwrap_or(c) } else { c }
+    };
+    text.chars().map(upper).collect()
 }
 
 impl From<&str> for Value {

@@ -77,6 +77,20 @@ fn the_context_of_the_strategy_has_its_defaults() {
         json("{max-parallel: 0, matrix: {a: [1, 2]}}", 0),
         r#"{"fail-fast":true,"job-index":0,"job-total":2,"max-parallel":2}"#
     );
+    assert_eq!(
+        json("{max-parallel: 8.9, matrix: {a: [1, 2]}}", 0),
+        r#"{"fail-fast":true,"job-index":0,"job-total":2,"max-parallel":8}"#
+    );
+    assert_eq!(
+        json("{max-parallel: 8}", 0),
+        r#"{"fail-fast":true,"job-index":0,"job-total":1,"max-parallel":1}"#
+    );
+    assert_eq!(expand("{max-parallel: 1.5, matrix: {a: [1, 2]}}").unwrap().max_parallel, 1);
+}
+
+#[test]
+fn a_matrix_of_which_nothing_is_left_makes_one_job_without_values() {
+    assert_eq!(shown("matrix: {a: [1], exclude: [{a: 1}]}"), ["__default |  | null"]);
 }
 
 #[test]
@@ -88,7 +102,6 @@ fn what_makes_no_jobs_is_refused() {
         ("matrix: {a: x}", "`matrix.a` is a text: a list is expected"),
         ("matrix: x", "`matrix` is a text: a mapping is expected"),
         ("matrix: {a: [1], exclude: [{b: 1}]}", "`exclude` names `b`"),
-        ("matrix: {a: [1], exclude: [{a: 1}]}", "the matrix makes no job"),
         ("matrix: {a: [1], include: [1]}", "a row of `include` is a number"),
         ("{fail-fast: 'no'}", "`fail-fast` is a text: true or false is expected"),
         ("{max-parallel: '2'}", "`max-parallel` is a text: a number is expected"),

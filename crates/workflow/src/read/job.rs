@@ -4,6 +4,7 @@ use crate::expression;
 use crate::matrix;
 use crate::model::{Body, Job, StepsJob};
 use crate::problem::Position;
+use crate::run;
 use crate::token::{Content, Token};
 
 use super::names::Names;
@@ -88,7 +89,7 @@ impl Reader<'_, '_> {
         }
     }
 
-    pub(super) fn minutes(&mut self, key: &str, value: Option<&Token>) {
+    fn minutes(&mut self, key: &str, value: Option<&Token>) {
         if let Some(Token { at, content: Content::Number(minutes) }) = value
             && *minutes < 1.0
         {
@@ -100,6 +101,12 @@ impl Reader<'_, '_> {
         if let Content::Map(entries) = &runs_on.content {
             if entries.is_empty() {
                 self.faults.add(runs_on.at, "`runs-on` is empty: `group`, `labels` or both are needed");
+            }
+            if let Some(group) = runs_on.get("group")
+                && let Some(name) = group.text()
+                && let Err(wrong) = run::check_group(&name)
+            {
+                self.faults.add(group.at, wrong);
             }
         } else if matches!(&runs_on.content, Content::List(items) if items.is_empty()) {
             self.faults.add(runs_on.at, "`runs-on` is empty: at least one label is needed");

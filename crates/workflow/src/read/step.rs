@@ -66,7 +66,6 @@ impl Reader<'_, '_> {
 
     fn step(&mut self, item: &Token, context_name: String) -> Option<Step> {
         let owned = |key: &str| item.get(key).cloned();
-        self.minutes("timeout-minutes", item.get("timeout-minutes"));
         let work = match (item.get("run"), item.get("uses")) {
             (Some(script), _) => Work::Script {
                 script: script.clone(),

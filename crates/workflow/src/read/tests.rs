@@ -33,7 +33,7 @@ jobs:
   five: {runs-on: x, needs: five, runs-on: y}
 ";
     insta::assert_snapshot!(problems(text), @"
-    ci.yml:2:1: `nam` is not a key of a workflow: `name`, `run-name`, `on`, `permissions`, `env`, `defaults`, `concurrency` or `jobs` is expected
+    ci.yml:2:1: `nam` is not a key of a workflow: `name`, `description`, `run-name`, `on`, `permissions`, `env`, `defaults`, `concurrency` or `jobs` is expected
     ci.yml:3:6: `pusch` is not an event: one such as `push`, `pull_request` or `workflow_dispatch` is expected
     ci.yml:3:46: `branch` is not a key of an event: `types`, `branches`, `branches-ignore`, `tags`, `tags-ignore`, `paths` or `paths-ignore` is expected
     ci.yml:4:10: `A` is a list: a text is expected
@@ -47,9 +47,9 @@ jobs:
     ci.yml:15:23: `actions/checkout` is not an action: `./FOLDER`, `$/FOLDER`, `OWNER/NAME@REF`, `OWNER/NAME/FOLDER@REF` or `docker://IMAGE` is expected
     ci.yml:16:21: `with` is not a key of a step with `run`: `name`, `id`, `if`, `run`, `shell`, `working-directory`, `env`, `continue-on-error`, `timeout-minutes` or `background` is expected
     ci.yml:16:54: `continue-on-error` is `yes`: true or false is expected
-    ci.yml:17:9: `steps` has neither `run` nor `wait` nor `wait-all` nor `cancel` nor `parallel` nor `uses`: one of them is needed
+    ci.yml:17:9: an item of `steps` has neither `run` nor `uses`: one of them is needed
     ci.yml:19:11: `run` has an expression that does not end: `}}` is missing
-    ci.yml:20:9: `steps` is `text`: a mapping is expected
+    ci.yml:20:9: an item of `steps` is `text`: a mapping is expected
     ci.yml:21:3: `1st` is not an id: a letter or `_`, then letters, digits, `-` and `_`, less than 100 characters in all, are expected
     ci.yml:21:29: job `1st` needs `nobody`, which is not a job: one of `build`, `1st`, `two`, `three`, `four`, `five` is expected
     ci.yml:22:8: `two` has neither `uses` nor `runs-on`: one of them is needed
@@ -146,4 +146,62 @@ jobs:
     "#);
     let wrong = problems(&text.replace("cancel: server", "wait: [server, nobody]"));
     assert!(wrong.starts_with("ci.yml:11:9: `wait` names `nobody`"), "{wrong}");
+}
+
+#[test]
+fn keys_that_github_added_lately_are_known() {
+    let text = "
+description: what it is for
+on: {issues: {types: [field_added]}, pull_request: {types: [stacked]}}
+permissions: {copilot-requests: write, drives: read}
+concurrency: {group: g, queue: max}
+jobs:
+  a:
+    runs-on: {group: organization/big}
+    environment: {name: prod, deployment: false}
+    concurrency: {group: h, queue: single, cancel-in-progress: true}
+    steps:
+      - {id: one, run: serve, background: true}
+      - {wait: one, name: 'for ${{ github.ref }}', continue-on-error: true}
+";
+    let workflow = read("ci.yml", text).unwrap();
+    assert_eq!(workflow.notes.iter().map(|note| note.text.as_str()).collect::<Vec<_>>(), [""; 0]);
+    let crate::model::Body::Steps(job) = &workflow.jobs[0].body else { panic!() };
+    assert!(job.steps[1].continue_on_error.is_some());
+}
+
+#[test]
+fn what_github_refuses_is_refused_once_each() {
+    let long = "x".repeat(20_990);
+    let text = format!(
+        "
+on: {{workflow_call: {{inputs: {{a: {{type: boolean, default: 'true', deprecationMessage: x}}}}}}}}
+concurrency: {{group: g, queue: max, cancel-in-progress: true}}
+jobs:
+  a:
+    runs-on: {{group: team/big}}
+    strategy: {{fail-fast: off, matrix: $languages}}
+    snapshot: {{image-name: x, if: github.ref == 'x'}}
+    steps:
+      - run: {long} ${{{{ github.ref }}}}
+      -
+      - {{parallel: [{{run: a}}], name: x}}
+  b: {{runs-on: {{group: org/}}, concurrency: {{group: g, queue: all}}, steps: [x]}}
+"
+    );
+    insta::assert_snapshot!(problems(&text), @"
+    ci.yml:2:59: the default of `a` is `true`: true or false is expected
+    ci.yml:2:67: `deprecationMessage` is not a key of an input: `description`, `type`, `required` or `default` is expected
+    ci.yml:3:14: `queue: max` and `cancel-in-progress: true` exclude each other: only one of them is allowed
+    ci.yml:6:22: `team/big` is not a runner group: `NAME`, `organization/NAME` or `enterprise/NAME` is expected
+    ci.yml:7:27: `fail-fast` is `off`: true or false is expected
+    ci.yml:7:40: `matrix` is `$languages`: a mapping is expected
+    ci.yml:8:15: `snapshot` makes an image of a GitHub-hosted runner, which self-hosted runners cannot
+    ci.yml:10:14: `run` has expressions, and with the text around them more than 21000 characters: GitHub takes no more
+    ci.yml:11:8: an item of `steps` is empty: a mapping is expected
+    ci.yml:12:32: `name` is not a key of a step with `parallel`: `parallel` is expected
+    ci.yml:13:24: `org/` is not a runner group: `NAME`, `organization/NAME` or `enterprise/NAME` is expected
+    ci.yml:13:62: `queue` is `all`: `single` or `max` is expected
+    ci.yml:13:76: an item of `steps` is `x`: a mapping is expected
+    ");
 }

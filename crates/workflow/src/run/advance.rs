@@ -70,7 +70,8 @@ impl Run {
         let name = self.plain_name(self.nodes[node].scope, job);
         let strategy = match condition {
             Ok(value) if !value.is_truthy() => {
-                let outcome = if self.cancelled { Outcome::Cancelled } else { Outcome::Skipped };
+                let cancelled = self.is_cancelled(node);
+                let outcome = if cancelled { Outcome::Cancelled } else { Outcome::Skipped };
                 return self.end_node(node, name, outcome, None);
             }
             Ok(_) => match job.strategy.as_ref().map(|strategy| strategy.value(&self.contexts(node))) {
@@ -227,21 +228,19 @@ impl Run {
             }
             InstanceStage::Called(scope) => {
                 let scope = *scope;
-                let inner: Vec<usize> =
-                    (0..self.nodes.len()).filter(|inner| self.nodes[*inner].scope == scope).collect();
-                inner.into_iter().for_each(|inner| self.cancel_all(inner));
+                self.cancel_scope(scope);
             }
             InstanceStage::Ended { .. } => {}
         }
     }
 
-    /// Cancels a node of a called workflow, also one that is blocked.
-    fn cancel_all(&mut self, node: usize) {
-        if self.nodes[node].stage == Stage::Blocked {
-            let name = self.plain_name(self.nodes[node].scope, self.job(node));
-            self.end_node(node, name, Outcome::Cancelled, None);
-        } else {
-            self.cancel_instances(node);
+    /// Cancels the jobs of a called workflow. Those that are blocked are looked at when their needs have ended.
+    fn cancel_scope(&mut self, scope: usize) {
+        self.scopes[scope].cancelled = true;
+        for node in 0..self.nodes.len() {
+            if self.nodes[node].scope == scope {
+                self.cancel_instances(node);
+            }
         }
     }
 }

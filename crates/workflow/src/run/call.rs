@@ -9,7 +9,7 @@ use crate::trigger;
 
 use super::node::{InstanceStage, combined};
 use super::ready::Concurrency;
-use super::{Decision, Node, Outcome, Run, Scope};
+use super::{Decision, JOB_TOKEN, Node, Outcome, Run, Scope};
 
 /// Evaluates a mapping that may be missing.
 fn mapping(token: Option<&Token>, contexts: &Contexts) -> Result<Value, String> {
@@ -48,13 +48,7 @@ impl Run {
         let callee = self.callee(node, call).ok()?;
         let token = callee.concurrency.as_ref()?;
         let inputs = self.inputs_of(node, instance, call, &callee);
-        Some(inputs.and_then(|inputs| {
-            let contexts = Contexts::default()
-                .with("github", self.given.github.clone())
-                .with("inputs", inputs)
-                .with("vars", self.given.vars.clone());
-            Concurrency::evaluate(token, &contexts)
-        }))
+        Some(inputs.and_then(|inputs| Concurrency::evaluate(token, &self.given.contexts(&inputs))))
     }
 
     fn secrets_of(&self, node: usize, instance: usize, call: &Call) -> Result<Vec<(String, String)>, String> {
@@ -63,10 +57,13 @@ impl Run {
             Secrets::Inherit => Ok(known.clone()),
             Secrets::Given(token) => {
                 let values = known.iter().map(|(name, value)| (name.clone(), value.as_str().into()));
-                let contexts =
-                    self.instance_contexts(node, instance).with("secrets", Value::Map(values.collect()));
+                let mut values = Value::Map(values.collect());
+                values.set("GITHUB_TOKEN", JOB_TOKEN.into());
+                let contexts = self.instance_contexts(node, instance).with("secrets", values);
                 let given = mapping(token.as_ref(), &contexts)?;
-                Ok(given.entries().iter().map(|(name, value)| (name.clone(), value.text())).collect())
+                let given = given.entries().iter().map(|(name, value)| (name.clone(), value.text()));
+                // An empty secret is none.
+                Ok(given.filter(|(_, value)| !value.is_empty()).collect())
             }
         }
     }
@@ -89,11 +86,24 @@ impl Run {
             remote @ Callee::Remote { .. } => remote.clone(),
         };
         let prefix = format!("{} / ", made.name);
+        let (cancelled, permissions) = (outer.cancelled, outer.permissions_of(job));
         let number = self.scopes.len();
         let caller = &mut self.nodes[node].instances[instance];
         caller.stage = InstanceStage::Called(number);
         self.decisions.push(Decision::Replace { job: caller.job });
-        self.open_scope(Scope { workflow, origin: Some(origin), inputs, secrets, prefix, path });
+        let caller = Some((node, instance));
+        let origin = Some(origin);
+        self.open_scope(Scope {
+            workflow,
+            origin,
+            inputs,
+            secrets,
+            permissions,
+            prefix,
+            path,
+            caller,
+            cancelled,
+        });
         Ok(())
     }
 
@@ -120,11 +130,7 @@ impl Run {
             .iter()
             .filter(|node| node.scope == scope)
             .map(|node| (opened.workflow.jobs[node.at].id.clone(), node.context()));
-        let contexts = Contexts::default()
-            .with("github", self.given.github.clone())
-            .with("inputs", opened.inputs.clone())
-            .with("vars", self.given.vars.clone())
-            .with("jobs", Value::Map(jobs.collect()));
+        let contexts = self.given.contexts(&opened.inputs).with("jobs", Value::Map(jobs.collect()));
         let outputs = opened.workflow.triggers.call.iter().flat_map(|call| &call.outputs);
         outputs
             .map(|(name, value)| {

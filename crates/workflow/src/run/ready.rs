@@ -5,7 +5,7 @@ use crate::matrix::Combination;
 use crate::model::{Body, Job, Step};
 use crate::token::{Content, Token};
 
-use super::Run;
+use super::{Run, Scope};
 
 /// GitHub's default limit of a job, in minutes.
 const DEFAULT_TIMEOUT_MINUTES: u32 = 360;
@@ -67,35 +67,42 @@ pub struct Environment {
     pub url: Option<Token>,
 }
 
-/// A concurrency group: at most one of its members is at work, and one waits.
+/// Why GitHub refuses a group that asks for both.
+pub(crate) const QUEUE_AND_CANCEL: &str =
+    "`queue: max` and `cancel-in-progress: true` exclude each other: only one of them is allowed";
+
+/// A concurrency group: at most one of its members is at work.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Concurrency {
     pub group: String,
     /// Whether a new member cancels the one that is at work.
     pub cancel_in_progress: bool,
+    /// Whether a new member waits behind those that wait already (`queue: max`). Otherwise it takes their place.
+    pub queues: bool,
 }
 
 impl Concurrency {
     pub(super) fn evaluate(token: &Token, contexts: &Contexts) -> Result<Self, String> {
         let value = token.value(contexts).map_err(|fault| fault.to_string())?;
-        let (group, cancel) = match &value {
-            Value::Map(_) => {
-                (value.get("group").map(Value::text).unwrap_or_default(), value.get("cancel-in-progress"))
-            }
-            other => (other.text(), None),
+        let group = match &value {
+            Value::Map(_) => value.get("group").map(Value::text).unwrap_or_default(),
+            other => other.text(),
         };
         if group.is_empty() {
             return Err("the name of the concurrency group is empty".to_owned());
         }
-        match cancel {
-            None => Ok(Self { group, cancel_in_progress: false }),
-            Some(Value::Bool(cancel_in_progress)) => {
-                Ok(Self { group, cancel_in_progress: *cancel_in_progress })
-            }
+        let cancel_in_progress = match value.get("cancel-in-progress") {
+            None => false,
+            Some(Value::Bool(cancel)) => *cancel,
             Some(other) => {
-                Err(format!("`cancel-in-progress` is {}: true or false is expected", other.kind()))
+                return Err(format!("`cancel-in-progress` is {}: true or false is expected", other.kind()));
             }
+        };
+        let queues = value.get("queue").is_some_and(|queue| queue.text() == "max");
+        if queues && cancel_in_progress {
+            return Err(QUEUE_AND_CANCEL.to_owned());
         }
+        Ok(Self { group, cancel_in_progress, queues })
     }
 }
 
@@ -119,7 +126,7 @@ impl Ready {
             timeout_minutes: minutes(body.timeout_minutes.as_ref(), &contexts)?,
             continue_on_error: flag(body.continue_on_error.as_ref(), &contexts)?,
             environment: environment(body.environment.as_ref(), &contexts)?,
-            permissions: job.permissions.clone().or_else(|| scope.workflow.permissions.clone()),
+            permissions: scope.permissions_of(job),
             needs: run.needs(node),
             inputs: scope.inputs.clone(),
             vars: run.given.vars.clone(),
@@ -133,6 +140,14 @@ impl Ready {
             services: body.services.clone(),
             steps: body.steps.clone(),
         })
+    }
+}
+
+impl Scope {
+    /// Returns the permissions that the files name for a job: its own, its workflow's, or those of the caller.
+    pub(super) fn permissions_of(&self, job: &Job) -> Option<Token> {
+        let own = job.permissions.as_ref().or(self.workflow.permissions.as_ref());
+        own.or(self.permissions.as_ref()).cloned()
     }
 }
 
@@ -194,16 +209,31 @@ fn runs_on(token: &Token, contexts: &Contexts) -> Result<RunsOn, String> {
         }
     };
     let runs_on = match &value {
-        Value::Map(_) => RunsOn {
-            labels: value.get("labels").map_or(Ok(Vec::new()), labels)?,
-            group: value.get("group").map(label).transpose()?,
-        },
+        Value::Map(_) => {
+            let group = value.get("group").map(label).transpose()?;
+            group.as_deref().map_or(Ok(()), check_group)?;
+            RunsOn { labels: value.get("labels").map_or(Ok(Vec::new()), labels)?, group }
+        }
         other => RunsOn { labels: labels(other)?, group: None },
     };
     if runs_on.labels.is_empty() && runs_on.group.is_none() {
         return Err("`runs-on` is empty: at least one label is needed".to_owned());
     }
     Ok(runs_on)
+}
+
+/// Checks the name of a runner group, which may say whose group it is.
+pub(crate) fn check_group(name: &str) -> Result<(), String> {
+    let owners = ["org", "organization", "ent", "enterprise"];
+    match name.split_once('/') {
+        None => Ok(()),
+        Some((owner, group)) if owners.contains(&owner) && !group.is_empty() && !group.contains('/') => {
+            Ok(())
+        }
+        Some(_) => Err(format!(
+            "`{name}` is not a runner group: `NAME`, `organization/NAME` or `enterprise/NAME` is expected"
+        )),
+    }
 }
 
 fn label(value: &Value) -> Result<String, String> {

@@ -12,9 +12,8 @@ pub struct Replaced {
 }
 
 impl Run {
-    /// Runs a job again, and all jobs that need it. Returns the jobs that are replaced, the job itself first.
-    ///
-    /// Returns nothing for an unknown job, and for a job of a called workflow, which GitHub runs again as a whole.
+    /// Runs a job again, and all jobs that need it. A job of a called workflow takes along those that need the call.
+    /// Returns the jobs that are replaced, the job itself first; none for an unknown job.
     pub fn rerun(&mut self, job: JobIndex) -> Vec<Replaced> {
         let Some((node, instance)) = self.find(job) else { return Vec::new() };
         let mut replaced = Vec::new();
@@ -23,22 +22,54 @@ impl Run {
         replaced.push(Replaced { job: old.job, by: Some(again) });
         old.job = again;
         old.stage = InstanceStage::Held;
-        self.nodes[node].stage = Stage::Expanded { fail_fast: false, max_parallel: usize::MAX };
-        for dependent in self.dependents(node) {
-            let index = self.next_job();
-            let node = &mut self.nodes[dependent];
-            for (at, instance) in node.instances.iter().enumerate() {
-                replaced.push(Replaced { job: instance.job, by: (at == 0).then_some(index) });
-            }
-            node.instances = vec![Instance::placeholder(index)];
-            node.stage = Stage::Blocked;
-            let (scope, job) = (self.nodes[dependent].scope, self.job(dependent));
-            let (key, name, needs) = (job.id.clone(), self.plain_name(scope, job), job.needs.clone());
-            self.decisions.push(Decision::Block { job: index, key, name, needs });
-        }
         self.cancelled = false;
+        self.scopes.iter_mut().for_each(|scope| scope.cancelled = false);
+        let mut opened = Some(node);
+        while let Some(node) = opened {
+            self.nodes[node].stage = Stage::Expanded { fail_fast: false, max_parallel: usize::MAX };
+            for dependent in self.dependents(node) {
+                self.block_again(dependent, &mut replaced);
+            }
+            let scope = self.nodes[node].scope;
+            opened = self.scopes[scope].caller.map(|(caller, instance)| {
+                self.nodes[caller].instances[instance].stage = InstanceStage::Called(scope);
+                caller
+            });
+        }
         self.advance();
         replaced
+    }
+
+    /// Lets a node wait for its needs again.
+    fn block_again(&mut self, at: usize, replaced: &mut Vec<Replaced>) {
+        self.drop_calls(at, replaced);
+        let index = self.next_job();
+        let node = &mut self.nodes[at];
+        for (number, instance) in node.instances.iter().enumerate() {
+            replaced.push(Replaced { job: instance.job, by: (number == 0).then_some(index) });
+        }
+        node.instances = vec![Instance::placeholder(index)];
+        node.stage = Stage::Blocked;
+        let (scope, job) = (self.nodes[at].scope, self.job(at));
+        let (key, name, needs) = (job.id.clone(), self.plain_name(scope, job), job.needs.clone());
+        self.decisions.push(Decision::Block { job: index, key, name, needs });
+    }
+
+    /// Forgets the calls that a node has made, with all of their jobs.
+    fn drop_calls(&mut self, node: usize, replaced: &mut Vec<Replaced>) {
+        for scope in 0..self.scopes.len() {
+            if self.scopes[scope].caller.is_none_or(|(caller, _)| caller != node) {
+                continue;
+            }
+            self.scopes[scope].caller = None;
+            for inner in 0..self.nodes.len() {
+                if self.nodes[inner].scope == scope {
+                    self.drop_calls(inner, replaced);
+                    let jobs = self.nodes[inner].instances.iter();
+                    replaced.extend(jobs.map(|instance| Replaced { job: instance.job, by: None }));
+                }
+            }
+        }
     }
 
     /// Returns all nodes that need a node, directly or through others.

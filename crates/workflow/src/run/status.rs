@@ -10,11 +10,7 @@ impl Run {
     /// Returns the contexts of a node before its matrix is known.
     pub(super) fn contexts(&self, node: usize) -> Contexts {
         let scope = &self.scopes[self.nodes[node].scope];
-        Contexts::default()
-            .with("github", self.given.github.clone())
-            .with("inputs", scope.inputs.clone())
-            .with("vars", self.given.vars.clone())
-            .with("needs", self.needs(node))
+        self.given.contexts(&scope.inputs).with("needs", self.needs(node))
     }
 
     /// Returns the context `needs`: the jobs that it names itself.
@@ -38,10 +34,16 @@ impl Run {
             }
         }
         let results: Vec<Option<Outcome>> = before.iter().map(|need| self.nodes[*need].result()).collect();
+        let cancelled = self.is_cancelled(node);
         Status {
-            success: !self.cancelled && results.iter().all(|result| *result == Some(Outcome::Success)),
-            failure: !self.cancelled && results.contains(&Some(Outcome::Failure)),
-            cancelled: self.cancelled,
+            success: !cancelled && results.iter().all(|result| *result == Some(Outcome::Success)),
+            failure: !cancelled && results.contains(&Some(Outcome::Failure)),
+            cancelled,
         }
+    }
+
+    /// Whether the run was cancelled, or the call that a node belongs to.
+    pub(super) fn is_cancelled(&self, node: usize) -> bool {
+        self.cancelled || self.scopes[self.nodes[node].scope].cancelled
     }
 }

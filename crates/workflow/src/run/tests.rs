@@ -1,7 +1,9 @@
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use super::*;
 use crate::program::Found;
+
+mod calls;
 
 /// Plays a run. `end` says how a queued job ends. Returns what happened, a line for each decision.
 struct Play {
@@ -10,6 +12,8 @@ struct Play {
     queued: VecDeque<(JobIndex, Ready)>,
     /// Jobs whose groups are not granted yet.
     waiting: Vec<JobIndex>,
+    /// The last job of each name that was queued and has ended.
+    ended: BTreeMap<String, JobIndex>,
 }
 
 impl Play {
@@ -32,6 +36,7 @@ impl Play {
             log: Vec::new(),
             queued: VecDeque::new(),
             waiting: Vec::new(),
+            ended: BTreeMap::new(),
         };
         play.take();
         play
@@ -74,6 +79,7 @@ impl Play {
         let (job, _) =
             self.queued.remove(at.unwrap_or_else(|| panic!("{name} is not queued: {:?}", self.log))).unwrap();
         let outputs = outputs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        self.ended.insert(name.to_owned(), job);
         self.run.ended(job, outcome, outputs);
         self.take();
         self
@@ -124,6 +130,24 @@ fn a_skipped_job_skips_what_needs_it_unless_its_condition_says_otherwise() {
     assert_eq!(play.log(), "skipped behind");
     assert!(play.run.is_over());
     assert_eq!(play.run.outcome(), Outcome::Success);
+}
+
+#[test]
+fn a_condition_may_ask_for_certain_jobs() {
+    let mut play = Play::start(
+        "
+  a: {runs-on: x}
+  b: {runs-on: x}
+  either: {needs: [a, b], if: \"success('a') || success('b')\", runs-on: x}
+  both: {needs: [a, b], if: \"${{ success('a', 'b') }}\", runs-on: x}
+  broken: {needs: [a, b], if: failure('B'), runs-on: x}",
+    );
+    play.log();
+    play.succeed("a").fail("b");
+    assert_eq!(play.log(), "skipped both\nqueue either\nqueue broken");
+    let refused =
+        crate::read("ci.yml", "{on: push, jobs: {a: {runs-on: x, steps: [{run: echo, if: success('a')}]}}}");
+    assert!(refused.unwrap_err().to_string().contains("Success takes no arguments"));
 }
 
 #[test]
@@ -237,107 +261,6 @@ fn names_are_those_that_github_makes() {
 }
 
 #[test]
-fn a_called_workflow_has_its_own_inputs_secrets_and_outputs() {
-    let called = "
-on:
-  workflow_call:
-    inputs: {who: {type: string, required: true}, n: {type: number, default: 4}}
-    secrets: {KEY: {required: true}}
-    outputs: {text: {value: '${{ jobs.say.outputs.text }} of ${{ inputs.who }}'}}
-env: {INNER: '2'}
-jobs:
-  say: {name: 'say ${{ inputs.n }}', runs-on: x, strategy: {matrix: {m: [1]}}, outputs: {text: '${{ steps.a.outputs.b }}'}}
-  next: {needs: say, runs-on: x}
-";
-    let files = [(".github/workflows/inner.yml", called)];
-    let mut play = Play::start_with(
-        "
-  first: {runs-on: x}
-  call:
-    needs: first
-    uses: ./.github/workflows/inner.yml
-    strategy: {matrix: {who: [Ann]}}
-    with: {who: '${{ matrix.who }}'}
-    secrets: {KEY: '${{ secrets.TOKEN }}'}
-  off: {needs: first, if: false, uses: ./.github/workflows/inner.yml, with: {who: x}, secrets: inherit}
-  after: {needs: call, runs-on: x}",
-        &files,
-    );
-    play.log();
-    play.succeed("first");
-    insta::assert_snapshot!(play.log(), @"
-    skipped off
-    call
-    block call (Ann) / next for say
-    queue call (Ann) / say 4
-    ");
-    let say = play.ready("call (Ann) / say 4");
-    assert_eq!((say.key.as_str(), say.path.as_str()), ("say", "call.Ann.say"));
-    assert_eq!(say.secrets, [("KEY".to_owned(), "t".to_owned())]);
-    assert_eq!(serde_json::to_string(&say.inputs).unwrap(), r#"{"who":"Ann","n":4}"#);
-    assert_eq!(
-        (say.env.len(), say.env[0].get("INNER").is_some()),
-        (1, true),
-        "the caller's env stays with it"
-    );
-    play.end("call (Ann) / say 4", Outcome::Success, &[("text", "hi")]).succeed("call (Ann) / next");
-    assert_eq!(play.log(), "queue call (Ann) / next\nqueue after");
-    let needs = serde_json::to_string(&play.ready("after").needs).unwrap();
-    assert_eq!(needs, r#"{"call":{"result":"success","outputs":{"text":"hi of Ann"}}}"#);
-}
-
-#[test]
-fn a_call_has_the_concurrency_group_of_the_called_workflow() {
-    let called = "{on: {workflow_call: {inputs: {to: {type: string}}}}, concurrency: 'to-${{ inputs.to }}', jobs: {j: {runs-on: x}}}";
-    let job = "
-  call: {uses: ./.github/workflows/inner.yml, with: {to: prod}}";
-    let mut play = Play::start_with(job, &[(".github/workflows/inner.yml", called)]);
-    assert_eq!(play.log(), "acquire to-prod");
-    let waiting = play.waiting.clone();
-    play.run.granted(waiting[0]);
-    play.take();
-    assert_eq!(play.log(), "call\nqueue call / j");
-    play.succeed("call / j");
-    assert_eq!(play.log(), "release");
-    assert!(play.run.is_over());
-}
-
-#[test]
-fn what_a_call_gives_and_takes_is_checked_before_the_run() {
-    let inner = "{on: {workflow_call: {inputs: {a: {type: string, required: true}}, secrets: {K: {required: true}}}}, jobs: {j: {runs-on: x}}}";
-    let find = |callee: &Callee| match callee.to_string().as_str() {
-        ".github/workflows/inner.yml" => Found::Text(inner.to_owned()),
-        ".github/workflows/push.yml" => Found::Text("{on: push, jobs: {j: {runs-on: x}}}".to_owned()),
-        ".github/workflows/loop.yml" => {
-            Found::Text("{on: workflow_call, jobs: {j: {uses: ./.github/workflows/loop.yml}}}".to_owned())
-        }
-        _ => Found::Missing("which is not there".to_owned()),
-    };
-    let wrong = |job: &str| {
-        let text = format!("on: push\njobs:\n  call: {{{job}}}\n");
-        Program::load("ci.yml", &text, find).unwrap_err().to_string()
-    };
-    insta::assert_snapshot!(
-        [
-            wrong("uses: ./.github/workflows/inner.yml, with: {b: 1}, secrets: {L: x}"),
-            wrong("uses: ./.github/workflows/push.yml"),
-            wrong("uses: ./.github/workflows/none.yml"),
-            wrong("uses: ./.github/workflows/loop.yml"),
-        ]
-        .join("\n"),
-        @"
-    ci.yml:3:54: the called workflow has no input `b`: it takes a
-    ci.yml:3:16: the called workflow needs the input `a`
-    ci.yml:3:71: the called workflow has no secret `L`: it takes K
-    ci.yml:3:16: the called workflow needs the secret `K`
-    ci.yml:3:16: calls `.github/workflows/push.yml`, which has no `on: workflow_call`: it runs on push
-    ci.yml:3:16: calls `.github/workflows/none.yml`, which is not there
-    .github/workflows/loop.yml:1:38: more than 10 workflows call each other in a row
-    "
-    );
-}
-
-#[test]
 fn a_cancelled_run_still_runs_what_always_runs() {
     let mut play = Play::start(
         "
@@ -399,26 +322,4 @@ fn a_job_that_is_run_again_takes_those_that_need_it_along() {
     assert_eq!(play.log(), "block after for m\nqueue m (1)");
     play.succeed("m (1)");
     assert_eq!(play.log(), "queue after");
-}
-
-#[test]
-fn workflows_whose_calls_grow_by_powers_are_refused() {
-    let calls = |next: usize| {
-        let jobs = (0..10).map(|job| format!("j{job}: {{uses: ./.github/workflows/w{next}.yml}}"));
-        format!("{{on: [push, workflow_call], jobs: {{{}}}}}", jobs.collect::<Vec<_>>().join(", "))
-    };
-    let find = |callee: &Callee| match callee {
-        Callee::Local { file } => {
-            let number: usize =
-                file.trim_start_matches(".github/workflows/w").trim_end_matches(".yml").parse().unwrap();
-            Found::Text(if number < 8 {
-                calls(number + 1)
-            } else {
-                "{on: workflow_call, jobs: {a: {runs-on: x}}}".to_owned()
-            })
-        }
-        Callee::Remote { .. } => Found::Later,
-    };
-    let refused = Program::load("ci.yml", &calls(1), find).unwrap_err().to_string();
-    assert!(refused.ends_with("more than 1000 workflows are called in one run"), "{refused}");
 }

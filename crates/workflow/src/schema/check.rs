@@ -9,7 +9,7 @@ use crate::yaml::{Node, Yaml};
 
 use super::{Mapping, Rule, Shape};
 
-/// GitHub's limit of an expression, in characters.
+/// GitHub's limit of an expression, in characters. A text around expressions is one expression.
 const MAX_EXPRESSION: usize = 21_000;
 
 /// Checks a node and everything below it.
@@ -47,7 +47,8 @@ impl Checker<'_, '_> {
             self.faults.add(node.at, format!("{} is a list: {} is expected", shown(name), expected(rule)));
             return Content::Null;
         };
-        Content::List(items.iter().map(|node| self.node(node, item, name, allowed)).collect())
+        let name = format!("an item of {}", shown(name));
+        Content::List(items.iter().map(|node| self.node(node, item, &name, allowed)).collect())
     }
 
     fn map(
@@ -65,12 +66,10 @@ impl Checker<'_, '_> {
                     let has = |key: &str| entries.iter().any(|(name, _)| name.text().as_deref() == Some(key));
                     let kind = kinds.iter().find(|(key, _)| has(key)).or(kinds.last());
                     let all_missing = kinds.iter().all(|(key, _)| !has(key));
-                    if all_missing {
-                        let keys: Vec<String> = kinds.iter().map(|(key, _)| format!("`{key}`")).collect();
+                    if all_missing && let [(first, _), .., (last, _)] = kinds {
                         let text = format!(
-                            "{} has neither {}: one of them is needed",
-                            shown(name),
-                            keys.join(" nor ")
+                            "{} has neither `{first}` nor `{last}`: one of them is needed",
+                            shown(name)
                         );
                         self.faults.add(node.at, text);
                     }
@@ -200,12 +199,17 @@ impl Checker<'_, '_> {
             return Some(Content::Insert);
         }
         let mut sound = true;
+        let joined = template::joined(&parts);
+        if joined.encode_utf16().count() > MAX_EXPRESSION {
+            let text = format!(
+                "{} has expressions, and with the text around them more than {MAX_EXPRESSION} characters: GitHub takes no more",
+                shown(name)
+            );
+            self.faults.add(node.at, text);
+            return None;
+        }
         for expression in &expressions {
-            let checked = match expression.len() > MAX_EXPRESSION {
-                true => Err(format!("an expression has more than {MAX_EXPRESSION} characters")),
-                false => check::check(expression, allowed),
-            };
-            if let Err(text) = checked {
+            if let Err(text) = check::check(expression, allowed) {
                 self.faults.add(node.at, format!("{}: {text}", shown(name)));
                 sound = false;
             }
@@ -216,7 +220,7 @@ impl Checker<'_, '_> {
         {
             return Some(Content::Text(text));
         }
-        sound.then(|| Content::Expression(template::joined(&parts)))
+        sound.then_some(Content::Expression(joined))
     }
 
     /// Checks a scalar without expressions.
@@ -269,7 +273,7 @@ fn written(node: &Node) -> Option<String> {
 }
 
 fn shown(name: &str) -> String {
-    if name == "the file" { name.to_owned() } else { format!("`{name}`") }
+    if name == "the file" || name.starts_with("an item of ") { name.to_owned() } else { format!("`{name}`") }
 }
 
 /// Lists words: `a`, `b` or `c`.

@@ -3,7 +3,7 @@
 use crate::expression::check::Allowed;
 
 const fn only(contexts: &'static [&'static str]) -> Allowed {
-    Allowed { contexts, status: false, hash_files: false }
+    Allowed { contexts, status: false, hash_files: false, named_status: false }
 }
 
 /// `run-name`, the workflow's `concurrency`, and defaults of inputs.
@@ -19,8 +19,12 @@ pub(super) static JOB_DEFAULTS: Allowed =
     only(&["github", "inputs", "vars", "needs", "strategy", "matrix", "env"]);
 pub(super) static CREDENTIALS: Allowed =
     only(&["github", "inputs", "vars", "needs", "strategy", "matrix", "secrets", "env"]);
-pub(super) static JOB_IF: Allowed =
-    Allowed { contexts: &["github", "inputs", "vars", "needs"], status: true, hash_files: false };
+pub(super) static JOB_IF: Allowed = Allowed {
+    contexts: &["github", "inputs", "vars", "needs"],
+    status: true,
+    hash_files: false,
+    named_status: true,
+};
 
 const ON_RUNNER: &[&str] =
     &["github", "inputs", "vars", "needs", "strategy", "matrix", "secrets", "steps", "job", "runner", "env"];
@@ -29,6 +33,7 @@ const ON_RUNNER_WITHOUT_SECRETS: &[&str] =
 
 pub(super) static OUTPUTS: Allowed = only(ON_RUNNER);
 pub(super) static ENVIRONMENT_URL: Allowed = only(ON_RUNNER_WITHOUT_SECRETS);
-pub(super) static STEP: Allowed = Allowed { contexts: ON_RUNNER, status: false, hash_files: true };
+pub(super) static STEP: Allowed =
+    Allowed { contexts: ON_RUNNER, status: false, hash_files: true, named_status: false };
 pub(super) static STEP_IF: Allowed =
-    Allowed { contexts: ON_RUNNER_WITHOUT_SECRETS, status: true, hash_files: true };
+    Allowed { contexts: ON_RUNNER_WITHOUT_SECRETS, status: true, hash_files: true, named_status: false };

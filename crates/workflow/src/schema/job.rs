@@ -1,8 +1,12 @@
 //! The keys of a job.
 
-use super::contexts::{CREDENTIALS, ENVIRONMENT_URL, JOB, JOB_DEFAULTS, JOB_ENV, JOB_IF, OUTPUTS, STRATEGY};
+use super::contexts::{
+    CREDENTIALS, ENVIRONMENT_URL, JOB, JOB_DEFAULTS, JOB_ENV, JOB_IF, OUTPUTS, STEP_IF, STRATEGY,
+};
 use super::step::STEPS;
-use super::{ANY, BOOL, FILLED, Mapping, NUMBER, Rule, Shape, TEXT, TEXT_OR_TEXTS, TEXTS, key, required};
+use super::{
+    ANY, BOOL, FILLED, Key, Mapping, NUMBER, Rule, Shape, TEXT, TEXT_OR_TEXTS, TEXTS, key, required,
+};
 
 pub(super) static JOBS: Rule = Rule::new(&[Shape::Map(&Mapping::names(
     "`jobs`",
@@ -34,7 +38,7 @@ static STEPS_JOB: Mapping = Mapping::of(
         key("continue-on-error", &Rule::with(&[Shape::Bool], &JOB)),
         key("container", &Rule::with(&[Shape::Text, Shape::Map(&CONTAINER)], &JOB)),
         key("services", &Rule::with(&[Shape::Map(&Mapping::names("`services`", &SERVICE_RULE))], &JOB)),
-        key("snapshot", &ANY),
+        key("snapshot", &SNAPSHOT),
     ],
 );
 
@@ -86,6 +90,21 @@ static RUNS_ON: Rule = Rule::with(
     &JOB,
 );
 
+static SNAPSHOT: Rule = Rule::with(
+    &[
+        Shape::Filled,
+        Shape::Map(&Mapping::of(
+            "`snapshot`",
+            &[
+                required("image-name", &FILLED),
+                key("if", &Rule::with(&[Shape::Condition], &STEP_IF)),
+                key("version", &FILLED),
+            ],
+        )),
+    ],
+    &JOB,
+);
+
 static ENVIRONMENT: Rule = Rule::with(
     &[
         Shape::Text,
@@ -101,8 +120,14 @@ static ENVIRONMENT: Rule = Rule::with(
     &JOB,
 );
 
-pub(super) static CONCURRENCY: Mapping =
-    Mapping::of("`concurrency`", &[required("group", &FILLED), key("cancel-in-progress", &BOOL)]);
+pub(super) static CONCURRENCY: Mapping = Mapping::of(
+    "`concurrency`",
+    &[
+        required("group", &FILLED),
+        key("cancel-in-progress", &BOOL),
+        key("queue", &Rule::new(&[Shape::Word(&["single", "max"])])),
+    ],
+);
 
 pub(super) static DEFAULTS: Mapping = Mapping::of(
     "`defaults`",
@@ -156,27 +181,33 @@ static WRITE: Rule = Rule::new(&[Shape::Word(&["write", "none"])]);
 
 pub(super) static PERMISSIONS: Rule = Rule::new(&[
     Shape::Word(&["read-all", "write-all"]),
-    Shape::Map(&Mapping::of(
-        "`permissions`",
-        &[
-            key("actions", &LEVEL),
-            key("artifact-metadata", &LEVEL),
-            key("attestations", &LEVEL),
-            key("checks", &LEVEL),
-            key("code-quality", &LEVEL),
-            key("contents", &LEVEL),
-            key("deployments", &LEVEL),
-            key("discussions", &LEVEL),
-            key("id-token", &WRITE),
-            key("issues", &LEVEL),
-            key("models", &READ),
-            key("packages", &LEVEL),
-            key("pages", &LEVEL),
-            key("pull-requests", &LEVEL),
-            key("repository-projects", &LEVEL),
-            key("security-events", &LEVEL),
-            key("statuses", &LEVEL),
-            key("vulnerability-alerts", &READ),
-        ],
-    )),
+    Shape::Map(&Mapping::of("`permissions`", &PERMISSION_KEYS)),
 ]);
+
+static PERMISSION_KEYS: [Key; 20] = [
+    key("actions", &LEVEL),
+    key("artifact-metadata", &LEVEL),
+    key("attestations", &LEVEL),
+    key("checks", &LEVEL),
+    key("code-quality", &LEVEL),
+    key("contents", &LEVEL),
+    key("copilot-requests", &WRITE),
+    key("deployments", &LEVEL),
+    key("discussions", &LEVEL),
+    key("drives", &LEVEL),
+    key("id-token", &WRITE),
+    key("issues", &LEVEL),
+    key("models", &READ),
+    key("packages", &LEVEL),
+    key("pages", &LEVEL),
+    key("pull-requests", &LEVEL),
+    key("repository-projects", &LEVEL),
+    key("security-events", &LEVEL),
+    key("statuses", &LEVEL),
+    key("vulnerability-alerts", &READ),
+];
+
+/// Returns the names of all permissions.
+pub(crate) fn permission_names() -> impl Iterator<Item = &'static str> {
+    PERMISSION_KEYS.iter().map(|key| key.name)
+}

@@ -11,6 +11,7 @@ static WORKFLOW: Mapping = Mapping::of(
     "a workflow",
     &[
         key("name", &Rule::new(&[Shape::Written])),
+        key("description", &TEXT),
         key("run-name", &Rule::with(&[Shape::Text], &RUN)),
         required("on", &TRIGGERS),
         key("permissions", &PERMISSIONS),

@@ -52,23 +52,30 @@ static ACTION: Mapping = Mapping::of(
 
 static WAIT: Mapping = Mapping::of(
     "a step with `wait`",
-    &[key("name", &TEXT), key("id", &FILLED), required("wait", &TEXT_OR_TEXTS)],
+    &[
+        key("name", &NAME),
+        key("id", &FILLED),
+        required("wait", &TEXT_OR_TEXTS),
+        key("continue-on-error", &FLAG),
+    ],
 );
 static WAIT_ALL: Mapping = Mapping::of(
     "a step with `wait-all`",
-    &[key("name", &TEXT), key("id", &FILLED), required("wait-all", &Rule::new(&[Shape::Null, Shape::Bool]))],
+    &[
+        key("name", &NAME),
+        key("id", &FILLED),
+        required("wait-all", &Rule::new(&[Shape::Null, Shape::Bool])),
+        key("continue-on-error", &FLAG),
+    ],
 );
 static CANCEL: Mapping = Mapping::of(
     "a step with `cancel`",
-    &[key("name", &TEXT), key("id", &FILLED), required("cancel", &TEXT_OR_TEXTS)],
+    &[key("name", &NAME), key("id", &FILLED), required("cancel", &FILLED), key("continue-on-error", &FLAG)],
 );
 static PARALLEL: Mapping = Mapping::of(
     "a step with `parallel`",
-    &[
-        key("name", &TEXT),
-        required(
-            "parallel",
-            &Rule::new(&[Shape::List(&Rule::new(&[Shape::Choice(&[("run", &SCRIPT), ("uses", &ACTION)])]))]),
-        ),
-    ],
+    &[required(
+        "parallel",
+        &Rule::new(&[Shape::List(&Rule::new(&[Shape::Choice(&[("run", &SCRIPT), ("uses", &ACTION)])]))]),
+    )],
 );

@@ -1,7 +1,7 @@
 //! The key `on`: events, their filters, and the inputs of a workflow.
 
 use super::contexts::{CALL_OUTPUT, RUN};
-use super::{BOOL, FILLED, Key, Mapping, Rule, Shape, TEXT, TEXT_OR_TEXTS, TEXTS, key, required};
+use super::{BOOL, FILLED, Key, Mapping, Rule, Shape, TEXT, TEXT_OR_TEXTS, key, required};
 
 /// The events that can start a workflow, each with the activity types that it has.
 pub(crate) const EVENTS: [(&str, &[&str]); 36] = [
@@ -56,6 +56,8 @@ pub(crate) const EVENTS: [(&str, &[&str]); 36] = [
             "demilestoned",
             "typed",
             "untyped",
+            "field_added",
+            "field_removed",
         ],
     ),
     ("label", &["created", "edited", "deleted"]),
@@ -104,6 +106,7 @@ const PULL_REQUEST: &[&str] = &[
     "auto_merge_disabled",
     "enqueued",
     "dequeued",
+    "stacked",
 ];
 
 pub(super) static TRIGGERS: Rule = Rule::new(&[
@@ -178,7 +181,7 @@ static DISPATCH_INPUT: Rule = Rule::new(&[
             key("type", &FILLED),
             key("required", &BOOL),
             key("default", &DEFAULT),
-            key("options", &TEXTS),
+            key("options", &Rule::new(&[Shape::List(&TEXT)])),
         ],
     )),
 ]);
@@ -205,7 +208,6 @@ static CALL_INPUT: Rule = Rule::new(&[Shape::Map(&Mapping::of(
     "an input",
     &[
         key("description", &TEXT),
-        key("deprecationMessage", &TEXT),
         required("type", &Rule::new(&[Shape::Word(&["string", "boolean", "number"])])),
         key("required", &BOOL),
         key("default", &Rule::with(&[Shape::Bool, Shape::Number, Shape::Text], &RUN)),

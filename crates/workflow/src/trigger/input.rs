@@ -13,6 +13,15 @@ pub struct Input {
     pub default: Option<Token>,
 }
 
+/// Who gives the inputs of a workflow.
+#[derive(Clone, Copy)]
+pub(super) enum Giver {
+    /// A person, as texts.
+    Person,
+    /// Another workflow, as values of the right type.
+    Caller,
+}
+
 /// The type of an input.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum InputKind {
@@ -35,7 +44,7 @@ impl InputKind {
         }
     }
 
-    fn expected(&self) -> String {
+    pub(crate) fn expected(&self) -> String {
         match self {
             Self::Text => "a text".to_owned(),
             Self::Bool => "true or false".to_owned(),
@@ -62,7 +71,7 @@ impl InputKind {
     }
 
     /// Checks the value that a caller gives. Scalars become texts where a text is expected.
-    fn accept(&self, value: Value) -> Option<Value> {
+    pub(crate) fn accept(&self, value: Value) -> Option<Value> {
         match (self, value) {
             (Self::Bool, value @ Value::Bool(_)) | (Self::Number, value @ Value::Number(_)) => Some(value),
             (Self::Bool | Self::Number, _) | (_, Value::List(_) | Value::Map(_)) => None,
@@ -72,12 +81,13 @@ impl InputKind {
 }
 
 impl Input {
-    pub(super) fn read_all(inputs: Option<&Token>, faults: &mut Faults<'_>) -> Vec<Self> {
+    /// `by` says who gives the inputs.
+    pub(super) fn read_all(inputs: Option<&Token>, by: Giver, faults: &mut Faults<'_>) -> Vec<Self> {
         let entries = inputs.map(Token::entries).unwrap_or_default();
-        entries.iter().filter_map(|(name, spec)| Some(Self::read(name.text()?, spec, faults))).collect()
+        entries.iter().filter_map(|(name, spec)| Some(Self::read(name.text()?, spec, by, faults))).collect()
     }
 
-    fn read(name: String, spec: &Token, faults: &mut Faults<'_>) -> Self {
+    fn read(name: String, spec: &Token, by: Giver, faults: &mut Faults<'_>) -> Self {
         let text = |key: &str| spec.get(key).and_then(Token::text);
         let options: Vec<String> = spec
             .get("options")
@@ -109,10 +119,12 @@ impl Input {
         let default = spec.get("default").cloned();
         if let Some(default) = &default
             && let Ok(value) = default.value(&Contexts::default())
-            && kind.parse(&value.text()).is_none()
-            && !value.text().is_empty()
+            && let text = value.text()
+            && match by {
+                Giver::Person => kind.parse(&text).is_none() && !text.is_empty(),
+                Giver::Caller => kind.accept(value).is_none(),
+            }
         {
-            let text = value.text();
             faults.add(
                 default.at,
                 format!("the default of `{name}` is `{text}`: {} is expected", kind.expected()),

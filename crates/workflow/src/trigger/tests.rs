@@ -85,3 +85,17 @@ fn inputs_of_a_caller_are_checked_against_their_types() {
     );
     assert_eq!(given(r#"{"who":"x","y":1}"#).unwrap_err(), "the called workflow has no input `y`");
 }
+
+#[test]
+fn times_and_too_many_inputs_are_told_with_their_places() {
+    let inputs: String = (0..26).map(|number| format!("i{number}: , ")).collect();
+    let text = format!(
+        "{{on: {{schedule: [{{cron: '0 4 * * *'}}, {{cron: hourly}}], workflow_dispatch: {{inputs: {{{inputs}}}}}}}, \
+         jobs: {{a: {{runs-on: x, steps: [{{run: echo, timeout-minutes: 0}}]}}}}}}"
+    );
+    let wrong = crate::read("ci.yml", &text).unwrap_err().to_string();
+    let lines: Vec<&str> = wrong.lines().collect();
+    assert_eq!(lines.len(), 2, "{wrong}");
+    assert!(lines[0].starts_with("ci.yml:1:46: `cron` is `hourly`: 5 fields are expected"), "{wrong}");
+    assert!(lines[1].ends_with("there are 26 inputs: GitHub takes at most 25"), "{wrong}");
+}

@@ -2,7 +2,6 @@
 
 mod workflow;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Json;
@@ -15,7 +14,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::App;
-use crate::github::job::{Definition, Event, Job, JobState, Run};
+use crate::github::job::{DEFAULT_TIMEOUT_MINUTES, Definition, Event, JobState, NewJob, Run};
 use crate::github::state::State;
 
 pub(super) use workflow::workflow;
@@ -80,22 +79,27 @@ pub(super) async fn jobs(Extract(shared): App, Json(new): Json<NewJobs>) -> Resp
         event: Event { name: new.event.clone(), activity: None, tag: None, payload: serde_json::Map::new() },
         head_branch: main_branch(),
         head_sha: None,
+        base_branch: None,
+        base_sha: None,
     };
     let mut state = shared.state();
     let run = state.new_run(head);
+    let id = run.id;
     let jobs = (0..new.count).map(|index| {
-        let job = NewJob {
-            name: name(index),
+        let name = name(index);
+        state.new_job(NewJob {
+            run: id,
+            attempt: 1,
+            key: name.replace(' ', "-"),
+            name,
             runs_on: RunsOn { labels: new.labels.clone(), group: new.group.clone() },
             definition: Arc::clone(&definition),
-            waits: new.waiting,
-        };
-        state.synthetic_job(job, run.id)
+            timeout_minutes: DEFAULT_TIMEOUT_MINUTES,
+            state: if new.waiting { JobState::Waiting } else { JobState::Blocked },
+        })
     });
-    let jobs: Vec<Job> = jobs.collect();
-    let id = run.id;
-    let run = Run { jobs: jobs.iter().map(|job| job.id).collect(), ..run };
-    state.add_run(run, jobs);
+    let jobs = jobs.collect();
+    state.add_run(Run { jobs, ..run });
     state.assign();
     Json(state.submitted(id)).into_response()
 }
@@ -109,13 +113,10 @@ pub(super) struct NewRun {
     head_branch: String,
     /// The commit; any if there is no repository.
     head_sha: Option<String>,
-}
-
-struct NewJob {
-    name: String,
-    runs_on: RunsOn,
-    definition: Arc<Definition>,
-    waits: bool,
+    /// The branch that a pull request asks to change; by default the repository's default branch.
+    base_branch: Option<String>,
+    /// Its commit; by default that of the run.
+    base_sha: Option<String>,
 }
 
 impl State {
@@ -128,7 +129,9 @@ impl State {
             Some(head) => self.repository_or_new(&head, private, true),
             None => repository.clone(),
         };
+        let default_branch = self.repositories.get(&repository).map(|record| record.default_branch.clone());
         let id = self.next_run_id();
+        let head_sha = new.head_sha.unwrap_or_else(|| self.random.hex(40));
         Run {
             id,
             plan: self.random.guid(),
@@ -141,7 +144,9 @@ impl State {
             file: new.file,
             event: new.event,
             head_branch: new.head_branch,
-            head_sha: new.head_sha.unwrap_or_else(|| self.random.hex(40)),
+            base_branch: new.base_branch.or(default_branch).unwrap_or_else(main_branch),
+            base_sha: new.base_sha.unwrap_or_else(|| head_sha.clone()),
+            head_sha,
             created_at: now,
             updated_at: now,
             attempt: 1,
@@ -159,31 +164,5 @@ impl State {
             .map(|job| json!({"id": job.id, "name": job.name}))
             .collect();
         json!({"run_id": id, "jobs": listed})
-    }
-
-    fn synthetic_job(&mut self, new: NewJob, run: RunId) -> Job {
-        let now = Timestamp::now();
-        let state = if new.waits { JobState::Waiting } else { JobState::Blocked };
-        Job {
-            id: self.next_job_id(),
-            run,
-            attempt: 1,
-            key: new.name.replace(' ', "-"),
-            name: new.name,
-            runs_on: new.runs_on,
-            definition: new.definition,
-            guid: self.random.guid(),
-            request: self.random.guid(),
-            timeout_minutes: 360,
-            timeline: vec![(now, state.phase())],
-            state,
-            created_at: now,
-            starts: 0,
-            log: None,
-            step_logs: Vec::new(),
-            steps: Vec::new(),
-            outputs: BTreeMap::new(),
-            annotations: Vec::new(),
-        }
     }
 }

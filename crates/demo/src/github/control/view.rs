@@ -18,7 +18,7 @@ pub(super) async fn log(Extract(shared): App, Path(job): Path<JobId>) -> Result<
 }
 
 /// Removes the time at the start of each line of a log.
-fn without_times(log: &str) -> String {
+pub(in crate::github) fn without_times(log: &str) -> String {
     let mut text = String::with_capacity(log.len());
     for line in log.split_inclusive('\n') {
         let line = line.trim_start_matches('\u{feff}');
@@ -155,6 +155,7 @@ impl State {
             "steps": job.steps.iter().map(|step| json!({
                 "name": step.name,
                 "conclusion": step.conclusion,
+                "in_progress": step.is_in_progress(),
             })).collect::<Vec<_>>(),
             "annotations": job.annotations,
         })

@@ -4,7 +4,8 @@ use ecsrunner_workflow::Token;
 use ecsrunner_workflow::model::{Reference, Step, Work};
 use serde_json::{Value, json};
 
-use crate::github::job::{Job, Run};
+use super::Origin;
+use crate::github::job::Job;
 use crate::github::template::{mapping, optional, token};
 use crate::protocol::SYNTHETIC_STEP;
 
@@ -18,7 +19,7 @@ pub(super) fn synthetic(script: &str, job: &str) -> Vec<Value> {
 }
 
 /// Returns the steps of a workflow's job. `put_files` is the action that puts the repository's files in place.
-pub(super) fn of_workflow(steps: &[Step], put_files: Option<&str>, job: &Job, run: &Run) -> Vec<Value> {
+pub(super) fn of_workflow(steps: &[Step], put_files: Option<&str>, job: &Job, origin: &Origin) -> Vec<Value> {
     let mut values = Vec::with_capacity(steps.len() + 1);
     if let Some((name, version)) = put_files.and_then(|action| action.split_once('@')) {
         let mut value = base(1, "__files", "success()", &job.guid);
@@ -31,7 +32,7 @@ pub(super) fn of_workflow(steps: &[Step], put_files: Option<&str>, job: &Job, ru
     }
     for step in steps {
         let number = values.len() + 1;
-        values.push(step_json(step, base(number, &step.context_name, &step.condition, &job.guid), run));
+        values.push(step_json(step, base(number, &step.context_name, &step.condition, &job.guid), origin));
     }
     values
 }
@@ -51,7 +52,7 @@ fn base(number: usize, name: &str, condition: &str, job: &str) -> Value {
     })
 }
 
-fn step_json(step: &Step, mut value: Value, run: &Run) -> Value {
+fn step_json(step: &Step, mut value: Value, origin: &Origin) -> Value {
     if let Some(name) = &step.name {
         value["displayNameToken"] = token(name);
     }
@@ -74,7 +75,7 @@ fn step_json(step: &Step, mut value: Value, run: &Run) -> Value {
             value["inputs"] = mapping(std::iter::once(("script", script_token(script))).chain(inputs));
         }
         Work::Action { reference, inputs } => {
-            value["reference"] = reference_json(reference, run);
+            value["reference"] = reference_json(reference, origin);
             value["inputs"] = inputs.as_ref().map_or_else(|| mapping([]), token);
         }
         Work::Control { control, steps } => {
@@ -97,13 +98,13 @@ fn script_token(script: &Token) -> Value {
     }
 }
 
-fn reference_json(reference: &Reference, run: &Run) -> Value {
+fn reference_json(reference: &Reference, origin: &Origin) -> Value {
     match reference {
         Reference::Local { folder } => json!({
             "type": "repository", "name": null, "ref": null, "repositoryType": "self", "path": format!("./{folder}"),
         }),
         Reference::Own { folder } => json!({
-            "type": "repository", "name": run.repository, "ref": run.head_sha, "repositoryType": "GitHub", "path": folder,
+            "type": "repository", "name": origin.repository, "ref": origin.commit, "repositoryType": "GitHub", "path": folder,
         }),
         Reference::Repository { name, path, version } => json!({
             "type": "repository", "name": name, "ref": version, "repositoryType": "GitHub", "path": path,

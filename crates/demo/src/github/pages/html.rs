@@ -5,10 +5,22 @@ use std::collections::BTreeMap;
 use ecsrunner_core::id::Repository;
 
 fn document(title: &str, body: &str) -> String {
+    with_head(title, "", body)
+}
+
+/// Returns a page about something that may go on. If it does, the browser loads the page again each second.
+pub(super) fn live(title: &str, goes_on: bool, body: &str) -> String {
+    let style = "<style>body{max-width:70rem}td,th{text-align:left;padding:0 1rem 0 0;vertical-align:top}\
+                 pre{background:#f4f4f4;color:#1a1a1a;padding:.5rem;overflow-x:auto}</style>";
+    let refresh = if goes_on { "<meta http-equiv=\"refresh\" content=\"1\">" } else { "" };
+    with_head(title, &format!("{style}{refresh}"), body)
+}
+
+fn with_head(title: &str, head: &str, body: &str) -> String {
     format!(
         "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><title>{0} · a fake GitHub</title>\
          <style>body{{font:16px/1.5 system-ui,sans-serif;max-width:40rem;margin:3rem auto;padding:0 1rem}}\
-         .error{{color:#b00020}}</style></head><body><p><small>This is a fake GitHub.</small></p>\
+         .error{{color:#b00020}}</style>{head}</head><body><p><small>This is a fake GitHub.</small></p>\
          <h1>{0}</h1>{body}</body></html>",
         escaped(title)
     )
@@ -81,7 +93,7 @@ pub(super) fn installed(name: &str, owner: &str) -> String {
     document("Installed GitHub App", &format!("<p>{} is installed on {}.</p>", escaped(name), escaped(owner)))
 }
 
-fn escaped(text: &str) -> String {
+pub(super) fn escaped(text: &str) -> String {
     text.chars().fold(String::with_capacity(text.len()), |mut safe, c| {
         match c {
             '&' => safe.push_str("&amp;"),

@@ -120,6 +120,9 @@ struct StepResult {
     started_at: Option<Timestamp>,
     #[serde(default)]
     completed_at: Option<Timestamp>,
+    /// What the step's commands and its failure told, such as `::error file=…::`.
+    #[serde(default)]
+    annotations: Option<Vec<Value>>,
 }
 
 pub(super) async fn complete(
@@ -133,13 +136,18 @@ pub(super) async fn complete(
         let message = format!("`{}` is not a conclusion", request.conclusion);
         ServiceError::run(StatusCode::BAD_REQUEST, &message)
     })?;
-    let steps = request.step_results.unwrap_or_default().into_iter().map(StepResult::report).collect();
+    let mut steps = request.step_results.unwrap_or_default();
+    // The steps' come first, in the order of the steps.
+    steps.sort_by_key(|step| step.number);
+    let of_steps = steps.iter_mut().flat_map(|step| step.annotations.take().unwrap_or_default());
+    let annotations = of_steps.chain(request.annotations.unwrap_or_default()).collect();
+    let steps = steps.into_iter().map(StepResult::report).collect();
     let outputs = request.outputs.unwrap_or_default();
     let completion = Completion {
         conclusion,
         steps,
         outputs: outputs.into_iter().map(|(name, output)| (name, output.value.unwrap_or_default())).collect(),
-        annotations: request.annotations.unwrap_or_default(),
+        annotations,
     };
     state.finish_job(job, completion);
     state.assign();

@@ -52,6 +52,11 @@ pub(in crate::github::control) struct NewWorkflow {
     head_branch: String,
     /// The commit, if the repository has one.
     head_sha: Option<String>,
+    /// The repository's default branch, if it is not the one that is known.
+    default_branch: Option<String>,
+    /// The branch that a pull request asks to change; by default the default branch.
+    base_branch: Option<String>,
+    base_sha: Option<String>,
     /// The tag that was pushed.
     tag: Option<String>,
     /// Names and values.
@@ -72,6 +77,7 @@ pub(in crate::github::control) async fn workflow(
         Err(problems) => return refused(&problems),
     };
     new.activity = activity(&program, &new);
+    new.base_branch = Some(base_branch(&shared.state(), &new));
     let started = admit(&program, &new).and_then(|()| inputs(&program, &new));
     let inputs = match started {
         Ok(inputs) => inputs,
@@ -105,6 +111,15 @@ pub(in crate::github::control) async fn workflow(
 fn activity(program: &Program, new: &NewWorkflow) -> Option<String> {
     let of_payload = || new.payload.get("action").and_then(Value::as_str).map(str::to_owned);
     new.activity.clone().or_else(of_payload).or_else(|| program.main.triggers.activity(&new.event))
+}
+
+/// Returns the branch that a pull request asks to change: what is given, in the payload or beside it, or else the
+/// default branch.
+fn base_branch(state: &State, new: &NewWorkflow) -> String {
+    let of_payload = new.payload.get("pull_request").and_then(|pull| pull["base"]["ref"].as_str());
+    let known = state.repositories.get(&new.repository).map(|record| record.default_branch.as_str());
+    let base = of_payload.or(new.base_branch.as_deref()).or(new.default_branch.as_deref()).or(known);
+    base.map_or_else(main_branch, str::to_owned)
 }
 
 fn refused(problems: &[Problem]) -> Response {
@@ -178,7 +193,7 @@ fn admit(program: &Program, new: &NewWorkflow) -> Result<(), Vec<String>> {
     let branch = match (&new.tag, new.event.as_str()) {
         (Some(_), _) => None,
         (None, "push") => Some(new.head_branch.as_str()),
-        (None, _) if is_pull => Some("main"),
+        (None, _) if is_pull => new.base_branch.as_deref(),
         (None, _) => None,
     };
     let event = trigger::Event {
@@ -229,6 +244,12 @@ impl State {
         put_files: Option<String>,
     ) -> Result<Value, Problem> {
         let mut payload = new.payload;
+        if let Some(branch) = new.default_branch {
+            let repository = self.repository_or_new(&new.repository, true, false);
+            if let Some(record) = self.repositories.get_mut(&repository) {
+                record.default_branch = branch;
+            }
+        }
         if !inputs.entries().is_empty() {
             // The payload has all inputs as texts.
             let texts = inputs.entries().iter().map(|(name, value)| (name.clone(), value.text().into()));
@@ -242,6 +263,8 @@ impl State {
             event: Event { name: new.event, activity: new.activity, tag: new.tag, payload },
             head_branch: new.head_branch,
             head_sha: new.head_sha,
+            base_branch: new.base_branch,
+            base_sha: new.base_sha,
         });
         let given = RunGiven {
             github: Context::from(&self.github_json(&run)),
