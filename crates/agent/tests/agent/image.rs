@@ -9,18 +9,43 @@ use crate::harness::{Agent, COMPLETE, CONNECT, RUN};
 
 const DOCKERFILE: &str = include_str!("../../../../runner/Dockerfile");
 
-/// The instructions of the last stage, each on one line.
-fn last_stage() -> Vec<String> {
+/// The instructions of each stage, each on one line. The first is what stands above all stages.
+fn stages() -> Vec<Vec<String>> {
     let lines = DOCKERFILE.lines().filter(|line| !line.starts_with('#')).collect::<Vec<_>>().join("\n");
     let instructions = lines.replace("\\\n", " ");
-    let last = instructions.split("\nFROM ").last().unwrap();
-    last.lines().filter(|line| !line.trim().is_empty()).map(str::to_owned).collect()
+    let of = |stage: &str| stage.lines().filter(|line| !line.trim().is_empty()).map(str::to_owned).collect();
+    instructions.split("\nFROM ").map(of).collect()
+}
+
+/// The arguments of the instructions of this kind in the last stage.
+fn instructions(word: &str) -> Vec<String> {
+    let last = stages().pop().unwrap();
+    last.iter().filter_map(|line| line.strip_prefix(word)).map(|rest| rest.trim().to_owned()).collect()
 }
 
 /// The arguments of the last instruction of this kind.
 fn instruction(word: &str) -> Option<String> {
-    let found = last_stage().into_iter().rev().find_map(|line| line.strip_prefix(word).map(str::to_owned));
-    found.map(|rest| rest.trim().to_owned())
+    instructions(word).pop()
+}
+
+/// The assignments of these words, sorted.
+fn assignments(text: &str) -> Vec<&str> {
+    let mut found: Vec<&str> = text.split_whitespace().filter(|word| word.contains('=')).collect();
+    found.sort_unstable();
+    found
+}
+
+#[test]
+fn the_slim_image_has_the_variables_with_which_github_image_is_compared() {
+    let stages = stages();
+    let stage = |name: &str| stages.iter().find(|stage| stage[0].ends_with(&format!(" AS {name}"))).unwrap();
+    let line = |name: &str, word: &str| {
+        stage(name).iter().find_map(|line| line.strip_prefix(word)).unwrap().to_owned()
+    };
+    let run = line("cut", "RUN ");
+    let (_, compared) = run.split_once("slim.sh /whole /slim ").unwrap();
+    assert_eq!(assignments(compared), assignments(&line("slim", "ENV ")));
+    assert_eq!(assignments(compared).len(), 8);
 }
 
 #[test]
@@ -36,7 +61,9 @@ fn no_version_of_the_runner_or_of_the_image_stands_in_the_dockerfile() {
     let defaults: Vec<&str> = DOCKERFILE.lines().filter_map(|line| line.strip_prefix("ARG ")).collect();
     let expected = [
         "BASE_IMAGE=ghcr.io/actions/actions-runner:latest",
+        "VARIANT=full",
         "BASE_IMAGE",
+        "VARIANT",
         "VERSION=unknown",
         "REVISION=unknown",
         "TARGETARCH",
@@ -46,18 +73,22 @@ fn no_version_of_the_runner_or_of_the_image_stands_in_the_dockerfile() {
 
 #[test]
 fn what_is_copied_set_and_started_executes_a_job_as_the_official_images_user() {
-    let copied = instruction("COPY ").unwrap();
+    let [copied, archives] = &instructions("COPY ")[..] else { panic!("{:?}", instructions("COPY ")) };
+    let cache = "ACTIONS_RUNNER_ACTION_ARCHIVE_CACHE";
+    assert!(archives.ends_with(&format!(" ${{{cache}}}/")), "{archives}");
     let target = copied.split(' ').next_back().unwrap().to_owned();
     let entrypoint: Vec<String> = serde_json::from_str(&instruction("ENTRYPOINT ").unwrap()).unwrap();
     assert_eq!(entrypoint.join(" "), target, "what is copied is started");
     assert!(copied.contains("--chmod=0755 "), "{copied}");
 
-    let who = "echo who: $(id -un) $(id -G) $HOME $PWD $DEBIAN_FRONTEND";
+    let who = "echo who: $(id -un) $(id -G) $HOME $PWD $DEBIAN_FRONTEND $ACTIONS_RUNNER_ACTION_ARCHIVE_CACHE";
     let agent = Agent::with_listener(&[CONNECT, RUN, who, COMPLETE]).in_task(Ecs::start());
     let Some(mut agent) = agent.in_container() else { return };
-    for assignment in instruction("ENV ").unwrap().split_whitespace() {
+    for assignment in instructions("ENV ").iter().flat_map(|line| assignments(line)) {
         let (name, value) = assignment.split_once('=').unwrap();
-        agent = agent.env(name, value);
+        // The base sets no other.
+        let default = value.strip_prefix(&format!("${{{name}:-")).and_then(|rest| rest.strip_suffix('}'));
+        agent = agent.env(name, default.unwrap_or(value));
     }
     let from = agent.executable();
     fs::write(agent.path("Runner.Listener"), fs::read(agent.path("runner/bin/Runner.Listener")).unwrap())
@@ -79,6 +110,6 @@ fn what_is_copied_set_and_started_executes_a_job_as_the_official_images_user() {
         .env("DEBIAN_FRONTEND", "noninteractive")
         .run()
         .ended_with(0, "completed");
-    let who = "who: runner 1001 27 123 /home/runner /home/runner noninteractive";
+    let who = "who: runner 1001 27 123 /home/runner /home/runner noninteractive /opt/ecsrunner/actions";
     assert!(ended.lines.iter().any(|line| line == who), "{}", ended.text());
 }
