@@ -7,7 +7,7 @@
 
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use aws_config::profile::ProfileFileCredentialsProvider;
 use aws_config::provider_config::ProviderConfig;
@@ -25,6 +25,10 @@ use super::{AccessKey, ConnectionError, tls};
 
 /// How long finding credentials may take: single sign-on and roles make calls.
 pub(super) const LIMIT: Duration = Duration::from_secs(30);
+/// How long before its end a key is replaced. The SDK's clients begin 10 seconds before.
+const RESERVE: Duration = Duration::from_secs(30);
+/// How long a key is used that does not say when it expires; the SDK's own default.
+const UNKNOWN: Duration = Duration::from_secs(15 * 60);
 
 /// Who calls AWS, and where.
 #[derive(Clone, Debug)]
@@ -36,11 +40,37 @@ pub struct Caller {
     pub region: String,
 }
 
-/// Gives the first key, which was found already, and then asks for new ones.
+/// Gives the last key until shortly before it expires, and then asks for a new one.
 #[derive(Debug)]
 struct Renewed {
-    first: Mutex<Option<Credentials>>,
+    /// The key, and when to ask for another.
+    last: Mutex<(Credentials, SystemTime)>,
     provider: SharedCredentialsProvider,
+}
+
+impl Renewed {
+    fn new(first: Credentials, provider: SharedCredentialsProvider) -> Self {
+        let until = until(&first, SystemTime::now());
+        Self { last: Mutex::new((first, until)), provider }
+    }
+
+    fn last(&self) -> Option<Credentials> {
+        let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        (SystemTime::now() < last.1).then(|| last.0.clone())
+    }
+
+    async fn renew(&self) -> Result<Credentials, CredentialsError> {
+        let found = self.provider.provide_credentials().await?;
+        let until = until(&found, SystemTime::now());
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = (found.clone(), until);
+        Ok(found)
+    }
+}
+
+/// When to ask for another key. Files with keys do not say when they expire, so they are read again at times.
+fn until(key: &Credentials, now: SystemTime) -> SystemTime {
+    let end = key.expiry().map_or_else(|| now.checked_add(UNKNOWN), |end| end.checked_sub(RESERVE));
+    end.unwrap_or(now)
 }
 
 impl ProvideCredentials for Renewed {
@@ -48,9 +78,9 @@ impl ProvideCredentials for Renewed {
     where
         Self: 'a,
     {
-        match self.first.lock().unwrap_or_else(PoisonError::into_inner).take() {
-            Some(first) => Provided::ready(Ok(first)),
-            None => self.provider.provide_credentials(),
+        match self.last() {
+            Some(last) => Provided::ready(Ok(last)),
+            None => Provided::new(self.renew()),
         }
     }
 }
@@ -110,8 +140,8 @@ pub async fn find(
         secret: SecretString::from(found.secret_access_key()),
         session_token: found.session_token().map(SecretString::from),
     };
-    let credentials = Renewed { first: Mutex::new(Some(found)), provider };
-    Ok(Caller { access_key, credentials: SharedCredentialsProvider::new(credentials), region })
+    let credentials = SharedCredentialsProvider::new(Renewed::new(found, provider));
+    Ok(Caller { access_key, credentials, region })
 }
 
 /// Returns the configured Region, and where the caller's keys come from.
