@@ -3,6 +3,8 @@
 //! as the base image, and no layer is built.
 
 use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
 
 use crate::ecs::Ecs;
 use crate::harness::{Agent, COMPLETE, CONNECT, RUN};
@@ -46,6 +48,66 @@ fn the_slim_image_has_the_variables_with_which_github_image_is_compared() {
     let (_, compared) = run.split_once("slim.sh /whole /slim ").unwrap();
     assert_eq!(assignments(compared), assignments(&line("slim", "ENV ")));
     assert_eq!(assignments(compared).len(), 8);
+}
+
+/// Runs slim.sh on a tree like that of GitHub's image, with these variables in its environment.
+fn slim(dir: &Path, variables: &[(&str, &str)]) -> Output {
+    let (from, to) = (dir.join("from"), dir.join("to"));
+    fs::create_dir(&to).unwrap();
+    for file in [
+        "usr/bin/docker",
+        "usr/bin/git",
+        "usr/local/lib/docker/cli-plugins/docker-buildx",
+        "home/runner/bin/Runner.Listener",
+        "home/runner/externals/node24/bin/node",
+        "home/runner/externals/node24_alpine/bin/node",
+        "home/runner/k8s/index.js",
+        "home/runner/k8s-novolume/index.js",
+    ] {
+        fs::create_dir_all(from.join(file).parent().unwrap()).unwrap();
+        fs::write(from.join(file), file).unwrap();
+    }
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../runner/slim.sh");
+    let mut command = Command::new("sh");
+    command.arg(script).args([&from, &to]).args(["PATH=/usr/bin:/bin", "ImageOS=ubuntu24", "UNUSED=1"]);
+    command.env_clear().env("PATH", "/usr/bin:/bin").env("HOME", "/root");
+    command.envs(variables.iter().copied()).output().unwrap()
+}
+
+/// The files below a directory, sorted.
+fn files(dir: &Path) -> Vec<String> {
+    let found = Command::new("find").current_dir(dir).args([".", "-type", "f"]).output().unwrap();
+    let mut files: Vec<String> =
+        String::from_utf8(found.stdout).unwrap().lines().map(str::to_owned).collect();
+    files.sort();
+    files
+}
+
+#[test]
+fn the_slim_image_has_what_a_job_needs_in_two_layers() {
+    let dir = tempfile::tempdir().unwrap();
+    let told = slim(dir.path(), &[("ImageOS", "ubuntu24"), ("https_proxy", "http://proxy:3128")]);
+    assert!(told.status.success(), "{told:?}");
+    let kept = [
+        "./runner/home/runner/bin/Runner.Listener",
+        "./runner/home/runner/externals/node24/bin/node",
+        "./system/usr/bin/git",
+    ];
+    assert_eq!(files(&dir.path().join("to")), kept);
+}
+
+#[test]
+fn an_image_that_would_lose_a_variable_is_not_made_slim() {
+    for variables in [&[("NEW", "of GitHub")][..], &[("ImageOS", "ubuntu26")]] {
+        let dir = tempfile::tempdir().unwrap();
+        let told = slim(dir.path(), variables);
+        assert!(!told.status.success());
+        let (name, value) = variables[0];
+        let words = String::from_utf8(told.stderr).unwrap();
+        let expected = format!("error: the base image sets `{name}` as no slim image does: ");
+        assert!(words.starts_with(&expected) && !words.contains(value), "{words}");
+        assert_eq!(files(&dir.path().join("to")), [""; 0]);
+    }
 }
 
 #[test]
