@@ -9,6 +9,8 @@ mod calls;
 pub mod caller;
 mod environment;
 mod http;
+#[cfg(feature = "operate")]
+mod query;
 mod service;
 #[cfg(feature = "operate")]
 mod throttled;

@@ -254,6 +254,11 @@ impl AwsDeployment {
         Ok(OutcomeView::of(&recorded.outcome))
     }
 
+    /// Returns whether GitHub is on the internet, rather than a server of the operator's own.
+    pub(crate) fn is_github_outside(&self) -> bool {
+        github::api().map_or(true, |api| github::is_outside(&api))
+    }
+
     /// Returns the TLS configuration of calls to AWS, for other calls.
     pub(crate) fn tls(&self) -> Arc<ClientConfig> {
         self.connection.tls()
