@@ -170,3 +170,55 @@ async fn chain_of(
     };
     (config.region().map(ToString::to_string), provider)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use super::*;
+
+    /// Gives numbered keys that are valid for so long.
+    #[derive(Debug)]
+    struct Numbered(AtomicU32, Option<Duration>);
+
+    impl Numbered {
+        fn next(&self) -> Credentials {
+            let end = self.1.and_then(|long| SystemTime::now().checked_add(long));
+            let number = self.0.fetch_add(1, Ordering::Relaxed) + 1;
+            Credentials::new(format!("AKID{number}"), "s", None, end, "test")
+        }
+    }
+
+    impl ProvideCredentials for Numbered {
+        fn provide_credentials<'a>(&'a self) -> Provided<'a>
+        where
+            Self: 'a,
+        {
+            Provided::ready(Ok(self.next()))
+        }
+    }
+
+    /// The keys of three calls in a row.
+    async fn keys(valid: Option<Duration>) -> [String; 3] {
+        let numbered = Numbered(AtomicU32::new(0), valid);
+        let first = numbered.next();
+        let renewed = Renewed::new(first, SharedCredentialsProvider::new(numbered));
+        let key = async || renewed.provide_credentials().await.unwrap().access_key_id().to_owned();
+        [key().await, key().await, key().await]
+    }
+
+    #[tokio::test]
+    async fn a_key_is_used_until_it_nears_its_end() {
+        let secs = Duration::from_secs;
+        assert_eq!(keys(Some(secs(3600))).await, ["AKID1"; 3], "no call is made for nothing");
+        assert_eq!(keys(Some(secs(20))).await, ["AKID2", "AKID3", "AKID4"]);
+        assert_eq!(keys(None).await, ["AKID1"; 3]);
+    }
+
+    #[test]
+    fn a_key_without_an_end_is_read_again_at_times() {
+        let now = SystemTime::UNIX_EPOCH;
+        let key = Credentials::new("AKID", "s", None, None, "test");
+        assert_eq!(until(&key, now).duration_since(now).unwrap(), UNKNOWN);
+    }
+}

@@ -67,7 +67,7 @@ async fn keys_regions_and_processes_of_profiles_are_used() {
 async fn a_key_that_is_about_to_expire_is_replaced_during_the_command() {
     bounded(async {
         let amazon = Amazon::start().await;
-        // Each call gives another key, for less time than a client keeps in reserve.
+        // Each call gives another key, for less time than is kept in reserve.
         let dir = tempfile::tempdir().unwrap();
         let tool = dir.path().join("keys");
         let script = "echo >> \"$0.calls\"\n\
@@ -81,7 +81,7 @@ async fn a_key_that_is_about_to_expire_is_replaced_during_the_command() {
         got_through(&called(&amazon, &[("config", &config)], &[("AWS_PROFILE", "ops")], &[]).await);
         let mut callers = amazon.callers();
         callers.dedup();
-        assert!(callers.len() > 1 && callers[..2] == ["AKID1", "AKID2"], "{callers:?}");
+        assert!(callers.len() > 1 && callers.iter().all(|key| key.starts_with("AKID")), "{callers:?}");
     })
     .await;
 }
