@@ -256,7 +256,7 @@ impl AwsDeployment {
 
     /// Returns whether GitHub is on the internet, rather than a server of the operator's own.
     pub(crate) fn is_github_outside(&self) -> bool {
-        github::api().map_or(true, |api| github::is_outside(&api))
+        github::api().map_or(true, |api| !api.to_string().ends_with(github::ENTERPRISE))
     }
 
     /// Returns the TLS configuration of calls to AWS, for other calls.

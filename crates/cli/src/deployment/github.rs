@@ -22,11 +22,6 @@ pub(crate) fn api() -> Result<ApiUrl, Failure> {
     ApiUrl::parse(url).context(environment::GITHUB_API_URL).map_err(Failure::usage)
 }
 
-/// Returns whether an API is GitHub's own, rather than that of a GitHub Enterprise Server.
-pub(crate) fn is_outside(api: &ApiUrl) -> bool {
-    !api.to_string().ends_with(ENTERPRISE)
-}
-
 /// The address of GitHub's web pages.
 #[derive(Clone, Debug)]
 pub(crate) struct Pages(String);
@@ -48,7 +43,7 @@ impl Pages {
 
 const GITHUB_COM: &str = "https://github.com";
 /// The path of the API of a GitHub Enterprise Server.
-const ENTERPRISE: &str = "/api/v3";
+pub(super) const ENTERPRISE: &str = "/api/v3";
 
 /// Returns the address of the web pages that belong to an API.
 fn pages(api: &str) -> String {
