@@ -117,7 +117,7 @@ fn through_nat(network: &NetworkInfo, subnet: &Subnet, table: &RouteTable, nat: 
     (
         State::Warning,
         format!("{nat} carries and charges each pull of an image: {table} has no endpoint for {missing}"),
-        Some(format!("add gateway endpoints for {missing} to {table}; they are free")),
+        Some(format!("gateway endpoints are free: add {missing} to {table}")),
     )
 }
 
@@ -238,7 +238,7 @@ mod tests {
     #[test]
     fn a_nat_gateway_without_an_endpoint_for_s3_is_a_warning() {
         let nat = network(Some("nat-1"));
-        insta::assert_snapshot!(told(&nat, NEEDS), @"Warning subnet-a: nat-1 carries and charges each pull of an image: rtb-own has no endpoint for s3 and dynamodb → add gateway endpoints for s3 and dynamodb to rtb-own; they are free");
+        insta::assert_snapshot!(told(&nat, NEEDS), @"Warning subnet-a: nat-1 carries and charges each pull of an image: rtb-own has no endpoint for s3 and dynamodb → gateway endpoints are free: add s3 and dynamodb to rtb-own");
         insta::assert_snapshot!(told(&with(nat, &[S3]), NEEDS), @"Ok subnet-a: to the internet through nat-1; image layers come by an endpoint");
     }
 
